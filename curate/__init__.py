@@ -1,0 +1,25 @@
+"""From raw captions, documents and videos to training shards: fast, every record accounted for."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+
+__version__ = "0.1.0"
+
+
+def _refuse_shadows() -> None:
+    """Name the file that hides one of our packages, here or on a worker, before it does harm."""
+    home = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    for name in ("filters", "recaption", "clustering", "manifests"):
+        spec = importlib.util.find_spec(name)
+        origin = os.path.abspath(spec.origin) if spec and spec.origin else None
+        if origin != os.path.join(home, name, "__init__.py"):
+            found = origin or (list(spec.submodule_search_locations or ["?"])[0] if spec else None)
+            raise ImportError(
+                f"curate needs its own package '{name}' from {home}, but Python finds "
+                f"{found or 'none'} first. Rename that file, or take its folder off PYTHONPATH."
+            )
+
+
+_refuse_shadows()

@@ -1,0 +1,1 @@
+"""Readers: one file for each family of inputs, from what lies on disk to records."""

@@ -1,0 +1,1 @@
+"""What decides that a record goes: counts, shapes, languages, repetition."""

@@ -1,0 +1,1 @@
+"""The ground floor: the record, media references, part files, the step contract, manifests."""

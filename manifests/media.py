@@ -1,0 +1,230 @@
+"""The one place that opens media: bytes by reference, and pictures at the scale a pass needs.
+
+A reference is (uri, offset, length). Its uri stands as the recipe wrote it, relative to the
+folder the run was started in, so records say the same wherever the data lies; `kept:NAME` is a
+file beside the parts, which holds media that came inside another format.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+
+from manifests import storage
+from manifests.errors import LimitError, MediaError
+from manifests.header import PILLOW_FORMATS, Header, probe
+from manifests.record import media_lists
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+KEPT = "kept:"
+_OPEN_FILES = 64
+_FIRST_BYTES = 1 << 16
+
+
+class Limits(BaseModel):
+    """What a media file may be at most; anything over is quarantined, never opened further."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    max_pixels: PositiveInt = Field(178_956_970, description="width x height of a picture")
+    max_bytes: PositiveInt = Field(256 << 20, description="size of one media file")
+    max_frames: PositiveInt = Field(1000, description="frames of an animated picture")
+
+
+class Reference(NamedTuple):
+    """Where the bytes of one picture or video lie. Offset and length in bytes; null: whole file."""
+
+    uri: str
+    offset: int | None = None
+    length: int | None = None
+
+
+def references(media: pa.Array | pa.ChunkedArray) -> tuple[np.ndarray, list[Reference]]:
+    """Offsets (rows + 1) into the flat list of all references of a batch, and that list."""
+    offsets, flat = media_lists(media)
+    columns = (pc.struct_field(flat, name).to_pylist() for name in Reference._fields)
+    return offsets, [Reference(*fields) for fields in zip(*columns, strict=True)]
+
+
+class Media:
+    """Opens what a batch refers to. One for each pass over a part; pictures are shared by steps.
+
+    `side`: the shorter side, in pixels, that the pass's steps ask for; pictures are decoded once,
+    at the smallest scale the codec offers that is no smaller.
+    """
+
+    def __init__(
+        self, base: str = "", kept: str = "", limits: Limits | None = None, side: int | None = None
+    ) -> None:
+        self._base, self._kept, self.limits, self._side = base, kept, limits or Limits(), side
+        self._files: OrderedDict[str, Any] = OrderedDict()
+        self._pictures: dict[Reference, Image | MediaError] = {}
+
+    def place(self, uri: str) -> str:
+        """The full path or URL of a reference's uri."""
+        if uri.startswith(KEPT):
+            return storage.join(self._kept, uri.removeprefix(KEPT))
+        return storage.at(self._base, uri)
+
+    def read(self, ref: Reference) -> bytes:
+        """All bytes of a reference. Raises MediaError where they are not there, or too many."""
+        if ref.length is not None and ref.length > self.limits.max_bytes:
+            raise self._too_big(ref, ref.length)
+        if ref.offset is None:
+            return self._whole(ref)
+        data = self._slice(ref.uri, ref.offset, ref.length or 0)
+        if len(data) != ref.length:
+            raise MediaError(f"truncated: {len(data)} of {ref.length} bytes", _where(ref))
+        return data
+
+    def header(self, ref: Reference) -> Header:
+        """Format and size of a picture, from its first bytes where they suffice."""
+        data = self._first(ref, _FIRST_BYTES)
+        try:
+            found = probe(data)
+        except MediaError:
+            if len(data) < _FIRST_BYTES:
+                raise
+            found = probe(self.read(ref))
+        self.check(found, _where(ref))
+        return found
+
+    def check(self, header: Header, place: str = "") -> None:
+        """Raises LimitError for a picture of more pixels than allowed."""
+        if header.width * header.height > self.limits.max_pixels:
+            raise LimitError(
+                f"{header.width} x {header.height} pixels is over the limit of "
+                f"{self.limits.max_pixels}.",
+                place,
+                "Raise media.max_pixels or let it go to quarantine.",
+            )
+
+    def picture(self, ref: Reference) -> Image:
+        """The decoded picture, RGB, its first frame, reduced as far as the pass allows."""
+        if ref not in self._pictures:
+            try:
+                self._pictures[ref] = self._decode(ref)
+            except MediaError as error:
+                self._pictures[ref] = error
+        found = self._pictures[ref]
+        if isinstance(found, MediaError):
+            raise found
+        return found
+
+    def forget(self) -> None:
+        """Let go of the pictures of a batch that is done."""
+        self._pictures.clear()
+
+    def close(self) -> None:
+        self.forget()
+        while self._files:
+            self._files.popitem()[1].close()
+
+    def _decode(self, ref: Reference) -> Image:
+        from PIL import Image
+
+        Image.MAX_IMAGE_PIXELS = None  # `check` below applies the recipe's own limit
+        data = self.read(ref)
+        try:
+            with Image.open(io.BytesIO(data), formats=PILLOW_FORMATS) as image:
+                self.check(Header("", image.width, image.height), _where(ref))
+                self._check_frames(image, ref)
+                if self._side:
+                    scale = min(image.width, image.height) / self._side
+                    image.draft("RGB", (int(image.width / scale), int(image.height / scale)))
+                return _rgb(image)
+        except MediaError:
+            raise
+        except Exception as error:  # Pillow's decoders raise whatever the bytes provoke
+            raise MediaError(f"{type(error).__name__}: {error}", _where(ref)) from None
+
+    def _check_frames(self, image: Any, ref: Reference) -> None:
+        if not getattr(image, "is_animated", False):
+            return
+        try:
+            image.seek(self.limits.max_frames)
+        except EOFError:
+            image.seek(0)
+            return
+        raise LimitError(
+            f"more than {self.limits.max_frames} frames.",
+            _where(ref),
+            "Raise media.max_frames or let it go to quarantine.",
+        )
+
+    def _first(self, ref: Reference, size: int) -> bytes:
+        length = size if ref.length is None else min(size, ref.length)
+        return self._slice(ref.uri, ref.offset or 0, length, keep=ref.offset is not None)
+
+    def _whole(self, ref: Reference) -> bytes:
+        found = storage.size_and_stamp(self.place(ref.uri))
+        if found is None:
+            raise MediaError("there is no such file", ref.uri)
+        if found[0] > self.limits.max_bytes:
+            raise self._too_big(ref, found[0])
+        return storage.read_bytes(self.place(ref.uri))
+
+    def _slice(self, uri: str, offset: int, length: int, keep: bool = True) -> bytes:
+        place = self.place(uri)
+        try:
+            if storage.is_remote(place):
+                return bytes(self._remote(place, keep).read_at(length, offset))
+            if keep:
+                return os.pread(self._local(place).fileno(), length, offset)
+            with open(place, "rb", buffering=0) as handle:
+                return os.pread(handle.fileno(), length, offset)
+        except FileNotFoundError:
+            raise MediaError("there is no such file", uri) from None
+        except OSError as error:
+            raise MediaError(str(error), uri) from error
+
+    def _local(self, place: str) -> Any:
+        return self._kept_open(place) or self._open(place, open(place, "rb", buffering=0))
+
+    def _remote(self, place: str, keep: bool) -> Any:
+        system, path = storage.filesystem(place)
+        if not keep:
+            return system.open_input_file(path)
+        return self._kept_open(place) or self._open(place, system.open_input_file(path))
+
+    def _kept_open(self, place: str) -> Any:
+        if place in self._files:
+            self._files.move_to_end(place)
+        return self._files.get(place)
+
+    def _open(self, place: str, handle: Any) -> Any:
+        self._files[place] = handle
+        if len(self._files) > _OPEN_FILES:
+            self._files.popitem(last=False)[1].close()
+        return handle
+
+    def _too_big(self, ref: Reference, size: int) -> LimitError:
+        return LimitError(
+            f"{size} bytes is over the limit of {self.limits.max_bytes}.",
+            _where(ref),
+            "Raise media.max_bytes or let it go to quarantine.",
+        )
+
+
+def _where(ref: Reference) -> str:
+    return ref.uri if ref.offset is None else f"{ref.uri}@{ref.offset}"
+
+
+def _rgb(image: Image) -> Image:
+    """RGB as Qwen's processors see it: transparent pixels stand on white (recipe facts 6.1)."""
+    from PIL import Image as pillow
+
+    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+        image = image.convert("RGBA")
+        ground = pillow.new("RGBA", image.size, "white")
+        return pillow.alpha_composite(ground, image).convert("RGB")
+    return image.convert("RGB") if image.mode != "RGB" else image.copy()

@@ -1,0 +1,18 @@
+"""What tests share: where real data lies, one Ray for the session, small pictures made here."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+REAL = Path(os.environ.get("CURATE_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Real third-party data; tests that use it are skipped where it is not at hand."""
+    if not REAL.is_dir():
+        pytest.skip(f"no real data at {REAL}: set CURATE_DATA to a folder that holds it")
+    return REAL

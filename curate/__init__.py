@@ -15,7 +15,7 @@ def _refuse_shadows() -> None:
         spec = importlib.util.find_spec(name)
         origin = os.path.abspath(spec.origin) if spec and spec.origin else None
         if origin != os.path.join(home, name, "__init__.py"):
-            found = origin or (list(spec.submodule_search_locations or ["?"])[0] if spec else None)
+            found = origin or (spec and next(iter(spec.submodule_search_locations or []), None))
             raise ImportError(
                 f"curate needs its own package '{name}' from {home}, but Python finds "
                 f"{found or 'none'} first. Rename that file, or take its folder off PYTHONPATH."

@@ -1,4 +1,4 @@
-"""Every error a user can meet: each says where, what is wrong (with the value), and how to mend it."""
+"""Every error a user can meet: where, what is wrong (with the value), and how to mend it."""
 
 from __future__ import annotations
 

@@ -32,105 +32,183 @@ EXTENSIONS = {
     "image/avif": "avif",
     "image/jp2": "jp2",
 }
-SUFFIXES = frozenset([*EXTENSIONS.values(), "jpeg", "tiff", "jpe", "jfif"])
+SUFFIXES = frozenset(
+    [*EXTENSIONS.values(), "jpeg", "jpe", "jfif", "apng", "tiff", "j2k", "ppm", "pgm", "pbm"]
+)
 """File name endings, lower case, that say: this is a picture."""
+
+_MAX_STEPS = 1 << 18
+"""Segments, blocks or stray bytes walked before a header is given up (ours): hostile files
+have millions, real ones some dozen."""
+
+_u32_pair_big = struct.Struct(">II").unpack_from
+_jpeg_frame = struct.Struct(">BHHB").unpack_from
+_gif_screen = struct.Struct("<HHB").unpack_from
+_gif_frame = struct.Struct("<HHHH").unpack_from
 
 
 def probe(data: Bytes) -> Header:
     """The header of a picture, from its first bytes (all of them, or enough).
 
-    Raises MediaError where the bytes are no picture, or end before the size is told.
+    Sizes are those Pillow would tell: a GIF is as large as its first frame makes it, a JPEG has
+    the last size before its pixels. An animated PNG is a PNG. Raises MediaError where the bytes
+    are no picture, or end before the size is told.
     """
     view = memoryview(data)
     magic = bytes(view[:16])
     try:
         if magic[:3] == b"\xff\xd8\xff":
-            return _jpeg(view)
-        if magic[:8] == b"\x89PNG\r\n\x1a\n":
-            return _png(view)
-        if magic[:6] in (b"GIF87a", b"GIF89a"):
-            width, height = struct.unpack_from("<HH", view, 6)
-            return _checked(Header("image/gif", width, height))
-        if magic[:4] == b"RIFF" and magic[8:12] == b"WEBP":
-            return _webp(view)
+            header = _jpeg(view)
+        elif magic[:8] == b"\x89PNG\r\n\x1a\n":
+            header = _png(view)
+        elif magic[:4] == b"RIFF" and magic[8:12] == b"WEBP":
+            header = _webp(view)
+        elif magic[:6] in (b"GIF87a", b"GIF89a"):
+            header = _gif(view)
+        else:
+            header = _other(view)
     except (struct.error, IndexError):
-        raise MediaError(f"truncated: {len(view)} bytes end before the size is told") from None
-    return _other(view)
-
-
-def _checked(header: Header) -> Header:
+        raise MediaError(f"truncated: {len(view)} bytes end before the size is told.") from None
     if header.width < 1 or header.height < 1:
-        raise MediaError(f"broken header: {header.width} x {header.height} pixels")
+        raise MediaError(f"broken header: {header.width} x {header.height} pixels.")
     return header
 
 
-_START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+def is_picture(data: Bytes) -> bool:
+    """Whether the first 16 bytes or more are those of a picture we open."""
+    start = bytes(memoryview(data)[:16])
+    return (
+        start.startswith(_MAGICS)
+        or (start[:4] == b"RIFF" and start[8:12] == b"WEBP")
+        or (start[:2] == b"BM" and start[6:10] == b"\0\0\0\0")
+        or start[4:12] in (b"ftypavif", b"ftypavis")
+        or (start[:1] == b"P" and start[1:2] in b"123456" and start[2:3].isspace())
+    )
+
+
+_MAGICS = (
+    *(b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*"),
+    *(b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP  \r\n\x87\n"),
+)
+
+
+_SEGMENT, _FRAME, _BARE, _SCAN, _FILL, _UNKNOWN = range(6)
+
+
+def _jpeg_marker_kinds() -> bytes:
+    """What follows each marker (T.81, table B.1), where Pillow and libjpeg follow the table."""
+    kinds = bytearray([_SEGMENT]) * 256
+    kinds[:0xC0] = bytes([_UNKNOWN]) * 0xC0
+    for marker in (0x00, 0x01, 0xC8, *range(0xD0, 0xDA), *range(0xF0, 0xFE)):
+        kinds[marker] = _BARE
+    for marker in set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}:
+        kinds[marker] = _FRAME
+    kinds[0xDA], kinds[0xFF] = _SCAN, _FILL
+    return bytes(kinds)
+
+
+_KINDS = _jpeg_marker_kinds()
 
 
 def _jpeg(view: memoryview) -> Header:
-    at = 2
-    while True:
-        if view[at] != 0xFF:
-            raise MediaError("broken JPEG: no marker where one belongs")
+    """Markers up to the start of scan; stray bytes between them are skipped, as libjpeg does."""
+    width, height, at = 0, 0, 2
+    for _ in range(_MAX_STEPS):
         marker = view[at + 1]
-        if marker == 0xFF:
-            at += 1
-        elif marker in _START_OF_FRAME:
-            height, width = struct.unpack_from(">HH", view, at + 5)
-            return _checked(Header("image/jpeg", width, height))
-        elif marker == 0x01 or 0xD0 <= marker <= 0xD8:
-            at += 2
-        elif marker in (0xD9, 0xDA):
-            raise MediaError("broken JPEG: picture data before the size")
+        kind = _KINDS[marker] if view[at] == 0xFF else _FILL
+        if kind == _SEGMENT:
+            at += 2 + (view[at + 2] << 8 | view[at + 3])
+        elif kind == _FRAME:
+            width, height = _frame(view, at + 4)
+            at += 2 + (view[at + 2] << 8 | view[at + 3])
+        elif kind == _SCAN:
+            return Header("image/jpeg", width, height)
+        elif kind == _UNKNOWN:
+            raise MediaError(f"broken JPEG: no marker is 0xff{marker:02x}.")
         else:
-            at += 2 + struct.unpack_from(">H", view, at + 2)[0]
+            at += 1 + (kind == _BARE)
+    raise MediaError(f"broken JPEG: no picture in the first {at} bytes.")
+
+
+def _frame(view: memoryview, at: int) -> tuple[int, int]:
+    bits, height, width, layers = _jpeg_frame(view, at)
+    if bits != 8 or layers not in (1, 3, 4):
+        raise MediaError(f"a JPEG of {layers} layers of {bits} bits, which nothing here decodes.")
+    return width, height
 
 
 def _png(view: memoryview) -> Header:
-    if bytes(view[12:16]) != b"IHDR":
-        if len(view) < 24:
-            raise IndexError
-        raise MediaError("broken PNG: no IHDR")
-    width, height = struct.unpack_from(">II", view, 16)
-    return _checked(Header("image/png", width, height))
+    width, height = _u32_pair_big(view, 16)
+    kind = bytes(view[12:16])
+    if kind != b"IHDR":
+        raise MediaError(f"broken PNG: its first chunk is {kind!r}, not IHDR.")
+    return Header("image/png", width, height)
 
 
 def _webp(view: memoryview) -> Header:
     kind = bytes(view[12:16])
     if kind == b"VP8X":
-        width = int.from_bytes(view[24:27], "little") + 1
-        height = int.from_bytes(view[27:30], "little") + 1
-        if len(view) < 30:
-            raise IndexError
+        width, height = _u24(view, 24) + 1, _u24(view, 27) + 1
     elif kind == b"VP8L":
-        bits = struct.unpack_from("<I", view, 21)[0]
+        bits = _u24(view, 21) | view[24] << 24
         width, height = (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
     elif kind == b"VP8 ":
-        width, height = (n & 0x3FFF for n in struct.unpack_from("<HH", view, 26))
-    elif len(view) < 16:
+        width, height = _u24(view, 26) & 0x3FFF, _u24(view, 28) & 0x3FFF
+    elif len(kind) < 4:
         raise IndexError
     else:
-        raise MediaError(f"broken WebP: first chunk is {kind!r}")
-    return _checked(Header("image/webp", width, height))
+        raise MediaError(f"broken WebP: its first chunk is {kind!r}.")
+    return Header("image/webp", width, height)
+
+
+def _u24(view: memoryview, at: int) -> int:
+    return view[at] | view[at + 1] << 8 | view[at + 2] << 16
+
+
+def _gif(view: memoryview) -> Header:
+    """The screen, enlarged where the first frame sticks out of it: so do decoders."""
+    width, height, flags = _gif_screen(view, 6)
+    at = 13 + _palette_bytes(flags)
+    for _ in range(_MAX_STEPS):
+        block = view[at]
+        if block == 0x2C:
+            left, top, wide, high = _gif_frame(view, at + 1)
+            return Header("image/gif", max(width, left + wide), max(height, top + high))
+        if block == 0x3B:
+            raise MediaError("broken GIF: it ends before its first frame.")
+        at = _after_blocks(view, at + 2) if block == 0x21 else at + 1
+    raise MediaError(f"broken GIF: no frame in the first {at} bytes.")
+
+
+def _palette_bytes(flags: int) -> int:
+    return 3 << ((flags & 7) + 1) if flags & 128 else 0
+
+
+def _after_blocks(view: memoryview, at: int) -> int:
+    """Where a chain of sub-blocks, each with its length before it, has ended."""
+    for _ in range(_MAX_STEPS):
+        if not view[at]:
+            return at + 1
+        at += 1 + view[at]
+    raise MediaError(f"broken GIF: an extension runs over {at} bytes.")
 
 
 def _other(view: memoryview) -> Header:
     """The rarer formats, through Pillow, which reads no pixel to tell the size."""
     from PIL import Image
 
+    Image.MAX_IMAGE_PIXELS = None  # the caller's limit applies, and names itself
     try:
         with Image.open(io.BytesIO(view), formats=PILLOW_FORMATS) as image:
             mime = image.get_format_mimetype() or f"image/{str(image.format).lower()}"
-            return _checked(Header(mime, image.width, image.height))
-    except MediaError:
-        raise
+            return Header(mime, image.width, image.height)
     except Exception as error:  # Pillow's parsers raise whatever the bytes provoke
-        raise MediaError(f"not a picture: {_why(view, error)}") from None
+        raise MediaError(f"not a picture: {_why(view, error)}.") from None
 
 
 def _why(view: memoryview, error: Exception) -> str:
     if not len(view):
         return "no bytes"
     if "cannot identify" in str(error):
-        return f"starts with {bytes(view[:8])!r}"
+        return f"it starts with {bytes(view[:8])!r}"
     return f"{type(error).__name__}: {error}"

@@ -2,38 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+import contextlib
+from collections.abc import Iterator
+from typing import Any
 
 import pyarrow as pa
 
 from manifests import storage
 from manifests.errors import ManifestError
+from manifests.manifest import FileEntry
 
 
-class Written(NamedTuple):
-    """What a file turned out to be."""
+class Writer:
+    """A part file being written, a record batch for every table."""
 
-    rows: int
-    size_bytes: int
-    digest: str
+    def __init__(self, name: str, sink: storage.Sink, writer: Any) -> None:
+        self._name, self._sink, self._writer, self.rows = name, sink, writer, 0
+
+    def write(self, table: pa.Table) -> None:
+        for batch in table.combine_chunks().to_batches() or [_empty(table.schema)]:
+            self._writer.write_batch(batch)
+        self.rows += table.num_rows
+
+    @property
+    def entry(self) -> FileEntry:
+        """What was written, once the block that wrote it has ended."""
+        return FileEntry(
+            name=self._name,
+            rows=self.rows,
+            size_bytes=self._sink.size_bytes,
+            digest=self._sink.digest,
+        )
 
 
-def write(uri: str, schema: pa.Schema, tables: Iterable[pa.Table]) -> Written:
-    """One record batch for each table that has rows."""
-    rows = 0
-    with storage.writing(uri) as sink:
-        with pa.ipc.new_file(sink, schema) as writer:
-            for table in tables:
-                writer.write_table(table.combine_chunks())
-                rows += table.num_rows
-        return Written(rows, sink.size_bytes, sink.digest)
+def _empty(schema: pa.Schema) -> pa.RecordBatch:
+    return pa.RecordBatch.from_arrays([pa.array([], f.type) for f in schema], schema=schema)
 
 
-def open_part(uri: str) -> pa.ipc.RecordBatchFileReader:
+@contextlib.contextmanager
+def writing(uri: str, schema: pa.Schema) -> Iterator[Writer]:
+    """Write a part file that appears whole when the block ends, or not at all."""
+    with storage.writing(uri) as sink, pa.ipc.new_file(sink, schema) as writer:
+        part = Writer(uri.rsplit("/", 1)[-1], sink, writer)
+        yield part
+
+
+def write(uri: str, schema: pa.Schema, tables: list[pa.Table]) -> FileEntry:
+    with writing(uri, schema) as part:
+        for table in tables:
+            part.write(table)
+    return part.entry
+
+
+def open_part(uri: str, columns: tuple[str, ...] | None = None) -> pa.ipc.RecordBatchFileReader:
     """A part's batches by number; columns are read from the map when they are touched."""
     try:
-        return pa.ipc.open_file(storage.open_input(uri))
+        reader = pa.ipc.open_file(storage.open_input(uri))
+        if columns is None:
+            return reader
+        fields = [reader.schema.names.index(name) for name in columns]
+        options = pa.ipc.IpcReadOptions(included_fields=fields)
+        return pa.ipc.open_file(storage.open_input(uri), options=options)
     except pa.ArrowInvalid as error:
         raise ManifestError(f"this is not a part file: {error}", uri) from error
 
@@ -48,9 +77,7 @@ def read(uri: str, rows: int | None = None) -> Iterator[pa.Table]:
             yield table.slice(start, step)
 
 
-def read_columns(uri: str, columns: tuple[str, ...]) -> pa.Table:
-    """Some columns of a whole part; the others are never touched."""
-    names = open_part(uri).schema.names
-    options = pa.ipc.IpcReadOptions(included_fields=[names.index(c) for c in columns])
-    table = pa.ipc.open_file(storage.open_input(uri), options=options).read_all()
-    return table.select(list(columns))
+def read_columns(uri: str, columns: tuple[str, ...] | None = None) -> pa.Table:
+    """Some columns of a whole part (all by default); the others are never touched."""
+    table = open_part(uri, columns).read_all()
+    return table if columns is None else table.select(list(columns))

@@ -14,6 +14,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from manifests.errors import ManifestError
+
 MODALITIES = (
     "caption",
     "interleaved",
@@ -136,18 +138,44 @@ def random_keys(ids: pa.Array | pa.ChunkedArray, seed: int) -> np.ndarray:
     The id is itself a hash, so its first 64 bits mixed with the seed (splitmix64, Steele et al.
     2014) are uniform whatever the number of workers, their order, or the data around it.
     """
-    packed = np.frombuffer(b"".join(i[:16].encode() for i in ids.to_pylist()), dtype=np.uint8)
-    x = _hex_to_uint64(packed.reshape(-1, 16))
-    x = x ^ _splitmix64(np.array([seed % 2**64], np.uint64))
-    return _splitmix64(x)
+    mixed_seed = _splitmix64(np.array([seed % 2**64], np.uint64))
+    words = _first_16_digits(one_chunk(ids))
+    keys = np.empty(len(words), np.uint64)
+    for start in range(0, len(words), _CACHED_ROWS):
+        block = slice(start, start + _CACHED_ROWS)
+        keys[block] = _splitmix64(_hex_to_uint64(words[block]) ^ mixed_seed)
+    return keys
 
 
-def _hex_to_uint64(digits: np.ndarray) -> np.ndarray:
-    value = np.where(digits >= ord("a"), digits - (ord("a") - 10), digits - ord("0")).astype(
-        np.uint64
-    )
-    shifts = np.arange(60, -4, -4, dtype=np.uint64)
-    return np.bitwise_or.reduce(value << shifts, axis=1) if len(digits) else np.empty(0, np.uint64)
+_CACHED_ROWS = 16384
+"""Rows at once, so that the numbers in between stay in a core's cache: half the time, measured."""
+
+
+def _first_16_digits(ids: pa.Array) -> np.ndarray:
+    """The first 16 hex digits of each id as two big-endian words, in place where ids are ours."""
+    if not len(ids):
+        return np.empty((0, 2), ">u8")
+    lengths = np.diff(np.frombuffer(ids.buffers()[1], np.int32, len(ids) + 1, 4 * ids.offset))
+    if ids.null_count or (lengths < 16).any():
+        raise ManifestError("an id is null, or shorter than 16 hex digits", "column 'id'")
+    if (lengths != 32).any():
+        ids = pc.binary_slice(ids.cast(pa.binary()), 0, 16)
+    width = 32 if (lengths == 32).all() else 16
+    start = np.frombuffer(ids.buffers()[1], np.int32, 1, 4 * ids.offset)[0]
+    digits = np.frombuffer(ids.buffers()[2], np.uint8, width * len(ids), start)
+    words: np.ndarray = digits.view(">u8").reshape(len(ids), width // 8)[:, :2]
+    return words
+
+
+def _hex_to_uint64(words: np.ndarray) -> np.ndarray:
+    """Eight digits a word at once: each byte to its nibble, then nibbles to bytes to halves."""
+    x = words.astype(np.uint64)
+    letters = (x >> np.uint64(6)) & np.uint64(0x0101010101010101)
+    x = (x & np.uint64(0x0F0F0F0F0F0F0F0F)) + letters * np.uint64(9)
+    x = (x | x >> np.uint64(4)) & np.uint64(0x00FF00FF00FF00FF)
+    x = (x | x >> np.uint64(8)) & np.uint64(0x0000FFFF0000FFFF)
+    x = (x | x >> np.uint64(16)) & np.uint64(0xFFFFFFFF)
+    return (x[:, 0] << np.uint64(32)) | x[:, 1]
 
 
 def _splitmix64(x: np.ndarray) -> np.ndarray:

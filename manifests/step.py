@@ -50,7 +50,7 @@ class RowStep(Step):
     """Looks at one batch of records."""
 
     picture_side: ClassVar[int | None] = None
-    """The shorter side, in pixels, of the pictures it asks `media` for; null if it asks for none."""
+    """The shorter side, in pixels, of the pictures it asks `media` for; None for no pictures."""
 
     @abstractmethod
     def __call__(self, batch: pa.Table, media: Media) -> Outcome: ...

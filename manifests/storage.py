@@ -220,7 +220,17 @@ def delete(uri: str) -> None:
                 os.remove(uri)
             return
         system, path = filesystem(uri)
-        system.delete_file(path)
+        with contextlib.suppress(FileNotFoundError):
+            system.delete_file(path)
+
+
+def clear_unfinished(folder: str) -> None:
+    """Remove what killed writers left in a local folder; remote ones leave nothing behind."""
+    if is_remote(folder) or not os.path.isdir(folder):
+        return
+    for name in os.listdir(folder):
+        if name.startswith(".") and name.endswith(TEMPORARY):
+            delete(os.path.join(folder, name))
 
 
 @contextlib.contextmanager

@@ -1,0 +1,28 @@
+"""`curate diff`: what differs between two runs."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from curate.cli import DIFFERS, OK
+from curate.compare import Difference, differences
+
+
+def main(options: argparse.Namespace) -> int:
+    return report(differences(options.run, options.other), options.json, "the same bytes")
+
+
+def report(found: list[Difference], as_json: bool, same: str) -> int:
+    """Print differences, and answer with the exit code."""
+    if as_json:
+        print(json.dumps([d._asdict() for d in found], indent=1, ensure_ascii=False))
+    for difference in [] if as_json else found:
+        print(f"{difference.what}\n  - {_told(difference.here)}\n  + {_told(difference.there)}")
+    if not found and not as_json:
+        print(same)
+    return DIFFERS if found else OK
+
+
+def _told(value: object) -> str:
+    return "(not there)" if value is None else str(value)

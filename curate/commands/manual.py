@@ -1,0 +1,52 @@
+"""The manual page of anything whose settings are a pydantic model: its docstring and its fields."""
+
+from __future__ import annotations
+
+import inspect
+
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+from curate.tabular import table
+
+
+def first_line(kind: type[BaseModel]) -> str:
+    """The first sentence of the manual page."""
+    return (
+        " ".join((inspect.getdoc(kind) or "").split("\n\n")[0].split()).split(". ")[0].rstrip(".")
+    )
+
+
+def page(name: str, kind: type[BaseModel], facts: list[str]) -> str:
+    parts = [name, "", inspect.getdoc(kind) or "", "", *facts, ""]
+    settings = fields(kind)
+    parts.append(table(("setting", "type", "default", "meaning"), settings) if settings else
+                 "It has no settings.")  # fmt: skip
+    return "\n".join(parts)
+
+
+def fields(kind: type[BaseModel]) -> list[tuple[str, str, str, str]]:
+    """Name, type, default and meaning of every setting."""
+    properties = kind.model_json_schema().get("properties", {})
+    rows = []
+    for name, field in kind.model_fields.items():
+        default = field.default if field.default_factory is None else field.get_default(
+            call_default_factory=True
+        )  # fmt: skip
+        told = "(needed)" if default is PydanticUndefined else repr(default)
+        type_ = _type(properties.get(field.alias or name, {}))
+        rows.append((name, type_, told, field.description or ""))
+    return rows
+
+
+def _type(schema: dict[str, object]) -> str:
+    if "anyOf" in schema:
+        options = schema["anyOf"]
+        assert isinstance(options, list)
+        return " or ".join(_type(o) for o in options if o.get("type") != "null")
+    if "enum" in schema:
+        return "|".join(map(str, schema["enum"]))  # type: ignore[call-overload]
+    if schema.get("type") == "array":
+        items = schema.get("items", {})
+        return f"list of {_type(items)}" if isinstance(items, dict) else "list"
+    return str(schema.get("type", "any"))

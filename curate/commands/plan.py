@@ -1,0 +1,41 @@
+"""`curate plan`: the passes of a recipe, and how much of each is done already."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from curate import recipe
+from curate.engine import plan as planning
+from curate.engine.run import STEPS
+from curate.tabular import table
+from manifests import manifest, storage
+from manifests.manifest import PassManifest
+
+
+def main(options: argparse.Namespace) -> int:
+    loaded = recipe.load(options.recipe, options.set)
+    rows = []
+    for number, planned in enumerate(planning.plan(loaded), 1):
+        done = _done(options.out, planned.folder)
+        parts = len(done.parts) if done else None
+        rows.append((number, planned.kind, planned.title, planned.fingerprint, _state(done), parts))
+    if options.json:
+        keys = ("number", "kind", "does", "fingerprint", "state", "parts")
+        print(json.dumps([dict(zip(keys, row, strict=True)) for row in rows], indent=1))
+        return 0
+    print(table(("pass", "kind", "does", "fingerprint", "state", "parts"), rows))
+    print("\nA pass that is done is checked part by part: only what changed is computed again.")
+    return 0
+
+
+def _done(out: str | None, folder: str) -> PassManifest | None:
+    if out is None:
+        return None
+    place = storage.join(out, STEPS, folder)
+    there = storage.size_and_stamp(storage.join(place, manifest.NAME))
+    return manifest.load_pass(place) if there else None
+
+
+def _state(done: PassManifest | None) -> str:
+    return f"done: {done.rows:,} rows" if done else "to run"

@@ -1,0 +1,71 @@
+"""`curate probe`: measure a sample and drop nothing; choose thresholds by what it shows."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from curate import recipe
+from curate.engine import probe
+from curate.engine.probe import Measure, Probed
+from curate.tabular import bar, number, table
+
+
+def main(options: argparse.Namespace) -> int:
+    probed = probe.probe(recipe.load(options.recipe, options.set), options.rows)
+    print(json.dumps(_plain(probed), indent=1) if options.json else _told(probed))
+    return 0
+
+
+def _plain(probed: Probed) -> dict[str, Any]:
+    return {
+        "rows": probed.rows,
+        "quarantined": probed.quarantined,
+        "measures": {
+            m.name: {"quantiles": m.quantiles, "counts": m.counts} for m in probed.measures
+        },
+        "would_drop": {a.step: a.dropped for a in probed.accounts},
+        "would_quarantine": {a.step: a.quarantined for a in probed.accounts},
+    }
+
+
+def _told(probed: Probed) -> str:
+    parts = [f"{probed.rows:,} records looked at, {len(probed.quarantined):,} inputs unreadable"]
+    parts += [f"  {f['origin']}: {f['message']}" for f in probed.quarantined[:5]]
+    parts += ["", *(_histogram(measure) for measure in probed.measures)]
+    rows = [
+        (
+            a.step,
+            a.came,
+            sum(a.dropped.values()),
+            _share(a.gone, a.came),
+            _why(a.dropped | a.quarantined),
+        )
+        for a in probed.accounts
+    ]
+    parts.append("each step by itself, if it saw all of these records:")
+    parts.append(table(("step", "sees", "would drop", "share", "why"), rows))
+    if probed.skipped:
+        parts.append(f"not probed, since they need the whole corpus: {', '.join(probed.skipped)}")
+    return "\n".join(parts)
+
+
+def _histogram(measure: Measure) -> str:
+    lines = [f"{measure.name}   ({measure.nulls:,} without)" if measure.nulls else measure.name]
+    if measure.quantiles:
+        told = "  ".join(f"{name} {number(value)}" for name, value in measure.quantiles.items())
+        lines.append(f"  {told}")
+    most = max(measure.counts.values(), default=1)
+    width = max((len(label) for label in measure.counts), default=0)
+    for label, n in measure.counts.items():
+        lines.append(f"  {label:>{width}} {bar(n / most)} {n:,}")
+    return "\n".join(lines) + "\n"
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{part / whole:.1%}" if whole else ""
+
+
+def _why(reasons: dict[str, int]) -> str:
+    return ", ".join(f"{why} {n:,}" for why, n in reasons.items())

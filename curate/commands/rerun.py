@@ -1,0 +1,21 @@
+"""`curate rerun`: the same recipe on the same inputs, and whether it makes the same bytes."""
+
+from __future__ import annotations
+
+import argparse
+
+from curate import recipe
+from curate.commands.diff import report
+from curate.commands.run import execute
+from curate.compare import differences
+from manifests import manifest
+
+
+def main(options: argparse.Namespace) -> int:
+    made = manifest.load_run(options.manifest)
+    folder = options.manifest.removesuffix(manifest.NAME).rstrip("/") or "."
+    base = options.base or made.environment["base"]
+    out = options.out or f"{folder}-rerun"
+    again = execute(recipe.build(made.recipe, base=base), out, options)
+    same = f"the same bytes: manifest {again.digest}   {out}"
+    return report(differences(folder, out), options.json, same)

@@ -1,0 +1,76 @@
+"""`curate run`: a recipe from sources to shards, and the ledger of what became of every record."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from curate import recipe
+from curate.engine.inline import Inline
+from curate.engine.progress import Progress
+from curate.engine.run import QUARANTINE_FILE, Run
+from curate.recipe import Loaded
+from curate.tabular import count, size, table
+from manifests import storage
+from manifests.ledger import Account
+from manifests.manifest import RunManifest
+
+
+def main(options: argparse.Namespace) -> int:
+    loaded = recipe.load(options.recipe, options.set)
+    made = execute(loaded, options.out, options)
+    print(ledger_table(made.ledger))
+    print()
+    print(where(made, options.out))
+    return 0
+
+
+def execute(loaded: Loaded, out: str, options: argparse.Namespace) -> RunManifest:
+    """Run a recipe with the executor that the options name."""
+    storage.make_folder(out)
+    with executor(options) as running:
+        return Run(loaded, out, running, Progress(options.quiet))()
+
+
+def executor(options: argparse.Namespace) -> Any:
+    if options.inline:
+        return Inline()
+    from curate.engine.ray import RayExecutor
+
+    return RayExecutor(options.workers, options.address)
+
+
+def ledger_table(accounts: list[Account]) -> str:
+    """Every step: what came, what stayed, what went and why."""
+    head = ("step", "came", "kept", "dropped", "quarantined", "why")
+    rows = [
+        (
+            account.step,
+            account.came,
+            account.kept,
+            sum(account.dropped.values()),
+            sum(account.quarantined.values()),
+            ", ".join(f"{why} {n:,}" for why, n in _reasons(account)),
+        )
+        for account in accounts
+    ]
+    return table(head, rows)
+
+
+def _reasons(account: Account) -> list[tuple[str, int]]:
+    made = [("made", account.made)] if account.made else []
+    return [*made, *account.dropped.items(), *account.quarantined.items()]
+
+
+def where(made: RunManifest, out: str) -> str:
+    """Where things are, and the next thing to type."""
+    lines = []
+    for name, entry in made.shards.items():
+        told = f"{count(len(entry['shards']), 'shard')}, {count(entry['rows'], 'row')}"
+        folder = storage.join(out, entry["folder"])
+        lines.append(f"{name:<11} {told}, {size(entry['size_bytes'])}   {folder}")
+    gone = sum(sum(a.quarantined.values()) for a in made.ledger)
+    lines.append(f"quarantine  {count(gone, 'input')}   {storage.join(out, QUARANTINE_FILE)}")
+    lines.append(f"manifest    {made.digest}   {storage.join(out, 'manifest.json')}")
+    lines.append(f"next:       curate show {out}")
+    return "\n".join(lines)

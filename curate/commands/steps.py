@@ -1,0 +1,69 @@
+"""`curate steps`: the list of steps and presets, and the manual page of one."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from curate import catalog
+from curate.commands.manual import first_line, page
+from curate.spelling import nearest
+from curate.tabular import table
+from filters.presets import PRESETS, Preset
+from manifests.errors import RecipeError
+from manifests.step import CorpusStep, ReshapeStep, Step
+
+
+def main(options: argparse.Namespace) -> int:
+    if options.name is None:
+        return _list(options.json)
+    if options.name in PRESETS:
+        print(_preset(options.name, PRESETS[options.name]))
+        return 0
+    if options.name not in catalog.STEPS and ":" not in options.name:
+        known = [*catalog.STEPS, *PRESETS]
+        raise RecipeError(f"no step named '{options.name}'.", mend=nearest(options.name, known))
+    kind = catalog.resolve_step(options.name)
+    print(
+        json.dumps(kind.model_json_schema(), indent=1)
+        if options.json
+        else _page(options.name, kind)
+    )
+    return 0
+
+
+def _list(as_json: bool) -> int:
+    kinds = {name: catalog.resolve_step(name) for name in catalog.STEPS}
+    if as_json:
+        print(json.dumps({name: first_line(kind) for name, kind in kinds.items()}, indent=1))
+        return 0
+    print(table(("step", "shape", "what it does"),
+                [(name, shape(kind), first_line(kind)) for name, kind in kinds.items()]))  # fmt: skip
+    print()
+    print(table(("preset", "what it is"), [(n, p.description) for n, p in PRESETS.items()]))
+    print("\nMore: curate steps NAME. In a recipe: `- NAME: {settings}`, or `- preset: NAME`.")
+    return 0
+
+
+def shape(kind: type[Step]) -> str:
+    if issubclass(kind, CorpusStep):
+        return "corpus"
+    return "reshape" if issubclass(kind, ReshapeStep) else "row"
+
+
+def _page(name: str, kind: type[Step]) -> str:
+    adds = [f"{name}.{measure}: {type_}" for measure, type_ in kind.measures.items()]
+    adds += [f"{column} (rewritten)" for column in kind.rewrites]
+    facts = [f"shape    {shape(kind)}", f"version  {kind.version}", f"adds     {', '.join(adds)}"]
+    return page(name, kind, [*facts, "", "Any step takes `only: {column: value}` too."])
+
+
+def _preset(name: str, preset: Preset) -> str:
+    lines = [name, "", preset.description, "", "steps:"]
+    lines += [f"  - {key}: {json.dumps(s)}" for step in preset.steps for key, s in step.items()]
+    lines += ["", "evidence:"]
+    lines += [f"  {what}: {why}" for what, why in preset.evidence.items()]
+    if preset.left_out:
+        lines += ["", "published, but left out since no step measures it yet:"]
+        lines += [f"  {rule}" for rule in preset.left_out]
+    return "\n".join(lines)

@@ -1,0 +1,177 @@
+"""A small corpus that makes itself: drawings with captions in four layouts, some of them broken."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from typing import Any
+
+import numpy as np
+
+from manifests import storage
+
+RECIPE = """\
+# The recipe of `curate demo`. Change a number, run it again: only what changed is redone.
+name: demo
+seed: 17
+
+sources:
+  - {name: web, reader: webdataset, path: data/web/*.tar}
+  - {name: photos, reader: folder, path: data/photos}
+  - {name: lines, reader: table, path: data/lines.jsonl, text: caption, image: file, media_root: data/photos}
+  - {name: chats, reader: llava, path: data/chats.json, media_root: data/photos}
+
+steps:
+  - words: {min: 3, max: 64}
+  - character_repetition: {n: 5, max: 0.5}
+  - image_shape: {min_side: 48, max_aspect: 3, only: {modality: caption}}
+  - language: {keep: [en, de], min_score: 0.3}
+  - image_decodes: {}
+  - sample: {share: 0.9}
+
+shards:
+  formats: [arrow, jsonl]
+  shard_bytes: 1MB
+  columns: [words.count, language.score]
+"""
+
+_COLOURS = {
+    "red": (214, 40, 40),
+    "blue": (29, 78, 216),
+    "green": (22, 128, 61),
+    "yellow": (234, 179, 8),
+    "black": (20, 20, 20),
+}
+_SHAPES = ("circle", "square", "triangle")
+_PLACES = ("on the left", "in the middle", "on the right")
+_PER_TAR, _TARS, _PHOTOS = 120, 3, 150
+
+
+def make(folder: str) -> str:
+    """Write the corpus and its recipe below a folder; returns the recipe's path."""
+    for name in ("data/web", "data/photos"):
+        storage.make_folder(storage.join(folder, name))
+    for number in range(_TARS):
+        _write(folder, f"data/web/{number:05d}.tar", _tar(number))
+    for number in range(_PHOTOS):
+        _photo(folder, number)
+    _write(folder, "data/lines.jsonl", _lines())
+    _write(folder, "data/chats.json", _chats())
+    _write(folder, "recipe.yaml", RECIPE.encode())
+    return storage.join(folder, "recipe.yaml")
+
+
+def _write(folder: str, name: str, data: bytes) -> None:
+    place = storage.join(folder, name)
+    known = storage.size_and_stamp(place)
+    if known is None or storage.read_bytes(place) != data:
+        storage.write_bytes(place, data)
+
+
+def _caption(rng: np.random.Generator) -> tuple[str, str, str]:
+    colour, shape, place = (str(rng.choice(words)) for words in ([*_COLOURS], _SHAPES, _PLACES))
+    return colour, shape, place
+
+
+def _drawing(number: int, side: int = 96, kind: str = "JPEG") -> tuple[bytes, str]:
+    """A picture of one coloured shape, and the sentence that says so."""
+    from PIL import Image, ImageDraw
+
+    rng = np.random.default_rng(number)
+    colour, shape, place = _caption(rng)
+    width = int(side * rng.uniform(1.0, 1.8))
+    noise = rng.integers(200, 255, (side // 8, width // 8, 3), np.uint8)
+    image = Image.fromarray(noise).resize((width, side), Image.Resampling.BICUBIC)
+    draw, x = ImageDraw.Draw(image), width * (_PLACES.index(place) + 1) // 4
+    r, y = side // 5, side // 2
+    corners = {"square": [(x - r, y - r), (x + r, y - r), (x + r, y + r), (x - r, y + r)],
+               "triangle": [(x, y - r), (x + r, y + r), (x - r, y + r)]}  # fmt: skip
+    if shape == "circle":
+        draw.ellipse((x - r, y - r, x + r, y + r), _COLOURS[colour])
+    else:
+        draw.polygon(corners[shape], _COLOURS[colour])
+    out = io.BytesIO()
+    image.save(out, kind)
+    return out.getvalue(), f"A {colour} {shape} {place} of a pale picture, number {number}."
+
+
+def _tar(number: int) -> bytes:
+    """One shard as img2dataset would write it: most of it sound, some of it as the web is."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+        for row in range(_PER_TAR):
+            key = f"{number:05d}{row:04d}"
+            picture, caption = _drawing(number * _PER_TAR + row, 32 if row % 29 == 5 else 96)
+            picture, caption = _as_found(picture, caption, row)
+            _add(tar, f"{key}.jpg", picture)
+            _add(tar, f"{key}.txt", caption.encode())
+            about = {"key": key, "caption": caption, "url": f"https://example.org/{key}.jpg"}
+            _add(tar, f"{key}.json", json.dumps(about).encode())
+    return out.getvalue()
+
+
+def _as_found(picture: bytes, caption: str, row: int) -> tuple[bytes, str]:
+    if row % 40 == 7:
+        return picture[: len(picture) // 2], caption
+    if row % 40 == 17:
+        return b"<html>404 not found</html>", caption
+    if row % 20 == 3:
+        return picture, "IMG_0042.JPG"
+    if row % 24 == 9:
+        return picture, "buy now! " * 12
+    if row % 15 == 11:
+        return (
+            picture,
+            "Ein roter Kreis liegt links auf einem hellen Bild, und sonst ist nichts da.",
+        )
+    if row % 15 == 13:
+        return picture, "Un triangle bleu se trouve à droite de cette image très claire."
+    return picture, caption
+
+
+def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
+    member = tarfile.TarInfo(name)
+    member.size = len(data)
+    tar.addfile(member, io.BytesIO(data))
+
+
+def _photo(folder: str, number: int) -> None:
+    kind = ("JPEG", "PNG", "WEBP")[number % 3]
+    picture, caption = _drawing(10_000 + number, 96, kind)
+    _write(folder, f"data/photos/{_photo_name(number)}", picture)
+    if number % 2:
+        _write(folder, f"data/photos/{number:04d}.txt", caption.encode())
+
+
+def _photo_name(number: int) -> str:
+    return f"{number:04d}.{('jpg', 'png', 'webp')[number % 3]}"
+
+
+def _lines() -> bytes:
+    """Captions as JSON lines: one has no text, one has no picture, the last is cut in half."""
+    rows: list[dict[str, Any]] = [
+        {"file": _photo_name(n), "caption": _drawing(10_000 + n)[1]} for n in range(0, _PHOTOS, 2)
+    ]
+    rows[3]["caption"] = None
+    rows[5]["file"] = "never-downloaded.jpg"
+    text = "\n".join(json.dumps(row) for row in rows)
+    return text[:-20].encode()
+
+
+def _chats() -> bytes:
+    """Conversations about the photos, in LLaVA's layout; one has a tag too many."""
+    rows = [
+        {
+            "id": f"chat-{n}",
+            "image": _photo_name(n),
+            "conversations": [
+                {"from": "human", "value": "<image>\nWhat does this picture show, and where?"},
+                {"from": "gpt", "value": _drawing(10_000 + n)[1]},
+            ],
+        }
+        for n in range(0, _PHOTOS, 3)
+    ]
+    turns: Any = rows[4]["conversations"]
+    turns[0]["value"] = "<image><image>\nWhich of the two is larger?"
+    return json.dumps(rows, indent=1).encode()

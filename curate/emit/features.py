@@ -1,0 +1,61 @@
+"""What Hugging Face `datasets` wants to know of a schema, so that pictures come out decoded."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pyarrow as pa
+
+from manifests.errors import RecipeError
+
+IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+"""How `datasets` stores a picture; 32-bit, for it takes `large_binary` for no picture at all."""
+_NUMBERS = {"double": "float64", "float": "float32", "halffloat": "float16"}
+
+
+def plain(kind: pa.DataType) -> pa.DataType:
+    """The same values as every Arrow reader takes them: no dictionaries, views or 64-bit sizes."""
+    if pa.types.is_dictionary(kind):
+        return plain(kind.value_type)
+    if pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+        return pa.string()
+    if pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind):
+        return pa.binary()
+    if pa.types.is_fixed_size_list(kind):
+        return pa.list_(plain(kind.value_type), kind.list_size)
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return pa.list_(plain(kind.value_type))
+    if pa.types.is_struct(kind):
+        return pa.struct([(field.name, plain(field.type)) for field in kind])
+    return kind
+
+
+def described(schema: pa.Schema) -> pa.Schema:
+    """The schema with its features in the metadata, where `Dataset.from_file` looks for them."""
+    info = {"info": {"features": features(schema)}}
+    return schema.with_metadata({"huggingface": json.dumps(info, separators=(",", ":"))})
+
+
+def features(schema: pa.Schema) -> dict[str, Any]:
+    """The features of every column, in the form that all versions of `datasets` read."""
+    return {field.name: _feature(field.type, field.name) for field in schema}
+
+
+def _feature(kind: pa.DataType, column: str) -> Any:
+    if kind == IMAGE:
+        return {"_type": "Image"}
+    if pa.types.is_struct(kind):
+        return {field.name: _feature(field.type, column) for field in kind}
+    if pa.types.is_fixed_size_list(kind):
+        inner = _feature(kind.value_type, column)
+        return {"feature": inner, "length": kind.list_size, "_type": "Sequence"}
+    if pa.types.is_list(kind):
+        return [_feature(kind.value_type, column)]
+    if pa.types.is_nested(kind):
+        raise RecipeError(
+            f"'{column}' is of type {kind}, which `datasets` cannot hold.",
+            "shards.columns",
+            "Leave it out.",
+        )
+    return {"dtype": _NUMBERS.get(str(kind), str(kind)), "_type": "Value"}

@@ -1,0 +1,85 @@
+"""A step as a recipe places it: its name in this run, its settings, and the rows it is for."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from manifests import record
+from manifests.errors import StepError
+from manifests.fingerprint import step_identity
+from manifests.step import CorpusStep, Outcome, ReshapeStep, RowStep, Step
+
+
+class PlannedStep(NamedTuple):
+    """`name` is unique in the run: the step's key, with -2, -3 where it comes again."""
+
+    name: str
+    step: Step
+    only: dict[str, list[Any]] | None = None
+
+    @property
+    def shape(self) -> str:
+        shapes = {"row": RowStep, "corpus": CorpusStep, "reshape": ReshapeStep}
+        return next(shape for shape, kind in shapes.items() if isinstance(self.step, kind))
+
+    @property
+    def measures(self) -> dict[str, pa.DataType]:
+        """The step's measures under the names they have in this run."""
+        return {f"{self.name}.{m}": kind for m, kind in self.step.measures.items()}
+
+    def identity(self, base: str) -> dict[str, Any]:
+        return step_identity(self.name, self.step, base, self.only)
+
+    def concerns(self, batch: pa.Table) -> np.ndarray | None:
+        """Which rows the step is for; None for all of them."""
+        if self.only is None:
+            return None
+        mask = np.ones(batch.num_rows, bool)
+        for column, allowed in self.only.items():
+            if column not in batch.column_names:
+                raise StepError(
+                    f"there is no column '{column}' here", f"steps.{self.name}.only",
+                    f"There are: {', '.join(batch.column_names)}.",
+                )  # fmt: skip
+            values = pa.array(allowed, from_pandas=False)
+            if values.type != batch.schema.field(column).type:
+                values = values.cast(batch.schema.field(column).type)
+            mask &= np.asarray(pc.is_in(batch[column], values))
+        return mask
+
+    def checked(self, outcome: Outcome, rows: int) -> Outcome:
+        """The outcome under this run's column names, or an error that says what it broke."""
+        rewrites = {name: record.SCHEMA.field(name).type for name in self.step.rewrites}
+        expected = {**self.step.measures, **rewrites}
+        if set(outcome.columns) != set(expected):
+            said, due = sorted(outcome.columns), sorted(expected)
+            raise StepError(f"answered with columns {said}, not {due}", f"step {self.name}")
+        columns = {
+            (name if name in rewrites else f"{self.name}.{name}"): self._column(value, name, rows)
+            .cast(expected[name])
+            for name, value in outcome.columns.items()
+        }  # fmt: skip
+        return Outcome(
+            columns, self._verdict(outcome.drop, rows), self._verdict(outcome.error, rows)
+        )
+
+    def _column(self, value: pa.Array, name: str, rows: int) -> pa.Array:
+        if len(value) != rows:
+            raise StepError(f"{len(value)} values for {rows} rows in '{name}'", f"step {self.name}")
+        return record.one_chunk(value)
+
+    def _verdict(self, value: pa.Array | None, rows: int) -> pa.Array:
+        if value is None:
+            return pa.nulls(rows, pa.string())
+        return self._column(value, "drop", rows).cast(pa.string())
+
+
+def part_schema(steps: list[PlannedStep]) -> pa.Schema:
+    """The columns of a part after these steps."""
+    fields = list(record.SCHEMA)
+    fields += [pa.field(n, t) for s in steps for n, t in s.measures.items()]
+    return pa.schema(fields)

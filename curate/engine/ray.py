@@ -1,0 +1,128 @@
+"""The executor of a Ray cluster, and a Ray Data source over shards: the one file that knows Ray."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import os
+from collections.abc import Callable, Iterable, Iterator
+from types import TracebackType
+from typing import Any, TypeVar
+
+from manifests.errors import CurateError, WorkerError
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+RETRIES = 5
+"""How often a task is run again when its worker or node died (ours)."""
+AHEAD = 3
+"""Tasks in flight for each worker: enough that none waits, few enough to bound memory (ours)."""
+OBJECT_STORE_BYTES = 128 << 20
+"""Shared memory of a local Ray (ours): tasks exchange file names, never payloads."""
+
+
+class RayExecutor:
+    """Runs items as Ray tasks: a local Ray by default, a cluster by address or RAY_ADDRESS.
+
+    Ray starts with the first item, so a run with nothing to do never waits for it.
+    """
+
+    name = "ray"
+
+    def __init__(self, workers: int | None = None, address: str | None = None) -> None:
+        self._asked, self._address = workers, address or os.environ.get("RAY_ADDRESS")
+        self._started = False
+        self._remote: Any = None
+        self.workers = workers or 1
+
+    def map(self, work: Callable[[T], R], items: Iterable[T]) -> Iterator[tuple[T, R]]:
+        waiting = iter(items)
+        first = next(waiting, None)
+        if first is None:
+            return
+        self._start()
+        yield from self._run(work, itertools.chain([first], waiting))
+
+    def _run(self, work: Callable[[T], R], items: Iterator[T]) -> Iterator[tuple[T, R]]:
+        import ray
+
+        shared = ray.put(work)
+        flying: dict[Any, T] = {}
+        bound = AHEAD * self.workers
+        try:
+            while True:
+                for item in itertools.islice(items, bound - len(flying)):
+                    flying[self._remote.remote(shared, item)] = item
+                if not flying:
+                    return
+                done, _ = ray.wait(list(flying), num_returns=1)
+                for reference in done:
+                    item = flying.pop(reference)
+                    yield item, self._result(reference, item)
+        finally:
+            for reference in flying:
+                ray.cancel(reference, force=True)
+
+    def _result(self, reference: Any, item: object) -> Any:
+        import ray
+
+        try:
+            return ray.get(reference)
+        except ray.exceptions.RayTaskError as error:
+            cause = error.cause
+            raise cause if isinstance(cause, CurateError) else error from None
+        except ray.exceptions.RayError as error:
+            raise WorkerError(
+                f"{type(error).__name__}: {error}",
+                str(item)[:300],
+                f"Its worker died {RETRIES + 1} times. What is done is kept: the same command "
+                "goes on from there; --inline runs it in this process, to see why.",
+            ) from error
+
+    def _start(self) -> None:
+        import ray
+
+        if self._started:
+            return
+        logging.getLogger("ray").setLevel(logging.ERROR)
+        os.environ.setdefault("RAY_DATA_DISABLE_PROGRESS_BARS", "1")
+        if not ray.is_initialized():
+            _initialise(self._asked, self._address)
+            self._started = True
+        self.workers = self._asked or max(1, int(ray.cluster_resources().get("CPU", 1)))
+        self._remote = ray.remote(num_cpus=1, max_retries=RETRIES)(_task)
+
+    def __enter__(self) -> RayExecutor:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._started:
+            import ray
+
+            ray.shutdown()
+            self._started = False
+
+
+def _task(work: Callable[[T], R], item: T) -> R:
+    return work(item)
+
+
+def _initialise(workers: int | None, address: str | None) -> None:
+    import ray
+
+    if address and address != "local":
+        ray.init(address=address, logging_level=logging.ERROR)
+        return
+    ray.init(
+        address="local",
+        num_cpus=workers,
+        include_dashboard=False,
+        logging_level=logging.ERROR,
+        object_store_memory=OBJECT_STORE_BYTES,
+    )

@@ -1,0 +1,85 @@
+"""The first pass: list a source, cut it into splits, and know which of them are read already."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NamedTuple
+
+from curate import catalog
+from curate.engine.passes import ReadTask, Setting
+from curate.ingest import sniff
+from curate.ingest.reader import Context, KeptBytes, Reader, Split
+from manifests import storage
+from manifests.fingerprint import fingerprint
+from manifests.media import Media
+from manifests.step import Executor
+from manifests.storage import File
+
+SPLITS = "splits.json"
+_SNIFFED_FILES = 3
+"""Files of a source looked at before any is read (ours: a wrong reader is wrong from the first)."""
+
+
+def tasks(reader: Reader, setting: Setting, folder: str, executor: Executor) -> list[ReadTask]:
+    """The read tasks of a source, in the order of its files."""
+    groups = reader.grouped(reader.list_files(setting.base))
+    known = _load(folder)
+    missing = [g for g in groups if _key(g) not in known]
+    if missing:
+        _sniff(reader, missing, setting)
+        found = dict(executor.map(_Cut(reader, setting), [tuple(g) for g in missing]))
+        known |= {_key(group): splits for group, splits in found.items()}
+        known = {_key(g): known[_key(g)] for g in groups}
+        _save(folder, known)
+    return [_task(reader, split) for group in groups for split in known[_key(group)]]
+
+
+def _sniff(reader: Reader, groups: list[list[File]], setting: Setting) -> None:
+    name = next((n for n, k in catalog.readers().items() if k is type(reader)), None)
+    if name is None:
+        return
+    for group in groups[:_SNIFFED_FILES]:
+        sniff.check(name, type(reader), group[0], setting.base, catalog.readers())
+
+
+class _Cut(NamedTuple):
+    """Cuts a file, or takes a group of files whole; runs on a worker, since big files take a scan."""
+
+    reader: Reader
+    setting: Setting
+
+    def __call__(self, group: tuple[File, ...]) -> list[Split]:
+        if len(group) > 1:
+            return [Split(group)]
+        media = Media(self.setting.base, self.setting.kept, self.setting.limits)
+        try:
+            context = Context(self.setting.base, media, KeptBytes("", None))
+            return list(self.reader.splits(group[0], context))
+        finally:
+            media.close()
+
+
+def _task(reader: Reader, split: Split) -> ReadTask:
+    names = [file.name for file in split.files]
+    part = fingerprint([reader.name, names, split.start, split.stop])
+    token = fingerprint([[f.name, f.size, f.stamp] for f in split.files] + [[*split[1:]]])
+    return ReadTask(f"part-{part}", token, split)
+
+
+def _key(group: list[File] | tuple[File, ...]) -> str:
+    return fingerprint([list(file) for file in group])
+
+
+def _load(folder: str) -> dict[str, list[Split]]:
+    uri = storage.join(folder, SPLITS)
+    if storage.size_and_stamp(uri) is None:
+        return {}
+    return {key: [_split(s) for s in v] for key, v in json.loads(storage.read_bytes(uri)).items()}
+
+
+def _split(content: list[Any]) -> Split:
+    return Split(tuple(File(*file) for file in content[0]), *content[1:])
+
+
+def _save(folder: str, known: dict[str, list[Split]]) -> None:
+    storage.write_bytes(storage.join(folder, SPLITS), json.dumps(known).encode())

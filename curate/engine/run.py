@@ -1,0 +1,294 @@
+"""Run a plan: pass after pass, part after part, doing only what is not done already."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+import pyarrow as pa
+
+import curate
+from curate.engine import corpus, emitting, reading
+from curate.engine.passes import PART, QUARANTINE, ReadPass, RowPass, Setting
+from curate.engine.plan import PlannedPass, plan
+from curate.engine.progress import Progress
+from curate.engine.rows import QUARANTINED
+from curate.engine.view import View
+from curate.recipe import Loaded
+from manifests import ledger, manifest, parts, storage
+from manifests.errors import BudgetError
+from manifests.fingerprint import fingerprint
+from manifests.ledger import Account
+from manifests.manifest import Commit, PassEntry, PassManifest, RunManifest
+from manifests.step import Executor
+
+STEPS, QUARANTINE_FILE = "steps", "quarantine.arrow"
+
+
+class Task(Protocol):
+    """What a pass is asked to do for one part; the part is as new as its token."""
+
+    @property
+    def token(self) -> str: ...
+
+
+T = TypeVar("T", bound=Task)
+
+
+class Done(NamedTuple):
+    """A pass that is whole."""
+
+    planned: PlannedPass
+    folder: str
+    manifest: PassManifest
+
+
+class Run:
+    """One recipe, one output folder, one executor."""
+
+    def __init__(self, loaded: Loaded, out: str, executor: Executor, progress: Progress) -> None:
+        self.loaded, self.out, self.executor, self.progress = loaded, out, executor, progress
+        self.steps = storage.join(out, STEPS)
+        self.setting = Setting(loaded.base, self.steps, loaded.recipe.media)
+        self.done: list[Done] = []
+
+    def __call__(self) -> RunManifest:
+        """Everything that is not done yet, then the manifest of the run."""
+        started, cpu = time.time(), time.process_time()
+        passes = plan(self.loaded)
+        sources = [self._read(p) for p in passes if p.kind == "read"]
+        views = [view for done in sources for view in _views(done)]
+        self._check_budget()
+        for planned in passes:
+            if planned.kind == "rows":
+                views = self._rows(planned, views)
+            elif planned.kind == "corpus":
+                views = self._corpus(planned, views)
+            self._check_budget()
+        *_, order, shards = passes
+        emitted = emitting.emit(self, order, shards, views)
+        self._write_quarantine(emitted.quarantined)
+        return self._finish(emitted, started, cpu)
+
+    def folder(self, planned: PlannedPass) -> str:
+        place = storage.join(self.steps, planned.folder)
+        storage.make_folder(place)
+        return place
+
+    def _read(self, planned: PlannedPass) -> Done:
+        assert planned.reader is not None
+        folder = self.folder(planned)
+        tasks = reading.tasks(planned.reader, self.setting, folder, self.executor)
+        named = {task.part: task for task in tasks}
+        commits = self.run_parts(planned, ReadPass(self.setting, planned.reader, folder), named)
+        return self._whole(planned, folder, commits)
+
+    def _rows(self, planned: PlannedPass, views: list[View]) -> list[View]:
+        folder = self.folder(planned)
+        work = RowPass(self.setting, planned.before, planned.steps, folder)
+        commits = self.run_parts(planned, work, {view.name: view for view in views})
+        return _views(self._whole(planned, folder, commits))
+
+    def _corpus(self, planned: PlannedPass, views: list[View]) -> list[View]:
+        folder = self.folder(planned)
+        known = self._committed(folder, {v.name: corpus.token(views) for v in views})
+        commits = [known[v.name] for v in views if v.name in known]
+        if len(commits) < len(views):
+            seed = self.loaded.recipe.seed
+            with self.progress.show(planned.title, len(views)) as bar:
+                commits = corpus.run_corpus(planned, views, folder, self.executor, seed)
+                for commit in commits:
+                    bar.step(commit.ledger)
+        done = self._whole(planned, folder, commits)
+        return [_after(v, c, done.folder) for v, c in zip(views, commits, strict=True)]
+
+    def run_parts(
+        self, planned: PlannedPass, work: Callable[[T], Commit], tasks: dict[str, T]
+    ) -> list[Commit]:
+        """The commits of all tasks, in their order; only those not committed before are run."""
+        folder = storage.join(self.steps, planned.folder)
+        commits = self._committed(folder, {name: task.token for name, task in tasks.items()})
+        waiting = [task for name, task in tasks.items() if name not in commits]
+        if waiting:
+            _retire(folder, set(tasks))
+            storage.clear_unfinished(folder)
+        with self.progress.show(planned.title, len(waiting), len(commits)) as bar:
+            for _, commit in self.executor.map(work, waiting):
+                commits[commit.part] = commit
+                bar.step(commit.ledger)
+                self._check_count(commits.values())
+        return [commits[name] for name in tasks]
+
+    def _committed(self, folder: str, tokens: dict[str, str]) -> dict[str, Commit]:
+        """The parts whose commit was made from the same input, and whose files are still there."""
+        known: dict[str, Commit] = {}
+        if storage.size_and_stamp(storage.join(folder, manifest.NAME)):
+            known = {commit.part: commit for commit in manifest.load_pass(folder).parts}
+        out = {}
+        for name, token in tokens.items():
+            commit = known.get(name)
+            if commit is None or commit.token != token:
+                commit = manifest.load_commit(storage.join(folder, f"{name}.json"))
+            if commit and commit.token == token and _present(folder, commit):
+                out[name] = commit
+        return out
+
+    def _whole(self, planned: PlannedPass, folder: str, commits: list[Commit]) -> Done:
+        """Write the pass manifest, and clear away parts whose input is gone."""
+        accounts = ledger.total(a for commit in commits for a in commit.ledger)
+        ledger.check(accounts, planned.folder)
+        whole = PassManifest(
+            name=planned.name,
+            kind=planned.kind,
+            fingerprint=planned.fingerprint,
+            steps=[step.identity(self.loaded.base) for step in planned.steps],
+            parts=commits,
+            ledger=accounts,
+        )
+        if not _says(folder, whole):
+            _retire(folder, {commit.part for commit in commits})
+            manifest.save(whole, storage.join(folder, manifest.NAME))
+        done = Done(planned, folder, whole)
+        self.done.append(done)
+        return done
+
+    def whole(self, planned: PlannedPass, commits: list[Commit]) -> Done:
+        return self._whole(planned, storage.join(self.steps, planned.folder), commits)
+
+    def accounts(self) -> list[Account]:
+        return [account for done in self.done for account in done.manifest.ledger]
+
+    def _check_count(self, commits: Iterable[Commit]) -> None:
+        """Fail at once where a budget that is a count is spent."""
+        most = self.loaded.recipe.max_quarantined
+        if most >= 1:
+            spent = sum(sum(a.quarantined.values()) for c in commits for a in c.ledger)
+            self._judge(spent + self._spent(), most, f"max_quarantined: {most}")
+
+    def _check_budget(self) -> None:
+        most, inputs = self.loaded.recipe.max_quarantined, self._inputs()
+        if most < 1 and inputs:
+            told = f"max_quarantined: {most} of {inputs}"
+            self._judge(self._spent(), most * inputs, told)
+
+    def _judge(self, spent: int, most: float, told: str) -> None:
+        if spent > most:
+            self._write_quarantine([])
+            raise BudgetError(
+                f"{spent} inputs were quarantined, over the budget of {told}.",
+                self.out,
+                f"See why in {QUARANTINE_FILE} (`curate explain --quarantine {self.out}`), mend the "
+                "source, or raise max_quarantined.",
+            )
+
+    def _inputs(self) -> int:
+        return sum(a.came for d in self.done if d.planned.kind == "read" for a in d.manifest.ledger)
+
+    def _spent(self) -> int:
+        return sum(sum(a.quarantined.values()) for a in self.accounts())
+
+    def _write_quarantine(self, late: list[pa.Table]) -> None:
+        """One file of everything that could not be read, from all passes."""
+        found = [
+            parts.read_columns(storage.join(done.folder, entry.name)).cast(QUARANTINED)
+            for done in self.done
+            for commit in done.manifest.parts
+            if (entry := commit.file(QUARANTINE))
+        ]
+        parts.write(storage.join(self.out, QUARANTINE_FILE), QUARANTINED, [*found, *late])
+
+    def _finish(self, emitted: emitting.Emitted, started: float, cpu: float) -> RunManifest:
+        recipe = self.loaded.recipe
+        entries = [
+            PassEntry(
+                folder=f"{STEPS}/{done.planned.folder}",
+                kind=done.planned.kind,
+                name=done.planned.name,
+                fingerprint=done.planned.fingerprint,
+                digest=done.manifest.digest,
+                rows=done.manifest.rows,
+                parts=len(done.manifest.parts),
+            )
+            for done in self.done
+        ]
+        whole = RunManifest(
+            name=recipe.name,
+            seed=recipe.seed,
+            recipe=self.loaded.content,
+            fingerprint=fingerprint([entry.fingerprint for entry in entries]),
+            passes=entries,
+            ledger=self.accounts(),
+            shards=emitted.shards,
+            environment=_environment(self, started, cpu),
+        )
+        manifest.save(whole, storage.join(self.out, manifest.NAME))
+        return whole
+
+
+def _views(done: Done) -> list[View]:
+    return [
+        View(
+            name=commit.part,
+            uri=storage.join(done.folder, commit.part + PART),
+            token=fingerprint([commit.part, commit.digest]),
+            rows=commit.rows,
+            origin=commit.origin,
+            media_bytes=commit.media_bytes,
+            text_bytes=commit.text_bytes,
+        )
+        for commit in done.manifest.parts
+    ]
+
+
+def _after(view: View, commit: Commit, folder: str) -> View:
+    """The part as later passes see it, the outcome of a corpus step applied."""
+    return view._replace(
+        token=fingerprint([view.token, commit.digest]),
+        rows=commit.rows,
+        media_bytes=commit.media_bytes,
+        text_bytes=commit.text_bytes,
+        sidecars=(*view.sidecars, storage.join(folder, commit.part + PART)),
+    )
+
+
+def _retire(folder: str, parts_now: set[str]) -> None:
+    """Take back a pass manifest that is no longer true, and the parts whose input is gone."""
+    place = storage.join(folder, manifest.NAME)
+    if storage.size_and_stamp(place) is None:
+        return
+    stale = [commit for commit in manifest.load_pass(folder).parts if commit.part not in parts_now]
+    storage.delete(place)
+    for commit in stale:
+        for name in (f"{commit.part}.json", *(entry.name for entry in commit.files)):
+            storage.delete(storage.join(folder, name))
+
+
+def _present(folder: str, commit: Commit) -> bool:
+    """Whether the files of a commit are there in full length; `verify` reads their bytes too."""
+    for entry in commit.files:
+        found = storage.size_and_stamp(storage.join(folder, entry.name))
+        if found is None or found[0] != entry.size_bytes:
+            return False
+    return True
+
+
+def _says(folder: str, whole: PassManifest) -> bool:
+    """Whether the manifest of a pass is there and says the same."""
+    there = storage.size_and_stamp(storage.join(folder, manifest.NAME))
+    return there is not None and manifest.load_pass(folder).digest == whole.digest
+
+
+def _environment(run: Run, started: float, cpu: float) -> dict[str, Any]:
+    return {
+        "curate": curate.__version__,
+        "python": platform.python_version(),
+        "pyarrow": pa.__version__,
+        "base": os.path.abspath(run.loaded.base) if run.loaded.base else os.getcwd(),
+        "executor": getattr(run.executor, "name", ""),
+        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
+        "seconds": round(time.time() - started, 3),
+        "driver_cpu_seconds": round(time.process_time() - cpu, 3),
+    }

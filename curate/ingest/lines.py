@@ -1,0 +1,121 @@
+"""Text files by lines: cut at newlines into splits, and streamed with exact line numbers."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+
+from curate.ingest.reader import SPLIT_BYTES, Context, Split
+from manifests import storage
+from manifests.errors import InputError, RowError
+from manifests.storage import File
+
+BLOCK_BYTES = 1 << 20
+MAX_LINE_BYTES = 256 << 20
+"""A longer line is no line (ours): it would otherwise be held in memory whole."""
+COMPRESSED = (".gz", ".zst", ".bz2", ".lz4")
+_BOM = b"\xef\xbb\xbf"
+
+
+def is_compressed(file: File) -> bool:
+    return file.name.endswith(COMPRESSED)
+
+
+def line_splits(file: File, context: Context, split_bytes: int = SPLIT_BYTES) -> Iterator[Split]:
+    """Splits of at least `split_bytes` that end after a newline, or with the file.
+
+    `start` and `stop` are bytes; `first` counts the lines before the split. A compressed file
+    is one split, for it can only be read from its start.
+    """
+    if is_compressed(file) or file.size <= split_bytes:
+        yield Split((file,))
+        return
+    start = first = offset = seen = 0
+    for block in _blocks(Split((file,)), context):
+        passed = 0
+        while cut := block.find(b"\n", max(passed, start + split_bytes - 1 - offset)) + 1:
+            seen += block.count(b"\n", passed, cut)
+            yield Split((file,), start, offset + cut, first)
+            start, first, passed = offset + cut, seen, cut
+        seen += block.count(b"\n", passed)
+        offset += len(block)
+    if start < offset:
+        yield Split((file,), start, offset, first)
+
+
+def lines(split: Split, context: Context) -> Iterator[tuple[int, bytes]]:
+    """Each line with its number in the file, counted from 1 as editors do.
+
+    Lines come without their end (LF or CRLF) and without a byte order mark; a last line needs no
+    end. Memory is one block and one line. Raises InputError for a broken compressed file, or a
+    line over MAX_LINE_BYTES.
+    """
+    number, held, held_bytes = split.first, list[bytes](), 0
+    for block in _unmarked(split, context):
+        *whole, last = block.split(b"\n")
+        if whole:
+            whole[0] = b"".join((*held, whole[0]))
+            held, held_bytes = [], 0
+        for line in whole:
+            number += 1
+            yield number, line.removesuffix(b"\r")
+        held.append(last)
+        held_bytes += len(last)
+        if held_bytes > MAX_LINE_BYTES:
+            raise _too_long(split.files[0], number + 1)
+    if held_bytes:
+        yield number + 1, b"".join(held).removesuffix(b"\r")
+
+
+def decoded(number: int, line: bytes) -> str:
+    """The line as text; RowError with the place of the first byte that is not UTF-8."""
+    try:
+        return line.decode()
+    except UnicodeDecodeError as error:
+        at = error.start
+        raise RowError(f"line {number}, byte {at}: 0x{line[at]:02x} is not UTF-8") from None
+
+
+def _unmarked(split: Split, context: Context) -> Iterator[bytes]:
+    blocks = _blocks(split, context)
+    if split.start == 0:
+        yield next(blocks, b"").removeprefix(_BOM)
+    yield from blocks
+
+
+def _blocks(split: Split, context: Context) -> Iterator[bytes]:
+    """The bytes of a split, decompressed, a block at a time."""
+    file = split.files[0]
+    place = storage.at(context.base, file.uri)
+    if is_compressed(file):
+        yield from _decompressed(file, place)
+        return
+    left = (split.stop if split.stop >= 0 else sys.maxsize) - split.start
+    with storage.storage_errors(file.uri):
+        system, path = storage.filesystem(place)
+        with system.open_input_file(path) as handle:
+            handle.seek(split.start)
+            while left > 0 and (block := handle.read(min(BLOCK_BYTES, left))):
+                left -= len(block)
+                yield block
+
+
+def _decompressed(file: File, place: str) -> Iterator[bytes]:
+    with storage.storage_errors(file.uri), storage.open_stream(place) as stream:
+        try:
+            while block := stream.read(BLOCK_BYTES):
+                yield block
+        except OSError as error:
+            if error.errno is not None:  # the disk or the network, not the data
+                raise
+            raise InputError(
+                f"broken compressed file: {error}.", file.uri, "Compress or copy it again."
+            ) from error
+
+
+def _too_long(file: File, number: int) -> InputError:
+    return InputError(
+        f"line {number} is longer than {MAX_LINE_BYTES} bytes: this is no text by lines.",
+        file.uri,
+        "Name the reader that fits: `curate readers` lists them.",
+    )

@@ -1,0 +1,137 @@
+"""Parquet: opened with every fault named, cut by row groups, read in batches of bounded bytes."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Collection, Iterator
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from curate.ingest.reader import BATCH_ROWS, SPLIT_BYTES, Context, Head, Split
+from manifests import storage
+from manifests.errors import InputError, RowError
+from manifests.storage import File
+
+SUFFIXES = (".parquet", ".parq", ".pq")
+MAGIC = b"PAR1"
+SPLIT_ROWS = 1 << 17
+"""Rows in one split (ours: seconds of opening pictures)."""
+BATCH_BYTES = 32 << 20
+"""Bytes in one batch (ours): media lie inside, and Arrow's nested arrays end at 2 GiB."""
+_BUFFER_BYTES = 1 << 20
+
+
+class Batch(NamedTuple):
+    """Rows that hold together, their numbers in the file, and the rows that do not."""
+
+    numbers: np.ndarray
+    rows: pa.RecordBatch
+    broken: list[tuple[int, RowError]]
+
+
+@contextlib.contextmanager
+def open_parquet(file: File, base: str) -> Iterator[pq.ParquetFile]:
+    """The file, closed afterwards. Whatever Arrow finds wrong in the block is an InputError."""
+    with storage.open_input(storage.at(base, file.uri)) as source:
+        try:
+            with pq.ParquetFile(
+                source,
+                buffer_size=_BUFFER_BYTES,
+                pre_buffer=False,
+                page_checksum_verification=True,
+            ) as opened:
+                yield opened
+        except (pa.ArrowException, OSError, UnicodeDecodeError, OverflowError) as error:
+            if isinstance(error, OSError) and error.errno is not None:
+                raise  # the disk or the network, not the data
+            fault = " ".join(str(error).split())
+            raise InputError(
+                f"broken parquet: {type(error).__name__}: {fault:.300}.",
+                file.uri,
+                "Download or write it again, or leave it out of the source's path.",
+            ) from error
+
+
+def sniffed_schema(head: Head) -> pa.Schema | None:
+    """The schema of a file that is parquet; None where it is not, or is broken."""
+    if not head.data.startswith(MAGIC):
+        return None
+    try:
+        with open_parquet(head.file, "") as opened:
+            return opened.schema_arrow
+    except InputError:
+        return None
+
+
+def row_group_splits(file: File, context: Context) -> Iterator[Split]:
+    """Splits of whole row groups, each of about SPLIT_BYTES or SPLIT_ROWS, one group at least.
+
+    `start` and `stop` are row groups; `first` counts the rows before the split.
+    """
+    start = rows = size_bytes = first = 0
+    with open_parquet(file, context.base) as opened:
+        groups = [opened.metadata.row_group(n) for n in range(opened.num_row_groups)]
+        for number, group in enumerate(groups):
+            rows += group.num_rows
+            size_bytes += group.total_byte_size
+            if rows >= SPLIT_ROWS or size_bytes >= SPLIT_BYTES:
+                yield Split((file,), start, number + 1, first)
+                start, first, rows, size_bytes = number + 1, first + rows, 0, 0
+        if start < len(groups) or not groups:
+            yield Split((file,), start, len(groups), first)
+
+
+def batches(split: Split, context: Context, texts: Collection[str] = ()) -> Iterator[Batch]:
+    """The rows of a split, in batches of at most BATCH_ROWS and about BATCH_BYTES.
+
+    `texts` names columns that hold text even where the file says bytes. A row that holds text
+    which is not UTF-8 is a broken one.
+    """
+    file, first = split.files[0], split.first
+    with open_parquet(file, context.base) as opened:
+        stop = opened.num_row_groups if split.stop < 0 else split.stop
+        groups = range(split.start, stop)
+        size = _batch_rows(opened.metadata, groups)
+        for rows in opened.iter_batches(size, groups, use_threads=False):
+            yield _checked(first, _texts_as_text(rows, texts))
+            first += rows.num_rows
+
+
+def _batch_rows(metadata: pq.FileMetaData, groups: range) -> int:
+    heaviest = max(
+        (metadata.row_group(n).total_byte_size // max(1, metadata.row_group(n).num_rows)
+         for n in groups), default=1,
+    )  # fmt: skip
+    return max(1, min(BATCH_ROWS, BATCH_BYTES // max(1, heaviest)))
+
+
+def _texts_as_text(rows: pa.RecordBatch, texts: Collection[str]) -> pa.RecordBatch:
+    for place, field in enumerate(rows.schema):
+        if field.name in texts and field.type in (pa.binary(), pa.large_binary()):
+            options = pc.CastOptions(pa.string(), allow_invalid_utf8=True)
+            text = pc.cast(rows.column(place), options=options)
+            rows = rows.set_column(place, field.name, text)
+    return rows
+
+
+def _checked(first: int, rows: pa.RecordBatch) -> Batch:
+    numbers = np.arange(first, first + rows.num_rows)
+    if _fault(rows) is None:
+        return Batch(numbers, rows, [])
+    # One by one, and by `take`: a slice of lists still holds the values of its neighbours.
+    faults = [_fault(rows.take([n])) for n in range(rows.num_rows)]
+    broken = [(first + n, RowError(fault)) for n, fault in enumerate(faults) if fault]
+    whole = np.flatnonzero([fault is None for fault in faults])
+    return Batch(numbers[whole], rows.take(whole), broken)
+
+
+def _fault(rows: pa.RecordBatch) -> str | None:
+    try:
+        rows.validate(full=True)
+    except pa.ArrowInvalid as error:
+        return f"broken value: {error}"
+    return None

@@ -1,0 +1,1 @@
+"""How many of which records: one selection mechanism."""

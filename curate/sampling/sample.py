@@ -1,0 +1,65 @@
+"""A uniform sample of the corpus: the records whose hash of (seed, id) is smallest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from pydantic import Field, model_validator
+
+from manifests.record import random_keys
+from manifests.step import Corpus, CorpusStep, Executor, Outcome, Part, reasons
+
+
+class Sample(CorpusStep):
+    """Keep `rows` records, or a `share` of them, at random, and drop the others.
+
+    The choice is a hash of the recipe's seed and the record's id: the same for any number of
+    workers and any order of parts, and a record that was in a sample of 1 % is in one of 2 %.
+    """
+
+    columns: ClassVar[tuple[str, ...]] = ("id",)
+    measures: ClassVar[dict[str, pa.DataType]] = {"rank": pa.float64()}
+
+    rows: int | None = Field(None, ge=0, description="how many records to keep")
+    share: float | None = Field(None, ge=0, le=1, description="which share of them to keep")
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> Sample:
+        if (self.rows is None) == (self.share is None):
+            raise ValueError("give either rows or share")
+        return self
+
+    def decide(
+        self, corpus: Corpus, executor: Executor, seed: int
+    ) -> Iterator[tuple[Part, Outcome]]:
+        limit = self._limit(corpus, executor, seed)
+        for part, keys in executor.map(_Keys(corpus, seed), corpus.parts):
+            gone = keys > limit if limit is not None else np.ones(len(keys), bool)
+            rank = pa.array(keys.astype(np.float64) / 2.0**64)
+            yield part, Outcome({"rank": rank}, reasons(len(keys), (gone, "not in the sample")))
+
+    def _limit(self, corpus: Corpus, executor: Executor, seed: int) -> np.uint64 | None:
+        """The largest key that stays; None where nothing does."""
+        total = sum(part.rows for part in corpus.parts)
+        count = min(total, self.rows if self.rows is not None else round(total * (self.share or 0)))
+        if count == 0:
+            return None
+        smallest = np.empty(0, np.uint64)
+        for _, keys in executor.map(_Keys(corpus, seed, count), corpus.parts):
+            smallest = np.sort(np.concatenate([smallest, keys]))[:count]
+        return np.uint64(smallest[-1])
+
+
+class _Keys(NamedTuple):
+    """The random keys of a part, all in order, or its `smallest` ones."""
+
+    corpus: Corpus
+    seed: int
+    smallest: int | None = None
+
+    def __call__(self, part: Part) -> np.ndarray:
+        keys = random_keys(self.corpus.read(part)["id"], self.seed)
+        return keys if self.smallest is None else np.sort(keys)[: self.smallest]

@@ -1,0 +1,72 @@
+#!/usr/bin/env python3
+"""One command for each thing to do in a checkout; sets up what it needs first, by itself.
+
+    python3 dev.py demo     make a small corpus and run a recipe over it, on Ray
+    python3 dev.py test     run the tests (arguments go to pytest)
+    python3 dev.py check    ruff, mypy --strict, import-linter
+    python3 dev.py curate   any other command of curate, such as `curate --help`
+
+It needs Python 3.11 to 3.13 and nothing else. Packages, pinned and hashed in constraints/, go to
+.venv (or to the folder that CURATE_VENV names).
+"""
+
+import hashlib
+import os
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+HOME = Path(__file__).resolve().parent
+VENV = Path(os.environ.get("CURATE_VENV", HOME / ".venv"))
+BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
+
+
+def main(arguments):
+    if not arguments or arguments[0] not in ("demo", "test", "check", "curate"):
+        sys.exit(__doc__)
+    if not (3, 11) <= sys.version_info[:2] <= (3, 13):
+        sys.exit(f"curate needs Python 3.11 to 3.13; this is {sys.version.split()[0]}")
+    command, rest = arguments[0], arguments[1:]
+    set_up("run" if command in ("demo", "curate") else "dev")
+    if command == "test":
+        return run("python", "-m", "pytest", *rest)
+    if command == "check":
+        steps = [("ruff", "check", "."), ("ruff", "format", "--check", "."), ("mypy",),
+                 ("lint-imports",)]  # fmt: skip
+        return max(run(*step) for step in steps)
+    return run("python", "-m", "curate", *(["demo"] if command == "demo" else []), *rest)
+
+
+def run(program, *arguments):
+    """Run a program of the environment in the caller's folder, the checkout for the checks."""
+    where = HOME if program != "python" or "pytest" in arguments else None
+    return subprocess.call([str(BIN / program), *arguments], cwd=where)
+
+
+def set_up(which):
+    """Make the environment, or bring it up to date; `dev` holds all of `run`."""
+    marks = {name: VENV / f".curate-{name}" for name in ("run", "dev")}
+    wanted = {name: digest(name) for name in marks}
+    if any(marks[n].exists() and marks[n].read_text() == wanted[n] for n in {which, "dev"}):
+        return
+    print(f"setting up {VENV} (once; a few minutes) ...", file=sys.stderr, flush=True)
+    venv.create(VENV, with_pip=True, clear=False)
+    install("--require-hashes", "-r", str(HOME / "constraints" / f"{which}.txt"))
+    install("--require-hashes", "-r", str(HOME / "constraints" / "build.txt"))
+    install("--no-deps", "--no-build-isolation", "-e", str(HOME))
+    marks[which].write_text(wanted[which])
+
+
+def install(*arguments):
+    quiet = ["-q", "--disable-pip-version-check", "--no-input"]
+    subprocess.check_call([str(BIN / "python"), "-m", "pip", "install", *quiet, *arguments])
+
+
+def digest(which):
+    files = [HOME / "constraints" / f"{which}.txt", HOME / "pyproject.toml"]
+    return hashlib.sha256(b"".join(f.read_bytes() for f in files) + str(HOME).encode()).hexdigest()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

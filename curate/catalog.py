@@ -42,7 +42,7 @@ STEPS = {
 
 def resolve_reader(name: str) -> type[Reader]:
     """The reader of a name, or of `package.module:Class`."""
-    found = _resolve(name, READERS, "reader")
+    found: type[Reader] = _resolve(name, READERS, "reader")
     if not issubclass(found, Reader):
         raise RecipeError(f"{name} is not a reader: it does not extend Reader")
     return found
@@ -50,7 +50,7 @@ def resolve_reader(name: str) -> type[Reader]:
 
 def resolve_step(name: str) -> type[Step]:
     """The step of a name, or of `package.module:Class`."""
-    found = _resolve(name, STEPS, "step")
+    found: type[Step] = _resolve(name, STEPS, "step")
     if not issubclass(found, RowStep | CorpusStep | ReshapeStep):
         raise RecipeError(f"{name} is not a step: it extends none of the three shapes")
     return found

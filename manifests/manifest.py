@@ -35,6 +35,7 @@ class Commit(BaseModel):
     text_bytes: int = 0
     files: list[FileEntry]
     ledger: list[Account] = Field(default_factory=list)
+    detail: dict[str, Any] = Field(default_factory=dict, description="what else its writer told")
 
     def file(self, ending: str) -> FileEntry | None:
         """The file of the part with this ending, such as `.dropped.arrow`; None if not written."""
@@ -52,6 +53,7 @@ class PassManifest(BaseModel):
     kind: str
     fingerprint: str
     steps: list[dict[str, Any]] = Field(default_factory=list)
+    place: str = Field("", description="the folder of its files, where it is not the pass's own")
     parts: list[Commit]
     ledger: list[Account]
 

@@ -40,15 +40,16 @@ def verify(folder: str) -> Checked:
 def entries(run: RunManifest, folder: str) -> Iterator[tuple[str, FileEntry]]:
     """Every file of a run, with its place."""
     for entry in run.passes:
-        place = storage.join(folder, entry.folder)
-        for commit in manifest.load_pass(place).parts:
+        known = manifest.load_pass(storage.join(folder, entry.folder))
+        place = storage.join(folder, known.place or entry.folder)
+        for commit in known.parts:
             for file in commit.files:
                 yield storage.join(place, file.name), file
     for written in run.shards.values():
         place = storage.join(folder, written["folder"])
         for file in written["files"]:
-            known = FileEntry.model_validate(file)
-            yield storage.join(place, known.name), known
+            one = FileEntry.model_validate(file)
+            yield storage.join(place, one.name), one
 
 
 def _file(place: str, entry: FileEntry) -> Iterator[Fault]:
@@ -78,10 +79,10 @@ def _counts(passes: list[PassManifest]) -> Iterator[Fault]:
     """What one pass keeps, the next one gets."""
     kept = sum(p.rows for p in passes if p.kind == "read")
     for known in (p for p in passes if p.kind != "read"):
-        came = known.ledger[0].came if known.ledger else kept
+        came = known.ledger[0].came if known.ledger else known.rows
         if came != kept:
             yield Fault(known.name, f"got {came} rows, of {kept} kept before it")
-        kept = known.rows
+        kept = kept if known.kind == "shards" else known.rows
 
 
 def _quarantine(run: RunManifest, folder: str) -> Iterator[Fault]:

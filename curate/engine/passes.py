@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -47,7 +48,8 @@ class ReadTask(NamedTuple):
     split: Split
 
 
-class ReadPass(NamedTuple):
+@dataclass(frozen=True)
+class ReadPass:
     """The pass that makes the parts of one source."""
 
     setting: Setting
@@ -58,7 +60,8 @@ class ReadPass(NamedTuple):
         return run_read(self, task)
 
 
-class RowPass(NamedTuple):
+@dataclass(frozen=True)
+class RowPass:
     """The fused pass of consecutive row and reshape steps. `before` made earlier columns."""
 
     setting: Setting

@@ -18,7 +18,8 @@ RECORDS_VERSION = 1
 
 
 class PlannedPass(NamedTuple):
-    """One pass: `read` a source, fused `rows`, a `corpus` step, the global `order`, or `shards`."""
+    """One pass: `read` a source, fused `rows`, a `corpus` step, the global `order`, or the
+    `shards` of a format."""
 
     kind: str
     number: int
@@ -36,7 +37,8 @@ class PlannedPass(NamedTuple):
     def title(self) -> str:
         if self.steps:
             return " + ".join(step.name for step in self.steps)
-        return f"{self.kind} {self.name}" if self.reader else self.kind
+        verb = {"read": "read ", "shards": "write "}.get(self.kind, "")
+        return verb + self.name
 
 
 def plan(loaded: Loaded) -> list[PlannedPass]:
@@ -52,11 +54,12 @@ def plan(loaded: Loaded) -> list[PlannedPass]:
         chain = fingerprint([chain, [s.identity(base) for s in group], limits, seed])
         passes.append(PlannedPass(kind, len(done) + 1, group[0].name, chain, group, list(done)))
         done += group
-    shards = recipe.shards.model_dump(mode="json")
+    shards = recipe.shards.model_dump(mode="json", exclude={"formats"})
     order = fingerprint([chain, recipe.seed if recipe.shards.shuffle else None])
     passes.append(PlannedPass("order", len(done) + 1, "order", order, [], done))
-    chain = fingerprint([order, shards, limits])
-    passes.append(PlannedPass("shards", len(done) + 2, "shards", chain, [], done))
+    for name in recipe.shards.formats:
+        mark = fingerprint([order, name, shards, limits])
+        passes.append(PlannedPass("shards", len(done) + 2, name, mark, [], done))
     return passes
 
 

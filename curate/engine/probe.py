@@ -152,8 +152,8 @@ def _bins(numbers: np.ndarray) -> dict[str, int]:
     low, high = float(numbers.min()), float(np.quantile(numbers, 0.99))
     if np.all(numbers == np.floor(numbers)):
         step = max(1, -(-(int(high) - int(low) + 1) // _BINS))
-        edges = np.arange(int(low), int(high) + step + 1, step, float)
+        edges = np.arange(int(low), int(high) + step + 1, step).astype(float)
     else:
         edges = np.linspace(low, high if high > low else low + 1, _BINS + 1)
     counts, _ = np.histogram(np.minimum(numbers, edges[-1]), edges)
-    return {f"{a:.4g} – {b:.4g}": int(n) for a, b, n in zip(edges, edges[1:], counts, strict=False)}
+    return {f"{a:.4g} .. {b:.4g}": int(n) for a, b, n in zip(edges, edges[1:], counts, strict=False)}

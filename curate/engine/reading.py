@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 from curate import catalog
 from curate.engine.passes import ReadTask, Setting
@@ -42,8 +43,9 @@ def _sniff(reader: Reader, groups: list[list[File]], setting: Setting) -> None:
         sniff.check(name, type(reader), group[0], setting.base, catalog.readers())
 
 
-class _Cut(NamedTuple):
-    """Cuts a file, or takes a group of files whole; runs on a worker, since big files take a scan."""
+@dataclass(frozen=True)
+class _Cut:
+    """Cuts a file, or takes a group of files whole; on a worker, since big files take a scan."""
 
     reader: Reader
     setting: Setting

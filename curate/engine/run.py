@@ -11,6 +11,8 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 import pyarrow as pa
 
 import curate
+from curate.emit import formats
+from curate.emit.shard import ShardCommit
 from curate.engine import corpus, emitting, reading
 from curate.engine.passes import PART, QUARANTINE, ReadPass, RowPass, Setting
 from curate.engine.plan import PlannedPass, plan
@@ -68,10 +70,12 @@ class Run:
             elif planned.kind == "corpus":
                 views = self._corpus(planned, views)
             self._check_budget()
-        *_, order, shards = passes
-        emitted = emitting.emit(self, order, shards, views)
-        self._write_quarantine(emitted.quarantined)
-        return self._finish(emitted, started, cpu)
+        order = next(p for p in passes if p.kind == "order")
+        ordered, count = self._order(order, views)
+        shards = [self._shards(p, ordered, count) for p in passes if p.kind == "shards"]
+        self._check_budget()
+        self._write_quarantine()
+        return self._finish(dict(shards), started, cpu)
 
     def folder(self, planned: PlannedPass) -> str:
         place = storage.join(self.steps, planned.folder)
@@ -94,7 +98,8 @@ class Run:
 
     def _corpus(self, planned: PlannedPass, views: list[View]) -> list[View]:
         folder = self.folder(planned)
-        known = self._committed(folder, {v.name: corpus.token(views) for v in views})
+        made_of = corpus.token(views)
+        known = self._committed(folder, {v.name: made_of for v in views}, folder)
         commits = [known[v.name] for v in views if v.name in known]
         if len(commits) < len(views):
             seed = self.loaded.recipe.seed
@@ -105,16 +110,56 @@ class Run:
         done = self._whole(planned, folder, commits)
         return [_after(v, c, done.folder) for v, c in zip(views, commits, strict=True)]
 
+    def _order(self, planned: PlannedPass, views: list[View]) -> tuple[Done, int]:
+        """All parts sorted, and the number of shards they were sorted for."""
+        recipe, folder = self.loaded.recipe, self.folder(planned)
+        tasks = emitting.order_tasks(views, recipe.shards)
+        shuffle = recipe.shards.shuffle
+        work = emitting.OrderPass(planned.before, recipe.seed, shuffle, folder)
+        commits = self.run_parts(planned, work, tasks)
+        count = next((task.count for task in tasks.values()), 1)
+        return self._whole(planned, folder, commits), count
+
+    def _shards(
+        self, planned: PlannedPass, ordered: Done, count: int
+    ) -> tuple[str, dict[str, Any]]:
+        """The shards of one format, and what its loaders need beside them."""
+        folder, settings = self.folder(planned), self.loaded.recipe.shards
+        name = formats.FOLDERS[planned.name]
+        place = storage.join(self.out, name)
+        storage.make_folder(place)
+        tasks = emitting.shard_tasks(ordered.folder, ordered.manifest.parts, count)
+        work = emitting.ShardPass(self.setting, settings, planned.name, folder, place)
+        commits = self.run_parts(planned, work, tasks, place)
+        self._whole(planned, folder, commits, name)
+        written = [ShardCommit.model_validate(commit.detail) for commit in commits]
+        files = formats.finish(planned.name, place, written, planned.fingerprint)
+        return planned.name, {
+            "folder": name,
+            "rows": sum(shard.rows for shard in written),
+            "size_bytes": sum(shard.size_bytes for shard in written),
+            "shards": [shard.files[0].name for shard in written if shard.files],
+            "files": [file.model_dump() for file in files],
+        }
+
     def run_parts(
-        self, planned: PlannedPass, work: Callable[[T], Commit], tasks: dict[str, T]
+        self,
+        planned: PlannedPass,
+        work: Callable[[T], Commit],
+        tasks: dict[str, T],
+        place: str | None = None,
     ) -> list[Commit]:
-        """The commits of all tasks, in their order; only those not committed before are run."""
+        """The commits of all tasks, in their order; only those not committed before are run.
+
+        `place`: the folder of the parts' files, where it is not the pass's own.
+        """
         folder = storage.join(self.steps, planned.folder)
-        commits = self._committed(folder, {name: task.token for name, task in tasks.items()})
+        tokens = {name: task.token for name, task in tasks.items()}
+        commits = self._committed(folder, tokens, place or folder)
         waiting = [task for name, task in tasks.items() if name not in commits]
         if waiting:
-            _retire(folder, set(tasks))
-            storage.clear_unfinished(folder)
+            _retire(folder, set(tasks), place or folder)
+            storage.clear_unfinished(place or folder)
         with self.progress.show(planned.title, len(waiting), len(commits)) as bar:
             for _, commit in self.executor.map(work, waiting):
                 commits[commit.part] = commit
@@ -122,7 +167,7 @@ class Run:
                 self._check_count(commits.values())
         return [commits[name] for name in tasks]
 
-    def _committed(self, folder: str, tokens: dict[str, str]) -> dict[str, Commit]:
+    def _committed(self, folder: str, tokens: dict[str, str], place: str) -> dict[str, Commit]:
         """The parts whose commit was made from the same input, and whose files are still there."""
         known: dict[str, Commit] = {}
         if storage.size_and_stamp(storage.join(folder, manifest.NAME)):
@@ -132,11 +177,13 @@ class Run:
             commit = known.get(name)
             if commit is None or commit.token != token:
                 commit = manifest.load_commit(storage.join(folder, f"{name}.json"))
-            if commit and commit.token == token and _present(folder, commit):
+            if commit and commit.token == token and _present(place, commit):
                 out[name] = commit
         return out
 
-    def _whole(self, planned: PlannedPass, folder: str, commits: list[Commit]) -> Done:
+    def _whole(
+        self, planned: PlannedPass, folder: str, commits: list[Commit], place: str = ""
+    ) -> Done:
         """Write the pass manifest, and clear away parts whose input is gone."""
         accounts = ledger.total(a for commit in commits for a in commit.ledger)
         ledger.check(accounts, planned.folder)
@@ -145,18 +192,17 @@ class Run:
             kind=planned.kind,
             fingerprint=planned.fingerprint,
             steps=[step.identity(self.loaded.base) for step in planned.steps],
+            place=place,
             parts=commits,
             ledger=accounts,
         )
         if not _says(folder, whole):
-            _retire(folder, {commit.part for commit in commits})
+            files_in = storage.join(self.out, place) if place else folder
+            _retire(folder, {commit.part for commit in commits}, files_in)
             manifest.save(whole, storage.join(folder, manifest.NAME))
         done = Done(planned, folder, whole)
         self.done.append(done)
         return done
-
-    def whole(self, planned: PlannedPass, commits: list[Commit]) -> Done:
-        return self._whole(planned, storage.join(self.steps, planned.folder), commits)
 
     def accounts(self) -> list[Account]:
         return [account for done in self.done for account in done.manifest.ledger]
@@ -176,12 +222,12 @@ class Run:
 
     def _judge(self, spent: int, most: float, told: str) -> None:
         if spent > most:
-            self._write_quarantine([])
+            self._write_quarantine()
             raise BudgetError(
                 f"{spent} inputs were quarantined, over the budget of {told}.",
                 self.out,
-                f"See why in {QUARANTINE_FILE} (`curate explain --quarantine {self.out}`), mend the "
-                "source, or raise max_quarantined.",
+                f"See why: curate explain --quarantine {self.out}. Mend the source, or raise "
+                "max_quarantined.",
             )
 
     def _inputs(self) -> int:
@@ -190,7 +236,7 @@ class Run:
     def _spent(self) -> int:
         return sum(sum(a.quarantined.values()) for a in self.accounts())
 
-    def _write_quarantine(self, late: list[pa.Table]) -> None:
+    def _write_quarantine(self) -> None:
         """One file of everything that could not be read, from all passes."""
         found = [
             parts.read_columns(storage.join(done.folder, entry.name)).cast(QUARANTINED)
@@ -198,9 +244,14 @@ class Run:
             for commit in done.manifest.parts
             if (entry := commit.file(QUARANTINE))
         ]
+        late = [
+            emitting.quarantined(done.manifest.parts)
+            for done in self.done
+            if done.planned.kind == "shards"
+        ]
         parts.write(storage.join(self.out, QUARANTINE_FILE), QUARANTINED, [*found, *late])
 
-    def _finish(self, emitted: emitting.Emitted, started: float, cpu: float) -> RunManifest:
+    def _finish(self, shards: dict[str, Any], started: float, cpu: float) -> RunManifest:
         recipe = self.loaded.recipe
         entries = [
             PassEntry(
@@ -221,7 +272,7 @@ class Run:
             fingerprint=fingerprint([entry.fingerprint for entry in entries]),
             passes=entries,
             ledger=self.accounts(),
-            shards=emitted.shards,
+            shards=shards,
             environment=_environment(self, started, cpu),
         )
         manifest.save(whole, storage.join(self.out, manifest.NAME))
@@ -254,7 +305,7 @@ def _after(view: View, commit: Commit, folder: str) -> View:
     )
 
 
-def _retire(folder: str, parts_now: set[str]) -> None:
+def _retire(folder: str, parts_now: set[str], files_in: str) -> None:
     """Take back a pass manifest that is no longer true, and the parts whose input is gone."""
     place = storage.join(folder, manifest.NAME)
     if storage.size_and_stamp(place) is None:
@@ -262,8 +313,9 @@ def _retire(folder: str, parts_now: set[str]) -> None:
     stale = [commit for commit in manifest.load_pass(folder).parts if commit.part not in parts_now]
     storage.delete(place)
     for commit in stale:
-        for name in (f"{commit.part}.json", *(entry.name for entry in commit.files)):
-            storage.delete(storage.join(folder, name))
+        storage.delete(storage.join(folder, f"{commit.part}.json"))
+        for entry in commit.files:
+            storage.delete(storage.join(files_in, entry.name))
 
 
 def _present(folder: str, commit: Commit) -> bool:

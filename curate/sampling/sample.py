@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar, NamedTuple
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -53,7 +54,8 @@ class Sample(CorpusStep):
         return np.uint64(smallest[-1])
 
 
-class _Keys(NamedTuple):
+@dataclass(frozen=True)
+class _Keys:
     """The random keys of a part, all in order, or its `smallest` ones."""
 
     corpus: Corpus

@@ -1,0 +1,94 @@
+"""Steps that only tests need, named in recipes as `tests.engine.pieces:Class`."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from typing import ClassVar
+
+import numpy as np
+import pyarrow as pa
+
+from manifests import record
+from manifests.media import Media
+from manifests.step import (
+    Corpus,
+    CorpusStep,
+    Executor,
+    Outcome,
+    Part,
+    ReshapeStep,
+    RowStep,
+    reasons,
+)
+
+
+class Slow(RowStep):
+    """Take a while over every batch, so that there is time to be killed in."""
+
+    milliseconds: int = 20
+
+    def __call__(self, batch: pa.Table, media: Media) -> Outcome:
+        time.sleep(self.milliseconds / 1000)
+        return Outcome({})
+
+
+class Twice(ReshapeStep):
+    """Two records of every one: itself, and a copy."""
+
+    def __call__(self, batch: pa.Table, media: Media) -> pa.Table:
+        copies = record.child_ids(batch["id"].to_pylist(), [1] * batch.num_rows)
+        return pa.concat_tables([batch, batch.set_column(0, "id", copies)])
+
+
+class Longest(CorpusStep):
+    """Keep the records whose text is as long as the longest of the corpus."""
+
+    columns: ClassVar[tuple[str, ...]] = ("id", "content")
+    measures: ClassVar[dict[str, pa.DataType]] = {"longest": pa.int64()}
+
+    def decide(
+        self, corpus: Corpus, executor: Executor, seed: int
+    ) -> Iterator[tuple[Part, Outcome]]:
+        lengths = {part: self._lengths(corpus.read(part)) for part in corpus.parts}
+        longest = max((int(n.max()) for n in lengths.values() if len(n)), default=0)
+        for part, own in lengths.items():
+            said = pa.array(np.full(len(own), longest))
+            yield part, Outcome({"longest": said}, reasons(len(own), (own < longest, "shorter")))
+
+    def _lengths(self, table: pa.Table) -> np.ndarray:
+        return np.array([len(text) for text in record.texts(table["content"]).to_pylist()], int)
+
+
+class Broken(RowStep):
+    """Raise on records whose text holds `word`; answer all others."""
+
+    word: str = "poison"
+
+    def __call__(self, batch: pa.Table, media: Media) -> Outcome:
+        for text in record.texts(batch["content"]).to_pylist():
+            if self.word in text:
+                raise ValueError(f"cannot judge {text!r}")
+        return Outcome({})
+
+
+class Crash(RowStep):
+    """End the worker's process, once for each marker file that is there."""
+
+    marker: str
+
+    def __call__(self, batch: pa.Table, media: Media) -> Outcome:
+        if os.path.exists(self.marker):
+            os.remove(self.marker)
+            os._exit(1)
+        return Outcome({})
+
+
+class Misaligned(RowStep):
+    """Answer one row too few."""
+
+    measures: ClassVar[dict[str, pa.DataType]] = {"count": pa.int64()}
+
+    def __call__(self, batch: pa.Table, media: Media) -> Outcome:
+        return Outcome({"count": pa.array(range(batch.num_rows - 1))})

@@ -1,0 +1,131 @@
+"""Kill -9 at random moments: a worker, the driver, the raylet. After resuming: the same bytes.
+
+CURATE_KILLS sets how many kills there are (6 by default; 30 were run before this was written).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from curate.engine.inline import Inline
+from manifests.verify import verify
+from tests.engine.corpora import captions, content, files, run
+
+ROOT = Path(__file__).resolve().parents[2]
+KILLS = int(os.environ.get("CURATE_KILLS", "6"))
+VICTIMS = {"worker": "ray::", "driver": "curate run", "raylet": "raylet/raylet"}
+STEPS = [
+    {"words": {"min": 5}},
+    {"tests.engine.pieces:Slow": {"milliseconds": 120}},
+    {"sample": {"share": 0.8}},
+    {"characters": {"min": 3}},
+    {"tests.engine.pieces:Slow": {"milliseconds": 60}},
+]
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    base = tmp_path_factory.mktemp("kills")
+    captions(base / "data", files=16, rows=50)
+    what = content(steps=STEPS, shards={"shard_bytes": 20_000, "formats": ["arrow", "jsonl"]})
+    (base / "recipe.yaml").write_text(yaml.safe_dump(what))
+    run(what, base, base / "reference", Inline())
+    return base
+
+
+@pytest.mark.parametrize("number", range(KILLS))
+def test_killed_at_a_random_moment_it_resumes_to_the_same_bytes(corpus: Path, number: int) -> None:
+    victim = list(VICTIMS)[number % len(VICTIMS)]
+    out = corpus / f"killed-{number}"
+    mark, chance = uuid.uuid4().hex, random.Random(number)
+    with _running(corpus, out, mark) as driver:
+        _wait_for_parts(out, driver, chance.randrange(40))
+        _kill(mark, VICTIMS[victim], chance)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            driver.wait(timeout=120)
+    for _ in range(3):
+        with _running(corpus, out, uuid.uuid4().hex) as again:
+            if again.wait(timeout=240) == 0:
+                break
+    assert verify(str(out)).faults == []
+    assert _manifest_digest(out) == _manifest_digest(corpus / "reference")
+    assert _products(out) == _products(corpus / "reference")
+
+
+def _products(out: Path) -> dict[str, bytes]:
+    """All parts, dropped and quarantined rows, commits and shards; not the list of files cut."""
+    return {name: data for name, data in files(out).items() if not name.endswith("splits.json")}
+
+
+def _manifest_digest(out: Path) -> str:
+    from manifests.manifest import load_run
+
+    return load_run(str(out)).digest
+
+
+@contextlib.contextmanager
+def _running(corpus: Path, out: Path, mark: str) -> Iterator[subprocess.Popen[bytes]]:
+    command = [
+        sys.executable,
+        "-m",
+        "curate",
+        "run",
+        "recipe.yaml",
+        "-o",
+        str(out),
+        "--workers",
+        "2",
+    ]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "CURATE_TEST_MARK": mark}
+    driver = subprocess.Popen(
+        command, cwd=corpus, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        yield driver
+    finally:
+        for pid in _marked(mark):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        driver.wait(timeout=30)
+
+
+def _wait_for_parts(out: Path, driver: subprocess.Popen[bytes], parts: int) -> None:
+    """Until so many parts are committed, and a little longer."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and driver.poll() is None:
+        if len(list(out.glob("steps/*/part-*.json"))) >= parts:
+            return
+        time.sleep(0.02)
+
+
+def _marked(mark: str) -> list[int]:
+    """All processes of a run, by the variable they inherited."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if entry.name.isdigit() and mark.encode() in (entry / "environ").read_bytes():
+                found.append(int(entry.name))
+    return found
+
+
+def _kill(mark: str, what: str, chance: random.Random) -> None:
+    victims = []
+    for pid in _marked(mark):
+        with contextlib.suppress(OSError):
+            line = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+            if what in line:
+                victims.append(pid)
+    if victims:
+        os.kill(chance.choice(sorted(victims)), signal.SIGKILL)

@@ -1,0 +1,213 @@
+"""What a run promises, on this process."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from manifests import manifest, parts
+from manifests.errors import BudgetError, InputError, StepError
+from manifests.verify import verify
+from tests.engine.corpora import accounts, captions, content, files, run
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    captions(tmp_path / "data")
+    return tmp_path
+
+
+def test_every_record_is_accounted_for_at_every_step(corpus: Path) -> None:
+    made = run(content(), corpus, corpus / "out")
+    assert accounts(made) == {
+        "read made": (120, 120, {}, {}),
+        "words": (120, 102, {"too few words": 18}, {}),
+        "image_shape": (102, 102, {}, {}),
+        "write arrow": (102, 102, {}, {}),
+    }
+    assert verify(str(corpus / "out")).faults == []
+
+
+def test_the_same_recipe_and_data_make_the_same_bytes_elsewhere(tmp_path: Path) -> None:
+    made = []
+    for name in ("here", "there"):
+        captions(tmp_path / name / "data")
+        made.append(run(content(), tmp_path / name, tmp_path / name / "out"))
+    assert files(tmp_path / "here" / "out").keys() == files(tmp_path / "there" / "out").keys()
+    shards = [files(tmp_path / n / "out" / "shards") for n in ("here", "there")]
+    assert shards[0] == shards[1]
+    assert made[0].digest == made[1].digest
+
+
+def _touched(out: Path, since: int) -> set[str]:
+    """Part and shard files written after a moment (in nanoseconds)."""
+    return {
+        str(path.relative_to(out))
+        for path in out.rglob("*.arrow")
+        if path.stat().st_mtime_ns > since and path.name != "quarantine.arrow"
+    }
+
+
+def test_a_second_run_with_nothing_changed_computes_nothing(corpus: Path) -> None:
+    first = run(content(), corpus, corpus / "out")
+    since = time.time_ns()
+    second = run(content(), corpus, corpus / "out")
+    assert _touched(corpus / "out", since) == set()
+    assert second.digest == first.digest
+
+
+def test_one_new_file_recomputes_its_own_parts_and_the_order(corpus: Path) -> None:
+    run(content(), corpus, corpus / "out")
+    time.sleep(0.02)
+    since = time.time_ns()
+    captions(corpus / "data", files=1, start=9)
+    made = run(content(), corpus, corpus / "out")
+    touched = [name for name in _touched(corpus / "out", since) if name.startswith("steps/0")]
+    by_pass = sorted(name.split("/")[1].split("-")[1] for name in touched if "dropped" not in name)
+    assert by_pass == ["made", "order", "words"]
+    captions(corpus / "again/data", files=3)
+    captions(corpus / "again/data", files=1, start=9)
+    fresh = run(content(), corpus / "again", corpus / "fresh")
+    assert files(corpus / "out" / "shards") == files(corpus / "fresh" / "shards")
+    assert made.shards == fresh.shards
+
+
+def test_a_file_taken_away_takes_its_records_with_it(corpus: Path) -> None:
+    run(content(), corpus, corpus / "out")
+    os.remove(corpus / "data" / "001.jsonl")
+    made = run(content(), corpus, corpus / "out")
+    assert accounts(made)["read made"] == (80, 80, {}, {})
+    assert verify(str(corpus / "out")).faults == []
+
+
+def test_a_changed_threshold_recomputes_from_its_pass_on(corpus: Path) -> None:
+    steps = [{"words": {"min": 5}}, {"sample": {"rows": 50}}, {"characters": {"min": 1}}]
+    run(content(steps=steps), corpus, corpus / "out")
+    time.sleep(0.02)
+    since = time.time_ns()
+    changed = [*steps[:2], {"characters": {"min": 2}}]
+    run(content(steps=changed), corpus, corpus / "out")
+    passes = {name.split("/")[1].split("-")[1] for name in _touched(corpus / "out", since)
+              if name.startswith("steps/")}  # fmt: skip
+    assert passes == {"characters", "order"}
+
+
+def test_dropped_rows_keep_their_reason_and_what_was_measured(corpus: Path) -> None:
+    run(content(), corpus, corpus / "out")
+    entry = next(e for e in manifest.load_run(str(corpus / "out")).passes if e.kind == "rows")
+    folder = corpus / "out" / entry.folder
+    dropped = pa.concat_tables(
+        parts.read_columns(str(path)) for path in sorted(folder.glob("*.dropped.arrow"))
+    )
+    assert dropped.num_rows == 18
+    assert set(dropped["reason"].to_pylist()) == {"too few words"}
+    assert set(dropped["words.count"].to_pylist()) == {4}
+    assert set(dropped["step"].to_pylist()) == {"words"}
+
+
+def test_a_corpus_step_sees_all_parts_and_its_drops_are_applied_while_reading(corpus: Path) -> None:
+    steps = [{"tests.engine.pieces:Longest": {}}, {"words": {}}]
+    made = run(content(steps=steps), corpus, corpus / "out")
+    told = accounts(made)
+    came, kept, dropped, _ = told["Longest"]
+    assert came == 120
+    assert dropped == {"shorter": 120 - kept}
+    assert told["words"][0] == kept
+    assert verify(str(corpus / "out")).faults == []
+
+
+def test_two_corpus_steps_in_a_row_each_see_what_the_first_left(corpus: Path) -> None:
+    steps = [{"sample": {"rows": 60}}, {"sample": {"rows": 20}}]
+    made = run(content(steps=steps), corpus, corpus / "out")
+    assert accounts(made)["sample"][:2] == (120, 60)
+    assert accounts(made)["sample-2"][:2] == (60, 20)
+    assert made.shards["arrow"]["rows"] == 20
+
+
+def test_a_sample_is_the_same_whatever_the_parts_and_grows_with_its_size(corpus: Path) -> None:
+    def ids(rows: int, out: str) -> set[str]:
+        made = run(content(steps=[{"sample": {"rows": rows}}]), corpus, corpus / out)
+        order = next(e for e in made.passes if e.kind == "order")
+        found = (corpus / out / order.folder).glob("part-*.arrow")
+        return {
+            i for path in found for i in parts.read_columns(str(path), ("id",))["id"].to_pylist()
+        }
+
+    few, many = ids(10, "few"), ids(30, "many")
+    assert len(few) == 10
+    assert len(many) == 30
+    assert few < many
+
+
+def test_a_reshape_step_may_make_rows_and_the_ledger_says_so(corpus: Path) -> None:
+    made = run(content(steps=[{"tests.engine.pieces:Twice": {}}]), corpus, corpus / "out")
+    account = next(a for a in made.ledger if a.step == "Twice")
+    assert (account.came, account.made, account.kept) == (120, 120, 240)
+    assert made.shards["arrow"]["rows"] == 240
+    assert verify(str(corpus / "out")).faults == []
+
+
+def test_only_leaves_the_other_rows_alone(corpus: Path) -> None:
+    captions(corpus / "more", files=1)
+    both = content()
+    both["sources"] = [
+        both["sources"][0],
+        both["sources"][0] | {"name": "more", "path": "more/*.jsonl", "media_root": "more"},
+    ]
+    both["steps"] = [{"words": {"min": 5, "only": {"source": "more"}}}]
+    made = run(both, corpus, corpus / "out")
+    assert accounts(made)["words"] == (160, 154, {"too few words": 6}, {})
+
+
+def test_a_step_that_fails_on_one_row_quarantines_that_row_alone(corpus: Path) -> None:
+    rows = [{"caption": c, "image": "pictures/0.jpg"} for c in ("one", "poison here", "three")]
+    (corpus / "data" / "zzz.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    made = run(content(steps=[{"tests.engine.pieces:Broken": {}}]), corpus, corpus / "out")
+    assert accounts(made)["Broken"] == (123, 122, {}, {"RowError": 1})
+    (row,) = parts.read_columns(str(corpus / "out" / "quarantine.arrow")).to_pylist()
+    assert row["message"] == "ValueError: cannot judge 'poison here'"
+    assert row["origin"] == "data/zzz.jsonl#2"
+
+
+def test_a_step_that_fails_on_everything_stops_the_run(corpus: Path) -> None:
+    steps = [{"tests.engine.pieces:Broken": {"word": " "}}]
+    with pytest.raises(StepError, match="failed on more than 16 rows"):
+        run(content(steps=steps), corpus, corpus / "out")
+
+
+def test_a_step_that_answers_too_few_rows_is_an_error_not_a_drop(corpus: Path) -> None:
+    with pytest.raises(StepError, match="39 values for 40 rows in 'count'"):
+        run(content(steps=[{"tests.engine.pieces:Misaligned": {}}]), corpus, corpus / "out")
+
+
+@pytest.mark.parametrize(("budget", "spent"), [(0.1, True), (0.3, False), (10, True), (31, False)])
+def test_a_spent_error_budget_fails_the_run_loudly(
+    corpus: Path, budget: float, spent: bool
+) -> None:
+    gone = [{"caption": f"no picture {n}", "image": f"gone/{n}.jpg"} for n in range(30)]
+    (corpus / "data" / "zzz.jsonl").write_text("\n".join(map(json.dumps, gone)))
+    what = content(max_quarantined=budget)
+    if spent:
+        with pytest.raises(BudgetError, match="30 inputs were quarantined"):
+            run(what, corpus, corpus / "out")
+        assert parts.read_columns(str(corpus / "out" / "quarantine.arrow")).num_rows == 30
+    else:
+        assert accounts(run(what, corpus, corpus / "out"))["read made"][3] == {"MediaError": 30}
+
+
+def test_a_missing_folder_is_an_error_not_an_empty_success(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such file or folder"):
+        run(content(path="nowhere/*.jsonl"), tmp_path, tmp_path / "out")
+
+
+def test_zero_rows_in_make_zero_rows_out_and_still_open(tmp_path: Path) -> None:
+    captions(tmp_path / "data", files=1, rows=1)
+    made = run(content(steps=[{"words": {"min": 99}}]), tmp_path, tmp_path / "out")
+    assert made.shards["arrow"]["rows"] == 0
+    datasets = pytest.importorskip("datasets")
+    assert len(datasets.load_from_disk(str(tmp_path / "out" / "shards"))) == 0

@@ -35,7 +35,7 @@ def read(uri: str, seen: tuple[str, ...] = ()) -> tuple[dict[str, Any], Text]:
         raise RecipeError(f"includes itself through {' -> '.join(seen)}", uri)
     if storage.size_and_stamp(uri) is None:
         raise RecipeError("there is no such recipe", uri, "`curate init` writes one to start from.")
-    name = uri.rsplit("/", 1)[-1]
+    name = storage.base_name(uri)
     try:
         node = yaml.compose(storage.read_bytes(uri).decode(), yaml.SafeLoader)
     except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import warnings
 from typing import NamedTuple
 
 from manifests.errors import MediaError
@@ -55,6 +56,8 @@ def probe(data: Bytes) -> Header:
     are no picture, or end before the size is told.
     """
     view = memoryview(data)
+    if view.format != "B":  # Arrow's buffers say they hold signed bytes
+        view = view.cast("B")
     magic = bytes(view[:16])
     try:
         if magic[:3] == b"\xff\xd8\xff":
@@ -199,7 +202,10 @@ def _other(view: memoryview) -> Header:
 
     Image.MAX_IMAGE_PIXELS = None  # the caller's limit applies, and names itself
     try:
-        with Image.open(io.BytesIO(view), formats=PILLOW_FORMATS) as image:
+        with (
+            warnings.catch_warnings(action="ignore"),  # of broken tags: only the size is asked for
+            Image.open(io.BytesIO(view), formats=PILLOW_FORMATS) as image,
+        ):
             mime = image.get_format_mimetype() or f"image/{str(image.format).lower()}"
             return Header(mime, image.width, image.height)
     except Exception as error:  # Pillow's parsers raise whatever the bytes provoke

@@ -43,7 +43,7 @@ def _empty(schema: pa.Schema) -> pa.RecordBatch:
 def writing(uri: str, schema: pa.Schema) -> Iterator[Writer]:
     """Write a part file that appears whole when the block ends, or not at all."""
     with storage.writing(uri) as sink, pa.ipc.new_file(sink, schema) as writer:
-        part = Writer(uri.rsplit("/", 1)[-1], sink, writer)
+        part = Writer(storage.base_name(uri), sink, writer)
         yield part
 
 

@@ -175,7 +175,8 @@ def _hex_to_uint64(words: np.ndarray) -> np.ndarray:
     x = (x | x >> np.uint64(4)) & np.uint64(0x00FF00FF00FF00FF)
     x = (x | x >> np.uint64(8)) & np.uint64(0x0000FFFF0000FFFF)
     x = (x | x >> np.uint64(16)) & np.uint64(0xFFFFFFFF)
-    return (x[:, 0] << np.uint64(32)) | x[:, 1]
+    keys: np.ndarray = (x[:, 0] << np.uint64(32)) | x[:, 1]
+    return keys
 
 
 def _splitmix64(x: np.ndarray) -> np.ndarray:
@@ -183,7 +184,8 @@ def _splitmix64(x: np.ndarray) -> np.ndarray:
         x = x + np.uint64(0x9E3779B97F4A7C15)
         x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        return x ^ (x >> np.uint64(31))
+        mixed: np.ndarray = x ^ (x >> np.uint64(31))
+    return mixed
 
 
 def from_rows(rows: list[dict[str, Any]], source: str, modality: str) -> pa.Table:

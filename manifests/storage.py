@@ -75,6 +75,11 @@ def join(base: str, *names: str) -> str:
     return "/".join([base.rstrip("/") or "/", *names]) if base else "/".join(names)
 
 
+def base_name(uri: str) -> str:
+    """The last name of a path or URL."""
+    return (uri.partition("?")[0] if is_remote(uri) else uri).rstrip("/").rsplit("/", 1)[-1]
+
+
 @functools.lru_cache(maxsize=64)
 def _remote(scheme_and_host: str, query: str) -> pafs.FileSystem:
     uri = scheme_and_host + (f"?{query}" if query else "")

@@ -62,7 +62,9 @@ def _preset(name: str, preset: Preset) -> str:
     lines = [name, "", preset.description, "", "steps:"]
     lines += [f"  - {key}: {json.dumps(s)}" for step in preset.steps for key, s in step.items()]
     lines += ["", "evidence:"]
-    lines += [f"  {what}: {why}" for what, why in preset.evidence.items()]
+    for setting, why in preset.evidence.items():
+        lines.append(f"  {setting}: {why.kind}, {why.where}")
+        lines += [f"    differs: {why.differs}"] if why.differs else []
     if preset.left_out:
         lines += ["", "published, but left out since no step measures it yet:"]
         lines += [f"  {rule}" for rule in preset.left_out]

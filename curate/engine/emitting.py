@@ -137,11 +137,8 @@ def shard_tasks(folder: str, commits: list[Commit], count: int) -> dict[str, Sha
     return {name: ShardTask(name, token, n, count, uris) for n, name in enumerate(names)}
 
 
-def quarantined(commits: list[Commit]) -> pa.Table:
-    """What could not be written, as rows of the quarantine."""
-    rows = [
-        {**q._asdict(), "step": commit.ledger[0].step}
-        for commit in commits
-        for q in ShardCommit.model_validate(commit.detail).quarantined
-    ]
+def quarantined(commit: Commit) -> pa.Table:
+    """What could not be written to a shard, as rows of the quarantine."""
+    lost = ShardCommit.model_validate(commit.detail).quarantined
+    rows = [{**q._asdict(), "step": commit.ledger[0].step} for q in lost]
     return pa.Table.from_pylist(rows, schema=QUARANTINED)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -16,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.engine.planned import PlannedStep, part_schema
-from curate.engine.rows import QUARANTINED, Answer, answer, dropped_schema, quarantine_rows
+from curate.engine.rows import Answer, answer, dropped_schema, quarantine_rows
 from curate.engine.view import View
 from curate.ingest.reader import Context, Failure, Found, KeptBytes, Reader, Split
 from manifests import manifest, parts, record, storage
@@ -120,7 +119,7 @@ def run_read(task_pass: ReadPass, task: ReadTask) -> Commit:
         sink = _kept_sink(stack, reader, folder, task.part)
         kept = stack.enter_context(parts.writing(_uri(folder, task.part, PART), record.SCHEMA))
         files = _Files(folder, task.part, kept)
-        beside = f"{KEPT}{folder.rsplit('/', 1)[-1]}/{task.part}{KEPT_BYTES}"
+        beside = f"{KEPT}{storage.base_name(folder)}/{task.part}{KEPT_BYTES}"
         keep = KeptBytes(beside, sink)
         for found in reader.read(task.split, Context(task_pass.setting.base, media, keep)):
             _take_found(files, found, reader.name)
@@ -231,11 +230,3 @@ def _commit(
     )
     manifest.save(commit, _uri(files.folder, files.part, ".json"))
     return commit
-
-
-def quarantined(folder: str, commits: list[Commit]) -> Iterator[pa.Table]:
-    """What a pass quarantined, part by part."""
-    for commit in commits:
-        entry = commit.file(QUARANTINE)
-        if entry:
-            yield parts.read_columns(storage.join(folder, entry.name)).cast(QUARANTINED)

@@ -156,4 +156,6 @@ def _bins(numbers: np.ndarray) -> dict[str, int]:
     else:
         edges = np.linspace(low, high if high > low else low + 1, _BINS + 1)
     counts, _ = np.histogram(np.minimum(numbers, edges[-1]), edges)
-    return {f"{a:.4g} .. {b:.4g}": int(n) for a, b, n in zip(edges, edges[1:], counts, strict=False)}
+    return {
+        f"{a:.4g} .. {b:.4g}": int(n) for a, b, n in zip(edges, edges[1:], counts, strict=False)
+    }

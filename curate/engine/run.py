@@ -74,7 +74,7 @@ class Run:
         ordered, count = self._order(order, views)
         shards = [self._shards(p, ordered, count) for p in passes if p.kind == "shards"]
         self._check_budget()
-        self._write_quarantine()
+        self._write_quarantine([])
         return self._finish(dict(shards), started, cpu)
 
     def folder(self, planned: PlannedPass) -> str:
@@ -164,7 +164,7 @@ class Run:
             for _, commit in self.executor.map(work, waiting):
                 commits[commit.part] = commit
                 bar.step(commit.ledger)
-                self._check_count(commits.values())
+                self._check_count(folder, commits.values())
         return [commits[name] for name in tasks]
 
     def _committed(self, folder: str, tokens: dict[str, str], place: str) -> dict[str, Commit]:
@@ -207,22 +207,23 @@ class Run:
     def accounts(self) -> list[Account]:
         return [account for done in self.done for account in done.manifest.ledger]
 
-    def _check_count(self, commits: Iterable[Commit]) -> None:
-        """Fail at once where a budget that is a count is spent."""
+    def _check_count(self, folder: str, commits: Iterable[Commit]) -> None:
+        """Fail at once where a budget that is a count is spent; `commits` of the running pass."""
         most = self.loaded.recipe.max_quarantined
         if most >= 1:
             spent = sum(sum(a.quarantined.values()) for c in commits for a in c.ledger)
-            self._judge(spent + self._spent(), most, f"max_quarantined: {most}")
+            told = f"max_quarantined: {most}"
+            self._judge(spent + self._spent(), most, told, _quarantined(folder, commits))
 
     def _check_budget(self) -> None:
         most, inputs = self.loaded.recipe.max_quarantined, self._inputs()
         if most < 1 and inputs:
             told = f"max_quarantined: {most} of {inputs}"
-            self._judge(self._spent(), most * inputs, told)
+            self._judge(self._spent(), most * inputs, told, [])
 
-    def _judge(self, spent: int, most: float, told: str) -> None:
+    def _judge(self, spent: int, most: float, told: str, running: list[pa.Table]) -> None:
         if spent > most:
-            self._write_quarantine()
+            self._write_quarantine(running)
             raise BudgetError(
                 f"{spent} inputs were quarantined, over the budget of {told}.",
                 self.out,
@@ -236,20 +237,12 @@ class Run:
     def _spent(self) -> int:
         return sum(sum(a.quarantined.values()) for a in self.accounts())
 
-    def _write_quarantine(self) -> None:
-        """One file of everything that could not be read, from all passes."""
+    def _write_quarantine(self, running: list[pa.Table]) -> None:
+        """One file of everything that could not be read or written, from all passes."""
         found = [
-            parts.read_columns(storage.join(done.folder, entry.name)).cast(QUARANTINED)
-            for done in self.done
-            for commit in done.manifest.parts
-            if (entry := commit.file(QUARANTINE))
+            table for done in self.done for table in _quarantined(done.folder, done.manifest.parts)
         ]
-        late = [
-            emitting.quarantined(done.manifest.parts)
-            for done in self.done
-            if done.planned.kind == "shards"
-        ]
-        parts.write(storage.join(self.out, QUARANTINE_FILE), QUARANTINED, [*found, *late])
+        parts.write(storage.join(self.out, QUARANTINE_FILE), QUARANTINED, [*found, *running])
 
     def _finish(self, shards: dict[str, Any], started: float, cpu: float) -> RunManifest:
         recipe = self.loaded.recipe
@@ -277,6 +270,17 @@ class Run:
         )
         manifest.save(whole, storage.join(self.out, manifest.NAME))
         return whole
+
+
+def _quarantined(folder: str, commits: Iterable[Commit]) -> list[pa.Table]:
+    """What some parts of a pass, or some shards, quarantined."""
+    found = []
+    for commit in commits:
+        if entry := commit.file(QUARANTINE):
+            found.append(parts.read_columns(storage.join(folder, entry.name)).cast(QUARANTINED))
+        if commit.detail:
+            found.append(emitting.quarantined(commit))
+    return found
 
 
 def _views(done: Done) -> list[View]:

@@ -92,3 +92,10 @@ class Misaligned(RowStep):
 
     def __call__(self, batch: pa.Table, media: Media) -> Outcome:
         return Outcome({"count": pa.array(range(batch.num_rows - 1))})
+
+
+class Dies(RowStep):
+    """End the worker's process every time."""
+
+    def __call__(self, batch: pa.Table, media: Media) -> Outcome:
+        os._exit(1)

@@ -1,0 +1,103 @@
+"""Where a run reads and writes: S3, a full disk, odd environments."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from curate import recipe
+from curate.engine.inline import Inline
+from curate.engine.progress import Progress
+from curate.engine.run import Run
+from manifests.errors import StorageError
+from manifests.verify import verify
+from tests.engine.corpora import captions, content, files, run
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[object, str]]:
+    """A bucket of an S3 server in this process, and what its uris end in."""
+    boto3 = pytest.importorskip("boto3")
+    server = pytest.importorskip("moto.server").ThreadedMotoServer(port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    client = boto3.client("s3", endpoint_url=f"http://{host}:{port}", region_name="us-east-1")
+    client.create_bucket(Bucket="corpus")
+    ending = f"?endpoint_override={host}%3A{port}&scheme=http&region=us-east-1"
+    yield client, ending
+    server.stop()
+
+
+def test_a_run_reads_from_s3_and_writes_to_s3(tmp_path: Path, bucket: tuple[object, str]) -> None:
+    client, ending = bucket
+    captions(tmp_path / "data", files=2, rows=10)
+    for path in (tmp_path / "data").rglob("*.*"):
+        name = f"data/{path.relative_to(tmp_path / 'data')}"
+        client.upload_file(str(path), "corpus", name)  # type: ignore[attr-defined]
+    what = content(path=f"s3://corpus/data/*.jsonl{ending}")
+    what["sources"][0]["media_root"] = f"s3://corpus/data{ending}"
+    out = f"s3://corpus/out{ending}"
+    loaded = recipe.build(what)
+    made = Run(loaded, out, Inline(), Progress(quiet=True))()
+    assert made.shards["arrow"]["rows"] == 16
+    assert verify(out).faults == []
+    again = Run(loaded, out, Inline(), Progress(quiet=True))()
+    assert again.digest == made.digest
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    place = tmp_path / "small"
+    place.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=160k", "tmpfs", str(place)], capture_output=True
+    )
+    if mounted.returncode:
+        pytest.skip("mounting a small disk needs root")
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def test_a_full_disk_is_a_named_error_and_the_run_goes_on_once_there_is_room(
+    tmp_path: Path, small_disk: Path
+) -> None:
+    captions(tmp_path / "data", files=6, rows=60)
+    with pytest.raises(StorageError, match="no space left on the device"):
+        run(content(), tmp_path, small_disk / "out")
+    subprocess.run(["mount", "-o", "remount,size=64m", str(small_disk)], check=True)
+    run(content(), tmp_path, small_disk / "out")
+    run(content(), tmp_path, tmp_path / "reference")
+    assert verify(str(small_disk / "out")).faults == []
+    assert files(small_disk / "out") == files(tmp_path / "reference")
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"PYTHONHASHSEED": "0"},
+        {"PYTHONHASHSEED": "4242"},
+        {"SLURM_ARRAY_TASK_ID": "3", "SLURM_ARRAY_TASK_COUNT": "8", "SLURM_PROCID": "2",
+         "SLURM_NTASKS": "4", "RANK": "1", "WORLD_SIZE": "4"},
+        {"LANG": "C", "LC_ALL": "C", "PYTHONUTF8": "0"},
+        {"TZ": "Asia/Kathmandu"},
+    ],
+)  # fmt: skip
+def test_the_environment_changes_no_byte(tmp_path: Path, environment: dict[str, str]) -> None:
+    captions(tmp_path / "data", files=2, rows=20)
+    what = content(steps=[{"words": {"min": 5}}, {"sample": {"rows": 12}}, {"language": {}}])
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(what))
+    command = [sys.executable, "-m", "curate", "run", "recipe.yaml", "-o", "out", "--inline", "-q"]
+    known = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
+    subprocess.run(command, cwd=tmp_path, env=known, check=True, capture_output=True)
+    run(what, tmp_path, tmp_path / "reference")
+    assert files(tmp_path / "out") == files(tmp_path / "reference")

@@ -1,0 +1,73 @@
+"""On Ray, with any number of workers, the bytes are those of one process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from curate.engine.inline import Inline
+from curate.engine.ray import RayExecutor
+from manifests.errors import StepError, WorkerError
+from tests.engine.corpora import accounts, captions, content, files, run
+
+STEPS = [
+    {"words": {"min": 5}},
+    {"tests.engine.pieces:Longest": {}},
+    {"sample": {"share": 0.5}},
+    {"characters": {"min": 3}},
+]
+
+
+@pytest.fixture(scope="module")
+def ray() -> Iterator[None]:
+    """One Ray for this file; executors find it running and leave it so."""
+    import ray
+
+    ray.init(address="local", num_cpus=4, include_dashboard=False, logging_level="ERROR")
+    yield
+    ray.shutdown()
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    base = tmp_path_factory.mktemp("ray")
+    captions(base / "data", files=9, rows=30)
+    run(_what(), base, base / "inline", Inline())
+    return base
+
+
+def _what() -> dict[str, object]:
+    return content(steps=STEPS, shards={"formats": ["arrow", "jsonl", "webdataset"]})
+
+
+@pytest.mark.parametrize("workers", [1, 2, 4])
+def test_any_number_of_workers_makes_the_same_bytes(ray: None, corpus: Path, workers: int) -> None:
+    out = corpus / f"workers-{workers}"
+    made = run(_what(), corpus, out, RayExecutor(workers))
+    assert files(out) == files(corpus / "inline")
+    assert made.digest == run(_what(), corpus, corpus / "inline").digest
+
+
+def test_a_worker_that_dies_once_costs_no_record(ray: None, corpus: Path) -> None:
+    marker = corpus / "crash-now"
+    marker.write_text("")
+    what = content(steps=[{"words": {}}, {"tests.engine.pieces:Crash": {"marker": str(marker)}}])
+    made = run(what, corpus, corpus / "crashed", RayExecutor(2))
+    assert not marker.exists()
+    assert accounts(made)["Crash"] == (270, 270, {}, {})
+
+
+def test_an_error_of_a_step_arrives_as_itself(ray: None, corpus: Path) -> None:
+    what = content(steps=[{"tests.engine.pieces:Misaligned": {}}])
+    with pytest.raises(StepError, match="29 values for 30 rows in 'count'"):
+        run(what, corpus, corpus / "misaligned", RayExecutor(2))
+
+
+def test_a_worker_that_always_dies_fails_the_run_and_names_the_part(
+    ray: None, corpus: Path
+) -> None:
+    what = content(steps=[{"tests.engine.pieces:Dies": {}}])
+    with pytest.raises(WorkerError, match="died 6 times"):
+        run(what, corpus, corpus / "dies", RayExecutor(1))

@@ -1,0 +1,252 @@
+"""What a person types, what comes back, and with which exit code."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from curate.cli import DIFFERS, FAILED, MISTAKE, OK, OVER_BUDGET, run
+from manifests.manifest import load_run
+
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo, run once in this process."""
+    folder = tmp_path_factory.mktemp("demo")
+    assert run(["demo", "-o", str(folder), "--inline", "-q"]) == OK
+    return folder
+
+
+def answer(capsys: Capture, *arguments: object) -> tuple[int, str]:
+    code = run([str(argument) for argument in arguments])
+    captured = capsys.readouterr()
+    return code, captured.out + captured.err
+
+
+def records(capsys: Capture, *arguments: object) -> Any:
+    code, told = answer(capsys, *arguments, "--json")
+    assert code == OK
+    return json.loads(told)
+
+
+def test_help_names_every_command(capsys: Capture) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run(["--help"])
+    assert ended.value.code == 0
+    told = capsys.readouterr().out
+    for command in ("run", "plan", "probe", "verify", "explain", "diff", "rerun", "show", "steps",
+                    "readers", "schema", "demo", "init"):  # fmt: skip
+        assert re.search(rf"^    {command} ", told, re.M), command
+
+
+def test_the_demo_shows_every_outcome_and_verifies(demo: Path, capsys: Capture) -> None:
+    made = load_run(str(demo / "out"))
+    kinds = {what for a in made.ledger for what in [*a.dropped, *a.quarantined]}
+    assert {"too few words", "too repetitive", "MediaError", "not in the sample"} <= kinds
+    assert sum(a.came for a in made.ledger if a.step.startswith("read")) == sum(
+        a.kept + a.gone for a in made.ledger if a.step.startswith("read")
+    )
+    code, told = answer(capsys, "verify", demo / "out")
+    assert (code, "sound, and the ledger balances" in told) == (OK, True)
+
+
+def test_explain_tells_the_story_of_a_kept_record(demo: Path, capsys: Capture) -> None:
+    (row,) = records(capsys, "show", demo / "out", "-n", 1)
+    story = records(capsys, "explain", demo / "out", row["id"])
+    assert story["origin"] == row["origin"]
+    assert [event["what"] for event in story["events"]] == ["read"] + ["kept"] * 6 + ["written"] * 2
+    words = next(event for event in story["events"] if event["step"] == "words")
+    assert words["facts"] == {"words.count": row["words.count"], "min": 3, "max": 64}
+    shard = story["events"][-2]["facts"]["arrow"]
+    ids = _shard_ids(demo / "out" / "shards" / shard)
+    assert row["id"] in ids
+
+
+def _shard_ids(shard: Path) -> list[str]:
+    import pyarrow as pa
+
+    ids: list[str] = pa.ipc.open_stream(shard.read_bytes()).read_all()["id"].to_pylist()
+    return ids
+
+
+def test_explain_tells_the_story_of_a_dropped_record(demo: Path, capsys: Capture) -> None:
+    rows = records(capsys, "show", demo / "out", "--dropped", "-n", 1000)
+    row = next(r for r in rows if r["step"] == "words")
+    code, told = answer(capsys, "explain", demo / "out", row["id"][:12])
+    assert code == OK
+    assert re.search(r"words +dropped +reason too few words, words.count \d, min 3, max 64", told)
+    assert "IMG_0042.JPG" in told
+
+
+def test_explain_finds_a_quarantined_input_by_its_origin(demo: Path, capsys: Capture) -> None:
+    rows = records(capsys, "show", demo / "out", "--quarantined", "-n", 1000)
+    row = next(r for r in rows if r["source"] == "web")
+    code, told = answer(capsys, "explain", demo / "out", row["origin"])
+    assert code == OK
+    assert "quarantined" in told
+    assert row["message"] in told
+
+
+def test_explain_says_so_where_there_is_no_such_record(demo: Path, capsys: Capture) -> None:
+    code, told = answer(capsys, "explain", demo / "out", "nothing-like-it")
+    assert (code, "no record has the id or origin 'nothing-like-it'" in told) == (FAILED, True)
+
+
+def test_probe_measures_and_writes_nothing(demo: Path, capsys: Capture, monkeypatch: Any) -> None:
+    monkeypatch.chdir(demo)
+    before = sorted(demo.rglob("*"))
+    code, told = answer(capsys, "probe", "recipe.yaml", "--rows", 300)
+    assert code == OK
+    assert re.search(r"^words\.count\n  min ", told, re.M)
+    assert re.search(r"^words +\d+ +\d+ +[\d.]+%", told, re.M)
+    assert "not probed, since they need the whole corpus: sample" in told
+    assert sorted(demo.rglob("*")) == before
+
+
+def test_plan_says_what_is_done_and_what_would_run(
+    demo: Path, capsys: Capture, monkeypatch: Any
+) -> None:
+    monkeypatch.chdir(demo)
+    states = [p["state"] for p in records(capsys, "plan", "recipe.yaml", "-o", "out")]
+    assert all(state.startswith("done") for state in states)
+    changed = ["plan", "recipe.yaml", "-o", "out", "--set", "steps.sample.share=0.5"]
+    states = [p["state"].split(":")[0] for p in records(capsys, *changed)]
+    assert states == ["done"] * 5 + ["to run"] * 4
+
+
+def test_verify_finds_a_flipped_byte_and_a_missing_file(
+    demo: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    shutil.copytree(demo / "out", tmp_path / "out")
+    shard = next((tmp_path / "out" / "shards").glob("*.arrow"))
+    data = bytearray(shard.read_bytes())
+    data[len(data) // 2] ^= 1
+    shard.write_bytes(data)
+    part = next(tmp_path.glob("out/steps/01-*/part-*.arrow"))
+    part.unlink()
+    code, told = answer(capsys, "verify", tmp_path / "out")
+    assert code == DIFFERS
+    assert f"{shard}: has digest" in told
+    assert f"{part}: is not there" in told
+
+
+def test_rerun_makes_the_same_bytes_from_the_manifest_alone(
+    demo: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    arguments = [
+        "rerun",
+        demo / "out" / "manifest.json",
+        "-o",
+        tmp_path / "again",
+        "--inline",
+        "-q",
+    ]
+    code, told = answer(capsys, *arguments)
+    assert (code, told.startswith("the same bytes")) == (OK, True)
+
+
+def test_rerun_says_exactly_which_input_differs(
+    demo: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    shutil.copytree(demo / "data", tmp_path / "data")
+    (tmp_path / "data/photos/0001.txt").write_text("A caption that someone changed since.")
+    arguments = [
+        "rerun",
+        demo / "out",
+        "-o",
+        tmp_path / "again",
+        "--base",
+        tmp_path,
+        "--inline",
+        "-q",
+    ]
+    code, told = answer(capsys, *arguments)
+    assert code == DIFFERS
+    changed = re.findall(r"^input (\S+)", told, re.M)
+    assert len(changed) == 1
+    assert changed[0].startswith("data/photos/")
+
+
+def test_diff_tells_settings_ledger_and_records_apart(
+    demo: Path, tmp_path: Path, capsys: Capture, monkeypatch: Any
+) -> None:
+    monkeypatch.chdir(demo)
+    assert answer(capsys, "diff", "out", "out") == (OK, "the same bytes\n")
+    run(
+        [
+            "run",
+            "recipe.yaml",
+            "-o",
+            str(tmp_path / "b"),
+            "--inline",
+            "-q",
+            "--set",
+            "steps.words.min=13",
+        ]
+    )
+    capsys.readouterr()
+    code, told = answer(capsys, "diff", "out", tmp_path / "b")
+    assert code == DIFFERS
+    assert "recipe steps[0] words min\n  - 3\n  + 13" in told
+    assert re.search(r"ledger words dropped too few words\n  - \d+\n  \+ \d+", told)
+    assert re.search(r"record [0-9a-f]{32}\n  - written\n  \+ words: too few words", told)
+
+
+def test_init_writes_a_recipe_that_is_valid_and_never_overwrites(
+    tmp_path: Path, capsys: Capture, monkeypatch: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert answer(capsys, "init")[0] == OK
+    assert answer(capsys, "plan", "recipe.yaml")[0] == OK
+    assert answer(capsys, "init")[0] == MISTAKE
+
+
+def test_a_mistake_in_the_recipe_is_exit_code_2(
+    demo: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    (tmp_path / "bad.yaml").write_text("name: x\nsources: []\n")
+    code, told = answer(capsys, "run", tmp_path / "bad.yaml", "-o", tmp_path / "out", "--inline")
+    assert (code, told.startswith("curate: bad.yaml:2: sources: ")) == (MISTAKE, True)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_spent_budget_is_exit_code_3(
+    demo: Path, tmp_path: Path, capsys: Capture, monkeypatch: Any
+) -> None:
+    monkeypatch.chdir(demo)
+    settings = ["--set", "max_quarantined=3"]
+    code, told = answer(
+        capsys, "run", "recipe.yaml", "-o", tmp_path / "out", "--inline", "-q", *settings
+    )
+    assert code == OVER_BUDGET
+    assert "over the budget of max_quarantined: 3" in told
+
+
+def test_steps_readers_and_schema_tell_their_manuals(capsys: Capture) -> None:
+    code, told = answer(capsys, "steps")
+    assert (code, "words" in told, "datacomp_basic" in told) == (OK, True, True)
+    code, told = answer(capsys, "steps", "words")
+    assert (code, "words.count: int32" in told) == (OK, True)
+    code, told = answer(capsys, "steps", "obelics_document")
+    assert (code, "published" in told) == (OK, True)
+    assert "webdataset" in answer(capsys, "readers")[1]
+    assert "media_root" in answer(capsys, "readers", "url_table")[1]
+    assert records(capsys, "schema")["title"] == "Recipe"
+    assert "32 hex digits" in answer(capsys, "schema", "--record")[1]
+    code, told = answer(capsys, "steps", "wrods")
+    assert (code, "Did you mean 'words'?" in told) == (MISTAKE, True)
+
+
+def test_output_cut_short_by_a_pager_is_no_error(demo: Path) -> None:
+    command = f"{sys.executable} -m curate explain --quarantine {demo / 'out'} | head -1"
+    told = subprocess.run(command, shell=True, capture_output=True, text=True)
+    assert told.stderr == ""

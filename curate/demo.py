@@ -24,7 +24,7 @@ sources:
 
 steps:
   - words: {min: 3, max: 64}
-  - character_repetition: {n: 5, max: 0.5}
+  - character_repetition: {n: 5, max: 0.25}
   - image_shape: {min_side: 48, max_aspect: 3, only: {modality: caption}}
   - language: {keep: [en, de], min_score: 0.3}
   - image_decodes: {}
@@ -32,7 +32,7 @@ steps:
 
 shards:
   formats: [arrow, jsonl]
-  shard_bytes: 1MB
+  shard_bytes: 400kB
   columns: [words.count, language.score]
 """
 

@@ -51,7 +51,7 @@ def test_help_names_every_command(capsys: Capture) -> None:
 def test_the_demo_shows_every_outcome_and_verifies(demo: Path, capsys: Capture) -> None:
     made = load_run(str(demo / "out"))
     kinds = {what for a in made.ledger for what in [*a.dropped, *a.quarantined]}
-    assert {"too few words", "too repetitive", "MediaError", "not in the sample"} <= kinds
+    assert {"too few words", "repeated characters", "MediaError", "not in the sample"} <= kinds
     assert sum(a.came for a in made.ledger if a.step.startswith("read")) == sum(
         a.kept + a.gone for a in made.ledger if a.step.startswith("read")
     )

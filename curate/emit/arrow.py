@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import json
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from curate.emit import rows
-from curate.emit.extension import complete, of_types
 from curate.emit.features import IMAGE
+from curate.emit.names import Names
 from curate.emit.payload import Run, runs
 from curate.emit.rows import Mentions
 from curate.emit.shard import Batch, Job, ShardCommit, quarantined
+from curate.emit.shard_set import write_json
 from curate.emit.sizes import sizes
 from manifests import storage
 from manifests.errors import RowError
-from manifests.record import one_chunk
+from manifests.manifest import FileEntry
 
 ENDING = ".arrow"
 _NAME_BYTES = 48
+_GATHERED_BYTES = 1 << 16
 
 
 def write(job: Job) -> ShardCommit:
@@ -29,15 +31,22 @@ def write(job: Job) -> ShardCommit:
     columns = rows.columns(job.table, schema)
     pictures = Pictures.of(job.table)
     row_bytes = sum(map(sizes, columns.values()), pictures.row_bytes)
+    columns["images"] = pa.nulls(job.table.num_rows, schema.field("images").type)
+    whole = pa.record_batch([columns[name] for name in schema.names], schema=schema)
     batches: list[Batch] = []
     faults: dict[int, RowError] = {}
-    with storage.writing(job.uri(ENDING)) as sink, pa.ipc.new_stream(sink, schema) as writer:
+    with (
+        storage.writing(job.uri(ENDING)) as sink,
+        pa.BufferedOutputStream(pa.PythonFile(_Gathering(sink), "w"), _GATHERED_BYTES) as stream,
+        pa.ipc.new_stream(stream, schema) as writer,
+    ):
         offset = len(schema.serialize())
         for run in runs(pictures.shown, row_bytes, job.media, job.settings):
-            batch = _batch(schema, columns, pictures, run)
+            batch = _batch(whole, pictures, run)
             faults.update(run.faults)
             if batch.num_rows:
                 writer.write_batch(batch)
+                stream.flush()
                 batches.append(Batch(offset, batch.num_rows))
                 offset = sink.size_bytes
     written = sum(batch.rows for batch in batches)
@@ -50,21 +59,31 @@ def write(job: Job) -> ShardCommit:
     )
 
 
+class _Gathering:
+    """The sink as pyarrow's buffer takes it: the seventy small pieces of a batch come as two."""
+
+    closed = False
+
+    def __init__(self, sink: storage.Sink) -> None:
+        self.write = sink.write
+
+    def flush(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
 class Pictures(NamedTuple):
     """The pictures of a shard, and the names their bytes go by: `<id>-<n>.<ending>`."""
 
     shown: Mentions
-    stems: pa.Array
-    endings: list[str | None]
+    names: Names
 
     @classmethod
     def of(cls, table: pa.Table) -> Pictures:
         shown = rows.mentions(table, "image")
-        counts = np.diff(shown.offsets)
-        owner = np.repeat(np.arange(len(counts)), counts)
-        number = pa.array(np.arange(len(owner)) - shown.offsets[owner]).cast(pa.string())
-        ids = one_chunk(table["id"]).take(pa.array(owner))
-        return cls(shown, pc.binary_join_element_wise(ids, number, "-"), of_types(shown))
+        return cls(shown, Names.of(table, shown))
 
     @property
     def row_bytes(self) -> np.ndarray:
@@ -76,23 +95,38 @@ class Pictures(NamedTuple):
         count = len(run.offsets) - 1
         ends = pa.py_buffer(run.offsets.astype(np.int32))
         data = pa.Array.from_buffers(pa.binary(), count, [None, ends, pa.py_buffer(run.data)])
-        endings = pa.array(complete(self.endings, self.shown, run), pa.string())
-        names = pc.binary_join_element_wise(self.stems.slice(run.first, count), endings, ".")
-        values = pa.StructArray.from_arrays([data, names], fields=list(IMAGE))
+        values = pa.StructArray.from_arrays([data, self.names.read(run)], fields=list(IMAGE))
         offsets = self.shown.offsets[run.start : run.stop + 1] - run.first
         return pa.ListArray.from_arrays(pa.array(offsets.astype(np.int32)), values)
 
 
-def _batch(
-    schema: pa.Schema, columns: dict[str, pa.Array], pictures: Pictures, run: Run
-) -> pa.RecordBatch:
-    """The rows of a run that have no fault."""
-    count = run.stop - run.start
-    given = {name: column.slice(run.start, count) for name, column in columns.items()}
-    given["images"] = pictures.read(run)
-    batch = pa.record_batch([given[name] for name in schema.names], schema=schema)
+def _batch(whole: pa.RecordBatch, pictures: Pictures, run: Run) -> pa.RecordBatch:
+    """The rows of a run that have no fault, with their pictures."""
+    batch = whole.slice(run.start, run.stop - run.start)
+    at = batch.schema.get_field_index("images")
+    batch = batch.set_column(at, batch.schema.field(at), pictures.read(run))
     if not run.faults:
         return batch
-    sound = np.ones(count, bool)
+    sound = np.ones(batch.num_rows, bool)
     sound[[row - run.start for row in run.faults]] = False
     return batch.filter(pa.array(sound))
+
+
+def finish(folder: str, commits: list[ShardCommit], fingerprint: str) -> list[FileEntry]:
+    """What `datasets.load_from_disk` needs beside the shards."""
+    names = [entry.name for commit in commits for entry in commit.files]
+    with pa.ipc.open_stream(storage.open_input(storage.join(folder, names[0]))) as reader:
+        info = json.loads(reader.schema.metadata[b"huggingface"])["info"]
+    state: dict[str, Any] = {
+        "_data_files": [{"filename": name} for name in names],
+        "_fingerprint": fingerprint,
+        "_format_columns": None,
+        "_format_kwargs": {},
+        "_format_type": None,
+        "_output_all_columns": False,
+        "_split": "train",
+    }
+    return [
+        write_json(folder, "dataset_info.json", info),
+        write_json(folder, "state.json", state),
+    ]

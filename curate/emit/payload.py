@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections import OrderedDict
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -25,7 +24,7 @@ from manifests.media import Media, Reference
 
 MOST_ROW_BYTES = (1 << 31) - (1 << 20)
 """Of one row's media, so that 32-bit offsets and the rest of the row fit."""
-OPEN_FILES = 64
+OPEN_FILES = 256
 
 
 class Run(NamedTuple):
@@ -41,6 +40,10 @@ class Run(NamedTuple):
     offsets: np.ndarray
     faults: dict[int, RowError]
 
+    @property
+    def sound_rows(self) -> list[int]:
+        return [row for row in range(self.start, self.stop) if row not in self.faults]
+
     def piece(self, medium: int) -> memoryview:
         """The bytes of a medium, by its number among all mentions."""
         at = medium - self.first
@@ -52,23 +55,22 @@ def runs(shown: Mentions, row_bytes: np.ndarray, media: Media, settings: Shards)
 
     `row_bytes`: what each row takes besides its media.
     """
-    lengths, counts = _lengths(shown, media), np.diff(shown.offsets)
-    totals = sums(lengths, shown.offsets)
-    oversized = totals > MOST_ROW_BYTES
-    lengths[np.repeat(oversized, counts)] = 0
+    lengths, references = _lengths(shown, media), shown.references()
+    row_of = np.repeat(np.arange(len(row_bytes)), np.diff(shown.offsets))
+    over = _over_limits(shown, lengths, row_of, media)
+    lengths[np.isin(row_of, list(over))] = 0
     ends = np.concatenate([[0], np.cumsum(lengths)])
-    cuts = list(_cuts(np.where(oversized, 0, totals) + row_bytes, settings))
+    cuts = list(_cuts(sums(lengths, shown.offsets) + row_bytes, settings))
     spans = [(int(shown.offsets[a]), int(shown.offsets[b])) for a, b in cuts]
     room = np.empty(max((int(ends[b] - ends[a]) for a, b in spans), default=0), np.uint8)
-    references = shown.references()
-    row_of = np.repeat(np.arange(len(counts)), counts)
+    order = _as_on_disk(shown)
     with contextlib.closing(_Files(media)) as files:
         for (start, stop), (first, last) in zip(cuts, spans, strict=True):
             offsets = ends[first : last + 1] - ends[first]
-            too_big = start + np.flatnonzero(oversized[start:stop])
-            faults: dict[int, RowError] = {int(row): _over(int(totals[row])) for row in too_big}
+            faults: dict[int, RowError] = {r: over[r] for r in range(start, stop) if r in over}
             run = Run(start, stop, first, room[: offsets[-1]], offsets, faults)
-            files.fill(run, references[first:last], row_of[first:last].tolist())
+            places = np.argsort(order[first:last])
+            files.fill(run, places.tolist(), references[first:last], row_of[first:last].tolist())
             yield run
 
 
@@ -83,6 +85,29 @@ def _lengths(shown: Mentions, media: Media) -> np.ndarray:
     return lengths
 
 
+def _over_limits(
+    shown: Mentions, lengths: np.ndarray, row_of: np.ndarray, media: Media
+) -> dict[int, LimitError]:
+    """The rows with a medium, or with media together, of more bytes than allowed."""
+    most, uris = media.limits.max_bytes, pc.struct_field(shown.media, "uri")
+    totals = sums(lengths, shown.offsets)
+    mend = "or let it go to quarantine."
+    over = {
+        int(row): LimitError(
+            f"its media are {totals[row]} bytes; a row of a shard holds {MOST_ROW_BYTES}.",
+            mend=f"Drop some of them, {mend}",
+        )
+        for row in np.flatnonzero(totals > MOST_ROW_BYTES)
+    }
+    for at in np.flatnonzero(lengths > most).tolist():
+        over[int(row_of[at])] = LimitError(
+            f"{lengths[at]} bytes is over the limit of {most}.",
+            uris[at].as_py(),
+            f"Raise media.max_bytes {mend}",
+        )
+    return over
+
+
 def _cuts(row_bytes: np.ndarray, settings: Shards) -> Iterator[tuple[int, int]]:
     ends, start = np.cumsum(row_bytes), 0
     while start < len(ends):
@@ -93,82 +118,76 @@ def _cuts(row_bytes: np.ndarray, settings: Shards) -> Iterator[tuple[int, int]]:
         start = stop
 
 
-def _over(size_bytes: int) -> LimitError:
-    return LimitError(
-        f"the media of this record are {size_bytes} bytes; a shard's row holds {MOST_ROW_BYTES}.",
-        mend="Drop media of it, or let it go to quarantine.",
-    )
+def _as_on_disk(shown: Mentions) -> np.ndarray:
+    """The rank of each medium by file, then by place in the file."""
+    files = pc.struct_field(shown.media, "uri").dictionary_encode().indices
+    places = pc.struct_field(shown.media, "offset").fill_null(0)
+    ranks = np.empty(len(files), np.int64)
+    ranks[np.lexsort((np.asarray(places), np.asarray(files)))] = np.arange(len(files))
+    return ranks
 
 
 class _Files:
-    """Open local files; remote ones are read through `media`."""
+    """Local files that stretches were read from, still open; remote ones `media` reads."""
 
     def __init__(self, media: Media) -> None:
         self._media = media
-        self._open: OrderedDict[str, int] = OrderedDict()
+        self._open: dict[str, int] = {}
 
-    def fill(self, run: Run, references: list[Reference], rows: list[int]) -> None:
-        """Read the media of a run into its data."""
+    def fill(
+        self, run: Run, order: list[int], references: list[Reference], rows: list[int]
+    ) -> None:
+        """Read the media of a run into its data; rows of which one cannot be read have a fault."""
         view, ends = run.data.data, run.offsets.tolist()
-        by_place = sorted(range(len(rows)), key=lambda n: _on_disk(references[n]))
-        for number in by_place:
-            if rows[number] in run.faults:
+        for number in order:
+            row, ref = rows[number], references[number]
+            if row in run.faults:
                 continue
+            room = view[ends[number] : ends[number + 1]]
             try:
-                self._read(references[number], view[ends[number] : ends[number + 1]])
+                found = self._read(ref, room)
             except RowError as error:
-                run.faults[rows[number]] = error
+                run.faults[row] = error
+            except FileNotFoundError:
+                run.faults[row] = MediaError("there is no such file", ref.uri)
+            except OSError as error:
+                run.faults[row] = MediaError(str(error), ref.uri)
+            else:
+                if found != len(room):
+                    run.faults[row] = _changed(ref, len(room), found)
 
     def close(self) -> None:
         while self._open:
             os.close(self._open.popitem()[1])
 
-    def _read(self, ref: Reference, room: memoryview) -> None:
+    def _read(self, ref: Reference, room: memoryview) -> int:
+        """Fill the room; returns the bytes there were, which may be fewer, or others, or more."""
+        if ref.offset is not None and ref.uri in self._open:
+            return _fill(self._open[ref.uri], room, ref.offset)
         place = self._media.place(ref.uri)
-        if storage.is_remote(place) or len(room) > self._media.limits.max_bytes:
+        if storage.is_remote(place):
             data = self._media.read(ref)
-            if len(data) != len(room):
-                raise _changed(ref, len(room), len(data))
-            room[:] = data
-            return
-        try:
-            found = self._fill(place, ref, room)
-        except FileNotFoundError:
-            raise MediaError("there is no such file", ref.uri) from None
-        except OSError as error:
-            raise MediaError(str(error), ref.uri) from error
-        if found != len(room):
-            raise _changed(ref, len(room), found)
-
-    def _fill(self, place: str, ref: Reference, room: memoryview) -> int:
-        """How many bytes there are: of a stretch, as many as were asked for at most."""
+            room[: len(data)] = data[: len(room)]
+            return len(data)
         if ref.offset is not None:
-            return _pread(self._handle(place), room, ref.offset)
-        handle = os.open(place, os.O_RDONLY)
-        try:
-            size = os.fstat(handle).st_size
-            return _pread(handle, room, 0) if size == len(room) else size
-        finally:
-            os.close(handle)
+            return _fill(self._keep(ref.uri, os.open(place, os.O_RDONLY)), room, ref.offset)
+        with open(place, "rb", buffering=0) as whole:
+            size = os.fstat(whole.fileno()).st_size
+            return _fill(whole.fileno(), room, 0) if size == len(room) else size
 
-    def _handle(self, place: str) -> int:
-        if place in self._open:
-            self._open.move_to_end(place)
-            return self._open[place]
-        handle = self._open[place] = os.open(place, os.O_RDONLY)
+    def _keep(self, uri: str, handle: int) -> int:
+        """Runs are read file by file, so the file opened first is the one to let go of."""
+        self._open[uri] = handle
         if len(self._open) > OPEN_FILES:
-            os.close(self._open.popitem(last=False)[1])
+            os.close(self._open.pop(next(iter(self._open))))
         return handle
 
 
-def _on_disk(ref: Reference) -> tuple[str, int]:
-    return ref.uri, ref.offset or 0
-
-
-def _pread(handle: int, room: memoryview, offset: int) -> int:
-    done = 0
+def _fill(handle: int, room: memoryview, start: int) -> int:
+    """Read until the room is full or the file ends; returns how many bytes that was."""
+    done = os.preadv(handle, [room], start)
     while done < len(room):
-        got = os.preadv(handle, [room[done:]], offset + done)
+        got = os.preadv(handle, [room[done:]], start + done)
         if not got:
             break
         done += got

@@ -37,6 +37,8 @@ class Bar:
 
     @property
     def said(self) -> str:
+        if not self.came:
+            return f"{self.done:,} of {self.tasks:,} parts"
         seconds = max(time.monotonic() - self._start, 1e-3)
         gone = "".join(f", {n:,} {what}" for what, n in self.gone.items() if n)
         return f"{self.came:,} rows, {self.came / seconds:,.0f}/s, {self.kept:,} kept{gone}"

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 from typing import Any, TypeVar
 
+from curate.emit.read import shard_files
 from manifests.errors import CurateError, WorkerError
 
 T = TypeVar("T")
@@ -126,3 +127,24 @@ def _initialise(workers: int | None, address: str | None) -> None:
         logging_level=logging.ERROR,
         object_store_memory=OBJECT_STORE_BYTES,
     )
+
+
+def read_shards(folder: str) -> Any:
+    """Arrow shards of a run as a Ray Data dataset, batch by batch, without conversion.
+
+    Reads the files that the manifest of the shards names, and no other in the folder. Wants a
+    local folder, or one that Ray's workers can open by the same path.
+    """
+    import pyarrow as pa
+    import ray
+    from ray.data.datasource import FileBasedDatasource
+
+    class Shards(FileBasedDatasource):  # type: ignore[misc]
+        """IPC streams, one block for each record batch."""
+
+        def _read_stream(self, f: Any, path: str) -> Iterator[Any]:
+            with pa.ipc.open_stream(f) as stream:
+                for batch in stream:
+                    yield pa.Table.from_batches([batch])
+
+    return ray.data.read_datasource(Shards(shard_files(folder), file_extensions=["arrow"]))

@@ -165,6 +165,8 @@ class Run:
                 commits[commit.part] = commit
                 bar.step(commit.ledger)
                 self._check_count(folder, commits.values())
+        if waiting:
+            storage.clear_unfinished(place or folder)
         return [commits[name] for name in tasks]
 
     def _committed(self, folder: str, tokens: dict[str, str], place: str) -> dict[str, Commit]:

@@ -6,6 +6,7 @@ import base64
 from collections.abc import Collection, Iterable, Sequence
 from typing import Annotated, Any
 
+import numpy as np
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -31,6 +32,26 @@ def require(names: Iterable[str], present: Collection[str], setting: str, place:
             raise InputError(f"no column {name!r}.", place, mend)
 
 
+def text_columns(
+    named: tuple[str, ...] | None, usual: Sequence[str], present: Sequence[str], place: str
+) -> tuple[str, ...]:
+    """The columns of text: those the recipe names, or the usual ones in whatever case.
+
+    Raises InputError for a named one that is not there, and where there is no usual one.
+    """
+    if named is not None:
+        require(named, present, "text", place)
+        return named
+    there = [name for wanted in usual for name in present if name.lower() == wanted]
+    if not there:
+        raise InputError(
+            f"no column of text: none of {', '.join(usual)} is among {', '.join(present)}.",
+            place,
+            "Name it: `text: <column>`, or `text: []` for pictures alone.",
+        )
+    return tuple(there)
+
+
 def column(batch: pa.RecordBatch, name: str) -> pa.Array:
     """The first column of that name: a table may hold two."""
     return batch.column(batch.schema.names.index(name))
@@ -41,29 +62,34 @@ def first_text(batch: pa.RecordBatch, names: Sequence[str], place: str) -> pa.Ar
 
     Of a list of texts, the first counts.
     """
-    texts = [_nothing_to_null(_as_text(batch, name, place)) for name in names]
+    texts = [_nothing_to_null(as_text(batch, name, "text", place)) for name in names]
     return pc.coalesce(*texts) if texts else pa.nulls(batch.num_rows, pa.string())
 
 
 def spent(schema: pa.Schema, names: Sequence[str]) -> set[str]:
     """The text columns of which nothing is left over: one alone, and not a list of texts."""
-    return {name for name in names if len(names) == 1 and not _is_list(schema.field(name).type)}
+    return {
+        name
+        for name in names
+        if len(names) == 1 and not _is_list(schema.field(schema.names.index(name)).type)
+    }
 
 
 def _is_list(kind: pa.DataType) -> bool:
     return isinstance(kind, pa.ListType | pa.LargeListType)
 
 
-def _as_text(batch: pa.RecordBatch, name: str, place: str) -> pa.Array:
+def as_text(batch: pa.RecordBatch, name: str, setting: str, place: str) -> pa.Array:
+    """A column as strings, whatever Arrow type they have; of a list, the first."""
     values = column(batch, name)
     if _is_list(values.type):
-        has_one = pc.greater(pc.list_value_length(values), 0)
-        values = pc.list_element(pc.if_else(has_one, values, pa.scalar([None], values.type)), 0)
+        sizes = np.asarray(pc.fill_null(pc.list_value_length(values), 0))
+        values = values.flatten().take(pa.array(np.cumsum(sizes) - sizes, mask=sizes == 0))
     try:
         return values.cast(pa.string())
     except (pa.ArrowNotImplementedError, pa.ArrowInvalid) as error:
         fault = f"column {name!r} is {values.type}, which is no text: {error}."
-        raise InputError(fault, place, "The setting is 'text'.") from error
+        raise InputError(fault, place, f"The setting is '{setting}'.") from error
 
 
 def _nothing_to_null(texts: pa.Array) -> pa.Array:
@@ -82,7 +108,7 @@ def meta_json(batch: pa.RecordBatch, without: Collection[str | None]) -> pa.Arra
         plain = _plain(field.type)
         if field.name not in without and plain is not None:
             names.append(field.name)
-            columns.append(_objects(values if plain == field.type else values.cast(plain)))
+            columns.append((values if plain == field.type else values.cast(plain)).to_pylist())
     if not names:
         return pa.nulls(batch.num_rows, pa.string())
     rows = zip(*columns, strict=True)  # a Python dict a row: it is what orjson serialises
@@ -111,7 +137,7 @@ def _plain(kind: pa.DataType) -> pa.DataType | None:
         return None
     if pa.types.is_temporal(kind) or pa.types.is_decimal(kind):
         return pa.int64() if pa.types.is_duration(kind) else pa.string()
-    if _is_list(kind):
+    if _is_list(kind) or pa.types.is_fixed_size_list(kind):
         inside = _plain(kind.value_type)
         return None if inside is None else pa.list_(inside)
     if pa.types.is_struct(kind):
@@ -129,14 +155,3 @@ def _holds_bytes(kind: pa.DataType) -> bool:
         or pa.types.is_fixed_size_binary(kind)
         or pa.types.is_binary_view(kind)
     )
-
-
-def _objects(values: pa.Array) -> list[Any]:
-    """`to_pylist`, three to ten times as fast where the values are flat."""
-    kind = values.type
-    is_flat = pa.types.is_integer(kind) or pa.types.is_floating(kind)
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        return values.to_numpy(zero_copy_only=False).tolist()  # type: ignore[no-any-return]
-    if is_flat and not values.null_count:
-        return values.to_numpy(zero_copy_only=False).tolist()  # type: ignore[no-any-return]
-    return values.to_pylist()  # type: ignore[no-any-return]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from manifests.errors import RowError
@@ -39,24 +39,26 @@ def conversation_content(
     """
     if not turns:
         raise RowError("a conversation without a turn")
-    pieces = [piece for number, turn in enumerate(turns) for piece in _pieces(number, turn)]
-    _check_counts(pieces, "image", image_count)
-    _check_counts(pieces, "video", video_count)
+    pieces: list[_Piece] = []
+    for number, turn in enumerate(turns):
+        pieces += _pieces(number, turn)
+    kinds = [piece.kind for piece in pieces]
+    _check_count("image", kinds.count("image"), image_count)
+    _check_count("video", kinds.count("video"), video_count)
     numbers = {"image": iter(range(image_count)), "video": iter(range(image_count, len(pieces)))}
     return [
         {
-            "kind": piece.kind,
-            "text": piece.text,
-            "media": next(numbers[piece.kind]) if piece.kind in numbers else None,
-            "role": piece.role,
-            "loss": piece.kind == "text" and piece.role == "assistant",
+            "kind": kind,
+            "text": text,
+            "media": next(numbers[kind]) if kind in numbers else None,
+            "role": role,
+            "loss": role == "assistant",  # whose pieces are all text
         }
-        for piece in pieces
+        for role, kind, text in pieces
     ]
 
 
-def _check_counts(pieces: list[_Piece], kind: str, media: int) -> None:
-    tags = sum(piece.kind == kind for piece in pieces)
+def _check_count(kind: str, tags: int, media: int) -> None:
     if tags != media:
         raise RowError(
             f"{tags} <{kind}> tags for {media} {kind}s.",
@@ -64,20 +66,22 @@ def _check_counts(pieces: list[_Piece], kind: str, media: int) -> None:
         )
 
 
-def _pieces(number: int, turn: Mapping[str, Any]) -> Iterator[_Piece]:
+def _pieces(number: int, turn: Mapping[str, Any]) -> list[_Piece]:
     if not isinstance(turn, Mapping):
         raise RowError(f"turn {number} is {turn!r:.80}, not an object")
     role = _role(number, turn.get("from") or turn.get("role"))
-    said = turn.get("value") if turn.get("value") is not None else turn.get("content")
+    said = turn.get("value")
+    if said is None:
+        said = turn.get("content")
     if isinstance(said, str):
-        pieces = list(_tagged(role, said))
+        pieces = _tagged(role, said)
     elif isinstance(said, Sequence) and not isinstance(said, bytes):
         pieces = [_part(number, role, part) for part in said]
     else:
         raise RowError(f"turn {number} says {said!r:.80}: neither text nor a list of parts")
     if role == "assistant" and any(piece.kind != "text" for piece in pieces):
         raise RowError(f"turn {number} is an answer with a media tag in it")
-    yield from pieces or [_Piece(role, "text", "")]
+    return pieces or [_Piece(role, "text", "")]
 
 
 def _role(number: int, name: object) -> str:
@@ -88,16 +92,17 @@ def _role(number: int, name: object) -> str:
         raise RowError(f"turn {number} is from {name!r}, which is none of {known}") from None
 
 
-def _tagged(role: str, text: str) -> Iterator[_Piece]:
+def _tagged(role: str, text: str) -> list[_Piece]:
     """A text cut at its tags; one without a tag stays as it is, to the last blank."""
-    if _TAG.search(text) is None:
-        yield _Piece(role, "text", text)
-        return
+    if "<image>" not in text and "<video>" not in text:
+        return [_Piece(role, "text", text)]
+    pieces = []
     for place, piece in enumerate(_TAG.split(text)):  # text, kind, text, kind, ... text
         if place % 2:
-            yield _Piece(role, piece, None)
-        elif piece.strip():
-            yield _Piece(role, "text", piece.strip())
+            pieces.append(_Piece(role, piece, None))
+        elif stripped := piece.strip():
+            pieces.append(_Piece(role, "text", stripped))
+    return pieces
 
 
 def _part(number: int, role: str, part: object) -> _Piece:

@@ -10,11 +10,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
-from curate.ingest.columns import Names, column, first_text, meta_json, require, spent
+from curate.ingest.columns import Names, column, first_text, meta_json, spent, text_columns
 from curate.ingest.conversations import conversation_content
-from curate.ingest.joined import opened_below
+from curate.ingest.joined import check_root, opened_below
 from curate.ingest.parquet import SUFFIXES, Batch, batches, row_group_splits, sniffed_schema
-from curate.ingest.pictures import Picture, Rows, bytes_of, failed, found, kept
+from curate.ingest.pictures import Picture, Rows, all_failed, bytes_of, found, kept
 from curate.ingest.reader import Context, Found, Head, Reader, Split
 from manifests import record
 from manifests.errors import InputError, RowError
@@ -39,10 +39,11 @@ class HfParquet(Reader):
     suffixes: ClassVar[tuple[str, ...]] = SUFFIXES
     keeps_bytes: ClassVar[bool] = True
 
-    text: Names = Field(
-        TEXTS,
+    text: Names | None = Field(
+        None,
         description="column of the caption, or several, of which the first that says anything "
-        "counts; naming it makes captions even where there are conversations; [] for no text",
+        "counts; naming it makes captions even where there are conversations; [] for pictures "
+        "alone; null: caption, text, txt",
     )
     media_root: str | None = Field(
         None, description="folder of the pictures that the table has only paths of"
@@ -51,42 +52,24 @@ class HfParquet(Reader):
     @classmethod
     def sniff(cls, head: Head) -> bool:
         schema = sniffed_schema(head)
-        return schema is not None and image_column(schema) is not None
+        return schema is not None and bool(image_column(schema) or chat_column(schema))
 
     def splits(self, file: File, context: Context) -> Iterator[Split]:
         return row_group_splits(file, context)
 
     def read(self, split: Split, context: Context) -> Iterator[Found]:
         file = split.files[0]
-        for batch in batches(split, context, self.text):
+        if self.media_root is not None:
+            check_root(self.media_root, context.base)
+        for batch in batches(split, context, self.text or TEXTS):
             page = _Page(file, batch, _images(batch.rows, file), context)
-            chat = self._chat_column(batch.rows.schema)
+            chat = chat_column(batch.rows.schema) if self.text is None else None
             if chat is not None:
                 yield self._chats(page, chat)
             elif page.images.is_list:
                 yield self._captions_of_several(page)
             else:
                 yield self._captions(page)
-
-    def _chat_column(self, schema: pa.Schema) -> str | None:
-        if "text" in self.model_fields_set:
-            return None
-        return chat_column(schema)
-
-    def _text_columns(self, page: _Page) -> tuple[str, ...]:
-        """The columns that captions are taken from: those that the recipe names must be there."""
-        names = page.batch.rows.schema.names
-        if "text" in self.model_fields_set:
-            require(self.text, names, "text", page.file.uri)
-            return self.text
-        there = tuple(name for name in TEXTS if name in names)
-        if not there:
-            raise InputError(
-                f"no column of text: none of {', '.join(TEXTS)} is among {', '.join(names)}.",
-                page.file.uri,
-                "Name it: `text: <column>`, or `text: []` for pictures alone.",
-            )
-        return there
 
     def _captions(self, page: _Page) -> Found:
         texts, meta = self._texts_and_meta(page)
@@ -106,7 +89,8 @@ class HfParquet(Reader):
         return self._found(page, "caption", contents, meta)
 
     def _texts_and_meta(self, page: _Page) -> tuple[pa.Array, pa.Array]:
-        rows, names = page.batch.rows, self._text_columns(page)
+        rows = page.batch.rows
+        names = text_columns(self.text, TEXTS, rows.schema.names, page.file.uri)
         texts = first_text(rows, names, page.file.uri)
         return texts, meta_json(rows, {page.images.name, *spent(rows.schema, names)})
 
@@ -123,17 +107,18 @@ class HfParquet(Reader):
     ) -> Found:
         """Records of several segments: a Python dict a row, for no two rows are alike."""
         rows: list[dict[str, Any]] = []
-        failures = [failed(self, page.file, *broken) for broken in page.batch.broken]
+        errors = list(page.batch.broken)
         for row, number in enumerate(page.batch.numbers.tolist()):
             content = contents[row]
             media = content if isinstance(content, RowError) else self._media(page, row)
             if isinstance(media, RowError):
-                failures.append(failed(self, page.file, number, media))
+                errors.append((number, media))
                 continue
             key, origin = self.key(page.file, number), self.origin(page.file, number)
             rows.append({"key": key, "origin": origin, "content": content, "media": media,
                          "meta": meta[row].as_py()})  # fmt: skip
-        return Found(record.from_rows(rows, self.name, modality), failures)
+        records = record.from_rows(rows, self.name, modality)
+        return Found(records, all_failed(self, page.file, errors))
 
     def _media(self, page: _Page, row: int) -> list[dict[str, Any]] | RowError:
         """The references of a row's pictures; the first error where one of them does not open."""
@@ -216,11 +201,10 @@ def _images(rows: pa.RecordBatch, file: File) -> _Images:
         data, paths = _bytes_and_paths(values)
         counts = [int(d is not None or p is not None) for d, p in zip(data, paths, strict=True)]
         return _Images(name, False, counts, list(range(len(counts))), data, paths)
-    counts = np.asarray(pc.fill_null(pc.list_value_length(values), 0))
-    starts = np.cumsum(counts) - counts
-    return _Images(
-        name, True, counts.tolist(), starts.tolist(), *_bytes_and_paths(values.flatten())
-    )
+    sizes = np.asarray(pc.fill_null(pc.list_value_length(values), 0))
+    starts = np.cumsum(sizes) - sizes
+    flat = _bytes_and_paths(values.flatten())
+    return _Images(name, True, sizes.tolist(), starts.tolist(), *flat)
 
 
 def _bytes_and_paths(values: pa.Array) -> tuple[list[memoryview | None], list[str | None]]:

@@ -36,6 +36,12 @@ FILES = (
 """Where a row's media are looked for, in this order, unless the recipe says."""
 
 
+def check_root(media_root: str, base: str) -> None:
+    """InputError where the folder of pictures is not there: the recipe is wrong, not a row."""
+    if not storage.exists(storage.at(base, media_root)):
+        raise InputError("there is no such folder.", media_root, "The setting is 'media_root'.")
+
+
 def inside(path: str) -> str:
     """A path below media_root in its plainest form. Raises RowError for one that is not below."""
     if not path or "\0" in path or "://" in path or path.startswith("/"):
@@ -131,17 +137,19 @@ class Shelf:
 
     def __init__(self, media_root: str, base: str) -> None:
         self.media_root, self._place = media_root, storage.at(base, media_root)
-        if not storage.exists(self._place):
-            raise InputError("there is no such folder.", media_root, "The setting is 'media_root'.")
-        self._folders: dict[str, dict[str, str]] = {}
+        check_root(media_root, base)
+        self._folders: dict[str, tuple[str, dict[str, str]]] = {}
 
     def find(self, name: str) -> str | None:
         """The uri of the file of that name, with or without the ending of a picture."""
         folder, _, last = (inside(name) if "/" in name else name).rpartition("/")
         if folder not in self._folders:
-            self._folders[folder] = _listed(storage.join(self._place, *filter(None, [folder])))
-        found = self._folders[folder].get(last)
-        return found and storage.join(self.media_root, *filter(None, [folder]), found)
+            below = [folder] if folder else []
+            listed = _listed(storage.join(self._place, *below))
+            self._folders[folder] = storage.join(self.media_root, *below), listed
+        uri, files = self._folders[folder]
+        found = files.get(last)
+        return None if found is None else storage.join(uri, found)
 
 
 def _listed(place: str) -> dict[str, str]:
@@ -192,7 +200,7 @@ def _located(
     urls: pa.Array | None,
     shelf: Shelf,
 ) -> list[str | RowError]:
-    rows = len(next(iter(columns.values())))
+    rows = len(urls) if urls is not None else len(next(iter(columns.values())))
     found: dict[int, str | RowError] = {}
     tried: dict[int, list[str]] = {row: [] for row in range(rows)}
     for file in files:

@@ -8,22 +8,19 @@ brackets balance or it stands on lines of its own, those after it.
 from __future__ import annotations
 
 import itertools
-import sys
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 import orjson
-import pyarrow as pa
 
 from curate.ingest import json_scan as scanner
-from curate.ingest.lines import COMPRESSED
-from curate.ingest.reader import SPLIT_BYTES, Split
-from manifests import storage
-from manifests.errors import RowError
+from curate.ingest.chunks import is_compressed, read_chunks
+from curate.ingest.lines import BATCH_BYTES
+from curate.ingest.reader import BATCH_ROWS, SPLIT_BYTES, Split
+from manifests.errors import InputError, RowError
 from manifests.storage import File
 
-CHUNK_BYTES = 1 << 20
 MAX_ELEMENT_BYTES = 64 << 20
 """A longer element fails (ours): a bracket is missing, and it would be held in memory whole."""
 _BLANKS = b" \t\r\n"
@@ -35,6 +32,9 @@ class Stretch(NamedTuple):
 
     start: int = 0
     stop: int = -1
+
+
+WHOLE = Stretch()
 
 
 class Members(NamedTuple):
@@ -79,17 +79,33 @@ def elements(place: str, start: int = 0, stop: int = -1, first: int = 0) -> Iter
     Where the array is no array, is not closed, or has something after it, that is one more
     element, the last, whose value raises RowError.
     """
-    chunks = _chunks(place, start, stop)
+    chunks = read_chunks(place, start, stop)
     if first == 0:
         try:
             start, chunks = _after_bracket(chunks, start, b"[")
-        except RowError as error:
+        except (RowError, InputError) as error:
             yield Element(0, start, start, b"", error.fault)
             return
     for element in _pieces(chunks, scanner.new_state(start), first, is_array=True):
-        if element.fault and not element.data and element.start == stop:
-            return  # a split that ends at a border
-        yield element
+        ends_at_border = element.fault and element.stop == stop  # as a split does
+        if not ends_at_border:
+            yield element
+        elif element.start < stop:
+            yield element._replace(fault="") if element.data else element
+
+
+def batches(elements: Iterable[Element]) -> Iterator[list[Element]]:
+    """BATCH_ROWS or BATCH_BYTES of elements at a time."""
+    batch: list[Element] = []
+    size_bytes = 0
+    for element in elements:
+        batch.append(element)
+        size_bytes += len(element.data)
+        if len(batch) == BATCH_ROWS or size_bytes > BATCH_BYTES:
+            yield batch
+            batch, size_bytes = [], 0
+    if batch:
+        yield batch
 
 
 def members(place: str) -> Members:
@@ -100,21 +116,21 @@ def members(place: str) -> Members:
     found: dict[str, Stretch] = {}
     key, fault = "", ""
     try:
-        for piece in _object_pieces(_chunks(place)):
+        for piece in _object_pieces(read_chunks(place)):
             if piece.number % 2 == 0:
                 key = str(piece.value())
                 fault = f"the key {key!r} comes twice." if key in found else fault
             else:
                 found.setdefault(key, Stretch(piece.start, -1 if piece.fault else piece.stop))
                 fault = fault or piece.fault
-    except RowError as error:
+    except (RowError, InputError) as error:
         fault = fault or error.fault
     return Members(found, fault)
 
 
 def value_start(place: str, key: str) -> int | None:
     """Where the value of a key of a file's object starts; reads no further than the key."""
-    for piece in _object_pieces(_chunks(place)):
+    for piece in _object_pieces(read_chunks(place)):
         if piece.number % 2 == 0 and piece.data.strip(_BLANKS) == orjson.dumps(key):
             return piece.stop + 1
     return None
@@ -130,7 +146,7 @@ def object_keys(data: bytes) -> list[str]:
 
 
 def array_splits(
-    file: File, place: str, array: Stretch = Stretch(), split_bytes: int = SPLIT_BYTES
+    file: File, place: str, array: Stretch = WHOLE, split_bytes: int = SPLIT_BYTES
 ) -> Iterator[Split]:
     """Splits of at least `split_bytes` that end at a border between elements, by one scan.
 
@@ -152,7 +168,7 @@ def _size(file: File, array: Stretch) -> int:
 def _cuts(place: str, array: Stretch, split_bytes: int) -> Iterator[tuple[int, int]]:
     """Where to cut, and how many elements lie before."""
     try:
-        at, chunks = _after_bracket(_chunks(place, *array), array.start, b"[")
+        at, chunks = _after_bracket(read_chunks(place, *array), array.start, b"[")
     except RowError:
         return
     state, before, last = scanner.new_state(at), 0, array.start
@@ -190,19 +206,28 @@ def _pieces(
     chunks: Iterator[bytes], state: np.ndarray, number: int, *, is_array: bool
 ) -> Iterator[Element]:
     """What lies between borders, from where `state` stands; a fault at the end is one more."""
-    start, held = int(state[scanner.AT]), bytearray()
-    for chunk, begin, borders in _scanned(chunks, state, is_array=is_array):
-        is_closed = state[scanner.PHASE] >= scanner.CLOSED
-        for stop, following in borders.tolist():
-            data = bytes(held) + chunk[max(start - begin, 0) : stop - begin]
-            if number or len(borders) > 1 or not is_closed or data.strip(_BLANKS):
-                yield _limited(Element(number, start, stop, data))
-                number += 1
-            start, held = following, bytearray()
-        if begin + len(chunk) - start <= MAX_ELEMENT_BYTES:
-            held += chunk[max(start - begin, 0) :]
+    start, held = int(state[scanner.AT]), bytearray()  # held: what came of it in earlier chunks
+    why = ""
+    try:
+        for chunk, begin, borders in _scanned(chunks, state, is_array=is_array):
+            is_closed = state[scanner.PHASE] >= scanner.CLOSED
+            for stop, following in borders.tolist():
+                if start >= begin:
+                    piece = Element(number, start, stop, chunk[start - begin : stop - begin])
+                else:
+                    whole = bytes(held) + chunk[: max(stop - begin, 0)]
+                    piece = _limited(Element(number, start, stop, whole[: stop - start]))
+                    del held[: following - start]
+                start = following
+                if number or len(borders) > 1 or not is_closed or piece.data.strip(_BLANKS):
+                    yield piece
+                    number += 1
+            if begin + len(chunk) - start <= MAX_ELEMENT_BYTES:
+                held += chunk[max(start - begin, 0) :]
+    except InputError as error:
+        why = error.fault
     last = _limited(Element(number, start, int(state[scanner.AT]), bytes(held)))
-    yield from [last] if last.fault else _ending(state, last, is_array=is_array)
+    yield from [last] if last.fault else _ending(state, last, why, is_array=is_array)
 
 
 def _limited(element: Element) -> Element:
@@ -213,7 +238,7 @@ def _limited(element: Element) -> Element:
     return element._replace(data=b"", fault=fault)
 
 
-def _ending(state: np.ndarray, last: Element, *, is_array: bool) -> Iterator[Element]:
+def _ending(state: np.ndarray, last: Element, broken: str, *, is_array: bool) -> Iterator[Element]:
     """What is wrong with the end: something after the closing bracket, or no such bracket."""
     at, phase, depth = (int(n) for n in state[[scanner.AT, scanner.PHASE, scanner.DEPTH]])
     what = "array" if is_array else "object"
@@ -224,9 +249,11 @@ def _ending(state: np.ndarray, last: Element, *, is_array: bool) -> Iterator[Ele
         rest = last.data.rstrip(_BLANKS)
         if phase == scanner.INSIDE and depth == 0 and rest.endswith((b"}", b"]", b'"')):
             yield last
-            last = Element(last.number + 1, at, at, b"")
-        where = "inside this element" if rest and last.data else f"before the {what} does"
-        yield last._replace(fault=f"the file ends {where}, at byte {at}.")
+            last, rest = Element(last.number + 1, at, at, b""), b""
+        where = "inside this element" if rest else f"before the {what} does"
+        yield last._replace(fault=f"{broken or 'the file ends'} {where}, at byte {at}.")
+    elif broken:
+        yield Element(last.number, at, at, b"", f"{broken}, at byte {at}.")
 
 
 def _scanned(
@@ -241,41 +268,3 @@ def _scanned(
         yield chunk, begin, borders[: scanner.scan(chunk, state, is_array, borders)]
         if state[scanner.PHASE] == scanner.SPOILED:
             return
-
-
-def is_compressed(place: str) -> bool:
-    return storage.filesystem(place)[1].endswith(COMPRESSED)
-
-
-def _chunks(place: str, start: int = 0, stop: int = -1) -> Iterator[bytes]:
-    """The bytes of a stretch of a file, decompressed where its name says it is compressed."""
-    with storage.storage_errors(place):
-        if is_compressed(place):
-            yield from _decompressed(place, start, stop)
-            return
-        system, path = storage.filesystem(place)
-        with system.open_input_file(path) as handle:
-            handle.seek(start)
-            left = (stop if stop >= 0 else sys.maxsize) - start
-            while left > 0 and (chunk := handle.read(min(CHUNK_BYTES, left))):
-                left -= len(chunk)
-                yield chunk
-
-
-def _decompressed(place: str, start: int, stop: int) -> Iterator[bytes]:
-    """A broken compressed file ends where it breaks, and so does the array in it."""
-    at, end = 0, stop if stop >= 0 else sys.maxsize
-    with storage.open_stream(place) as stream:
-        while at < end and (chunk := _next_chunk(stream)):
-            if at + len(chunk) > start:
-                yield chunk[max(start - at, 0) : end - at]
-            at += len(chunk)
-
-
-def _next_chunk(stream: pa.NativeFile) -> bytes:
-    try:
-        return bytes(stream.read(CHUNK_BYTES))
-    except OSError as error:
-        if error.errno is not None:  # the disk or the network, not the data
-            raise
-        return b""

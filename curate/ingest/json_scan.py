@@ -62,9 +62,16 @@ def _compiled() -> Callable[..., int]:
     return compiled
 
 
-def _scan(data, words, state, borders, closer, colon):  # type: ignore[no-untyped-def]
+def _scan(
+    data: np.ndarray,
+    words: np.ndarray,
+    state: np.ndarray,
+    borders: np.ndarray,
+    closer: int,
+    colon: int,
+) -> int:
     base, phase, depth, line, column, opener = state
-    count, i, size, wide = 0, 0, len(data), len(words)
+    count, i, size, wide = 0, np.int64(0), len(data), len(words)
     while i < size:
         if phase == STRING:
             while i < wide:  # eight bytes at a time up to a quote, backslash or newline
@@ -95,7 +102,7 @@ def _scan(data, words, state, borders, closer, colon):  # type: ignore[no-untype
                 i += 1
                 kind = _KINDS[data[i]]
             byte = data[i]
-            if depth == 0 and (kind == _QUOTE or kind == _OPEN):
+            if depth == 0 and 0 < kind <= _OPEN:
                 opener = byte
                 column = base + i - line if line >= 0 else -1
             if kind == _QUOTE:
@@ -107,7 +114,7 @@ def _scan(data, words, state, borders, closer, colon):  # type: ignore[no-untype
                     depth -= 1
             elif kind == _NEWLINE:
                 line = base + i + 1
-            elif byte == ord(",") or byte == colon or byte == closer:
+            elif byte == ord(",") or byte in (colon, closer):
                 borders[count, 0], borders[count, 1] = base + i, base + i + 1
                 count += 1
                 line = column = -1

@@ -5,12 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 
-from curate.ingest.reader import SPLIT_BYTES, Context, Split
+from curate.ingest.reader import BATCH_ROWS, SPLIT_BYTES, Context, Split
 from manifests import storage
 from manifests.errors import InputError, RowError
 from manifests.storage import File
 
 BLOCK_BYTES = 1 << 20
+BATCH_BYTES = 32 << 20
 MAX_LINE_BYTES = 256 << 20
 """A longer line is no line (ours): it would otherwise be held in memory whole."""
 COMPRESSED = (".gz", ".zst", ".bz2", ".lz4")
@@ -65,6 +66,22 @@ def lines(split: Split, context: Context) -> Iterator[tuple[int, bytes]]:
             raise _too_long(split.files[0], number + 1)
     if held_bytes:
         yield number + 1, b"".join(held).removesuffix(b"\r")
+
+
+def line_batches(split: Split, context: Context) -> Iterator[list[tuple[int, bytes]]]:
+    """The lines of a split that are not blank, BATCH_ROWS or BATCH_BYTES of them at a time."""
+    batch: list[tuple[int, bytes]] = []
+    size_bytes = 0
+    for number, line in lines(split, context):
+        if not line or line.isspace():
+            continue
+        batch.append((number, line))
+        size_bytes += len(line)
+        if len(batch) == BATCH_ROWS or size_bytes > BATCH_BYTES:
+            yield batch
+            batch, size_bytes = [], 0
+    if batch:
+        yield batch
 
 
 def decoded(number: int, line: bytes) -> str:

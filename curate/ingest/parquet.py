@@ -48,9 +48,9 @@ def open_parquet(file: File, base: str) -> Iterator[pq.ParquetFile]:
         except (pa.ArrowException, OSError, UnicodeDecodeError, OverflowError) as error:
             if isinstance(error, OSError) and error.errno is not None:
                 raise  # the disk or the network, not the data
-            fault = " ".join(str(error).split())
+            fault = " ".join(str(error).split()).rstrip(".")
             raise InputError(
-                f"broken parquet: {type(error).__name__}: {fault:.300}.",
+                f"broken parquet: {fault:.300}.",
                 file.uri,
                 "Download or write it again, or leave it out of the source's path.",
             ) from error
@@ -88,8 +88,8 @@ def row_group_splits(file: File, context: Context) -> Iterator[Split]:
 def batches(split: Split, context: Context, texts: Collection[str] = ()) -> Iterator[Batch]:
     """The rows of a split, in batches of at most BATCH_ROWS and about BATCH_BYTES.
 
-    `texts` names columns that hold text even where the file says bytes. A row that holds text
-    which is not UTF-8 is a broken one.
+    `texts` names, in any case, columns that hold text even where the file says bytes. A row with
+    a text that is not UTF-8 is a broken one.
     """
     file, first = split.files[0], split.first
     with open_parquet(file, context.base) as opened:
@@ -97,7 +97,7 @@ def batches(split: Split, context: Context, texts: Collection[str] = ()) -> Iter
         groups = range(split.start, stop)
         size = _batch_rows(opened.metadata, groups)
         for rows in opened.iter_batches(size, groups, use_threads=False):
-            yield _checked(first, _texts_as_text(rows, texts))
+            yield _checked(first, _as_text(rows, {name.lower() for name in texts}))
             first += rows.num_rows
 
 
@@ -109,9 +109,9 @@ def _batch_rows(metadata: pq.FileMetaData, groups: range) -> int:
     return max(1, min(BATCH_ROWS, BATCH_BYTES // max(1, heaviest)))
 
 
-def _texts_as_text(rows: pa.RecordBatch, texts: Collection[str]) -> pa.RecordBatch:
+def _as_text(rows: pa.RecordBatch, texts: set[str]) -> pa.RecordBatch:
     for place, field in enumerate(rows.schema):
-        if field.name in texts and field.type in (pa.binary(), pa.large_binary()):
+        if field.name.lower() in texts and field.type in (pa.binary(), pa.large_binary()):
             options = pc.CastOptions(pa.string(), allow_invalid_utf8=True)
             text = pc.cast(rows.column(place), options=options)
             rows = rows.set_column(place, field.name, text)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -39,11 +41,11 @@ class Rows(NamedTuple):
 
 
 def opened(reference: Reference, media: Media) -> Picture | RowError:
-    """The picture of a reference, or what stops it from being one."""
+    """The picture of a reference, or what stops it from being one, and where that lies."""
     try:
         return Picture(reference, media.header(reference))
     except RowError as error:
-        return error
+        return type(error)(error.fault, error.place or reference.uri, error.mend)
 
 
 def kept(data: memoryview, context: Context) -> Picture | RowError:
@@ -71,14 +73,23 @@ def _inspected(data: memoryview, media: Media) -> Header:
 
 def bytes_of(values: pa.Array) -> list[memoryview | None]:
     """The values of a binary column, in place: no byte is copied."""
-    buffers = (scalar.as_buffer() for scalar in values)
-    return [None if b is None else memoryview(b).cast("B") for b in buffers]
+    if not len(values):
+        return []
+    _, offsets, data = values.buffers()
+    kind = np.int64 if values.type == pa.large_binary() else np.int32
+    at = np.frombuffer(offsets, kind, len(values) + 1, values.offset * np.dtype(kind).itemsize)
+    view = memoryview(data or b"").cast("B")
+    slices = (view[start:stop] for start, stop in itertools.pairwise(at.tolist()))
+    is_there = values.is_valid().to_pylist()
+    return [one if there else None for one, there in zip(slices, is_there, strict=True)]
 
 
-def failed(reader: Reader, file: File, number: int, error: RowError) -> Failure:
-    """The failure of one row; its message names the media file where that is at fault."""
-    kind, origin = type(error).__name__, reader.origin(file, number)
-    return Failure(reader.key(file, number), origin, kind, str(error))
+def all_failed(reader: Reader, file: File, errors: list[tuple[int, RowError]]) -> list[Failure]:
+    """Failures in the order of their rows; a message names the media file that is at fault."""
+    return [
+        Failure(reader.key(file, n), reader.origin(file, n), type(error).__name__, str(error))
+        for n, error in sorted(errors, key=itemgetter(0))
+    ]
 
 
 def found(
@@ -90,12 +101,11 @@ def found(
 ) -> Found:
     """Caption records of the rows whose picture opened; failures of the others and of `broken`."""
     opens = [p for p in pictures if isinstance(p, Picture)]
-    errors = [
-        (n, p) for n, p in zip(rows.numbers, pictures, strict=True) if isinstance(p, RowError)
-    ]
-    if errors:
+    errors = list(broken)
+    if len(opens) < len(pictures):
+        pairs = zip(rows.numbers, pictures, strict=True)
+        errors += [(number, p) for number, p in pairs if isinstance(p, RowError)]
         rows = rows.only(np.array([isinstance(p, Picture) for p in pictures]))
-    failures = [failed(reader, file, number, error) for number, error in [*broken, *errors]]
     records = record.captions(
         reader.name,
         [reader.key(file, number) for number in rows.numbers],
@@ -105,7 +115,7 @@ def found(
         rows.meta,
         rows.language,
     )
-    return Found(records, failures)
+    return Found(records, all_failed(reader, file, errors))
 
 
 def _columns(pictures: list[Picture]) -> record.Pictures:

@@ -75,7 +75,7 @@ class KeptBytes:
     def __init__(self, uri: str, sink: storage.Sink | None) -> None:
         self.uri, self._sink = uri, sink
 
-    def __call__(self, data: bytes) -> tuple[str, int, int]:
+    def __call__(self, data: bytes | memoryview) -> tuple[str, int, int]:
         """Keep the bytes; returns their (uri, offset, length)."""
         assert self._sink is not None, "this reader did not say that it keeps bytes"
         offset = self._sink.size_bytes

@@ -1,4 +1,4 @@
-"""Samples: pictures with a caption and other fields beside them, and how they become records."""
+"""Samples: pictures with a caption and other fields in files beside them, made into records."""
 
 from __future__ import annotations
 
@@ -9,24 +9,18 @@ from typing import Any, NamedTuple
 import orjson
 import pyarrow as pa
 
+from curate.ingest.columns import says_anything
+from curate.ingest.pictures import Picture
+from curate.ingest.reader import BATCH_ROWS, SPLIT_BYTES
 from manifests import record
-from manifests.errors import LimitError, RowError
-from manifests.header import SUFFIXES, Header
+from manifests.errors import LimitError, MediaError, RowError
+from manifests.header import SUFFIXES
 from manifests.media import Limits
 
 CAPTION = ("txt", "caption", "text")
-"""Where a caption is looked for by default: the text sidecar, then fields of the JSON one."""
+"""Where a caption is looked for by default: the text beside the picture, then the JSON there."""
 SIDECAR_BYTES = 16 << 20
-"""Largest caption or JSON beside a picture (ours): a thousand times the longest real one."""
-
-
-class Picture(NamedTuple):
-    """Where a picture's bytes lie (offset null: the whole file), and what its header says."""
-
-    uri: str
-    offset: int | None
-    length: int | None
-    header: Header
+"""Largest text or JSON beside a picture (ours): a thousand times the longest real caption."""
 
 
 class Description(NamedTuple):
@@ -36,32 +30,156 @@ class Description(NamedTuple):
     meta: str | None
 
 
-def is_picture_name(suffix: str) -> bool:
-    """Whether a name's ending, `jpg` or `0.jpg`, lower case, is that of a picture."""
+def ends_as_picture(suffix: str) -> bool:
+    """Whether a name's ending, such as `jpg` or `0.jpg`, lower case, is that of a picture."""
     return suffix in SUFFIXES or suffix.rpartition(".")[2] in SUFFIXES
 
 
 def check_bytes(size: int, limits: Limits) -> None:
     """Raises LimitError for a media file of more bytes than allowed."""
     if size > limits.max_bytes:
-        raise LimitError(
-            f"{size} bytes is over the limit of {limits.max_bytes}.",
-            "",
-            "Raise media.max_bytes or let it go to quarantine.",
-        )
+        fault = f"{size} bytes is over the limit of {limits.max_bytes}."
+        raise LimitError(fault, "", "Raise media.max_bytes or let it go to quarantine.")
+
+
+def check_sidecar(suffix: str, size: int) -> None:
+    if size > SIDECAR_BYTES:
+        fault = f"{suffix}: {size} bytes is over the limit of {SIDECAR_BYTES} beside a picture."
+        raise LimitError(fault, "", "Leave out what is no caption.")
+
+
+def named(suffix: str, error: MediaError) -> MediaError:
+    """The error of one picture of a sample, saying which."""
+    mend = error.mend or "Put a whole picture in its place, or leave it in quarantine."
+    return type(error)(f"{suffix}: {error.fault}", "", mend)
 
 
 def describe(sidecars: Mapping[str, bytes | memoryview], wanted: Sequence[str]) -> Description:
-    """The caption and the other fields of a sample's sidecars, by suffix.
+    """The caption and the other fields of a sample, from its sidecars by suffix.
 
     Each of `wanted` is the suffix of a sidecar, or else a field of the `json` one; the first that
     says anything is the caption. Fields that repeat it are left out of the rest.
     """
-    fields = _object(sidecars["json"]) if "json" in sidecars else {}
+    fields = _fields(sidecars["json"]) if "json" in sidecars else {}
     text = None
     for name in wanted:
-        said = _text(name, sidecars[name]) if name in sidecars else _field(name, fields)
-        text = said.strip() if said else None
-        if text:
+        text = _said(name, sidecars[name]) if name in sidecars else _field(name, fields)
+        if text is not None:
             break
-    ...
+    for name in wanted:
+        value = fields.get(name)
+        if isinstance(value, str) and (text is None or value.strip() == text.strip()):
+            del fields[name]
+    return Description(text, _dumped(fields) if fields else None)
+
+
+def _said(suffix: str, data: bytes | memoryview) -> str | None:
+    """A sidecar's text, without the byte order mark and line ends that belong to the file."""
+    try:
+        text = str(data, "utf-8").removeprefix("\ufeff").strip()
+    except UnicodeDecodeError as error:
+        fault = f"{suffix}: byte {error.start} is {data[error.start]:#04x}: no UTF-8."
+        raise RowError(fault, "", "Convert the caption to UTF-8.") from None
+    return text or None
+
+
+def _field(name: str, fields: dict[str, Any]) -> str | None:
+    """A field's text; of a list of texts, the first counts."""
+    value = fields.get(name)
+    if isinstance(value, list):
+        value = value[0] if value else None
+    if value is not None and not isinstance(value, str):
+        fault = f"json: field {name!r} is {_dumped(value)[:40]}, not text."
+        raise RowError(fault, "", "Name another field in the setting 'caption'.")
+    return value if says_anything(value) else None
+
+
+def _fields(data: bytes | memoryview) -> dict[str, Any]:
+    try:
+        found = orjson.loads(data)
+    except ValueError as error:
+        found = _loosely(data, error)
+    if not isinstance(found, dict):
+        fault = f"json: {_dumped(found)[:40]} is no object."
+        raise RowError(fault, "", "Write one object of fields for each sample.")
+    return found
+
+
+def _dumped(value: Any) -> str:
+    try:
+        return orjson.dumps(value).decode()
+    except TypeError as error:  # more levels than orjson writes
+        raise RowError(f"json: cannot be kept: {error}.", "", "Write it flatter.") from None
+
+
+def _loosely(data: bytes | memoryview, strict: ValueError) -> Any:
+    """JSON as Python writes it, with NaN (which becomes null), or after a byte order mark."""
+    try:
+        return orjson.loads(orjson.dumps(json.loads(bytes(data))))
+    except (ValueError, TypeError, RecursionError):
+        raise RowError(f"json: does not parse: {strict}.", "", "Repair it.") from None
+
+
+class Samples:
+    """Samples gathered into a batch: in columns where each has one picture, else row by row."""
+
+    def __init__(self, source: str) -> None:
+        self._source = source
+        self._keys: list[str] = []
+        self._origins: list[str] = []
+        self._said: list[Description] = []
+        self._pictures: list[list[Picture]] = []
+        self._characters = 0
+
+    def add(self, key: str, origin: str, said: Description, pictures: list[Picture]) -> None:
+        self._keys.append(key)
+        self._origins.append(origin)
+        self._said.append(said)
+        self._pictures.append(pictures)
+        self._characters += len(said.text or "") + len(said.meta or "")
+
+    @property
+    def is_full(self) -> bool:
+        return len(self._keys) >= BATCH_ROWS or self._characters >= SPLIT_BYTES
+
+    def records(self) -> pa.Table:
+        if all(len(pictures) == 1 for pictures in self._pictures):
+            return self._columns()
+        return record.from_rows(self._rows(), self._source, "caption")
+
+    def _columns(self) -> pa.Table:
+        places = [picture.reference for [picture] in self._pictures]
+        headers = [picture.header for [picture] in self._pictures]
+        pictures = record.Pictures(
+            uri=pa.array([place.uri for place in places], pa.string()),
+            offset=pa.array([place.offset for place in places], pa.int64()),
+            length=pa.array([place.length for place in places], pa.int64()),
+            mime=pa.array([header.mime for header in headers], pa.string()),
+            width=pa.array([header.width for header in headers], pa.int32()),
+            height=pa.array([header.height for header in headers], pa.int32()),
+        )
+        origins = pa.array(self._origins, pa.string())
+        texts = pa.array([said.text for said in self._said], pa.string())
+        meta = pa.array([said.meta for said in self._said], pa.string())
+        return record.captions(self._source, self._keys, origins, texts, pictures, meta)
+
+    def _rows(self) -> list[dict[str, Any]]:
+        columns = zip(self._keys, self._origins, self._said, self._pictures, strict=True)
+        return [
+            {
+                "key": key,
+                "origin": origin,
+                "content": _content(said.text, len(pictures)),
+                "media": [
+                    {"kind": "image", **picture.reference._asdict(), **picture.header._asdict()}
+                    for picture in pictures
+                ],
+                "meta": said.meta,
+            }
+            for key, origin, said, pictures in columns
+        ]
+
+
+def _content(text: str | None, pictures: int) -> list[dict[str, Any]]:
+    images = [{"kind": "image", "media": number, "loss": False} for number in range(pictures)]
+    return images if text is None else [*images, {"kind": "text", "text": text, "loss": True}]

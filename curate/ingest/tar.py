@@ -86,7 +86,9 @@ Source = memoryview | Stretches
 def opened(uri: str) -> Source:
     """A tar by position, memory-mapped where it is local. InputError where it is no tar."""
     file = storage.open_input(uri)
-    source = Stretches(file, uri) if storage.is_remote(uri) else memoryview(file.read_buffer())
+    source = (
+        Stretches(file, uri) if storage.is_remote(uri) else memoryview(file.read_buffer()).cast("B")
+    )
     head = bytes(source[:BLOCK])
     if not is_tar(head):
         raise InputError(_not_a_tar(head), uri, "Name tars that are not compressed.")

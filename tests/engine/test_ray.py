@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
+from curate.emit.read import read_shards as plain_shards
 from curate.engine.inline import Inline
-from curate.engine.ray import RayExecutor
+from curate.engine.ray import RayExecutor, read_shards
 from manifests.errors import StepError, WorkerError
 from tests.engine.corpora import accounts, captions, content, files, run
 
@@ -48,6 +50,18 @@ def test_any_number_of_workers_makes_the_same_bytes(ray: None, corpus: Path, wor
     made = run(_what(), corpus, out, RayExecutor(workers))
     assert files(out) == files(corpus / "inline")
     assert made.digest == run(_what(), corpus, corpus / "inline").digest
+
+
+def test_ray_data_reads_the_shards_as_they_are(ray: None, corpus: Path) -> None:
+    shards = corpus / "inline" / "shards"
+    (shards / "cache-0123.arrow").write_bytes(b"a stray file that datasets left here")
+    rows = read_shards(str(shards)).take_all()
+    (shards / "cache-0123.arrow").unlink()
+    expected = pa.concat_tables(plain_shards(str(shards))).to_pylist()
+    assert sorted(r["id"] for r in rows) == sorted(r["id"] for r in expected)
+    assert {r["id"]: r["images"][0]["bytes"] for r in rows} == {
+        r["id"]: r["images"][0]["bytes"] for r in expected
+    }
 
 
 def test_a_worker_that_dies_once_costs_no_record(ray: None, corpus: Path) -> None:

@@ -1,0 +1,67 @@
+"""What a command costs, all of its processes counted: CPU seconds, and the largest one's memory."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import time
+import uuid
+from pathlib import Path
+from typing import NamedTuple
+
+_TICK = os.sysconf("SC_CLK_TCK")
+
+
+class Cost(NamedTuple):
+    """CPU seconds of all processes; the largest memory (MB) of any one; and of Ray's workers."""
+
+    cpu_seconds: float
+    wall_seconds: float
+    peak_mb: float
+    worker_peak_mb: float
+    output: str
+
+
+def cost(command: list[str], cwd: Path | str = ".", check: bool = True) -> Cost:
+    """Run a command, and look every 50 ms at all processes that inherited its mark."""
+    mark = uuid.uuid4().hex
+    start = time.monotonic()
+    with open(f"/tmp/{mark}.log", "w+") as log:
+        child = subprocess.Popen(
+            command, cwd=cwd, env={**os.environ, "BENCHMARK_MARK": mark}, stdout=log, stderr=log
+        )
+        seen: dict[int, float] = {}
+        peak = {"any": 0.0, "worker": 0.0}
+        while child.poll() is None:
+            _look(mark, seen, peak)
+            time.sleep(0.05)
+        log.seek(0)
+        output = log.read()
+    os.remove(f"/tmp/{mark}.log")
+    if check and child.returncode:
+        raise RuntimeError(f"{command} ended with {child.returncode}:\n{output[-2000:]}")
+    return Cost(sum(seen.values()), time.monotonic() - start, peak["any"], peak["worker"], output)
+
+
+def _look(mark: str, seen: dict[int, float], peak: dict[str, float]) -> None:
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        with contextlib.suppress(OSError, IndexError):
+            pid = int(entry.name)
+            if pid not in seen and mark.encode() not in (entry / "environ").read_bytes():
+                continue
+            fields = (entry / "stat").read_text().rsplit(")", 1)[1].split()
+            seen[pid] = (int(fields[11]) + int(fields[12])) / _TICK
+            mb = _peak_mb(entry)
+            peak["any"] = max(peak["any"], mb)
+            if b"ray::" in (entry / "cmdline").read_bytes():
+                peak["worker"] = max(peak["worker"], mb)
+
+
+def _peak_mb(process: Path) -> float:
+    for line in (process / "status").read_text().splitlines():
+        if line.startswith("VmHWM"):
+            return int(line.split()[1]) / 1024
+    return 0.0

@@ -1,0 +1,68 @@
+"""The manifest of a folder of shards, written when everything it names is there."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from curate.emit.settings import FormatName
+from curate.emit.shard import ShardCommit
+from manifests import storage
+from manifests.errors import ManifestError
+from manifests.manifest import FileEntry
+
+NAME = "shards.json"
+
+
+class ShardSet(BaseModel):
+    """All shards of one format, in order: what counts, whatever else lies in the folder."""
+
+    model_config = ConfigDict(frozen=True)
+
+    format: FormatName
+    fingerprint: str
+    rows: int
+    size_bytes: int
+    quarantined: int = Field(description="records that could not be written in this format")
+    shards: list[ShardCommit]
+    beside: list[FileEntry] = Field(description="files that belong to no one shard")
+
+
+def save(folder: str, shards: ShardSet) -> FileEntry:
+    """Raises ManifestError where a file is not there as it was written."""
+    for entry in [*(f for s in shards.shards for f in s.files), *shards.beside]:
+        check(folder, entry)
+    content = shards.model_dump(mode="json", exclude={"shards": {"__all__": {"quarantined"}}})
+    return write_json(folder, NAME, content)
+
+
+def load(folder: str) -> ShardSet:
+    place = storage.join(folder, NAME)
+    if storage.size_and_stamp(place) is None:
+        raise ManifestError("there is no manifest of shards", place, "Has the run finished?")
+    try:
+        return ShardSet.model_validate_json(storage.read_bytes(place))
+    except ValidationError as error:
+        raise ManifestError(f"this is not a manifest of shards: {error}", place) from error
+
+
+def check(folder: str, entry: FileEntry) -> str:
+    """The path of a file that has the size it should have; ManifestError where it has not."""
+    place = storage.join(folder, entry.name)
+    found = storage.size_and_stamp(place)
+    if found is None or found[0] != entry.size_bytes:
+        said = "there is no such file" if found is None else f"{found[0]} bytes"
+        raise ManifestError(
+            f"{said}, but the manifest says {entry.size_bytes} bytes",
+            place,
+            "Run the recipe again: it writes what is missing.",
+        )
+    return place
+
+
+def write_json(folder: str, name: str, content: Any) -> FileEntry:
+    with storage.writing(storage.join(folder, name)) as sink:
+        sink.write((json.dumps(content, ensure_ascii=False) + "\n").encode())
+    return FileEntry(name=name, rows=0, size_bytes=sink.size_bytes, digest=sink.digest)

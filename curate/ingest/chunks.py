@@ -1,0 +1,51 @@
+"""A stretch of a file's bytes, a chunk at a time; decompressed where its name says it is packed."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+
+import pyarrow as pa
+
+from curate.ingest.lines import COMPRESSED
+from manifests import storage
+from manifests.errors import InputError
+
+CHUNK_BYTES = 1 << 20
+
+
+def is_compressed(place: str) -> bool:
+    return storage.filesystem(place)[1].endswith(COMPRESSED)
+
+
+def read_chunks(place: str, start: int = 0, stop: int = -1) -> Iterator[bytes]:
+    """The bytes from `start` to `stop` (-1: the end). InputError for a broken packed file."""
+    with storage.storage_errors(place):
+        if is_compressed(place):
+            yield from _decompressed(place, start, stop)
+            return
+        system, path = storage.filesystem(place)
+        with system.open_input_file(path) as handle:
+            handle.seek(start)
+            left = (stop if stop >= 0 else sys.maxsize) - start
+            while left > 0 and (chunk := handle.read(min(CHUNK_BYTES, left))):
+                left -= len(chunk)
+                yield chunk
+
+
+def _decompressed(place: str, start: int, stop: int) -> Iterator[bytes]:
+    at, end = 0, stop if stop >= 0 else sys.maxsize
+    with storage.open_stream(place) as stream:
+        while at < end and (chunk := _next(stream)):
+            if at + len(chunk) > start:
+                yield chunk[max(start - at, 0) : end - at]
+            at += len(chunk)
+
+
+def _next(stream: pa.NativeFile) -> bytes:
+    try:
+        return bytes(stream.read(CHUNK_BYTES))
+    except OSError as error:
+        if error.errno is not None:  # the disk or the network, not the data
+            raise
+        raise InputError(f"broken compressed file: {error}") from error

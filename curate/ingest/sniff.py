@@ -1,0 +1,176 @@
+"""What a file looks like, by its content: which readers take it, and how to say so."""
+
+from __future__ import annotations
+
+import codecs
+import contextlib
+import re
+from collections.abc import Mapping
+
+import orjson
+
+from curate.ingest import tar
+from curate.ingest.chunks import is_compressed, read_chunks
+from curate.ingest.json_elements import object_keys
+from curate.ingest.parquet import sniffed_schema
+from curate.ingest.reader import Head, Reader
+from manifests import storage
+from manifests.errors import InputError, MediaError
+from manifests.header import is_picture, probe
+from manifests.storage import File
+
+HEAD_BYTES = 1 << 20
+MAGIC = {
+    b"\x1f\x8b": "gzip",
+    b"\x28\xb5\x2f\xfd": "zstd",
+    b"BZh": "bzip2",
+    b"\xfd7zXZ\0": "xz",
+    b"\x04\x22\x4d\x18": "lz4",
+    b"PK\x03\x04": "a zip archive",
+    b"7z\xbc\xaf\x27\x1c": "a 7z archive",
+    b"Rar!": "a rar archive",
+    b"PAR1": "a broken parquet file",
+    b"ARROW1": "an Arrow file",
+    b"%PDF": "a PDF",
+    b"\x1aE\xdf\xa3": "a Matroska or WebM video",
+    b"RIFF": "a RIFF file, perhaps an AVI video",
+    b"\x89HDF": "an HDF5 file",
+    b"\x93NUMPY": "a NumPy array",
+    b"SQLite format 3\0": "an SQLite database",
+    b"\xff\xfe": "UTF-16 text",
+    b"\xfe\xff": "UTF-16 text",
+}
+"""What starts with these bytes; readers of pictures, tars and parquet are asked before."""
+_BOM = b"\xef\xbb\xbf"
+_NOT_TEXT = re.compile(r"[\x00-\x08\x0e-\x1a]")
+_MOST_NAMED = 8
+
+
+def head(file: File, base: str) -> Head:
+    """The first bytes of a file, unpacked where its name says it is packed text.
+
+    The file of a head opens as it is: its uri is no longer relative to `base`. A packed tar stays
+    packed, for nothing can be read out of the middle of one.
+    """
+    opened = file._replace(uri=storage.at(base, file.uri))
+    if is_compressed(opened.uri):
+        with contextlib.suppress(InputError):  # broken: its own bytes tell more
+            unpacked = next(read_chunks(opened.uri), b"")
+            if not tar.is_tar(unpacked):
+                return Head(opened, unpacked)
+    system, path = storage.filesystem(opened.uri)
+    with storage.storage_errors(opened.uri), system.open_input_file(path) as handle:
+        return Head(opened, bytes(handle.read(HEAD_BYTES)))
+
+
+def takers(head: Head, readers: Mapping[str, type[Reader]]) -> list[str]:
+    """The names of the readers that say the file is theirs."""
+    return [name for name, reader in readers.items() if reader.sniff(head)]
+
+
+def check(
+    reader_name: str,
+    reader: type[Reader],
+    file: File,
+    base: str,
+    readers: Mapping[str, type[Reader]],
+) -> None:
+    """InputError for a file that its reader does not take: what it is, and which reader does."""
+    start = head(file, base)
+    if reader.sniff(start):
+        return
+    raise InputError(
+        f"{describe(start)}: not what the reader {reader_name!r} takes.",
+        file.uri,
+        _mend(start, readers),
+    )
+
+
+def _mend(head: Head, readers: Mapping[str, type[Reader]]) -> str:
+    """The readers that take the file: those that its ending suits too, if there are any."""
+    content = takers(head, readers)
+    name = head.file.name.lower()
+    both = [taker for taker in content if name.endswith(readers[taker].suffixes or "")]
+    if not content:
+        return "No reader takes it; leave it out of the path."
+    return f"Read it with: {' or '.join(both or content)}."
+
+
+def describe(head: Head) -> str:
+    """What a file is, as one would say it: `a tar of jpg, json, txt`."""
+    data = head.data
+    if not data:
+        return "an empty file"
+    if is_picture(data):
+        return _picture(head)
+    if tar.is_tar(data):
+        return _tar(data)
+    schema = sniffed_schema(head)
+    if schema is not None:
+        return f"a parquet file with columns {_listed(schema.names)}"
+    if data[4:8] == b"ftyp":
+        return "an MP4 or QuickTime video"
+    known = next((what for magic, what in MAGIC.items() if data.startswith(magic)), None)
+    return known or _text(data.removeprefix(_BOM))
+
+
+def _picture(head: Head) -> str:
+    try:
+        kind = probe(head.data).mime.removeprefix("image/").removeprefix("x-").upper()
+    except MediaError:
+        return "a broken picture" if len(head.data) >= head.file.size else "a picture"
+    return f"{'an' if kind[0] in 'AEIOU' else 'a'} {kind} picture"
+
+
+def _tar(data: bytes) -> str:
+    names = [member.name or "" for member in tar.members(memoryview(data))]
+    endings = sorted({name.rpartition("/")[2].partition(".")[2] for name in names} - {""})
+    return f"a tar of {_listed(endings)}" if endings else "an empty tar"
+
+
+def _text(data: bytes) -> str:
+    start = data.lstrip()
+    if not start:
+        return "blank text"
+    if start.startswith(b"["):
+        return _array(start)
+    if start.startswith(b"{"):
+        return _object(start)
+    if start.startswith(b"<"):
+        return "HTML" if b"<html" in start[:1024].lower() else "XML or HTML"
+    try:
+        text = codecs.getincrementaldecoder("utf-8")().decode(start[:4096], len(start) <= 4096)
+    except UnicodeDecodeError:
+        return f"neither UTF-8 text nor a known format: it starts with {data[:8]!r}"
+    if _NOT_TEXT.search(text):
+        return f"binary data that starts with {data[:8]!r}"
+    first = text.splitlines()[0]
+    columns = first.count("\t") + 1
+    return f"text of {columns} tab-separated columns" if columns > 1 else f"text: {first[:60]!r}"
+
+
+def _array(start: bytes) -> str:
+    inside = start[1:].lstrip()
+    if inside.startswith(b"]"):
+        return "an empty JSON array"
+    keys = object_keys(inside)
+    if keys:
+        return f"a JSON array of objects with keys {_listed(keys)}"
+    return "a JSON array of arrays" if inside.startswith(b"[") else "a JSON array"
+
+
+def _object(start: bytes) -> str:
+    keys = _listed(object_keys(start))
+    first, _, rest = start.partition(b"\n")
+    try:
+        orjson.loads(first)
+    except orjson.JSONDecodeError:
+        rest = b""
+    what = "JSON lines" if rest.lstrip().startswith(b"{") else "a JSON object"
+    return f"{what} with keys {keys}"
+
+
+def _listed(names: list[str]) -> str:
+    """Names in their order, the first few where there are many."""
+    shown = [name if name.isprintable() else repr(name) for name in names[:_MOST_NAMED]]
+    return ", ".join(shown) + (", ..." if len(names) > _MOST_NAMED else "")

@@ -1,0 +1,166 @@
+"""Any table of captions and paths: JSON lines, CSV, TSV with a header, or parquet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar, NamedTuple
+
+import pyarrow as pa
+from pydantic import Field
+
+from curate.ingest import parquet
+from curate.ingest.columns import (
+    Names,
+    as_text,
+    dumped,
+    first_text,
+    meta_json,
+    require,
+    says_anything,
+    spent,
+)
+from curate.ingest.joined import check_root, opened_below
+from curate.ingest.lines import line_splits
+from curate.ingest.pictures import Picture, Rows, found
+from curate.ingest.reader import Context, Found, Head, Reader, Split
+from curate.ingest.text_rows import Numbered, Row, layout_of, rows
+from manifests.errors import RowError
+from manifests.media import Media
+from manifests.storage import File
+
+_PACKED = ("", ".gz", ".zst", ".bz2")
+_PLAIN = tuple(f".{kind}{end}" for kind in ("jsonl", "ndjson", "csv", "tsv") for end in _PACKED)
+
+
+class Table(Reader):
+    """Any table with a column of text and one of paths: JSON lines, CSV, TSV, parquet.
+
+    Parquet goes by its ending. Of other files the first line tells: `{` makes it JSON lines;
+    otherwise it is a header, of a TSV where it holds a tab and of a CSV where it does not. CSV
+    may be quoted, TSV is not. A picture is the file below `media_root` that the column `image`
+    names; a row without text is a record of its picture alone. All other columns go to `meta`,
+    and so do those of text where there are several. A record's key is the file's name and the
+    number of the line, from 1, or of the row of a parquet file, from 0.
+    """
+
+    suffixes: ClassVar[tuple[str, ...]] = (*parquet.SUFFIXES, *_PLAIN)
+
+    text: Names = Field(
+        description="column of the caption, or several, of which the first that says anything "
+        "counts; [] for pictures alone"
+    )
+    image: str = Field(description="column of the paths of pictures, below media_root")
+    media_root: str = Field(description="folder that the pictures lie in")
+    language: str | None = Field(None, description="column of BCP 47 language tags")
+
+    @classmethod
+    def sniff(cls, head: Head) -> bool:
+        first, newline, _ = head.data.removeprefix(b"\xef\xbb\xbf").lstrip().partition(b"\n")
+        if first.startswith(b"{"):
+            return not newline or first.rstrip().endswith(b"}")
+        is_header = b"\t" in first or b"," in first
+        return first.startswith(parquet.MAGIC) or (is_header and not first.startswith(b"["))
+
+    def splits(self, file: File, context: Context) -> Iterator[Split]:
+        if _is_parquet(file):
+            return parquet.row_group_splits(file, context)
+        if layout_of(file, context).kind == "csv":
+            return iter([Split((file,))])  # a quoted field may hold a newline: it is read in order
+        return line_splits(file, context)
+
+    def read(self, split: Split, context: Context) -> Iterator[Found]:
+        file = split.files[0]
+        check_root(self.media_root, context.base)
+        for cells in self._cells(split, context):
+            pictures = [self._picture(value, context.media) for value in cells.images]
+            yield found(self, file, cells.rows, pictures, cells.broken)
+
+    def _cells(self, split: Split, context: Context) -> Iterator[_Cells]:
+        file = split.files[0]
+        if _is_parquet(file):
+            names = (*self.text, self.image, *filter(None, [self.language]))
+            for table in parquet.batches(split, context, names):
+                yield self._of_columns(table, file)
+            return
+        layout = layout_of(file, context)
+        if layout.header:
+            self._require(layout.header, file)
+        for place, batch in enumerate(rows(split, context, layout)):
+            if place == 0 and not layout.header:
+                self._check(batch, file)
+            yield self._of_rows(batch)
+
+    def _check(self, batch: list[Numbered], file: File) -> None:
+        """InputError for a field that no JSON line of a batch has: each may leave some out."""
+        lines = [row for _, row in batch if not isinstance(row, RowError)]
+        present = list(dict.fromkeys(name for row in lines for name in row))
+        if present:
+            require([self.image], present, "image", file.uri)
+            if not set(self.text) & set(present):
+                require(self.text[:1], present, "text", file.uri)
+
+    def _require(self, header: Sequence[str], file: File) -> None:
+        require(self.text, header, "text", file.uri)
+        require([self.image], header, "image", file.uri)
+        require(filter(None, [self.language]), header, "language", file.uri)
+
+    def _of_columns(self, batch: parquet.Batch, file: File) -> _Cells:
+        table, place = batch.rows, file.uri
+        self._require(table.schema.names, file)
+        language = as_text(table, self.language, "language", place) if self.language else None
+        without = {self.image, self.language, *spent(table.schema, self.text)}
+        texts = first_text(table, self.text, place)
+        cells = Rows(batch.numbers, texts, meta_json(table, without), language)
+        images = as_text(table, self.image, "image", place).to_pylist()
+        return _Cells(cells, images, batch.broken)
+
+    def _of_rows(self, batch: list[Numbered]) -> _Cells:
+        cells: list[tuple[int, str | None, str, str | None, object]] = []
+        broken: list[tuple[int, RowError]] = []
+        for number, row in batch:
+            try:
+                cells.append((number, *self._values(row)))
+            except RowError as error:
+                broken.append((number, error))
+        numbers, texts, meta, languages, images = zip(*cells, strict=True) if cells else [()] * 5
+        columns = (pa.array(values, pa.string()) for values in (texts, meta, languages))
+        return _Cells(Rows(numbers, *columns), images, broken)
+
+    def _values(self, row: Row) -> tuple[str | None, str, str | None, object]:
+        """Text, meta, language and picture of one row."""
+        if isinstance(row, RowError):
+            raise row
+        text = next(filter(says_anything, (_text(row, name) for name in self.text)), None)
+        is_spent = len(self.text) == 1 and not isinstance(row.get(self.text[0]), list)
+        without = {self.image, self.language, *(self.text if is_spent else ())}
+        meta = dumped({name: value for name, value in row.items() if name not in without})
+        language = row.get(self.language) if self.language else None
+        tag = language if isinstance(language, str) and language else None
+        return text, meta, tag, row.get(self.image)
+
+    def _picture(self, value: object, media: Media) -> Picture | RowError:
+        if not isinstance(value, str) or not value:
+            return RowError(f"no picture: '{self.image}' is {value!r:.200}")
+        return opened_below(self.media_root, value, media)
+
+
+class _Cells(NamedTuple):
+    """A batch of rows taken apart."""
+
+    rows: Rows
+    images: Sequence[object]
+    broken: list[tuple[int, RowError]]
+
+
+def _is_parquet(file: File) -> bool:
+    return file.name.lower().endswith(parquet.SUFFIXES)
+
+
+def _text(row: dict[str, Any], name: str) -> str | None:
+    """What a field says; of a list, its first text. Raises RowError for an object."""
+    value = row.get(name)
+    if isinstance(value, list):
+        value = next(filter(says_anything, value), None)
+    if isinstance(value, dict):
+        raise RowError(f"'{name}' is an object, which is no text: {value!r:.80}")
+    return value if value is None or isinstance(value, str) else str(value)

@@ -1,0 +1,43 @@
+"""How the loops are compiled, and the arrays they take."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numba import int32, njit, types, uint8
+
+OFFSETS = types.Array(int32, 1, "C", readonly=True)
+BYTES = types.Array(uint8, 1, "C", readonly=True)
+
+inlined = njit(nogil=True)
+"""For what the loops call: compiled into each of them."""
+
+
+def compiled(signature: Any) -> Callable[[Callable[..., Any]], Any]:
+    """Compiled once a machine; once a process where no cache folder can be written."""
+
+    def compile_it(function: Callable[..., Any]) -> Any:
+        try:
+            return njit(signature, cache=True, nogil=True)(function)
+        except (RuntimeError, OSError):
+            return njit(signature, nogil=True)(function)
+
+    return compile_it
+
+
+def buffers(texts: pa.Array) -> tuple[np.ndarray, np.ndarray]:
+    """The offsets (rows + 1) and bytes of a string column, which may be a slice of another."""
+    assert texts.type == pa.string(), texts.type
+    _, offsets, data = texts.buffers()
+    if not len(texts):
+        return np.zeros(1, np.int32), np.empty(0, np.uint8)
+    own = np.frombuffer(offsets, np.int32)[texts.offset : texts.offset + len(texts) + 1]
+    return own, np.frombuffer(data or b"", np.uint8)
+
+
+def longest(offsets: np.ndarray) -> int:
+    """Bytes of the longest text."""
+    return int(np.diff(offsets).max(initial=0))

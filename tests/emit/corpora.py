@@ -1,0 +1,80 @@
+"""Records with real pictures in a tar, and the ways tests write shards of them."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from curate.emit import formats, order
+from curate.emit.settings import FormatName, Shards
+from curate.emit.shard import Job, ShardCommit
+from manifests import parts, record
+from manifests.manifest import FileEntry
+from manifests.media import Media
+from tests.make import picture
+
+PICTURES = [picture(64, 48, seed=n, kind=kind) for n, kind in enumerate(["JPEG", "PNG", "WEBP"])]
+
+
+def text(said: str | None, role: str | None = None) -> dict[str, Any]:
+    return {"kind": "text", "text": said, "role": role, "loss": role in (None, "assistant")}
+
+
+def shows(media: int, role: str | None = None, kind: str = "image") -> dict[str, Any]:
+    return {"kind": kind, "media": media, "role": role, "loss": False}
+
+
+def row(key: str, content: list[dict[str, Any]], *media: dict[str, Any], **more: Any) -> Any:
+    return {"key": key, "origin": f"in#{key}", "content": content, "media": list(media), **more}
+
+
+def records(*rows: Any, modality: str = "caption") -> pa.Table:
+    return record.from_rows(list(rows), "web", modality)
+
+
+def tar(path: Path, files: list[bytes]) -> list[dict[str, Any]]:
+    """A tar of these files; returns a media reference to each."""
+    with tarfile.open(path, "w") as out:
+        for number, data in enumerate(files):
+            member = tarfile.TarInfo(f"{number:06d}.jpg")
+            member.size = len(data)
+            out.addfile(member, io.BytesIO(data))
+    with tarfile.open(path) as back:
+        places = [(member.offset_data, member.size) for member in back]
+    return [
+        {"kind": "image", "uri": path.name, "offset": offset, "length": length}
+        for offset, length in places
+    ]
+
+
+def captioned(folder: Path, count: int) -> pa.Table:
+    """Records of one picture and one text, in corpus order."""
+    media = tar(folder / "in.tar", [PICTURES[n % 3] for n in range(count)])
+    return records(*(row(f"{n}", [shows(0), text(f"caption {n}")], m) for n, m in enumerate(media)))
+
+
+def job(folder: Path, table: pa.Table, number: int = 0, shards: int = 1, **settings: Any) -> Job:
+    """A shard to be written into `folder`/out; media lie in `folder`."""
+    media = Media(str(folder), str(folder))
+    return Job(str(folder / "out"), number, shards, table, media, Shards(**settings))
+
+
+def write(name: FormatName, folder: Path, table: pa.Table, **settings: Any) -> ShardCommit:
+    return formats.write(name, job(folder, table, **settings))
+
+
+def write_all(
+    name: FormatName, folder: Path, table: pa.Table, count: int = 1, **settings: Any
+) -> tuple[list[ShardCommit], list[FileEntry]]:
+    """All shards of a table, shuffled with seed 17, and what lies beside them."""
+    uri, pieces = str(folder / "sorted.arrow"), order.bucket(table, 17, count)
+    parts.write(uri, pieces[0].schema, pieces)
+    commits = [
+        formats.write(name, job(folder, order.gather([uri], n), n, count, **settings))
+        for n in range(count)
+    ]
+    return commits, formats.finish(name, str(folder / "out"), commits, "5eed")

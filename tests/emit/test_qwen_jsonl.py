@@ -1,0 +1,168 @@
+"""Qwen's files: what their loader reads from them is what the record says, or it is not written."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.emit.corpora import PICTURES, captioned, records, row, shows, tar, text, write, write_all
+
+
+def loaded(line: dict[str, Any], base: Path) -> list[dict[str, Any]]:
+    """The messages that Qwen's loader makes of a line (recipe facts 6.5), media as their bytes.
+
+    Every turn that is not human is the assistant's; tags in human turns take media in order; too
+    few or too many media are an error.
+    """
+    pools = {}
+    for kind in ("image", "video"):
+        paths = line.get(kind) or []
+        pools[f"<{kind}>"] = [paths] if isinstance(paths, str) else list(paths)
+    messages = []
+    for turn in line["conversations"]:
+        if turn["from"] != "human":
+            messages.append({"role": "assistant", "content": [turn["value"]]})
+            continue
+        content: list[Any] = []
+        for piece in re.split("(<image>|<video>)", turn["value"]):
+            if piece in pools:
+                if not pools[piece]:
+                    raise ValueError("more tags than media")
+                content.append((base / pools[piece].pop(0)).read_bytes())
+            elif piece.strip():
+                content.append(piece.strip())
+        messages.append({"role": "user", "content": content})
+    if any(pools.values()):
+        raise ValueError("media left over")
+    return messages
+
+
+def lines(folder: Path) -> list[dict[str, Any]]:
+    out = folder / "out"
+    return [json.loads(s) for f in sorted(out.glob("*.jsonl")) for s in f.read_text().splitlines()]
+
+
+def test_a_caption_is_a_human_turn_of_its_picture_and_an_answer(tmp_path: Path) -> None:
+    table = captioned(tmp_path, 2)
+    write("jsonl", tmp_path, table)
+    ids = table["id"].to_pylist()
+    assert lines(tmp_path) == [
+        {
+            "id": ids[n],
+            "image": f"media/{ids[n][:2]}/{ids[n]}-0.{ending}",
+            "conversations": [
+                {"from": "human", "value": "<image>"},
+                {"from": "gpt", "value": f"caption {n}"},
+            ],
+        }
+        for n, ending in enumerate(["jpg", "png"])
+    ]
+    for n, line in enumerate(lines(tmp_path)):
+        assert (tmp_path / "out" / line["image"]).read_bytes() == PICTURES[n]
+
+
+def test_their_loader_reads_what_the_records_say(tmp_path: Path) -> None:
+    media = tar(tmp_path / "in.tar", PICTURES)
+    (tmp_path / "clip.mp4").write_bytes(b"a clip")
+    clip = {"kind": "video", "uri": "clip.mp4", "mime": "video/mp4"}
+    table = records(
+        row("a", [text("compare", "user"), shows(2, "user"), text("with", "user"),
+                  shows(0, "user"), text("猫 both\ncats", "assistant"),
+                  shows(1, "user"), text("and?", "user"), text("a dog", "assistant")], *media),
+        row("b", [text("only text")]),
+        row("c", [shows(0, kind="video"), shows(1), text("a clip and a still")], clip, media[0]),
+        row("d", [shows(0)], media[1]),
+        row("e", [shows(0), text("twice"), text("said")], media[1]),
+    )  # fmt: skip
+    commit = write("jsonl", tmp_path, table)
+    assert (commit.rows, commit.quarantined) == (5, [])
+    found = [loaded(line, tmp_path / "out") for line in lines(tmp_path)]
+    assert found == [
+        [
+            {"role": "user", "content": ["compare", PICTURES[2], "with", PICTURES[0]]},
+            {"role": "assistant", "content": ["猫 both\ncats"]},
+            {"role": "user", "content": [PICTURES[1], "and?"]},
+            {"role": "assistant", "content": ["a dog"]},
+        ],
+        [{"role": "assistant", "content": ["only text"]}],
+        [
+            {"role": "user", "content": [b"a clip", PICTURES[0]]},
+            {"role": "assistant", "content": ["a clip and a still"]},
+        ],
+        [{"role": "user", "content": [PICTURES[1]]}],
+        [
+            {"role": "user", "content": [PICTURES[1]]},
+            {"role": "assistant", "content": ["twice\nsaid"]},
+        ],
+    ]
+    third = lines(tmp_path)[2]
+    assert third["video"].endswith("-0.mp4")
+    assert third["image"].endswith("-1.jpg")
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        ([shows(0), text("an <image> tag")],
+         "its text says <image>, which Qwen's loader takes for a medium"),
+        ([shows(0), text("a <video> tag")],
+         "its text says <video>, which Qwen's loader takes for a medium"),
+        ([shows(0, "user"), text("my <image>?", "user"), text("yes", "assistant")],
+         "its text says <image>, which Qwen's loader takes for a medium"),
+        ([text("see"), shows(0)], "the assistant shows images, which only a human turn may"),
+        ([text("be brief", "system"), text("hi", "user"), text("hi", "assistant")],
+         "it has a system turn, which Qwen's loader takes for the assistant's"),
+        ([text(None)], "it says nothing, and shows nothing"),
+    ],
+)  # fmt: skip
+def test_what_their_loader_would_misread_is_quarantined_with_the_reason(
+    tmp_path: Path, content: list[Any], why: str
+) -> None:
+    media = tar(tmp_path / "in.tar", PICTURES)
+    table = records(row("fine", [shows(0), text("fine")], media[1]), row("a", content, media[0]))
+    commit = write("jsonl", tmp_path, table)
+    assert commit.rows == 1
+    assert [(q.origin, q.error, q.message) for q in commit.quarantined] == [
+        ("in#a", "RowError", why)
+    ]
+    (line,) = lines(tmp_path)
+    assert loaded(line, tmp_path / "out")[0]["content"] == [PICTURES[1]]
+    assert len([p for p in (tmp_path / "out" / "media").rglob("*") if p.is_file()]) == 1
+
+
+def test_media_that_are_gone_quarantine_their_row_alone(tmp_path: Path) -> None:
+    media = tar(tmp_path / "in.tar", PICTURES)
+    gone = {"kind": "image", "uri": "gone.jpg"}
+    table = records(
+        row("tag", [text("<image>")]),
+        row("gone", [shows(0), text("x")], gone),
+        row("fine", [shows(0), text("fine")], media[0]),
+    )
+    commit = write("jsonl", tmp_path, table)
+    assert [q.origin for q in commit.quarantined] == ["in#tag", "in#gone"]
+    assert [line["id"] for line in lines(tmp_path)] == [table["id"][2].as_py()]
+
+
+def test_all_shards_together_hold_every_record_once_and_say_what_lies_beside(
+    tmp_path: Path,
+) -> None:
+    table = captioned(tmp_path, 30)
+    commits, files = write_all("jsonl", tmp_path, table, 3)
+    assert {line["id"] for line in lines(tmp_path)} == set(table["id"].to_pylist())
+    written = [p for p in (tmp_path / "out" / "media").rglob("*") if p.is_file()]
+    media = [c.media for c in commits if c.media]
+    assert sum(m.files for m in media) == len(written) == 30
+    assert sum(m.size_bytes for m in media) == sum(p.stat().st_size for p in written)
+    assert [f.name for f in files] == ["shards.json"]
+
+
+def test_writing_again_writes_the_same(tmp_path: Path) -> None:
+    table = captioned(tmp_path, 12)
+    first = write("jsonl", tmp_path, table)
+    before = {p: p.read_bytes() for p in (tmp_path / "out").rglob("*") if p.is_file()}
+    assert write("jsonl", tmp_path, table) == first
+    assert {p: p.read_bytes() for p in (tmp_path / "out").rglob("*") if p.is_file()} == before

@@ -1,0 +1,176 @@
+"""What a record becomes in a shard: its conversation, its media, its objects."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from curate.emit import rows
+from manifests import record
+from manifests.errors import RecipeError
+from tests.emit.corpora import records, row, shows, text
+
+PICTURE = {"type": "image", "text": None}
+X, Y, Z = ({"kind": "image", "uri": name} for name in "xyz")
+CLIP = {"kind": "video", "uri": "clip.mp4", "duration": 4.5, "fps": 30.0, "frames": 135}
+
+
+def says(said: str) -> dict[str, Any]:
+    return {"type": "text", "text": said}
+
+
+def turn(role: str, *content: dict[str, Any]) -> dict[str, Any]:
+    return {"role": role, "content": list(content)}
+
+
+CASES = {
+    "a caption: the user shows the picture, the assistant says the text": (
+        [shows(0), text("a cat")],
+        [turn("user", PICTURE), turn("assistant", says("a cat"))],
+    ),
+    "a picture alone is the user's": ([shows(0)], [turn("user", PICTURE)]),
+    "text alone is the assistant's": (
+        [text("once"), text("upon")],
+        [turn("assistant", says("once"), says("upon"))],
+    ),
+    "a document that starts with text is all the assistant's": (
+        [text("see"), shows(0), text("there")],
+        [turn("assistant", says("see"), PICTURE, says("there"))],
+    ),
+    "only the leading media are the user's": (
+        [shows(0), shows(1), text("both"), shows(0)],
+        [turn("user", PICTURE, PICTURE), turn("assistant", says("both"), PICTURE)],
+    ),
+    "consecutive segments of one role are one message": (
+        [text("be brief", "system"), text("what", "user"), shows(0, "user"),
+         text("a", "assistant"), text("cat", "assistant"), text("why", "user")],
+        [turn("system", says("be brief")), turn("user", says("what"), PICTURE),
+         turn("assistant", says("a"), says("cat")), turn("user", says("why"))],
+    ),
+    "a segment without a role belongs to the message before it, or to the first": (
+        [shows(0), text("what", "user"), shows(1), text("a cat", "assistant"), text("!")],
+        [turn("user", PICTURE, says("what"), PICTURE), turn("assistant", says("a cat"), says("!"))],
+    ),
+    "a null text says nothing, an empty one is said": (
+        [shows(0), text(None), text("")],
+        [turn("user", PICTURE), turn("assistant", says(""))],
+    ),
+    "a null text between media does not part them": (
+        [shows(0), text(None), shows(1), text("x")],
+        [turn("user", PICTURE, PICTURE), turn("assistant", says("x"))],
+    ),
+    "a literal tag is text": (
+        [shows(0), text("<image> 猫 \U0001f408")],
+        [turn("user", PICTURE), turn("assistant", says("<image> 猫 \U0001f408"))],
+    ),
+    "nothing is no message": ([], []),
+}  # fmt: skip
+
+
+def built(name: str, table: pa.Table) -> list[Any]:
+    made: list[Any] = rows.columns(table, rows.schema(table.schema, []))[name].to_pylist()
+    return made
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_messages(name: str) -> None:
+    content, messages = CASES[name]
+    assert built("messages", records(row("a", content, X, Y))) == [messages]
+
+
+def test_messages_of_many_records_are_those_of_each() -> None:
+    table = records(*(row(name, CASES[name][0], X, Y) for name in CASES))
+    assert built("messages", table) == [messages for _, messages in CASES.values()]
+    assert built("messages", table.slice(3, 4)) == built("messages", table)[3:7]
+    assert built("messages", table.slice(0, 0)) == []
+
+
+def test_pictures_stand_in_the_order_of_their_mention_once_a_mention() -> None:
+    table = records(
+        row("a", [shows(1), text("t"), shows(0), shows(1)], X, Y, Z),
+        row("b", [text("none")]),
+        row("c", [shows(0)], Z),
+    )
+    found = rows.mentions(table, "image")
+    assert found.offsets.tolist() == [0, 3, 3, 4]
+    assert [ref.uri for ref in found.references()] == ["y", "x", "y", "z"]
+
+
+def test_objects_count_their_media_as_the_messages_mention_them() -> None:
+    objects = [{"label": "on x", "media": 0}, {"label": "on y", "media": 1}, {"label": "on none"},
+               {"label": "on z, unmentioned", "media": 2}]  # fmt: skip
+    table = records(
+        row("a", [shows(1), shows(0)], X, Y, Z, objects=objects),
+        row("b", [shows(0)], X, objects=[{"label": "cat", "media": 0, "box": [1, 2, 3, 4.5]}]),
+    )
+    first, second = built("objects", table)
+    assert [(o["label"], o["media"]) for o in first] == [
+        ("on x", 1), ("on y", 0), ("on none", None), ("on z, unmentioned", None)
+    ]  # fmt: skip
+    nothing = dict.fromkeys(record.OBJECT.names)
+    assert second == [nothing | {"label": "cat", "media": 0, "box": [1, 2, 3, 4.5]}]
+
+
+def test_videos_are_references_in_the_order_of_their_mention() -> None:
+    table = records(row("a", [shows(0), shows(1, kind="video"), text("t")], X, CLIP))
+    nothing = dict.fromkeys(rows.VIDEO.names)
+    known = {"uri": "clip.mp4", "duration": 4.5, "fps": 30.0, "frames": 135}
+    assert built("videos", table) == [[nothing | known]]
+    assert [m["content"] for m in built("messages", table)[0]] == [
+        [PICTURE, {"type": "video", "text": None}], [says("t")]
+    ]  # fmt: skip
+
+
+def test_the_other_columns_are_those_of_the_record() -> None:
+    table = records(row("a", [text("t")], meta='{"uid": 1}', language="en"))
+    for name in ("id", "modality", "source", "origin", "language", "meta"):
+        assert built(name, table) == table[name].to_pylist()
+
+
+@pytest.mark.parametrize(
+    ("content", "objects", "why"),
+    [
+        ([shows(1)], [], "a segment shows a medium the record does not have"),
+        ([shows(-1)], [], "a segment shows a medium the record does not have"),
+        ([shows(0, kind="sound")], [], "a segment is no text, image or video"),
+        ([shows(0)], [{"media": 1}], "an object lies on a medium the record does not have"),
+        ([shows(0)], [{"media": 0}], None),
+    ],
+)
+def test_a_record_that_shows_what_it_has_not_is_told_apart(
+    content: list[Any], objects: list[Any], why: str | None
+) -> None:
+    fine = row("fine", [shows(0), text("t")], X)
+    table = records(fine, row("a", content, X, objects=objects), fine | {"key": "other"})
+    assert rows.faults(table).to_pylist() == [None, why, None]
+
+
+def test_a_chosen_column_is_written_without_dictionaries_and_64_bit_sizes() -> None:
+    table = records(row("a", [text("t")]), row("b", [text("u")]))
+    table = table.append_column("words.count", pa.array([1, 2], pa.int32()))
+    table = table.append_column("domain.name", pa.array(["x", "y"]).dictionary_encode())
+    table = table.append_column(
+        "embed.vector", pa.array([[1.0], [2.0]], pa.large_list(pa.float32()))
+    )
+    chosen = ["domain.name", "words.count", "embed.vector"]
+    schema = rows.schema(table.schema, chosen)
+    assert schema.names == [*rows.COLUMNS, *chosen]
+    assert [schema.field(name).type for name in chosen] == [
+        pa.string(), pa.int32(), pa.list_(pa.float32())
+    ]  # fmt: skip
+    made = rows.columns(table, schema)
+    assert [made[name].to_pylist() for name in chosen] == [["x", "y"], [1, 2], [[1.0], [2.0]]]
+
+
+def test_a_column_that_is_not_there_is_an_error_with_the_nearest_name() -> None:
+    schema = record.SCHEMA.append(pa.field("words.count", pa.int32()))
+    with pytest.raises(RecipeError, match=r"'word\.count'.*Did you mean 'words\.count'"):
+        rows.schema(schema, ["word.count"])
+
+
+def test_a_type_that_datasets_does_not_know_is_refused() -> None:
+    schema = record.SCHEMA.append(pa.field("x.map", pa.map_(pa.string(), pa.int32())))
+    with pytest.raises(RecipeError, match=r"x\.map"):
+        rows.schema(schema, ["x.map"])

@@ -1,0 +1,64 @@
+"""Records for the tests of the filters: of texts, of images of given sizes; and real texts."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from manifests import record
+from manifests.media import Media
+from manifests.step import Outcome, RowStep
+
+NO_MEDIA = Media()
+
+
+def of_texts(*texts: str | None) -> pa.Table:
+    """Caption records: a picture and, unless it is None, a text."""
+    keys = [str(n) for n in range(len(texts))]
+    names = pa.array(keys, pa.string())
+    return record.captions(
+        "made", keys, names, pa.array(texts, pa.string()), record.Pictures(uri=names)
+    )
+
+
+def of_media(*media: list[dict[str, Any]]) -> pa.Table:
+    """Records of media alone, each a list of what is known of them."""
+    rows = [{"key": str(n), "content": [], "media": m} for n, m in enumerate(media)]
+    return record.from_rows(rows, "made", "interleaved")
+
+
+def of_sizes(*sizes: list[tuple[int | None, int | None]]) -> pa.Table:
+    """Records of images of the given widths and heights."""
+    return of_media(
+        *([{"kind": "image", "uri": "x", "width": w, "height": h} for w, h in s] for s in sizes)
+    )
+
+
+def answers(step: RowStep, batch: pa.Table, media: Media = NO_MEDIA) -> dict[str, list[Any]]:
+    """All a step says, by column, with `drop` and `error`; each is checked to be as declared."""
+    outcome: Outcome = step(batch, media)
+    for name, kind in step.measures.items():
+        assert outcome.columns[name].type == kind
+    assert set(outcome.columns) == {*step.measures, *step.rewrites}
+    said = {name: column.to_pylist() for name, column in outcome.columns.items()}
+    for name, verdict in (("drop", outcome.drop), ("error", outcome.error)):
+        if verdict is not None:
+            assert verdict.type == pa.string()
+        said[name] = [None] * batch.num_rows if verdict is None else verdict.to_pylist()
+    assert {len(column) for column in said.values()} == {batch.num_rows}
+    return said
+
+
+def real_captions(real_data: Path) -> list[str]:
+    """Alternative texts and captions of textbook figures."""
+    files = sorted((real_data / "captions" / "openstax").glob("*.jsonl"))
+    rows = [json.loads(line) for f in files for line in f.read_bytes().splitlines()]
+    return [row[field] for row in rows for field in ("alt", "caption")]
+
+
+def naughty_strings(real_data: Path) -> list[str]:
+    strings: list[str] = json.loads((real_data / "hostile" / "blns" / "blns.json").read_text())
+    return strings

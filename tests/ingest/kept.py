@@ -1,0 +1,28 @@
+"""Reading a source whose media lie inside its files, with the bytes it keeps written to a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from curate.ingest.reader import Context, Found, Reader
+from manifests import storage
+from manifests.media import Limits, Media
+from tests.make import keeping, splits
+
+NAME = "kept.bin"
+
+
+def read_kept(reader: Reader, base: Path, limits: Limits | None = None) -> list[Found]:
+    """All that a reader finds; what it keeps is in `base`/kept.bin afterwards."""
+    found: list[Found] = []
+    media = Media(str(base), limits=limits)
+    with storage.writing(str(base / NAME)) as sink:
+        for split in splits(reader, str(base)):
+            found += list(reader.read(split, Context(str(base), media, keeping(NAME, sink))))
+    return found
+
+
+def kept_bytes(base: Path, medium: dict[str, int]) -> bytes:
+    """The bytes that a record's reference points at."""
+    start = medium["offset"]
+    return (base / NAME).read_bytes()[start : start + medium["length"]]

@@ -1,0 +1,66 @@
+"""What lies beside a picture is read as it is written, or refused with its reason."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from pathlib import Path
+
+import orjson
+import pytest
+
+from curate.ingest.samples import CAPTION, Description, describe
+from manifests.errors import RowError
+
+
+def refused(sidecars: dict[str, bytes]) -> str:
+    with pytest.raises(RowError) as error:
+        describe(sidecars, CAPTION)
+    return str(error.value)
+
+
+def test_a_byte_order_mark_and_line_ends_are_the_files_not_the_captions() -> None:
+    sidecars = {"txt": b"\xef\xbb\xbf a cat\r\n"}
+    assert describe(sidecars, CAPTION) == Description("a cat", None)
+
+
+def test_a_field_that_repeats_the_caption_is_left_out_and_others_are_kept() -> None:
+    fields = {"caption": "a cat ", "text": "a dog", "n": 1}
+    sidecars = {"txt": b"a cat\n", "json": json.dumps(fields).encode()}
+    assert describe(sidecars, CAPTION) == Description("a cat", '{"text":"a dog","n":1}')
+
+
+def test_json_deeper_than_can_be_kept_is_refused() -> None:
+    deep = b"[" * 600 + b"]" * 600
+    mend = "Write it flatter."
+    assert refused({"json": b'{"x": ' + deep + b"}"}).endswith(mend)
+    assert refused({"json": deep}).endswith(mend)
+    assert "does not parse" in refused({"json": b"[" * 100_000})
+
+
+def test_a_value_that_is_shown_is_cut_between_characters() -> None:
+    data = json.dumps({"caption": {"x": "é" * 100}}, ensure_ascii=False).encode()
+    assert refused({"json": data}).startswith(
+        'json: field \'caption\' is {"x":"' + "é" * 34 + ", not text."
+    )
+
+
+def test_half_a_surrogate_pair_is_refused() -> None:
+    assert "does not parse" in refused({"json": b'{"caption": "\\ud800", "n": NaN}'})
+
+
+def test_the_json_test_suite_is_accepted_or_refused_as_it_says(real_data: Path) -> None:
+    """Inside an object, and but for NaN and Infinity, which Python writes."""
+    files = sorted((real_data / "hostile/json_test_suite").rglob("*.json"))
+    accepted = set()
+    for path in files:
+        with contextlib.suppress(RowError):
+            said = describe({"json": b'{"x": ' + path.read_bytes() + b"}"}, CAPTION)
+            assert list(orjson.loads(said.meta or "")) == ["x"]
+            accepted.add(path.name)
+    assert {p.name for p in files if p.name.startswith("y_")} <= accepted
+    assert {name for name in accepted if name.startswith("n_")} == {
+        "n_number_NaN.json",
+        "n_number_infinity.json",
+        "n_number_minus_infinity.json",
+    }

@@ -64,6 +64,9 @@ def parser() -> argparse.ArgumentParser:
     _recipe(run)
     _out(run)
     _executor(run)
+    run.add_argument(
+        "--retry", action="store_true", help="read again what held inputs that were quarantined"
+    )
 
     plan = commands.add_parser("plan", help="print what would run, and what is done already")
     _recipe(plan)

@@ -19,7 +19,12 @@ seed: 17
 sources:
   - {name: web, reader: webdataset, path: data/web/*.tar}
   - {name: photos, reader: folder, path: data/photos}
-  - {name: lines, reader: table, path: data/lines.jsonl, text: caption, image: file, media_root: data/photos}
+  - name: lines
+    reader: table
+    path: data/lines.jsonl
+    text: caption
+    image: file
+    media_root: data/photos
   - {name: chats, reader: llava, path: data/chats.json, media_root: data/photos}
 
 steps:

@@ -23,6 +23,10 @@ class InputError(CurateError):
     """An input as a whole cannot be read: absent, empty, or not what its reader takes."""
 
 
+class FileError(InputError):
+    """One file of a source is broken: it is quarantined whole, and the others are read."""
+
+
 class RowError(CurateError):
     """One input cannot become, or stay, a record: it is quarantined with this error."""
 

@@ -41,7 +41,7 @@ class Limits(BaseModel):
 
 
 class Reference(NamedTuple):
-    """Where the bytes of one picture or video lie. Offset and length in bytes; null: whole file."""
+    """Where the bytes of one picture or video lie, in bytes. Without an offset: the whole file."""
 
     uri: str
     offset: int | None = None
@@ -85,6 +85,15 @@ class Media:
         if len(data) != ref.length:
             raise MediaError(f"truncated: {len(data)} of {ref.length} bytes", _where(ref))
         return data
+
+    def size(self, ref: Reference) -> int:
+        """The bytes of a reference. Raises MediaError where its file is not there."""
+        if ref.length is not None:
+            return ref.length
+        found = storage.size_and_stamp(self.place(ref.uri))
+        if found is None:
+            raise MediaError("there is no such file", ref.uri)
+        return found[0]
 
     def header(self, ref: Reference) -> Header:
         """Format and size of a picture, from its first bytes where they suffice."""
@@ -166,11 +175,9 @@ class Media:
         return self._slice(ref.uri, ref.offset or 0, length, keep=ref.offset is not None)
 
     def _whole(self, ref: Reference) -> bytes:
-        found = storage.size_and_stamp(self.place(ref.uri))
-        if found is None:
-            raise MediaError("there is no such file", ref.uri)
-        if found[0] > self.limits.max_bytes:
-            raise self._too_big(ref, found[0])
+        size = self.size(ref._replace(length=None))
+        if size > self.limits.max_bytes:
+            raise self._too_big(ref, size)
         return storage.read_bytes(self.place(ref.uri))
 
     def _slice(self, uri: str, offset: int, length: int, keep: bool = True) -> bytes:

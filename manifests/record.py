@@ -225,19 +225,20 @@ def captions(
     keys: list[str],
     origins: pa.Array,
     texts: pa.Array,
-    pictures: Pictures,
+    pictures: Pictures | None,
     meta: pa.Array | None = None,
     language: pa.Array | None = None,
 ) -> pa.Table:
     """Caption records from columns, with no Python object a row: [picture, text] in each.
 
-    A null text makes a record of the picture alone.
+    A null text makes a record of the picture alone; no pictures make records of text alone.
     """
     rows = len(keys)
     has_text = np.asarray(texts.is_valid())
-    starts = np.concatenate([[0], np.cumsum(1 + has_text)]).astype(np.int32)
+    starts = np.concatenate([[0], np.cumsum(int(pictures is not None) + has_text)]).astype(np.int32)
     is_text = np.ones(int(starts[-1]), bool)
-    is_text[starts[:-1]] = False
+    if pictures is not None:
+        is_text[starts[:-1]] = False
     where = np.cumsum(is_text) - 1
     said = texts.drop_null()
     text = said.take(pa.array(where, mask=~is_text))
@@ -250,11 +251,13 @@ def captions(
     )
     columns = {
         "id": record_ids(source, keys),
-        "modality": pa.repeat("caption", rows),
+        "modality": pa.repeat("text" if pictures is None else "caption", rows),
         "source": pa.repeat(source, rows),
         "origin": origins.cast(pa.string()),
         "content": pa.ListArray.from_arrays(pa.array(starts), segments),
-        "media": _one_each(_references(pictures, rows)),
+        "media": _no_lists(rows, MEDIA)
+        if pictures is None
+        else _one_each(_references(pictures, rows)),
         "objects": _no_lists(rows, OBJECT),
         "language": pa.nulls(rows, pa.string()) if language is None else language,
         "raw_text": pa.nulls(rows, pa.string()),

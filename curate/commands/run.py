@@ -28,8 +28,9 @@ def main(options: argparse.Namespace) -> int:
 def execute(loaded: Loaded, out: str, options: argparse.Namespace) -> RunManifest:
     """Run a recipe with the executor that the options name."""
     storage.make_folder(out)
+    retry = getattr(options, "retry", False)
     with executor(options) as running:
-        return Run(loaded, out, running, Progress(options.quiet))()
+        return Run(loaded, out, running, Progress(options.quiet), retry)()
 
 
 def executor(options: argparse.Namespace) -> Any:

@@ -37,8 +37,8 @@ def _list(as_json: bool) -> int:
     if as_json:
         print(json.dumps({name: first_line(kind) for name, kind in kinds.items()}, indent=1))
         return 0
-    print(table(("step", "shape", "what it does"),
-                [(name, shape(kind), first_line(kind)) for name, kind in kinds.items()]))  # fmt: skip
+    rows = [(name, shape(kind), first_line(kind)) for name, kind in kinds.items()]
+    print(table(("step", "shape", "what it does"), rows))
     print()
     print(table(("preset", "what it is"), [(n, p.description) for n, p in PRESETS.items()]))
     print("\nMore: curate steps NAME. In a recipe: `- NAME: {settings}`, or `- preset: NAME`.")

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from curate.emit import formats, order
-from curate.emit.settings import Shards
+from curate.emit.settings import FormatName, Shards
 from curate.emit.shard import Job, ShardCommit
 from curate.engine.passes import PART, Setting
 from curate.engine.planned import PlannedStep, part_schema
@@ -26,13 +26,13 @@ BATCH_ROWS = 1 << 16
 
 
 class OrderTask(NamedTuple):
-    """Sort one part for `count` shards. `first`: rows of the parts before it, of `rows` in all."""
+    """Sort one part for `shards` shards. `first`: rows of the parts before it, of `rows` in all."""
 
     view: View
     token: str
     first: int
     rows: int
-    count: int
+    shards: int
 
 
 @dataclass(frozen=True)
@@ -50,9 +50,9 @@ class OrderPass:
         schema = part_schema(self.steps)
         table = pa.concat_tables([schema.empty_table(), *task.view.read(BATCH_ROWS)])
         if self.shuffle:
-            pieces = order.bucket(table, self.seed, task.count)
+            pieces = order.bucket(table, self.seed, task.shards)
         else:
-            pieces = order.cut(table, task.first, task.rows, task.count)
+            pieces = order.cut(table, task.first, task.rows, task.shards)
         entry = parts.write(storage.join(self.folder, name + PART), pieces[0].schema, pieces)
         commit = Commit(
             part=name,
@@ -66,12 +66,12 @@ class OrderPass:
 
 
 class ShardTask(NamedTuple):
-    """Write shard `number` of `count` from its batch of every sorted part."""
+    """Write shard `number` of `shards` from its batch of every sorted part."""
 
     part: str
     token: str
     number: int
-    count: int
+    shards: int
     sorted_parts: tuple[str, ...]
 
 
@@ -81,7 +81,7 @@ class ShardPass:
 
     setting: Setting
     settings: Shards
-    format: str
+    format: FormatName
     folder: str
     place: str
 
@@ -89,12 +89,12 @@ class ShardPass:
         storage.delete(storage.join(self.folder, f"{task.part}.json"))
         table = order.gather(task.sorted_parts, task.number)
         with contextlib.closing(self._media()) as media:
-            job = Job(self.place, task.number, task.count, table, media, self.settings)
+            job = Job(self.place, task.number, task.shards, table, media, self.settings)
             written = formats.write(self.format, job)
         commit = Commit(
             part=task.part,
             token=task.token,
-            origin=f"shard {task.number} of {task.count}",
+            origin=f"shard {task.number} of {task.shards}",
             rows=written.rows,
             files=written.files,
             ledger=[_account(self.format, table.num_rows, written)],

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -19,7 +20,7 @@ from curate.engine.rows import Answer, answer, dropped_schema, quarantine_rows
 from curate.engine.view import View
 from curate.ingest.reader import Context, Failure, Found, KeptBytes, Reader, Split
 from manifests import manifest, parts, record, storage
-from manifests.errors import StepError
+from manifests.errors import FileError, StepError
 from manifests.ledger import Account, check, total
 from manifests.manifest import Commit, FileEntry
 from manifests.media import KEPT, Limits, Media
@@ -121,11 +122,23 @@ def run_read(task_pass: ReadPass, task: ReadTask) -> Commit:
         files = _Files(folder, task.part, kept)
         beside = f"{KEPT}{storage.base_name(folder)}/{task.part}{KEPT_BYTES}"
         keep = KeptBytes(beside, sink)
-        for found in reader.read(task.split, Context(task_pass.setting.base, media, keep)):
+        context = Context(task_pass.setting.base, media, keep)
+        for found in _until_broken(reader, task.split, context):
             _take_found(files, found, reader.name)
     extra = [_kept_entry(task.part, sink)] if sink else []
     origin = task.split.files[0].uri
     return _commit(files, task.token, origin, [f"read {reader.name}"], extra)
+
+
+def _until_broken(reader: Reader, split: Split, context: Context) -> Iterator[Found]:
+    """What a split holds; a file that breaks is one failure, after what was read of it."""
+    try:
+        yield from reader.read(split, context)
+    except FileError as error:
+        file = split.files[0]
+        told = f"{error.fault} What follows in the file is lost. {error.mend}".strip()
+        broken = Failure(file.name, file.uri, type(error).__name__, told)
+        yield Found(record.SCHEMA.empty_table(), [broken])
 
 
 def _kept_sink(

@@ -11,6 +11,7 @@ from curate.engine.passes import ReadTask, Setting
 from curate.ingest import sniff
 from curate.ingest.reader import Context, KeptBytes, Reader, Split
 from manifests import storage
+from manifests.errors import FileError, InputError
 from manifests.fingerprint import fingerprint
 from manifests.media import Media
 from manifests.step import Executor
@@ -36,11 +37,19 @@ def tasks(reader: Reader, setting: Setting, folder: str, executor: Executor) -> 
 
 
 def _sniff(reader: Reader, groups: list[list[File]], setting: Setting) -> None:
+    """Refuse the reader where none of the first files looks like what it takes."""
     name = next((n for n, k in catalog.readers().items() if k is type(reader)), None)
     if name is None:
         return
-    for group in groups[:_SNIFFED_FILES]:
-        sniff.check(name, type(reader), group[0], setting.base, catalog.readers())
+    refused: list[InputError] = []
+    looked_at = [file for file in (group[0] for group in groups) if file.size][:_SNIFFED_FILES]
+    for file in looked_at:
+        try:
+            sniff.check(name, type(reader), file, setting.base, catalog.readers())
+        except InputError as error:
+            refused.append(error)
+    if refused and len(refused) == len(looked_at):
+        raise refused[0]
 
 
 @dataclass(frozen=True)
@@ -57,6 +66,8 @@ class _Cut:
         try:
             context = Context(self.setting.base, media, KeptBytes("", None))
             return list(self.reader.splits(group[0], context))
+        except FileError:
+            return [Split(group)]  # reading it says what is wrong, and quarantines it
         finally:
             media.close()
 

@@ -6,12 +6,13 @@ import os
 import platform
 import time
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar, cast
 
 import pyarrow as pa
 
 import curate
 from curate.emit import formats
+from curate.emit.settings import FormatName
 from curate.emit.shard import ShardCommit
 from curate.engine import corpus, emitting, reading
 from curate.engine.passes import PART, QUARANTINE, ReadPass, RowPass, Setting
@@ -49,10 +50,21 @@ class Done(NamedTuple):
 
 
 class Run:
-    """One recipe, one output folder, one executor."""
+    """One recipe, one output folder, one executor.
 
-    def __init__(self, loaded: Loaded, out: str, executor: Executor, progress: Progress) -> None:
+    `retry`: read parts again that held quarantined inputs, since media may have come since.
+    """
+
+    def __init__(
+        self,
+        loaded: Loaded,
+        out: str,
+        executor: Executor,
+        progress: Progress,
+        retry: bool = False,
+    ) -> None:
         self.loaded, self.out, self.executor, self.progress = loaded, out, executor, progress
+        self.retry = retry
         self.steps = storage.join(out, STEPS)
         self.setting = Setting(loaded.base, self.steps, loaded.recipe.media)
         self.done: list[Done] = []
@@ -117,7 +129,7 @@ class Run:
         shuffle = recipe.shards.shuffle
         work = emitting.OrderPass(planned.before, recipe.seed, shuffle, folder)
         commits = self.run_parts(planned, work, tasks)
-        count = next((task.count for task in tasks.values()), 1)
+        count = next((task.shards for task in tasks.values()), 1)
         return self._whole(planned, folder, commits), count
 
     def _shards(
@@ -125,15 +137,16 @@ class Run:
     ) -> tuple[str, dict[str, Any]]:
         """The shards of one format, and what its loaders need beside them."""
         folder, settings = self.folder(planned), self.loaded.recipe.shards
-        name = formats.FOLDERS[planned.name]
+        kind = cast(FormatName, planned.name)
+        name = formats.FOLDERS[kind]
         place = storage.join(self.out, name)
         storage.make_folder(place)
         tasks = emitting.shard_tasks(ordered.folder, ordered.manifest.parts, count)
-        work = emitting.ShardPass(self.setting, settings, planned.name, folder, place)
+        work = emitting.ShardPass(self.setting, settings, kind, folder, place)
         commits = self.run_parts(planned, work, tasks, place)
         self._whole(planned, folder, commits, name)
         written = [ShardCommit.model_validate(commit.detail) for commit in commits]
-        files = formats.finish(planned.name, place, written, planned.fingerprint)
+        files = formats.finish(kind, place, written, planned.fingerprint)
         return planned.name, {
             "folder": name,
             "rows": sum(shard.rows for shard in written),
@@ -181,6 +194,8 @@ class Run:
                 commit = manifest.load_commit(storage.join(folder, f"{name}.json"))
             if commit and commit.token == token and _present(place, commit):
                 out[name] = commit
+        if self.retry:
+            return {name: c for name, c in out.items() if not _lost(c)}
         return out
 
     def _whole(
@@ -213,7 +228,7 @@ class Run:
         """Fail at once where a budget that is a count is spent; `commits` of the running pass."""
         most = self.loaded.recipe.max_quarantined
         if most >= 1:
-            spent = sum(sum(a.quarantined.values()) for c in commits for a in c.ledger)
+            spent = sum(map(_lost, commits))
             told = f"max_quarantined: {most}"
             self._judge(spent + self._spent(), most, told, _quarantined(folder, commits))
 
@@ -272,6 +287,11 @@ class Run:
         )
         manifest.save(whole, storage.join(self.out, manifest.NAME))
         return whole
+
+
+def _lost(commit: Commit) -> int:
+    """How many inputs a part quarantined."""
+    return sum(sum(account.quarantined.values()) for account in commit.ledger)
 
 
 def _quarantined(folder: str, commits: Iterable[Commit]) -> list[pa.Table]:

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from curate.ingest.lines import COMPRESSED
 from manifests import storage
-from manifests.errors import InputError
+from manifests.errors import FileError
 
 CHUNK_BYTES = 1 << 20
 
@@ -19,7 +19,7 @@ def is_compressed(place: str) -> bool:
 
 
 def read_chunks(place: str, start: int = 0, stop: int = -1) -> Iterator[bytes]:
-    """The bytes from `start` to `stop` (-1: the end). InputError for a broken packed file."""
+    """The bytes from `start` to `stop` (-1: the end). FileError for a broken packed file."""
     with storage.storage_errors(place):
         if is_compressed(place):
             yield from _decompressed(place, start, stop)
@@ -48,4 +48,4 @@ def _next(stream: pa.NativeFile) -> bytes:
     except OSError as error:
         if error.errno is not None:  # the disk or the network, not the data
             raise
-        raise InputError(f"broken compressed file: {error}") from error
+        raise FileError(f"broken compressed file: {error}") from error

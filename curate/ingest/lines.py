@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from curate.ingest.reader import BATCH_ROWS, SPLIT_BYTES, Context, Split
 from manifests import storage
-from manifests.errors import InputError, RowError
+from manifests.errors import FileError, RowError
 from manifests.storage import File
 
 BLOCK_BYTES = 1 << 20
@@ -48,7 +48,7 @@ def lines(split: Split, context: Context) -> Iterator[tuple[int, bytes]]:
     """Each line with its number in the file, counted from 1 as editors do.
 
     Lines come without their end (LF or CRLF) and without a byte order mark; a last line needs no
-    end. Memory is one block and one line. Raises InputError for a broken compressed file, or a
+    end. Memory is one block and one line. Raises FileError for a broken compressed file, or a
     line over MAX_LINE_BYTES.
     """
     number, held, held_bytes = split.first, list[bytes](), 0
@@ -125,13 +125,13 @@ def _decompressed(file: File, place: str) -> Iterator[bytes]:
         except OSError as error:
             if error.errno is not None:  # the disk or the network, not the data
                 raise
-            raise InputError(
+            raise FileError(
                 f"broken compressed file: {error}.", file.uri, "Compress or copy it again."
             ) from error
 
 
-def _too_long(file: File, number: int) -> InputError:
-    return InputError(
+def _too_long(file: File, number: int) -> FileError:
+    return FileError(
         f"line {number} is longer than {MAX_LINE_BYTES} bytes: this is no text by lines.",
         file.uri,
         "Name the reader that fits: `curate readers` lists them.",

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from curate.ingest.reader import BATCH_ROWS, SPLIT_BYTES, Context, Head, Split
 from manifests import storage
-from manifests.errors import InputError, RowError
+from manifests.errors import FileError, RowError
 from manifests.storage import File
 
 SUFFIXES = (".parquet", ".parq", ".pq")
@@ -35,7 +35,7 @@ class Batch(NamedTuple):
 
 @contextlib.contextmanager
 def open_parquet(file: File, base: str) -> Iterator[pq.ParquetFile]:
-    """The file, closed afterwards. Whatever Arrow finds wrong in the block is an InputError."""
+    """The file, closed afterwards. Whatever Arrow finds wrong in the block is an FileError."""
     with storage.open_input(storage.at(base, file.uri)) as source:
         try:
             with pq.ParquetFile(
@@ -49,7 +49,7 @@ def open_parquet(file: File, base: str) -> Iterator[pq.ParquetFile]:
             if isinstance(error, OSError) and error.errno is not None:
                 raise  # the disk or the network, not the data
             fault = " ".join(str(error).split()).rstrip(".")
-            raise InputError(
+            raise FileError(
                 f"broken parquet: {fault:.300}.",
                 file.uri,
                 "Download or write it again, or leave it out of the source's path.",
@@ -63,7 +63,7 @@ def sniffed_schema(head: Head) -> pa.Schema | None:
     try:
         with open_parquet(head.file, "") as opened:
             return opened.schema_arrow
-    except InputError:
+    except FileError:
         return None
 
 

@@ -43,7 +43,10 @@ class Rows(NamedTuple):
 def opened(reference: Reference, media: Media) -> Picture | RowError:
     """The picture of a reference, or what stops it from being one, and where that lies."""
     try:
-        return Picture(reference, media.header(reference))
+        header = media.header(reference)
+        if reference.length is None:
+            reference = reference._replace(length=media.size(reference))
+        return Picture(reference, header)
     except RowError as error:
         return type(error)(error.fault, error.place or reference.uri, error.mend)
 
@@ -96,13 +99,16 @@ def found(
     reader: Reader,
     file: File,
     rows: Rows,
-    pictures: Sequence[Picture | RowError],
+    pictures: Sequence[Picture | RowError] | None,
     broken: Sequence[tuple[int, RowError]] = (),
 ) -> Found:
-    """Caption records of the rows whose picture opened; failures of the others and of `broken`."""
-    opens = [p for p in pictures if isinstance(p, Picture)]
+    """Caption records of the rows whose picture opened; failures of the others and of `broken`.
+
+    Without `pictures`: records of the text alone.
+    """
+    opens = [p for p in pictures or () if isinstance(p, Picture)]
     errors = list(broken)
-    if len(opens) < len(pictures):
+    if pictures is not None and len(opens) < len(pictures):
         pairs = zip(rows.numbers, pictures, strict=True)
         errors += [(number, p) for number, p in pairs if isinstance(p, RowError)]
         rows = rows.only(np.array([isinstance(p, Picture) for p in pictures]))
@@ -111,7 +117,7 @@ def found(
         [reader.key(file, number) for number in rows.numbers],
         pa.array([reader.origin(file, number) for number in rows.numbers], pa.string()),
         rows.texts,
-        _columns(opens),
+        None if pictures is None else _columns(opens),
         rows.meta,
         rows.language,
     )

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import pyarrow as pa
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from curate.ingest import parquet
 from curate.ingest.columns import (
@@ -38,9 +38,10 @@ class Table(Reader):
     Parquet goes by its ending. Of other files the first line tells: `{` makes it JSON lines;
     otherwise it is a header, of a TSV where it holds a tab and of a CSV where it does not. CSV
     may be quoted, TSV is not. A picture is the file below `media_root` that the column `image`
-    names; a row without text is a record of its picture alone. All other columns go to `meta`,
-    and so do those of text where there are several. A record's key is the file's name and the
-    number of the line, from 1, or of the row of a parquet file, from 0.
+    names; a row without text is a record of its picture alone. Without `image` records are text
+    alone, so that captions can be filtered before their pictures are there. All other columns
+    go to `meta`, and so do those of text where there are several. A record's key is the file's
+    name and the number of the line, from 1, or of the row of a parquet file, from 0.
     """
 
     suffixes: ClassVar[tuple[str, ...]] = (*parquet.SUFFIXES, *_PLAIN)
@@ -49,9 +50,17 @@ class Table(Reader):
         description="column of the caption, or several, of which the first that says anything "
         "counts; [] for pictures alone"
     )
-    image: str = Field(description="column of the paths of pictures, below media_root")
-    media_root: str = Field(description="folder that the pictures lie in")
+    image: str | None = Field(
+        None, description="column of the paths of pictures, below media_root; none: text alone"
+    )
+    media_root: str | None = Field(None, description="folder that the pictures lie in")
     language: str | None = Field(None, description="column of BCP 47 language tags")
+
+    @model_validator(mode="after")
+    def _both_or_neither(self) -> Table:
+        if (self.image is None) != (self.media_root is None):
+            raise ValueError("image and media_root go together: give both, or neither")
+        return self
 
     @classmethod
     def sniff(cls, head: Head) -> bool:
@@ -70,15 +79,16 @@ class Table(Reader):
 
     def read(self, split: Split, context: Context) -> Iterator[Found]:
         file = split.files[0]
-        check_root(self.media_root, context.base)
+        if self.media_root is not None:
+            check_root(self.media_root, context.base)
         for cells in self._cells(split, context):
-            pictures = [self._picture(value, context.media) for value in cells.images]
+            pictures = self._pictures(cells.images, context.media)
             yield found(self, file, cells.rows, pictures, cells.broken)
 
     def _cells(self, split: Split, context: Context) -> Iterator[_Cells]:
         file = split.files[0]
         if _is_parquet(file):
-            names = (*self.text, self.image, *filter(None, [self.language]))
+            names = (*self.text, *filter(None, [self.image, self.language]))
             for table in parquet.batches(split, context, names):
                 yield self._of_columns(table, file)
             return
@@ -95,13 +105,13 @@ class Table(Reader):
         lines = [row for _, row in batch if not isinstance(row, RowError)]
         present = list(dict.fromkeys(name for row in lines for name in row))
         if present:
-            require([self.image], present, "image", file.uri)
+            require(filter(None, [self.image]), present, "image", file.uri)
             if not set(self.text) & set(present):
                 require(self.text[:1], present, "text", file.uri)
 
     def _require(self, header: Sequence[str], file: File) -> None:
         require(self.text, header, "text", file.uri)
-        require([self.image], header, "image", file.uri)
+        require(filter(None, [self.image]), header, "image", file.uri)
         require(filter(None, [self.language]), header, "language", file.uri)
 
     def _of_columns(self, batch: parquet.Batch, file: File) -> _Cells:
@@ -111,7 +121,7 @@ class Table(Reader):
         without = {self.image, self.language, *spent(table.schema, self.text)}
         texts = first_text(table, self.text, place)
         cells = Rows(batch.numbers, texts, meta_json(table, without), language)
-        images = as_text(table, self.image, "image", place).to_pylist()
+        images = as_text(table, self.image, "image", place).to_pylist() if self.image else []
         return _Cells(cells, images, batch.broken)
 
     def _of_rows(self, batch: list[Numbered]) -> _Cells:
@@ -136,12 +146,17 @@ class Table(Reader):
         meta = dumped({name: value for name, value in row.items() if name not in without})
         language = row.get(self.language) if self.language else None
         tag = language if isinstance(language, str) and language else None
-        return text, meta, tag, row.get(self.image)
+        return text, meta, tag, row.get(self.image) if self.image else None
 
-    def _picture(self, value: object, media: Media) -> Picture | RowError:
+    def _pictures(self, values: Sequence[object], media: Media) -> list[Picture | RowError] | None:
+        if self.image is None or self.media_root is None:
+            return None
+        return [self._picture(self.media_root, value, media) for value in values]
+
+    def _picture(self, root: str, value: object, media: Media) -> Picture | RowError:
         if not isinstance(value, str) or not value:
             return RowError(f"no picture: '{self.image}' is {value!r:.200}")
-        return opened_below(self.media_root, value, media)
+        return opened_below(root, value, media)
 
 
 class _Cells(NamedTuple):

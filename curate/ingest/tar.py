@@ -20,7 +20,7 @@ from curate.ingest.tar_header import (
     told_size,
 )
 from manifests import storage
-from manifests.errors import InputError, RowError
+from manifests.errors import FileError, RowError
 
 STRETCH_BYTES = 4 << 20
 """Bytes asked for at once from a remote file (ours: a request's latency hides behind them)."""
@@ -84,14 +84,14 @@ Source = memoryview | Stretches
 
 
 def opened(uri: str) -> Source:
-    """A tar by position, memory-mapped where it is local. InputError where it is no tar."""
+    """A tar by position, memory-mapped where it is local. FileError where it is no tar."""
     file = storage.open_input(uri)
     source = (
         Stretches(file, uri) if storage.is_remote(uri) else memoryview(file.read_buffer()).cast("B")
     )
     head = bytes(source[:BLOCK])
     if not is_tar(head):
-        raise InputError(_not_a_tar(head), uri, "Name tars that are not compressed.")
+        raise FileError(_not_a_tar(head), uri, "Name tars that are not compressed.")
     return source
 
 

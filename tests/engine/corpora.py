@@ -41,11 +41,15 @@ def content(path: str = "data/*.jsonl", **changes: Any) -> dict[str, Any]:
 
 
 def run(
-    what: dict[str, Any], base: Path, out: Path | str, executor: Executor | None = None
+    what: dict[str, Any],
+    base: Path,
+    out: Path | str,
+    executor: Executor | None = None,
+    retry: bool = False,
 ) -> RunManifest:
     loaded = recipe.build(what, base=str(base))
     Path(out).mkdir(parents=True, exist_ok=True)
-    return Run(loaded, str(out), executor or Inline(), Progress(quiet=True))()
+    return Run(loaded, str(out), executor or Inline(), Progress(quiet=True), retry)()
 
 
 def files(out: Path) -> dict[str, bytes]:

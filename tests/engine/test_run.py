@@ -14,6 +14,7 @@ from manifests import manifest, parts
 from manifests.errors import BudgetError, InputError, StepError
 from manifests.verify import verify
 from tests.engine.corpora import accounts, captions, content, files, run
+from tests.make import picture
 
 
 @pytest.fixture
@@ -211,3 +212,16 @@ def test_zero_rows_in_make_zero_rows_out_and_still_open(tmp_path: Path) -> None:
     assert made.shards["arrow"]["rows"] == 0
     datasets = pytest.importorskip("datasets")
     assert len(datasets.load_from_disk(str(tmp_path / "out" / "shards"))) == 0
+
+
+def test_retry_reads_again_what_was_quarantined_and_nothing_else(corpus: Path) -> None:
+    late = [{"caption": "a picture that comes later", "image": "late.jpg"}]
+    (corpus / "data" / "zzz.jsonl").write_text("\n".join(map(json.dumps, late)))
+    assert accounts(run(content(), corpus, corpus / "out"))["read made"][3] == {"MediaError": 1}
+    (corpus / "data" / "late.jpg").write_bytes(picture())
+    assert accounts(run(content(), corpus, corpus / "out"))["read made"][3] == {"MediaError": 1}
+    since = time.time_ns()
+    made = run(content(), corpus, corpus / "out", retry=True)
+    assert accounts(made)["read made"] == (121, 121, {}, {})
+    read = [name for name in _touched(corpus / "out", since) if "00-made" in name]
+    assert len(read) == 1

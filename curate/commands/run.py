@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 from typing import Any
 
 from curate import recipe
@@ -35,7 +36,7 @@ def execute(loaded: Loaded, out: str, options: argparse.Namespace) -> RunManifes
 
 def executor(options: argparse.Namespace) -> Any:
     if options.inline:
-        return Inline()
+        return contextlib.nullcontext(Inline())
     from curate.engine.ray import RayExecutor
 
     return RayExecutor(options.workers, options.address)

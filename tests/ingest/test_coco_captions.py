@@ -16,6 +16,9 @@ from manifests import record
 from manifests.errors import InputError
 from tests.make import picture, read_all, splits
 
+DOG_JPEG, CAT_PNG = picture(64, 48), picture(32, 16, kind="PNG")
+DOG = {"length": len(DOG_JPEG), "mime": "image/jpeg", "width": 64, "height": 48}
+CAT = {"length": len(CAT_PNG), "mime": "image/png", "width": 32, "height": 16}
 IMAGES = [
     {"id": 7, "file_name": "dog.jpg", "width": 640, "license": 4},
     {"id": 8, "file_name": "sub/cat.png"},
@@ -30,8 +33,8 @@ ANNOTATIONS = [
 @pytest.fixture(autouse=True)
 def _media(tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
-    (tmp_path / "dog.jpg").write_bytes(picture(64, 48))
-    (tmp_path / "sub" / "cat.png").write_bytes(picture(32, 16, kind="PNG"))
+    (tmp_path / "dog.jpg").write_bytes(DOG_JPEG)
+    (tmp_path / "sub" / "cat.png").write_bytes(CAT_PNG)
     (tmp_path / "text.jpg").write_bytes(b"no picture")
 
 
@@ -56,11 +59,8 @@ def faults(failures: list[Failure]) -> list[tuple[str, str]]:
     return [(failure.key, failure.error) for failure in failures]
 
 
-def caption(
-    origin: str, text: str, uri: str, mime: str, width: int, height: int, meta: str
-) -> dict[str, Any]:
+def caption(origin: str, text: str, uri: str, told: dict[str, Any], meta: str) -> dict[str, Any]:
     media = dict.fromkeys(field.name for field in record.MEDIA)
-    size = {"mime": mime, "width": width, "height": height}
     said = {"role": None, "loss": True}
     return {
         "id": record.record_id("own", origin),
@@ -71,7 +71,7 @@ def caption(
             {"kind": "image", "text": None, "media": 0, "role": None, "loss": False},
             {"kind": "text", "text": text, "media": None, **said},
         ],
-        "media": [{**media, "kind": "image", "uri": uri, **size}],
+        "media": [{**media, "kind": "image", "uri": uri, **told}],
         "objects": [],
         "language": None,
         "raw_text": None,
@@ -85,7 +85,7 @@ def caption(
 def test_each_annotation_is_a_record_of_its_picture_and_caption(tmp_path: Path) -> None:
     rows, failures = coco(tmp_path)
     image = '"image":{"width":640,"license":4}'
-    dog, cat = ("dog.jpg", "image/jpeg", 64, 48), ("sub/cat.png", "image/png", 32, 16)
+    dog, cat = ("dog.jpg", DOG), ("sub/cat.png", CAT)
     assert failures == []
     assert rows == [
         caption("a.json#101", "A dog.", *dog, '{"image_id":7,' + image + "}"),
@@ -251,12 +251,13 @@ def test_splits_join_and_find_repeated_ids_as_one_reading_does(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     many = [{"id": n % 60, "image_id": 7 + n % 3, "caption": f"The {n}th."} for n in range(80)]
-    rows, failures = coco(tmp_path, annotations=many)
+    images = [*IMAGES, 3]
+    rows, failures = coco(tmp_path, images, many)
     assert len(rows) == 40
-    assert len(failures) == 40
+    assert len(failures) == 41
     monkeypatch.setattr(json_captions, "LEAST_SPLIT_BYTES", 300)
     assert len(splits(CocoCaptions(name="own", path="a.json"), str(tmp_path))) > 10
-    assert coco(tmp_path, annotations=many) == (rows, failures)
+    assert coco(tmp_path, images, many) == (rows, failures)
 
 
 def test_a_media_root_that_is_not_there_is_an_error_of_the_recipe(tmp_path: Path) -> None:
@@ -304,7 +305,7 @@ def karpathy(folder: Path, images: Any = KARPATHY, **settings: Any) -> Any:
 
 def test_each_sentence_is_a_record_and_its_split_goes_to_meta(tmp_path: Path) -> None:
     rows, failures = karpathy(tmp_path)
-    dog, cat = ("dog.jpg", "image/jpeg", 64, 48), ("sub/cat.png", "image/png", 32, 16)
+    dog, cat = ("dog.jpg", DOG), ("sub/cat.png", CAT)
     assert failures == []
     assert rows == [
         caption("k.json#0.0", "A cat.", *cat, '{"split":"val","cocoid":8,"sentid":4}'),
@@ -362,14 +363,14 @@ URLS = ["http://static.flickr.com/1/dog.jpg", "https://live.flickr.com/2/3/cat.p
 
 
 def sbu(folder: Path, **columns: Any) -> Any:
-    (folder / "cat.png").write_bytes(picture(32, 16, kind="PNG"))
+    (folder / "cat.png").write_bytes(CAT_PNG)
     whole = {"image_urls": URLS, "captions": ["A dog.", "A cat."], **columns}
     return read(folder, SbuCaptions(name="own", path="s.json", media_root="."), whole)
 
 
 def test_columns_become_rows_joined_by_the_last_part_of_the_url(tmp_path: Path) -> None:
     rows, failures = sbu(tmp_path, user_ids=["u1", "u2"])
-    dog, cat = ("./dog.jpg", "image/jpeg", 64, 48), ("./cat.png", "image/png", 32, 16)
+    dog, cat = ("./dog.jpg", DOG), ("./cat.png", CAT)
     assert failures == []
     assert rows == [
         caption("s.json#0", "A dog.", *dog, f'{{"url":"{URLS[0]}","user_id":"u1"}}'),

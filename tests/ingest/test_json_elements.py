@@ -215,8 +215,11 @@ def test_a_missing_quote_costs_one_element_where_elements_have_lines_of_their_ow
     data = laid_out(array, indent).replace(b'"the 3th"', b'"the 3th')
     place = written(tmp_path, data)
     whole = [(n, element) for n, element in enumerate(array) if n != 3]
-    assert answered(elements(place)) == (whole, [3])
-    assert by_splits(place, len(data), 40) == (whole, [3])
+    for chunk in (1, 7, 1 << 20):
+        chunks.CHUNK_BYTES = chunk
+        assert answered(elements(place)) == (whole, [3])
+        assert by_splits(place, len(data), 40) == (whole, [3])
+        assert all(data[e.start : e.stop] == e.data for e in elements(place))
 
 
 def test_a_raw_newline_in_a_text_costs_that_element_alone(tmp_path: Path) -> None:
@@ -229,6 +232,13 @@ def test_a_raw_newline_in_a_text_costs_that_element_alone(tmp_path: Path) -> Non
 def test_a_broken_last_element_does_not_hide_the_end_of_the_array(tmp_path: Path) -> None:
     place = written(tmp_path, b'[\n  {"a": 0},\n  {"a": "x}\n]\n')
     assert answered(elements(place)) == ([(0, {"a": 0})], [1])
+    assert faults(elements(place))[0].startswith("not JSON: ")
+
+
+def test_an_element_that_shares_its_line_is_read_the_same_by_any_split(tmp_path: Path) -> None:
+    data = b'[\n{"a": 0}, {"b": "x\n' + b" " * 10 + b'{"c": 1}\n]'
+    place = written(tmp_path, data)
+    assert by_splits(place, len(data), 1) == answered(elements(place)) == ([(0, {"a": 0})], [1])
 
 
 def test_invalid_utf8_costs_one_element_and_its_place_is_told(tmp_path: Path) -> None:
@@ -316,6 +326,7 @@ def test_a_broken_array_is_answered_the_same_in_any_chunks_and_splits_and_never_
         is_whole = False
     assert is_whole or said[1]
     chunks.CHUNK_BYTES = chunk
+    assert all(e.data in (b"", text[e.start : e.stop]) for e in elements(place))
     assert answered(elements(place)) == said
     assert by_splits(place, len(text), split_bytes) == said
 

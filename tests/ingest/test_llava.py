@@ -17,6 +17,7 @@ from manifests.errors import InputError
 from manifests.media import Limits
 from tests.make import picture, read_all, splits
 
+DOG_JPEG, CAT_PNG = picture(64, 48), picture(32, 16, kind="PNG")
 ASKED = {"from": "human", "value": "<image>\nWhat is it?"}
 TOLD = {"from": "gpt", "value": "A dog."}
 DOG = {"id": "x1", "image": "dog.jpg", "conversations": [ASKED, TOLD]}
@@ -32,8 +33,8 @@ CAT = {
 @pytest.fixture(autouse=True)
 def _media(tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
-    (tmp_path / "dog.jpg").write_bytes(picture(64, 48))
-    (tmp_path / "sub" / "cat.png").write_bytes(picture(32, 16, kind="PNG"))
+    (tmp_path / "dog.jpg").write_bytes(DOG_JPEG)
+    (tmp_path / "sub" / "cat.png").write_bytes(CAT_PNG)
 
 
 def read(
@@ -60,9 +61,10 @@ def segment(kind: str, text: str | None, media: int | None, role: str) -> dict[s
     return {"kind": kind, "text": text, "media": media, "role": role, "loss": loss}
 
 
-def image(uri: str, mime: str, width: int, height: int) -> dict[str, Any]:
+def image(uri: str, length: int, mime: str, width: int, height: int) -> dict[str, Any]:
     nothing = dict.fromkeys(field.name for field in record.MEDIA)
-    return {**nothing, "kind": "image", "uri": uri, "mime": mime, "width": width, "height": height}
+    told = {"uri": uri, "length": length, "mime": mime, "width": width, "height": height}
+    return {**nothing, "kind": "image", **told}
 
 
 DOG_CONTENT = [
@@ -92,7 +94,7 @@ def test_a_sample_becomes_a_chat_record_with_its_pictures_sizes(tmp_path: Path) 
             "source": "own",
             "origin": "a.json#0",
             "content": DOG_CONTENT,
-            "media": [image("dog.jpg", "image/jpeg", 64, 48)],
+            "media": [image("dog.jpg", len(DOG_JPEG), "image/jpeg", 64, 48)],
             "objects": [],
             "language": None,
             "raw_text": None,
@@ -105,7 +107,7 @@ def test_messages_and_images_say_the_same_as_conversations_and_image(tmp_path: P
     rows, failures = read(tmp_path, json.dumps([CAT]).encode())
     assert failures == []
     assert contents(rows) == [CAT_CONTENT]
-    assert rows[0]["media"] == [image("sub/cat.png", "image/png", 32, 16)]
+    assert rows[0]["media"] == [image("sub/cat.png", len(CAT_PNG), "image/png", 32, 16)]
     assert rows[0]["meta"] is None
 
 

@@ -192,6 +192,16 @@ def test_a_wrong_reader_is_told_what_the_file_is_and_who_takes_it(
     )
 
 
+def test_readers_that_its_ending_suits_are_named_before_others(
+    tmp_path: Path, readers: dict[str, type[Reader]]
+) -> None:
+    file = made(tmp_path, "coco.json")
+    assert sniff.takers(sniff.head(file, ""), readers) == ["table", "coco_captions"]
+    with pytest.raises(InputError) as caught:
+        sniff.check("llava", readers["llava"], file, "", readers)
+    assert caught.value.mend == "Read it with: coco_captions."
+
+
 def test_a_file_nobody_takes_is_to_be_left_out(
     tmp_path: Path, readers: dict[str, type[Reader]]
 ) -> None:

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 
-from curate.ingest.lines import COMPRESSED
 from manifests import storage
 from manifests.errors import FileError
 
 CHUNK_BYTES = 1 << 20
+COMPRESSED = (".gz", ".zst", ".bz2", ".lz4")
 
 
 def is_compressed(place: str) -> bool:
@@ -48,4 +48,5 @@ def _next(stream: pa.NativeFile) -> bytes:
     except OSError as error:
         if error.errno is not None:  # the disk or the network, not the data
             raise
-        raise FileError(f"broken compressed file: {error}") from error
+        told = f"broken compressed file: {error}."
+        raise FileError(told, mend="Compress or copy it again.") from error

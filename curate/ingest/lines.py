@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 
+from curate.ingest.chunks import is_compressed, read_chunks
 from curate.ingest.reader import BATCH_ROWS, SPLIT_BYTES, Context, Split
 from manifests import storage
 from manifests.errors import FileError, RowError
 from manifests.storage import File
 
-BLOCK_BYTES = 1 << 20
 BATCH_BYTES = 32 << 20
 MAX_LINE_BYTES = 256 << 20
 """A longer line is no line (ours): it would otherwise be held in memory whole."""
-COMPRESSED = (".gz", ".zst", ".bz2", ".lz4")
 _BOM = b"\xef\xbb\xbf"
-
-
-def is_compressed(file: File) -> bool:
-    return file.name.endswith(COMPRESSED)
 
 
 def line_splits(file: File, context: Context, split_bytes: int = SPLIT_BYTES) -> Iterator[Split]:
@@ -28,11 +22,11 @@ def line_splits(file: File, context: Context, split_bytes: int = SPLIT_BYTES) ->
     `start` and `stop` are bytes; `first` counts the lines before the split. A compressed file
     is one split, for it can only be read from its start.
     """
-    if is_compressed(file) or file.size <= split_bytes:
+    if is_compressed(file.uri) or file.size <= split_bytes:
         yield Split((file,))
         return
     start = first = offset = seen = 0
-    for block in _blocks(Split((file,)), context):
+    for block in read_chunks(storage.at(context.base, file.uri)):
         passed = 0
         while cut := block.find(b"\n", max(passed, start + split_bytes - 1 - offset)) + 1:
             seen += block.count(b"\n", passed, cut)
@@ -94,40 +88,11 @@ def decoded(number: int, line: bytes) -> str:
 
 
 def _unmarked(split: Split, context: Context) -> Iterator[bytes]:
-    blocks = _blocks(split, context)
+    place = storage.at(context.base, split.files[0].uri)
+    blocks = read_chunks(place, split.start, split.stop)
     if split.start == 0:
         yield next(blocks, b"").removeprefix(_BOM)
     yield from blocks
-
-
-def _blocks(split: Split, context: Context) -> Iterator[bytes]:
-    """The bytes of a split, decompressed, a block at a time."""
-    file = split.files[0]
-    place = storage.at(context.base, file.uri)
-    if is_compressed(file):
-        yield from _decompressed(file, place)
-        return
-    left = (split.stop if split.stop >= 0 else sys.maxsize) - split.start
-    with storage.storage_errors(file.uri):
-        system, path = storage.filesystem(place)
-        with system.open_input_file(path) as handle:
-            handle.seek(split.start)
-            while left > 0 and (block := handle.read(min(BLOCK_BYTES, left))):
-                left -= len(block)
-                yield block
-
-
-def _decompressed(file: File, place: str) -> Iterator[bytes]:
-    with storage.storage_errors(file.uri), storage.open_stream(place) as stream:
-        try:
-            while block := stream.read(BLOCK_BYTES):
-                yield block
-        except OSError as error:
-            if error.errno is not None:  # the disk or the network, not the data
-                raise
-            raise FileError(
-                f"broken compressed file: {error}.", file.uri, "Compress or copy it again."
-            ) from error
 
 
 def _too_long(file: File, number: int) -> FileError:

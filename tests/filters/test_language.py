@@ -135,3 +135,8 @@ def test_a_language_the_model_does_not_know_is_refused_with_the_nearest(
 ) -> None:
     with pytest.raises(ValidationError, match=f"no language '{tag}'. Did you mean '{meant}'"):
         Language(keep=(tag,))
+
+
+def test_a_list_that_keeps_no_language_is_refused() -> None:
+    with pytest.raises(ValidationError):
+        Language(keep=())

@@ -12,6 +12,8 @@ from manifests import storage
 from manifests.errors import ManifestError
 from manifests.manifest import FileEntry
 
+_GATHERED_BYTES = 1 << 16
+
 
 class Writer:
     """A part file being written, a record batch for every table."""
@@ -39,10 +41,37 @@ def _empty(schema: pa.Schema) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays([pa.array([], f.type) for f in schema], schema=schema)
 
 
+class _Open:
+    """A sink that pyarrow may close, which the block that opened it does."""
+
+    closed = False
+
+    def __init__(self, sink: storage.Sink) -> None:
+        self.write = sink.write
+
+    def flush(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+def gathering(sink: storage.Sink) -> pa.NativeFile:
+    """The sink behind a buffer: pyarrow writes a batch in about ninety pieces, most of them tiny.
+
+    Large pieces pass by the buffer, uncopied. It is flushed by `flush`, and when it is closed.
+    """
+    return pa.BufferedOutputStream(pa.PythonFile(_Open(sink), "w"), _GATHERED_BYTES)
+
+
 @contextlib.contextmanager
 def writing(uri: str, schema: pa.Schema) -> Iterator[Writer]:
     """Write a part file that appears whole when the block ends, or not at all."""
-    with storage.writing(uri) as sink, pa.ipc.new_file(sink, schema) as writer:
+    with (
+        storage.writing(uri) as sink,
+        gathering(sink) as stream,
+        pa.ipc.new_file(stream, schema) as writer,
+    ):
         part = Writer(storage.base_name(uri), sink, writer)
         yield part
 

@@ -19,10 +19,10 @@ from curate.emit.sizes import sizes
 from manifests import storage
 from manifests.errors import RowError
 from manifests.manifest import FileEntry
+from manifests.parts import gathering
 
 ENDING = ".arrow"
 _NAME_BYTES = 48
-_GATHERED_BYTES = 1 << 16
 
 
 def write(job: Job) -> ShardCommit:
@@ -37,7 +37,7 @@ def write(job: Job) -> ShardCommit:
     faults: dict[int, RowError] = {}
     with (
         storage.writing(job.uri(ENDING)) as sink,
-        pa.BufferedOutputStream(pa.PythonFile(_Gathering(sink), "w"), _GATHERED_BYTES) as stream,
+        gathering(sink) as stream,
         pa.ipc.new_stream(stream, schema) as writer,
     ):
         offset = len(schema.serialize())
@@ -57,21 +57,6 @@ def write(job: Job) -> ShardCommit:
         batches=batches,
         quarantined=quarantined(job.table, faults.items()),
     )
-
-
-class _Gathering:
-    """The sink as pyarrow's buffer takes it: the seventy small pieces of a batch come as two."""
-
-    closed = False
-
-    def __init__(self, sink: storage.Sink) -> None:
-        self.write = sink.write
-
-    def flush(self) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
 
 
 class Pictures(NamedTuple):

@@ -20,11 +20,12 @@ from curate.emit.settings import Shards
 from curate.emit.sizes import sums
 from manifests import storage
 from manifests.errors import LimitError, MediaError, RowError
-from manifests.media import Media, Reference
+from manifests.media import BRING_IT, Media, Reference
 
 MOST_ROW_BYTES = (1 << 31) - (1 << 20)
 """Of one row's media, so that 32-bit offsets and the rest of the row fit."""
 OPEN_FILES = 256
+PUT_IT_BACK = "Put it back as it was and run again with --retry, or leave it in quarantine."
 
 
 class Run(NamedTuple):
@@ -149,7 +150,7 @@ class _Files:
             except RowError as error:
                 run.faults[row] = error
             except FileNotFoundError:
-                run.faults[row] = MediaError("there is no such file", ref.uri)
+                run.faults[row] = MediaError("there is no such file", ref.uri, BRING_IT)
             except OSError as error:
                 run.faults[row] = MediaError(str(error), ref.uri)
             else:
@@ -196,4 +197,6 @@ def _fill(handle: int, room: memoryview, start: int) -> int:
 
 def _changed(ref: Reference, expected: int, found: int) -> MediaError:
     where = ref.uri if ref.offset is None else f"{ref.uri}@{ref.offset}"
-    return MediaError(f"{found} bytes where {expected} were: the file has changed", where)
+    return MediaError(
+        f"{found} bytes where {expected} were: the file has changed", where, PUT_IT_BACK
+    )

@@ -9,6 +9,7 @@ is the folder, and every shard is one `annotation_path`.
 
 from __future__ import annotations
 
+import os
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,9 +20,10 @@ import xxhash
 from curate.emit import rows
 from curate.emit.names import Names
 from curate.emit.payload import runs
-from curate.emit.shard import Job, MediaFiles, ShardCommit, quarantined
+from curate.emit.shard import Job, ShardCommit, quarantined
 from manifests import storage
 from manifests.errors import RowError
+from manifests.manifest import FileEntry
 
 ENDING = ".jsonl"
 MEDIA_FOLDER = "media"
@@ -56,8 +58,7 @@ def write(job: Job) -> ShardCommit:
     return ShardCommit(
         number=job.number,
         rows=written,
-        files=[job.entry(ENDING, written, sink)],
-        media=beside.files,
+        files=[job.entry(ENDING, written, sink), *beside.files],
         quarantined=quarantined(job.table, sorted(faults.items())),
     )
 
@@ -108,25 +109,31 @@ def _line(record_id: str, told: Told, paths: list[str]) -> bytes:
 
 
 class _Beside:
-    """The media files of a shard, counted and digested as they are written."""
+    """The media files of a shard, in 256 folders so that none grows too large."""
 
     def __init__(self, folder: str) -> None:
         self._folder, self._made = folder, set[str]()
-        self._count, self._size_bytes, self._hash = 0, 0, xxhash.xxh3_128()
+        self.files: list[FileEntry] = []
 
     def write(self, name: str, data: memoryview) -> str:
-        """Write a file; its path from the folder, in one of 256 so that none grows too large."""
+        """Write a file; returns its path from the shard's folder."""
         within = storage.join(MEDIA_FOLDER, name[:2])
         if within not in self._made:
             storage.make_folder(storage.join(self._folder, within))
             self._made.add(within)
-        with storage.writing(storage.join(self._folder, within, name)) as sink:
-            sink.write(data)
-        self._hash.update(data)
-        self._count, self._size_bytes = self._count + 1, self._size_bytes + len(data)
-        return storage.join(within, name)
+        path = storage.join(within, name)
+        _write(storage.join(self._folder, path), data)
+        digest = f"xxh128:{xxhash.xxh3_128_hexdigest(data)}"
+        self.files.append(FileEntry(name=path, rows=0, size_bytes=len(data), digest=digest))
+        return path
 
-    @property
-    def files(self) -> MediaFiles:
-        digest = f"xxh128:{self._hash.hexdigest()}"
-        return MediaFiles(files=self._count, size_bytes=self._size_bytes, digest=digest)
+
+def _write(uri: str, data: memoryview) -> None:
+    """Write a file under its final name at once: nothing counts before the line that names it."""
+    if storage.is_remote(uri):
+        storage.write_bytes(uri, bytes(data))
+        return
+    with storage.storage_errors(uri), open(uri, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())

@@ -55,16 +55,6 @@ class Batch(NamedTuple):
     rows: int
 
 
-class MediaFiles(BaseModel):
-    """The media files beside a shard. `digest`: of their bytes, end to end, in order of rows."""
-
-    model_config = ConfigDict(frozen=True)
-
-    files: int
-    size_bytes: int
-    digest: str
-
-
 class ShardCommit(BaseModel):
     """A shard that exists. As JSON it comes back as it was."""
 
@@ -72,15 +62,13 @@ class ShardCommit(BaseModel):
 
     number: int
     rows: int
-    files: list[FileEntry]
+    files: list[FileEntry] = Field(description="the shard, then the media files it names")
     batches: list[Batch] = Field(default_factory=list, description="of an Arrow shard")
-    media: MediaFiles | None = Field(None, description="of a shard with media files beside it")
     quarantined: list[Quarantined] = Field(default_factory=list)
 
     @property
     def size_bytes(self) -> int:
-        beside = self.media.size_bytes if self.media else 0
-        return sum(file.size_bytes for file in self.files) + beside
+        return sum(file.size_bytes for file in self.files)
 
 
 def quarantined(table: pa.Table, errors: Iterable[tuple[int, RowError]]) -> list[Quarantined]:

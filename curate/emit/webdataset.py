@@ -41,10 +41,8 @@ def write(job: Job) -> ShardCommit:
             for row in run.sound_rows:
                 first, last = shown.offsets[row : row + 2].tolist()
                 media = [(named[m - run.first], run.piece(m)) for m in range(first, last)]
-                for name, data in members(given[row - run.start], media):
-                    sink.write(header(name, len(data)))
-                    sink.write(data)
-                    sink.write(padding(len(data)))
+                for piece in _blocks(members(given[row - run.start], media)):
+                    sink.write(piece)
         sink.write(END)
     written = job.table.num_rows - len(faults)
     return ShardCommit(
@@ -53,6 +51,20 @@ def write(job: Job) -> ShardCommit:
         files=[job.entry(ENDING, written, sink)],
         quarantined=quarantined(job.table, faults.items()),
     )
+
+
+def _blocks(files: Iterator[tuple[str, bytes | memoryview]]) -> Iterator[bytes | memoryview]:
+    """Files as a tar has them, in few pieces: media as they are, all that lies between as one."""
+    between = b""
+    for name, data in files:
+        between += header(name, len(data))
+        if isinstance(data, bytes):
+            between += data
+        else:
+            yield from (between, data)
+            between = b""
+        between += padding(len(data))
+    yield between
 
 
 def members(

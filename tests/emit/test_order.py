@@ -104,14 +104,16 @@ def test_explain_finds_the_shard_of_a_record() -> None:
         assert {order.shard_of(i, 17, 7) for i in shard["id"].to_pylist()} <= {number}
 
 
-@pytest.mark.parametrize("count", [1, 3, 2**16])
-def test_the_ends_of_the_range_of_hashes_go_to_the_first_and_the_last_shard(count: int) -> None:
-    places = np.array([0, 2**64 - 1], np.uint64)
-    bounds = [-(-(i << 64) // count) for i in range(1, count)]
-    table = pa.table({order.PLACE: places})
-    rows = [piece.num_rows for piece in order._pieces(table, bounds)]
-    assert sum(rows[1:-1]) == 0
-    assert [rows[0], rows[-1]] == ([2, 2] if count == 1 else [1, 1])
+@pytest.mark.parametrize("count", [1, 2, 3, 7, 1000])
+def test_a_hash_at_the_very_bound_of_two_shards_goes_where_explain_says(
+    count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bounds = [(i << 64) // count + d for i in range(count + 1) for d in (-1, 0, 1)]
+    keys = np.array(sorted(k for k in bounds if 0 <= k < 2**64), np.uint64)
+    table = pa.table({"id": [f"{k:016x}" for k in keys.tolist()]})
+    monkeypatch.setattr(order, "random_keys", lambda ids, seed: keys[: len(ids)])
+    found = [piece[order.PLACE].to_pylist() for piece in order.bucket(table, 17, count)]
+    assert found == [[k for k in keys.tolist() if k * count >> 64 == n] for n in range(count)]
 
 
 def test_a_sorted_part_has_a_batch_for_every_shard_empty_or_not(tmp_path: Path) -> None:
@@ -131,7 +133,8 @@ def test_rows_of_one_key_stand_in_order_of_their_ids() -> None:
 def test_without_shuffling_the_order_of_the_corpus_is_kept(cuts: list[int], count: int) -> None:
     found = shards(split(TABLE, cuts), count, shuffle=False)
     assert pa.concat_tables(found) == TABLE
-    assert max(t.num_rows for t in found) - min(t.num_rows for t in found) <= 1
+    due = [sum(row * count // ROWS == number for row in range(ROWS)) for number in range(count)]
+    assert [table.num_rows for table in found] == due
 
 
 @pytest.mark.parametrize("shuffle", [True, False])

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from manifests.fingerprint import file_digest
 from tests.emit.corpora import PICTURES, captioned, records, row, shows, tar, text, write, write_all
 
 
@@ -154,9 +155,13 @@ def test_all_shards_together_hold_every_record_once_and_say_what_lies_beside(
     commits, files = write_all("jsonl", tmp_path, table, 3)
     assert {line["id"] for line in lines(tmp_path)} == set(table["id"].to_pylist())
     written = [p for p in (tmp_path / "out" / "media").rglob("*") if p.is_file()]
-    media = [c.media for c in commits if c.media]
-    assert sum(m.files for m in media) == len(written) == 30
-    assert sum(m.size_bytes for m in media) == sum(p.stat().st_size for p in written)
+    entries = [f for c in commits for f in c.files]
+    names = [f"data-{n:05d}-of-00003.jsonl" for n in range(3)]
+    assert [c.files[0].name for c in commits] == names
+    assert len(entries) == 3 + len(written) == 33
+    for entry in entries:
+        path = tmp_path / "out" / entry.name
+        assert (entry.size_bytes, entry.digest) == (path.stat().st_size, file_digest(str(path)))
     assert [f.name for f in files] == ["shards.json"]
 
 

@@ -53,6 +53,10 @@ CASES = {
         [shows(0), text("what", "user"), shows(1), text("a cat", "assistant"), text("!")],
         [turn("user", PICTURE, says("what"), PICTURE), turn("assistant", says("a cat"), says("!"))],
     ),
+    "what comes before the first role is of it": (
+        [text("x"), text("be brief", "system"), text("hi", "user")],
+        [turn("system", says("x"), says("be brief")), turn("user", says("hi"))],
+    ),
     "a null text says nothing, an empty one is said": (
         [shows(0), text(None), text("")],
         [turn("user", PICTURE), turn("assistant", says(""))],
@@ -102,7 +106,7 @@ def test_objects_count_their_media_as_the_messages_mention_them() -> None:
     objects = [{"label": "on x", "media": 0}, {"label": "on y", "media": 1}, {"label": "on none"},
                {"label": "on z, unmentioned", "media": 2}]  # fmt: skip
     table = records(
-        row("a", [shows(1), shows(0)], X, Y, Z, objects=objects),
+        row("a", [shows(1), shows(0), shows(1)], X, Y, Z, objects=objects),
         row("b", [shows(0)], X, objects=[{"label": "cat", "media": 0, "box": [1, 2, 3, 4.5]}]),
     )
     first, second = built("objects", table)

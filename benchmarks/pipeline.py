@@ -30,6 +30,7 @@ STEPS = [
     {"word_repetition": {"max": 0.5}},
     {"language": {}},
 ]
+TWO_FILTERS = [{"characters": {"min": 10, "max": 100_000}}, {"alphanumeric": {"min": 0.25}}]
 DATA_JUICER = [
     {"text_length_filter": {"min_len": 10, "max_len": 100000}},
     {"alphanumeric_filter": {"min_ratio": 0.25}},
@@ -67,17 +68,18 @@ def throughput(rows: int, data_juicer: str | None) -> None:
         curate(base, "warm", "--inline")
         print(f"{rows:,} captions, JSON lines in, six text steps, Arrow shards out")
         _line("curate --inline", rows, curate(base, "inline", "--inline"))
+        _line("curate on Ray", rows, curate(base, "ray"))
         small = base / "small"
         corpus(small / "data", 1000)
         recipe(small, "data/*.jsonl", STEPS)
-        fixed = {"inline": curate(small, "inline", "--inline"), "ray": curate(small, "ray")}
-        _line("curate on Ray", rows, curate(base, "ray"))
-        for name, known in fixed.items():
-            print(
-                f"  of which start-up ({name}, a run of 1,000 rows): {known.cpu_seconds:.1f} CPU-s"
-            )
+        for name, options in (("inline", ["--inline"]), ("ray", [])):
+            _line(f"  1,000 rows, {name}: start-up", 1000, curate(small, name, *options))
         if data_juicer:
-            _data_juicer(base, data_juicer, min(rows, 20_000))
+            recipe(base, "data/*.jsonl", TWO_FILTERS)
+            print(f"{rows:,} captions through two filters, text length and alphanumeric share")
+            _line("curate --inline", rows, curate(base, "two", "--inline"))
+            _line("curate on Ray", rows, curate(base, "two-ray"))
+            _data_juicer(base, data_juicer, rows)
 
 
 def _line(name: str, rows: int, known: Cost) -> None:
@@ -90,8 +92,9 @@ def _line(name: str, rows: int, known: Cost) -> None:
 
 
 def _data_juicer(base: Path, python: str, rows: int) -> None:
-    """Its two trivial filters on the first rows; the first of two runs of 100 rows warms up."""
-    lines = (base / "data" / "0000.jsonl").read_text().splitlines(keepends=True)
+    """Its two filters on the same rows; the first of two runs of 100 rows warms up."""
+    files = sorted((base / "data").glob("*.jsonl"))
+    lines = [line for file in files for line in file.read_text().splitlines(keepends=True)]
     for name, executor in (("local", "default"), ("on Ray", "ray")):
         costs = []
         for count in (100, 100, rows):

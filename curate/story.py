@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import pyarrow.compute as pc
 
 from curate.emit.order import shard_of
+from curate.engine import emitting
 from curate.engine.passes import DROPPED, PART, QUARANTINE
 from manifests import manifest, parts, storage
 from manifests.errors import InputError
@@ -129,7 +130,7 @@ def _after_reading(run: RunManifest, out: str, found: _Found) -> Iterator[Event]
         yield from events
         if not events or events[-1].what != "kept":
             return
-    yield from _in_shards(run, found)
+    yield from _in_shards(run, out, found)
 
 
 def _in_pass(folder: str, known: PassManifest, commit: Commit, record_id: str) -> Iterator[Event]:
@@ -170,10 +171,23 @@ def _settings(known: PassManifest, name: str) -> dict[str, Any]:
     return {k: v for k, v in step["parameters"].items() if v not in (None, [], {})}
 
 
-def _in_shards(run: RunManifest, found: _Found) -> Iterator[Event]:
+def _in_shards(run: RunManifest, out: str, found: _Found) -> Iterator[Event]:
+    """For each format the shard that the record is in, or why it is in none."""
     for name, written in run.shards.items():
-        shuffled = run.recipe["shards"]["shuffle"]
-        count = len(written["shards"])
-        number = shard_of(found.id, run.seed, count) if shuffled else None
-        place = written["shards"][number] if number is not None else written["folder"]
+        if lost := _not_written(run, out, name, found.id):
+            yield lost
+            continue
+        names, place = written["shards"], written["folder"]
+        if names and run.recipe["shards"]["shuffle"]:
+            place = names[shard_of(found.id, run.seed, len(names))]
         yield Event("shards", "written", {name: place})
+
+
+def _not_written(run: RunManifest, out: str, name: str, record_id: str) -> Event | None:
+    entry = next(e for e in run.passes if e.kind == "shards" and e.name == name)
+    for commit in manifest.load_pass(storage.join(out, entry.folder)).parts:
+        for row in emitting.quarantined(commit).to_pylist():
+            if row["id"] == record_id:
+                facts = {"error": row["error"], "message": row["message"]}
+                return Event(row["step"], "quarantined", facts)
+    return None

@@ -10,9 +10,14 @@ class CurateError(Exception):
         super().__init__(fault, place, mend)
         self.fault, self.place, self.mend = fault, place, mend
 
+    @property
+    def told(self) -> str:
+        """Fault and mend, each a sentence where there are both."""
+        stop = "" if not self.mend or self.fault.endswith((".", "!", "?")) else "."
+        return f"{self.fault}{stop} {self.mend}".rstrip()
+
     def __str__(self) -> str:
-        where = f"{self.place}: " if self.place else ""
-        return f"{where}{self.fault}" + (f" {self.mend}" if self.mend else "")
+        return f"{self.place}: {self.told}" if self.place else self.told
 
 
 class RecipeError(CurateError):

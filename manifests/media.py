@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 KEPT = "kept:"
+BRING_IT = "Bring it there and run again with --retry, or leave it in quarantine."
 _OPEN_FILES = 64
 _FIRST_BYTES = 1 << 16
 
@@ -92,7 +93,7 @@ class Media:
             return ref.length
         found = storage.size_and_stamp(self.place(ref.uri))
         if found is None:
-            raise MediaError("there is no such file", ref.uri)
+            raise MediaError("there is no such file", ref.uri, BRING_IT)
         return found[0]
 
     def header(self, ref: Reference) -> Header:
@@ -154,21 +155,21 @@ class Media:
         except MediaError:
             raise
         except Exception as error:  # Pillow's decoders raise whatever the bytes provoke
-            raise MediaError(f"{type(error).__name__}: {error}", _where(ref)) from None
+            raise MediaError(
+                f"{type(error).__name__}: {error}",
+                _where(ref),
+                "Put a whole picture in its place, or leave it in quarantine.",
+            ) from None
 
     def _check_frames(self, image: Any, ref: Reference) -> None:
-        if not getattr(image, "is_animated", False):
-            return
-        try:
-            image.seek(self.limits.max_frames)
-        except EOFError:
-            image.seek(0)
-            return
-        raise LimitError(
-            f"more than {self.limits.max_frames} frames.",
-            _where(ref),
-            "Raise media.max_frames or let it go to quarantine.",
-        )
+        """Frames are counted, never sought: those after the first may be of any size."""
+        frames = getattr(image, "n_frames", 1)
+        if frames > self.limits.max_frames:
+            raise LimitError(
+                f"{frames} frames is over the limit of {self.limits.max_frames}.",
+                _where(ref),
+                "Raise media.max_frames or let it go to quarantine.",
+            )
 
     def _first(self, ref: Reference, size: int) -> bytes:
         length = size if ref.length is None else min(size, ref.length)
@@ -190,7 +191,7 @@ class Media:
             with open(place, "rb", buffering=0) as handle:
                 return os.pread(handle.fileno(), length, offset)
         except FileNotFoundError:
-            raise MediaError("there is no such file", uri) from None
+            raise MediaError("there is no such file", uri, BRING_IT) from None
         except OSError as error:
             raise MediaError(str(error), uri) from error
 

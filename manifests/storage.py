@@ -164,7 +164,8 @@ def _list_local(pattern: str) -> list[File]:
         paths = [os.path.join(d, n) for d, _, names in os.walk(pattern) for n in names]
     else:
         root = _root(pattern)
-        paths = [p for p in glob.glob(pattern, recursive=True) if os.path.isfile(p)]
+        found = set(glob.glob(pattern, recursive=True))  # `**/**` finds a file more than once
+        paths = [path for path in found if os.path.isfile(path)]
     return [_local_file(root, path) for path in paths]
 
 

@@ -1,23 +1,125 @@
-"""The recipes that come along are valid, and say what they are for."""
+"""The recipes that come along plan, say how to run them, and do so on a corpus of their kind."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from curate import recipe
-from curate.engine.plan import plan
+from curate import cli
+from tests.ingest.tars import shard
+from tests.make import picture
+from tests.runs import Lost, Ran, caption, curate, digest, found
 
-RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.yaml"))
+RECIPES = {
+    path.stem: path for path in (Path(__file__).resolve().parents[1] / "recipes").glob("*.yaml")
+}
+CAPTION = "A brown dog runs along the beach behind a red ball."
 
 
 def test_there_are_recipes() -> None:
-    assert [path.stem for path in RECIPES] == ["captions", "datacomp", "finetune"]
+    assert sorted(RECIPES) == ["captions", "datacomp", "finetune"]
 
 
-@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
-def test_a_recipe_is_valid_and_says_how_to_run_it(path: Path) -> None:
-    loaded = recipe.load(str(path))
-    assert plan(loaded)[-1].kind == "shards"
-    assert f"curate run recipes/{path.name} -o out/" in path.read_text()
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_says_how_to_run_it(name: str) -> None:
+    assert f"curate run recipes/{name}.yaml -o out/" in RECIPES[name].read_text()
+
+
+@pytest.mark.parametrize("name", sorted(RECIPES))
+def test_every_recipe_plans(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in ("CAPTIONS", "POOL", "PICTURES", "CONVERSATIONS"):
+        monkeypatch.delenv(variable, raising=False)
+    assert curate(tmp_path, "plan", str(RECIPES[name]), "--json") == cli.OK
+    passes = json.loads(capsys.readouterr().out)
+    kinds = [planned["kind"] for planned in passes]
+    assert kinds[0] == "read"
+    assert kinds[-1] == "shards"
+    assert {planned["state"] for planned in passes} == {"to run"}
+
+
+def ran(name: str, base: Path) -> Ran:
+    """A recipe run in `base`, with its limits on quarantine as they are."""
+    run = ["run", str(RECIPES[name]), "-o", "out", "--inline", "-q"]
+    assert curate(base, *run) == cli.OK
+    assert curate(base, "verify", "out") == cli.OK
+    return found(base / "out")
+
+
+def test_captions_keeps_what_says_something_of_a_whole_picture(tmp_path: Path) -> None:
+    captions = {
+        "kept": CAPTION,
+        "file": "IMG_0042.JPG",
+        "spam": "buy now " * 20,
+        "spanish": "Un perro marrón corre por la playa detrás de una pelota roja.",
+    }
+    members = [(f"{key}.txt", text.encode()) for key, text in captions.items()]
+    pictures = [(f"{key}.jpg", picture(200, 150, n)) for n, key in enumerate(captions)]
+    (tmp_path / "data/web").mkdir(parents=True)
+    whole = [member for pair in zip(pictures, members, strict=True) for member in pair]
+    small = [("small.jpg", picture(40, 40)), ("small.txt", CAPTION.encode())]
+    shard(tmp_path / "data/web", [*whole, *small])
+    made = ran("captions", tmp_path)
+    assert made.captions == {"data/web/a.tar#kept": CAPTION}
+    assert {step: a[2] for step, a in made.accounts.items() if a[2]} == {
+        "words": {"too few words": 1},
+        "image_shape": {"image too small": 1},
+        "character_repetition": {"repeated characters": 1},
+        "language": {"other language": 1},
+    }
+    assert made.rows[0]["words.count"] == 11
+
+
+def test_datacomp_writes_the_keep_list_of_the_survivors(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uids = [digest(str(n).encode())[:32] for n in range(4)]
+    table = {
+        "uid": uids,
+        "url": [f"https://example.org/{n}.jpg" for n in range(4)],
+        "text": [
+            CAPTION,
+            "too short",
+            "Ein brauner Hund läuft am Strand einem Ball nach.",
+            CAPTION,
+        ],
+    }
+    for folder in ("pool", "pictures"):
+        (tmp_path / folder).mkdir()
+    pq.write_table(pa.table(table), tmp_path / "pool/0.parquet")
+    for uid in uids[:3]:
+        (tmp_path / f"pictures/{uid}.jpg").write_bytes(picture(300, 240))
+    monkeypatch.setenv("POOL", "pool")
+    monkeypatch.setenv("PICTURES", "pictures")
+    made = ran("datacomp", tmp_path)
+    assert made.accounts["read pool"] == (4, 3, {}, {"MediaError": 1})
+    assert [caption(row) for row in made.rows] == [CAPTION]
+    kept = np.load(tmp_path / "out/keep_list/keep_list.npy")
+    assert [f"{high:016x}{low:016x}" for high, low in kept.tolist()] == [uids[0]]
+
+
+def test_finetune_writes_lines_with_their_pictures_beside_them(tmp_path: Path) -> None:
+    turns = [{"from": "human", "value": "<image>\nWhat runs?"}, {"from": "gpt", "value": CAPTION}]
+    rows = [{"image": f"{n}.jpg", "conversations": turns} for n in range(200)]
+    rows[7]["image"] = "gone.jpg"
+    (tmp_path / "data/pictures").mkdir(parents=True)
+    for number in range(200):
+        (tmp_path / f"data/pictures/{number}.jpg").write_bytes(picture(64, 48, number % 5))
+    (tmp_path / "data/conversations.json").write_text(json.dumps(rows))
+    made = ran("finetune", tmp_path)
+    mend = "Bring it there and run again with --retry, or leave it in quarantine."
+    told = f"data/pictures/gone.jpg: there is no such file. {mend}"
+    place = "data/conversations.json#7"
+    assert made.lost == [Lost(place, "read chats", "MediaError", told)]
+    (path,) = (tmp_path / "out/jsonl").glob("*.jsonl")
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert len(lines) == 199
+    assert all(line["conversations"] == turns for line in lines)
+    beside = [(tmp_path / "out/jsonl" / line["image"]).read_bytes() for line in lines]
+    assert {digest(data) for data in beside} == {digest(picture(64, 48, n)) for n in range(5)}

@@ -9,7 +9,7 @@ from typing import Any
 from curate import catalog
 from curate.engine.passes import ReadTask, Setting
 from curate.ingest import sniff
-from curate.ingest.reader import Context, KeptBytes, Reader, Split
+from curate.ingest.reader import Context, KeptBytes, Reader, Split, written
 from manifests import storage
 from manifests.errors import FileError, InputError
 from manifests.fingerprint import fingerprint
@@ -24,7 +24,7 @@ _SNIFFED_FILES = 3
 
 def tasks(reader: Reader, setting: Setting, folder: str, executor: Executor) -> list[ReadTask]:
     """The read tasks of a source, in the order of its files."""
-    groups = reader.grouped(reader.list_files(setting.base))
+    groups = reader.grouped(_listed(reader, setting))
     known = _load(folder)
     missing = [g for g in groups if _key(g) not in known]
     if missing:
@@ -34,6 +34,18 @@ def tasks(reader: Reader, setting: Setting, folder: str, executor: Executor) -> 
         known = {_key(g): known[_key(g)] for g in groups}
         _save(folder, known)
     return [_task(reader, split) for group in groups for split in known[_key(group)]]
+
+
+def _listed(reader: Reader, setting: Setting) -> list[File]:
+    """The files of the source. Where none has an ending the reader takes: what they are."""
+    try:
+        return reader.list_files(setting.base)
+    except InputError:
+        where = storage.at(setting.base, reader.path)
+        others = storage.list_files(where)
+        uris = [written(reader.path, where, file.uri) for file in others]
+        _sniff(reader, [[f._replace(uri=u)] for f, u in zip(others, uris, strict=True)], setting)
+        raise
 
 
 def _sniff(reader: Reader, groups: list[list[File]], setting: Setting) -> None:

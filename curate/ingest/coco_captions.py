@@ -23,7 +23,7 @@ from curate.ingest.json_captions import (
     splits_of,
     text_of,
 )
-from curate.ingest.json_elements import Element, batches, elements
+from curate.ingest.json_elements import Element, batches, elements, object_keys
 from curate.ingest.media_root import DESCRIPTION, root_of
 from curate.ingest.pictures import Picture
 from curate.ingest.reader import Context, Found, Head, Reader, Split
@@ -49,6 +49,8 @@ class CocoCaptions(Reader):
     @classmethod
     def sniff(cls, head: Head) -> bool:
         first = first_of(head, "annotations")
+        if first is None:  # a file of no annotations is no fault
+            return {"images", "annotations"} <= set(object_keys(head.data))
         return isinstance(first, dict) and "caption" in first and "image_id" in first
 
     def splits(self, file: File, context: Context) -> Iterator[Split]:

@@ -10,13 +10,12 @@ import xxhash
 from pydantic import Field
 
 from curate.ingest.columns import Names
-from curate.ingest.pictures import Picture
+from curate.ingest.pictures import Picture, check_bytes
 from curate.ingest.reader import BATCH_ROWS, Context, Failure, Found, Head, Reader, Split
 from curate.ingest.samples import (
     CAPTION,
     Description,
     Samples,
-    check_bytes,
     check_sidecar,
     describe,
     named,

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from curate.ingest.columns import says_anything
 from curate.ingest.json_elements import (
+    REPAIR,
     Element,
     Stretch,
     array_splits,
@@ -60,7 +61,7 @@ def found_rows(reader: Reader, file: File, rows: Sequence[Row]) -> Found:
 def arrays(place: str, names: Collection[str]) -> tuple[dict[str, Stretch], list[Row]]:
     """Where the named arrays of a file's object lie; and what is wrong with it, as failed rows."""
     stretches, fault = members(place)
-    broken = [Row("object", RowError(fault))] if fault else []
+    broken = [Row("object", RowError(fault, mend=REPAIR))] if fault else []
     there = ", ".join(stretches) or "none"
     for name in names:
         if name not in stretches:

@@ -23,6 +23,7 @@ from manifests.storage import File
 
 MAX_ELEMENT_BYTES = 64 << 20
 """A longer element fails (ours): a bracket is missing, and it would be held in memory whole."""
+REPAIR = "Repair the file."
 _BLANKS = b" \t\r\n"
 _BOM = b"\xef\xbb\xbf"
 
@@ -56,11 +57,11 @@ class Element(NamedTuple):
     def value(self) -> Any:
         """The element parsed; of a key that comes twice the last counts. RowError if broken."""
         if self.fault:
-            raise RowError(self.fault)
+            raise RowError(self.fault, mend=REPAIR)
         try:
             return orjson.loads(self.data)
         except orjson.JSONDecodeError as error:
-            raise RowError(self._why(error)) from None
+            raise RowError(self._why(error), mend=REPAIR) from None
 
     def _why(self, error: orjson.JSONDecodeError) -> str:
         if not self.data.strip(_BLANKS):

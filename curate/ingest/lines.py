@@ -84,7 +84,8 @@ def decoded(number: int, line: bytes) -> str:
         return line.decode()
     except UnicodeDecodeError as error:
         at = error.start
-        raise RowError(f"line {number}, byte {at}: 0x{line[at]:02x} is not UTF-8") from None
+        fault = f"line {number}, byte {at}: 0x{line[at]:02x} is not UTF-8."
+        raise RowError(fault, mend="Convert the file to UTF-8.") from None
 
 
 def _unmarked(split: Split, context: Context) -> Iterator[bytes]:

@@ -124,14 +124,23 @@ def _checked(first: int, rows: pa.RecordBatch) -> Batch:
         return Batch(numbers, rows, [])
     # One by one, and by `take`: a slice of lists still holds the values of its neighbours.
     faults = [_fault(rows.take([n])) for n in range(rows.num_rows)]
-    broken = [(first + n, RowError(fault)) for n, fault in enumerate(faults) if fault]
+    mend = "Write the table again."
+    broken = [(first + n, RowError(f, mend=mend)) for n, f in enumerate(faults) if f]
     whole = np.flatnonzero([fault is None for fault in faults])
     return Batch(numbers[whole], rows.take(whole), broken)
 
 
 def _fault(rows: pa.RecordBatch) -> str | None:
-    try:
-        rows.validate(full=True)
-    except pa.ArrowInvalid as error:
-        return f"broken value: {error}"
+    for name, values in zip(rows.schema.names, rows.columns, strict=True):
+        try:
+            values.validate(full=True)
+        except pa.ArrowInvalid as error:
+            return f"column {name!r}: {_shown(values) or error}."
     return None
+
+
+def _shown(values: pa.Array) -> str | None:
+    """The value that is no text, of one row of a column of text."""
+    if not (pa.types.is_string(values.type) or pa.types.is_large_string(values.type)):
+        return None
+    return f"{values.cast(pa.binary())[0].as_py()!r:.80} is not UTF-8"

@@ -14,7 +14,7 @@ from curate.ingest.reader import Context, Failure, Found, Reader
 from manifests import record
 from manifests.errors import LimitError, RowError
 from manifests.header import Header, probe
-from manifests.media import Media, Reference
+from manifests.media import Limits, Media, Reference
 from manifests.storage import File
 
 
@@ -40,13 +40,19 @@ class Rows(NamedTuple):
         return Rows(numbers, self.texts.filter(chosen), self.meta.filter(chosen), language)
 
 
+def check_bytes(size: int, limits: Limits) -> None:
+    """Raises LimitError for a media file of more bytes than allowed."""
+    if size > limits.max_bytes:
+        fault = f"{size} bytes is over the limit of {limits.max_bytes}."
+        raise LimitError(fault, "", "Raise media.max_bytes or let it go to quarantine.")
+
+
 def opened(reference: Reference, media: Media) -> Picture | RowError:
     """The picture of a reference, or what stops it from being one, and where that lies."""
     try:
-        header = media.header(reference)
-        if reference.length is None:
-            reference = reference._replace(length=media.size(reference))
-        return Picture(reference, header)
+        size = media.size(reference)
+        check_bytes(size, media.limits)
+        return Picture(reference._replace(length=size), media.header(reference))
     except RowError as error:
         return type(error)(error.fault, error.place or reference.uri, error.mend)
 
@@ -64,11 +70,7 @@ def kept(data: memoryview, context: Context) -> Picture | RowError:
 
 
 def _inspected(data: memoryview, media: Media) -> Header:
-    if len(data) > media.limits.max_bytes:
-        raise LimitError(
-            f"{len(data)} bytes is over the limit of {media.limits.max_bytes}.",
-            mend="Raise media.max_bytes or let it go to quarantine.",
-        )
+    check_bytes(len(data), media.limits)
     header = probe(data)
     media.check(header)
     return header

@@ -15,7 +15,6 @@ from curate.ingest.reader import BATCH_ROWS, SPLIT_BYTES
 from manifests import record
 from manifests.errors import LimitError, MediaError, RowError
 from manifests.header import SUFFIXES
-from manifests.media import Limits
 
 CAPTION = ("txt", "caption", "text")
 """Where a caption is looked for by default: the text beside the picture, then the JSON there."""
@@ -33,13 +32,6 @@ class Description(NamedTuple):
 def ends_as_picture(suffix: str) -> bool:
     """Whether a name's ending, such as `jpg` or `0.jpg`, lower case, is that of a picture."""
     return suffix in SUFFIXES or suffix.rpartition(".")[2] in SUFFIXES
-
-
-def check_bytes(size: int, limits: Limits) -> None:
-    """Raises LimitError for a media file of more bytes than allowed."""
-    if size > limits.max_bytes:
-        fault = f"{size} bytes is over the limit of {limits.max_bytes}."
-        raise LimitError(fault, "", "Raise media.max_bytes or let it go to quarantine.")
 
 
 def check_sidecar(suffix: str, size: int) -> None:

@@ -67,7 +67,7 @@ class Table(Reader):
         first, newline, _ = head.data.removeprefix(b"\xef\xbb\xbf").lstrip().partition(b"\n")
         if first.startswith(b"{"):
             return not newline or first.rstrip().endswith(b"}")
-        is_header = b"\t" in first or b"," in first
+        is_header = (b"\t" in first or b"," in first) and b"\0" not in first
         return first.startswith(parquet.MAGIC) or (is_header and not first.startswith(b"["))
 
     def splits(self, file: File, context: Context) -> Iterator[Split]:

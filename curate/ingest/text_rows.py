@@ -10,7 +10,7 @@ import orjson
 
 from curate.ingest.lines import BATCH_BYTES, decoded, line_batches, lines
 from curate.ingest.reader import BATCH_ROWS, Context, Split
-from manifests.errors import InputError, RowError
+from manifests.errors import FileError, RowError
 from manifests.storage import File
 
 Row = dict[str, Any] | RowError
@@ -34,14 +34,15 @@ def layout_of(file: File, context: Context) -> Layout:
     if start == b"{":
         return Layout("jsonl", [])
     if start == b"[":
-        raise InputError(
+        raise FileError(
             "a JSON array, not JSON lines.", file.uri, "`curate readers` tells what reads those."
         )
     try:
         header = decoded(number, first)
         fields = header.split("\t") if "\t" in header else next(csv.reader([header], strict=True))
     except (RowError, csv.Error) as error:
-        raise InputError(f"line {number} is no header of a table: {error}.", file.uri) from None
+        why = error.fault if isinstance(error, RowError) else f"{error}."
+        raise FileError(f"line {number} is no header of a table: {why}", file.uri) from None
     return Layout("tsv" if "\t" in header else "csv", fields, number)
 
 
@@ -69,10 +70,11 @@ def _json(number: int, line: bytes) -> Row:
 
 def _why_not_json(number: int, line: bytes, error: orjson.JSONDecodeError) -> RowError:
     try:
-        decoded(number, line)
+        before = decoded(number, line)[: error.pos][-30:]
     except RowError as fault:
         return fault
-    return RowError(f"line {number}, character {error.pos}: broken JSON: {error.msg}")
+    told = f"line {number}, character {error.pos}: broken JSON: {error.msg}, after {before!r}."
+    return RowError(told, mend="Repair the line.")
 
 
 def _tsv(number: int, line: bytes, header: list[str]) -> Row:
@@ -126,5 +128,6 @@ def _utf8(number: int, fields: list[str]) -> RowError | None:
         "".join(fields).encode()
     except UnicodeEncodeError as error:
         value = ord(error.object[error.start]) - 0xDC00
-        return RowError(f"line {number}: 0x{value:02x} is not UTF-8")
+        fault = f"line {number}: 0x{value:02x} is not UTF-8."
+        return RowError(fault, mend="Convert the file to UTF-8.")
     return None

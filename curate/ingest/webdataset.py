@@ -11,12 +11,11 @@ from pydantic import Field
 
 from curate.ingest import tar
 from curate.ingest.columns import Names
-from curate.ingest.pictures import Picture
+from curate.ingest.pictures import Picture, check_bytes
 from curate.ingest.reader import BATCH_ROWS, Context, Failure, Found, Head, Reader, Split
 from curate.ingest.samples import (
     CAPTION,
     Samples,
-    check_bytes,
     check_sidecar,
     describe,
     ends_as_picture,

@@ -244,7 +244,8 @@ def test_a_key_that_comes_twice_is_told(tmp_path: Path) -> None:
     data = data[:-1] + b', "images": []}'
     rows, failures = read(tmp_path, CocoCaptions(name="own", path="a.json"), data)
     assert len(rows) == 3
-    assert [failure.message for failure in failures] == ["the key 'images' comes twice."]
+    (failure,) = failures
+    assert failure.message == "the key 'images' comes twice. Repair the file."
 
 
 def test_splits_join_and_find_repeated_ids_as_one_reading_does(

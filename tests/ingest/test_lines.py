@@ -139,5 +139,7 @@ def test_batches_are_bounded_in_bytes(context: Context, monkeypatch: pytest.Monk
 
 def test_a_byte_that_is_not_utf8_is_named_with_its_line_and_place() -> None:
     assert decoded(7, "né".encode()) == "né"
-    with pytest.raises(RowError, match=r"^line 7, byte 2: 0xff is not UTF-8$"):
+    with pytest.raises(
+        RowError, match=r"^line 7, byte 2: 0xff is not UTF-8\. Convert the file to UTF-8\.$"
+    ):
         decoded(7, b"ab\xff")

@@ -202,7 +202,7 @@ def test_an_array_cut_in_half_gives_the_samples_before_the_cut(tmp_path: Path) -
             "a.json#2",
             "a.json#2",
             "RowError",
-            f"the file ends inside this element, at byte {len(data)}.",
+            f"the file ends inside this element, at byte {len(data)}. Repair the file.",
         )
     ]
 

@@ -108,9 +108,9 @@ def test_rows_whose_text_is_not_utf8_are_broken_and_the_others_stand(context: Co
         {"text": "four", "tags": ["c"]},
     ]
     assert [(number, error.fault) for number, error in batch.broken] == [
-        (1, "broken value: In column 0: Invalid: Invalid UTF8 sequence at string index 0"),
-        (2, "broken value: In column 1: Invalid: List child array invalid: Invalid: "
-            "Invalid UTF8 sequence at string index 0"),
+        (1, "column 'text': b'\\xff' is not UTF-8."),
+        (2, "column 'tags': List child array invalid: Invalid: "
+            "Invalid UTF8 sequence at string index 0."),
     ]  # fmt: skip
 
 

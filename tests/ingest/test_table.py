@@ -16,11 +16,12 @@ from curate.ingest.reader import Context, Failure, Head, KeptBytes, Split
 from curate.ingest.table import Table
 from manifests import record
 from manifests.errors import InputError, StorageError
-from manifests.media import Media
+from manifests.media import BRING_IT, Media
 from manifests.storage import File
 from tests.make import picture, read_all
 
 JPEG = picture(64, 48)
+CONVERT = "Convert the file to UTF-8."
 JSONL = b"""\
 {"file": "dog.jpg", "short": "", "long": "a dog runs", "licence": "CC0"}
 {"file": "cat.jpg", "short": "a cat", "long": "a cat sits", "licence": "CC0"}
@@ -171,7 +172,7 @@ def test_json_lines_that_are_no_row_are_failures_with_line_and_place(tmp_path: P
     assert [failure.origin for failure in failures] == [f"a.jsonl#{n}" for n in range(5, 19)]
     by_line = {f.origin: (f.error, f.message) for f in failures}
     assert by_line["a.jsonl#6"] == ("RowError", "line 6 is [1, 2], not an object")
-    assert by_line["a.jsonl#7"] == ("RowError", "line 7, byte 33: 0xe9 is not UTF-8")
+    assert by_line["a.jsonl#7"] == ("RowError", f"line 7, byte 33: 0xe9 is not UTF-8. {CONVERT}")
     assert by_line["a.jsonl#8"] == (
         "RowError",
         "'short' is an object, which is no text: {'en': 'a'}",
@@ -183,7 +184,8 @@ def test_json_lines_that_are_no_row_are_failures_with_line_and_place(tmp_path: P
         "no picture: 'file' is ['dog.jpg']",
     ]
     assert by_line["a.jsonl#13"] == ("RowError", "'../a.jsonl' leads out of media_root")
-    assert by_line["a.jsonl#14"] == ("MediaError", "media/none.jpg: there is no such file")
+    missing = f"media/none.jpg: there is no such file. {BRING_IT}"
+    assert by_line["a.jsonl#14"] == ("MediaError", missing)
     assert by_line["a.jsonl#15"][0] == "MediaError"
     assert by_line["a.jsonl#16"] == ("RowError", "'a\\x00.jpg' is no path below media_root")
     for line in (5, 17, 18):
@@ -215,7 +217,7 @@ def test_csv_rows_that_are_none_are_failures_with_their_lines(tmp_path: Path) ->
     assert [(f.origin, f.message) for f in failures] == [
         ("a.csv#2", "line 2 has 1 fields where the header has 2"),
         ("a.csv#3", "line 3 has 3 fields where the header has 2"),
-        ("a.csv#4", "line 4: 0xe9 is not UTF-8"),
+        ("a.csv#4", f"line 4: 0xe9 is not UTF-8. {CONVERT}"),
         ("a.csv#5", "lines 5 to 5: broken CSV: ',' expected after '\"'"),
         ("a.csv#7", "lines 7 to 8: broken CSV: unexpected end of data"),
     ]
@@ -227,7 +229,7 @@ def test_a_quote_in_a_tsv_is_a_character_like_any(tmp_path: Path) -> None:
     assert texts(rows) == ['"a dog']
     assert [f.message for f in failures] == [
         "line 3 has 3 fields where the header has 2",
-        "line 4, byte 8: 0xff is not UTF-8",
+        f"line 4, byte 8: 0xff is not UTF-8. {CONVERT}",
     ]
 
 

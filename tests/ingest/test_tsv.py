@@ -126,7 +126,12 @@ def test_lines_that_are_no_row_are_failures_with_their_line_and_blank_ones_are_n
             "RowError",
             "line 5 has no tab: one column where two belong",
         ),
-        Failure("a.tsv#6", "a.tsv#6", "RowError", "line 6, byte 3: 0xe9 is not UTF-8"),
+        Failure(
+            "a.tsv#6",
+            "a.tsv#6",
+            "RowError",
+            "line 6, byte 3: 0xe9 is not UTF-8. Convert the file to UTF-8.",
+        ),
         Failure(
             "a.tsv#7",
             "a.tsv#7",

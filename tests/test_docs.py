@@ -1,0 +1,54 @@
+"""What the documentation shows works as shown."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from curate import recipe
+from curate.cli import OK
+from curate.cli import run as command
+from tests.engine.corpora import accounts, captions, content, run
+
+ROOT = Path(__file__).parents[1]
+
+
+def blocks(page: str, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", (ROOT / page).read_text(), re.S)
+
+
+def test_the_step_of_your_own_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mysteps.py").write_text(blocks("docs/steps.md", "python")[0])
+    monkeypatch.syspath_prepend(str(tmp_path))
+    captions(tmp_path / "data", files=1, rows=8)
+    with open(tmp_path / "data" / "000.jsonl", "a") as out:
+        out.write('{"caption": "Why? Who? Where is it now, tell me?", "image": "pictures/0.jpg"}\n')
+    steps = [{"language": {}}, *yaml.safe_load(blocks("docs/steps.md", "yaml")[0])["steps"]]
+    made = run(content(steps=steps), tmp_path, tmp_path / "out")
+    assert accounts(made)["Questions"] == (9, 8, {"too many questions": 1}, {})
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/recipe.md"])
+def test_the_recipes_of_a_page_are_valid(page: str, tmp_path: Path) -> None:
+    shown = [text for text in blocks(page, "yaml") if text.startswith("name:")]
+    assert shown
+    for text in shown:
+        (tmp_path / "recipe.yaml").write_text(text)
+        recipe.load(str(tmp_path / "recipe.yaml"))
+
+
+def test_the_commands_of_the_page_are_those_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+    page = (ROOT / "docs/command-line.md").read_text()
+    shown = set(re.findall(r"`curate (\w+)", page))
+    with pytest.raises(SystemExit) as ended:
+        command(["--help"])
+    assert ended.value.code == OK
+    assert shown == set(re.findall(r"^    (\w+) ", capsys.readouterr().out, re.M))
+
+
+def test_every_page_the_readme_names_is_there() -> None:
+    for link in re.findall(r"\]\(([^)]+)\)", (ROOT / "README.md").read_text()):
+        assert (ROOT / link).is_file(), link

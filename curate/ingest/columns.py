@@ -62,7 +62,7 @@ def first_text(batch: pa.RecordBatch, names: Sequence[str], place: str) -> pa.Ar
 
     Of a list of texts, the first counts.
     """
-    texts = [_nothing_to_null(as_text(batch, name, "text", place)) for name in names]
+    texts = [nothing_to_null(as_text(batch, name, "text", place)) for name in names]
     return pc.coalesce(*texts) if texts else pa.nulls(batch.num_rows, pa.string())
 
 
@@ -92,7 +92,8 @@ def as_text(batch: pa.RecordBatch, name: str, setting: str, place: str) -> pa.Ar
         raise InputError(fault, place, f"The setting is '{setting}'.") from error
 
 
-def _nothing_to_null(texts: pa.Array) -> pa.Array:
+def nothing_to_null(texts: pa.Array) -> pa.Array:
+    """Texts that say nothing, blank ones included, as nulls."""
     is_said = pc.not_equal(pc.utf8_trim_whitespace(texts), "")
     return pc.if_else(pc.fill_null(is_said, False), texts, pa.scalar(None, pa.string()))
 
@@ -112,7 +113,8 @@ def meta_json(batch: pa.RecordBatch, without: Collection[str | None]) -> pa.Arra
     if not names:
         return pa.nulls(batch.num_rows, pa.string())
     rows = zip(*columns, strict=True)  # a Python dict a row: it is what orjson serialises
-    return pa.array([dumped(dict(zip(names, row, strict=True))) for row in rows], pa.string())
+    told = [dumped(dict(zip(names, row, strict=True))) for row in rows]
+    return pa.array(told, pa.string())
 
 
 def dumped(row: dict[str, Any]) -> str:

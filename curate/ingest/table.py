@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
+from types import NoneType
 from typing import Any, ClassVar, NamedTuple
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import Field, model_validator
 
 from curate.ingest import parquet
@@ -15,6 +19,7 @@ from curate.ingest.columns import (
     dumped,
     first_text,
     meta_json,
+    nothing_to_null,
     require,
     says_anything,
     spent,
@@ -23,7 +28,7 @@ from curate.ingest.joined import check_root, opened_below
 from curate.ingest.lines import line_splits
 from curate.ingest.pictures import Picture, Rows, found
 from curate.ingest.reader import Context, Found, Head, Reader, Split
-from curate.ingest.text_rows import Numbered, Row, layout_of, rows
+from curate.ingest.text_rows import Numbered, layout_of, rows
 from manifests.errors import RowError
 from manifests.media import Media
 from manifests.storage import File
@@ -125,28 +130,31 @@ class Table(Reader):
         return _Cells(cells, images, batch.broken)
 
     def _of_rows(self, batch: list[Numbered]) -> _Cells:
-        cells: list[tuple[int, str | None, str, str | None, object]] = []
-        broken: list[tuple[int, RowError]] = []
-        for number, row in batch:
-            try:
-                cells.append((number, *self._values(row)))
-            except RowError as error:
-                broken.append((number, error))
-        numbers, texts, meta, languages, images = zip(*cells, strict=True) if cells else [()] * 5
-        columns = (pa.array(values, pa.string()) for values in (texts, meta, languages))
-        return _Cells(Rows(numbers, *columns), images, broken)
+        """Column by column: what is the same for all rows is decided once."""
+        numbers = [number for number, row in batch if not isinstance(row, RowError)]
+        rows = [row for _, row in batch if not isinstance(row, RowError)]
+        broken = [(number, row) for number, row in batch if isinstance(row, RowError)]
+        texts, faults = _first_said(rows, self.text)
+        images = [row.get(self.image) for row in rows] if self.image else []
+        tags = [row.get(self.language) if self.language else None for row in rows]
+        language = pa.array([t if isinstance(t, str) and t else None for t in tags], pa.string())
+        cells = Rows(numbers, texts, self._meta(rows), language)
+        if not faults:
+            return _Cells(cells, images, broken)
+        broken += [(numbers[row], error) for row, error in faults.items()]
+        sound = np.array([row not in faults for row in range(len(rows))], bool)
+        return _Cells(cells.only(sound), list(itertools.compress(images, sound)), broken)
 
-    def _values(self, row: Row) -> tuple[str | None, str, str | None, object]:
-        """Text, meta, language and picture of one row."""
-        if isinstance(row, RowError):
-            raise row
-        text = next(filter(says_anything, (_text(row, name) for name in self.text)), None)
-        is_spent = len(self.text) == 1 and not isinstance(row.get(self.text[0]), list)
-        without = {self.image, self.language, *(self.text if is_spent else ())}
-        meta = dumped({name: value for name, value in row.items() if name not in without})
-        language = row.get(self.language) if self.language else None
-        tag = language if isinstance(language, str) and language else None
-        return text, meta, tag, row.get(self.image) if self.image else None
+    def _meta(self, rows: list[dict[str, Any]]) -> pa.Array:
+        """All else that the rows say, as JSON; a text that came as a list stays whole in it."""
+        for name in filter(None, [self.image, self.language]):
+            for row in rows:
+                row.pop(name, None)
+        for name in self.text if len(self.text) == 1 else ():
+            for row in rows:
+                if not isinstance(row.get(name), list):
+                    row.pop(name, None)
+        return pa.array([dumped(row) for row in rows], pa.string())
 
     def _pictures(self, values: Sequence[object], media: Media) -> list[Picture | RowError] | None:
         if self.image is None or self.media_root is None:
@@ -171,9 +179,28 @@ def _is_parquet(file: File) -> bool:
     return file.name.lower().endswith(parquet.SUFFIXES)
 
 
-def _text(row: dict[str, Any], name: str) -> str | None:
+def _first_said(
+    rows: list[dict[str, Any]], names: Sequence[str]
+) -> tuple[pa.Array, dict[int, RowError]]:
+    """Of each row the first of these fields that says anything, or null; and what is no text."""
+    said, faults = pa.nulls(len(rows), pa.string()), dict[int, RowError]()
+    for name in names:
+        values = [row.get(name) for row in rows]
+        if not set(map(type, values)) <= {str, NoneType}:
+            unsaid = np.asarray(said.is_null())
+            for row, value in enumerate(values):
+                try:
+                    values[row] = _text(value, name)
+                except RowError as error:
+                    values[row] = None
+                    if unsaid[row]:
+                        faults.setdefault(row, error)
+        said = pc.coalesce(said, nothing_to_null(pa.array(values, pa.string())))
+    return said, faults
+
+
+def _text(value: object, name: str) -> str | None:
     """What a field says; of a list, its first text. Raises RowError for an object."""
-    value = row.get(name)
     if isinstance(value, list):
         value = next(filter(says_anything, value), None)
     if isinstance(value, dict):

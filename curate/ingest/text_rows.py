@@ -53,9 +53,19 @@ def rows(split: Split, context: Context, layout: Layout) -> Iterator[list[Number
         return
     for batch in line_batches(split, context):
         if layout.kind == "jsonl":
-            yield [(number, _json(number, line)) for number, line in batch]
+            yield _objects(batch)
         else:
             yield [(n, _tsv(n, line, layout.header)) for n, line in batch if n > layout.line]
+
+
+def _objects(batch: list[tuple[int, bytes]]) -> list[Numbered]:
+    try:
+        found = [(number, orjson.loads(line)) for number, line in batch]
+    except orjson.JSONDecodeError:
+        return [(number, _json(number, line)) for number, line in batch]
+    if all(type(row) is dict for _, row in found):
+        return found
+    return [(number, _json(number, line)) for number, line in batch]
 
 
 def _json(number: int, line: bytes) -> Row:

@@ -1,0 +1,29 @@
+"""Three good pictures, with captions or without."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.bad_input.shared import (
+    GOOD,
+)
+from tests.make import picture
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Path:
+    """Three good pictures in `data`."""
+    (tmp_path / "data").mkdir()
+    for number in range(3):
+        (tmp_path / f"data/{number}.jpg").write_bytes(picture(64, 48, number))
+    return tmp_path
+
+
+@pytest.fixture
+def photos(base: Path) -> Path:
+    """They have captions beside them."""
+    for number, caption in enumerate(GOOD):
+        (base / f"data/{number}.txt").write_text(caption)
+    return base

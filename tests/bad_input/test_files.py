@@ -1,0 +1,212 @@
+"""Files and folders that are empty, missing, broken, or something else."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from curate.cli import FAILED, OVER_BUDGET
+from tests.bad_input.shared import (
+    CHATS,
+    COCO,
+    GOOD,
+    LINES,
+    MEMBERS,
+    PHOTOS,
+    ROWS,
+    TARS,
+    TSV,
+    URLS,
+    chat,
+    write_coco,
+    write_lines,
+)
+from tests.ingest.tars import shard
+from tests.make import picture
+from tests.runs import curate, ran, recipe
+
+IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+EMPTY: dict[str, tuple[dict[str, Any], bytes | pa.Table]] = {
+    "a.jsonl": (LINES, b""),
+    "a.tsv": (TSV, b""),
+    "a.csv": (LINES | {"path": "data/*.csv"}, b"file,caption\n"),
+    "a.tar": (TARS, bytes(10240)),
+    "a.chats.json": (CHATS, b"[]"),
+    "a.coco.json": (COCO, b'{"images": [], "annotations": []}'),
+    "a.parquet": (URLS, pa.table({"url": [], "caption": []},
+                                 pa.schema([("url", pa.string()), ("caption", pa.string())]))),
+    "b.parquet": ({"name": "b", "reader": "hf_parquet", "path": "data/b.parquet"},
+                  pa.table({"image": [], "text": []},
+                           pa.schema([("image", IMAGE), ("text", pa.string())]))),
+    "c.parquet": ({"name": "c", "reader": "img2dataset_parquet", "path": "data/c.parquet"},
+                  pa.table({"jpg": [], "caption": []},
+                           pa.schema([("jpg", pa.binary()), ("caption", pa.string())]))),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", EMPTY)
+def test_zero_rows_make_zero_rows_and_shards_that_open(base: Path, name: str) -> None:
+    source, content = EMPTY[name]
+    if isinstance(content, bytes):
+        (base / "data" / name).write_bytes(content)
+    else:
+        pq.write_table(content, base / "data" / name)
+    made = ran(base, source, steps=[{"words": {"min": 3}}])
+    assert made.accounts == {
+        f"read {source['name']}": (0, 0, {}, {}),
+        "words": (0, 0, {}, {}),
+        "write arrow": (0, 0, {}, {}),
+    }
+    assert (made.lost, made.rows) == ([], [])
+    datasets = pytest.importorskip("datasets")
+    assert len(datasets.load_from_disk(str(base / "out/shards"))) == 0
+
+
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        (PHOTOS | {"path": "gone"}, "gone: no such file or folder, or nothing in it. Check the"),
+        (TARS | {"path": "gone/*.tar"}, "gone/*.tar: no such file or folder, or nothing in it."),
+        (PHOTOS | {"path": "empty"}, "empty: no such file or folder, or nothing in it. Check the"),
+        (LINES | {"media_root": "gone"}, "gone: there is no such folder. The setting is 'media_"),
+        (TSV | {"media_root": "gone"}, "gone: there is no such folder. The setting is 'media_"),
+    ],
+    ids=["folder", "glob", "empty folder", "media_root", "media_root of a tsv"],
+)
+def test_a_missing_folder_is_an_error_and_no_empty_success(
+    base: Path, capsys: pytest.CaptureFixture[str], source: dict[str, Any], told: str
+) -> None:
+    (base / "empty").mkdir()
+    write_lines(base, *ROWS)
+    (base / "data/a.tsv").write_text("0.jpg\tGood.\n")
+    recipe(base, source)
+    assert curate(base, "run", "recipe.yaml", "-o", "out", "--inline") == FAILED
+    assert capsys.readouterr().err.startswith(f"curate: {told}")
+    assert sorted(path.name for path in (base / "out").iterdir()) == ["steps"]
+
+
+def write_parts(base: Path, count: int = 3) -> list[Path]:
+    """Parquet files of one row each."""
+    paths = [base / f"data/{n}.parquet" for n in range(count)]
+    for n, path in enumerate(paths):
+        pq.write_table(pa.table({"url": [f"{n % 3}.jpg"], "caption": [f"Caption {n}."]}), path)
+    return paths
+
+
+def test_a_broken_parquet_is_quarantined_whole_and_the_others_are_read(base: Path) -> None:
+    paths = write_parts(base)
+    paths[1].write_bytes(paths[1].read_bytes()[:-100])
+    made = ran(base, URLS)
+    assert made.accounts["read urls"] == (3, 2, {}, {"FileError": 1})
+    (lost,) = made.lost
+    assert lost[:3] == ("data/1.parquet", "read urls", "FileError")
+    assert lost.message == (
+        "broken parquet: Parquet magic bytes not found in footer. Either the file is corrupted or "
+        "this is not a parquet file. What follows in the file is lost. Download or write it "
+        "again, or leave it out of the source's path."
+    )
+    assert made.captions == {f"data/{n}.parquet#0": f"Caption {n}." for n in (0, 2)}
+
+
+def test_a_stray_file_among_good_ones_is_quarantined_whole(base: Path) -> None:
+    write_lines(base, *ROWS)
+    write_lines(base, json.dumps(ROWS).encode(), name="array.jsonl")
+    write_lines(base, picture(), name="picture.jsonl")
+    made = ran(base, LINES)
+    assert made.accounts["read lines"] == (5, 3, {}, {"FileError": 2})
+    rest = "What follows in the file is lost."
+    assert [lost[0::3] for lost in made.lost] == [
+        ("data/array.jsonl", f"a JSON array, not JSON lines. {rest} `curate readers` tells what "
+         "reads those."),
+        ("data/picture.jsonl", "line 1 is no header of a table: line 1, byte 0: 0xff is not UTF-8. "
+         f"{rest}"),
+    ]  # fmt: skip
+    assert len(made.rows) == 3
+
+
+def test_a_table_without_the_column_that_is_named_stops_the_run(
+    base: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It may stand for millions of rows: one line in the quarantine would hide them."""
+    write_lines(base, *ROWS)
+    write_lines(base, {"file": "0.jpg", "captoin": "Good."}, name="other.jsonl")
+    recipe(base, LINES)
+    assert curate(base, "run", "recipe.yaml", "-o", "out", "--inline", "-q") == FAILED
+    assert capsys.readouterr().err == (
+        "curate: data/other.jsonl: no column 'caption'. Did you mean 'captoin'? The setting is "
+        "'text'.\n"
+    )
+
+
+def test_files_of_no_bytes_are_broken_files(base: Path) -> None:
+    write_parts(base)
+    (base / "data/9.parquet").write_bytes(b"")
+    shard(base / "data", MEMBERS)
+    (base / "data/9.tar").write_bytes(b"")
+    made = ran(base, URLS, TARS)
+    assert [lost[:3] for lost in made.lost] == [
+        ("data/9.parquet", "read urls", "FileError"),
+        ("data/9.tar", "read tars", "FileError"),
+    ]
+    assert (
+        made.lost[1].message == "not a tar: the file is empty. Name tars that are not compressed."
+    )
+    assert len(made.rows) == 6
+
+
+def test_a_source_that_is_broken_all_over_is_over_the_budget(
+    base: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for path in write_parts(base)[:2]:
+        path.write_bytes(b"PAR1 and then nothing")
+    recipe(base, URLS)
+    assert curate(base, "run", "recipe.yaml", "-o", "out", "--inline") == OVER_BUDGET
+    assert capsys.readouterr().err.endswith(
+        "curate: out: 2 inputs were quarantined, over the budget of max_quarantined: 0.5 of 3. "
+        "See why: curate explain --quarantine out. Mend the source, or raise max_quarantined.\n"
+    )
+    assert not (base / "out/manifest.json").exists()
+
+
+def _pair(name: str, reader: str, **settings: Any) -> dict[str, Any]:
+    return {"name": "wrong", "reader": reader, "path": f"data/{name}", **settings}
+
+
+@pytest.mark.parametrize(
+    ("source", "looks", "takes"),
+    [
+        (_pair("*.tar", "url_table", media_root="data"), "a.tar: a tar of jpg, txt", "webdataset"),
+        (_pair("a.tar", "table", text="caption"), "a.tar: a tar of jpg, txt", "webdataset"),
+        (_pair("*.jpg", "webdataset"), "0.jpg: a JPEG picture", "folder"),
+        (_pair("*.jsonl", "llava"), "a.jsonl: JSON lines with keys file, caption", "table"),
+        (_pair("a.json", "coco_captions"),
+         "a.json: a JSON array of objects with keys image, conversations", "llava"),
+        (_pair("*.coco.json", "llava"),
+         "a.coco.json: a JSON object with keys images, annotations", "coco_captions"),
+        (_pair("a.parquet", "img2dataset_parquet"),
+         "a.parquet: a parquet file with columns image, text", "hf_parquet or table"),
+        (_pair("*.pdf", "folder"), "a.pdf: a PDF", None),
+    ],
+)  # fmt: skip
+def test_a_wrong_reader_is_told_what_the_file_is_and_which_reader_takes_it(
+    base: Path, capsys: pytest.CaptureFixture[str],
+    source: dict[str, Any], looks: str, takes: str | None,
+) -> None:  # fmt: skip
+    shard(base / "data", MEMBERS)
+    write_lines(base, *ROWS)
+    (base / "data/a.json").write_text(json.dumps([chat(0, "Good.")]))
+    write_coco(base, GOOD)
+    pictures = pa.array([{"bytes": picture(), "path": "a.jpg"}], IMAGE)
+    pq.write_table(pa.table({"image": pictures, "text": ["Good."]}), base / "data/a.parquet")
+    (base / "data/a.pdf").write_bytes(b"%PDF-1.7\n")
+    recipe(base, source)
+    assert curate(base, "run", "recipe.yaml", "-o", "out", "--inline") == FAILED
+    mend = f"Read it with: {takes}." if takes else "No reader takes it; leave it out of the path."
+    said = f"data/{looks}: not what the reader {source['reader']!r} takes. {mend}"
+    assert capsys.readouterr().err == f"curate: {said}\n"
+    assert not (base / "out/manifest.json").exists()

@@ -49,9 +49,9 @@ def corpus(folder: Path, rows: int) -> Path:
     return folder
 
 
-def recipe(base: Path, path: str, steps: list[dict[str, object]]) -> Path:
+def recipe(base: Path, path: str, steps: list[dict[str, object]], **shards: object) -> Path:
     source = {"name": "made", "reader": "table", "path": path, "text": "text"}
-    content = {"name": "benchmark", "sources": [source], "steps": steps}
+    content = {"name": "benchmark", "sources": [source], "steps": steps, "shards": shards}
     (base / "recipe.yaml").write_text(yaml.safe_dump(content))
     return base / "recipe.yaml"
 
@@ -118,13 +118,16 @@ def _data_juicer(base: Path, python: str, rows: int) -> None:
 
 
 def memory() -> None:
-    """The largest process at 10k, 100k and 1M rows: it must not grow with the corpus."""
+    """The largest process at 10k, 100k and 1M rows: it must not grow with the corpus.
+
+    A task holds the records of one shard, so shards are small here: all sizes have whole ones.
+    """
     print("rows, CPU-s, and the largest memory of one process, inline and of a Ray worker")
     for rows in (10_000, 100_000, 1_000_000):
         with tempfile.TemporaryDirectory() as folder:
             base = Path(folder)
             corpus(base / "data", rows)
-            recipe(base, "data/*.jsonl", STEPS)
+            recipe(base, "data/*.jsonl", STEPS, shard_bytes="2MB")
             inline, ray = curate(base, "inline", "--inline"), curate(base, "ray")
         print(
             f"  {rows:>9,}  {inline.cpu_seconds:7.1f}  inline {inline.peak_mb:6,.0f} MB  "

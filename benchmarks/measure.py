@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
+import tempfile
 import time
 import uuid
 from pathlib import Path
@@ -27,7 +28,7 @@ def cost(command: list[str], cwd: Path | str = ".", check: bool = True) -> Cost:
     """Run a command, and look every 50 ms at all processes that inherited its mark."""
     mark = uuid.uuid4().hex
     start = time.monotonic()
-    with open(f"/tmp/{mark}.log", "w+") as log:
+    with tempfile.TemporaryFile("w+") as log:
         child = subprocess.Popen(
             command, cwd=cwd, env={**os.environ, "BENCHMARK_MARK": mark}, stdout=log, stderr=log
         )
@@ -38,7 +39,6 @@ def cost(command: list[str], cwd: Path | str = ".", check: bool = True) -> Cost:
             time.sleep(0.05)
         log.seek(0)
         output = log.read()
-    os.remove(f"/tmp/{mark}.log")
     if check and child.returncode:
         raise RuntimeError(f"{command} ended with {child.returncode}:\n{output[-2000:]}")
     return Cost(sum(seen.values()), time.monotonic() - start, peak["any"], peak["worker"], output)

@@ -7,6 +7,7 @@ import json
 
 from curate import recipe
 from curate.engine import plan as planning
+from curate.engine.plan import PlannedPass
 from curate.engine.run import STEPS
 from curate.tabular import table
 from manifests import manifest, storage
@@ -17,7 +18,7 @@ def main(options: argparse.Namespace) -> int:
     loaded = recipe.load(options.recipe, options.set)
     rows = []
     for number, planned in enumerate(planning.plan(loaded), 1):
-        done = _done(options.out, planned.folder)
+        done = _done(options.out, planned)
         parts = len(done.parts) if done else None
         rows.append((number, planned.kind, planned.title, planned.fingerprint, _state(done), parts))
     if options.json:
@@ -29,12 +30,13 @@ def main(options: argparse.Namespace) -> int:
     return 0
 
 
-def _done(out: str | None, folder: str) -> PassManifest | None:
+def _done(out: str | None, planned: PlannedPass) -> PassManifest | None:
     if out is None:
         return None
-    place = storage.join(out, STEPS, folder)
+    place = storage.join(out, STEPS, planned.folder)
     there = storage.size_and_stamp(storage.join(place, manifest.NAME))
-    return manifest.load_pass(place) if there else None
+    found = manifest.load_pass(place) if there else None
+    return found if found and found.fingerprint == planned.fingerprint else None
 
 
 def _state(done: PassManifest | None) -> str:

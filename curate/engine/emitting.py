@@ -129,10 +129,10 @@ def order_tasks(views: list[View], settings: Shards) -> dict[str, OrderTask]:
     return tasks
 
 
-def shard_tasks(folder: str, commits: list[Commit], count: int) -> dict[str, ShardTask]:
-    """One task a shard: each depends on every sorted part."""
+def shard_tasks(mark: str, folder: str, commits: list[Commit], count: int) -> dict[str, ShardTask]:
+    """One task a shard: each depends on every sorted part. `mark`: the pass's fingerprint."""
     uris = tuple(storage.join(folder, commit.part + PART) for commit in commits)
-    token = fingerprint([count, [[commit.part, commit.digest] for commit in commits]])
+    token = fingerprint([mark, count, [[commit.part, commit.digest] for commit in commits]])
     names = [f"data-{number:05d}-of-{count:05d}" for number in range(count)]
     return {name: ShardTask(name, token, n, count, uris) for n, name in enumerate(names)}
 

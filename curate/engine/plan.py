@@ -31,6 +31,9 @@ class PlannedPass(NamedTuple):
 
     @property
     def folder(self) -> str:
+        """Named by what the pass does; shards of a format lie in one place, so they have one."""
+        if self.kind == "shards":
+            return f"write-{self.name}"
         return f"{self.number:02d}-{self.name}-{self.fingerprint}"
 
     @property

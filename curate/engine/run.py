@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar, cast
 import pyarrow as pa
 
 import curate
-from curate.emit import formats
+from curate.emit import formats, shard_set
 from curate.emit.settings import FormatName
 from curate.emit.shard import ShardCommit
 from curate.engine import corpus, emitting, reading
@@ -115,6 +115,7 @@ class Run:
         commits = [known[v.name] for v in views if v.name in known]
         if len(commits) < len(views):
             seed = self.loaded.recipe.seed
+            self._begin(folder, {view.name for view in views}, folder)
             with self.progress.show(planned.title, len(views)) as bar:
                 commits = corpus.run_corpus(planned, views, folder, self.executor, seed)
                 for commit in commits:
@@ -141,7 +142,8 @@ class Run:
         name = formats.FOLDERS[kind]
         place = storage.join(self.out, name)
         storage.make_folder(place)
-        tasks = emitting.shard_tasks(ordered.folder, ordered.manifest.parts, count)
+        parts_now = ordered.manifest.parts
+        tasks = emitting.shard_tasks(planned.fingerprint, ordered.folder, parts_now, count)
         work = emitting.ShardPass(self.setting, settings, kind, folder, place)
         commits = self.run_parts(planned, work, tasks, place)
         self._whole(planned, folder, commits, name)
@@ -171,8 +173,7 @@ class Run:
         commits = self._committed(folder, tokens, place or folder)
         waiting = [task for name, task in tasks.items() if name not in commits]
         if waiting:
-            _retire(folder, set(tasks), place or folder)
-            storage.clear_unfinished(place or folder)
+            self._begin(folder, set(tasks), place or folder)
         with self.progress.show(planned.title, len(waiting), len(commits)) as bar:
             for _, commit in self.executor.map(work, waiting):
                 commits[commit.part] = commit
@@ -181,6 +182,14 @@ class Run:
         if waiting:
             storage.clear_unfinished(place or folder)
         return [commits[name] for name in tasks]
+
+    def _begin(self, folder: str, parts_now: set[str], files_in: str) -> None:
+        """Take back every manifest that is about to be untrue, and clear what killed tasks left."""
+        storage.delete(storage.join(self.out, manifest.NAME))
+        if files_in != folder:
+            storage.delete(storage.join(files_in, shard_set.NAME))
+        _retire(folder, parts_now, files_in)
+        storage.clear_unfinished(files_in)
 
     def _committed(self, folder: str, tokens: dict[str, str], place: str) -> dict[str, Commit]:
         """The parts whose commit was made from the same input, and whose files are still there."""

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from manifests import manifest, parts
-from manifests.errors import BudgetError, InputError, StepError
+from manifests.errors import BudgetError, InputError, ManifestError, StepError
 from manifests.verify import verify
 from tests.engine.corpora import accounts, captions, content, files, run
 from tests.make import picture
@@ -225,3 +225,31 @@ def test_retry_reads_again_what_was_quarantined_and_nothing_else(corpus: Path) -
     assert accounts(made)["read made"] == (121, 121, {}, {})
     read = [name for name in _touched(corpus / "out", since) if "00-made" in name]
     assert len(read) == 1
+
+
+def test_going_back_to_an_earlier_recipe_writes_its_shards_again(corpus: Path) -> None:
+    run(content(seed=17), corpus, corpus / "out")
+    first = files(corpus / "out" / "shards")
+    run(content(seed=18), corpus, corpus / "out")
+    assert files(corpus / "out" / "shards") != first
+    made = run(content(seed=17), corpus, corpus / "out")
+    assert files(corpus / "out" / "shards") == first
+    assert verify(str(corpus / "out")).faults == []
+    assert made.digest == run(content(seed=17), corpus, corpus / "out").digest
+
+
+def test_shards_of_an_earlier_count_are_taken_away(corpus: Path) -> None:
+    run(content(shards={"shard_bytes": 20_000}), corpus, corpus / "out")
+    many = files(corpus / "out" / "shards")
+    run(content(), corpus, corpus / "out")
+    assert len([name for name in many if name.endswith(".arrow")]) > 1
+    names = {name for name in files(corpus / "out" / "shards") if name.endswith(".arrow")}
+    assert names == {"data-00000-of-00001.arrow"}
+
+
+def test_a_run_that_is_not_whole_has_no_manifest(corpus: Path) -> None:
+    run(content(), corpus, corpus / "out")
+    with pytest.raises(StepError):
+        run(content(steps=[{"tests.engine.pieces:Misaligned": {}}]), corpus, corpus / "out")
+    with pytest.raises(ManifestError, match="there is no manifest here"):
+        manifest.load_run(str(corpus / "out"))

@@ -5,19 +5,20 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from curate import catalog
 from curate.emit.settings import Shards
-from curate.engine.planned import PlannedStep
+from curate.engine.planned import PlannedStep, part_schema
 from curate.ingest.reader import Reader
 from curate.recipe_text import Path, Text, assign, read
 from curate.spelling import nearest
 from filters.presets import PRESETS
 from manifests.errors import RecipeError
 from manifests.media import Limits
+from manifests.step import CorpusStep, RowStep
 
 M = TypeVar("M", bound=BaseModel)
 R = TypeVar("R")
@@ -101,7 +102,10 @@ def _explained(
 
 def _fields(kind: Any, path: Path) -> list[str]:
     for name in path:
-        kind = kind.model_fields[name].annotation if name in kind.model_fields else kind
+        if isinstance(name, int):  # one of a list of models
+            kind = get_args(kind)[0]
+        elif name in kind.model_fields:
+            kind = kind.model_fields[name].annotation
     return list(kind.model_fields)
 
 
@@ -162,11 +166,42 @@ def _steps(items: list[_Item], text: Text) -> list[PlannedStep]:
         settings = dict(item.settings)
         only = _only(settings.pop("only", None), text, (*item.path, "only"))
         step = _model(kind, settings, text, item.path)
+        needs = step.measured_by() if isinstance(step, CorpusStep) else {}
+        measured = {n: _measured(n, s, only, planned, seen) for n, s in needs.items()}
         short = item.name.rsplit(":", 1)[-1]
-        seen[short] += 1
-        name = short if seen[short] == 1 else f"{short}-{seen[short]}"
-        planned.append(PlannedStep(name, step, only))
+        planned.append(PlannedStep(_unique(short, seen), step, only, measured or None))
+        _check_columns(planned, text.place(item.path))
     return planned
+
+
+def _unique(name: str, seen: Counter[str]) -> str:
+    seen[name] += 1
+    return name if seen[name] == 1 else f"{name}-{seen[name]}"
+
+
+def _measured(
+    name: str,
+    step: RowStep,
+    only: dict[str, list[Any]] | None,
+    planned: list[PlannedStep],
+    seen: Counter[str],
+) -> str:
+    """The name in the run of a row step that a corpus step needs: one it has, or one put in."""
+    for known in planned:
+        if known.step == step and known.only in (None, only):
+            return known.name
+    planned.append(PlannedStep(_unique(name, seen), step, only))
+    return planned[-1].name
+
+
+def _check_columns(planned: list[PlannedStep], place: str) -> None:
+    """Raises RecipeError where a corpus step reads a column that nothing before it makes."""
+    step = planned[-1].step
+    known = part_schema(planned[:-1]).names
+    for column in step.reads() if isinstance(step, CorpusStep) else ():
+        if planned[-1].in_run(column) not in known:
+            told = nearest(column, known)
+            raise RecipeError(f"no column '{column}' comes from the steps before.", place, told)
 
 
 def _only(value: Any, text: Text, path: Path) -> dict[str, list[Any]] | None:

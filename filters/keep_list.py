@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
+from manifests import storage
 from manifests.keep_list import contains, is_uid, parse_uids, read_keep_list
 from manifests.media import Media
 from manifests.step import Outcome, RowStep, reasons
@@ -23,8 +24,8 @@ class KeepList(RowStep):
 
     path: str = Field(description="the .npy file; relative paths start where the run does")
 
-    def files(self) -> tuple[str, ...]:
-        return (self.path,)
+    def files(self, base: str) -> tuple[str, ...]:
+        return (storage.at(base, self.path),)
 
     def __call__(self, batch: pa.Table, media: Media) -> Outcome:
         # Row by row: `meta` is JSON, which has no columns.

@@ -68,7 +68,7 @@ class Language(RowStep):
                 raise ValueError(f"lid.176 knows no language '{tag}'. {mend}")
         return keep
 
-    def files(self) -> tuple[str, ...]:
+    def files(self, base: str) -> tuple[str, ...]:
         return (model_file(),)
 
     def __call__(self, batch: pa.Table, media: Media) -> Outcome:

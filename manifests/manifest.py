@@ -106,11 +106,12 @@ class RunManifest(BaseModel):
         )
 
 
-def save(model: BaseModel, uri: str) -> None:
+def save(model: BaseModel, uri: str, durable: bool = True) -> None:
     content = model.model_dump(mode="json")
     if isinstance(model, PassManifest | RunManifest):
         content["digest"] = model.digest
-    storage.write_bytes(uri, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
+    text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+    storage.write_bytes(uri, text.encode(), durable)
 
 
 def load_commit(uri: str) -> Commit | None:

@@ -65,10 +65,10 @@ def gathering(sink: storage.Sink) -> pa.NativeFile:
 
 
 @contextlib.contextmanager
-def writing(uri: str, schema: pa.Schema) -> Iterator[Writer]:
+def writing(uri: str, schema: pa.Schema, durable: bool = True) -> Iterator[Writer]:
     """Write a part file that appears whole when the block ends, or not at all."""
     with (
-        storage.writing(uri) as sink,
+        storage.writing(uri, durable) as sink,
         gathering(sink) as stream,
         pa.ipc.new_file(stream, schema) as writer,
     ):
@@ -76,18 +76,22 @@ def writing(uri: str, schema: pa.Schema) -> Iterator[Writer]:
         yield part
 
 
-def write(uri: str, schema: pa.Schema, tables: list[pa.Table]) -> FileEntry:
-    with writing(uri, schema) as part:
+def write(uri: str, schema: pa.Schema, tables: list[pa.Table], durable: bool = True) -> FileEntry:
+    with writing(uri, schema, durable) as part:
         for table in tables:
             part.write(table)
     return part.entry
 
 
 def open_part(uri: str, columns: tuple[str, ...] | None = None) -> pa.ipc.RecordBatchFileReader:
-    """A part's batches by number; columns are read from the map when they are touched."""
+    """A part's batches by number; columns are read from the map when they are touched.
+
+    Of a remote part only `columns` are fetched. Of a local one all are mapped and none is read:
+    to leave some out, pyarrow would copy the others.
+    """
     try:
         reader = pa.ipc.open_file(storage.open_input(uri))
-        if columns is None:
+        if columns is None or not storage.is_remote(uri):
             return reader
         fields = [reader.schema.names.index(name) for name in columns]
         options = pa.ipc.IpcReadOptions(included_fields=fields)

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator
-from typing import ClassVar, NamedTuple, Protocol, TypeVar
+from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
+from manifests.manifest import Commit, FileEntry
 from manifests.media import Media
 
 T = TypeVar("T")
@@ -30,6 +31,8 @@ class Outcome(NamedTuple):
     prove it are in `columns`, and the engine keeps them with the dropped row."""
     error: pa.Array | None = None
     """string: why the row could not be judged, null where it could. Such rows are quarantined."""
+    files: tuple[FileEntry, ...] = ()
+    """What a corpus step keeps for later runs, of this part; written to `workspace.kept`."""
 
 
 class Step(BaseModel):
@@ -41,8 +44,13 @@ class Step(BaseModel):
     measures: ClassVar[dict[str, pa.DataType]] = {}
     rewrites: ClassVar[tuple[str, ...]] = ()
 
-    def files(self) -> tuple[str, ...]:
-        """Files the answers depend on; their digests are part of the step's identity."""
+    def files(self, base: str) -> tuple[str, ...]:
+        """Full paths of files the answers depend on, relative ones of settings lying below `base`;
+        their names and digests are part of the step's identity."""
+        return ()
+
+    def notes(self, base: str) -> tuple[str, ...]:
+        """What a user should know of these settings before a run starts."""
         return ()
 
 
@@ -80,8 +88,8 @@ class Corpus(Protocol):
     @property
     def parts(self) -> tuple[Part, ...]: ...
 
-    def read(self, part: Part) -> pa.Table:
-        """The declared columns of one part, rows dropped by earlier steps left out."""
+    def read(self, part: Part, columns: tuple[str, ...] | None = None) -> pa.Table:
+        """The columns the step reads (or some of them), rows dropped by earlier steps left out."""
         ...
 
 
@@ -93,14 +101,74 @@ class Executor(Protocol):
         ...
 
 
+class Task(Protocol):
+    """One item of a phase; its name is unique in the phase, and the files made of it begin so."""
+
+    @property
+    def name(self) -> str: ...
+
+
+K = TypeVar("K", bound=Task)
+
+
+class Made(NamedTuple):
+    """The files a task of a phase wrote, and what else it has to tell, as plain data."""
+
+    files: list[FileEntry]
+    detail: dict[str, Any]
+
+
+class Workspace(Protocol):
+    """What a corpus step works with, in the driver: workers, and a folder for what they write.
+
+    A phase is like a pass: its tasks write whole files and are committed one by one, so a task
+    may be killed and repeated, and a run that was killed goes on in the middle of the step.
+    """
+
+    @property
+    def kept(self) -> str:
+        """The folder for files that stay."""
+        ...
+
+    @property
+    def scratch(self) -> str:
+        """The folder for files that go when the step is done, those of the phases among them.
+
+        They are written with `durable=False`, and their digests looked at after a restart.
+        """
+        ...
+
+    def place(self, uri: str) -> str:
+        """The full path or URL of what a setting names."""
+        ...
+
+    def map(self, work: Callable[[T], R], items: Iterable[T]) -> Iterator[tuple[T, R]]:
+        """As `Executor.map`: for small results, and nothing on disk."""
+        ...
+
+    def phase(
+        self, name: str, work: Callable[[K, str], Made], tasks: Iterable[K]
+    ) -> tuple[str, list[Commit]]:
+        """Run `work(task, folder)` for every task not committed yet; the folder and all commits,
+        in the order of the tasks. What a task does may depend on nothing but the corpus, the
+        step and the seed."""
+        ...
+
+
 class CorpusStep(Step):
     """Looks at the whole corpus through a few narrow columns."""
 
-    columns: ClassVar[tuple[str, ...]] = ("id",)
+    def reads(self) -> tuple[str, ...]:
+        """The columns it looks at: of the record, or measures of steps before it."""
+        return ("id",)
+
+    def measured_by(self) -> dict[str, RowStep]:
+        """Row steps it needs to have run, by name; the engine runs those the recipe has not."""
+        return {}
 
     @abstractmethod
     def decide(
-        self, corpus: Corpus, executor: Executor, seed: int
+        self, corpus: Corpus, workspace: Workspace, seed: int
     ) -> Iterator[tuple[Part, Outcome]]:
         """An outcome for every part, aligned with the rows that `corpus.read(part)` gives."""
 

@@ -8,6 +8,7 @@ import functools
 import glob
 import os
 import re
+import shutil
 import tempfile
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -230,6 +231,17 @@ def delete(uri: str) -> None:
             system.delete_file(path)
 
 
+def delete_folder(uri: str) -> None:
+    """Remove a folder and all in it, if it is there."""
+    with storage_errors(uri):
+        if not is_remote(uri):
+            shutil.rmtree(uri, ignore_errors=True)
+            return
+        system, path = filesystem(uri)
+        with contextlib.suppress(FileNotFoundError):
+            system.delete_dir(path)
+
+
 def clear_unfinished(folder: str) -> None:
     """Remove what killed writers left in a local folder; remote ones leave nothing behind."""
     if is_remote(folder) or not os.path.isdir(folder):
@@ -240,8 +252,12 @@ def clear_unfinished(folder: str) -> None:
 
 
 @contextlib.contextmanager
-def writing(uri: str) -> Iterator[Sink]:
-    """Write a file that appears whole at `uri` when the block ends, or not at all."""
+def writing(uri: str, durable: bool = True) -> Iterator[Sink]:
+    """Write a file that appears whole at `uri` when the block ends, or not at all.
+
+    A `durable` one is on the disk then; others the system may lose with the machine, so whoever
+    finds one again looks at its digest.
+    """
     with storage_errors(uri):
         folder, name = (tempfile.gettempdir(), "remote") if is_remote(uri) else os.path.split(uri)
         handle, temporary = tempfile.mkstemp(TEMPORARY, f".{name}.", folder or ".")
@@ -249,7 +265,7 @@ def writing(uri: str) -> Iterator[Sink]:
             with os.fdopen(handle, "wb", buffering=1 << 20) as raw:
                 yield Sink(raw)
                 raw.flush()
-                if not is_remote(uri):
+                if durable and not is_remote(uri):
                     os.fsync(raw.fileno())
             _publish(temporary, uri)
         finally:
@@ -266,8 +282,8 @@ def _publish(temporary: str, uri: str) -> None:
     pafs.copy_files(temporary, path, pafs.LocalFileSystem(), system, use_threads=False)
 
 
-def write_bytes(uri: str, data: bytes) -> None:
-    with writing(uri) as sink:
+def write_bytes(uri: str, data: bytes, durable: bool = True) -> None:
+    with writing(uri, durable) as sink:
         sink.write(data)
 
 

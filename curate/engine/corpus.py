@@ -12,30 +12,47 @@ from curate.engine.plan import PlannedPass
 from curate.engine.planned import PlannedStep, part_schema
 from curate.engine.rows import dropped_schema, select, spread
 from curate.engine.view import DROP, ERROR, View
+from curate.engine.workspace import Workspace
 from manifests import manifest, parts, storage
 from manifests.errors import StepError
 from manifests.fingerprint import fingerprint
 from manifests.ledger import check
 from manifests.manifest import Commit
-from manifests.step import CorpusStep, Executor, Outcome, Part
+from manifests.step import CorpusStep, Outcome, Part
 
 
 class Seen(NamedTuple):
-    """The corpus as one step sees it: the rows it is for, the columns it declares."""
+    """The corpus as one step sees it: the rows it is for, the columns it declares.
+
+    `rows`: of each part, how many it is for.
+    """
 
     views: tuple[View, ...]
     planned: PlannedStep
+    rows: tuple[int, ...]
 
     @property
     def parts(self) -> tuple[Part, ...]:
-        return tuple(Part(n, view.name, view.rows) for n, view in enumerate(self.views))
+        counted = zip(self.views, self.rows, strict=True)
+        return tuple(Part(n, view.name, rows) for n, (view, rows) in enumerate(counted))
 
-    def read(self, part: Part) -> pa.Table:
+    def read(self, part: Part, columns: tuple[str, ...] | None = None) -> pa.Table:
         assert isinstance(self.planned.step, CorpusStep)
-        columns = tuple(dict.fromkeys((*self.planned.step.columns, *(self.planned.only or {}))))
-        table = self.views[part.number].read_columns(columns)
+        wanted = self.planned.step.reads() if columns is None else columns
+        names = [self.planned.in_run(name) for name in wanted]
+        seen = tuple(dict.fromkeys((*names, *(self.planned.only or {}))))
+        table = self.views[part.number].read_columns(seen)
         mask = self.planned.concerns(table)
-        return table if mask is None else table.filter(pa.array(mask))
+        own = table.select(names).rename_columns(list(wanted))
+        return own if mask is None else own.filter(pa.array(mask))
+
+
+def _concerned(planned: PlannedStep, view: View) -> int:
+    if planned.only is None:
+        return view.rows
+    mask = planned.concerns(view.read_columns(tuple(planned.only)))
+    assert mask is not None
+    return int(np.count_nonzero(mask))
 
 
 def token(views: list[View]) -> str:
@@ -44,32 +61,24 @@ def token(views: list[View]) -> str:
 
 
 def run_corpus(
-    planned_pass: PlannedPass, views: list[View], folder: str, executor: Executor, seed: int
+    planned_pass: PlannedPass, views: list[View], space: Workspace, seed: int
 ) -> list[Commit]:
     """Let the step decide, and write one sidecar a part."""
     planned = planned_pass.steps[0]
     assert isinstance(planned.step, CorpusStep)
-    seen, made_of = Seen(tuple(views), planned), token(views)
+    seen = Seen(tuple(views), planned, tuple(_concerned(planned, view) for view in views))
     commits: dict[int, Commit] = {}
-    for part, outcome in planned.step.decide(seen, executor, seed):
+    for part, outcome in planned.step.decide(seen, space, seed):
         view = views[part.number]
-        commits[part.number] = _write(planned_pass, view, seen, part, outcome, folder, made_of)
+        commits[part.number] = _write(planned_pass, view, outcome, space)
     missing = [view.name for number, view in enumerate(views) if number not in commits]
     if missing:
         raise StepError(f"gave no outcome for {len(missing)} parts", f"step {planned.name}")
     return [commits[number] for number in range(len(views))]
 
 
-def _write(
-    planned_pass: PlannedPass,
-    view: View,
-    seen: Seen,
-    part: Part,
-    outcome: Outcome,
-    folder: str,
-    made_of: str,
-) -> Commit:
-    planned = planned_pass.steps[0]
+def _write(planned_pass: PlannedPass, view: View, outcome: Outcome, space: Workspace) -> Commit:
+    planned, folder = planned_pass.steps[0], space.kept
     schema = part_schema([*planned_pass.before, planned])
     gone = dropped_schema(schema)
     known = [f.name for f in gone if f.name not in ("step", "reason", *planned.measures)]
@@ -91,12 +100,12 @@ def _write(
             )
     commit = Commit(
         part=view.name,
-        token=made_of,
+        token=space.token,
         origin=view.origin,
         rows=said.kept.num_rows,
         media_bytes=view.media_bytes * said.kept.num_rows // max(1, view.rows),
         text_bytes=view.text_bytes * said.kept.num_rows // max(1, view.rows),
-        files=files,
+        files=[*files, *outcome.files],
         ledger=[said.account],
     )
     manifest.save(commit, storage.join(folder, view.name + ".json"))

@@ -66,6 +66,15 @@ def plan(loaded: Loaded) -> list[PlannedPass]:
     return passes
 
 
+def notes(loaded: Loaded) -> list[str]:
+    """What the steps have to say before anything runs."""
+    return [
+        f"{planned.name}: {note}"
+        for planned in loaded.steps
+        for note in planned.step.notes(loaded.base)
+    ]
+
+
 def _read(reader: Reader, limits: dict[str, object]) -> PlannedPass:
     kind = type(reader)
     identity = {

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from manifests import record
+from manifests import record, storage
 from manifests.errors import StepError
-from manifests.fingerprint import step_identity
+from manifests.fingerprint import file_digest
 from manifests.step import CorpusStep, Outcome, ReshapeStep, RowStep, Step
 
 
 class PlannedStep(NamedTuple):
-    """`name` is unique in the run: the step's key, with -2, -3 where it comes again."""
+    """`name` is unique in the run: the step's key, with -2, -3 where it comes again.
+
+    `measured_by`: the names in this run of the row steps that a corpus step needs.
+    """
 
     name: str
     step: Step
     only: dict[str, list[Any]] | None = None
+    measured_by: dict[str, str] | None = None
 
     @property
     def shape(self) -> str:
@@ -31,8 +36,23 @@ class PlannedStep(NamedTuple):
         """The step's measures under the names they have in this run."""
         return {f"{self.name}.{m}": kind for m, kind in self.step.measures.items()}
 
+    def in_run(self, column: str) -> str:
+        """The name in this run of a column that the step reads."""
+        step, _, measure = column.partition(".")
+        known = (self.measured_by or {}).get(step)
+        return f"{known}.{measure}" if known else column
+
     def identity(self, base: str) -> dict[str, Any]:
-        return step_identity(self.name, self.step, base, self.only)
+        """What decides a step's answers: its kind, version, parameters and the files it names."""
+        kind = type(self.step)
+        return {
+            "name": self.name,
+            "kind": f"{kind.__module__}:{kind.__qualname__}",
+            "version": kind.version,
+            "parameters": self.step.model_dump(mode="json"),
+            "only": self.only,
+            "files": [[storage.base_name(uri), _digest(uri)] for uri in self.step.files(base)],
+        }
 
     def concerns(self, batch: pa.Table) -> np.ndarray | None:
         """Which rows the step is for; None for all of them."""
@@ -76,6 +96,16 @@ class PlannedStep(NamedTuple):
         if value is None:
             return pa.nulls(rows, pa.string())
         return self._column(value, "drop", rows).cast(pa.string())
+
+
+def _digest(uri: str) -> str:
+    return _digest_of(uri, storage.size_and_stamp(uri))
+
+
+@lru_cache(maxsize=4096)
+def _digest_of(uri: str, size_and_stamp: tuple[int, int] | None) -> str:
+    """The digest of a file, read once as long as it stays the same."""
+    return file_digest(uri)
 
 
 def part_schema(steps: list[PlannedStep]) -> pa.Schema:

@@ -132,6 +132,8 @@ def _outcome(step: PlannedStep, batch: pa.Table, media: Media) -> Outcome:
 def _distribution(name: str, column: pa.ChunkedArray) -> Measure:
     values = record.one_chunk(column.drop_null())
     nulls = len(column) - len(values)
+    if pa.types.is_list(values.type):
+        values = pc.list_value_length(values)
     if not pa.types.is_integer(values.type) and not pa.types.is_floating(values.type):
         return Measure(name, {}, _by_value(values), nulls)
     numbers = np.asarray(values).astype(float)

@@ -73,6 +73,8 @@ def judged(planned: PlannedStep, batch: pa.Table, media: Media) -> Outcome:
 
 def _row_by_row(planned: PlannedStep, batch: pa.Table, media: Media, first: Exception) -> Outcome:
     assert isinstance(planned.step, RowStep)
+    if not batch.num_rows:
+        raise StepError(f"{type(first).__name__}: {first}", f"step {planned.name}") from first
     outcomes, broken = [], 0
     for row in range(batch.num_rows):
         one = batch.slice(row, 1)

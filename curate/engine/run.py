@@ -14,9 +14,10 @@ import curate
 from curate.emit import formats, shard_set
 from curate.emit.settings import FormatName
 from curate.emit.shard import ShardCommit
-from curate.engine import corpus, emitting, reading
+from curate.engine import corpus, emitting, reading, workspace
+from curate.engine.commits import present
 from curate.engine.passes import PART, QUARANTINE, ReadPass, RowPass, Setting
-from curate.engine.plan import PlannedPass, plan
+from curate.engine.plan import PlannedPass, notes, plan
 from curate.engine.progress import Progress
 from curate.engine.rows import QUARANTINED
 from curate.engine.view import View
@@ -73,6 +74,8 @@ class Run:
         """Everything that is not done yet, then the manifest of the run."""
         started, cpu = time.time(), time.process_time()
         passes = plan(self.loaded)
+        for note in notes(self.loaded):
+            self.progress.note(note)
         sources = [self._read(p) for p in passes if p.kind == "read"]
         views = [view for done in sources for view in _views(done)]
         self._check_budget()
@@ -114,13 +117,17 @@ class Run:
         known = self._committed(folder, {v.name: made_of for v in views}, folder)
         commits = [known[v.name] for v in views if v.name in known]
         if len(commits) < len(views):
-            seed = self.loaded.recipe.seed
+            space = workspace.Workspace(
+                folder, made_of, self.loaded.base, self.executor, self.progress, planned.title
+            )
             self._begin(folder, {view.name for view in views}, folder)
             with self.progress.show(planned.title, len(views)) as bar:
-                commits = corpus.run_corpus(planned, views, folder, self.executor, seed)
-                for commit in commits:
+                commits = []
+                for commit in corpus.run_corpus(planned, views, space, self.loaded.recipe.seed):
+                    commits.append(commit)
                     bar.step(commit.ledger)
         done = self._whole(planned, folder, commits)
+        workspace.clear(folder)
         return [_after(v, c, done.folder) for v, c in zip(views, commits, strict=True)]
 
     def _order(self, planned: PlannedPass, views: list[View]) -> tuple[Done, int]:
@@ -201,7 +208,7 @@ class Run:
             commit = known.get(name)
             if commit is None or commit.token != token:
                 commit = manifest.load_commit(storage.join(folder, f"{name}.json"))
-            if commit and commit.token == token and _present(place, commit):
+            if commit and commit.token == token and present(place, commit):
                 out[name] = commit
         if self.retry:
             return {name: c for name, c in out.items() if not _lost(c)}
@@ -351,15 +358,6 @@ def _retire(folder: str, parts_now: set[str], files_in: str) -> None:
         storage.delete(storage.join(folder, f"{commit.part}.json"))
         for entry in commit.files:
             storage.delete(storage.join(files_in, entry.name))
-
-
-def _present(folder: str, commit: Commit) -> bool:
-    """Whether the files of a commit are there in full length; `verify` reads their bytes too."""
-    for entry in commit.files:
-        found = storage.size_and_stamp(storage.join(folder, entry.name))
-        if found is None or found[0] != entry.size_bytes:
-            return False
-    return True
 
 
 def _says(folder: str, whole: PassManifest) -> bool:

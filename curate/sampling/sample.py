@@ -11,7 +11,7 @@ import pyarrow as pa
 from pydantic import Field, model_validator
 
 from manifests.record import random_keys
-from manifests.step import Corpus, CorpusStep, Executor, Outcome, Part, reasons
+from manifests.step import Corpus, CorpusStep, Outcome, Part, Workspace, reasons
 
 
 class Sample(CorpusStep):
@@ -21,7 +21,6 @@ class Sample(CorpusStep):
     workers and any order of parts, and a record that was in a sample of 1 % is in one of 2 %.
     """
 
-    columns: ClassVar[tuple[str, ...]] = ("id",)
     measures: ClassVar[dict[str, pa.DataType]] = {"rank": pa.float64()}
 
     rows: int | None = Field(None, ge=0, description="how many records to keep")
@@ -34,22 +33,22 @@ class Sample(CorpusStep):
         return self
 
     def decide(
-        self, corpus: Corpus, executor: Executor, seed: int
+        self, corpus: Corpus, workspace: Workspace, seed: int
     ) -> Iterator[tuple[Part, Outcome]]:
-        limit = self._limit(corpus, executor, seed)
-        for part, keys in executor.map(_Keys(corpus, seed), corpus.parts):
+        limit = self._limit(corpus, workspace, seed)
+        for part, keys in workspace.map(_Keys(corpus, seed), corpus.parts):
             gone = keys > limit if limit is not None else np.ones(len(keys), bool)
             rank = pa.array(keys.astype(np.float64) / 2.0**64)
             yield part, Outcome({"rank": rank}, reasons(len(keys), (gone, "not in the sample")))
 
-    def _limit(self, corpus: Corpus, executor: Executor, seed: int) -> np.uint64 | None:
+    def _limit(self, corpus: Corpus, workspace: Workspace, seed: int) -> np.uint64 | None:
         """The largest key that stays; None where nothing does."""
         total = sum(part.rows for part in corpus.parts)
         count = min(total, self.rows if self.rows is not None else round(total * (self.share or 0)))
         if count == 0:
             return None
         smallest = np.empty(0, np.uint64)
-        for _, keys in executor.map(_Keys(corpus, seed, count), corpus.parts):
+        for _, keys in workspace.map(_Keys(corpus, seed, count), corpus.parts):
             smallest = np.sort(np.concatenate([smallest, keys]))[:count]
         return np.uint64(smallest[-1])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Iterator
@@ -15,11 +16,11 @@ from manifests.media import Media
 from manifests.step import (
     Corpus,
     CorpusStep,
-    Executor,
     Outcome,
     Part,
     ReshapeStep,
     RowStep,
+    Workspace,
     reasons,
 )
 
@@ -45,11 +46,13 @@ class Twice(ReshapeStep):
 class Longest(CorpusStep):
     """Keep the records whose text is as long as the longest of the corpus."""
 
-    columns: ClassVar[tuple[str, ...]] = ("id", "content")
     measures: ClassVar[dict[str, pa.DataType]] = {"longest": pa.int64()}
 
+    def reads(self) -> tuple[str, ...]:
+        return ("content",)
+
     def decide(
-        self, corpus: Corpus, executor: Executor, seed: int
+        self, corpus: Corpus, workspace: Workspace, seed: int
     ) -> Iterator[tuple[Part, Outcome]]:
         lengths = {part: self._lengths(corpus.read(part)) for part in corpus.parts}
         longest = max((int(n.max()) for n in lengths.values() if len(n)), default=0)
@@ -99,3 +102,31 @@ class Dies(RowStep):
 
     def __call__(self, batch: pa.Table, media: Media) -> Outcome:
         os._exit(1)
+
+
+class Embed(RowStep):
+    """Give what a record's `meta` has of `vector`, `nearest` and `cluster`."""
+
+    measures: ClassVar[dict[str, pa.DataType]] = {
+        "vector": pa.list_(pa.float32()),
+        "nearest": pa.list_(pa.int32()),
+        "cluster": pa.int32(),
+    }
+
+    def __call__(self, batch: pa.Table, media: Media) -> Outcome:
+        known = [json.loads(meta or "{}") for meta in batch["meta"].to_pylist()]
+        said = {
+            name: pa.array([one.get(name) for one in known], kind)
+            for name, kind in self.measures.items()
+        }
+        return Outcome(said)
+
+
+class Score(RowStep):
+    """Give the number that a record's `meta` has as `score`."""
+
+    measures: ClassVar[dict[str, pa.DataType]] = {"value": pa.float64()}
+
+    def __call__(self, batch: pa.Table, media: Media) -> Outcome:
+        known = [json.loads(meta or "{}").get("score") for meta in batch["meta"].to_pylist()]
+        return Outcome({"value": pa.array(known, pa.float64())})

@@ -94,7 +94,7 @@ def test_a_rewritten_list_is_read_anew(tmp_path: Path) -> None:
 
 
 def test_the_list_is_part_of_the_step_s_identity() -> None:
-    assert KeepList(path="lists/best.npy").files() == ("lists/best.npy",)
+    assert KeepList(path="lists/best.npy").files("data") == ("data/lists/best.npy",)
 
 
 def test_files_that_are_no_keep_list_are_refused(tmp_path: Path) -> None:

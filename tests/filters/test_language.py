@@ -126,7 +126,7 @@ def test_another_model_is_refused() -> None:
 def test_languages_are_those_of_the_model() -> None:
     labels = language_model().labels
     assert {"gsw" if label == "als" else label for label in labels} == LANGUAGES
-    assert Language().files() == (model_file(),)
+    assert Language().files("") == (model_file(),)
 
 
 @pytest.mark.parametrize(("tag", "meant"), [("eng", "en"), ("EN", "en"), ("zh-Hans", "zh")])

@@ -1,0 +1,90 @@
+"""What a corpus step works with: the workers, and a folder of files between its phases."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Generic, NamedTuple, TypeVar
+
+from curate.engine.commits import sound
+from curate.engine.progress import Progress
+from manifests import manifest, storage
+from manifests.manifest import Commit
+from manifests.step import Executor, Made, Task
+
+T = TypeVar("T")
+R = TypeVar("R")
+K = TypeVar("K", bound=Task)
+
+WORK = "work"
+"""The folder, in a corpus step's own, of files that go when the step is done. They need not
+outlive the machine: whoever finds one again looks at its digest."""
+
+
+class Workspace(NamedTuple):
+    """`token` says what corpus the files between the phases are made from."""
+
+    kept: str
+    token: str
+    base: str
+    executor: Executor
+    progress: Progress
+    title: str
+
+    @property
+    def scratch(self) -> str:
+        return storage.join(self.kept, WORK)
+
+    def place(self, uri: str) -> str:
+        return storage.at(self.base, uri)
+
+    def map(self, work: Callable[[T], R], items: Iterable[T]) -> Iterator[tuple[T, R]]:
+        return self.executor.map(work, items)
+
+    def phase(
+        self, name: str, work: Callable[[K, str], Made], tasks: Iterable[K]
+    ) -> tuple[str, list[Commit]]:
+        folder = storage.join(self.scratch, name)
+        storage.make_folder(folder)
+        named = {task.name: task for task in tasks}
+        commits = self._committed(folder, named)
+        waiting = [task for name, task in named.items() if name not in commits]
+        with self.progress.show(f"{self.title}: {name}", len(waiting), len(commits)) as bar:
+            for task, commit in self.executor.map(_Committing(work, folder, self.token), waiting):
+                commits[task.name] = commit
+                bar.step([])
+        return folder, [commits[name] for name in named]
+
+    def _committed(self, folder: str, names: Iterable[str]) -> dict[str, Commit]:
+        found = {n: manifest.load_commit(storage.join(folder, f"{n}.json")) for n in names}
+        return {
+            name: commit
+            for name, commit in found.items()
+            if commit and commit.token == self.token and sound(folder, commit)
+        }
+
+
+@dataclass(frozen=True)
+class _Committing(Generic[K]):
+    """A task of a phase and its commit, which is written last."""
+
+    work: Callable[[K, str], Made]
+    folder: str
+    token: str
+
+    def __call__(self, task: K) -> Commit:
+        made = self.work(task, self.folder)
+        commit = Commit(
+            part=task.name,
+            token=self.token,
+            rows=sum(file.rows for file in made.files),
+            files=made.files,
+            detail=made.detail,
+        )
+        manifest.save(commit, storage.join(self.folder, f"{task.name}.json"), durable=False)
+        return commit
+
+
+def clear(folder: str) -> None:
+    """Remove the files between the phases of a corpus step that is done."""
+    storage.delete_folder(storage.join(folder, WORK))

@@ -1,0 +1,1 @@
+"""Finding items of evaluation benchmarks in records."""

@@ -1,0 +1,49 @@
+"""A benchmark of questions, and a folder of pictures."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from manifests.media import Media
+from tests.engine.test_places import bucket  # noqa: F401
+from tests.filters.decontamination.benchmarks import (
+    ANSWER,
+    QUESTIONS,
+    jsonl,
+    mirrored,
+    picture,
+    step,
+)
+from tests.filters.records import answers, of_texts
+
+
+@pytest.fixture
+def asked(tmp_path: Path) -> Callable[..., dict[str, list[Any]]]:
+    """What the step says of texts, where a benchmark of questions is in `gsm.jsonl`."""
+    rows = [{"key": f"q-{n}", "question": q, "answer": ANSWER} for n, q in enumerate(QUESTIONS)]
+    jsonl(tmp_path / "gsm.jsonl", *rows)
+    benchmark = {"name": "gsm", "path": "gsm.jsonl", "text": "question", "id": "key"}
+
+    def ask(*texts: str | None, **others: Any) -> dict[str, list[Any]]:
+        return answers(step(benchmark, **others), of_texts(*texts), Media(str(tmp_path)))
+
+    return ask
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """Four pictures; of the first one smaller, one mirrored; one without any detail."""
+    for n in range(4):
+        (tmp_path / f"{n}.jpg").write_bytes(picture(400, 300, n))
+    (tmp_path / "small.png").write_bytes(picture(200, 150, 0, "PNG"))
+    (tmp_path / "mirrored.png").write_bytes(mirrored(picture(400, 300, 0)))
+    flat = io.BytesIO()
+    Image.new("RGB", (64, 64), "white").save(flat, "PNG")
+    (tmp_path / "flat.png").write_bytes(flat.getvalue())
+    return tmp_path

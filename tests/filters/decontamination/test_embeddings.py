@@ -1,0 +1,49 @@
+"""Items of benchmarks are met by embeddings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from filters.decontamination import directions
+from manifests.errors import InputError, StepError
+from manifests.media import Media
+from tests.filters.decontamination.benchmarks import (
+    STAYS,
+    embedded,
+    jsonl,
+    step,
+)
+from tests.filters.records import answers, of_texts
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(("fixed", "tile"), [(True, 1), (False, 4096)])
+def test_embeddings_that_point_the_same_way_are_met(
+    tmp_path: Path, fixed: bool, tile: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(directions, "_TILE", tile)
+    jsonl(tmp_path / "b.jsonl", {"v": [1, 0, 0]}, {"v": [0, 2, 0]}, {"v": [0, 5, 0]})
+    step_ = step({"name": "b", "path": "b.jsonl", "embedding": "v"}, embedding="embed.vector")
+    batch = embedded([0, 3, 0.1], None, [1, 1, 0], [0, 0, 0], [9, 0, 0], fixed=fixed)
+    said = answers(step_, batch, Media(str(tmp_path)))
+    assert said["item"] == ["b.jsonl#2", None, None, None, "b.jsonl#1"]
+    assert said["drop"] == ["benchmark embedding", STAYS, STAYS, STAYS, "benchmark embedding"]
+    assert said["similarity"] == [pytest.approx(0.99944, abs=1e-4), None, None, None, 1]
+    loose = step_.model_copy(update={"threshold": 0.7})
+    assert answers(loose, batch, Media(str(tmp_path)))["item"][2] == "b.jsonl#1"
+
+
+def test_embeddings_of_other_dimensions_or_none_are_an_error(tmp_path: Path) -> None:
+    jsonl(tmp_path / "b.jsonl", {"v": [1, 0]})
+    step_ = step({"name": "b", "path": "b.jsonl", "embedding": "v"}, embedding="embed.vector")
+    with pytest.raises(StepError, match="have 3 dimensions, the benchmarks' 2"):
+        step_(embedded([1, 0, 0]), Media(str(tmp_path)))
+    with pytest.raises(StepError, match=r"no column 'embed.vector' here. Steps before made: none"):
+        step_(of_texts("x"), Media(str(tmp_path)))
+    jsonl(tmp_path / "b.jsonl", {"v": [1, 0]}, {"v": [1, 0, 0]})
+    with pytest.raises(
+        InputError, match=r"b.jsonl#2: an embedding of 3 dimensions, where .* has 2"
+    ):
+        step_(embedded([1, 0]), Media(str(tmp_path)))

@@ -1,0 +1,236 @@
+"""Items of benchmarks are read from files of every format, or the mistake is named."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from filters.decontamination import tables
+from manifests.errors import InputError
+from manifests.media import Media
+from tests.filters.decontamination.benchmarks import (
+    PADDING,
+    QUESTIONS,
+    STAYS,
+    encoded,
+    images,
+    jsonl,
+    picture,
+    step,
+)
+from tests.filters.records import answers, of_media, of_texts
+
+
+def gz(data: bytes) -> bytes:
+    return gzip.compress(data)
+
+
+def zst(data: bytes) -> bytes:
+    return bytes(pa.compress(data, "zstd", asbytes=True))
+
+
+ROWS = [{"id": 7, "q": QUESTIONS[0], "n": 1}, {"id": 8, "q": QUESTIONS[1], "n": 2}]
+
+
+def as_jsonl() -> bytes:
+    return b"\xef\xbb\xbf" + "\r\n\n".join(map(json.dumps, ROWS)).encode()
+
+
+def as_parquet() -> bytes:
+    sink = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(ROWS), sink)
+    return sink.getvalue()
+
+
+def separated(by: str) -> bytes:
+    quoted = ['"' + str(row["q"]).replace(". ", '.\n""') + '"' for row in ROWS]
+    header, *rows = zip(("n", "q", "id"), ("1", quoted[0], "7"), ("2", quoted[1], "8"), strict=True)
+    return "\r\n".join(map(by.join, zip(header, *rows, strict=True))).encode()
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "second"),
+    [
+        ("a.jsonl", as_jsonl(), 3),
+        ("a.ndjson.gz", gz(as_jsonl()), 3),
+        ("a.JSON", json.dumps(ROWS, indent=1).encode(), 2),
+        ("a.json.zst", zst(json.dumps(ROWS).encode()), 2),
+        ("a.parquet", as_parquet(), 2),
+        ("a.csv", separated(","), 2),
+        ("a.csv.gz", gz(separated(",")), 2),
+        ("a.tsv", separated("\t"), 2),
+    ],
+)
+def test_tables_of_every_format_are_read(
+    tmp_path: Path, name: str, data: bytes, second: int
+) -> None:
+    (tmp_path / name).write_bytes(data)
+    one = {"name": "a", "path": name, "text": "q", "id": "id"}
+    said = answers(step(one), of_texts(*QUESTIONS[:3]), Media(str(tmp_path)))
+    assert said["item"] == ["7", "8", None]
+    said = answers(step({**one, "id": None}), of_texts(*QUESTIONS[:3]), Media(str(tmp_path)))
+    assert said["item"] == [f"{name}#1", f"{name}#{second}", None]
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv"])
+def test_rows_may_be_longer_than_the_blocks_they_are_read_in(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = separated("," if name == "a.csv" else "\t")
+    (tmp_path / name).write_bytes(data)
+    monkeypatch.setattr(tables, "_BLOCK_BYTES", len(data) * 2 // 3)
+    one = step({"name": "a", "path": name, "text": "q", "id": "id"})
+    said = answers(one, of_texts(*QUESTIONS[:3]), Media(str(tmp_path)))
+    assert said["item"] == ["7", "8", None]
+
+
+def test_words_for_nothing_are_texts_and_a_dot_may_be_part_of_a_name(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(f"q.text,id\n{QUESTIONS[2]},NULL\n")
+    one = step({"name": "a", "path": "a.csv", "text": "q.text", "id": "id"})
+    said = answers(one, of_texts(QUESTIONS[2]), Media(str(tmp_path)))
+    assert said["item"] == ["NULL"]
+
+
+def test_a_text_file_has_an_item_a_line(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text(f"{QUESTIONS[0]}\n\n  \n{QUESTIONS[1]}")
+    batch = of_texts(*QUESTIONS)
+    said = answers(step({"name": "a", "path": "a.txt"}), batch, Media(str(tmp_path)))
+    assert said["item"] == ["a.txt#1", "a.txt#4", None, None]
+
+
+@pytest.mark.parametrize("path", ["parts", "parts/*.jsonl", "parts/**"])
+def test_folders_and_globs_are_read_by_name(tmp_path: Path, path: str) -> None:
+    (tmp_path / "parts" / "inner").mkdir(parents=True)
+    jsonl(tmp_path / "parts" / "b.jsonl", {"q": QUESTIONS[0]})
+    jsonl(tmp_path / "parts" / "a.jsonl", {"q": QUESTIONS[0]}, {"q": QUESTIONS[1]})
+    (tmp_path / "parts" / ".hidden").write_text("left out")
+    said = answers(
+        step({"name": "a", "path": path, "text": "q"}), of_texts(*QUESTIONS), Media(str(tmp_path))
+    )
+    assert said["item"] == ["a.jsonl#1", "a.jsonl#2", None, None]
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "fields", "message"),
+    [
+        ("a.jsonl", b'{"q": "x"}\n', {"text": "question"},
+         "{0}: no field 'question'. There are: q."),
+        ("a.parquet", as_parquet(), {"text": ["q", "choices"]},
+         "{0}: no field 'choices'. There are: id, q, n."),
+        ("a.csv", b"q,a\nx,y\n", {"text": "b"}, "{0}: no field 'b'. There are: q, a."),
+        ("a.jsonl", b'{"q": {"x": "y"}}\n', {"text": ["q.x", "q.z"]},
+         "{0}: no row has the field 'q.z'."),
+        ("a.jsonl", b'{"q": "one"}\n\n{"q": " "}\n', {"text": "q"},
+         "{0}#3: benchmark 'b': an item without anything in 'q'. "
+         "Fill it, take it out, or name the field that has its text."),
+        ("a.jsonl", b'{"q": {"x": 1}}\n', {"text": "q"},
+         "{0}#1: 'q' is {{'x': 1}}, which is no text. Name a field of text, such as q.x."),
+        ("a.jsonl", b'{"q": "x"}\n{"q": \n', {"text": "q"},
+         "{0}: line 2: broken JSON: unexpected end of data. "
+         "Repair it: one object a line, or one array of objects."),
+        ("a.json", b'[{"q": "x"},]', {"text": "q"}, "{0}: broken JSON: "),
+        ("a.jsonl", b'{"q": "x"}\n[1]\n', {"text": "q"}, "{0}: item 2 is [1], not an object."),
+        ("a.parquet", b"PAR1 and no more", {"text": "q"}, "{0}: it cannot be read: "),
+        ("a.csv", b"q,a\nx,y\nz\n", {"text": "q"}, "{0}: it cannot be read: "),
+        ("a.jsonl.gz", b"not gzip", {"text": "q"}, "{0}: it cannot be read: "),
+        ("a.txt", b"one\nt\xff\n", {}, "{0}: line 2, byte 1: not UTF-8. Convert it to UTF-8."),
+        ("a.txt", b"\n \n", {}, "{0}: benchmark 'b' has no items."),
+        ("a.jsonl", b"", {"text": "q"}, "{0}: no field 'q'. There are: none."),
+        ("a.jsonl", b'{"q": "x"}', {}, "{0}: benchmark 'b': a table of which no field is named. "
+         "Name the fields to compare, such as text: [question]."),
+        ("a.txt", b"x", {"text": "q"}, "{0}: benchmark 'b': no table, so it has no fields. "
+         "Leave text, id, image and embedding out, or give a path of tables alone."),
+        ("a.docx", b"x", {"text": "q"},
+         "{0}: benchmark 'b': its ending is none of .json, .jsonl, .ndjson, .parquet, .parq, .pq, "
+         ".csv, .tsv, .txt, and no picture's. Write a path"),
+        ("a.jsonl", b'{"q": "x", "k": null}', {"text": "q", "id": "k"},
+         "{0}#1: 'k' is None, which is no id."),
+        ("a.jsonl", b'{"i": 7}', {"image": "i"}, "{0}#1: 'i' is 7, which is no picture. "),
+        ("a.jsonl", b'{"v": [0, 0]}', {"embedding": "v"}, "{0}#1: 'v' is [0, 0], which is no "),
+        ("a.jsonl", b'{"v": ["a"]}', {"embedding": "v"}, "{0}#1: 'v' is ['a'], which is no "),
+    ],
+)  # fmt: skip
+def test_a_benchmark_with_a_mistake_is_refused_before_the_run_starts(
+    tmp_path: Path, name: str, data: bytes, fields: dict[str, Any], message: str
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(data)
+    others = {"embedding": "v"} if "embedding" in fields else {}
+    with pytest.raises(InputError) as raised:
+        step({"name": "b", "path": name, **fields}, **others).files(str(tmp_path))
+    assert str(raised.value).startswith(message.format(path))
+
+
+def test_a_benchmark_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    for path in ("none.jsonl", "none/*.jsonl"):
+        with pytest.raises(InputError, match="'b': there is no such file, folder or glob"):
+            step({"name": "b", "path": path, "text": "q"}).files(str(tmp_path))
+
+
+def test_a_benchmark_of_which_nothing_can_be_compared_is_an_error(pictures: Path) -> None:
+    (pictures / "b.txt").write_text("too short\nfar too short\n")
+    with pytest.raises(InputError, match="'b': no item can be compared"):
+        step({"name": "b", "path": "b.txt"})(of_texts("x"), Media(str(pictures)))
+    step_ = step({"name": "b", "path": "flat.png"})
+    with pytest.raises(InputError, match="or their pictures no detail"):
+        step_(of_media(images("1.jpg")), Media(str(pictures)))
+
+
+def test_the_files_are_those_of_the_benchmarks_and_the_pictures_they_name(pictures: Path) -> None:
+    (pictures / "tables").mkdir()
+    jsonl(pictures / "tables" / "b.jsonl", {"i": ["../0.jpg", encoded(picture(64, 48, 0))]})
+    jsonl(pictures / "tables" / "a.jsonl", {"i": "../1.jpg"})
+    (pictures / "tables" / "beside.jpg").write_bytes(picture(64, 48, 9))
+    step_ = step({"name": "t", "path": "tables", "image": "i"}, {"name": "p", "path": "*.jpg"})
+    base = str(pictures)
+    assert list(step_.files(base)) == [
+        f"{base}/tables/a.jsonl",
+        f"{base}/tables/b.jsonl",
+        f"{base}/tables/../1.jpg",
+        f"{base}/tables/../0.jpg",
+        *(f"{base}/{n}.jpg" for n in range(4)),
+    ]
+
+
+def test_benchmarks_are_read_from_s3(pictures: Path, bucket: tuple[Any, str]) -> None:
+    client, ending = bucket
+    jsonl(pictures / "b.jsonl", {"q": QUESTIONS[0], "i": "pictures/0.jpg"})
+    client.upload_file(str(pictures / "b.jsonl"), "corpus", "bench/b.jsonl")
+    client.upload_file(str(pictures / "0.jpg"), "corpus", "bench/pictures/0.jpg")
+    where = f"s3://corpus/bench/*.jsonl{ending}"
+    step_ = step({"name": "b", "path": where, "text": "q", "image": "i"})
+    assert step_.files("") == (
+        f"s3://corpus/bench/b.jsonl{ending}",
+        f"s3://corpus/bench/pictures/0.jpg{ending}",
+    )
+    batch = of_texts(QUESTIONS[0], PADDING, PADDING)
+    media = of_media(*[images(name) for name in ("2.jpg", "small.png", "2.jpg")])["media"]
+    batch = batch.set_column(batch.schema.get_field_index("media"), "media", media)
+    said = answers(step_, batch, Media(str(pictures), side=step_.picture_side))
+    assert said["drop"] == ["benchmark text", "benchmark image", STAYS]
+
+
+def test_a_changed_benchmark_is_read_anew(tmp_path: Path) -> None:
+    step_ = step({"name": "b", "path": "b.txt"})
+    (tmp_path / "b.txt").write_text(QUESTIONS[0])
+    batch = of_texts(QUESTIONS[1])
+    assert answers(step_, batch, Media(str(tmp_path)))["item"] == [None]
+    (tmp_path / "b.txt").write_text(QUESTIONS[1])
+    assert answers(step_, batch, Media(str(tmp_path)))["item"] == ["b.txt#1"]
+
+
+def test_what_is_too_short_to_be_compared_is_told(tmp_path: Path) -> None:
+    jsonl(tmp_path / "b.jsonl", *({"q": q} for q in QUESTIONS))
+    step_ = step({"name": "b", "path": "b.jsonl", "text": "q"})
+    assert step_.notes(str(tmp_path)) == (
+        "b: 4 items; 1 is not compared: no text of 8 words or more (min_words)",
+    )
+    pictured = step({"name": "b", "path": "b.jsonl", "text": "q", "image": "q"}, min_words=2)
+    assert pictured.notes(str(tmp_path)) == ("b: 4 items",)

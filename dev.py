@@ -55,6 +55,7 @@ def set_up(which):
     install("--require-hashes", "-r", str(HOME / "constraints" / f"{which}.txt"))
     install("--require-hashes", "-r", str(HOME / "constraints" / "build.txt"))
     install("--no-deps", "--no-build-isolation", "-e", str(HOME))
+    run("python", "-m", "curate", "warm")
     marks[which].write_text(wanted[which])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import lru_cache
 from hashlib import blake2b
@@ -23,12 +24,13 @@ def compiled(signature: Any) -> Callable[[Callable[..., Any]], Any]:
     """Compiled once a machine; once a process where no cache folder can be written.
 
     numba keeps a loop until the loop's own file changes. It names what it keeps by the function,
-    so the digest of all that a loop may be made of is made part of that name.
+    so the digest of all that a loop is made of is made part of that name.
     """
 
     def compile_it(function: Callable[..., Any]) -> Any:
-        function.__qualname__ = f"{function.__name__}-{digest(Path(__file__).parent)}"
         try:
+            made_of_now = digest(function.__code__.co_filename)
+            function.__qualname__ = f"{function.__name__}-{made_of_now}"
             return njit(signature, cache=True, nogil=True)(function)
         except (RuntimeError, OSError):
             return njit(signature, nogil=True)(function)
@@ -36,11 +38,22 @@ def compiled(signature: Any) -> Callable[[Callable[..., Any]], Any]:
     return compile_it
 
 
-@lru_cache(maxsize=1)
-def digest(folder: Path) -> str:
-    """Of the loops in a folder, and of the numbers they have from beside it."""
-    files = [*sorted(folder.glob("*.py")), folder.parent / "code_points.py"]
-    return blake2b(b"".join(f.read_bytes() for f in files), digest_size=4).hexdigest()
+@lru_cache
+def digest(file: str) -> str:
+    """Of the file of a loop, and of all files of ours that it is made of."""
+    return blake2b(b"".join(f.read_bytes() for f in made_of(Path(file))), digest_size=4).hexdigest()
+
+
+def made_of(file: Path) -> list[Path]:
+    """The file and those of `filters` that it imports, and that they import, in a fixed order."""
+    filters, found, waiting = file.parents[1], {file}, [file]
+    while waiting:
+        for name in re.findall(r"^from filters\.([\w.]+) import", waiting.pop().read_text(), re.M):
+            one = filters.joinpath(*name.split(".")).with_suffix(".py")
+            if one not in found:
+                found.add(one)
+                waiting.append(one)
+    return sorted(found)
 
 
 def buffers(texts: pa.Array) -> tuple[np.ndarray, np.ndarray]:

@@ -35,7 +35,12 @@ STEPS = {
     "images": "filters.images:ImageCount",
     "image_shape": "filters.image_shape:ImageShape",
     "image_decodes": "filters.image_decodes:ImageDecodes",
+    "image_hash": "filters.image_hash:ImageHash",
+    "media_digest": "filters.media_digest:MediaDigest",
+    "decontaminate": "filters.decontaminate:Decontaminate",
     "keep_list": "filters.keep_list:KeepList",
+    "duplicates": "filters.duplicates.step:Duplicates",
+    "duplicate_images": "filters.duplicates.images:DuplicateImages",
     "sample": "curate.sampling.sample:Sample",
 }
 

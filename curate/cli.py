@@ -88,6 +88,21 @@ def parser() -> argparse.ArgumentParser:
     explain.add_argument("--quarantine", action="store_true", help="list what could not be read")
     _json(explain)
 
+    duplicates = commands.add_parser("duplicates", help="the largest families of duplicates")
+    duplicates.add_argument("run", help="the folder of a run")
+    duplicates.add_argument("--top", type=int, default=10, help="families to list (default 10)")
+    duplicates.add_argument(
+        "--members", type=int, default=3, help="dropped records to tell of each (default 3)"
+    )
+    duplicates.add_argument("--step", help="only families of this step")
+    _json(duplicates)
+
+    distinct = commands.add_parser("distinct", help="count different texts, images and n-grams")
+    distinct.add_argument("run", help="the folder of a run")
+    distinct.add_argument("--ngram", type=int, default=5, help="words in an n-gram (default 5)")
+    _executor(distinct)
+    _json(distinct)
+
     diff = commands.add_parser("diff", help="what differs between two runs")
     diff.add_argument("run", help="the folder of a run")
     diff.add_argument("other", help="the folder of another run")
@@ -116,6 +131,8 @@ def parser() -> argparse.ArgumentParser:
     schema = commands.add_parser("schema", help="the JSON Schema of a recipe, for editors")
     schema.add_argument("--record", action="store_true", help="the columns of a record instead")
     _json(schema)
+
+    commands.add_parser("warm", help="compile all loops now, so that no run waits for it")
 
     demo = commands.add_parser("demo", help="make a small corpus and run a recipe over it")
     demo.add_argument("-o", "--out", default="curate-demo", help="where to (default curate-demo)")

@@ -33,6 +33,7 @@ steps:
   - image_shape: {min_side: 48, max_aspect: 3, only: {modality: caption}}
   - language: {keep: [en, de], min_score: 0.3}
   - image_decodes: {}
+  - duplicates: {by: [minhash, perceptual], keep: [-media.pixels, id]}
   - sample: {share: 0.9}
 
 shards:
@@ -101,6 +102,18 @@ def _drawing(number: int, side: int = 96, kind: str = "JPEG") -> tuple[bytes, st
     return out.getvalue(), f"A {colour} {shape} {place} of a pale picture, number {number}."
 
 
+def _reposted(number: int) -> tuple[bytes, str]:
+    """A drawing as it comes round again: smaller, and its caption louder."""
+    from PIL import Image
+
+    picture, caption = _drawing(number)
+    out = io.BytesIO()
+    with Image.open(io.BytesIO(picture)) as image:
+        smaller = image.resize((image.width * 3 // 4, image.height * 3 // 4))
+        smaller.save(out, "JPEG", quality=60)
+    return out.getvalue(), caption.upper()
+
+
 def _tar(number: int) -> bytes:
     """One shard as img2dataset would write it: most of it sound, some of it as the web is."""
     out = io.BytesIO()
@@ -108,6 +121,8 @@ def _tar(number: int) -> bytes:
         for row in range(_PER_TAR):
             key = f"{number:05d}{row:04d}"
             picture, caption = _drawing(number * _PER_TAR + row, 32 if row % 29 == 5 else 96)
+            if row % 16 == 14:
+                picture, caption = _reposted(number * _PER_TAR + row - 2)
             picture, caption = _as_found(picture, caption, row)
             _add(tar, f"{key}.jpg", picture)
             _add(tar, f"{key}.txt", caption.encode())

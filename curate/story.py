@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import pyarrow.compute as pc
 
+from curate import families
 from curate.emit.order import shard_of
 from curate.engine import emitting
 from curate.engine.passes import DROPPED, PART, QUARANTINE
@@ -128,6 +129,9 @@ def _after_reading(run: RunManifest, out: str, found: _Found) -> Iterator[Event]
         commit = next(c for c in known.parts if c.part == found.part)
         events = list(_in_pass(folder, known, commit, found.id))
         yield from events
+        if events and (of := events[-1].facts.get(f"{events[-1].step}.of")):
+            for what, facts in families.way(out, entry, events[-1].step, of):
+                yield Event(events[-1].step, what, facts)
         if not events or events[-1].what != "kept":
             return
     yield from _in_shards(run, out, found)
@@ -168,7 +172,8 @@ def _facts(known: PassManifest, name: str, row: dict[str, Any]) -> dict[str, Any
 
 def _settings(known: PassManifest, name: str) -> dict[str, Any]:
     step = next(s for s in known.steps if s["name"] == name)
-    return {k: v for k, v in step["parameters"].items() if v not in (None, [], {})}
+    flat = {k: v for k, v in step["parameters"].items() if v not in (None, [], {})}
+    return {k: v for k, v in flat.items() if not (isinstance(v, list) and isinstance(v[0], dict))}
 
 
 def _in_shards(run: RunManifest, out: str, found: _Found) -> Iterator[Event]:

@@ -30,6 +30,9 @@ class Preset(NamedTuple):
 _DATACOMP = "mlfoundations/datacomp, baselines/apply_filter.py, load_uids_with_basic_filter_helper"
 _OBELICS = "huggingface/OBELICS, obelics/configs/config_filter_web_documents.yaml"
 _OBELICS_CODE = "huggingface/OBELICS, obelics/processors/web_document_filtering.py"
+_DATATROVE = "huggingface/datatrove, src/datatrove/pipeline/dedup/minhash.py, MinhashConfig"
+_FINEWEB = "FineWeb (Penedo et al. 2024)"
+_NEMO = "NVIDIA/NeMo-Curator, nemo_curator/stages/deduplication/fuzzy/workflow.py"
 _SMALL_MODEL = "they use lid.176.bin, we its quantised form lid.176.ftz; "
 _BARE_WORDS = (
     "they first strip punctuation, digits and emoji from both ends of each word and leave out "
@@ -129,5 +132,79 @@ PRESETS = {
             "images: format jpg, jpeg, png or webp, sides of 150 to 20000 pixels, aspect at most "
             "2; they take images out of a document, which no step does yet",
         ],
+    ),
+    "datatrove_minhash": Preset(
+        description="Near-duplicate text as datatrove finds it, and FineWeb did: 5-grams of words, "
+        "14 bands of 8, nothing proven.",
+        steps=[
+            {
+                "duplicates": {
+                    "by": "minhash",
+                    "tokens": "words",
+                    "n": 5,
+                    "permutations": 112,
+                    "bands": 14,
+                    "rows": 8,
+                    "verify": False,
+                }
+            }
+        ],
+        evidence={
+            "duplicates.by": Evidence("published", _DATATROVE),
+            "duplicates.n": Evidence("published", _DATATROVE + ": n_grams; " + _FINEWEB),
+            "duplicates.tokens": Evidence(
+                "published",
+                _DATATROVE,
+                "they split words by a spaCy tokenizer of the language, write all numbers as 0 and "
+                "strip diacritics; ours are runs of letters, marks and digits in lower case",
+            ),
+            "duplicates.bands": Evidence("published", _DATATROVE + ": num_buckets; " + _FINEWEB),
+            "duplicates.rows": Evidence("published", _DATATROVE + ": hashes_per_bucket"),
+            "duplicates.permutations": Evidence(
+                "published",
+                _DATATROVE + ": num_buckets x hashes_per_bucket",
+                "they take other hash functions: the same curve, not the same candidates",
+            ),
+            "duplicates.verify": Evidence("published", _DATATROVE + ": there is no such stage"),
+        },
+        left_out=["the survivor is the first of its cluster by file and row; ours goes by `keep`"],
+    ),
+    "nemo_fuzzy": Preset(
+        description="Near-duplicate text as NeMo Curator finds it by default: 24-grams of "
+        "characters, 20 bands of 13, nothing proven.",
+        steps=[
+            {
+                "duplicates": {
+                    "by": "minhash",
+                    "tokens": "characters",
+                    "n": 24,
+                    "permutations": 260,
+                    "bands": 20,
+                    "rows": 13,
+                    "verify": False,
+                }
+            }
+        ],
+        evidence={
+            "duplicates.by": Evidence("documented", _NEMO),
+            "duplicates.tokens": Evidence(
+                "documented",
+                _NEMO + ": char_ngrams",
+                "they take the text as it is; ours are in lower case, a run of whitespace is one "
+                "space",
+            ),
+            "duplicates.n": Evidence("documented", _NEMO + ": char_ngrams"),
+            "duplicates.bands": Evidence("documented", _NEMO + ": num_bands"),
+            "duplicates.rows": Evidence("documented", _NEMO + ": minhashes_per_band"),
+            "duplicates.permutations": Evidence(
+                "documented",
+                _NEMO + ": num_bands x minhashes_per_band",
+                "they take other hash functions: the same curve, not the same candidates",
+            ),
+            "duplicates.verify": Evidence(
+                "documented", _NEMO + ": false positive checks are not part of the workflow"
+            ),
+        },
+        left_out=["the survivor is any one of its group; ours goes by `keep`"],
     ),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,3 +17,13 @@ def real_data() -> Path:
     if not REAL.is_dir():
         pytest.skip(f"no real data at {REAL}: set CURATE_DATA to a folder that holds it")
     return REAL
+
+
+@pytest.fixture(scope="session")
+def ray() -> Iterator[None]:
+    """One Ray for all tests; executors find it running and leave it so."""
+    import ray
+
+    ray.init(address="local", num_cpus=4, include_dashboard=False, logging_level="ERROR")
+    yield
+    ray.shutdown()

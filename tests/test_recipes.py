@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from curate import cli
 from tests.ingest.tars import shard
@@ -22,7 +24,7 @@ CAPTION = "A brown dog runs along the beach behind a red ball."
 
 
 def test_there_are_recipes() -> None:
-    assert sorted(RECIPES) == ["captions", "datacomp", "finetune"]
+    assert sorted(RECIPES) == ["captions", "datacomp", "duplicates", "finetune"]
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -74,6 +76,39 @@ def test_captions_keeps_what_says_something_of_a_whole_picture(tmp_path: Path) -
         "language": {"other language": 1},
     }
     assert made.rows[0]["words.count"] == 11
+
+
+def test_duplicates_keeps_one_of_the_same_picture_with_nearly_the_same_text(
+    tmp_path: Path,
+) -> None:
+    one, other = picture(320, 240, 1), picture(320, 240, 2)
+    rows = {
+        "first": (one, CAPTION),
+        "again": (one, CAPTION.upper()),
+        "smaller": (shrunk(one), CAPTION.replace(".", "!") + " Look"),
+        "retold": (one, "Nothing here is said in the words of the others, not at all."),
+        "repainted": (other, CAPTION),
+    }
+    members = [
+        member
+        for key, (data, text) in rows.items()
+        for member in ((f"{key}.jpg", data), (f"{key}.txt", text.encode()))
+    ]
+    (tmp_path / "data/web").mkdir(parents=True)
+    shard(tmp_path / "data/web", members)
+    made = ran("duplicates", tmp_path)
+    kept = {origin.rpartition("#")[2] for origin in made.captions}
+    assert kept in ({"first", "retold", "repainted"}, {"again", "retold", "repainted"})
+    assert made.accounts["duplicates"][2] == {"duplicate": 1}
+    assert made.accounts["duplicates-2"][2] == {"duplicate": 1}
+    assert sorted(row["duplicates-2.family"] for row in made.rows) == [1, 1, 2]
+
+
+def shrunk(data: bytes) -> bytes:
+    out = io.BytesIO()
+    with Image.open(io.BytesIO(data)) as image:
+        image.resize((200, 150)).save(out, "JPEG", quality=80)
+    return out.getvalue()
 
 
 def test_datacomp_writes_the_keep_list_of_the_survivors(

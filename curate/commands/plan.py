@@ -26,6 +26,7 @@ def main(options: argparse.Namespace) -> int:
         print(json.dumps([dict(zip(keys, row, strict=True)) for row in rows], indent=1))
         return 0
     print(table(("pass", "kind", "does", "fingerprint", "state", "parts"), rows))
+    print("".join(f"\n{note}" for note in planning.notes(loaded)), end="")
     print("\nA pass that is done is checked part by part: only what changed is computed again.")
     return 0
 

@@ -1,11 +1,13 @@
 """Kill -9 at random moments: a worker, the driver, the raylet. After resuming: the same bytes.
 
-CURATE_KILLS sets how many kills there are: 3 by default, one of each.
+CURATE_KILLS sets how many kills there are: 4 by default. Every other run looks for
+duplicates, and is killed in one of the phases of that.
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import random
 import signal
@@ -15,16 +17,17 @@ import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import yaml
 
 from curate.engine.inline import Inline
 from manifests.verify import verify
-from tests.engine.corpora import captions, content, files, run
+from tests.engine.corpora import accounts, captions, content, files, run
 
 ROOT = Path(__file__).resolve().parents[2]
-KILLS = int(os.environ.get("CURATE_KILLS", "3"))
+KILLS = int(os.environ.get("CURATE_KILLS", "4"))
 VICTIMS = {"worker": "ray::", "driver": "curate run", "raylet": "raylet/raylet"}
 STEPS = [
     {"words": {"min": 5}},
@@ -33,35 +36,67 @@ STEPS = [
     {"characters": {"min": 3}},
     {"tests.engine.pieces:Slow": {"milliseconds": 60}},
 ]
+IN_PIECES = {"by": "minhash", "threshold": 0.5, "n": 2, "index": True, "milliseconds": 40}
+DUPLICATES = [
+    {"words": {"min": 5}},
+    {"duplicates": {"by": "text"}},
+    {"tests.filters.duplicates.pieces:InPieces": IN_PIECES},
+    {"characters": {"min": 3}},
+]
+
+
+class Case(NamedTuple):
+    """A recipe, and between how many commits it is killed."""
+
+    recipe: str
+    first: int
+    last: int
+
+
+CASES = {False: Case("rows", 0, 40), True: Case("duplicates", 60, 160)}
 
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     base = tmp_path_factory.mktemp("kills")
     captions(base / "data", files=16, rows=50)
-    what = content(steps=STEPS, shards={"shard_bytes": 20_000, "formats": ["arrow", "jsonl"]})
-    (base / "recipe.yaml").write_text(yaml.safe_dump(what))
-    run(what, base, base / "reference", Inline())
+    captions(base / "more", files=16, rows=50)
+    for number in range(4):
+        copied = (base / "more" / f"{number:03d}.jsonl").read_text().replace("tree", "Tree")
+        (base / "more" / f"copy-{number}.jsonl").write_text(copied)
+    shards = {"shard_bytes": 20_000, "formats": ["arrow", "jsonl"]}
+    more = content("more/*.jsonl")["sources"]
+    recipes = {
+        "rows": content(steps=STEPS, shards=shards),
+        "duplicates": content(steps=DUPLICATES, shards=shards, sources=more),
+    }
+    for name, what in recipes.items():
+        (base / f"{name}.yaml").write_text(yaml.safe_dump(what))
+        told = accounts(run(what, base, base / f"{name}-reference", Inline()))
+    assert told["duplicates"][2]["duplicate"] > 100
+    assert told["InPieces"][2]["duplicate"] > 100
     return base
 
 
 @pytest.mark.parametrize("number", range(KILLS))
 def test_killed_at_a_random_moment_it_resumes_to_the_same_bytes(corpus: Path, number: int) -> None:
+    case = CASES[number % 2 == 1]
     victim = list(VICTIMS)[number % len(VICTIMS)]
-    out = corpus / f"killed-{number}"
+    out, reference = corpus / f"killed-{number}", corpus / f"{case.recipe}-reference"
     mark, chance = uuid.uuid4().hex, random.Random(number)
-    with _running(corpus, out, mark) as driver:
-        _wait_for_parts(out, driver, chance.randrange(40))
+    with _running(corpus, case.recipe, out, mark) as driver:
+        _wait_for_commits(out, driver, chance.randrange(case.first, case.last))
         _kill(mark, VICTIMS[victim], chance)
         with contextlib.suppress(subprocess.TimeoutExpired):
             driver.wait(timeout=120)
     for _ in range(3):
-        with _running(corpus, out, uuid.uuid4().hex) as again:
+        with _running(corpus, case.recipe, out, uuid.uuid4().hex) as again:
             if again.wait(timeout=240) == 0:
                 break
     assert verify(str(out)).faults == []
-    assert _manifest_digest(out) == _manifest_digest(corpus / "reference")
-    assert _products(out) == _products(corpus / "reference")
+    assert _manifest_digest(out) == _manifest_digest(reference)
+    assert _products(out) == _products(reference)
+    assert list(out.glob("steps/*/work")) == []
 
 
 def _products(out: Path) -> dict[str, bytes]:
@@ -76,13 +111,13 @@ def _manifest_digest(out: Path) -> str:
 
 
 @contextlib.contextmanager
-def _running(corpus: Path, out: Path, mark: str) -> Iterator[subprocess.Popen[bytes]]:
+def _running(corpus: Path, recipe: str, out: Path, mark: str) -> Iterator[subprocess.Popen[bytes]]:
     command = [
         sys.executable,
         "-m",
         "curate",
         "run",
-        "recipe.yaml",
+        f"{recipe}.yaml",
         "-o",
         str(out),
         "--workers",
@@ -101,11 +136,12 @@ def _running(corpus: Path, out: Path, mark: str) -> Iterator[subprocess.Popen[by
         driver.wait(timeout=30)
 
 
-def _wait_for_parts(out: Path, driver: subprocess.Popen[bytes], parts: int) -> None:
-    """Until so many parts are committed, and a little longer."""
+def _wait_for_commits(out: Path, driver: subprocess.Popen[bytes], commits: int) -> None:
+    """Until so many parts, and tasks of the phases of a corpus step, are committed."""
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and driver.poll() is None:
-        if len(list(out.glob("steps/*/part-*.json"))) >= parts:
+        found = (out.glob(f"steps/*/{of}.json") for of in ("part-*", "work/*/*"))
+        if len([*itertools.chain(*found)]) >= commits:
             return
         time.sleep(0.02)
 

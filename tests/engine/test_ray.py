@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -20,16 +19,6 @@ STEPS = [
     {"sample": {"share": 0.5}},
     {"characters": {"min": 3}},
 ]
-
-
-@pytest.fixture(scope="module")
-def ray() -> Iterator[None]:
-    """One Ray for this file; executors find it running and leave it so."""
-    import ray
-
-    ray.init(address="local", num_cpus=4, include_dashboard=False, logging_level="ERROR")
-    yield
-    ray.shutdown()
 
 
 @pytest.fixture(scope="module")

@@ -7,24 +7,27 @@ import pytest
 from curate import catalog
 from filters.language import Language
 from filters.presets import PRESETS, Preset
-from manifests.step import RowStep
+from manifests.step import RowStep, Step
 from tests.filters.records import answers, of_texts
 
 every = pytest.mark.parametrize("preset", PRESETS.values(), ids=PRESETS.keys())
 
 
-def steps(preset: Preset) -> list[RowStep]:
-    built = [
+def built(preset: Preset) -> list[Step]:
+    return [
         catalog.resolve_step(name).model_validate(settings)
         for step in preset.steps
         for name, settings in step.items()
     ]
-    return [step for step in built if isinstance(step, RowStep)]
+
+
+def steps(preset: Preset) -> list[RowStep]:
+    return [step for step in built(preset) if isinstance(step, RowStep)]
 
 
 @every
 def test_presets_build(preset: Preset) -> None:
-    assert len(steps(preset)) == len(preset.steps)
+    assert len(built(preset)) == len(preset.steps)
 
 
 @every

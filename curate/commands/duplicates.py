@@ -1,0 +1,56 @@
+"""`curate duplicates`: the largest families of duplicates of a run."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from curate.cli import OK
+from curate.families import Family, largest
+from curate.spelling import nearest
+from curate.tabular import number
+from manifests import manifest
+from manifests.errors import InputError
+
+_WIDTH = 72
+
+
+def main(options: argparse.Namespace) -> int:
+    _check(options.run, options.step)
+    found = largest(options.run, options.top, options.members, options.step)
+    if options.json:
+        print(json.dumps([_plain(family) for family in found], indent=1, ensure_ascii=False))
+    elif not found:
+        print("no duplicates were dropped")
+    else:
+        print("\n\n".join(map(_told, found)))
+    return OK
+
+
+def _check(out: str, step: str | None) -> None:
+    """Raises InputError where there is no such step."""
+    known = [a.step for a in manifest.load_run(out).ledger]
+    if step is not None and step not in known:
+        raise InputError(f"no step named '{step}' in this run.", out, nearest(step, known))
+
+
+def _plain(family: Family) -> dict[str, object]:
+    return {**family._asdict(), "members": [member._asdict() for member in family.members]}
+
+
+def _told(family: Family) -> str:
+    where = family.origin or "in an earlier corpus"
+    lines = [f"{family.dropped:,} dropped by {family.step} for {family.survivor}  {where}"]
+    if family.text:
+        lines.append("  " + _short(family.text))
+    for one in family.members:
+        of = "" if one.of == family.survivor else f"  of {one.of}"
+        lines.append(f"  {number(one.similarity):>6}  {one.id}  {one.origin}{of}")
+    if family.dropped > len(family.members):
+        lines.append(f"          and {family.dropped - len(family.members):,} more")
+    return "\n".join(lines)
+
+
+def _short(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _WIDTH else line[: _WIDTH - 1] + "…"

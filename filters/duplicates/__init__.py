@@ -1,0 +1,1 @@
+"""One engine for duplicates: keys, candidate pairs, proof, families, and who stays of each."""

@@ -1,0 +1,99 @@
+"""The step as it runs where workers die or are slow, named in recipes of tests."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+from unittest.mock import patch
+
+from filters.duplicates import proof, search
+from filters.duplicates.step import Duplicates
+from manifests import storage
+from manifests.manifest import Commit
+from manifests.step import Corpus, Made, Outcome, Part, Workspace
+
+Work = Callable[..., Any]
+
+
+class Dying(Duplicates):
+    """As `duplicates`; in each phase that a file in the folder `markers` is named after, a worker
+    dies once, when it has written what it made and not said so yet."""
+
+    markers: str
+
+    def decide(
+        self, corpus: Corpus, workspace: Workspace, seed: int
+    ) -> Iterator[tuple[Part, Outcome]]:
+        def dying(name: str, work: Work) -> Work:
+            return _DiesOnce(work, storage.join(self.markers, name))
+
+        yield from super().decide(corpus, _Space(workspace, dying), seed)
+
+
+class InPieces(Duplicates):
+    """As `duplicates`, cut into many tasks that each take so many milliseconds longer."""
+
+    milliseconds: int
+
+    def decide(
+        self, corpus: Corpus, workspace: Workspace, seed: int
+    ) -> Iterator[tuple[Part, Outcome]]:
+        def slow(name: str, work: Work) -> Work:
+            return _Slow(work, self.milliseconds)
+
+        ranges = patch.object(search, "RANGE_BYTES", 1 << 15)
+        with ranges, patch.object(proof, "SLICE_PAIRS", 100):
+            yield from super().decide(corpus, _Space(workspace, slow), seed)
+
+
+class _Space(NamedTuple):
+    """A workspace whose work is wrapped."""
+
+    true: Workspace
+    wrapped: Callable[[str, Work], Work]
+
+    @property
+    def kept(self) -> str:
+        return self.true.kept
+
+    @property
+    def scratch(self) -> str:
+        return self.true.scratch
+
+    def place(self, uri: str) -> str:
+        return self.true.place(uri)
+
+    def map(self, work: Work, items: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
+        return self.true.map(self.wrapped("map", work), items)
+
+    def phase(
+        self, name: str, work: Callable[[Any, str], Made], tasks: Iterable[Any]
+    ) -> tuple[str, list[Commit]]:
+        return self.true.phase(name, self.wrapped(name, work), tasks)
+
+
+@dataclass(frozen=True)
+class _DiesOnce:
+    work: Work
+    marker: str
+
+    def __call__(self, *arguments: Any) -> Any:
+        made = self.work(*arguments)
+        try:
+            os.remove(self.marker)
+        except FileNotFoundError:
+            return made
+        os._exit(1)
+
+
+@dataclass(frozen=True)
+class _Slow:
+    work: Work
+    milliseconds: int
+
+    def __call__(self, *arguments: Any) -> Any:
+        time.sleep(self.milliseconds / 1000)
+        return self.work(*arguments)

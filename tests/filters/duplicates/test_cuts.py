@@ -1,0 +1,191 @@
+"""However the corpus lies in files, and the work is cut into tasks: the same verdicts."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from filters.duplicates import minhash, proof, search
+from filters.duplicates.keys import Sizes
+from filters.duplicates.kind import parts_and_rows, units_of
+from filters.duplicates.ranges import NearRange, near_tasks
+from filters.duplicates.step import Duplicates
+from tests.filters.duplicates import planted
+from tests.filters.duplicates.corpora import (
+    Said,
+    digest,
+    duplicate_images,
+    duplicates,
+    families,
+    held,
+    pairs_made,
+    row,
+    space,
+    staying,
+)
+from tests.filters.duplicates.test_semantic import rows_of
+
+RECALL: dict[str, Any] = {"threshold": 0.7, "bands": 40, "rows": 3}
+WAYS: dict[str, dict[str, Any]] = {
+    "text": {"by": "text"},
+    "minhash": {"by": "minhash", **RECALL},
+    "minhash and image": {"by": ["minhash", "image"], **RECALL},
+    "perceptual": {"by": "perceptual"},
+    "perceptual and text": {"by": ["perceptual", "text"]},
+    "sequence": {"by": "sequence"},
+}
+EACH_WAY = pytest.mark.parametrize("way", WAYS)
+
+
+def records(seed: int) -> list[dict[str, Any]]:
+    """Records whose pictures hardly any share: of every way some are duplicates."""
+    chance = random.Random(seed)
+    looks, said = planted.pictures(seed, 50, 60, 3), planted.texts(seed, 30, 60)
+    made = []
+    for number, text in enumerate(said):
+        shown = chance.sample(looks, 1 + number % 3)
+        hashes, mirrors = ([pair[side] for pair in shown] for side in (0, 1))
+        digests = [digest(number % 2)] * len(shown)
+        made.append(row(f"r{number}", text, hashes=hashes, mirrors=mirrors, digests=digests))
+    return made
+
+
+def who(said: dict[str, Said]) -> tuple[set[str], set[frozenset[str]]]:
+    return staying(said), families(said)
+
+
+@EACH_WAY
+def test_order_and_cut_into_files_change_no_survivor_and_no_family(way: str) -> None:
+    rows = records(1)
+    expected = who(duplicates(rows, 3, **WAYS[way]))
+    assert expected[1]
+    for seed, parts in ((1, 1), (2, 7), (3, 30)):
+        shuffled = random.Random(seed).sample(rows, len(rows))
+        assert who(duplicates(shuffled, parts, **WAYS[way])) == expected
+
+
+def test_order_and_cut_change_no_picture_that_stays() -> None:
+    rows = records(2)
+    expected = duplicate_images(rows, 3, keep="id")
+    assert any(one["removed"] for one in expected.values())
+    for seed, parts in ((1, 1), (2, 7)):
+        shuffled = random.Random(seed).sample(rows, len(rows))
+        assert duplicate_images(shuffled, parts, keep="id") == expected
+
+
+@EACH_WAY
+def test_many_ranges_and_slices_say_the_same_as_one(
+    way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = records(3)
+    expected = duplicates(rows, 3, **WAYS[way])
+    monkeypatch.setattr(search, "RANGE_BYTES", 1024)
+    monkeypatch.setattr(proof, "SLICE_PAIRS", 5)
+    assert duplicates(rows, 3, **WAYS[way]) == expected
+
+
+def test_the_work_is_cut_as_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search, "RANGE_BYTES", 1024)
+    monkeypatch.setattr(proof, "SLICE_PAIRS", 5)
+    rows = records(3)
+    with space() as workspace:
+        list(Duplicates(**WAYS["minhash"]).decide(held(rows), workspace, 0))
+        made = {phase: len(list(_commits(workspace.scratch, phase)))
+                for phase in ("keys", "equal", "near", "proofs", "proven", "members")}  # fmt: skip
+    near = pairs_made(held(rows), Duplicates(**WAYS["minhash"]))["near"]
+    assert near > 60
+    assert made["keys"] == made["proofs"] == made["members"] == 3
+    assert made["equal"] == 2  # of 90 records at 20 bytes
+    assert made["near"] == 128  # of 90 times 40 entries of 36 bytes
+    assert 10 < made["proven"] <= -(-near // 5)
+
+
+def _commits(scratch: str, phase: str) -> Any:
+    return Path(scratch, phase).glob("*.json")
+
+
+@pytest.mark.parametrize("clusters", [None, "embed.nearest"])
+def test_a_key_too_hot_for_a_task_is_cut_into_slices_that_all_meet(
+    clusters: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = rows_of(5) + [{**one, "key": f"again {one['key']}"} for one in rows_of(6)]
+    settings = {"by": "semantic", "embedding": "embed.vector", "threshold": 0.9, "keep": "id"}
+    expected = duplicates(rows, 1, clusters=clusters, **settings)
+    assert len(families(expected)) > 5
+    monkeypatch.setattr(search, "RANGE_BYTES", 30 * 84)
+    tasks: list[NearRange] = []
+    monkeypatch.setattr(search, "near_tasks", lambda *a: tasks.extend(near_tasks(*a)) or tasks)
+    cut = duplicates(rows, 1, clusters=clusters, **settings)
+    assert len([task for task in tasks if task.hot is not None]) >= 6
+    assert {key: one._replace(similarity=None) for key, one in cut.items()} == {
+        key: one._replace(similarity=None) for key, one in expected.items()
+    }
+
+
+def test_a_hot_key_of_texts_is_cut_into_slices_that_do_not_meet(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Such texts meet by the other bands they share; here there is but the one."""
+    base = "the footer of every page of one site says all of this in these very words"
+    rows = [row(str(n), f"{base} {n}") for n in range(400)]
+    settings = {"by": "minhash", "n": 1, "bands": 1, "rows": 1, "threshold": 0.5}
+    assert len(families(duplicates(rows, 1, **settings))) == 1
+    monkeypatch.setattr(search, "RANGE_BYTES", 36 * 100)
+    found = families(duplicates(rows, 1, **settings))
+    assert 1 < len(found) <= 5
+    assert len(set().union(*found)) > 300
+
+
+def test_tasks_are_every_range_and_every_pair_of_slices_of_a_hot_key() -> None:
+    key = 3 << 62
+    alone = near_tasks(1, {}, 10, True)
+    assert alone == [NearRange(0), NearRange(1)]
+    assert near_tasks(2, {key: 20}, 10, False)[4:] == [
+        NearRange(3, key, 0, 0, 2), NearRange(3, key, 1, 1, 2),
+    ]  # fmt: skip
+    assert near_tasks(2, {key: 21}, 10, True)[4:] == [
+        NearRange(3, key, 0, 1, 3), NearRange(3, key, 0, 2, 3), NearRange(3, key, 1, 2, 3),
+    ]  # fmt: skip
+    assert near_tasks(2, {5: 10}, 10, True)[4:] == [NearRange(0, 5, 0, 0, 1)]
+    names = [task.name for task in near_tasks(4, {key: 41, 9: 30}, 10, True)]
+    assert len(set(names)) == len(names)
+
+
+def test_a_key_that_is_hot_in_the_corpus_is_seen_in_some_part() -> None:
+    assert Sizes(0, 0, 1000, 4).hot_here == 250
+    assert Sizes(0, 0, 1000, 1000).hot_here == 64
+
+
+@pytest.mark.parametrize(("size", "bits"), [
+    (0, 0), (1, 0), (100, 0), (101, 1), (200, 1), (201, 2), (400, 2), (401, 3), (12_800, 7),
+])  # fmt: skip
+def test_there_are_as_many_ranges_as_none_is_too_large(
+    size: int, bits: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search, "RANGE_BYTES", 100)
+    assert search._bits(size) == bits
+
+
+def test_a_text_meets_those_before_it_in_its_band_within_the_window(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    base = "the footer of every page of one site says all of this in these very words"
+    rows = [row(str(n), f"{base} {n}") for n in range(60)]
+    step = Duplicates(by="minhash", n=1, bands=1, rows=1, threshold=0.5)
+    monkeypatch.setattr(minhash, "NEAREST", 2)
+    few = pairs_made(held(rows), step)["near"]
+    assert 60 < few <= 2 * 60
+    monkeypatch.setattr(minhash, "WINDOW", 1)
+    assert pairs_made(held(rows), step)["near"] < 60
+
+
+def test_numbers_of_parts_and_rows_are_64_bits() -> None:
+    units = units_of(2**31, np.array([0, 5, 2**32 - 1]))
+    assert units.dtype == np.uint64
+    assert [column.tolist() for column in parts_and_rows(units)] == [
+        [2**31] * 3, [0, 5, 2**32 - 1],
+    ]  # fmt: skip

@@ -1,0 +1,211 @@
+"""duplicate_images: one of every family of pictures stays, the others leave their records."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+
+from tests.filters.duplicates import planted
+from tests.filters.duplicates.corpora import (
+    by_id,
+    digest,
+    duplicate_images,
+    flipped,
+    random_hashes,
+    row,
+)
+from tests.filters.duplicates.test_pictures import looks
+
+SHOWN = {"text": None, "role": None, "loss": None}
+SAID = {"media": None, "role": None, "loss": None}
+NOTHING = {"point": None, "polygon": None, "box3d": None, "start": None, "end": None,
+           "text": None, "track": None}  # fmt: skip
+
+
+def shows(*parts: str | int) -> list[dict[str, Any]]:
+    """Content of texts, and of pictures by number."""
+    return [
+        {"kind": "text", "text": part, **SAID}
+        if isinstance(part, str)
+        else {"kind": "image", "media": part, **SHOWN}
+        for part in parts
+    ]
+
+
+def record(key: str, hashes: list[int | None], *content: str | int, **more: Any) -> dict[str, Any]:
+    """A record of pictures named after it, each as wide as told in `widths`."""
+    widths = more.pop("widths", [10] * len(hashes))
+    media = [
+        {"kind": "image", "uri": f"{key}{n}", "digest": digest(h or 0), "width": w, "height": 10}
+        for n, (h, w) in enumerate(zip(hashes, widths, strict=True))
+    ]
+    made = row(key, hashes=hashes, media=media, **more)
+    return {**made, "content": shows(*content)}
+
+
+def uris(said: dict[str, Any]) -> list[str]:
+    return [medium["uri"] for medium in said["media"]]
+
+
+def box(media: int | None, label: str) -> dict[str, Any]:
+    return {"label": label, "media": media, "box": [1.0, 2.0, 3.0, 4.0], **NOTHING}
+
+
+A, B, C, D = random_hashes(1, 4)
+BOTH = pytest.mark.parametrize("by", ["perceptual", "image"])
+
+
+@BOTH
+def test_pictures_go_with_their_place_and_their_objects_and_the_others_are_numbered_anew(
+    by: str,
+) -> None:
+    objects = [box(n, f"in {n}") for n in (0, 1, 2, 3, 1)] + [box(None, "nowhere")]
+    rows = [
+        record("a", [A, B, C, D], "one", 0, 1, "two", 2, "three", 3, objects=objects,
+               widths=[10, 10, 30, 10]),
+        record("b", [B, C], 0, "four", 1, widths=[20, 20], objects=[box(1, "c"), box(0, "b")]),
+        record("c", [D], "five", 0, widths=[40]),
+    ]  # fmt: skip
+    assert duplicate_images(rows, by=by) == {
+        "a": {
+            "removed": 2,
+            "survivors": ["b", "c"],
+            "media": [rows[0]["media"][n] | NO for n in (0, 2)],
+            "content": shows("one", 0, "two", 1, "three"),
+            "objects": [box(0, "in 0"), box(1, "in 2"), box(None, "nowhere")],
+            "drop": None,
+        },
+        "b": {
+            "removed": 1,
+            "survivors": ["a"],
+            "media": [rows[1]["media"][0] | NO],
+            "content": shows(0, "four"),
+            "objects": [box(0, "b")],
+            "drop": None,
+        },
+        "c": {
+            "removed": 0,
+            "survivors": [],
+            "media": [rows[2]["media"][0] | NO],
+            "content": shows("five", 0),
+            "objects": [],
+            "drop": None,
+        },
+    }
+
+
+NO = {"offset": None, "length": None, "mime": None, "duration": None, "fps": None, "frames": None}
+
+
+@BOTH
+def test_a_record_that_has_no_picture_left_goes_unless_its_text_may_stay(by: str) -> None:
+    rows = [record("a", [A], "said", 0, widths=[20]), record("b", [A], 0, "said"),
+            record("c", [A], 0), record("d", [], "said"), record("e", [])]  # fmt: skip
+    gone = "no image left"
+    said = duplicate_images(rows, by=by)
+    drops = {key: one["drop"] for key, one in said.items()}
+    assert drops == {"a": None, "b": gone, "c": gone, "d": None, "e": None}
+    said = duplicate_images(rows, by=by, text_stays=True)
+    drops = {key: one["drop"] for key, one in said.items()}
+    assert drops == {"a": None, "b": None, "c": gone, "d": None, "e": None}
+    assert said["b"]["content"] == shows("said")
+    assert [said[key]["survivors"] for key in "abcde"] == [[], ["a"], ["a"], [], []]
+
+
+@BOTH
+def test_of_equal_pictures_within_a_record_one_stays(by: str) -> None:
+    rows = [record("a", [A, B, A, A], 0, 1, "text", 2, 3, widths=[10, 10, 10, 30])]
+    said = duplicate_images(rows, by=by)["a"]
+    assert uris(said) == ["a1", "a3"]
+    assert said["content"] == shows(0, "text", 1)
+    assert (said["removed"], said["survivors"], said["drop"]) == (2, ["a", "a"], None)
+
+
+@BOTH
+def test_the_picture_of_most_pixels_stays_then_that_of_the_lowest_id(by: str) -> None:
+    wide = dict.fromkeys("abcd", 10)
+    rows = [record(key, [A, B], 0, 1, widths=[wide[key], 10]) for key in wide]
+    first = by_id("abcd")[0]
+    said = duplicate_images(rows, by=by)
+    assert {key: one["removed"] for key, one in said.items() if key != first} == dict.fromkeys(
+        set("abcd") - {first}, 2
+    )
+    last = by_id("abcd")[-1]
+    rows = [record(key, [A, B], 0, 1, widths=[10 + (key == last), 10]) for key in wide]
+    said = duplicate_images(rows, by=by)
+    assert uris(said[last]) == [f"{last}0"]
+    assert uris(said[first]) == [f"{first}1"]
+
+
+def test_measures_of_the_record_and_its_source_can_say_which_stays() -> None:
+    rows = [record("a", [A], 0, score=1, source="x"), record("b", [A], 0, score=2, source="y")]
+    assert duplicate_images(rows, keep="-score.value")["a"]["removed"] == 1
+    assert duplicate_images(rows, keep="score.value")["b"]["removed"] == 1
+    assert duplicate_images(rows, keep={"source": ["y"]})["a"]["removed"] == 1
+    assert duplicate_images(rows, keep={"source": ["x"]})["b"]["removed"] == 1
+
+
+def test_pictures_that_look_alike_but_are_not_the_same_bytes() -> None:
+    near, mirrored = flipped(A, 1, 2, 3), flipped(B, 5)
+    rows = [
+        record("a", [A, B], 0, 1, mirrors=[C, D], widths=[20, 20]),
+        record("b", [near, None, D], 0, 1, 2, mirrors=[flipped(C, 1), None, mirrored]),
+    ]
+    assert uris(duplicate_images(rows)["b"]) == ["b1"]
+    assert duplicate_images(rows, distance=0)["b"]["removed"] == 1
+    assert duplicate_images(rows, by="image")["b"]["removed"] == 0
+
+
+def test_blank_pictures_all_stay() -> None:
+    rows = [record(key, [None, None], 0, 1) for key in "ab"]
+    assert [one["removed"] for one in duplicate_images(rows).values()] == [0, 0]
+
+
+def test_a_corpus_without_pictures_is_left_as_it_is() -> None:
+    rows = [record(key, [], "text") for key in "ab"]
+    for by in ("image", "perceptual"):
+        said = duplicate_images(rows, by=by)
+        assert [(one["removed"], one["drop"]) for one in said.values()] == [(0, None)] * 2
+
+
+@pytest.mark.parametrize("parts", [1, 4])
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_of_every_family_exactly_one_picture_stays(seed: int, parts: int) -> None:
+    chance = random.Random(seed)
+    pool = planted.pictures(seed, 20, 60)
+    rows = []
+    for number in range(40):
+        shown = [pool[chance.randrange(len(pool))] for _ in range(chance.randrange(4))]
+        hashes: list[int | None] = [h for h, _ in shown]
+        widths = [chance.randrange(10, 14) for _ in shown]
+        mirrors = [m for _, m in shown]
+        rows.append(
+            record(f"r{number}", hashes, *range(len(shown)), mirrors=mirrors, widths=widths)
+        )
+    known, said = looks(rows, 6), duplicate_images(rows, parts)
+    best = _best_of_each(rows, known)
+    stays = {(key, int(uri.removeprefix(key))) for key, one in said.items() for uri in uris(one)}
+    assert stays == set(best.values())
+    for one in rows:
+        pictures = [(one["key"], n) for n in range(len(one["media"]))]
+        gone = [at for at in pictures if at not in stays]
+        told = said[one["key"]]
+        assert told["removed"] == len(gone)
+        assert told["survivors"] == [best[known[at]][0] for at in gone]
+        assert told["content"] == shows(*range(len(pictures) - len(gone)))
+        assert (told["drop"] is None) == (not gone or len(gone) < len(pictures))
+
+
+def _best_of_each(
+    rows: list[dict[str, Any]], known: dict[tuple[str, int], int]
+) -> dict[int, tuple[str, int]]:
+    """The widest of every family; then that of the lowest id, and the first of its record."""
+    order = {key: n for n, key in enumerate(by_id(one["key"] for one in rows))}
+    wide = {(one["key"], n): m["width"] for one in rows for n, m in enumerate(one["media"])}
+    best: dict[int, tuple[str, int]] = {}
+    ranked = sorted(known, key=lambda at: (-wide[at], order[at[0]], at[1]))
+    for at in ranked:
+        best.setdefault(known[at], at)
+    return best

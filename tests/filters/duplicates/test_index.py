@@ -1,0 +1,216 @@
+"""Against earlier runs: their index is what a later run compares its own records with."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from manifests import parts
+from manifests.errors import RecipeError, StorageError
+from manifests.manifest import load_run
+from tests.engine.corpora import accounts
+from tests.engine.corpora import run as plain_run
+from tests.filters.duplicates import planted
+from tests.filters.duplicates.brute_force import jaccard
+from tests.filters.duplicates.corpora import Said
+from tests.filters.duplicates.files import recipe, run, said, source, staying, texts, write
+from tests.filters.duplicates.test_semantic import cosine, vectors
+
+MINHASH: dict[str, Any] = {"by": "minhash", "threshold": 0.7, "bands": 40, "rows": 3}
+EARLIER = "in an earlier corpus"
+
+
+def step(index: bool = False, against: str | list[str] = (), **settings: Any) -> dict[str, Any]:
+    told = [against] if isinstance(against, str) else [*against]
+    return {"duplicates": {**settings, "index": index, "against": told}}
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Path:
+    """Two corpora with much in common."""
+    made = planted.texts(1, 30, 90)
+    write(tmp_path / "old", made[:60])
+    write(tmp_path / "new", made[60:], 4)
+    return tmp_path
+
+
+OLD, NEW = [source("old")], [source("new")]
+
+
+@pytest.mark.parametrize("settings", [{"by": "text"}, MINHASH], ids=["text", "minhash"])
+def test_a_second_run_drops_all_that_the_first_kept(base: Path, settings: dict[str, Any]) -> None:
+    first = run(base, "first", step(True, **settings), sources=OLD)
+    kept = accounts(first)["duplicates"][1]
+    second = run(base, "second", step(against="first", **settings), sources=OLD)
+    came, stays, dropped, _ = accounts(second)["duplicates"]
+    assert (came, stays) == (60, 0)
+    assert dropped == {EARLIER: 60}
+    assert {one.survivor for one in said(base, "second").values()} == {
+        key for key, one in said(base, "first").items() if one.stays
+    }
+    assert kept < 60
+
+
+@pytest.mark.parametrize("settings", [{"by": "text"}, MINHASH], ids=["text", "minhash"])
+def test_new_records_stay_out_as_in_a_run_over_both(base: Path, settings: dict[str, Any]) -> None:
+    """A new record goes exactly where it is alike to one of the earlier corpus, or to a new one
+    that is; of other families one stays."""
+    prefers = {**settings, "keep": [{"source": ["old", "new"]}]}
+    run(base, "first", step(True, **settings), sources=OLD)
+    run(base, "second", step(against="first", **settings, keep="id"), sources=NEW)
+    run(base, "both", step(**prefers), sources=[*OLD, *NEW])
+    told, together = said(base, "second"), said(base, "both")
+    stays = {key for key, one in told.items() if one.stays}
+    assert stays == {key for key in texts(base, "second") if together[key].stays}
+    reasons = [one.reason for one in told.values()]
+    assert reasons.count(EARLIER) > 10
+    assert "duplicate" in reasons
+    assert len(stays) > 3
+
+
+def test_a_survivor_in_the_earlier_corpus_is_named_with_the_way_to_it(base: Path) -> None:
+    run(base, "first", step(True, **MINHASH), sources=OLD)
+    run(base, "second", step(against="first", **MINHASH), sources=NEW)
+    old, new, told = texts(base, "first"), texts(base, "second"), said(base, "second")
+    assert not set(old) & set(new)
+    for key, one in told.items():
+        if one.stays:
+            assert one.survivor is None
+            continue
+        assert one.survivor is not None
+        assert one.of is not None
+        assert (one.reason == EARLIER) == (one.survivor in old)
+        text = new | old
+        assert one.similarity == pytest.approx(jaccard(new[key], text[one.of]))
+        if one.of in new and one.reason == EARLIER:
+            assert told[one.of].survivor == one.survivor
+
+
+def test_what_the_first_run_dropped_is_not_in_its_index(base: Path) -> None:
+    kept = {"keep": "-text.length"}
+    first = run(base, "first", step(True, **MINHASH, **kept), sources=OLD)
+    rows = 0
+    for entry in first.passes:
+        for path in (base / "first" / entry.folder).glob("*.index.arrow"):
+            rows += parts.read_columns(str(path), ("id",)).num_rows
+    assert rows == accounts(first)["duplicates"][1]
+
+
+def test_a_run_against_several_leaves_an_index_of_its_own(base: Path) -> None:
+    write(base / "newer", planted.texts(1, 30, 120)[100:])
+    settings = {**MINHASH, "keep": [{"source": ["old", "new"]}]}
+    run(base, "first", step(True, **settings), sources=OLD)
+    run(base, "second", step(True, "first", **settings), sources=NEW)
+    third = step(False, ["first", "second"], **settings)
+    run(base, "third", third, sources=[source("newer")])
+    run(base, "one", step(False, "second", **settings), sources=[source("newer")])
+    old = {*texts(base, "first"), *texts(base, "second")}
+    survivors = {one.survivor for one in said(base, "third").values() if one.reason == EARLIER}
+    assert survivors & set(texts(base, "first"))
+    assert survivors & set(texts(base, "second"))
+    assert survivors <= old
+    assert len(staying(base, "third")) < len(staying(base, "one"))
+    run(base, "fourth", step(False, ["first", "second"], **settings), sources=[*OLD, *NEW])
+    assert staying(base, "fourth") == []
+
+
+def test_the_threshold_and_who_stays_may_differ_from_those_of_the_index(base: Path) -> None:
+    run(base, "first", step(True, **MINHASH), sources=OLD)
+    loose = {**MINHASH, "threshold": 0.5, "keep": "text.length"}
+    counts = []
+    for settings in (MINHASH, loose, {**MINHASH, "threshold": 1.0}):
+        made = run(base, "second", step(against="first", **settings), sources=NEW)
+        counts.append(accounts(made)["duplicates"][2][EARLIER])
+    assert counts[1] > counts[0] > counts[2] > 0
+
+
+@pytest.mark.parametrize(("changed", "told"), [
+    ({"n": 4}, "{'n': 5}"),
+    ({"tokens": "whitespace"}, "{'tokens': 'words'}"),
+    ({"bands": 20, "rows": 6}, "{'bands': 40, 'rows': 3}"),
+    ({"permutations": 256}, "{'permutations': 128}"),
+])  # fmt: skip
+def test_an_index_of_other_settings_is_refused_and_they_are_told(
+    base: Path, changed: dict[str, Any], told: str
+) -> None:
+    run(base, "first", step(True, **MINHASH), sources=OLD)
+    with pytest.raises(RecipeError) as caught:
+        plain_run(
+            recipe(step(against="first", **{**MINHASH, **changed}), sources=NEW), base, base / "x"
+        )
+    assert "this run has no index to compare with: its settings are others" in str(caught.value)
+    assert told in str(caught.value)
+    assert str(base / "first") in str(caught.value)
+
+
+def test_a_run_without_an_index_is_refused(base: Path) -> None:
+    run(base, "first", step(**MINHASH), {"sample": {"share": 0.5}}, sources=OLD)
+    with pytest.raises(RecipeError, match="has no index to compare with") as caught:
+        plain_run(recipe(step(against="first", **MINHASH), sources=NEW), base, base / "x")
+    assert "`index: true`" in str(caught.value)
+    run(base, "text", step(True, by="text"), sources=OLD)
+    with pytest.raises(RecipeError, match="'by'"):
+        plain_run(recipe(step(against="text", **MINHASH), sources=NEW), base, base / "x")
+
+
+def test_a_run_that_is_not_there_is_an_error(base: Path) -> None:
+    with pytest.raises(StorageError, match=r"nowhere/manifest\.json: there is no such file"):
+        plain_run(recipe(step(against="nowhere", **MINHASH), sources=NEW), base, base / "x")
+
+
+def test_a_new_index_is_a_new_step(base: Path) -> None:
+    run(base, "first", step(True, **MINHASH), sources=OLD)
+    before = run(base, "second", step(against="first", **MINHASH), sources=NEW)
+    write(base / "old", planted.texts(1, 30, 90)[:3])
+    run(base, "first", step(True, **MINHASH), sources=OLD)
+    after = run(base, "second", step(against="first", **MINHASH), sources=NEW)
+    counts = [accounts(made)["duplicates"][2][EARLIER] for made in (before, after)]
+    assert counts[0] > counts[1] > 0
+
+
+def test_embeddings_are_remembered(tmp_path: Path) -> None:
+    found = vectors(1, 60)
+    clusters = [int(v[0] > 0) for v in found]
+    columns = {"vector": found.tolist(), "cluster": clusters, "nearest": [[c] for c in clusters]}
+    for name, some in (("old", slice(0, 35)), ("new", slice(35, 60))):
+        said_ = {key: values[some] for key, values in columns.items()}
+        write(tmp_path / name, [f"text {n}" for n in range(60)][some], 2, **said_)
+    embed: dict[str, Any] = {"tests.engine.pieces:Embed": {}}
+    settings = {
+        "by": "semantic",
+        "threshold": 0.9,
+        "embedding": "Embed.vector",
+        "clusters": "Embed.nearest",
+    }
+    run(tmp_path, "first", embed, step(True, **settings), sources=OLD)
+    run(tmp_path, "second", embed, step(against="first", **settings), sources=NEW)
+    old, new = (_numbers(tmp_path, out) for out in ("first", "second"))
+    kept = {old[key] for key, one in said(tmp_path, "first").items() if one.stays}
+    rows = [{"embed.vector": vector} for vector in found]
+    for key, one in said(tmp_path, "second").items():
+        own = new[key]
+        near = (n for n in kept if clusters[n] == clusters[own])
+        alike = [n for n in near if cosine(rows[n], rows[own]) >= 0.9]
+        assert (one.reason == EARLIER) or not alike
+        if one.of in old:
+            assert old[one.of] in alike
+    assert EARLIER in {one.reason for one in said(tmp_path, "second").values()}
+
+
+def _numbers(base: Path, out: str) -> dict[str, int]:
+    return {key: int(text.split()[1]) for key, text in texts(base, out).items()}
+
+
+def test_the_index_is_left_of_those_rows_that_the_step_is_for(base: Path) -> None:
+    only = step(True, by="text")
+    only["duplicates"]["only"] = {"source": "old"}
+    run(base, "first", only, sources=[*OLD, *NEW])
+    made = run(base, "second", step(against="first", by="text"), sources=[*OLD, *NEW])
+    survivors = {one.survivor for one in said(base, "second").values() if one.reason == EARLIER}
+    assert survivors <= set(said(base, "first"))
+    assert accounts(made)["duplicates"][2][EARLIER] >= 60
+    assert json.loads(json.dumps(load_run(str(base / "first")).recipe))["steps"] == [only]
+    assert {Said().family} <= {one.family for one in said(base, "second").values()}

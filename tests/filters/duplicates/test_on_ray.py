@@ -1,0 +1,56 @@
+"""On Ray, with any number of workers, and where workers die, the bytes are those of one process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from curate.engine.ray import RayExecutor
+from tests.engine.corpora import accounts
+from tests.engine.corpora import files as bytes_of
+from tests.filters.duplicates import planted
+from tests.filters.duplicates.files import run, write
+from tests.filters.duplicates.test_semantic import near_clusters, vectors
+
+MINHASH: dict[str, Any] = {"by": "minhash", "threshold": 0.7, "bands": 40, "rows": 3}
+STEPS: list[dict[str, Any]] = [
+    {"tests.engine.pieces:Embed": {}},
+    {"duplicates": {"by": "semantic", "embedding": "Embed.vector", "clusters": "Embed.nearest"}},
+    {"duplicates": {"by": "text", "index": True}},
+    {"duplicates": {**MINHASH, "index": True}},
+]
+PHASES = ("keys", "equal", "near", "proofs", "proven", "members", "map")
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    base = tmp_path_factory.mktemp("ray")
+    found = vectors(1, 80)
+    near = near_clusters(found, 1)
+    write(base / "data", planted.texts(1), 5, vector=found.tolist(), nearest=near)
+    told = accounts(run(base, "inline", *STEPS))
+    for name in ("duplicates", "duplicates-2", "duplicates-3"):
+        assert told[name][2]["duplicate"] > 2
+    return base
+
+
+@pytest.mark.parametrize("workers", [1, 2, 4])
+def test_any_number_of_workers_says_the_same(ray: None, base: Path, workers: int) -> None:
+    out = f"workers-{workers}"
+    run(base, out, *STEPS, executor=RayExecutor(workers))
+    assert bytes_of(base / out) == bytes_of(base / "inline")
+
+
+def test_a_worker_that_dies_once_in_each_phase_leaves_no_trace(ray: None, base: Path) -> None:
+    markers = base / "markers"
+    markers.mkdir()
+    place = "tests.filters.duplicates.pieces:Dying"
+    step = {place: {**MINHASH, "index": True, "markers": str(markers)}}
+    run(base, "alive", step)
+    for phase in PHASES:
+        (markers / phase).write_text("")
+    run(base, "died", step, executor=RayExecutor(2))
+    assert list(markers.iterdir()) == []
+    assert bytes_of(base / "died") == bytes_of(base / "alive")

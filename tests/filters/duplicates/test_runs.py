@@ -1,0 +1,214 @@
+"""Whole runs: the ledger, the files, and the measures that later steps see."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from manifests import manifest, parts
+from manifests.errors import StepError
+from manifests.step import Made
+from manifests.verify import verify
+from tests.engine.corpora import accounts
+from tests.engine.corpora import files as bytes_of
+from tests.engine.corpora import run as plain_run
+from tests.filters.duplicates import planted
+from tests.filters.duplicates.brute_force import connected, jaccard, shingles, widest
+from tests.filters.duplicates.corpora import Said, families
+from tests.filters.duplicates.files import recipe, run, said, source, staying, texts, write
+
+MINHASH: dict[str, Any] = {"by": "minhash", "threshold": 0.7, "bands": 40, "rows": 3, "keep": "id"}
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Path:
+    write(tmp_path / "data", planted.texts(1))
+    return tmp_path
+
+
+def test_every_dropped_record_names_a_survivor_that_stays_and_how_alike_they_are(
+    base: Path,
+) -> None:
+    made = run(base, "out", {"duplicates": MINHASH})
+    told, text = said(base, "out"), texts(base, "out")
+    gone = {key: one for key, one in told.items() if not one.stays}
+    assert accounts(made)["duplicates"] == (80, 80 - len(gone), {"duplicate": len(gone)}, {})
+    assert told.keys() == text.keys()
+    pairs = {
+        frozenset((a, b)): share
+        for a in text for b in text
+        if a < b and (share := jaccard(text[a], text[b]) or 0) >= 0.7
+    }  # fmt: skip
+    assert families(told) == connected(pairs)
+    for key, one in gone.items():
+        assert one.survivor is not None
+        assert one.of is not None
+        assert told[one.survivor].stays
+        assert one.similarity == pytest.approx(pairs[frozenset((key, one.of))])
+        assert one.similarity >= widest(pairs)[frozenset((key, one.survivor))] - 1e-6
+    for family in families(told):
+        assert {told[key].family for key in family} == {len(family)}
+
+
+def test_what_stays_is_what_no_two_of_are_alike(base: Path) -> None:
+    run(base, "out", {"duplicates": MINHASH})
+    left = [shingles(text) for text in staying(base, "out")]
+    assert len(left) > 25
+    assert all(len(a & b) / len(a | b) < 0.7 for n, a in enumerate(left) for b in left[:n])
+
+
+def test_a_second_step_sees_what_the_first_left_and_has_a_name_of_its_own(base: Path) -> None:
+    steps: list[dict[str, Any]] = [{"duplicates": {"by": "text"}}, {"duplicates": MINHASH}]
+    told = accounts(run(base, "out", *steps))
+    left = told["duplicates"][1]
+    assert told["duplicates"][0] == 80 > left
+    assert told["duplicates-2"][0] == left > told["duplicates-2"][1]
+    assert set(said(base, "out", "duplicates-2")) < set(texts(base, "out"))
+
+
+def test_a_step_between_two_is_run_once_for_what_is_left(base: Path) -> None:
+    last = {"duplicates": {**MINHASH, "keep": "-words.count"}}
+    steps: list[dict[str, Any]] = [{"duplicates": {"by": "text"}}, {"words": {}}, last]
+    made = run(base, "out", *steps)
+    told, text = said(base, "out", "duplicates-2"), texts(base, "out")
+    for family in families(told):
+        (stays,) = (key for key in family if told[key].stays)
+        assert len(text[stays].split()) == max(len(text[key].split()) for key in family)
+    assert accounts(made)["words"][0] == accounts(made)["duplicates"][1]
+
+
+def test_only_some_records_are_looked_at_and_the_others_all_stay(base: Path) -> None:
+    write(base / "more", planted.texts(1))
+    both = [source(), source("more")]
+    only = {"duplicates": {"by": "text", "only": {"source": "more"}}}
+    made = run(base, "out", only, sources=both)
+    alone = run(base, "alone", {"duplicates": {"by": "text"}}, sources=both[1:])
+    dropped = accounts(alone)["duplicates"][2]["duplicate"]
+    assert accounts(made)["duplicates"] == (160, 160 - dropped, {"duplicate": dropped}, {})
+    told = said(base, "out")
+    assert {one.family for one in told.values()} - {None} == {
+        one.family for one in said(base, "alone").values()
+    }
+    sources = {row["source"] for row in _gone(base, "out")}
+    assert sources == {"more"}
+
+
+def _gone(base: Path, out: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    for path in sorted((base / out).glob("steps/*duplicates*/*.dropped.arrow")):
+        found += parts.read_columns(str(path)).to_pylist()
+    return found
+
+
+def test_sources_can_be_told_which_is_better(base: Path) -> None:
+    write(base / "more", [text.upper() for text in planted.texts(1)])
+    both = [source(), source("more")]
+    step = {"duplicates": {"by": "text", "keep": {"source": ["more", "data"]}}}
+    run(base, "out", step, sources=both)
+    assert {row["source"] for row in _gone(base, "out")} == {"data", "more"}
+    assert all(text == text.upper() for text in staying(base, "out"))
+
+
+def test_a_corpus_without_duplicates_or_without_rows_is_no_error(tmp_path: Path) -> None:
+    write(tmp_path / "data", ["one", "two", "three"])
+    made = run(tmp_path, "out", {"duplicates": {"by": "minhash"}}, {"duplicates": {"by": "text"}})
+    assert accounts(made)["duplicates"] == accounts(made)["duplicates-2"] == (3, 3, {}, {})
+    made = run(tmp_path, "none", {"words": {"min": 99}}, {"duplicates": MINHASH})
+    assert accounts(made)["duplicates"] == (0, 0, {}, {})
+
+
+def test_a_second_run_computes_nothing_and_other_settings_only_the_step(base: Path) -> None:
+    first = run(base, "out", {"duplicates": MINHASH})
+    before = bytes_of(base / "out")
+    assert run(base, "out", {"duplicates": MINHASH}).digest == first.digest
+    assert bytes_of(base / "out") == before
+    other = run(base, "out", {"duplicates": {**MINHASH, "threshold": 0.9}})
+    assert accounts(other)["duplicates"][1] > accounts(first)["duplicates"][1]
+    assert run(base, "out", {"duplicates": MINHASH}).digest == first.digest
+
+
+def test_a_run_stopped_within_the_step_goes_on_from_the_last_task(
+    base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(base, "whole", {"duplicates": MINHASH})
+    from filters.duplicates import ranges
+
+    true, done = ranges.MeetNear.__call__, []
+
+    def stops(self: Any, task: Any, folder: str) -> Made:
+        raise StepError("stopped", "here")
+
+    monkeypatch.setattr(ranges.MeetNear, "__call__", stops)
+    with pytest.raises(StepError, match="stopped"):
+        plain_run(recipe({"duplicates": MINHASH}), base, base / "out")
+    (work,) = (base / "out").glob("steps/*/work")
+    stamps = {
+        p: p.stat().st_mtime_ns for p in work.glob("*/*") if p.parent.name in ("keys", "equal")
+    }
+    assert len(stamps) >= 8
+
+    def counts(self: Any, task: Any, folder: str) -> Made:
+        done.append({p: p.stat().st_mtime_ns for p in stamps})
+        return true(self, task, folder)
+
+    monkeypatch.setattr(ranges.MeetNear, "__call__", counts)
+    run(base, "out", {"duplicates": MINHASH})
+    assert done
+    assert done[0] == stamps
+    assert bytes_of(base / "out") == bytes_of(base / "whole")
+
+
+def test_what_a_stopped_run_left_of_another_corpus_is_not_used(
+    base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from filters.duplicates import step
+
+    def stops(*_: Any) -> None:
+        raise StepError("stopped", "here")
+
+    monkeypatch.setattr(step, "outcomes", stops)
+    with pytest.raises(StepError, match="stopped"):
+        plain_run(recipe({"duplicates": MINHASH}), base, base / "out")
+    monkeypatch.undo()
+    write(base / "data", planted.texts(2))
+    run(base, "out", {"duplicates": MINHASH})
+    run(base, "fresh", {"duplicates": MINHASH})
+    assert said(base, "out") == said(base, "fresh")
+
+
+def test_a_damaged_sidecar_or_index_is_seen_by_verify(base: Path) -> None:
+    run(base, "out", {"duplicates": {**MINHASH, "index": True}})
+    files = sorted((base / "out").glob("steps/*duplicates*/*.arrow"))
+    indexes = [path for path in files if path.name.endswith(".index.arrow")]
+    assert len(indexes) == 3
+    assert len(files) > 6
+    for path in (indexes[1], files[0]):
+        whole = path.read_bytes()
+        path.write_bytes(whole[:-20] + bytes(20))
+        assert [fault.place for fault in verify(str(base / "out")).faults] == [str(path)]
+        path.write_bytes(whole)
+    indexes[0].unlink()
+    assert [fault.what for fault in verify(str(base / "out")).faults] == ["is not there"]
+
+
+def test_an_index_that_is_gone_is_made_again(base: Path) -> None:
+    run(base, "out", {"duplicates": {**MINHASH, "index": True}})
+    before = bytes_of(base / "out")
+    next((base / "out").glob("steps/*/*.index.arrow")).unlink()
+    run(base, "out", {"duplicates": {**MINHASH, "index": True}})
+    assert bytes_of(base / "out") == before
+
+
+def test_measures_of_those_that_stay_go_on_to_later_steps(base: Path) -> None:
+    made = run(base, "out", {"duplicates": MINHASH}, {"words": {}})
+    entry = next(e for e in made.passes if e.kind == "rows")
+    folder = base / "out" / entry.folder
+    names = manifest.load_pass(str(folder)).parts[0].files[0].name
+    table = parts.read_columns(str(folder / names))
+    assert {f"duplicates.{m}" for m in ("survivor", "of", "similarity", "family")} < set(
+        table.column_names
+    )
+    assert table["duplicates.survivor"].null_count == table.num_rows
+    assert {Said(family=n) for n in table["duplicates.family"].to_pylist()} > {Said()}

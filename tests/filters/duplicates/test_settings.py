@@ -1,0 +1,179 @@
+"""Settings: what each way has, what is refused and how it is told, columns that must be there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from curate import recipe
+from filters.duplicates.images import DuplicateImages
+from filters.duplicates.step import Duplicates
+from manifests.errors import RecipeError
+
+SOURCE = {"name": "made", "reader": "table", "path": "data/*.jsonl", "text": "text"}
+
+
+def built(*steps: dict[str, Any]) -> recipe.Loaded:
+    return recipe.build({"name": "test", "sources": [SOURCE], "steps": list(steps)})
+
+
+def refused(*steps: dict[str, Any]) -> str:
+    with pytest.raises(RecipeError) as caught:
+        built(*steps)
+    return str(caught.value)
+
+
+def told(**settings: Any) -> dict[str, Any]:
+    """Settings that are not null, with their defaults."""
+    step = Duplicates.model_validate(settings)
+    return {
+        name: value for name, value in step.model_dump(mode="json").items() if value is not None
+    }
+
+
+COMMON = {"keep": ["-media.pixels", "-text.length", "id"], "index": False, "against": []}
+MINHASH = {"threshold": 0.8, "tokens": "words", "n": 5, "permutations": 128, "bands": 20, "rows": 6,
+           "verify": True}  # fmt: skip
+
+
+def test_every_way_has_its_own_defaults_and_none_of_the_others() -> None:
+    assert told(by="text") == {"by": ["text"], **COMMON}
+    assert told(by=["image", "text"]) == {"by": ["image", "text"], **COMMON}
+    assert told(by="minhash") == {"by": ["minhash"], **MINHASH, **COMMON}
+    assert told(by="minhash", tokens="characters", threshold=0.9) == {
+        "by": ["minhash"], **MINHASH, "tokens": "characters", "n": 24, "threshold": 0.9, **COMMON,
+    }  # fmt: skip
+    assert told(by="minhash", tokens="whitespace", n=3, verify=False)["n"] == 3
+    assert told(by="perceptual") == {"by": ["perceptual"], "distance": 6, **COMMON}
+    assert told(by="sequence") == {"by": ["sequence"], "threshold": 0.5, "distance": 6, **COMMON}
+    assert told(by="semantic", embedding="embed.vector") == {
+        "by": ["semantic"], "threshold": 0.92, "embedding": "embed.vector", **COMMON,
+    }  # fmt: skip
+
+
+def test_a_step_is_built_again_from_what_it_tells() -> None:
+    for settings in ({"by": "minhash"}, {"by": ["sequence", "text"], "keep": {"source": ["a"]}}):
+        step = Duplicates.model_validate(settings)
+        assert Duplicates.model_validate(step.model_dump(mode="json")) == step
+
+
+def test_zero_and_false_are_settings_too() -> None:
+    assert told(by="perceptual", distance=0)["distance"] == 0
+    assert told(by="minhash", verify=False)["verify"] is False
+
+
+@pytest.mark.parametrize(("settings", "fault"), [
+    ({"by": "text", "threshold": 0.8}, "threshold: is a setting of minhash, not of text"),
+    ({"by": ["text", "image"], "distance": 0},
+     "distance: is a setting of perceptual, not of text, image"),
+    ({"by": "text", "verify": False}, "verify: is a setting of minhash, not of text"),
+    ({"by": "perceptual", "bands": 4}, "bands: is a setting of minhash, not of perceptual"),
+    ({"by": "sequence", "clusters": "x"}, "clusters: is a setting of semantic, not of sequence"),
+    ({"by": "minhash", "embedding": "x"}, "embedding: is a setting of semantic, not of minhash"),
+    ({"by": ["text", "text"]}, "by: names the same thing twice"),
+    ({"by": ["minhash", "sequence"]}, "by: takes one of minhash, semantic, sequence, not several"),
+    ({"by": ["perceptual", "sequence"]}, "by: takes perceptual or sequence, not both"),
+    ({"by": "semantic"}, "by: semantic wants the column of embeddings in `embedding`"),
+    ({"by": "minhash", "bands": 20, "rows": 7},
+     "20 bands of 7 rows want 140 permutations, there are 128"),
+    ({"by": "minhash", "bands": 9, "rows": 8, "permutations": 64},
+     "9 bands of 8 rows want 72 permutations, there are 64"),
+])  # fmt: skip
+def test_settings_that_make_no_sense_are_refused(settings: dict[str, Any], fault: str) -> None:
+    assert fault in refused({"duplicates": settings})
+
+
+@pytest.mark.parametrize(("settings", "place", "fault"), [
+    ({}, "by", "'by' is missing"),
+    ({"by": []}, "by", "at least 1 item"),
+    ({"by": 7}, "by", "valid tuple"),
+    ({"by": "texts"}, "by", "'text', 'image', 'minhash', 'perceptual', 'semantic' or 'sequence'"),
+    ({"by": [1], "bands": 2}, "", "bands: is a setting of minhash, not of 1"),
+    ({"by": "minhash", "threshold": 0}, "threshold", "greater than 0"),
+    ({"by": "minhash", "threshold": 1.1}, "threshold", "less than or equal to 1"),
+    ({"by": "minhash", "tokens": "word"}, "tokens", "'words', 'whitespace' or 'characters'"),
+    ({"by": "minhash", "n": 0}, "n", "greater than 0"),
+    ({"by": "perceptual", "distance": 17}, "distance", "less than or equal to 16"),
+    ({"by": "perceptual", "distance": -1}, "distance", "greater than or equal to 0"),
+    ({"by": "text", "keep": "source"}, "keep", "source wants an order, {source: [first, second]}"),
+    ({"by": "text", "keep": ["id", "-source"]}, "keep", "source wants an order"),
+    ({"by": "text", "keep": "-id"}, "keep", "of the ids the lowest is best: id"),
+    ({"by": "minhash", "treshold": 1}, "treshold",
+     "no setting named 'treshold'. Did you mean 'threshold'?"),
+])  # fmt: skip
+def test_a_wrong_setting_is_told_with_its_place(
+    settings: dict[str, Any], place: str, fault: str
+) -> None:
+    message = refused({"duplicates": settings})
+    assert message.startswith(f"recipe:0: steps[0].duplicates{'.' if place else ''}{place}")
+    assert fault in message
+
+
+@pytest.mark.parametrize("settings", [
+    {"by": "text"}, {"distance": 17}, {"keep": "source"}, {"keep": "-id"}, {"threshold": 0.5},
+])  # fmt: skip
+def test_duplicate_images_refuses_what_is_none_of_its_settings(settings: dict[str, Any]) -> None:
+    assert refused({"duplicate_images": settings})
+
+
+def test_a_column_that_nothing_makes_is_told_with_the_nearest_there_is() -> None:
+    words: dict[str, Any] = {"words": {}}
+    assert refused(words, {"duplicates": {"by": "text", "keep": "-word.count"}}) == (
+        "recipe:0: steps[1].duplicates: no column 'word.count' comes from the steps before. "
+        "Did you mean 'words.count'?"
+    )
+    semantic = {"by": "semantic", "embedding": "embed.vectr"}
+    embed: dict[str, Any] = {"tests.engine.pieces:Embed": {}}
+    fault = refused(embed, {"duplicates": semantic})
+    assert fault.startswith("recipe:0: steps[1].duplicates: no column 'embed.vectr'")
+    lost = {**semantic, "embedding": "Embed.vector", "clusters": "Embed.nearst"}
+    assert "Did you mean 'Embed.nearest'?" in refused(embed, {"duplicates": lost})
+    assert "no column 'words.count'" in refused(
+        {"duplicates": {"by": "text", "keep": "words.count"}}, words
+    )
+    assert "'score.value'" in refused({"duplicate_images": {"keep": "-score.value"}})
+
+
+def test_a_measure_of_every_record_that_is_misspelt_is_told_too() -> None:
+    fault = refused({"duplicates": {"by": "text", "keep": "-text.lenght"}})
+    assert "no column 'text.lenght' comes from the steps before." in fault
+
+
+def test_what_a_way_needs_to_have_measured_is_put_in_before_it() -> None:
+    names = [step.name for step in built({"duplicates": {"by": "perceptual"}}).steps]
+    assert names == ["image_hash", "duplicates"]
+    names = [step.name for step in built({"duplicates": {"by": ["image", "sequence"]}}).steps]
+    assert names == ["media_digest", "image_hash", "duplicates"]
+    assert [s.name for s in built({"duplicates": {"by": "minhash"}}).steps] == ["duplicates"]
+    assert [s.name for s in built({"duplicate_images": {}}).steps] == [
+        "image_hash",
+        "duplicate_images",
+    ]
+    both = built({"image_hash": {}}, {"words": {}}, {"duplicates": {"by": "perceptual"}},
+                 {"duplicates": {"by": "sequence"}},
+                 {"duplicate_images": {"by": "image"}})  # fmt: skip
+    assert [step.name for step in both.steps] == [
+        "image_hash", "words", "duplicates", "duplicates-2", "media_digest", "duplicate_images",
+    ]  # fmt: skip
+
+
+def test_what_was_measured_for_some_records_alone_does_not_do_for_all() -> None:
+    some = {"by": "perceptual", "only": {"source": "made"}}
+    loaded = built({"duplicates": some}, {"duplicates": {"by": "perceptual"}}, {"duplicates": some})
+    assert [step.name for step in loaded.steps] == [
+        "image_hash", "duplicates", "image_hash-2", "duplicates-2", "duplicates-3",
+    ]  # fmt: skip
+    columns = [step.in_run("image_hash.hash") for step in loaded.steps if step.shape == "corpus"]
+    assert columns == ["image_hash.hash", "image_hash-2.hash", "image_hash.hash"]
+
+
+def test_earlier_runs_are_part_of_a_step_s_identity() -> None:
+    step = Duplicates.model_validate({"by": "text", "against": ["first", "s3://bucket/second"]})
+    assert step.files("runs") == ("runs/first/manifest.json", "s3://bucket/second/manifest.json")
+
+
+def test_the_pages_of_both_steps_name_all_settings() -> None:
+    for kind in (Duplicates, DuplicateImages):
+        schema = kind.model_json_schema()
+        assert all(field.get("description") for field in schema["properties"].values())

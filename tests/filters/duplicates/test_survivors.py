@@ -1,0 +1,134 @@
+"""Who stays of a family: by measures in their order, the same whoever comes first."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import pytest
+
+from manifests.errors import StepError
+from tests.filters.duplicates.corpora import by_id, digest, duplicates, row, staying
+
+TEXT = "the same text of every record"
+
+
+def stays(rows: list[dict[str, Any]], keep: Any, **settings: Any) -> str:
+    """The key of the one record that stays, in whatever order they come."""
+    found = set()
+    for order in itertools.islice(itertools.permutations(rows), 0, None, 5):
+        found |= staying(duplicates(order, by="text", keep=keep, **settings))
+    (one,) = found
+    return one
+
+
+def scored(**values: float | None) -> list[dict[str, Any]]:
+    return [row(key, TEXT, score=value) for key, value in values.items()]
+
+
+def medium(**known: Any) -> dict[str, Any]:
+    return {"kind": "image", "uri": "x.jpg", **known}
+
+
+def shown(**media: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [row(key, TEXT, media=some) for key, some in media.items()]
+
+
+def test_less_of_a_measure_is_better_and_with_a_minus_more() -> None:
+    rows = scored(a=2, b=1, c=3)
+    assert stays(rows, "score.value") == "b"
+    assert stays(rows, "-score.value") == "c"
+
+
+def test_no_measure_is_the_worst_either_way() -> None:
+    rows = scored(a=None, b=5, c=float("nan"))
+    assert stays(rows, "score.value") == "b"
+    assert stays(rows, "-score.value") == "b"
+
+
+def test_what_one_measure_leaves_open_the_next_decides() -> None:
+    rows = [row("a", TEXT, score=1, objects=[{}]), row("b", TEXT, score=1), row("c", TEXT, score=2)]
+    assert stays(rows, ["score.value", "objects.count"]) == "b"
+    assert stays(rows, ["-score.value", "objects.count"]) == "c"
+    assert stays(rows, ["-objects.count", "-score.value"]) == "a"
+
+
+def test_what_all_measures_leave_open_the_id_decides() -> None:
+    rows = scored(a=1, b=1, c=1, d=1)
+    first = by_id("abcd")[0]
+    assert stays(rows, "score.value") == first
+    assert stays(rows, "id") == first
+    assert stays(rows, []) == first
+
+
+def test_after_the_id_nothing_is_left_to_decide() -> None:
+    values = dict.fromkeys(by_id("abcd"), 9.0)
+    values |= {by_id("abcd")[-1]: 0.0}
+    assert stays(scored(**values), ["id", "score.value"]) == by_id("abcd")[0]
+
+
+def test_sources_are_better_in_the_order_told_and_all_others_worse() -> None:
+    rows = [
+        row(key, TEXT, source=source) for key, source in zip("abc", ("x", "y", "z"), strict=True)
+    ]
+    assert stays(rows, {"source": ["y", "z"]}) == "b"
+    assert stays(rows, [{"source": ["w", "z"]}, "id"]) == "c"
+    assert stays(rows, {"source": ["w"]}) == by_id("abc")[0]
+    assert stays(rows[:2], {"source": ["z"]}) == by_id("ab")[0]
+
+
+def test_the_length_of_a_text_is_its_characters() -> None:
+    rows = [row("a", "ein Maß   "), row("b", "Ein  Maß"), row("c", "EIN MAß")]
+    assert stays(rows, "text.length") == "c"
+    assert stays(rows, "-text.length") == "a"
+
+
+def test_words_of_a_text_can_be_counted() -> None:
+    near = [row("a", "!! one, two three four"), row("b", "one, two three four")]
+    kept = staying(duplicates(near, by="minhash", keep="text.words"))
+    assert kept == {"b"}
+    assert staying(duplicates(near, by="minhash", keep="-text.words")) == {"a"}
+
+
+def test_pixels_and_bytes_are_of_all_media_together_and_unknown_ones_are_worst() -> None:
+    rows = shown(
+        a=[medium(width=30, height=20, length=10)],
+        b=[medium(width=10, height=10, length=90), medium(width=10, height=10, length=90)],
+        c=[medium(width=900, height=None, length=None)],
+    )
+    assert stays(rows, "-media.pixels") == "a"
+    assert stays(rows, "media.pixels") == "b"
+    assert stays(rows, "-media.bytes") == "b"
+    assert stays(rows, "media.bytes") == "a"
+    assert stays(rows, "-media.count") == "b"
+    assert stays(shown(a=[medium()], b=[]), "media.pixels") == "b"
+    assert stays(shown(a=[medium(width=1, height=1)], b=[]), "-media.pixels") == "a"
+
+
+def test_objects_are_counted() -> None:
+    rows = [row(key, TEXT, objects=[{"label": "x"}] * n) for key, n in (("a", 2), ("b", 1))]
+    assert stays(rows, "objects.count") == "b"
+    assert stays(rows, "-objects.count") == "a"
+
+
+def test_by_default_the_record_of_most_pixels_then_of_the_longest_text_stays() -> None:
+    pictures = {"media": [medium(digest=digest(1), width=9, height=9)]}
+    larger = {"media": [medium(digest=digest(1), width=9, height=10)]}
+    rows = [
+        row("a", "long text", **pictures),
+        row("b", "text", **larger),
+        row("c", "text", **pictures),
+    ]
+    assert staying(duplicates(rows, by="image")) == {"b"}
+    assert staying(duplicates([rows[0], rows[2]], by="image")) == {"a"}
+
+
+def test_who_stays_is_the_record_itself_not_the_one_that_stands_for_equal_ones() -> None:
+    """Equal texts within a part are compared once; the best of them stays nevertheless."""
+    rows = scored(a=1, b=2, c=3, d=9, e=4)
+    assert staying(duplicates(rows, 1, by="minhash", keep="-score.value")) == {"d"}
+
+
+def test_a_measure_that_is_no_number_is_an_error() -> None:
+    with pytest.raises(StepError, match="'origin' is no number: string"):
+        duplicates(scored(a=1, b=2), by="text", keep="origin")

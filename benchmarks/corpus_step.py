@@ -1,0 +1,80 @@
+"""A corpus step on texts in memory, as the engine runs it: files, ranges and sidecars included."""
+
+from __future__ import annotations
+
+import resource
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from curate import catalog
+from curate.engine.corpus import run_corpus, token
+from curate.engine.inline import Inline
+from curate.engine.plan import PlannedPass
+from curate.engine.planned import PlannedStep
+from curate.engine.progress import Progress
+from curate.engine.view import View
+from curate.engine.workspace import Workspace
+from manifests import parts, record
+from manifests.step import Executor
+
+PART_ROWS = 40_000
+BATCH_ROWS = 8192
+
+
+class Decided(NamedTuple):
+    """`label` (rows,) int64: the row of each record's survivor, its own where it stays.
+
+    `cpu_seconds`: of this process and the children it waited for, for the step alone.
+    """
+
+    label: np.ndarray
+    cpu_seconds: float
+
+
+def write_parts(texts: pa.ChunkedArray | pa.Array, folder: Path) -> list[View]:
+    """The texts as the parts that a reader would have made of them, in order."""
+    views = []
+    for number, start in enumerate(range(0, len(texts), PART_ROWS)):
+        mine = record.one_chunk(texts.slice(start, PART_ROWS)).cast(pa.string())
+        keys = [str(row) for row in range(start, start + len(mine))]
+        origins = pa.array(keys, pa.string())
+        table = record.captions("made", keys, origins, mine, None)
+        uri = folder / f"part-{number:05d}.arrow"
+        batches = [table.slice(at, BATCH_ROWS) for at in range(0, table.num_rows, BATCH_ROWS)]
+        parts.write(str(uri), table.schema, batches)
+        views.append(View(f"part-{number:05d}", str(uri), str(number), len(mine), ""))
+    return views
+
+
+def decided(
+    views: Sequence[View], name: str, settings: dict[str, Any], executor: Executor | None = None
+) -> Decided:
+    """Run the step over the parts, and read what it said of every row."""
+    step = PlannedStep(name, catalog.resolve_step(name).model_validate(settings))
+    planned = PlannedPass("corpus", 1, name, "benchmark", [step], [])
+    with tempfile.TemporaryDirectory(dir=Path(views[0].uri).parent) as folder:
+        space = Workspace(
+            folder, token(list(views)), "", executor or Inline(), Progress(quiet=True), name
+        )
+        start = _cpu_seconds()
+        run_corpus(planned, list(views), space, 0)
+        spent = _cpu_seconds() - start
+        return Decided(_labels(views, folder, name), spent)
+
+
+def _labels(views: Sequence[View], folder: str, name: str) -> np.ndarray:
+    ids = pa.concat_arrays([record.one_chunk(v.read_columns(("id",))["id"]) for v in views])
+    said = [parts.read_columns(f"{folder}/{v.name}.arrow")[f"{name}.survivor"] for v in views]
+    at = pa.compute.index_in(pa.chunked_array([c for s in said for c in s.chunks]), value_set=ids)
+    own = np.arange(len(ids))
+    return np.where(np.asarray(at.is_valid()), np.asarray(at.fill_null(0)), own).astype(np.int64)
+
+
+def _cpu_seconds() -> float:
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(u.ru_utime + u.ru_stime for u in used)

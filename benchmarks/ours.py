@@ -1,0 +1,43 @@
+"""Our near-duplicates of a table in memory, as a driver that runs beside the peers' own."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.json
+from numpy.typing import NDArray
+
+from benchmarks.corpus_step import decided, write_parts
+from benchmarks.peers.driver import Clock, Found, Job, main
+
+
+def near_duplicates(table: pa.Table, threshold: float) -> tuple[NDArray[np.int64], float]:
+    """A cluster label for each row of the column `text`, and the CPU seconds that took.
+
+    Imports, the loading of compiled kernels and tables, and the writing of the texts as parts are
+    not timed; the corpus step is, with all files it writes. Words are split at whitespace, as in
+    the truth.
+    """
+    from filters.kernels import forest, grouping, jaccard, minhash, shingles
+
+    assert all((forest, grouping, jaccard, minhash))
+    shingles.text_hashes(pa.array(["the tables of Unicode are made now"]))
+    settings = {"by": "minhash", "tokens": "whitespace", "threshold": threshold}
+    with tempfile.TemporaryDirectory() as folder:
+        views = write_parts(table["text"].combine_chunks(), Path(folder))
+        said = decided(views, "duplicates", settings)
+    return said.label, said.cpu_seconds
+
+
+def work(job: Job, clock: Clock) -> Found:
+    blocks = pyarrow.json.ReadOptions(block_size=64 << 20, use_threads=False)
+    table = pyarrow.json.read_json(job.corpus, read_options=blocks)
+    labels, clock.seconds["all"] = near_duplicates(table, job.threshold)
+    return Found("clusters", labels, "20 x 6")
+
+
+if __name__ == "__main__":
+    main(work)

@@ -1,0 +1,121 @@
+"""Pairs of near embeddings within a cluster, and what clusters lose at their borders.
+
+    python -m benchmarks.semantic [--rounds 3]
+
+The tiles of `duplicates: {by: semantic}` beside the algorithm of NeMo Curator's semantic stage (a
+cluster times blocks of itself, then the upper triangle, the greatest of each column) and faiss'
+exact search for the two nearest; all on one thread. Then, for pairs of a given cosine, how many
+share their nearest cluster, and how many share one of their two nearest.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from collections.abc import Callable
+
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[name] = "1"  # before numpy is imported, or it is too late
+
+import numpy as np  # noqa: E402
+
+from filters.duplicates.kind import Entries  # noqa: E402
+from filters.duplicates.semantic import Semantic  # noqa: E402
+
+DIMENSIONS, THRESHOLD = 384, 0.95
+
+
+def unit(vectors: np.ndarray) -> np.ndarray:
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.ascontiguousarray(vectors / lengths, np.float32)
+
+
+def cluster(rows: int, random: np.random.Generator) -> np.ndarray:
+    """A broad cluster in which every twentieth vector has a near copy."""
+    vectors = unit(random.standard_normal((rows, DIMENSIONS)) + 0.2)
+    copies = rows // 20
+    near = vectors[:copies] + 0.01 * random.standard_normal((copies, DIMENSIONS))
+    vectors[rows // 2 : rows // 2 + copies] = unit(near)
+    return vectors
+
+
+def tiles(vectors: np.ndarray) -> int:
+    kind = Semantic(THRESHOLD, "embedding", None, DIMENSIONS)
+    payload = vectors.astype(np.float16).view(np.uint64)
+    same = np.zeros(len(vectors), np.uint64)
+    return len(kind.meet(Entries(same, same, payload)).pairs)
+
+
+def blocks_of_all(vectors: np.ndarray, block: int = 1024) -> int:
+    """NeMo Curator, semantic/pairwise.py, in numpy: all rows by each block, then the triangle."""
+    greatest = np.zeros(len(vectors), np.float32)
+    for start in range(0, len(vectors), block):
+        cosine = np.triu(vectors @ vectors[start : start + block].T, k=1 - start)
+        greatest[start : start + block] = cosine.max(axis=0)
+    return int((greatest >= THRESHOLD).sum())
+
+
+def faiss_search(vectors: np.ndarray) -> int:
+    import faiss
+
+    faiss.omp_set_num_threads(1)
+    index = faiss.IndexFlatIP(DIMENSIONS)
+    index.add(vectors)
+    cosine, _ = index.search(vectors, 2)
+    return int((cosine[:, 1] >= THRESHOLD).sum()) // 2
+
+
+def cheapest(work: Callable[[np.ndarray], int], vectors: np.ndarray, rounds: int) -> float:
+    times = []
+    for _ in range(rounds):
+        start = time.process_time()
+        work(vectors)
+        times.append(time.process_time() - start)
+    return min(times)
+
+
+def throughput(rounds: int, random: np.random.Generator) -> None:
+    print(f"million pairs of {DIMENSIONS} dimensions a CPU second")
+    print(f"{'cluster':>8} {'ours':>8} {'blocks':>8} {'faiss':>8}")
+    for rows in (1000, 4000, 16000):
+        vectors = cluster(rows, random)
+        assert tiles(vectors) == blocks_of_all(vectors) == rows // 20
+        pairs = rows * (rows - 1) / 2 / 1e6
+        rates = [pairs / cheapest(f, vectors, rounds) for f in (tiles, blocks_of_all, faiss_search)]
+        print(f"{rows:>8} " + " ".join(f"{rate:>8.1f}" for rate in rates))
+
+
+def borders(random: np.random.Generator) -> None:
+    """Pairs that share a cluster, where embeddings have no structure finer than the clusters."""
+    import faiss
+
+    modes = unit(random.standard_normal((20, DIMENSIONS)))
+    spread = 1.2 / np.sqrt(DIMENSIONS) * random.standard_normal((50_000, DIMENSIONS))
+    vectors = unit(modes[random.integers(0, 20, 50_000)] + spread)
+    means = faiss.Kmeans(DIMENSIONS, 500, niter=10, seed=1, spherical=True)
+    means.train(vectors)
+    index = faiss.IndexFlatIP(DIMENSIONS)
+    index.add(unit(means.centroids))
+    some = vectors[:10_000]
+    print("\nshare of pairs that meet: with one cluster each, with the two nearest of both")
+    for cosine in (0.99, 0.97, 0.95, 0.92, 0.90):
+        aside = random.standard_normal(some.shape)
+        aside = unit(aside - (aside * some).sum(axis=1, keepdims=True) * some)
+        others = unit(cosine * some + np.sqrt(1 - cosine**2) * aside)
+        first, second = (index.search(v, 2)[1] for v in (some, others))
+        one = (first[:, 0] == second[:, 0]).mean()
+        two = (first[:, :, None] == second[:, None, :]).any(axis=(1, 2)).mean()
+        print(f"cosine {cosine:.2f}   {one:.3f}   {two:.3f}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=3)
+    rounds, random = parser.parse_args().rounds, np.random.default_rng(0)
+    throughput(rounds, random)
+    borders(random)
+
+
+if __name__ == "__main__":
+    main()

@@ -26,7 +26,9 @@ _BLOCK_BYTES = 1 << 20
 _BITS = 128
 
 _13, _16, _MIX_1, _MIX_2 = (np.uint32(x) for x in (13, 16, 0x85EBCA6B, 0xC2B2AE35))
-_32, _LOWEST = np.uint64(32), np.uint32(1)
+_32, _31 = np.uint64(32), np.uint32(31)
+_TURN = np.uint32(0x9E3779B1)
+"""Knuth's multiplicative hash: the prime next to 2^32 over the golden ratio."""
 _BAND, _STEP = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9)
 """Odd 64-bit constants, both of splitmix64 (Steele et al. 2014)."""
 
@@ -54,8 +56,8 @@ class Sketches(NamedTuple):
     bands: np.ndarray
     """(texts, bands) uint64: a hash of each band."""
     bits: np.ndarray
-    """(texts, 2) uint64: the lowest bit of each of the first 128 values, the first one lowest;
-    zeros where there are fewer (b-bit minwise hashing with b = 1, Li and König 2010)."""
+    """(texts, 2) uint64: a bit of each of the first 128 values, the first one's lowest; zeros where
+    there are fewer (b-bit minwise hashing with b = 1, Li and König 2010)."""
     signatures: np.ndarray | None
     """(texts, permutations) uint32, where asked for."""
 
@@ -107,10 +109,16 @@ def bands_of(signatures: np.ndarray, bands: int, rows: int) -> np.ndarray:
 
 
 def bits_of(signatures: np.ndarray) -> np.ndarray:
-    """The lowest bits of the first 128 values of each signature, (sets, 2) uint64."""
-    low = np.zeros((len(signatures), _BITS), np.uint8)
-    low[:, : signatures.shape[1]] = signatures[:, :_BITS] & 1
-    bits: np.ndarray = np.packbits(low, axis=1, bitorder="little").view("<u8")
+    """A bit of each of the first 128 values of each signature, (sets, 2) uint64: the highest of
+    its product with a constant.
+
+    The lowest bit of a value is that of its shingle's hash, turned or not: two shingles would
+    differ in it under all permutations, or under none.
+    """
+    some = np.zeros((len(signatures), _BITS), np.uint8)
+    with np.errstate(over="ignore"):
+        some[:, : signatures.shape[1]] = signatures[:, :_BITS] * _TURN >> _31
+    bits: np.ndarray = np.packbits(some, axis=1, bitorder="little").view("<u8")
     return bits
 
 
@@ -173,7 +181,8 @@ def _take_bits(values: np.ndarray, bits: np.ndarray) -> None:
     for half in range(2):
         taken = np.uint64(0)
         for i in range(64):
-            taken |= np.uint64(values[64 * half + i] & _LOWEST) << np.uint64(i)
+            turned = np.uint32(values[64 * half + i] * _TURN) >> _31
+            taken |= np.uint64(turned) << np.uint64(i)
         bits[half] = taken
 
 

@@ -182,11 +182,11 @@ def test_pairs_that_share_several_keys_are_told_once(tmp_path: Path) -> None:
 
 
 def test_a_hot_key_is_left_out_of_its_range_and_looked_at_alone(tmp_path: Path) -> None:
-    identity = [(n * 0x9E3779B97F4A7C15 % 2**64, n) for n in range(40)]
-    keys = [(n, 9) for n in range(40)] + [(n, 5) for n in (3, 4)]
+    identity = [(n * 0x9E3779B97F4A7C15 % 2**64, n) for n in range(42)]
+    keys = [(n, 9) for n in range(40)] + [(n, 5) for n in (40, 41)]
     made = keyed(tmp_path, described(identity, keys))
     work = MeetNear(AllMeet(), made.folder, made.sources, frozenset({9}), unit(1, 0))
-    assert pairs_of(work, NearRange(0), tmp_path / "near") == [(3, 4)]
+    assert pairs_of(work, NearRange(0), tmp_path / "near") == [(40, 41)]
     whole = pairs_of(work, NearRange(0, 9, 0, 0, 1), tmp_path / "near")
     assert sorted(whole) == list(itertools.combinations(range(40), 2))
     within = [pairs_of(work, NearRange(0, 9, i, i, 3), tmp_path / "near") for i in range(3)]

@@ -122,6 +122,6 @@ def bands(signature: list[int], count: int, rows: int) -> list[int]:
 
 
 def bits(signature: list[int]) -> list[int]:
-    """The lowest bits of the first 128 values, as two numbers of 64 bits."""
-    low = [value & 1 for value in signature[:128]] + [0] * 128
-    return [sum(bit << i for i, bit in enumerate(low[at : at + 64])) for at in (0, 64)]
+    """A bit of each of the first 128 values, as two numbers of 64 bits."""
+    some = [(value * 0x9E3779B1 >> 31) & 1 for value in signature[:128]] + [0] * 128
+    return [sum(bit << i for i, bit in enumerate(some[at : at + 64])) for at in (0, 64)]

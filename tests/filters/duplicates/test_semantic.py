@@ -144,6 +144,13 @@ def test_records_without_a_cluster_are_duplicates_of_none_but_their_equals() -> 
     assert families(duplicates(rows, clusters="embed.nearest", **SETTINGS)) == {frozenset("ae")}
 
 
+def test_of_a_list_of_clusters_those_that_are_known_count() -> None:
+    told: dict[str, Any] = {"a": [None, 1], "b": None, "c": [1, None], "d": [2], "e": [None, 2]}
+    rows = [row(key, vector=[1.0, n / 100], nearest=told[key]) for n, key in enumerate(told)]
+    found = families(duplicates(rows, 1, clusters="embed.nearest", **SETTINGS))
+    assert found == {frozenset("ac"), frozenset("de")}
+
+
 def test_embeddings_of_several_lengths_are_an_error_that_says_so() -> None:
     rows = [row("a", vector=[1.0, 0.0]), row("b", vector=[1.0, 0.0, 0.0])]
     with pytest.raises(StepError, match=r"embed\.vector.*2 and of 3"):

@@ -19,9 +19,13 @@ def real_data() -> Path:
     return REAL
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def ray() -> Iterator[None]:
-    """One Ray for all tests; executors find it running and leave it so."""
+    """One Ray for a file of tests; executors find it running and leave it so.
+
+    Not for the whole session: its workers have the folder it was started in, and commands that
+    tests give with relative paths start one of their own.
+    """
     import ray
 
     ray.init(address="local", num_cpus=4, include_dashboard=False, logging_level="ERROR")

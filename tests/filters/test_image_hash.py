@@ -259,6 +259,13 @@ def test_a_usual_jpeg_is_not_decoded_and_hashed_the_same_in_every_pass() -> None
     assert said[0] == said[1] == said[2]
 
 
+def test_a_jpeg_too_small_for_its_means_is_decoded() -> None:
+    media = Kept([encoded(drawing(3, 400, 6 * SIDE - 1)), encoded(drawing(3, 6 * SIDE, 400))])
+    batch = of_media([{"kind": "image", "uri": "0"}, {"kind": "image", "uri": "1"}])
+    answers(ImageHash(), batch, media)
+    assert [ref.uri for ref in media._pictures] == ["0"]
+
+
 @pytest.mark.parametrize("size", [(400, 300), (199, 193), (190, 400), (131, 97), (33, 21)])
 def test_a_jpeg_is_hashed_as_the_same_pixels_are_in_another_format(size: tuple[int, int]) -> None:
     for seed in range(5):
@@ -277,6 +284,17 @@ def test_lumas_are_as_large_as_is_asked_for() -> None:
         assert (pixels.shape, errors) == ((3, side, side), [None] * 3)
         wanted = np.asarray(gray.resize((side, side), Image.Resampling.BILINEAR)).astype(int)
         assert np.abs(pixels.astype(int) - wanted).mean(axis=(1, 2)).max() < 2
+
+
+@pytest.mark.parametrize("way", [{}, {"keep_rgb": True}], ids=["means", "decoded"])
+def test_a_jpeg_reduced_to_no_whole_pixels_is_not_stretched(way: dict[str, Any]) -> None:
+    image = drawing(1, 257, 259)
+    media = Kept([encoded(image, quality=98, **way)])
+    images = pa.array([{"kind": "image", "uri": "0"}], MEDIA)
+    pixels, errors = small_lumas(images, SIDE, media)
+    assert (errors, len(media._pictures)) == ([None], len(way))
+    wanted = np.asarray(image.convert("L").resize((SIDE, SIDE), Image.Resampling.BILINEAR))
+    assert np.abs(pixels[0].astype(int) - wanted).mean() < 1
 
 
 def test_a_record_whose_picture_cannot_be_decoded_is_an_error(tmp_path: Path) -> None:

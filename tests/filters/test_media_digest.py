@@ -65,7 +65,8 @@ def test_what_has_a_digest_keeps_it_and_is_not_read(place: Media) -> None:
 
 def test_a_file_that_is_not_there_makes_its_record_an_error_and_no_other(place: Media) -> None:
     there, gone = {"kind": "image", "uri": "a.tar"}, {"kind": "image", "uri": "gone.jpg"}
-    batch = of_media([there], [there, gone, gone], [gone], [there])
+    other = {"kind": "image", "uri": "other.jpg"}
+    batch = of_media([there], [there, gone, other], [gone], [there])
     said = answers(MediaDigest(), batch, place)
     fault = f"gone.jpg: there is no such file. {BRING_IT}"
     assert said["error"] == [None, fault, fault, None]

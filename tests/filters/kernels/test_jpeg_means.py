@@ -153,6 +153,31 @@ def test_a_truncated_picture_has_no_means_wherever_it_ends(way: dict[str, Any]) 
     assert means(*cuts) == [None] * len(cuts)
 
 
+def without(file: bytes, start: int, stop: int) -> bytes:
+    return file[:start] + file[stop:]
+
+
+@pytest.mark.parametrize("way", [{}, {"restart_marker_blocks": 3}, {"progressive": True}], ids=str)
+def test_data_that_is_too_short_or_too_long_has_no_means(way: dict[str, Any]) -> None:
+    file = encoded(drawing(70, 50, "L"), **way)
+    jpeg = jpeg_scans(file)
+    assert jpeg is not None
+    for scan in jpeg.scans:
+        end = len(file) - 2 if jpeg.alone else scan.end
+        assert file[end] == 0xFF
+        for size in (1, 2, 3, 9):
+            assert means(without(file, end - size, end)) == [None]
+            assert means(file[:end] + b"\x55" * size + file[end:]) == [None]
+
+
+def test_restarts_that_are_out_of_order_or_missing_have_no_means() -> None:
+    file = encoded(drawing(70, 50), restart_marker_blocks=3)
+    at = file.index(b"\xff\xd1")
+    assert means(file)[0] is not None
+    for marker in (b"\xff\xd0", b"\xff\xd2", b"", b"\xff\xd1\xff\xd2"):
+        assert means(file[:at] + marker + file[at + 2 :]) == [None]
+
+
 def mutated(draw: random.Random, file: bytes) -> bytes:
     data = bytearray(file)
     for _ in range(draw.choice((1, 1, 2, 4))):

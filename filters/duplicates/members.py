@@ -14,6 +14,7 @@ from filters.duplicates.forest import Forest
 from filters.duplicates.keys import Source
 from filters.duplicates.kind import parts_and_rows
 from filters.duplicates.pictures import HASH, MIRROR
+from filters.duplicates.proof import Of
 from filters.duplicates.rows import Rows, picked
 from filters.duplicates.survivors import Wish
 from manifests import parts, record, storage
@@ -36,17 +37,6 @@ class Members(NamedTuple):
         """Positions, the best first; what all ranks leave open is decided by the id."""
         ranks = (self.ranks[:, n] for n in reversed(range(self.ranks.shape[1])))
         return np.lexsort((wood.units, record.id_keys(self.ids), *ranks, ~foreign))
-
-
-class Of(NamedTuple):
-    """The units of one source that are members: batch `batch` of the file of those."""
-
-    source: Source
-    batch: int
-
-    @property
-    def name(self) -> str:
-        return self.source.name
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ Read = Callable[[Source, np.ndarray], pa.Array]
 
 
 class Of(NamedTuple):
-    """A source with units whose proofs are wanted: batch `batch` of the file of those."""
+    """A source with units that are asked for: batch `batch` of the file of those."""
 
     source: Source
     batch: int

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from filters.duplicates.index import remembered
 from manifests import parts
 from manifests.errors import RecipeError, StorageError
 from manifests.manifest import load_run
@@ -97,6 +98,9 @@ def test_what_the_first_run_dropped_is_not_in_its_index(base: Path) -> None:
         for path in (base / "first" / entry.folder).glob("*.index.arrow"):
             rows += parts.read_columns(str(path), ("id",)).num_rows
     assert rows == accounts(first)["duplicates"][1]
+    settings = {"by": ["minhash"], "n": 5, "bands": 40}
+    found = remembered((str(base / "first"),), "filters.duplicates.step:Duplicates", settings)
+    assert (found.rows, len(found.files)) == (rows, 3)
 
 
 def test_a_run_against_several_leaves_an_index_of_its_own(base: Path) -> None:

@@ -11,10 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from curate.engine.ray import RayExecutor
 from manifests import manifest, parts
 from tests.engine.corpora import accounts
-from tests.engine.corpora import files as bytes_of
 from tests.filters.duplicates.corpora import Said, families
 from tests.filters.duplicates.files import run, said, texts
 
@@ -159,21 +157,6 @@ def test_survivors_and_likeness_in_an_earlier_corpus(base: Path) -> None:
     assert {one.survivor} == {one.of} == stayed
     assert one.similarity is not None
     assert 1 - 6 / 64 <= one.similarity <= 1
-
-
-def test_on_ray_the_bytes_are_the_same(ray: None, base: Path) -> None:
-    steps: list[dict[str, Any]] = [
-        {"duplicates": {"by": "sequence", "index": True}},
-        {"duplicates": {"by": "image"}},
-        {"duplicate_images": {}},
-    ]
-    many = {
-        f"{name} {n}": images * (1 + n % 2) for n in range(4) for name, images in ONE_EACH.items()
-    }
-    chats(base / "chats", many, 4)
-    run(base, "inline", *steps, sources=[SOURCE])
-    run(base, "ray", *steps, sources=[SOURCE], executor=RayExecutor(2))
-    assert bytes_of(base / "ray") == bytes_of(base / "inline")
 
 
 def test_a_digest_that_is_known_is_taken_as_it_is(base: Path) -> None:

@@ -6,8 +6,8 @@ import importlib
 from typing import Any
 
 from curate.ingest.reader import Reader
-from curate.spelling import nearest
 from manifests.errors import RecipeError
+from manifests.spelling import nearest
 from manifests.step import CorpusStep, ReshapeStep, RowStep, Step
 
 READERS = {

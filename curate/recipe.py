@@ -14,10 +14,10 @@ from curate.emit.settings import Shards
 from curate.engine.planned import PlannedStep, part_schema
 from curate.ingest.reader import Reader
 from curate.recipe_text import Path, Text, assign, read
-from curate.spelling import nearest
 from filters.presets import PRESETS
 from manifests.errors import RecipeError
 from manifests.media import Limits
+from manifests.spelling import nearest
 from manifests.step import CorpusStep, RowStep
 
 M = TypeVar("M", bound=BaseModel)
@@ -96,6 +96,9 @@ def _explained(
         return RecipeError(f"no setting named '{name}'.", place, nearest(name, known))
     if first["type"] == "missing":
         return RecipeError(f"'{name}' is missing.", place)
+    if first["type"] == "value_error":  # raised by a validator of ours: it says it all
+        told = str(first["ctx"]["error"])
+        return RecipeError(told if told.endswith((".", "?")) else f"{told}.", place)
     value = "" if isinstance(first["input"], dict) else f" (not {first['input']!r})"
     return RecipeError(f"{first['msg']}{value}.", place)
 

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from curate.spelling import nearest
 from manifests import storage
 from manifests.errors import RecipeError
+from manifests.spelling import nearest
 
 Path = tuple[str | int, ...]
 _VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")

@@ -7,10 +7,10 @@ import json
 
 from curate.cli import OK
 from curate.families import Family, largest
-from curate.spelling import nearest
 from curate.tabular import number
 from manifests import manifest
 from manifests.errors import InputError
+from manifests.spelling import nearest
 
 _WIDTH = 72
 

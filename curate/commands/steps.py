@@ -7,10 +7,10 @@ import json
 
 from curate import catalog
 from curate.commands.manual import first_line, page
-from curate.spelling import nearest
 from curate.tabular import table
 from filters.presets import PRESETS, Preset
 from manifests.errors import RecipeError
+from manifests.spelling import nearest
 from manifests.step import CorpusStep, ReshapeStep, Step
 
 

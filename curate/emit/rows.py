@@ -19,10 +19,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.emit.features import IMAGE, described, plain
-from curate.spelling import nearest
 from manifests.errors import RecipeError
 from manifests.media import Reference
 from manifests.record import MEDIA, OBJECT, media_lists, one_chunk
+from manifests.spelling import nearest
 
 ITEM = pa.struct([("type", pa.string()), ("text", pa.string())])
 MESSAGE = pa.struct([("role", pa.string()), ("content", pa.list_(ITEM))])

@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BeforeValidator
 
-from curate.spelling import nearest
 from manifests.errors import InputError
+from manifests.spelling import nearest
 
 
 def _listed(value: object) -> object:

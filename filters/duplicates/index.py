@@ -62,12 +62,15 @@ def remembered(runs: tuple[str, ...], kind: str, settings: dict[str, Any]) -> Re
     return Remembered(tuple(files), rows)
 
 
+def corpus_passes(run: str) -> list[str]:
+    """The folders of a run's corpus passes."""
+    passes = manifest.load_run(run).passes
+    return [storage.join(run, entry.folder) for entry in passes if entry.kind == "corpus"]
+
+
 def _index_of(run: str, kind: str, settings: dict[str, Any]) -> list[tuple[str, FileEntry]]:
     others = []
-    for entry in manifest.load_run(run).passes:
-        if entry.kind != "corpus":
-            continue
-        folder = storage.join(run, entry.folder)
+    for folder in corpus_passes(run):
         known = manifest.load_pass(folder)
         step = known.steps[0]
         if step["kind"] != kind or not step["parameters"].get("index"):

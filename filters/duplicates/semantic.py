@@ -18,6 +18,8 @@ from manifests.record import one_chunk
 TILE = 512
 """Rows and columns multiplied at once, half of it in small clusters: the product stays in a core's
 cache (ours)."""
+SLACK = 1e-4
+"""A product of two unit vectors in float32 is never so far from the exact one (ours)."""
 GATHERED = 1 << 20
 """Pairs gathered before they are reduced to a spanning forest (ours)."""
 
@@ -122,26 +124,32 @@ def _fingerprints(payload: np.ndarray) -> np.ndarray:
 
 
 def _tiles(vectors: np.ndarray, threshold: float) -> list[Edges]:
-    """Pairs with cosine of at least the threshold: blocks on and above the diagonal alone."""
+    """Pairs with cosine of at least the threshold: blocks on and above the diagonal alone.
+
+    What a block finds is measured again, as its last bits depend on the machine and its threads.
+    """
+    from filters.kernels.cosine import products
+
     found: list[Edges] = []
     waiting = 0
     side = TILE if len(vectors) >= 8 * TILE else TILE // 2
     # Memory for one product and its comparison, used again by every tile.
-    products, close = np.empty((side, side), np.float32), np.empty((side, side), bool)
+    product, close = np.empty((side, side), np.float32), np.empty((side, side), bool)
     below = np.tri(side, dtype=bool)
     for top in range(0, len(vectors), side):
         rows = vectors[top : top + side]
         for left in range(top, len(vectors), side):
             columns = vectors[left : left + side]
             part = np.s_[: len(rows), : len(columns)]
-            cosine = np.matmul(rows, columns.T, out=products[part])
-            near = np.greater_equal(cosine, threshold, out=close[part])
+            cosine = np.matmul(rows, columns.T, out=product[part])
+            near = np.greater_equal(cosine, threshold - SLACK, out=close[part])
             if left == top:
                 near[below[part]] = False
             if not near.any():
                 continue
             a, b = np.nonzero(near)
-            found.append(_edges(a + top, b + left, cosine[a, b]))
+            exact = products(vectors, a + top, b + left)
+            found.append(_edges(a + top, b + left, exact).take(exact >= threshold))
             waiting += len(a)
             if waiting > GATHERED:
                 found, waiting = [forest(Edges.joined(found)).edges], 0
@@ -149,4 +157,4 @@ def _tiles(vectors: np.ndarray, threshold: float) -> list[Edges]:
 
 
 def _edges(a: np.ndarray, b: np.ndarray, cosine: np.ndarray) -> Edges:
-    return Edges(a.astype(np.uint64), b.astype(np.uint64), cosine.astype(np.float32))
+    return Edges(a.astype(np.uint64), b.astype(np.uint64), cosine)

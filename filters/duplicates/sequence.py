@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import ClassVar
 
 import numpy as np
@@ -14,11 +16,18 @@ from filters.duplicates.minhash import NEAREST, WINDOW
 from filters.duplicates.pictures import FAMILIES
 from manifests.record import media_lists
 
+_AT_ONCE = 1 << 16
+"""Entries whose pairs are listed before those that come twice are left out (ours)."""
+
 
 @dataclass(frozen=True)
 class Sequence:
     """Records that share a family of pictures meet; `threshold` is the least share of the shorter
-    one's pictures that the other has too."""
+    one's pictures that the other has too.
+
+    Where a family is in more than WINDOW records, each meets only NEAREST of the others there: a
+    frame that is everywhere, all black, would bring all together with all.
+    """
 
     threshold: float
     columns: ClassVar[tuple[str, ...]] = (FAMILIES,)
@@ -42,13 +51,33 @@ class Sequence:
     def meet(self, entries: Entries) -> Met:
         from filters.kernels.grouping import runs, similar_pairs
 
+        starts = runs(entries.keys)
         alike = np.zeros((len(entries.keys), 2), np.uint64)
-        pairs = similar_pairs(runs(entries.keys), entries.marks, alike, 0, WINDOW, NEAREST)
-        return Met(pairs, np.zeros(len(pairs), np.float32))
+        found = [np.empty((0, 2), np.int64)]
+        for some, nearest in _cut(starts):
+            first, last = some[0], some[-1]
+            marks, same = entries.marks[first:last], alike[first:last]
+            pairs = similar_pairs(some - first, marks, same, 0, WINDOW, nearest)
+            found.append(first + np.unique(pairs, axis=0))
+        joined = np.concatenate(found)
+        return Met(joined, np.zeros(len(joined), np.float32))
 
     @property
     def proof(self) -> Proof | None:
         return InCommon(self.threshold)
+
+
+def _cut(starts: np.ndarray) -> Iterator[tuple[np.ndarray, int]]:
+    """Borders of runs that follow one another, so many entries at once that their pairs are no
+    matter, and how many others each entry is paired with."""
+    lengths = np.diff(starts)
+    long = lengths > WINDOW
+    batch = np.cumsum(lengths) // _AT_ONCE
+    new = (np.diff(batch) > 0) | (np.diff(long) != 0)
+    borders = [0, *(np.flatnonzero(new) + 1).tolist(), len(lengths)]
+    for first, last in pairwise(borders):
+        if last > first:
+            yield starts[first : last + 1], NEAREST if long[first] else WINDOW
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PositiveInt, model_
 
 from filters.duplicates.equal import SameMedia, SameText
 from filters.duplicates.forest import Forest, Verdicts, verdicts
-from filters.duplicates.index import Remembered, WriteIndex, remembered
+from filters.duplicates.index import Remembered, WriteIndex, corpus_passes, remembered
 from filters.duplicates.keys import Source
 from filters.duplicates.kind import Identity, Kind, units_of
 from filters.duplicates.members import Members, likeness, members
@@ -24,7 +24,7 @@ from filters.duplicates.rows import Rows, write_families
 from filters.duplicates.search import Search
 from filters.duplicates.semantic import Semantic
 from filters.duplicates.sequence import Sequence
-from filters.duplicates.survivors import wish, wishes
+from filters.duplicates.survivors import unknown, wish, wishes
 from filters.image_hash import ImageHash
 from filters.media_digest import MediaDigest
 from manifests import storage
@@ -59,6 +59,17 @@ def _listed(value: Any) -> Any:
     return [value] if isinstance(value, str | dict) else value
 
 
+def _orders(value: Any) -> Any:
+    """A list of lines, in which `{source: web}` is an order of one source."""
+    lines = _listed(value)
+    if not isinstance(lines, list | tuple):
+        return lines
+    return [
+        {name: _listed(order) for name, order in line.items()} if isinstance(line, dict) else line
+        for line in lines
+    ]
+
+
 Line = str | dict[Literal["source"], tuple[str, ...]]
 
 
@@ -67,10 +78,13 @@ def _tellable(keep: tuple[Line, ...]) -> tuple[Line, ...]:
         raise ValueError("source wants an order, {source: [first, second]}")
     if "-id" in keep:
         raise ValueError("of the ids the lowest is best: id")
+    for line in keep:
+        if fault := unknown(wish(line).measure):
+            raise ValueError(fault)
     return keep
 
 
-Keep = Annotated[tuple[Line, ...], BeforeValidator(_listed), AfterValidator(_tellable)]
+Keep = Annotated[tuple[Line, ...], BeforeValidator(_orders), AfterValidator(_tellable)]
 
 
 class Duplicates(CorpusStep):
@@ -204,7 +218,9 @@ class Duplicates(CorpusStep):
         return needs
 
     def files(self, base: str) -> tuple[str, ...]:
-        return tuple(storage.join(storage.at(base, run), NAME) for run in self.against)
+        """The manifests of the passes that may have left an index: they tell no time."""
+        runs = (storage.at(base, run) for run in self.against)
+        return tuple(storage.join(place, NAME) for run in runs for place in corpus_passes(run))
 
     def _look(self) -> Pictures | None:
         """How pictures are compared, where they are."""

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from manifests import record
 from manifests.errors import StepError
 from manifests.record import media_lists
+from manifests.spelling import nearest
 
 OF_THE_RECORD = {
     "id": "id",
@@ -24,6 +25,14 @@ OF_THE_RECORD = {
     "objects.count": "objects",
 }
 """Measures that any record has, and the column they are read from."""
+
+
+def unknown(measure: str) -> str:
+    """What is wrong with a measure that is named like one of the record's, and is none."""
+    groups = {name.partition(".")[0] for name in OF_THE_RECORD if "." in name}
+    if measure in OF_THE_RECORD or measure.partition(".")[0] not in groups:
+        return ""
+    return f"no measure '{measure}'. {nearest(measure, list(OF_THE_RECORD))}"
 
 
 class Wish(NamedTuple):

@@ -27,7 +27,8 @@ def towards(a: np.ndarray, b: np.ndarray, roots: np.ndarray, nodes: int) -> np.n
 
 
 @inlined
-def _find(parents: np.ndarray, node: int) -> int:
+def find(parents: np.ndarray, node: int) -> int:
+    """The root of a node's tree, the way there made shorter."""
     while parents[node] != node:
         parents[node] = parents[parents[node]]
         node = parents[node]
@@ -37,12 +38,12 @@ def _find(parents: np.ndarray, node: int) -> int:
 @compiled(void(_NODES, _NODES, boolean[::1], int64[::1]))
 def _span(a: np.ndarray, b: np.ndarray, kept: np.ndarray, lowest: np.ndarray) -> None:
     for edge in range(len(a)):
-        first, second = _find(lowest, a[edge]), _find(lowest, b[edge])
+        first, second = find(lowest, a[edge]), find(lowest, b[edge])
         if first != second:
             kept[edge] = True
             lowest[max(first, second)] = min(first, second)
     for node in range(len(lowest)):
-        lowest[node] = _find(lowest, node)
+        lowest[node] = find(lowest, node)
 
 
 @compiled(void(_NODES, _NODES, _NODES, int64, int64[::1]))

@@ -12,6 +12,7 @@ import numpy as np
 from numba import int64, types, uint8, uint64
 
 from filters.kernels.compiling import compiled, inlined
+from filters.kernels.forest import find
 from filters.kernels.grouping import runs
 
 HASH_BITS = 64
@@ -71,7 +72,9 @@ def close_pairs(
     bits, either of them mirrored if that is nearer; and in how many, uint8.
 
     Entries are sorted by key, and within a key stand in any order. Of equal pictures, mirrored or
-    not, the first stands for all: the others are in no pair, not with it either.
+    not, the first stands for all: the others are in no pair, not with it either. A pair that pairs
+    before it connect already, all of them as near, is left out: a key has at most `distance` + 1
+    times as many pairs as entries, and a nearest way between any two is among them.
     """
     starts, room = runs(keys), len(keys)
     while True:
@@ -98,6 +101,14 @@ def _apart(hash_: np.uint64, mirror: np.uint64, other: np.uint64, turned: np.uin
     return min(_ones(hash_ ^ other), _ones(hash_ ^ turned), _ones(mirror ^ other))
 
 
+@inlined
+def _connects(parents: np.ndarray, one: int, other: int) -> bool:
+    """Whether two nodes were of different trees; now they are of one."""
+    first, second = find(parents, one), find(parents, other)
+    parents[max(first, second)] = min(first, second)
+    return bool(first != second)
+
+
 @compiled(int64(_STARTS, _WORDS, _WORDS, int64, int64[:, ::1], uint8[::1]))
 def _close_pairs(
     starts: np.ndarray,
@@ -117,12 +128,14 @@ def _close_pairs(
         longest = max(longest, starts[run + 1] - starts[run])
     places = np.empty(longest, np.int64)
     known, turned = np.empty(longest, np.uint64), np.empty(longest, np.uint64)
+    close, bits = np.empty(longest, np.int64), np.empty(longest, np.int64)
+    trees = np.empty((distance + 1, longest), np.int64)  # of pairs so near or nearer
     most = np.uint64(distance)
     for run in range(len(starts) - 1):
         standing = 0
         for i in range(starts[run], starts[run + 1]):
             hash_, mirror = hashes[i], mirrors[i]
-            before, equal = found, False
+            count, equal = 0, False
             for block in range(0, standing, _BLOCK):
                 end = min(block + _BLOCK, standing)
                 nearest = most + _1
@@ -133,15 +146,21 @@ def _close_pairs(
                 for k in range(block, end):
                     as_it_is = hash_ == known[k] and mirror == turned[k]
                     equal |= as_it_is or (hash_ == turned[k] and mirror == known[k])
-                    apart = _apart(hash_, mirror, known[k], turned[k])
-                    if apart <= most:
-                        if found < len(pairs):
-                            pairs[found, 0], pairs[found, 1] = places[k], i
-                            distances[found] = apart
-                        found += 1
+                    close[count] = k
+                    bits[count] = np.int64(_apart(hash_, mirror, known[k], turned[k]))
+                    count += bits[count] <= distance
             if equal:
-                found = before
                 continue
+            trees[:, standing] = standing
+            for c in range(count):
+                if not _connects(trees[bits[c]], standing, close[c]):
+                    continue
+                for level in range(bits[c] + 1, distance + 1):
+                    _connects(trees[level], standing, close[c])
+                if found < len(pairs):
+                    pairs[found, 0], pairs[found, 1] = places[close[c]], i
+                    distances[found] = bits[c]
+                found += 1
             places[standing], known[standing], turned[standing] = i, hash_, mirror
             standing += 1
     return found

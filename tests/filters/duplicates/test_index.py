@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from filters.duplicates.index import remembered
 from manifests import parts
-from manifests.errors import RecipeError, StorageError
+from manifests.errors import ManifestError, RecipeError
 from manifests.manifest import load_run
 from tests.engine.corpora import accounts
 from tests.engine.corpora import run as plain_run
@@ -103,6 +104,17 @@ def test_what_the_first_run_dropped_is_not_in_its_index(base: Path) -> None:
     assert (found.rows, len(found.files)) == (rows, 3)
 
 
+def test_an_earlier_run_made_again_leaves_the_later_one_as_it_is(base: Path) -> None:
+    run(base, "first", step(True, **MINHASH), sources=OLD)
+    before = run(base, "second", step(against="first", **MINHASH), sources=NEW)
+    time = load_run(str(base / "first")).environment
+    shutil.rmtree(base / "first")
+    run(base, "first", step(True, **MINHASH), sources=OLD)
+    assert load_run(str(base / "first")).environment != time
+    after = run(base, "second", step(against="first", **MINHASH), sources=NEW)
+    assert after.fingerprint == before.fingerprint
+
+
 def test_a_run_against_several_leaves_an_index_of_its_own(base: Path) -> None:
     write(base / "newer", planted.texts(1, 30, 120)[100:])
     settings = {**MINHASH, "keep": [{"source": ["old", "new"]}]}
@@ -161,7 +173,7 @@ def test_a_run_without_an_index_is_refused(base: Path) -> None:
 
 
 def test_a_run_that_is_not_there_is_an_error(base: Path) -> None:
-    with pytest.raises(StorageError, match=r"nowhere/manifest\.json: there is no such file"):
+    with pytest.raises(ManifestError, match=r"nowhere/manifest\.json: there is no manifest"):
         plain_run(recipe(step(against="nowhere", **MINHASH), sources=NEW), base, base / "x")
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections import Counter
 from typing import Any
 
+import numpy as np
 import pytest
 
-from filters.duplicates.minhash import NEAREST
+from filters.duplicates.kind import Entries
+from filters.duplicates.minhash import NEAREST, WINDOW
 from filters.duplicates.pictures import Pictures
+from filters.duplicates.sequence import Sequence
 from tests.filters.duplicates import planted
 from tests.filters.duplicates.brute_force import (
     Links,
@@ -197,7 +199,6 @@ def test_by_sequence(seed: int, threshold: float) -> None:
     known = {one["key"]: set[int]() for one in rows}
     for (key, _), family in looks(rows, 6).items():
         known[key].add(family)
-    assert max(Counter(f for some in known.values() for f in some).values()) <= NEAREST + 1
 
     def alike(one: dict[str, Any], other: dict[str, Any]) -> float | None:
         return shared(known[one["key"]], known[other["key"]])
@@ -206,6 +207,22 @@ def test_by_sequence(seed: int, threshold: float) -> None:
     assert len(found) > 10
     said = duplicates(rows, by="sequence", threshold=threshold, keep="id")
     assert_same(said, found)
+
+
+def test_a_frame_of_many_videos_brings_all_of_them_together() -> None:
+    black, *others = random_hashes(11, WINDOW)
+    rows = [row(f"v{n:02}", hashes=[black, other]) for n, other in enumerate(others)]
+    rows.append(row("last", hashes=[black, others[0]]))
+    said = duplicates(rows, by="sequence", threshold=1.0, keep="id")
+    assert families(said) == {frozenset({"v00", "last"})}
+
+
+def test_a_frame_of_all_videos_brings_few_together() -> None:
+    marks = np.random.default_rng(12).integers(0, 2**64, 100_000, np.uint64)
+    keys = np.zeros(len(marks), np.uint64)
+    entries = Entries(keys, np.sort(marks), np.zeros((len(marks), 1), np.uint64))
+    pairs, _ = Sequence(0.5).meet(entries)
+    assert len(marks) - 1 <= len(pairs) <= NEAREST * len(marks)
 
 
 def test_two_cuts_of_a_video_are_duplicates_by_their_common_frames() -> None:

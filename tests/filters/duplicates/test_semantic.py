@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -198,3 +199,21 @@ def test_clusters_are_keys_that_differ() -> None:
     numbers = np.array([[n, n + 1] for n in range(50)], np.uint64).reshape(-1)
     assert said.keys.tolist() == mixed(numbers, np.zeros(100, np.uint64)).tolist()
     assert len(set(said.keys.tolist())) == 51
+
+
+def test_a_cosine_is_exact_however_the_vectors_were_multiplied(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    random = np.random.default_rng(8)
+    some = random.normal(size=(60, 1003)) + random.normal(size=1003)
+    halves = np.zeros((60, 1004), np.float16)
+    halves[:, :1003] = some / np.linalg.norm(some, axis=1, keepdims=True)
+    entries = Entries(
+        np.zeros(60, np.uint64), np.arange(60, dtype=np.uint64), halves.view(np.uint64)
+    )
+    for tile in (4, 64):
+        monkeypatch.setattr(semantic, "TILE", tile)
+        pairs, similarity = Semantic(0.5, "x", None, 1003).meet(entries)
+        products = halves.astype(float)[pairs[:, 0]] * halves.astype(float)[pairs[:, 1]]
+        assert similarity.tolist() == [np.float32(math.fsum(row)) for row in products.tolist()]
+        assert len(pairs) > 20

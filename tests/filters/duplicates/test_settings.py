@@ -137,7 +137,14 @@ def test_a_column_that_nothing_makes_is_told_with_the_nearest_there_is() -> None
 
 def test_a_measure_of_every_record_that_is_misspelt_is_told_too() -> None:
     fault = refused({"duplicates": {"by": "text", "keep": "-text.lenght"}})
-    assert "no column 'text.lenght' comes from the steps before." in fault
+    assert fault == (
+        "recipe:0: steps[0].duplicates.keep: no measure 'text.lenght'. Did you mean 'text.length'?"
+    )
+
+
+def test_a_list_of_one_source_may_be_its_name() -> None:
+    assert told(by="text", keep={"source": "web"})["keep"] == [{"source": ["web"]}]
+    assert told(by="text", keep=[{"source": "web"}])["keep"] == [{"source": ["web"]}]
 
 
 def test_what_a_way_needs_to_have_measured_is_put_in_before_it() -> None:
@@ -166,11 +173,6 @@ def test_what_was_measured_for_some_records_alone_does_not_do_for_all() -> None:
     ]  # fmt: skip
     columns = [step.in_run("image_hash.hash") for step in loaded.steps if step.shape == "corpus"]
     assert columns == ["image_hash.hash", "image_hash-2.hash", "image_hash.hash"]
-
-
-def test_earlier_runs_are_part_of_a_step_s_identity() -> None:
-    step = Duplicates.model_validate({"by": "text", "against": ["first", "s3://bucket/second"]})
-    assert step.files("runs") == ("runs/first/manifest.json", "s3://bucket/second/manifest.json")
 
 
 def test_the_pages_of_both_steps_name_all_settings() -> None:

@@ -77,6 +77,23 @@ def probe(data: Bytes) -> Header:
     return header
 
 
+_EXIF_MARKS, _ORIENTATION = (b"Exif", b"eXIf", b"EXIF", b"II*\0", b"MM\0*"), 0x0112
+
+
+def orientation(data: bytes) -> int:
+    """How a picture is shown, 1 (as it is stored) to 8, told by its first bytes; else 1."""
+    from PIL import Image
+
+    if not any(mark in data for mark in _EXIF_MARKS):
+        return 1
+    try:
+        with Image.open(io.BytesIO(data), formats=PILLOW_FORMATS) as image:
+            said = image.getexif().get(_ORIENTATION)
+    except Exception:  # Pillow's readers of a broken block raise whatever the bytes provoke
+        return 1
+    return said if isinstance(said, int) and 1 <= said <= 8 else 1
+
+
 def is_picture(data: Bytes) -> bool:
     """Whether the first 16 bytes or more are those of a picture we open."""
     start = bytes(memoryview(data)[:16])

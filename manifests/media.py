@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
 from manifests import storage
 from manifests.errors import LimitError, MediaError
-from manifests.header import PILLOW_FORMATS, Header, probe
+from manifests.header import PILLOW_FORMATS, Header, orientation, probe
 from manifests.record import media_lists
 
 if TYPE_CHECKING:
@@ -107,6 +107,10 @@ class Media:
             found = probe(self.read(ref))
         self.check(found, _where(ref))
         return found
+
+    def orientation(self, ref: Reference) -> int:
+        """How a picture is shown, as Exif numbers it: 1 (as it is stored) to 8."""
+        return orientation(self._first(ref, _FIRST_BYTES))
 
     def check(self, header: Header, place: str = "") -> None:
         """Raises LimitError for a picture of more pixels than allowed."""

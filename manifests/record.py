@@ -52,6 +52,8 @@ MEDIA = pa.struct(
         ("fps", pa.float64()),
         ("frames", pa.int64()),
         ("digest", pa.string()),
+        ("orientation", pa.int8()),
+        ("camera", pa.list_(pa.float32())),
     ]
 )
 OBJECT = pa.struct(
@@ -60,12 +62,13 @@ OBJECT = pa.struct(
         ("media", pa.int32()),
         ("box", pa.list_(pa.float32())),
         ("point", pa.list_(pa.float32())),
-        ("polygon", pa.list_(pa.float32())),
+        ("polygon", pa.list_(pa.list_(pa.float32()))),
         ("box3d", pa.list_(pa.float32())),
         ("start", pa.float64()),
         ("end", pa.float64()),
         ("text", pa.string()),
         ("track", pa.string()),
+        ("attributes", pa.string()),
     ]
 )
 
@@ -94,14 +97,17 @@ FIELDS = (
         pa.list_(MEDIA),
         "references: kind; uri; offset and length in bytes (offset null: the whole file); mime; "
         "width and height in stored pixels, before EXIF orientation; duration in seconds; fps; "
-        "frames; digest of the bytes where a step computed it",
+        "frames; digest of the bytes where a step computed it; orientation as Exif numbers it, 1 "
+        "to 8, null where nobody looked; camera: fx fy cx cy in pixels of the picture as it is "
+        "shown, null where unknown",
     ),
     Field(
         "objects",
         pa.list_(OBJECT),
-        "annotated things: label; media index; box x1 y1 x2 y2, point x y and polygon x y ... in "
-        "[0,1000]; box3d: centre xyz, size xyz in metres, roll pitch yaw in radians; start and end "
-        "in seconds; text; track",
+        "annotated things: label; media index; box x1 y1 x2 y2, point x y and polygon (rings of "
+        "x y ...) in [0,1000] of the picture as it is shown, orientation applied; box3d: centre "
+        "xyz and size xyz in metres, x right, y down, z forward, roll pitch yaw in radians; start "
+        "and end in seconds; text; track; attributes, JSON of what else the annotation says",
     ),
     Field("language", pa.string(), "BCP 47 tag, or null where nothing has said"),
     Field("raw_text", pa.string(), "the text as ingested, kept when a step rewrites it"),
@@ -223,6 +229,8 @@ class Pictures(NamedTuple):
     mime: pa.Array | None = None
     width: pa.Array | None = None
     height: pa.Array | None = None
+    orientation: pa.Array | None = None
+    camera: pa.Array | None = None
 
 
 def captions(

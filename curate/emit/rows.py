@@ -26,7 +26,8 @@ from manifests.spelling import nearest
 
 ITEM = pa.struct([("type", pa.string()), ("text", pa.string())])
 MESSAGE = pa.struct([("role", pa.string()), ("content", pa.list_(ITEM))])
-VIDEO = pa.struct([field for field in MEDIA if field.name not in ("kind", "digest")])
+_UNTOLD = ("kind", "digest", "orientation", "camera")
+VIDEO = pa.struct([field for field in MEDIA if field.name not in _UNTOLD])
 COLUMNS = {
     "id": pa.string(),
     "modality": pa.string(),

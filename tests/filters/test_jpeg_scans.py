@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from collections.abc import Callable
 from typing import Any
 
@@ -121,6 +122,15 @@ def named(parts: list[tuple[int, bytes]], names: bytes) -> list[tuple[int, bytes
     return edited(edited(parts, FRAME, put_names(6, 3)), SCAN, put_names(1, 2))
 
 
+def resolution(order: str, kind: int) -> bytes:
+    """Exif with an XResolution of some type, and the unit without which it is not looked at."""
+    start = b"Exif\0\0" + (b"MM\0*" if order == ">" else b"II*\0")
+    entries = struct.pack(order + "HHI4s", 0x011A, kind, 1, b"1111")
+    entries += struct.pack(order + "HHIHH", 0x0128, 3, 1, 2, 0)
+    return start + struct.pack(order + "IH", 8, 2) + entries + bytes(4)
+
+
+PHOTOSHOP = b"Photoshop 3.0\0" + b"8BIM\4\4\0\0\0\0\0\2ab"
 ADOBE = b"Adobe\0\x64\0\0\0\0"
 LONG_CODE = bytes([0] * 15 + [1]) + b"\0"
 
@@ -130,14 +140,19 @@ LONG_CODE = bytes([0] * 15 + [1]) + b"\0"
     [
         [(0xEE, ADOBE + b"\1"), *PARTS],
         [(0xE2, b"ICC_PROFILE\0\1\1"), *PARTS],
-        [(0xED, b"Photoshop 3.0\0"), *PARTS],
+        [(0xED, PHOTOSHOP), *PARTS],
+        [(0xE1, resolution(">", 5)), *PARTS],
+        [(0xE1, resolution("<", 3)), *PARTS],
         [(0xFE, b"a comment"), *PARTS],
         [(CODES, b"\3" + LONG_CODE), *PARTS],
         edited(PARTS, FRAME, put(0, 8)),
         named(PARTS, b"YUV"),
         [(0xC1 if kind == FRAME else kind, body) for kind, body in PARTS],
     ],
-    ids=["Adobe", "ICC", "Photoshop", "comment", "more codes", "same", "YUV", "extended"],
+    ids=[
+        *("Adobe", "ICC", "Photoshop", "Exif, ratio", "Exif, number", "comment", "more codes"),
+        *("same", "YUV", "extended"),
+    ],
 )
 def test_other_segments_do_no_harm(parts: list[tuple[int, bytes]]) -> None:
     assert usual(parts) is not None
@@ -151,6 +166,8 @@ def test_other_segments_do_no_harm(parts: list[tuple[int, bytes]]) -> None:
         [(0xE2, b"MPF\0"), *PARTS],
         [(0xE2, b"ICC_PROFILE\0\1"), *PARTS],
         [(APP, b"JFIF\0\1"), *PARTS],
+        [(0xED, PHOTOSHOP + b"8BIM\4\4"), *PARTS],
+        *[[(0xE1, resolution(order, kind)), *PARTS] for order in "<>" for kind in (1, 2, 7)],
         [(0xF0, b""), *PARTS],
         [(0xC9 if kind == FRAME else kind, body) for kind, body in PARTS],
         named(PARTS, b"RGB"),
@@ -237,6 +254,12 @@ def test_means_are_told_once() -> None:
     whole = edited(PROGRESSIVE[: scans(PROGRESSIVE)[6]], SCAN, put(9, 0))
     assert usual(whole) is not None
     assert usual([*whole[:first], whole[first], *whole[first:]]) is None
+
+
+@pytest.mark.parametrize("tail", [b"\0\0\0", b"\0\0\1", b"\0\0\x21"])
+def test_a_scan_of_no_layer_tells_no_scans(tail: bytes) -> None:
+    for at in range(len(PROGRESSIVE) + 1):
+        assert usual([*PROGRESSIVE[:at], (SCAN, b"\0" + tail), *PROGRESSIVE[at:]]) is None
 
 
 def test_a_scan_has_each_layer_once_and_luma_first() -> None:

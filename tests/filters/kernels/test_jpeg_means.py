@@ -15,6 +15,7 @@ from PIL import Image
 from filters.jpeg_scans import jpeg_scans
 from filters.kernels.jpeg_huffman import SEEN_BITS
 from filters.kernels.jpeg_means import luma_means
+from tests.filters.test_jpeg_scans import ADOBE, PHOTOSHOP, joined, resolution, segments
 
 EIGHTH = 8
 WAYS: list[dict[str, Any]] = [
@@ -203,6 +204,50 @@ def test_what_has_means_though_damaged_is_what_pillow_opens(way: dict[str, Any])
             assert opens(broken)
             if jpeg.alone and min(jpeg.width, jpeg.height) >= EIGHTH:
                 assert luma.tolist() == pillow(broken).tolist()  # type: ignore[union-attr]
+
+
+STRANGE = [
+    *[(0xE1, resolution(order, kind)) for order in "<>" for kind in (1, 2, 3, 5, 7, 11)],
+    *[(0xED, PHOTOSHOP + PHOTOSHOP[14:end]) for end in range(14, len(PHOTOSHOP))],
+    *[(0xDA, b"\0\0\0" + bits) for bits in (b"\0", b"\1", b"\x21")],
+    *[(0xE0, b"JFIF\0\1\1\1\0\x48\0\x48\0\0"[:end]) for end in range(4, 15, 2)],
+    *[(0xE2, b"ICC_PROFILE\0\1\1"[:end]) for end in (12, 13, 14)],
+    *[(0xDB, number + b"\1" * 64) for number in (b"\0", b"\2", b"\4")],
+    *[
+        (0xC4, number + bytes([0] * 15 + [1]) + b"\1")
+        for number in (b"\0", b"\1", b"\x10", b"\x11")
+    ],
+    *[(marker, b"") for marker in (0x01, 0xC8, 0xCC, 0xDD, 0xEB, 0xF0, 0xFE)],
+    *[(0xEE, ADOBE[:end] + b"\1") for end in (5, 6, 11)],
+    *[(0xDD, run) for run in (b"\0\0", b"\0\3", b"\xff\xff")],
+]
+
+
+def muddled(draw: random.Random, file: bytes) -> bytes:
+    """With segments that are moved, repeated or changed, or strange ones between them."""
+    parts = segments(file)
+    for _ in range(draw.choice((1, 1, 2))):
+        at, to, kind = draw.randrange(len(parts)), draw.randrange(len(parts)), draw.randrange(5)
+        marker, body = parts[at]
+        if kind == 0:
+            parts.insert(to, parts[at])
+        elif kind == 1:
+            parts.insert(to, parts.pop(at))
+        elif kind == 2 and body:
+            place = draw.randrange(min(len(body), 20))
+            parts[at] = marker, body[:place] + draw.randbytes(1) + body[place + 1 :]
+        else:
+            parts.insert(to, draw.choice(STRANGE))
+    return joined(parts)
+
+
+@pytest.mark.parametrize("way", WAYS, ids=str)
+def test_what_has_means_though_muddled_is_what_pillow_opens(way: dict[str, Any]) -> None:
+    draw = random.Random(str(way))
+    file = encoded(drawing(70, 50), **way)
+    files = [muddled(draw, file) for _ in range(400)]
+    for broken, luma in zip(files, means(*files), strict=True):
+        assert luma is None or opens(broken)
 
 
 def test_hostile_pictures_have_means_only_if_pillow_opens_them(real_data: Path) -> None:

@@ -1,0 +1,77 @@
+"""The column `objects` made of flat columns, and its numbers taken out: no Python object a box."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from manifests.record import OBJECT, media_lists, one_chunk
+
+
+class Objects(NamedTuple):
+    """The objects of a batch, flat: `rows` (n,) int64 ascending, the record each is of; `boxes`
+    (n, 4) and `points` (n, 2) float64 in [0,1000], nan where it has none; and the structs."""
+
+    rows: np.ndarray
+    boxes: np.ndarray
+    points: np.ndarray
+    structs: pa.StructArray
+
+    def field(self, name: str) -> pa.Array:
+        return pc.struct_field(self.structs, name)
+
+
+def objects_of(column: pa.Array | pa.ChunkedArray) -> Objects:
+    """The flat objects of a batch."""
+    offsets, flat = media_lists(column)
+    rows = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+    boxes, points = (
+        fixed(pc.struct_field(flat, name), n) for name, n in (("box", 4), ("point", 2))
+    )
+    return Objects(rows, boxes, points, flat)
+
+
+def fixed(lists: pa.Array, numbers: int) -> np.ndarray:
+    """(n, numbers) float64 of a column of lists; nan where one is null, or of another length."""
+    out = np.full((len(lists), numbers), np.nan)
+    right = pc.equal(pc.list_value_length(lists), numbers).fill_null(False)
+    if len(right) and pc.all(right).as_py():
+        out[:] = np.asarray(lists.flatten()).reshape(-1, numbers)
+    elif len(right):
+        chosen = lists.filter(right).flatten()
+        out[np.asarray(right)] = np.asarray(chosen).reshape(-1, numbers)
+    return out
+
+
+def lists_of(values: np.ndarray) -> pa.Array:
+    """list<float32> of (n, numbers); null where a row has a nan."""
+    missing = np.isnan(values).any(axis=1)
+    numbers = values.shape[1]
+    offsets = np.concatenate([[0], np.cumsum(np.where(missing, 0, numbers))]).astype(np.int32)
+    flat = pa.array(values[~missing].astype(np.float32).reshape(-1))
+    mask = pa.array(missing) if missing.any() else None
+    return pa.ListArray.from_arrays(pa.array(offsets), flat, mask=mask)
+
+
+def rewritten(column: pa.Array | pa.ChunkedArray, keep: np.ndarray, **fields: pa.Array) -> pa.Array:
+    """The column with some fields of its flat objects replaced, then those not in `keep` (flat
+    bool) left out."""
+    offsets, flat = media_lists(one_chunk(column))
+    children = [fields.get(f.name, pc.struct_field(flat, f.name)).cast(f.type) for f in OBJECT]
+    structs = pa.StructArray.from_arrays(children, fields=list(OBJECT)).filter(pa.array(keep))
+    kept = np.concatenate([[0], np.cumsum(keep)])[offsets].astype(np.int32)
+    return pa.ListArray.from_arrays(pa.array(kept), structs)
+
+
+def column_of(counts: np.ndarray, **fields: pa.Array) -> pa.Array:
+    """The column `objects`, of how many each record has and the fields that are known."""
+    total = int(counts.sum())
+    children = [
+        fields[f.name].cast(f.type) if f.name in fields else pa.nulls(total, f.type) for f in OBJECT
+    ]
+    structs = pa.StructArray.from_arrays(children, fields=list(OBJECT))
+    offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
+    return pa.ListArray.from_arrays(pa.array(offsets), structs)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from operator import lshift
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 BLOCK = 8
 """Pixels in each direction of what has one mean."""
@@ -24,7 +24,15 @@ _MOST_BLOCKS = 10
 """In one MCU of several layers (T.81, B.2.3)."""
 _NEXT_MARKER = re.compile(rb"\xff[^\0\xd0-\xd7]", re.DOTALL)
 _SOF0, _SOF1, _SOF2, _DHT, _EOI, _SOS = 0xC0, 0xC1, 0xC2, 0xC4, 0xD9, 0xDA
-_DQT, _DRI, _APP0, _APP1, _APP2, _APP14, _COM = 0xDB, 0xDD, 0xE0, 0xE1, 0xE2, 0xEE, 0xFE
+_DQT, _DRI, _COM = 0xDB, 0xDD, 0xFE
+_APP0, _APP1, _APP2, _APP13, _APP14 = 0xE0, 0xE1, 0xE2, 0xED, 0xEE
+_TEXT_RESOLUTIONS = {
+    order: [struct.pack(sign + "HH", 0x011A, kind) for kind in (1, 2, 7)]
+    for order, sign in (("big", ">"), ("little", "<"))
+}
+"""By the order of bytes, how an Exif entry starts that says XResolution in bytes or text."""
+_ENTRY_BYTES = 12
+"""Of a tag in Exif."""
 
 
 class Scan(NamedTuple):
@@ -141,7 +149,19 @@ def _whole(seen: _Seen) -> Jpeg:
 
 def _jpeg(seen: _Seen, alone: bool) -> Jpeg:
     step = seen.steps[seen.layers[0].table]
+    if _has_text_resolution(seen.exif):
+        raise _Unusual
     return Jpeg(*seen.size, step, tuple(seen.scans), alone, seen.exif)
+
+
+def _has_text_resolution(exif: bytes) -> bool:
+    """Whether Exif says XResolution in bytes or text: Pillow fails where that is one alone."""
+    tiff = exif.removeprefix(b"Exif\0\0").removeprefix(b"Exif\0\0")
+    order: Literal["big", "little"] = "big" if tiff.startswith(b"MM") else "little"
+    at = int.from_bytes(tiff[4:8], order)
+    count = int.from_bytes(tiff[at : at + 2], order)
+    entries = tiff[at + 2 : at + 2 + count * _ENTRY_BYTES]
+    return any(start in entries for start in _TEXT_RESOLUTIONS[order])
 
 
 def _skip(seen: _Seen, body: bytes) -> None:
@@ -162,6 +182,12 @@ def _read_app1(seen: _Seen, body: bytes) -> None:
 def _read_app2(seen: _Seen, body: bytes) -> None:
     """Of several pictures in one file (MPF), Pillow counts them."""
     if body.startswith(b"MPF\0") or (body.startswith(b"ICC_PROFILE\0") and len(body) < 14):
+        raise _Unusual
+
+
+def _read_app13(seen: _Seen, body: bytes) -> None:
+    """Photoshop's: Pillow needs more of a last block than its start and number."""
+    if body.startswith(b"Photoshop 3.0\0") and body[-6:-2] == b"8BIM":
         raise _Unusual
 
 
@@ -279,6 +305,8 @@ def _layer(seen: _Seen, name: int) -> _Layer:
 def _is_usual(seen: _Seen, layers: list[_Layer], body: bytes) -> bool:
     """What T.81, G.1.1.1.1 allows a progressive scan, as libjpeg reads it; or a scan of all."""
     first, last, before, bit = body[-3], body[-2], body[-1] >> 4, body[-1] & 15
+    if not layers:
+        return False
     if len(layers) > 1 and sum([la.wide * la.high for la in layers]) > _MOST_BLOCKS:
         return False
     if not seen.progressive:
@@ -302,6 +330,7 @@ _READERS: dict[int, Callable[[_Seen, bytes], None]] = {
     _APP0: _read_app0,
     _APP1: _read_app1,
     _APP2: _read_app2,
+    _APP13: _read_app13,
     _APP14: _read_app14,
     _DQT: _read_steps,
     _DHT: _read_codes,

@@ -87,7 +87,10 @@ def orientation(data: bytes) -> int:
     if not any(mark in data for mark in _EXIF_MARKS):
         return 1
     try:
-        with Image.open(io.BytesIO(data), formats=PILLOW_FORMATS) as image:
+        with (
+            warnings.catch_warnings(action="ignore"),
+            Image.open(io.BytesIO(data), formats=PILLOW_FORMATS) as image,
+        ):
             said = image.getexif().get(_ORIENTATION)
     except Exception:  # Pillow's readers of a broken block raise whatever the bytes provoke
         return 1

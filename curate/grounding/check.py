@@ -54,7 +54,7 @@ class Numbers(NamedTuple):
 
 def impossible(units: np.ndarray) -> np.ndarray:
     """(n,) bool: no box or point of the picture at all: not finite, inverted, or far outside."""
-    near: np.ndarray = (np.abs(units - UNITS / 2) <= 1.5 * UNITS).all(axis=1)  # false of nan too
+    near: np.ndarray = np.all(np.abs(units - UNITS / 2) <= 1.5 * UNITS, axis=1)  # not of nan
     found: np.ndarray = ~near | _inverted(units)
     return found
 
@@ -82,13 +82,14 @@ def check(numbers: Numbers, space: Space, place: str, names: Sequence[str]) -> N
 def _inverted(units: np.ndarray) -> np.ndarray:
     if units.shape[1] == 2:
         return np.zeros(len(units), bool)
-    inverted: np.ndarray = (units[:, :2] > units[:, 2:] + SLACK).any(axis=1)
+    inverted: np.ndarray = np.any(units[:, :2] > units[:, 2:] + SLACK, axis=1)
     return inverted
 
 
 def _wrong(units: np.ndarray) -> np.ndarray:
-    inside = ((units >= -SLACK) & (units <= UNITS + SLACK)).all(axis=1)
-    return ~inside | _inverted(units)
+    inside: np.ndarray = np.all((units >= -SLACK) & (units <= UNITS + SLACK), axis=1)
+    wrong: np.ndarray = ~inside | _inverted(units)
+    return wrong
 
 
 def _contradicted(units: np.ndarray, wrong: np.ndarray) -> bool:

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Annotated, Any, Literal, get_args
 
 import numpy as np
@@ -62,7 +63,7 @@ class Space(BaseModel):
         return self.form.startswith("y")
 
     def __str__(self) -> str:
-        words = [self.form, self.unit]
+        words: list[str] = [self.form, self.unit]
         words += [self.index] if self.index != "edges" else []
         words += [f"resized to multiples of {self.resized.factor}"] if self.resized else []
         return " ".join([*words, *(["stored"] if self.exif == "stored" else [])])
@@ -89,13 +90,14 @@ def _told(value: Any) -> Any:
         return value
     if value in SPACES:
         return SPACES[value]
+    kinds: dict[str, Any] = {"form": Form, "unit": Unit, "index": Index, "exif": Exif}
+    known = {name: list(get_args(kind)) for name, kind in kinds.items()}
     said: dict[str, str] = {}
     for word in value.split():
-        settings = {"form": Form, "unit": Unit, "index": Index, "exif": Exif}
-        name = next((n for n, known in settings.items() if word in get_args(known)), None)
+        name = next((name for name, words in known.items() if word in words), None)
         if name is None or name in said:
-            known = [*SPACES, *(w for one in settings.values() for w in get_args(one))]
-            raise ValueError(f"{value!r} is no space: {word!r}. {nearest(word, known)}")
+            every = [*SPACES, *chain.from_iterable(known.values())]
+            raise ValueError(f"{value!r} is no space: {word!r}. {nearest(word, every)}")
         said[name] = word
     return said
 

@@ -6,7 +6,7 @@ turns whole batches of numbers into [0,1000], and refuses those that contradict 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Annotated, Any, NamedTuple
 
@@ -15,7 +15,7 @@ import orjson
 import pyarrow as pa
 from pydantic import Field
 
-from curate.grounding.check import Numbers, check, impossible
+from curate.grounding.check import ENOUGH, Numbers, check, impossible
 from curate.grounding.orientation import SIDEWAYS, boxes_shown, shown
 from curate.grounding.space import Space, Told, boxes_to_units, points_to_units
 from curate.ingest.columns import dumped
@@ -54,7 +54,8 @@ class Sample(NamedTuple):
     """A picture and what is annotated on it, or why it is none; `within`: its place in the file.
 
     `size`: width and height of the picture that the numbers are of, where the file tells them.
-    `text`: a caption. `camera`: fx fy cx cy.
+    `text`: a caption. `camera`: fx fy cx cy. `file`: its own, where samples of many small files
+    are handed over together, so that the space is checked over all of them.
     """
 
     within: Any
@@ -64,6 +65,7 @@ class Sample(NamedTuple):
     text: str | None = None
     meta: dict[str, Any] | None = None
     camera: Sequence[float] | None = None
+    file: File | None = None
 
 
 class _Placed(NamedTuple):
@@ -84,19 +86,20 @@ def found_samples(
 ) -> Found:
     """Grounding records of the samples, and the failures of those that are none.
 
+    `file`: what they are read from, or the first of several files, each sample naming its own.
     Raises InputError where the numbers contradict the space; `trust` lets them.
     """
     placed: list[_Placed] = []
-    failed: list[tuple[Any, RowError]] = []
+    failed: list[tuple[Sample, RowError]] = []
     for sample in samples:
         try:
             placed.append(_placed(sample, space, context))
         except RowError as error:
-            failed.append((sample.within, error))
-    told = [str(one.sample.within) for one in placed]
+            failed.append((sample, error))
+    told = [_told(one.sample) for one in placed]
     numbers, broken = _numbers(placed)
     if not trust:
-        for some in (numbers.boxes, numbers.points):
+        for some in numbers.telling:
             check(some, space, file.uri, told)
     boxes = _turned(boxes_to_units(*numbers.boxes[:2], space), numbers.boxes.rows, placed, space)
     points = _turned(
@@ -106,19 +109,26 @@ def found_samples(
     for some, units in ((numbers.boxes, boxes), (numbers.points, points), (numbers.rings, rings)):
         for at in np.flatnonzero(impossible(units)).tolist():
             broken.setdefault(int(some.rows[at]), _impossible(some, at, space))
-    failed += [(placed[row].sample.within, error) for row, error in broken.items()]
+    failed += [(placed[row].sample, error) for row, error in broken.items()]
     table = _table(reader, file, placed, numbers, boxes, points, rings)
     if broken:
         whole = np.ones(len(placed), bool)
         whole[list(broken)] = False
         table = table.filter(pa.array(whole))
-    return Found(table, [_failure(reader, file, within, error) for within, error in failed])
+    return Found(table, [_failure(reader, file, sample, error) for sample, error in failed])
+
+
+def _told(sample: Sample) -> str:
+    """How an error names a sample."""
+    return str(sample.within) if sample.file is None else sample.file.name
 
 
 def _placed(sample: Sample, space: Space, context: Context) -> _Placed:
     if isinstance(sample.picture, RowError):
         raise sample.picture
-    header, orientation = sample.picture.header, context.media.orientation(sample.picture.reference)
+    header, orientation = sample.picture.header, sample.picture.orientation
+    if orientation is None:
+        orientation = context.media.orientation(sample.picture.reference)
     stored = float(header.width), float(header.height)
     seen = stored[::-1] if space.exif == "shown" and orientation in SIDEWAYS else stored
     if sample.size is None:
@@ -145,6 +155,13 @@ class _AllNumbers(NamedTuple):
     boxes: Numbers
     points: Numbers
     rings: Numbers
+
+    @property
+    def telling(self) -> Iterator[Numbers]:
+        """Those that say something of the space: the places of few polygons are few things."""
+        yield from (self.boxes, self.points)
+        if len(np.unique(self.rings.rows)) >= ENOUGH:
+            yield self.rings
 
 
 def _numbers(placed: list[_Placed]) -> tuple[_AllNumbers, dict[int, RowError]]:
@@ -246,8 +263,8 @@ def _table(
     pictures = [sample.picture for sample in samples if isinstance(sample.picture, Picture)]
     base = record.captions(
         reader.name,
-        [reader.key(file, sample.within) for sample in samples],
-        pa.array([reader.origin(file, sample.within) for sample in samples], pa.string()),
+        [reader.key(sample.file or file, sample.within) for sample in samples],
+        pa.array([reader.origin(s.file or file, s.within) for s in samples], pa.string()),
         pa.array([sample.text for sample in samples], pa.string()),
         record.Pictures(
             uri=pa.array([p.reference.uri for p in pictures], pa.string()),
@@ -312,6 +329,7 @@ def _offsets(counts: np.ndarray) -> pa.Array:
     return pa.array(np.concatenate([[0], np.cumsum(counts)]).astype(np.int32))
 
 
-def _failure(reader: Reader, file: File, within: Any, error: RowError) -> Failure:
-    key, origin = reader.key(file, within), reader.origin(file, within)
+def _failure(reader: Reader, file: File, sample: Sample, error: RowError) -> Failure:
+    own = sample.file or file
+    key, origin = reader.key(own, sample.within), reader.origin(own, sample.within)
     return Failure(key, origin, type(error).__name__, str(error))

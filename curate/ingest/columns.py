@@ -104,6 +104,14 @@ def says_anything(value: object) -> bool:
 
 def meta_json(batch: pa.RecordBatch, without: Collection[str | None]) -> pa.Array:
     """Every other column as one JSON object a row. Raw bytes stay out: they are no metadata."""
+    rows = plain_rows(batch, without)
+    if not rows or not rows[0]:
+        return pa.nulls(batch.num_rows, pa.string())
+    return pa.array([dumped(row) for row in rows], pa.string())
+
+
+def plain_rows(batch: pa.RecordBatch, without: Collection[str | None] = ()) -> list[dict[str, Any]]:
+    """Every other column as one dict a row, of what JSON can say: it is what orjson serialises."""
     names, columns = [], []
     for field, values in zip(batch.schema, batch.columns, strict=True):
         plain = _plain(field.type)
@@ -111,10 +119,8 @@ def meta_json(batch: pa.RecordBatch, without: Collection[str | None]) -> pa.Arra
             names.append(field.name)
             columns.append((values if plain == field.type else values.cast(plain)).to_pylist())
     if not names:
-        return pa.nulls(batch.num_rows, pa.string())
-    rows = zip(*columns, strict=True)  # a Python dict a row: it is what orjson serialises
-    told = [dumped(dict(zip(names, row, strict=True))) for row in rows]
-    return pa.array(told, pa.string())
+        return [{} for _ in range(batch.num_rows)]
+    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
 def dumped(row: dict[str, Any]) -> str:

@@ -170,7 +170,7 @@ class _Page(NamedTuple):
 
 def image_column(schema: pa.Schema) -> str | None:
     """The column of pictures: {bytes, path}, or a list of those; or bytes."""
-    return next((f.name for f in schema if f.name in IMAGES and _holds_pictures(f.type)), None)
+    return next((f.name for f in schema if f.name in IMAGES and holds_pictures(f.type)), None)
 
 
 def chat_column(schema: pa.Schema) -> str | None:
@@ -181,7 +181,8 @@ def _is_list(kind: pa.DataType) -> bool:
     return isinstance(kind, pa.ListType | pa.LargeListType | pa.FixedSizeListType)
 
 
-def _holds_pictures(kind: pa.DataType) -> bool:
+def holds_pictures(kind: pa.DataType) -> bool:
+    """Whether a column is of pictures, or of lists of them."""
     if _is_list(kind):
         kind = kind.value_type
     if pa.types.is_struct(kind):
@@ -198,16 +199,17 @@ def _images(rows: pa.RecordBatch, file: File) -> _Images:
         return _Images(None, True, [0] * rows.num_rows, [0] * rows.num_rows, [], [])
     values = column(rows, name)
     if not _is_list(values.type):
-        data, paths = _bytes_and_paths(values)
+        data, paths = bytes_and_paths(values)
         counts = [int(d is not None or p is not None) for d, p in zip(data, paths, strict=True)]
         return _Images(name, False, counts, list(range(len(counts))), data, paths)
     sizes = np.asarray(pc.fill_null(pc.list_value_length(values), 0))
     starts = np.cumsum(sizes) - sizes
-    flat = _bytes_and_paths(values.flatten())
+    flat = bytes_and_paths(values.flatten())
     return _Images(name, True, sizes.tolist(), starts.tolist(), *flat)
 
 
-def _bytes_and_paths(values: pa.Array) -> tuple[list[memoryview | None], list[str | None]]:
+def bytes_and_paths(values: pa.Array) -> tuple[list[memoryview | None], list[str | None]]:
+    """The pictures of a column, end to end: the bytes of each, and its path."""
     if not pa.types.is_struct(values.type):
         return bytes_of(values), [None] * len(values)
     names = {field.name for field in values.type}

@@ -13,16 +13,21 @@ import pyarrow as pa
 from curate.ingest.reader import Context, Failure, Found, Reader
 from manifests import record
 from manifests.errors import LimitError, RowError
-from manifests.header import Header, probe
+from manifests.header import Header, orientation, probe
 from manifests.media import Limits, Media, Reference
 from manifests.storage import File
 
+_FIRST_BYTES = 1 << 16
+"""Where Exif is looked for, as `Media.orientation` does."""
+
 
 class Picture(NamedTuple):
-    """A picture that opens: where it lies, and what its header says."""
+    """A picture that opens: where it lies, and what its header says; and how it is shown, as Exif
+    numbers it, where that was looked at."""
 
     reference: Reference
     header: Header
+    orientation: int | None = None
 
 
 class Rows(NamedTuple):
@@ -57,7 +62,7 @@ def opened(reference: Reference, media: Media) -> Picture | RowError:
         return type(error)(error.fault, error.place or reference.uri, error.mend)
 
 
-def kept(data: memoryview, context: Context) -> Picture | RowError:
+def kept(data: memoryview, context: Context, looked_at: bool = False) -> Picture | RowError:
     """The picture of bytes that came inside another format, laid down beside the part.
 
     Bytes that are no picture, or over a limit, are not kept.
@@ -66,7 +71,9 @@ def kept(data: memoryview, context: Context) -> Picture | RowError:
         header = _inspected(data, context.media)
     except RowError as error:
         return error
-    return Picture(Reference(*context.keep(data)), header)
+    # What is kept cannot be opened yet, so that how it is shown is asked now or never.
+    shown = orientation(bytes(data[:_FIRST_BYTES])) if looked_at else None
+    return Picture(Reference(*context.keep(data)), header, shown)
 
 
 def _inspected(data: memoryview, media: Media) -> Header:

@@ -65,7 +65,7 @@ def test_a_caption_is_a_picture_kept_byte_for_byte_and_its_text(tmp_path: Path) 
         "media": [
             {"kind": "image", "uri": "kept:kept.bin", "offset": len(ONE), "length": len(TWO),
              "mime": "image/png", "width": 20, "height": 10, "duration": None, "fps": None,
-             "frames": None, "digest": None}
+             "frames": None, "digest": None, "orientation": None, "camera": None}
         ],
         "objects": [],
         "language": None,

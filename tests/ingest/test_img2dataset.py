@@ -57,7 +57,7 @@ def test_a_row_is_a_picture_kept_byte_for_byte_its_caption_and_all_else_as_meta(
         "media": [
             {"kind": "image", "uri": "kept:kept.bin", "offset": len(PNG), "length": len(JPEG),
              "mime": "image/jpeg", "width": 64, "height": 48, "duration": None, "fps": None,
-             "frames": None, "digest": None}
+             "frames": None, "digest": None, "orientation": None, "camera": None}
         ],
         "objects": [],
         "language": None,

@@ -77,7 +77,7 @@ def test_a_row_is_the_picture_its_path_names_its_first_text_and_all_else_as_meta
         "media": [
             {"kind": "image", "uri": "media/cat.jpg", "offset": None, "length": len(JPEG),
              "mime": "image/jpeg", "width": 64, "height": 48, "duration": None, "fps": None,
-             "frames": None, "digest": None}
+             "frames": None, "digest": None, "orientation": None, "camera": None}
         ],
         "objects": [],
         "language": None,

@@ -62,7 +62,7 @@ def test_either_order_of_columns_is_seen_and_read_alike(tmp_path: Path, data: st
         "media": [
             {"kind": "image", "uri": "media/cat.jpg", "offset": None, "length": len(JPEG),
              "mime": "image/jpeg", "width": 64, "height": 48, "duration": None, "fps": None,
-             "frames": None, "digest": None}
+             "frames": None, "digest": None, "orientation": None, "camera": None}
         ],
         "objects": [],
         "language": None,

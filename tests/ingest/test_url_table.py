@@ -69,7 +69,7 @@ def test_a_datacomp_row_is_its_local_picture_its_text_and_all_else_as_meta(tmp_p
             "media": [
                 {"kind": "image", "uri": "media/u2.jpg", "offset": None, "length": len(JPEG),
                  "mime": "image/jpeg", "width": 64, "height": 48, "duration": None, "fps": None,
-                 "frames": None, "digest": None}
+                 "frames": None, "digest": None, "orientation": None, "camera": None}
             ],
             "objects": [],
             "language": None,

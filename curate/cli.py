@@ -117,10 +117,20 @@ def parser() -> argparse.ArgumentParser:
 
     show = commands.add_parser("show", help="look at a few records")
     show.add_argument("run", help="the folder of a run")
+    show.add_argument("records", nargs="*", metavar="ID", help="ids, their starts, or origins")
     show.add_argument("-n", type=int, default=3, help="how many (default 3)")
     show.add_argument("--source", help="only records of this source")
     show.add_argument("--dropped", action="store_true", help="records that were dropped, and why")
     show.add_argument("--quarantined", action="store_true", help="what could not be read, and why")
+    show.add_argument(
+        "--image",
+        nargs="?",
+        const="curate-pictures",
+        metavar="WHERE",
+        help="draw boxes, points, polygons and 3D boxes on the pictures, into this folder, or into "
+        "this .png where there is one picture (default curate-pictures)",
+    )
+    show.add_argument("--base", help="where relative paths of pictures start (default: as the run)")
     _json(show)
 
     for name, what in (("steps", "a step, a preset"), ("readers", "a reader")):

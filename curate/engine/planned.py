@@ -79,10 +79,11 @@ class PlannedStep(NamedTuple):
             said, due = sorted(outcome.columns), sorted(expected)
             raise StepError(f"answered with columns {said}, not {due}", f"step {self.name}")
         columns = {
-            (name if name in rewrites else f"{self.name}.{name}"): self._column(value, name, rows)
-            .cast(expected[name])
-            for name, value in outcome.columns.items()
-        }  # fmt: skip
+            name if name in rewrites else f"{self.name}.{name}": self._column(
+                outcome.columns[name], name, rows
+            ).cast(kind)
+            for name, kind in expected.items()  # in whatever order the step answers
+        }
         return Outcome(
             columns, self._verdict(outcome.drop, rows), self._verdict(outcome.error, rows)
         )

@@ -1,0 +1,55 @@
+"""A file of cameras by picture, as the cookbook of Qwen3-VL keeps them."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import orjson
+
+from manifests import storage
+from manifests.errors import InputError
+
+NUMBERS = ("fx", "fy", "cx", "cy")
+SIZE = ("width", "height")
+FORM = 'It is {"NAME": {"fx": ..., "fy": ..., "cx": ..., "cy": ...}}, in pixels.'
+
+Cameras = dict[str, tuple[float, ...]]
+"""fx fy cx cy width height of each picture; the last two nan where the file does not say them."""
+
+
+def load(place: str) -> Cameras:
+    """All cameras of a file. Raises InputError where it is none, or its numbers are none."""
+    return _load(place, storage.size_and_stamp(place))
+
+
+@functools.lru_cache(maxsize=1)
+def _load(place: str, stamp: object) -> Cameras:
+    """Once a process for every state of the file, which `stamp` tells."""
+    try:
+        found = orjson.loads(storage.read_bytes(place))
+    except ValueError as error:
+        raise InputError(f"is not JSON: {error}", place, FORM) from None
+    if not isinstance(found, dict):
+        raise InputError("is not a JSON object", place, FORM)
+    return {name: _camera(value, f"{place}, {name!r}") for name, value in found.items()}
+
+
+def cameras_of(uris: Sequence[str], cameras: Cameras) -> np.ndarray:
+    """(n, 6) of pictures by uri, or by its last part; nan where the file has none."""
+    none = (np.nan,) * 6
+    found = [cameras.get(uri) or cameras.get(storage.base_name(uri), none) for uri in uris]
+    return np.array(found, np.float64).reshape(-1, 6)
+
+
+def _camera(value: Any, place: str) -> tuple[float, ...]:
+    if not isinstance(value, dict):
+        raise InputError(f"{value!r:.80} is no camera", place, FORM)
+    found: list[Any] = [value.get(name) for name in NUMBERS]
+    found += [value.get(name, np.nan) for name in SIZE]
+    for name, number in zip((*NUMBERS, *SIZE), found, strict=True):
+        if not isinstance(number, int | float) or (name not in ("cx", "cy") and number <= 0):
+            raise InputError(f"{name} is {number!r:.80}", place, FORM)
+    return tuple(map(float, found))

@@ -1,4 +1,4 @@
-"""A small corpus that makes itself: drawings with captions in four layouts, some of them broken."""
+"""A small corpus that makes itself: drawings with captions and boxes, some of them broken."""
 
 from __future__ import annotations
 
@@ -26,12 +26,15 @@ sources:
     image: file
     media_root: data/photos
   - {name: chats, reader: llava, path: data/chats.json, media_root: data/photos}
+  - {name: boxes, reader: coco, path: data/boxes.json, media_root: data/photos}
 
 steps:
-  - words: {min: 3, max: 64}
-  - character_repetition: {n: 5, max: 0.25}
+  - words: {min: 3, max: 64, only: {modality: [caption, chat]}}
+  - character_repetition: {n: 5, max: 0.25, only: {modality: [caption, chat]}}
   - image_shape: {min_side: 48, max_aspect: 3, only: {modality: caption}}
-  - language: {keep: [en, de], min_score: 0.3}
+  - language: {keep: [en, de], min_score: 0.3, only: {modality: [caption, chat]}}
+  - boxes: {min_side: 4, only: {modality: grounding}}
+  - grounding_text: {only: {modality: grounding}}
   - image_decodes: {}
   - duplicates: {by: [minhash, perceptual], keep: [-media.pixels, id]}
   - sample: {share: 0.9}
@@ -64,6 +67,7 @@ def make(folder: str) -> str:
         _photo(folder, number)
     _write(folder, "data/lines.jsonl", _lines())
     _write(folder, "data/chats.json", _chats())
+    _write(folder, "data/boxes.json", _boxes())
     _write(folder, "recipe.yaml", RECIPE.encode())
     return storage.join(folder, "recipe.yaml")
 
@@ -80,17 +84,22 @@ def _caption(rng: np.random.Generator) -> tuple[str, str, str]:
     return colour, shape, place
 
 
+def _measures(rng: np.random.Generator, place: str, side: int) -> tuple[int, int, int, int]:
+    """Of a drawing the width, and of its shape the centre x, y and the radius, in pixels."""
+    width = int(side * rng.uniform(1.0, 1.8))
+    return width, width * (_PLACES.index(place) + 1) // 4, side // 2, side // 5
+
+
 def _drawing(number: int, side: int = 96, kind: str = "JPEG") -> tuple[bytes, str]:
     """A picture of one coloured shape, and the sentence that says so."""
     from PIL import Image, ImageDraw
 
     rng = np.random.default_rng(number)
     colour, shape, place = _caption(rng)
-    width = int(side * rng.uniform(1.0, 1.8))
+    width, x, y, r = _measures(rng, place, side)
     noise = rng.integers(200, 255, (side // 8, width // 8, 3), np.uint8)
     image = Image.fromarray(noise).resize((width, side), Image.Resampling.BICUBIC)
-    draw, x = ImageDraw.Draw(image), width * (_PLACES.index(place) + 1) // 4
-    r, y = side // 5, side // 2
+    draw = ImageDraw.Draw(image)
     corners = {"square": [(x - r, y - r), (x + r, y - r), (x + r, y + r), (x - r, y + r)],
                "triangle": [(x, y - r), (x + r, y + r), (x - r, y + r)]}  # fmt: skip
     if shape == "circle":
@@ -195,3 +204,22 @@ def _chats() -> bytes:
     turns: Any = rows[4]["conversations"]
     turns[0]["value"] = "<image><image>\nWhich of the two is larger?"
     return json.dumps(rows, indent=1).encode()
+
+
+def _boxes() -> bytes:
+    """The shapes on the photos in COCO's form: one box is a line, one far outside its picture."""
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    for n in range(0, _PHOTOS, 2):
+        rng = np.random.default_rng(10_000 + n)
+        _, shape, place = _caption(rng)
+        width, x, y, r = _measures(rng, place, 96)
+        box = [x - r, y - r, 2 * r, 2 * r]
+        images.append({"id": n, "file_name": _photo_name(n), "width": width, "height": 96})
+        category = _SHAPES.index(shape)
+        annotations.append({"id": n, "image_id": n, "category_id": category, "bbox": box})
+    annotations[5]["bbox"][2] = 0
+    annotations[8]["bbox"][0] = 4000
+    categories = [{"id": n, "name": shape} for n, shape in enumerate(_SHAPES)]
+    split = {"images": images, "annotations": annotations, "categories": categories}
+    return json.dumps(split, indent=1).encode()

@@ -60,10 +60,10 @@ def test_the_demo_shows_every_outcome_and_verifies(demo: Path, capsys: Capture) 
 
 
 def test_explain_tells_the_story_of_a_kept_record(demo: Path, capsys: Capture) -> None:
-    (row,) = records(capsys, "show", demo / "out", "-n", 1)
+    (row,) = records(capsys, "show", demo / "out", "-n", 1, "--source", "web")
     story = records(capsys, "explain", demo / "out", row["id"])
     assert story["origin"] == row["origin"]
-    assert [event["what"] for event in story["events"]] == ["read"] + ["kept"] * 8 + ["written"] * 2
+    assert [event["what"] for event in story["events"]] == ["read"] + ["kept"] * 10 + ["written"] * 2
     words = next(event for event in story["events"] if event["step"] == "words")
     assert words["facts"] == {"words.count": row["words.count"], "min": 3, "max": 64}
     shard = story["events"][-2]["facts"]["arrow"]
@@ -106,7 +106,7 @@ def test_probe_measures_and_writes_nothing(demo: Path, capsys: Capture, monkeypa
     before = sorted(demo.rglob("*"))
     code, told = answer(capsys, "probe", "recipe.yaml", "--rows", 300)
     assert code == OK
-    assert re.search(r"^words\.count\n  min ", told, re.M)
+    assert re.search(r"^words\.count   \(60 without\)\n  min ", told, re.M)
     assert re.search(r"^words +\d+ +\d+ +[\d.]+%", told, re.M)
     assert "not probed, since they need the whole corpus: duplicates, sample" in told
     assert sorted(demo.rglob("*")) == before
@@ -120,7 +120,7 @@ def test_plan_says_what_is_done_and_what_would_run(
     assert all(state.startswith("done") for state in states)
     changed = ["plan", "recipe.yaml", "-o", "out", "--set", "steps.sample.share=0.5"]
     states = [p["state"].split(":")[0] for p in records(capsys, *changed)]
-    assert states == ["done"] * 6 + ["to run"] * 4
+    assert states == ["done"] * 7 + ["to run"] * 4
 
 
 def test_verify_finds_a_flipped_byte_and_a_missing_file(

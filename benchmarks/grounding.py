@@ -1,0 +1,187 @@
+"""Million boxes a CPU second of coordinates and steps on objects: `python -m benchmarks.grounding`.
+
+A million boxes as COCO has them (x y width height in pixels) on 125,000 pictures of 8 objects, in
+batches of 8192 records. Each work stands beside one raw pass: numbers of the same boxes times a
+number. CPU time of one process; best of three.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+import orjson
+import pyarrow as pa
+
+from benchmarks.text_steps import rate
+from curate.grounding.check import Numbers, check, impossible
+from curate.grounding.space import SPACES, boxes_to_units
+from filters.objects.box_duplicates import BoxDuplicates
+from filters.objects.box_points import BoxPoints
+from filters.objects.boxes import Boxes
+from filters.objects.count_agreement import CountAgreement
+from filters.objects.labels import Labels
+from filters.objects.masks import Masks
+from filters.objects.object_count import ObjectCount
+from manifests import record
+from manifests.media import Media
+from manifests.objects import column_of, lists_of, objects_of
+from manifests.step import RowStep
+
+RECORDS, OBJECTS, BATCH_RECORDS = 125_000, 8, 8192
+LABELS, CORNERS = 1203, 12
+"""Labels of LVIS; corners of an outline."""
+SIDES = np.array([[640, 480], [480, 640], [640, 427], [500, 375], [1920, 1080]], np.float64)
+COCO = SPACES["coco"]
+
+
+class Made(NamedTuple):
+    """Boxes (n, 4) as COCO has them, the sizes (n, 2) of their pictures, and their records."""
+
+    boxes: np.ndarray
+    sizes: np.ndarray
+    rows: np.ndarray
+
+
+def made(records: int = RECORDS, seed: int = 29) -> Made:
+    """Boxes of log-normal sizes; of every hundred one reaches out of its picture and one is the
+    box before it, drawn again."""
+    draw = np.random.default_rng(seed)
+    rows = np.repeat(np.arange(records), OBJECTS)
+    sizes = SIDES[draw.integers(0, len(SIDES), records)][rows]
+    sides = np.clip(draw.lognormal(-1.8, 1, (len(rows), 2)), 0.002, 1) * sizes
+    corners = draw.random((len(rows), 2)) * (sizes - sides)
+    out = draw.random(len(rows)) < 0.01
+    corners[out, 0] = sizes[out, 0] - 0.7 * sides[out, 0]
+    boxes = np.concatenate([corners, sides], axis=1)
+    again = np.flatnonzero(draw.random(len(rows)) < 0.01)
+    boxes[again] = boxes[again - 1] + draw.normal(0, 0.2, (len(again), 4))
+    return Made(np.round(boxes, 2), sizes, rows)
+
+
+def batches(of: Made, polygons: bool = False) -> list[pa.Table]:
+    """Records of the boxes, of an outline of each instead where `polygons`."""
+    units = boxes_to_units(of.boxes, of.sizes, COCO)
+    found = []
+    for start in range(0, RECORDS, BATCH_RECORDS):
+        here = slice(start * OBJECTS, (start + BATCH_RECORDS) * OBJECTS)
+        found.append(batch(units[here], of.sizes[here], start, polygons))
+    return found
+
+
+def batch(units: np.ndarray, sizes: np.ndarray, start: int, polygons: bool) -> pa.Table:
+    records = len(units) // OBJECTS
+    keys = [str(start + n) for n in range(records)]
+    names = pa.array(keys)
+    width, height = (pa.array(sizes[::OBJECTS, n].astype(np.int32)) for n in (0, 1))
+    pictures = record.Pictures(uri=names, width=width, height=height)
+    table = record.captions("made", keys, names, pa.nulls(records, pa.string()), pictures)
+    fields = {"polygon": outlines(units)} if polygons else {"box": lists_of(units)}
+    return table.set_column(
+        table.schema.get_field_index("objects"),
+        "objects",
+        column_of(
+            np.full(records, OBJECTS),
+            label=labels(len(units)),
+            media=pa.array(np.zeros(len(units), np.int32)),
+            **fields,
+        ),
+    )
+
+
+def labels(many: int) -> pa.Array:
+    """Zipf-distributed labels of one or two words."""
+    draw = np.random.default_rng(7)
+    chances = 1 / np.arange(1, LABELS + 1)
+    codes = draw.choice(LABELS, many, p=chances / chances.sum())
+    names = pa.array([f"thing_{n}" if n % 3 else f"Kind of {n}" for n in range(LABELS)])
+    return names.take(pa.array(codes))
+
+
+def outlines(units: np.ndarray) -> pa.Array:
+    """An ellipse of some corners in each box."""
+    turn = np.linspace(0, 2 * np.pi, CORNERS, endpoint=False)
+    middle, half = (units[:, :2] + units[:, 2:]) / 2, (units[:, 2:] - units[:, :2]) / 2
+    circle = np.stack([np.cos(turn), np.sin(turn)], axis=1)
+    places = middle[:, None, :] + half[:, None, :] * circle
+    flat = pa.array(places.astype(np.float32).reshape(-1))
+    rings = pa.ListArray.from_arrays(np.arange(len(units) + 1, dtype=np.int32) * 2 * CORNERS, flat)
+    return pa.ListArray.from_arrays(np.arange(len(units) + 1, dtype=np.int32), rings)
+
+
+STEPS: dict[str, RowStep] = {
+    "boxes": Boxes(),
+    "boxes, min_pixels, max_share": Boxes(min_pixels=4, max_share=0.9),
+    "box_duplicates": BoxDuplicates(),
+    "box_points": BoxPoints(),
+    "box_points, boxes: replace": BoxPoints(boxes="replace"),
+    "labels": Labels(fold=True, rename={"thing 1": "person"}, drop=("thing 2",)),
+    "object_count": ObjectCount(min=1, of="boxes"),
+    "count_agreement": CountAgreement(),
+}
+OF_POLYGONS: dict[str, RowStep] = {"boxes": Boxes(), "masks": Masks()}
+
+
+def main() -> None:
+    whole = made()
+    many = len(whole.boxes)
+    raw = rate(lambda: whole.boxes * 1.5625, many)
+    units = boxes_to_units(whole.boxes, whole.sizes, COCO)
+    numbers, names = Numbers(*whole), [str(n) for n in range(RECORDS)]
+
+    def show(name: str, work: Callable[[], object]) -> None:
+        found = rate(work, many)
+        print(f"{name:40}{found / 1e6:12.2f}{raw / found:14.1f}")
+
+    print(f"{many:,} boxes on {RECORDS:,} pictures\n")
+    print(f"{'work':40}{'M boxes/CPU-s':>14}{'raw passes':>12}")
+    show("raw pass (boxes * a number)", lambda: whole.boxes * 1.5625)
+    show("boxes_to_units, of xywh pixel", lambda: boxes_to_units(whole.boxes, whole.sizes, COCO))
+    show("check", lambda: check(numbers, COCO, "made", names))
+    show("impossible", lambda: impossible(units))
+    per_record = np.full(RECORDS, OBJECTS)
+    show("column_of, lists_of", lambda: column_of(per_record, box=lists_of(units)))
+    for title, of, steps in (
+        ("boxes", batches(whole), STEPS),
+        (f"polygons of {CORNERS} corners", batches(whole, polygons=True), OF_POLYGONS),
+    ):
+        print(f"\nsteps on {title}")
+        show("(objects_of, in each)", partial(every, lambda b: objects_of(b["objects"]), of))
+        for name, step in steps.items():
+            show(name, partial(every, partial(step, media=Media()), of))
+    masks = run_lengths()
+    found = rate(lambda: every(partial(Masks(), media=Media()), masks), 20_000)
+    print(f"\n{'masks, of RLE (64 x 64)':40}{found / 1e6:12.3f} M masks/CPU-s")
+
+
+def run_lengths(masks: int = 20_000, side: int = 64, seed: int = 31) -> list[pa.Table]:
+    """A record of 8 masks as COCO's crowds have them, discs of random size; over and over."""
+    draw = np.random.default_rng(seed)
+    y, x = np.mgrid[:side, :side]
+    told = []
+    for radius in draw.uniform(4, side / 2, 50):
+        disc = (x - side / 2) ** 2 + (y - side / 2) ** 2 < radius**2
+        told.append(orjson.dumps({"rle": {"size": [side, side], "counts": runs(disc)}}).decode())
+    attributes = pa.array(told).take(pa.array(draw.integers(0, 50, masks)))
+    counts = np.full(masks // OBJECTS, OBJECTS)
+    nowhere = pa.array([[]] * len(counts), record.SCHEMA.field("media").type)
+    column = column_of(counts, attributes=attributes)
+    return [pa.table({"objects": column, "media": nowhere})]
+
+
+def runs(mask: np.ndarray) -> list[int]:
+    """The run lengths of a mask, down the columns."""
+    flat = np.concatenate([[False], mask.T.reshape(-1)])
+    edges = np.flatnonzero(np.diff(flat))
+    found: list[int] = np.diff(np.concatenate([[0], edges, [mask.size]])).tolist()
+    return found
+
+
+def every(work: Callable[[pa.Table], object], some: list[pa.Table]) -> list[object]:
+    return [work(one) for one in some]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,65 @@
+"""Labels in one way of writing, and files that give them new names."""
+
+from __future__ import annotations
+
+import csv
+import io
+from functools import lru_cache
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import yaml
+
+from manifests import storage
+from manifests.errors import InputError
+
+
+def normalised(labels: pa.Array, fold: bool = True) -> pa.Array:
+    """In NFC, runs of whitespace and underscores one space, none at the ends; small if `fold`."""
+    composed = pc.utf8_normalize(labels, "NFC")
+    spaced = pc.replace_substring_regex(composed, r"[\s\p{Z}\x85_]+", " ")
+    trimmed = pc.utf8_trim_whitespace(spaced)
+    return pc.utf8_lower(trimmed) if fold else trimmed
+
+
+def read_names(path: str) -> dict[str, str]:
+    """New labels by old ones; read once a process and version of the file."""
+    stamp = storage.size_and_stamp(path)
+    if stamp is None:
+        raise InputError("there is no such file of labels", path)
+    return _read(path, stamp)
+
+
+@lru_cache(maxsize=4)
+def _read(path: str, stamp: tuple[int, int]) -> dict[str, str]:
+    try:
+        text = storage.read_bytes(path).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"not UTF-8: {error}", path) from error
+    separator = {"csv": ",", "tsv": "\t"}.get(path.rsplit(".", 1)[-1].lower())
+    return _mapping(text, path) if separator is None else _columns(text, separator, path)
+
+
+def _mapping(text: str, path: str) -> dict[str, str]:
+    try:
+        found = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise InputError(f"not YAML: {error}", path) from error
+    if not isinstance(found, dict):
+        raise InputError(f"{str(found)[:80]!r} is no mapping of `old: new`", path)
+    for old, new in found.items():
+        if not (isinstance(old, str) and isinstance(new, str)):
+            raise InputError(
+                f"{old!r}: {new!r} are not two texts.", path, "Put quotes around both."
+            )
+    return found
+
+
+def _columns(text: str, separator: str, path: str) -> dict[str, str]:
+    names: dict[str, str] = {}
+    for number, row in enumerate(csv.reader(io.StringIO(text), delimiter=separator), 1):
+        if row and len(row) != 2:
+            raise InputError(f"line {number} has {len(row)} columns, not 2: {row}", path)
+        if row and names.setdefault(row[0], row[1]) != row[1]:
+            raise InputError(f"line {number} gives {row[0]!r} a second name", path)
+    return names

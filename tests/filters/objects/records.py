@@ -1,0 +1,97 @@
+"""Records of objects for the tests of the steps on them, and what a step made of their objects."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow as pa
+
+from manifests import record
+from manifests.media import Media
+from manifests.step import RowStep
+from tests.filters.records import NO_MEDIA, answers
+
+Object = dict[str, Any]
+PICTURE = {"kind": "image", "uri": "x", "width": 640, "height": 480}
+
+
+def of_objects(
+    *records: list[Object], media: list[dict[str, Any]] | None = None, meta: str | None = None
+) -> pa.Table:
+    """Records of these objects on one picture each, of 640 x 480, or on other media."""
+    rows = [
+        {
+            "key": str(number),
+            "content": [],
+            "media": [PICTURE] if media is None else media,
+            "objects": [{"media": 0} | one for one in objects],
+            "meta": meta,
+        }
+        for number, objects in enumerate(records)
+    ]
+    return record.from_rows(rows, "made", "grounding")
+
+
+def boxed(*box: float, **other: Any) -> Object:
+    return {"label": "a", "box": list(box), **other}
+
+
+def pointed(*point: float, **other: Any) -> Object:
+    return {"label": "a", "point": list(point), **other}
+
+
+def outlined(*rings: list[float], **other: Any) -> Object:
+    return {"label": "a", "polygon": list(rings), **other}
+
+
+def left(step: RowStep, batch: pa.Table, media: Media = NO_MEDIA) -> list[list[Object]]:
+    """The objects that the step leaves to each record, without what they do not have."""
+    return [
+        [{name: value for name, value in one.items() if value is not None} for one in objects]
+        for objects in answers(step, batch, media)["objects"]
+    ]
+
+
+def alone(step: RowStep, *objects: Object) -> dict[str, Any]:
+    """What the step says of one record of these objects."""
+    return {name: column[0] for name, column in answers(step, of_objects(list(objects))).items()}
+
+
+def every_slice_is_answered_as_the_whole(step: RowStep, batch: pa.Table) -> None:
+    """Slices, and a table of several chunks, give the rows of the whole."""
+    whole = answers(step, batch)
+    for start in range(batch.num_rows + 1):
+        for stop in range(start, batch.num_rows + 1):
+            part = {name: column[start:stop] for name, column in whole.items()}
+            assert _text(answers(step, batch[start:stop])) == _text(part)
+    joined = pa.concat_tables([batch[1:], batch[:1]])
+    assert _text(answers(step, joined)) == _text({n: c[1:] + c[:1] for n, c in whole.items()})
+
+
+def _text(said: dict[str, list[Any]]) -> str:
+    """In which a nan is equal to another."""
+    return repr(sorted(said.items()))
+
+
+MIXED = of_objects(
+    [boxed(-20, 10, 200, 300), boxed(-20, 10, 200, 301), pointed(5, 5), {"text": "no place"}],
+    [],
+    [
+        outlined([10, 10, 1200, 10, 600, 900], [100, 100, 110, 100, 110, 110]),
+        boxed(float("nan"), 1, 2, 3),
+        boxed(1, 2, 3),
+        pointed(2000, 5, box=[1, 1, 999, 999]),
+        {"label": None, "start": 1.0, "end": 2.5},
+    ],
+    [pointed(5, 5), {"label": "c_d", "box3d": [0.0] * 9}],
+    [boxed(5, 5, 5, 9), boxed(900, 900, 100, 950), boxed(1100, 0, 1200, 50)],
+    [
+        {
+            "label": "b",
+            "box": [0, 0, 500, 500],
+            "attributes": '{"rle": {"size": [4, 4], "counts": [0, 2, 14]}}',
+        },
+        {"attributes": '{"rle": 7}'},
+    ],
+)
+"""Objects of all kinds: broken, far out, without a place, of records that have none."""

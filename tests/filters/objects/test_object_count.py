@@ -1,0 +1,137 @@
+"""How many objects a record has, and whether it has as many as it says; points of boxes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import pyarrow as pa
+import pytest
+from pydantic import ValidationError
+
+from filters.objects.box_points import BoxPoints
+from filters.objects.count_agreement import CountAgreement
+from filters.objects.object_count import ObjectCount
+from tests.filters.objects.records import (
+    MIXED,
+    boxed,
+    every_slice_is_answered_as_the_whole,
+    left,
+    of_objects,
+    pointed,
+)
+from tests.filters.records import answers
+
+ALL = of_objects(
+    [boxed(1, 1, 2, 2), pointed(3, 3), {"label": "a"}],
+    [],
+    [pointed(1, 1, box=[1, 1, 2, 2])],
+    [pointed(1, 1), pointed(2, 2)],
+)
+
+
+@pytest.mark.parametrize(
+    ("of", "counts"),
+    [("objects", [3, 0, 1, 2]), ("boxes", [1, 0, 1, 0]), ("points", [1, 0, 1, 2])],
+)
+def test_objects_boxes_or_points_are_counted(of: Any, counts: list[int]) -> None:
+    said = answers(ObjectCount(of=of, min=1, max=1), ALL)
+    assert said["count"] == counts
+    reasons = {0: f"too few {of}", 1: None}
+    assert said["drop"] == [reasons.get(count, f"too many {of}") for count in counts]
+
+
+def test_without_bounds_all_stay() -> None:
+    assert answers(ObjectCount(), ALL)["drop"] == [None] * 4
+    assert answers(ObjectCount(min=1), of_objects()) == {"count": [], "drop": [], "error": []}
+
+
+def test_bounds_in_the_wrong_order_are_refused() -> None:
+    with pytest.raises(ValidationError, match="nothing would stay"):
+        ObjectCount(min=3, max=2)
+
+
+def stating(*metas: Any, points: int = 2) -> pa.Table:
+    """Records of some points each, with these things in their `meta`."""
+    some = [pointed(n, n) for n in range(points)]
+    batch = of_objects(*(some for _ in metas))
+    said = [None if one is None else orjson.dumps(one).decode() for one in metas]
+    return batch.set_column(
+        batch.schema.get_field_index("meta"), "meta", pa.array(said, pa.string())
+    )
+
+
+def test_a_record_that_states_another_number_goes() -> None:
+    batch = stating({"count": 2}, {"count": 3}, {"url": "x"}, None, [2], {"count": None})
+    assert answers(CountAgreement(), batch) == {
+        "stated": [2, 3, None, None, None, None],
+        "found": [2] * 6,
+        "agrees": [True, False, None, None, None, None],
+        "drop": [None, "count differs", None, None, None, None],
+        "error": [None] * 6,
+    }
+    assert answers(CountAgreement(differing="keep"), batch)["drop"] == [None] * 6
+    strict = answers(CountAgreement(differing="keep", unstated="drop"), batch)["drop"]
+    assert strict == [None, None, *["no count stated"] * 4]
+
+
+@pytest.mark.parametrize("value", [2, 2.0, "2", "02"])
+def test_a_count_may_be_written_as_a_table_has_it(value: Any) -> None:
+    assert answers(CountAgreement(field="n"), stating({"n": value}))["agrees"] == [True]
+
+
+@pytest.mark.parametrize(
+    "value", [True, "two", "", "-2", 2.5, -1, [2], {"a": 2}, "²", 1e300, 2**40]
+)
+def test_what_is_no_count_is_an_error(value: Any) -> None:
+    said = answers(CountAgreement(), stating({"count": value}))
+    assert said["error"] == [f"count {value!r} is no count"]
+    assert (said["stated"], said["agrees"], said["drop"]) == ([None], [None], [None])
+
+
+def test_what_is_counted_is_a_setting() -> None:
+    batch = stating({"count": 0})
+    assert answers(CountAgreement(of="boxes"), batch)["agrees"] == [True]
+    assert answers(CountAgreement(of="points"), batch)["agrees"] == [False]
+
+
+def test_boxes_get_the_point_in_their_middle() -> None:
+    batch = of_objects(
+        [boxed(10, 20, 30, 60), pointed(1, 1), pointed(1, 1, box=[0, 0, 8, 8])],
+        [],
+        [{"label": "a"}],
+    )
+    said = answers(BoxPoints(), batch)
+    assert [[one["point"] for one in some] for some in said["objects"]] == [
+        [[20, 40], [1, 1], [1, 1]],
+        [],
+        [None],
+    ]
+    assert said["made"] == [1, 0, 0]
+    over = answers(BoxPoints(overwrite=True), batch)
+    assert [one["point"] for one in over["objects"][0]] == [[20, 40], [1, 1], [4, 4]]
+    assert over["made"] == [2, 0, 0]
+
+
+def test_boxes_may_be_replaced_by_points() -> None:
+    batch = of_objects([boxed(10, 20, 30, 60), pointed(1, 1, box=[0, 0, 8, 8])])
+    assert left(BoxPoints(boxes="replace"), batch) == [
+        [
+            {"label": "a", "media": 0, "point": [20, 40]},
+            {"label": "a", "media": 0, "point": [1, 1]},
+        ]
+    ]
+
+
+def test_what_is_no_box_makes_no_point_and_is_left() -> None:
+    batch = of_objects([boxed(1, 2, 3), boxed(1, 2, 3, 4)])
+    for boxes in ("keep", "replace"):
+        first, _ = answers(BoxPoints(boxes=boxes), batch)["objects"][0]
+        assert (first["box"], first["point"]) == ([1, 2, 3], None)
+
+
+@pytest.mark.parametrize(
+    "step", [ObjectCount(max=2), CountAgreement(), BoxPoints(), BoxPoints(boxes="replace")]
+)
+def test_slices_are_answered_as_the_whole_is(step: Any) -> None:
+    every_slice_is_answered_as_the_whole(step, MIXED)

@@ -15,7 +15,7 @@ from curate.grounding.seen import Seen, seen_of
 from curate.grounding.space import UNITS
 from filters.bounds import Share
 from filters.image_rows import by_record
-from filters.object_rows import Empty, counts, edited
+from filters.objects.rows import Empty, counts, edited
 from manifests.media import Media
 from manifests.objects import Objects, fixed, objects_of
 from manifests.step import Outcome, RowStep, reasons

@@ -11,8 +11,8 @@ from curate.grounding.camera import of_objects, pictures_of
 from curate.grounding.cuboid import corners
 from curate.grounding.projection import around, clipped, to_units
 from curate.grounding.space import UNITS
-from filters.box_geometry import overlap
-from filters.shown_sizes import media_of
+from filters.objects.geometry import overlap
+from filters.objects.shown_sizes import media_of
 from manifests.objects import Objects
 
 

@@ -20,8 +20,8 @@ from curate.grounding.camera import (
     with_cameras,
 )
 from filters.image_rows import by_record
-from filters.object_rows import counts
-from filters.shown_sizes import media_of
+from filters.objects.rows import counts
+from filters.objects.shown_sizes import media_of
 from manifests.media import Media
 from manifests.objects import Objects, fixed, lists_of, objects_of, rewritten
 from manifests.record import one_chunk

@@ -6,7 +6,7 @@ import os
 from typing import Any, NamedTuple
 
 from curate.engine.run import STEPS
-from curate.grounding.record_pictures import images_of, with_drawings
+from curate.grounding.drawing.record_pictures import images_of, with_drawings
 from curate.story import tell
 from manifests import manifest, storage
 from manifests.errors import MediaError, RecipeError

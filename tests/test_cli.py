@@ -63,7 +63,8 @@ def test_explain_tells_the_story_of_a_kept_record(demo: Path, capsys: Capture) -
     (row,) = records(capsys, "show", demo / "out", "-n", 1, "--source", "web")
     story = records(capsys, "explain", demo / "out", row["id"])
     assert story["origin"] == row["origin"]
-    assert [event["what"] for event in story["events"]] == ["read"] + ["kept"] * 10 + ["written"] * 2
+    whats = [event["what"] for event in story["events"]]
+    assert whats == ["read"] + ["kept"] * 10 + ["written"] * 2
     words = next(event for event in story["events"] if event["step"] == "words")
     assert words["facts"] == {"words.count": row["words.count"], "min": 3, "max": 64}
     shard = story["events"][-2]["facts"]["arrow"]

@@ -5,16 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from curate.grounding.space import UNITS
+from manifests.shown import SIDEWAYS
 
-SIDEWAYS = (5, 6, 7, 8)
-"""Orientations in which width and height change places."""
-
-_SWAPS, _FROM_RIGHT, _FROM_BELOW = SIDEWAYS, (2, 3, 6, 7), (3, 4, 7, 8)
+_FROM_RIGHT, _FROM_BELOW = (2, 3, 6, 7), (3, 4, 7, 8)
 
 
 def shown(places: np.ndarray, orientation: np.ndarray) -> np.ndarray:
     """(n, 2) x y in [0,1000] of pictures as they are shown, of those as they are stored."""
-    swapped = np.isin(orientation, _SWAPS)[:, None]
+    swapped = np.isin(orientation, SIDEWAYS)[:, None]
     found = np.where(swapped, places[:, ::-1], places)
     return _mirrored(found, orientation)
 
@@ -22,7 +20,7 @@ def shown(places: np.ndarray, orientation: np.ndarray) -> np.ndarray:
 def stored(places: np.ndarray, orientation: np.ndarray) -> np.ndarray:
     """The way back of `shown`."""
     found = _mirrored(places, orientation)
-    return np.where(np.isin(orientation, _SWAPS)[:, None], found[:, ::-1], found)
+    return np.where(np.isin(orientation, SIDEWAYS)[:, None], found[:, ::-1], found)
 
 
 def boxes_shown(boxes: np.ndarray, orientation: np.ndarray) -> np.ndarray:

@@ -16,7 +16,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from curate.grounding.check import ENOUGH, Numbers, check, impossible
-from curate.grounding.orientation import SIDEWAYS, boxes_shown, shown
+from curate.grounding.orientation import boxes_shown, shown
 from curate.grounding.space import Space, Told, boxes_to_units, points_to_units
 from curate.ingest.columns import dumped
 from curate.ingest.pictures import Picture
@@ -24,6 +24,7 @@ from curate.ingest.reader import Context, Failure, Found, Reader
 from manifests import record
 from manifests.errors import RowError
 from manifests.objects import column_of, lists_of
+from manifests.shown import SIDEWAYS
 from manifests.storage import File
 
 SpaceSetting = Annotated[Told | None, Field(description="space of the numbers; null: the format's")]

@@ -7,9 +7,8 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from curate.grounding.cuboid import corners, euler_from_matrix
-from curate.grounding.orientation import SIDEWAYS
 from curate.grounding.space import Space
+from curate.grounding.three_d.cuboid import corners, euler_from_matrix
 from curate.ingest.annotated import Sample, Thing
 from curate.ingest.coco_join import id_of
 from curate.ingest.image_records import ImageRecords, size_of
@@ -18,6 +17,7 @@ from curate.ingest.named_below import opened_by_name
 from curate.ingest.pictures import Picture
 from curate.ingest.reader import Context, Head
 from manifests.errors import RowError
+from manifests.shown import SIDEWAYS
 
 BOXES = ("bbox2D_tight", "bbox2D_trunc", "bbox2D_proj")
 """In the order in which they are taken: annotated, projected and cut to the picture, projected

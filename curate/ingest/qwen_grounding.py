@@ -8,11 +8,11 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
-from curate.grounding.angles import QWEN3, Angles, boxes_to_stored
 from curate.grounding.check import SLACK
-from curate.grounding.parsing import Parsed, claims, outside, parsed
 from curate.grounding.space import SPACES, UNITS, Space
-from curate.grounding.tags import MEND
+from curate.grounding.text.parsing import Parsed, claims, outside, parsed
+from curate.grounding.text.tags import MEND
+from curate.grounding.three_d.angles import QWEN3, Angles, boxes_to_stored
 from curate.ingest.annotated import Sample, SpaceSetting, Thing, TrustSetting, found_samples
 from curate.ingest.json_elements import Element
 from curate.ingest.llava import Llava

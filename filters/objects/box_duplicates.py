@@ -10,8 +10,8 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from filters.objects.geometry import finite, overlap
+from filters.objects.media_of import media_of
 from filters.objects.rows import counts, edited
-from filters.objects.shown_sizes import media_of
 from manifests.media import Media
 from manifests.objects import Objects, objects_of
 from manifests.step import Outcome, RowStep

@@ -10,9 +10,9 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat
 
 from filters.bounds import Share
 from filters.objects.geometry import areas, finite
+from filters.objects.media_of import sizes_of
 from filters.objects.polygons import Polygons, bounds, polygons_of, with_places
 from filters.objects.rows import Empty, counts, edited, emptied
-from filters.objects.shown_sizes import shown_sizes
 from manifests.media import Media
 from manifests.objects import Objects, lists_of, objects_of
 from manifests.step import Outcome, RowStep, reasons
@@ -69,7 +69,7 @@ class Boxes(RowStep):
         objects = objects_of(batch["objects"])
         shape = _shape(objects)
         inside = np.clip(shape.extent, 0, UNITS)
-        sizes = None if self.min_pixels is None else shown_sizes(objects, batch["media"])
+        sizes = None if self.min_pixels is None else sizes_of(objects, batch["media"])
         removed = self._removed(objects, shape, inside, sizes)
         stays = ~np.logical_or.reduce(list(removed.values()))
         fields, moved = _clipped(objects, shape, inside)

@@ -10,10 +10,10 @@ from pydantic import BeforeValidator, Field
 
 from filters.image_rows import by_record
 from filters.objects.geometry import finite, overlap
+from filters.objects.media_of import sizes_of
 from filters.objects.polygons import bounds, inner_points, polygons_of
 from filters.objects.rows import Empty, counts, edited, emptied, replaced
 from filters.objects.run_lengths import mask_boxes, mask_points, read_runs, stretches
-from filters.objects.shown_sizes import shown_sizes
 from manifests.media import Media
 from manifests.objects import Objects, objects_of
 from manifests.step import Outcome, RowStep
@@ -64,7 +64,7 @@ class Masks(RowStep):
 
     def __call__(self, batch: pa.Table, media: Media) -> Outcome:
         objects = objects_of(batch["objects"])
-        shapes = _shapes(objects, shown_sizes(objects, batch["media"]))
+        shapes = _shapes(objects, sizes_of(objects, batch["media"]))
         records = batch.num_rows
         given = finite(objects.boxes)
         compared = given & finite(shapes.boxes)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from curate.grounding.cuboid import corners, matrices_from_euler
+from curate.grounding.three_d.cuboid import corners, matrices_from_euler
 from curate.ingest import sniff
 from curate.ingest.omni3d import Omni3d
 from manifests import storage

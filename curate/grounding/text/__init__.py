@@ -1,0 +1,1 @@
+"""Annotated objects as training text, and text as annotated objects."""

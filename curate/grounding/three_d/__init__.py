@@ -1,0 +1,1 @@
+"""Boxes and cameras in three dimensions."""

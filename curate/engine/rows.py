@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import NamedTuple
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +21,8 @@ GONE = [("id", pa.string()), ("source", pa.string()), ("origin", pa.string())]
 QUARANTINED = pa.schema(
     [*GONE, ("step", pa.string()), ("error", pa.string()), ("message", pa.string())]
 )
+T = TypeVar("T")
+
 MOST_BROKEN_ROWS = 16
 """A step that fails on more rows of one batch than this is broken itself (ours)."""
 
@@ -60,29 +64,36 @@ def answer(planned: PlannedStep, batch: pa.Table, media: Media, gone: pa.Schema)
 
 def judged(planned: PlannedStep, batch: pa.Table, media: Media) -> Outcome:
     """The step's checked outcome; rows on which it raises are told apart, one by one."""
-    assert isinstance(planned.step, RowStep)
+    step = planned.step
+    assert isinstance(step, RowStep)
+
+    def answer(rows: pa.Table) -> Outcome:
+        return planned.checked(step(rows, media), rows.num_rows)
+
+    return _joined(_answered(planned, batch, answer, partial(_unanswered, planned)))
+
+
+def _answered(
+    planned: PlannedStep,
+    batch: pa.Table,
+    answer: Callable[[pa.Table], T],
+    failed: Callable[[pa.Table, Exception], T],
+) -> list[T]:
+    """The answer to the batch; where there is an error, one to each row, or that it `failed`."""
     try:
-        return planned.checked(planned.step(batch, media), batch.num_rows)
-    except StepError:
-        raise
-    except (CurateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
-        if isinstance(error, CurateError) and not isinstance(error, RowError):
-            raise
-        return _row_by_row(planned, batch, media, error)
-
-
-def _row_by_row(planned: PlannedStep, batch: pa.Table, media: Media, first: Exception) -> Outcome:
-    assert isinstance(planned.step, RowStep)
+        return [answer(batch)]
+    except _OF_A_ROW as error:
+        _check_of_a_row(error)
+        first = error
     if not batch.num_rows:
         raise StepError(f"{type(first).__name__}: {first}", f"step {planned.name}") from first
-    outcomes, broken = [], 0
+    answers, broken = [], 0
     for row in range(batch.num_rows):
         one = batch.slice(row, 1)
         try:
-            outcomes.append(planned.checked(planned.step(one, media), 1))
-        except StepError:
-            raise
-        except (CurateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+            answers.append(answer(one))
+        except _OF_A_ROW as error:
+            _check_of_a_row(error)
             broken += 1
             if broken > MOST_BROKEN_ROWS:
                 raise StepError(
@@ -90,8 +101,17 @@ def _row_by_row(planned: PlannedStep, batch: pa.Table, media: Media, first: Exce
                     f"It failed on more than {MOST_BROKEN_ROWS} rows of one batch, the first from "
                     f"{batch['origin'][0].as_py()}.",
                 ) from first  # fmt: skip
-            outcomes.append(_unanswered(planned, one, error))
-    return _joined(outcomes)
+            answers.append(failed(one, error))
+    return answers
+
+
+_OF_A_ROW = (CurateError, ArithmeticError, LookupError, TypeError, ValueError)
+
+
+def _check_of_a_row(error: Exception) -> None:
+    """Raises the error again where it is the fault of no row."""
+    if isinstance(error, CurateError) and not isinstance(error, RowError):
+        raise error
 
 
 def _unanswered(planned: PlannedStep, one: pa.Table, error: Exception) -> Outcome:
@@ -102,6 +122,8 @@ def _unanswered(planned: PlannedStep, one: pa.Table, error: Exception) -> Outcom
 
 
 def _joined(outcomes: list[Outcome]) -> Outcome:
+    if len(outcomes) == 1:
+        return outcomes[0]
     names = outcomes[0].columns
     return Outcome(
         {n: pa.concat_arrays([o.columns[n] for o in outcomes]) for n in names},
@@ -195,8 +217,14 @@ def _reshaped(
     media: Media,
     gone: pa.Schema,
 ) -> Answer:
-    assert isinstance(planned.step, ReshapeStep)
-    made = planned.step(mine, media)
+    step = planned.step
+    assert isinstance(step, ReshapeStep)
+
+    def answer(rows: pa.Table) -> _Made:
+        return _Made(step(rows, media), pa.nulls(rows.num_rows, pa.string()))
+
+    answers = _answered(planned, mine, answer, _unmade)
+    made = pa.concat_tables([one.rows for one in answers])
     if made.schema.names != batch.schema.names:
         said = sorted(set(made.schema.names) ^ set(batch.schema.names))
         raise StepError(f"made rows of other columns than it was given: {said}", planned.name)
@@ -205,10 +233,25 @@ def _reshaped(
         raise StepError(f"made several records of id {twice[0]}", f"step {planned.name}")
     made = made.cast(batch.schema)
     kept = made if mask is None else pa.concat_tables([batch.filter(pa.array(~mask)), made])
+    errors = pa.concat_arrays([one.errors for one in answers])
+    failed = errors.is_valid()
+    lost = _failed(planned.name, mine.filter(failed), errors.filter(failed))
     account = Account(
         step=planned.name,
         came=batch.num_rows,
-        made=kept.num_rows - batch.num_rows,
+        made=kept.num_rows + lost.num_rows - batch.num_rows,
         kept=kept.num_rows,
+        quarantined={"RowError": lost.num_rows} if lost.num_rows else {},
     )
-    return Answer(kept, gone.empty_table(), QUARANTINED.empty_table(), account)
+    return Answer(kept, gone.empty_table(), lost, account)
+
+
+class _Made(NamedTuple):
+    """What a reshape step made of some rows, and why it could not of each, null where it could."""
+
+    rows: pa.Table
+    errors: pa.Array
+
+
+def _unmade(one: pa.Table, error: Exception) -> _Made:
+    return _Made(one.slice(0, 0), pa.array([f"{type(error).__name__}: {error}"]))

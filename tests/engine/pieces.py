@@ -36,9 +36,13 @@ class Slow(RowStep):
 
 
 class Twice(ReshapeStep):
-    """Two records of every one: itself, and a copy."""
+    """Two records of every one: itself, and a copy. Raises on records whose text holds `word`."""
+
+    word: str = "poison"
 
     def __call__(self, batch: pa.Table, media: Media) -> pa.Table:
+        if any(self.word in text for text in record.texts(batch["content"]).to_pylist()):
+            raise ValueError(f"cannot copy what says {self.word!r}")
         copies = record.child_ids(batch["id"].to_pylist(), [1] * batch.num_rows)
         return pa.concat_tables([batch, batch.set_column(0, "id", copies)])
 

@@ -153,6 +153,22 @@ def test_a_reshape_step_may_make_rows_and_the_ledger_says_so(corpus: Path) -> No
     assert verify(str(corpus / "out")).faults == []
 
 
+def test_a_reshape_step_that_fails_on_one_row_quarantines_that_row_alone(corpus: Path) -> None:
+    rows = [{"caption": c, "image": "pictures/0.jpg"} for c in ("one", "poison here", "three")]
+    (corpus / "data" / "zzz.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    made = run(content(steps=[{"tests.engine.pieces:Twice": {}}]), corpus, corpus / "out")
+    account = next(a for a in made.ledger if a.step == "Twice")
+    assert (account.came, account.made, account.kept) == (123, 122, 244)
+    assert account.quarantined == {"RowError": 1}
+    (row,) = parts.read_columns(str(corpus / "out" / "quarantine.arrow")).to_pylist()
+    assert (row["origin"], row["step"]) == ("data/zzz.jsonl#2", "Twice")
+    assert row["message"] == "ValueError: cannot copy what says 'poison'"
+    assert verify(str(corpus / "out")).faults == []
+    only = {"tests.engine.pieces:Twice": {"word": " ", "only": {"source": "made"}}}
+    with pytest.raises(StepError, match="failed on more than 16 rows"):
+        run(content(steps=[only]), corpus, corpus / "other")
+
+
 def test_only_leaves_the_other_rows_alone(corpus: Path) -> None:
     captions(corpus / "more", files=1)
     both = content()

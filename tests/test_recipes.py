@@ -24,7 +24,7 @@ CAPTION = "A brown dog runs along the beach behind a red ball."
 
 
 def test_there_are_recipes() -> None:
-    assert sorted(RECIPES) == ["captions", "datacomp", "duplicates", "finetune"]
+    assert sorted(RECIPES) == ["captions", "datacomp", "duplicates", "finetune", "grounding"]
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -36,7 +36,10 @@ def test_every_recipe_says_how_to_run_it(name: str) -> None:
 def test_every_recipe_plans(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for variable in ("CAPTIONS", "POOL", "PICTURES", "CONVERSATIONS"):
+    for variable in (
+        "CAPTIONS", "POOL", "PICTURES", "CONVERSATIONS", "COCO", "COCO_IMAGES", "VOC",
+        "VOC_IMAGES", "SCREENS", "SCREENS_IMAGES",
+    ):  # fmt: skip
         monkeypatch.delenv(variable, raising=False)
     assert curate(tmp_path, "plan", str(RECIPES[name]), "--json") == cli.OK
     passes = json.loads(capsys.readouterr().out)
@@ -158,3 +161,45 @@ def test_finetune_writes_lines_with_their_pictures_beside_them(tmp_path: Path) -
     assert all(line["conversations"] == turns for line in lines)
     beside = [(tmp_path / "out/jsonl" / line["image"]).read_bytes() for line in lines]
     assert {digest(data) for data in beside} == {digest(picture(64, 48, n)) for n in range(5)}
+
+
+def test_grounding_asks_for_what_is_annotated_in_three_conventions(tmp_path: Path) -> None:
+    for folder in ("coco/images", "coco/annotations", "voc/Annotations", "voc/JPEGImages",
+                   "screens/images"):  # fmt: skip
+        (tmp_path / "data" / folder).mkdir(parents=True)
+    for number in range(3):
+        (tmp_path / f"data/coco/images/{number}.jpg").write_bytes(picture(200, 100, number))
+    boxes = [[20, 10, 40, 20], [20, 10, 40, 20.5], [100, 50, 80, 40], [0, 0, 0.1, 50]]
+    split = {
+        "images": [
+            {"id": n, "file_name": f"{n}.jpg", "width": 200, "height": 100} for n in range(3)
+        ],
+        "annotations": [
+            {"id": n, "image_id": 0, "category_id": 7, "bbox": box} for n, box in enumerate(boxes)
+        ],
+        "categories": [{"id": 7, "name": "Fire_Hydrant"}],
+    }
+    (tmp_path / "data/coco/annotations/instances_val.json").write_text(json.dumps(split))
+    (tmp_path / "data/voc/JPEGImages/a.jpg").write_bytes(shrunk(picture(200, 100, 0)))
+    (tmp_path / "data/voc/Annotations/a.xml").write_text(
+        "<annotation><filename>a.jpg</filename><object><name>dog</name><bndbox><xmin>1</xmin>"
+        "<ymin>1</ymin><xmax>50</xmax><ymax>25</ymax></bndbox></object></annotation>"
+    )
+    (tmp_path / "data/screens/images/s.png").write_bytes(picture(80, 50, 9, "PNG"))
+    row = {"img_filename": "s.png", "bbox": [8, 5, 16, 5], "instruction": "close it",
+           "data_type": "icon"}  # fmt: skip
+    (tmp_path / "data/screens/web.json").write_text(json.dumps([row]))
+    made = ran("grounding", tmp_path)
+    assert made.accounts["duplicates"] == (5, 4, {"duplicate": 1}, {})
+    assert made.accounts["object_count"] == (5, 3, {"too few objects": 2}, {})
+    assert sorted(made.captions) == [
+        "data/coco/annotations/instances_val.json#0",
+        "data/screens/web.json#0",
+    ]
+    for row in made.rows:
+        labels = {"coco": "fire hydrant", "screens": "icon"}
+        assert {one["label"] for one in row["objects"]} == {labels[row["source"]]}
+    (asked,) = (row for row in made.rows if row["source"] == "screens")
+    assert '{"bbox_2d": [100, 100, 300, 200], "label": "icon"}' in str(caption(asked))
+    boxes_of = [row["objects"][0]["box"] for row in made.rows if row["source"] == "coco"]
+    assert boxes_of == [[100, 100, 300, 300]] * 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from array import array
 from typing import Any, NamedTuple
 
@@ -66,7 +67,7 @@ def join(place: str, arrays: dict[str, Stretch], split: Split, own: set[str]) ->
     for element in elements(place, *arrays["annotations"]):
         where = f"annotations[{element.number}]"
         try:
-            key, image = _ids(element)
+            key, image = _ids(element) if is_first else _ids_of_another(element, own)
         except RowError as error:
             hashes.append(hash(where))
             found.broken.extend([(where, error)] if is_first else [])
@@ -84,6 +85,20 @@ def join(place: str, arrays: dict[str, Stretch], split: Split, own: set[str]) ->
             again = RowError(f"the id {_ids(element)[0]} comes a second time")
             found.broken.append((f"annotations[{element.number}]", again))
     return found
+
+
+_ID, _IMAGE_ID = (re.compile(rb'"%s"\s*:\s*(\d+)\s*[,}]' % name) for name in (b"id", b"image_id"))
+
+
+def _ids_of_another(element: Element, own: set[str]) -> tuple[str, str]:
+    """`_ids`, found without parsing where the annotation is of an image that is not in `own`.
+
+    What is wrong with such an annotation is answered by the first split, which parses them all.
+    """
+    ids, images = _ID.findall(element.data), _IMAGE_ID.findall(element.data)
+    if len(ids) == len(images) == 1 and (image := images[0].decode()) not in own:
+        return ids[0].decode(), image
+    return _ids(element)
 
 
 def _ids(element: Element) -> tuple[str, str]:

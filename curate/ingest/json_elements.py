@@ -217,7 +217,7 @@ def _pieces(
                     piece = Element(number, start, stop, chunk[start - begin : stop - begin])
                 else:
                     whole = bytes(held) + chunk[: max(stop - begin, 0)]
-                    piece = _limited(Element(number, start, stop, whole[: stop - start]))
+                    piece = _limited(Element(number, start, stop, whole[: stop - start]), is_array)
                     del held[: following - start]
                 start = following
                 if number or len(borders) > 1 or not is_closed or piece.data.strip(_BLANKS):
@@ -227,14 +227,18 @@ def _pieces(
                 held += chunk[max(start - begin, 0) :]
     except InputError as error:
         why = error.fault
-    last = _limited(Element(number, start, int(state[scanner.AT]), bytes(held)))
+    last = _limited(Element(number, start, int(state[scanner.AT]), bytes(held)), is_array)
     yield from [last] if last.fault else _ending(state, last, why, is_array=is_array)
 
 
-def _limited(element: Element) -> Element:
+def _limited(element: Element, is_array: bool) -> Element:
+    """One that is too long without its bytes: a fault in an array, while the values of an object
+    are arrays themselves, and only asked where they lie."""
     size = element.stop - element.start
     if size <= MAX_ELEMENT_BYTES:
         return element
+    if not is_array:
+        return element._replace(data=b"")
     fault = f"{size} bytes is over the limit of {MAX_ELEMENT_BYTES}: a bracket may be missing."
     return element._replace(data=b"", fault=fault)
 

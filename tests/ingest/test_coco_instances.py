@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from curate.ingest import image_records, sniff
+from curate.ingest import image_records, json_elements, sniff
 from curate.ingest.coco_instances import Coco
 from manifests import storage
 from manifests.errors import InputError
@@ -165,6 +165,10 @@ def test_splits_change_nothing_and_each_fault_is_told_once(
     extra = [
         {**ANNOTATIONS[0], "image_id": 70}, {**ANNOTATIONS[0], "id": 5, "category_id": 6}, 3,
         {**ANNOTATIONS[1], "image_id": 9}, {**ANNOTATIONS[1], "id": 6, "image_id": 71},
+        {**ANNOTATIONS[0], "id": "10", "image_id": "7"},  # ids may be text
+        {"parts": [{"id": 1, "image_id": 7}], **ANNOTATIONS[0], "id": 11, "image_id": 9},
+        {"note": '"id": 1, "image_id": 7,', **ANNOTATIONS[0], "id": 12, "image_id": 9},
+        {"parts": {"id": 13, "image_id": 9}, "category_id": 1, "bbox": [0, 0, 9, 9]},
     ]  # fmt: skip
     changes = {
         "images": [*IMAGES, IMAGES[0], 4], "annotations": [*ANNOTATIONS, *extra],
@@ -180,8 +184,17 @@ def test_splits_change_nothing_and_each_fault_is_told_once(
     assert sorted(again) == sorted(failures)
     assert set(faults(again)) == {
         "categories[2]", "images[3]", "images[4]", "annotations[3]", "annotations[4]",
-        "annotations[5]", "annotations[6]", "annotations[7]",
+        "annotations[5]", "annotations[6]", "annotations[7]", "annotations[11]",
     }  # fmt: skip
+
+
+def test_arrays_may_be_longer_than_any_element(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(json_elements, "MAX_ELEMENT_BYTES", 300)
+    many = [{**ANNOTATIONS[0], "id": n} for n in range(100)]
+    rows, failures = coco(tmp_path, annotations=many)
+    assert (sum(len(row["objects"]) for row in rows), failures) == (100, [])
 
 
 def test_a_compressed_file_is_read_alike(tmp_path: Path) -> None:

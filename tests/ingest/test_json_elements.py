@@ -292,6 +292,19 @@ def test_an_element_over_the_limit_fails_and_those_after_it_do_not(
     assert answered(elements(unclosed)) == ([(0, 1)], [1])
 
 
+def test_the_value_of_a_key_may_be_of_any_length(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(json_elements, "MAX_ELEMENT_BYTES", 100)
+    chunks.CHUNK_BYTES = 64
+    numbers = list(range(1000))
+    place = written(tmp_path, json.dumps({"a": numbers, "b": [1]}).encode())
+    stretches, fault = members(place)
+    assert (list(stretches), fault) == (["a", "b"], "")
+    assert [e.value() for e in elements(place, *stretches["a"])] == numbers
+    assert [e.value() for e in elements(place, *stretches["b"])] == [1]
+
+
 @given(
     array=st.lists(VALUES, max_size=8),
     indent=INDENTS,

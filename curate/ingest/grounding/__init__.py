@@ -1,0 +1,1 @@
+"""Readers of what is annotated on pictures."""

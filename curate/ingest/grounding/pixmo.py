@@ -1,0 +1,105 @@
+"""PixMo: points on pictures that are named by url, in percent (Points) or in pixels (Count)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from curate.grounding.space import Space
+from curate.ingest.grounding.annotated import (
+    Sample,
+    SpaceSetting,
+    Thing,
+    TrustSetting,
+    found_samples,
+)
+from curate.ingest.grounding.joined_rows import pictures_joined
+from curate.ingest.grounding.table_rows import SUFFIXES, names_in, row_batches, row_splits
+from curate.ingest.joined import Files, Shelf
+from curate.ingest.reader import Context, Found, Head, Reader, Split
+from manifests.errors import RowError
+from manifests.storage import File
+
+POINTS = Space(form="xyxy", unit="percent")
+"""Its card says pixels; the maker's own loader takes them as shares of 100 (molmo,
+olmo/data/pixmo_datasets.py and data_formatter.py)."""
+COUNT = Space(form="xyxy", unit="pixel")
+"""As the same loader takes them."""
+
+
+class Pixmo(Reader):
+    """PixMo-Points and PixMo-Count: `points` with one `label`, their `count`, and an image url.
+
+    A row is a record: the places of one kind of thing on one picture, each an object with the
+    label; a picture has as many rows as labels. Points as a list of `{x, y}` are PixMo-Points', in
+    percent of the picture; as lists side by side, `{x: [...], y: [...]}`, PixMo-Count's, in
+    pixels. Nothing is fetched: the picture lies below `media_root` under the name that `file`
+    says, or under its `image_sha256`, or one made of the url (`{url_sha256}`, `{url_md5}`,
+    `{url_name}`). Pixels are those of the picture that was annotated: one that was made smaller
+    is another. A row with no points is a record without objects: nothing of that label is there,
+    or nobody pointed. `label`, `count` and all else go to `meta`. A record's key is the file's
+    name and the number of the row, from 0.
+    """
+
+    suffixes: ClassVar[tuple[str, ...]] = SUFFIXES
+    modality: ClassVar[str] = "grounding"
+
+    media_root: str = Field(description="folder that the pictures lie in")
+    file: Files | None = Field(
+        None,
+        description="name of a row's picture below media_root, made of columns: `{image_sha256}`; "
+        "or several names to look for in order",
+    )
+    space: SpaceSetting = None
+    trust: TrustSetting = False
+
+    @classmethod
+    def sniff(cls, head: Head) -> bool:
+        return {"image_url", "points", "label"} <= names_in(head)
+
+    def splits(self, file: File, context: Context) -> Iterator[Split]:
+        return row_splits(file, context)
+
+    def read(self, split: Split, context: Context) -> Iterator[Found]:
+        file, shelf = split.files[0], Shelf(self.media_root, context.base)
+        for batch in row_batches(split, context):
+            pictures = pictures_joined(
+                batch.rows, "image_url", self.file, shelf, context, file.uri
+            )  # fmt: skip
+            samples = [Sample(number, error) for number, error in batch.broken]
+            rows = zip(batch.numbers, batch.rows, pictures, strict=True)
+            samples += [_sample(number, row, picture) for number, row, picture in rows]
+            space = self.space or (COUNT if _is_count(batch.rows) else POINTS)
+            yield found_samples(self, file, samples, space, context, self.trust)
+
+
+def _is_count(rows: list[dict[str, Any]]) -> bool:
+    """By the first row that has points: a file's are all of one form."""
+    return isinstance(next((row["points"] for row in rows if row.get("points")), None), dict)
+
+
+def _sample(number: int, row: dict[str, Any], picture: Any) -> Sample:
+    try:
+        label = row.get("label")
+        if not isinstance(label, str):
+            raise RowError(f"'label' is {label!r:.80}, not text")
+        things = [Thing(label, point=point) for point in _points(row.get("points"))]
+    except RowError as error:
+        return Sample(number, error)
+    return Sample(
+        number, picture, things, meta={k: v for k, v in row.items() if k != "points"}
+    )  # fmt: skip
+
+
+def _points(value: Any) -> list[list[Any]]:
+    if value is None:
+        return []
+    if isinstance(value, list) and all(isinstance(one, dict) for one in value):
+        return [[one.get("x"), one.get("y")] for one in value]
+    if isinstance(value, dict):
+        x, y = (value.get(axis) for axis in "xy")
+        if isinstance(x, list) and isinstance(y, list) and len(x) == len(y):
+            return [list(pair) for pair in zip(x, y, strict=True)]
+    raise RowError(f"'points' is {value!r:.80}: neither a list of x and y nor two lists of them")

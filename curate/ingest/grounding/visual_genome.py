@@ -1,0 +1,182 @@
+"""Visual Genome: the regions, or the objects, of each picture in one array."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from curate.grounding.space import SPACES
+from curate.ingest.coco_join import id_of
+from curate.ingest.columns import says_anything
+from curate.ingest.grounding.annotated import (
+    Sample,
+    SpaceSetting,
+    Thing,
+    TrustSetting,
+    found_samples,
+)
+from curate.ingest.grounding.image_records import BATCH_PICTURES, size_of
+from curate.ingest.joined import opened_below
+from curate.ingest.json_captions import SUFFIXES, object_of
+from curate.ingest.json_elements import Element, array_splits, elements, object_keys
+from curate.ingest.media_root import DESCRIPTION, root_of
+from curate.ingest.pictures import Picture
+from curate.ingest.reader import Context, Found, Head, Reader, Split
+from manifests import storage
+from manifests.errors import FileError, RowError
+from manifests.media import Media
+from manifests.storage import File
+
+FOLDERS = ("VG_100K", "VG_100K_2", "")
+"""Where pictures lie below media_root, as the two archives of Visual Genome unpack."""
+SPLIT_BYTES = 16 << 20
+"""Of text (ours): some thousand pictures, each of which costs an opening."""
+LISTS = ("regions", "objects")
+
+
+class VisualGenome(Reader):
+    """Visual Genome: `region_descriptions.json` or `objects.json`; the content tells which.
+
+    An element is a picture and a record. Of each of its regions the `phrase` becomes an object's
+    text; of each of its objects the first of `names` becomes the label, and all of them an
+    attribute where there are several. Boxes are x, y and `width`, `height` or `w`, `h`, in pixels.
+    All other fields (`region_id`, `object_id`, `synsets`, ...) are attributes, those of the
+    picture go to `meta`. Pictures are `VG_100K/12.jpg`, `VG_100K_2/12.jpg` or `12.jpg` below
+    `media_root`, by the `image_id` (`id` of regions that do not say). `image_data.json` beside the
+    file, or where `image_data` says, tells the sizes that boxes are of, and goes to `meta`.
+
+    A record's key is the file's name and the number of the element, from 0. A region without a
+    phrase, an object without a name, or one without its four numbers fails alone
+    (`12.regions[3]`).
+    """
+
+    suffixes: ClassVar[tuple[str, ...]] = SUFFIXES
+    modality: ClassVar[str] = "grounding"
+
+    media_root: str | None = Field(None, description=DESCRIPTION)
+    image_data: str | None = Field(
+        None, description="file of the pictures' sizes; null: `image_data.json` beside the file"
+    )
+    space: SpaceSetting = None
+    trust: TrustSetting = False
+
+    @classmethod
+    def sniff(cls, head: Head) -> bool:
+        start = head.data.lstrip(b"\xef\xbb\xbf \t\r\n")
+        keys = set(object_keys(start[1:])) if start.startswith(b"[") else set()
+        return not keys.isdisjoint(LISTS) and not keys.isdisjoint(("id", "image_id"))
+
+    def splits(self, file: File, context: Context) -> Iterator[Split]:
+        place = context.media.place(file.uri)
+        return array_splits(file, place, split_bytes=SPLIT_BYTES)
+
+    def read(self, split: Split, context: Context) -> Iterator[Found]:
+        file, place = split.files[0], context.media.place(split.files[0].uri)
+        root = root_of(self.media_root, file, context.base)
+        known = _known(self._image_data(file, context))
+        space = self.space or SPACES["coco"]
+        samples: list[Sample] = []
+        for number, element in enumerate(elements(place, *split[1:]), 1):
+            samples += _samples(element, root, known, context.media)
+            if number % BATCH_PICTURES == 0:
+                yield found_samples(self, file, samples, space, context, self.trust)
+                samples = []
+        yield found_samples(self, file, samples, space, context, self.trust)
+
+    def _image_data(self, file: File, context: Context) -> str | None:
+        uri = self.image_data or storage.join(root_of(None, file, context.base), "image_data.json")
+        place = context.media.place(uri)
+        if storage.size_and_stamp(place) is not None:
+            return place
+        if self.image_data is None:
+            return None
+        raise FileError("there is no such file.", uri, "The setting is 'image_data'.")
+
+
+def _known(place: str | None) -> dict[str, dict[str, Any]]:
+    """What image_data.json says of each picture: 20 MB of text for all of Visual Genome."""
+    known: dict[str, dict[str, Any]] = {}
+    for element in elements(place) if place else ():
+        try:
+            entry = object_of(element)
+            known[_image_id(entry)] = entry
+        except RowError as error:
+            raise FileError(f"element {element.number}: {error.fault}", place or "") from None
+    return known
+
+
+def _samples(
+    element: Element, root: str, known: dict[str, dict[str, Any]], media: Media
+) -> Iterator[Sample]:
+    """The record of a picture, and what did not get into it."""
+    things: list[Thing] = []
+    try:
+        entry = object_of(element)
+        name = next((name for name in LISTS if isinstance(entry.get(name), list)), None)
+        if name is None:
+            raise RowError(f"neither regions nor objects; there are: {', '.join(entry)}.")
+        key = _image_id(entry)
+        size = size_of(known.get(key, {}))
+    except RowError as error:
+        yield Sample(element.number, error)
+        return
+    for number, one in enumerate(entry[name]):
+        try:
+            things.append(_region(one, key) if name == "regions" else _object(one, key))
+        except RowError as error:
+            yield Sample(f"{element.number}.{name}[{number}]", error)
+    told = {k: v for k, v in known.get(key, {}).items() if k not in ("width", "height")}
+    meta = told | {k: v for k, v in entry.items() if k != name}
+    yield Sample(element.number, _picture(root, key, media), things, size, meta=meta)
+
+
+def _picture(root: str, key: str, media: Media) -> Picture | RowError:
+    for folder in FOLDERS:
+        path = "/".join([*([folder] if folder else []), f"{key}.jpg"])
+        if storage.size_and_stamp(media.place(storage.join(root, path))) is not None:
+            return opened_below(root, path, media)
+    return opened_below(root, f"{FOLDERS[0]}/{key}.jpg", media)
+
+
+def _image_id(holder: dict[str, Any]) -> str:
+    return id_of(holder, "image_id" if "image_id" in holder else "id")
+
+
+def _region(region: Any, image: str) -> Thing:
+    box, rest = _place(region, image)
+    phrase = rest.pop("phrase", None)
+    if not says_anything(phrase):
+        raise RowError(f"'phrase' is {phrase!r:.80}, which says nothing")
+    return Thing(box=box, text=phrase, attributes=_told(rest))
+
+
+def _object(thing: Any, image: str) -> Thing:
+    box, rest = _place(thing, image)
+    names = rest.pop("names", None)
+    said = [n for n in names if says_anything(n)] if isinstance(names, list) else []
+    if not said:
+        raise RowError(f"'names' is {names!r:.80}, which names nothing")
+    several = {"names": said} if len(said) > 1 else {}
+    return Thing(said[0], box=box, attributes=several | _told(rest))
+
+
+def _place(thing: Any, image: str) -> tuple[list[float], dict[str, Any]]:
+    """The box of a region or an object, and its other fields."""
+    if not isinstance(thing, dict):
+        raise RowError(f"{thing!r:.80} is not an object")
+    if "image_id" in thing and id_of(thing, "image_id") != image:
+        raise RowError(f"it is of image {thing['image_id']}, not of {image}")
+    sides = ("width", "height") if "width" in thing else ("w", "h")
+    box = [thing.get(name) for name in ("x", "y", *sides)]
+    numbers = [n for n in box if isinstance(n, int | float) and not isinstance(n, bool)]
+    if len(numbers) < 4:
+        raise RowError(f"x, y, {sides[0]}, {sides[1]} are {box!r:.80}, not 4 numbers")
+    spent = ("x", "y", *sides, "image_id")
+    return numbers, {k: v for k, v in thing.items() if k not in spent}
+
+
+def _told(rest: dict[str, Any]) -> dict[str, Any]:
+    """Without what is empty: most `synsets` and `merged_object_ids` are."""
+    return {k: v for k, v in rest.items() if v not in ([], None)}

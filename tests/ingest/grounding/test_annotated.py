@@ -1,0 +1,173 @@
+"""Annotated pictures as records: whole batches to [0,1000], and a place for all that is wrong."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from curate.grounding.space import SPACES, Space
+from curate.ingest.grounding.annotated import Sample, Thing, found_samples
+from curate.ingest.pictures import Picture, opened
+from curate.ingest.reader import Context, Found, KeptBytes
+from curate.ingest.table import Table
+from manifests import record
+from manifests.errors import InputError, RowError
+from manifests.media import Media, Reference
+from manifests.storage import File
+from tests.make import picture
+
+PIXELS = Space(form="xyxy", unit="pixel")
+READER = Table(name="made", path="x", text="text")
+
+
+def photo(folder: Path, width: int = 80, height: int = 40, orientation: int = 1) -> Picture:
+    """A picture in a file, and what its header says."""
+    image, exif, out = Image.open(io.BytesIO(picture(width, height))), Image.Exif(), io.BytesIO()
+    exif[0x0112] = orientation
+    image.save(out, "JPEG", exif=exif)
+    place = folder / f"{width}x{height}-{orientation}.jpg"
+    place.write_bytes(out.getvalue())
+    found = opened(Reference(str(place)), Media())
+    assert isinstance(found, Picture)
+    return found
+
+
+def found(samples: list[Sample], space: Space = PIXELS, trust: bool = False) -> Found:
+    context = Context("", Media(), KeptBytes("", None))
+    said = found_samples(
+        READER, File("boxes.json", "boxes.json", 1, 1), samples, space, context, trust
+    )
+    assert said.records.num_rows + len(said.failures) == len(samples)
+    assert said.records.schema == record.SCHEMA
+    return said
+
+
+def objects(said: Found, row: int = 0) -> list[dict[str, Any]]:
+    """The objects of a record, fields that are null left out."""
+    return [
+        {name: value for name, value in one.items() if value is not None}
+        for one in said.records["objects"][row].as_py()
+    ]
+
+
+def test_everything_a_sample_says_is_in_its_record(tmp_path: Path) -> None:
+    seen = photo(tmp_path)
+    things = [
+        Thing("cat", [8, 4, 40, 20], text="the cat", attributes={"iscrowd": 1}),
+        Thing("dog", point=[40, 10], box3d=[1, 2, 3, 4, 5, 6, 0, 0.5, 0]),
+        Thing(None, polygon=[[0, 0, 80, 0, 80, 40], [8, 8, 16, 8, 16, 16]]),
+        Thing("nothing"),
+    ]
+    said = found([
+        Sample("a", seen, things, text="A cat.", meta={"licence": 3}, camera=[50, 51, 40, 20]),
+        Sample("b", seen),
+    ])  # fmt: skip
+    assert objects(said) == [
+        {"label": "cat", "media": 0, "box": [100, 100, 500, 500], "text": "the cat",
+         "attributes": '{"iscrowd":1}'},
+        {"label": "dog", "media": 0, "point": [500, 250], "box3d": [1, 2, 3, 4, 5, 6, 0, 0.5, 0]},
+        {"media": 0, "polygon": [[0, 0, 1000, 0, 1000, 1000], [100, 200, 200, 200, 200, 400]]},
+        {"label": "nothing", "media": 0},
+    ]  # fmt: skip
+    assert objects(said, 1) == []
+    first, second = said.records.to_pylist()
+    assert (first["modality"], first["origin"]) == ("grounding", "boxes.json#a")
+    assert [s["kind"] for s in first["content"]] == ["image", "text"]
+    assert [s["kind"] for s in second["content"]] == ["image"]
+    assert first["media"][0]["camera"] == [50, 51, 40, 20]
+    assert (first["meta"], second["meta"]) == ('{"licence":3}', None)
+
+
+@pytest.mark.parametrize(("orientation", "box"), [
+    (1, [100, 100, 500, 500]), (2, [500, 100, 900, 500]), (3, [500, 500, 900, 900]),
+    (4, [100, 500, 500, 900]), (6, [500, 100, 900, 500]), (8, [100, 500, 500, 900]),
+])  # fmt: skip
+def test_boxes_on_the_stored_picture_are_turned_to_the_shown_one(
+    tmp_path: Path, orientation: int, box: list[int]
+) -> None:
+    stored = Space(form="xyxy", unit="pixel", exif="stored")
+    sample = Sample("a", photo(tmp_path, orientation=orientation), [Thing("x", [8, 4, 40, 20])])
+    said = found([sample._replace(size=(80, 40))], stored)
+    assert objects(said)[0]["box"] == box
+    assert said.records["media"][0].as_py()[0]["orientation"] == orientation
+
+
+def test_boxes_on_the_shown_picture_stay_where_they_are(tmp_path: Path) -> None:
+    seen = photo(tmp_path, orientation=6)  # stored 80 x 40, shown 40 x 80
+    said = found([Sample("a", seen, [Thing("x", [4, 8, 20, 40])], size=(40, 80))])
+    assert objects(said)[0]["box"] == [100, 100, 500, 500]
+
+
+def test_numbers_of_a_larger_copy_of_the_picture_are_of_its_size(tmp_path: Path) -> None:
+    said = found([Sample("a", photo(tmp_path), [Thing("x", [80, 40, 400, 200])], size=(800, 400))])
+    assert objects(said)[0]["box"] == [100, 100, 500, 500]
+
+
+def test_a_size_of_another_picture_fails_and_tells_whether_exif_explains_it(tmp_path: Path) -> None:
+    samples = [
+        Sample("turned", photo(tmp_path, orientation=6), size=(80, 40)),
+        Sample("other", photo(tmp_path), size=(80, 60)),
+        Sample("none", photo(tmp_path), size=(0, 40)),
+    ]
+    faults = {f.key: f.message for f in found(samples).failures}
+    assert (
+        "annotated on a picture of 80 x 40, this one is 40 x 80 as it is shown."
+        in (faults["boxes.json#turned"])
+    )
+    assert faults["boxes.json#turned"].endswith("A space of `exif: stored` would fit.")
+    assert faults["boxes.json#other"].endswith("It is another picture.")
+    assert faults["boxes.json#none"] == "annotated on a picture of 0 x 40"
+
+
+@pytest.mark.parametrize(("thing", "fault"), [
+    (Thing("x", box=[1, 2, 3]), "object 1: [1, 2, 3] is not 4 numbers"),
+    (Thing("x", box=["a", 2, 3, 4]), "is not 4 numbers"),  # type: ignore[list-item]
+    (Thing("x", box="1234"), "object 1: '1234' is not 4 numbers"),  # type: ignore[arg-type]
+    (Thing("x", box=[None, 2, 3, 4]), "is not 4 numbers"),  # type: ignore[list-item]
+    (Thing("x", box=5), "object 1: 5 is not 4 numbers"),  # type: ignore[arg-type]
+    (Thing("x", point=[1]), "object 1: [1] is not 2 numbers"),
+    (Thing("x", polygon=[[1, 2, 3]]), "is not rings of x y x y ..."),
+    (Thing("x", polygon=[[1, 2, 3], [4]]), "is not rings of x y x y ..."),
+    (Thing("x", polygon=["ab"]), "is not rings of x y x y ..."),  # type: ignore[list-item]
+    (Thing("x", box=[float("nan"), 2, 3, 4]), "[nan, 2, 3, 4] is in no way on a picture"),
+    (Thing("x", box=[1, 2, float("inf"), 4]), "is in no way on a picture of 80 x 40"),
+    (Thing("x", box=[9000, 2, 9001, 4]), "[9000, 2, 9001, 4] is in no way on a picture"),
+    (Thing("x", box=[40, 2, 3, 4]), "is in no way on a picture of 80 x 40, as 'xyxy pixel'"),
+    (Thing("x", point=[900, 2]), "[900, 2] is in no way on a picture"),
+    (Thing("x", polygon=[[1, 2, 3, 4, 900, 6]]), "[900, 6] is in no way on a picture"),
+])  # fmt: skip
+def test_numbers_that_are_none_fail_their_sample_alone(
+    tmp_path: Path, thing: Thing, fault: str
+) -> None:
+    seen, good = photo(tmp_path), Thing("x", [8, 4, 40, 20], [1, 2])
+    samples = [Sample(n, seen, [good, good]) for n in range(12)]
+    samples[5] = Sample(5, seen, [good, thing])
+    said = found(samples)
+    assert [f.key for f in said.failures] == ["boxes.json#5"]
+    assert fault in said.failures[0].message
+    assert [r.rpartition("#")[2] for r in said.records["origin"].to_pylist()] == [
+        str(n) for n in range(12) if n != 5
+    ]
+
+
+def test_numbers_that_contradict_the_space_stop_the_file_unless_they_are_trusted(
+    tmp_path: Path,
+) -> None:
+    seen = photo(tmp_path)
+    samples = [Sample(f"row{n}", seen, [Thing("x", [60, 20, 10, 10])]) for n in range(9)]
+    with pytest.raises(InputError, match=r"boxes\.json: 9 of 9 boxes .* row0, .* 'xywh pixel'"):
+        found(samples)
+    assert len(found(samples, trust=True).failures) == 9
+    assert found(samples, SPACES["coco"]).failures == []
+
+
+def test_a_picture_that_does_not_open_is_a_failure(tmp_path: Path) -> None:
+    said = found([Sample("a", RowError("no such file")), Sample("b", photo(tmp_path))])
+    assert [(f.key, f.error, f.message) for f in said.failures] == [
+        ("boxes.json#a", "RowError", "no such file")
+    ]
+    assert found([]).records.num_rows == 0

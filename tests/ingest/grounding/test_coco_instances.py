@@ -1,0 +1,298 @@
+"""Objects of COCO's layout: each image a record with all of them, whatever relative wrote it."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from curate.ingest import json_elements, sniff
+from curate.ingest.grounding import image_records
+from curate.ingest.grounding.coco_instances import Coco
+from manifests import storage
+from manifests.errors import InputError
+from tests.ingest.grounding.grounded import faults, objects, put, read
+from tests.make import picture, splits
+
+IMAGES = [
+    {"id": 7, "file_name": "dog.jpg", "width": 100, "height": 50, "license": 4},
+    {"id": 8, "file_name": "cat.png", "width": 200, "height": 200},
+    {"id": 9, "file_name": "none.png", "width": 200, "height": 200},
+]
+CATEGORIES = [{"id": 1, "name": "dog", "supercategory": "animal"}, {"id": 3, "name": "cat"}]
+RING = [10, 5, 60, 5, 60, 30]
+MASK = {"size": [200, 200], "counts": [1, 2, 39997]}
+ANNOTATIONS: list[dict[str, Any]] = [
+    {"id": 1, "image_id": 8, "category_id": 3, "bbox": [20, 40, 100, 60], "iscrowd": 0},
+    {
+        "id": 2, "image_id": 7, "category_id": 1, "bbox": [10, 5, 50, 25], "area": 9.5,
+        "segmentation": [RING, [0, 0, 10, 0, 10, 10]], "iscrowd": 0,
+    },
+    {
+        "id": 3, "image_id": 8, "category_id": 1, "bbox": [0, 0, 200, 200], "iscrowd": 1,
+        "segmentation": MASK, "keypoints": [1, 2, 2], "num_keypoints": 1,
+    },
+]  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _media(tmp_path: Path) -> None:
+    put(tmp_path / "dog.jpg", picture(100, 50))
+    put(tmp_path / "cat.png", picture(200, 200, kind="PNG"))
+    put(tmp_path / "none.png", picture(200, 200, kind="PNG"))
+
+
+def coco(base: Path, **changes: Any) -> Any:
+    settings = changes.pop("settings", {})
+    whole = {"images": IMAGES, "annotations": ANNOTATIONS, "categories": CATEGORIES} | changes
+    put(base / "a.json", whole)
+    return read(Coco(name="own", path="a.json", **settings), base)
+
+
+def annotated(**changes: Any) -> list[dict[str, Any]]:
+    return [
+        *ANNOTATIONS,
+        {"id": 4, "image_id": 7, "category_id": 1, "bbox": [0, 0, 9, 9]} | changes,
+    ]
+
+
+def test_an_image_is_a_record_with_all_its_objects_in_thousandths(tmp_path: Path) -> None:
+    rows, failures = coco(tmp_path)
+    assert failures == []
+    assert [(row["origin"], row["modality"]) for row in rows] == [
+        ("a.json#7", "grounding"), ("a.json#8", "grounding"), ("a.json#9", "grounding")
+    ]  # fmt: skip
+    assert objects(rows[0]) == [
+        {
+            "label": "dog",
+            "box": [100, 100, 600, 600],
+            "polygon": [[100, 100, 600, 100, 600, 600], [0, 0, 100, 0, 100, 200]],
+            "attributes": {"id": 2, "area": 9.5},
+        }
+    ]
+    assert objects(rows[1]) == [
+        {"label": "cat", "box": [100, 200, 600, 500], "attributes": {"id": 1}},
+        {
+            "label": "dog",
+            "box": [0, 0, 1000, 1000],
+            "attributes": {
+                "id": 3, "iscrowd": 1, "keypoints": [1, 2, 2], "num_keypoints": 1, "rle": MASK
+            },
+        },
+    ]  # fmt: skip
+    assert rows[0]["meta"] == {"file_name": "dog.jpg", "license": 4}
+
+
+def test_an_image_without_annotations_is_a_record_without_objects(tmp_path: Path) -> None:
+    rows, _ = coco(tmp_path)
+    assert (rows[2]["objects"], rows[2]["media"][0]["uri"]) == ([], "none.png")
+    rows, failures = coco(tmp_path, annotations=[])
+    assert ([len(row["objects"]) for row in rows], failures) == ([0, 0, 0], [])
+
+
+def test_each_way_an_annotation_can_fail_alone_is_told_at_its_place(tmp_path: Path) -> None:
+    broken: dict[str, dict[str, Any]] = {
+        "no image has the id 70": {"image_id": 70},
+        "no category has the id 2": {"category_id": 2},
+        "the id 2 comes a second time": {"id": 2},
+        "'id' is None: neither a whole number nor text": {"id": None},
+        "it has neither a 'bbox' nor a 'segmentation'": {"bbox": []},
+        "'bbox' is [1, 2, 3], not 4 numbers": {"bbox": [1, 2, 3]},
+        "'bbox' is [1, 2, 3, '4'], not 4 numbers": {"bbox": [1, 2, 3, "4"]},
+        "'segmentation' is [[1, 2, 3]]: neither rings of x y x y ... nor a mask": {
+            "segmentation": [[1, 2, 3]]
+        },
+    }
+    whole, _ = coco(tmp_path)
+    for told, changes in broken.items():
+        rows, failures = coco(tmp_path, annotations=annotated(**changes))
+        assert faults(failures) == {"annotations[3]": told}
+        assert rows == whole
+
+
+def test_an_id_that_comes_twice_counts_where_it_is_first_and_text_is_as_good(
+    tmp_path: Path,
+) -> None:
+    twice = [{**ANNOTATIONS[0], "id": "2", "image_id": 9}, *ANNOTATIONS[1:]]
+    rows, failures = coco(tmp_path, annotations=twice)
+    assert [len(row["objects"]) for row in rows] == [0, 1, 1]
+    assert faults(failures) == {"annotations[1]": "the id 2 comes a second time"}
+
+
+def test_images_that_are_none_fail_and_the_others_stay(tmp_path: Path) -> None:
+    images = [
+        *IMAGES, {"id": 7, "file_name": "cat.png"}, {"id": 10}, 5,
+        {"id": 11, "file_name": "gone.jpg"}, {"id": 12, "file_name": "../a.jpg"},
+        {"id": 13, "file_name": "cat.png", "width": 0, "height": 3},
+    ]  # fmt: skip
+    rows, failures = coco(tmp_path, images=images)
+    assert [len(row["objects"]) for row in rows] == [1, 2, 0]
+    told = faults(failures)
+    assert told.pop("11").startswith("gone.jpg: there is no such file")
+    assert told == {
+        "images[3]": "the id 7 comes a second time",
+        "10": "'file_name' is None, not text",
+        "images[5]": "5 is not an object",
+        "12": "'../a.jpg' leads out of media_root",
+        "13": "width and height are 0 and 3",
+    }
+
+
+def test_categories_that_are_none_fail_and_so_do_those_of_one_id(tmp_path: Path) -> None:
+    categories = [*CATEGORIES, {"id": 3, "name": "tiger"}, {"id": 4}]
+    rows, failures = coco(tmp_path, categories=categories)
+    assert [thing["label"] for thing in rows[1]["objects"]] == ["cat", "dog"]
+    assert faults(failures) == {
+        "categories[2]": "two categories have the id 3: cat and tiger",
+        "categories[3]": "'name' is None, not text",
+    }
+
+
+@pytest.mark.parametrize("name", ["images", "annotations", "categories"])
+def test_a_file_without_one_of_the_arrays_makes_no_records(tmp_path: Path, name: str) -> None:
+    whole = {"images": IMAGES, "annotations": ANNOTATIONS, "categories": CATEGORIES}
+    put(tmp_path / "a.json", {k: v for k, v in whole.items() if k != name})
+    rows, failures = read(Coco(name="own", path="a.json"), tmp_path)
+    there = ", ".join(k for k in whole if k != name)
+    assert (rows, faults(failures)) == ([], {name: f"no key '{name}'; there are: {there}."})
+
+
+def test_splits_change_nothing_and_each_fault_is_told_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    extra = [
+        {**ANNOTATIONS[0], "image_id": 70}, {**ANNOTATIONS[0], "id": 5, "category_id": 6}, 3,
+        {**ANNOTATIONS[1], "image_id": 9}, {**ANNOTATIONS[1], "id": 6, "image_id": 71},
+        {**ANNOTATIONS[0], "id": "10", "image_id": "7"},  # ids may be text
+        {"parts": [{"id": 1, "image_id": 7}], **ANNOTATIONS[0], "id": 11, "image_id": 9},
+        {"note": '"id": 1, "image_id": 7,', **ANNOTATIONS[0], "id": 12, "image_id": 9},
+        {"parts": {"id": 13, "image_id": 9}, "category_id": 1, "bbox": [0, 0, 9, 9]},
+    ]  # fmt: skip
+    changes = {
+        "images": [*IMAGES, IMAGES[0], 4], "annotations": [*ANNOTATIONS, *extra],
+        "categories": [*CATEGORIES, 1],
+    }  # fmt: skip
+    whole, failures = coco(tmp_path, **changes)
+    assert len(splits(Coco(name="own", path="a.json"), str(tmp_path))) == 1
+    monkeypatch.setattr(image_records, "SPLIT_BYTES", 1)
+    monkeypatch.setattr(image_records, "BATCH_PICTURES", 1)
+    rows, again = coco(tmp_path, **changes)
+    assert len(splits(Coco(name="own", path="a.json"), str(tmp_path))) == 5
+    assert rows == whole
+    assert sorted(again) == sorted(failures)
+    assert set(faults(again)) == {
+        "categories[2]", "images[3]", "images[4]", "annotations[3]", "annotations[4]",
+        "annotations[5]", "annotations[6]", "annotations[7]", "annotations[11]",
+    }  # fmt: skip
+
+
+def test_arrays_may_be_longer_than_any_element(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(json_elements, "MAX_ELEMENT_BYTES", 300)
+    many = [{**ANNOTATIONS[0], "id": n} for n in range(100)]
+    rows, failures = coco(tmp_path, annotations=many)
+    assert (sum(len(row["objects"]) for row in rows), failures) == (100, [])
+
+
+def test_a_compressed_file_is_read_alike(tmp_path: Path) -> None:
+    whole, _ = coco(tmp_path)
+    put(tmp_path / "b.json.gz", gzip.compress((tmp_path / "a.json").read_bytes()))
+    rows, failures = read(Coco(name="own", path="b.json.gz"), tmp_path)
+    assert ([row["objects"] for row in rows], failures) == ([r["objects"] for r in whole], [])
+
+
+@pytest.mark.parametrize("place", ["images/v1/patch8", "patch8", "."])
+def test_objects365_pictures_are_found_with_their_folders_or_without(
+    tmp_path: Path, place: str
+) -> None:
+    put(tmp_path / "train" / place / "o365.jpg", picture(30, 20))
+    image = {"id": 7, "file_name": "images/v1/patch8/o365.jpg", "width": 300, "height": 200}
+    rows, failures = coco(
+        tmp_path, images=[image], annotations=[], settings={"media_root": "train"}
+    )
+    where = storage.join("train", *([place] if place != "." else []), "o365.jpg")
+    assert ([row["media"][0]["uri"] for row in rows], failures) == ([where], [])
+    assert rows[0]["meta"] == {"file_name": "images/v1/patch8/o365.jpg"}
+
+
+def test_lvis_pictures_go_by_their_url_and_absent_categories_have_names(tmp_path: Path) -> None:
+    put(tmp_path / "coco" / "train2017" / "000000391895.jpg", picture(30, 20))
+    image = {
+        "id": 7, "coco_url": "http://images.cocodataset.org/train2017/000000391895.jpg",
+        "neg_category_ids": [3, 1], "not_exhaustive_category_ids": [],
+    }  # fmt: skip
+    rows, failures = coco(tmp_path, images=[image], annotations=[], settings={"media_root": "coco"})
+    assert failures == []
+    assert rows[0]["media"][0]["uri"] == "coco/train2017/000000391895.jpg"
+    assert rows[0]["meta"]["neg_category_names"] == ["cat", "dog"]
+    assert rows[0]["meta"]["not_exhaustive_category_names"] == []
+
+
+def test_boxes_are_of_the_size_that_the_image_says(tmp_path: Path) -> None:
+    images = [{**IMAGES[0], "width": 1000, "height": 500}]
+    rows, _ = coco(tmp_path, images=images, annotations=[ANNOTATIONS[1]])
+    assert rows[0]["objects"][0]["box"] == [10, 10, 60, 60]
+    other, failures = coco(tmp_path, images=[{**IMAGES[0], "height": 100}], annotations=[])
+    assert (other, list(faults(failures))) == ([], ["7"])
+
+
+def test_corners_read_as_sizes_are_refused_with_the_space_that_fits(tmp_path: Path) -> None:
+    corners = [
+        {"id": n, "image_id": 8, "category_id": 1, "bbox": [100 + n, 110, 180 + n, 190]}
+        for n in range(10)
+    ]
+    with pytest.raises(InputError, match="'xyxy pixel'"):
+        coco(tmp_path, annotations=corners)
+    rows, _ = coco(tmp_path, annotations=corners, settings={"space": "xyxy pixel"})
+    assert rows[1]["objects"][0]["box"] == [500, 550, 900, 950]
+
+
+def test_what_is_no_number_in_an_outline_fails_its_picture(tmp_path: Path) -> None:
+    rows, failures = coco(tmp_path, annotations=annotated(segmentation=[["a", "b"]]))
+    assert [row["origin"] for row in rows] == ["a.json#8", "a.json#9"]
+    assert faults(failures) == {"7": "object 1: [['a', 'b']] is not rings of x y x y ..."}
+
+
+def test_only_files_of_annotated_objects_are_taken(tmp_path: Path) -> None:
+    files = {
+        "a.json": {"images": IMAGES, "annotations": ANNOTATIONS, "categories": CATEGORIES},
+        "late.json": {"annotations": ANNOTATIONS, "x": 1},
+        "empty.json": {"images": [], "annotations": [], "categories": []},
+        "captions.json": {"annotations": [{"id": 1, "image_id": 1, "caption": "a"}]},
+        "omni.json": {"annotations": [{"image_id": 1, "category_id": 1, "bbox2D_tight": []}]},
+        "list.json": ANNOTATIONS,
+    }
+    taken = set()
+    for name, value in files.items():
+        put(tmp_path / name, value)
+        if Coco.sniff(sniff.head(storage.list_files(str(tmp_path / name))[0], "")):
+            taken.add(name)
+    assert taken == {"a.json", "late.json", "empty.json"}
+
+
+def test_real_photos_have_the_boxes_and_rings_of_their_files(real_data: Path) -> None:
+    folder = real_data / "grounding" / "coco_permissive"
+    if not folder.is_dir():
+        pytest.skip(f"no photos of COCO at {folder}")
+    path = folder / "annotations" / "COCO_Tiny__instances_val2017.json"
+    rows, failures = read(
+        Coco(name="own", path=str(path), media_root=str(folder / "images")), folder
+    )
+    whole = json.loads(path.read_text())
+    assert (len(rows), failures) == (len(whole["images"]), [])
+    made = {t["attributes"]["id"]: (t, r["media"][0]) for r in rows for t in r["objects"]}
+    assert made.keys() == {annotation["id"] for annotation in whole["annotations"]}
+    for annotation in whole["annotations"]:
+        thing, media = made[annotation["id"]]
+        x, y, width, height = annotation["bbox"]
+        sides = [media["width"], media["height"]] * 2
+        wanted = [
+            n / side * 1000 for n, side in zip((x, y, x + width, y + height), sides, strict=True)
+        ]
+        assert thing["box"] == pytest.approx(wanted, abs=1e-3)
+        mask = isinstance(annotation["segmentation"], dict)
+        assert (thing["polygon"] is None, "rle" in thing["attributes"]) == (mask, mask)

@@ -1,0 +1,116 @@
+"""A row of GRIT becomes one record: its caption, and a box for each phrase of it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from curate.ingest.grounding.grit import Grit
+from curate.ingest.reader import Head
+from manifests.errors import InputError
+from manifests.storage import File
+from tests.ingest.grounding.annotations import PHOTO, laid, told
+from tests.runs import ran
+
+CAPTION = "A dog in a naïve hat"
+DOG = [0.0, 5.0, 0.1, 0.2, 0.3, 0.4, 0.875]
+HAT = [9.0, 20.0, 0.5, 0.5, 1.0, 1.0, 0.5]
+ROW = {
+    "key": "000010005",
+    "url": "https://example.org/dog.jpg",
+    "caption": CAPTION,
+    "width": 100,
+    "height": 50,
+    "clip_similarity_vitb32": 0.25,
+    "noun_chunks": [HAT],
+    "ref_exps": [DOG, HAT],
+}
+
+
+def grit(**settings: Any) -> Grit:
+    return Grit.model_validate({"name": "a", "path": "a.jsonl", "media_root": "jpg"} | settings)
+
+
+def rows(base: Path, *changes: dict[str, Any]) -> Path:
+    lines = "\n".join(json.dumps(ROW | change) for change in changes)
+    return laid(base, {"a.jsonl": lines, "jpg/00001/000010005.jpg": PHOTO})
+
+
+def thing(label: str, box: list[float], start: int, end: int, score: float) -> dict[str, Any]:
+    said = {"start": start, "end": end, "score": score}
+    return {"label": label, "box": box, "attributes": said}
+
+
+def expected(used: str) -> dict[str, Any]:
+    things = [thing("A dog", [100, 200, 300, 400], 0, 5, 0.875)] * (used == "ref_exps")
+    things += [thing("a naïve hat", [500, 500, 1000, 1000], 9, 20, 0.5)]
+    return {
+        "picture": "jpg/00001/000010005.jpg",
+        "text": [CAPTION],
+        "objects": things,
+        "meta": {k: v for k, v in ROW.items() if k not in ("caption", used)},
+    }
+
+
+@pytest.mark.parametrize("used", ["ref_exps", "noun_chunks"])
+@pytest.mark.parametrize("kind", ["a.jsonl", "a.parquet"])
+def test_a_phrase_is_the_part_of_the_caption_that_its_floats_say(
+    tmp_path: Path, kind: str, used: str
+) -> None:
+    table = pa.Table.from_pylist([ROW])
+    pq.write_table(table, rows(tmp_path, {}) / "a.parquet")
+    found = told(grit(path=kind, phrases=used), tmp_path)
+    assert found.records == {f"{kind}#{int(kind == 'a.jsonl')}": expected(used)}
+    assert found.faults == {}
+
+
+@pytest.mark.parametrize(("change", "fault"), [
+    ({"caption": None}, "'caption' is None, not text"),
+    ({"ref_exps": None}, "'ref_exps' is None, not a list of phrases"),
+    ({"ref_exps": [[0.0, 5.0]]}, "a phrase is [0.0, 5.0], not start, end, a box and a score"),
+    ({"ref_exps": [[0.5, *DOG[1:]]]}, "a phrase is from 0.5 to 5.0: no whole numbers"),
+    ({"ref_exps": [[0.0, 21.0, *DOG[2:]]]}, "a phrase is from 0 to 21 of 20 characters"),
+    ({"ref_exps": [[5.0, 5.0, *DOG[2:]]]}, "a phrase is from 5 to 5 of 20 characters"),
+    ({"ref_exps": [[-1.0, *DOG[1:]]]}, "a phrase is from -1 to 5 of 20 characters"),
+    ({"ref_exps": [["a", *DOG[1:]]]}, "a phrase is from 'a' to 5.0: no whole numbers"),
+    ({"ref_exps": [[0.0, 5.0, None, *DOG[3:]]]}, "object 0: [None, 0.2, 0.3, 0.4] is not 4"),
+    ({"key": "000010006", "url": "https://example.org/b"}, "no media for 'https://example.org/b'"),
+    ({"width": 50}, "annotated on a picture of 50 x 50, this one is 100 x 50"),
+])  # fmt: skip
+def test_a_broken_row_fails_alone(tmp_path: Path, change: dict[str, Any], fault: str) -> None:
+    rows(tmp_path, {}, change, {})
+    found = told(grit(), tmp_path)
+    assert [*found.records] == ["a.jsonl#1", "a.jsonl#3"]
+    [(key, (_, said))] = found.faults.items()
+    assert key == "a.jsonl#2"
+    assert fault in said
+
+
+def test_a_caption_with_no_phrases_is_a_picture_without_objects(tmp_path: Path) -> None:
+    rows(tmp_path, {"ref_exps": [], "width": None})
+    [row] = told(grit(), tmp_path).records.values()
+    assert (row["objects"], row["text"]) == ([], [CAPTION])
+
+
+def test_boxes_in_pixels_stop_the_run_and_the_space_that_fits_is_named(tmp_path: Path) -> None:
+    pixels = [0.0, 5.0, 20, 20, 90, 45, 0.5]
+    rows(tmp_path, *[{"ref_exps": [pixels]}] * 3)
+    with pytest.raises(InputError, match=r"contradict 'xyxy fraction'.*'xyxy pixel'"):
+        told(grit(), tmp_path)
+    assert len(told(grit(space="xyxy pixel"), tmp_path).records) == 3
+
+
+def test_files_are_known_by_their_columns_and_read_by_the_command_line(tmp_path: Path) -> None:
+    rows(tmp_path, {}, {}, {"caption": 5})
+    data = (tmp_path / "a.jsonl").read_bytes()
+    head = Head(File("a.jsonl", "a.jsonl", len(data), 0), data)
+    assert Grit.sniff(head)
+    assert not Grit.sniff(head._replace(data=b'{"caption": "x", "url": "y"}'))
+    source = {"name": "a", "reader": "grit", "path": "a.jsonl", "media_root": "jpg"}
+    made = ran(tmp_path, source | {"file": "{key[0:5]}/{key}.jpg"})
+    assert made.accounts["read a"] == (3, 2, {}, {"RowError": 1})

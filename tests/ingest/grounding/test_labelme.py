@@ -1,0 +1,148 @@
+"""A LabelMe file becomes one record with its shapes, or one failure that says why not."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from curate.ingest.grounding.labelme import LabelMe
+from curate.ingest.reader import Head
+from manifests.errors import InputError
+from manifests.storage import File
+from tests.ingest.grounding.annotations import PHOTO, laid, told
+from tests.ingest.kept import kept_bytes, read_kept
+from tests.runs import ran
+
+
+def labelme(**settings: Any) -> LabelMe:
+    return LabelMe.model_validate({"name": "a", "path": "json", "media_root": "jpg"} | settings)
+
+
+def shape(kind: str, *points: Sequence[object], **more: Any) -> dict[str, Any]:
+    empty: dict[str, Any] = {"group_id": None, "flags": {}, "description": ""}
+    return {"label": "cat", "points": points, "shape_type": kind} | empty | more
+
+
+def content(*shapes: Any, **more: Any) -> str:
+    said = {"version": "5.0.1", "flags": {}, "shapes": shapes, "imagePath": "..\\jpg\\a.jpg"}
+    return json.dumps(said | {"imageData": None, "imageHeight": 50, "imageWidth": 100} | more)
+
+
+SHAPES: dict[str, tuple[dict[str, Any], list[dict[str, Any]]]] = {
+    "rectangle": (shape("rectangle", [10, 10], [30, 5]), [{"box": [100, 100, 300, 200]}]),
+    "drawn upwards": (shape("rectangle", [30, 10], [10, 5]), [{"box": [100, 100, 300, 200]}]),
+    "polygon": (
+        shape("polygon", [10, 5], [20, 5], [20, 10.5]),
+        [{"polygon": [[100, 100, 200, 100, 200, 210]]}],
+    ),
+    "line": (shape("line", [10, 5], [20, 5]), [{"polygon": [[100, 100, 200, 100]]}]),
+    "linestrip": (shape("linestrip", [10, 5], [20, 5]), [{"polygon": [[100, 100, 200, 100]]}]),
+    "point": (shape("point", [10, 5]), [{"point": [100, 100]}]),
+    "points": (shape("points", [10, 5], [20, 5]), [{"point": [100, 100]}, {"point": [200, 100]}]),
+    "circle": (
+        shape("circle", [50, 25], [53, 29]),
+        [{"box": [450, 400, 550, 600], "points": [[50, 25], [53, 29]]}],
+    ),
+    "mask": (
+        shape("mask", [10, 5], [30, 10], mask="iVBO"),
+        [{"box": [100, 100, 300, 200], "mask": "iVBO"}],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_a_shape_is_an_object_and_nothing_of_it_is_lost(tmp_path: Path, name: str) -> None:
+    drawn, wanted = SHAPES[name]
+    said = drawn | {"group_id": 0, "flags": {"blurred": True}}
+    laid(tmp_path, {"json/b.json": content(said), "jpg/a.jpg": PHOTO})
+    for one in wanted:
+        own = {key: one.pop(key) for key in ("points", "mask") if key in one}
+        kind = {"group_id": 0, "flags": {"blurred": True}, "shape_type": drawn["shape_type"]}
+        one |= {"label": "cat", "attributes": kind | own}
+    found = told(labelme(), tmp_path)
+    assert found.faults == {}
+    assert found.records == {
+        "json/b.json": {
+            "picture": "jpg/a.jpg",
+            "text": [],
+            "objects": wanted,
+            "meta": {"version": "5.0.1", "flags": {}, "imagePath": "..\\jpg\\a.jpg",
+                     "imageHeight": 50, "imageWidth": 100},
+        }
+    }  # fmt: skip
+
+
+def test_the_picture_inside_is_kept_where_there_is_no_file(tmp_path: Path) -> None:
+    data = base64.b64encode(PHOTO).decode()
+    laid(tmp_path, {"json/b.json": content(shape("point", [10, 5]), imageData=data), "jpg/x": ""})
+    [batch] = read_kept(labelme(), tmp_path)
+    [row] = batch.records.to_pylist()
+    assert kept_bytes(tmp_path, row["media"][0]) == PHOTO
+    assert (row["media"][0]["orientation"], row["objects"][0]["point"]) == (1, [100, 100])
+    assert "imageData" not in row["meta"]
+    laid(tmp_path, {"jpg/b.jpg": PHOTO})
+    assert told(labelme(), tmp_path).records["json/b.json"]["picture"] == "jpg/b.jpg"
+
+
+def test_numbers_are_of_the_size_that_the_file_tells(tmp_path: Path) -> None:
+    half = content(shape("point", [10, 5]), imageHeight=25, imageWidth=50)
+    laid(tmp_path, {"json/b.json": half, "jpg/a.jpg": PHOTO})
+    assert told(labelme(), tmp_path).records["json/b.json"]["objects"][0]["point"] == [200, 200]
+
+
+BROKEN: dict[str, tuple[str, str, str]] = {
+    "json": ('{"shapes": [', "FileError", "broken JSON: "),
+    "list": ("[]", "FileError", "[] is not an object."),
+    "no shapes": ('{"imagePath": "a.jpg"}', "FileError", "'shapes' is None, not a list."),
+    "no shape": (content(5), "RowError", "shape 0 is 5, not an object"),
+    "unnamed": (content(shape("point", [1, 2], label=None)), "RowError", "label of shape 0 is No"),
+    "no points": (content(shape("point")), "RowError", "shape 0, a 'point': 'points' is []"),
+    "words": (content(shape("point", ["a", 2])), "RowError", "the place ['a', 2] is not x and y"),
+    "triple": (content(shape("point", [1, 2, 3])), "RowError", "[1, 2, 3] is not x and y"),
+    "few": (content(shape("polygon", [1, 2], [3, 4])), "RowError", "'polygon': 2 places, which"),
+    "many": (content(shape("rectangle", *[[1, 2]] * 4)), "RowError", "'rectangle': 4 places"),
+    "unknown": (content(shape("cube", [1, 2])), "RowError", "a 'cube': 1 places, which is no such"),
+    "aspect": (content(imageWidth=50), "RowError", "It is another picture."),
+    "data": (content(imagePath="x", imageData="%%"), "RowError", "'imageData' is not base64"),
+    "no data": (content(imagePath="x"), "MediaError", "looked for x, b in jpg"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_file_is_one_failure_and_its_neighbours_are_read(
+    tmp_path: Path, name: str
+) -> None:
+    data, error, fault = BROKEN[name]
+    whole = content(*[shape("point", [10, 5])] * 4)
+    laid(tmp_path, {"jpg/a.jpg": PHOTO, "json/b.json": data})
+    laid(tmp_path, {"json/a.json": whole, "json/c.json": whole})
+    found = told(labelme(), tmp_path)
+    assert [*found.records] == ["json/a.json", "json/c.json"]
+    assert [*found.faults] == ["b.json"]
+    assert found.faults["b.json"][0] == error
+    assert fault in found.faults["b.json"][1]
+
+
+def test_polygons_in_another_space_stop_the_run(tmp_path: Path) -> None:
+    shares = content(shape("polygon", [0.1, 0.1], [0.5, 0.2], [0.9, 0.8]))
+    laid(tmp_path, {f"json/{n}.json": shares for n in "abc"} | {"jpg/a.jpg": PHOTO})
+    with pytest.raises(InputError, match=r"'xyxy fraction' .*would fit"):
+        told(labelme(), tmp_path)
+    row = told(labelme(space="fraction"), tmp_path).records["json/a.json"]
+    assert row["objects"][0]["polygon"] == [[100, 100, 500, 200, 900, 800]]
+
+
+def test_files_are_known_by_their_keys_and_read_by_the_command_line(tmp_path: Path) -> None:
+    data = content(shape("point", [1, 2])).encode()
+    head = Head(File("a.json", "a.json", len(data), 0), data)
+    assert LabelMe.sniff(head)
+    assert not LabelMe.sniff(head._replace(data=b'{"shapes": [], "images": []}'))
+    assert not LabelMe.sniff(head._replace(data=b"[]"))
+    laid(tmp_path, {"json/b.json": data, "json/c.json": "{", "jpg/a.jpg": PHOTO})
+    source = {"name": "a", "reader": "labelme", "path": "json", "media_root": "jpg"}
+    assert ran(tmp_path, source).accounts["read a"] == (2, 1, {}, {"FileError": 1})

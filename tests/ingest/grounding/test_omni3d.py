@@ -1,0 +1,200 @@
+"""Omni3D: metres, rotations and cameras as the record has them, against the given corners."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from curate.grounding.three_d.cuboid import corners, matrices_from_euler
+from curate.ingest import sniff
+from curate.ingest.grounding.omni3d import Omni3d
+from manifests import storage
+from tests.ingest.grounding.grounded import faults, objects, put, read
+from tests.make import picture
+
+K = [[400.0, 0.0, 100.0], [0.0, 410.0, 50.0], [0.0, 0.0, 1.0]]
+IMAGE = {
+    "id": 7, "dataset_id": 3, "width": 200, "height": 100, "file_path": "datasets/own/a.jpg",
+    "K": K, "src_90_rotate": 0, "src_flagged": False,
+}  # fmt: skip
+CENTRE, WIDTH, HEIGHT, LENGTH = [1.0, 0.5, 12.0], 1.8, 1.5, 4.2
+ANGLES = [0.1, -0.7, 0.2]
+NONE = [-1, -1, -1, -1]
+
+
+def eight(rotation: np.ndarray) -> list[list[float]]:
+    """The corners of the dataset's drawing (DATA.md): v0 v1 v2 v3 in front, v4 to v7 behind them;
+    left to right is the length, top to bottom the height, front to back the width."""
+    own = [
+        (LENGTH / 2 * x, HEIGHT / 2 * y, WIDTH / 2 * z)
+        for z in (-1, 1)
+        for x, y in ((-1, -1), (1, -1), (1, 1), (-1, 1))
+    ]
+    return [(rotation @ np.array(place) + CENTRE).tolist() for place in own]
+
+
+def annotation(**changes: Any) -> dict[str, Any]:
+    rotation = matrices_from_euler(np.array([ANGLES]))[0]
+    return {
+        "id": 1, "image_id": 7, "dataset_id": 3, "category_id": 5, "category_name": "car",
+        "valid3D": True, "bbox2D_tight": [20, 10, 120, 60], "bbox2D_proj": [10, 0, 130, 70],
+        "bbox2D_trunc": [10, 5, 130, 65], "bbox3D_cam": eight(rotation), "center_cam": CENTRE,
+        "dimensions": [WIDTH, HEIGHT, LENGTH], "R_cam": rotation.tolist(),
+        "behind_camera": False, "visibility": 0.9, "truncation": 0.1, "segmentation_pts": -1,
+        "lidar_pts": 14, "depth_error": -1,
+    } | changes  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _media(tmp_path: Path) -> None:
+    put(tmp_path / "datasets" / "own" / "a.jpg", picture(200, 100))
+
+
+def omni(base: Path, *annotations: Any, image: Any = IMAGE, **settings: Any) -> Any:
+    categories = [{"id": 5, "name": "car"}, {"id": 6, "name": "van"}]
+    whole = {"images": [image], "annotations": list(annotations), "categories": categories}
+    put(base / "a.json", {"info": {}} | whole)
+    return read(Omni3d(name="own", path="a.json", **settings), base)
+
+
+def test_a_valid_annotation_has_nine_numbers_a_box_and_what_else_is_known(tmp_path: Path) -> None:
+    rows, failures = omni(tmp_path, annotation())
+    assert failures == []
+    (thing,) = objects(rows[0])
+    assert thing.pop("box3d") == pytest.approx([*CENTRE, LENGTH, HEIGHT, WIDTH, *ANGLES], abs=1e-6)
+    assert thing == {
+        "label": "car",
+        "box": [100, 100, 600, 600],
+        "attributes": {
+            "bbox2D": "tight", "id": 1, "dataset_id": 3, "valid3D": True, "behind_camera": False,
+            "visibility": 0.9, "truncation": 0.1, "lidar_pts": 14,
+        },
+    }  # fmt: skip
+    assert rows[0]["meta"] == {
+        "dataset_id": 3, "file_path": "datasets/own/a.jpg", "src_90_rotate": 0,
+        "src_flagged": False,
+    }  # fmt: skip
+
+
+def test_the_nine_numbers_make_the_eight_corners_of_the_file(tmp_path: Path) -> None:
+    rows, _ = omni(tmp_path, annotation())
+    made = corners(np.array([rows[0]["objects"][0]["box3d"]]))[0]
+    assert made == pytest.approx(np.array(annotation()["bbox3D_cam"]), abs=1e-5)
+
+
+def test_corners_may_come_in_another_order_and_not_at_all(tmp_path: Path) -> None:
+    whole, _ = omni(tmp_path, annotation())
+    for given in (annotation()["bbox3D_cam"][::-1], None):
+        rows, failures = omni(tmp_path, annotation(bbox3D_cam=given))
+        assert (rows, failures) == (whole, [])
+
+
+def test_dimensions_in_another_order_contradict_the_corners(tmp_path: Path) -> None:
+    swapped = annotation(id=2, dimensions=[LENGTH, HEIGHT, WIDTH])
+    rows, failures = omni(tmp_path, annotation(), swapped)
+    assert [thing["attributes"]["id"] for thing in rows[0]["objects"]] == [1]
+    (told,) = faults(failures).items()
+    assert told[0] == "annotations[1]"
+    assert told[1].startswith("a corner of 'bbox3D_cam' is 1.")
+    rows, failures = omni(tmp_path, annotation(), swapped, trust=True)
+    assert rows[0]["objects"][1]["box3d"][3:6] == pytest.approx([WIDTH, HEIGHT, LENGTH])
+    assert failures == []
+
+
+def test_an_annotation_that_is_not_valid_in_3d_keeps_its_box_and_label(tmp_path: Path) -> None:
+    flat = annotation(valid3D=False, dimensions=[-1, -1, -1], bbox3D_cam=-1, R_cam=-1)
+    rows, failures = omni(tmp_path, flat)
+    (thing,) = objects(rows[0])
+    assert failures == []
+    assert (thing["label"], thing["box"]) == ("car", [100, 100, 600, 600])
+    assert ("box3d" in thing, thing["attributes"]["valid3D"]) == (False, False)
+
+
+@pytest.mark.parametrize(
+    ("changes", "which", "box"),
+    [
+        ({}, "tight", [100, 100, 600, 600]),
+        ({"bbox2D_tight": NONE}, "trunc", [50, 50, 650, 650]),
+        ({"bbox2D_tight": NONE, "bbox2D_trunc": NONE}, "proj", [50, 0, 650, 700]),
+        ({"bbox2D_tight": NONE, "bbox2D_trunc": NONE, "behind_camera": True}, None, None),
+        ({"bbox2D_tight": NONE, "bbox2D_trunc": NONE, "bbox2D_proj": NONE}, None, None),
+    ],
+)
+def test_of_three_boxes_the_first_that_is_there_counts_and_is_named(
+    tmp_path: Path, changes: dict[str, Any], which: str | None, box: list[float] | None
+) -> None:
+    rows, failures = omni(tmp_path, annotation(**changes))
+    thing = rows[0]["objects"][0]
+    assert failures == []
+    assert (thing["attributes"].get("bbox2D"), thing["box"]) == (which, box)
+    assert thing["box3d"] is not None
+
+
+def test_the_camera_is_in_pixels_of_the_picture_as_it_is(tmp_path: Path) -> None:
+    rows, _ = omni(tmp_path, annotation())
+    assert rows[0]["media"][0]["camera"] == [400, 410, 100, 50]
+    put(tmp_path / "datasets" / "own" / "a.jpg", picture(100, 50))
+    rows, _ = omni(tmp_path, annotation())
+    assert rows[0]["media"][0]["camera"] == [200, 205, 50, 25]
+    assert rows[0]["objects"][0]["box"] == [100, 100, 600, 600]
+    rows, _ = omni(tmp_path, image={**IMAGE, "K": None})
+    assert rows[0]["media"][0]["camera"] is None
+
+
+def test_a_broken_camera_or_path_fails_the_picture(tmp_path: Path) -> None:
+    for changes, told in (
+        ({"K": [[1, 2], [3, 4]]}, "'K' is [[1, 2], [3, 4]], not 3 x 3 numbers"),
+        ({"file_path": None}, "'file_path' is None, not text"),
+        ({"width": 0}, "width and height are 0 and 100"),
+    ):
+        rows, failures = omni(tmp_path, annotation(), image={**IMAGE, **changes})
+        assert (rows, faults(failures)) == ([], {"7": told})
+
+
+def test_each_way_an_annotation_can_fail_alone_is_told_at_its_place(tmp_path: Path) -> None:
+    mirrored = [[-1, 0, 0], [0, 1, 0], [0, 0, 1]]
+    broken: dict[str, dict[str, Any]] = {
+        "no category_name, and no category 9": {"category_name": None, "category_id": 9},
+        "'bbox2D_tight' is [1, 2, 3], not 4 numbers": {"bbox2D_tight": [1, 2, 3]},
+        "'center_cam' is None, not 3 numbers": {"center_cam": None},
+        "'center_cam' is ['1', '2', '3'], not 3 numbers": {"center_cam": ["1", "2", "3"]},
+        "'dimensions' of a valid 3D box are [0, 1, 1]": {"dimensions": [0, 1, 1]},
+        "'bbox3D_cam' is [[1, 2], [3]], not 8 x 3 numbers": {"bbox3D_cam": [[1, 2], [3]]},
+        "'R_cam' is no rotation: [[-1, 0, 0], [0, 1, 0], [0, 0, 1]]": {"R_cam": mirrored},
+        "no image has the id 8": {"image_id": 8},
+        "the id 1 comes a second time": {"id": 1},
+    }
+    whole, _ = omni(tmp_path, annotation())
+    for told, changes in broken.items():
+        rows, failures = omni(tmp_path, annotation(), annotation(**({"id": 2} | changes)))
+        assert faults(failures) == {"annotations[1]": told}
+        assert rows == whole
+
+
+def test_a_category_goes_by_its_id_where_it_has_no_name(tmp_path: Path) -> None:
+    rows, _ = omni(tmp_path, annotation(category_name=None, category_id=6))
+    assert rows[0]["objects"][0]["label"] == "van"
+
+
+def test_a_quarter_turn_of_pitch_is_one_box_still(tmp_path: Path) -> None:
+    rotation = matrices_from_euler(np.array([[0.3, math.pi / 2, 0.4]]))[0]
+    rows, failures = omni(tmp_path, annotation(R_cam=rotation.tolist(), bbox3D_cam=eight(rotation)))
+    assert failures == []
+    made = corners(np.array([rows[0]["objects"][0]["box3d"]]))[0]
+    assert made == pytest.approx(np.array(eight(rotation)), abs=1e-5)
+
+
+def test_only_files_of_3d_annotations_are_taken(tmp_path: Path) -> None:
+    plain = {"image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4]}
+    for name, one in (("omni.json", annotation()), ("coco.json", plain)):
+        put(tmp_path / name, {"images": [], "annotations": [one], "categories": []})
+    found = [
+        file.name
+        for file in storage.list_files(str(tmp_path / "*.json"))
+        if Omni3d.sniff(sniff.head(file, ""))
+    ]
+    assert found == ["omni.json"]

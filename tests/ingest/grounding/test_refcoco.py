@@ -1,0 +1,207 @@
+"""Referring expressions: each sentence an object of its picture, joined by pickle and JSON."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from curate.ingest import sniff
+from curate.ingest.grounding import refcoco
+from curate.ingest.grounding.refcoco import RefCoco
+from manifests import storage
+from manifests.errors import FileError
+from tests.ingest.grounding.grounded import faults, objects, put, read
+from tests.make import picture
+
+INSTANCES: dict[str, Any] = {
+    "images": [
+        {"id": 7, "file_name": "COCO_train2014_7.jpg", "width": 100, "height": 50, "license": 4},
+        {"id": 8, "file_name": "COCO_train2014_8.jpg", "width": 200, "height": 200},
+        {"id": 9, "file_name": "gone.jpg"},
+    ],
+    "annotations": [
+        {
+            "id": 70, "image_id": 7, "category_id": 1, "bbox": [10, 5, 50, 25], "area": 9.5,
+            "segmentation": [[10, 5, 60, 5, 60, 30]], "iscrowd": 0,
+        },
+        {"id": 80, "image_id": 8, "category_id": 3, "bbox": [20, 40, 100, 60]},
+        {"id": 81, "image_id": 8, "category_id": 3, "bbox": [0, 0, 200, 200]},
+        {"id": 90, "image_id": 9, "category_id": 3, "bbox": [0, 0, 200, 200]},
+        {"id": 91, "image_id": 8, "category_id": 5, "bbox": [0, 0, 200, 200]},
+        {"id": "x", "broken": True},
+    ],
+    "categories": [{"id": 1, "name": "dog"}, {"id": 3, "name": "cat"}],
+}  # fmt: skip
+
+
+def ref(number: int, image: int, annotation: int, *said: str, **changes: Any) -> dict[str, Any]:
+    """A ref as the files of RefCOCO have it."""
+    sentences = [
+        {"tokens": text.split(), "raw": text, "sent_id": 10 * number + n, "sent": text}
+        for n, text in enumerate(said)
+    ]
+    return {
+        "ref_id": number, "ann_id": annotation, "image_id": image, "category_id": 1,
+        "file_name": f"COCO_train2014_{image}_{annotation}.jpg", "split": "train",
+        "sent_ids": [s["sent_id"] for s in sentences], "sentences": sentences,
+    } | changes  # fmt: skip
+
+
+REFS = [
+    ref(1, 8, 81, "the big cat"),
+    ref(2, 7, 70, "a dog", "left one", split="val"),
+    ref(3, 8, 80, "the other", split="testA"),
+]
+
+
+@pytest.fixture(autouse=True)
+def _media(tmp_path: Path) -> None:
+    put(tmp_path / "COCO_train2014_7.jpg", picture(100, 50))
+    put(tmp_path / "COCO_train2014_8.jpg", picture(200, 200))
+    put(tmp_path / "instances.json", INSTANCES)
+
+
+def refs(base: Path, value: Any, protocol: int = 2, **settings: Any) -> Any:
+    put(base / "refs(unc).p", pickle.dumps(value, protocol))
+    return read(RefCoco(name="own", path="*.p", **settings), base)
+
+
+def ids(number: int, annotation: int, sentence: int, split: str) -> dict[str, Any]:
+    return {"ref_id": number, "ann_id": annotation, "split": split, "sent_id": sentence}
+
+
+@pytest.mark.parametrize("protocol", [0, 2, 4])
+def test_each_sentence_is_an_object_with_the_box_of_its_ref(tmp_path: Path, protocol: int) -> None:
+    rows, failures = refs(tmp_path, REFS, protocol)
+    assert failures == []
+    assert [row["origin"] for row in rows] == ["refs(unc).p#8", "refs(unc).p#7"]
+    assert objects(rows[0]) == [
+        {
+            "label": "cat", "box": [0, 0, 1000, 1000], "text": "the big cat",
+            "attributes": ids(1, 81, 10, "train"),
+        },
+        {
+            "label": "cat", "box": [100, 200, 600, 500], "text": "the other",
+            "attributes": ids(3, 80, 30, "testA"),
+        },
+    ]  # fmt: skip
+    dog = {
+        "label": "dog",
+        "box": [100, 100, 600, 600],
+        "polygon": [[100, 100, 600, 100, 600, 600]],
+    }
+    assert objects(rows[1]) == [
+        dog | {"text": text, "attributes": ids(2, 70, number, "val") | {"area": 9.5}}
+        for number, text in ((20, "a dog"), (21, "left one"))
+    ]
+    assert rows[1]["meta"] == {"file_name": "COCO_train2014_7.jpg", "license": 4}
+
+
+def test_only_refs_of_the_splits_that_are_set_are_read(tmp_path: Path) -> None:
+    rows, failures = refs(tmp_path, REFS, split=["train", "val"])
+    texts = [[thing["text"] for thing in row["objects"]] for row in rows]
+    assert (texts, failures) == ([["the big cat"], ["a dog", "left one"]], [])
+
+
+def test_a_sentence_as_it_was_typed_is_kept_where_it_differs(tmp_path: Path) -> None:
+    one = ref(1, 8, 81, "a", "b", "c")
+    one["sentences"][0]["raw"] = "A!"
+    one["sentences"][1] |= {"sent": " ", "raw": "B?"}
+    one["sentences"][2] |= {"sent": "", "raw": ""}
+    rows, failures = refs(tmp_path, [one])
+    told = [(t["text"], t["attributes"].get("raw")) for t in rows[0]["objects"]]
+    assert told == [("a", "A!"), ("B?", None)]
+    assert list(faults(failures)) == ["refs[0].sentences[2]"]
+
+
+def test_each_way_a_ref_can_fail_is_told_at_its_place(tmp_path: Path) -> None:
+    broken = {
+        "no image has the id 6": ref(4, 6, 70, "a"),
+        "no annotation has the id 71": ref(4, 7, 71, "a"),
+        "its annotation 80 is of image 8, not of 7": ref(4, 7, 80, "a"),
+        "no category has the id 5": ref(4, 8, 91, "a"),
+        "the ref_id 2 comes a second time": ref(2, 7, 70, "a"),
+        "it has no sentence": ref(4, 7, 70),
+        "'sentences' is None, not a list": ref(4, 7, 70, sentences=None),
+        "'ref_id' is None: neither a whole number nor text": ref(4, 7, 70, "a", ref_id=None),
+        "'split' is b'x', neither text nor a number": ref(4, 7, 70, "a", split=b"x"),
+        f"'ann_id' is {2**70}, neither text nor a number": ref(4, 7, 2**70, "a"),
+        "'image_id' is '\\ud800', neither text nor a number": ref(4, 7, 7, image_id="\ud800"),
+        "5 is no ref": 5,
+    }
+    whole, _ = refs(tmp_path, REFS)
+    for told, one in broken.items():
+        rows, failures = refs(tmp_path, [*REFS, one], protocol=4)
+        assert faults(failures) == {"refs[3]": told}
+        assert rows == whole
+
+
+def test_sentences_that_are_none_fail_alone(tmp_path: Path) -> None:
+    one = ref(4, 7, 70, "a", "b", "c")
+    one["sentences"][0] = "text"
+    one["sentences"][1]["sent"] = ["b"]
+    rows, failures = refs(tmp_path, [one])
+    assert [thing["text"] for thing in rows[0]["objects"]] == ["c"]
+    assert faults(failures) == {
+        "refs[0].sentences[0]": "'text' is no sentence",
+        "refs[0].sentences[1]": "'sent' is ['b'], neither text nor a number",
+    }
+
+
+def test_a_picture_that_is_not_there_fails_once_with_all_its_refs(tmp_path: Path) -> None:
+    rows, failures = refs(tmp_path, [*REFS, ref(4, 9, 90, "a"), ref(5, 9, 90, "b")])
+    assert (len(rows), list(faults(failures))) == (2, ["9"])
+
+
+def test_ids_that_two_images_or_annotations_have_refer_to_none(tmp_path: Path) -> None:
+    twice = {**INSTANCES, "annotations": [*INSTANCES["annotations"], INSTANCES["annotations"][0]]}
+    put(tmp_path / "instances.json", twice)
+    rows, failures = refs(tmp_path, REFS)
+    assert faults(failures) == {"refs[1]": "two annotations have the id 70"}
+    put(tmp_path / "instances.json", {**INSTANCES, "images": INSTANCES["images"] * 2})
+    rows, failures = refs(tmp_path, REFS)
+    assert rows == []
+    assert faults(failures) == {
+        "refs[0]": "two images have the id 8",
+        "refs[1]": "two images have the id 7",
+        "refs[2]": "two images have the id 8",
+    }
+
+
+def test_instances_and_pictures_may_lie_elsewhere(tmp_path: Path) -> None:
+    whole, _ = refs(tmp_path, REFS)
+    (tmp_path / "pictures").mkdir()
+    for name in ("COCO_train2014_7.jpg", "COCO_train2014_8.jpg"):
+        (tmp_path / name).rename(tmp_path / "pictures" / name)
+    (tmp_path / "instances.json").rename(tmp_path / "all.json")
+    with pytest.raises(FileError, match=r"instances\.json: there is no such file"):
+        refs(tmp_path, REFS)
+    rows, failures = refs(tmp_path, REFS, instances="all.json", media_root="pictures")
+    assert ([row["objects"] for row in rows], failures) == ([r["objects"] for r in whole], [])
+
+
+def test_batches_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = refs(tmp_path, REFS)
+    monkeypatch.setattr(refcoco, "BATCH_PICTURES", 1)
+    assert refs(tmp_path, REFS) == whole
+
+
+def test_a_pickle_of_anything_else_is_a_broken_file(tmp_path: Path) -> None:
+    with pytest.raises(FileError, match="a pickle of a dict, not of a list of refs"):
+        refs(tmp_path, {"refs": REFS})
+    with pytest.raises(FileError, match="more than data"):
+        refs(tmp_path, [*REFS, {1, 2}], protocol=4)
+
+
+def test_only_pickled_refs_are_taken(tmp_path: Path) -> None:
+    files = {f"{n}.p": pickle.dumps(REFS, n) for n in range(6)}
+    files |= {"other.p": pickle.dumps([1, 2]), "ref_id.json": b'[{"ref_id": 1, "sentences": []}]'}
+    taken = set()
+    for name, data in files.items():
+        put(tmp_path / name, data)
+        if RefCoco.sniff(sniff.head(storage.list_files(str(tmp_path / name))[0], "")):
+            taken.add(name)
+    assert taken == {f"{n}.p" for n in range(6)}

@@ -1,0 +1,122 @@
+"""Both forms of ScreenSpot become the same record, though one field means two things."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from curate.ingest.grounding.screenspot import ScreenSpot
+from curate.ingest.reader import Head
+from manifests.errors import InputError
+from manifests.storage import File
+from tests.ingest.grounding.annotations import PHOTO, laid, told
+from tests.make import picture
+from tests.runs import ran
+
+ROW = {
+    "img_filename": "pc_1.png",
+    "bbox": [10, 20, 30, 10],
+    "instruction": "close this window",
+    "data_type": "icon",
+    "data_source": "windows",
+}
+OBJECT = {"label": "icon", "box": [100, 400, 400, 600], "text": "close this window"}
+
+
+def screenspot(path: str = "a.json", **settings: Any) -> ScreenSpot:
+    return ScreenSpot.model_validate({"name": "a", "path": path, **settings})
+
+
+def listed(base: Path, *changes: Any) -> Path:
+    rows = [ROW | change if isinstance(change, dict) else change for change in changes]
+    return laid(base, {"a.json": json.dumps(rows, indent=2), "imgs/pc_1.png": PHOTO})
+
+
+def test_the_json_of_the_repository_has_a_corner_and_a_size_in_pixels(tmp_path: Path) -> None:
+    listed(tmp_path, {}, {"instruction": "again"})
+    found = told(screenspot(media_root="imgs"), tmp_path)
+    assert found.faults == {}
+    assert found.records == {
+        f"a.json#{n}": {
+            "picture": "imgs/pc_1.png",
+            "text": [],
+            "objects": [OBJECT | {"text": text}],
+            "meta": {"img_filename": "pc_1.png", "data_source": "windows"},
+        }
+        for n, text in enumerate(("close this window", "again"))
+    }
+
+
+def test_the_parquet_of_hugging_face_has_two_corners_in_shares(tmp_path: Path) -> None:
+    columns = {
+        "file_name": ["pc_1.png"],
+        "bbox": pa.array([[0.1, 0.4, 0.4, 0.6]], pa.list_(pa.float32())),
+        "instruction": ["close this window"],
+        "data_type": ["icon"],
+        "data_source": ["windows"],
+        "image": [{"bytes": PHOTO, "path": "pc_1.png"}],
+    }
+    pq.write_table(pa.table(columns), tmp_path / "a.parquet")
+    assert told(screenspot("a.parquet"), tmp_path).records == {
+        "a.parquet#0": {
+            "picture": "kept:kept.bin",
+            "text": [],
+            "objects": [OBJECT],
+            "meta": {"file_name": "pc_1.png", "data_source": "windows"},
+        }
+    }
+
+
+def test_screenspot_pro_is_known_by_its_kind_and_has_two_corners_in_pixels(
+    tmp_path: Path,
+) -> None:
+    pro = {"bbox": [150, 60, 190, 90], "img_size": [200, 100], "ui_type": "text", "id": "x"}
+    rows = [{k: v for k, v in (ROW | pro).items() if k != "data_type"}] * 4
+    laid(tmp_path, {"a.json": json.dumps(rows), "pc_1.png": picture(200, 100)})
+    with pytest.raises(InputError) as raised:
+        told(screenspot(space="xywh pixel"), tmp_path)
+    assert "'xyxy pixel'" in raised.value.mend
+    row = told(screenspot(), tmp_path).records["a.json#3"]
+    assert row["objects"] == [{"label": "text", "box": [750, 600, 950, 900], "text": ROW[
+        "instruction"]}]  # fmt: skip
+    assert row["meta"]["id"] == "x"
+
+
+@pytest.mark.parametrize(("change", "fault"), [
+    ({"instruction": None}, "'instruction' and 'data_type' are None and 'icon', not text"),
+    ({"data_type": 5}, "are 'close this window' and 5, not text"),
+    ({"bbox": None}, "no 'bbox'"),
+    ({"bbox": [1, 2, 3]}, "object 0: [1, 2, 3] is not 4 numbers"),
+    ({"img_filename": "x.png"}, "there is no such file"),
+    ({"img_filename": None}, "no picture: 'img_filename' is None"),
+    ({"img_size": [50, 50]}, "It is another picture."),
+    (5, "5 is not an object"),
+])  # fmt: skip
+def test_a_broken_row_fails_alone(tmp_path: Path, change: Any, fault: str) -> None:
+    listed(tmp_path, {}, change, {})
+    found = told(screenspot(media_root="imgs"), tmp_path)
+    assert [*found.records] == ["a.json#0", "a.json#2"]
+    [(key, (_, said))] = found.faults.items()
+    assert key == "a.json#1"
+    assert fault in said
+
+
+def test_shares_where_the_form_says_pixels_stop_the_run(tmp_path: Path) -> None:
+    listed(tmp_path, *[{"bbox": [0.1, 0.4, 0.4, 0.6]}] * 3)
+    with pytest.raises(InputError, match=r"'xywh pixel'.*fraction' would fit"):
+        told(screenspot(media_root="imgs"), tmp_path)
+
+
+def test_files_are_known_by_their_fields_and_read_by_the_command_line(tmp_path: Path) -> None:
+    listed(tmp_path, {}, {}, 5)
+    data = (tmp_path / "a.json").read_bytes()
+    head = Head(File("a.json", "a.json", len(data), 0), data)
+    assert ScreenSpot.sniff(head)
+    assert not ScreenSpot.sniff(head._replace(data=b'[{"bbox": [1], "img_filename": "a"}]'))
+    source = {"name": "a", "reader": "screenspot", "path": "a.json", "media_root": "imgs"}
+    assert ran(tmp_path, source).accounts["read a"] == (3, 2, {}, {"RowError": 1})

@@ -1,0 +1,204 @@
+"""A Pascal VOC file becomes one record with its boxes, or one failure that says why not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from curate.grounding.space import Space
+from curate.ingest.grounding import per_picture
+from curate.ingest.grounding.voc import Voc
+from curate.ingest.reader import Head
+from manifests.errors import InputError
+from manifests.record import record_id
+from manifests.storage import File
+from tests.ingest.grounding.annotations import PHOTO, laid, shortly, told
+from tests.make import picture, read_all
+from tests.runs import ran
+
+SIZE = "<size><width>100</width><height>50</height><depth>3</depth></size>"
+
+
+def xml(objects: str, filename: str = "a.jpg", size: str = SIZE) -> str:
+    return (
+        f"<annotation><folder>x</folder><filename>{filename}</filename>{size}{objects}</annotation>"
+    )
+
+
+def thing(label: str = "cat", corners: object = (11, 6, 60, 40), more: str = "") -> str:
+    names = ("xmin", "ymin", "xmax", "ymax")
+    pairs = zip(names, corners, strict=True)  # type: ignore[call-overload]
+    box = "".join(f"<{name}>{value}</{name}>" for name, value in pairs)
+    return f"<object><name>{label}</name>{more}<bndbox>{box}</bndbox></object>"
+
+
+def voc(**settings: object) -> Voc:
+    return Voc.model_validate({"name": "a", "path": "xml", "media_root": "jpg"} | settings)
+
+
+def test_boxes_count_pixels_from_one_and_all_else_is_kept(tmp_path: Path) -> None:
+    said = "<pose>Left</pose><truncated>1</truncated><difficult>0</difficult><id>007</id>"
+    part = (
+        "<part><name>head</name><bndbox><xmin>21</xmin><ymin>11</ymin><xmax>30</xmax>"
+        "<ymax>20.5</ymax></bndbox></part>"
+    )
+    both = thing(more=said + part) + thing("dog", (1, 1, 100, 50))
+    laid(tmp_path, {"jpg/a.jpg": PHOTO, "xml/b.xml": xml(both)})
+    found = told(voc(), tmp_path)
+    size = {"width": 100, "height": 50, "depth": 3}
+    assert found.records == {
+        "xml/b.xml": {
+            "picture": "jpg/a.jpg",
+            "text": [],
+            "objects": [
+                {"label": "cat", "box": [100, 100, 600, 800], "attributes":
+                    {"pose": "Left", "truncated": 1, "difficult": 0, "id": "007"}},
+                {"label": "head", "box": [200, 200, 300, 410], "attributes": {"part_of": 0}},
+                {"label": "dog", "box": [0, 0, 1000, 1000]},
+            ],
+            "meta": {"folder": "x", "filename": "a.jpg", "size": size},
+        }
+    }  # fmt: skip
+    assert found.faults == {}
+    assert read_all(voc(), str(tmp_path))[0].records["id"].to_pylist() == [record_id("a", "b.xml")]
+
+
+@pytest.mark.parametrize(("filename", "kept_as"), [
+    ("a.jpg", "a.jpg"),
+    ("a.JPG", "a.png"),
+    ("C:\\photos\\a.jpg", "a.jpg"),
+    ("/home/me/a.jpg", "a.jpg"),
+    ("", "b.jpg"),
+    ("renamed.jpg", "b.jpg"),
+])  # fmt: skip
+def test_a_picture_is_found_by_its_name_or_else_by_that_of_its_annotation(
+    tmp_path: Path, filename: str, kept_as: str
+) -> None:
+    laid(tmp_path, {f"jpg/{kept_as}": PHOTO, "xml/b.xml": xml("", filename)})
+    assert told(voc(), tmp_path).records["xml/b.xml"]["picture"] == f"jpg/{kept_as}"
+
+
+def test_pictures_lie_beside_or_below_media_root_in_the_folders_that_annotations_have(
+    tmp_path: Path,
+) -> None:
+    other = picture(100, 50, seed=3)
+    laid(tmp_path, {"xml/one/a.xml": xml(""), "xml/two/a.xml": xml("")})
+    laid(tmp_path, {"jpg/one/a.jpg": PHOTO, "jpg/two/a.jpg": other, "xml/two/a.jpg": PHOTO})
+    found = told(voc(), tmp_path).records
+    assert [row["picture"] for row in found.values()] == ["jpg/one/a.jpg", "jpg/two/a.jpg"]
+    beside = told(voc(media_root=None), tmp_path)
+    assert beside.records["xml/two/a.xml"]["picture"] == "xml/two/a.jpg"
+    assert beside.faults == {"one/a.xml": ("MediaError", (
+        "no picture: looked for a.jpg, a in xml/one. "
+        "Set media_root to the folder that the pictures lie in."))}  # fmt: skip
+
+
+LAUGHS = """<?xml version="1.0"?><!DOCTYPE lolz [<!ENTITY lol "lol">
+<!ENTITY lol2 "&lol;&lol;&lol;&lol;&lol;&lol;&lol;&lol;&lol;&lol;">]>
+<annotation><filename>&lol2;</filename></annotation>"""
+OUTSIDE = '<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/passwd">]><annotation>&x;</annotation>'
+DEEP = "<annotation>" + "<a>" * 100_000 + "</a>" * 100_000 + "</annotation>"
+NO_BOX = "<object><name>cat</name></object>"
+UNNAMED = "<object><bndbox/></object>"
+BROKEN: dict[str, tuple[bytes | str, str, str]] = {
+    "laughs": (LAUGHS, "FileError", "line 1: it declares a document type"),
+    "outside": (OUTSIDE, "FileError", "line 1: it declares a document type"),
+    "deep": (DEEP, "FileError", "line 1: elements are nested more than 64 deep"),
+    "cut": (xml("")[:50], "FileError", "broken XML: "),
+    "empty": ("", "FileError", "broken XML: no element found"),
+    "utf8": (xml("").encode() + b"\xff", "FileError", "broken XML: "),
+    "entity": (xml("&lol;"), "FileError", "broken XML: undefined entity"),
+    "encoding": ('<?xml version="1.0" encoding="ebcdic-9"?><annotation/>', "FileError", "XML"),
+    "other": ("<html/>", "FileError", "its root is <html>, not <annotation>."),
+    "no box": (xml(NO_BOX), "RowError", "object 0 has no <bndbox>"),
+    "unnamed": (xml(thing() + UNNAMED), "RowError", "object 1 has no <name>"),
+    "words": (xml(thing(corners="abcd")), "RowError", "<xmin> of <bndbox> is 'a', not a number"),
+    "no size": (xml("", size="<size/>"), "RowError", "<width> of <size> is None, not a number"),
+    "zero": (xml("", size=SIZE.replace("100", "0")), "RowError", "on a picture of 0 x 50"),
+    "aspect": (xml("", size=SIZE.replace("100", "50")), "RowError", "It is another picture."),
+    "infinite": (xml(thing(corners=("inf", 1, 2, 3))), "RowError", "is in no way on a picture"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_file_is_one_failure_and_its_neighbours_are_read(
+    tmp_path: Path, name: str
+) -> None:
+    data, error, fault = BROKEN[name]
+    laid(tmp_path, {"jpg/a.jpg": PHOTO, "xml/b.xml": data})
+    laid(tmp_path, {f"xml/{n}.xml": xml(thing() * 4) for n in "ac"})
+    found = told(voc(), tmp_path)
+    assert [*found.records] == ["xml/a.xml", "xml/c.xml"]
+    assert [*found.faults] == ["b.xml"]
+    assert found.faults["b.xml"][0] == error
+    assert fault in found.faults["b.xml"][1]
+
+
+def test_a_file_too_large_for_one_picture_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Voc, "most_bytes", 100)
+    laid(tmp_path, {"jpg/a.jpg": PHOTO, "xml/b.xml": xml(thing())})
+    [(error, fault)] = told(voc(), tmp_path).faults.values()
+    assert error == "FileError"
+    assert "bytes is over the limit of 100 for one picture" in fault
+
+
+def test_the_space_is_checked_over_the_files_of_a_group_and_named_by_file(tmp_path: Path) -> None:
+    """One box that is wider than its picture proves nothing by itself; eight of nine do."""
+    wide = {f"xml/{n}.xml": xml(thing(corners=(60, 20, 70, 45))) for n in range(8)}
+    laid(tmp_path, {"jpg/a.jpg": PHOTO, **wide})
+    coco = Space(form="xywh", unit="pixel")
+    with pytest.raises(InputError) as raised:
+        told(voc(space=coco), tmp_path)
+    assert "8 of 8 boxes contradict 'xywh pixel'" in raised.value.fault
+    assert "Rows 0.xml, 1.xml, 2.xml, 3.xml, 4.xml and 3 more" in raised.value.fault
+    assert "'xyxy pixel'" in raised.value.mend
+    assert len(told(voc(space=coco, trust=True), tmp_path).records) == 8
+    assert len(told(voc(), tmp_path).records) == 8
+
+
+def test_files_are_grouped_by_name_so_that_a_new_one_changes_its_group_alone() -> None:
+    files = [File(f"xml/{n}.xml", f"{n}.xml", 1, 0) for n in range(20_000)]
+    groups = voc().grouped(files[::-1])
+    assert [f for group in groups for f in group] == sorted(files, key=lambda f: f.name)
+    assert 4 <= len(groups) <= 20_000 / per_picture.GROUP_FILES * 3
+    without = voc().grouped([file for file in files if file != groups[2][5]])
+    assert [a for a, b in zip(groups, without, strict=True) if a != b] == [groups[2]]
+
+
+@pytest.mark.parametrize(("data", "is_voc"), [
+    (b"<annotation>\n\t<folder>x</folder>", True),
+    (b'\xef\xbb\xbf<?xml version="1.0"?>\n<annotation verified="yes">', True),
+    (b"<annotation><object><name>1</name><nobndbox>1</nobndbox>", False),
+    (b"<html><body>", False),
+    (b'{"annotation": 1}', False),
+    (b"", False),
+])  # fmt: skip
+def test_files_are_known_by_their_content(data: bytes, is_voc: bool) -> None:
+    assert Voc.sniff(Head(File("a.xml", "a.xml", len(data), 0), data)) is is_voc
+
+
+def test_real_raccoons_are_read_by_the_command_line_with_the_boxes_of_their_own_table(
+    real_data: Path, tmp_path: Path
+) -> None:
+    folder = real_data / "grounding/raccoon"
+    source = {"name": "a", "reader": "voc", "path": str(folder / "annotations")}
+    made = ran(tmp_path, source | {"media_root": str(folder / "images")})
+    lines = (folder / "data/raccoon_labels.csv").read_text().splitlines()[1:]
+    expected: dict[str, list[list[float]]] = {}
+    for line in lines:
+        name, width, height, _, *corners = line.split(",")
+        x1, y1, x2, y2 = map(int, corners)
+        w, h = int(width) / 1000, int(height) / 1000
+        expected.setdefault(name.removesuffix(".jpg"), []).append(
+            [(x1 - 1) / w, (y1 - 1) / h, x2 / w, y2 / h]
+        )
+    xmls = sorted((folder / "annotations").glob("*.xml"))
+    assert made.accounts["read a"] == (len(xmls), len(xmls), {}, {})
+    reader = voc(path=str(folder / "annotations"), media_root=str(folder / "images"))
+    records = shortly(read_all(reader)).records
+    for path in xmls:
+        boxes = [one["box"] for one in records[str(path)]["objects"]]
+        assert boxes == [pytest.approx(b, abs=0.001) for b in expected[path.stem]]

@@ -1,0 +1,159 @@
+"""A YOLO label file becomes one record with its boxes and polygons, or one failure."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from curate.ingest.grounding.yolo import Yolo
+from curate.ingest.reader import Head
+from manifests.errors import InputError
+from manifests.storage import File
+from tests.ingest.grounding.annotations import PHOTO, laid, told
+from tests.runs import ran
+
+NAMES = "cat\ndog\n"
+
+
+def yolo(**settings: object) -> Yolo:
+    return Yolo.model_validate({"name": "a", "path": "labels", "names": ["cat", "dog"]} | settings)
+
+
+def test_lines_are_boxes_boxes_with_a_confidence_and_polygons(tmp_path: Path) -> None:
+    lines = "1 0.5 0.5 0.2 0.4\r\n\n0 .5 .5 1 1 0.875\n0 0.1 0.2 0.3 0.2 0.3 0.6\n"
+    laid(tmp_path, {"images/a.jpg": PHOTO, "labels/a.txt": "\ufeff" + lines})
+    assert told(yolo(), tmp_path).records["labels/a.txt"] == {
+        "picture": "images/a.jpg",
+        "text": [],
+        "objects": [
+            {"label": "dog", "box": [400, 300, 600, 700]},
+            {"label": "cat", "box": [0, 0, 1000, 1000], "attributes": {"confidence": 0.875}},
+            {"label": "cat", "polygon": [[100, 200, 300, 200, 300, 600]]},
+        ],
+        "meta": None,
+    }
+
+
+def test_an_empty_file_is_a_picture_without_objects(tmp_path: Path) -> None:
+    laid(tmp_path, {"images/a.jpg": PHOTO, "labels/a.txt": "", "labels/b.txt": "\n"})
+    found = told(yolo(), tmp_path)
+    assert found.records["labels/a.txt"]["objects"] == []
+    assert found.faults["b.txt"] == ("MediaError", (
+        "no picture: looked for b in images. "
+        "Set media_root to the folder that the pictures lie in."))  # fmt: skip
+
+
+@pytest.mark.parametrize(("label", "photo", "settings"), [
+    ("labels/train/a.txt", "images/train/a.png", {}),
+    ("labels/x/labels/a.txt", "labels/x/images/a.jpg", {}),
+    ("boxes/a.txt", "boxes/a.jpg", {"path": "boxes"}),
+    ("labels/train/a.txt", "photos/train/a.jpg", {"media_root": "photos"}),
+    ("labels/train/a.txt", "photos/a.jpg", {"media_root": "photos"}),
+    ("labels/a.b.txt", "images/a.b.jpg", {}),
+])  # fmt: skip
+def test_pictures_lie_in_images_for_labels_or_below_media_root(
+    tmp_path: Path, label: str, photo: str, settings: dict[str, str]
+) -> None:
+    laid(tmp_path, {label: "0 .5 .5 .1 .1", photo: PHOTO})
+    assert told(yolo(**settings), tmp_path).records[label]["picture"] == photo
+
+
+@pytest.mark.parametrize(("file", "content", "setting"), [
+    ("labels/classes.txt", NAMES, None),
+    ("classes.txt", NAMES, None),
+    ("data.yaml", "path: x\nnc: 2\nnames: [cat, dog]\n", None),
+    ("data.yaml", "names:\n  0: cat\n  1: dog\n", None),
+    ("labels/train/classes.txt", NAMES, None),
+    ("elsewhere/my.yaml", "names: {1: dog}", "elsewhere/my.yaml"),
+    ("elsewhere/my.names", NAMES, "elsewhere/my.names"),
+])  # fmt: skip
+def test_names_of_classes_come_from_the_file_that_is_set_or_lies_nearby(
+    tmp_path: Path, file: str, content: str, setting: str | None
+) -> None:
+    laid(tmp_path, {"images/train/a.jpg": PHOTO, "labels/train/a.txt": "1 .5 .5 .1 .1"})
+    laid(tmp_path, {file: content})
+    found = told(yolo(names=setting), tmp_path)
+    assert [o["label"] for o in found.records["labels/train/a.txt"]["objects"]] == ["dog"]
+    assert found.faults == {}
+
+
+@pytest.mark.parametrize(("files", "setting", "fault"), [
+    ({}, None, r"labels: no classes.txt, obj.names, data.yaml, dataset.yaml in it, or in the two"),
+    ({}, "c.txt", r"c.txt: there is no such file. The setting is 'names'."),
+    ({"c.yaml": "names: 5"}, "c.yaml", r"`names` is 5: neither a list nor numbered"),
+    ({"c.yaml": "train: x"}, "c.yaml", r"`names` is None: neither a list nor numbered"),
+    ({"c.yaml": "names: {cat: 0}"}, "c.yaml", r"neither a list nor numbered"),
+    ({"data.yaml": "kpt_shape: [4, 3]\nnames: [cat]"}, None, r"data.yaml: `kpt_shape`: its labels"),
+    ({"c.yaml": "names: ["}, "c.yaml", r"broken YAML"),
+    ({"c.txt": b"\xff"}, "c.txt", r"byte 0 is not UTF-8"),
+])  # fmt: skip
+def test_names_that_are_not_to_be_found_stop_the_run(
+    tmp_path: Path, files: dict[str, bytes | str], setting: str | None, fault: str
+) -> None:
+    laid(tmp_path, {"images/a.jpg": PHOTO, "labels/a.txt": "1 .5 .5 .1 .1", **files})
+    with pytest.raises(InputError, match=fault):
+        told(yolo(names=setting), tmp_path)
+
+
+@pytest.mark.parametrize(("line", "error", "fault"), [
+    ("2 .5 .5 .1 .1", "RowError", "line 2: the class '2' is none of the 2 that are named"),
+    ("-1 .5 .5 .1 .1", "RowError", "line 2: the class '-1' is none of the 2"),
+    ("9999999999 .5 .5 .1 .1", "RowError", "line 2: the class '9999999999' is none"),
+    ("0 .5 .5 .1", "RowError", "line 2: 3 numbers after the class are neither a box nor"),
+    ("0 .5 .5 .1 .1 " + ".5 .5 2 " * 17, "RowError", "line 2: 55 numbers after the class"),
+    ("0 .5 .5 x .1", "RowError", "line 2: '0 .5 .5 x .1' is not a class and numbers"),
+    ("0 .5 .5 nan .1", "RowError", "is not a class and numbers"),
+    ("0 9 9 .1 .1", "RowError", "[9, 9, 0.1, 0.1] is in no way on a picture"),
+    ("\udcff", "FileError", "byte 12 is not UTF-8"),
+])  # fmt: skip
+def test_a_broken_line_fails_its_file_alone(
+    tmp_path: Path, line: str, error: str, fault: str
+) -> None:
+    data = f"1 .5 .5 1 1\n{line}".encode(errors="surrogateescape")
+    laid(tmp_path, {f"images/{n}.jpg": PHOTO for n in "abc"})
+    laid(tmp_path, {f"labels/{n}.txt": "1 .5 .5 .1 .1\n" * 5 for n in "ac"})
+    laid(tmp_path, {"labels/b.txt": data})
+    found = told(yolo(), tmp_path)
+    assert [*found.records] == ["labels/a.txt", "labels/c.txt"]
+    assert found.faults["b.txt"][0] == error
+    assert fault in found.faults["b.txt"][1]
+
+
+@pytest.mark.parametrize(("line", "what", "space"), [
+    ("0 10 10 30 30\n0 20 20 80 40", "boxes", "xyxy pixel"),
+    ("0 10 10 30 10 30 45", "points", "xyxy pixel"),
+    ("0 50 50 20 40", "boxes", "cxcywh percent"),
+])  # fmt: skip
+def test_numbers_that_are_no_shares_stop_the_file_and_name_the_space_that_fits(
+    tmp_path: Path, line: str, what: str, space: str
+) -> None:
+    laid(tmp_path, {f"images/{n}.jpg": PHOTO for n in "abc"})
+    laid(tmp_path, {f"labels/{n}.txt": line for n in "abc"})
+    with pytest.raises(InputError, match=f"{what} contradict 'cxcywh fraction'") as raised:
+        told(yolo(), tmp_path)
+    assert f"'{space}'" in raised.value.mend
+    assert len(told(yolo(space=space), tmp_path).records) == 3
+
+
+@pytest.mark.parametrize(("data", "is_yolo"), [
+    (b"0 0.5 0.5 0.1 0.1\n", True),
+    (b"\n12 0.5 0.5 0.1 0.1 0.3 0.3\n", True),
+    (b"./images/a.jpg\n", False),
+    (b"0.5 0.5 0.1 0.1 0.1\n", False),
+    (b"cat\ndog\n", False),
+    (b"nan 1 1 1 1", False),
+    (b"0 1 1 1 nan", False),
+    (b"\n", False),
+])  # fmt: skip
+def test_files_are_known_by_their_first_line(data: bytes, is_yolo: bool) -> None:
+    assert Yolo.sniff(Head(File("a.txt", "a.txt", len(data), 0), data)) is is_yolo
+
+
+def test_a_folder_of_labels_is_read_by_the_command_line(tmp_path: Path) -> None:
+    laid(tmp_path, {f"images/{n}.jpg": PHOTO for n in "0ab"})
+    laid(tmp_path, {f"labels/{n}.txt": "1 .5 .5 .1 .1" for n in "abc"})
+    laid(tmp_path, {"labels/classes.txt": NAMES, "labels/0.txt": "\n"})
+    made = ran(tmp_path, {"name": "a", "reader": "yolo", "path": "labels"})
+    assert made.accounts["read a"] == (4, 3, {}, {"MediaError": 1})
+    assert [lost.origin for lost in made.lost] == ["labels/c.txt"]

@@ -101,6 +101,14 @@ def test_percents_taken_for_pixels_are_told_though_all_lie_inside() -> None:
     check(said(points.values[:40], 1200, 900), Space(form="xyxy", unit="pixel"), "f", ["x"] * 40)
 
 
+def test_a_space_that_leaves_most_of_the_pictures_empty_is_not_proposed() -> None:
+    random = np.random.default_rng(6)
+    percents = said(random.uniform(0, 100, (80, 2)), 1200, 900)
+    told = fault(percents, Space(form="xyxy", unit="fraction")).rpartition("Rows")[2]
+    assert "'xyxy percent'" in told
+    assert "pixel" not in told
+
+
 def test_few_faults_among_many_are_the_annotators_not_the_space() -> None:
     units, sizes = drawn(5)
     values = boxes_from_units(units, sizes, SPACES["coco"])

@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image, ImageOps
 
 from curate.cli import OK
 from curate.grounding.text.parsing import parsed
-from tests.runs import Ran, caption, curate, found
+from tests.runs import Ran, caption, curate, found, ran
 
 RECIPE = Path(__file__).resolve().parents[1] / "recipes/grounding.yaml"
 SCREENS = [
@@ -148,3 +149,27 @@ def test_a_wrong_space_stops_the_run_and_names_the_right_one(
     assert "instances" in told
     assert "contradict 'xyxy pixel'" in told
     assert "'xywh pixel'" in told
+
+
+def test_a_box_on_stored_pixels_is_where_the_shown_picture_has_it(
+    tmp_path: Path, real_data: Path
+) -> None:
+    rows, expected = [], {}
+    for photo in sorted((real_data / "neardup/exif_orientation").glob("*_[1-8].jpg")):
+        with Image.open(photo) as image:
+            width, height = image.size
+            mask, exif = Image.new("L", image.size), image.getexif()
+        box = [width // 10, height // 5, width // 3, height // 2]
+        mask.paste(255, tuple(box))
+        mask.getexif()[0x0112] = exif[0x0112]
+        shown = ImageOps.exif_transpose(mask)
+        there = np.array(shown.getbbox()) / np.tile(shown.size, 2) * 1000
+        rows.append({"image": photo.name, "boxes": [box], "labels": "here"})
+        expected[f"boxes.jsonl#{len(rows)}"] = there.tolist()
+    (tmp_path / "boxes.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    source = {"name": "boxes", "reader": "boxes_table", "path": "boxes.jsonl", "boxes": "boxes",
+              "labels": "labels", "space": "xyxy pixel stored",
+              "media_root": str(real_data / "neardup/exif_orientation")}  # fmt: skip
+    seen = {row["origin"]: row["objects"][0]["box"] for row in ran(tmp_path, source).rows}
+    assert len(seen) == 8
+    assert seen == {origin: pytest.approx(box, abs=1e-3) for origin, box in expected.items()}

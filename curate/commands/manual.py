@@ -33,6 +33,8 @@ def fields(kind: type[BaseModel]) -> list[tuple[str, str, str, str]]:
         default = field.default if field.default_factory is None else field.get_default(
             call_default_factory=True
         )  # fmt: skip
+        if isinstance(default, BaseModel):
+            default = default.model_dump(mode="json")
         told = "(needed)" if default is PydanticUndefined else repr(default)
         type_ = _type(properties.get(field.alias or name, {}))
         rows.append((name, type_, told, field.description or ""))
@@ -44,6 +46,8 @@ def _type(schema: dict[str, object]) -> str:
         options = schema["anyOf"]
         assert isinstance(options, list)
         return " or ".join(_type(o) for o in options if o.get("type") != "null")
+    if "$ref" in schema:
+        return "object"
     if "enum" in schema:
         return "|".join(map(str, schema["enum"]))  # type: ignore[call-overload]
     if schema.get("type") == "array":

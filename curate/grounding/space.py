@@ -11,7 +11,14 @@ from itertools import chain
 from typing import Annotated, Any, Literal, get_args
 
 import numpy as np
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+    model_validator,
+)
 
 from curate.smart_resize import QWEN2_5, Resize, smart_resize
 from manifests.spelling import nearest
@@ -102,7 +109,11 @@ def _told(value: Any) -> Any:
     return said
 
 
-Told = Annotated[Space, BeforeValidator(_told)]
+Told = Annotated[
+    Space,
+    BeforeValidator(_told),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "object"}]}),
+]
 """A setting of a recipe that is a space."""
 
 

@@ -167,3 +167,8 @@ def test_no_boxes_are_no_boxes() -> None:
     for space in EVERY:
         assert boxes_to_units(np.empty((0, 4)), np.empty((0, 2)), space).shape == (0, 4)
         assert points_to_units(np.empty((0, 2)), np.empty((0, 2)), space).shape == (0, 2)
+
+
+def test_editors_take_words_for_a_space() -> None:
+    kinds = Setting.model_json_schema()["properties"]["space"]["anyOf"]
+    assert {"type": "string"} in kinds

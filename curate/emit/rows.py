@@ -36,6 +36,7 @@ COLUMNS = {
     "messages": pa.list_(MESSAGE),
     "images": pa.list_(IMAGE),
     "videos": pa.list_(VIDEO),
+    "cameras": pa.list_(pa.list_(pa.float32())),
     "objects": pa.list_(OBJECT),
     "language": pa.string(),
     "meta": pa.string(),
@@ -197,7 +198,18 @@ def videos(table: pa.Table) -> pa.Array:
     return pa.ListArray.from_arrays(_int32(shown.offsets), values)
 
 
-MADE = {"messages": messages, "videos": videos, "objects": objects}
+def cameras(table: pa.Table) -> pa.Array:
+    """fx fy cx cy of each image's camera, in the order of `images`; an empty list for a record of
+    none of whose images it is known."""
+    shown = mentions(table, "image")
+    each = pc.struct_field(shown.media, "camera")
+    row = np.repeat(np.arange(table.num_rows), np.diff(shown.offsets))
+    known = np.bincount(row[np.asarray(each.is_valid())], minlength=table.num_rows) > 0
+    told = each.filter(pa.array(known[row]))
+    return pa.ListArray.from_arrays(_int32(_offsets(row[known[row]], table.num_rows)), told)
+
+
+MADE = {"messages": messages, "videos": videos, "cameras": cameras, "objects": objects}
 
 
 def columns(table: pa.Table, schema: pa.Schema) -> dict[str, pa.Array]:

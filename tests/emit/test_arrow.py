@@ -69,6 +69,7 @@ def test_a_row_is_whole(tmp_path: Path) -> None:
         ],
         "videos": [],
         "objects": [],
+        "cameras": [],
         "language": "en",
         "meta": '{"k": 1}',
     }

@@ -102,6 +102,17 @@ def test_pictures_stand_in_the_order_of_their_mention_once_a_mention() -> None:
     assert [ref.uri for ref in found.references()] == ["y", "x", "y", "z"]
 
 
+def test_cameras_stand_in_the_order_of_the_images_or_not_at_all() -> None:
+    seen = X | {"camera": [1, 2, 3, 4]}
+    table = records(
+        row("a", [shows(1), shows(0), shows(1)], Y, seen),
+        row("b", [shows(0)], X),
+        row("c", [text("no picture")]),
+    )
+    camera = [1.0, 2.0, 3.0, 4.0]
+    assert built("cameras", table) == [[camera, None, camera], [], []]
+
+
 def test_objects_count_their_media_as_the_messages_mention_them() -> None:
     objects = [{"label": "on x", "media": 0}, {"label": "on y", "media": 1}, {"label": "on none"},
                {"label": "on z, unmentioned", "media": 2}]  # fmt: skip

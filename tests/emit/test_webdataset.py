@@ -57,6 +57,7 @@ def test_a_row_is_its_pictures_its_text_and_its_json(tmp_path: Path) -> None:
             {"role": "assistant", "content": [said]},
         ],
         "objects": [],
+        "cameras": [],
         "language": None,
         "meta": {"uid": "x"},
         "words.count": 2,

@@ -21,7 +21,7 @@ from tests.filters.duplicates.test_pictures import looks
 SHOWN = {"text": None, "role": None, "loss": None}
 SAID = {"media": None, "role": None, "loss": None}
 NOTHING = {"point": None, "polygon": None, "box3d": None, "start": None, "end": None,
-           "text": None, "track": None}  # fmt: skip
+           "text": None, "track": None, "attributes": None}  # fmt: skip
 
 
 def shows(*parts: str | int) -> list[dict[str, Any]]:
@@ -96,7 +96,9 @@ def test_pictures_go_with_their_place_and_their_objects_and_the_others_are_numbe
     }
 
 
-NO = {"offset": None, "length": None, "mime": None, "duration": None, "fps": None, "frames": None}
+NO = dict.fromkeys(
+    ("offset", "length", "mime", "duration", "fps", "frames", "orientation", "camera")
+)
 
 
 @BOTH

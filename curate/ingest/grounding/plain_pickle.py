@@ -54,7 +54,9 @@ class _Plain(pickle._Unpickler):
     dispatch = _Instructions({code: pickle._Unpickler.dispatch[code] for code in _codes()})
 
     def find_class(self, module: str, name: str) -> Any:
-        raise FileError(f"a pickle that names {module}.{name}.", mend=f"No; {_WANTED}")
+        raise FileError(
+            f"a pickle that names {module}.{name}.", mend=f"Nothing is imported; {_WANTED}"
+        )
 
 
 def loads(data: bytes) -> Any:

@@ -136,7 +136,8 @@ def boxes_to_units(boxes: np.ndarray, sizes: np.ndarray, space: Space) -> np.nda
         start = 1.0 if space.index == "one" else 0.0
         first, last = first - start, last - start + inclusive
     times = _times(sizes, space)
-    return np.concatenate([first * times, last * times], axis=1)
+    with np.errstate(over="ignore"):  # what is infinite is in no way on the picture
+        return np.concatenate([first * times, last * times], axis=1)
 
 
 def boxes_from_units(units: np.ndarray, sizes: np.ndarray, space: Space) -> np.ndarray:
@@ -161,7 +162,8 @@ def points_to_units(points: np.ndarray, sizes: np.ndarray, space: Space) -> np.n
     """(n, 2) float64 x y in [0,1000], of (n, 2) points: the centre of a pixel where it is named."""
     found = np.asarray(points, np.float64)
     found = found[:, ::-1] if space.y_first else found
-    moved: np.ndarray = (found + _half(space)) * _times(sizes, space)
+    with np.errstate(over="ignore"):  # what is infinite is in no way on the picture
+        moved: np.ndarray = (found + _half(space)) * _times(sizes, space)
     return moved
 
 

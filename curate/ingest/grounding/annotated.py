@@ -196,9 +196,9 @@ def _gathered(placed: list[_Placed]) -> _AllNumbers:
             for ring in thing.polygon or ():
                 rings.append(ring)
                 rows[2].extend([row] * (len(ring) // 2))
-    flat = _array(list(chain.from_iterable(rings)), 2)
     if any(len(ring) % 2 for ring in rings):
         raise ValueError
+    flat = _array(list(chain.from_iterable(rings)), 1).reshape(-1, 2)
     found = (_array(boxes, 4), _array(points, 2), flat)
     numbers = [
         Numbers(values, sizes[where], where)
@@ -208,13 +208,13 @@ def _gathered(placed: list[_Placed]) -> _AllNumbers:
 
 
 def _array(values: list[Any], numbers: int) -> np.ndarray:
-    """(n, numbers) float64. TypeError or ValueError where they are not so many, or no numbers."""
-    if values and isinstance(values[0], Sequence) and {len(v) for v in values} != {numbers}:
-        raise ValueError
+    """(n, numbers) float64, or (n,) of one each. TypeError or ValueError where they are not so
+    many, or no numbers."""
     array = np.array(values)
-    if len(values) and array.dtype.kind not in "iuf":
+    shape = (len(values), numbers)[: min(numbers, 2)]
+    if len(values) and (array.dtype.kind not in "iuf" or array.shape != shape):
         raise TypeError
-    return array.astype(np.float64).reshape(-1, numbers)
+    return array.astype(np.float64).reshape(shape)
 
 
 def _not_numbers(sample: Sample) -> RowError:

@@ -90,6 +90,8 @@ def _things(shape: Any, number: int) -> Iterator[Thing]:
     label, kind = shape.get("label"), shape.get("shape_type") or "polygon"
     if not isinstance(label, str):
         raise RowError(f"the label of shape {number} is {label!r:.80}, not text")
+    if not isinstance(kind, str):
+        raise RowError(f"the 'shape_type' of shape {number} is {kind!r:.80}, not text")
     spent = ("label", "points", "shape_type")
     rest = {k: v for k, v in shape.items() if k not in spent and v not in _NOTHING}
     try:

@@ -151,7 +151,7 @@ def _solid(annotation: dict[str, Any]) -> _Solid:
     size = given["dimensions"][::-1]  # width height length, of the own axes z y x
     if (size <= 0).any():
         raise RowError(f"'dimensions' of a valid 3D box are {annotation['dimensions']!r:.80}")
-    turn = given["R_cam"]
+    turn = np.clip(given["R_cam"], -2, 2)  # of a rotation none is over 1
     if not np.allclose(turn @ turn.T, np.eye(3), atol=TOLERANCE) or np.linalg.det(turn) < 0:
         raise RowError(f"'R_cam' is no rotation: {annotation['R_cam']!r:.120}")
     return _Solid(given["center_cam"], size, turn, given.get("bbox3D_cam"))
@@ -161,9 +161,11 @@ def _contradiction(solid: _Solid, made: np.ndarray) -> RowError | None:
     """Whether a given corner is far from every corner that the nine numbers make."""
     if solid.corners is None:
         return None
-    apart = np.linalg.norm(solid.corners[:, None] - made[None], axis=2)
+    with np.errstate(over="ignore"):  # of numbers that are nowhere near any picture
+        apart = np.linalg.norm(solid.corners[:, None] - made[None], axis=2)
+        diagonal = float(np.linalg.norm(solid.size))
     worst = float(max(apart.min(axis=1).max(), apart.min(axis=0).max()))
-    if worst <= TOLERANCE * float(np.linalg.norm(solid.size)):
+    if worst <= TOLERANCE * diagonal:
         return None
     return RowError(
         f"a corner of 'bbox3D_cam' is {worst:.2f} m off those of center_cam, dimensions and R_cam.",

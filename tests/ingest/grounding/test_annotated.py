@@ -132,6 +132,8 @@ def test_a_size_of_another_picture_fails_and_tells_whether_exif_explains_it(tmp_
     (Thing("x", point=[1]), "object 1: [1] is not 2 numbers"),
     (Thing("x", polygon=[[1, 2, 3]]), "is not rings of x y x y ..."),
     (Thing("x", polygon=[[1, 2, 3], [4]]), "is not rings of x y x y ..."),
+    (Thing("x", polygon=[[[1, 2], [3, 4]]]), "is not rings of x y"),  # type: ignore[list-item]
+    (Thing("x", box=[[1], [2], [3], [4]]), "is not 4 numbers"),  # type: ignore[list-item]
     (Thing("x", polygon=["ab"]), "is not rings of x y x y ..."),  # type: ignore[list-item]
     (Thing("x", box=[float("nan"), 2, 3, 4]), "[nan, 2, 3, 4] is in no way on a picture"),
     (Thing("x", box=[1, 2, float("inf"), 4]), "is in no way on a picture of 80 x 40"),

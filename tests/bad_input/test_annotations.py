@@ -1,0 +1,104 @@
+"""Annotations that are wrong, through a whole run."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.bad_input.shared import write_lines
+from tests.runs import Lost, curate, ran, recipe
+
+BOXES: dict[str, Any] = {
+    "name": "boxes", "reader": "boxes_table", "path": "data/*.jsonl", "media_root": "data",
+    "boxes": "boxes", "labels": "labels", "space": "xyxy pixel", "width": "w", "height": "h",
+}  # fmt: skip
+GOOD = {"image": "0.jpg", "boxes": [[8, 6, 32, 24]], "labels": ["cat"], "w": 64, "h": 48}
+
+
+def lost(line: int, message: str) -> Lost:
+    return Lost(f"data/a.jsonl#{line}", "read boxes", "RowError", message)
+
+
+def test_numbers_that_are_no_box_lose_their_record_alone(base: Path) -> None:
+    odd = [[8, 6, 32], [8, 6, None, 24], [32, 6, 8, 24], [8, 6, 3200, 24]]
+    write_lines(base, *[GOOD] * 12, *({**GOOD, "boxes": [box]} for box in odd))
+    made = ran(base, BOXES)
+    nowhere = "is in no way on a picture of 64 x 48, as 'xyxy pixel'"
+    mend = "Mend the annotation, or leave it in quarantine."
+    assert made.accounts["read boxes"] == (16, 12, {}, {"RowError": 4})
+    assert made.lost == [
+        lost(13, "object 0: [8, 6, 32] is not 4 numbers"),
+        lost(14, "object 0: [8, 6, None, 24] is not 4 numbers"),
+        lost(15, f"[32, 6, 8, 24] {nowhere}. {mend}"),
+        lost(16, f"[8, 6, 3200, 24] {nowhere}. {mend}"),
+    ]
+
+
+def test_boxes_out_of_the_picture_or_of_no_width_go_by_a_step(base: Path) -> None:
+    out, line = {**GOOD, "boxes": [[-16, 6, 8, 24]]}, {**GOOD, "boxes": [[8, 6, 8, 24]]}
+    write_lines(base, *[GOOD] * 12, out, line, {**GOOD, "boxes": [[8, 6, 64.4, 24]]})
+    made = ran(base, BOXES, steps=[{"boxes": {}}])
+    assert made.accounts["boxes"] == (15, 13, {"no object left": 2}, {})
+    assert made.rows[-1]["objects"][0]["box"][2] <= 1000
+
+
+def test_a_wrong_space_stops_the_run(base: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_lines(base, *[GOOD] * 12)
+    recipe(base, {**BOXES, "space": "xyxy fraction"})
+    assert curate(base, "run", "recipe.yaml", "-o", "out", "--inline", "-q") == 1
+    told = capsys.readouterr().err
+    assert "data/a.jsonl: 12 of 12 boxes contradict 'xyxy fraction'" in told
+    assert "'xyxy pixel'" in told
+    assert not (base / "out/manifest.json").exists()
+
+
+def test_annotations_of_another_picture_lose_their_record(base: Path) -> None:
+    write_lines(base, GOOD, {**GOOD, "w": 48, "h": 64})
+    told = "annotated on a picture of 48 x 64, this one is 64 x 48 as it is shown."
+    assert ran(base, BOXES).lost == [lost(2, f"data/0.jpg: {told} It is another picture.")]
+
+
+def test_a_coco_annotation_that_is_none_is_lost_alone(base: Path) -> None:
+    sound = {"id": 1, "image_id": 0, "category_id": 1, "bbox": [8, 6, 24, 18]}
+    wrong = [{**sound, "id": 2, "image_id": 9}, {**sound, "id": 3, "category_id": 9}, sound]
+    split = {
+        "images": [{"id": 0, "file_name": "0.jpg", "width": 64, "height": 48}],
+        "annotations": [sound, *wrong], "categories": [{"id": 1, "name": "cat"}],
+    }  # fmt: skip
+    (base / "data/a.json").write_text(json.dumps(split))
+    source = {"name": "boxes", "reader": "coco", "path": "data/a.json"}
+    made = ran(base, source, max_quarantined=3)
+    assert [(one.origin, one.message) for one in made.lost] == [
+        ("data/a.json#annotations[1]", "no image has the id 9"),
+        ("data/a.json#annotations[2]", "no category has the id 9"),
+        ("data/a.json#annotations[3]", "the id 1 comes a second time"),
+    ]
+    assert [len(row["objects"]) for row in made.rows] == [1]
+
+
+class Runs:
+    """What a pickle makes of this is the answer of a command."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.system, ("touch gone",)
+
+
+def test_files_that_would_do_something_are_lost_whole(base: Path) -> None:
+    refs = [{"ref_id": 1, "ann_id": 1, "image_id": 1, "sentences": [Runs()]}]
+    (base / "data/refs(unc).p").write_bytes(pickle.dumps(refs, protocol=2))
+    (base / "data/instances.json").write_text('{"images": [], "annotations": [], "categories": []}')
+    (base / "data/a.xml").write_text(
+        '<!DOCTYPE a [<!ENTITY b SYSTEM "file:///etc/passwd">]><annotation>&b;</annotation>'
+    )
+    pickles = {"name": "refs", "reader": "refcoco", "path": "data/*.p", "media_root": "data"}
+    made = ran(base, pickles, {"name": "voc", "reader": "voc", "path": "data/*.xml"},
+               max_quarantined=2)  # fmt: skip
+    assert {(one.origin, one.error) for one in made.lost} == {
+        ("data/refs(unc).p", "FileError"), ("data/a.xml", "FileError"),
+    }  # fmt: skip
+    assert not (base / "gone").exists()

@@ -53,6 +53,8 @@ class Tsv(Reader):
     @classmethod
     def sniff(cls, head: Head) -> bool:
         """Lines of two columns, of whatever: which one is the url may be set."""
+        if b"\0" in head.data:
+            return False
         sample = head.data.decode("utf-8", "replace").splitlines()[:_SNIFFED_LINES]
         said = [line for line in sample if line.strip() and not line.startswith(("{", "["))]
         return 2 * sum("\t" in line for line in said) > len(said)

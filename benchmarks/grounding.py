@@ -7,17 +7,27 @@ number. CPU time of one process; best of three.
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import orjson
 import pyarrow as pa
+from PIL import Image
 
 from benchmarks.text_steps import rate
 from curate.grounding.check import Numbers, check, impossible
 from curate.grounding.space import SPACES, boxes_to_units
+from curate.grounding.text.counting import Counting
+from curate.grounding.text.grounding_text import GroundingText
+from curate.grounding.three_d.boxes_3d import Boxes3d
+from curate.grounding.three_d.camera import with_cameras
+from curate.grounding.three_d.virtual_camera import VirtualCamera
+from curate.ingest.grounding.coco_instances import Coco
+from curate.ingest.reader import Context, Found, KeptBytes
 from filters.objects.box_duplicates import BoxDuplicates
 from filters.objects.box_points import BoxPoints
 from filters.objects.boxes import Boxes
@@ -27,8 +37,8 @@ from filters.objects.masks import Masks
 from filters.objects.object_count import ObjectCount
 from manifests import record
 from manifests.media import Media
-from manifests.objects import column_of, lists_of, objects_of
-from manifests.step import RowStep
+from manifests.objects import column_of, lists_of, objects_of, rewritten
+from manifests.step import ReshapeStep, RowStep
 
 RECORDS, OBJECTS, BATCH_RECORDS = 125_000, 8, 8192
 LABELS, CORNERS = 1203, 12
@@ -151,9 +161,71 @@ def main() -> None:
         show("(objects_of, in each)", partial(every, lambda b: objects_of(b["objects"]), of))
         for name, step in steps.items():
             show(name, partial(every, partial(step, media=Media()), of))
-    masks = run_lengths()
-    found = rate(lambda: every(partial(Masks(), media=Media()), masks), 20_000)
-    print(f"\n{'masks, of RLE (64 x 64)':40}{found / 1e6:12.3f} M masks/CPU-s")
+    print("\nfewer of them, M/CPU-s")
+    few = [one.slice(0, 2048) for one in batches(whole)[:4]]
+    smaller: dict[str, tuple[RowStep | ReshapeStep, list[pa.Table]]] = {
+        "masks, of RLE (64 x 64)": (Masks(), run_lengths()),
+        "boxes_3d": (Boxes3d(), [solids(few[0], None)]),
+        "boxes_3d, with attributes": (Boxes3d(), [solids(few[0], SEEN)]),
+        "virtual_camera": (VirtualCamera(), [solids(few[0], None)]),
+        "grounding_text, objects": (GroundingText(), few),
+        "counting, objects": (Counting(), few),
+    }
+    for name, (step, some) in smaller.items():
+        objects = sum(one.num_rows for one in some) * OBJECTS
+        found = rate(partial(every, partial(step, media=Media()), some), objects)
+        print(f"{name:40}{found / 1e6:12.3f}")
+    print(f"{'coco, annotations of a file':40}{coco_rate() / 1e6:12.3f}")
+
+
+SEEN = orjson.dumps({"visibility": 0.9, "truncation": 0.1, "behind_camera": False}).decode()
+
+
+def solids(some: pa.Table, attributes: str | None) -> pa.Table:
+    """The records with a 3D box an object in front of a camera, and what is annotated of it."""
+    many, draw = some.num_rows * OBJECTS, np.random.default_rng(37)
+    centres = np.stack([draw.uniform(-2, 2, many), draw.uniform(-1, 1, many),
+                        draw.uniform(5, 30, many)], axis=1)  # fmt: skip
+    boxes = np.concatenate([centres, draw.uniform(0.5, 2, (many, 3)), np.zeros((many, 3))], axis=1)
+    cameras = np.tile([500.0, 500.0, 320.0, 240.0], (some.num_rows, 1))
+    told = {"box3d": lists_of(boxes), "attributes": pa.array([attributes] * many, pa.string())}
+    columns = {
+        "objects": rewritten(some["objects"], np.ones(many, bool), **told),
+        "media": with_cameras(some["media"], cameras),
+    }
+    for name, values in columns.items():
+        some = some.set_column(some.schema.get_field_index(name), name, values)
+    return some
+
+
+def coco_rate(images: int = 200, annotations: int = 500) -> float:
+    """Annotations a CPU second of a file in COCO's form, its pictures opened for their headers."""
+    split = {
+        "images": [
+            {"id": n, "file_name": "a.jpg", "width": 64, "height": 64} for n in range(images)
+        ],
+        "annotations": [
+            {"id": n, "image_id": n % images, "category_id": 1, "bbox": [1, 2, 3, 4], "iscrowd": 0}
+            for n in range(images * annotations)
+        ],
+        "categories": [{"id": 1, "name": "thing"}],
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "a.json").write_bytes(orjson.dumps(split))
+        Image.new("RGB", (64, 64)).save(Path(folder, "a.jpg"))
+        reader = Coco(name="coco", path="a.json", trust=True)
+        return rate(lambda: everything(reader, folder), images * annotations)
+
+
+def everything(reader: Coco, folder: str) -> list[Found]:
+    """All that a reader finds below a folder."""
+    context = Context(folder, Media(folder), KeptBytes("", None))
+    return [
+        found
+        for file in reader.list_files(folder)
+        for split in reader.splits(file, context)
+        for found in reader.read(split, context)
+    ]
 
 
 def run_lengths(masks: int = 20_000, side: int = 64, seed: int = 31) -> list[pa.Table]:

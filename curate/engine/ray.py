@@ -74,10 +74,12 @@ class RayExecutor:
             cause = error.cause
             raise cause if isinstance(cause, CurateError) else error from None
         except ray.exceptions.RayError as error:
+            is_node = isinstance(error, ray.exceptions.LocalRayletDiedError)
+            died = "The node died" if is_node else f"Its worker died {RETRIES + 1} times"
             raise WorkerError(
                 f"{type(error).__name__}: {error}",
                 str(item)[:300],
-                f"Its worker died {RETRIES + 1} times. What is done is kept: the same command "
+                f"{died}. What is done is kept: the same command "
                 "goes on from there; --inline runs it in this process, to see why.",
             ) from error
 

@@ -88,7 +88,8 @@ SPACES = {
     "gemini": Space(form="yxyx", unit="thousandth"),
     "aitw": Space(form="yxhw", unit="fraction"),
 }
-"""Spaces by the names of where they are met."""
+"""Spaces by the names of where they are met. Those of COCO, VOC's devkit, YOLO, the Qwen models
+(notebook process_bbox, and the reports), AITW and Gemini's API are documented by their makers."""
 
 
 def _told(value: Any) -> Any:

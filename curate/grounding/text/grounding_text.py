@@ -13,7 +13,7 @@ from pydantic import Field, PositiveInt, model_validator
 from curate.grounding.text import templates as words
 from curate.grounding.text.choice import Draws, draws
 from curate.grounding.text.one_picture import one_picture
-from curate.grounding.text.rendering import WRITES, Style, What, rendered
+from curate.grounding.text.rendering import Style, What, rendered
 from curate.grounding.text.templates import EVERYTHING, FORMS, TEMPLATES, By, Template, Templates
 from curate.grounding.text.turns import Segment, Turn, added, rewritten
 from curate.grounding.text.written import Groups, Most, Order, Writing, Written, by_name, written
@@ -97,13 +97,7 @@ class GroundingText(RowStep):
 
     @model_validator(mode="after")
     def _written(self) -> GroundingText:
-        if self.what not in WRITES[self.style]:
-            known = ", ".join(WRITES[self.style])
-            raise ValueError(f"style {self.style!r} writes {known}, not {self.what}")
-        if self.templates is not None:
-            if not self.templates:
-                raise ValueError("templates: an empty list; null takes those that are built in")
-            words.check(self.templates, self._place)
+        words.check_asked(self.style, self.what, self.templates, self._place)
         return self
 
     @property

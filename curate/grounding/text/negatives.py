@@ -15,7 +15,7 @@ from pydantic import Field, PositiveInt, model_validator
 from curate.grounding.text import templates as words
 from curate.grounding.text.choice import Draws, draws
 from curate.grounding.text.one_picture import OnePicture, one_picture
-from curate.grounding.text.rendering import WRITES, Style, What, rendered
+from curate.grounding.text.rendering import Style, What, rendered
 from curate.grounding.text.templates import ABSENT, FORMS, TEMPLATES, Template, Templates
 from curate.grounding.text.turns import Segment, Turn, added, rewritten
 from manifests import storage
@@ -67,13 +67,7 @@ class Negatives(RowStep):
 
     @model_validator(mode="after")
     def _sound(self) -> Negatives:
-        if self.what not in WRITES[self.style]:
-            known = ", ".join(WRITES[self.style])
-            raise ValueError(f"style {self.style!r} writes {known}, not {self.what}")
-        if self.templates is not None:
-            if not self.templates:
-                raise ValueError("templates: an empty list; null takes those that are built in")
-            words.check(self.templates, "labels")
+        words.check_asked(self.style, self.what, self.templates, "labels")
         if not isinstance(self.categories, str):
             _check(self.categories, "categories")
         return self

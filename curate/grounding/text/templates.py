@@ -8,7 +8,7 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field
 
-from curate.grounding.text.rendering import Style, What
+from curate.grounding.text.rendering import WRITES, Style, What
 
 By = Literal["category", "label", "expression"]
 """One question for all labels of a record, one for each, or one for each expression."""
@@ -155,6 +155,15 @@ ABSENT = (
     Template("I cannot find {labels} in this picture."),
 )
 """Answers in words to questions for what is not there (ours)."""
+
+
+def check_asked(style: Style, what: What, templates: Sequence[str] | None, place: str) -> None:
+    """ValueError for a style that does not write what is asked for, and as `check` does."""
+    if what not in WRITES[style]:
+        raise ValueError(f"style {style!r} writes {', '.join(WRITES[style])}, not {what}")
+    if templates is not None and not templates:
+        raise ValueError("templates: an empty list; null takes those that are built in")
+    check(templates or (), place)
 
 
 def check(templates: Sequence[str], place: str) -> None:

@@ -19,8 +19,9 @@ from curate.engine.planned import PlannedStep
 from curate.engine.progress import Progress
 from curate.engine.view import View
 from curate.engine.workspace import Workspace
-from manifests import parts, record
+from manifests import record
 from manifests.step import Executor
+from manifests.storage import parts
 
 PART_ROWS = 40_000
 BATCH_ROWS = 8192

@@ -19,25 +19,25 @@ import pyarrow as pa
 from PIL import Image
 
 from benchmarks.text_steps import rate
-from curate.grounding.check import Numbers, check, impossible
-from curate.grounding.space import SPACES, boxes_to_units
-from curate.grounding.text.counting import Counting
-from curate.grounding.text.grounding_text import GroundingText
-from curate.grounding.three_d.boxes_3d import Boxes3d
-from curate.grounding.three_d.camera import with_cameras
-from curate.grounding.three_d.virtual_camera import VirtualCamera
+from curate.compose.grounding.counting import Counting
+from curate.compose.grounding.grounding_text import GroundingText
+from curate.ingest.grounding.annotations.space_check import Numbers, check, impossible
 from curate.ingest.grounding.coco_instances import Coco
 from curate.ingest.reader import Context, Found, KeptBytes
 from filters.objects.box_duplicates import BoxDuplicates
 from filters.objects.box_points import BoxPoints
 from filters.objects.boxes import Boxes
+from filters.objects.boxes_3d import Boxes3d
 from filters.objects.count_agreement import CountAgreement
 from filters.objects.labels import Labels
 from filters.objects.masks import Masks
 from filters.objects.object_count import ObjectCount
+from filters.objects.virtual_camera import VirtualCamera
 from manifests import record
+from manifests.geometry.camera import with_cameras
+from manifests.geometry.space import SPACES, boxes_to_units
 from manifests.media import Media
-from manifests.objects import column_of, lists_of, objects_of, rewritten
+from manifests.record.objects import column_of, lists_of, objects_of, rewritten
 from manifests.step import ReshapeStep, RowStep
 
 RECORDS, OBJECTS, BATCH_RECORDS = 125_000, 8, 8192

@@ -65,9 +65,9 @@ def ours(bands: NDArray[np.uint64]) -> NDArray[np.int64]:
     What the engine does with a range of keys, here with a band at a time, without the sketches
     that would say no.
     """
-    from filters.duplicates.ranges import repeated
-    from filters.kernels.forest import spanning
-    from filters.kernels.grouping import runs, similar_pairs
+    from filters.duplicates.phases.ranges import repeated
+    from manifests.kernels.forest import spanning
+    from manifests.kernels.grouping import runs, similar_pairs
 
     a, b = [], []
     for band in range(bands.shape[1]):

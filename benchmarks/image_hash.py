@@ -24,10 +24,10 @@ import numpy as np
 import pyarrow as pa
 from PIL import Image, ImageOps
 
-from filters.image_hash import ImageHash
+from filters.image.image_hash import ImageHash
 from manifests.media import Media
 from manifests.record import media_lists
-from tests.filters.records import of_media
+from tests.filters.rows import of_media
 
 WIDTH, HEIGHT, BATCH_ROWS = 640, 480, 128
 DISTANCES = (6, 10)

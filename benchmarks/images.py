@@ -16,11 +16,11 @@ from pathlib import Path
 
 from PIL import Image
 
+from curate.ingest.captions.webdataset import WebDataset
 from curate.ingest.reader import Context, KeptBytes
-from curate.ingest.webdataset import WebDataset
-from filters.image_shape import ImageShape
-from manifests.header import probe
+from filters.image.image_shape import ImageShape
 from manifests.media import Media
+from manifests.media.header import probe
 from tests.make import picture
 
 IMAGES, DISTINCT = 6000, 60

@@ -21,7 +21,7 @@ def near_duplicates(table: pa.Table, threshold: float) -> tuple[NDArray[np.int64
     not timed; the corpus step is, with all files it writes. Words are split at whitespace, as in
     the truth.
     """
-    from filters.kernels import forest, grouping, jaccard, minhash, shingles
+    from manifests.kernels import forest, grouping, jaccard, minhash, shingles
 
     assert all((forest, grouping, jaccard, minhash))
     shingles.text_hashes(pa.array(["the tables of Unicode are made now"]))

@@ -20,8 +20,8 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 
 import numpy as np  # noqa: E402
 
-from filters.duplicates.kind import Entries  # noqa: E402
-from filters.duplicates.semantic import Semantic  # noqa: E402
+from filters.duplicates.contract import Entries  # noqa: E402
+from filters.duplicates.kinds.semantic import Semantic  # noqa: E402
 
 DIMENSIONS, THRESHOLD = 384, 0.95
 

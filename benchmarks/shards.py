@@ -30,8 +30,9 @@ from PIL import Image
 from curate.emit import formats, order
 from curate.emit.settings import Shards
 from curate.emit.shard import Job
-from manifests import parts, record
+from manifests import record
 from manifests.media import Media
+from manifests.storage import parts
 
 DISTINCT = 50
 

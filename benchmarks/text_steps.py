@@ -21,20 +21,20 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from filters.alphanumeric import Alphanumeric
-from filters.character_repetition import CharacterRepetition
-from filters.characters import Characters
-from filters.code_points import ALPHANUMERIC, SPECIAL
-from filters.kernels import languages, text_measures
-from filters.language import Language
-from filters.language_model import language_model, model_file
-from filters.special_characters import SpecialCharacters
-from filters.word_repetition import WordRepetition
-from filters.words import Words
+from filters.text.alphanumeric import Alphanumeric
+from filters.text.character_repetition import CharacterRepetition
+from filters.text.characters import Characters
+from filters.text.language import Language
+from filters.text.special_characters import SpecialCharacters
+from filters.text.word_repetition import WordRepetition
+from filters.text.words import Words
 from manifests import record
+from manifests.kernels import languages, text_measures
 from manifests.media import Media
+from manifests.models.fasttext import language_model, model_file
 from manifests.step import RowStep
-from tests.filters import reference
+from manifests.text.code_points import ALPHANUMERIC, SPECIAL
+from tests.filters.text import reference
 
 Kernel = Callable[[pa.Array], object]
 ROWS, BATCH_ROWS, SAMPLE = 200_000, 8192, 5_000

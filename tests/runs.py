@@ -12,8 +12,8 @@ import yaml
 
 from curate import cli
 from curate.emit.read import read_shards
-from manifests import parts
-from manifests.manifest import RunManifest, load_run
+from manifests.run.manifest import RunManifest, load_run
+from manifests.storage import parts
 from tests.engine import corpora
 
 

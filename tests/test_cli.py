@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from curate.cli import DIFFERS, FAILED, MISTAKE, OK, OVER_BUDGET, run
-from manifests.manifest import load_run
+from manifests.run.manifest import load_run
 
 Capture = pytest.CaptureFixture[str]
 

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from curate import catalog, recipe
+from curate import catalog
 from curate.cli import OK
 from curate.cli import run as command
-from filters.presets import PRESETS
+from curate.recipe import model as recipe
+from curate.recipe.presets import PRESETS
 from tests.engine.corpora import accounts, captions, content, run
 
 ROOT = Path(__file__).parents[1]

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from curate.cli import OK
-from curate.grounding.text.parsing import parsed
+from curate.compose.grounding.parsing import parsed
 from tests.runs import Ran, caption, curate, found, ran
 
 RECIPE = Path(__file__).resolve().parents[1] / "recipes/grounding.yaml"

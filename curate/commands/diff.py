@@ -6,7 +6,7 @@ import argparse
 import json
 
 from curate.cli import DIFFERS, OK
-from curate.compare import Difference, differences
+from curate.inspect.compare import Difference, differences
 
 
 def main(options: argparse.Namespace) -> int:

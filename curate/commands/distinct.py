@@ -10,13 +10,23 @@ from typing import NamedTuple
 
 from curate.cli import OK
 from curate.commands.run import executor
+from curate.commands.tables import table
 from curate.engine.passes import BATCH_ROWS, PART
 from curate.engine.progress import Progress
-from curate.tabular import table
-from filters.distinct import STANDARD_ERROR, Counts, Distinct, counts, distinct_of, merged, nothing
-from manifests import manifest, parts, storage
+from curate.inspect.distinct import (
+    STANDARD_ERROR,
+    Counts,
+    Distinct,
+    counts,
+    distinct_of,
+    merged,
+    nothing,
+)
+from manifests import storage
 from manifests.errors import RecipeError
+from manifests.run import manifest
 from manifests.step import Executor
+from manifests.storage import parts
 
 READ, WRITTEN = "read", "order"
 """Passes whose parts hold the records as they were read, and those that the shards are made of."""

@@ -6,11 +6,11 @@ import argparse
 import json
 
 from curate.cli import OK
-from curate.families import Family, largest
-from curate.tabular import number
-from manifests import manifest
+from curate.commands.tables import number
+from curate.inspect.families import Family, largest
 from manifests.errors import InputError
-from manifests.spelling import nearest
+from manifests.run import manifest
+from manifests.step.spelling import nearest
 
 _WIDTH = 72
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 
+from curate.commands.tables import number, table
 from curate.engine.run import QUARANTINE_FILE
-from curate.story import Story, tell
-from curate.tabular import number, table
-from manifests import parts, storage
+from curate.inspect.story import Story, tell
+from manifests import storage
 from manifests.errors import RecipeError
+from manifests.storage import parts
 
 
 def main(options: argparse.Namespace) -> int:

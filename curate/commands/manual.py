@@ -7,7 +7,7 @@ import inspect
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from curate.tabular import table
+from curate.commands.tables import table
 
 
 def first_line(kind: type[BaseModel]) -> str:

@@ -7,7 +7,7 @@ import json
 
 from curate import catalog
 from curate.commands.manual import first_line, page
-from curate.tabular import table
+from curate.commands.tables import table
 
 
 def main(options: argparse.Namespace) -> int:

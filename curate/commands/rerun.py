@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 
-from curate import recipe
 from curate.commands.diff import report
 from curate.commands.run import execute
-from curate.compare import differences
-from manifests import manifest
+from curate.inspect.compare import differences
+from curate.recipe import model as recipe
+from manifests.run import manifest
 
 
 def main(options: argparse.Namespace) -> int:

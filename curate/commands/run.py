@@ -6,15 +6,15 @@ import argparse
 import contextlib
 from typing import Any
 
-from curate import recipe
+from curate.commands.tables import count, size, table
 from curate.engine.inline import Inline
 from curate.engine.progress import Progress
 from curate.engine.run import QUARANTINE_FILE, Run
-from curate.recipe import Loaded
-from curate.tabular import count, size, table
+from curate.recipe import model as recipe
+from curate.recipe.model import Loaded
 from manifests import storage
-from manifests.ledger import Account
-from manifests.manifest import RunManifest
+from manifests.run.ledger import Account
+from manifests.run.manifest import RunManifest
 
 
 def main(options: argparse.Namespace) -> int:

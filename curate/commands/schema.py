@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 
-from curate.recipe import json_schema
-from curate.tabular import table
+from curate.commands.tables import table
+from curate.recipe.model import json_schema
 from manifests.record import FIELDS
 
 

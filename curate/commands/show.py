@@ -10,8 +10,10 @@ from typing import Any
 
 from curate.engine.passes import DROPPED, PART
 from curate.engine.run import QUARANTINE_FILE
-from manifests import manifest, parts, storage
+from manifests import storage
 from manifests.errors import InputError, RecipeError
+from manifests.run import manifest
+from manifests.storage import parts
 
 TOLD_OBJECTS = 5
 """Of a record, in words (ours)."""
@@ -54,7 +56,7 @@ def _named(row: dict[str, Any], names: list[str]) -> bool:
 
 def _drawn(shown: list[dict[str, Any]], options: argparse.Namespace) -> list[str]:
     """Draw the records; their rows are told the files, and the answer is what could not be."""
-    from curate.drawn_files import draw  # it needs Pillow, and other commands do not
+    from curate.inspect.drawn_files import draw  # it needs Pillow, and other commands do not
 
     files = draw(options.run, shown, options.image, options.base)
     for row in shown:

@@ -7,11 +7,11 @@ import json
 
 from curate import catalog
 from curate.commands.manual import first_line, page
-from curate.tabular import table
-from filters.presets import PRESETS, Preset
+from curate.commands.tables import table
+from curate.recipe.presets import PRESETS, Preset
 from manifests.errors import RecipeError
-from manifests.spelling import nearest
 from manifests.step import CorpusStep, ReshapeStep, Step
+from manifests.step.spelling import nearest
 
 
 def main(options: argparse.Namespace) -> int:

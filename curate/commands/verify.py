@@ -6,8 +6,8 @@ import argparse
 import json
 
 from curate.cli import DIFFERS, OK
-from curate.tabular import count, size
-from manifests.verify import verify
+from curate.commands.tables import count, size
+from manifests.run.verify import verify
 
 
 def main(options: argparse.Namespace) -> int:

@@ -9,15 +9,14 @@ import sys
 import time
 
 from curate.cli import OK
+from manifests import kernels
 
 
 def main(options: argparse.Namespace) -> int:
-    import filters.kernels
-
     start = time.process_time()
-    names = [module.name for module in pkgutil.iter_modules(filters.kernels.__path__)]
+    names = [module.name for module in pkgutil.iter_modules(kernels.__path__)]
     for name in names:
-        print(f"filters.kernels.{name}", file=sys.stderr, flush=True)
-        importlib.import_module(f"filters.kernels.{name}")
+        print(f"manifests.kernels.{name}", file=sys.stderr, flush=True)
+        importlib.import_module(f"manifests.kernels.{name}")
     print(f"all loops are compiled, in {time.process_time() - start:.1f} CPU seconds")
     return OK

@@ -18,8 +18,8 @@ from curate.emit.shard_set import write_json
 from curate.emit.sizes import sizes
 from manifests import storage
 from manifests.errors import RowError
-from manifests.manifest import FileEntry
-from manifests.parts import gathering
+from manifests.run.manifest import FileEntry
+from manifests.storage.parts import gathering
 
 ENDING = ".arrow"
 _NAME_BYTES = 48

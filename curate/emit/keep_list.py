@@ -14,9 +14,9 @@ import pyarrow as pa
 from curate.emit.shard import Job, ShardCommit, quarantined
 from manifests import storage
 from manifests.errors import RowError
-from manifests.fingerprint import file_digest
-from manifests.keep_list import DTYPE, is_uid, read_keep_list, write_keep_list
-from manifests.manifest import FileEntry
+from manifests.run.fingerprint import file_digest
+from manifests.run.manifest import FileEntry
+from manifests.storage.keep_list import DTYPE, is_uid, read_keep_list, write_keep_list
 
 ENDING = ".npy"
 NAME = "keep_list.npy"

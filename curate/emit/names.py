@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from curate.emit.payload import Run
 from curate.emit.rows import Mentions
 from manifests.errors import MediaError
-from manifests.header import EXTENSIONS, probe
+from manifests.media.header import EXTENSIONS, probe
 from manifests.record import one_chunk
 
 VIDEO_ENDINGS = {

@@ -14,9 +14,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.emit.settings import Shards
-from manifests import parts
 from manifests.errors import ManifestError
 from manifests.record import one_chunk, random_keys
+from manifests.storage import parts
 
 PLACE = "shard_order"
 """The column (uint64) by which the rows of a sorted part stand; `gather` takes it out again."""

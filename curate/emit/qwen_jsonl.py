@@ -23,7 +23,7 @@ from curate.emit.payload import runs
 from curate.emit.shard import Job, ShardCommit, quarantined
 from manifests import storage
 from manifests.errors import RowError
-from manifests.manifest import FileEntry
+from manifests.run.manifest import FileEntry
 
 ENDING = ".jsonl"
 MEDIA_FOLDER = "media"

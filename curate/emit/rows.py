@@ -22,7 +22,7 @@ from curate.emit.features import IMAGE, described, plain
 from manifests.errors import RecipeError
 from manifests.media import Reference
 from manifests.record import MEDIA, OBJECT, media_lists, one_chunk
-from manifests.spelling import nearest
+from manifests.step.spelling import nearest
 
 ITEM = pa.struct([("type", pa.string()), ("text", pa.string())])
 MESSAGE = pa.struct([("role", pa.string()), ("content", pa.list_(ITEM))])

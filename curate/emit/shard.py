@@ -11,8 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from curate.emit.settings import Shards
 from manifests import storage
 from manifests.errors import RowError
-from manifests.manifest import FileEntry
 from manifests.media import Media
+from manifests.run.manifest import FileEntry
 
 
 class Job(NamedTuple):

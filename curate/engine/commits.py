@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from manifests import storage
-from manifests.fingerprint import file_digest
-from manifests.manifest import Commit
+from manifests.run.fingerprint import file_digest
+from manifests.run.manifest import Commit
 
 
 def present(folder: str, commit: Commit) -> bool:

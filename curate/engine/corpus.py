@@ -13,12 +13,14 @@ from curate.engine.planned import PlannedStep, part_schema
 from curate.engine.rows import dropped_schema, select, spread
 from curate.engine.view import DROP, ERROR, View
 from curate.engine.workspace import Workspace
-from manifests import manifest, parts, storage
+from manifests import storage
 from manifests.errors import StepError
-from manifests.fingerprint import fingerprint
-from manifests.ledger import check
-from manifests.manifest import Commit
+from manifests.run import manifest
+from manifests.run.fingerprint import fingerprint
+from manifests.run.ledger import check
+from manifests.run.manifest import Commit
 from manifests.step import CorpusStep, Outcome, Part
+from manifests.storage import parts
 
 
 class Seen(NamedTuple):

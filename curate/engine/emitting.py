@@ -16,11 +16,13 @@ from curate.engine.passes import PART, Setting
 from curate.engine.planned import PlannedStep, part_schema
 from curate.engine.rows import QUARANTINED
 from curate.engine.view import View
-from manifests import manifest, parts, storage
-from manifests.fingerprint import fingerprint
-from manifests.ledger import Account, check
-from manifests.manifest import Commit
+from manifests import storage
 from manifests.media import Media
+from manifests.run import manifest
+from manifests.run.fingerprint import fingerprint
+from manifests.run.ledger import Account, check
+from manifests.run.manifest import Commit
+from manifests.storage import parts
 
 BATCH_ROWS = 1 << 16
 

@@ -19,11 +19,13 @@ from curate.engine.planned import PlannedStep, part_schema
 from curate.engine.rows import Answer, answer, dropped_schema, quarantine_rows
 from curate.engine.view import View
 from curate.ingest.reader import Context, Failure, Found, KeptBytes, Reader, Split
-from manifests import manifest, parts, record, storage
+from manifests import record, storage
 from manifests.errors import FileError, StepError
-from manifests.ledger import Account, check, total
-from manifests.manifest import Commit, FileEntry
 from manifests.media import KEPT, Limits, Media
+from manifests.run import manifest
+from manifests.run.ledger import Account, check, total
+from manifests.run.manifest import Commit, FileEntry
+from manifests.storage import parts
 
 PART, DROPPED, QUARANTINE, KEPT_BYTES = ".arrow", ".dropped.arrow", ".quarantined.arrow", ".media"
 BATCH_ROWS = 8192

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 from curate.engine.planned import PlannedStep
 from curate.ingest.reader import Reader
-from curate.recipe import Loaded
-from manifests.fingerprint import fingerprint
+from curate.recipe.model import Loaded
+from manifests.run.fingerprint import fingerprint
 
 RECORDS_VERSION = 1
 """Raised when the record schema or the part format changes its meaning."""

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from manifests import record, storage
 from manifests.errors import StepError
-from manifests.fingerprint import file_digest
+from manifests.run.fingerprint import file_digest
 from manifests.step import CorpusStep, Outcome, ReshapeStep, RowStep, Step
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from manifests.ledger import Account
+from manifests.run.ledger import Account
 
 
 class Bar:

@@ -12,8 +12,8 @@ from curate.ingest import sniff
 from curate.ingest.reader import Context, KeptBytes, Reader, Split, written
 from manifests import storage
 from manifests.errors import FileError, InputError
-from manifests.fingerprint import fingerprint
 from manifests.media import Media
+from manifests.run.fingerprint import fingerprint
 from manifests.step import Executor
 from manifests.storage import File
 

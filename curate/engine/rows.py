@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 
 from curate.engine.planned import PlannedStep
 from manifests.errors import CurateError, RowError, StepError
-from manifests.ledger import Account
 from manifests.media import Media
+from manifests.run.ledger import Account
 from manifests.step import Outcome, ReshapeStep, RowStep
 
 GONE = [("id", pa.string()), ("source", pa.string()), ("origin", pa.string())]

@@ -21,13 +21,15 @@ from curate.engine.plan import PlannedPass, notes, plan
 from curate.engine.progress import Progress
 from curate.engine.rows import QUARANTINED
 from curate.engine.view import View
-from curate.recipe import Loaded
-from manifests import ledger, manifest, parts, storage
+from curate.recipe.model import Loaded
+from manifests import storage
 from manifests.errors import BudgetError
-from manifests.fingerprint import fingerprint
-from manifests.ledger import Account
-from manifests.manifest import Commit, PassEntry, PassManifest, RunManifest
+from manifests.run import ledger, manifest
+from manifests.run.fingerprint import fingerprint
+from manifests.run.ledger import Account
+from manifests.run.manifest import Commit, PassEntry, PassManifest, RunManifest
 from manifests.step import Executor
+from manifests.storage import parts
 
 STEPS, QUARANTINE_FILE = "steps", "quarantine.arrow"
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from manifests import parts
+from manifests.storage import parts
 
 DROP, ERROR = ".drop", ".error"
 """Columns of a sidecar: why a row goes, or could not be judged; null where it stays."""

@@ -8,8 +8,9 @@ from typing import Generic, NamedTuple, TypeVar
 
 from curate.engine.commits import sound
 from curate.engine.progress import Progress
-from manifests import manifest, storage
-from manifests.manifest import Commit
+from manifests import storage
+from manifests.run import manifest
+from manifests.run.manifest import Commit
 from manifests.step import Executor, Made, Task
 
 T = TypeVar("T")

@@ -1,1 +1,1 @@
-"""Readers: one file for each family of inputs, from what lies on disk to records."""
+"""Readers: from what lies on disk to records. Here what all share; a folder for each family."""

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from pydantic import BeforeValidator
 
 from manifests.errors import InputError
-from manifests.spelling import nearest
+from manifests.step.spelling import nearest
 
 
 def _listed(value: object) -> object:

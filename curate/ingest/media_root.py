@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from curate.ingest.joined import check_root
+from curate.ingest.media_folder import check_root
 from manifests import storage
 from manifests.storage import File
 

@@ -10,11 +10,11 @@ import orjson
 import pyarrow as pa
 
 from curate.ingest.columns import says_anything
-from curate.ingest.pictures import Picture
+from curate.ingest.images import Picture
 from curate.ingest.reader import BATCH_ROWS, SPLIT_BYTES
 from manifests import record
 from manifests.errors import LimitError, MediaError, RowError
-from manifests.header import SUFFIXES
+from manifests.media.header import SUFFIXES
 
 CAPTION = ("txt", "caption", "text")
 """Where a caption is looked for by default: the text beside the picture, then the JSON there."""

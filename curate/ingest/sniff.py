@@ -9,14 +9,14 @@ from collections.abc import Mapping
 
 import orjson
 
-from curate.ingest import tar
-from curate.ingest.chunks import is_compressed, read_chunks
-from curate.ingest.json_elements import object_keys
-from curate.ingest.parquet import sniffed_schema
+from curate.ingest.formats import tar
+from curate.ingest.formats.chunks import is_compressed, read_chunks
+from curate.ingest.formats.json_elements import object_keys
+from curate.ingest.formats.parquet import sniffed_schema
 from curate.ingest.reader import Head, Reader
 from manifests import storage
 from manifests.errors import InputError, MediaError
-from manifests.header import is_picture, probe
+from manifests.media.header import is_picture, probe
 from manifests.storage import File
 
 HEAD_BYTES = 1 << 20

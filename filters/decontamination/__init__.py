@@ -1,1 +1,1 @@
-"""Finding items of evaluation benchmarks in records."""
+"""Records that contain items of evaluation benchmarks."""

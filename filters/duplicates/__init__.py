@@ -1,1 +1,1 @@
-"""One engine for duplicates: keys, candidate pairs, proof, families, and who stays of each."""
+"""One engine for all duplicates: the contract of a kind, the kinds, and the phases of the work."""

@@ -1,1 +1,1 @@
-"""What decides which annotated objects of a record stay, and how they are written."""
+"""Steps that look at annotated objects: boxes, points, polygons, masks, labels, 3D boxes."""

@@ -9,11 +9,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
-from filters.objects.geometry import finite, overlap
-from filters.objects.media_of import media_of
-from filters.objects.rows import counts, edited
+from filters.objects.rules.rows import counts, edited
+from manifests.geometry.boxes import finite, overlap
+from manifests.geometry.object_media import media_of
 from manifests.media import Media
-from manifests.objects import Objects, objects_of
+from manifests.record.objects import Objects, objects_of
 from manifests.step import Outcome, RowStep
 
 

@@ -9,10 +9,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
-from filters.objects.geometry import finite
-from filters.objects.rows import counts, edited, replaced
+from filters.objects.rules.rows import counts, edited, replaced
+from manifests.geometry.boxes import finite
 from manifests.media import Media
-from manifests.objects import objects_of
+from manifests.record.objects import objects_of
 from manifests.step import Outcome, RowStep
 
 

@@ -8,14 +8,14 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field, NonNegativeFloat, PositiveFloat
 
-from filters.bounds import Share
-from filters.objects.geometry import areas, finite
-from filters.objects.media_of import sizes_of
-from filters.objects.polygons import Polygons, bounds, polygons_of, with_places
-from filters.objects.rows import Empty, counts, edited, emptied
+from filters.objects.rules.rows import Empty, counts, edited, emptied
+from manifests.geometry.boxes import areas, finite
+from manifests.geometry.object_media import sizes_of
+from manifests.geometry.polygons import Polygons, bounds, polygons_of, with_places
 from manifests.media import Media
-from manifests.objects import Objects, lists_of, objects_of
+from manifests.record.objects import Objects, lists_of, objects_of
 from manifests.step import Outcome, RowStep, reasons
+from manifests.step.bounds import Share
 
 UNITS = 1000.0
 ROUNDING = 0.5

@@ -11,9 +11,9 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from filters.objects.object_count import Of, counted
-from filters.objects.rows import counts
+from filters.objects.rules.rows import counts
 from manifests.media import Media
-from manifests.objects import objects_of
+from manifests.record.objects import objects_of
 from manifests.step import Outcome, RowStep, reasons
 
 

@@ -11,12 +11,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field, PositiveInt, model_validator
 
-from filters.bounds import in_order
-from filters.image_rows import by_record
-from filters.objects.rows import Empty, edited, emptied
-from manifests import parts, storage
-from manifests.objects import Objects, objects_of
+from filters.objects.rules.rows import Empty, edited, emptied
+from manifests import storage
+from manifests.record.images import by_record
+from manifests.record.objects import Objects, objects_of
 from manifests.step import Corpus, CorpusStep, Outcome, Part, Workspace, reasons
+from manifests.step.bounds import in_order
+from manifests.storage import parts
 
 _SCHEMA = pa.schema([("label", pa.string()), ("count", pa.int64())])
 _MERGED_AT_ONCE = 1 << 16

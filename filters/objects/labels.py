@@ -9,12 +9,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field, model_validator
 
-from filters.objects.label_names import normalised, read_names
-from filters.objects.rows import Empty, counts, edited, emptied
+from filters.objects.rules.label_names import normalised, read_names
+from filters.objects.rules.rows import Empty, counts, edited, emptied
 from manifests import storage
 from manifests.errors import InputError
 from manifests.media import Media
-from manifests.objects import objects_of
+from manifests.record.objects import objects_of
 from manifests.step import Outcome, RowStep
 
 

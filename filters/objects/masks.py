@@ -8,14 +8,14 @@ import numpy as np
 import pyarrow as pa
 from pydantic import BeforeValidator, Field
 
-from filters.image_rows import by_record
-from filters.objects.geometry import finite, overlap
-from filters.objects.media_of import sizes_of
-from filters.objects.polygons import bounds, inner_points, polygons_of
-from filters.objects.rows import Empty, counts, edited, emptied, replaced
-from filters.objects.run_lengths import mask_boxes, mask_points, read_runs, stretches
+from filters.objects.rules.rows import Empty, counts, edited, emptied, replaced
+from manifests.geometry.boxes import finite, overlap
+from manifests.geometry.object_media import sizes_of
+from manifests.geometry.polygons import bounds, inner_points, polygons_of
+from manifests.geometry.run_lengths import mask_boxes, mask_points, read_runs, stretches
 from manifests.media import Media
-from manifests.objects import Objects, objects_of
+from manifests.record.images import by_record
+from manifests.record.objects import Objects, objects_of
 from manifests.step import Outcome, RowStep
 
 UNITS = 1000.0

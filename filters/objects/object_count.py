@@ -8,11 +8,11 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field, NonNegativeInt, model_validator
 
-from filters.bounds import in_order, outside
-from filters.objects.rows import counts
+from filters.objects.rules.rows import counts
 from manifests.media import Media
-from manifests.objects import Objects, objects_of
+from manifests.record.objects import Objects, objects_of
 from manifests.step import Outcome, RowStep
+from manifests.step.bounds import in_order, outside
 
 Of = Literal["objects", "boxes", "points"]
 

@@ -8,15 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.bad_input.shared import (
-    BRING,
-    GOOD,
-    LINES,
-    PHOTOS,
-    PHOTOS_KEPT,
-    ROWS,
-    write_lines,
-)
+from tests.bad_input.shared import BRING, GOOD, LINES, PHOTOS, PHOTOS_KEPT, ROWS, write_lines
 from tests.make import picture
 from tests.runs import Lost, curate, digest, digests, ran
 

@@ -5,11 +5,7 @@ from __future__ import annotations
 import tarfile
 from pathlib import Path
 
-from tests.bad_input.shared import (
-    MEMBERS,
-    TARS,
-    TARS_KEPT,
-)
+from tests.bad_input.shared import MEMBERS, TARS, TARS_KEPT
 from tests.ingest.tars import shard
 from tests.make import picture
 from tests.runs import Lost, ran

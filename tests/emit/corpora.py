@@ -12,9 +12,10 @@ import pyarrow as pa
 from curate.emit import formats, order
 from curate.emit.settings import FormatName, Shards
 from curate.emit.shard import Job, ShardCommit
-from manifests import parts, record
-from manifests.manifest import FileEntry
+from manifests import record
 from manifests.media import Media
+from manifests.run.manifest import FileEntry
+from manifests.storage import parts
 from tests.make import picture
 
 PICTURES = [picture(64, 48, seed=n, kind=kind) for n, kind in enumerate(["JPEG", "PNG", "WEBP"])]

@@ -20,8 +20,8 @@ from curate.emit.payload import PUT_IT_BACK
 from curate.emit.read import read_shards, shard_files
 from curate.emit.shard import Quarantined, ShardCommit
 from manifests.errors import ManifestError, RecipeError
-from manifests.fingerprint import file_digest
 from manifests.media import BRING_IT, Limits, Media
+from manifests.run.fingerprint import file_digest
 from tests.emit.corpora import (
     PICTURES,
     captioned,

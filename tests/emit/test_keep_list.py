@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from manifests.keep_list import DTYPE
+from manifests.storage.keep_list import DTYPE
 from tests.emit.corpora import records, row, text, write, write_all
 
 

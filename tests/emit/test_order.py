@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from curate.emit import order
 from curate.emit.settings import Shards
-from manifests import parts, record
+from manifests import record
 from manifests.errors import ManifestError
+from manifests.storage import parts
 from tests.emit.corpora import records, row, text
 
 ROWS = 60

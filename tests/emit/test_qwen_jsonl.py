@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from manifests.fingerprint import file_digest
+from manifests.run.fingerprint import file_digest
 from tests.emit.corpora import PICTURES, captioned, records, row, shows, tar, text, write, write_all
 
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from curate.emit.tar_header import header, padding
-from curate.ingest.webdataset import WebDataset
+from curate.ingest.captions.webdataset import WebDataset
 from manifests.errors import RowError
 from manifests.media import Media, references
 from tests.emit.corpora import PICTURES, captioned, records, row, shows, tar, text, write, write_all

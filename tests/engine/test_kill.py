@@ -23,7 +23,7 @@ import pytest
 import yaml
 
 from curate.engine.inline import Inline
-from manifests.verify import verify
+from manifests.run.verify import verify
 from tests.engine.corpora import accounts, captions, content, files, run
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -105,7 +105,7 @@ def _products(out: Path) -> dict[str, bytes]:
 
 
 def _manifest_digest(out: Path) -> str:
-    from manifests.manifest import load_run
+    from manifests.run.manifest import load_run
 
     return load_run(str(out)).digest
 

@@ -10,9 +10,10 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from manifests import manifest, parts
 from manifests.errors import BudgetError, InputError, ManifestError, StepError
-from manifests.verify import verify
+from manifests.run import manifest
+from manifests.run.verify import verify
+from manifests.storage import parts
 from tests.engine.corpora import accounts, captions, content, files, run
 from tests.make import picture
 

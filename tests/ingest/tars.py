@@ -8,8 +8,8 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
+from curate.ingest.captions.webdataset import WebDataset
 from curate.ingest.reader import Failure
-from curate.ingest.webdataset import WebDataset
 from manifests import record
 from manifests.media import Limits, Media, Reference
 from tests.make import picture, read_all

@@ -1,1 +1,1 @@
-"""Readers of what is annotated on pictures."""
+"""Readers of images with annotated objects: one file for each dialect."""

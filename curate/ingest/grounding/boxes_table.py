@@ -8,11 +8,19 @@ from typing import Any, ClassVar
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from curate.grounding.space import Told
 from curate.ingest.columns import Names, require
-from curate.ingest.grounding.annotated import Sample, TrustSetting, found_samples
-from curate.ingest.grounding.class_names import ClassNames, names_of
-from curate.ingest.grounding.object_fields import (
+from curate.ingest.formats.parquet import sniffed_schema
+from curate.ingest.formats.table_rows import (
+    SUFFIXES,
+    RowBatch,
+    first_row,
+    pictures_of,
+    row_batches,
+    row_splits,
+)
+from curate.ingest.grounding.annotations.annotated import Sample, TrustSetting, found_samples
+from curate.ingest.grounding.annotations.class_names import ClassNames, names_of
+from curate.ingest.grounding.annotations.object_fields import (
     Entry,
     has_numbers,
     holds_numbers,
@@ -21,18 +29,10 @@ from curate.ingest.grounding.object_fields import (
     thing,
     transposed,
 )
-from curate.ingest.grounding.table_rows import (
-    SUFFIXES,
-    RowBatch,
-    first_row,
-    pictures_of,
-    row_batches,
-    row_splits,
-)
 from curate.ingest.media_root import DESCRIPTION, root_of
-from curate.ingest.parquet import sniffed_schema
 from curate.ingest.reader import Context, Found, Head, Reader, Split
 from manifests.errors import RowError
+from manifests.geometry.space import Told
 from manifests.storage import File
 
 SHAPES = ("box", "point", "polygon")

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
-from curate.grounding.space import SPACES, Space
-from curate.ingest.coco_join import id_of
-from curate.ingest.grounding.annotated import Sample, Thing
-from curate.ingest.grounding.image_records import ImageRecords, size_of
-from curate.ingest.grounding.named_below import opened_by_name
-from curate.ingest.json_captions import first_of, text_of
-from curate.ingest.json_elements import object_keys
+from curate.ingest.formats.coco_join import id_of
+from curate.ingest.formats.json_captions import first_of, text_of
+from curate.ingest.formats.json_elements import object_keys
+from curate.ingest.grounding.annotations.annotated import Sample, Thing
+from curate.ingest.grounding.annotations.image_records import ImageRecords, size_of
+from curate.ingest.grounding.annotations.named_below import opened_by_name
 from curate.ingest.reader import Context, Head
 from manifests.errors import RowError
+from manifests.geometry.space import SPACES, Space
 
 OUTLINES = ("bbox", "segmentation")
 _SPENT = ("image_id", "category_id", *OUTLINES)

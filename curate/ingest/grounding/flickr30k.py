@@ -8,14 +8,14 @@ from xml.etree.ElementTree import Element
 
 from pydantic import Field
 
-from curate.grounding.space import SPACES, Space
-from curate.ingest.grounding.annotated import Sample, Thing
-from curate.ingest.grounding.per_picture import Album, PerPicture
+from curate.ingest.formats.xml_files import rest_of, text_of
+from curate.ingest.grounding.annotations.annotated import Sample, Thing
+from curate.ingest.grounding.annotations.per_image import Album, PerPicture
 from curate.ingest.grounding.voc import annotation, box_of, is_annotation, size_of
-from curate.ingest.grounding.xml_files import rest_of, text_of
 from curate.ingest.reader import Context, Head
 from manifests import storage
 from manifests.errors import FileError, RowError
+from manifests.geometry.space import SPACES, Space
 from manifests.storage import File
 
 _PHRASE = re.compile(r"\[/EN#(\d+)((?:/[^/\s\]]+)*)\s+([^\[\]]*)\]")

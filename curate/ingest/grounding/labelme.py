@@ -10,13 +10,13 @@ from typing import Any, ClassVar
 
 import orjson
 
-from curate.grounding.space import Space
-from curate.ingest.grounding.annotated import Sample, Thing
-from curate.ingest.grounding.per_picture import Album, PerPicture
-from curate.ingest.json_elements import object_keys
-from curate.ingest.pictures import Picture, kept
+from curate.ingest.formats.json_elements import object_keys
+from curate.ingest.grounding.annotations.annotated import Sample, Thing
+from curate.ingest.grounding.annotations.per_image import Album, PerPicture
+from curate.ingest.images import Picture, kept
 from curate.ingest.reader import Head
 from manifests.errors import FileError, RowError
+from manifests.geometry.space import Space
 from manifests.storage import File
 
 RINGS = {"polygon": 3, "linestrip": 2, "line": 2}

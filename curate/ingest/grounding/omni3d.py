@@ -7,17 +7,17 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from curate.grounding.space import Space
-from curate.grounding.three_d.cuboid import corners, euler_from_matrix
-from curate.ingest.coco_join import id_of
-from curate.ingest.grounding.annotated import Sample, Thing
-from curate.ingest.grounding.image_records import ImageRecords, size_of
-from curate.ingest.grounding.named_below import opened_by_name
-from curate.ingest.json_captions import first_of, text_of
-from curate.ingest.pictures import Picture
+from curate.ingest.formats.coco_join import id_of
+from curate.ingest.formats.json_captions import first_of, text_of
+from curate.ingest.grounding.annotations.annotated import Sample, Thing
+from curate.ingest.grounding.annotations.image_records import ImageRecords, size_of
+from curate.ingest.grounding.annotations.named_below import opened_by_name
+from curate.ingest.images import Picture
 from curate.ingest.reader import Context, Head
 from manifests.errors import RowError
-from manifests.shown import SIDEWAYS
+from manifests.geometry.cuboid import corners, euler_from_matrix
+from manifests.geometry.shown_sizes import SIDEWAYS
+from manifests.geometry.space import Space
 
 BOXES = ("bbox2D_tight", "bbox2D_trunc", "bbox2D_proj")
 """In the order in which they are taken: annotated, projected and cut to the picture, projected

@@ -7,19 +7,19 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from curate.grounding.space import Space
-from curate.ingest.grounding.annotated import (
+from curate.ingest.formats.table_rows import SUFFIXES, names_in, row_batches, row_splits
+from curate.ingest.grounding.annotations.annotated import (
     Sample,
     SpaceSetting,
     Thing,
     TrustSetting,
     found_samples,
 )
-from curate.ingest.grounding.joined_rows import pictures_joined
-from curate.ingest.grounding.table_rows import SUFFIXES, names_in, row_batches, row_splits
-from curate.ingest.joined import Files, Shelf
+from curate.ingest.grounding.annotations.joined_rows import pictures_joined
+from curate.ingest.media_folder import Files, Shelf
 from curate.ingest.reader import Context, Found, Head, Reader, Split
 from manifests.errors import RowError
+from manifests.geometry.space import Space
 from manifests.storage import File
 
 POINTS = Space(form="xyxy", unit="percent")

@@ -8,26 +8,26 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
-from curate.grounding.check import SLACK
-from curate.grounding.space import SPACES, UNITS, Space
-from curate.grounding.text.parsing import Parsed, claims, outside, parsed
-from curate.grounding.text.tags import MEND
-from curate.grounding.three_d.angles import QWEN3, Angles, boxes_to_stored
-from curate.ingest.grounding.annotated import (
+from curate.compose.grounding.parsing import Parsed, claims, outside, parsed
+from curate.compose.grounding.tags import MEND
+from curate.ingest.captions.llava import Llava
+from curate.ingest.formats.json_elements import Element
+from curate.ingest.grounding.annotations.annotated import (
     Sample,
     SpaceSetting,
     Thing,
     TrustSetting,
     found_samples,
 )
-from curate.ingest.json_elements import Element
-from curate.ingest.llava import Llava
-from curate.ingest.pictures import Picture
+from curate.ingest.grounding.annotations.space_check import SLACK
+from curate.ingest.images import Picture
 from curate.ingest.reader import Context, Failure, Found, Head
 from manifests.errors import RowError
-from manifests.header import Header
+from manifests.geometry.angles import QWEN3, Angles, boxes_to_stored
+from manifests.geometry.space import SPACES, UNITS, Space
 from manifests.media import Reference
-from manifests.objects import objects_of
+from manifests.media.header import Header
+from manifests.record.objects import objects_of
 from manifests.storage import File
 
 MEND_SPACE = "Set `space` to what the numbers are, or leave it in quarantine."

@@ -8,27 +8,27 @@ from typing import Any, ClassVar, NamedTuple
 
 from pydantic import Field
 
-from curate.grounding.space import SPACES
-from curate.ingest.coco_join import id_of
 from curate.ingest.columns import Names, says_anything
-from curate.ingest.grounding.annotated import (
+from curate.ingest.formats.coco_join import id_of
+from curate.ingest.formats.json_captions import arrays, object_of, text_of
+from curate.ingest.formats.json_elements import Stretch, elements
+from curate.ingest.grounding.annotations.annotated import (
     Sample,
     SpaceSetting,
     Thing,
     TrustSetting,
     found_samples,
 )
+from curate.ingest.grounding.annotations.image_join import Fault, names_by_id
+from curate.ingest.grounding.annotations.image_records import ARRAYS, BATCH_PICTURES, size_of
+from curate.ingest.grounding.annotations.named_below import opened_by_name
 from curate.ingest.grounding.coco_instances import thing_of
-from curate.ingest.grounding.image_join import Fault, names_by_id
-from curate.ingest.grounding.image_records import ARRAYS, BATCH_PICTURES, size_of
-from curate.ingest.grounding.named_below import opened_by_name
-from curate.ingest.grounding.plain_pickle import loads
-from curate.ingest.json_captions import arrays, object_of, text_of
-from curate.ingest.json_elements import Stretch, elements
 from curate.ingest.media_root import DESCRIPTION, root_of
 from curate.ingest.reader import Context, Found, Head, Reader, Split
 from manifests import storage
 from manifests.errors import FileError, RowError
+from manifests.geometry.space import SPACES
+from manifests.models.plain_pickle import loads
 from manifests.storage import File
 
 

@@ -7,15 +7,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from curate.grounding.space import SPACES, Space
-from curate.ingest.grounding.annotated import (
-    Sample,
-    SpaceSetting,
-    Thing,
-    TrustSetting,
-    found_samples,
-)
-from curate.ingest.grounding.table_rows import (
+from curate.ingest.formats.table_rows import (
     SUFFIXES,
     RowBatch,
     names_in,
@@ -23,9 +15,17 @@ from curate.ingest.grounding.table_rows import (
     row_batches,
     row_splits,
 )
+from curate.ingest.grounding.annotations.annotated import (
+    Sample,
+    SpaceSetting,
+    Thing,
+    TrustSetting,
+    found_samples,
+)
 from curate.ingest.media_root import DESCRIPTION, root_of
 from curate.ingest.reader import Context, Found, Head, Reader, Split
 from manifests.errors import RowError
+from manifests.geometry.space import SPACES, Space
 from manifests.storage import File
 
 KIND, PRO_KIND = "data_type", "ui_type"

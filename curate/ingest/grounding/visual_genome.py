@@ -7,25 +7,25 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from curate.grounding.space import SPACES
-from curate.ingest.coco_join import id_of
 from curate.ingest.columns import says_anything
-from curate.ingest.grounding.annotated import (
+from curate.ingest.formats.coco_join import id_of
+from curate.ingest.formats.json_captions import SUFFIXES, object_of
+from curate.ingest.formats.json_elements import Element, array_splits, elements, object_keys
+from curate.ingest.grounding.annotations.annotated import (
     Sample,
     SpaceSetting,
     Thing,
     TrustSetting,
     found_samples,
 )
-from curate.ingest.grounding.image_records import BATCH_PICTURES, size_of
-from curate.ingest.joined import opened_below
-from curate.ingest.json_captions import SUFFIXES, object_of
-from curate.ingest.json_elements import Element, array_splits, elements, object_keys
+from curate.ingest.grounding.annotations.image_records import BATCH_PICTURES, size_of
+from curate.ingest.images import Picture
+from curate.ingest.media_folder import opened_below
 from curate.ingest.media_root import DESCRIPTION, root_of
-from curate.ingest.pictures import Picture
 from curate.ingest.reader import Context, Found, Head, Reader, Split
 from manifests import storage
 from manifests.errors import FileError, RowError
+from manifests.geometry.space import SPACES
 from manifests.media import Media
 from manifests.storage import File
 

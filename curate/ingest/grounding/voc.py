@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from typing import Any, ClassVar
 from xml.etree.ElementTree import Element
 
-from curate.grounding.space import SPACES, Space
-from curate.ingest.grounding.annotated import Sample, Thing
-from curate.ingest.grounding.per_picture import Album, PerPicture
-from curate.ingest.grounding.xml_files import parsed, rest_of, text_of
+from curate.ingest.formats.xml_files import parsed, rest_of, text_of
+from curate.ingest.grounding.annotations.annotated import Sample, Thing
+from curate.ingest.grounding.annotations.per_image import Album, PerPicture
 from curate.ingest.reader import Head
 from manifests.errors import FileError, RowError
+from manifests.geometry.space import SPACES, Space
 from manifests.storage import File
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")

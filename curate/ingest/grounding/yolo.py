@@ -5,12 +5,18 @@ from __future__ import annotations
 import math
 from typing import Any, ClassVar
 
-from curate.grounding.space import SPACES, Space
-from curate.ingest.grounding.annotated import Sample, Thing
-from curate.ingest.grounding.class_names import FILES, ClassNames, name_of, names_near, names_of
-from curate.ingest.grounding.per_picture import Album, PerPicture
+from curate.ingest.grounding.annotations.annotated import Sample, Thing
+from curate.ingest.grounding.annotations.class_names import (
+    FILES,
+    ClassNames,
+    name_of,
+    names_near,
+    names_of,
+)
+from curate.ingest.grounding.annotations.per_image import Album, PerPicture
 from curate.ingest.reader import Context, Head
 from manifests.errors import FileError, RowError
+from manifests.geometry.space import SPACES, Space
 from manifests.storage import File
 
 _SHORTEST_LINE_BYTES = len("0 0 0 0 0")

@@ -12,8 +12,8 @@ import numpy as np
 import pyarrow as pa
 from PIL import Image
 
-from filters.decontaminate import Decontaminate
-from tests.filters.records import of_texts
+from filters.decontamination.decontaminate import Decontaminate
+from tests.filters.rows import of_texts
 
 STAYS = None
 QUESTIONS = [

@@ -20,7 +20,7 @@ from tests.filters.decontamination.benchmarks import (
     picture,
     step,
 )
-from tests.filters.records import answers, of_texts
+from tests.filters.rows import answers, of_texts
 
 
 @pytest.fixture

@@ -6,16 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from filters.decontamination import directions
+from filters.decontamination.matching import embeddings as directions
 from manifests.errors import InputError, StepError
 from manifests.media import Media
-from tests.filters.decontamination.benchmarks import (
-    STAYS,
-    embedded,
-    jsonl,
-    step,
-)
-from tests.filters.records import answers, of_texts
+from tests.filters.decontamination.benchmarks import STAYS, embedded, jsonl, step
+from tests.filters.rows import answers, of_texts
 
 
 @pytest.mark.filterwarnings("error")

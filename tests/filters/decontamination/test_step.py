@@ -10,7 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from curate import cli
-from filters.decontaminate import Decontaminate
+from filters.decontamination.decontaminate import Decontaminate
 from manifests.media import Media
 from tests.filters.decontamination.benchmarks import (
     PADDING,
@@ -21,7 +21,7 @@ from tests.filters.decontamination.benchmarks import (
     jsonl,
     step,
 )
-from tests.filters.records import answers, of_media, of_texts
+from tests.filters.rows import answers, of_media, of_texts
 from tests.runs import curate, ran, recipe
 
 
@@ -98,7 +98,9 @@ def test_a_run_drops_planted_items_and_explains_which(
     made = ran(
         tmp_path,
         source,
-        steps=[{"filters.decontaminate:Decontaminate": {"benchmarks": [benchmark]}}],
+        steps=[
+            {"filters.decontamination.decontaminate:Decontaminate": {"benchmarks": [benchmark]}}
+        ],
     )
     assert made.accounts["Decontaminate"] == (20, 19, {"benchmark text": 1}, {})
     capsys.readouterr()
@@ -118,7 +120,9 @@ def test_a_run_with_a_mistake_in_a_benchmark_never_starts(
     recipe(
         tmp_path,
         source,
-        steps=[{"filters.decontaminate:Decontaminate": {"benchmarks": [benchmark]}}],
+        steps=[
+            {"filters.decontamination.decontaminate:Decontaminate": {"benchmarks": [benchmark]}}
+        ],
     )
     assert curate(tmp_path, "run", "recipe.yaml", "-o", "out", "--inline", "-q") == cli.FAILED
     assert (

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from filters.decontamination import tables
+from filters.decontamination.benchmarks import tables
 from manifests.errors import InputError
 from manifests.media import Media
 from tests.filters.decontamination.benchmarks import (
@@ -25,7 +25,7 @@ from tests.filters.decontamination.benchmarks import (
     picture,
     step,
 )
-from tests.filters.records import answers, of_media, of_texts
+from tests.filters.rows import answers, of_media, of_texts
 
 
 def gz(data: bytes) -> bytes:

@@ -18,7 +18,7 @@ from tests.filters.decontamination.benchmarks import (
     jsonl,
     step,
 )
-from tests.filters.records import answers, of_texts
+from tests.filters.rows import answers, of_texts
 
 
 def test_a_planted_question_goes_and_is_named(asked: Callable[..., Any]) -> None:
@@ -110,7 +110,7 @@ def test_every_field_is_compared_by_itself(tmp_path: Path) -> None:
 def test_batches_and_blocks_answer_alike(
     asked: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from filters.kernels import overlap
+    from manifests.kernels import overlap
 
     some = [PADDING, QUESTIONS[0], None, QUESTIONS[2] * 3, "", QUESTIONS[1]] * 5
     whole = asked(*some)

@@ -15,11 +15,11 @@ import pyarrow as pa
 from curate.engine.inline import Inline
 from curate.engine.progress import Progress
 from curate.engine.workspace import Workspace
-from filters.duplicates.images import DuplicateImages
-from filters.duplicates.step import Duplicates
-from manifests import parts as part_files
+from filters.duplicates.duplicate_images import DuplicateImages
+from filters.duplicates.duplicates import Duplicates
 from manifests import record
 from manifests.step import Corpus, CorpusStep, Executor, Outcome, Part
+from manifests.storage import parts as part_files
 
 SOURCE = "made"
 HASHES = pa.list_(pa.uint64())

@@ -10,10 +10,12 @@ from typing import Any
 import pyarrow as pa
 
 from curate.engine.inline import Inline
-from manifests import manifest, parts, record
-from manifests.manifest import RunManifest
+from manifests import record
+from manifests.run import manifest
+from manifests.run.manifest import RunManifest
+from manifests.run.verify import verify
 from manifests.step import Executor
-from manifests.verify import verify
+from manifests.storage import parts
 from tests.engine import corpora
 from tests.filters.duplicates.corpora import Said
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 from unittest.mock import patch
 
-from filters.duplicates import proof, search
-from filters.duplicates.step import Duplicates
+from filters.duplicates.duplicates import Duplicates
+from filters.duplicates.phases import proof, search
 from manifests import storage
-from manifests.manifest import Commit
+from manifests.run.manifest import Commit
 from manifests.step import Corpus, Made, Outcome, Part, Workspace
 
 Work = Callable[..., Any]

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from filters.duplicates import minhash, proof, search
-from filters.duplicates.keys import Sizes
-from filters.duplicates.kind import parts_and_rows, units_of
-from filters.duplicates.ranges import NearRange, near_tasks
-from filters.duplicates.step import Duplicates
+from filters.duplicates.contract import parts_and_rows, units_of
+from filters.duplicates.duplicates import Duplicates
+from filters.duplicates.kinds import minhash
+from filters.duplicates.phases import proof, search
+from filters.duplicates.phases.keys import Sizes
+from filters.duplicates.phases.ranges import NearRange, near_tasks
 from tests.filters.duplicates import planted
 from tests.filters.duplicates.corpora import (
     Said,

@@ -7,9 +7,9 @@ import itertools
 import numpy as np
 import pytest
 
-from filters.duplicates.edges import Edges
-from filters.duplicates.forest import Forest, forest, verdicts
-from filters.kernels.forest import spanning, towards
+from filters.duplicates.phases.edges import Edges
+from filters.duplicates.phases.forest import Forest, forest, verdicts
+from manifests.kernels.forest import spanning, towards
 
 NODES = 60
 

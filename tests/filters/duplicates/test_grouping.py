@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from filters.kernels.grouping import by_mark, ones, partition, runs, similar_pairs
+from manifests.kernels.grouping import by_mark, ones, partition, runs, similar_pairs
 
 U64 = np.uint64
 

@@ -16,7 +16,7 @@ from tests.filters.duplicates.corpora import (
     random_hashes,
     row,
 )
-from tests.filters.duplicates.test_pictures import looks
+from tests.filters.duplicates.test_perceptual import looks
 
 SHOWN = {"text": None, "role": None, "loss": None}
 SAID = {"media": None, "role": None, "loss": None}

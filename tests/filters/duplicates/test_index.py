@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from filters.duplicates.index import remembered
-from manifests import parts
+from filters.duplicates.phases.index import remembered
 from manifests.errors import ManifestError, RecipeError
-from manifests.manifest import load_run
+from manifests.run.manifest import load_run
+from manifests.storage import parts
 from tests.engine.corpora import accounts
 from tests.engine.corpora import run as plain_run
 from tests.filters.duplicates import planted
@@ -100,7 +100,7 @@ def test_what_the_first_run_dropped_is_not_in_its_index(base: Path) -> None:
             rows += parts.read_columns(str(path), ("id",)).num_rows
     assert rows == accounts(first)["duplicates"][1]
     settings = {"by": ["minhash"], "n": 5, "bands": 40}
-    found = remembered((str(base / "first"),), "filters.duplicates.step:Duplicates", settings)
+    found = remembered((str(base / "first"),), "filters.duplicates.duplicates:Duplicates", settings)
     assert (found.rows, len(found.files)) == (rows, 3)
 
 

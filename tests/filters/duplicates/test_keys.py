@@ -11,10 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from filters.duplicates import edges
-from filters.duplicates.equal import listed
-from filters.duplicates.keys import LINKS, NEAR, SAME, Sizes, Source, WriteKeys, read_range
-from filters.duplicates.kind import (
+from filters.duplicates.contract import (
     Described,
     Entries,
     Met,
@@ -25,8 +22,11 @@ from filters.duplicates.kind import (
     to_binary,
     units_of,
 )
-from filters.duplicates.ranges import MeetNear, MeetSame, NearRange, SameRange, repeated
-from manifests import parts
+from filters.duplicates.kinds.equal import listed
+from filters.duplicates.phases import edges
+from filters.duplicates.phases.keys import LINKS, NEAR, SAME, Sizes, Source, WriteKeys, read_range
+from filters.duplicates.phases.ranges import MeetNear, MeetSame, NearRange, SameRange, repeated
+from manifests.storage import parts
 
 U64 = np.uint64
 ONE_RANGE = Sizes(0, 0, 1 << 20, 2)

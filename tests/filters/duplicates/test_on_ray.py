@@ -12,7 +12,7 @@ from tests.engine.corpora import accounts
 from tests.engine.corpora import files as bytes_of
 from tests.filters.duplicates import planted
 from tests.filters.duplicates.files import run, write
-from tests.filters.duplicates.test_picture_runs import ONE_EACH, SOURCE, chats, pictures
+from tests.filters.duplicates.test_perceptual_runs import ONE_EACH, SOURCE, chats, pictures
 from tests.filters.duplicates.test_semantic import near_clusters, vectors
 
 MINHASH: dict[str, Any] = {"by": "minhash", "threshold": 0.7, "bands": 40, "rows": 3}

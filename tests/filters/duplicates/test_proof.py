@@ -10,12 +10,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from filters.duplicates import proof
-from filters.duplicates.edges import Edges
-from filters.duplicates.keys import Source
-from filters.duplicates.kind import units_of
-from filters.duplicates.proof import proven
-from manifests import parts
+from filters.duplicates.contract import units_of
+from filters.duplicates.phases import proof
+from filters.duplicates.phases.edges import Edges
+from filters.duplicates.phases.keys import Source
+from filters.duplicates.phases.proof import proven
+from manifests.storage import parts
 from tests.filters.duplicates.corpora import space
 
 LEAST = 0.5

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from manifests import manifest, parts
 from manifests.errors import StepError
+from manifests.run import manifest
+from manifests.run.verify import verify
 from manifests.step import Made
-from manifests.verify import verify
+from manifests.storage import parts
 from tests.engine.corpora import accounts
 from tests.engine.corpora import files as bytes_of
 from tests.engine.corpora import run as plain_run
@@ -133,7 +134,7 @@ def test_a_run_stopped_within_the_step_goes_on_from_the_last_task(
     base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run(base, "whole", {"duplicates": MINHASH})
-    from filters.duplicates import ranges
+    from filters.duplicates.phases import ranges
 
     true, done = ranges.MeetNear.__call__, []
 
@@ -163,7 +164,7 @@ def test_a_run_stopped_within_the_step_goes_on_from_the_last_task(
 def test_what_a_stopped_run_left_of_another_corpus_is_not_used(
     base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from filters.duplicates import step
+    from filters.duplicates import duplicates as step
 
     def stops(*_: Any) -> None:
         raise StepError("stopped", "here")

@@ -9,21 +9,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from filters.duplicates import semantic
-from filters.duplicates.kind import Entries, mixed
-from filters.duplicates.semantic import Semantic
-from filters.duplicates.step import Duplicates
+from filters.duplicates.contract import Entries, mixed
+from filters.duplicates.duplicates import Duplicates
+from filters.duplicates.kinds import semantic
+from filters.duplicates.kinds.semantic import Semantic
 from manifests.errors import StepError
 from tests.filters.duplicates.brute_force import Links, assert_same, links
-from tests.filters.duplicates.corpora import (
-    Said,
-    decided,
-    duplicates,
-    families,
-    held,
-    row,
-    table,
-)
+from tests.filters.duplicates.corpora import Said, decided, duplicates, families, held, row, table
 
 HALF = 2e-3
 """What float16 may be off by."""

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from curate import recipe
-from filters.duplicates.images import DuplicateImages
-from filters.duplicates.step import Duplicates
+from curate.recipe import model as recipe
+from filters.duplicates.duplicate_images import DuplicateImages
+from filters.duplicates.duplicates import Duplicates
 from manifests.errors import RecipeError
 
 SOURCE = {"name": "made", "reader": "table", "path": "data/*.jsonl", "text": "text"}

@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from filters.duplicates.minhash import NEAREST
-from filters.duplicates.step import Duplicates
+from filters.duplicates.duplicates import Duplicates
+from filters.duplicates.kinds.minhash import NEAREST
 from tests.filters.duplicates.brute_force import ways
 from tests.filters.duplicates.corpora import (
     Held,

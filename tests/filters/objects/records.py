@@ -9,7 +9,7 @@ import pyarrow as pa
 from manifests import record
 from manifests.media import Media
 from manifests.step import RowStep
-from tests.filters.records import NO_MEDIA, answers
+from tests.filters.rows import NO_MEDIA, answers
 
 Object = dict[str, Any]
 PICTURE = {"kind": "image", "uri": "x", "width": 640, "height": 480}

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from filters.objects.box_duplicates import BoxDuplicates, first_of_alike
-from filters.objects.geometry import overlap
+from manifests.geometry.boxes import overlap
 from tests.filters.objects.records import (
     MIXED,
     PICTURE,
@@ -21,7 +21,7 @@ from tests.filters.objects.records import (
     of_objects,
     pointed,
 )
-from tests.filters.records import answers
+from tests.filters.rows import answers
 
 corner, side = st.integers(0, 12), st.integers(-1, 9)
 box = st.tuples(corner, corner, side, side).map(

@@ -23,7 +23,7 @@ from tests.filters.objects.records import (
     outlined,
     pointed,
 )
-from tests.filters.records import answers
+from tests.filters.rows import answers
 
 MEASURES = tuple(Boxes.measures)
 

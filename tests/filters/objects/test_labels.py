@@ -19,7 +19,7 @@ from manifests.errors import InputError
 from manifests.media import Media
 from tests.filters.duplicates import corpora
 from tests.filters.objects.records import MIXED, every_slice_is_answered_as_the_whole, of_objects
-from tests.filters.records import answers
+from tests.filters.rows import answers
 
 
 def of_labels(*records: Iterable[str | None]) -> pa.Table:

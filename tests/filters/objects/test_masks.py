@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from filters.objects.masks import Masks
-from filters.objects.polygons import bounds, inner_points, polygons_of, with_places
-from filters.objects.run_lengths import (
+from manifests.errors import ManifestError
+from manifests.geometry.polygons import bounds, inner_points, polygons_of, with_places
+from manifests.geometry.run_lengths import (
     MAX_SIDE,
     decompressed,
     mask_boxes,
@@ -22,7 +23,6 @@ from filters.objects.run_lengths import (
     read_runs,
     stretches,
 )
-from manifests.errors import ManifestError
 from tests.filters.objects.records import (
     MIXED,
     PICTURE,
@@ -34,7 +34,7 @@ from tests.filters.objects.records import (
     outlined,
     pointed,
 )
-from tests.filters.records import answers
+from tests.filters.rows import answers
 
 RINGS = pa.list_(pa.list_(pa.float32()))
 

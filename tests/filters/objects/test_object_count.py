@@ -20,7 +20,7 @@ from tests.filters.objects.records import (
     of_objects,
     pointed,
 )
-from tests.filters.records import answers
+from tests.filters.rows import answers
 
 ALL = of_objects(
     [boxed(1, 1, 2, 2), pointed(3, 3), {"label": "a"}],

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from curate.grounding.space import SPACES, Space
-from curate.ingest.grounding.annotated import Sample, Thing, found_samples
-from curate.ingest.pictures import Picture, opened
+from curate.ingest.captions.table import Table
+from curate.ingest.grounding.annotations.annotated import Sample, Thing, found_samples
+from curate.ingest.images import Picture, opened
 from curate.ingest.reader import Context, Found, KeptBytes
-from curate.ingest.table import Table
 from manifests import record
 from manifests.errors import InputError, RowError
+from manifests.geometry.space import SPACES, Space
 from manifests.media import Media, Reference
 from manifests.storage import File
 from tests.make import picture

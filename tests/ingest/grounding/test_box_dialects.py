@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from manifests import parts
+from manifests.storage import parts
 from tests.runs import ran
 
 PHOTOS = 12

@@ -15,7 +15,7 @@ from PIL import Image
 from pydantic import ValidationError
 
 from curate import cli
-from curate.ingest.grounding import table_rows
+from curate.ingest.formats import table_rows
 from curate.ingest.grounding.boxes_table import BoxesTable
 from curate.ingest.reader import Head
 from manifests.errors import InputError

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from curate.ingest import json_elements, sniff
-from curate.ingest.grounding import image_records
+from curate.ingest import sniff
+from curate.ingest.formats import json_elements
+from curate.ingest.grounding.annotations import image_records
 from curate.ingest.grounding.coco_instances import Coco
 from manifests import storage
 from manifests.errors import InputError

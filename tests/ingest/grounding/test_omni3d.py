@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from curate.grounding.three_d.cuboid import corners, matrices_from_euler
 from curate.ingest import sniff
 from curate.ingest.grounding.omni3d import Omni3d
 from manifests import storage
+from manifests.geometry.cuboid import corners, matrices_from_euler
 from tests.ingest.grounding.grounded import faults, objects, put, read
 from tests.make import picture
 

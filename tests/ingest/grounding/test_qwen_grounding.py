@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from curate.ingest import sniff
+from curate.ingest.captions.llava import Llava
 from curate.ingest.grounding.qwen_grounding import QwenGrounding
-from curate.ingest.llava import Llava
 from curate.ingest.reader import Failure
 from manifests import record, storage
 from manifests.errors import InputError

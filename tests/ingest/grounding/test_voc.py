@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from curate.grounding.space import Space
-from curate.ingest.grounding import per_picture
+from curate.ingest.grounding.annotations import per_image as per_picture
 from curate.ingest.grounding.voc import Voc
 from curate.ingest.reader import Head
 from manifests.errors import InputError
+from manifests.geometry.space import Space
 from manifests.record import record_id
 from manifests.storage import File
 from tests.ingest.grounding.annotations import PHOTO, laid, shortly, told

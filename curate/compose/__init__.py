@@ -1,0 +1,1 @@
+"""Records rewritten as training text: one folder for each kind of text."""

@@ -1,1 +1,0 @@
-"""Coordinates: every convention to [0,1000] and back, in two and three dimensions."""

@@ -1,1 +1,0 @@
-"""Pictures with what is annotated drawn on them."""

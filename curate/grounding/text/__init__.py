@@ -1,1 +1,0 @@
-"""Annotated objects as training text, and text as annotated objects."""

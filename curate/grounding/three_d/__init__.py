@@ -1,1 +1,0 @@
-"""Boxes and cameras in three dimensions."""

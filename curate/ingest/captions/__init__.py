@@ -1,0 +1,1 @@
+"""Readers of image-caption pairs and of conversations about images."""

@@ -1,0 +1,241 @@
+"""Hugging Face parquet: pictures in structs, with captions or conversations about them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import Field
+
+from curate.ingest.columns import Names, column, first_text, meta_json, spent, text_columns
+from curate.ingest.conversations import conversation_content
+from curate.ingest.formats.parquet import SUFFIXES, Batch, batches, row_group_splits, sniffed_schema
+from curate.ingest.images import Picture, Rows, all_failed, bytes_of, found, kept
+from curate.ingest.media_folder import check_root, opened_below
+from curate.ingest.reader import Context, Found, Head, Reader, Split
+from manifests import record
+from manifests.errors import InputError, RowError
+from manifests.storage import File
+
+IMAGES = ("image", "images")
+CHATS = ("conversations", "messages")
+TEXTS = ("caption", "text", "txt")
+
+
+class HfParquet(Reader):
+    """Hugging Face datasets with pictures: `image: {bytes, path}`, or `images`, a list of those.
+
+    With a column `conversations` (LLaVA: from, value) or `messages` (OpenAI: role, content) a
+    row becomes a chat, with its pictures where its `<image>` tags stand; one without pictures is
+    a chat of text alone. Otherwise a row is a caption: its pictures, then its text. Bytes are
+    copied once, beside the parts; a picture without bytes is opened by its path, below
+    `media_root`. All other columns go to `meta`, except raw bytes. A record's key is the file's
+    name and the number of the row, from 0.
+    """
+
+    suffixes: ClassVar[tuple[str, ...]] = SUFFIXES
+    keeps_bytes: ClassVar[bool] = True
+
+    text: Names | None = Field(
+        None,
+        description="column of the caption, or several, of which the first that says anything "
+        "counts; naming it makes captions even where there are conversations; [] for pictures "
+        "alone; null: caption, text, txt",
+    )
+    media_root: str | None = Field(
+        None, description="folder of the pictures that the table has only paths of"
+    )
+
+    @classmethod
+    def sniff(cls, head: Head) -> bool:
+        schema = sniffed_schema(head)
+        return schema is not None and bool(image_column(schema) or chat_column(schema))
+
+    def splits(self, file: File, context: Context) -> Iterator[Split]:
+        return row_group_splits(file, context)
+
+    def read(self, split: Split, context: Context) -> Iterator[Found]:
+        file = split.files[0]
+        if self.media_root is not None:
+            check_root(self.media_root, context.base)
+        for batch in batches(split, context, self.text or TEXTS):
+            page = _Page(file, batch, _images(batch.rows, file), context)
+            chat = chat_column(batch.rows.schema) if self.text is None else None
+            if chat is not None:
+                yield self._chats(page, chat)
+            elif page.images.is_list:
+                yield self._captions_of_several(page)
+            else:
+                yield self._captions(page)
+
+    def _captions(self, page: _Page) -> Found:
+        texts, meta = self._texts_and_meta(page)
+        pictures = [
+            self._picture(page, row) if count else RowError("no picture in the row")
+            for row, count in enumerate(page.images.counts)
+        ]
+        rows = Rows(page.batch.numbers, texts, meta)
+        return found(self, page.file, rows, pictures, page.batch.broken)
+
+    def _captions_of_several(self, page: _Page) -> Found:
+        texts, meta = self._texts_and_meta(page)
+        contents = [
+            _caption_content(text, count)
+            for text, count in zip(texts.to_pylist(), page.images.counts, strict=True)
+        ]
+        return self._found(page, "caption", contents, meta)
+
+    def _texts_and_meta(self, page: _Page) -> tuple[pa.Array, pa.Array]:
+        rows = page.batch.rows
+        names = text_columns(self.text, TEXTS, rows.schema.names, page.file.uri)
+        texts = first_text(rows, names, page.file.uri)
+        return texts, meta_json(rows, {page.images.name, *spent(rows.schema, names)})
+
+    def _chats(self, page: _Page, chat: str) -> Found:
+        rows = page.batch.rows
+        contents = [
+            _chat_content(turns, count)
+            for turns, count in zip(column(rows, chat).to_pylist(), page.images.counts, strict=True)
+        ]
+        return self._found(page, "chat", contents, meta_json(rows, {page.images.name, chat}))
+
+    def _found(
+        self, page: _Page, modality: str, contents: Sequence[_Content | RowError], meta: pa.Array
+    ) -> Found:
+        """Records of several segments: a Python dict a row, for no two rows are alike."""
+        rows: list[dict[str, Any]] = []
+        errors = list(page.batch.broken)
+        for row, number in enumerate(page.batch.numbers.tolist()):
+            content = contents[row]
+            media = content if isinstance(content, RowError) else self._media(page, row)
+            if isinstance(media, RowError):
+                errors.append((number, media))
+                continue
+            key, origin = self.key(page.file, number), self.origin(page.file, number)
+            rows.append({"key": key, "origin": origin, "content": content, "media": media,
+                         "meta": meta[row].as_py()})  # fmt: skip
+        records = record.from_rows(rows, self.name, modality)
+        return Found(records, all_failed(self, page.file, errors))
+
+    def _media(self, page: _Page, row: int) -> list[dict[str, Any]] | RowError:
+        """The references of a row's pictures; the first error where one of them does not open."""
+        media = []
+        start = page.images.starts[row]
+        for place in range(start, start + page.images.counts[row]):
+            picture = self._picture(page, place)
+            if isinstance(picture, RowError):
+                return picture
+            media.append(
+                {"kind": "image", **picture.reference._asdict(), **picture.header._asdict()}
+            )
+        return media
+
+    def _picture(self, page: _Page, place: int) -> Picture | RowError:
+        data, path = page.images.data[place], page.images.paths[place]
+        if data is not None:
+            return kept(data, page.context)
+        if path is None:
+            return RowError("no picture: neither bytes nor a path")
+        if self.media_root is None:
+            fault = f"no bytes, only the path {path!r:.200}."
+            return RowError(fault, mend="Set media_root to the folder it lies in.")
+        return opened_below(self.media_root, path, page.context.media)
+
+
+_Content = list[dict[str, Any]]
+
+
+class _Images(NamedTuple):
+    """All pictures of a batch, end to end: row r has `counts[r]` of them from `starts[r]` on."""
+
+    name: str | None
+    is_list: bool
+    counts: list[int]
+    starts: list[int]
+    data: list[memoryview | None]
+    paths: list[str | None]
+
+
+class _Page(NamedTuple):
+    """A batch on its way to records."""
+
+    file: File
+    batch: Batch
+    images: _Images
+    context: Context
+
+
+def image_column(schema: pa.Schema) -> str | None:
+    """The column of pictures: {bytes, path}, or a list of those; or bytes."""
+    return next((f.name for f in schema if f.name in IMAGES and holds_pictures(f.type)), None)
+
+
+def chat_column(schema: pa.Schema) -> str | None:
+    return next((f.name for f in schema if f.name in CHATS and _is_list(f.type)), None)
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return isinstance(kind, pa.ListType | pa.LargeListType | pa.FixedSizeListType)
+
+
+def holds_pictures(kind: pa.DataType) -> bool:
+    """Whether a column is of pictures, or of lists of them."""
+    if _is_list(kind):
+        kind = kind.value_type
+    if pa.types.is_struct(kind):
+        names = {field.name for field in kind}
+        return "bytes" in names or "path" in names
+    return kind in (pa.binary(), pa.large_binary())
+
+
+def _images(rows: pa.RecordBatch, file: File) -> _Images:
+    name = image_column(rows.schema)
+    if name is None:
+        if chat_column(rows.schema) is None:
+            raise _no_images(rows.schema, file)
+        return _Images(None, True, [0] * rows.num_rows, [0] * rows.num_rows, [], [])
+    values = column(rows, name)
+    if not _is_list(values.type):
+        data, paths = bytes_and_paths(values)
+        counts = [int(d is not None or p is not None) for d, p in zip(data, paths, strict=True)]
+        return _Images(name, False, counts, list(range(len(counts))), data, paths)
+    sizes = np.asarray(pc.fill_null(pc.list_value_length(values), 0))
+    starts = np.cumsum(sizes) - sizes
+    flat = bytes_and_paths(values.flatten())
+    return _Images(name, True, sizes.tolist(), starts.tolist(), *flat)
+
+
+def bytes_and_paths(values: pa.Array) -> tuple[list[memoryview | None], list[str | None]]:
+    """The pictures of a column, end to end: the bytes of each, and its path."""
+    if not pa.types.is_struct(values.type):
+        return bytes_of(values), [None] * len(values)
+    names = {field.name for field in values.type}
+    nothing = pa.nulls(len(values), pa.binary())
+    data = pc.struct_field(values, "bytes") if "bytes" in names else nothing
+    paths = pc.struct_field(values, "path") if "path" in names else nothing
+    return bytes_of(data), paths.to_pylist()
+
+
+def _no_images(schema: pa.Schema, file: File) -> InputError:
+    return InputError(
+        f"no column image or images of pictures: there are {', '.join(schema.names)}.",
+        file.uri,
+        "Urls are for the reader url_table, paths for table, jpg columns for img2dataset_parquet.",
+    )
+
+
+def _caption_content(text: str | None, count: int) -> _Content | RowError:
+    if not count:
+        return RowError("no picture in the row")
+    pictures = [{"kind": "image", "media": n, "loss": False} for n in range(count)]
+    return pictures if text is None else [*pictures, {"kind": "text", "text": text, "loss": True}]
+
+
+def _chat_content(turns: list[dict[str, Any]] | None, count: int) -> _Content | RowError:
+    try:
+        return conversation_content(turns or [], count)
+    except RowError as error:
+        return error

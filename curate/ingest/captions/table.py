@@ -1,0 +1,208 @@
+"""Any table of captions and paths: JSON lines, CSV, TSV with a header, or parquet."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from types import NoneType
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import Field, model_validator
+
+from curate.ingest.columns import (
+    Names,
+    as_text,
+    dumped,
+    first_text,
+    meta_json,
+    nothing_to_null,
+    require,
+    says_anything,
+    spent,
+)
+from curate.ingest.formats import parquet
+from curate.ingest.formats.lines import line_splits
+from curate.ingest.formats.text_rows import Numbered, layout_of, rows
+from curate.ingest.images import Picture, Rows, found
+from curate.ingest.media_folder import check_root, opened_below
+from curate.ingest.reader import Context, Found, Head, Reader, Split
+from manifests.errors import RowError
+from manifests.media import Media
+from manifests.storage import File
+
+_PACKED = ("", ".gz", ".zst", ".bz2")
+_PLAIN = tuple(f".{kind}{end}" for kind in ("jsonl", "ndjson", "csv", "tsv") for end in _PACKED)
+
+
+class Table(Reader):
+    """Any table with a column of text and one of paths: JSON lines, CSV, TSV, parquet.
+
+    Parquet goes by its ending. Of other files the first line tells: `{` makes it JSON lines;
+    otherwise it is a header, of a TSV where it holds a tab and of a CSV where it does not. CSV
+    may be quoted, TSV is not. A picture is the file below `media_root` that the column `image`
+    names; a row without text is a record of its picture alone. Without `image` records are text
+    alone, so that captions can be filtered before their pictures are there. All other columns
+    go to `meta`, and so do those of text where there are several. A record's key is the file's
+    name and the number of the line, from 1, or of the row of a parquet file, from 0.
+    """
+
+    suffixes: ClassVar[tuple[str, ...]] = (*parquet.SUFFIXES, *_PLAIN)
+
+    text: Names = Field(
+        description="column of the caption, or several, of which the first that says anything "
+        "counts; [] for pictures alone"
+    )
+    image: str | None = Field(
+        None, description="column of the paths of pictures, below media_root; none: text alone"
+    )
+    media_root: str | None = Field(None, description="folder that the pictures lie in")
+    language: str | None = Field(None, description="column of BCP 47 language tags")
+
+    @model_validator(mode="after")
+    def _both_or_neither(self) -> Table:
+        if (self.image is None) != (self.media_root is None):
+            raise ValueError("image and media_root go together: give both, or neither")
+        return self
+
+    @classmethod
+    def sniff(cls, head: Head) -> bool:
+        first, newline, _ = head.data.removeprefix(b"\xef\xbb\xbf").lstrip().partition(b"\n")
+        if first.startswith(b"{"):
+            return not newline or first.rstrip().endswith(b"}")
+        is_header = (b"\t" in first or b"," in first) and b"\0" not in first
+        return first.startswith(parquet.MAGIC) or (is_header and not first.startswith(b"["))
+
+    def splits(self, file: File, context: Context) -> Iterator[Split]:
+        if _is_parquet(file):
+            return parquet.row_group_splits(file, context)
+        if layout_of(file, context).kind == "csv":
+            return iter([Split((file,))])  # a quoted field may hold a newline: it is read in order
+        return line_splits(file, context)
+
+    def read(self, split: Split, context: Context) -> Iterator[Found]:
+        file = split.files[0]
+        if self.media_root is not None:
+            check_root(self.media_root, context.base)
+        for cells in self._cells(split, context):
+            pictures = self._pictures(cells.images, context.media)
+            yield found(self, file, cells.rows, pictures, cells.broken)
+
+    def _cells(self, split: Split, context: Context) -> Iterator[_Cells]:
+        file = split.files[0]
+        if _is_parquet(file):
+            names = (*self.text, *filter(None, [self.image, self.language]))
+            for table in parquet.batches(split, context, names):
+                yield self._of_columns(table, file)
+            return
+        layout = layout_of(file, context)
+        if layout.header:
+            self._require(layout.header, file)
+        for place, batch in enumerate(rows(split, context, layout)):
+            if place == 0 and not layout.header:
+                self._check(batch, file)
+            yield self._of_rows(batch)
+
+    def _check(self, batch: list[Numbered], file: File) -> None:
+        """InputError for a field that no JSON line of a batch has: each may leave some out."""
+        lines = [row for _, row in batch if not isinstance(row, RowError)]
+        present = list(dict.fromkeys(name for row in lines for name in row))
+        if present:
+            require(filter(None, [self.image]), present, "image", file.uri)
+            if not set(self.text) & set(present):
+                require(self.text[:1], present, "text", file.uri)
+
+    def _require(self, header: Sequence[str], file: File) -> None:
+        require(self.text, header, "text", file.uri)
+        require(filter(None, [self.image]), header, "image", file.uri)
+        require(filter(None, [self.language]), header, "language", file.uri)
+
+    def _of_columns(self, batch: parquet.Batch, file: File) -> _Cells:
+        table, place = batch.rows, file.uri
+        self._require(table.schema.names, file)
+        language = as_text(table, self.language, "language", place) if self.language else None
+        without = {self.image, self.language, *spent(table.schema, self.text)}
+        texts = first_text(table, self.text, place)
+        cells = Rows(batch.numbers, texts, meta_json(table, without), language)
+        images = as_text(table, self.image, "image", place).to_pylist() if self.image else []
+        return _Cells(cells, images, batch.broken)
+
+    def _of_rows(self, batch: list[Numbered]) -> _Cells:
+        """Column by column: what is the same for all rows is decided once."""
+        numbers = [number for number, row in batch if not isinstance(row, RowError)]
+        rows = [row for _, row in batch if not isinstance(row, RowError)]
+        broken = [(number, row) for number, row in batch if isinstance(row, RowError)]
+        texts, faults = _first_said(rows, self.text)
+        images = [row.get(self.image) for row in rows] if self.image else []
+        tags = [row.get(self.language) if self.language else None for row in rows]
+        language = pa.array([t if isinstance(t, str) and t else None for t in tags], pa.string())
+        cells = Rows(numbers, texts, self._meta(rows), language)
+        if not faults:
+            return _Cells(cells, images, broken)
+        broken += [(numbers[row], error) for row, error in faults.items()]
+        sound = np.array([row not in faults for row in range(len(rows))], bool)
+        return _Cells(cells.only(sound), list(itertools.compress(images, sound)), broken)
+
+    def _meta(self, rows: list[dict[str, Any]]) -> pa.Array:
+        """All else that the rows say, as JSON; a text that came as a list stays whole in it."""
+        for name in filter(None, [self.image, self.language]):
+            for row in rows:
+                row.pop(name, None)
+        for name in self.text if len(self.text) == 1 else ():
+            for row in rows:
+                if not isinstance(row.get(name), list):
+                    row.pop(name, None)
+        return pa.array([dumped(row) for row in rows], pa.string())
+
+    def _pictures(self, values: Sequence[object], media: Media) -> list[Picture | RowError] | None:
+        if self.image is None or self.media_root is None:
+            return None
+        return [self._picture(self.media_root, value, media) for value in values]
+
+    def _picture(self, root: str, value: object, media: Media) -> Picture | RowError:
+        if not isinstance(value, str) or not value:
+            return RowError(f"no picture: '{self.image}' is {value!r:.200}")
+        return opened_below(root, value, media)
+
+
+class _Cells(NamedTuple):
+    """A batch of rows taken apart."""
+
+    rows: Rows
+    images: Sequence[object]
+    broken: list[tuple[int, RowError]]
+
+
+def _is_parquet(file: File) -> bool:
+    return file.name.lower().endswith(parquet.SUFFIXES)
+
+
+def _first_said(
+    rows: list[dict[str, Any]], names: Sequence[str]
+) -> tuple[pa.Array, dict[int, RowError]]:
+    """Of each row the first of these fields that says anything, or null; and what is no text."""
+    said, faults = pa.nulls(len(rows), pa.string()), dict[int, RowError]()
+    for name in names:
+        values = [row.get(name) for row in rows]
+        if not set(map(type, values)) <= {str, NoneType}:
+            unsaid = np.asarray(said.is_null())
+            for row, value in enumerate(values):
+                try:
+                    values[row] = _text(value, name)
+                except RowError as error:
+                    values[row] = None
+                    if unsaid[row]:
+                        faults.setdefault(row, error)
+        said = pc.coalesce(said, nothing_to_null(pa.array(values, pa.string())))
+    return said, faults
+
+
+def _text(value: object, name: str) -> str | None:
+    """What a field says; of a list, its first text. Raises RowError for an object."""
+    if isinstance(value, list):
+        value = next(filter(says_anything, value), None)
+    if isinstance(value, dict):
+        raise RowError(f"'{name}' is an object, which is no text: {value!r:.80}")
+    return value if value is None or isinstance(value, str) else str(value)

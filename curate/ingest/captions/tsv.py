@@ -1,0 +1,166 @@
+"""Header-less tables of a url and a caption, in either order: CC3M, CC12M and the like."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from itertools import islice
+from typing import ClassVar, Literal, NamedTuple
+
+import pyarrow as pa
+from pydantic import Field
+
+from curate.ingest.columns import dumped, require, says_anything
+from curate.ingest.formats.lines import decoded, line_batches, line_splits, lines
+from curate.ingest.images import Rows, found
+from curate.ingest.media_folder import FILES, FROM_URL, Files, Shelf, Template, joined
+from curate.ingest.reader import Context, Found, Head, Reader, Split
+from manifests.errors import InputError, RowError
+from manifests.media.header import SUFFIXES
+from manifests.storage import File
+
+_SNIFFED_LINES = 100
+_PLACE = re.compile(rf"\w+://\S+|[^\t]+\.({'|'.join(sorted(SUFFIXES))})", re.IGNORECASE)
+_URL_NAMES = {"url", "image_url", "image", "file", "path"}
+_TEXT_NAMES = {"caption", "text", "title", "alt", "alt_text"}
+
+
+class Tsv(Reader):
+    """Two tab-separated columns, a url or path and a caption: CC3M's order, or CC12M's.
+
+    Which is which is seen from the file's first lines, and a first line such as `caption<tab>url`
+    is taken for a header. Nothing is fetched: the picture is the file below `media_root` that
+    `file` names, made of `url_sha256`, `url_md5` and `url_name`, the url's last part, or of
+    `url_path`, the column itself where it is a path. A row without a picture becomes a failure
+    that tells where it was looked for. `url` goes to `meta`. A record's key is the file's name
+    and the number of the line, from 1.
+    """
+
+    suffixes: ClassVar[tuple[str, ...]] = tuple(
+        f".{kind}{packed}" for kind in ("tsv", "txt") for packed in ("", ".gz", ".zst", ".bz2")
+    )
+
+    media_root: str = Field(description="folder that the pictures lie in")
+    file: Files | None = Field(
+        None,
+        description="name of a row's picture below media_root, such as `{url_sha256}`; or several "
+        "to look for in order; null: url_path, url_sha256, url_md5, url_name",
+    )
+    url: Literal["first", "last"] | None = Field(
+        None, description="which column is the url or path; null: seen from the first lines"
+    )
+
+    @classmethod
+    def sniff(cls, head: Head) -> bool:
+        """Lines of two columns, of whatever: which one is the url may be set."""
+        if b"\0" in head.data:
+            return False
+        sample = head.data.decode("utf-8", "replace").splitlines()[:_SNIFFED_LINES]
+        said = [line for line in sample if line.strip() and not line.startswith(("{", "["))]
+        return 2 * sum("\t" in line for line in said) > len(said)
+
+    def splits(self, file: File, context: Context) -> Iterator[Split]:
+        return line_splits(file, context)
+
+    def read(self, split: Split, context: Context) -> Iterator[Found]:
+        file = split.files[0]
+        layout = self._layout(file, context)
+        shelf = Shelf(self.media_root, context.base)
+        for batch in line_batches(split, context):
+            if layout.has_header and batch[0][0] == 1:
+                del batch[0]
+            yield self._found(file, _pairs(batch, layout.url), shelf, context)
+
+    def _layout(self, file: File, context: Context) -> _Layout:
+        """What the file's first lines say, whichever split of it is read."""
+        stream = lines(Split((file,)), context)
+        first = [line.decode("utf-8", "replace") for _, line in islice(stream, _SNIFFED_LINES)]
+        header = _header(first[0]) if first else None
+        url = self.url or header or _url_column(first)
+        if url is None and any(line.strip() for line in first):
+            raise InputError(
+                f"no column of urls or paths in the first {len(first)} lines.",
+                file.uri,
+                "Set `url: first` or `url: last`; columns are separated by one tab.",
+            )
+        return _Layout(url or "first", header is not None)
+
+    def _found(self, file: File, pairs: _Pairs, shelf: Shelf, context: Context) -> Found:
+        urls = pa.array(pairs.urls, pa.string())
+        texts = pa.array([t if says_anything(t) else None for t in pairs.texts], pa.string())
+        meta = pa.array([dumped({"url": url}) for url in pairs.urls], pa.string())
+        pictures = joined(self._templates(file), {"url": urls}, urls, shelf, context)
+        return found(self, file, Rows(pairs.numbers, texts, meta), pictures, pairs.broken)
+
+    def _templates(self, file: File) -> list[Template]:
+        for name in self.file or ():
+            require(Template(name).columns, {"url", *FROM_URL}, "file", file.uri)
+        usual = [name for name in FILES if Template(name).columns <= FROM_URL.keys()]
+        return [Template(name) for name in self.file or usual]
+
+
+_Place = Literal["first", "last"]
+
+
+class _Layout(NamedTuple):
+    """Which column the url is, and whether line 1 is a header."""
+
+    url: _Place
+    has_header: bool
+
+
+class _Pairs(NamedTuple):
+    """The lines of a batch that are a url and a text, and those that are not."""
+
+    numbers: list[int]
+    urls: list[str]
+    texts: list[str]
+    broken: list[tuple[int, RowError]]
+
+
+def _header(line: str) -> _Place | None:
+    """Where the url is, if the line is a header."""
+    names = tuple(name.strip().lower() for name in line.split("\t"))
+    if len(names) != 2:
+        return None
+    if names[0] in _URL_NAMES and names[1] in _TEXT_NAMES:
+        return "first"
+    return "last" if names[1] in _URL_NAMES and names[0] in _TEXT_NAMES else None
+
+
+def _url_column(sample: list[str]) -> _Place | None:
+    """The column in which more of the lines have a url or the path of a picture."""
+    rows = [line for line in sample if "\t" in line]
+    first = sum(_PLACE.fullmatch(row.partition("\t")[0].strip()) is not None for row in rows)
+    last = sum(_PLACE.fullmatch(row.rpartition("\t")[2].strip()) is not None for row in rows)
+    if first == last:
+        return None
+    return "first" if first > last else "last"
+
+
+def _pairs(batch: list[tuple[int, bytes]], url_place: _Place) -> _Pairs:
+    """Captions may hold tabs of their own: only the one beside the url separates."""
+    pairs = _Pairs([], [], [], [])
+    for number, line in batch:
+        try:
+            row = decoded(number, line)
+        except RowError as error:
+            pairs.broken.append((number, error))
+            continue
+        if "\t" not in row:
+            fault = f"line {number} has no tab: one column where two belong"
+            pairs.broken.append((number, RowError(fault)))
+            continue
+        url, text = _cut(row, url_place)
+        pairs.numbers.append(number)
+        pairs.urls.append(url.strip())
+        pairs.texts.append(text)
+    return pairs
+
+
+def _cut(row: str, url_place: _Place) -> tuple[str, str]:
+    if url_place == "first":
+        url, _, text = row.partition("\t")
+    else:
+        text, _, url = row.rpartition("\t")
+    return url, text

@@ -1,0 +1,114 @@
+"""Tables of urls and captions, joined to the pictures that lie here already."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+import pyarrow as pa
+from pydantic import Field
+
+from curate.ingest.captions.hf_parquet import image_column
+from curate.ingest.captions.img2dataset import picture_column
+from curate.ingest.columns import (
+    Names,
+    as_text,
+    first_text,
+    meta_json,
+    require,
+    spent,
+    text_columns,
+)
+from curate.ingest.formats.parquet import SUFFIXES, Batch, batches, row_group_splits, sniffed_schema
+from curate.ingest.images import Rows, found
+from curate.ingest.media_folder import FILES, FROM_URL, Files, Shelf, Template, joined
+from curate.ingest.reader import Context, Found, Head, Reader, Split
+from manifests.errors import InputError
+from manifests.storage import File
+
+URLS = ("url", "image_url", "img_url")
+TEXTS = ("caption", "text", "txt", "alt_text", "alt")
+
+
+class UrlTable(Reader):
+    """LAION, DataComp, COYO and the like: parquet of urls and captions, and a folder of pictures.
+
+    Nothing is fetched: a row's picture is the file below `media_root` that `file` names. Where
+    `file` is not set it is looked for as `{uid}`, `{key}`, `{key[0:5]}/{key}` (img2dataset's
+    folders), `{url_sha256}`, `{url_md5}` and `{url_name}`, the url's last part; of two urls that
+    end alike the last would take the same file, so set `file` where that can be. An ending such
+    as .jpg need not be named. A row without a picture becomes a failure that tells where it was
+    looked for. Width and height are those of the file. All other columns, `uid` among them, go
+    to `meta`. A record's key is the file's name and the number of the row, from 0.
+    """
+
+    suffixes: ClassVar[tuple[str, ...]] = SUFFIXES
+
+    media_root: str = Field(description="folder that the pictures lie in")
+    file: Files | None = Field(
+        None,
+        description="name of a row's picture below media_root, made of columns: `{uid}`, "
+        "`{key[0:5]}/{key}.jpg`; or several names to look for in order",
+    )
+    url: str | None = Field(None, description="column of urls; null: url, image_url, in any case")
+    text: Names | None = Field(
+        None,
+        description="column of the caption, or several, of which the first that says anything "
+        "counts; [] for pictures alone; null: caption, text, txt, alt_text, alt, in any case",
+    )
+
+    @classmethod
+    def sniff(cls, head: Head) -> bool:
+        """Any table of texts that has no pictures in it: which column is which may be set."""
+        schema = sniffed_schema(head)
+        if schema is None or picture_column(schema) or image_column(schema):
+            return False
+        return any(pa.types.is_string(f.type) or pa.types.is_large_string(f.type) for f in schema)
+
+    def splits(self, file: File, context: Context) -> Iterator[Split]:
+        return row_group_splits(file, context)
+
+    def read(self, split: Split, context: Context) -> Iterator[Found]:
+        shelf = Shelf(self.media_root, context.base)
+        texts = (*URLS, *TEXTS, *(self.text or ()), *filter(None, [self.url]))
+        for batch in batches(split, context, texts):
+            yield self._found(split.files[0], batch, shelf, context)
+
+    def _found(self, file: File, batch: Batch, shelf: Shelf, context: Context) -> Found:
+        names = batch.rows.schema.names
+        texts = text_columns(self.text, TEXTS, names, file.uri)
+        url = self._url_column(names, file)
+        rows = Rows(
+            batch.numbers,
+            first_text(batch.rows, texts, file.uri),
+            meta_json(batch.rows, spent(batch.rows.schema, texts)),
+        )
+        templates = self._templates(names, url, file)
+        wanted = {name for template in templates for name in template.columns} & set(names)
+        columns = {name: as_text(batch.rows, name, "file", file.uri) for name in wanted}
+        urls = None if url is None else as_text(batch.rows, url, "url", file.uri)
+        pictures = joined(templates, columns, urls, shelf, context)
+        return found(self, file, rows, pictures, batch.broken)
+
+    def _url_column(self, names: list[str], file: File) -> str | None:
+        if self.url is not None:
+            require([self.url], names, "url", file.uri)
+            return self.url
+        return next((name for url in URLS for name in names if name.lower() == url), None)
+
+    def _templates(self, names: list[str], url: str | None, file: File) -> list[Template]:
+        """The names that pictures may have: those set, or the usual ones the columns allow."""
+        known = {*names, *(FROM_URL if url is not None else ())}
+        if self.file is not None:
+            templates = [Template(name) for name in self.file]
+            for template in templates:
+                require(template.columns, known, "file", file.uri)
+            return templates
+        templates = [t for t in map(Template, FILES) if t.columns <= known]
+        if not templates:
+            raise InputError(
+                f"no column of urls, uid or key: there are {', '.join(names)}.",
+                file.uri,
+                "Set `url`, or `file` to how the pictures are named.",
+            )
+        return templates

@@ -1,0 +1,336 @@
+"""Pictures with annotated objects, as files have them, made into grounding records.
+
+A reader says what it read, number by number as the file has it, and in which space; this one place
+turns whole batches of numbers into [0,1000], and refuses those that contradict the space.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from typing import Annotated, Any, NamedTuple
+
+import numpy as np
+import orjson
+import pyarrow as pa
+from pydantic import Field
+
+from curate.ingest.columns import dumped
+from curate.ingest.grounding.annotations.space_check import ENOUGH, Numbers, check, impossible
+from curate.ingest.images import Picture
+from curate.ingest.reader import Context, Failure, Found, Reader
+from manifests import record
+from manifests.errors import RowError
+from manifests.geometry.orientation import boxes_shown, shown
+from manifests.geometry.shown_sizes import SIDEWAYS
+from manifests.geometry.space import Space, Told, boxes_to_units, points_to_units
+from manifests.record.objects import column_of, lists_of
+from manifests.storage import File
+
+SpaceSetting = Annotated[Told | None, Field(description="space of the numbers; null: the format's")]
+TrustSetting = Annotated[
+    bool, Field(description="take the numbers as they are, though they contradict the space")
+]
+ASPECT_TOLERANCE = 0.02
+"""Sizes whose aspects differ by more are not of one picture (ours: thumbnails are rounded)."""
+
+
+class Thing(NamedTuple):
+    """One annotated object, its numbers as the file has them, in the space of the reader.
+
+    `polygon`: rings of x y x y ...; `box3d`: 9 numbers as the record has them (metres, radians);
+    `attributes`: whatever else the annotation says.
+    """
+
+    label: str | None = None
+    box: Sequence[float] | None = None
+    point: Sequence[float] | None = None
+    polygon: Sequence[Sequence[float]] | None = None
+    box3d: Sequence[float] | None = None
+    text: str | None = None
+    attributes: dict[str, Any] | None = None
+
+
+class Sample(NamedTuple):
+    """A picture and what is annotated on it, or why it is none; `within`: its place in the file.
+
+    `size`: width and height of the picture that the numbers are of, where the file tells them.
+    `text`: a caption. `camera`: fx fy cx cy. `file`: its own, where samples of many small files
+    are handed over together, so that the space is checked over all of them.
+    """
+
+    within: Any
+    picture: Picture | RowError
+    things: Sequence[Thing] = ()
+    size: tuple[float, float] | None = None
+    text: str | None = None
+    meta: dict[str, Any] | None = None
+    camera: Sequence[float] | None = None
+    file: File | None = None
+
+
+class _Placed(NamedTuple):
+    """A sample whose picture opened: how it is shown, and the size that its numbers are of."""
+
+    sample: Sample
+    orientation: int
+    size: tuple[float, float]
+
+
+def found_samples(
+    reader: Reader,
+    file: File,
+    samples: Sequence[Sample],
+    space: Space,
+    context: Context,
+    trust: bool = False,
+) -> Found:
+    """Grounding records of the samples, and the failures of those that are none.
+
+    `file`: what they are read from, or the first of several files, each sample naming its own.
+    Raises InputError where the numbers contradict the space; `trust` lets them.
+    """
+    placed: list[_Placed] = []
+    failed: list[tuple[Sample, RowError]] = []
+    for sample in samples:
+        try:
+            placed.append(_placed(sample, space, context))
+        except RowError as error:
+            failed.append((sample, error))
+    told = [_told(one.sample) for one in placed]
+    numbers, broken = _numbers(placed)
+    if not trust:
+        for some in numbers.telling:
+            check(some, space, file.uri, told)
+    boxes = _turned(boxes_to_units(*numbers.boxes[:2], space), numbers.boxes.rows, placed, space)
+    points = _turned(
+        points_to_units(*numbers.points[:2], space), numbers.points.rows, placed, space
+    )
+    rings = _turned(points_to_units(*numbers.rings[:2], space), numbers.rings.rows, placed, space)
+    for some, units in ((numbers.boxes, boxes), (numbers.points, points), (numbers.rings, rings)):
+        for at in np.flatnonzero(impossible(units)).tolist():
+            broken.setdefault(int(some.rows[at]), _impossible(some, at, space))
+    failed += [(placed[row].sample, error) for row, error in broken.items()]
+    table = _table(reader, file, placed, numbers, boxes, points, rings)
+    if broken:
+        whole = np.ones(len(placed), bool)
+        whole[list(broken)] = False
+        table = table.filter(pa.array(whole))
+    return Found(table, [_failure(reader, file, sample, error) for sample, error in failed])
+
+
+def _told(sample: Sample) -> str:
+    """How an error names a sample."""
+    return str(sample.within) if sample.file is None else sample.file.name
+
+
+def _placed(sample: Sample, space: Space, context: Context) -> _Placed:
+    if isinstance(sample.picture, RowError):
+        raise sample.picture
+    header, orientation = sample.picture.header, sample.picture.orientation
+    if orientation is None:
+        orientation = context.media.orientation(sample.picture.reference)
+    stored = float(header.width), float(header.height)
+    seen = stored[::-1] if space.exif == "shown" and orientation in SIDEWAYS else stored
+    if sample.size is None:
+        return _Placed(sample, orientation, seen)
+    width, height = sample.size
+    if not (width > 0 and height > 0):
+        raise RowError(f"annotated on a picture of {width:g} x {height:g}")
+    if abs(width / height * seen[1] / seen[0] - 1) > ASPECT_TOLERANCE:
+        other = "stored" if space.exif == "shown" else "shown"
+        fits = orientation in SIDEWAYS and (width, height) == seen[::-1]
+        raise RowError(
+            f"annotated on a picture of {width:g} x {height:g}, this one is {seen[0]:g} x "
+            f"{seen[1]:g} as it is {space.exif}.",
+            sample.picture.reference.uri,
+            f"A space of `exif: {other}` would fit." if fits else "It is another picture.",
+        )
+    return _Placed(sample, orientation, (float(width), float(height)))
+
+
+class _AllNumbers(NamedTuple):
+    """All boxes, points and places of rings, with the sizes and rows they are of; and which of
+    the flat objects have one."""
+
+    boxes: Numbers
+    points: Numbers
+    rings: Numbers
+
+    @property
+    def telling(self) -> Iterator[Numbers]:
+        """Those that say something of the space: the places of few polygons are few things."""
+        yield from (self.boxes, self.points)
+        if len(np.unique(self.rings.rows)) >= ENOUGH:
+            yield self.rings
+
+
+def _numbers(placed: list[_Placed]) -> tuple[_AllNumbers, dict[int, RowError]]:
+    broken: dict[int, RowError] = {}
+    try:
+        return _gathered(placed), broken
+    except (TypeError, ValueError):
+        for row, one in enumerate(placed):
+            try:
+                _gathered([one])
+            except (TypeError, ValueError):
+                broken[row] = _not_numbers(one.sample)
+                placed[row] = one._replace(sample=one.sample._replace(things=()))
+        return _gathered(placed), broken
+
+
+def _gathered(placed: list[_Placed]) -> _AllNumbers:
+    sizes = np.array([one.size for one in placed], np.float64).reshape(-1, 2)
+    boxes: list[Sequence[float]] = []
+    points: list[Sequence[float]] = []
+    rings: list[Sequence[float]] = []
+    rows: tuple[list[int], list[int], list[int]] = ([], [], [])
+    for row, one in enumerate(placed):
+        for thing in one.sample.things:
+            if thing.box is not None:
+                boxes.append(thing.box)
+                rows[0].append(row)
+            if thing.point is not None:
+                points.append(thing.point)
+                rows[1].append(row)
+            for ring in thing.polygon or ():
+                rings.append(ring)
+                rows[2].extend([row] * (len(ring) // 2))
+    if any(len(ring) % 2 for ring in rings):
+        raise ValueError
+    flat = _array(list(chain.from_iterable(rings)), 1).reshape(-1, 2)
+    found = (_array(boxes, 4), _array(points, 2), flat)
+    numbers = [
+        Numbers(values, sizes[where], where)
+        for values, where in zip(found, (np.array(r, np.int64) for r in rows), strict=True)
+    ]
+    return _AllNumbers(*numbers)
+
+
+def _array(values: list[Any], numbers: int) -> np.ndarray:
+    """(n, numbers) float64, or (n,) of one each. TypeError or ValueError where they are not so
+    many, or no numbers."""
+    array = np.array(values)
+    shape = (len(values), numbers)[: min(numbers, 2)]
+    if len(values) and (array.dtype.kind not in "iuf" or array.shape != shape):
+        raise TypeError
+    return array.astype(np.float64).reshape(shape)
+
+
+def _not_numbers(sample: Sample) -> RowError:
+    for number, thing in enumerate(sample.things):
+        alone = {
+            "4 numbers": Thing(box=thing.box),
+            "2 numbers": Thing(point=thing.point),
+            "rings of x y x y ...": Thing(polygon=thing.polygon),
+        }
+        for wanted, one in alone.items():
+            try:
+                _gathered([_Placed(sample._replace(things=[one]), 1, (1.0, 1.0))])
+            except (TypeError, ValueError):
+                value = one.box or one.point or one.polygon
+                return RowError(f"object {number}: {value!r:.80} is not {wanted}")
+    raise AssertionError(sample)
+
+
+def _impossible(numbers: Numbers, at: int, space: Space) -> RowError:
+    value = ", ".join(f"{number:g}" for number in numbers.values[at])
+    width, height = numbers.sizes[at]
+    return RowError(
+        f"[{value}] is in no way on a picture of {width:g} x {height:g}, as {str(space)!r}.",
+        mend="Mend the annotation, or leave it in quarantine.",
+    )
+
+
+def _turned(units: np.ndarray, rows: np.ndarray, placed: list[_Placed], space: Space) -> np.ndarray:
+    """Places on the pictures as they are shown."""
+    if space.exif == "shown" or not len(units):
+        return units
+    orientation = np.array([one.orientation for one in placed])[rows]
+    turn = boxes_shown if units.shape[1] == 4 else shown
+    return turn(units, orientation)
+
+
+def _table(
+    reader: Reader,
+    file: File,
+    placed: list[_Placed],
+    numbers: _AllNumbers,
+    boxes: np.ndarray,
+    points: np.ndarray,
+    rings: np.ndarray,
+) -> pa.Table:
+    samples = [one.sample for one in placed]
+    pictures = [sample.picture for sample in samples if isinstance(sample.picture, Picture)]
+    base = record.captions(
+        reader.name,
+        [reader.key(sample.file or file, sample.within) for sample in samples],
+        pa.array([reader.origin(s.file or file, s.within) for s in samples], pa.string()),
+        pa.array([sample.text for sample in samples], pa.string()),
+        record.Pictures(
+            uri=pa.array([p.reference.uri for p in pictures], pa.string()),
+            offset=pa.array([p.reference.offset for p in pictures], pa.int64()),
+            length=pa.array([p.reference.length for p in pictures], pa.int64()),
+            mime=pa.array([p.header.mime for p in pictures], pa.string()),
+            width=pa.array([p.header.width for p in pictures], pa.int32()),
+            height=pa.array([p.header.height for p in pictures], pa.int32()),
+            orientation=pa.array([one.orientation for one in placed], pa.int8()),
+            camera=pa.array([sample.camera for sample in samples], pa.list_(pa.float32())),
+        ),
+        pa.array([_meta(sample) for sample in samples], pa.string()),
+    )
+    objects = _objects(samples, boxes, points, rings)
+    at = base.schema.get_field_index
+    base = base.set_column(at("objects"), "objects", objects)
+    return base.set_column(at("modality"), "modality", pa.repeat("grounding", len(samples)))
+
+
+def _meta(sample: Sample) -> str | None:
+    return dumped(sample.meta) if sample.meta else None
+
+
+def _objects(
+    samples: list[Sample], boxes: np.ndarray, points: np.ndarray, rings: np.ndarray
+) -> pa.Array:
+    things = [thing for sample in samples for thing in sample.things]
+    counts = np.array([len(sample.things) for sample in samples], np.int64)
+    return column_of(
+        counts,
+        label=pa.array([thing.label for thing in things], pa.string()),
+        media=pa.array(np.zeros(len(things), np.int32)),
+        box=lists_of(_spread(boxes, [thing.box is not None for thing in things])),
+        point=lists_of(_spread(points, [thing.point is not None for thing in things])),
+        polygon=_polygons(things, rings),
+        box3d=pa.array([thing.box3d for thing in things], pa.list_(pa.float32())),
+        text=pa.array([thing.text for thing in things], pa.string()),
+        attributes=pa.array([_attributes(thing) for thing in things], pa.string()),
+    )
+
+
+def _attributes(thing: Thing) -> str | None:
+    return orjson.dumps(thing.attributes).decode() if thing.attributes else None
+
+
+def _spread(values: np.ndarray, has: list[bool]) -> np.ndarray:
+    out = np.full((len(has), values.shape[1]), np.nan)
+    out[np.array(has, bool)] = values
+    return out
+
+
+def _polygons(things: list[Thing], rings: np.ndarray) -> pa.Array:
+    has = np.array([thing.polygon is not None for thing in things], bool)
+    counts = np.array([len(thing.polygon or ()) for thing in things], np.int64)
+    lengths = np.array([len(ring) for t in things for ring in t.polygon or ()], np.int64)
+    flat = pa.array(rings.astype(np.float32).reshape(-1))
+    inner = pa.ListArray.from_arrays(_offsets(lengths), flat)
+    return pa.ListArray.from_arrays(_offsets(counts), inner, mask=pa.array(~has))
+
+
+def _offsets(counts: np.ndarray) -> pa.Array:
+    return pa.array(np.concatenate([[0], np.cumsum(counts)]).astype(np.int32))
+
+
+def _failure(reader: Reader, file: File, sample: Sample, error: RowError) -> Failure:
+    own = sample.file or file
+    key, origin = reader.key(own, sample.within), reader.origin(own, sample.within)
+    return Failure(key, origin, type(error).__name__, str(error))

@@ -1,0 +1,25 @@
+"""Pictures whose paths start in folders that not every copy of a corpus has."""
+
+from __future__ import annotations
+
+from curate.ingest.images import Picture, opened
+from curate.ingest.media_folder import inside, opened_below
+from manifests import storage
+from manifests.errors import RowError
+from manifests.media import Media, Reference
+
+
+def opened_by_name(root: str, path: str, media: Media) -> Picture | RowError:
+    """The picture at a path below `root`, or at the first end of the path that is there.
+
+    Of `images/v1/patch8/a.jpg` those are itself, `v1/patch8/a.jpg`, `patch8/a.jpg` and `a.jpg`.
+    """
+    try:
+        names = inside(path).split("/")
+    except RowError as error:
+        return error
+    for start in range(len(names)):
+        uri = storage.join(root, *names[start:])
+        if storage.size_and_stamp(media.place(uri)) is not None:
+            return opened(Reference(uri), media)
+    return opened_below(root, path, media)

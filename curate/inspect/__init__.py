@@ -1,0 +1,1 @@
+"""Looking into a finished run: explain, compare, families of duplicates, drawings."""

@@ -1,0 +1,133 @@
+"""What differs between two runs: recipes, inputs, ledgers, records, shards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from curate.engine.passes import DROPPED, PART, QUARANTINE
+from manifests import storage
+from manifests.run import manifest
+from manifests.run.manifest import PassEntry, RunManifest
+from manifests.storage import parts
+
+_EXAMPLES = 5
+
+
+class Difference(NamedTuple):
+    """One thing that is not the same: what, and how it is on either side."""
+
+    what: str
+    here: Any
+    there: Any
+
+
+def differences(out: str, other: str) -> list[Difference]:
+    """Everything that differs, from cause to effect; empty where two runs made the same bytes."""
+    a, b = manifest.load_run(out), manifest.load_run(other)
+    if a.digest == b.digest:
+        return []
+    return [
+        *_settings("recipe", a.recipe, b.recipe),
+        *_settings("version of", _versions(a), _versions(b)),
+        *_inputs(a, out, b, other),
+        *_ledgers(a, b),
+        *_records(a, out, b, other),
+        *_settings("shards", _digests(a), _digests(b)),
+    ]
+
+
+def _settings(what: str, here: Any, there: Any) -> Iterator[Difference]:
+    if isinstance(here, dict) and isinstance(there, dict):
+        for key in sorted(here.keys() | there.keys()):
+            yield from _settings(f"{what} {key}", here.get(key), there.get(key))
+    elif isinstance(here, list) and isinstance(there, list) and len(here) == len(there):
+        for number, (one, two) in enumerate(zip(here, there, strict=True)):
+            yield from _settings(f"{what}[{number}]", one, two)
+    elif here != there:
+        yield Difference(what, here, there)
+
+
+def _versions(run: RunManifest) -> dict[str, str]:
+    return {k: run.environment[k] for k in ("curate", "pyarrow")}
+
+
+def _digests(run: RunManifest) -> dict[str, dict[str, str]]:
+    return {
+        name: {file["name"]: file["digest"] for file in written["files"]}
+        for name, written in run.shards.items()
+    }
+
+
+def _inputs(a: RunManifest, out: str, b: RunManifest, other: str) -> Iterator[Difference]:
+    """Sources whose parts were not read to the same records, by the file they were read from."""
+    here, there = _reads(a, out), _reads(b, other)
+    for origin in sorted(here.keys() | there.keys()):
+        if here.get(origin) != there.get(origin):
+            yield Difference(f"input {origin}", _told(here, origin), _told(there, origin))
+
+
+def _reads(run: RunManifest, out: str) -> dict[str, list[tuple[int, str]]]:
+    found: dict[str, list[tuple[int, str]]] = {}
+    for entry in _passes(run, "read"):
+        for commit in manifest.load_pass(storage.join(out, entry.folder)).parts:
+            found.setdefault(commit.origin, []).append((commit.rows, commit.digest))
+    return found
+
+
+def _told(reads: dict[str, list[tuple[int, str]]], origin: str) -> str | None:
+    if origin not in reads:
+        return None
+    rows = sum(n for n, _ in reads[origin])
+    return f"{rows} records, {' '.join(digest for _, digest in reads[origin])}"
+
+
+def _passes(run: RunManifest, *kinds: str) -> list[PassEntry]:
+    return [entry for entry in run.passes if entry.kind in kinds]
+
+
+def _ledgers(a: RunManifest, b: RunManifest) -> Iterator[Difference]:
+    here = {account.step: account.model_dump(exclude={"step"}) for account in a.ledger}
+    there = {account.step: account.model_dump(exclude={"step"}) for account in b.ledger}
+    yield from _settings("ledger", here, there)
+
+
+def _records(a: RunManifest, out: str, b: RunManifest, other: str) -> Iterator[Difference]:
+    """Records that one run wrote and the other did not, with what became of them there."""
+    here, there = _written(a, out), _written(b, other)
+    only_here = here.filter(pc.invert(pc.is_in(here, there)))
+    only_there = there.filter(pc.invert(pc.is_in(there, here)))
+    if len(only_here) or len(only_there):
+        yield Difference("records written by one run only", len(only_here), len(only_there))
+    for record_id in only_here.slice(0, _EXAMPLES).to_pylist():
+        yield Difference(f"record {record_id}", "written", _fate(b, other, record_id))
+    for record_id in only_there.slice(0, _EXAMPLES).to_pylist():
+        yield Difference(f"record {record_id}", _fate(a, out, record_id), "written")
+
+
+def _written(run: RunManifest, out: str) -> pa.Array:
+    """The ids of a run's final records, from the narrow files that ordered them."""
+    (order,) = _passes(run, "order")
+    folder = storage.join(out, order.folder)
+    commits = manifest.load_pass(folder).parts
+    ids = [parts.read_columns(storage.join(folder, c.part + PART), ("id",))["id"] for c in commits]
+    chunks = [chunk for column in ids for chunk in column.chunks]
+    return pa.concat_arrays(chunks) if chunks else pa.array([], pa.string())
+
+
+def _fate(run: RunManifest, out: str, record_id: str) -> str:
+    for entry in run.passes:
+        folder = storage.join(out, entry.folder)
+        for commit in manifest.load_pass(folder).parts:
+            for ending, told in ((DROPPED, "reason"), (QUARANTINE, "message")):
+                file = commit.file(ending)
+                if file is None:
+                    continue
+                gone = parts.read_columns(storage.join(folder, file.name), ("id", "step", told))
+                hit = gone.filter(pc.equal(gone["id"], record_id)).to_pylist()
+                if hit:
+                    return f"{hit[0]['step']}: {hit[0][told]}"
+    return "not there"

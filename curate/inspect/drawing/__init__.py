@@ -1,0 +1,1 @@
+"""Images with their annotations drawn over them."""

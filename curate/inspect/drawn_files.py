@@ -1,0 +1,68 @@
+"""The pictures of records of a run, with what is annotated drawn over them, as files."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, NamedTuple
+
+from curate.engine.run import STEPS
+from curate.inspect.drawing.record_images import images_of, with_drawings
+from curate.inspect.story import tell
+from manifests import storage
+from manifests.errors import MediaError, RecipeError
+from manifests.media import Limits, Media
+from manifests.run import manifest
+
+ENDINGS = (".png", ".jpg", ".jpeg", ".webp")
+"""Of what names a file; anything else is a folder."""
+
+
+class DrawnFile(NamedTuple):
+    """A picture of a record: the file made of it, or why there is none."""
+
+    id: str
+    path: str | None
+    fault: str = ""
+
+
+def draw(out: str, rows: list[dict[str, Any]], where: str, base: str | None) -> list[DrawnFile]:
+    """Write the pictures of records of the run `out` to a folder, or to a file for a single one.
+
+    Rows that a step dropped have no media, and are drawn as they were read. Relative uris start
+    at `base`, or where the run did.
+    """
+    rows = [row if "media" in row else tell(out, row["id"]).record or row for row in rows]
+    wanted = [(row, number) for row in rows for number in images_of(row)]
+    single = where.lower().endswith(ENDINGS)
+    if single and len(wanted) > 1:
+        raise RecipeError(
+            f"{len(wanted)} pictures would go to one file", where, "Name a folder, or one record."
+        )
+    os.makedirs((os.path.dirname(where) or ".") if single else where, exist_ok=True)
+    media = _media(out, base)
+    try:
+        return [
+            _one(row, number, where if single else os.path.join(where, _name(row, number)), media)
+            for row, number in wanted
+        ]
+    finally:
+        media.close()
+
+
+def _one(row: dict[str, Any], number: int, path: str, media: Media) -> DrawnFile:
+    try:
+        with_drawings(row, number, media).save(path)
+    except MediaError as error:
+        place = media.place(row["media"][number]["uri"])
+        return DrawnFile(row["id"], None, f"{place}: {error.fault}")
+    return DrawnFile(row["id"], path)
+
+
+def _name(row: dict[str, Any], number: int) -> str:
+    return f"{row['id']}{f'-{number}' if len(row['media']) > 1 else ''}.png"
+
+
+def _media(out: str, base: str | None) -> Media:
+    made = manifest.load_run(out)
+    limits = Limits.model_validate(made.recipe.get("media", {}))
+    return Media(base or made.environment["base"], storage.join(out, STEPS), limits)

@@ -1,0 +1,136 @@
+"""Families of duplicates in a finished run: the largest ones, and each way to a survivor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from curate.engine.passes import DROPPED, PART
+from manifests import record, storage
+from manifests.run import manifest
+from manifests.run.manifest import PassEntry, RunManifest
+from manifests.storage import parts
+
+
+class Member(NamedTuple):
+    """A dropped record, and how alike it is to the one it is a duplicate of."""
+
+    id: str
+    origin: str
+    of: str
+    similarity: float
+
+
+class Family(NamedTuple):
+    """A survivor, how many were dropped for it, and some of them: those least alike first.
+
+    `origin` and `text` of the survivor are null where it is of an earlier corpus.
+    """
+
+    step: str
+    survivor: str
+    origin: str | None
+    text: str | None
+    dropped: int
+    members: list[Member]
+
+
+def deciding(run: RunManifest, out: str) -> Iterator[tuple[PassEntry, str]]:
+    """The passes that name a survivor, each with the name of its step."""
+    for entry in run.passes:
+        if entry.kind == "corpus":
+            name = manifest.load_pass(storage.join(out, entry.folder)).steps[0]["name"]
+            if any(f"{name}.survivor" in part.column_names for part in _dropped(out, entry)):
+                yield entry, name
+
+
+def largest(out: str, count: int, members: int, step: str | None = None) -> list[Family]:
+    """The families with most dropped records, `members` of them told, of all steps or of one."""
+    run = manifest.load_run(out)
+    found = []
+    for entry, name in deciding(run, out):
+        if step in (None, name):
+            found += list(_largest(run, out, entry, name, count, members))
+    return sorted(found, key=lambda family: -family.dropped)[:count]
+
+
+def _largest(
+    run: RunManifest, out: str, entry: PassEntry, name: str, count: int, members: int
+) -> Iterator[Family]:
+    columns = ["id", "origin", *(f"{name}.{c}" for c in ("of", "similarity", "survivor"))]
+    gone = [t.filter(pc.equal(t["step"], name)).select(columns) for t in _dropped(out, entry)]
+    table = pa.concat_tables(gone).rename_columns([*Member._fields, "survivor"])
+    sizes = pc.value_counts(table["survivor"].combine_chunks())
+    order = pc.array_sort_indices(sizes.field("counts"), order="descending")
+    top = sizes.take(order[:count]).to_pylist()
+    known = _records(run, out, [one["values"] for one in top])
+    for one in top:
+        mine = table.filter(pc.equal(table["survivor"], one["values"]))
+        mine = mine.sort_by([("similarity", "ascending"), ("id", "ascending")])
+        told = mine.slice(0, members).select(list(Member._fields)).to_pylist()
+        origin, text = known.get(one["values"], (None, None))
+        yield Family(
+            name, one["values"], origin, text, one["counts"], [Member(**row) for row in told]
+        )
+
+
+def way(out: str, entry: PassEntry, name: str, of: str) -> list[tuple[str, dict[str, Any]]]:
+    """From the record that one is a duplicate of to the survivor: what each is, and the facts."""
+    gone = [t for t in _dropped(out, entry) if f"{name}.of" in t.column_names]
+    steps: list[tuple[str, dict[str, Any]]] = []
+    while True:
+        row = _row(gone, of)
+        if row is None:
+            return [*steps, ("survivor", _survivor(out, of))]
+        link = {"id": of, "origin": row["origin"], "similarity": row[f"{name}.similarity"]}
+        steps.append(("by way of", {**link, "of": row[f"{name}.of"]}))
+        of = row[f"{name}.of"]
+
+
+def _survivor(out: str, record_id: str) -> dict[str, Any]:
+    origin, _ = _records(manifest.load_run(out), out, [record_id]).get(record_id, (None, None))
+    return {"id": record_id, "origin": origin or "(in an earlier corpus)"}
+
+
+def _row(tables: list[pa.Table], record_id: str) -> dict[str, Any] | None:
+    for table in tables:
+        mask = pc.equal(table["id"], record_id)
+        if pc.any(mask).as_py():
+            found: dict[str, Any] = table.filter(mask).to_pylist()[0]
+            return found
+    return None
+
+
+def _dropped(out: str, entry: PassEntry) -> Iterator[pa.Table]:
+    folder = storage.join(out, entry.folder)
+    for commit in manifest.load_pass(folder).parts:
+        if file := commit.file(DROPPED):
+            yield parts.read_columns(storage.join(folder, file.name))
+
+
+def _records(
+    run: RunManifest, out: str, ids: list[str]
+) -> dict[str, tuple[str | None, str | None]]:
+    """Origin and text of some records, as they were read, or made by a reshape step."""
+    found: dict[str, tuple[str | None, str | None]] = {}
+    for entry in run.passes:
+        wanted = pa.array([i for i in ids if i not in found], pa.string())
+        if entry.kind in ("read", "rows") and len(wanted):
+            found |= _in_pass(storage.join(out, entry.folder), wanted)
+    return found
+
+
+def _in_pass(folder: str, wanted: pa.Array) -> dict[str, tuple[str | None, str | None]]:
+    found: dict[str, tuple[str | None, str | None]] = {}
+    for commit in manifest.load_pass(folder).parts:
+        if file := commit.file(PART):
+            uri = storage.join(folder, file.name)
+            table = parts.read_columns(uri, ("id", "origin", "content"))
+            mine = table.filter(pc.is_in(table["id"], wanted))
+            texts = record.texts(mine["content"]).to_pylist() if mine.num_rows else []
+            told = zip(mine["origin"].to_pylist(), texts, strict=True)
+            found |= dict(zip(mine["id"].to_pylist(), told, strict=True))
+    return found

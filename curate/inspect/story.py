@@ -1,0 +1,200 @@
+"""The whole story of one record: from its source, through every step, to a shard or to its drop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import pyarrow.compute as pc
+
+from curate.emit.order import shard_of
+from curate.engine import emitting
+from curate.engine.passes import DROPPED, PART, QUARANTINE
+from curate.inspect import families
+from manifests import storage
+from manifests.errors import InputError
+from manifests.run import manifest
+from manifests.run.manifest import Commit, FileEntry, PassEntry, PassManifest, RunManifest
+from manifests.storage import parts
+
+
+class Event(NamedTuple):
+    """One thing that happened to a record. `facts` prove it: measures, settings, errors."""
+
+    step: str
+    what: str
+    facts: dict[str, Any]
+
+
+class Story(NamedTuple):
+    """A record, whatever became of it."""
+
+    id: str
+    origin: str
+    source: str
+    events: list[Event]
+    record: dict[str, Any] | None
+
+
+class _Found(NamedTuple):
+    part: str
+    id: str
+    event: Event
+    record: dict[str, Any] | None
+    origin: str
+    source: str
+
+
+def tell(out: str, wanted: str) -> Story:
+    """The story of a record, by its id, the start of its id, or its origin."""
+    run = manifest.load_run(out)
+    found = _find(run, out, wanted)
+    events = [found.event]
+    if found.record is not None:
+        events += _after_reading(run, out, found)
+    return Story(found.id, found.origin, found.source, events, found.record)
+
+
+def _find(run: RunManifest, out: str, wanted: str) -> _Found:
+    matches: list[_Found] = []
+    for entry in run.passes:
+        if entry.kind == "read":
+            matches += _in_reading(out, entry, wanted)
+    exact = [m for m in matches if wanted in (m.id, m.origin)] or matches
+    if not exact:
+        exact = _made_later(run, out, wanted)
+    if not exact:
+        raise InputError(
+            f"no record has the id or origin '{wanted}'", out,
+            "Ids are in every shard, in dropped and quarantined files, and in `curate show`.",
+        )  # fmt: skip
+    if len(exact) > 1:
+        ids = ", ".join(sorted(m.id for m in exact)[:5])
+        raise InputError(f"{len(exact)} records match '{wanted}': {ids}", out, "Give more of it.")
+    return exact[0]
+
+
+def _in_reading(out: str, entry: PassEntry, wanted: str) -> Iterator[_Found]:
+    folder = storage.join(out, entry.folder)
+    for commit in manifest.load_pass(folder).parts:
+        for ending in (PART, QUARANTINE):
+            for row in _rows(folder, commit.file(ending), wanted):
+                yield _read_event(entry, commit, row, ending)
+
+
+def _read_event(entry: PassEntry, commit: Commit, row: dict[str, Any], ending: str) -> _Found:
+    who = (row["origin"], row["source"])
+    if ending == PART:
+        event = Event(f"read {entry.name}", "read", {"from": row["origin"]})
+        return _Found(commit.part, row["id"], event, row, *who)
+    facts = {"error": row["error"], "message": row["message"]}
+    event = Event(f"read {entry.name}", "quarantined", facts)
+    return _Found(commit.part, row["id"], event, None, *who)
+
+
+def _made_later(run: RunManifest, out: str, wanted: str) -> list[_Found]:
+    """A record that a reshape step made: known from the first pass that has it."""
+    for entry in run.passes:
+        if entry.kind != "rows":
+            continue
+        folder = storage.join(out, entry.folder)
+        found = []
+        for commit in manifest.load_pass(folder).parts:
+            for row in _rows(folder, commit.file(PART), wanted):
+                event = Event(entry.name, "made from", {"origin": row["origin"]})
+                found.append(
+                    _Found(commit.part, row["id"], event, row, row["origin"], row["source"])
+                )
+        if found:
+            return found
+    return []
+
+
+def _rows(folder: str, entry: FileEntry | None, wanted: str) -> list[dict[str, Any]]:
+    """The rows of a file whose id starts with, or whose origin is, what is wanted."""
+    if entry is None:
+        return []
+    uri = storage.join(folder, entry.name)
+    who = parts.read_columns(uri, ("id", "origin"))
+    mask = pc.or_(pc.starts_with(who["id"], wanted), pc.equal(who["origin"], wanted))
+    if not pc.any(mask).as_py():
+        return []
+    rows: list[dict[str, Any]] = parts.read_columns(uri).filter(mask).to_pylist()
+    return rows
+
+
+def _after_reading(run: RunManifest, out: str, found: _Found) -> Iterator[Event]:
+    entries = [e for e in run.passes if e.kind in ("rows", "corpus")]
+    for entry in entries:
+        folder = storage.join(out, entry.folder)
+        known = manifest.load_pass(folder)
+        commit = next(c for c in known.parts if c.part == found.part)
+        events = list(_in_pass(folder, known, commit, found.id))
+        yield from events
+        if events and (of := events[-1].facts.get(f"{events[-1].step}.of")):
+            for what, facts in families.way(out, entry, events[-1].step, of):
+                yield Event(events[-1].step, what, facts)
+        if not events or events[-1].what != "kept":
+            return
+    yield from _in_shards(run, out, found)
+
+
+def _in_pass(folder: str, known: PassManifest, commit: Commit, record_id: str) -> Iterator[Event]:
+    for ending, what in ((DROPPED, "dropped"), (QUARANTINE, "quarantined")):
+        for row in _rows(folder, commit.file(ending), record_id):
+            yield from _until(known, row, what)
+            return
+    if known.kind == "corpus":
+        yield Event(known.name, "kept", _settings(known, known.name))
+        return
+    rows = _rows(folder, commit.file(PART), record_id)
+    for step in known.steps:
+        if not rows:
+            yield Event(step["name"], "made into other records", {})
+            return
+        yield Event(step["name"], "kept", _facts(known, step["name"], rows[0]))
+
+
+def _until(known: PassManifest, row: dict[str, Any], what: str) -> Iterator[Event]:
+    """The steps a record passed before the one that took it, and that one."""
+    for step in known.steps:
+        name = step["name"]
+        if name != row["step"]:
+            yield Event(name, "kept", _facts(known, name, row))
+            continue
+        why = {k: row[k] for k in ("reason", "error", "message") if row.get(k)}
+        yield Event(name, what, {**why, **_facts(known, name, row)})
+        return
+
+
+def _facts(known: PassManifest, name: str, row: dict[str, Any]) -> dict[str, Any]:
+    measures = {k: v for k, v in row.items() if k.startswith(f"{name}.") and v is not None}
+    return {**measures, **_settings(known, name)}
+
+
+def _settings(known: PassManifest, name: str) -> dict[str, Any]:
+    step = next(s for s in known.steps if s["name"] == name)
+    flat = {k: v for k, v in step["parameters"].items() if v not in (None, [], {})}
+    return {k: v for k, v in flat.items() if not (isinstance(v, list) and isinstance(v[0], dict))}
+
+
+def _in_shards(run: RunManifest, out: str, found: _Found) -> Iterator[Event]:
+    """For each format the shard that the record is in, or why it is in none."""
+    for name, written in run.shards.items():
+        if lost := _not_written(run, out, name, found.id):
+            yield lost
+            continue
+        names, place = written["shards"], written["folder"]
+        if names and run.recipe["shards"]["shuffle"]:
+            place = names[shard_of(found.id, run.seed, len(names))]
+        yield Event("shards", "written", {name: place})
+
+
+def _not_written(run: RunManifest, out: str, name: str, record_id: str) -> Event | None:
+    entry = next(e for e in run.passes if e.kind == "shards" and e.name == name)
+    for commit in manifest.load_pass(storage.join(out, entry.folder)).parts:
+        for row in emitting.quarantined(commit).to_pylist():
+            if row["id"] == record_id:
+                facts = {"error": row["error"], "message": row["message"]}
+                return Event(row["step"], "quarantined", facts)
+    return None

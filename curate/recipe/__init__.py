@@ -1,0 +1,1 @@
+"""A recipe: its text, its checked model, and the published presets it can name."""

@@ -1,0 +1,245 @@
+"""The YAML a user writes, validated: every mistake is told by line, field, and nearest spelling."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from curate import catalog
+from curate.emit.settings import Shards
+from curate.engine.planned import PlannedStep, part_schema
+from curate.ingest.reader import Reader
+from curate.recipe.presets import PRESETS
+from curate.recipe.text import Path, Text, assign, read
+from manifests.errors import RecipeError
+from manifests.media import Limits
+from manifests.step import CorpusStep, RowStep
+from manifests.step.spelling import nearest
+
+M = TypeVar("M", bound=BaseModel)
+R = TypeVar("R")
+
+
+class Recipe(BaseModel):
+    """The whole of a run. `sources` and `steps` are validated against the catalog."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(pattern=r"^[\w.-]+$", description="what the run is called in its manifest")
+    seed: int = Field(0, ge=0, description="every random decision is a hash of this and the id")
+    sources: list[dict[str, Any]] = Field(min_length=1, description="where records come from")
+    steps: list[dict[str, Any]] = Field(default_factory=list, description="what happens to them")
+    shards: Shards = Field(default_factory=Shards, description="what is written for the trainer")
+    media: Limits = Field(default_factory=Limits, description="what a media file may be at most")
+    max_quarantined: int | float = Field(
+        0.5,
+        ge=0,
+        description="error budget: a share of the inputs (below 1) or a count; over it the run "
+        "fails (the default is ours)",
+    )
+
+
+class Loaded(NamedTuple):
+    """A recipe with its readers and steps built. `base`: the folder relative uris start from."""
+
+    recipe: Recipe
+    readers: list[Reader]
+    steps: list[PlannedStep]
+    base: str
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """The recipe as plain data, from which `rerun` builds the same run again."""
+        return self.recipe.model_dump(mode="json")
+
+
+def load(uri: str, settings: list[str] | None = None, base: str | None = None) -> Loaded:
+    """Read, expand and check a recipe file. `settings`: `path.to.field=value`, applied last."""
+    content, text = read(uri)
+    for setting in settings or []:
+        assign(content, setting)
+    return build(content, text, os.getcwd() if base is None else base)
+
+
+def build(content: dict[str, Any], text: Text | None = None, base: str = "") -> Loaded:
+    """A recipe from plain data: of a file, of a manifest, or made by hand."""
+    text = text or Text("recipe", {})
+    recipe = _model(Recipe, content, text, ())
+    readers = [_reader(s, text, ("sources", i)) for i, s in enumerate(recipe.sources)]
+    twice = [name for name, n in Counter(r.name for r in readers).items() if n > 1]
+    if twice:
+        raise RecipeError(f"two sources are named '{twice[0]}'.", text.place(("sources",)))
+    expanded = _expand(recipe.steps, text)
+    return Loaded(recipe, readers, _steps(expanded, text), base)
+
+
+def _model(kind: type[M], content: Any, text: Text, path: Path) -> M:
+    try:
+        return kind.model_validate(content)
+    except ValidationError as error:
+        raise _explained(error, kind, text, path) from None
+
+
+def _explained(
+    error: ValidationError, kind: type[BaseModel], text: Text, path: Path
+) -> RecipeError:
+    first = error.errors()[0]
+    inner = tuple(p for p in first["loc"] if isinstance(p, int) or not p.startswith("function-"))
+    place = text.place((*path, *inner))
+    name = str(inner[-1]) if inner else ""
+    if first["type"] == "extra_forbidden":
+        known = list(_fields(kind, inner[:-1]))
+        return RecipeError(f"no setting named '{name}'.", place, nearest(name, known))
+    if first["type"] == "missing":
+        return RecipeError(f"'{name}' is missing.", place)
+    if first["type"] == "value_error":  # raised by a validator of ours: it says it all
+        told = str(first["ctx"]["error"])
+        return RecipeError(told if told.endswith((".", "?")) else f"{told}.", place)
+    value = "" if isinstance(first["input"], dict) else f" (not {first['input']!r})"
+    return RecipeError(f"{first['msg']}{value}.", place)
+
+
+def _fields(kind: Any, path: Path) -> list[str]:
+    for name in path:
+        if isinstance(name, int):  # one of a list of models
+            kind = get_args(kind)[0]
+        elif name in kind.model_fields:
+            kind = kind.model_fields[name].annotation
+    return list(kind.model_fields)
+
+
+def _reader(source: dict[str, Any], text: Text, path: Path) -> Reader:
+    settings = dict(source)
+    name = settings.pop("reader", None)
+    if not isinstance(name, str):
+        raise RecipeError("'reader' is missing.", text.place(path), "`curate readers` lists them.")
+    kind = _placed(catalog.resolve_reader, name, text, (*path, "reader"))
+    return _model(kind, settings, text, path)
+
+
+def _placed(resolve: Callable[[str], R], name: str, text: Text, path: Path) -> R:
+    try:
+        return resolve(name)
+    except RecipeError as error:
+        raise RecipeError(error.fault, text.place(path), error.mend) from error
+
+
+class _Item(NamedTuple):
+    name: str
+    settings: dict[str, Any]
+    path: Path
+
+
+def _expand(steps: list[Any], text: Text) -> list[_Item]:
+    """One item a step, presets opened."""
+    items: list[_Item] = []
+    for number, entry in enumerate(steps):
+        path: Path = ("steps", number)
+        if len(entry) != 1:
+            raise RecipeError(
+                f"a step is one key and its settings, not {list(entry)}.", text.place(path)
+            )
+        name, settings = next(iter(entry.items()))
+        if name == "preset":
+            items += _preset(settings, text, path)
+        elif settings is not None and not isinstance(settings, dict):
+            raise RecipeError(f"'{name}' takes settings, not {settings!r}.", text.place(path))
+        else:
+            items.append(_Item(name, settings or {}, (*path, name)))
+    return items
+
+
+def _preset(name: str, text: Text, path: Path) -> list[_Item]:
+    if name not in PRESETS:
+        mend = nearest(str(name), list(PRESETS))
+        raise RecipeError(f"no preset named '{name}'.", text.place((*path, "preset")), mend)
+    steps = PRESETS[name].steps
+    return [_Item(key, dict(value), path) for step in steps for key, value in step.items()]
+
+
+def _steps(items: list[_Item], text: Text) -> list[PlannedStep]:
+    planned: list[PlannedStep] = []
+    seen: Counter[str] = Counter()
+    for item in items:
+        kind = _placed(catalog.resolve_step, item.name, text, item.path)
+        settings = dict(item.settings)
+        only = _only(settings.pop("only", None), text, (*item.path, "only"))
+        step = _model(kind, settings, text, item.path)
+        needs = step.measured_by() if isinstance(step, CorpusStep) else {}
+        measured = {n: _measured(n, s, only, planned, seen) for n, s in needs.items()}
+        short = item.name.rsplit(":", 1)[-1]
+        planned.append(PlannedStep(_unique(short, seen), step, only, measured or None))
+        _check_columns(planned, text.place(item.path))
+    return planned
+
+
+def _unique(name: str, seen: Counter[str]) -> str:
+    seen[name] += 1
+    return name if seen[name] == 1 else f"{name}-{seen[name]}"
+
+
+def _measured(
+    name: str,
+    step: RowStep,
+    only: dict[str, list[Any]] | None,
+    planned: list[PlannedStep],
+    seen: Counter[str],
+) -> str:
+    """The name in the run of a row step that a corpus step needs: one it has, or one put in."""
+    for known in planned:
+        if known.step == step and known.only in (None, only):
+            return known.name
+    planned.append(PlannedStep(_unique(name, seen), step, only))
+    return planned[-1].name
+
+
+def _check_columns(planned: list[PlannedStep], place: str) -> None:
+    """Raises RecipeError where a corpus step reads a column that nothing before it makes."""
+    step = planned[-1].step
+    known = part_schema(planned[:-1]).names
+    for column in step.reads() if isinstance(step, CorpusStep) else ():
+        if planned[-1].in_run(column) not in known:
+            told = nearest(column, known)
+            raise RecipeError(f"no column '{column}' comes from the steps before.", place, told)
+
+
+def _only(value: Any, text: Text, path: Path) -> dict[str, list[Any]] | None:
+    if value is None:
+        return None
+    if not isinstance(value, dict) or not value:
+        raise RecipeError("only: takes column: value, or column: [values].", text.place(path))
+    return {str(k): v if isinstance(v, list) else [v] for k, v in value.items()}
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of a recipe, for editors: every reader, step and preset with its settings."""
+    schema = Recipe.model_json_schema()
+    defs = schema.setdefault("$defs", {})
+    sources, steps = [], []
+    for name, kind in catalog.readers().items():
+        entry = _inlined(kind, defs)
+        entry["properties"]["reader"] = {"const": name}
+        entry.setdefault("required", []).append("reader")
+        sources.append(entry)
+    for name in catalog.STEPS:
+        entry = _inlined(catalog.resolve_step(name), defs)
+        entry["properties"]["only"] = {"type": "object"}
+        one = {"anyOf": [entry, {"type": "null"}]}
+        steps.append({"type": "object", "properties": {name: one}, "required": [name],
+                      "additionalProperties": False})  # fmt: skip
+    steps.append({"type": "object", "properties": {"preset": {"enum": list(PRESETS)}},
+                  "required": ["preset"], "additionalProperties": False})  # fmt: skip
+    schema["properties"]["sources"]["items"] = {"anyOf": sources}
+    schema["properties"]["steps"]["items"] = {"anyOf": steps}
+    schema["properties"]["base"] = {"type": "string", "description": "a recipe to start from"}
+    return schema
+
+
+def _inlined(kind: type[BaseModel], defs: dict[str, Any]) -> dict[str, Any]:
+    entry = kind.model_json_schema()
+    defs.update(entry.pop("$defs", {}))
+    return entry

@@ -1,0 +1,128 @@
+"""The text of a recipe: YAML with its lines known, includes, variables, and `--set`."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Any, NamedTuple
+
+import yaml
+
+from manifests import storage
+from manifests.errors import RecipeError
+from manifests.step.spelling import nearest
+
+Path = tuple[str | int, ...]
+_VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
+
+
+class Text(NamedTuple):
+    """Where the parts of a YAML file stand: lines by path."""
+
+    name: str
+    lines: dict[Path, int]
+
+    def place(self, path: Path) -> str:
+        above = (path[:n] for n in range(len(path), -1, -1))
+        line = next((self.lines[p] for p in above if p in self.lines), 0)
+        where = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in path).lstrip(".")
+        return f"{self.name}:{line}" + (f": {where}" if where else "")
+
+
+def read(uri: str, seen: tuple[str, ...] = ()) -> tuple[dict[str, Any], Text]:
+    """A recipe file as plain data, with what its `base` gives below it, and its lines."""
+    if uri in seen:
+        raise RecipeError(f"includes itself through {' -> '.join(seen)}", uri)
+    if storage.size_and_stamp(uri) is None:
+        raise RecipeError("there is no such recipe", uri, "`curate init` writes one to start from.")
+    name = storage.base_name(uri)
+    try:
+        node = yaml.compose(storage.read_bytes(uri).decode(), yaml.SafeLoader)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise RecipeError(f"this is not YAML: {error}", name) from error
+    lines: dict[Path, int] = {}
+    content = _plain(node, (), lines, name) if node else None
+    if not isinstance(content, dict):
+        raise RecipeError("a recipe is a mapping of name, sources, steps, shards", name)
+    text = Text(name, lines)
+    if "base" in content:
+        other = storage.at(os.path.dirname(uri), str(content.pop("base")))
+        below, _ = read(other, (*seen, uri))
+        content = _merged(below, content)
+    return content, text
+
+
+def _plain(node: Any, path: Path, lines: dict[Any, int], name: str) -> Any:
+    """YAML nodes as plain data, the line of each noted, variables filled in."""
+    lines[path] = node.start_mark.line + 1
+    if isinstance(node, yaml.MappingNode):
+        out: dict[str, Any] = {}
+        for key, value in node.value:
+            if key.value in out:
+                raise RecipeError(
+                    f"'{key.value}' stands twice", f"{name}:{key.start_mark.line + 1}"
+                )
+            out[key.value] = _plain(value, (*path, key.value), lines, name)
+            lines[(*path, key.value)] = key.start_mark.line + 1
+        return out
+    if isinstance(node, yaml.SequenceNode):
+        return [_plain(item, (*path, i), lines, name) for i, item in enumerate(node.value)]
+    if "${" in node.value:
+        filled = _VARIABLE.sub(lambda m: _variable(m, name, node), node.value)
+        return yaml.safe_load(filled) if node.style is None else filled
+    return yaml.SafeLoader("").construct_object(node)
+
+
+def _variable(match: re.Match[str], name: str, node: Any) -> str:
+    value = os.environ.get(match[1], match[2])
+    if value is None:
+        raise RecipeError(
+            f"the environment has no variable {match[1]}.",
+            f"{name}:{node.start_mark.line + 1}",
+            f"Set it, or write ${{{match[1]}:-default}}.",
+        )
+    return value
+
+
+def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """Mappings are merged, everything else is replaced."""
+    out = dict(below)
+    for key, value in above.items():
+        both = isinstance(value, dict) and isinstance(out.get(key), dict)
+        out[key] = _merged(out[key], value) if both else value
+    return out
+
+
+def assign(content: dict[str, Any], setting: str) -> None:
+    """Apply `steps.words.min=5`: lists are entered by number, or by the name of an item."""
+    path, equals, value = setting.partition("=")
+    if not equals:
+        raise RecipeError(f"'{setting}' has no '='.", "--set", "Write --set path.to.field=value.")
+    *walk, last = path.split(".")
+    at: Any = content
+    for name in walk:
+        at = _enter(at, name, setting)
+    if isinstance(at, list):
+        raise RecipeError(f"'{last}' names an item of a list, not a setting.", f"--set {setting}")
+    at[last] = yaml.safe_load(value)
+
+
+def _enter(at: Any, name: str, setting: str) -> Any:
+    if isinstance(at, dict):
+        if at.get(name) is None:
+            at[name] = {}
+        return at[name]
+    if isinstance(at, list):
+        for number, item in enumerate(at):
+            if isinstance(item, dict) and item.get("name") == name:
+                return item
+            if isinstance(item, dict) and name in item:
+                return _enter(item, name, setting)
+            if item == name:
+                at[number] = {name: {}}
+                return at[number][name]
+            if name == str(number):
+                return item
+        known = [str(i.get("name") or next(iter(i))) if isinstance(i, dict) else str(i) for i in at]
+        raise RecipeError(f"nothing named '{name}'.", f"--set {setting}", nearest(name, known))
+    raise RecipeError(f"'{name}' leads into a plain value.", f"--set {setting}")

@@ -1,0 +1,1 @@
+"""Benchmarks as a recipe names them, and the items in their files."""

@@ -1,0 +1,159 @@
+"""The rows of a benchmark's table, each with its number, from 1; a broken one is an error."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+from collections.abc import Collection, Iterator
+from typing import Any
+
+import orjson
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+
+from filters.decontamination.benchmarks.benchmark import Kind
+from manifests import storage
+from manifests.errors import InputError
+from manifests.storage import File
+
+Row = dict[str, Any]
+_BATCH_ROWS = 64
+"""Rows of Parquet at once (ours): they may hold pictures."""
+_BLOCK_BYTES = 256 << 20
+"""The longest row of a CSV or TSV (ours): it may hold pictures."""
+
+
+def rows(file: File, kind: Kind, fields: Collection[str]) -> Iterator[tuple[int, Row]]:
+    """Every row, with the columns of these fields at least. Of JSON lines the number is the line's.
+
+    Raises InputError for a field whose column no row has.
+    """
+    if kind is Kind.JSON:
+        return _json(file, fields)
+    if kind is Kind.PARQUET:
+        return _parquet(file, fields)
+    return _separated(file, "\t" if kind is Kind.TSV else ",", fields)
+
+
+def lines(file: File) -> Iterator[tuple[int, str]]:
+    """The lines of a text that say anything, by number."""
+    for number, line in enumerate(_read(file).split(b"\n"), 1):
+        try:
+            text = line.decode().strip()
+        except UnicodeDecodeError as error:
+            raise InputError(
+                f"line {number}, byte {error.start}: not UTF-8.", file.uri, "Convert it to UTF-8."
+            ) from None
+        if text:
+            yield number, text
+
+
+def value(row: Row, field: str) -> Any:
+    """What a row has in a field; of a list of objects a list. Raises KeyError where it has none."""
+    if field in row:
+        return row[field]
+    name, dot, rest = field.partition(".")
+    inner = row[name] if dot else row[field]
+    if isinstance(inner, list):
+        return [value(one, rest) for one in inner if isinstance(one, dict)]
+    if inner is None:
+        return None
+    return value(inner, rest) if isinstance(inner, dict) else row[field]
+
+
+def _read(file: File) -> bytes:
+    with (
+        storage.storage_errors(file.uri),
+        _reading(file),
+        storage.open_stream(file.uri) as stream,
+    ):
+        return bytes(stream.read()).removeprefix(b"\xef\xbb\xbf")
+
+
+@contextlib.contextmanager
+def _reading(file: File) -> Iterator[None]:
+    """What Arrow finds wrong with a file as an error that names it."""
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # the disk or the network, not the data
+        told = " ".join(str(error).split()).rstrip(".")
+        raise InputError(f"it cannot be read: {told:.300}.", file.uri, "Write it again.") from error
+
+
+def _columns(fields: Collection[str], known: Collection[str], file: File) -> list[str]:
+    """The columns that fields are in."""
+    found = []
+    for field in fields:
+        column = field if field in known else field.partition(".")[0]
+        if column not in known:
+            told = ", ".join(known) or "none"
+            raise InputError(f"no field '{field}'.", file.uri, f"There are: {told}.")
+        found.append(column)
+    return list(dict.fromkeys(found))
+
+
+def _json(file: File, fields: Collection[str]) -> Iterator[tuple[int, Row]]:
+    data = _read(file)
+    found = _array if data.lstrip()[:1] == b"[" else _objects
+    every = list(found(data, file))
+    for number, row in every:
+        if not isinstance(row, dict):
+            raise InputError(f"item {number} is {row!r:.80}, not an object.", file.uri)
+    _columns(fields, dict.fromkeys(name for _, row in every for name in row), file)
+    yield from every
+
+
+def _array(data: bytes, file: File) -> Iterator[tuple[int, Any]]:
+    try:
+        yield from enumerate(orjson.loads(data), 1)
+    except orjson.JSONDecodeError as error:
+        raise InputError(f"broken JSON: {error}.", file.uri, "Repair it.") from None
+
+
+def _objects(data: bytes, file: File) -> Iterator[tuple[int, Any]]:
+    for number, line in enumerate(data.split(b"\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            yield number, orjson.loads(line)
+        except orjson.JSONDecodeError as error:
+            mend = "Repair it: one object a line, or one array of objects."
+            raise InputError(f"line {number}: broken JSON: {error.msg}.", file.uri, mend) from None
+
+
+def _parquet(file: File, fields: Collection[str]) -> Iterator[tuple[int, Row]]:
+    number = 0
+    with _reading(file), storage.open_input(file.uri) as source:
+        table = pq.ParquetFile(source)
+        columns = _columns(fields, table.schema_arrow.names, file)
+        for batch in table.iter_batches(_BATCH_ROWS, columns=columns, use_threads=False):
+            for row in batch.to_pylist():
+                number += 1
+                yield number, row
+
+
+def _separated(file: File, separator: str, fields: Collection[str]) -> Iterator[tuple[int, Row]]:
+    data = _read(file)
+    columns = _columns(fields, _header(data, separator), file)
+    text = pa_csv.ConvertOptions(
+        column_types=dict.fromkeys(columns, pa.string()),
+        include_columns=columns,
+        strings_can_be_null=False,
+    )
+    read = pa_csv.ReadOptions(use_threads=False, block_size=min(len(data) + 1, _BLOCK_BYTES))
+    parse = pa_csv.ParseOptions(delimiter=separator, newlines_in_values=True)
+    number = 0
+    with _reading(file), pa_csv.open_csv(pa.BufferReader(data), read, parse, text) as batches:
+        for batch in batches:
+            for row in batch.to_pylist():
+                number += 1
+                yield number, row
+
+
+def _header(data: bytes, separator: str) -> list[str]:
+    first = io.StringIO(data.partition(b"\n")[0].decode(errors="replace"))
+    return next(csv.reader(first, delimiter=separator), [])

@@ -1,0 +1,1 @@
+"""Looking up records among the items of benchmarks."""

@@ -1,0 +1,62 @@
+"""Pairs of duplicates as files: two units and how alike they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from manifests import storage
+from manifests.run.manifest import Commit, FileEntry
+from manifests.storage import parts
+
+SCHEMA = pa.schema([("a", pa.uint64()), ("b", pa.uint64()), ("similarity", pa.float32())])
+
+
+class Edges(NamedTuple):
+    """Pairs of units, uint64, `a` below `b`, and their similarity, float32."""
+
+    a: np.ndarray
+    b: np.ndarray
+    similarity: np.ndarray
+
+    @classmethod
+    def between(cls, first: np.ndarray, second: np.ndarray, similarity: np.ndarray) -> Edges:
+        a, b = np.minimum(first, second), np.maximum(first, second)
+        return cls(a, b, similarity.astype(np.float32))
+
+    @classmethod
+    def joined(cls, several: Iterable[Edges]) -> Edges:
+        found = list(several)
+        if not found:
+            return cls(np.empty(0, np.uint64), np.empty(0, np.uint64), np.empty(0, np.float32))
+        return cls(*(np.concatenate(columns) for columns in zip(*found, strict=True)))
+
+    def take(self, which: np.ndarray) -> Edges:
+        return Edges(self.a[which], self.b[which], self.similarity[which])
+
+    def distinct(self) -> Edges:
+        """Each pair once, by `a`, then `b`."""
+        order = np.lexsort((self.b, self.a))
+        sorted_ = self.take(order)
+        first = np.ones(len(order), bool)
+        first[1:] = (sorted_.a[1:] != sorted_.a[:-1]) | (sorted_.b[1:] != sorted_.b[:-1])
+        return sorted_.take(first)
+
+
+def write(uri: str, edges: Edges) -> FileEntry:
+    table = pa.table([pa.array(column) for column in edges], schema=SCHEMA)
+    return parts.write(uri, SCHEMA, [table], durable=False)
+
+
+def read(folder: str, commits: Iterable[Commit]) -> Iterable[Edges]:
+    """The edges of each commit that a phase made."""
+    for commit in commits:
+        for entry in commit.files:
+            yield from_table(parts.read_columns(storage.join(folder, entry.name)))
+
+
+def from_table(table: pa.Table) -> Edges:
+    return Edges(*(np.asarray(table[name]) for name in SCHEMA.names))

@@ -1,0 +1,1 @@
+"""Images as a few pixels of luma."""

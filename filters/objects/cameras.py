@@ -1,0 +1,115 @@
+"""Cameras given to pictures: from a file, or assumed."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import Field
+
+from manifests import storage
+from manifests.geometry.camera import FIELD_OF_VIEW, assumed, pictures_of, resized, with_cameras
+from manifests.geometry.camera_file import cameras_of, load
+from manifests.media import Media
+from manifests.record import media_lists
+from manifests.step import Outcome, RowStep, reasons
+
+ASPECT_TOLERANCE = 0.02
+"""Sizes whose aspects differ by more are not of one picture (ours: pixels are whole)."""
+
+
+class Cameras(RowStep):
+    """Give pictures the camera that took them, from a file, or one of a usual field of view.
+
+    `path` is a JSON object of cameras by picture, as the cookbook of Qwen3-VL has it in
+    `cam_infos.json`: `{"NAME": {"fx": ..., "fy": ..., "cx": ..., "cy": ...}}` in pixels of the
+    picture as it is shown; NAME is the picture's uri, or the last part of it. With `width` and
+    `height` beside, the numbers are of the picture at that size, and are scaled. A picture that
+    has a camera already keeps it, unless the file names it and `replace` is set.
+
+    Pictures left without one get a camera of `field_of_view` degrees in both directions whose
+    centre is the picture's, and are counted in `assumed`; with `field_of_view: null` they stay
+    without, and are counted in `unknown`.
+
+    Quarantined are records with a picture of unknown size that would get a camera, and those whose
+    camera is of the picture at another size: its centre is far from the picture's
+    (`max_off_centre`). The cookbook's own file has such a one (`manipulation.jpg`, 640 x 480, with
+    its centre at 512, 384): say the size in the file.
+
+    Source: Qwen3-VL, cookbook on 3D grounding (60 degrees, where a camera is unknown).
+    """
+
+    measures: ClassVar[dict[str, pa.DataType]] = {
+        name: pa.int32() for name in ("given", "assumed", "unknown")
+    }
+    rewrites: ClassVar[tuple[str, ...]] = ("media",)
+
+    path: str | None = Field(None, description="the JSON file of cameras; null: assume them all")
+    field_of_view: float | None = Field(
+        FIELD_OF_VIEW, gt=0, lt=180, description="degrees; null: leave them without a camera"
+    )
+    replace: bool = Field(False, description="the file overrules a camera that is there already")
+    max_off_centre: float | None = Field(
+        0.25,
+        gt=0,
+        description="from a camera's centre to the picture's at most, as a share of each side "
+        "(ours: a quarter of a picture cropped away); null: no check",
+    )
+
+    def files(self, base: str) -> tuple[str, ...]:
+        return () if self.path is None else (storage.at(base, self.path),)
+
+    def __call__(self, batch: pa.Table, media: Media) -> Outcome:
+        offsets, flat = media_lists(batch["media"])
+        records = np.repeat(np.arange(batch.num_rows), np.diff(offsets))
+        cameras, sizes = pictures_of(batch["media"])
+        known = ~np.isnan(cameras).any(axis=1)
+        image = np.asarray(pc.equal(pc.struct_field(flat, "kind"), "image").fill_null(False))
+        given = self._in_file(flat, media, image & (~known | self.replace))
+        named = ~np.isnan(given[:, 0])
+        of = np.where(np.isnan(given[:, 4:]), sizes, given[:, 4:])
+        made = resized(given[:, :4], of, sizes)
+        left, view = image & ~known & ~named, self.field_of_view
+        if view is not None:
+            made[left] = assumed(sizes[left], view)
+        counted = {"given": named, "assumed": left & bool(view), "unknown": left & (view is None)}
+        faults = self._faults(made, of, sizes, named)
+        faults["a picture of unknown size"] = (named | counted["assumed"]) & np.isnan(made[:, 0])
+        error = reasons(
+            batch.num_rows, *((_has(mask, records, batch), fault) for fault, mask in faults.items())
+        )
+        columns: dict[str, pa.Array] = {"media": with_cameras(batch["media"], made)}
+        for name, mask in counted.items():
+            count = np.bincount(records[mask], minlength=batch.num_rows).astype(np.int32)
+            columns[name] = pc.if_else(error.is_valid(), None, pa.array(count))
+        return Outcome(columns, None, error)
+
+    def _in_file(self, flat: pa.Array, media: Media, asked: np.ndarray) -> np.ndarray:
+        """(n, 6) fx fy cx cy width height, nan where the file does not say it."""
+        found = np.full((len(flat), 6), np.nan)
+        if self.path is not None:
+            # One name at a time: a dictionary is asked.
+            uris = pc.struct_field(flat, "uri").filter(pa.array(asked)).to_pylist()
+            found[asked] = cameras_of(uris, load(media.place(self.path)))
+        return found
+
+    def _faults(
+        self, made: np.ndarray, of: np.ndarray, sizes: np.ndarray, named: np.ndarray
+    ) -> dict[str, np.ndarray]:
+        """Cameras of the file that are not of their picture, by why."""
+        aspect = (of[:, 0] / of[:, 1]) / (sizes[:, 0] / sizes[:, 1])
+        off = np.abs(made[:, 2:] / sizes - 0.5).max(axis=1, initial=0.0)
+        limit = np.inf if self.max_off_centre is None else self.max_off_centre
+        return {
+            "a camera of a picture of another shape": named & (abs(aspect - 1) > ASPECT_TOLERANCE),
+            "a camera with its centre far from the picture's: say `width` and `height` of the "
+            "picture that it is of": named & (off > limit),
+        }
+
+
+def _has(mask: np.ndarray, records: np.ndarray, batch: pa.Table) -> np.ndarray:
+    """Which records have one of the media in `mask`."""
+    found: np.ndarray = np.bincount(records[mask], minlength=batch.num_rows) > 0
+    return found

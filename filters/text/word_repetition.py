@@ -1,0 +1,40 @@
+"""How much of a text repeats itself, word by word."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import Field, PositiveInt
+
+from manifests.media import Media
+from manifests.record import texts
+from manifests.step import Outcome, RowStep, reasons
+from manifests.step.bounds import Share
+
+
+class WordRepetition(RowStep):
+    """Drop records whose text says the same run of words again and again.
+
+    Of all n-grams of words of the text, the measure is the share of those that occur more than
+    once; 0 where there are fewer than `n` words. Words are split at whitespace, as by the step
+    `words`, and lower-cased character by character.
+
+    Source: BigScience (ROOTS, `filtering.py`) and OBELICS (`web_document_filtering.py`, which uses
+    n = 5 and a maximum of 0.2 for documents, 0.1 for paragraphs). They also strip punctuation,
+    digits and emoji from both ends of a word and leave out those that end empty; splitting alone
+    is ours, so that a word means the same in every step.
+    """
+
+    measures: ClassVar[dict[str, pa.DataType]] = {"ratio": pa.float64()}
+
+    n: PositiveInt = Field(5, description="words in an n-gram")
+    max: Share | None = Field(None, description="largest share, 0 to 1; null: no bound")
+
+    def __call__(self, batch: pa.Table, media: Media) -> Outcome:
+        from manifests.kernels import text_measures
+
+        ratios = pa.array(text_measures.word_repetition(texts(batch["content"]), self.n))
+        rules = [] if self.max is None else [(pc.greater(ratios, self.max), "repeated words")]
+        return Outcome({"ratio": ratios}, reasons(len(ratios), *rules))

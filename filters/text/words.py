@@ -1,0 +1,38 @@
+"""How many words a record has."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import pyarrow as pa
+from pydantic import Field, NonNegativeInt, model_validator
+
+from manifests.media import Media
+from manifests.record import texts
+from manifests.step import Outcome, RowStep
+from manifests.step.bounds import in_order, outside
+
+
+class Words(RowStep):
+    """Drop records whose text has fewer than `min` or more than `max` words.
+
+    A word is what Python's `str.split()` gives: a stretch without whitespace, in any script. Text
+    that is written without spaces (Chinese, Japanese, Thai) has few words; bound its characters.
+    The texts of a record are counted together; a record without text has 0 words.
+
+    Source: DataComp's basic filter counts words this way. OBELICS does not: it first strips
+    punctuation, digits and emoji from both ends of each word, and leaves out words that end empty.
+    """
+
+    measures: ClassVar[dict[str, pa.DataType]] = {"count": pa.int32()}
+
+    min: NonNegativeInt | None = Field(None, description="fewest words; null: no bound")
+    max: NonNegativeInt | None = Field(None, description="most words; null: no bound")
+
+    _in_order = model_validator(mode="after")(in_order)
+
+    def __call__(self, batch: pa.Table, media: Media) -> Outcome:
+        from manifests.kernels import text_measures
+
+        counts = pa.array(text_measures.word_counts(texts(batch["content"])))
+        return Outcome({"count": counts}, outside(self, counts, "too few words", "too many words"))

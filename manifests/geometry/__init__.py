@@ -1,0 +1,1 @@
+"""Coordinates on images: spaces, orientation, sizes, boxes, masks, cameras."""

@@ -1,0 +1,46 @@
+"""Places on a picture as it is stored, and as it is shown: the turns of Exif's orientation."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from manifests.geometry.shown_sizes import SIDEWAYS
+from manifests.geometry.space import UNITS
+
+_FROM_RIGHT, _FROM_BELOW = (2, 3, 6, 7), (3, 4, 7, 8)
+
+
+def shown(places: np.ndarray, orientation: np.ndarray) -> np.ndarray:
+    """(n, 2) x y in [0,1000] of pictures as they are shown, of those as they are stored."""
+    swapped = np.isin(orientation, SIDEWAYS)[:, None]
+    found = np.where(swapped, places[:, ::-1], places)
+    return _mirrored(found, orientation)
+
+
+def stored(places: np.ndarray, orientation: np.ndarray) -> np.ndarray:
+    """The way back of `shown`."""
+    found = _mirrored(places, orientation)
+    return np.where(np.isin(orientation, SIDEWAYS)[:, None], found[:, ::-1], found)
+
+
+def boxes_shown(boxes: np.ndarray, orientation: np.ndarray) -> np.ndarray:
+    """(n, 4) x1 y1 x2 y2 of pictures as they are shown."""
+    return _of_corners(shown(boxes[:, :2], orientation), shown(boxes[:, 2:], orientation), boxes)
+
+
+def boxes_stored(boxes: np.ndarray, orientation: np.ndarray) -> np.ndarray:
+    """The way back of `boxes_shown`."""
+    return _of_corners(stored(boxes[:, :2], orientation), stored(boxes[:, 2:], orientation), boxes)
+
+
+def _of_corners(a: np.ndarray, b: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    """The box of two turned corners; what was the wrong way round stays so."""
+    inverted = boxes[:, :2] > boxes[:, 2:]
+    low, high = np.minimum(a, b), np.maximum(a, b)
+    wrong = inverted.any(axis=1, keepdims=True)
+    return np.concatenate([np.where(wrong, high, low), np.where(wrong, low, high)], axis=1)
+
+
+def _mirrored(places: np.ndarray, orientation: np.ndarray) -> np.ndarray:
+    flips = np.stack([np.isin(orientation, _FROM_RIGHT), np.isin(orientation, _FROM_BELOW)], axis=1)
+    return np.where(flips, UNITS - places, places)

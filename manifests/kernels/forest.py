@@ -1,0 +1,78 @@
+"""Union-find over edges, and the way from every member of a family to the one that stays."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import boolean, int64, types, void
+
+from manifests.kernels.compiling import compiled, inlined
+
+_NODES = types.Array(int64, 1, "C", readonly=True)
+
+
+def spanning(a: np.ndarray, b: np.ndarray, nodes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Kruskal's spanning forest of edges (int64 nodes) in their order: (edges,) bool which are of
+    it, and (nodes,) int64 the lowest node of each one's tree."""
+    kept, lowest = np.zeros(len(a), np.bool_), np.arange(nodes, dtype=np.int64)
+    _span(a, b, kept, lowest)
+    return kept, lowest
+
+
+def towards(a: np.ndarray, b: np.ndarray, roots: np.ndarray, nodes: int) -> np.ndarray:
+    """(nodes,) int64: the edge of a forest on which each node's way to its tree's root begins;
+    -1 for the roots, and for nodes of trees without one."""
+    by = np.full(nodes, -1, np.int64)
+    _walk(a, b, roots, nodes, by)
+    return by
+
+
+@inlined
+def find(parents: np.ndarray, node: int) -> int:
+    """The root of a node's tree, the way there made shorter."""
+    while parents[node] != node:
+        parents[node] = parents[parents[node]]
+        node = parents[node]
+    return node
+
+
+@compiled(void(_NODES, _NODES, boolean[::1], int64[::1]))
+def _span(a: np.ndarray, b: np.ndarray, kept: np.ndarray, lowest: np.ndarray) -> None:
+    for edge in range(len(a)):
+        first, second = find(lowest, a[edge]), find(lowest, b[edge])
+        if first != second:
+            kept[edge] = True
+            lowest[max(first, second)] = min(first, second)
+    for node in range(len(lowest)):
+        lowest[node] = find(lowest, node)
+
+
+@compiled(void(_NODES, _NODES, _NODES, int64, int64[::1]))
+def _walk(a: np.ndarray, b: np.ndarray, roots: np.ndarray, nodes: int, by: np.ndarray) -> None:
+    starts = np.zeros(nodes + 1, np.int64)  # each node's edges, one list after the other
+    for edge in range(len(a)):
+        starts[a[edge] + 1] += 1
+        starts[b[edge] + 1] += 1
+    for node in range(nodes):
+        starts[node + 1] += starts[node]
+    edges, filled = np.empty(2 * len(a), np.int64), starts[:-1].copy()
+    for edge in range(len(a)):
+        for node in (a[edge], b[edge]):
+            edges[filled[node]] = edge
+            filled[node] += 1
+    queue, reached = np.empty(nodes, np.int64), np.zeros(nodes, np.bool_)
+    end = 0
+    for root in roots:
+        reached[root] = True
+        queue[end] = root
+        end += 1
+    at = 0
+    while at < end:
+        node = queue[at]
+        at += 1
+        for k in range(starts[node], starts[node + 1]):
+            other = a[edges[k]] + b[edges[k]] - node
+            if not reached[other]:
+                reached[other] = True
+                by[other] = edges[k]
+                queue[end] = other
+                end += 1

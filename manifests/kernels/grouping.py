@@ -1,0 +1,182 @@
+"""Splitting entries by range of key, and the pairs to look at where keys meet."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import int64, types, uint32, uint64, void
+
+from manifests.kernels.compiling import compiled, inlined
+
+_WORDS = types.Array(uint64, 1, "C", readonly=True)
+_PAYLOAD = types.Array(uint64, 2, "C", readonly=True)
+_NUMBERS = types.Array(int64, 1, "C", readonly=True)
+
+_SHORT = 32
+
+# Counting the set bits of a word (Hacker's Delight, 5-1).
+_1, _2, _4, _56 = np.uint64(1), np.uint64(2), np.uint64(4), np.uint64(56)
+_ODD, _PAIRS = np.uint64(0x5555555555555555), np.uint64(0x3333333333333333)
+_NIBBLES, _BYTES = np.uint64(0x0F0F0F0F0F0F0F0F), np.uint64(0x0101010101010101)
+
+
+class Partitioned:
+    """Entries in order of their range of key; those of range r are starts[r] to starts[r + 1]."""
+
+    def __init__(self, rows: int, words: int, ranges: int) -> None:
+        self.starts = np.zeros(ranges + 1, np.int64)
+        self.keys, self.marks = np.empty(rows, np.uint64), np.empty(rows, np.uint64)
+        self.units = np.empty(rows, np.uint32)
+        self.payload = np.empty((rows, words), np.uint64)
+
+
+def partition(
+    keys: np.ndarray, owners: np.ndarray, marks: np.ndarray, payload: np.ndarray, bits: int
+) -> Partitioned:
+    """Entries (key and owner) by the top bits of their key, with the owner's mark and payload."""
+    out = Partitioned(len(keys), payload.shape[1], 1 << bits)
+    _partition(
+        keys, owners, marks, payload, bits, out.starts, out.keys, out.marks, out.units, out.payload
+    )
+    return out
+
+
+def runs(keys: np.ndarray) -> np.ndarray:
+    """Where each run of equal keys starts, and the end of the last; int64."""
+    if not len(keys):
+        return np.zeros(1, np.int64)
+    starts = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]]))
+    return np.append(starts, len(keys)).astype(np.int64)
+
+
+def by_mark(keys: np.ndarray, marks: np.ndarray) -> np.ndarray:
+    """The order, int64, that sorts the entries of each run of equal keys by mark; stable."""
+    order = np.arange(len(keys), dtype=np.int64)
+    _sort_runs(runs(keys), marks, order)
+    return order
+
+
+def similar_pairs(
+    starts: np.ndarray, marks: np.ndarray, bits: np.ndarray, most: int, window: int, nearest: int
+) -> np.ndarray:
+    """Pairs (k, 2) int64 of entries of a run whose `bits` (n, 2) differ in at most `most` places.
+
+    Runs are sorted by mark; of equal marks the first stands for all. Each entry is compared with
+    up to `window` before it in its run, and paired with the `nearest` of them: linear in the
+    entries, however many share a key.
+    """
+    pairs = np.empty((len(marks) * nearest, 2), np.int64)
+    found = _similar_pairs(starts, marks, bits, most, window, nearest, pairs)
+    return pairs[:found]
+
+
+@compiled(
+    void(
+        _WORDS,
+        _NUMBERS,
+        _WORDS,
+        _PAYLOAD,
+        int64,
+        int64[::1],
+        uint64[::1],
+        uint64[::1],
+        uint32[::1],
+        uint64[:, ::1],
+    )
+)
+def _partition(
+    keys: np.ndarray,
+    owners: np.ndarray,
+    marks: np.ndarray,
+    payload: np.ndarray,
+    bits: int,
+    starts: np.ndarray,
+    out_keys: np.ndarray,
+    out_marks: np.ndarray,
+    out_units: np.ndarray,
+    out_payload: np.ndarray,
+) -> None:
+    # A shift by all 64 bits is undefined, so one range is two halves of a shift by 63.
+    shift = np.uint64(63 - bits)
+    counts = np.zeros(len(starts), np.int64)
+    for i in range(len(keys)):
+        counts[keys[i] >> shift >> _1] += 1
+    at = 0
+    for r in range(len(starts) - 1):
+        starts[r] = at
+        at += counts[r]
+        counts[r] = starts[r]
+    starts[-1] = at
+    for i in range(len(keys)):
+        r = keys[i] >> shift >> _1
+        to = counts[r]
+        counts[r] = to + 1
+        owner = owners[i]
+        out_keys[to] = keys[i]
+        out_marks[to] = marks[owner]
+        out_units[to] = owner
+        for w in range(payload.shape[1]):
+            out_payload[to, w] = payload[owner, w]
+
+
+@compiled(void(_NUMBERS, _WORDS, int64[::1]))
+def _sort_runs(starts: np.ndarray, marks: np.ndarray, order: np.ndarray) -> None:
+    for run in range(len(starts) - 1):
+        start, end = starts[run], starts[run + 1]
+        if end - start > _SHORT:
+            order[start:end] = start + np.argsort(marks[start:end], kind="mergesort")
+            continue
+        for i in range(start + 1, end):  # by insertion: almost all runs are of two or three
+            at = i
+            while at > start and marks[order[at - 1]] > marks[i]:
+                order[at] = order[at - 1]
+                at -= 1
+            order[at] = i
+
+
+@inlined
+def ones(word: Any) -> int:
+    """How many bits of a word are set."""
+    word = word - ((word >> _1) & _ODD)
+    word = (word & _PAIRS) + ((word >> _2) & _PAIRS)
+    return int((((word + (word >> _4)) & _NIBBLES) * _BYTES) >> _56)
+
+
+@compiled(int64(_NUMBERS, _WORDS, _PAYLOAD, int64, int64, int64, int64[:, ::1]))
+def _similar_pairs(
+    starts: np.ndarray,
+    marks: np.ndarray,
+    bits: np.ndarray,
+    most: int,
+    window: int,
+    nearest: int,
+    pairs: np.ndarray,
+) -> int:
+    standing = np.empty(window, np.int64)  # a ring of the last entries that stand for a mark
+    near = np.empty(nearest, np.int64)
+    far = np.empty(nearest, np.int64)  # how far each of them is
+    found = 0
+    for run in range(len(starts) - 1):
+        seen = 0
+        for i in range(starts[run], starts[run + 1]):
+            if i > starts[run] and marks[i] == marks[i - 1]:
+                continue
+            kept = 0
+            for back in range(1, min(seen, window) + 1):
+                j = standing[(seen - back) % window]
+                distance = ones(bits[i, 0] ^ bits[j, 0]) + ones(bits[i, 1] ^ bits[j, 1])
+                if distance > most or (kept == nearest and distance >= far[kept - 1]):
+                    continue
+                at = kept if kept < nearest else kept - 1
+                while at > 0 and far[at - 1] > distance:
+                    far[at], near[at] = far[at - 1], near[at - 1]
+                    at -= 1
+                far[at], near[at] = distance, j
+                kept = min(kept + 1, nearest)
+            for k in range(kept):
+                pairs[found, 0], pairs[found, 1] = near[k], i
+                found += 1
+            standing[seen % window] = i
+            seen += 1
+    return found

@@ -1,0 +1,227 @@
+"""MinHash signatures of texts, and the keys by which near-duplicates meet.
+
+The signature of a set of 32-bit hashes has, for each of a number of permutations of the 32-bit
+numbers, the least of what the hashes become. The share of values in which two signatures agree
+estimates the Jaccard similarity of the sets (Broder 1997). The permutations are those of the scheme
+"affine32" of datasketch 2.0, h -> a * fmix32(h) + b modulo 2^32 with a odd, fmix32 being the
+finalizer of MurmurHash3: from the same hashes come the same signatures, bit for bit.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from numba import int64, uint32, uint64, void
+
+from manifests.kernels.compiling import compiled, inlined
+from manifests.kernels.hash_set import HASHES, SET_OFFSETS
+from manifests.kernels.shingles import in_blocks
+from manifests.kernels.simd import MINIMA, affine_minima
+
+_BLOCK_BYTES = 1 << 20
+"""Of texts at once, so that their shingles stay in a core's cache (ours)."""
+_BITS = 128
+
+_13, _16, _MIX_1, _MIX_2 = (np.uint32(x) for x in (13, 16, 0x85EBCA6B, 0xC2B2AE35))
+_32, _31 = np.uint64(32), np.uint32(31)
+_TURN = np.uint32(0x9E3779B1)
+"""Knuth's multiplicative hash: the prime next to 2^32 over the golden ratio."""
+_BAND, _STEP = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9)
+"""Odd 64-bit constants, both of splitmix64 (Steele et al. 2014)."""
+
+
+class Scheme(NamedTuple):
+    """How texts are sketched: as n-grams of tokens (WORDS, WHITESPACE or CHARACTERS of
+    `shingles`), by so many permutations, whose first bands * rows values are cut into bands."""
+
+    tokens: int
+    n: int
+    permutations: int
+    bands: int
+    rows: int
+    seed: int = 1
+
+
+class Sketches(NamedTuple):
+    """What is kept of texts. One of whitespace alone is not present: its signature is that of no
+    hashes, all 2^32 - 1, so the bands of all such texts are equal."""
+
+    present: np.ndarray
+    """(texts,) bool."""
+    identity: np.ndarray
+    """(texts, 2) uint64: a hash of the tokens in order; zeros where not present."""
+    bands: np.ndarray
+    """(texts, bands) uint64: a hash of each band."""
+    bits: np.ndarray
+    """(texts, 2) uint64: a bit of each of the first 128 values, the first one's lowest; zeros where
+    there are fewer (b-bit minwise hashing with b = 1, Li and König 2010)."""
+    signatures: np.ndarray | None
+    """(texts, permutations) uint32, where asked for."""
+
+
+def sketch(texts: pa.Array, scheme: Scheme, signatures: bool = False) -> Sketches:
+    """Sketch each text of a column, a block at a time: nothing else is kept of it."""
+    assert scheme.bands * scheme.rows <= scheme.permutations, scheme
+    rows = len(texts)
+    present, identity = np.empty(rows, bool), np.empty((rows, 2), np.uint64)
+    bands, bits = np.empty((rows, scheme.bands), np.uint64), np.empty((rows, 2), np.uint64)
+    signed = np.empty((rows if signatures else 0, scheme.permutations), np.uint32)
+    settings, start = (scheme.permutations, scheme.seed, scheme.rows), 0
+    for block in in_blocks(texts, scheme.tokens, scheme.n, False, _BLOCK_BYTES):
+        some = slice(start, start + len(block.identity))
+        present[some] = block.offsets[1:] > block.offsets[:-1]
+        identity[some] = block.identity
+        made = bands[some], bits[some], signed[some]
+        _sign_sets(block.hashes, block.offsets, *settings, *made)
+        start = some.stop
+    return Sketches(present, identity, bands, bits, signed if signatures else None)
+
+
+def signatures_of(
+    hashes: np.ndarray, offsets: np.ndarray, permutations: int, seed: int = 1
+) -> np.ndarray:
+    """Signatures (sets, permutations), uint32, of the sets hashes[offsets[i] : offsets[i + 1]] of
+    uint32; `datasketch.MinHash(permutations, seed)` makes the same of the same hashes."""
+    made = np.empty((len(offsets) - 1, permutations), np.uint32)
+    unused = np.empty((0, 0), np.uint64)
+    _sign_sets(hashes, offsets, permutations, seed, 0, unused, unused, made)
+    return made
+
+
+def bands_of(signatures: np.ndarray, bands: int, rows: int) -> np.ndarray:
+    """A uint64 hash of each band, (sets, bands); band i is values i * rows to (i + 1) * rows.
+
+    Each step is one to one and each band starts from a number of its own, so that two bands of the
+    same values never have the same hash.
+    """
+    assert bands * rows <= signatures.shape[1], (bands, rows, signatures.shape)
+    values = signatures[:, : bands * rows].reshape(len(signatures), bands, rows)
+    with np.errstate(over="ignore"):
+        starts = np.arange(1, bands + 1, dtype=np.uint64) * _BAND
+        keys = np.tile(starts, (len(signatures), 1))
+        for row in range(rows):
+            keys = (keys ^ values[:, :, row]) * _STEP
+            keys ^= keys >> _32
+    return keys
+
+
+def bits_of(signatures: np.ndarray) -> np.ndarray:
+    """A bit of each of the first 128 values of each signature, (sets, 2) uint64: the highest of
+    its product with a constant.
+
+    The lowest bit of a value is that of its shingle's hash, turned or not: two shingles would
+    differ in it under all permutations, or under none.
+    """
+    some = np.zeros((len(signatures), _BITS), np.uint8)
+    with np.errstate(over="ignore"):
+        some[:, : signatures.shape[1]] = signatures[:, :_BITS] * _TURN >> _31
+    bits: np.ndarray = np.packbits(some, axis=1, bitorder="little").view("<u8")
+    return bits
+
+
+@lru_cache(maxsize=8)
+def permutations_of(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """The odd factors a and the terms b, uint32, in the order datasketch draws them."""
+    draw = np.random.RandomState(seed)
+    a = draw.randint(0, 1 << 31, count, dtype=np.uint32) * np.uint32(2) + np.uint32(1)
+    return a, draw.randint(0, 1 << 32, count, dtype=np.uint32)
+
+
+@lru_cache(maxsize=8)
+def _whole_groups(permutations: int, seed: int) -> list[np.ndarray]:
+    """`permutations_of`, with zeros up to the number that are done at once."""
+    more = 0, -permutations % MINIMA
+    return [np.pad(drawn, more) for drawn in permutations_of(permutations, seed)]
+
+
+def _sign_sets(
+    hashes: np.ndarray,
+    offsets: np.ndarray,
+    permutations: int,
+    seed: int,
+    rows: int,
+    bands: np.ndarray,
+    bits: np.ndarray,
+    signatures: np.ndarray,
+) -> None:
+    """Fill bands, bits and signatures, each unless it has no rows."""
+    a, b = _whole_groups(permutations, seed)
+    mixed = np.empty(int(np.diff(offsets).max(initial=0)), np.uint32)
+    values = np.zeros(max(len(a), _BITS), np.uint32)
+    scratch = a, b, mixed, values
+    _sign(hashes, offsets, *scratch, permutations, rows, bands, bits, signatures)
+
+
+@inlined
+def _mix(hashes: np.ndarray, mixed: np.ndarray) -> None:
+    """fmix32 of each hash. numba's product of two uint32 is an uint64, hence the narrowing."""
+    for i in range(len(hashes)):
+        value = hashes[i]
+        value = np.uint32((value ^ value >> _16) * _MIX_1)
+        value = np.uint32((value ^ value >> _13) * _MIX_2)
+        mixed[i] = value ^ value >> _16
+
+
+@inlined
+def _hash_bands(values: np.ndarray, rows: int, keys: np.ndarray) -> None:
+    """As `bands_of`: all bands a step, for they do not wait for each other."""
+    for band in range(len(keys)):
+        keys[band] = np.uint64(band + 1) * _BAND
+    for row in range(rows):
+        for band in range(len(keys)):
+            key = (keys[band] ^ np.uint64(values[band * rows + row])) * _STEP
+            keys[band] = key ^ key >> _32
+
+
+@inlined
+def _take_bits(values: np.ndarray, bits: np.ndarray) -> None:
+    for half in range(2):
+        taken = np.uint64(0)
+        for i in range(64):
+            turned = np.uint32(values[64 * half + i] * _TURN) >> _31
+            taken |= np.uint64(turned) << np.uint64(i)
+        bits[half] = taken
+
+
+_WORDS, _KEYS = uint32[::1], uint64[:, ::1]
+
+
+@compiled(
+    void(
+        HASHES,
+        SET_OFFSETS,
+        *(_WORDS, _WORDS, _WORDS, _WORDS),
+        *(int64, int64),
+        *(_KEYS, _KEYS, uint32[:, ::1]),
+    )
+)
+def _sign(
+    hashes: np.ndarray,
+    offsets: np.ndarray,
+    a: np.ndarray,
+    b: np.ndarray,
+    mixed: np.ndarray,
+    values: np.ndarray,
+    permutations: int,
+    rows: int,
+    bands: np.ndarray,
+    bits: np.ndarray,
+    signatures: np.ndarray,
+) -> None:
+    for i in range(len(offsets) - 1):
+        own = hashes[offsets[i] : offsets[i + 1]]
+        _mix(own, mixed)
+        for first in range(0, len(a), MINIMA):
+            affine_minima(mixed, len(own), a, b, first, values)
+        for k in range(permutations, len(values)):
+            values[k] = 0
+        if len(bands) > 0:
+            _hash_bands(values, rows, bands[i])
+        if len(bits) > 0:
+            _take_bits(values, bits[i])
+        if len(signatures) > 0:
+            for k in range(permutations):
+                signatures[i, k] = values[k]

@@ -1,0 +1,40 @@
+"""splitmix64 (Steele et al. 2014): one 64-bit number from another, every bit mixed.
+
+Random keys of records, draws of a step, band keys and combined identities are all made by it.
+Needs numpy only: reading ids must not load the compiler.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+GOLDEN, MIX_1, MIX_2 = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
+"""Its step and the two multipliers of its finaliser (published: Steele et al. 2014)."""
+
+_WORD = 2**64
+
+
+def splitmix64(x: np.ndarray) -> np.ndarray:
+    """The next number after each uint64 `x`: 0 -> 0xe220a8397b1dcdaf."""
+    with np.errstate(over="ignore"):
+        return finalise(x + np.uint64(GOLDEN))
+
+
+def finalise(x: np.ndarray) -> np.ndarray:
+    """The finaliser alone, without the step: one to one on uint64, 0 -> 0."""
+    with np.errstate(over="ignore"):
+        x = (x ^ (x >> np.uint64(30))) * np.uint64(MIX_1)
+        x = (x ^ (x >> np.uint64(27))) * np.uint64(MIX_2)
+        mixed: np.ndarray = x ^ (x >> np.uint64(31))
+    return mixed
+
+
+def next_word(state: int) -> tuple[int, int]:
+    """The state after `state` and the number drawn from it, in plain ints: for a handful of draws.
+
+    next_word(0) == (0x9e3779b97f4a7c15, 0xe220a8397b1dcdaf)
+    """
+    state = (state + GOLDEN) % _WORD
+    x = (state ^ (state >> 30)) * MIX_1 % _WORD
+    x = (x ^ (x >> 27)) * MIX_2 % _WORD
+    return state, x ^ (x >> 31)

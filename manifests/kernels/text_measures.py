@@ -1,0 +1,229 @@
+"""What the text steps count: words, classes of characters, repetition.
+
+A text is what lies between two offsets of a column of UTF-8 bytes; its characters are Unicode code
+points.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+from numba import float64, int32, int64, uint32, uint64, void
+
+from manifests.kernels.compiling import BYTES, OFFSETS, buffers, compiled, inlined, longest
+from manifests.kernels.decoding import decode
+from manifests.text.code_points import SPACE, classes_of_all, lower_of_all
+
+_TABLE_BITS = 21
+"""The largest n-gram table has 2^21 slots, 24 MB (ours); longer texts take several passes."""
+
+# Odd 64-bit constants: of a rolling polynomial and a multiplicative hash (both from splitmix64),
+# and of FNV-1a.
+_ONE = np.uint64(1)
+_BASE, _SPREAD = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9)
+_FNV_BASIS, _FNV_PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)
+_22, _32 = np.uint64(22), np.uint64(32)
+_RATIOS = float64[::1]
+_TABLES = (uint64[::1], int32[::1], int32[::1])
+
+
+def word_counts(texts: pa.Array) -> np.ndarray:
+    """`len(text.split())` of every text, int32."""
+    counts = np.empty(len(texts), np.int32)
+    offsets, data = buffers(texts)
+    points = np.empty(longest(offsets), np.uint32)
+    _count_words(offsets, data, classes_of_all(), points, counts)
+    return counts
+
+
+def shares(texts: pa.Array, kind: int) -> np.ndarray:
+    """The share of each text's characters that are of a class, float64; 0 in an empty text."""
+    ratios = np.empty(len(texts), np.float64)
+    offsets, data = buffers(texts)
+    points = np.empty(longest(offsets), np.uint32)
+    _measure_shares(offsets, data, classes_of_all(), kind, points, ratios)
+    return ratios
+
+
+def character_repetition(texts: pa.Array, n: int) -> np.ndarray:
+    """Of each text's character n-grams, the share its few most frequent ones have, float64."""
+    ratios = np.empty(len(texts), np.float64)
+    offsets, data = buffers(texts)
+    points = np.empty(longest(offsets), np.uint32)
+    _measure_character_repetition(offsets, data, n, points, *_tables(len(points)), ratios)
+    return ratios
+
+
+def word_repetition(texts: pa.Array, n: int) -> np.ndarray:
+    """Of each text's word n-grams, the share of those that occur more than once, float64."""
+    ratios = np.empty(len(texts), np.float64)
+    offsets, data = buffers(texts)
+    points = np.empty(longest(offsets), np.uint32)
+    most = len(points) // 2 + 2
+    scratch = points, np.empty(most, np.uint64), *_tables(most)
+    _measure_word_repetition(offsets, data, classes_of_all(), lower_of_all(), n, *scratch, ratios)
+    return ratios
+
+
+def _tables(symbols: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Room to count the n-grams of so many symbols: keys, their counts, how often a count comes."""
+    slots = 1 << min(_TABLE_BITS, max(4, (4 * symbols).bit_length()))
+    return np.empty(slots, np.uint64), np.empty(slots, np.int32), np.zeros(symbols + 2, np.int32)
+
+
+@compiled(void(OFFSETS, BYTES, BYTES, uint32[::1], int32[::1]))
+def _count_words(
+    offsets: np.ndarray,
+    data: np.ndarray,
+    classes: np.ndarray,
+    points: np.ndarray,
+    counts: np.ndarray,
+) -> None:
+    for row in range(len(counts)):
+        length = decode(data[offsets[row] : offsets[row + 1]], points)
+        words, before = 0, SPACE
+        for point in points[:length]:
+            space = classes[point] & SPACE
+            words += before & ~space
+            before = space
+        counts[row] = words
+
+
+@compiled(void(OFFSETS, BYTES, BYTES, int64, uint32[::1], _RATIOS))
+def _measure_shares(
+    offsets: np.ndarray,
+    data: np.ndarray,
+    classes: np.ndarray,
+    kind: int,
+    points: np.ndarray,
+    ratios: np.ndarray,
+) -> None:
+    for row in range(len(ratios)):
+        length = decode(data[offsets[row] : offsets[row + 1]], points)
+        found = 0
+        for point in points[:length]:
+            found += classes[point] & kind != 0
+        ratios[row] = found / max(length, 1)
+
+
+@inlined
+def _hash_words(
+    points: np.ndarray, classes: np.ndarray, lower: np.ndarray, words: np.ndarray
+) -> int:
+    """Write a hash (FNV-1a over lower-cased code points) of each word; returns how many."""
+    length, inside, word = 0, 0, _FNV_BASIS
+    for point in points:
+        space = classes[point] & SPACE
+        length += inside & space
+        small = lower[point] if point < len(lower) else point
+        word = _FNV_BASIS if space else (word ^ np.uint64(small)) * _FNV_PRIME
+        words[length] = word  # of the word so far: its last character writes the one that stays
+        inside = space ^ SPACE
+    return length + inside
+
+
+@inlined
+def _tally(
+    symbols: np.ndarray, n: int, keys: np.ndarray, counts: np.ndarray, often: np.ndarray
+) -> tuple[int, int, int]:
+    """Count the n-grams of a text: returns how many are distinct, how many of those occur more
+    than once, and the highest count; `often[c]` of them occur c times (for c of 2 and more).
+
+    An n-gram is known by a 64-bit polynomial hash that rolls along the text. Where the table
+    cannot hold all, each pass counts the share of the hashes that is its own. Of a text that is
+    made to overfill a pass, what finds no room counts as occurring once.
+    """
+    grams = len(symbols) - n + 1
+    bits = 4
+    while 1 << bits < 4 * grams and 1 << bits < len(keys):
+        bits += 1
+    shift, last = np.uint64(64 - bits), np.uint64((1 << bits) - 1)
+    passes = np.uint64(1 + (grams - 1) // (1 << bits - 1))
+    leaving = _ONE
+    for _ in range(n):
+        leaving *= _BASE
+    distinct, repeated, most = 0, 0, 1
+    for turn in range(passes):
+        keys[: 1 << bits] = 0
+        room = 3 << bits - 2
+        gram = np.uint64(0)
+        for i in range(n - 1):
+            gram = gram * _BASE + np.uint64(symbols[i])
+        left = np.uint64(0)
+        for i in range(grams):
+            gram = gram * _BASE + (np.uint64(symbols[i + n - 1]) - left * leaving)
+            left = np.uint64(symbols[i])
+            key = max(gram * _SPREAD, _ONE)
+            if passes > 1 and (key << _22 >> _32) * passes >> _32 != turn:
+                continue
+            slot = key >> shift
+            while keys[slot] != 0 and keys[slot] != key:
+                slot = (slot + _ONE) & last
+            if keys[slot] == 0:
+                distinct += 1
+                if room > 0:
+                    room -= 1
+                    keys[slot] = key
+                    counts[slot] = 1
+                continue
+            count = counts[slot] + 1
+            counts[slot] = count
+            often[count] += 1
+            if count == 2:
+                repeated += 1
+            else:
+                often[count - 1] -= 1
+            most = max(most, count)
+    return distinct, repeated, most
+
+
+@compiled(void(OFFSETS, BYTES, int64, uint32[::1], *_TABLES, _RATIOS))
+def _measure_character_repetition(
+    offsets: np.ndarray,
+    data: np.ndarray,
+    n: int,
+    points: np.ndarray,
+    keys: np.ndarray,
+    counts: np.ndarray,
+    often: np.ndarray,
+    ratios: np.ndarray,
+) -> None:
+    for row in range(len(ratios)):
+        length = decode(data[offsets[row] : offsets[row + 1]], points)
+        if length < n:
+            ratios[row] = 0
+            continue
+        distinct, repeated, most = _tally(points[:length], n, keys, counts, often)
+        left, top = min(np.int64(np.sqrt(distinct)), repeated), 0
+        for count in range(most, 1, -1):
+            taken = min(left, np.int64(often[count]))
+            top += taken * count
+            left -= taken
+            often[count] = 0
+        ratios[row] = top / (length - n + 1)
+
+
+@compiled(void(OFFSETS, BYTES, BYTES, OFFSETS, int64, uint32[::1], uint64[::1], *_TABLES, _RATIOS))
+def _measure_word_repetition(
+    offsets: np.ndarray,
+    data: np.ndarray,
+    classes: np.ndarray,
+    lower: np.ndarray,
+    n: int,
+    points: np.ndarray,
+    words: np.ndarray,
+    keys: np.ndarray,
+    counts: np.ndarray,
+    often: np.ndarray,
+    ratios: np.ndarray,
+) -> None:
+    for row in range(len(ratios)):
+        length = decode(data[offsets[row] : offsets[row + 1]], points)
+        length = _hash_words(points[:length], classes, lower, words)
+        if length < n:
+            ratios[row] = 0
+            continue
+        distinct, repeated, most = _tally(words[:length], n, keys, counts, often)
+        often[: most + 1] = 0
+        grams = length - n + 1
+        ratios[row] = (grams - (distinct - repeated)) / grams

@@ -1,0 +1,181 @@
+"""A text's tokens, and a hash of each; to be called by kernels.
+
+A text is first written anew in lower case, in which spaces separate wherever characters beyond
+ASCII do; then the edges of its tokens are found, 64 bytes at once; then each token is hashed.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from manifests.kernels.compiling import inlined
+from manifests.kernels.simd import (
+    BLOCK,
+    count_bits,
+    load8,
+    lower_block,
+    lowest_bit,
+    separator_mask,
+    store8,
+    upper_product,
+)
+from manifests.text.code_points import COMBINING, SIZE
+
+FIRST = 8
+"""Where a text is written from, after a space: of a short token, 8 bytes are read that end where
+it ends."""
+
+_SPACE, _SMALL_A, _DIGIT_0, _NOT_ASCII = (np.uint8(x) for x in (*b" a0", 0x80))
+_NONE, _ONE, _6, _7 = np.uint64(0), np.uint64(1), np.uint64(6), np.uint64(7)
+_29, _33, _35, _63 = (np.uint64(bits) for bits in (29, 33, 35, 63))
+_SIZE, _COMBINING, _LAST_POINT = np.uint64(SIZE), np.uint64(COMBINING), np.uint64(0x10FFFF)
+_KEYS = 0x2D358DCCAA6C78A5, 0x8BB84B93962EACC9, 0x4B33A62ED433D4A3, 0x4D5A2DA51DE1AA47
+_KEY_0, _KEY_1, _KEY_2, _KEY_3 = (np.uint64(key) for key in _KEYS)
+"""The default secret of wyhash (Wang Yi, final version 4)."""
+_MIX_1, _MIX_2 = np.uint64(0xFF51AFD7ED558CCD), np.uint64(0xC4CEB9FE1A85EC53)
+
+
+@inlined
+def write_lower(
+    data: np.ndarray, at: int, end: int, spellings: np.ndarray, text: np.ndarray
+) -> int:
+    """Write the text of bytes `at` to `end` in lower case from FIRST on; returns its end.
+
+    ASCII goes in blocks, what else there is as `spellings` has it. A block that would be read from
+    beyond the end of the column is first copied to where it is to be written.
+    """
+    text[FIRST - 1] = _SPACE
+    to = FIRST
+    while at < end:
+        left = end - at
+        if at + BLOCK <= len(data):
+            others = lower_block(data, at, text, to)
+        else:
+            for i in range(min(left, BLOCK)):
+                text[to + i] = data[at + i]
+            others = lower_block(text, to, text, to)
+        if left < BLOCK:
+            others &= (_ONE << np.uint64(left)) - _ONE
+        if others == 0:
+            at += BLOCK
+            to += min(left, BLOCK)
+            continue
+        at += lowest_bit(others)
+        to += lowest_bit(others)
+        while at < end and data[at] >= _NOT_ASCII:
+            point, size = _code_point(data, at, end)
+            spelling = spellings[point]
+            if spelling >> _COMBINING and not _in_word(text[to - 1]):
+                spelling = _ONE << _SIZE | np.uint64(_SPACE)
+            store8(text, to, spelling)
+            to += np.int64(spelling >> _SIZE & _7)
+            at += size
+    return to
+
+
+@inlined
+def _code_point(data: np.ndarray, at: int, end: int) -> tuple[np.uint64, int]:
+    """The code point beyond ASCII at a byte, and its size in bytes; of bytes that are not UTF-8
+    some code point."""
+    first = np.uint64(data[at])
+    size = 2 + int(first >= 0xE0) + int(first >= 0xF0)
+    if at + size > end:
+        return _NONE, size
+    point = first & np.uint64(0x7F >> size)
+    for i in range(1, size):
+        point = point << _6 | np.uint64(data[at + i] & 0x3F)
+    return min(point, _LAST_POINT), size
+
+
+@inlined
+def _in_word(byte: np.uint8) -> bool:
+    """Whether a byte that was written belongs to a word."""
+    letter, digit = np.uint8(byte - _SMALL_A) < 26, np.uint8(byte - _DIGIT_0) < 10
+    return bool(byte >= _NOT_ASCII or letter or digit)
+
+
+@inlined
+def find_tokens(text: np.ndarray, end: int, by_words: bool, edges: np.ndarray) -> int:
+    """Write where each token starts and ends; returns how many there are.
+
+    A token starts or ends where a byte separates and the one before does not, or the other way
+    round. Eight edges are written at once, for the sake of the processor's branch prediction;
+    those too many are overwritten by the next ones.
+    """
+    found, before = 0, _ONE
+    for at in range(FIRST, end, BLOCK):
+        separators = separator_mask(text, at, by_words)
+        if end - at < BLOCK:
+            separators |= ~_NONE << np.uint64(end - at)
+        changes = separators ^ (separators << _ONE | before)
+        before = separators >> _63
+        count = count_bits(changes)
+        for written in range(0, count, 8):
+            for i in range(8):
+                edges[found + written + i] = at + lowest_bit(changes)
+                changes &= changes - _ONE
+        found += count
+    edges[found] = end
+    return (found + 1) >> 1
+
+
+@inlined
+def hash_tokens(
+    text: np.ndarray, edges: np.ndarray, count: int, hashes: np.ndarray
+) -> tuple[np.uint64, np.uint64]:
+    """Write a hash of each token; returns a 128-bit hash of all, in order."""
+    one, two = _KEY_0, _KEY_1
+    for i in range(count):
+        start = np.int64(edges[2 * i])
+        folded, lower = _hash_token(text, start, np.int64(edges[2 * i + 1]) - start)
+        hashes[i] = folded
+        one = ((one << _29 | one >> _35) ^ folded) * _KEY_2
+        two = ((two << _29 | two >> _35) ^ lower) * _KEY_3
+    return _mixed(one), _mixed(two)
+
+
+@inlined
+def hash_characters(text: np.ndarray, edges: np.ndarray, count: int, hashes: np.ndarray) -> int:
+    """Write a hash of each character of the tokens and of one space between them; returns how
+    many."""
+    space, _ = _hash_token(text, FIRST - 1, 1)
+    written = 0
+    for i in range(count):
+        if i > 0:
+            hashes[written] = space
+            written += 1
+        at, end = np.int64(edges[2 * i]), np.int64(edges[2 * i + 1])
+        while at < end:
+            first = text[at]
+            size = 1 + int(first >= 0xC0) + int(first >= 0xE0) + int(first >= 0xF0)
+            hashes[written], _ = _hash_token(text, at, size)
+            written += 1
+            at += size
+    return written
+
+
+@inlined
+def _hash_token(text: np.ndarray, start: int, size: int) -> tuple[np.uint64, np.uint64]:
+    """128 bits of a token, half of them well mixed: its first 8 bytes times its last 8, as wyhash
+    multiplies. A token of fewer bytes has all of them in both; one of more than 16 has those in
+    between multiplied in first. There is no branch that ordinary words take now and again: a
+    mispredicted one costs more than all the rest.
+    """
+    unused = np.uint64(64 - 8 * min(size, 8))
+    first = load8(text, start) << unused >> unused ^ _KEY_0
+    last = load8(text, start + size - 8) >> unused ^ np.uint64(size) * _KEY_1
+    if size > 16:
+        at = start + 8
+        while at < start + size - 8:
+            first = upper_product(first, _KEY_2) ^ first * _KEY_2 ^ load8(text, at)
+            at += 8
+    lower = first * last
+    return upper_product(first, last) ^ lower, lower
+
+
+@inlined
+def _mixed(value: np.uint64) -> np.uint64:
+    """Every bit depends on every bit: the finalizer of MurmurHash3 (Appleby), one to one."""
+    value = (value ^ value >> _33) * _MIX_1
+    value = (value ^ value >> _33) * _MIX_2
+    return value ^ value >> _33

@@ -1,0 +1,242 @@
+"""What a picture says of itself in its first bytes: format, width and height, nothing decoded."""
+
+from __future__ import annotations
+
+import io
+import struct
+import warnings
+from typing import NamedTuple
+
+from manifests.errors import MediaError
+
+Bytes = bytes | memoryview
+
+
+class Header(NamedTuple):
+    """Width and height are the stored pixels, before any EXIF orientation."""
+
+    mime: str
+    width: int
+    height: int
+
+
+PILLOW_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "AVIF", "JPEG2000", "PPM")
+"""What Pillow may open: plain raster formats. Formats that start other programs stay shut."""
+
+EXTENSIONS = {
+    "image/jpeg": "jpg",
+    "image/png": "png",
+    "image/webp": "webp",
+    "image/gif": "gif",
+    "image/bmp": "bmp",
+    "image/tiff": "tif",
+    "image/avif": "avif",
+    "image/jp2": "jp2",
+}
+SUFFIXES = frozenset(
+    [*EXTENSIONS.values(), "jpeg", "jpe", "jfif", "apng", "tiff", "j2k", "ppm", "pgm", "pbm"]
+)
+"""File name endings, lower case, that say: this is a picture."""
+
+FIRST_BYTES = 1 << 16
+"""Bytes from the start that hold the header of almost every image (ours)."""
+_MAX_STEPS = 1 << 18
+"""Segments, blocks or stray bytes walked before a header is given up (ours): hostile files
+have millions, real ones some dozen."""
+
+_u32_pair_big = struct.Struct(">II").unpack_from
+_jpeg_frame = struct.Struct(">BHHB").unpack_from
+_gif_screen = struct.Struct("<HHB").unpack_from
+_gif_frame = struct.Struct("<HHHH").unpack_from
+
+
+def probe(data: Bytes) -> Header:
+    """The header of a picture, from its first bytes (all of them, or enough).
+
+    Sizes are those Pillow would tell: a GIF is as large as its first frame makes it, a JPEG has
+    the last size before its pixels. An animated PNG is a PNG. Raises MediaError where the bytes
+    are no picture, or end before the size is told.
+    """
+    view = memoryview(data)
+    if view.format != "B":  # Arrow's buffers say they hold signed bytes
+        view = view.cast("B")
+    magic = bytes(view[:16])
+    try:
+        if magic[:3] == b"\xff\xd8\xff":
+            header = _jpeg(view)
+        elif magic[:8] == b"\x89PNG\r\n\x1a\n":
+            header = _png(view)
+        elif magic[:4] == b"RIFF" and magic[8:12] == b"WEBP":
+            header = _webp(view)
+        elif magic[:6] in (b"GIF87a", b"GIF89a"):
+            header = _gif(view)
+        else:
+            header = _other(view)
+    except (struct.error, IndexError):
+        raise MediaError(f"truncated: {len(view)} bytes end before the size is told.") from None
+    if header.width < 1 or header.height < 1:
+        raise MediaError(f"broken header: {header.width} x {header.height} pixels.")
+    return header
+
+
+_EXIF_MARKS, _ORIENTATION = (b"Exif", b"eXIf", b"EXIF", b"II*\0", b"MM\0*"), 0x0112
+
+
+def orientation(data: bytes) -> int:
+    """How a picture is shown, 1 (as it is stored) to 8, told by its first bytes; else 1."""
+    from PIL import Image
+
+    if not any(mark in data for mark in _EXIF_MARKS):
+        return 1
+    try:
+        with (
+            warnings.catch_warnings(action="ignore"),
+            Image.open(io.BytesIO(data), formats=PILLOW_FORMATS) as image,
+        ):
+            said = image.getexif().get(_ORIENTATION)
+    except Exception:  # Pillow's readers of a broken block raise whatever the bytes provoke
+        return 1
+    return said if isinstance(said, int) and 1 <= said <= 8 else 1
+
+
+def is_picture(data: Bytes) -> bool:
+    """Whether the first 16 bytes or more are those of a picture we open."""
+    start = bytes(memoryview(data)[:16])
+    return (
+        start.startswith(_MAGICS)
+        or (start[:4] == b"RIFF" and start[8:12] == b"WEBP")
+        or (start[:2] == b"BM" and start[6:10] == b"\0\0\0\0")
+        or start[4:12] in (b"ftypavif", b"ftypavis")
+        or (start[:1] == b"P" and start[1:2] in b"123456" and start[2:3].isspace())
+    )
+
+
+_MAGICS = (
+    *(b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*"),
+    *(b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP  \r\n\x87\n"),
+)
+
+
+_SEGMENT, _FRAME, _BARE, _SCAN, _FILL, _UNKNOWN = range(6)
+
+
+def _jpeg_marker_kinds() -> bytes:
+    """What follows each marker (T.81, table B.1), where Pillow and libjpeg follow the table."""
+    kinds = bytearray([_SEGMENT]) * 256
+    kinds[:0xC0] = bytes([_UNKNOWN]) * 0xC0
+    for marker in (0x00, 0x01, 0xC8, *range(0xD0, 0xDA), *range(0xF0, 0xFE)):
+        kinds[marker] = _BARE
+    for marker in set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}:
+        kinds[marker] = _FRAME
+    kinds[0xDA], kinds[0xFF] = _SCAN, _FILL
+    return bytes(kinds)
+
+
+_KINDS = _jpeg_marker_kinds()
+
+
+def _jpeg(view: memoryview) -> Header:
+    """Markers up to the start of scan; stray bytes between them are skipped, as libjpeg does."""
+    width, height, at = 0, 0, 2
+    for _ in range(_MAX_STEPS):
+        marker = view[at + 1]
+        kind = _KINDS[marker] if view[at] == 0xFF else _FILL
+        if kind == _SEGMENT:
+            at += 2 + (view[at + 2] << 8 | view[at + 3])
+        elif kind == _FRAME:
+            width, height = _frame(view, at + 4)
+            at += 2 + (view[at + 2] << 8 | view[at + 3])
+        elif kind == _SCAN:
+            return Header("image/jpeg", width, height)
+        elif kind == _UNKNOWN:
+            raise MediaError(f"broken JPEG: no marker is 0xff{marker:02x}.")
+        else:
+            at += 1 + (kind == _BARE)
+    raise MediaError(f"broken JPEG: no picture in the first {at} bytes.")
+
+
+def _frame(view: memoryview, at: int) -> tuple[int, int]:
+    bits, height, width, layers = _jpeg_frame(view, at)
+    if bits != 8 or layers not in (1, 3, 4):
+        raise MediaError(f"a JPEG of {layers} layers of {bits} bits, which nothing here decodes.")
+    return width, height
+
+
+def _png(view: memoryview) -> Header:
+    width, height = _u32_pair_big(view, 16)
+    kind = bytes(view[12:16])
+    if kind != b"IHDR":
+        raise MediaError(f"broken PNG: its first chunk is {kind!r}, not IHDR.")
+    return Header("image/png", width, height)
+
+
+def _webp(view: memoryview) -> Header:
+    kind = bytes(view[12:16])
+    if kind == b"VP8X":
+        width, height = _u24(view, 24) + 1, _u24(view, 27) + 1
+    elif kind == b"VP8L":
+        bits = _u24(view, 21) | view[24] << 24
+        width, height = (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    elif kind == b"VP8 ":
+        width, height = _u24(view, 26) & 0x3FFF, _u24(view, 28) & 0x3FFF
+    elif len(kind) < 4:
+        raise IndexError
+    else:
+        raise MediaError(f"broken WebP: its first chunk is {kind!r}.")
+    return Header("image/webp", width, height)
+
+
+def _u24(view: memoryview, at: int) -> int:
+    return view[at] | view[at + 1] << 8 | view[at + 2] << 16
+
+
+def _gif(view: memoryview) -> Header:
+    """The screen, enlarged where the first frame sticks out of it: so do decoders."""
+    width, height, flags = _gif_screen(view, 6)
+    at = 13 + _palette_bytes(flags)
+    for _ in range(_MAX_STEPS):
+        block = view[at]
+        if block == 0x2C:
+            left, top, wide, high = _gif_frame(view, at + 1)
+            return Header("image/gif", max(width, left + wide), max(height, top + high))
+        if block == 0x3B:
+            raise MediaError("broken GIF: it ends before its first frame.")
+        at = _after_blocks(view, at + 2) if block == 0x21 else at + 1
+    raise MediaError(f"broken GIF: no frame in the first {at} bytes.")
+
+
+def _palette_bytes(flags: int) -> int:
+    return 3 << ((flags & 7) + 1) if flags & 128 else 0
+
+
+def _after_blocks(view: memoryview, at: int) -> int:
+    """Where a chain of sub-blocks, each with its length before it, has ended."""
+    for _ in range(_MAX_STEPS):
+        if not view[at]:
+            return at + 1
+        at += 1 + view[at]
+    raise MediaError(f"broken GIF: an extension runs over {at} bytes.")
+
+
+def _other(view: memoryview) -> Header:
+    """The rarer formats, through Pillow, which reads no pixel to tell the size."""
+    from PIL import Image
+
+    Image.MAX_IMAGE_PIXELS = None  # the caller's limit applies, and names itself
+    try:
+        with (
+            warnings.catch_warnings(action="ignore"),  # of broken tags: only the size is asked for
+            Image.open(io.BytesIO(view), formats=PILLOW_FORMATS) as image,
+        ):
+            mime = image.get_format_mimetype() or f"image/{str(image.format).lower()}"
+            return Header(mime, image.width, image.height)
+    except Exception as error:  # Pillow's parsers raise whatever the bytes provoke
+        raise MediaError(f"not a picture: {_why(view, error)}.") from None
+
+
+def _why(view: memoryview, error: Exception) -> str:
+    if not len(view):
+        return "no bytes"
+    if "cannot identify" in str(error):
+        return f"it starts with {bytes(view[:8])!r}"
+    return f"{type(error).__name__}: {error}"

@@ -1,0 +1,15 @@
+"""What a media file may be at most."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+
+
+class Limits(BaseModel):
+    """What a media file may be at most; anything over is quarantined, never opened further."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    max_pixels: PositiveInt = Field(178_956_970, description="width x height of a picture")
+    max_bytes: PositiveInt = Field(256 << 20, description="size of one media file")
+    max_frames: PositiveInt = Field(1000, description="frames of an animated picture")

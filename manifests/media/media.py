@@ -1,0 +1,208 @@
+"""The one place that opens media: bytes by reference, and pictures at the scale a pass needs.
+
+A reference is (uri, offset, length). Its uri stands as the recipe wrote it, relative to the
+folder the run was started in, so records say the same wherever the data lies; `kept:NAME` is a
+file beside the parts, which holds media that came inside another format.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any
+
+from manifests import storage
+from manifests.errors import LimitError, MediaError
+from manifests.media.header import FIRST_BYTES, PILLOW_FORMATS, Header, orientation, probe
+from manifests.media.limits import Limits
+from manifests.media.reference import Reference, where
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+KEPT = "kept:"
+BRING_IT = "Bring it there and run again with --retry, or leave it in quarantine."
+_OPEN_FILES = 64
+
+
+class Media:
+    """Opens what a batch refers to. One for each pass over a part; pictures are shared by steps.
+
+    `side`: the shorter side, in pixels, that the pass's steps ask for; pictures are decoded once,
+    at the smallest scale the codec offers that is no smaller.
+    """
+
+    def __init__(
+        self, base: str = "", kept: str = "", limits: Limits | None = None, side: int | None = None
+    ) -> None:
+        self._base, self._kept, self.limits, self._side = base, kept, limits or Limits(), side
+        self._files: OrderedDict[str, Any] = OrderedDict()
+        self._pictures: dict[Reference, Image | MediaError] = {}
+
+    def place(self, uri: str) -> str:
+        """The full path or URL of a reference's uri."""
+        if uri.startswith(KEPT):
+            return storage.join(self._kept, uri.removeprefix(KEPT))
+        return storage.at(self._base, uri)
+
+    def read(self, ref: Reference) -> bytes:
+        """All bytes of a reference. Raises MediaError where they are not there, or too many."""
+        if ref.length is not None and ref.length > self.limits.max_bytes:
+            raise self._too_big(ref, ref.length)
+        if ref.offset is None:
+            return self._whole(ref)
+        data = self._slice(ref.uri, ref.offset, ref.length or 0)
+        if len(data) != ref.length:
+            raise MediaError(f"truncated: {len(data)} of {ref.length} bytes", where(ref))
+        return data
+
+    def size(self, ref: Reference) -> int:
+        """The bytes of a reference. Raises MediaError where its file is not there."""
+        if ref.length is not None:
+            return ref.length
+        found = storage.size_and_stamp(self.place(ref.uri))
+        if found is None:
+            raise MediaError("there is no such file", ref.uri, BRING_IT)
+        return found[0]
+
+    def header(self, ref: Reference) -> Header:
+        """Format and size of a picture, from its first bytes where they suffice."""
+        data = self._first(ref, FIRST_BYTES)
+        try:
+            found = probe(data)
+        except MediaError:
+            if len(data) < FIRST_BYTES:
+                raise
+            found = probe(self.read(ref))
+        self.check(found, where(ref))
+        return found
+
+    def orientation(self, ref: Reference) -> int:
+        """How a picture is shown, as Exif numbers it: 1 (as it is stored) to 8."""
+        return orientation(self._first(ref, FIRST_BYTES))
+
+    def check(self, header: Header, place: str = "") -> None:
+        """Raises LimitError for a picture of more pixels than allowed."""
+        if header.width * header.height > self.limits.max_pixels:
+            raise LimitError(
+                f"{header.width} x {header.height} pixels is over the limit of "
+                f"{self.limits.max_pixels}.",
+                place,
+                "Raise media.max_pixels or let it go to quarantine.",
+            )
+
+    def picture(self, ref: Reference) -> Image:
+        """The decoded picture, RGB, its first frame, reduced as far as the pass allows."""
+        if ref not in self._pictures:
+            try:
+                self._pictures[ref] = self._decode(ref)
+            except MediaError as error:
+                self._pictures[ref] = error
+        found = self._pictures[ref]
+        if isinstance(found, MediaError):
+            raise found
+        return found
+
+    def forget(self) -> None:
+        """Let go of the pictures of a batch that is done."""
+        self._pictures.clear()
+
+    def close(self) -> None:
+        self.forget()
+        while self._files:
+            self._files.popitem()[1].close()
+
+    def _decode(self, ref: Reference) -> Image:
+        from PIL import Image
+
+        Image.MAX_IMAGE_PIXELS = None  # `check` below applies the recipe's own limit
+        data = self.read(ref)
+        try:
+            with Image.open(io.BytesIO(data), formats=PILLOW_FORMATS) as image:
+                self.check(Header("", image.width, image.height), where(ref))
+                self._check_frames(image, ref)
+                if self._side:
+                    scale = min(image.width, image.height) / self._side
+                    image.draft("RGB", (int(image.width / scale), int(image.height / scale)))
+                return _rgb(image)
+        except MediaError:
+            raise
+        except Exception as error:  # Pillow's decoders raise whatever the bytes provoke
+            raise MediaError(
+                f"{type(error).__name__}: {error}",
+                where(ref),
+                "Put a whole picture in its place, or leave it in quarantine.",
+            ) from None
+
+    def _check_frames(self, image: Any, ref: Reference) -> None:
+        """Frames are counted, never sought: those after the first may be of any size."""
+        frames = getattr(image, "n_frames", 1)
+        if frames > self.limits.max_frames:
+            raise LimitError(
+                f"{frames} frames is over the limit of {self.limits.max_frames}.",
+                where(ref),
+                "Raise media.max_frames or let it go to quarantine.",
+            )
+
+    def _first(self, ref: Reference, size: int) -> bytes:
+        length = size if ref.length is None else min(size, ref.length)
+        return self._slice(ref.uri, ref.offset or 0, length, keep=ref.offset is not None)
+
+    def _whole(self, ref: Reference) -> bytes:
+        size = self.size(ref._replace(length=None))
+        if size > self.limits.max_bytes:
+            raise self._too_big(ref, size)
+        return storage.read_bytes(self.place(ref.uri))
+
+    def _slice(self, uri: str, offset: int, length: int, keep: bool = True) -> bytes:
+        place = self.place(uri)
+        try:
+            if storage.is_remote(place):
+                return bytes(self._remote(place, keep).read_at(length, offset))
+            if keep:
+                return os.pread(self._local(place).fileno(), length, offset)
+            with open(place, "rb", buffering=0) as handle:
+                return os.pread(handle.fileno(), length, offset)
+        except FileNotFoundError:
+            raise MediaError("there is no such file", uri, BRING_IT) from None
+        except OSError as error:
+            raise MediaError(str(error), uri) from error
+
+    def _local(self, place: str) -> Any:
+        return self._kept_open(place) or self._open(place, open(place, "rb", buffering=0))
+
+    def _remote(self, place: str, keep: bool) -> Any:
+        system, path = storage.filesystem(place)
+        if not keep:
+            return system.open_input_file(path)
+        return self._kept_open(place) or self._open(place, system.open_input_file(path))
+
+    def _kept_open(self, place: str) -> Any:
+        if place in self._files:
+            self._files.move_to_end(place)
+        return self._files.get(place)
+
+    def _open(self, place: str, handle: Any) -> Any:
+        self._files[place] = handle
+        if len(self._files) > _OPEN_FILES:
+            self._files.popitem(last=False)[1].close()
+        return handle
+
+    def _too_big(self, ref: Reference, size: int) -> LimitError:
+        return LimitError(
+            f"{size} bytes is over the limit of {self.limits.max_bytes}.",
+            where(ref),
+            "Raise media.max_bytes or let it go to quarantine.",
+        )
+
+
+def _rgb(image: Image) -> Image:
+    """RGB as Qwen's processors see it: transparent pixels stand on white (recipe facts 6.1)."""
+    from PIL import Image as pillow
+
+    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+        image = image.convert("RGBA")
+        ground = pillow.new("RGBA", image.size, "white")
+        return pillow.alpha_composite(ground, image).convert("RGB")
+    return image.convert("RGB") if image.mode != "RGB" else image.copy()

@@ -1,0 +1,1 @@
+"""Model files read into arrays, without running anything they name."""

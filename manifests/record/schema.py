@@ -1,0 +1,109 @@
+"""The columns of the record. `FIELDS` documents each one.
+
+A caption, a web document, a scanned page and a grounded image have the same columns, so every
+step works on every modality it makes sense for.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import pyarrow as pa
+
+MODALITIES = (
+    "caption",
+    "interleaved",
+    "ocr",
+    "document",
+    "grounding",
+    "video",
+    "knowledge",
+    "stem",
+    "agent",
+    "chat",
+    "text",
+)
+SEGMENT = pa.struct(
+    [
+        ("kind", pa.string()),
+        ("text", pa.string()),
+        ("media", pa.int32()),
+        ("role", pa.string()),
+        ("loss", pa.bool_()),
+    ]
+)
+MEDIA = pa.struct(
+    [
+        ("kind", pa.string()),
+        ("uri", pa.string()),
+        ("offset", pa.int64()),
+        ("length", pa.int64()),
+        ("mime", pa.string()),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("duration", pa.float64()),
+        ("fps", pa.float64()),
+        ("frames", pa.int64()),
+        ("digest", pa.string()),
+        ("orientation", pa.int8()),
+        ("camera", pa.list_(pa.float32())),
+    ]
+)
+OBJECT = pa.struct(
+    [
+        ("label", pa.string()),
+        ("media", pa.int32()),
+        ("box", pa.list_(pa.float32())),
+        ("point", pa.list_(pa.float32())),
+        ("polygon", pa.list_(pa.list_(pa.float32()))),
+        ("box3d", pa.list_(pa.float32())),
+        ("start", pa.float64()),
+        ("end", pa.float64()),
+        ("text", pa.string()),
+        ("track", pa.string()),
+        ("attributes", pa.string()),
+    ]
+)
+
+
+class Field(NamedTuple):
+    """One column of the record: its name, Arrow type, and what it means."""
+
+    name: str
+    type: pa.DataType
+    meaning: str
+
+
+FIELDS = (
+    Field("id", pa.string(), "32 hex digits: hash of (source name, key within the source)"),
+    Field("modality", pa.string(), "one of " + ", ".join(MODALITIES)),
+    Field("source", pa.string(), "the recipe's name for where the record came from"),
+    Field("origin", pa.string(), "provenance, `uri#key`: recorded, never part of identity"),
+    Field(
+        "content",
+        pa.list_(SEGMENT),
+        "in order: kind (text, image, video); text; media, an index into `media`; "
+        "role (null, system, user, assistant); loss, whether training learns to write it",
+    ),
+    Field(
+        "media",
+        pa.list_(MEDIA),
+        "references: kind; uri; offset and length in bytes (offset null: the whole file); mime; "
+        "width and height in stored pixels, before EXIF orientation; duration in seconds; fps; "
+        "frames; digest of the bytes where a step computed it; orientation as Exif numbers it, 1 "
+        "to 8, null where nobody looked; camera: fx fy cx cy in pixels of the picture as it is "
+        "shown, null where unknown",
+    ),
+    Field(
+        "objects",
+        pa.list_(OBJECT),
+        "annotated things: label; media index; box x1 y1 x2 y2, point x y and polygon (rings of "
+        "x y ...) in [0,1000] of the picture as it is shown, orientation applied; box3d: centre "
+        "xyz and size xyz in metres, x right, y down, z forward, roll pitch yaw in radians; start "
+        "and end in seconds; text; track; attributes, JSON of what else the annotation says",
+    ),
+    Field("language", pa.string(), "BCP 47 tag, or null where nothing has said"),
+    Field("raw_text", pa.string(), "the text as ingested, kept when a step rewrites it"),
+    Field("meta", pa.string(), "JSON: whatever else the source had"),
+)
+SCHEMA = pa.schema([(field.name, field.type) for field in FIELDS])

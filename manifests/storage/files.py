@@ -1,0 +1,180 @@
+"""Reading files, writing whole files or nothing, on local disk, S3 and GCS."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.fs as pafs
+import xxhash
+
+from manifests.errors import StorageError
+from manifests.storage.paths import filesystem, is_remote
+
+TEMPORARY = ".tmp"
+
+
+class Sink:
+    """A file being written: counts and digests (XXH3, 128 bit) what goes through it."""
+
+    def __init__(self, handle: Any) -> None:
+        self._handle = handle
+        self._hash = xxhash.xxh3_128()
+        self.size_bytes = 0
+        self.closed = False
+
+    def write(self, data: Any) -> int:
+        self._hash.update(data)
+        size = memoryview(data).nbytes
+        self._handle.write(data)
+        self.size_bytes += size
+        return size
+
+    def flush(self) -> None:
+        self._handle.flush()
+
+    @property
+    def digest(self) -> str:
+        return f"xxh128:{self._hash.hexdigest()}"
+
+
+def open_input(uri: str) -> pa.NativeFile:
+    """Random access to a file: memory-mapped where it is local."""
+    with storage_errors(uri):
+        if not is_remote(uri):
+            return pa.memory_map(uri) if os.path.getsize(uri) else pa.BufferReader(b"")
+        system, path = filesystem(uri)
+        return system.open_input_file(path)
+
+
+def open_stream(uri: str) -> pa.NativeFile:
+    """A file from its start, decompressed where its name ends in .gz, .zst, .bz2 or .lz4."""
+    with storage_errors(uri):
+        system, path = filesystem(uri)
+        return system.open_input_stream(path, buffer_size=1 << 20)
+
+
+def read_bytes(uri: str) -> bytes:
+    with storage_errors(uri):
+        if not is_remote(uri):
+            with open(uri, "rb") as handle:
+                return handle.read()
+        system, path = filesystem(uri)
+        with system.open_input_file(path) as handle:
+            return bytes(handle.read())
+
+
+def size_and_stamp(uri: str) -> tuple[int, int] | None:
+    """Bytes and modification time (ns) of a file; None where there is no file."""
+    if not is_remote(uri):
+        try:
+            stat = os.stat(uri)
+        except OSError:
+            return None
+        return stat.st_size, stat.st_mtime_ns
+    system, path = filesystem(uri)
+    info = system.get_file_info(path)
+    return (info.size, info.mtime_ns or 0) if info.type == pafs.FileType.File else None
+
+
+def exists(uri: str) -> bool:
+    if not is_remote(uri):
+        return os.path.exists(uri)
+    system, path = filesystem(uri)
+    return bool(system.get_file_info(path).type != pafs.FileType.NotFound)
+
+
+def make_folder(uri: str) -> None:
+    with storage_errors(uri):
+        if not is_remote(uri):
+            os.makedirs(uri, exist_ok=True)
+
+
+def delete(uri: str) -> None:
+    with storage_errors(uri):
+        if not is_remote(uri):
+            with contextlib.suppress(FileNotFoundError):
+                os.remove(uri)
+            return
+        system, path = filesystem(uri)
+        with contextlib.suppress(FileNotFoundError):
+            system.delete_file(path)
+
+
+def delete_folder(uri: str) -> None:
+    """Remove a folder and all in it, if it is there."""
+    with storage_errors(uri):
+        if not is_remote(uri):
+            shutil.rmtree(uri, ignore_errors=True)
+            return
+        system, path = filesystem(uri)
+        with contextlib.suppress(FileNotFoundError):
+            system.delete_dir(path)
+
+
+def clear_unfinished(folder: str) -> None:
+    """Remove what killed writers left in a local folder; remote ones leave nothing behind."""
+    if is_remote(folder) or not os.path.isdir(folder):
+        return
+    for name in os.listdir(folder):
+        if name.startswith(".") and name.endswith(TEMPORARY):
+            delete(os.path.join(folder, name))
+
+
+@contextlib.contextmanager
+def writing(uri: str, durable: bool = True) -> Iterator[Sink]:
+    """Write a file that appears whole at `uri` when the block ends, or not at all.
+
+    A `durable` one is on the disk then; others the system may lose with the machine, so whoever
+    finds one again looks at its digest.
+    """
+    with storage_errors(uri):
+        folder, name = (tempfile.gettempdir(), "remote") if is_remote(uri) else os.path.split(uri)
+        handle, temporary = tempfile.mkstemp(TEMPORARY, f".{name}.", folder or ".")
+        try:
+            with os.fdopen(handle, "wb", buffering=1 << 20) as raw:
+                yield Sink(raw)
+                raw.flush()
+                if durable and not is_remote(uri):
+                    os.fsync(raw.fileno())
+            _publish(temporary, uri)
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                os.remove(temporary)
+
+
+def _publish(temporary: str, uri: str) -> None:
+    if not is_remote(uri):
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, uri)
+        return
+    system, path = filesystem(uri)
+    pafs.copy_files(temporary, path, pafs.LocalFileSystem(), system, use_threads=False)
+
+
+def write_bytes(uri: str, data: bytes, durable: bool = True) -> None:
+    with writing(uri, durable) as sink:
+        sink.write(data)
+
+
+@contextlib.contextmanager
+def storage_errors(uri: str) -> Iterator[None]:
+    """Turn what the system says into an error that names the file and a mend."""
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, FileNotFoundError):
+            raise StorageError("there is no such file", uri) from error
+        if error.errno == errno.ENOSPC:
+            raise StorageError(
+                "no space left on the device",
+                uri,
+                "Free some and run the same command again: it goes on where it stopped.",
+            ) from error
+        raise StorageError(str(error), uri) from error

@@ -1,0 +1,92 @@
+"""The files that a path, a folder or a glob stands for."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from typing import NamedTuple
+
+import pyarrow.fs as pafs
+
+from manifests.storage.paths import filesystem, is_remote
+
+
+class File(NamedTuple):
+    """A file as listed: `uri` opens it, `name` is its identity below the place it was listed in.
+
+    `size` is in bytes; `stamp` is the modification time in nanoseconds.
+    """
+
+    uri: str
+    name: str
+    size: int
+    stamp: int
+
+
+def list_files(pattern: str) -> list[File]:
+    """The files a path, a folder or a glob stands for, by name; folders are walked whole.
+
+    Hidden files and our own unfinished ones are left out. Names are relative to the last folder
+    before the first wildcard, so they stay the same when the data moves.
+    """
+    found = _list_remote(pattern) if is_remote(pattern) else _list_local(pattern)
+    kept = [f for f in found if not any(p.startswith(".") for p in f.name.split("/"))]
+    return sorted(kept, key=lambda f: f.name)
+
+
+def _list_local(pattern: str) -> list[File]:
+    if os.path.isfile(pattern):
+        root, paths = os.path.dirname(pattern), [pattern]
+    elif os.path.isdir(pattern):
+        root = pattern
+        paths = [os.path.join(d, n) for d, _, names in os.walk(pattern) for n in names]
+    else:
+        root = _root(pattern)
+        found = set(glob.glob(pattern, recursive=True))  # `**/**` finds a file more than once
+        paths = [path for path in found if os.path.isfile(path)]
+    return [_local_file(root, path) for path in paths]
+
+
+def _local_file(root: str, path: str) -> File:
+    stat = os.stat(path)
+    name = os.path.relpath(path, root or ".").replace(os.sep, "/")
+    return File(path, name, stat.st_size, stat.st_mtime_ns)
+
+
+def _list_remote(pattern: str) -> list[File]:
+    system, path = filesystem(pattern)
+    prefix, query = _around(pattern, path)
+    info = system.get_file_info(path)
+    if info.type == pafs.FileType.File:
+        infos, root = [info], path.rsplit("/", 1)[0]
+    else:
+        root = _root(path) if re.search(r"[*?\[]", path) else path
+        selector = pafs.FileSelector(root, recursive=True, allow_not_found=True)
+        infos = [i for i in system.get_file_info(selector) if i.type == pafs.FileType.File]
+        if root != path:
+            matcher = re.compile(glob_pattern(path))
+            infos = [i for i in infos if matcher.fullmatch(i.path)]
+    return [
+        File(prefix + i.path + query, i.path[len(root) + 1 :], i.size, i.mtime_ns or 0)
+        for i in infos
+    ]
+
+
+def _around(uri: str, path: str) -> tuple[str, str]:
+    before, _, query = uri.partition("?") if "?" in uri.split("://", 1)[1] else (uri, "", "")
+    return before[: before.index("://") + 3], f"?{query}" if query else ""
+
+
+def _root(pattern: str) -> str:
+    fixed = re.split(r"[*?\[]", pattern, maxsplit=1)[0]
+    return fixed.rsplit("/", 1)[0] if "/" in fixed else ""
+
+
+def glob_pattern(pattern: str) -> str:
+    """The regular expression of a shell pattern in which `*` stays in its folder, `**` does not."""
+    out = ""
+    for token in re.split(r"(\*\*/|\*\*|\*|\?|\[[^\]]*\])", pattern):
+        special = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+        out += special.get(token) or (token if token.startswith("[") else re.escape(token))
+    return out

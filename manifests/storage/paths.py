@@ -1,0 +1,53 @@
+"""Paths and URLs, and the file system that each one belongs to."""
+
+from __future__ import annotations
+
+import functools
+import os
+
+import pyarrow as pa
+import pyarrow.fs as pafs
+
+from manifests.errors import StorageError
+
+
+def is_remote(uri: str) -> bool:
+    return "://" in uri and not uri.startswith("file://")
+
+
+def at(base: str, uri: str) -> str:
+    """Where a uri of a recipe lies: relative ones lie below `base`."""
+    if uri.startswith("file://"):
+        return uri.removeprefix("file://")
+    return uri if is_remote(uri) or os.path.isabs(uri) else join(base, uri)
+
+
+def join(base: str, *names: str) -> str:
+    if is_remote(base) and "?" in base:
+        path, query = base.split("?", 1)
+        return f"{join(path, *names)}?{query}"
+    return "/".join([base.rstrip("/") or "/", *names]) if base else "/".join(names)
+
+
+def base_name(uri: str) -> str:
+    """The last name of a path or URL."""
+    return (uri.partition("?")[0] if is_remote(uri) else uri).rstrip("/").rsplit("/", 1)[-1]
+
+
+@functools.lru_cache(maxsize=64)
+def _remote(scheme_and_host: str, query: str) -> pafs.FileSystem:
+    uri = scheme_and_host + (f"?{query}" if query else "")
+    return pafs.FileSystem.from_uri(uri)[0]
+
+
+def filesystem(uri: str) -> tuple[pafs.FileSystem, str]:
+    """The pyarrow file system of a uri, and the path in it."""
+    if not is_remote(uri):
+        return pafs.LocalFileSystem(), uri
+    scheme, rest = uri.split("://", 1)
+    path, _, query = rest.partition("?")
+    bucket = path.split("/", 1)[0]
+    try:
+        return _remote(f"{scheme}://{bucket}", query), path.rstrip("/")
+    except (pa.ArrowInvalid, OSError) as error:
+        raise StorageError(str(error), uri, "Use a local path, s3:// or gs://.") from error

@@ -1,0 +1,37 @@
+"""Choices are even, repeatable, and of their own for each record, seed and step."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pyarrow as pa
+
+from curate.compose.grounding.choice import Draws, draws
+from manifests import record
+
+IDS = record.record_ids("made", map(str, range(3000)))
+
+
+def first(seed: int, step: str, ids: pa.Array = IDS) -> list[int]:
+    return [one.below(10) for one in draws(ids, seed, step)]
+
+
+def test_each_value_is_as_likely() -> None:
+    counts = Counter(first(0, "a"))
+    assert set(counts) == set(range(10))
+    assert all(240 < n < 360 for n in counts.values())
+
+
+def test_records_seeds_and_steps_choose_apart_and_always_the_same() -> None:
+    assert first(0, "a") == first(0, "a")
+    assert first(0, "a", IDS.slice(5, 9)) == first(0, "a")[5:14]
+    for other in (first(1, "a"), first(0, "b"), first(-1, "a")):
+        agree = sum(x == y for x, y in zip(first(0, "a"), other, strict=True))
+        assert 220 < agree < 380
+
+
+def test_some_are_different_ones_in_any_order() -> None:
+    orders = {tuple(Draws(key).shuffled("abc")) for key in range(200)}
+    assert orders == {tuple(word) for word in ("abc", "acb", "bac", "bca", "cab", "cba")}
+    assert all(len(set(Draws(key).some("abcd", 2))) == 2 for key in range(50))
+    assert Draws(1).some("ab", 9) == Draws(1).shuffled("ab")

@@ -1,0 +1,208 @@
+"""Counting samples say the number of objects there are, in each form, beside what there was."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from curate.compose.grounding.counting import Counting
+from curate.compose.grounding.parsing import parsed
+from curate.compose.grounding.rendering import Shown, rendered
+from curate.compose.grounding.templates import COUNTING, check
+from tests.compose.grounding.texts import (
+    NO_MEDIA,
+    PICTURE,
+    PICTURE_SEGMENT,
+    batch,
+    boxed,
+    said,
+    thing,
+)
+from tests.make import picture
+from tests.runs import ran
+
+OWN = dict.fromkeys(COUNTING, ("{labels}?",))
+
+
+def made(table: pa.Table, **changes: Any) -> list[dict[str, Any]]:
+    """The new records; the old ones are before them as they were."""
+    out = Counting(**{"templates": OWN, **changes})(table, NO_MEDIA)
+    assert out.schema.names == table.schema.names
+    assert out.slice(0, table.num_rows).to_pylist() == table.to_pylist()
+    return list(out.slice(table.num_rows).to_pylist())
+
+
+def counts(table: pa.Table, **changes: Any) -> dict[str, str]:
+    """What is answered by label."""
+    turns = [said(row["content"]) for row in made(table, **changes)]
+    assert {len(one) for one in turns} <= {1}
+    return {asked.removesuffix("?"): told for [(asked, told)] in turns}
+
+
+def number(answer: str) -> int:
+    return int(answer.rpartition("\n")[2])
+
+
+things = st.lists(
+    st.tuples(st.sampled_from(["dog", "cat", "猫", None]), st.booleans(), st.booleans()),
+    max_size=9,
+)
+
+
+@settings(deadline=None)
+@given(st.lists(things, max_size=4), st.integers(0, 5))
+def test_the_number_is_always_that_of_the_objects_and_of_what_is_listed(
+    drawn: list[list[tuple[str | None, bool, bool]]], seed: int
+) -> None:
+    records = [
+        [
+            thing(label, **({"box": (1, 2, 3, n)} if b else {}), **({"point": (1, n)} if p else {}))
+            for n, (label, b, p) in enumerate(some)
+        ]
+        for some in drawn
+    ]
+    table = batch(*records)
+    asked = []
+    for row in made(table, seed=seed):
+        [(question, answer)] = said(row["content"])
+        label = question.removesuffix("?")
+        own = [one for one in row["objects"] if one["label"] == label]
+        assert number(answer) == len(own)
+        assert len(parsed(answer)) in (0, len(own))
+        assert (len(parsed(answer)) == 0) == (answer == str(len(own)))
+        asked.append(label)
+    wanted = [{label for label, *_ in some if label} for some in drawn]
+    assert Counter(asked) == Counter(label for some in wanted for label in some)
+
+
+def test_each_form_is_written_as_it_is_named() -> None:
+    table = batch([boxed("a", 5, 6, 7, 8, point=(6, 7)), boxed("a", 1, 2, 3, 4, point=(2, 3))])
+    assert counts(table, forms=["direct"]) == {"a": "2"}
+    assert counts(table, forms=["boxes"]) == {
+        "a": '```json\n[\n\t{"bbox_2d": [1, 2, 3, 4], "label": "a"},\n'
+        '\t{"bbox_2d": [5, 6, 7, 8], "label": "a"}\n]\n```\n2'
+    }
+    assert counts(table, forms=["points"]) == {
+        "a": '```json\n[\n\t{"point_2d": [2, 3], "label": "a"},\n'
+        '\t{"point_2d": [6, 7], "label": "a"}\n]\n```\n2'
+    }
+    assert parsed(counts(table, forms=["boxes"], style="qwen2.5")["a"])[0].box == (1, 1, 2, 2)
+
+
+def test_a_form_is_taken_only_where_every_object_has_its_numbers() -> None:
+    table = batch([boxed("a", 1, 2, 3, 4), boxed("a", 1, 2, 3, 4, point=(1, 1)), thing("b")])
+    for seed in range(9):
+        assert counts(table, forms=["points"], seed=seed) == {}
+        assert set(counts(table, forms=["boxes", "points"], seed=seed)) == {"a"}
+    assert counts(table, forms=["direct"]) == {"a": "2", "b": "1"}
+    unknown = batch([boxed("a", 1, 2, 3, 4)], media=[{**PICTURE, "width": None}])
+    assert counts(unknown, forms=["boxes"], style="qwen2.5") == {}
+    assert counts(unknown, forms=["direct"], style="qwen2.5") == {"a": "1"}
+
+
+def test_labels_with_too_few_or_too_many_objects_are_not_counted() -> None:
+    objects = [thing(label) for label, n in (("a", 1), ("b", 2), ("c", 4)) for _ in range(n)]
+    assert counts(batch(objects), min=2, max=3) == {"b": "2"}
+    assert len(counts(batch(objects), max_labels=2)) == 2
+
+
+def test_an_object_that_stands_for_several_stops_its_label_from_being_counted() -> None:
+    crowd = {"attributes": json.dumps({"iscrowd": 1, "id": 5})}
+    not_one = {"attributes": json.dumps({"iscrowd": 0, "note": "is_group_of"})}
+    table = batch([thing("a", **crowd), thing("a"), thing("b", **not_one)])
+    assert counts(table, forms=["direct"]) == {"b": "1"}
+    assert counts(table, forms=["direct"], uncountable=[]) == {"a": "2", "b": "1"}
+
+
+def test_a_new_record_is_its_parents_with_another_id_and_content() -> None:
+    caption = [{"kind": "image", "media": 0}, {"kind": "text", "text": "Dogs.", "loss": True}]
+    table = batch([boxed("a", 1, 2, 3, 4), boxed("b", 1, 2, 3, 4)], content=caption, meta='{"x":1}')
+    table = table.append_column("words.count", pa.array([3]))
+    [parent], children = table.to_pylist(), made(table)
+    assert len({parent["id"], *(child["id"] for child in children)}) == 3
+    for child in children:
+        assert child.pop("content")[0] == PICTURE_SEGMENT
+        assert child.pop("raw_text") == "Dogs."
+        assert child == {k: v for k, v in {**parent, "id": child["id"]}.items() if k in child}
+
+
+def test_ids_and_forms_do_not_depend_on_what_is_around() -> None:
+    table = batch(*[[boxed("a", 1, 2, 3, n, point=(1, 2)), thing("b")] for n in range(30)])
+    whole = {row["id"]: row["content"] for row in made(table)}
+    alone = [row for n in range(29, -1, -1) for row in made(table.slice(n, 1))]
+    assert {row["id"]: row["content"] for row in alone} == whole
+    assert len(whole) == 60
+    again = Counting(templates=OWN, forms=["points"])(table, NO_MEDIA)
+    both = Counting(templates=OWN, forms=["direct"])(again.slice(0, 30), NO_MEDIA)
+    assert len({*again["id"].to_pylist(), *both["id"].to_pylist()}) == 30 + 30 + 60
+    forms = Counter(answer.partition("[")[0] for c in whole.values() for _, answer in said(c))
+    assert min(forms.values()) >= 5
+
+
+def test_a_record_that_is_not_about_one_picture_is_left_alone() -> None:
+    assert made(batch([thing("a")], media=[])) == []
+    assert made(batch([thing("a"), thing("a", media=1)], media=[PICTURE, PICTURE])) == []
+    assert made(batch()) == []
+
+
+def test_built_in_words_name_the_label_and_differ() -> None:
+    table = batch(*[[thing("猫")]] * 60)
+    asked = {said(row["content"])[0][0] for row in made(table, templates={}, forms=["direct"])}
+    assert asked == {template.about("猫") for template in COUNTING["direct"]}
+    for some in COUNTING.values():
+        check([template.text for template in some], "labels")
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"forms": []}, "at least 1"),
+        ({"forms": ["voxels"]}, "direct"),
+        ({"min": 5, "max": 2}, "min: 5 is over max: 2"),
+        ({"templates": {"direct": ["How many?"]}}, "no place, where {labels} is due"),
+        ({"templates": {"direct": []}}, "none for direct"),
+        ({"style": "tags"}, "qwen3"),
+    ],
+)
+def test_settings_that_do_not_fit_are_refused(changes: dict[str, Any], told: str) -> None:
+    with pytest.raises(ValidationError, match=told):
+        Counting(**changes)
+
+
+def test_a_run_counts_what_it_makes_and_no_form_is_lost(tmp_path: Path) -> None:
+    """Negatives, then counting, then questions added to both: everything is accounted for."""
+    (tmp_path / "a.jpg").write_bytes(picture(64, 48))
+    answer = rendered("qwen3", "boxes", [Shown(name, (n, n, 9, 9)) for n, name in enumerate("abb")])
+    turns = [{"from": "human", "value": "<image>"}, {"from": "gpt", "value": answer}]
+    samples = [{"image": "a.jpg", "conversations": turns}] * 20
+    (tmp_path / "a.json").write_text(json.dumps(samples))
+    made = ran(
+        tmp_path,
+        {"name": "own", "reader": "qwen_grounding", "path": "a.json"},
+        steps=[
+            {"negatives": {"categories": ["a", "c"], "share": 1, "templates": ["No {labels}?"]}},
+            {"counting": {"templates": {form: ["How many {labels}?"] for form in COUNTING}}},
+            {"grounding_text": {"turns": "add", "templates": ["All {labels}?"]}},
+        ],
+    )
+    account = next(a for a in made.manifest.ledger if a.step == "counting")
+    assert (account.came, account.made, account.kept) == (20, 40, 60)
+    asked = Counter(
+        item["text"]
+        for row in made.rows
+        for message in row["messages"]
+        for item in message["content"]
+        if message["role"] == "user" and item["text"]
+    )
+    assert asked["No c?"] == 20
+    assert asked["How many a?"] == asked["How many b?"] == 20
+    assert asked["All a, b?"] + asked["All b, a?"] == 60
+    assert len(made.rows) == 60

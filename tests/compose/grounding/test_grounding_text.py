@@ -1,0 +1,296 @@
+"""Objects become questions and answers that hold all of what they name, the same every time."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from curate.compose.grounding import templates
+from curate.compose.grounding.grounding_text import GroundingText
+from curate.compose.grounding.parsing import Parsed, parsed
+from curate.compose.grounding.rendering import WRITES
+from curate.compose.grounding.templates import EVERYTHING, FORMS, TEMPLATES, Template
+from manifests import record
+from tests.compose.grounding.texts import PICTURE, batch, boxed, said, thing, turns, turns_of
+from tests.filters.rows import answers
+from tests.make import picture
+from tests.runs import ran
+
+OWN = GroundingText(templates=("Find {labels}.",))
+DOG, LOW_CAT = boxed("dog", 10.5, 20.4, 500, 600), boxed("cat", 0, 700, 1000, 1000)
+HIGH_CAT = boxed("cat", 30, 10, 40, 40)
+
+
+def own(**settings: Any) -> GroundingText:
+    place = "{expression}" if settings.get("by") == "expression" else "{labels}"
+    return GroundingText(**{"templates": (f"Find {place}.",), **settings})
+
+
+def test_one_question_names_all_labels_and_its_answer_holds_all_objects_in_reading_order() -> None:
+    [(asked, told)] = turns_of(own(), DOG, LOW_CAT, HIGH_CAT)
+    assert asked in ("Find dog, cat.", "Find cat, dog.")
+    assert told == (
+        '```json\n[\n\t{"bbox_2d": [30, 10, 40, 40], "label": "cat"},\n'
+        '\t{"bbox_2d": [10, 20, 500, 600], "label": "dog"},\n'
+        '\t{"bbox_2d": [0, 700, 1000, 1000], "label": "cat"}\n]\n```'
+    )
+
+
+def test_the_order_of_the_annotation_may_stay() -> None:
+    [(_, told)] = turns_of(own(order="given"), DOG, LOW_CAT, HIGH_CAT)
+    assert [one.label for one in parsed(told)] == ["dog", "cat", "cat"]
+
+
+def test_by_label_each_label_has_a_question_that_answers_all_its_instances() -> None:
+    asked = dict(turns_of(own(by="label"), DOG, LOW_CAT, HIGH_CAT))
+    assert {question: len(parsed(told)) for question, told in asked.items()} == {
+        "Find dog.": 1,
+        "Find cat.": 2,
+    }
+
+
+def test_by_expression_the_answer_says_the_label_or_else_the_expression() -> None:
+    step = own(by="expression")
+    objects = [
+        boxed("dog", 1, 2, 3, 4, text="the left one"),
+        boxed(None, 5, 6, 7, 8, text="a thing"),
+        boxed("dog", 9, 9, 10, 10, text="the left one"),
+    ]
+    asked = dict(turns_of(step, *objects))
+    assert {question: parsed(told) for question, told in asked.items()} == {
+        "Find the left one.": [Parsed("dog", (1, 2, 3, 4)), Parsed("dog", (9, 9, 10, 10))],
+        "Find a thing.": [Parsed("a thing", (5, 6, 7, 8))],
+    }
+
+
+def test_a_label_one_of_whose_objects_has_no_box_is_not_asked_for() -> None:
+    table = batch([DOG, HIGH_CAT, thing("cat", point=(1, 2)), boxed(None, 1, 2, 3, 4)])
+    answered = answers(own(), table)
+    [(asked, told)] = said(answered["content"][0])
+    assert (asked, len(parsed(told))) == ("Find dog.", 1)
+    assert [answered[name] for name in ("queries", "answered", "unasked")] == [[1], [1], [3]]
+
+
+def test_max_queries_leaves_whole_labels_out() -> None:
+    answered = answers(own(by="label", max_queries=1), batch([DOG, LOW_CAT, HIGH_CAT]))
+    [(asked, told)] = said(answered["content"][0])
+    assert len(parsed(told)) == {"Find dog.": 1, "Find cat.": 2}[asked]
+    assert answered["answered"][0] + answered["unasked"][0] == 3
+
+
+def test_most_999_is_what_qwen_answers_and_the_default_of_tags() -> None:
+    def numbers(**settings: Any) -> tuple[float, ...] | None:
+        [(_, told)] = turns_of(own(**settings), LOW_CAT)
+        return parsed(told)[0].box
+
+    assert numbers() == (0, 700, 1000, 1000)
+    assert numbers(most=999) == (0, 700, 999, 999)
+    assert numbers(style="tags") == (0, 700, 999, 999)
+    assert numbers(style="tags", most=1000) == (0, 700, 1000, 1000)
+
+
+def test_pixels_are_those_of_the_picture_as_it_is_shown() -> None:
+    sideways = {**PICTURE, "width": 428, "height": 640, "orientation": 6}
+    box = [1000 * 146 / 640, 1000 * 137 / 428, 1000 * 615 / 640, 1000 * 415 / 428]
+    for one in (PICTURE, sideways):
+        [(_, told)] = turns_of(own(style="qwen2.5"), boxed("cat", *box), media=[one])
+        assert parsed(told)[0].box == (147, 134, 619, 407)
+
+
+def test_pixels_of_a_picture_of_unknown_or_impossible_size_are_an_error() -> None:
+    for change, told in (
+        ({"width": None}, "a picture of unknown size"),
+        ({"width": 9000, "height": 10}, "a picture too elongated for smart_resize"),
+    ):
+        table = batch([DOG], media=[{**PICTURE, **change}])
+        answered = answers(own(style="qwen2.5"), table)
+        assert (answered["drop"], answered["error"]) == ([None], [told])
+        assert answered["content"] == table["content"].to_pylist()
+        assert answers(own(), table)["error"] == [None]
+
+
+def test_points_and_cuboids_are_written_in_their_styles() -> None:
+    point = thing("cat", point=(10.5, 999.6))
+    [(_, told)] = turns_of(own(what="points"), point)
+    assert parsed(told) == [Parsed("cat", point=(10, 1000))]
+    [(_, told)] = turns_of(own(what="points", style="xml"), point)
+    assert parsed(told) == [Parsed("cat", point=(7, 419))]
+    near, far = (thing(name, box3d=[0, 0, z, 1, 2, 3, 0, 0, 0]) for name, z in (("a", 2), ("b", 9)))
+    [(_, told)] = turns_of(own(what="boxes_3d"), far, near)
+    assert [one.label for one in parsed(told)] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("objects", "settings", "reason"),
+    [
+        ([], {}, "no objects"),
+        ([thing("a", point=(1, 2))], {}, "no boxes"),
+        ([thing("a", point=(1, 2))], {"empty": "keep"}, "no boxes"),
+        ([boxed(None, 1, 2, 3, 4)], {}, "no label"),
+        ([boxed("a", 1, 2, 3, float("inf"))], {}, "no boxes"),
+        ([boxed(" ", 1, 2, 3, 4)], {}, "no label"),
+        ([boxed("a", 1, 2, 3, 4)], {"by": "expression"}, "no expression"),
+        ([boxed("a", 1, 2, 3, 4)], {"what": "boxes_3d"}, "no 3D boxes"),
+        ([boxed("a", 1, 2, 3, 4, media=1)], {}, "not about one picture"),
+    ],
+)
+def test_what_cannot_be_asked_about_goes_with_a_reason_and_keeps_its_text(
+    objects: list[Any], settings: dict[str, Any], reason: str
+) -> None:
+    table = batch(objects)
+    answered = answers(own(**settings), table)
+    assert (answered["drop"], answered["error"]) == ([reason], [None])
+    assert answered["content"] == table["content"].to_pylist()
+
+
+def test_no_picture_or_several_is_a_reason_unless_all_objects_are_on_one() -> None:
+    assert answers(own(), batch([DOG], media=[]))["drop"] == ["no picture"]
+    video = {**PICTURE, "kind": "video"}
+    assert answers(own(), batch([DOG], media=[video]))["drop"] == ["no picture"]
+    two = {"media": [PICTURE, PICTURE]}
+    assert answers(own(), batch([DOG, boxed("a", 1, 2, 3, 4, media=1)], **two))["drop"] == [
+        "not about one picture"
+    ]
+    assert answers(own(), batch([boxed("a", 1, 2, 3, 4, media=None)], **two))["drop"] == [
+        "not about one picture"
+    ]
+    assert answers(own(), batch([boxed("a", 1, 2, 3, 4, media=None)]))["drop"] == [None]
+    second = boxed("a", 1, 2, 3, 4, media=1)
+    answered = answers(own(), batch([second], **two))
+    assert answered["drop"] == [None]
+    assert answered["content"][0][0]["media"] == 1
+    assert answers(own(), batch())["drop"] == []
+
+
+def test_a_record_without_objects_may_be_kept_and_asked_for_all_there_are() -> None:
+    texts = [template.text for template in EVERYTHING["boxes"]]
+    [(asked, told)] = turns_of(own(empty="keep"))
+    assert (asked in texts, told) == (True, "```json\n[]\n```")
+    [(_, told)] = turns_of(own(empty="keep", style="tags"))
+    assert told == "There are none in the image."
+
+
+def test_a_label_that_a_style_cannot_carry_is_an_error_of_its_record_alone() -> None:
+    answered = answers(own(style="tags"), batch([boxed("a<box>", 1, 2, 3, 4)], [DOG]))
+    assert answered["error"][1] is None
+    assert "holds a tag" in answered["error"][0]
+    assert answered["queries"] == [0, 1]
+
+
+def test_the_text_that_was_there_is_kept_unless_an_older_one_is() -> None:
+    caption = [{"kind": "image", "media": 0}, {"kind": "text", "text": "A dog.", "loss": True}]
+    answered = answers(own(), batch([DOG], content=caption))
+    assert answered["raw_text"] == ["A dog."]
+    assert [text for _, text in said(answered["content"][0])] != ["A dog."]
+    assert answers(own(), batch([DOG], content=caption, raw_text="x"))["raw_text"] == ["x"]
+    assert answers(own(), batch([DOG]))["raw_text"] == [None]
+    assert answers(own(), batch([], content=caption))["raw_text"] == [None]
+
+
+def test_turns_are_added_to_a_conversation_or_replace_it() -> None:
+    talk = [
+        {"kind": "image", "media": 0, "role": "user"},
+        {"kind": "text", "text": "Hi", "role": "user", "loss": False},
+        {"kind": "text", "text": "Hello", "role": "assistant", "loss": True},
+    ]
+    [[(asked, _)]] = turns(own(), batch([DOG], content=talk))
+    assert asked == "Find dog."
+    orders: Counter[tuple[str, ...]] = Counter()
+    for seed in range(40):
+        step = own(turns="add", seed=seed, by="label")
+        both = turns(step, batch([DOG, HIGH_CAT], content=talk))[0]
+        assert ("Hi", "Hello") in both
+        orders[tuple(question for question, _ in both)] += 1
+    assert len(orders) == 6
+
+
+def test_a_picture_stays_before_all_questions_and_a_message_is_not_cut() -> None:
+    late = [
+        {"kind": "text", "text": "Look:", "role": "user"},
+        {"kind": "image", "media": 0, "role": "user"},
+        {"kind": "text", "text": "What?", "role": "user"},
+        {"kind": "text", "text": "A dog.", "role": "assistant", "loss": True},
+    ]
+    for seed in range(9):
+        answered = answers(own(turns="add", seed=seed), batch([DOG], content=late))
+        texts = [one["text"] for one in answered["content"][0]]
+        assert texts[:4] == ["Look:", None, "What?", "A dog."]
+        assert texts[4] == "Find dog."
+
+
+def test_which_words_are_chosen_depends_on_seed_and_id_and_nothing_else() -> None:
+    step = GroundingText(by="label")
+    table = batch(*[[DOG, HIGH_CAT]] * 40)
+    whole = turns(step, table)
+    assert turns(step, table.take(list(range(39, -1, -1)))) == whole[::-1]
+    assert [turns(step, table.slice(n, 1))[0] for n in range(40)] == whole
+    assert turns(GroundingText(by="label", seed=1), table) != whole
+    asked = Counter(
+        re.sub(r"\bdog\b|\bcat\b", "X", question) for one in whole for question, _ in one
+    )
+    wanted = TEMPLATES["json", "boxes", "labels"]
+    assert set(asked) == {template.about("X") for template in wanted}
+    assert min(asked.values()) >= 5
+
+
+@pytest.mark.parametrize("style", list(WRITES))
+@pytest.mark.parametrize("by", ["category", "label", "expression"])
+def test_every_style_has_words_for_all_that_it_writes(style: str, by: str) -> None:
+    numbers = {"box": (1, 2, 3, 4), "point": (5, 6), "box3d": [1.0] * 9}
+    for what in WRITES[style]:
+        step = GroundingText(style=style, what=what, by=by)
+        [(asked, told)] = turns_of(step, thing("猫", text="猫", **numbers))
+        assert "猫" in asked
+        assert "{" not in asked.replace(templates.BOXES_3D, "")
+        assert len(parsed(told)) == 1
+        own_words = TEMPLATES[FORMS[step.style], what, step._place]
+        templates.check([one.text for one in own_words], step._place)
+
+
+def test_published_words_are_marked_and_say_the_label_once() -> None:
+    published = [t for some in TEMPLATES.values() for t in some if t.published]
+    assert [one.text.partition(":")[0].partition('"')[0].strip() for one in published[:2]] == [
+        "Locate every instance that belongs to the following categories",
+        "Locate every object that matches the description",
+    ]
+    assert Template("{labels} {expression}").about("{labels}") == "{labels} {labels}"
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"style": "tags", "what": "points"}, "style 'tags' writes boxes, not points"),
+        ({"style": "qwen2.5", "what": "boxes_3d"}, "not boxes_3d"),
+        ({"templates": ["Find it."]}, "has no place, where {labels} is due"),
+        ({"templates": ["Find {label}."]}, "has {label}, where {labels} is due"),
+        ({"templates": ["<image>{labels}"]}, "media tag"),
+        ({"templates": ["{labels}"], "by": "expression"}, "where {expression} is due"),
+        ({"templates": []}, "empty list"),
+        ({"most": 998}, "999"),
+    ],
+)
+def test_settings_that_do_not_fit_are_refused(settings: dict[str, Any], told: str) -> None:
+    with pytest.raises(ValidationError, match=re.escape(told)):
+        GroundingText(**settings)
+
+
+def test_a_run_writes_the_conversations_and_reads_them_back(tmp_path: Path) -> None:
+    """From Qwen's fine-tuning files to Qwen's fine-tuning files: the same boxes."""
+    (tmp_path / "a.jpg").write_bytes(picture(640, 428))
+    answer = '```json\n[\n\t{"bbox_2d": [228, 320, 961, 970], "label": "cat"}\n]\n```'
+    turns = [{"from": "human", "value": "<image>\nAll?"}, {"from": "gpt", "value": answer}]
+    (tmp_path / "a.json").write_text(json.dumps([{"image": "a.jpg", "conversations": turns}]))
+    source = {"name": "own", "reader": "qwen_grounding", "path": "a.json"}
+    made = ran(tmp_path, source, steps=[{"grounding_text": {"templates": ["Find {labels}."]}}])
+    assert made.accounts["grounding_text"] == (1, 1, {}, {})
+    [row] = made.rows
+    texts = [item["text"] for m in row["messages"] for item in m["content"]]
+    assert texts == [None, "Find cat.", answer]
+    assert [one["box"] for one in row["objects"]] == [[228, 320, 961, 970]]
+    assert row["id"] == record.record_id("own", "a.json#0")

@@ -1,0 +1,187 @@
+"""Questions for what is absent are asked of the right share of records, and only for that."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from curate.compose.grounding.grounding_text import GroundingText
+from curate.compose.grounding.negatives import Negatives
+from curate.compose.grounding.parsing import parsed
+from curate.compose.grounding.templates import ABSENT
+from manifests.errors import InputError
+from manifests.media import Media
+from manifests.record.objects import rewritten as without
+from tests.compose.grounding.texts import PICTURE, batch, boxed, said, thing, turns
+from tests.filters.rows import answers
+
+NAMES = ("dog", "cat", "fire hydrant", "traffic light")
+DOG = boxed("dog", 1, 2, 3, 4)
+
+
+def own(**changes: Any) -> Negatives:
+    given = {"categories": NAMES, "share": 1, "templates": ("Find {labels}.",)}
+    return Negatives(**{**given, **changes})
+
+
+def absent(*objects: dict[str, Any], **changes: Any) -> list[str] | None:
+    [found] = answers(own(per_query=9, **changes), batch(list(objects)))["absent"]
+    return found
+
+
+def every(*objects: dict[str, Any], **changes: Any) -> set[str]:
+    """All that is ever asked for, over many seeds."""
+    found = [absent(*objects, seed=seed, **changes) for seed in range(30)]
+    return {name for some in found for name in some or ()}
+
+
+@settings(deadline=None)
+@given(st.lists(st.sampled_from(NAMES), max_size=5), st.integers(1, 9), st.integers(0, 99))
+def test_nothing_is_asked_for_that_is_there(labels: list[str], per_query: int, seed: int) -> None:
+    table = batch([boxed(label, 1, 2, 3, 4) for label in labels])
+    answered = answers(own(per_query=per_query, seed=seed), table)
+    asked = answered["absent"][0] or []
+    assert not set(asked) & set(labels)
+    assert len(asked) == len(set(asked)) <= per_query
+    assert (asked == []) == (set(labels) == set(NAMES))
+    if asked:
+        assert said(answered["content"][0]) == [(f"Find {', '.join(asked)}.", "```json\n[]\n```")]
+    else:
+        assert answered["content"] == table["content"].to_pylist()
+
+
+@pytest.mark.parametrize(
+    ("label", "there"),
+    [
+        ("Dogs", {"dog"}),
+        ("hot dog", {"dog"}),
+        ("light", {"traffic light"}),
+        ("fire_hydrant", {"fire hydrant"}),
+        ("Traffic-Lights", {"traffic light"}),
+        ("doghouse", set()),
+    ],
+)
+def test_a_category_that_a_label_may_mean_is_not_absent(label: str, there: set[str]) -> None:
+    assert every(boxed(label, 1, 2, 3, 4)) == set(NAMES) - there
+
+
+@pytest.mark.parametrize(
+    ("label", "category"),
+    [("buses", "bus"), ("bus", "Buses"), ("dishes", "dish"), ("berries", "berry"), ("s", "s")],
+)
+def test_the_plural_is_the_same_category(label: str, category: str) -> None:
+    assert every(boxed(label, 1, 2, 3, 4), categories=(category, "dog")) == {"dog"}
+
+
+@pytest.mark.parametrize("label", [None, " ", "🐕"])
+def test_a_record_with_an_object_of_unknown_label_is_left_alone(label: str | None) -> None:
+    table = batch([DOG, thing(label)])
+    answered = answers(own(), table)
+    assert answered["absent"] == [None]
+    assert answered["content"] == table["content"].to_pylist()
+
+
+def test_a_record_not_about_one_picture_is_left_alone() -> None:
+    assert answers(own(), batch([], media=[]))["absent"] == [None]
+    assert answers(own(), batch([], media=[PICTURE, PICTURE]))["absent"] == [None]
+    assert answers(own(), batch())["absent"] == []
+
+
+def test_the_share_is_that_of_the_records_and_grows_by_adding() -> None:
+    table = batch(*[[DOG]] * 2000)
+    asked = {
+        share: [one is not None for one in answers(own(share=share), table)["absent"]]
+        for share in (0, 0.1, 0.3, 1)
+    }
+    assert sum(asked[0]) == 0
+    assert 150 < sum(asked[0.1]) < 250
+    assert sum(asked[1]) == 2000
+    assert all(more or not some for some, more in zip(asked[0.1], asked[0.3], strict=True))
+
+
+def test_words_tell_it_where_asked_and_in_styles_without_a_list() -> None:
+    wanted = {template.about("cat") for template in ABSENT}
+    only_cat = {"categories": ("cat",), "templates": None}
+    told = set()
+    for style, what in (("qwen3", "points"), ("tags", "boxes"), ("xml", "points")):
+        for seed in range(20):
+            step = own(style=style, what=what, answer="words", seed=seed, **only_cat)
+            [[(asked, answer)]] = turns(step, batch([DOG]))
+            assert "cat" in asked
+            told.add(answer)
+            assert parsed(answer) == []
+    assert told == wanted
+    [[(_, answer)]] = turns(own(style="tags", **only_cat), batch([DOG]))
+    assert answer in wanted
+
+
+def test_it_is_added_to_a_conversation_that_grounding_text_then_adds_to() -> None:
+    """Objects may go in between: what they were is still not asked for as absent."""
+    table = batch([DOG, boxed("cat", 5, 5, 6, 6)])
+    answered = Negatives(categories=NAMES, share=1, templates=("No {labels}?",))(table, Media())
+    for name, values in answered.columns.items():
+        if name != "absent":
+            table = table.set_column(table.schema.get_field_index(name), name, values)
+    cats = without(table["objects"], [True, False])  # type: ignore[arg-type]
+    table = table.set_column(table.schema.get_field_index("objects"), "objects", cats)
+    step = GroundingText(turns="add", templates=("Find {labels}.",))
+    [both] = turns(step, table)
+    asked = sorted(question for question, _ in both)
+    assert asked[0] == "Find dog."
+    assert asked[1] in ("No fire hydrant?", "No traffic light?")
+
+
+def test_the_text_that_was_there_is_kept() -> None:
+    caption = [{"kind": "image", "media": 0}, {"kind": "text", "text": "A dog.", "loss": True}]
+    answered = answers(own(), batch([DOG], content=caption))
+    assert answered["raw_text"] == ["A dog."]
+    assert len(said(answered["content"][0])) == 1
+    assert answers(own(share=0), batch([DOG], content=caption))["raw_text"] == [None]
+
+
+@pytest.mark.parametrize("data", ["dog\n\n cat \n", '["dog", "cat"]', "\ufeffdog\r\ncat"])
+def test_categories_may_be_a_file_that_is_part_of_the_steps_identity(
+    tmp_path: Path, data: str
+) -> None:
+    (tmp_path / "names.txt").write_text(data)
+    step = own(categories="names.txt", per_query=9)
+    assert step.files(str(tmp_path)) == (str(tmp_path / "names.txt"),)
+    asked = answers(step, batch(*[[]] * 40), Media(str(tmp_path)))["absent"]
+    assert {name for some in asked for name in some} == {"dog", "cat"}
+    assert own().files(str(tmp_path)) == ()
+
+
+@pytest.mark.parametrize("data", ["", "[]", "[1]", "[", "dog\n--\n"])
+def test_a_file_that_lists_none_is_an_error(tmp_path: Path, data: str) -> None:
+    (tmp_path / "names.txt").write_text(data)
+    with pytest.raises(InputError, match="no list of categories"):
+        own(categories="names.txt")(batch([DOG]), Media(str(tmp_path)))
+
+
+def test_the_choice_depends_on_seed_and_id_and_nothing_else() -> None:
+    table = batch(*[[DOG]] * 50)
+    step = own(share=0.5)
+    whole = answers(step, table)
+    assert [answers(step, table.slice(n, 1))["content"][0] for n in range(50)] == whole["content"]
+    assert answers(own(share=0.5, seed=1), table)["absent"] != whole["absent"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"categories": []}, "there are none"),
+        ({"categories": ["dog", "--"]}, "'--' names nothing"),
+        ({"style": "tags", "what": "points"}, "not points"),
+        ({"templates": ["{expression}"]}, "where {labels} is due"),
+        ({"share": 2}, "less than or equal to 1"),
+    ],
+)
+def test_settings_that_do_not_fit_are_refused(changes: dict[str, Any], told: str) -> None:
+    with pytest.raises(ValidationError, match=re.escape(told)):
+        own(**changes)

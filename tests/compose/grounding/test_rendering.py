@@ -1,0 +1,139 @@
+"""What is written for given objects, to the letter; and the published vectors."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from curate.compose.grounding.parsing import Parsed, in_units, parsed
+from curate.compose.grounding.rendering import (
+    NOTHING,
+    Shown,
+    cuboids,
+    pixels,
+    rendered,
+    thousandths,
+)
+from manifests.errors import RowError
+from manifests.geometry.angles import STORED, Angles
+from manifests.geometry.space import SPACES, Space, boxes_to_units
+
+DOG, CAT = Shown("dog", (1, 2, 3, 4)), Shown("cat", (5, 6, 7, 8))
+SIZE = np.array([[640.0, 428.0]])
+PIXEL = Space(form="xyxy", unit="pixel")
+VECTOR = boxes_to_units(np.array([[146, 137, 615, 415]]), SIZE, PIXEL)
+
+
+def test_the_published_box_is_written_as_published() -> None:
+    assert thousandths(VECTOR).tolist() == [[228, 320, 961, 970]]
+    assert pixels(VECTOR, SIZE).tolist() == [[147, 134, 619, 407]]
+
+
+def test_halves_are_rounded_to_even_and_the_ends_are_ends() -> None:
+    units = np.array([[0.5, 1.5, 2.5, 999.5], [-3, 1000.4, 1003, 998.5]])
+    assert thousandths(units).tolist() == [[0, 2, 2, 1000], [0, 1000, 1000, 998]]
+    assert thousandths(units, 999).tolist() == [[0, 2, 2, 999], [0, 999, 999, 998]]
+
+
+def test_pixels_end_at_the_last_one() -> None:
+    assert pixels(np.array([[0.0, 0, 1000, 1000]]), SIZE).tolist() == [[0, 0, 643, 419]]
+
+
+def test_json_is_laid_out_as_qwen_answers() -> None:
+    assert rendered("qwen3", "boxes", [DOG, CAT]) == (
+        '```json\n[\n\t{"bbox_2d": [1, 2, 3, 4], "label": "dog"},\n'
+        '\t{"bbox_2d": [5, 6, 7, 8], "label": "cat"}\n]\n```'
+    )
+    assert rendered("qwen2.5", "points", [Shown(None, (1, 2))]) == (
+        '```json\n[\n\t{"point_2d": [1, 2]}\n]\n```'
+    )
+    assert rendered("qwen3", "boxes", []) == "```json\n[]\n```"
+
+
+@pytest.mark.parametrize("label", ['a "b"', "a\nb", "猫 é", "```", "\\", "\x7f\x01", "</a>"])
+def test_json_of_any_label_is_valid_and_readable(label: str) -> None:
+    text = rendered("qwen3", "boxes", [Shown(label, (1, 2, 3, 4))])
+    inside = text.removeprefix("```json\n").removesuffix("\n```")
+    assert json.loads(inside) == [{"bbox_2d": [1, 2, 3, 4], "label": label}]
+
+
+def test_letters_of_any_script_are_written_as_they_are() -> None:
+    assert '"猫 é"' in rendered("qwen3", "boxes", [Shown("猫 é", (1, 2, 3, 4))])
+
+
+def test_tags_are_qwen_vls() -> None:
+    assert rendered("tags", "boxes", [DOG, Shown(None, (5, 6, 7, 8))]) == (
+        "<ref>dog</ref><box>(1,2),(3,4)</box><box>(5,6),(7,8)</box>"
+    )
+    assert rendered("tags", "boxes", []) == rendered("xml", "points", []) == NOTHING
+    assert parsed(NOTHING) == []
+
+
+def test_points_in_xml_stand_by_label() -> None:
+    objects = [Shown("a", (1, 2)), Shown('b "&"', (3, 4)), Shown("a", (5, 6))]
+    assert rendered("xml", "points", objects) == (
+        '<points x1="1" y1="2" x2="5" y2="6" alt="a">a</points>\n'
+        '<points x1="3" y1="4" alt=\'b "&amp;"\'>b "&amp;"</points>'
+    )
+
+
+def test_cuboids_have_two_decimals_and_the_angles_that_are_asked_for() -> None:
+    box = np.array([[1.005, -0.001, 2.675, 1, 2, 3, np.pi / 2, 0, -np.pi]], np.float32)
+    assert cuboids(box, STORED) == [[1.0, 0.0, 2.67, 1.0, 2.0, 3.0, 1.57, 0.0, -3.14]]
+    assert cuboids(box)[0][6:] == [0.5, 0.0, -1.0]
+    assert cuboids(box, Angles(axes="yxz", unit="degree"))[0][6:] == [0.0, 90.0, -180.0]
+    assert "-0.0" not in rendered("qwen3", "boxes_3d", [Shown("car", cuboids(box)[0])])
+
+
+def test_one_label_may_have_several_tagged_boxes_and_prose_ends_it() -> None:
+    text = (
+        "<ref>Two apples</ref><box>(302,257),(582,671)</box><box>(603,252),(878,642)</box> and "
+        "<ref>a bowl</ref><box>(2,269),(304,674)</box>, then <box>(1,1),(2,2)</box>"
+    )
+    assert parsed(text) == [
+        Parsed("Two apples", (302, 257, 582, 671)),
+        Parsed("Two apples", (603, 252, 878, 642)),
+        Parsed("a bowl", (2, 269, 304, 674)),
+        Parsed(None, (1, 1, 2, 2)),
+    ]
+
+
+def test_what_is_no_object_is_left_alone() -> None:
+    for text in (
+        "",
+        "See [1] and {a}.",
+        "[[1, 2], [3]]",
+        '{"time": 3}',
+        "[]",
+        "<ref>a</ref>",
+        "a <ref> of a wiki",
+    ):
+        assert parsed(text) == []
+
+
+def test_numbers_of_any_length_are_an_error_and_no_crash() -> None:
+    for text in (f"<box>({'9' * 5000},1),(2,3)</box>", f'{{"bbox_2d": [{"9" * 5000}, 1, 2, 3]}}'):
+        with pytest.raises(RowError):
+            parsed(text)
+    with pytest.raises(RowError):
+        parsed("[" * 100_000 + '"bbox_2d"')
+
+
+def test_one_object_and_further_keys_are_read() -> None:
+    assert parsed('{"point_2d": [1.5, 2], "label": "a", "role": "x", "n": [1]}') == [
+        Parsed("a", point=(1.5, 2), others={"role": "x", "n": [1]})
+    ]
+
+
+def test_numbers_that_reach_out_of_the_picture_are_refused() -> None:
+    for box in ((0, 0, 1016, 5), (-1, 0, 5, 5)):
+        with pytest.raises(RowError, match="reaches out of its picture"):
+            in_units([Parsed(box=box)], SPACES["qwen3"])
+    [one] = in_units([Parsed(box=(147, 134, 619, 407))], SPACES["qwen2.5"], (640, 428))
+    assert one.box == pytest.approx(
+        [1000 * 147 / 644, 1000 * 134 / 420, 1000 * 619 / 644, 1000 * 407 / 420]
+    )
+    with pytest.raises(RowError, match="reaches out"):
+        in_units([Parsed(point=(645, 5))], SPACES["qwen2.5"], (640, 428))

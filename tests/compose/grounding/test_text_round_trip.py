@@ -1,0 +1,141 @@
+"""What is rendered is parsed to the same numbers and labels, in every style, at any size."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from curate.compose.grounding.parsing import Parsed, in_units, parsed
+from curate.compose.grounding.rendering import Shown, cuboids, pixels, rendered, thousandths
+from manifests.errors import RowError
+from manifests.geometry.angles import QWEN3, STORED, Angles, boxes_to_stored
+from manifests.geometry.smart_resize import QWEN2_5, smart_resize
+from manifests.geometry.space import SPACES
+
+HARD = ('"', "'", "\\", "a\nb", "```", "[{", "<box>", "{'", "猫 ", "</points>", "bbox_2d", "&amp;")
+LABELS = st.one_of(st.sampled_from(HARD), st.text(max_size=12))
+UNIT = st.floats(0, 1000, width=32)
+SIDES = st.integers(1, 5000)
+AROUND = st.sampled_from([("", ""), ("Here they are (2 [see below]):\n", "\n\nThat is {all}.")])
+
+
+def boxes_of(drawn: list[tuple[float, ...]]) -> np.ndarray:
+    return np.array(drawn, np.float32).astype(np.float64).reshape(-1, 4)
+
+
+def shown(labels: list[str | None], numbers: np.ndarray) -> list[Shown]:
+    return [Shown(label, row) for label, row in zip(labels, numbers.tolist(), strict=True)]
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(LABELS, UNIT, UNIT, UNIT, UNIT), max_size=5), AROUND)
+def test_boxes_of_thousandths_are_the_same_after_json(
+    drawn: list[tuple[str, float, float, float, float]], around: tuple[str, str]
+) -> None:
+    labels, rounded = [one[0] for one in drawn], thousandths(boxes_of([one[1:] for one in drawn]))
+    text = rendered("qwen3", "boxes", shown(list(labels), rounded))
+    wanted = [Parsed(label, tuple(b)) for label, b in zip(labels, rounded.tolist(), strict=True)]
+    assert parsed(text.join(around)) == wanted
+    assert parsed(text.removeprefix("```json").removesuffix("```")) == wanted
+    assert in_units(wanted, SPACES["qwen3"]) == wanted
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.tuples(LABELS, UNIT, UNIT, UNIT, UNIT), min_size=1, max_size=5),
+    st.tuples(SIDES, SIDES).filter(lambda s: max(s) <= 200 * min(s)),
+)
+def test_pixels_after_resizing_are_the_same_once_read_and_written_again(
+    drawn: list[tuple[str, float, float, float, float]], size: tuple[int, int]
+) -> None:
+    units = boxes_of([one[1:] for one in drawn])
+    sizes = np.tile(np.array([size]), (len(units), 1))
+    rounded = pixels(units, sizes)
+    assert (rounded >= 0).all()
+    assert (rounded < np.tile(smart_resize(sizes, QWEN2_5), 2)).all()
+    text = rendered("qwen2.5", "boxes", shown([one[0] for one in drawn], rounded))
+    read = in_units(parsed(text), SPACES["qwen2.5"], size)
+    again = np.array([one.box for one in read])
+    assert pixels(again, sizes).tolist() == rounded.tolist()
+    half = 500 / smart_resize(sizes, QWEN2_5)
+    inner = np.tile(1000 - 2 * half, 2)  # the last pixel stands for all beyond it
+    close = np.abs(again - units) <= np.tile(half, 2) + 1e-3
+    assert (close | (units > inner)).all()
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(LABELS, UNIT, UNIT), min_size=1, max_size=5))
+def test_points_are_the_same_after_json(drawn: list[tuple[str, float, float]]) -> None:
+    rounded = thousandths(np.array([one[1:] for one in drawn], np.float32).astype(np.float64))
+    text = rendered("qwen3", "points", shown([one[0] for one in drawn], rounded))
+    wanted = [
+        Parsed(one[0], point=tuple(p)) for one, p in zip(drawn, rounded.tolist(), strict=True)
+    ]
+    assert parsed(text) == wanted
+
+
+XML_LABELS = st.one_of(
+    st.sampled_from(HARD),
+    st.text(st.characters(exclude_categories=["Cs", "Cc", "Cn"]), min_size=1, max_size=9),
+)
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(XML_LABELS, st.integers(0, 999), st.integers(0, 999)), max_size=6))
+def test_points_are_the_same_after_xml_label_by_label(drawn: list[tuple[str, int, int]]) -> None:
+    text = rendered("xml", "points", [Shown(label, (x, y)) for label, x, y in drawn])
+    order = list(dict.fromkeys(one[0] for one in drawn))
+    grouped = sorted(drawn, key=lambda one: order.index(one[0]))
+    assert parsed(text) == [Parsed(label, point=(x, y)) for label, x, y in grouped]
+
+
+TAG_LABELS = LABELS.filter(lambda label: "<" not in label)
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(TAG_LABELS, UNIT, UNIT, UNIT, UNIT), max_size=5))
+def test_boxes_are_the_same_after_tags(
+    drawn: list[tuple[str, float, float, float, float]],
+) -> None:
+    rounded = thousandths(boxes_of([one[1:] for one in drawn]), 999)
+    text = rendered("tags", "boxes", shown([one[0] for one in drawn], rounded))
+    assert parsed(text) == [
+        Parsed(one[0], tuple(box)) for one, box in zip(drawn, rounded.tolist(), strict=True)
+    ]
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.floats(-99, 99, width=32), min_size=9, max_size=9),
+    st.sampled_from([STORED, QWEN3, Angles(axes="yxz", unit="degree")]),
+)
+def test_cuboids_are_the_same_after_json(numbers: list[float], angles: Angles) -> None:
+    written = cuboids(np.array([numbers]), angles)
+    [read] = parsed(rendered("qwen3", "boxes_3d", [Shown("car", written[0])]))
+    assert read == Parsed("car", box3d=tuple(written[0]))
+    back = boxes_to_stored(np.array([read.box3d]), angles)
+    assert cuboids(back, angles) == written
+    half = np.repeat([0.005, 0.005 * {"half_turn": np.pi}.get(angles.unit, 1)], [6, 3])
+    assert (np.abs(back[0] - numbers) <= half + 1e-5).all()
+
+
+@given(st.integers(1, 3), st.data())
+def test_json_that_is_cut_anywhere_never_gives_fewer_objects(
+    count: int, data: st.DataObject
+) -> None:
+    text = rendered("qwen3", "boxes", [Shown("a [dog]", (1, 2, 3, n)) for n in range(count)])
+    cut = text[: data.draw(st.integers(text.index("bbox_2d") + 7, len(text)))]
+    if len(cut) > text.rindex("]"):
+        assert len(parsed(cut)) == count
+    else:
+        with pytest.raises(RowError):
+            parsed(cut)
+
+
+def test_a_label_that_xml_or_tags_cannot_carry_is_refused() -> None:
+    with pytest.raises(RowError, match="holds a tag"):
+        rendered("tags", "boxes", [Shown("a<box>", (1, 2, 3, 4))])
+    with pytest.raises(RowError, match="XML has no place"):
+        rendered("xml", "points", [Shown("a\x00", (1, 2))])

@@ -1,0 +1,200 @@
+"""`curate duplicates` and `curate explain`: the families of a run, and the way to a survivor."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from curate import cli
+from curate.inspect.families import Family, Member, largest
+from tests.filters.duplicates.files import run, said, source, texts, write
+
+Capture = pytest.CaptureFixture[str]
+CHAIN = [
+    "one two three four five six seven eight",
+    "two three four five six seven eight nine",
+    "three four five six seven eight nine ten eleven",
+    "five six seven eight nine ten eleven twelve",
+]
+TEXTS = [
+    *CHAIN,
+    *["a caption that many have"] * 5,
+    *["another that some have"] * 3,
+    *["a third " + "very " * 30 + "long one"] * 2,
+    "nothing is like this",
+]
+MINHASH: dict[str, Any] = {"by": "minhash", "threshold": 0.7, "n": 1, "bands": 40, "rows": 3,
+                           "index": True, "keep": "Score.value"}  # fmt: skip
+SCORE: dict[str, Any] = {"tests.engine.pieces:Score": {}}
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One run over families of 4, 5, 3 and 2; the record that comes first stays."""
+    base = tmp_path_factory.mktemp("told")
+    write(base / "data", TEXTS, 2, score=range(len(TEXTS)))
+    run(base, "out", SCORE, {"duplicates": MINHASH}, {"duplicates": {"by": "text"}})
+    return base
+
+
+def _ids(base: Path, out: str = "out") -> dict[str, list[str]]:
+    """The ids of every text."""
+    found: dict[str, list[str]] = {}
+    for key, text in texts(base, out).items():
+        found.setdefault(text, []).append(key)
+    return found
+
+
+def answer(capsys: Capture, *arguments: object) -> tuple[int, str]:
+    code = cli.run([str(argument) for argument in arguments])
+    out = capsys.readouterr()
+    return code, out.out + out.err
+
+
+def test_the_largest_families_come_first_with_those_least_alike(base: Path) -> None:
+    found, told = largest(str(base / "out"), 10, 10), said(base, "out")
+    assert [(one.step, one.dropped) for one in found] == [
+        ("duplicates", 4), ("duplicates", 3), ("duplicates", 2), ("duplicates", 1),
+    ]  # fmt: skip
+    shown = ("a caption that many have", CHAIN[0], "another that some have")
+    assert tuple(one.text for one in found[:3]) == shown
+    near = [round(member.similarity, 4) for member in found[1].members]
+    assert near == [0.7, 0.7, 0.7778]
+    for family in found:
+        gone = {key for key, one in told.items() if one.survivor == family.survivor}
+        assert {member.id for member in family.members} == gone
+        order = [(member.similarity, member.id) for member in family.members]
+        assert order == sorted(order)
+        assert {(m.of, m.similarity) for m in family.members} == {
+            (told[key].of, told[key].similarity) for key in gone
+        }
+        assert family.origin is not None
+        assert family.origin.startswith("data/")
+
+
+def test_as_many_families_and_members_are_told_as_asked_for(base: Path) -> None:
+    found = largest(str(base / "out"), 2, 1)
+    assert [(one.dropped, len(one.members)) for one in found] == [(4, 1), (3, 1)]
+    assert largest(str(base / "out"), 10, 3, "duplicates-2") == []
+    assert len(largest(str(base / "out"), 10, 3, "duplicates")) == 4
+
+
+def test_the_command_tells_each_family_in_a_few_lines(base: Path, capsys: Capture) -> None:
+    first = _ids(base)["a caption that many have"]
+    code, told = answer(capsys, "duplicates", base / "out", "--top", "1", "--members", "2")
+    assert code == cli.OK
+    lines = told.splitlines()
+    (family,) = largest(str(base / "out"), 1, 2)
+    assert family.survivor in first
+    assert lines[0] == f"4 dropped by duplicates for {family.survivor}  {family.origin}"
+    assert lines[1] == "  a caption that many have"
+    for line, member in zip(lines[2:4], family.members, strict=True):
+        of = [] if member.of == family.survivor else ["of", member.of]
+        assert line.split() == ["1", member.id, member.origin, *of]
+    assert lines[4].strip() == "and 2 more"
+
+
+def test_a_member_by_way_of_another_says_so_and_a_long_text_is_cut(
+    base: Path, capsys: Capture
+) -> None:
+    ids = _ids(base)
+    _, told = answer(capsys, "duplicates", base / "out")
+    last, middle = ids[CHAIN[2]][0], ids[CHAIN[1]][0]
+    (line,) = (line for line in told.splitlines() if line.split()[1:2] == [last])
+    assert line.split()[0] == "0.7"
+    assert line.endswith(f"  of {middle}")
+    (cut,) = (line for line in told.splitlines() if line.startswith("  a third"))
+    assert len(cut) == 2 + 72
+    assert cut.endswith("…")
+
+
+def test_the_command_answers_in_json_too(base: Path, capsys: Capture) -> None:
+    code, told = answer(capsys, "duplicates", base / "out", "--json", "--members", "9")
+    found = [
+        Family(**{**one, "members": [Member(**member) for member in one["members"]]})
+        for one in json.loads(told)
+    ]
+    assert code == cli.OK
+    assert found == largest(str(base / "out"), 10, 9)
+
+
+def test_a_step_that_is_not_there_and_a_run_without_duplicates(
+    base: Path, capsys: Capture, tmp_path: Path
+) -> None:
+    code, told = answer(capsys, "duplicates", base / "out", "--step", "duplicate")
+    assert code != cli.OK
+    assert "no step named 'duplicate' in this run. Did you mean 'duplicates'?" in told
+    write(tmp_path / "data", ["one", "two"])
+    run(tmp_path, "out", {"duplicates": {"by": "text"}})
+    assert answer(capsys, "duplicates", tmp_path / "out") == (
+        cli.OK,
+        "no duplicates were dropped\n",
+    )
+    run(tmp_path, "none", {"words": {}})
+    assert answer(capsys, "duplicates", tmp_path / "none") == (
+        cli.OK,
+        "no duplicates were dropped\n",
+    )
+
+
+def test_explain_follows_the_chain_to_the_survivor(base: Path, capsys: Capture) -> None:
+    ids = _ids(base)
+    last, third, second, first = (ids[text][0] for text in reversed(CHAIN))
+    _, told = answer(capsys, "explain", base / "out", last, "--json")
+    events = json.loads(told)["events"]
+    assert [(event["step"], event["what"]) for event in events] == [
+        ("read data", "read"), ("Score", "kept"), ("duplicates", "dropped"),
+        *[("duplicates", "by way of")] * 2, ("duplicates", "survivor"),
+    ]  # fmt: skip
+    facts = [event["facts"] for event in events[2:]]
+    assert facts[0]["reason"] == "duplicate"
+    assert facts[0]["duplicates.survivor"] == first
+    assert facts[0]["duplicates.of"] == third
+    assert facts[0]["duplicates.family"] == 4
+    assert all(one.pop("origin").startswith("data/") for one in facts[1:])
+    assert facts[1:] == [
+        {"id": third, "similarity": pytest.approx(0.7), "of": second},
+        {"id": second, "similarity": pytest.approx(7 / 9), "of": first},
+        {"id": first},
+    ]
+    _, told = answer(capsys, "explain", base / "out", second)
+    assert "by way of" not in told
+    assert f"survivor     id {first}" in told
+
+
+def test_explain_tells_nothing_of_families_where_a_record_stayed(
+    base: Path, capsys: Capture
+) -> None:
+    (first,) = _ids(base)[CHAIN[0]]
+    _, told = answer(capsys, "explain", base / "out", first, "--json")
+    whats = [(event["step"], event["what"]) for event in json.loads(told)["events"]]
+    assert whats[2:] == [("duplicates", "kept"), ("duplicates-2", "kept"), ("shards", "written")]
+
+
+def test_a_survivor_of_an_earlier_corpus_is_said_to_be_one(base: Path, capsys: Capture) -> None:
+    last = "three four five six seven eight nine ten"
+    write(base / "new", [CHAIN[1], last, "nothing like any"], 1, score=[1, 2, 3])
+    new = {**MINHASH, "against": ["out"]}
+    run(base, "new-out", SCORE, {"duplicates": new}, sources=[source("new")])
+    (family,) = largest(str(base / "new-out"), 10, 10)
+    first = _ids(base)[CHAIN[0]][0]
+    assert family[:5] == ("duplicates", first, None, None, 2)
+    _, told = answer(capsys, "duplicates", base / "new-out")
+    assert told.startswith(f"2 dropped by duplicates for {first}  in an earlier corpus\n")
+    ids = _ids(base, "new-out")
+    _, told = answer(capsys, "explain", base / "new-out", ids[last][0])
+    assert "in an earlier corpus" in told
+    assert f"by way of    id {ids[CHAIN[1]][0]}" in told
+    assert f"survivor     id {first}, origin (in an earlier corpus)" in told
+
+
+def test_a_survivor_that_a_step_made_is_found_where_it_was_made(tmp_path: Path) -> None:
+    write(tmp_path / "data", ["one text", "another text"], 1)
+    run(tmp_path, "out", {"tests.engine.pieces:Twice": {}}, {"duplicates": {"by": "text"}})
+    found = largest(str(tmp_path / "out"), 10, 10)
+    assert sorted((one.origin, one.text, one.dropped) for one in found) == [
+        ("data/000.jsonl#1", "one text", 1), ("data/000.jsonl#2", "another text", 1),
+    ]  # fmt: skip

@@ -1,0 +1,252 @@
+"""By pictures: those that look the same, mirrored too, one by one in order or some in common."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from typing import Any
+
+import numpy as np
+import pytest
+
+from filters.duplicates.contract import Entries
+from filters.duplicates.kinds.minhash import NEAREST, WINDOW
+from filters.duplicates.kinds.perceptual import Pictures
+from filters.duplicates.kinds.sequence import Sequence
+from tests.filters.duplicates import planted
+from tests.filters.duplicates.brute_force import (
+    Links,
+    all_of,
+    assert_same,
+    connected,
+    distance,
+    links,
+    texts_alike,
+    texts_equal,
+    ways,
+)
+from tests.filters.duplicates.corpora import (
+    Said,
+    by_id,
+    duplicates,
+    families,
+    flipped,
+    held,
+    random_hashes,
+    row,
+    staying,
+)
+
+SEEDS = [1, 2, 3]
+
+
+def one_each(pictures: list[tuple[int, int]]) -> list[dict[str, Any]]:
+    return [
+        row(f"p{n}", hashes=[hash_], mirrors=[mirror]) for n, (hash_, mirror) in enumerate(pictures)
+    ]
+
+
+def looks(rows: list[dict[str, Any]], most: int) -> dict[tuple[str, int], int]:
+    """The family of every picture that has a hash: those in a chain of at most so many bits."""
+    shown = {(one["key"], n): one for one in rows
+             for n, hash_ in enumerate(one["image_hash.hash"]) if hash_ is not None}  # fmt: skip
+    pairs = {
+        frozenset((f"{a[0]} {a[1]}", f"{b[0]} {b[1]}")): 1.0
+        for a, b in itertools.combinations(shown, 2)
+        if distance(shown[a], shown[b], a[1], b[1]) <= most
+    }
+    number = {name: n for n, family in enumerate(connected(pairs)) for name in family}
+    return {at: number.get(f"{at[0]} {at[1]}", 1000 + n) for n, at in enumerate(shown)}
+
+
+def same_looks(rows: list[dict[str, Any]], most: int) -> Any:
+    known = looks(rows, most)
+
+    def shown(one: dict[str, Any]) -> list[int | None]:
+        return [known.get((one["key"], n)) for n in range(len(one["image_hash.hash"]))]
+
+    def alike(one: dict[str, Any], other: dict[str, Any]) -> float | None:
+        a, b = shown(one), shown(other)
+        return 1.0 if a and None not in a and a == b else None
+
+    return alike
+
+
+def likeness(one: dict[str, Any], other: dict[str, Any]) -> float:
+    """Of the pair of pictures that is least alike."""
+    count = len(one["image_hash.hash"])
+    return 1 - max(distance(one, other, n, n) for n in range(count)) / 64
+
+
+def assert_looks(said: dict[str, Said], rows: list[dict[str, Any]], found: Links) -> None:
+    """Families, survivors, and how alike each record is to the one it is a duplicate of."""
+    assert families(said) == connected(found)
+    known = {one["key"]: one for one in rows}
+    for family in families(said):
+        assert staying({key: said[key] for key in family}) == {by_id(family)[0]}
+        for key in family - staying(said):
+            assert ways(said, key)[-1] == by_id(family)[0]
+            of = said[key].of
+            assert of is not None
+            assert said[key].similarity == pytest.approx(likeness(known[key], known[of]))
+            assert said[key].family == len(family)
+
+
+@pytest.mark.parametrize("most", [0, 3, 6, 10])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_by_perceptual_of_one_picture_each(seed: int, most: int) -> None:
+    rows = one_each(planted.pictures(seed))
+    found = links(rows, same_looks(rows, most), 1)
+    assert found
+    said = duplicates(rows, by="perceptual", distance=most, keep="id")
+    assert_looks(said, rows, found)
+    assert most < 6 or any((one.similarity or 1) < 1 for one in said.values())
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_by_perceptual_of_several_pictures_in_order(seed: int) -> None:
+    rows = planted.records(seed)
+    found = links(rows, same_looks(rows, 6), 1)
+    assert len(found) > 100
+    assert_looks(duplicates(rows, by="perceptual", keep="id"), rows, found)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_by_perceptual_and_text(seed: int) -> None:
+    rows = planted.records(seed)
+    found = links(rows, all_of(same_looks(rows, 6), texts_equal), 1)
+    assert len(found) > 5
+    assert_looks(duplicates(rows, by=["perceptual", "text"], keep="id"), rows, found)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_by_minhash_and_perceptual(seed: int) -> None:
+    rows = planted.records(seed)
+    found = links(rows, all_of(same_looks(rows, 6), texts_alike), 0.7)
+    settings = {"threshold": 0.7, "bands": 40, "rows": 3, "keep": "id"}
+    said = duplicates(rows, by=["perceptual", "minhash"], **settings)
+    assert families(said) == connected(found)
+    known = {one["key"]: one for one in rows}
+    for key, one in said.items():
+        if one.of is not None:
+            both = texts_alike(known[key], known[one.of]), likeness(known[key], known[one.of])
+            assert one.similarity == pytest.approx(min(s for s in both if s is not None))
+
+
+def test_a_mirrored_picture_looks_the_same() -> None:
+    one, mirror, other = random_hashes(4, 3)
+    rows = [row("a", hashes=[one], mirrors=[mirror]), row("b", hashes=[mirror], mirrors=[one]),
+            row("c", hashes=[flipped(mirror, 1, 5)], mirrors=[flipped(one, 1, 2)]),
+            row("d", hashes=[other], mirrors=[flipped(other, 1)])]  # fmt: skip
+    said = duplicates(rows, by="perceptual", keep="id")
+    assert families(said) == {frozenset("abc")}
+    told = {said[key].similarity for key in "abc" if said[key].of in ("a", "b")}
+    assert told <= {1.0, 1 - 2 / 64}
+
+
+def test_the_bits_that_may_differ_are_counted_to_the_bit() -> None:
+    (one,) = random_hashes(5, 1)
+    for most in (0, 1, 6, 16):
+        at, over = (flipped(one, *range(0, 3 * n, 3)) for n in (most, most + 1))
+        said = duplicates(one_each([(one, one), (at, at)]), by="perceptual", distance=most)
+        assert len(staying(said)) == 1
+        said = duplicates(one_each([(one, one), (over, over)]), by="perceptual", distance=most)
+        assert len(staying(said)) == 2
+
+
+@pytest.mark.parametrize("most", [0, 1, 6, 16])
+def test_wherever_the_bits_differ_the_pictures_meet(most: int) -> None:
+    chance = random.Random(most)
+    pictures = []
+    for _ in range(60):
+        one = chance.getrandbits(64), chance.getrandbits(64)
+        bits = chance.sample(range(64), most)
+        other = tuple(flipped(value, *bits) for value in one)
+        pictures += [one, (other[chance.randrange(2)], chance.getrandbits(64))]
+    said = duplicates(one_each(pictures), 4, by="perceptual", distance=most)
+    expected = {frozenset((f"p{n}", f"p{n + 1}")) for n in range(0, 120, 2)}
+    if most < 16:
+        assert families(said) == expected
+    else:
+        assert {key for family in families(said) for key in family} == set(said)
+
+
+def test_pictures_of_a_chain_are_one_family() -> None:
+    (one,) = random_hashes(6, 1)
+    chain = [flipped(one, *range(n)) for n in range(0, 30, 5)]
+    said = duplicates(one_each([(h, h) for h in chain]), by="perceptual", keep="id")
+    assert len(staying(said)) == 1
+    assert {one.family for one in said.values()} == {6}
+
+
+def shared(one: set[int], other: set[int]) -> float | None:
+    return len(one & other) / min(len(one), len(other)) if one & other else None
+
+
+@pytest.mark.parametrize("threshold", [0.3, 0.5, 0.75, 1.0])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_by_sequence(seed: int, threshold: float) -> None:
+    chance = random.Random(seed)
+    pool = planted.pictures(seed, 120, 40, 3)
+    rows: list[dict[str, Any]] = []
+    for number in range(50):
+        start = 2 * chance.randrange(len(pool) // 2 - 4)
+        frames: list[Any] = pool[start : start + chance.randrange(1, 8)]
+        frames += [(None, None)] * chance.randrange(2) + frames[: chance.randrange(2)]
+        rows.append(
+            row(f"s{number}", hashes=[h for h, _ in frames], mirrors=[m for _, m in frames])
+        )
+    known = {one["key"]: set[int]() for one in rows}
+    for (key, _), family in looks(rows, 6).items():
+        known[key].add(family)
+
+    def alike(one: dict[str, Any], other: dict[str, Any]) -> float | None:
+        return shared(known[one["key"]], known[other["key"]])
+
+    found = links(rows, alike, threshold)
+    assert len(found) > 10
+    said = duplicates(rows, by="sequence", threshold=threshold, keep="id")
+    assert_same(said, found)
+
+
+def test_a_frame_of_many_videos_brings_all_of_them_together() -> None:
+    black, *others = random_hashes(11, WINDOW)
+    rows = [row(f"v{n:02}", hashes=[black, other]) for n, other in enumerate(others)]
+    rows.append(row("last", hashes=[black, others[0]]))
+    said = duplicates(rows, by="sequence", threshold=1.0, keep="id")
+    assert families(said) == {frozenset({"v00", "last"})}
+
+
+def test_a_frame_of_all_videos_brings_few_together() -> None:
+    marks = np.random.default_rng(12).integers(0, 2**64, 100_000, np.uint64)
+    keys = np.zeros(len(marks), np.uint64)
+    entries = Entries(keys, np.sort(marks), np.zeros((len(marks), 1), np.uint64))
+    pairs, _ = Sequence(0.5).meet(entries)
+    assert len(marks) - 1 <= len(pairs) <= NEAREST * len(marks)
+
+
+def test_two_cuts_of_a_video_are_duplicates_by_their_common_frames() -> None:
+    frames = random_hashes(7, 20)
+    rows = [row("whole", hashes=frames), row("cut", hashes=frames[5:9]),
+            row("half", hashes=[*frames[9:11], *random_hashes(8, 2)]),
+            row("quarter", hashes=[frames[12], *random_hashes(9, 3)])]  # fmt: skip
+    assert families(duplicates(rows, by="sequence")) == {frozenset({"whole", "cut", "half"})}
+    said = duplicates(rows, by="sequence", threshold=0.25, keep="-media.count")
+    assert {key: (one.of, one.similarity) for key, one in said.items()} == {
+        "whole": (None, None),
+        "cut": ("whole", 1),
+        "half": ("whole", 0.5),
+        "quarter": ("whole", 0.25),
+    }
+
+
+def test_a_picture_has_keys_of_its_own_and_of_its_mirror_image() -> None:
+    rows = one_each(planted.pictures(1))
+    rows.append(row("blank", hashes=[None]))
+    said = Pictures(6).describe(held(rows, 1).tables[0])
+    assert said.present.tolist() == [True] * 60 + [False]
+    assert set(said.owners.tolist()) == set(range(60))
+    hashes = [(one["image_hash.hash"][0], one["image_hash.mirror"][0]) for one in rows[:-1]]
+    assert [tuple(p) for p in said.payload[:-1].tolist()] == hashes
+    turned = Pictures(6).describe(held(one_each([(m, h) for h, m in hashes]), 1).tables[0])
+    assert turned.identity.tolist() == said.identity[:-1].tolist()

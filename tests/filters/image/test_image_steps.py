@@ -1,0 +1,112 @@
+"""The image steps: shapes from headers, counts, and whether pictures open."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+
+from filters.image.image_decodes import ImageDecodes
+from filters.image.image_shape import ImageShape
+from filters.image.images import ImageCount
+from manifests.media import BRING_IT, Limits, Media
+from tests.filters.rows import answers, of_media, of_sizes, of_texts
+from tests.make import picture
+
+STAYS = None
+
+
+def test_image_shape_measures_the_worst_of_a_record_s_images() -> None:
+    batch = of_sizes([(100, 50)], [], [(640, 480), (30, 90), (200, 200)])
+    assert answers(ImageShape(), batch) == {
+        "min_side": [50, None, 30],
+        "max_side": [100, None, 640],
+        "max_aspect": [2, None, 3],
+        "min_pixels": [5000, None, 2700],
+        "max_pixels": [5000, None, 307_200],
+        "drop": [STAYS] * 3,
+        "error": [None] * 3,
+    }
+
+
+def test_image_shape_drops_by_the_first_bound_that_is_broken() -> None:
+    batch = of_sizes([(199, 900)], [(200, 601)], [(200, 600)], [(5000, 5000)], [(300, 300)], [])
+    step = ImageShape(min_side=200, max_aspect=3, min_pixels=100_000, max_pixels=9_000_000)
+    assert answers(step, batch)["drop"] == [
+        "image too small",
+        "image too elongated",
+        STAYS,
+        "too many pixels",
+        "too few pixels",
+        STAYS,
+    ]
+    assert answers(ImageShape(max_side=600), batch)["drop"][:3] == [
+        "image too large",
+        "image too large",
+        STAYS,
+    ]
+
+
+def test_an_image_of_unknown_size_is_an_error_and_measures_nothing() -> None:
+    batch = of_sizes([(100, 50)], [(640, 480), (None, 90)], [(0, 5)])
+    assert answers(ImageShape(min_side=1000), batch) == {
+        "min_side": [50, None, None],
+        "max_side": [100, None, None],
+        "max_aspect": [2, None, None],
+        "min_pixels": [5000, None, None],
+        "max_pixels": [5000, None, None],
+        "drop": ["image too small", STAYS, STAYS],
+        "error": [None, "an image of unknown size", "an image of unknown size"],
+    }
+
+
+def test_large_pictures_do_not_overflow() -> None:
+    said = answers(ImageShape(), of_sizes([(2**31 - 1, 2**31 - 1)]))
+    assert said["max_pixels"] == [(2**31 - 1) ** 2]
+
+
+def test_image_count_counts_images_and_no_videos() -> None:
+    image, video = {"kind": "image", "uri": "a"}, {"kind": "video", "uri": "b"}
+    batch = of_media([image, video], [], [image] * 3, [video])
+    assert answers(ImageCount(min=1, max=2), batch) == {
+        "count": [1, 0, 3, 0],
+        "drop": [STAYS, "too few images", "too many images", "too few images"],
+        "error": [None] * 4,
+    }
+
+
+def test_slices_are_answered_as_the_whole_is() -> None:
+    batch = of_sizes([(9, 8)], [], [(7, 6), (5, 4)], [(3, 2)])
+    for step in (ImageCount(min=1), ImageShape(min_side=4)):
+        whole = answers(step, batch)
+        for start in range(5):
+            part = {name: column[start:] for name, column in whole.items()}
+            assert answers(step, batch[start:]) == part
+        joined = pa.concat_tables([batch[2:], batch[:2]])
+        assert answers(step, joined) == {n: c[2:] + c[:2] for n, c in whole.items()}
+
+
+def test_image_decodes_quarantines_what_does_not_open(tmp_path: Path) -> None:
+    whole = picture(600, 400)
+    (tmp_path / "whole.jpg").write_bytes(whole)
+    (tmp_path / "cut.jpg").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "none.jpg").write_bytes(b"")
+    (tmp_path / "page.jpg").write_bytes(b"<html>not found</html>")
+    names = [["whole.jpg"], ["whole.jpg", "cut.jpg"], [], ["none.jpg"], ["page.jpg"], ["gone.jpg"]]
+    batch = of_media(*([{"kind": "image", "uri": uri} for uri in uris] for uris in names))
+    said = answers(ImageDecodes(), batch, Media(str(tmp_path), side=ImageDecodes.picture_side))
+    assert (said["decoded"], said["drop"]) == ([1, 1, 0, 0, 0, 0], [STAYS] * 6)
+    assert [bool(error) for error in said["error"]] == [False, True, False, True, True, True]
+    assert said["error"][1].startswith("cut.jpg: OSError: image file is truncated")
+    assert said["error"][5] == f"gone.jpg: there is no such file. {BRING_IT}"
+
+
+def test_image_decodes_quarantines_what_is_over_a_limit(tmp_path: Path) -> None:
+    (tmp_path / "large.jpg").write_bytes(picture(600, 400))
+    batch = of_media([{"kind": "image", "uri": "large.jpg"}])
+    said = answers(ImageDecodes(), batch, Media(str(tmp_path), limits=Limits(max_pixels=1000)))
+    assert said["error"][0].startswith("large.jpg: 600 x 400 pixels is over the limit of 1000.")
+
+
+def test_image_decodes_looks_at_no_record_without_pictures() -> None:
+    assert answers(ImageDecodes(), of_texts()) == {"decoded": [], "drop": [], "error": []}

@@ -1,0 +1,198 @@
+"""Pictures get the camera that a file names, or the usual one, and it is said which."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from filters.objects.cameras import Cameras
+from filters.objects.virtual_camera import VirtualCamera
+from manifests.errors import InputError
+from manifests.geometry.camera import assumed, resized
+from manifests.geometry.cuboid import corners
+from manifests.geometry.projection import project
+from manifests.media import Media
+from tests.filters.objects.test_boxes_3d import AHEAD, box, of_objects
+from tests.filters.rows import answers, of_media
+
+TAN_30 = 0.5773502691896257
+COOKBOOK = "grounding/qwen_spatial/cookbooks/assets/spatial_understanding/cam_infos.json"
+
+
+def medium(uri: str, width: int | None = 640, height: int | None = 480, **more: Any) -> Any:
+    return {"kind": "image", "uri": uri, "width": width, "height": height, **more}
+
+
+def cameras(said: dict[str, list[Any]]) -> list[list[Any]]:
+    return [[m["camera"] for m in media] for media in said["media"]]
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Path:
+    infos = {
+        "a.jpg": {"fx": 500, "fy": 510, "cx": 320, "cy": 240},
+        "sub/b.jpg": {"fx": 1000, "fy": 1000, "cx": 640, "cy": 480, "width": 1280, "height": 960},
+        "small.jpg": {"fx": 866.27, "fy": 866.27, "cx": 512, "cy": 384},
+        "tall.jpg": {"fx": 1, "fy": 1, "cx": 320, "cy": 240, "width": 480, "height": 640},
+    }
+    (tmp_path / "cameras.json").write_text(json.dumps(infos))
+    return tmp_path
+
+
+def test_the_usual_camera_sees_60_degrees_both_ways() -> None:
+    said = answers(Cameras(), of_media([medium("x")], [medium("y", 200, 100)], []))
+    assert cameras(said) == [
+        [pytest.approx([320 / TAN_30, 240 / TAN_30, 320, 240])],
+        [pytest.approx([100 / TAN_30, 50 / TAN_30, 100, 50])],
+        [],
+    ]
+    assert (said["assumed"], said["given"], said["error"]) == ([1, 1, 0], [0, 0, 0], [None] * 3)
+
+
+def test_a_picture_shown_sideways_has_its_camera_sideways() -> None:
+    said = answers(Cameras(), of_media([medium("x", orientation=6)]))
+    assert cameras(said) == [[pytest.approx([240 / TAN_30, 320 / TAN_30, 240, 320])]]
+
+
+def test_the_file_names_pictures_by_uri_or_by_its_last_part(base: Path) -> None:
+    batch = of_media([medium("photos/a.jpg"), medium("sub/b.jpg")], [medium("other/b.jpg")])
+    said = answers(Cameras(path="cameras.json", field_of_view=None), batch, Media(str(base)))
+    assert cameras(said) == [[[500, 510, 320, 240], [500, 500, 320, 240]], [None]]
+    assert (said["given"], said["assumed"], said["unknown"]) == ([2, 0], [0, 0], [0, 1])
+
+
+def test_a_camera_that_is_there_stays_unless_it_is_to_be_replaced(base: Path) -> None:
+    had = [1.0, 2.0, 3.0, 4.0]
+    batch = of_media([medium("a.jpg", camera=had)], [medium("other.jpg", camera=had)])
+    media = Media(str(base))
+    assert cameras(answers(Cameras(path="cameras.json"), batch, media)) == [[had], [had]]
+    said = answers(Cameras(path="cameras.json", replace=True), batch, media)
+    assert cameras(said) == [[[500, 510, 320, 240]], [had]]
+    assert (said["given"], said["assumed"]) == ([1, 0], [0, 0])
+
+
+def test_a_camera_of_the_picture_at_another_size_is_an_error(base: Path) -> None:
+    batch = of_media([medium("small.jpg")], [medium("tall.jpg")], [medium("a.jpg", None, None)])
+    said = answers(Cameras(path="cameras.json"), batch, Media(str(base)))
+    assert [error.split(":")[0] for error in said["error"]] == [
+        "a camera with its centre far from the picture's",
+        "a camera of a picture of another shape",
+        "a picture of unknown size",
+    ]
+    assert said["given"] == [None] * 3
+    loose = answers(
+        Cameras(path="cameras.json", max_off_centre=None), of_media([medium("small.jpg")]),
+        Media(str(base)),
+    )  # fmt: skip
+    assert loose["error"] == [None]
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        ("[]", "is not a JSON object"),
+        ("{", "is not JSON"),
+        ('{"a": 3}', "3 is no camera"),
+        ('{"a": {"fx": 1, "fy": 0, "cx": 1, "cy": 1}}', "fy is 0"),
+        ('{"a": {"fx": 1, "fy": 1, "cx": 1}}', "cy is None"),
+    ],
+)
+def test_a_file_that_is_none_of_cameras_is_refused(
+    tmp_path: Path, content: str, fault: str
+) -> None:
+    (tmp_path / "cameras.json").write_text(content)
+    with pytest.raises(InputError, match=fault):
+        Cameras(path="cameras.json")(of_media([medium("a")]), Media(str(tmp_path)))
+
+
+def test_the_file_is_part_of_what_the_step_is(base: Path) -> None:
+    assert Cameras(path="cameras.json").files(str(base)) == (str(base / "cameras.json"),)
+    assert Cameras().files(str(base)) == ()
+
+
+def test_one_camera_of_the_cookbook_is_of_another_size(real_data: Path) -> None:
+    where = real_data / COOKBOOK
+    if not where.exists():
+        pytest.skip("the pictures of Qwen's cookbook are not here")
+    sizes = {"autonomous_driving.jpg": (1600, 900), "office.jpg": (1440, 1920),
+             "lounge.jpg": (730, 530), "manipulation.jpg": (640, 480)}  # fmt: skip
+    batch = of_media(*([medium(name, *size)] for name, size in sizes.items()))
+    said = answers(Cameras(path=str(where)), batch)
+    assert [error is not None for error in said["error"]] == [False, False, False, True]
+    assert cameras(said)[2] == [[529.5, 529.5, 365, 265]]
+
+
+@given(st.floats(10, 5000), st.floats(10, 5000), st.floats(0.1, 10))
+def test_a_resized_camera_sees_the_same(width: float, height: float, times: float) -> None:
+    size = np.array([[width, height]])
+    camera = assumed(size)
+    place = np.array([[[0.3, -0.2, 4.0]]])
+    there = project(place, resized(camera, size, size * times))
+    np.testing.assert_allclose(there, project(place, camera) * times)
+
+
+@given(
+    st.floats(-20, 20), st.floats(-5, 5), st.floats(0.5, 80), st.floats(50, 5000),
+    st.floats(50, 5000), st.integers(10, 5000),
+)  # fmt: skip
+def test_the_virtual_camera_sees_centres_where_they_were_and_leads_back(
+    x: float, y: float, z: float, fx: float, fy: float, height: int
+) -> None:
+    place = [x, y, z, *AHEAD[3:]]
+    batch = of_objects([box(place)], camera=[fx, fy, 100, 50])
+    picture = batch["media"].to_pylist()[0][0] | {"height": height}
+    batch = _with(batch, media=[[picture]])
+    said = answers(VirtualCamera(), batch)
+    (found,) = said["objects"][0]
+    (camera,) = cameras(said)[0]
+    scale = (512 / fy) * (height / 512)
+    assert found["box3d"] == pytest.approx([x, y, z * scale, *AHEAD[3:]], rel=1e-5)
+    assert camera == pytest.approx([fx * scale, height, 100, 50], rel=1e-5)
+    before, after = (
+        project(np.array([[b[:3]]]), np.array([c]))
+        for b, c in ((place, [fx, fy, 100, 50]), (found["box3d"], camera))
+    )
+    np.testing.assert_allclose(after, before, rtol=1e-4, atol=1e-2)
+    assert said["min_scale"] == said["max_scale"] == [pytest.approx(scale, rel=1e-6)]
+    again = _with(batch, objects=said["objects"], media=said["media"])
+    assert answers(VirtualCamera(), again)["max_scale"] == [pytest.approx(1, rel=1e-5)]
+    back = answers(VirtualCamera(focal=fy * 512 / height), again)["objects"][0][0]["box3d"]
+    assert back == pytest.approx(place, rel=1e-5)
+
+
+def _with(batch: pa.Table, **columns: list[Any]) -> pa.Table:
+    for name, values in columns.items():
+        at = batch.schema.get_field_index(name)
+        batch = batch.set_column(at, name, pa.array(values, batch.schema.field(name).type))
+    return batch
+
+
+def test_the_virtual_camera_measures_and_rewrites_nothing_where_it_is_told_so() -> None:
+    batch = of_objects([box(), box()], [{"label": "a"}], camera=[256.0, 256.0, 100, 50])
+    said = answers(VirtualCamera(rewrite=False), batch)
+    assert said["objects"] == batch["objects"].to_pylist()
+    assert said["media"] == batch["media"].to_pylist()
+    assert said["boxes"] == [2, 0]
+    assert said["min_scale"] == [(512 / 256) * (100 / 512), None]
+
+
+def test_a_3d_box_without_a_camera_is_an_error_and_others_are_none() -> None:
+    batch = of_objects([box()], [{"label": "a", "box": [1, 2, 3, 4]}])
+    said = answers(VirtualCamera(), batch)
+    assert said["error"] == ["a 3D box on a picture without a camera", None]
+    assert said["boxes"] == [None, 0]
+    assert said["objects"][1] == batch["objects"][1].as_py()
+
+
+def test_corners_at_the_virtual_depth_keep_their_size() -> None:
+    batch = of_objects([box()], camera=[100.0, 100.0, 100, 50])
+    (found,) = answers(VirtualCamera(), batch)["objects"][0]
+    sides = [np.ptp(corners(np.array([b]))[0], axis=0).tolist() for b in (AHEAD, found["box3d"])]
+    assert sides[0] == pytest.approx(sides[1])

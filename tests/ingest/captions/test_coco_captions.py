@@ -1,0 +1,409 @@
+"""Captions joined to their pictures, out of COCO's, Karpathy's and SBU's JSON."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from curate.ingest.captions.coco_captions import CocoCaptions, Karpathy, SbuCaptions
+from curate.ingest.formats import json_captions
+from curate.ingest.reader import Failure, Reader
+from manifests import record
+from manifests.errors import InputError
+from tests.make import picture, read_all, splits
+
+DOG_JPEG, CAT_PNG = picture(64, 48), picture(32, 16, kind="PNG")
+DOG = {"length": len(DOG_JPEG), "mime": "image/jpeg", "width": 64, "height": 48}
+CAT = {"length": len(CAT_PNG), "mime": "image/png", "width": 32, "height": 16}
+IMAGES = [
+    {"id": 7, "file_name": "dog.jpg", "width": 640, "license": 4},
+    {"id": 8, "file_name": "sub/cat.png"},
+]
+ANNOTATIONS = [
+    {"id": 101, "image_id": 7, "caption": "A dog."},
+    {"id": 102, "image_id": 8, "caption": "A cat."},
+    {"id": 103, "image_id": 7, "caption": "A dog runs.", "score": 1},
+]
+
+
+@pytest.fixture(autouse=True)
+def _media(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "dog.jpg").write_bytes(DOG_JPEG)
+    (tmp_path / "sub" / "cat.png").write_bytes(CAT_PNG)
+    (tmp_path / "text.jpg").write_bytes(b"no picture")
+
+
+def read(folder: Path, reader: Reader, data: Any) -> tuple[list[Any], list[Failure]]:
+    whole = data if isinstance(data, bytes) else json.dumps(data).encode()
+    (folder / reader.path).write_bytes(whole)
+    found = read_all(reader, str(folder))
+    rows = [row for part in found for row in part.records.to_pylist()]
+    return rows, [failure for part in found for failure in part.failures]
+
+
+def coco(folder: Path, images: Any = IMAGES, annotations: Any = ANNOTATIONS) -> Any:
+    reader = CocoCaptions(name="own", path="a.json")
+    return read(folder, reader, {"images": images, "annotations": annotations})
+
+
+def texts(rows: list[Any]) -> list[str | None]:
+    return [row["content"][1]["text"] if len(row["content"]) > 1 else None for row in rows]
+
+
+def faults(failures: list[Failure]) -> list[tuple[str, str]]:
+    return [(failure.key, failure.error) for failure in failures]
+
+
+def caption(origin: str, text: str, uri: str, told: dict[str, Any], meta: str) -> dict[str, Any]:
+    media = dict.fromkeys(field.name for field in record.MEDIA)
+    said = {"role": None, "loss": True}
+    return {
+        "id": record.record_id("own", origin),
+        "modality": "caption",
+        "source": "own",
+        "origin": origin,
+        "content": [
+            {"kind": "image", "text": None, "media": 0, "role": None, "loss": False},
+            {"kind": "text", "text": text, "media": None, **said},
+        ],
+        "media": [{**media, "kind": "image", "uri": uri, **told}],
+        "objects": [],
+        "language": None,
+        "raw_text": None,
+        "meta": meta,
+    }
+
+
+# COCO
+
+
+def test_each_annotation_is_a_record_of_its_picture_and_caption(tmp_path: Path) -> None:
+    rows, failures = coco(tmp_path)
+    image = '"image":{"width":640,"license":4}'
+    dog, cat = ("dog.jpg", DOG), ("sub/cat.png", CAT)
+    assert failures == []
+    assert rows == [
+        caption("a.json#101", "A dog.", *dog, '{"image_id":7,' + image + "}"),
+        caption("a.json#102", "A cat.", *cat, '{"image_id":8,"image":{}}'),
+        caption("a.json#103", "A dog runs.", *dog, '{"image_id":7,"score":1,' + image + "}"),
+    ]
+
+
+def test_the_order_of_the_two_arrays_and_other_keys_do_not_matter(tmp_path: Path) -> None:
+    rows, _ = coco(tmp_path)
+    turned = {"info": {"images": []}, "annotations": ANNOTATIONS, "x": 1, "images": IMAGES}
+    assert read(tmp_path, CocoCaptions(name="own", path="a.json"), turned) == (rows, [])
+
+
+def test_a_compressed_file_and_a_byte_order_mark_change_nothing(tmp_path: Path) -> None:
+    data = json.dumps({"images": IMAGES, "annotations": ANNOTATIONS}).encode()
+    packed, _ = read(tmp_path, CocoCaptions(name="o", path="b.json.gz"), gzip.compress(data))
+    marked, _ = read(tmp_path, CocoCaptions(name="o", path="b.json"), b"\xef\xbb\xbf" + data)
+    assert texts(packed) == texts(marked) == ["A dog.", "A cat.", "A dog runs."]
+
+
+@pytest.mark.parametrize("nothing", [None, "", " \n"])
+def test_a_null_caption_makes_a_record_of_the_picture_alone(
+    tmp_path: Path, nothing: str | None
+) -> None:
+    rows, failures = coco(tmp_path, annotations=[{"id": 1, "image_id": 7, "caption": nothing}])
+    assert (texts(rows), failures) == ([None], [])
+    assert [row["media"][0]["uri"] for row in rows] == ["dog.jpg"]
+
+
+def test_an_annotation_of_an_unknown_image_is_a_failure(tmp_path: Path) -> None:
+    lost = {"id": 9, "image_id": 99, "caption": "?"}
+    rows, failures = coco(tmp_path, annotations=[lost, *ANNOTATIONS])
+    assert texts(rows) == ["A dog.", "A cat.", "A dog runs."]
+    assert failures == [Failure("a.json#9", "a.json#9", "RowError", "no image has the id 99")]
+
+
+def test_a_missing_or_broken_picture_is_a_failure_of_each_of_its_captions(tmp_path: Path) -> None:
+    images = [{"id": 7, "file_name": "gone.jpg"}, {"id": 8, "file_name": "text.jpg"}]
+    rows, failures = coco(tmp_path, images)
+    assert rows == []
+    keys = ["a.json#101", "a.json#102", "a.json#103"]
+    assert faults(failures) == [(key, "MediaError") for key in keys]
+    assert failures[0].message.startswith("gone.jpg: there is no such file")
+
+
+@pytest.mark.parametrize(
+    "path", ["../secret.jpg", "/etc/passwd", "sub/../../secret.jpg", "s3://a/b"]
+)
+def test_a_file_name_that_leaves_media_root_is_a_failure(tmp_path: Path, path: str) -> None:
+    (tmp_path.parent / "secret.jpg").write_bytes(picture())
+    rows, failures = coco(tmp_path, [{"id": 7, "file_name": path}], ANNOTATIONS[:1])
+    assert (rows, faults(failures)) == ([], [("a.json#101", "RowError")])
+
+
+def test_of_an_id_that_comes_twice_the_second_annotation_is_a_failure(tmp_path: Path) -> None:
+    again = {"id": 101, "image_id": 8, "caption": "Again."}
+    rows, failures = coco(tmp_path, annotations=[*ANNOTATIONS, again, {**again, "id": "102"}])
+    assert texts(rows) == ["A dog.", "A cat.", "A dog runs."]
+    assert faults(failures) == [
+        ("a.json#annotations[3]", "RowError"),
+        ("a.json#annotations[4]", "RowError"),
+    ]
+    assert failures[0].message == "the id 101 comes a second time"
+
+
+def test_captions_of_an_image_id_with_two_files_are_failures(tmp_path: Path) -> None:
+    rows, failures = coco(tmp_path, [*IMAGES, IMAGES[1], {"id": 7, "file_name": "other.jpg"}])
+    assert texts(rows) == ["A cat."]
+    assert [failure.message for failure in failures] == [
+        "two images have the id 7: dog.jpg and other.jpg"
+    ] * 2
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        3,
+        {"image_id": 7, "caption": "no id"},
+        {"id": None, "image_id": 7, "caption": "null id"},
+        {"id": [1], "image_id": 7, "caption": "listed id"},
+        {"id": 1.5, "image_id": 7, "caption": "broken id"},
+        {"id": 1, "caption": "no image"},
+        {"id": 1, "image_id": {}, "caption": "no image"},
+        {"id": 1, "image_id": 7, "bbox": [1, 2, 3, 4]},
+        {"id": 1, "image_id": 7, "caption": 5},
+    ],
+)
+def test_a_broken_annotation_costs_itself_alone(tmp_path: Path, broken: Any) -> None:
+    rows, failures = coco(tmp_path, annotations=[ANNOTATIONS[0], broken, ANNOTATIONS[1]])
+    assert texts(rows) == ["A dog.", "A cat."]
+    assert [failure.error for failure in failures] == ["RowError"]
+
+
+def test_a_broken_image_is_a_failure_and_so_are_its_captions(tmp_path: Path) -> None:
+    rows, failures = coco(tmp_path, [3, {"id": 7}, IMAGES[1]])
+    assert texts(rows) == ["A cat."]
+    assert faults(failures) == [
+        ("a.json#images[0]", "RowError"),
+        ("a.json#images[1]", "RowError"),
+        ("a.json#101", "RowError"),
+        ("a.json#103", "RowError"),
+    ]
+
+
+def test_zero_annotations_are_zero_records(tmp_path: Path) -> None:
+    assert coco(tmp_path, [], []) == ([], [])
+    assert coco(tmp_path, IMAGES, []) == ([], [])
+
+
+def test_a_file_without_its_arrays_says_which_keys_it_has(tmp_path: Path) -> None:
+    reader = CocoCaptions(name="own", path="a.json")
+    rows, failures = read(tmp_path, reader, {"images": IMAGES, "labels": []})
+    assert (rows, faults(failures)) == ([], [("a.json#annotations", "RowError")])
+    assert failures[0].message == "no key 'annotations'; there are: images, labels."
+    rows, failures = read(tmp_path, reader, b"[1, 2]")
+    assert rows == []
+    assert [failure.key for failure in failures] == [
+        "a.json#object",
+        "a.json#images",
+        "a.json#annotations",
+    ]
+
+
+def test_annotations_cut_in_half_give_the_captions_before_the_cut(tmp_path: Path) -> None:
+    data = json.dumps({"images": IMAGES, "annotations": ANNOTATIONS}).encode()[:-20]
+    rows, failures = read(tmp_path, CocoCaptions(name="own", path="a.json"), data)
+    assert texts(rows) == ["A dog.", "A cat."]
+    assert [failure.key for failure in failures] == ["a.json#object", "a.json#annotations[2]"]
+
+
+def test_images_cut_in_half_leave_the_captions_of_the_others(tmp_path: Path) -> None:
+    data = json.dumps({"annotations": ANNOTATIONS, "images": IMAGES}).encode()[:-20]
+    rows, failures = read(tmp_path, CocoCaptions(name="own", path="a.json"), data)
+    assert texts(rows) == ["A dog.", "A dog runs."]
+    assert [failure.key for failure in failures] == [
+        "a.json#object",
+        "a.json#images[1]",
+        "a.json#102",
+    ]
+
+
+def test_invalid_utf8_and_deep_nesting_cost_one_caption_each(tmp_path: Path) -> None:
+    data = json.dumps({"images": IMAGES, "annotations": [*ANNOTATIONS, 3]}).encode()
+    data = data.replace(b"A cat", b"A \xff cat").replace(b", 3]", b", " + b"[" * 3000 + b"]" * 3001)
+    rows, failures = read(tmp_path, CocoCaptions(name="own", path="a.json"), data)
+    assert texts(rows) == ["A dog.", "A dog runs."]
+    assert [failure.key for failure in failures] == [
+        "a.json#annotations[1]",
+        "a.json#annotations[3]",
+    ]
+
+
+def test_a_key_that_comes_twice_is_told(tmp_path: Path) -> None:
+    data = json.dumps({"images": IMAGES, "annotations": ANNOTATIONS}).encode()
+    data = data[:-1] + b', "images": []}'
+    rows, failures = read(tmp_path, CocoCaptions(name="own", path="a.json"), data)
+    assert len(rows) == 3
+    (failure,) = failures
+    assert failure.message == "the key 'images' comes twice. Repair the file."
+
+
+def test_splits_join_and_find_repeated_ids_as_one_reading_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    many = [{"id": n % 60, "image_id": 7 + n % 3, "caption": f"The {n}th."} for n in range(80)]
+    images = [*IMAGES, 3]
+    rows, failures = coco(tmp_path, images, many)
+    assert len(rows) == 40
+    assert len(failures) == 41
+    monkeypatch.setattr(json_captions, "LEAST_SPLIT_BYTES", 300)
+    assert len(splits(CocoCaptions(name="own", path="a.json"), str(tmp_path))) > 10
+    assert coco(tmp_path, images, many) == (rows, failures)
+
+
+def test_a_media_root_that_is_not_there_is_an_error_of_the_recipe(tmp_path: Path) -> None:
+    reader = CocoCaptions(name="own", path="a.json", media_root="elsewhere")
+    with pytest.raises(InputError, match="there is no such folder"):
+        read(tmp_path, reader, {"images": IMAGES, "annotations": ANNOTATIONS})
+
+
+@pytest.mark.parametrize(("part", "images", "captions"), [("train", 26, 130), ("val", 25, 125)])
+def test_real_coco_captions_read_whole(
+    real_data: Path, part: str, images: int, captions: int
+) -> None:
+    root = real_data / "grounding/coco_permissive"
+    path = root / f"annotations/COCO-MINI__captions_{part}2017.json"
+    reader = CocoCaptions(name="coco", path=str(path), media_root=str(root / "images"))
+    found = read_all(reader)
+    rows = [row for f in found for row in f.records.to_pylist()]
+    assert [failure for f in found for failure in f.failures] == []
+    assert (len(rows), len({row["id"] for row in rows})) == (captions, captions)
+    assert len({row["media"][0]["uri"] for row in rows}) == images
+    told = {image["id"]: image for image in json.loads(path.read_bytes())["images"]}
+    for row in rows:
+        image = told[json.loads(row["meta"])["image_id"]]
+        size = (row["media"][0]["width"], row["media"][0]["height"])
+        assert size == (image["width"], image["height"])
+
+
+# Karpathy
+
+SENTENCES = [
+    {"raw": "A dog.", "tokens": ["a", "dog"], "sentid": 5, "imgid": 0},
+    {"raw": "It runs.", "tokens": ["it", "runs"], "sentid": 6, "imgid": 0},
+]
+KARPATHY = [
+    {"filepath": "sub", "filename": "cat.png", "split": "val", "cocoid": 8,
+     "sentids": [4], "sentences": [{"raw": "A cat.", "tokens": ["a", "cat"], "sentid": 4}]},
+    {"filename": "dog.jpg", "split": "restval", "sentids": [5, 6], "sentences": SENTENCES},
+]  # fmt: skip
+
+
+def karpathy(folder: Path, images: Any = KARPATHY, **settings: Any) -> Any:
+    reader = Karpathy(name="own", path="k.json", **settings)
+    return read(folder, reader, {"images": images, "dataset": "coco"})
+
+
+def test_each_sentence_is_a_record_and_its_split_goes_to_meta(tmp_path: Path) -> None:
+    rows, failures = karpathy(tmp_path)
+    dog, cat = ("dog.jpg", DOG), ("sub/cat.png", CAT)
+    assert failures == []
+    assert rows == [
+        caption("k.json#0.0", "A cat.", *cat, '{"split":"val","cocoid":8,"sentid":4}'),
+        caption("k.json#1.0", "A dog.", *dog, '{"split":"restval","sentid":5,"imgid":0}'),
+        caption("k.json#1.1", "It runs.", *dog, '{"split":"restval","sentid":6,"imgid":0}'),
+    ]
+
+
+def test_only_the_named_splits_are_read_and_ids_stay_the_same(tmp_path: Path) -> None:
+    rows, _ = karpathy(tmp_path)
+    assert karpathy(tmp_path, split="val") == (rows[:1], [])
+    assert karpathy(tmp_path, split=["restval", "train"]) == (rows[1:], [])
+
+
+def test_a_broken_image_or_sentence_costs_itself_alone(tmp_path: Path) -> None:
+    images = [
+        3,
+        {"filename": "dog.jpg", "split": "val"},
+        {"split": "val", "sentences": SENTENCES},
+        {"filename": "gone.jpg", "split": "val", "sentences": SENTENCES[:1]},
+        {"filename": "../dog.jpg", "split": "val", "sentences": SENTENCES[:1]},
+        {"filename": "dog.jpg", "sentences": [3, {"raw": None}, {"raw": 4}, {}, SENTENCES[0]]},
+    ]
+    rows, failures = karpathy(tmp_path, images)
+    assert [(row["origin"], text) for row, text in zip(rows, texts(rows), strict=True)] == [
+        ("k.json#5.1", None),
+        ("k.json#5.4", "A dog."),
+    ]
+    assert faults(failures) == [
+        ("k.json#0", "RowError"),
+        ("k.json#1", "RowError"),
+        ("k.json#2", "RowError"),
+        ("k.json#3.0", "MediaError"),
+        ("k.json#4.0", "RowError"),
+        ("k.json#5.0", "RowError"),
+        ("k.json#5.2", "RowError"),
+        ("k.json#5.3", "RowError"),
+    ]
+
+
+def test_karpathys_images_cut_in_half_give_the_sentences_before_the_cut(tmp_path: Path) -> None:
+    data = json.dumps({"images": KARPATHY}).encode()[:-50]
+    rows, failures = read(tmp_path, Karpathy(name="own", path="k.json"), data)
+    assert texts(rows) == ["A cat."]
+    assert [failure.key for failure in failures] == ["k.json#object", "k.json#1"]
+
+
+def test_zero_images_are_zero_records(tmp_path: Path) -> None:
+    assert karpathy(tmp_path, []) == ([], [])
+
+
+# SBU
+
+URLS = ["http://static.flickr.com/1/dog.jpg", "https://live.flickr.com/2/3/cat.png?x=1#y"]
+
+
+def sbu(folder: Path, **columns: Any) -> Any:
+    (folder / "cat.png").write_bytes(CAT_PNG)
+    whole = {"image_urls": URLS, "captions": ["A dog.", "A cat."], **columns}
+    return read(folder, SbuCaptions(name="own", path="s.json", media_root="."), whole)
+
+
+def test_columns_become_rows_joined_by_the_last_part_of_the_url(tmp_path: Path) -> None:
+    rows, failures = sbu(tmp_path, user_ids=["u1", "u2"])
+    dog, cat = ("./dog.jpg", DOG), ("./cat.png", CAT)
+    assert failures == []
+    assert rows == [
+        caption("s.json#0", "A dog.", *dog, f'{{"url":"{URLS[0]}","user_id":"u1"}}'),
+        caption("s.json#1", "A cat.", *cat, f'{{"url":"{URLS[1]}","user_id":"u2"}}'),
+    ]
+    assert texts(sbu(tmp_path)[0]) == ["A dog.", "A cat."]
+
+
+def test_columns_of_unequal_length_fail_where_they_part(tmp_path: Path) -> None:
+    rows, failures = sbu(tmp_path, captions=["A dog."])
+    assert (texts(rows), faults(failures)) == (["A dog."], [("s.json#1", "RowError")])
+    rows, failures = sbu(tmp_path, captions=["A dog.", "A cat.", "A bird."])
+    assert texts(rows) == ["A dog.", "A cat."]
+    assert faults(failures) == [("s.json#captions[2]", "RowError")]
+
+
+def test_a_broken_url_or_caption_costs_its_row_alone(tmp_path: Path) -> None:
+    urls = [URLS[0], 3, None, "http://a/../gone.jpg", URLS[0], URLS[1]]
+    rows, failures = sbu(tmp_path, image_urls=urls, captions=["1", "2", "3", "4", 5, None])
+    assert texts(rows) == ["1", None]
+    assert [failure.key for failure in failures] == [f"s.json#{n}" for n in (1, 2, 3, 4)]
+
+
+def test_splits_of_columns_stay_in_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    columns = {"image_urls": URLS * 40, "captions": [f"The {n}th." for n in range(81)]}
+    rows, failures = sbu(tmp_path, **columns)
+    assert (len(rows), faults(failures)) == (80, [("s.json#captions[80]", "RowError")])
+    monkeypatch.setattr(json_captions, "LEAST_SPLIT_BYTES", 300)
+    reader = SbuCaptions(name="own", path="s.json", media_root=".")
+    assert len(splits(reader, str(tmp_path))) > 5
+    assert sbu(tmp_path, **columns) == (rows, failures)
+
+
+def test_zero_rows_are_zero_records(tmp_path: Path) -> None:
+    assert sbu(tmp_path, image_urls=[], captions=[]) == ([], [])

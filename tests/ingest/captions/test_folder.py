@@ -1,0 +1,224 @@
+"""A picture of a folder becomes one record with what lies beside it, or one failure."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from curate.ingest.captions.folder import GROUP_STEMS, Folder
+from curate.ingest.reader import Failure, Head
+from manifests import record
+from manifests.errors import InputError
+from manifests.media import Limits, Media, Reference
+from manifests.storage import File
+from tests.make import picture, read_all
+
+JPEG = picture(64, 48)
+PNG = picture(32, 40, seed=1, kind="PNG")
+MEND = "Put a whole picture in its place, or leave it in quarantine."
+
+
+def folder(base: Path, files: dict[str, bytes]) -> Folder:
+    for name, data in files.items():
+        path = base / "photos" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    return Folder(name="photos", path="photos")
+
+
+def told(reader: Folder, base: Path, limits: Limits | None = None) -> list[dict[str, Any]]:
+    rows = []
+    for found in read_all(reader, str(base), limits):
+        assert found.records.schema == record.SCHEMA
+        for row in found.records.to_pylist():
+            [media] = row["media"]
+            row["texts"] = [s["text"] for s in row["content"] if s["kind"] == "text"]
+            row["picture"] = {k: v for k, v in media.items() if v is not None}
+            rows.append({k: row[k] for k in ("id", "origin", "texts", "picture", "meta")})
+    return rows
+
+
+def failures(reader: Folder, base: Path, limits: Limits | None = None) -> list[Failure]:
+    return [failure for found in read_all(reader, str(base), limits) for failure in found.failures]
+
+
+def failed(name: str, error: str, message: str) -> Failure:
+    return Failure(name, f"photos/{name}", error, message)
+
+
+def listed(count: int) -> list[File]:
+    names = [f"{n:09d}{end}" for n in range(count) for end in (".jpg", ".json", ".txt")]
+    return [File(f"photos/{name}", name, 1, 0) for name in names]
+
+
+def test_a_picture_is_a_record_with_the_text_and_fields_beside_it(tmp_path: Path) -> None:
+    fields = json.dumps({"caption": "a dog", "key": "000000001", "exif": "{}"}).encode()
+    reader = folder(
+        tmp_path,
+        {
+            "00000/000000001.jpg": JPEG,
+            "00000/000000001.json": fields,
+            "00000/000000001.txt": b"a dog\n",
+            "00000_stats.json": b'{"successes": 1}',
+            "00000.parquet": b"PAR1",
+        },
+    )
+    assert told(reader, tmp_path) == [
+        {
+            "id": record.record_id("photos", "00000/000000001.jpg"),
+            "origin": "photos/00000/000000001.jpg",
+            "texts": ["a dog"],
+            "picture": {
+                "kind": "image",
+                "uri": "photos/00000/000000001.jpg",
+                "length": len(JPEG),
+                "mime": "image/jpeg",
+                "width": 64,
+                "height": 48,
+            },
+            "meta": '{"key":"000000001","exif":"{}"}',
+        }
+    ]
+    assert failures(reader, tmp_path) == []
+    media = Media(str(tmp_path))
+    assert media.read(Reference("photos/00000/000000001.jpg", None, len(JPEG))) == JPEG
+
+
+def test_pictures_without_words_and_of_one_name_are_records_too(tmp_path: Path) -> None:
+    files = {"a.JPG": JPEG, "b.v1.jpg": JPEG, "b.v1.png": PNG, "b.v1.txt": b"both", "b.gif": b"x"}
+    rows = told(folder(tmp_path, files), tmp_path)
+    assert [(r["origin"], r["texts"]) for r in rows] == [
+        ("photos/a.JPG", []),
+        ("photos/b.v1.jpg", ["both"]),
+        ("photos/b.v1.png", ["both"]),
+    ]
+
+
+def test_failures_name_the_file_the_fault_and_the_mend(tmp_path: Path) -> None:
+    files = {
+        "cut.jpg": JPEG[:200],
+        "empty.jpg": b"",
+        "latin.jpg": JPEG,
+        "latin.txt": b"caf\xe9",
+        "broken.jpg": JPEG,
+        "broken.png": PNG,
+        "broken.json": b"{",
+        "lonely.txt": b"a caption",
+        "nested/lonely.json": b"{}",
+    }
+    reader = folder(tmp_path, files)
+    assert told(reader, tmp_path) == []
+    parse = "json: does not parse: unexpected end of data: line 1 column 2 (char 1). Repair it."
+    assert failures(reader, tmp_path) == [
+        failed("broken.jpg", "RowError", parse),
+        failed("broken.png", "RowError", parse),
+        failed(
+            "cut.jpg",
+            "MediaError",
+            f"jpg: truncated: 200 bytes end before the size is told. {MEND}",
+        ),
+        failed("empty.jpg", "MediaError", f"jpg: not a picture: no bytes. {MEND}"),
+        failed(
+            "latin.jpg", "RowError", "txt: byte 3 is 0xe9: no UTF-8. Convert the caption to UTF-8."
+        ),
+        failed(
+            "lonely.txt",
+            "RowError",
+            "no picture is beside 'lonely.txt'. "
+            "Put lonely.jpg, .png or the like there, or take it away.",
+        ),
+        failed(
+            "nested/lonely.json",
+            "RowError",
+            "no picture is beside 'nested/lonely.json'. "
+            "Put nested/lonely.jpg, .png or the like there, or take it away.",
+        ),
+    ]
+
+
+def test_limits_hold_before_a_picture_is_opened(tmp_path: Path) -> None:
+    reader = folder(tmp_path, {"a.jpg": JPEG, "b.png": PNG})
+    assert failures(reader, tmp_path, Limits(max_bytes=2000, max_pixels=3000)) == [
+        failed(
+            "a.jpg",
+            "LimitError",
+            "jpg: 64 x 48 pixels is over the limit of 3000. "
+            "Raise media.max_pixels or let it go to quarantine.",
+        ),
+        failed(
+            "b.png",
+            "LimitError",
+            f"png: {len(PNG)} bytes is over the limit of 2000. "
+            "Raise media.max_bytes or let it go to quarantine.",
+        ),
+    ]
+
+
+def test_a_header_beyond_the_first_64_kib_is_found(tmp_path: Path) -> None:
+    comments = b"\xff\xfe\xff\xff" + bytes(65533)
+    reader = folder(tmp_path, {"a.jpg": JPEG[:2] + comments * 3 + JPEG[2:]})
+    assert [r["picture"]["width"] for r in told(reader, tmp_path)] == [64]
+
+
+def test_a_folder_of_other_files_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="1 files, none of which ends in"):
+        folder(tmp_path, {"a.mp4": b"x"}).list_files(str(tmp_path))
+
+
+def test_groups_hold_all_files_of_their_names_and_some_2000_names() -> None:
+    files = listed(30_000)
+    groups = Folder(name="photos", path="photos").grouped(files)
+    assert sorted(file for group in groups for file in group) == sorted(files)
+    stems = [{file.name.partition(".")[0] for file in group} for group in groups]
+    assert sum(map(len, stems)) == len(set().union(*stems)) == 30_000
+    assert 30_000 / GROUP_STEMS / 2 < len(groups) < 30_000 / GROUP_STEMS * 2
+
+
+@pytest.mark.parametrize("extra", ["000012345a.jpg", "000012345.png", "0.jpg", "zzz.txt"])
+def test_a_file_more_changes_its_own_group_and_no_other(extra: str) -> None:
+    reader, files = Folder(name="photos", path="photos"), listed(30_000)
+    before = {tuple(group) for group in reader.grouped(files)}
+    added = File(f"photos/{extra}", extra, 1, 0)
+    after = {tuple(group) for group in reader.grouped([added, *files])}
+    assert len(before - after) == 1
+    assert {file for group in after - before for file in group} == {
+        added,
+        *(file for group in before - after for file in group),
+    }
+
+
+def test_a_group_starts_with_a_picture_where_it_has_one(tmp_path: Path) -> None:
+    reader = folder(tmp_path, {"LICENSE.txt": b"x", "a.txt": b"a", "a.webp": b"x", "b.jpg": JPEG})
+    [group] = reader.grouped(reader.list_files(str(tmp_path)))
+    assert [file.name for file in group] == ["a.webp", "a.txt", "b.jpg", "LICENSE.txt"]
+
+
+def test_a_picture_is_known_by_its_first_bytes() -> None:
+    def sniffed(name: str, data: bytes) -> bool:
+        return Folder.sniff(Head(File(name, name, len(data), 0), data[:512]))
+
+    assert sniffed("a.bin", JPEG)
+    assert sniffed("a.bin", PNG)
+    assert not sniffed("a.jpg", b"<html>")
+    assert not sniffed("a.txt", b"Press any key")
+
+
+def test_real_folders_are_answered_file_by_file(real_data: Path) -> None:
+    base = real_data / "captions"
+    reader = Folder(name="photos", path="skimage_data")
+    rows, gone = told(reader, base), failures(reader, base)
+    assert [f.key for f in gone] == ["multipage_rgb.tif", "truncated.jpg", "LICENSE.txt"]
+    files = reader.list_files(str(base))
+    assert len(rows) + len(gone) == len(files) == 41
+    assert {r["origin"] for r in rows} | {f.origin for f in gone} == {f.uri for f in files}
+
+
+def test_a_real_book_of_pictures_is_read_whole(real_data: Path) -> None:
+    reader = Folder(name="photos", path="openstax")
+    rows = told(reader, real_data / "captions")
+    assert failures(reader, real_data / "captions") == []
+    assert len(rows) == len(list((real_data / "captions/openstax").rglob("*.jpg"))) > 800
+    assert all(0 < r["picture"]["width"] <= 480 for r in rows)

@@ -1,0 +1,287 @@
+"""Hugging Face parquet: captions and chats, pictures by bytes or by path."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from curate.ingest.captions.hf_parquet import HfParquet
+from curate.ingest.reader import Found, Head
+from manifests import record
+from manifests.errors import InputError
+from manifests.media import BRING_IT
+from manifests.storage import File
+from tests.ingest.kept import kept_bytes, read_kept
+from tests.make import picture, read_all
+
+ONE, TWO, THREE = picture(64, 48), picture(20, 10, kind="PNG"), picture(32, 32, 3)
+IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+TURN = pa.struct([("from", pa.string()), ("value", pa.string())])
+ASKED = [
+    {"from": "human", "value": "<image>\nWhat is it?"},
+    {"from": "gpt", "value": "A thing."},
+]
+
+
+def of(data: bytes | None, path: str | None = None) -> dict[str, Any]:
+    return {"bytes": data, "path": path}
+
+
+def read(folder: Path, columns: dict[str, Any], **settings: Any) -> Found:
+    pq.write_table(pa.table(columns), folder / "a.parquet")
+    (found,) = read_kept(HfParquet(name="hf", path="a.parquet", **settings), folder)
+    return found
+
+
+def said(found: Found) -> list[list[Any]]:
+    """Of each record: its texts, and the index of each of its pictures."""
+    rows = found.records["content"].to_pylist()
+    return [[s["text"] if s["kind"] == "text" else s["media"] for s in row] for row in rows]
+
+
+def messages(found: Found) -> list[tuple[str, str]]:
+    return [(f.key, f.message) for f in found.failures]
+
+
+def test_a_caption_is_a_picture_kept_byte_for_byte_and_its_text(tmp_path: Path) -> None:
+    images = pa.array([of(ONE, "a.jpg"), of(TWO)], IMAGE)
+    found = read(tmp_path, {"image": images, "caption": ["a cat", "b"], "label": [7, 8]})
+    row = found.records.to_pylist()[1]
+    assert found.failures == []
+    assert kept_bytes(tmp_path, row["media"][0]) == TWO
+    assert row == {
+        "id": record.record_id("hf", "a.parquet#1"),
+        "modality": "caption",
+        "source": "hf",
+        "origin": "a.parquet#1",
+        "content": [
+            {"kind": "image", "text": None, "media": 0, "role": None, "loss": False},
+            {"kind": "text", "text": "b", "media": None, "role": None, "loss": True},
+        ],
+        "media": [
+            {"kind": "image", "uri": "kept:kept.bin", "offset": len(ONE), "length": len(TWO),
+             "mime": "image/png", "width": 20, "height": 10, "duration": None, "fps": None,
+             "frames": None, "digest": None, "orientation": None, "camera": None}
+        ],
+        "objects": [],
+        "language": None,
+        "raw_text": None,
+        "meta": '{"label":8}',
+    }  # fmt: skip
+
+
+def test_a_chat_has_its_pictures_where_their_tags_stand(tmp_path: Path) -> None:
+    turns = [
+        {"from": "human", "value": "First <image> then <image>"},
+        {"from": "gpt", "value": "Both."},
+    ]
+    columns = {
+        "id": ["x"],
+        "images": pa.array([[of(ONE), of(TWO)]], pa.list_(IMAGE)),
+        "conversations": pa.array([turns], pa.list_(TURN)),
+    }
+    found = read(tmp_path, columns)
+    (row,) = found.records.to_pylist()
+    assert row["modality"] == "chat"
+    assert row["meta"] == '{"id":"x"}'
+    assert [kept_bytes(tmp_path, medium) for medium in row["media"]] == [ONE, TWO]
+    assert [(m["mime"], m["width"], m["height"]) for m in row["media"]] == [
+        ("image/jpeg", 64, 48),
+        ("image/png", 20, 10),
+    ]
+    assert row["content"] == [
+        {"kind": "text", "text": "First", "media": None, "role": "user", "loss": False},
+        {"kind": "image", "text": None, "media": 0, "role": "user", "loss": False},
+        {"kind": "text", "text": "then", "media": None, "role": "user", "loss": False},
+        {"kind": "image", "text": None, "media": 1, "role": "user", "loss": False},
+        {"kind": "text", "text": "Both.", "media": None, "role": "assistant", "loss": True},
+    ]
+
+
+def test_a_chat_without_a_picture_is_one_of_text_whatever_way_it_is_missing(
+    tmp_path: Path,
+) -> None:
+    hello = [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Hello."}]
+    chats = pa.array([hello, hello, ASKED], pa.list_(TURN))
+    for images in (
+        pa.array([None, of(None), of(ONE)], IMAGE),
+        pa.array([None, [], [of(ONE)]], pa.list_(IMAGE)),
+        pa.array([None, [], [of(ONE)]], pa.large_list(IMAGE)),
+    ):
+        name = "images" if pa.types.is_struct(images.type) is False else "image"
+        found = read(tmp_path, {name: images, "conversations": chats})
+        assert found.failures == []
+        assert said(found) == [["Hi", "Hello."], ["Hi", "Hello."], [0, "What is it?", "A thing."]]
+
+
+def test_a_table_of_chats_without_any_column_of_pictures_is_read(tmp_path: Path) -> None:
+    turns = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello."}]
+    found = read(tmp_path, {"messages": [turns]})
+    assert said(found) == [["Hi", "Hello."]]
+    assert found.records["media"].to_pylist() == [[]]
+
+
+def test_messages_may_have_their_content_in_parts(tmp_path: Path) -> None:
+    parts = [{"type": "image", "text": None}, {"type": "text", "text": "What?"}]
+    turns = [{"role": "user", "content": parts}]
+    found = read(tmp_path, {"image": pa.array([of(ONE)], IMAGE), "messages": [turns]})
+    assert said(found) == [[0, "What?"]]
+
+
+def test_a_chat_whose_tags_do_not_fit_its_pictures_is_a_failure_and_keeps_nothing(
+    tmp_path: Path,
+) -> None:
+    images = pa.array([[of(ONE)], [of(ONE), of(TWO)], []], pa.list_(IMAGE))
+    chats = pa.array([ASKED, ASKED, None], pa.list_(TURN))
+    found = read(tmp_path, {"images": images, "conversations": chats})
+    assert found.records.num_rows == 1
+    mend = "Each must have its tag in a user turn."
+    assert messages(found) == [
+        ("a.parquet#1", f"1 <image> tags for 2 images. {mend}"),
+        ("a.parquet#2", "a conversation without a turn"),
+    ]
+    assert (tmp_path / "kept.bin").read_bytes() == ONE
+
+
+def test_one_bad_picture_fails_its_whole_row(tmp_path: Path) -> None:
+    images = pa.array([[of(ONE), of(b"<html>")], [of(ONE), None], [of(TWO)]], pa.list_(IMAGE))
+    found = read(tmp_path, {"images": images, "text": ["a", "b", "c"]})
+    assert said(found) == [[0, "c"]]
+    assert [m for m in messages(found) if m[0] == "a.parquet#1"] == [
+        ("a.parquet#1", "no picture: neither bytes nor a path")
+    ]
+    assert [f.error for f in found.failures] == ["MediaError", "RowError"]
+
+
+def test_a_caption_of_several_pictures_has_them_all_before_its_text(tmp_path: Path) -> None:
+    images = pa.array([[of(ONE), of(TWO)], [of(THREE)], [], None], pa.list_(IMAGE))
+    found = read(tmp_path, {"images": images, "text": ["both", None, "none", "none"]})
+    assert said(found) == [[0, 1, "both"], [0]]
+    assert messages(found) == [
+        ("a.parquet#2", "no picture in the row"),
+        ("a.parquet#3", "no picture in the row"),
+    ]
+
+
+def test_a_caption_without_picture_is_a_failure_and_one_without_text_is_not(
+    tmp_path: Path,
+) -> None:
+    images = pa.array([of(ONE), None, of(None), of(TWO)], IMAGE)
+    found = read(tmp_path, {"image": images, "text": [None, "b", "c", ""]})
+    assert said(found) == [[0], [0]]
+    assert messages(found) == [
+        ("a.parquet#1", "no picture in the row"),
+        ("a.parquet#2", "no picture in the row"),
+    ]
+
+
+def test_a_picture_without_bytes_is_opened_by_its_path_below_media_root(tmp_path: Path) -> None:
+    (tmp_path / "media" / "sub").mkdir(parents=True)
+    (tmp_path / "media" / "sub" / "a.jpg").write_bytes(ONE)
+    paths = ["sub/a.jpg", "none.jpg", "../a.parquet", "/etc/passwd", "http://x/a.jpg", "a\0.jpg"]
+    columns = {"image": pa.array([of(None, p) for p in paths], IMAGE), "text": list("abcdef")}
+    found = read(tmp_path, columns, media_root="media")
+    (row,) = found.records.to_pylist()
+    assert (row["media"][0]["uri"], row["media"][0]["offset"]) == ("media/sub/a.jpg", None)
+    assert messages(found) == [
+        ("a.parquet#1", f"media/none.jpg: there is no such file. {BRING_IT}"),
+        ("a.parquet#2", "'../a.parquet' leads out of media_root"),
+        ("a.parquet#3", "'/etc/passwd' is no path below media_root"),
+        ("a.parquet#4", "'http://x/a.jpg' is no path below media_root"),
+        ("a.parquet#5", "'a\\x00.jpg' is no path below media_root"),
+    ]
+
+
+def test_a_path_without_media_root_is_a_failure_that_says_what_to_set(tmp_path: Path) -> None:
+    found = read(tmp_path, {"image": pa.array([of(None, "a.jpg")], IMAGE), "text": ["a"]})
+    assert messages(found) == [
+        ("a.parquet#0", "no bytes, only the path 'a.jpg'. Set media_root to the folder it lies in.")
+    ]
+
+
+def test_a_media_root_that_is_not_there_is_an_input_error(tmp_path: Path) -> None:
+    columns = {"image": pa.array([of(ONE)], IMAGE), "text": ["a"]}
+    with pytest.raises(InputError, match=r"^nowhere: there is no such folder"):
+        read(tmp_path, columns, media_root="nowhere")
+
+
+def test_naming_the_text_makes_captions_even_of_chats(tmp_path: Path) -> None:
+    columns = {
+        "image": pa.array([of(ONE)], IMAGE),
+        "conversations": pa.array([ASKED], pa.list_(TURN)),
+        "short": ["a cat"],
+    }
+    assert said(read(tmp_path, columns, text="short")) == [[0, "a cat"]]
+    assert said(read(tmp_path, columns, text=[])) == [[0]]
+
+
+def test_of_a_list_of_captions_the_first_counts_and_all_stay_in_meta(tmp_path: Path) -> None:
+    columns = {"image": pa.array([of(ONE)], IMAGE), "caption": [["a cat", "one cat"]]}
+    found = read(tmp_path, columns)
+    assert said(found) == [[0, "a cat"]]
+    assert found.records["meta"].to_pylist() == ['{"caption":["a cat","one cat"]}']
+
+
+def test_text_columns_in_any_case_are_found_and_a_missing_one_is_an_input_error(
+    tmp_path: Path,
+) -> None:
+    images = pa.array([of(ONE)], IMAGE)
+    assert said(read(tmp_path, {"image": images, "Text": ["a"]})) == [[0, "a"]]
+    with pytest.raises(InputError, match="no column of text: none of caption, text, txt is among"):
+        read(tmp_path, {"image": images, "sentence": ["a"]})
+    with pytest.raises(InputError, match=r"no column 'sentense'\. Did you mean 'sentence'\?"):
+        read(tmp_path, {"image": images, "sentence": ["a"]}, text="sentense")
+
+
+def test_text_that_is_not_utf8_is_a_failure_of_its_row(tmp_path: Path) -> None:
+    texts = pa.array([b"one", b"\xff"]).view(pa.string())
+    found = read(tmp_path, {"image": pa.array([of(ONE), of(TWO)], IMAGE), "text": texts})
+    assert said(found) == [[0, "one"]]
+    assert [(f.key, f.error) for f in found.failures] == [("a.parquet#1", "RowError")]
+    chats = pa.array([ASKED, ASKED], pa.list_(TURN))
+    columns = {"image": pa.array([of(ONE), of(TWO)], IMAGE), "conversations": chats, "id": texts}
+    assert [f.key for f in read(tmp_path, columns).failures] == ["a.parquet#1"]
+
+
+def test_pictures_may_be_bare_bytes(tmp_path: Path) -> None:
+    found = read(tmp_path, {"image": pa.array([ONE, None], pa.large_binary()), "text": ["a", "b"]})
+    assert said(found) == [[0, "a"]]
+    assert messages(found) == [("a.parquet#1", "no picture in the row")]
+
+
+def test_a_table_without_rows_has_no_records(tmp_path: Path) -> None:
+    for kind in (IMAGE, pa.list_(IMAGE)):
+        table = pa.table({"images": pa.array([], kind), "text": pa.array([], pa.string())})
+        pq.write_table(table, tmp_path / "a.parquet")
+        found = read_kept(HfParquet(name="hf", path="a.parquet"), tmp_path)
+        assert sum(f.records.num_rows + len(f.failures) for f in found) == 0
+
+
+def test_a_table_without_pictures_is_an_input_error_that_names_other_readers(
+    tmp_path: Path,
+) -> None:
+    pq.write_table(pa.table({"url": ["x"]}), tmp_path / "a.parquet")
+    with pytest.raises(InputError, match=r"a\.parquet: no column image or images .* url_table"):
+        read_all(HfParquet(name="hf", path="a.parquet"), str(tmp_path))
+
+
+def test_columns_of_pictures_and_of_chats_are_sniffed(tmp_path: Path) -> None:
+    tables = {
+        "struct": pa.table({"image": pa.array([of(ONE)], IMAGE)}),
+        "list": pa.table({"images": pa.array([[of(ONE)]], pa.list_(IMAGE))}),
+        "chat": pa.table({"messages": pa.array([ASKED], pa.list_(TURN))}),
+        "obelics": pa.table({"images": [["http://x"]], "texts": [["a"]]}),
+        "path": pa.table({"image": ["a.jpg"]}),
+        "jpg": pa.table({"jpg": [ONE]}),
+    }
+    sniffed = set()
+    for name, table in tables.items():
+        path = tmp_path / f"{name}.parquet"
+        pq.write_table(table, path)
+        if HfParquet.sniff(Head(File(str(path), path.name, 1, 0), b"PAR1")):
+            sniffed.add(name)
+    assert sniffed == {"struct", "list", "chat"}

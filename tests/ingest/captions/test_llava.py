@@ -1,0 +1,327 @@
+"""Conversations become chats whatever file holds them; what is broken costs itself alone."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from curate.ingest.captions import llava
+from curate.ingest.captions.llava import Llava
+from curate.ingest.reader import Failure
+from manifests import record
+from manifests.errors import InputError
+from manifests.media import Limits
+from tests.make import picture, read_all, splits
+
+DOG_JPEG, CAT_PNG = picture(64, 48), picture(32, 16, kind="PNG")
+ASKED = {"from": "human", "value": "<image>\nWhat is it?"}
+TOLD = {"from": "gpt", "value": "A dog."}
+DOG = {"id": "x1", "image": "dog.jpg", "conversations": [ASKED, TOLD]}
+CAT = {
+    "images": ["sub/cat.png"],
+    "messages": [
+        {"role": "user", "content": "And <image>?"},
+        {"role": "assistant", "content": "A cat."},
+    ],
+}
+
+
+@pytest.fixture(autouse=True)
+def _media(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "dog.jpg").write_bytes(DOG_JPEG)
+    (tmp_path / "sub" / "cat.png").write_bytes(CAT_PNG)
+
+
+def read(
+    folder: Path, data: bytes, name: str = "a.json", **settings: Any
+) -> tuple[list[Any], list[Failure]]:
+    (folder / name).write_bytes(data)
+    found = read_all(Llava(name="own", path=name, **settings), str(folder))
+    rows = [row for part in found for row in part.records.to_pylist()]
+    return rows, [failure for part in found for failure in part.failures]
+
+
+def read_one(folder: Path, sample: Any) -> Failure:
+    rows, failures = read(folder, json.dumps([sample]).encode())
+    assert (rows, len(failures)) == ([], 1)
+    return failures[0]
+
+
+def faults(failures: list[Failure]) -> list[tuple[str, str]]:
+    return [(failure.key, failure.error) for failure in failures]
+
+
+def segment(kind: str, text: str | None, media: int | None, role: str) -> dict[str, Any]:
+    loss = kind == "text" and role == "assistant"
+    return {"kind": kind, "text": text, "media": media, "role": role, "loss": loss}
+
+
+def image(uri: str, length: int, mime: str, width: int, height: int) -> dict[str, Any]:
+    nothing = dict.fromkeys(field.name for field in record.MEDIA)
+    told = {"uri": uri, "length": length, "mime": mime, "width": width, "height": height}
+    return {**nothing, "kind": "image", **told}
+
+
+DOG_CONTENT = [
+    segment("image", None, 0, "user"),
+    segment("text", "What is it?", None, "user"),
+    segment("text", "A dog.", None, "assistant"),
+]
+CAT_CONTENT = [
+    segment("text", "And", None, "user"),
+    segment("image", None, 0, "user"),
+    segment("text", "?", None, "user"),
+    segment("text", "A cat.", None, "assistant"),
+]
+
+
+def contents(rows: list[Any]) -> list[Any]:
+    return [row["content"] for row in rows]
+
+
+def test_a_sample_becomes_a_chat_record_with_its_pictures_sizes(tmp_path: Path) -> None:
+    rows, failures = read(tmp_path, json.dumps([DOG]).encode())
+    assert failures == []
+    assert rows == [
+        {
+            "id": record.record_id("own", "a.json#0"),
+            "modality": "chat",
+            "source": "own",
+            "origin": "a.json#0",
+            "content": DOG_CONTENT,
+            "media": [image("dog.jpg", len(DOG_JPEG), "image/jpeg", 64, 48)],
+            "objects": [],
+            "language": None,
+            "raw_text": None,
+            "meta": '{"id":"x1"}',
+        }
+    ]
+
+
+def test_messages_and_images_say_the_same_as_conversations_and_image(tmp_path: Path) -> None:
+    rows, failures = read(tmp_path, json.dumps([CAT]).encode())
+    assert failures == []
+    assert contents(rows) == [CAT_CONTENT]
+    assert rows[0]["media"] == [image("sub/cat.png", len(CAT_PNG), "image/png", 32, 16)]
+    assert rows[0]["meta"] is None
+
+
+def test_pictures_stand_in_the_order_of_their_tags(tmp_path: Path) -> None:
+    turns = [{"from": "human", "value": "<image> or <image>?"}, TOLD]
+    sample = {"image": ["sub/cat.png", "dog.jpg"], "conversations": turns}
+    rows, _ = read(tmp_path, json.dumps([sample]).encode())
+    assert [m["uri"] for m in rows[0]["media"]] == ["sub/cat.png", "dog.jpg"]
+    assert [s["media"] for s in rows[0]["content"]] == [0, None, 1, None, None]
+
+
+@pytest.mark.parametrize("nothing", [{}, {"image": None}, {"image": ""}, {"images": []}])
+def test_a_conversation_without_pictures_is_a_chat_of_text(
+    tmp_path: Path, nothing: dict[str, Any]
+) -> None:
+    sample = {**nothing, "conversations": [{"from": "human", "value": "Hi"}, TOLD]}
+    rows, failures = read(tmp_path, json.dumps([sample]).encode())
+    assert failures == []
+    assert (rows[0]["media"], len(rows[0]["content"])) == ([], 2)
+
+
+def test_a_system_prompt_beside_the_turns_is_the_first_of_them(tmp_path: Path) -> None:
+    rows, _ = read(tmp_path, json.dumps([{**DOG, "system": "Be brief."}]).encode())
+    assert contents(rows) == [[segment("text", "Be brief.", None, "system"), *DOG_CONTENT]]
+
+
+def test_arrays_and_lines_say_the_same_and_are_told_apart_by_content(tmp_path: Path) -> None:
+    both = [DOG, CAT]
+    as_lines = "\n".join(json.dumps(sample) for sample in both).encode()
+    layouts = {
+        "a.json": json.dumps(both).encode(),
+        "b.json": json.dumps(both, indent=4).encode(),
+        "c.jsonl": json.dumps(both).encode(),
+        "d.json": as_lines,
+        "e.jsonl": as_lines.replace(b"\n", b"\r\n\r\n") + b"\r\n",
+        "f.jsonl": b"\xef\xbb\xbf" + as_lines,
+        "g.json": b"\xef\xbb\xbf" + json.dumps(both).encode(),
+        "h.jsonl.gz": gzip.compress(as_lines),
+        "i.json.gz": gzip.compress(json.dumps(both).encode()),
+    }
+    for name, data in layouts.items():
+        rows, failures = read(tmp_path, data, name)
+        assert (contents(rows), failures) == ([DOG_CONTENT, CAT_CONTENT], []), name
+
+
+def test_an_element_is_counted_from_0_and_a_line_from_1(tmp_path: Path) -> None:
+    rows, _ = read(tmp_path, json.dumps([DOG, CAT]).encode())
+    assert [row["origin"] for row in rows] == ["a.json#0", "a.json#1"]
+    rows, _ = read(tmp_path, f"{json.dumps(DOG)}\n\n{json.dumps(CAT)}".encode(), "b.jsonl")
+    assert [row["origin"] for row in rows] == ["b.jsonl#1", "b.jsonl#3"]
+
+
+def test_a_packed_element_is_a_record_for_each_sample_in_it(tmp_path: Path) -> None:
+    rows, failures = read(tmp_path, json.dumps([[DOG, CAT], CAT, [3, DOG]]).encode())
+    assert [row["origin"] for row in rows] == ["a.json#0.0", "a.json#0.1", "a.json#1", "a.json#2.1"]
+    assert contents(rows) == [DOG_CONTENT, CAT_CONTENT, CAT_CONTENT, DOG_CONTENT]
+    assert faults(failures) == [("a.json#2.0", "RowError")]
+    lines = f"{json.dumps([DOG])}\n{json.dumps([CAT, DOG])}\n".encode()
+    rows, failures = read(tmp_path, lines, "b.jsonl")
+    assert [row["origin"] for row in rows] == ["b.jsonl#1.0", "b.jsonl#2.0", "b.jsonl#2.1"]
+    assert failures == []
+
+
+def test_media_lie_beside_the_file_unless_media_root_says_where(tmp_path: Path) -> None:
+    (tmp_path / "notes").mkdir()
+    data = json.dumps([CAT]).encode()
+    assert faults(read(tmp_path, data, "notes/a.json")[1]) == [("a.json#0", "MediaError")]
+    rows, failures = read(tmp_path, data, "notes/a.json", media_root=".")
+    assert ([row["media"][0]["uri"] for row in rows], failures) == (["./sub/cat.png"], [])
+    (tmp_path / "notes" / "sub").mkdir()
+    (tmp_path / "notes" / "sub" / "cat.png").write_bytes(picture())
+    rows, _ = read(tmp_path, data, "notes/a.json")
+    assert rows[0]["media"][0]["uri"] == "notes/sub/cat.png"
+
+
+def test_a_media_root_that_is_not_there_is_an_error_of_the_recipe(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="there is no such folder"):
+        read(tmp_path, json.dumps([DOG]).encode(), media_root="elsewhere")
+
+
+def test_zero_samples_are_zero_records(tmp_path: Path) -> None:
+    for data in (b"[]", b" [ ]\n", b"", b"\n\n"):
+        assert read(tmp_path, data) == ([], [])
+
+
+def test_an_array_cut_in_half_gives_the_samples_before_the_cut(tmp_path: Path) -> None:
+    data = json.dumps([DOG, CAT, DOG]).encode()[:-40]
+    rows, failures = read(tmp_path, data)
+    assert contents(rows) == [DOG_CONTENT, CAT_CONTENT]
+    assert failures == [
+        Failure(
+            "a.json#2",
+            "a.json#2",
+            "RowError",
+            f"the file ends inside this element, at byte {len(data)}. Repair the file.",
+        )
+    ]
+
+
+def test_a_line_cut_in_half_costs_itself_alone(tmp_path: Path) -> None:
+    dog, cat = json.dumps(DOG), json.dumps(CAT)
+    rows, failures = read(tmp_path, f"{dog}\n{dog[:30]}\n{cat}\n{cat[:40]}".encode(), "a.jsonl")
+    assert contents(rows) == [DOG_CONTENT, CAT_CONTENT]
+    assert faults(failures) == [("a.jsonl#2", "RowError"), ("a.jsonl#4", "RowError")]
+
+
+def test_a_truncated_compressed_file_gives_what_came_whole_and_a_failure(tmp_path: Path) -> None:
+    many = [{**DOG, "id": f"{n:x}" * 9} for n in range(30_000)]
+    packed = gzip.compress(b"\n".join(json.dumps(sample).encode() for sample in many), 1)
+    rows, failures = read(tmp_path, packed[: len(packed) // 2], "a.jsonl.gz")
+    assert 0 < len(rows) < 30_000
+    assert faults(failures) == [(f"a.jsonl.gz#{len(rows) + 1}", "RowError")]
+    packed = gzip.compress(json.dumps(many).encode(), 1)
+    rows, failures = read(tmp_path, packed[: len(packed) // 2], "a.json.gz")
+    assert 0 < len(rows) < 30_000
+    assert faults(failures) == [(f"a.json.gz#{len(rows)}", "RowError")]
+
+
+def test_invalid_utf8_costs_one_sample(tmp_path: Path) -> None:
+    bad = json.dumps(DOG).encode().replace(b"A dog", b"A \xff dog")
+    for name, data in {
+        "a.json": b"[" + bad + b", " + json.dumps(CAT).encode() + b"]",
+        "b.jsonl": bad + b"\n" + json.dumps(CAT).encode(),
+    }.items():
+        rows, failures = read(tmp_path, data, name)
+        assert contents(rows) == [CAT_CONTENT]
+        assert [f.message[:16] for f in failures] == ["0xff is not UTF-"]
+
+
+def test_deep_nesting_costs_one_sample(tmp_path: Path) -> None:
+    deep = b'{"conversations": ' + b"[" * 5000 + b"]" * 5000 + b"}"
+    rows, failures = read(tmp_path, b"[" + deep + b", " + json.dumps(CAT).encode() + b"]")
+    assert contents(rows) == [CAT_CONTENT]
+    assert faults(failures) == [("a.json#0", "RowError")]
+
+
+def test_of_a_key_that_comes_twice_the_last_counts(tmp_path: Path) -> None:
+    data = json.dumps([DOG]).encode().replace(b'"image": ', b'"image": "gone.jpg", "image": ')
+    assert contents(read(tmp_path, data)[0]) == [DOG_CONTENT]
+
+
+def test_video_is_refused_not_forgotten(tmp_path: Path) -> None:
+    failure = read_one(tmp_path, {**DOG, "video": "a.mp4"})
+    assert (failure.key, failure.error) == ("a.json#0", "RowError")
+    assert failure.message == "video is not read yet by this reader"
+
+
+@pytest.mark.parametrize(
+    "path", ["../secret.jpg", "sub/../../secret.jpg", "/etc/passwd", "s3://bucket/a.jpg", "a\0b"]
+)
+def test_a_path_that_leaves_media_root_is_a_failure(tmp_path: Path, path: str) -> None:
+    (tmp_path.parent / "secret.jpg").write_bytes(picture())
+    assert read_one(tmp_path, {**DOG, "image": path}).error == "RowError"
+
+
+def test_a_picture_that_is_missing_broken_or_too_large_is_a_failure(tmp_path: Path) -> None:
+    (tmp_path / "text.jpg").write_bytes(b"no picture")
+    assert read_one(tmp_path, {**DOG, "image": "gone.jpg"}).error == "MediaError"
+    assert read_one(tmp_path, {**DOG, "image": "text.jpg"}).error == "MediaError"
+    (tmp_path / "a.json").write_bytes(json.dumps([DOG]).encode())
+    found = read_all(Llava(name="own", path="a.json"), str(tmp_path), Limits(max_pixels=100))
+    assert faults(found[0].failures) == [("a.json#0", "LimitError")]
+
+
+@pytest.mark.parametrize(
+    "sample",
+    [
+        3,
+        None,
+        "text",
+        [],
+        {},
+        {**DOG, "conversations": "text"},
+        {**DOG, "conversations": []},
+        {**DOG, "conversations": [3]},
+        {**DOG, "conversations": [TOLD]},
+        {**DOG, "image": ["dog.jpg", "dog.jpg"]},
+        {**DOG, "image": {"bytes": "x"}},
+        {**DOG, "image": [3]},
+        {**DOG, "image": None},
+    ],
+)
+def test_what_is_no_sample_is_a_failure(tmp_path: Path, sample: Any) -> None:
+    assert read_one(tmp_path, sample).error == "RowError"
+
+
+def test_splits_hold_every_sample_once_under_the_same_ids(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    many = [{**(CAT if n % 2 else DOG), "id": n} for n in range(40)]
+    for name, data in {
+        "a.json": json.dumps(many).encode(),
+        "b.jsonl": "\n".join(json.dumps(sample) for sample in many).encode(),
+    }.items():
+        whole, _ = read(tmp_path, data, name)
+        monkeypatch.setattr(llava, "SPLIT_BYTES", 500)
+        assert len(splits(Llava(name="own", path=name), str(tmp_path))) > 5
+        assert read(tmp_path, data, name) == (whole, [])
+        monkeypatch.undo()
+
+
+def test_qwens_own_demo_reads_whole(real_data: Path) -> None:
+    root = real_data / "grounding/qwen_spatial/qwen-vl-finetune"
+    reader = Llava(name="demo", path=str(root / "demo/single_images.json"), media_root=str(root))
+    found = read_all(reader)
+    rows = [row for part in found for row in part.records.to_pylist()]
+    assert [part.failures for part in found] == [[]]
+    assert [(m["width"], m["height"]) for row in rows for m in row["media"]] == [
+        (422, 359),
+        (422, 359),
+        (314, 281),
+    ]
+    assert contents(rows)[0] == [
+        segment("text", "Is the value of Favorable 38 in 2015?", None, "user"),
+        segment("image", None, 0, "user"),
+        segment("text", "Yes", None, "assistant"),
+    ]

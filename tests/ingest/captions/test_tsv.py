@@ -1,0 +1,207 @@
+"""Header-less tables of urls and captions, in either order."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from curate.ingest.captions import tsv
+from curate.ingest.captions.tsv import Tsv
+from curate.ingest.formats import lines
+from curate.ingest.reader import Failure, Head
+from manifests import record
+from manifests.errors import InputError
+from manifests.storage import File
+from tests.make import picture, read_all
+
+JPEG = picture(64, 48)
+CC3M = "a dog runs\thttp://x.com/dog.jpg\na cat sits\thttp://x.com/cat.jpg\n"
+CC12M = "http://x.com/dog.jpg\ta dog runs\nhttp://x.com/cat.jpg\ta cat sits\n"
+
+
+@pytest.fixture(autouse=True)
+def _media(tmp_path: Path) -> None:
+    (tmp_path / "media").mkdir()
+    for name in ("dog.jpg", "cat.jpg"):
+        (tmp_path / "media" / name).write_bytes(JPEG)
+
+
+def read(
+    folder: Path, data: str | bytes, name: str = "a.tsv", **settings: Any
+) -> tuple[list[Any], list[Failure]]:
+    (folder / name).write_bytes(data.encode() if isinstance(data, str) else data)
+    found = read_all(Tsv(name="cc", path=name, media_root="media", **settings), str(folder))
+    rows = [row for part in found for row in part.records.to_pylist()]
+    return rows, [failure for part in found for failure in part.failures]
+
+
+def said(rows: list[Any]) -> list[tuple[str, str, str | None]]:
+    """Origin, picture and text of each record."""
+    return [(row["origin"], row["media"][0]["uri"], row["content"][-1]["text"]) for row in rows]
+
+
+BOTH = [("a.tsv#1", "media/dog.jpg", "a dog runs"), ("a.tsv#2", "media/cat.jpg", "a cat sits")]
+
+
+@pytest.mark.parametrize("data", [CC3M, CC12M], ids=["CC3M", "CC12M"])
+def test_either_order_of_columns_is_seen_and_read_alike(tmp_path: Path, data: str) -> None:
+    rows, failures = read(tmp_path, data)
+    assert failures == []
+    assert rows[1] == {
+        "id": record.record_id("cc", "a.tsv#2"),
+        "modality": "caption",
+        "source": "cc",
+        "origin": "a.tsv#2",
+        "content": [
+            {"kind": "image", "text": None, "media": 0, "role": None, "loss": False},
+            {"kind": "text", "text": "a cat sits", "media": None, "role": None, "loss": True},
+        ],
+        "media": [
+            {"kind": "image", "uri": "media/cat.jpg", "offset": None, "length": len(JPEG),
+             "mime": "image/jpeg", "width": 64, "height": 48, "duration": None, "fps": None,
+             "frames": None, "digest": None, "orientation": None, "camera": None}
+        ],
+        "objects": [],
+        "language": None,
+        "raw_text": None,
+        "meta": '{"url":"http://x.com/cat.jpg"}',
+    }  # fmt: skip
+    assert said(rows) == BOTH
+
+
+@pytest.mark.parametrize(
+    ("header", "data"), [("caption\turl", CC3M), ("URL\tTEXT", CC12M), ("title\tfile", CC3M)]
+)
+def test_a_header_line_is_no_row_but_is_counted(tmp_path: Path, header: str, data: str) -> None:
+    rows, failures = read(tmp_path, f"{header}\n{data}")
+    assert failures == []
+    assert [row["origin"] for row in rows] == ["a.tsv#2", "a.tsv#3"]
+
+
+def test_crlf_a_byte_order_mark_and_a_missing_last_newline_change_nothing(tmp_path: Path) -> None:
+    data = b"\xef\xbb\xbf" + CC3M.strip().replace("\n", "\r\n").encode()
+    assert said(read(tmp_path, data)[0]) == BOTH
+
+
+def test_a_column_may_hold_paths(tmp_path: Path) -> None:
+    rows, failures = read(tmp_path, "dog.jpg\ta dog\ncat.jpg\ta cat\n../a.tsv\tno\n/etc/x\tno\n")
+    assert said(rows) == [
+        ("a.tsv#1", "media/dog.jpg", "a dog"),
+        ("a.tsv#2", "media/cat.jpg", "a cat"),
+    ]
+    assert [f.message for f in failures] == [
+        "'../a.tsv' leads out of media_root",
+        "'/etc/x' is no path below media_root",
+    ]
+
+
+def test_captions_may_hold_tabs(tmp_path: Path) -> None:
+    rows, _ = read(tmp_path, "a\tdog\thttp://x.com/dog.jpg\na\tcat\thttp://x.com/cat.jpg\n")
+    assert [row["content"][1]["text"] for row in rows] == ["a\tdog", "a\tcat"]
+    rows, _ = read(tmp_path, "http://x.com/dog.jpg\ta\tdog\nhttp://x.com/cat.jpg\ta\tcat\n")
+    assert [row["content"][1]["text"] for row in rows] == ["a\tdog", "a\tcat"]
+
+
+def test_an_empty_caption_is_a_picture_alone(tmp_path: Path) -> None:
+    rows, failures = read(tmp_path, CC12M + "http://x.com/dog.jpg\t\nhttp://x.com/dog.jpg\t  \n")
+    assert failures == []
+    assert [len(row["content"]) for row in rows] == [2, 2, 1, 1]
+
+
+def test_lines_that_are_no_row_are_failures_with_their_line_and_blank_ones_are_nothing(
+    tmp_path: Path,
+) -> None:
+    data = CC3M.encode() + b"\n  \nno tab\ncaf\xe9\thttp://x.com/dog.jpg\nx\thttp://x.com/none.jpg"
+    rows, failures = read(tmp_path, data)
+    assert len(rows) == 2
+    url = b"http://x.com/none.jpg"
+    sha, md5 = hashlib.sha256(url).hexdigest(), hashlib.md5(url).hexdigest()
+    assert failures == [
+        Failure(
+            "a.tsv#5",
+            "a.tsv#5",
+            "RowError",
+            "line 5 has no tab: one column where two belong",
+        ),
+        Failure(
+            "a.tsv#6",
+            "a.tsv#6",
+            "RowError",
+            "line 6, byte 3: 0xe9 is not UTF-8. Convert the file to UTF-8.",
+        ),
+        Failure(
+            "a.tsv#7",
+            "a.tsv#7",
+            "MediaError",
+            f"no media for 'http://x.com/none.jpg': looked for {sha}, {md5}, none.jpg in media. "
+            "Nothing is fetched: bring the files there, or set `file` to how they are named.",
+        ),
+    ]
+
+
+def test_pictures_may_be_named_by_the_digest_of_their_url(tmp_path: Path) -> None:
+    name = hashlib.sha256(b"http://x.com/dog.jpg").hexdigest()
+    (tmp_path / "media" / f"{name}.png").write_bytes(JPEG)
+    assert said(read(tmp_path, CC12M)[0])[0][1] == f"media/{name}.png"
+    rows, failures = read(tmp_path, CC12M, file="{url_name}")
+    assert said(rows) == BOTH
+    rows, failures = read(tmp_path, CC12M, file="{url_sha256}.png")
+    assert (len(rows), len(failures)) == (1, 1)
+
+
+def test_records_are_the_same_however_the_file_is_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = "caption\turl\n" + CC3M * 20 + "no tab\n" + CC3M * 20
+    whole = read(tmp_path, data)
+    assert (len(whole[0]), len(whole[1])) == (80, 1)
+    for split_bytes in (1, 100, 1000):
+        monkeypatch.setattr(lines.line_splits, "__defaults__", (split_bytes,))
+        assert read(tmp_path, data) == whole
+
+
+def test_a_compressed_file_is_read_as_its_text(tmp_path: Path) -> None:
+    rows, _ = read(tmp_path, gzip.compress(CC3M.encode()), "a.tsv.gz")
+    assert [row["origin"] for row in rows] == ["a.tsv.gz#1", "a.tsv.gz#2"]
+
+
+def test_an_empty_file_has_no_records(tmp_path: Path) -> None:
+    assert read(tmp_path, "") == ([], [])
+    assert read(tmp_path, "\n\n") == ([], [])
+    assert read(tmp_path, "caption\turl\n") == ([], [])
+
+
+def test_a_file_without_urls_is_an_input_error_and_naming_the_column_mends_it(
+    tmp_path: Path,
+) -> None:
+    data = "dog\ta dog runs\ncat\ta cat sits\n"
+    with pytest.raises(InputError, match=r"^a\.tsv: no column of urls or paths in the first 2"):
+        read(tmp_path, data)
+    rows, failures = read(tmp_path, data, url="first")
+    assert failures == []
+    assert said(rows) == BOTH
+
+
+def test_a_name_made_of_a_column_that_is_not_there_is_an_input_error(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no column 'key'\. There are: url, url_md5"):
+        read(tmp_path, CC3M, file="{key}")
+
+
+def test_urls_and_captions_by_tab_are_sniffed() -> None:
+    def sniffed(data: str) -> bool:
+        return Tsv.sniff(Head(File("a.tsv", "a.tsv", len(data), 0), data.encode()))
+
+    assert sniffed(CC3M)
+    assert sniffed(CC12M + "http://x.com/do")
+    assert sniffed("caption\turl\n" + CC3M)
+    assert sniffed("a/b.PNG\tcaffè\n")
+    assert sniffed("17\ta dog\n")  # `url: first` may be set
+    assert not sniffed("a line\n" * 3 + "a\tb\n")
+    assert not sniffed("")
+    assert not sniffed('{"url": "http://x.com/a.jpg"}\n')
+    assert not sniffed("http://x.com/a.jpg\n")
+    assert tsv.Tsv.suffixes[:3] == (".tsv", ".tsv.gz", ".tsv.zst")

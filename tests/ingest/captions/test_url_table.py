@@ -1,0 +1,300 @@
+"""Tables of urls: joined to the pictures that are there, and nothing is fetched."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from pydantic import ValidationError
+
+from curate.ingest import media_folder as joined
+from curate.ingest.captions.url_table import UrlTable
+from curate.ingest.media_folder import Shelf, Template, inside
+from curate.ingest.reader import Failure, Head
+from manifests import record
+from manifests.errors import InputError, RowError
+from manifests.storage import File
+from tests.make import picture, read_all
+
+JPEG = picture(64, 48)
+
+
+def media(folder: Path, *names: str) -> None:
+    for name in names:
+        path = folder / "media" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(JPEG)
+
+
+def read(folder: Path, columns: dict[str, Any], **settings: Any) -> tuple[list[Any], list[Failure]]:
+    (folder / "media").mkdir(exist_ok=True)
+    pq.write_table(pa.table(columns), folder / "a.parquet")
+    reader = UrlTable(name="web", path="a.parquet", media_root="media", **settings)
+    found = read_all(reader, str(folder))
+    rows = [row for part in found for row in part.records.to_pylist()]
+    return rows, [failure for part in found for failure in part.failures]
+
+
+def uris(rows: list[Any]) -> list[str]:
+    return [row["media"][0]["uri"] for row in rows]
+
+
+def test_a_datacomp_row_is_its_local_picture_its_text_and_all_else_as_meta(tmp_path: Path) -> None:
+    media(tmp_path, "u2.jpg")
+    columns = {
+        "uid": ["u1", "u2"],
+        "url": ["http://x/1.jpg", "http://x/2.jpg"],
+        "text": ["a dog", "a cat"],
+        "original_width": [640, 640],
+        "original_height": [480.0, 480.0],
+        "face_bboxes": [[], [[0.1, 0.2, 0.3, 0.4]]],
+        "sha256": ["s1", "s2"],
+    }
+    rows, failures = read(tmp_path, columns)
+    assert rows == [
+        {
+            "id": record.record_id("web", "a.parquet#1"),
+            "modality": "caption",
+            "source": "web",
+            "origin": "a.parquet#1",
+            "content": [
+                {"kind": "image", "text": None, "media": 0, "role": None, "loss": False},
+                {"kind": "text", "text": "a cat", "media": None, "role": None, "loss": True},
+            ],
+            "media": [
+                {"kind": "image", "uri": "media/u2.jpg", "offset": None, "length": len(JPEG),
+                 "mime": "image/jpeg", "width": 64, "height": 48, "duration": None, "fps": None,
+                 "frames": None, "digest": None, "orientation": None, "camera": None}
+            ],
+            "objects": [],
+            "language": None,
+            "raw_text": None,
+            "meta": '{"uid":"u2","url":"http://x/2.jpg","original_width":640,'
+                    '"original_height":480.0,"face_bboxes":[[0.1,0.2,0.3,0.4]],"sha256":"s2"}',
+        }
+    ]  # fmt: skip
+    sha, md5 = (hashlib.new(name, b"http://x/1.jpg").hexdigest() for name in ("sha256", "md5"))
+    assert failures == [
+        Failure(
+            "a.parquet#0",
+            "a.parquet#0",
+            "MediaError",
+            f"no media for 'http://x/1.jpg': looked for u1, {sha}, {md5}, 1.jpg in media. "
+            "Nothing is fetched: bring the files there, or set `file` to how they are named.",
+        )
+    ]
+
+
+def test_laion_columns_are_found_in_any_case_and_sizes_may_be_floats(tmp_path: Path) -> None:
+    url = "http://x/a?b=1"
+    media(tmp_path, hashlib.sha256(url.encode()).hexdigest() + ".webp")
+    columns = {"SAMPLE_ID": [7], "URL": [url], "TEXT": ["a"], "WIDTH": [640.0], "NSFW": ["UNSURE"]}
+    (row,), failures = read(tmp_path, columns)
+    assert failures == []
+    assert row["content"][1]["text"] == "a"
+    assert (row["media"][0]["width"], row["media"][0]["height"]) == (64, 48)
+    assert orjson.loads(row["meta"]) == {
+        "SAMPLE_ID": 7,
+        "URL": url,
+        "WIDTH": 640.0,
+        "NSFW": "UNSURE",
+    }
+
+
+def test_usual_names_are_tried_in_order_and_need_no_ending(tmp_path: Path) -> None:
+    url = "http://x.com/p/photo.jpg?size=1#top"
+    sha, md5 = (hashlib.new(name, url.encode()).hexdigest() for name in ("sha256", "md5"))
+    names = ["u.png", "k.JPEG", f"{sha}.jpg", md5, "photo.jpg"]
+    columns = {"uid": ["u"], "key": ["k"], "url": [url], "text": ["a"]}
+    media(tmp_path, *names)
+    for name in names:
+        assert uris(read(tmp_path, columns)[0]) == [f"media/{name}"]
+        (tmp_path / "media" / name).unlink()
+    assert len(read(tmp_path, columns)[1]) == 1
+
+
+def test_img2dataset_s_folders_are_found_by_key(tmp_path: Path) -> None:
+    media(tmp_path, "00001/000010002.jpg")
+    columns = {"key": ["000010002"], "url": ["http://x/"], "caption": ["a"]}
+    assert uris(read(tmp_path, columns)[0]) == ["media/00001/000010002.jpg"]
+
+
+def test_a_set_name_alone_counts_and_may_cut_columns_and_name_folders(tmp_path: Path) -> None:
+    media(tmp_path, "ab/cd/abcdef.png", "abcdef.jpg", "7.jpg")
+    columns = {"uid": ["abcdef"], "id": [7], "url": ["http://x/1"], "text": ["a"]}
+    found = {
+        file: uris(read(tmp_path, columns, file=file)[0])
+        for file in ("{uid[:2]}/{uid[2:4]}/{uid}", "{uid}.jpg", "{id}", "x-{uid}.jpg")
+    }
+    assert found == {
+        "{uid[:2]}/{uid[2:4]}/{uid}": ["media/ab/cd/abcdef.png"],
+        "{uid}.jpg": ["media/abcdef.jpg"],
+        "{id}": ["media/7.jpg"],
+        "x-{uid}.jpg": [],
+    }
+    assert uris(read(tmp_path, columns, file=["x-{uid}", "{id}"])[0]) == ["media/7.jpg"]
+
+
+def test_a_name_that_leads_out_of_media_root_is_a_failure(tmp_path: Path) -> None:
+    (tmp_path / "secret.jpg").write_bytes(JPEG)
+    media(tmp_path, "ok.jpg")
+    names = ["../secret", "/etc/passwd", "a/../../secret", "a\0/b", "..", "", None, "ok"]
+    columns = {"uid": names, "url": ["http://x/"] * 8, "text": ["a"] * 8}
+    rows, failures = read(tmp_path, columns, file="{uid}")
+    assert uris(rows) == ["media/ok.jpg"]
+    assert [f.message.partition(". Nothing")[0] for f in failures] == [
+        "'../secret' leads out of media_root",
+        "'/etc/passwd' is no path below media_root",
+        "'a/../../secret' leads out of media_root",
+        "'a\\x00/b' is no path below media_root",
+        "no media for 'http://x/': looked for .. in media",
+        "no media for 'http://x/': looked for nothing in media",
+        "no media for 'http://x/': looked for nothing in media",
+    ]
+
+
+def test_a_file_that_is_no_picture_is_a_failure_that_names_it(tmp_path: Path) -> None:
+    media(tmp_path, "b.jpg")
+    (tmp_path / "media" / "a.jpg").write_bytes(b"<html>gone</html>")
+    (tmp_path / "media" / "c.jpg").mkdir()
+    columns = {"uid": ["a", "b", "c"], "url": ["x"] * 3, "text": ["a", None, "c"]}
+    rows, failures = read(tmp_path, columns)
+    assert [len(row["content"]) for row in rows] == [1]
+    assert [f.message[:12] for f in failures] == ["media/a.jpg:", "media/c.jpg:"]
+
+
+def test_rows_of_later_row_groups_keep_their_numbers(tmp_path: Path) -> None:
+    media(tmp_path, *(f"{n}.jpg" for n in range(0, 10, 2)))
+    table = pa.table({"uid": [str(n) for n in range(10)], "url": ["x"] * 10, "text": ["a"] * 10})
+    pq.write_table(table, tmp_path / "a.parquet", row_group_size=3)
+    found = read_all(UrlTable(name="w", path="*.parquet", media_root="media"), str(tmp_path))
+    rows = [row for part in found for row in part.records.to_pylist()]
+    assert [row["origin"] for row in rows] == [f"a.parquet#{n}" for n in range(0, 10, 2)]
+    failures = [failure.key for part in found for failure in part.failures]
+    assert failures == [f"a.parquet#{n}" for n in range(1, 10, 2)]
+
+
+def test_a_picture_that_arrives_later_is_found(tmp_path: Path) -> None:
+    columns = {"uid": ["a"], "url": ["x"], "text": ["a"]}
+    assert read(tmp_path, columns)[0] == []
+    media(tmp_path, "a.jpg")
+    assert uris(read(tmp_path, columns)[0]) == ["media/a.jpg"]
+
+
+def test_each_folder_is_listed_once_for_all_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    media(tmp_path, "a/1.jpg", "a/2.jpg", "b/1.jpg")
+    listed: list[str] = []
+    really = joined._listed
+
+    def noted(place: str) -> dict[str, str]:
+        listed.append(place)
+        return really(place)
+
+    monkeypatch.setattr(joined, "_listed", noted)
+    shelf = Shelf("media", str(tmp_path))
+    names = ["a/1", "a/2", "a/3", "b/1", "c/1", "c/2", "1"]
+    assert [shelf.find(name) for name in names] == [
+        "media/a/1.jpg", "media/a/2.jpg", None, "media/b/1.jpg", None, None, None,
+    ]  # fmt: skip
+    assert listed == [f"{tmp_path}/media/{name}".rstrip("/") for name in ("a", "b", "c", "")]
+
+
+def test_of_files_that_differ_in_their_ending_the_first_by_name_is_taken(tmp_path: Path) -> None:
+    media(tmp_path, "a.png", "a.jpg", "a.txt", "a")
+    shelf = Shelf("media", str(tmp_path))
+    assert [shelf.find(name) for name in ("a", "a.png", "a.txt")] == [
+        "media/a", "media/a.png", "media/a.txt",
+    ]  # fmt: skip
+    (tmp_path / "media" / "a").unlink()
+    assert Shelf("media", str(tmp_path)).find("a") == "media/a.jpg"
+
+
+def test_no_rows_are_no_records(tmp_path: Path) -> None:
+    columns = {"url": pa.array([], pa.string()), "text": pa.array([], pa.string())}
+    assert read(tmp_path, columns) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("columns", "settings", "fault"),
+    [
+        ({"url": ["x"], "title": ["a"]}, {}, "no column of text: none of caption, text, txt"),
+        ({"text": ["a"], "link": ["x"]}, {}, "no column of urls, uid or key: there are text, link"),
+        ({"text": ["a"], "url": ["x"]}, {"url": "link"}, "no column 'link'"),
+        ({"text": ["a"], "url": ["x"]}, {"text": "txet"}, "Did you mean 'text'?"),
+        ({"text": ["a"], "uid": ["x"]}, {"file": "{udi}"}, "no column 'udi'. Did you mean 'uid'?"),
+        ({"text": ["a"], "uid": ["x"]}, {"file": "{url_md5}"}, "no column 'url_md5'"),
+        ({"text": ["a"], "uid": [{"a": 1}]}, {"file": "{uid}"}, "column 'uid' is struct<a: int64>"),
+        ({"text": ["a"], "url": [{"a": 1}]}, {}, "column 'url' is struct<a: int64>, which is no"),
+    ],
+)
+def test_a_column_that_is_not_there_is_an_input_error_that_says_which_there_are(
+    tmp_path: Path, columns: dict[str, Any], settings: dict[str, Any], fault: str
+) -> None:
+    with pytest.raises(InputError) as error:
+        read(tmp_path, columns, **settings)
+    assert error.value.place == "a.parquet"
+    assert fault in str(error.value)
+
+
+def test_a_media_root_that_is_not_there_is_an_input_error(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"url": ["x"], "text": ["a"]}), tmp_path / "a.parquet")
+    with pytest.raises(InputError, match=r"^nowhere: there is no such folder"):
+        read_all(UrlTable(name="w", path="*", media_root="nowhere"), str(tmp_path))
+
+
+@pytest.mark.parametrize("file", ["uid", "{}", "{uid", "{uid[1]}", "{uid}}", "{uid[a:b]}", ""])
+def test_a_name_that_is_made_of_no_column_is_refused_with_an_example(file: str) -> None:
+    with pytest.raises(ValidationError, match=r"names no column; a file is like"):
+        UrlTable(name="w", path="*", media_root="m", file=file)
+
+
+def test_a_template_is_null_where_any_of_its_columns_is_null_or_empty() -> None:
+    columns = {"a": pa.array(["x", "", None, "é1"]), "b": pa.array([1, 2, 3, 4])}
+    assert Template("p/{a[0:1]}-{b}.jpg").fill(columns) == ["p/x-1.jpg", None, None, "p/é-4.jpg"]
+
+
+def test_paths_are_brought_to_their_plainest_form_inside() -> None:
+    assert [inside(p) for p in ("a", "./a", "a//b", "a/../b", "a/./b/")] == [
+        "a", "a", "a/b", "b", "a/b",
+    ]  # fmt: skip
+    for path in ("", ".", "..", "../a", "a/../..", "/a", "http://a/b", "file:///a", "a\0"):
+        with pytest.raises(RowError):
+            inside(path)
+
+
+def test_tables_of_text_without_pictures_are_sniffed(tmp_path: Path) -> None:
+    tables = {
+        "laion": pa.table({"URL": ["x"], "TEXT": ["a"]}),
+        "own names": pa.table({"link": ["x"]}),  # `url: link` may be set
+        "numbers": pa.table({"url": [1]}),
+        "struct": pa.table({"image": [{"bytes": JPEG}], "caption": ["a"]}),
+        "jpg": pa.table({"jpg": [JPEG], "caption": ["a"]}),
+    }
+    sniffed = set()
+    for name, table in tables.items():
+        path = tmp_path / f"{name}.parquet"
+        pq.write_table(table, path)
+        if UrlTable.sniff(Head(File(str(path), path.name, 1, 0), b"PAR1")):
+            sniffed.add(name)
+    assert sniffed == {"laion", "own names"}
+
+
+def test_img2dataset_s_own_url_lists_are_read_and_every_row_is_answered(
+    real_data: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "media").mkdir()
+    folder = real_data / "captions" / "img2dataset_tests" / "test_files"
+    first = pq.read_table(folder / "test_1000.parquet")["URL"][0].as_py()
+    media(tmp_path, hashlib.md5(first.encode()).hexdigest() + ".jpg")
+    reader = UrlTable(name="w", path=f"{folder}/*.parquet", media_root="media")
+    found = read_all(reader, str(tmp_path))
+    # the url of the first picture stands in both of the longer lists
+    assert sum(part.records.num_rows for part in found) == 2
+    assert sum(len(part.failures) for part in found) == 2 + 1000 + 10000 - 2

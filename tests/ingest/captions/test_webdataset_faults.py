@@ -1,0 +1,208 @@
+"""What cannot become a record is one failure: its key, its fault with the value, and the mend."""
+
+from __future__ import annotations
+
+import struct
+import tarfile
+import zlib
+from pathlib import Path
+
+import pytest
+
+from curate.ingest.captions.webdataset import WebDataset
+from curate.ingest.reader import Failure
+from manifests.media import Limits
+from tests.ingest.tars import JPEG, PNG, WEBP, failed, failures, shard, told
+
+
+def test_failures_name_the_sample_the_fault_and_the_mend(tmp_path: Path) -> None:
+    mend = "Put a whole picture in its place, or leave it in quarantine."
+    members = [
+        ("cut.jpg", JPEG[:200]),
+        ("garbage.jpg", b"<html>404</html>"),
+        ("empty.png", b""),
+        ("good.jpg", JPEG),
+        ("text.txt", b"no picture"),
+        ("text.json", b"{}"),
+        ("latin.jpg", JPEG),
+        ("latin.txt", "caf\xe9".encode("latin-1")),
+        ("broken.jpg", JPEG),
+        ("broken.json", b'{"caption": "a'),
+        ("list.jpg", JPEG),
+        ("list.json", b"[1, 2]"),
+        ("number.jpg", JPEG),
+        ("number.json", b'{"caption": 7}'),
+        ("one.0.jpg", JPEG),
+        ("one.1.jpg", JPEG[:100]),
+    ]
+    reader = shard(tmp_path, members)
+    assert [r["origin"] for r in told(reader, tmp_path)] == ["a.tar#good"]
+    assert failures(reader, tmp_path) == [
+        failed(
+            "cut", "MediaError", f"jpg: truncated: 200 bytes end before the size is told. {mend}"
+        ),
+        failed("garbage", "MediaError", f"jpg: not a picture: it starts with b'<html>40'. {mend}"),
+        failed("empty", "MediaError", f"png: not a picture: no bytes. {mend}"),
+        failed(
+            "text",
+            "RowError",
+            "no picture in it: its members are txt, json. "
+            "Name pictures KEY.jpg, KEY.png, KEY.webp and the like.",
+        ),
+        failed("latin", "RowError", "txt: byte 3 is 0xe9: no UTF-8. Convert the caption to UTF-8."),
+        failed(
+            "broken",
+            "RowError",
+            "json: does not parse: unexpected end of data: line 1 column 15 (char 14). Repair it.",
+        ),
+        failed(
+            "list",
+            "RowError",
+            "json: [1,2] is no object. Write one object of fields for each sample.",
+        ),
+        failed(
+            "number",
+            "RowError",
+            "json: field 'caption' is 7, not text. Name another field in the setting 'caption'.",
+        ),
+        failed(
+            "one", "MediaError", f"1.jpg: truncated: 100 bytes end before the size is told. {mend}"
+        ),
+    ]
+
+
+def bomb() -> bytes:
+    """A PNG of 120000 x 90000 pixels in some bytes."""
+    size = struct.pack(">IIBBBBB", 120_000, 90_000, 8, 2, 0, 0, 0)
+    checksum = struct.pack(">I", zlib.crc32(b"IHDR" + size))
+    return b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + size + checksum
+
+
+def test_a_decompression_bomb_is_quarantined_unopened(tmp_path: Path) -> None:
+    assert failures(shard(tmp_path, [("0.png", bomb())]), tmp_path) == [
+        failed(
+            "0",
+            "LimitError",
+            "png: 120000 x 90000 pixels is over the limit of 178956970. "
+            "Raise media.max_pixels or let it go to quarantine.",
+        )
+    ]
+
+
+def test_a_picture_over_max_bytes_is_quarantined(tmp_path: Path) -> None:
+    reader, limits = shard(tmp_path, [("0.jpg", JPEG), ("1.webp", WEBP)]), Limits(max_bytes=500)
+    assert len(WEBP) <= 500 < len(JPEG)
+    assert [r["origin"] for r in told(reader, tmp_path, limits)] == ["a.tar#1"]
+    assert failures(reader, tmp_path, limits) == [
+        failed(
+            "0",
+            "LimitError",
+            f"jpg: {len(JPEG)} bytes is over the limit of 500. "
+            "Raise media.max_bytes or let it go to quarantine.",
+        )
+    ]
+
+
+def test_a_caption_of_32_mebibytes_is_quarantined(tmp_path: Path) -> None:
+    members = [("0.jpg", JPEG), ("0.txt", b"x" * (32 << 20))]
+    assert failures(shard(tmp_path, members), tmp_path) == [
+        failed(
+            "0",
+            "LimitError",
+            "txt: 33554432 bytes is over the limit of 16777216 beside a picture. "
+            "Leave out what is no caption.",
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../../etc/x", "/etc/x.jpg", "a/../../x.jpg", "..\\x.jpg", "C:\\x.jpg", "C:/x.jpg", "a/.."],
+)
+def test_a_member_that_leaves_the_archive_is_quarantined_alone(tmp_path: Path, name: str) -> None:
+    reader = shard(tmp_path, [("0.jpg", JPEG), (name, JPEG), ("0.txt", b"a")])
+    assert [(r["origin"], r["text"]) for r in told(reader, tmp_path)] == [("a.tar#0", "a")]
+    fault = f"the name {name!r} is absolute, or leaves the archive."
+    assert failures(reader, tmp_path) == [
+        failed(name, "RowError", f"{fault} Pack the tar with relative names.")
+    ]
+
+
+@pytest.mark.parametrize("name", ["a..b.jpg", "..a/b.jpg", "a:b.jpg", "./a.jpg"])
+def test_a_name_with_dots_that_stays_inside_is_a_name(tmp_path: Path, name: str) -> None:
+    assert failures(shard(tmp_path, [(name, JPEG)]), tmp_path) == []
+
+
+def test_two_members_of_one_name_spoil_their_sample(tmp_path: Path) -> None:
+    reader = shard(tmp_path, [("0.jpg", JPEG), ("0.JPG", PNG), ("0.txt", b"a"), ("1.jpg", JPEG)])
+    assert [r["origin"] for r in told(reader, tmp_path)] == ["a.tar#1"]
+    assert failures(reader, tmp_path) == [
+        failed(
+            "0", "RowError", "a second member '0.JPG'. Give every member of a sample its own name."
+        )
+    ]
+
+
+def test_a_key_that_comes_back_is_quarantined_the_second_time(tmp_path: Path) -> None:
+    reader = shard(tmp_path, [("0.jpg", JPEG), ("1.jpg", JPEG), ("0.txt", b"late"), ("0.png", PNG)])
+    assert [r["origin"] for r in told(reader, tmp_path)] == ["a.tar#0", "a.tar#1"]
+    assert failures(reader, tmp_path) == [
+        failed(
+            "0",
+            "RowError",
+            "the key '0' was in this tar before. "
+            "Keep the members of a sample together, and keys apart.",
+        )
+    ]
+
+
+def test_a_link_in_place_of_a_picture_spoils_its_sample(tmp_path: Path) -> None:
+    reader = shard(tmp_path, [("0.jpg", JPEG)])
+    with tarfile.open(tmp_path / "a.tar", "w") as archive:
+        link = tarfile.TarInfo("1.jpg")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        archive.addfile(link)
+    assert failures(reader, tmp_path) == [
+        failed(
+            "1",
+            "RowError",
+            "'1.jpg' is a link to '/etc/passwd', and has no bytes of its own. Pack the tar again "
+            "with --dereference --hard-dereference and without --sparse.",
+        )
+    ]
+
+
+def test_a_tar_cut_anywhere_loses_the_sample_there_and_no_other(tmp_path: Path) -> None:
+    members = [
+        (f"{n}.{end}", data) for n in range(4) for end, data in (("jpg", JPEG), ("txt", b"a"))
+    ]
+    reader = shard(tmp_path, members)
+    whole = (tmp_path / "a.tar").read_bytes()
+    sample_bytes = 512 + -(-len(JPEG) // 512) * 512 + 1024
+    for cut in range(600, 4 * sample_bytes, 300):
+        (tmp_path / "a.tar").write_bytes(whole[:cut])
+        known_whole = max(0, cut - 512) // sample_bytes  # the next sample's header has come
+        assert [(r["origin"], r["text"]) for r in told(reader, tmp_path)] == [
+            (f"a.tar#{n}", "a") for n in range(known_whole)
+        ]
+        [failure] = failures(reader, tmp_path)
+        assert failure.key == f"a.tar#{known_whole}"
+        assert failure.message.endswith("Fetch or pack the tar again.")
+
+
+def test_a_file_that_is_no_tar_is_one_failure(tmp_path: Path) -> None:
+    (tmp_path / "a.tar").write_bytes(b"<html>404 not found</html>")
+    mend = "Name tars that are not compressed."
+    assert failures(WebDataset(name="web", path="a.tar"), tmp_path) == [
+        Failure("a.tar", "a.tar", "FileError", f"not a tar: it starts with b'<html>40'. {mend}")
+    ]
+
+
+def test_hostile_pictures_in_a_tar_are_records_or_failures_and_nothing_else(
+    tmp_path: Path, real_data: Path
+) -> None:
+    files = [p for p in sorted((real_data / "hostile/pillow").glob("*")) if p.is_file()]
+    reader = shard(tmp_path, [(f"{n:03d}.jpg", path.read_bytes()) for n, path in enumerate(files)])
+    answered = len(told(reader, tmp_path)), len(failures(reader, tmp_path))
+    assert sum(answered) == len(files) > 100
+    assert all(answered)

@@ -1,0 +1,62 @@
+"""Places on a picture as it is shown and as it is stored: what Pillow does to the pixels."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image, ImageOps
+
+from manifests.geometry.orientation import boxes_shown, boxes_stored, shown, stored
+from manifests.media.header import orientation
+from tests.make import picture
+
+WIDTH, HEIGHT = 40, 30
+
+
+def turned(number: int) -> bytes:
+    """A black picture with one white pixel, and an orientation."""
+    pixels = np.zeros((HEIGHT, WIDTH), np.uint8)
+    pixels[5, 9] = 255
+    image, exif, out = Image.fromarray(pixels), Image.Exif(), io.BytesIO()
+    exif[0x0112] = number
+    image.save(out, "PNG", exif=exif)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("number", range(1, 9))
+def test_a_place_is_where_pillow_shows_it(number: int) -> None:
+    data = turned(number)
+    assert orientation(data) == number
+    image = ImageOps.exif_transpose(Image.open(io.BytesIO(data)))
+    row, column = np.argwhere(np.asarray(image) == 255)[0]
+    place = np.array([[9.5 / WIDTH, 5.5 / HEIGHT]]) * 1000
+    expected = [1000 * (column + 0.5) / image.width, 1000 * (row + 0.5) / image.height]
+    assert shown(place, np.array([number]))[0] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("number", range(1, 9))
+def test_there_and_back(number: int) -> None:
+    random = np.random.default_rng(number)
+    boxes = np.sort(random.uniform(0, 1000, (50, 2, 2)), axis=1).transpose(0, 1, 2).reshape(-1, 4)
+    numbers = np.full(50, number)
+    there = boxes_shown(boxes, numbers)
+    assert (there[:, :2] <= there[:, 2:]).all()
+    assert boxes_stored(there, numbers) == pytest.approx(boxes)
+    assert stored(shown(boxes[:, :2], numbers), numbers) == pytest.approx(boxes[:, :2])
+    area = [(b[:, 2:] - b[:, :2]).prod(axis=1) for b in (boxes, there)]
+    assert area[0] == pytest.approx(area[1])
+
+
+def test_a_box_that_is_inverted_stays_so() -> None:
+    inverted = np.array([[500.0, 500.0, 100.0, 700.0]])
+    for number in range(1, 9):
+        found = boxes_shown(inverted, np.array([number]))[0]
+        assert found[0] > found[2] or found[1] > found[3]
+
+
+def test_pictures_without_exif_or_with_a_broken_block_are_as_they_are_stored() -> None:
+    plain = picture()
+    broken = plain[:2] + b"\xff\xe1\x00\x10Exif\0\0II*\0\xff\xff\xff\xff" + plain[2:]
+    assert [orientation(data) for data in (plain, broken, b"", turned(6)[:40])] == [1, 1, 1, 1]

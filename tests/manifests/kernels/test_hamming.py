@@ -1,0 +1,216 @@
+"""Keys that near hashes share, and the pairs in a key, are what comparing all with all finds."""
+
+from __future__ import annotations
+
+import itertools
+import random
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from manifests.kernels.hamming import HASH_BITS, band_keys, close_pairs, near
+
+DISTANCES = range(13)
+
+
+def shared(one: np.ndarray, other: np.ndarray, distance: int) -> np.ndarray:
+    """How many bands have the same key for each hash and its partner."""
+    count: np.ndarray = (band_keys(one, distance) == band_keys(other, distance)).sum(axis=1)
+    return count
+
+
+def words(numbers: list[int]) -> np.ndarray:
+    return np.array(numbers, np.uint64)
+
+
+def bits(places: tuple[int, ...]) -> int:
+    return sum(1 << place for place in places)
+
+
+def chunks(distance: int) -> list[list[int]]:
+    """The places of the bits of each chunk."""
+    ends = [HASH_BITS * n // (distance + 2) for n in range(distance + 3)]
+    return [list(range(*between)) for between in itertools.pairwise(ends)]
+
+
+@pytest.mark.parametrize("distance", DISTANCES)
+def test_hashes_within_the_distance_share_a_key(distance: int) -> None:
+    draw = random.Random(distance)
+    ones = [draw.getrandbits(64) for _ in range(3000)]
+    flips = [
+        bits(tuple(draw.sample(range(64), draw.randint(0, distance)))) for _ in range(len(ones))
+    ]
+    for start in range(64 - distance + 1):  # side by side, across every border of chunks
+        ones.append(draw.getrandbits(64))
+        flips.append(bits(tuple(range(start, start + distance))))
+    for special in (0, 2**64 - 1, 0x5555555555555555):
+        ones.append(special)
+        flips.append(bits(tuple(range(distance))))
+    others = [one ^ flip for one, flip in zip(ones, flips, strict=True)]
+    assert shared(words(ones), words(others), distance).min() >= 1
+
+
+@pytest.mark.parametrize("distance", DISTANCES)
+def test_one_bit_in_each_of_all_chunks_but_two_leaves_just_their_band(distance: int) -> None:
+    draw = random.Random(distance)
+    for left in itertools.combinations(range(distance + 2), 2):
+        flip = bits(tuple(draw.choice(c) for n, c in enumerate(chunks(distance)) if n not in left))
+        one = draw.getrandbits(64)
+        assert shared(words([one]), words([one ^ flip]), distance).tolist() == [1]
+
+
+@pytest.mark.parametrize("distance", DISTANCES)
+def test_one_more_bit_in_one_more_chunk_leaves_no_key(distance: int) -> None:
+    for left in range(distance + 2):
+        flip = bits(tuple(c[0] for n, c in enumerate(chunks(distance)) if n != left))
+        assert shared(words([12345]), words([12345 ^ flip]), distance).tolist() == [0]
+
+
+@pytest.mark.parametrize("distance", [*DISTANCES, 62])
+def test_there_is_a_band_for_each_pair_of_chunks_and_it_is_part_of_the_key(distance: int) -> None:
+    keys = band_keys(words([0, 2**64 - 1]), distance)
+    assert keys.shape == (2, (distance + 2) * (distance + 1) // 2)
+    assert len(np.unique(keys)) == keys.size
+    assert (keys.dtype, keys.flags.c_contiguous) == (np.uint64, True)
+
+
+def test_keys_are_the_same_in_any_array() -> None:
+    hashes = np.random.default_rng(0).integers(0, 2**64, 100, np.uint64)
+    assert np.array_equal(band_keys(hashes, 6)[40:50], band_keys(hashes[40:50], 6))
+    assert band_keys(hashes[:0], 6).shape == (0, 28)
+
+
+def test_every_bit_of_a_key_depends_on_the_hash() -> None:
+    keys = band_keys(np.arange(1 << 16, dtype=np.uint64), 0)[:, 0]
+    for bit in range(64):
+        assert 0.49 < np.mean(keys >> np.uint64(bit) & np.uint64(1)) < 0.51
+    assert len(np.unique(keys >> np.uint64(48))) > 0.62 * (1 << 16)  # 1 - 1/e, of chance
+
+
+def test_near_compares_each_with_the_one_at_its_place() -> None:
+    first, second = words([0, 0, 0, 2**64 - 1]), words([0, 7, 15, 0])
+    assert near(first, second, 3).tolist() == [True, True, False, False]
+    assert near(first, second, 64).tolist() == [True] * 4
+
+
+Picture = tuple[int, int]
+
+
+def by_hand(keys: list[int], pictures: list[Picture], distance: int) -> dict[tuple[int, int], int]:
+    """All with all, in plain Python."""
+    found, standing = {}, list[int]()
+    for i, (hash_, mirror) in enumerate(pictures):
+        if i and keys[i] != keys[i - 1]:
+            standing = []
+        if any(set(pictures[j]) == {hash_, mirror} for j in standing):
+            continue
+        for j in standing:
+            other, turned = pictures[j]
+            ways = hash_ ^ other, hash_ ^ turned, mirror ^ other
+            apart = min(way.bit_count() for way in ways)
+            if apart <= distance:
+                found[j, i] = apart
+        standing.append(i)
+    return found
+
+
+def by_kernel(
+    keys: list[int], pictures: list[Picture], distance: int
+) -> dict[tuple[int, int], int]:
+    hashes, mirrors = words([p[0] for p in pictures]), words([p[1] for p in pictures])
+    pairs, distances = close_pairs(words(keys), hashes, mirrors, distance)
+    assert (pairs.dtype, pairs.shape, distances.dtype) == (np.int64, (len(pairs), 2), np.uint8)
+    said = {(int(i), int(j)): int(d) for (i, j), d in zip(pairs, distances, strict=True)}
+    assert len(said) == len(pairs)
+    return said
+
+
+few_bits = st.builds(lambda a, b: 1 << a | 1 << b, st.integers(0, 63), st.integers(0, 63))
+some_hashes = st.one_of(st.integers(0, 15), few_bits, st.integers(0, 2**64 - 1))
+entries = st.lists(st.tuples(st.integers(0, 3), some_hashes, some_hashes), max_size=40)
+
+
+@settings(deadline=None)
+@given(entries, st.integers(0, 64))
+def test_close_pairs_connect_what_comparing_all_with_all_finds(
+    drawn: list[tuple[int, int, int]], distance: int
+) -> None:
+    drawn.sort(key=lambda entry: entry[0])
+    keys, pictures = [entry[0] for entry in drawn], [entry[1:] for entry in drawn]
+    found, every = by_kernel(keys, pictures, distance), by_hand(keys, pictures, distance)
+    assert found.items() <= every.items()
+    assert len(found) <= (distance + 1) * len(keys)
+    assert families(found, distance, len(keys)) == families(every, distance, len(keys))
+
+
+def families(pairs: dict[tuple[int, int], int], distance: int, nodes: int) -> list[list[int]]:
+    """For every distance the least picture that each is connected to by pairs so near."""
+    said = []
+    for most in range(distance + 1):
+        parents = list(range(nodes))
+        for (i, j), apart in pairs.items():
+            if apart <= most:
+                low, high = sorted((parents[i], parents[j]))
+                parents = [low if parent == high else parent for parent in parents]
+        said.append(parents)
+    return said
+
+
+def family(draw: random.Random, size: int, flips: int) -> list[Picture]:
+    """Pictures near each other, some equal, some mirrored."""
+    hash_, mirror = draw.getrandbits(64), draw.getrandbits(64)
+
+    def turned(word: int) -> int:
+        return word ^ bits(tuple(draw.sample(range(64), draw.randint(0, flips))))
+
+    near_ones = [(turned(hash_), turned(mirror)) for _ in range(size)]
+    return [draw.choice(near_ones)[:: draw.choice((1, -1))] for _ in range(size)]
+
+
+@pytest.mark.parametrize("size", [1, 63, 64, 65, 129, 300])
+def test_long_runs_are_compared_in_full(size: int) -> None:
+    draw = random.Random(size)
+    keys = [1] * size + [2] * size
+    pictures = family(draw, size, 4) + family(draw, size, 20)
+    found, every = by_kernel(keys, pictures, 10), by_hand(keys, pictures, 10)
+    assert families(found, 10, len(keys)) == families(every, 10, len(keys))
+    assert size < 60 or len(found) > len(keys) // 2
+
+
+def test_there_may_be_more_pairs_than_entries() -> None:
+    chain = [0b1111, 0b111, 0b11, 0b1, 0]  # each is nearer to the middle, which comes last
+    pictures = [(word << 8 * n, word << 8 * n) for n in range(8) for word in chain]
+    found = by_kernel([1] * 40, pictures, 20)
+    assert len(found) > 40
+    assert families(found, 20, 40) == families(by_hand([1] * 40, pictures, 20), 20, 40)
+
+
+def test_many_near_ones_have_few_pairs() -> None:
+    draw = np.random.default_rng(4)
+    flips = np.uint64(1) << draw.integers(0, 64, (20_000, 3), np.uint64)
+    hashes = np.bitwise_or.reduce(flips, axis=1)
+    keys, far = np.zeros(len(hashes), np.uint64), np.full(len(hashes), 2**64 - 1, np.uint64)
+    pairs, _ = close_pairs(keys, hashes, far, 6)
+    assert len(np.unique(hashes)) - 1 <= len(pairs) < 7 * len(hashes)
+
+
+def test_of_equal_pictures_the_first_stands_for_all_mirrored_or_not() -> None:
+    pictures = [(1, 9), (9, 1), (1, 9), (3, 9), (9, 1), (9, 3)]
+    assert by_kernel([5] * 6, pictures, 1) == {(0, 3): 1}
+    pictures = [(1, 99), (3, 98), (1, 99), (3, 98), (2, 50), (99, 1)]
+    assert by_kernel([5] * 6, pictures, 1) == {(0, 1): 1, (1, 4): 1}
+
+
+def test_a_million_equal_pictures_take_no_million_squared() -> None:
+    same = np.full(1_000_000, 42, np.uint64)
+    start = time.process_time()
+    pairs, distances = close_pairs(same, same, same, 10)
+    assert (len(pairs), len(distances)) == (0, 0)
+    assert time.process_time() - start < 5
+
+
+def test_no_entries_have_no_pairs() -> None:
+    assert by_kernel([], [], 10) == {}

@@ -1,0 +1,81 @@
+"""Ledgers add and balance; manifests are believed only as they were written."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import pickle
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from manifests import errors
+from manifests.errors import CurateError, ManifestError
+from manifests.run import ledger, manifest
+from manifests.run.fingerprint import fingerprint
+from manifests.run.ledger import Account
+from manifests.run.manifest import Commit, FileEntry, PassManifest
+
+COUNTS = st.dictionaries(st.sampled_from("abcd"), st.integers(1, 9))
+
+
+@st.composite
+def balanced(draw: st.DrawFn) -> Account:
+    dropped, lost, kept = draw(COUNTS), draw(COUNTS), draw(st.integers(0, 9))
+    came = kept + sum(dropped.values()) + sum(lost.values())
+    return Account(step="s", came=came, kept=kept, dropped=dropped, quarantined=lost)
+
+
+@given(balanced(), balanced(), balanced())
+def test_accounts_add_in_any_order_and_stay_balanced(a: Account, b: Account, c: Account) -> None:
+    assert a + b == b + a
+    assert (a + b) + c == a + (b + c)
+    assert (a + b).balances
+
+
+def test_a_lost_row_is_an_error_that_names_the_step() -> None:
+    with pytest.raises(ManifestError, match="step words: 3 came, 0 made, but 2 kept and 0 gone"):
+        ledger.check([Account(step="words", came=3, kept=2)], "x")
+
+
+def test_a_manifest_that_was_edited_is_refused(tmp_path: Path) -> None:
+    entry = FileEntry(name="p.arrow", rows=1, size_bytes=2, digest="d")
+    commit = Commit(part="p", token="t", rows=1, files=[entry])
+    whole = PassManifest(name="n", kind="rows", fingerprint="f", parts=[commit], ledger=[])
+    place = tmp_path / "manifest.json"
+    manifest.save(whole, str(place))
+    assert manifest.load_pass(str(tmp_path)) == whole
+    content = json.loads(place.read_text())
+    content["parts"][0]["files"][0]["digest"] = "other"
+    place.write_text(json.dumps(content))
+    with pytest.raises(ManifestError, match="its digest does not match its content"):
+        manifest.load_pass(str(tmp_path))
+
+
+def test_a_commit_cut_short_is_no_commit(tmp_path: Path) -> None:
+    commit = Commit(part="p", token="t", rows=1, files=[])
+    place = tmp_path / "p.json"
+    manifest.save(commit, str(place))
+    assert manifest.load_commit(str(place)) == commit
+    place.write_text(place.read_text()[:-20])
+    assert manifest.load_commit(str(place)) is None
+
+
+def test_a_fingerprint_depends_on_content_and_not_on_the_order_of_keys() -> None:
+    assert fingerprint({"a": 1, "b": [2]}) == fingerprint({"b": [2], "a": 1})
+    assert fingerprint({"a": 1}) != fingerprint({"a": 2})
+    assert len(fingerprint("ü\ud800")) == 16
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [k for _, k in inspect.getmembers(errors, inspect.isclass) if issubclass(k, CurateError)],
+)
+def test_every_error_travels_between_processes_whole(kind: type[CurateError]) -> None:
+    error = kind("the fault.", "the place", "The mend.")
+    again = pickle.loads(pickle.dumps(error))
+    assert type(again) is kind
+    assert (again.fault, again.place, again.mend) == (error.fault, error.place, error.mend)
+    assert str(again) == "the place: the fault. The mend."

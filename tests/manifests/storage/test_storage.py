@@ -1,0 +1,112 @@
+"""Files appear whole or not at all, and are named by what they are, not where."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from manifests import storage
+from manifests.errors import ManifestError, StorageError
+from manifests.storage import parts
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    for name in ("a/1.tar", "a/b/2.tar", "a/b/3.txt", "4.tar", "a/.hidden", "a/.x.tar.1.tmp"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("pattern", "names"),
+    [
+        ("", ["4.tar", "a/1.tar", "a/b/2.tar", "a/b/3.txt"]),
+        ("*.tar", ["4.tar"]),
+        ("a", ["1.tar", "b/2.tar", "b/3.txt"]),
+        ("a/*", ["1.tar"]),
+        ("**/*.tar", ["4.tar", "a/1.tar", "a/b/2.tar"]),
+        ("a/b/[23].t?r", ["2.tar"]),
+        ("4.tar", ["4.tar"]),
+        ("nothing/*", []),
+        ("nothing", []),
+    ],
+)
+def test_files_are_listed_by_their_names_below_the_fixed_folder(
+    tree: Path, pattern: str, names: list[str]
+) -> None:
+    listed = storage.list_files(str(tree / pattern))
+    assert [file.name for file in listed] == names
+    assert all(Path(file.uri).read_bytes() == b"x" and file.size == 1 for file in listed)
+
+
+def test_a_file_that_fails_half_way_leaves_nothing(tmp_path: Path) -> None:
+    def fail_half_way() -> None:
+        with storage.writing(str(tmp_path / "f")) as sink:
+            sink.write(b"half")
+            raise ValueError("half way")
+
+    with pytest.raises(ValueError, match="half way"):
+        fail_half_way()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_is_written_again_is_the_old_one_until_the_new_is_whole(tmp_path: Path) -> None:
+    place = tmp_path / "f"
+    storage.write_bytes(str(place), b"old")
+    with storage.writing(str(place)) as sink:
+        sink.write(b"new")
+        assert place.read_bytes() == b"old"
+    assert place.read_bytes() == b"new"
+
+
+def test_what_killed_writers_left_is_cleared_and_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / ".part.arrow.abc.tmp").write_bytes(b"")
+    (tmp_path / "part.arrow").write_bytes(b"")
+    storage.clear_unfinished(str(tmp_path))
+    assert [path.name for path in tmp_path.iterdir()] == ["part.arrow"]
+
+
+@pytest.mark.parametrize(
+    ("base", "uri", "place"),
+    [
+        ("/data", "web/a.tar", "/data/web/a.tar"),
+        ("/data", "/other/a.tar", "/other/a.tar"),
+        ("/data", "s3://b/a.tar", "s3://b/a.tar"),
+        ("/data", "file:///x/a", "/x/a"),
+        ("", "a", "a"),
+        ("s3://b/out?region=x", "steps", "s3://b/out/steps?region=x"),
+    ],
+)
+def test_relative_uris_start_from_the_base(base: str, uri: str, place: str) -> None:
+    assert storage.at(base, uri) == place
+
+
+def test_errors_of_the_system_say_where_and_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match=r"nothing: there is no such file"):
+        storage.read_bytes(str(tmp_path / "nothing"))
+    with (
+        pytest.raises(StorageError, match=r"f: no space left on the device"),
+        storage.storage_errors("f"),
+    ):
+        raise OSError(errno.ENOSPC, "full")
+
+
+def test_a_part_keeps_every_batch_empty_ones_too_and_reads_some_columns(tmp_path: Path) -> None:
+    table = pa.table({"a": [1, 2, 3], "b": ["x", None, "z"]})
+    uri = str(tmp_path / "p.arrow")
+    entry = parts.write(uri, table.schema, [table.slice(0, 2), table.slice(0, 0), table.slice(2)])
+    assert (entry.rows, entry.size_bytes) == (3, (tmp_path / "p.arrow").stat().st_size)
+    reader = parts.open_part(uri)
+    assert [reader.get_batch(n).num_rows for n in range(3)] == [2, 0, 1]
+    assert parts.read_columns(uri, ("b",)).to_pydict() == {"b": ["x", None, "z"]}
+    assert [t.num_rows for t in parts.read(uri, 1)] == [1, 1, 1]
+
+
+def test_a_file_that_is_no_part_is_named(tmp_path: Path) -> None:
+    (tmp_path / "p.arrow").write_bytes(b"something else entirely")
+    with pytest.raises(ManifestError, match=r"p\.arrow: this is not a part file"):
+        parts.open_part(str(tmp_path / "p.arrow"))

@@ -1,0 +1,127 @@
+"""A recipe with a mistake is refused before any work: line, field, what is allowed, spelling."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from curate.recipe import model as recipe
+from manifests.errors import RecipeError
+
+GOOD = """\
+name: captions
+seed: 17
+sources:
+  - {name: web, reader: webdataset, path: "data/*.tar"}
+steps:
+  - words: {min: 3}
+  - image_shape: {min_side: 64}
+  - words:
+      max: 20
+      only: {modality: caption}
+"""
+
+
+@pytest.fixture
+def write(tmp_path: Path):  # type: ignore[no-untyped-def]
+    def writing(text: str, name: str = "recipe.yaml") -> str:
+        (tmp_path / name).write_text(text)
+        return str(tmp_path / name)
+
+    return writing
+
+
+def test_steps_come_in_order_and_a_second_of_a_kind_gets_a_number(write) -> None:  # type: ignore[no-untyped-def]
+    loaded = recipe.load(write(GOOD))
+    assert [s.name for s in loaded.steps] == ["words", "image_shape", "words-2"]
+    assert loaded.steps[2].only == {"modality": ["caption"]}
+    assert loaded.recipe.seed == 17
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        ("min: 3", "mim: 3",
+         "recipe.yaml:6: steps[0].words.mim: no setting named 'mim'. Did you mean 'min'?"),
+        ("image_shape", "image_shap",
+         "recipe.yaml:7: steps[1].image_shap: no step named 'image_shap'. "
+         "Did you mean 'image_shape'?"),
+        ("webdataset", "webdatset",
+         "recipe.yaml:4: sources[0].reader: no reader named 'webdatset'. "
+         "Did you mean 'webdataset'?"),
+        ("seed: 17", "sead: 17",
+         "recipe.yaml:2: sead: no setting named 'sead'. Did you mean 'seed'?"),
+        ("min: 3", "min: three", "recipe.yaml:6: steps[0].words.min: Input should be a valid "
+         "integer, unable to parse string as an integer (not 'three')."),
+        ("name: captions", "name: 'a b'", "recipe.yaml:1: name: String should match pattern "
+         "'^[\\w.-]+$' (not 'a b')."),
+        ("seed: 17", "seed: 17\nseed: 18", "recipe.yaml:3: 'seed' stands twice"),
+        ("{min: 3}", "3", "recipe.yaml:6: steps[0]: 'words' takes settings, not 3."),
+        ("{modality: caption}", "caption",
+         "recipe.yaml:10: steps[2].words.only: only: takes column: value, or column: [values]."),
+        ("path: \"data/*.tar\"", "pth: x", "recipe.yaml:4: sources[0].path: 'path' is missing."),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_named_with_line_field_and_mend(write, before, after, message) -> None:  # type: ignore[no-untyped-def]
+    assert before in GOOD
+    with pytest.raises(RecipeError) as caught:
+        recipe.load(write(GOOD.replace(before, after, 1)))
+    assert str(caught.value) == message
+
+
+def test_settings_from_the_command_line_come_last(write) -> None:  # type: ignore[no-untyped-def]
+    settings = ["steps.words.min=5", "seed=3", "sources.web.path=other", "media.max_pixels=9"]
+    loaded = recipe.load(write(GOOD), settings)
+    assert loaded.steps[0].step.min == 5  # type: ignore[attr-defined]
+    assert (loaded.recipe.seed, loaded.readers[0].path) == (3, "other")
+    assert loaded.recipe.media.max_pixels == 9
+
+
+def test_a_setting_that_leads_nowhere_names_what_there_is(write) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(RecipeError, match=r"nothing named 'wrods'\. Did you mean 'words'"):
+        recipe.load(write(GOOD), ["steps.wrods.min=5"])
+
+
+def test_variables_come_from_the_environment_or_their_default(write, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    monkeypatch.setenv("WHERE", "s3://bucket/web")
+    text = GOOD.replace('"data/*.tar"', '"${WHERE}/*.tar"').replace("17", "${SEED:-5}")
+    loaded = recipe.load(write(text))
+    assert loaded.readers[0].path == "s3://bucket/web/*.tar"
+    assert loaded.recipe.seed == 5
+    with pytest.raises(RecipeError, match=r"recipe\.yaml:2: the environment has no variable SEED"):
+        recipe.load(write(text.replace(":-5", "")))
+
+
+def test_a_base_recipe_is_merged_below(write) -> None:  # type: ignore[no-untyped-def]
+    write(GOOD, "base.yaml")
+    loaded = recipe.load(write("base: base.yaml\nname: other\nmedia: {max_bytes: 10}\n"))
+    assert loaded.recipe.name == "other"
+    assert loaded.recipe.media.max_bytes == 10
+    assert len(loaded.steps) == 3
+
+
+def test_a_recipe_that_includes_itself_is_refused(write) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(RecipeError, match="includes itself"):
+        recipe.load(write("base: recipe.yaml\n"))
+
+
+def test_two_sources_of_one_name_are_refused(write) -> None:  # type: ignore[no-untyped-def]
+    line = '  - {name: web, reader: webdataset, path: "data/*.tar"}\n'
+    with pytest.raises(RecipeError, match="two sources are named 'web'"):
+        recipe.load(write(GOOD.replace(line, line * 2)))
+
+
+def test_the_exported_schema_takes_what_the_recipe_takes_and_refuses_the_rest() -> None:
+    jsonschema = pytest.importorskip("jsonschema")
+    yaml = pytest.importorskip("yaml")
+    schema = recipe.json_schema()
+    jsonschema.validate(yaml.safe_load(GOOD), schema)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(yaml.safe_load(GOOD.replace("min: 3", "mim: 3")), schema)
+
+
+def test_a_manifest_says_the_recipe_so_that_it_builds_the_same_again(write) -> None:  # type: ignore[no-untyped-def]
+    loaded = recipe.load(write(GOOD), base="/data")
+    again = recipe.build(loaded.content, base="/data")
+    assert again == loaded

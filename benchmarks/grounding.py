@@ -1,6 +1,6 @@
 """Million boxes a CPU second of coordinates and steps on objects: `python -m benchmarks.grounding`.
 
-A million boxes as COCO has them (x y width height in pixels) on 125,000 pictures of 8 objects, in
+A million boxes as COCO has them (x y width height in pixels) on 125,000 images of 8 objects, in
 batches of 8192 records. Each work stands beside one raw pass: numbers of the same boxes times a
 number. CPU time of one process; best of three.
 """
@@ -48,7 +48,7 @@ COCO = SPACES["coco"]
 
 
 class Made(NamedTuple):
-    """Boxes (n, 4) as COCO has them, the sizes (n, 2) of their pictures, and their records."""
+    """Boxes (n, 4) as COCO has them, the sizes (n, 2) of their images, and their records."""
 
     boxes: np.ndarray
     sizes: np.ndarray
@@ -56,7 +56,7 @@ class Made(NamedTuple):
 
 
 def made(records: int = RECORDS, seed: int = 29) -> Made:
-    """Boxes of log-normal sizes; of every hundred one reaches out of its picture and one is the
+    """Boxes of log-normal sizes; of every hundred one reaches out of its image and one is the
     box before it, drawn again."""
     draw = np.random.default_rng(seed)
     rows = np.repeat(np.arange(records), OBJECTS)
@@ -86,8 +86,8 @@ def batch(units: np.ndarray, sizes: np.ndarray, start: int, polygons: bool) -> p
     keys = [str(start + n) for n in range(records)]
     names = pa.array(keys)
     width, height = (pa.array(sizes[::OBJECTS, n].astype(np.int32)) for n in (0, 1))
-    pictures = record.Pictures(uri=names, width=width, height=height)
-    table = record.captions("made", keys, names, pa.nulls(records, pa.string()), pictures)
+    images = record.ImageColumns(uri=names, width=width, height=height)
+    table = record.captions("made", keys, names, pa.nulls(records, pa.string()), images)
     fields = {"polygon": outlines(units)} if polygons else {"box": lists_of(units)}
     return table.set_column(
         table.schema.get_field_index("objects"),
@@ -145,7 +145,7 @@ def main() -> None:
         found = rate(work, many)
         print(f"{name:40}{found / 1e6:12.2f}{raw / found:14.1f}")
 
-    print(f"{many:,} boxes on {RECORDS:,} pictures\n")
+    print(f"{many:,} boxes on {RECORDS:,} images\n")
     print(f"{'work':40}{'M boxes/CPU-s':>14}{'raw passes':>12}")
     show("raw pass (boxes * a number)", lambda: whole.boxes * 1.5625)
     show("boxes_to_units, of xywh pixel", lambda: boxes_to_units(whole.boxes, whole.sizes, COCO))
@@ -199,7 +199,7 @@ def solids(some: pa.Table, attributes: str | None) -> pa.Table:
 
 
 def coco_rate(images: int = 200, annotations: int = 500) -> float:
-    """Annotations a CPU second of a file in COCO's form, its pictures opened for their headers."""
+    """Annotations a CPU second of a file in COCO's form, its images opened for their headers."""
     split = {
         "images": [
             {"id": n, "file_name": "a.jpg", "width": 64, "height": 64} for n in range(images)

@@ -82,8 +82,8 @@ def records(files: list[Path], mime: str = "image/jpeg") -> list[pa.Table]:
 
 
 def step(batches: list[pa.Table]) -> np.ndarray:
-    """Hash and mirror of every picture, uint64 (pictures, 2); 0 where there is no detail."""
-    hashing, media, found = ImageHash(), Media(side=ImageHash.picture_side), []
+    """Hash and mirror of every image, uint64 (images, 2); 0 where there is no detail."""
+    hashing, media, found = ImageHash(), Media(side=ImageHash.image_side), []
     for batch in batches:
         said = hashing(batch, media)
         assert not said.error or said.error.null_count == batch.num_rows, said.error.drop_null()
@@ -95,7 +95,7 @@ def step(batches: list[pa.Table]) -> np.ndarray:
 
 
 def peer(files: list[Path]) -> np.ndarray:
-    """imagehash's phash of every picture, uint64."""
+    """imagehash's phash of every image, uint64."""
     bits = [imagehash.phash(Image.open(file)).hash.ravel() for file in files]
     return np.packbits(np.array(bits), axis=1).view(">u8").astype(np.uint64).ravel()
 
@@ -124,7 +124,7 @@ def tell_times(name: str, files: list[Path], rounds: int) -> None:
 
 
 def distances(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Bits between pictures by hash and mirror (pictures, 2), the way round that fits best."""
+    """Bits between images by hash and mirror (images, 2), the way round that fits best."""
     ways = one[..., 0] ^ other[..., 0], one[..., 0] ^ other[..., 1], one[..., 1] ^ other[..., 0]
     nearest: np.ndarray = np.min([np.bitwise_count(way) for way in ways], axis=0)
     return nearest
@@ -134,7 +134,7 @@ def tell_recall(name: str, files: list[Path], folder: Path) -> None:
     known, theirs = step(records(files)), peer(files)
     there = known.any(axis=1)
     images = [ImageOps.exif_transpose(Image.open(file)).convert("RGB") for file in files]
-    print(f"\n{name}: {there.sum()} of {len(files)} pictures have detail")
+    print(f"\n{name}: {there.sum()} of {len(files)} images have detail")
     print(f"{'':<26}{'image_hash':>16}{'imagehash.phash':>20}")
     print(f"{'found within':<26}{'6 bits':>8}{'10 bits':>8}{'6 bits':>12}{'10 bits':>8}")
     for edit, work in EDITS.items():
@@ -149,7 +149,7 @@ def tell_recall(name: str, files: list[Path], folder: Path) -> None:
 
 
 def tell_strangers(known: np.ndarray, theirs: np.ndarray) -> None:
-    """How many pairs of different pictures would be taken for copies."""
+    """How many pairs of different images would be taken for copies."""
     i, j = np.triu_indices(len(known), 1)
     ours, peers = distances(known[i], known[j]), np.bitwise_count(theirs[i] ^ theirs[j])
     counts = [int(np.sum(found <= most)) for found in (ours, peers) for most in DISTANCES]
@@ -168,7 +168,7 @@ def photographs(folder: Path, count: int) -> list[Path]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--photos", type=Path, help="a folder of JPEGs")
-    parser.add_argument("--count", type=int, default=200, help="pictures of each kind")
+    parser.add_argument("--count", type=int, default=200, help="images of each kind")
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
@@ -182,7 +182,7 @@ def main() -> None:
                 files.append(file)
         if options.photos:
             kinds["photographs"] = photographs(options.photos, options.count)
-        print(f"{'':<22}{'':>7}{'':>8}{'us of CPU a picture':>35}{'imagehash / ours':>18}")
+        print(f"{'':<22}{'':>7}{'':>8}{'us of CPU an image':>35}{'imagehash / ours':>18}")
         print(
             f"{'':<22}{'files':>7}{'KB':>8}{'image_hash':>11}{'all decoded':>13}{'imagehash':>11}"
         )

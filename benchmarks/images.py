@@ -1,6 +1,6 @@
 """Images per CPU second to their format and size, beside Pillow: `python -m benchmarks.images`.
 
-A tar of small JPEG, PNG and WebP pictures is read as a source would be (index, sidecars, header
+A tar of small JPEG, PNG and WebP images is read as a source would be (index, sidecars, header
 probe, records) and its shapes are measured; the bare probe stands beside `PIL.Image.open`, which
 reads no pixel either, and beside a full decode. One process, page cache warm, best of three.
 """
@@ -21,16 +21,18 @@ from curate.ingest.reader import Context, KeptBytes
 from filters.image.image_shape import ImageShape
 from manifests.media import Media
 from manifests.media.header import probe
-from tests.make import picture
+from tests.make import make_image
 
 IMAGES, DISTINCT = 6000, 60
 KINDS = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp"}
 
 
-def pictures() -> list[tuple[str, bytes]]:
-    """Pictures of 320 x 240 and more, by ending."""
+def images() -> list[tuple[str, bytes]]:
+    """Images of 320 x 240 and more, by ending."""
     kinds = list(KINDS)
-    return [(KINDS[kinds[n % 3]], picture(320 + n, 240, n, kinds[n % 3])) for n in range(DISTINCT)]
+    return [
+        (KINDS[kinds[n % 3]], make_image(320 + n, 240, n, kinds[n % 3])) for n in range(DISTINCT)
+    ]
 
 
 def write_tar(path: Path, found: list[tuple[str, bytes]]) -> None:
@@ -68,7 +70,7 @@ def read_and_measure(folder: str) -> None:
 
 
 def main() -> None:
-    found = pictures()
+    found = images()
     data = [content for _, content in found] * (IMAGES // DISTINCT)
     with tempfile.TemporaryDirectory() as folder:
         write_tar(Path(folder) / "made.tar", found)

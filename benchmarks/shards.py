@@ -1,10 +1,10 @@
 """How fast Arrow shards are written, next to a plain copy of the same bytes, in CPU seconds.
 
-    python benchmarks/shards.py [--pictures 4000] [--runs 7] [--folder .]
+    python benchmarks/shards.py [--images 4000] [--runs 7] [--folder .]
 
 A tar of JPEGs of about 60 KB is made, then by turns: copied by `shutil.copyfile`, which has the
 kernel move the bytes and leaves them in its cache; copied by a loop of read and write that ends
-with fsync; and written as one shuffled shard, which reads every picture where it lies, digests all
+with fsync; and written as one shuffled shard, which reads every image where it lies, digests all
 that it writes (XXH3, 128 bit) and ends with fsync. The loop does the same reading, writing and
 syncing as the shard, so it is the baseline; `copyfile` is the most a machine can do. Page cache
 warm; median of the runs.
@@ -50,11 +50,11 @@ def jpeg(seed: int) -> bytes:
     return out.getvalue()
 
 
-def make_tar(path: Path, pictures: int) -> pa.Table:
+def make_tar(path: Path, images: int) -> pa.Table:
     """The tar, and caption records of its members."""
     distinct = [jpeg(seed) for seed in range(DISTINCT)]
     with tarfile.open(path, "w") as out:
-        for number in range(pictures):
+        for number in range(images):
             member = tarfile.TarInfo(f"{number:06d}.jpg")
             member.size = len(distinct[number % DISTINCT])
             out.addfile(member, io.BytesIO(distinct[number % DISTINCT]))
@@ -62,14 +62,14 @@ def make_tar(path: Path, pictures: int) -> pa.Table:
         places = [(member.offset_data, member.size) for member in back]
     return record.captions(
         "web",
-        [f"{path.name}#{number:06d}" for number in range(pictures)],
-        pa.array([f"{path.name}#{number:06d}.jpg" for number in range(pictures)]),
-        pa.array([f"a picture of number {number}, in words" for number in range(pictures)]),
-        record.Pictures(
-            pa.repeat(path.name, pictures),
+        [f"{path.name}#{number:06d}" for number in range(images)],
+        pa.array([f"{path.name}#{number:06d}.jpg" for number in range(images)]),
+        pa.array([f"an image of number {number}, in words" for number in range(images)]),
+        record.ImageColumns(
+            pa.repeat(path.name, images),
             pa.array([offset for offset, _ in places]),
             pa.array([length for _, length in places]),
-            pa.repeat("image/jpeg", pictures),
+            pa.repeat("image/jpeg", images),
         ),
     )
 
@@ -105,13 +105,13 @@ def cpu_seconds(work: Callable[[], None]) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--pictures", type=int, default=4000)
+    parser.add_argument("--images", type=int, default=4000)
     parser.add_argument("--runs", type=int, default=7)
     parser.add_argument("--folder", default=tempfile.gettempdir(), help="on the disk to measure")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=given.folder) as name:
         folder, source = Path(name), Path(name) / "in.tar"
-        table = ordered(folder, make_tar(source, given.pictures))
+        table = ordered(folder, make_tar(source, given.images))
         shard = folder / "out" / "data-00000-of-00001.arrow"
         works: dict[str, tuple[Path, Callable[[], None]]] = {
             "copyfile": (folder / "a", lambda: copy_by_kernel(source, folder / "a")),
@@ -124,18 +124,18 @@ def main() -> None:
                 taken[what].append(cpu_seconds(work))
                 size_bytes = target.stat().st_size
                 target.unlink()
-    report(taken, size_bytes, given.pictures)
+    report(taken, size_bytes, given.images)
 
 
-def report(taken: dict[str, list[float]], size_bytes: int, pictures: int) -> None:
+def report(taken: dict[str, list[float]], size_bytes: int, images: int) -> None:
     medians = {what: statistics.median(seconds) for what, seconds in taken.items()}
     ours = medians["arrow shard"]
-    print(f"{pictures} JPEGs, {size_bytes / 1e6:.0f} MB\n")
+    print(f"{images} JPEGs, {size_bytes / 1e6:.0f} MB\n")
     print(f"{'':20} {'CPU s':>7} {'GB/CPU s':>9} {'shard, of its rate':>19}")
     for what, seconds in medians.items():
         rate = size_bytes / 1e9 / seconds
         print(f"{what:20} {seconds:7.3f} {rate:9.2f} {seconds / ours:19.0%}")
-    print(f"\n{pictures / ours:,.0f} pictures a CPU second")
+    print(f"\n{images / ours:,.0f} images a CPU second")
 
 
 if __name__ == "__main__":

@@ -132,7 +132,7 @@ def steps_table(batches: list[pa.Table], media: Media) -> None:
 def loading_table() -> None:
     """CPU seconds to import the kernels: compiled anew, then from numba's cache."""
     run = "import time, numba; start = time.process_time();"
-    run += "from filters.kernels import languages, text_measures;"
+    run += "from manifests.kernels import languages, text_measures;"
     run += "print(f'{time.process_time() - start:.2f}')"
     print(f"\n{'kernels':24}{'CPU seconds':>14}")
     with tempfile.TemporaryDirectory() as cache:
@@ -157,7 +157,7 @@ def main() -> None:
     )
     keys = [str(n) for n in range(len(texts))]
     names = pa.array(keys)
-    table = record.captions("made", keys, names, texts, record.Pictures(uri=names))
+    table = record.captions("made", keys, names, texts, record.ImageColumns(uri=names))
     batches = [table.slice(at, BATCH_ROWS) for at in range(0, len(texts), BATCH_ROWS)]
     kernels_table(texts)
     steps_table(batches, Media())

@@ -95,7 +95,7 @@ def readers() -> dict[str, type[Reader]]:
 def _resolve(name: str, table: dict[str, str], what: str) -> Any:
     place = table.get(name, name)
     if ":" not in place:
-        raise RecipeError(f"no {what} named '{name}'.", mend=nearest(name, list(table)))
+        raise RecipeError(f"no {what} named '{name}'.", fix=nearest(name, list(table)))
     module, _, attribute = place.partition(":")
     try:
         return getattr(importlib.import_module(module), attribute)

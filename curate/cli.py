@@ -125,12 +125,12 @@ def parser() -> argparse.ArgumentParser:
     show.add_argument(
         "--image",
         nargs="?",
-        const="curate-pictures",
+        const="curate-images",
         metavar="WHERE",
-        help="draw boxes, points, polygons and 3D boxes on the pictures, into this folder, or into "
-        "this .png where there is one picture (default curate-pictures)",
+        help="draw boxes, points, polygons and 3D boxes on the images, into this folder, or into "
+        "this .png where there is one image (default curate-images)",
     )
-    show.add_argument("--base", help="where relative paths of pictures start (default: as the run)")
+    show.add_argument("--base", help="where relative paths of images start (default: as the run)")
     _json(show)
 
     for name, what in (("steps", "a step, a preset"), ("readers", "a reader")):

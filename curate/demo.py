@@ -91,7 +91,7 @@ def _measures(rng: np.random.Generator, place: str, side: int) -> tuple[int, int
 
 
 def _drawing(number: int, side: int = 96, kind: str = "JPEG") -> tuple[bytes, str]:
-    """A picture of one coloured shape, and the sentence that says so."""
+    """An image of one coloured shape, and the sentence that says so."""
     from PIL import Image, ImageDraw
 
     rng = np.random.default_rng(number)
@@ -115,9 +115,9 @@ def _reposted(number: int) -> tuple[bytes, str]:
     """A drawing as it comes round again: smaller, and its caption louder."""
     from PIL import Image
 
-    picture, caption = _drawing(number)
+    drawing, caption = _drawing(number)
     out = io.BytesIO()
-    with Image.open(io.BytesIO(picture)) as image:
+    with Image.open(io.BytesIO(drawing)) as image:
         smaller = image.resize((image.width * 3 // 4, image.height * 3 // 4))
         smaller.save(out, "JPEG", quality=60)
     return out.getvalue(), caption.upper()
@@ -129,34 +129,34 @@ def _tar(number: int) -> bytes:
     with tarfile.open(fileobj=out, mode="w", format=tarfile.USTAR_FORMAT) as tar:
         for row in range(_PER_TAR):
             key = f"{number:05d}{row:04d}"
-            picture, caption = _drawing(number * _PER_TAR + row, 32 if row % 29 == 5 else 96)
+            image, caption = _drawing(number * _PER_TAR + row, 32 if row % 29 == 5 else 96)
             if row % 16 == 14:
-                picture, caption = _reposted(number * _PER_TAR + row - 2)
-            picture, caption = _as_found(picture, caption, row)
-            _add(tar, f"{key}.jpg", picture)
+                image, caption = _reposted(number * _PER_TAR + row - 2)
+            image, caption = _as_found(image, caption, row)
+            _add(tar, f"{key}.jpg", image)
             _add(tar, f"{key}.txt", caption.encode())
             about = {"key": key, "caption": caption, "url": f"https://example.org/{key}.jpg"}
             _add(tar, f"{key}.json", json.dumps(about).encode())
     return out.getvalue()
 
 
-def _as_found(picture: bytes, caption: str, row: int) -> tuple[bytes, str]:
+def _as_found(image: bytes, caption: str, row: int) -> tuple[bytes, str]:
     if row % 40 == 7:
-        return picture[: len(picture) // 2], caption
+        return image[: len(image) // 2], caption
     if row % 40 == 17:
         return b"<html>404 not found</html>", caption
     if row % 20 == 3:
-        return picture, "IMG_0042.JPG"
+        return image, "IMG_0042.JPG"
     if row % 24 == 9:
-        return picture, "buy now! " * 12
+        return image, "buy now! " * 12
     if row % 15 == 11:
         return (
-            picture,
+            image,
             "Ein roter Kreis liegt links auf einem hellen Bild, und sonst ist nichts da.",
         )
     if row % 15 == 13:
-        return picture, "Un triangle bleu se trouve à droite de cette image très claire."
-    return picture, caption
+        return image, "Un triangle bleu se trouve à droite de cette image très claire."
+    return image, caption
 
 
 def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
@@ -167,8 +167,8 @@ def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
 
 def _photo(folder: str, number: int) -> None:
     kind = ("JPEG", "PNG", "WEBP")[number % 3]
-    picture, caption = _drawing(10_000 + number, 96, kind)
-    _write(folder, f"data/photos/{_photo_name(number)}", picture)
+    image, caption = _drawing(10_000 + number, 96, kind)
+    _write(folder, f"data/photos/{_photo_name(number)}", image)
     if number % 2:
         _write(folder, f"data/photos/{number:04d}.txt", caption.encode())
 
@@ -178,7 +178,7 @@ def _photo_name(number: int) -> str:
 
 
 def _lines() -> bytes:
-    """Captions as JSON lines: one has no text, one has no picture, the last is cut in half."""
+    """Captions as JSON lines: one has no text, one has no image, the last is cut in half."""
     rows: list[dict[str, Any]] = [
         {"file": _photo_name(n), "caption": _drawing(10_000 + n)[1]} for n in range(0, _PHOTOS, 2)
     ]
@@ -207,7 +207,7 @@ def _chats() -> bytes:
 
 
 def _boxes() -> bytes:
-    """The shapes on the photos in COCO's form: one box is a line, one far outside its picture."""
+    """The shapes on the photos in COCO's form: one box is a line, one far outside its image."""
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     for n in range(0, _PHOTOS, 2):

@@ -1,23 +1,23 @@
-"""Every error a user can meet: where, what is wrong (with the value), and how to mend it."""
+"""Every error a user can meet: where, what is wrong (with the value), and how to fix it."""
 
 from __future__ import annotations
 
 
 class CurateError(Exception):
-    """The root of the tree: `place` is file, row or field; `mend` is what to do about it."""
+    """The root of the tree: `place` is file, row or field; `fix` is what to do about it."""
 
-    def __init__(self, fault: str, place: str = "", mend: str = "") -> None:
-        super().__init__(fault, place, mend)
-        self.fault, self.place, self.mend = fault, place, mend
+    def __init__(self, fault: str, place: str = "", fix: str = "") -> None:
+        super().__init__(fault, place, fix)
+        self.fault, self.place, self.fix = fault, place, fix
 
     @property
-    def told(self) -> str:
-        """Fault and mend, each a sentence where there are both."""
-        stop = "" if not self.mend or self.fault.endswith((".", "!", "?")) else "."
-        return f"{self.fault}{stop} {self.mend}".rstrip()
+    def message(self) -> str:
+        """Fault and fix, each a sentence where there are both."""
+        stop = "" if not self.fix or self.fault.endswith((".", "!", "?")) else "."
+        return f"{self.fault}{stop} {self.fix}".rstrip()
 
     def __str__(self) -> str:
-        return f"{self.place}: {self.told}" if self.place else self.told
+        return f"{self.place}: {self.message}" if self.place else self.message
 
 
 class RecipeError(CurateError):
@@ -37,7 +37,7 @@ class RowError(CurateError):
 
 
 class MediaError(RowError):
-    """A picture cannot be opened: absent, truncated, not a picture."""
+    """An image cannot be opened: absent, truncated, not an image."""
 
 
 class LimitError(MediaError):

@@ -1,4 +1,4 @@
-"""What tests share: where real data lies, one Ray for the session, small pictures made here."""
+"""What tests share: where real data lies, one Ray for the session, small images made here."""
 
 from __future__ import annotations
 

@@ -12,8 +12,8 @@ from manifests import storage
 from manifests.media import Limits, Media
 
 
-def picture(width: int = 64, height: int = 48, seed: int = 0, kind: str = "JPEG") -> bytes:
-    """A picture of smooth random colours, encoded."""
+def make_image(width: int = 64, height: int = 48, seed: int = 0, kind: str = "JPEG") -> bytes:
+    """An image of smooth random colours, encoded."""
     coarse = np.random.default_rng(seed).integers(0, 255, (4, 4, 3), np.uint8)
     image = Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
     out = io.BytesIO()

@@ -27,7 +27,7 @@ def test_the_step_of_your_own_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.syspath_prepend(str(tmp_path))
     captions(tmp_path / "data", files=1, rows=8)
     with open(tmp_path / "data" / "000.jsonl", "a") as out:
-        out.write('{"caption": "Why? Who? Where is it now, tell me?", "image": "pictures/0.jpg"}\n')
+        out.write('{"caption": "Why? Who? Where is it now, tell me?", "image": "images/0.jpg"}\n')
     steps = [{"language": {}}, *yaml.safe_load(blocks("docs/steps.md", "yaml")[-1])["steps"]]
     made = run(content(steps=steps), tmp_path, tmp_path / "out")
     assert accounts(made)["Questions"] == (9, 8, {"too many questions": 1}, {})

@@ -41,7 +41,7 @@ class Photo(NamedTuple):
 
 @pytest.fixture(scope="module")
 def photos(real_data: Path) -> list[Photo]:
-    """As many of each of five books; the one after the last is no picture."""
+    """As many of each of five books; the one after the last is no image."""
     books = sorted((real_data / "captions/openstax").glob("*.captions.jsonl"))
     rows = [json.loads(line) for book in books for line in book.open().readlines()[:13]]
     taken = [
@@ -108,7 +108,7 @@ def _jsonl(folder: Path, photos: list[Photo]) -> None:
 
 def _llava(folder: Path, photos: list[Photo]) -> None:
     def turns(said: str) -> list[dict[str, str]]:
-        asked = {"from": "human", "value": "<image>\nDescribe the picture."}
+        asked = {"from": "human", "value": "<image>\nDescribe the image."}
         return [asked, {"from": "gpt", "value": said}]
 
     rows = [{"id": p.name, "image": p.name, "conversations": turns(p.caption)} for p in photos]
@@ -140,7 +140,7 @@ def _tsv(folder: Path, photos: list[Photo]) -> None:
 
 
 def _url_table(folder: Path, photos: list[Photo]) -> None:
-    """The pictures lie where a downloader put them: by the hash of their url."""
+    """The images lie where a downloader put them: by the hash of their url."""
     for photo in photos:
         name = hashlib.sha256(photo.url.encode()).hexdigest()
         (folder / f"{name}.jpg").write_bytes(photo.data)
@@ -202,7 +202,7 @@ def source(dialect: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-def test_every_dialect_gives_the_same_pictures_and_captions(
+def test_every_dialect_gives_the_same_images_and_captions(
     base: Path, photos: list[Photo], dialect: str
 ) -> None:
     made = ran(base, source(dialect), out=f"out-{dialect}")
@@ -212,7 +212,7 @@ def test_every_dialect_gives_the_same_pictures_and_captions(
         f"read {dialect}": (inputs, PHOTOS, {}, {"MediaError": 1}),
         "write arrow": (PHOTOS, PHOTOS, {}, {}),
     }
-    assert "not a picture: it starts with b'<html>40'" in made.lost[0].message
+    assert "not an image: it starts with b'<html>40'" in made.lost[0].message
     whole = photos[:-1]
     assert {caption(row): digests(row) for row in made.rows} == {
         photo.caption: [digest(photo.data)] for photo in whole
@@ -352,7 +352,7 @@ def ran_over(data: Path, out: Path, *sources: dict[str, Any], **settings: Any) -
     return found(out / "out")
 
 
-def test_a_list_of_urls_without_pictures_fetches_nothing_and_says_where_it_looked(
+def test_a_list_of_urls_without_images_fetches_nothing_and_says_where_it_looked(
     real_data: Path, tmp_path: Path
 ) -> None:
     files = "captions/img2dataset_tests"
@@ -374,8 +374,8 @@ def test_explain_tells_of_kept_dropped_and_quarantined_real_records(
     real_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     business = CORPORA["openstax"].source | {"path": f"{OPENSTAX}/business.captions.jsonl"}
-    pictures = CORPORA["skimage"].source | {"name": "skimage"}
-    ran_over(real_data, tmp_path, business, pictures, steps=[{"words": {"min": 3}}])
+    images = CORPORA["skimage"].source | {"name": "skimage"}
+    ran_over(real_data, tmp_path, business, images, steps=[{"words": {"min": 3}}])
 
     def told(origin: str) -> list[dict[str, Any]]:
         capsys.readouterr()
@@ -399,5 +399,5 @@ def test_explain_tells_of_kept_dropped_and_quarantined_real_records(
         {"step": "read skimage", "what": "quarantined", "facts": {
             "error": "MediaError",
             "message": "jpg: truncated: 400 bytes end before the size is told. Put a whole "
-                       "picture in its place, or leave it in quarantine."}},
+                       "image in its place, or leave it in quarantine."}},
     ]  # fmt: skip

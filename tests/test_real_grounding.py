@@ -1,4 +1,4 @@
-"""Real annotations of pictures, end to end by the command line, on Ray and in one process.
+"""Real annotations of images, end to end by the command line, on Ray and in one process.
 
 The screens are real too; what is annotated on them was annotated for these tests.
 """
@@ -61,14 +61,14 @@ def coco(base: Path) -> dict[str, dict[str, Any]]:
     return {f"data/coco/annotations/{file.name}": json.loads(file.read_text()) for file in files}
 
 
-def test_every_picture_is_accounted_for_and_duplicates_are_named(
+def test_every_image_is_accounted_for_and_duplicates_are_named(
     base: Path, made: Ran, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pictures = sum(len(split["images"]) for split in coco(base).values())
-    assert made.accounts["read coco"] == (pictures, pictures, {}, {})
+    images = sum(len(split["images"]) for split in coco(base).values())
+    assert made.accounts["read coco"] == (images, images, {}, {})
     assert made.accounts["read voc"] == (59, 59, {}, {})
     assert made.accounts["read screens"] == (len(SCREENS), len(SCREENS), {}, {})
-    assert made.accounts["duplicates"] == (pictures + 63, pictures + 61, {"duplicate": 2}, {})
+    assert made.accounts["duplicates"] == (images + 63, images + 61, {"duplicate": 2}, {})
     assert curate(base, "verify", "out") == OK
     capsys.readouterr()
     assert curate(base, "show", "out", "--dropped", "--json") == OK
@@ -151,7 +151,7 @@ def test_a_wrong_space_stops_the_run_and_names_the_right_one(
     assert "'xywh pixel'" in told
 
 
-def test_a_box_on_stored_pixels_is_where_the_shown_picture_has_it(
+def test_a_box_on_stored_pixels_is_where_the_shown_image_has_it(
     tmp_path: Path, real_data: Path
 ) -> None:
     rows, expected = [], {}

@@ -14,7 +14,7 @@ from PIL import Image
 
 from curate import cli
 from tests.ingest.tars import shard
-from tests.make import picture
+from tests.make import make_image
 from tests.runs import Lost, Ran, caption, curate, digest, found
 
 RECIPES = {
@@ -37,7 +37,7 @@ def test_every_recipe_plans(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for variable in (
-        "CAPTIONS", "POOL", "PICTURES", "CONVERSATIONS", "COCO", "COCO_IMAGES", "VOC",
+        "CAPTIONS", "POOL", "IMAGES", "CONVERSATIONS", "COCO", "COCO_IMAGES", "VOC",
         "VOC_IMAGES", "SCREENS", "SCREENS_IMAGES",
     ):  # fmt: skip
         monkeypatch.delenv(variable, raising=False)
@@ -57,7 +57,7 @@ def ran(name: str, base: Path) -> Ran:
     return found(base / "out")
 
 
-def test_captions_keeps_what_says_something_of_a_whole_picture(tmp_path: Path) -> None:
+def test_captions_keeps_what_says_something_of_a_whole_image(tmp_path: Path) -> None:
     captions = {
         "kept": CAPTION,
         "file": "IMG_0042.JPG",
@@ -65,10 +65,10 @@ def test_captions_keeps_what_says_something_of_a_whole_picture(tmp_path: Path) -
         "spanish": "Un perro marrón corre por la playa detrás de una pelota roja.",
     }
     members = [(f"{key}.txt", text.encode()) for key, text in captions.items()]
-    pictures = [(f"{key}.jpg", picture(200, 150, n)) for n, key in enumerate(captions)]
+    images = [(f"{key}.jpg", make_image(200, 150, n)) for n, key in enumerate(captions)]
     (tmp_path / "data/web").mkdir(parents=True)
-    whole = [member for pair in zip(pictures, members, strict=True) for member in pair]
-    small = [("small.jpg", picture(40, 40)), ("small.txt", CAPTION.encode())]
+    whole = [member for pair in zip(images, members, strict=True) for member in pair]
+    small = [("small.jpg", make_image(40, 40)), ("small.txt", CAPTION.encode())]
     shard(tmp_path / "data/web", [*whole, *small])
     made = ran("captions", tmp_path)
     assert made.captions == {"data/web/a.tar#kept": CAPTION}
@@ -81,10 +81,10 @@ def test_captions_keeps_what_says_something_of_a_whole_picture(tmp_path: Path) -
     assert made.rows[0]["words.count"] == 11
 
 
-def test_duplicates_keeps_one_of_the_same_picture_with_nearly_the_same_text(
+def test_duplicates_keeps_one_of_the_same_image_with_nearly_the_same_text(
     tmp_path: Path,
 ) -> None:
-    one, other = picture(320, 240, 1), picture(320, 240, 2)
+    one, other = make_image(320, 240, 1), make_image(320, 240, 2)
     rows = {
         "first": (one, CAPTION),
         "again": (one, CAPTION.upper()),
@@ -128,13 +128,13 @@ def test_datacomp_writes_the_keep_list_of_the_survivors(
             CAPTION,
         ],
     }
-    for folder in ("pool", "pictures"):
+    for folder in ("pool", "images"):
         (tmp_path / folder).mkdir()
     pq.write_table(pa.table(table), tmp_path / "pool/0.parquet")
     for uid in uids[:3]:
-        (tmp_path / f"pictures/{uid}.jpg").write_bytes(picture(300, 240))
+        (tmp_path / f"images/{uid}.jpg").write_bytes(make_image(300, 240))
     monkeypatch.setenv("POOL", "pool")
-    monkeypatch.setenv("PICTURES", "pictures")
+    monkeypatch.setenv("IMAGES", "images")
     made = ran("datacomp", tmp_path)
     assert made.accounts["read pool"] == (4, 3, {}, {"MediaError": 1})
     assert [caption(row) for row in made.rows] == [CAPTION]
@@ -142,17 +142,17 @@ def test_datacomp_writes_the_keep_list_of_the_survivors(
     assert [f"{high:016x}{low:016x}" for high, low in kept.tolist()] == [uids[0]]
 
 
-def test_finetune_writes_lines_with_their_pictures_beside_them(tmp_path: Path) -> None:
+def test_finetune_writes_lines_with_their_images_beside_them(tmp_path: Path) -> None:
     turns = [{"from": "human", "value": "<image>\nWhat runs?"}, {"from": "gpt", "value": CAPTION}]
     rows = [{"image": f"{n}.jpg", "conversations": turns} for n in range(200)]
     rows[7]["image"] = "gone.jpg"
-    (tmp_path / "data/pictures").mkdir(parents=True)
+    (tmp_path / "data/images").mkdir(parents=True)
     for number in range(200):
-        (tmp_path / f"data/pictures/{number}.jpg").write_bytes(picture(64, 48, number % 5))
+        (tmp_path / f"data/images/{number}.jpg").write_bytes(make_image(64, 48, number % 5))
     (tmp_path / "data/conversations.json").write_text(json.dumps(rows))
     made = ran("finetune", tmp_path)
-    mend = "Bring it there and run again with --retry, or leave it in quarantine."
-    told = f"data/pictures/gone.jpg: there is no such file. {mend}"
+    fix = "Bring it there and run again with --retry, or leave it in quarantine."
+    told = f"data/images/gone.jpg: there is no such file. {fix}"
     place = "data/conversations.json#7"
     assert made.lost == [Lost(place, "read chats", "MediaError", told)]
     (path,) = (tmp_path / "out/jsonl").glob("*.jsonl")
@@ -160,7 +160,7 @@ def test_finetune_writes_lines_with_their_pictures_beside_them(tmp_path: Path) -
     assert len(lines) == 199
     assert all(line["conversations"] == turns for line in lines)
     beside = [(tmp_path / "out/jsonl" / line["image"]).read_bytes() for line in lines]
-    assert {digest(data) for data in beside} == {digest(picture(64, 48, n)) for n in range(5)}
+    assert {digest(data) for data in beside} == {digest(make_image(64, 48, n)) for n in range(5)}
 
 
 def test_grounding_asks_for_what_is_annotated_in_three_conventions(tmp_path: Path) -> None:
@@ -168,7 +168,7 @@ def test_grounding_asks_for_what_is_annotated_in_three_conventions(tmp_path: Pat
                    "screens/images"):  # fmt: skip
         (tmp_path / "data" / folder).mkdir(parents=True)
     for number in range(3):
-        (tmp_path / f"data/coco/images/{number}.jpg").write_bytes(picture(200, 100, number))
+        (tmp_path / f"data/coco/images/{number}.jpg").write_bytes(make_image(200, 100, number))
     boxes = [[20, 10, 40, 20], [20, 10, 40, 20.5], [100, 50, 80, 40], [0, 0, 0.1, 50]]
     split = {
         "images": [
@@ -180,12 +180,12 @@ def test_grounding_asks_for_what_is_annotated_in_three_conventions(tmp_path: Pat
         "categories": [{"id": 7, "name": "Fire_Hydrant"}],
     }
     (tmp_path / "data/coco/annotations/instances_val.json").write_text(json.dumps(split))
-    (tmp_path / "data/voc/JPEGImages/a.jpg").write_bytes(shrunk(picture(200, 100, 0)))
+    (tmp_path / "data/voc/JPEGImages/a.jpg").write_bytes(shrunk(make_image(200, 100, 0)))
     (tmp_path / "data/voc/Annotations/a.xml").write_text(
         "<annotation><filename>a.jpg</filename><object><name>dog</name><bndbox><xmin>1</xmin>"
         "<ymin>1</ymin><xmax>50</xmax><ymax>25</ymax></bndbox></object></annotation>"
     )
-    (tmp_path / "data/screens/images/s.png").write_bytes(picture(80, 50, 9, "PNG"))
+    (tmp_path / "data/screens/images/s.png").write_bytes(make_image(80, 50, 9, "PNG"))
     row = {"img_filename": "s.png", "bbox": [8, 5, 16, 5], "instruction": "close it",
            "data_type": "icon"}  # fmt: skip
     (tmp_path / "data/screens/web.json").write_text(json.dumps([row]))

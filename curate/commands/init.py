@@ -22,7 +22,7 @@ sources:                  # curate readers: what can be read
     reader: webdataset    # tars of KEY.jpg, KEY.txt, KEY.json; img2dataset writes them
     path: data/web/*.tar  # a file, a folder or a glob; local, s3:// or gs://
 # - name: photos
-#   reader: folder        # pictures with .txt or .json beside them
+#   reader: folder        # images with .txt or .json beside them
 #   path: data/photos
 
 steps:                    # curate steps: what can be done; in this order

@@ -21,7 +21,7 @@ TOLD_OBJECTS = 5
 
 def main(options: argparse.Namespace) -> int:
     if options.image and options.quarantined:
-        raise RecipeError("what was quarantined is no record, and has no picture", "curate show")
+        raise RecipeError("what was quarantined is no record, and has no image", "curate show")
     shown = _chosen(options)
     faults = _drawn(shown, options) if options.image else []
     if options.json:
@@ -60,7 +60,7 @@ def _drawn(shown: list[dict[str, Any]], options: argparse.Namespace) -> list[str
 
     files = draw(options.run, shown, options.image, options.base)
     for row in shown:
-        row["pictures"] = [f.path for f in files if f.path and f.id == row["id"]]
+        row["images"] = [f.path for f in files if f.path and f.id == row["id"]]
     return [f"{file.fault}." for file in files if file.fault]
 
 
@@ -98,7 +98,7 @@ def _told(row: dict[str, Any]) -> str:
             media = row["media"][segment["media"]]
             size = f"{media['width']} x {media['height']}"
             lines.append(f"  [{segment['kind']} {media['mime']} {size}]")
-    lines += [f"  drawn: {path}" for path in row.pop("pictures", [])]
+    lines += [f"  drawn: {path}" for path in row.pop("images", [])]
     lines += [f"  {thing}" for thing in _things(row.get("objects") or [])]
     hidden = ("id", "origin", "media", "objects", "raw_text", "shard_order")
     facts = {k: v for k, v in row.items() if k not in hidden and v is not None}

@@ -22,7 +22,7 @@ def main(options: argparse.Namespace) -> int:
         return 0
     if options.name not in catalog.STEPS and ":" not in options.name:
         known = [*catalog.STEPS, *PRESETS]
-        raise RecipeError(f"no step named '{options.name}'.", mend=nearest(options.name, known))
+        raise RecipeError(f"no step named '{options.name}'.", fix=nearest(options.name, known))
     kind = catalog.resolve_step(options.name)
     print(
         json.dumps(kind.model_json_schema(), indent=1)

@@ -29,8 +29,8 @@ def write(job: Job) -> ShardCommit:
     """One shard: an uncompressed stream whose metadata tells `datasets` what its columns are."""
     schema = rows.schema(job.table.schema, job.settings.columns)
     columns = rows.columns(job.table, schema)
-    pictures = Pictures.of(job.table)
-    row_bytes = sum(map(sizes, columns.values()), pictures.row_bytes)
+    images = Images.of(job.table)
+    row_bytes = sum(map(sizes, columns.values()), images.row_bytes)
     columns["images"] = pa.nulls(job.table.num_rows, schema.field("images").type)
     whole = pa.record_batch([columns[name] for name in schema.names], schema=schema)
     batches: list[Batch] = []
@@ -41,8 +41,8 @@ def write(job: Job) -> ShardCommit:
         pa.ipc.new_stream(stream, schema) as writer,
     ):
         offset = len(schema.serialize())
-        for run in runs(pictures.shown, row_bytes, job.media, job.settings):
-            batch = _batch(whole, pictures, run)
+        for run in runs(images.shown, row_bytes, job.media, job.settings):
+            batch = _batch(whole, images, run)
             faults.update(run.faults)
             if batch.num_rows:
                 writer.write_batch(batch)
@@ -59,14 +59,14 @@ def write(job: Job) -> ShardCommit:
     )
 
 
-class Pictures(NamedTuple):
-    """The pictures of a shard, and the names their bytes go by: `<id>-<n>.<ending>`."""
+class Images(NamedTuple):
+    """The images of a shard, and the names their bytes go by: `<id>-<n>.<ending>`."""
 
     shown: Mentions
     names: Names
 
     @classmethod
-    def of(cls, table: pa.Table) -> Pictures:
+    def of(cls, table: pa.Table) -> Images:
         shown = rows.mentions(table, "image")
         return cls(shown, Names.of(table, shown))
 
@@ -76,7 +76,7 @@ class Pictures(NamedTuple):
         return 9 + (_NAME_BYTES + 19) * np.diff(self.shown.offsets)
 
     def read(self, run: Run) -> pa.Array:
-        """The pictures of a run's rows, over the bytes where they were read to."""
+        """The images of a run's rows, over the bytes where they were read to."""
         count = len(run.offsets) - 1
         ends = pa.py_buffer(run.offsets.astype(np.int32))
         data = pa.Array.from_buffers(pa.binary(), count, [None, ends, pa.py_buffer(run.data)])
@@ -85,11 +85,11 @@ class Pictures(NamedTuple):
         return pa.ListArray.from_arrays(pa.array(offsets.astype(np.int32)), values)
 
 
-def _batch(whole: pa.RecordBatch, pictures: Pictures, run: Run) -> pa.RecordBatch:
-    """The rows of a run that have no fault, with their pictures."""
+def _batch(whole: pa.RecordBatch, images: Images, run: Run) -> pa.RecordBatch:
+    """The rows of a run that have no fault, with their images."""
     batch = whole.slice(run.start, run.stop - run.start)
     at = batch.schema.get_field_index("images")
-    batch = batch.set_column(at, batch.schema.field(at), pictures.read(run))
+    batch = batch.set_column(at, batch.schema.field(at), images.read(run))
     if not run.faults:
         return batch
     sound = np.ones(batch.num_rows, bool)

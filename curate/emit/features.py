@@ -1,4 +1,4 @@
-"""What Hugging Face `datasets` wants to know of a schema, so that pictures come out decoded."""
+"""What Hugging Face `datasets` wants to know of a schema, so that images come out decoded."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pyarrow as pa
 from manifests.errors import RecipeError
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-"""How `datasets` stores a picture; 32-bit, for it takes `large_binary` for no picture at all."""
+"""How `datasets` stores an image; 32-bit, for it takes `large_binary` for no image at all."""
 _NUMBERS = {"double": "float64", "float": "float32", "halffloat": "float16"}
 
 

@@ -61,7 +61,7 @@ class Names(NamedTuple):
 
 
 def ending(data: memoryview, uri: str) -> str:
-    """The ending that a picture's bytes ask for; of a video, the one its file has; or `bin`."""
+    """The ending that an image's bytes ask for; of a video, the one its file has; or `bin`."""
     try:
         return EXTENSIONS[probe(data).mime]
     except (MediaError, KeyError):

@@ -92,11 +92,11 @@ def _over_limits(
     """The rows with a medium, or with media together, of more bytes than allowed."""
     most, uris = media.limits.max_bytes, pc.struct_field(shown.media, "uri")
     totals = sums(lengths, shown.offsets)
-    mend = "or let it go to quarantine."
+    fix = "or let it go to quarantine."
     over = {
         int(row): LimitError(
             f"its media are {totals[row]} bytes; a row of a shard holds {MOST_ROW_BYTES}.",
-            mend=f"Drop some of them, {mend}",
+            fix=f"Drop some of them, {fix}",
         )
         for row in np.flatnonzero(totals > MOST_ROW_BYTES)
     }
@@ -104,7 +104,7 @@ def _over_limits(
         over[int(row_of[at])] = LimitError(
             f"{lengths[at]} bytes is over the limit of {most}.",
             uris[at].as_py(),
-            f"Raise media.max_bytes {mend}",
+            f"Raise media.max_bytes {fix}",
         )
     return over
 

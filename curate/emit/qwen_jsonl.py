@@ -2,7 +2,7 @@
 
 Their loader (QwenLM/Qwen3-VL, `qwen-vl-finetune/qwenvl/data/data_processor.py`) takes every turn
 that is not "human" for the assistant's, so it has no place for a system turn; and every `<image>`
-or `<video>` in a human turn for the next picture or video, whoever wrote it. What it would misread
+or `<video>` in a human turn for the next image or video, whoever wrote it. What it would misread
 cannot be told to it: such a record is quarantined with the reason. For its registry, `data_path`
 is the folder, and every shard is one `annotation_path`.
 """

@@ -1,8 +1,8 @@
 """WebDataset shards: KEY.jpg (KEY.0.jpg and on where there are several), KEY.txt and KEY.json.
 
 The key is the record's id. The text is all that the record says, where it says anything; the JSON
-holds the conversation, so that a literal `<image>` is never taken for a picture, and whatever else
-an Arrow shard would have in the row. Videos are files of their own, like pictures.
+holds the conversation, so that a literal `<image>` is never taken for an image, and whatever else
+an Arrow shard would have in the row. Videos are files of their own, like images.
 """
 
 from __future__ import annotations

@@ -30,8 +30,8 @@ from manifests.storage import parts
 PART, DROPPED, QUARANTINE, KEPT_BYTES = ".arrow", ".dropped.arrow", ".quarantined.arrow", ".media"
 BATCH_ROWS = 8192
 """Rows a fused pass handles at once (ours)."""
-PICTURE_BATCH_ROWS = 128
-"""Rows at once where steps ask for pictures, so that the shared decodes fit in memory (ours)."""
+IMAGE_BATCH_ROWS = 128
+"""Rows at once where steps ask for images, so that the shared decodes fit in memory (ours)."""
 
 
 class Setting(NamedTuple):
@@ -138,7 +138,7 @@ def _until_broken(reader: Reader, split: Split, context: Context) -> Iterator[Fo
         yield from reader.read(split, context)
     except FileError as error:
         file = split.files[0]
-        told = f"{error.fault} What follows in the file is lost. {error.mend}".strip()
+        told = f"{error.fault} What follows in the file is lost. {error.fix}".strip()
         broken = Failure(file.name, file.uri, type(error).__name__, told)
         yield Found(record.SCHEMA.empty_table(), [broken])
 
@@ -199,7 +199,7 @@ def run_rows(task_pass: RowPass, view: View) -> Commit:
         parts.writing(_uri(folder, view.name, PART), schema) as kept,
     ):
         files = _Files(folder, view.name, kept)
-        for batch in view.read(PICTURE_BATCH_ROWS if side else BATCH_ROWS):
+        for batch in view.read(IMAGE_BATCH_ROWS if side else BATCH_ROWS):
             for planned in steps:
                 said = answer(planned, batch, media, gone)
                 files.take(said)
@@ -210,7 +210,7 @@ def run_rows(task_pass: RowPass, view: View) -> Commit:
 
 
 def _side(planned: PlannedStep) -> int:
-    return getattr(planned.step, "picture_side", None) or 0
+    return getattr(planned.step, "image_side", None) or 0
 
 
 def _media(setting: Setting, side: int | None) -> Media:

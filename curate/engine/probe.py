@@ -103,7 +103,7 @@ def _measure(
 ) -> tuple[pa.Table, list[Account]]:
     """The sample with every measure, and every step's account of the whole sample."""
     gone = dropped_schema(part_schema(steps))
-    side = max((getattr(s.step, "picture_side", None) or 0 for s in steps), default=0) or None
+    side = max((getattr(s.step, "image_side", None) or 0 for s in steps), default=0) or None
     media = Media(setting.base, setting.kept, setting.limits, side)
     accounts: list[Account] = []
     batches = []

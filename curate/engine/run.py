@@ -262,7 +262,7 @@ class Run:
             raise BudgetError(
                 f"{spent} inputs were quarantined, over the budget of {told}.",
                 self.out,
-                f"See why: curate explain --quarantine {self.out}. Mend the source, or raise "
+                f"See why: curate explain --quarantine {self.out}. Fix the source, or raise "
                 "max_quarantined.",
             )
 

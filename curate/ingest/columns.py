@@ -28,8 +28,8 @@ def require(names: Iterable[str], present: Collection[str], setting: str, place:
     """InputError for the first name that is not among the columns there are."""
     for name in names:
         if name not in present:
-            mend = f"{nearest(name, list(present))} The setting is '{setting}'."
-            raise InputError(f"no column {name!r}.", place, mend)
+            fix = f"{nearest(name, list(present))} The setting is '{setting}'."
+            raise InputError(f"no column {name!r}.", place, fix)
 
 
 def text_columns(
@@ -47,7 +47,7 @@ def text_columns(
         raise InputError(
             f"no column of text: none of {', '.join(usual)} is among {', '.join(present)}.",
             place,
-            "Name it: `text: <column>`, or `text: []` for pictures alone.",
+            "Name it: `text: <column>`, or `text: []` for images alone.",
         )
     return tuple(there)
 

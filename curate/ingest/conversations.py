@@ -1,4 +1,4 @@
-"""Conversations, LLaVA's and OpenAI's, as a record's content: pictures stand where a tag did."""
+"""Conversations, LLaVA's and OpenAI's, as a record's content: images stand where a tag did."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class _Piece(NamedTuple):
 def conversation_content(
     turns: Sequence[Mapping[str, Any]], image_count: int, video_count: int = 0
 ) -> list[dict[str, Any]]:
-    """The segments of a conversation; its record's media are all pictures, then all videos.
+    """The segments of a conversation; its record's media are all images, then all videos.
 
     A turn is {from, value} or {role, content}; content is a text with `<image>` and `<video>`
     tags, or a list of parts {type: text | image | video}. Text around a tag is stripped, as
@@ -62,7 +62,7 @@ def _check_count(kind: str, tags: int, media: int) -> None:
     if tags != media:
         raise RowError(
             f"{tags} <{kind}> tags for {media} {kind}s.",
-            mend="Each must have its tag in a user turn.",
+            fix="Each must have its tag in a user turn.",
         )
 
 

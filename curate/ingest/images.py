@@ -1,4 +1,4 @@
-"""One picture a row: opened for its header, and made into caption records, column by column."""
+"""One image a row: opened for its header, and made into caption records, column by column."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from manifests.storage import File
 """Where Exif is looked for, as `Media.orientation` does."""
 
 
-class Picture(NamedTuple):
-    """A picture that opens: where it lies, and what its header says; and how it is shown, as Exif
+class OpenedImage(NamedTuple):
+    """An image that opens: where it lies, and what its header says; and how it is shown, as Exif
     numbers it, where that was looked at."""
 
     reference: Reference
@@ -30,7 +30,7 @@ class Picture(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """What a batch says beside its pictures. `numbers`: of the rows, or lines, in their file."""
+    """What a batch says beside its images. `numbers`: of the rows, or lines, in their file."""
 
     numbers: Sequence[int] | np.ndarray
     texts: pa.Array
@@ -51,20 +51,20 @@ def check_bytes(size: int, limits: Limits) -> None:
         raise LimitError(fault, "", "Raise media.max_bytes or let it go to quarantine.")
 
 
-def opened(reference: Reference, media: Media) -> Picture | RowError:
-    """The picture of a reference, or what stops it from being one, and where that lies."""
+def opened(reference: Reference, media: Media) -> OpenedImage | RowError:
+    """The image of a reference, or what stops it from being one, and where that lies."""
     try:
         size = media.size(reference)
         check_bytes(size, media.limits)
-        return Picture(reference._replace(length=size), media.header(reference))
+        return OpenedImage(reference._replace(length=size), media.header(reference))
     except RowError as error:
-        return type(error)(error.fault, error.place or reference.uri, error.mend)
+        return type(error)(error.fault, error.place or reference.uri, error.fix)
 
 
-def kept(data: memoryview, context: Context, looked_at: bool = False) -> Picture | RowError:
-    """The picture of bytes that came inside another format, laid down beside the part.
+def kept(data: memoryview, context: Context, looked_at: bool = False) -> OpenedImage | RowError:
+    """The image of bytes that came inside another format, laid down beside the part.
 
-    Bytes that are no picture, or over a limit, are not kept.
+    Bytes that are no image, or over a limit, are not kept.
     """
     try:
         header = _inspected(data, context.media)
@@ -72,7 +72,7 @@ def kept(data: memoryview, context: Context, looked_at: bool = False) -> Picture
         return error
     # What is kept cannot be opened yet, so that how it is shown is asked now or never.
     shown = orientation(bytes(data[:FIRST_BYTES])) if looked_at else None
-    return Picture(Reference(*context.keep(data)), header, shown)
+    return OpenedImage(Reference(*context.keep(data)), header, shown)
 
 
 def _inspected(data: memoryview, media: Media) -> Header:
@@ -107,37 +107,37 @@ def found(
     reader: Reader,
     file: File,
     rows: Rows,
-    pictures: Sequence[Picture | RowError] | None,
+    images: Sequence[OpenedImage | RowError] | None,
     broken: Sequence[tuple[int, RowError]] = (),
 ) -> Found:
-    """Caption records of the rows whose picture opened; failures of the others and of `broken`.
+    """Caption records of the rows whose image opened; failures of the others and of `broken`.
 
-    Without `pictures`: records of the text alone.
+    Without `images`: records of the text alone.
     """
-    opens = [p for p in pictures or () if isinstance(p, Picture)]
+    opens = [p for p in images or () if isinstance(p, OpenedImage)]
     errors = list(broken)
-    if pictures is not None and len(opens) < len(pictures):
-        pairs = zip(rows.numbers, pictures, strict=True)
+    if images is not None and len(opens) < len(images):
+        pairs = zip(rows.numbers, images, strict=True)
         errors += [(number, p) for number, p in pairs if isinstance(p, RowError)]
-        rows = rows.only(np.array([isinstance(p, Picture) for p in pictures]))
+        rows = rows.only(np.array([isinstance(p, OpenedImage) for p in images]))
     records = record.captions(
         reader.name,
         [reader.key(file, number) for number in rows.numbers],
         pa.array([reader.origin(file, number) for number in rows.numbers], pa.string()),
         rows.texts,
-        None if pictures is None else _columns(opens),
+        None if images is None else _columns(opens),
         rows.meta,
         rows.language,
     )
     return Found(records, all_failed(reader, file, errors))
 
 
-def _columns(pictures: list[Picture]) -> record.Pictures:
-    return record.Pictures(
-        uri=pa.array([p.reference.uri for p in pictures], pa.string()),
-        offset=pa.array([p.reference.offset for p in pictures], pa.int64()),
-        length=pa.array([p.reference.length for p in pictures], pa.int64()),
-        mime=pa.array([p.header.mime for p in pictures], pa.string()),
-        width=pa.array([p.header.width for p in pictures], pa.int32()),
-        height=pa.array([p.header.height for p in pictures], pa.int32()),
+def _columns(images: list[OpenedImage]) -> record.ImageColumns:
+    return record.ImageColumns(
+        uri=pa.array([p.reference.uri for p in images], pa.string()),
+        offset=pa.array([p.reference.offset for p in images], pa.int64()),
+        length=pa.array([p.reference.length for p in images], pa.int64()),
+        mime=pa.array([p.header.mime for p in images], pa.string()),
+        width=pa.array([p.header.width for p in images], pa.int32()),
+        height=pa.array([p.header.height for p in images], pa.int32()),
     )

@@ -17,7 +17,7 @@ import pyarrow.fs as pafs
 from pydantic import AfterValidator
 
 from curate.ingest.columns import Names
-from curate.ingest.images import Picture, opened
+from curate.ingest.images import OpenedImage, opened
 from curate.ingest.reader import Context
 from manifests import storage
 from manifests.errors import InputError, MediaError, RowError
@@ -37,7 +37,7 @@ FILES = (
 
 
 def check_root(media_root: str, base: str) -> None:
-    """InputError where the folder of pictures is not there: the recipe is wrong, not a row."""
+    """InputError where the folder of images is not there: the recipe is wrong, not a row."""
     if not storage.exists(storage.at(base, media_root)):
         raise InputError("there is no such folder.", media_root, "The setting is 'media_root'.")
 
@@ -52,8 +52,8 @@ def inside(path: str) -> str:
     return plain
 
 
-def opened_below(media_root: str, path: str, media: Media) -> Picture | RowError:
-    """The picture that a row's path names."""
+def opened_below(media_root: str, path: str, media: Media) -> OpenedImage | RowError:
+    """The image that a row's path names."""
     try:
         return opened(Reference(storage.join(media_root, inside(path))), media)
     except RowError as error:
@@ -141,7 +141,7 @@ class Shelf:
         self._folders: dict[str, tuple[str, dict[str, str]]] = {}
 
     def find(self, name: str) -> str | None:
-        """The uri of the file of that name, with or without the ending of a picture."""
+        """The uri of the file of that name, with or without the ending of an image."""
         folder, _, last = (inside(name) if "/" in name else name).rpartition("/")
         if folder not in self._folders:
             below = [folder] if folder else []
@@ -171,7 +171,7 @@ def _listed_at(place: str, changed_ns: int) -> dict[str, str]:
 
 
 def _by_stem(names: list[str]) -> dict[str, str]:
-    """Names by themselves and, for pictures, without their ending: the first in order wins."""
+    """Names by themselves and, for images, without their ending: the first in order wins."""
     stems: dict[str, str] = {}
     for name in sorted(names, reverse=True):
         stem, _, ending = name.rpartition(".")
@@ -186,8 +186,8 @@ def joined(
     urls: pa.Array | None,
     shelf: Shelf,
     context: Context,
-) -> list[Picture | RowError]:
-    """The picture of each row, where the first of `files` that is there says it lies."""
+) -> list[OpenedImage | RowError]:
+    """The image of each row, where the first of `files` that is there says it lies."""
     return [
         found if isinstance(found, RowError) else opened(Reference(found), context.media)
         for found in _located(files, columns, urls, shelf)
@@ -241,5 +241,5 @@ def _no_media(urls: pa.Array | None, row: int, tried: list[str], shelf: Shelf) -
     return MediaError(
         f"no media for {what:.200}: looked for {', '.join(tried) or 'nothing'} in "
         f"{shelf.media_root}.",
-        mend="Nothing is fetched: bring the files there, or set `file` to how they are named.",
+        fix="Nothing is fetched: bring the files there, or set `file` to how they are named.",
     )

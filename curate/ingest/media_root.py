@@ -10,7 +10,7 @@ DESCRIPTION = "folder that the paths start from; null: the file's own folder"
 
 
 def root_of(media_root: str | None, file: File, base: str) -> str:
-    """The folder of a file's pictures. InputError where the one that is set is not there."""
+    """The folder of a file's images. InputError where the one that is set is not there."""
     if media_root is not None:
         check_root(media_root, base)
         return media_root

@@ -47,7 +47,7 @@ class Failure(NamedTuple):
 
     @classmethod
     def of(cls, key: str, origin: str, error: CurateError) -> Failure:
-        return cls(key, origin, type(error).__name__, error.told)
+        return cls(key, origin, type(error).__name__, error.message)
 
 
 class Found(NamedTuple):

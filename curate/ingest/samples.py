@@ -1,4 +1,4 @@
-"""Samples: pictures with a caption and other fields in files beside them, made into records."""
+"""Samples: images with a caption and other fields in files beside them, made into records."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import orjson
 import pyarrow as pa
 
 from curate.ingest.columns import says_anything
-from curate.ingest.images import Picture
+from curate.ingest.images import OpenedImage
 from curate.ingest.reader import BATCH_ROWS, SPLIT_BYTES
 from manifests import record
 from manifests.errors import LimitError, MediaError, RowError
 from manifests.media.header import SUFFIXES
 
 CAPTION = ("txt", "caption", "text")
-"""Where a caption is looked for by default: the text beside the picture, then the JSON there."""
+"""Where a caption is looked for by default: the text beside the image, then the JSON there."""
 SIDECAR_BYTES = 16 << 20
-"""Largest text or JSON beside a picture (ours): a thousand times the longest real caption."""
+"""Largest text or JSON beside an image (ours): a thousand times the longest real caption."""
 
 
 class Description(NamedTuple):
@@ -29,21 +29,21 @@ class Description(NamedTuple):
     meta: str | None
 
 
-def ends_as_picture(suffix: str) -> bool:
-    """Whether a name's ending, such as `jpg` or `0.jpg`, lower case, is that of a picture."""
+def ends_as_image(suffix: str) -> bool:
+    """Whether a name's ending, such as `jpg` or `0.jpg`, lower case, is that of an image."""
     return suffix in SUFFIXES or suffix.rpartition(".")[2] in SUFFIXES
 
 
 def check_sidecar(suffix: str, size: int) -> None:
     if size > SIDECAR_BYTES:
-        fault = f"{suffix}: {size} bytes is over the limit of {SIDECAR_BYTES} beside a picture."
+        fault = f"{suffix}: {size} bytes is over the limit of {SIDECAR_BYTES} beside an image."
         raise LimitError(fault, "", "Leave out what is no caption.")
 
 
 def named(suffix: str, error: MediaError) -> MediaError:
-    """The error of one picture of a sample, saying which."""
-    mend = error.mend or "Put a whole picture in its place, or leave it in quarantine."
-    return type(error)(f"{suffix}: {error.fault}", "", mend)
+    """The error of one image of a sample, saying which."""
+    fix = error.fix or "Put a whole image in its place, or leave it in quarantine."
+    return type(error)(f"{suffix}: {error.fault}", "", fix)
 
 
 def describe(sidecars: Mapping[str, bytes | memoryview], wanted: Sequence[str]) -> Description:
@@ -113,21 +113,21 @@ def _loosely(data: bytes | memoryview, strict: ValueError) -> Any:
 
 
 class Samples:
-    """Samples gathered into a batch: in columns where each has one picture, else row by row."""
+    """Samples gathered into a batch: in columns where each has one image, else row by row."""
 
     def __init__(self, source: str) -> None:
         self._source = source
         self._keys: list[str] = []
         self._origins: list[str] = []
         self._said: list[Description] = []
-        self._pictures: list[list[Picture]] = []
+        self._images: list[list[OpenedImage]] = []
         self._characters = 0
 
-    def add(self, key: str, origin: str, said: Description, pictures: list[Picture]) -> None:
+    def add(self, key: str, origin: str, said: Description, images: list[OpenedImage]) -> None:
         self._keys.append(key)
         self._origins.append(origin)
         self._said.append(said)
-        self._pictures.append(pictures)
+        self._images.append(images)
         self._characters += len(said.text or "") + len(said.meta or "")
 
     @property
@@ -135,14 +135,14 @@ class Samples:
         return len(self._keys) >= BATCH_ROWS or self._characters >= SPLIT_BYTES
 
     def records(self) -> pa.Table:
-        if all(len(pictures) == 1 for pictures in self._pictures):
+        if all(len(images) == 1 for images in self._images):
             return self._columns()
         return record.from_rows(self._rows(), self._source, "caption")
 
     def _columns(self) -> pa.Table:
-        places = [picture.reference for [picture] in self._pictures]
-        headers = [picture.header for [picture] in self._pictures]
-        pictures = record.Pictures(
+        places = [image.reference for [image] in self._images]
+        headers = [image.header for [image] in self._images]
+        images = record.ImageColumns(
             uri=pa.array([place.uri for place in places], pa.string()),
             offset=pa.array([place.offset for place in places], pa.int64()),
             length=pa.array([place.length for place in places], pa.int64()),
@@ -153,25 +153,25 @@ class Samples:
         origins = pa.array(self._origins, pa.string())
         texts = pa.array([said.text for said in self._said], pa.string())
         meta = pa.array([said.meta for said in self._said], pa.string())
-        return record.captions(self._source, self._keys, origins, texts, pictures, meta)
+        return record.captions(self._source, self._keys, origins, texts, images, meta)
 
     def _rows(self) -> list[dict[str, Any]]:
-        columns = zip(self._keys, self._origins, self._said, self._pictures, strict=True)
+        columns = zip(self._keys, self._origins, self._said, self._images, strict=True)
         return [
             {
                 "key": key,
                 "origin": origin,
-                "content": _content(said.text, len(pictures)),
+                "content": _content(said.text, len(images)),
                 "media": [
-                    {"kind": "image", **picture.reference._asdict(), **picture.header._asdict()}
-                    for picture in pictures
+                    {"kind": "image", **image.reference._asdict(), **image.header._asdict()}
+                    for image in images
                 ],
                 "meta": said.meta,
             }
-            for key, origin, said, pictures in columns
+            for key, origin, said, images in columns
         ]
 
 
-def _content(text: str | None, pictures: int) -> list[dict[str, Any]]:
-    images = [{"kind": "image", "media": number, "loss": False} for number in range(pictures)]
+def _content(text: str | None, count: int) -> list[dict[str, Any]]:
+    images = [{"kind": "image", "media": number, "loss": False} for number in range(count)]
     return images if text is None else [*images, {"kind": "text", "text": text, "loss": True}]

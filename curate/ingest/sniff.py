@@ -16,7 +16,7 @@ from curate.ingest.formats.parquet import sniffed_schema
 from curate.ingest.reader import Head, Reader
 from manifests import storage
 from manifests.errors import InputError, MediaError
-from manifests.media.header import is_picture, probe
+from manifests.media.header import is_image, probe
 from manifests.storage import File
 
 HEAD_BYTES = 1 << 20
@@ -40,7 +40,7 @@ MAGIC = {
     b"\xff\xfe": "UTF-16 text",
     b"\xfe\xff": "UTF-16 text",
 }
-"""What starts with these bytes; readers of pictures, tars and parquet are asked before."""
+"""What starts with these bytes; readers of images, tars and parquet are asked before."""
 _BOM = b"\xef\xbb\xbf"
 _NOT_TEXT = re.compile(r"[\x00-\x08\x0e-\x1a]")
 _MOST_NAMED = 8
@@ -101,8 +101,8 @@ def describe(head: Head) -> str:
     data = head.data
     if not data:
         return "an empty file"
-    if is_picture(data):
-        return _picture(head)
+    if is_image(data):
+        return _image(head)
     if tar.is_tar(data):
         return _tar(data)
     schema = sniffed_schema(head)
@@ -114,12 +114,12 @@ def describe(head: Head) -> str:
     return known or _text(data.removeprefix(_BOM))
 
 
-def _picture(head: Head) -> str:
+def _image(head: Head) -> str:
     try:
         kind = probe(head.data).mime.removeprefix("image/").removeprefix("x-").upper()
     except MediaError:
-        return "a broken picture" if len(head.data) >= head.file.size else "a picture"
-    return f"{'an' if kind[0] in 'AEIOU' else 'a'} {kind} picture"
+        return "a broken image" if len(head.data) >= head.file.size else "an image"
+    return f"{'an' if kind[0] in 'AEIOU' else 'a'} {kind} image"
 
 
 def _tar(data: bytes) -> str:

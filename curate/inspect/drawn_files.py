@@ -1,4 +1,4 @@
-"""The pictures of records of a run, with what is annotated drawn over them, as files."""
+"""The images of records of a run, with what is annotated drawn over them, as files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ENDINGS = (".png", ".jpg", ".jpeg", ".webp")
 
 
 class DrawnFile(NamedTuple):
-    """A picture of a record: the file made of it, or why there is none."""
+    """An image of a record: the file made of it, or why there is none."""
 
     id: str
     path: str | None
@@ -26,7 +26,7 @@ class DrawnFile(NamedTuple):
 
 
 def draw(out: str, rows: list[dict[str, Any]], where: str, base: str | None) -> list[DrawnFile]:
-    """Write the pictures of records of the run `out` to a folder, or to a file for a single one.
+    """Write the images of records of the run `out` to a folder, or to a file for a single one.
 
     Rows that a step dropped have no media, and are drawn as they were read. Relative uris start
     at `base`, or where the run did.
@@ -36,7 +36,7 @@ def draw(out: str, rows: list[dict[str, Any]], where: str, base: str | None) -> 
     single = where.lower().endswith(ENDINGS)
     if single and len(wanted) > 1:
         raise RecipeError(
-            f"{len(wanted)} pictures would go to one file", where, "Name a folder, or one record."
+            f"{len(wanted)} images would go to one file", where, "Name a folder, or one record."
         )
     os.makedirs((os.path.dirname(where) or ".") if single else where, exist_ok=True)
     media = _media(out, base)

@@ -125,7 +125,7 @@ def _placed(resolve: Callable[[str], R], name: str, text: Text, path: Path) -> R
     try:
         return resolve(name)
     except RecipeError as error:
-        raise RecipeError(error.fault, text.place(path), error.mend) from error
+        raise RecipeError(error.fault, text.place(path), error.fix) from error
 
 
 class _Item(NamedTuple):
@@ -155,8 +155,8 @@ def _expand(steps: list[Any], text: Text) -> list[_Item]:
 
 def _preset(name: str, text: Text, path: Path) -> list[_Item]:
     if name not in PRESETS:
-        mend = nearest(str(name), list(PRESETS))
-        raise RecipeError(f"no preset named '{name}'.", text.place((*path, "preset")), mend)
+        fix = nearest(str(name), list(PRESETS))
+        raise RecipeError(f"no preset named '{name}'.", text.place((*path, "preset")), fix)
     steps = PRESETS[name].steps
     return [_Item(key, dict(value), path) for step in steps for key, value in step.items()]
 

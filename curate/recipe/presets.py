@@ -61,8 +61,8 @@ PRESETS = {
             "image_shape.min_side": Evidence(
                 "published",
                 _DATACOMP,
-                "they take original_width and original_height, of the picture before it was "
-                "downloaded and resized; we take the size of the stored picture",
+                "they take original_width and original_height, of the image before it was "
+                "downloaded and resized; we take the size of the stored image",
             ),
             "image_shape.max_aspect": Evidence("published", _DATACOMP),
         },

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field, model_validator
 
-from filters.decontamination.benchmarks.benchmark import Benchmark, may_have_pictures
+from filters.decontamination.benchmarks.benchmark import Benchmark, may_have_images
 from filters.decontamination.matching.embeddings import cosines
 from filters.decontamination.matching.images import HASH_BITS, hashes_of, likeness
 from filters.decontamination.matching.index import Index, files_used, index_of, settings_now, told
@@ -27,7 +27,7 @@ class Decontaminate(RowStep):
     A benchmark is `{name, path}` and, where the path is of tables, fields of its items: `text`
     (one or a list), `id`, `image` (one or a list), `embedding`. A path is a file, a folder or a
     glob, of JSON lines, JSON arrays, Parquet, CSV or TSV; or, without fields, of `.txt` with an
-    item a line, or of pictures, whose id is the file's name. `choices.text` is a field in a field.
+    item a line, or of images, whose id is the file's name. `choices.text` is a field in a field.
 
     A record goes when one of these holds, and the first that does is its reason:
 
@@ -35,12 +35,12 @@ class Decontaminate(RowStep):
       share of the item's n-grams. Words are runs of letters, marks and numbers in lower case;
       each character of a script written without spaces is one. A text of fewer than `n` words is
       compared whole, if it has at least `min_words`; one shorter still is not compared.
-    - one of its pictures looks like one of an item: 64-bit perceptual hashes that differ in at
-      most `distance` bits, mirrored too. Pictures without detail look like none.
+    - one of its images looks like one of an item: 64-bit perceptual hashes that differ in at
+      most `distance` bits, mirrored too. Images without detail look like none.
     - its column `embedding` and the item's have a cosine of at least `threshold`.
 
     `benchmark` and `item` name the item of which the record has most (in a draw the one listed
-    first), `overlap` says what share of the item's n-grams it has; where a picture or an
+    first), `overlap` says what share of the item's n-grams it has; where an image or an
     embedding decided, `similarity` is 1 - bits / 64, or the cosine. A record that stays tells the
     item it shares most n-grams with too, if there is one.
 
@@ -69,7 +69,7 @@ class Decontaminate(RowStep):
     overlap: float | None = Field(
         None, gt=0, le=1, description="least share of an item's n-grams; null: any one of them"
     )
-    distance: int = Field(6, ge=0, le=31, description="bits in which similar pictures may differ")
+    distance: int = Field(6, ge=0, le=31, description="bits in which similar images may differ")
     embedding: str | None = Field(None, description="column of the records' embeddings")
     threshold: float = Field(0.95, gt=0, le=1, description="least cosine of embeddings")
 
@@ -86,12 +86,12 @@ class Decontaminate(RowStep):
         return self
 
     @property
-    def picture_side(self) -> int | None:  # type: ignore[override]
-        """Pictures are asked for where a benchmark may have some."""
-        return ImageHash.picture_side if any(map(may_have_pictures, self.benchmarks)) else None
+    def image_side(self) -> int | None:  # type: ignore[override]
+        """Images are asked for where a benchmark may have some."""
+        return ImageHash.image_side if any(map(may_have_images, self.benchmarks)) else None
 
     def files(self, base: str) -> tuple[str, ...]:
-        """The benchmarks' files and the pictures they name. Raises InputError where items are
+        """The benchmarks' files and the images they name. Raises InputError where items are
         not what they should be, so that a run with a mistake in them never starts."""
         places = ((one, storage.at(base, one.path)) for one in self.benchmarks)
         return tuple(uri for one, place in places for uri in files_used(one, place))
@@ -105,13 +105,13 @@ class Decontaminate(RowStep):
         least = min(self.min_words, self.n)
         index = index_of(settings_now(self.benchmarks, self.n, least, media))
         by_text = self._by_text(batch, index)
-        by_picture, error = self._by_picture(batch, media, index)
+        by_image, error = self._by_image(batch, media, index)
         by_embedding = self._by_embedding(batch, index)
-        rules = [(by_text.goes, "benchmark text"), (by_picture.goes, "benchmark image"),
+        rules = [(by_text.goes, "benchmark text"), (by_image.goes, "benchmark image"),
                  (by_embedding.goes, "benchmark embedding")]  # fmt: skip
         if error is not None:
             error = pc.if_else(pa.array(by_text.goes), None, error)
-        named = _named(index, by_text, by_picture, by_embedding)
+        named = _named(index, by_text, by_image, by_embedding)
         return Outcome(named, reasons(batch.num_rows, *rules), error)
 
     def _by_text(self, batch: pa.Table, index: Index) -> _Met:
@@ -123,7 +123,7 @@ class Decontaminate(RowStep):
         goes = share >= np.float32(self.overlap) if self.overlap else item >= 0
         return _Met(item, share, goes)
 
-    def _by_picture(
+    def _by_image(
         self, batch: pa.Table, media: Media, index: Index
     ) -> tuple[_Met, pa.Array | None]:
         if not len(index.looks.items):
@@ -158,18 +158,18 @@ def _nothing(rows: int) -> _Met:
     return _Met(np.full(rows, -1, np.int32), np.zeros(rows, np.float32), np.zeros(rows, bool))
 
 
-def _named(index: Index, text: _Met, picture: _Met, embedding: _Met) -> dict[str, pa.Array]:
+def _named(index: Index, text: _Met, image: _Met, embedding: _Met) -> dict[str, pa.Array]:
     """The item that decided, or the nearest by its text; and what it was met by."""
-    by_picture = picture.goes & ~text.goes
-    by_embedding = embedding.goes & ~text.goes & ~picture.goes
-    by_text = (text.item >= 0) & ~by_picture & ~by_embedding
-    choices = [by_text, by_picture, by_embedding]
-    item = np.select(choices, [text.item, picture.item, embedding.item], -1)
-    like = np.where(by_picture, picture.measure, embedding.measure)
+    by_image = image.goes & ~text.goes
+    by_embedding = embedding.goes & ~text.goes & ~image.goes
+    by_text = (text.item >= 0) & ~by_image & ~by_embedding
+    choices = [by_text, by_image, by_embedding]
+    item = np.select(choices, [text.item, image.item, embedding.item], -1)
+    like = np.where(by_image, image.measure, embedding.measure)
     at = pa.array(item, mask=item < 0)
     return {
         "benchmark": index.benchmark.take(at),
         "item": index.item.take(at),
         "overlap": pa.array(text.measure, mask=~by_text),
-        "similarity": pa.array(like, mask=~(by_picture | by_embedding)),
+        "similarity": pa.array(like, mask=~(by_image | by_embedding)),
     }

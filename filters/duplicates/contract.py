@@ -1,6 +1,6 @@
 """What the engine asks of a kind of duplicate, and what a kind says of the units of a part.
 
-A unit is what is compared: a record, or a picture. In the files of a part units are numbered from
+A unit is what is compared: a record, or an image. In the files of a part units are numbered from
 0; across the corpus a unit is a uint64: number of the part << 32 | number in the part.
 """
 

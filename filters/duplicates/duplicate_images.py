@@ -1,4 +1,4 @@
-"""The step that keeps one of every family of pictures, in whatever records they are."""
+"""The step that keeps one of every family of images, in whatever records they are."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pydantic import Field
 
 from filters.duplicates.duplicates import Keep
 from filters.duplicates.kinds.equal import SameMedia
-from filters.duplicates.kinds.perceptual import HASH, MIRROR, Pictures
+from filters.duplicates.kinds.perceptual import HASH, MIRROR, Images
 from filters.duplicates.phases.forest import Forest, Verdicts, verdicts
 from filters.duplicates.phases.keys import Source
 from filters.duplicates.phases.members import members
@@ -27,15 +27,15 @@ from manifests.step import Corpus, CorpusStep, Outcome, Part, RowStep, Workspace
 
 
 class DuplicateImages(CorpusStep):
-    """Keep one of every family of equal pictures, and take the others out of their records.
+    """Keep one of every family of equal images, and take the others out of their records.
 
-    By `perceptual` two pictures are equal that look the same: 64-bit perceptual hashes that differ
+    By `perceptual` two images are equal that look the same: 64-bit perceptual hashes that differ
     in at most `distance` bits, mirrored ones too. By `image` they are byte for byte the same.
 
-    The picture stays that is best by `keep`, as for `duplicates`: of one picture `media.pixels`
-    and `media.bytes` are its own, other measures those of its record. A picture that goes takes
+    The image stays that is best by `keep`, as for `duplicates`: of one image `media.pixels`
+    and `media.bytes` are its own, other measures those of its record. An image that goes takes
     its place in the text and its objects with it. A record that has none left is dropped, unless
-    `text_stays` and it has text. `removed` is how many pictures a record lost, `survivors` the
+    `text_stays` and it has text. `removed` is how many images a record lost, `survivors` the
     ids of the records that have them still.
     """
 
@@ -46,13 +46,13 @@ class DuplicateImages(CorpusStep):
     rewrites: ClassVar[tuple[str, ...]] = ("content", "media", "objects")
 
     by: Literal["perceptual", "image"] = Field(
-        "perceptual", description="pictures that look the same, or that are the same bytes"
+        "perceptual", description="images that look the same, or that are the same bytes"
     )
     distance: Annotated[int, Field(ge=0, le=16)] = Field(
         6, description="perceptual: of 64 bits, so many may differ (ours)"
     )
-    keep: Keep = Field(("-media.pixels", "id"), description="which picture of a family stays")
-    text_stays: bool = Field(False, description="keep records that have no picture left but text")
+    keep: Keep = Field(("-media.pixels", "id"), description="which image of a family stays")
+    text_stays: bool = Field(False, description="keep records that have no image left but text")
 
     def reads(self) -> tuple[str, ...]:
         hashes = (HASH, MIRROR) if self.by == "perceptual" else ()
@@ -75,25 +75,25 @@ class DuplicateImages(CorpusStep):
             sources,
             own=len(sources),
             units=sum(part.rows for part in corpus.parts),
-            kind=Pictures(self.distance) if looks else None,
+            kind=Images(self.distance) if looks else None,
             equal=() if looks else (SameMedia(),),
         )
         wood = search(workspace)
         known = members(wood, rows, sources, wishes(self.keep), False, workspace)
         own = np.zeros(len(wood.units), bool)
         said = verdicts(wood, known.order(wood, own), own)
-        for number, pictures in by_part(wood, len(sources)):
+        for number, images in by_part(wood, len(sources)):
             part = corpus.parts[number]
-            yield part, self._outcome(corpus.read(part), wood, said, known.ids, pictures)
+            yield part, self._outcome(corpus.read(part), wood, said, known.ids, images)
 
     def _outcome(
-        self, table: pa.Table, wood: Forest, said: Verdicts, ids: pa.Array, pictures: slice
+        self, table: pa.Table, wood: Forest, said: Verdicts, ids: pa.Array, images: slice
     ) -> Outcome:
         offsets, flat = media_lists(table["media"])
         gone = np.zeros(len(flat), bool)
         survivor = np.full(len(flat), -1, np.int64)
-        own = (wood.units[pictures] & np.uint64(0xFFFFFFFF)).astype(np.int64)
-        survivor[own] = said.survivor[pictures]
+        own = (wood.units[images] & np.uint64(0xFFFFFFFF)).astype(np.int64)
+        survivor[own] = said.survivor[images]
         gone = survivor >= 0
         before = np.concatenate([[0], np.cumsum(gone)])[offsets]
         survivors = pa.ListArray.from_arrays(

@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PositiveInt, model_
 from filters.duplicates.contract import Identity, Kind, units_of
 from filters.duplicates.kinds.equal import SameMedia, SameText
 from filters.duplicates.kinds.minhash import MinHash
-from filters.duplicates.kinds.perceptual import FAMILIES, Pictures, SamePictures
+from filters.duplicates.kinds.perceptual import FAMILIES, Images, SameImages
 from filters.duplicates.kinds.semantic import Semantic
 from filters.duplicates.kinds.sequence import Sequence
 from filters.duplicates.phases.forest import Forest, Verdicts, verdicts
@@ -100,18 +100,18 @@ class Duplicates(CorpusStep):
     Two records are duplicates by
 
     - `text`: the same text, but for case and runs of whitespace;
-    - `image`: the same pictures and videos in the same order, byte for byte;
+    - `image`: the same images and videos in the same order, byte for byte;
     - `minhash`: texts whose sets of n-grams have a Jaccard similarity of at least `threshold`.
       MinHash signatures (Broder 1997) cut into `bands` of `rows` values find the pairs, the exact
       Jaccard similarity decides. A text shorter than an n-gram is compared as a whole;
-    - `perceptual`: pictures that look the same, one by one in order: 64-bit perceptual hashes
+    - `perceptual`: images that look the same, one by one in order: 64-bit perceptual hashes
       that differ in at most `distance` bits, mirrored ones too;
     - `semantic`: the column `embedding` of both, cosine at least `threshold`, compared within
       the `clusters` (a column of one number, or a list of the nearest ones) they have in common;
-    - `sequence`: of the pictures of the record with fewer (the frames of a video), at least the
+    - `sequence`: of the images of the record with fewer (the frames of a video), at least the
       share `threshold` looks the same as one of the other.
 
-    Several of them: all must hold. A record without text, pictures or embedding is a duplicate of
+    Several of them: all must hold. A record without text, images or embedding is a duplicate of
     none. Families are chains: a and c are of one family where both are duplicates of b.
 
     Of a family the record stays that is best by `keep`, an order of measures: less of the measure
@@ -229,13 +229,13 @@ class Duplicates(CorpusStep):
         runs = (storage.at(base, run) for run in self.against)
         return tuple(storage.join(place, NAME) for run in runs for place in corpus_passes(run))
 
-    def _look(self) -> Pictures | None:
-        """How pictures are compared, where they are."""
-        return None if self.distance is None else Pictures(self.distance)
+    def _look(self) -> Images | None:
+        """How images are compared, where they are."""
+        return None if self.distance is None else Images(self.distance)
 
     def _equal(self) -> tuple[Identity, ...]:
         ways: dict[str, Identity] = {
-            "text": SameText(), "image": SameMedia(), "perceptual": SamePictures()
+            "text": SameText(), "image": SameMedia(), "perceptual": SameImages()
         }  # fmt: skip
         return tuple(ways[way] for way in self.by if way in ways)
 
@@ -271,7 +271,7 @@ class Duplicates(CorpusStep):
         kinds: list[Kind] = []
         if look := self._look():
             kinds.append(look)
-            families = search._replace(kind=look)(workspace, "pictures-")
+            families = search._replace(kind=look)(workspace, "images-")
             uri = write_families(families, len(search.sources), workspace)
             search = search._replace(rows=replace(search.rows, families=uri))
         if kind := self._near(self._dimensions(corpus)):

@@ -1,4 +1,4 @@
-"""Whether every picture can be opened."""
+"""Whether every image can be opened."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from manifests.step import Outcome, RowStep
 
 
 class ImageDecodes(RowStep):
-    """Quarantine records with a picture that cannot be decoded, with what its decoder said.
+    """Quarantine records with an image that cannot be decoded, with what its decoder said.
 
-    Every picture is decoded, at the smallest scale its codec offers; steps that look at pictures
-    in the same pass share the work. `decoded` is how many of a record's pictures could be.
+    Every image is decoded, at the smallest scale its codec offers; steps that look at images
+    in the same pass share the work. `decoded` is how many of a record's images could be.
     """
 
     measures: ClassVar[dict[str, pa.DataType]] = {"decoded": pa.int32()}
-    picture_side: ClassVar[int | None] = 64
+    image_side: ClassVar[int | None] = 64
 
     def __call__(self, batch: pa.Table, media: Media) -> Outcome:
         rows, images = image_rows(batch["media"])
         decoded = np.zeros(batch.num_rows, np.int32)
         errors: list[str | None] = [None] * batch.num_rows
         columns = (pc.struct_field(images, name).to_pylist() for name in Reference._fields)
-        # One picture at a time: a codec takes one file, and its cost dwarfs the loop's.
+        # One image at a time: a codec takes one file, and its cost dwarfs the loop's.
         for row, *fields in zip(rows.tolist(), *columns, strict=True):
             try:
-                media.picture(Reference(*fields))
+                media.image(Reference(*fields))
                 decoded[row] += 1
             except MediaError as error:
                 errors[row] = errors[row] or str(error)

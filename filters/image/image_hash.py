@@ -1,4 +1,4 @@
-"""Perceptual hashes: 64 bits of how a picture looks, alike for copies of it."""
+"""Perceptual hashes: 64 bits of how an image looks, alike for copies of it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SIDE = 32
 """Pixels on a side of what is hashed (Zauner 2010)."""
 
 _DETAIL = 2
-"""Gray levels that the median of a picture's frequencies has at least (ours). Of 1365 real pictures
+"""Gray levels that the median of an image's frequencies has at least (ours). Of 1365 real images
 nine have less: seven, with 0.1 or less, are patterns whose copies hash as far off as strangers, and
 two lose a third of theirs. Of all others 99 % are found again, re-encoded or at half the size."""
 
@@ -36,16 +36,16 @@ _GRAY_LEVEL = _SCALE * _SCALE * SIDE // 2
 
 
 class ImageHash(RowStep):
-    """A perceptual hash of each picture, and of its mirror image, to find copies by.
+    """A perceptual hash of each image, and of its mirror image, to find copies by.
 
     `hash` and `mirror` have one value for each of a record's media, in order: null for a video,
-    and for a picture without detail. Two pictures are alike if the hash of one differs in few bits
-    (6 to 10 of 64) from the hash, or the mirror, of the other. A record with a picture that cannot
+    and for an image without detail. Two images are alike if the hash of one differs in few bits
+    (6 to 10 of 64) from the hash, or the mirror, of the other. A record with an image that cannot
     be decoded is quarantined.
 
     The hash is pHash as its library computes it: luma of 32 x 32, its discrete cosine transform
     (DCT-II), of that the 8 x 8 lowest frequencies without those that are 0 in a direction, and
-    for each whether it is above the median of them. Pictures are hashed as they are shown, by
+    for each whether it is above the median of them. Images are hashed as they are shown, by
     their Exif orientation.
 
     Source: Zauner, Implementation and Benchmarking of Perceptual Image Hash Functions (2010).
@@ -55,7 +55,7 @@ class ImageHash(RowStep):
         "hash": pa.list_(pa.uint64()),
         "mirror": pa.list_(pa.uint64()),
     }
-    picture_side: ClassVar[int | None] = SIDE
+    image_side: ClassVar[int | None] = SIDE
 
     def __call__(self, batch: pa.Table, media: Media) -> Outcome:
         rows, images = image_rows(batch["media"])
@@ -69,9 +69,9 @@ class ImageHash(RowStep):
 
 
 def hashes(lumas: np.ndarray) -> tuple[pa.Array, pa.Array]:
-    """The hashes of pictures and of their mirror images, uint64, null where there is no detail.
+    """The hashes of images and of their mirror images, uint64, null where there is no detail.
 
-    `lumas`: uint8 (pictures, SIDE, SIDE). The highest bit is the lowest frequency's; those along
+    `lumas`: uint8 (images, SIDE, SIDE). The highest bit is the lowest frequency's; those along
     rows change first.
     """
     blocks = _COSINES @ lumas.astype(np.float64) @ _COSINES.T

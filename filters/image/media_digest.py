@@ -1,4 +1,4 @@
-"""What the bytes of pictures and videos are, as a digest."""
+"""What the bytes of images and videos are, as a digest."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _DIGEST = MEDIA.get_field_index("digest")
 
 
 class MediaDigest(RowStep):
-    """Write the digest of its bytes beside each picture and video of a record.
+    """Write the digest of its bytes beside each image and video of a record.
 
     It is `xxh128:` and the XXH3 hash of 128 bits, as that of every file a run writes. What has a
     digest keeps it and is not read. A record with a file that is not there, or that is over a

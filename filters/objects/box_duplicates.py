@@ -1,4 +1,4 @@
-"""One of the boxes that lie on the same thing of a picture."""
+"""One of the boxes that lie on the same thing of an image."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class BoxDuplicates(RowStep):
     objects are gone through in their order: each stays unless its box is a duplicate of one that
     stays. Objects without a box stay. `removed` counts those that went.
 
-    The time grows with the square of the boxes that one label has on one picture, the memory does
+    The time grows with the square of the boxes that one label has on one image, the memory does
     not. Detectors call a box found from an overlap of 0.5 on; annotators who outline one thing
     twice agree better than that, and things that stand before each other may overlap by 0.5.
     """

@@ -1,4 +1,4 @@
-"""Boxes, points and polygons brought into their picture, and those removed that are none."""
+"""Boxes, points and polygons brought into their image, and those removed that are none."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ NOISE = 1e-3
 
 
 class Boxes(RowStep):
-    """Clip objects to their picture, and remove those that are no boxes or points of it.
+    """Clip objects to their image, and remove those that are no boxes or points of it.
 
     An object is judged by its box, or where it has none by the box around its polygon. It goes as
 
     - `degenerate`: a side is zero or the wrong way round, or a number is missing or infinite;
-    - `outside`: less than `min_inside` of its area is in the picture, or nothing; or its point is
+    - `outside`: less than `min_inside` of its area is in the image, or nothing; or its point is
       outside it by more than half a unit;
-    - `small`: within the picture a side is under `min_side` when rounded to whole units, or under
+    - `small`: within the image a side is under `min_side` when rounded to whole units, or under
       `min_pixels`;
-    - `large`: within the picture it covers more than `max_share` of it.
+    - `large`: within the image it covers more than `max_share` of it.
 
     `clip` moves sides of boxes and corners of polygons that lie outside to the edge; the outline
     of a clipped polygon may so differ from that of its part inside. Points move half a unit at
     most. Objects with neither box, polygon nor point (3D boxes, spans of time) stay.
 
     The measures count objects of each record: those clipped, and those removed by reason. Records
-    that had no objects stay. With `min_pixels` a record with a picture of unknown size is
+    that had no objects stay. With `min_pixels` a record with an image of unknown size is
     quarantined.
     """
 
@@ -50,18 +50,16 @@ class Boxes(RowStep):
     }
     rewrites: ClassVar[tuple[str, ...]] = ("objects",)
 
-    clip: bool = Field(True, description="move what reaches out of the picture to its edge")
-    min_inside: Share = Field(
-        0.5, description="share of its area that must be in the picture (ours)"
-    )
+    clip: bool = Field(True, description="move what reaches out of the image to its edge")
+    min_inside: Share = Field(0.5, description="share of its area that must be in the image (ours)")
     min_side: NonNegativeFloat = Field(
-        1, description="both sides at least, in thousandths of the picture, rounded (ours)"
+        1, description="both sides at least, in thousandths of the image, rounded (ours)"
     )
     min_pixels: PositiveFloat | None = Field(
-        None, description="both sides at least, in pixels of the picture as it is shown"
+        None, description="both sides at least, in pixels of the image as it is shown"
     )
     max_share: float | None = Field(
-        None, gt=0, le=1, description="share of the picture that it covers at most"
+        None, gt=0, le=1, description="share of the image that it covers at most"
     )
     empty: Empty = "drop"
 
@@ -83,7 +81,7 @@ class Boxes(RowStep):
         return Outcome(
             columns,
             emptied(objects, stays, records, self.empty),
-            reasons(records, (unknown, "an object on a picture of unknown size")),
+            reasons(records, (unknown, "an object on an image of unknown size")),
         )
 
     def _removed(
@@ -150,7 +148,7 @@ def _shape(objects: Objects) -> _Shape:
 
 
 def _without_noise(boxes: np.ndarray) -> np.ndarray:
-    """Sides that rounding to float32 has put out of the picture are at its edge."""
+    """Sides that rounding to float32 has put out of the image are at its edge."""
     inside = np.clip(boxes, 0, UNITS)
     found: np.ndarray = np.where(np.abs(boxes - inside) <= NOISE, inside, boxes)
     return found
@@ -180,7 +178,7 @@ def _clipped(
 
 
 def _out(values: np.ndarray) -> np.ndarray:
-    """(n,): how far a number of each row is out of the picture, 0 where none is."""
+    """(n,): how far a number of each row is out of the image, 0 where none is."""
     from_middle = np.abs(values - UNITS / 2)
     far = from_middle[:, 0]
     for column in from_middle.T[1:]:

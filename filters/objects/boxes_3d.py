@@ -48,15 +48,15 @@ _NO_NUMBERS = (AttributeError, TypeError, ValueError)
 
 
 class Boxes3d(RowStep):
-    """Remove 3D boxes that their own annotation calls bad, or that are not seen on the picture.
+    """Remove 3D boxes that their own annotation calls bad, or that are not seen on the image.
 
     The annotation is the JSON in an object's `attributes`, its fields those of Omni3D:
     `behind_camera`, `valid3D`, `visibility`, `truncation`, `depth_error`, `lidar_pts`,
     `segmentation_pts`; a field that is missing or negative says nothing, and removes nothing. A
-    box without a volume always goes. Where the picture has a camera the box is projected; one that
-    is not on the picture goes (`outside`), and `min_iou` measures how well the others agree with
-    the 2D box given beside them. Boxes of pictures without a camera are not asked that, and are
-    counted in `unprojected`; `cameras` gives a camera to pictures.
+    box without a volume always goes. Where the image has a camera the box is projected; one that
+    is not on the image goes (`outside`), and `min_iou` measures how well the others agree with
+    the 2D box given beside them. Boxes of images without a camera are not asked that, and are
+    counted in `unprojected`; `cameras` gives a camera to images.
 
     An object goes with its 3D box; with `keep_objects` one that has a box, a point or a polygon
     besides only loses it. How many were removed is measured by reason, each under the first that
@@ -88,10 +88,10 @@ class Boxes3d(RowStep):
         1, description="annotated points of lidar, and of segmentation, at least"
     )
     max_depth: PositiveFloat | None = Field(None, description="metres to the centre at most")
-    outside: bool = Field(True, description="remove those whose projection is not on the picture")
+    outside: bool = Field(True, description="remove those whose projection is not on the image")
     min_height: Share | None = Field(
         None,
-        description="height of the projection at least, of the picture's (Cube R-CNN: 0.05)",
+        description="height of the projection at least, of the image's (Cube R-CNN: 0.05)",
     )
     min_iou: Share | None = Field(
         None, description="overlap of the projection with the 2D box given at least"

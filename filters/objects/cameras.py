@@ -1,4 +1,4 @@
-"""Cameras given to pictures: from a file, or assumed."""
+"""Cameras given to images: from a file, or assumed."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from manifests import storage
-from manifests.geometry.camera import FIELD_OF_VIEW, assumed, pictures_of, resized, with_cameras
+from manifests.geometry.camera import FIELD_OF_VIEW, assumed, images_of, resized, with_cameras
 from manifests.geometry.camera_file import cameras_of, load
 from manifests.media import Media
 from manifests.record import media_lists
 from manifests.step import Outcome, RowStep, reasons
 
 ASPECT_TOLERANCE = 0.02
-"""Sizes whose aspects differ by more are not of one picture (ours: pixels are whole)."""
+"""Sizes whose aspects differ by more are not of one image (ours: pixels are whole)."""
 
 
 class Cameras(RowStep):
-    """Give pictures the camera that took them, from a file, or one of a usual field of view.
+    """Give images the camera that took them, from a file, or one of a usual field of view.
 
-    `path` is a JSON object of cameras by picture, as the cookbook of Qwen3-VL has it in
+    `path` is a JSON object of cameras by image, as the cookbook of Qwen3-VL has it in
     `cam_infos.json`: `{"NAME": {"fx": ..., "fy": ..., "cx": ..., "cy": ...}}` in pixels of the
-    picture as it is shown; NAME is the picture's uri, or the last part of it. With `width` and
-    `height` beside, the numbers are of the picture at that size, and are scaled. A picture that
+    image as it is shown; NAME is the image's uri, or the last part of it. With `width` and
+    `height` beside, the numbers are of the image at that size, and are scaled. An image that
     has a camera already keeps it, unless the file names it and `replace` is set.
 
-    Pictures left without one get a camera of `field_of_view` degrees in both directions whose
-    centre is the picture's, and are counted in `assumed`; with `field_of_view: null` they stay
+    Images left without one get a camera of `field_of_view` degrees in both directions whose
+    centre is the image's, and are counted in `assumed`; with `field_of_view: null` they stay
     without, and are counted in `unknown`.
 
-    Quarantined are records with a picture of unknown size that would get a camera, and those whose
-    camera is of the picture at another size: its centre is far from the picture's
+    Quarantined are records with an image of unknown size that would get a camera, and those whose
+    camera is of the image at another size: its centre is far from the image's
     (`max_off_centre`). The cookbook's own file has such a one (`manipulation.jpg`, 640 x 480, with
     its centre at 512, 384): say the size in the file.
 
@@ -54,8 +54,8 @@ class Cameras(RowStep):
     max_off_centre: float | None = Field(
         0.25,
         gt=0,
-        description="from a camera's centre to the picture's at most, as a share of each side "
-        "(ours: a quarter of a picture cropped away); null: no check",
+        description="from a camera's centre to the image's at most, as a share of each side "
+        "(ours: a quarter of an image cropped away); null: no check",
     )
 
     def files(self, base: str) -> tuple[str, ...]:
@@ -64,7 +64,7 @@ class Cameras(RowStep):
     def __call__(self, batch: pa.Table, media: Media) -> Outcome:
         offsets, flat = media_lists(batch["media"])
         records = np.repeat(np.arange(batch.num_rows), np.diff(offsets))
-        cameras, sizes = pictures_of(batch["media"])
+        cameras, sizes = images_of(batch["media"])
         known = ~np.isnan(cameras).any(axis=1)
         image = np.asarray(pc.equal(pc.struct_field(flat, "kind"), "image").fill_null(False))
         given = self._in_file(flat, media, image & (~known | self.replace))
@@ -76,7 +76,7 @@ class Cameras(RowStep):
             made[left] = assumed(sizes[left], view)
         counted = {"given": named, "assumed": left & bool(view), "unknown": left & (view is None)}
         faults = self._faults(made, of, sizes, named)
-        faults["a picture of unknown size"] = (named | counted["assumed"]) & np.isnan(made[:, 0])
+        faults["an image of unknown size"] = (named | counted["assumed"]) & np.isnan(made[:, 0])
         error = reasons(
             batch.num_rows, *((_has(mask, records, batch), fault) for fault, mask in faults.items())
         )
@@ -98,14 +98,14 @@ class Cameras(RowStep):
     def _faults(
         self, made: np.ndarray, of: np.ndarray, sizes: np.ndarray, named: np.ndarray
     ) -> dict[str, np.ndarray]:
-        """Cameras of the file that are not of their picture, by why."""
+        """Cameras of the file that are not of their image, by why."""
         aspect = (of[:, 0] / of[:, 1]) / (sizes[:, 0] / sizes[:, 1])
         off = np.abs(made[:, 2:] / sizes - 0.5).max(axis=1, initial=0.0)
         limit = np.inf if self.max_off_centre is None else self.max_off_centre
         return {
-            "a camera of a picture of another shape": named & (abs(aspect - 1) > ASPECT_TOLERANCE),
-            "a camera with its centre far from the picture's: say `width` and `height` of the "
-            "picture that it is of": named & (off > limit),
+            "a camera of an image of another shape": named & (abs(aspect - 1) > ASPECT_TOLERANCE),
+            "a camera with its centre far from the image's: say `width` and `height` of the "
+            "image that it is of": named & (off > limit),
         }
 
 

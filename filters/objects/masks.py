@@ -20,7 +20,7 @@ from manifests.step import Outcome, RowStep
 
 UNITS = 1000.0
 ASPECT_TOLERANCE = 0.02
-"""A mask whose aspect differs by more is of another picture (ours: thumbnails are rounded)."""
+"""A mask whose aspect differs by more is of another image (ours: thumbnails are rounded)."""
 
 
 def _listed(value: Any) -> Any:
@@ -31,7 +31,7 @@ class Masks(RowStep):
     """Give objects with a polygon or a mask the box around it and a point inside it.
 
     A mask is COCO's RLE under `rle` of an object's attributes, `{"size": [height, width],
-    "counts": ...}`, the counts a list or compressed to text, on the picture as it is shown; an
+    "counts": ...}`, the counts a list or compressed to text, on the image as it is shown; an
     object that has a polygon as well goes by its polygon. Rings of a polygon that lie in another
     are its holes. The point is the centroid (of the largest ring) where that is inside; else the
     middle of the widest stretch inside at its height, for RLE of the longest stretch in its column.
@@ -40,7 +40,7 @@ class Masks(RowStep):
     Boxes and points that are there stay, unless `overwrite`. `agreement` is the least intersection
     over union of a given box and that of its mask in the record; with `min_agreement` objects
     under it go. Counted are objects: boxes and points made, those that `disagree` and went, and
-    those `unread`, whose mask cannot be read, has nothing inside, or is of a picture of another
+    those `unread`, whose mask cannot be read, has nothing inside, or is of an image of another
     aspect: nothing is made of these, and they stay.
     """
 

@@ -1,4 +1,4 @@
-"""One camera for all pictures, so that a size on the picture and a depth mean the same in each."""
+"""One camera for all images, so that a size on the image and a depth mean the same in each."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from manifests.geometry.camera import (
     VIRTUAL_FOCAL,
     VIRTUAL_HEIGHT,
     at_depth,
+    images_of,
     of_focal,
     of_objects,
-    pictures_of,
     virtual_scale,
     with_cameras,
 )
@@ -31,16 +31,16 @@ from manifests.step import Outcome, RowStep, reasons
 class VirtualCamera(RowStep):
     """Move 3D boxes to the depth at which Omni3D's virtual camera sees them as they are seen.
 
-    The depth of a centre is multiplied by (focal / fy) (height of the picture / height), with the
-    picture as it is shown; x, y, sizes and angles stay. Both focal lengths of each known camera are
-    multiplied likewise, so every centre stays where it is on the picture, and the step done twice
+    The depth of a centre is multiplied by (focal / fy) (height of the image / height), with the
+    image as it is shown; x, y, sizes and angles stay. Both focal lengths of each known camera are
+    multiplied likewise, so every centre stays where it is on the image, and the step done twice
     does nothing more. Sizes are real metres still, so a box is as a whole no longer quite where it
     was: put `boxes_3d`, which compares that with the 2D boxes, before. Measured are the least and
     the greatest factor over the 3D boxes of a record, null where it has none.
 
     With `rewrite: false` it only measures. Records without 3D boxes stay as they are; one with a
-    3D box on a picture whose camera or size is unknown is quarantined: put `cameras` before, which
-    gives pictures their camera, or assumes one and says so in `cameras.assumed`.
+    3D box on an image whose camera or size is unknown is quarantined: put `cameras` before, which
+    gives images their camera, or assumes one and says so in `cameras.assumed`.
 
     Source: Omni3D, section on virtual depth; the report on Qwen3-VL (section 3.2.5) unifies its 3D
     data so.
@@ -54,15 +54,15 @@ class VirtualCamera(RowStep):
     rewrites: ClassVar[tuple[str, ...]] = ("objects", "media")
 
     focal: PositiveFloat = Field(
-        VIRTUAL_FOCAL, description="of the virtual camera, in pixels of a picture of its height"
+        VIRTUAL_FOCAL, description="of the virtual camera, in pixels of an image of its height"
     )
-    height: PositiveFloat = Field(VIRTUAL_HEIGHT, description="of its pictures, in pixels")
+    height: PositiveFloat = Field(VIRTUAL_HEIGHT, description="of its images, in pixels")
     rewrite: bool = Field(True, description="false: measure, and leave boxes and cameras alone")
 
     def __call__(self, batch: pa.Table, media: Media) -> Outcome:
-        objects, pictures = objects_of(batch["objects"]), pictures_of(batch["media"])
+        objects, images = objects_of(batch["objects"]), images_of(batch["media"])
         has = np.asarray(objects.field("box3d").is_valid())
-        scales = virtual_scale(pictures.cameras, pictures.sizes[:, 1], self.focal, self.height)
+        scales = virtual_scale(images.cameras, images.sizes[:, 1], self.focal, self.height)
         scale = of_objects(scales, media_of(objects, batch["media"]))
         unknown, rows = has & ~(scale > 0), batch.num_rows
         error = np.bincount(objects.rows[unknown], minlength=rows) > 0
@@ -74,11 +74,11 @@ class VirtualCamera(RowStep):
         columns = {n: pc.if_else(pa.array(error), None, c) for n, c in columns.items()}
         columns["objects"], columns["media"] = (one_chunk(batch[n]) for n in self.rewrites)
         if self.rewrite:
-            moved = of_focal(pictures.cameras, scales)
+            moved = of_focal(images.cameras, scales)
             columns["objects"] = _moved(batch["objects"], objects, scale)
             columns["media"] = with_cameras(batch["media"], moved)
         return Outcome(
-            columns, None, reasons(rows, (error, "a 3D box on a picture without a camera"))
+            columns, None, reasons(rows, (error, "a 3D box on an image without a camera"))
         )
 
 

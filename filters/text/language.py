@@ -64,8 +64,8 @@ class Language(RowStep):
         for tag in keep or ():
             if tag not in LANGUAGES:
                 near = get_close_matches(tag.split("-")[0].lower(), sorted(LANGUAGES), 1, 0.5)
-                mend = f"Did you mean '{near[0]}'?" if near else "It knows ISO 639 codes: en, zh"
-                raise ValueError(f"lid.176 knows no language '{tag}'. {mend}")
+                fix = f"Did you mean '{near[0]}'?" if near else "It knows ISO 639 codes: en, zh"
+                raise ValueError(f"lid.176 knows no language '{tag}'. {fix}")
         return keep
 
     def files(self, base: str) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Cameras: what is known of the one that took a picture, what is assumed, and the virtual one."""
+"""Cameras: what is known of the one that took an image, what is assumed, and the virtual one."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from manifests.record.objects import fixed, lists_of
 
 FIELD_OF_VIEW = 60.0
 """Degrees, of width and of height both (published: Qwen3-VL's cookbook, where a camera is unknown;
-its pixels are then not square on a picture that is not)."""
+its pixels are then not square on an image that is not)."""
 VIRTUAL_FOCAL = VIRTUAL_HEIGHT = 512.0
 """Pixels (published: Omni3D, section on virtual depth; VIRTUAL_FOCAL and MIN_SIZE_TEST of Cube
 R-CNN)."""
 
 
-class Pictures(NamedTuple):
+class ImageCameras(NamedTuple):
     """The media of a batch, flat: `cameras` (n, 4), and `sizes` (n, 2) width and height as they
     are shown; nan where unknown."""
 
@@ -28,10 +28,10 @@ class Pictures(NamedTuple):
     sizes: np.ndarray
 
 
-def pictures_of(media: pa.Array | pa.ChunkedArray) -> Pictures:
-    """What is known of each picture."""
+def images_of(media: pa.Array | pa.ChunkedArray) -> ImageCameras:
+    """What is known of each image."""
     _, flat = media_lists(media)
-    return Pictures(fixed(pc.struct_field(flat, "camera"), 4), shown_sizes(flat))
+    return ImageCameras(fixed(pc.struct_field(flat, "camera"), 4), shown_sizes(flat))
 
 
 def of_objects(values: np.ndarray, medium: np.ndarray) -> np.ndarray:
@@ -42,14 +42,14 @@ def of_objects(values: np.ndarray, medium: np.ndarray) -> np.ndarray:
 
 
 def assumed(sizes: np.ndarray, degrees: float = FIELD_OF_VIEW) -> np.ndarray:
-    """(n, 4) cameras of a field of view, their centre that of pictures of (n, 2) `sizes`."""
+    """(n, 4) cameras of a field of view, their centre that of images of (n, 2) `sizes`."""
     seen = np.asarray(sizes, np.float64).reshape(-1, 2)
     focal = seen / (2 * np.tan(np.deg2rad(degrees) / 2))
     return np.concatenate([focal, seen / 2], axis=1)
 
 
 def resized(cameras: np.ndarray, of: np.ndarray, to: np.ndarray) -> np.ndarray:
-    """(n, 4) cameras of pictures of (n, 2) sizes, as they are of the same ones at other sizes."""
+    """(n, 4) cameras of images of (n, 2) sizes, as they are of the same ones at other sizes."""
     times = np.asarray(to, np.float64) / np.asarray(of, np.float64)
     moved: np.ndarray = cameras * np.concatenate([times, times], axis=1)
     return moved
@@ -68,7 +68,7 @@ def virtual_scale(
 
 def at_depth(boxes: np.ndarray, scale: np.ndarray) -> np.ndarray:
     """(n, 9) boxes with the depth of their centre times `scale`: x, y, size and angles stay, so
-    the centre stays where it is on the picture if the focal lengths are scaled too. With 1 / scale
+    the centre stays where it is on the image if the focal lengths are scaled too. With 1 / scale
     the way back."""
     found = np.array(boxes, np.float64).reshape(-1, 9)
     found[:, 2] *= scale

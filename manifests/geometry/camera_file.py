@@ -1,4 +1,4 @@
-"""A file of cameras by picture, as the cookbook of Qwen3-VL keeps them."""
+"""A file of cameras by image, as the cookbook of Qwen3-VL keeps them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SIZE = ("width", "height")
 FORM = 'It is {"NAME": {"fx": ..., "fy": ..., "cx": ..., "cy": ...}}, in pixels.'
 
 Cameras = dict[str, tuple[float, ...]]
-"""fx fy cx cy width height of each picture; the last two nan where the file does not say them."""
+"""fx fy cx cy width height of each image; the last two nan where the file does not say them."""
 
 
 def load(place: str) -> Cameras:
@@ -38,7 +38,7 @@ def _load(place: str, stamp: object) -> Cameras:
 
 
 def cameras_of(uris: Sequence[str], cameras: Cameras) -> np.ndarray:
-    """(n, 6) of pictures by uri, or by its last part; nan where the file has none."""
+    """(n, 6) of images by uri, or by its last part; nan where the file has none."""
     none = (np.nan,) * 6
     found = [cameras.get(uri) or cameras.get(storage.base_name(uri), none) for uri in uris]
     return np.array(found, np.float64).reshape(-1, 6)

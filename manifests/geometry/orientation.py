@@ -1,4 +1,4 @@
-"""Places on a picture as it is stored, and as it is shown: the turns of Exif's orientation."""
+"""Places on an image as it is stored, and as it is shown: the turns of Exif's orientation."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _FROM_RIGHT, _FROM_BELOW = (2, 3, 6, 7), (3, 4, 7, 8)
 
 
 def shown(places: np.ndarray, orientation: np.ndarray) -> np.ndarray:
-    """(n, 2) x y in [0,1000] of pictures as they are shown, of those as they are stored."""
+    """(n, 2) x y in [0,1000] of images as they are shown, of those as they are stored."""
     swapped = np.isin(orientation, SIDEWAYS)[:, None]
     found = np.where(swapped, places[:, ::-1], places)
     return _mirrored(found, orientation)
@@ -24,7 +24,7 @@ def stored(places: np.ndarray, orientation: np.ndarray) -> np.ndarray:
 
 
 def boxes_shown(boxes: np.ndarray, orientation: np.ndarray) -> np.ndarray:
-    """(n, 4) x1 y1 x2 y2 of pictures as they are shown."""
+    """(n, 4) x1 y1 x2 y2 of images as they are shown."""
     return _of_corners(shown(boxes[:, :2], orientation), shown(boxes[:, 2:], orientation), boxes)
 
 

@@ -1,8 +1,8 @@
 """Cuboids as a camera sees them: their edges and the 2D box around them.
 
-A camera is fx fy cx cy in pixels of the picture as it is shown: u = fx x / z + cx (documented for
+A camera is fx fy cx cy in pixels of the image as it is shown: u = fx x / z + cx (documented for
 Omni3D by its matrix K, and in the code of Qwen3-VL's cookbook). What is behind the camera is cut
-off first; a corner there would land on the wrong side of the picture.
+off first; a corner there would land on the wrong side of the image.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def project(places: np.ndarray, cameras: np.ndarray) -> np.ndarray:
 
 
 def projected(corners: np.ndarray, cameras: np.ndarray) -> Projection:
-    """Cuboids of (n, 8, 3) corners by (n, 4) cameras. Nothing is clipped to a picture."""
+    """Cuboids of (n, 8, 3) corners by (n, 4) cameras. Nothing is clipped to an image."""
     count = len(corners)
     ends, seen = _before(corners[:, EDGES])
     pixels = project(ends.reshape(count, 24, 3), cameras).reshape(count, 12, 2, 2)
@@ -84,7 +84,7 @@ def to_units(pixels: np.ndarray, sizes: np.ndarray) -> np.ndarray:
 
 
 def clipped(units: np.ndarray) -> np.ndarray:
-    """(n, 4) boxes in [0,1000] cut to their pictures; nan where none of one is on its picture."""
+    """(n, 4) boxes in [0,1000] cut to their images; nan where none of one is on its image."""
     inside = np.clip(units, 0.0, UNITS)
     outside = (inside[:, :2] >= inside[:, 2:]).any(axis=1, keepdims=True)
     return np.where(outside, np.nan, inside)

@@ -1,4 +1,4 @@
-"""Masks as run lengths (COCO's RLE), many at once: decoded, and measured without a picture made.
+"""Masks as run lengths (COCO's RLE), many at once: decoded, and measured without an image made.
 
 A mask is runs of pixels outside and inside in turn, the first one outside, down each column and
 then on to the next. COCO's compressed form writes a run as base-32 digits, the lowest first, five

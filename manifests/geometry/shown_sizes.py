@@ -1,4 +1,4 @@
-"""Pictures as they are shown: their sizes with Exif's orientation applied."""
+"""Images as they are shown: their sizes with Exif's orientation applied."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The size at which Qwen's vision encoder sees a picture, and the tokens that makes.
+"""The size at which Qwen's vision encoder sees an image, and the tokens that makes.
 
 `smart_resize` of Qwen's qwen-vl-utils (vision_process.py): sides become multiples of `factor`, and
 their product lies between the least and the most pixels.
@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
 MAX_ASPECT = 200
-"""Published (qwen-vl-utils, MAX_RATIO): more elongated pictures are refused."""
+"""Published (qwen-vl-utils, MAX_RATIO): more elongated images are refused."""
 
 
 class Resize(BaseModel):
@@ -32,7 +32,7 @@ QWEN3 = Resize()
 def smart_resize(sizes: np.ndarray, how: Resize = QWEN3) -> np.ndarray:
     """(n, 2) int64 widths and heights as the encoder sees them, of (n, 2) widths and heights.
 
-    0 x 0 where the aspect is over MAX_ASPECT, or a side is under 1: such pictures are refused.
+    0 x 0 where the aspect is over MAX_ASPECT, or a side is under 1: such images are refused.
     """
     sides = np.asarray(sizes, np.float64)
     refused = (sides.min(axis=1, initial=np.inf) < 1) | (
@@ -53,7 +53,7 @@ def smart_resize(sizes: np.ndarray, how: Resize = QWEN3) -> np.ndarray:
 
 
 def image_tokens(sizes: np.ndarray, how: Resize = QWEN3) -> np.ndarray:
-    """(n,) int64: visual tokens of pictures of (n, 2) widths and heights, their two marks not
+    """(n,) int64: visual tokens of images of (n, 2) widths and heights, their two marks not
     counted; 0 for those that are refused."""
     tokens: np.ndarray = (smart_resize(sizes, how) // how.factor).prod(axis=1)
     return tokens

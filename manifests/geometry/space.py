@@ -1,7 +1,7 @@
 """A coordinate space as a value, and whole columns of numbers from it to [0,1000] and back.
 
-[0,1000] is 1000 times the place on the picture as it is shown (Qwen3-VL report, section 3.2.4:
-"normalized [0, 1000]"): x to the right, y down, (0, 0) the upper left corner of the picture,
+[0,1000] is 1000 times the place on the image as it is shown (Qwen3-VL report, section 3.2.4:
+"normalized [0, 1000]"): x to the right, y down, (0, 0) the upper left corner of the image,
 (1000, 1000) the lower right one. Boxes are there x1 y1 x2 y2, edges and not pixels.
 """
 
@@ -46,7 +46,7 @@ class Space(BaseModel):
         description="order of a box's numbers: corners, corner and size, or centre and size; "
         "points and polygons are y x where it starts with y"
     )
-    unit: Unit = Field(description="pixels, or shares of the picture's width and height")
+    unit: Unit = Field(description="pixels, or shares of the image's width and height")
     index: Index = Field(
         "edges",
         description="of pixels: places between them, or their numbers from 0 or from 1, the last "
@@ -55,9 +55,7 @@ class Space(BaseModel):
     resized: Resize | None = Field(
         None, description="pixels are those after `smart_resize` with these settings"
     )
-    exif: Exif = Field(
-        "shown", description="whether they are on the picture as shown, or as stored"
-    )
+    exif: Exif = Field("shown", description="whether they are on the image as shown, or as stored")
 
     @model_validator(mode="after")
     def _of_pixels(self) -> Space:
@@ -121,7 +119,7 @@ Told = Annotated[
 def boxes_to_units(boxes: np.ndarray, sizes: np.ndarray, space: Space) -> np.ndarray:
     """(n, 4) float64 x1 y1 x2 y2 in [0,1000], of (n, 4) boxes of a space.
 
-    `sizes` (n, 2): width and height of each box's picture, as the space has it (shown or stored).
+    `sizes` (n, 2): width and height of each box's image, as the space has it (shown or stored).
     Nothing is clipped, and nothing put in order.
     """
     found = np.asarray(boxes, np.float64)
@@ -137,7 +135,7 @@ def boxes_to_units(boxes: np.ndarray, sizes: np.ndarray, space: Space) -> np.nda
         start = 1.0 if space.index == "one" else 0.0
         first, last = first - start, last - start + inclusive
     times = _times(sizes, space)
-    with np.errstate(over="ignore"):  # what is infinite is in no way on the picture
+    with np.errstate(over="ignore"):  # what is infinite is in no way on the image
         return np.concatenate([first * times, last * times], axis=1)
 
 
@@ -163,7 +161,7 @@ def points_to_units(points: np.ndarray, sizes: np.ndarray, space: Space) -> np.n
     """(n, 2) float64 x y in [0,1000], of (n, 2) points: the centre of a pixel where it is named."""
     found = np.asarray(points, np.float64)
     found = found[:, ::-1] if space.y_first else found
-    with np.errstate(over="ignore"):  # what is infinite is in no way on the picture
+    with np.errstate(over="ignore"):  # what is infinite is in no way on the image
         moved: np.ndarray = (found + _half(space)) * _times(sizes, space)
     return moved
 
@@ -180,7 +178,7 @@ def _half(space: Space) -> float:
 
 
 def _times(sizes: np.ndarray, space: Space) -> np.ndarray:
-    """(n, 2) or a number: thousandths of the picture in one of the space's units."""
+    """(n, 2) or a number: thousandths of the image in one of the space's units."""
     if space.unit != "pixel":
         return np.array([_TIMES[space.unit]])
     seen = np.asarray(sizes, np.float64)

@@ -50,8 +50,6 @@ def made_of(file: Path) -> list[Path]:
     while waiting:
         text = waiting.pop().read_text()
         for name in re.findall(r"^from manifests\.([\w.]+) import", text, re.M):
-            r"^from manifests\.([\w.]+) import", waiting.pop().read_text(), re.M
-        ):
             one = ground.joinpath(*name.split(".")).with_suffix(".py")
             if one not in found:
                 found.add(one)

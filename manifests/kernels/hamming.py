@@ -60,10 +60,10 @@ def near(first: np.ndarray, second: np.ndarray, distance: int) -> np.ndarray:
 def close_pairs(
     keys: np.ndarray, hashes: np.ndarray, mirrors: np.ndarray, distance: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Pairs (k, 2) int64 of entries with equal keys whose pictures differ in at most `distance`
+    """Pairs (k, 2) int64 of entries with equal keys whose images differ in at most `distance`
     bits, either of them mirrored if that is nearer; and in how many, uint8.
 
-    Entries are sorted by key, and within a key stand in any order. Of equal pictures, mirrored or
+    Entries are sorted by key, and within a key stand in any order. Of equal images, mirrored or
     not, the first stands for all: the others are in no pair, not with it either. A pair that pairs
     before it connect already, all of them as near, is left out: a key has at most `distance` + 1
     times as many pairs as entries, and a nearest way between any two is among them.
@@ -86,7 +86,7 @@ def _ones(word: np.uint64) -> np.uint64:
 
 @inlined
 def _apart(hash_: np.uint64, mirror: np.uint64, other: np.uint64, turned: np.uint64) -> np.uint64:
-    """The bits in which two pictures differ, the one or the other mirrored if that is nearer.
+    """The bits in which two images differ, the one or the other mirrored if that is nearer.
 
     Mirroring one or the other would be the same, but for rounding where they were reduced.
     """

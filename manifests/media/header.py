@@ -1,4 +1,4 @@
-"""What a picture says of itself in its first bytes: format, width and height, nothing decoded."""
+"""What an image says of itself in its first bytes: format, width and height, nothing decoded."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ EXTENSIONS = {
 SUFFIXES = frozenset(
     [*EXTENSIONS.values(), "jpeg", "jpe", "jfif", "apng", "tiff", "j2k", "ppm", "pgm", "pbm"]
 )
-"""File name endings, lower case, that say: this is a picture."""
+"""File name endings, lower case, that say: this is an image."""
 
 FIRST_BYTES = 1 << 16
 """Bytes from the start that hold the header of almost every image (ours)."""
@@ -51,11 +51,11 @@ _gif_frame = struct.Struct("<HHHH").unpack_from
 
 
 def probe(data: Bytes) -> Header:
-    """The header of a picture, from its first bytes (all of them, or enough).
+    """The header of an image, from its first bytes (all of them, or enough).
 
     Sizes are those Pillow would tell: a GIF is as large as its first frame makes it, a JPEG has
     the last size before its pixels. An animated PNG is a PNG. Raises MediaError where the bytes
-    are no picture, or end before the size is told.
+    are no image, or end before the size is told.
     """
     view = memoryview(data)
     if view.format != "B":  # Arrow's buffers say they hold signed bytes
@@ -83,7 +83,7 @@ _EXIF_MARKS, _ORIENTATION = (b"Exif", b"eXIf", b"EXIF", b"II*\0", b"MM\0*"), 0x0
 
 
 def orientation(data: bytes) -> int:
-    """How a picture is shown, 1 (as it is stored) to 8, told by its first bytes; else 1."""
+    """How an image is shown, 1 (as it is stored) to 8, told by its first bytes; else 1."""
     from PIL import Image
 
     if not any(mark in data for mark in _EXIF_MARKS):
@@ -99,8 +99,8 @@ def orientation(data: bytes) -> int:
     return said if isinstance(said, int) and 1 <= said <= 8 else 1
 
 
-def is_picture(data: Bytes) -> bool:
-    """Whether the first 16 bytes or more are those of a picture we open."""
+def is_image(data: Bytes) -> bool:
+    """Whether the first 16 bytes or more are those of an image we open."""
     start = bytes(memoryview(data)[:16])
     return (
         start.startswith(_MAGICS)
@@ -152,7 +152,7 @@ def _jpeg(view: memoryview) -> Header:
             raise MediaError(f"broken JPEG: no marker is 0xff{marker:02x}.")
         else:
             at += 1 + (kind == _BARE)
-    raise MediaError(f"broken JPEG: no picture in the first {at} bytes.")
+    raise MediaError(f"broken JPEG: no image in the first {at} bytes.")
 
 
 def _frame(view: memoryview, at: int) -> tuple[int, int]:
@@ -231,7 +231,7 @@ def _other(view: memoryview) -> Header:
             mime = image.get_format_mimetype() or f"image/{str(image.format).lower()}"
             return Header(mime, image.width, image.height)
     except Exception as error:  # Pillow's parsers raise whatever the bytes provoke
-        raise MediaError(f"not a picture: {_why(view, error)}.") from None
+        raise MediaError(f"not an image: {_why(view, error)}.") from None
 
 
 def _why(view: memoryview, error: Exception) -> str:

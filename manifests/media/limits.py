@@ -10,6 +10,6 @@ class Limits(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    max_pixels: PositiveInt = Field(178_956_970, description="width x height of a picture")
+    max_pixels: PositiveInt = Field(178_956_970, description="width x height of an image")
     max_bytes: PositiveInt = Field(256 << 20, description="size of one media file")
-    max_frames: PositiveInt = Field(1000, description="frames of an animated picture")
+    max_frames: PositiveInt = Field(1000, description="frames of an animated image")

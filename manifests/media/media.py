@@ -1,4 +1,4 @@
-"""The one place that opens media: bytes by reference, and pictures at the scale a pass needs.
+"""The one place that opens media: bytes by reference, and images at the scale a pass needs.
 
 A reference is (uri, offset, length). Its uri stands as the recipe wrote it, relative to the
 folder the run was started in, so records say the same wherever the data lies; `kept:NAME` is a
@@ -27,9 +27,9 @@ _OPEN_FILES = 64
 
 
 class Media:
-    """Opens what a batch refers to. One for each pass over a part; pictures are shared by steps.
+    """Opens what a batch refers to. One for each pass over a part; images are shared by steps.
 
-    `side`: the shorter side, in pixels, that the pass's steps ask for; pictures are decoded once,
+    `side`: the shorter side, in pixels, that the pass's steps ask for; images are decoded once,
     at the smallest scale the codec offers that is no smaller.
     """
 
@@ -38,7 +38,7 @@ class Media:
     ) -> None:
         self._base, self._kept, self.limits, self._side = base, kept, limits or Limits(), side
         self._files: OrderedDict[str, Any] = OrderedDict()
-        self._pictures: dict[Reference, Image | MediaError] = {}
+        self._images: dict[Reference, Image | MediaError] = {}
 
     def place(self, uri: str) -> str:
         """The full path or URL of a reference's uri."""
@@ -67,7 +67,7 @@ class Media:
         return found[0]
 
     def header(self, ref: Reference) -> Header:
-        """Format and size of a picture, from its first bytes where they suffice."""
+        """Format and size of an image, from its first bytes where they suffice."""
         data = self._first(ref, FIRST_BYTES)
         try:
             found = probe(data)
@@ -79,11 +79,11 @@ class Media:
         return found
 
     def orientation(self, ref: Reference) -> int:
-        """How a picture is shown, as Exif numbers it: 1 (as it is stored) to 8."""
+        """How an image is shown, as Exif numbers it: 1 (as it is stored) to 8."""
         return orientation(self._first(ref, FIRST_BYTES))
 
     def check(self, header: Header, place: str = "") -> None:
-        """Raises LimitError for a picture of more pixels than allowed."""
+        """Raises LimitError for an image of more pixels than allowed."""
         if header.width * header.height > self.limits.max_pixels:
             raise LimitError(
                 f"{header.width} x {header.height} pixels is over the limit of "
@@ -92,21 +92,21 @@ class Media:
                 "Raise media.max_pixels or let it go to quarantine.",
             )
 
-    def picture(self, ref: Reference) -> Image:
-        """The decoded picture, RGB, its first frame, reduced as far as the pass allows."""
-        if ref not in self._pictures:
+    def image(self, ref: Reference) -> Image:
+        """The decoded image, RGB, its first frame, reduced as far as the pass allows."""
+        if ref not in self._images:
             try:
-                self._pictures[ref] = self._decode(ref)
+                self._images[ref] = self._decode(ref)
             except MediaError as error:
-                self._pictures[ref] = error
-        found = self._pictures[ref]
+                self._images[ref] = error
+        found = self._images[ref]
         if isinstance(found, MediaError):
             raise found
         return found
 
     def forget(self) -> None:
-        """Let go of the pictures of a batch that is done."""
-        self._pictures.clear()
+        """Let go of the images of a batch that is done."""
+        self._images.clear()
 
     def close(self) -> None:
         self.forget()
@@ -132,7 +132,7 @@ class Media:
             raise MediaError(
                 f"{type(error).__name__}: {error}",
                 where(ref),
-                "Put a whole picture in its place, or leave it in quarantine.",
+                "Put a whole image in its place, or leave it in quarantine.",
             ) from None
 
     def _check_frames(self, image: Any, ref: Reference) -> None:

@@ -12,7 +12,7 @@ from manifests.record.columns import media_lists
 
 
 class Reference(NamedTuple):
-    """Where the bytes of one picture or video lie, in bytes. Without an offset: the whole file."""
+    """Where the bytes of one image or video lie, in bytes. Without an offset: the whole file."""
 
     uri: str
     offset: int | None = None

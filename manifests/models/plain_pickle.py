@@ -43,7 +43,7 @@ class _Instructions(dict[int, Callable[..., Any]]):
         names = {ord(known.code): known.name for known in pickletools.opcodes}
         raise FileError(
             f"a pickle that is more than data: instruction {names.get(code, code)}.",
-            mend=f"Nothing in a pickle is run; {_WANTED}",
+            fix=f"Nothing in a pickle is run; {_WANTED}",
         )
 
 
@@ -55,7 +55,7 @@ class _Plain(pickle._Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         raise FileError(
-            f"a pickle that names {module}.{name}.", mend=f"Nothing is imported; {_WANTED}"
+            f"a pickle that names {module}.{name}.", fix=f"Nothing is imported; {_WANTED}"
         )
 
 
@@ -73,7 +73,7 @@ def loads(data: bytes) -> Any:
         raise
     except _BROKEN as error:
         told = f"a broken pickle: {str(error).rstrip('.') or type(error).__name__}."
-        raise FileError(told, mend="Copy it again.") from None
+        raise FileError(told, fix="Copy it again.") from None
     _walk(value, MOST_TIMES * len(data))
     return value
 
@@ -99,7 +99,7 @@ def _walk(value: Any, most: int) -> None:
     if left < 0:
         raise FileError(
             f"a pickle that unfolds to over {MOST_TIMES} times its size.",
-            mend="It holds itself, or is made to fill a memory; leave it out of the path.",
+            fix="It holds itself, or is made to fill a memory; leave it out of the path.",
         )
 
 

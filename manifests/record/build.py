@@ -32,8 +32,8 @@ def _lists_never_null(lists: pa.Array) -> pa.Array:
     return pa.ListArray.from_arrays(lists.offsets, lists.values).cast(lists.type)
 
 
-class Pictures(NamedTuple):
-    """One picture a row, as columns: the media reference of a caption record."""
+class ImageColumns(NamedTuple):
+    """One image a row, as columns: the media reference of a caption record."""
 
     uri: pa.Array
     offset: pa.Array | None = None
@@ -50,19 +50,19 @@ def captions(
     keys: list[str],
     origins: pa.Array,
     texts: pa.Array,
-    pictures: Pictures | None,
+    images: ImageColumns | None,
     meta: pa.Array | None = None,
     language: pa.Array | None = None,
 ) -> pa.Table:
-    """Caption records from columns, with no Python object a row: [picture, text] in each.
+    """Caption records from columns, with no Python object a row: [image, text] in each.
 
-    A null text makes a record of the picture alone; no pictures make records of text alone.
+    A null text makes a record of the image alone; no images make records of text alone.
     """
     rows = len(keys)
     has_text = np.asarray(texts.is_valid())
-    starts = np.concatenate([[0], np.cumsum(int(pictures is not None) + has_text)]).astype(np.int32)
+    starts = np.concatenate([[0], np.cumsum(int(images is not None) + has_text)]).astype(np.int32)
     is_text = np.ones(int(starts[-1]), bool)
-    if pictures is not None:
+    if images is not None:
         is_text[starts[:-1]] = False
     where = np.cumsum(is_text) - 1
     said = texts.drop_null()
@@ -76,13 +76,11 @@ def captions(
     )
     columns = {
         "id": record_ids(source, keys),
-        "modality": pa.repeat("text" if pictures is None else "caption", rows),
+        "modality": pa.repeat("text" if images is None else "caption", rows),
         "source": pa.repeat(source, rows),
         "origin": origins.cast(pa.string()),
         "content": pa.ListArray.from_arrays(pa.array(starts), segments),
-        "media": _no_lists(rows, MEDIA)
-        if pictures is None
-        else _one_each(_references(pictures, rows)),
+        "media": _no_lists(rows, MEDIA) if images is None else _one_each(_references(images, rows)),
         "objects": _no_lists(rows, OBJECT),
         "language": pa.nulls(rows, pa.string()) if language is None else language,
         "raw_text": pa.nulls(rows, pa.string()),
@@ -91,8 +89,8 @@ def captions(
     return pa.table(columns, schema=SCHEMA)
 
 
-def _references(pictures: Pictures, rows: int) -> pa.Array:
-    given = {**pictures._asdict(), "kind": pa.repeat("image", rows)}
+def _references(images: ImageColumns, rows: int) -> pa.Array:
+    given = {**images._asdict(), "kind": pa.repeat("image", rows)}
     columns = [
         pa.nulls(rows, field.type)
         if given.get(field.name) is None

@@ -91,14 +91,14 @@ FIELDS = (
         "references: kind; uri; offset and length in bytes (offset null: the whole file); mime; "
         "width and height in stored pixels, before EXIF orientation; duration in seconds; fps; "
         "frames; digest of the bytes where a step computed it; orientation as Exif numbers it, 1 "
-        "to 8, null where nobody looked; camera: fx fy cx cy in pixels of the picture as it is "
+        "to 8, null where nobody looked; camera: fx fy cx cy in pixels of the image as it is "
         "shown, null where unknown",
     ),
     Field(
         "objects",
         pa.list_(OBJECT),
         "annotated things: label; media index; box x1 y1 x2 y2, point x y and polygon (rings of "
-        "x y ...) in [0,1000] of the picture as it is shown, orientation applied; box3d: centre "
+        "x y ...) in [0,1000] of the image as it is shown, orientation applied; box3d: centre "
         "xyz and size xyz in metres, x right, y down, z forward, roll pitch yaw in radians; start "
         "and end in seconds; text; track; attributes, JSON of what else the annotation says",
     ),

@@ -40,8 +40,8 @@ class Step(BaseModel):
 class RowStep(Step):
     """Looks at one batch of records."""
 
-    picture_side: ClassVar[int | None] = None
-    """The shorter side, in pixels, of the pictures it asks `media` for; None for no pictures."""
+    image_side: ClassVar[int | None] = None
+    """The shorter side, in pixels, of the images it asks `media` for; None for no images."""
 
     @abstractmethod
     def __call__(self, batch: pa.Table, media: Media) -> Outcome: ...

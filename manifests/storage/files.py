@@ -165,7 +165,7 @@ def write_bytes(uri: str, data: bytes, durable: bool = True) -> None:
 
 @contextlib.contextmanager
 def storage_errors(uri: str) -> Iterator[None]:
-    """Turn what the system says into an error that names the file and a mend."""
+    """Turn what the system says into an error that names the file and a fix."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Three good pictures, with captions or without."""
+"""Three good images, with captions or without."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 
 from tests.bad_input.shared import GOOD
-from tests.make import picture
+from tests.make import make_image
 
 
 @pytest.fixture
 def base(tmp_path: Path) -> Path:
-    """Three good pictures in `data`."""
+    """Three good images in `data`."""
     (tmp_path / "data").mkdir()
     for number in range(3):
-        (tmp_path / f"data/{number}.jpg").write_bytes(picture(64, 48, number))
+        (tmp_path / f"data/{number}.jpg").write_bytes(make_image(64, 48, number))
     return tmp_path
 
 

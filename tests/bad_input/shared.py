@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tests.make import picture
+from tests.make import make_image
 
 GOOD = [f"A good caption, number {n}." for n in range(3)]
 PHOTOS = {"name": "photos", "reader": "folder", "path": "data"}
@@ -18,7 +18,7 @@ CHATS = {"name": "chats", "reader": "llava", "path": "data/*.chats.json"}
 TSV = {"name": "tsv", "reader": "tsv", "path": "data/*.tsv", "media_root": "data"}
 URLS = {"name": "urls", "reader": "url_table", "path": "data/*.parquet", "media_root": "data"}
 BRING = "Bring it there and run again with --retry, or leave it in quarantine."
-REPLACE = "Put a whole picture in its place, or leave it in quarantine."
+REPLACE = "Put a whole image in its place, or leave it in quarantine."
 UTF8 = "is not UTF-8. Convert the file to UTF-8."
 
 
@@ -26,7 +26,7 @@ PHOTOS_KEPT = {f"data/{n}.jpg": caption for n, caption in enumerate(GOOD)}
 MEMBERS = [
     member
     for n, caption in enumerate(GOOD)
-    for member in ((f"{n}.jpg", picture(64, 48, n)), (f"{n}.txt", caption.encode()))
+    for member in ((f"{n}.jpg", make_image(64, 48, n)), (f"{n}.txt", caption.encode()))
 ]
 TARS_KEPT = {f"data/a.tar#{n}": caption for n, caption in enumerate(GOOD)}
 ROWS = [{"file": f"{n}.jpg", "caption": caption} for n, caption in enumerate(GOOD)]

@@ -28,18 +28,18 @@ def test_numbers_that_are_no_box_lose_their_record_alone(base: Path) -> None:
     odd = [[8, 6, 32], [8, 6, None, 24], [32, 6, 8, 24], [8, 6, 3200, 24]]
     write_lines(base, *[GOOD] * 12, *({**GOOD, "boxes": [box]} for box in odd))
     made = ran(base, BOXES)
-    nowhere = "is in no way on a picture of 64 x 48, as 'xyxy pixel'"
-    mend = "Mend the annotation, or leave it in quarantine."
+    nowhere = "is in no way on an image of 64 x 48, as 'xyxy pixel'"
+    fix = "Fix the annotation, or leave it in quarantine."
     assert made.accounts["read boxes"] == (16, 12, {}, {"RowError": 4})
     assert made.lost == [
         lost(13, "object 0: [8, 6, 32] is not 4 numbers"),
         lost(14, "object 0: [8, 6, None, 24] is not 4 numbers"),
-        lost(15, f"[32, 6, 8, 24] {nowhere}. {mend}"),
-        lost(16, f"[8, 6, 3200, 24] {nowhere}. {mend}"),
+        lost(15, f"[32, 6, 8, 24] {nowhere}. {fix}"),
+        lost(16, f"[8, 6, 3200, 24] {nowhere}. {fix}"),
     ]
 
 
-def test_boxes_out_of_the_picture_or_of_no_width_go_by_a_step(base: Path) -> None:
+def test_boxes_out_of_the_image_or_of_no_width_go_by_a_step(base: Path) -> None:
     out, line = {**GOOD, "boxes": [[-16, 6, 8, 24]]}, {**GOOD, "boxes": [[8, 6, 8, 24]]}
     write_lines(base, *[GOOD] * 12, out, line, {**GOOD, "boxes": [[8, 6, 64.4, 24]]})
     made = ran(base, BOXES, steps=[{"boxes": {}}])
@@ -57,10 +57,10 @@ def test_a_wrong_space_stops_the_run(base: Path, capsys: pytest.CaptureFixture[s
     assert not (base / "out/manifest.json").exists()
 
 
-def test_annotations_of_another_picture_lose_their_record(base: Path) -> None:
+def test_annotations_of_another_image_lose_their_record(base: Path) -> None:
     write_lines(base, GOOD, {**GOOD, "w": 48, "h": 64})
-    told = "annotated on a picture of 48 x 64, this one is 64 x 48 as it is shown."
-    assert ran(base, BOXES).lost == [lost(2, f"data/0.jpg: {told} It is another picture.")]
+    told = "annotated on an image of 48 x 64, this one is 64 x 48 as it is shown."
+    assert ran(base, BOXES).lost == [lost(2, f"data/0.jpg: {told} It is another image.")]
 
 
 def test_a_coco_annotation_that_is_none_is_lost_alone(base: Path) -> None:

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from tests.bad_input.shared import BRING, GOOD, LINES, PHOTOS, PHOTOS_KEPT, ROWS, write_lines
-from tests.make import picture
+from tests.make import make_image
 from tests.runs import Lost, curate, digest, digests, ran
 
 
-def test_a_picture_deleted_after_reading_is_quarantined_at_writing_until_it_is_back(
+def test_an_image_deleted_after_reading_is_quarantined_at_writing_until_it_is_back(
     base: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_lines(base, *ROWS)
@@ -42,14 +42,14 @@ def test_a_picture_deleted_after_reading_is_quarantined_at_writing_until_it_is_b
     assert (healed.lost, healed.captions) == ([], first.captions)
 
 
-def test_a_picture_changed_after_reading_is_quarantined_at_writing(base: Path) -> None:
+def test_an_image_changed_after_reading_is_quarantined_at_writing(base: Path) -> None:
     write_lines(base, *ROWS)
     ran(base, LINES)
     size = (base / "data/1.jpg").stat().st_size
     (base / "data/1.jpg").write_bytes(b"not what it was")
     made = ran(base, LINES, shards={"columns": ["source"]})
-    mend = "Put it back as it was and run again with --retry, or leave it in quarantine."
-    told = f"data/1.jpg: 15 bytes where {size} were: the file has changed. {mend}"
+    fix = "Put it back as it was and run again with --retry, or leave it in quarantine."
+    told = f"data/1.jpg: 15 bytes where {size} were: the file has changed. {fix}"
     assert made.lost == [Lost("data/a.jsonl#2", "write arrow", "MediaError", told)]
     assert len(made.rows) == 2
 
@@ -69,22 +69,22 @@ def test_a_file_that_a_glob_finds_twice_is_read_once(photos: Path) -> None:
     assert len({row["id"] for row in made.rows}) == 5
 
 
-def test_two_sources_over_one_folder_make_two_records_of_each_picture(photos: Path) -> None:
+def test_two_sources_over_one_folder_make_two_records_of_each_image(photos: Path) -> None:
     made = ran(photos, PHOTOS, PHOTOS | {"name": "again"})
     assert made.accounts["read photos"][:2] == made.accounts["read again"][:2] == (3, 3)
     assert made.captions == PHOTOS_KEPT
     by_source = {(row["source"], row["origin"]): digests(row) for row in made.rows}
     assert by_source == {
-        (name, f"data/{n}.jpg"): [digest(picture(64, 48, n))]
+        (name, f"data/{n}.jpg"): [digest(make_image(64, 48, n))]
         for name in ("photos", "again")
         for n in range(3)
     }
     assert len({row["id"] for row in made.rows}) == 6
 
 
-def test_a_picture_that_two_lines_name_is_in_both_records(base: Path) -> None:
+def test_an_image_that_two_lines_name_is_in_both_records(base: Path) -> None:
     write_lines(base, ROWS[0], ROWS[0])
     made = ran(base, LINES)
     assert made.captions == {"data/a.jsonl#1": GOOD[0], "data/a.jsonl#2": GOOD[0]}
-    assert [digests(row) for row in made.rows] == [[digest(picture(64, 48, 0))]] * 2
+    assert [digests(row) for row in made.rows] == [[digest(make_image(64, 48, 0))]] * 2
     assert len({row["id"] for row in made.rows}) == 2

@@ -27,7 +27,7 @@ from tests.bad_input.shared import (
     write_lines,
 )
 from tests.ingest.tars import shard
-from tests.make import picture
+from tests.make import make_image
 from tests.runs import curate, ran, recipe
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
@@ -116,14 +116,14 @@ def test_a_broken_parquet_is_quarantined_whole_and_the_others_are_read(base: Pat
 def test_a_stray_file_among_good_ones_is_quarantined_whole(base: Path) -> None:
     write_lines(base, *ROWS)
     write_lines(base, json.dumps(ROWS).encode(), name="array.jsonl")
-    write_lines(base, picture(), name="picture.jsonl")
+    write_lines(base, make_image(), name="image.jsonl")
     made = ran(base, LINES)
     assert made.accounts["read lines"] == (5, 3, {}, {"FileError": 2})
     rest = "What follows in the file is lost."
     assert [lost[0::3] for lost in made.lost] == [
         ("data/array.jsonl", f"a JSON array, not JSON lines. {rest} `curate readers` tells what "
          "reads those."),
-        ("data/picture.jsonl", "line 1 is no header of a table: line 1, byte 0: 0xff is not UTF-8. "
+        ("data/image.jsonl", "line 1 is no header of a table: line 1, byte 0: 0xff is not UTF-8. "
          f"{rest}"),
     ]  # fmt: skip
     assert len(made.rows) == 3
@@ -168,7 +168,7 @@ def test_a_source_that_is_broken_all_over_is_over_the_budget(
     assert curate(base, "run", "recipe.yaml", "-o", "out", "--inline") == OVER_BUDGET
     assert capsys.readouterr().err.endswith(
         "curate: out: 2 inputs were quarantined, over the budget of max_quarantined: 0.5 of 3. "
-        "See why: curate explain --quarantine out. Mend the source, or raise max_quarantined.\n"
+        "See why: curate explain --quarantine out. Fix the source, or raise max_quarantined.\n"
     )
     assert not (base / "out/manifest.json").exists()
 
@@ -182,7 +182,7 @@ def _pair(name: str, reader: str, **settings: Any) -> dict[str, Any]:
     [
         (_pair("*.tar", "url_table", media_root="data"), "a.tar: a tar of jpg, txt", "webdataset"),
         (_pair("a.tar", "table", text="caption"), "a.tar: a tar of jpg, txt", "webdataset"),
-        (_pair("*.jpg", "webdataset"), "0.jpg: a JPEG picture", "folder"),
+        (_pair("*.jpg", "webdataset"), "0.jpg: a JPEG image", "folder"),
         (_pair("*.jsonl", "llava"), "a.jsonl: JSON lines with keys file, caption", "table"),
         (_pair("a.json", "coco_captions"),
          "a.json: a JSON array of objects with keys image, conversations", "llava"),
@@ -201,12 +201,12 @@ def test_a_wrong_reader_is_told_what_the_file_is_and_which_reader_takes_it(
     write_lines(base, *ROWS)
     (base / "data/a.json").write_text(json.dumps([chat(0, "Good.")]))
     write_coco(base, GOOD)
-    pictures = pa.array([{"bytes": picture(), "path": "a.jpg"}], IMAGE)
-    pq.write_table(pa.table({"image": pictures, "text": ["Good."]}), base / "data/a.parquet")
+    images = pa.array([{"bytes": make_image(), "path": "a.jpg"}], IMAGE)
+    pq.write_table(pa.table({"image": images, "text": ["Good."]}), base / "data/a.parquet")
     (base / "data/a.pdf").write_bytes(b"%PDF-1.7\n")
     recipe(base, source)
     assert curate(base, "run", "recipe.yaml", "-o", "out", "--inline") == FAILED
-    mend = f"Read it with: {takes}." if takes else "No reader takes it; leave it out of the path."
-    said = f"data/{looks}: not what the reader {source['reader']!r} takes. {mend}"
+    fix = f"Read it with: {takes}." if takes else "No reader takes it; leave it out of the path."
+    said = f"data/{looks}: not what the reader {source['reader']!r} takes. {fix}"
     assert capsys.readouterr().err == f"curate: {said}\n"
     assert not (base / "out/manifest.json").exists()

@@ -1,4 +1,4 @@
-"""Pictures that are broken, too large, or none."""
+"""Images that are broken, too large, or none."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from pathlib import Path
 
 from tests.bad_input.shared import GOOD, LINES, PHOTOS, PHOTOS_KEPT, REPLACE, ROWS, write_lines
 from tests.ingest.captions.test_webdataset_faults import bomb
-from tests.make import picture
+from tests.make import make_image
 from tests.runs import Lost, Ran, found, ran, recipe
 
 
-def test_a_picture_cut_in_half_is_quarantined_by_image_decodes(photos: Path) -> None:
-    whole = picture(640, 480, 9)
+def test_an_image_cut_in_half_is_quarantined_by_image_decodes(photos: Path) -> None:
+    whole = make_image(640, 480, 9)
     (photos / "data/half.jpg").write_bytes(whole[: len(whole) // 2])
     made = ran(photos, PHOTOS, steps=[{"image_decodes": {}}])
     assert made.accounts == {
@@ -32,8 +32,8 @@ def test_a_picture_cut_in_half_is_quarantined_by_image_decodes(photos: Path) -> 
     assert made.captions == PHOTOS_KEPT
 
 
-def test_a_picture_whose_header_is_cut_is_quarantined_at_reading(photos: Path) -> None:
-    (photos / "data/head.jpg").write_bytes(picture(640, 480, 9)[:100])
+def test_an_image_whose_header_is_cut_is_quarantined_at_reading(photos: Path) -> None:
+    (photos / "data/head.jpg").write_bytes(make_image(640, 480, 9)[:100])
     made = ran(photos, PHOTOS)
     assert made.accounts["read photos"] == (4, 3, {}, {"MediaError": 1})
     told = f"jpg: truncated: 100 bytes end before the size is told. {REPLACE}"
@@ -55,10 +55,10 @@ def test_a_decompression_bomb_is_quarantined_unopened(photos: Path) -> None:
 
 
 def test_the_limits_of_media_are_the_recipe_s(photos: Path) -> None:
-    frames = [picture(8, 8, seed) for seed in range(3)]
+    frames = [make_image(8, 8, seed) for seed in range(3)]
     (photos / "data/moving.gif").write_bytes(animated(frames))
-    (photos / "data/wide.jpg").write_bytes(picture(80, 60))
-    (photos / "data/heavy.png").write_bytes(picture(60, 60, kind="PNG") + bytes(9999))
+    (photos / "data/wide.jpg").write_bytes(make_image(80, 60))
+    (photos / "data/heavy.png").write_bytes(make_image(60, 60, kind="PNG") + bytes(9999))
     limits = {"max_frames": 2, "max_pixels": 4000, "max_bytes": 9999}
     write_lines(photos, ROWS[0], {"file": "heavy.png", "caption": "Too heavy."})
     made = ran(photos, PHOTOS, LINES, media=limits, steps=[{"image_decodes": {}}])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.bad_input.shared import MEMBERS, TARS, TARS_KEPT
 from tests.ingest.tars import shard
-from tests.make import picture
+from tests.make import make_image
 from tests.runs import Lost, ran
 
 
@@ -15,7 +15,7 @@ def test_of_a_tar_cut_in_half_every_whole_sample_before_the_cut_is_kept(base: Pa
     members = [
         (f"{n:02d}.{end}", data)
         for n in range(20)
-        for end, data in (("jpg", picture(64, 48, n)), ("txt", f"Caption {n}.".encode()))
+        for end, data in (("jpg", make_image(64, 48, n)), ("txt", f"Caption {n}.".encode()))
     ]
     shard(base / "data", members)
     path = base / "data/a.tar"
@@ -33,12 +33,12 @@ def test_of_a_tar_cut_in_half_every_whole_sample_before_the_cut_is_kept(base: Pa
 
 
 def test_a_tar_member_that_leaves_the_archive_is_quarantined_by_its_name(base: Path) -> None:
-    evil = [("../../etc/x", b"root::0:0"), ("../../etc/y.jpg", picture()), ("/etc/z.jpg", b"")]
+    evil = [("../../etc/x", b"root::0:0"), ("../../etc/y.jpg", make_image()), ("/etc/z.jpg", b"")]
     shard(base / "data", [*MEMBERS[:2], *evil, *MEMBERS[2:]])
     made = ran(base, TARS)
-    mend = "is absolute, or leaves the archive. Pack the tar with relative names."
+    fix = "is absolute, or leaves the archive. Pack the tar with relative names."
     assert made.lost == sorted(
-        Lost(f"data/a.tar#{name}", "read tars", "RowError", f"the name {name!r} {mend}")
+        Lost(f"data/a.tar#{name}", "read tars", "RowError", f"the name {name!r} {fix}")
         for name, _ in evil
     )
     assert made.accounts["read tars"] == (6, 3, {}, {"RowError": 3})
@@ -47,7 +47,8 @@ def test_a_tar_member_that_leaves_the_archive_is_quarantined_by_its_name(base: P
 
 
 def test_of_a_key_that_comes_twice_in_a_tar_the_first_is_kept(base: Path) -> None:
-    members = [*MEMBERS, ("0.jpg", picture(8, 8)), ("z.jpg", picture()), ("z.jpg", picture(8, 8))]
+    twice = [("z.jpg", make_image()), ("z.jpg", make_image(8, 8))]
+    members = [*MEMBERS, ("0.jpg", make_image(8, 8)), *twice]
     shard(base / "data", members)
     made = ran(base, TARS)
     assert made.accounts["read tars"] == (5, 3, {}, {"RowError": 2})

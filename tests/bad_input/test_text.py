@@ -28,15 +28,15 @@ from tests.bad_input.shared import (
     write_lines,
 )
 from tests.ingest.tars import shard
-from tests.make import picture
+from tests.make import make_image
 from tests.runs import Lost, curate, digest, digests, ran
 
 
 def test_a_caption_that_is_not_utf8_is_quarantined_whatever_it_stands_in(photos: Path) -> None:
     latin = "caf\xe9".encode("latin-1")
-    (photos / "data/x.png").write_bytes(picture(kind="PNG"))
+    (photos / "data/x.png").write_bytes(make_image(kind="PNG"))
     (photos / "data/x.txt").write_bytes(latin)
-    shard(photos / "data", [*MEMBERS, ("x.jpg", picture()), ("x.txt", latin)])
+    shard(photos / "data", [*MEMBERS, ("x.jpg", make_image()), ("x.txt", latin)])
     write_lines(photos, *ROWS, b'{"file": "0.jpg", "caption": "' + latin + b'"}')
     (photos / "data/a.tsv").write_bytes(b"0.jpg\tGood.\n1.jpg\t" + latin + b"\n")
     texts = pa.array([b"Good.", latin]).view(pa.string())
@@ -93,7 +93,8 @@ def silent(base: Path) -> dict[str, None]:
     """Captions that say nothing, in four dialects; the origins of their records."""
     write_lines(base, *ROWS, {"file": "0.jpg", "caption": None}, {"file": "0.jpg"},
                 {"file": "0.jpg", "caption": " "})  # fmt: skip
-    shard(base / "data", [*MEMBERS, ("x.jpg", picture()), ("y.jpg", picture()), ("y.txt", b"\n")])
+    images = [("x.jpg", make_image()), ("y.jpg", make_image())]
+    shard(base / "data", [*MEMBERS, *images, ("y.txt", b"\n")])
     pq.write_table(pa.table({"url": ["0.jpg", "1.jpg"], "caption": ["Good.", None]}),
                    base / "data/a.parquet")  # fmt: skip
     write_coco(base, [*GOOD, None])
@@ -101,14 +102,14 @@ def silent(base: Path) -> dict[str, None]:
     return dict.fromkeys(f"data/a.{name}" for name in names)
 
 
-def test_a_null_caption_makes_a_record_of_the_picture_alone(base: Path) -> None:
+def test_a_null_caption_makes_a_record_of_the_image_alone(base: Path) -> None:
     origins = silent(base)
     made = ran(base, LINES, TARS, URLS, COCO)
     assert made.lost == []
     assert {o: c for o, c in made.captions.items() if c is None} == origins
     one = next(row for row in made.rows if row["origin"] == "data/a.jsonl#4")
     assert one["messages"] == [{"role": "user", "content": [{"type": "image", "text": None}]}]
-    assert digests(one) == [digest(picture(64, 48, 0))]
+    assert digests(one) == [digest(make_image(64, 48, 0))]
 
 
 def test_a_null_caption_is_dropped_by_words_with_its_count(
@@ -145,11 +146,11 @@ def test_a_caption_of_ten_megabytes_costs_seconds_and_no_crash(base: Path, text:
     assert made.captions["data/a.jsonl#4"] == text
 
 
-def test_a_text_of_more_than_16_megabytes_beside_a_picture_is_over_the_limit(photos: Path) -> None:
-    (photos / "data/x.png").write_bytes(picture(kind="PNG"))
+def test_a_text_of_more_than_16_megabytes_beside_an_image_is_over_the_limit(photos: Path) -> None:
+    (photos / "data/x.png").write_bytes(make_image(kind="PNG"))
     (photos / "data/x.txt").write_bytes(b"w " * (8 << 20) + b"w")
     made = ran(photos, PHOTOS)
-    told = "txt: 16777217 bytes is over the limit of 16777216 beside a picture. Leave out what is"
+    told = "txt: 16777217 bytes is over the limit of 16777216 beside an image. Leave out what is"
     assert made.lost == [
         Lost("data/x.png", "read photos", "LimitError", f"{told} no caption."),
     ]

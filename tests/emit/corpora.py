@@ -1,4 +1,4 @@
-"""Records with real pictures in a tar, and the ways tests write shards of them."""
+"""Records with real images in a tar, and the ways tests write shards of them."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from manifests import record
 from manifests.media import Media
 from manifests.run.manifest import FileEntry
 from manifests.storage import parts
-from tests.make import picture
+from tests.make import make_image
 
-PICTURES = [picture(64, 48, seed=n, kind=kind) for n, kind in enumerate(["JPEG", "PNG", "WEBP"])]
+IMAGES = [make_image(64, 48, seed=n, kind=kind) for n, kind in enumerate(["JPEG", "PNG", "WEBP"])]
 
 
 def text(said: str | None, role: str | None = None) -> dict[str, Any]:
@@ -53,8 +53,8 @@ def tar(path: Path, files: list[bytes]) -> list[dict[str, Any]]:
 
 
 def captioned(folder: Path, count: int) -> pa.Table:
-    """Records of one picture and one text, in corpus order."""
-    media = tar(folder / "in.tar", [PICTURES[n % 3] for n in range(count)])
+    """Records of one image and one text, in corpus order."""
+    media = tar(folder / "in.tar", [IMAGES[n % 3] for n in range(count)])
     return records(*(row(f"{n}", [shows(0), text(f"caption {n}")], m) for n, m in enumerate(media)))
 
 

@@ -23,7 +23,7 @@ from manifests.errors import ManifestError, RecipeError
 from manifests.media import BRING_IT, Limits, Media
 from manifests.run.fingerprint import file_digest
 from tests.emit.corpora import (
-    PICTURES,
+    IMAGES,
     captioned,
     job,
     records,
@@ -34,7 +34,7 @@ from tests.emit.corpora import (
     write,
     write_all,
 )
-from tests.make import picture
+from tests.make import make_image
 
 
 def read_back(folder: Path) -> pa.Table:
@@ -48,7 +48,7 @@ def batches(folder: Path) -> list[pa.RecordBatch]:
 
 
 def test_a_row_is_whole(tmp_path: Path) -> None:
-    media = tar(tmp_path / "in.tar", PICTURES)
+    media = tar(tmp_path / "in.tar", IMAGES)
     content = [shows(2), shows(0), text("two")]
     table = records(row("a", content, *media, meta='{"k": 1}', language="en"))
     write("arrow", tmp_path, table)
@@ -64,8 +64,8 @@ def test_a_row_is_whole(tmp_path: Path) -> None:
             {"role": "assistant", "content": [{"type": "text", "text": "two"}]},
         ],
         "images": [
-            {"bytes": PICTURES[2], "path": f"{name}-0.webp"},
-            {"bytes": PICTURES[0], "path": f"{name}-1.jpg"},
+            {"bytes": IMAGES[2], "path": f"{name}-0.webp"},
+            {"bytes": IMAGES[0], "path": f"{name}-1.jpg"},
         ],
         "videos": [],
         "objects": [],
@@ -75,27 +75,27 @@ def test_a_row_is_whole(tmp_path: Path) -> None:
     }
 
 
-def test_pictures_are_the_bytes_of_the_source_whatever_the_order(tmp_path: Path) -> None:
+def test_images_are_the_bytes_of_the_source_whatever_the_order(tmp_path: Path) -> None:
     table = captioned(tmp_path, 40)
     write_all("arrow", tmp_path, table, 3)
     found = pa.concat_tables(read_shards(str(tmp_path / "out"))).to_pylist()
-    due = {i: PICTURES[n % 3] for n, i in enumerate(table["id"].to_pylist())}
+    due = {i: IMAGES[n % 3] for n, i in enumerate(table["id"].to_pylist())}
     assert {r["id"]: r["images"][0]["bytes"] for r in found} == due
 
 
 def test_whole_files_are_read_with_and_without_a_stated_length(tmp_path: Path) -> None:
-    (tmp_path / "a.jpg").write_bytes(PICTURES[0])
+    (tmp_path / "a.jpg").write_bytes(IMAGES[0])
     media: dict[str, Any] = {"kind": "image", "uri": "a.jpg"}
-    sized = media | {"length": len(PICTURES[0]), "mime": "image/jpeg"}
+    sized = media | {"length": len(IMAGES[0]), "mime": "image/jpeg"}
     table = records(*(row(n, [shows(0)], m) for n, m in [("a", media), ("b", sized)]))
     write("arrow", tmp_path, table)
     images = [i["bytes"] for r in read_back(tmp_path).to_pylist() for i in r["images"]]
-    assert images == [PICTURES[0]] * 2
+    assert images == [IMAGES[0]] * 2
 
 
-def test_records_without_pictures_and_with_a_large_one_keep_company(tmp_path: Path) -> None:
+def test_records_without_images_and_with_a_large_one_keep_company(tmp_path: Path) -> None:
     large = os.urandom(3 << 20)
-    media = tar(tmp_path / "in.tar", [PICTURES[0], large])
+    media = tar(tmp_path / "in.tar", [IMAGES[0], large])
     table = records(
         row("a", [text("none")]),
         row("b", [shows(0), text("large")], media[1]),
@@ -109,7 +109,7 @@ def test_records_without_pictures_and_with_a_large_one_keep_company(tmp_path: Pa
     assert commit.quarantined == []
     found = read_back(tmp_path).to_pylist()
     assert [[i["bytes"] for i in r["images"]] for r in found] == [
-        [], [large], [PICTURES[0], large], [PICTURES[0]], [], []
+        [], [large], [IMAGES[0], large], [IMAGES[0]], [], []
     ]  # fmt: skip
     assert found[1]["images"][0]["path"].endswith("-0.bin")
     assert found[4]["messages"][0]["content"][0]["text"] == "猫\U0001f408‏שלום"
@@ -133,7 +133,7 @@ def test_a_shard_is_an_uncompressed_stream_of_32_bit_columns_without_dictionarie
     assert not any(kind in said for kind in ("large_", "dictionary", "_view"))
     raw = (tmp_path / "out" / "data-00000-of-00001.arrow").read_bytes()
     assert raw[:4] == b"\xff\xff\xff\xff"
-    assert all(raw.count(data) == 10 for data in PICTURES)
+    assert all(raw.count(data) == 10 for data in IMAGES)
 
 
 @pytest.mark.parametrize("batch_rows", [1, 7, 100])
@@ -208,10 +208,10 @@ def test_the_bytes_depend_on_the_rows_and_not_on_how_they_came(
 
 
 def test_media_that_can_no_longer_be_read_quarantine_their_row_alone(tmp_path: Path) -> None:
-    media = tar(tmp_path / "in.tar", PICTURES)
+    media = tar(tmp_path / "in.tar", IMAGES)
     whole = tmp_path / "grown.jpg"
-    whole.write_bytes(PICTURES[0] + b"!")
-    grown = {"kind": "image", "uri": "grown.jpg", "length": len(PICTURES[0])}
+    whole.write_bytes(IMAGES[0] + b"!")
+    grown = {"kind": "image", "uri": "grown.jpg", "length": len(IMAGES[0])}
     end = (tmp_path / "in.tar").stat().st_size
     cut = media[0] | {"offset": end - 10}
     gone = {"kind": "image", "uri": "gone.jpg"}
@@ -225,7 +225,7 @@ def test_media_that_can_no_longer_be_read_quarantine_their_row_alone(tmp_path: P
         row("f", [shows(0), text("fine too")], media[2]),
     )
     commit = write("arrow", tmp_path, table)
-    size = len(PICTURES[0])
+    size = len(IMAGES[0])
     ids = table["id"].to_pylist()
     changed = f"bytes where {size} were: the file has changed. {PUT_IT_BACK}"
     messages = {
@@ -240,7 +240,7 @@ def test_media_that_can_no_longer_be_read_quarantine_their_row_alone(tmp_path: P
     )
     found = read_back(tmp_path).to_pylist()
     assert [(r["id"], r["images"][0]["bytes"]) for r in found] == [
-        (ids[0], PICTURES[0]), (ids[5], PICTURES[2])
+        (ids[0], IMAGES[0]), (ids[5], IMAGES[2])
     ]  # fmt: skip
 
 
@@ -272,12 +272,12 @@ def test_media_that_together_do_not_fit_a_row_quarantine_it_unread(tmp_path: Pat
     with open(tmp_path / "sparse.jpg", "wb") as file:
         file.truncate(600 << 20)
     sparse = {"kind": "image", "uri": "sparse.jpg"}
-    media = tar(tmp_path / "in.tar", PICTURES)
+    media = tar(tmp_path / "in.tar", IMAGES)
     table = records(row("a", [shows(0)] * 4, sparse), row("b", [shows(0)], *media))
     generous = Media(str(tmp_path), limits=Limits(max_bytes=1 << 30))
     commit = formats.write("arrow", job(tmp_path, table)._replace(media=generous))
     assert [(q.origin, q.error) for q in commit.quarantined] == [("in#a", "LimitError")]
-    assert [r["images"][0]["bytes"] for r in read_back(tmp_path).to_pylist()] == [PICTURES[0]]
+    assert [r["images"][0]["bytes"] for r in read_back(tmp_path).to_pylist()] == [IMAGES[0]]
 
 
 def test_a_record_that_shows_what_it_has_not_is_quarantined(tmp_path: Path) -> None:
@@ -290,22 +290,22 @@ def test_a_record_that_shows_what_it_has_not_is_quarantined(tmp_path: Path) -> N
 
 def test_kept_bytes_are_found_beside_the_parts(tmp_path: Path) -> None:
     (tmp_path / "00-read").mkdir()
-    (tmp_path / "00-read" / "part.media").write_bytes(b"...." + PICTURES[0])
+    (tmp_path / "00-read" / "part.media").write_bytes(b"...." + IMAGES[0])
     kept = {"kind": "image", "uri": "kept:00-read/part.media", "offset": 4,
-            "length": len(PICTURES[0])}  # fmt: skip
+            "length": len(IMAGES[0])}  # fmt: skip
     write("arrow", tmp_path, records(row("a", [shows(0)], kept)))
-    assert read_back(tmp_path)["images"][0].as_py()[0]["bytes"] == PICTURES[0]
+    assert read_back(tmp_path)["images"][0].as_py()[0]["bytes"] == IMAGES[0]
 
 
 def test_more_tars_than_files_are_kept_open_are_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("curate.emit.payload.OPEN_FILES", 3)
-    media = [tar(tmp_path / f"{n}.tar", [picture(seed=n)])[0] for n in range(8)]
+    media = [tar(tmp_path / f"{n}.tar", [make_image(seed=n)])[0] for n in range(8)]
     table = records(*(row(f"{n}", [shows(0)], m) for n, m in enumerate(media)))
     write("arrow", tmp_path, table, batch_rows=5)
     images = [r["images"][0]["bytes"] for r in read_back(tmp_path).to_pylist()]
-    assert images == [picture(seed=n) for n in range(8)]
+    assert images == [make_image(seed=n) for n in range(8)]
 
 
 def test_chosen_measures_are_columns(tmp_path: Path) -> None:

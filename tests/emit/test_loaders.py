@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from tests.emit.corpora import PICTURES, captioned, records, row, shows, tar, text, write_all
+from tests.emit.corpora import IMAGES, captioned, records, row, shows, tar, text, write_all
 
 datasets = pytest.importorskip("datasets", reason="`datasets` is not installed")
 needs_torch = pytest.mark.skipif(
@@ -33,11 +33,11 @@ def pixels(data: bytes) -> bytes:
 
 
 def said(example: dict[str, Any]) -> int:
-    """The number in the caption, which is that of the picture."""
+    """The number in the caption, which is that of the image."""
     return int(example["messages"][1]["content"][0]["text"].split()[1])
 
 
-def test_load_from_disk_maps_all_shards_and_decodes_the_pictures(folder: str) -> None:
+def test_load_from_disk_maps_all_shards_and_decodes_the_images(folder: str) -> None:
     loaded = datasets.load_from_disk(folder)
     assert (loaded.num_rows, str(loaded.split)) == (60, "train")
     assert loaded.features["images"] == datasets.List(datasets.Image())
@@ -46,15 +46,15 @@ def test_load_from_disk_maps_all_shards_and_decodes_the_pictures(folder: str) ->
     ]
     for example in loaded:
         (image,) = example["images"]
-        assert image.tobytes() == pixels(PICTURES[said(example) % 3])
+        assert image.tobytes() == pixels(IMAGES[said(example) % 3])
     assert {said(example) for example in loaded} == set(range(60))
 
 
-def test_from_file_of_one_shard_decodes_the_pictures(folder: str) -> None:
+def test_from_file_of_one_shard_decodes_the_images(folder: str) -> None:
     loaded = datasets.Dataset.from_file(os.path.join(folder, "data-00001-of-00003.arrow"))
     assert loaded.features["images"] == datasets.List(datasets.Image())
     for example in loaded:
-        assert example["images"][0].tobytes() == pixels(PICTURES[said(example) % 3])
+        assert example["images"][0].tobytes() == pixels(IMAGES[said(example) % 3])
 
 
 def test_every_column_has_the_features_that_the_schema_says(tmp_path: Path) -> None:
@@ -82,8 +82,8 @@ def test_no_rows_and_empty_shards_are_loaded(tmp_path: Path) -> None:
     assert "images" in loaded.features
 
 
-def test_records_with_several_pictures_or_none_are_loaded(tmp_path: Path) -> None:
-    media = tar(tmp_path / "in.tar", PICTURES)
+def test_records_with_several_images_or_none_are_loaded(tmp_path: Path) -> None:
+    media = tar(tmp_path / "in.tar", IMAGES)
     objects = [{"label": "猫", "media": 1, "box": [1.0, 2.0, 3.0, 4.0]}]
     table = records(
         row("a", [shows(0), shows(2), text("<image>")], *media, objects=objects),
@@ -92,7 +92,7 @@ def test_records_with_several_pictures_or_none_are_loaded(tmp_path: Path) -> Non
     write_all("arrow", tmp_path, table)
     examples = {e["origin"]: e for e in datasets.load_from_disk(str(tmp_path / "out"))}
     assert [i.tobytes() for i in examples["in#a"]["images"]] == [
-        pixels(PICTURES[0]), pixels(PICTURES[2])
+        pixels(IMAGES[0]), pixels(IMAGES[2])
     ]  # fmt: skip
     assert examples["in#a"]["objects"][0]["label"] == "猫"
     assert examples["in#b"]["images"] == []
@@ -116,4 +116,4 @@ def test_a_dataloader_with_two_workers_and_shuffle_sees_every_row_once(folder: s
     )
     seen = [pair for batch in loader for pair in batch]
     assert Counter(n for n, _ in seen) == Counter(range(60))
-    assert all(data == pixels(PICTURES[n % 3]) for n, data in seen)
+    assert all(data == pixels(IMAGES[n % 3]) for n, data in seen)

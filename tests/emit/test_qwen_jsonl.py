@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from manifests.run.fingerprint import file_digest
-from tests.emit.corpora import PICTURES, captioned, records, row, shows, tar, text, write, write_all
+from tests.emit.corpora import IMAGES, captioned, records, row, shows, tar, text, write, write_all
 
 
 def loaded(line: dict[str, Any], base: Path) -> list[dict[str, Any]]:
@@ -47,7 +47,7 @@ def lines(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(s) for f in sorted(out.glob("*.jsonl")) for s in f.read_text().splitlines()]
 
 
-def test_a_caption_is_a_human_turn_of_its_picture_and_an_answer(tmp_path: Path) -> None:
+def test_a_caption_is_a_human_turn_of_its_image_and_an_answer(tmp_path: Path) -> None:
     table = captioned(tmp_path, 2)
     write("jsonl", tmp_path, table)
     ids = table["id"].to_pylist()
@@ -63,11 +63,11 @@ def test_a_caption_is_a_human_turn_of_its_picture_and_an_answer(tmp_path: Path) 
         for n, ending in enumerate(["jpg", "png"])
     ]
     for n, line in enumerate(lines(tmp_path)):
-        assert (tmp_path / "out" / line["image"]).read_bytes() == PICTURES[n]
+        assert (tmp_path / "out" / line["image"]).read_bytes() == IMAGES[n]
 
 
 def test_their_loader_reads_what_the_records_say(tmp_path: Path) -> None:
-    media = tar(tmp_path / "in.tar", PICTURES)
+    media = tar(tmp_path / "in.tar", IMAGES)
     (tmp_path / "clip.mp4").write_bytes(b"a clip")
     clip = {"kind": "video", "uri": "clip.mp4", "mime": "video/mp4"}
     table = records(
@@ -84,19 +84,19 @@ def test_their_loader_reads_what_the_records_say(tmp_path: Path) -> None:
     found = [loaded(line, tmp_path / "out") for line in lines(tmp_path)]
     assert found == [
         [
-            {"role": "user", "content": ["compare", PICTURES[2], "with", PICTURES[0]]},
+            {"role": "user", "content": ["compare", IMAGES[2], "with", IMAGES[0]]},
             {"role": "assistant", "content": ["猫 both\ncats"]},
-            {"role": "user", "content": [PICTURES[1], "and?"]},
+            {"role": "user", "content": [IMAGES[1], "and?"]},
             {"role": "assistant", "content": ["a dog"]},
         ],
         [{"role": "assistant", "content": ["only text"]}],
         [
-            {"role": "user", "content": [b"a clip", PICTURES[0]]},
+            {"role": "user", "content": [b"a clip", IMAGES[0]]},
             {"role": "assistant", "content": ["a clip and a still"]},
         ],
-        [{"role": "user", "content": [PICTURES[1]]}],
+        [{"role": "user", "content": [IMAGES[1]]}],
         [
-            {"role": "user", "content": [PICTURES[1]]},
+            {"role": "user", "content": [IMAGES[1]]},
             {"role": "assistant", "content": ["twice\nsaid"]},
         ],
     ]
@@ -123,7 +123,7 @@ def test_their_loader_reads_what_the_records_say(tmp_path: Path) -> None:
 def test_what_their_loader_would_misread_is_quarantined_with_the_reason(
     tmp_path: Path, content: list[Any], why: str
 ) -> None:
-    media = tar(tmp_path / "in.tar", PICTURES)
+    media = tar(tmp_path / "in.tar", IMAGES)
     table = records(row("fine", [shows(0), text("fine")], media[1]), row("a", content, media[0]))
     commit = write("jsonl", tmp_path, table)
     assert commit.rows == 1
@@ -131,12 +131,12 @@ def test_what_their_loader_would_misread_is_quarantined_with_the_reason(
         ("in#a", "RowError", why)
     ]
     (line,) = lines(tmp_path)
-    assert loaded(line, tmp_path / "out")[0]["content"] == [PICTURES[1]]
+    assert loaded(line, tmp_path / "out")[0]["content"] == [IMAGES[1]]
     assert len([p for p in (tmp_path / "out" / "media").rglob("*") if p.is_file()]) == 1
 
 
 def test_media_that_are_gone_quarantine_their_row_alone(tmp_path: Path) -> None:
-    media = tar(tmp_path / "in.tar", PICTURES)
+    media = tar(tmp_path / "in.tar", IMAGES)
     gone = {"kind": "image", "uri": "gone.jpg"}
     table = records(
         row("tag", [text("<image>")]),

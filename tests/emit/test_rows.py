@@ -12,7 +12,7 @@ from manifests import record
 from manifests.errors import RecipeError
 from tests.emit.corpora import records, row, shows, text
 
-PICTURE = {"type": "image", "text": None}
+IMAGE = {"type": "image", "text": None}
 X, Y, Z = ({"kind": "image", "uri": name} for name in "xyz")
 CLIP = {"kind": "video", "uri": "clip.mp4", "duration": 4.5, "fps": 30.0, "frames": 135}
 
@@ -26,32 +26,32 @@ def turn(role: str, *content: dict[str, Any]) -> dict[str, Any]:
 
 
 CASES = {
-    "a caption: the user shows the picture, the assistant says the text": (
+    "a caption: the user shows the image, the assistant says the text": (
         [shows(0), text("a cat")],
-        [turn("user", PICTURE), turn("assistant", says("a cat"))],
+        [turn("user", IMAGE), turn("assistant", says("a cat"))],
     ),
-    "a picture alone is the user's": ([shows(0)], [turn("user", PICTURE)]),
+    "an image alone is the user's": ([shows(0)], [turn("user", IMAGE)]),
     "text alone is the assistant's": (
         [text("once"), text("upon")],
         [turn("assistant", says("once"), says("upon"))],
     ),
     "a document that starts with text is all the assistant's": (
         [text("see"), shows(0), text("there")],
-        [turn("assistant", says("see"), PICTURE, says("there"))],
+        [turn("assistant", says("see"), IMAGE, says("there"))],
     ),
     "only the leading media are the user's": (
         [shows(0), shows(1), text("both"), shows(0)],
-        [turn("user", PICTURE, PICTURE), turn("assistant", says("both"), PICTURE)],
+        [turn("user", IMAGE, IMAGE), turn("assistant", says("both"), IMAGE)],
     ),
     "consecutive segments of one role are one message": (
         [text("be brief", "system"), text("what", "user"), shows(0, "user"),
          text("a", "assistant"), text("cat", "assistant"), text("why", "user")],
-        [turn("system", says("be brief")), turn("user", says("what"), PICTURE),
+        [turn("system", says("be brief")), turn("user", says("what"), IMAGE),
          turn("assistant", says("a"), says("cat")), turn("user", says("why"))],
     ),
     "a segment without a role belongs to the message before it, or to the first": (
         [shows(0), text("what", "user"), shows(1), text("a cat", "assistant"), text("!")],
-        [turn("user", PICTURE, says("what"), PICTURE), turn("assistant", says("a cat"), says("!"))],
+        [turn("user", IMAGE, says("what"), IMAGE), turn("assistant", says("a cat"), says("!"))],
     ),
     "what comes before the first role is of it": (
         [text("x"), text("be brief", "system"), text("hi", "user")],
@@ -59,15 +59,15 @@ CASES = {
     ),
     "a null text says nothing, an empty one is said": (
         [shows(0), text(None), text("")],
-        [turn("user", PICTURE), turn("assistant", says(""))],
+        [turn("user", IMAGE), turn("assistant", says(""))],
     ),
     "a null text between media does not part them": (
         [shows(0), text(None), shows(1), text("x")],
-        [turn("user", PICTURE, PICTURE), turn("assistant", says("x"))],
+        [turn("user", IMAGE, IMAGE), turn("assistant", says("x"))],
     ),
     "a literal tag is text": (
         [shows(0), text("<image> 猫 \U0001f408")],
-        [turn("user", PICTURE), turn("assistant", says("<image> 猫 \U0001f408"))],
+        [turn("user", IMAGE), turn("assistant", says("<image> 猫 \U0001f408"))],
     ),
     "nothing is no message": ([], []),
 }  # fmt: skip
@@ -91,7 +91,7 @@ def test_messages_of_many_records_are_those_of_each() -> None:
     assert built("messages", table.slice(0, 0)) == []
 
 
-def test_pictures_stand_in_the_order_of_their_mention_once_a_mention() -> None:
+def test_images_stand_in_the_order_of_their_mention_once_a_mention() -> None:
     table = records(
         row("a", [shows(1), text("t"), shows(0), shows(1)], X, Y, Z),
         row("b", [text("none")]),
@@ -107,7 +107,7 @@ def test_cameras_stand_in_the_order_of_the_images_or_not_at_all() -> None:
     table = records(
         row("a", [shows(1), shows(0), shows(1)], Y, seen),
         row("b", [shows(0)], X),
-        row("c", [text("no picture")]),
+        row("c", [text("no image")]),
     )
     camera = [1.0, 2.0, 3.0, 4.0]
     assert built("cameras", table) == [[camera, None, camera], [], []]
@@ -134,7 +134,7 @@ def test_videos_are_references_in_the_order_of_their_mention() -> None:
     known = {"uri": "clip.mp4", "duration": 4.5, "fps": 30.0, "frames": 135}
     assert built("videos", table) == [[nothing | known]]
     assert [m["content"] for m in built("messages", table)[0]] == [
-        [PICTURE, {"type": "video", "text": None}], [says("t")]
+        [IMAGE, {"type": "video", "text": None}], [says("t")]
     ]  # fmt: skip
 
 

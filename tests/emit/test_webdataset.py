@@ -14,7 +14,7 @@ from curate.emit.tar_header import header, padding
 from curate.ingest.captions.webdataset import WebDataset
 from manifests.errors import RowError
 from manifests.media import Media, references
-from tests.emit.corpora import PICTURES, captioned, records, row, shows, tar, text, write, write_all
+from tests.emit.corpora import IMAGES, captioned, records, row, shows, tar, text, write, write_all
 from tests.make import read_all
 
 
@@ -24,8 +24,8 @@ def members(path: Path) -> dict[str, bytes]:
         return {name: data.read() for name, data in found.items()}
 
 
-def test_a_row_is_its_pictures_its_text_and_its_json(tmp_path: Path) -> None:
-    media = tar(tmp_path / "in.tar", PICTURES)
+def test_a_row_is_its_images_its_text_and_its_json(tmp_path: Path) -> None:
+    media = tar(tmp_path / "in.tar", IMAGES)
     table = records(
         row("a", [shows(0), text("one <image>")], media[0], meta='{"uid": "x"}'),
         row("b", [shows(2), shows(1), text("two")], *media, meta="not JSON"),
@@ -42,10 +42,10 @@ def test_a_row_is_its_pictures_its_text_and_its_json(tmp_path: Path) -> None:
         f"{c}.txt", f"{c}.json", f"{d}.png", f"{d}.json",
     ]  # fmt: skip
     assert [found[f"{a}.jpg"], found[f"{b}.0.webp"], found[f"{b}.1.png"], found[f"{d}.png"]] == [
-        PICTURES[0], PICTURES[2], PICTURES[1], PICTURES[1]
+        IMAGES[0], IMAGES[2], IMAGES[1], IMAGES[1]
     ]  # fmt: skip
     assert found[f"{a}.txt"] == b"one <image>"
-    picture = {"type": "image", "text": None}
+    image = {"type": "image", "text": None}
     said = {"type": "text", "text": "one <image>"}
     assert json.loads(found[f"{a}.json"]) == {
         "id": a,
@@ -53,7 +53,7 @@ def test_a_row_is_its_pictures_its_text_and_its_json(tmp_path: Path) -> None:
         "source": "web",
         "origin": "in#a",
         "messages": [
-            {"role": "user", "content": [picture]},
+            {"role": "user", "content": [image]},
             {"role": "assistant", "content": [said]},
         ],
         "objects": [],
@@ -87,7 +87,7 @@ def test_a_header_is_the_one_tarfile_writes() -> None:
 
 
 def test_media_that_are_gone_quarantine_their_row_alone(tmp_path: Path) -> None:
-    media = tar(tmp_path / "in.tar", PICTURES)
+    media = tar(tmp_path / "in.tar", IMAGES)
     gone = {"kind": "image", "uri": "gone.jpg"}
     table = records(row("a", [shows(0), shows(1)], media[0], gone), row("b", [shows(0)], media[1]))
     commit = write("webdataset", tmp_path, table)
@@ -96,7 +96,7 @@ def test_media_that_are_gone_quarantine_their_row_alone(tmp_path: Path) -> None:
     assert [name.partition(".")[0] for name in found] == [table["id"][1].as_py()] * 2
 
 
-def test_our_own_reader_reads_back_pictures_texts_and_meta(tmp_path: Path) -> None:
+def test_our_own_reader_reads_back_images_texts_and_meta(tmp_path: Path) -> None:
     table = captioned(tmp_path, 30)
     write_all("webdataset", tmp_path, table, 2)
     found = read_all(WebDataset(name="back", path=str(tmp_path / "out")))
@@ -104,9 +104,9 @@ def test_our_own_reader_reads_back_pictures_texts_and_meta(tmp_path: Path) -> No
     back = pa.concat_tables([one.records for one in found])
     media = Media()
     _, refs = references(back["media"])
-    pictures = {}
+    images = {}
     for record, ref in zip(back.to_pylist(), refs, strict=True):
         said = record["content"][1]["text"]
-        pictures[said] = media.read(ref)
+        images[said] = media.read(ref)
         assert json.loads(record["meta"])["source"] == "web"
-    assert pictures == {f"caption {n}": PICTURES[n % 3] for n in range(30)}
+    assert images == {f"caption {n}": IMAGES[n % 3] for n in range(30)}

@@ -12,16 +12,16 @@ from curate.engine.run import Run
 from curate.recipe import model as recipe
 from manifests.run.manifest import RunManifest
 from manifests.step import Executor
-from tests.make import picture
+from tests.make import make_image
 
 WORDS = ("red", "blue", "green", "small", "large", "round", "old", "house", "tree", "river")
 
 
 def captions(folder: Path, files: int = 3, rows: int = 40, start: int = 0) -> None:
-    """JSON lines of captions with pictures beside them; every seventh caption is short."""
-    (folder / "pictures").mkdir(parents=True, exist_ok=True)
+    """JSON lines of captions with images beside them; every seventh caption is short."""
+    (folder / "images").mkdir(parents=True, exist_ok=True)
     for seed in range(4):
-        (folder / "pictures" / f"{seed}.jpg").write_bytes(picture(64 + seed, 48, seed))
+        (folder / "images" / f"{seed}.jpg").write_bytes(make_image(64 + seed, 48, seed))
     for number in range(start, start + files):
         lines = [json.dumps(_row(number, row)) for row in range(rows)]
         (folder / f"{number:03d}.jsonl").write_text("\n".join(lines) + "\n")
@@ -29,7 +29,7 @@ def captions(folder: Path, files: int = 3, rows: int = 40, start: int = 0) -> No
 
 def _row(number: int, row: int) -> dict[str, Any]:
     words = [WORDS[(number * 7 + row * k) % len(WORDS)] for k in range(1, 3 if row % 7 == 0 else 8)]
-    return {"caption": f"{' '.join(words)} {number} {row}", "image": f"pictures/{row % 4}.jpg"}
+    return {"caption": f"{' '.join(words)} {number} {row}", "image": f"images/{row % 4}.jpg"}
 
 
 def content(path: str = "data/*.jsonl", **changes: Any) -> dict[str, Any]:

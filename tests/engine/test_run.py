@@ -15,7 +15,7 @@ from manifests.run import manifest
 from manifests.run.verify import verify
 from manifests.storage import parts
 from tests.engine.corpora import accounts, captions, content, files, run
-from tests.make import picture
+from tests.make import make_image
 
 
 @pytest.fixture
@@ -155,7 +155,7 @@ def test_a_reshape_step_may_make_rows_and_the_ledger_says_so(corpus: Path) -> No
 
 
 def test_a_reshape_step_that_fails_on_one_row_quarantines_that_row_alone(corpus: Path) -> None:
-    rows = [{"caption": c, "image": "pictures/0.jpg"} for c in ("one", "poison here", "three")]
+    rows = [{"caption": c, "image": "images/0.jpg"} for c in ("one", "poison here", "three")]
     (corpus / "data" / "zzz.jsonl").write_text("\n".join(map(json.dumps, rows)))
     made = run(content(steps=[{"tests.engine.pieces:Twice": {}}]), corpus, corpus / "out")
     account = next(a for a in made.ledger if a.step == "Twice")
@@ -183,7 +183,7 @@ def test_only_leaves_the_other_rows_alone(corpus: Path) -> None:
 
 
 def test_a_step_that_fails_on_one_row_quarantines_that_row_alone(corpus: Path) -> None:
-    rows = [{"caption": c, "image": "pictures/0.jpg"} for c in ("one", "poison here", "three")]
+    rows = [{"caption": c, "image": "images/0.jpg"} for c in ("one", "poison here", "three")]
     (corpus / "data" / "zzz.jsonl").write_text("\n".join(map(json.dumps, rows)))
     made = run(content(steps=[{"tests.engine.pieces:Broken": {}}]), corpus, corpus / "out")
     assert accounts(made)["Broken"] == (123, 122, {}, {"RowError": 1})
@@ -207,7 +207,7 @@ def test_a_step_that_answers_too_few_rows_is_an_error_not_a_drop(corpus: Path) -
 def test_a_spent_error_budget_fails_the_run_loudly(
     corpus: Path, budget: float, spent: bool
 ) -> None:
-    gone = [{"caption": f"no picture {n}", "image": f"gone/{n}.jpg"} for n in range(30)]
+    gone = [{"caption": f"no image {n}", "image": f"gone/{n}.jpg"} for n in range(30)]
     (corpus / "data" / "zzz.jsonl").write_text("\n".join(map(json.dumps, gone)))
     what = content(max_quarantined=budget)
     if spent:
@@ -232,10 +232,10 @@ def test_zero_rows_in_make_zero_rows_out_and_still_open(tmp_path: Path) -> None:
 
 
 def test_retry_reads_again_what_was_quarantined_and_nothing_else(corpus: Path) -> None:
-    late = [{"caption": "a picture that comes later", "image": "late.jpg"}]
+    late = [{"caption": "an image that comes later", "image": "late.jpg"}]
     (corpus / "data" / "zzz.jsonl").write_text("\n".join(map(json.dumps, late)))
     assert accounts(run(content(), corpus, corpus / "out"))["read made"][3] == {"MediaError": 1}
-    (corpus / "data" / "late.jpg").write_bytes(picture())
+    (corpus / "data" / "late.jpg").write_bytes(make_image())
     assert accounts(run(content(), corpus, corpus / "out"))["read made"][3] == {"MediaError": 1}
     since = time.time_ns()
     made = run(content(), corpus, corpus / "out", retry=True)

@@ -16,11 +16,11 @@ NO_MEDIA = Media()
 
 
 def of_texts(*texts: str | None) -> pa.Table:
-    """Caption records: a picture and, unless it is None, a text."""
+    """Caption records: an image and, unless it is None, a text."""
     keys = [str(n) for n in range(len(texts))]
     names = pa.array(keys, pa.string())
     return record.captions(
-        "made", keys, names, pa.array(texts, pa.string()), record.Pictures(uri=names)
+        "made", keys, names, pa.array(texts, pa.string()), record.ImageColumns(uri=names)
     )
 
 

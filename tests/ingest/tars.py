@@ -12,12 +12,12 @@ from curate.ingest.captions.webdataset import WebDataset
 from curate.ingest.reader import Failure
 from manifests import record
 from manifests.media import Limits, Media, Reference
-from tests.make import picture, read_all
+from tests.make import make_image, read_all
 
-JPEG = picture(64, 48)
-PNG = picture(32, 40, seed=1, kind="PNG")
+JPEG = make_image(64, 48)
+PNG = make_image(32, 40, seed=1, kind="PNG")
 SAMPLE = [("jpg", JPEG), ("txt", b"a"), ("json", b'{"n": 1}')]
-WEBP = picture(20, 10, seed=2, kind="WEBP")
+WEBP = make_image(20, 10, seed=2, kind="WEBP")
 
 
 def shard(path: Path, members: list[tuple[str, bytes]]) -> WebDataset:
@@ -31,7 +31,7 @@ def shard(path: Path, members: list[tuple[str, bytes]]) -> WebDataset:
 
 
 def told(reader: WebDataset, base: Path, limits: Limits | None = None) -> list[dict[str, Any]]:
-    """Key, text, meta and pictures of every record, media opened again by their references."""
+    """Key, text, meta and images of every record, media opened again by their references."""
     rows: list[dict[str, Any]] = []
     media = Media(str(base))
     for found in read_all(reader, str(base), limits):

@@ -1,4 +1,4 @@
-"""What lies beside a picture is read as it is written, or refused with its reason."""
+"""What lies beside an image is read as it is written, or refused with its reason."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def test_a_field_that_repeats_the_caption_is_left_out_and_others_are_kept() -> N
 
 def test_json_deeper_than_can_be_kept_is_refused() -> None:
     deep = b"[" * 600 + b"]" * 600
-    mend = "Write it flatter."
-    assert refused({"json": b'{"x": ' + deep + b"}"}).endswith(mend)
-    assert refused({"json": deep}).endswith(mend)
+    fix = "Write it flatter."
+    assert refused({"json": b'{"x": ' + deep + b"}"}).endswith(fix)
+    assert refused({"json": deep}).endswith(fix)
     assert "does not parse" in refused({"json": b"[" * 100_000})
 
 

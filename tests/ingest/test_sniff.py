@@ -19,7 +19,7 @@ from curate.ingest.reader import Reader
 from manifests import storage
 from manifests.errors import InputError
 from manifests.storage import File
-from tests.make import picture
+from tests.make import make_image
 
 TURNS = [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Hello"}]
 CHAT = {"id": "1", "image": "a.jpg", "conversations": TURNS}
@@ -70,10 +70,10 @@ LATIN = "neither UTF-8 text nor a known format: it starts with b'caf\\xe9 au '"
 FILES: dict[str, tuple[bytes, str, set[str]]] = {
     "empty.json": (b"", "an empty file", set()),
     "blank.txt": (b" \n", "blank text", set()),
-    "a.jpg": (picture(), "a JPEG picture", {"folder"}),
-    "a.png": (picture(kind="PNG"), "a PNG picture", {"folder"}),
-    "a.avif": (picture(kind="AVIF"), "an AVIF picture", {"folder"}),
-    "cut.png": (picture(kind="PNG")[:18], "a broken picture", {"folder"}),
+    "a.jpg": (make_image(), "a JPEG image", {"folder"}),
+    "a.png": (make_image(kind="PNG"), "a PNG image", {"folder"}),
+    "a.avif": (make_image(kind="AVIF"), "an AVIF image", {"folder"}),
+    "cut.png": (make_image(kind="PNG")[:18], "a broken image", {"folder"}),
     "a.tar": (as_tar("1.jpg", "1.txt", "1.json"), "a tar of jpg, json, txt", {"webdataset"}),
     "notes.tar": (as_tar("1.txt", "2.txt"), "a tar of txt", set()),
     "zeros.tar": (bytes(10240), "an empty tar", {"webdataset"}),
@@ -200,7 +200,7 @@ def test_readers_that_its_ending_suits_are_named_before_others(
     assert sniff.takers(sniff.head(file, ""), readers) == ["table", "coco_captions"]
     with pytest.raises(InputError) as caught:
         sniff.check("llava", readers["llava"], file, "", readers)
-    assert caught.value.mend == "Read it with: coco_captions."
+    assert caught.value.fix == "Read it with: coco_captions."
 
 
 def test_a_file_nobody_takes_is_to_be_left_out(
@@ -209,7 +209,7 @@ def test_a_file_nobody_takes_is_to_be_left_out(
     with pytest.raises(InputError) as caught:
         sniff.check("llava", readers["llava"], made(tmp_path, "empty.json"), "", readers)
     assert caught.value.fault == "an empty file: not what the reader 'llava' takes."
-    assert caught.value.mend == "No reader takes it; leave it out of the path."
+    assert caught.value.fix == "No reader takes it; leave it out of the path."
 
 
 def test_the_right_reader_is_told_nothing(tmp_path: Path, readers: dict[str, type[Reader]]) -> None:

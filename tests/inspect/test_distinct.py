@@ -10,7 +10,7 @@ import pytest
 
 from curate.cli import MISTAKE, OK
 from curate.commands import distinct
-from tests.make import picture
+from tests.make import make_image
 from tests.runs import curate, ran
 
 CAPTIONS = [
@@ -28,7 +28,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run over six captions in two files, of which three are long enough to stay."""
     base = tmp_path_factory.mktemp("distinct")
     for number in range(2):
-        (base / f"{number}.jpg").write_bytes(picture(64, 48, number))
+        (base / f"{number}.jpg").write_bytes(make_image(64, 48, number))
     rows = [{"caption": c, "image": f"{n % 2}.jpg"} for n, c in enumerate(CAPTIONS)]
     for name, some in (("a.jsonl", rows[:4]), ("b.jsonl", rows[4:])):
         (base / name).write_text("".join(json.dumps(row) + "\n" for row in some))

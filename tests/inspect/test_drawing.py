@@ -17,7 +17,7 @@ SIZE = (1000, 500)
 
 
 def changed(things: list[dict[str, Any]], camera: list[float] | None = None) -> np.ndarray:
-    """(500, 1000) bool: which pixels of a grey picture were drawn on."""
+    """(500, 1000) bool: which pixels of a grey image were drawn on."""
     found = np.asarray(drawn(Image.new("RGB", SIZE, GREY), things, camera))
     assert found.shape == (500, 1000, 3)
     different: np.ndarray = (found != GREY).any(axis=2)
@@ -74,25 +74,25 @@ def test_a_cuboid_that_reaches_behind_the_camera_is_drawn_and_one_behind_is_not(
 
 
 def test_edges_of_a_cuboid_around_the_camera_are_not_faint() -> None:
-    picture = Image.new("RGB", SIZE, GREY)
+    image = Image.new("RGB", SIZE, GREY)
     thing = {"box3d": [0, 0, 0, 4, 4, 9, 0, 0, 0], "label": "room"}
-    found = np.asarray(drawn(picture, [thing], [500.0, 500.0, 500.0, 250.0]))
+    found = np.asarray(drawn(image, [thing], [500.0, 500.0, 500.0, 250.0]))
     edge = found[:25, :480]  # above the label
     assert (edge == colours(["room"])["room"]).all(axis=2).any()
 
 
 @pytest.mark.parametrize("faint", [False, True])
 def test_a_line_to_very_far_away_is_the_line_to_the_edge(faint: bool) -> None:
-    pictures = [Image.new("RGB", SIZE, GREY) for _ in range(2)]
-    for picture, times in zip(pictures, (1e-6, 1), strict=True):
+    images = [Image.new("RGB", SIZE, GREY) for _ in range(2)]
+    for image, times in zip(images, (1e-6, 1), strict=True):
         end = (500 + 3e9 * times, 250 + 1e9 * times)
-        Pen(picture).line((500, 250), end, (255, 0, 0), faint)
-    near, far = (np.asarray(picture) for picture in pictures)
+        Pen(image).line((500, 250), end, (255, 0, 0), faint)
+    near, far = (np.asarray(image) for image in images)
     assert (near != GREY).any()
     assert near.tolist() == far.tolist()
 
 
-def test_labels_are_within_the_picture_and_on_no_other() -> None:
+def test_labels_are_within_the_image_and_on_no_other() -> None:
     corner = {"box": [0, 0, 50, 50]}
     alone = changed([corner])
     one = changed([{**corner, "label": "label"}]) & ~alone
@@ -110,7 +110,7 @@ def test_of_many_objects_only_the_first_of_a_label_is_labelled() -> None:
     assert 0 < many.sum() * 20 < few.sum()
 
 
-def test_a_small_picture_is_enlarged_and_its_camera_with_it() -> None:
+def test_a_small_image_is_enlarged_and_its_camera_with_it() -> None:
     small = Image.new("RGB", (100, 50), GREY)
     box = [0.0, 0.0, 3.0, 2.0, 1.0, 2.0, 0.0, 0.0, 0.0]
     found = drawn(small, [{"box3d": box}], [50.0, 50.0, 50.0, 25.0])
@@ -120,7 +120,7 @@ def test_a_small_picture_is_enlarged_and_its_camera_with_it() -> None:
     assert small.size == (100, 50)
 
 
-def test_labels_have_colours_of_their_own_the_same_on_every_picture() -> None:
+def test_labels_have_colours_of_their_own_the_same_on_every_image() -> None:
     names = [f"label {n}" for n in range(len(COLOURS))]
     assert sorted(colours(names).values()) == sorted(COLOURS)
     assert colours(["label 3"]) == colours(["label 3", "label 3"])
@@ -130,7 +130,7 @@ def test_labels_have_colours_of_their_own_the_same_on_every_picture() -> None:
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_a_picture_is_turned_as_it_is_shown(orientation: int) -> None:
+def test_an_image_is_turned_as_it_is_shown(orientation: int) -> None:
     stored = np.arange(6, dtype=np.uint8).reshape(2, 3)
     turned = np.asarray(upright(Image.fromarray(stored), orientation))
     assert turned.tolist() == upright_pixels(stored, orientation).tolist()

@@ -22,7 +22,7 @@ BOXES = {"a": [100, 50, 200, 100], "b": [10, 10, 20, 20]}
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run over three grey pictures: two with a box, one with none, which is dropped."""
+    """A run over three grey images: two with a box, one with none, which is dropped."""
     base = tmp_path_factory.mktemp("show")
     (base / "photos").mkdir()
     for name in ("a", "b", "c"):
@@ -70,17 +70,17 @@ def drawn_on(path: Path) -> list[int]:
 def test_every_record_shown_is_drawn_into_a_folder_and_its_path_is_told(
     base: Path, tmp_path: Path, capsys: Capture
 ) -> None:
-    code, out, _ = answer(base, capsys, "--image", str(tmp_path / "pictures"))
+    code, out, _ = answer(base, capsys, "--image", str(tmp_path / "images"))
     assert code == OK
     told = [line.split("drawn: ")[1] for line in out.splitlines() if "drawn: " in line]
-    assert sorted(told) == sorted(str(p) for p in (tmp_path / "pictures").iterdir())
+    assert sorted(told) == sorted(str(p) for p in (tmp_path / "images").iterdir())
     assert len(told) == 2
     assert "-  cup  box 156.2, 104.2, 468.8, 312.5" in out
 
 
 def test_the_box_is_where_the_file_says(base: Path, tmp_path: Path, capsys: Capture) -> None:
     for row in rows(base, capsys, "--image", str(tmp_path)):
-        (path,) = row["pictures"]
+        (path,) = row["images"]
         name = Path(row["media"][0]["uri"]).stem
         x, y, width, height = BOXES[name]
         x1, _, x2, y2 = drawn_on(Path(path))  # the label is above
@@ -95,23 +95,23 @@ def test_a_record_is_named_by_the_start_of_its_id_or_its_origin(
     one = str(tmp_path / "one.png")
     for name in (every[1]["id"][:10], every[1]["origin"]):
         (row,) = rows(base, capsys, name, "--image", one)
-        assert (row["id"], row["pictures"]) == (every[1]["id"], [one])
+        assert (row["id"], row["images"]) == (every[1]["id"], [one])
         assert Image.open(one).size == (640, 480)
         Path(one).unlink()
 
 
-def test_without_a_place_they_go_to_curate_pictures(base: Path, capsys: Capture) -> None:
+def test_without_a_place_they_go_to_curate_images(base: Path, capsys: Capture) -> None:
     (row,) = rows(base, capsys, "-n", "1", "--image")
-    assert row["pictures"] == [f"curate-pictures/{row['id']}.png"]
-    assert (base / row["pictures"][0]).is_file()
-    shutil.rmtree(base / "curate-pictures")
+    assert row["images"] == [f"curate-images/{row['id']}.png"]
+    assert (base / row["images"][0]).is_file()
+    shutil.rmtree(base / "curate-images")
 
 
 def test_dropped_records_are_drawn_as_they_were_read(
     base: Path, tmp_path: Path, capsys: Capture
 ) -> None:
     (row,) = rows(base, capsys, "--dropped", "--image", str(tmp_path))
-    assert Image.open(row["pictures"][0]).getcolors() == [(640 * 480, (128, 128, 128))]
+    assert Image.open(row["images"][0]).getcolors() == [(640 * 480, (128, 128, 128))]
 
 
 def test_a_source_is_chosen(base: Path, tmp_path: Path, capsys: Capture) -> None:
@@ -119,17 +119,17 @@ def test_a_source_is_chosen(base: Path, tmp_path: Path, capsys: Capture) -> None
     assert rows(base, capsys, "--source", "other", "--image", str(tmp_path)) == []
 
 
-def test_several_pictures_for_one_file_are_a_mistake(
+def test_several_images_for_one_file_are_a_mistake(
     base: Path, tmp_path: Path, capsys: Capture
 ) -> None:
     code, _, err = answer(base, capsys, "--image", str(tmp_path / "one.png"))
-    assert (code, "2 pictures would go to one file" in err) == (MISTAKE, True)
+    assert (code, "2 images would go to one file" in err) == (MISTAKE, True)
     assert not list(tmp_path.iterdir())
 
 
 def test_what_is_quarantined_cannot_be_drawn(base: Path, capsys: Capture) -> None:
     code, _, err = answer(base, capsys, "--quarantined", "--image")
-    assert (code, "has no picture" in err) == (MISTAKE, True)
+    assert (code, "has no image" in err) == (MISTAKE, True)
 
 
 def test_a_name_that_is_no_record_s_fails(base: Path, capsys: Capture) -> None:
@@ -137,12 +137,12 @@ def test_a_name_that_is_no_record_s_fails(base: Path, capsys: Capture) -> None:
     assert (code, "no record 'nothing-like-it'" in err) == (FAILED, True)
 
 
-def test_a_picture_that_is_gone_is_told_and_the_others_are_drawn(
+def test_an_image_that_is_gone_is_told_and_the_others_are_drawn(
     base: Path, tmp_path: Path, capsys: Capture
 ) -> None:
     shutil.copytree(base, tmp_path / "moved")
     (tmp_path / "moved/photos/a.png").unlink()
-    arguments = ("--base", str(tmp_path / "moved"), "--image", str(tmp_path / "pictures"))
+    arguments = ("--base", str(tmp_path / "moved"), "--image", str(tmp_path / "images"))
     code, out, err = answer(base, capsys, *arguments)
     assert code == FAILED
     assert out.count("drawn: ") == 1

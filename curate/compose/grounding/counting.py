@@ -13,7 +13,7 @@ from pydantic import Field, PositiveInt, model_validator
 
 from curate.compose.grounding import templates as words
 from curate.compose.grounding.choice import Draws, draws
-from curate.compose.grounding.one_image import OnePicture, one_picture
+from curate.compose.grounding.one_image import OneImage, one_image
 from curate.compose.grounding.rendering import What, rendered
 from curate.compose.grounding.templates import COUNTING, Template
 from curate.compose.grounding.turns import Turn, conversation
@@ -28,10 +28,10 @@ Form = Literal["direct", "boxes", "points"]
 
 
 class Counting(ReshapeStep):
-    """Make records that ask how many objects of a label a picture has, beside those there are.
+    """Make records that ask how many objects of a label an image has, beside those there are.
 
     Each label of a record, if it has `min` to `max` objects, becomes a record of its own: the
-    picture, one question, and an answer in one of the `forms` (Qwen3-VL report, section 3.2.4,
+    image, one question, and an answer in one of the `forms` (Qwen3-VL report, section 3.2.4,
     names the three): `direct` is the number; `boxes` and `points` are the objects as JSON, and
     then their number in a line of its own. Which form is random among those that every object of
     the label has the numbers for. All records that came stay as they are. A new one has its
@@ -41,7 +41,7 @@ class Counting(ReshapeStep):
     Count only what the source annotates to the last instance. A label is not counted if one of
     its objects has an attribute of `uncountable` that is true: it stands for several, as COCO's
     crowds do. Put this behind steps that take out what is wrong or there twice, and before those
-    that take out what is in the picture, such as small objects; and let `grounding_text` behind
+    that take out what is in the image, such as small objects; and let `grounding_text` behind
     it have `turns: add`, or it replaces these questions by its own.
     """
 
@@ -80,10 +80,10 @@ class Counting(ReshapeStep):
 
     def __call__(self, batch: pa.Table, media: Media) -> pa.Table:
         objects = objects_of(batch["objects"])
-        picture = one_picture(batch, objects)
+        image = one_image(batch, objects)
         seen = _Seen(
-            self._groups(objects, picture, batch.num_rows),
-            {what: self._written(objects, picture, what) for what in ("boxes", "points")},
+            self._groups(objects, image, batch.num_rows),
+            {what: self._written(objects, image, what) for what in ("boxes", "points")},
         )
         choices = draws(batch["id"], self.seed, "counting")
         made = [
@@ -91,20 +91,20 @@ class Counting(ReshapeStep):
             for row in range(batch.num_rows)  # row by row: what is counted differs in each
             for one in self._of_record(row, seen, choices[row])
         ]
-        return pa.concat_tables([batch, _records(batch, picture, made)]) if made else batch
+        return pa.concat_tables([batch, _records(batch, image, made)]) if made else batch
 
-    def _groups(self, objects: Objects, picture: OnePicture, records: int) -> Groups:
+    def _groups(self, objects: Objects, image: OneImage, records: int) -> Groups:
         """The objects of every label that may be counted, in the order they are annotated in."""
         labels = objects.field("label").to_pylist()
         single = ~_stands_for_several(objects, self.uncountable)
         groups = by_name(objects, labels, single, np.arange(len(labels)), records)
-        for row in np.flatnonzero(picture.media < 0).tolist():
+        for row in np.flatnonzero(image.media < 0).tolist():
             groups[row] = {}
         return groups
 
-    def _written(self, objects: Objects, picture: OnePicture, what: What) -> Written:
+    def _written(self, objects: Objects, image: OneImage, what: What) -> Written:
         how = Writing(self.style, what, self.most, self.order, self.resize)
-        numbers = written(objects, picture, how)
+        numbers = written(objects, image, how)
         unknown = np.asarray(numbers.error.is_valid())[objects.rows]
         return numbers._replace(has=numbers.has & ~unknown)
 
@@ -170,11 +170,11 @@ def _stands_for_several(objects: Objects, names: tuple[str, ...]) -> np.ndarray:
     return several
 
 
-def _records(batch: pa.Table, picture: OnePicture, made: list[_Made]) -> pa.Table:
+def _records(batch: pa.Table, image: OneImage, made: list[_Made]) -> pa.Table:
     """The new records: their parents' rows with another id and content."""
     out = batch.take(pa.array([one.row for one in made], pa.int64()))
     parents = out["id"].to_pylist()
-    contents = [conversation(int(picture.media[one.row]), [one.turn]) for one in made]
+    contents = [conversation(int(image.media[one.row]), [one.turn]) for one in made]
     text = record.texts(out["content"])
     raw = pc.coalesce(out["raw_text"], pc.if_else(pc.equal(text, ""), None, text))
     given = {

@@ -12,7 +12,7 @@ from pydantic import Field, PositiveInt, model_validator
 
 from curate.compose.grounding import templates as words
 from curate.compose.grounding.choice import Draws, draws
-from curate.compose.grounding.one_image import one_picture
+from curate.compose.grounding.one_image import one_image
 from curate.compose.grounding.rendering import Style, What, rendered
 from curate.compose.grounding.templates import EVERYTHING, FORMS, TEMPLATES, By, Template, Templates
 from curate.compose.grounding.turns import Segment, Turn, added, rewritten
@@ -49,7 +49,7 @@ class _Asked(NamedTuple):
 
 
 class GroundingText(RowStep):
-    """Write the objects of a record as a conversation: questions about its picture, with answers.
+    """Write the objects of a record as a conversation: questions about its image, with answers.
 
     By `category` one question names all labels, in random order; by `label` there is one for each;
     by `expression` one for each `text` of an object, and the answer says the object's label or,
@@ -58,7 +58,7 @@ class GroundingText(RowStep):
     `max_queries`. `queries` is how many questions a record got, `answered` how many objects their
     answers hold, `unasked` how many objects are in none.
 
-    Styles: `qwen3` is the JSON of Qwen3-VL, in thousandths of the picture; `qwen2.5` the same in
+    Styles: `qwen3` is the JSON of Qwen3-VL, in thousandths of the image; `qwen2.5` the same in
     pixels after `smart_resize`; `xml` Qwen2.5-VL's `<points>`; `tags` Qwen-VL's `<ref>` and
     `<box>`. Of 3D boxes metres and angles are written, with two decimals. Rounding is half to
     even, and happens only here.
@@ -112,16 +112,16 @@ class GroundingText(RowStep):
 
     def __call__(self, batch: pa.Table, media: Media) -> Outcome:
         objects, records = objects_of(batch["objects"]), batch.num_rows
-        picture = one_picture(batch, objects)
+        image = one_image(batch, objects)
         how = Writing(self.style, self.what, self.most, self.order, self.resize, self.angles)
-        numbers = written(objects, picture, how)
+        numbers = written(objects, image, how)
         names = objects.field("text" if self.by == "expression" else "label").to_pylist()
         groups = by_name(objects, names, numbers.has, numbers.order, records)
-        drop = pc.coalesce(picture.lacks, self._drops(objects, numbers, groups))
+        drop = pc.coalesce(image.lacks, self._drops(objects, numbers, groups))
         goes = pc.or_(drop.is_valid(), numbers.error.is_valid())
         known = _Known(groups, objects.field("label").to_pylist(), numbers)
         rows = np.flatnonzero(~np.asarray(goes)).tolist()
-        asked = self._asked(batch, known, picture.media.tolist(), rows)
+        asked = self._asked(batch, known, image.media.tolist(), rows)
         having = np.bincount(objects.rows, minlength=records)
         return _outcome(batch, asked, having, drop, numbers.error)
 
@@ -138,7 +138,7 @@ class GroundingText(RowStep):
         )
 
     def _asked(
-        self, batch: pa.Table, known: _Known, pictures: list[int], rows: list[int]
+        self, batch: pa.Table, known: _Known, images: list[int], rows: list[int]
     ) -> dict[int, _Asked]:
         """What each record is asked; row by row, since no two are asked the same."""
         choices = draws(batch["id"], self.seed, "grounding_text")
@@ -147,7 +147,7 @@ class GroundingText(RowStep):
         for row in rows:
             try:
                 turns, answered = self._turns(known, row, choices[row])
-                content = added(before[row], pictures[row], turns, choices[row])
+                content = added(before[row], images[row], turns, choices[row])
                 asked[row] = _Asked(content, len(turns), answered)
             except RowError as error:
                 asked[row] = _Asked([], 0, 0, error.fault)

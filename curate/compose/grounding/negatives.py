@@ -1,4 +1,4 @@
-"""Questions for what is not in the picture."""
+"""Questions for what is not in the image."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pydantic import Field, PositiveInt, model_validator
 
 from curate.compose.grounding import templates as words
 from curate.compose.grounding.choice import Draws, draws
-from curate.compose.grounding.one_image import OnePicture, one_picture
+from curate.compose.grounding.one_image import OneImage, one_image
 from curate.compose.grounding.rendering import Style, What, rendered
 from curate.compose.grounding.templates import ABSENT, FORMS, TEMPLATES, Template, Templates
 from curate.compose.grounding.turns import Segment, Turn, added, rewritten
@@ -29,17 +29,17 @@ _STEM_ENDS = re.compile("(?<=.)i$")
 
 
 class Negatives(RowStep):
-    """Add questions for categories that the picture does not have, answered accordingly.
+    """Add questions for categories that the image does not have, answered accordingly.
 
-    By `categories` you say that the source annotates these to the last instance in every picture:
+    By `categories` you say that the source annotates these to the last instance in every image:
     one that a record has no object of is absent. (Qwen2.5-VL's report has such queries for
     categories that are not there.) A category is not asked for if its words, in the singular and
     in lower case, are all among those of a label, or the other way round: `car` is not absent
     beside `toy cars`; `person` beside `man` is, so list no category that another one means too.
     A record with an object without a label is left alone, and so is one that is not about one
-    picture.
+    image.
 
-    Put it before steps that take objects out of records: what they take out is in the picture
+    Put it before steps that take objects out of records: what they take out is in the image
     still. It adds its turn to the conversation that a record has, at a random place, so write
     `grounding_text` behind it with `turns: add`; a record that has no conversation becomes one,
     and the text it had is kept in `raw_text`.
@@ -77,10 +77,10 @@ class Negatives(RowStep):
 
     def __call__(self, batch: pa.Table, media: Media) -> Outcome:
         objects = objects_of(batch["objects"])
-        picture = one_picture(batch, objects)
+        image = one_image(batch, objects)
         choices = draws(batch["id"], self.seed, "negatives")
         chosen = np.array([one.below(2**53) < self.share * 2**53 for one in choices], bool)
-        rows = np.flatnonzero(chosen & _judged(objects, picture)).tolist()
+        rows = np.flatnonzero(chosen & _judged(objects, image)).tolist()
         known = self._known(media)
         labels = _labels(objects, batch.num_rows)
         content = batch["content"].to_pylist() if rows else []
@@ -91,7 +91,7 @@ class Negatives(RowStep):
             if asked:
                 absent[row] = asked
                 turn = self._turn(", ".join(asked), choices[row])
-                where = int(picture.media[row])
+                where = int(image.media[row])
                 contents[row] = added(content[row], where, [turn], choices[row])
         measured = pa.array(absent, pa.list_(pa.string()))
         return Outcome({"absent": measured} | rewritten(batch, contents))
@@ -117,9 +117,9 @@ class Negatives(RowStep):
         return Turn(asked.about(name), draws.one(ABSENT).about(name))
 
 
-def _judged(objects: Objects, picture: OnePicture) -> np.ndarray:
-    """(rows,) bool: about one picture, and every object has a label."""
-    judged: np.ndarray = picture.media >= 0
+def _judged(objects: Objects, image: OneImage) -> np.ndarray:
+    """(rows,) bool: about one image, and every object has a label."""
+    judged: np.ndarray = image.media >= 0
     unnamed = pc.equal(pc.utf8_trim_whitespace(objects.field("label").fill_null("")), "")
     judged[objects.rows[np.asarray(unnamed)]] = False
     return judged

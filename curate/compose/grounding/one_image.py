@@ -1,4 +1,4 @@
-"""The one picture that the questions about a record are about."""
+"""The one image that the questions about a record are about."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from manifests.record.objects import Objects
 from manifests.step import reasons
 
 
-class OnePicture(NamedTuple):
+class OneImage(NamedTuple):
     """Of each record: which of its media (rows,) int64, -1 for none; width and height (rows, 2)
     as it is shown, nan where unknown; and why there is none, null where there is one."""
 
@@ -23,8 +23,8 @@ class OnePicture(NamedTuple):
     lacks: pa.Array
 
 
-def one_picture(batch: pa.Table, objects: Objects) -> OnePicture:
-    """The picture that all objects of a record are on, or the only one of a record without.
+def one_image(batch: pa.Table, objects: Objects) -> OneImage:
+    """The image that all objects of a record are on, or the only one of a record without.
 
     An object that names no medium is on the only one of its record.
     """
@@ -39,9 +39,9 @@ def one_picture(batch: pa.Table, objects: Objects) -> OnePicture:
     np.maximum.at(most, objects.rows, on)
     one = (least == most) & (least >= 0) & (least < many)
     at = np.where(one, offsets[:-1] + least, len(flat))
-    pictures = np.append(np.asarray(pc.equal(pc.struct_field(flat, "kind"), "image")), False)
-    is_picture = pictures[at]
-    lacks = reasons(rows, (many == 0, "no picture"), (~one, "not about one picture"),
-                    (~is_picture, "no picture"))  # fmt: skip
+    images = np.append(np.asarray(pc.equal(pc.struct_field(flat, "kind"), "image")), False)
+    is_image = images[at]
+    lacks = reasons(rows, (many == 0, "no image"), (~one, "not about one image"),
+                    (~is_image, "no image"))  # fmt: skip
     sizes = np.concatenate([shown_sizes(flat), [[np.nan, np.nan]]])
-    return OnePicture(np.where(is_picture, least, -1), sizes[at], lacks)
+    return OneImage(np.where(is_image, least, -1), sizes[at], lacks)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from curate.compose.grounding.rendering import COUNTS, KEYS
-from curate.compose.grounding.tags import MEND, points_at, tag_at
+from curate.compose.grounding.tags import FIX, points_at, tag_at
 from manifests.errors import RowError
 from manifests.geometry.space import UNITS, Space, boxes_to_units, points_to_units
 
@@ -67,16 +67,16 @@ def parsed(text: str) -> list[Parsed]:
             label = tag.label if tag.box is None else label
             found += [] if tag.box is None else [Parsed(label, tag.box)]
     if not found:
-        raise RowError(f"no object can be read from {text!r:.80}.", mend=MEND)
+        raise RowError(f"no object can be read from {text!r:.80}.", fix=FIX)
     return found
 
 
 def in_units(
     objects: Sequence[Parsed], space: Space, size: tuple[float, float] = (UNITS, UNITS)
 ) -> list[Parsed]:
-    """The objects with boxes and points in [0,1000], of a picture of a size in pixels as shown.
+    """The objects with boxes and points in [0,1000], of an image of a size in pixels as shown.
 
-    RowError for a coordinate outside of the picture: over 1000 is no thousandth.
+    RowError for a coordinate outside of the image: over 1000 is no thousandth.
     """
     sizes = np.array([size], np.float64)
     out = []
@@ -94,9 +94,9 @@ def in_units(
 
 
 def outside(numbers: Sequence[float], space: Space) -> str:
-    """The fault of numbers beyond their picture."""
+    """The fault of numbers beyond their image."""
     told = ", ".join(f"{number:g}" for number in numbers)
-    return f"[{told}] reaches out of its picture, as {str(space)!r}"
+    return f"[{told}] reaches out of its image, as {str(space)!r}"
 
 
 def _from_json(text: str, start: int, last_mark: int) -> tuple[list[Parsed], int]:
@@ -105,7 +105,7 @@ def _from_json(text: str, start: int, last_mark: int) -> tuple[list[Parsed], int
     try:
         value, end = _DECODER.raw_decode(text, start)
     except RecursionError:
-        raise RowError("JSON of too many levels.", mend=MEND) from None
+        raise RowError("JSON of too many levels.", fix=FIX) from None
     except ValueError as error:
         if start < last_mark:
             raise _broken(text, error) from None
@@ -122,12 +122,12 @@ _DECODER = json.JSONDecoder(parse_constant=_no_number)
 
 def _broken(text: str, error: ValueError) -> RowError:
     if not isinstance(error, json.JSONDecodeError):
-        return RowError(f"{error}.", mend=MEND)
+        return RowError(f"{error}.", fix=FIX)
     near = repr(text[max(error.pos - 20, 0) :][:40])
     end = len(text.rstrip().removesuffix("```").rstrip())
     cut = error.pos >= end or error.msg.startswith("Unterminated")
     what = "the answer is cut off" if cut else "not JSON"
-    return RowError(f"{what}: {error.msg}, near {near}.", mend=MEND)
+    return RowError(f"{what}: {error.msg}, near {near}.", fix=FIX)
 
 
 def _objects(value: Any, written: str) -> list[Parsed]:
@@ -136,11 +136,11 @@ def _objects(value: Any, written: str) -> list[Parsed]:
     known = [isinstance(item, dict) and not item.keys().isdisjoint(KEYS.values()) for item in items]
     if not any(known):
         if _JSON_MARKS.search(written):
-            raise RowError(f"no list of objects: {written!r:.80}", mend=MEND)
+            raise RowError(f"no list of objects: {written!r:.80}", fix=FIX)
         return []
     for item, is_known in zip(items, known, strict=True):
         if not is_known:
-            raise RowError(f"{item!r:.80} beside objects is none.", mend=MEND)
+            raise RowError(f"{item!r:.80} beside objects is none.", fix=FIX)
     return [_object(item) for item in items]
 
 
@@ -148,7 +148,7 @@ def _object(item: dict[str, Any]) -> Parsed:
     others = {name: value for name, value in item.items() if name not in KEYS.values()}
     label = others.pop("label", None)
     if label is not None and not isinstance(label, str):
-        raise RowError(f"the label {label!r:.80} is no text.", mend=MEND)
+        raise RowError(f"the label {label!r:.80} is no text.", fix=FIX)
     numbers = {what: _numbers(item[key], what) for what, key in KEYS.items() if key in item}
     return Parsed(
         label,
@@ -162,7 +162,7 @@ def _object(item: dict[str, Any]) -> Parsed:
 def _numbers(value: Any, what: str) -> tuple[float, ...]:
     wanted = COUNTS[what]
     if not isinstance(value, list) or len(value) != wanted or not all(map(_is_number, value)):
-        raise RowError(f"{KEYS[what]} is {value!r:.80}, not {wanted} numbers.", mend=MEND)
+        raise RowError(f"{KEYS[what]} is {value!r:.80}, not {wanted} numbers.", fix=FIX)
     return tuple(value)
 
 

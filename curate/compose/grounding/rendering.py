@@ -60,7 +60,7 @@ def thousandths(units: np.ndarray, most: int = 1000) -> np.ndarray:
 
 
 def pixels(units: np.ndarray, sizes: np.ndarray, how: Resize = QWEN2_5) -> np.ndarray:
-    """(n, k) int64 pixels after `smart_resize`, of (n, k) x y x y ... in [0,1000], on pictures of
+    """(n, k) int64 pixels after `smart_resize`, of (n, k) x y x y ... in [0,1000], on images of
     the (n, 2) sizes they are shown in; at most the last pixel (published: process_bbox.ipynb)."""
     seen = np.tile(smart_resize(sizes, how), units.shape[1] // 2)
     rounded: np.ndarray = np.clip(np.rint(units * seen / UNITS), 0, seen - 1).astype(np.int64)

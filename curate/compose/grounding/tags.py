@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from manifests.errors import RowError
 
-MEND = "Mend the answer, or leave it in quarantine."
+FIX = "Fix the answer, or leave it in quarantine."
 _NUMBER = r"\s*(-?\d{1,15}(?:\.\d{1,15})?)\s*"
 _BOX = re.compile(rf"\s*\({_NUMBER},{_NUMBER}\)\s*,\s*\({_NUMBER},{_NUMBER}\)\s*")
 _TAG = re.compile(
@@ -35,7 +35,7 @@ def tag_at(text: str, at: int) -> Tag:
     """The tag that starts there. RowError for one that is not whole."""
     tag = _TAG.match(text, at)
     if tag is None:
-        raise RowError(f"cut off, or no tag that is known: {text[at : at + 40]!r}.", mend=MEND)
+        raise RowError(f"cut off, or no tag that is known: {text[at : at + 40]!r}.", fix=FIX)
     box = tag["box"] if tag["box"] is not None else tag["box2"]
     if box is not None:
         return Tag(None, _corners(box), tag.end())
@@ -45,7 +45,7 @@ def tag_at(text: str, at: int) -> Tag:
 def _corners(written: str) -> tuple[float, ...]:
     numbers = _BOX.fullmatch(written)
     if numbers is None:
-        raise RowError(f"{written!r:.80} is no box: (x1,y1),(x2,y2).", mend=MEND)
+        raise RowError(f"{written!r:.80} is no box: (x1,y1),(x2,y2).", fix=FIX)
     return tuple(_written(number) for number in numbers.groups())
 
 
@@ -54,7 +54,7 @@ def points_at(text: str, at: int) -> tuple[list[Labelled], int]:
     element = _POINTS.match(text, at)
     if element is None:
         told = text[at : at + 40]
-        raise RowError(f"cut off, or no <points x1= y1= ...>: {told!r}.", mend=MEND)
+        raise RowError(f"cut off, or no <points x1= y1= ...>: {told!r}.", fix=FIX)
     return list(_of_element(element[0])), element.end()
 
 
@@ -62,13 +62,13 @@ def _of_element(element: str) -> Iterator[Labelled]:
     try:
         read = ET.fromstring(element)
     except ET.ParseError as error:
-        raise RowError(f"{element!r:.80} is not XML: {error}.", mend=MEND) from None
+        raise RowError(f"{element!r:.80} is not XML: {error}.", fix=FIX) from None
     places = {n: v for n, v in read.attrib.items() if re.fullmatch(r"[xy]\d+", n)}
     label = read.attrib.get("alt") or read.text or None
     for number in range(1, len(places) // 2 + 1):
         pair = [places.get(f"{axis}{number}", "") for axis in "xy"]
         if len(places) % 2 or not all(re.fullmatch(_NUMBER, one) for one in pair):
-            raise RowError(f"{element!r:.80} is no pairs x1= y1= x2= y2= ...", mend=MEND)
+            raise RowError(f"{element!r:.80} is no pairs x1= y1= x2= y2= ...", fix=FIX)
         yield label, tuple(_written(one) for one in pair)
 
 

@@ -1,4 +1,4 @@
-"""Questions and answers about a picture as the content of its record."""
+"""Questions and answers about an image as the content of its record."""
 
 from __future__ import annotations
 
@@ -22,23 +22,21 @@ class Turn(NamedTuple):
     answer: str
 
 
-def conversation(picture: int, turns: Sequence[Turn]) -> list[Segment]:
-    """The segments of a conversation about one of the record's pictures, which comes first."""
-    return [_picture(picture), *_said(turns)]
+def conversation(image: int, turns: Sequence[Turn]) -> list[Segment]:
+    """The segments of a conversation about one of the record's images, which comes first."""
+    return [_image(image), *_said(turns)]
 
 
-def added(
-    content: list[Segment], picture: int, turns: Sequence[Turn], draws: Draws
-) -> list[Segment]:
+def added(content: list[Segment], image: int, turns: Sequence[Turn], draws: Draws) -> list[Segment]:
     """The conversation with turns added, each between any two others, or as the first or last.
 
-    Content without roles is none: it is replaced by one. A picture that the conversation does not
+    Content without roles is none: it is replaced by one. An image that the conversation does not
     show comes with the first of the turns, all of which then stand last.
     """
     if not any(segment["role"] for segment in content):
-        return conversation(picture, turns)
-    if all(segment["media"] != picture for segment in content):
-        return [*content, _picture(picture), *_said(turns)]
+        return conversation(image, turns)
+    if all(segment["media"] != image for segment in content):
+        return [*content, _image(image), *_said(turns)]
     out = list(content)
     for turn in turns:
         at = draws.one(_gaps(out))
@@ -47,7 +45,7 @@ def added(
 
 
 def _gaps(content: list[Segment]) -> list[int]:
-    """Where a turn may stand: at the end, behind an answer, or behind pictures that start."""
+    """Where a turn may stand: at the end, behind an answer, or behind images that start."""
     shows = [at for at, segment in enumerate(content) if segment["kind"] != "text"]
     asks = max(shows, default=-1) + 1
     gaps = [
@@ -65,7 +63,7 @@ def _closes(before: list[Segment]) -> bool:
     return all(one["kind"] != "text" or one["role"] == "system" for one in before)
 
 
-def _picture(media: int) -> Segment:
+def _image(media: int) -> Segment:
     return {"kind": "image", "text": None, "media": media, "role": "user", "loss": False}
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
-from curate.compose.grounding.one_image import OnePicture
+from curate.compose.grounding.one_image import OneImage
 from curate.compose.grounding.rendering import (
     COUNTS,
     PIXELS,
@@ -68,13 +68,13 @@ class Written(NamedTuple):
         return [Shown(label, self.numbers[at]) for at, label in named]
 
 
-def written(objects: Objects, picture: OnePicture, how: Writing) -> Written:
+def written(objects: Objects, image: OneImage, how: Writing) -> Written:
     """The numbers of all objects, rounded."""
     values = numbers_of(objects, how.what)
     has = np.isfinite(values).all(axis=1)
     values = np.where(has[:, None], values, 0.0)
-    sizes = np.where(np.isnan(picture.sizes), 1.0, picture.sizes)
-    error = _errors(picture, sizes, how)
+    sizes = np.where(np.isnan(image.sizes), 1.0, image.sizes)
+    error = _errors(image, sizes, how)
     if how.what == "boxes_3d":
         numbers = cuboids(values, how.angles)
     elif how.style in PIXELS:
@@ -100,16 +100,16 @@ def _pixels(
     return found
 
 
-def _errors(picture: OnePicture, sizes: np.ndarray, how: Writing) -> pa.Array:
+def _errors(image: OneImage, sizes: np.ndarray, how: Writing) -> pa.Array:
     if how.what == "boxes_3d" or how.style not in PIXELS:
         return pa.nulls(len(sizes), pa.string())
-    there = picture.media >= 0
-    unknown = np.isnan(picture.sizes).any(axis=1)
+    there = image.media >= 0
+    unknown = np.isnan(image.sizes).any(axis=1)
     refused = (smart_resize(sizes, how.resize) == 0).any(axis=1)
     return reasons(
         len(sizes),
-        (there & unknown, "a picture of unknown size"),
-        (there & refused, "a picture too elongated for smart_resize"),
+        (there & unknown, "an image of unknown size"),
+        (there & refused, "an image too elongated for smart_resize"),
     )
 
 

@@ -23,7 +23,7 @@ from curate.ingest.formats.json_captions import (
     text_of,
 )
 from curate.ingest.formats.json_elements import Element, batches, elements, object_keys
-from curate.ingest.images import Picture
+from curate.ingest.images import OpenedImage
 from curate.ingest.media_folder import Shelf, Template, joined, opened_below
 from curate.ingest.media_root import DESCRIPTION, root_of
 from curate.ingest.reader import Context, Found, Head, Reader, Split
@@ -35,8 +35,8 @@ from manifests.storage import File
 class CocoCaptions(Reader):
     """COCO captions: `images` and `annotations` of one JSON object, joined by `image_id`.
 
-    Each annotation is a record: its picture, `file_name` below `media_root`, and its `caption`;
-    of a null caption, the picture alone. An image without annotations makes no record. The other
+    Each annotation is a record: its image, `file_name` below `media_root`, and its `caption`;
+    of a null caption, the image alone. An image without annotations makes no record. The other
     fields of the annotation, and under `image` those of its image, go to `meta`; width and height
     are those of the file. A record's key is the file's name and the annotation's id, which may
     come only once. Memory holds the images of one split, however many the file has.
@@ -86,13 +86,13 @@ def _annotated(element: Element, seen: set[str], album: Album) -> Row:
     except RowError as error:
         return Row(within, error)
     rest = {k: v for k, v in annotation.items() if k not in ("id", "caption")}
-    return Row(within, image.picture, text, dumped({**rest, "image": image.rest}))
+    return Row(within, image.opened, text, dumped({**rest, "image": image.rest}))
 
 
 class Karpathy(Reader):
     """Karpathy's splits of COCO and Flickr: `images`, each with its `sentences`, in one object.
 
-    Each sentence is a record: its picture, `filepath/filename` below `media_root`, and its `raw`
+    Each sentence is a record: its image, `filepath/filename` below `media_root`, and its `raw`
     text. An image without sentences makes no record. `split`, `sentid` and all other fields go to
     `meta`, except the tokens. A record's key is the file's name and the numbers of the image and
     of its sentence, from 0: `12.3`.
@@ -137,16 +137,18 @@ class Karpathy(Reader):
         except RowError as error:
             yield Row(element.number, error)
             return
-        picture = opened_below(root, path, media)
+        opened = opened_below(root, path, media)
         rest = {k: v for k, v in image.items() if k not in _SENTENCES}
         for number, sentence in enumerate(sentences):
-            yield _sentence(f"{element.number}.{number}", sentence, picture, rest)
+            yield _sentence(f"{element.number}.{number}", sentence, opened, rest)
 
 
 _SENTENCES = ("sentences", "sentids", "filepath", "filename")
 
 
-def _sentence(within: str, sentence: Any, picture: Picture | RowError, rest: dict[str, Any]) -> Row:
+def _sentence(
+    within: str, sentence: Any, opened: OpenedImage | RowError, rest: dict[str, Any]
+) -> Row:
     try:
         if not isinstance(sentence, dict):
             raise RowError(f"{sentence!r:.80} is not an object")
@@ -154,21 +156,21 @@ def _sentence(within: str, sentence: Any, picture: Picture | RowError, rest: dic
     except RowError as error:
         return Row(within, error)
     said = {k: v for k, v in sentence.items() if k not in ("raw", "tokens")}
-    return Row(within, picture, text, dumped(rest | said))
+    return Row(within, opened, text, dumped(rest | said))
 
 
 class SbuCaptions(Reader):
     """SBU captions: one JSON object of columns, `image_urls` and `captions`, of equal length.
 
-    Nothing is fetched: a picture is the file below `media_root` that bears the last part of its
-    url, with or without an ending such as .jpg. A null caption makes a record of the picture
+    Nothing is fetched: an image is the file below `media_root` that bears the last part of its
+    url, with or without an ending such as .jpg. A null caption makes a record of the image
     alone. The url, and the user of `user_ids` where there is that column, go to `meta`. A
     record's key is the file's name and the number of the row, from 0.
     """
 
     suffixes: ClassVar[tuple[str, ...]] = SUFFIXES
 
-    media_root: str = Field(description="folder that the pictures lie in")
+    media_root: str = Field(description="folder that the images lie in")
 
     @classmethod
     def sniff(cls, head: Head) -> bool:
@@ -228,9 +230,9 @@ def _joined(cells: list[tuple[Any, ...]], shelf: Shelf, context: Context) -> lis
         except RowError as error:
             broken.append(Row(row[0].number, error))
     urls = pa.array([pair.url for pair in pairs], pa.string())
-    pictures = joined([Template("{url_name}")], {"url": urls}, urls, shelf, context)
+    images = joined([Template("{url_name}")], {"url": urls}, urls, shelf, context)
     rows = [
-        Row(pair.number, picture, pair.text, pair.meta)
-        for pair, picture in zip(pairs, pictures, strict=True)
+        Row(pair.number, opened, pair.text, pair.meta)
+        for pair, opened in zip(pairs, images, strict=True)
     ]
     return sorted(broken + rows, key=lambda row: int(row.within))

@@ -1,4 +1,4 @@
-"""Folders of pictures, each with its caption in a file of the same name beside it."""
+"""Folders of images, each with its caption in a file of the same name beside it."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ import xxhash
 from pydantic import Field
 
 from curate.ingest.columns import Names
-from curate.ingest.images import Picture, check_bytes
+from curate.ingest.images import OpenedImage, check_bytes
 from curate.ingest.reader import BATCH_ROWS, Context, Failure, Found, Head, Reader, Split
 from curate.ingest.samples import CAPTION, Description, Samples, check_sidecar, describe, named
 from manifests.errors import MediaError, RowError
 from manifests.media import Reference
-from manifests.media.header import SUFFIXES, is_picture
+from manifests.media.header import SUFFIXES, is_image
 from manifests.storage import File
 
 GROUP_STEMS = 2000
-"""Pictures that one task reads, on average (ours: seconds of work, and few parts to a million)."""
+"""Images that one task reads, on average (ours: seconds of work, and few parts to a million)."""
 SIDECARS = ("txt", "json")
 
 
 class Folder(Reader):
-    """Folders of pictures, each with `NAME.txt` or `NAME.json` beside it, or with neither.
+    """Folders of images, each with `NAME.txt` or `NAME.json` beside it, or with neither.
 
-    img2dataset writes this with `output_format: files`. Folders are walked whole. A picture's
+    img2dataset writes this with `output_format: files`. Folders are walked whole. An image's
     caption is what `caption` finds, and null where it finds none; the other fields of `NAME.json`
-    go to `meta`. Two pictures of one name (`a.jpg`, `a.png`) are two records with one caption. A
-    record's key is the picture's path below the source.
+    go to `meta`. Two images of one name (`a.jpg`, `a.png`) are two records with one caption. A
+    record's key is the image's path below the source.
 
-    Quarantined, one by one: pictures without a readable header or over a limit, or whose caption
-    is not UTF-8, or whose JSON does not parse; `.txt` and `.json` files beside no picture. Left
+    Quarantined, one by one: images without a readable header or over a limit, or whose caption
+    is not UTF-8, or whose JSON does not parse; `.txt` and `.json` files beside no image. Left
     alone: hidden files, files of any other kind, and the `_stats.json` that img2dataset writes.
     """
 
@@ -46,7 +46,7 @@ class Folder(Reader):
 
     @classmethod
     def sniff(cls, head: Head) -> bool:
-        return is_picture(head.data)
+        return is_image(head.data)
 
     def grouped(self, files: list[File]) -> list[list[File]]:
         """Some 2000 names a group. A hash of the name says whether a group starts with it, so that
@@ -56,15 +56,15 @@ class Folder(Reader):
             if not groups or xxhash.xxh3_64_intdigest(stem.encode()) % GROUP_STEMS == 0:
                 groups.append([])
             groups[-1].extend(members)
-        return [_pictures_first(group) for group in groups]
+        return [_images_first(group) for group in groups]
 
     def read(self, split: Split, context: Context) -> Iterator[Found]:
         gathered, failures = Samples(self.name), list[Failure]()
         for _, members in groupby(split.files, lambda file: _stem(file.name)):
             for found in _beside(list(members), self.caption, context):
                 if isinstance(found, _Opened):
-                    file, said, picture = found
-                    gathered.add(file.name, file.uri, said, [picture])
+                    file, said, image = found
+                    gathered.add(file.name, file.uri, said, [image])
                 else:
                     failures.append(found)
             if gathered.is_full or len(failures) >= BATCH_ROWS:
@@ -74,11 +74,11 @@ class Folder(Reader):
 
 
 class _Opened(NamedTuple):
-    """A picture file that opens, and what is said of it."""
+    """An image file that opens, and what is said of it."""
 
     file: File
     said: Description
-    picture: Picture
+    image: OpenedImage
 
 
 def _stem(name: str) -> str:
@@ -90,39 +90,39 @@ def _suffix(name: str) -> str:
 
 
 def _order(file: File) -> tuple[str, bool, str]:
-    """By stem, pictures first."""
+    """By stem, images first."""
     return _stem(file.name), _suffix(file.name) in SIDECARS, file.name
 
 
-def _pictures_first(group: list[File]) -> list[File]:
-    """Names that have a picture, then stray ones: a source is known by the first file it gives."""
-    pictured = {_stem(file.name) for file in group if _suffix(file.name) not in SIDECARS}
-    return sorted(group, key=lambda file: _stem(file.name) not in pictured)
+def _images_first(group: list[File]) -> list[File]:
+    """Names that have an image, then stray ones: a source is known by the first file it gives."""
+    imaged = {_stem(file.name) for file in group if _suffix(file.name) not in SIDECARS}
+    return sorted(group, key=lambda file: _stem(file.name) not in imaged)
 
 
 def _beside(
     members: list[File], caption: tuple[str, ...], context: Context
 ) -> Iterator[_Opened | Failure]:
-    """The pictures among files of one stem, each with what the others say; or what is wrong."""
-    pictures = [file for file in members if _suffix(file.name) not in SIDECARS]
+    """The images among files of one stem, each with what the others say; or what is wrong."""
+    images = [file for file in members if _suffix(file.name) not in SIDECARS]
     sidecars = [file for file in members if _suffix(file.name) in SIDECARS]
-    if not pictures:
+    if not images:
         yield from (_lonely(f) for f in sidecars if not f.name.endswith("_stats.json"))
         return
     said = _read(sidecars, caption, context)
-    for file in pictures:
+    for file in images:
         try:
             if isinstance(said, RowError):
                 raise said
-            yield _Opened(file, said, _picture(file, context))
+            yield _Opened(file, said, _image(file, context))
         except RowError as error:
             yield Failure.of(file.name, file.uri, error)
 
 
 def _lonely(sidecar: File) -> Failure:
-    fault = f"no picture is beside {sidecar.name!r}."
-    mend = f"Put {_stem(sidecar.name)}.jpg, .png or the like there, or take it away."
-    return Failure.of(sidecar.name, sidecar.uri, RowError(fault, "", mend))
+    fault = f"no image is beside {sidecar.name!r}."
+    fix = f"Put {_stem(sidecar.name)}.jpg, .png or the like there, or take it away."
+    return Failure.of(sidecar.name, sidecar.uri, RowError(fault, "", fix))
 
 
 def _read(
@@ -138,10 +138,10 @@ def _read(
         return error
 
 
-def _picture(file: File, context: Context) -> Picture:
+def _image(file: File, context: Context) -> OpenedImage:
     reference = Reference(file.uri, None, file.size)
     try:
         check_bytes(file.size, context.limits)
-        return Picture(reference, context.media.header(reference))
+        return OpenedImage(reference, context.media.header(reference))
     except MediaError as error:
         raise named(_suffix(file.name), error) from None

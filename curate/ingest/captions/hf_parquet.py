@@ -1,4 +1,4 @@
-"""Hugging Face parquet: pictures in structs, with captions or conversations about them."""
+"""Hugging Face parquet: images in structs, with captions or conversations about them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pydantic import Field
 from curate.ingest.columns import Names, column, first_text, meta_json, spent, text_columns
 from curate.ingest.conversations import conversation_content
 from curate.ingest.formats.parquet import SUFFIXES, Batch, batches, row_group_splits, sniffed_schema
-from curate.ingest.images import Picture, Rows, all_failed, bytes_of, found, kept
+from curate.ingest.images import OpenedImage, Rows, all_failed, bytes_of, found, kept
 from curate.ingest.media_folder import check_root, opened_below
 from curate.ingest.reader import Context, Found, Head, Reader, Split
 from manifests import record
@@ -26,12 +26,12 @@ TEXTS = ("caption", "text", "txt")
 
 
 class HfParquet(Reader):
-    """Hugging Face datasets with pictures: `image: {bytes, path}`, or `images`, a list of those.
+    """Hugging Face datasets with images: `image: {bytes, path}`, or `images`, a list of those.
 
     With a column `conversations` (LLaVA: from, value) or `messages` (OpenAI: role, content) a
-    row becomes a chat, with its pictures where its `<image>` tags stand; one without pictures is
-    a chat of text alone. Otherwise a row is a caption: its pictures, then its text. Bytes are
-    copied once, beside the parts; a picture without bytes is opened by its path, below
+    row becomes a chat, with its images where its `<image>` tags stand; one without images is
+    a chat of text alone. Otherwise a row is a caption: its images, then its text. Bytes are
+    copied once, beside the parts; an image without bytes is opened by its path, below
     `media_root`. All other columns go to `meta`, except raw bytes. A record's key is the file's
     name and the number of the row, from 0.
     """
@@ -42,11 +42,11 @@ class HfParquet(Reader):
     text: Names | None = Field(
         None,
         description="column of the caption, or several, of which the first that says anything "
-        "counts; naming it makes captions even where there are conversations; [] for pictures "
+        "counts; naming it makes captions even where there are conversations; [] for images "
         "alone; null: caption, text, txt",
     )
     media_root: str | None = Field(
-        None, description="folder of the pictures that the table has only paths of"
+        None, description="folder of the images that the table has only paths of"
     )
 
     @classmethod
@@ -73,12 +73,12 @@ class HfParquet(Reader):
 
     def _captions(self, page: _Page) -> Found:
         texts, meta = self._texts_and_meta(page)
-        pictures = [
-            self._picture(page, row) if count else RowError("no picture in the row")
+        images = [
+            self._image(page, row) if count else RowError("no image in the row")
             for row, count in enumerate(page.images.counts)
         ]
         rows = Rows(page.batch.numbers, texts, meta)
-        return found(self, page.file, rows, pictures, page.batch.broken)
+        return found(self, page.file, rows, images, page.batch.broken)
 
     def _captions_of_several(self, page: _Page) -> Found:
         texts, meta = self._texts_and_meta(page)
@@ -121,27 +121,25 @@ class HfParquet(Reader):
         return Found(records, all_failed(self, page.file, errors))
 
     def _media(self, page: _Page, row: int) -> list[dict[str, Any]] | RowError:
-        """The references of a row's pictures; the first error where one of them does not open."""
+        """The references of a row's images; the first error where one of them does not open."""
         media = []
         start = page.images.starts[row]
         for place in range(start, start + page.images.counts[row]):
-            picture = self._picture(page, place)
-            if isinstance(picture, RowError):
-                return picture
-            media.append(
-                {"kind": "image", **picture.reference._asdict(), **picture.header._asdict()}
-            )
+            image = self._image(page, place)
+            if isinstance(image, RowError):
+                return image
+            media.append({"kind": "image", **image.reference._asdict(), **image.header._asdict()})
         return media
 
-    def _picture(self, page: _Page, place: int) -> Picture | RowError:
+    def _image(self, page: _Page, place: int) -> OpenedImage | RowError:
         data, path = page.images.data[place], page.images.paths[place]
         if data is not None:
             return kept(data, page.context)
         if path is None:
-            return RowError("no picture: neither bytes nor a path")
+            return RowError("no image: neither bytes nor a path")
         if self.media_root is None:
             fault = f"no bytes, only the path {path!r:.200}."
-            return RowError(fault, mend="Set media_root to the folder it lies in.")
+            return RowError(fault, fix="Set media_root to the folder it lies in.")
         return opened_below(self.media_root, path, page.context.media)
 
 
@@ -149,7 +147,7 @@ _Content = list[dict[str, Any]]
 
 
 class _Images(NamedTuple):
-    """All pictures of a batch, end to end: row r has `counts[r]` of them from `starts[r]` on."""
+    """All images of a batch, end to end: row r has `counts[r]` of them from `starts[r]` on."""
 
     name: str | None
     is_list: bool
@@ -169,8 +167,8 @@ class _Page(NamedTuple):
 
 
 def image_column(schema: pa.Schema) -> str | None:
-    """The column of pictures: {bytes, path}, or a list of those; or bytes."""
-    return next((f.name for f in schema if f.name in IMAGES and holds_pictures(f.type)), None)
+    """The column of images: {bytes, path}, or a list of those; or bytes."""
+    return next((f.name for f in schema if f.name in IMAGES and holds_images(f.type)), None)
 
 
 def chat_column(schema: pa.Schema) -> str | None:
@@ -181,8 +179,8 @@ def _is_list(kind: pa.DataType) -> bool:
     return isinstance(kind, pa.ListType | pa.LargeListType | pa.FixedSizeListType)
 
 
-def holds_pictures(kind: pa.DataType) -> bool:
-    """Whether a column is of pictures, or of lists of them."""
+def holds_images(kind: pa.DataType) -> bool:
+    """Whether a column is of images, or of lists of them."""
     if _is_list(kind):
         kind = kind.value_type
     if pa.types.is_struct(kind):
@@ -209,7 +207,7 @@ def _images(rows: pa.RecordBatch, file: File) -> _Images:
 
 
 def bytes_and_paths(values: pa.Array) -> tuple[list[memoryview | None], list[str | None]]:
-    """The pictures of a column, end to end: the bytes of each, and its path."""
+    """The images of a column, end to end: the bytes of each, and its path."""
     if not pa.types.is_struct(values.type):
         return bytes_of(values), [None] * len(values)
     names = {field.name for field in values.type}
@@ -221,7 +219,7 @@ def bytes_and_paths(values: pa.Array) -> tuple[list[memoryview | None], list[str
 
 def _no_images(schema: pa.Schema, file: File) -> InputError:
     return InputError(
-        f"no column image or images of pictures: there are {', '.join(schema.names)}.",
+        f"no column image or images of images: there are {', '.join(schema.names)}.",
         file.uri,
         "Urls are for the reader url_table, paths for table, jpg columns for img2dataset_parquet.",
     )
@@ -229,9 +227,9 @@ def _no_images(schema: pa.Schema, file: File) -> InputError:
 
 def _caption_content(text: str | None, count: int) -> _Content | RowError:
     if not count:
-        return RowError("no picture in the row")
-    pictures = [{"kind": "image", "media": n, "loss": False} for n in range(count)]
-    return pictures if text is None else [*pictures, {"kind": "text", "text": text, "loss": True}]
+        return RowError("no image in the row")
+    images = [{"kind": "image", "media": n, "loss": False} for n in range(count)]
+    return images if text is None else [*images, {"kind": "text", "text": text, "loss": True}]
 
 
 def _chat_content(turns: list[dict[str, Any]] | None, count: int) -> _Content | RowError:

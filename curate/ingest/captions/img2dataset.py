@@ -1,4 +1,4 @@
-"""What img2dataset writes with `output_format: parquet`: encoded pictures inside the table."""
+"""What img2dataset writes with `output_format: parquet`: encoded images inside the table."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from curate.ingest.reader import Context, Found, Head, Reader, Split
 from manifests.errors import InputError, RowError
 from manifests.storage import File
 
-PICTURES = ("jpg", "png", "webp")
+IMAGES = ("jpg", "png", "webp")
 TEXTS = ("caption", "txt")
 
 
 class Img2DatasetParquet(Reader):
-    """img2dataset's parquet shards: a picture's bytes in a column `jpg`, `png` or `webp`.
+    """img2dataset's parquet shards: an image's bytes in a column `jpg`, `png` or `webp`.
 
     The text is `caption`, or `txt` where that says nothing; all other columns go to `meta`. A
     row that could not be downloaded or resized has no bytes: it becomes a failure with its
-    `status` and `error_message`. Pictures are copied once, beside the parts. A record's key is
+    `status` and `error_message`. Images are copied once, beside the parts. A record's key is
     the file's name and the number of the row, from 0.
     """
 
@@ -33,7 +33,7 @@ class Img2DatasetParquet(Reader):
     @classmethod
     def sniff(cls, head: Head) -> bool:
         schema = sniffed_schema(head)
-        return schema is not None and picture_column(schema) is not None
+        return schema is not None and bytes_column(schema) is not None
 
     def splits(self, file: File, context: Context) -> Iterator[Split]:
         return row_group_splits(file, context)
@@ -43,33 +43,33 @@ class Img2DatasetParquet(Reader):
             yield self._found(split.files[0], batch, context)
 
     def _found(self, file: File, batch: Batch, context: Context) -> Found:
-        name = picture_column(batch.rows.schema)
+        name = bytes_column(batch.rows.schema)
         if name is None:
-            raise _no_pictures(batch.rows.schema, file)
+            raise _no_images(batch.rows.schema, file)
         texts = [text for text in TEXTS if text in batch.rows.schema.names]
         rows = Rows(
             batch.numbers,
             first_text(batch.rows, texts, file.uri),
             meta_json(batch.rows, without=(name, *texts)),
         )
-        pictures = [
+        images = [
             _no_bytes(batch.rows, row) if data is None else kept(data, context)
             for row, data in enumerate(bytes_of(column(batch.rows, name)))
         ]
-        return found(self, file, rows, pictures, batch.broken)
+        return found(self, file, rows, images, batch.broken)
 
 
-def picture_column(schema: pa.Schema) -> str | None:
-    """The column that holds encoded pictures, if there is one."""
+def bytes_column(schema: pa.Schema) -> str | None:
+    """The column that holds encoded images, if there is one."""
     named = {field.name: field.type for field in schema}
-    return next((p for p in PICTURES if named.get(p) in (pa.binary(), pa.large_binary())), None)
+    return next((p for p in IMAGES if named.get(p) in (pa.binary(), pa.large_binary())), None)
 
 
-def _no_pictures(schema: pa.Schema, file: File) -> InputError:
+def _no_images(schema: pa.Schema, file: File) -> InputError:
     return InputError(
-        f"no column of bytes named {', '.join(PICTURES)}; there are {', '.join(schema.names)}.",
+        f"no column of bytes named {', '.join(IMAGES)}; there are {', '.join(schema.names)}.",
         file.uri,
-        "Pictures in a struct are for the reader hf_parquet, urls for url_table.",
+        "Images in a struct are for the reader hf_parquet, urls for url_table.",
     )
 
 
@@ -80,4 +80,4 @@ def _no_bytes(rows: pa.RecordBatch, row: int) -> RowError:
         if name in rows.schema.names
     }
     why = ", ".join(f"{name} is {value!r:.200}" for name, value in said.items())
-    return RowError(f"the row has no picture: {why}" if why else "the row has no picture")
+    return RowError(f"the row has no image: {why}" if why else "the row has no image")

@@ -1,4 +1,4 @@
-"""Conversations about pictures, as LLaVA, ShareGPT and Qwen's fine-tuning write them."""
+"""Conversations about images, as LLaVA, ShareGPT and Qwen's fine-tuning write them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from curate.ingest.formats.json_elements import (
     object_keys,
 )
 from curate.ingest.formats.lines import line_splits, lines
-from curate.ingest.images import Picture
+from curate.ingest.images import OpenedImage
 from curate.ingest.media_folder import opened_below
 from curate.ingest.media_root import DESCRIPTION, root_of
 from curate.ingest.reader import SPLIT_BYTES, Context, Failure, Found, Head, Reader, Split
@@ -37,7 +37,7 @@ class Llava(Reader):
     """LLaVA, ShareGPT and Qwen fine-tuning data: JSON arrays or JSON lines of conversations.
 
     A sample is `{image, conversations: [{from, value}]}` or `{images, messages: [{role,
-    content}]}`, its pictures standing where the `<image>` tags of its user turns do; `system`,
+    content}]}`, its images standing where the `<image>` tags of its user turns do; `system`,
     where there is one, is its first turn. Paths are relative to `media_root`. A packed element,
     a list of samples, becomes a record each. All other fields go to `meta`. What the file holds
     is seen from its content, not from its ending. A record's key is the file's name and the
@@ -155,18 +155,18 @@ def _given(sample: dict[str, Any], names: tuple[str, ...]) -> str:
 def _turns(value: Any, system: Any) -> list[Any]:
     if not isinstance(value, list):
         fault = f"{value!r:.80} for turns: neither conversations nor messages has any."
-        raise RowError(fault, mend="A sample has a list of turns.")
+        raise RowError(fault, fix="A sample has a list of turns.")
     return [{"role": "system", "content": system}, *value] if system else value
 
 
 def _paths(value: Any) -> list[str]:
     paths = [value] if isinstance(value, str) and value else value or []
     if not isinstance(paths, list) or not all(isinstance(path, str) for path in paths):
-        raise RowError(f"{value!r:.80} for pictures.", mend="Pictures are a path, or a list.")
+        raise RowError(f"{value!r:.80} for images.", fix="Images are a path, or a list.")
     return paths
 
 
-def _reference(picture: Picture | RowError) -> dict[str, Any]:
-    if isinstance(picture, RowError):
-        raise picture
-    return {"kind": "image", **picture.reference._asdict(), **picture.header._asdict()}
+def _reference(image: OpenedImage | RowError) -> dict[str, Any]:
+    if isinstance(image, RowError):
+        raise image
+    return {"kind": "image", **image.reference._asdict(), **image.header._asdict()}

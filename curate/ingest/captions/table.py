@@ -26,7 +26,7 @@ from curate.ingest.columns import (
 from curate.ingest.formats import parquet
 from curate.ingest.formats.lines import line_splits
 from curate.ingest.formats.text_rows import Numbered, layout_of, rows
-from curate.ingest.images import Picture, Rows, found
+from curate.ingest.images import OpenedImage, Rows, found
 from curate.ingest.media_folder import check_root, opened_below
 from curate.ingest.reader import Context, Found, Head, Reader, Split
 from manifests.errors import RowError
@@ -42,9 +42,9 @@ class Table(Reader):
 
     Parquet goes by its ending. Of other files the first line tells: `{` makes it JSON lines;
     otherwise it is a header, of a TSV where it holds a tab and of a CSV where it does not. CSV
-    may be quoted, TSV is not. A picture is the file below `media_root` that the column `image`
-    names; a row without text is a record of its picture alone. Without `image` records are text
-    alone, so that captions can be filtered before their pictures are there. All other columns
+    may be quoted, TSV is not. An image is the file below `media_root` that the column `image`
+    names; a row without text is a record of its image alone. Without `image` records are text
+    alone, so that captions can be filtered before their images are there. All other columns
     go to `meta`, and so do those of text where there are several. A record's key is the file's
     name and the number of the line, from 1, or of the row of a parquet file, from 0.
     """
@@ -53,12 +53,12 @@ class Table(Reader):
 
     text: Names = Field(
         description="column of the caption, or several, of which the first that says anything "
-        "counts; [] for pictures alone"
+        "counts; [] for images alone"
     )
     image: str | None = Field(
-        None, description="column of the paths of pictures, below media_root; none: text alone"
+        None, description="column of the paths of images, below media_root; none: text alone"
     )
-    media_root: str | None = Field(None, description="folder that the pictures lie in")
+    media_root: str | None = Field(None, description="folder that the images lie in")
     language: str | None = Field(None, description="column of BCP 47 language tags")
 
     @model_validator(mode="after")
@@ -87,8 +87,8 @@ class Table(Reader):
         if self.media_root is not None:
             check_root(self.media_root, context.base)
         for cells in self._cells(split, context):
-            pictures = self._pictures(cells.images, context.media)
-            yield found(self, file, cells.rows, pictures, cells.broken)
+            images = self._images(cells.images, context.media)
+            yield found(self, file, cells.rows, images, cells.broken)
 
     def _cells(self, split: Split, context: Context) -> Iterator[_Cells]:
         file = split.files[0]
@@ -156,14 +156,16 @@ class Table(Reader):
                     row.pop(name, None)
         return pa.array([dumped(row) for row in rows], pa.string())
 
-    def _pictures(self, values: Sequence[object], media: Media) -> list[Picture | RowError] | None:
+    def _images(
+        self, values: Sequence[object], media: Media
+    ) -> list[OpenedImage | RowError] | None:
         if self.image is None or self.media_root is None:
             return None
-        return [self._picture(self.media_root, value, media) for value in values]
+        return [self._image(self.media_root, value, media) for value in values]
 
-    def _picture(self, root: str, value: object, media: Media) -> Picture | RowError:
+    def _image(self, root: str, value: object, media: Media) -> OpenedImage | RowError:
         if not isinstance(value, str) or not value:
-            return RowError(f"no picture: '{self.image}' is {value!r:.200}")
+            return RowError(f"no image: '{self.image}' is {value!r:.200}")
         return opened_below(root, value, media)
 
 

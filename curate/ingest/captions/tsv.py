@@ -29,9 +29,9 @@ class Tsv(Reader):
     """Two tab-separated columns, a url or path and a caption: CC3M's order, or CC12M's.
 
     Which is which is seen from the file's first lines, and a first line such as `caption<tab>url`
-    is taken for a header. Nothing is fetched: the picture is the file below `media_root` that
+    is taken for a header. Nothing is fetched: the image is the file below `media_root` that
     `file` names, made of `url_sha256`, `url_md5` and `url_name`, the url's last part, or of
-    `url_path`, the column itself where it is a path. A row without a picture becomes a failure
+    `url_path`, the column itself where it is a path. A row without an image becomes a failure
     that tells where it was looked for. `url` goes to `meta`. A record's key is the file's name
     and the number of the line, from 1.
     """
@@ -40,10 +40,10 @@ class Tsv(Reader):
         f".{kind}{packed}" for kind in ("tsv", "txt") for packed in ("", ".gz", ".zst", ".bz2")
     )
 
-    media_root: str = Field(description="folder that the pictures lie in")
+    media_root: str = Field(description="folder that the images lie in")
     file: Files | None = Field(
         None,
-        description="name of a row's picture below media_root, such as `{url_sha256}`; or several "
+        description="name of a row's image below media_root, such as `{url_sha256}`; or several "
         "to look for in order; null: url_path, url_sha256, url_md5, url_name",
     )
     url: Literal["first", "last"] | None = Field(
@@ -89,8 +89,8 @@ class Tsv(Reader):
         urls = pa.array(pairs.urls, pa.string())
         texts = pa.array([t if says_anything(t) else None for t in pairs.texts], pa.string())
         meta = pa.array([dumped({"url": url}) for url in pairs.urls], pa.string())
-        pictures = joined(self._templates(file), {"url": urls}, urls, shelf, context)
-        return found(self, file, Rows(pairs.numbers, texts, meta), pictures, pairs.broken)
+        images = joined(self._templates(file), {"url": urls}, urls, shelf, context)
+        return found(self, file, Rows(pairs.numbers, texts, meta), images, pairs.broken)
 
     def _templates(self, file: File) -> list[Template]:
         for name in self.file or ():
@@ -129,7 +129,7 @@ def _header(line: str) -> _Place | None:
 
 
 def _url_column(sample: list[str]) -> _Place | None:
-    """The column in which more of the lines have a url or the path of a picture."""
+    """The column in which more of the lines have a url or the path of an image."""
     rows = [line for line in sample if "\t" in line]
     first = sum(_PLACE.fullmatch(row.partition("\t")[0].strip()) is not None for row in rows)
     last = sum(_PLACE.fullmatch(row.rpartition("\t")[2].strip()) is not None for row in rows)

@@ -1,4 +1,4 @@
-"""Tables of urls and captions, joined to the pictures that lie here already."""
+"""Tables of urls and captions, joined to the images that lie here already."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from curate.ingest.captions.hf_parquet import image_column
-from curate.ingest.captions.img2dataset import picture_column
+from curate.ingest.captions.img2dataset import bytes_column
 from curate.ingest.columns import (
     Names,
     as_text,
@@ -31,37 +31,37 @@ TEXTS = ("caption", "text", "txt", "alt_text", "alt")
 
 
 class UrlTable(Reader):
-    """LAION, DataComp, COYO and the like: parquet of urls and captions, and a folder of pictures.
+    """LAION, DataComp, COYO and the like: parquet of urls and captions, and a folder of images.
 
-    Nothing is fetched: a row's picture is the file below `media_root` that `file` names. Where
+    Nothing is fetched: a row's image is the file below `media_root` that `file` names. Where
     `file` is not set it is looked for as `{uid}`, `{key}`, `{key[0:5]}/{key}` (img2dataset's
     folders), `{url_sha256}`, `{url_md5}` and `{url_name}`, the url's last part; of two urls that
     end alike the last would take the same file, so set `file` where that can be. An ending such
-    as .jpg need not be named. A row without a picture becomes a failure that tells where it was
+    as .jpg need not be named. A row without an image becomes a failure that tells where it was
     looked for. Width and height are those of the file. All other columns, `uid` among them, go
     to `meta`. A record's key is the file's name and the number of the row, from 0.
     """
 
     suffixes: ClassVar[tuple[str, ...]] = SUFFIXES
 
-    media_root: str = Field(description="folder that the pictures lie in")
+    media_root: str = Field(description="folder that the images lie in")
     file: Files | None = Field(
         None,
-        description="name of a row's picture below media_root, made of columns: `{uid}`, "
+        description="name of a row's image below media_root, made of columns: `{uid}`, "
         "`{key[0:5]}/{key}.jpg`; or several names to look for in order",
     )
     url: str | None = Field(None, description="column of urls; null: url, image_url, in any case")
     text: Names | None = Field(
         None,
         description="column of the caption, or several, of which the first that says anything "
-        "counts; [] for pictures alone; null: caption, text, txt, alt_text, alt, in any case",
+        "counts; [] for images alone; null: caption, text, txt, alt_text, alt, in any case",
     )
 
     @classmethod
     def sniff(cls, head: Head) -> bool:
-        """Any table of texts that has no pictures in it: which column is which may be set."""
+        """Any table of texts that has no images in it: which column is which may be set."""
         schema = sniffed_schema(head)
-        if schema is None or picture_column(schema) or image_column(schema):
+        if schema is None or bytes_column(schema) or image_column(schema):
             return False
         return any(pa.types.is_string(f.type) or pa.types.is_large_string(f.type) for f in schema)
 
@@ -87,8 +87,8 @@ class UrlTable(Reader):
         wanted = {name for template in templates for name in template.columns} & set(names)
         columns = {name: as_text(batch.rows, name, "file", file.uri) for name in wanted}
         urls = None if url is None else as_text(batch.rows, url, "url", file.uri)
-        pictures = joined(templates, columns, urls, shelf, context)
-        return found(self, file, rows, pictures, batch.broken)
+        images = joined(templates, columns, urls, shelf, context)
+        return found(self, file, rows, images, batch.broken)
 
     def _url_column(self, names: list[str], file: File) -> str | None:
         if self.url is not None:
@@ -97,7 +97,7 @@ class UrlTable(Reader):
         return next((name for url in URLS for name in names if name.lower() == url), None)
 
     def _templates(self, names: list[str], url: str | None, file: File) -> list[Template]:
-        """The names that pictures may have: those set, or the usual ones the columns allow."""
+        """The names that images may have: those set, or the usual ones the columns allow."""
         known = {*names, *(FROM_URL if url is not None else ())}
         if self.file is not None:
             templates = [Template(name) for name in self.file]
@@ -109,6 +109,6 @@ class UrlTable(Reader):
             raise InputError(
                 f"no column of urls, uid or key: there are {', '.join(names)}.",
                 file.uri,
-                "Set `url`, or `file` to how the pictures are named.",
+                "Set `url`, or `file` to how the images are named.",
             )
         return templates

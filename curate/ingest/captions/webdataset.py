@@ -11,9 +11,9 @@ from pydantic import Field
 
 from curate.ingest.columns import Names
 from curate.ingest.formats import tar
-from curate.ingest.images import Picture, check_bytes
+from curate.ingest.images import OpenedImage, check_bytes
 from curate.ingest.reader import BATCH_ROWS, Context, Failure, Found, Head, Reader, Split
-from curate.ingest.samples import CAPTION, Samples, check_sidecar, describe, ends_as_picture, named
+from curate.ingest.samples import CAPTION, Samples, check_sidecar, describe, ends_as_image, named
 from manifests.errors import InputError, MediaError, RowError
 from manifests.media import Reference
 from manifests.media.header import FIRST_BYTES, Header, probe
@@ -30,12 +30,12 @@ class WebDataset(Reader):
 
     Neighbouring members whose names are the same up to the first dot of the base name, folder
     included, are one sample. Its members `jpg`, `png`, `webp`, `gif` and so on, also `0.jpg`, are
-    its pictures, in the order of the archive; its caption is what `caption` finds; the other
+    its images, in the order of the archive; its caption is what `caption` finds; the other
     fields of `KEY.json` go to `meta`, and members of other kinds are left alone. Hidden members
     and those without a dot belong to no sample, as in the webdataset library. Nothing is
     unpacked: records refer to places in the tar, which may be local or remote, not compressed.
 
-    Quarantined, one by one: samples without a picture, with one that has no readable header or is
+    Quarantined, one by one: samples without an image, with one that has no readable header or is
     over a limit, with two members of one name, with a caption that is not UTF-8 or JSON that does
     not parse, with a link in place of a file; samples whose key was in the tar before; members
     whose name is absolute or leaves the archive; and, in a tar that breaks off, the sample there.
@@ -52,11 +52,11 @@ class WebDataset(Reader):
 
     @classmethod
     def sniff(cls, head: Head) -> bool:
-        """A tar in whose first bytes a picture's name can be seen, or an empty one."""
+        """A tar in whose first bytes an image's name can be seen, or an empty one."""
         if not tar.is_tar(head.data):
             return False
         names = [found.name or "" for found in tar.members(memoryview(head.data))]
-        return not names or any(ends_as_picture(n.lower().rpartition("/")[2]) for n in names)
+        return not names or any(ends_as_image(n.lower().rpartition("/")[2]) for n in names)
 
     def splits(self, file: File, context: Context) -> Iterator[Split]:
         starts = [0]
@@ -84,8 +84,8 @@ class WebDataset(Reader):
             try:
                 _check(sample, seen)
                 said = describe(_sidecars(source, sample, self.caption), self.caption)
-                pictures = _pictures(source, sample, file.uri, context)
-                gathered.add(key, origin, said, pictures)
+                images = _images(source, sample, file.uri, context)
+                gathered.add(key, origin, said, images)
             except RowError as error:
                 failures.append(Failure.of(key, origin, error))
             if gathered.is_full or len(failures) >= BATCH_ROWS:
@@ -189,21 +189,21 @@ def _sidecars(
     return found
 
 
-def _pictures(source: tar.Source, sample: Sample, uri: str, context: Context) -> list[Picture]:
-    pictures = []
+def _images(source: tar.Source, sample: Sample, uri: str, context: Context) -> list[OpenedImage]:
+    images = []
     for suffix, (offset, size) in sample.members.items():
-        if ends_as_picture(suffix):
+        if ends_as_image(suffix):
             try:
                 check_bytes(size, context.limits)
                 header = _header(source, offset, size)
                 context.media.check(header)
             except MediaError as error:
                 raise named(suffix, error) from None
-            pictures.append(Picture(Reference(uri, offset, size), header))
-    if not pictures:
-        fault = f"no picture in it: its members are {', '.join(sample.members)}."
-        raise RowError(fault, "", "Name pictures KEY.jpg, KEY.png, KEY.webp and the like.")
-    return pictures
+            images.append(OpenedImage(Reference(uri, offset, size), header))
+    if not images:
+        fault = f"no image in it: its members are {', '.join(sample.members)}."
+        raise RowError(fault, "", "Name images KEY.jpg, KEY.png, KEY.webp and the like.")
+    return images
 
 
 def _header(source: tar.Source, offset: int, size: int) -> Header:

@@ -49,4 +49,4 @@ def _next(stream: pa.NativeFile) -> bytes:
         if error.errno is not None:  # the disk or the network, not the data
             raise
         told = f"broken compressed file: {error}."
-        raise FileError(told, mend="Compress or copy it again.") from error
+        raise FileError(told, fix="Compress or copy it again.") from error

@@ -9,7 +9,7 @@ import orjson
 
 from curate.ingest.formats.json_captions import Row, object_of, text_of
 from curate.ingest.formats.json_elements import Stretch, elements
-from curate.ingest.images import Picture
+from curate.ingest.images import OpenedImage
 from curate.ingest.media_folder import opened_below
 from curate.ingest.reader import Split
 from manifests.errors import RowError
@@ -60,7 +60,7 @@ class _Image(NamedTuple):
 
 
 class _Opened(NamedTuple):
-    picture: Picture | RowError
+    opened: OpenedImage | RowError
     rest: orjson.Fragment
 
 
@@ -102,6 +102,6 @@ class Album:
                 raise RowError(f"no image has the id {key}")
             if isinstance(image, RowError):
                 raise image
-            picture = opened_below(self._root, image.file_name, self._media)
-            self._opened[key] = _Opened(picture, image.rest)
+            opened = opened_below(self._root, image.file_name, self._media)
+            self._opened[key] = _Opened(opened, image.rest)
         return self._opened[key]

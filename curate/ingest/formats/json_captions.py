@@ -18,42 +18,42 @@ from curate.ingest.formats.json_elements import (
     object_keys,
     value_start,
 )
-from curate.ingest.images import Picture, Rows, found
+from curate.ingest.images import OpenedImage, Rows, found
 from curate.ingest.reader import Failure, Found, Head, Reader, Split
 from manifests.errors import InputError, RowError
 from manifests.storage import File
 
 SUFFIXES = (".json", ".json.gz", ".json.zst", ".json.bz2")
 LEAST_SPLIT_BYTES, MOST_SPLITS = 4 << 20, 32
-"""A caption costs the opening of a picture, so splits are small; but each scans the whole file,
+"""A caption costs the opening of an image, so splits are small; but each scans the whole file,
 so there are not many (both ours)."""
 
 
 class Row(NamedTuple):
-    """One caption and its picture, or why there is none; `within`: its place in the file."""
+    """One caption and its image, or why there is none; `within`: its place in the file."""
 
     within: Any
-    picture: Picture | RowError
+    image: OpenedImage | RowError
     text: str | None = None
     meta: str | None = None
 
 
 def found_rows(reader: Reader, file: File, rows: Sequence[Row]) -> Found:
-    """Caption records of the rows whose picture opened, and the failures of the others."""
-    whole = [row for row in rows if isinstance(row.picture, Picture)]
+    """Caption records of the rows whose image opened, and the failures of the others."""
+    whole = [row for row in rows if isinstance(row.image, OpenedImage)]
     texts = pa.array([row.text for row in whole], pa.string())
     meta = pa.array([row.meta for row in whole], pa.string())
     columns = Rows([row.within for row in whole], texts, meta)
-    records = found(reader, file, columns, [row.picture for row in whole]).records
+    records = found(reader, file, columns, [row.image for row in whole]).records
     failures = [
         Failure(
             reader.key(file, row.within),
             reader.origin(file, row.within),
-            type(row.picture).__name__,
-            str(row.picture),
+            type(row.image).__name__,
+            str(row.image),
         )
         for row in rows
-        if isinstance(row.picture, RowError)
+        if isinstance(row.image, RowError)
     ]
     return Found(records, failures)
 
@@ -61,7 +61,7 @@ def found_rows(reader: Reader, file: File, rows: Sequence[Row]) -> Found:
 def arrays(place: str, names: Collection[str]) -> tuple[dict[str, Stretch], list[Row]]:
     """Where the named arrays of a file's object lie; and what is wrong with it, as failed rows."""
     stretches, fault = members(place)
-    broken = [Row("object", RowError(fault, mend=REPAIR))] if fault else []
+    broken = [Row("object", RowError(fault, fix=REPAIR))] if fault else []
     there = ", ".join(stretches) or "none"
     for name in names:
         if name not in stretches:

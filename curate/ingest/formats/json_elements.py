@@ -57,11 +57,11 @@ class Element(NamedTuple):
     def value(self) -> Any:
         """The element parsed; of a key that comes twice the last counts. RowError if broken."""
         if self.fault:
-            raise RowError(self.fault, mend=REPAIR)
+            raise RowError(self.fault, fix=REPAIR)
         try:
             return orjson.loads(self.data)
         except orjson.JSONDecodeError as error:
-            raise RowError(self._why(error), mend=REPAIR) from None
+            raise RowError(self._why(error), fix=REPAIR) from None
 
     def _why(self, error: orjson.JSONDecodeError) -> str:
         if not self.data.strip(_BLANKS):

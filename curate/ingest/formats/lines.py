@@ -85,7 +85,7 @@ def decoded(number: int, line: bytes) -> str:
     except UnicodeDecodeError as error:
         at = error.start
         fault = f"line {number}, byte {at}: 0x{line[at]:02x} is not UTF-8."
-        raise RowError(fault, mend="Convert the file to UTF-8.") from None
+        raise RowError(fault, fix="Convert the file to UTF-8.") from None
 
 
 def _unmarked(split: Split, context: Context) -> Iterator[bytes]:

@@ -19,7 +19,7 @@ from manifests.storage import File
 SUFFIXES = (".parquet", ".parq", ".pq")
 MAGIC = b"PAR1"
 SPLIT_ROWS = 1 << 17
-"""Rows in one split (ours: seconds of opening pictures)."""
+"""Rows in one split (ours: seconds of opening images)."""
 BATCH_BYTES = 32 << 20
 """Bytes in one batch (ours): media lie inside, and Arrow's nested arrays end at 2 GiB."""
 _BUFFER_BYTES = 1 << 20
@@ -124,8 +124,8 @@ def _checked(first: int, rows: pa.RecordBatch) -> Batch:
         return Batch(numbers, rows, [])
     # One by one, and by `take`: a slice of lists still holds the values of its neighbours.
     faults = [_fault(rows.take([n])) for n in range(rows.num_rows)]
-    mend = "Write the table again."
-    broken = [(first + n, RowError(f, mend=mend)) for n, f in enumerate(faults) if f]
+    fix = "Write the table again."
+    broken = [(first + n, RowError(f, fix=fix)) for n, f in enumerate(faults) if f]
     whole = np.flatnonzero([fault is None for fault in faults])
     return Batch(numbers[whole], rows.take(whole), broken)
 

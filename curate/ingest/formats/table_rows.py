@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import orjson
 import pyarrow as pa
 
-from curate.ingest.captions.hf_parquet import bytes_and_paths, holds_pictures
+from curate.ingest.captions.hf_parquet import bytes_and_paths, holds_images
 from curate.ingest.captions.llava import is_array
 from curate.ingest.columns import column, plain_rows
 from curate.ingest.formats import parquet
@@ -16,7 +16,7 @@ from curate.ingest.formats.json_captions import LEAST_SPLIT_BYTES, MOST_SPLITS, 
 from curate.ingest.formats.json_elements import array_splits, batches, elements, object_keys
 from curate.ingest.formats.lines import line_splits
 from curate.ingest.formats.text_rows import Layout, rows
-from curate.ingest.images import Picture, kept
+from curate.ingest.images import OpenedImage, kept
 from curate.ingest.media_folder import opened_below
 from curate.ingest.reader import Context, Head, Split
 from manifests.errors import InputError, RowError
@@ -41,7 +41,7 @@ class RowBatch(NamedTuple):
 
 
 def row_splits(file: File, context: Context) -> Iterator[Split]:
-    """Small splits, for each row opens a picture."""
+    """Small splits, for each row opens an image."""
     if _is_parquet(file):
         return parquet.row_group_splits(file, context)
     size_bytes = max(LEAST_SPLIT_BYTES, file.size // MOST_SPLITS)
@@ -91,14 +91,14 @@ def first_row(head: Head) -> dict[str, Any] | None:
     return row if isinstance(row, dict) else None
 
 
-def pictures_of(
+def images_of(
     batch: RowBatch, image: str, root: str, context: Context
-) -> list[Picture | RowError]:
-    """The picture of each row: of bytes that are kept, or of the path below `root`."""
+) -> list[OpenedImage | RowError]:
+    """The image of each row: of bytes that are kept, or of the path below `root`."""
     table = batch.table
     if table is not None and image in table.schema.names:
         values = column(table, image)
-        if holds_pictures(values.type) and not pa.types.is_list(values.type):
+        if holds_images(values.type) and not pa.types.is_list(values.type):
             pairs = zip(*bytes_and_paths(values), strict=True)
             return [
                 _below(root, path, image, context) if data is None else kept(data, context, True)
@@ -134,7 +134,7 @@ def _path(value: object) -> object:
     return value.get("path") if isinstance(value, dict) else value
 
 
-def _below(root: str, path: object, image: str, context: Context) -> Picture | RowError:
+def _below(root: str, path: object, image: str, context: Context) -> OpenedImage | RowError:
     if not isinstance(path, str) or not path:
-        return RowError(f"no picture: {image!r} is {path!r:.80}")
+        return RowError(f"no image: {image!r} is {path!r:.80}")
     return opened_below(root, path, context.media)

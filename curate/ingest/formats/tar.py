@@ -183,8 +183,8 @@ def _no_file(
 
 
 def _without_bytes(name: str, start: int, fault: str) -> Fault:
-    mend = "Pack the tar again with --dereference --hard-dereference and without --sparse."
-    return Fault(name, start, RowError(f"{name!r} {fault}", "", mend))
+    fix = "Pack the tar again with --dereference --hard-dereference and without --sparse."
+    return Fault(name, start, RowError(f"{name!r} {fault}", "", fix))
 
 
 def _after_sparse_map(source: Source, header: bytes, at: int) -> int:

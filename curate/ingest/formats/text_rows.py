@@ -84,7 +84,7 @@ def _why_not_json(number: int, line: bytes, error: orjson.JSONDecodeError) -> Ro
     except RowError as fault:
         return fault
     told = f"line {number}, character {error.pos}: broken JSON: {error.msg}, after {before!r}."
-    return RowError(told, mend="Repair the line.")
+    return RowError(told, fix="Repair the line.")
 
 
 def _tsv(number: int, line: bytes, header: list[str]) -> Row:
@@ -139,5 +139,5 @@ def _utf8(number: int, fields: list[str]) -> RowError | None:
     except UnicodeEncodeError as error:
         value = ord(error.object[error.start]) - 0xDC00
         fault = f"line {number}: 0x{value:02x} is not UTF-8."
-        return RowError(fault, mend="Convert the file to UTF-8.")
+        return RowError(fault, fix="Convert the file to UTF-8.")
     return None

@@ -1,4 +1,4 @@
-"""Any table of pictures with boxes, points or polygons: the recipe names fields and space."""
+"""Any table of images with boxes, points or polygons: the recipe names fields and space."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from curate.ingest.formats.table_rows import (
     SUFFIXES,
     RowBatch,
     first_row,
-    pictures_of,
+    images_of,
     row_batches,
     row_splits,
 )
@@ -58,14 +58,14 @@ class ObjectFields(BaseModel):
 
 
 class BoxesTable(Reader):
-    """Any table of annotated pictures: parquet, JSON lines, or a JSON array of objects.
+    """Any table of annotated images: parquet, JSON lines, or a JSON array of objects.
 
-    A row is a record: the picture that `image` names (a path below `media_root`, or a column of
-    Hugging Face pictures, whose bytes are kept beside the parts) and its objects. These are in
+    A row is a record: the image that `image` names (a path below `media_root`, or a column of
+    Hugging Face images, whose bytes are kept beside the parts) and its objects. These are in
     one field, `objects`, as a list or as lists side by side (`{bbox: [...], category: [...]}`);
     or in columns of equal length: `boxes`, `points`, `polygons`, `labels`, `texts`, where one
     label or text is that of all, and a row may have one box alone. What the numbers mean is said
-    by `space`: `xyxy pixel`, `xywh fraction`, `coco`, ... Pixels are those of the picture, or of
+    by `space`: `xyxy pixel`, `xywh fraction`, `coco`, ... Pixels are those of the image, or of
     one of `width` and `height`. Labels that are numbers get the names of `names`, or those that
     a Hugging Face table has itself. Other fields of an object are its attributes, other columns
     go to `meta`. A record's key is the file's name and the number of the row, from 0, or of the
@@ -78,7 +78,7 @@ class BoxesTable(Reader):
 
     space: Told = Field(description="space of the numbers")
     trust: TrustSetting = False
-    image: str = Field("image", description="column of the paths of pictures, or of pictures")
+    image: str = Field("image", description="column of the paths of images, or of images")
     media_root: str | None = Field(None, description=DESCRIPTION)
     objects: ObjectFields | None = Field(None, description="field of the objects, and their fields")
     boxes: str | None = Field(None, description="column of boxes, four numbers each")
@@ -88,7 +88,7 @@ class BoxesTable(Reader):
     texts: str | None = Field(None, description="column of the phrase that means each object")
     width: str | None = Field(None, description="column of the width that pixels are of")
     height: str | None = Field(None, description="column of the height that pixels are of")
-    text: str | None = Field(None, description="column of a caption of the picture")
+    text: str | None = Field(None, description="column of a caption of the image")
     names: ClassNames = Field(
         None, description="names of the classes from 0 on, or the file that has them"
     )
@@ -124,25 +124,25 @@ class BoxesTable(Reader):
             if batch.table is not None:
                 self._require(batch.table.schema.names, file)
             names = named or self._names(batch)
-            pictures = pictures_of(batch, self.image, root, context)
+            images = images_of(batch, self.image, root, context)
             samples = [Sample(number, error) for number, error in batch.broken]
-            for number, row, picture in zip(batch.numbers, batch.rows, pictures, strict=True):
+            for number, row, image in zip(batch.numbers, batch.rows, images, strict=True):
                 try:
                     samples.append(self._sample(row, names)._replace(
-                        within=number, picture=picture))  # fmt: skip
+                        within=number, image=image))  # fmt: skip
                 except RowError as error:
                     samples.append(Sample(number, error))
             yield found_samples(self, file, samples, self.space, context, self.trust)
 
     def _sample(self, row: dict[str, Any], names: dict[int, str]) -> Sample:
-        """A row without its picture."""
+        """A row without its image."""
         fields = self.objects or _AS_OBJECTS
         things = [thing(entry, fields, names) for entry in self._entries(row)]
         text = row.get(self.text) if self.text else None
         if text is not None and not isinstance(text, str):
             raise RowError(f"{self.text!r} is {text!r:.80}, not text")
         rest = {name: value for name, value in row.items() if name not in self._spent}
-        return Sample(None, RowError("no picture"), things, self._size(row), text or None, rest)
+        return Sample(None, RowError("no image"), things, self._size(row), text or None, rest)
 
     def _entries(self, row: dict[str, Any]) -> list[Entry]:
         if self.objects is not None:

@@ -30,13 +30,13 @@ class Coco(ImageRecords):
     `keypoints` and all other fields, in the file's own numbers. The other fields of the image go
     to `meta`; ids of categories there (LVIS's `neg_category_ids`) become names beside them.
 
-    A picture is `file_name` below `media_root`, or, where it has none, the path of its `coco_url`;
+    An image is `file_name` below `media_root`, or, where it has none, the path of its `coco_url`;
     leading folders of it that are not there are left out, so Objects365's
     `images/v1/patch8/a.jpg` is found as `a.jpg` too.
 
     A record's key is the file's name and the image's id. An annotation of no image or of no
     category, without box and segmentation, or with an id that came before, fails alone
-    (`annotations[7]`); what is no number in it fails its picture. Splits are of `images`; memory
+    (`annotations[7]`); what is no number in it fails its image. Splits are of `images`; memory
     holds the annotations of one split, and all annotations are looked through for each.
     """
 
@@ -56,12 +56,12 @@ class Coco(ImageRecords):
     def sample(
         self, image: dict[str, Any], root: str, names: dict[str, str], context: Context
     ) -> Sample:
-        picture = opened_by_name(root, _path(image), context.media)
+        opened = opened_by_name(root, _path(image), context.media)
         meta = {k: v for k, v in image.items() if k not in ("id", "width", "height")}
         for key, ids in image.items():
             if key.endswith("_category_ids") and isinstance(ids, list):
                 meta[key.removesuffix("_ids") + "_names"] = [names.get(str(one)) for one in ids]
-        return Sample("", picture, size=size_of(image), meta=meta)
+        return Sample("", opened, size=size_of(image), meta=meta)
 
     def things(
         self, annotations: Sequence[dict[str, Any]], names: dict[str, str]

@@ -1,4 +1,4 @@
-"""Flickr30k Entities: five captions a picture, and boxes of what their phrases mean."""
+"""Flickr30k Entities: five captions an image, and boxes of what their phrases mean."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic import Field
 
 from curate.ingest.formats.xml_files import rest_of, text_of
 from curate.ingest.grounding.annotations.annotated import Sample, Thing
-from curate.ingest.grounding.annotations.per_image import Album, PerPicture
+from curate.ingest.grounding.annotations.per_image import Album, PerImage
 from curate.ingest.grounding.voc import annotation, box_of, is_annotation, size_of
 from curate.ingest.reader import Context, Head
 from manifests import storage
@@ -20,7 +20,7 @@ from manifests.storage import File
 
 _PHRASE = re.compile(r"\[/EN#(\d+)((?:/[^/\s\]]+)*)\s+([^\[\]]*)\]")
 MAX_SENTENCES_BYTES = 1 << 20
-"""Larger sentences of one picture are none (ours): five have some 500 bytes."""
+"""Larger sentences of one image are none (ours): five have some 500 bytes."""
 
 
 _ENTITY = re.compile(rb"<nobndbox>|<name>\s*\d+\s*</name>")
@@ -43,10 +43,10 @@ class Sentence(NamedTuple):
     phrases: list[Phrase]
 
 
-class Flickr30kEntities(PerPicture):
+class Flickr30kEntities(PerImage):
     """Flickr30k Entities: `Annotations/*.xml`, and `Sentences/*.txt` beside that folder.
 
-    The path names the annotations. A file is a record: its picture, below `media_root` by its
+    The path names the annotations. A file is a record: its image, below `media_root` by its
     `<filename>`, and the first of its captions as text; all of them, without their marks, are in
     `meta` under `sentences`, each with its phrases: `start` and `end` in characters, `text`,
     `entity` and `types`. Each box of each entity is an object: the label is the entity's type
@@ -80,8 +80,8 @@ class Flickr30kEntities(PerPicture):
             "no_box": bare,
         }
         text = said[0].text if said else None
-        picture = self.picture(file, text_of(root, "filename"), album)
-        return Sample("", picture, things, size_of(root), text or None, meta)
+        image = self.image(file, text_of(root, "filename"), album)
+        return Sample("", image, things, size_of(root), text or None, meta)
 
     def _sentences(self, file: File, context: Context) -> list[Sentence]:
         folder, _, name = file.uri.rpartition("/")
@@ -117,7 +117,7 @@ def unmarked(line: str) -> Sentence:
         last = mark.end()
     text += line[last:]
     if "[/EN#" in text:
-        raise RowError(f"a mark is broken in {line!r:.200}", mend="Repair the sentence.")
+        raise RowError(f"a mark is broken in {line!r:.200}", fix="Repair the sentence.")
     return Sentence(text, phrases)
 
 
@@ -139,7 +139,7 @@ def _entities(
     for number, one in enumerate(root.findall("object")):
         entities = [(name.text or "").strip() for name in one.findall("name")]
         if not all(entities) or not entities:
-            raise RowError(f"object {number} has no <name>.", mend="Give it one.")
+            raise RowError(f"object {number} has no <name>.", fix="Give it one.")
         rest = rest_of(one, ("name", "bndbox"))
         if one.find("bndbox") is None and rest:
             bare += [{"entity": entity, **rest} for entity in entities]

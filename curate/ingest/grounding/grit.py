@@ -1,4 +1,4 @@
-"""GRIT: captions with the boxes that their phrases mean, and pictures by url or key."""
+"""GRIT: captions with the boxes that their phrases mean, and images by url or key."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from curate.ingest.grounding.annotations.annotated import (
     TrustSetting,
     found_samples,
 )
-from curate.ingest.grounding.annotations.joined_rows import pictures_joined
+from curate.ingest.grounding.annotations.joined_rows import images_joined
 from curate.ingest.media_folder import Files, Shelf
 from curate.ingest.reader import Context, Found, Head, Reader, Split
 from manifests.errors import RowError
@@ -26,12 +26,12 @@ from manifests.storage import File
 class Grit(Reader):
     """GRIT (Kosmos-2): `caption` with `ref_exps` or `noun_chunks`, parquet or JSON lines.
 
-    A row is a record: its picture, its caption, and an object for each phrase that has a box,
-    `[start, end, x1, y1, x2, y2, score]`: the box in shares of the picture, the label the part of
+    A row is a record: its image, its caption, and an object for each phrase that has a box,
+    `[start, end, x1, y1, x2, y2, score]`: the box in shares of the image, the label the part of
     the caption from `start` to `end` (characters, which the files hold as floats); `start`, `end`
     and `score` are its attributes. Of the two lists `phrases` says which; the other stays in
-    `meta`, with all other fields. Where the row tells `width` and `height`, a picture of another
-    shape fails: it was cropped, or is another by now. Nothing is fetched: the picture lies below
+    `meta`, with all other fields. Where the row tells `width` and `height`, an image of another
+    shape fails: it was cropped, or is another by now. Nothing is fetched: the image lies below
     `media_root` under the name that `file` says, or as a downloader names it (`{key}`,
     `{key[0:5]}/{key}`, `{url_sha256}`, ...). A record's key is the file's name and the number of
     the row, from 0, or of the line, from 1.
@@ -40,10 +40,10 @@ class Grit(Reader):
     suffixes: ClassVar[tuple[str, ...]] = SUFFIXES
     modality: ClassVar[str] = "grounding"
 
-    media_root: str = Field(description="folder that the pictures lie in")
+    media_root: str = Field(description="folder that the images lie in")
     file: Files | None = Field(
         None,
-        description="name of a row's picture below media_root, made of columns: "
+        description="name of a row's image below media_root, made of columns: "
         "`{key[0:5]}/{key}.jpg`; or several names to look for in order",
     )
     phrases: Literal["ref_exps", "noun_chunks"] = Field(
@@ -64,13 +64,13 @@ class Grit(Reader):
         file, shelf = split.files[0], Shelf(self.media_root, context.base)
         space = self.space or SPACES["fraction"]
         for batch in row_batches(split, context):
-            pictures = pictures_joined(batch.rows, "url", self.file, shelf, context, file.uri)
+            images = images_joined(batch.rows, "url", self.file, shelf, context, file.uri)
             samples = [Sample(number, error) for number, error in batch.broken]
-            rows = zip(batch.numbers, batch.rows, pictures, strict=True)
-            samples += [self._sample(number, row, picture) for number, row, picture in rows]
+            rows = zip(batch.numbers, batch.rows, images, strict=True)
+            samples += [self._sample(number, row, image) for number, row, image in rows]
             yield found_samples(self, file, samples, space, context, self.trust)
 
-    def _sample(self, number: int, row: dict[str, Any], picture: Any) -> Sample:
+    def _sample(self, number: int, row: dict[str, Any], image: Any) -> Sample:
         try:
             caption, phrases = row.get("caption"), row.get(self.phrases)
             if not isinstance(caption, str):
@@ -81,11 +81,11 @@ class Grit(Reader):
         except RowError as error:
             return Sample(number, error)
         rest = {k: v for k, v in row.items() if k not in ("caption", self.phrases)}
-        return Sample(number, picture, things, _size(row), caption or None, rest)
+        return Sample(number, image, things, _size(row), caption or None, rest)
 
 
 def _size(row: dict[str, Any]) -> tuple[float, float] | None:
-    """Of the picture that the boxes are of: one cropped since then is another."""
+    """Of the image that the boxes are of: one cropped since then is another."""
     width, height = row.get("width"), row.get("height")
     is_told = isinstance(width, int | float) and isinstance(height, int | float)
     return (float(width or 0), float(height or 0)) if is_told else None

@@ -1,4 +1,4 @@
-"""LabelMe: a JSON file for each picture, with shapes drawn by hand."""
+"""LabelMe: a JSON file for each image, with shapes drawn by hand."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import orjson
 
 from curate.ingest.formats.json_elements import object_keys
 from curate.ingest.grounding.annotations.annotated import Sample, Thing
-from curate.ingest.grounding.annotations.per_image import Album, PerPicture
-from curate.ingest.images import Picture, kept
+from curate.ingest.grounding.annotations.per_image import Album, PerImage
+from curate.ingest.images import OpenedImage, kept
 from curate.ingest.reader import Head
 from manifests.errors import FileError, RowError
 from manifests.geometry.space import Space
@@ -23,24 +23,24 @@ RINGS = {"polygon": 3, "linestrip": 2, "line": 2}
 """Shapes that are kept as a ring of places, and how many each has at least."""
 
 
-class LabelMe(PerPicture):
+class LabelMe(PerImage):
     """LabelMe JSON: `shapes`, each with a label, a `shape_type` and `points` in pixels.
 
-    A file is a record. Its picture is `imagePath` below `media_root`, or named as the file is (a
-    path before the name counts for nothing); where there is none, the picture in `imageData`,
+    A file is a record. Its image is `imagePath` below `media_root`, or named as the file is (a
+    path before the name counts for nothing); where there is none, the image in `imageData`,
     whose bytes are kept beside the parts. A rectangle becomes a box, whichever corners it was
     drawn from, a circle the box around it, a mask (of the magic wand) the box that it fills; a
     point is a point, and `points` are one each; a polygon is one ring. A line, open though rings
     are closed, is a ring too: the attribute `shape_type` tells, and for circles `points` and for
     masks `mask` keep what was drawn. `group_id`, `flags`, `description` and the rest are
-    attributes. Pixels are of the picture as it is shown, as LabelMe shows it, of the size that the
+    attributes. Pixels are of the image as it is shown, as LabelMe shows it, of the size that the
     file tells. All else of the file goes to `meta`. A record's key is the file's name.
     """
 
     suffixes: ClassVar[tuple[str, ...]] = (".json",)
     keeps_bytes: ClassVar[bool] = True
     own_space: ClassVar[Space] = Space(form="xyxy", unit="pixel")
-    most_bytes: ClassVar[int] = 256 << 20  # a picture may be inside
+    most_bytes: ClassVar[int] = 256 << 20  # an image may be inside
 
     @classmethod
     def sniff(cls, head: Head) -> bool:
@@ -57,12 +57,12 @@ class LabelMe(PerPicture):
         is_told = isinstance(width, int | float) and isinstance(height, int | float)
         size = (float(width or 0), float(height or 0)) if is_told else None
         rest = {k: v for k, v in said.items() if k not in ("shapes", "imageData")}
-        return Sample("", self._picture(said, file, album), things, size, meta=rest)
+        return Sample("", self._image(said, file, album), things, size, meta=rest)
 
-    def _picture(self, said: dict[str, Any], file: File, album: Album) -> Picture | RowError:
+    def _image(self, said: dict[str, Any], file: File, album: Album) -> OpenedImage | RowError:
         path, inside = said.get("imagePath"), said.get("imageData")
-        found = self.picture(file, path if isinstance(path, str) else None, album)
-        if isinstance(found, Picture) or not isinstance(inside, str):
+        found = self.image(file, path if isinstance(path, str) else None, album)
+        if isinstance(found, OpenedImage) or not isinstance(inside, str):
             return found
         try:
             return kept(memoryview(base64.b64decode(inside, validate=True)), album.context, True)

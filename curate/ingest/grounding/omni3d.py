@@ -1,4 +1,4 @@
-"""Omni3D: 3D boxes in metres on COCO's layout, with the camera of each picture."""
+"""Omni3D: 3D boxes in metres on COCO's layout, with the camera of each image."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from curate.ingest.formats.json_captions import first_of, text_of
 from curate.ingest.grounding.annotations.annotated import Sample, Thing
 from curate.ingest.grounding.annotations.image_records import ImageRecords, size_of
 from curate.ingest.grounding.annotations.named_below import opened_by_name
-from curate.ingest.images import Picture
+from curate.ingest.images import OpenedImage
 from curate.ingest.reader import Context, Head
 from manifests.errors import RowError
 from manifests.geometry.cuboid import corners, euler_from_matrix
@@ -20,7 +20,7 @@ from manifests.geometry.shown_sizes import SIDEWAYS
 from manifests.geometry.space import Space
 
 BOXES = ("bbox2D_tight", "bbox2D_trunc", "bbox2D_proj")
-"""In the order in which they are taken: annotated, projected and cut to the picture, projected
+"""In the order in which they are taken: annotated, projected and cut to the image, projected
 (as the authors' own loader prefers them: cubercnn/util/math_util.py, `compute_priors`)."""
 TOLERANCE = 0.02
 """Of a box's diagonal, how far its corners may be from the eight given ones (ours: rounding)."""
@@ -32,9 +32,9 @@ _SHAPES = {"center_cam": (3,), "dimensions": (3,), "R_cam": (3, 3), "bbox3D_cam"
 class Omni3d(ImageRecords):
     """Omni3D (KITTI, nuScenes, Objectron, SUN RGB-D, ARKitScenes, Hypersim in one layout).
 
-    An entry of `images` is a record with all its annotations; its picture is `file_path` below
+    An entry of `images` is a record with all its annotations; its image is `file_path` below
     `media_root`, leading folders that are not there left out; `K` makes the camera, in pixels of
-    the picture as it is. `src_90_rotate`, `src_flagged` and its other fields go to `meta`.
+    the image as it is. `src_90_rotate`, `src_flagged` and its other fields go to `meta`.
 
     An annotation becomes an object: `category_name` is the label; the box is `bbox2D_tight`, else
     `bbox2D_trunc`, else `bbox2D_proj` (corners in pixels; -1 four times is none, and one projected
@@ -59,13 +59,13 @@ class Omni3d(ImageRecords):
     def sample(
         self, image: dict[str, Any], root: str, names: dict[str, str], context: Context
     ) -> Sample:
-        picture = opened_by_name(root, text_of(image, "file_path"), context.media)
+        opened = opened_by_name(root, text_of(image, "file_path"), context.media)
         meta = {k: v for k, v in image.items() if k not in ("id", "width", "height", "K")}
         size = size_of(image)
         camera = None
-        if isinstance(picture, Picture):
-            camera = _camera(image.get("K"), size, _shown(picture, context))
-        return Sample("", picture, size=size, meta=meta, camera=camera)
+        if isinstance(opened, OpenedImage):
+            camera = _camera(image.get("K"), size, _shown(opened, context))
+        return Sample("", opened, size=size, meta=meta, camera=camera)
 
     def things(
         self, annotations: Sequence[dict[str, Any]], names: dict[str, str]
@@ -161,7 +161,7 @@ def _contradiction(solid: _Solid, made: np.ndarray) -> RowError | None:
     """Whether a given corner is far from every corner that the nine numbers make."""
     if solid.corners is None:
         return None
-    with np.errstate(over="ignore"):  # of numbers that are nowhere near any picture
+    with np.errstate(over="ignore"):  # of numbers that are nowhere near any image
         apart = np.linalg.norm(solid.corners[:, None] - made[None], axis=2)
         diagonal = float(np.linalg.norm(solid.size))
     worst = float(max(apart.min(axis=1).max(), apart.min(axis=0).max()))
@@ -169,7 +169,7 @@ def _contradiction(solid: _Solid, made: np.ndarray) -> RowError | None:
         return None
     return RowError(
         f"a corner of 'bbox3D_cam' is {worst:.2f} m off those of center_cam, dimensions and R_cam.",
-        mend="Mend the annotation, or set `trust: true` to take the latter.",
+        fix="Fix the annotation, or set `trust: true` to take the latter.",
     )
 
 
@@ -184,15 +184,15 @@ def _array(value: Any, shape: tuple[int, ...], name: str) -> np.ndarray:
     return found.astype(np.float64)
 
 
-def _shown(picture: Picture, context: Context) -> tuple[int, int]:
-    size = picture.header.width, picture.header.height
-    return size[::-1] if context.media.orientation(picture.reference) in SIDEWAYS else size
+def _shown(image: OpenedImage, context: Context) -> tuple[int, int]:
+    size = image.header.width, image.header.height
+    return size[::-1] if context.media.orientation(image.reference) in SIDEWAYS else size
 
 
 def _camera(
     value: Any, size: tuple[float, float] | None, shown: tuple[int, int]
 ) -> list[float] | None:
-    """fx fy cx cy in pixels of the picture as it is shown, of K in pixels of the annotated one."""
+    """fx fy cx cy in pixels of the image as it is shown, of K in pixels of the annotated one."""
     if value is None or _unknown(value):
         return None
     matrix = _array(value, (3, 3), "K")

@@ -1,4 +1,4 @@
-"""PixMo: points on pictures that are named by url, in percent (Points) or in pixels (Count)."""
+"""PixMo: points on images that are named by url, in percent (Points) or in pixels (Count)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from curate.ingest.grounding.annotations.annotated import (
     TrustSetting,
     found_samples,
 )
-from curate.ingest.grounding.annotations.joined_rows import pictures_joined
+from curate.ingest.grounding.annotations.joined_rows import images_joined
 from curate.ingest.media_folder import Files, Shelf
 from curate.ingest.reader import Context, Found, Head, Reader, Split
 from manifests.errors import RowError
@@ -32,12 +32,12 @@ COUNT = Space(form="xyxy", unit="pixel")
 class Pixmo(Reader):
     """PixMo-Points and PixMo-Count: `points` with one `label`, their `count`, and an image url.
 
-    A row is a record: the places of one kind of thing on one picture, each an object with the
-    label; a picture has as many rows as labels. Points as a list of `{x, y}` are PixMo-Points', in
-    percent of the picture; as lists side by side, `{x: [...], y: [...]}`, PixMo-Count's, in
-    pixels. Nothing is fetched: the picture lies below `media_root` under the name that `file`
+    A row is a record: the places of one kind of thing on one image, each an object with the
+    label; an image has as many rows as labels. Points as a list of `{x, y}` are PixMo-Points', in
+    percent of the image; as lists side by side, `{x: [...], y: [...]}`, PixMo-Count's, in
+    pixels. Nothing is fetched: the image lies below `media_root` under the name that `file`
     says, or under its `image_sha256`, or one made of the url (`{url_sha256}`, `{url_md5}`,
-    `{url_name}`). Pixels are those of the picture that was annotated: one that was made smaller
+    `{url_name}`). Pixels are those of the image that was annotated: one that was made smaller
     is another. A row with no points is a record without objects: nothing of that label is there,
     or nobody pointed. `label`, `count` and all else go to `meta`. A record's key is the file's
     name and the number of the row, from 0.
@@ -46,10 +46,10 @@ class Pixmo(Reader):
     suffixes: ClassVar[tuple[str, ...]] = SUFFIXES
     modality: ClassVar[str] = "grounding"
 
-    media_root: str = Field(description="folder that the pictures lie in")
+    media_root: str = Field(description="folder that the images lie in")
     file: Files | None = Field(
         None,
-        description="name of a row's picture below media_root, made of columns: `{image_sha256}`; "
+        description="name of a row's image below media_root, made of columns: `{image_sha256}`; "
         "or several names to look for in order",
     )
     space: SpaceSetting = None
@@ -65,12 +65,12 @@ class Pixmo(Reader):
     def read(self, split: Split, context: Context) -> Iterator[Found]:
         file, shelf = split.files[0], Shelf(self.media_root, context.base)
         for batch in row_batches(split, context):
-            pictures = pictures_joined(
+            images = images_joined(
                 batch.rows, "image_url", self.file, shelf, context, file.uri
             )  # fmt: skip
             samples = [Sample(number, error) for number, error in batch.broken]
-            rows = zip(batch.numbers, batch.rows, pictures, strict=True)
-            samples += [_sample(number, row, picture) for number, row, picture in rows]
+            rows = zip(batch.numbers, batch.rows, images, strict=True)
+            samples += [_sample(number, row, image) for number, row, image in rows]
             space = self.space or (COUNT if _is_count(batch.rows) else POINTS)
             yield found_samples(self, file, samples, space, context, self.trust)
 
@@ -80,7 +80,7 @@ def _is_count(rows: list[dict[str, Any]]) -> bool:
     return isinstance(next((row["points"] for row in rows if row.get("points")), None), dict)
 
 
-def _sample(number: int, row: dict[str, Any], picture: Any) -> Sample:
+def _sample(number: int, row: dict[str, Any], image: Any) -> Sample:
     try:
         label = row.get("label")
         if not isinstance(label, str):
@@ -89,7 +89,7 @@ def _sample(number: int, row: dict[str, Any], picture: Any) -> Sample:
     except RowError as error:
         return Sample(number, error)
     return Sample(
-        number, picture, things, meta={k: v for k, v in row.items() if k != "points"}
+        number, image, things, meta={k: v for k, v in row.items() if k != "points"}
     )  # fmt: skip
 
 

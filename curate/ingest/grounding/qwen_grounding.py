@@ -9,7 +9,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from curate.compose.grounding.parsing import Parsed, claims, outside, parsed
-from curate.compose.grounding.tags import MEND
+from curate.compose.grounding.tags import FIX
 from curate.ingest.captions.llava import Llava
 from curate.ingest.formats.json_elements import Element
 from curate.ingest.grounding.annotations.annotated import (
@@ -20,7 +20,7 @@ from curate.ingest.grounding.annotations.annotated import (
     found_samples,
 )
 from curate.ingest.grounding.annotations.space_check import SLACK
-from curate.ingest.images import Picture
+from curate.ingest.images import OpenedImage
 from curate.ingest.reader import Context, Failure, Found, Head
 from manifests.errors import RowError
 from manifests.geometry.angles import QWEN3, Angles, boxes_to_stored
@@ -47,7 +47,7 @@ class QwenGrounding(Llava):
 
     Numbers are thousandths unless `space` says otherwise: Qwen2.5-VL's are `space: qwen2.5`, which
     no file tells. A sample whose answer has the marks of objects and is cut off or broken, whose
-    numbers reach out of the picture, or that has objects and not exactly one picture, fails.
+    numbers reach out of the image, or that has objects and not exactly one image, fails.
     """
 
     modality: ClassVar[str] = "chat"
@@ -73,7 +73,7 @@ class QwenGrounding(Llava):
                 objects = [one for text in _answers(talk) for one in parsed(text)]
                 if objects:
                     things = [_thing(one, self.angles) for one in objects]
-                    samples.append(Sample(within, _picture(talk), things))
+                    samples.append(Sample(within, _image(talk), things))
             except RowError as error:
                 errors.append((within, error))
         space = self.space or SPACES["qwen3"]
@@ -94,23 +94,23 @@ def _answers(talk: dict[str, Any]) -> list[str]:
     return [one["text"] for one in talk["content"] if one["role"] == "assistant" and one["text"]]
 
 
-def _picture(talk: dict[str, Any]) -> Picture:
+def _image(talk: dict[str, Any]) -> OpenedImage:
     media = talk["media"]
     if len(media) != 1:
         raise RowError(
-            f"objects in the answer, and {len(media)} pictures.",
-            mend="Nothing says which picture they are on: split the sample.",
+            f"objects in the answer, and {len(media)} images.",
+            fix="Nothing says which image they are on: split the sample.",
         )
     [one] = media
     header = Header(one["mime"], one["width"], one["height"])
-    return Picture(Reference(one["uri"], one["offset"], one["length"]), header)
+    return OpenedImage(Reference(one["uri"], one["offset"], one["length"]), header)
 
 
 def _thing(one: Parsed, angles: Angles) -> Thing:
     others = dict(one.others or {})
     text = others.pop("text_content", None)
     if text is not None and not isinstance(text, str):
-        raise RowError(f"text_content is {text!r:.80}, not text.", mend=MEND)
+        raise RowError(f"text_content is {text!r:.80}, not text.", fix=FIX)
     box3d = None
     if one.box3d is not None:
         box3d = boxes_to_stored(np.array([one.box3d]), angles)[0].tolist()
@@ -118,7 +118,7 @@ def _thing(one: Parsed, angles: Angles) -> Thing:
 
 
 def _beyond(placed: pa.Table, samples: list[Sample], space: Space) -> list[tuple[str, RowError]]:
-    """The samples with a number outside of their picture: no model answers so. Thousandths are
+    """The samples with a number outside of their image: no model answers so. Thousandths are
     over 1000 only where they are none; pixels may be by a rounding."""
     slack = 0.0 if space.unit == "thousandth" else SLACK
     objects = objects_of(placed["objects"])
@@ -134,7 +134,7 @@ def _beyond(placed: pa.Table, samples: list[Sample], space: Space) -> list[tuple
         thing = by_within[withins[row]].things[at - start]
         numbers = [*(thing.box or ()), *(thing.point or ())]
         fault = f"object {at - start}: {outside(numbers, space)}."
-        out.append((withins[row], RowError(fault, mend=MEND_SPACE)))
+        out.append((withins[row], RowError(fault, fix=MEND_SPACE)))
     return out
 
 

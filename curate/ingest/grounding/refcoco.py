@@ -20,7 +20,7 @@ from curate.ingest.grounding.annotations.annotated import (
     found_samples,
 )
 from curate.ingest.grounding.annotations.image_join import Fault, names_by_id
-from curate.ingest.grounding.annotations.image_records import ARRAYS, BATCH_PICTURES, size_of
+from curate.ingest.grounding.annotations.image_records import ARRAYS, BATCH_IMAGES, size_of
 from curate.ingest.grounding.annotations.named_below import opened_by_name
 from curate.ingest.grounding.coco_instances import thing_of
 from curate.ingest.media_root import DESCRIPTION, root_of
@@ -36,15 +36,15 @@ class RefCoco(Reader):
     """RefCOCO, RefCOCO+ and RefCOCOg: `refs(unc).p`, `refs(google).p` or `refs(umd).p`.
 
     The file is a Python pickle; only plain data is read out of it, and nothing in it is run. What
-    its refs refer to lies in `instances.json`, COCO's layout. A picture that refs refer to is a
+    its refs refer to lies in `instances.json`, COCO's layout. An image that refs refer to is a
     record; each sentence of each ref is an object: its `sent` (or `raw`, where that is blank) is
     the text, label, box, polygon and attributes are those of the annotation as `coco` reads it,
     and `ref_id`, `ann_id`, `sent_id`, `split` and a `raw` that differs are attributes too. The
-    other fields of the image go to `meta`; tokens and proposals are left out. Pictures are found
+    other fields of the image go to `meta`; tokens and proposals are left out. Images are found
     below `media_root` as `coco` finds them. A record's key is the file's name and the image's id.
     A ref without its annotation or image, or with an id that came before, fails (`refs[7]`).
 
-    The pictures of every split, val, testA and testB too, are COCO's train2014: training on
+    The images of every split, val, testA and testB too, are COCO's train2014: training on
     those of COCO shows a model what RefCOCO tests it on. `split: [train]` reads one part; the
     refs of others are left alone. Memory holds the refs of a file and their annotations.
     """
@@ -76,8 +76,8 @@ class RefCoco(Reader):
         yield self._found(file, [Sample(*fault) for fault in broken + faults], context)
         root = root_of(self.media_root, file, context.base)
         images = list(by_image.items())
-        for start in range(0, len(images), BATCH_PICTURES):
-            batch = images[start : start + BATCH_PICTURES]
+        for start in range(0, len(images), BATCH_IMAGES):
+            batch = images[start : start + BATCH_IMAGES]
             samples = [s for pair in batch for s in _samples(*pair, referred, root, context)]
             yield self._found(file, samples, context)
 
@@ -149,7 +149,7 @@ def _referred(place: str, wanted: set[str], images: set[str]) -> tuple[_Referred
     """One pass over the instances for those annotations and images."""
     stretches, rows = arrays(place, ARRAYS)
     if not set(ARRAYS) <= stretches.keys():
-        raise FileError("; ".join(str(row.picture) for row in rows), place)
+        raise FileError("; ".join(str(row.image) for row in rows), place)
     names, broken = names_by_id(place, stretches["categories"])
     found = _Referred({}, {})
     for key, annotation in _those(place, stretches["annotations"], wanted):
@@ -180,7 +180,7 @@ def _those(place: str, array: Stretch, wanted: set[str]) -> Iterator[tuple[str, 
 def _samples(
     key: str, refs: Sequence[_Ref], referred: _Referred, root: str, context: Context
 ) -> Iterator[Sample]:
-    """The record of a picture, and the refs and sentences that did not get into it."""
+    """The record of an image, and the refs and sentences that did not get into it."""
     things: list[Thing] = []
     for ref in refs:
         for within, thing in _things(ref, key, referred):
@@ -193,9 +193,9 @@ def _samples(
     image = referred.images[key]
     assert isinstance(image, dict)
     try:
-        picture = opened_by_name(root, text_of(image, "file_name"), context.media)
+        opened = opened_by_name(root, text_of(image, "file_name"), context.media)
         meta = {k: v for k, v in image.items() if k not in ("id", "width", "height")}
-        yield Sample(key, picture, things, size_of(image), meta=meta)
+        yield Sample(key, opened, things, size_of(image), meta=meta)
     except RowError as error:
         yield Sample(key, error)
 

@@ -10,8 +10,8 @@ from pydantic import Field
 from curate.ingest.formats.table_rows import (
     SUFFIXES,
     RowBatch,
+    images_of,
     names_in,
-    pictures_of,
     row_batches,
     row_splits,
 )
@@ -36,7 +36,7 @@ class ScreenSpot(Reader):
     """ScreenSpot, v2 too: JSON with `img_filename`, or Hugging Face parquet with `image`.
 
     The same `bbox` is x, y, width and height in pixels in the JSON of the repository, and two
-    corners in shares of the picture in the parquet: which it is, is seen from the fields. A row
+    corners in shares of the image in the parquet: which it is, is seen from the fields. A row
     is a record: its screenshot and one object, whose label is the `data_type` (text or icon),
     whose text is the `instruction`. A screenshot comes in several rows. All other fields go to
     `meta`. ScreenSpot-Pro, known by its `ui_type`, which is the label, has two corners in pixels.
@@ -63,17 +63,17 @@ class ScreenSpot(Reader):
         file = split.files[0]
         root = root_of(self.media_root, file, context.base)
         for batch in row_batches(split, context):
-            is_table = _has_pictures(batch)
+            is_table = _has_images(batch)
             image = "image" if is_table else "img_filename"
-            pictures = pictures_of(batch, image, root, context)
+            images = images_of(batch, image, root, context)
             samples = [Sample(number, error) for number, error in batch.broken]
-            rows = zip(batch.numbers, batch.rows, pictures, strict=True)
-            samples += [_sample(number, row, picture) for number, row, picture in rows]
+            rows = zip(batch.numbers, batch.rows, images, strict=True)
+            samples += [_sample(number, row, opened) for number, row, opened in rows]
             space = self.space or _space(batch.rows, is_table)
             yield found_samples(self, file, samples, space, context, self.trust)
 
 
-def _has_pictures(batch: RowBatch) -> bool:
+def _has_images(batch: RowBatch) -> bool:
     return batch.table is not None and "image" in batch.table.schema.names
 
 
@@ -83,7 +83,7 @@ def _space(rows: list[dict[str, Any]], is_table: bool) -> Space:
     return SPACES["fraction" if is_table else "coco"]
 
 
-def _sample(number: int, row: dict[str, Any], picture: Any) -> Sample:
+def _sample(number: int, row: dict[str, Any], opened: Any) -> Sample:
     kind = PRO_KIND if PRO_KIND in row else KIND
     label, text = row.get(kind), row.get("instruction")
     if not isinstance(text, str) or not isinstance(label, str | None):
@@ -92,7 +92,7 @@ def _sample(number: int, row: dict[str, Any], picture: Any) -> Sample:
     if row.get("bbox") is None:
         return Sample(number, RowError("no 'bbox'"))
     rest = {k: v for k, v in row.items() if k not in ("bbox", "instruction", kind)}
-    return Sample(number, picture, [Thing(label, row["bbox"], text=text)], _size(row), meta=rest)
+    return Sample(number, opened, [Thing(label, row["bbox"], text=text)], _size(row), meta=rest)
 
 
 def _size(row: dict[str, Any]) -> tuple[float, float] | None:

@@ -1,4 +1,4 @@
-"""Visual Genome: the regions, or the objects, of each picture in one array."""
+"""Visual Genome: the regions, or the objects, of each image in one array."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from curate.ingest.grounding.annotations.annotated import (
     TrustSetting,
     found_samples,
 )
-from curate.ingest.grounding.annotations.image_records import BATCH_PICTURES, size_of
-from curate.ingest.images import Picture
+from curate.ingest.grounding.annotations.image_records import BATCH_IMAGES, size_of
+from curate.ingest.images import OpenedImage
 from curate.ingest.media_folder import opened_below
 from curate.ingest.media_root import DESCRIPTION, root_of
 from curate.ingest.reader import Context, Found, Head, Reader, Split
@@ -30,20 +30,20 @@ from manifests.media import Media
 from manifests.storage import File
 
 FOLDERS = ("VG_100K", "VG_100K_2", "")
-"""Where pictures lie below media_root, as the two archives of Visual Genome unpack."""
+"""Where images lie below media_root, as the two archives of Visual Genome unpack."""
 SPLIT_BYTES = 16 << 20
-"""Of text (ours): some thousand pictures, each of which costs an opening."""
+"""Of text (ours): some thousand images, each of which costs an opening."""
 LISTS = ("regions", "objects")
 
 
 class VisualGenome(Reader):
     """Visual Genome: `region_descriptions.json` or `objects.json`; the content tells which.
 
-    An element is a picture and a record. Of each of its regions the `phrase` becomes an object's
+    An element is an image and a record. Of each of its regions the `phrase` becomes an object's
     text; of each of its objects the first of `names` becomes the label, and all of them an
     attribute where there are several. Boxes are x, y and `width`, `height` or `w`, `h`, in pixels.
     All other fields (`region_id`, `object_id`, `synsets`, ...) are attributes, those of the
-    picture go to `meta`. Pictures are `VG_100K/12.jpg`, `VG_100K_2/12.jpg` or `12.jpg` below
+    image go to `meta`. Images are `VG_100K/12.jpg`, `VG_100K_2/12.jpg` or `12.jpg` below
     `media_root`, by the `image_id` (`id` of regions that do not say). `image_data.json` beside the
     file, or where `image_data` says, tells the sizes that boxes are of, and goes to `meta`.
 
@@ -57,7 +57,7 @@ class VisualGenome(Reader):
 
     media_root: str | None = Field(None, description=DESCRIPTION)
     image_data: str | None = Field(
-        None, description="file of the pictures' sizes; null: `image_data.json` beside the file"
+        None, description="file of the images' sizes; null: `image_data.json` beside the file"
     )
     space: SpaceSetting = None
     trust: TrustSetting = False
@@ -80,7 +80,7 @@ class VisualGenome(Reader):
         samples: list[Sample] = []
         for number, element in enumerate(elements(place, *split[1:]), 1):
             samples += _samples(element, root, known, context.media)
-            if number % BATCH_PICTURES == 0:
+            if number % BATCH_IMAGES == 0:
                 yield found_samples(self, file, samples, space, context, self.trust)
                 samples = []
         yield found_samples(self, file, samples, space, context, self.trust)
@@ -96,7 +96,7 @@ class VisualGenome(Reader):
 
 
 def _known(place: str | None) -> dict[str, dict[str, Any]]:
-    """What image_data.json says of each picture: 20 MB of text for all of Visual Genome."""
+    """What image_data.json says of each image: 20 MB of text for all of Visual Genome."""
     known: dict[str, dict[str, Any]] = {}
     for element in elements(place) if place else ():
         try:
@@ -110,7 +110,7 @@ def _known(place: str | None) -> dict[str, dict[str, Any]]:
 def _samples(
     element: Element, root: str, known: dict[str, dict[str, Any]], media: Media
 ) -> Iterator[Sample]:
-    """The record of a picture, and what did not get into it."""
+    """The record of an image, and what did not get into it."""
     things: list[Thing] = []
     try:
         entry = object_of(element)
@@ -129,10 +129,10 @@ def _samples(
             yield Sample(f"{element.number}.{name}[{number}]", error)
     told = {k: v for k, v in known.get(key, {}).items() if k not in ("width", "height")}
     meta = told | {k: v for k, v in entry.items() if k != name}
-    yield Sample(element.number, _picture(root, key, media), things, size, meta=meta)
+    yield Sample(element.number, _image(root, key, media), things, size, meta=meta)
 
 
-def _picture(root: str, key: str, media: Media) -> Picture | RowError:
+def _image(root: str, key: str, media: Media) -> OpenedImage | RowError:
     for folder in FOLDERS:
         path = "/".join([*([folder] if folder else []), f"{key}.jpg"])
         if storage.size_and_stamp(media.place(storage.join(root, path))) is not None:

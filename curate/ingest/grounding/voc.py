@@ -1,4 +1,4 @@
-"""Pascal VOC: an XML file for each picture, and in it an object for each box."""
+"""Pascal VOC: an XML file for each image, and in it an object for each box."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from xml.etree.ElementTree import Element
 
 from curate.ingest.formats.xml_files import parsed, rest_of, text_of
 from curate.ingest.grounding.annotations.annotated import Sample, Thing
-from curate.ingest.grounding.annotations.per_image import Album, PerPicture
+from curate.ingest.grounding.annotations.per_image import Album, PerImage
 from curate.ingest.reader import Head
 from manifests.errors import FileError, RowError
 from manifests.geometry.space import SPACES, Space
@@ -17,10 +17,10 @@ from manifests.storage import File
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 
-class Voc(PerPicture):
+class Voc(PerImage):
     """Pascal VOC XML, as LabelImg and CVAT write it too: `<object>` with `<name>` and `<bndbox>`.
 
-    A file is a record. Its picture is `<filename>` below `media_root`, without its ending where
+    A file is a record. Its image is `<filename>` below `media_root`, without its ending where
     that is another, or else named as the file is; a path before the name counts for nothing,
     for it is of the annotator's machine. Each object has a label and a box: corners in pixels
     that are counted from 1, the last one inside (the devkit's convention; a tool that counts
@@ -29,7 +29,7 @@ class Voc(PerPicture):
     `part_of`, the number of its object from 0. All else of the file goes to `meta`.
 
     Files are read in groups, and the space is checked over the whole group. Quarantined, one by
-    one: files that are no XML, or declare a document type, or whose picture is not there or of
+    one: files that are no XML, or declare a document type, or whose image is not there or of
     another shape than `<size>` says, or with an object that has no box.
     """
 
@@ -45,7 +45,7 @@ class Voc(PerPicture):
         objects = enumerate(root.findall("object"))
         return Sample(
             "",
-            self.picture(file, text_of(root, "filename"), album),
+            self.image(file, text_of(root, "filename"), album),
             [thing for number, one in objects for thing in _things(one, number)],
             size_of(root),
             meta=rest_of(root, ("object",)),
@@ -77,7 +77,7 @@ def box_of(holder: Element, what: str) -> list[float]:
     """The corners of `<bndbox>`, which a file may have in any order."""
     box = holder.find("bndbox")
     if box is None:
-        raise RowError(f"{what} has no <bndbox>.", mend="Give it one, or take the object out.")
+        raise RowError(f"{what} has no <bndbox>.", fix="Give it one, or take the object out.")
     return [number_of(box, corner) for corner in CORNERS]
 
 
@@ -100,6 +100,6 @@ def _thing(
 ) -> Thing:
     label = text_of(one, "name")
     if label is None:
-        raise RowError(f"{what} has no <name>.", mend="Give it one, or take the object out.")
+        raise RowError(f"{what} has no <name>.", fix="Give it one, or take the object out.")
     rest = rest_of(one, ("name", "bndbox", *spent)) | (more or {})
     return Thing(label, box_of(one, what), attributes=rest)

@@ -1,4 +1,4 @@
-"""YOLO: a text file for each picture, and in it a line for each box or polygon."""
+"""YOLO: a text file for each image, and in it a line for each box or polygon."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from curate.ingest.grounding.annotations.class_names import (
     names_near,
     names_of,
 )
-from curate.ingest.grounding.annotations.per_image import Album, PerPicture
+from curate.ingest.grounding.annotations.per_image import Album, PerImage
 from curate.ingest.reader import Context, Head
 from manifests.errors import FileError, RowError
 from manifests.geometry.space import SPACES, Space
@@ -22,15 +22,15 @@ from manifests.storage import File
 _SHORTEST_LINE_BYTES = len("0 0 0 0 0")
 
 
-class Yolo(PerPicture):
-    """YOLO label files: lines of `class cx cy width height`, shares of the picture's sides.
+class Yolo(PerImage):
+    """YOLO label files: lines of `class cx cy width height`, shares of the image's sides.
 
-    A file is a record, an empty one a picture with no objects. A line of five numbers is a box,
+    A file is a record, an empty one an image with no objects. A line of five numbers is a box,
     and of six a box with a confidence, which becomes an attribute; one of a class and three or
     more points is a polygon (segments; oriented boxes have four). Labels of poses look like
-    polygons and are not read: a `data.yaml` with `kpt_shape` is refused. The picture is named as
+    polygons and are not read: a `data.yaml` with `kpt_shape` is refused. The image is named as
     the file is, and lies below `media_root`; if that is not set, where the files lie, in `images`
-    for `labels` (the last such folder of the path). A picture without a file is not seen: the
+    for `labels` (the last such folder of the path). An image without a file is not seen: the
     path lists files. Names of classes come from `names`, or from the `classes.txt` or `data.yaml`
     nearby; such files are left alone where they lie among the labels.
     """
@@ -65,7 +65,7 @@ class Yolo(PerPicture):
         except UnicodeDecodeError as error:
             raise FileError(f"byte {error.start} is not UTF-8.", file.uri) from None
         things = [_thing(line, n, names) for n, line in enumerate(lines, 1) if line.strip()]
-        return Sample("", self.picture(file, None, album), things)
+        return Sample("", self.image(file, None, album), things)
 
     def root(self, file: File, context: Context) -> str:
         own = super().root(file, context)

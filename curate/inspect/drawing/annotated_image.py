@@ -1,6 +1,6 @@
-"""A picture with what is annotated on it drawn over it: to be looked at, never to be trained on.
+"""An image with what is annotated on it drawn over it: to be looked at, never to be trained on.
 
-All sizes and colours here are ours; they grow with the picture.
+All sizes and colours here are ours; they grow with the image.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ COLOURS: tuple[Colour, ...] = (
     (70, 240, 240), (250, 50, 220), (200, 250, 50), (255, 190, 210), (0, 190, 160),
     (220, 190, 255), (210, 150, 80), (170, 255, 195),
 )  # fmt: skip
-"""Light enough to be seen on a dark picture."""
+"""Light enough to be seen on a dark image."""
 
 Thing = dict[str, Any]
 """An object of a record, as a row has it."""
 
 
-def drawn(picture: Image, things: Sequence[Thing], camera: Sequence[float] | None = None) -> Image:
-    """The picture, which is as it is shown, with boxes, points, polygons and 3D boxes over it.
+def drawn(image: Image, things: Sequence[Thing], camera: Sequence[float] | None = None) -> Image:
+    """The image, which is as it is shown, with boxes, points, polygons and 3D boxes over it.
 
-    `camera` is fx fy cx cy in pixels of this picture; without one no 3D box is drawn.
+    `camera` is fx fy cx cy in pixels of this image; without one no 3D box is drawn.
     """
-    canvas, times = _canvas(picture)
+    canvas, times = _canvas(image)
     pen = Pen(canvas)
     palette = colours(named(thing) for thing in things)
     for thing in things:  # below everything else, which their shade would cover
@@ -59,13 +59,13 @@ def drawn(picture: Image, things: Sequence[Thing], camera: Sequence[float] | Non
     return canvas
 
 
-def upright(picture: Image, orientation: int) -> Image:
-    """A picture as it is shown, of one as it is stored, by its Exif orientation (1 to 8)."""
+def upright(image: Image, orientation: int) -> Image:
+    """An image as it is shown, of one as it is stored, by its Exif orientation (1 to 8)."""
     from PIL.Image import Transpose as T
 
     turns = {2: T.FLIP_LEFT_RIGHT, 3: T.ROTATE_180, 4: T.FLIP_TOP_BOTTOM, 5: T.TRANSPOSE,
              6: T.ROTATE_270, 7: T.TRANSVERSE, 8: T.ROTATE_90}  # fmt: skip
-    return picture.transpose(turns[orientation]) if orientation in turns else picture
+    return image.transpose(turns[orientation]) if orientation in turns else image
 
 
 def named(thing: Thing) -> str:
@@ -74,7 +74,7 @@ def named(thing: Thing) -> str:
 
 
 def colours(names: Iterable[str]) -> dict[str, Colour]:
-    """A colour for each name: the same on every picture, unless another has it on this one."""
+    """A colour for each name: the same on every image, unless another has it on this one."""
     found: dict[str, Colour] = {}
     for name in names:
         if name in found:
@@ -86,12 +86,12 @@ def colours(names: Iterable[str]) -> dict[str, Colour]:
     return found
 
 
-def _canvas(picture: Image) -> tuple[Image, float]:
+def _canvas(image: Image) -> tuple[Image, float]:
     """A copy to draw on, and how much larger it is."""
-    short, long = sorted(picture.size)
+    short, long = sorted(image.size)
     times = max(1.0, min(LEAST_SIDE / short, MOST_SIDE / long))
-    size = (round(picture.width * times), round(picture.height * times))
-    canvas = picture.convert("RGB")
+    size = (round(image.width * times), round(image.height * times))
+    canvas = image.convert("RGB")
     return (canvas.resize(size) if times > 1 else canvas.copy()), times
 
 

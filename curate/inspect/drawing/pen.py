@@ -1,4 +1,4 @@
-"""Lines, boxes, areas, points and labels in pixels of a picture, in sizes that suit it (ours)."""
+"""Lines, boxes, areas, points and labels in pixels of an image, in sizes that suit it (ours)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LONGEST = 40
 SHADE, FAINT = 70, 130
 """Of 255: how much a shade and a faint line cover."""
 FAR = 4
-"""Pictures' sizes beyond which a line is cut: it may come from the next centimetre to a camera."""
+"""Images' sizes beyond which a line is cut: it may come from the next centimetre to a camera."""
 
 
 class _Label(NamedTuple):
@@ -26,16 +26,16 @@ class _Label(NamedTuple):
 
 
 class Pen:
-    """Draws on a picture, in place; labels are written last, where none covers another."""
+    """Draws on an image, in place; labels are written last, where none covers another."""
 
-    def __init__(self, picture: Image) -> None:
+    def __init__(self, image: Image) -> None:
         from PIL import ImageDraw, ImageFont
 
-        self.size = picture.size
-        side = min(picture.size)
+        self.size = image.size
+        side = min(image.size)
         self.width = max(2, round(side / 240))
         self.radius = max(4, round(side / 90))
-        self._draw = ImageDraw.Draw(picture, "RGBA")
+        self._draw = ImageDraw.Draw(image, "RGBA")
         self._font = ImageFont.load_default(max(14, round(side / 36)))
         self._labels: list[_Label] = []
 
@@ -95,7 +95,7 @@ def _room(
     size: tuple[int, int],
     taken: Sequence[tuple[float, float, float, float]],
 ) -> Place:
-    """The upper left corner of a label at a place: above it, else ever lower, within the picture
+    """The upper left corner of a label at a place: above it, else ever lower, within the image
     and on no other label; above it where there is no such room."""
     width, height = needed
     x = min(max(place[0], 0), max(size[0] - width, 0))
@@ -110,7 +110,7 @@ def _room(
 
 
 def _cut(start: Place, end: Place, size: tuple[int, int]) -> list[Place] | None:
-    """The part of a line not far outside the picture (Liang and Barsky 1984); None: no part."""
+    """The part of a line not far outside the image (Liang and Barsky 1984); None: no part."""
     first, last = 0.0, 1.0
     for axis in (0, 1):
         along = end[axis] - start[axis]

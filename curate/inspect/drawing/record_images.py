@@ -1,4 +1,4 @@
-"""The pictures of a record, with what the record says of them drawn over."""
+"""The images of a record, with what the record says of them drawn over."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ if TYPE_CHECKING:
 
 
 def images_of(row: dict[str, Any]) -> list[int]:
-    """Which of a record's media are pictures."""
+    """Which of a record's media are images."""
     return [n for n, medium in enumerate(row["media"]) if medium["kind"] == "image"]
 
 
 def with_drawings(row: dict[str, Any], number: int, media: Media) -> Image:
-    """A picture of a record with its objects. Raises MediaError where it cannot be opened."""
+    """An image of a record with its objects. Raises MediaError where it cannot be opened."""
     medium = row["media"][number]
     reference = Reference(medium["uri"], medium["offset"], medium["length"])
     turn = medium["orientation"] or media.orientation(reference)
-    picture = upright(media.picture(reference), turn)
+    image = upright(media.image(reference), turn)
     media.forget()
-    return drawn(picture, list(_things(row, number)), medium["camera"])
+    return drawn(image, list(_things(row, number)), medium["camera"])
 
 
 def _things(row: dict[str, Any], number: int) -> Iterator[dict[str, Any]]:
-    """The objects on a picture; one that names none is on the only one there is."""
+    """The objects on an image; one that names none is on the only one there is."""
     only = 0 if len(row["media"]) == 1 else None
     for thing in row["objects"]:
         if (only if thing["media"] is None else thing["media"]) == number:

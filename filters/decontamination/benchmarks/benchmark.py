@@ -28,14 +28,14 @@ class Benchmark(BaseModel):
     name: str = Field(min_length=1, description="what it is called in `benchmark`")
     path: str = Field(
         description="file, folder or glob of JSON lines, JSON arrays, Parquet, CSV, TSV (.gz and "
-        ".zst too), of .txt with an item a line, or of pictures"
+        ".zst too), of .txt with an item a line, or of images"
     )
     text: Fields = Field((), description="fields of text: each is compared by itself")
     id: str | None = Field(
         None, description="field of the item's id; null: its file's name and number, from 1"
     )
     image: Fields = Field(
-        (), description="fields of pictures: bytes, base64, Hugging Face's struct, or a path from "
+        (), description="fields of images: bytes, base64, Hugging Face's struct, or a path from "
         "the file's folder"
     )  # fmt: skip
     embedding: str | None = Field(None, description="field of a list of numbers")
@@ -53,7 +53,7 @@ class Kind(Enum):
     CSV = (".csv",)
     TSV = (".tsv",)
     LINES = (".txt",)
-    PICTURE = tuple(f".{ending}" for ending in sorted(header.SUFFIXES))
+    IMAGE = tuple(f".{ending}" for ending in sorted(header.SUFFIXES))
 
 
 _TABLES = (Kind.JSON, Kind.PARQUET, Kind.CSV, Kind.TSV)
@@ -68,8 +68,8 @@ def kind_of(name: str) -> Kind | None:
     return next((kind for kind in Kind if name.endswith(kind.value)), None)
 
 
-def may_have_pictures(benchmark: Benchmark) -> bool:
-    """Whether items may have pictures, as far as can be told before its files are listed."""
+def may_have_images(benchmark: Benchmark) -> bool:
+    """Whether items may have images, as far as can be told before its files are listed."""
     return bool(benchmark.image) or not (
         benchmark.has_fields or kind_of(storage.base_name(benchmark.path)) is Kind.LINES
     )
@@ -86,16 +86,16 @@ def files_of(benchmark: Benchmark, place: str) -> list[tuple[File, Kind]]:
             f"benchmark '{benchmark.name}': there is no such file, folder or glob.", place
         )
     if benchmark.has_fields and any(kind in _TABLES for _, kind in listed):
-        listed = [(file, kind) for file, kind in listed if kind is not Kind.PICTURE]
+        listed = [(file, kind) for file, kind in listed if kind is not Kind.IMAGE]
     return [(file, _checked(benchmark, file, kind)) for file, kind in listed]
 
 
 def _checked(benchmark: Benchmark, file: File, kind: Kind | None) -> Kind:
     told = f"benchmark '{benchmark.name}': "
     if kind is None:
-        known = ", ".join(ending for one in Kind if one is not Kind.PICTURE for ending in one.value)
+        known = ", ".join(ending for one in Kind if one is not Kind.IMAGE for ending in one.value)
         raise InputError(
-            f"{told}its ending is none of {known}, and no picture's.", file.uri,
+            f"{told}its ending is none of {known}, and no image's.", file.uri,
             "Write a path that leaves it out, such as folder/*.parquet.",
         )  # fmt: skip
     if kind in _TABLES and not (benchmark.text or benchmark.image or benchmark.embedding):

@@ -1,4 +1,4 @@
-"""The items of a benchmark: their ids, texts, pictures and embeddings, as the files have them."""
+"""The items of a benchmark: their ids, texts, images and embeddings, as the files have them."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _ENCODED = ("/9j/", "iVBORw0KGgo", "UklGR", "R0lGOD")
 
 
 class Item(NamedTuple):
-    """One item. `pictures` are bytes, or the full path or URL of a file. `place` is for people."""
+    """One item. `images` are bytes, or the full path or URL of a file. `place` is for people."""
 
     id: str
     texts: list[str]
-    pictures: list[bytes | str]
+    images: list[bytes | str]
     embedding: list[float] | None
     place: str
 
@@ -31,7 +31,7 @@ class Item(NamedTuple):
 def items_of(benchmark: Benchmark, place: str) -> Iterator[Item]:
     """The items of all files, in order. `place`: the full form of the benchmark's path.
 
-    Raises InputError for the first that cannot be compared, naming it, its fault and the mend.
+    Raises InputError for the first that cannot be compared, naming it, its fault and the fix.
     """
     count = 0
     for file, kind in files_of(benchmark, place):
@@ -43,7 +43,7 @@ def items_of(benchmark: Benchmark, place: str) -> Iterator[Item]:
 
 
 def _in_file(benchmark: Benchmark, file: File, kind: Kind) -> Iterator[Item]:
-    if kind is Kind.PICTURE:
+    if kind is Kind.IMAGE:
         yield Item(file.name, [], [file.uri], None, file.uri)
     elif kind is Kind.LINES:
         for number, line in lines(file):
@@ -75,11 +75,11 @@ def _item(benchmark: Benchmark, row: Row, file: File, number: int) -> Item:
     item = Item(
         _id(row, benchmark.id, place) if benchmark.id else f"{file.name}#{number}",
         [text for field in benchmark.text for text in _texts(row[field], field, place)],
-        [one for field in benchmark.image for one in _pictures(row[field], field, file, place)],
+        [one for field in benchmark.image for one in _images(row[field], field, file, place)],
         _embedding(row, benchmark.embedding, place) if benchmark.embedding else None,
         place,
     )
-    if not (item.texts or item.pictures or item.embedding):
+    if not (item.texts or item.images or item.embedding):
         said = " or ".join(f"'{field}'" for field in row if field != benchmark.id)
         raise InputError(
             f"benchmark '{benchmark.name}': an item without anything in {said}.", place,
@@ -109,25 +109,25 @@ def _texts(said: Any, field: str, place: str) -> Iterator[str]:
         )
 
 
-def _pictures(said: Any, field: str, file: File, place: str) -> Iterator[bytes | str]:
+def _images(said: Any, field: str, file: File, place: str) -> Iterator[bytes | str]:
     if isinstance(said, list):
         for one in said:
-            yield from _pictures(one, field, file, place)
+            yield from _images(one, field, file, place)
     elif isinstance(said, dict) and (said.get("bytes") or said.get("path")):
-        yield from _pictures(said.get("bytes") or said["path"], field, file, place)
+        yield from _images(said.get("bytes") or said["path"], field, file, place)
     elif isinstance(said, bytes):
         yield said
     elif isinstance(said, str) and said:
         yield _decoded(said) or storage.at(_folder(file.uri), said)
     elif said is not None and said != "":
         raise InputError(
-            f"'{field}' is {said!r:.80}, which is no picture.", place,
+            f"'{field}' is {said!r:.80}, which is no image.", place,
             "It takes bytes, base64, a struct of bytes and path, or a path.",
         )  # fmt: skip
 
 
 def _decoded(text: str) -> bytes | None:
-    """The bytes of a picture in base64, or in a URL that holds it; None where it is a path."""
+    """The bytes of an image in base64, or in a URL that holds it; None where it is a path."""
     if text.startswith("data:"):
         text = text.partition(",")[2]
     elif not text.startswith(_ENCODED):

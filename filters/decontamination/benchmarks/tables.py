@@ -20,9 +20,9 @@ from manifests.storage import File
 
 Row = dict[str, Any]
 _BATCH_ROWS = 64
-"""Rows of Parquet at once (ours): they may hold pictures."""
+"""Rows of Parquet at once (ours): they may hold images."""
 _BLOCK_BYTES = 256 << 20
-"""The longest row of a CSV or TSV (ours): it may hold pictures."""
+"""The longest row of a CSV or TSV (ours): it may hold images."""
 
 
 def rows(file: File, kind: Kind, fields: Collection[str]) -> Iterator[tuple[int, Row]]:
@@ -121,8 +121,8 @@ def _objects(data: bytes, file: File) -> Iterator[tuple[int, Any]]:
         try:
             yield number, orjson.loads(line)
         except orjson.JSONDecodeError as error:
-            mend = "Repair it: one object a line, or one array of objects."
-            raise InputError(f"line {number}: broken JSON: {error.msg}.", file.uri, mend) from None
+            fix = "Repair it: one object a line, or one array of objects."
+            raise InputError(f"line {number}: broken JSON: {error.msg}.", file.uri, fix) from None
 
 
 def _parquet(file: File, fields: Collection[str]) -> Iterator[tuple[int, Row]]:

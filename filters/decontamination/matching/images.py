@@ -1,4 +1,4 @@
-"""Pictures of benchmarks, and which of them a record's pictures look like."""
+"""Images of benchmarks, and which of them a record's images look like."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from manifests.record import media_lists, one_chunk
 
 HASH_BITS = 64
 _AT_ONCE = 64
-"""Pictures of a benchmark that are decoded before they are forgotten (ours)."""
+"""Images of a benchmark that are decoded before they are forgotten (ours)."""
 _QUERIES, _TILE = 256, 1 << 12
 """Hashes compared at once: the distances stay in a core's cache (ours)."""
 _32 = 32
 
 
 class Given(NamedTuple):
-    """A picture of an item: its bytes, or the full path or URL of its file."""
+    """An image of an item: its bytes, or the full path or URL of its file."""
 
     item: int
     source: bytes | str
@@ -37,7 +37,7 @@ class Looks(NamedTuple):
 
 
 class Likeness(NamedTuple):
-    """Of each record the item that one of its pictures looks most like, int32, and the bits in
+    """Of each record the item that one of its images looks most like, int32, and the bits in
     which they differ; -1 and HASH_BITS + 1 where it has none. Of items equal in this the first."""
 
     item: np.ndarray
@@ -45,10 +45,10 @@ class Likeness(NamedTuple):
 
 
 class _Opened(Media):
-    """Opens pictures that are given, each by its number in the list."""
+    """Opens images that are given, each by its number in the list."""
 
     def __init__(self, given: list[Given], limits: Limits) -> None:
-        super().__init__(limits=limits, side=ImageHash.picture_side)
+        super().__init__(limits=limits, side=ImageHash.image_side)
         self._given = given
 
     def read(self, ref: Reference) -> bytes:
@@ -57,7 +57,7 @@ class _Opened(Media):
 
 
 def looks_of(given: list[Given], limits: Limits) -> Looks:
-    """The hashes of pictures, by the step that hashes those of records; a picture without detail
+    """The hashes of images, by the step that hashes those of records; an image without detail
     has none. Raises InputError for one that does not open."""
     rows = [
         {"key": str(n), "content": [], "media": [{"kind": "image", "uri": str(n)}]}
@@ -69,8 +69,8 @@ def looks_of(given: list[Given], limits: Limits) -> Looks:
     for one, fault in zip(given, said.error.to_pylist() if said.error else (), strict=False):
         if fault is not None:
             raise InputError(
-                f"its picture does not open: {fault}", one.place,
-                "Put a whole picture in its place, or take the item out.",
+                f"its image does not open: {fault}", one.place,
+                "Put a whole image in its place, or take the item out.",
             )  # fmt: skip
     _, hashes = media_lists(said.columns["hash"])
     owners = np.array([one.item for one in given], np.int32)
@@ -78,8 +78,8 @@ def looks_of(given: list[Given], limits: Limits) -> Looks:
 
 
 def hashes_of(batch: pa.Table, media: Media) -> tuple[pa.Array, pa.Array, pa.Array | None]:
-    """The hashes of records' pictures and of their mirror images, as an `image_hash` before has
-    them, or else made now; and which records have a picture that does not open."""
+    """The hashes of records' images and of their mirror images, as an `image_hash` before has
+    them, or else made now; and which records have an image that does not open."""
     names = [f"image_hash.{measure}" for measure in ImageHash.measures]
     if set(names) <= set(batch.column_names) and not any(batch[n].null_count for n in names):
         return one_chunk(batch[names[0]]), one_chunk(batch[names[1]]), None
@@ -88,7 +88,7 @@ def hashes_of(batch: pa.Table, media: Media) -> tuple[pa.Array, pa.Array, pa.Arr
 
 
 def likeness(hashes: pa.Array, mirrors: pa.Array, looks: Looks) -> Likeness:
-    """What the pictures of each record look like, from the lists of their hashes and of those of
+    """What the images of each record look like, from the lists of their hashes and of those of
     their mirror images."""
     offsets, own = media_lists(hashes)
     _, mirrored = media_lists(mirrors)

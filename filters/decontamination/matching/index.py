@@ -21,8 +21,8 @@ from manifests.storage import File
 if TYPE_CHECKING:
     from manifests.kernels.overlap import Grams
 
-_PICTURES_AT_ONCE = 64
-"""Pictures of a benchmark held in memory at once (ours)."""
+_IMAGES_AT_ONCE = 64
+"""Images of a benchmark held in memory at once (ours)."""
 
 
 class Settings(NamedTuple):
@@ -67,12 +67,12 @@ def index_of(settings: Settings) -> Index:
 
 
 def files_used(benchmark: Benchmark, place: str) -> Iterator[str]:
-    """The files of a benchmark, and those of the pictures that its tables name. Raises InputError
+    """The files of a benchmark, and those of the images that its tables name. Raises InputError
     for the first item that cannot be read."""
     yield from (file.uri for file, _ in files_of(benchmark, place))
     for item in items_of(benchmark, place):
         if benchmark.image:
-            yield from (source for source in item.pictures if isinstance(source, str))
+            yield from (source for source in item.images if isinstance(source, str))
 
 
 def told(benchmark: Benchmark, place: str, least: int) -> str:
@@ -87,7 +87,7 @@ def told(benchmark: Benchmark, place: str, least: int) -> str:
         items += 1
         texts += item.texts
         owners += [number] * len(item.texts)
-        if item.pictures or item.embedding:
+        if item.images or item.embedding:
             compared.add(number)
     long = word_counts(pa.array(texts, pa.string())) >= least
     short = items - len(compared.union(np.array(owners, np.int64)[long].tolist()))
@@ -103,7 +103,7 @@ def _placed(settings: Settings) -> Iterable[tuple[Benchmark, str]]:
 
 
 class _Gathered:
-    """Items as they come: their pictures are hashed and let go of."""
+    """Items as they come: their images are hashed and let go of."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -111,7 +111,7 @@ class _Gathered:
         self.ids: list[str] = []
         self.texts: list[str] = []
         self.owners: list[int] = []
-        self.pictures: list[Given] = []
+        self.images: list[Given] = []
         self.looks = [Looks(np.empty(0, np.uint64), np.empty(0, np.int32))]
         self.embeddings: list[list[float]] = []
         self.embedded: list[int] = []
@@ -123,18 +123,18 @@ class _Gathered:
         self.ids.append(item.id)
         self.texts += item.texts
         self.owners += [own] * len(item.texts)
-        self.pictures += [Given(own, source, item.place) for source in item.pictures]
+        self.images += [Given(own, source, item.place) for source in item.images]
         if item.embedding is not None:
             self.embeddings.append(item.embedding)
             self.embedded.append(own)
             self.places.append(item.place)
-        if len(self.pictures) >= _PICTURES_AT_ONCE:
+        if len(self.images) >= _IMAGES_AT_ONCE:
             self._hash()
 
     def _hash(self) -> None:
-        if self.pictures:
-            self.looks.append(looks_of(self.pictures, self.settings.limits))
-        self.pictures = []
+        if self.images:
+            self.looks.append(looks_of(self.images, self.settings.limits))
+        self.images = []
 
     def index(self) -> Index:
         self._hash()
@@ -169,7 +169,7 @@ class _Gathered:
             if count == 0:
                 raise InputError(
                     f"benchmark '{benchmark.name}': no item can be compared. Their texts have less "
-                    f"than {self.settings.least} words, or their pictures no detail.",
+                    f"than {self.settings.least} words, or their images no detail.",
                     place,
                     "Lower min_words, name longer fields, or leave the benchmark out.",
                 )

@@ -36,7 +36,7 @@ class SameText:
 
 @dataclass(frozen=True)
 class SameMedia:
-    """The same pictures and videos in the same order, byte for byte, by their digests."""
+    """The same images and videos in the same order, byte for byte, by their digests."""
 
     columns: ClassVar[tuple[str, ...]] = ("media",)
 

@@ -1,4 +1,4 @@
-"""Pictures that look the same: perceptual hashes within a Hamming distance, mirrored too."""
+"""Images that look the same: perceptual hashes within a Hamming distance, mirrored too."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from manifests.record import media_lists
 
 HASH, MIRROR = "image_hash.hash", "image_hash.mirror"
 HASH_BITS = 64
-FAMILIES = "picture_families"
-"""The column, list<uint64>, of the family of each picture; null for one that has no hash."""
+FAMILIES = "image_families"
+"""The column, list<uint64>, of the family of each image; null for one that has no hash."""
 
 
 @dataclass(frozen=True)
-class Pictures:
-    """Units are pictures: the media of all records of a part, in order."""
+class Images:
+    """Units are images: the media of all records of a part, in order."""
 
     distance: int
     columns: ClassVar[tuple[str, ...]] = (HASH, MIRROR)
@@ -42,7 +42,7 @@ class Pictures:
         present = np.asarray(hashes.is_valid())
         words = [np.asarray(h.fill_null(0)).astype(np.uint64) for h in (hashes, mirrors)]
         payload = np.stack(words, axis=1)
-        # A picture and its mirror image are one identity: the pair in ascending order.
+        # An image and its mirror image are one identity: the pair in ascending order.
         low, high = payload.min(axis=1), payload.max(axis=1)
         identity = np.stack([mixed(low, high), mixed(high, low)], axis=1)
         own = np.flatnonzero(present)
@@ -72,8 +72,8 @@ class Pictures:
 
 
 @dataclass(frozen=True)
-class SamePictures:
-    """Records whose pictures, one by one in order, are of the same families."""
+class SameImages:
+    """Records whose images, one by one in order, are of the same families."""
 
     columns: ClassVar[tuple[str, ...]] = (FAMILIES,)
 
@@ -86,4 +86,4 @@ class SamePictures:
         return pc.if_else(pa.array(blind), pa.scalar(None, said.type), said)
 
     def remembered(self, table: pa.Table) -> dict[str, pa.Array]:
-        return {}  # the hashes, which `Pictures` remembers, say it
+        return {}  # the hashes, which `Images` remembers, say it

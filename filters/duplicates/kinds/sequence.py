@@ -1,4 +1,4 @@
-"""Sequences of pictures that have enough pictures in common: the frames of two cuts of a video."""
+"""Sequences of images that have enough images in common: the frames of two cuts of a video."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ _AT_ONCE = 1 << 16
 
 @dataclass(frozen=True)
 class Sequence:
-    """Records that share a family of pictures meet; `threshold` is the least share of the shorter
-    one's pictures that the other has too.
+    """Records that share a family of images meet; `threshold` is the least share of the shorter
+    one's images that the other has too.
 
     Where a family is in more than WINDOW records, each meets only NEAREST of the others there: a
     frame that is everywhere, all black, would bring all together with all.
@@ -82,7 +82,7 @@ def _cut(starts: np.ndarray) -> Iterator[tuple[np.ndarray, int]]:
 
 @dataclass(frozen=True)
 class InCommon:
-    """The share of the pictures of the one with fewer that the other has too."""
+    """The share of the images of the one with fewer that the other has too."""
 
     least: float
     columns: ClassVar[tuple[str, ...]] = (FAMILIES,)

@@ -27,7 +27,7 @@ _MEMBERS = ".members.arrow"
 
 class Members(NamedTuple):
     """Of each unit of a forest, in its order: its record's id; its ranks (n, wishes) float64,
-    less is better; and the hashes of its record's pictures where they are compared."""
+    less is better; and the hashes of its record's images where they are compared."""
 
     ids: pa.Array
     ranks: np.ndarray
@@ -102,8 +102,8 @@ def _joined(tables: Iterable[pa.Table], wishes: int, hashes: bool) -> Members:
 
 
 def likeness(known: Members, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """How alike the pictures of two records are, float32: those least alike count, each the way
-    round that fits best. Positions of members, whose pictures are as many."""
+    """How alike the images of two records are, float32: those least alike count, each the way
+    round that fits best. Positions of members, whose images are as many."""
     assert known.hashes is not None
     assert known.mirrors is not None
     lists = known.hashes.take(pa.array(first)), known.hashes.take(pa.array(second))

@@ -33,8 +33,8 @@ FAMILY_SCHEMA = pa.schema([("unit", pa.uint32()), ("family", pa.uint64())])
 class Rows:
     """Reads sources by number: the parts of the corpus, then the files of an index.
 
-    `families`: a file with a batch for every source, of the pictures that have a family other
-    than themselves; it makes the column `picture_families`.
+    `families`: a file with a batch for every source, of the images that have a family other
+    than themselves; it makes the column `image_families`.
     """
 
     corpus: Corpus
@@ -122,7 +122,7 @@ def _each_medium(table: pa.Table) -> pa.Table:
 
 
 def write_families(wood: Forest, sources: int, space: Workspace) -> str:
-    """Write, for `Rows`, the pictures that are not the first of their family."""
+    """Write, for `Rows`, the images that are not the first of their family."""
     numbers, own = parts_and_rows(wood.units)
     starts = np.searchsorted(numbers, np.arange(sources + 1))
     columns = [pa.array(own.astype(np.uint32)), pa.array(wood.units[wood.family])]

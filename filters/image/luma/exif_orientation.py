@@ -1,4 +1,4 @@
-"""Which way up a picture is shown: the orientation its Exif block tells (Exif 2.32, tag 0x0112)."""
+"""Which way up an image is shown: the orientation its Exif block tells (Exif 2.32, tag 0x0112)."""
 
 from __future__ import annotations
 

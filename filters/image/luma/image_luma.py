@@ -1,4 +1,4 @@
-"""Pictures as a few pixels of luma, upright: what a look at the whole of them needs."""
+"""Images as a few pixels of luma, upright: what a look at the whole of them needs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _GROUP_BYTES = 1 << 19
 
 
 class Lumas(NamedTuple):
-    """`pixels`: uint8 (pictures, side, side), 0 where there is an error; `errors`: what it is."""
+    """`pixels`: uint8 (images, side, side), 0 where there is an error; `errors`: what it is."""
 
     pixels: np.ndarray
     errors: list[str | None]
@@ -43,7 +43,7 @@ class _Means(NamedTuple):
 
 
 def small_lumas(images: pa.Array, side: int, media: Media) -> Lumas:
-    """The luma of each picture, stretched to side x side; `images` are structs of media.
+    """The luma of each image, stretched to side x side; `images` are structs of media.
 
     Most JPEGs are not decoded: the means of their blocks, libjpeg's luma at 1/8 of the size, are
     enough, and found in a fraction of the time. What is no usual JPEG, or broken, is decoded; so
@@ -52,8 +52,8 @@ def small_lumas(images: pa.Array, side: int, media: Media) -> Lumas:
     found = Lumas(np.zeros((len(images), side, side), np.uint8), [None] * len(images))
     group: list[_Means] = []
     size = 0
-    # One picture at a time: each is one file, and reading it costs far more than the loop.
-    for place, reference, mime in _pictures(images):
+    # One image at a time: each is one file, and reading it costs far more than the loop.
+    for place, reference, mime in _images(images):
         try:
             data = media.read(reference) if mime in (None, "image/jpeg") else b""
             jpeg = jpeg_scans(data)
@@ -72,7 +72,7 @@ def small_lumas(images: pa.Array, side: int, media: Media) -> Lumas:
     return found
 
 
-def _pictures(images: pa.Array) -> Iterator[tuple[int, Reference, str | None]]:
+def _images(images: pa.Array) -> Iterator[tuple[int, Reference, str | None]]:
     columns = [pc.struct_field(images, name).to_pylist() for name in (*Reference._fields, "mime")]
     for place, (*fields, mime) in enumerate(zip(*columns, strict=True)):
         yield place, Reference(*fields), mime
@@ -103,27 +103,27 @@ def _take_means(group: list[_Means], media: Media, found: Lumas) -> None:
 
 
 def _decode(place: int, reference: Reference, data: bytes, media: Media, found: Lumas) -> None:
-    """The luma of a picture through its codec; `data` are its bytes if it may be a JPEG."""
+    """The luma of an image through its codec; `data` are its bytes if it may be a JPEG."""
     try:
-        picture = media.picture(reference)
-        size = _reduced_size(picture, data)
+        image = media.image(reference)
+        size = _reduced_size(image, data)
     except MediaError as error:
         found.errors[place] = str(error)
         return
-    exif = picture.info.get("exif", b"")
-    found.pixels[place] = _small(picture.convert("L"), size, exif, found.pixels.shape[1])
+    exif = image.info.get("exif", b"")
+    found.pixels[place] = _small(image.convert("L"), size, exif, found.pixels.shape[1])
 
 
-def _reduced_size(picture: Image, data: bytes) -> tuple[float, float]:
-    """Columns and rows of a picture: parts of one where a JPEG was reduced to no whole number."""
+def _reduced_size(image: Image, data: bytes) -> tuple[float, float]:
+    """Columns and rows of an image: parts of one where a JPEG was reduced to no whole number."""
     if not data.startswith(b"\xff\xd8\xff"):
-        return picture.size
+        return image.size
     header = probe(data)
     for scale in (1, 2, 4, 8):
         width, height = header.width / scale, header.height / scale
-        if (-(-header.width // scale), -(-header.height // scale)) == picture.size:
+        if (-(-header.width // scale), -(-header.height // scale)) == image.size:
             return width, height
-    return picture.size
+    return image.size
 
 
 def _small(luma: Image, size: tuple[float, float], exif: bytes, side: int) -> np.ndarray:

@@ -61,7 +61,7 @@ class Scan(NamedTuple):
 class Jpeg(NamedTuple):
     """Width and height in pixels, the step of luma's means, and the scans that tell them.
 
-    `alone`: the one scan is all there is, and the picture ends after it. `exif` is the block of
+    `alone`: the one scan is all there is, and the image ends after it. `exif` is the block of
     that name, empty where there is none.
     """
 
@@ -180,7 +180,7 @@ def _read_app1(seen: _Seen, body: bytes) -> None:
 
 
 def _read_app2(seen: _Seen, body: bytes) -> None:
-    """Of several pictures in one file (MPF), Pillow counts them."""
+    """Of several images in one file (MPF), Pillow counts them."""
     if body.startswith(b"MPF\0") or (body.startswith(b"ICC_PROFILE\0") and len(body) < 14):
         raise _Unusual
 

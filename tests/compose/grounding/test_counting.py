@@ -18,15 +18,15 @@ from curate.compose.grounding.parsing import parsed
 from curate.compose.grounding.rendering import Shown, rendered
 from curate.compose.grounding.templates import COUNTING, check
 from tests.compose.grounding.texts import (
+    IMAGE,
+    IMAGE_SEGMENT,
     NO_MEDIA,
-    PICTURE,
-    PICTURE_SEGMENT,
     batch,
     boxed,
     said,
     thing,
 )
-from tests.make import picture
+from tests.make import make_image
 from tests.runs import ran
 
 OWN = dict.fromkeys(COUNTING, ("{labels}?",))
@@ -103,7 +103,7 @@ def test_a_form_is_taken_only_where_every_object_has_its_numbers() -> None:
         assert counts(table, forms=["points"], seed=seed) == {}
         assert set(counts(table, forms=["boxes", "points"], seed=seed)) == {"a"}
     assert counts(table, forms=["direct"]) == {"a": "2", "b": "1"}
-    unknown = batch([boxed("a", 1, 2, 3, 4)], media=[{**PICTURE, "width": None}])
+    unknown = batch([boxed("a", 1, 2, 3, 4)], media=[{**IMAGE, "width": None}])
     assert counts(unknown, forms=["boxes"], style="qwen2.5") == {}
     assert counts(unknown, forms=["direct"], style="qwen2.5") == {"a": "1"}
 
@@ -129,7 +129,7 @@ def test_a_new_record_is_its_parents_with_another_id_and_content() -> None:
     [parent], children = table.to_pylist(), made(table)
     assert len({parent["id"], *(child["id"] for child in children)}) == 3
     for child in children:
-        assert child.pop("content")[0] == PICTURE_SEGMENT
+        assert child.pop("content")[0] == IMAGE_SEGMENT
         assert child.pop("raw_text") == "Dogs."
         assert child == {k: v for k, v in {**parent, "id": child["id"]}.items() if k in child}
 
@@ -147,9 +147,9 @@ def test_ids_and_forms_do_not_depend_on_what_is_around() -> None:
     assert min(forms.values()) >= 5
 
 
-def test_a_record_that_is_not_about_one_picture_is_left_alone() -> None:
+def test_a_record_that_is_not_about_one_image_is_left_alone() -> None:
     assert made(batch([thing("a")], media=[])) == []
-    assert made(batch([thing("a"), thing("a", media=1)], media=[PICTURE, PICTURE])) == []
+    assert made(batch([thing("a"), thing("a", media=1)], media=[IMAGE, IMAGE])) == []
     assert made(batch()) == []
 
 
@@ -179,7 +179,7 @@ def test_settings_that_do_not_fit_are_refused(changes: dict[str, Any], told: str
 
 def test_a_run_counts_what_it_makes_and_no_form_is_lost(tmp_path: Path) -> None:
     """Negatives, then counting, then questions added to both: everything is accounted for."""
-    (tmp_path / "a.jpg").write_bytes(picture(64, 48))
+    (tmp_path / "a.jpg").write_bytes(make_image(64, 48))
     answer = rendered("qwen3", "boxes", [Shown(name, (n, n, 9, 9)) for n, name in enumerate("abb")])
     turns = [{"from": "human", "value": "<image>"}, {"from": "gpt", "value": answer}]
     samples = [{"image": "a.jpg", "conversations": turns}] * 20

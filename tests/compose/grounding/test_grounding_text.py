@@ -17,9 +17,9 @@ from curate.compose.grounding.parsing import Parsed, parsed
 from curate.compose.grounding.rendering import WRITES
 from curate.compose.grounding.templates import EVERYTHING, FORMS, TEMPLATES, Template
 from manifests import record
-from tests.compose.grounding.texts import PICTURE, batch, boxed, said, thing, turns, turns_of
+from tests.compose.grounding.texts import IMAGE, batch, boxed, said, thing, turns, turns_of
 from tests.filters.rows import answers
-from tests.make import picture
+from tests.make import make_image
 from tests.runs import ran
 
 OWN = GroundingText(templates=("Find {labels}.",))
@@ -95,20 +95,20 @@ def test_most_999_is_what_qwen_answers_and_the_default_of_tags() -> None:
     assert numbers(style="tags", most=1000) == (0, 700, 1000, 1000)
 
 
-def test_pixels_are_those_of_the_picture_as_it_is_shown() -> None:
-    sideways = {**PICTURE, "width": 428, "height": 640, "orientation": 6}
+def test_pixels_are_those_of_the_image_as_it_is_shown() -> None:
+    sideways = {**IMAGE, "width": 428, "height": 640, "orientation": 6}
     box = [1000 * 146 / 640, 1000 * 137 / 428, 1000 * 615 / 640, 1000 * 415 / 428]
-    for one in (PICTURE, sideways):
+    for one in (IMAGE, sideways):
         [(_, told)] = turns_of(own(style="qwen2.5"), boxed("cat", *box), media=[one])
         assert parsed(told)[0].box == (147, 134, 619, 407)
 
 
-def test_pixels_of_a_picture_of_unknown_or_impossible_size_are_an_error() -> None:
+def test_pixels_of_an_image_of_unknown_or_impossible_size_are_an_error() -> None:
     for change, told in (
-        ({"width": None}, "a picture of unknown size"),
-        ({"width": 9000, "height": 10}, "a picture too elongated for smart_resize"),
+        ({"width": None}, "an image of unknown size"),
+        ({"width": 9000, "height": 10}, "an image too elongated for smart_resize"),
     ):
-        table = batch([DOG], media=[{**PICTURE, **change}])
+        table = batch([DOG], media=[{**IMAGE, **change}])
         answered = answers(own(style="qwen2.5"), table)
         assert (answered["drop"], answered["error"]) == ([None], [told])
         assert answered["content"] == table["content"].to_pylist()
@@ -137,7 +137,7 @@ def test_points_and_cuboids_are_written_in_their_styles() -> None:
         ([boxed(" ", 1, 2, 3, 4)], {}, "no label"),
         ([boxed("a", 1, 2, 3, 4)], {"by": "expression"}, "no expression"),
         ([boxed("a", 1, 2, 3, 4)], {"what": "boxes_3d"}, "no 3D boxes"),
-        ([boxed("a", 1, 2, 3, 4, media=1)], {}, "not about one picture"),
+        ([boxed("a", 1, 2, 3, 4, media=1)], {}, "not about one image"),
     ],
 )
 def test_what_cannot_be_asked_about_goes_with_a_reason_and_keeps_its_text(
@@ -149,16 +149,16 @@ def test_what_cannot_be_asked_about_goes_with_a_reason_and_keeps_its_text(
     assert answered["content"] == table["content"].to_pylist()
 
 
-def test_no_picture_or_several_is_a_reason_unless_all_objects_are_on_one() -> None:
-    assert answers(own(), batch([DOG], media=[]))["drop"] == ["no picture"]
-    video = {**PICTURE, "kind": "video"}
-    assert answers(own(), batch([DOG], media=[video]))["drop"] == ["no picture"]
-    two = {"media": [PICTURE, PICTURE]}
+def test_no_image_or_several_is_a_reason_unless_all_objects_are_on_one() -> None:
+    assert answers(own(), batch([DOG], media=[]))["drop"] == ["no image"]
+    video = {**IMAGE, "kind": "video"}
+    assert answers(own(), batch([DOG], media=[video]))["drop"] == ["no image"]
+    two = {"media": [IMAGE, IMAGE]}
     assert answers(own(), batch([DOG, boxed("a", 1, 2, 3, 4, media=1)], **two))["drop"] == [
-        "not about one picture"
+        "not about one image"
     ]
     assert answers(own(), batch([boxed("a", 1, 2, 3, 4, media=None)], **two))["drop"] == [
-        "not about one picture"
+        "not about one image"
     ]
     assert answers(own(), batch([boxed("a", 1, 2, 3, 4, media=None)]))["drop"] == [None]
     second = boxed("a", 1, 2, 3, 4, media=1)
@@ -210,7 +210,7 @@ def test_turns_are_added_to_a_conversation_or_replace_it() -> None:
     assert len(orders) == 6
 
 
-def test_a_picture_stays_before_all_questions_and_a_message_is_not_cut() -> None:
+def test_an_image_stays_before_all_questions_and_a_message_is_not_cut() -> None:
     late = [
         {"kind": "text", "text": "Look:", "role": "user"},
         {"kind": "image", "media": 0, "role": "user"},
@@ -282,7 +282,7 @@ def test_settings_that_do_not_fit_are_refused(settings: dict[str, Any], told: st
 
 def test_a_run_writes_the_conversations_and_reads_them_back(tmp_path: Path) -> None:
     """From Qwen's fine-tuning files to Qwen's fine-tuning files: the same boxes."""
-    (tmp_path / "a.jpg").write_bytes(picture(640, 428))
+    (tmp_path / "a.jpg").write_bytes(make_image(640, 428))
     answer = '```json\n[\n\t{"bbox_2d": [228, 320, 961, 970], "label": "cat"}\n]\n```'
     turns = [{"from": "human", "value": "<image>\nAll?"}, {"from": "gpt", "value": answer}]
     (tmp_path / "a.json").write_text(json.dumps([{"image": "a.jpg", "conversations": turns}]))

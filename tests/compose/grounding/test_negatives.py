@@ -18,7 +18,7 @@ from curate.compose.grounding.templates import ABSENT
 from manifests.errors import InputError
 from manifests.media import Media
 from manifests.record.objects import rewritten as without
-from tests.compose.grounding.texts import PICTURE, batch, boxed, said, thing, turns
+from tests.compose.grounding.texts import IMAGE, batch, boxed, said, thing, turns
 from tests.filters.rows import answers
 
 NAMES = ("dog", "cat", "fire hydrant", "traffic light")
@@ -87,9 +87,9 @@ def test_a_record_with_an_object_of_unknown_label_is_left_alone(label: str | Non
     assert answered["content"] == table["content"].to_pylist()
 
 
-def test_a_record_not_about_one_picture_is_left_alone() -> None:
+def test_a_record_not_about_one_image_is_left_alone() -> None:
     assert answers(own(), batch([], media=[]))["absent"] == [None]
-    assert answers(own(), batch([], media=[PICTURE, PICTURE]))["absent"] == [None]
+    assert answers(own(), batch([], media=[IMAGE, IMAGE]))["absent"] == [None]
     assert answers(own(), batch())["absent"] == []
 
 

@@ -127,9 +127,9 @@ def test_one_object_and_further_keys_are_read() -> None:
     ]
 
 
-def test_numbers_that_reach_out_of_the_picture_are_refused() -> None:
+def test_numbers_that_reach_out_of_the_image_are_refused() -> None:
     for box in ((0, 0, 1016, 5), (-1, 0, 5, 5)):
-        with pytest.raises(RowError, match="reaches out of its picture"):
+        with pytest.raises(RowError, match="reaches out of its image"):
             in_units([Parsed(box=box)], SPACES["qwen3"])
     [one] = in_units([Parsed(box=(147, 134, 619, 407))], SPACES["qwen2.5"], (640, 428))
     assert one.box == pytest.approx(

@@ -1,4 +1,4 @@
-"""Records of annotated pictures, and what a step makes of them, for tests."""
+"""Records of annotated images, and what a step makes of them, for tests."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from manifests.step import RowStep
 from tests.filters.rows import answers
 
 NO_MEDIA = Media()
-PICTURE = {"kind": "image", "uri": "a.jpg", "width": 640, "height": 428, "orientation": 1}
-PICTURE_SEGMENT = {"kind": "image", "text": None, "media": 0, "role": "user", "loss": False}
+IMAGE = {"kind": "image", "uri": "a.jpg", "width": 640, "height": 428, "orientation": 1}
+IMAGE_SEGMENT = {"kind": "image", "text": None, "media": 0, "role": "user", "loss": False}
 
 
 def thing(label: str | None = None, **fields: Any) -> dict[str, Any]:
@@ -25,10 +25,10 @@ def boxed(label: str | None, *box: float, **fields: Any) -> dict[str, Any]:
 
 
 def batch(*records: list[dict[str, Any]], **changes: Any) -> pa.Table:
-    """Grounding records of one picture each, with these objects."""
+    """Grounding records of one image each, with these objects."""
     content = [{"kind": "image", "media": 0, "loss": False}]
     rows = [
-        {"key": str(n), "content": content, "media": [PICTURE], "objects": objects, **changes}
+        {"key": str(n), "content": content, "media": [IMAGE], "objects": objects, **changes}
         for n, objects in enumerate(records)
     ]
     return record.from_rows(rows, "made", "grounding")
@@ -51,9 +51,9 @@ def turns(step: RowStep, table: pa.Table) -> list[list[tuple[str, str]]]:
 
 
 def turns_of(step: RowStep, *objects: dict[str, Any], **changes: Any) -> list[tuple[str, str]]:
-    """What a record of these objects is asked and answered: the picture comes first."""
+    """What a record of these objects is asked and answered: the image comes first."""
     answered = answers(step, batch(list(objects), **changes))
     assert (answered["drop"], answered["error"]) == ([None], [None])
     [content] = answered["content"]
-    assert content[0] == PICTURE_SEGMENT
+    assert content[0] == IMAGE_SEGMENT
     return said(content)

@@ -1,4 +1,4 @@
-"""Benchmarks for tests: questions, pictures, and the step that looks for them."""
+"""Benchmarks for tests: questions, images, and the step that looks for them."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def step(*benchmarks: dict[str, Any], **others: Any) -> Decontaminate:
     return Decontaminate.model_validate({"benchmarks": benchmarks, **others})
 
 
-def picture(width: int, height: int, seed: int, kind: str = "JPEG") -> bytes:
-    """A picture of many random colours, so that its hash is sure of every bit."""
+def image(width: int, height: int, seed: int, kind: str = "JPEG") -> bytes:
+    """An image of many random colours, so that its hash is sure of every bit."""
     colours = np.random.default_rng(seed).integers(0, 255, (12, 12, 3), np.uint8)
     out = io.BytesIO()
     Image.fromarray(colours).resize((width, height), Image.Resampling.BICUBIC).save(out, kind)
@@ -51,7 +51,7 @@ def mirrored(data: bytes) -> bytes:
     return out.getvalue()
 
 
-def images(*names: str) -> list[dict[str, Any]]:
+def image_list(*names: str) -> list[dict[str, Any]]:
     return [{"kind": "image", "uri": name} for name in names]
 
 

@@ -1,4 +1,4 @@
-"""A benchmark of questions, and a folder of pictures."""
+"""A benchmark of questions, and a folder of images."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from tests.engine.test_places import bucket  # noqa: F401
 from tests.filters.decontamination.benchmarks import (
     ANSWER,
     QUESTIONS,
+    image,
     jsonl,
     mirrored,
-    picture,
     step,
 )
 from tests.filters.rows import answers, of_texts
@@ -37,12 +37,12 @@ def asked(tmp_path: Path) -> Callable[..., dict[str, list[Any]]]:
 
 
 @pytest.fixture
-def pictures(tmp_path: Path) -> Path:
-    """Four pictures; of the first one smaller, one mirrored; one without any detail."""
+def images(tmp_path: Path) -> Path:
+    """Four images; of the first one smaller, one mirrored; one without any detail."""
     for n in range(4):
-        (tmp_path / f"{n}.jpg").write_bytes(picture(400, 300, n))
-    (tmp_path / "small.png").write_bytes(picture(200, 150, 0, "PNG"))
-    (tmp_path / "mirrored.png").write_bytes(mirrored(picture(400, 300, 0)))
+        (tmp_path / f"{n}.jpg").write_bytes(image(400, 300, n))
+    (tmp_path / "small.png").write_bytes(image(200, 150, 0, "PNG"))
+    (tmp_path / "mirrored.png").write_bytes(mirrored(image(400, 300, 0)))
     flat = io.BytesIO()
     Image.new("RGB", (64, 64), "white").save(flat, "PNG")
     (tmp_path / "flat.png").write_bytes(flat.getvalue())

@@ -1,4 +1,4 @@
-"""Pictures of benchmarks are met by how they look."""
+"""Images of benchmarks are met by how they look."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from tests.filters.decontamination.benchmarks import (
     QUESTIONS,
     STAYS,
     encoded,
-    images,
+    image,
+    image_list,
     jsonl,
-    picture,
     step,
 )
 from tests.filters.rows import answers, of_media, of_texts
@@ -36,18 +36,18 @@ def struct(data: bytes) -> dict[str, Any]:
     ("ending", "value"),
     [
         ("jsonl", "../0.jpg"),
-        ("jsonl", encoded(picture(400, 300, 0))),
-        ("tsv", encoded(picture(400, 300, 0, "PNG"))),
-        ("jsonl", "data:image/jpeg;base64," + encoded(picture(400, 300, 0))),
+        ("jsonl", encoded(image(400, 300, 0))),
+        ("tsv", encoded(image(400, 300, 0, "PNG"))),
+        ("jsonl", "data:image/jpeg;base64," + encoded(image(400, 300, 0))),
         ("jsonl", ["../0.jpg", None, {"path": "../1.jpg"}]),
-        ("parquet", picture(400, 300, 0)),
-        ("parquet", struct(picture(400, 300, 0))),
-        ("parquet", [struct(picture(400, 300, 1)), struct(picture(400, 300, 0))]),
+        ("parquet", image(400, 300, 0)),
+        ("parquet", struct(image(400, 300, 0))),
+        ("parquet", [struct(image(400, 300, 1)), struct(image(400, 300, 0))]),
         ("parquet", {"bytes": None, "path": "../0.jpg"}),
     ],
 )
-def test_pictures_of_tables_are_met(pictures: Path, ending: str, value: Any) -> None:
-    path = pictures / "b" / f"b.{ending}"
+def test_images_of_tables_are_met(images: Path, ending: str, value: Any) -> None:
+    path = images / "b" / f"b.{ending}"
     path.parent.mkdir()
     if ending == "parquet":
         pq.write_table(pa.Table.from_pylist([{"id": "one", "image": value}]), path)
@@ -56,93 +56,93 @@ def test_pictures_of_tables_are_met(pictures: Path, ending: str, value: Any) -> 
     else:
         jsonl(path, {"id": "one", "image": value})
     step_ = step({"name": "b", "path": f"b/b.{ending}", "image": "image", "id": "id"})
-    batch = of_media(images("2.jpg"), images("small.png"), images())
-    said = answers(step_, batch, Media(str(pictures), side=step_.picture_side))
+    batch = of_media(image_list("2.jpg"), image_list("small.png"), image_list())
+    said = answers(step_, batch, Media(str(images), side=step_.image_side))
     assert said["item"] == [None, "one", None]
     assert said["drop"] == [STAYS, "benchmark image", STAYS]
     assert said["overlap"] == [None] * 3
 
 
 @pytest.mark.parametrize("tile", [1, 4096])
-def test_the_picture_that_is_nearest_is_named_wherever_it_is_listed(
-    pictures: Path, tile: int, monkeypatch: pytest.MonkeyPatch
+def test_the_image_that_is_nearest_is_named_wherever_it_is_listed(
+    images: Path, tile: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(looks, "_TILE", tile)
     names = ["flat.png", "1.jpg", "0.jpg", "small.png", "0.jpg", "2.jpg"]
-    jsonl(pictures / "b.jsonl", *({"i": name} for name in names))
+    jsonl(images / "b.jsonl", *({"i": name} for name in names))
     step_ = step({"name": "b", "path": "b.jsonl", "image": "i"}, distance=31)
-    batch = of_media(images("0.jpg"), images("2.jpg"), images("1.jpg"))
-    said = answers(step_, batch, Media(str(pictures), side=step_.picture_side))
+    batch = of_media(image_list("0.jpg"), image_list("2.jpg"), image_list("1.jpg"))
+    said = answers(step_, batch, Media(str(images), side=step_.image_side))
     assert said["item"] == ["b.jsonl#3", "b.jsonl#6", "b.jsonl#2"]
     assert said["similarity"] == [1, 1, 1]
 
 
-def test_a_path_is_not_taken_for_a_picture_in_base64(tmp_path: Path) -> None:
+def test_a_path_is_not_taken_for_an_image_in_base64(tmp_path: Path) -> None:
     jsonl(tmp_path / "b.jsonl", {"i": "/9j/a.jpg"}, {"i": "R0lGODlh/a.gif"})
     found = items_of(Benchmark(name="b", path="b.jsonl", image="i"), f"{tmp_path}/b.jsonl")
-    assert [item.pictures for item in found] == [
+    assert [item.images for item in found] == [
         ["/9j/a.jpg"],
         [f"{tmp_path}/R0lGODlh/a.gif"],
     ]
 
 
-def test_any_of_a_record_s_pictures_is_met_mirrored_or_not(pictures: Path) -> None:
-    (pictures / "bench").mkdir()
+def test_any_of_a_record_s_images_is_met_mirrored_or_not(images: Path) -> None:
+    (images / "bench").mkdir()
     for n in (1, 0):
-        (pictures / "bench" / f"{n}.webp").write_bytes(picture(400, 300, n, "WEBP"))
+        (images / "bench" / f"{n}.webp").write_bytes(image(400, 300, n, "WEBP"))
     step_ = step({"name": "b", "path": "bench"})
     batch = of_media(
-        images("2.jpg", "3.jpg"),
-        images("2.jpg", "mirrored.png"),
+        image_list("2.jpg", "3.jpg"),
+        image_list("2.jpg", "mirrored.png"),
         [{"kind": "video", "uri": "none.mp4"}],
-        images("1.jpg", "0.jpg"),
-        images("flat.png"),
+        image_list("1.jpg", "0.jpg"),
+        image_list("flat.png"),
     )
-    said = answers(step_, batch, Media(str(pictures), side=step_.picture_side))
+    said = answers(step_, batch, Media(str(images), side=step_.image_side))
     assert said["item"] == [None, "0.webp", None, said["item"][3], None]
     assert said["drop"] == [STAYS, "benchmark image", STAYS, "benchmark image", STAYS]
     assert said["similarity"][1] >= 1 - 6 / 64
     assert said["similarity"][0] is None
     everything = step({"name": "b", "path": "bench"}, distance=31)
-    said = answers(everything, batch, Media(str(pictures), side=step_.picture_side))
+    said = answers(everything, batch, Media(str(images), side=step_.image_side))
     assert said["drop"][0] == "benchmark image"
     assert said["similarity"][0] < 1 - 6 / 64
 
 
-def test_a_picture_that_does_not_open_quarantines_its_record_unless_its_text_decides(
-    pictures: Path,
+def test_an_image_that_does_not_open_quarantines_its_record_unless_its_text_decides(
+    images: Path,
 ) -> None:
-    jsonl(pictures / "b.jsonl", {"q": QUESTIONS[0], "image": "0.jpg"})
-    (pictures / "broken.jpg").write_bytes(b"no picture")
+    jsonl(images / "b.jsonl", {"q": QUESTIONS[0], "image": "0.jpg"})
+    (images / "broken.jpg").write_bytes(b"no image")
     step_ = step({"name": "b", "path": "b.jsonl", "text": "q", "image": "image"})
     batch = of_texts(QUESTIONS[0], PADDING)
-    media = of_media(images("broken.jpg"), images("broken.jpg"))["media"]
+    media = of_media(image_list("broken.jpg"), image_list("broken.jpg"))["media"]
     batch = batch.set_column(batch.schema.get_field_index("media"), "media", media)
-    said = answers(step_, batch, Media(str(pictures), side=step_.picture_side))
+    said = answers(step_, batch, Media(str(images), side=step_.image_side))
     assert said["drop"] == ["benchmark text", STAYS]
     assert said["error"][0] is None
     assert said["error"][1].startswith("broken.jpg: ")
 
 
-def test_pictures_are_asked_for_only_where_there_may_be_some() -> None:
-    pictured = [
+def test_images_are_asked_for_only_where_there_may_be_some() -> None:
+    imaged = [
         {"path": "b"},
         {"path": "b.json", "image": "i"},
         {"path": "b/*", "text": "q", "image": "i"},
     ]
     textual = [{"path": "b.txt"}, {"path": "b.txt.gz"}, {"path": "b", "text": "q"}]
-    assert all(step({"name": "b", **one}).picture_side for one in pictured)
-    assert not any(step({"name": "b", **one}).picture_side for one in textual)
+    assert all(step({"name": "b", **one}).image_side for one in imaged)
+    assert not any(step({"name": "b", **one}).image_side for one in textual)
 
 
-def test_hashes_that_are_there_are_not_made_again(pictures: Path) -> None:
+def test_hashes_that_are_there_are_not_made_again(images: Path) -> None:
     step_ = step({"name": "b", "path": "0.jpg"})
-    batch = of_media(images("0.jpg"), images("2.jpg", "0.jpg"))
-    columns = ImageHash()(batch, Media(str(pictures), side=32)).columns
-    known = of_media(images("gone.jpg"), images("gone.jpg", "gone.jpg"))
+    batch = of_media(image_list("0.jpg"), image_list("2.jpg", "0.jpg"))
+    columns = ImageHash()(batch, Media(str(images), side=32)).columns
+    known = of_media(image_list("gone.jpg"), image_list("gone.jpg", "gone.jpg"))
     for name, column in columns.items():
         known = known.append_column(f"image_hash.{name}", column)
-    opened = Media(str(pictures), side=step_.picture_side)
+    opened = Media(str(images), side=step_.image_side)
     assert answers(step_, known, opened) == answers(step_, batch, opened)
     nulls = pa.array([None, None], pa.list_(pa.uint64()))
     for name in columns:
@@ -151,13 +151,9 @@ def test_hashes_that_are_there_are_not_made_again(pictures: Path) -> None:
     assert None not in answers(step_, known, opened)["error"]
 
 
-@pytest.mark.parametrize(
-    "value", ["gone.jpg", encoded(b"x" * 60), encoded(picture(64, 48, 0)[:900])]
-)
-def test_a_picture_of_a_benchmark_that_does_not_open_is_an_error(
-    pictures: Path, value: str
-) -> None:
-    jsonl(pictures / "b.jsonl", {"i": "0.jpg"}, {"i": value})
+@pytest.mark.parametrize("value", ["gone.jpg", encoded(b"x" * 60), encoded(image(64, 48, 0)[:900])])
+def test_an_image_of_a_benchmark_that_does_not_open_is_an_error(images: Path, value: str) -> None:
+    jsonl(images / "b.jsonl", {"i": "0.jpg"}, {"i": value})
     step_ = step({"name": "b", "path": "b.jsonl", "image": "i"})
-    with pytest.raises(InputError, match=r"b.jsonl#2: its picture does not open: "):
-        step_(of_media(images("1.jpg")), Media(str(pictures), side=step_.picture_side))
+    with pytest.raises(InputError, match=r"b.jsonl#2: its image does not open: "):
+        step_(of_media(image_list("1.jpg")), Media(str(images), side=step_.image_side))

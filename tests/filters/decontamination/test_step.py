@@ -17,7 +17,7 @@ from tests.filters.decontamination.benchmarks import (
     QUESTIONS,
     STAYS,
     embedded,
-    images,
+    image_list,
     jsonl,
     step,
 )
@@ -25,9 +25,9 @@ from tests.filters.rows import answers, of_media, of_texts
 from tests.runs import curate, ran, recipe
 
 
-def test_what_decides_first_is_the_reason_and_names_the_item(pictures: Path) -> None:
-    jsonl(pictures / "t.jsonl", {"q": QUESTIONS[0]})
-    jsonl(pictures / "i.jsonl", {"i": "0.jpg", "v": [1.0]})
+def test_what_decides_first_is_the_reason_and_names_the_item(images: Path) -> None:
+    jsonl(images / "t.jsonl", {"q": QUESTIONS[0]})
+    jsonl(images / "i.jsonl", {"i": "0.jpg", "v": [1.0]})
     step_ = step(
         {"name": "t", "path": "t.jsonl", "text": "q"},
         {"name": "i", "path": "i.jsonl", "image": "i", "embedding": "v"},
@@ -36,11 +36,11 @@ def test_what_decides_first_is_the_reason_and_names_the_item(pictures: Path) -> 
     )
     partly = " ".join(QUESTIONS[0].split()[:16])
     batch = of_texts(QUESTIONS[0], partly, partly, PADDING)
-    media = of_media(*[images("0.jpg")] * 2, *[images("3.jpg")] * 2)["media"]
+    media = of_media(*[image_list("0.jpg")] * 2, *[image_list("3.jpg")] * 2)["media"]
     batch = batch.set_column(batch.schema.get_field_index("media"), "media", media)
     vectors = pa.array([[1.0], [1.0], [-1.0], [1.0]])
     batch = batch.append_column("embed.vector", vectors)
-    said = answers(step_, batch, Media(str(pictures), side=step_.picture_side))
+    said = answers(step_, batch, Media(str(images), side=step_.image_side))
     assert said["drop"] == ["benchmark text", "benchmark image", STAYS, "benchmark embedding"]
     assert said["benchmark"] == ["t", "i", "t", "i"]
     assert [one is None for one in said["overlap"]] == [False, True, False, True]
@@ -48,16 +48,18 @@ def test_what_decides_first_is_the_reason_and_names_the_item(pictures: Path) -> 
     assert said["overlap"][2] < 0.9
 
 
-def test_slices_are_answered_as_the_whole_is_and_no_rows_by_nothing(pictures: Path) -> None:
-    jsonl(pictures / "b.jsonl", {"q": QUESTIONS[0], "i": "0.jpg", "v": [0.0, 1.0, 0.0]})
+def test_slices_are_answered_as_the_whole_is_and_no_rows_by_nothing(images: Path) -> None:
+    jsonl(images / "b.jsonl", {"q": QUESTIONS[0], "i": "0.jpg", "v": [0.0, 1.0, 0.0]})
     fields = {"text": "q", "image": "i", "embedding": "v"}
     step_ = step({"name": "b", "path": "b.jsonl", **fields}, embedding="embed.vector")
     batch = embedded([1, 0, 0], None, [0, 1, 0], [0, 0, 1], fixed=True)
     content = of_texts(PADDING, QUESTIONS[0], None, PADDING)["content"]
-    media = of_media(images("1.jpg", "0.jpg"), images("2.jpg"), images(), images("2.jpg"))["media"]
+    media = of_media(
+        image_list("1.jpg", "0.jpg"), image_list("2.jpg"), image_list(), image_list("2.jpg")
+    )["media"]
     for name, column in (("content", content), ("media", media)):
         batch = batch.set_column(batch.schema.get_field_index(name), name, column)
-    opened = Media(str(pictures), side=step_.picture_side)
+    opened = Media(str(images), side=step_.image_side)
     whole = answers(step_, batch, opened)
     assert whole["drop"] == ["benchmark image", "benchmark text", "benchmark embedding", STAYS]
     for start in range(5):

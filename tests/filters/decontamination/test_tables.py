@@ -20,9 +20,9 @@ from tests.filters.decontamination.benchmarks import (
     QUESTIONS,
     STAYS,
     encoded,
-    images,
+    image,
+    image_list,
     jsonl,
-    picture,
     step,
 )
 from tests.filters.rows import answers, of_media, of_texts
@@ -149,10 +149,10 @@ def test_folders_and_globs_are_read_by_name(tmp_path: Path, path: str) -> None:
          "Leave text, id, image and embedding out, or give a path of tables alone."),
         ("a.docx", b"x", {"text": "q"},
          "{0}: benchmark 'b': its ending is none of .json, .jsonl, .ndjson, .parquet, .parq, .pq, "
-         ".csv, .tsv, .txt, and no picture's. Write a path"),
+         ".csv, .tsv, .txt, and no image's. Write a path"),
         ("a.jsonl", b'{"q": "x", "k": null}', {"text": "q", "id": "k"},
          "{0}#1: 'k' is None, which is no id."),
-        ("a.jsonl", b'{"i": 7}', {"image": "i"}, "{0}#1: 'i' is 7, which is no picture. "),
+        ("a.jsonl", b'{"i": 7}', {"image": "i"}, "{0}#1: 'i' is 7, which is no image. "),
         ("a.jsonl", b'{"v": [0, 0]}', {"embedding": "v"}, "{0}#1: 'v' is [0, 0], which is no "),
         ("a.jsonl", b'{"v": ["a"]}', {"embedding": "v"}, "{0}#1: 'v' is ['a'], which is no "),
     ],
@@ -174,22 +174,22 @@ def test_a_benchmark_that_is_not_there_is_refused(tmp_path: Path) -> None:
             step({"name": "b", "path": path, "text": "q"}).files(str(tmp_path))
 
 
-def test_a_benchmark_of_which_nothing_can_be_compared_is_an_error(pictures: Path) -> None:
-    (pictures / "b.txt").write_text("too short\nfar too short\n")
+def test_a_benchmark_of_which_nothing_can_be_compared_is_an_error(images: Path) -> None:
+    (images / "b.txt").write_text("too short\nfar too short\n")
     with pytest.raises(InputError, match="'b': no item can be compared"):
-        step({"name": "b", "path": "b.txt"})(of_texts("x"), Media(str(pictures)))
+        step({"name": "b", "path": "b.txt"})(of_texts("x"), Media(str(images)))
     step_ = step({"name": "b", "path": "flat.png"})
-    with pytest.raises(InputError, match="or their pictures no detail"):
-        step_(of_media(images("1.jpg")), Media(str(pictures)))
+    with pytest.raises(InputError, match="or their images no detail"):
+        step_(of_media(image_list("1.jpg")), Media(str(images)))
 
 
-def test_the_files_are_those_of_the_benchmarks_and_the_pictures_they_name(pictures: Path) -> None:
-    (pictures / "tables").mkdir()
-    jsonl(pictures / "tables" / "b.jsonl", {"i": ["../0.jpg", encoded(picture(64, 48, 0))]})
-    jsonl(pictures / "tables" / "a.jsonl", {"i": "../1.jpg"})
-    (pictures / "tables" / "beside.jpg").write_bytes(picture(64, 48, 9))
+def test_the_files_are_those_of_the_benchmarks_and_the_images_they_name(images: Path) -> None:
+    (images / "tables").mkdir()
+    jsonl(images / "tables" / "b.jsonl", {"i": ["../0.jpg", encoded(image(64, 48, 0))]})
+    jsonl(images / "tables" / "a.jsonl", {"i": "../1.jpg"})
+    (images / "tables" / "beside.jpg").write_bytes(image(64, 48, 9))
     step_ = step({"name": "t", "path": "tables", "image": "i"}, {"name": "p", "path": "*.jpg"})
-    base = str(pictures)
+    base = str(images)
     assert list(step_.files(base)) == [
         f"{base}/tables/a.jsonl",
         f"{base}/tables/b.jsonl",
@@ -199,21 +199,21 @@ def test_the_files_are_those_of_the_benchmarks_and_the_pictures_they_name(pictur
     ]
 
 
-def test_benchmarks_are_read_from_s3(pictures: Path, bucket: tuple[Any, str]) -> None:
+def test_benchmarks_are_read_from_s3(images: Path, bucket: tuple[Any, str]) -> None:
     client, ending = bucket
-    jsonl(pictures / "b.jsonl", {"q": QUESTIONS[0], "i": "pictures/0.jpg"})
-    client.upload_file(str(pictures / "b.jsonl"), "corpus", "bench/b.jsonl")
-    client.upload_file(str(pictures / "0.jpg"), "corpus", "bench/pictures/0.jpg")
+    jsonl(images / "b.jsonl", {"q": QUESTIONS[0], "i": "images/0.jpg"})
+    client.upload_file(str(images / "b.jsonl"), "corpus", "bench/b.jsonl")
+    client.upload_file(str(images / "0.jpg"), "corpus", "bench/images/0.jpg")
     where = f"s3://corpus/bench/*.jsonl{ending}"
     step_ = step({"name": "b", "path": where, "text": "q", "image": "i"})
     assert step_.files("") == (
         f"s3://corpus/bench/b.jsonl{ending}",
-        f"s3://corpus/bench/pictures/0.jpg{ending}",
+        f"s3://corpus/bench/images/0.jpg{ending}",
     )
     batch = of_texts(QUESTIONS[0], PADDING, PADDING)
     media = of_media(*[images(name) for name in ("2.jpg", "small.png", "2.jpg")])["media"]
     batch = batch.set_column(batch.schema.get_field_index("media"), "media", media)
-    said = answers(step_, batch, Media(str(pictures), side=step_.picture_side))
+    said = answers(step_, batch, Media(str(images), side=step_.image_side))
     assert said["drop"] == ["benchmark text", "benchmark image", STAYS]
 
 
@@ -232,5 +232,5 @@ def test_what_is_too_short_to_be_compared_is_told(tmp_path: Path) -> None:
     assert step_.notes(str(tmp_path)) == (
         "b: 4 items; 1 is not compared: no text of 8 words or more (min_words)",
     )
-    pictured = step({"name": "b", "path": "b.jsonl", "text": "q", "image": "q"}, min_words=2)
-    assert pictured.notes(str(tmp_path)) == ("b: 4 items",)
+    imaged = step({"name": "b", "path": "b.jsonl", "text": "q", "image": "q"}, min_words=2)
+    assert imaged.notes(str(tmp_path)) == ("b: 4 items",)

@@ -138,7 +138,7 @@ def all_of(*ways_: Callable[..., float | None]) -> Callable[..., float | None]:
 
 
 def distance(one: dict[str, Any], other: dict[str, Any], at: int, to: int) -> int:
-    """Bits in which two pictures differ, the way round that fits best."""
+    """Bits in which two images differ, the way round that fits best."""
     a, m = one["image_hash.hash"][at], one["image_hash.mirror"][at]
     b, n = other["image_hash.hash"][to], other["image_hash.mirror"][to]
     return min((a ^ b).bit_count(), (a ^ n).bit_count(), (m ^ b).bit_count())

@@ -62,8 +62,8 @@ class Said(NamedTuple):
 
 
 def row(key: str, text: str | None = None, **more: Any) -> dict[str, Any]:
-    """A record: `hashes` (and `mirrors`, or pictures that are their own mirror image) of its
-    pictures, `digests` of its media, `vector`, `nearest`, `cluster`, `score`, or any column."""
+    """A record: `hashes` (and `mirrors`, or images that are their own mirror image) of its
+    images, `digests` of its media, `vector`, `nearest`, `cluster`, `score`, or any column."""
     content = [] if text is None else [{"kind": "text", "text": text}]
     hashes = more.pop("hashes", [])
     digests = more.pop("digests", [None] * len(hashes))
@@ -194,11 +194,11 @@ def flipped(value: int, *bits: int) -> int:
 
 
 def digest(number: int) -> str:
-    """A digest as `media_digest` tells it, of a picture by its number."""
+    """A digest as `media_digest` tells it, of an image by its number."""
     return hashlib.blake2b(b"%d" % number, digest_size=16).hexdigest()
 
 
 def random_hashes(seed: int, count: int) -> list[int]:
-    """Hashes of pictures that do not look alike."""
+    """Hashes of images that do not look alike."""
     drawn = np.random.default_rng(seed).integers(0, 2**64, count, dtype=np.uint64)
     return [int(value) for value in drawn]

@@ -51,10 +51,10 @@ def texts(seed: int, originals: int = 30, copies: int = 50) -> list[str]:
     return [" ".join(words) for words in made]
 
 
-def pictures(
+def images(
     seed: int, originals: int = 25, copies: int = 35, most: int = 9
 ) -> list[tuple[int, int]]:
-    """Hashes of pictures and of their mirror images; copies differ in up to `most` bits, and every
+    """Hashes of images and of their mirror images; copies differ in up to `most` bits, and every
     third shows the mirror image."""
     chance = random.Random(seed)
     made = [(chance.getrandbits(64), chance.getrandbits(64)) for _ in range(originals)]
@@ -68,10 +68,10 @@ def pictures(
 
 
 def records(seed: int) -> list[dict[str, Any]]:
-    """Records of a text, one or two pictures, and digests: each of them planted on its own."""
+    """Records of a text, one or two images, and digests: each of them planted on its own."""
     chance = random.Random(seed)
     made = []
-    looks, said = pictures(seed, 6, 20, 4), texts(seed, 8, 100)
+    looks, said = images(seed, 6, 20, 4), texts(seed, 8, 100)
     for number, text in enumerate(said):
         shown = [looks[chance.randrange(len(looks))] for _ in range(chance.choice((1, 1, 2)))]
         digests = [digest(chance.randrange(3)) for _ in shown]

@@ -43,9 +43,9 @@ EACH_WAY = pytest.mark.parametrize("way", WAYS)
 
 
 def records(seed: int) -> list[dict[str, Any]]:
-    """Records whose pictures hardly any share: of every way some are duplicates."""
+    """Records whose images hardly any share: of every way some are duplicates."""
     chance = random.Random(seed)
-    looks, said = planted.pictures(seed, 50, 60, 3), planted.texts(seed, 30, 60)
+    looks, said = planted.images(seed, 50, 60, 3), planted.texts(seed, 30, 60)
     made = []
     for number, text in enumerate(said):
         shown = chance.sample(looks, 1 + number % 3)
@@ -69,7 +69,7 @@ def test_order_and_cut_into_files_change_no_survivor_and_no_family(way: str) -> 
         assert who(duplicates(shuffled, parts, **WAYS[way])) == expected
 
 
-def test_order_and_cut_change_no_picture_that_stays() -> None:
+def test_order_and_cut_change_no_image_that_stays() -> None:
     rows = records(2)
     expected = duplicate_images(rows, 3, keep="id")
     assert any(one["removed"] for one in expected.values())

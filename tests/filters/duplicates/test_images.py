@@ -1,4 +1,4 @@
-"""duplicate_images: one of every family of pictures stays, the others leave their records."""
+"""duplicate_images: one of every family of images stays, the others leave their records."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NOTHING = {"point": None, "polygon": None, "box3d": None, "start": None, "end": 
 
 
 def shows(*parts: str | int) -> list[dict[str, Any]]:
-    """Content of texts, and of pictures by number."""
+    """Content of texts, and of images by number."""
     return [
         {"kind": "text", "text": part, **SAID}
         if isinstance(part, str)
@@ -35,7 +35,7 @@ def shows(*parts: str | int) -> list[dict[str, Any]]:
 
 
 def record(key: str, hashes: list[int | None], *content: str | int, **more: Any) -> dict[str, Any]:
-    """A record of pictures named after it, each as wide as told in `widths`."""
+    """A record of images named after it, each as wide as told in `widths`."""
     widths = more.pop("widths", [10] * len(hashes))
     media = [
         {"kind": "image", "uri": f"{key}{n}", "digest": digest(h or 0), "width": w, "height": 10}
@@ -58,7 +58,7 @@ BOTH = pytest.mark.parametrize("by", ["perceptual", "image"])
 
 
 @BOTH
-def test_pictures_go_with_their_place_and_their_objects_and_the_others_are_numbered_anew(
+def test_images_go_with_their_place_and_their_objects_and_the_others_are_numbered_anew(
     by: str,
 ) -> None:
     objects = [box(n, f"in {n}") for n in (0, 1, 2, 3, 1)] + [box(None, "nowhere")]
@@ -102,7 +102,7 @@ NO = dict.fromkeys(
 
 
 @BOTH
-def test_a_record_that_has_no_picture_left_goes_unless_its_text_may_stay(by: str) -> None:
+def test_a_record_that_has_no_image_left_goes_unless_its_text_may_stay(by: str) -> None:
     rows = [record("a", [A], "said", 0, widths=[20]), record("b", [A], 0, "said"),
             record("c", [A], 0), record("d", [], "said"), record("e", [])]  # fmt: skip
     gone = "no image left"
@@ -117,7 +117,7 @@ def test_a_record_that_has_no_picture_left_goes_unless_its_text_may_stay(by: str
 
 
 @BOTH
-def test_of_equal_pictures_within_a_record_one_stays(by: str) -> None:
+def test_of_equal_images_within_a_record_one_stays(by: str) -> None:
     rows = [record("a", [A, B, A, A], 0, 1, "text", 2, 3, widths=[10, 10, 10, 30])]
     said = duplicate_images(rows, by=by)["a"]
     assert uris(said) == ["a1", "a3"]
@@ -126,7 +126,7 @@ def test_of_equal_pictures_within_a_record_one_stays(by: str) -> None:
 
 
 @BOTH
-def test_the_picture_of_most_pixels_stays_then_that_of_the_lowest_id(by: str) -> None:
+def test_the_image_of_most_pixels_stays_then_that_of_the_lowest_id(by: str) -> None:
     wide = dict.fromkeys("abcd", 10)
     rows = [record(key, [A, B], 0, 1, widths=[wide[key], 10]) for key in wide]
     first = by_id("abcd")[0]
@@ -149,7 +149,7 @@ def test_measures_of_the_record_and_its_source_can_say_which_stays() -> None:
     assert duplicate_images(rows, keep={"source": ["x"]})["b"]["removed"] == 1
 
 
-def test_pictures_that_look_alike_but_are_not_the_same_bytes() -> None:
+def test_images_that_look_alike_but_are_not_the_same_bytes() -> None:
     near, mirrored = flipped(A, 1, 2, 3), flipped(B, 5)
     rows = [
         record("a", [A, B], 0, 1, mirrors=[C, D], widths=[20, 20]),
@@ -160,12 +160,12 @@ def test_pictures_that_look_alike_but_are_not_the_same_bytes() -> None:
     assert duplicate_images(rows, by="image")["b"]["removed"] == 0
 
 
-def test_blank_pictures_all_stay() -> None:
+def test_blank_images_all_stay() -> None:
     rows = [record(key, [None, None], 0, 1) for key in "ab"]
     assert [one["removed"] for one in duplicate_images(rows).values()] == [0, 0]
 
 
-def test_a_corpus_without_pictures_is_left_as_it_is() -> None:
+def test_a_corpus_without_images_is_left_as_it_is() -> None:
     rows = [record(key, [], "text") for key in "ab"]
     for by in ("image", "perceptual"):
         said = duplicate_images(rows, by=by)
@@ -174,9 +174,9 @@ def test_a_corpus_without_pictures_is_left_as_it_is() -> None:
 
 @pytest.mark.parametrize("parts", [1, 4])
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_of_every_family_exactly_one_picture_stays(seed: int, parts: int) -> None:
+def test_of_every_family_exactly_one_image_stays(seed: int, parts: int) -> None:
     chance = random.Random(seed)
-    pool = planted.pictures(seed, 20, 60)
+    pool = planted.images(seed, 20, 60)
     rows = []
     for number in range(40):
         shown = [pool[chance.randrange(len(pool))] for _ in range(chance.randrange(4))]
@@ -191,13 +191,13 @@ def test_of_every_family_exactly_one_picture_stays(seed: int, parts: int) -> Non
     stays = {(key, int(uri.removeprefix(key))) for key, one in said.items() for uri in uris(one)}
     assert stays == set(best.values())
     for one in rows:
-        pictures = [(one["key"], n) for n in range(len(one["media"]))]
-        gone = [at for at in pictures if at not in stays]
+        images = [(one["key"], n) for n in range(len(one["media"]))]
+        gone = [at for at in images if at not in stays]
         told = said[one["key"]]
         assert told["removed"] == len(gone)
         assert told["survivors"] == [best[known[at]][0] for at in gone]
-        assert told["content"] == shows(*range(len(pictures) - len(gone)))
-        assert (told["drop"] is None) == (not gone or len(gone) < len(pictures))
+        assert told["content"] == shows(*range(len(images) - len(gone)))
+        assert (told["drop"] is None) == (not gone or len(gone) < len(images))
 
 
 def _best_of_each(

@@ -12,7 +12,7 @@ from tests.engine.corpora import accounts
 from tests.engine.corpora import files as bytes_of
 from tests.filters.duplicates import planted
 from tests.filters.duplicates.files import run, write
-from tests.filters.duplicates.test_perceptual_runs import ONE_EACH, SOURCE, chats, pictures
+from tests.filters.duplicates.test_perceptual_runs import ONE_EACH, SOURCE, chats, images
 from tests.filters.duplicates.test_semantic import near_clusters, vectors
 
 MINHASH: dict[str, Any] = {"by": "minhash", "threshold": 0.7, "bands": 40, "rows": 3}
@@ -57,8 +57,8 @@ def test_a_worker_that_dies_once_in_each_phase_leaves_no_trace(ray: None, base: 
     assert bytes_of(base / "died") == bytes_of(base / "alive")
 
 
-def test_pictures_are_measured_and_taken_out_the_same(ray: None, tmp_path: Path) -> None:
-    pictures(tmp_path / "pictures")
+def test_images_are_measured_and_taken_out_the_same(ray: None, tmp_path: Path) -> None:
+    images(tmp_path / "images")
     many = {
         f"{name} {n}": images * (1 + n % 2) for n in range(4) for name, images in ONE_EACH.items()
     }

@@ -1,4 +1,4 @@
-"""By pictures: those that look the same, mirrored too, one by one in order or some in common."""
+"""By images: those that look the same, mirrored too, one by one in order or some in common."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from filters.duplicates.contract import Entries
 from filters.duplicates.kinds.minhash import NEAREST, WINDOW
-from filters.duplicates.kinds.perceptual import Pictures
+from filters.duplicates.kinds.perceptual import Images
 from filters.duplicates.kinds.sequence import Sequence
 from tests.filters.duplicates import planted
 from tests.filters.duplicates.brute_force import (
@@ -40,14 +40,14 @@ from tests.filters.duplicates.corpora import (
 SEEDS = [1, 2, 3]
 
 
-def one_each(pictures: list[tuple[int, int]]) -> list[dict[str, Any]]:
+def one_each(images: list[tuple[int, int]]) -> list[dict[str, Any]]:
     return [
-        row(f"p{n}", hashes=[hash_], mirrors=[mirror]) for n, (hash_, mirror) in enumerate(pictures)
+        row(f"p{n}", hashes=[hash_], mirrors=[mirror]) for n, (hash_, mirror) in enumerate(images)
     ]
 
 
 def looks(rows: list[dict[str, Any]], most: int) -> dict[tuple[str, int], int]:
-    """The family of every picture that has a hash: those in a chain of at most so many bits."""
+    """The family of every image that has a hash: those in a chain of at most so many bits."""
     shown = {(one["key"], n): one for one in rows
              for n, hash_ in enumerate(one["image_hash.hash"]) if hash_ is not None}  # fmt: skip
     pairs = {
@@ -73,7 +73,7 @@ def same_looks(rows: list[dict[str, Any]], most: int) -> Any:
 
 
 def likeness(one: dict[str, Any], other: dict[str, Any]) -> float:
-    """Of the pair of pictures that is least alike."""
+    """Of the pair of images that is least alike."""
     count = len(one["image_hash.hash"])
     return 1 - max(distance(one, other, n, n) for n in range(count)) / 64
 
@@ -94,8 +94,8 @@ def assert_looks(said: dict[str, Said], rows: list[dict[str, Any]], found: Links
 
 @pytest.mark.parametrize("most", [0, 3, 6, 10])
 @pytest.mark.parametrize("seed", SEEDS)
-def test_by_perceptual_of_one_picture_each(seed: int, most: int) -> None:
-    rows = one_each(planted.pictures(seed))
+def test_by_perceptual_of_one_image_each(seed: int, most: int) -> None:
+    rows = one_each(planted.images(seed))
     found = links(rows, same_looks(rows, most), 1)
     assert found
     said = duplicates(rows, by="perceptual", distance=most, keep="id")
@@ -104,7 +104,7 @@ def test_by_perceptual_of_one_picture_each(seed: int, most: int) -> None:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_by_perceptual_of_several_pictures_in_order(seed: int) -> None:
+def test_by_perceptual_of_several_images_in_order(seed: int) -> None:
     rows = planted.records(seed)
     found = links(rows, same_looks(rows, 6), 1)
     assert len(found) > 100
@@ -133,7 +133,7 @@ def test_by_minhash_and_perceptual(seed: int) -> None:
             assert one.similarity == pytest.approx(min(s for s in both if s is not None))
 
 
-def test_a_mirrored_picture_looks_the_same() -> None:
+def test_a_mirrored_image_looks_the_same() -> None:
     one, mirror, other = random_hashes(4, 3)
     rows = [row("a", hashes=[one], mirrors=[mirror]), row("b", hashes=[mirror], mirrors=[one]),
             row("c", hashes=[flipped(mirror, 1, 5)], mirrors=[flipped(one, 1, 2)]),
@@ -155,15 +155,15 @@ def test_the_bits_that_may_differ_are_counted_to_the_bit() -> None:
 
 
 @pytest.mark.parametrize("most", [0, 1, 6, 16])
-def test_wherever_the_bits_differ_the_pictures_meet(most: int) -> None:
+def test_wherever_the_bits_differ_the_images_meet(most: int) -> None:
     chance = random.Random(most)
-    pictures = []
+    images = []
     for _ in range(60):
         one = chance.getrandbits(64), chance.getrandbits(64)
         bits = chance.sample(range(64), most)
         other = tuple(flipped(value, *bits) for value in one)
-        pictures += [one, (other[chance.randrange(2)], chance.getrandbits(64))]
-    said = duplicates(one_each(pictures), 4, by="perceptual", distance=most)
+        images += [one, (other[chance.randrange(2)], chance.getrandbits(64))]
+    said = duplicates(one_each(images), 4, by="perceptual", distance=most)
     expected = {frozenset((f"p{n}", f"p{n + 1}")) for n in range(0, 120, 2)}
     if most < 16:
         assert families(said) == expected
@@ -171,7 +171,7 @@ def test_wherever_the_bits_differ_the_pictures_meet(most: int) -> None:
         assert {key for family in families(said) for key in family} == set(said)
 
 
-def test_pictures_of_a_chain_are_one_family() -> None:
+def test_images_of_a_chain_are_one_family() -> None:
     (one,) = random_hashes(6, 1)
     chain = [flipped(one, *range(n)) for n in range(0, 30, 5)]
     said = duplicates(one_each([(h, h) for h in chain]), by="perceptual", keep="id")
@@ -187,7 +187,7 @@ def shared(one: set[int], other: set[int]) -> float | None:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_by_sequence(seed: int, threshold: float) -> None:
     chance = random.Random(seed)
-    pool = planted.pictures(seed, 120, 40, 3)
+    pool = planted.images(seed, 120, 40, 3)
     rows: list[dict[str, Any]] = []
     for number in range(50):
         start = 2 * chance.randrange(len(pool) // 2 - 4)
@@ -240,13 +240,13 @@ def test_two_cuts_of_a_video_are_duplicates_by_their_common_frames() -> None:
     }
 
 
-def test_a_picture_has_keys_of_its_own_and_of_its_mirror_image() -> None:
-    rows = one_each(planted.pictures(1))
+def test_an_image_has_keys_of_its_own_and_of_its_mirror_image() -> None:
+    rows = one_each(planted.images(1))
     rows.append(row("blank", hashes=[None]))
-    said = Pictures(6).describe(held(rows, 1).tables[0])
+    said = Images(6).describe(held(rows, 1).tables[0])
     assert said.present.tolist() == [True] * 60 + [False]
     assert set(said.owners.tolist()) == set(range(60))
     hashes = [(one["image_hash.hash"][0], one["image_hash.mirror"][0]) for one in rows[:-1]]
     assert [tuple(p) for p in said.payload[:-1].tolist()] == hashes
-    turned = Pictures(6).describe(held(one_each([(m, h) for h, m in hashes]), 1).tables[0])
+    turned = Images(6).describe(held(one_each([(m, h) for h, m in hashes]), 1).tables[0])
     assert turned.identity.tolist() == said.identity[:-1].tolist()

@@ -1,4 +1,4 @@
-"""Whole runs over picture files: measured, compared, taken out, and remembered."""
+"""Whole runs over image files: measured, compared, taken out, and remembered."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from tests.filters.duplicates.corpora import Said, families
 from tests.filters.duplicates.files import run, said, texts
 
 Samples = dict[str, list[str]]
-SOURCE = {"name": "chats", "reader": "llava", "path": "chats/*.jsonl", "media_root": "pictures"}
+SOURCE = {"name": "chats", "reader": "llava", "path": "chats/*.jsonl", "media_root": "images"}
 
 
 def painting(seed: int) -> Image.Image:
-    """A picture like no other, with detail."""
+    """An image like no other, with detail."""
     coarse = np.random.default_rng(seed).integers(0, 255, (12, 16, 3), np.uint8)
     return Image.fromarray(coarse).resize((320, 240), Image.Resampling.BICUBIC)
 
 
-def pictures(folder: Path) -> None:
+def images(folder: Path) -> None:
     """Three paintings; copies of the first: the same bytes, in poor quality, half as large and
-    mirrored; and two pictures of one colour."""
+    mirrored; and two images of one colour."""
     folder.mkdir(parents=True)
     a, b, c = map(painting, range(3))
     made = {"a": a, "b": b, "c": c, "a-again": a, "a-poor": a, "a-half": a.resize((160, 120)),
@@ -42,7 +42,7 @@ def pictures(folder: Path) -> None:
 
 
 def chats(folder: Path, samples: Samples, files: int = 2) -> None:
-    """Samples of pictures; each says its own name."""
+    """Samples of images; each says its own name."""
     folder.mkdir(parents=True, exist_ok=True)
     lines = [json.dumps(_sample(name, images)) for name, images in samples.items()]
     for number in range(files):
@@ -63,7 +63,7 @@ ONE_EACH: Samples = {
 
 @pytest.fixture
 def base(tmp_path: Path) -> Path:
-    pictures(tmp_path / "pictures")
+    images(tmp_path / "images")
     chats(tmp_path / "chats", ONE_EACH)
     return tmp_path
 
@@ -90,7 +90,7 @@ def test_by_image_the_same_bytes_are_duplicates_and_nothing_else(base: Path) -> 
     }  # fmt: skip
 
 
-def test_by_perceptual_copies_are_duplicates_and_blank_pictures_are_not(base: Path) -> None:
+def test_by_perceptual_copies_are_duplicates_and_blank_images_are_not(base: Path) -> None:
     made = run(base, "out", {"duplicates": {"by": "perceptual"}}, sources=[SOURCE])
     assert [a.step for a in made.ledger][1:3] == ["image_hash", "duplicates"]
     told = named(base, "out")
@@ -101,7 +101,7 @@ def test_by_perceptual_copies_are_duplicates_and_blank_pictures_are_not(base: Pa
     assert all(1 - 6 / 64 <= (told[name].similarity or 1) <= 1 for name in copies)
 
 
-def test_pictures_and_text_together(base: Path) -> None:
+def test_images_and_text_together(base: Path) -> None:
     chats(base / "chats", {"said": ["a"], "said#2": ["a-poor"], "said#3": ["b"], "other": ["a"]})
     for by in (["perceptual", "text"], ["perceptual", "minhash"]):
         made = run(base, "out", {"duplicates": {"by": by}}, sources=[SOURCE])
@@ -129,7 +129,7 @@ def _rows(base: Path, out: str, made: manifest.RunManifest) -> list[dict[str, An
 
 
 @pytest.mark.parametrize("by", ["image", "perceptual", "sequence"])
-def test_an_index_of_pictures_tells_what_an_earlier_run_has(base: Path, by: str) -> None:
+def test_an_index_of_images_tells_what_an_earlier_run_has(base: Path, by: str) -> None:
     first = run(base, "first", {"duplicates": {"by": by, "index": True}}, sources=[SOURCE])
     kept = accounts(first)["duplicates"][1]
     again = run(base, "again", {"duplicates": {"by": by, "against": ["first"]}}, sources=[SOURCE])

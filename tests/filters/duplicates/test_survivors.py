@@ -112,12 +112,12 @@ def test_objects_are_counted() -> None:
 
 
 def test_by_default_the_record_of_most_pixels_then_of_the_longest_text_stays() -> None:
-    pictures = {"media": [medium(digest=digest(1), width=9, height=9)]}
+    images = {"media": [medium(digest=digest(1), width=9, height=9)]}
     larger = {"media": [medium(digest=digest(1), width=9, height=10)]}
     rows = [
-        row("a", "long text", **pictures),
+        row("a", "long text", **images),
         row("b", "text", **larger),
-        row("c", "text", **pictures),
+        row("c", "text", **images),
     ]
     assert staying(duplicates(rows, by="image")) == {"b"}
     assert staying(duplicates([rows[0], rows[2]], by="image")) == {"a"}

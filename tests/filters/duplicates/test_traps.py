@@ -69,26 +69,26 @@ def test_texts_without_a_word_are_compared_as_they_are(settings: dict[str, Any])
 
 
 @pytest.mark.parametrize("by", ["perceptual", "image", "sequence"])
-def test_records_without_pictures_are_duplicates_of_none(by: str) -> None:
+def test_records_without_images_are_duplicates_of_none(by: str) -> None:
     rows = [row(str(n), "the same text") for n in range(6)]
     assert set(duplicates(rows, by=by).values()) == {Said()}
     assert set(duplicates(rows, by=[by, "text"]).values()) == {Said()}
 
 
 @pytest.mark.parametrize("by", ["perceptual", "sequence"])
-def test_blank_pictures_are_duplicates_of_none(by: str) -> None:
+def test_blank_images_are_duplicates_of_none(by: str) -> None:
     rows = [row(str(n), hashes=[None] * (1 + n % 2)) for n in range(6)]
     assert set(duplicates(rows, by=by).values()) == {Said()}
 
 
-def test_a_record_with_a_blank_picture_among_others_is_no_duplicate() -> None:
+def test_a_record_with_a_blank_image_among_others_is_no_duplicate() -> None:
     one, other = random_hashes(1, 2)
     rows = [row(key, hashes=[one, None, other]) for key in "ab"]
     rows += [row(key, hashes=[one, other]) for key in "cd"]
     assert families(duplicates(rows, by="perceptual")) == {frozenset("cd")}
 
 
-def test_several_pictures_are_the_same_in_the_same_order_alone() -> None:
+def test_several_images_are_the_same_in_the_same_order_alone() -> None:
     one, other, third = random_hashes(2, 3)
     shown = {"a": [one, other], "b": [one, other], "c": [other, one], "d": [one], "e": [one] * 2,
              "f": [one, other, third], "g": [flipped(one, 3), flipped(other, 9)]}  # fmt: skip

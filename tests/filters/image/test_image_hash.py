@@ -19,7 +19,7 @@ from filters.image.luma.image_luma import small_lumas
 from manifests.media import BRING_IT, Limits, Media
 from manifests.record import MEDIA
 from tests.filters.rows import answers, of_media, of_texts
-from tests.make import picture
+from tests.make import make_image
 
 NEAR, FAR = 6, 14
 
@@ -87,7 +87,7 @@ def test_a_hash_is_which_low_frequencies_are_above_their_median() -> None:
     assert mirrored.to_pylist() == [by_definition(one[:, ::-1]) for one in some]
 
 
-def test_a_mirror_is_the_hash_of_the_mirrored_picture_to_the_bit() -> None:
+def test_a_mirror_is_the_hash_of_the_mirrored_image_to_the_bit() -> None:
     some = lumas(50)
     found, mirrored = hashes(some)
     assert hashes(some[:, :, ::-1]) == (mirrored, found)
@@ -146,14 +146,14 @@ def faint(levels: int) -> Image.Image:
     ids=["black", "white", "pixel", "clear", "ramp", "slope", "faint"],
 )
 @pytest.mark.parametrize("kind", ["PNG", "JPEG"])
-def test_a_picture_without_detail_has_no_hash(blank: Image.Image, kind: str) -> None:
+def test_an_image_without_detail_has_no_hash(blank: Image.Image, kind: str) -> None:
     assert hashed(encoded(blank if kind == "PNG" else blank.convert("RGB"), kind)) == (
         [None],
         [None],
     )
 
 
-def test_a_picture_with_little_detail_has_a_hash() -> None:
+def test_an_image_with_little_detail_has_a_hash() -> None:
     assert None not in hashed(encoded(faint(30)), encoded(faint(30), "PNG"))[0]
 
 
@@ -204,7 +204,7 @@ TURNED = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_270,
 }
-"""How a picture is stored that is shown upright by each orientation."""
+"""How an image is stored that is shown upright by each orientation."""
 
 
 def stored(image: Image.Image, number: int, kind: str, **way: Any) -> bytes:
@@ -216,7 +216,7 @@ def stored(image: Image.Image, number: int, kind: str, **way: Any) -> bytes:
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
 @pytest.mark.parametrize("size", [(400, 300), (120, 90)])
-def test_a_picture_is_hashed_as_it_is_shown(kind: str, size: tuple[int, int]) -> None:
+def test_an_image_is_hashed_as_it_is_shown(kind: str, size: tuple[int, int]) -> None:
     image = drawing(7, *size)
     found, mirrors = hashed(*(stored(image, number, kind) for number in TURNED))
     for hash_, mirror in zip(found, mirrors, strict=True):
@@ -255,7 +255,7 @@ def test_a_usual_jpeg_is_not_decoded_and_hashed_the_same_in_every_pass() -> None
     for side in (SIDE, 256, None):
         media = Kept([file], side)
         said.append(answers(ImageHash(), batch, media))
-        assert not media._pictures
+        assert not media._images
     assert said[0] == said[1] == said[2]
 
 
@@ -263,7 +263,7 @@ def test_a_jpeg_too_small_for_its_means_is_decoded() -> None:
     media = Kept([encoded(drawing(3, 400, 6 * SIDE - 1)), encoded(drawing(3, 6 * SIDE, 400))])
     batch = of_media([{"kind": "image", "uri": "0"}, {"kind": "image", "uri": "1"}])
     answers(ImageHash(), batch, media)
-    assert [ref.uri for ref in media._pictures] == ["0"]
+    assert [ref.uri for ref in media._images] == ["0"]
 
 
 @pytest.mark.parametrize("size", [(400, 300), (199, 193), (190, 400), (131, 97), (33, 21)])
@@ -292,13 +292,13 @@ def test_a_jpeg_reduced_to_no_whole_pixels_is_not_stretched(way: dict[str, Any])
     media = Kept([encoded(image, quality=98, **way)])
     images = pa.array([{"kind": "image", "uri": "0"}], MEDIA)
     pixels, errors = small_lumas(images, SIDE, media)
-    assert (errors, len(media._pictures)) == ([None], len(way))
+    assert (errors, len(media._images)) == ([None], len(way))
     wanted = np.asarray(image.convert("L").resize((SIDE, SIDE), Image.Resampling.BILINEAR))
     assert np.abs(pixels[0].astype(int) - wanted).mean() < 1
 
 
-def test_a_record_whose_picture_cannot_be_decoded_is_an_error(tmp_path: Path) -> None:
-    whole = picture(600, 400)
+def test_a_record_whose_image_cannot_be_decoded_is_an_error(tmp_path: Path) -> None:
+    whole = make_image(600, 400)
     (tmp_path / "whole.jpg").write_bytes(whole)
     (tmp_path / "cut.jpg").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "none.jpg").write_bytes(b"")
@@ -332,8 +332,8 @@ def test_a_jpeg_that_ends_early_is_an_error_though_its_means_might_do() -> None:
         assert said["hash"] == [[None]] * len(files)
 
 
-def test_a_picture_over_a_limit_is_an_error_as_it_is_where_it_is_decoded(tmp_path: Path) -> None:
-    (tmp_path / "large.jpg").write_bytes(picture(600, 400))
+def test_an_image_over_a_limit_is_an_error_as_it_is_where_it_is_decoded(tmp_path: Path) -> None:
+    (tmp_path / "large.jpg").write_bytes(make_image(600, 400))
     batch = of_media([{"kind": "image", "uri": "large.jpg"}])
     for limits in (Limits(max_pixels=1000), Limits(max_bytes=1000)):
         media = Media(str(tmp_path), limits=limits, side=SIDE)
@@ -351,15 +351,15 @@ def faults(said: dict[str, list[Any]]) -> list[str | None]:
     return [error and re.sub(r" at 0x\w+", "", error) for error in said["error"]]
 
 
-@pytest.mark.filterwarnings("ignore")  # of broken pictures
-def test_hostile_pictures_are_errors_where_they_cannot_be_decoded(real_data: Path) -> None:
+@pytest.mark.filterwarnings("ignore")  # of broken images
+def test_hostile_images_are_errors_where_they_cannot_be_decoded(real_data: Path) -> None:
     files = [p for p in sorted((real_data / "hostile").rglob("*.*")) if p.stat().st_size < 1 << 20]
-    pictures = [str(p) for p in files if p.suffix.lower() in (".jpg", ".jpeg", ".webp", ".png")]
-    batch = of_media(*([{"kind": "image", "uri": uri}] for uri in pictures))
+    images = [str(p) for p in files if p.suffix.lower() in (".jpg", ".jpeg", ".webp", ".png")]
+    batch = of_media(*([{"kind": "image", "uri": uri}] for uri in images))
     limits = Limits(max_pixels=4_000_000)
     said = answers(ImageHash(), batch, Media(limits=limits, side=SIDE))
     decodes = answers(ImageDecodes(), batch, Media(limits=limits, side=SIDE))
-    assert len(pictures) > 100
+    assert len(images) > 100
     assert faults(said) == faults(decodes)
 
 
@@ -367,7 +367,7 @@ def real(*files: Path) -> tuple[list[int | None], list[int | None]]:
     return hashed(*(file.read_bytes() for file in files))
 
 
-def test_the_same_photo_in_all_eight_orientations_is_one_picture(real_data: Path) -> None:
+def test_the_same_photo_in_all_eight_orientations_is_one_image(real_data: Path) -> None:
     folder = real_data / "neardup" / "exif_orientation"
     found, mirrors = real(*(folder / f"Landscape_{n}.jpg" for n in range(9)))
     assert max(apart(found[0], one) for one in found) <= 2

@@ -1,4 +1,4 @@
-"""The image steps: shapes from headers, counts, and whether pictures open."""
+"""The image steps: shapes from headers, counts, and whether images open."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from filters.image.image_shape import ImageShape
 from filters.image.images import ImageCount
 from manifests.media import BRING_IT, Limits, Media
 from tests.filters.rows import answers, of_media, of_sizes, of_texts
-from tests.make import picture
+from tests.make import make_image
 
 STAYS = None
 
@@ -60,7 +60,7 @@ def test_an_image_of_unknown_size_is_an_error_and_measures_nothing() -> None:
     }
 
 
-def test_large_pictures_do_not_overflow() -> None:
+def test_large_images_do_not_overflow() -> None:
     said = answers(ImageShape(), of_sizes([(2**31 - 1, 2**31 - 1)]))
     assert said["max_pixels"] == [(2**31 - 1) ** 2]
 
@@ -87,14 +87,14 @@ def test_slices_are_answered_as_the_whole_is() -> None:
 
 
 def test_image_decodes_quarantines_what_does_not_open(tmp_path: Path) -> None:
-    whole = picture(600, 400)
+    whole = make_image(600, 400)
     (tmp_path / "whole.jpg").write_bytes(whole)
     (tmp_path / "cut.jpg").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "none.jpg").write_bytes(b"")
     (tmp_path / "page.jpg").write_bytes(b"<html>not found</html>")
     names = [["whole.jpg"], ["whole.jpg", "cut.jpg"], [], ["none.jpg"], ["page.jpg"], ["gone.jpg"]]
     batch = of_media(*([{"kind": "image", "uri": uri} for uri in uris] for uris in names))
-    said = answers(ImageDecodes(), batch, Media(str(tmp_path), side=ImageDecodes.picture_side))
+    said = answers(ImageDecodes(), batch, Media(str(tmp_path), side=ImageDecodes.image_side))
     assert (said["decoded"], said["drop"]) == ([1, 1, 0, 0, 0, 0], [STAYS] * 6)
     assert [bool(error) for error in said["error"]] == [False, True, False, True, True, True]
     assert said["error"][1].startswith("cut.jpg: OSError: image file is truncated")
@@ -102,11 +102,11 @@ def test_image_decodes_quarantines_what_does_not_open(tmp_path: Path) -> None:
 
 
 def test_image_decodes_quarantines_what_is_over_a_limit(tmp_path: Path) -> None:
-    (tmp_path / "large.jpg").write_bytes(picture(600, 400))
+    (tmp_path / "large.jpg").write_bytes(make_image(600, 400))
     batch = of_media([{"kind": "image", "uri": "large.jpg"}])
     said = answers(ImageDecodes(), batch, Media(str(tmp_path), limits=Limits(max_pixels=1000)))
     assert said["error"][0].startswith("large.jpg: 600 x 400 pixels is over the limit of 1000.")
 
 
-def test_image_decodes_looks_at_no_record_without_pictures() -> None:
+def test_image_decodes_looks_at_no_record_without_images() -> None:
     assert answers(ImageDecodes(), of_texts()) == {"decoded": [], "drop": [], "error": []}

@@ -13,7 +13,7 @@ from manifests import storage
 from manifests.media import BRING_IT, Limits, Media
 from manifests.record import MEDIA
 from tests.filters.rows import answers, of_media, of_texts
-from tests.make import picture
+from tests.make import make_image
 
 KNOWN = "xxh128:" + "0" * 32
 
@@ -37,7 +37,7 @@ def place(tmp_path: Path) -> Media:
 
 def test_a_digest_is_that_of_a_written_file(tmp_path: Path) -> None:
     shown, filmed = (
-        written(tmp_path / "a.jpg", picture()),
+        written(tmp_path / "a.jpg", make_image()),
         written(tmp_path / "b.mp4", b"\0" * 100_000),
     )
     empty = written(tmp_path / "none", b"")

@@ -12,18 +12,18 @@ from manifests.step import RowStep
 from tests.filters.rows import NO_MEDIA, answers
 
 Object = dict[str, Any]
-PICTURE = {"kind": "image", "uri": "x", "width": 640, "height": 480}
+IMAGE = {"kind": "image", "uri": "x", "width": 640, "height": 480}
 
 
 def of_objects(
     *records: list[Object], media: list[dict[str, Any]] | None = None, meta: str | None = None
 ) -> pa.Table:
-    """Records of these objects on one picture each, of 640 x 480, or on other media."""
+    """Records of these objects on one image each, of 640 x 480, or on other media."""
     rows = [
         {
             "key": str(number),
             "content": [],
-            "media": [PICTURE] if media is None else media,
+            "media": [IMAGE] if media is None else media,
             "objects": [{"media": 0} | one for one in objects],
             "meta": meta,
         }

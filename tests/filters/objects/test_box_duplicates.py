@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from filters.objects.box_duplicates import BoxDuplicates, first_of_alike
 from manifests.geometry.boxes import overlap
 from tests.filters.objects.records import (
+    IMAGE,
     MIXED,
-    PICTURE,
     boxed,
     every_slice_is_answered_as_the_whole,
     left,
@@ -86,7 +86,7 @@ A = [0, 0, 100, 100]
     ],
 )
 def test_other_things_are_no_duplicates(other: dict[str, Any]) -> None:
-    batch = of_objects([boxed(*A), other], media=[PICTURE, PICTURE])
+    batch = of_objects([boxed(*A), other], media=[IMAGE, IMAGE])
     assert [len(some) for some in left(BoxDuplicates(), batch)] == [2]
 
 

@@ -1,4 +1,4 @@
-"""Boxes brought into their picture: which go and why, and what is clipped."""
+"""Boxes brought into their image: which go and why, and what is clipped."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from filters.objects.boxes import Boxes
 from tests.filters.objects.records import (
+    IMAGE,
     MIXED,
-    PICTURE,
     alone,
     boxed,
     every_slice_is_answered_as_the_whole,
@@ -104,7 +104,7 @@ def test_others_stay(one: dict[str, Any]) -> None:
     assert [len(some) for some in left(Boxes(max_share=0.95), of_objects([one]))] == [1]
 
 
-def test_nothing_in_the_picture_is_outside_and_all_of_it_may_be_allowed() -> None:
+def test_nothing_in_the_image_is_outside_and_all_of_it_may_be_allowed() -> None:
     assert told(Boxes(min_inside=0), boxed(1000, 0, 1200, 10), boxed(999, 0, 2000, 10)) == {
         "outside": 1,
         "clipped": 1,
@@ -139,8 +139,8 @@ def test_what_float32_put_outside_is_at_the_edge_and_not_counted() -> None:
     assert (said["objects"][0]["box"], said["clipped"]) == ([999, 0, 1000, 1000], 0)
 
 
-def test_sides_in_pixels_are_of_the_picture_as_it_is_shown() -> None:
-    lying = {**PICTURE, "width": 1000, "height": 100}
+def test_sides_in_pixels_are_of_the_image_as_it_is_shown() -> None:
+    lying = {**IMAGE, "width": 1000, "height": 100}
     for orientation, small in ((None, 1), (1, 1), (6, 0)):
         batch = of_objects(
             [boxed(0, 0, 100, 20), boxed(0, 0, 500, 500)],
@@ -150,7 +150,7 @@ def test_sides_in_pixels_are_of_the_picture_as_it_is_shown() -> None:
 
 
 def test_each_object_is_measured_on_its_own_medium() -> None:
-    media = [PICTURE | {"width": 50, "height": 50}, PICTURE | {"kind": "video"}]
+    media = [IMAGE | {"width": 50, "height": 50}, IMAGE | {"kind": "video"}]
     objects = [boxed(0, 0, 100, 100, media=0), boxed(0, 0, 100, 100, media=1)]
     batch = of_objects(objects, objects[1:], media=media)
     said = answers(Boxes(min_pixels=10), batch)
@@ -161,15 +161,15 @@ def test_each_object_is_measured_on_its_own_medium() -> None:
     ("media", "number"),
     [
         ([], 0),
-        ([PICTURE], 1),
-        ([PICTURE], -1),
-        ([PICTURE, PICTURE], None),
-        ([PICTURE | {"width": None}], 0),
-        ([PICTURE | {"height": 0}], 0),
+        ([IMAGE], 1),
+        ([IMAGE], -1),
+        ([IMAGE, IMAGE], None),
+        ([IMAGE | {"width": None}], 0),
+        ([IMAGE | {"height": 0}], 0),
     ],
 )
-def test_pixels_of_an_unknown_picture_are_an_error(media: list[Any], number: int | None) -> None:
-    fault = "an object on a picture of unknown size"
+def test_pixels_of_an_unknown_image_are_an_error(media: list[Any], number: int | None) -> None:
+    fault = "an object on an image of unknown size"
     batch = of_objects([], [boxed(0, 0, 9, 9, media=number)], [{"media": 7}], media=media)
     known = of_objects([boxed(0, 0, 9, 9)])
     batch = pa.concat_tables([known, batch, known])

@@ -16,14 +16,14 @@ AHEAD = [0.0, 0.0, 5.0, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0]
 CAMERA = [100.0, 100.0, 100.0, 50.0]
 SEEN = [1000 * (100 - 50 / 4.5) / 200, 1000 * (50 - 50 / 4.5) / 100,
         1000 * (100 + 50 / 4.5) / 200, 1000 * (50 + 50 / 4.5) / 100]  # fmt: skip
-"""Where a picture of 200 x 100 shows AHEAD, whose nearest face is 4.5 m away."""
+"""Where an image of 200 x 100 shows AHEAD, whose nearest face is 4.5 m away."""
 
 
 def of_objects(*records: list[dict[str, Any]], camera: list[float] | None = None) -> pa.Table:
-    """Records of one picture of 200 x 100 and of the given objects."""
-    picture = {"kind": "image", "uri": "x", "width": 200, "height": 100, "camera": camera}
+    """Records of one image of 200 x 100 and of the given objects."""
+    image = {"kind": "image", "uri": "x", "width": 200, "height": 100, "camera": camera}
     rows = [
-        {"key": str(n), "content": [], "media": [picture], "objects": [{"media": 0} | o for o in r]}
+        {"key": str(n), "content": [], "media": [image], "objects": [{"media": 0} | o for o in r]}
         for n, r in enumerate(records)
     ]
     return record.from_rows(rows, "made", "grounding")
@@ -110,7 +110,7 @@ def test_boxes_without_a_volume_or_with_numbers_that_are_none_always_go() -> Non
     assert (removed(said), said["count"]) == ([{"degenerate": 3}], [1])
 
 
-def test_a_box_that_is_not_on_its_picture_goes_where_the_camera_is_known() -> None:
+def test_a_box_that_is_not_on_its_image_goes_where_the_camera_is_known() -> None:
     beside, behind = [9.0, *AHEAD[1:]], [0.0, 0.0, -5.0, *AHEAD[3:]]
     known = of_objects([box(beside), box(behind), box()], camera=CAMERA)
     said = answers(Boxes3d(), known)
@@ -131,7 +131,7 @@ def test_projections_are_compared_with_the_2d_boxes_given() -> None:
     assert (removed(said), said["count"]) == ([{"disagrees": 1}, {}], [2, 1])
 
 
-def test_a_2d_box_that_reaches_out_of_the_picture_is_compared_as_far_as_it_is_seen() -> None:
+def test_a_2d_box_that_reaches_out_of_the_image_is_compared_as_far_as_it_is_seen() -> None:
     left = [-5.0, *AHEAD[1:]]  # from -22 to 18 pixels
     around = [1000 * (100 - 5.5 / 4.5 * 100) / 200, SEEN[1], 1000 * (100 - 4.5 / 5.5 * 100) / 200,
               SEEN[3]]  # fmt: skip
@@ -156,8 +156,8 @@ def test_attributes_that_are_no_numbers_are_an_error(broken: str) -> None:
     assert said["count"] == [None, 1, 0]
 
 
-def test_a_sideways_picture_is_projected_on_as_it_is_shown() -> None:
-    beside = [4.0, *AHEAD[1:]]  # from x 113 on, of a picture that is 100 wide as it is shown
+def test_a_sideways_image_is_projected_on_as_it_is_shown() -> None:
+    beside = [4.0, *AHEAD[1:]]  # from x 113 on, of an image that is 100 wide as it is shown
     batch = of_objects([box(beside), box()], camera=[100.0, 100.0, 50.0, 100.0])
     media = batch["media"].to_pylist()
     media[0][0]["orientation"] = 6

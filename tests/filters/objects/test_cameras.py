@@ -1,4 +1,4 @@
-"""Pictures get the camera that a file names, or the usual one, and it is said which."""
+"""Images get the camera that a file names, or the usual one, and it is said which."""
 
 from __future__ import annotations
 
@@ -56,12 +56,12 @@ def test_the_usual_camera_sees_60_degrees_both_ways() -> None:
     assert (said["assumed"], said["given"], said["error"]) == ([1, 1, 0], [0, 0, 0], [None] * 3)
 
 
-def test_a_picture_shown_sideways_has_its_camera_sideways() -> None:
+def test_an_image_shown_sideways_has_its_camera_sideways() -> None:
     said = answers(Cameras(), of_media([medium("x", orientation=6)]))
     assert cameras(said) == [[pytest.approx([240 / TAN_30, 320 / TAN_30, 240, 320])]]
 
 
-def test_the_file_names_pictures_by_uri_or_by_its_last_part(base: Path) -> None:
+def test_the_file_names_images_by_uri_or_by_its_last_part(base: Path) -> None:
     batch = of_media([medium("photos/a.jpg"), medium("sub/b.jpg")], [medium("other/b.jpg")])
     said = answers(Cameras(path="cameras.json", field_of_view=None), batch, Media(str(base)))
     assert cameras(said) == [[[500, 510, 320, 240], [500, 500, 320, 240]], [None]]
@@ -78,13 +78,13 @@ def test_a_camera_that_is_there_stays_unless_it_is_to_be_replaced(base: Path) ->
     assert (said["given"], said["assumed"]) == ([1, 0], [0, 0])
 
 
-def test_a_camera_of_the_picture_at_another_size_is_an_error(base: Path) -> None:
+def test_a_camera_of_the_image_at_another_size_is_an_error(base: Path) -> None:
     batch = of_media([medium("small.jpg")], [medium("tall.jpg")], [medium("a.jpg", None, None)])
     said = answers(Cameras(path="cameras.json"), batch, Media(str(base)))
     assert [error.split(":")[0] for error in said["error"]] == [
-        "a camera with its centre far from the picture's",
-        "a camera of a picture of another shape",
-        "a picture of unknown size",
+        "a camera with its centre far from the image's",
+        "a camera of an image of another shape",
+        "an image of unknown size",
     ]
     assert said["given"] == [None] * 3
     loose = answers(
@@ -120,7 +120,7 @@ def test_the_file_is_part_of_what_the_step_is(base: Path) -> None:
 def test_one_camera_of_the_cookbook_is_of_another_size(real_data: Path) -> None:
     where = real_data / COOKBOOK
     if not where.exists():
-        pytest.skip("the pictures of Qwen's cookbook are not here")
+        pytest.skip("the images of Qwen's cookbook are not here")
     sizes = {"autonomous_driving.jpg": (1600, 900), "office.jpg": (1440, 1920),
              "lounge.jpg": (730, 530), "manipulation.jpg": (640, 480)}  # fmt: skip
     batch = of_media(*([medium(name, *size)] for name, size in sizes.items()))
@@ -147,8 +147,8 @@ def test_the_virtual_camera_sees_centres_where_they_were_and_leads_back(
 ) -> None:
     place = [x, y, z, *AHEAD[3:]]
     batch = of_objects([box(place)], camera=[fx, fy, 100, 50])
-    picture = batch["media"].to_pylist()[0][0] | {"height": height}
-    batch = _with(batch, media=[[picture]])
+    image = batch["media"].to_pylist()[0][0] | {"height": height}
+    batch = _with(batch, media=[[image]])
     said = answers(VirtualCamera(), batch)
     (found,) = said["objects"][0]
     (camera,) = cameras(said)[0]
@@ -186,7 +186,7 @@ def test_the_virtual_camera_measures_and_rewrites_nothing_where_it_is_told_so() 
 def test_a_3d_box_without_a_camera_is_an_error_and_others_are_none() -> None:
     batch = of_objects([box()], [{"label": "a", "box": [1, 2, 3, 4]}])
     said = answers(VirtualCamera(), batch)
-    assert said["error"] == ["a 3D box on a picture without a camera", None]
+    assert said["error"] == ["a 3D box on an image without a camera", None]
     assert said["boxes"] == [None, 0]
     assert said["objects"][1] == batch["objects"][1].as_py()
 

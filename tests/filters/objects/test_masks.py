@@ -24,8 +24,8 @@ from manifests.geometry.run_lengths import (
     stretches,
 )
 from tests.filters.objects.records import (
+    IMAGE,
     MIXED,
-    PICTURE,
     alone,
     boxed,
     every_slice_is_answered_as_the_whole,
@@ -131,7 +131,7 @@ def test_points_on_the_edge_of_a_pixel_stay_in_it_as_float32() -> None:
 
 def test_runs_of_nothing_are_nowhere() -> None:
     rle = json.dumps({"rle": {"size": [2, 2], "counts": [1, 0, 2, 1]}})
-    batch = of_objects([{"attributes": rle}], media=[PICTURE | {"width": 480}])
+    batch = of_objects([{"attributes": rle}], media=[IMAGE | {"width": 480}])
     assert left(Masks(to="box"), batch)[0][0]["box"] == [500, 500, 1000, 1000]
 
 
@@ -174,7 +174,7 @@ def test_a_mask_that_is_none_is_counted_and_makes_nothing(rle: Any) -> None:
     whole = attributes(np.ones((2, 2), bool))
     batch = of_objects(
         [{"attributes": whole}, {"attributes": json.dumps({"rle": rle})}, {"attributes": whole}],
-        media=[PICTURE | {"width": 480}],
+        media=[IMAGE | {"width": 480}],
     )
     said = answers(Masks(), batch)
     assert (said["unread"], said["boxes"], said["points"], said["drop"]) == ([1], [2], [2], [None])
@@ -188,14 +188,14 @@ def test_attributes_that_only_speak_of_masks_have_none() -> None:
     assert (said["unread"], said["boxes"]) == ([0], [0])
 
 
-def test_a_mask_of_another_picture_makes_nothing() -> None:
+def test_a_mask_of_another_image_makes_nothing() -> None:
     flat, high = np.ones((48, 64), bool), np.ones((64, 48), bool)
     objects = [{"attributes": attributes(one)} for one in (flat, high)]
     said = answers(Masks(), of_objects(objects))
     assert (said["unread"], said["boxes"]) == ([1], [1])
-    turned = of_objects(objects, media=[PICTURE | {"orientation": 6}])
+    turned = of_objects(objects, media=[IMAGE | {"orientation": 6}])
     assert answers(Masks(), turned)["objects"][0][0]["box"] is None
-    unknown = of_objects(objects, media=[PICTURE | {"width": None}])
+    unknown = of_objects(objects, media=[IMAGE | {"width": None}])
     assert answers(Masks(), unknown)["unread"] == [0]
 
 

@@ -68,7 +68,7 @@ def test_boxes_are_removed_compared_and_moved(
     assert curate(base, "show", "out", "--json", "--image", "drawn") == OK
     (row,) = json.loads(capsys.readouterr().out)
     (seen,) = row["objects"]
-    scale = 480 / CAMERA[1]  # f_v = H_v: the virtual focal length is the picture's height
+    scale = 480 / CAMERA[1]  # f_v = H_v: the virtual focal length is the image's height
     place = BOXES["seen"][0]
     assert seen["box3d"] == pytest.approx([*place[:2], place[2] * scale, *place[3:]], abs=1e-5)
     assert row["media"][0]["camera"] == pytest.approx([480, 480, 320, 240])
@@ -76,7 +76,7 @@ def test_boxes_are_removed_compared_and_moved(
     assert {name: row[f"boxes_3d.{name}"] for name in expected} == expected
     assert row["boxes_3d.min_iou"] == pytest.approx(1, abs=1e-5)
     assert row["cameras.assumed"] == 0
-    changed = (np.asarray(Image.open(base / row["pictures"][0])) != 128).any(axis=2)
+    changed = (np.asarray(Image.open(base / row["images"][0])) != 128).any(axis=2)
     u, v = (CAMERA[n] * place[n] / place[2] + CAMERA[n + 2] for n in (0, 1))
     ys, xs = np.nonzero(changed)
     assert xs.min() < u < xs.max()

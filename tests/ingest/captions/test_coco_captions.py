@@ -1,4 +1,4 @@
-"""Captions joined to their pictures, out of COCO's, Karpathy's and SBU's JSON."""
+"""Captions joined to their images, out of COCO's, Karpathy's and SBU's JSON."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from curate.ingest.formats import json_captions
 from curate.ingest.reader import Failure, Reader
 from manifests import record
 from manifests.errors import InputError
-from tests.make import picture, read_all, splits
+from tests.make import make_image, read_all, splits
 
-DOG_JPEG, CAT_PNG = picture(64, 48), picture(32, 16, kind="PNG")
+DOG_JPEG, CAT_PNG = make_image(64, 48), make_image(32, 16, kind="PNG")
 DOG = {"length": len(DOG_JPEG), "mime": "image/jpeg", "width": 64, "height": 48}
 CAT = {"length": len(CAT_PNG), "mime": "image/png", "width": 32, "height": 16}
 IMAGES = [
@@ -35,7 +35,7 @@ def _media(tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
     (tmp_path / "dog.jpg").write_bytes(DOG_JPEG)
     (tmp_path / "sub" / "cat.png").write_bytes(CAT_PNG)
-    (tmp_path / "text.jpg").write_bytes(b"no picture")
+    (tmp_path / "text.jpg").write_bytes(b"no image")
 
 
 def read(folder: Path, reader: Reader, data: Any) -> tuple[list[Any], list[Failure]]:
@@ -82,7 +82,7 @@ def caption(origin: str, text: str, uri: str, told: dict[str, Any], meta: str) -
 # COCO
 
 
-def test_each_annotation_is_a_record_of_its_picture_and_caption(tmp_path: Path) -> None:
+def test_each_annotation_is_a_record_of_its_image_and_caption(tmp_path: Path) -> None:
     rows, failures = coco(tmp_path)
     image = '"image":{"width":640,"license":4}'
     dog, cat = ("dog.jpg", DOG), ("sub/cat.png", CAT)
@@ -108,7 +108,7 @@ def test_a_compressed_file_and_a_byte_order_mark_change_nothing(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("nothing", [None, "", " \n"])
-def test_a_null_caption_makes_a_record_of_the_picture_alone(
+def test_a_null_caption_makes_a_record_of_the_image_alone(
     tmp_path: Path, nothing: str | None
 ) -> None:
     rows, failures = coco(tmp_path, annotations=[{"id": 1, "image_id": 7, "caption": nothing}])
@@ -123,7 +123,7 @@ def test_an_annotation_of_an_unknown_image_is_a_failure(tmp_path: Path) -> None:
     assert failures == [Failure("a.json#9", "a.json#9", "RowError", "no image has the id 99")]
 
 
-def test_a_missing_or_broken_picture_is_a_failure_of_each_of_its_captions(tmp_path: Path) -> None:
+def test_a_missing_or_broken_image_is_a_failure_of_each_of_its_captions(tmp_path: Path) -> None:
     images = [{"id": 7, "file_name": "gone.jpg"}, {"id": 8, "file_name": "text.jpg"}]
     rows, failures = coco(tmp_path, images)
     assert rows == []
@@ -136,7 +136,7 @@ def test_a_missing_or_broken_picture_is_a_failure_of_each_of_its_captions(tmp_pa
     "path", ["../secret.jpg", "/etc/passwd", "sub/../../secret.jpg", "s3://a/b"]
 )
 def test_a_file_name_that_leaves_media_root_is_a_failure(tmp_path: Path, path: str) -> None:
-    (tmp_path.parent / "secret.jpg").write_bytes(picture())
+    (tmp_path.parent / "secret.jpg").write_bytes(make_image())
     rows, failures = coco(tmp_path, [{"id": 7, "file_name": path}], ANNOTATIONS[:1])
     assert (rows, faults(failures)) == ([], [("a.json#101", "RowError")])
 

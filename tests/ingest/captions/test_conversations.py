@@ -19,7 +19,7 @@ def shown(media: int, kind: str = "image", role: str = "user") -> dict[str, Any]
     return {"kind": kind, "text": None, "media": media, "role": role, "loss": False}
 
 
-def test_a_tag_becomes_the_picture_and_the_blanks_around_it_go() -> None:
+def test_a_tag_becomes_the_image_and_the_blanks_around_it_go() -> None:
     turns = [
         {"from": "human", "value": "<image>\nWhat is this?"},
         {"from": "gpt", "value": " A cat.\n"},
@@ -31,7 +31,7 @@ def test_a_tag_becomes_the_picture_and_the_blanks_around_it_go() -> None:
     ]
 
 
-def test_pictures_are_numbered_in_the_order_of_their_tags_over_all_turns() -> None:
+def test_images_are_numbered_in_the_order_of_their_tags_over_all_turns() -> None:
     turns = [
         {"from": "human", "value": "Between <image> and <image>?"},
         {"from": "gpt", "value": "The first."},
@@ -51,7 +51,7 @@ def test_pictures_are_numbered_in_the_order_of_their_tags_over_all_turns() -> No
     ]
 
 
-def test_videos_are_numbered_after_all_pictures() -> None:
+def test_videos_are_numbered_after_all_images() -> None:
     turns = [{"from": "user", "value": "<video><image>"}, {"from": "gpt", "value": "Yes."}]
     assert conversation_content(turns, 1, video_count=1) == [
         shown(1, "video"),
@@ -74,7 +74,7 @@ def test_roles_and_contents_in_openai_s_words_mean_the_same() -> None:
     ]
 
 
-def test_a_conversation_without_pictures_is_one_of_text() -> None:
+def test_a_conversation_without_images_is_one_of_text() -> None:
     turns = [{"from": "human", "value": "Hello"}, {"from": "gpt", "value": "Hi."}]
     assert conversation_content(turns, 0) == [said("user", "Hello"), said("assistant", "Hi.")]
 

@@ -1,4 +1,4 @@
-"""A picture of a folder becomes one record with what lies beside it, or one failure."""
+"""An image of a folder becomes one record with what lies beside it, or one failure."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from manifests import record
 from manifests.errors import InputError
 from manifests.media import Limits, Media, Reference
 from manifests.storage import File
-from tests.make import picture, read_all
+from tests.make import make_image, read_all
 
-JPEG = picture(64, 48)
-PNG = picture(32, 40, seed=1, kind="PNG")
-MEND = "Put a whole picture in its place, or leave it in quarantine."
+JPEG = make_image(64, 48)
+PNG = make_image(32, 40, seed=1, kind="PNG")
+FIX = "Put a whole image in its place, or leave it in quarantine."
 
 
 def folder(base: Path, files: dict[str, bytes]) -> Folder:
@@ -36,8 +36,8 @@ def told(reader: Folder, base: Path, limits: Limits | None = None) -> list[dict[
         for row in found.records.to_pylist():
             [media] = row["media"]
             row["texts"] = [s["text"] for s in row["content"] if s["kind"] == "text"]
-            row["picture"] = {k: v for k, v in media.items() if v is not None}
-            rows.append({k: row[k] for k in ("id", "origin", "texts", "picture", "meta")})
+            row["image"] = {k: v for k, v in media.items() if v is not None}
+            rows.append({k: row[k] for k in ("id", "origin", "texts", "image", "meta")})
     return rows
 
 
@@ -54,7 +54,7 @@ def listed(count: int) -> list[File]:
     return [File(f"photos/{name}", name, 1, 0) for name in names]
 
 
-def test_a_picture_is_a_record_with_the_text_and_fields_beside_it(tmp_path: Path) -> None:
+def test_an_image_is_a_record_with_the_text_and_fields_beside_it(tmp_path: Path) -> None:
     fields = json.dumps({"caption": "a dog", "key": "000000001", "exif": "{}"}).encode()
     reader = folder(
         tmp_path,
@@ -71,7 +71,7 @@ def test_a_picture_is_a_record_with_the_text_and_fields_beside_it(tmp_path: Path
             "id": record.record_id("photos", "00000/000000001.jpg"),
             "origin": "photos/00000/000000001.jpg",
             "texts": ["a dog"],
-            "picture": {
+            "image": {
                 "kind": "image",
                 "uri": "photos/00000/000000001.jpg",
                 "length": len(JPEG),
@@ -87,7 +87,7 @@ def test_a_picture_is_a_record_with_the_text_and_fields_beside_it(tmp_path: Path
     assert media.read(Reference("photos/00000/000000001.jpg", None, len(JPEG))) == JPEG
 
 
-def test_pictures_without_words_and_of_one_name_are_records_too(tmp_path: Path) -> None:
+def test_images_without_words_and_of_one_name_are_records_too(tmp_path: Path) -> None:
     files = {"a.JPG": JPEG, "b.v1.jpg": JPEG, "b.v1.png": PNG, "b.v1.txt": b"both", "b.gif": b"x"}
     rows = told(folder(tmp_path, files), tmp_path)
     assert [(r["origin"], r["texts"]) for r in rows] == [
@@ -118,28 +118,28 @@ def test_failures_name_the_file_the_fault_and_the_mend(tmp_path: Path) -> None:
         failed(
             "cut.jpg",
             "MediaError",
-            f"jpg: truncated: 200 bytes end before the size is told. {MEND}",
+            f"jpg: truncated: 200 bytes end before the size is told. {FIX}",
         ),
-        failed("empty.jpg", "MediaError", f"jpg: not a picture: no bytes. {MEND}"),
+        failed("empty.jpg", "MediaError", f"jpg: not an image: no bytes. {FIX}"),
         failed(
             "latin.jpg", "RowError", "txt: byte 3 is 0xe9: no UTF-8. Convert the caption to UTF-8."
         ),
         failed(
             "lonely.txt",
             "RowError",
-            "no picture is beside 'lonely.txt'. "
+            "no image is beside 'lonely.txt'. "
             "Put lonely.jpg, .png or the like there, or take it away.",
         ),
         failed(
             "nested/lonely.json",
             "RowError",
-            "no picture is beside 'nested/lonely.json'. "
+            "no image is beside 'nested/lonely.json'. "
             "Put nested/lonely.jpg, .png or the like there, or take it away.",
         ),
     ]
 
 
-def test_limits_hold_before_a_picture_is_opened(tmp_path: Path) -> None:
+def test_limits_hold_before_an_image_is_opened(tmp_path: Path) -> None:
     reader = folder(tmp_path, {"a.jpg": JPEG, "b.png": PNG})
     assert failures(reader, tmp_path, Limits(max_bytes=2000, max_pixels=3000)) == [
         failed(
@@ -160,7 +160,7 @@ def test_limits_hold_before_a_picture_is_opened(tmp_path: Path) -> None:
 def test_a_header_beyond_the_first_64_kib_is_found(tmp_path: Path) -> None:
     comments = b"\xff\xfe\xff\xff" + bytes(65533)
     reader = folder(tmp_path, {"a.jpg": JPEG[:2] + comments * 3 + JPEG[2:]})
-    assert [r["picture"]["width"] for r in told(reader, tmp_path)] == [64]
+    assert [r["image"]["width"] for r in told(reader, tmp_path)] == [64]
 
 
 def test_a_folder_of_other_files_is_refused(tmp_path: Path) -> None:
@@ -190,13 +190,13 @@ def test_a_file_more_changes_its_own_group_and_no_other(extra: str) -> None:
     }
 
 
-def test_a_group_starts_with_a_picture_where_it_has_one(tmp_path: Path) -> None:
+def test_a_group_starts_with_an_image_where_it_has_one(tmp_path: Path) -> None:
     reader = folder(tmp_path, {"LICENSE.txt": b"x", "a.txt": b"a", "a.webp": b"x", "b.jpg": JPEG})
     [group] = reader.grouped(reader.list_files(str(tmp_path)))
     assert [file.name for file in group] == ["a.webp", "a.txt", "b.jpg", "LICENSE.txt"]
 
 
-def test_a_picture_is_known_by_its_first_bytes() -> None:
+def test_an_image_is_known_by_its_first_bytes() -> None:
     def sniffed(name: str, data: bytes) -> bool:
         return Folder.sniff(Head(File(name, name, len(data), 0), data[:512]))
 
@@ -216,9 +216,9 @@ def test_real_folders_are_answered_file_by_file(real_data: Path) -> None:
     assert {r["origin"] for r in rows} | {f.origin for f in gone} == {f.uri for f in files}
 
 
-def test_a_real_book_of_pictures_is_read_whole(real_data: Path) -> None:
+def test_a_real_book_of_images_is_read_whole(real_data: Path) -> None:
     reader = Folder(name="photos", path="openstax")
     rows = told(reader, real_data / "captions")
     assert failures(reader, real_data / "captions") == []
     assert len(rows) == len(list((real_data / "captions/openstax").rglob("*.jpg"))) > 800
-    assert all(0 < r["picture"]["width"] <= 480 for r in rows)
+    assert all(0 < r["image"]["width"] <= 480 for r in rows)

@@ -1,4 +1,4 @@
-"""Hugging Face parquet: captions and chats, pictures by bytes or by path."""
+"""Hugging Face parquet: captions and chats, images by bytes or by path."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from manifests.errors import InputError
 from manifests.media import BRING_IT
 from manifests.storage import File
 from tests.ingest.kept import kept_bytes, read_kept
-from tests.make import picture, read_all
+from tests.make import make_image, read_all
 
-ONE, TWO, THREE = picture(64, 48), picture(20, 10, kind="PNG"), picture(32, 32, 3)
+ONE, TWO, THREE = make_image(64, 48), make_image(20, 10, kind="PNG"), make_image(32, 32, 3)
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 TURN = pa.struct([("from", pa.string()), ("value", pa.string())])
 ASKED = [
@@ -38,7 +38,7 @@ def read(folder: Path, columns: dict[str, Any], **settings: Any) -> Found:
 
 
 def said(found: Found) -> list[list[Any]]:
-    """Of each record: its texts, and the index of each of its pictures."""
+    """Of each record: its texts, and the index of each of its images."""
     rows = found.records["content"].to_pylist()
     return [[s["text"] if s["kind"] == "text" else s["media"] for s in row] for row in rows]
 
@@ -47,7 +47,7 @@ def messages(found: Found) -> list[tuple[str, str]]:
     return [(f.key, f.message) for f in found.failures]
 
 
-def test_a_caption_is_a_picture_kept_byte_for_byte_and_its_text(tmp_path: Path) -> None:
+def test_a_caption_is_an_image_kept_byte_for_byte_and_its_text(tmp_path: Path) -> None:
     images = pa.array([of(ONE, "a.jpg"), of(TWO)], IMAGE)
     found = read(tmp_path, {"image": images, "caption": ["a cat", "b"], "label": [7, 8]})
     row = found.records.to_pylist()[1]
@@ -74,7 +74,7 @@ def test_a_caption_is_a_picture_kept_byte_for_byte_and_its_text(tmp_path: Path) 
     }  # fmt: skip
 
 
-def test_a_chat_has_its_pictures_where_their_tags_stand(tmp_path: Path) -> None:
+def test_a_chat_has_its_images_where_their_tags_stand(tmp_path: Path) -> None:
     turns = [
         {"from": "human", "value": "First <image> then <image>"},
         {"from": "gpt", "value": "Both."},
@@ -102,7 +102,7 @@ def test_a_chat_has_its_pictures_where_their_tags_stand(tmp_path: Path) -> None:
     ]
 
 
-def test_a_chat_without_a_picture_is_one_of_text_whatever_way_it_is_missing(
+def test_a_chat_without_an_image_is_one_of_text_whatever_way_it_is_missing(
     tmp_path: Path,
 ) -> None:
     hello = [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Hello."}]
@@ -118,7 +118,7 @@ def test_a_chat_without_a_picture_is_one_of_text_whatever_way_it_is_missing(
         assert said(found) == [["Hi", "Hello."], ["Hi", "Hello."], [0, "What is it?", "A thing."]]
 
 
-def test_a_table_of_chats_without_any_column_of_pictures_is_read(tmp_path: Path) -> None:
+def test_a_table_of_chats_without_any_column_of_images_is_read(tmp_path: Path) -> None:
     turns = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello."}]
     found = read(tmp_path, {"messages": [turns]})
     assert said(found) == [["Hi", "Hello."]]
@@ -132,54 +132,54 @@ def test_messages_may_have_their_content_in_parts(tmp_path: Path) -> None:
     assert said(found) == [[0, "What?"]]
 
 
-def test_a_chat_whose_tags_do_not_fit_its_pictures_is_a_failure_and_keeps_nothing(
+def test_a_chat_whose_tags_do_not_fit_its_images_is_a_failure_and_keeps_nothing(
     tmp_path: Path,
 ) -> None:
     images = pa.array([[of(ONE)], [of(ONE), of(TWO)], []], pa.list_(IMAGE))
     chats = pa.array([ASKED, ASKED, None], pa.list_(TURN))
     found = read(tmp_path, {"images": images, "conversations": chats})
     assert found.records.num_rows == 1
-    mend = "Each must have its tag in a user turn."
+    fix = "Each must have its tag in a user turn."
     assert messages(found) == [
-        ("a.parquet#1", f"1 <image> tags for 2 images. {mend}"),
+        ("a.parquet#1", f"1 <image> tags for 2 images. {fix}"),
         ("a.parquet#2", "a conversation without a turn"),
     ]
     assert (tmp_path / "kept.bin").read_bytes() == ONE
 
 
-def test_one_bad_picture_fails_its_whole_row(tmp_path: Path) -> None:
+def test_one_bad_image_fails_its_whole_row(tmp_path: Path) -> None:
     images = pa.array([[of(ONE), of(b"<html>")], [of(ONE), None], [of(TWO)]], pa.list_(IMAGE))
     found = read(tmp_path, {"images": images, "text": ["a", "b", "c"]})
     assert said(found) == [[0, "c"]]
     assert [m for m in messages(found) if m[0] == "a.parquet#1"] == [
-        ("a.parquet#1", "no picture: neither bytes nor a path")
+        ("a.parquet#1", "no image: neither bytes nor a path")
     ]
     assert [f.error for f in found.failures] == ["MediaError", "RowError"]
 
 
-def test_a_caption_of_several_pictures_has_them_all_before_its_text(tmp_path: Path) -> None:
+def test_a_caption_of_several_images_has_them_all_before_its_text(tmp_path: Path) -> None:
     images = pa.array([[of(ONE), of(TWO)], [of(THREE)], [], None], pa.list_(IMAGE))
     found = read(tmp_path, {"images": images, "text": ["both", None, "none", "none"]})
     assert said(found) == [[0, 1, "both"], [0]]
     assert messages(found) == [
-        ("a.parquet#2", "no picture in the row"),
-        ("a.parquet#3", "no picture in the row"),
+        ("a.parquet#2", "no image in the row"),
+        ("a.parquet#3", "no image in the row"),
     ]
 
 
-def test_a_caption_without_picture_is_a_failure_and_one_without_text_is_not(
+def test_a_caption_without_image_is_a_failure_and_one_without_text_is_not(
     tmp_path: Path,
 ) -> None:
     images = pa.array([of(ONE), None, of(None), of(TWO)], IMAGE)
     found = read(tmp_path, {"image": images, "text": [None, "b", "c", ""]})
     assert said(found) == [[0], [0]]
     assert messages(found) == [
-        ("a.parquet#1", "no picture in the row"),
-        ("a.parquet#2", "no picture in the row"),
+        ("a.parquet#1", "no image in the row"),
+        ("a.parquet#2", "no image in the row"),
     ]
 
 
-def test_a_picture_without_bytes_is_opened_by_its_path_below_media_root(tmp_path: Path) -> None:
+def test_an_image_without_bytes_is_opened_by_its_path_below_media_root(tmp_path: Path) -> None:
     (tmp_path / "media" / "sub").mkdir(parents=True)
     (tmp_path / "media" / "sub" / "a.jpg").write_bytes(ONE)
     paths = ["sub/a.jpg", "none.jpg", "../a.parquet", "/etc/passwd", "http://x/a.jpg", "a\0.jpg"]
@@ -247,10 +247,10 @@ def test_text_that_is_not_utf8_is_a_failure_of_its_row(tmp_path: Path) -> None:
     assert [f.key for f in read(tmp_path, columns).failures] == ["a.parquet#1"]
 
 
-def test_pictures_may_be_bare_bytes(tmp_path: Path) -> None:
+def test_images_may_be_bare_bytes(tmp_path: Path) -> None:
     found = read(tmp_path, {"image": pa.array([ONE, None], pa.large_binary()), "text": ["a", "b"]})
     assert said(found) == [[0, "a"]]
-    assert messages(found) == [("a.parquet#1", "no picture in the row")]
+    assert messages(found) == [("a.parquet#1", "no image in the row")]
 
 
 def test_a_table_without_rows_has_no_records(tmp_path: Path) -> None:
@@ -261,7 +261,7 @@ def test_a_table_without_rows_has_no_records(tmp_path: Path) -> None:
         assert sum(f.records.num_rows + len(f.failures) for f in found) == 0
 
 
-def test_a_table_without_pictures_is_an_input_error_that_names_other_readers(
+def test_a_table_without_images_is_an_input_error_that_names_other_readers(
     tmp_path: Path,
 ) -> None:
     pq.write_table(pa.table({"url": ["x"]}), tmp_path / "a.parquet")
@@ -269,7 +269,7 @@ def test_a_table_without_pictures_is_an_input_error_that_names_other_readers(
         read_all(HfParquet(name="hf", path="a.parquet"), str(tmp_path))
 
 
-def test_columns_of_pictures_and_of_chats_are_sniffed(tmp_path: Path) -> None:
+def test_columns_of_images_and_of_chats_are_sniffed(tmp_path: Path) -> None:
     tables = {
         "struct": pa.table({"image": pa.array([of(ONE)], IMAGE)}),
         "list": pa.table({"images": pa.array([[of(ONE)]], pa.list_(IMAGE))}),

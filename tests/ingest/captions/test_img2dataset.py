@@ -1,4 +1,4 @@
-"""img2dataset's parquet shards: pictures kept byte for byte, failed downloads answered."""
+"""img2dataset's parquet shards: images kept byte for byte, failed downloads answered."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from manifests.errors import InputError
 from manifests.media import Limits
 from manifests.storage import File
 from tests.ingest.kept import kept_bytes, read_kept
-from tests.make import picture, read_all
+from tests.make import make_image, read_all
 
-JPEG, PNG = picture(64, 48), picture(20, 10, kind="PNG")
+JPEG, PNG = make_image(64, 48), make_image(20, 10, kind="PNG")
 
 
 def shard(folder: Path, rows: list[dict[str, Any]], column: str = "jpg") -> None:
@@ -37,7 +37,7 @@ def reader() -> Img2DatasetParquet:
     return Img2DatasetParquet(name="web", path="*.parquet")
 
 
-def test_a_row_is_a_picture_kept_byte_for_byte_its_caption_and_all_else_as_meta(
+def test_a_row_is_an_image_kept_byte_for_byte_its_caption_and_all_else_as_meta(
     tmp_path: Path,
 ) -> None:
     shard(tmp_path, [{"jpg": PNG, "caption": "first"}, {"jpg": JPEG, "caption": "a cat"}])
@@ -76,13 +76,13 @@ def test_a_row_that_failed_is_a_failure_with_its_status_and_message(tmp_path: Pa
             "00000.parquet#1",
             "00000.parquet#1",
             "RowError",
-            "the row has no picture: status is 'failed_to_download', error_message is "
+            "the row has no image: status is 'failed_to_download', error_message is "
             "'HTTP Error 404: Not Found'",
         )
     ]
 
 
-def test_bytes_that_are_no_picture_are_failures_and_not_kept(tmp_path: Path) -> None:
+def test_bytes_that_are_no_image_are_failures_and_not_kept(tmp_path: Path) -> None:
     rows = [{"jpg": data, "caption": "a"} for data in (b"<html>", b"", JPEG[:20], JPEG)]
     shard(tmp_path, rows)
     (found,) = read_kept(reader(), tmp_path)
@@ -94,7 +94,7 @@ def test_bytes_that_are_no_picture_are_failures_and_not_kept(tmp_path: Path) -> 
     assert (tmp_path / "kept.bin").read_bytes() == JPEG
 
 
-def test_pictures_over_the_limits_are_failures(tmp_path: Path) -> None:
+def test_images_over_the_limits_are_failures(tmp_path: Path) -> None:
     shard(tmp_path, [{"jpg": JPEG, "caption": "a"}, {"jpg": PNG, "caption": "b"}])
     (found,) = read_kept(reader(), tmp_path, Limits(max_pixels=64 * 48 - 1))
     assert [(f.key, f.error) for f in found.failures] == [("00000.parquet#0", "LimitError")]
@@ -105,7 +105,7 @@ def test_pictures_over_the_limits_are_failures(tmp_path: Path) -> None:
     ]
 
 
-def test_txt_is_the_text_where_caption_says_nothing_and_no_text_is_a_picture_alone(
+def test_txt_is_the_text_where_caption_says_nothing_and_no_text_is_an_image_alone(
     tmp_path: Path,
 ) -> None:
     texts = [("a", "b"), (None, "b"), (" ", None)]
@@ -115,8 +115,8 @@ def test_txt_is_the_text_where_caption_says_nothing_and_no_text_is_a_picture_alo
     assert [[s["text"] for s in row] for row in content] == [[None, "a"], [None, "b"], [None]]
 
 
-def test_a_shard_without_captions_is_pictures_alone(tmp_path: Path) -> None:
-    shard(tmp_path, [{"webp": picture(kind="WEBP")}], column="webp")
+def test_a_shard_without_captions_is_images_alone(tmp_path: Path) -> None:
+    shard(tmp_path, [{"webp": make_image(kind="WEBP")}], column="webp")
     (found,) = read_kept(reader(), tmp_path)
     (row,) = found.records.to_pylist()
     assert [s["kind"] for s in row["content"]] == ["image"]
@@ -124,7 +124,7 @@ def test_a_shard_without_captions_is_pictures_alone(tmp_path: Path) -> None:
 
 
 def test_bytes_in_large_binary_and_in_later_row_groups_are_the_same(tmp_path: Path) -> None:
-    datas = [picture(16 + n, 16, n) for n in range(7)]
+    datas = [make_image(16 + n, 16, n) for n in range(7)]
     table = pa.table({"jpg": pa.array(datas, pa.large_binary()), "caption": list("abcdefg")})
     pq.write_table(table, tmp_path / "a.parquet", row_group_size=2)
     found = read_kept(reader(), tmp_path)
@@ -137,7 +137,7 @@ def test_bytes_in_large_binary_and_in_later_row_groups_are_the_same(tmp_path: Pa
 def test_records_are_the_same_for_every_batch_size(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shard(tmp_path, [{"jpg": picture(16 + n, 16, n), "caption": str(n)} for n in range(9)])
+    shard(tmp_path, [{"jpg": make_image(16 + n, 16, n), "caption": str(n)} for n in range(9)])
     (whole,) = read_kept(reader(), tmp_path)
     monkeypatch.setattr(parquet, "BATCH_ROWS", 2)
     parts = read_kept(reader(), tmp_path)

@@ -15,9 +15,9 @@ from curate.ingest.reader import Failure
 from manifests import record
 from manifests.errors import InputError
 from manifests.media import Limits
-from tests.make import picture, read_all, splits
+from tests.make import make_image, read_all, splits
 
-DOG_JPEG, CAT_PNG = picture(64, 48), picture(32, 16, kind="PNG")
+DOG_JPEG, CAT_PNG = make_image(64, 48), make_image(32, 16, kind="PNG")
 ASKED = {"from": "human", "value": "<image>\nWhat is it?"}
 TOLD = {"from": "gpt", "value": "A dog."}
 DOG = {"id": "x1", "image": "dog.jpg", "conversations": [ASKED, TOLD]}
@@ -61,7 +61,7 @@ def segment(kind: str, text: str | None, media: int | None, role: str) -> dict[s
     return {"kind": kind, "text": text, "media": media, "role": role, "loss": loss}
 
 
-def image(uri: str, length: int, mime: str, width: int, height: int) -> dict[str, Any]:
+def image_entry(uri: str, length: int, mime: str, width: int, height: int) -> dict[str, Any]:
     nothing = dict.fromkeys(field.name for field in record.MEDIA)
     told = {"uri": uri, "length": length, "mime": mime, "width": width, "height": height}
     return {**nothing, "kind": "image", **told}
@@ -84,7 +84,7 @@ def contents(rows: list[Any]) -> list[Any]:
     return [row["content"] for row in rows]
 
 
-def test_a_sample_becomes_a_chat_record_with_its_pictures_sizes(tmp_path: Path) -> None:
+def test_a_sample_becomes_a_chat_record_with_its_images_sizes(tmp_path: Path) -> None:
     rows, failures = read(tmp_path, json.dumps([DOG]).encode())
     assert failures == []
     assert rows == [
@@ -94,7 +94,7 @@ def test_a_sample_becomes_a_chat_record_with_its_pictures_sizes(tmp_path: Path) 
             "source": "own",
             "origin": "a.json#0",
             "content": DOG_CONTENT,
-            "media": [image("dog.jpg", len(DOG_JPEG), "image/jpeg", 64, 48)],
+            "media": [image_entry("dog.jpg", len(DOG_JPEG), "image/jpeg", 64, 48)],
             "objects": [],
             "language": None,
             "raw_text": None,
@@ -107,11 +107,11 @@ def test_messages_and_images_say_the_same_as_conversations_and_image(tmp_path: P
     rows, failures = read(tmp_path, json.dumps([CAT]).encode())
     assert failures == []
     assert contents(rows) == [CAT_CONTENT]
-    assert rows[0]["media"] == [image("sub/cat.png", len(CAT_PNG), "image/png", 32, 16)]
+    assert rows[0]["media"] == [image_entry("sub/cat.png", len(CAT_PNG), "image/png", 32, 16)]
     assert rows[0]["meta"] is None
 
 
-def test_pictures_stand_in_the_order_of_their_tags(tmp_path: Path) -> None:
+def test_images_stand_in_the_order_of_their_tags(tmp_path: Path) -> None:
     turns = [{"from": "human", "value": "<image> or <image>?"}, TOLD]
     sample = {"image": ["sub/cat.png", "dog.jpg"], "conversations": turns}
     rows, _ = read(tmp_path, json.dumps([sample]).encode())
@@ -120,7 +120,7 @@ def test_pictures_stand_in_the_order_of_their_tags(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("nothing", [{}, {"image": None}, {"image": ""}, {"images": []}])
-def test_a_conversation_without_pictures_is_a_chat_of_text(
+def test_a_conversation_without_images_is_a_chat_of_text(
     tmp_path: Path, nothing: dict[str, Any]
 ) -> None:
     sample = {**nothing, "conversations": [{"from": "human", "value": "Hi"}, TOLD]}
@@ -178,7 +178,7 @@ def test_media_lie_beside_the_file_unless_media_root_says_where(tmp_path: Path) 
     rows, failures = read(tmp_path, data, "notes/a.json", media_root=".")
     assert ([row["media"][0]["uri"] for row in rows], failures) == (["./sub/cat.png"], [])
     (tmp_path / "notes" / "sub").mkdir()
-    (tmp_path / "notes" / "sub" / "cat.png").write_bytes(picture())
+    (tmp_path / "notes" / "sub" / "cat.png").write_bytes(make_image())
     rows, _ = read(tmp_path, data, "notes/a.json")
     assert rows[0]["media"][0]["uri"] == "notes/sub/cat.png"
 
@@ -259,12 +259,12 @@ def test_video_is_refused_not_forgotten(tmp_path: Path) -> None:
     "path", ["../secret.jpg", "sub/../../secret.jpg", "/etc/passwd", "s3://bucket/a.jpg", "a\0b"]
 )
 def test_a_path_that_leaves_media_root_is_a_failure(tmp_path: Path, path: str) -> None:
-    (tmp_path.parent / "secret.jpg").write_bytes(picture())
+    (tmp_path.parent / "secret.jpg").write_bytes(make_image())
     assert read_one(tmp_path, {**DOG, "image": path}).error == "RowError"
 
 
-def test_a_picture_that_is_missing_broken_or_too_large_is_a_failure(tmp_path: Path) -> None:
-    (tmp_path / "text.jpg").write_bytes(b"no picture")
+def test_an_image_that_is_missing_broken_or_too_large_is_a_failure(tmp_path: Path) -> None:
+    (tmp_path / "text.jpg").write_bytes(b"no image")
     assert read_one(tmp_path, {**DOG, "image": "gone.jpg"}).error == "MediaError"
     assert read_one(tmp_path, {**DOG, "image": "text.jpg"}).error == "MediaError"
     (tmp_path / "a.json").write_bytes(json.dumps([DOG]).encode())

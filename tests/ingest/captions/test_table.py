@@ -18,9 +18,9 @@ from manifests import record
 from manifests.errors import InputError, StorageError
 from manifests.media import BRING_IT, Media
 from manifests.storage import File
-from tests.make import picture, read_all
+from tests.make import make_image, read_all
 
-JPEG = picture(64, 48)
+JPEG = make_image(64, 48)
 CONVERT = "Convert the file to UTF-8."
 JSONL = b"""\
 {"file": "dog.jpg", "short": "", "long": "a dog runs", "licence": "CC0"}
@@ -59,7 +59,7 @@ def texts(rows: list[Any]) -> list[str | None]:
     return [row["content"][1]["text"] if len(row["content"]) > 1 else None for row in rows]
 
 
-def test_a_row_is_the_picture_its_path_names_its_first_text_and_all_else_as_meta(
+def test_a_row_is_the_image_its_path_names_its_first_text_and_all_else_as_meta(
     tmp_path: Path,
 ) -> None:
     rows, failures = read(tmp_path, JSONL)
@@ -132,7 +132,7 @@ def test_a_text_named_alone_stays_out_of_meta_and_language_has_its_column(tmp_pa
     assert (said["language"], said["meta"]) == ("fr", '{"n":1}')
 
 
-def test_a_row_without_text_is_its_picture_alone(tmp_path: Path) -> None:
+def test_a_row_without_text_is_its_image_alone(tmp_path: Path) -> None:
     data = JSONL + b'{"file": "dog.jpg"}\n{"file": "dog.jpg", "short": null, "long": " "}\n'
     rows, failures = read(tmp_path, data)
     assert failures == []
@@ -178,10 +178,10 @@ def test_json_lines_that_are_no_row_are_failures_with_line_and_place(tmp_path: P
         "'short' is an object, which is no text: {'en': 'a'}",
     )
     assert [by_line[f"a.jsonl#{n}"][1] for n in (9, 10, 11, 12)] == [
-        "no picture: 'file' is None",
-        "no picture: 'file' is ''",
-        "no picture: 'file' is 7",
-        "no picture: 'file' is ['dog.jpg']",
+        "no image: 'file' is None",
+        "no image: 'file' is ''",
+        "no image: 'file' is 7",
+        "no image: 'file' is ['dog.jpg']",
     ]
     assert by_line["a.jsonl#13"] == ("RowError", "'../a.jsonl' leads out of media_root")
     missing = f"media/none.jpg: there is no such file. {BRING_IT}"

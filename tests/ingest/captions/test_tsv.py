@@ -16,9 +16,9 @@ from curate.ingest.reader import Failure, Head
 from manifests import record
 from manifests.errors import InputError
 from manifests.storage import File
-from tests.make import picture, read_all
+from tests.make import make_image, read_all
 
-JPEG = picture(64, 48)
+JPEG = make_image(64, 48)
 CC3M = "a dog runs\thttp://x.com/dog.jpg\na cat sits\thttp://x.com/cat.jpg\n"
 CC12M = "http://x.com/dog.jpg\ta dog runs\nhttp://x.com/cat.jpg\ta cat sits\n"
 
@@ -40,7 +40,7 @@ def read(
 
 
 def said(rows: list[Any]) -> list[tuple[str, str, str | None]]:
-    """Origin, picture and text of each record."""
+    """Origin, image and text of each record."""
     return [(row["origin"], row["media"][0]["uri"], row["content"][-1]["text"]) for row in rows]
 
 
@@ -106,7 +106,7 @@ def test_captions_may_hold_tabs(tmp_path: Path) -> None:
     assert [row["content"][1]["text"] for row in rows] == ["a\tdog", "a\tcat"]
 
 
-def test_an_empty_caption_is_a_picture_alone(tmp_path: Path) -> None:
+def test_an_empty_caption_is_an_image_alone(tmp_path: Path) -> None:
     rows, failures = read(tmp_path, CC12M + "http://x.com/dog.jpg\t\nhttp://x.com/dog.jpg\t  \n")
     assert failures == []
     assert [len(row["content"]) for row in rows] == [2, 2, 1, 1]
@@ -143,7 +143,7 @@ def test_lines_that_are_no_row_are_failures_with_their_line_and_blank_ones_are_n
     ]
 
 
-def test_pictures_may_be_named_by_the_digest_of_their_url(tmp_path: Path) -> None:
+def test_images_may_be_named_by_the_digest_of_their_url(tmp_path: Path) -> None:
     name = hashlib.sha256(b"http://x.com/dog.jpg").hexdigest()
     (tmp_path / "media" / f"{name}.png").write_bytes(JPEG)
     assert said(read(tmp_path, CC12M)[0])[0][1] == f"media/{name}.png"

@@ -1,4 +1,4 @@
-"""Tables of urls: joined to the pictures that are there, and nothing is fetched."""
+"""Tables of urls: joined to the images that are there, and nothing is fetched."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from curate.ingest.reader import Failure, Head
 from manifests import record
 from manifests.errors import InputError, RowError
 from manifests.storage import File
-from tests.make import picture, read_all
+from tests.make import make_image, read_all
 
-JPEG = picture(64, 48)
+JPEG = make_image(64, 48)
 
 
 def media(folder: Path, *names: str) -> None:
@@ -44,7 +44,7 @@ def uris(rows: list[Any]) -> list[str]:
     return [row["media"][0]["uri"] for row in rows]
 
 
-def test_a_datacomp_row_is_its_local_picture_its_text_and_all_else_as_meta(tmp_path: Path) -> None:
+def test_a_datacomp_row_is_its_local_image_its_text_and_all_else_as_meta(tmp_path: Path) -> None:
     media(tmp_path, "u2.jpg")
     columns = {
         "uid": ["u1", "u2"],
@@ -158,7 +158,7 @@ def test_a_name_that_leads_out_of_media_root_is_a_failure(tmp_path: Path) -> Non
     ]
 
 
-def test_a_file_that_is_no_picture_is_a_failure_that_names_it(tmp_path: Path) -> None:
+def test_a_file_that_is_no_image_is_a_failure_that_names_it(tmp_path: Path) -> None:
     media(tmp_path, "b.jpg")
     (tmp_path / "media" / "a.jpg").write_bytes(b"<html>gone</html>")
     (tmp_path / "media" / "c.jpg").mkdir()
@@ -179,7 +179,7 @@ def test_rows_of_later_row_groups_keep_their_numbers(tmp_path: Path) -> None:
     assert failures == [f"a.parquet#{n}" for n in range(1, 10, 2)]
 
 
-def test_a_picture_that_arrives_later_is_found(tmp_path: Path) -> None:
+def test_an_image_that_arrives_later_is_found(tmp_path: Path) -> None:
     columns = {"uid": ["a"], "url": ["x"], "text": ["a"]}
     assert read(tmp_path, columns)[0] == []
     media(tmp_path, "a.jpg")
@@ -269,7 +269,7 @@ def test_paths_are_brought_to_their_plainest_form_inside() -> None:
             inside(path)
 
 
-def test_tables_of_text_without_pictures_are_sniffed(tmp_path: Path) -> None:
+def test_tables_of_text_without_images_are_sniffed(tmp_path: Path) -> None:
     tables = {
         "laion": pa.table({"URL": ["x"], "TEXT": ["a"]}),
         "own names": pa.table({"link": ["x"]}),  # `url: link` may be set
@@ -295,6 +295,6 @@ def test_img2dataset_s_own_url_lists_are_read_and_every_row_is_answered(
     media(tmp_path, hashlib.md5(first.encode()).hexdigest() + ".jpg")
     reader = UrlTable(name="w", path=f"{folder}/*.parquet", media_root="media")
     found = read_all(reader, str(tmp_path))
-    # the url of the first picture stands in both of the longer lists
+    # the url of the first image stands in both of the longer lists
     assert sum(part.records.num_rows for part in found) == 2
     assert sum(len(part.failures) for part in found) == 2 + 1000 + 10000 - 2

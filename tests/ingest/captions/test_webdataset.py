@@ -19,7 +19,7 @@ from tests.ingest.tars import JPEG, PNG, SAMPLE, WEBP, failures, shard, told
 from tests.make import read_all, splits
 
 
-def test_a_sample_is_its_picture_its_caption_and_its_other_fields(tmp_path: Path) -> None:
+def test_a_sample_is_its_image_its_caption_and_its_other_fields(tmp_path: Path) -> None:
     fields = {"caption": "a cat", "url": "http://x/1", "exif": '{"a": 1}', "width": 64, "n": None}
     reader = shard(
         tmp_path,
@@ -56,7 +56,7 @@ def test_samples_are_neighbours_of_one_name_up_to_the_first_dot(tmp_path: Path) 
     ]
 
 
-def test_all_pictures_of_a_sample_are_its_media_in_the_order_of_the_tar(tmp_path: Path) -> None:
+def test_all_images_of_a_sample_are_its_media_in_the_order_of_the_tar(tmp_path: Path) -> None:
     reader = shard(
         tmp_path,
         [
@@ -78,7 +78,7 @@ def test_all_pictures_of_a_sample_are_its_media_in_the_order_of_the_tar(tmp_path
     assert [s["loss"] for s in found.records["content"][0].as_py()] == [False, False, False, True]
 
 
-def test_a_picture_without_a_caption_is_a_record_of_the_picture_alone(tmp_path: Path) -> None:
+def test_an_image_without_a_caption_is_a_record_of_the_image_alone(tmp_path: Path) -> None:
     members = [
         ("0.jpg", JPEG),
         ("1.jpg", JPEG),
@@ -135,7 +135,7 @@ def test_hidden_members_and_those_without_a_dot_belong_to_no_sample(tmp_path: Pa
 
 
 def hollow(path: Path, keys: list[str], hole_bytes: int) -> WebDataset:
-    """Samples that are a picture and a hole: a big tar that takes no room."""
+    """Samples that are an image and a hole: a big tar that takes no room."""
     with (path / "a.tar").open("wb") as out:
         for key in keys:
             for name, data, size in [("jpg", JPEG, len(JPEG)), ("npy", b"", hole_bytes)]:
@@ -181,7 +181,7 @@ def test_records_come_in_batches(tmp_path: Path) -> None:
     assert counts == [BATCH_ROWS, 1]
 
 
-def test_a_tar_is_known_by_a_picture_in_it_or_nothing(tmp_path: Path) -> None:
+def test_a_tar_is_known_by_an_image_in_it_or_nothing(tmp_path: Path) -> None:
     def sniffed(members: list[tuple[str, bytes]]) -> bool:
         shard(tmp_path, members)
         data = (tmp_path / "a.tar").read_bytes()
@@ -217,7 +217,7 @@ def test_a_remote_tar_becomes_the_same_records(tmp_path: Path, bucket: str) -> N
     assert rows == [{k: v for k, v in r.items() if k != "origin"} for r in told(local, tmp_path)]
 
 
-def test_real_tars_become_one_record_a_picture(real_data: Path) -> None:
+def test_real_tars_become_one_record_an_image(real_data: Path) -> None:
     reader = WebDataset(name="web", path="clip_retrieval_tests/test_tars/*.tar")
     base = real_data / "captions"
     rows = told(reader, base)

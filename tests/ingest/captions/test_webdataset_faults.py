@@ -1,4 +1,4 @@
-"""What cannot become a record is one failure: its key, its fault with the value, and the mend."""
+"""What cannot become a record is one failure: its key, its fault with the value, and the fix."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from tests.ingest.tars import JPEG, PNG, WEBP, failed, failures, shard, told
 
 
 def test_failures_name_the_sample_the_fault_and_the_mend(tmp_path: Path) -> None:
-    mend = "Put a whole picture in its place, or leave it in quarantine."
+    fix = "Put a whole image in its place, or leave it in quarantine."
     members = [
         ("cut.jpg", JPEG[:200]),
         ("garbage.jpg", b"<html>404</html>"),
         ("empty.png", b""),
         ("good.jpg", JPEG),
-        ("text.txt", b"no picture"),
+        ("text.txt", b"no image"),
         ("text.json", b"{}"),
         ("latin.jpg", JPEG),
         ("latin.txt", "caf\xe9".encode("latin-1")),
@@ -39,15 +39,15 @@ def test_failures_name_the_sample_the_fault_and_the_mend(tmp_path: Path) -> None
     assert [r["origin"] for r in told(reader, tmp_path)] == ["a.tar#good"]
     assert failures(reader, tmp_path) == [
         failed(
-            "cut", "MediaError", f"jpg: truncated: 200 bytes end before the size is told. {mend}"
+            "cut", "MediaError", f"jpg: truncated: 200 bytes end before the size is told. {fix}"
         ),
-        failed("garbage", "MediaError", f"jpg: not a picture: it starts with b'<html>40'. {mend}"),
-        failed("empty", "MediaError", f"png: not a picture: no bytes. {mend}"),
+        failed("garbage", "MediaError", f"jpg: not an image: it starts with b'<html>40'. {fix}"),
+        failed("empty", "MediaError", f"png: not an image: no bytes. {fix}"),
         failed(
             "text",
             "RowError",
-            "no picture in it: its members are txt, json. "
-            "Name pictures KEY.jpg, KEY.png, KEY.webp and the like.",
+            "no image in it: its members are txt, json. "
+            "Name images KEY.jpg, KEY.png, KEY.webp and the like.",
         ),
         failed("latin", "RowError", "txt: byte 3 is 0xe9: no UTF-8. Convert the caption to UTF-8."),
         failed(
@@ -66,7 +66,7 @@ def test_failures_name_the_sample_the_fault_and_the_mend(tmp_path: Path) -> None
             "json: field 'caption' is 7, not text. Name another field in the setting 'caption'.",
         ),
         failed(
-            "one", "MediaError", f"1.jpg: truncated: 100 bytes end before the size is told. {mend}"
+            "one", "MediaError", f"1.jpg: truncated: 100 bytes end before the size is told. {fix}"
         ),
     ]
 
@@ -89,7 +89,7 @@ def test_a_decompression_bomb_is_quarantined_unopened(tmp_path: Path) -> None:
     ]
 
 
-def test_a_picture_over_max_bytes_is_quarantined(tmp_path: Path) -> None:
+def test_an_image_over_max_bytes_is_quarantined(tmp_path: Path) -> None:
     reader, limits = shard(tmp_path, [("0.jpg", JPEG), ("1.webp", WEBP)]), Limits(max_bytes=500)
     assert len(WEBP) <= 500 < len(JPEG)
     assert [r["origin"] for r in told(reader, tmp_path, limits)] == ["a.tar#1"]
@@ -109,7 +109,7 @@ def test_a_caption_of_32_mebibytes_is_quarantined(tmp_path: Path) -> None:
         failed(
             "0",
             "LimitError",
-            "txt: 33554432 bytes is over the limit of 16777216 beside a picture. "
+            "txt: 33554432 bytes is over the limit of 16777216 beside an image. "
             "Leave out what is no caption.",
         )
     ]
@@ -156,7 +156,7 @@ def test_a_key_that_comes_back_is_quarantined_the_second_time(tmp_path: Path) ->
     ]
 
 
-def test_a_link_in_place_of_a_picture_spoils_its_sample(tmp_path: Path) -> None:
+def test_a_link_in_place_of_an_image_spoils_its_sample(tmp_path: Path) -> None:
     reader = shard(tmp_path, [("0.jpg", JPEG)])
     with tarfile.open(tmp_path / "a.tar", "w") as archive:
         link = tarfile.TarInfo("1.jpg")
@@ -192,13 +192,13 @@ def test_a_tar_cut_anywhere_loses_the_sample_there_and_no_other(tmp_path: Path) 
 
 def test_a_file_that_is_no_tar_is_one_failure(tmp_path: Path) -> None:
     (tmp_path / "a.tar").write_bytes(b"<html>404 not found</html>")
-    mend = "Name tars that are not compressed."
+    fix = "Name tars that are not compressed."
     assert failures(WebDataset(name="web", path="a.tar"), tmp_path) == [
-        Failure("a.tar", "a.tar", "FileError", f"not a tar: it starts with b'<html>40'. {mend}")
+        Failure("a.tar", "a.tar", "FileError", f"not a tar: it starts with b'<html>40'. {fix}")
     ]
 
 
-def test_hostile_pictures_in_a_tar_are_records_or_failures_and_nothing_else(
+def test_hostile_images_in_a_tar_are_records_or_failures_and_nothing_else(
     tmp_path: Path, real_data: Path
 ) -> None:
     files = [p for p in sorted((real_data / "hostile/pillow").glob("*")) if p.is_file()]

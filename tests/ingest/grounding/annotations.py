@@ -1,4 +1,4 @@
-"""What tests of readers of annotated pictures share: files laid down, and records told shortly."""
+"""What tests of readers of annotated images share: files laid down, and records told shortly."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 from curate.ingest.reader import Found, Reader
 from manifests import record
 from tests.ingest.kept import read_kept
-from tests.make import picture, read_all
+from tests.make import make_image, read_all
 
 WIDTH, HEIGHT = 100, 50
-PHOTO = picture(WIDTH, HEIGHT)
-"""A picture whose pixels are 10 and 20 thousandths."""
+PHOTO = make_image(WIDTH, HEIGHT)
+"""An image whose pixels are 10 and 20 thousandths."""
 
 
 class Told(NamedTuple):
@@ -54,7 +54,7 @@ def shortly(found: list[Found]) -> Told:
 def _record(row: dict[str, Any]) -> dict[str, Any]:
     [medium] = row["media"]
     return {
-        "picture": medium["uri"],
+        "image": medium["uri"],
         "text": [s["text"] for s in row["content"] if s["kind"] == "text"],
         "objects": [_object(one) for one in row["objects"]],
         "meta": json.loads(row["meta"] or "null"),

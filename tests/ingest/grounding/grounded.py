@@ -1,4 +1,4 @@
-"""What tests of readers of annotated pictures share: read a source, and say what came of it."""
+"""What tests of readers of annotated images share: read a source, and say what came of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Annotated pictures as records: whole batches to [0,1000], and a place for all that is wrong."""
+"""Annotated images as records: whole batches to [0,1000], and a place for all that is wrong."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from PIL import Image
 
 from curate.ingest.captions.table import Table
 from curate.ingest.grounding.annotations.annotated import Sample, Thing, found_samples
-from curate.ingest.images import Picture, opened
+from curate.ingest.images import OpenedImage, opened
 from curate.ingest.reader import Context, Found, KeptBytes
 from manifests import record
 from manifests.errors import InputError, RowError
 from manifests.geometry.space import SPACES, Space
 from manifests.media import Media, Reference
 from manifests.storage import File
-from tests.make import picture
+from tests.make import make_image
 
 PIXELS = Space(form="xyxy", unit="pixel")
 READER = Table(name="made", path="x", text="text")
 
 
-def photo(folder: Path, width: int = 80, height: int = 40, orientation: int = 1) -> Picture:
-    """A picture in a file, and what its header says."""
-    image, exif, out = Image.open(io.BytesIO(picture(width, height))), Image.Exif(), io.BytesIO()
+def photo(folder: Path, width: int = 80, height: int = 40, orientation: int = 1) -> OpenedImage:
+    """An image in a file, and what its header says."""
+    image, exif, out = Image.open(io.BytesIO(make_image(width, height))), Image.Exif(), io.BytesIO()
     exif[0x0112] = orientation
     image.save(out, "JPEG", exif=exif)
     place = folder / f"{width}x{height}-{orientation}.jpg"
     place.write_bytes(out.getvalue())
     found = opened(Reference(str(place)), Media())
-    assert isinstance(found, Picture)
+    assert isinstance(found, OpenedImage)
     return found
 
 
@@ -86,7 +86,7 @@ def test_everything_a_sample_says_is_in_its_record(tmp_path: Path) -> None:
     (1, [100, 100, 500, 500]), (2, [500, 100, 900, 500]), (3, [500, 500, 900, 900]),
     (4, [100, 500, 500, 900]), (6, [500, 100, 900, 500]), (8, [100, 500, 500, 900]),
 ])  # fmt: skip
-def test_boxes_on_the_stored_picture_are_turned_to_the_shown_one(
+def test_boxes_on_the_stored_image_are_turned_to_the_shown_one(
     tmp_path: Path, orientation: int, box: list[int]
 ) -> None:
     stored = Space(form="xyxy", unit="pixel", exif="stored")
@@ -96,18 +96,18 @@ def test_boxes_on_the_stored_picture_are_turned_to_the_shown_one(
     assert said.records["media"][0].as_py()[0]["orientation"] == orientation
 
 
-def test_boxes_on_the_shown_picture_stay_where_they_are(tmp_path: Path) -> None:
+def test_boxes_on_the_shown_image_stay_where_they_are(tmp_path: Path) -> None:
     seen = photo(tmp_path, orientation=6)  # stored 80 x 40, shown 40 x 80
     said = found([Sample("a", seen, [Thing("x", [4, 8, 20, 40])], size=(40, 80))])
     assert objects(said)[0]["box"] == [100, 100, 500, 500]
 
 
-def test_numbers_of_a_larger_copy_of_the_picture_are_of_its_size(tmp_path: Path) -> None:
+def test_numbers_of_a_larger_copy_of_the_image_are_of_its_size(tmp_path: Path) -> None:
     said = found([Sample("a", photo(tmp_path), [Thing("x", [80, 40, 400, 200])], size=(800, 400))])
     assert objects(said)[0]["box"] == [100, 100, 500, 500]
 
 
-def test_a_size_of_another_picture_fails_and_tells_whether_exif_explains_it(tmp_path: Path) -> None:
+def test_a_size_of_another_image_fails_and_tells_whether_exif_explains_it(tmp_path: Path) -> None:
     samples = [
         Sample("turned", photo(tmp_path, orientation=6), size=(80, 40)),
         Sample("other", photo(tmp_path), size=(80, 60)),
@@ -115,12 +115,12 @@ def test_a_size_of_another_picture_fails_and_tells_whether_exif_explains_it(tmp_
     ]
     faults = {f.key: f.message for f in found(samples).failures}
     assert (
-        "annotated on a picture of 80 x 40, this one is 40 x 80 as it is shown."
+        "annotated on an image of 80 x 40, this one is 40 x 80 as it is shown."
         in (faults["boxes.json#turned"])
     )
     assert faults["boxes.json#turned"].endswith("A space of `exif: stored` would fit.")
-    assert faults["boxes.json#other"].endswith("It is another picture.")
-    assert faults["boxes.json#none"] == "annotated on a picture of 0 x 40"
+    assert faults["boxes.json#other"].endswith("It is another image.")
+    assert faults["boxes.json#none"] == "annotated on an image of 0 x 40"
 
 
 @pytest.mark.parametrize(("thing", "fault"), [
@@ -135,12 +135,12 @@ def test_a_size_of_another_picture_fails_and_tells_whether_exif_explains_it(tmp_
     (Thing("x", polygon=[[[1, 2], [3, 4]]]), "is not rings of x y"),  # type: ignore[list-item]
     (Thing("x", box=[[1], [2], [3], [4]]), "is not 4 numbers"),  # type: ignore[list-item]
     (Thing("x", polygon=["ab"]), "is not rings of x y x y ..."),  # type: ignore[list-item]
-    (Thing("x", box=[float("nan"), 2, 3, 4]), "[nan, 2, 3, 4] is in no way on a picture"),
-    (Thing("x", box=[1, 2, float("inf"), 4]), "is in no way on a picture of 80 x 40"),
-    (Thing("x", box=[9000, 2, 9001, 4]), "[9000, 2, 9001, 4] is in no way on a picture"),
-    (Thing("x", box=[40, 2, 3, 4]), "is in no way on a picture of 80 x 40, as 'xyxy pixel'"),
-    (Thing("x", point=[900, 2]), "[900, 2] is in no way on a picture"),
-    (Thing("x", polygon=[[1, 2, 3, 4, 900, 6]]), "[900, 6] is in no way on a picture"),
+    (Thing("x", box=[float("nan"), 2, 3, 4]), "[nan, 2, 3, 4] is in no way on an image"),
+    (Thing("x", box=[1, 2, float("inf"), 4]), "is in no way on an image of 80 x 40"),
+    (Thing("x", box=[9000, 2, 9001, 4]), "[9000, 2, 9001, 4] is in no way on an image"),
+    (Thing("x", box=[40, 2, 3, 4]), "is in no way on an image of 80 x 40, as 'xyxy pixel'"),
+    (Thing("x", point=[900, 2]), "[900, 2] is in no way on an image"),
+    (Thing("x", polygon=[[1, 2, 3, 4, 900, 6]]), "[900, 6] is in no way on an image"),
 ])  # fmt: skip
 def test_numbers_that_are_none_fail_their_sample_alone(
     tmp_path: Path, thing: Thing, fault: str
@@ -167,7 +167,7 @@ def test_numbers_that_contradict_the_space_stop_the_file_unless_they_are_trusted
     assert found(samples, SPACES["coco"]).failures == []
 
 
-def test_a_picture_that_does_not_open_is_a_failure(tmp_path: Path) -> None:
+def test_an_image_that_does_not_open_is_a_failure(tmp_path: Path) -> None:
     said = found([Sample("a", RowError("no such file")), Sample("b", photo(tmp_path))])
     assert [(f.key, f.error, f.message) for f in said.failures] == [
         ("boxes.json#a", "RowError", "no such file")

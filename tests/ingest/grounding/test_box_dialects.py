@@ -123,7 +123,7 @@ def _grit(base: Path, photos: list[Photo]) -> None:
 
 
 def _screenspot(base: Path, photos: list[Photo]) -> None:
-    """A row for each box: pictures come again."""
+    """A row for each box: images come again."""
     rows = [
         {"img_filename": photo.name, "bbox": [a, b, c - a, d - b], "instruction": "raccoon",
          "data_type": "raccoon"}

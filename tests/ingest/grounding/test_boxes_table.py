@@ -1,4 +1,4 @@
-"""A table of annotated pictures is read by the fields and the space that the recipe names."""
+"""A table of annotated images is read by the fields and the space that the recipe names."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.make import splits
 from tests.runs import curate, ran, recipe
 
 BOX, UNITS = [10, 5, 20, 10], [100, 100, 300, 300]
-"""A box as COCO has it, on a picture of 100 x 50; and in thousandths."""
+"""A box as COCO has it, on an image of 100 x 50; and in thousandths."""
 
 
 def boxes_table(path: str = "a.jsonl", **settings: Any) -> BoxesTable:
@@ -100,11 +100,11 @@ def test_objects_are_read_in_whatever_form_a_row_has_them(tmp_path: Path, form: 
     cells, settings, objects = FORMS[form]
     jsonl(tmp_path, {"image": "a.jpg", **cells, "licence": "CC0"})
     assert only(boxes_table(**settings), tmp_path) == {
-        "picture": "a.jpg", "text": [], "objects": objects, "meta": {"licence": "CC0"},
+        "image": "a.jpg", "text": [], "objects": objects, "meta": {"licence": "CC0"},
     }  # fmt: skip
 
 
-def test_parquet_with_pictures_inside_is_the_same_with_bytes_kept_and_names_of_its_own(
+def test_parquet_with_images_inside_is_the_same_with_bytes_kept_and_names_of_its_own(
     tmp_path: Path,
 ) -> None:
     names = {"_type": "ClassLabel", "names": ["cat", "dog"]}
@@ -124,11 +124,11 @@ def test_parquet_with_pictures_inside_is_the_same_with_bytes_kept_and_names_of_i
     pets = [DOG, DOG | {"label": "cat"}]
     found = told(reader, tmp_path)
     assert found.records == {
-        "a.parquet#0": {"picture": "kept:kept.bin", "text": ["two pets"], "objects": pets,
+        "a.parquet#0": {"image": "kept:kept.bin", "text": ["two pets"], "objects": pets,
                         "meta": {"id": 7}},
-        "a.parquet#1": {"picture": "a.jpg", "text": [], "objects": pets, "meta": {"id": 8}},
+        "a.parquet#1": {"image": "a.jpg", "text": [], "objects": pets, "meta": {"id": 8}},
     }  # fmt: skip
-    assert found.faults == {"a.parquet#2": ("RowError", "no picture: 'image' is None")}
+    assert found.faults == {"a.parquet#2": ("RowError", "no image: 'image' is None")}
     [batch] = read_kept(reader, tmp_path)
     assert kept_bytes(tmp_path, batch.records["media"][0].as_py()[0]) == PHOTO
 
@@ -154,7 +154,7 @@ def test_pixels_are_of_the_size_that_the_row_tells(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("exif", "box"), [
     ("shown", [100, 100, 300, 300]), ("stored", [600, 100, 800, 300]),
 ])  # fmt: skip
-def test_boxes_on_a_picture_that_is_turned_are_turned_where_the_space_says_so(
+def test_boxes_on_an_image_that_is_turned_are_turned_where_the_space_says_so(
     tmp_path: Path, kept: bool, exif: str, box: list[int]
 ) -> None:
     """Orientation 6: what is stored 100 x 50 is shown 50 x 100, its left side on top."""
@@ -183,7 +183,7 @@ FAULTS: dict[str, tuple[dict[str, Any] | str, dict[str, Any], str]] = {
     "size": ({"b": [BOX], "w": "9", "h": 9}, {"boxes": "b", "width": "w", "height": "h"},
              "'w' and 'h' are '9', 9"),
     "caption": ({"b": [BOX], "t": 5}, {"boxes": "b", "text": "t"}, "'t' is 5, not text"),
-    "path": ({"image": 5, "b": [BOX], "l": "x"}, B, "no picture: 'image' is 5"),
+    "path": ({"image": 5, "b": [BOX], "l": "x"}, B, "no image: 'image' is 5"),
     "out": ({"image": "../a.jpg", "b": [BOX], "l": "x"}, B, "leads out of media_root"),
     "polygon": ({"p": [{"counts": "abc"}]}, {"polygons": "p"}, "a polygon is {'counts': 'abc'}"),
     "json": ('{"image": ', B, "broken JSON"),
@@ -249,7 +249,7 @@ def test_a_large_table_is_cut_into_splits_that_say_the_same(
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "a.parquet", row_group_size=30)
     whole = told(boxes_table(kind, boxes="b"), tmp_path)
     monkeypatch.setattr(table_rows, "LEAST_SPLIT_BYTES", 500)
-    monkeypatch.setattr("curate.ingest.parquet.SPLIT_ROWS", 30)
+    monkeypatch.setattr("curate.ingest.formats.parquet.SPLIT_ROWS", 30)
     assert len(splits(boxes_table(kind, boxes="b"), str(tmp_path))) > 2
     assert told(boxes_table(kind, boxes="b"), tmp_path) == whole
     assert len(whole.records) == 90

@@ -16,7 +16,7 @@ from curate.ingest.grounding.coco_instances import Coco
 from manifests import storage
 from manifests.errors import InputError
 from tests.ingest.grounding.grounded import faults, objects, put, read
-from tests.make import picture, splits
+from tests.make import make_image, splits
 
 IMAGES = [
     {"id": 7, "file_name": "dog.jpg", "width": 100, "height": 50, "license": 4},
@@ -41,9 +41,9 @@ ANNOTATIONS: list[dict[str, Any]] = [
 
 @pytest.fixture(autouse=True)
 def _media(tmp_path: Path) -> None:
-    put(tmp_path / "dog.jpg", picture(100, 50))
-    put(tmp_path / "cat.png", picture(200, 200, kind="PNG"))
-    put(tmp_path / "none.png", picture(200, 200, kind="PNG"))
+    put(tmp_path / "dog.jpg", make_image(100, 50))
+    put(tmp_path / "cat.png", make_image(200, 200, kind="PNG"))
+    put(tmp_path / "none.png", make_image(200, 200, kind="PNG"))
 
 
 def coco(base: Path, **changes: Any) -> Any:
@@ -179,7 +179,7 @@ def test_splits_change_nothing_and_each_fault_is_told_once(
     whole, failures = coco(tmp_path, **changes)
     assert len(splits(Coco(name="own", path="a.json"), str(tmp_path))) == 1
     monkeypatch.setattr(image_records, "SPLIT_BYTES", 1)
-    monkeypatch.setattr(image_records, "BATCH_PICTURES", 1)
+    monkeypatch.setattr(image_records, "BATCH_IMAGES", 1)
     rows, again = coco(tmp_path, **changes)
     assert len(splits(Coco(name="own", path="a.json"), str(tmp_path))) == 5
     assert rows == whole
@@ -207,10 +207,10 @@ def test_a_compressed_file_is_read_alike(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("place", ["images/v1/patch8", "patch8", "."])
-def test_objects365_pictures_are_found_with_their_folders_or_without(
+def test_objects365_images_are_found_with_their_folders_or_without(
     tmp_path: Path, place: str
 ) -> None:
-    put(tmp_path / "train" / place / "o365.jpg", picture(30, 20))
+    put(tmp_path / "train" / place / "o365.jpg", make_image(30, 20))
     image = {"id": 7, "file_name": "images/v1/patch8/o365.jpg", "width": 300, "height": 200}
     rows, failures = coco(
         tmp_path, images=[image], annotations=[], settings={"media_root": "train"}
@@ -220,8 +220,8 @@ def test_objects365_pictures_are_found_with_their_folders_or_without(
     assert rows[0]["meta"] == {"file_name": "images/v1/patch8/o365.jpg"}
 
 
-def test_lvis_pictures_go_by_their_url_and_absent_categories_have_names(tmp_path: Path) -> None:
-    put(tmp_path / "coco" / "train2017" / "000000391895.jpg", picture(30, 20))
+def test_lvis_images_go_by_their_url_and_absent_categories_have_names(tmp_path: Path) -> None:
+    put(tmp_path / "coco" / "train2017" / "000000391895.jpg", make_image(30, 20))
     image = {
         "id": 7, "coco_url": "http://images.cocodataset.org/train2017/000000391895.jpg",
         "neg_category_ids": [3, 1], "not_exhaustive_category_ids": [],
@@ -252,7 +252,7 @@ def test_corners_read_as_sizes_are_refused_with_the_space_that_fits(tmp_path: Pa
     assert rows[1]["objects"][0]["box"] == [500, 550, 900, 950]
 
 
-def test_what_is_no_number_in_an_outline_fails_its_picture(tmp_path: Path) -> None:
+def test_what_is_no_number_in_an_outline_fails_its_image(tmp_path: Path) -> None:
     rows, failures = coco(tmp_path, annotations=annotated(segmentation=[["a", "b"]]))
     assert [row["origin"] for row in rows] == ["a.json#8", "a.json#9"]
     assert faults(failures) == {"7": "object 1: [['a', 'b']] is not rings of x y x y ..."}

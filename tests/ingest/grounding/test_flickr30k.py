@@ -1,4 +1,4 @@
-"""A picture of Flickr30k Entities becomes one record of its boxes, phrases and sentences."""
+"""An image of Flickr30k Entities becomes one record of its boxes, phrases and sentences."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_a_box_of_two_entities_is_an_object_of_each_and_all_sentences_are_kept(
     assert found.faults == {}
     assert found.records == {
         "Annotations/9.xml": {
-            "picture": "jpg/9.jpg",
+            "image": "jpg/9.jpg",
             "text": ["A dog sits in a field ."],
             "objects": [
                 box | {"label": "people", "text": "A dog", "attributes": {
@@ -115,7 +115,7 @@ def test_sentences_lie_in_the_folder_that_is_set(tmp_path: Path) -> None:
     ([SHARED], b"\xff", "byte 0 of Sentences/9.txt is not UTF-8"),
     ([SHARED], b" " * 2_000_000, "its sentences have 2000000 bytes"),
 ])  # fmt: skip
-def test_what_is_broken_fails_its_picture(
+def test_what_is_broken_fails_its_image(
     tmp_path: Path, objects: list[str], sentences: str | bytes, fault: str
 ) -> None:
     found = told(flickr(), entities(tmp_path, *objects, sentences=sentences))

@@ -50,7 +50,7 @@ def expected(used: str) -> dict[str, Any]:
     things = [thing("A dog", [100, 200, 300, 400], 0, 5, 0.875)] * (used == "ref_exps")
     things += [thing("a naïve hat", [500, 500, 1000, 1000], 9, 20, 0.5)]
     return {
-        "picture": "jpg/00001/000010005.jpg",
+        "image": "jpg/00001/000010005.jpg",
         "text": [CAPTION],
         "objects": things,
         "meta": {k: v for k, v in ROW.items() if k not in ("caption", used)},
@@ -80,7 +80,7 @@ def test_a_phrase_is_the_part_of_the_caption_that_its_floats_say(
     ({"ref_exps": [["a", *DOG[1:]]]}, "a phrase is from 'a' to 5.0: no whole numbers"),
     ({"ref_exps": [[0.0, 5.0, None, *DOG[3:]]]}, "object 0: [None, 0.2, 0.3, 0.4] is not 4"),
     ({"key": "000010006", "url": "https://example.org/b"}, "no media for 'https://example.org/b'"),
-    ({"width": 50}, "annotated on a picture of 50 x 50, this one is 100 x 50"),
+    ({"width": 50}, "annotated on an image of 50 x 50, this one is 100 x 50"),
 ])  # fmt: skip
 def test_a_broken_row_fails_alone(tmp_path: Path, change: dict[str, Any], fault: str) -> None:
     rows(tmp_path, {}, change, {})
@@ -91,7 +91,7 @@ def test_a_broken_row_fails_alone(tmp_path: Path, change: dict[str, Any], fault:
     assert fault in said
 
 
-def test_a_caption_with_no_phrases_is_a_picture_without_objects(tmp_path: Path) -> None:
+def test_a_caption_with_no_phrases_is_an_image_without_objects(tmp_path: Path) -> None:
     rows(tmp_path, {"ref_exps": [], "width": None})
     [row] = told(grit(), tmp_path).records.values()
     assert (row["objects"], row["text"]) == ([], [CAPTION])

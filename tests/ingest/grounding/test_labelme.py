@@ -68,7 +68,7 @@ def test_a_shape_is_an_object_and_nothing_of_it_is_lost(tmp_path: Path, name: st
     assert found.faults == {}
     assert found.records == {
         "json/b.json": {
-            "picture": "jpg/a.jpg",
+            "image": "jpg/a.jpg",
             "text": [],
             "objects": wanted,
             "meta": {"version": "5.0.1", "flags": {}, "imagePath": "..\\jpg\\a.jpg",
@@ -77,7 +77,7 @@ def test_a_shape_is_an_object_and_nothing_of_it_is_lost(tmp_path: Path, name: st
     }  # fmt: skip
 
 
-def test_the_picture_inside_is_kept_where_there_is_no_file(tmp_path: Path) -> None:
+def test_the_image_inside_is_kept_where_there_is_no_file(tmp_path: Path) -> None:
     data = base64.b64encode(PHOTO).decode()
     laid(tmp_path, {"json/b.json": content(shape("point", [10, 5]), imageData=data), "jpg/x": ""})
     [batch] = read_kept(labelme(), tmp_path)
@@ -86,7 +86,7 @@ def test_the_picture_inside_is_kept_where_there_is_no_file(tmp_path: Path) -> No
     assert (row["media"][0]["orientation"], row["objects"][0]["point"]) == (1, [100, 100])
     assert "imageData" not in row["meta"]
     laid(tmp_path, {"jpg/b.jpg": PHOTO})
-    assert told(labelme(), tmp_path).records["json/b.json"]["picture"] == "jpg/b.jpg"
+    assert told(labelme(), tmp_path).records["json/b.json"]["image"] == "jpg/b.jpg"
 
 
 def test_numbers_are_of_the_size_that_the_file_tells(tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ BROKEN: dict[str, tuple[str, str, str]] = {
     "few": (content(shape("polygon", [1, 2], [3, 4])), "RowError", "'polygon': 2 places, which"),
     "many": (content(shape("rectangle", *[[1, 2]] * 4)), "RowError", "'rectangle': 4 places"),
     "unknown": (content(shape("cube", [1, 2])), "RowError", "a 'cube': 1 places, which is no such"),
-    "aspect": (content(imageWidth=50), "RowError", "It is another picture."),
+    "aspect": (content(imageWidth=50), "RowError", "It is another image."),
     "data": (content(imagePath="x", imageData="%%"), "RowError", "'imageData' is not base64"),
     "no data": (content(imagePath="x"), "MediaError", "looked for x, b in jpg"),
 }

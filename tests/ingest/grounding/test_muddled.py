@@ -156,8 +156,8 @@ def encoded(name: str, value: Any, draw: random.Random) -> bytes:
 def test_a_muddled_file_is_answered(dialect: str, tmp_path: Path) -> None:
     name, file, sound, settings = SOUND[dialect]
     draw = random.Random(dialect)
-    for picture in ("a.jpg", "f.jpg", "1.jpg"):
-        (tmp_path / picture).write_bytes(PHOTO)
+    for image in ("a.jpg", "f.jpg", "1.jpg"):
+        (tmp_path / image).write_bytes(PHOTO)
     (tmp_path / "instances.json").write_text(json.dumps(COCO))
     (tmp_path / "Annotations").mkdir()
     (tmp_path / "Sentences").mkdir()

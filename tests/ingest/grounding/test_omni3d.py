@@ -14,7 +14,7 @@ from curate.ingest.grounding.omni3d import Omni3d
 from manifests import storage
 from manifests.geometry.cuboid import corners, matrices_from_euler
 from tests.ingest.grounding.grounded import faults, objects, put, read
-from tests.make import picture
+from tests.make import make_image
 
 K = [[400.0, 0.0, 100.0], [0.0, 410.0, 50.0], [0.0, 0.0, 1.0]]
 IMAGE = {
@@ -51,7 +51,7 @@ def annotation(**changes: Any) -> dict[str, Any]:
 
 @pytest.fixture(autouse=True)
 def _media(tmp_path: Path) -> None:
-    put(tmp_path / "datasets" / "own" / "a.jpg", picture(200, 100))
+    put(tmp_path / "datasets" / "own" / "a.jpg", make_image(200, 100))
 
 
 def omni(base: Path, *annotations: Any, image: Any = IMAGE, **settings: Any) -> Any:
@@ -134,10 +134,10 @@ def test_of_three_boxes_the_first_that_is_there_counts_and_is_named(
     assert thing["box3d"] is not None
 
 
-def test_the_camera_is_in_pixels_of_the_picture_as_it_is(tmp_path: Path) -> None:
+def test_the_camera_is_in_pixels_of_the_image_as_it_is(tmp_path: Path) -> None:
     rows, _ = omni(tmp_path, annotation())
     assert rows[0]["media"][0]["camera"] == [400, 410, 100, 50]
-    put(tmp_path / "datasets" / "own" / "a.jpg", picture(100, 50))
+    put(tmp_path / "datasets" / "own" / "a.jpg", make_image(100, 50))
     rows, _ = omni(tmp_path, annotation())
     assert rows[0]["media"][0]["camera"] == [200, 205, 50, 25]
     assert rows[0]["objects"][0]["box"] == [100, 100, 600, 600]
@@ -145,7 +145,7 @@ def test_the_camera_is_in_pixels_of_the_picture_as_it_is(tmp_path: Path) -> None
     assert rows[0]["media"][0]["camera"] is None
 
 
-def test_a_broken_camera_or_path_fails_the_picture(tmp_path: Path) -> None:
+def test_a_broken_camera_or_path_fails_the_image(tmp_path: Path) -> None:
     for changes, told in (
         ({"K": [[1, 2], [3, 4]]}, "'K' is [[1, 2], [3, 4]], not 3 x 3 numbers"),
         ({"file_path": None}, "'file_path' is None, not text"),

@@ -49,7 +49,7 @@ def test_points_in_a_list_are_percent(tmp_path: Path) -> None:
     points = [[{"x": 12.5, "y": 50.0}, {"x": 100.0, "y": 0.0}], [], None]
     found = told(pixmo(), table(tmp_path, LISTED, points))
     assert found.faults == {}
-    base = {"picture": f"./{SHA}.jpg", "text": []}
+    base = {"image": f"./{SHA}.jpg", "text": []}
     two = [{"label": "cup", "point": [125, 500]}, {"label": "cup", "point": [1000, 0]}]
     assert found.records == {
         "a.parquet#0": base | {"objects": two, "meta": meta(2)},
@@ -69,23 +69,23 @@ def test_points_in_lists_apart_are_pixels(tmp_path: Path) -> None:
 
 def test_pixels_where_the_form_says_percent_stop_the_run(tmp_path: Path) -> None:
     """The card of PixMo-Points says pixels; a copy that has them is not taken for percent."""
-    from tests.make import picture
+    from tests.make import make_image
 
-    large = picture(1000, 500)
+    large = make_image(1000, 500)
     points = [[{"x": 640.0, "y": 320.0}], [{"x": 90.0, "y": 400.0}], [{"x": 5.0, "y": 5.0}]]
     laid(table(tmp_path, LISTED, points), {f"{SHA}.jpg": large})
     with pytest.raises(InputError, match=r"points contradict 'xyxy percent'.*Rows 0, 1") as raised:
         told(pixmo(), tmp_path)
-    assert "'xyxy pixel'" in raised.value.mend
+    assert "'xyxy pixel'" in raised.value.fix
     first = told(pixmo(space="xyxy pixel"), tmp_path).records["a.parquet#0"]
     assert first["objects"] == [{"label": "cup", "point": [640, 640]}]
 
 
 def test_percent_where_the_form_says_pixels_stop_the_run(tmp_path: Path) -> None:
-    from tests.make import picture
+    from tests.make import make_image
 
     points = [{"x": [n + 1.0], "y": [99.0 - n]} for n in range(60)]
-    laid(table(tmp_path, APART, points), {f"{SHA}.jpg": picture(1000, 800)})
+    laid(table(tmp_path, APART, points), {f"{SHA}.jpg": make_image(1000, 800)})
     with pytest.raises(InputError, match=r"first quarter .* 'xyxy pixel'.*'xyxy percent' .*fit"):
         told(pixmo(), tmp_path)
 
@@ -96,16 +96,16 @@ def test_percent_where_the_form_says_pixels_stop_the_run(tmp_path: Path) -> None
     ("a.jpg", {}),
     (f"x/{SHA[:2]}.jpg", {"file": "x/{image_sha256[0:2]}"}),
 ])  # fmt: skip
-def test_pictures_lie_under_their_digest_or_a_name_made_of_the_url(
+def test_images_lie_under_their_digest_or_a_name_made_of_the_url(
     tmp_path: Path, name: str, settings: dict[str, Any]
 ) -> None:
     laid(table(tmp_path, LISTED, [[]]), {name: PHOTO})
     (tmp_path / f"{SHA}.jpg").unlink()
     row = told(pixmo(**settings), tmp_path).records["a.parquet#0"]
-    assert row["picture"] == f"./{name}"
+    assert row["image"] == f"./{name}"
 
 
-def test_rows_without_picture_label_or_points_fail_alone(tmp_path: Path) -> None:
+def test_rows_without_image_label_or_points_fail_alone(tmp_path: Path) -> None:
     rows = [
         f'{{"image_url": "{URL}", "image_sha256": "{sha}", "label": {label}, "points": {points}}}'
         for sha, label, points in (
@@ -127,7 +127,7 @@ def test_rows_without_picture_label_or_points_fail_alone(tmp_path: Path) -> None
     assert "object 0: [5, None] is not 2 numbers" in found.faults["a.jsonl#6"][1]
 
 
-def test_a_table_that_names_no_picture_stops_the_run(tmp_path: Path) -> None:
+def test_a_table_that_names_no_image_stops_the_run(tmp_path: Path) -> None:
     laid(tmp_path, {"a.jsonl": '{"label": "cup", "points": []}'})
     with pytest.raises(InputError, match="no column of urls or keys: there are label, points"):
         told(pixmo(path="a.jsonl"), tmp_path)

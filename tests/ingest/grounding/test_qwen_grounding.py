@@ -16,7 +16,7 @@ from curate.ingest.grounding.qwen_grounding import QwenGrounding
 from curate.ingest.reader import Failure
 from manifests import record, storage
 from manifests.errors import InputError
-from tests.make import picture, read_all
+from tests.make import make_image, read_all
 
 WIDTH, HEIGHT = 640, 428
 VECTOR = [228, 320, 961, 970]
@@ -27,7 +27,7 @@ PIXELS_2_5 = [147, 134, 619, 407]
 
 @pytest.fixture(autouse=True)
 def _media(tmp_path: Path) -> None:
-    (tmp_path / "a.jpg").write_bytes(picture(WIDTH, HEIGHT))
+    (tmp_path / "a.jpg").write_bytes(make_image(WIDTH, HEIGHT))
 
 
 def sample(*answers: str, **changes: Any) -> dict[str, Any]:
@@ -89,7 +89,7 @@ def test_an_answer_in_any_style_gives_its_objects(
     assert objects(tmp_path, answer) == [known]
 
 
-def test_the_conversation_stays_and_the_picture_is_known(tmp_path: Path) -> None:
+def test_the_conversation_stays_and_the_image_is_known(tmp_path: Path) -> None:
     rows, failures = read(tmp_path, {**sample(FENCED), "id": 7})
     (tmp_path / "b.json").write_text(json.dumps([{**sample(FENCED), "id": 7}]))
     [same] = [
@@ -121,7 +121,7 @@ def test_pixels_after_resizing_become_thousandths_where_the_recipe_says_so(tmp_p
     assert objects(tmp_path, answer)[0]["box"] == PIXELS_2_5
 
 
-def test_a_picture_that_is_turned_has_its_numbers_as_it_is_shown(tmp_path: Path) -> None:
+def test_an_image_that_is_turned_has_its_numbers_as_it_is_shown(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     image = Image.new("RGB", (HEIGHT, WIDTH))  # stored upright, shown 640 x 428
@@ -191,7 +191,7 @@ def test_an_answer_that_claims_objects_and_is_broken_fails(
 
 def test_a_coordinate_over_1000_is_no_thousandth(tmp_path: Path) -> None:
     told = fault(tmp_path, '{"bbox_2d": [135, 114, 1016, 672]}')
-    assert "object 0: [135, 114, 1016, 672] reaches out of its picture" in told
+    assert "object 0: [135, 114, 1016, 672] reaches out of its image" in told
     assert "Set `space`" in told
     assert "1001" in fault(tmp_path, FENCED, '{"point_2d": [1001, 5]}')
     assert objects(tmp_path, '{"point_2d": [1001, 5]}', trust=True) == [{"point": [1001, 5]}]
@@ -213,7 +213,7 @@ def test_the_readme_example_of_broken_quotes_fails_and_nothing_else(tmp_path: Pa
 
 
 def test_a_file_of_pixels_is_refused_with_the_space_that_fits(tmp_path: Path) -> None:
-    (tmp_path / "a.jpg").write_bytes(picture(4000, 3000))
+    (tmp_path / "a.jpg").write_bytes(make_image(4000, 3000))
     many = [sample(json.dumps({"bbox_2d": [9 * n, 8 * n, 390 * n, 290 * n]})) for n in range(1, 11)]
     with pytest.raises(InputError, match="'xyxy pixel' or"):
         read(tmp_path, *many)
@@ -221,15 +221,15 @@ def test_a_file_of_pixels_is_refused_with_the_space_that_fits(tmp_path: Path) ->
     assert (len(rows), failures) == (10, [])
 
 
-def test_objects_and_several_pictures_fail_since_nothing_says_on_which(tmp_path: Path) -> None:
+def test_objects_and_several_images_fail_since_nothing_says_on_which(tmp_path: Path) -> None:
     talk = sample(FENCED, image=["a.jpg", "a.jpg"])
     talk["conversations"][0]["value"] = "<image><image>Locate all."
     rows, failures = read(tmp_path, talk)
     assert rows == []
-    assert "2 pictures" in failures[0].message
+    assert "2 images" in failures[0].message
 
 
-def test_a_missing_picture_fails_as_in_llava(tmp_path: Path) -> None:
+def test_a_missing_image_fails_as_in_llava(tmp_path: Path) -> None:
     _, failures = read(tmp_path, sample(FENCED, image="no.jpg"))
     assert [(f.origin, f.error) for f in failures] == [("a.json#0", "MediaError")]
 

@@ -1,4 +1,4 @@
-"""Referring expressions: each sentence an object of its picture, joined by pickle and JSON."""
+"""Referring expressions: each sentence an object of its image, joined by pickle and JSON."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from curate.ingest.grounding.refcoco import RefCoco
 from manifests import storage
 from manifests.errors import FileError
 from tests.ingest.grounding.grounded import faults, objects, put, read
-from tests.make import picture
+from tests.make import make_image
 
 INSTANCES: dict[str, Any] = {
     "images": [
@@ -59,8 +59,8 @@ REFS = [
 
 @pytest.fixture(autouse=True)
 def _media(tmp_path: Path) -> None:
-    put(tmp_path / "COCO_train2014_7.jpg", picture(100, 50))
-    put(tmp_path / "COCO_train2014_8.jpg", picture(200, 200))
+    put(tmp_path / "COCO_train2014_7.jpg", make_image(100, 50))
+    put(tmp_path / "COCO_train2014_8.jpg", make_image(200, 200))
     put(tmp_path / "instances.json", INSTANCES)
 
 
@@ -151,7 +151,7 @@ def test_sentences_that_are_none_fail_alone(tmp_path: Path) -> None:
     }
 
 
-def test_a_picture_that_is_not_there_fails_once_with_all_its_refs(tmp_path: Path) -> None:
+def test_an_image_that_is_not_there_fails_once_with_all_its_refs(tmp_path: Path) -> None:
     rows, failures = refs(tmp_path, [*REFS, ref(4, 9, 90, "a"), ref(5, 9, 90, "b")])
     assert (len(rows), list(faults(failures))) == (2, ["9"])
 
@@ -171,21 +171,21 @@ def test_ids_that_two_images_or_annotations_have_refer_to_none(tmp_path: Path) -
     }
 
 
-def test_instances_and_pictures_may_lie_elsewhere(tmp_path: Path) -> None:
+def test_instances_and_images_may_lie_elsewhere(tmp_path: Path) -> None:
     whole, _ = refs(tmp_path, REFS)
-    (tmp_path / "pictures").mkdir()
+    (tmp_path / "images").mkdir()
     for name in ("COCO_train2014_7.jpg", "COCO_train2014_8.jpg"):
-        (tmp_path / name).rename(tmp_path / "pictures" / name)
+        (tmp_path / name).rename(tmp_path / "images" / name)
     (tmp_path / "instances.json").rename(tmp_path / "all.json")
     with pytest.raises(FileError, match=r"instances\.json: there is no such file"):
         refs(tmp_path, REFS)
-    rows, failures = refs(tmp_path, REFS, instances="all.json", media_root="pictures")
+    rows, failures = refs(tmp_path, REFS, instances="all.json", media_root="images")
     assert ([row["objects"] for row in rows], failures) == ([r["objects"] for r in whole], [])
 
 
 def test_batches_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = refs(tmp_path, REFS)
-    monkeypatch.setattr(refcoco, "BATCH_PICTURES", 1)
+    monkeypatch.setattr(refcoco, "BATCH_IMAGES", 1)
     assert refs(tmp_path, REFS) == whole
 
 

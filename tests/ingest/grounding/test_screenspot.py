@@ -15,7 +15,7 @@ from curate.ingest.reader import Head
 from manifests.errors import InputError
 from manifests.storage import File
 from tests.ingest.grounding.annotations import PHOTO, laid, told
-from tests.make import picture
+from tests.make import make_image
 from tests.runs import ran
 
 ROW = {
@@ -43,7 +43,7 @@ def test_the_json_of_the_repository_has_a_corner_and_a_size_in_pixels(tmp_path: 
     assert found.faults == {}
     assert found.records == {
         f"a.json#{n}": {
-            "picture": "imgs/pc_1.png",
+            "image": "imgs/pc_1.png",
             "text": [],
             "objects": [OBJECT | {"text": text}],
             "meta": {"img_filename": "pc_1.png", "data_source": "windows"},
@@ -64,7 +64,7 @@ def test_the_parquet_of_hugging_face_has_two_corners_in_shares(tmp_path: Path) -
     pq.write_table(pa.table(columns), tmp_path / "a.parquet")
     assert told(screenspot("a.parquet"), tmp_path).records == {
         "a.parquet#0": {
-            "picture": "kept:kept.bin",
+            "image": "kept:kept.bin",
             "text": [],
             "objects": [OBJECT],
             "meta": {"file_name": "pc_1.png", "data_source": "windows"},
@@ -77,10 +77,10 @@ def test_screenspot_pro_is_known_by_its_kind_and_has_two_corners_in_pixels(
 ) -> None:
     pro = {"bbox": [150, 60, 190, 90], "img_size": [200, 100], "ui_type": "text", "id": "x"}
     rows = [{k: v for k, v in (ROW | pro).items() if k != "data_type"}] * 4
-    laid(tmp_path, {"a.json": json.dumps(rows), "pc_1.png": picture(200, 100)})
+    laid(tmp_path, {"a.json": json.dumps(rows), "pc_1.png": make_image(200, 100)})
     with pytest.raises(InputError) as raised:
         told(screenspot(space="xywh pixel"), tmp_path)
-    assert "'xyxy pixel'" in raised.value.mend
+    assert "'xyxy pixel'" in raised.value.fix
     row = told(screenspot(), tmp_path).records["a.json#3"]
     assert row["objects"] == [{"label": "text", "box": [750, 600, 950, 900], "text": ROW[
         "instruction"]}]  # fmt: skip
@@ -93,8 +93,8 @@ def test_screenspot_pro_is_known_by_its_kind_and_has_two_corners_in_pixels(
     ({"bbox": None}, "no 'bbox'"),
     ({"bbox": [1, 2, 3]}, "object 0: [1, 2, 3] is not 4 numbers"),
     ({"img_filename": "x.png"}, "there is no such file"),
-    ({"img_filename": None}, "no picture: 'img_filename' is None"),
-    ({"img_size": [50, 50]}, "It is another picture."),
+    ({"img_filename": None}, "no image: 'img_filename' is None"),
+    ({"img_size": [50, 50]}, "It is another image."),
     (5, "5 is not an object"),
 ])  # fmt: skip
 def test_a_broken_row_fails_alone(tmp_path: Path, change: Any, fault: str) -> None:

@@ -28,7 +28,7 @@ def fault(numbers: Numbers, space: Space) -> str:
 
 
 def drawn(seed: int, count: int = 200) -> tuple[np.ndarray, np.ndarray]:
-    """Boxes anywhere on pictures of any size, (n, 4) in [0,1000], and the sizes."""
+    """Boxes anywhere on images of any size, (n, 4) in [0,1000], and the sizes."""
     random = np.random.default_rng(seed)
     corners = np.sort(random.uniform(0, 1000, (count, 2, 2)), axis=1)
     return corners.reshape(-1, 4), random.integers(200, 2000, (count, 2)).astype(float)
@@ -46,7 +46,7 @@ def test_numbers_in_their_own_space_are_never_refused(space: Space) -> None:
 
 def _tells_apart(true: Space, declared: Space) -> bool:
     """Whether numbers can tell: the same shares with x and y exchanged look alike, and percents
-    as pixels of a corner are within their pictures."""
+    as pixels of a corner are within their images."""
     swapped = {"xyxy": "yxyx", "xywh": "yxhw"}
     forms = {true.form, declared.form}
     alike = true.unit == declared.unit != "pixel" and any(
@@ -69,7 +69,7 @@ def test_numbers_in_another_space_are_refused_and_their_own_is_named(true: Space
 def test_a_fraction_of_312_is_told_with_the_space_that_fits() -> None:
     told = fault(said([[312, 40, 500, 80]]), SPACES["fraction"])
     assert told == (
-        "boxes.json: 1 of 1 boxes contradict 'xyxy fraction': [312, 40, 500, 80], on a picture of "
+        "boxes.json: 1 of 1 boxes contradict 'xyxy fraction': [312, 40, 500, 80], on an image of "
         "640 x 480, would be at [312000, 40000, 500000, 80000] of 1000. Rows row-0. "
         "'xyxy pixel' or 'xyxy thousandth' or 'xywh thousandth' would fit: set `space`."
     )
@@ -89,12 +89,12 @@ def test_percents_taken_for_pixels_are_told_though_all_lie_inside() -> None:
     random = np.random.default_rng(4)
     points = said(random.uniform(0, 100, (80, 2)), 1200, 900)
     told = fault(points, Space(form="xyxy", unit="pixel"))
-    assert "all 80 points lie in the first quarter of their pictures as 'xyxy pixel'" in told
+    assert "all 80 points lie in the first quarter of their images as 'xyxy pixel'" in told
     assert "'xyxy percent'" in told
     check(said(points.values[:40], 1200, 900), Space(form="xyxy", unit="pixel"), "f", ["x"] * 40)
 
 
-def test_a_space_that_leaves_most_of_the_pictures_empty_is_not_proposed() -> None:
+def test_a_space_that_leaves_most_of_the_images_empty_is_not_proposed() -> None:
     random = np.random.default_rng(6)
     percents = said(random.uniform(0, 100, (80, 2)), 1200, 900)
     told = fault(percents, Space(form="xyxy", unit="fraction")).rpartition("Rows")[2]
@@ -116,7 +116,7 @@ def test_numbers_that_fit_no_space_are_told_so() -> None:
     )
 
 
-def test_impossible_is_what_is_in_no_way_on_the_picture() -> None:
+def test_impossible_is_what_is_in_no_way_on_the_image() -> None:
     boxes = np.array([
         [0, 0, 1000, 1000], [-900, 0, 1900, 10], [-1100, 0, 10, 10], [0, 0, 2100, 10],
         [np.nan, 0, 1, 1], [0, 0, np.inf, 1], [500, 0, 495, 10], [500, 0, 480, 10],

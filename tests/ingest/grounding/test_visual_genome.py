@@ -1,4 +1,4 @@
-"""Visual Genome's regions and objects: a picture an element, whichever of its two folders."""
+"""Visual Genome's regions and objects: an image an element, whichever of its two folders."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from curate.ingest.grounding.visual_genome import VisualGenome
 from manifests import storage
 from manifests.errors import FileError
 from tests.ingest.grounding.grounded import faults, objects, put, read
-from tests.make import picture
+from tests.make import make_image
 
 REGIONS: list[dict[str, Any]] = [
     {
@@ -48,8 +48,8 @@ OBJECTS: list[dict[str, Any]] = [
 
 @pytest.fixture(autouse=True)
 def _media(tmp_path: Path) -> None:
-    put(tmp_path / "VG_100K" / "12.jpg", picture(100, 50))
-    put(tmp_path / "VG_100K_2" / "13.jpg", picture(40, 30))
+    put(tmp_path / "VG_100K" / "12.jpg", make_image(100, 50))
+    put(tmp_path / "VG_100K_2" / "13.jpg", make_image(40, 30))
 
 
 def genome(base: Path, value: Any, **settings: Any) -> Any:
@@ -85,8 +85,8 @@ def test_an_object_has_its_first_name_as_label_and_keeps_the_others(tmp_path: Pa
     assert rows[0]["meta"] == {"image_id": 12, "image_url": "https://example.org/VG_100K/12.jpg"}
 
 
-def test_pictures_may_lie_in_one_folder(tmp_path: Path) -> None:
-    put(tmp_path / "flat" / "12.jpg", picture(100, 50))
+def test_images_may_lie_in_one_folder(tmp_path: Path) -> None:
+    put(tmp_path / "flat" / "12.jpg", make_image(100, 50))
     rows, _ = genome(tmp_path, OBJECTS, media_root="flat")
     assert rows[0]["media"][0]["uri"] == "flat/12.jpg"
 
@@ -130,7 +130,7 @@ def test_regions_and_objects_that_are_none_fail_alone(tmp_path: Path) -> None:
     }
 
 
-def test_elements_that_are_no_pictures_fail_and_the_others_stay(tmp_path: Path) -> None:
+def test_elements_that_are_no_images_fail_and_the_others_stay(tmp_path: Path) -> None:
     value = [
         5,
         {"id": 12},
@@ -155,7 +155,7 @@ def test_splits_and_batches_change_nothing(tmp_path: Path, monkeypatch: pytest.M
     assert len(whole[0]) == 3
     monkeypatch.setattr(visual_genome, "SPLIT_BYTES", 1)
     assert genome(tmp_path, [*REGIONS, 5, REGIONS[0]]) == whole
-    monkeypatch.setattr(visual_genome, "BATCH_PICTURES", 1)
+    monkeypatch.setattr(visual_genome, "BATCH_IMAGES", 1)
     assert genome(tmp_path, [*REGIONS, 5, REGIONS[0]]) == whole
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from curate.ingest.grounding.annotations import per_image as per_picture
+from curate.ingest.grounding.annotations import per_image as per_image
 from curate.ingest.grounding.voc import Voc
 from curate.ingest.reader import Head
 from manifests.errors import InputError
@@ -14,7 +14,7 @@ from manifests.geometry.space import Space
 from manifests.record import record_id
 from manifests.storage import File
 from tests.ingest.grounding.annotations import PHOTO, laid, shortly, told
-from tests.make import picture, read_all
+from tests.make import make_image, read_all
 from tests.runs import ran
 
 SIZE = "<size><width>100</width><height>50</height><depth>3</depth></size>"
@@ -49,7 +49,7 @@ def test_boxes_count_pixels_from_one_and_all_else_is_kept(tmp_path: Path) -> Non
     size = {"width": 100, "height": 50, "depth": 3}
     assert found.records == {
         "xml/b.xml": {
-            "picture": "jpg/a.jpg",
+            "image": "jpg/a.jpg",
             "text": [],
             "objects": [
                 {"label": "cat", "box": [100, 100, 600, 800], "attributes":
@@ -72,26 +72,26 @@ def test_boxes_count_pixels_from_one_and_all_else_is_kept(tmp_path: Path) -> Non
     ("", "b.jpg"),
     ("renamed.jpg", "b.jpg"),
 ])  # fmt: skip
-def test_a_picture_is_found_by_its_name_or_else_by_that_of_its_annotation(
+def test_an_image_is_found_by_its_name_or_else_by_that_of_its_annotation(
     tmp_path: Path, filename: str, kept_as: str
 ) -> None:
     laid(tmp_path, {f"jpg/{kept_as}": PHOTO, "xml/b.xml": xml("", filename)})
-    assert told(voc(), tmp_path).records["xml/b.xml"]["picture"] == f"jpg/{kept_as}"
+    assert told(voc(), tmp_path).records["xml/b.xml"]["image"] == f"jpg/{kept_as}"
 
 
-def test_pictures_lie_beside_or_below_media_root_in_the_folders_that_annotations_have(
+def test_images_lie_beside_or_below_media_root_in_the_folders_that_annotations_have(
     tmp_path: Path,
 ) -> None:
-    other = picture(100, 50, seed=3)
+    other = make_image(100, 50, seed=3)
     laid(tmp_path, {"xml/one/a.xml": xml(""), "xml/two/a.xml": xml("")})
     laid(tmp_path, {"jpg/one/a.jpg": PHOTO, "jpg/two/a.jpg": other, "xml/two/a.jpg": PHOTO})
     found = told(voc(), tmp_path).records
-    assert [row["picture"] for row in found.values()] == ["jpg/one/a.jpg", "jpg/two/a.jpg"]
+    assert [row["image"] for row in found.values()] == ["jpg/one/a.jpg", "jpg/two/a.jpg"]
     beside = told(voc(media_root=None), tmp_path)
-    assert beside.records["xml/two/a.xml"]["picture"] == "xml/two/a.jpg"
+    assert beside.records["xml/two/a.xml"]["image"] == "xml/two/a.jpg"
     assert beside.faults == {"one/a.xml": ("MediaError", (
-        "no picture: looked for a.jpg, a in xml/one. "
-        "Set media_root to the folder that the pictures lie in."))}  # fmt: skip
+        "no image: looked for a.jpg, a in xml/one. "
+        "Set media_root to the folder that the images lie in."))}  # fmt: skip
 
 
 LAUGHS = """<?xml version="1.0"?><!DOCTYPE lolz [<!ENTITY lol "lol">
@@ -115,9 +115,9 @@ BROKEN: dict[str, tuple[bytes | str, str, str]] = {
     "unnamed": (xml(thing() + UNNAMED), "RowError", "object 1 has no <name>"),
     "words": (xml(thing(corners="abcd")), "RowError", "<xmin> of <bndbox> is 'a', not a number"),
     "no size": (xml("", size="<size/>"), "RowError", "<width> of <size> is None, not a number"),
-    "zero": (xml("", size=SIZE.replace("100", "0")), "RowError", "on a picture of 0 x 50"),
-    "aspect": (xml("", size=SIZE.replace("100", "50")), "RowError", "It is another picture."),
-    "infinite": (xml(thing(corners=("inf", 1, 2, 3))), "RowError", "is in no way on a picture"),
+    "zero": (xml("", size=SIZE.replace("100", "0")), "RowError", "on an image of 0 x 50"),
+    "aspect": (xml("", size=SIZE.replace("100", "50")), "RowError", "It is another image."),
+    "infinite": (xml(thing(corners=("inf", 1, 2, 3))), "RowError", "is in no way on an image"),
 }
 
 
@@ -135,18 +135,18 @@ def test_a_broken_file_is_one_failure_and_its_neighbours_are_read(
     assert fault in found.faults["b.xml"][1]
 
 
-def test_a_file_too_large_for_one_picture_is_not_read(
+def test_a_file_too_large_for_one_image_is_not_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Voc, "most_bytes", 100)
     laid(tmp_path, {"jpg/a.jpg": PHOTO, "xml/b.xml": xml(thing())})
     [(error, fault)] = told(voc(), tmp_path).faults.values()
     assert error == "FileError"
-    assert "bytes is over the limit of 100 for one picture" in fault
+    assert "bytes is over the limit of 100 for one image" in fault
 
 
 def test_the_space_is_checked_over_the_files_of_a_group_and_named_by_file(tmp_path: Path) -> None:
-    """One box that is wider than its picture proves nothing by itself; eight of nine do."""
+    """One box that is wider than its image proves nothing by itself; eight of nine do."""
     wide = {f"xml/{n}.xml": xml(thing(corners=(60, 20, 70, 45))) for n in range(8)}
     laid(tmp_path, {"jpg/a.jpg": PHOTO, **wide})
     coco = Space(form="xywh", unit="pixel")
@@ -154,7 +154,7 @@ def test_the_space_is_checked_over_the_files_of_a_group_and_named_by_file(tmp_pa
         told(voc(space=coco), tmp_path)
     assert "8 of 8 boxes contradict 'xywh pixel'" in raised.value.fault
     assert "Rows 0.xml, 1.xml, 2.xml, 3.xml, 4.xml and 3 more" in raised.value.fault
-    assert "'xyxy pixel'" in raised.value.mend
+    assert "'xyxy pixel'" in raised.value.fix
     assert len(told(voc(space=coco, trust=True), tmp_path).records) == 8
     assert len(told(voc(), tmp_path).records) == 8
 
@@ -163,7 +163,7 @@ def test_files_are_grouped_by_name_so_that_a_new_one_changes_its_group_alone() -
     files = [File(f"xml/{n}.xml", f"{n}.xml", 1, 0) for n in range(20_000)]
     groups = voc().grouped(files[::-1])
     assert [f for group in groups for f in group] == sorted(files, key=lambda f: f.name)
-    assert 4 <= len(groups) <= 20_000 / per_picture.GROUP_FILES * 3
+    assert 4 <= len(groups) <= 20_000 / per_image.GROUP_FILES * 3
     without = voc().grouped([file for file in files if file != groups[2][5]])
     assert [a for a, b in zip(groups, without, strict=True) if a != b] == [groups[2]]
 

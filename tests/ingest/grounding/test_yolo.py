@@ -24,7 +24,7 @@ def test_lines_are_boxes_boxes_with_a_confidence_and_polygons(tmp_path: Path) ->
     lines = "1 0.5 0.5 0.2 0.4\r\n\n0 .5 .5 1 1 0.875\n0 0.1 0.2 0.3 0.2 0.3 0.6\n"
     laid(tmp_path, {"images/a.jpg": PHOTO, "labels/a.txt": "\ufeff" + lines})
     assert told(yolo(), tmp_path).records["labels/a.txt"] == {
-        "picture": "images/a.jpg",
+        "image": "images/a.jpg",
         "text": [],
         "objects": [
             {"label": "dog", "box": [400, 300, 600, 700]},
@@ -35,13 +35,13 @@ def test_lines_are_boxes_boxes_with_a_confidence_and_polygons(tmp_path: Path) ->
     }
 
 
-def test_an_empty_file_is_a_picture_without_objects(tmp_path: Path) -> None:
+def test_an_empty_file_is_an_image_without_objects(tmp_path: Path) -> None:
     laid(tmp_path, {"images/a.jpg": PHOTO, "labels/a.txt": "", "labels/b.txt": "\n"})
     found = told(yolo(), tmp_path)
     assert found.records["labels/a.txt"]["objects"] == []
     assert found.faults["b.txt"] == ("MediaError", (
-        "no picture: looked for b in images. "
-        "Set media_root to the folder that the pictures lie in."))  # fmt: skip
+        "no image: looked for b in images. "
+        "Set media_root to the folder that the images lie in."))  # fmt: skip
 
 
 @pytest.mark.parametrize(("label", "photo", "settings"), [
@@ -52,11 +52,11 @@ def test_an_empty_file_is_a_picture_without_objects(tmp_path: Path) -> None:
     ("labels/train/a.txt", "photos/a.jpg", {"media_root": "photos"}),
     ("labels/a.b.txt", "images/a.b.jpg", {}),
 ])  # fmt: skip
-def test_pictures_lie_in_images_for_labels_or_below_media_root(
+def test_images_lie_in_images_for_labels_or_below_media_root(
     tmp_path: Path, label: str, photo: str, settings: dict[str, str]
 ) -> None:
     laid(tmp_path, {label: "0 .5 .5 .1 .1", photo: PHOTO})
-    assert told(yolo(**settings), tmp_path).records[label]["picture"] == photo
+    assert told(yolo(**settings), tmp_path).records[label]["image"] == photo
 
 
 @pytest.mark.parametrize(("file", "content", "setting"), [
@@ -104,7 +104,7 @@ def test_names_that_are_not_to_be_found_stop_the_run(
     ("0 .5 .5 .1 .1 " + ".5 .5 2 " * 17, "RowError", "line 2: 55 numbers after the class"),
     ("0 .5 .5 x .1", "RowError", "line 2: '0 .5 .5 x .1' is not a class and numbers"),
     ("0 .5 .5 nan .1", "RowError", "is not a class and numbers"),
-    ("0 9 9 .1 .1", "RowError", "[9, 9, 0.1, 0.1] is in no way on a picture"),
+    ("0 9 9 .1 .1", "RowError", "[9, 9, 0.1, 0.1] is in no way on an image"),
     ("\udcff", "FileError", "byte 12 is not UTF-8"),
 ])  # fmt: skip
 def test_a_broken_line_fails_its_file_alone(
@@ -132,7 +132,7 @@ def test_numbers_that_are_no_shares_stop_the_file_and_name_the_space_that_fits(
     laid(tmp_path, {f"labels/{n}.txt": line for n in "abc"})
     with pytest.raises(InputError, match=f"{what} contradict 'cxcywh fraction'") as raised:
         told(yolo(), tmp_path)
-    assert f"'{space}'" in raised.value.mend
+    assert f"'{space}'" in raised.value.fix
     assert len(told(yolo(space=space), tmp_path).records) == 3
 
 

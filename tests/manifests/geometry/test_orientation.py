@@ -1,4 +1,4 @@
-"""Places on a picture as it is shown and as it is stored: what Pillow does to the pixels."""
+"""Places on an image as it is shown and as it is stored: what Pillow does to the pixels."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from PIL import Image, ImageOps
 
 from manifests.geometry.orientation import boxes_shown, boxes_stored, shown, stored
 from manifests.media.header import orientation
-from tests.make import picture
+from tests.make import make_image
 
 WIDTH, HEIGHT = 40, 30
 
 
 def turned(number: int) -> bytes:
-    """A black picture with one white pixel, and an orientation."""
+    """A black image with one white pixel, and an orientation."""
     pixels = np.zeros((HEIGHT, WIDTH), np.uint8)
     pixels[5, 9] = 255
     image, exif, out = Image.fromarray(pixels), Image.Exif(), io.BytesIO()
@@ -56,7 +56,7 @@ def test_a_box_that_is_inverted_stays_so() -> None:
         assert found[0] > found[2] or found[1] > found[3]
 
 
-def test_pictures_without_exif_or_with_a_broken_block_are_as_they_are_stored() -> None:
-    plain = picture()
+def test_images_without_exif_or_with_a_broken_block_are_as_they_are_stored() -> None:
+    plain = make_image()
     broken = plain[:2] + b"\xff\xe1\x00\x10Exif\0\0II*\0\xff\xff\xff\xff" + plain[2:]
     assert [orientation(data) for data in (plain, broken, b"", turned(6)[:40])] == [1, 1, 1, 1]

@@ -1,4 +1,4 @@
-"""Cuboids are on the picture where every place of their surface is."""
+"""Cuboids are on the image where every place of their surface is."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_what_is_nearer_than_the_near_plane_is_cut_too() -> None:
         assert found[0, [0, 2]] == pytest.approx([320 - near, 320 + near])
 
 
-def test_what_is_behind_or_beside_the_picture_is_nowhere_on_it() -> None:
+def test_what_is_behind_or_beside_the_image_is_nowhere_on_it() -> None:
     boxes = np.array([[0, 0, -5, 1, 1, 1, 0, 0, 0], [50, 0, 5, 1, 1, 1, 0, 0, 0.0]])
     found = projected(corners(boxes), CAMERA.repeat(2, axis=0))
     assert np.isnan(found.boxes[0]).all()
@@ -113,7 +113,7 @@ def test_no_boxes_are_no_projections() -> None:
     assert [part.shape for part in found] == [(0, 12, 2, 2), (0, 4), (0,), (0, 6)]
 
 
-def test_pixels_are_told_in_thousandths_of_their_own_picture() -> None:
+def test_pixels_are_told_in_thousandths_of_their_own_image() -> None:
     sizes = np.array([[200, 100], [1000, 500]])
     assert to_units(np.array([[[20.0, 20.0]], [[20.0, 20.0]]]), sizes).tolist() == [
         [[100, 200]],

@@ -1,4 +1,4 @@
-"""Sizes of pictures as they are shown."""
+"""Sizes of images as they are shown."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from manifests.geometry.shown_sizes import shown_sizes
 from manifests.record import MEDIA
 
 
-def test_width_and_height_change_places_where_exif_turns_the_picture() -> None:
+def test_width_and_height_change_places_where_exif_turns_the_image() -> None:
     media = [{"width": 4, "height": 3, "orientation": n} for n in (None, 1, 4, 5, 6, 7, 8)]
     found = shown_sizes(pa.array(media, MEDIA))
     assert found.tolist() == [[4, 3]] * 3 + [[3, 4]] * 4

@@ -66,7 +66,7 @@ def test_any_size_is_as_by_hand_and_within_the_limits(width: int, height: int, h
         assert all(side % how.factor == 0 for side in seen)
 
 
-def test_pictures_that_are_refused_have_no_size_and_no_tokens() -> None:
+def test_images_that_are_refused_have_no_size_and_no_tokens() -> None:
     sizes = np.array([[201, 1], [0, 5], [200, 1]])
     assert smart_resize(sizes)[:2].tolist() == [[0, 0], [0, 0]]
     assert image_tokens(sizes)[:2].tolist() == [0, 0]

@@ -83,14 +83,14 @@ places = st.floats(0, 1000, width=32)
 
 
 @st.composite
-def pictures(draw: st.DrawFn) -> tuple[int, int]:
+def images(draw: st.DrawFn) -> tuple[int, int]:
     """Sizes whose aspect is not refused."""
     width = draw(sides)
     height = draw(st.integers(max(1, -(-width // 200)), min(20_000, width * 200)))
     return width, height
 
 
-@given(pictures(), st.tuples(places, places, places, places), st.sampled_from(EVERY))
+@given(images(), st.tuples(places, places, places, places), st.sampled_from(EVERY))
 def test_there_and_back_is_the_same_at_any_size(
     size: tuple[int, int], box: tuple[float, ...], space: Space
 ) -> None:
@@ -101,7 +101,7 @@ def test_there_and_back_is_the_same_at_any_size(
     assert points_to_units(point, sizes, space) == pytest.approx(given_[:, :2], abs=1e-6)
 
 
-@given(pictures(), st.tuples(places, places, places, places))
+@given(images(), st.tuples(places, places, places, places))
 def test_rounded_thousandths_are_within_half_a_unit(
     size: tuple[int, int], box: tuple[float, ...]
 ) -> None:
@@ -113,8 +113,8 @@ def test_rounded_thousandths_are_within_half_a_unit(
     assert (abs(back - pixels) <= half * (1 + 1e-3)).all()
 
 
-@given(pictures(), st.tuples(places, places, places, places), st.integers(1, 8))
-def test_a_resized_picture_has_the_same_thousandths(
+@given(images(), st.tuples(places, places, places, places), st.integers(1, 8))
+def test_a_resized_image_has_the_same_thousandths(
     size: tuple[int, int], box: tuple[float, ...], times: int
 ) -> None:
     sizes, space = np.array([size]), Space(form="xyxy", unit="pixel")
@@ -124,7 +124,7 @@ def test_a_resized_picture_has_the_same_thousandths(
     )
 
 
-@given(pictures(), st.tuples(places, places, places, places))
+@given(images(), st.tuples(places, places, places, places))
 def test_a_flip_of_pixels_is_a_flip_of_thousandths(
     size: tuple[int, int], box: tuple[float, ...]
 ) -> None:

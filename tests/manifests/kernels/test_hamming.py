@@ -96,19 +96,19 @@ def test_near_compares_each_with_the_one_at_its_place() -> None:
     assert near(first, second, 64).tolist() == [True] * 4
 
 
-Picture = tuple[int, int]
+Image = tuple[int, int]
 
 
-def by_hand(keys: list[int], pictures: list[Picture], distance: int) -> dict[tuple[int, int], int]:
+def by_hand(keys: list[int], images: list[Image], distance: int) -> dict[tuple[int, int], int]:
     """All with all, in plain Python."""
     found, standing = {}, list[int]()
-    for i, (hash_, mirror) in enumerate(pictures):
+    for i, (hash_, mirror) in enumerate(images):
         if i and keys[i] != keys[i - 1]:
             standing = []
-        if any(set(pictures[j]) == {hash_, mirror} for j in standing):
+        if any(set(images[j]) == {hash_, mirror} for j in standing):
             continue
         for j in standing:
-            other, turned = pictures[j]
+            other, turned = images[j]
             ways = hash_ ^ other, hash_ ^ turned, mirror ^ other
             apart = min(way.bit_count() for way in ways)
             if apart <= distance:
@@ -117,10 +117,8 @@ def by_hand(keys: list[int], pictures: list[Picture], distance: int) -> dict[tup
     return found
 
 
-def by_kernel(
-    keys: list[int], pictures: list[Picture], distance: int
-) -> dict[tuple[int, int], int]:
-    hashes, mirrors = words([p[0] for p in pictures]), words([p[1] for p in pictures])
+def by_kernel(keys: list[int], images: list[Image], distance: int) -> dict[tuple[int, int], int]:
+    hashes, mirrors = words([p[0] for p in images]), words([p[1] for p in images])
     pairs, distances = close_pairs(words(keys), hashes, mirrors, distance)
     assert (pairs.dtype, pairs.shape, distances.dtype) == (np.int64, (len(pairs), 2), np.uint8)
     said = {(int(i), int(j)): int(d) for (i, j), d in zip(pairs, distances, strict=True)}
@@ -139,15 +137,15 @@ def test_close_pairs_connect_what_comparing_all_with_all_finds(
     drawn: list[tuple[int, int, int]], distance: int
 ) -> None:
     drawn.sort(key=lambda entry: entry[0])
-    keys, pictures = [entry[0] for entry in drawn], [entry[1:] for entry in drawn]
-    found, every = by_kernel(keys, pictures, distance), by_hand(keys, pictures, distance)
+    keys, images = [entry[0] for entry in drawn], [entry[1:] for entry in drawn]
+    found, every = by_kernel(keys, images, distance), by_hand(keys, images, distance)
     assert found.items() <= every.items()
     assert len(found) <= (distance + 1) * len(keys)
     assert families(found, distance, len(keys)) == families(every, distance, len(keys))
 
 
 def families(pairs: dict[tuple[int, int], int], distance: int, nodes: int) -> list[list[int]]:
-    """For every distance the least picture that each is connected to by pairs so near."""
+    """For every distance the least image that each is connected to by pairs so near."""
     said = []
     for most in range(distance + 1):
         parents = list(range(nodes))
@@ -159,8 +157,8 @@ def families(pairs: dict[tuple[int, int], int], distance: int, nodes: int) -> li
     return said
 
 
-def family(draw: random.Random, size: int, flips: int) -> list[Picture]:
-    """Pictures near each other, some equal, some mirrored."""
+def family(draw: random.Random, size: int, flips: int) -> list[Image]:
+    """Images near each other, some equal, some mirrored."""
     hash_, mirror = draw.getrandbits(64), draw.getrandbits(64)
 
     def turned(word: int) -> int:
@@ -174,18 +172,18 @@ def family(draw: random.Random, size: int, flips: int) -> list[Picture]:
 def test_long_runs_are_compared_in_full(size: int) -> None:
     draw = random.Random(size)
     keys = [1] * size + [2] * size
-    pictures = family(draw, size, 4) + family(draw, size, 20)
-    found, every = by_kernel(keys, pictures, 10), by_hand(keys, pictures, 10)
+    images = family(draw, size, 4) + family(draw, size, 20)
+    found, every = by_kernel(keys, images, 10), by_hand(keys, images, 10)
     assert families(found, 10, len(keys)) == families(every, 10, len(keys))
     assert size < 60 or len(found) > len(keys) // 2
 
 
 def test_there_may_be_more_pairs_than_entries() -> None:
     chain = [0b1111, 0b111, 0b11, 0b1, 0]  # each is nearer to the middle, which comes last
-    pictures = [(word << 8 * n, word << 8 * n) for n in range(8) for word in chain]
-    found = by_kernel([1] * 40, pictures, 20)
+    images = [(word << 8 * n, word << 8 * n) for n in range(8) for word in chain]
+    found = by_kernel([1] * 40, images, 20)
     assert len(found) > 40
-    assert families(found, 20, 40) == families(by_hand([1] * 40, pictures, 20), 20, 40)
+    assert families(found, 20, 40) == families(by_hand([1] * 40, images, 20), 20, 40)
 
 
 def test_many_near_ones_have_few_pairs() -> None:
@@ -197,14 +195,14 @@ def test_many_near_ones_have_few_pairs() -> None:
     assert len(np.unique(hashes)) - 1 <= len(pairs) < 7 * len(hashes)
 
 
-def test_of_equal_pictures_the_first_stands_for_all_mirrored_or_not() -> None:
-    pictures = [(1, 9), (9, 1), (1, 9), (3, 9), (9, 1), (9, 3)]
-    assert by_kernel([5] * 6, pictures, 1) == {(0, 3): 1}
-    pictures = [(1, 99), (3, 98), (1, 99), (3, 98), (2, 50), (99, 1)]
-    assert by_kernel([5] * 6, pictures, 1) == {(0, 1): 1, (1, 4): 1}
+def test_of_equal_images_the_first_stands_for_all_mirrored_or_not() -> None:
+    images = [(1, 9), (9, 1), (1, 9), (3, 9), (9, 1), (9, 3)]
+    assert by_kernel([5] * 6, images, 1) == {(0, 3): 1}
+    images = [(1, 99), (3, 98), (1, 99), (3, 98), (2, 50), (99, 1)]
+    assert by_kernel([5] * 6, images, 1) == {(0, 1): 1, (1, 4): 1}
 
 
-def test_a_million_equal_pictures_take_no_million_squared() -> None:
+def test_a_million_equal_images_take_no_million_squared() -> None:
     same = np.full(1_000_000, 42, np.uint64)
     start = time.process_time()
     pairs, distances = close_pairs(same, same, same, 10)

@@ -94,7 +94,7 @@ def test_means_are_libjpeg_s_luma_to_the_bit(way: dict[str, Any], mode: str) -> 
     assert_same([encoded(drawing(*size, mode, n), **way) for n, size in enumerate(sizes)])
 
 
-def test_means_of_real_pictures_are_libjpeg_s_to_the_bit(real_data: Path) -> None:
+def test_means_of_real_images_are_libjpeg_s_to_the_bit(real_data: Path) -> None:
     files = [path.read_bytes() for path in sorted(real_data.rglob("*.jp*g"))]
     said = means(*files)
     large = [n for n, luma in enumerate(said) if luma is not None and min(luma.shape) > 1]
@@ -148,7 +148,7 @@ def test_layers_whose_scans_are_apart_are_read() -> None:
 
 
 @pytest.mark.parametrize("way", WAYS, ids=str)
-def test_a_truncated_picture_has_no_means_wherever_it_ends(way: dict[str, Any]) -> None:
+def test_a_truncated_image_has_no_means_wherever_it_ends(way: dict[str, Any]) -> None:
     file = encoded(drawing(70, 50), **way)
     cuts = [file[:end] for end in range(len(file))]
     assert means(*cuts) == [None] * len(cuts)
@@ -250,19 +250,19 @@ def test_what_has_means_though_muddled_is_what_pillow_opens(way: dict[str, Any])
         assert luma is None or opens(broken)
 
 
-def test_hostile_pictures_have_means_only_if_pillow_opens_them(real_data: Path) -> None:
+def test_hostile_images_have_means_only_if_pillow_opens_them(real_data: Path) -> None:
     files = [path.read_bytes() for path in sorted((real_data / "hostile").rglob("*.jp*g"))]
     said = means(*files)
     assert all(opens(file) for file, luma in zip(files, said, strict=True) if luma is not None)
 
 
-def test_several_pictures_at_once_are_as_each_alone() -> None:
+def test_several_images_at_once_are_as_each_alone() -> None:
     files = [
         encoded(drawing(30 + 20 * n, 200 - 10 * n, "L" if n % 2 else "RGB", n), **way)
         for n, way in enumerate(WAYS)
     ]
     files[4] = files[4][: len(files[4]) // 2] + b"\xff\xd9"
-    files.insert(2, b"no picture")
+    files.insert(2, b"no image")
     for luma, file in zip(means(*files), files, strict=True):
         (alone,) = means(file)
         assert (luma is None) == (alone is None)

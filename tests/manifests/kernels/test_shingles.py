@@ -225,8 +225,8 @@ def test_a_text_is_not_read_beyond_the_end_of_its_buffer() -> None:
     script = """
 import ctypes, mmap
 import numpy as np, pyarrow as pa
-from filters.kernels.shingles import shingles, text_hashes
-from tests.filters.kernels import reference
+from manifests.kernels.shingles import shingles, text_hashes
+from tests.manifests.kernels import reference
 
 page = mmap.PAGESIZE
 memory = mmap.mmap(-1, 2 * page)

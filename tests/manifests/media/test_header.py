@@ -1,4 +1,4 @@
-"""A picture's header says what Pillow says, sooner; what is no picture is a MediaError."""
+"""An image's header says what Pillow says, sooner; what is no image is a MediaError."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from manifests.errors import MediaError
-from manifests.media.header import PILLOW_FORMATS, Header, is_picture, probe
-from tests.make import picture
+from manifests.media.header import PILLOW_FORMATS, Header, is_image, probe
+from tests.make import make_image
 
 KINDS = {
     "JPEG": "image/jpeg",
@@ -28,13 +28,13 @@ KINDS = {
     "JPEG2000": "image/jp2",
     "PPM": "image/x-portable-pixmap",
 }
-NOT_PICTURES = frozenset([".mp4", ".webm", ".parquet", ".jsonl", ".tsv", ".tar", ".mdb", ".pdf"])
-SMALL = {kind: picture(80, 50, kind=kind) for kind in ("JPEG", "PNG", "WEBP", "GIF", "BMP")}
+NOT_IMAGES = frozenset([".mp4", ".webm", ".parquet", ".jsonl", ".tsv", ".tar", ".mdb", ".pdf"])
+SMALL = {kind: make_image(80, 50, kind=kind) for kind in ("JPEG", "PNG", "WEBP", "GIF", "BMP")}
 SAME = {"image/apng": "image/png", "image/mpo": "image/jpeg"}
 
 
 def by_pillow(data: bytes) -> Header | None:
-    """What Pillow says of a picture; None where it opens none, or a JPEG without a scan."""
+    """What Pillow says of an image; None where it opens none, or a JPEG without a scan."""
     try:
         with (
             warnings.catch_warnings(action="ignore"),
@@ -58,14 +58,14 @@ def ours(data: bytes) -> Header | None:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("size", [(1, 1), (63, 200), (4097, 16)])
 def test_every_format_tells_its_size(kind: str, size: tuple[int, int]) -> None:
-    data = picture(*size, kind=kind)
+    data = make_image(*size, kind=kind)
     assert probe(data) == Header(KINDS[kind], *size)
-    assert is_picture(data)
+    assert is_image(data)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_bytes_may_come_in_any_buffer(kind: str) -> None:
-    data = picture(300, 200, kind=kind)
+    data = make_image(300, 200, kind=kind)
     assert probe(memoryview(data).cast("b")) == probe(memoryview(data)) == probe(data)
 
 
@@ -80,7 +80,7 @@ def test_every_kind_of_webp_tells_its_size(lossless: bool, mode: str) -> None:
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF"])
 def test_a_header_cut_anywhere_is_truncated_or_whole(kind: str) -> None:
-    data = picture(80, 50, kind=kind)
+    data = make_image(80, 50, kind=kind)
     whole = probe(data)
     for cut in range(12, len(data)):
         found = ours(data[:cut])
@@ -90,7 +90,7 @@ def test_a_header_cut_anywhere_is_truncated_or_whole(kind: str) -> None:
 
 
 def test_stray_bytes_between_markers_are_skipped_as_decoders_do() -> None:
-    data = picture(80, 50)
+    data = make_image(80, 50)
     assert probe(data[:20] + b"junk\x00" + data[20:]) == Header("image/jpeg", 80, 50)
     assert probe(data[:20] + b"\xff" * 9 + data[20:]) == Header("image/jpeg", 80, 50)
 
@@ -107,8 +107,8 @@ def test_a_gif_is_as_large_as_its_first_frame_makes_it() -> None:
 @pytest.mark.parametrize(
     ("data", "fault"),
     [
-        (b"", "not a picture: no bytes."),
-        (b"<html>", "not a picture: it starts with b'<html>'."),
+        (b"", "not an image: no bytes."),
+        (b"<html>", "not an image: it starts with b'<html>'."),
         (
             b"\x89PNG\r\n\x1a\n\0\0\0\rCgBI" + bytes(20),
             "broken PNG: its first chunk is b'CgBI', not IHDR.",
@@ -181,13 +181,13 @@ def test_a_bomb_tells_its_size_and_is_not_opened() -> None:
     assert probe(bytes(data)) == Header("image/tiff", 90_000, 90_000)
 
 
-def pictures(folder: Path) -> list[Path]:
-    return [p for p in sorted(folder.rglob("*")) if p.is_file() and p.suffix not in NOT_PICTURES]
+def images(folder: Path) -> list[Path]:
+    return [p for p in sorted(folder.rglob("*")) if p.is_file() and p.suffix not in NOT_IMAGES]
 
 
-def test_every_real_and_hostile_picture_says_what_pillow_says(real_data: Path) -> None:
+def test_every_real_and_hostile_image_says_what_pillow_says(real_data: Path) -> None:
     agreed = 0
-    for path in pictures(real_data):
+    for path in images(real_data):
         data = path.read_bytes()
         pillow = by_pillow(data)
         if pillow is not None:
@@ -199,7 +199,7 @@ def test_every_real_and_hostile_picture_says_what_pillow_says(real_data: Path) -
 def test_what_pillow_refuses_is_refused_but_for_broken_frames(real_data: Path) -> None:
     told = {
         str(path.relative_to(real_data))
-        for path in pictures(real_data)
+        for path in images(real_data)
         if by_pillow(data := path.read_bytes()) is None and ours(data) is not None
     }
     tests = "hostile/jpeg_decoder_crashtest/tests/crashtest/images/imagetestsuite"
@@ -210,7 +210,7 @@ def test_what_pillow_refuses_is_refused_but_for_broken_frames(real_data: Path) -
 
 
 def test_every_magic_is_known_without_opening(real_data: Path) -> None:
-    for path in pictures(real_data):
+    for path in images(real_data):
         data = path.read_bytes()
         if by_pillow(data) is not None:
-            assert is_picture(data[:64]), path
+            assert is_image(data[:64]), path

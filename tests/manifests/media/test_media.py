@@ -12,7 +12,7 @@ from PIL import Image
 from manifests.errors import LimitError, MediaError
 from manifests.media import Limits, Media, Reference
 from manifests.media.header import Header
-from tests.make import picture
+from tests.make import make_image
 
 
 def place(folder: Path, data: bytes, name: str = "a.jpg") -> Reference:
@@ -55,27 +55,27 @@ def test_a_missing_file_is_a_media_error_that_names_it(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"])
 def test_a_header_tells_format_and_size_without_decoding(tmp_path: Path, kind: str) -> None:
-    ref = place(tmp_path, picture(70, 50, kind=kind))
+    ref = place(tmp_path, make_image(70, 50, kind=kind))
     assert Media(str(tmp_path)).header(ref) == Header(f"image/{kind.lower()}", 70, 50)
 
 
 def test_a_header_behind_much_metadata_is_still_found(tmp_path: Path) -> None:
-    image = Image.open(io.BytesIO(picture(70, 50)))
+    image = Image.open(io.BytesIO(make_image(70, 50)))
     data = encoded(image, "JPEG", icc_profile=b"p" * 100_000)
     assert Media(str(tmp_path)).header(place(tmp_path, data)) == Header("image/jpeg", 70, 50)
 
 
 def test_more_pixels_than_the_limit_are_never_decoded(tmp_path: Path) -> None:
-    ref = place(tmp_path, picture(70, 50))
+    ref = place(tmp_path, make_image(70, 50))
     media = Media(str(tmp_path), limits=Limits(max_pixels=3499))
-    for look in (media.header, media.picture):
+    for look in (media.header, media.image):
         with pytest.raises(LimitError, match=r"70 x 50 pixels is over the limit of 3499\. Raise"):
             look(ref)
-    assert Media(str(tmp_path), limits=Limits(max_pixels=3500)).picture(ref).size == (70, 50)
+    assert Media(str(tmp_path), limits=Limits(max_pixels=3500)).image(ref).size == (70, 50)
 
 
 def test_more_bytes_than_the_limit_are_never_read(tmp_path: Path) -> None:
-    ref = place(tmp_path, picture(70, 50))
+    ref = place(tmp_path, make_image(70, 50))
     media = Media(str(tmp_path), limits=Limits(max_bytes=100))
     with pytest.raises(LimitError, match="bytes is over the limit of 100"):
         media.read(ref)
@@ -88,46 +88,46 @@ def test_more_frames_than_the_limit_are_refused(tmp_path: Path) -> None:
     data = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
     ref = place(tmp_path, data, "a.gif")
     with pytest.raises(LimitError, match="over the limit of 5"):
-        Media(str(tmp_path), limits=Limits(max_frames=5)).picture(ref)
-    assert Media(str(tmp_path), limits=Limits(max_frames=6)).picture(ref).size == (8, 8)
+        Media(str(tmp_path), limits=Limits(max_frames=5)).image(ref)
+    assert Media(str(tmp_path), limits=Limits(max_frames=6)).image(ref).size == (8, 8)
 
 
-def test_pictures_are_reduced_as_far_as_the_codec_allows_and_no_further(tmp_path: Path) -> None:
-    ref = place(tmp_path, picture(1600, 1200))
-    assert Media(str(tmp_path)).picture(ref).size == (1600, 1200)
-    assert Media(str(tmp_path), side=150).picture(ref).size == (200, 150)
-    assert Media(str(tmp_path), side=151).picture(ref).size == (400, 300)
+def test_images_are_reduced_as_far_as_the_codec_allows_and_no_further(tmp_path: Path) -> None:
+    ref = place(tmp_path, make_image(1600, 1200))
+    assert Media(str(tmp_path)).image(ref).size == (1600, 1200)
+    assert Media(str(tmp_path), side=150).image(ref).size == (200, 150)
+    assert Media(str(tmp_path), side=151).image(ref).size == (400, 300)
 
 
 def test_steps_of_a_pass_share_one_decode_until_the_batch_is_done(tmp_path: Path) -> None:
-    ref = place(tmp_path, picture())
+    ref = place(tmp_path, make_image())
     media = Media(str(tmp_path))
-    first = media.picture(ref)
+    first = media.image(ref)
     (tmp_path / "a.jpg").unlink()
-    assert media.picture(ref) is first
+    assert media.image(ref) is first
     media.forget()
     with pytest.raises(MediaError):
-        media.picture(ref)
+        media.image(ref)
 
 
-def test_a_truncated_picture_is_an_error_each_time_it_is_asked_for(tmp_path: Path) -> None:
-    data = picture(200, 200)
+def test_a_truncated_image_is_an_error_each_time_it_is_asked_for(tmp_path: Path) -> None:
+    data = make_image(200, 200)
     ref = place(tmp_path, data[: len(data) // 2])
     media = Media(str(tmp_path))
     for _ in range(2):
         with pytest.raises(MediaError, match=r"a\.jpg: OSError: image file is truncated"):
-            media.picture(ref)
+            media.image(ref)
 
 
 def test_transparent_pixels_stand_on_white(tmp_path: Path) -> None:
     clear = Image.new("RGBA", (4, 4), (255, 0, 0, 0))
     ref = place(tmp_path, encoded(clear, "PNG"), "a.png")
-    assert np.asarray(Media(str(tmp_path)).picture(ref)).tolist() == [[[255, 255, 255]] * 4] * 4
+    assert np.asarray(Media(str(tmp_path)).image(ref)).tolist() == [[[255, 255, 255]] * 4] * 4
 
 
 @pytest.mark.parametrize("mode", ["L", "1", "P", "CMYK", "I;16", "LA", "RGBA"])
 def test_every_mode_becomes_rgb(tmp_path: Path, mode: str) -> None:
     image = Image.new(mode, (9, 7))
     kind = "JPEG" if mode == "CMYK" else "PNG"
-    found = Media(str(tmp_path)).picture(place(tmp_path, encoded(image, kind)))
+    found = Media(str(tmp_path)).image(place(tmp_path, encoded(image, kind)))
     assert (found.mode, found.size) == ("RGB", (9, 7))

@@ -26,17 +26,17 @@ def test_source_and_key_cannot_run_into_each_other() -> None:
 
 
 @given(TEXTS)
-def test_captions_are_what_rows_with_one_picture_would_be(texts: list[str | None]) -> None:
+def test_captions_are_what_rows_with_one_image_would_be(texts: list[str | None]) -> None:
     rows = len(texts)
     keys, origins = (
         [f"k{n}" for n in range(rows)],
         pa.array([f"u#{n}" for n in range(rows)], pa.string()),
     )
-    pictures = record.Pictures(
+    images = record.ImageColumns(
         uri=pa.array([f"{n}.jpg" for n in range(rows)], pa.string()),
         length=pa.array(range(rows), pa.int64()),
     )
-    made = record.captions("s", keys, origins, pa.array(texts, pa.string()), pictures)
+    made = record.captions("s", keys, origins, pa.array(texts, pa.string()), images)
     expected = record.from_rows(
         [
             {
@@ -69,7 +69,7 @@ def test_the_text_of_a_record_is_its_segments_by_line(
     assert record.texts(content.slice(cut)).to_pylist() == expected[cut:]
 
 
-def test_records_without_pictures_are_text_alone() -> None:
+def test_records_without_images_are_text_alone() -> None:
     made = record.captions("s", ["a", "b"], pa.array(["x", "y"]), pa.array(["hi", None]), None)
     assert made["modality"].to_pylist() == ["text", "text"]
     assert made["media"].to_pylist() == [[], []]

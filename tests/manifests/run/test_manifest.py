@@ -74,8 +74,8 @@ def test_a_fingerprint_depends_on_content_and_not_on_the_order_of_keys() -> None
     [k for _, k in inspect.getmembers(errors, inspect.isclass) if issubclass(k, CurateError)],
 )
 def test_every_error_travels_between_processes_whole(kind: type[CurateError]) -> None:
-    error = kind("the fault.", "the place", "The mend.")
+    error = kind("the fault.", "the place", "The fix.")
     again = pickle.loads(pickle.dumps(error))
     assert type(again) is kind
-    assert (again.fault, again.place, again.mend) == (error.fault, error.place, error.mend)
-    assert str(again) == "the place: the fault. The mend."
+    assert (again.fault, again.place, again.fix) == (error.fault, error.place, error.fix)
+    assert str(again) == "the place: the fault. The fix."

@@ -1,4 +1,4 @@
-"""Pictures with annotated objects, as files have them, made into grounding records.
+"""Images with annotated objects, as files have them, made into grounding records.
 
 A reader says what it read, number by number as the file has it, and in which space; this one place
 turns whole batches of numbers into [0,1000], and refuses those that contradict the space.
@@ -17,7 +17,7 @@ from pydantic import Field
 
 from curate.ingest.columns import dumped
 from curate.ingest.grounding.annotations.space_check import ENOUGH, Numbers, check, impossible
-from curate.ingest.images import Picture
+from curate.ingest.images import OpenedImage
 from curate.ingest.reader import Context, Failure, Found, Reader
 from manifests import record
 from manifests.errors import RowError
@@ -32,7 +32,7 @@ TrustSetting = Annotated[
     bool, Field(description="take the numbers as they are, though they contradict the space")
 ]
 ASPECT_TOLERANCE = 0.02
-"""Sizes whose aspects differ by more are not of one picture (ours: thumbnails are rounded)."""
+"""Sizes whose aspects differ by more are not of one image (ours: thumbnails are rounded)."""
 
 
 class Thing(NamedTuple):
@@ -52,15 +52,15 @@ class Thing(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """A picture and what is annotated on it, or why it is none; `within`: its place in the file.
+    """An image and what is annotated on it, or why it is none; `within`: its place in the file.
 
-    `size`: width and height of the picture that the numbers are of, where the file tells them.
+    `size`: width and height of the image that the numbers are of, where the file tells them.
     `text`: a caption. `camera`: fx fy cx cy. `file`: its own, where samples of many small files
     are handed over together, so that the space is checked over all of them.
     """
 
     within: Any
-    picture: Picture | RowError
+    image: OpenedImage | RowError
     things: Sequence[Thing] = ()
     size: tuple[float, float] | None = None
     text: str | None = None
@@ -70,7 +70,7 @@ class Sample(NamedTuple):
 
 
 class _Placed(NamedTuple):
-    """A sample whose picture opened: how it is shown, and the size that its numbers are of."""
+    """A sample whose image opened: how it is shown, and the size that its numbers are of."""
 
     sample: Sample
     orientation: int
@@ -125,26 +125,26 @@ def _told(sample: Sample) -> str:
 
 
 def _placed(sample: Sample, space: Space, context: Context) -> _Placed:
-    if isinstance(sample.picture, RowError):
-        raise sample.picture
-    header, orientation = sample.picture.header, sample.picture.orientation
+    if isinstance(sample.image, RowError):
+        raise sample.image
+    header, orientation = sample.image.header, sample.image.orientation
     if orientation is None:
-        orientation = context.media.orientation(sample.picture.reference)
+        orientation = context.media.orientation(sample.image.reference)
     stored = float(header.width), float(header.height)
     seen = stored[::-1] if space.exif == "shown" and orientation in SIDEWAYS else stored
     if sample.size is None:
         return _Placed(sample, orientation, seen)
     width, height = sample.size
     if not (width > 0 and height > 0):
-        raise RowError(f"annotated on a picture of {width:g} x {height:g}")
+        raise RowError(f"annotated on an image of {width:g} x {height:g}")
     if abs(width / height * seen[1] / seen[0] - 1) > ASPECT_TOLERANCE:
         other = "stored" if space.exif == "shown" else "shown"
         fits = orientation in SIDEWAYS and (width, height) == seen[::-1]
         raise RowError(
-            f"annotated on a picture of {width:g} x {height:g}, this one is {seen[0]:g} x "
+            f"annotated on an image of {width:g} x {height:g}, this one is {seen[0]:g} x "
             f"{seen[1]:g} as it is {space.exif}.",
-            sample.picture.reference.uri,
-            f"A space of `exif: {other}` would fit." if fits else "It is another picture.",
+            sample.image.reference.uri,
+            f"A space of `exif: {other}` would fit." if fits else "It is another image.",
         )
     return _Placed(sample, orientation, (float(width), float(height)))
 
@@ -237,13 +237,13 @@ def _impossible(numbers: Numbers, at: int, space: Space) -> RowError:
     value = ", ".join(f"{number:g}" for number in numbers.values[at])
     width, height = numbers.sizes[at]
     return RowError(
-        f"[{value}] is in no way on a picture of {width:g} x {height:g}, as {str(space)!r}.",
-        mend="Mend the annotation, or leave it in quarantine.",
+        f"[{value}] is in no way on an image of {width:g} x {height:g}, as {str(space)!r}.",
+        fix="Fix the annotation, or leave it in quarantine.",
     )
 
 
 def _turned(units: np.ndarray, rows: np.ndarray, placed: list[_Placed], space: Space) -> np.ndarray:
-    """Places on the pictures as they are shown."""
+    """Places on the images as they are shown."""
     if space.exif == "shown" or not len(units):
         return units
     orientation = np.array([one.orientation for one in placed])[rows]
@@ -261,19 +261,19 @@ def _table(
     rings: np.ndarray,
 ) -> pa.Table:
     samples = [one.sample for one in placed]
-    pictures = [sample.picture for sample in samples if isinstance(sample.picture, Picture)]
+    images = [sample.image for sample in samples if isinstance(sample.image, OpenedImage)]
     base = record.captions(
         reader.name,
         [reader.key(sample.file or file, sample.within) for sample in samples],
         pa.array([reader.origin(s.file or file, s.within) for s in samples], pa.string()),
         pa.array([sample.text for sample in samples], pa.string()),
-        record.Pictures(
-            uri=pa.array([p.reference.uri for p in pictures], pa.string()),
-            offset=pa.array([p.reference.offset for p in pictures], pa.int64()),
-            length=pa.array([p.reference.length for p in pictures], pa.int64()),
-            mime=pa.array([p.header.mime for p in pictures], pa.string()),
-            width=pa.array([p.header.width for p in pictures], pa.int32()),
-            height=pa.array([p.header.height for p in pictures], pa.int32()),
+        record.ImageColumns(
+            uri=pa.array([p.reference.uri for p in images], pa.string()),
+            offset=pa.array([p.reference.offset for p in images], pa.int64()),
+            length=pa.array([p.reference.length for p in images], pa.int64()),
+            mime=pa.array([p.header.mime for p in images], pa.string()),
+            width=pa.array([p.header.width for p in images], pa.int32()),
+            height=pa.array([p.header.height for p in images], pa.int32()),
             orientation=pa.array([one.orientation for one in placed], pa.int8()),
             camera=pa.array([sample.camera for sample in samples], pa.list_(pa.float32())),
         ),

@@ -40,8 +40,8 @@ ARRAYS = ("images", "annotations", "categories")
 SPLIT_BYTES, MOST_SPLITS = 64 << 20, 32
 """Of the file for each split, and how many at most: each holds its share of the annotations, but
 looks through all of them (both ours; 300,000 with outlines, 170 MB, take 2.5 s)."""
-BATCH_PICTURES = 1024
-"""Pictures at once (ours): some 10 MB of objects, and enough of them to tell a wrong space."""
+BATCH_IMAGES = 1024
+"""Images at once (ours): some 10 MB of objects, and enough of them to tell a wrong space."""
 
 
 class _Image(NamedTuple):
@@ -92,7 +92,7 @@ class ImageRecords(Reader):
     def read(self, split: Split, context: Context) -> Iterator[Found]:
         file, place = split.files[0], context.media.place(split.files[0].uri)
         stretches, missing = arrays(place, ARRAYS)
-        broken = [(row.within, row.picture) for row in missing if isinstance(row.picture, RowError)]
+        broken = [(row.within, row.image) for row in missing if isinstance(row.image, RowError)]
         if not set(ARRAYS) <= stretches.keys():
             yield self._failed(file, broken, context)
             return
@@ -183,13 +183,13 @@ def _images(
 
 
 def _batches(images: Iterator[_Image]) -> Iterator[list[_Image]]:
-    """BATCH_PICTURES, or BATCH_BYTES of annotations, at a time."""
+    """BATCH_IMAGES, or BATCH_BYTES of annotations, at a time."""
     batch: list[_Image] = []
     size_bytes = 0
     for image in images:
         batch.append(image)
         size_bytes += sum(len(element.data) for element in image.annotations)
-        if len(batch) == BATCH_PICTURES or size_bytes > BATCH_BYTES:
+        if len(batch) == BATCH_IMAGES or size_bytes > BATCH_BYTES:
             yield batch
             batch, size_bytes = [], 0
     if batch:

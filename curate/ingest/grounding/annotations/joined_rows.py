@@ -1,4 +1,4 @@
-"""Rows by name joined to the pictures that lie in a folder, by url, key or digest."""
+"""Rows by name joined to the images that lie in a folder, by url, key or digest."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from typing import Any
 import pyarrow as pa
 
 from curate.ingest.columns import require
-from curate.ingest.images import Picture
+from curate.ingest.images import OpenedImage
 from curate.ingest.media_folder import FILES, FROM_URL, Files, Shelf, Template, joined
 from curate.ingest.reader import Context
 from manifests.errors import InputError, RowError
 
 
-def pictures_joined(
+def images_joined(
     rows: list[dict[str, Any]],
     url: str,
     files: Files | None,
     shelf: Shelf,
     context: Context,
     place: str,
-) -> list[Picture | RowError]:
-    """The picture of each row: where `files` say it lies, or else its url, its key or the like."""
+) -> list[OpenedImage | RowError]:
+    """The image of each row: where `files` say it lies, or else its url, its key or the like."""
     if not rows:
         return []
     names = {name for row in rows for name in row}
@@ -41,8 +41,8 @@ def _templates(files: Files | None, known: set[str], place: str) -> list[Templat
     usual = [template for template in templates if template.columns <= known]
     if not usual:
         there = ", ".join(sorted(known))
-        mend = "Set `file` to how the pictures are named."
-        raise InputError(f"no column of urls or keys: there are {there}.", place, mend)
+        fix = "Set `file` to how the images are named."
+        raise InputError(f"no column of urls or keys: there are {there}.", place, fix)
     return usual
 
 

@@ -1,16 +1,16 @@
-"""Pictures whose paths start in folders that not every copy of a corpus has."""
+"""Images whose paths start in folders that not every copy of a corpus has."""
 
 from __future__ import annotations
 
-from curate.ingest.images import Picture, opened
+from curate.ingest.images import OpenedImage, opened
 from curate.ingest.media_folder import inside, opened_below
 from manifests import storage
 from manifests.errors import RowError
 from manifests.media import Media, Reference
 
 
-def opened_by_name(root: str, path: str, media: Media) -> Picture | RowError:
-    """The picture at a path below `root`, or at the first end of the path that is there.
+def opened_by_name(root: str, path: str, media: Media) -> OpenedImage | RowError:
+    """The image at a path below `root`, or at the first end of the path that is there.
 
     Of `images/v1/patch8/a.jpg` those are itself, `v1/patch8/a.jpg`, `patch8/a.jpg` and `a.jpg`.
     """

@@ -1,4 +1,4 @@
-"""Annotations in many small files, one for each picture: read in groups, checked in groups."""
+"""Annotations in many small files, one for each image: read in groups, checked in groups."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from curate.ingest.grounding.annotations.annotated import (
     TrustSetting,
     found_samples,
 )
-from curate.ingest.images import Picture, opened
+from curate.ingest.images import OpenedImage, opened
 from curate.ingest.media_folder import Shelf
 from curate.ingest.media_root import DESCRIPTION, root_of
 from curate.ingest.reader import BATCH_ROWS, Context, Failure, Found, Reader, Split
@@ -29,14 +29,14 @@ GROUP_FILES = 2000
 """Files that one task reads, on average (ours: seconds of work, and enough to judge a space by)."""
 
 
-class PerPicture(Reader):
-    """What readers of one annotation file a picture share. A record's key is the file's name."""
+class PerImage(Reader):
+    """What readers of one annotation file an image share. A record's key is the file's name."""
 
     modality: ClassVar[str] = "grounding"
     own_space: ClassVar[Space]
     """The space of the format's numbers."""
     most_bytes: ClassVar[int] = 16 << 20
-    """A larger annotation of one picture is none (ours): it is held in memory whole."""
+    """A larger annotation of one image is none (ours): it is held in memory whole."""
 
     media_root: str | None = Field(None, description=DESCRIPTION)
     space: SpaceSetting = None
@@ -75,18 +75,18 @@ class PerPicture(Reader):
 
     def _sample(self, file: File, album: Album) -> Sample:
         if file.size > self.most_bytes:
-            fault = f"{file.size} bytes is over the limit of {self.most_bytes} for one picture."
+            fault = f"{file.size} bytes is over the limit of {self.most_bytes} for one image."
             raise FileError(fault, file.uri, "Leave out what is no annotation.")
         data = storage.read_bytes(album.context.media.place(file.uri))
         return self.sample(file, data, album)._replace(within="", file=file)
 
-    def picture(self, file: File, name: str | None, album: Album) -> Picture | RowError:
-        """The picture of that name, or else of the name of the annotation file."""
+    def image(self, file: File, name: str | None, album: Album) -> OpenedImage | RowError:
+        """The image of that name, or else of the name of the annotation file."""
         names = _names(file, name, below=self.media_root is not None)
         return album.find(self.root(file, album.context), names)
 
     def root(self, file: File, context: Context) -> str:
-        """The folder of a file's pictures."""
+        """The folder of a file's images."""
         return root_of(self.media_root, file, context.base)
 
     def key(self, file: File, within: object) -> str:
@@ -97,7 +97,7 @@ class PerPicture(Reader):
 
 
 class Album:
-    """What a split is read with: the folders of its pictures, each listed once."""
+    """What a split is read with: the folders of its images, each listed once."""
 
     def __init__(self, context: Context) -> None:
         self.context = context
@@ -105,20 +105,20 @@ class Album:
         """Names of classes, by where they were looked for."""
         self._shelves: dict[str, Shelf] = {}
 
-    def find(self, root: str, names: list[str]) -> Picture | RowError:
-        """The first of these names that is there, with or without the ending of a picture."""
+    def find(self, root: str, names: list[str]) -> OpenedImage | RowError:
+        """The first of these names that is there, with or without the ending of an image."""
         if root not in self._shelves:
             self._shelves[root] = Shelf(root, self.context.base)
         for name in names:
             found = self._shelves[root].find(name)
             if found is not None:
                 return opened(Reference(found), self.context.media)
-        fault = f"no picture: looked for {', '.join(names)} in {root or 'its own folder'}."
-        return MediaError(fault, mend="Set media_root to the folder that the pictures lie in.")
+        fault = f"no image: looked for {', '.join(names)} in {root or 'its own folder'}."
+        return MediaError(fault, fix="Set media_root to the folder that the images lie in.")
 
 
 def _names(file: File, name: str | None, *, below: bool) -> list[str]:
-    """A picture's own name, its name without ending, then those of the annotation file; each
+    """An image's own name, its name without ending, then those of the annotation file; each
     first in the folder that the annotation file has below the source."""
     folder, _, own = file.name.rpartition("/")
     last = "" if name is None else name.replace("\\", "/").rpartition("/")[2]

@@ -14,7 +14,7 @@ from manifests.errors import InputError
 from manifests.geometry.space import UNITS, Form, Space, Unit, boxes_to_units, points_to_units
 
 SLACK = 10.0
-"""Thousandths that a box may reach out of its picture, or be inverted by: annotators round."""
+"""Thousandths that a box may reach out of its image, or be inverted by: annotators round."""
 WRONG_SHARE = 0.25
 """Of more boxes than this the space is to blame; of fewer, the annotators of those."""
 FITTING_SHARE = 0.01
@@ -22,14 +22,14 @@ FITTING_SHARE = 0.01
 ENOUGH = 3
 """Boxes from which on their form alone can tell that the space is wrong."""
 CRAMPED, CRAMPED_ENOUGH, LARGE = 250.0, 50, 400
-"""That so many boxes all lie in the first quarter of both sides of large pictures (pixels of the
+"""That so many boxes all lie in the first quarter of both sides of large images (pixels of the
 shorter side) is no chance."""
 
 ToUnits = Callable[[np.ndarray, np.ndarray, Space], np.ndarray]
 
 
 class Numbers(NamedTuple):
-    """Boxes (n, 4) or points (n, 2) as a file has them, the sizes (n, 2) of their pictures, and
+    """Boxes (n, 4) or points (n, 2) as a file has them, the sizes (n, 2) of their images, and
     the number of the row that each is of (n,)."""
 
     values: np.ndarray
@@ -46,7 +46,7 @@ class Numbers(NamedTuple):
 
 
 def impossible(units: np.ndarray) -> np.ndarray:
-    """(n,) bool: no box or point of the picture at all: not finite, inverted, or far outside."""
+    """(n,) bool: no box or point of the image at all: not finite, inverted, or far outside."""
     near: np.ndarray = np.all(np.abs(units - UNITS / 2) <= 1.5 * UNITS, axis=1)  # not of nan
     found: np.ndarray = ~near | _inverted(units)
     return found
@@ -109,7 +109,7 @@ def _others(numbers: Numbers, space: Space) -> Iterator[Space]:
 
 
 def _fits(numbers: Numbers, space: Space) -> bool:
-    """Whether nearly all are right, and they use the picture."""
+    """Whether nearly all are right, and they use the image."""
     units = numbers.to_units(numbers.values, numbers.sizes, space)
     return bool(_wrong(units).mean() <= FITTING_SHARE and units.max() >= 2 * CRAMPED)
 
@@ -120,7 +120,7 @@ def _told(
     what, count = numbers.what, len(wrong)
     if not wrong.any():
         return (
-            f"all {count} {what} lie in the first quarter of their pictures as {str(space)!r}: "
+            f"all {count} {what} lie in the first quarter of their images as {str(space)!r}: "
             f"no number is over {numbers.values.max():g}."
         )
     first = int(np.flatnonzero(wrong)[0])
@@ -129,7 +129,7 @@ def _told(
     rows = [names[row] for row in dict.fromkeys(numbers.rows[wrong].tolist())]
     more = f" and {len(rows) - 5} more" if len(rows) > 5 else ""
     return (
-        f"{int(wrong.sum())} of {count} {what} contradict {str(space)!r}: {value}, on a picture of "
+        f"{int(wrong.sum())} of {count} {what} contradict {str(space)!r}: {value}, on an image of "
         f"{width:g} x {height:g}, would be at {_rounded(units[first])} of 1000. Rows "
         f"{', '.join(rows[:5])}{more}."
     )

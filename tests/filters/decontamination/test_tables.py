@@ -211,7 +211,7 @@ def test_benchmarks_are_read_from_s3(images: Path, bucket: tuple[Any, str]) -> N
         f"s3://corpus/bench/images/0.jpg{ending}",
     )
     batch = of_texts(QUESTIONS[0], PADDING, PADDING)
-    media = of_media(*[images(name) for name in ("2.jpg", "small.png", "2.jpg")])["media"]
+    media = of_media(*[image_list(name) for name in ("2.jpg", "small.png", "2.jpg")])["media"]
     batch = batch.set_column(batch.schema.get_field_index("media"), "media", media)
     said = answers(step_, batch, Media(str(images), side=step_.image_side))
     assert said["drop"] == ["benchmark text", "benchmark image", STAYS]

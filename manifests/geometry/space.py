@@ -90,7 +90,7 @@ SPACES = {
 (notebook process_bbox, and the reports), AITW and Gemini's API are documented by their makers."""
 
 
-def _told(value: Any) -> Any:
+def _parse_space(value: Any) -> Any:
     """A space in words as the model takes it."""
     if not isinstance(value, str):
         return value
@@ -108,9 +108,9 @@ def _told(value: Any) -> Any:
     return said
 
 
-Told = Annotated[
+SpaceSetting = Annotated[
     Space,
-    BeforeValidator(_told),
+    BeforeValidator(_parse_space),
     WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "object"}]}),
 ]
 """A setting of a recipe that is a space."""

@@ -18,21 +18,25 @@ from curate.ingest.formats.table_rows import (
     row_batches,
     row_splits,
 )
-from curate.ingest.grounding.annotations.annotated import Sample, TrustSetting, found_samples
-from curate.ingest.grounding.annotations.class_names import ClassNames, names_of
-from curate.ingest.grounding.annotations.object_fields import (
+from curate.ingest.grounding.annotations.annotations_in_cells import (
     Entry,
+    annotation,
     has_numbers,
     holds_numbers,
     labels_in,
     listed,
-    thing,
     transposed,
+)
+from curate.ingest.grounding.annotations.class_names import ClassNames, names_of
+from curate.ingest.grounding.annotations.grounding_records import (
+    AnnotatedImage,
+    TrustSetting,
+    grounding_records,
 )
 from curate.ingest.media_root import DESCRIPTION, root_of
 from curate.ingest.reader import Context, Found, Head, Reader, Split
 from manifests.errors import RowError
-from manifests.geometry.space import Told
+from manifests.geometry.space import SpaceSetting
 from manifests.storage import File
 
 SHAPES = ("box", "point", "polygon")
@@ -76,7 +80,7 @@ class BoxesTable(Reader):
     keeps_bytes: ClassVar[bool] = True
     modality: ClassVar[str] = "grounding"
 
-    space: Told = Field(description="space of the numbers")
+    space: SpaceSetting = Field(description="space of the numbers")
     trust: TrustSetting = False
     image: str = Field("image", description="column of the paths of images, or of images")
     media_root: str | None = Field(None, description=DESCRIPTION)
@@ -97,7 +101,7 @@ class BoxesTable(Reader):
     def _one_form(self) -> BoxesTable:
         flat = [name for name in (*_FLAT.values(),) if getattr(self, name)]
         if self.objects is not None and flat:
-            raise ValueError(f"objects and {flat[0]} are two ways to say one thing: give one")
+            raise ValueError(f"objects and {flat[0]} both give the annotations: set one of them")
         if self.objects is None and not {"boxes", "points", "polygons"} & {*flat}:
             raise ValueError("none of objects, boxes, points, polygons is set: name at least one")
         if (self.width is None) != (self.height is None):
@@ -125,24 +129,26 @@ class BoxesTable(Reader):
                 self._require(batch.table.schema.names, file)
             names = named or self._names(batch)
             images = images_of(batch, self.image, root, context)
-            samples = [Sample(number, error) for number, error in batch.broken]
+            samples = [AnnotatedImage(number, error) for number, error in batch.broken]
             for number, row, image in zip(batch.numbers, batch.rows, images, strict=True):
                 try:
                     samples.append(self._sample(row, names)._replace(
                         within=number, image=image))  # fmt: skip
                 except RowError as error:
-                    samples.append(Sample(number, error))
-            yield found_samples(self, file, samples, self.space, context, self.trust)
+                    samples.append(AnnotatedImage(number, error))
+            yield grounding_records(self, file, samples, self.space, context, self.trust)
 
-    def _sample(self, row: dict[str, Any], names: dict[int, str]) -> Sample:
+    def _sample(self, row: dict[str, Any], names: dict[int, str]) -> AnnotatedImage:
         """A row without its image."""
         fields = self.objects or _AS_OBJECTS
-        things = [thing(entry, fields, names) for entry in self._entries(row)]
+        annotations = [annotation(entry, fields, names) for entry in self._entries(row)]
         text = row.get(self.text) if self.text else None
         if text is not None and not isinstance(text, str):
             raise RowError(f"{self.text!r} is {text!r:.80}, not text")
         rest = {name: value for name, value in row.items() if name not in self._spent}
-        return Sample(None, RowError("no image"), things, self._size(row), text or None, rest)
+        return AnnotatedImage(
+            None, RowError("no image"), annotations, self._size(row), text or None, rest
+        )
 
     def _entries(self, row: dict[str, Any]) -> list[Entry]:
         if self.objects is not None:

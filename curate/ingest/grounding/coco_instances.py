@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 from curate.ingest.formats.coco_join import id_of
 from curate.ingest.formats.json_captions import first_of, text_of
 from curate.ingest.formats.json_elements import object_keys
-from curate.ingest.grounding.annotations.annotated import Sample, Thing
-from curate.ingest.grounding.annotations.image_records import ImageRecords, size_of
-from curate.ingest.grounding.annotations.named_below import opened_by_name
+from curate.ingest.grounding.annotations.coco_layout import CocoLayout, size_of
+from curate.ingest.grounding.annotations.grounding_records import AnnotatedImage, Annotation
+from curate.ingest.grounding.annotations.image_by_path_end import image_by_path_end
 from curate.ingest.reader import Context, Head
 from manifests.errors import RowError
 from manifests.geometry.space import SPACES, Space
@@ -20,7 +20,7 @@ OUTLINES = ("bbox", "segmentation")
 _SPENT = ("image_id", "category_id", *OUTLINES)
 
 
-class Coco(ImageRecords):
+class Coco(CocoLayout):
     """COCO instances and what has their layout: Objects365, LVIS, OpenImages, many exports.
 
     An entry of `images` is a record with all its annotations, in their order, or with none. An
@@ -55,27 +55,27 @@ class Coco(ImageRecords):
 
     def sample(
         self, image: dict[str, Any], root: str, names: dict[str, str], context: Context
-    ) -> Sample:
-        opened = opened_by_name(root, _path(image), context.media)
+    ) -> AnnotatedImage:
+        opened = image_by_path_end(root, _path(image), context.media)
         meta = {k: v for k, v in image.items() if k not in ("id", "width", "height")}
         for key, ids in image.items():
             if key.endswith("_category_ids") and isinstance(ids, list):
                 meta[key.removesuffix("_ids") + "_names"] = [names.get(str(one)) for one in ids]
-        return Sample("", opened, size=size_of(image), meta=meta)
+        return AnnotatedImage("", opened, size=size_of(image), meta=meta)
 
-    def things(
-        self, annotations: Sequence[dict[str, Any]], names: dict[str, str]
-    ) -> list[Thing | RowError]:
-        found: list[Thing | RowError] = []
-        for annotation in annotations:  # each has fields of its own
+    def parse_annotations(
+        self, entries: Sequence[dict[str, Any]], names: dict[str, str]
+    ) -> list[Annotation | RowError]:
+        found: list[Annotation | RowError] = []
+        for annotation in entries:  # each has fields of its own
             try:
-                found.append(thing_of(annotation, names))
+                found.append(annotation_of(annotation, names))
             except RowError as error:
                 found.append(error)
         return found
 
 
-def thing_of(annotation: dict[str, Any], names: dict[str, str]) -> Thing:
+def annotation_of(annotation: dict[str, Any], names: dict[str, str]) -> Annotation:
     """The object of an annotation of COCO. RowError where it is none."""
     category = id_of(annotation, "category_id")
     if category not in names:
@@ -86,7 +86,7 @@ def thing_of(annotation: dict[str, Any], names: dict[str, str]) -> Thing:
         raise RowError("it has neither a 'bbox' nor a 'segmentation'")
     rest = {k: v for k, v in annotation.items() if k not in _SPENT and (k != "iscrowd" or v)}
     masks = {} if mask is None else {"rle": mask}
-    return Thing(names[category], box=box, polygon=rings, attributes=rest | masks)
+    return Annotation(names[category], box=box, polygon=rings, attributes=rest | masks)
 
 
 def _path(image: dict[str, Any]) -> str:

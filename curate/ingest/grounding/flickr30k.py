@@ -9,8 +9,8 @@ from xml.etree.ElementTree import Element
 from pydantic import Field
 
 from curate.ingest.formats.xml_files import rest_of, text_of
-from curate.ingest.grounding.annotations.annotated import Sample, Thing
-from curate.ingest.grounding.annotations.per_image import Album, PerImage
+from curate.ingest.grounding.annotations.file_per_image import FilePerImage, SplitCache
+from curate.ingest.grounding.annotations.grounding_records import AnnotatedImage, Annotation
 from curate.ingest.grounding.voc import annotation, box_of, is_annotation, size_of
 from curate.ingest.reader import Context, Head
 from manifests import storage
@@ -43,7 +43,7 @@ class Sentence(NamedTuple):
     phrases: list[Phrase]
 
 
-class Flickr30kEntities(PerImage):
+class Flickr30kEntities(FilePerImage):
     """Flickr30k Entities: `Annotations/*.xml`, and `Sentences/*.txt` beside that folder.
 
     The path names the annotations. A file is a record: its image, below `media_root` by its
@@ -68,10 +68,10 @@ class Flickr30kEntities(PerImage):
     def sniff(cls, head: Head) -> bool:
         return is_annotation(head) and _ENTITY.search(head.data) is not None
 
-    def sample(self, file: File, data: bytes, album: Album) -> Sample:
+    def sample(self, file: File, data: bytes, cache: SplitCache) -> AnnotatedImage:
         root = annotation(data, file)
-        said = self._sentences(file, album.context)
-        things, bare = _entities(root, _mentions(said))
+        said = self._sentences(file, cache.context)
+        annotations, bare = _entities(root, _mentions(said))
         meta = rest_of(root, ("object",)) | {
             "sentences": [
                 {"text": one.text, "phrases": [phrase._asdict() for phrase in one.phrases]}
@@ -80,8 +80,8 @@ class Flickr30kEntities(PerImage):
             "no_box": bare,
         }
         text = said[0].text if said else None
-        image = self.image(file, text_of(root, "filename"), album)
-        return Sample("", image, things, size_of(root), text or None, meta)
+        image = self.image(file, text_of(root, "filename"), cache)
+        return AnnotatedImage("", image, annotations, size_of(root), text or None, meta)
 
     def _sentences(self, file: File, context: Context) -> list[Sentence]:
         folder, _, name = file.uri.rpartition("/")
@@ -132,9 +132,9 @@ def _mentions(said: list[Sentence]) -> dict[str, list[tuple[int, Phrase]]]:
 
 def _entities(
     root: Element, mentions: dict[str, list[tuple[int, Phrase]]]
-) -> tuple[list[Thing], list[dict[str, Any]]]:
+) -> tuple[list[Annotation], list[dict[str, Any]]]:
     """The objects, and the entities that have no box."""
-    things: list[Thing] = []
+    annotations: list[Annotation] = []
     bare: list[dict[str, Any]] = []
     for number, one in enumerate(root.findall("object")):
         entities = [(name.text or "").strip() for name in one.findall("name")]
@@ -145,21 +145,21 @@ def _entities(
             bare += [{"entity": entity, **rest} for entity in entities]
             continue
         box = box_of(one, f"object {number}")
-        things += [
-            _thing(entity, box, rest, mentions.get(entity, [])) for entity in entities
+        annotations += [
+            _annotation(entity, box, rest, mentions.get(entity, [])) for entity in entities
         ]  # fmt: skip
-    return things, bare
+    return annotations, bare
 
 
-def _thing(
+def _annotation(
     entity: str, box: list[float], rest: dict[str, Any], said: list[tuple[int, Phrase]]
-) -> Thing:
+) -> Annotation:
     first = said[0][1] if said else None
     phrases = [
         {"sentence": n, "start": p.start, "end": p.end, "text": p.text} for n, p in said
     ]  # fmt: skip
     types = first.types if first else []
     attributes = {"entity": entity, "types": types, "phrases": phrases, **rest}
-    return Thing(
+    return Annotation(
         next(iter(types), None), box, text=first.text if first else None, attributes=attributes
     )  # fmt: skip

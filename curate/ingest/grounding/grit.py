@@ -8,14 +8,14 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from curate.ingest.formats.table_rows import SUFFIXES, names_in, row_batches, row_splits
-from curate.ingest.grounding.annotations.annotated import (
-    Sample,
-    SpaceSetting,
-    Thing,
+from curate.ingest.grounding.annotations.grounding_records import (
+    AnnotatedImage,
+    Annotation,
+    SpaceOverride,
     TrustSetting,
-    found_samples,
+    grounding_records,
 )
-from curate.ingest.grounding.annotations.joined_rows import images_joined
+from curate.ingest.grounding.annotations.images_by_columns import images_by_columns
 from curate.ingest.media_folder import Files, Shelf
 from curate.ingest.reader import Context, Found, Head, Reader, Split
 from manifests.errors import RowError
@@ -49,7 +49,7 @@ class Grit(Reader):
     phrases: Literal["ref_exps", "noun_chunks"] = Field(
         "ref_exps", description="whole referring expressions, or the nouns they are grown from"
     )
-    space: SpaceSetting = None
+    space: SpaceOverride = None
     trust: TrustSetting = False
 
     @classmethod
@@ -64,24 +64,24 @@ class Grit(Reader):
         file, shelf = split.files[0], Shelf(self.media_root, context.base)
         space = self.space or SPACES["fraction"]
         for batch in row_batches(split, context):
-            images = images_joined(batch.rows, "url", self.file, shelf, context, file.uri)
-            samples = [Sample(number, error) for number, error in batch.broken]
+            images = images_by_columns(batch.rows, "url", self.file, shelf, context, file.uri)
+            samples = [AnnotatedImage(number, error) for number, error in batch.broken]
             rows = zip(batch.numbers, batch.rows, images, strict=True)
             samples += [self._sample(number, row, image) for number, row, image in rows]
-            yield found_samples(self, file, samples, space, context, self.trust)
+            yield grounding_records(self, file, samples, space, context, self.trust)
 
-    def _sample(self, number: int, row: dict[str, Any], image: Any) -> Sample:
+    def _sample(self, number: int, row: dict[str, Any], image: Any) -> AnnotatedImage:
         try:
             caption, phrases = row.get("caption"), row.get(self.phrases)
             if not isinstance(caption, str):
                 raise RowError(f"'caption' is {caption!r:.80}, not text")
             if not isinstance(phrases, list):
                 raise RowError(f"{self.phrases!r} is {phrases!r:.80}, not a list of phrases")
-            things = [_thing(caption, phrase) for phrase in phrases]
+            annotations = [_annotation(caption, phrase) for phrase in phrases]
         except RowError as error:
-            return Sample(number, error)
+            return AnnotatedImage(number, error)
         rest = {k: v for k, v in row.items() if k not in ("caption", self.phrases)}
-        return Sample(number, image, things, _size(row), caption or None, rest)
+        return AnnotatedImage(number, image, annotations, _size(row), caption or None, rest)
 
 
 def _size(row: dict[str, Any]) -> tuple[float, float] | None:
@@ -91,7 +91,7 @@ def _size(row: dict[str, Any]) -> tuple[float, float] | None:
     return (float(width or 0), float(height or 0)) if is_told else None
 
 
-def _thing(caption: str, phrase: Any) -> Thing:
+def _annotation(caption: str, phrase: Any) -> Annotation:
     if not isinstance(phrase, list) or len(phrase) not in (6, 7):
         raise RowError(f"a phrase is {phrase!r:.80}, not start, end, a box and a score")
     start, end, score = phrase[0], phrase[1], phrase[6] if len(phrase) == 7 else None
@@ -101,4 +101,4 @@ def _thing(caption: str, phrase: Any) -> Thing:
     if not 0 <= first < last <= len(caption):
         raise RowError(f"a phrase is from {first} to {last} of {len(caption)} characters")
     said = {"start": first, "end": last, "score": score}
-    return Thing(caption[first:last].strip(), phrase[2:6], attributes=said)
+    return Annotation(caption[first:last].strip(), phrase[2:6], attributes=said)

@@ -11,8 +11,8 @@ from typing import Any, ClassVar
 import orjson
 
 from curate.ingest.formats.json_elements import object_keys
-from curate.ingest.grounding.annotations.annotated import Sample, Thing
-from curate.ingest.grounding.annotations.per_image import Album, PerImage
+from curate.ingest.grounding.annotations.file_per_image import FilePerImage, SplitCache
+from curate.ingest.grounding.annotations.grounding_records import AnnotatedImage, Annotation
 from curate.ingest.images import OpenedImage, kept
 from curate.ingest.reader import Head
 from manifests.errors import FileError, RowError
@@ -23,7 +23,7 @@ RINGS = {"polygon": 3, "linestrip": 2, "line": 2}
 """Shapes that are kept as a ring of places, and how many each has at least."""
 
 
-class LabelMe(PerImage):
+class LabelMe(FilePerImage):
     """LabelMe JSON: `shapes`, each with a label, a `shape_type` and `points` in pixels.
 
     A file is a record. Its image is `imagePath` below `media_root`, or named as the file is (a
@@ -47,25 +47,27 @@ class LabelMe(PerImage):
         keys = set(object_keys(head.data.lstrip(_BLANKS)))
         return "shapes" in keys and ("imagePath" in keys or b'"shape_type"' in head.data)
 
-    def sample(self, file: File, data: bytes, album: Album) -> Sample:
+    def sample(self, file: File, data: bytes, cache: SplitCache) -> AnnotatedImage:
         said = _parsed(data, file)
         shapes = said.get("shapes")
         if not isinstance(shapes, list):
             raise FileError(f"'shapes' is {shapes!r:.80}, not a list.", file.uri)
-        things = [thing for n, shape in enumerate(shapes) for thing in _things(shape, n)]
+        annotations = [
+            annotation for n, shape in enumerate(shapes) for annotation in _annotations(shape, n)
+        ]
         width, height = said.get("imageWidth"), said.get("imageHeight")
         is_told = isinstance(width, int | float) and isinstance(height, int | float)
         size = (float(width or 0), float(height or 0)) if is_told else None
         rest = {k: v for k, v in said.items() if k not in ("shapes", "imageData")}
-        return Sample("", self._image(said, file, album), things, size, meta=rest)
+        return AnnotatedImage("", self._image(said, file, cache), annotations, size, meta=rest)
 
-    def _image(self, said: dict[str, Any], file: File, album: Album) -> OpenedImage | RowError:
+    def _image(self, said: dict[str, Any], file: File, cache: SplitCache) -> OpenedImage | RowError:
         path, inside = said.get("imagePath"), said.get("imageData")
-        found = self.image(file, path if isinstance(path, str) else None, album)
+        found = self.image(file, path if isinstance(path, str) else None, cache)
         if isinstance(found, OpenedImage) or not isinstance(inside, str):
             return found
         try:
-            return kept(memoryview(base64.b64decode(inside, validate=True)), album.context, True)
+            return kept(memoryview(base64.b64decode(inside, validate=True)), cache.context, True)
         except binascii.Error as error:
             return RowError(f"'imageData' is not base64: {error}")
 
@@ -84,7 +86,7 @@ def _parsed(data: bytes, file: File) -> dict[str, Any]:
     return said
 
 
-def _things(shape: Any, number: int) -> Iterator[Thing]:
+def _annotations(shape: Any, number: int) -> Iterator[Annotation]:
     if not isinstance(shape, dict):
         raise RowError(f"shape {number} is {shape!r:.80}, not an object")
     label, kind = shape.get("label"), shape.get("shape_type") or "polygon"
@@ -96,26 +98,28 @@ def _things(shape: Any, number: int) -> Iterator[Thing]:
     rest = {k: v for k, v in shape.items() if k not in spent and v not in _NOTHING}
     try:
         places = _places(shape.get("points"))
-        yield from _drawn(kind, places, Thing(label, attributes=rest | {"shape_type": kind}))
+        yield from _drawn(kind, places, Annotation(label, attributes=rest | {"shape_type": kind}))
     except RowError as error:
         raise RowError(f"shape {number}, a {kind!r:.40}: {error.fault}") from None
 
 
-def _drawn(kind: str, places: list[Sequence[float]], thing: Thing) -> Iterator[Thing]:
+def _drawn(
+    kind: str, places: list[Sequence[float]], annotation: Annotation
+) -> Iterator[Annotation]:
     """The objects that a shape is."""
     if kind in RINGS and len(places) >= RINGS[kind]:
-        yield thing._replace(polygon=[[number for place in places for number in place]])
+        yield annotation._replace(polygon=[[number for place in places for number in place]])
     elif kind in ("rectangle", "mask") and len(places) == 2:
         (a, b), (c, d) = places
-        yield thing._replace(box=[min(a, c), min(b, d), max(a, c), max(b, d)])
+        yield annotation._replace(box=[min(a, c), min(b, d), max(a, c), max(b, d)])
     elif kind == "circle" and len(places) == 2:
         (x, y), radius = places[0], math.dist(*places)
-        drawn = {**(thing.attributes or {}), "points": places}
-        yield thing._replace(
+        drawn = {**(annotation.attributes or {}), "points": places}
+        yield annotation._replace(
             box=[x - radius, y - radius, x + radius, y + radius], attributes=drawn
         )  # fmt: skip
     elif kind == "points" or (kind == "point" and len(places) == 1):
-        yield from (thing._replace(point=place) for place in places)
+        yield from (annotation._replace(point=place) for place in places)
     else:
         raise RowError(f"{len(places)} places, which is no such shape that is known")
 

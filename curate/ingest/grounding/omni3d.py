@@ -9,9 +9,9 @@ import numpy as np
 
 from curate.ingest.formats.coco_join import id_of
 from curate.ingest.formats.json_captions import first_of, text_of
-from curate.ingest.grounding.annotations.annotated import Sample, Thing
-from curate.ingest.grounding.annotations.image_records import ImageRecords, size_of
-from curate.ingest.grounding.annotations.named_below import opened_by_name
+from curate.ingest.grounding.annotations.coco_layout import CocoLayout, size_of
+from curate.ingest.grounding.annotations.grounding_records import AnnotatedImage, Annotation
+from curate.ingest.grounding.annotations.image_by_path_end import image_by_path_end
 from curate.ingest.images import OpenedImage
 from curate.ingest.reader import Context, Head
 from manifests.errors import RowError
@@ -29,7 +29,7 @@ _SPENT = ("image_id", "category_id", "category_name", *BOXES, *_IN_3D)
 _SHAPES = {"center_cam": (3,), "dimensions": (3,), "R_cam": (3, 3), "bbox3D_cam": (8, 3)}
 
 
-class Omni3d(ImageRecords):
+class Omni3d(CocoLayout):
     """Omni3D (KITTI, nuScenes, Objectron, SUN RGB-D, ARKitScenes, Hypersim in one layout).
 
     An entry of `images` is a record with all its annotations; its image is `file_path` below
@@ -58,23 +58,23 @@ class Omni3d(ImageRecords):
 
     def sample(
         self, image: dict[str, Any], root: str, names: dict[str, str], context: Context
-    ) -> Sample:
-        opened = opened_by_name(root, text_of(image, "file_path"), context.media)
+    ) -> AnnotatedImage:
+        opened = image_by_path_end(root, text_of(image, "file_path"), context.media)
         meta = {k: v for k, v in image.items() if k not in ("id", "width", "height", "K")}
         size = size_of(image)
         camera = None
         if isinstance(opened, OpenedImage):
             camera = _camera(image.get("K"), size, _shown(opened, context))
-        return Sample("", opened, size=size, meta=meta, camera=camera)
+        return AnnotatedImage("", opened, size=size, meta=meta, camera=camera)
 
-    def things(
-        self, annotations: Sequence[dict[str, Any]], names: dict[str, str]
-    ) -> list[Thing | RowError]:
-        solids = _solids(annotations, self.trust)
-        found: list[Thing | RowError] = []
-        for number, annotation in enumerate(annotations):  # each has fields of its own
+    def parse_annotations(
+        self, entries: Sequence[dict[str, Any]], names: dict[str, str]
+    ) -> list[Annotation | RowError]:
+        solids = _solids(entries, self.trust)
+        found: list[Annotation | RowError] = []
+        for number, annotation in enumerate(entries):  # each has fields of its own
             try:
-                found.append(_thing(annotation, names, solids.get(number)))
+                found.append(_annotation(annotation, names, solids.get(number)))
             except RowError as error:
                 found.append(error)
         return found
@@ -89,9 +89,9 @@ class _Solid(NamedTuple):
     corners: np.ndarray | None
 
 
-def _thing(
+def _annotation(
     annotation: dict[str, Any], names: dict[str, str], solid: list[float] | RowError | None
-) -> Thing:
+) -> Annotation:
     if isinstance(solid, RowError):
         raise solid
     which, box = _box(annotation)
@@ -102,7 +102,7 @@ def _thing(
         raise RowError(f"no category_name, and no category {annotation.get('category_id')}")
     told = {} if which is None else {"bbox2D": which}
     rest = {k: v for k, v in annotation.items() if k not in _SPENT and not _unknown(v)}
-    return Thing(label, box=box, box3d=solid, attributes=told | rest)
+    return Annotation(label, box=box, box3d=solid, attributes=told | rest)
 
 
 def _box(annotation: dict[str, Any]) -> tuple[str | None, list[float] | None]:

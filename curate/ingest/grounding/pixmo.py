@@ -8,14 +8,14 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from curate.ingest.formats.table_rows import SUFFIXES, names_in, row_batches, row_splits
-from curate.ingest.grounding.annotations.annotated import (
-    Sample,
-    SpaceSetting,
-    Thing,
+from curate.ingest.grounding.annotations.grounding_records import (
+    AnnotatedImage,
+    Annotation,
+    SpaceOverride,
     TrustSetting,
-    found_samples,
+    grounding_records,
 )
-from curate.ingest.grounding.annotations.joined_rows import images_joined
+from curate.ingest.grounding.annotations.images_by_columns import images_by_columns
 from curate.ingest.media_folder import Files, Shelf
 from curate.ingest.reader import Context, Found, Head, Reader, Split
 from manifests.errors import RowError
@@ -52,7 +52,7 @@ class Pixmo(Reader):
         description="name of a row's image below media_root, made of columns: `{image_sha256}`; "
         "or several names to look for in order",
     )
-    space: SpaceSetting = None
+    space: SpaceOverride = None
     trust: TrustSetting = False
 
     @classmethod
@@ -65,14 +65,14 @@ class Pixmo(Reader):
     def read(self, split: Split, context: Context) -> Iterator[Found]:
         file, shelf = split.files[0], Shelf(self.media_root, context.base)
         for batch in row_batches(split, context):
-            images = images_joined(
+            images = images_by_columns(
                 batch.rows, "image_url", self.file, shelf, context, file.uri
             )  # fmt: skip
-            samples = [Sample(number, error) for number, error in batch.broken]
+            samples = [AnnotatedImage(number, error) for number, error in batch.broken]
             rows = zip(batch.numbers, batch.rows, images, strict=True)
             samples += [_sample(number, row, image) for number, row, image in rows]
             space = self.space or (COUNT if _is_count(batch.rows) else POINTS)
-            yield found_samples(self, file, samples, space, context, self.trust)
+            yield grounding_records(self, file, samples, space, context, self.trust)
 
 
 def _is_count(rows: list[dict[str, Any]]) -> bool:
@@ -80,16 +80,16 @@ def _is_count(rows: list[dict[str, Any]]) -> bool:
     return isinstance(next((row["points"] for row in rows if row.get("points")), None), dict)
 
 
-def _sample(number: int, row: dict[str, Any], image: Any) -> Sample:
+def _sample(number: int, row: dict[str, Any], image: Any) -> AnnotatedImage:
     try:
         label = row.get("label")
         if not isinstance(label, str):
             raise RowError(f"'label' is {label!r:.80}, not text")
-        things = [Thing(label, point=point) for point in _points(row.get("points"))]
+        annotations = [Annotation(label, point=point) for point in _points(row.get("points"))]
     except RowError as error:
-        return Sample(number, error)
-    return Sample(
-        number, image, things, meta={k: v for k, v in row.items() if k != "points"}
+        return AnnotatedImage(number, error)
+    return AnnotatedImage(
+        number, image, annotations, meta={k: v for k, v in row.items() if k != "points"}
     )  # fmt: skip
 
 

@@ -12,12 +12,12 @@ from curate.compose.grounding.parsing import Parsed, claims, outside, parsed
 from curate.compose.grounding.tags import FIX
 from curate.ingest.captions.llava import Llava
 from curate.ingest.formats.json_elements import Element
-from curate.ingest.grounding.annotations.annotated import (
-    Sample,
-    SpaceSetting,
-    Thing,
+from curate.ingest.grounding.annotations.grounding_records import (
+    AnnotatedImage,
+    Annotation,
+    SpaceOverride,
     TrustSetting,
-    found_samples,
+    grounding_records,
 )
 from curate.ingest.grounding.annotations.space_check import SLACK
 from curate.ingest.images import OpenedImage
@@ -30,7 +30,7 @@ from manifests.media.header import Header
 from manifests.record.objects import objects_of
 from manifests.storage import File
 
-MEND_SPACE = "Set `space` to what the numbers are, or leave it in quarantine."
+FIX_SPACE = "Set `space` to what the numbers are, or leave it in quarantine."
 HEAD_BYTES = 1 << 16
 """A longer file may have its first box behind what was looked at (ours)."""
 
@@ -52,7 +52,7 @@ class QwenGrounding(Llava):
 
     modality: ClassVar[str] = "chat"
 
-    space: SpaceSetting = None
+    space: SpaceOverride = None
     trust: TrustSetting = False
     angles: Angles = Field(QWEN3, description="of 3D boxes: how angles are written")
 
@@ -64,7 +64,7 @@ class QwenGrounding(Llava):
 
     def _found(self, file: File, batch: list[Element], root: str, context: Context) -> Found:
         talks = super()._found(file, batch, root, context)
-        samples: list[Sample] = []
+        samples: list[AnnotatedImage] = []
         errors: list[tuple[str, RowError]] = []
         # Row by row: each answer is a text to be parsed.
         for talk in talks.records.select(["origin", "content", "media"]).to_pylist():
@@ -72,12 +72,12 @@ class QwenGrounding(Llava):
             try:
                 objects = [one for text in _answers(talk) for one in parsed(text)]
                 if objects:
-                    things = [_thing(one, self.angles) for one in objects]
-                    samples.append(Sample(within, _image(talk), things))
+                    annotations = [_annotation(one, self.angles) for one in objects]
+                    samples.append(AnnotatedImage(within, _image(talk), annotations))
             except RowError as error:
                 errors.append((within, error))
         space = self.space or SPACES["qwen3"]
-        placed = found_samples(self, file, samples, space, context, self.trust)
+        placed = grounding_records(self, file, samples, space, context, self.trust)
         if not self.trust:
             errors += _beyond(placed.records, samples, space)
         failures = [
@@ -106,7 +106,7 @@ def _image(talk: dict[str, Any]) -> OpenedImage:
     return OpenedImage(Reference(one["uri"], one["offset"], one["length"]), header)
 
 
-def _thing(one: Parsed, angles: Angles) -> Thing:
+def _annotation(one: Parsed, angles: Angles) -> Annotation:
     others = dict(one.others or {})
     text = others.pop("text_content", None)
     if text is not None and not isinstance(text, str):
@@ -114,10 +114,14 @@ def _thing(one: Parsed, angles: Angles) -> Thing:
     box3d = None
     if one.box3d is not None:
         box3d = boxes_to_stored(np.array([one.box3d]), angles)[0].tolist()
-    return Thing(one.label, one.box, one.point, box3d=box3d, text=text, attributes=others or None)
+    return Annotation(
+        one.label, one.box, one.point, box3d=box3d, text=text, attributes=others or None
+    )
 
 
-def _beyond(placed: pa.Table, samples: list[Sample], space: Space) -> list[tuple[str, RowError]]:
+def _beyond(
+    placed: pa.Table, samples: list[AnnotatedImage], space: Space
+) -> list[tuple[str, RowError]]:
     """The samples with a number outside of their image: no model answers so. Thousandths are
     over 1000 only where they are none; pixels may be by a rounding."""
     slack = 0.0 if space.unit == "thousandth" else SLACK
@@ -131,10 +135,10 @@ def _beyond(placed: pa.Table, samples: list[Sample], space: Space) -> list[tuple
     starts = np.searchsorted(objects.rows, rows)
     out = []
     for row, at, start in zip(rows.tolist(), first[where].tolist(), starts.tolist(), strict=True):
-        thing = by_within[withins[row]].things[at - start]
-        numbers = [*(thing.box or ()), *(thing.point or ())]
+        annotation = by_within[withins[row]].annotations[at - start]
+        numbers = [*(annotation.box or ()), *(annotation.point or ())]
         fault = f"object {at - start}: {outside(numbers, space)}."
-        out.append((withins[row], RowError(fault, fix=MEND_SPACE)))
+        out.append((withins[row], RowError(fault, fix=FIX_SPACE)))
     return out
 
 

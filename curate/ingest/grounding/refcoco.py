@@ -12,23 +12,23 @@ from curate.ingest.columns import Names, says_anything
 from curate.ingest.formats.coco_join import id_of
 from curate.ingest.formats.json_captions import arrays, object_of, text_of
 from curate.ingest.formats.json_elements import Stretch, elements
-from curate.ingest.grounding.annotations.annotated import (
-    Sample,
-    SpaceSetting,
-    Thing,
+from curate.ingest.grounding.annotations.annotations_by_image import Fault, names_by_id
+from curate.ingest.grounding.annotations.coco_layout import ARRAYS, BATCH_IMAGES, size_of
+from curate.ingest.grounding.annotations.grounding_records import (
+    AnnotatedImage,
+    Annotation,
+    SpaceOverride,
     TrustSetting,
-    found_samples,
+    grounding_records,
 )
-from curate.ingest.grounding.annotations.image_join import Fault, names_by_id
-from curate.ingest.grounding.annotations.image_records import ARRAYS, BATCH_IMAGES, size_of
-from curate.ingest.grounding.annotations.named_below import opened_by_name
-from curate.ingest.grounding.coco_instances import thing_of
+from curate.ingest.grounding.annotations.image_by_path_end import image_by_path_end
+from curate.ingest.grounding.coco_instances import annotation_of
 from curate.ingest.media_root import DESCRIPTION, root_of
 from curate.ingest.reader import Context, Found, Head, Reader, Split
 from manifests import storage
 from manifests.errors import FileError, RowError
 from manifests.geometry.space import SPACES
-from manifests.models.plain_pickle import loads
+from manifests.models.pickles import loads
 from manifests.storage import File
 
 
@@ -59,7 +59,7 @@ class RefCoco(Reader):
     split: Names | None = Field(
         None, description="only refs of these: train, val, test, testA, testB; null: all"
     )
-    space: SpaceSetting = None
+    space: SpaceOverride = None
     trust: TrustSetting = False
 
     @classmethod
@@ -73,7 +73,7 @@ class RefCoco(Reader):
         instances = self._instances(file, context)
         wanted = {ref.annotation for refs in by_image.values() for ref in refs}
         referred, faults = _referred(instances, wanted, set(by_image))
-        yield self._found(file, [Sample(*fault) for fault in broken + faults], context)
+        yield self._found(file, [AnnotatedImage(*fault) for fault in broken + faults], context)
         root = root_of(self.media_root, file, context.base)
         images = list(by_image.items())
         for start in range(0, len(images), BATCH_IMAGES):
@@ -89,9 +89,9 @@ class RefCoco(Reader):
             raise FileError(told, uri, "Bring it there, or set `instances`.")
         return place
 
-    def _found(self, file: File, samples: Sequence[Sample], context: Context) -> Found:
+    def _found(self, file: File, samples: Sequence[AnnotatedImage], context: Context) -> Found:
         space = self.space or SPACES["coco"]
-        return found_samples(self, file, samples, space, context, self.trust)
+        return grounding_records(self, file, samples, space, context, self.trust)
 
 
 class _Ref(NamedTuple):
@@ -106,7 +106,7 @@ class _Referred(NamedTuple):
     """Of what refs refer to: objects by the id of their annotation, with that of their image, and
     images by id. An error stands for what is broken, or there twice."""
 
-    things: dict[str, tuple[str, Thing] | RowError]
+    annotations: dict[str, tuple[str, Annotation] | RowError]
     images: dict[str, dict[str, Any] | RowError]
 
 
@@ -154,11 +154,11 @@ def _referred(place: str, wanted: set[str], images: set[str]) -> tuple[_Referred
     found = _Referred({}, {})
     for key, annotation in _those(place, stretches["annotations"], wanted):
         try:
-            if key in found.things:
+            if key in found.annotations:
                 raise RowError(f"two annotations have the id {key}")
-            found.things[key] = id_of(annotation, "image_id"), thing_of(annotation, names)
+            found.annotations[key] = id_of(annotation, "image_id"), annotation_of(annotation, names)
         except RowError as error:
-            found.things[key] = error
+            found.annotations[key] = error
     for key, image in _those(place, stretches["images"], images):
         twice = RowError(f"two images have the id {key}")
         found.images[key] = twice if key in found.images else image
@@ -179,31 +179,33 @@ def _those(place: str, array: Stretch, wanted: set[str]) -> Iterator[tuple[str, 
 
 def _samples(
     key: str, refs: Sequence[_Ref], referred: _Referred, root: str, context: Context
-) -> Iterator[Sample]:
+) -> Iterator[AnnotatedImage]:
     """The record of an image, and the refs and sentences that did not get into it."""
-    things: list[Thing] = []
+    annotations: list[Annotation] = []
     for ref in refs:
-        for within, thing in _things(ref, key, referred):
-            if isinstance(thing, RowError):
-                yield Sample(within, thing)
+        for within, annotation in _annotations(ref, key, referred):
+            if isinstance(annotation, RowError):
+                yield AnnotatedImage(within, annotation)
             else:
-                things.append(thing)
-    if not things:
+                annotations.append(annotation)
+    if not annotations:
         return  # each ref has said why
     image = referred.images[key]
     assert isinstance(image, dict)
     try:
-        opened = opened_by_name(root, text_of(image, "file_name"), context.media)
+        opened = image_by_path_end(root, text_of(image, "file_name"), context.media)
         meta = {k: v for k, v in image.items() if k not in ("id", "width", "height")}
-        yield Sample(key, opened, things, size_of(image), meta=meta)
+        yield AnnotatedImage(key, opened, annotations, size_of(image), meta=meta)
     except RowError as error:
-        yield Sample(key, error)
+        yield AnnotatedImage(key, error)
 
 
-def _things(ref: _Ref, image: str, referred: _Referred) -> Iterator[tuple[str, Thing | RowError]]:
+def _annotations(
+    ref: _Ref, image: str, referred: _Referred
+) -> Iterator[tuple[str, Annotation | RowError]]:
     """An object for each sentence of a ref, with the place of each."""
     there = referred.images.get(image, RowError(f"no image has the id {image}"))
-    found = referred.things.get(
+    found = referred.annotations.get(
         ref.annotation, RowError(f"no annotation has the id {ref.annotation}")
     )
     for fault in (there, found):
@@ -221,7 +223,7 @@ def _things(ref: _Ref, image: str, referred: _Referred) -> Iterator[tuple[str, T
         yield f"{ref.within}.sentences[{number}]", _said(sentence, ref, found[1])
 
 
-def _said(sentence: Any, ref: _Ref, thing: Thing) -> Thing | RowError:
+def _said(sentence: Any, ref: _Ref, annotation: Annotation) -> Annotation | RowError:
     try:
         if not isinstance(sentence, dict):
             raise RowError(f"{sentence!r:.80} is no sentence")
@@ -231,11 +233,11 @@ def _said(sentence: Any, ref: _Ref, thing: Thing) -> Thing | RowError:
     text = next((t for t in (said["sent"], said["raw"]) if says_anything(t)), None)
     if not isinstance(text, str):
         return RowError(f"the sentence says nothing: {sentence!r:.80}")
-    rest = {k: v for k, v in (thing.attributes or {}).items() if k != "id"}
+    rest = {k: v for k, v in (annotation.attributes or {}).items() if k != "id"}
     told = {name: ref.said.get(name) for name in ("ref_id", "ann_id", "split")}
     told["sent_id"] = said["sent_id"]
     differs = {"raw": said["raw"]} if said["raw"] not in (None, text) else {}
-    return thing._replace(text=text, attributes=told | differs | rest)
+    return annotation._replace(text=text, attributes=told | differs | rest)
 
 
 def _plain(holder: dict[str, Any], name: str) -> str | int | None:

@@ -15,12 +15,12 @@ from curate.ingest.formats.table_rows import (
     row_batches,
     row_splits,
 )
-from curate.ingest.grounding.annotations.annotated import (
-    Sample,
-    SpaceSetting,
-    Thing,
+from curate.ingest.grounding.annotations.grounding_records import (
+    AnnotatedImage,
+    Annotation,
+    SpaceOverride,
     TrustSetting,
-    found_samples,
+    grounding_records,
 )
 from curate.ingest.media_root import DESCRIPTION, root_of
 from curate.ingest.reader import Context, Found, Head, Reader, Split
@@ -48,7 +48,7 @@ class ScreenSpot(Reader):
     modality: ClassVar[str] = "grounding"
 
     media_root: str | None = Field(None, description=DESCRIPTION)
-    space: SpaceSetting = None
+    space: SpaceOverride = None
     trust: TrustSetting = False
 
     @classmethod
@@ -66,11 +66,11 @@ class ScreenSpot(Reader):
             is_table = _has_images(batch)
             image = "image" if is_table else "img_filename"
             images = images_of(batch, image, root, context)
-            samples = [Sample(number, error) for number, error in batch.broken]
+            samples = [AnnotatedImage(number, error) for number, error in batch.broken]
             rows = zip(batch.numbers, batch.rows, images, strict=True)
             samples += [_sample(number, row, opened) for number, row, opened in rows]
             space = self.space or _space(batch.rows, is_table)
-            yield found_samples(self, file, samples, space, context, self.trust)
+            yield grounding_records(self, file, samples, space, context, self.trust)
 
 
 def _has_images(batch: RowBatch) -> bool:
@@ -83,16 +83,18 @@ def _space(rows: list[dict[str, Any]], is_table: bool) -> Space:
     return SPACES["fraction" if is_table else "coco"]
 
 
-def _sample(number: int, row: dict[str, Any], opened: Any) -> Sample:
+def _sample(number: int, row: dict[str, Any], opened: Any) -> AnnotatedImage:
     kind = PRO_KIND if PRO_KIND in row else KIND
     label, text = row.get(kind), row.get("instruction")
     if not isinstance(text, str) or not isinstance(label, str | None):
         fault = f"'instruction' and {kind!r} are {text!r:.80} and {label!r:.40}, not text"
-        return Sample(number, RowError(fault))
+        return AnnotatedImage(number, RowError(fault))
     if row.get("bbox") is None:
-        return Sample(number, RowError("no 'bbox'"))
+        return AnnotatedImage(number, RowError("no 'bbox'"))
     rest = {k: v for k, v in row.items() if k not in ("bbox", "instruction", kind)}
-    return Sample(number, opened, [Thing(label, row["bbox"], text=text)], _size(row), meta=rest)
+    return AnnotatedImage(
+        number, opened, [Annotation(label, row["bbox"], text=text)], _size(row), meta=rest
+    )
 
 
 def _size(row: dict[str, Any]) -> tuple[float, float] | None:

@@ -11,14 +11,14 @@ from curate.ingest.columns import says_anything
 from curate.ingest.formats.coco_join import id_of
 from curate.ingest.formats.json_captions import SUFFIXES, object_of
 from curate.ingest.formats.json_elements import Element, array_splits, elements, object_keys
-from curate.ingest.grounding.annotations.annotated import (
-    Sample,
-    SpaceSetting,
-    Thing,
+from curate.ingest.grounding.annotations.coco_layout import BATCH_IMAGES, size_of
+from curate.ingest.grounding.annotations.grounding_records import (
+    AnnotatedImage,
+    Annotation,
+    SpaceOverride,
     TrustSetting,
-    found_samples,
+    grounding_records,
 )
-from curate.ingest.grounding.annotations.image_records import BATCH_IMAGES, size_of
 from curate.ingest.images import OpenedImage
 from curate.ingest.media_folder import opened_below
 from curate.ingest.media_root import DESCRIPTION, root_of
@@ -59,7 +59,7 @@ class VisualGenome(Reader):
     image_data: str | None = Field(
         None, description="file of the images' sizes; null: `image_data.json` beside the file"
     )
-    space: SpaceSetting = None
+    space: SpaceOverride = None
     trust: TrustSetting = False
 
     @classmethod
@@ -77,13 +77,13 @@ class VisualGenome(Reader):
         root = root_of(self.media_root, file, context.base)
         known = _known(self._image_data(file, context))
         space = self.space or SPACES["coco"]
-        samples: list[Sample] = []
+        samples: list[AnnotatedImage] = []
         for number, element in enumerate(elements(place, *split[1:]), 1):
             samples += _samples(element, root, known, context.media)
             if number % BATCH_IMAGES == 0:
-                yield found_samples(self, file, samples, space, context, self.trust)
+                yield grounding_records(self, file, samples, space, context, self.trust)
                 samples = []
-        yield found_samples(self, file, samples, space, context, self.trust)
+        yield grounding_records(self, file, samples, space, context, self.trust)
 
     def _image_data(self, file: File, context: Context) -> str | None:
         uri = self.image_data or storage.join(root_of(None, file, context.base), "image_data.json")
@@ -109,9 +109,9 @@ def _known(place: str | None) -> dict[str, dict[str, Any]]:
 
 def _samples(
     element: Element, root: str, known: dict[str, dict[str, Any]], media: Media
-) -> Iterator[Sample]:
+) -> Iterator[AnnotatedImage]:
     """The record of an image, and what did not get into it."""
-    things: list[Thing] = []
+    annotations: list[Annotation] = []
     try:
         entry = object_of(element)
         name = next((name for name in LISTS if isinstance(entry.get(name), list)), None)
@@ -120,16 +120,16 @@ def _samples(
         key = _image_id(entry)
         size = size_of(known.get(key, {}))
     except RowError as error:
-        yield Sample(element.number, error)
+        yield AnnotatedImage(element.number, error)
         return
     for number, one in enumerate(entry[name]):
         try:
-            things.append(_region(one, key) if name == "regions" else _object(one, key))
+            annotations.append(_region(one, key) if name == "regions" else _object(one, key))
         except RowError as error:
-            yield Sample(f"{element.number}.{name}[{number}]", error)
+            yield AnnotatedImage(f"{element.number}.{name}[{number}]", error)
     told = {k: v for k, v in known.get(key, {}).items() if k not in ("width", "height")}
     meta = told | {k: v for k, v in entry.items() if k != name}
-    yield Sample(element.number, _image(root, key, media), things, size, meta=meta)
+    yield AnnotatedImage(element.number, _image(root, key, media), annotations, size, meta=meta)
 
 
 def _image(root: str, key: str, media: Media) -> OpenedImage | RowError:
@@ -144,37 +144,37 @@ def _image_id(holder: dict[str, Any]) -> str:
     return id_of(holder, "image_id" if "image_id" in holder else "id")
 
 
-def _region(region: Any, image: str) -> Thing:
+def _region(region: Any, image: str) -> Annotation:
     box, rest = _place(region, image)
     phrase = rest.pop("phrase", None)
     if not says_anything(phrase):
         raise RowError(f"'phrase' is {phrase!r:.80}, which says nothing")
-    return Thing(box=box, text=phrase, attributes=_told(rest))
+    return Annotation(box=box, text=phrase, attributes=_told(rest))
 
 
-def _object(thing: Any, image: str) -> Thing:
-    box, rest = _place(thing, image)
+def _object(annotation: Any, image: str) -> Annotation:
+    box, rest = _place(annotation, image)
     names = rest.pop("names", None)
     said = [n for n in names if says_anything(n)] if isinstance(names, list) else []
     if not said:
         raise RowError(f"'names' is {names!r:.80}, which names nothing")
     several = {"names": said} if len(said) > 1 else {}
-    return Thing(said[0], box=box, attributes=several | _told(rest))
+    return Annotation(said[0], box=box, attributes=several | _told(rest))
 
 
-def _place(thing: Any, image: str) -> tuple[list[float], dict[str, Any]]:
+def _place(annotation: Any, image: str) -> tuple[list[float], dict[str, Any]]:
     """The box of a region or an object, and its other fields."""
-    if not isinstance(thing, dict):
-        raise RowError(f"{thing!r:.80} is not an object")
-    if "image_id" in thing and id_of(thing, "image_id") != image:
-        raise RowError(f"it is of image {thing['image_id']}, not of {image}")
-    sides = ("width", "height") if "width" in thing else ("w", "h")
-    box = [thing.get(name) for name in ("x", "y", *sides)]
+    if not isinstance(annotation, dict):
+        raise RowError(f"{annotation!r:.80} is not an object")
+    if "image_id" in annotation and id_of(annotation, "image_id") != image:
+        raise RowError(f"it is of image {annotation['image_id']}, not of {image}")
+    sides = ("width", "height") if "width" in annotation else ("w", "h")
+    box = [annotation.get(name) for name in ("x", "y", *sides)]
     numbers = [n for n in box if isinstance(n, int | float) and not isinstance(n, bool)]
     if len(numbers) < 4:
         raise RowError(f"x, y, {sides[0]}, {sides[1]} are {box!r:.80}, not 4 numbers")
     spent = ("x", "y", *sides, "image_id")
-    return numbers, {k: v for k, v in thing.items() if k not in spent}
+    return numbers, {k: v for k, v in annotation.items() if k not in spent}
 
 
 def _told(rest: dict[str, Any]) -> dict[str, Any]:

@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 from xml.etree.ElementTree import Element
 
 from curate.ingest.formats.xml_files import parsed, rest_of, text_of
-from curate.ingest.grounding.annotations.annotated import Sample, Thing
-from curate.ingest.grounding.annotations.per_image import Album, PerImage
+from curate.ingest.grounding.annotations.file_per_image import FilePerImage, SplitCache
+from curate.ingest.grounding.annotations.grounding_records import AnnotatedImage, Annotation
 from curate.ingest.reader import Head
 from manifests.errors import FileError, RowError
 from manifests.geometry.space import SPACES, Space
@@ -17,7 +17,7 @@ from manifests.storage import File
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 
-class Voc(PerImage):
+class Voc(FilePerImage):
     """Pascal VOC XML, as LabelImg and CVAT write it too: `<object>` with `<name>` and `<bndbox>`.
 
     A file is a record. Its image is `<filename>` below `media_root`, without its ending where
@@ -40,13 +40,13 @@ class Voc(PerImage):
     def sniff(cls, head: Head) -> bool:
         return is_annotation(head) and b"<nobndbox>" not in head.data
 
-    def sample(self, file: File, data: bytes, album: Album) -> Sample:
+    def sample(self, file: File, data: bytes, cache: SplitCache) -> AnnotatedImage:
         root = annotation(data, file)
         objects = enumerate(root.findall("object"))
-        return Sample(
+        return AnnotatedImage(
             "",
-            self.image(file, text_of(root, "filename"), album),
-            [thing for number, one in objects for thing in _things(one, number)],
+            self.image(file, text_of(root, "filename"), cache),
+            [annotation for number, one in objects for annotation in _annotations(one, number)],
             size_of(root),
             meta=rest_of(root, ("object",)),
         )
@@ -89,17 +89,17 @@ def number_of(holder: Element, tag: str) -> float:
         raise RowError(f"<{tag}> of <{holder.tag}> is {said!r:.80}, not a number") from None
 
 
-def _things(one: Element, number: int) -> Iterator[Thing]:
-    yield _thing(one, f"object {number}", ("part",))
+def _annotations(one: Element, number: int) -> Iterator[Annotation]:
+    yield _annotation(one, f"object {number}", ("part",))
     for part in one.findall("part"):
-        yield _thing(part, f"a part of object {number}", (), {"part_of": number})
+        yield _annotation(part, f"a part of object {number}", (), {"part_of": number})
 
 
-def _thing(
+def _annotation(
     one: Element, what: str, spent: tuple[str, ...], more: dict[str, Any] | None = None
-) -> Thing:
+) -> Annotation:
     label = text_of(one, "name")
     if label is None:
         raise RowError(f"{what} has no <name>.", fix="Give it one, or take the object out.")
     rest = rest_of(one, ("name", "bndbox", *spent)) | (more or {})
-    return Thing(label, box_of(one, what), attributes=rest)
+    return Annotation(label, box_of(one, what), attributes=rest)

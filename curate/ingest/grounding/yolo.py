@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from typing import Any, ClassVar
 
-from curate.ingest.grounding.annotations.annotated import Sample, Thing
 from curate.ingest.grounding.annotations.class_names import (
     FILES,
     ClassNames,
@@ -13,7 +12,8 @@ from curate.ingest.grounding.annotations.class_names import (
     names_near,
     names_of,
 )
-from curate.ingest.grounding.annotations.per_image import Album, PerImage
+from curate.ingest.grounding.annotations.file_per_image import FilePerImage, SplitCache
+from curate.ingest.grounding.annotations.grounding_records import AnnotatedImage, Annotation
 from curate.ingest.reader import Context, Head
 from manifests.errors import FileError, RowError
 from manifests.geometry.space import SPACES, Space
@@ -22,7 +22,7 @@ from manifests.storage import File
 _SHORTEST_LINE_BYTES = len("0 0 0 0 0")
 
 
-class Yolo(PerImage):
+class Yolo(FilePerImage):
     """YOLO label files: lines of `class cx cy width height`, shares of the image's sides.
 
     A file is a record, an empty one an image with no objects. A line of five numbers is a box,
@@ -58,14 +58,16 @@ class Yolo(PerImage):
         groups = super().grouped(files)
         return [sorted(group, key=lambda f: f.size < _SHORTEST_LINE_BYTES) for group in groups]
 
-    def sample(self, file: File, data: bytes, album: Album) -> Sample:
-        names = self._names(file, album)
+    def sample(self, file: File, data: bytes, cache: SplitCache) -> AnnotatedImage:
+        names = self._names(file, cache)
         try:
             lines = data.decode("utf-8-sig").splitlines()
         except UnicodeDecodeError as error:
             raise FileError(f"byte {error.start} is not UTF-8.", file.uri) from None
-        things = [_thing(line, n, names) for n, line in enumerate(lines, 1) if line.strip()]
-        return Sample("", self.image(file, None, album), things)
+        annotations = [
+            _annotation(line, n, names) for n, line in enumerate(lines, 1) if line.strip()
+        ]
+        return AnnotatedImage("", self.image(file, None, cache), annotations)
 
     def root(self, file: File, context: Context) -> str:
         own = super().root(file, context)
@@ -74,17 +76,17 @@ class Yolo(PerImage):
         before, mark, after = f"/{own}/".rpartition("/labels/")
         return f"{before}/images/{after}"[1:].rstrip("/") if mark else own
 
-    def _names(self, file: File, album: Album) -> dict[int, str]:
+    def _names(self, file: File, cache: SplitCache) -> dict[int, str]:
         if isinstance(self.names, tuple):
             return dict(enumerate(self.names))
         where = file.uri.rpartition("/")[0] if self.names is None else self.names
-        if where not in album.names:
+        if where not in cache.names:
             find = names_near if self.names is None else names_of
-            album.names[where] = find(where, album.context.base)
-        return album.names[where]
+            cache.names[where] = find(where, cache.context.base)
+        return cache.names[where]
 
 
-def _thing(line: str, number: int, names: dict[int, str]) -> Thing:
+def _annotation(line: str, number: int, names: dict[int, str]) -> Annotation:
     first, *words = line.split()
     try:
         numbers = [float(word) for word in words]
@@ -93,7 +95,7 @@ def _thing(line: str, number: int, names: dict[int, str]) -> Thing:
     except ValueError:
         raise RowError(f"line {number}: {line!r:.80} is not a class and numbers") from None
     try:
-        return Thing(name_of(names, first), **_numbers(numbers))
+        return Annotation(name_of(names, first), **_numbers(numbers))
     except RowError as error:
         raise RowError(f"line {number}: {error.fault}") from None
 

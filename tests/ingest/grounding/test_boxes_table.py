@@ -213,7 +213,7 @@ def test_a_column_that_a_parquet_file_has_not_stops_the_run(tmp_path: Path) -> N
 
 @pytest.mark.parametrize(("settings", "fault"), [
     ({}, "none of objects, boxes, points, polygons is set"),
-    ({"boxes": "b", "objects": IN_OBJECTS}, "objects and boxes are two ways to say one thing"),
+    ({"boxes": "b", "objects": IN_OBJECTS}, "objects and boxes both give the annotations"),
     ({"boxes": "b", "width": "w"}, "width and height go together"),
     ({"objects": {"field": "o", "label": "x"}}, "objects has none of box, point, polygon"),
     ({"boxes": "b", "space": "xyxz pixel"}, "is no space: 'xyxz'"),

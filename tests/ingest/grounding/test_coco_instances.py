@@ -11,7 +11,7 @@ import pytest
 
 from curate.ingest import sniff
 from curate.ingest.formats import json_elements
-from curate.ingest.grounding.annotations import image_records
+from curate.ingest.grounding.annotations import coco_layout
 from curate.ingest.grounding.coco_instances import Coco
 from manifests import storage
 from manifests.errors import InputError
@@ -178,8 +178,8 @@ def test_splits_change_nothing_and_each_fault_is_told_once(
     }  # fmt: skip
     whole, failures = coco(tmp_path, **changes)
     assert len(splits(Coco(name="own", path="a.json"), str(tmp_path))) == 1
-    monkeypatch.setattr(image_records, "SPLIT_BYTES", 1)
-    monkeypatch.setattr(image_records, "BATCH_IMAGES", 1)
+    monkeypatch.setattr(coco_layout, "SPLIT_BYTES", 1)
+    monkeypatch.setattr(coco_layout, "BATCH_IMAGES", 1)
     rows, again = coco(tmp_path, **changes)
     assert len(splits(Coco(name="own", path="a.json"), str(tmp_path))) == 5
     assert rows == whole

@@ -64,9 +64,11 @@ def omni(base: Path, *annotations: Any, image: Any = IMAGE, **settings: Any) -> 
 def test_a_valid_annotation_has_nine_numbers_a_box_and_what_else_is_known(tmp_path: Path) -> None:
     rows, failures = omni(tmp_path, annotation())
     assert failures == []
-    (thing,) = objects(rows[0])
-    assert thing.pop("box3d") == pytest.approx([*CENTRE, LENGTH, HEIGHT, WIDTH, *ANGLES], abs=1e-6)
-    assert thing == {
+    (object_,) = objects(rows[0])
+    assert object_.pop("box3d") == pytest.approx(
+        [*CENTRE, LENGTH, HEIGHT, WIDTH, *ANGLES], abs=1e-6
+    )
+    assert object_ == {
         "label": "car",
         "box": [100, 100, 600, 600],
         "attributes": {
@@ -96,7 +98,7 @@ def test_corners_may_come_in_another_order_and_not_at_all(tmp_path: Path) -> Non
 def test_dimensions_in_another_order_contradict_the_corners(tmp_path: Path) -> None:
     swapped = annotation(id=2, dimensions=[LENGTH, HEIGHT, WIDTH])
     rows, failures = omni(tmp_path, annotation(), swapped)
-    assert [thing["attributes"]["id"] for thing in rows[0]["objects"]] == [1]
+    assert [object_["attributes"]["id"] for object_ in rows[0]["objects"]] == [1]
     (told,) = faults(failures).items()
     assert told[0] == "annotations[1]"
     assert told[1].startswith("a corner of 'bbox3D_cam' is 1.")
@@ -108,10 +110,10 @@ def test_dimensions_in_another_order_contradict_the_corners(tmp_path: Path) -> N
 def test_an_annotation_that_is_not_valid_in_3d_keeps_its_box_and_label(tmp_path: Path) -> None:
     flat = annotation(valid3D=False, dimensions=[-1, -1, -1], bbox3D_cam=-1, R_cam=-1)
     rows, failures = omni(tmp_path, flat)
-    (thing,) = objects(rows[0])
+    (object_,) = objects(rows[0])
     assert failures == []
-    assert (thing["label"], thing["box"]) == ("car", [100, 100, 600, 600])
-    assert ("box3d" in thing, thing["attributes"]["valid3D"]) == (False, False)
+    assert (object_["label"], object_["box"]) == ("car", [100, 100, 600, 600])
+    assert ("box3d" in object_, object_["attributes"]["valid3D"]) == (False, False)
 
 
 @pytest.mark.parametrize(
@@ -128,10 +130,10 @@ def test_of_three_boxes_the_first_that_is_there_counts_and_is_named(
     tmp_path: Path, changes: dict[str, Any], which: str | None, box: list[float] | None
 ) -> None:
     rows, failures = omni(tmp_path, annotation(**changes))
-    thing = rows[0]["objects"][0]
+    object_ = rows[0]["objects"][0]
     assert failures == []
-    assert (thing["attributes"].get("bbox2D"), thing["box"]) == (which, box)
-    assert thing["box3d"] is not None
+    assert (object_["attributes"].get("bbox2D"), object_["box"]) == (which, box)
+    assert object_["box3d"] is not None
 
 
 def test_the_camera_is_in_pixels_of_the_image_as_it_is(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from curate.ingest.grounding.annotations import per_image as per_image
+from curate.ingest.grounding.annotations import file_per_image
 from curate.ingest.grounding.voc import Voc
 from curate.ingest.reader import Head
 from manifests.errors import InputError
@@ -163,7 +163,7 @@ def test_files_are_grouped_by_name_so_that_a_new_one_changes_its_group_alone() -
     files = [File(f"xml/{n}.xml", f"{n}.xml", 1, 0) for n in range(20_000)]
     groups = voc().grouped(files[::-1])
     assert [f for group in groups for f in group] == sorted(files, key=lambda f: f.name)
-    assert 4 <= len(groups) <= 20_000 / per_image.GROUP_FILES * 3
+    assert 4 <= len(groups) <= 20_000 / file_per_image.GROUP_FILES * 3
     without = voc().grouped([file for file in files if file != groups[2][5]])
     assert [a for a, b in zip(groups, without, strict=True) if a != b] == [groups[2]]
 

@@ -16,7 +16,7 @@ from manifests.geometry.space import (
     Form,
     Index,
     Space,
-    Told,
+    SpaceSetting,
     Unit,
     boxes_from_units,
     boxes_to_units,
@@ -136,7 +136,7 @@ def test_a_flip_of_pixels_is_a_flip_of_thousandths(
 
 
 class Setting(BaseModel):
-    space: Told
+    space: SpaceSetting
 
 
 @pytest.mark.parametrize(("told", "space"), [

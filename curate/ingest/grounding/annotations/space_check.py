@@ -100,7 +100,7 @@ def _cramped(numbers: Numbers, units: np.ndarray, space: Space) -> bool:
 
 
 def _others(numbers: Numbers, space: Space) -> Iterator[Space]:
-    """The other spaces, those that differ in one thing first."""
+    """The other spaces, those that differ in one annotation first."""
     forms = get_args(Form) if numbers.what == "boxes" else ("xyxy", "yxyx")
     own = space.form if numbers.what == "boxes" else ("yxyx" if space.y_first else "xyxy")
     every = [Space(form=f, unit=u, exif=space.exif) for f in forms for u in get_args(Unit)]

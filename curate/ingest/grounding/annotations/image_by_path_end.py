@@ -9,7 +9,7 @@ from manifests.errors import RowError
 from manifests.media import Media, Reference
 
 
-def opened_by_name(root: str, path: str, media: Media) -> OpenedImage | RowError:
+def image_by_path_end(root: str, path: str, media: Media) -> OpenedImage | RowError:
     """The image at a path below `root`, or at the first end of the path that is there.
 
     Of `images/v1/patch8/a.jpg` those are itself, `v1/patch8/a.jpg`, `patch8/a.jpg` and `a.jpg`.

@@ -10,7 +10,11 @@ import pytest
 from PIL import Image
 
 from curate.ingest.captions.table import Table
-from curate.ingest.grounding.annotations.annotated import Sample, Thing, found_samples
+from curate.ingest.grounding.annotations.grounding_records import (
+    AnnotatedImage,
+    Annotation,
+    grounding_records,
+)
 from curate.ingest.images import OpenedImage, opened
 from curate.ingest.reader import Context, Found, KeptBytes
 from manifests import record
@@ -36,9 +40,9 @@ def photo(folder: Path, width: int = 80, height: int = 40, orientation: int = 1)
     return found
 
 
-def found(samples: list[Sample], space: Space = PIXELS, trust: bool = False) -> Found:
+def found(samples: list[AnnotatedImage], space: Space = PIXELS, trust: bool = False) -> Found:
     context = Context("", Media(), KeptBytes("", None))
-    said = found_samples(
+    said = grounding_records(
         READER, File("boxes.json", "boxes.json", 1, 1), samples, space, context, trust
     )
     assert said.records.num_rows + len(said.failures) == len(samples)
@@ -56,15 +60,16 @@ def objects(said: Found, row: int = 0) -> list[dict[str, Any]]:
 
 def test_everything_a_sample_says_is_in_its_record(tmp_path: Path) -> None:
     seen = photo(tmp_path)
-    things = [
-        Thing("cat", [8, 4, 40, 20], text="the cat", attributes={"iscrowd": 1}),
-        Thing("dog", point=[40, 10], box3d=[1, 2, 3, 4, 5, 6, 0, 0.5, 0]),
-        Thing(None, polygon=[[0, 0, 80, 0, 80, 40], [8, 8, 16, 8, 16, 16]]),
-        Thing("nothing"),
+    annotations = [
+        Annotation("cat", [8, 4, 40, 20], text="the cat", attributes={"iscrowd": 1}),
+        Annotation("dog", point=[40, 10], box3d=[1, 2, 3, 4, 5, 6, 0, 0.5, 0]),
+        Annotation(None, polygon=[[0, 0, 80, 0, 80, 40], [8, 8, 16, 8, 16, 16]]),
+        Annotation("nothing"),
     ]
     said = found([
-        Sample("a", seen, things, text="A cat.", meta={"licence": 3}, camera=[50, 51, 40, 20]),
-        Sample("b", seen),
+        AnnotatedImage("a", seen, annotations, text="A cat.",
+                       meta={"licence": 3}, camera=[50, 51, 40, 20]),
+        AnnotatedImage("b", seen),
     ])  # fmt: skip
     assert objects(said) == [
         {"label": "cat", "media": 0, "box": [100, 100, 500, 500], "text": "the cat",
@@ -90,7 +95,9 @@ def test_boxes_on_the_stored_image_are_turned_to_the_shown_one(
     tmp_path: Path, orientation: int, box: list[int]
 ) -> None:
     stored = Space(form="xyxy", unit="pixel", exif="stored")
-    sample = Sample("a", photo(tmp_path, orientation=orientation), [Thing("x", [8, 4, 40, 20])])
+    sample = AnnotatedImage(
+        "a", photo(tmp_path, orientation=orientation), [Annotation("x", [8, 4, 40, 20])]
+    )
     said = found([sample._replace(size=(80, 40))], stored)
     assert objects(said)[0]["box"] == box
     assert said.records["media"][0].as_py()[0]["orientation"] == orientation
@@ -98,20 +105,26 @@ def test_boxes_on_the_stored_image_are_turned_to_the_shown_one(
 
 def test_boxes_on_the_shown_image_stay_where_they_are(tmp_path: Path) -> None:
     seen = photo(tmp_path, orientation=6)  # stored 80 x 40, shown 40 x 80
-    said = found([Sample("a", seen, [Thing("x", [4, 8, 20, 40])], size=(40, 80))])
+    said = found([AnnotatedImage("a", seen, [Annotation("x", [4, 8, 20, 40])], size=(40, 80))])
     assert objects(said)[0]["box"] == [100, 100, 500, 500]
 
 
 def test_numbers_of_a_larger_copy_of_the_image_are_of_its_size(tmp_path: Path) -> None:
-    said = found([Sample("a", photo(tmp_path), [Thing("x", [80, 40, 400, 200])], size=(800, 400))])
+    said = found(
+        [
+            AnnotatedImage(
+                "a", photo(tmp_path), [Annotation("x", [80, 40, 400, 200])], size=(800, 400)
+            )
+        ]
+    )
     assert objects(said)[0]["box"] == [100, 100, 500, 500]
 
 
 def test_a_size_of_another_image_fails_and_tells_whether_exif_explains_it(tmp_path: Path) -> None:
     samples = [
-        Sample("turned", photo(tmp_path, orientation=6), size=(80, 40)),
-        Sample("other", photo(tmp_path), size=(80, 60)),
-        Sample("none", photo(tmp_path), size=(0, 40)),
+        AnnotatedImage("turned", photo(tmp_path, orientation=6), size=(80, 40)),
+        AnnotatedImage("other", photo(tmp_path), size=(80, 60)),
+        AnnotatedImage("none", photo(tmp_path), size=(0, 40)),
     ]
     faults = {f.key: f.message for f in found(samples).failures}
     assert (
@@ -123,31 +136,31 @@ def test_a_size_of_another_image_fails_and_tells_whether_exif_explains_it(tmp_pa
     assert faults["boxes.json#none"] == "annotated on an image of 0 x 40"
 
 
-@pytest.mark.parametrize(("thing", "fault"), [
-    (Thing("x", box=[1, 2, 3]), "object 1: [1, 2, 3] is not 4 numbers"),
-    (Thing("x", box=["a", 2, 3, 4]), "is not 4 numbers"),  # type: ignore[list-item]
-    (Thing("x", box="1234"), "object 1: '1234' is not 4 numbers"),  # type: ignore[arg-type]
-    (Thing("x", box=[None, 2, 3, 4]), "is not 4 numbers"),  # type: ignore[list-item]
-    (Thing("x", box=5), "object 1: 5 is not 4 numbers"),  # type: ignore[arg-type]
-    (Thing("x", point=[1]), "object 1: [1] is not 2 numbers"),
-    (Thing("x", polygon=[[1, 2, 3]]), "is not rings of x y x y ..."),
-    (Thing("x", polygon=[[1, 2, 3], [4]]), "is not rings of x y x y ..."),
-    (Thing("x", polygon=[[[1, 2], [3, 4]]]), "is not rings of x y"),  # type: ignore[list-item]
-    (Thing("x", box=[[1], [2], [3], [4]]), "is not 4 numbers"),  # type: ignore[list-item]
-    (Thing("x", polygon=["ab"]), "is not rings of x y x y ..."),  # type: ignore[list-item]
-    (Thing("x", box=[float("nan"), 2, 3, 4]), "[nan, 2, 3, 4] is in no way on an image"),
-    (Thing("x", box=[1, 2, float("inf"), 4]), "is in no way on an image of 80 x 40"),
-    (Thing("x", box=[9000, 2, 9001, 4]), "[9000, 2, 9001, 4] is in no way on an image"),
-    (Thing("x", box=[40, 2, 3, 4]), "is in no way on an image of 80 x 40, as 'xyxy pixel'"),
-    (Thing("x", point=[900, 2]), "[900, 2] is in no way on an image"),
-    (Thing("x", polygon=[[1, 2, 3, 4, 900, 6]]), "[900, 6] is in no way on an image"),
+@pytest.mark.parametrize(("annotation", "fault"), [
+    (Annotation("x", box=[1, 2, 3]), "object 1: [1, 2, 3] is not 4 numbers"),
+    (Annotation("x", box=["a", 2, 3, 4]), "is not 4 numbers"),  # type: ignore[list-item]
+    (Annotation("x", box="1234"), "object 1: '1234' is not 4 numbers"),  # type: ignore[arg-type]
+    (Annotation("x", box=[None, 2, 3, 4]), "is not 4 numbers"),  # type: ignore[list-item]
+    (Annotation("x", box=5), "object 1: 5 is not 4 numbers"),  # type: ignore[arg-type]
+    (Annotation("x", point=[1]), "object 1: [1] is not 2 numbers"),
+    (Annotation("x", polygon=[[1, 2, 3]]), "is not rings of x y x y ..."),
+    (Annotation("x", polygon=[[1, 2, 3], [4]]), "is not rings of x y x y ..."),
+    (Annotation("x", polygon=[[[1, 2], [3, 4]]]), "is not rings of x y"),  # type: ignore[list-item]
+    (Annotation("x", box=[[1], [2], [3], [4]]), "is not 4 numbers"),  # type: ignore[list-item]
+    (Annotation("x", polygon=["ab"]), "is not rings of x y x y ..."),  # type: ignore[list-item]
+    (Annotation("x", box=[float("nan"), 2, 3, 4]), "[nan, 2, 3, 4] is in no way on an image"),
+    (Annotation("x", box=[1, 2, float("inf"), 4]), "is in no way on an image of 80 x 40"),
+    (Annotation("x", box=[9000, 2, 9001, 4]), "[9000, 2, 9001, 4] is in no way on an image"),
+    (Annotation("x", box=[40, 2, 3, 4]), "is in no way on an image of 80 x 40, as 'xyxy pixel'"),
+    (Annotation("x", point=[900, 2]), "[900, 2] is in no way on an image"),
+    (Annotation("x", polygon=[[1, 2, 3, 4, 900, 6]]), "[900, 6] is in no way on an image"),
 ])  # fmt: skip
 def test_numbers_that_are_none_fail_their_sample_alone(
-    tmp_path: Path, thing: Thing, fault: str
+    tmp_path: Path, annotation: Annotation, fault: str
 ) -> None:
-    seen, good = photo(tmp_path), Thing("x", [8, 4, 40, 20], [1, 2])
-    samples = [Sample(n, seen, [good, good]) for n in range(12)]
-    samples[5] = Sample(5, seen, [good, thing])
+    seen, good = photo(tmp_path), Annotation("x", [8, 4, 40, 20], [1, 2])
+    samples = [AnnotatedImage(n, seen, [good, good]) for n in range(12)]
+    samples[5] = AnnotatedImage(5, seen, [good, annotation])
     said = found(samples)
     assert [f.key for f in said.failures] == ["boxes.json#5"]
     assert fault in said.failures[0].message
@@ -160,7 +173,9 @@ def test_numbers_that_contradict_the_space_stop_the_file_unless_they_are_trusted
     tmp_path: Path,
 ) -> None:
     seen = photo(tmp_path)
-    samples = [Sample(f"row{n}", seen, [Thing("x", [60, 20, 10, 10])]) for n in range(9)]
+    samples = [
+        AnnotatedImage(f"row{n}", seen, [Annotation("x", [60, 20, 10, 10])]) for n in range(9)
+    ]
     with pytest.raises(InputError, match=r"boxes\.json: 9 of 9 boxes .* row0, .* 'xywh pixel'"):
         found(samples)
     assert len(found(samples, trust=True).failures) == 9
@@ -168,7 +183,9 @@ def test_numbers_that_contradict_the_space_stop_the_file_unless_they_are_trusted
 
 
 def test_an_image_that_does_not_open_is_a_failure(tmp_path: Path) -> None:
-    said = found([Sample("a", RowError("no such file")), Sample("b", photo(tmp_path))])
+    said = found(
+        [AnnotatedImage("a", RowError("no such file")), AnnotatedImage("b", photo(tmp_path))]
+    )
     assert [(f.key, f.error, f.message) for f in said.failures] == [
         ("boxes.json#a", "RowError", "no such file")
     ]

@@ -13,7 +13,7 @@ from curate.ingest.reader import Context
 from manifests.errors import InputError, RowError
 
 
-def images_joined(
+def images_by_columns(
     rows: list[dict[str, Any]],
     url: str,
     files: Files | None,

@@ -9,11 +9,11 @@ from typing import ClassVar
 import xxhash
 from pydantic import Field
 
-from curate.ingest.grounding.annotations.annotated import (
-    Sample,
-    SpaceSetting,
+from curate.ingest.grounding.annotations.grounding_records import (
+    AnnotatedImage,
+    SpaceOverride,
     TrustSetting,
-    found_samples,
+    grounding_records,
 )
 from curate.ingest.images import OpenedImage, opened
 from curate.ingest.media_folder import Shelf
@@ -29,7 +29,7 @@ GROUP_FILES = 2000
 """Files that one task reads, on average (ours: seconds of work, and enough to judge a space by)."""
 
 
-class PerImage(Reader):
+class FilePerImage(Reader):
     """What readers of one annotation file an image share. A record's key is the file's name."""
 
     modality: ClassVar[str] = "grounding"
@@ -39,11 +39,11 @@ class PerImage(Reader):
     """A larger annotation of one image is none (ours): it is held in memory whole."""
 
     media_root: str | None = Field(None, description=DESCRIPTION)
-    space: SpaceSetting = None
+    space: SpaceOverride = None
     trust: TrustSetting = False
 
     @abstractmethod
-    def sample(self, file: File, data: bytes, album: Album) -> Sample:
+    def sample(self, file: File, data: bytes, cache: SplitCache) -> AnnotatedImage:
         """What a file says. FileError where it is broken, RowError where it is not whole."""
 
     def grouped(self, files: list[File]) -> list[list[File]]:
@@ -57,33 +57,33 @@ class PerImage(Reader):
         return groups
 
     def read(self, split: Split, context: Context) -> Iterator[Found]:
-        album = Album(context)
+        cache = SplitCache(context)
         for start in range(0, len(split.files), BATCH_ROWS):
-            yield self._found(split.files[start : start + BATCH_ROWS], album)
+            yield self._found(split.files[start : start + BATCH_ROWS], cache)
 
-    def _found(self, files: tuple[File, ...], album: Album) -> Found:
-        samples: list[Sample] = []
+    def _found(self, files: tuple[File, ...], cache: SplitCache) -> Found:
+        samples: list[AnnotatedImage] = []
         failures: list[Failure] = []
         for file in files:
             try:
-                samples.append(self._sample(file, album))
+                samples.append(self._sample(file, cache))
             except (FileError, RowError) as error:
                 failures.append(Failure.of(self.key(file, ""), self.origin(file, ""), error))
         space = self.space or self.own_space
-        said = found_samples(self, files[0], samples, space, album.context, self.trust)
+        said = grounding_records(self, files[0], samples, space, cache.context, self.trust)
         return said._replace(failures=failures + said.failures)
 
-    def _sample(self, file: File, album: Album) -> Sample:
+    def _sample(self, file: File, cache: SplitCache) -> AnnotatedImage:
         if file.size > self.most_bytes:
             fault = f"{file.size} bytes is over the limit of {self.most_bytes} for one image."
             raise FileError(fault, file.uri, "Leave out what is no annotation.")
-        data = storage.read_bytes(album.context.media.place(file.uri))
-        return self.sample(file, data, album)._replace(within="", file=file)
+        data = storage.read_bytes(cache.context.media.place(file.uri))
+        return self.sample(file, data, cache)._replace(within="", file=file)
 
-    def image(self, file: File, name: str | None, album: Album) -> OpenedImage | RowError:
+    def image(self, file: File, name: str | None, cache: SplitCache) -> OpenedImage | RowError:
         """The image of that name, or else of the name of the annotation file."""
         names = _names(file, name, below=self.media_root is not None)
-        return album.find(self.root(file, album.context), names)
+        return cache.find(self.root(file, cache.context), names)
 
     def root(self, file: File, context: Context) -> str:
         """The folder of a file's images."""
@@ -96,7 +96,7 @@ class PerImage(Reader):
         return file.uri
 
 
-class Album:
+class SplitCache:
     """What a split is read with: the folders of its images, each listed once."""
 
     def __init__(self, context: Context) -> None:

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from manifests.errors import FileError
-from manifests.models import plain_pickle
-from manifests.models.plain_pickle import loads
+from manifests.models import pickles
+from manifests.models.pickles import loads
 
 PLAIN = [
     {"a": [1, -5, 2**40, 2**70, 1.5, True, False, None], "b": ("x", (), (1,), (1, 2), (1, 2, 3))},
@@ -81,7 +81,7 @@ def test_the_instruction_that_is_not_obeyed_is_named(data: bytes, name: str) -> 
 
 
 def test_every_instruction_that_imports_calls_or_reaches_outside_is_left_out() -> None:
-    kept = set(plain_pickle._OBEYED)
+    kept = set(pickles._OBEYED)
     assert kept.isdisjoint(
         {
             "GLOBAL", "STACK_GLOBAL", "REDUCE", "BUILD", "INST", "OBJ", "NEWOBJ", "NEWOBJ_EX",
@@ -129,6 +129,6 @@ def test_what_unfolds_far_beyond_its_size_or_holds_itself_is_refused() -> None:
 
 
 def test_a_pickle_over_the_limit_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plain_pickle, "MOST_BYTES", 20)
+    monkeypatch.setattr(pickles, "MOST_BYTES", 20)
     with pytest.raises(FileError, match="over the limit of 20"):
         loads(pickle.dumps(PLAIN))

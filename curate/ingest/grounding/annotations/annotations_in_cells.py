@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
-from curate.ingest.grounding.annotations.annotated import Thing
+from curate.ingest.grounding.annotations.grounding_records import Annotation
 from manifests.errors import RowError
 
 Entry = dict[str, Any]
@@ -56,14 +56,14 @@ def transposed(cells: dict[str, tuple[str, Any]]) -> list[Entry]:
     return [dict(zip(lists, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
-def thing(entry: Entry, fields: Fields, names: dict[int, str]) -> Thing:
+def annotation(entry: Entry, fields: Fields, names: dict[int, str]) -> Annotation:
     """An object; fields that nothing names are its attributes."""
     polygon = entry.get(fields.polygon) if fields.polygon else None
     text = entry.get(fields.text) if fields.text else None
     if text is not None and not isinstance(text, str):
         raise RowError(f"{fields.text!r} is {text!r:.80}, not text")
     spent = {*(fields.box or ()), *(fields.point or ()), fields.polygon, fields.label, fields.text}
-    return Thing(
+    return Annotation(
         label=_label(entry.get(fields.label), names) if fields.label else None,
         box=_numbers(entry, fields.box),
         point=_numbers(entry, fields.point),

@@ -16,19 +16,19 @@ from curate.ingest.formats.coco_join import id_of, seen_before
 from curate.ingest.formats.json_captions import SUFFIXES, arrays, object_of
 from curate.ingest.formats.json_elements import Element, array_splits, elements, members
 from curate.ingest.formats.lines import BATCH_BYTES
-from curate.ingest.grounding.annotations.annotated import (
-    Sample,
-    SpaceSetting,
-    Thing,
-    TrustSetting,
-    found_samples,
-)
-from curate.ingest.grounding.annotations.image_join import (
+from curate.ingest.grounding.annotations.annotations_by_image import (
     Fault,
     image_ids,
     join,
     names_by_id,
     parsed,
+)
+from curate.ingest.grounding.annotations.grounding_records import (
+    AnnotatedImage,
+    Annotation,
+    SpaceOverride,
+    TrustSetting,
+    grounding_records,
 )
 from curate.ingest.media_root import DESCRIPTION, root_of
 from curate.ingest.reader import Context, Found, Reader, Split
@@ -52,7 +52,7 @@ class _Image(NamedTuple):
     annotations: list[Element]
 
 
-class ImageRecords(Reader):
+class CocoLayout(Reader):
     """`images` and `annotations` of one JSON object, joined by `image_id`.
 
     Splits are of `images`; each of them looks through all annotations once, and holds those of its
@@ -64,19 +64,19 @@ class ImageRecords(Reader):
     own_space: ClassVar[Space]
 
     media_root: str | None = Field(None, description=DESCRIPTION)
-    space: SpaceSetting = None
+    space: SpaceOverride = None
     trust: TrustSetting = False
 
     @abstractmethod
     def sample(
         self, image: dict[str, Any], root: str, names: dict[str, str], context: Context
-    ) -> Sample:
-        """The sample of an image, without its things. RowError where it says nonsense."""
+    ) -> AnnotatedImage:
+        """The sample of an image, without its annotations. RowError where it says nonsense."""
 
     @abstractmethod
-    def things(
-        self, annotations: Sequence[dict[str, Any]], names: dict[str, str]
-    ) -> list[Thing | RowError]:
+    def parse_annotations(
+        self, entries: Sequence[dict[str, Any]], names: dict[str, str]
+    ) -> list[Annotation | RowError]:
         """One for each annotation; `names` of the categories by id."""
 
     def splits(self, file: File, context: Context) -> Iterator[Split]:
@@ -108,11 +108,13 @@ class ImageRecords(Reader):
             yield self._found(file, batch, root, names, context)
 
     def _failed(self, file: File, broken: Sequence[Fault], context: Context) -> Found:
-        return self._records(file, [Sample(within, error) for within, error in broken], context)
+        return self._records(
+            file, [AnnotatedImage(within, error) for within, error in broken], context
+        )
 
-    def _records(self, file: File, samples: Sequence[Sample], context: Context) -> Found:
+    def _records(self, file: File, samples: Sequence[AnnotatedImage], context: Context) -> Found:
         space = self.space or self.own_space
-        return found_samples(self, file, samples, space, context, self.trust)
+        return grounding_records(self, file, samples, space, context, self.trust)
 
     def _found(
         self,
@@ -122,35 +124,35 @@ class ImageRecords(Reader):
         names: dict[str, str],
         context: Context,
     ) -> Found:
-        annotations = [element for image in images for element in image.annotations]
-        things = self.things([parsed(element) for element in annotations], names)
-        answers = zip(annotations, things, strict=True)
+        elements_ = [element for image in images for element in image.annotations]
+        annotations = self.parse_annotations([parsed(element) for element in elements_], names)
+        answers = zip(elements_, annotations, strict=True)
         samples, broken = [], []
         for image in images:
-            own: list[Thing] = []
-            for element, thing in islice(answers, len(image.annotations)):
-                if isinstance(thing, RowError):
-                    broken.append(Sample(f"annotations[{element.number}]", thing))
+            own: list[Annotation] = []
+            for element, annotation in islice(answers, len(image.annotations)):
+                if isinstance(annotation, RowError):
+                    broken.append(AnnotatedImage(f"annotations[{element.number}]", annotation))
                 else:
-                    own.append(thing)
+                    own.append(annotation)
             samples.append(self._sample(image, own, root, names, context))
         return self._records(file, samples + broken, context)
 
     def _sample(
         self,
         image: _Image,
-        things: Sequence[Thing],
+        annotations: Sequence[Annotation],
         root: str,
         names: dict[str, str],
         context: Context,
-    ) -> Sample:
+    ) -> AnnotatedImage:
         if isinstance(image.entry, RowError):
-            return Sample(image.within, image.entry)
+            return AnnotatedImage(image.within, image.entry)
         try:
             sample = self.sample(image.entry, root, names, context)
         except RowError as error:
-            return Sample(image.within, error)
-        return sample._replace(within=image.within, things=things)
+            return AnnotatedImage(image.within, error)
+        return sample._replace(within=image.within, annotations=annotations)
 
 
 def size_of(image: dict[str, Any]) -> tuple[float, float] | None:

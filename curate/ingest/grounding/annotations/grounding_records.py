@@ -23,11 +23,13 @@ from manifests import record
 from manifests.errors import RowError
 from manifests.geometry.orientation import boxes_shown, shown
 from manifests.geometry.shown_sizes import SIDEWAYS
-from manifests.geometry.space import Space, Told, boxes_to_units, points_to_units
+from manifests.geometry.space import Space, SpaceSetting, boxes_to_units, points_to_units
 from manifests.record.objects import column_of, lists_of
 from manifests.storage import File
 
-SpaceSetting = Annotated[Told | None, Field(description="space of the numbers; null: the format's")]
+SpaceOverride = Annotated[
+    SpaceSetting | None, Field(description="space of the numbers; null: the format's")
+]
 TrustSetting = Annotated[
     bool, Field(description="take the numbers as they are, though they contradict the space")
 ]
@@ -35,7 +37,7 @@ ASPECT_TOLERANCE = 0.02
 """Sizes whose aspects differ by more are not of one image (ours: thumbnails are rounded)."""
 
 
-class Thing(NamedTuple):
+class Annotation(NamedTuple):
     """One annotated object, its numbers as the file has them, in the space of the reader.
 
     `polygon`: rings of x y x y ...; `box3d`: 9 numbers as the record has them (metres, radians);
@@ -51,7 +53,7 @@ class Thing(NamedTuple):
     attributes: dict[str, Any] | None = None
 
 
-class Sample(NamedTuple):
+class AnnotatedImage(NamedTuple):
     """An image and what is annotated on it, or why it is none; `within`: its place in the file.
 
     `size`: width and height of the image that the numbers are of, where the file tells them.
@@ -61,7 +63,7 @@ class Sample(NamedTuple):
 
     within: Any
     image: OpenedImage | RowError
-    things: Sequence[Thing] = ()
+    annotations: Sequence[Annotation] = ()
     size: tuple[float, float] | None = None
     text: str | None = None
     meta: dict[str, Any] | None = None
@@ -72,15 +74,15 @@ class Sample(NamedTuple):
 class _Placed(NamedTuple):
     """A sample whose image opened: how it is shown, and the size that its numbers are of."""
 
-    sample: Sample
+    sample: AnnotatedImage
     orientation: int
     size: tuple[float, float]
 
 
-def found_samples(
+def grounding_records(
     reader: Reader,
     file: File,
-    samples: Sequence[Sample],
+    samples: Sequence[AnnotatedImage],
     space: Space,
     context: Context,
     trust: bool = False,
@@ -91,13 +93,13 @@ def found_samples(
     Raises InputError where the numbers contradict the space; `trust` lets them.
     """
     placed: list[_Placed] = []
-    failed: list[tuple[Sample, RowError]] = []
+    failed: list[tuple[AnnotatedImage, RowError]] = []
     for sample in samples:
         try:
             placed.append(_placed(sample, space, context))
         except RowError as error:
             failed.append((sample, error))
-    told = [_told(one.sample) for one in placed]
+    told = [_name(one.sample) for one in placed]
     numbers, broken = _numbers(placed)
     if not trust:
         for some in numbers.telling:
@@ -119,12 +121,12 @@ def found_samples(
     return Found(table, [_failure(reader, file, sample, error) for sample, error in failed])
 
 
-def _told(sample: Sample) -> str:
+def _name(sample: AnnotatedImage) -> str:
     """How an error names a sample."""
     return str(sample.within) if sample.file is None else sample.file.name
 
 
-def _placed(sample: Sample, space: Space, context: Context) -> _Placed:
+def _placed(sample: AnnotatedImage, space: Space, context: Context) -> _Placed:
     if isinstance(sample.image, RowError):
         raise sample.image
     header, orientation = sample.image.header, sample.image.orientation
@@ -159,7 +161,7 @@ class _AllNumbers(NamedTuple):
 
     @property
     def telling(self) -> Iterator[Numbers]:
-        """Those that say something of the space: the places of few polygons are few things."""
+        """Those that say something of the space: the places of few polygons are few annotations."""
         yield from (self.boxes, self.points)
         if len(np.unique(self.rings.rows)) >= ENOUGH:
             yield self.rings
@@ -175,7 +177,7 @@ def _numbers(placed: list[_Placed]) -> tuple[_AllNumbers, dict[int, RowError]]:
                 _gathered([one])
             except (TypeError, ValueError):
                 broken[row] = _not_numbers(one.sample)
-                placed[row] = one._replace(sample=one.sample._replace(things=()))
+                placed[row] = one._replace(sample=one.sample._replace(annotations=()))
         return _gathered(placed), broken
 
 
@@ -186,14 +188,14 @@ def _gathered(placed: list[_Placed]) -> _AllNumbers:
     rings: list[Sequence[float]] = []
     rows: tuple[list[int], list[int], list[int]] = ([], [], [])
     for row, one in enumerate(placed):
-        for thing in one.sample.things:
-            if thing.box is not None:
-                boxes.append(thing.box)
+        for annotation in one.sample.annotations:
+            if annotation.box is not None:
+                boxes.append(annotation.box)
                 rows[0].append(row)
-            if thing.point is not None:
-                points.append(thing.point)
+            if annotation.point is not None:
+                points.append(annotation.point)
                 rows[1].append(row)
-            for ring in thing.polygon or ():
+            for ring in annotation.polygon or ():
                 rings.append(ring)
                 rows[2].extend([row] * (len(ring) // 2))
     if any(len(ring) % 2 for ring in rings):
@@ -217,16 +219,16 @@ def _array(values: list[Any], numbers: int) -> np.ndarray:
     return array.astype(np.float64).reshape(shape)
 
 
-def _not_numbers(sample: Sample) -> RowError:
-    for number, thing in enumerate(sample.things):
+def _not_numbers(sample: AnnotatedImage) -> RowError:
+    for number, annotation in enumerate(sample.annotations):
         alone = {
-            "4 numbers": Thing(box=thing.box),
-            "2 numbers": Thing(point=thing.point),
-            "rings of x y x y ...": Thing(polygon=thing.polygon),
+            "4 numbers": Annotation(box=annotation.box),
+            "2 numbers": Annotation(point=annotation.point),
+            "rings of x y x y ...": Annotation(polygon=annotation.polygon),
         }
         for wanted, one in alone.items():
             try:
-                _gathered([_Placed(sample._replace(things=[one]), 1, (1.0, 1.0))])
+                _gathered([_Placed(sample._replace(annotations=[one]), 1, (1.0, 1.0))])
             except (TypeError, ValueError):
                 value = one.box or one.point or one.polygon
                 return RowError(f"object {number}: {value!r:.80} is not {wanted}")
@@ -285,30 +287,32 @@ def _table(
     return base.set_column(at("modality"), "modality", pa.repeat("grounding", len(samples)))
 
 
-def _meta(sample: Sample) -> str | None:
+def _meta(sample: AnnotatedImage) -> str | None:
     return dumped(sample.meta) if sample.meta else None
 
 
 def _objects(
-    samples: list[Sample], boxes: np.ndarray, points: np.ndarray, rings: np.ndarray
+    samples: list[AnnotatedImage], boxes: np.ndarray, points: np.ndarray, rings: np.ndarray
 ) -> pa.Array:
-    things = [thing for sample in samples for thing in sample.things]
-    counts = np.array([len(sample.things) for sample in samples], np.int64)
+    annotations = [annotation for sample in samples for annotation in sample.annotations]
+    counts = np.array([len(sample.annotations) for sample in samples], np.int64)
     return column_of(
         counts,
-        label=pa.array([thing.label for thing in things], pa.string()),
-        media=pa.array(np.zeros(len(things), np.int32)),
-        box=lists_of(_spread(boxes, [thing.box is not None for thing in things])),
-        point=lists_of(_spread(points, [thing.point is not None for thing in things])),
-        polygon=_polygons(things, rings),
-        box3d=pa.array([thing.box3d for thing in things], pa.list_(pa.float32())),
-        text=pa.array([thing.text for thing in things], pa.string()),
-        attributes=pa.array([_attributes(thing) for thing in things], pa.string()),
+        label=pa.array([annotation.label for annotation in annotations], pa.string()),
+        media=pa.array(np.zeros(len(annotations), np.int32)),
+        box=lists_of(_spread(boxes, [annotation.box is not None for annotation in annotations])),
+        point=lists_of(
+            _spread(points, [annotation.point is not None for annotation in annotations])
+        ),
+        polygon=_polygons(annotations, rings),
+        box3d=pa.array([annotation.box3d for annotation in annotations], pa.list_(pa.float32())),
+        text=pa.array([annotation.text for annotation in annotations], pa.string()),
+        attributes=pa.array([_attributes(annotation) for annotation in annotations], pa.string()),
     )
 
 
-def _attributes(thing: Thing) -> str | None:
-    return orjson.dumps(thing.attributes).decode() if thing.attributes else None
+def _attributes(annotation: Annotation) -> str | None:
+    return orjson.dumps(annotation.attributes).decode() if annotation.attributes else None
 
 
 def _spread(values: np.ndarray, has: list[bool]) -> np.ndarray:
@@ -317,10 +321,10 @@ def _spread(values: np.ndarray, has: list[bool]) -> np.ndarray:
     return out
 
 
-def _polygons(things: list[Thing], rings: np.ndarray) -> pa.Array:
-    has = np.array([thing.polygon is not None for thing in things], bool)
-    counts = np.array([len(thing.polygon or ()) for thing in things], np.int64)
-    lengths = np.array([len(ring) for t in things for ring in t.polygon or ()], np.int64)
+def _polygons(annotations: list[Annotation], rings: np.ndarray) -> pa.Array:
+    has = np.array([annotation.polygon is not None for annotation in annotations], bool)
+    counts = np.array([len(annotation.polygon or ()) for annotation in annotations], np.int64)
+    lengths = np.array([len(ring) for t in annotations for ring in t.polygon or ()], np.int64)
     flat = pa.array(rings.astype(np.float32).reshape(-1))
     inner = pa.ListArray.from_arrays(_offsets(lengths), flat)
     return pa.ListArray.from_arrays(_offsets(counts), inner, mask=pa.array(~has))
@@ -330,7 +334,7 @@ def _offsets(counts: np.ndarray) -> pa.Array:
     return pa.array(np.concatenate([[0], np.cumsum(counts)]).astype(np.int32))
 
 
-def _failure(reader: Reader, file: File, sample: Sample, error: RowError) -> Failure:
+def _failure(reader: Reader, file: File, sample: AnnotatedImage, error: RowError) -> Failure:
     own = sample.file or file
     key, origin = reader.key(own, sample.within), reader.origin(own, sample.within)
     return Failure(key, origin, type(error).__name__, str(error))

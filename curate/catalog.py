@@ -71,10 +71,14 @@ STEPS = {
     "sample": "curate.sampling.sample:Sample",
 }
 
+RENAMED_READERS: dict[str, str] = {}
+RENAMED_STEPS: dict[str, str] = {}
+"""Old names in recipes, each with the name it has now."""
+
 
 def resolve_reader(name: str) -> type[Reader]:
     """The reader of a name, or of `package.module:Class`."""
-    found: type[Reader] = _resolve(name, READERS, "reader")
+    found: type[Reader] = _resolve(name, READERS, RENAMED_READERS, "reader")
     if not issubclass(found, Reader):
         raise RecipeError(f"{name} is not a reader: it does not extend Reader")
     return found
@@ -82,7 +86,7 @@ def resolve_reader(name: str) -> type[Reader]:
 
 def resolve_step(name: str) -> type[Step]:
     """The step of a name, or of `package.module:Class`."""
-    found: type[Step] = _resolve(name, STEPS, "step")
+    found: type[Step] = _resolve(name, STEPS, RENAMED_STEPS, "step")
     if not issubclass(found, RowStep | CorpusStep | ReshapeStep):
         raise RecipeError(f"{name} is not a step: it extends none of the three shapes")
     return found
@@ -92,7 +96,9 @@ def readers() -> dict[str, type[Reader]]:
     return {name: resolve_reader(name) for name in READERS}
 
 
-def _resolve(name: str, table: dict[str, str], what: str) -> Any:
+def _resolve(name: str, table: dict[str, str], renamed: dict[str, str], what: str) -> Any:
+    if name in renamed:
+        raise RecipeError(f"'{name}' is now '{renamed[name]}'.")
     place = table.get(name, name)
     if ":" not in place:
         raise RecipeError(f"no {what} named '{name}'.", fix=nearest(name, list(table)))

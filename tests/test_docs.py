@@ -8,10 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from curate import catalog
+from curate import catalog, recipe
 from curate.cli import OK
 from curate.cli import run as command
-from curate.recipe import model as recipe
 from curate.recipe.presets import PRESETS
 from tests.engine.corpora import accounts, captions, content, run
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from curate import demo
+from curate import demo, recipe
 from curate.commands.run import execute, ledger_table, where
-from curate.recipe import model as recipe
 from manifests import storage
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 
+from curate import recipe
 from curate.commands.tables import table
 from curate.engine import plan as planning
 from curate.engine.plan import PlannedPass
 from curate.engine.run import STEPS
-from curate.recipe import model as recipe
 from manifests import storage
 from manifests.run import manifest
 from manifests.run.manifest import PassManifest

@@ -6,10 +6,10 @@ import argparse
 import json
 from typing import Any
 
+from curate import recipe
 from curate.commands.tables import bar, number, table
 from curate.engine import probe
 from curate.engine.probe import Measure, Probed
-from curate.recipe import model as recipe
 
 
 def main(options: argparse.Namespace) -> int:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 
+from curate import recipe
 from curate.commands.diff import report
 from curate.commands.run import execute
 from curate.inspect.compare import differences
-from curate.recipe import model as recipe
 from manifests.run import manifest
 
 

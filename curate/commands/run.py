@@ -6,12 +6,12 @@ import argparse
 import contextlib
 from typing import Any
 
+from curate import recipe
 from curate.commands.tables import count, size, table
 from curate.engine.inline import Inline
 from curate.engine.progress import Progress
 from curate.engine.run import QUARANTINE_FILE, Run
-from curate.recipe import model as recipe
-from curate.recipe.model import Loaded
+from curate.recipe import Loaded
 from manifests import storage
 from manifests.run.ledger import Account
 from manifests.run.manifest import RunManifest

@@ -6,7 +6,7 @@ import argparse
 import json
 
 from curate.commands.tables import table
-from curate.recipe.model import json_schema
+from curate.recipe import json_schema
 from manifests.record import FIELDS
 
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from curate.engine.planned import PlannedStep
 from curate.ingest.reader import Reader
-from curate.recipe.model import Loaded
+from curate.recipe import Loaded
 from manifests.run.fingerprint import fingerprint
 
 RECORDS_VERSION = 1

@@ -15,7 +15,7 @@ from curate.engine.passes import ReadTask, Setting
 from curate.engine.planned import PlannedStep, part_schema
 from curate.engine.rows import annotated, dropped_schema, judged, select, spread
 from curate.ingest.reader import Context, Failure, KeptBytes, Reader
-from curate.recipe.model import Loaded
+from curate.recipe import Loaded
 from manifests import record, storage
 from manifests.media import KEPT, Media
 from manifests.run.ledger import Account, total

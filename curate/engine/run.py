@@ -21,7 +21,7 @@ from curate.engine.plan import PlannedPass, notes, plan
 from curate.engine.progress import Progress
 from curate.engine.rows import QUARANTINED
 from curate.engine.view import View
-from curate.recipe.model import Loaded
+from curate.recipe import Loaded
 from manifests import storage
 from manifests.errors import BudgetError
 from manifests.run import ledger, manifest

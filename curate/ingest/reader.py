@@ -96,6 +96,9 @@ class Reader(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     version: ClassVar[int] = 1
+    renamed: ClassVar[dict[str, str]] = {}
+    """Old names of settings, each with its name now: a recipe that uses an old one is refused
+    with the new one."""
     suffixes: ClassVar[tuple[str, ...]] = ()
     """File name endings it takes when a folder is given; empty: every file."""
     keeps_bytes: ClassVar[bool] = False

@@ -8,12 +8,14 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
 
 from curate import catalog
 from curate.emit.settings import Shards
 from curate.engine.planned import PlannedStep, part_schema
 from curate.ingest.reader import Reader
 from curate.recipe.presets import PRESETS
+from curate.recipe.renames import new_column, new_setting, refuse_old
 from curate.recipe.text import Path, Text, assign, read
 from manifests.errors import RecipeError
 from manifests.media import Limits
@@ -73,8 +75,9 @@ def build(content: dict[str, Any], text: Text | None = None, base: str = "") -> 
     twice = [name for name, n in Counter(r.name for r in readers).items() if n > 1]
     if twice:
         raise RecipeError(f"two sources are named '{twice[0]}'.", text.place(("sources",)))
-    expanded = _expand(recipe.steps, text)
-    return Loaded(recipe, readers, _steps(expanded, text), base)
+    steps = _steps(_expand(recipe.steps, text), text)
+    refuse_old(recipe.shards.columns, steps, text.place(("shards", "columns")))
+    return Loaded(recipe, readers, steps, base)
 
 
 def _model(kind: type[M], content: Any, text: Text, path: Path) -> M:
@@ -87,12 +90,15 @@ def _model(kind: type[M], content: Any, text: Text, path: Path) -> M:
 def _explained(
     error: ValidationError, kind: type[BaseModel], text: Text, path: Path
 ) -> RecipeError:
-    first = error.errors()[0]
-    inner = tuple(p for p in first["loc"] if isinstance(p, int) or not p.startswith("function-"))
+    old = (e for e in error.errors() if _new_name(e, kind))
+    first = next(old, error.errors()[0])
+    inner = _inside(first)
     place = text.place((*path, *inner))
     name = str(inner[-1]) if inner else ""
+    if now := _new_name(first, kind):
+        return RecipeError(f"'{name}' is now '{now}'.", place)
     if first["type"] == "extra_forbidden":
-        known = list(_fields(kind, inner[:-1]))
+        known = list(_model_at(kind, inner[:-1]).model_fields)
         return RecipeError(f"no setting named '{name}'.", place, nearest(name, known))
     if first["type"] == "missing":
         return RecipeError(f"'{name}' is missing.", place)
@@ -103,13 +109,28 @@ def _explained(
     return RecipeError(f"{first['msg']}{value}.", place)
 
 
-def _fields(kind: Any, path: Path) -> list[str]:
+def _inside(error: ErrorDetails) -> Path:
+    """Where in the model an error is, without the names of validators."""
+    return tuple(p for p in error["loc"] if isinstance(p, int) or not p.startswith("function-"))
+
+
+def _new_name(error: ErrorDetails, kind: type[BaseModel]) -> str | None:
+    """What an unknown setting is called now, if it was a setting once."""
+    *path, name = _inside(error) or ("",)
+    if error["type"] != "extra_forbidden":
+        return None
+    return new_setting(_model_at(kind, tuple(path)), str(name))
+
+
+def _model_at(kind: Any, path: Path) -> type[BaseModel]:
+    """The model of a setting inside a model, through lists of models."""
     for name in path:
         if isinstance(name, int):  # one of a list of models
             kind = get_args(kind)[0]
         elif name in kind.model_fields:
             kind = kind.model_fields[name].annotation
-    return list(kind.model_fields)
+    found: type[BaseModel] = kind
+    return found
 
 
 def _reader(source: dict[str, Any], text: Text, path: Path) -> Reader:
@@ -168,6 +189,7 @@ def _steps(items: list[_Item], text: Text) -> list[PlannedStep]:
         kind = _placed(catalog.resolve_step, item.name, text, item.path)
         settings = dict(item.settings)
         only = _only(settings.pop("only", None), text, (*item.path, "only"))
+        refuse_old(only or {}, planned, text.place((*item.path, "only")))
         step = _model(kind, settings, text, item.path)
         needs = step.measured_by() if isinstance(step, CorpusStep) else {}
         measured = {n: _measured(n, s, only, planned, seen) for n, s in needs.items()}
@@ -203,8 +225,10 @@ def _check_columns(planned: list[PlannedStep], place: str) -> None:
     known = part_schema(planned[:-1]).names
     for column in step.reads() if isinstance(step, CorpusStep) else ():
         if planned[-1].in_run(column) not in known:
-            told = nearest(column, known)
-            raise RecipeError(f"no column '{column}' comes from the steps before.", place, told)
+            if now := new_column(column, planned[:-1]):
+                raise RecipeError(f"'{column}' is now '{now}'.", place)
+            fix = nearest(column, known)
+            raise RecipeError(f"no column '{column}' comes from the steps before.", place, fix)
 
 
 def _only(value: Any, text: Text, path: Path) -> dict[str, list[Any]] | None:

@@ -24,6 +24,9 @@ class Step(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     version: ClassVar[int] = 1
+    renamed: ClassVar[dict[str, str]] = {}
+    """Old names of settings and measures, each with its name now: a recipe that uses an old one
+    is refused with the new one."""
     measures: ClassVar[dict[str, pa.DataType]] = {}
     rewrites: ClassVar[tuple[str, ...]] = ()
 

@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+from curate import recipe
 from curate.engine.inline import Inline
 from curate.engine.progress import Progress
 from curate.engine.run import Run
-from curate.recipe import model as recipe
 from manifests.run.manifest import RunManifest
 from manifests.step import Executor
 from tests.make import make_image

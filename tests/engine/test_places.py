@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from curate import recipe
 from curate.engine.inline import Inline
 from curate.engine.progress import Progress
 from curate.engine.run import Run
-from curate.recipe import model as recipe
 from manifests.errors import StorageError
 from manifests.run.verify import verify
 from tests.engine.corpora import captions, content, files, run

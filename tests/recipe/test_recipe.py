@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from curate.recipe import model as recipe
+from curate import recipe
 from manifests.errors import RecipeError
 
 GOOD = """\

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from curate.recipe import model as recipe
+from curate import recipe
 from filters.duplicates.duplicate_images import DuplicateImages
 from filters.duplicates.duplicates import Duplicates
 from manifests.errors import RecipeError

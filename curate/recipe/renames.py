@@ -1,0 +1,40 @@
+"""New names for old ones in a recipe: settings, measures, steps and readers that were renamed.
+
+A step or reader class declares its old settings and measures as `renamed = {"old": "new"}`; the
+catalog lists renamed steps and readers. An old name is refused, never read as the new one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pydantic import BaseModel
+
+from curate.catalog import RENAMED_STEPS
+from curate.engine.planned import PlannedStep
+from manifests.errors import RecipeError
+
+
+def new_setting(kind: type[BaseModel], name: str) -> str | None:
+    """The present name of an old setting of a model; None where it had none."""
+    renamed: dict[str, str] = getattr(kind, "renamed", {})
+    return renamed.get(name)
+
+
+def new_column(column: str, steps: Iterable[PlannedStep]) -> str | None:
+    """The present name of a step's measure: `old.count -> words.count`; None if unchanged."""
+    name, dot, measure = column.partition(".")
+    if not dot:
+        return None
+    name = RENAMED_STEPS.get(name, name)
+    of_step = next((type(s.step).renamed for s in steps if s.name == name), {})
+    now = f"{name}.{of_step.get(measure, measure)}"
+    return None if now == column else now
+
+
+def refuse_old(columns: Mapping[str, Any] | list[str], steps: list[PlannedStep], at: str) -> None:
+    """Raises RecipeError at the first column that has another name now."""
+    for column in columns:
+        if now := new_column(column, steps):
+            raise RecipeError(f"'{column}' is now '{now}'.", at)

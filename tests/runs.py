@@ -94,8 +94,8 @@ def found(out: Path) -> Ran:
     """What lies in the folder of a run."""
     told = parts.read_columns(str(out / "quarantine.arrow"), (*Lost._fields,)).to_pylist()
     made = load_run(str(out))
-    assert sum(a.came for a in made.ledger if a.step.startswith("read ")) == sum(
-        a.kept + a.gone for a in made.ledger if a.step.startswith("read ")
+    assert sum(a.rows_in for a in made.ledger if a.step.startswith("read ")) == sum(
+        a.kept + a.removed for a in made.ledger if a.step.startswith("read ")
     )
     tables = list(read_shards(str(out / "shards")))
     rows = pa.concat_tables(tables).to_pylist() if tables else []

@@ -52,8 +52,8 @@ def test_the_demo_shows_every_outcome_and_verifies(demo: Path, capsys: Capture) 
     made = load_run(str(demo / "out"))
     kinds = {what for a in made.ledger for what in [*a.dropped, *a.quarantined]}
     assert {"too few words", "repeated characters", "MediaError", "not in the sample"} <= kinds
-    assert sum(a.came for a in made.ledger if a.step.startswith("read")) == sum(
-        a.kept + a.gone for a in made.ledger if a.step.startswith("read")
+    assert sum(a.rows_in for a in made.ledger if a.step.startswith("read")) == sum(
+        a.kept + a.removed for a in made.ledger if a.step.startswith("read")
     )
     code, told = answer(capsys, "verify", demo / "out")
     assert (code, "sound, and the ledger balances" in told) == (OK, True)

@@ -37,9 +37,9 @@ def _told(probed: Probed) -> str:
     rows = [
         (
             a.step,
-            a.came,
+            a.rows_in,
             sum(a.dropped.values()),
-            _share(a.gone, a.came),
+            _share(a.removed, a.rows_in),
             _why(a.dropped | a.quarantined),
         )
         for a in probed.accounts

@@ -44,11 +44,11 @@ def executor(options: argparse.Namespace) -> Any:
 
 def ledger_table(accounts: list[Account]) -> str:
     """Every step: what came, what stayed, what went and why."""
-    head = ("step", "came", "kept", "dropped", "quarantined", "why")
+    head = ("step", "in", "kept", "dropped", "quarantined", "why")
     rows = [
         (
             account.step,
-            account.came,
+            account.rows_in,
             account.kept,
             sum(account.dropped.values()),
             sum(account.quarantined.values()),

@@ -81,7 +81,7 @@ def _lengths(shown: Mentions, media: Media) -> np.ndarray:
     lengths = np.asarray(stated.fill_null(0)).astype(np.int64)
     unstated = np.flatnonzero(np.asarray(stated.is_null()))
     uris = pc.struct_field(shown.media, "uri").take(pa.array(unstated)).to_pylist()
-    found = {uri: storage.size_and_stamp(media.place(uri)) for uri in set(uris)}
+    found = {uri: storage.size_and_stamp(media.resolve(uri)) for uri in set(uris)}
     lengths[unstated] = [(found[uri] or (0, 0))[0] for uri in uris]
     return lengths
 
@@ -165,7 +165,7 @@ class _Files:
         """Fill the room; returns the bytes there were, which may be fewer, or others, or more."""
         if ref.offset is not None and ref.uri in self._open:
             return _fill(self._open[ref.uri], room, ref.offset)
-        place = self._media.place(ref.uri)
+        place = self._media.resolve(ref.uri)
         if storage.is_remote(place):
             data = self._media.read(ref)
             room[: len(data)] = data[: len(room)]

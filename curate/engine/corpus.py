@@ -102,7 +102,7 @@ def _write(planned_pass: PlannedPass, view: View, outcome: Outcome, space: Works
             )
     commit = Commit(
         part=view.name,
-        token=space.token,
+        inputs_digest=space.token,
         origin=view.origin,
         rows=said.kept.num_rows,
         media_bytes=view.media_bytes * said.kept.num_rows // max(1, view.rows),

@@ -58,7 +58,7 @@ class OrderPass:
         entry = parts.write(storage.join(self.folder, name + PART), pieces[0].schema, pieces)
         commit = Commit(
             part=name,
-            token=task.token,
+            inputs_digest=task.token,
             origin=task.view.origin,
             rows=table.num_rows,
             files=[entry],
@@ -95,7 +95,7 @@ class ShardPass:
             written = formats.write(self.format, job)
         commit = Commit(
             part=task.part,
-            token=task.token,
+            inputs_digest=task.token,
             origin=f"shard {task.number} of {task.shards}",
             rows=written.rows,
             files=written.files,
@@ -113,7 +113,10 @@ class ShardPass:
 def _account(name: str, rows: int, written: ShardCommit) -> Account:
     errors = Counter(q.error for q in written.quarantined)
     return Account(
-        step=f"write {name}", came=rows, kept=written.rows, quarantined=dict(sorted(errors.items()))
+        step=f"write {name}",
+        rows_in=rows,
+        kept=written.rows,
+        quarantined=dict(sorted(errors.items())),
     )
 
 

@@ -163,7 +163,7 @@ def _take_found(files: _Files, found: Found, source: str) -> None:
     failed = _failures(found.failures, source)
     account = Account(
         step=f"read {source}",
-        came=rows + len(found.failures),
+        rows_in=rows + len(found.failures),
         kept=rows,
         quarantined=dict(Counter(f.error for f in found.failures)),
     )
@@ -235,7 +235,7 @@ def _commit(
     check(ledger, origin)
     commit = Commit(
         part=files.part,
-        token=token,
+        inputs_digest=token,
         origin=origin,
         rows=files.kept.rows,
         media_bytes=files.media_bytes,

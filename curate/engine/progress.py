@@ -20,7 +20,7 @@ class Bar:
     def __init__(self, title: str, tasks: int, shown: Any = None) -> None:
         self.title, self.tasks, self.done, self._shown = title, tasks, 0, shown
         self._start = time.monotonic()
-        self.came = self.kept = 0
+        self.rows_in = self.kept = 0
         self.gone = {"dropped": 0, "quarantined": 0}
         self._bar = shown.add_task(title, total=tasks, said="") if shown else None
 
@@ -28,7 +28,7 @@ class Bar:
         """A part is done."""
         self.done += 1
         if ledger:
-            self.came += ledger[0].came
+            self.rows_in += ledger[0].rows_in
             self.kept += ledger[-1].kept
         self.gone["dropped"] += sum(sum(a.dropped.values()) for a in ledger)
         self.gone["quarantined"] += sum(sum(a.quarantined.values()) for a in ledger)
@@ -37,11 +37,11 @@ class Bar:
 
     @property
     def said(self) -> str:
-        if not self.came:
+        if not self.rows_in:
             return f"{self.done:,} of {self.tasks:,} parts"
         seconds = max(time.monotonic() - self._start, 1e-3)
         gone = "".join(f", {n:,} {what}" for what, n in self.gone.items() if n)
-        return f"{self.came:,} rows, {self.came / seconds:,.0f}/s, {self.kept:,} kept{gone}"
+        return f"{self.rows_in:,} rows, {self.rows_in / seconds:,.0f}/s, {self.kept:,} kept{gone}"
 
 
 class Progress:

@@ -41,7 +41,7 @@ def _listed(reader: Reader, setting: Setting) -> list[File]:
     try:
         return reader.list_files(setting.base)
     except InputError:
-        where = storage.at(setting.base, reader.path)
+        where = storage.resolve(setting.base, reader.path)
         others = storage.list_files(where)
         uris = [written(reader.path, where, file.uri) for file in others]
         _sniff(reader, [[f._replace(uri=u)] for f, u in zip(others, uris, strict=True)], setting)

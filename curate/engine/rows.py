@@ -166,7 +166,7 @@ def select(name: str, batch: pa.Table, outcome: Outcome, gone: pa.Schema) -> Ans
             batch,
             gone.empty_table(),
             QUARANTINED.empty_table(),
-            Account(step=name, came=batch.num_rows, kept=batch.num_rows),
+            Account(step=name, rows_in=batch.num_rows, kept=batch.num_rows),
         )
     failed = outcome.error.is_valid()
     drops = pc.and_not(outcome.drop.is_valid(), failed)
@@ -174,7 +174,7 @@ def select(name: str, batch: pa.Table, outcome: Outcome, gone: pa.Schema) -> Ans
     reasons, errors = outcome.drop.filter(drops), outcome.error.filter(failed)
     account = Account(
         step=name,
-        came=batch.num_rows,
+        rows_in=batch.num_rows,
         kept=kept.num_rows,
         dropped=counts(reasons),
         quarantined={"RowError": len(errors)} if len(errors) else {},
@@ -238,7 +238,7 @@ def _reshaped(
     lost = _failed(planned.name, mine.filter(failed), errors.filter(failed))
     account = Account(
         step=planned.name,
-        came=batch.num_rows,
+        rows_in=batch.num_rows,
         made=kept.num_rows + lost.num_rows - batch.num_rows,
         kept=kept.num_rows,
         quarantined={"RowError": lost.num_rows} if lost.num_rows else {},

@@ -208,9 +208,9 @@ class Run:
         out = {}
         for name, token in tokens.items():
             commit = known.get(name)
-            if commit is None or commit.token != token:
+            if commit is None or commit.inputs_digest != token:
                 commit = manifest.load_commit(storage.join(folder, f"{name}.json"))
-            if commit and commit.token == token and present(place, commit):
+            if commit and commit.inputs_digest == token and present(place, commit):
                 out[name] = commit
         if self.retry:
             return {name: c for name, c in out.items() if not _lost(c)}
@@ -227,7 +227,7 @@ class Run:
             kind=planned.kind,
             fingerprint=planned.fingerprint,
             steps=[step.identity(self.loaded.base) for step in planned.steps],
-            place=place,
+            files_folder=place,
             parts=commits,
             ledger=accounts,
         )
@@ -267,7 +267,9 @@ class Run:
             )
 
     def _inputs(self) -> int:
-        return sum(a.came for d in self.done if d.planned.kind == "read" for a in d.manifest.ledger)
+        return sum(
+            a.rows_in for d in self.done if d.planned.kind == "read" for a in d.manifest.ledger
+        )
 
     def _spent(self) -> int:
         return sum(sum(a.quarantined.values()) for a in self.accounts())

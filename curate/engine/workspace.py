@@ -11,7 +11,7 @@ from curate.engine.progress import Progress
 from manifests import storage
 from manifests.run import manifest
 from manifests.run.manifest import Commit
-from manifests.step import Executor, Made, Task
+from manifests.step import Executor, Task, TaskResult
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -36,14 +36,14 @@ class Workspace(NamedTuple):
     def scratch(self) -> str:
         return storage.join(self.kept, WORK)
 
-    def place(self, uri: str) -> str:
-        return storage.at(self.base, uri)
+    def resolve(self, uri: str) -> str:
+        return storage.resolve(self.base, uri)
 
     def map(self, work: Callable[[T], R], items: Iterable[T]) -> Iterator[tuple[T, R]]:
         return self.executor.map(work, items)
 
     def phase(
-        self, name: str, work: Callable[[K, str], Made], tasks: Iterable[K]
+        self, name: str, work: Callable[[K, str], TaskResult], tasks: Iterable[K]
     ) -> tuple[str, list[Commit]]:
         folder = storage.join(self.scratch, name)
         storage.make_folder(folder)
@@ -61,7 +61,7 @@ class Workspace(NamedTuple):
         return {
             name: commit
             for name, commit in found.items()
-            if commit and commit.token == self.token and sound(folder, commit)
+            if commit and commit.inputs_digest == self.token and sound(folder, commit)
         }
 
 
@@ -69,7 +69,7 @@ class Workspace(NamedTuple):
 class _Committing(Generic[K]):
     """A task of a phase and its commit, which is written last."""
 
-    work: Callable[[K, str], Made]
+    work: Callable[[K, str], TaskResult]
     folder: str
     token: str
 
@@ -77,7 +77,7 @@ class _Committing(Generic[K]):
         made = self.work(task, self.folder)
         commit = Commit(
             part=task.name,
-            token=self.token,
+            inputs_digest=self.token,
             rows=sum(file.rows for file in made.files),
             files=made.files,
             detail=made.detail,

@@ -38,7 +38,7 @@ FILES = (
 
 def check_root(media_root: str, base: str) -> None:
     """InputError where the folder of images is not there: the recipe is wrong, not a row."""
-    if not storage.exists(storage.at(base, media_root)):
+    if not storage.exists(storage.resolve(base, media_root)):
         raise InputError("there is no such folder.", media_root, "The setting is 'media_root'.")
 
 
@@ -136,7 +136,7 @@ class Shelf:
     """The folder that media lie in: each folder in it is listed once, when a row first asks."""
 
     def __init__(self, media_root: str, base: str) -> None:
-        self.media_root, self._place = media_root, storage.at(base, media_root)
+        self.media_root, self._place = media_root, storage.resolve(base, media_root)
         check_root(media_root, base)
         self._folders: dict[str, tuple[str, dict[str, str]]] = {}
 

@@ -115,7 +115,7 @@ class Reader(BaseModel):
 
     def list_files(self, base: str) -> list[File]:
         """The files of the source; an error where there are none."""
-        where = storage.at(base, self.path)
+        where = storage.resolve(base, self.path)
         wanted = tuple(self.suffixes)
         listed = storage.list_files(where)
         files = [f for f in listed if not wanted or f.name.lower().endswith(wanted)]

@@ -52,7 +52,7 @@ def head(file: File, base: str) -> Head:
     The file of a head opens as it is: its uri is no longer relative to `base`. A packed tar stays
     packed, for nothing can be read out of the middle of one.
     """
-    opened = file._replace(uri=storage.at(base, file.uri))
+    opened = file._replace(uri=storage.resolve(base, file.uri))
     if is_compressed(opened.uri):
         with contextlib.suppress(InputError):  # broken: its own bytes tell more
             unpacked = next(read_chunks(opened.uri), b"")

@@ -53,7 +53,7 @@ def _one(row: dict[str, Any], number: int, path: str, media: Media) -> DrawnFile
     try:
         with_drawings(row, number, media).save(path)
     except MediaError as error:
-        place = media.place(row["media"][number]["uri"])
+        place = media.resolve(row["media"][number]["uri"])
         return DrawnFile(row["id"], None, f"{place}: {error.fault}")
     return DrawnFile(row["id"], path)
 

@@ -46,7 +46,7 @@ def read(uri: str, seen: tuple[str, ...] = ()) -> tuple[dict[str, Any], Text]:
         raise RecipeError("a recipe is a mapping of name, sources, steps, shards", name)
     text = Text(name, lines)
     if "base" in content:
-        other = storage.at(os.path.dirname(uri), str(content.pop("base")))
+        other = storage.resolve(os.path.dirname(uri), str(content.pop("base")))
         below, _ = read(other, (*seen, uri))
         content = _merged(below, content)
     return content, text

@@ -93,13 +93,13 @@ class Decontaminate(RowStep):
     def files(self, base: str) -> tuple[str, ...]:
         """The benchmarks' files and the images they name. Raises InputError where items are
         not what they should be, so that a run with a mistake in them never starts."""
-        places = ((one, storage.at(base, one.path)) for one in self.benchmarks)
+        places = ((one, storage.resolve(base, one.path)) for one in self.benchmarks)
         return tuple(uri for one, place in places for uri in files_used(one, place))
 
     def notes(self, base: str) -> tuple[str, ...]:
         """For each benchmark how many items it has, and how many are not compared."""
         least = min(self.min_words, self.n)
-        return tuple(told(one, storage.at(base, one.path), least) for one in self.benchmarks)
+        return tuple(told(one, storage.resolve(base, one.path), least) for one in self.benchmarks)
 
     def __call__(self, batch: pa.Table, media: Media) -> Outcome:
         least = min(self.min_words, self.n)

@@ -226,7 +226,7 @@ class Duplicates(CorpusStep):
 
     def files(self, base: str) -> tuple[str, ...]:
         """The manifests of the passes that may have left an index: they tell no time."""
-        runs = (storage.at(base, run) for run in self.against)
+        runs = (storage.resolve(base, run) for run in self.against)
         return tuple(storage.join(place, NAME) for run in runs for place in corpus_passes(run))
 
     def _look(self) -> Images | None:
@@ -294,7 +294,7 @@ class Duplicates(CorpusStep):
     def _remembered(self, workspace: Workspace) -> Remembered:
         kind = f"{type(self).__module__}:{type(self).__qualname__}"
         said = self.model_dump(mode="json", include=_OF_THE_INDEX)
-        return remembered(tuple(map(workspace.place, self.against)), kind, said)
+        return remembered(tuple(map(workspace.resolve, self.against)), kind, said)
 
     def _members(self, wood: Forest, search: Search, workspace: Workspace) -> Members:
         looks = "perceptual" in self.by

@@ -59,7 +59,7 @@ class Cameras(RowStep):
     )
 
     def files(self, base: str) -> tuple[str, ...]:
-        return () if self.path is None else (storage.at(base, self.path),)
+        return () if self.path is None else (storage.resolve(base, self.path),)
 
     def __call__(self, batch: pa.Table, media: Media) -> Outcome:
         offsets, flat = media_lists(batch["media"])
@@ -92,7 +92,7 @@ class Cameras(RowStep):
         if self.path is not None:
             # One name at a time: a dictionary is asked.
             uris = pc.struct_field(flat, "uri").filter(pa.array(asked)).to_pylist()
-            found[asked] = cameras_of(uris, load(media.place(self.path)))
+            found[asked] = cameras_of(uris, load(media.resolve(self.path)))
         return found
 
     def _faults(

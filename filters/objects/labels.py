@@ -61,7 +61,7 @@ class Labels(RowStep):
         return self
 
     def files(self, base: str) -> tuple[str, ...]:
-        return () if self.rename_file is None else (storage.at(base, self.rename_file),)
+        return () if self.rename_file is None else (storage.resolve(base, self.rename_file),)
 
     def __call__(self, batch: pa.Table, media: Media) -> Outcome:
         objects = objects_of(batch["objects"])
@@ -83,7 +83,7 @@ class Labels(RowStep):
     def _names(self, media: Media) -> dict[str, str]:
         if self.rename_file is None:
             return self.rename
-        place = media.place(self.rename_file)
+        place = media.resolve(self.rename_file)
         names = read_names(place)
         if fault := _conflict(names):
             raise InputError(fault, place, "Leave one of them.")

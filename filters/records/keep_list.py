@@ -25,7 +25,7 @@ class KeepList(RowStep):
     path: str = Field(description="the .npy file; relative paths start where the run does")
 
     def files(self, base: str) -> tuple[str, ...]:
-        return (storage.at(base, self.path),)
+        return (storage.resolve(base, self.path),)
 
     def __call__(self, batch: pa.Table, media: Media) -> Outcome:
         # Row by row: `meta` is JSON, which has no columns.
@@ -33,7 +33,7 @@ class KeepList(RowStep):
         proper = np.asarray(is_uid(uids).fill_null(False))
         listed = np.zeros(len(uids), bool)
         listed[proper] = contains(
-            read_keep_list(media.place(self.path)), parse_uids(uids.filter(pa.array(proper)))
+            read_keep_list(media.resolve(self.path)), parse_uids(uids.filter(pa.array(proper)))
         )
         drop = reasons(len(uids), (uids.is_null(), "no uid"), (~listed, "not on the list"))
         wrong = pc.and_(uids.is_valid(), pa.array(~proper))

@@ -40,11 +40,11 @@ class Media:
         self._files: OrderedDict[str, Any] = OrderedDict()
         self._images: dict[Reference, Image | MediaError] = {}
 
-    def place(self, uri: str) -> str:
+    def resolve(self, uri: str) -> str:
         """The full path or URL of a reference's uri."""
         if uri.startswith(KEPT):
             return storage.join(self._kept, uri.removeprefix(KEPT))
-        return storage.at(self._base, uri)
+        return storage.resolve(self._base, uri)
 
     def read(self, ref: Reference) -> bytes:
         """All bytes of a reference. Raises MediaError where they are not there, or too many."""
@@ -61,7 +61,7 @@ class Media:
         """The bytes of a reference. Raises MediaError where its file is not there."""
         if ref.length is not None:
             return ref.length
-        found = storage.size_and_stamp(self.place(ref.uri))
+        found = storage.size_and_stamp(self.resolve(ref.uri))
         if found is None:
             raise MediaError("there is no such file", ref.uri, BRING_IT)
         return found[0]
@@ -153,10 +153,10 @@ class Media:
         size = self.size(ref._replace(length=None))
         if size > self.limits.max_bytes:
             raise self._too_big(ref, size)
-        return storage.read_bytes(self.place(ref.uri))
+        return storage.read_bytes(self.resolve(ref.uri))
 
     def _slice(self, uri: str, offset: int, length: int, keep: bool = True) -> bytes:
-        place = self.place(uri)
+        place = self.resolve(uri)
         try:
             if storage.is_remote(place):
                 return bytes(self._remote(place, keep).read_at(length, offset))

@@ -14,7 +14,7 @@ class Account(BaseModel):
     """What became of the rows that came to one step. Accounts add."""
 
     step: str
-    came: int = 0
+    rows_in: int = 0
     made: int = Field(0, description="rows a reshape step added, less those it took in")
     kept: int = 0
     dropped: dict[str, int] = Field(default_factory=dict)
@@ -23,7 +23,7 @@ class Account(BaseModel):
     def __add__(self, other: Account) -> Account:
         return Account(
             step=self.step,
-            came=self.came + other.came,
+            rows_in=self.rows_in + other.rows_in,
             made=self.made + other.made,
             kept=self.kept + other.kept,
             dropped=_sum(self.dropped, other.dropped),
@@ -31,12 +31,12 @@ class Account(BaseModel):
         )
 
     @property
-    def gone(self) -> int:
+    def removed(self) -> int:
         return sum(self.dropped.values()) + sum(self.quarantined.values())
 
     @property
     def balances(self) -> bool:
-        return self.came + self.made == self.kept + self.gone
+        return self.rows_in + self.made == self.kept + self.removed
 
 
 def _sum(a: dict[str, int], b: dict[str, int]) -> dict[str, int]:
@@ -57,8 +57,8 @@ def check(accounts: Iterable[Account], place: str) -> None:
     for account in accounts:
         if not account.balances:
             raise ManifestError(
-                f"step {account.step}: {account.came} came, {account.made} made, but "
-                f"{account.kept} kept and {account.gone} gone",
+                f"step {account.step}: {account.rows_in} came, {account.made} made, but "
+                f"{account.kept} kept and {account.removed} gone",
                 place,
                 "Records were lost or invented: please report this.",
             )

@@ -28,7 +28,7 @@ class Commit(BaseModel):
     """The manifest of one part: the part exists when this does."""
 
     part: str
-    token: str = Field(description="digest of what the part was made from")
+    inputs_digest: str = Field(description="digest of what the part was made from")
     origin: str = Field("", description="the input it goes back to, for people")
     rows: int
     media_bytes: int = 0
@@ -53,7 +53,7 @@ class PassManifest(BaseModel):
     kind: str
     fingerprint: str
     steps: list[dict[str, Any]] = Field(default_factory=list)
-    place: str = Field("", description="the folder of its files, where it is not the pass's own")
+    files_folder: str = Field("", description="folder of its files, if not the folder of the pass")
     parts: list[Commit]
     ledger: list[Account]
 

@@ -43,7 +43,7 @@ def entries(run: RunManifest, folder: str) -> Iterator[tuple[str, FileEntry]]:
     """Every file of a run, with its place."""
     for entry in run.passes:
         known = manifest.load_pass(storage.join(folder, entry.folder))
-        place = storage.join(folder, known.place or entry.folder)
+        place = storage.join(folder, known.files_folder or entry.folder)
         for commit in known.parts:
             for file in commit.files:
                 yield storage.join(place, file.name), file
@@ -81,7 +81,7 @@ def _counts(passes: list[PassManifest]) -> Iterator[Fault]:
     """What one pass keeps, the next one gets."""
     kept = sum(p.rows for p in passes if p.kind == "read")
     for known in (p for p in passes if p.kind != "read"):
-        came = known.ledger[0].came if known.ledger else known.rows
+        came = known.ledger[0].rows_in if known.ledger else known.rows
         if came != kept:
             yield Fault(known.name, f"got {came} rows, of {kept} kept before it")
         kept = kept if known.kind == "shards" else known.rows

@@ -50,7 +50,7 @@ class Task(Protocol):
 K = TypeVar("K", bound=Task)
 
 
-class Made(NamedTuple):
+class TaskResult(NamedTuple):
     """The files a task of a phase wrote, and what else it has to tell, as plain data."""
 
     files: list[FileEntry]
@@ -77,7 +77,7 @@ class Workspace(Protocol):
         """
         ...
 
-    def place(self, uri: str) -> str:
+    def resolve(self, uri: str) -> str:
         """The full path or URL of what a setting names."""
         ...
 
@@ -86,7 +86,7 @@ class Workspace(Protocol):
         ...
 
     def phase(
-        self, name: str, work: Callable[[K, str], Made], tasks: Iterable[K]
+        self, name: str, work: Callable[[K, str], TaskResult], tasks: Iterable[K]
     ) -> tuple[str, list[Commit]]:
         """Run `work(task, folder)` for every task not committed yet; the folder and all commits,
         in the order of the tasks. What a task does may depend on nothing but the corpus, the

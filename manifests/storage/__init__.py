@@ -17,11 +17,11 @@ from manifests.storage.files import (
     writing,
 )
 from manifests.storage.listing import File, glob_pattern, list_files
-from manifests.storage.paths import at, base_name, filesystem, is_remote, join
+from manifests.storage.paths import base_name, filesystem, is_remote, join, resolve
 
 __all__ = [
-    "TEMPORARY", "File", "Sink", "at", "base_name", "clear_unfinished", "delete", "delete_folder",
+    "TEMPORARY", "File", "Sink", "base_name", "clear_unfinished", "delete", "delete_folder",
     "exists", "filesystem", "glob_pattern", "is_remote", "join", "list_files", "make_folder",
-    "open_input", "open_stream", "read_bytes", "size_and_stamp", "storage_errors", "write_bytes",
-    "writing",
+    "open_input", "open_stream", "read_bytes", "resolve", "size_and_stamp", "storage_errors",
+    "write_bytes", "writing",
 ]  # fmt: skip

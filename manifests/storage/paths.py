@@ -15,7 +15,7 @@ def is_remote(uri: str) -> bool:
     return "://" in uri and not uri.startswith("file://")
 
 
-def at(base: str, uri: str) -> str:
+def resolve(base: str, uri: str) -> str:
     """Where a uri of a recipe lies: relative ones lie below `base`."""
     if uri.startswith("file://"):
         return uri.removeprefix("file://")

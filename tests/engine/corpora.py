@@ -62,4 +62,4 @@ def files(out: Path) -> dict[str, bytes]:
 
 
 def accounts(made: RunManifest) -> dict[str, tuple[int, int, dict[str, int], dict[str, int]]]:
-    return {a.step: (a.came, a.kept, a.dropped, a.quarantined) for a in made.ledger}
+    return {a.step: (a.rows_in, a.kept, a.dropped, a.quarantined) for a in made.ledger}

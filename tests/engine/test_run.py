@@ -149,7 +149,7 @@ def test_a_sample_is_the_same_whatever_the_parts_and_grows_with_its_size(corpus:
 def test_a_reshape_step_may_make_rows_and_the_ledger_says_so(corpus: Path) -> None:
     made = run(content(steps=[{"tests.engine.pieces:Twice": {}}]), corpus, corpus / "out")
     account = next(a for a in made.ledger if a.step == "Twice")
-    assert (account.came, account.made, account.kept) == (120, 120, 240)
+    assert (account.rows_in, account.made, account.kept) == (120, 120, 240)
     assert made.shards["arrow"]["rows"] == 240
     assert verify(str(corpus / "out")).faults == []
 
@@ -159,7 +159,7 @@ def test_a_reshape_step_that_fails_on_one_row_quarantines_that_row_alone(corpus:
     (corpus / "data" / "zzz.jsonl").write_text("\n".join(map(json.dumps, rows)))
     made = run(content(steps=[{"tests.engine.pieces:Twice": {}}]), corpus, corpus / "out")
     account = next(a for a in made.ledger if a.step == "Twice")
-    assert (account.came, account.made, account.kept) == (123, 122, 244)
+    assert (account.rows_in, account.made, account.kept) == (123, 122, 244)
     assert account.quarantined == {"RowError": 1}
     (row,) = parts.read_columns(str(corpus / "out" / "quarantine.arrow")).to_pylist()
     assert (row["origin"], row["step"]) == ("data/zzz.jsonl#2", "Twice")

@@ -73,7 +73,7 @@ class Negatives(RowStep):
         return self
 
     def files(self, base: str) -> tuple[str, ...]:
-        return (storage.at(base, self.categories),) if isinstance(self.categories, str) else ()
+        return (storage.resolve(base, self.categories),) if isinstance(self.categories, str) else ()
 
     def __call__(self, batch: pa.Table, media: Media) -> Outcome:
         objects = objects_of(batch["objects"])
@@ -99,7 +99,7 @@ class Negatives(RowStep):
     def _known(self, media: Media) -> list[tuple[str, frozenset[str]]]:
         """Every category with its words."""
         if isinstance(self.categories, str):
-            place = media.place(self.categories)
+            place = media.resolve(self.categories)
             return _of_file(place, storage.size_and_stamp(place))
         return [(name, _words(name)) for name in self.categories]
 

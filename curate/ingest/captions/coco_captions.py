@@ -54,10 +54,10 @@ class CocoCaptions(Reader):
         return isinstance(first, dict) and "caption" in first and "image_id" in first
 
     def splits(self, file: File, context: Context) -> Iterator[Split]:
-        return splits_of(file, context.media.place(file.uri), "annotations")
+        return splits_of(file, context.media.resolve(file.uri), "annotations")
 
     def read(self, split: Split, context: Context) -> Iterator[Found]:
-        file, place = split.files[0], context.media.place(split.files[0].uri)
+        file, place = split.files[0], context.media.resolve(split.files[0].uri)
         stretches, broken = arrays(place, ("images", "annotations"))
         wanted = wanted_by(place, split) if "annotations" in stretches else Wanted(set(), set())
         album = Album(root_of(self.media_root, file, context.base), context.media)
@@ -111,10 +111,10 @@ class Karpathy(Reader):
         return isinstance(first, dict) and "sentences" in first and "filename" in first
 
     def splits(self, file: File, context: Context) -> Iterator[Split]:
-        return splits_of(file, context.media.place(file.uri), "images")
+        return splits_of(file, context.media.resolve(file.uri), "images")
 
     def read(self, split: Split, context: Context) -> Iterator[Found]:
-        file, place = split.files[0], context.media.place(split.files[0].uri)
+        file, place = split.files[0], context.media.resolve(split.files[0].uri)
         root = root_of(self.media_root, file, context.base)
         stretches, broken = arrays(place, ("images",))
         if broken and split.first == 0:
@@ -177,10 +177,10 @@ class SbuCaptions(Reader):
         return isinstance(first_of(head, "image_urls"), str)
 
     def splits(self, file: File, context: Context) -> Iterator[Split]:
-        return splits_of(file, context.media.place(file.uri), "image_urls")
+        return splits_of(file, context.media.resolve(file.uri), "image_urls")
 
     def read(self, split: Split, context: Context) -> Iterator[Found]:
-        file, place = split.files[0], context.media.place(split.files[0].uri)
+        file, place = split.files[0], context.media.resolve(split.files[0].uri)
         shelf = Shelf(self.media_root, context.base)
         stretches, broken = arrays(place, ("image_urls", "captions"))
         if broken and split.first == 0:

@@ -63,7 +63,7 @@ class Llava(Reader):
         return not set(TURNS).isdisjoint(object_keys(start.lstrip(_BLANKS + b"[")))
 
     def splits(self, file: File, context: Context) -> Iterator[Split]:
-        place = context.media.place(file.uri)
+        place = context.media.resolve(file.uri)
         if is_array(place):
             return array_splits(file, place, split_bytes=SPLIT_BYTES)
         return line_splits(file, context, SPLIT_BYTES)
@@ -106,7 +106,7 @@ def _is_json(data: bytes) -> bool:
 
 
 def _elements(split: Split, context: Context) -> Iterator[Element]:
-    place = context.media.place(split.files[0].uri)
+    place = context.media.resolve(split.files[0].uri)
     if is_array(place):
         yield from elements(place, split.start, split.stop, split.first)
         return

@@ -62,14 +62,14 @@ class WebDataset(Reader):
         starts = [0]
         if file.size > SPLIT_TAR_BYTES:
             with contextlib.suppress(InputError):  # `read` answers it
-                starts = _cuts(tar.opened(context.media.place(file.uri)))
+                starts = _cuts(tar.opened(context.media.resolve(file.uri)))
         for start, stop in pairwise([*starts, -1]):
             yield Split((file,), start, stop)
 
     def read(self, split: Split, context: Context) -> Iterator[Found]:
         (file,) = split.files
         try:
-            source = tar.opened(context.media.place(file.uri))
+            source = tar.opened(context.media.resolve(file.uri))
         except InputError as error:
             yield Found(Samples(self.name).records(), [Failure.of(file.name, file.uri, error)])
             return

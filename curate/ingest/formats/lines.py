@@ -26,7 +26,7 @@ def line_splits(file: File, context: Context, split_bytes: int = SPLIT_BYTES) ->
         yield Split((file,))
         return
     start = first = offset = seen = 0
-    for block in read_chunks(storage.at(context.base, file.uri)):
+    for block in read_chunks(storage.resolve(context.base, file.uri)):
         passed = 0
         while cut := block.find(b"\n", max(passed, start + split_bytes - 1 - offset)) + 1:
             seen += block.count(b"\n", passed, cut)
@@ -89,7 +89,7 @@ def decoded(number: int, line: bytes) -> str:
 
 
 def _unmarked(split: Split, context: Context) -> Iterator[bytes]:
-    place = storage.at(context.base, split.files[0].uri)
+    place = storage.resolve(context.base, split.files[0].uri)
     blocks = read_chunks(place, split.start, split.stop)
     if split.start == 0:
         yield next(blocks, b"").removeprefix(_BOM)

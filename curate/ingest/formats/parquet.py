@@ -36,7 +36,7 @@ class Batch(NamedTuple):
 @contextlib.contextmanager
 def open_parquet(file: File, base: str) -> Iterator[pq.ParquetFile]:
     """The file, closed afterwards. Whatever Arrow finds wrong in the block is an FileError."""
-    with storage.open_input(storage.at(base, file.uri)) as source:
+    with storage.open_input(storage.resolve(base, file.uri)) as source:
         try:
             with pq.ParquetFile(
                 source,

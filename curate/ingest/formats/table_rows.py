@@ -45,7 +45,7 @@ def row_splits(file: File, context: Context) -> Iterator[Split]:
     if _is_parquet(file):
         return parquet.row_group_splits(file, context)
     size_bytes = max(LEAST_SPLIT_BYTES, file.size // MOST_SPLITS)
-    place = context.media.place(file.uri)
+    place = context.media.resolve(file.uri)
     if is_array(place):
         return array_splits(file, place, split_bytes=size_bytes)
     return line_splits(file, context, size_bytes)
@@ -59,7 +59,7 @@ def row_batches(split: Split, context: Context) -> Iterator[RowBatch]:
             told = plain_rows(batch.rows)
             yield RowBatch(batch.numbers.tolist(), told, batch.broken, batch.rows)
         return
-    place = context.media.place(file.uri)
+    place = context.media.resolve(file.uri)
     if is_array(place):
         for some in batches(elements(place, *split[1:])):
             yield _sorted((element.number, _object(element)) for element in some)

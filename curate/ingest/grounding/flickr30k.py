@@ -87,7 +87,7 @@ class Flickr30kEntities(FilePerImage):
         folder, _, name = file.uri.rpartition("/")
         beside = "/".join([*folder.split("/")[:-1], "Sentences"])
         uri = f"{self.sentences or beside}/{name.removesuffix('.xml')}.txt"
-        place = context.media.place(uri)
+        place = context.media.resolve(uri)
         found = storage.size_and_stamp(place)
         if found is None:
             raise FileError(

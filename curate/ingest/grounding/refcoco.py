@@ -68,7 +68,7 @@ class RefCoco(Reader):
         return starts and b"ref_id" in head.data and b"sentences" in head.data
 
     def read(self, split: Split, context: Context) -> Iterator[Found]:
-        file, place = split.files[0], context.media.place(split.files[0].uri)
+        file, place = split.files[0], context.media.resolve(split.files[0].uri)
         by_image, broken = _by_image(_refs(storage.read_bytes(place)), self.split)
         instances = self._instances(file, context)
         wanted = {ref.annotation for refs in by_image.values() for ref in refs}
@@ -83,7 +83,7 @@ class RefCoco(Reader):
 
     def _instances(self, file: File, context: Context) -> str:
         uri = self.instances or storage.join(root_of(None, file, context.base), "instances.json")
-        place = context.media.place(uri)
+        place = context.media.resolve(uri)
         if storage.size_and_stamp(place) is None:
             told = "there is no such file, which says what the refs refer to."
             raise FileError(told, uri, "Bring it there, or set `instances`.")

@@ -69,11 +69,11 @@ class VisualGenome(Reader):
         return not keys.isdisjoint(LISTS) and not keys.isdisjoint(("id", "image_id"))
 
     def splits(self, file: File, context: Context) -> Iterator[Split]:
-        place = context.media.place(file.uri)
+        place = context.media.resolve(file.uri)
         return array_splits(file, place, split_bytes=SPLIT_BYTES)
 
     def read(self, split: Split, context: Context) -> Iterator[Found]:
-        file, place = split.files[0], context.media.place(split.files[0].uri)
+        file, place = split.files[0], context.media.resolve(split.files[0].uri)
         root = root_of(self.media_root, file, context.base)
         known = _known(self._image_data(file, context))
         space = self.space or SPACES["coco"]
@@ -87,7 +87,7 @@ class VisualGenome(Reader):
 
     def _image_data(self, file: File, context: Context) -> str | None:
         uri = self.image_data or storage.join(root_of(None, file, context.base), "image_data.json")
-        place = context.media.place(uri)
+        place = context.media.resolve(uri)
         if storage.size_and_stamp(place) is not None:
             return place
         if self.image_data is None:
@@ -135,7 +135,7 @@ def _samples(
 def _image(root: str, key: str, media: Media) -> OpenedImage | RowError:
     for folder in FOLDERS:
         path = "/".join([*([folder] if folder else []), f"{key}.jpg"])
-        if storage.size_and_stamp(media.place(storage.join(root, path))) is not None:
+        if storage.size_and_stamp(media.resolve(storage.join(root, path))) is not None:
             return opened_below(root, path, media)
     return opened_below(root, f"{FOLDERS[0]}/{key}.jpg", media)
 

@@ -118,7 +118,7 @@ def _images(said: Any, field: str, file: File, place: str) -> Iterator[bytes | s
     elif isinstance(said, bytes):
         yield said
     elif isinstance(said, str) and said:
-        yield _decoded(said) or storage.at(_folder(file.uri), said)
+        yield _decoded(said) or storage.resolve(_folder(file.uri), said)
     elif said is not None and said != "":
         raise InputError(
             f"'{field}' is {said!r:.80}, which is no image.", place,

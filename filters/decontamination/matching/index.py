@@ -51,7 +51,7 @@ class Index(NamedTuple):
 def settings_now(benchmarks: tuple[Benchmark, ...], n: int, least: int, media: Media) -> Settings:
     """With the files there are now: they are listed once for each part, which has a Media of its
     own, so that a process that lives on knows when a benchmark changes."""
-    places = tuple(media.place(one.path) for one in benchmarks)
+    places = tuple(media.resolve(one.path) for one in benchmarks)
     files = (tuple(storage.list_files(place)) for place in places)
     return Settings(benchmarks, places, tuple(files), n, least, media.limits)
 

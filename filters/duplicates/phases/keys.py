@@ -14,7 +14,7 @@ from filters.duplicates.phases import edges
 from filters.duplicates.phases.edges import Edges
 from manifests import storage
 from manifests.run.manifest import FileEntry
-from manifests.step import Made
+from manifests.step import TaskResult
 from manifests.storage import parts
 
 SAME, NEAR, LINKS = ".same.arrow", ".near.arrow", ".links.arrow"
@@ -53,7 +53,7 @@ class WriteKeys:
     describe: Callable[[Source], Described]
     sizes: Sizes
 
-    def __call__(self, source: Source, folder: str) -> Made:
+    def __call__(self, source: Source, folder: str) -> TaskResult:
         said = self.describe(source)
         standing, links = _collapsed(said, source.number)
         same = _same(said, standing)
@@ -67,7 +67,7 @@ class WriteKeys:
         if len(said.keys) or said.payload.shape[1]:
             near, starts, hot = _near(said, standing, self.sizes)
             files.append(_write(folder, source.name + NEAR, near, starts))
-        return Made(files, {"units": int(np.count_nonzero(said.present)), "hot": hot})
+        return TaskResult(files, {"units": int(np.count_nonzero(said.present)), "hot": hot})
 
 
 def near_schema(words: int) -> pa.Schema:

@@ -18,7 +18,7 @@ from filters.duplicates.phases.proof import Of
 from filters.duplicates.phases.rows import Rows, picked
 from filters.duplicates.phases.survivors import Wish
 from manifests import record, storage
-from manifests.step import Made, Workspace
+from manifests.step import TaskResult, Workspace
 from manifests.storage import parts
 
 _UNITS = pa.schema([("unit", pa.uint32())])
@@ -49,7 +49,7 @@ class ReadMembers:
     hashes: bool
     members: str
 
-    def __call__(self, task: Of, folder: str) -> Made:
+    def __call__(self, task: Of, folder: str) -> TaskResult:
         own = np.asarray(parts.open_part(self.members).get_batch(task.batch)["unit"])
         foreign = task.source.number >= len(self.rows.corpus.parts)
         wanted = [] if foreign else [wish.column for wish in self.wishes]
@@ -63,7 +63,7 @@ class ReadMembers:
             columns |= {HASH: table[HASH], MIRROR: table[MIRROR]}
         said = pa.table(columns)
         uri = storage.join(folder, task.name + _MEMBERS)
-        return Made([parts.write(uri, said.schema, [said], durable=False)], {})
+        return TaskResult([parts.write(uri, said.schema, [said], durable=False)], {})
 
 
 def members(

@@ -19,7 +19,7 @@ from filters.duplicates.phases.edges import Edges
 from filters.duplicates.phases.forest import forest
 from filters.duplicates.phases.keys import Source
 from manifests import storage
-from manifests.step import Made, Workspace
+from manifests.step import TaskResult, Workspace
 from manifests.storage import parts
 
 SLICE_PAIRS = 1 << 16
@@ -111,7 +111,7 @@ class WriteProofs:
     wanted: str
     slices: int
 
-    def __call__(self, task: Of, folder: str) -> Made:
+    def __call__(self, task: Of, folder: str) -> TaskResult:
         asked = pa.table(parts.open_part(self.wanted).get_batch(task.batch))
         slices, own = np.asarray(asked["slice"]), np.asarray(asked["unit"])
         distinct, which = np.unique(own, return_inverse=True)
@@ -123,7 +123,7 @@ class WriteProofs:
         with parts.writing(uri, _PROOFS, durable=False) as file:
             for start, end in zip(starts[:-1].tolist(), starts[1:].tolist(), strict=True):
                 file.write(table.slice(start, end - start))
-        return Made([file.entry], {})
+        return TaskResult([file.entry], {})
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ class Compare:
     folder: str
     sources: tuple[str, ...]
 
-    def __call__(self, task: Slice, folder: str) -> Made:
+    def __call__(self, task: Slice, folder: str) -> TaskResult:
         met = edges.from_table(pa.table(parts.open_part(self.pairs).get_batch(task.number)))
         table = pa.concat_tables(self._proofs(task.number)).combine_chunks()
         units = np.asarray(table["unit"])
@@ -146,8 +146,8 @@ class Compare:
         found = met._replace(similarity=similarity.astype(np.float32))
         wood = forest(found.take(similarity >= self.proof.least)).edges
         if not len(wood.a):
-            return Made([], {})
-        return Made([edges.write(storage.join(folder, task.name + ".arrow"), wood)], {})
+            return TaskResult([], {})
+        return TaskResult([edges.write(storage.join(folder, task.name + ".arrow"), wood)], {})
 
     def _proofs(self, number: int) -> list[pa.Table]:
         uris = (storage.join(self.folder, name + _PROOFS_OF) for name in self.sources)

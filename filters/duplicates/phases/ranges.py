@@ -13,7 +13,7 @@ from filters.duplicates.phases import edges
 from filters.duplicates.phases.edges import Edges
 from filters.duplicates.phases.keys import NEAR, SAME, Source, read_range
 from manifests import record, storage
-from manifests.step import Made
+from manifests.step import TaskResult
 
 
 class SameRange(NamedTuple):
@@ -62,14 +62,14 @@ class MeetSame:
     folder: str
     sources: list[Source]
 
-    def __call__(self, task: SameRange, folder: str) -> Made:
+    def __call__(self, task: SameRange, folder: str) -> TaskResult:
         table = read_range(self.folder, self.sources, SAME, task.number)
         if table is None:
-            return Made([], {})
+            return TaskResult([], {})
         found = _equal(*(np.asarray(table[name]) for name in ("high", "low", "unit")))
         if not len(found.a):
-            return Made([], {})
-        return Made([edges.write(storage.join(folder, task.name + ".arrow"), found)], {})
+            return TaskResult([], {})
+        return TaskResult([edges.write(storage.join(folder, task.name + ".arrow"), found)], {})
 
 
 def _equal(high: np.ndarray, low: np.ndarray, units: np.ndarray) -> Edges:
@@ -112,12 +112,12 @@ class MeetNear:
     foreign: int
     """Units from this one on are of an earlier corpus: they are not compared with each other."""
 
-    def __call__(self, task: NearRange, folder: str) -> Made:
+    def __call__(self, task: NearRange, folder: str) -> TaskResult:
         table = read_range(self.folder, self.sources, NEAR, task.number)
         found = Edges.joined([]) if table is None else self._edges(task, table)
         if not len(found.a):
-            return Made([], {})
-        return Made([edges.write(storage.join(folder, task.name + ".arrow"), found)], {})
+            return TaskResult([], {})
+        return TaskResult([edges.write(storage.join(folder, task.name + ".arrow"), found)], {})
 
     def _edges(self, task: NearRange, table: pa.Table) -> Edges:
         from manifests.kernels.grouping import by_mark

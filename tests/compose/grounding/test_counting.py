@@ -194,7 +194,7 @@ def test_a_run_counts_what_it_makes_and_no_form_is_lost(tmp_path: Path) -> None:
         ],
     )
     account = next(a for a in made.manifest.ledger if a.step == "counting")
-    assert (account.came, account.made, account.kept) == (20, 40, 60)
+    assert (account.rows_in, account.made, account.kept) == (20, 40, 60)
     asked = Counter(
         item["text"]
         for row in made.rows

@@ -13,7 +13,7 @@ from filters.duplicates.duplicates import Duplicates
 from filters.duplicates.phases import proof, search
 from manifests import storage
 from manifests.run.manifest import Commit
-from manifests.step import Corpus, Made, Outcome, Part, Workspace
+from manifests.step import Corpus, Outcome, Part, TaskResult, Workspace
 
 Work = Callable[..., Any]
 
@@ -63,14 +63,14 @@ class _Space(NamedTuple):
     def scratch(self) -> str:
         return self.true.scratch
 
-    def place(self, uri: str) -> str:
-        return self.true.place(uri)
+    def resolve(self, uri: str) -> str:
+        return self.true.resolve(uri)
 
     def map(self, work: Work, items: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
         return self.true.map(self.wrapped("map", work), items)
 
     def phase(
-        self, name: str, work: Callable[[Any, str], Made], tasks: Iterable[Any]
+        self, name: str, work: Callable[[Any, str], TaskResult], tasks: Iterable[Any]
     ) -> tuple[str, list[Commit]]:
         return self.true.phase(name, self.wrapped(name, work), tasks)
 

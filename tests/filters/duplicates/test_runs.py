@@ -10,7 +10,7 @@ import pytest
 from manifests.errors import StepError
 from manifests.run import manifest
 from manifests.run.verify import verify
-from manifests.step import Made
+from manifests.step import TaskResult
 from manifests.storage import parts
 from tests.engine.corpora import accounts
 from tests.engine.corpora import files as bytes_of
@@ -138,7 +138,7 @@ def test_a_run_stopped_within_the_step_goes_on_from_the_last_task(
 
     true, done = ranges.MeetNear.__call__, []
 
-    def stops(self: Any, task: Any, folder: str) -> Made:
+    def stops(self: Any, task: Any, folder: str) -> TaskResult:
         raise StepError("stopped", "here")
 
     monkeypatch.setattr(ranges.MeetNear, "__call__", stops)
@@ -150,7 +150,7 @@ def test_a_run_stopped_within_the_step_goes_on_from_the_last_task(
     }
     assert len(stamps) >= 8
 
-    def counts(self: Any, task: Any, folder: str) -> Made:
+    def counts(self: Any, task: Any, folder: str) -> TaskResult:
         done.append({p: p.stat().st_mtime_ns for p in stamps})
         return true(self, task, folder)
 

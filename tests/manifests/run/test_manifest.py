@@ -25,7 +25,7 @@ COUNTS = st.dictionaries(st.sampled_from("abcd"), st.integers(1, 9))
 def balanced(draw: st.DrawFn) -> Account:
     dropped, lost, kept = draw(COUNTS), draw(COUNTS), draw(st.integers(0, 9))
     came = kept + sum(dropped.values()) + sum(lost.values())
-    return Account(step="s", came=came, kept=kept, dropped=dropped, quarantined=lost)
+    return Account(step="s", rows_in=came, kept=kept, dropped=dropped, quarantined=lost)
 
 
 @given(balanced(), balanced(), balanced())
@@ -37,12 +37,12 @@ def test_accounts_add_in_any_order_and_stay_balanced(a: Account, b: Account, c: 
 
 def test_a_lost_row_is_an_error_that_names_the_step() -> None:
     with pytest.raises(ManifestError, match="step words: 3 came, 0 made, but 2 kept and 0 gone"):
-        ledger.check([Account(step="words", came=3, kept=2)], "x")
+        ledger.check([Account(step="words", rows_in=3, kept=2)], "x")
 
 
 def test_a_manifest_that_was_edited_is_refused(tmp_path: Path) -> None:
     entry = FileEntry(name="p.arrow", rows=1, size_bytes=2, digest="d")
-    commit = Commit(part="p", token="t", rows=1, files=[entry])
+    commit = Commit(part="p", inputs_digest="t", rows=1, files=[entry])
     whole = PassManifest(name="n", kind="rows", fingerprint="f", parts=[commit], ledger=[])
     place = tmp_path / "manifest.json"
     manifest.save(whole, str(place))
@@ -55,7 +55,7 @@ def test_a_manifest_that_was_edited_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_commit_cut_short_is_no_commit(tmp_path: Path) -> None:
-    commit = Commit(part="p", token="t", rows=1, files=[])
+    commit = Commit(part="p", inputs_digest="t", rows=1, files=[])
     place = tmp_path / "p.json"
     manifest.save(commit, str(place))
     assert manifest.load_commit(str(place)) == commit

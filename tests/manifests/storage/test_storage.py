@@ -82,7 +82,7 @@ def test_what_killed_writers_left_is_cleared_and_nothing_else(tmp_path: Path) ->
     ],
 )
 def test_relative_uris_start_from_the_base(base: str, uri: str, place: str) -> None:
-    assert storage.at(base, uri) == place
+    assert storage.resolve(base, uri) == place
 
 
 def test_errors_of_the_system_say_where_and_what_to_do(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ def names_near(folder: str, base: str) -> dict[int, str]:
     for place in _upwards(folder):
         for name in FILES:
             uri = f"{place}/{name}" if place else name
-            if storage.exists(storage.at(base, uri)):
+            if storage.exists(storage.resolve(base, uri)):
                 return names_of(uri, base)
     raise InputError(
         f"no {', '.join(FILES)} in it, or in the two folders above it.",
@@ -46,7 +46,7 @@ def names_near(folder: str, base: str) -> dict[int, str]:
 
 def names_of(uri: str, base: str) -> dict[int, str]:
     """The names in a file. InputError where it is absent, or has none."""
-    place = storage.at(base, uri)
+    place = storage.resolve(base, uri)
     found = storage.size_and_stamp(place)
     if found is None:
         raise InputError("there is no such file.", uri, "The setting is 'names'.")

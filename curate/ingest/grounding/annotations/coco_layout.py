@@ -80,7 +80,7 @@ class CocoLayout(Reader):
         """One for each annotation; `names` of the categories by id."""
 
     def splits(self, file: File, context: Context) -> Iterator[Split]:
-        place = context.media.place(file.uri)
+        place = context.media.resolve(file.uri)
         images = members(place).stretches.get("images")
         if images is None:
             yield Split((file,))
@@ -90,7 +90,7 @@ class CocoLayout(Reader):
         yield from array_splits(file, place, images, max(size // pieces, 1))
 
     def read(self, split: Split, context: Context) -> Iterator[Found]:
-        file, place = split.files[0], context.media.place(split.files[0].uri)
+        file, place = split.files[0], context.media.resolve(split.files[0].uri)
         stretches, missing = arrays(place, ARRAYS)
         broken = [(row.within, row.image) for row in missing if isinstance(row.image, RowError)]
         if not set(ARRAYS) <= stretches.keys():

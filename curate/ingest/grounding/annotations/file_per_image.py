@@ -77,7 +77,7 @@ class FilePerImage(Reader):
         if file.size > self.most_bytes:
             fault = f"{file.size} bytes is over the limit of {self.most_bytes} for one image."
             raise FileError(fault, file.uri, "Leave out what is no annotation.")
-        data = storage.read_bytes(cache.context.media.place(file.uri))
+        data = storage.read_bytes(cache.context.media.resolve(file.uri))
         return self.sample(file, data, cache)._replace(within="", file=file)
 
     def image(self, file: File, name: str | None, cache: SplitCache) -> OpenedImage | RowError:

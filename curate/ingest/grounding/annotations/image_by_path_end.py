@@ -20,6 +20,6 @@ def image_by_path_end(root: str, path: str, media: Media) -> OpenedImage | RowEr
         return error
     for start in range(len(names)):
         uri = storage.join(root, *names[start:])
-        if storage.size_and_stamp(media.place(uri)) is not None:
+        if storage.size_and_stamp(media.resolve(uri)) is not None:
             return opened(Reference(uri), media)
     return opened_below(root, path, media)

@@ -16,7 +16,7 @@ from manifests import storage
 from manifests.errors import LimitError, MediaError
 from manifests.media.header import FIRST_BYTES, PILLOW_FORMATS, Header, orientation, probe
 from manifests.media.limits import Limits
-from manifests.media.reference import Reference, where
+from manifests.media.reference import Reference
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -54,7 +54,7 @@ class Media:
             return self._whole(ref)
         data = self._slice(ref.uri, ref.offset, ref.length or 0)
         if len(data) != ref.length:
-            raise MediaError(f"truncated: {len(data)} of {ref.length} bytes", where(ref))
+            raise MediaError(f"truncated: {len(data)} of {ref.length} bytes", ref.place)
         return data
 
     def size(self, ref: Reference) -> int:
@@ -75,7 +75,7 @@ class Media:
             if len(data) < FIRST_BYTES:
                 raise
             found = probe(self.read(ref))
-        self.check(found, where(ref))
+        self.check(found, ref.place)
         return found
 
     def orientation(self, ref: Reference) -> int:
@@ -120,7 +120,7 @@ class Media:
         data = self.read(ref)
         try:
             with Image.open(io.BytesIO(data), formats=PILLOW_FORMATS) as image:
-                self.check(Header("", image.width, image.height), where(ref))
+                self.check(Header("", image.width, image.height), ref.place)
                 self._check_frames(image, ref)
                 if self._side:
                     scale = min(image.width, image.height) / self._side
@@ -131,7 +131,7 @@ class Media:
         except Exception as error:  # Pillow's decoders raise whatever the bytes provoke
             raise MediaError(
                 f"{type(error).__name__}: {error}",
-                where(ref),
+                ref.place,
                 "Put a whole image in its place, or leave it in quarantine.",
             ) from None
 
@@ -141,7 +141,7 @@ class Media:
         if frames > self.limits.max_frames:
             raise LimitError(
                 f"{frames} frames is over the limit of {self.limits.max_frames}.",
-                where(ref),
+                ref.place,
                 "Raise media.max_frames or let it go to quarantine.",
             )
 
@@ -192,7 +192,7 @@ class Media:
     def _too_big(self, ref: Reference, size: int) -> LimitError:
         return LimitError(
             f"{size} bytes is over the limit of {self.limits.max_bytes}.",
-            where(ref),
+            ref.place,
             "Raise media.max_bytes or let it go to quarantine.",
         )
 

@@ -1,12 +1,14 @@
-"""The record: one Arrow row for every modality, and whole columns in and out of it."""
+"""The record: one Arrow row for every modality. Its schema, ids, and ways to build and read it."""
 
-from manifests.record.build import ImageColumns, captions, from_rows
+from manifests.record.builder import Builder, Row, image_media
+from manifests.record.captions import ImageColumns, captions
 from manifests.record.columns import media_lists, one_chunk, texts
 from manifests.record.ids import child_ids, id_keys, random_keys, record_id, record_ids
+from manifests.record.rows import from_rows
 from manifests.record.schema import FIELDS, MEDIA, MODALITIES, OBJECT, SCHEMA, SEGMENT, Field
 
 __all__ = [
-    "FIELDS", "MEDIA", "MODALITIES", "OBJECT", "SCHEMA", "SEGMENT", "Field", "ImageColumns",
-    "captions", "child_ids", "from_rows", "id_keys", "media_lists", "one_chunk", "random_keys",
-    "record_id", "record_ids", "texts",
+    "FIELDS", "MEDIA", "MODALITIES", "OBJECT", "SCHEMA", "SEGMENT", "Builder", "Field",
+    "ImageColumns", "Row", "captions", "child_ids", "from_rows", "id_keys", "image_media",
+    "media_lists", "one_chunk", "random_keys", "record_id", "record_ids", "texts",
 ]  # fmt: skip

@@ -14,6 +14,7 @@ from curate.emit.tar_header import header, padding
 from curate.ingest.captions.webdataset import WebDataset
 from manifests.errors import RowError
 from manifests.media import Media, references
+from manifests.record import media_lists
 from tests.emit.corpora import IMAGES, captioned, records, row, shows, tar, text, write, write_all
 from tests.make import read_all
 
@@ -103,7 +104,7 @@ def test_our_own_reader_reads_back_images_texts_and_meta(tmp_path: Path) -> None
     assert [f for one in found for f in one.failures] == []
     back = pa.concat_tables([one.records for one in found])
     media = Media()
-    _, refs = references(back["media"])
+    refs = references(media_lists(back["media"])[1])
     images = {}
     for record, ref in zip(back.to_pylist(), refs, strict=True):
         said = record["content"][1]["text"]

@@ -37,7 +37,7 @@ from manifests import record
 from manifests.geometry.camera import with_cameras
 from manifests.geometry.space import SPACES, boxes_to_units
 from manifests.media import Media
-from manifests.record.objects import column_of, lists_of, objects_of, rewritten
+from manifests.record.objects import column_of, edit_objects, lists_of, objects_of
 from manifests.step import ReshapeStep, RowStep
 
 RECORDS, OBJECTS, BATCH_RECORDS = 125_000, 8, 8192
@@ -190,7 +190,7 @@ def solids(some: pa.Table, attributes: str | None) -> pa.Table:
     cameras = np.tile([500.0, 500.0, 320.0, 240.0], (some.num_rows, 1))
     told = {"box3d": lists_of(boxes), "attributes": pa.array([attributes] * many, pa.string())}
     columns = {
-        "objects": rewritten(some["objects"], np.ones(many, bool), **told),
+        "objects": edit_objects(some["objects"], np.ones(many, bool), **told),
         "media": with_cameras(some["media"], cameras),
     }
     for name, values in columns.items():

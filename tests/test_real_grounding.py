@@ -15,7 +15,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from curate.cli import OK
-from curate.compose.grounding.parsing import parsed
+from curate.compose.grounding.parsing import parse_objects
 from tests.runs import Ran, caption, curate, found, ran
 
 RECIPE = Path(__file__).resolve().parents[1] / "recipes/grounding.yaml"
@@ -109,7 +109,9 @@ def test_every_answer_reads_back_as_objects_of_its_record(made: Ran) -> None:
             for item in message["content"]:
                 if message["role"] == "assistant" and "bbox_2d" in item["text"]:
                     answers += 1
-                    said = Counter((one.label, *(one.box or ())) for one in parsed(item["text"]))
+                    said = Counter(
+                        (one.label, *(one.box or ())) for one in parse_objects(item["text"])
+                    )
                     assert said <= known, row["origin"]
     assert answers > len(made.rows) / 2
 
@@ -117,7 +119,7 @@ def test_every_answer_reads_back_as_objects_of_its_record(made: Ran) -> None:
 def test_an_instruction_on_a_screen_is_answered_by_its_element(made: Ran) -> None:
     screens = [row for row in made.rows if row["source"] == "screens"]
     answers = {
-        tuple(one.box or ()) for row in screens for one in parsed(caption(row) or "")
+        tuple(one.box or ()) for row in screens for one in parse_objects(caption(row) or "")
     }  # fmt: skip
     sizes = {"computer_use1.jpeg": (3456, 2160), "computer_use2.jpeg": (2560, 1440)}
     assert answers == {

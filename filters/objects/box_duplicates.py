@@ -9,11 +9,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
-from filters.objects.rules.rows import counts, edited
-from manifests.geometry.boxes import finite, overlap
-from manifests.geometry.object_media import media_of
+from manifests.geometry.boxes import all_finite, iou
+from manifests.geometry.object_media import object_media
 from manifests.media import Media
-from manifests.record.objects import Objects, objects_of
+from manifests.record.objects import Objects, count_objects, edit_objects, objects_of
 from manifests.step import Outcome, RowStep
 
 
@@ -39,13 +38,13 @@ class BoxDuplicates(RowStep):
 
     def __call__(self, batch: pa.Table, media: Media) -> Outcome:
         objects = objects_of(batch["objects"])
-        boxed = np.flatnonzero(finite(objects.boxes))
+        boxed = np.flatnonzero(all_finite(objects.boxes))
         stays = np.ones(len(objects.rows), bool)
         stays[boxed] = first_of_alike(
             objects.boxes[boxed], _groups(objects, batch["media"])[boxed], self.threshold
         )
-        removed = counts(objects, ~stays, batch.num_rows)
-        return Outcome({"removed": removed, "objects": edited(batch["objects"], stays)})
+        removed = count_objects(objects, ~stays, batch.num_rows)
+        return Outcome({"removed": removed, "objects": edit_objects(batch["objects"], stays)})
 
 
 def first_of_alike(boxes: np.ndarray, groups: np.ndarray, threshold: float) -> np.ndarray:
@@ -62,7 +61,7 @@ def first_of_alike(boxes: np.ndarray, groups: np.ndarray, threshold: float) -> n
         stays[leader] = True
         against = leader[np.cumsum(first) - 1][~first]
         left = left[~first]
-        left = left[overlap(boxes[against], boxes[left]) < threshold]
+        left = left[iou(boxes[against], boxes[left]) < threshold]
     return stays
 
 
@@ -70,7 +69,7 @@ def _groups(objects: Objects, media: pa.ChunkedArray) -> np.ndarray:
     """(n,) int64: objects that may be one thing have the same number."""
     group = objects.rows
     for values in (
-        media_of(objects, media),
+        object_media(objects, media),
         *(_codes(objects.field(name)) for name in ("label", "text", "start", "end")),
     ):
         if len(values) and values.max() > values.min():

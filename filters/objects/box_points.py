@@ -9,10 +9,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
-from filters.objects.rules.rows import counts, edited, replaced
-from manifests.geometry.boxes import finite
+from manifests.geometry.boxes import all_finite
 from manifests.media import Media
-from manifests.record.objects import objects_of
+from manifests.record.objects import count_objects, edit_objects, objects_of, replace_where
 from manifests.step import Outcome, RowStep
 
 
@@ -35,15 +34,15 @@ class BoxPoints(RowStep):
     def __call__(self, batch: pa.Table, media: Media) -> Outcome:
         objects = objects_of(batch["objects"])
         pointed = np.asarray(objects.field("point").is_valid())
-        boxed = finite(objects.boxes)
+        boxed = all_finite(objects.boxes)
         made = boxed & (self.overwrite | ~pointed)
         middles = (objects.boxes[:, :2] + objects.boxes[:, 2:]) / 2
         fields = {}
         if made.any():
-            fields["point"] = replaced(objects.field("point"), made, middles)
+            fields["point"] = replace_where(objects.field("point"), made, middles)
         if self.boxes == "replace":
             box = objects.field("box")
             fields["box"] = pc.if_else(pa.array(made | pointed), pa.scalar(None, box.type), box)
         everything = np.ones(len(boxed), bool)
-        column = edited(batch["objects"], everything, **fields)
-        return Outcome({"made": counts(objects, made, batch.num_rows), "objects": column})
+        column = edit_objects(batch["objects"], everything, **fields)
+        return Outcome({"made": count_objects(objects, made, batch.num_rows), "objects": column})

@@ -8,12 +8,12 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field, NonNegativeFloat, PositiveFloat
 
-from filters.objects.rules.rows import Empty, counts, edited, emptied
-from manifests.geometry.boxes import areas, finite
-from manifests.geometry.object_media import sizes_of
-from manifests.geometry.polygons import Polygons, bounds, polygons_of, with_places
+from filters.objects.rules.emptied_records import Empty, emptied_records
+from manifests.geometry.boxes import all_finite, areas
+from manifests.geometry.object_media import object_image_sizes
+from manifests.geometry.polygons import Polygons, bounding_boxes, flatten_polygons, replace_points
 from manifests.media import Media
-from manifests.record.objects import Objects, lists_of, objects_of
+from manifests.record.objects import Objects, count_objects, edit_objects, lists_of, objects_of
 from manifests.step import Outcome, RowStep, reasons
 from manifests.step.bounds import Share
 
@@ -67,20 +67,20 @@ class Boxes(RowStep):
         objects = objects_of(batch["objects"])
         shape = _shape(objects)
         inside = np.clip(shape.extent, 0, UNITS)
-        sizes = None if self.min_pixels is None else sizes_of(objects, batch["media"])
+        sizes = None if self.min_pixels is None else object_image_sizes(objects, batch["media"])
         removed = self._removed(objects, shape, inside, sizes)
         stays = ~np.logical_or.reduce(list(removed.values()))
         fields, moved = _clipped(objects, shape, inside)
         records = batch.num_rows
-        columns = {name: counts(objects, gone, records) for name, gone in removed.items()}
-        columns["clipped"] = counts(objects, moved & stays & self.clip, records)
-        columns["objects"] = edited(batch["objects"], stays, **(fields if self.clip else {}))
+        columns = {name: count_objects(objects, gone, records) for name, gone in removed.items()}
+        columns["clipped"] = count_objects(objects, moved & stays & self.clip, records)
+        columns["objects"] = edit_objects(batch["objects"], stays, **(fields if self.clip else {}))
         unknown = np.zeros(records, bool)
         if sizes is not None:
             unknown[objects.rows[shape.has & np.isnan(sizes).any(axis=1)]] = True
         return Outcome(
             columns,
-            emptied(objects, stays, records, self.empty),
+            emptied_records(objects, stays, records, self.empty),
             reasons(records, (unknown, "an object on an image of unknown size")),
         )
 
@@ -133,16 +133,16 @@ class _Shape(NamedTuple):
 
 def _shape(objects: Objects) -> _Shape:
     boxed, pointed = (np.asarray(objects.field(name).is_valid()) for name in ("box", "point"))
-    whole = finite(objects.boxes)
+    whole = all_finite(objects.boxes)
     boxes = objects.boxes if whole.all() else np.where(whole[:, None], objects.boxes, np.nan)
-    broken = (boxed & ~whole) | (pointed & ~finite(objects.points))
+    broken = (boxed & ~whole) | (pointed & ~all_finite(objects.points))
     polygon = objects.field("polygon")
     if polygon.null_count == len(polygon):
         return _Shape(_without_noise(boxes), boxed & ~broken, boxed, pointed, broken, None)
-    polygons = polygons_of(polygon)
-    around = bounds(polygons)
+    polygons = flatten_polygons(polygon)
+    around = bounding_boxes(polygons)
     alone = ~boxed & np.asarray(polygon.is_valid())
-    broken |= alone & ~finite(around)
+    broken |= alone & ~all_finite(around)
     extent = _without_noise(np.where(alone[:, None], around, boxes))
     return _Shape(extent, (boxed | alone) & ~broken, boxed, pointed, broken, polygons)
 
@@ -173,7 +173,7 @@ def _clipped(
         moved[polygons.place_of[out > NOISE]] = True
         if out.any():
             places = np.clip(polygons.places, 0, UNITS)
-            fields["polygon"] = with_places(objects.field("polygon"), places)
+            fields["polygon"] = replace_points(objects.field("polygon"), places)
     return fields, moved
 
 

@@ -11,12 +11,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat
 
-from filters.objects.rules.rows import Empty, counts, edited
+from filters.objects.rules.emptied_records import Empty
 from manifests.geometry.space import UNITS
-from manifests.geometry.visible_boxes import Seen, seen_of
+from manifests.geometry.visible_boxes import VisibleBoxes, visible_boxes
 from manifests.media import Media
 from manifests.record.images import by_record
-from manifests.record.objects import Objects, fixed, objects_of
+from manifests.record.objects import Objects, count_objects, edit_objects, fixed, objects_of
 from manifests.step import Outcome, RowStep, reasons
 from manifests.step.bounds import Share
 
@@ -106,28 +106,28 @@ class Boxes3d(RowStep):
         has = np.asarray(objects.field("box3d").is_valid())
         boxes = fixed(objects.field("box3d"), 9)
         said, broken = said_of(objects.field("attributes"), has)
-        seen = seen_of(batch["media"], objects, boxes)
+        seen = visible_boxes(batch["media"], objects, boxes)
         why = has & np.stack([mask for _, mask in self._rules(boxes, said, seen)])
         first = np.where(why.any(axis=0), why.argmax(axis=0), -1)
         stays = has & (first < 0)
         masks = {name: first == at for at, name in enumerate(REMOVED)}
         masks |= {"count": stays, "unprojected": has & seen.unknown}
         rows = batch.num_rows
-        columns = {name: counts(objects, mask, rows) for name, mask in masks.items()}
-        columns["min_iou"] = _least(seen.overlap, objects, rows)
+        columns = {name: count_objects(objects, mask, rows) for name, mask in masks.items()}
+        columns["min_iou"] = _least(seen.iou, objects, rows)
         error = np.bincount(objects.rows[broken], minlength=rows) > 0
         columns = {n: pc.if_else(pa.array(error), None, c) for n, c in columns.items()}
         columns["objects"] = self._without(batch["objects"], objects, first >= 0)
         had, left = (np.bincount(objects.rows[m], minlength=rows) > 0 for m in (has, stays))
-        emptied = had & ~left & (self.empty == "drop")
+        emptied_records = had & ~left & (self.empty == "drop")
         return Outcome(
             columns,
-            reasons(rows, (emptied, "no 3D box left")),
+            reasons(rows, (emptied_records, "no 3D box left")),
             reasons(rows, (error, "attributes that tell of a 3D box in no numbers")),
         )
 
     def _rules(
-        self, boxes: np.ndarray, said: dict[str, np.ndarray], seen: Seen
+        self, boxes: np.ndarray, said: dict[str, np.ndarray], seen: VisibleBoxes
     ) -> Iterator[tuple[str, np.ndarray]]:
         """Each reason and what it removes, in the order of `REMOVED`; nan, which is unknown, is
         neither under nor over a bound."""
@@ -142,7 +142,7 @@ class Boxes3d(RowStep):
         yield "far", _over(boxes[:, 2], self.max_depth)
         yield "outside", seen.outside & self.outside
         yield "low", _under((seen.boxes[:, 3] - seen.boxes[:, 1]) / UNITS, self.min_height)
-        yield "disagrees", _under(seen.overlap, self.min_iou)
+        yield "disagrees", _under(seen.iou, self.min_iou)
 
     def _without(
         self, column: pa.Array | pa.ChunkedArray, objects: Objects, gone: np.ndarray
@@ -151,7 +151,7 @@ class Boxes3d(RowStep):
         loses = gone & np.any(other, axis=0) & self.keep_objects
         had = objects.field("box3d")
         left = pc.if_else(pa.array(loses), pa.scalar(None, had.type), had)
-        return edited(column, ~gone | loses, box3d=left)
+        return edit_objects(column, ~gone | loses, box3d=left)
 
 
 def said_of(attributes: pa.Array, has: np.ndarray) -> tuple[dict[str, np.ndarray], np.ndarray]:

@@ -10,8 +10,14 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from manifests import storage
-from manifests.geometry.camera import FIELD_OF_VIEW, assumed, images_of, resized, with_cameras
-from manifests.geometry.camera_file import cameras_of, load
+from manifests.geometry.camera import (
+    FIELD_OF_VIEW,
+    assumed_cameras,
+    image_cameras,
+    rescale_cameras,
+    with_cameras,
+)
+from manifests.geometry.camera_file import cameras_by_uri, read_cameras
 from manifests.media import Media
 from manifests.record import media_lists
 from manifests.step import Outcome, RowStep, reasons
@@ -64,16 +70,16 @@ class Cameras(RowStep):
     def __call__(self, batch: pa.Table, media: Media) -> Outcome:
         offsets, flat = media_lists(batch["media"])
         records = np.repeat(np.arange(batch.num_rows), np.diff(offsets))
-        cameras, sizes = images_of(batch["media"])
+        cameras, sizes = image_cameras(batch["media"])
         known = ~np.isnan(cameras).any(axis=1)
         image = np.asarray(pc.equal(pc.struct_field(flat, "kind"), "image").fill_null(False))
         given = self._in_file(flat, media, image & (~known | self.replace))
         named = ~np.isnan(given[:, 0])
         of = np.where(np.isnan(given[:, 4:]), sizes, given[:, 4:])
-        made = resized(given[:, :4], of, sizes)
+        made = rescale_cameras(given[:, :4], of, sizes)
         left, view = image & ~known & ~named, self.field_of_view
         if view is not None:
-            made[left] = assumed(sizes[left], view)
+            made[left] = assumed_cameras(sizes[left], view)
         counted = {"given": named, "assumed": left & bool(view), "unknown": left & (view is None)}
         faults = self._faults(made, of, sizes, named)
         faults["an image of unknown size"] = (named | counted["assumed"]) & np.isnan(made[:, 0])
@@ -92,7 +98,7 @@ class Cameras(RowStep):
         if self.path is not None:
             # One name at a time: a dictionary is asked.
             uris = pc.struct_field(flat, "uri").filter(pa.array(asked)).to_pylist()
-            found[asked] = cameras_of(uris, load(media.resolve(self.path)))
+            found[asked] = cameras_by_uri(uris, read_cameras(media.resolve(self.path)))
         return found
 
     def _faults(

@@ -11,9 +11,8 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from filters.objects.object_count import Of, counted
-from filters.objects.rules.rows import counts
 from manifests.media import Media
-from manifests.record.objects import objects_of
+from manifests.record.objects import count_objects, objects_of
 from manifests.step import Outcome, RowStep, reasons
 
 
@@ -43,7 +42,7 @@ class CountAgreement(RowStep):
 
     def __call__(self, batch: pa.Table, media: Media) -> Outcome:
         objects = objects_of(batch["objects"])
-        found = counts(objects, counted(objects, self.of), batch.num_rows)
+        found = count_objects(objects, counted(objects, self.of), batch.num_rows)
         # Row by row: `meta` is JSON, which has no columns.
         said = [_stated(meta, self.field) for meta in batch["meta"].to_pylist()]
         numbers = [_whole(value) for value in said]

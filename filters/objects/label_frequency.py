@@ -11,10 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field, PositiveInt, model_validator
 
-from filters.objects.rules.rows import Empty, edited, emptied
+from filters.objects.rules.emptied_records import Empty, emptied_records
 from manifests import storage
 from manifests.record.images import by_record
-from manifests.record.objects import Objects, objects_of
+from manifests.record.objects import Objects, edit_objects, objects_of
 from manifests.step import Corpus, CorpusStep, Outcome, Part, Workspace, reasons
 from manifests.step.bounds import in_order
 from manifests.storage import parts
@@ -73,9 +73,13 @@ class LabelFrequency(CorpusStep):
             drop = reasons(rows, (out, "no label in bounds"))
             gone = np.zeros(len(gone), bool)
         else:
-            drop = emptied(objects, ~gone, rows, self.empty)
+            drop = emptied_records(objects, ~gone, rows, self.empty)
         removed = pa.array(np.bincount(objects.rows[gone], minlength=rows).astype(np.int32))
-        columns = {"rarest": judged.rarest, "removed": removed, "objects": edited(column, ~gone)}
+        columns = {
+            "rarest": judged.rarest,
+            "removed": removed,
+            "objects": edit_objects(column, ~gone),
+        }
         return Outcome(columns, drop)
 
 

@@ -9,12 +9,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field, model_validator
 
+from filters.objects.rules.emptied_records import Empty, emptied_records
 from filters.objects.rules.label_names import normalised, read_names
-from filters.objects.rules.rows import Empty, counts, edited, emptied
 from manifests import storage
 from manifests.errors import InputError
 from manifests.media import Media
-from manifests.record.objects import objects_of
+from manifests.record.objects import count_objects, edit_objects, objects_of
 from manifests.step import Outcome, RowStep
 
 
@@ -76,9 +76,9 @@ class Labels(RowStep):
         fields = {"label": new} if changed.any() else {}
         masks = {"changed": changed, "unlabelled": unlabelled, "unwanted": unwanted}
         records = batch.num_rows
-        columns = {name: counts(objects, mask, records) for name, mask in masks.items()}
-        columns["objects"] = edited(batch["objects"], stays, **fields)
-        return Outcome(columns, emptied(objects, stays, records, self.empty))
+        columns = {name: count_objects(objects, mask, records) for name, mask in masks.items()}
+        columns["objects"] = edit_objects(batch["objects"], stays, **fields)
+        return Outcome(columns, emptied_records(objects, stays, records, self.empty))
 
     def _names(self, media: Media) -> dict[str, str]:
         if self.rename_file is None:

@@ -8,14 +8,14 @@ import numpy as np
 import pyarrow as pa
 from pydantic import BeforeValidator, Field
 
-from filters.objects.rules.rows import Empty, counts, edited, emptied, replaced
-from manifests.geometry.boxes import finite, overlap
-from manifests.geometry.object_media import sizes_of
-from manifests.geometry.polygons import bounds, inner_points, polygons_of
-from manifests.geometry.run_lengths import mask_boxes, mask_points, read_runs, stretches
+from filters.objects.rules.emptied_records import Empty, emptied_records
+from manifests.geometry.boxes import all_finite, iou
+from manifests.geometry.object_media import object_image_sizes
+from manifests.geometry.polygons import bounding_boxes, flatten_polygons, inner_points
+from manifests.geometry.run_lengths import column_spans, mask_boxes, mask_points, read_masks
 from manifests.media import Media
 from manifests.record.images import by_record
-from manifests.record.objects import Objects, objects_of
+from manifests.record.objects import Objects, count_objects, edit_objects, objects_of, replace_where
 from manifests.step import Outcome, RowStep
 
 UNITS = 1000.0
@@ -64,12 +64,12 @@ class Masks(RowStep):
 
     def __call__(self, batch: pa.Table, media: Media) -> Outcome:
         objects = objects_of(batch["objects"])
-        shapes = _shapes(objects, sizes_of(objects, batch["media"]))
+        shapes = _shapes(objects, object_image_sizes(objects, batch["media"]))
         records = batch.num_rows
-        given = finite(objects.boxes)
-        compared = given & finite(shapes.boxes)
+        given = all_finite(objects.boxes)
+        compared = given & all_finite(shapes.boxes)
         agreement = np.ones(len(given))
-        agreement[compared] = overlap(objects.boxes[compared], shapes.boxes[compared])
+        agreement[compared] = iou(objects.boxes[compared], shapes.boxes[compared])
         disagree = agreement < (self.min_agreement or 0)
         stays = ~disagree
         fields: dict[str, pa.Array] = {}
@@ -79,26 +79,26 @@ class Masks(RowStep):
             ("point", "points", shapes.points),
         ):
             made = self._made(objects, name, found)
-            columns[many] = counts(objects, made & stays, records)
+            columns[many] = count_objects(objects, made & stays, records)
             if made.any():
-                fields[name] = replaced(objects.field(name), made, found)
+                fields[name] = replace_where(objects.field(name), made, found)
         lowest = by_record(
             np.minimum, objects.rows[compared], agreement[compared].astype(np.float32), records
         )
         return Outcome(
             {
                 **columns,
-                "disagree": counts(objects, disagree, records),
-                "unread": counts(objects, shapes.unread, records),
+                "disagree": count_objects(objects, disagree, records),
+                "unread": count_objects(objects, shapes.unread, records),
                 "agreement": lowest,
-                "objects": edited(batch["objects"], stays, **fields),
+                "objects": edit_objects(batch["objects"], stays, **fields),
             },
-            emptied(objects, stays, records, self.empty),
+            emptied_records(objects, stays, records, self.empty),
         )
 
     def _made(self, objects: Objects, name: str, found: np.ndarray) -> np.ndarray:
         """(n,) bool: which objects get what was found."""
-        wanted = finite(found) & (name in self.to)
+        wanted = all_finite(found) & (name in self.to)
         missing = np.asarray(objects.field(name).is_null())
         chosen: np.ndarray = wanted & (missing | self.overwrite)
         return chosen
@@ -118,9 +118,9 @@ def _shapes(objects: Objects, sizes: np.ndarray) -> _Shapes:
     polygon = objects.field("polygon")
     if polygon.null_count < len(polygon):
         drawn = np.asarray(polygon.is_valid())
-        polygons = polygons_of(polygon)
-        inner, around = inner_points(polygons), bounds(polygons)
-        empty = ~finite(inner)
+        polygons = flatten_polygons(polygon)
+        inner, around = inner_points(polygons), bounding_boxes(polygons)
+        empty = ~all_finite(inner)
         around[empty] = np.nan
         boxes[drawn], points[drawn], unread[drawn] = around[drawn], inner[drawn], empty[drawn]
     return _Shapes(boxes, points, unread)
@@ -128,16 +128,16 @@ def _shapes(objects: Objects, sizes: np.ndarray) -> _Shapes:
 
 def _masks(objects: Objects, sizes: np.ndarray) -> _Shapes:
     boxes, points = (np.full((len(objects.rows), n), np.nan) for n in (4, 2))
-    runs, unread = read_runs(objects.field("attributes"))
+    runs, unread = read_masks(objects.field("attributes"))
     if not len(runs.objects):
         return _Shapes(boxes, points, unread)
-    inside, masks = stretches(runs), len(runs.objects)
+    inside, masks = column_spans(runs), len(runs.objects)
     times = UNITS / runs.sizes[:, ::-1]
     boxes[runs.objects] = mask_boxes(inside, masks) * np.tile(times, 2)
     points[runs.objects] = mask_points(inside, masks) * times
     width, height = sizes[runs.objects].T
     aspect = (runs.sizes[:, 1] * height) / (runs.sizes[:, 0] * width)  # nan of an unknown size
     other = np.abs(aspect - 1) > ASPECT_TOLERANCE
-    unread[runs.objects] = other | ~finite(boxes[runs.objects])
+    unread[runs.objects] = other | ~all_finite(boxes[runs.objects])
     boxes[unread], points[unread] = np.nan, np.nan
     return _Shapes(boxes, points, unread)

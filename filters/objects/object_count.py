@@ -8,9 +8,8 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field, NonNegativeInt, model_validator
 
-from filters.objects.rules.rows import counts
 from manifests.media import Media
-from manifests.record.objects import Objects, objects_of
+from manifests.record.objects import Objects, count_objects, objects_of
 from manifests.step import Outcome, RowStep
 from manifests.step.bounds import in_order, outside
 
@@ -34,7 +33,7 @@ class ObjectCount(RowStep):
 
     def __call__(self, batch: pa.Table, media: Media) -> Outcome:
         objects = objects_of(batch["objects"])
-        found = counts(objects, counted(objects, self.of), batch.num_rows)
+        found = count_objects(objects, counted(objects, self.of), batch.num_rows)
         reasons = outside(self, found, f"too few {self.of}", f"too many {self.of}")
         return Outcome({"count": found}, reasons)
 

@@ -9,22 +9,28 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field, PositiveFloat
 
-from filters.objects.rules.rows import counts
 from manifests.geometry.camera import (
     VIRTUAL_FOCAL,
     VIRTUAL_HEIGHT,
-    at_depth,
-    images_of,
-    of_focal,
-    of_objects,
-    virtual_scale,
+    image_cameras,
+    scale_depths,
+    scale_focal_lengths,
+    values_per_object,
+    virtual_depth_scale,
     with_cameras,
 )
-from manifests.geometry.object_media import media_of
+from manifests.geometry.object_media import object_media
 from manifests.media import Media
 from manifests.record import one_chunk
 from manifests.record.images import by_record
-from manifests.record.objects import Objects, fixed, lists_of, objects_of, rewritten
+from manifests.record.objects import (
+    Objects,
+    count_objects,
+    edit_objects,
+    fixed,
+    lists_of,
+    objects_of,
+)
 from manifests.step import Outcome, RowStep, reasons
 
 
@@ -60,21 +66,21 @@ class VirtualCamera(RowStep):
     rewrite: bool = Field(True, description="false: measure, and leave boxes and cameras alone")
 
     def __call__(self, batch: pa.Table, media: Media) -> Outcome:
-        objects, images = objects_of(batch["objects"]), images_of(batch["media"])
+        objects, images = objects_of(batch["objects"]), image_cameras(batch["media"])
         has = np.asarray(objects.field("box3d").is_valid())
-        scales = virtual_scale(images.cameras, images.sizes[:, 1], self.focal, self.height)
-        scale = of_objects(scales, media_of(objects, batch["media"]))
+        scales = virtual_depth_scale(images.cameras, images.sizes[:, 1], self.focal, self.height)
+        scale = values_per_object(scales, object_media(objects, batch["media"]))
         unknown, rows = has & ~(scale > 0), batch.num_rows
         error = np.bincount(objects.rows[unknown], minlength=rows) > 0
         columns = {
-            "boxes": counts(objects, has, rows),
+            "boxes": count_objects(objects, has, rows),
             "min_scale": by_record(np.minimum, objects.rows[has], scale[has], rows),
             "max_scale": by_record(np.maximum, objects.rows[has], scale[has], rows),
         }
         columns = {n: pc.if_else(pa.array(error), None, c) for n, c in columns.items()}
         columns["objects"], columns["media"] = (one_chunk(batch[n]) for n in self.rewrites)
         if self.rewrite:
-            moved = of_focal(images.cameras, scales)
+            moved = scale_focal_lengths(images.cameras, scales)
             columns["objects"] = _moved(batch["objects"], objects, scale)
             columns["media"] = with_cameras(batch["media"], moved)
         return Outcome(
@@ -84,6 +90,6 @@ class VirtualCamera(RowStep):
 
 def _moved(column: pa.Array | pa.ChunkedArray, objects: Objects, scale: np.ndarray) -> pa.Array:
     had = objects.field("box3d")
-    moved = lists_of(at_depth(fixed(had, 9), scale))
+    moved = lists_of(scale_depths(fixed(had, 9), scale))
     found = pc.if_else(moved.is_valid(), moved, had)
-    return rewritten(column, np.ones(len(had), bool), box3d=found)
+    return edit_objects(column, np.ones(len(had), bool), box3d=found)

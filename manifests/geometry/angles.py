@@ -33,9 +33,9 @@ class Angles(BaseModel):
         return f"{self.axes} {self.unit}"
 
 
-STORED = Angles()
+RECORD_ANGLES = Angles()
 """What a record's `box3d` has: roll about x, pitch about y, yaw about z, in radians."""
-QWEN3 = Angles(unit="half_turn")
+QWEN3_ANGLES = Angles(unit="half_turn")
 """What Qwen3-VL answers, if one believes the code that draws its answers (published, cookbook
 `3d_grounding`): the default of rendering, since that code was run on them and the text was not."""
 
@@ -52,13 +52,13 @@ def from_radians(stored: np.ndarray, angles: Angles) -> np.ndarray:
     return found[:, ["xyz".index(axis) for axis in angles.axes]]
 
 
-def boxes_to_stored(boxes: np.ndarray, angles: Angles) -> np.ndarray:
+def boxes_to_record(boxes: np.ndarray, angles: Angles) -> np.ndarray:
     """(n, 9) `box3d`, of (n, 9) whose last three are angles as they are written."""
     given = np.asarray(boxes, np.float64).reshape(-1, 9)
     return np.concatenate([given[:, :6], to_radians(given[:, 6:], angles)], axis=1)
 
 
-def boxes_from_stored(boxes: np.ndarray, angles: Angles) -> np.ndarray:
+def boxes_from_record(boxes: np.ndarray, angles: Angles) -> np.ndarray:
     """(n, 9) with angles as they are written, of (n, 9) `box3d`; not rounded."""
     given = np.asarray(boxes, np.float64).reshape(-1, 9)
     return np.concatenate([given[:, :6], from_radians(given[:, 6:], angles)], axis=1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 
-def finite(numbers: np.ndarray) -> np.ndarray:
+def all_finite(numbers: np.ndarray) -> np.ndarray:
     """(n,) bool: all numbers of a row are finite. By columns: numpy is slow along short rows."""
     total = numbers[:, 0]
     for column in numbers.T[1:]:
@@ -19,7 +19,7 @@ def areas(boxes: np.ndarray) -> np.ndarray:
     return _product(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1])
 
 
-def common(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def intersection_areas(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """(n,): the area that each box of `a` and its like of `b` have in common."""
     return _product(
         np.minimum(a[:, 2], b[:, 2]) - np.maximum(a[:, 0], b[:, 0]),
@@ -27,9 +27,9 @@ def common(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     )
 
 
-def overlap(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """(n,): intersection over union (IoU); 1 of equal boxes, though they have no area."""
-    shared = common(a, b)
+    shared = intersection_areas(a, b)
     union = areas(a) + areas(b) - shared
     with np.errstate(invalid="ignore", divide="ignore"):
         found = np.where(union > 0, shared / union, 0.0)

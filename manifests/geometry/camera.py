@@ -28,34 +28,34 @@ class ImageCameras(NamedTuple):
     sizes: np.ndarray
 
 
-def images_of(media: pa.Array | pa.ChunkedArray) -> ImageCameras:
+def image_cameras(media: pa.Array | pa.ChunkedArray) -> ImageCameras:
     """What is known of each image."""
     _, flat = media_lists(media)
     return ImageCameras(fixed(pc.struct_field(flat, "camera"), 4), shown_sizes(flat))
 
 
-def of_objects(values: np.ndarray, medium: np.ndarray) -> np.ndarray:
+def values_per_object(values: np.ndarray, medium: np.ndarray) -> np.ndarray:
     """Of one value a medium, that of the medium each object is on; nan where it is on none, -1."""
     none = np.full((1, *values.shape[1:]), np.nan)
     found: np.ndarray = np.concatenate([values, none])[medium]
     return found
 
 
-def assumed(sizes: np.ndarray, degrees: float = FIELD_OF_VIEW) -> np.ndarray:
+def assumed_cameras(sizes: np.ndarray, degrees: float = FIELD_OF_VIEW) -> np.ndarray:
     """(n, 4) cameras of a field of view, their centre that of images of (n, 2) `sizes`."""
     seen = np.asarray(sizes, np.float64).reshape(-1, 2)
     focal = seen / (2 * np.tan(np.deg2rad(degrees) / 2))
     return np.concatenate([focal, seen / 2], axis=1)
 
 
-def resized(cameras: np.ndarray, of: np.ndarray, to: np.ndarray) -> np.ndarray:
+def rescale_cameras(cameras: np.ndarray, of: np.ndarray, to: np.ndarray) -> np.ndarray:
     """(n, 4) cameras of images of (n, 2) sizes, as they are of the same ones at other sizes."""
     times = np.asarray(to, np.float64) / np.asarray(of, np.float64)
     moved: np.ndarray = cameras * np.concatenate([times, times], axis=1)
     return moved
 
 
-def virtual_scale(
+def virtual_depth_scale(
     cameras: np.ndarray,
     heights: np.ndarray,
     focal: float = VIRTUAL_FOCAL,
@@ -66,7 +66,7 @@ def virtual_scale(
     return scale
 
 
-def at_depth(boxes: np.ndarray, scale: np.ndarray) -> np.ndarray:
+def scale_depths(boxes: np.ndarray, scale: np.ndarray) -> np.ndarray:
     """(n, 9) boxes with the depth of their centre times `scale`: x, y, size and angles stay, so
     the centre stays where it is on the image if the focal lengths are scaled too. With 1 / scale
     the way back."""
@@ -75,7 +75,7 @@ def at_depth(boxes: np.ndarray, scale: np.ndarray) -> np.ndarray:
     return found
 
 
-def of_focal(cameras: np.ndarray, scale: np.ndarray) -> np.ndarray:
+def scale_focal_lengths(cameras: np.ndarray, scale: np.ndarray) -> np.ndarray:
     """(n, 4) cameras with both focal lengths times `scale`."""
     found = np.array(cameras, np.float64).reshape(-1, 4)
     found[:, :2] *= np.asarray(scale)[:, None]

@@ -10,7 +10,7 @@ from manifests.record import media_lists
 from manifests.record.objects import Objects
 
 
-def media_of(objects: Objects, media: pa.Array | pa.ChunkedArray) -> np.ndarray:
+def object_media(objects: Objects, media: pa.Array | pa.ChunkedArray) -> np.ndarray:
     """(n,) int64: the flat medium that each object is on, -1 where it says none there is.
 
     An object that names no medium is on the only one of its record.
@@ -23,10 +23,10 @@ def media_of(objects: Objects, media: pa.Array | pa.ChunkedArray) -> np.ndarray:
     return np.where(known, offsets[:-1][objects.rows] + number, -1)
 
 
-def sizes_of(objects: Objects, media: pa.Array | pa.ChunkedArray) -> np.ndarray:
+def object_image_sizes(objects: Objects, media: pa.Array | pa.ChunkedArray) -> np.ndarray:
     """(n, 2) float64: width and height in pixels of each object's medium; nan where unknown."""
     _, flat = media_lists(media)
     found: np.ndarray = np.concatenate([shown_sizes(flat), [[np.nan, np.nan]]])[
-        media_of(objects, media)
+        object_media(objects, media)
     ]
     return found

@@ -4,33 +4,41 @@ from __future__ import annotations
 
 import numpy as np
 
-from manifests.geometry.shown_sizes import SIDEWAYS
+from manifests.geometry.shown_sizes import TRANSPOSED
 from manifests.geometry.space import UNITS
 
 _FROM_RIGHT, _FROM_BELOW = (2, 3, 6, 7), (3, 4, 7, 8)
 
 
-def shown(places: np.ndarray, orientation: np.ndarray) -> np.ndarray:
+def points_as_shown(places: np.ndarray, orientation: np.ndarray) -> np.ndarray:
     """(n, 2) x y in [0,1000] of images as they are shown, of those as they are stored."""
-    swapped = np.isin(orientation, SIDEWAYS)[:, None]
+    swapped = np.isin(orientation, TRANSPOSED)[:, None]
     found = np.where(swapped, places[:, ::-1], places)
     return _mirrored(found, orientation)
 
 
-def stored(places: np.ndarray, orientation: np.ndarray) -> np.ndarray:
+def points_as_stored(places: np.ndarray, orientation: np.ndarray) -> np.ndarray:
     """The way back of `shown`."""
     found = _mirrored(places, orientation)
-    return np.where(np.isin(orientation, SIDEWAYS)[:, None], found[:, ::-1], found)
+    return np.where(np.isin(orientation, TRANSPOSED)[:, None], found[:, ::-1], found)
 
 
-def boxes_shown(boxes: np.ndarray, orientation: np.ndarray) -> np.ndarray:
+def boxes_as_shown(boxes: np.ndarray, orientation: np.ndarray) -> np.ndarray:
     """(n, 4) x1 y1 x2 y2 of images as they are shown."""
-    return _of_corners(shown(boxes[:, :2], orientation), shown(boxes[:, 2:], orientation), boxes)
+    return _of_corners(
+        points_as_shown(boxes[:, :2], orientation),
+        points_as_shown(boxes[:, 2:], orientation),
+        boxes,
+    )
 
 
-def boxes_stored(boxes: np.ndarray, orientation: np.ndarray) -> np.ndarray:
+def boxes_as_stored(boxes: np.ndarray, orientation: np.ndarray) -> np.ndarray:
     """The way back of `boxes_shown`."""
-    return _of_corners(stored(boxes[:, :2], orientation), stored(boxes[:, 2:], orientation), boxes)
+    return _of_corners(
+        points_as_stored(boxes[:, :2], orientation),
+        points_as_stored(boxes[:, 2:], orientation),
+        boxes,
+    )
 
 
 def _of_corners(a: np.ndarray, b: np.ndarray, boxes: np.ndarray) -> np.ndarray:

@@ -32,7 +32,7 @@ class Polygons(NamedTuple):
         return np.repeat(self.ring_of, np.diff(self.starts))
 
 
-def polygons_of(column: pa.Array) -> Polygons:
+def flatten_polygons(column: pa.Array) -> Polygons:
     """The polygons of a flat column list<list<float32>>."""
     rings = column.flatten()
     lengths = _lengths(rings)
@@ -45,7 +45,7 @@ def polygons_of(column: pa.Array) -> Polygons:
     return Polygons(len(column), ring_of[some], starts, places)
 
 
-def with_places(column: pa.Array, places: np.ndarray) -> pa.Array:
+def replace_points(column: pa.Array, places: np.ndarray) -> pa.Array:
     """The column with other places, (places, 2), in the same rings."""
     rings = column.flatten()
     flat = pa.array(places.astype(np.float32).reshape(-1))
@@ -53,7 +53,7 @@ def with_places(column: pa.Array, places: np.ndarray) -> pa.Array:
     return pa.ListArray.from_arrays(_offsets(_lengths(column)), inner, mask=column.is_null())
 
 
-def bounds(polygons: Polygons) -> np.ndarray:
+def bounding_boxes(polygons: Polygons) -> np.ndarray:
     """(objects, 4): the smallest box around each; nan where there is no place."""
     found = np.full((polygons.objects, 4), np.nan)
     if len(polygons.places):
@@ -73,7 +73,7 @@ def inner_points(polygons: Polygons) -> np.ndarray:
     found = np.full((polygons.objects, 2), np.nan)
     if not len(polygons.places):
         return found
-    box, centroid = bounds(polygons), _centroids(polygons)
+    box, centroid = bounding_boxes(polygons), _centroids(polygons)
     owner, crossed = _crossings(polygons, centroid[:, 1])
     right = np.bincount(owner[crossed > centroid[owner, 0]], minlength=polygons.objects)
     inside = right % 2 == 1
@@ -120,7 +120,7 @@ def _centroids(polygons: Polygons) -> np.ndarray:
     moments = [np.add.reduceat(total * cross, starts) for total in (ax + bx, ay + by)]
     largest = _largest(polygons.ring_of, np.abs(doubled))
     largest = largest[np.abs(doubled[largest]) > _NO_AREA]
-    box = bounds(polygons)
+    box = bounding_boxes(polygons)
     found = (box[:, :2] + box[:, 2:]) / 2
     moved = np.stack(moments, axis=1)[largest] / (3 * doubled[largest][:, None])
     found[polygons.ring_of[largest]] = corner[largest] + moved

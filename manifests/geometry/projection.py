@@ -39,7 +39,7 @@ class Projection(NamedTuple):
     facing: np.ndarray
 
 
-def project(places: np.ndarray, cameras: np.ndarray) -> np.ndarray:
+def project_points(places: np.ndarray, cameras: np.ndarray) -> np.ndarray:
     """(n, k, 2) pixels of (n, k, 3) places in metres, by (n, 4) cameras; nan behind the camera."""
     x, y, z = np.moveaxis(np.asarray(places, np.float64), 2, 0)
     fx, fy, cx, cy = np.asarray(cameras, np.float64).T[:, :, None]
@@ -47,11 +47,11 @@ def project(places: np.ndarray, cameras: np.ndarray) -> np.ndarray:
     return np.stack([fx * x / depth + cx, fy * y / depth + cy], axis=2)
 
 
-def projected(corners: np.ndarray, cameras: np.ndarray) -> Projection:
+def project_cuboids(corners: np.ndarray, cameras: np.ndarray) -> Projection:
     """Cuboids of (n, 8, 3) corners by (n, 4) cameras. Nothing is clipped to an image."""
     count = len(corners)
     ends, seen = _before(corners[:, EDGES])
-    pixels = project(ends.reshape(count, 24, 3), cameras).reshape(count, 12, 2, 2)
+    pixels = project_points(ends.reshape(count, 24, 3), cameras).reshape(count, 12, 2, 2)
     pixels = np.where(seen[:, :, None, None], pixels, np.nan)
     flat = pixels.reshape(count, 24, 2)
     low = np.fmin.reduce(flat, axis=1) if count else np.empty((0, 2))
@@ -60,7 +60,7 @@ def projected(corners: np.ndarray, cameras: np.ndarray) -> Projection:
     return Projection(pixels, np.concatenate([low, high], axis=1), cut, _facing(corners))
 
 
-def around(corners: np.ndarray, cameras: np.ndarray) -> np.ndarray:
+def projected_boxes(corners: np.ndarray, cameras: np.ndarray) -> np.ndarray:
     """(n, 4) the `boxes` of `projected`, edges being looked at where a cuboid is cut alone."""
     fx, fy, cx, cy = np.asarray(cameras, np.float64).T[:, :, None]
     x, y, z = np.moveaxis(corners, 2, 0)
@@ -69,11 +69,11 @@ def around(corners: np.ndarray, cameras: np.ndarray) -> np.ndarray:
     u, v = fx * (x / depth) + cx, fy * (y / depth) + cy
     boxes = np.stack([u.min(axis=1), v.min(axis=1), u.max(axis=1), v.max(axis=1)], axis=1)
     if cut.any():
-        boxes[cut] = projected(corners[cut], cameras[cut]).boxes
+        boxes[cut] = project_cuboids(corners[cut], cameras[cut]).boxes
     return boxes
 
 
-def to_units(pixels: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+def pixels_to_units(pixels: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     """[0,1000] of (n, ..., 2) or (n, 4) pixels, by (n, 2) widths and heights as shown."""
     times = UNITS / np.asarray(sizes, np.float64)
     if pixels.ndim == 2 and pixels.shape[1] == 4:
@@ -83,7 +83,7 @@ def to_units(pixels: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     return moved
 
 
-def clipped(units: np.ndarray) -> np.ndarray:
+def clip_to_image(units: np.ndarray) -> np.ndarray:
     """(n, 4) boxes in [0,1000] cut to their images; nan where none of one is on its image."""
     inside = np.clip(units, 0.0, UNITS)
     outside = (inside[:, :2] >= inside[:, 2:]).any(axis=1, keepdims=True)

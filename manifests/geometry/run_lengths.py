@@ -19,7 +19,7 @@ MAX_SIDE = 65535
 """Pixels: no JPEG is larger (its header has 16 bits for a side)."""
 
 
-class Runs(NamedTuple):
+class RunLengths(NamedTuple):
     """Masks by number: whose they are, their sizes, and their runs one after the other."""
 
     objects: np.ndarray
@@ -32,7 +32,7 @@ class Runs(NamedTuple):
     """(runs,) int64."""
 
 
-class Stretches(NamedTuple):
+class ColumnSpans(NamedTuple):
     """What is inside: stretches of a column, from row `top` to before `bottom`, mask by mask."""
 
     mask_of: np.ndarray
@@ -41,7 +41,7 @@ class Stretches(NamedTuple):
     bottom: np.ndarray
 
 
-def read_runs(attributes: pa.Array) -> tuple[Runs, np.ndarray]:
+def read_masks(attributes: pa.Array) -> tuple[RunLengths, np.ndarray]:
     """The masks under `rle` in a flat column of JSON; and (n,) bool of those that are broken."""
     told, broken = _told(attributes)
     sizes = np.array([one.size for one in told], np.int64).reshape(-1, 2)
@@ -49,7 +49,7 @@ def read_runs(attributes: pa.Array) -> tuple[Runs, np.ndarray]:
     plain = [n for n, one in enumerate(told) if isinstance(one.counts, np.ndarray)]
     texts = [one.counts for one in told if isinstance(one.counts, bytes)]
     lists = [one.counts for one in told if isinstance(one.counts, np.ndarray)]
-    text_of, unpacked = decompressed(texts)
+    text_of, unpacked = decompress_counts(texts)
     mask_of = np.concatenate(
         [
             np.repeat(np.array(plain, np.int64), [len(some) for some in lists]),
@@ -59,7 +59,7 @@ def read_runs(attributes: pa.Array) -> tuple[Runs, np.ndarray]:
     order = np.argsort(mask_of, kind="stable")
     lengths = np.concatenate([*lists, unpacked])[order]
     objects = np.array([one.object for one in told], np.int64)
-    return _sound(Runs(objects, sizes, mask_of[order], lengths), broken)
+    return _sound(RunLengths(objects, sizes, mask_of[order], lengths), broken)
 
 
 class _Told(NamedTuple):
@@ -100,7 +100,7 @@ def _counts(value: Any) -> bytes | np.ndarray:
     return found.astype(np.int64)
 
 
-def decompressed(texts: list[bytes]) -> tuple[np.ndarray, np.ndarray]:
+def decompress_counts(texts: list[bytes]) -> tuple[np.ndarray, np.ndarray]:
     """Of compressed masks: (runs,) ascending, the text each run is of; and its length.
 
     A text that breaks off, or has other characters, becomes runs that fit no mask.
@@ -153,7 +153,7 @@ def _places(owner: np.ndarray) -> np.ndarray:
     return found
 
 
-def _sound(runs: Runs, broken: np.ndarray) -> tuple[Runs, np.ndarray]:
+def _sound(runs: RunLengths, broken: np.ndarray) -> tuple[RunLengths, np.ndarray]:
     """The masks whose runs cover their size."""
     masks = len(runs.objects)
     possible = (runs.lengths >= 0) & (runs.lengths <= MAX_SIDE**2)
@@ -163,7 +163,7 @@ def _sound(runs: Runs, broken: np.ndarray) -> tuple[Runs, np.ndarray]:
     kept = sound[runs.mask_of]
     number = np.cumsum(sound) - 1
     return (
-        Runs(
+        RunLengths(
             runs.objects[sound],
             runs.sizes[sound],
             number[runs.mask_of[kept]],
@@ -173,7 +173,7 @@ def _sound(runs: Runs, broken: np.ndarray) -> tuple[Runs, np.ndarray]:
     )
 
 
-def stretches(runs: Runs) -> Stretches:
+def column_spans(runs: RunLengths) -> ColumnSpans:
     """The runs inside, cut where they go on in the next column."""
     ends = np.cumsum(runs.lengths)
     inside = (_places(runs.mask_of) % 2 == 1) & (runs.lengths > 0)
@@ -188,10 +188,10 @@ def stretches(runs: Runs) -> Stretches:
     column = first[run] + np.arange(len(run)) - np.repeat(np.cumsum(columns) - columns, columns)
     top = np.where(column == first[run], (start - first * height)[run], 0)
     bottom = np.where(column == last[run], (end - last * height)[run], height[run])
-    return Stretches(mask[run], column, top, bottom)
+    return ColumnSpans(mask[run], column, top, bottom)
 
 
-def mask_boxes(some: Stretches, masks: int) -> np.ndarray:
+def mask_boxes(some: ColumnSpans, masks: int) -> np.ndarray:
     """(masks, 4) x1 y1 x2 y2 in pixels, edges; nan of a mask with nothing inside."""
     found = np.full((masks, 4), np.nan)
     if len(some.column):
@@ -206,7 +206,7 @@ _BESIDE = 0.01
 """Of a pixel: so far points stay from its edges, for float32 must not put them in the next."""
 
 
-def mask_points(some: Stretches, masks: int) -> np.ndarray:
+def mask_points(some: ColumnSpans, masks: int) -> np.ndarray:
     """(masks, 2) x y in pixels: a point of each mask; nan of one with nothing inside.
 
     The centroid where it is inside; else the middle of the longest stretch of its column; where

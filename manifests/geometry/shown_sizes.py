@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-SIDEWAYS = (5, 6, 7, 8)
+TRANSPOSED = (5, 6, 7, 8)
 """Orientations in which width and height change places (Exif 2.32, tag 0x0112)."""
 
 
@@ -16,7 +16,7 @@ def shown_sizes(media: pa.Array) -> np.ndarray:
     One whose orientation nobody looked at is shown as it is stored.
     """
     sizes = np.stack([_side(media, "width"), _side(media, "height")], axis=1)
-    turned = np.isin(np.asarray(pc.struct_field(media, "orientation").fill_null(1)), SIDEWAYS)
+    turned = np.isin(np.asarray(pc.struct_field(media, "orientation").fill_null(1)), TRANSPOSED)
     shown: np.ndarray = np.where(turned[:, None], sizes[:, ::-1], sizes)
     return shown
 

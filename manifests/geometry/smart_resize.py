@@ -23,13 +23,13 @@ class Resize(BaseModel):
     max_pixels: PositiveInt = Field(16384 * 32**2, description="pixels at most")
 
 
-QWEN2_5 = Resize(factor=28, min_pixels=4 * 28**2, max_pixels=16384 * 28**2)
+QWEN2_5_RESIZE = Resize(factor=28, min_pixels=4 * 28**2, max_pixels=16384 * 28**2)
 """Published (qwen-vl-utils, patch 14): what Qwen2-VL and Qwen2.5-VL are trained with."""
-QWEN3 = Resize()
+QWEN3_RESIZE = Resize()
 """Published (qwen-vl-utils, patch 16)."""
 
 
-def smart_resize(sizes: np.ndarray, how: Resize = QWEN3) -> np.ndarray:
+def smart_resize(sizes: np.ndarray, how: Resize = QWEN3_RESIZE) -> np.ndarray:
     """(n, 2) int64 widths and heights as the encoder sees them, of (n, 2) widths and heights.
 
     0 x 0 where the aspect is over MAX_ASPECT, or a side is under 1: such images are refused.
@@ -52,7 +52,7 @@ def smart_resize(sizes: np.ndarray, how: Resize = QWEN3) -> np.ndarray:
     return np.where(refused[:, None], 0, seen).astype(np.int64)
 
 
-def image_tokens(sizes: np.ndarray, how: Resize = QWEN3) -> np.ndarray:
+def image_tokens(sizes: np.ndarray, how: Resize = QWEN3_RESIZE) -> np.ndarray:
     """(n,) int64: visual tokens of images of (n, 2) widths and heights, their two marks not
     counted; 0 for those that are refused."""
     tokens: np.ndarray = (smart_resize(sizes, how) // how.factor).prod(axis=1)

@@ -20,7 +20,7 @@ from pydantic import (
     model_validator,
 )
 
-from manifests.geometry.smart_resize import QWEN2_5, Resize, smart_resize
+from manifests.geometry.smart_resize import QWEN2_5_RESIZE, Resize, smart_resize
 from manifests.step.spelling import nearest
 
 UNITS = 1000.0
@@ -81,7 +81,7 @@ SPACES = {
     "fraction": Space(form="xyxy", unit="fraction"),
     "percent": Space(form="xyxy", unit="percent"),
     "qwen2": Space(form="xyxy", unit="thousandth"),
-    "qwen2.5": Space(form="xyxy", unit="pixel", resized=QWEN2_5),
+    "qwen2.5": Space(form="xyxy", unit="pixel", resized=QWEN2_5_RESIZE),
     "qwen3": Space(form="xyxy", unit="thousandth"),
     "gemini": Space(form="yxyx", unit="thousandth"),
     "aitw": Space(form="yxhw", unit="fraction"),

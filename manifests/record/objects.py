@@ -56,14 +56,31 @@ def lists_of(values: np.ndarray) -> pa.Array:
     return pa.ListArray.from_arrays(pa.array(offsets), flat, mask=mask)
 
 
-def rewritten(column: pa.Array | pa.ChunkedArray, keep: np.ndarray, **fields: pa.Array) -> pa.Array:
-    """The column with some fields of its flat objects replaced, then those not in `keep` (flat
-    bool) left out."""
+def edit_objects(
+    column: pa.Array | pa.ChunkedArray, keep: np.ndarray, **fields: pa.Array
+) -> pa.Array:
+    """The column `objects` with some fields replaced, and without the objects that `keep` omits.
+
+    `keep` (n,) bool and `fields` have a value for each flat object before the edit. With nothing
+    to change the column itself comes back.
+    """
+    if keep.all() and not fields:
+        return one_chunk(column)
     offsets, flat = media_lists(one_chunk(column))
     children = [fields.get(f.name, pc.struct_field(flat, f.name)).cast(f.type) for f in OBJECT]
     structs = pa.StructArray.from_arrays(children, fields=list(OBJECT)).filter(pa.array(keep))
     kept = np.concatenate([[0], np.cumsum(keep)])[offsets].astype(np.int32)
     return pa.ListArray.from_arrays(pa.array(kept), structs)
+
+
+def count_objects(objects: Objects, chosen: np.ndarray, records: int) -> pa.Array:
+    """int32: how many objects of each record are `chosen`, (n,) bool."""
+    return pa.array(np.bincount(objects.rows[chosen], minlength=records).astype(np.int32))
+
+
+def replace_where(old: pa.Array, chosen: np.ndarray, values: np.ndarray) -> pa.Array:
+    """A flat column list<float32> with `values` (n, numbers) in the rows that are `chosen`."""
+    return pc.if_else(pa.array(chosen), lists_of(values), old)
 
 
 def column_of(counts: np.ndarray, **fields: pa.Array) -> pa.Array:

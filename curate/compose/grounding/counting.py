@@ -19,7 +19,7 @@ from curate.compose.grounding.templates import COUNTING, Template
 from curate.compose.grounding.turns import Turn, conversation
 from curate.compose.grounding.written import Groups, Most, Order, Writing, Written, by_name, written
 from manifests import record
-from manifests.geometry.smart_resize import QWEN2_5, Resize
+from manifests.geometry.smart_resize import QWEN2_5_RESIZE, Resize
 from manifests.media import Media
 from manifests.record.objects import Objects, objects_of
 from manifests.step import ReshapeStep
@@ -58,7 +58,7 @@ class Counting(ReshapeStep):
     )
     most: Most = None
     order: Order = "reading"
-    resize: Resize = Field(QWEN2_5, description="of pixels: settings of `smart_resize`")
+    resize: Resize = Field(QWEN2_5_RESIZE, description="of pixels: settings of `smart_resize`")
     templates: dict[Form, tuple[str, ...]] = Field(
         {}, description="questions of your own instead of a form's, with {labels}"
     )

@@ -18,8 +18,8 @@ from curate.compose.grounding.templates import EVERYTHING, FORMS, TEMPLATES, By,
 from curate.compose.grounding.turns import Segment, Turn, added, rewritten
 from curate.compose.grounding.written import Groups, Most, Order, Writing, Written, by_name, written
 from manifests.errors import RowError
-from manifests.geometry.angles import QWEN3, Angles
-from manifests.geometry.smart_resize import QWEN2_5, Resize
+from manifests.geometry.angles import QWEN3_ANGLES, Angles
+from manifests.geometry.smart_resize import QWEN2_5_RESIZE, Resize
 from manifests.media import Media
 from manifests.record.objects import Objects, objects_of
 from manifests.step import Outcome, RowStep, reasons
@@ -91,8 +91,8 @@ class GroundingText(RowStep):
     empty: Literal["drop", "keep"] = Field(
         "drop", description="what becomes of a record without objects"
     )
-    resize: Resize = Field(QWEN2_5, description="of pixels: settings of `smart_resize`")
-    angles: Angles = Field(QWEN3, description="of 3D boxes: how angles are written")
+    resize: Resize = Field(QWEN2_5_RESIZE, description="of pixels: settings of `smart_resize`")
+    angles: Angles = Field(QWEN3_ANGLES, description="of 3D boxes: how angles are written")
     seed: int = Field(0, description="another one asks in other words")
 
     @model_validator(mode="after")

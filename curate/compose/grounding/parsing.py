@@ -25,7 +25,7 @@ _STARTS = re.compile(
 """Where objects may start: JSON of objects, not a remark in brackets; or an element, or a tag."""
 
 
-class Parsed(NamedTuple):
+class ParsedObject(NamedTuple):
     """One object of an answer, its numbers as written. `others`: further keys of its JSON."""
 
     label: str | None = None
@@ -35,21 +35,21 @@ class Parsed(NamedTuple):
     others: dict[str, Any] | None = None
 
 
-def claims(text: str) -> bool:
+def has_markup(text: str) -> bool:
     """Whether a text has the marks of boxes or points in one of the styles."""
     return _MARKS.search(text) is not None
 
 
-def parsed(text: str) -> list[Parsed]:
+def parse_objects(text: str) -> list[ParsedObject]:
     """All objects of an answer, in order, whatever is written around them.
 
     Read are JSON with or without a fence, a list or one object; `<ref>` and `<box>` tags, and
     Qwen2-VL's special tokens for them; `<points>` elements. RowError for a text that has their
     marks and is cut off, or broken.
     """
-    if not claims(text):
+    if not has_markup(text):
         return []
-    found: list[Parsed] = []
+    found: list[ParsedObject] = []
     last_mark = max(text.rfind(key) for key in KEYS.values())
     label, end = None, 0  # of the last tag: a label is that of all boxes right behind it
     while start := _STARTS.search(text, end):
@@ -60,20 +60,20 @@ def parsed(text: str) -> list[Parsed]:
             found += objects
         elif start["points"]:
             points, end = points_at(text, start.start())
-            found += [Parsed(name, point=place) for name, place in points]
+            found += [ParsedObject(name, point=place) for name, place in points]
         else:
             tag = tag_at(text, start.start())
             end = tag.end
             label = tag.label if tag.box is None else label
-            found += [] if tag.box is None else [Parsed(label, tag.box)]
+            found += [] if tag.box is None else [ParsedObject(label, tag.box)]
     if not found:
         raise RowError(f"no object can be read from {text!r:.80}.", fix=FIX)
     return found
 
 
-def in_units(
-    objects: Sequence[Parsed], space: Space, size: tuple[float, float] = (UNITS, UNITS)
-) -> list[Parsed]:
+def objects_to_units(
+    objects: Sequence[ParsedObject], space: Space, size: tuple[float, float] = (UNITS, UNITS)
+) -> list[ParsedObject]:
     """The objects with boxes and points in [0,1000], of an image of a size in pixels as shown.
 
     RowError for a coordinate outside of the image: over 1000 is no thousandth.
@@ -88,18 +88,18 @@ def in_units(
             point = tuple(points_to_units(np.array([one.point]), sizes, space)[0].tolist())
         for written, units in ((one.box, box), (one.point, point)):
             if units is not None and not 0 <= min(units) <= max(units) <= UNITS:
-                raise RowError(outside(written or (), space))
+                raise RowError(outside_image_error(written or (), space))
         out.append(one._replace(box=box, point=point))
     return out
 
 
-def outside(numbers: Sequence[float], space: Space) -> str:
+def outside_image_error(numbers: Sequence[float], space: Space) -> str:
     """The fault of numbers beyond their image."""
     told = ", ".join(f"{number:g}" for number in numbers)
     return f"[{told}] reaches out of its image, as {str(space)!r}"
 
 
-def _from_json(text: str, start: int, last_mark: int) -> tuple[list[Parsed], int]:
+def _from_json(text: str, start: int, last_mark: int) -> tuple[list[ParsedObject], int]:
     """The objects of the JSON that starts there, and where it ends: what is none, before the last
     mark of objects, is broken."""
     try:
@@ -130,7 +130,7 @@ def _broken(text: str, error: ValueError) -> RowError:
     return RowError(f"{what}: {error.msg}, near {near}.", fix=FIX)
 
 
-def _objects(value: Any, written: str) -> list[Parsed]:
+def _objects(value: Any, written: str) -> list[ParsedObject]:
     """The objects of one JSON value; none where it is about something else."""
     items = value if isinstance(value, list) else [value]
     known = [isinstance(item, dict) and not item.keys().isdisjoint(KEYS.values()) for item in items]
@@ -144,13 +144,13 @@ def _objects(value: Any, written: str) -> list[Parsed]:
     return [_object(item) for item in items]
 
 
-def _object(item: dict[str, Any]) -> Parsed:
+def _object(item: dict[str, Any]) -> ParsedObject:
     others = {name: value for name, value in item.items() if name not in KEYS.values()}
     label = others.pop("label", None)
     if label is not None and not isinstance(label, str):
         raise RowError(f"the label {label!r:.80} is no text.", fix=FIX)
     numbers = {what: _numbers(item[key], what) for what, key in KEYS.items() if key in item}
-    return Parsed(
+    return ParsedObject(
         label,
         numbers.get("boxes"),
         numbers.get("points"),

@@ -15,8 +15,8 @@ from xml.sax.saxutils import escape, quoteattr
 import numpy as np
 
 from manifests.errors import RowError
-from manifests.geometry.angles import QWEN3, Angles, boxes_from_stored
-from manifests.geometry.smart_resize import QWEN2_5, Resize, smart_resize
+from manifests.geometry.angles import QWEN3_ANGLES, Angles, boxes_from_record
+from manifests.geometry.smart_resize import QWEN2_5_RESIZE, Resize, smart_resize
 from manifests.geometry.space import UNITS
 
 Style = Literal["qwen3", "qwen2.5", "xml", "tags"]
@@ -59,7 +59,7 @@ def thousandths(units: np.ndarray, most: int = 1000) -> np.ndarray:
     return rounded
 
 
-def pixels(units: np.ndarray, sizes: np.ndarray, how: Resize = QWEN2_5) -> np.ndarray:
+def pixels(units: np.ndarray, sizes: np.ndarray, how: Resize = QWEN2_5_RESIZE) -> np.ndarray:
     """(n, k) int64 pixels after `smart_resize`, of (n, k) x y x y ... in [0,1000], on images of
     the (n, 2) sizes they are shown in; at most the last pixel (published: process_bbox.ipynb)."""
     seen = np.tile(smart_resize(sizes, how), units.shape[1] // 2)
@@ -67,9 +67,9 @@ def pixels(units: np.ndarray, sizes: np.ndarray, how: Resize = QWEN2_5) -> np.nd
     return rounded
 
 
-def cuboids(boxes: np.ndarray, angles: Angles = QWEN3) -> list[list[float]]:
+def cuboids(boxes: np.ndarray, angles: Angles = QWEN3_ANGLES) -> list[list[float]]:
     """The nine numbers of each `bbox_3d`, rounded, of (n, 9) as records have them."""
-    written = boxes_from_stored(boxes, angles).tolist()
+    written = boxes_from_record(boxes, angles).tolist()
     return [[round(number, DECIMALS) + 0.0 for number in box] for box in written]  # no -0.0
 
 

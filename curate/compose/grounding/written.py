@@ -21,8 +21,8 @@ from curate.compose.grounding.rendering import (
     pixels,
     thousandths,
 )
-from manifests.geometry.angles import QWEN3, Angles
-from manifests.geometry.smart_resize import QWEN2_5, Resize, smart_resize
+from manifests.geometry.angles import QWEN3_ANGLES, Angles
+from manifests.geometry.smart_resize import QWEN2_5_RESIZE, Resize, smart_resize
 from manifests.record.objects import Objects, fixed
 from manifests.step import reasons
 
@@ -49,8 +49,8 @@ class Writing(NamedTuple):
     what: What = "boxes"
     most: int | None = None
     order: Literal["reading", "given"] = "reading"
-    resize: Resize = QWEN2_5
-    angles: Angles = QWEN3
+    resize: Resize = QWEN2_5_RESIZE
+    angles: Angles = QWEN3_ANGLES
 
 
 class Written(NamedTuple):

@@ -16,7 +16,7 @@ from curate.ingest.images import OpenedImage
 from curate.ingest.reader import Context, Head
 from manifests.errors import RowError
 from manifests.geometry.cuboid import corners, euler_from_matrix
-from manifests.geometry.shown_sizes import SIDEWAYS
+from manifests.geometry.shown_sizes import TRANSPOSED
 from manifests.geometry.space import Space
 
 BOXES = ("bbox2D_tight", "bbox2D_trunc", "bbox2D_proj")
@@ -186,7 +186,7 @@ def _array(value: Any, shape: tuple[int, ...], name: str) -> np.ndarray:
 
 def _shown(image: OpenedImage, context: Context) -> tuple[int, int]:
     size = image.header.width, image.header.height
-    return size[::-1] if context.media.orientation(image.reference) in SIDEWAYS else size
+    return size[::-1] if context.media.orientation(image.reference) in TRANSPOSED else size
 
 
 def _camera(

@@ -8,7 +8,12 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
-from curate.compose.grounding.parsing import Parsed, claims, outside, parsed
+from curate.compose.grounding.parsing import (
+    ParsedObject,
+    has_markup,
+    outside_image_error,
+    parse_objects,
+)
 from curate.compose.grounding.tags import FIX
 from curate.ingest.captions.llava import Llava
 from curate.ingest.formats.json_elements import Element
@@ -23,7 +28,7 @@ from curate.ingest.grounding.annotations.space_check import SLACK
 from curate.ingest.images import OpenedImage
 from curate.ingest.reader import Context, Failure, Found, Head
 from manifests.errors import RowError
-from manifests.geometry.angles import QWEN3, Angles, boxes_to_stored
+from manifests.geometry.angles import QWEN3_ANGLES, Angles, boxes_to_record
 from manifests.geometry.space import SPACES, UNITS, Space
 from manifests.media import Reference
 from manifests.media.header import Header
@@ -54,13 +59,13 @@ class QwenGrounding(Llava):
 
     space: SpaceOverride = None
     trust: TrustSetting = False
-    angles: Angles = Field(QWEN3, description="of 3D boxes: how angles are written")
+    angles: Angles = Field(QWEN3_ANGLES, description="of 3D boxes: how angles are written")
 
     @classmethod
     def sniff(cls, head: Head) -> bool:
         if not super().sniff(head):
             return False
-        return len(head.data) >= HEAD_BYTES or claims(head.data.decode(errors="replace"))
+        return len(head.data) >= HEAD_BYTES or has_markup(head.data.decode(errors="replace"))
 
     def _found(self, file: File, batch: list[Element], root: str, context: Context) -> Found:
         talks = super()._found(file, batch, root, context)
@@ -70,7 +75,7 @@ class QwenGrounding(Llava):
         for talk in talks.records.select(["origin", "content", "media"]).to_pylist():
             within = talk["origin"].removeprefix(self.origin(file, ""))
             try:
-                objects = [one for text in _answers(talk) for one in parsed(text)]
+                objects = [one for text in _answers(talk) for one in parse_objects(text)]
                 if objects:
                     annotations = [_annotation(one, self.angles) for one in objects]
                     samples.append(AnnotatedImage(within, _image(talk), annotations))
@@ -106,14 +111,14 @@ def _image(talk: dict[str, Any]) -> OpenedImage:
     return OpenedImage(Reference(one["uri"], one["offset"], one["length"]), header)
 
 
-def _annotation(one: Parsed, angles: Angles) -> Annotation:
+def _annotation(one: ParsedObject, angles: Angles) -> Annotation:
     others = dict(one.others or {})
     text = others.pop("text_content", None)
     if text is not None and not isinstance(text, str):
         raise RowError(f"text_content is {text!r:.80}, not text.", fix=FIX)
     box3d = None
     if one.box3d is not None:
-        box3d = boxes_to_stored(np.array([one.box3d]), angles)[0].tolist()
+        box3d = boxes_to_record(np.array([one.box3d]), angles)[0].tolist()
     return Annotation(
         one.label, one.box, one.point, box3d=box3d, text=text, attributes=others or None
     )
@@ -137,7 +142,7 @@ def _beyond(
     for row, at, start in zip(rows.tolist(), first[where].tolist(), starts.tolist(), strict=True):
         annotation = by_within[withins[row]].annotations[at - start]
         numbers = [*(annotation.box or ()), *(annotation.point or ())]
-        fault = f"object {at - start}: {outside(numbers, space)}."
+        fault = f"object {at - start}: {outside_image_error(numbers, space)}."
         out.append((withins[row], RowError(fault, fix=FIX_SPACE)))
     return out
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from curate.inspect.drawing.pen import Colour, Pen, Place
 from manifests.geometry.cuboid import corners
-from manifests.geometry.projection import EDGES, FACES, FRONT, projected
+from manifests.geometry.projection import EDGES, FACES, FRONT, project_cuboids
 from manifests.geometry.space import UNITS
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def _places(pen: Pen, numbers: Sequence[float]) -> list[Place]:
 
 def _cuboid(pen: Pen, box: Sequence[float], camera: np.ndarray, colour: Colour) -> Place | None:
     """Draw the edges, those on hidden faces thin; the front is shaded, or crossed where hidden."""
-    seen = projected(corners(np.array([box])), camera[None])
+    seen = project_cuboids(corners(np.array([box])), camera[None])
     faces = seen.facing[0]
     for edge, (start, end) in zip(EDGES, seen.edges[0], strict=True):
         if not np.isnan(start).any():

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from curate.compose.grounding.counting import Counting
-from curate.compose.grounding.parsing import parsed
+from curate.compose.grounding.parsing import parse_objects
 from curate.compose.grounding.rendering import Shown, rendered
 from curate.compose.grounding.templates import COUNTING, check
 from tests.compose.grounding.texts import (
@@ -76,8 +76,8 @@ def test_the_number_is_always_that_of_the_objects_and_of_what_is_listed(
         label = question.removesuffix("?")
         own = [one for one in row["objects"] if one["label"] == label]
         assert number(answer) == len(own)
-        assert len(parsed(answer)) in (0, len(own))
-        assert (len(parsed(answer)) == 0) == (answer == str(len(own)))
+        assert len(parse_objects(answer)) in (0, len(own))
+        assert (len(parse_objects(answer)) == 0) == (answer == str(len(own)))
         asked.append(label)
     wanted = [{label for label, *_ in some if label} for some in drawn]
     assert Counter(asked) == Counter(label for some in wanted for label in some)
@@ -94,7 +94,12 @@ def test_each_form_is_written_as_it_is_named() -> None:
         "a": '```json\n[\n\t{"point_2d": [2, 3], "label": "a"},\n'
         '\t{"point_2d": [6, 7], "label": "a"}\n]\n```\n2'
     }
-    assert parsed(counts(table, forms=["boxes"], style="qwen2.5")["a"])[0].box == (1, 1, 2, 2)
+    assert parse_objects(counts(table, forms=["boxes"], style="qwen2.5")["a"])[0].box == (
+        1,
+        1,
+        2,
+        2,
+    )
 
 
 def test_a_form_is_taken_only_where_every_object_has_its_numbers() -> None:

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from curate.compose.grounding import templates
 from curate.compose.grounding.grounding_text import GroundingText
-from curate.compose.grounding.parsing import Parsed, parsed
+from curate.compose.grounding.parsing import ParsedObject, parse_objects
 from curate.compose.grounding.rendering import WRITES
 from curate.compose.grounding.templates import EVERYTHING, FORMS, TEMPLATES, Template
 from manifests import record
@@ -44,12 +44,12 @@ def test_one_question_names_all_labels_and_its_answer_holds_all_objects_in_readi
 
 def test_the_order_of_the_annotation_may_stay() -> None:
     [(_, told)] = turns_of(own(order="given"), DOG, LOW_CAT, HIGH_CAT)
-    assert [one.label for one in parsed(told)] == ["dog", "cat", "cat"]
+    assert [one.label for one in parse_objects(told)] == ["dog", "cat", "cat"]
 
 
 def test_by_label_each_label_has_a_question_that_answers_all_its_instances() -> None:
     asked = dict(turns_of(own(by="label"), DOG, LOW_CAT, HIGH_CAT))
-    assert {question: len(parsed(told)) for question, told in asked.items()} == {
+    assert {question: len(parse_objects(told)) for question, told in asked.items()} == {
         "Find dog.": 1,
         "Find cat.": 2,
     }
@@ -63,9 +63,12 @@ def test_by_expression_the_answer_says_the_label_or_else_the_expression() -> Non
         boxed("dog", 9, 9, 10, 10, text="the left one"),
     ]
     asked = dict(turns_of(step, *objects))
-    assert {question: parsed(told) for question, told in asked.items()} == {
-        "Find the left one.": [Parsed("dog", (1, 2, 3, 4)), Parsed("dog", (9, 9, 10, 10))],
-        "Find a thing.": [Parsed("a thing", (5, 6, 7, 8))],
+    assert {question: parse_objects(told) for question, told in asked.items()} == {
+        "Find the left one.": [
+            ParsedObject("dog", (1, 2, 3, 4)),
+            ParsedObject("dog", (9, 9, 10, 10)),
+        ],
+        "Find a thing.": [ParsedObject("a thing", (5, 6, 7, 8))],
     }
 
 
@@ -73,21 +76,21 @@ def test_a_label_one_of_whose_objects_has_no_box_is_not_asked_for() -> None:
     table = batch([DOG, HIGH_CAT, thing("cat", point=(1, 2)), boxed(None, 1, 2, 3, 4)])
     answered = answers(own(), table)
     [(asked, told)] = said(answered["content"][0])
-    assert (asked, len(parsed(told))) == ("Find dog.", 1)
+    assert (asked, len(parse_objects(told))) == ("Find dog.", 1)
     assert [answered[name] for name in ("queries", "answered", "unasked")] == [[1], [1], [3]]
 
 
 def test_max_queries_leaves_whole_labels_out() -> None:
     answered = answers(own(by="label", max_queries=1), batch([DOG, LOW_CAT, HIGH_CAT]))
     [(asked, told)] = said(answered["content"][0])
-    assert len(parsed(told)) == {"Find dog.": 1, "Find cat.": 2}[asked]
+    assert len(parse_objects(told)) == {"Find dog.": 1, "Find cat.": 2}[asked]
     assert answered["answered"][0] + answered["unasked"][0] == 3
 
 
 def test_most_999_is_what_qwen_answers_and_the_default_of_tags() -> None:
     def numbers(**settings: Any) -> tuple[float, ...] | None:
         [(_, told)] = turns_of(own(**settings), LOW_CAT)
-        return parsed(told)[0].box
+        return parse_objects(told)[0].box
 
     assert numbers() == (0, 700, 1000, 1000)
     assert numbers(most=999) == (0, 700, 999, 999)
@@ -100,7 +103,7 @@ def test_pixels_are_those_of_the_image_as_it_is_shown() -> None:
     box = [1000 * 146 / 640, 1000 * 137 / 428, 1000 * 615 / 640, 1000 * 415 / 428]
     for one in (IMAGE, sideways):
         [(_, told)] = turns_of(own(style="qwen2.5"), boxed("cat", *box), media=[one])
-        assert parsed(told)[0].box == (147, 134, 619, 407)
+        assert parse_objects(told)[0].box == (147, 134, 619, 407)
 
 
 def test_pixels_of_an_image_of_unknown_or_impossible_size_are_an_error() -> None:
@@ -118,12 +121,12 @@ def test_pixels_of_an_image_of_unknown_or_impossible_size_are_an_error() -> None
 def test_points_and_cuboids_are_written_in_their_styles() -> None:
     point = thing("cat", point=(10.5, 999.6))
     [(_, told)] = turns_of(own(what="points"), point)
-    assert parsed(told) == [Parsed("cat", point=(10, 1000))]
+    assert parse_objects(told) == [ParsedObject("cat", point=(10, 1000))]
     [(_, told)] = turns_of(own(what="points", style="xml"), point)
-    assert parsed(told) == [Parsed("cat", point=(7, 419))]
+    assert parse_objects(told) == [ParsedObject("cat", point=(7, 419))]
     near, far = (thing(name, box3d=[0, 0, z, 1, 2, 3, 0, 0, 0]) for name, z in (("a", 2), ("b", 9)))
     [(_, told)] = turns_of(own(what="boxes_3d"), far, near)
-    assert [one.label for one in parsed(told)] == ["a", "b"]
+    assert [one.label for one in parse_objects(told)] == ["a", "b"]
 
 
 @pytest.mark.parametrize(
@@ -248,7 +251,7 @@ def test_every_style_has_words_for_all_that_it_writes(style: str, by: str) -> No
         [(asked, told)] = turns_of(step, thing("猫", text="猫", **numbers))
         assert "猫" in asked
         assert "{" not in asked.replace(templates.BOXES_3D, "")
-        assert len(parsed(told)) == 1
+        assert len(parse_objects(told)) == 1
         own_words = TEMPLATES[FORMS[step.style], what, step._place]
         templates.check([one.text for one in own_words], step._place)
 

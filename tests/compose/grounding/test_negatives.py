@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,11 +14,11 @@ from pydantic import ValidationError
 
 from curate.compose.grounding.grounding_text import GroundingText
 from curate.compose.grounding.negatives import Negatives
-from curate.compose.grounding.parsing import parsed
+from curate.compose.grounding.parsing import parse_objects
 from curate.compose.grounding.templates import ABSENT
 from manifests.errors import InputError
 from manifests.media import Media
-from manifests.record.objects import rewritten as without
+from manifests.record.objects import edit_objects
 from tests.compose.grounding.texts import IMAGE, batch, boxed, said, thing, turns
 from tests.filters.rows import answers
 
@@ -115,7 +116,7 @@ def test_words_tell_it_where_asked_and_in_styles_without_a_list() -> None:
             [[(asked, answer)]] = turns(step, batch([DOG]))
             assert "cat" in asked
             told.add(answer)
-            assert parsed(answer) == []
+            assert parse_objects(answer) == []
     assert told == wanted
     [[(_, answer)]] = turns(own(style="tags", **only_cat), batch([DOG]))
     assert answer in wanted
@@ -128,7 +129,7 @@ def test_it_is_added_to_a_conversation_that_grounding_text_then_adds_to() -> Non
     for name, values in answered.columns.items():
         if name != "absent":
             table = table.set_column(table.schema.get_field_index(name), name, values)
-    cats = without(table["objects"], [True, False])  # type: ignore[arg-type]
+    cats = edit_objects(table["objects"], np.array([True, False]))
     table = table.set_column(table.schema.get_field_index("objects"), "objects", cats)
     step = GroundingText(turns="add", templates=("Find {labels}.",))
     [both] = turns(step, table)

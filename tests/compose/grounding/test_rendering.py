@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from curate.compose.grounding.parsing import Parsed, in_units, parsed
+from curate.compose.grounding.parsing import ParsedObject, objects_to_units, parse_objects
 from curate.compose.grounding.rendering import (
     NOTHING,
     Shown,
@@ -17,7 +17,7 @@ from curate.compose.grounding.rendering import (
     thousandths,
 )
 from manifests.errors import RowError
-from manifests.geometry.angles import STORED, Angles
+from manifests.geometry.angles import RECORD_ANGLES, Angles
 from manifests.geometry.space import SPACES, Space, boxes_to_units
 
 DOG, CAT = Shown("dog", (1, 2, 3, 4)), Shown("cat", (5, 6, 7, 8))
@@ -68,7 +68,7 @@ def test_tags_are_qwen_vls() -> None:
         "<ref>dog</ref><box>(1,2),(3,4)</box><box>(5,6),(7,8)</box>"
     )
     assert rendered("tags", "boxes", []) == rendered("xml", "points", []) == NOTHING
-    assert parsed(NOTHING) == []
+    assert parse_objects(NOTHING) == []
 
 
 def test_points_in_xml_stand_by_label() -> None:
@@ -81,7 +81,7 @@ def test_points_in_xml_stand_by_label() -> None:
 
 def test_cuboids_have_two_decimals_and_the_angles_that_are_asked_for() -> None:
     box = np.array([[1.005, -0.001, 2.675, 1, 2, 3, np.pi / 2, 0, -np.pi]], np.float32)
-    assert cuboids(box, STORED) == [[1.0, 0.0, 2.67, 1.0, 2.0, 3.0, 1.57, 0.0, -3.14]]
+    assert cuboids(box, RECORD_ANGLES) == [[1.0, 0.0, 2.67, 1.0, 2.0, 3.0, 1.57, 0.0, -3.14]]
     assert cuboids(box)[0][6:] == [0.5, 0.0, -1.0]
     assert cuboids(box, Angles(axes="yxz", unit="degree"))[0][6:] == [0.0, 90.0, -180.0]
     assert "-0.0" not in rendered("qwen3", "boxes_3d", [Shown("car", cuboids(box)[0])])
@@ -92,11 +92,11 @@ def test_one_label_may_have_several_tagged_boxes_and_prose_ends_it() -> None:
         "<ref>Two apples</ref><box>(302,257),(582,671)</box><box>(603,252),(878,642)</box> and "
         "<ref>a bowl</ref><box>(2,269),(304,674)</box>, then <box>(1,1),(2,2)</box>"
     )
-    assert parsed(text) == [
-        Parsed("Two apples", (302, 257, 582, 671)),
-        Parsed("Two apples", (603, 252, 878, 642)),
-        Parsed("a bowl", (2, 269, 304, 674)),
-        Parsed(None, (1, 1, 2, 2)),
+    assert parse_objects(text) == [
+        ParsedObject("Two apples", (302, 257, 582, 671)),
+        ParsedObject("Two apples", (603, 252, 878, 642)),
+        ParsedObject("a bowl", (2, 269, 304, 674)),
+        ParsedObject(None, (1, 1, 2, 2)),
     ]
 
 
@@ -110,30 +110,32 @@ def test_what_is_no_object_is_left_alone() -> None:
         "<ref>a</ref>",
         "a <ref> of a wiki",
     ):
-        assert parsed(text) == []
+        assert parse_objects(text) == []
 
 
 def test_numbers_of_any_length_are_an_error_and_no_crash() -> None:
     for text in (f"<box>({'9' * 5000},1),(2,3)</box>", f'{{"bbox_2d": [{"9" * 5000}, 1, 2, 3]}}'):
         with pytest.raises(RowError):
-            parsed(text)
+            parse_objects(text)
     with pytest.raises(RowError):
-        parsed("[" * 100_000 + '"bbox_2d"')
+        parse_objects("[" * 100_000 + '"bbox_2d"')
 
 
 def test_one_object_and_further_keys_are_read() -> None:
-    assert parsed('{"point_2d": [1.5, 2], "label": "a", "role": "x", "n": [1]}') == [
-        Parsed("a", point=(1.5, 2), others={"role": "x", "n": [1]})
+    assert parse_objects('{"point_2d": [1.5, 2], "label": "a", "role": "x", "n": [1]}') == [
+        ParsedObject("a", point=(1.5, 2), others={"role": "x", "n": [1]})
     ]
 
 
 def test_numbers_that_reach_out_of_the_image_are_refused() -> None:
     for box in ((0, 0, 1016, 5), (-1, 0, 5, 5)):
         with pytest.raises(RowError, match="reaches out of its image"):
-            in_units([Parsed(box=box)], SPACES["qwen3"])
-    [one] = in_units([Parsed(box=(147, 134, 619, 407))], SPACES["qwen2.5"], (640, 428))
+            objects_to_units([ParsedObject(box=box)], SPACES["qwen3"])
+    [one] = objects_to_units(
+        [ParsedObject(box=(147, 134, 619, 407))], SPACES["qwen2.5"], (640, 428)
+    )
     assert one.box == pytest.approx(
         [1000 * 147 / 644, 1000 * 134 / 420, 1000 * 619 / 644, 1000 * 407 / 420]
     )
     with pytest.raises(RowError, match="reaches out"):
-        in_units([Parsed(point=(645, 5))], SPACES["qwen2.5"], (640, 428))
+        objects_to_units([ParsedObject(point=(645, 5))], SPACES["qwen2.5"], (640, 428))

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate.compose.grounding.parsing import Parsed, in_units, parsed
+from curate.compose.grounding.parsing import ParsedObject, objects_to_units, parse_objects
 from curate.compose.grounding.rendering import Shown, cuboids, pixels, rendered, thousandths
 from manifests.errors import RowError
-from manifests.geometry.angles import QWEN3, STORED, Angles, boxes_to_stored
-from manifests.geometry.smart_resize import QWEN2_5, smart_resize
+from manifests.geometry.angles import QWEN3_ANGLES, RECORD_ANGLES, Angles, boxes_to_record
+from manifests.geometry.smart_resize import QWEN2_5_RESIZE, smart_resize
 from manifests.geometry.space import SPACES
 
 HARD = ('"', "'", "\\", "a\nb", "```", "[{", "<box>", "{'", "猫 ", "</points>", "bbox_2d", "&amp;")
@@ -36,10 +36,12 @@ def test_boxes_of_thousandths_are_the_same_after_json(
 ) -> None:
     labels, rounded = [one[0] for one in drawn], thousandths(boxes_of([one[1:] for one in drawn]))
     text = rendered("qwen3", "boxes", shown(list(labels), rounded))
-    wanted = [Parsed(label, tuple(b)) for label, b in zip(labels, rounded.tolist(), strict=True)]
-    assert parsed(text.join(around)) == wanted
-    assert parsed(text.removeprefix("```json").removesuffix("```")) == wanted
-    assert in_units(wanted, SPACES["qwen3"]) == wanted
+    wanted = [
+        ParsedObject(label, tuple(b)) for label, b in zip(labels, rounded.tolist(), strict=True)
+    ]
+    assert parse_objects(text.join(around)) == wanted
+    assert parse_objects(text.removeprefix("```json").removesuffix("```")) == wanted
+    assert objects_to_units(wanted, SPACES["qwen3"]) == wanted
 
 
 @settings(deadline=None)
@@ -54,12 +56,12 @@ def test_pixels_after_resizing_are_the_same_once_read_and_written_again(
     sizes = np.tile(np.array([size]), (len(units), 1))
     rounded = pixels(units, sizes)
     assert (rounded >= 0).all()
-    assert (rounded < np.tile(smart_resize(sizes, QWEN2_5), 2)).all()
+    assert (rounded < np.tile(smart_resize(sizes, QWEN2_5_RESIZE), 2)).all()
     text = rendered("qwen2.5", "boxes", shown([one[0] for one in drawn], rounded))
-    read = in_units(parsed(text), SPACES["qwen2.5"], size)
+    read = objects_to_units(parse_objects(text), SPACES["qwen2.5"], size)
     again = np.array([one.box for one in read])
     assert pixels(again, sizes).tolist() == rounded.tolist()
-    half = 500 / smart_resize(sizes, QWEN2_5)
+    half = 500 / smart_resize(sizes, QWEN2_5_RESIZE)
     inner = np.tile(1000 - 2 * half, 2)  # the last pixel stands for all beyond it
     close = np.abs(again - units) <= np.tile(half, 2) + 1e-3
     assert (close | (units > inner)).all()
@@ -71,9 +73,9 @@ def test_points_are_the_same_after_json(drawn: list[tuple[str, float, float]]) -
     rounded = thousandths(np.array([one[1:] for one in drawn], np.float32).astype(np.float64))
     text = rendered("qwen3", "points", shown([one[0] for one in drawn], rounded))
     wanted = [
-        Parsed(one[0], point=tuple(p)) for one, p in zip(drawn, rounded.tolist(), strict=True)
+        ParsedObject(one[0], point=tuple(p)) for one, p in zip(drawn, rounded.tolist(), strict=True)
     ]
-    assert parsed(text) == wanted
+    assert parse_objects(text) == wanted
 
 
 XML_LABELS = st.one_of(
@@ -88,7 +90,7 @@ def test_points_are_the_same_after_xml_label_by_label(drawn: list[tuple[str, int
     text = rendered("xml", "points", [Shown(label, (x, y)) for label, x, y in drawn])
     order = list(dict.fromkeys(one[0] for one in drawn))
     grouped = sorted(drawn, key=lambda one: order.index(one[0]))
-    assert parsed(text) == [Parsed(label, point=(x, y)) for label, x, y in grouped]
+    assert parse_objects(text) == [ParsedObject(label, point=(x, y)) for label, x, y in grouped]
 
 
 TAG_LABELS = LABELS.filter(lambda label: "<" not in label)
@@ -101,21 +103,21 @@ def test_boxes_are_the_same_after_tags(
 ) -> None:
     rounded = thousandths(boxes_of([one[1:] for one in drawn]), 999)
     text = rendered("tags", "boxes", shown([one[0] for one in drawn], rounded))
-    assert parsed(text) == [
-        Parsed(one[0], tuple(box)) for one, box in zip(drawn, rounded.tolist(), strict=True)
+    assert parse_objects(text) == [
+        ParsedObject(one[0], tuple(box)) for one, box in zip(drawn, rounded.tolist(), strict=True)
     ]
 
 
 @settings(deadline=None)
 @given(
     st.lists(st.floats(-99, 99, width=32), min_size=9, max_size=9),
-    st.sampled_from([STORED, QWEN3, Angles(axes="yxz", unit="degree")]),
+    st.sampled_from([RECORD_ANGLES, QWEN3_ANGLES, Angles(axes="yxz", unit="degree")]),
 )
 def test_cuboids_are_the_same_after_json(numbers: list[float], angles: Angles) -> None:
     written = cuboids(np.array([numbers]), angles)
-    [read] = parsed(rendered("qwen3", "boxes_3d", [Shown("car", written[0])]))
-    assert read == Parsed("car", box3d=tuple(written[0]))
-    back = boxes_to_stored(np.array([read.box3d]), angles)
+    [read] = parse_objects(rendered("qwen3", "boxes_3d", [Shown("car", written[0])]))
+    assert read == ParsedObject("car", box3d=tuple(written[0]))
+    back = boxes_to_record(np.array([read.box3d]), angles)
     assert cuboids(back, angles) == written
     half = np.repeat([0.005, 0.005 * {"half_turn": np.pi}.get(angles.unit, 1)], [6, 3])
     assert (np.abs(back[0] - numbers) <= half + 1e-5).all()
@@ -128,10 +130,10 @@ def test_json_that_is_cut_anywhere_never_gives_fewer_objects(
     text = rendered("qwen3", "boxes", [Shown("a [dog]", (1, 2, 3, n)) for n in range(count)])
     cut = text[: data.draw(st.integers(text.index("bbox_2d") + 7, len(text)))]
     if len(cut) > text.rindex("]"):
-        assert len(parsed(cut)) == count
+        assert len(parse_objects(cut)) == count
     else:
         with pytest.raises(RowError):
-            parsed(cut)
+            parse_objects(cut)
 
 
 def test_a_label_that_xml_or_tags_cannot_carry_is_refused() -> None:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from filters.objects.box_duplicates import BoxDuplicates, first_of_alike
-from manifests.geometry.boxes import overlap
+from manifests.geometry.boxes import iou
 from tests.filters.objects.records import (
     IMAGE,
     MIXED,
@@ -29,7 +29,7 @@ box = st.tuples(corner, corner, side, side).map(
 )
 
 
-def iou(a: list[float], b: list[float]) -> float:
+def python_iou(a: list[float], b: list[float]) -> float:
     """Of two boxes, in plain Python; 1 of equal ones."""
 
     def area(x1: float, y1: float, x2: float, y2: float) -> float:
@@ -43,7 +43,7 @@ def iou(a: list[float], b: list[float]) -> float:
 @given(st.lists(st.tuples(box, box), min_size=1, max_size=20))
 def test_overlap_is_that_of_plain_python(pairs: list[tuple[list[float], list[float]]]) -> None:
     a, b = (np.array(side) for side in zip(*pairs, strict=True))
-    assert overlap(a, b).tolist() == [iou(x, y) for x, y in pairs]
+    assert iou(a, b).tolist() == [python_iou(x, y) for x, y in pairs]
 
 
 @given(
@@ -56,7 +56,7 @@ def test_the_first_stays_of_what_overlaps_it(
     expected: list[bool] = []
     for at, (one, group) in enumerate(some):
         earlier = (some[n] for n in range(at) if expected[n])
-        expected.append(all(g != group or iou(b, one) < threshold for b, g in earlier))
+        expected.append(all(g != group or python_iou(b, one) < threshold for b, g in earlier))
     boxes = np.array([b for b, _ in some], np.float64).reshape(-1, 4)
     groups = np.array([g for _, g in some], np.int64)
     assert first_of_alike(boxes, groups, threshold).tolist() == expected

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from filters.objects.cameras import Cameras
 from filters.objects.virtual_camera import VirtualCamera
 from manifests.errors import InputError
-from manifests.geometry.camera import assumed, resized
+from manifests.geometry.camera import assumed_cameras, rescale_cameras
 from manifests.geometry.cuboid import corners
-from manifests.geometry.projection import project
+from manifests.geometry.projection import project_points
 from manifests.media import Media
 from tests.filters.objects.test_boxes_3d import AHEAD, box, of_objects
 from tests.filters.rows import answers, of_media
@@ -132,10 +132,10 @@ def test_one_camera_of_the_cookbook_is_of_another_size(real_data: Path) -> None:
 @given(st.floats(10, 5000), st.floats(10, 5000), st.floats(0.1, 10))
 def test_a_resized_camera_sees_the_same(width: float, height: float, times: float) -> None:
     size = np.array([[width, height]])
-    camera = assumed(size)
+    camera = assumed_cameras(size)
     place = np.array([[[0.3, -0.2, 4.0]]])
-    there = project(place, resized(camera, size, size * times))
-    np.testing.assert_allclose(there, project(place, camera) * times)
+    there = project_points(place, rescale_cameras(camera, size, size * times))
+    np.testing.assert_allclose(there, project_points(place, camera) * times)
 
 
 @given(
@@ -156,7 +156,7 @@ def test_the_virtual_camera_sees_centres_where_they_were_and_leads_back(
     assert found["box3d"] == pytest.approx([x, y, z * scale, *AHEAD[3:]], rel=1e-5)
     assert camera == pytest.approx([fx * scale, height, 100, 50], rel=1e-5)
     before, after = (
-        project(np.array([[b[:3]]]), np.array([c]))
+        project_points(np.array([[b[:3]]]), np.array([c]))
         for b, c in ((place, [fx, fy, 100, 50]), (found["box3d"], camera))
     )
     np.testing.assert_allclose(after, before, rtol=1e-4, atol=1e-2)

@@ -14,14 +14,19 @@ from hypothesis.extra import numpy as arrays
 
 from filters.objects.masks import Masks
 from manifests.errors import ManifestError
-from manifests.geometry.polygons import bounds, inner_points, polygons_of, with_places
+from manifests.geometry.polygons import (
+    bounding_boxes,
+    flatten_polygons,
+    inner_points,
+    replace_points,
+)
 from manifests.geometry.run_lengths import (
     MAX_SIDE,
-    decompressed,
+    column_spans,
+    decompress_counts,
     mask_boxes,
     mask_points,
-    read_runs,
-    stretches,
+    read_masks,
 )
 from tests.filters.objects.records import (
     IMAGE,
@@ -77,9 +82,9 @@ def attributes(mask: np.ndarray, packed: bool = False) -> str:
 def measured(masks: list[np.ndarray], packed: bool) -> tuple[np.ndarray, np.ndarray]:
     """The boxes and points, in pixels."""
     said = pa.array([attributes(mask, packed) for mask in masks], pa.string())
-    runs, broken = read_runs(said)
+    runs, broken = read_masks(said)
     assert (runs.objects.tolist(), broken.any()) == (list(range(len(masks))), False)
-    inside = stretches(runs)
+    inside = column_spans(runs)
     return mask_boxes(inside, len(masks)), mask_points(inside, len(masks))
 
 
@@ -110,7 +115,7 @@ def test_masks_are_measured_as_pixels_are(masks: list[np.ndarray], packed: bool)
 
 @given(st.lists(st.lists(st.integers(0, 2**32 - 1), max_size=12), max_size=4))
 def test_compressed_runs_are_read_back(counts: list[list[int]]) -> None:
-    owner, lengths = decompressed([compressed(one).encode() for one in counts])
+    owner, lengths = decompress_counts([compressed(one).encode() for one in counts])
     assert [lengths[owner == n].tolist() for n in range(len(counts))] == counts
 
 
@@ -137,7 +142,7 @@ def test_runs_of_nothing_are_nowhere() -> None:
 
 def test_compressed_runs_are_those_of_the_published_format() -> None:
     # The arithmetic by hand: 6 -> "6"; 40 = 8 + 32 -> 8 with more, then 1; 40 - 1 after "0", "1".
-    owner, lengths = decompressed([b"6X1011"])
+    owner, lengths = decompress_counts([b"6X1011"])
     assert lengths.tolist() == [6, 40, 0, 41, 1]
     assert owner.tolist() == [0] * 5
 
@@ -222,8 +227,8 @@ rings = st.lists(ring, min_size=1, max_size=3)
 @example([[[0, 0, 30, 0, 30, 30, 20, 30, 20, 10, 10, 10, 10, 30, 0, 30]]])
 @example([[[0, 0, 10, 10, 10, 0, 0, 10]], [[5, 5]], [[0, 0, 9, 0, 9, 9]]])
 def test_points_lie_inside_their_polygons(polygons: list[list[list[float]]]) -> None:
-    found = polygons_of(column(*polygons))
-    boxes, points = bounds(found), inner_points(found)
+    found = flatten_polygons(column(*polygons))
+    boxes, points = bounding_boxes(found), inner_points(found)
     for some, box, (x, y) in zip(polygons, boxes, points, strict=True):
         xs = [v for one in some for v in one[::2]]
         ys = [v for one in some for v in one[1::2]]
@@ -255,7 +260,7 @@ def test_points_are_centroids_where_those_are_inside() -> None:
     horseshoe = [0, 0, 30, 0, 30, 30, 20, 30, 20, 10, 10, 10, 10, 30, 0, 30]
     two = [[0, 0, 1, 0, 1, 1, 0, 1], [50, 50, 90, 50, 90, 90, 50, 90]]
     some = column([square], None, [triangle], hole, [], [horseshoe], two)
-    points = inner_points(polygons_of(some)).tolist()
+    points = inner_points(flatten_polygons(some)).tolist()
     assert (points[0], points[2], points[6]) == ([5, 5], [10, 10], [70, 70])
     assert np.isnan(points[1]).all()
     assert np.isnan(points[4]).all()
@@ -265,13 +270,13 @@ def test_points_are_centroids_where_those_are_inside() -> None:
 
 def test_a_ring_of_an_odd_number_of_numbers_is_no_record_of_ours() -> None:
     with pytest.raises(ManifestError, match="odd number"):
-        polygons_of(column([[1, 2, 3]]))
+        flatten_polygons(column([[1, 2, 3]]))
 
 
 def test_polygons_are_written_back_as_they_were() -> None:
     some = column([[1, 2, 3, 4], []], None, [], [[5, 6]], [None, [7, 8]])[1:]
-    found = polygons_of(some)
-    assert with_places(some, found.places).to_pylist() == [None, [], [[5, 6]], [[], [7, 8]]]
+    found = flatten_polygons(some)
+    assert replace_points(some, found.places).to_pylist() == [None, [], [[5, 6]], [[], [7, 8]]]
     assert found.place_of.tolist() == [2, 3]
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from curate.cli import OK
 from manifests.geometry.cuboid import corners, matrices_from_euler
-from manifests.geometry.projection import around
+from manifests.geometry.projection import projected_boxes
 from tests.runs import curate, ran
 
 SIZE, CAMERA = (640, 480), [500.0, 500.0, 320.0, 240.0]
@@ -28,7 +28,11 @@ def annotation(number: int, label: str, image: int) -> dict[str, Any]:
     place, said = BOXES[label]
     box = np.array([place])
     x, y, z, length, height, width = place[:6]
-    found = around(corners(box), np.array([CAMERA]))[0].tolist() if label != "beside" else [-1] * 4
+    found = (
+        projected_boxes(corners(box), np.array([CAMERA]))[0].tolist()
+        if label != "beside"
+        else [-1] * 4
+    )
     return {
         "id": number, "image_id": image, "category_id": 1, "category_name": label,
         "valid3D": True, "bbox2D_tight": [-1] * 4, "bbox2D_trunc": [-1] * 4, "bbox2D_proj": found,

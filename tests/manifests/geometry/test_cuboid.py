@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from manifests.geometry.angles import (
-    QWEN3,
-    STORED,
+    QWEN3_ANGLES,
+    RECORD_ANGLES,
     Angles,
-    boxes_from_stored,
-    boxes_to_stored,
+    boxes_from_record,
+    boxes_to_record,
     to_radians,
 )
 from manifests.geometry.cuboid import corners, euler_from_matrix, matrices_from_euler
@@ -96,9 +96,9 @@ def test_angles_of_any_order_and_unit_come_back(
 ) -> None:
     angles = Angles.model_validate({"axes": axes, "unit": unit})
     box = np.array([[1, 2, 3, 4, 5, 6, *stored]])
-    written = boxes_from_stored(box, angles)
+    written = boxes_from_record(box, angles)
     assert written[0, :6].tolist() == [1, 2, 3, 4, 5, 6]
-    np.testing.assert_allclose(boxes_to_stored(written, angles), box, atol=1e-12)
+    np.testing.assert_allclose(boxes_to_record(written, angles), box, atol=1e-12)
 
 
 def test_angles_are_of_the_axis_and_unit_that_are_said() -> None:
@@ -107,9 +107,9 @@ def test_angles_are_of_the_axis_and_unit_that_are_said() -> None:
         to_radians(np.array([[90, 45, 180]]), degrees), [[np.pi, np.pi / 4, np.pi / 2]]
     )
     np.testing.assert_allclose(
-        to_radians(np.array([[0.5, 0, -1]]), QWEN3), [[np.pi / 2, 0, -np.pi]]
+        to_radians(np.array([[0.5, 0, -1]]), QWEN3_ANGLES), [[np.pi / 2, 0, -np.pi]]
     )
-    np.testing.assert_allclose(to_radians(np.array([[0.5, 0, -1]]), STORED), [[0.5, 0, -1]])
+    np.testing.assert_allclose(to_radians(np.array([[0.5, 0, -1]]), RECORD_ANGLES), [[0.5, 0, -1]])
 
 
 def test_a_box_as_qwen_s_cookbook_draws_it() -> None:
@@ -119,5 +119,5 @@ def test_a_box_as_qwen_s_cookbook_draws_it() -> None:
     about_y = np.array([[np.cos(y), 0, np.sin(y)], [0, 1, 0], [-np.sin(y), 0, np.cos(y)]])
     about_z = np.array([[np.cos(z), -np.sin(z), 0], [np.sin(z), np.cos(z), 0], [0, 0, 1]])
     expected = about_z @ about_y @ about_x @ np.array([1.0, 2.0, 3.0]) + [0.5, 0.6, 9]
-    box = boxes_to_stored(np.array([[0.5, 0.6, 9, 2, 4, 6, 0.1, -0.25, 0.6]]), QWEN3)
+    box = boxes_to_record(np.array([[0.5, 0.6, 9, 2, 4, 6, 0.1, -0.25, 0.6]]), QWEN3_ANGLES)
     np.testing.assert_allclose(corners(box)[0, 6], expected)

@@ -8,7 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from manifests.geometry.orientation import boxes_shown, boxes_stored, shown, stored
+from manifests.geometry.orientation import (
+    boxes_as_shown,
+    boxes_as_stored,
+    points_as_shown,
+    points_as_stored,
+)
 from manifests.media.header import orientation
 from tests.make import make_image
 
@@ -33,7 +38,7 @@ def test_a_place_is_where_pillow_shows_it(number: int) -> None:
     row, column = np.argwhere(np.asarray(image) == 255)[0]
     place = np.array([[9.5 / WIDTH, 5.5 / HEIGHT]]) * 1000
     expected = [1000 * (column + 0.5) / image.width, 1000 * (row + 0.5) / image.height]
-    assert shown(place, np.array([number]))[0] == pytest.approx(expected)
+    assert points_as_shown(place, np.array([number]))[0] == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("number", range(1, 9))
@@ -41,10 +46,12 @@ def test_there_and_back(number: int) -> None:
     random = np.random.default_rng(number)
     boxes = np.sort(random.uniform(0, 1000, (50, 2, 2)), axis=1).transpose(0, 1, 2).reshape(-1, 4)
     numbers = np.full(50, number)
-    there = boxes_shown(boxes, numbers)
+    there = boxes_as_shown(boxes, numbers)
     assert (there[:, :2] <= there[:, 2:]).all()
-    assert boxes_stored(there, numbers) == pytest.approx(boxes)
-    assert stored(shown(boxes[:, :2], numbers), numbers) == pytest.approx(boxes[:, :2])
+    assert boxes_as_stored(there, numbers) == pytest.approx(boxes)
+    assert points_as_stored(points_as_shown(boxes[:, :2], numbers), numbers) == pytest.approx(
+        boxes[:, :2]
+    )
     area = [(b[:, 2:] - b[:, :2]).prod(axis=1) for b in (boxes, there)]
     assert area[0] == pytest.approx(area[1])
 
@@ -52,7 +59,7 @@ def test_there_and_back(number: int) -> None:
 def test_a_box_that_is_inverted_stays_so() -> None:
     inverted = np.array([[500.0, 500.0, 100.0, 700.0]])
     for number in range(1, 9):
-        found = boxes_shown(inverted, np.array([number]))[0]
+        found = boxes_as_shown(inverted, np.array([number]))[0]
         assert found[0] > found[2] or found[1] > found[3]
 
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from manifests.geometry.smart_resize import (
     MAX_ASPECT,
-    QWEN2_5,
-    QWEN3,
+    QWEN2_5_RESIZE,
+    QWEN3_RESIZE,
     Resize,
     image_tokens,
     smart_resize,
@@ -29,7 +29,9 @@ PUBLISHED_2_5 = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("how", "vectors"), [(QWEN3, PUBLISHED), (QWEN2_5, PUBLISHED_2_5)])
+@pytest.mark.parametrize(
+    ("how", "vectors"), [(QWEN3_RESIZE, PUBLISHED), (QWEN2_5_RESIZE, PUBLISHED_2_5)]
+)
 def test_published_sizes_and_tokens(
     how: Resize, vectors: dict[tuple[int, int], tuple[int, int, int]]
 ) -> None:
@@ -54,9 +56,9 @@ def by_hand(width: int, height: int, how: Resize) -> tuple[int, int]:
 sides = st.one_of(st.integers(1, 30_000), st.integers(1, 99))
 
 
-@given(sides, sides, st.sampled_from([QWEN3, QWEN2_5]))
-@example(20, 40, QWEN3)
-@example(20, 40, QWEN2_5)
+@given(sides, sides, st.sampled_from([QWEN3_RESIZE, QWEN2_5_RESIZE]))
+@example(20, 40, QWEN3_RESIZE)
+@example(20, 40, QWEN2_5_RESIZE)
 def test_any_size_is_as_by_hand_and_within_the_limits(width: int, height: int, how: Resize) -> None:
     seen = smart_resize(np.array([[width, height]]), how)[0].tolist()
     if max(width, height) > MAX_ASPECT * min(width, height):

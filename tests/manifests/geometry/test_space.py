@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
-from manifests.geometry.smart_resize import QWEN2_5
+from manifests.geometry.smart_resize import QWEN2_5_RESIZE
 from manifests.geometry.space import (
     SPACES,
     Form,
@@ -26,7 +26,7 @@ from manifests.geometry.space import (
 
 EVERY = [Space(form=form, unit=unit) for form in get_args(Form) for unit in get_args(Unit)]
 EVERY += [Space(form=f, unit="pixel", index=i) for f in get_args(Form) for i in get_args(Index)]
-EVERY.append(Space(form="xyxy", unit="pixel", resized=QWEN2_5))
+EVERY.append(Space(form="xyxy", unit="pixel", resized=QWEN2_5_RESIZE))
 
 
 def units(box: list[float], width: int, height: int, space: Space | str) -> list[float]:

@@ -21,8 +21,8 @@ from curate.ingest.images import OpenedImage
 from curate.ingest.reader import Context, Failure, Found, Reader
 from manifests import record
 from manifests.errors import RowError
-from manifests.geometry.orientation import boxes_shown, shown
-from manifests.geometry.shown_sizes import SIDEWAYS
+from manifests.geometry.orientation import boxes_as_shown, points_as_shown
+from manifests.geometry.shown_sizes import TRANSPOSED
 from manifests.geometry.space import Space, SpaceSetting, boxes_to_units, points_to_units
 from manifests.record.objects import column_of, lists_of
 from manifests.storage import File
@@ -133,7 +133,7 @@ def _placed(sample: AnnotatedImage, space: Space, context: Context) -> _Placed:
     if orientation is None:
         orientation = context.media.orientation(sample.image.reference)
     stored = float(header.width), float(header.height)
-    seen = stored[::-1] if space.exif == "shown" and orientation in SIDEWAYS else stored
+    seen = stored[::-1] if space.exif == "shown" and orientation in TRANSPOSED else stored
     if sample.size is None:
         return _Placed(sample, orientation, seen)
     width, height = sample.size
@@ -141,7 +141,7 @@ def _placed(sample: AnnotatedImage, space: Space, context: Context) -> _Placed:
         raise RowError(f"annotated on an image of {width:g} x {height:g}")
     if abs(width / height * seen[1] / seen[0] - 1) > ASPECT_TOLERANCE:
         other = "stored" if space.exif == "shown" else "shown"
-        fits = orientation in SIDEWAYS and (width, height) == seen[::-1]
+        fits = orientation in TRANSPOSED and (width, height) == seen[::-1]
         raise RowError(
             f"annotated on an image of {width:g} x {height:g}, this one is {seen[0]:g} x "
             f"{seen[1]:g} as it is {space.exif}.",
@@ -249,7 +249,7 @@ def _turned(units: np.ndarray, rows: np.ndarray, placed: list[_Placed], space: S
     if space.exif == "shown" or not len(units):
         return units
     orientation = np.array([one.orientation for one in placed])[rows]
-    turn = boxes_shown if units.shape[1] == 4 else shown
+    turn = boxes_as_shown if units.shape[1] == 4 else points_as_shown
     return turn(units, orientation)
 
 

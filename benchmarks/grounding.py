@@ -37,7 +37,7 @@ from manifests import record
 from manifests.geometry.camera import with_cameras
 from manifests.geometry.space import SPACES, boxes_to_units
 from manifests.media import Media
-from manifests.record.objects import column_of, edit_objects, lists_of, objects_of
+from manifests.record.objects import edit_objects, flat_objects, objects_column, to_lists
 from manifests.step import ReshapeStep, RowStep
 
 RECORDS, OBJECTS, BATCH_RECORDS = 125_000, 8, 8192
@@ -88,11 +88,11 @@ def batch(units: np.ndarray, sizes: np.ndarray, start: int, polygons: bool) -> p
     width, height = (pa.array(sizes[::OBJECTS, n].astype(np.int32)) for n in (0, 1))
     images = record.ImageColumns(uri=names, width=width, height=height)
     table = record.captions("made", keys, names, pa.nulls(records, pa.string()), images)
-    fields = {"polygon": outlines(units)} if polygons else {"box": lists_of(units)}
+    fields = {"polygon": outlines(units)} if polygons else {"box": to_lists(units)}
     return table.set_column(
         table.schema.get_field_index("objects"),
         "objects",
-        column_of(
+        objects_column(
             np.full(records, OBJECTS),
             label=labels(len(units)),
             media=pa.array(np.zeros(len(units), np.int32)),
@@ -152,13 +152,13 @@ def main() -> None:
     show("check", lambda: check(numbers, COCO, "made", names))
     show("impossible", lambda: impossible(units))
     per_record = np.full(RECORDS, OBJECTS)
-    show("column_of, lists_of", lambda: column_of(per_record, box=lists_of(units)))
+    show("objects_column, to_lists", lambda: objects_column(per_record, box=to_lists(units)))
     for title, of, steps in (
         ("boxes", batches(whole), STEPS),
         (f"polygons of {CORNERS} corners", batches(whole, polygons=True), OF_POLYGONS),
     ):
         print(f"\nsteps on {title}")
-        show("(objects_of, in each)", partial(every, lambda b: objects_of(b["objects"]), of))
+        show("(flat_objects, in each)", partial(every, lambda b: flat_objects(b["objects"]), of))
         for name, step in steps.items():
             show(name, partial(every, partial(step, media=Media()), of))
     print("\nfewer of them, M/CPU-s")
@@ -188,7 +188,7 @@ def solids(some: pa.Table, attributes: str | None) -> pa.Table:
                         draw.uniform(5, 30, many)], axis=1)  # fmt: skip
     boxes = np.concatenate([centres, draw.uniform(0.5, 2, (many, 3)), np.zeros((many, 3))], axis=1)
     cameras = np.tile([500.0, 500.0, 320.0, 240.0], (some.num_rows, 1))
-    told = {"box3d": lists_of(boxes), "attributes": pa.array([attributes] * many, pa.string())}
+    told = {"box3d": to_lists(boxes), "attributes": pa.array([attributes] * many, pa.string())}
     columns = {
         "objects": edit_objects(some["objects"], np.ones(many, bool), **told),
         "media": with_cameras(some["media"], cameras),
@@ -239,7 +239,7 @@ def run_lengths(masks: int = 20_000, side: int = 64, seed: int = 31) -> list[pa.
     attributes = pa.array(told).take(pa.array(draw.integers(0, 50, masks)))
     counts = np.full(masks // OBJECTS, OBJECTS)
     nowhere = pa.array([[]] * len(counts), record.SCHEMA.field("media").type)
-    column = column_of(counts, attributes=attributes)
+    column = objects_column(counts, attributes=attributes)
     return [pa.table({"objects": column, "media": nowhere})]
 
 

@@ -151,7 +151,7 @@ def test_finetune_writes_lines_with_their_images_beside_them(tmp_path: Path) -> 
         (tmp_path / f"data/images/{number}.jpg").write_bytes(make_image(64, 48, number % 5))
     (tmp_path / "data/conversations.json").write_text(json.dumps(rows))
     made = ran("finetune", tmp_path)
-    fix = "Bring it there and run again with --retry, or leave it in quarantine."
+    fix = "Put the file there and run again with --retry, or leave it in quarantine."
     told = f"data/images/gone.jpg: there is no such file. {fix}"
     place = "data/conversations.json#7"
     assert made.lost == [Lost(place, "read chats", "MediaError", told)]

@@ -20,7 +20,7 @@ from curate.emit.settings import Shards
 from curate.emit.sizes import sums
 from manifests import storage
 from manifests.errors import LimitError, MediaError, RowError
-from manifests.media import BRING_IT, Media, Reference
+from manifests.media import FIX_MISSING_FILE, Media, Reference
 
 MOST_ROW_BYTES = (1 << 31) - (1 << 20)
 """Of one row's media, so that 32-bit offsets and the rest of the row fit."""
@@ -150,7 +150,7 @@ class _Files:
             except RowError as error:
                 run.faults[row] = error
             except FileNotFoundError:
-                run.faults[row] = MediaError("there is no such file", ref.uri, BRING_IT)
+                run.faults[row] = MediaError("there is no such file", ref.uri, FIX_MISSING_FILE)
             except OSError as error:
                 run.faults[row] = MediaError(str(error), ref.uri)
             else:

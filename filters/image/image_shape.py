@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from pydantic import Field, PositiveInt
 
 from manifests.media import Media
-from manifests.record.images import by_record, image_rows
+from manifests.record.images import image_rows, reduce_by_record
 from manifests.step import Outcome, RowStep, reasons
 
 
@@ -79,9 +79,9 @@ def _measured(
     shorter, longer = np.minimum(width, height), np.maximum(width, height)
     aspect, pixels = longer / np.maximum(shorter, 1), width * height
     return {
-        "min_side": by_record(np.minimum, rows, shorter.astype(np.int32), records),
-        "max_side": by_record(np.maximum, rows, longer.astype(np.int32), records),
-        "max_aspect": by_record(np.maximum, rows, aspect, records),
-        "min_pixels": by_record(np.minimum, rows, pixels, records),
-        "max_pixels": by_record(np.maximum, rows, pixels, records),
+        "min_side": reduce_by_record(np.minimum, rows, shorter.astype(np.int32), records),
+        "max_side": reduce_by_record(np.maximum, rows, longer.astype(np.int32), records),
+        "max_aspect": reduce_by_record(np.maximum, rows, aspect, records),
+        "min_pixels": reduce_by_record(np.minimum, rows, pixels, records),
+        "max_pixels": reduce_by_record(np.maximum, rows, pixels, records),
     }

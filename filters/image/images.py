@@ -11,7 +11,7 @@ from pydantic import Field, NonNegativeInt, model_validator
 from manifests.media import Media
 from manifests.record.images import image_rows
 from manifests.step import Outcome, RowStep
-from manifests.step.bounds import in_order, outside
+from manifests.step.bounds import check_min_max, outside
 
 
 class ImageCount(RowStep):
@@ -25,7 +25,7 @@ class ImageCount(RowStep):
     min: NonNegativeInt | None = Field(None, description="fewest images; null: no bound")
     max: NonNegativeInt | None = Field(None, description="most images; null: no bound")
 
-    _in_order = model_validator(mode="after")(in_order)
+    _check_min_max = model_validator(mode="after")(check_min_max)
 
     def __call__(self, batch: pa.Table, media: Media) -> Outcome:
         rows = image_rows(batch["media"]).rows

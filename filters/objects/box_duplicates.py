@@ -12,7 +12,7 @@ from pydantic import Field
 from manifests.geometry.boxes import all_finite, iou
 from manifests.geometry.object_media import object_media
 from manifests.media import Media
-from manifests.record.objects import Objects, count_objects, edit_objects, objects_of
+from manifests.record.objects import Objects, count_objects, edit_objects, flat_objects
 from manifests.step import Outcome, RowStep
 
 
@@ -37,7 +37,7 @@ class BoxDuplicates(RowStep):
     )
 
     def __call__(self, batch: pa.Table, media: Media) -> Outcome:
-        objects = objects_of(batch["objects"])
+        objects = flat_objects(batch["objects"])
         boxed = np.flatnonzero(all_finite(objects.boxes))
         stays = np.ones(len(objects.rows), bool)
         stays[boxed] = first_of_alike(

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from manifests.geometry.boxes import all_finite
 from manifests.media import Media
-from manifests.record.objects import count_objects, edit_objects, objects_of, replace_where
+from manifests.record.objects import count_objects, edit_objects, flat_objects, replace_where
 from manifests.step import Outcome, RowStep
 
 
@@ -32,7 +32,7 @@ class BoxPoints(RowStep):
     overwrite: bool = Field(False, description="make points though there are some")
 
     def __call__(self, batch: pa.Table, media: Media) -> Outcome:
-        objects = objects_of(batch["objects"])
+        objects = flat_objects(batch["objects"])
         pointed = np.asarray(objects.field("point").is_valid())
         boxed = all_finite(objects.boxes)
         made = boxed & (self.overwrite | ~pointed)

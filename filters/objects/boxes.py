@@ -13,7 +13,7 @@ from manifests.geometry.boxes import all_finite, areas
 from manifests.geometry.object_media import object_image_sizes
 from manifests.geometry.polygons import Polygons, bounding_boxes, flatten_polygons, replace_points
 from manifests.media import Media
-from manifests.record.objects import Objects, count_objects, edit_objects, lists_of, objects_of
+from manifests.record.objects import Objects, count_objects, edit_objects, flat_objects, to_lists
 from manifests.step import Outcome, RowStep, reasons
 from manifests.step.bounds import Share
 
@@ -64,7 +64,7 @@ class Boxes(RowStep):
     empty: Empty = "drop"
 
     def __call__(self, batch: pa.Table, media: Media) -> Outcome:
-        objects = objects_of(batch["objects"])
+        objects = flat_objects(batch["objects"])
         shape = _shape(objects)
         inside = np.clip(shape.extent, 0, UNITS)
         sizes = None if self.min_pixels is None else object_image_sizes(objects, batch["media"])
@@ -161,11 +161,11 @@ def _clipped(
     fields = {}
     out = np.where(shape.boxed, _out(objects.boxes), 0)
     if out.any():
-        fields["box"] = lists_of(np.where(shape.boxed[:, None], inside, np.nan))
+        fields["box"] = to_lists(np.where(shape.boxed[:, None], inside, np.nan))
     moved = out > NOISE
     out = np.where(shape.pointed, _out(objects.points), 0)
     if out.any():
-        fields["point"] = lists_of(np.clip(objects.points, 0, UNITS))
+        fields["point"] = to_lists(np.clip(objects.points, 0, UNITS))
     moved |= out > NOISE
     if shape.polygons is not None:
         polygons = shape.polygons

@@ -15,8 +15,8 @@ from filters.objects.rules.emptied_records import Empty
 from manifests.geometry.space import UNITS
 from manifests.geometry.visible_boxes import VisibleBoxes, visible_boxes
 from manifests.media import Media
-from manifests.record.images import by_record
-from manifests.record.objects import Objects, count_objects, edit_objects, fixed, objects_of
+from manifests.record.images import reduce_by_record
+from manifests.record.objects import Objects, count_objects, edit_objects, flat_objects, to_matrix
 from manifests.step import Outcome, RowStep, reasons
 from manifests.step.bounds import Share
 
@@ -102,9 +102,9 @@ class Boxes3d(RowStep):
     empty: Empty = "drop"
 
     def __call__(self, batch: pa.Table, media: Media) -> Outcome:
-        objects = objects_of(batch["objects"])
+        objects = flat_objects(batch["objects"])
         has = np.asarray(objects.field("box3d").is_valid())
-        boxes = fixed(objects.field("box3d"), 9)
+        boxes = to_matrix(objects.field("box3d"), 9)
         said, broken = said_of(objects.field("attributes"), has)
         seen = visible_boxes(batch["media"], objects, boxes)
         why = has & np.stack([mask for _, mask in self._rules(boxes, said, seen)])
@@ -190,4 +190,4 @@ def _over(values: np.ndarray, bound: float | None) -> np.ndarray:
 
 def _least(values: np.ndarray, objects: Objects, records: int) -> pa.Array:
     known = ~np.isnan(values)
-    return by_record(np.minimum, objects.rows[known], values[known], records)
+    return reduce_by_record(np.minimum, objects.rows[known], values[known], records)

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from filters.objects.object_count import Of, counted
 from manifests.media import Media
-from manifests.record.objects import count_objects, objects_of
+from manifests.record.objects import count_objects, flat_objects
 from manifests.step import Outcome, RowStep, reasons
 
 
@@ -41,7 +41,7 @@ class CountAgreement(RowStep):
     )
 
     def __call__(self, batch: pa.Table, media: Media) -> Outcome:
-        objects = objects_of(batch["objects"])
+        objects = flat_objects(batch["objects"])
         found = count_objects(objects, counted(objects, self.of), batch.num_rows)
         # Row by row: `meta` is JSON, which has no columns.
         said = [_stated(meta, self.field) for meta in batch["meta"].to_pylist()]

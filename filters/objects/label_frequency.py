@@ -13,10 +13,10 @@ from pydantic import Field, PositiveInt, model_validator
 
 from filters.objects.rules.emptied_records import Empty, emptied_records
 from manifests import storage
-from manifests.record.images import by_record
-from manifests.record.objects import Objects, edit_objects, objects_of
+from manifests.record.images import reduce_by_record
+from manifests.record.objects import Objects, edit_objects, flat_objects
 from manifests.step import Corpus, CorpusStep, Outcome, Part, Workspace, reasons
-from manifests.step.bounds import in_order
+from manifests.step.bounds import check_min_max
 from manifests.storage import parts
 
 _SCHEMA = pa.schema([("label", pa.string()), ("count", pa.int64())])
@@ -46,7 +46,7 @@ class LabelFrequency(CorpusStep):
     )
     empty: Empty = "drop"
 
-    _in_order = model_validator(mode="after")(in_order)
+    _check_min_max = model_validator(mode="after")(check_min_max)
 
     def reads(self) -> tuple[str, ...]:
         return ("objects",)
@@ -65,7 +65,7 @@ class LabelFrequency(CorpusStep):
 
     def _outcome(self, table: pa.Table, judged: _Judged) -> Outcome:
         column, rows = table["objects"], table.num_rows
-        objects = objects_of(column)
+        objects = flat_objects(column)
         gone = np.unpackbits(judged.gone, count=len(objects.rows)).astype(bool)
         if self.remove == "records":
             labelled = np.asarray(objects.field("label").is_valid())
@@ -103,7 +103,7 @@ class _Count:
     records: bool
 
     def __call__(self, part: Part) -> pa.Table:
-        rows, codes, labels = _coded(objects_of(self.corpus.read(part, ("objects",))["objects"]))
+        rows, codes, labels = _coded(flat_objects(self.corpus.read(part, ("objects",))["objects"]))
         if self.records:
             codes = np.unique(rows * len(labels) + codes) % max(len(labels), 1)
         found = np.bincount(codes, minlength=len(labels))
@@ -143,7 +143,7 @@ class _Judge:
     max: int | None
 
     def __call__(self, part: Part) -> _Judged:
-        objects = objects_of(self.corpus.read(part, ("objects",))["objects"])
+        objects = flat_objects(self.corpus.read(part, ("objects",))["objects"])
         rows, codes, labels = _coded(objects)
         frequency = self._frequencies(labels)[codes]
         out = np.zeros(len(frequency), bool)
@@ -153,7 +153,7 @@ class _Judge:
             out |= frequency > self.max
         gone = np.zeros(len(objects.rows), bool)
         gone[np.asarray(objects.field("label").is_valid())] = out
-        return _Judged(by_record(np.minimum, rows, frequency, part.rows), np.packbits(gone))
+        return _Judged(reduce_by_record(np.minimum, rows, frequency, part.rows), np.packbits(gone))
 
     def _frequencies(self, labels: pa.Array) -> np.ndarray:
         """(labels,) int64. The table is scanned, not hashed: it may be far longer than a part's."""

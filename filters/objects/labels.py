@@ -14,7 +14,7 @@ from filters.objects.rules.label_names import normalised, read_names
 from manifests import storage
 from manifests.errors import InputError
 from manifests.media import Media
-from manifests.record.objects import count_objects, edit_objects, objects_of
+from manifests.record.objects import count_objects, edit_objects, flat_objects
 from manifests.step import Outcome, RowStep
 
 
@@ -64,7 +64,7 @@ class Labels(RowStep):
         return () if self.rename_file is None else (storage.resolve(base, self.rename_file),)
 
     def __call__(self, batch: pa.Table, media: Media) -> Outcome:
-        objects = objects_of(batch["objects"])
+        objects = flat_objects(batch["objects"])
         old = objects.field("label")
         coded = pc.dictionary_encode(old)
         names = self._renamed(normalised(coded.dictionary, self.fold), self._names(media))

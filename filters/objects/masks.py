@@ -14,8 +14,14 @@ from manifests.geometry.object_media import object_image_sizes
 from manifests.geometry.polygons import bounding_boxes, flatten_polygons, inner_points
 from manifests.geometry.run_lengths import column_spans, mask_boxes, mask_points, read_masks
 from manifests.media import Media
-from manifests.record.images import by_record
-from manifests.record.objects import Objects, count_objects, edit_objects, objects_of, replace_where
+from manifests.record.images import reduce_by_record
+from manifests.record.objects import (
+    Objects,
+    count_objects,
+    edit_objects,
+    flat_objects,
+    replace_where,
+)
 from manifests.step import Outcome, RowStep
 
 UNITS = 1000.0
@@ -63,7 +69,7 @@ class Masks(RowStep):
     empty: Empty = "drop"
 
     def __call__(self, batch: pa.Table, media: Media) -> Outcome:
-        objects = objects_of(batch["objects"])
+        objects = flat_objects(batch["objects"])
         shapes = _shapes(objects, object_image_sizes(objects, batch["media"]))
         records = batch.num_rows
         given = all_finite(objects.boxes)
@@ -82,7 +88,7 @@ class Masks(RowStep):
             columns[many] = count_objects(objects, made & stays, records)
             if made.any():
                 fields[name] = replace_where(objects.field(name), made, found)
-        lowest = by_record(
+        lowest = reduce_by_record(
             np.minimum, objects.rows[compared], agreement[compared].astype(np.float32), records
         )
         return Outcome(

@@ -9,9 +9,9 @@ import pyarrow as pa
 from pydantic import Field, NonNegativeInt, model_validator
 
 from manifests.media import Media
-from manifests.record.objects import Objects, count_objects, objects_of
+from manifests.record.objects import Objects, count_objects, flat_objects
 from manifests.step import Outcome, RowStep
-from manifests.step.bounds import in_order, outside
+from manifests.step.bounds import check_min_max, outside
 
 Of = Literal["objects", "boxes", "points"]
 
@@ -29,10 +29,10 @@ class ObjectCount(RowStep):
     min: NonNegativeInt | None = Field(None, description="fewest of them; null: no bound")
     max: NonNegativeInt | None = Field(None, description="most of them; null: no bound")
 
-    _in_order = model_validator(mode="after")(in_order)
+    _check_min_max = model_validator(mode="after")(check_min_max)
 
     def __call__(self, batch: pa.Table, media: Media) -> Outcome:
-        objects = objects_of(batch["objects"])
+        objects = flat_objects(batch["objects"])
         found = count_objects(objects, counted(objects, self.of), batch.num_rows)
         reasons = outside(self, found, f"too few {self.of}", f"too many {self.of}")
         return Outcome({"count": found}, reasons)

@@ -22,14 +22,14 @@ from manifests.geometry.camera import (
 from manifests.geometry.object_media import object_media
 from manifests.media import Media
 from manifests.record import one_chunk
-from manifests.record.images import by_record
+from manifests.record.images import reduce_by_record
 from manifests.record.objects import (
     Objects,
     count_objects,
     edit_objects,
-    fixed,
-    lists_of,
-    objects_of,
+    flat_objects,
+    to_lists,
+    to_matrix,
 )
 from manifests.step import Outcome, RowStep, reasons
 
@@ -66,7 +66,7 @@ class VirtualCamera(RowStep):
     rewrite: bool = Field(True, description="false: measure, and leave boxes and cameras alone")
 
     def __call__(self, batch: pa.Table, media: Media) -> Outcome:
-        objects, images = objects_of(batch["objects"]), image_cameras(batch["media"])
+        objects, images = flat_objects(batch["objects"]), image_cameras(batch["media"])
         has = np.asarray(objects.field("box3d").is_valid())
         scales = virtual_depth_scale(images.cameras, images.sizes[:, 1], self.focal, self.height)
         scale = values_per_object(scales, object_media(objects, batch["media"]))
@@ -74,8 +74,8 @@ class VirtualCamera(RowStep):
         error = np.bincount(objects.rows[unknown], minlength=rows) > 0
         columns = {
             "boxes": count_objects(objects, has, rows),
-            "min_scale": by_record(np.minimum, objects.rows[has], scale[has], rows),
-            "max_scale": by_record(np.maximum, objects.rows[has], scale[has], rows),
+            "min_scale": reduce_by_record(np.minimum, objects.rows[has], scale[has], rows),
+            "max_scale": reduce_by_record(np.maximum, objects.rows[has], scale[has], rows),
         }
         columns = {n: pc.if_else(pa.array(error), None, c) for n, c in columns.items()}
         columns["objects"], columns["media"] = (one_chunk(batch[n]) for n in self.rewrites)
@@ -90,6 +90,6 @@ class VirtualCamera(RowStep):
 
 def _moved(column: pa.Array | pa.ChunkedArray, objects: Objects, scale: np.ndarray) -> pa.Array:
     had = objects.field("box3d")
-    moved = lists_of(scale_depths(fixed(had, 9), scale))
+    moved = to_lists(scale_depths(to_matrix(had, 9), scale))
     found = pc.if_else(moved.is_valid(), moved, had)
     return edit_objects(column, np.ones(len(had), bool), box3d=found)

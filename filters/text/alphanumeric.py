@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from manifests.media import Media
 from manifests.record import texts
 from manifests.step import Outcome, RowStep
-from manifests.step.bounds import Share, in_order, outside
+from manifests.step.bounds import Share, check_min_max, outside
 from manifests.text.code_points import ALPHANUMERIC
 
 
@@ -27,7 +27,7 @@ class Alphanumeric(RowStep):
     min: Share | None = Field(None, description="smallest share, 0 to 1; null: no bound")
     max: Share | None = Field(None, description="largest share, 0 to 1; null: no bound")
 
-    _in_order = model_validator(mode="after")(in_order)
+    _check_min_max = model_validator(mode="after")(check_min_max)
 
     def __call__(self, batch: pa.Table, media: Media) -> Outcome:
         from manifests.kernels import text_measures

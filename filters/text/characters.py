@@ -11,7 +11,7 @@ from pydantic import Field, NonNegativeInt, model_validator
 from manifests.media import Media
 from manifests.record import texts
 from manifests.step import Outcome, RowStep
-from manifests.step.bounds import in_order, outside
+from manifests.step.bounds import check_min_max, outside
 
 
 class Characters(RowStep):
@@ -28,7 +28,7 @@ class Characters(RowStep):
     min: NonNegativeInt | None = Field(None, description="fewest characters; null: no bound")
     max: NonNegativeInt | None = Field(None, description="most characters; null: no bound")
 
-    _in_order = model_validator(mode="after")(in_order)
+    _check_min_max = model_validator(mode="after")(check_min_max)
 
     def __call__(self, batch: pa.Table, media: Media) -> Outcome:
         counts = pc.utf8_length(texts(batch["content"]))

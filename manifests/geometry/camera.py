@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from manifests.geometry.shown_sizes import shown_sizes
 from manifests.record import MEDIA, media_lists
-from manifests.record.objects import fixed, lists_of
+from manifests.record.objects import to_lists, to_matrix
 
 FIELD_OF_VIEW = 60.0
 """Degrees, of width and of height both (published: Qwen3-VL's cookbook, where a camera is unknown;
@@ -31,7 +31,7 @@ class ImageCameras(NamedTuple):
 def image_cameras(media: pa.Array | pa.ChunkedArray) -> ImageCameras:
     """What is known of each image."""
     _, flat = media_lists(media)
-    return ImageCameras(fixed(pc.struct_field(flat, "camera"), 4), shown_sizes(flat))
+    return ImageCameras(to_matrix(pc.struct_field(flat, "camera"), 4), shown_sizes(flat))
 
 
 def values_per_object(values: np.ndarray, medium: np.ndarray) -> np.ndarray:
@@ -89,7 +89,7 @@ def with_cameras(
     offsets, flat = media_lists(media)
     old = pc.struct_field(flat, "camera")
     known = pa.array(~np.isnan(cameras).any(axis=1))
-    fields["camera"] = pc.if_else(known, lists_of(cameras), old)
+    fields["camera"] = pc.if_else(known, to_lists(cameras), old)
     children = [fields.get(f.name, pc.struct_field(flat, f.name)).cast(f.type) for f in MEDIA]
     structs = pa.StructArray.from_arrays(children, fields=list(MEDIA))
     return pa.ListArray.from_arrays(pa.array(offsets.astype(np.int32)), structs)

@@ -15,7 +15,7 @@ from numba import boolean, float32, int32, int64, types, uint8, uint32, void
 from manifests.kernels.compiling import BYTES, OFFSETS, buffers, compiled, inlined, longest
 from manifests.kernels.decoding import decode
 from manifests.models.fasttext import LanguageModel
-from manifests.text.code_points import CAPITAL, SMALL, classes_of_all
+from manifests.text.code_points import CAPITAL, SMALL, class_table
 
 _BASIS, _PRIME, _ONE = np.uint32(2166136261), np.uint32(16777619), np.uint32(1)
 _NOTHING, _TINY = np.float32(0), 1e-5
@@ -49,7 +49,7 @@ def mostly_capitals(texts: pa.Array) -> np.ndarray:
     answers = np.empty(len(texts), bool)
     offsets, data = buffers(texts)
     points = np.empty(longest(offsets), np.uint32)
-    _find_capitals(offsets, data, classes_of_all(), points, answers)
+    _find_capitals(offsets, data, class_table(), points, answers)
     return answers
 
 

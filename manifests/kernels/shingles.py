@@ -19,7 +19,7 @@ from manifests.kernels.compiling import BYTES, OFFSETS, buffers, compiled, inlin
 from manifests.kernels.hash_set import put, slot_bits, slots_for
 from manifests.kernels.simd import BLOCK
 from manifests.kernels.tokens import FIRST, find_tokens, hash_characters, hash_tokens, write_lower
-from manifests.text.code_points import spellings_of_all
+from manifests.text.code_points import encoding_table
 
 WORDS, WHITESPACE, CHARACTERS = 0, 1, 2
 """What a token is: a run of letters, marks and numbers, or one such character of a script written
@@ -113,7 +113,7 @@ def _most_tokens(size: int, tokens: int) -> int:
 def _room(size: int, tokens: int, distinct: bool) -> _Room:
     most = _most_tokens(size, tokens) + 1
     return _Room(
-        spellings_of_all(),
+        encoding_table(),
         np.empty(FIRST + 2 * size + 2 * BLOCK, np.uint8),
         np.empty(2 * most + 16, np.uint32),
         np.empty(most, np.uint64),

@@ -12,7 +12,7 @@ from numba import float64, int32, int64, uint32, uint64, void
 
 from manifests.kernels.compiling import BYTES, OFFSETS, buffers, compiled, inlined, longest
 from manifests.kernels.decoding import decode
-from manifests.text.code_points import SPACE, classes_of_all, lower_of_all
+from manifests.text.code_points import SPACE, class_table, lower_case_table
 
 _TABLE_BITS = 21
 """The largest n-gram table has 2^21 slots, 24 MB (ours); longer texts take several passes."""
@@ -32,7 +32,7 @@ def word_counts(texts: pa.Array) -> np.ndarray:
     counts = np.empty(len(texts), np.int32)
     offsets, data = buffers(texts)
     points = np.empty(longest(offsets), np.uint32)
-    _count_words(offsets, data, classes_of_all(), points, counts)
+    _count_words(offsets, data, class_table(), points, counts)
     return counts
 
 
@@ -41,7 +41,7 @@ def shares(texts: pa.Array, kind: int) -> np.ndarray:
     ratios = np.empty(len(texts), np.float64)
     offsets, data = buffers(texts)
     points = np.empty(longest(offsets), np.uint32)
-    _measure_shares(offsets, data, classes_of_all(), kind, points, ratios)
+    _measure_shares(offsets, data, class_table(), kind, points, ratios)
     return ratios
 
 
@@ -61,7 +61,7 @@ def word_repetition(texts: pa.Array, n: int) -> np.ndarray:
     points = np.empty(longest(offsets), np.uint32)
     most = len(points) // 2 + 2
     scratch = points, np.empty(most, np.uint64), *_tables(most)
-    _measure_word_repetition(offsets, data, classes_of_all(), lower_of_all(), n, *scratch, ratios)
+    _measure_word_repetition(offsets, data, class_table(), lower_case_table(), n, *scratch, ratios)
     return ratios
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 KEPT = "kept:"
-BRING_IT = "Bring it there and run again with --retry, or leave it in quarantine."
+FIX_MISSING_FILE = "Put the file there and run again with --retry, or leave it in quarantine."
 _OPEN_FILES = 64
 
 
@@ -63,7 +63,7 @@ class Media:
             return ref.length
         found = storage.size_and_stamp(self.resolve(ref.uri))
         if found is None:
-            raise MediaError("there is no such file", ref.uri, BRING_IT)
+            raise MediaError("there is no such file", ref.uri, FIX_MISSING_FILE)
         return found[0]
 
     def header(self, ref: Reference) -> Header:
@@ -165,7 +165,7 @@ class Media:
             with open(place, "rb", buffering=0) as handle:
                 return os.pread(handle.fileno(), length, offset)
         except FileNotFoundError:
-            raise MediaError("there is no such file", uri, BRING_IT) from None
+            raise MediaError("there is no such file", uri, FIX_MISSING_FILE) from None
         except OSError as error:
             raise MediaError(str(error), uri) from error
 

@@ -1,4 +1,4 @@
-"""The column `objects` made of flat columns, and its numbers taken out: no Python object a box."""
+"""The column `objects` to flat columns and back, without a Python object for each box."""
 
 from __future__ import annotations
 
@@ -8,12 +8,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from manifests.record import OBJECT, media_lists, one_chunk
+from manifests.record.columns import media_lists, one_chunk
+from manifests.record.schema import OBJECT
 
 
 class Objects(NamedTuple):
-    """The objects of a batch, flat: `rows` (n,) int64 ascending, the record each is of; `boxes`
-    (n, 4) and `points` (n, 2) float64 in [0,1000], nan where it has none; and the structs."""
+    """The n objects of a batch, flat.
+
+    `rows` (n,) int64 ascending: the record of each object. `boxes` (n, 4) and `points` (n, 2)
+    float64 in [0,1000]: nan if the object has no box or no point. `structs`: the objects as Arrow
+    has them.
+    """
 
     rows: np.ndarray
     boxes: np.ndarray
@@ -24,30 +29,33 @@ class Objects(NamedTuple):
         return pc.struct_field(self.structs, name)
 
 
-def objects_of(column: pa.Array | pa.ChunkedArray) -> Objects:
-    """The flat objects of a batch."""
+def flat_objects(column: pa.Array | pa.ChunkedArray) -> Objects:
+    """The objects of the column `objects`, flat."""
     offsets, flat = media_lists(column)
     rows = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
     boxes, points = (
-        fixed(pc.struct_field(flat, name), n) for name, n in (("box", 4), ("point", 2))
+        to_matrix(pc.struct_field(flat, name), n) for name, n in (("box", 4), ("point", 2))
     )
     return Objects(rows, boxes, points, flat)
 
 
-def fixed(lists: pa.Array, numbers: int) -> np.ndarray:
-    """(n, numbers) float64 of a column of lists; nan where one is null, or of another length."""
+def to_matrix(lists: pa.Array, numbers: int) -> np.ndarray:
+    """(n, numbers) float64 of n lists; nan for a list that is null or of another length.
+
+    `to_matrix([[1, 2], None, [3]], 2) -> [[1, 2], [nan, nan], [nan, nan]]`
+    """
     out = np.full((len(lists), numbers), np.nan)
-    right = pc.equal(pc.list_value_length(lists), numbers).fill_null(False)
-    if len(right) and pc.all(right).as_py():
+    has_length = pc.equal(pc.list_value_length(lists), numbers).fill_null(False)
+    if len(has_length) and pc.all(has_length).as_py():
         out[:] = np.asarray(lists.flatten()).reshape(-1, numbers)
-    elif len(right):
-        chosen = lists.filter(right).flatten()
-        out[np.asarray(right)] = np.asarray(chosen).reshape(-1, numbers)
+    elif len(has_length):
+        chosen = lists.filter(has_length).flatten()
+        out[np.asarray(has_length)] = np.asarray(chosen).reshape(-1, numbers)
     return out
 
 
-def lists_of(values: np.ndarray) -> pa.Array:
-    """list<float32> of (n, numbers); null where a row has a nan."""
+def to_lists(values: np.ndarray) -> pa.Array:
+    """list<float32> of a matrix (n, numbers); null for a row with a nan."""
     missing = np.isnan(values).any(axis=1)
     numbers = values.shape[1]
     offsets = np.concatenate([[0], np.cumsum(np.where(missing, 0, numbers))]).astype(np.int32)
@@ -80,11 +88,14 @@ def count_objects(objects: Objects, chosen: np.ndarray, records: int) -> pa.Arra
 
 def replace_where(old: pa.Array, chosen: np.ndarray, values: np.ndarray) -> pa.Array:
     """A flat column list<float32> with `values` (n, numbers) in the rows that are `chosen`."""
-    return pc.if_else(pa.array(chosen), lists_of(values), old)
+    return pc.if_else(pa.array(chosen), to_lists(values), old)
 
 
-def column_of(counts: np.ndarray, **fields: pa.Array) -> pa.Array:
-    """The column `objects`, of how many each record has and the fields that are known."""
+def objects_column(counts: np.ndarray, **fields: pa.Array) -> pa.Array:
+    """The column `objects`; `counts`: the number of objects of each record.
+
+    `fields` are flat, one value for each object; the fields that are not given are null.
+    """
     total = int(counts.sum())
     children = [
         fields[f.name].cast(f.type) if f.name in fields else pa.nulls(total, f.type) for f in OBJECT

@@ -26,7 +26,7 @@ class Bounded(Protocol):
 B = TypeVar("B", bound=Bounded)
 
 
-def in_order(step: B) -> B:
+def check_min_max(step: B) -> B:
     """For a `model_validator`: refuses bounds that nothing can satisfy."""
     if step.min is not None and step.max is not None and step.min > step.max:
         raise ValueError(f"min {step.min} is over max {step.max}: nothing would stay")

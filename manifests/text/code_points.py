@@ -47,7 +47,7 @@ _WITHOUT_SPACES = (
 
 
 @lru_cache(maxsize=1)
-def classes_of_all() -> np.ndarray:
+def class_table() -> np.ndarray:
     """The classes of every code point, as bits."""
     points = np.arange(CODE_POINTS, dtype=np.uint32).view("U1")
     marks = np.zeros(CODE_POINTS, bool)
@@ -67,7 +67,7 @@ def classes_of_all() -> np.ndarray:
 
 
 @lru_cache(maxsize=1)
-def lower_of_all() -> np.ndarray:
+def lower_case_table() -> np.ndarray:
     """The lower case of every code point that may have one: the first character of str.lower()."""
     points = np.arange(_CASED, dtype=np.uint32).view("U1")
     lower = np.arange(_CASED, dtype=np.int32)
@@ -77,7 +77,7 @@ def lower_of_all() -> np.ndarray:
 
 
 @lru_cache(maxsize=1)
-def spellings_of_all() -> np.ndarray:
+def encoding_table() -> np.ndarray:
     """How every code point is written in a text that is to be cut at its spaces, uint64, (2,
     CODE_POINTS): first where texts are cut at whitespace, then where they are cut into words.
 
@@ -87,11 +87,11 @@ def spellings_of_all() -> np.ndarray:
     words all but letters, marks and numbers (Unicode categories L, M, N); there a character of a
     script without spaces has one on either side.
     """
-    classes = classes_of_all()
+    classes = class_table()
     letter_or_mark, alphanumeric = classes & SPECIAL == 0, classes & ALPHANUMERIC > 0
     separates = np.stack([classes & SPACE > 0, ~(letter_or_mark | alphanumeric)])
     spellings = np.stack([np.concatenate([_utf8(*of_a_size) for of_a_size in _UTF8])] * 2)
-    spellings[:, :_CASED] = spellings[:, lower_of_all()]
+    spellings[:, :_CASED] = spellings[:, lower_case_table()]
     for start, stop in _WITHOUT_SPACES:
         spellings[1, start:stop] = _between_spaces(spellings[1, start:stop])
         letter_or_mark[start:stop] = False

@@ -20,7 +20,7 @@ from curate.emit.payload import PUT_IT_BACK
 from curate.emit.read import read_shards, shard_files
 from curate.emit.shard import Quarantined, ShardCommit
 from manifests.errors import ManifestError, RecipeError
-from manifests.media import BRING_IT, Limits, Media
+from manifests.media import FIX_MISSING_FILE, Limits, Media
 from manifests.run.fingerprint import file_digest
 from tests.emit.corpora import (
     IMAGES,
@@ -229,10 +229,10 @@ def test_media_that_can_no_longer_be_read_quarantine_their_row_alone(tmp_path: P
     ids = table["id"].to_pylist()
     changed = f"bytes where {size} were: the file has changed. {PUT_IT_BACK}"
     messages = {
-        1: f"gone.jpg: there is no such file. {BRING_IT}",
+        1: f"gone.jpg: there is no such file. {FIX_MISSING_FILE}",
         2: f"grown.jpg: {size + 1} {changed}",
         3: f"in.tar@{end - 10}: 10 {changed}",
-        4: f"gone.tar: there is no such file. {BRING_IT}",
+        4: f"gone.tar: there is no such file. {FIX_MISSING_FILE}",
     }
     assert commit.rows == 2
     assert sorted(commit.quarantined) == sorted(

@@ -21,7 +21,7 @@ from curate.compose.grounding.written import Groups, Most, Order, Writing, Writt
 from manifests import record
 from manifests.geometry.smart_resize import QWEN2_5_RESIZE, Resize
 from manifests.media import Media
-from manifests.record.objects import Objects, objects_of
+from manifests.record.objects import Objects, flat_objects
 from manifests.step import ReshapeStep
 
 Form = Literal["direct", "boxes", "points"]
@@ -79,7 +79,7 @@ class Counting(ReshapeStep):
         return self
 
     def __call__(self, batch: pa.Table, media: Media) -> pa.Table:
-        objects = objects_of(batch["objects"])
+        objects = flat_objects(batch["objects"])
         image = one_image(batch, objects)
         seen = _Seen(
             self._groups(objects, image, batch.num_rows),

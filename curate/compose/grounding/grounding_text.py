@@ -21,7 +21,7 @@ from manifests.errors import RowError
 from manifests.geometry.angles import QWEN3_ANGLES, Angles
 from manifests.geometry.smart_resize import QWEN2_5_RESIZE, Resize
 from manifests.media import Media
-from manifests.record.objects import Objects, objects_of
+from manifests.record.objects import Objects, flat_objects
 from manifests.step import Outcome, RowStep, reasons
 
 TOLD = {"boxes": "boxes", "points": "points", "boxes_3d": "3D boxes"}
@@ -111,7 +111,7 @@ class GroundingText(RowStep):
         return TEMPLATES[FORMS[self.style], self.what, self._place]
 
     def __call__(self, batch: pa.Table, media: Media) -> Outcome:
-        objects, records = objects_of(batch["objects"]), batch.num_rows
+        objects, records = flat_objects(batch["objects"]), batch.num_rows
         image = one_image(batch, objects)
         how = Writing(self.style, self.what, self.most, self.order, self.resize, self.angles)
         numbers = written(objects, image, how)

@@ -21,7 +21,7 @@ from curate.compose.grounding.turns import Segment, Turn, added, rewritten
 from manifests import storage
 from manifests.errors import InputError
 from manifests.media import Media
-from manifests.record.objects import Objects, objects_of
+from manifests.record.objects import Objects, flat_objects
 from manifests.step import Outcome, RowStep
 
 _STEM_ENDS = re.compile("(?<=.)i$")
@@ -76,7 +76,7 @@ class Negatives(RowStep):
         return (storage.resolve(base, self.categories),) if isinstance(self.categories, str) else ()
 
     def __call__(self, batch: pa.Table, media: Media) -> Outcome:
-        objects = objects_of(batch["objects"])
+        objects = flat_objects(batch["objects"])
         image = one_image(batch, objects)
         choices = draws(batch["id"], self.seed, "negatives")
         chosen = np.array([one.below(2**53) < self.share * 2**53 for one in choices], bool)

@@ -23,7 +23,7 @@ from curate.compose.grounding.rendering import (
 )
 from manifests.geometry.angles import QWEN3_ANGLES, Angles
 from manifests.geometry.smart_resize import QWEN2_5_RESIZE, Resize, smart_resize
-from manifests.record.objects import Objects, fixed
+from manifests.record.objects import Objects, to_matrix
 from manifests.step import reasons
 
 Most = Annotated[
@@ -89,7 +89,7 @@ def written(objects: Objects, image: OneImage, how: Writing) -> Written:
 def numbers_of(objects: Objects, what: What) -> np.ndarray:
     """(n, numbers) float64 as records have them; nan where an object has none."""
     known = {"boxes": objects.boxes, "points": objects.points}
-    return known[what] if what in known else fixed(objects.field("box3d"), COUNTS[what])
+    return known[what] if what in known else to_matrix(objects.field("box3d"), COUNTS[what])
 
 
 def _pixels(

@@ -32,7 +32,7 @@ from manifests.geometry.angles import QWEN3_ANGLES, Angles, boxes_to_record
 from manifests.geometry.space import SPACES, UNITS, Space
 from manifests.media import Reference
 from manifests.media.header import Header
-from manifests.record.objects import objects_of
+from manifests.record.objects import flat_objects
 from manifests.storage import File
 
 FIX_SPACE = "Set `space` to what the numbers are, or leave it in quarantine."
@@ -130,7 +130,7 @@ def _beyond(
     """The samples with a number outside of their image: no model answers so. Thousandths are
     over 1000 only where they are none; pixels may be by a rounding."""
     slack = 0.0 if space.unit == "thousandth" else SLACK
-    objects = objects_of(placed["objects"])
+    objects = flat_objects(placed["objects"])
     places = np.concatenate([objects.boxes, objects.points], axis=1)
     wrong = ((places < -slack) | (places > UNITS + slack)).any(axis=1)  # nan is neither
     first = np.flatnonzero(wrong)

@@ -16,7 +16,7 @@ from filters.image.image_decodes import ImageDecodes
 from filters.image.image_hash import SIDE, ImageHash, hashes
 from filters.image.luma.exif_orientation import orientation, upright
 from filters.image.luma.image_luma import small_lumas
-from manifests.media import BRING_IT, Limits, Media
+from manifests.media import FIX_MISSING_FILE, Limits, Media
 from manifests.record import MEDIA
 from tests.filters.rows import answers, of_media, of_texts
 from tests.make import make_image
@@ -316,7 +316,7 @@ def test_a_record_whose_image_cannot_be_decoded_is_an_error(tmp_path: Path) -> N
     said, decodes = answers(ImageHash(), batch, media), answers(ImageDecodes(), batch, media)
     assert said["error"] == decodes["error"]
     assert said["error"][1].startswith("cut.jpg: OSError: image file is truncated")
-    assert said["error"][5] == f"gone.jpg: there is no such file. {BRING_IT}"
+    assert said["error"][5] == f"gone.jpg: there is no such file. {FIX_MISSING_FILE}"
     ((known,),) = said["hash"][:1]
     assert known is not None
     assert said["hash"] == [[known], [known, None, None], [], [None], [None, None], [None]]

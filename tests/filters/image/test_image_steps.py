@@ -9,7 +9,7 @@ import pyarrow as pa
 from filters.image.image_decodes import ImageDecodes
 from filters.image.image_shape import ImageShape
 from filters.image.images import ImageCount
-from manifests.media import BRING_IT, Limits, Media
+from manifests.media import FIX_MISSING_FILE, Limits, Media
 from tests.filters.rows import answers, of_media, of_sizes, of_texts
 from tests.make import make_image
 
@@ -98,7 +98,7 @@ def test_image_decodes_quarantines_what_does_not_open(tmp_path: Path) -> None:
     assert (said["decoded"], said["drop"]) == ([1, 1, 0, 0, 0, 0], [STAYS] * 6)
     assert [bool(error) for error in said["error"]] == [False, True, False, True, True, True]
     assert said["error"][1].startswith("cut.jpg: OSError: image file is truncated")
-    assert said["error"][5] == f"gone.jpg: there is no such file. {BRING_IT}"
+    assert said["error"][5] == f"gone.jpg: there is no such file. {FIX_MISSING_FILE}"
 
 
 def test_image_decodes_quarantines_what_is_over_a_limit(tmp_path: Path) -> None:

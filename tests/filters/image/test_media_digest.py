@@ -10,7 +10,7 @@ import pytest
 
 from filters.image.media_digest import MediaDigest
 from manifests import storage
-from manifests.media import BRING_IT, Limits, Media
+from manifests.media import FIX_MISSING_FILE, Limits, Media
 from manifests.record import MEDIA
 from tests.filters.rows import answers, of_media, of_texts
 from tests.make import make_image
@@ -68,7 +68,7 @@ def test_a_file_that_is_not_there_makes_its_record_an_error_and_no_other(place: 
     other = {"kind": "image", "uri": "other.jpg"}
     batch = of_media([there], [there, gone, other], [gone], [there])
     said = answers(MediaDigest(), batch, place)
-    fault = f"gone.jpg: there is no such file. {BRING_IT}"
+    fault = f"gone.jpg: there is no such file. {FIX_MISSING_FILE}"
     assert said["error"] == [None, fault, fault, None]
     (known,) = digests(said)[0]
     assert known is not None

@@ -13,7 +13,7 @@ from curate.ingest.captions.hf_parquet import HfParquet
 from curate.ingest.reader import Found, Head
 from manifests import record
 from manifests.errors import InputError
-from manifests.media import BRING_IT
+from manifests.media import FIX_MISSING_FILE
 from manifests.storage import File
 from tests.ingest.kept import kept_bytes, read_kept
 from tests.make import make_image, read_all
@@ -188,7 +188,7 @@ def test_an_image_without_bytes_is_opened_by_its_path_below_media_root(tmp_path:
     (row,) = found.records.to_pylist()
     assert (row["media"][0]["uri"], row["media"][0]["offset"]) == ("media/sub/a.jpg", None)
     assert messages(found) == [
-        ("a.parquet#1", f"media/none.jpg: there is no such file. {BRING_IT}"),
+        ("a.parquet#1", f"media/none.jpg: there is no such file. {FIX_MISSING_FILE}"),
         ("a.parquet#2", "'../a.parquet' leads out of media_root"),
         ("a.parquet#3", "'/etc/passwd' is no path below media_root"),
         ("a.parquet#4", "'http://x/a.jpg' is no path below media_root"),

@@ -16,7 +16,7 @@ from curate.ingest.formats import lines, text_rows
 from curate.ingest.reader import Context, Failure, Head, KeptBytes, Split
 from manifests import record
 from manifests.errors import InputError, StorageError
-from manifests.media import BRING_IT, Media
+from manifests.media import FIX_MISSING_FILE, Media
 from manifests.storage import File
 from tests.make import make_image, read_all
 
@@ -184,7 +184,7 @@ def test_json_lines_that_are_no_row_are_failures_with_line_and_place(tmp_path: P
         "no image: 'file' is ['dog.jpg']",
     ]
     assert by_line["a.jsonl#13"] == ("RowError", "'../a.jsonl' leads out of media_root")
-    missing = f"media/none.jpg: there is no such file. {BRING_IT}"
+    missing = f"media/none.jpg: there is no such file. {FIX_MISSING_FILE}"
     assert by_line["a.jsonl#14"] == ("MediaError", missing)
     assert by_line["a.jsonl#15"][0] == "MediaError"
     assert by_line["a.jsonl#16"] == ("RowError", "'a\\x00.jpg' is no path below media_root")

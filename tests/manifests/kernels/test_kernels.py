@@ -112,14 +112,14 @@ def test_ten_megabytes_take_seconds_and_little_memory(unit: str) -> None:
 
 
 def test_lower_case_is_python_s_for_every_character() -> None:
-    lower = code_points.lower_of_all()
+    lower = code_points.lower_case_table()
     for point in range(code_points.CODE_POINTS):
         small = ord(chr(point).lower()[0])
         assert small == (lower[point] if point < len(lower) else point), hex(point)
 
 
 def test_classes_are_python_s_for_every_character() -> None:
-    classes = code_points.classes_of_all()
+    classes = code_points.class_table()
     every = [chr(point) for point in range(code_points.CODE_POINTS)]
     for bit, of in (
         (code_points.SPACE, str.isspace),

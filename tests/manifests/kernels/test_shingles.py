@@ -110,7 +110,7 @@ def test_a_word_is_a_run_of_letters_marks_and_numbers_or_one_character_of_a_scri
 
 
 def test_spellings_are_python_s_for_every_character() -> None:
-    for kind, spellings in zip((WHITESPACE, WORDS), code_points.spellings_of_all(), strict=True):
+    for kind, spellings in zip((WHITESPACE, WORDS), code_points.encoding_table(), strict=True):
         for point, spelling in enumerate(spellings.tolist()):
             unassigned = unicodedata.category(chr(point)) in ("Cn", "Co", "Cs")
             if not unassigned or point % 61 == 0:  # all of them would take long

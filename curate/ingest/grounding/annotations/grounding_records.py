@@ -24,7 +24,7 @@ from manifests.errors import RowError
 from manifests.geometry.orientation import boxes_as_shown, points_as_shown
 from manifests.geometry.shown_sizes import TRANSPOSED
 from manifests.geometry.space import Space, SpaceSetting, boxes_to_units, points_to_units
-from manifests.record.objects import column_of, lists_of
+from manifests.record.objects import objects_column, to_lists
 from manifests.storage import File
 
 SpaceOverride = Annotated[
@@ -296,12 +296,12 @@ def _objects(
 ) -> pa.Array:
     annotations = [annotation for sample in samples for annotation in sample.annotations]
     counts = np.array([len(sample.annotations) for sample in samples], np.int64)
-    return column_of(
+    return objects_column(
         counts,
         label=pa.array([annotation.label for annotation in annotations], pa.string()),
         media=pa.array(np.zeros(len(annotations), np.int32)),
-        box=lists_of(_spread(boxes, [annotation.box is not None for annotation in annotations])),
-        point=lists_of(
+        box=to_lists(_spread(boxes, [annotation.box is not None for annotation in annotations])),
+        point=to_lists(
             _spread(points, [annotation.point is not None for annotation in annotations])
         ),
         polygon=_polygons(annotations, rings),

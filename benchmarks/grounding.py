@@ -23,7 +23,7 @@ from curate.compose.grounding.counting import Counting
 from curate.compose.grounding.grounding_text import GroundingText
 from curate.ingest.grounding.annotations.space_check import Numbers, check, impossible
 from curate.ingest.grounding.coco_instances import Coco
-from curate.ingest.reader import Context, Found, KeptBytes
+from curate.ingest.reader import Context, KeptBytes, ReadBatch
 from filters.objects.box_duplicates import BoxDuplicates
 from filters.objects.box_points import BoxPoints
 from filters.objects.boxes import Boxes
@@ -217,7 +217,7 @@ def coco_rate(images: int = 200, annotations: int = 500) -> float:
         return rate(lambda: everything(reader, folder), images * annotations)
 
 
-def everything(reader: Coco, folder: str) -> list[Found]:
+def everything(reader: Coco, folder: str) -> list[ReadBatch]:
     """All that a reader finds below a folder."""
     context = Context(folder, Media(folder), KeptBytes("", None))
     return [

@@ -7,7 +7,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from curate.ingest.reader import Context, Found, KeptBytes, Reader, Split
+from curate.ingest.reader import Context, KeptBytes, ReadBatch, Reader, Split
 from manifests import storage
 from manifests.media import Limits, Media
 
@@ -21,9 +21,9 @@ def make_image(width: int = 64, height: int = 48, seed: int = 0, kind: str = "JP
     return out.getvalue()
 
 
-def read_all(reader: Reader, base: str = "", limits: Limits | None = None) -> list[Found]:
+def read_all(reader: Reader, base: str = "", limits: Limits | None = None) -> list[ReadBatch]:
     """Everything a reader finds in its source, split by split."""
-    found: list[Found] = []
+    found: list[ReadBatch] = []
     for split in splits(reader, base):
         media = Media(base, limits=limits)
         found += list(reader.read(split, Context(base, media, KeptBytes("kept:test", None))))

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from curate.engine.planned import PlannedStep, part_schema
 from curate.engine.rows import Answer, answer, dropped_schema, quarantine_rows
 from curate.engine.view import View
-from curate.ingest.reader import Context, Failure, Found, KeptBytes, Reader, Split
+from curate.ingest.reader import Context, Failure, KeptBytes, ReadBatch, Reader, Split
 from manifests import record, storage
 from manifests.errors import FileError, StepError
 from manifests.media import KEPT, Limits, Media
@@ -132,7 +132,7 @@ def run_read(task_pass: ReadPass, task: ReadTask) -> Commit:
     return _commit(files, task.token, origin, [f"read {reader.name}"], extra)
 
 
-def _until_broken(reader: Reader, split: Split, context: Context) -> Iterator[Found]:
+def _until_broken(reader: Reader, split: Split, context: Context) -> Iterator[ReadBatch]:
     """What a split holds; a file that breaks is one failure, after what was read of it."""
     try:
         yield from reader.read(split, context)
@@ -140,7 +140,7 @@ def _until_broken(reader: Reader, split: Split, context: Context) -> Iterator[Fo
         file = split.files[0]
         told = f"{error.fault} What follows in the file is lost. {error.fix}".strip()
         broken = Failure(file.name, file.uri, type(error).__name__, told)
-        yield Found(record.SCHEMA.empty_table(), [broken])
+        yield ReadBatch(record.SCHEMA.empty_table(), [broken])
 
 
 def _kept_sink(
@@ -155,7 +155,7 @@ def _kept_entry(part: str, sink: storage.Sink) -> FileEntry:
     return FileEntry(name=part + KEPT_BYTES, rows=0, size_bytes=sink.size_bytes, digest=sink.digest)
 
 
-def _take_found(files: _Files, found: Found, source: str) -> None:
+def _take_found(files: _Files, found: ReadBatch, source: str) -> None:
     if found.records.schema != record.SCHEMA:
         raise StepError("did not answer in the record schema", f"reader of source {source}")
     files.keep(found.records)

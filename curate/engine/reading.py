@@ -9,7 +9,7 @@ from typing import Any
 from curate import catalog
 from curate.engine.passes import ReadTask, Setting
 from curate.ingest import sniff
-from curate.ingest.reader import Context, KeptBytes, Reader, Split, written
+from curate.ingest.reader import Context, KeptBytes, Reader, Split, recipe_uri
 from manifests import storage
 from manifests.errors import FileError, InputError
 from manifests.media import Media
@@ -43,7 +43,7 @@ def _listed(reader: Reader, setting: Setting) -> list[File]:
     except InputError:
         where = storage.resolve(setting.base, reader.path)
         others = storage.list_files(where)
-        uris = [written(reader.path, where, file.uri) for file in others]
+        uris = [recipe_uri(reader.path, where, file.uri) for file in others]
         _sniff(reader, [[f._replace(uri=u)] for f, u in zip(others, uris, strict=True)], setting)
         raise
 

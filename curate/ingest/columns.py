@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Collection, Iterable, Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
-import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BeforeValidator
@@ -24,7 +22,9 @@ Names = Annotated[tuple[str, ...], BeforeValidator(_listed, json_schema_input_ty
 """One name, or several in order; a recipe may write one without a list."""
 
 
-def require(names: Iterable[str], present: Collection[str], setting: str, place: str) -> None:
+def require_columns(
+    names: Iterable[str], present: Collection[str], setting: str, place: str
+) -> None:
     """InputError for the first name that is not among the columns there are."""
     for name in names:
         if name not in present:
@@ -40,7 +40,7 @@ def text_columns(
     Raises InputError for a named one that is not there, and where there is no usual one.
     """
     if named is not None:
-        require(named, present, "text", place)
+        require_columns(named, present, "text", place)
         return named
     there = [name for wanted in usual for name in present if name.lower() == wanted]
     if not there:
@@ -62,11 +62,11 @@ def first_text(batch: pa.RecordBatch, names: Sequence[str], place: str) -> pa.Ar
 
     Of a list of texts, the first counts.
     """
-    texts = [nothing_to_null(as_text(batch, name, "text", place)) for name in names]
+    texts = [blank_to_null(as_text(batch, name, "text", place)) for name in names]
     return pc.coalesce(*texts) if texts else pa.nulls(batch.num_rows, pa.string())
 
 
-def spent(schema: pa.Schema, names: Sequence[str]) -> set[str]:
+def fully_used(schema: pa.Schema, names: Sequence[str]) -> set[str]:
     """The text columns of which nothing is left over: one alone, and not a list of texts."""
     return {
         name
@@ -92,74 +92,11 @@ def as_text(batch: pa.RecordBatch, name: str, setting: str, place: str) -> pa.Ar
         raise InputError(fault, place, f"The setting is '{setting}'.") from error
 
 
-def nothing_to_null(texts: pa.Array) -> pa.Array:
+def blank_to_null(texts: pa.Array) -> pa.Array:
     """Texts that say nothing, blank ones included, as nulls."""
     is_said = pc.not_equal(pc.utf8_trim_whitespace(texts), "")
     return pc.if_else(pc.fill_null(is_said, False), texts, pa.scalar(None, pa.string()))
 
 
-def says_anything(value: object) -> bool:
+def has_text(value: object) -> bool:
     return isinstance(value, str) and not (value == "" or value.isspace())
-
-
-def meta_json(batch: pa.RecordBatch, without: Collection[str | None]) -> pa.Array:
-    """Every other column as one JSON object a row. Raw bytes stay out: they are no metadata."""
-    rows = plain_rows(batch, without)
-    if not rows or not rows[0]:
-        return pa.nulls(batch.num_rows, pa.string())
-    return pa.array([dumped(row) for row in rows], pa.string())
-
-
-def plain_rows(batch: pa.RecordBatch, without: Collection[str | None] = ()) -> list[dict[str, Any]]:
-    """Every other column as one dict a row, of what JSON can say: it is what orjson serialises."""
-    names, columns = [], []
-    for field, values in zip(batch.schema, batch.columns, strict=True):
-        plain = _plain(field.type)
-        if field.name not in without and plain is not None:
-            names.append(field.name)
-            columns.append((values if plain == field.type else values.cast(plain)).to_pylist())
-    if not names:
-        return [{} for _ in range(batch.num_rows)]
-    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
-
-
-def dumped(row: dict[str, Any]) -> str:
-    return orjson.dumps(row, default=_text_of).decode()
-
-
-def _text_of(value: object) -> str:
-    return base64.b64encode(value).decode() if isinstance(value, bytes) else str(value)
-
-
-def _plain(kind: pa.DataType) -> pa.DataType | None:
-    """The type under which a column goes to JSON: times and decimals as text; None for bytes.
-
-    Python's own dates hold neither nanoseconds nor the years that Arrow does.
-    """
-    if isinstance(kind, pa.BaseExtensionType):
-        return _plain(kind.storage_type)
-    if pa.types.is_map(kind):
-        key, item = _plain(kind.key_type), _plain(kind.item_type)
-        return None if key is None or item is None else pa.map_(key, item)
-    if pa.types.is_interval(kind):
-        return None
-    if pa.types.is_temporal(kind) or pa.types.is_decimal(kind):
-        return pa.int64() if pa.types.is_duration(kind) else pa.string()
-    if _is_list(kind) or pa.types.is_fixed_size_list(kind):
-        inside = _plain(kind.value_type)
-        return None if inside is None else pa.list_(inside)
-    if pa.types.is_struct(kind):
-        inside = [(f.name, _plain(f.type)) for f in kind]
-        return None if any(t is None for _, t in inside) else pa.struct(inside)
-    return None if _holds_bytes(kind) else kind
-
-
-def _holds_bytes(kind: pa.DataType) -> bool:
-    if kind.num_fields:
-        return any(_holds_bytes(kind.field(n).type) for n in range(kind.num_fields))
-    return bool(
-        pa.types.is_binary(kind)
-        or pa.types.is_large_binary(kind)
-        or pa.types.is_fixed_size_binary(kind)
-        or pa.types.is_binary_view(kind)
-    )

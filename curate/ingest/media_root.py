@@ -1,16 +1,29 @@
-"""Where the paths of an annotation file start: the folder that is set, or the file's own."""
+"""Paths below the folder of images: which folder it is, checked paths, and opening one."""
 
 from __future__ import annotations
 
-from curate.ingest.media_folder import check_root
+import posixpath
+
+from curate.ingest.images import OpenedImage, open_image
 from manifests import storage
+from manifests.errors import InputError, RowError
+from manifests.media import Media, Reference
 from manifests.storage import File
 
-DESCRIPTION = "folder that the paths start from; null: the file's own folder"
+ROOT_DESCRIPTION = "folder that the paths start from; null: the file's own folder"
+
+
+def check_root(media_root: str, base: str) -> None:
+    """InputError if the folder of images does not exist: the recipe is wrong, not a row."""
+    if not storage.exists(storage.resolve(base, media_root)):
+        raise InputError("there is no such folder.", media_root, "The setting is 'media_root'.")
 
 
 def root_of(media_root: str | None, file: File, base: str) -> str:
-    """The folder of a file's images. InputError where the one that is set is not there."""
+    """The folder that the paths in a file start from: `media_root`, or else the file's own folder.
+
+    InputError if `media_root` is set and does not exist.
+    """
     if media_root is not None:
         check_root(media_root, base)
         return media_root
@@ -18,3 +31,24 @@ def root_of(media_root: str | None, file: File, base: str) -> str:
         file.uri.partition("?") if storage.is_remote(file.uri) else (file.uri, "", "")
     )
     return path.rpartition("/")[0] + mark + query
+
+
+def path_below(path: str) -> str:
+    """A relative path, normalised: `a/./b.jpg` -> `a/b.jpg`.
+
+    RowError if it is empty, absolute, a url, or leads out of its folder.
+    """
+    if not path or "\0" in path or "://" in path or path.startswith("/"):
+        raise RowError(f"{path!r:.200} is no path below media_root")
+    plain = posixpath.normpath(path)
+    if plain in (".", "..") or plain.startswith("../"):
+        raise RowError(f"{path!r:.200} leads out of media_root")
+    return plain
+
+
+def open_below(media_root: str, path: str, media: Media) -> OpenedImage | RowError:
+    """The image at a path below `media_root`; the error, returned, if it cannot be opened."""
+    try:
+        return open_image(Reference(storage.join(media_root, path_below(path))), media)
+    except RowError as error:
+        return error

@@ -14,7 +14,7 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
 from manifests import storage
-from manifests.errors import CurateError, InputError
+from manifests.errors import CurateError, InputError, RowError
 from manifests.media import Limits, Media
 from manifests.storage import File
 
@@ -47,10 +47,16 @@ class Failure(NamedTuple):
 
     @classmethod
     def of(cls, key: str, origin: str, error: CurateError) -> Failure:
-        return cls(key, origin, type(error).__name__, error.message)
+        """A failure with the error's text.
+
+        A RowError's place is the media file at fault, which the text names; the place of any other
+        error is the origin itself.
+        """
+        text = str(error) if isinstance(error, RowError) else error.message
+        return cls(key, origin, type(error).__name__, text)
 
 
-class Found(NamedTuple):
+class ReadBatch(NamedTuple):
     """Some records of a split, in the record schema, and the failures beside them."""
 
     records: pa.Table
@@ -120,7 +126,7 @@ class Reader(BaseModel):
         listed = storage.list_files(where)
         files = [f for f in listed if not wanted or f.name.lower().endswith(wanted)]
         if files:
-            return [f._replace(uri=written(self.path, where, f.uri)) for f in files]
+            return [f._replace(uri=recipe_uri(self.path, where, f.uri)) for f in files]
         if listed:
             ends = ", ".join(wanted)
             raise InputError(
@@ -138,7 +144,7 @@ class Reader(BaseModel):
         return [[file] for file in files]
 
     @abstractmethod
-    def read(self, split: Split, context: Context) -> Iterator[Found]:
+    def read(self, split: Split, context: Context) -> Iterator[ReadBatch]:
         """The records of a split, in batches of about BATCH_ROWS."""
 
     def key(self, file: File, within: object) -> str:
@@ -149,7 +155,7 @@ class Reader(BaseModel):
         return f"{file.uri}#{within}"
 
 
-def written(pattern: str, where: str, found: str) -> str:
+def recipe_uri(pattern: str, where: str, found: str) -> str:
     """A found file's uri as the recipe would write it: relative where the recipe's path is."""
     if pattern == where or not where.endswith(pattern):
         return found

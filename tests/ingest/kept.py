@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from curate.ingest.reader import Context, Found, Reader
+from curate.ingest.reader import Context, ReadBatch, Reader
 from manifests import storage
 from manifests.media import Limits, Media
 from tests.make import keeping, splits
@@ -12,9 +12,9 @@ from tests.make import keeping, splits
 NAME = "kept.bin"
 
 
-def read_kept(reader: Reader, base: Path, limits: Limits | None = None) -> list[Found]:
+def read_kept(reader: Reader, base: Path, limits: Limits | None = None) -> list[ReadBatch]:
     """All that a reader finds; what it keeps is in `base`/kept.bin afterwards."""
-    found: list[Found] = []
+    found: list[ReadBatch] = []
     media = Media(str(base), limits=limits)
     with storage.writing(str(base / NAME)) as sink:
         for split in splits(reader, str(base)):

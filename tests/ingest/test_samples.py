@@ -9,25 +9,25 @@ from pathlib import Path
 import orjson
 import pytest
 
-from curate.ingest.samples import CAPTION, Description, describe
+from curate.ingest.captions.records.samples import CAPTION_NAMES, Description, describe
 from manifests.errors import RowError
 
 
 def refused(sidecars: dict[str, bytes]) -> str:
     with pytest.raises(RowError) as error:
-        describe(sidecars, CAPTION)
+        describe(sidecars, CAPTION_NAMES)
     return str(error.value)
 
 
 def test_a_byte_order_mark_and_line_ends_are_the_files_not_the_captions() -> None:
     sidecars = {"txt": b"\xef\xbb\xbf a cat\r\n"}
-    assert describe(sidecars, CAPTION) == Description("a cat", None)
+    assert describe(sidecars, CAPTION_NAMES) == Description("a cat", None)
 
 
 def test_a_field_that_repeats_the_caption_is_left_out_and_others_are_kept() -> None:
     fields = {"caption": "a cat ", "text": "a dog", "n": 1}
     sidecars = {"txt": b"a cat\n", "json": json.dumps(fields).encode()}
-    assert describe(sidecars, CAPTION) == Description("a cat", '{"text":"a dog","n":1}')
+    assert describe(sidecars, CAPTION_NAMES) == Description("a cat", '{"text":"a dog","n":1}')
 
 
 def test_json_deeper_than_can_be_kept_is_refused() -> None:
@@ -55,7 +55,7 @@ def test_the_json_test_suite_is_accepted_or_refused_as_it_says(real_data: Path) 
     accepted = set()
     for path in files:
         with contextlib.suppress(RowError):
-            said = describe({"json": b'{"x": ' + path.read_bytes() + b"}"}, CAPTION)
+            said = describe({"json": b'{"x": ' + path.read_bytes() + b"}"}, CAPTION_NAMES)
             assert list(orjson.loads(said.meta or "")) == ["x"]
             accepted.add(path.name)
     assert {p.name for p in files if p.name.startswith("y_")} <= accepted

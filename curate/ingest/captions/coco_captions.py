@@ -9,24 +9,19 @@ from typing import Any, ClassVar, NamedTuple
 import pyarrow as pa
 from pydantic import Field
 
-from curate.ingest.columns import Names, dumped
-from curate.ingest.formats.coco_join import Album, Wanted, id_of, seen_before, wanted_by
-from curate.ingest.formats.json_captions import (
-    SUFFIXES,
-    Row,
-    arrays,
-    caption_of,
-    first_of,
-    found_rows,
-    object_of,
-    splits_of,
-    text_of,
-)
+from curate.ingest.captions.records.coco_images import CocoImages
+from curate.ingest.captions.records.rows import CaptionRow, batch_of_failures, batch_of_rows
+from curate.ingest.columns import Names
+from curate.ingest.file_template import Template
+from curate.ingest.formats.coco_ids import SplitIds, earlier_ids, ids_in_split
 from curate.ingest.formats.json_elements import Element, batches, elements, object_keys
+from curate.ingest.formats.json_fields import as_object, caption_field, id_field, text_field
+from curate.ingest.formats.json_object import SUFFIXES, find_arrays, first_element, splits_of_array
 from curate.ingest.images import OpenedImage
-from curate.ingest.media_folder import Shelf, Template, joined, opened_below
-from curate.ingest.media_root import DESCRIPTION, root_of
-from curate.ingest.reader import Context, Found, Head, Reader, Split
+from curate.ingest.media_folder import MediaFolder, open_row_images
+from curate.ingest.media_root import ROOT_DESCRIPTION, open_below, root_of
+from curate.ingest.meta import to_json
+from curate.ingest.reader import Context, Head, ReadBatch, Reader, Split
 from manifests.errors import RowError
 from manifests.media import Media
 from manifests.storage import File
@@ -44,49 +39,49 @@ class CocoCaptions(Reader):
 
     suffixes: ClassVar[tuple[str, ...]] = SUFFIXES
 
-    media_root: str | None = Field(None, description=DESCRIPTION)
+    media_root: str | None = Field(None, description=ROOT_DESCRIPTION)
 
     @classmethod
     def sniff(cls, head: Head) -> bool:
-        first = first_of(head, "annotations")
+        first = first_element(head, "annotations")
         if first is None:  # a file of no annotations is no fault
             return {"images", "annotations"} <= set(object_keys(head.data))
         return isinstance(first, dict) and "caption" in first and "image_id" in first
 
     def splits(self, file: File, context: Context) -> Iterator[Split]:
-        return splits_of(file, context.media.resolve(file.uri), "annotations")
+        return splits_of_array(file, context.media.resolve(file.uri), "annotations")
 
-    def read(self, split: Split, context: Context) -> Iterator[Found]:
+    def read(self, split: Split, context: Context) -> Iterator[ReadBatch]:
         file, place = split.files[0], context.media.resolve(split.files[0].uri)
-        stretches, broken = arrays(place, ("images", "annotations"))
-        wanted = wanted_by(place, split) if "annotations" in stretches else Wanted(set(), set())
-        album = Album(root_of(self.media_root, file, context.base), context.media)
-        if "images" in stretches:
-            broken += album.take(place, stretches["images"], wanted.images)
-        if broken and split.first == 0:
-            yield found_rows(self, file, broken)
-        if "annotations" in stretches:
-            seen = seen_before(place, stretches["annotations"], split, wanted.ids)
+        ranges, faults = find_arrays(place, ("images", "annotations"))
+        wanted = ids_in_split(place, split) if "annotations" in ranges else SplitIds(set(), set())
+        album = CocoImages(root_of(self.media_root, file, context.base), context.media)
+        if "images" in ranges:
+            faults += album.take(place, ranges["images"], wanted.images)
+        if faults and split.first == 0:
+            yield batch_of_failures(self, file, faults)
+        if "annotations" in ranges:
+            seen = earlier_ids(place, ranges["annotations"], split, wanted.annotations)
             for batch in batches(elements(place, *split[1:])):
                 rows = [_annotated(element, seen, album) for element in batch]
-                yield found_rows(self, file, rows)
+                yield batch_of_rows(self, file, rows)
 
 
-def _annotated(element: Element, seen: set[str], album: Album) -> Row:
+def _annotated(element: Element, seen: set[str], album: CocoImages) -> CaptionRow:
     within = f"annotations[{element.number}]"
     try:
-        annotation = object_of(element)
-        key = id_of(annotation, "id")
+        annotation = as_object(element)
+        key = id_field(annotation, "id")
         if key in seen:
             raise RowError(f"the id {key} comes a second time")
         seen.add(key)
         within = key
-        text = caption_of(annotation, "caption")
-        image = album.image(id_of(annotation, "image_id"))
+        text = caption_field(annotation, "caption")
+        image = album.image(id_field(annotation, "image_id"))
     except RowError as error:
-        return Row(within, error)
+        return CaptionRow(within, error)
     rest = {k: v for k, v in annotation.items() if k not in ("id", "caption")}
-    return Row(within, image.opened, text, dumped({**rest, "image": image.rest}))
+    return CaptionRow(within, image.opened, text, to_json({**rest, "image": image.rest}))
 
 
 class Karpathy(Reader):
@@ -100,44 +95,44 @@ class Karpathy(Reader):
 
     suffixes: ClassVar[tuple[str, ...]] = SUFFIXES
 
-    media_root: str | None = Field(None, description=DESCRIPTION)
+    media_root: str | None = Field(None, description=ROOT_DESCRIPTION)
     split: Names | None = Field(
         None, description="only images of these splits: train, restval, val, test; null: all"
     )
 
     @classmethod
     def sniff(cls, head: Head) -> bool:
-        first = first_of(head, "images")
+        first = first_element(head, "images")
         return isinstance(first, dict) and "sentences" in first and "filename" in first
 
     def splits(self, file: File, context: Context) -> Iterator[Split]:
-        return splits_of(file, context.media.resolve(file.uri), "images")
+        return splits_of_array(file, context.media.resolve(file.uri), "images")
 
-    def read(self, split: Split, context: Context) -> Iterator[Found]:
+    def read(self, split: Split, context: Context) -> Iterator[ReadBatch]:
         file, place = split.files[0], context.media.resolve(split.files[0].uri)
         root = root_of(self.media_root, file, context.base)
-        stretches, broken = arrays(place, ("images",))
-        if broken and split.first == 0:
-            yield found_rows(self, file, broken)
-        if "images" in stretches:
+        ranges, faults = find_arrays(place, ("images",))
+        if faults and split.first == 0:
+            yield batch_of_failures(self, file, faults)
+        if "images" in ranges:
             for batch in batches(elements(place, *split[1:])):
                 rows = [row for e in batch for row in self._rows(e, root, context.media)]
-                yield found_rows(self, file, rows)
+                yield batch_of_rows(self, file, rows)
 
-    def _rows(self, element: Element, root: str, media: Media) -> Iterator[Row]:
+    def _rows(self, element: Element, root: str, media: Media) -> Iterator[CaptionRow]:
         try:
-            image = object_of(element)
+            image = as_object(element)
             if self.split is not None and image.get("split") not in self.split:
                 return
             sentences = image.get("sentences")
             if not isinstance(sentences, list):
                 raise RowError(f"'sentences' is {sentences!r:.80}, not a list")
-            folders = [text_of(image, "filepath")] if image.get("filepath") else []
-            path = "/".join([*folders, text_of(image, "filename")])
+            folders = [text_field(image, "filepath")] if image.get("filepath") else []
+            path = "/".join([*folders, text_field(image, "filename")])
         except RowError as error:
-            yield Row(element.number, error)
+            yield CaptionRow(element.number, error)
             return
-        opened = opened_below(root, path, media)
+        opened = open_below(root, path, media)
         rest = {k: v for k, v in image.items() if k not in _SENTENCES}
         for number, sentence in enumerate(sentences):
             yield _sentence(f"{element.number}.{number}", sentence, opened, rest)
@@ -148,15 +143,15 @@ _SENTENCES = ("sentences", "sentids", "filepath", "filename")
 
 def _sentence(
     within: str, sentence: Any, opened: OpenedImage | RowError, rest: dict[str, Any]
-) -> Row:
+) -> CaptionRow:
     try:
         if not isinstance(sentence, dict):
             raise RowError(f"{sentence!r:.80} is not an object")
-        text = caption_of(sentence, "raw")
+        text = caption_field(sentence, "raw")
     except RowError as error:
-        return Row(within, error)
+        return CaptionRow(within, error)
     said = {k: v for k, v in sentence.items() if k not in ("raw", "tokens")}
-    return Row(within, opened, text, dumped(rest | said))
+    return CaptionRow(within, opened, text, to_json(rest | said))
 
 
 class SbuCaptions(Reader):
@@ -174,31 +169,33 @@ class SbuCaptions(Reader):
 
     @classmethod
     def sniff(cls, head: Head) -> bool:
-        return isinstance(first_of(head, "image_urls"), str)
+        return isinstance(first_element(head, "image_urls"), str)
 
     def splits(self, file: File, context: Context) -> Iterator[Split]:
-        return splits_of(file, context.media.resolve(file.uri), "image_urls")
+        return splits_of_array(file, context.media.resolve(file.uri), "image_urls")
 
-    def read(self, split: Split, context: Context) -> Iterator[Found]:
+    def read(self, split: Split, context: Context) -> Iterator[ReadBatch]:
         file, place = split.files[0], context.media.resolve(split.files[0].uri)
-        shelf = Shelf(self.media_root, context.base)
-        stretches, broken = arrays(place, ("image_urls", "captions"))
-        if broken and split.first == 0:
-            yield found_rows(self, file, broken)
-        if not {"image_urls", "captions"} <= stretches.keys():
+        shelf = MediaFolder(self.media_root, context.base)
+        ranges, faults = find_arrays(place, ("image_urls", "captions"))
+        if faults and split.first == 0:
+            yield batch_of_failures(self, file, faults)
+        if not {"image_urls", "captions"} <= ranges.keys():
             return
         others = [
-            islice(elements(place, *stretches[name]), split.first, None)
+            islice(elements(place, *ranges[name]), split.first, None)
             for name in ("captions", "user_ids")
-            if name in stretches
+            if name in ranges
         ]
         for batch in batches(elements(place, *split[1:])):
             columns = [batch, *(list(islice(other, len(batch))) for other in others)]
             rows = _joined(list(zip_longest(*columns)), shelf, context)
-            yield found_rows(self, file, rows)
-        if split.stop == stretches["image_urls"].stop:
+            yield batch_of_rows(self, file, rows)
+        if split.stop == ranges["image_urls"].stop:
             fault = RowError("a caption without a url: `image_urls` is shorter")
-            yield found_rows(self, file, [Row(f"captions[{e.number}]", fault) for e in others[0]])
+            yield batch_of_failures(
+                self, file, [(f"captions[{e.number}]", fault) for e in others[0]]
+            )
 
 
 class _Pair(NamedTuple):
@@ -216,23 +213,23 @@ def _pair(url: Element, caption: Element | None, user: Element | None = None) ->
         raise RowError(f"the url is {place!r:.80}, not text")
     if caption is None:
         raise RowError("a url without a caption: `captions` is shorter")
-    text = caption_of({"caption": caption.value()}, "caption")
+    text = caption_field({"caption": caption.value()}, "caption")
     users = {} if user is None else {"user_id": user.value()}
-    return _Pair(url.number, place, text, dumped({"url": place, **users}))
+    return _Pair(url.number, place, text, to_json({"url": place, **users}))
 
 
-def _joined(cells: list[tuple[Any, ...]], shelf: Shelf, context: Context) -> list[Row]:
+def _joined(cells: list[tuple[Any, ...]], shelf: MediaFolder, context: Context) -> list[CaptionRow]:
     pairs: list[_Pair] = []
-    broken: list[Row] = []
+    broken: list[CaptionRow] = []
     for row in cells:
         try:
             pairs.append(_pair(*row))
         except RowError as error:
-            broken.append(Row(row[0].number, error))
+            broken.append(CaptionRow(row[0].number, error))
     urls = pa.array([pair.url for pair in pairs], pa.string())
-    images = joined([Template("{url_name}")], {"url": urls}, urls, shelf, context)
+    images = open_row_images([Template("{url_name}")], {"url": urls}, urls, shelf, context)
     rows = [
-        Row(pair.number, opened, pair.text, pair.meta)
+        CaptionRow(pair.number, opened, pair.text, pair.meta)
         for pair, opened in zip(pairs, images, strict=True)
     ]
     return sorted(broken + rows, key=lambda row: int(row.within))

@@ -9,10 +9,17 @@ from typing import ClassVar, NamedTuple
 import xxhash
 from pydantic import Field
 
+from curate.ingest.captions.records.samples import (
+    CAPTION_NAMES,
+    Description,
+    Samples,
+    check_sidecar,
+    describe,
+    with_suffix,
+)
 from curate.ingest.columns import Names
-from curate.ingest.images import OpenedImage, check_bytes
-from curate.ingest.reader import BATCH_ROWS, Context, Failure, Found, Head, Reader, Split
-from curate.ingest.samples import CAPTION, Description, Samples, check_sidecar, describe, named
+from curate.ingest.images import OpenedImage, check_size
+from curate.ingest.reader import BATCH_ROWS, Context, Failure, Head, ReadBatch, Reader, Split
 from manifests.errors import MediaError, RowError
 from manifests.media import Reference
 from manifests.media.header import SUFFIXES, is_image
@@ -39,7 +46,7 @@ class Folder(Reader):
     suffixes: ClassVar[tuple[str, ...]] = tuple(f".{s}" for s in (*sorted(SUFFIXES), *SIDECARS))
 
     caption: Names = Field(
-        CAPTION,
+        CAPTION_NAMES,
         description="where the caption is, in order: each `txt` or a field of NAME.json; the "
         "first that says anything counts",
     )
@@ -58,7 +65,7 @@ class Folder(Reader):
             groups[-1].extend(members)
         return [_images_first(group) for group in groups]
 
-    def read(self, split: Split, context: Context) -> Iterator[Found]:
+    def read(self, split: Split, context: Context) -> Iterator[ReadBatch]:
         gathered, failures = Samples(self.name), list[Failure]()
         for _, members in groupby(split.files, lambda file: _stem(file.name)):
             for found in _beside(list(members), self.caption, context):
@@ -68,9 +75,9 @@ class Folder(Reader):
                 else:
                     failures.append(found)
             if gathered.is_full or len(failures) >= BATCH_ROWS:
-                yield Found(gathered.records(), failures)
+                yield ReadBatch(gathered.records(), failures)
                 gathered, failures = Samples(self.name), []
-        yield Found(gathered.records(), failures)
+        yield ReadBatch(gathered.records(), failures)
 
 
 class _Opened(NamedTuple):
@@ -141,7 +148,7 @@ def _read(
 def _image(file: File, context: Context) -> OpenedImage:
     reference = Reference(file.uri, None, file.size)
     try:
-        check_bytes(file.size, context.limits)
+        check_size(file.size, context.limits)
         return OpenedImage(reference, context.media.header(reference))
     except MediaError as error:
-        raise named(_suffix(file.name), error) from None
+        raise with_suffix(_suffix(file.name), error) from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from operator import itemgetter
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -10,17 +11,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
-from curate.ingest.columns import Names, column, first_text, meta_json, spent, text_columns
+from curate.ingest.captions.records.rows import CaptionColumns, batch_of_columns
+from curate.ingest.columns import Names, column, first_text, fully_used, text_columns
 from curate.ingest.conversations import conversation_content
 from curate.ingest.formats.parquet import SUFFIXES, Batch, batches, row_group_splits, sniffed_schema
-from curate.ingest.images import OpenedImage, Rows, all_failed, bytes_of, found, kept
-from curate.ingest.media_folder import check_root, opened_below
-from curate.ingest.reader import Context, Found, Head, Reader, Split
+from curate.ingest.image_columns import bytes_and_paths, image_column, is_list
+from curate.ingest.images import OpenedImage, keep_image, row_failures
+from curate.ingest.media_root import check_root, open_below
+from curate.ingest.meta import meta_json
+from curate.ingest.reader import Context, Head, ReadBatch, Reader, Split
 from manifests import record
 from manifests.errors import InputError, RowError
 from manifests.storage import File
 
-IMAGES = ("image", "images")
 CHATS = ("conversations", "messages")
 TEXTS = ("caption", "text", "txt")
 
@@ -57,7 +60,7 @@ class HfParquet(Reader):
     def splits(self, file: File, context: Context) -> Iterator[Split]:
         return row_group_splits(file, context)
 
-    def read(self, split: Split, context: Context) -> Iterator[Found]:
+    def read(self, split: Split, context: Context) -> Iterator[ReadBatch]:
         file = split.files[0]
         if self.media_root is not None:
             check_root(self.media_root, context.base)
@@ -71,16 +74,16 @@ class HfParquet(Reader):
             else:
                 yield self._captions(page)
 
-    def _captions(self, page: _Page) -> Found:
+    def _captions(self, page: _Page) -> ReadBatch:
         texts, meta = self._texts_and_meta(page)
         images = [
             self._image(page, row) if count else RowError("no image in the row")
             for row, count in enumerate(page.images.counts)
         ]
-        rows = Rows(page.batch.numbers, texts, meta)
-        return found(self, page.file, rows, images, page.batch.broken)
+        rows = CaptionColumns(page.batch.numbers, texts, meta)
+        return batch_of_columns(self, page.file, rows, images, page.batch.broken)
 
-    def _captions_of_several(self, page: _Page) -> Found:
+    def _captions_of_several(self, page: _Page) -> ReadBatch:
         texts, meta = self._texts_and_meta(page)
         contents = [
             _caption_content(text, count)
@@ -92,9 +95,9 @@ class HfParquet(Reader):
         rows = page.batch.rows
         names = text_columns(self.text, TEXTS, rows.schema.names, page.file.uri)
         texts = first_text(rows, names, page.file.uri)
-        return texts, meta_json(rows, {page.images.name, *spent(rows.schema, names)})
+        return texts, meta_json(rows, {page.images.name, *fully_used(rows.schema, names)})
 
-    def _chats(self, page: _Page, chat: str) -> Found:
+    def _chats(self, page: _Page, chat: str) -> ReadBatch:
         rows = page.batch.rows
         contents = [
             _chat_content(turns, count)
@@ -104,7 +107,7 @@ class HfParquet(Reader):
 
     def _found(
         self, page: _Page, modality: str, contents: Sequence[_Content | RowError], meta: pa.Array
-    ) -> Found:
+    ) -> ReadBatch:
         """Records of several segments: a Python dict a row, for no two rows are alike."""
         rows: list[dict[str, Any]] = []
         errors = list(page.batch.broken)
@@ -118,7 +121,7 @@ class HfParquet(Reader):
             rows.append({"key": key, "origin": origin, "content": content, "media": media,
                          "meta": meta[row].as_py()})  # fmt: skip
         records = record.from_rows(rows, self.name, modality)
-        return Found(records, all_failed(self, page.file, errors))
+        return ReadBatch(records, row_failures(self, page.file, sorted(errors, key=itemgetter(0))))
 
     def _media(self, page: _Page, row: int) -> list[dict[str, Any]] | RowError:
         """The references of a row's images; the first error where one of them does not open."""
@@ -134,13 +137,13 @@ class HfParquet(Reader):
     def _image(self, page: _Page, place: int) -> OpenedImage | RowError:
         data, path = page.images.data[place], page.images.paths[place]
         if data is not None:
-            return kept(data, page.context)
+            return keep_image(data, page.context)
         if path is None:
             return RowError("no image: neither bytes nor a path")
         if self.media_root is None:
             fault = f"no bytes, only the path {path!r:.200}."
             return RowError(fault, fix="Set media_root to the folder it lies in.")
-        return opened_below(self.media_root, path, page.context.media)
+        return open_below(self.media_root, path, page.context.media)
 
 
 _Content = list[dict[str, Any]]
@@ -166,27 +169,8 @@ class _Page(NamedTuple):
     context: Context
 
 
-def image_column(schema: pa.Schema) -> str | None:
-    """The column of images: {bytes, path}, or a list of those; or bytes."""
-    return next((f.name for f in schema if f.name in IMAGES and holds_images(f.type)), None)
-
-
 def chat_column(schema: pa.Schema) -> str | None:
-    return next((f.name for f in schema if f.name in CHATS and _is_list(f.type)), None)
-
-
-def _is_list(kind: pa.DataType) -> bool:
-    return isinstance(kind, pa.ListType | pa.LargeListType | pa.FixedSizeListType)
-
-
-def holds_images(kind: pa.DataType) -> bool:
-    """Whether a column is of images, or of lists of them."""
-    if _is_list(kind):
-        kind = kind.value_type
-    if pa.types.is_struct(kind):
-        names = {field.name for field in kind}
-        return "bytes" in names or "path" in names
-    return kind in (pa.binary(), pa.large_binary())
+    return next((f.name for f in schema if f.name in CHATS and is_list(f.type)), None)
 
 
 def _images(rows: pa.RecordBatch, file: File) -> _Images:
@@ -196,7 +180,7 @@ def _images(rows: pa.RecordBatch, file: File) -> _Images:
             raise _no_images(rows.schema, file)
         return _Images(None, True, [0] * rows.num_rows, [0] * rows.num_rows, [], [])
     values = column(rows, name)
-    if not _is_list(values.type):
+    if not is_list(values.type):
         data, paths = bytes_and_paths(values)
         counts = [int(d is not None or p is not None) for d, p in zip(data, paths, strict=True)]
         return _Images(name, False, counts, list(range(len(counts))), data, paths)
@@ -204,17 +188,6 @@ def _images(rows: pa.RecordBatch, file: File) -> _Images:
     starts = np.cumsum(sizes) - sizes
     flat = bytes_and_paths(values.flatten())
     return _Images(name, True, sizes.tolist(), starts.tolist(), *flat)
-
-
-def bytes_and_paths(values: pa.Array) -> tuple[list[memoryview | None], list[str | None]]:
-    """The images of a column, end to end: the bytes of each, and its path."""
-    if not pa.types.is_struct(values.type):
-        return bytes_of(values), [None] * len(values)
-    names = {field.name for field in values.type}
-    nothing = pa.nulls(len(values), pa.binary())
-    data = pc.struct_field(values, "bytes") if "bytes" in names else nothing
-    paths = pc.struct_field(values, "path") if "path" in names else nothing
-    return bytes_of(data), paths.to_pylist()
 
 
 def _no_images(schema: pa.Schema, file: File) -> InputError:

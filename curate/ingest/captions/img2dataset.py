@@ -7,14 +7,16 @@ from typing import ClassVar
 
 import pyarrow as pa
 
-from curate.ingest.columns import column, first_text, meta_json
+from curate.ingest.captions.records.rows import CaptionColumns, batch_of_columns
+from curate.ingest.columns import column, first_text
 from curate.ingest.formats.parquet import SUFFIXES, Batch, batches, row_group_splits, sniffed_schema
-from curate.ingest.images import Rows, bytes_of, found, kept
-from curate.ingest.reader import Context, Found, Head, Reader, Split
+from curate.ingest.image_columns import ENCODED_NAMES, byte_views, bytes_column
+from curate.ingest.images import keep_image
+from curate.ingest.meta import meta_json
+from curate.ingest.reader import Context, Head, ReadBatch, Reader, Split
 from manifests.errors import InputError, RowError
 from manifests.storage import File
 
-IMAGES = ("jpg", "png", "webp")
 TEXTS = ("caption", "txt")
 
 
@@ -38,36 +40,31 @@ class Img2DatasetParquet(Reader):
     def splits(self, file: File, context: Context) -> Iterator[Split]:
         return row_group_splits(file, context)
 
-    def read(self, split: Split, context: Context) -> Iterator[Found]:
+    def read(self, split: Split, context: Context) -> Iterator[ReadBatch]:
         for batch in batches(split, context, TEXTS):
             yield self._found(split.files[0], batch, context)
 
-    def _found(self, file: File, batch: Batch, context: Context) -> Found:
+    def _found(self, file: File, batch: Batch, context: Context) -> ReadBatch:
         name = bytes_column(batch.rows.schema)
         if name is None:
             raise _no_images(batch.rows.schema, file)
         texts = [text for text in TEXTS if text in batch.rows.schema.names]
-        rows = Rows(
+        rows = CaptionColumns(
             batch.numbers,
             first_text(batch.rows, texts, file.uri),
             meta_json(batch.rows, without=(name, *texts)),
         )
         images = [
-            _no_bytes(batch.rows, row) if data is None else kept(data, context)
-            for row, data in enumerate(bytes_of(column(batch.rows, name)))
+            _no_bytes(batch.rows, row) if data is None else keep_image(data, context)
+            for row, data in enumerate(byte_views(column(batch.rows, name)))
         ]
-        return found(self, file, rows, images, batch.broken)
-
-
-def bytes_column(schema: pa.Schema) -> str | None:
-    """The column that holds encoded images, if there is one."""
-    named = {field.name: field.type for field in schema}
-    return next((p for p in IMAGES if named.get(p) in (pa.binary(), pa.large_binary())), None)
+        return batch_of_columns(self, file, rows, images, batch.broken)
 
 
 def _no_images(schema: pa.Schema, file: File) -> InputError:
     return InputError(
-        f"no column of bytes named {', '.join(IMAGES)}; there are {', '.join(schema.names)}.",
+        f"no column of bytes named "
+        f"{', '.join(ENCODED_NAMES)}; there are {', '.join(schema.names)}.",
         file.uri,
         "Images in a struct are for the reader hf_parquet, urls for url_table.",
     )

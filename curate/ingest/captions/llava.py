@@ -5,24 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
-import orjson
 from pydantic import Field
 
-from curate.ingest.columns import dumped
 from curate.ingest.conversations import conversation_content
-from curate.ingest.formats.chunks import read_chunks
 from curate.ingest.formats.json_elements import (
     Element,
-    array_splits,
     batches,
     elements,
+    is_array,
     object_keys,
 )
+from curate.ingest.formats.json_splits import array_splits
 from curate.ingest.formats.lines import line_splits, lines
 from curate.ingest.images import OpenedImage
-from curate.ingest.media_folder import opened_below
-from curate.ingest.media_root import DESCRIPTION, root_of
-from curate.ingest.reader import SPLIT_BYTES, Context, Failure, Found, Head, Reader, Split
+from curate.ingest.media_root import ROOT_DESCRIPTION, open_below, root_of
+from curate.ingest.meta import to_json
+from curate.ingest.reader import SPLIT_BYTES, Context, Failure, Head, ReadBatch, Reader, Split
 from manifests import record
 from manifests.errors import InputError, RowError
 from manifests.storage import File
@@ -51,7 +49,7 @@ class Llava(Reader):
     )
     modality: ClassVar[str] = "chat"
 
-    media_root: str | None = Field(None, description=DESCRIPTION)
+    media_root: str | None = Field(None, description=ROOT_DESCRIPTION)
 
     @classmethod
     def sniff(cls, head: Head) -> bool:
@@ -68,13 +66,13 @@ class Llava(Reader):
             return array_splits(file, place, split_bytes=SPLIT_BYTES)
         return line_splits(file, context, SPLIT_BYTES)
 
-    def read(self, split: Split, context: Context) -> Iterator[Found]:
+    def read(self, split: Split, context: Context) -> Iterator[ReadBatch]:
         file = split.files[0]
         root = root_of(self.media_root, file, context.base)
         for batch in batches(_elements(split, context)):
             yield self._found(file, batch, root, context)
 
-    def _found(self, file: File, batch: list[Element], root: str, context: Context) -> Found:
+    def _found(self, file: File, batch: list[Element], root: str, context: Context) -> ReadBatch:
         """Records of several segments: a Python dict a row, for no two rows are alike."""
         rows: list[dict[str, Any]] = []
         failures: list[Failure] = []
@@ -84,25 +82,7 @@ class Llava(Reader):
                 rows.append({"key": key, "origin": origin, **_columns(sample, root, context)})
             except RowError as error:
                 failures.append(Failure(key, origin, type(error).__name__, str(error)))
-        return Found(record.from_rows(rows, self.name, self.modality), failures)
-
-
-def is_array(place: str) -> bool:
-    """Whether a file holds one JSON array, rather than lines (each of which may be an array)."""
-    try:
-        start = next(read_chunks(place), b"").lstrip(_BLANKS)
-    except InputError:  # the lines will say what is wrong
-        return False
-    first, _, rest = start.partition(b"\n")
-    return start.startswith(b"[") and not (rest.strip() and _is_json(first))
-
-
-def _is_json(data: bytes) -> bool:
-    try:
-        orjson.loads(data)
-    except orjson.JSONDecodeError:
-        return False
-    return True
+        return ReadBatch(record.from_rows(rows, self.name, self.modality), failures)
 
 
 def _elements(split: Split, context: Context) -> Iterator[Element]:
@@ -142,10 +122,10 @@ def _columns(sample: Any, root: str, context: Context) -> dict[str, Any]:
     turns_in, paths_in = _given(sample, TURNS), _given(sample, IMAGES)
     paths = _paths(sample.get(paths_in))
     content = conversation_content(_turns(sample.get(turns_in), sample.get("system")), len(paths))
-    media = [_reference(opened_below(root, path, context.media)) for path in paths]
+    media = [_reference(open_below(root, path, context.media)) for path in paths]
     spent = {turns_in, paths_in, "system"}
     rest = {name: value for name, value in sample.items() if name not in spent}
-    return {"content": content, "media": media, "meta": dumped(rest) if rest else None}
+    return {"content": content, "media": media, "meta": to_json(rest) if rest else None}
 
 
 def _given(sample: dict[str, Any], names: tuple[str, ...]) -> str:

@@ -12,23 +12,23 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field, model_validator
 
+from curate.ingest.captions.records.rows import CaptionColumns, batch_of_columns
 from curate.ingest.columns import (
     Names,
     as_text,
-    dumped,
+    blank_to_null,
     first_text,
-    meta_json,
-    nothing_to_null,
-    require,
-    says_anything,
-    spent,
+    fully_used,
+    has_text,
+    require_columns,
 )
 from curate.ingest.formats import parquet
 from curate.ingest.formats.lines import line_splits
-from curate.ingest.formats.text_rows import Numbered, layout_of, rows
-from curate.ingest.images import OpenedImage, Rows, found
-from curate.ingest.media_folder import check_root, opened_below
-from curate.ingest.reader import Context, Found, Head, Reader, Split
+from curate.ingest.formats.text_tables import Numbered, layout_of, read_rows
+from curate.ingest.images import OpenedImage
+from curate.ingest.media_root import check_root, open_below
+from curate.ingest.meta import meta_json, to_json
+from curate.ingest.reader import Context, Head, ReadBatch, Reader, Split
 from manifests.errors import RowError
 from manifests.media import Media
 from manifests.storage import File
@@ -82,13 +82,13 @@ class Table(Reader):
             return iter([Split((file,))])  # a quoted field may hold a newline: it is read in order
         return line_splits(file, context)
 
-    def read(self, split: Split, context: Context) -> Iterator[Found]:
+    def read(self, split: Split, context: Context) -> Iterator[ReadBatch]:
         file = split.files[0]
         if self.media_root is not None:
             check_root(self.media_root, context.base)
         for cells in self._cells(split, context):
             images = self._images(cells.images, context.media)
-            yield found(self, file, cells.rows, images, cells.broken)
+            yield batch_of_columns(self, file, cells.rows, images, cells.broken)
 
     def _cells(self, split: Split, context: Context) -> Iterator[_Cells]:
         file = split.files[0]
@@ -100,7 +100,7 @@ class Table(Reader):
         layout = layout_of(file, context)
         if layout.header:
             self._require(layout.header, file)
-        for place, batch in enumerate(rows(split, context, layout)):
+        for place, batch in enumerate(read_rows(split, context, layout)):
             if place == 0 and not layout.header:
                 self._check(batch, file)
             yield self._of_rows(batch)
@@ -110,22 +110,22 @@ class Table(Reader):
         lines = [row for _, row in batch if not isinstance(row, RowError)]
         present = list(dict.fromkeys(name for row in lines for name in row))
         if present:
-            require(filter(None, [self.image]), present, "image", file.uri)
+            require_columns(filter(None, [self.image]), present, "image", file.uri)
             if not set(self.text) & set(present):
-                require(self.text[:1], present, "text", file.uri)
+                require_columns(self.text[:1], present, "text", file.uri)
 
     def _require(self, header: Sequence[str], file: File) -> None:
-        require(self.text, header, "text", file.uri)
-        require(filter(None, [self.image]), header, "image", file.uri)
-        require(filter(None, [self.language]), header, "language", file.uri)
+        require_columns(self.text, header, "text", file.uri)
+        require_columns(filter(None, [self.image]), header, "image", file.uri)
+        require_columns(filter(None, [self.language]), header, "language", file.uri)
 
     def _of_columns(self, batch: parquet.Batch, file: File) -> _Cells:
         table, place = batch.rows, file.uri
         self._require(table.schema.names, file)
         language = as_text(table, self.language, "language", place) if self.language else None
-        without = {self.image, self.language, *spent(table.schema, self.text)}
+        without = {self.image, self.language, *fully_used(table.schema, self.text)}
         texts = first_text(table, self.text, place)
-        cells = Rows(batch.numbers, texts, meta_json(table, without), language)
+        cells = CaptionColumns(batch.numbers, texts, meta_json(table, without), language)
         images = as_text(table, self.image, "image", place).to_pylist() if self.image else []
         return _Cells(cells, images, batch.broken)
 
@@ -138,12 +138,12 @@ class Table(Reader):
         images = [row.get(self.image) for row in rows] if self.image else []
         tags = [row.get(self.language) if self.language else None for row in rows]
         language = pa.array([t if isinstance(t, str) and t else None for t in tags], pa.string())
-        cells = Rows(numbers, texts, self._meta(rows), language)
+        cells = CaptionColumns(numbers, texts, self._meta(rows), language)
         if not faults:
             return _Cells(cells, images, broken)
         broken += [(numbers[row], error) for row, error in faults.items()]
         sound = np.array([row not in faults for row in range(len(rows))], bool)
-        return _Cells(cells.only(sound), list(itertools.compress(images, sound)), broken)
+        return _Cells(cells.filter(sound), list(itertools.compress(images, sound)), broken)
 
     def _meta(self, rows: list[dict[str, Any]]) -> pa.Array:
         """All else that the rows say, as JSON; a text that came as a list stays whole in it."""
@@ -154,7 +154,7 @@ class Table(Reader):
             for row in rows:
                 if not isinstance(row.get(name), list):
                     row.pop(name, None)
-        return pa.array([dumped(row) for row in rows], pa.string())
+        return pa.array([to_json(row) for row in rows], pa.string())
 
     def _images(
         self, values: Sequence[object], media: Media
@@ -166,13 +166,13 @@ class Table(Reader):
     def _image(self, root: str, value: object, media: Media) -> OpenedImage | RowError:
         if not isinstance(value, str) or not value:
             return RowError(f"no image: '{self.image}' is {value!r:.200}")
-        return opened_below(root, value, media)
+        return open_below(root, value, media)
 
 
 class _Cells(NamedTuple):
     """A batch of rows taken apart."""
 
-    rows: Rows
+    rows: CaptionColumns
     images: Sequence[object]
     broken: list[tuple[int, RowError]]
 
@@ -197,14 +197,14 @@ def _first_said(
                     values[row] = None
                     if unsaid[row]:
                         faults.setdefault(row, error)
-        said = pc.coalesce(said, nothing_to_null(pa.array(values, pa.string())))
+        said = pc.coalesce(said, blank_to_null(pa.array(values, pa.string())))
     return said, faults
 
 
 def _text(value: object, name: str) -> str | None:
     """What a field says; of a list, its first text. Raises RowError for an object."""
     if isinstance(value, list):
-        value = next(filter(says_anything, value), None)
+        value = next(filter(has_text, value), None)
     if isinstance(value, dict):
         raise RowError(f"'{name}' is an object, which is no text: {value!r:.80}")
     return value if value is None or isinstance(value, str) else str(value)

@@ -10,11 +10,13 @@ from typing import ClassVar, Literal, NamedTuple
 import pyarrow as pa
 from pydantic import Field
 
-from curate.ingest.columns import dumped, require, says_anything
+from curate.ingest.captions.records.rows import CaptionColumns, batch_of_columns
+from curate.ingest.columns import has_text, require_columns
+from curate.ingest.file_template import URL_FIELDS, USUAL_FILES, Files, Template
 from curate.ingest.formats.lines import decoded, line_batches, line_splits, lines
-from curate.ingest.images import Rows, found
-from curate.ingest.media_folder import FILES, FROM_URL, Files, Shelf, Template, joined
-from curate.ingest.reader import Context, Found, Head, Reader, Split
+from curate.ingest.media_folder import MediaFolder, open_row_images
+from curate.ingest.meta import to_json
+from curate.ingest.reader import Context, Head, ReadBatch, Reader, Split
 from manifests.errors import InputError, RowError
 from manifests.media.header import SUFFIXES
 from manifests.storage import File
@@ -62,10 +64,10 @@ class Tsv(Reader):
     def splits(self, file: File, context: Context) -> Iterator[Split]:
         return line_splits(file, context)
 
-    def read(self, split: Split, context: Context) -> Iterator[Found]:
+    def read(self, split: Split, context: Context) -> Iterator[ReadBatch]:
         file = split.files[0]
         layout = self._layout(file, context)
-        shelf = Shelf(self.media_root, context.base)
+        shelf = MediaFolder(self.media_root, context.base)
         for batch in line_batches(split, context):
             if layout.has_header and batch[0][0] == 1:
                 del batch[0]
@@ -85,17 +87,19 @@ class Tsv(Reader):
             )
         return _Layout(url or "first", header is not None)
 
-    def _found(self, file: File, pairs: _Pairs, shelf: Shelf, context: Context) -> Found:
+    def _found(self, file: File, pairs: _Pairs, shelf: MediaFolder, context: Context) -> ReadBatch:
         urls = pa.array(pairs.urls, pa.string())
-        texts = pa.array([t if says_anything(t) else None for t in pairs.texts], pa.string())
-        meta = pa.array([dumped({"url": url}) for url in pairs.urls], pa.string())
-        images = joined(self._templates(file), {"url": urls}, urls, shelf, context)
-        return found(self, file, Rows(pairs.numbers, texts, meta), images, pairs.broken)
+        texts = pa.array([t if has_text(t) else None for t in pairs.texts], pa.string())
+        meta = pa.array([to_json({"url": url}) for url in pairs.urls], pa.string())
+        images = open_row_images(self._templates(file), {"url": urls}, urls, shelf, context)
+        return batch_of_columns(
+            self, file, CaptionColumns(pairs.numbers, texts, meta), images, pairs.broken
+        )
 
     def _templates(self, file: File) -> list[Template]:
         for name in self.file or ():
-            require(Template(name).columns, {"url", *FROM_URL}, "file", file.uri)
-        usual = [name for name in FILES if Template(name).columns <= FROM_URL.keys()]
+            require_columns(Template(name).columns, {"url", *URL_FIELDS}, "file", file.uri)
+        usual = [name for name in USUAL_FILES if Template(name).columns <= URL_FIELDS.keys()]
         return [Template(name) for name in self.file or usual]
 
 

@@ -8,21 +8,21 @@ from typing import ClassVar
 import pyarrow as pa
 from pydantic import Field
 
-from curate.ingest.captions.hf_parquet import image_column
-from curate.ingest.captions.img2dataset import bytes_column
+from curate.ingest.captions.records.rows import CaptionColumns, batch_of_columns
 from curate.ingest.columns import (
     Names,
     as_text,
     first_text,
-    meta_json,
-    require,
-    spent,
+    fully_used,
+    require_columns,
     text_columns,
 )
+from curate.ingest.file_template import URL_FIELDS, USUAL_FILES, Files, Template
 from curate.ingest.formats.parquet import SUFFIXES, Batch, batches, row_group_splits, sniffed_schema
-from curate.ingest.images import Rows, found
-from curate.ingest.media_folder import FILES, FROM_URL, Files, Shelf, Template, joined
-from curate.ingest.reader import Context, Found, Head, Reader, Split
+from curate.ingest.image_columns import bytes_column, image_column
+from curate.ingest.media_folder import MediaFolder, open_row_images
+from curate.ingest.meta import meta_json
+from curate.ingest.reader import Context, Head, ReadBatch, Reader, Split
 from manifests.errors import InputError
 from manifests.storage import File
 
@@ -68,43 +68,43 @@ class UrlTable(Reader):
     def splits(self, file: File, context: Context) -> Iterator[Split]:
         return row_group_splits(file, context)
 
-    def read(self, split: Split, context: Context) -> Iterator[Found]:
-        shelf = Shelf(self.media_root, context.base)
+    def read(self, split: Split, context: Context) -> Iterator[ReadBatch]:
+        shelf = MediaFolder(self.media_root, context.base)
         texts = (*URLS, *TEXTS, *(self.text or ()), *filter(None, [self.url]))
         for batch in batches(split, context, texts):
             yield self._found(split.files[0], batch, shelf, context)
 
-    def _found(self, file: File, batch: Batch, shelf: Shelf, context: Context) -> Found:
+    def _found(self, file: File, batch: Batch, shelf: MediaFolder, context: Context) -> ReadBatch:
         names = batch.rows.schema.names
         texts = text_columns(self.text, TEXTS, names, file.uri)
         url = self._url_column(names, file)
-        rows = Rows(
+        rows = CaptionColumns(
             batch.numbers,
             first_text(batch.rows, texts, file.uri),
-            meta_json(batch.rows, spent(batch.rows.schema, texts)),
+            meta_json(batch.rows, fully_used(batch.rows.schema, texts)),
         )
         templates = self._templates(names, url, file)
         wanted = {name for template in templates for name in template.columns} & set(names)
         columns = {name: as_text(batch.rows, name, "file", file.uri) for name in wanted}
         urls = None if url is None else as_text(batch.rows, url, "url", file.uri)
-        images = joined(templates, columns, urls, shelf, context)
-        return found(self, file, rows, images, batch.broken)
+        images = open_row_images(templates, columns, urls, shelf, context)
+        return batch_of_columns(self, file, rows, images, batch.broken)
 
     def _url_column(self, names: list[str], file: File) -> str | None:
         if self.url is not None:
-            require([self.url], names, "url", file.uri)
+            require_columns([self.url], names, "url", file.uri)
             return self.url
         return next((name for url in URLS for name in names if name.lower() == url), None)
 
     def _templates(self, names: list[str], url: str | None, file: File) -> list[Template]:
         """The names that images may have: those set, or the usual ones the columns allow."""
-        known = {*names, *(FROM_URL if url is not None else ())}
+        known = {*names, *(URL_FIELDS if url is not None else ())}
         if self.file is not None:
             templates = [Template(name) for name in self.file]
             for template in templates:
-                require(template.columns, known, "file", file.uri)
+                require_columns(template.columns, known, "file", file.uri)
             return templates
-        templates = [t for t in map(Template, FILES) if t.columns <= known]
+        templates = [t for t in map(Template, USUAL_FILES) if t.columns <= known]
         if not templates:
             raise InputError(
                 f"no column of urls, uid or key: there are {', '.join(names)}.",

@@ -9,11 +9,18 @@ from typing import ClassVar, NamedTuple
 
 from pydantic import Field
 
+from curate.ingest.captions.records.samples import (
+    CAPTION_NAMES,
+    Samples,
+    check_sidecar,
+    describe,
+    is_image_suffix,
+    with_suffix,
+)
 from curate.ingest.columns import Names
 from curate.ingest.formats import tar
-from curate.ingest.images import OpenedImage, check_bytes
-from curate.ingest.reader import BATCH_ROWS, Context, Failure, Found, Head, Reader, Split
-from curate.ingest.samples import CAPTION, Samples, check_sidecar, describe, ends_as_image, named
+from curate.ingest.images import OpenedImage, check_size
+from curate.ingest.reader import BATCH_ROWS, Context, Failure, Head, ReadBatch, Reader, Split
 from manifests.errors import InputError, MediaError, RowError
 from manifests.media import Reference
 from manifests.media.header import FIRST_BYTES, Header, probe
@@ -45,7 +52,7 @@ class WebDataset(Reader):
     suffixes: ClassVar[tuple[str, ...]] = (".tar",)
 
     caption: Names = Field(
-        CAPTION,
+        CAPTION_NAMES,
         description="where the caption is, in order: each a suffix (`txt` is KEY.txt) or a field "
         "of KEY.json; the first that says anything counts",
     )
@@ -56,28 +63,28 @@ class WebDataset(Reader):
         if not tar.is_tar(head.data):
             return False
         names = [found.name or "" for found in tar.members(memoryview(head.data))]
-        return not names or any(ends_as_image(n.lower().rpartition("/")[2]) for n in names)
+        return not names or any(is_image_suffix(n.lower().rpartition("/")[2]) for n in names)
 
     def splits(self, file: File, context: Context) -> Iterator[Split]:
         starts = [0]
         if file.size > SPLIT_TAR_BYTES:
             with contextlib.suppress(InputError):  # `read` answers it
-                starts = _cuts(tar.opened(context.media.resolve(file.uri)))
+                starts = _cuts(tar.open_tar(context.media.resolve(file.uri)))
         for start, stop in pairwise([*starts, -1]):
             yield Split((file,), start, stop)
 
-    def read(self, split: Split, context: Context) -> Iterator[Found]:
+    def read(self, split: Split, context: Context) -> Iterator[ReadBatch]:
         (file,) = split.files
         try:
-            source = tar.opened(context.media.resolve(file.uri))
+            source = tar.open_tar(context.media.resolve(file.uri))
         except InputError as error:
-            yield Found(Samples(self.name).records(), [Failure.of(file.name, file.uri, error)])
+            yield ReadBatch(Samples(self.name).records(), [Failure.of(file.name, file.uri, error)])
             return
         yield from self._found(file, source, split, context)
 
     def _found(
         self, file: File, source: tar.Source, split: Split, context: Context
-    ) -> Iterator[Found]:
+    ) -> Iterator[ReadBatch]:
         gathered, failures, seen = Samples(self.name), list[Failure](), set[str]()
         for sample in samples(source, split.start, split.stop):
             key, origin = self.key(file, sample.key), self.origin(file, sample.key)
@@ -89,9 +96,9 @@ class WebDataset(Reader):
             except RowError as error:
                 failures.append(Failure.of(key, origin, error))
             if gathered.is_full or len(failures) >= BATCH_ROWS:
-                yield Found(gathered.records(), failures)
+                yield ReadBatch(gathered.records(), failures)
                 gathered, failures = Samples(self.name), []
-        yield Found(gathered.records(), failures)
+        yield ReadBatch(gathered.records(), failures)
 
 
 class Sample(NamedTuple):
@@ -192,13 +199,13 @@ def _sidecars(
 def _images(source: tar.Source, sample: Sample, uri: str, context: Context) -> list[OpenedImage]:
     images = []
     for suffix, (offset, size) in sample.members.items():
-        if ends_as_image(suffix):
+        if is_image_suffix(suffix):
             try:
-                check_bytes(size, context.limits)
+                check_size(size, context.limits)
                 header = _header(source, offset, size)
                 context.media.check(header)
             except MediaError as error:
-                raise named(suffix, error) from None
+                raise with_suffix(suffix, error) from None
             images.append(OpenedImage(Reference(uri, offset, size), header))
     if not images:
         fault = f"no image in it: its members are {', '.join(sample.members)}."

@@ -14,12 +14,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import orjson
 
-from curate.ingest.formats.chunks import is_compressed, read_chunks
+from curate.ingest.formats.chunks import read_chunks
 from curate.ingest.formats.lines import BATCH_BYTES
-from curate.ingest.reader import BATCH_ROWS, SPLIT_BYTES, Split
+from curate.ingest.reader import BATCH_ROWS
 from manifests.errors import InputError, RowError
 from manifests.kernels import json_scan as scanner
-from manifests.storage import File
 
 MAX_ELEMENT_BYTES = 64 << 20
 """A longer element fails (ours): a bracket is missing, and it would be held in memory whole."""
@@ -28,20 +27,20 @@ _BLANKS = b" \t\r\n"
 _BOM = b"\xef\xbb\xbf"
 
 
-class Stretch(NamedTuple):
+class ByteRange(NamedTuple):
     """Bytes of a file; `stop` of -1: to its end."""
 
     start: int = 0
     stop: int = -1
 
 
-WHOLE = Stretch()
+WHOLE_FILE = ByteRange()
 
 
 class Members(NamedTuple):
     """Where the values of an object lie, and what is wrong with the object, if anything."""
 
-    stretches: dict[str, Stretch]
+    ranges: dict[str, ByteRange]
     fault: str = ""
 
 
@@ -83,7 +82,7 @@ def elements(place: str, start: int = 0, stop: int = -1, first: int = 0) -> Iter
     chunks = read_chunks(place, start, stop)
     if first == 0:
         try:
-            start, chunks = _after_bracket(chunks, start, b"[")
+            start, chunks = after_bracket(chunks, start, b"[")
         except (RowError, InputError) as error:
             yield Element(0, start, start, b"", error.fault)
             return
@@ -114,7 +113,7 @@ def members(place: str) -> Members:
 
     The value that the end of the file cuts off has its fault told.
     """
-    found: dict[str, Stretch] = {}
+    found: dict[str, ByteRange] = {}
     key, fault = "", ""
     try:
         for piece in _object_pieces(read_chunks(place)):
@@ -122,7 +121,7 @@ def members(place: str) -> Members:
                 key = str(piece.value())
                 fault = f"the key {key!r} comes twice." if key in found else fault
             else:
-                found.setdefault(key, Stretch(piece.start, -1 if piece.fault else piece.stop))
+                found.setdefault(key, ByteRange(piece.start, -1 if piece.fault else piece.stop))
                 fault = fault or piece.fault
     except (RowError, InputError) as error:
         fault = fault or error.fault
@@ -146,48 +145,13 @@ def object_keys(data: bytes) -> list[str]:
         return []
 
 
-def array_splits(
-    file: File, place: str, array: Stretch = WHOLE, split_bytes: int = SPLIT_BYTES
-) -> Iterator[Split]:
-    """Splits of at least `split_bytes` that end at a border between elements, by one scan.
-
-    `start` and `stop` are bytes, `first` counts the elements before: what `elements` takes. A
-    compressed file is one split, for it can only be read from its start.
-    """
-    start, first = array.start, 0
-    if not is_compressed(place) and _size(file, array) > split_bytes:
-        for cut, number in _cuts(place, array, split_bytes):
-            yield Split((file,), start, cut, first)
-            start, first = cut, number
-    yield Split((file,), start, array.stop, first)
-
-
-def _size(file: File, array: Stretch) -> int:
-    return (array.stop if array.stop >= 0 else file.size) - array.start
-
-
-def _cuts(place: str, array: Stretch, split_bytes: int) -> Iterator[tuple[int, int]]:
-    """Where to cut, and how many elements lie before."""
-    try:
-        at, chunks = _after_bracket(read_chunks(place, *array), array.start, b"[")
-    except RowError:
-        return
-    state, before, last = scanner.new_state(at), 0, array.start
-    for _, _, borders in _scanned(chunks, state, is_array=True):
-        after = borders[: -1 if state[scanner.PHASE] >= scanner.CLOSED else None, 1]
-        while (cut := int(np.searchsorted(after, last + split_bytes))) < len(after):
-            last = int(after[cut])
-            yield last, before + cut + 1
-        before += len(after)
-
-
 def _object_pieces(chunks: Iterator[bytes]) -> Iterator[Element]:
     """Keys (even) and values (odd) in turns."""
-    at, chunks = _after_bracket(chunks, 0, b"{")
+    at, chunks = after_bracket(chunks, 0, b"{")
     yield from _pieces(chunks, scanner.new_state(at), 0, is_array=False)
 
 
-def _after_bracket(
+def after_bracket(
     chunks: Iterator[bytes], start: int, bracket: bytes
 ) -> tuple[int, Iterator[bytes]]:
     """Step over blanks and the opening bracket: where that led, and the bytes from there."""
@@ -210,7 +174,7 @@ def _pieces(
     start, held = int(state[scanner.AT]), bytearray()  # held: what came of it in earlier chunks
     why = ""
     try:
-        for chunk, begin, borders in _scanned(chunks, state, is_array=is_array):
+        for chunk, begin, borders in scan_chunks(chunks, state, is_array=is_array):
             is_closed = state[scanner.PHASE] >= scanner.CLOSED
             for stop, following in borders.tolist():
                 if start >= begin:
@@ -261,7 +225,7 @@ def _ending(state: np.ndarray, last: Element, broken: str, *, is_array: bool) ->
         yield Element(last.number, at, at, b"", f"{broken}, at byte {at}.")
 
 
-def _scanned(
+def scan_chunks(
     chunks: Iterable[bytes], state: np.ndarray, *, is_array: bool
 ) -> Iterator[tuple[bytes, int, np.ndarray]]:
     """Each chunk, its place, and the borders in it (they are overwritten by the next chunk's)."""
@@ -273,3 +237,21 @@ def _scanned(
         yield chunk, begin, borders[: scanner.scan(chunk, state, is_array, borders)]
         if state[scanner.PHASE] == scanner.SPOILED:
             return
+
+
+def is_array(place: str) -> bool:
+    """Whether a file holds one JSON array, rather than lines (each of which may be an array)."""
+    try:
+        start = next(read_chunks(place), b"").lstrip(_BLANKS)
+    except InputError:  # the lines will say what is wrong
+        return False
+    first, _, rest = start.partition(b"\n")
+    return start.startswith(b"[") and not (rest.strip() and _is_json(first))
+
+
+def _is_json(data: bytes) -> bool:
+    try:
+        orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return False
+    return True

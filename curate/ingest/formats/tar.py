@@ -22,9 +22,9 @@ from curate.ingest.formats.tar_header import (
 from manifests import storage
 from manifests.errors import FileError, RowError
 
-STRETCH_BYTES = 4 << 20
+BLOCK_BYTES = 4 << 20
 """Bytes asked for at once from a remote file (ours: a request's latency hides behind them)."""
-_STRETCHES = 4
+_MAX_BLOCKS = 4
 _MAX_EXTENDED_BYTES = 1 << 20
 """Longest extended header believed (ours): it holds names, and names are short."""
 _MAX_PADDING_BYTES = 1 << 20
@@ -48,10 +48,10 @@ class Fault(NamedTuple):
     error: RowError
 
 
-class Stretches:
+class BlockCache:
     """A remote file by position, fetched in aligned stretches of which the last few are held."""
 
-    def __init__(self, file: Any, uri: str = "", stretch_bytes: int = STRETCH_BYTES) -> None:
+    def __init__(self, file: Any, uri: str = "", stretch_bytes: int = BLOCK_BYTES) -> None:
         self._file, self._size, self._uri = file, file.size(), uri
         self._stretch_bytes = stretch_bytes
         self._held: OrderedDict[int, memoryview] = OrderedDict()
@@ -71,7 +71,7 @@ class Stretches:
         if number not in self._held:
             start = number * self._stretch_bytes
             self._held[number] = self._fetched(start, self._stretch_bytes)
-            if len(self._held) > _STRETCHES:
+            if len(self._held) > _MAX_BLOCKS:
                 self._held.popitem(last=False)
         return self._held[number]
 
@@ -80,14 +80,16 @@ class Stretches:
             return memoryview(self._file.read_at(length, start))
 
 
-Source = memoryview | Stretches
+Source = memoryview | BlockCache
 
 
-def opened(uri: str) -> Source:
+def open_tar(uri: str) -> Source:
     """A tar by position, memory-mapped where it is local. FileError where it is no tar."""
     file = storage.open_input(uri)
     source = (
-        Stretches(file, uri) if storage.is_remote(uri) else memoryview(file.read_buffer()).cast("B")
+        BlockCache(file, uri)
+        if storage.is_remote(uri)
+        else memoryview(file.read_buffer()).cast("B")
     )
     head = bytes(source[:BLOCK])
     if not is_tar(head):

@@ -8,16 +8,15 @@ from typing import Any, ClassVar
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from curate.ingest.columns import Names, require
-from curate.ingest.formats.parquet import sniffed_schema
-from curate.ingest.formats.table_rows import (
+from curate.ingest.columns import Names, require_columns
+from curate.ingest.formats.nested_tables import (
     SUFFIXES,
     RowBatch,
     first_row,
-    images_of,
     row_batches,
     row_splits,
 )
+from curate.ingest.formats.parquet import sniffed_schema
 from curate.ingest.grounding.annotations.annotations_in_cells import (
     Entry,
     annotation,
@@ -33,8 +32,9 @@ from curate.ingest.grounding.annotations.grounding_records import (
     TrustSetting,
     grounding_records,
 )
-from curate.ingest.media_root import DESCRIPTION, root_of
-from curate.ingest.reader import Context, Found, Head, Reader, Split
+from curate.ingest.image_columns import open_images
+from curate.ingest.media_root import ROOT_DESCRIPTION, root_of
+from curate.ingest.reader import Context, Head, ReadBatch, Reader, Split
 from manifests.errors import RowError
 from manifests.geometry.space import SpaceSetting
 from manifests.storage import File
@@ -83,7 +83,7 @@ class BoxesTable(Reader):
     space: SpaceSetting = Field(description="space of the numbers")
     trust: TrustSetting = False
     image: str = Field("image", description="column of the paths of images, or of images")
-    media_root: str | None = Field(None, description=DESCRIPTION)
+    media_root: str | None = Field(None, description=ROOT_DESCRIPTION)
     objects: ObjectFields | None = Field(None, description="field of the objects, and their fields")
     boxes: str | None = Field(None, description="column of boxes, four numbers each")
     points: str | None = Field(None, description="column of points: x y, or {x: [...], y: [...]}")
@@ -120,7 +120,7 @@ class BoxesTable(Reader):
     def splits(self, file: File, context: Context) -> Iterator[Split]:
         return row_splits(file, context)
 
-    def read(self, split: Split, context: Context) -> Iterator[Found]:
+    def read(self, split: Split, context: Context) -> Iterator[ReadBatch]:
         file = split.files[0]
         root = root_of(self.media_root, file, context.base)
         named = names_of(self.names, context.base) if isinstance(self.names, str) else None
@@ -128,7 +128,7 @@ class BoxesTable(Reader):
             if batch.table is not None:
                 self._require(batch.table.schema.names, file)
             names = named or self._names(batch)
-            images = images_of(batch, self.image, root, context)
+            images = open_images(batch, self.image, root, context)
             samples = [AnnotatedImage(number, error) for number, error in batch.broken]
             for number, row, image in zip(batch.numbers, batch.rows, images, strict=True):
                 try:
@@ -178,8 +178,8 @@ class BoxesTable(Reader):
 
     def _require(self, columns: list[str], file: File) -> None:
         for setting in ("image", "text", "width", "height", *_FLAT.values()):
-            require(filter(None, [getattr(self, setting)]), columns, setting, file.uri)
-        require([self.objects.field] if self.objects else [], columns, "objects", file.uri)
+            require_columns(filter(None, [getattr(self, setting)]), columns, setting, file.uri)
+        require_columns([self.objects.field] if self.objects else [], columns, "objects", file.uri)
 
     @property
     def _spent(self) -> set[str | None]:

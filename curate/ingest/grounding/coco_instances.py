@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
-from curate.ingest.formats.coco_join import id_of
-from curate.ingest.formats.json_captions import first_of, text_of
 from curate.ingest.formats.json_elements import object_keys
+from curate.ingest.formats.json_fields import id_field, text_field
+from curate.ingest.formats.json_object import first_element
 from curate.ingest.grounding.annotations.coco_layout import CocoLayout, size_of
 from curate.ingest.grounding.annotations.grounding_records import AnnotatedImage, Annotation
 from curate.ingest.grounding.annotations.image_by_path_end import image_by_path_end
@@ -44,7 +44,7 @@ class Coco(CocoLayout):
 
     @classmethod
     def sniff(cls, head: Head) -> bool:
-        first = first_of(head, "annotations")
+        first = first_element(head, "annotations")
         if first is None:  # a file of no annotations is no fault
             return {"images", "annotations", "categories"} <= set(object_keys(head.data))
         return (
@@ -77,7 +77,7 @@ class Coco(CocoLayout):
 
 def annotation_of(annotation: dict[str, Any], names: dict[str, str]) -> Annotation:
     """The object of an annotation of COCO. RowError where it is none."""
-    category = id_of(annotation, "category_id")
+    category = id_field(annotation, "category_id")
     if category not in names:
         raise RowError(f"no category has the id {category}")
     box = _box(annotation.get("bbox"))
@@ -91,8 +91,8 @@ def annotation_of(annotation: dict[str, Any], names: dict[str, str]) -> Annotati
 
 def _path(image: dict[str, Any]) -> str:
     if image.get("file_name") is not None or image.get("coco_url") is None:
-        return text_of(image, "file_name")
-    return urlsplit(text_of(image, "coco_url")).path.removeprefix("/")
+        return text_field(image, "file_name")
+    return urlsplit(text_field(image, "coco_url")).path.removeprefix("/")
 
 
 def _box(value: Any) -> list[float] | None:

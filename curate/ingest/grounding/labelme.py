@@ -13,7 +13,7 @@ import orjson
 from curate.ingest.formats.json_elements import object_keys
 from curate.ingest.grounding.annotations.file_per_image import FilePerImage, SplitCache
 from curate.ingest.grounding.annotations.grounding_records import AnnotatedImage, Annotation
-from curate.ingest.images import OpenedImage, kept
+from curate.ingest.images import OpenedImage, keep_image
 from curate.ingest.reader import Head
 from manifests.errors import FileError, RowError
 from manifests.geometry.space import Space
@@ -67,7 +67,9 @@ class LabelMe(FilePerImage):
         if isinstance(found, OpenedImage) or not isinstance(inside, str):
             return found
         try:
-            return kept(memoryview(base64.b64decode(inside, validate=True)), cache.context, True)
+            return keep_image(
+                memoryview(base64.b64decode(inside, validate=True)), cache.context, True
+            )
         except binascii.Error as error:
             return RowError(f"'imageData' is not base64: {error}")
 

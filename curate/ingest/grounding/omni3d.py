@@ -7,8 +7,8 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from curate.ingest.formats.coco_join import id_of
-from curate.ingest.formats.json_captions import first_of, text_of
+from curate.ingest.formats.json_fields import id_field, text_field
+from curate.ingest.formats.json_object import first_element
 from curate.ingest.grounding.annotations.coco_layout import CocoLayout, size_of
 from curate.ingest.grounding.annotations.grounding_records import AnnotatedImage, Annotation
 from curate.ingest.grounding.annotations.image_by_path_end import image_by_path_end
@@ -53,13 +53,13 @@ class Omni3d(CocoLayout):
 
     @classmethod
     def sniff(cls, head: Head) -> bool:
-        first = first_of(head, "annotations")
+        first = first_element(head, "annotations")
         return isinstance(first, dict) and {"valid3D", "center_cam"} <= first.keys()
 
     def sample(
         self, image: dict[str, Any], root: str, names: dict[str, str], context: Context
     ) -> AnnotatedImage:
-        opened = image_by_path_end(root, text_of(image, "file_path"), context.media)
+        opened = image_by_path_end(root, text_field(image, "file_path"), context.media)
         meta = {k: v for k, v in image.items() if k not in ("id", "width", "height", "K")}
         size = size_of(image)
         camera = None
@@ -97,7 +97,7 @@ def _annotation(
     which, box = _box(annotation)
     label = annotation.get("category_name")
     if label is None:
-        label = names.get(id_of(annotation, "category_id"))
+        label = names.get(id_field(annotation, "category_id"))
     if not isinstance(label, str):
         raise RowError(f"no category_name, and no category {annotation.get('category_id')}")
     told = {} if which is None else {"bbox2D": which}

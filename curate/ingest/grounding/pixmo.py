@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from curate.ingest.formats.table_rows import SUFFIXES, names_in, row_batches, row_splits
+from curate.ingest.file_template import Files
+from curate.ingest.formats.nested_tables import SUFFIXES, column_names, row_batches, row_splits
 from curate.ingest.grounding.annotations.grounding_records import (
     AnnotatedImage,
     Annotation,
@@ -16,8 +17,8 @@ from curate.ingest.grounding.annotations.grounding_records import (
     grounding_records,
 )
 from curate.ingest.grounding.annotations.images_by_columns import images_by_columns
-from curate.ingest.media_folder import Files, Shelf
-from curate.ingest.reader import Context, Found, Head, Reader, Split
+from curate.ingest.media_folder import MediaFolder
+from curate.ingest.reader import Context, Head, ReadBatch, Reader, Split
 from manifests.errors import RowError
 from manifests.geometry.space import Space
 from manifests.storage import File
@@ -57,13 +58,13 @@ class Pixmo(Reader):
 
     @classmethod
     def sniff(cls, head: Head) -> bool:
-        return {"image_url", "points", "label"} <= names_in(head)
+        return {"image_url", "points", "label"} <= column_names(head)
 
     def splits(self, file: File, context: Context) -> Iterator[Split]:
         return row_splits(file, context)
 
-    def read(self, split: Split, context: Context) -> Iterator[Found]:
-        file, shelf = split.files[0], Shelf(self.media_root, context.base)
+    def read(self, split: Split, context: Context) -> Iterator[ReadBatch]:
+        file, shelf = split.files[0], MediaFolder(self.media_root, context.base)
         for batch in row_batches(split, context):
             images = images_by_columns(
                 batch.rows, "image_url", self.file, shelf, context, file.uri

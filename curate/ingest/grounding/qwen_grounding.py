@@ -26,7 +26,7 @@ from curate.ingest.grounding.annotations.grounding_records import (
 )
 from curate.ingest.grounding.annotations.space_check import SLACK
 from curate.ingest.images import OpenedImage
-from curate.ingest.reader import Context, Failure, Found, Head
+from curate.ingest.reader import Context, Failure, Head, ReadBatch
 from manifests.errors import RowError
 from manifests.geometry.angles import QWEN3_ANGLES, Angles, boxes_to_record
 from manifests.geometry.space import SPACES, UNITS, Space
@@ -67,7 +67,7 @@ class QwenGrounding(Llava):
             return False
         return len(head.data) >= HEAD_BYTES or has_markup(head.data.decode(errors="replace"))
 
-    def _found(self, file: File, batch: list[Element], root: str, context: Context) -> Found:
+    def _found(self, file: File, batch: list[Element], root: str, context: Context) -> ReadBatch:
         talks = super()._found(file, batch, root, context)
         samples: list[AnnotatedImage] = []
         errors: list[tuple[str, RowError]] = []
@@ -92,7 +92,7 @@ class QwenGrounding(Llava):
         failures += placed.failures
         gone = {failure.origin for failure in failures}
         kept = _joined(talks.records, placed.records, gone)
-        return Found(kept, [*talks.failures, *failures])
+        return ReadBatch(kept, [*talks.failures, *failures])
 
 
 def _answers(talk: dict[str, Any]) -> list[str]:

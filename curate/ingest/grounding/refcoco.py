@@ -8,10 +8,10 @@ from typing import Any, ClassVar, NamedTuple
 
 from pydantic import Field
 
-from curate.ingest.columns import Names, says_anything
-from curate.ingest.formats.coco_join import id_of
-from curate.ingest.formats.json_captions import arrays, object_of, text_of
-from curate.ingest.formats.json_elements import Stretch, elements
+from curate.ingest.columns import Names, has_text
+from curate.ingest.formats.json_elements import ByteRange, elements
+from curate.ingest.formats.json_fields import as_object, id_field, text_field
+from curate.ingest.formats.json_object import find_arrays
 from curate.ingest.grounding.annotations.annotations_by_image import Fault, names_by_id
 from curate.ingest.grounding.annotations.coco_layout import ARRAYS, BATCH_IMAGES, size_of
 from curate.ingest.grounding.annotations.grounding_records import (
@@ -23,8 +23,8 @@ from curate.ingest.grounding.annotations.grounding_records import (
 )
 from curate.ingest.grounding.annotations.image_by_path_end import image_by_path_end
 from curate.ingest.grounding.coco_instances import annotation_of
-from curate.ingest.media_root import DESCRIPTION, root_of
-from curate.ingest.reader import Context, Found, Head, Reader, Split
+from curate.ingest.media_root import ROOT_DESCRIPTION, root_of
+from curate.ingest.reader import Context, Head, ReadBatch, Reader, Split
 from manifests import storage
 from manifests.errors import FileError, RowError
 from manifests.geometry.space import SPACES
@@ -55,7 +55,7 @@ class RefCoco(Reader):
     instances: str | None = Field(
         None, description="file of what refs refer to; null: `instances.json` beside the refs"
     )
-    media_root: str | None = Field(None, description=DESCRIPTION)
+    media_root: str | None = Field(None, description=ROOT_DESCRIPTION)
     split: Names | None = Field(
         None, description="only refs of these: train, val, test, testA, testB; null: all"
     )
@@ -67,7 +67,7 @@ class RefCoco(Reader):
         starts = head.data[:1] in (b"\x80", b"(", b"]", b"c")
         return starts and b"ref_id" in head.data and b"sentences" in head.data
 
-    def read(self, split: Split, context: Context) -> Iterator[Found]:
+    def read(self, split: Split, context: Context) -> Iterator[ReadBatch]:
         file, place = split.files[0], context.media.resolve(split.files[0].uri)
         by_image, broken = _by_image(_refs(storage.read_bytes(place)), self.split)
         instances = self._instances(file, context)
@@ -89,7 +89,7 @@ class RefCoco(Reader):
             raise FileError(told, uri, "Bring it there, or set `instances`.")
         return place
 
-    def _found(self, file: File, samples: Sequence[AnnotatedImage], context: Context) -> Found:
+    def _found(self, file: File, samples: Sequence[AnnotatedImage], context: Context) -> ReadBatch:
         space = self.space or SPACES["coco"]
         return grounding_records(self, file, samples, space, context, self.trust)
 
@@ -132,7 +132,7 @@ def _by_image(
             if splits is not None and ref.get("split") not in splits:
                 continue
             told = {n: _plain(ref, n) for n in ("ref_id", "image_id", "ann_id", "split")}
-            key, image, annotation = (id_of(told, n) for n in ("ref_id", "image_id", "ann_id"))
+            key, image, annotation = (id_field(told, n) for n in ("ref_id", "image_id", "ann_id"))
             if key in seen:
                 raise RowError(f"the ref_id {key} comes a second time")
             seen.add(key)
@@ -147,16 +147,19 @@ def _by_image(
 
 def _referred(place: str, wanted: set[str], images: set[str]) -> tuple[_Referred, list[Fault]]:
     """One pass over the instances for those annotations and images."""
-    stretches, rows = arrays(place, ARRAYS)
+    stretches, faults = find_arrays(place, ARRAYS)
     if not set(ARRAYS) <= stretches.keys():
-        raise FileError("; ".join(str(row.image) for row in rows), place)
+        raise FileError("; ".join(str(error) for _, error in faults), place)
     names, broken = names_by_id(place, stretches["categories"])
     found = _Referred({}, {})
     for key, annotation in _those(place, stretches["annotations"], wanted):
         try:
             if key in found.annotations:
                 raise RowError(f"two annotations have the id {key}")
-            found.annotations[key] = id_of(annotation, "image_id"), annotation_of(annotation, names)
+            found.annotations[key] = (
+                id_field(annotation, "image_id"),
+                annotation_of(annotation, names),
+            )
         except RowError as error:
             found.annotations[key] = error
     for key, image in _those(place, stretches["images"], images):
@@ -165,12 +168,12 @@ def _referred(place: str, wanted: set[str], images: set[str]) -> tuple[_Referred
     return found, broken
 
 
-def _those(place: str, array: Stretch, wanted: set[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+def _those(place: str, array: ByteRange, wanted: set[str]) -> Iterator[tuple[str, dict[str, Any]]]:
     """The elements with those ids; what is broken among the others is no ref's business."""
     for element in elements(place, *array):
         try:
-            entry = object_of(element)
-            key = id_of(entry, "id")
+            entry = as_object(element)
+            key = id_field(entry, "id")
         except RowError:
             continue
         if key in wanted:
@@ -193,7 +196,7 @@ def _samples(
     image = referred.images[key]
     assert isinstance(image, dict)
     try:
-        opened = image_by_path_end(root, text_of(image, "file_name"), context.media)
+        opened = image_by_path_end(root, text_field(image, "file_name"), context.media)
         meta = {k: v for k, v in image.items() if k not in ("id", "width", "height")}
         yield AnnotatedImage(key, opened, annotations, size_of(image), meta=meta)
     except RowError as error:
@@ -230,7 +233,7 @@ def _said(sentence: Any, ref: _Ref, annotation: Annotation) -> Annotation | RowE
         said = {name: _plain(sentence, name) for name in ("sent", "raw", "sent_id")}
     except RowError as error:
         return error
-    text = next((t for t in (said["sent"], said["raw"]) if says_anything(t)), None)
+    text = next((t for t in (said["sent"], said["raw"]) if has_text(t)), None)
     if not isinstance(text, str):
         return RowError(f"the sentence says nothing: {sentence!r:.80}")
     rest = {k: v for k, v in (annotation.attributes or {}).items() if k != "id"}

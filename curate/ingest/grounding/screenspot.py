@@ -7,11 +7,10 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from curate.ingest.formats.table_rows import (
+from curate.ingest.formats.nested_tables import (
     SUFFIXES,
     RowBatch,
-    images_of,
-    names_in,
+    column_names,
     row_batches,
     row_splits,
 )
@@ -22,8 +21,9 @@ from curate.ingest.grounding.annotations.grounding_records import (
     TrustSetting,
     grounding_records,
 )
-from curate.ingest.media_root import DESCRIPTION, root_of
-from curate.ingest.reader import Context, Found, Head, Reader, Split
+from curate.ingest.image_columns import open_images
+from curate.ingest.media_root import ROOT_DESCRIPTION, root_of
+from curate.ingest.reader import Context, Head, ReadBatch, Reader, Split
 from manifests.errors import RowError
 from manifests.geometry.space import SPACES, Space
 from manifests.storage import File
@@ -47,25 +47,25 @@ class ScreenSpot(Reader):
     keeps_bytes: ClassVar[bool] = True
     modality: ClassVar[str] = "grounding"
 
-    media_root: str | None = Field(None, description=DESCRIPTION)
+    media_root: str | None = Field(None, description=ROOT_DESCRIPTION)
     space: SpaceOverride = None
     trust: TrustSetting = False
 
     @classmethod
     def sniff(cls, head: Head) -> bool:
-        names = names_in(head)
+        names = column_names(head)
         return {"bbox", "instruction"} <= names and bool({"img_filename", "image"} & names)
 
     def splits(self, file: File, context: Context) -> Iterator[Split]:
         return row_splits(file, context)
 
-    def read(self, split: Split, context: Context) -> Iterator[Found]:
+    def read(self, split: Split, context: Context) -> Iterator[ReadBatch]:
         file = split.files[0]
         root = root_of(self.media_root, file, context.base)
         for batch in row_batches(split, context):
             is_table = _has_images(batch)
             image = "image" if is_table else "img_filename"
-            images = images_of(batch, image, root, context)
+            images = open_images(batch, image, root, context)
             samples = [AnnotatedImage(number, error) for number, error in batch.broken]
             rows = zip(batch.numbers, batch.rows, images, strict=True)
             samples += [_sample(number, row, opened) for number, row, opened in rows]

@@ -7,10 +7,11 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from curate.ingest.columns import says_anything
-from curate.ingest.formats.coco_join import id_of
-from curate.ingest.formats.json_captions import SUFFIXES, object_of
-from curate.ingest.formats.json_elements import Element, array_splits, elements, object_keys
+from curate.ingest.columns import has_text
+from curate.ingest.formats.json_elements import Element, elements, object_keys
+from curate.ingest.formats.json_fields import as_object, id_field
+from curate.ingest.formats.json_object import SUFFIXES
+from curate.ingest.formats.json_splits import array_splits
 from curate.ingest.grounding.annotations.coco_layout import BATCH_IMAGES, size_of
 from curate.ingest.grounding.annotations.grounding_records import (
     AnnotatedImage,
@@ -20,9 +21,8 @@ from curate.ingest.grounding.annotations.grounding_records import (
     grounding_records,
 )
 from curate.ingest.images import OpenedImage
-from curate.ingest.media_folder import opened_below
-from curate.ingest.media_root import DESCRIPTION, root_of
-from curate.ingest.reader import Context, Found, Head, Reader, Split
+from curate.ingest.media_root import ROOT_DESCRIPTION, open_below, root_of
+from curate.ingest.reader import Context, Head, ReadBatch, Reader, Split
 from manifests import storage
 from manifests.errors import FileError, RowError
 from manifests.geometry.space import SPACES
@@ -55,7 +55,7 @@ class VisualGenome(Reader):
     suffixes: ClassVar[tuple[str, ...]] = SUFFIXES
     modality: ClassVar[str] = "grounding"
 
-    media_root: str | None = Field(None, description=DESCRIPTION)
+    media_root: str | None = Field(None, description=ROOT_DESCRIPTION)
     image_data: str | None = Field(
         None, description="file of the images' sizes; null: `image_data.json` beside the file"
     )
@@ -72,7 +72,7 @@ class VisualGenome(Reader):
         place = context.media.resolve(file.uri)
         return array_splits(file, place, split_bytes=SPLIT_BYTES)
 
-    def read(self, split: Split, context: Context) -> Iterator[Found]:
+    def read(self, split: Split, context: Context) -> Iterator[ReadBatch]:
         file, place = split.files[0], context.media.resolve(split.files[0].uri)
         root = root_of(self.media_root, file, context.base)
         known = _known(self._image_data(file, context))
@@ -100,7 +100,7 @@ def _known(place: str | None) -> dict[str, dict[str, Any]]:
     known: dict[str, dict[str, Any]] = {}
     for element in elements(place) if place else ():
         try:
-            entry = object_of(element)
+            entry = as_object(element)
             known[_image_id(entry)] = entry
         except RowError as error:
             raise FileError(f"element {element.number}: {error.fault}", place or "") from None
@@ -113,7 +113,7 @@ def _samples(
     """The record of an image, and what did not get into it."""
     annotations: list[Annotation] = []
     try:
-        entry = object_of(element)
+        entry = as_object(element)
         name = next((name for name in LISTS if isinstance(entry.get(name), list)), None)
         if name is None:
             raise RowError(f"neither regions nor objects; there are: {', '.join(entry)}.")
@@ -136,18 +136,18 @@ def _image(root: str, key: str, media: Media) -> OpenedImage | RowError:
     for folder in FOLDERS:
         path = "/".join([*([folder] if folder else []), f"{key}.jpg"])
         if storage.size_and_stamp(media.resolve(storage.join(root, path))) is not None:
-            return opened_below(root, path, media)
-    return opened_below(root, f"{FOLDERS[0]}/{key}.jpg", media)
+            return open_below(root, path, media)
+    return open_below(root, f"{FOLDERS[0]}/{key}.jpg", media)
 
 
 def _image_id(holder: dict[str, Any]) -> str:
-    return id_of(holder, "image_id" if "image_id" in holder else "id")
+    return id_field(holder, "image_id" if "image_id" in holder else "id")
 
 
 def _region(region: Any, image: str) -> Annotation:
     box, rest = _place(region, image)
     phrase = rest.pop("phrase", None)
-    if not says_anything(phrase):
+    if not has_text(phrase):
         raise RowError(f"'phrase' is {phrase!r:.80}, which says nothing")
     return Annotation(box=box, text=phrase, attributes=_told(rest))
 
@@ -155,7 +155,7 @@ def _region(region: Any, image: str) -> Annotation:
 def _object(annotation: Any, image: str) -> Annotation:
     box, rest = _place(annotation, image)
     names = rest.pop("names", None)
-    said = [n for n in names if says_anything(n)] if isinstance(names, list) else []
+    said = [n for n in names if has_text(n)] if isinstance(names, list) else []
     if not said:
         raise RowError(f"'names' is {names!r:.80}, which names nothing")
     several = {"names": said} if len(said) > 1 else {}
@@ -166,7 +166,7 @@ def _place(annotation: Any, image: str) -> tuple[list[float], dict[str, Any]]:
     """The box of a region or an object, and its other fields."""
     if not isinstance(annotation, dict):
         raise RowError(f"{annotation!r:.80} is not an object")
-    if "image_id" in annotation and id_of(annotation, "image_id") != image:
+    if "image_id" in annotation and id_field(annotation, "image_id") != image:
         raise RowError(f"it is of image {annotation['image_id']}, not of {image}")
     sides = ("width", "height") if "width" in annotation else ("w", "h")
     box = [annotation.get(name) for name in ("x", "y", *sides)]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from curate.ingest.captions.coco_captions import CocoCaptions, Karpathy, SbuCaptions
-from curate.ingest.formats import json_captions
+from curate.ingest.formats import json_object
 from curate.ingest.reader import Failure, Reader
 from manifests import record
 from manifests.errors import InputError
@@ -256,7 +256,7 @@ def test_splits_join_and_find_repeated_ids_as_one_reading_does(
     rows, failures = coco(tmp_path, images, many)
     assert len(rows) == 40
     assert len(failures) == 41
-    monkeypatch.setattr(json_captions, "LEAST_SPLIT_BYTES", 300)
+    monkeypatch.setattr(json_object, "MIN_SPLIT_BYTES", 300)
     assert len(splits(CocoCaptions(name="own", path="a.json"), str(tmp_path))) > 10
     assert coco(tmp_path, images, many) == (rows, failures)
 
@@ -399,7 +399,7 @@ def test_splits_of_columns_stay_in_step(tmp_path: Path, monkeypatch: pytest.Monk
     columns = {"image_urls": URLS * 40, "captions": [f"The {n}th." for n in range(81)]}
     rows, failures = sbu(tmp_path, **columns)
     assert (len(rows), faults(failures)) == (80, [("s.json#captions[80]", "RowError")])
-    monkeypatch.setattr(json_captions, "LEAST_SPLIT_BYTES", 300)
+    monkeypatch.setattr(json_object, "MIN_SPLIT_BYTES", 300)
     reader = SbuCaptions(name="own", path="s.json", media_root=".")
     assert len(splits(reader, str(tmp_path))) > 5
     assert sbu(tmp_path, **columns) == (rows, failures)

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from curate.ingest.captions.hf_parquet import HfParquet
-from curate.ingest.reader import Found, Head
+from curate.ingest.reader import Head, ReadBatch
 from manifests import record
 from manifests.errors import InputError
 from manifests.media import FIX_MISSING_FILE
@@ -31,19 +31,19 @@ def of(data: bytes | None, path: str | None = None) -> dict[str, Any]:
     return {"bytes": data, "path": path}
 
 
-def read(folder: Path, columns: dict[str, Any], **settings: Any) -> Found:
+def read(folder: Path, columns: dict[str, Any], **settings: Any) -> ReadBatch:
     pq.write_table(pa.table(columns), folder / "a.parquet")
     (found,) = read_kept(HfParquet(name="hf", path="a.parquet", **settings), folder)
     return found
 
 
-def said(found: Found) -> list[list[Any]]:
+def said(found: ReadBatch) -> list[list[Any]]:
     """Of each record: its texts, and the index of each of its images."""
     rows = found.records["content"].to_pylist()
     return [[s["text"] if s["kind"] == "text" else s["media"] for s in row] for row in rows]
 
 
-def messages(found: Found) -> list[tuple[str, str]]:
+def messages(found: ReadBatch) -> list[tuple[str, str]]:
     return [(f.key, f.message) for f in found.failures]
 
 

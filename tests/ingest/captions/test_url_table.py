@@ -12,9 +12,11 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
 
-from curate.ingest import media_folder as joined
+from curate.ingest import media_folder
 from curate.ingest.captions.url_table import UrlTable
-from curate.ingest.media_folder import Shelf, Template, inside
+from curate.ingest.file_template import Template
+from curate.ingest.media_folder import MediaFolder
+from curate.ingest.media_root import path_below
 from curate.ingest.reader import Failure, Head
 from manifests import record
 from manifests.errors import InputError, RowError
@@ -191,14 +193,14 @@ def test_each_folder_is_listed_once_for_all_rows(
 ) -> None:
     media(tmp_path, "a/1.jpg", "a/2.jpg", "b/1.jpg")
     listed: list[str] = []
-    really = joined._listed
+    really = media_folder._list_folder
 
     def noted(place: str) -> dict[str, str]:
         listed.append(place)
         return really(place)
 
-    monkeypatch.setattr(joined, "_listed", noted)
-    shelf = Shelf("media", str(tmp_path))
+    monkeypatch.setattr(media_folder, "_list_folder", noted)
+    shelf = MediaFolder("media", str(tmp_path))
     names = ["a/1", "a/2", "a/3", "b/1", "c/1", "c/2", "1"]
     assert [shelf.find(name) for name in names] == [
         "media/a/1.jpg", "media/a/2.jpg", None, "media/b/1.jpg", None, None, None,
@@ -208,12 +210,12 @@ def test_each_folder_is_listed_once_for_all_rows(
 
 def test_of_files_that_differ_in_their_ending_the_first_by_name_is_taken(tmp_path: Path) -> None:
     media(tmp_path, "a.png", "a.jpg", "a.txt", "a")
-    shelf = Shelf("media", str(tmp_path))
+    shelf = MediaFolder("media", str(tmp_path))
     assert [shelf.find(name) for name in ("a", "a.png", "a.txt")] == [
         "media/a", "media/a.png", "media/a.txt",
     ]  # fmt: skip
     (tmp_path / "media" / "a").unlink()
-    assert Shelf("media", str(tmp_path)).find("a") == "media/a.jpg"
+    assert MediaFolder("media", str(tmp_path)).find("a") == "media/a.jpg"
 
 
 def test_no_rows_are_no_records(tmp_path: Path) -> None:
@@ -261,12 +263,12 @@ def test_a_template_is_null_where_any_of_its_columns_is_null_or_empty() -> None:
 
 
 def test_paths_are_brought_to_their_plainest_form_inside() -> None:
-    assert [inside(p) for p in ("a", "./a", "a//b", "a/../b", "a/./b/")] == [
+    assert [path_below(p) for p in ("a", "./a", "a//b", "a/../b", "a/./b/")] == [
         "a", "a", "a/b", "b", "a/b",
     ]  # fmt: skip
     for path in ("", ".", "..", "../a", "a/../..", "/a", "http://a/b", "file:///a", "a\0"):
         with pytest.raises(RowError):
-            inside(path)
+            path_below(path)
 
 
 def test_tables_of_text_without_images_are_sniffed(tmp_path: Path) -> None:

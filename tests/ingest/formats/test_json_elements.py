@@ -15,16 +15,16 @@ from hypothesis import strategies as st
 
 from curate.ingest.formats import chunks, json_elements
 from curate.ingest.formats.json_elements import (
+    ByteRange,
     Element,
     Members,
-    Stretch,
-    array_splits,
     batches,
     elements,
     members,
     object_keys,
     value_start,
 )
+from curate.ingest.formats.json_splits import array_splits
 from manifests.errors import RowError
 from manifests.storage import File
 
@@ -380,7 +380,7 @@ def test_every_object_that_must_parse_gives_its_keys(real_data: Path) -> None:
     for path in suite(real_data, "y"):
         want = json.loads(path.read_bytes())
         if isinstance(want, dict):
-            assert list(members(str(path)).stretches) == list(want), path.name
+            assert list(members(str(path)).ranges) == list(want), path.name
             assert list(dict.fromkeys(object_keys(path.read_bytes()))) == list(want), path.name
 
 
@@ -390,8 +390,8 @@ def test_every_object_that_must_parse_gives_its_keys(real_data: Path) -> None:
 def test_members_of_an_object_lie_where_their_values_do(tmp_path: Path) -> None:
     data = b'\xef\xbb\xbf{"a": [1, 2], "b\\n": {"c": [3]}\n}'
     found = members(written(tmp_path, data))
-    assert found == Members({"a": Stretch(8, 15), "b\n": Stretch(23, 35)})
-    spans = [data[s.start : s.stop] for s in found.stretches.values()]
+    assert found == Members({"a": ByteRange(8, 15), "b\n": ByteRange(23, 35)})
+    spans = [data[s.start : s.stop] for s in found.ranges.values()]
     assert spans == [b" [1, 2]", b' {"c": [3]}\n']
 
 
@@ -404,7 +404,7 @@ def test_an_array_under_any_key_streams_like_one_of_its_own(
     chunks.CHUNK_BYTES = chunk
     found = members(place)
     assert found.fault == ""
-    assert {k: answered(elements(place, *s))[0] for k, s in found.stretches.items()} == {
+    assert {k: answered(elements(place, *s))[0] for k, s in found.ranges.items()} == {
         key: list(enumerate(array)) for key, array in holder.items()
     }
 
@@ -414,7 +414,7 @@ def test_an_array_under_a_key_is_cut_into_splits_within_it(tmp_path: Path) -> No
     data = json.dumps({"a": [0], "b": array, "c": [0]}).encode()
     place = written(tmp_path, data)
     file = File(place, "a.json", len(data), 0)
-    splits = list(array_splits(file, place, members(place).stretches["b"], 100))
+    splits = list(array_splits(file, place, members(place).ranges["b"], 100))
     assert len(splits) == 5
     parts = [answered(elements(place, *split[1:])) for split in splits]
     assert [v for values, _ in parts for v in values] == list(enumerate(array))
@@ -424,21 +424,21 @@ def test_an_array_under_a_key_is_cut_into_splits_within_it(tmp_path: Path) -> No
 def test_an_object_cut_in_half_still_tells_where_its_arrays_start(tmp_path: Path) -> None:
     place = written(tmp_path, b'{"a": [1, 2], "b": [3, 4')
     found = members(place)
-    assert found.stretches == {"a": Stretch(5, 12), "b": Stretch(18, -1)}
+    assert found.ranges == {"a": ByteRange(5, 12), "b": ByteRange(18, -1)}
     assert found.fault == "the file ends inside this element, at byte 24."
-    assert answered(elements(place, *found.stretches["b"])) == ([(0, 3)], [1])
+    assert answered(elements(place, *found.ranges["b"])) == ([(0, 3)], [1])
 
 
 def test_of_a_key_that_comes_twice_the_first_is_given_and_the_second_told(
     tmp_path: Path,
 ) -> None:
     found = members(written(tmp_path, b'{"a": [1], "a": [2]}'))
-    assert found == Members({"a": Stretch(5, 9)}, "the key 'a' comes twice.")
+    assert found == Members({"a": ByteRange(5, 9)}, "the key 'a' comes twice.")
 
 
 def test_an_array_closed_by_the_wrong_bracket_is_broken(tmp_path: Path) -> None:
     place = written(tmp_path, b'{"a": [1, 2}, "b": [3]}')
-    assert answered(elements(place, *members(place).stretches["a"])) == ([(0, 1)], [1])
+    assert answered(elements(place, *members(place).ranges["a"])) == ([(0, 1)], [1])
 
 
 def test_a_key_is_found_without_reading_past_it(tmp_path: Path) -> None:

@@ -8,10 +8,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from curate.ingest.columns import first_text, meta_json
+from curate.ingest.columns import first_text
 from curate.ingest.formats import parquet
 from curate.ingest.formats.parquet import batches, row_group_splits, sniffed_schema
-from curate.ingest.images import bytes_of
+from curate.ingest.image_columns import byte_views
+from curate.ingest.meta import meta_json
 from curate.ingest.reader import Context, Head, KeptBytes, Split
 from manifests.errors import CurateError, InputError
 from manifests.media import Media
@@ -204,15 +205,15 @@ def _read_everything(file: File, context: Context) -> None:
 @pytest.mark.parametrize("kind", [pa.binary(), pa.large_binary()])
 def test_bytes_are_seen_in_place_whatever_slice_of_an_array_they_are(kind: pa.DataType) -> None:
     values = pa.array([b"gone", b"\xff\xd8", None, b"", b"x"], kind)
-    views = bytes_of(values.slice(1))
+    views = byte_views(values.slice(1))
     assert [None if view is None else view.tolist() for view in views] == [
         [255, 216],
         None,
         [],
         [120],
     ]
-    assert bytes_of(values.slice(5)) == []
-    assert bytes_of(pa.nulls(2, kind)) == [None, None]
+    assert byte_views(values.slice(5)) == []
+    assert byte_views(pa.nulls(2, kind)) == [None, None]
 
 
 def test_meta_is_every_other_column_as_json_without_raw_bytes() -> None:

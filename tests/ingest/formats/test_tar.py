@@ -165,7 +165,7 @@ def test_sizes_over_8_gib_are_told_in_base_256_or_pax(tmp_path: Path, kind: str)
         out.seek(-(-(len(header) + size) // 512) * 512)
         out.write(packed({"small.jpg": b"abc"}))
     after = len(header) + size + 507
-    assert list(tar.members(tar.opened(str(path)))) == [
+    assert list(tar.members(tar.open_tar(str(path)))) == [
         Member("huge.bin", len(header), size, 0),
         Member("small.jpg", after + 512, 3, after),
     ]
@@ -265,7 +265,7 @@ def test_what_is_no_tar_is_refused(tmp_path: Path, data: bytes, fault: str) -> N
     path = tmp_path / "a.tar"
     path.write_bytes(data)
     with pytest.raises(InputError) as refused:
-        tar.opened(str(path))
+        tar.open_tar(str(path))
     assert str(refused.value) == f"{path}: {fault} Name tars that are not compressed."
 
 
@@ -279,7 +279,7 @@ def test_a_remote_tar_reads_the_same_in_stretches(tmp_path: Path, stretch_bytes:
     path = tmp_path / "a.tar"
     path.write_bytes(data)
     with pa.OSFile(str(path)) as file:
-        source = tar.Stretches(file, stretch_bytes=stretch_bytes)
+        source = tar.BlockCache(file, stretch_bytes=stretch_bytes)
         found = only_members(list(tar.members(source)))
         assert found == listed(data)
         assert [bytes(source[m.offset : m.offset + m.size]) for m in reversed(found)] == [
@@ -291,4 +291,4 @@ def test_real_tars_hold_what_tarfile_finds(real_data: Path) -> None:
     tars = sorted(real_data.glob("captions/**/*.tar"))
     assert len(tars) >= 5
     for path in tars:
-        assert places(list(tar.members(tar.opened(str(path))))) == by_tarfile(path.read_bytes())
+        assert places(list(tar.members(tar.open_tar(str(path))))) == by_tarfile(path.read_bytes())

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from curate.ingest.reader import Found, Reader
+from curate.ingest.reader import ReadBatch, Reader
 from manifests import record
 from tests.ingest.kept import read_kept
 from tests.make import make_image, read_all
@@ -36,7 +36,7 @@ def told(reader: Reader, base: Path) -> Told:
     return shortly(read_kept(reader, base) if reader.keeps_bytes else read_all(reader, str(base)))
 
 
-def shortly(found: list[Found]) -> Told:
+def shortly(found: list[ReadBatch]) -> Told:
     records: dict[str, dict[str, Any]] = {}
     faults: dict[str, tuple[str, str]] = {}
     for batch in found:

@@ -15,7 +15,7 @@ from PIL import Image
 from pydantic import ValidationError
 
 from curate import cli
-from curate.ingest.formats import table_rows
+from curate.ingest.formats import nested_tables
 from curate.ingest.grounding.boxes_table import BoxesTable
 from curate.ingest.reader import Head
 from manifests.errors import InputError
@@ -248,7 +248,7 @@ def test_a_large_table_is_cut_into_splits_that_say_the_same(
     jsonl(tmp_path, *rows)
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "a.parquet", row_group_size=30)
     whole = told(boxes_table(kind, boxes="b"), tmp_path)
-    monkeypatch.setattr(table_rows, "LEAST_SPLIT_BYTES", 500)
+    monkeypatch.setattr(nested_tables, "MIN_SPLIT_BYTES", 500)
     monkeypatch.setattr("curate.ingest.formats.parquet.SPLIT_ROWS", 30)
     assert len(splits(boxes_table(kind, boxes="b"), str(tmp_path))) > 2
     assert told(boxes_table(kind, boxes="b"), tmp_path) == whole

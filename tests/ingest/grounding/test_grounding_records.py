@@ -15,8 +15,8 @@ from curate.ingest.grounding.annotations.grounding_records import (
     Annotation,
     grounding_records,
 )
-from curate.ingest.images import OpenedImage, opened
-from curate.ingest.reader import Context, Found, KeptBytes
+from curate.ingest.images import OpenedImage, open_image
+from curate.ingest.reader import Context, KeptBytes, ReadBatch
 from manifests import record
 from manifests.errors import InputError, RowError
 from manifests.geometry.space import SPACES, Space
@@ -35,12 +35,12 @@ def photo(folder: Path, width: int = 80, height: int = 40, orientation: int = 1)
     image.save(out, "JPEG", exif=exif)
     place = folder / f"{width}x{height}-{orientation}.jpg"
     place.write_bytes(out.getvalue())
-    found = opened(Reference(str(place)), Media())
+    found = open_image(Reference(str(place)), Media())
     assert isinstance(found, OpenedImage)
     return found
 
 
-def found(samples: list[AnnotatedImage], space: Space = PIXELS, trust: bool = False) -> Found:
+def found(samples: list[AnnotatedImage], space: Space = PIXELS, trust: bool = False) -> ReadBatch:
     context = Context("", Media(), KeptBytes("", None))
     said = grounding_records(
         READER, File("boxes.json", "boxes.json", 1, 1), samples, space, context, trust
@@ -50,7 +50,7 @@ def found(samples: list[AnnotatedImage], space: Space = PIXELS, trust: bool = Fa
     return said
 
 
-def objects(said: Found, row: int = 0) -> list[dict[str, Any]]:
+def objects(said: ReadBatch, row: int = 0) -> list[dict[str, Any]]:
     """The objects of a record, fields that are null left out."""
     return [
         {name: value for name, value in one.items() if value is not None}

@@ -10,9 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import orjson
 
-from curate.ingest.formats.coco_join import id_of
-from curate.ingest.formats.json_captions import object_of, text_of
-from curate.ingest.formats.json_elements import Element, Stretch, elements
+from curate.ingest.formats.json_elements import ByteRange, Element, elements
+from curate.ingest.formats.json_fields import as_object, id_field, text_field
 from curate.ingest.reader import Split
 from manifests.errors import RowError
 
@@ -33,18 +32,18 @@ def image_ids(place: str, start: int, stop: int = -1, first: int = 0) -> set[str
     found: set[str] = set()
     for element in elements(place, start, stop, first):
         with contextlib.suppress(RowError):
-            found.add(id_of(object_of(element), "id"))
+            found.add(id_field(as_object(element), "id"))
     return found
 
 
-def names_by_id(place: str, categories: Stretch) -> tuple[dict[str, str], list[Fault]]:
+def names_by_id(place: str, categories: ByteRange) -> tuple[dict[str, str], list[Fault]]:
     """The names of `categories`; those without one, or with an id that another has, are faults."""
     names: dict[str, str] = {}
     broken: list[Fault] = []
     for element in elements(place, *categories):
         try:
-            category = object_of(element)
-            key, name = id_of(category, "id"), text_of(category, "name")
+            category = as_object(element)
+            key, name = id_field(category, "id"), text_field(category, "name")
             if names.setdefault(key, name) != name:
                 raise RowError(f"two categories have the id {key}: {names[key]} and {name}")
         except RowError as error:
@@ -52,7 +51,7 @@ def names_by_id(place: str, categories: Stretch) -> tuple[dict[str, str], list[F
     return names, broken
 
 
-def join(place: str, arrays: dict[str, Stretch], split: Split, own: set[str]) -> Joined:
+def join(place: str, arrays: dict[str, ByteRange], split: Split, own: set[str]) -> Joined:
     """The annotations of the images `own`.
 
     The split that the file starts with answers for those that belong to no image of the file. Of
@@ -102,8 +101,8 @@ def _ids_of_another(element: Element, own: set[str]) -> tuple[str, str]:
 
 
 def _ids(element: Element) -> tuple[str, str]:
-    annotation = object_of(element)
-    return id_of(annotation, "id"), id_of(annotation, "image_id")
+    annotation = as_object(element)
+    return id_field(annotation, "id"), id_field(annotation, "image_id")
 
 
 def _firsts(hashes: array[int]) -> dict[int, int]:

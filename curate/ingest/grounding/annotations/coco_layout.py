@@ -12,9 +12,11 @@ from typing import Any, ClassVar, NamedTuple
 
 from pydantic import Field
 
-from curate.ingest.formats.coco_join import id_of, seen_before
-from curate.ingest.formats.json_captions import SUFFIXES, arrays, object_of
-from curate.ingest.formats.json_elements import Element, array_splits, elements, members
+from curate.ingest.formats.coco_ids import earlier_ids
+from curate.ingest.formats.json_elements import Element, elements, members
+from curate.ingest.formats.json_fields import as_object, id_field
+from curate.ingest.formats.json_object import SUFFIXES, find_arrays
+from curate.ingest.formats.json_splits import array_splits
 from curate.ingest.formats.lines import BATCH_BYTES
 from curate.ingest.grounding.annotations.annotations_by_image import (
     Fault,
@@ -30,8 +32,8 @@ from curate.ingest.grounding.annotations.grounding_records import (
     TrustSetting,
     grounding_records,
 )
-from curate.ingest.media_root import DESCRIPTION, root_of
-from curate.ingest.reader import Context, Found, Reader, Split
+from curate.ingest.media_root import ROOT_DESCRIPTION, root_of
+from curate.ingest.reader import Context, ReadBatch, Reader, Split
 from manifests.errors import RowError
 from manifests.geometry.space import Space
 from manifests.storage import File
@@ -63,7 +65,7 @@ class CocoLayout(Reader):
     modality: ClassVar[str] = "grounding"
     own_space: ClassVar[Space]
 
-    media_root: str | None = Field(None, description=DESCRIPTION)
+    media_root: str | None = Field(None, description=ROOT_DESCRIPTION)
     space: SpaceOverride = None
     trust: TrustSetting = False
 
@@ -81,7 +83,7 @@ class CocoLayout(Reader):
 
     def splits(self, file: File, context: Context) -> Iterator[Split]:
         place = context.media.resolve(file.uri)
-        images = members(place).stretches.get("images")
+        images = members(place).ranges.get("images")
         if images is None:
             yield Split((file,))
             return
@@ -89,10 +91,10 @@ class CocoLayout(Reader):
         pieces = min(max(file.size // SPLIT_BYTES, 1), MOST_SPLITS)
         yield from array_splits(file, place, images, max(size // pieces, 1))
 
-    def read(self, split: Split, context: Context) -> Iterator[Found]:
+    def read(self, split: Split, context: Context) -> Iterator[ReadBatch]:
         file, place = split.files[0], context.media.resolve(split.files[0].uri)
-        stretches, missing = arrays(place, ARRAYS)
-        broken = [(row.within, row.image) for row in missing if isinstance(row.image, RowError)]
+        stretches, missing = find_arrays(place, ARRAYS)
+        broken = list[Fault](missing)
         if not set(ARRAYS) <= stretches.keys():
             yield self._failed(file, broken, context)
             return
@@ -102,17 +104,19 @@ class CocoLayout(Reader):
         joined = join(place, stretches, split, own)
         whole = broken + nameless if split.first == 0 else []
         yield self._failed(file, whole + joined.broken, context)
-        seen = seen_before(place, stretches["images"], split, own)
+        seen = earlier_ids(place, stretches["images"], split, own)
         images = _images(elements(place, *split[1:]), joined.annotations, seen)
         for batch in _batches(images):
             yield self._found(file, batch, root, names, context)
 
-    def _failed(self, file: File, broken: Sequence[Fault], context: Context) -> Found:
+    def _failed(self, file: File, broken: Sequence[Fault], context: Context) -> ReadBatch:
         return self._records(
             file, [AnnotatedImage(within, error) for within, error in broken], context
         )
 
-    def _records(self, file: File, samples: Sequence[AnnotatedImage], context: Context) -> Found:
+    def _records(
+        self, file: File, samples: Sequence[AnnotatedImage], context: Context
+    ) -> ReadBatch:
         space = self.space or self.own_space
         return grounding_records(self, file, samples, space, context, self.trust)
 
@@ -123,7 +127,7 @@ class CocoLayout(Reader):
         root: str,
         names: dict[str, str],
         context: Context,
-    ) -> Found:
+    ) -> ReadBatch:
         elements_ = [element for image in images for element in image.annotations]
         annotations = self.parse_annotations([parsed(element) for element in elements_], names)
         answers = zip(elements_, annotations, strict=True)
@@ -173,8 +177,8 @@ def _images(
     for element in entries:
         within = f"images[{element.number}]"
         try:
-            entry = object_of(element)
-            key = id_of(entry, "id")
+            entry = as_object(element)
+            key = id_field(entry, "id")
             if key in seen:
                 raise RowError(f"the id {key} comes a second time")
         except RowError as error:

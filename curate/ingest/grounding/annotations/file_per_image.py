@@ -15,10 +15,10 @@ from curate.ingest.grounding.annotations.grounding_records import (
     TrustSetting,
     grounding_records,
 )
-from curate.ingest.images import OpenedImage, opened
-from curate.ingest.media_folder import Shelf
-from curate.ingest.media_root import DESCRIPTION, root_of
-from curate.ingest.reader import BATCH_ROWS, Context, Failure, Found, Reader, Split
+from curate.ingest.images import OpenedImage, open_image
+from curate.ingest.media_folder import MediaFolder
+from curate.ingest.media_root import ROOT_DESCRIPTION, root_of
+from curate.ingest.reader import BATCH_ROWS, Context, Failure, ReadBatch, Reader, Split
 from manifests import storage
 from manifests.errors import FileError, MediaError, RowError
 from manifests.geometry.space import Space
@@ -38,7 +38,7 @@ class FilePerImage(Reader):
     most_bytes: ClassVar[int] = 16 << 20
     """A larger annotation of one image is none (ours): it is held in memory whole."""
 
-    media_root: str | None = Field(None, description=DESCRIPTION)
+    media_root: str | None = Field(None, description=ROOT_DESCRIPTION)
     space: SpaceOverride = None
     trust: TrustSetting = False
 
@@ -56,12 +56,12 @@ class FilePerImage(Reader):
             groups[-1].append(file)
         return groups
 
-    def read(self, split: Split, context: Context) -> Iterator[Found]:
+    def read(self, split: Split, context: Context) -> Iterator[ReadBatch]:
         cache = SplitCache(context)
         for start in range(0, len(split.files), BATCH_ROWS):
             yield self._found(split.files[start : start + BATCH_ROWS], cache)
 
-    def _found(self, files: tuple[File, ...], cache: SplitCache) -> Found:
+    def _found(self, files: tuple[File, ...], cache: SplitCache) -> ReadBatch:
         samples: list[AnnotatedImage] = []
         failures: list[Failure] = []
         for file in files:
@@ -103,16 +103,16 @@ class SplitCache:
         self.context = context
         self.names: dict[str, dict[int, str]] = {}
         """Names of classes, by where they were looked for."""
-        self._shelves: dict[str, Shelf] = {}
+        self._shelves: dict[str, MediaFolder] = {}
 
     def find(self, root: str, names: list[str]) -> OpenedImage | RowError:
         """The first of these names that is there, with or without the ending of an image."""
         if root not in self._shelves:
-            self._shelves[root] = Shelf(root, self.context.base)
+            self._shelves[root] = MediaFolder(root, self.context.base)
         for name in names:
             found = self._shelves[root].find(name)
             if found is not None:
-                return opened(Reference(found), self.context.media)
+                return open_image(Reference(found), self.context.media)
         fault = f"no image: looked for {', '.join(names)} in {root or 'its own folder'}."
         return MediaError(fault, fix="Set media_root to the folder that the images lie in.")
 

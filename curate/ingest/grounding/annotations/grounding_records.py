@@ -15,10 +15,10 @@ import orjson
 import pyarrow as pa
 from pydantic import Field
 
-from curate.ingest.columns import dumped
 from curate.ingest.grounding.annotations.space_check import ENOUGH, Numbers, check, impossible
 from curate.ingest.images import OpenedImage
-from curate.ingest.reader import Context, Failure, Found, Reader
+from curate.ingest.meta import to_json
+from curate.ingest.reader import Context, Failure, ReadBatch, Reader
 from manifests import record
 from manifests.errors import RowError
 from manifests.geometry.orientation import boxes_as_shown, points_as_shown
@@ -86,7 +86,7 @@ def grounding_records(
     space: Space,
     context: Context,
     trust: bool = False,
-) -> Found:
+) -> ReadBatch:
     """Grounding records of the samples, and the failures of those that are none.
 
     `file`: what they are read from, or the first of several files, each sample naming its own.
@@ -118,7 +118,7 @@ def grounding_records(
         whole = np.ones(len(placed), bool)
         whole[list(broken)] = False
         table = table.filter(pa.array(whole))
-    return Found(table, [_failure(reader, file, sample, error) for sample, error in failed])
+    return ReadBatch(table, [_failure(reader, file, sample, error) for sample, error in failed])
 
 
 def _name(sample: AnnotatedImage) -> str:
@@ -288,7 +288,7 @@ def _table(
 
 
 def _meta(sample: AnnotatedImage) -> str | None:
-    return dumped(sample.meta) if sample.meta else None
+    return to_json(sample.meta) if sample.meta else None
 
 
 def _objects(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from curate.ingest.images import OpenedImage, opened
-from curate.ingest.media_folder import inside, opened_below
+from curate.ingest.images import OpenedImage, open_image
+from curate.ingest.media_root import open_below, path_below
 from manifests import storage
 from manifests.errors import RowError
 from manifests.media import Media, Reference
@@ -15,11 +15,11 @@ def image_by_path_end(root: str, path: str, media: Media) -> OpenedImage | RowEr
     Of `images/v1/patch8/a.jpg` those are itself, `v1/patch8/a.jpg`, `patch8/a.jpg` and `a.jpg`.
     """
     try:
-        names = inside(path).split("/")
+        names = path_below(path).split("/")
     except RowError as error:
         return error
     for start in range(len(names)):
         uri = storage.join(root, *names[start:])
         if storage.size_and_stamp(media.resolve(uri)) is not None:
-            return opened(Reference(uri), media)
-    return opened_below(root, path, media)
+            return open_image(Reference(uri), media)
+    return open_below(root, path, media)

@@ -6,9 +6,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from curate.ingest.columns import require
+from curate.ingest.columns import require_columns
+from curate.ingest.file_template import URL_FIELDS, USUAL_FILES, Files, Template
 from curate.ingest.images import OpenedImage
-from curate.ingest.media_folder import FILES, FROM_URL, Files, Shelf, Template, joined
+from curate.ingest.media_folder import MediaFolder, open_row_images
 from curate.ingest.reader import Context
 from manifests.errors import InputError, RowError
 
@@ -17,7 +18,7 @@ def images_by_columns(
     rows: list[dict[str, Any]],
     url: str,
     files: Files | None,
-    shelf: Shelf,
+    shelf: MediaFolder,
     context: Context,
     place: str,
 ) -> list[OpenedImage | RowError]:
@@ -25,18 +26,20 @@ def images_by_columns(
     if not rows:
         return []
     names = {name for row in rows for name in row}
-    templates = _templates(files, names | (FROM_URL.keys() if url in names else set()), place)
+    templates = _templates(files, names | (URL_FIELDS.keys() if url in names else set()), place)
     wanted = {name for template in templates for name in template.columns} & names
     urls = _texts(rows, url) if url in names else None
-    return joined(templates, {name: _texts(rows, name) for name in wanted}, urls, shelf, context)
+    return open_row_images(
+        templates, {name: _texts(rows, name) for name in wanted}, urls, shelf, context
+    )
 
 
 def _templates(files: Files | None, known: set[str], place: str) -> list[Template]:
     """Those set, or the usual ones that the columns allow."""
-    templates = [Template(file) for file in files or (*FILES, "{image_sha256}")]
+    templates = [Template(file) for file in files or (*USUAL_FILES, "{image_sha256}")]
     if files is not None:
         for template in templates:
-            require(template.columns, known, "file", place)
+            require_columns(template.columns, known, "file", place)
         return templates
     usual = [template for template in templates if template.columns <= known]
     if not usual:

@@ -1,4 +1,4 @@
-"""Samples: images with a caption and other fields in files beside them, made into records."""
+"""Samples: images with a caption and other fields in files beside them."""
 
 from __future__ import annotations
 
@@ -9,16 +9,22 @@ from typing import Any, NamedTuple
 import orjson
 import pyarrow as pa
 
-from curate.ingest.columns import says_anything
+from curate.ingest.columns import has_text
 from curate.ingest.images import OpenedImage
 from curate.ingest.reader import BATCH_ROWS, SPLIT_BYTES
 from manifests import record
 from manifests.errors import LimitError, MediaError, RowError
 from manifests.media.header import SUFFIXES
 
-CAPTION = ("txt", "caption", "text")
+CAPTION_NAMES = ("txt", "caption", "text")
+
+
 """Where a caption is looked for by default: the text beside the image, then the JSON there."""
-SIDECAR_BYTES = 16 << 20
+
+
+MAX_SIDECAR_BYTES = 16 << 20
+
+
 """Largest text or JSON beside an image (ours): a thousand times the longest real caption."""
 
 
@@ -29,18 +35,18 @@ class Description(NamedTuple):
     meta: str | None
 
 
-def ends_as_image(suffix: str) -> bool:
+def is_image_suffix(suffix: str) -> bool:
     """Whether a name's ending, such as `jpg` or `0.jpg`, lower case, is that of an image."""
     return suffix in SUFFIXES or suffix.rpartition(".")[2] in SUFFIXES
 
 
 def check_sidecar(suffix: str, size: int) -> None:
-    if size > SIDECAR_BYTES:
-        fault = f"{suffix}: {size} bytes is over the limit of {SIDECAR_BYTES} beside an image."
+    if size > MAX_SIDECAR_BYTES:
+        fault = f"{suffix}: {size} bytes is over the limit of {MAX_SIDECAR_BYTES} beside an image."
         raise LimitError(fault, "", "Leave out what is no caption.")
 
 
-def named(suffix: str, error: MediaError) -> MediaError:
+def with_suffix(suffix: str, error: MediaError) -> MediaError:
     """The error of one image of a sample, saying which."""
     fix = error.fix or "Put a whole image in its place, or leave it in quarantine."
     return type(error)(f"{suffix}: {error.fault}", "", fix)
@@ -52,20 +58,22 @@ def describe(sidecars: Mapping[str, bytes | memoryview], wanted: Sequence[str]) 
     Each of `wanted` is the suffix of a sidecar, or else a field of the `json` one; the first that
     says anything is the caption. Fields that repeat it are left out of the rest.
     """
-    fields = _fields(sidecars["json"]) if "json" in sidecars else {}
+    fields = _json_fields(sidecars["json"]) if "json" in sidecars else {}
     text = None
     for name in wanted:
-        text = _said(name, sidecars[name]) if name in sidecars else _field(name, fields)
+        text = (
+            _sidecar_text(name, sidecars[name]) if name in sidecars else _field_text(name, fields)
+        )
         if text is not None:
             break
     for name in wanted:
         value = fields.get(name)
         if isinstance(value, str) and (text is None or value.strip() == text.strip()):
             del fields[name]
-    return Description(text, _dumped(fields) if fields else None)
+    return Description(text, _to_json(fields) if fields else None)
 
 
-def _said(suffix: str, data: bytes | memoryview) -> str | None:
+def _sidecar_text(suffix: str, data: bytes | memoryview) -> str | None:
     """A sidecar's text, without the byte order mark and line ends that belong to the file."""
     try:
         text = str(data, "utf-8").removeprefix("\ufeff").strip()
@@ -75,36 +83,36 @@ def _said(suffix: str, data: bytes | memoryview) -> str | None:
     return text or None
 
 
-def _field(name: str, fields: dict[str, Any]) -> str | None:
+def _field_text(name: str, fields: dict[str, Any]) -> str | None:
     """A field's text; of a list of texts, the first counts."""
     value = fields.get(name)
     if isinstance(value, list):
         value = value[0] if value else None
     if value is not None and not isinstance(value, str):
-        fault = f"json: field {name!r} is {_dumped(value)[:40]}, not text."
+        fault = f"json: field {name!r} is {_to_json(value)[:40]}, not text."
         raise RowError(fault, "", "Name another field in the setting 'caption'.")
-    return value if says_anything(value) else None
+    return value if has_text(value) else None
 
 
-def _fields(data: bytes | memoryview) -> dict[str, Any]:
+def _json_fields(data: bytes | memoryview) -> dict[str, Any]:
     try:
         found = orjson.loads(data)
     except ValueError as error:
-        found = _loosely(data, error)
+        found = _parse_loosely(data, error)
     if not isinstance(found, dict):
-        fault = f"json: {_dumped(found)[:40]} is no object."
+        fault = f"json: {_to_json(found)[:40]} is no object."
         raise RowError(fault, "", "Write one object of fields for each sample.")
     return found
 
 
-def _dumped(value: Any) -> str:
+def _to_json(value: Any) -> str:
     try:
         return orjson.dumps(value).decode()
     except TypeError as error:  # more levels than orjson writes
         raise RowError(f"json: cannot be kept: {error}.", "", "Write it flatter.") from None
 
 
-def _loosely(data: bytes | memoryview, strict: ValueError) -> Any:
+def _parse_loosely(data: bytes | memoryview, strict: ValueError) -> Any:
     """JSON as Python writes it, with NaN (which becomes null), or after a byte order mark."""
     try:
         return orjson.loads(orjson.dumps(json.loads(bytes(data))))

@@ -1,4 +1,4 @@
-"""Tables that are text, as numbered rows by name: JSON lines, CSV, and TSV with a header."""
+"""TODO."""
 
 from __future__ import annotations
 
@@ -14,7 +14,11 @@ from manifests.errors import FileError, RowError
 from manifests.storage import File
 
 Row = dict[str, Any] | RowError
+
+
 """A row's values by column, or why it is none."""
+
+
 Numbered = tuple[int, Row]
 
 
@@ -46,7 +50,7 @@ def layout_of(file: File, context: Context) -> Layout:
     return Layout("tsv" if "\t" in header else "csv", fields, number)
 
 
-def rows(split: Split, context: Context, layout: Layout) -> Iterator[list[Numbered]]:
+def read_rows(split: Split, context: Context, layout: Layout) -> Iterator[list[Numbered]]:
     """The rows of a split, a batch at a time."""
     if layout.kind == "csv":
         yield from _csv_batches(split, context, layout)

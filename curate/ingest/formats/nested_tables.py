@@ -1,4 +1,4 @@
-"""Tables whose cells hold lists, as rows by name: parquet, JSON lines, and JSON arrays."""
+"""TODO."""
 
 from __future__ import annotations
 
@@ -8,23 +8,27 @@ from typing import Any, NamedTuple
 import orjson
 import pyarrow as pa
 
-from curate.ingest.captions.hf_parquet import bytes_and_paths, holds_images
-from curate.ingest.captions.llava import is_array
-from curate.ingest.columns import column, plain_rows
 from curate.ingest.formats import parquet
-from curate.ingest.formats.json_captions import LEAST_SPLIT_BYTES, MOST_SPLITS, object_of
-from curate.ingest.formats.json_elements import array_splits, batches, elements, object_keys
+from curate.ingest.formats.json_elements import batches, elements, is_array, object_keys
+from curate.ingest.formats.json_fields import as_object
+from curate.ingest.formats.json_object import MAX_SPLITS, MIN_SPLIT_BYTES
+from curate.ingest.formats.json_splits import array_splits
 from curate.ingest.formats.lines import line_splits
-from curate.ingest.formats.text_rows import Layout, rows
-from curate.ingest.images import OpenedImage, kept
-from curate.ingest.media_folder import opened_below
+from curate.ingest.formats.text_tables import Layout, read_rows
+from curate.ingest.meta import json_rows
 from curate.ingest.reader import Context, Head, Split
 from manifests.errors import InputError, RowError
 from manifests.storage import File
 
 _PACKED = ("", ".gz", ".zst", ".bz2")
-JSON = tuple(f".{kind}{end}" for kind in ("jsonl", "ndjson", "json") for end in _PACKED)
-SUFFIXES = (*parquet.SUFFIXES, *JSON)
+
+
+JSON_SUFFIXES = tuple(f".{kind}{end}" for kind in ("jsonl", "ndjson", "json") for end in _PACKED)
+
+
+SUFFIXES = (*parquet.SUFFIXES, *JSON_SUFFIXES)
+
+
 _BLANKS = b"\xef\xbb\xbf \t\r\n"
 
 
@@ -44,7 +48,7 @@ def row_splits(file: File, context: Context) -> Iterator[Split]:
     """Small splits, for each row opens an image."""
     if _is_parquet(file):
         return parquet.row_group_splits(file, context)
-    size_bytes = max(LEAST_SPLIT_BYTES, file.size // MOST_SPLITS)
+    size_bytes = max(MIN_SPLIT_BYTES, file.size // MAX_SPLITS)
     place = context.media.resolve(file.uri)
     if is_array(place):
         return array_splits(file, place, split_bytes=size_bytes)
@@ -56,7 +60,7 @@ def row_batches(split: Split, context: Context) -> Iterator[RowBatch]:
     file = split.files[0]
     if _is_parquet(file):
         for batch in parquet.batches(split, context):
-            told = plain_rows(batch.rows)
+            told = json_rows(batch.rows)
             yield RowBatch(batch.numbers.tolist(), told, batch.broken, batch.rows)
         return
     place = context.media.resolve(file.uri)
@@ -64,11 +68,11 @@ def row_batches(split: Split, context: Context) -> Iterator[RowBatch]:
         for some in batches(elements(place, *split[1:])):
             yield _sorted((element.number, _object(element)) for element in some)
         return
-    for lines in rows(split, context, Layout("jsonl", [])):
+    for lines in read_rows(split, context, Layout("jsonl", [])):
         yield _sorted(lines)
 
 
-def names_in(head: Head) -> set[str]:
+def column_names(head: Head) -> set[str]:
     """The columns of a table, or the keys of the first object of an array or of JSON lines."""
     schema = parquet.sniffed_schema(head)
     if schema is not None:
@@ -91,29 +95,13 @@ def first_row(head: Head) -> dict[str, Any] | None:
     return row if isinstance(row, dict) else None
 
 
-def images_of(
-    batch: RowBatch, image: str, root: str, context: Context
-) -> list[OpenedImage | RowError]:
-    """The image of each row: of bytes that are kept, or of the path below `root`."""
-    table = batch.table
-    if table is not None and image in table.schema.names:
-        values = column(table, image)
-        if holds_images(values.type) and not pa.types.is_list(values.type):
-            pairs = zip(*bytes_and_paths(values), strict=True)
-            return [
-                _below(root, path, image, context) if data is None else kept(data, context, True)
-                for data, path in pairs
-            ]
-    return [_below(root, _path(row.get(image)), image, context) for row in batch.rows]
-
-
 def _is_parquet(file: File) -> bool:
     return file.name.lower().endswith(parquet.SUFFIXES)
 
 
 def _object(element: Any) -> dict[str, Any] | RowError:
     try:
-        return object_of(element)
+        return as_object(element)
     except RowError as error:
         return error
 
@@ -128,13 +116,3 @@ def _sorted(numbered: Any) -> RowBatch:
             found.numbers.append(number)
             found.rows.append(row)
     return found
-
-
-def _path(value: object) -> object:
-    return value.get("path") if isinstance(value, dict) else value
-
-
-def _below(root: str, path: object, image: str, context: Context) -> OpenedImage | RowError:
-    if not isinstance(path, str) or not path:
-        return RowError(f"no image: {image!r} is {path!r:.80}")
-    return opened_below(root, path, context.media)

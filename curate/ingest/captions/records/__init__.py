@@ -1,0 +1,1 @@
+"""Records of captions: made of columns, of rows, or of samples with sidecar files."""

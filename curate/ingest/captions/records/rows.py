@@ -1,0 +1,115 @@
+"""Caption records with one image each, made of whole columns or of single rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from operator import itemgetter
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from curate.ingest.images import OpenedImage, row_failures
+from curate.ingest.reader import ReadBatch, Reader
+from manifests import record
+from manifests.errors import RowError
+from manifests.storage import File
+
+
+class CaptionColumns(NamedTuple):
+    """The columns of a batch of captions, all of one length; images are passed beside them.
+
+    `within` is the place of each row in its file (a row or line number, or an id), which becomes
+    part of the record's key; `meta` is JSON text; `language` is BCP 47 tags.
+    """
+
+    within: Sequence[int | str] | np.ndarray
+    texts: pa.Array
+    meta: pa.Array
+    language: pa.Array | None = None
+
+    def filter(self, mask: np.ndarray) -> CaptionColumns:
+        """The rows where `mask` is true."""
+        chosen = pa.array(mask)
+        return CaptionColumns(
+            np.asarray(self.within)[mask],
+            self.texts.filter(chosen),
+            self.meta.filter(chosen),
+            None if self.language is None else self.language.filter(chosen),
+        )
+
+
+class CaptionRow(NamedTuple):
+    """One caption and its image; an error in place of the image makes the row a failure.
+
+    `within` is the place of the row in its file, which becomes part of the record's key.
+    """
+
+    within: int | str
+    image: OpenedImage | RowError
+    text: str | None = None
+    meta: str | None = None
+
+
+def batch_of_columns(
+    reader: Reader,
+    file: File,
+    columns: CaptionColumns,
+    images: Sequence[OpenedImage | RowError] | None,
+    failed: Sequence[tuple[int | str, RowError]] = (),
+) -> ReadBatch:
+    """Records of the rows whose image opened, and failures of the other rows and of `failed`.
+
+    `images` has one entry a row; None makes records of text alone. `failed` holds rows that are
+    not among `columns`: their place in the file, and the error.
+    """
+    errors = list(failed)
+    opened = [image for image in images or () if isinstance(image, OpenedImage)]
+    if images is not None and len(opened) < len(images):
+        pairs = zip(columns.within, images, strict=True)
+        errors += [(within, image) for within, image in pairs if isinstance(image, RowError)]
+        columns = columns.filter(np.array([isinstance(image, OpenedImage) for image in images]))
+    records = record.captions(
+        reader.name,
+        [reader.key(file, within) for within in columns.within],
+        pa.array([reader.origin(file, within) for within in columns.within], pa.string()),
+        columns.texts,
+        None if images is None else image_columns(opened),
+        columns.meta,
+        columns.language,
+    )
+    return ReadBatch(records, row_failures(reader, file, sorted(errors, key=itemgetter(0))))
+
+
+def batch_of_rows(reader: Reader, file: File, rows: Sequence[CaptionRow]) -> ReadBatch:
+    """Records of the rows whose image opened, and failures of the others, in the order of rows."""
+    opened = [row for row in rows if isinstance(row.image, OpenedImage)]
+    columns = CaptionColumns(
+        [row.within for row in opened],
+        pa.array([row.text for row in opened], pa.string()),
+        pa.array([row.meta for row in opened], pa.string()),
+    )
+    records = batch_of_columns(reader, file, columns, [row.image for row in opened]).records
+    errors = [(row.within, row.image) for row in rows if isinstance(row.image, RowError)]
+    return ReadBatch(records, row_failures(reader, file, errors))
+
+
+def batch_of_failures(
+    reader: Reader, file: File, errors: Sequence[tuple[int | str, RowError]]
+) -> ReadBatch:
+    """No records, and a failure for each (place in the file, error)."""
+    return ReadBatch(record.SCHEMA.empty_table(), row_failures(reader, file, errors))
+
+
+def image_columns(images: Sequence[OpenedImage]) -> record.ImageColumns:
+    """One image a row, as the columns that `record.captions` takes."""
+    references = [image.reference for image in images]
+    headers = [image.header for image in images]
+    return record.ImageColumns(
+        uri=pa.array([reference.uri for reference in references], pa.string()),
+        offset=pa.array([reference.offset for reference in references], pa.int64()),
+        length=pa.array([reference.length for reference in references], pa.int64()),
+        mime=pa.array([header.mime for header in headers], pa.string()),
+        width=pa.array([header.width for header in headers], pa.int32()),
+        height=pa.array([header.height for header in headers], pa.int32()),
+    )

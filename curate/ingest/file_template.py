@@ -1,0 +1,100 @@
+"""Names of files made of a row's columns, such as `{key[0:5]}/{key}.jpg`."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import re
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import AfterValidator
+
+from curate.ingest.columns import Names
+
+USUAL_FILES = (
+    "{url_path}",
+    "{uid}",
+    "{key}",
+    "{key[0:5]}/{key}",
+    "{url_sha256}",
+    "{url_md5}",
+    "{url_name}",
+)
+"""Where a row's image is looked for, in this order, if the recipe does not set `file`."""
+
+
+class _Field(NamedTuple):
+    """Fixed text, and then the characters [start:stop) of a column's value."""
+
+    before: str
+    column: str
+    start: int
+    stop: int | None
+
+
+class Template:
+    """A file name with columns in braces, of which a slice may be taken.
+
+    `{key[0:5]}/{key}.jpg` with key `000012345` -> `00001/000012345.jpg`. A table with a column of
+    urls also has the fields of URL_FIELDS. Raises ValueError for a template without a column.
+    """
+
+    _FIELD = re.compile(r"\{([^{}\[\]]+)(?:\[(\d*):(\d*)\])?\}")
+
+    def __init__(self, text: str) -> None:
+        *pieces, self._after = self._FIELD.split(text)
+        if not pieces or re.search(r"[{}]", self._FIELD.sub("", text)):
+            raise ValueError(f"'{text}' names no column; a file is like '{{key[0:5]}}/{{key}}.jpg'")
+        self._fields = [
+            _Field(before, column, int(start or 0), int(stop) if stop else None)
+            for before, column, start, stop in zip(*[iter(pieces)] * 4, strict=True)
+        ]
+
+    @property
+    def columns(self) -> set[str]:
+        return {field.column for field in self._fields}
+
+    def fill(self, columns: Mapping[str, pa.Array]) -> list[str | None]:
+        """One file name a row; None where a column is null or empty."""
+        pieces: list[Any] = []
+        for field in self._fields:
+            value = columns[field.column].cast(pa.string())
+            value = pc.if_else(pc.equal(value, ""), pa.scalar(None, pa.string()), value)
+            pieces += [field.before, pc.utf8_slice_codeunits(value, field.start, field.stop)]
+        return list(pc.binary_join_element_wise(*pieces, self._after, "").to_pylist())
+
+
+def _checked(files: tuple[str, ...]) -> tuple[str, ...]:
+    for file in files:
+        Template(file)
+    return files
+
+
+Files = Annotated[Names, AfterValidator(_checked)]
+"""A setting of one template, or of several that are looked for in order."""
+
+
+def _digests(algorithm: Callable[[bytes], Any], urls: pa.Array) -> pa.Array:
+    hexes = [None if u is None else algorithm(u.encode()).hexdigest() for u in urls.to_pylist()]
+    return pa.array(hexes, pa.string())
+
+
+def _last_of_path(urls: pa.Array) -> pa.Array:
+    return pc.struct_field(pc.extract_regex(urls, r"^[^?#]*/(?P<name>[^/?#]+)"), "name")
+
+
+def _plain_paths(urls: pa.Array) -> pa.Array:
+    return pc.if_else(pc.match_substring(urls, "://"), pa.scalar(None, pa.string()), urls)
+
+
+URL_FIELDS: dict[str, Callable[[pa.Array], pa.Array]] = {
+    "url_path": _plain_paths,
+    "url_sha256": functools.partial(_digests, hashlib.sha256),
+    "url_md5": functools.partial(_digests, functools.partial(hashlib.md5, usedforsecurity=False)),
+    "url_name": _last_of_path,
+}
+"""Fields computed from a column of urls: the url itself where it is a plain path (`a/b.jpg`), the
+hex digests of the url, and the last part of the url's path."""

@@ -1,0 +1,45 @@
+"""Ids in COCO's layout: those of one split, and those that come again in a later split."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import NamedTuple
+
+from curate.ingest.formats.json_elements import ByteRange, elements
+from curate.ingest.formats.json_fields import as_object, id_field
+from curate.ingest.reader import Split
+from manifests.errors import RowError
+
+
+class SplitIds(NamedTuple):
+    """The ids of the annotations in a split, and of the images that they refer to."""
+
+    annotations: set[str]
+    images: set[str]
+
+
+def ids_in_split(place: str, split: Split) -> SplitIds:
+    """Both kinds of ids of a split of `annotations`. Broken elements are left out: reading the
+    split reports them."""
+    ids = SplitIds(set(), set())
+    for element in elements(place, *split[1:]):
+        with contextlib.suppress(RowError):
+            annotation = as_object(element)
+            ids.annotations.add(id_field(annotation, "id"))
+            ids.images.add(id_field(annotation, "image_id"))
+    return ids
+
+
+def earlier_ids(place: str, array: ByteRange, split: Split, ids: set[str]) -> set[str]:
+    """Those of `ids` that an element of the array before the split has too.
+
+    A split cannot see the others, so each looks through the elements before it. Broken elements
+    are left out: the split that they lie in reports them.
+    """
+    seen: set[str] = set()
+    if split.first:
+        for element in elements(place, array.start, split.start):
+            with contextlib.suppress(RowError):
+                if (key := id_field(as_object(element), "id")) in ids:
+                    seen.add(key)
+    return seen

@@ -1,0 +1,43 @@
+"""Fields of a JSON object, each checked: a field of the wrong type is a RowError with its value."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from curate.ingest.columns import has_text
+from curate.ingest.formats.json_elements import Element
+from manifests.errors import RowError
+
+
+def as_object(element: Element) -> dict[str, Any]:
+    """The element parsed. RowError if it is broken, or not an object."""
+    value = element.value()
+    if not isinstance(value, dict):
+        raise RowError(f"{value!r:.80} is not an object")
+    return value
+
+
+def text_field(row: dict[str, Any], name: str) -> str:
+    """A required text. RowError if it is missing, empty, or not text."""
+    value = row.get(name)
+    if not isinstance(value, str) or not value:
+        raise RowError(f"{name!r} is {value!r:.80}, not text")
+    return value
+
+
+def caption_field(row: dict[str, Any], name: str) -> str | None:
+    """A caption; None if it is null or blank. RowError if it is missing, or not text."""
+    if name not in row:
+        raise RowError(f"no {name!r}; there are: {', '.join(row)}.")
+    value = row[name]
+    if value is not None and not isinstance(value, str):
+        raise RowError(f"{name!r} is {value!r:.80}, not text")
+    return value if has_text(value) else None
+
+
+def id_field(row: dict[str, Any], name: str) -> str:
+    """A required id as text, so that 5 and "5" are the same id. RowError for any other type."""
+    value = row.get(name)
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise RowError(f"{name!r} is {value!r:.80}: neither a whole number nor text")
+    return str(value)

@@ -1,0 +1,62 @@
+"""A file that is one JSON object of arrays, such as `{"images": [...], "annotations": [...]}`."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from typing import Any
+
+from curate.ingest.formats.json_elements import (
+    REPAIR,
+    ByteRange,
+    elements,
+    members,
+    object_keys,
+    value_start,
+)
+from curate.ingest.formats.json_splits import array_splits
+from curate.ingest.reader import Head, Split
+from manifests.errors import InputError, RowError
+from manifests.storage import File
+
+SUFFIXES = (".json", ".json.gz", ".json.zst", ".json.bz2")
+MIN_SPLIT_BYTES, MAX_SPLITS = 4 << 20, 32
+"""Splits are small, because each row opens an image; there are few of them, because each scans
+the file from its start (both ours)."""
+
+
+def find_arrays(
+    place: str, names: Collection[str]
+) -> tuple[dict[str, ByteRange], list[tuple[str, RowError]]]:
+    """The byte range of every value of a file's object, by key; and the faults of the object.
+
+    A fault is (where, error): `object` where the JSON is broken, or one of `names` that the
+    object does not have.
+    """
+    ranges, fault = members(place)
+    faults = [("object", RowError(fault, fix=REPAIR))] if fault else []
+    present = ", ".join(ranges) or "none"
+    for name in names:
+        if name not in ranges:
+            faults.append((name, RowError(f"no key {name!r}; there are: {present}.")))
+    return ranges, faults
+
+
+def splits_of_array(file: File, place: str, name: str) -> Iterator[Split]:
+    """Splits of the array under a key. A file without that key is one split: `read` reports it."""
+    array = members(place).ranges.get(name)
+    if array is None:
+        yield Split((file,))
+    else:
+        yield from array_splits(file, place, array, max(MIN_SPLIT_BYTES, file.size // MAX_SPLITS))
+
+
+def first_element(head: Head, name: str) -> Any:
+    """The first element of the array under a key of the file's object; None if there is none."""
+    if not object_keys(head.data):
+        return None
+    try:
+        start = value_start(head.file.uri, name)
+        first = None if start is None else next(elements(head.file.uri, start), None)
+        return first and first.value()
+    except (RowError, InputError):
+        return None

@@ -1,0 +1,73 @@
+"""The columns of a row that have no field of their own in a record, as JSON for `meta`."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Collection
+from typing import Any
+
+import orjson
+import pyarrow as pa
+
+
+def meta_json(batch: pa.RecordBatch, without: Collection[str | None]) -> pa.Array:
+    """Every other column as one JSON object a row. Raw bytes stay out: they are no metadata."""
+    rows = json_rows(batch, without)
+    if not rows or not rows[0]:
+        return pa.nulls(batch.num_rows, pa.string())
+    return pa.array([to_json(row) for row in rows], pa.string())
+
+
+def json_rows(batch: pa.RecordBatch, without: Collection[str | None] = ()) -> list[dict[str, Any]]:
+    """Every other column as one dict a row, of what JSON can say: it is what orjson serialises."""
+    names, columns = [], []
+    for field, values in zip(batch.schema, batch.columns, strict=True):
+        plain = _json_type(field.type)
+        if field.name not in without and plain is not None:
+            names.append(field.name)
+            columns.append((values if plain == field.type else values.cast(plain)).to_pylist())
+    if not names:
+        return [{} for _ in range(batch.num_rows)]
+    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def to_json(row: dict[str, Any]) -> str:
+    return orjson.dumps(row, default=_as_text).decode()
+
+
+def _as_text(value: object) -> str:
+    return base64.b64encode(value).decode() if isinstance(value, bytes) else str(value)
+
+
+def _json_type(kind: pa.DataType) -> pa.DataType | None:
+    """The type under which a column goes to JSON: times and decimals as text; None for bytes.
+
+    Python's own dates hold neither nanoseconds nor the years that Arrow does.
+    """
+    if isinstance(kind, pa.BaseExtensionType):
+        return _json_type(kind.storage_type)
+    if pa.types.is_map(kind):
+        key, item = _json_type(kind.key_type), _json_type(kind.item_type)
+        return None if key is None or item is None else pa.map_(key, item)
+    if pa.types.is_interval(kind):
+        return None
+    if pa.types.is_temporal(kind) or pa.types.is_decimal(kind):
+        return pa.int64() if pa.types.is_duration(kind) else pa.string()
+    if isinstance(kind, pa.ListType | pa.LargeListType | pa.FixedSizeListType):
+        inside = _json_type(kind.value_type)
+        return None if inside is None else pa.list_(inside)
+    if pa.types.is_struct(kind):
+        inside = [(f.name, _json_type(f.type)) for f in kind]
+        return None if any(t is None for _, t in inside) else pa.struct(inside)
+    return None if _holds_bytes(kind) else kind
+
+
+def _holds_bytes(kind: pa.DataType) -> bool:
+    if kind.num_fields:
+        return any(_holds_bytes(kind.field(n).type) for n in range(kind.num_fields))
+    return bool(
+        pa.types.is_binary(kind)
+        or pa.types.is_large_binary(kind)
+        or pa.types.is_fixed_size_binary(kind)
+        or pa.types.is_binary_view(kind)
+    )

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from curate import catalog, recipe
+from curate import recipe
 from curate.cli import OK
 from curate.cli import run as command
-from curate.recipe.presets import PRESETS
+from docs.generator.regions import pages
 from tests.engine.corpora import accounts, captions, content, run
 
 ROOT = Path(__file__).parents[1]
@@ -55,49 +55,21 @@ def test_every_page_the_readme_names_is_there() -> None:
         assert (ROOT / link).is_file(), link
 
 
-def rows(page: str, heading: str) -> dict[str, list[str]]:
-    """A table of a page by its first column, in code quotes; `heading` is that of this column."""
-    _, _, table = (ROOT / "docs" / page).read_text().partition(f"| {heading} |")
-    lines = [line for line in table.split("\n\n")[0].splitlines() if line.startswith("| `")]
-    cells = ([cell.strip() for cell in line.strip("|").split("|")] for line in lines)
-    return {first.strip("` "): rest for first, *rest in cells}
+def test_generated_parts_of_the_pages_are_up_to_date() -> None:
+    outdated = [path.name for path, text in pages().items() if path.read_text() != text]
+    assert not outdated, f"{outdated} differ from the code: run `python3 dev.py docs`"
 
 
-def named(cell: str) -> set[str]:
-    return set(re.findall(r"`(\w+)`", cell))
+def test_every_link_of_a_page_leads_somewhere() -> None:
+    for page in sorted((ROOT / "docs").glob("*.md")):
+        for link in re.findall(r"\]\(([^)#:]*)(#[^)]*)?\)", page.read_text()):
+            path = (page.parent / link[0]) if link[0] else page
+            assert path.is_file(), (page.name, link)
+            if link[1]:
+                assert link[1] in anchors(path), (page.name, link)
 
 
-def test_the_page_on_readers_names_each_with_its_settings() -> None:
-    told = rows("readers.md", "reader")
-    assert list(told) == list(catalog.READERS)
-    for name, kind in catalog.readers().items():
-        settings = set(kind.model_fields) - {"name", "path"}
-        needed = {s for s in settings if kind.model_fields[s].is_required()}
-        assert named(told[name][1]) == settings, name
-        bold = re.findall(r"\*\*`(\w+)`\*\*", told[name][1])
-        assert set(bold) == needed, name
-
-
-def test_the_page_on_steps_names_each_with_its_settings_and_measures() -> None:
-    told = rows("steps.md", "step")
-    assert list(told) == list(catalog.STEPS)
-    for name in catalog.STEPS:
-        kind = catalog.resolve_step(name)
-        settings, measures, _ = told[name]
-        assert named(settings) == set(kind.model_fields), name
-        if measures == "the same five":
-            assert set(kind.measures) == set(kind.model_fields)
-        else:
-            assert named(measures) == {*kind.measures, *kind.rewrites}, name
-
-
-def test_the_page_on_steps_names_each_preset_with_its_steps_and_numbers() -> None:
-    told = rows("steps.md", "preset")
-    assert told.keys() == PRESETS.keys()
-    for name, preset in PRESETS.items():
-        settings = {key: value for step in preset.steps for key, value in step.items()}
-        assert named(told[name][0]) == settings.keys(), name
-        given = [value for step in settings.values() for value in step.values()]
-        numbers = [v for v in given if isinstance(v, int | float) and not isinstance(v, bool)]
-        for number in numbers:
-            assert re.search(rf"\b{number:g}\b", told[name][0]), (name, number)
+def anchors(page: Path) -> set[str]:
+    """The anchors that GitHub makes of a page's headings: `## How to run` is `#how-to-run`."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.M)
+    return {"#" + re.sub(r"[^\w -]", "", h.lower()).replace(" ", "-") for h in headings}

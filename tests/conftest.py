@@ -1,4 +1,4 @@
-"""What tests share: where real data lies, one Ray for the session, small images made here."""
+"""Fixtures for real data and Ray; markers by which `dev.py test --fast` leaves tests out."""
 
 from __future__ import annotations
 
@@ -6,25 +6,66 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+hypothesis.settings.register_profile("fast", max_examples=20)
+
+RAY = (
+    "tests/engine/test_kill.py",
+    "tests/test_real_captions.py::test_ray_writes_the_same_bytes",
+    "tests/test_real_grounding.py::test_ray_writes_the_same_bytes",
+    "tests/test_shadows.py::test_a_ray_worker",
+)
+"""Starts of names of tests that start Ray without the fixture `ray`."""
+SLOW = (
+    "tests/benchmarks/test_quality.py",
+    "tests/engine/test_places.py",
+    "tests/filters/duplicates/test_cuts.py",
+    "tests/filters/duplicates/test_index.py",
+    "tests/filters/duplicates/test_traps.py",
+    "tests/manifests/kernels/test_hamming.py",
+    "tests/manifests/kernels/test_shingles.py",
+    "tests/bad_input/test_text.py",
+    "tests/ingest/captions/test_folder.py::test_a_file_more",
+    "tests/ingest/captions/test_llava.py::test_a_truncated_compressed_file",
+    "tests/ingest/formats/test_json_elements.py",
+    "tests/inspect/test_drawing.py::test_a_line_to_very_far_away",
+    "tests/test_cli.py",
+)
+"""Starts of names of tests that take over half a second of CPU time, or their whole file over 2."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests by fixtures and names; those with Ray run one after another on one worker."""
+    for item in items:
+        fixtures = getattr(item, "fixturenames", ())
+        if "ray" in fixtures or item.nodeid.startswith(RAY):
+            item.add_marker(pytest.mark.ray)
+            item.add_marker(pytest.mark.xdist_group("ray"))
+        if "real_data" in fixtures or item.nodeid.startswith("tests/test_real_"):
+            item.add_marker(pytest.mark.real)
+        if item.nodeid.startswith(SLOW):
+            item.add_marker(pytest.mark.slow)
+
 
 REAL = Path(os.environ.get("CURATE_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 
 
 @pytest.fixture(scope="session")
 def real_data() -> Path:
-    """Real third-party data; tests that use it are skipped where it is not at hand."""
+    """The folder of real third-party data; without it, tests that use it are skipped."""
     if not REAL.is_dir():
-        pytest.skip(f"no real data at {REAL}: set CURATE_DATA to a folder that holds it")
+        pytest.skip(f"no real data at {REAL}: set CURATE_DATA to a folder that has it")
     return REAL
 
 
 @pytest.fixture(scope="module")
 def ray() -> Iterator[None]:
-    """One Ray for a file of tests; executors find it running and leave it so.
+    """One Ray for a file of tests; executors connect to it and leave it running.
 
-    Not for the whole session: its workers have the folder it was started in, and commands that
-    tests give with relative paths start one of their own.
+    Not one for the whole session: workers keep the folder that Ray was started in, and commands
+    of tests with relative paths start a Ray of their own.
     """
     import ray
 

@@ -1,13 +1,19 @@
-"""Perceptual hashes per CPU second and what they find, beside imagehash's phash.
+"""What perceptual hashes cost and find, beside imagehash's phash.
 
     python -m benchmarks.image_hash [--photos FOLDER] [--count 200] [--rounds 5]
 
-The same files, read from disk, are hashed by the step `image_hash` (Arrow records in, columns out)
-and by `imagehash.phash` of what Pillow opens, in turn in one process; the cheapest round of each
-counts. The files are JPEGs made here, of 640 x 480 with detail at four sizes, sequential and
-progressive; and those in the folder, if one is given. "All decoded" is the step where it is told
-that none is a JPEG, so that each goes through Pillow's reduced decode. Then copies are edited, and
-the share of them found within 6 and within 10 bits is told for both, and how near strangers come.
+Files are read from disk: JPEGs made here, 640 x 480 with detail at four sizes, sequential and
+progressive; and those of a folder, if one is given.
+
+The first table is CPU microseconds an image. A pass decodes each image once, at the scale that its
+most demanding step asks for. For passes that ask for a shorter side of 32 (`image_hash` alone), 64
+(with `image_decodes`), and 256: the shared decode alone, the decode and the hash, and the
+difference, which is what hashing adds. `imagehash.phash` of what Pillow opens is beside them where
+that package is installed. All works run in turn in one process, and the cheapest round of each
+counts.
+
+Then copies are made by edits: the share of them found within 6 and within 10 bits, and how near
+different images come.
 """
 
 from __future__ import annotations
@@ -17,20 +23,29 @@ import io
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-import imagehash
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from PIL import Image, ImageOps
 
 from filters.image.image_hash import ImageHash
-from manifests.media import Media
+from manifests.media import Media, Reference
 from manifests.record import media_lists
+from manifests.record.images import image_rows
 from tests.filters.rows import of_media
+
+try:
+    import imagehash
+except ModuleNotFoundError:
+    imagehash = None
 
 WIDTH, HEIGHT, BATCH_ROWS = 640, 480, 128
 DISTANCES = (6, 10)
+SIDES = {"image_hash alone": 32, "with image_decodes": 64, "with a step at 256 pixels": 256}
+"""What passes ask for: the shorter side, in pixels."""
 Edit = Callable[[Image.Image], bytes]
 
 
@@ -53,7 +68,7 @@ def encoded(image: Image.Image, kind: str = "JPEG", **way: object) -> bytes:
 
 
 def cropped(image: Image.Image, share: float) -> bytes:
-    """Less a share of its width and height, the same on all sides."""
+    """Without a share of its width and height, cut equally from all sides."""
     x, y = round(image.width * share / 2), round(image.height * share / 2)
     return encoded(image.crop((x, y, image.width - x, image.height - y)), quality=90)
 
@@ -76,32 +91,47 @@ EDITS: dict[str, Edit] = {
 }
 
 
-def records(files: list[Path], mime: str = "image/jpeg") -> list[pa.Table]:
-    media = [[{"kind": "image", "uri": str(file), "mime": mime}] for file in files]
+def records(files: list[Path]) -> list[pa.Table]:
+    media = [[{"kind": "image", "uri": str(file), "mime": "image/jpeg"}] for file in files]
     return [of_media(*media[n : n + BATCH_ROWS]) for n in range(0, len(media), BATCH_ROWS)]
 
 
-def step(batches: list[pa.Table]) -> np.ndarray:
-    """Hash and mirror of every image, uint64 (images, 2); 0 where there is no detail."""
-    hashing, media, found = ImageHash(), Media(side=ImageHash.image_side), []
+def decode(batches: list[pa.Table], side: int) -> None:
+    """The decode that all steps of a pass share."""
+    media = Media(side=side)
     for batch in batches:
-        said = hashing(batch, media)
-        assert not said.error or said.error.null_count == batch.num_rows, said.error.drop_null()
-        lists = [media_lists(said.columns[name])[1] for name in ("hash", "mirror")]
+        images = image_rows(batch["media"]).images
+        columns = [pc.struct_field(images, name).to_pylist() for name in Reference._fields]
+        for fields in zip(*columns, strict=True):
+            media.decoded(Reference(*fields))
+        media.forget()
+    media.close()
+
+
+def step(batches: list[pa.Table], side: int = 32) -> np.ndarray:
+    """Hash and mirror of every image, uint64 (images, 2); 0 where there is no detail."""
+    hashing, media, found = ImageHash(), Media(side=side), []
+    for batch in batches:
+        outcome = hashing(batch, media)
+        errors = outcome.error
+        assert not errors or errors.null_count == batch.num_rows, errors.drop_null()
+        lists = [media_lists(outcome.columns[name])[1] for name in ("hash", "mirror")]
         found.append(np.stack([np.asarray(one.fill_null(0)) for one in lists], axis=1))
         media.forget()
     media.close()
     return np.concatenate(found).astype(np.uint64)
 
 
-def peer(files: list[Path]) -> np.ndarray:
+def peer(files: list[Path]) -> np.ndarray | None:
     """imagehash's phash of every image, uint64."""
+    if imagehash is None:
+        return None
     bits = [imagehash.phash(Image.open(file)).hash.ravel() for file in files]
     return np.packbits(np.array(bits), axis=1).view(">u8").astype(np.uint64).ravel()
 
 
 def times(rounds: int, *works: Callable[[], object]) -> list[float]:
-    """CPU seconds of each in its cheapest round, all in turn; one before the rounds is for free."""
+    """CPU seconds of each work in its cheapest round; one round before these is not counted."""
     best = [float("inf")] * len(works)
     for number in range(rounds + 1):
         for n, work in enumerate(works):
@@ -112,55 +142,63 @@ def times(rounds: int, *works: Callable[[], object]) -> list[float]:
     return best
 
 
-def tell_times(name: str, files: list[Path], rounds: int) -> None:
-    ours, decoded = records(files), records(files, mime="image/unknown")
-    found = times(rounds, lambda: step(ours), lambda: step(decoded), lambda: peer(files))
-    us = [1e6 * seconds / len(files) for seconds in found]
+def print_times(name: str, files: list[Path], rounds: int) -> None:
+    batches, works = records(files), []
+    for side in SIDES.values():
+        works += [partial(decode, batches, side), partial(step, batches, side)]
+    seconds = times(rounds, *works, partial(peer, files))
+    us = [1e6 * one / len(files) for one in seconds]
     size = sum(file.stat().st_size for file in files) / len(files) / 1000
-    print(
-        f"{name:<22}{len(files):>7}{size:>8.0f}{us[0]:>11.0f}{us[1]:>13.0f}{us[2]:>11.0f}"
-        f"{us[2] / us[0]:>8.1f}x{us[2] / us[1]:>8.1f}x"
-    )
+    print(f"\n{name}: {len(files)} files, {size:.0f} kB")
+    print(f"{'us of CPU an image':<28}{'decode':>10}{'and hash':>10}{'added':>10}")
+    for n, title in enumerate(SIDES):
+        alone, hashed = us[2 * n : 2 * n + 2]
+        print(f"{title:<28}{alone:>10.0f}{hashed:>10.0f}{hashed - alone:>10.0f}")
+    if imagehash:
+        print(f"{'imagehash.phash':<28}{'':>10}{us[-1]:>10.0f}")
 
 
 def distances(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Bits between images by hash and mirror (images, 2), the way round that fits best."""
+    """Bits between images by hash and mirror (images, 2), mirrored or not, whichever is fewer."""
     ways = one[..., 0] ^ other[..., 0], one[..., 0] ^ other[..., 1], one[..., 1] ^ other[..., 0]
     nearest: np.ndarray = np.min([np.bitwise_count(way) for way in ways], axis=0)
     return nearest
 
 
-def tell_recall(name: str, files: list[Path], folder: Path) -> None:
+def print_recall(name: str, files: list[Path], folder: Path) -> None:
     known, theirs = step(records(files)), peer(files)
     there = known.any(axis=1)
     images = [ImageOps.exif_transpose(Image.open(file)).convert("RGB") for file in files]
     print(f"\n{name}: {there.sum()} of {len(files)} images have detail")
-    print(f"{'':<26}{'image_hash':>16}{'imagehash.phash':>20}")
-    print(f"{'found within':<26}{'6 bits':>8}{'10 bits':>8}{'6 bits':>12}{'10 bits':>8}")
+    print(f"{'':<26}{'image_hash':>16}{'imagehash.phash' if imagehash else '':>20}")
+    print(f"{'found within':<26}" + f"{'6 bits':>10}{'10 bits':>10}" * (2 if imagehash else 1))
     for edit, work in EDITS.items():
         copies = [folder / f"copy-{n}" for n in range(len(files))]
         for copy, image in zip(copies, images, strict=True):
             copy.write_bytes(work(image))
-        ours = distances(known, step(records(copies)))[there]
-        peers = np.bitwise_count(theirs ^ peer(copies))[there]
-        shares = [np.mean(found <= most) for found in (ours, peers) for most in DISTANCES]
-        print(f"{edit:<26}" + "{:>8.3f}{:>8.3f}{:>12.3f}{:>8.3f}".format(*shares))
-    tell_strangers(known[there], theirs[there])
+        found = [distances(known, step(records(copies)))[there]]
+        if theirs is not None:
+            found.append(np.bitwise_count(theirs ^ peer(copies))[there])
+        shares = [np.mean(one <= limit) for one in found for limit in DISTANCES]
+        print(f"{edit:<26}" + "".join(f"{share:>10.3f}" for share in shares))
+    print_different(known[there], theirs if theirs is None else theirs[there])
 
 
-def tell_strangers(known: np.ndarray, theirs: np.ndarray) -> None:
+def print_different(known: np.ndarray, theirs: np.ndarray | None) -> None:
     """How many pairs of different images would be taken for copies."""
     i, j = np.triu_indices(len(known), 1)
-    ours, peers = distances(known[i], known[j]), np.bitwise_count(theirs[i] ^ theirs[j])
-    counts = [int(np.sum(found <= most)) for found in (ours, peers) for most in DISTANCES]
-    title = f"of {len(i)} pairs"
-    print(f"{title:<26}" + "{:>8}{:>8}{:>12}{:>8}".format(*counts))
+    found = [distances(known[i], known[j])]
+    if theirs is not None:
+        found.append(np.bitwise_count(theirs[i] ^ theirs[j]))
+    counts = [int(np.sum(one <= limit)) for one in found for limit in DISTANCES]
+    print(f"{f'of {len(i)} pairs':<26}" + "".join(f"{count:>10}" for count in counts))
     if len(i):
-        print(f"{'nearest pair, bits':<26}{ours.min():>16}{peers.min():>20}")
+        nearest = "".join(f"{one.min():>20}" for one in found)
+        print(f"{'nearest pair, bits':<26}{nearest}")
 
 
 def photographs(folder: Path, count: int) -> list[Path]:
-    """JPEGs of a folder, evenly from all of it."""
+    """`count` JPEGs of a folder, evenly spaced in the order of their paths."""
     found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in (".jpg", ".jpeg"))
     return found[:: max(1, len(found) // count)][:count]
 
@@ -182,15 +220,11 @@ def main() -> None:
                 files.append(file)
         if options.photos:
             kinds["photographs"] = photographs(options.photos, options.count)
-        print(f"{'':<22}{'':>7}{'':>8}{'us of CPU an image':>35}{'imagehash / ours':>18}")
-        print(
-            f"{'':<22}{'files':>7}{'KB':>8}{'image_hash':>11}{'all decoded':>13}{'imagehash':>11}"
-        )
         for kind, files in kinds.items():
-            tell_times(kind, files, options.rounds)
+            print_times(kind, files, options.rounds)
         for kind, files in kinds.items():
             if kind != "made, progressive":
-                tell_recall(kind, files, folder)
+                print_recall(kind, files, folder)
 
 
 if __name__ == "__main__":

@@ -54,6 +54,7 @@ class Decontaminate(RowStep):
     Items are read once a worker. What cannot be read is an error, and nothing is passed over.
     """
 
+    version: ClassVar[int] = 2
     measures: ClassVar[dict[str, pa.DataType]] = {
         "benchmark": pa.string(),
         "item": pa.string(),

@@ -1,4 +1,4 @@
-"""Perceptual hashes: 64 bits of how an image looks, alike for copies of it."""
+"""Perceptual hashes: 64 bits of how an image looks, nearly the same for all its copies."""
 
 from __future__ import annotations
 
@@ -8,49 +8,33 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from filters.image.luma.image_luma import small_lumas
-from manifests.media import Media
+from filters.image.perceptual.luma import small_luma
+from filters.image.perceptual.phash import SIDE, hashes
+from manifests.errors import MediaError
+from manifests.media import Media, Reference
 from manifests.record import media_lists
 from manifests.record.images import image_rows
 from manifests.step import Outcome, RowStep
 
-SIDE = 32
-"""Pixels on a side of what is hashed (Zauner 2010)."""
-
-_DETAIL = 2
-"""Gray levels that the median of an image's frequencies has at least (ours). Of 1365 real images
-nine have less: seven, with 0.1 or less, are patterns whose copies hash as far off as strangers, and
-two lose a third of theirs. Of all others 99 % are found again, re-encoded or at half the size."""
-
-_SCALE = 4096
-"""Cosines are rounded to so many steps. All products and sums are then whole numbers below 2^53,
-so a hash has the same bits in any batch, on any machine, with any matrix library."""
-_FREQUENCIES = np.arange(1, 9)
-_COSINES = np.rint(
-    _SCALE * np.cos(np.pi / (2 * SIDE) * np.outer(_FREQUENCIES, 2 * np.arange(SIDE) + 1))
-)
-_MIRRORED = (-1.0) ** _FREQUENCIES
-"""Odd frequencies change sign when what they are along is reversed."""
-_GRAY_LEVEL = _SCALE * _SCALE * SIDE // 2
-"""What would be 1 in a DCT that keeps lengths."""
-
 
 class ImageHash(RowStep):
-    """A perceptual hash of each image, and of its mirror image, to find copies by.
+    """Compute a perceptual hash of each image and of its mirror image, by which copies are found.
 
     `hash` and `mirror` have one value for each of a record's media, in order: null for a video,
-    and for an image without detail. Two images are alike if the hash of one differs in few bits
-    (6 to 10 of 64) from the hash, or the mirror, of the other. A record with an image that cannot
-    be decoded is quarantined.
+    and for an image with almost no detail (a plain colour). Two images look alike if the hash of
+    one differs in few bits (6 to 10 of 64) from the hash, or from the mirror, of the other. A
+    record with an image that cannot be decoded is quarantined.
 
-    The hash is pHash as its library computes it: luma of 32 x 32, its discrete cosine transform
-    (DCT-II), of that the 8 x 8 lowest frequencies without those that are 0 in a direction, and
-    for each whether it is above the median of them. Images are hashed as they are shown, by
-    their Exif orientation.
+    The hash is pHash: the image is reduced to 32 x 32 pixels of luma, and the bits record which of
+    the 8 x 8 lowest frequencies of its discrete cosine transform (DCT-II; those that are 0 in a
+    direction left out) are above their median. Images are hashed as they are shown, by their Exif
+    orientation. They are decoded at the smallest scale their codec offers; steps that look at
+    images in the same pass share the work.
 
     Source: Zauner, Implementation and Benchmarking of Perceptual Image Hash Functions (2010).
     """
 
+    version: ClassVar[int] = 2
     measures: ClassVar[dict[str, pa.DataType]] = {
         "hash": pa.list_(pa.uint64()),
         "mirror": pa.list_(pa.uint64()),
@@ -59,35 +43,36 @@ class ImageHash(RowStep):
 
     def __call__(self, batch: pa.Table, media: Media) -> Outcome:
         rows, images = image_rows(batch["media"])
-        pixels, faults = small_lumas(images, SIDE, media)
+        lumas, faults = _lumas(images, media)
         errors: list[str | None] = [None] * batch.num_rows
         for row, fault in zip(rows.tolist(), faults, strict=True):
             errors[row] = errors[row] or fault
-        found = dict(zip(self.measures, hashes(pixels), strict=True))
-        columns = {name: _lists(batch["media"], values) for name, values in found.items()}
+        columns = {
+            name: _beside_media(batch["media"], values)
+            for name, values in zip(self.measures, hashes(lumas), strict=True)
+        }
         return Outcome(columns, None, pa.array(errors, pa.string()))
 
 
-def hashes(lumas: np.ndarray) -> tuple[pa.Array, pa.Array]:
-    """The hashes of images and of their mirror images, uint64, null where there is no detail.
+def _lumas(images: pa.Array, media: Media) -> tuple[np.ndarray, list[str | None]]:
+    """The luma of each image, uint8 (images, SIDE, SIDE), and why it could not be decoded.
 
-    `lumas`: uint8 (images, SIDE, SIDE). The highest bit is the lowest frequency's; those along
-    rows change first.
+    One that could not is black, which has no detail and so no hash.
     """
-    blocks = _COSINES @ lumas.astype(np.float64) @ _COSINES.T
-    flat = np.abs(blocks).reshape(len(blocks), 64)
-    blank = np.median(flat, axis=1) < _DETAIL * _GRAY_LEVEL
-    return pa.array(_bits(blocks), mask=blank), pa.array(_bits(blocks * _MIRRORED), mask=blank)
+    lumas = np.zeros((len(images), SIDE, SIDE), np.uint8)
+    faults: list[str | None] = [None] * len(images)
+    columns = (pc.struct_field(images, name).to_pylist() for name in Reference._fields)
+    # One image at a time: a codec takes one file, and its cost dwarfs the loop's.
+    for number, fields in enumerate(zip(*columns, strict=True)):
+        try:
+            lumas[number] = small_luma(media.decoded(Reference(*fields)), SIDE)
+        except MediaError as error:
+            faults[number] = str(error)
+    return lumas, faults
 
 
-def _bits(blocks: np.ndarray) -> np.ndarray:
-    flat = blocks.reshape(len(blocks), 64)
-    above = flat > np.median(flat, axis=1, keepdims=True)
-    return np.packbits(above, axis=1).view(">u8").astype(np.uint64).ravel()
-
-
-def _lists(media: pa.ChunkedArray, of_images: pa.Array) -> pa.Array:
-    """Values of the images as lists beside those of the media; null for what is no image."""
+def _beside_media(media: pa.ChunkedArray, of_images: pa.Array) -> pa.Array:
+    """Values of images as lists that match those of the media; null for a video."""
     offsets, flat = media_lists(media)
     is_image = np.asarray(pc.equal(pc.struct_field(flat, "kind"), "image").fill_null(False))
     values = of_images.take(pa.array(np.cumsum(is_image) - 1, mask=~is_image))

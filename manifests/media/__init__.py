@@ -1,9 +1,9 @@
 """Media: references to bytes, and images opened at the scale that a pass needs."""
 
 from manifests.media.limits import Limits
-from manifests.media.media import FIX_MISSING_FILE, KEPT, Media
+from manifests.media.media import FIX_MISSING_FILE, KEPT, Decoded, Media
 from manifests.media.reference import Reference, references
 
 __all__ = [
-    "FIX_MISSING_FILE", "KEPT", "Limits", "Media", "Reference", "references",
+    "FIX_MISSING_FILE", "KEPT", "Decoded", "Limits", "Media", "Reference", "references",
 ]  # fmt: skip

@@ -5,9 +5,12 @@ from __future__ import annotations
 import io
 import struct
 import warnings
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from manifests.errors import MediaError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 Bytes = bytes | memoryview
 
@@ -79,24 +82,44 @@ def probe(data: Bytes) -> Header:
     return header
 
 
-_EXIF_MARKS, _ORIENTATION = (b"Exif", b"eXIf", b"EXIF", b"II*\0", b"MM\0*"), 0x0112
+_ORIENTATION = 0x0112
+_ORIENTATION_MARKS = (
+    *(b"Exif", b"eXIf", b"EXIF"),  # of JPEG, PNG, WebP
+    *(b"irot", b"imir"),  # of AVIF
+    b"tiff:Orientation",  # of XMP
+)
+"""Bytes that an image with an orientation has among its first ones."""
 
 
 def orientation(data: bytes) -> int:
-    """How an image is shown, 1 (as it is stored) to 8, told by its first bytes; else 1."""
+    """The Exif orientation of an image, 1 (shown as it is stored) to 8, from its first bytes.
+
+    1 where there is none, or a broken one; and for a TIFF, which decoders turn upright.
+    """
     from PIL import Image
 
-    if not any(mark in data for mark in _EXIF_MARKS):
+    if not any(mark in data for mark in _ORIENTATION_MARKS):
         return 1
     try:
         with (
             warnings.catch_warnings(action="ignore"),
             Image.open(io.BytesIO(data), formats=PILLOW_FORMATS) as image,
         ):
-            said = image.getexif().get(_ORIENTATION)
-    except Exception:  # Pillow's readers of a broken block raise whatever the bytes provoke
+            return exif_orientation(image)
+    except Exception:  # Pillow's readers of a broken file raise whatever the bytes provoke
         return 1
-    return said if isinstance(said, int) and 1 <= said <= 8 else 1
+
+
+def exif_orientation(image: Image) -> int:
+    """The same, of an image that Pillow opened."""
+    if image.format == "TIFF":
+        return 1
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            found = image.getexif().get(_ORIENTATION)
+    except Exception:  # a broken block raises whatever its bytes provoke
+        return 1
+    return found if isinstance(found, int) and 1 <= found <= 8 else 1
 
 
 def is_image(data: Bytes) -> bool:

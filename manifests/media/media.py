@@ -10,11 +10,18 @@ from __future__ import annotations
 import io
 import os
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from manifests import storage
 from manifests.errors import LimitError, MediaError
-from manifests.media.header import FIRST_BYTES, PILLOW_FORMATS, Header, orientation, probe
+from manifests.media.header import (
+    FIRST_BYTES,
+    PILLOW_FORMATS,
+    Header,
+    exif_orientation,
+    orientation,
+    probe,
+)
 from manifests.media.limits import Limits
 from manifests.media.reference import Reference
 
@@ -24,6 +31,19 @@ if TYPE_CHECKING:
 KEPT = "kept:"
 FIX_MISSING_FILE = "Put the file there and run again with --retry, or leave it in quarantine."
 _OPEN_FILES = 64
+
+
+class Decoded(NamedTuple):
+    """An image as its codec gives it.
+
+    `extent`: the columns and rows that the original covers, as fractions where a JPEG of, say,
+    257 x 259 is reduced to 33 x 33: (32.125, 32.375). `orientation`: how to show it, as Exif
+    numbers it, 1 (as it is) to 8.
+    """
+
+    image: Image
+    extent: tuple[float, float]
+    orientation: int
 
 
 class Media:
@@ -38,7 +58,7 @@ class Media:
     ) -> None:
         self._base, self._kept, self.limits, self._side = base, kept, limits or Limits(), side
         self._files: OrderedDict[str, Any] = OrderedDict()
-        self._images: dict[Reference, Image | MediaError] = {}
+        self._images: dict[Reference, Decoded | MediaError] = {}
 
     def resolve(self, uri: str) -> str:
         """The full path or URL of a reference's uri."""
@@ -94,6 +114,10 @@ class Media:
 
     def image(self, ref: Reference) -> Image:
         """The decoded image, RGB, its first frame, reduced as far as the pass allows."""
+        return self.decoded(ref).image
+
+    def decoded(self, ref: Reference) -> Decoded:
+        """The same image with its exact extent and its orientation."""
         if ref not in self._images:
             try:
                 self._images[ref] = self._decode(ref)
@@ -113,7 +137,7 @@ class Media:
         while self._files:
             self._files.popitem()[1].close()
 
-    def _decode(self, ref: Reference) -> Image:
+    def _decode(self, ref: Reference) -> Decoded:
         from PIL import Image
 
         Image.MAX_IMAGE_PIXELS = None  # `check` below applies the recipe's own limit
@@ -122,10 +146,9 @@ class Media:
             with Image.open(io.BytesIO(data), formats=PILLOW_FORMATS) as image:
                 self.check(Header("", image.width, image.height), ref.place)
                 self._check_frames(image, ref)
-                if self._side:
-                    scale = min(image.width, image.height) / self._side
-                    image.draft("RGB", (int(image.width / scale), int(image.height / scale)))
-                return _rgb(image)
+                extent = self._reduce(image)
+                image.load()
+                return Decoded(_rgb(image), extent or image.size, exif_orientation(image))
         except MediaError:
             raise
         except Exception as error:  # Pillow's decoders raise whatever the bytes provoke
@@ -134,6 +157,14 @@ class Media:
                 ref.place,
                 "Put a whole image in its place, or leave it in quarantine.",
             ) from None
+
+    def _reduce(self, image: Image) -> tuple[float, float] | None:
+        """Let the codec decode at a smaller scale, if it can; the exact size it will then have."""
+        if not self._side:
+            return None
+        scale = min(image.width, image.height) / self._side
+        drafted = image.draft("RGB", (int(image.width / scale), int(image.height / scale)))
+        return drafted and drafted[1][2:]
 
     def _check_frames(self, image: Any, ref: Reference) -> None:
         """Frames are counted, never sought: those after the first may be of any size."""

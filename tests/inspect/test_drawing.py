@@ -10,7 +10,7 @@ from PIL import Image
 
 from curate.inspect.drawing.annotated_image import COLOURS, MANY, colours, drawn, upright
 from curate.inspect.drawing.pen import Pen
-from filters.image.luma.exif_orientation import upright as upright_pixels
+from filters.image.perceptual.luma import upright as upright_pixels
 
 GREY = (128, 128, 128)
 SIZE = (1000, 500)

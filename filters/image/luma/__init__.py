@@ -1,1 +1,0 @@
-"""Images as a few pixels of luma."""

@@ -1,0 +1,46 @@
+"""pHash: 64 bits of the low frequencies of an image's luma (Zauner 2010)."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+
+SIDE = 32
+"""Pixels on a side of the square of luma that is hashed (Zauner 2010)."""
+
+_MIN_DETAIL = 2
+"""Gray levels that the median of an image's frequencies must reach (ours). Of 1365 real images nine
+do not reach it: seven, at 0.1 or less, are patterns whose copies get hashes as far apart as those
+of different images, and two lose a third of theirs. Of the others 99 % are found again when
+re-encoded or halved."""
+
+_SCALE = 4096
+"""Cosines are rounded to multiples of 1 / 4096. All products and sums are then integers below 2^53,
+so a hash has the same bits in any batch, on any machine, with any matrix library."""
+_FREQUENCIES = np.arange(1, 9)
+_COSINES = np.rint(
+    _SCALE * np.cos(np.pi / (2 * SIDE) * np.outer(_FREQUENCIES, 2 * np.arange(SIDE) + 1))
+)
+_MIRROR_SIGNS = (-1.0) ** _FREQUENCIES
+"""Odd frequencies change their sign when the axis they run along is reversed."""
+_GRAY_LEVEL = _SCALE * _SCALE * SIDE // 2
+"""The number that is 1 gray level in a DCT that keeps lengths."""
+
+
+def hashes(lumas: np.ndarray) -> tuple[pa.Array, pa.Array]:
+    """The hashes of images and of their mirror images, uint64; null for one without detail.
+
+    `lumas`: uint8 (images, SIDE, SIDE). The highest bit belongs to the lowest frequency; the
+    frequency along rows changes first.
+    """
+    blocks = _COSINES @ lumas.astype(np.float64) @ _COSINES.T
+    flat = np.abs(blocks).reshape(len(blocks), 64)
+    blank = np.median(flat, axis=1) < _MIN_DETAIL * _GRAY_LEVEL
+    return pa.array(_bits(blocks), mask=blank), pa.array(_bits(blocks * _MIRROR_SIGNS), mask=blank)
+
+
+def _bits(blocks: np.ndarray) -> np.ndarray:
+    """Which of the 64 frequencies of each block are above their median, as one uint64 a block."""
+    flat = blocks.reshape(len(blocks), 64)
+    above = flat > np.median(flat, axis=1, keepdims=True)
+    return np.packbits(above, axis=1).view(">u8").astype(np.uint64).ravel()

@@ -169,10 +169,10 @@ def _clipped(
     moved |= out > NOISE
     if shape.polygons is not None:
         polygons = shape.polygons
-        out = _out(polygons.places)
-        moved[polygons.place_of[out > NOISE]] = True
+        out = _out(polygons.points)
+        moved[polygons.point_of[out > NOISE]] = True
         if out.any():
-            places = np.clip(polygons.places, 0, UNITS)
+            places = np.clip(polygons.points, 0, UNITS)
             fields["polygon"] = replace_points(objects.field("polygon"), places)
     return fields, moved
 

@@ -1,1 +1,1 @@
-"""Coordinates on images: spaces, orientation, sizes, boxes, masks, cameras."""
+"""Coordinates on images: spaces, orientation, sizes, boxes, polygons, masks, cameras, 3D boxes."""

@@ -1,4 +1,4 @@
-"""Areas of boxes and how much of them two have in common. Boxes are (n, 4): x1 y1 x2 y2."""
+"""Areas of boxes and their intersection over union. Boxes are (n, 4): x1 y1 x2 y2."""
 
 from __future__ import annotations
 
@@ -6,37 +6,46 @@ import numpy as np
 
 
 def all_finite(numbers: np.ndarray) -> np.ndarray:
-    """(n,) bool: all numbers of a row are finite. By columns: numpy is slow along short rows."""
+    """(n,) bool: whether all numbers of a row are finite.
+
+    It adds up whole columns, because numpy is slow along short rows: a sum with a nan or an
+    infinite number in it is not finite.
+    """
     total = numbers[:, 0]
     for column in numbers.T[1:]:
         total = total + column
-    found: np.ndarray = np.isfinite(total)
-    return found
+    finite: np.ndarray = np.isfinite(total)
+    return finite
 
 
 def areas(boxes: np.ndarray) -> np.ndarray:
-    """(n,); a box the wrong way round has none."""
-    return _product(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1])
+    """(n,) areas; 0 for an inverted box (x1 > x2 or y1 > y2)."""
+    return _area(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1])
 
 
 def intersection_areas(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """(n,): the area that each box of `a` and its like of `b` have in common."""
-    return _product(
+    """(n,) areas that box k of `a` and box k of `b` have in common."""
+    return _area(
         np.minimum(a[:, 2], b[:, 2]) - np.maximum(a[:, 0], b[:, 0]),
         np.minimum(a[:, 3], b[:, 3]) - np.maximum(a[:, 1], b[:, 1]),
     )
 
 
 def iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """(n,): intersection over union (IoU); 1 of equal boxes, though they have no area."""
+    """(n,) intersection over union of box k of `a` and box k of `b`.
+
+    Equal boxes have an IoU of 1 even if their area is 0.
+    `iou([[0, 0, 2, 2]], [[0, 0, 2, 1]]) -> [0.5]`
+    """
     shared = intersection_areas(a, b)
     union = areas(a) + areas(b) - shared
     with np.errstate(invalid="ignore", divide="ignore"):
-        found = np.where(union > 0, shared / union, 0.0)
-    found[(a == b).all(axis=1)] = 1.0
-    return found
+        ratio = np.where(union > 0, shared / union, 0.0)
+    ratio[(a == b).all(axis=1)] = 1.0
+    return ratio
 
 
-def _product(width: np.ndarray, height: np.ndarray) -> np.ndarray:
-    found: np.ndarray = np.maximum(width, 0) * np.maximum(height, 0)
-    return found
+def _area(width: np.ndarray, height: np.ndarray) -> np.ndarray:
+    """Negative sides count as 0."""
+    area: np.ndarray = np.maximum(width, 0) * np.maximum(height, 0)
+    return area

@@ -1,4 +1,7 @@
-"""Cameras: what is known of the one that took an image, what is assumed, and the virtual one."""
+"""Cameras of images: known ones, assumed ones, and Omni3D's virtual one.
+
+A camera is fx fy cx cy: focal lengths and principal point, in pixels of the image as it is shown.
+"""
 
 from __future__ import annotations
 
@@ -13,46 +16,58 @@ from manifests.record import MEDIA, media_lists
 from manifests.record.objects import to_lists, to_matrix
 
 FIELD_OF_VIEW = 60.0
-"""Degrees, of width and of height both (published: Qwen3-VL's cookbook, where a camera is unknown;
-its pixels are then not square on an image that is not)."""
+"""Degrees, horizontally and vertically (published: Qwen3-VL's cookbook, for an unknown camera; so
+the two focal lengths differ if the image is not square)."""
 VIRTUAL_FOCAL = VIRTUAL_HEIGHT = 512.0
 """Pixels (published: Omni3D, section on virtual depth; VIRTUAL_FOCAL and MIN_SIZE_TEST of Cube
 R-CNN)."""
 
 
 class ImageCameras(NamedTuple):
-    """The media of a batch, flat: `cameras` (n, 4), and `sizes` (n, 2) width and height as they
-    are shown; nan where unknown."""
+    """Cameras and sizes of all media of a batch, one row each; nan where unknown."""
 
     cameras: np.ndarray
+    """(media, 4): fx fy cx cy."""
     sizes: np.ndarray
+    """(media, 2): width and height in pixels, as shown."""
 
 
 def image_cameras(media: pa.Array | pa.ChunkedArray) -> ImageCameras:
-    """What is known of each image."""
+    """The cameras and sizes in the column `media`, in the order of its flat values."""
     _, flat = media_lists(media)
     return ImageCameras(to_matrix(pc.struct_field(flat, "camera"), 4), shown_sizes(flat))
 
 
 def values_per_object(values: np.ndarray, medium: np.ndarray) -> np.ndarray:
-    """Of one value a medium, that of the medium each object is on; nan where it is on none, -1."""
+    """Values of media repeated for the objects on them; nan where `medium` is -1 (none).
+
+    `values_per_object([5.0, 7.0], [1, 1, 0, -1]) -> [7.0, 7.0, 5.0, nan]`
+    """
     none = np.full((1, *values.shape[1:]), np.nan)
-    found: np.ndarray = np.concatenate([values, none])[medium]
-    return found
+    per_object: np.ndarray = np.concatenate([values, none])[medium]
+    return per_object
 
 
 def assumed_cameras(sizes: np.ndarray, degrees: float = FIELD_OF_VIEW) -> np.ndarray:
-    """(n, 4) cameras of a field of view, their centre that of images of (n, 2) `sizes`."""
-    seen = np.asarray(sizes, np.float64).reshape(-1, 2)
-    focal = seen / (2 * np.tan(np.deg2rad(degrees) / 2))
-    return np.concatenate([focal, seen / 2], axis=1)
+    """(n, 4) cameras with a field of view and a central principal point, for (n, 2) image sizes.
+
+    `assumed_cameras([[640, 480]], 90) -> [[320, 240, 320, 240]]`
+    """
+    sides = np.asarray(sizes, np.float64).reshape(-1, 2)
+    focal = sides / (2 * np.tan(np.deg2rad(degrees) / 2))
+    return np.concatenate([focal, sides / 2], axis=1)
 
 
-def rescale_cameras(cameras: np.ndarray, of: np.ndarray, to: np.ndarray) -> np.ndarray:
-    """(n, 4) cameras of images of (n, 2) sizes, as they are of the same ones at other sizes."""
-    times = np.asarray(to, np.float64) / np.asarray(of, np.float64)
-    moved: np.ndarray = cameras * np.concatenate([times, times], axis=1)
-    return moved
+def rescale_cameras(
+    cameras: np.ndarray, old_sizes: np.ndarray, new_sizes: np.ndarray
+) -> np.ndarray:
+    """(n, 4) cameras of the same images after a resize from (n, 2) old sizes to new ones.
+
+    `rescale_cameras([[500, 500, 320, 240]], [[640, 480]], [[320, 240]]) -> [[250, 250, 160, 120]]`
+    """
+    factors = np.asarray(new_sizes, np.float64) / np.asarray(old_sizes, np.float64)
+    scaled: np.ndarray = cameras * np.concatenate([factors, factors], axis=1)
+    return scaled
 
 
 def virtual_depth_scale(
@@ -61,31 +76,39 @@ def virtual_depth_scale(
     focal: float = VIRTUAL_FOCAL,
     height: float = VIRTUAL_HEIGHT,
 ) -> np.ndarray:
-    """(n,) virtual by real depth: (f_v / f) (H / H_v), f being fy as in Cube R-CNN's code."""
+    """(n,) virtual depth divided by real depth: (focal / fy) * (image height / height).
+
+    Source: Omni3D; the focal length is fy, as in the code of Cube R-CNN.
+    """
     scale: np.ndarray = (focal / cameras[:, 1]) * (np.asarray(heights, np.float64) / height)
     return scale
 
 
 def scale_depths(boxes: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    """(n, 9) boxes with the depth of their centre times `scale`: x, y, size and angles stay, so
-    the centre stays where it is on the image if the focal lengths are scaled too. With 1 / scale
-    the way back."""
-    found = np.array(boxes, np.float64).reshape(-1, 9)
-    found[:, 2] *= scale
-    return found
+    """(n, 9) 3D boxes with the depth z of their centres multiplied by `scale`, (n,).
+
+    x, y, size and angles stay. So the centre keeps its place on the image if the focal lengths are
+    multiplied too (`scale_focal_lengths`). Multiplying by 1 / `scale` undoes it.
+    """
+    scaled = np.array(boxes, np.float64).reshape(-1, 9)
+    scaled[:, 2] *= scale
+    return scaled
 
 
 def scale_focal_lengths(cameras: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    """(n, 4) cameras with both focal lengths times `scale`."""
-    found = np.array(cameras, np.float64).reshape(-1, 4)
-    found[:, :2] *= np.asarray(scale)[:, None]
-    return found
+    """(n, 4) cameras with both focal lengths multiplied by `scale`, (n,)."""
+    scaled = np.array(cameras, np.float64).reshape(-1, 4)
+    scaled[:, :2] *= np.asarray(scale)[:, None]
+    return scaled
 
 
 def with_cameras(
     media: pa.Array | pa.ChunkedArray, cameras: np.ndarray, **fields: pa.Array
 ) -> pa.Array:
-    """The column `media` with (n, 4) cameras where they are known, and other fields replaced."""
+    """The column `media` with new cameras, (media, 4), and other `fields` replaced.
+
+    A medium whose new camera has a nan keeps the one it had.
+    """
     offsets, flat = media_lists(media)
     old = pc.struct_field(flat, "camera")
     known = pa.array(~np.isnan(cameras).any(axis=1))

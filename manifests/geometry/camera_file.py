@@ -1,4 +1,4 @@
-"""A file of cameras by image, as the cookbook of Qwen3-VL keeps them."""
+"""A JSON file of cameras by image, in the form of Qwen3-VL's cookbook (`cam_infos.json`)."""
 
 from __future__ import annotations
 
@@ -14,42 +14,49 @@ from manifests.errors import InputError
 
 INTRINSICS = ("fx", "fy", "cx", "cy")
 SIZE = ("width", "height")
-EXPECTED = 'It is {"NAME": {"fx": ..., "fy": ..., "cx": ..., "cy": ...}}, in pixels.'
+EXPECTED = 'The form is {"NAME": {"fx": ..., "fy": ..., "cx": ..., "cy": ...}}, in pixels.'
 
 CamerasByName = dict[str, tuple[float, ...]]
-"""fx fy cx cy width height of each image; the last two nan where the file does not say them."""
+"""fx fy cx cy width height by image name; width and height are nan where the file has none."""
 
 
-def read_cameras(place: str) -> CamerasByName:
-    """All cameras of a file. Raises InputError where it is none, or its numbers are none."""
-    return _read(place, storage.size_and_stamp(place))
+def read_cameras(path: str) -> CamerasByName:
+    """All cameras of a file. Raises InputError if the file has another form.
+
+    `{"a.jpg": {"fx": 500, "fy": 500, "cx": 320, "cy": 240}}` becomes
+    `{"a.jpg": (500, 500, 320, 240, nan, nan)}`.
+    """
+    return _read(path, storage.size_and_stamp(path))
 
 
 @functools.lru_cache(maxsize=1)
-def _read(place: str, stamp: object) -> CamerasByName:
-    """Once a process for every state of the file, which `stamp` tells."""
+def _read(path: str, stamp: object) -> CamerasByName:
+    """The result is kept in this process until `stamp`, the size and date of the file, changes."""
     try:
-        found = orjson.loads(storage.read_bytes(place))
+        parsed = orjson.loads(storage.read_bytes(path))
     except ValueError as error:
-        raise InputError(f"is not JSON: {error}", place, EXPECTED) from None
-    if not isinstance(found, dict):
-        raise InputError("is not a JSON object", place, EXPECTED)
-    return {name: _camera(value, f"{place}, {name!r}") for name, value in found.items()}
+        raise InputError(f"is not JSON: {error}", path, EXPECTED) from None
+    if not isinstance(parsed, dict):
+        raise InputError("is not a JSON object", path, EXPECTED)
+    return {name: _camera(value, f"{path}, {name!r}") for name, value in parsed.items()}
 
 
 def cameras_by_uri(uris: Sequence[str], cameras: CamerasByName) -> np.ndarray:
-    """(n, 6) of images by uri, or by its last part; nan where the file has none."""
-    none = (np.nan,) * 6
-    found = [cameras.get(uri) or cameras.get(storage.base_name(uri), none) for uri in uris]
+    """(n, 6) float64 fx fy cx cy width height of images; nan for those not in the file.
+
+    An image is looked up by its whole uri, then by the last part of it.
+    """
+    missing = (np.nan,) * 6
+    found = [cameras.get(uri) or cameras.get(storage.base_name(uri), missing) for uri in uris]
     return np.array(found, np.float64).reshape(-1, 6)
 
 
 def _camera(value: Any, place: str) -> tuple[float, ...]:
     if not isinstance(value, dict):
-        raise InputError(f"{value!r:.80} is no camera", place, EXPECTED)
-    found: list[Any] = [value.get(name) for name in INTRINSICS]
-    found += [value.get(name, np.nan) for name in SIZE]
-    for name, number in zip((*INTRINSICS, *SIZE), found, strict=True):
+        raise InputError(f"{value!r:.80} is not a camera", place, EXPECTED)
+    numbers: list[Any] = [value.get(name) for name in INTRINSICS]
+    numbers += [value.get(name, np.nan) for name in SIZE]
+    for name, number in zip((*INTRINSICS, *SIZE), numbers, strict=True):
         if not isinstance(number, int | float) or (name not in ("cx", "cy") and number <= 0):
             raise InputError(f"{name} is {number!r:.80}", place, EXPECTED)
-    return tuple(map(float, found))
+    return tuple(map(float, numbers))

@@ -1,4 +1,4 @@
-"""The media that objects are on, and their sizes as they are shown."""
+"""The medium of each object, and the size of its image as it is shown."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from manifests.record.objects import Objects
 
 
 def object_media(objects: Objects, media: pa.Array | pa.ChunkedArray) -> np.ndarray:
-    """(n,) int64: the flat medium that each object is on, -1 where it says none there is.
+    """(n,) int64: the index of each object's medium among all media of the batch; -1 for none.
 
-    An object that names no medium is on the only one of its record.
+    An object without a `media` index belongs to the only medium of its record, if there is only
+    one. An index outside its record is -1.
     """
     offsets, _ = media_lists(media)
-    many = np.diff(offsets)[objects.rows]
-    named = objects.field("media")
-    number = np.asarray(named.fill_null(0)).astype(np.int64)
-    known = (number >= 0) & (number < many) & (np.asarray(named.is_valid()) | (many == 1))
+    count = np.diff(offsets)[objects.rows]
+    index = objects.field("media")
+    number = np.asarray(index.fill_null(0)).astype(np.int64)
+    known = (number >= 0) & (number < count) & (np.asarray(index.is_valid()) | (count == 1))
     return np.where(known, offsets[:-1][objects.rows] + number, -1)
 
 
 def object_image_sizes(objects: Objects, media: pa.Array | pa.ChunkedArray) -> np.ndarray:
     """(n, 2) float64: width and height in pixels of each object's medium; nan where unknown."""
     _, flat = media_lists(media)
-    found: np.ndarray = np.concatenate([shown_sizes(flat), [[np.nan, np.nan]]])[
-        object_media(objects, media)
-    ]
-    return found
+    sizes = np.concatenate([shown_sizes(flat), [[np.nan, np.nan]]])  # the last row is for -1
+    per_object: np.ndarray = sizes[object_media(objects, media)]
+    return per_object

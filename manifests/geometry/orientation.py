@@ -1,4 +1,8 @@
-"""Places on an image as it is stored, and as it is shown: the turns of Exif's orientation."""
+"""Coordinates under Exif's orientation: from the stored pixels to the shown image, and back.
+
+Coordinates are in [0,1000] of the image. Orientation is Exif's number, 1 to 8 (Exif 2.32, tag
+0x0112). `manifests.media.header.orientation` reads it from the bytes of a file.
+"""
 
 from __future__ import annotations
 
@@ -8,47 +12,46 @@ from manifests.geometry.shown_sizes import TRANSPOSED
 from manifests.geometry.space import UNITS
 
 _FROM_RIGHT, _FROM_BELOW = (2, 3, 6, 7), (3, 4, 7, 8)
+"""Orientations in which x, or y, of the shown image runs against an axis of the stored one."""
 
 
-def points_as_shown(places: np.ndarray, orientation: np.ndarray) -> np.ndarray:
-    """(n, 2) x y in [0,1000] of images as they are shown, of those as they are stored."""
+def points_as_shown(points: np.ndarray, orientation: np.ndarray) -> np.ndarray:
+    """(n, 2) x y on the shown images, from (n, 2) on the stored ones.
+
+    `points_as_shown([[100, 0]], [6]) -> [[1000, 100]]`: orientation 6 is shown a quarter turn
+    clockwise.
+    """
     swapped = np.isin(orientation, TRANSPOSED)[:, None]
-    found = np.where(swapped, places[:, ::-1], places)
-    return _mirrored(found, orientation)
+    return _mirrored(np.where(swapped, points[:, ::-1], points), orientation)
 
 
-def points_as_stored(places: np.ndarray, orientation: np.ndarray) -> np.ndarray:
-    """The way back of `shown`."""
-    found = _mirrored(places, orientation)
-    return np.where(np.isin(orientation, TRANSPOSED)[:, None], found[:, ::-1], found)
+def points_as_stored(points: np.ndarray, orientation: np.ndarray) -> np.ndarray:
+    """(n, 2) x y on the stored images, from (n, 2) on the shown ones: `points_as_shown` undone."""
+    mirrored = _mirrored(points, orientation)
+    return np.where(np.isin(orientation, TRANSPOSED)[:, None], mirrored[:, ::-1], mirrored)
 
 
 def boxes_as_shown(boxes: np.ndarray, orientation: np.ndarray) -> np.ndarray:
-    """(n, 4) x1 y1 x2 y2 of images as they are shown."""
-    return _of_corners(
-        points_as_shown(boxes[:, :2], orientation),
-        points_as_shown(boxes[:, 2:], orientation),
-        boxes,
-    )
+    """(n, 4) x1 y1 x2 y2 on the shown images, from (n, 4) on the stored ones."""
+    first = points_as_shown(boxes[:, :2], orientation)
+    last = points_as_shown(boxes[:, 2:], orientation)
+    return _box_of_corners(first, last, boxes)
 
 
 def boxes_as_stored(boxes: np.ndarray, orientation: np.ndarray) -> np.ndarray:
-    """The way back of `boxes_shown`."""
-    return _of_corners(
-        points_as_stored(boxes[:, :2], orientation),
-        points_as_stored(boxes[:, 2:], orientation),
-        boxes,
-    )
+    """(n, 4) x1 y1 x2 y2 on the stored images, from (n, 4) on the shown ones."""
+    first = points_as_stored(boxes[:, :2], orientation)
+    last = points_as_stored(boxes[:, 2:], orientation)
+    return _box_of_corners(first, last, boxes)
 
 
-def _of_corners(a: np.ndarray, b: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """The box of two turned corners; what was the wrong way round stays so."""
-    inverted = boxes[:, :2] > boxes[:, 2:]
+def _box_of_corners(a: np.ndarray, b: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    """Boxes of two opposite corners; a box of `boxes` that was inverted stays inverted."""
+    inverted = (boxes[:, :2] > boxes[:, 2:]).any(axis=1, keepdims=True)
     low, high = np.minimum(a, b), np.maximum(a, b)
-    wrong = inverted.any(axis=1, keepdims=True)
-    return np.concatenate([np.where(wrong, high, low), np.where(wrong, low, high)], axis=1)
+    return np.concatenate([np.where(inverted, high, low), np.where(inverted, low, high)], axis=1)
 
 
-def _mirrored(places: np.ndarray, orientation: np.ndarray) -> np.ndarray:
+def _mirrored(points: np.ndarray, orientation: np.ndarray) -> np.ndarray:
     flips = np.stack([np.isin(orientation, _FROM_RIGHT), np.isin(orientation, _FROM_BELOW)], axis=1)
-    return np.where(flips, UNITS - places, places)
+    return np.where(flips, UNITS - points, points)

@@ -1,7 +1,8 @@
-"""Polygons of many objects at once: their bounds, and a point inside each.
+"""Polygons of many objects at once: their bounding boxes, and a point inside each.
 
-A polygon is rings of x y x y ..., and what lies in an odd number of them is inside: parts lie
-beside each other, holes within.
+A polygon is a list of rings, a ring is x y x y ... without the first point repeated. A point is
+inside if it lies in an odd number of the rings (even-odd rule): so rings beside each other are
+parts of one object, and a ring within another is a hole.
 """
 
 from __future__ import annotations
@@ -16,160 +17,176 @@ from manifests.errors import ManifestError
 
 
 class Polygons(NamedTuple):
-    """The rings that are not empty, of a column of `objects` polygons."""
+    """A column of polygons as flat arrays; empty rings are left out.
+
+    `[[[0, 0, 4, 0, 4, 4]], None]` becomes 2 objects, `ring_of` [0], `starts` [0, 3] and `points`
+    [[0, 0], [4, 0], [4, 4]].
+    """
 
     objects: int
     ring_of: np.ndarray
     """(rings,) ascending: the object of each ring."""
     starts: np.ndarray
-    """(rings + 1,): where the places of each ring start."""
-    places: np.ndarray
-    """(places, 2) float64."""
+    """(rings + 1,): index of the first point of each ring, then the number of points."""
+    points: np.ndarray
+    """(points, 2) float64 x y."""
 
     @property
-    def place_of(self) -> np.ndarray:
-        """(places,) ascending: the object of each place."""
+    def point_of(self) -> np.ndarray:
+        """(points,) ascending: the object of each point."""
         return np.repeat(self.ring_of, np.diff(self.starts))
 
 
 def flatten_polygons(column: pa.Array) -> Polygons:
-    """The polygons of a flat column list<list<float32>>."""
+    """The polygons of a flat column list<list<float32>>. ManifestError for an odd coordinate."""
     rings = column.flatten()
     lengths = _lengths(rings)
     if (lengths % 2).any():
-        raise ManifestError("a ring of an odd number of numbers", "column 'objects'")
+        raise ManifestError(
+            "a ring of a polygon has an x without a y", "column 'objects'", "Make the records anew."
+        )
     ring_of = np.repeat(np.arange(len(column)), _lengths(column))
-    some = lengths > 0
-    starts = np.concatenate([[0], np.cumsum(lengths[some] // 2)])
-    places = np.asarray(rings.flatten()).reshape(-1, 2).astype(np.float64)
-    return Polygons(len(column), ring_of[some], starts, places)
+    filled = lengths > 0
+    starts = np.concatenate([[0], np.cumsum(lengths[filled] // 2)])
+    points = np.asarray(rings.flatten()).reshape(-1, 2).astype(np.float64)
+    return Polygons(len(column), ring_of[filled], starts, points)
 
 
-def replace_points(column: pa.Array, places: np.ndarray) -> pa.Array:
-    """The column with other places, (places, 2), in the same rings."""
+def replace_points(column: pa.Array, points: np.ndarray) -> pa.Array:
+    """The column with `points`, (points, 2), in place of its own, in the same rings."""
     rings = column.flatten()
-    flat = pa.array(places.astype(np.float32).reshape(-1))
+    flat = pa.array(points.astype(np.float32).reshape(-1))
     inner = pa.ListArray.from_arrays(_offsets(_lengths(rings)), flat)
     return pa.ListArray.from_arrays(_offsets(_lengths(column)), inner, mask=column.is_null())
 
 
 def bounding_boxes(polygons: Polygons) -> np.ndarray:
-    """(objects, 4): the smallest box around each; nan where there is no place."""
-    found = np.full((polygons.objects, 4), np.nan)
-    if len(polygons.places):
-        starts, who = _firsts(polygons.place_of)
-        found[who, :2] = np.minimum.reduceat(polygons.places, starts)
-        found[who, 2:] = np.maximum.reduceat(polygons.places, starts)
-    return found
+    """(objects, 4) x1 y1 x2 y2 around all points of each object; nan for one without points."""
+    boxes = np.full((polygons.objects, 4), np.nan)
+    if len(polygons.points):
+        starts, owner = _groups(polygons.point_of)
+        boxes[owner, :2] = np.minimum.reduceat(polygons.points, starts)
+        boxes[owner, 2:] = np.maximum.reduceat(polygons.points, starts)
+    return boxes
 
 
 def inner_points(polygons: Polygons) -> np.ndarray:
-    """(objects, 2): a point inside each; nan of those that have no inside.
+    """(objects, 2) x y of a point inside each polygon; nan for one without an inside.
 
-    The centroid of its largest ring where that is inside; else the middle of the widest stretch
-    inside at the same height, or at another where there is none. Rounded to float32, as the record
-    has it.
+    The point is the centroid of the largest ring if that is inside. Otherwise it is the middle of
+    the widest horizontal segment inside, at the height of the centroid, or at another height if
+    nothing is inside there. Rounded to float32, the type of the record.
     """
     found = np.full((polygons.objects, 2), np.nan)
-    if not len(polygons.places):
+    if not len(polygons.points):
         return found
-    box, centroid = bounding_boxes(polygons), _centroids(polygons)
-    owner, crossed = _crossings(polygons, centroid[:, 1])
-    right = np.bincount(owner[crossed > centroid[owner, 0]], minlength=polygons.objects)
-    inside = right % 2 == 1
+    boxes, centroid = bounding_boxes(polygons), _centroids(polygons)
+    owner, x = _crossings(polygons, centroid[:, 1])
+    to_the_right = np.bincount(owner[x > centroid[owner, 0]], minlength=polygons.objects)
+    inside = to_the_right % 2 == 1
     found[inside] = centroid[inside]
-    for share in (None, *_HEIGHTS):
-        polygons = _only(polygons, np.isnan(found[:, 0]))
-        if not len(polygons.places):
+    for fraction in (None, *_HEIGHTS):
+        polygons = _select(polygons, np.isnan(found[:, 0]))
+        if not len(polygons.points):
             break
-        below = centroid[:, 1] if share is None else box[:, 1] + share * (box[:, 3] - box[:, 1])
-        height = below.astype(np.float32).astype(np.float64)
-        owner, middle = _middles(*_crossings(polygons, height))
+        top, bottom = boxes[:, 1], boxes[:, 3]
+        height = centroid[:, 1] if fraction is None else top + fraction * (bottom - top)
+        height = height.astype(np.float32).astype(np.float64)
+        owner, middle = _widest_middles(*_crossings(polygons, height))
         found[owner] = np.stack([middle, height[owner]], axis=1)
     return found
 
 
 _HEIGHTS = (1 / 2, 1 / 4, 3 / 4, 1 / 8, 3 / 8, 5 / 8, 7 / 8)
-"""Shares of the height of an outline that crosses itself so that the first guess fails (ours)."""
-_NARROW = 1e-3
-"""Units: what is narrower has no inside that float32 could tell (6e-5 at 1000)."""
+"""Fractions of an object's height that are tried when nothing is inside at the centroid's height,
+as for an outline that crosses itself (ours)."""
+_MIN_WIDTH = 1e-3
+"""In [0,1000]. A narrower segment may have no float32 number inside (their step near 1000 is
+6e-5)."""
 
 
-def _only(polygons: Polygons, objects: np.ndarray) -> Polygons:
-    """The polygons of some objects, (objects,) bool."""
+def _select(polygons: Polygons, objects: np.ndarray) -> Polygons:
+    """The polygons of the objects in a mask, (objects,) bool; objects keep their numbers."""
     rings = objects[polygons.ring_of]
     if rings.all():
         return polygons
-    sides = np.diff(polygons.starts)[rings]
+    lengths = np.diff(polygons.starts)[rings]
     return polygons._replace(
         ring_of=polygons.ring_of[rings],
-        starts=np.concatenate([[0], np.cumsum(sides)]),
-        places=polygons.places[objects[polygons.place_of]],
+        starts=np.concatenate([[0], np.cumsum(lengths)]),
+        points=polygons.points[objects[polygons.point_of]],
     )
 
 
 def _centroids(polygons: Polygons) -> np.ndarray:
-    """(objects, 2) of the largest ring of each; of its bounds where no ring has an area."""
-    sides, starts = np.diff(polygons.starts), polygons.starts[:-1]
-    corner = polygons.places[starts]
-    a = polygons.places - np.repeat(corner, sides, axis=0)
-    after = _next(polygons.starts)
-    (ax, ay), (bx, by) = a.T, (a[after, 0], a[after, 1])
+    """(objects, 2) centroid of the largest ring; the middle of the bounding box if none has an
+    area."""
+    lengths, starts = np.diff(polygons.starts), polygons.starts[:-1]
+    origin = polygons.points[starts]
+    relative = polygons.points - np.repeat(origin, lengths, axis=0)
+    following = _next_point(polygons.starts)
+    (ax, ay), (bx, by) = relative.T, (relative[following, 0], relative[following, 1])
     cross = ax * by - bx * ay
-    doubled = np.add.reduceat(cross, starts)
+    doubled_area = np.add.reduceat(cross, starts)
     moments = [np.add.reduceat(total * cross, starts) for total in (ax + bx, ay + by)]
-    largest = _largest(polygons.ring_of, np.abs(doubled))
-    largest = largest[np.abs(doubled[largest]) > _NO_AREA]
-    box = bounding_boxes(polygons)
-    found = (box[:, :2] + box[:, 2:]) / 2
-    moved = np.stack(moments, axis=1)[largest] / (3 * doubled[largest][:, None])
-    found[polygons.ring_of[largest]] = corner[largest] + moved
-    rounded: np.ndarray = found.astype(np.float32).astype(np.float64)
+    largest = _largest_of_each(polygons.ring_of, np.abs(doubled_area))
+    largest = largest[np.abs(doubled_area[largest]) > _NO_AREA]
+    boxes = bounding_boxes(polygons)
+    centroids = (boxes[:, :2] + boxes[:, 2:]) / 2
+    moved = np.stack(moments, axis=1)[largest] / (3 * doubled_area[largest][:, None])
+    centroids[polygons.ring_of[largest]] = origin[largest] + moved
+    rounded: np.ndarray = centroids.astype(np.float32).astype(np.float64)
     return rounded
 
 
 _NO_AREA = 1e-6
-"""Of 1000 x 1000: less is what rounding leaves of none (ours)."""
+"""Of the image's 1000 x 1000: a smaller area is a rounding error of 0 (ours)."""
 
 
 def _crossings(polygons: Polygons, height: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Where edges cross the height of their object: the object, ascending, and x, ascending."""
-    place_of, after = polygons.place_of, _next(polygons.starts)
-    above = polygons.places[:, 1] <= height[place_of]
-    first = np.flatnonzero(above != above[after])
-    owner = place_of[first]
-    (ax, ay), (bx, by) = polygons.places[first].T, polygons.places[after[first]].T
+    """Intersections of edges with a horizontal line through each object at `height`, (objects,).
+
+    Returns the object of each intersection, ascending, and its x, ascending within an object.
+    """
+    point_of, following = polygons.point_of, _next_point(polygons.starts)
+    above = polygons.points[:, 1] <= height[point_of]
+    first = np.flatnonzero(above != above[following])
+    owner = point_of[first]
+    (ax, ay), (bx, by) = polygons.points[first].T, polygons.points[following[first]].T
     x = ax + (height[owner] - ay) / (by - ay) * (bx - ax)
     order = np.lexsort((x, owner))
     return owner[order], x[order]
 
 
-def _middles(owner: np.ndarray, crossed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The middle of the widest stretch between two crossings, and which object it is of."""
-    left, right, owner = crossed[::2], crossed[1::2], owner[::2]  # a closed ring crosses twice
-    widest = _largest(owner, right - left)
-    widest = widest[(right - left)[widest] > _NARROW]
+def _widest_middles(owner: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The objects of `_crossings`, and the x in the middle of the widest segment inside each."""
+    left, right, owner = x[::2], x[1::2], owner[::2]  # closed rings: an even number of crossings
+    widest = _largest_of_each(owner, right - left)
+    widest = widest[(right - left)[widest] > _MIN_WIDTH]
     middles = ((left + right) / 2)[widest].astype(np.float32).astype(np.float64)
     return owner[widest], middles
 
 
-def _largest(owner: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """The position of the first largest value of each owner; `owner` ascends."""
-    starts, _ = _firsts(owner)
+def _largest_of_each(owner: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """The index of the largest value of each owner, the first one of equals.
+
+    `owner` ascends: `_largest_of_each([0, 0, 1], [5, 7, 2]) -> [1, 2]`
+    """
+    starts, _ = _groups(owner)
     if len(starts) == len(owner):
         return starts
-    order: np.ndarray = np.lexsort((-values, owner))[starts]
-    return order
+    indices: np.ndarray = np.lexsort((-values, owner))[starts]
+    return indices
 
 
-def _firsts(owner: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Where each owner's values start, and which owner it is."""
+def _groups(owner: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The first index of each run of equal owners, and the owners: `[0, 0, 2] -> [0, 2], [0, 2]`"""
     starts = np.flatnonzero(np.diff(owner, prepend=-1))
     return starts, owner[starts]
 
 
-def _next(starts: np.ndarray) -> np.ndarray:
-    """The place after each in its ring; the first after the last."""
+def _next_point(starts: np.ndarray) -> np.ndarray:
+    """(points,) index of the next point of the same ring: `[0, 3, 5] -> [1, 2, 0, 4, 3]`"""
     following = np.arange(1, starts[-1] + 1)
     following[starts[1:] - 1] = starts[:-1]
     return following

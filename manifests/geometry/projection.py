@@ -1,8 +1,9 @@
-"""Cuboids as a camera sees them: their edges and the 2D box around them.
+"""3D boxes projected by a camera: their edges on the image, and the 2D box around them.
 
-A camera is fx fy cx cy in pixels of the image as it is shown: u = fx x / z + cx (documented for
-Omni3D by its matrix K, and in the code of Qwen3-VL's cookbook). What is behind the camera is cut
-off first; a corner there would land on the wrong side of the image.
+A camera is fx fy cx cy in pixels of the image as it is shown, and u = fx x / z + cx (documented
+for Omni3D by its matrix K, and in the code of Qwen3-VL's cookbook). What lies behind the near
+plane is cut off before projecting: a corner behind the camera would land on the opposite side of
+the image.
 """
 
 from __future__ import annotations
@@ -14,45 +15,50 @@ import numpy as np
 from manifests.geometry.space import UNITS
 
 NEAR = 0.01
-"""Metres before the camera from which on things are seen (ours: nothing real is nearer)."""
+"""Distance of the near plane in metres (ours: no real object is nearer to a camera)."""
 
 EDGES = np.array(
     [[0, 1], [1, 2], [2, 3], [3, 0], [4, 5], [5, 6], [6, 7], [7, 4], [0, 4], [1, 5], [2, 6], [3, 7]]
 )
-"""(12, 2) corners that an edge joins, as `cuboid.SIGNS` orders them."""
+"""(12, 2) the two corners of each edge, numbered as in `cuboid.SIGNS`."""
 FACES = np.array(
     [[0, 1, 2, 3], [5, 4, 7, 6], [4, 0, 3, 7], [1, 5, 6, 2], [4, 5, 1, 0], [3, 2, 6, 7]]
 )
-"""(6, 4) corners around the front, back, left, right, top and bottom of a box that is not turned;
-the front is that of least z, as in Cube R-CNN's code."""
+"""(6, 4) the corners around the front, back, left, right, top and bottom of an unrotated box. The
+front is the face of smallest z, as in Cube R-CNN's code."""
 FRONT = 0
 
 
 class Projection(NamedTuple):
-    """n cuboids in pixels: `edges` (n, 12, 2, 2), ends cut at the near plane, nan where nothing is
-    before it; `boxes` (n, 4) x1 y1 x2 y2 around them, nan likewise; `cut` (n,) bool, whether any
-    of a cuboid is behind; `facing` (n, 6) bool, faces whose outside the camera sees."""
+    """n cuboids in pixels, not clipped to an image."""
 
     edges: np.ndarray
+    """(n, 12, 2, 2) ends of the edges, cut at the near plane; nan for an edge behind it."""
     boxes: np.ndarray
+    """(n, 4) x1 y1 x2 y2 around the edges; nan for a cuboid behind the near plane."""
     cut: np.ndarray
+    """(n,) bool: a part of the cuboid is behind the near plane."""
     facing: np.ndarray
+    """(n, 6) bool: the camera sees the outside of the face."""
 
 
-def project_points(places: np.ndarray, cameras: np.ndarray) -> np.ndarray:
-    """(n, k, 2) pixels of (n, k, 3) places in metres, by (n, 4) cameras; nan behind the camera."""
-    x, y, z = np.moveaxis(np.asarray(places, np.float64), 2, 0)
+def project_points(points: np.ndarray, cameras: np.ndarray) -> np.ndarray:
+    """(n, k, 2) pixels of (n, k, 3) points in metres, by (n, 4) cameras; nan behind the camera.
+
+    `project_points([[[1, 0, 2]]], [[500, 500, 320, 240]]) -> [[[570, 240]]]`
+    """
+    x, y, z = np.moveaxis(np.asarray(points, np.float64), 2, 0)
     fx, fy, cx, cy = np.asarray(cameras, np.float64).T[:, :, None]
     depth = np.where(z > 0, z, np.nan)
     return np.stack([fx * x / depth + cx, fy * y / depth + cy], axis=2)
 
 
 def project_cuboids(corners: np.ndarray, cameras: np.ndarray) -> Projection:
-    """Cuboids of (n, 8, 3) corners by (n, 4) cameras. Nothing is clipped to an image."""
+    """Cuboids of (n, 8, 3) corners in metres, projected by (n, 4) cameras."""
     count = len(corners)
-    ends, seen = _before(corners[:, EDGES])
+    ends, visible = _cut_at_near_plane(corners[:, EDGES])
     pixels = project_points(ends.reshape(count, 24, 3), cameras).reshape(count, 12, 2, 2)
-    pixels = np.where(seen[:, :, None, None], pixels, np.nan)
+    pixels = np.where(visible[:, :, None, None], pixels, np.nan)
     flat = pixels.reshape(count, 24, 2)
     low = np.fmin.reduce(flat, axis=1) if count else np.empty((0, 2))
     high = np.fmax.reduce(flat, axis=1) if count else np.empty((0, 2))
@@ -61,7 +67,10 @@ def project_cuboids(corners: np.ndarray, cameras: np.ndarray) -> Projection:
 
 
 def projected_boxes(corners: np.ndarray, cameras: np.ndarray) -> np.ndarray:
-    """(n, 4) the `boxes` of `projected`, edges being looked at where a cuboid is cut alone."""
+    """(n, 4) the `boxes` of `project_cuboids`, computed faster.
+
+    It projects the corners. Only cuboids that the near plane cuts need their edges.
+    """
     fx, fy, cx, cy = np.asarray(cameras, np.float64).T[:, :, None]
     x, y, z = np.moveaxis(corners, 2, 0)
     cut = np.any(z < NEAR, axis=1)
@@ -74,37 +83,44 @@ def projected_boxes(corners: np.ndarray, cameras: np.ndarray) -> np.ndarray:
 
 
 def pixels_to_units(pixels: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """[0,1000] of (n, ..., 2) or (n, 4) pixels, by (n, 2) widths and heights as shown."""
-    times = UNITS / np.asarray(sizes, np.float64)
+    """Coordinates in [0,1000], from pixels: (n, ..., 2) points or (n, 4) boxes.
+
+    `sizes` are (n, 2) widths and heights of the images as shown.
+    `pixels_to_units([[320, 240]], [[640, 480]]) -> [[500, 500]]`
+    """
+    factors = UNITS / np.asarray(sizes, np.float64)
     if pixels.ndim == 2 and pixels.shape[1] == 4:
-        times = np.concatenate([times, times], axis=1)
-    shape = (len(pixels), *[1] * (pixels.ndim - 2), times.shape[1])
-    moved: np.ndarray = pixels * times.reshape(shape)
-    return moved
+        factors = np.concatenate([factors, factors], axis=1)
+    shape = (len(pixels), *[1] * (pixels.ndim - 2), factors.shape[1])
+    units: np.ndarray = pixels * factors.reshape(shape)
+    return units
 
 
 def clip_to_image(units: np.ndarray) -> np.ndarray:
-    """(n, 4) boxes in [0,1000] cut to their images; nan where none of one is on its image."""
+    """(n, 4) boxes in [0,1000] clipped to their images; nan for a box wholly outside.
+
+    `clip_to_image([[-50, 10, 60, 20], [-50, 10, -40, 20]]) -> [[0, 10, 60, 20], [nan, ...]]`
+    """
     inside = np.clip(units, 0.0, UNITS)
     outside = (inside[:, :2] >= inside[:, 2:]).any(axis=1, keepdims=True)
     return np.where(outside, np.nan, inside)
 
 
-def _before(ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Both ends of (n, 12, 2, 3) edges moved along them to the near plane where they are behind
-    it, and (n, 12) whether anything of an edge is before it."""
+def _cut_at_near_plane(ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(n, 12, 2, 3) ends of edges, those behind the near plane moved along the edge onto it; and
+    (n, 12) bool, whether any part of the edge is in front of it."""
     depth = ends[..., 2]
     behind = depth < NEAR
     other = ends[:, :, ::-1]
     along = other[..., 2] - depth
-    share = np.divide(NEAR - depth, along, out=np.zeros_like(depth), where=along != 0)
-    moved = ends + share[..., None] * (other - ends)
-    seen: np.ndarray = ~np.all(behind, axis=2)
-    return np.where(behind[..., None], moved, ends), seen
+    fraction = np.divide(NEAR - depth, along, out=np.zeros_like(depth), where=along != 0)
+    moved = ends + fraction[..., None] * (other - ends)
+    visible: np.ndarray = ~np.all(behind, axis=2)
+    return np.where(behind[..., None], moved, ends), visible
 
 
 def _facing(corners: np.ndarray) -> np.ndarray:
-    """(n, 6) whether the camera, at the origin, is on the outer side of each face."""
+    """(n, 6) bool: the camera, at the origin, is on the outer side of the face."""
     centre = corners.mean(axis=1)[:, None]
     middle = corners[:, FACES].mean(axis=2)
     outward = middle - centre

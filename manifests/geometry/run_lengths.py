@@ -1,9 +1,12 @@
-"""Masks as run lengths (COCO's RLE), many at once: decoded, and measured without an image made.
+"""COCO's run-length masks (RLE), many at once: decoded and measured without making an image.
 
-A mask is runs of pixels outside and inside in turn, the first one outside, down each column and
-then on to the next. COCO's compressed form writes a run as base-32 digits, the lowest first, five
-bits and one that more follow in a character from "0" on; from the fourth run on, how much longer
-it is than the one two before.
+A mask is a list of run lengths: pixels outside, inside, outside, ... down each column and on into
+the next one. COCO's compressed form writes each run as digits of 5 bits, the lowest first. A digit
+is one ASCII character from "0" on; its sixth bit means that more digits follow. From the fourth run
+on, the number is the difference to the run two before.
+
+This is our own code because pycocotools trusts its input: it reads past the end of short counts
+and crashes on coordinates of 1e9. The tests compare both on valid masks.
 """
 
 from __future__ import annotations
@@ -16,11 +19,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 MAX_SIDE = 65535
-"""Pixels: no JPEG is larger (its header has 16 bits for a side)."""
+"""Pixels: the largest side of a JPEG, whose header has 16 bits for it. Larger masks are broken."""
 
 
 class RunLengths(NamedTuple):
-    """Masks by number: whose they are, their sizes, and their runs one after the other."""
+    """Masks as flat arrays: sizes by mask, and the runs of all masks one after the other."""
 
     objects: np.ndarray
     """(masks,) ascending: the object of each mask."""
@@ -29,60 +32,72 @@ class RunLengths(NamedTuple):
     mask_of: np.ndarray
     """(runs,) ascending: the mask of each run."""
     lengths: np.ndarray
-    """(runs,) int64."""
+    """(runs,) int64: pixels of each run, outside and inside in turn."""
 
 
 class ColumnSpans(NamedTuple):
-    """What is inside: stretches of a column, from row `top` to before `bottom`, mask by mask."""
+    """The inside of masks as vertical spans: pixels of one column, from `top` to before `bottom`.
+
+    A run that goes on in the next column becomes several spans.
+    """
 
     mask_of: np.ndarray
+    """(spans,) ascending: the mask of each span."""
     column: np.ndarray
     top: np.ndarray
     bottom: np.ndarray
 
 
 def read_masks(attributes: pa.Array) -> tuple[RunLengths, np.ndarray]:
-    """The masks under `rle` in a flat column of JSON; and (n,) bool of those that are broken."""
-    told, broken = _told(attributes)
-    sizes = np.array([one.size for one in told], np.int64).reshape(-1, 2)
-    packed = [n for n, one in enumerate(told) if isinstance(one.counts, bytes)]
-    plain = [n for n, one in enumerate(told) if isinstance(one.counts, np.ndarray)]
-    texts = [one.counts for one in told if isinstance(one.counts, bytes)]
-    lists = [one.counts for one in told if isinstance(one.counts, np.ndarray)]
+    """The masks under `rle` in a flat column of JSON; and (n,) bool, which objects have a broken
+    one.
+
+    A mask is broken if its size or counts have another form, or if its runs do not add up to the
+    pixels of its size. `{"rle": {"size": [2, 2], "counts": [1, 2, 1]}}` gives lengths [1, 2, 1].
+    """
+    masks, broken = _parse(attributes)
+    sizes = np.array([mask.size for mask in masks], np.int64).reshape(-1, 2)
+    packed = [n for n, mask in enumerate(masks) if isinstance(mask.counts, bytes)]
+    plain = [n for n, mask in enumerate(masks) if isinstance(mask.counts, np.ndarray)]
+    texts = [mask.counts for mask in masks if isinstance(mask.counts, bytes)]
+    lists = [mask.counts for mask in masks if isinstance(mask.counts, np.ndarray)]
     text_of, unpacked = decompress_counts(texts)
     mask_of = np.concatenate(
         [
-            np.repeat(np.array(plain, np.int64), [len(some) for some in lists]),
+            np.repeat(np.array(plain, np.int64), [len(counts) for counts in lists]),
             np.array(packed, np.int64)[text_of],
         ]
     )
     order = np.argsort(mask_of, kind="stable")
     lengths = np.concatenate([*lists, unpacked])[order]
-    objects = np.array([one.object for one in told], np.int64)
-    return _sound(RunLengths(objects, sizes, mask_of[order], lengths), broken)
+    objects = np.array([mask.object for mask in masks], np.int64)
+    return _drop_incomplete(RunLengths(objects, sizes, mask_of[order], lengths), broken)
 
 
-class _Told(NamedTuple):
+class _Mask(NamedTuple):
+    """A mask as its JSON has it; `counts` is bytes if compressed."""
+
     object: int
     size: tuple[int, int]
     counts: bytes | np.ndarray
 
 
-def _told(attributes: pa.Array) -> tuple[list[_Told], np.ndarray]:
-    has = np.asarray(pc.match_substring(attributes, '"rle"').fill_null(False))
+def _parse(attributes: pa.Array) -> tuple[list[_Mask], np.ndarray]:
+    mentions_rle = np.asarray(pc.match_substring(attributes, '"rle"').fill_null(False))
     broken = np.zeros(len(attributes), bool)
-    told: list[_Told] = []
-    # One by one: attributes are JSON, which has no columns.
-    where = np.flatnonzero(has)
-    for at, said in zip(where.tolist(), attributes.take(pa.array(where)).to_pylist(), strict=True):
+    masks: list[_Mask] = []
+    indices = np.flatnonzero(mentions_rle)
+    texts = attributes.take(pa.array(indices)).to_pylist()
+    # Object by object: attributes are JSON, which has no columns.
+    for index, text in zip(indices.tolist(), texts, strict=True):
         rle = None
         try:
-            rle = orjson.loads(said)["rle"]
+            rle = orjson.loads(text)["rle"]
             height, width = rle["size"]
-            told.append(_Told(at, (_side(height), _side(width)), _counts(rle["counts"])))
+            masks.append(_Mask(index, (_side(height), _side(width)), _counts(rle["counts"])))
         except (KeyError, TypeError, ValueError):
-            broken[at] = rle is not None
-    return told, broken
+            broken[index] = rle is not None
+    return masks, broken
 
 
 def _side(value: Any) -> int:
@@ -94,78 +109,83 @@ def _side(value: Any) -> int:
 def _counts(value: Any) -> bytes | np.ndarray:
     if isinstance(value, str):
         return value.encode("ascii")
-    found = np.array(value)
-    if found.ndim != 1 or (len(found) and found.dtype.kind != "i"):
+    counts = np.array(value)
+    if counts.ndim != 1 or (len(counts) and counts.dtype.kind != "i"):
         raise TypeError(value)
-    return found.astype(np.int64)
+    return counts.astype(np.int64)
 
 
 def decompress_counts(texts: list[bytes]) -> tuple[np.ndarray, np.ndarray]:
-    """Of compressed masks: (runs,) ascending, the text each run is of; and its length.
+    """Run lengths of compressed masks: (runs,) ascending, the text of each run; and its length.
 
-    A text that breaks off, or has other characters, becomes runs that fit no mask.
+    All runs of a text that ends within a number, or has another character, get the length -1,
+    which fits no mask. `decompress_counts([b"121"]) -> [0, 0, 0], [1, 2, 1]`
     """
     data = np.frombuffer(b"".join(texts), np.uint8).astype(np.int64) - ord("0")
     text_of = np.repeat(np.arange(len(texts)), [len(text) for text in texts])
     if not len(data):
         return text_of, data
     last_of_text = np.diff(text_of, append=-1) != 0
-    more = (data & 0x20) > 0
-    wrong = (data < 0) | (data > 0x3F) | (last_of_text & more)
-    ends = ~more | last_of_text
+    more_follow = (data & 0x20) > 0
+    wrong = (data < 0) | (data > 0x3F) | (last_of_text & more_follow)
+    ends = ~more_follow | last_of_text
     starts = np.concatenate([[0], np.flatnonzero(ends)[:-1] + 1])
     digits = np.diff(np.append(starts, len(data)))
-    place = np.arange(len(data)) - np.repeat(starts, digits)
-    wrong |= place > _MOST_DIGITS
-    shift = 5 * np.minimum(place, _MOST_DIGITS)
+    digit = np.arange(len(data)) - np.repeat(starts, digits)
+    wrong |= digit > _LAST_DIGIT
+    shift = 5 * np.minimum(digit, _LAST_DIGIT)
     values = np.add.reduceat((data & 0x1F) << shift, starts)
     negative = (data[ends] & 0x10) > 0
     values -= np.where(negative, 1 << (shift[ends] + 5), 0)
     run_of = text_of[starts]
-    lengths = _from_differences(values, run_of)
+    lengths = _undo_differences(values, run_of)
     lengths[np.isin(run_of, text_of[wrong])] = -1
     return run_of, lengths
 
 
-_MOST_DIGITS = 6
-"""After the first: 35 bits, where the largest mask wants 32 and a sign."""
+_LAST_DIGIT = 6
+"""Digits 0 to 6 have 35 bits; the largest mask needs 32 and a sign."""
 
 
-def _from_differences(values: np.ndarray, owner: np.ndarray) -> np.ndarray:
-    """Runs from what compressed ones say: each from the fourth on adds to the one two before."""
-    place = _places(owner)
-    chain = 2 * owner + place % 2  # of odd runs and of even ones, in which the first stands alone
+def _undo_differences(values: np.ndarray, owner: np.ndarray) -> np.ndarray:
+    """Run lengths from compressed numbers: from the fourth on, each adds to the run two before.
+
+    So runs 1, 3, 5, ... (from 0) and runs 2, 4, 6, ... of an owner are running sums; run 0 stands
+    alone. `_undo_differences([1, 2, 3, 4, 5], [0] * 5) -> [1, 2, 3, 6, 8]`
+    """
+    number = _numbered(owner)
+    chain = 2 * owner + number % 2
     order = np.argsort(chain, kind="stable")
     first = np.diff(chain[order], prepend=-1) != 0
-    first |= place[order] == 2
+    first |= number[order] == 2
     sums = np.cumsum(values[order])
     before = np.where(first, sums - values[order], 0)[first]
-    found = np.empty(len(values), np.int64)
-    found[order] = sums - before[np.cumsum(first) - 1]
-    return found
+    lengths = np.empty(len(values), np.int64)
+    lengths[order] = sums - before[np.cumsum(first) - 1]
+    return lengths
 
 
-def _places(owner: np.ndarray) -> np.ndarray:
-    """The number of each run in its mask; `owner` ascends."""
-    starts, _ = _firsts(owner)
-    runs = np.diff(np.append(starts, len(owner)))
-    found: np.ndarray = np.arange(len(owner)) - np.repeat(starts, runs)
-    return found
+def _numbered(owner: np.ndarray) -> np.ndarray:
+    """The number of each value within its owner; `owner` ascends: `[3, 3, 5] -> [0, 1, 0]`"""
+    starts, _ = _groups(owner)
+    lengths = np.diff(np.append(starts, len(owner)))
+    numbers: np.ndarray = np.arange(len(owner)) - np.repeat(starts, lengths)
+    return numbers
 
 
-def _sound(runs: RunLengths, broken: np.ndarray) -> tuple[RunLengths, np.ndarray]:
-    """The masks whose runs cover their size."""
+def _drop_incomplete(runs: RunLengths, broken: np.ndarray) -> tuple[RunLengths, np.ndarray]:
+    """The masks whose runs add up to their size; the objects of the others are marked broken."""
     masks = len(runs.objects)
     possible = (runs.lengths >= 0) & (runs.lengths <= MAX_SIDE**2)
     covered = np.bincount(runs.mask_of, np.where(possible, runs.lengths, np.inf), masks)
-    sound = covered == runs.sizes.prod(axis=1)
-    broken[runs.objects[~sound]] = True
-    kept = sound[runs.mask_of]
-    number = np.cumsum(sound) - 1
+    complete = covered == runs.sizes.prod(axis=1)
+    broken[runs.objects[~complete]] = True
+    kept = complete[runs.mask_of]
+    number = np.cumsum(complete) - 1
     return (
         RunLengths(
-            runs.objects[sound],
-            runs.sizes[sound],
+            runs.objects[complete],
+            runs.sizes[complete],
             number[runs.mask_of[kept]],
             runs.lengths[kept],
         ),
@@ -174,9 +194,13 @@ def _sound(runs: RunLengths, broken: np.ndarray) -> tuple[RunLengths, np.ndarray
 
 
 def column_spans(runs: RunLengths) -> ColumnSpans:
-    """The runs inside, cut where they go on in the next column."""
+    """The runs inside the masks, cut at the end of each column.
+
+    Lengths [1, 4, 1] of a mask 2 high and 3 wide give the spans (column 0, rows 1 to 2),
+    (column 1, rows 0 to 2) and (column 2, rows 0 to 1).
+    """
     ends = np.cumsum(runs.lengths)
-    inside = (_places(runs.mask_of) % 2 == 1) & (runs.lengths > 0)
+    inside = (_numbered(runs.mask_of) % 2 == 1) & (runs.lengths > 0)
     mask = runs.mask_of[inside]
     before = np.concatenate([[0], np.cumsum(runs.sizes.prod(axis=1))])[mask]
     end = ends[inside] - before
@@ -191,48 +215,51 @@ def column_spans(runs: RunLengths) -> ColumnSpans:
     return ColumnSpans(mask[run], column, top, bottom)
 
 
-def mask_boxes(some: ColumnSpans, masks: int) -> np.ndarray:
-    """(masks, 4) x1 y1 x2 y2 in pixels, edges; nan of a mask with nothing inside."""
-    found = np.full((masks, 4), np.nan)
-    if len(some.column):
-        starts, who = _firsts(some.mask_of)
+def mask_boxes(spans: ColumnSpans, masks: int) -> np.ndarray:
+    """(masks, 4) x1 y1 x2 y2 around each mask, edges in pixels; nan for an empty mask."""
+    boxes = np.full((masks, 4), np.nan)
+    if len(spans.column):
+        starts, owner = _groups(spans.mask_of)
         low, high = np.minimum.reduceat, np.maximum.reduceat
-        found[who, 0], found[who, 1] = low(some.column, starts), low(some.top, starts)
-        found[who, 2], found[who, 3] = high(some.column, starts) + 1, high(some.bottom, starts)
-    return found
+        boxes[owner, 0], boxes[owner, 1] = low(spans.column, starts), low(spans.top, starts)
+        boxes[owner, 2] = high(spans.column, starts) + 1
+        boxes[owner, 3] = high(spans.bottom, starts)
+    return boxes
 
 
-_BESIDE = 0.01
-"""Of a pixel: so far points stay from its edges, for float32 must not put them in the next."""
+_MARGIN = 0.01
+"""Pixels between a point and the edge of its pixel, so that rounding to float32 cannot move it
+into the next pixel."""
 
 
-def mask_points(some: ColumnSpans, masks: int) -> np.ndarray:
-    """(masks, 2) x y in pixels: a point of each mask; nan of one with nothing inside.
+def mask_points(spans: ColumnSpans, masks: int) -> np.ndarray:
+    """(masks, 2) x y in pixels of a point inside each mask; nan for an empty mask.
 
-    The centroid where it is inside; else the middle of the longest stretch of its column; where
-    that column is empty, of the longest of all.
+    The point is the centroid if that is inside. Otherwise it is the middle of the longest span in
+    the centroid's column, or of the longest span of all if that column is empty.
     """
-    found = np.full((masks, 2), np.nan)
-    if not len(some.column):
-        return found
-    starts, who = _firsts(some.mask_of)
-    size = some.bottom - some.top
+    points = np.full((masks, 2), np.nan)
+    if not len(spans.column):
+        return points
+    starts, owner = _groups(spans.mask_of)
+    size = spans.bottom - spans.top
     area = np.add.reduceat(size, starts)
-    x = np.add.reduceat(size * (some.column + 0.5), starts) / area
-    y = np.add.reduceat(size * (some.top + some.bottom) / 2, starts) / area
-    found[who] = np.stack([x, y], axis=1)
-    place = found[some.mask_of]
-    same = some.column == np.floor(place[:, 0])
-    inside = same & (some.top <= place[:, 1]) & (place[:, 1] < some.bottom)
+    x = np.add.reduceat(size * (spans.column + 0.5), starts) / area
+    y = np.add.reduceat(size * (spans.top + spans.bottom) / 2, starts) / area
+    points[owner] = np.stack([x, y], axis=1)
+    centroid = points[spans.mask_of]
+    in_column = spans.column == np.floor(centroid[:, 0])
+    inside = in_column & (spans.top <= centroid[:, 1]) & (centroid[:, 1] < spans.bottom)
     done = np.zeros(masks, bool)
-    done[some.mask_of[inside]] = True
-    best = np.lexsort((-size, ~same, some.mask_of))[starts]
-    middles = np.stack([some.column + 0.5, (some.top + some.bottom) / 2], axis=1)[best]
-    found[who] = np.where(done[who][:, None], found[who], middles)
-    pixel = np.floor(found)
-    return np.asarray(pixel + np.clip(found - pixel, _BESIDE, 1 - _BESIDE))
+    done[spans.mask_of[inside]] = True
+    best = np.lexsort((-size, ~in_column, spans.mask_of))[starts]
+    middles = np.stack([spans.column + 0.5, (spans.top + spans.bottom) / 2], axis=1)[best]
+    points[owner] = np.where(done[owner][:, None], points[owner], middles)
+    pixel = np.floor(points)
+    return np.asarray(pixel + np.clip(points - pixel, _MARGIN, 1 - _MARGIN))
 
 
-def _firsts(owner: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _groups(owner: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The first index of each run of equal owners, and the owners: `[0, 0, 2] -> [0, 2], [0, 2]`"""
     starts = np.flatnonzero(np.diff(owner, prepend=-1))
     return starts, owner[starts]

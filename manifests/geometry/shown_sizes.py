@@ -1,4 +1,4 @@
-"""Images as they are shown: their sizes with Exif's orientation applied."""
+"""Sizes of images as they are shown: with Exif's orientation applied."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ TRANSPOSED = (5, 6, 7, 8)
 
 
 def shown_sizes(media: pa.Array) -> np.ndarray:
-    """(n, 2) float64 of flat media: width and height in pixels as shown, nan where unknown.
+    """(n, 2) float64 width and height in pixels of flat media structs, as shown; nan if unknown.
 
-    One whose orientation nobody looked at is shown as it is stored.
+    A medium without an orientation counts as upright. One of 640 x 480 with orientation 6 gives
+    `[480, 640]`.
     """
     sizes = np.stack([_side(media, "width"), _side(media, "height")], axis=1)
-    turned = np.isin(np.asarray(pc.struct_field(media, "orientation").fill_null(1)), TRANSPOSED)
-    shown: np.ndarray = np.where(turned[:, None], sizes[:, ::-1], sizes)
+    transposed = np.isin(np.asarray(pc.struct_field(media, "orientation").fill_null(1)), TRANSPOSED)
+    shown: np.ndarray = np.where(transposed[:, None], sizes[:, ::-1], sizes)
     return shown
 
 
 def _side(media: pa.Array, name: str) -> np.ndarray:
-    """As float64, nan where it is unknown or nothing."""
+    """(n,) float64; nan where the side is null, 0 or negative."""
     side = np.asarray(pc.struct_field(media, name).cast(pa.float64()).fill_null(np.nan))
     return np.where(side > 0, side, np.nan)

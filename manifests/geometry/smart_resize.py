@@ -1,7 +1,7 @@
-"""The size at which Qwen's vision encoder sees an image, and the tokens that makes.
+"""The size at which Qwen's vision encoder sees an image, and the number of its visual tokens.
 
-`smart_resize` of Qwen's qwen-vl-utils (vision_process.py): sides become multiples of `factor`, and
-their product lies between the least and the most pixels.
+`smart_resize` of Qwen's qwen-vl-utils (vision_process.py) makes both sides multiples of `factor`,
+with a number of pixels between `min_pixels` and `max_pixels`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
 MAX_ASPECT = 200
-"""Published (qwen-vl-utils, MAX_RATIO): more elongated images are refused."""
+"""Published (qwen-vl-utils, MAX_RATIO): images with a longer side over this many times the shorter
+one are refused."""
 
 
 class Resize(BaseModel):
@@ -18,21 +19,24 @@ class Resize(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    factor: PositiveInt = Field(32, description="sides become multiples of it: patch x merge")
-    min_pixels: PositiveInt = Field(4 * 32**2, description="pixels at least")
-    max_pixels: PositiveInt = Field(16384 * 32**2, description="pixels at most")
+    factor: PositiveInt = Field(
+        32, description="sides become multiples of this: patch size x merged patches"
+    )
+    min_pixels: PositiveInt = Field(4 * 32**2, description="fewest pixels of the resized image")
+    max_pixels: PositiveInt = Field(16384 * 32**2, description="most pixels of the resized image")
 
 
 QWEN2_5_RESIZE = Resize(factor=28, min_pixels=4 * 28**2, max_pixels=16384 * 28**2)
-"""Published (qwen-vl-utils, patch 14): what Qwen2-VL and Qwen2.5-VL are trained with."""
+"""Qwen2-VL and Qwen2.5-VL (published, qwen-vl-utils with patch size 14)."""
 QWEN3_RESIZE = Resize()
-"""Published (qwen-vl-utils, patch 16)."""
+"""Qwen3-VL (published, qwen-vl-utils with patch size 16)."""
 
 
 def smart_resize(sizes: np.ndarray, how: Resize = QWEN3_RESIZE) -> np.ndarray:
-    """(n, 2) int64 widths and heights as the encoder sees them, of (n, 2) widths and heights.
+    """(n, 2) int64 widths and heights after the resize, from (n, 2) original ones.
 
-    0 x 0 where the aspect is over MAX_ASPECT, or a side is under 1: such images are refused.
+    A refused image (aspect over `MAX_ASPECT`, or a side under 1) gives 0 x 0.
+    `smart_resize([[640, 428]]) -> [[640, 416]]`
     """
     sides = np.asarray(sizes, np.float64)
     refused = (sides.min(axis=1, initial=np.inf) < 1) | (
@@ -47,13 +51,15 @@ def smart_resize(sizes: np.ndarray, how: Resize = QWEN3_RESIZE) -> np.ndarray:
     smaller = np.maximum(factor, np.floor(sides / shrink / factor) * factor)
     grow = np.sqrt(how.min_pixels / area)[:, None]
     larger = np.ceil(sides * grow / factor) * factor
-    seen = np.where((pixels > how.max_pixels)[:, None], smaller, rounded)
-    seen = np.where((pixels < how.min_pixels)[:, None], larger, seen)
-    return np.where(refused[:, None], 0, seen).astype(np.int64)
+    resized = np.where((pixels > how.max_pixels)[:, None], smaller, rounded)
+    resized = np.where((pixels < how.min_pixels)[:, None], larger, resized)
+    return np.where(refused[:, None], 0, resized).astype(np.int64)
 
 
 def image_tokens(sizes: np.ndarray, how: Resize = QWEN3_RESIZE) -> np.ndarray:
-    """(n,) int64: visual tokens of images of (n, 2) widths and heights, their two marks not
-    counted; 0 for those that are refused."""
+    """(n,) int64 visual tokens of images of (n, 2) widths and heights; 0 for a refused image.
+
+    The two special tokens around an image are not counted. `image_tokens([[640, 428]]) -> [260]`
+    """
     tokens: np.ndarray = (smart_resize(sizes, how) // how.factor).prod(axis=1)
     return tokens

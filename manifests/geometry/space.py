@@ -1,8 +1,9 @@
-"""A coordinate space as a value, and whole columns of numbers from it to [0,1000] and back.
+"""Coordinate spaces of annotations, and whole columns converted to the record's space and back.
 
-[0,1000] is 1000 times the place on the image as it is shown (Qwen3-VL report, section 3.2.4:
-"normalized [0, 1000]"): x to the right, y down, (0, 0) the upper left corner of the image,
-(1000, 1000) the lower right one. Boxes are there x1 y1 x2 y2, edges and not pixels.
+A record has coordinates in [0,1000], called units here: x and y as thousandths of the width and
+height of the image as it is shown (Qwen3-VL report, section 3.2.4: "normalized [0, 1000]"). x runs
+to the right and y down; (0, 0) is the upper left corner of the image, (1000, 1000) the lower right
+one. Boxes are x1 y1 x2 y2. Coordinates are positions of edges, not numbers of pixels.
 """
 
 from __future__ import annotations
@@ -30,37 +31,39 @@ Unit = Literal["pixel", "fraction", "percent", "thousandth"]
 Index = Literal["edges", "zero", "one"]
 Exif = Literal["shown", "stored"]
 
-_TIMES = {"fraction": 1000.0, "percent": 10.0, "thousandth": 1.0}
+_UNITS_PER = {"fraction": 1000.0, "percent": 10.0, "thousandth": 1.0}
 
 
 class Space(BaseModel):
-    """What the numbers of a box, a point or a polygon mean.
+    """The meaning of the numbers of a box, a point or a polygon.
 
-    A recipe writes it in words, `xywh pixel`, `xyxy pixel one`, or by the name of a known one
-    (`coco`, `voc`, `yolo`, `qwen3`, ...), or in full.
+    A recipe gives it as words, `xywh pixel` or `xyxy pixel one`; as the name of a known space
+    (`coco`, `voc`, `yolo`, `qwen3`, ...); or as a mapping of these settings.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     form: Form = Field(
-        description="order of a box's numbers: corners, corner and size, or centre and size; "
-        "points and polygons are y x where it starts with y"
+        description="order of a box's numbers: two corners, corner and size, or centre and size; "
+        "a form that starts with y also means that points and polygons are y x"
     )
     unit: Unit = Field(description="pixels, or shares of the image's width and height")
     index: Index = Field(
         "edges",
-        description="of pixels: places between them, or their numbers from 0 or from 1, the last "
-        "one inside the box",
+        description="meaning of pixel coordinates: positions between pixels (edges), or numbers "
+        "of pixels that count from zero or one and include the last pixel",
     )
     resized: Resize | None = Field(
         None, description="pixels are those after `smart_resize` with these settings"
     )
-    exif: Exif = Field("shown", description="whether they are on the image as shown, or as stored")
+    exif: Exif = Field(
+        "shown", description="coordinates are on the image as shown, or as stored, before Exif"
+    )
 
     @model_validator(mode="after")
-    def _of_pixels(self) -> Space:
+    def _pixel_settings_need_pixels(self) -> Space:
         if self.unit != "pixel" and (self.index != "edges" or self.resized is not None):
-            raise ValueError(f"index and resized are of pixels, not of {self.unit}s")
+            raise ValueError(f"index and resized need the unit pixel, not {self.unit}")
         return self
 
     @property
@@ -86,26 +89,29 @@ SPACES = {
     "gemini": Space(form="yxyx", unit="thousandth"),
     "aitw": Space(form="yxhw", unit="fraction"),
 }
-"""Spaces by the names of where they are met. Those of COCO, VOC's devkit, YOLO, the Qwen models
+"""Known spaces by the data set or model that uses them. COCO, VOC's devkit, YOLO, the Qwen models
 (notebook process_bbox, and the reports), AITW and Gemini's API are documented by their makers."""
 
 
 def _parse_space(value: Any) -> Any:
-    """A space in words as the model takes it."""
+    """A text as the settings of a space; anything else unchanged.
+
+    `"xywh pixel" -> {"form": "xywh", "unit": "pixel"}`
+    """
     if not isinstance(value, str):
         return value
     if value in SPACES:
         return SPACES[value]
-    kinds: dict[str, Any] = {"form": Form, "unit": Unit, "index": Index, "exif": Exif}
-    known = {name: list(get_args(kind)) for name, kind in kinds.items()}
-    said: dict[str, str] = {}
+    settings: dict[str, Any] = {"form": Form, "unit": Unit, "index": Index, "exif": Exif}
+    words_of = {name: list(get_args(kind)) for name, kind in settings.items()}
+    parsed: dict[str, str] = {}
     for word in value.split():
-        name = next((name for name, words in known.items() if word in words), None)
-        if name is None or name in said:
-            every = [*SPACES, *chain.from_iterable(known.values())]
-            raise ValueError(f"{value!r} is no space: {word!r}. {nearest(word, every)}")
-        said[name] = word
-    return said
+        name = next((name for name, words in words_of.items() if word in words), None)
+        if name is None or name in parsed:
+            known = [*SPACES, *chain.from_iterable(words_of.values())]
+            raise ValueError(f"{value!r} is not a space: {word!r}. {nearest(word, known)}")
+        parsed[name] = word
+    return parsed
 
 
 SpaceSetting = Annotated[
@@ -113,20 +119,23 @@ SpaceSetting = Annotated[
     BeforeValidator(_parse_space),
     WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "object"}]}),
 ]
-"""A setting of a recipe that is a space."""
+"""The type of a setting that is a space: a recipe may give it as words."""
 
 
 def boxes_to_units(boxes: np.ndarray, sizes: np.ndarray, space: Space) -> np.ndarray:
-    """(n, 4) float64 x1 y1 x2 y2 in [0,1000], of (n, 4) boxes of a space.
+    """(n, 4) float64 x1 y1 x2 y2 in [0,1000], from (n, 4) boxes in a space.
 
-    `sizes` (n, 2): width and height of each box's image, as the space has it (shown or stored).
-    Nothing is clipped, and nothing put in order.
+    `sizes` (n, 2) are widths and heights of each box's image, shown or stored as `space.exif` has
+    it. Nothing is clipped, and an inverted box stays inverted.
+    `boxes_to_units([[64, 48, 64, 48]], [[640, 480]], SPACES["coco"]) -> [[100, 100, 200, 200]]`
     """
-    found = np.asarray(boxes, np.float64)
-    a, b = (found[:, [1, 0]], found[:, [3, 2]]) if space.y_first else (found[:, :2], found[:, 2:])
+    numbers = np.asarray(boxes, np.float64)
+    a, b = numbers[:, :2], numbers[:, 2:]
+    if space.y_first:
+        a, b = a[:, ::-1], b[:, ::-1]
     if space.form in ("xywh", "yxhw"):
         first, last = a, a + b
-        inclusive = 0.0  # a width counts pixels, whatever the first is numbered
+        inclusive = 0.0  # a width is a number of pixels, however the pixels are numbered
     elif space.form == "cxcywh":
         first, last, inclusive = a - b / 2, a + b / 2, 0.0
     else:
@@ -134,15 +143,18 @@ def boxes_to_units(boxes: np.ndarray, sizes: np.ndarray, space: Space) -> np.nda
     if space.index != "edges":
         start = 1.0 if space.index == "one" else 0.0
         first, last = first - start, last - start + inclusive
-    times = _times(sizes, space)
-    with np.errstate(over="ignore"):  # what is infinite is in no way on the image
-        return np.concatenate([first * times, last * times], axis=1)
+    factor = _units_per_number(sizes, space)
+    with np.errstate(over="ignore"):  # an infinite coordinate is found later, as outside
+        return np.concatenate([first * factor, last * factor], axis=1)
 
 
 def boxes_from_units(units: np.ndarray, sizes: np.ndarray, space: Space) -> np.ndarray:
-    """(n, 4) float64 in a space, of (n, 4) boxes in [0,1000]: the way back, not rounded."""
-    times = _times(sizes, space)
-    first, last = units[:, :2] / times, units[:, 2:] / times
+    """(n, 4) float64 boxes in a space, from (n, 4) x1 y1 x2 y2 in [0,1000]; not rounded.
+
+    `boxes_from_units([[100, 100, 200, 200]], [[640, 480]], SPACES["coco"]) -> [[64, 48, 64, 48]]`
+    """
+    factor = _units_per_number(sizes, space)
+    first, last = units[:, :2] / factor, units[:, 2:] / factor
     if space.index != "edges":
         start = 1.0 if space.index == "one" else 0.0
         inclusive = 1.0 if space.form in ("xyxy", "yxyx") else 0.0
@@ -158,30 +170,34 @@ def boxes_from_units(units: np.ndarray, sizes: np.ndarray, space: Space) -> np.n
 
 
 def points_to_units(points: np.ndarray, sizes: np.ndarray, space: Space) -> np.ndarray:
-    """(n, 2) float64 x y in [0,1000], of (n, 2) points: the centre of a pixel where it is named."""
-    found = np.asarray(points, np.float64)
-    found = found[:, ::-1] if space.y_first else found
-    with np.errstate(over="ignore"):  # what is infinite is in no way on the image
-        moved: np.ndarray = (found + _half(space)) * _times(sizes, space)
-    return moved
+    """(n, 2) float64 x y in [0,1000], from (n, 2) points in a space.
+
+    Where coordinates are numbers of pixels, a point is at the centre of its pixel.
+    """
+    numbers = np.asarray(points, np.float64)
+    numbers = numbers[:, ::-1] if space.y_first else numbers
+    with np.errstate(over="ignore"):  # an infinite coordinate is found later, as outside
+        units: np.ndarray = (numbers + _to_centre(space)) * _units_per_number(sizes, space)
+    return units
 
 
 def points_from_units(units: np.ndarray, sizes: np.ndarray, space: Space) -> np.ndarray:
-    """(n, 2) float64 in a space, of (n, 2) points in [0,1000]."""
-    found: np.ndarray = units / _times(sizes, space) - _half(space)
-    return found[:, ::-1] if space.y_first else found
+    """(n, 2) float64 points in a space, from (n, 2) x y in [0,1000]; not rounded."""
+    points: np.ndarray = units / _units_per_number(sizes, space) - _to_centre(space)
+    return points[:, ::-1] if space.y_first else points
 
 
-def _half(space: Space) -> float:
-    """From a pixel's number to its centre."""
+def _to_centre(space: Space) -> float:
+    """The distance from a coordinate to the position it means, in pixels."""
     return {"edges": 0.0, "zero": 0.5, "one": -0.5}[space.index]
 
 
-def _times(sizes: np.ndarray, space: Space) -> np.ndarray:
-    """(n, 2) or a number: thousandths of the image in one of the space's units."""
+def _units_per_number(sizes: np.ndarray, space: Space) -> np.ndarray:
+    """Factors from a number of the space to [0,1000]: (1,), or (n, 2) by image where it has
+    pixels."""
     if space.unit != "pixel":
-        return np.array([_TIMES[space.unit]])
-    seen = np.asarray(sizes, np.float64)
+        return np.array([_UNITS_PER[space.unit]])
+    pixels = np.asarray(sizes, np.float64)
     if space.resized is not None:
-        seen = smart_resize(seen, space.resized).astype(np.float64)
-    return UNITS / seen
+        pixels = smart_resize(pixels, space.resized).astype(np.float64)
+    return UNITS / pixels

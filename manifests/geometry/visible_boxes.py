@@ -1,4 +1,4 @@
-"""Where the 3D boxes of a batch are seen on their images."""
+"""3D boxes of a batch projected onto their images, and compared with the 2D boxes there."""
 
 from __future__ import annotations
 
@@ -17,27 +17,25 @@ from manifests.record.objects import Objects
 
 
 class VisibleBoxes(NamedTuple):
-    """Of n objects: `boxes` (n, 4) around their projections, in [0,1000], clipped to the image;
-    `overlap` (n,) with their own 2D boxes, clipped too; nan where there is no such thing.
-
-    `outside`: projected, and not on the image; `unknown`: image without a camera or a size.
-    """
+    """Projections of the 3D boxes of n objects."""
 
     boxes: np.ndarray
+    """(n, 4) 2D boxes around the projections, in [0,1000], clipped to the image; nan if none."""
     iou: np.ndarray
+    """(n,) intersection over union with the object's own 2D box, also clipped; nan without one."""
     outside: np.ndarray
+    """(n,) bool: the 3D box can be projected, but nothing of it is on the image."""
     unknown: np.ndarray
+    """(n,) bool: the image has no camera or no size, so nothing can be projected."""
 
 
 def visible_boxes(
     media: pa.Array | pa.ChunkedArray, objects: Objects, boxes: np.ndarray
 ) -> VisibleBoxes:
-    """Projections of (n, 9) boxes, one an object, nan where it has none."""
+    """Projections of `boxes`, (n, 9): the `box3d` of each object, nan for objects without one."""
     images, medium = image_cameras(media), object_media(objects, media)
-    cameras, sizes = (
-        values_per_object(images.cameras, medium),
-        values_per_object(images.sizes, medium),
-    )
+    cameras = values_per_object(images.cameras, medium)
+    sizes = values_per_object(images.sizes, medium)
     unknown = np.isnan(cameras).any(axis=1) | np.isnan(sizes).any(axis=1)
     on_image = clip_to_image(pixels_to_units(projected_boxes(corners(boxes), cameras), sizes))
     given = np.clip(objects.boxes, 0.0, UNITS)

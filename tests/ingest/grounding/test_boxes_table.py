@@ -216,7 +216,7 @@ def test_a_column_that_a_parquet_file_has_not_stops_the_run(tmp_path: Path) -> N
     ({"boxes": "b", "objects": IN_OBJECTS}, "objects and boxes both give the annotations"),
     ({"boxes": "b", "width": "w"}, "width and height go together"),
     ({"objects": {"field": "o", "label": "x"}}, "objects has none of box, point, polygon"),
-    ({"boxes": "b", "space": "xyxz pixel"}, "is no space: 'xyxz'"),
+    ({"boxes": "b", "space": "xyxz pixel"}, "is not a space: 'xyxz'"),
 ])  # fmt: skip
 def test_settings_that_say_too_little_or_too_much_are_refused(
     settings: dict[str, Any], fault: str

@@ -27,7 +27,7 @@ def test_a_rotation_is_its_angles(angles: tuple[float, float, float]) -> None:
     np.testing.assert_allclose(made @ made.transpose(0, 2, 1), [np.eye(3)], atol=1e-12)
     np.testing.assert_allclose(
         matrices_from_euler(euler_from_matrix(made)), made, atol=2e-6
-    )  # LOCKED: within a millionth of the pole yaw is called 0
+    )  # GIMBAL_LOCK: within a millionth of the pole yaw is 0
 
 
 @given(angle, st.floats(-1.5, 1.5), angle)

@@ -153,9 +153,9 @@ def test_a_recipe_says_a_space_in_words_or_in_full(told: object, space: Space) -
 
 @pytest.mark.parametrize(("told", "fault"), [
     ("xywhh pixel", "'xywhh'. Did you mean 'xywh'?"),
-    ("xyxy xywh pixel", "no space: 'xywh'"),
+    ("xyxy xywh pixel", "not a space: 'xywh'"),
     ("xyxy", "unit"),
-    ("xyxy fraction one", "index and resized are of pixels, not of fractions"),
+    ("xyxy fraction one", "index and resized need the unit pixel, not fraction"),
 ])  # fmt: skip
 def test_words_that_are_no_space_are_refused(told: str, fault: str) -> None:
     with pytest.raises(ValidationError) as caught:

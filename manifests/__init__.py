@@ -1,1 +1,1 @@
-"""The ground floor: the record, media references, part files, the step contract, manifests."""
+"""What all packages share: records, media, storage, compiled loops, the contract of steps, runs."""

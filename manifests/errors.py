@@ -1,10 +1,14 @@
-"""Every error a user can meet: where, what is wrong (with the value), and how to fix it."""
+"""The errors that a user can meet: one tree; each gives place, fault and fix."""
 
 from __future__ import annotations
 
 
 class CurateError(Exception):
-    """The root of the tree: `place` is file, row or field; `fix` is what to do about it."""
+    """The root of all errors.
+
+    `fault` is what is wrong, with the value; `place` is the file, row or field; `fix` is what the
+    user can do.
+    """
 
     def __init__(self, fault: str, place: str = "", fix: str = "") -> None:
         super().__init__(fault, place, fix)
@@ -12,7 +16,7 @@ class CurateError(Exception):
 
     @property
     def message(self) -> str:
-        """Fault and fix, each a sentence where there are both."""
+        """Fault and fix as sentences, without the place."""
         stop = "" if not self.fix or self.fault.endswith((".", "!", "?")) else "."
         return f"{self.fault}{stop} {self.fix}".rstrip()
 
@@ -21,43 +25,43 @@ class CurateError(Exception):
 
 
 class RecipeError(CurateError):
-    """The recipe is refused before any work starts."""
+    """The recipe has a mistake. Raised before any work starts."""
 
 
 class InputError(CurateError):
-    """An input as a whole cannot be read: absent, empty, or not what its reader takes."""
+    """A source cannot be read: it is absent, empty, or of a format that its reader cannot read."""
 
 
 class FileError(InputError):
-    """One file of a source is broken: it is quarantined whole, and the others are read."""
+    """One file of a source is broken. The file is quarantined; the other files are read."""
 
 
 class RowError(CurateError):
-    """One input cannot become, or stay, a record: it is quarantined with this error."""
+    """One input cannot become a record, or a step failed on one record. It is quarantined."""
 
 
 class MediaError(RowError):
-    """An image cannot be opened: absent, truncated, not an image."""
+    """A media file cannot be opened: it is absent, truncated, or not an image."""
 
 
 class LimitError(MediaError):
-    """A media file is over one of the limits in `media:`."""
+    """A media file exceeds a limit of the recipe's section `media:`."""
 
 
 class StepError(CurateError):
-    """A step broke its contract: wrong length, null verdict, unknown column."""
+    """A step broke its contract: an answer of the wrong length, or an unknown column."""
 
 
 class StorageError(CurateError):
-    """Reading or writing a file failed for a reason outside the data: disk full, no permission."""
+    """A file could not be read or written, and the data is not the cause: disk full, no access."""
 
 
 class ManifestError(CurateError):
-    """A manifest and the files it names do not agree."""
+    """A manifest and the files that it names disagree."""
 
 
 class BudgetError(CurateError):
-    """More inputs were quarantined than `max_quarantined` allows."""
+    """More inputs were quarantined than the recipe's `max_quarantined` allows."""
 
 
 class WorkerError(CurateError):

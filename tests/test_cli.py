@@ -137,7 +137,7 @@ def test_verify_finds_a_flipped_byte_and_a_missing_file(
     code, told = answer(capsys, "verify", tmp_path / "out")
     assert code == DIFFERS
     assert f"{shard}: has digest" in told
-    assert f"{part}: is not there" in told
+    assert f"{part}: is missing" in told
 
 
 def test_rerun_makes_the_same_bytes_from_the_manifest_alone(

@@ -398,6 +398,6 @@ def test_explain_tells_of_kept_dropped_and_quarantined_real_records(
     assert told(broken) == [
         {"step": "read skimage", "what": "quarantined", "facts": {
             "error": "MediaError",
-            "message": "jpg: truncated: 400 bytes end before the size is told. Put a whole "
+            "message": "jpg: truncated: 400 bytes end before the image size. Put an intact "
                        "image in its place, or leave it in quarantine."}},
     ]  # fmt: skip

@@ -17,7 +17,7 @@ def main(options: argparse.Namespace) -> int:
         print(json.dumps({**checked._asdict(), "faults": faults}, indent=1))
     else:
         for fault in checked.faults:
-            print(f"{fault.place}: {fault.what}")
+            print(f"{fault.place}: {fault.fault}")
         told = f"{count(checked.files, 'file')}, {size(checked.size_bytes)}"
         print(f"{told}: {'sound, and the ledger balances' if not checked.faults else 'NOT sound'}")
     return DIFFERS if checked.faults else OK

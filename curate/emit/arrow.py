@@ -19,7 +19,7 @@ from curate.emit.sizes import sizes
 from manifests import storage
 from manifests.errors import RowError
 from manifests.run.manifest import FileEntry
-from manifests.storage.parts import gathering
+from manifests.storage.parts import buffered
 
 ENDING = ".arrow"
 _NAME_BYTES = 48
@@ -37,7 +37,7 @@ def write(job: Job) -> ShardCommit:
     faults: dict[int, RowError] = {}
     with (
         storage.writing(job.uri(ENDING)) as sink,
-        gathering(sink) as stream,
+        buffered(sink) as stream,
         pa.ipc.new_stream(stream, schema) as writer,
     ):
         offset = len(schema.serialize())

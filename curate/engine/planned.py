@@ -18,13 +18,13 @@ from manifests.step import CorpusStep, Outcome, ReshapeStep, RowStep, Step
 class PlannedStep(NamedTuple):
     """`name` is unique in the run: the step's key, with -2, -3 where it comes again.
 
-    `measured_by`: the names in this run of the row steps that a corpus step needs.
+    `required_steps`: the names in this run of the row steps that a corpus step needs.
     """
 
     name: str
     step: Step
     only: dict[str, list[Any]] | None = None
-    measured_by: dict[str, str] | None = None
+    required_steps: dict[str, str] | None = None
 
     @property
     def shape(self) -> str:
@@ -39,7 +39,7 @@ class PlannedStep(NamedTuple):
     def in_run(self, column: str) -> str:
         """The name in this run of a column that the step reads."""
         step, _, measure = column.partition(".")
-        known = (self.measured_by or {}).get(step)
+        known = (self.required_steps or {}).get(step)
         return f"{known}.{measure}" if known else column
 
     def identity(self, base: str) -> dict[str, Any]:

@@ -191,7 +191,7 @@ def _steps(items: list[_Item], text: Text) -> list[PlannedStep]:
         only = _only(settings.pop("only", None), text, (*item.path, "only"))
         refuse_old(only or {}, planned, text.place((*item.path, "only")))
         step = _model(kind, settings, text, item.path)
-        needs = step.measured_by() if isinstance(step, CorpusStep) else {}
+        needs = step.required_steps() if isinstance(step, CorpusStep) else {}
         measured = {n: _measured(n, s, only, planned, seen) for n, s in needs.items()}
         short = item.name.rsplit(":", 1)[-1]
         planned.append(PlannedStep(_unique(short, seen), step, only, measured or None))

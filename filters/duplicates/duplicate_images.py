@@ -59,7 +59,7 @@ class DuplicateImages(CorpusStep):
         kept = [wish(line).column for line in self.keep]
         return tuple(dict.fromkeys(("id", "content", "media", "objects", *hashes, *kept)))
 
-    def measured_by(self) -> dict[str, RowStep]:
+    def required_steps(self) -> dict[str, RowStep]:
         if self.by == "perceptual":
             return {"image_hash": ImageHash()}
         return {"media_digest": MediaDigest()}

@@ -216,7 +216,7 @@ class Duplicates(CorpusStep):
         names = dict.fromkeys(("id", *compared, *kept))
         return tuple(name for name in names if name != FAMILIES)
 
-    def measured_by(self) -> dict[str, RowStep]:
+    def required_steps(self) -> dict[str, RowStep]:
         needs: dict[str, RowStep] = {}
         if "image" in self.by:
             needs["media_digest"] = MediaDigest()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
@@ -11,7 +10,7 @@ from pydantic import Field
 from manifests import storage
 from manifests.media import Media
 from manifests.step import Outcome, RowStep, reasons
-from manifests.storage.keep_list import contains, is_uid, parse_uids, read_keep_list
+from manifests.storage.keep_list import contains, is_uid, meta_uid, parse_uids, read_keep_list
 
 
 class KeepList(RowStep):
@@ -29,7 +28,7 @@ class KeepList(RowStep):
 
     def __call__(self, batch: pa.Table, media: Media) -> Outcome:
         # Row by row: `meta` is JSON, which has no columns.
-        uids = pa.array([_uid(meta) for meta in batch["meta"].to_pylist()], pa.string())
+        uids = pa.array([meta_uid(meta) for meta in batch["meta"].to_pylist()], pa.string())
         proper = np.asarray(is_uid(uids).fill_null(False))
         listed = np.zeros(len(uids), bool)
         listed[proper] = contains(
@@ -38,12 +37,6 @@ class KeepList(RowStep):
         drop = reasons(len(uids), (uids.is_null(), "no uid"), (~listed, "not on the list"))
         wrong = pc.and_(uids.is_valid(), pa.array(~proper))
         return Outcome({}, drop, pc.if_else(wrong, _error(uids), None))
-
-
-def _uid(meta: str | None) -> str | None:
-    found = orjson.loads(meta) if meta else None
-    uid = found.get("uid") if isinstance(found, dict) else None
-    return uid if uid is None or isinstance(uid, str) else orjson.dumps(uid).decode()
 
 
 def _error(uids: pa.Array) -> pa.Array:

@@ -1,4 +1,4 @@
-"""Media: references to bytes, and images opened at the scale that a pass needs."""
+"""Media: references to bytes, image headers, and images decoded at the scale that a pass needs."""
 
 from manifests.media.limits import Limits
 from manifests.media.media import FIX_MISSING_FILE, KEPT, Decoded, Media

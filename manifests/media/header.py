@@ -1,4 +1,4 @@
-"""What an image says of itself in its first bytes: format, width and height, nothing decoded."""
+"""The header of an image: format, width and height from its first bytes, without decoding."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Bytes = bytes | memoryview
 
 
 class Header(NamedTuple):
-    """Width and height are the stored pixels, before any EXIF orientation."""
+    """MIME type and size of an image; the size is in stored pixels, before Exif orientation."""
 
     mime: str
     width: int
@@ -24,7 +24,7 @@ class Header(NamedTuple):
 
 
 PILLOW_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "AVIF", "JPEG2000", "PPM")
-"""What Pillow may open: plain raster formats. Formats that start other programs stay shut."""
+"""The formats Pillow may open: plain raster images, none whose decoder starts another program."""
 
 EXTENSIONS = {
     "image/jpeg": "jpg",
@@ -39,13 +39,13 @@ EXTENSIONS = {
 SUFFIXES = frozenset(
     [*EXTENSIONS.values(), "jpeg", "jpe", "jfif", "apng", "tiff", "j2k", "ppm", "pgm", "pbm"]
 )
-"""File name endings, lower case, that say: this is an image."""
+"""File name endings of images, in lower case."""
 
 FIRST_BYTES = 1 << 16
 """Bytes from the start that hold the header of almost every image (ours)."""
-_MAX_STEPS = 1 << 18
-"""Segments, blocks or stray bytes walked before a header is given up (ours): hostile files
-have millions, real ones some dozen."""
+_MAX_BLOCKS = 1 << 18
+"""Blocks and stray bytes read in search of the size (ours). Real files have a few dozen; hostile
+ones have millions, to keep the reader busy."""
 
 _u32_pair_big = struct.Struct(">II").unpack_from
 _jpeg_frame = struct.Struct(">BHHB").unpack_from
@@ -54,14 +54,14 @@ _gif_frame = struct.Struct("<HHHH").unpack_from
 
 
 def probe(data: Bytes) -> Header:
-    """The header of an image, from its first bytes (all of them, or enough).
+    """The header of an image, given all of its bytes, or enough from its start.
 
-    Sizes are those Pillow would tell: a GIF is as large as its first frame makes it, a JPEG has
-    the last size before its pixels. An animated PNG is a PNG. Raises MediaError where the bytes
-    are no image, or end before the size is told.
+    The size is the one that Pillow gives: of a GIF, the screen and its first frame; of a JPEG with
+    several sizes, the last one before the pixels. Raises MediaError if the bytes are no image, or
+    end before the size.
     """
     view = memoryview(data)
-    if view.format != "B":  # Arrow's buffers say they hold signed bytes
+    if view.format != "B":  # an Arrow buffer is a view of signed bytes
         view = view.cast("B")
     magic = bytes(view[:16])
     try:
@@ -76,7 +76,7 @@ def probe(data: Bytes) -> Header:
         else:
             header = _other(view)
     except (struct.error, IndexError):
-        raise MediaError(f"truncated: {len(view)} bytes end before the size is told.") from None
+        raise MediaError(f"truncated: {len(view)} bytes end before the image size.") from None
     if header.width < 1 or header.height < 1:
         raise MediaError(f"broken header: {header.width} x {header.height} pixels.")
     return header
@@ -88,13 +88,13 @@ _ORIENTATION_MARKS = (
     *(b"irot", b"imir"),  # of AVIF
     b"tiff:Orientation",  # of XMP
 )
-"""Bytes that an image with an orientation has among its first ones."""
+"""An image with an orientation has at least one of these marks in its first bytes."""
 
 
 def orientation(data: bytes) -> int:
-    """The Exif orientation of an image, 1 (shown as it is stored) to 8, from its first bytes.
+    """The Exif orientation in an image's first bytes: 1 (displayed as stored) to 8.
 
-    1 where there is none, or a broken one; and for a TIFF, which decoders turn upright.
+    1 if there is none, or a broken one, and for every TIFF, since decoders apply its orientation.
     """
     from PIL import Image
 
@@ -106,24 +106,24 @@ def orientation(data: bytes) -> int:
             Image.open(io.BytesIO(data), formats=PILLOW_FORMATS) as image,
         ):
             return exif_orientation(image)
-    except Exception:  # Pillow's readers of a broken file raise whatever the bytes provoke
+    except Exception:  # on broken bytes Pillow raises errors of many types
         return 1
 
 
 def exif_orientation(image: Image) -> int:
-    """The same, of an image that Pillow opened."""
+    """`orientation` of an image that Pillow has opened."""
     if image.format == "TIFF":
         return 1
     try:
         with warnings.catch_warnings(action="ignore"):
-            found = image.getexif().get(_ORIENTATION)
-    except Exception:  # a broken block raises whatever its bytes provoke
+            value = image.getexif().get(_ORIENTATION)
+    except Exception:  # on a broken block Pillow raises errors of many types
         return 1
-    return found if isinstance(found, int) and 1 <= found <= 8 else 1
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
 def is_image(data: Bytes) -> bool:
-    """Whether the first 16 bytes or more are those of an image we open."""
+    """Whether data is an image of a supported format, by its first 16 bytes."""
     start = bytes(memoryview(data)[:16])
     return (
         start.startswith(_MAGICS)
@@ -140,30 +140,30 @@ _MAGICS = (
 )
 
 
-_SEGMENT, _FRAME, _BARE, _SCAN, _FILL, _UNKNOWN = range(6)
+_SEGMENT, _FRAME, _NO_DATA, _SCAN, _FILL, _UNKNOWN = range(6)
 
 
 def _jpeg_marker_kinds() -> bytes:
-    """What follows each marker (T.81, table B.1), where Pillow and libjpeg follow the table."""
+    """What follows each JPEG marker, by its second byte (T.81, table B.1, as Pillow reads it)."""
     kinds = bytearray([_SEGMENT]) * 256
     kinds[:0xC0] = bytes([_UNKNOWN]) * 0xC0
     for marker in (0x00, 0x01, 0xC8, *range(0xD0, 0xDA), *range(0xF0, 0xFE)):
-        kinds[marker] = _BARE
+        kinds[marker] = _NO_DATA
     for marker in set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}:
         kinds[marker] = _FRAME
     kinds[0xDA], kinds[0xFF] = _SCAN, _FILL
     return bytes(kinds)
 
 
-_KINDS = _jpeg_marker_kinds()
+_MARKER_KINDS = _jpeg_marker_kinds()
 
 
 def _jpeg(view: memoryview) -> Header:
-    """Markers up to the start of scan; stray bytes between them are skipped, as libjpeg does."""
+    """Reads markers up to the start of scan; skips stray bytes between them, as libjpeg does."""
     width, height, at = 0, 0, 2
-    for _ in range(_MAX_STEPS):
+    for _ in range(_MAX_BLOCKS):
         marker = view[at + 1]
-        kind = _KINDS[marker] if view[at] == 0xFF else _FILL
+        kind = _MARKER_KINDS[marker] if view[at] == 0xFF else _FILL
         if kind == _SEGMENT:
             at += 2 + (view[at + 2] << 8 | view[at + 3])
         elif kind == _FRAME:
@@ -172,16 +172,16 @@ def _jpeg(view: memoryview) -> Header:
         elif kind == _SCAN:
             return Header("image/jpeg", width, height)
         elif kind == _UNKNOWN:
-            raise MediaError(f"broken JPEG: no marker is 0xff{marker:02x}.")
+            raise MediaError(f"broken JPEG: unknown marker 0xff{marker:02x}.")
         else:
-            at += 1 + (kind == _BARE)
+            at += 1 + (kind == _NO_DATA)
     raise MediaError(f"broken JPEG: no image in the first {at} bytes.")
 
 
 def _frame(view: memoryview, at: int) -> tuple[int, int]:
-    bits, height, width, layers = _jpeg_frame(view, at)
-    if bits != 8 or layers not in (1, 3, 4):
-        raise MediaError(f"a JPEG of {layers} layers of {bits} bits, which nothing here decodes.")
+    bits, height, width, components = _jpeg_frame(view, at)
+    if bits != 8 or components not in (1, 3, 4):
+        raise MediaError(f"unsupported JPEG: {components} components of {bits} bits.")
     return width, height
 
 
@@ -214,10 +214,10 @@ def _u24(view: memoryview, at: int) -> int:
 
 
 def _gif(view: memoryview) -> Header:
-    """The screen, enlarged where the first frame sticks out of it: so do decoders."""
+    """The size of the screen, enlarged to hold the first frame, as decoders do."""
     width, height, flags = _gif_screen(view, 6)
     at = 13 + _palette_bytes(flags)
-    for _ in range(_MAX_STEPS):
+    for _ in range(_MAX_BLOCKS):
         block = view[at]
         if block == 0x2C:
             left, top, wide, high = _gif_frame(view, at + 1)
@@ -233,31 +233,31 @@ def _palette_bytes(flags: int) -> int:
 
 
 def _after_blocks(view: memoryview, at: int) -> int:
-    """Where a chain of sub-blocks, each with its length before it, has ended."""
-    for _ in range(_MAX_STEPS):
+    """The offset after a chain of sub-blocks, each of which starts with its length."""
+    for _ in range(_MAX_BLOCKS):
         if not view[at]:
             return at + 1
         at += 1 + view[at]
-    raise MediaError(f"broken GIF: an extension runs over {at} bytes.")
+    raise MediaError(f"broken GIF: an extension has no end in {at} bytes.")
 
 
 def _other(view: memoryview) -> Header:
-    """The rarer formats, through Pillow, which reads no pixel to tell the size."""
+    """The header of the other formats, by Pillow, which decodes no pixels for it."""
     from PIL import Image
 
-    Image.MAX_IMAGE_PIXELS = None  # the caller's limit applies, and names itself
+    Image.MAX_IMAGE_PIXELS = None  # the caller applies its own limit
     try:
         with (
-            warnings.catch_warnings(action="ignore"),  # of broken tags: only the size is asked for
+            warnings.catch_warnings(action="ignore"),  # about broken tags, which are not needed
             Image.open(io.BytesIO(view), formats=PILLOW_FORMATS) as image,
         ):
             mime = image.get_format_mimetype() or f"image/{str(image.format).lower()}"
             return Header(mime, image.width, image.height)
-    except Exception as error:  # Pillow's parsers raise whatever the bytes provoke
-        raise MediaError(f"not an image: {_why(view, error)}.") from None
+    except Exception as error:  # on broken bytes Pillow raises errors of many types
+        raise MediaError(f"not an image: {_reason(view, error)}.") from None
 
 
-def _why(view: memoryview, error: Exception) -> str:
+def _reason(view: memoryview, error: Exception) -> str:
     if not len(view):
         return "no bytes"
     if "cannot identify" in str(error):

@@ -1,4 +1,4 @@
-"""What a media file may be at most."""
+"""Limits of media files: the section `media:` of a recipe."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
 
 class Limits(BaseModel):
-    """What a media file may be at most; anything over is quarantined, never opened further."""
+    """Limits of media files. A file over a limit is quarantined without being decoded."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -1,8 +1,8 @@
 """The one place that opens media: bytes by reference, and images at the scale a pass needs.
 
-A reference is (uri, offset, length). Its uri stands as the recipe wrote it, relative to the
-folder the run was started in, so records say the same wherever the data lies; `kept:NAME` is a
-file beside the parts, which holds media that came inside another format.
+The uri of a reference is relative, as in the recipe, so records are the same wherever the data is
+stored. A uri `kept:NAME` is a file in the folder of the parts: it has the bytes of media that a
+reader copied out of another format, such as parquet.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ _OPEN_FILES = 64
 
 
 class Decoded(NamedTuple):
-    """An image as its codec gives it.
+    """A decoded image.
 
-    `extent`: the columns and rows that the original covers, as fractions where a JPEG of, say,
-    257 x 259 is reduced to 33 x 33: (32.125, 32.375). `orientation`: how to show it, as Exif
-    numbers it, 1 (as it is) to 8.
+    `extent`: the size of the original at the reduced scale, in pixels and fractions of them. A
+    JPEG of 257 x 259 at 1/8 has 33 x 33 pixels and the extent (32.125, 32.375). `orientation`: the
+    Exif number, 1 (displayed as stored) to 8; it is not applied.
     """
 
     image: Image
@@ -47,10 +47,11 @@ class Decoded(NamedTuple):
 
 
 class Media:
-    """Opens what a batch refers to. One for each pass over a part; images are shared by steps.
+    """Opens the media of a batch. Each pass over a part has one; its steps share the images.
 
-    `side`: the shorter side, in pixels, that the pass's steps ask for; images are decoded once,
-    at the smallest scale the codec offers that is no smaller.
+    `base` is the folder of relative uris, `kept` the folder of `kept:` uris. `side` is the largest
+    shorter side, in pixels, that a step of the pass needs: an image is decoded once, at the
+    smallest scale of its codec with at least this side. None: full size.
     """
 
     def __init__(
@@ -67,18 +68,18 @@ class Media:
         return storage.resolve(self._base, uri)
 
     def read(self, ref: Reference) -> bytes:
-        """All bytes of a reference. Raises MediaError where they are not there, or too many."""
+        """All bytes of a reference. MediaError if some are missing, LimitError if too many."""
         if ref.length is not None and ref.length > self.limits.max_bytes:
             raise self._too_big(ref, ref.length)
         if ref.offset is None:
-            return self._whole(ref)
+            return self._read_file(ref)
         data = self._slice(ref.uri, ref.offset, ref.length or 0)
         if len(data) != ref.length:
             raise MediaError(f"truncated: {len(data)} of {ref.length} bytes", ref.place)
         return data
 
     def size(self, ref: Reference) -> int:
-        """The bytes of a reference. Raises MediaError where its file is not there."""
+        """The length of a reference in bytes. Raises MediaError if there is no such file."""
         if ref.length is not None:
             return ref.length
         found = storage.size_and_stamp(self.resolve(ref.uri))
@@ -87,23 +88,23 @@ class Media:
         return found[0]
 
     def header(self, ref: Reference) -> Header:
-        """Format and size of an image, from its first bytes where they suffice."""
+        """Format and size of an image, from its first bytes, or from all if those are too few."""
         data = self._first(ref, FIRST_BYTES)
         try:
-            found = probe(data)
+            header = probe(data)
         except MediaError:
             if len(data) < FIRST_BYTES:
                 raise
-            found = probe(self.read(ref))
-        self.check(found, ref.place)
-        return found
+            header = probe(self.read(ref))
+        self.check(header, ref.place)
+        return header
 
     def orientation(self, ref: Reference) -> int:
-        """How an image is shown, as Exif numbers it: 1 (as it is stored) to 8."""
+        """The Exif orientation of an image: 1 (displayed as stored) to 8; 1 if it has none."""
         return orientation(self._first(ref, FIRST_BYTES))
 
     def check(self, header: Header, place: str = "") -> None:
-        """Raises LimitError for an image of more pixels than allowed."""
+        """Raises LimitError for an image of more than `max_pixels`."""
         if header.width * header.height > self.limits.max_pixels:
             raise LimitError(
                 f"{header.width} x {header.height} pixels is over the limit of "
@@ -113,23 +114,23 @@ class Media:
             )
 
     def image(self, ref: Reference) -> Image:
-        """The decoded image, RGB, its first frame, reduced as far as the pass allows."""
+        """The first frame of the image as RGB, at the scale of the pass (see the class)."""
         return self.decoded(ref).image
 
     def decoded(self, ref: Reference) -> Decoded:
-        """The same image with its exact extent and its orientation."""
+        """As `image`, with the exact extent and the orientation."""
         if ref not in self._images:
             try:
                 self._images[ref] = self._decode(ref)
             except MediaError as error:
                 self._images[ref] = error
-        found = self._images[ref]
-        if isinstance(found, MediaError):
-            raise found
-        return found
+        image = self._images[ref]
+        if isinstance(image, MediaError):
+            raise image
+        return image
 
     def forget(self) -> None:
-        """Let go of the images of a batch that is done."""
+        """Free the decoded images, at the end of a batch."""
         self._images.clear()
 
     def close(self) -> None:
@@ -151,15 +152,15 @@ class Media:
                 return Decoded(_rgb(image), extent or image.size, exif_orientation(image))
         except MediaError:
             raise
-        except Exception as error:  # Pillow's decoders raise whatever the bytes provoke
+        except Exception as error:  # on broken bytes Pillow raises errors of many types
             raise MediaError(
                 f"{type(error).__name__}: {error}",
                 ref.place,
-                "Put a whole image in its place, or leave it in quarantine.",
+                "Put an intact image in its place, or leave it in quarantine.",
             ) from None
 
     def _reduce(self, image: Image) -> tuple[float, float] | None:
-        """Let the codec decode at a smaller scale, if it can; the exact size it will then have."""
+        """Ask the codec for a smaller scale; the extent at that scale, or None: the codec has none."""
         if not self._side:
             return None
         scale = min(image.width, image.height) / self._side
@@ -167,7 +168,7 @@ class Media:
         return drafted and drafted[1][2:]
 
     def _check_frames(self, image: Any, ref: Reference) -> None:
-        """Frames are counted, never sought: those after the first may be of any size."""
+        """Checks the number of frames only: no frame after the first is opened."""
         frames = getattr(image, "n_frames", 1)
         if frames > self.limits.max_frames:
             raise LimitError(
@@ -180,7 +181,7 @@ class Media:
         length = size if ref.length is None else min(size, ref.length)
         return self._slice(ref.uri, ref.offset or 0, length, keep=ref.offset is not None)
 
-    def _whole(self, ref: Reference) -> bytes:
+    def _read_file(self, ref: Reference) -> bytes:
         size = self.size(ref._replace(length=None))
         if size > self.limits.max_bytes:
             raise self._too_big(ref, size)
@@ -229,11 +230,11 @@ class Media:
 
 
 def _rgb(image: Image) -> Image:
-    """RGB as Qwen's processors see it: transparent pixels stand on white (recipe facts 6.1)."""
+    """RGB as Qwen's processors make it: transparent images on a white background."""
     from PIL import Image as pillow
 
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         image = image.convert("RGBA")
-        ground = pillow.new("RGBA", image.size, "white")
-        return pillow.alpha_composite(ground, image).convert("RGB")
+        background = pillow.new("RGBA", image.size, "white")
+        return pillow.alpha_composite(background, image).convert("RGB")
     return image.convert("RGB") if image.mode != "RGB" else image.copy()

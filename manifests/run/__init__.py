@@ -1,1 +1,1 @@
-"""What a run writes about itself: commits, manifests, the ledger, fingerprints, and their check."""
+"""The bookkeeping of a run: commits, manifests, ledger and fingerprints, and how to verify them."""

@@ -1,4 +1,4 @@
-"""The account of every record: in + made = out + dropped(reason) + quarantined(error)."""
+"""The ledger: for each step, rows in + rows made = kept + dropped + quarantined."""
 
 from __future__ import annotations
 
@@ -11,11 +11,14 @@ from manifests.errors import ManifestError
 
 
 class Account(BaseModel):
-    """What became of the rows that came to one step. Accounts add."""
+    """The rows of one step: how many it got, kept, and removed for which reason.
+
+    `a + b` is the account of both. `dropped` is by reason, `quarantined` by class of error.
+    """
 
     step: str
     rows_in: int = 0
-    made: int = Field(0, description="rows a reshape step added, less those it took in")
+    made: int = Field(0, description="rows a reshape step made, less the rows it got")
     kept: int = 0
     dropped: dict[str, int] = Field(default_factory=dict)
     quarantined: dict[str, int] = Field(default_factory=dict)
@@ -32,6 +35,7 @@ class Account(BaseModel):
 
     @property
     def removed(self) -> int:
+        """Rows dropped or quarantined."""
         return sum(self.dropped.values()) + sum(self.quarantined.values())
 
     @property
@@ -44,7 +48,7 @@ def _sum(a: dict[str, int], b: dict[str, int]) -> dict[str, int]:
 
 
 def total(accounts: Iterable[Account]) -> list[Account]:
-    """One account a step, in order of first appearance."""
+    """The sum of the accounts of each step, in order of first appearance."""
     sums: dict[str, Account] = {}
     for account in accounts:
         known = sums.get(account.step)
@@ -53,12 +57,12 @@ def total(accounts: Iterable[Account]) -> list[Account]:
 
 
 def check(accounts: Iterable[Account], place: str) -> None:
-    """Raises ManifestError where a step's account does not balance."""
+    """Raises ManifestError if the account of a step does not balance."""
     for account in accounts:
         if not account.balances:
             raise ManifestError(
-                f"step {account.step}: {account.rows_in} came, {account.made} made, but "
-                f"{account.kept} kept and {account.removed} gone",
+                f"step {account.step}: {account.rows_in} rows in, {account.made} made, but "
+                f"{account.kept} kept and {account.removed} removed",
                 place,
-                "Records were lost or invented: please report this.",
+                "Please report this: the engine lost or added rows.",
             )

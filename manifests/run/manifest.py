@@ -1,4 +1,4 @@
-"""Run, pass and part manifests. Each is written after all that it names, never before."""
+"""The manifests of a run, a pass and a part. Each is written after all files that it names."""
 
 from __future__ import annotations
 
@@ -13,10 +13,15 @@ from manifests.run.fingerprint import fingerprint
 from manifests.run.ledger import Account
 
 NAME = "manifest.json"
+FORMAT = 2
+"""The version of the manifest of a run; raise it if older code cannot read what is written now."""
+
+
+_FRESH = "Run the recipe again, with a new output folder."
 
 
 class FileEntry(BaseModel):
-    """One file a commit answers for: its name beside the commit, rows, bytes and digest."""
+    """A file that a commit names: its name in the folder of the commit, rows, bytes and digest."""
 
     name: str
     rows: int
@@ -25,20 +30,22 @@ class FileEntry(BaseModel):
 
 
 class Commit(BaseModel):
-    """The manifest of one part: the part exists when this does."""
+    """The manifest of one part. A part exists once its commit does."""
 
     part: str
-    inputs_digest: str = Field(description="digest of what the part was made from")
-    origin: str = Field("", description="the input it goes back to, for people")
+    inputs_digest: str = Field(description="digest of the inputs that the part was made from")
+    origin: str = Field("", description="name of the input that it was made from, for people")
     rows: int
     media_bytes: int = 0
     text_bytes: int = 0
     files: list[FileEntry]
     ledger: list[Account] = Field(default_factory=list)
-    detail: dict[str, Any] = Field(default_factory=dict, description="what else its writer told")
+    detail: dict[str, Any] = Field(
+        default_factory=dict, description="other results of the task, as JSON values"
+    )
 
     def file(self, ending: str) -> FileEntry | None:
-        """The file of the part with this ending, such as `.dropped.arrow`; None if not written."""
+        """The part's file with this ending, such as `.dropped.arrow`; None if there is none."""
         return next((f for f in self.files if f.name == self.part + ending), None)
 
     @property
@@ -47,7 +54,10 @@ class Commit(BaseModel):
 
 
 class PassManifest(BaseModel):
-    """One pass: what ran, on which parts, and what became of the rows. Written when it is whole."""
+    """The manifest of a pass: its steps, its parts, and its ledger.
+
+    Written when every part of the pass has a commit.
+    """
 
     name: str
     kind: str
@@ -67,7 +77,7 @@ class PassManifest(BaseModel):
 
 
 class PassEntry(BaseModel):
-    """A pass as the run names it."""
+    """A pass in the manifest of the run; `folder` is relative to the folder of the run."""
 
     folder: str
     kind: str
@@ -79,12 +89,12 @@ class PassEntry(BaseModel):
 
 
 class RunManifest(BaseModel):
-    """The run: everything needed to know what was made, to check it, and to make it again.
+    """The manifest of a run: recipe, passes, ledger and shards; enough to verify and repeat it.
 
-    `environment` says where and when it ran; it is no part of `digest`.
+    `environment` is where and when the run took place; it is not part of `digest`.
     """
 
-    format: int = 1
+    format: int = FORMAT
     name: str
     seed: int
     recipe: dict[str, Any]
@@ -115,7 +125,7 @@ def save(model: BaseModel, uri: str, durable: bool = True) -> None:
 
 
 def load_commit(uri: str) -> Commit | None:
-    """The commit of a part; None where it is not there, or is not one (cut short by a crash)."""
+    """The commit of a part; None if there is none, or if it is broken, such as after a crash."""
     if storage.size_and_stamp(uri) is None:
         return None
     try:
@@ -129,7 +139,7 @@ def load_pass(folder: str) -> PassManifest:
 
 
 def load_run(uri: str) -> RunManifest:
-    """The manifest of a run, by its own path or by the folder of the run."""
+    """The manifest of a run; `uri` is its own path or the folder of the run."""
     place = uri if uri.endswith(".json") else storage.join(uri, NAME)
     return RunManifest.model_validate(_content(place))
 
@@ -141,9 +151,25 @@ def _content(place: str) -> dict[str, Any]:
         content = json.loads(storage.read_bytes(place))
         stated = content.pop("digest", None)
         kind = RunManifest if "recipe" in content else PassManifest
+        _check_format(content, place)
         if kind.model_validate(content).digest != stated:
-            raise ManifestError("its digest does not match its content", place, "It was edited.")
+            raise ManifestError(
+                "its digest does not match its content",
+                place,
+                "It was edited: run the recipe again.",
+            )
     except (ValueError, ValidationError, AttributeError) as error:
-        raise ManifestError(f"this is not a manifest: {error}", place) from error
+        raise ManifestError(f"this is not a manifest: {error}", place, _FRESH) from error
     assert isinstance(content, dict)
     return content
+
+
+def _check_format(content: dict[str, Any], place: str) -> None:
+    """Raises ManifestError for a run of an older version, whose manifests have other fields."""
+    found = content.get("format", FORMAT)
+    if found != FORMAT:
+        raise ManifestError(
+            f"it has format {found}; this version of curate reads format {FORMAT}.",
+            place,
+            _FRESH,
+        )

@@ -1,4 +1,4 @@
-"""Check a run against its manifests: every digest, every ledger, every count from pass to pass."""
+"""Verify a run against its manifests: digests of files, ledgers, and row counts between passes."""
 
 from __future__ import annotations
 
@@ -14,33 +14,33 @@ from manifests.storage import parts
 
 
 class Fault(NamedTuple):
-    """Something that is not as a manifest says."""
+    """A difference between a manifest and the disk; `place` is the file, folder or pass."""
 
     place: str
-    what: str
+    fault: str
 
 
-class Checked(NamedTuple):
-    """What was looked at, and what is wrong."""
+class Verified(NamedTuple):
+    """The files that were read, and the faults that were found."""
 
     files: int
     size_bytes: int
     faults: list[Fault]
 
 
-def verify(folder: str) -> Checked:
-    """Read every byte a run's manifests answer for."""
+def verify(folder: str) -> Verified:
+    """Read every file that the manifests of a run name, and compare it with its entry."""
     run = manifest.load_run(folder)
     files = size_bytes = 0
     faults = list(_ledger(run, folder))
     for place, entry in entries(run, folder):
         files, size_bytes = files + 1, size_bytes + entry.size_bytes
         faults += _file(place, entry)
-    return Checked(files, size_bytes, faults)
+    return Verified(files, size_bytes, faults)
 
 
 def entries(run: RunManifest, folder: str) -> Iterator[tuple[str, FileEntry]]:
-    """Every file of a run, with its place."""
+    """Every file of a run: its path and its entry."""
     for entry in run.passes:
         known = manifest.load_pass(storage.join(folder, entry.folder))
         place = storage.join(folder, known.files_folder or entry.folder)
@@ -57,7 +57,7 @@ def entries(run: RunManifest, folder: str) -> Iterator[tuple[str, FileEntry]]:
 def _file(place: str, entry: FileEntry) -> Iterator[Fault]:
     found = storage.size_and_stamp(place)
     if found is None:
-        yield Fault(place, "is not there")
+        yield Fault(place, "is missing")
     elif found[0] != entry.size_bytes:
         yield Fault(place, f"has {found[0]} bytes, not {entry.size_bytes}")
     elif (digest := file_digest(place)) != entry.digest:
@@ -78,18 +78,18 @@ def _ledger(run: RunManifest, folder: str) -> Iterator[Fault]:
 
 
 def _counts(passes: list[PassManifest]) -> Iterator[Fault]:
-    """What one pass keeps, the next one gets."""
+    """Each pass must get the rows that the pass before it kept."""
     kept = sum(p.rows for p in passes if p.kind == "read")
     for known in (p for p in passes if p.kind != "read"):
-        came = known.ledger[0].rows_in if known.ledger else known.rows
-        if came != kept:
-            yield Fault(known.name, f"got {came} rows, of {kept} kept before it")
+        rows_in = known.ledger[0].rows_in if known.ledger else known.rows
+        if rows_in != kept:
+            yield Fault(known.name, f"got {rows_in} rows; the pass before it kept {kept}")
         kept = kept if known.kind == "shards" else known.rows
 
 
 def _quarantine(run: RunManifest, folder: str) -> Iterator[Fault]:
-    told = sum(sum(account.quarantined.values()) for account in run.ledger)
+    counted = sum(sum(account.quarantined.values()) for account in run.ledger)
     place = storage.join(folder, "quarantine.arrow")
     listed = parts.read_columns(place, ("id",)).num_rows
-    if told != listed:
-        yield Fault(place, f"lists {listed} inputs; the ledger has {told}")
+    if counted != listed:
+        yield Fault(place, f"lists {listed} inputs; the ledger has {counted}")

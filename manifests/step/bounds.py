@@ -1,4 +1,4 @@
-"""A lower and an upper bound on one measured number, both optional, both inclusive."""
+"""A minimum and a maximum of one measure; both are optional and inclusive."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Bounded(Protocol):
-    """A step with a smallest and a largest value that stays; None: no such bound."""
+    """A step that keeps rows whose value is from `min` to `max`; None: no such bound."""
 
     @property
     def min(self) -> float | None: ...
@@ -27,14 +27,17 @@ B = TypeVar("B", bound=Bounded)
 
 
 def check_min_max(step: B) -> B:
-    """For a `model_validator`: refuses bounds that nothing can satisfy."""
+    """A `model_validator` that refuses a minimum over the maximum."""
     if step.min is not None and step.max is not None and step.min > step.max:
-        raise ValueError(f"min {step.min} is over max {step.max}: nothing would stay")
+        raise ValueError(f"min {step.min} is over max {step.max}: no row can pass")
     return step
 
 
 def outside(step: Bounded, values: pa.Array, under: str, over: str) -> pa.Array:
-    """The reason of each row whose value is under or over a bound, null for the others."""
+    """The drop reason of each row: `under` or `over` if its value is out of bounds, else null.
+
+    With min 3: `outside(step, [2, 3, null], "too few", "too many") -> ["too few", null, null]`
+    """
     rules = [(pc.less(values, step.min), under)] if step.min is not None else []
     rules += [(pc.greater(values, step.max), over)] if step.max is not None else []
     return reasons(len(values), *rules)

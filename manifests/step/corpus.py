@@ -1,4 +1,4 @@
-"""What a corpus step works with: the corpus, the workers, and files between its phases."""
+"""What a corpus step is given: the corpus, workers, and folders for the files of its phases."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ R = TypeVar("R")
 
 
 class Part(NamedTuple):
-    """One part of a corpus, by number and name."""
+    """One part of a corpus: its number in the corpus, its name, and its rows."""
 
     number: int
     name: str
@@ -22,26 +22,29 @@ class Part(NamedTuple):
 
 
 class Corpus(Protocol):
-    """The whole corpus through the columns a corpus step declares. Picklable."""
+    """All parts of the corpus, read by column. Can be pickled and sent to workers."""
 
     @property
     def parts(self) -> tuple[Part, ...]: ...
 
     def read(self, part: Part, columns: tuple[str, ...] | None = None) -> pa.Table:
-        """The columns the step reads (or some of them), rows dropped by earlier steps left out."""
+        """The rows of a part that earlier steps kept; columns: those of `reads()` or fewer."""
         ...
 
 
 class Executor(Protocol):
-    """Runs a function over items on the workers at hand. Functions must be safe to repeat."""
+    """Runs a function on many items, in this process or on workers.
+
+    A call may be repeated after a crash, so functions must give the same result again.
+    """
 
     def map(self, work: Callable[[T], R], items: Iterable[T]) -> Iterator[tuple[T, R]]:
-        """Each item with its result, as they complete, in no promised order."""
+        """Pairs of item and result, each as soon as it is complete; the order is not defined."""
         ...
 
 
 class Task(Protocol):
-    """One item of a phase; its name is unique in the phase, and the files made of it begin so."""
+    """One task of a phase. Its name is unique in the phase; its files' names begin with it."""
 
     @property
     def name(self) -> str: ...
@@ -51,44 +54,47 @@ K = TypeVar("K", bound=Task)
 
 
 class TaskResult(NamedTuple):
-    """The files a task of a phase wrote, and what else it has to tell, as plain data."""
+    """The files that a task wrote, and other results as JSON values."""
 
     files: list[FileEntry]
     detail: dict[str, Any]
 
 
 class Workspace(Protocol):
-    """What a corpus step works with, in the driver: workers, and a folder for what they write.
+    """Workers and folders for a corpus step. It lives in the driver process.
 
-    A phase is like a pass: its tasks write whole files and are committed one by one, so a task
-    may be killed and repeated, and a run that was killed goes on in the middle of the step.
+    A step works in phases. A phase is a list of tasks; each writes complete files and is committed
+    by itself. So a task may be killed and repeated, and a killed run continues in the middle of
+    the step.
     """
 
     @property
     def kept(self) -> str:
-        """The folder for files that stay."""
+        """The folder for files that later runs need."""
         ...
 
     @property
     def scratch(self) -> str:
-        """The folder for files that go when the step is done, those of the phases among them.
+        """The folder for files of the phases. It is deleted when the step is done.
 
-        They are written with `durable=False`, and their digests looked at after a restart.
+        These files are written with `durable=False`; after a restart their digests are checked.
         """
         ...
 
     def resolve(self, uri: str) -> str:
-        """The full path or URL of what a setting names."""
+        """The full path or URL of a uri in the settings, which may be relative to the recipe."""
         ...
 
     def map(self, work: Callable[[T], R], items: Iterable[T]) -> Iterator[tuple[T, R]]:
-        """As `Executor.map`: for small results, and nothing on disk."""
+        """As `Executor.map`, for small results; nothing is written to disk."""
         ...
 
     def phase(
         self, name: str, work: Callable[[K, str], TaskResult], tasks: Iterable[K]
     ) -> tuple[str, list[Commit]]:
-        """Run `work(task, folder)` for every task not committed yet; the folder and all commits,
-        in the order of the tasks. What a task does may depend on nothing but the corpus, the
-        step and the seed."""
+        """Run `work(task, folder)` for every task without a commit.
+
+        Returns the folder and the commits of all tasks, in the order of the tasks. The files of a
+        task must depend only on the corpus, the step's settings and the seed.
+        """
         ...

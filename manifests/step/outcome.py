@@ -1,4 +1,4 @@
-"""What a step answers for each row of a batch, and how reasons are made from row masks."""
+"""The answer of a step for a batch, and drop reasons from row masks."""
 
 from __future__ import annotations
 
@@ -11,32 +11,35 @@ from manifests.run.manifest import FileEntry
 
 
 class Outcome(NamedTuple):
-    """What a step says of each row of a batch."""
+    """The answer of a step for a batch; every array has one value for each row, in order."""
 
     columns: dict[str, pa.Array]
-    """Measures by the names in `measures`, or rewritten record columns named in `rewrites`."""
+    """Measures, named as in `measures`, and record columns that the step rewrote, named as in
+    `rewrites`."""
     drop: pa.Array | None = None
-    """string: why the row goes, null where it stays. A short, fixed phrase; the numbers that
-    prove it are in `columns`, and the engine keeps them with the dropped row."""
+    """string: the reason to drop the row, null to keep it. A short, fixed phrase: the measured
+    values are in `columns`, and the engine stores them with the dropped row."""
     error: pa.Array | None = None
-    """string: why the row could not be judged, null where it could. Such rows are quarantined."""
+    """string: why the step failed on the row, else null. The engine quarantines such rows."""
     files: tuple[FileEntry, ...] = ()
-    """What a corpus step keeps for later runs, of this part; written to `workspace.kept`."""
+    """Files that a corpus step wrote to `workspace.kept` for this part, for later runs."""
 
 
 def reasons(rows: int, *rules: tuple[pa.Array | pa.ChunkedArray | np.ndarray, str]) -> pa.Array:
-    """The first reason that applies to each row, null where none does.
+    """The drop reason of each row: that of the first rule whose mask is true, else null.
 
-    Each rule is a boolean mask (true: the row goes) and its phrase; a null mask does not apply.
+    A rule is a bool mask and its reason; a null in a mask counts as false:
+    `reasons(3, ([True, False, None], "too short"), ([True, True, False], "no image"))
+    -> ["too short", "no image", null]`
     """
-    which = np.full(rows, -1, np.int32)
+    rule_of_row = np.full(rows, -1, np.int32)
     for number, (mask, _) in reversed(list(enumerate(rules))):
-        which[np.asarray(_plain(mask))] = number
+        rule_of_row[np.asarray(_false_for_null(mask))] = number
     phrases = pa.array([phrase for _, phrase in rules], pa.string())
-    return phrases.take(pa.array(which, mask=which < 0))
+    return phrases.take(pa.array(rule_of_row, mask=rule_of_row < 0))
 
 
-def _plain(mask: pa.Array | pa.ChunkedArray | np.ndarray) -> np.ndarray:
+def _false_for_null(mask: pa.Array | pa.ChunkedArray | np.ndarray) -> np.ndarray:
     if isinstance(mask, np.ndarray):
         return mask
     return np.asarray(mask.fill_null(False))

@@ -1,7 +1,8 @@
-"""The contract of a step: three shapes and no more.
+"""The contract of a step: three kinds, by what one call gets.
 
-A step is its parameters: a frozen model whose fields are the YAML and whose docstring is the
-manual page. It answers every row, in order, and removes none; the engine alone removes rows.
+A step is a frozen model. Its fields are its settings in the recipe and its identity; its docstring
+is its manual page. It answers for every row, in order, and removes none: only the engine removes
+rows.
 """
 
 from __future__ import annotations
@@ -19,41 +20,47 @@ from manifests.step.outcome import Outcome
 
 
 class Step(BaseModel):
-    """What every step has. `version` goes up when the same settings would answer differently."""
+    """What every step has. Raise `version` if the same settings would now answer differently."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     version: ClassVar[int] = 1
     renamed: ClassVar[dict[str, str]] = {}
-    """Old names of settings and measures, each with its name now: a recipe that uses an old one
-    is refused with the new one."""
+    """Old names of settings and measures, each with its new name. A recipe that uses an old name is
+    refused, with the new name in the message."""
     measures: ClassVar[dict[str, pa.DataType]] = {}
+    """The columns of measurements that the step adds, by name; a recipe sees `<step>.<measure>`."""
     rewrites: ClassVar[tuple[str, ...]] = ()
+    """The columns of the record that the step replaces."""
 
     def files(self, base: str) -> tuple[str, ...]:
-        """Full paths of files the answers depend on, relative ones of settings lying below `base`;
-        their names and digests are part of the step's identity."""
+        """Full paths of the files that the answers depend on.
+
+        `base` is the folder of relative paths in the settings. Names and digests of the files are
+        part of the step's identity.
+        """
         return ()
 
     def notes(self, base: str) -> tuple[str, ...]:
-        """What a user should know of these settings before a run starts."""
+        """Remarks on these settings for the user, printed before a run starts."""
         return ()
 
 
 class RowStep(Step):
-    """Looks at one batch of records."""
+    """A step that answers for one batch of records at a time."""
 
     image_side: ClassVar[int | None] = None
-    """The shorter side, in pixels, of the images it asks `media` for; None for no images."""
+    """The shorter side, in pixels, at which the step needs images; None: it needs no images."""
 
     @abstractmethod
     def __call__(self, batch: pa.Table, media: Media) -> Outcome: ...
 
 
 class ReshapeStep(Step):
-    """Makes new records out of old ones; the engine counts what came and what was made.
+    """A step that makes new records from a batch of records.
 
-    A made record keeps the id of the record it continues, or takes `record.child_ids`.
+    A new record has the id of the record that it replaces, or one of `record.child_ids`. The
+    engine counts the rows in and the rows made.
     """
 
     @abstractmethod
@@ -61,18 +68,18 @@ class ReshapeStep(Step):
 
 
 class CorpusStep(Step):
-    """Looks at the whole corpus through a few narrow columns."""
+    """A step that answers for the complete corpus, from a few columns of it."""
 
     def reads(self) -> tuple[str, ...]:
-        """The columns it looks at: of the record, or measures of steps before it."""
+        """The columns it reads: of the record, or measures of earlier steps."""
         return ("id",)
 
-    def measured_by(self) -> dict[str, RowStep]:
-        """Row steps it needs to have run, by name; the engine runs those the recipe has not."""
+    def required_steps(self) -> dict[str, RowStep]:
+        """Row steps whose measures it reads, by name. The engine adds those the recipe lacks."""
         return {}
 
     @abstractmethod
     def decide(
         self, corpus: Corpus, workspace: Workspace, seed: int
     ) -> Iterator[tuple[Part, Outcome]]:
-        """An outcome for every part, aligned with the rows that `corpus.read(part)` gives."""
+        """An outcome for every part, with a value for each row of `corpus.read(part)`."""

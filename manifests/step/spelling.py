@@ -1,4 +1,4 @@
-"""The nearest correct spelling of what a user wrote."""
+"""Suggestions for a name that a user misspelt."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import difflib
 
 
 def nearest(name: str, known: list[str]) -> str:
-    """The closest correct spelling, or all of them."""
+    """A sentence with the closest known name, or with all of them if none is close.
+
+    `nearest("treshold", ["threshold", "keep"]) -> "Did you mean 'threshold'?"`
+    """
     close = difflib.get_close_matches(name, known, 1, 0.6)
     return f"Did you mean '{close[0]}'?" if close else f"There are: {', '.join(sorted(known))}."

@@ -1,4 +1,4 @@
-"""One door to local disk, S3 and GCS: read, list, and write whole files or nothing."""
+"""Files on local disk, S3 and GCS: read, list, and write them completely or not at all."""
 
 from manifests.storage.files import (
     TEMPORARY,

@@ -1,4 +1,4 @@
-"""Reading files, writing whole files or nothing, on local disk, S3 and GCS."""
+"""Read files, and write them completely or not at all, on local disk, S3 and GCS."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TEMPORARY = ".tmp"
 
 
 class Sink:
-    """A file being written: counts and digests (XXH3, 128 bit) what goes through it."""
+    """A file that is being written; it counts the bytes and hashes them (XXH3, 128 bit)."""
 
     def __init__(self, handle: Any) -> None:
         self._handle = handle
@@ -45,7 +45,7 @@ class Sink:
 
 
 def open_input(uri: str) -> pa.NativeFile:
-    """Random access to a file: memory-mapped where it is local."""
+    """A file for random access; a local file is memory-mapped."""
     with storage_errors(uri):
         if not is_remote(uri):
             return pa.memory_map(uri) if os.path.getsize(uri) else pa.BufferReader(b"")
@@ -54,7 +54,7 @@ def open_input(uri: str) -> pa.NativeFile:
 
 
 def open_stream(uri: str) -> pa.NativeFile:
-    """A file from its start, decompressed where its name ends in .gz, .zst, .bz2 or .lz4."""
+    """A file for reading from the start; decompressed if its name ends in .gz .zst .bz2 .lz4."""
     with storage_errors(uri):
         system, path = filesystem(uri)
         return system.open_input_stream(path, buffer_size=1 << 20)
@@ -71,7 +71,7 @@ def read_bytes(uri: str) -> bytes:
 
 
 def size_and_stamp(uri: str) -> tuple[int, int] | None:
-    """Bytes and modification time (ns) of a file; None where there is no file."""
+    """Size in bytes and modification time in nanoseconds of a file; None if there is no file."""
     if not is_remote(uri):
         try:
             stat = os.stat(uri)
@@ -108,7 +108,7 @@ def delete(uri: str) -> None:
 
 
 def delete_folder(uri: str) -> None:
-    """Remove a folder and all in it, if it is there."""
+    """Delete a folder and its content, if it exists."""
     with storage_errors(uri):
         if not is_remote(uri):
             shutil.rmtree(uri, ignore_errors=True)
@@ -119,7 +119,7 @@ def delete_folder(uri: str) -> None:
 
 
 def clear_unfinished(folder: str) -> None:
-    """Remove what killed writers left in a local folder; remote ones leave nothing behind."""
+    """Delete temporary files that killed processes left; only local folders can have some."""
     if is_remote(folder) or not os.path.isdir(folder):
         return
     for name in os.listdir(folder):
@@ -129,10 +129,10 @@ def clear_unfinished(folder: str) -> None:
 
 @contextlib.contextmanager
 def writing(uri: str, durable: bool = True) -> Iterator[Sink]:
-    """Write a file that appears whole at `uri` when the block ends, or not at all.
+    """Write a file; it appears at `uri`, complete, when the block ends without an error.
 
-    A `durable` one is on the disk then; others the system may lose with the machine, so whoever
-    finds one again looks at its digest.
+    With `durable` it is then safe from a crash of the machine (fsync). Without it, check the
+    digest of the file before you use it after a restart.
     """
     with storage_errors(uri):
         folder, name = (tempfile.gettempdir(), "remote") if is_remote(uri) else os.path.split(uri)
@@ -165,7 +165,7 @@ def write_bytes(uri: str, data: bytes, durable: bool = True) -> None:
 
 @contextlib.contextmanager
 def storage_errors(uri: str) -> Iterator[None]:
-    """Turn what the system says into an error that names the file and a fix."""
+    """Turn an OSError of the block into a StorageError with the file and a fix."""
     try:
         yield
     except OSError as error:
@@ -175,6 +175,6 @@ def storage_errors(uri: str) -> Iterator[None]:
             raise StorageError(
                 "no space left on the device",
                 uri,
-                "Free some and run the same command again: it goes on where it stopped.",
+                "Free some space and run the same command again: it continues where it stopped.",
             ) from error
         raise StorageError(str(error), uri) from error

@@ -1,7 +1,7 @@
-"""Subsets of a pool as DataComp exchanges them: a .npy of sorted 128-bit uids, dtype `u8,u8`.
+"""Keep lists, the subsets that DataComp exchanges: a .npy of sorted 128-bit uids, dtype `u8,u8`.
 
-A uid is 32 hex digits; the first field holds its upper 16, the second its lower 16. Any program
-that loads such a file with numpy, as DataComp's resharder does, can read what is written here.
+A uid is 32 hex digits: the first field has its upper 16 digits, the second its lower 16. Every
+program that loads such files with numpy, such as DataComp's resharder, can read ours.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import io
 from functools import lru_cache
 
 import numpy as np
+import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -17,35 +18,40 @@ from manifests import storage
 from manifests.errors import InputError
 
 DTYPE = np.dtype("u8,u8")
-_CHECKED_AT_ONCE = 1 << 22
+_CHECKED_ROWS = 1 << 22
+"""Uids compared at once when a file is checked (ours): 64 MiB."""
 
 
 def is_uid(uids: pa.Array) -> pa.Array:
-    """Which strings are uids: 32 hex digits, of either case."""
+    """bool: whether each string is a uid, 32 hex digits of either case."""
     return pc.match_substring_regex(uids, "^[0-9a-fA-F]{32}$")
 
 
 def parse_uids(uids: pa.Array) -> np.ndarray:
-    """Uids as `DTYPE`, in their order. Each must be one (`is_uid`)."""
+    """Uids as `DTYPE`, in the same order. Each must be a uid (`is_uid`)."""
     digits = bytes.fromhex("".join(uids.to_pylist()))
     return np.frombuffer(digits, ">u8").astype("<u8").view(DTYPE)
 
 
-def write_keep_list(path: str, uids: pa.Array) -> int:
-    """Write the distinct uids, sorted; returns how many there are."""
-    bad = uids.filter(pc.invert(is_uid(uids).fill_null(False)))
-    if len(bad):
-        raise InputError(f"{bad[0].as_py()!r} is not a uid: 32 hex digits.", path)
-    pairs = parse_uids(uids)
-    pairs = pairs[np.lexsort((pairs["f1"], pairs["f0"]))]
-    pairs = pairs[np.concatenate([[True], pairs[1:] != pairs[:-1]])[: len(pairs)]]
+def meta_uid(meta: str | None) -> str | None:
+    """The field `uid` of a record's meta: as JSON if it is not a string, None if there is none."""
+    fields = orjson.loads(meta) if meta else None
+    uid = fields.get("uid") if isinstance(fields, dict) else None
+    return uid if uid is None or isinstance(uid, str) else orjson.dumps(uid).decode()
+
+
+def write_keep_list(path: str, uids: np.ndarray) -> int:
+    """Write the distinct uids (`DTYPE`), sorted; returns their number."""
+    uids = uids[np.lexsort((uids["f1"], uids["f0"]))]
+    is_first = np.ones(len(uids), bool)
+    is_first[1:] = uids[1:] != uids[:-1]
     with storage.writing(path) as sink:
-        np.lib.format.write_array(sink, pairs, allow_pickle=False)
-    return len(pairs)
+        np.lib.format.write_array(sink, uids[is_first], allow_pickle=False)
+    return int(is_first.sum())
 
 
 def read_keep_list(path: str) -> np.ndarray:
-    """The sorted uids of a list; memory-mapped where it is local, once a process and version."""
+    """The sorted uids of a file. A local file is memory-mapped, once per process and version."""
     stamp = storage.size_and_stamp(path)
     if stamp is None:
         raise InputError("there is no such keep list", path)
@@ -68,9 +74,9 @@ def _read(path: str, stamp: tuple[int, int]) -> np.ndarray:
 
 
 def _check_sorted(uids: np.ndarray, path: str) -> None:
-    for start in range(0, len(uids) - 1, _CHECKED_AT_ONCE):
-        some = uids[start : start + _CHECKED_AT_ONCE + 1]
-        wrong = np.flatnonzero(_less(some[1:], some[:-1]))
+    for start in range(0, len(uids) - 1, _CHECKED_ROWS):
+        block = uids[start : start + _CHECKED_ROWS + 1]
+        wrong = np.flatnonzero(_less(block[1:], block[:-1]))
         if len(wrong):
             raise InputError(
                 f"uid {start + wrong[0] + 1} is less than the one before it.",
@@ -80,10 +86,10 @@ def _check_sorted(uids: np.ndarray, path: str) -> None:
 
 
 def contains(uids: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """Which of `wanted` are among the sorted `uids`, both of `DTYPE`.
+    """(n,) bool: whether each of the n `wanted` is among the sorted `uids`, both of `DTYPE`.
 
-    All are searched at once, a halving a round; of a memory-mapped list only what is looked at is
-    read, and nothing is copied.
+    A binary search for all `wanted` in parallel. Of a memory-mapped list only the compared uids
+    are read from disk, and nothing is copied.
     """
     if not len(uids):
         return np.zeros(len(wanted), bool)

@@ -1,4 +1,4 @@
-"""The files that a path, a folder or a glob stands for."""
+"""List the files of a path, a folder or a glob."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from manifests.storage.paths import filesystem, is_remote
 
 
 class File(NamedTuple):
-    """A file as listed: `uri` opens it, `name` is its identity below the place it was listed in.
+    """A listed file.
 
-    `size` is in bytes; `stamp` is the modification time in nanoseconds.
+    `uri` is its full path or URL; `name` is relative to the listed folder and part of the identity
+    of its records; `size` is in bytes; `stamp` is the modification time in nanoseconds.
     """
 
     uri: str
@@ -25,10 +26,11 @@ class File(NamedTuple):
 
 
 def list_files(pattern: str) -> list[File]:
-    """The files a path, a folder or a glob stands for, by name; folders are walked whole.
+    """The files of a path, of a folder and its subfolders, or of a glob; sorted by name.
 
-    Hidden files and our own unfinished ones are left out. Names are relative to the last folder
-    before the first wildcard, so they stay the same when the data moves.
+    Hidden files, among them our temporary ones, are left out. Names are relative to the folder
+    before the first wildcard, so they do not change when the data is moved:
+    `list_files("data/*/a.tar")` names a file `web/a.tar`.
     """
     found = _list_remote(pattern) if is_remote(pattern) else _list_local(pattern)
     kept = [f for f in found if not any(p.startswith(".") for p in f.name.split("/"))]
@@ -43,7 +45,7 @@ def _list_local(pattern: str) -> list[File]:
         paths = [os.path.join(d, n) for d, _, names in os.walk(pattern) for n in names]
     else:
         root = _root(pattern)
-        found = set(glob.glob(pattern, recursive=True))  # `**/**` finds a file more than once
+        found = set(glob.glob(pattern, recursive=True))  # `**/**` lists a file more than once
         paths = [path for path in found if os.path.isfile(path)]
     return [_local_file(root, path) for path in paths]
 
@@ -56,7 +58,7 @@ def _local_file(root: str, path: str) -> File:
 
 def _list_remote(pattern: str) -> list[File]:
     system, path = filesystem(pattern)
-    prefix, query = _around(pattern, path)
+    prefix, query = _scheme_and_query(pattern, path)
     info = system.get_file_info(path)
     if info.type == pafs.FileType.File:
         infos, root = [info], path.rsplit("/", 1)[0]
@@ -73,7 +75,8 @@ def _list_remote(pattern: str) -> list[File]:
     ]
 
 
-def _around(uri: str, path: str) -> tuple[str, str]:
+def _scheme_and_query(uri: str, path: str) -> tuple[str, str]:
+    """`s3://bucket/x?region=r -> ("s3://", "?region=r")`"""
     before, _, query = uri.partition("?") if "?" in uri.split("://", 1)[1] else (uri, "", "")
     return before[: before.index("://") + 3], f"?{query}" if query else ""
 
@@ -84,7 +87,7 @@ def _root(pattern: str) -> str:
 
 
 def glob_pattern(pattern: str) -> str:
-    """The regular expression of a shell pattern in which `*` stays in its folder, `**` does not."""
+    """The regular expression of a glob: `*` matches within one folder, `**` across folders."""
     out = ""
     for token in re.split(r"(\*\*/|\*\*|\*|\?|\[[^\]]*\])", pattern):
         special = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}

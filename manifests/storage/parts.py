@@ -1,4 +1,4 @@
-"""Part files: Arrow IPC files, memory-mapped on reading, whole or absent on writing."""
+"""Part files: Arrow IPC files. Read by memory map; written completely or not at all."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from manifests import storage
 from manifests.errors import ManifestError
 from manifests.run.manifest import FileEntry
 
-_GATHERED_BYTES = 1 << 16
+_BUFFER_BYTES = 1 << 16
 
 
 class Writer:
-    """A part file being written, a record batch for every table."""
+    """A part file that is being written; every table becomes one record batch."""
 
     def __init__(self, name: str, sink: storage.Sink, writer: Any) -> None:
         self._name, self._sink, self._writer, self.rows = name, sink, writer, 0
@@ -28,7 +28,7 @@ class Writer:
 
     @property
     def entry(self) -> FileEntry:
-        """What was written, once the block that wrote it has ended."""
+        """The written file; valid after the `with` block of `writing`."""
         return FileEntry(
             name=self._name,
             rows=self.rows,
@@ -41,8 +41,8 @@ def _empty(schema: pa.Schema) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays([pa.array([], f.type) for f in schema], schema=schema)
 
 
-class _Open:
-    """A sink that pyarrow may close, which the block that opened it does."""
+class _UnclosedSink:
+    """A sink that ignores `close`: pyarrow calls it, but `storage.writing` closes the file."""
 
     closed = False
 
@@ -56,20 +56,20 @@ class _Open:
         pass
 
 
-def gathering(sink: storage.Sink) -> pa.NativeFile:
-    """The sink behind a buffer: pyarrow writes a batch in about ninety pieces, most of them tiny.
+def buffered(sink: storage.Sink) -> pa.NativeFile:
+    """The sink behind a buffer, since pyarrow writes a batch in about ninety small pieces.
 
-    Large pieces pass by the buffer, uncopied. It is flushed by `flush`, and when it is closed.
+    Large pieces bypass the buffer without a copy. `flush` and `close` empty it.
     """
-    return pa.BufferedOutputStream(pa.PythonFile(_Open(sink), "w"), _GATHERED_BYTES)
+    return pa.BufferedOutputStream(pa.PythonFile(_UnclosedSink(sink), "w"), _BUFFER_BYTES)
 
 
 @contextlib.contextmanager
 def writing(uri: str, schema: pa.Schema, durable: bool = True) -> Iterator[Writer]:
-    """Write a part file that appears whole when the block ends, or not at all."""
+    """Write a part file; it appears, complete, when the block ends without an error."""
     with (
         storage.writing(uri, durable) as sink,
-        gathering(sink) as stream,
+        buffered(sink) as stream,
         pa.ipc.new_file(stream, schema) as writer,
     ):
         part = Writer(storage.base_name(uri), sink, writer)
@@ -84,10 +84,10 @@ def write(uri: str, schema: pa.Schema, tables: list[pa.Table], durable: bool = T
 
 
 def open_part(uri: str, columns: tuple[str, ...] | None = None) -> pa.ipc.RecordBatchFileReader:
-    """A part's batches by number; columns are read from the map when they are touched.
+    """A reader of the record batches of a part, by number.
 
-    Of a remote part only `columns` are fetched. Of a local one all are mapped and none is read:
-    to leave some out, pyarrow would copy the others.
+    Of a remote part, only `columns` are fetched. A local part is memory-mapped with all columns,
+    which are read from disk on first access: pyarrow would copy the columns if some were excluded.
     """
     try:
         reader = pa.ipc.open_file(storage.open_input(uri))
@@ -101,7 +101,7 @@ def open_part(uri: str, columns: tuple[str, ...] | None = None) -> pa.ipc.Record
 
 
 def read(uri: str, rows: int | None = None) -> Iterator[pa.Table]:
-    """The batches of a part as tables, cut to at most `rows` each."""
+    """The batches of a part as tables, each cut into tables of at most `rows` rows."""
     reader = open_part(uri)
     for number in range(reader.num_record_batches):
         table = pa.table(reader.get_batch(number))
@@ -111,6 +111,6 @@ def read(uri: str, rows: int | None = None) -> Iterator[pa.Table]:
 
 
 def read_columns(uri: str, columns: tuple[str, ...] | None = None) -> pa.Table:
-    """Some columns of a whole part (all by default); the others are never touched."""
+    """All rows of a part, with some columns (all by default); others are not read from disk."""
     table = open_part(uri, columns).read_all()
     return table if columns is None else table.select(list(columns))

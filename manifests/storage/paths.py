@@ -1,4 +1,4 @@
-"""Paths and URLs, and the file system that each one belongs to."""
+"""Paths and URLs, and their file systems."""
 
 from __future__ import annotations
 
@@ -16,13 +16,17 @@ def is_remote(uri: str) -> bool:
 
 
 def resolve(base: str, uri: str) -> str:
-    """Where a uri of a recipe lies: relative ones lie below `base`."""
+    """The full path or URL of a uri in a recipe; a relative one is below `base`.
+
+    `resolve("/data", "web/a.tar") -> "/data/web/a.tar"`; `s3://...` and `/abs` stay as they are.
+    """
     if uri.startswith("file://"):
         return uri.removeprefix("file://")
     return uri if is_remote(uri) or os.path.isabs(uri) else join(base, uri)
 
 
 def join(base: str, *names: str) -> str:
+    """A path below `base`; the query of a URL stays at the end."""
     if is_remote(base) and "?" in base:
         path, query = base.split("?", 1)
         return f"{join(path, *names)}?{query}"
@@ -30,7 +34,7 @@ def join(base: str, *names: str) -> str:
 
 
 def base_name(uri: str) -> str:
-    """The last name of a path or URL."""
+    """The last component of a path or URL."""
     return (uri.partition("?")[0] if is_remote(uri) else uri).rstrip("/").rsplit("/", 1)[-1]
 
 
@@ -41,7 +45,7 @@ def _remote(scheme_and_host: str, query: str) -> pafs.FileSystem:
 
 
 def filesystem(uri: str) -> tuple[pafs.FileSystem, str]:
-    """The pyarrow file system of a uri, and the path in it."""
+    """The pyarrow file system of a uri, and the path within it."""
     if not is_remote(uri):
         return pafs.LocalFileSystem(), uri
     scheme, rest = uri.split("://", 1)

@@ -1,1 +1,1 @@
-"""Text as code points."""
+"""Properties of text, by code point."""

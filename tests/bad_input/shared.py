@@ -18,7 +18,7 @@ CHATS = {"name": "chats", "reader": "llava", "path": "data/*.chats.json"}
 TSV = {"name": "tsv", "reader": "tsv", "path": "data/*.tsv", "media_root": "data"}
 URLS = {"name": "urls", "reader": "url_table", "path": "data/*.parquet", "media_root": "data"}
 BRING = "Put the file there and run again with --retry, or leave it in quarantine."
-REPLACE = "Put a whole image in its place, or leave it in quarantine."
+REPLACE = "Put an intact image in its place, or leave it in quarantine."
 UTF8 = "is not UTF-8. Convert the file to UTF-8."
 
 

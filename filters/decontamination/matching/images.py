@@ -70,7 +70,7 @@ def looks_of(given: list[Given], limits: Limits) -> Looks:
         if fault is not None:
             raise InputError(
                 f"its image does not open: {fault}", one.place,
-                "Put a whole image in its place, or take the item out.",
+                "Put an intact image in its place, or take the item out.",
             )  # fmt: skip
     _, hashes = media_lists(said.columns["hash"])
     owners = np.array([one.item for one in given], np.int32)

@@ -191,7 +191,7 @@ def test_a_damaged_sidecar_or_index_is_seen_by_verify(base: Path) -> None:
         assert [fault.place for fault in verify(str(base / "out")).faults] == [str(path)]
         path.write_bytes(whole)
     indexes[0].unlink()
-    assert [fault.what for fault in verify(str(base / "out")).faults] == ["is not there"]
+    assert [fault.fault for fault in verify(str(base / "out")).faults] == ["is missing"]
 
 
 def test_an_index_that_is_gone_is_made_again(base: Path) -> None:

@@ -18,7 +18,7 @@ from tests.make import make_image, read_all
 
 JPEG = make_image(64, 48)
 PNG = make_image(32, 40, seed=1, kind="PNG")
-FIX = "Put a whole image in its place, or leave it in quarantine."
+FIX = "Put an intact image in its place, or leave it in quarantine."
 
 
 def folder(base: Path, files: dict[str, bytes]) -> Folder:
@@ -118,7 +118,7 @@ def test_failures_name_the_file_the_fault_and_the_mend(tmp_path: Path) -> None:
         failed(
             "cut.jpg",
             "MediaError",
-            f"jpg: truncated: 200 bytes end before the size is told. {FIX}",
+            f"jpg: truncated: 200 bytes end before the image size. {FIX}",
         ),
         failed("empty.jpg", "MediaError", f"jpg: not an image: no bytes. {FIX}"),
         failed(

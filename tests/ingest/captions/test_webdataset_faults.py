@@ -16,7 +16,7 @@ from tests.ingest.tars import JPEG, PNG, WEBP, failed, failures, shard, told
 
 
 def test_failures_name_the_sample_the_fault_and_the_mend(tmp_path: Path) -> None:
-    fix = "Put a whole image in its place, or leave it in quarantine."
+    fix = "Put an intact image in its place, or leave it in quarantine."
     members = [
         ("cut.jpg", JPEG[:200]),
         ("garbage.jpg", b"<html>404</html>"),
@@ -38,9 +38,7 @@ def test_failures_name_the_sample_the_fault_and_the_mend(tmp_path: Path) -> None
     reader = shard(tmp_path, members)
     assert [r["origin"] for r in told(reader, tmp_path)] == ["a.tar#good"]
     assert failures(reader, tmp_path) == [
-        failed(
-            "cut", "MediaError", f"jpg: truncated: 200 bytes end before the size is told. {fix}"
-        ),
+        failed("cut", "MediaError", f"jpg: truncated: 200 bytes end before the image size. {fix}"),
         failed("garbage", "MediaError", f"jpg: not an image: it starts with b'<html>40'. {fix}"),
         failed("empty", "MediaError", f"png: not an image: no bytes. {fix}"),
         failed(
@@ -66,7 +64,7 @@ def test_failures_name_the_sample_the_fault_and_the_mend(tmp_path: Path) -> None
             "json: field 'caption' is 7, not text. Name another field in the setting 'caption'.",
         ),
         failed(
-            "one", "MediaError", f"1.jpg: truncated: 100 bytes end before the size is told. {fix}"
+            "one", "MediaError", f"1.jpg: truncated: 100 bytes end before the image size. {fix}"
         ),
     ]
 

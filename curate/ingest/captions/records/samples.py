@@ -48,7 +48,7 @@ def check_sidecar(suffix: str, size: int) -> None:
 
 def with_suffix(suffix: str, error: MediaError) -> MediaError:
     """The error of one image of a sample, saying which."""
-    fix = error.fix or "Put a whole image in its place, or leave it in quarantine."
+    fix = error.fix or "Put an intact image in its place, or leave it in quarantine."
     return type(error)(f"{suffix}: {error.fault}", "", fix)
 
 

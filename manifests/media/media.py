@@ -160,7 +160,7 @@ class Media:
             ) from None
 
     def _reduce(self, image: Image) -> tuple[float, float] | None:
-        """Ask the codec for a smaller scale; the extent at that scale, or None: the codec has none."""
+        """Ask the codec for a smaller scale; returns the extent at it, None if it has none."""
         if not self._side:
             return None
         scale = min(image.width, image.height) / self._side

@@ -99,7 +99,7 @@ def test_a_camera_of_the_image_at_another_size_is_an_error(base: Path) -> None:
     [
         ("[]", "is not a JSON object"),
         ("{", "is not JSON"),
-        ('{"a": 3}', "3 is no camera"),
+        ('{"a": 3}', "3 is not a camera"),
         ('{"a": {"fx": 1, "fy": 0, "cx": 1, "cy": 1}}', "fy is 0"),
         ('{"a": {"fx": 1, "fy": 1, "cx": 1}}', "cy is None"),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -64,14 +65,17 @@ def test_boxes_and_points_are_those_of_the_pixels(
             assert (x, y) == pytest.approx(centre, abs=0.0101)
 
 
+@pytest.mark.skipif(
+    find_spec("pycocotools") is None,
+    reason="pycocotools is not installed: pip install curate[dev]",
+)
 @given(st.lists(a_mask(40), min_size=1, max_size=4))
 @example([np.ones((3, 5), bool), np.eye(70, dtype=bool)])
 def test_masks_that_pycocotools_wrote_are_measured_as_pycocotools_does(
     masks: list[np.ndarray],
 ) -> None:
-    coco = pytest.importorskip(
-        "pycocotools.mask", reason="pycocotools is in the dev extra: pip install curate[dev]"
-    )
+    import pycocotools.mask as coco
+
     written = [coco.encode(np.asfortranarray(mask, np.uint8)) for mask in masks]
     texts = [json.dumps({"rle": one | {"counts": one["counts"].decode()}}) for one in written]
     boxes, points = measure(texts)

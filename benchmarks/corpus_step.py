@@ -12,14 +12,14 @@ import numpy as np
 import pyarrow as pa
 
 from curate import catalog
-from curate.engine.corpus import run_corpus, token
 from curate.engine.inline import Inline
-from curate.engine.plan import PlannedPass
+from curate.engine.media_options import MediaOptions
+from curate.engine.part_view import PartView
+from curate.engine.passes import CorpusPass, RunContext, State
 from curate.engine.planned import PlannedStep
 from curate.engine.progress import Progress
-from curate.engine.view import View
-from curate.engine.workspace import Workspace
-from manifests import record
+from manifests import record, storage
+from manifests.media import Limits
 from manifests.step import Executor
 from manifests.storage import parts
 
@@ -37,7 +37,7 @@ class Decided(NamedTuple):
     cpu_seconds: float
 
 
-def write_parts(texts: pa.ChunkedArray | pa.Array, folder: Path) -> list[View]:
+def write_parts(texts: pa.ChunkedArray | pa.Array, folder: Path) -> list[PartView]:
     """The texts as the parts that a reader would have made of them, in order."""
     views = []
     for number, start in enumerate(range(0, len(texts), PART_ROWS)):
@@ -48,27 +48,28 @@ def write_parts(texts: pa.ChunkedArray | pa.Array, folder: Path) -> list[View]:
         uri = folder / f"part-{number:05d}.arrow"
         batches = [table.slice(at, BATCH_ROWS) for at in range(0, table.num_rows, BATCH_ROWS)]
         parts.write(str(uri), table.schema, batches)
-        views.append(View(f"part-{number:05d}", str(uri), str(number), len(mine), ""))
+        views.append(PartView(f"part-{number:05d}", str(uri), str(number), len(mine), ""))
     return views
 
 
 def decided(
-    views: Sequence[View], name: str, settings: dict[str, Any], executor: Executor | None = None
+    views: Sequence[PartView], name: str, settings: dict[str, Any], executor: Executor | None = None
 ) -> Decided:
     """Run the step over the parts, and read what it said of every row."""
     step = PlannedStep(name, catalog.resolve_step(name).model_validate(settings))
-    planned = PlannedPass("corpus", 1, name, "benchmark", [step], [])
+    planned = CorpusPass(1, name, "benchmark", step, [], 0)
     with tempfile.TemporaryDirectory(dir=Path(views[0].uri).parent) as folder:
-        space = Workspace(
-            folder, token(list(views)), "", executor or Inline(), Progress(quiet=True), name
-        )
+        media, quiet = MediaOptions("", folder, Limits()), Progress(quiet=True)
+        run = RunContext(folder, folder, media, executor or Inline(), quiet)
+        storage.make_folder(planned.folder(run))
         start = _cpu_seconds()
-        run_corpus(planned, list(views), space, 0)
+        for _ in planned.work(run, planned.tasks(run, State(tuple(views)))):
+            pass
         spent = _cpu_seconds() - start
-        return Decided(_labels(views, folder, name), spent)
+        return Decided(_labels(views, planned.folder(run), name), spent)
 
 
-def _labels(views: Sequence[View], folder: str, name: str) -> np.ndarray:
+def _labels(views: Sequence[PartView], folder: str, name: str) -> np.ndarray:
     ids = pa.concat_arrays([record.one_chunk(v.read_columns(("id",))["id"]) for v in views])
     said = [parts.read_columns(f"{folder}/{v.name}.arrow")[f"{name}.survivor"] for v in views]
     at = pa.compute.index_in(pa.chunked_array([c for s in said for c in s.chunks]), value_set=ids)

@@ -11,7 +11,8 @@ from typing import NamedTuple
 from curate.cli import OK
 from curate.commands.run import executor
 from curate.commands.tables import table
-from curate.engine.passes import BATCH_ROWS, PART
+from curate.engine.fused import BATCH_ROWS
+from curate.engine.part_files import PART
 from curate.engine.progress import Progress
 from curate.inspect.distinct import (
     STANDARD_ERROR,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
+from typing import Any
 
 from curate import recipe
 from curate.commands.tables import table
 from curate.engine import plan as planning
-from curate.engine.plan import PlannedPass
+from curate.engine.passes import Pass
 from curate.engine.run import STEPS
 from manifests import storage
 from manifests.run import manifest
@@ -32,10 +33,10 @@ def main(options: argparse.Namespace) -> int:
     return 0
 
 
-def _done(out: str | None, planned: PlannedPass) -> PassManifest | None:
+def _done(out: str | None, planned: Pass[Any]) -> PassManifest | None:
     if out is None:
         return None
-    place = storage.join(out, STEPS, planned.folder)
+    place = storage.join(out, STEPS, planned.folder_name)
     there = storage.size_and_stamp(storage.join(place, manifest.NAME))
     found = manifest.load_pass(place) if there else None
     return found if found and found.fingerprint == planned.fingerprint else None

@@ -9,7 +9,7 @@ from typing import Any
 from curate import recipe
 from curate.commands.tables import bar, number, table
 from curate.engine import probe
-from curate.engine.probe import Measure, Probed
+from curate.engine.probe import Distribution, Probed
 
 
 def main(options: argparse.Namespace) -> int:
@@ -51,7 +51,7 @@ def _told(probed: Probed) -> str:
     return "\n".join(parts)
 
 
-def _histogram(measure: Measure) -> str:
+def _histogram(measure: Distribution) -> str:
     lines = [f"{measure.name}   ({measure.nulls:,} without)" if measure.nulls else measure.name]
     if measure.quantiles:
         told = "  ".join(f"{name} {number(value)}" for name, value in measure.quantiles.items())

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from curate.engine.passes import DROPPED, PART
+from curate.engine.part_files import DROPPED, PART
 from curate.engine.run import QUARANTINE_FILE
 from manifests import storage
 from manifests.errors import InputError, RecipeError

@@ -1,4 +1,4 @@
-"""Whether what a commit answers for is still there, and the same."""
+"""Whether the files that a commit names are still there, and unchanged."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from manifests.run.manifest import Commit
 
 
 def present(folder: str, commit: Commit) -> bool:
-    """Whether the files of a commit are there in full length; `verify` reads their bytes too."""
+    """Whether all files of a commit exist in full length; `curate verify` reads their bytes too."""
     for entry in commit.files:
         found = storage.size_and_stamp(storage.join(folder, entry.name))
         if found is None or found[0] != entry.size_bytes:
@@ -16,8 +16,8 @@ def present(folder: str, commit: Commit) -> bool:
     return True
 
 
-def sound(folder: str, commit: Commit) -> bool:
-    """Whether the files of a commit are there and hold what they held."""
+def unchanged(folder: str, commit: Commit) -> bool:
+    """Whether all files of a commit exist with the digests it names."""
     return present(folder, commit) and all(
         file_digest(storage.join(folder, entry.name)) == entry.digest for entry in commit.files
     )

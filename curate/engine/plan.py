@@ -1,13 +1,15 @@
-"""A recipe as passes: pure, printable, and the same on every machine.
+"""A recipe as passes: a pure function, the same on every machine, printed by `curate plan`.
 
-Every pass has a fingerprint: its own settings and those of all before it. A source's reading and
-the steps after it are fingerprinted apart, so a new source or file leaves the others' work valid.
+The fingerprint of a pass covers its own settings and those of all passes before it. Each source
+has a fingerprint of its own, so adding a source does not invalidate what was read of the others.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any
 
+from curate.engine.fused import FusedSteps
+from curate.engine.passes import CorpusPass, OrderPass, Pass, ReadPass, RowsPass, ShardsPass
 from curate.engine.planned import PlannedStep
 from curate.ingest.reader import Reader
 from curate.recipe import Loaded
@@ -17,57 +19,20 @@ RECORDS_VERSION = 1
 """Raised when the record schema or the part format changes its meaning."""
 
 
-class PlannedPass(NamedTuple):
-    """One pass: `read` a source, fused `rows`, a `corpus` step, the global `order`, or the
-    `shards` of a format."""
-
-    kind: str
-    number: int
-    name: str
-    fingerprint: str
-    steps: list[PlannedStep]
-    before: list[PlannedStep]
-    reader: Reader | None = None
-
-    @property
-    def folder(self) -> str:
-        """Named by what the pass does; shards of a format lie in one place, so they have one."""
-        if self.kind == "shards":
-            return f"write-{self.name}"
-        return f"{self.number:02d}-{self.name}-{self.fingerprint}"
-
-    @property
-    def title(self) -> str:
-        if self.steps:
-            return " + ".join(step.name for step in self.steps)
-        verb = {"read": "read ", "shards": "write "}.get(self.kind, "")
-        return verb + self.name
-
-
-def plan(loaded: Loaded) -> list[PlannedPass]:
+def plan(loaded: Loaded) -> list[Pass[Any]]:
     """The passes of a recipe, in the order they run."""
-    recipe, base = loaded.recipe, loaded.base
-    limits = recipe.media.model_dump(mode="json")
-    passes = [_read(reader, limits) for reader in loaded.readers]
-    chain = fingerprint([RECORDS_VERSION])
-    done: list[PlannedStep] = []
-    for group in _groups(loaded.steps):
-        kind = "corpus" if group[0].shape == "corpus" else "rows"
-        seed = recipe.seed if kind == "corpus" else None
-        chain = fingerprint([chain, [s.identity(base) for s in group], limits, seed])
-        passes.append(PlannedPass(kind, len(done) + 1, group[0].name, chain, group, list(done)))
-        done += group
-    shards = recipe.shards.model_dump(mode="json", exclude={"formats"})
-    order = fingerprint([chain, recipe.seed if recipe.shards.shuffle else None])
-    passes.append(PlannedPass("order", len(done) + 1, "order", order, [], done))
-    for name in recipe.shards.formats:
-        mark = fingerprint([order, name, shards, limits])
-        passes.append(PlannedPass("shards", len(done) + 2, name, mark, [], done))
-    return passes
+    limits = loaded.recipe.media.model_dump(mode="json")
+    reads = [_read_pass(reader, limits) for reader in loaded.readers]
+    steps = _step_passes(loaded, limits)
+    last = steps[-1].fingerprint if steps else _FIRST
+    return [*reads, *steps, *_shard_passes(loaded, limits, last)]
+
+
+_FIRST = fingerprint([RECORDS_VERSION])
 
 
 def notes(loaded: Loaded) -> list[str]:
-    """What the steps have to say before anything runs."""
+    """What the steps tell the user before anything runs, each with the name of its step."""
     return [
         f"{planned.name}: {note}"
         for planned in loaded.steps
@@ -75,7 +40,7 @@ def notes(loaded: Loaded) -> list[str]:
     ]
 
 
-def _read(reader: Reader, limits: dict[str, object]) -> PlannedPass:
+def _read_pass(reader: Reader, limits: dict[str, object]) -> ReadPass:
     kind = type(reader)
     identity = {
         "records": RECORDS_VERSION,
@@ -84,11 +49,28 @@ def _read(reader: Reader, limits: dict[str, object]) -> PlannedPass:
         "settings": reader.model_dump(mode="json"),
         "limits": limits,
     }
-    return PlannedPass("read", 0, reader.name, fingerprint(identity), [], [], reader)
+    return ReadPass(0, reader.name, fingerprint(identity), reader)
+
+
+def _step_passes(loaded: Loaded, limits: dict[str, object]) -> list[RowsPass | CorpusPass]:
+    """Consecutive row and reshape steps fused in one pass, each corpus step in its own."""
+    passes: list[RowsPass | CorpusPass] = []
+    before: list[PlannedStep] = []
+    chain, seed = _FIRST, loaded.recipe.seed
+    for group in _groups(loaded.steps):
+        corpus = group[0].shape == "corpus"
+        identities = [step.identity(loaded.base) for step in group]
+        chain = fingerprint([chain, identities, limits, seed if corpus else None])
+        given = (len(before) + 1, group[0].name, chain)
+        if corpus:
+            passes.append(CorpusPass(*given, group[0], list(before), seed))
+        else:
+            passes.append(RowsPass(*given, FusedSteps(group, list(before))))
+        before += group
+    return passes
 
 
 def _groups(steps: list[PlannedStep]) -> list[list[PlannedStep]]:
-    """Consecutive row and reshape steps together, corpus steps each alone."""
     groups: list[list[PlannedStep]] = []
     for step in steps:
         alone = step.shape == "corpus" or not groups or groups[-1][0].shape == "corpus"
@@ -97,3 +79,20 @@ def _groups(steps: list[PlannedStep]) -> list[list[PlannedStep]]:
         else:
             groups[-1].append(step)
     return groups
+
+
+def _shard_passes(
+    loaded: Loaded, limits: dict[str, object], chain: str
+) -> list[OrderPass | ShardsPass]:
+    """The sort of all rows, then the shards of each format."""
+    recipe, steps, settings = loaded.recipe, loaded.steps, loaded.recipe.shards
+    order = fingerprint([chain, recipe.seed if settings.shuffle else None])
+    number = len(steps) + 1
+    passes: list[OrderPass | ShardsPass] = [
+        OrderPass(number, "order", order, steps, settings, recipe.seed)
+    ]
+    described = settings.model_dump(mode="json", exclude={"formats"})
+    for name in settings.formats:
+        mark = fingerprint([order, name, described, limits])
+        passes.append(ShardsPass(number + 1, name, mark, name, settings))
+    return passes

@@ -16,8 +16,9 @@ from manifests.step import CorpusStep, Outcome, ReshapeStep, RowStep, Step
 
 
 class PlannedStep(NamedTuple):
-    """`name` is unique in the run: the step's key, with -2, -3 where it comes again.
+    """`name` is unique in the run: the step's key, with -2, -3 where the key is used again.
 
+    `only`: for each column the values of the rows that the step is for; None: all rows.
     `required_steps`: the names in this run of the row steps that a corpus step needs.
     """
 
@@ -28,12 +29,13 @@ class PlannedStep(NamedTuple):
 
     @property
     def shape(self) -> str:
+        """`row`, `reshape` or `corpus`."""
         shapes = {"row": RowStep, "corpus": CorpusStep, "reshape": ReshapeStep}
         return next(shape for shape, kind in shapes.items() if isinstance(self.step, kind))
 
     @property
     def measures(self) -> dict[str, pa.DataType]:
-        """The step's measures under the names they have in this run."""
+        """The step's measures under the names they have in this run: `words-2.count`."""
         return {f"{self.name}.{m}": kind for m, kind in self.step.measures.items()}
 
     def in_run(self, column: str) -> str:
@@ -43,7 +45,8 @@ class PlannedStep(NamedTuple):
         return f"{known}.{measure}" if known else column
 
     def identity(self, base: str) -> dict[str, Any]:
-        """What decides a step's answers: its kind, version, parameters and the files it names."""
+        """All that decides the step's answers: its class, version, parameters, `only`, and the
+        names and digests of the files its settings name."""
         kind = type(self.step)
         return {
             "name": self.name,
@@ -54,8 +57,8 @@ class PlannedStep(NamedTuple):
             "files": [[storage.base_name(uri), _digest(uri)] for uri in self.step.files(base)],
         }
 
-    def concerns(self, batch: pa.Table) -> np.ndarray | None:
-        """Which rows the step is for; None for all of them."""
+    def row_mask(self, batch: pa.Table) -> np.ndarray | None:
+        """bool (rows,): the rows that `only` selects; None for all of them."""
         if self.only is None:
             return None
         mask = np.ones(batch.num_rows, bool)
@@ -72,12 +75,15 @@ class PlannedStep(NamedTuple):
         return mask
 
     def checked(self, outcome: Outcome, rows: int) -> Outcome:
-        """The outcome under this run's column names, or an error that says what it broke."""
+        """The outcome under this run's column names; `drop` and `error` are arrays, never None.
+
+        Raises StepError if a column is missing, is not declared, or has not `rows` values.
+        """
         rewrites = {name: record.SCHEMA.field(name).type for name in self.step.rewrites}
         expected = {**self.step.measures, **rewrites}
         if set(outcome.columns) != set(expected):
-            said, due = sorted(outcome.columns), sorted(expected)
-            raise StepError(f"answered with columns {said}, not {due}", f"step {self.name}")
+            given, declared = sorted(outcome.columns), sorted(expected)
+            raise StepError(f"answered with columns {given}, not {declared}", f"step {self.name}")
         columns = {
             name if name in rewrites else f"{self.name}.{name}": self._column(
                 outcome.columns[name], name, rows
@@ -100,17 +106,17 @@ class PlannedStep(NamedTuple):
 
 
 def _digest(uri: str) -> str:
-    return _digest_of(uri, storage.size_and_stamp(uri))
+    return _digest_of_version(uri, storage.size_and_stamp(uri))
 
 
 @lru_cache(maxsize=4096)
-def _digest_of(uri: str, size_and_stamp: tuple[int, int] | None) -> str:
-    """The digest of a file, read once as long as it stays the same."""
+def _digest_of_version(uri: str, size_and_stamp: tuple[int, int] | None) -> str:
+    """The digest of a file, read once as long as its size and time stay the same."""
     return file_digest(uri)
 
 
 def part_schema(steps: list[PlannedStep]) -> pa.Schema:
-    """The columns of a part after these steps."""
+    """The columns of a part after these steps: the record, then the measures of each step."""
     fields = list(record.SCHEMA)
     fields += [pa.field(n, t) for s in steps for n, t in s.measures.items()]
     return pa.schema(fields)

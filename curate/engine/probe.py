@@ -2,33 +2,37 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate.engine import reading
+from curate.engine import splits
+from curate.engine.fused import FusedSteps
 from curate.engine.inline import Inline
-from curate.engine.passes import ReadTask, Setting
-from curate.engine.planned import PlannedStep, part_schema
-from curate.engine.rows import annotated, dropped_schema, judged, select, spread
+from curate.engine.media_options import MediaOptions
+from curate.engine.passes.read import ReadTask, read_split, read_task
 from curate.ingest.reader import Context, Failure, KeptBytes, Reader
 from curate.recipe import Loaded
 from manifests import record, storage
-from manifests.media import KEPT, Media
+from manifests.media import KEPT
 from manifests.run.ledger import Account, total
-from manifests.step import Outcome
 
 _SPLITS = 16
-"""Most splits of a source that a sample is taken from, spread evenly (ours)."""
+"""Splits of a source that a sample is taken from, at most, spread evenly (ours)."""
 _BINS = 12
 _QUANTILES = {"min": 0.0, "p1": 0.01, "p10": 0.1, "p50": 0.5, "p90": 0.9, "p99": 0.99, "max": 1.0}
 
 
-class Measure(NamedTuple):
-    """One measure's distribution: counts by bin, or by value where it is text."""
+class Distribution(NamedTuple):
+    """One measure over the sample.
+
+    Numbers have quantiles and counts in even bins; texts have counts of the commonest values.
+    """
 
     name: str
     quantiles: dict[str, float]
@@ -37,120 +41,104 @@ class Measure(NamedTuple):
 
 
 class Probed(NamedTuple):
-    """What a sample says. `accounts`: every step by itself, as if none came before it."""
+    """The results of a probe. `accounts`: each step by itself, as if no step came before it.
+
+    `skipped`: steps that cannot be measured on a sample.
+    """
 
     rows: int
     quarantined: list[dict[str, str]]
-    measures: list[Measure]
+    measures: list[Distribution]
     accounts: list[Account]
     skipped: list[str]
 
 
 def probe(loaded: Loaded, rows: int) -> Probed:
-    """Look at about `rows` records of all sources, and let every row step measure all of them."""
+    """Read about `rows` records of all sources, and let every row step measure all of them."""
     steps = [step for step in loaded.steps if step.shape == "row"]
     skipped = [step.name for step in loaded.steps if step.shape != "row"]
     with tempfile.TemporaryDirectory(prefix="curate-probe-") as folder:
-        setting = Setting(loaded.base, folder, loaded.recipe.media)
+        media = MediaOptions(loaded.base, folder, loaded.recipe.media)
         failures: list[Failure] = []
         share = max(1, rows // len(loaded.readers))
-        found = [_sample(reader, setting, folder, share, failures) for reader in loaded.readers]
+        found = [_sample(reader, media, share, failures) for reader in loaded.readers]
         sample = pa.concat_tables(found)
-        measured, accounts = _measure(steps, sample, setting)
-    told = [{"origin": f.origin, "error": f.error, "message": f.message} for f in failures]
+        measured, accounts = _measure(FusedSteps(steps, []), sample, media)
+    quarantined = [{"origin": f.origin, "error": f.error, "message": f.message} for f in failures]
     columns = [name for step in steps for name in (*step.measures, *step.step.rewrites)]
     distributions = [_distribution(name, measured[name]) for name in dict.fromkeys(columns)]
-    return Probed(sample.num_rows, told, distributions, accounts, skipped)
+    return Probed(sample.num_rows, quarantined, distributions, accounts, skipped)
 
 
-def _sample(
-    reader: Reader, setting: Setting, folder: str, rows: int, failures: list[Failure]
-) -> pa.Table:
-    listing = storage.join(folder, f"list-{reader.name}")
+def _sample(reader: Reader, media: MediaOptions, rows: int, failures: list[Failure]) -> pa.Table:
+    """About `rows` records of a source, from the beginnings of splits spread over it."""
+    listing = storage.join(media.kept, f"list-{reader.name}")
     storage.make_folder(listing)
-    tasks = reading.tasks(reader, setting, listing, Inline())
-    chosen = tasks[:: max(1, len(tasks) // _SPLITS)][:_SPLITS]
+    found = splits.of_source(reader, media, listing, Inline())
+    chosen = found[:: max(1, len(found) // _SPLITS)][:_SPLITS]
     each = -(-rows // len(chosen))
-    return pa.concat_tables(
-        [_head(reader, task, setting, folder, each, failures) for task in chosen]
-    ).slice(0, rows)
+    heads = [_head(reader, read_task(reader, split), media, each, failures) for split in chosen]
+    return pa.concat_tables(heads).slice(0, rows)
 
 
 def _head(
-    reader: Reader,
-    task: ReadTask,
-    setting: Setting,
-    folder: str,
-    rows: int,
-    failures: list[Failure],
+    reader: Reader, task: ReadTask, media: MediaOptions, rows: int, failures: list[Failure]
 ) -> pa.Table:
-    """The first rows of a split."""
-    tables: list[pa.Table] = []
-    media = Media(setting.base, setting.kept, setting.limits)
-    with storage.writing(storage.join(folder, f"{task.part}.media")) as sink:
-        keep = KeptBytes(f"{KEPT}{task.part}.media", sink)
-        for found in reader.read(task.split, Context(setting.base, media, keep)):
+    """The first rows of a split; what cannot be read before them is added to `failures`."""
+    tables = [record.SCHEMA.empty_table()]
+    with (
+        contextlib.closing(media.open()) as opened,
+        storage.writing(storage.join(media.kept, f"{task.part}.media")) as sink,
+    ):
+        context = Context(media.base, opened, KeptBytes(f"{KEPT}{task.part}.media", sink))
+        for found in read_split(reader, task.split, context):
             tables.append(found.records)
             failures += found.failures
             if sum(table.num_rows for table in tables) >= rows:
                 break
-    media.close()
-    return pa.concat_tables([*tables, record.SCHEMA.empty_table()]).slice(0, rows)
+    return pa.concat_tables(tables).slice(0, rows)
 
 
 def _measure(
-    steps: list[PlannedStep], sample: pa.Table, setting: Setting
+    fused: FusedSteps, sample: pa.Table, media: MediaOptions
 ) -> tuple[pa.Table, list[Account]]:
     """The sample with every measure, and every step's account of the whole sample."""
-    gone = dropped_schema(part_schema(steps))
-    side = max((getattr(s.step, "image_side", None) or 0 for s in steps), default=0) or None
-    media = Media(setting.base, setting.kept, setting.limits, side)
     accounts: list[Account] = []
-    batches = []
-    for start in range(0, sample.num_rows, 128):
-        batch = sample.slice(start, 128).combine_chunks()
-        for step in steps:
-            outcome = _outcome(step, batch, media)
-            accounts.append(select(step.name, batch, outcome, gone).account)
-            batch = annotated(batch, outcome.columns)
+    batches = [fused.schema.empty_table()]
+    for batch, results in fused.run(_batches(sample, fused.batch_rows), media, remove=False):
         batches.append(batch)
-        media.forget()
-    media.close()
-    empty = part_schema(steps).empty_table()
-    return pa.concat_tables([empty, *(b.select(empty.column_names) for b in batches)]), total(
-        accounts
-    )
+        accounts += [result.account for result in results]
+    return pa.concat_tables(batches), total(accounts)
 
 
-def _outcome(step: PlannedStep, batch: pa.Table, media: Media) -> Outcome:
-    mask = step.concerns(batch)
-    if mask is None:
-        return judged(step, batch, media)
-    return spread(judged(step, batch.filter(pa.array(mask)), media), mask, batch)
+def _batches(table: pa.Table, rows: int) -> Iterator[pa.Table]:
+    for start in range(0, table.num_rows, rows):
+        yield table.slice(start, rows).combine_chunks()
 
 
-def _distribution(name: str, column: pa.ChunkedArray) -> Measure:
+def _distribution(name: str, column: pa.ChunkedArray) -> Distribution:
     values = record.one_chunk(column.drop_null())
     nulls = len(column) - len(values)
     if pa.types.is_list(values.type):
         values = pc.list_value_length(values)
     if not pa.types.is_integer(values.type) and not pa.types.is_floating(values.type):
-        return Measure(name, {}, _by_value(values), nulls)
+        return Distribution(name, {}, _by_value(values), nulls)
     numbers = np.asarray(values).astype(float)
     if not len(numbers):
-        return Measure(name, {}, {}, nulls)
+        return Distribution(name, {}, {}, nulls)
     quantiles = dict(zip(_QUANTILES, np.quantile(numbers, [*_QUANTILES.values()]), strict=True))
-    return Measure(name, {k: float(v) for k, v in quantiles.items()}, _bins(numbers), nulls)
+    return Distribution(name, {k: float(v) for k, v in quantiles.items()}, _bins(numbers), nulls)
 
 
 def _by_value(values: pa.Array) -> dict[str, int]:
+    """Counts of the commonest values, largest first."""
     found: list[dict[str, Any]] = pc.value_counts(values).to_pylist()
     found.sort(key=lambda v: (-v["counts"], str(v["values"])))
     return {str(v["values"]): v["counts"] for v in found[:_BINS]}
 
 
 def _bins(numbers: np.ndarray) -> dict[str, int]:
-    """Counts in even bins up to the 99th percentile; the last bin takes what lies beyond."""
+    """Counts in even bins up to the 99th percentile; larger numbers count in the last bin."""
     low, high = float(numbers.min()), float(np.quantile(numbers, 0.99))
     if np.all(numbers == np.floor(numbers)):
         step = max(1, -(-(int(high) - int(low) + 1) // _BINS))

@@ -1,6 +1,6 @@
-"""What a person sees while a pass runs: share done, rate, time left, kept and gone so far.
+"""What a person sees while a pass runs: share done, rate, time left, rows kept and removed.
 
-Quiet when piped: then one line for each pass that did something.
+Without a terminal: one line at the end of each pass that did something.
 """
 
 from __future__ import annotations
@@ -15,53 +15,57 @@ from manifests.run.ledger import Account
 
 
 class Bar:
-    """One pass as it goes."""
+    """The progress of one pass. `shown`: the bars on the terminal, if there is one."""
 
     def __init__(self, title: str, tasks: int, shown: Any = None) -> None:
         self.title, self.tasks, self.done, self._shown = title, tasks, 0, shown
         self._start = time.monotonic()
         self.rows_in = self.kept = 0
-        self.gone = {"dropped": 0, "quarantined": 0}
-        self._bar = shown.add_task(title, total=tasks, said="") if shown else None
+        self.removed = {"dropped": 0, "quarantined": 0}
+        self._bar = shown.add_task(title, total=tasks, summary="") if shown else None
 
     def step(self, ledger: list[Account]) -> None:
-        """A part is done."""
+        """One more part is done; `ledger` has an account for each step of the pass."""
         self.done += 1
         if ledger:
             self.rows_in += ledger[0].rows_in
             self.kept += ledger[-1].kept
-        self.gone["dropped"] += sum(sum(a.dropped.values()) for a in ledger)
-        self.gone["quarantined"] += sum(sum(a.quarantined.values()) for a in ledger)
+        self.removed["dropped"] += sum(sum(a.dropped.values()) for a in ledger)
+        self.removed["quarantined"] += sum(sum(a.quarantined.values()) for a in ledger)
         if self._shown:
-            self._shown.update(self._bar, completed=self.done, said=self.said)
+            self._shown.update(self._bar, completed=self.done, summary=self.summary)
 
     @property
-    def said(self) -> str:
+    def summary(self) -> str:
+        """`1,200 rows, 400/s, 1,100 kept, 100 dropped`, or the parts done before rows are known."""
         if not self.rows_in:
             return f"{self.done:,} of {self.tasks:,} parts"
         seconds = max(time.monotonic() - self._start, 1e-3)
-        gone = "".join(f", {n:,} {what}" for what, n in self.gone.items() if n)
-        return f"{self.rows_in:,} rows, {self.rows_in / seconds:,.0f}/s, {self.kept:,} kept{gone}"
+        removed = "".join(f", {n:,} {how}" for how, n in self.removed.items() if n)
+        rate = f"{self.rows_in / seconds:,.0f}/s"
+        return f"{self.rows_in:,} rows, {rate}, {self.kept:,} kept{removed}"
 
 
 class Progress:
-    """Shows passes on a terminal; `quiet` shows nothing at all."""
+    """Shows a bar for each pass; `quiet` shows nothing at all."""
 
     def __init__(self, quiet: bool = False) -> None:
         self.quiet = quiet
 
     @contextmanager
-    def show(self, title: str, tasks: int, cached: int = 0) -> Iterator[Bar]:
+    def show(self, title: str, tasks: int, done_before: int = 0) -> Iterator[Bar]:
+        """A bar for `tasks` parts; `done_before` parts of the pass need no work."""
         if self.quiet or not tasks:
             yield Bar(title, tasks)
         elif sys.stderr.isatty():
             with _rich() as shown:
-                yield Bar(f"{title} ({cached} parts kept)" if cached else title, tasks, shown)
+                done = f" ({done_before} parts done before)" if done_before else ""
+                yield Bar(title + done, tasks, shown)
         else:
             bar = Bar(title, tasks)
             yield bar
-            kept = f" ({cached} parts were done before)" if cached else ""
-            print(f"{title}: {bar.said}{kept}", file=sys.stderr, flush=True)
+            done = f" ({done_before} parts were done before)" if done_before else ""
+            print(f"{title}: {bar.summary}{done}", file=sys.stderr, flush=True)
 
     def note(self, text: str) -> None:
         if not self.quiet:
@@ -77,7 +81,7 @@ def _rich() -> Any:
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[said]}"),
+        TextColumn("{task.fields[summary]}"),
         TimeRemainingColumn(),
         console=Console(stderr=True),
     )

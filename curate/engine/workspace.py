@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
 
-from curate.engine.commits import sound
+from curate.engine.commits import unchanged
 from curate.engine.progress import Progress
 from manifests import storage
 from manifests.run import manifest
@@ -18,15 +18,15 @@ R = TypeVar("R")
 K = TypeVar("K", bound=Task)
 
 WORK = "work"
-"""The folder, in a corpus step's own, of files that go when the step is done. They need not
-outlive the machine: whoever finds one again looks at its digest."""
+"""The folder, inside the one of a corpus step, for files that are deleted when the step is done.
+They are not flushed to disk, so their digests are checked after a restart."""
 
 
 class Workspace(NamedTuple):
-    """`token` says what corpus the files between the phases are made from."""
+    """`inputs_digest` identifies the corpus: files of a phase made from another are not used."""
 
     kept: str
-    token: str
+    inputs_digest: str
     base: str
     executor: Executor
     progress: Progress
@@ -51,7 +51,8 @@ class Workspace(NamedTuple):
         commits = self._committed(folder, named)
         waiting = [task for name, task in named.items() if name not in commits]
         with self.progress.show(f"{self.title}: {name}", len(waiting), len(commits)) as bar:
-            for task, commit in self.executor.map(_Committing(work, folder, self.token), waiting):
+            committing = _Committing(work, folder, self.inputs_digest)
+            for task, commit in self.executor.map(committing, waiting):
                 commits[task.name] = commit
                 bar.step([])
         return folder, [commits[name] for name in named]
@@ -61,23 +62,23 @@ class Workspace(NamedTuple):
         return {
             name: commit
             for name, commit in found.items()
-            if commit and commit.inputs_digest == self.token and sound(folder, commit)
+            if commit and commit.inputs_digest == self.inputs_digest and unchanged(folder, commit)
         }
 
 
 @dataclass(frozen=True)
 class _Committing(Generic[K]):
-    """A task of a phase and its commit, which is written last."""
+    """Run a task of a phase, then write its commit."""
 
     work: Callable[[K, str], TaskResult]
     folder: str
-    token: str
+    inputs_digest: str
 
     def __call__(self, task: K) -> Commit:
         made = self.work(task, self.folder)
         commit = Commit(
             part=task.name,
-            inputs_digest=self.token,
+            inputs_digest=self.inputs_digest,
             rows=sum(file.rows for file in made.files),
             files=made.files,
             detail=made.detail,
@@ -87,5 +88,5 @@ class _Committing(Generic[K]):
 
 
 def clear(folder: str) -> None:
-    """Remove the files between the phases of a corpus step that is done."""
+    """Delete the files between the phases of a corpus step that is done."""
     storage.delete_folder(storage.join(folder, WORK))

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate.engine.passes import DROPPED, PART, QUARANTINE
+from curate.engine.part_files import DROPPED, PART, QUARANTINE
 from manifests import storage
 from manifests.run import manifest
 from manifests.run.manifest import PassEntry, RunManifest

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate.engine.passes import DROPPED, PART
+from curate.engine.part_files import DROPPED, PART
 from manifests import record, storage
 from manifests.run import manifest
 from manifests.run.manifest import PassEntry, RunManifest

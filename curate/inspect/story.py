@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import pyarrow.compute as pc
 
 from curate.emit.order import shard_of
-from curate.engine import emitting
-from curate.engine.passes import DROPPED, PART, QUARANTINE
+from curate.engine.part_files import DROPPED, PART, QUARANTINE
+from curate.engine.passes import shards
 from curate.inspect import families
 from manifests import storage
 from manifests.errors import InputError
@@ -193,7 +193,7 @@ def _in_shards(run: RunManifest, out: str, found: _Found) -> Iterator[Event]:
 def _not_written(run: RunManifest, out: str, name: str, record_id: str) -> Event | None:
     entry = next(e for e in run.passes if e.kind == "shards" and e.name == name)
     for commit in manifest.load_pass(storage.join(out, entry.folder)).parts:
-        for row in emitting.quarantined(commit).to_pylist():
+        for row in shards.quarantined(commit).to_pylist():
             if row["id"] == record_id:
                 facts = {"error": row["error"], "message": row["message"]}
                 return Event(row["step"], "quarantined", facts)

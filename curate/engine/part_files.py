@@ -1,0 +1,110 @@
+"""The files of one part while it is written: kept, dropped and quarantined rows, and the commit."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from manifests import record, storage
+from manifests.run import manifest
+from manifests.run.ledger import Account, check, total
+from manifests.run.manifest import Commit, FileEntry
+from manifests.storage import parts
+
+PART, DROPPED, QUARANTINE, KEPT_BYTES = ".arrow", ".dropped.arrow", ".quarantined.arrow", ".media"
+"""Endings of the files of a part, after its name."""
+
+
+class PartFiles:
+    """Kept rows are written as they come; dropped and quarantined rows at the end, if any."""
+
+    def __init__(self, folder: str, part: str, kept: parts.Writer) -> None:
+        self.folder, self.part, self._kept = folder, part, kept
+        self._dropped: list[pa.Table] = []
+        self._quarantined: list[pa.Table] = []
+        self._accounts: list[Account] = []
+        self._media_bytes = self._text_bytes = 0
+
+    def keep(self, batch: pa.Table) -> None:
+        """Write rows that stay."""
+        if batch.num_rows:
+            self._media_bytes += _sum(batch["media"], "length")
+            self._text_bytes += _sum(batch["content"], "text")
+            self._kept.write(batch)
+
+    def account(
+        self, account: Account, quarantined: pa.Table, dropped: pa.Table | None = None
+    ) -> None:
+        """Book what one step did with one batch, and collect the rows it removed."""
+        self._accounts.append(account)
+        if quarantined.num_rows:
+            self._quarantined.append(quarantined)
+        if dropped is not None and dropped.num_rows:
+            self._dropped.append(dropped)
+
+    def commit(
+        self, inputs_digest: str, origin: str, steps: list[str], more: list[FileEntry]
+    ) -> Commit:
+        """Write the remaining files, then the commit. `more`: files written by others.
+
+        `steps` gives every step its account, also where no row came to it.
+        """
+        commit = Commit(
+            part=self.part,
+            inputs_digest=inputs_digest,
+            origin=origin,
+            rows=self._kept.rows,
+            media_bytes=self._media_bytes,
+            text_bytes=self._text_bytes,
+            files=[
+                self._kept.entry,
+                *self._write(DROPPED, self._dropped),
+                *self._write(QUARANTINE, self._quarantined),
+                *more,
+            ],
+            ledger=self._ledger(steps),
+        )
+        check(commit.ledger, origin)
+        save_commit(self.folder, commit)
+        return commit
+
+    def _write(self, ending: str, tables: list[pa.Table]) -> list[FileEntry]:
+        if not tables:
+            return []
+        uri = storage.join(self.folder, self.part + ending)
+        return [parts.write(uri, tables[0].schema, [pa.concat_tables(tables)])]
+
+    def _ledger(self, steps: list[str]) -> list[Account]:
+        known = total(self._accounts)
+        names = {account.step for account in known}
+        return known + [Account(step=name) for name in steps if name not in names]
+
+
+@contextlib.contextmanager
+def writing(folder: str, part: str, schema: pa.Schema) -> Iterator[PartFiles]:
+    """The files of a part. An earlier commit is deleted first: it would name files that change.
+
+    Call `commit` after the block has ended: only then the kept rows are complete.
+    """
+    storage.delete(commit_uri(folder, part))
+    with parts.writing(storage.join(folder, part + PART), schema) as kept:
+        yield PartFiles(folder, part, kept)
+
+
+def commit_uri(folder: str, part: str) -> str:
+    return storage.join(folder, f"{part}.json")
+
+
+def save_commit(folder: str, commit: Commit) -> None:
+    manifest.save(commit, commit_uri(folder, commit.part))
+
+
+def _sum(lists: pa.ChunkedArray, field: str) -> int:
+    """The sum of a number in a column of lists of structs, or of the byte lengths of a text."""
+    values = pc.struct_field(record.one_chunk(lists).flatten(), field)
+    if pa.types.is_string(values.type):
+        values = pc.binary_length(values)
+    return pc.sum(values).as_py() or 0

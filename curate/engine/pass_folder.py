@@ -1,0 +1,69 @@
+"""The folder of a pass: the commits of its parts, and the manifest written when all are there."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from curate.emit import shard_set
+from curate.engine.commits import present
+from manifests import storage
+from manifests.run import manifest
+from manifests.run.manifest import Commit, PassManifest
+
+
+class PassFolder(NamedTuple):
+    """`files`: the folder of the files that the commits name, often the same folder."""
+
+    folder: str
+    files: str
+
+    def commits(self, digests: dict[str, str]) -> dict[str, Commit]:
+        """The commits that still hold, by part: made from the same inputs, all files present.
+
+        `digests`: for each part the digest of its inputs.
+        """
+        known = self._in_manifest()
+        found = {}
+        for part, digest in digests.items():
+            commit = known.get(part)
+            if commit is None or commit.inputs_digest != digest:
+                commit = manifest.load_commit(storage.join(self.folder, f"{part}.json"))
+            if commit and commit.inputs_digest == digest and present(self.files, commit):
+                found[part] = commit
+        return found
+
+    def begin(self, parts: set[str]) -> None:
+        """Before any part changes: delete the manifests that will no longer be true, the parts
+        that are not among `parts`, and unfinished files of killed tasks."""
+        if self.files != self.folder:
+            storage.delete(storage.join(self.files, shard_set.NAME))
+        self._delete_other_parts(parts)
+        storage.clear_unfinished(self.files)
+
+    def finish(self, made: PassManifest) -> None:
+        """Write the manifest of the pass, unless it is there already."""
+        if not self._is_current(made):
+            self._delete_other_parts({commit.part for commit in made.parts})
+            manifest.save(made, storage.join(self.folder, manifest.NAME))
+
+    def _in_manifest(self) -> dict[str, Commit]:
+        if not self._has_manifest():
+            return {}
+        return {commit.part: commit for commit in manifest.load_pass(self.folder).parts}
+
+    def _has_manifest(self) -> bool:
+        return storage.exists(storage.join(self.folder, manifest.NAME))
+
+    def _is_current(self, made: PassManifest) -> bool:
+        """Whether the manifest in the folder describes the same parts."""
+        return self._has_manifest() and manifest.load_pass(self.folder).digest == made.digest
+
+    def _delete_other_parts(self, parts: set[str]) -> None:
+        """Delete the manifest of the pass, and the parts it names that are not among `parts`."""
+        known = self._in_manifest()
+        storage.delete(storage.join(self.folder, manifest.NAME))
+        for commit in known.values():
+            if commit.part not in parts:
+                storage.delete(storage.join(self.folder, f"{commit.part}.json"))
+                for entry in commit.files:
+                    storage.delete(storage.join(self.files, entry.name))

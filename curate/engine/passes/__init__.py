@@ -1,0 +1,13 @@
+"""The kinds of passes, one module each: what its tasks are, what a task does, what follows."""
+
+from curate.engine.passes.contract import Pass, RunContext, SortedParts, State
+from curate.engine.passes.corpus import CorpusPass
+from curate.engine.passes.order import OrderPass
+from curate.engine.passes.read import ReadPass
+from curate.engine.passes.rows import RowsPass
+from curate.engine.passes.shards import ShardsPass
+
+__all__ = [
+    "CorpusPass", "OrderPass", "Pass", "ReadPass", "RowsPass", "RunContext", "ShardsPass",
+    "SortedParts", "State",
+]  # fmt: skip

@@ -1,0 +1,114 @@
+"""The contract of a pass: its tasks, the work of a task, and the state it leaves to later passes.
+
+A task names files and carries no rows. It may be killed and repeated at any time: files are
+written under temporary names, and its part exists only once its commit does.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar
+
+from curate.engine.media_options import MediaOptions
+from curate.engine.part_view import PartView
+from curate.engine.planned import PlannedStep
+from curate.engine.progress import Progress
+from manifests import storage
+from manifests.run.manifest import Commit
+from manifests.step import Executor
+
+
+class Task(Protocol):
+    """One part to make. It is made again only if `inputs_digest` differs from its commit's."""
+
+    @property
+    def part(self) -> str: ...
+
+    @property
+    def inputs_digest(self) -> str: ...
+
+
+T = TypeVar("T", bound=Task)
+
+
+class RunContext(NamedTuple):
+    """What all passes of a run share. `steps`: the folder that holds a folder for every pass."""
+
+    out: str
+    steps: str
+    media: MediaOptions
+    executor: Executor
+    progress: Progress
+
+
+class SortedParts(NamedTuple):
+    """The parts of the order pass, each cut into one record batch for each of `shards` shards."""
+
+    folder: str
+    commits: tuple[Commit, ...]
+    shards: int
+
+
+class State(NamedTuple):
+    """What the passes so far have made: each pass takes one state and returns the next.
+
+    `shards`: what was written, by format.
+    """
+
+    parts: tuple[PartView, ...] = ()
+    sorted: SortedParts = SortedParts("", (), 1)
+    shards: Mapping[str, dict[str, Any]] = {}
+
+
+@dataclass(frozen=True)
+class Pass(ABC, Generic[T]):
+    """One pass over the corpus. `number` orders the folders of a run's passes.
+
+    `fingerprint` identifies the settings of this pass and of all before it.
+    """
+
+    kind: ClassVar[str]
+
+    number: int
+    name: str
+    fingerprint: str
+
+    @property
+    def steps(self) -> list[PlannedStep]:
+        """The steps that run in this pass."""
+        return []
+
+    @property
+    def title(self) -> str:
+        """What the pass does, for people."""
+        return self.name
+
+    @property
+    def folder_name(self) -> str:
+        return f"{self.number:02d}-{self.name}-{self.fingerprint}"
+
+    def folder(self, run: RunContext) -> str:
+        """Where the commits and the manifest of the pass lie."""
+        return storage.join(run.steps, self.folder_name)
+
+    def files_folder(self, run: RunContext) -> str:
+        """Where the files that the commits name lie."""
+        return self.folder(run)
+
+    @abstractmethod
+    def tasks(self, run: RunContext, state: State) -> list[T]:
+        """One task for each part that the pass makes, in order."""
+
+    def unfinished(self, tasks: list[T], commits: Mapping[str, Commit]) -> list[T]:
+        """The tasks to run, given the commits of an earlier run that still hold."""
+        return [task for task in tasks if task.part not in commits]
+
+    @abstractmethod
+    def work(self, run: RunContext, tasks: Iterable[T]) -> Iterator[Commit]:
+        """Run tasks; yields their commits as they complete, in any order."""
+
+    @abstractmethod
+    def after(self, run: RunContext, state: State, commits: list[Commit]) -> State:
+        """The state after the pass; `commits` has one for each task, in order."""

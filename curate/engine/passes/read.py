@@ -1,0 +1,141 @@
+"""The pass that reads one source: a part for each split, with what could not become a record."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
+
+import pyarrow as pa
+
+from curate.engine import part_files, splits
+from curate.engine.media_options import MediaOptions
+from curate.engine.outcomes import quarantine_rows
+from curate.engine.part_files import KEPT_BYTES, PART, PartFiles
+from curate.engine.part_view import PartView
+from curate.engine.passes.contract import Pass, RunContext, State
+from curate.ingest.reader import Context, Failure, KeptBytes, ReadBatch, Reader, Split
+from manifests import record, storage
+from manifests.errors import FileError, StepError
+from manifests.media import KEPT
+from manifests.run.fingerprint import fingerprint
+from manifests.run.ledger import Account
+from manifests.run.manifest import Commit, FileEntry
+
+
+class ReadTask(NamedTuple):
+    """Read one split into one part."""
+
+    part: str
+    inputs_digest: str
+    split: Split
+
+
+@dataclass(frozen=True)
+class ReadPass(Pass[ReadTask]):
+    """Makes the parts of one source."""
+
+    kind: ClassVar[str] = "read"
+
+    reader: Reader
+
+    @property
+    def title(self) -> str:
+        return f"read {self.name}"
+
+    def tasks(self, run: RunContext, state: State) -> list[ReadTask]:
+        found = splits.of_source(self.reader, run.media, self.folder(run), run.executor)
+        return [read_task(self.reader, split) for split in found]
+
+    def work(self, run: RunContext, tasks: Iterable[ReadTask]) -> Iterator[Commit]:
+        read = ReadSplit(run.media, self.reader, self.folder(run))
+        return (commit for _, commit in run.executor.map(read, tasks))
+
+    def after(self, run: RunContext, state: State, commits: list[Commit]) -> State:
+        folder = self.folder(run)
+        made = (PartView.of_commit(c, storage.join(folder, c.part + PART)) for c in commits)
+        return state._replace(parts=(*state.parts, *made))
+
+
+def read_task(reader: Reader, split: Split) -> ReadTask:
+    """The part is named by where the split lies; its digest changes when the files do."""
+    names = [file.name for file in split.files]
+    part = fingerprint([reader.name, names, split.start, split.stop])
+    inputs = fingerprint([[f.name, f.size, f.stamp] for f in split.files] + [[*split[1:]]])
+    return ReadTask(f"part-{part}", inputs, split)
+
+
+@dataclass(frozen=True)
+class ReadSplit:
+    """What a worker does with a read task."""
+
+    media: MediaOptions
+    reader: Reader
+    folder: str
+
+    def __call__(self, task: ReadTask) -> Commit:
+        with contextlib.ExitStack() as stack:
+            media = stack.enter_context(contextlib.closing(self.media.open()))
+            files = stack.enter_context(part_files.writing(self.folder, task.part, record.SCHEMA))
+            sink = self._sink(stack, task.part)
+            uri = f"{KEPT}{storage.base_name(self.folder)}/{task.part}{KEPT_BYTES}"
+            context = Context(self.media.base, media, KeptBytes(uri, sink))
+            for found in read_split(self.reader, task.split, context):
+                _add(files, found, self.reader.name)
+        beside = [_entry(task.part, sink)] if sink else []
+        origin = task.split.files[0].uri
+        return files.commit(task.inputs_digest, origin, [f"read {self.reader.name}"], beside)
+
+    def _sink(self, stack: contextlib.ExitStack, part: str) -> storage.Sink | None:
+        """The file for media that the reader copies out of its input, if it does."""
+        if not self.reader.keeps_bytes:
+            return None
+        uri = storage.join(self.folder, part + KEPT_BYTES)
+        return stack.enter_context(storage.writing(uri))
+
+
+def read_split(reader: Reader, split: Split, context: Context) -> Iterator[ReadBatch]:
+    """The records of a split; a file that breaks off is one failure, after the records before."""
+    try:
+        yield from reader.read(split, context)
+    except FileError as error:
+        file = split.files[0]
+        message = f"{error.fault} What follows in the file is lost. {error.fix}".strip()
+        broken = Failure(file.name, file.uri, type(error).__name__, message)
+        yield ReadBatch(record.SCHEMA.empty_table(), [broken])
+
+
+def _entry(part: str, sink: storage.Sink) -> FileEntry:
+    return FileEntry(name=part + KEPT_BYTES, rows=0, size_bytes=sink.size_bytes, digest=sink.digest)
+
+
+def _add(files: PartFiles, found: ReadBatch, source: str) -> None:
+    if found.records.schema != record.SCHEMA:
+        raise StepError("its records are not in the record schema", f"reader of source {source}")
+    files.keep(found.records)
+    rows, failures = found.records.num_rows, found.failures
+    account = Account(
+        step=f"read {source}",
+        rows_in=rows + len(failures),
+        kept=rows,
+        quarantined=dict(Counter(failure.error for failure in failures)),
+    )
+    files.account(account, _failed_rows(failures, source))
+
+
+def _failed_rows(failures: list[Failure], source: str) -> pa.Table:
+    return quarantine_rows(
+        record.record_ids(source, (f.key for f in failures)),
+        pa.repeat(source, len(failures)),
+        pa.array([_utf8(f.origin) for f in failures], pa.string()),
+        f"read {source}",
+        [f.error for f in failures],
+        [_utf8(f.message) for f in failures],
+    )
+
+
+def _utf8(text: str) -> str:
+    """The text with what UTF-8 cannot encode (half of a surrogate pair) escaped."""
+    return text.encode("utf-8", "backslashreplace").decode()

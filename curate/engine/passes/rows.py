@@ -1,0 +1,79 @@
+"""The pass of fused row and reshape steps: each part goes through all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
+
+from curate.engine import part_files
+from curate.engine.fused import FusedSteps
+from curate.engine.media_options import MediaOptions
+from curate.engine.part_files import PART
+from curate.engine.part_view import PartView
+from curate.engine.passes.contract import Pass, RunContext, State
+from curate.engine.planned import PlannedStep
+from manifests import storage
+from manifests.run.manifest import Commit
+
+
+class RowsTask(NamedTuple):
+    """One part of the passes before, made anew under the same name."""
+
+    view: PartView
+
+    @property
+    def part(self) -> str:
+        return self.view.name
+
+    @property
+    def inputs_digest(self) -> str:
+        return self.view.digest
+
+
+@dataclass(frozen=True)
+class RowsPass(Pass[RowsTask]):
+    """Runs consecutive row and reshape steps."""
+
+    kind: ClassVar[str] = "rows"
+
+    fused: FusedSteps
+
+    @property
+    def steps(self) -> list[PlannedStep]:
+        return self.fused.steps
+
+    @property
+    def title(self) -> str:
+        return " + ".join(step.name for step in self.steps)
+
+    def tasks(self, run: RunContext, state: State) -> list[RowsTask]:
+        return [RowsTask(view) for view in state.parts]
+
+    def work(self, run: RunContext, tasks: Iterable[RowsTask]) -> Iterator[Commit]:
+        work = RunSteps(run.media, self.fused, self.folder(run))
+        return (commit for _, commit in run.executor.map(work, tasks))
+
+    def after(self, run: RunContext, state: State, commits: list[Commit]) -> State:
+        folder = self.folder(run)
+        made = (PartView.of_commit(c, storage.join(folder, c.part + PART)) for c in commits)
+        return state._replace(parts=tuple(made))
+
+
+@dataclass(frozen=True)
+class RunSteps:
+    """What a worker does with a rows task."""
+
+    media: MediaOptions
+    fused: FusedSteps
+    folder: str
+
+    def __call__(self, task: RowsTask) -> Commit:
+        view, fused = task.view, self.fused
+        with part_files.writing(self.folder, view.name, fused.schema) as files:
+            for kept, results in fused.run(view.read(fused.batch_rows), self.media):
+                for result in results:
+                    files.account(result.account, result.quarantined, result.dropped)
+                files.keep(kept)
+        names = [planned.name for planned in fused.steps]
+        return files.commit(view.digest, view.origin, names, [])

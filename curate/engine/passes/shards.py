@@ -1,0 +1,130 @@
+"""The pass that writes the shards of one format, and what its loaders need beside them."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+import pyarrow as pa
+
+from curate.emit import formats, order
+from curate.emit.settings import FormatName, Shards
+from curate.emit.shard import Job, ShardCommit
+from curate.engine import part_files
+from curate.engine.media_options import MediaOptions
+from curate.engine.outcomes import QUARANTINED
+from curate.engine.part_files import PART
+from curate.engine.passes.contract import Pass, RunContext, State
+from manifests import storage
+from manifests.run.fingerprint import fingerprint
+from manifests.run.ledger import Account, check
+from manifests.run.manifest import Commit
+
+
+class ShardTask(NamedTuple):
+    """Write shard `number` of `shards` from its batch of every sorted part."""
+
+    part: str
+    inputs_digest: str
+    number: int
+    shards: int
+    sorted_parts: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ShardsPass(Pass[ShardTask]):
+    """Writes all shards of one format."""
+
+    kind: ClassVar[str] = "shards"
+
+    format: FormatName
+    settings: Shards
+
+    @property
+    def title(self) -> str:
+        return f"write {self.name}"
+
+    @property
+    def folder_name(self) -> str:
+        """One folder for each format, whatever the settings: its shards lie in one place."""
+        return f"write-{self.name}"
+
+    def files_folder(self, run: RunContext) -> str:
+        return storage.join(run.out, formats.FOLDERS[self.format])
+
+    def tasks(self, run: RunContext, state: State) -> list[ShardTask]:
+        """One task for each shard; each depends on every sorted part."""
+        folder, commits, count = state.sorted
+        uris = tuple(storage.join(folder, commit.part + PART) for commit in commits)
+        inputs = [[commit.part, commit.digest] for commit in commits]
+        digest = fingerprint([self.fingerprint, count, inputs])
+        names = [f"data-{number:05d}-of-{count:05d}" for number in range(count)]
+        return [ShardTask(name, digest, n, count, uris) for n, name in enumerate(names)]
+
+    def work(self, run: RunContext, tasks: Iterable[ShardTask]) -> Iterator[Commit]:
+        folder, shards = self.folder(run), self.files_folder(run)
+        write = WriteShard(run.media, self.settings, self.format, folder, shards)
+        return (commit for _, commit in run.executor.map(write, tasks))
+
+    def after(self, run: RunContext, state: State, commits: list[Commit]) -> State:
+        written = [ShardCommit.model_validate(commit.detail) for commit in commits]
+        folder = self.files_folder(run)
+        files = formats.finish(self.format, folder, written, self.fingerprint)
+        entry: dict[str, Any] = {
+            "folder": formats.FOLDERS[self.format],
+            "rows": sum(shard.rows for shard in written),
+            "size_bytes": sum(shard.size_bytes for shard in written),
+            "shards": [shard.files[0].name for shard in written if shard.files],
+            "files": [file.model_dump() for file in files],
+        }
+        return state._replace(shards={**state.shards, self.name: entry})
+
+
+@dataclass(frozen=True)
+class WriteShard:
+    """What a worker does with a shard task: the commit goes to `folder`, the files to `shards`."""
+
+    media: MediaOptions
+    settings: Shards
+    format: FormatName
+    folder: str
+    shards: str
+
+    def __call__(self, task: ShardTask) -> Commit:
+        storage.delete(part_files.commit_uri(self.folder, task.part))
+        table = order.gather(task.sorted_parts, task.number)
+        with contextlib.closing(self.media.open()) as media:
+            job = Job(self.shards, task.number, task.shards, table, media, self.settings)
+            written = formats.write(self.format, job)
+        commit = Commit(
+            part=task.part,
+            inputs_digest=task.inputs_digest,
+            origin=f"shard {task.number} of {task.shards}",
+            rows=written.rows,
+            files=written.files,
+            ledger=[_account(self.format, table.num_rows, written)],
+            detail=written.model_dump(mode="json"),
+        )
+        check(commit.ledger, commit.origin)
+        part_files.save_commit(self.folder, commit)
+        return commit
+
+
+def _account(format: FormatName, rows: int, written: ShardCommit) -> Account:
+    errors = Counter(q.error for q in written.quarantined)
+    return Account(
+        step=f"write {format}",
+        rows_in=rows,
+        kept=written.rows,
+        quarantined=dict(sorted(errors.items())),
+    )
+
+
+def quarantined(commit: Commit) -> pa.Table:
+    """The records that could not be written to a shard, as rows of the quarantine."""
+    failed = ShardCommit.model_validate(commit.detail).quarantined
+    rows = [{**q._asdict(), "step": commit.ledger[0].step} for q in failed]
+    return pa.Table.from_pylist(rows, schema=QUARANTINED)

@@ -1,0 +1,110 @@
+"""The splits of a source: its files listed and cut; the list is kept, so no file is cut twice."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from curate import catalog
+from curate.engine.media_options import MediaOptions
+from curate.ingest import sniff
+from curate.ingest.reader import Context, KeptBytes, Reader, Split, recipe_uri
+from manifests import storage
+from manifests.errors import FileError, InputError
+from manifests.run.fingerprint import fingerprint
+from manifests.step import Executor
+from manifests.storage import File
+
+SPLITS = "splits.json"
+_SNIFFED_FILES = 3
+"""Files whose content is checked before any is read (ours: a wrong reader fails on all of them)."""
+
+
+def of_source(reader: Reader, media: MediaOptions, folder: str, executor: Executor) -> list[Split]:
+    """The splits of a source, in the order of its files. `folder` holds the list of the last run.
+
+    Only files that are new, or changed, are cut.
+    """
+    groups = reader.grouped(_list_files(reader, media.base))
+    known = _load(folder)
+    missing = [group for group in groups if _key(group) not in known]
+    if missing:
+        _check_content(reader, missing, media.base)
+        found = dict(executor.map(_Cut(reader, media), [tuple(group) for group in missing]))
+        known |= {_key(group): splits for group, splits in found.items()}
+        known = {_key(group): known[_key(group)] for group in groups}
+        _save(folder, known)
+    return [split for group in groups for split in known[_key(group)]]
+
+
+def _list_files(reader: Reader, base: str) -> list[File]:
+    """The files of the source. If none has a suffix that the reader takes, their content may
+    name the right reader: that error is raised in place of the reader's own."""
+    try:
+        return reader.list_files(base)
+    except InputError:
+        where = storage.resolve(base, reader.path)
+        others = storage.list_files(where)
+        named = [f._replace(uri=recipe_uri(reader.path, where, f.uri)) for f in others]
+        _check_content(reader, [[file] for file in named], base)
+        raise
+
+
+def _check_content(reader: Reader, groups: list[list[File]], base: str) -> None:
+    """Raises InputError if none of the first files looks like what the reader takes.
+
+    A reader that is not in the catalog is not checked.
+    """
+    name = next((n for n, kind in catalog.readers().items() if kind is type(reader)), None)
+    if name is None:
+        return
+    refused: list[InputError] = []
+    first = [file for file in (group[0] for group in groups) if file.size][:_SNIFFED_FILES]
+    for file in first:
+        try:
+            sniff.check(name, type(reader), file, base, catalog.readers())
+        except InputError as error:
+            refused.append(error)
+    if refused and len(refused) == len(first):
+        raise refused[0]
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """Cut a file into splits; a group of files is one split. On a worker: big files take a scan."""
+
+    reader: Reader
+    media: MediaOptions
+
+    def __call__(self, group: tuple[File, ...]) -> list[Split]:
+        if len(group) > 1:
+            return [Split(group)]
+        media = self.media.open()
+        try:
+            context = Context(self.media.base, media, KeptBytes("", None))
+            return list(self.reader.splits(group[0], context))
+        except FileError:
+            return [Split(group)]  # reading it raises the same error, and quarantines the file
+        finally:
+            media.close()
+
+
+def _key(group: list[File] | tuple[File, ...]) -> str:
+    return fingerprint([list(file) for file in group])
+
+
+def _load(folder: str) -> dict[str, list[Split]]:
+    uri = storage.join(folder, SPLITS)
+    if storage.size_and_stamp(uri) is None:
+        return {}
+    known = json.loads(storage.read_bytes(uri))
+    return {key: [_split(content) for content in splits] for key, splits in known.items()}
+
+
+def _split(content: list[Any]) -> Split:
+    return Split(tuple(File(*file) for file in content[0]), *content[1:])
+
+
+def _save(folder: str, known: dict[str, list[Split]]) -> None:
+    storage.write_bytes(storage.join(folder, SPLITS), json.dumps(known).encode())

@@ -1,107 +1,131 @@
-"""Python pickles of plain data, read without running anything that they name.
+"""The one reader of pickles: plain data, and calls of nothing but functions that the caller allows.
 
-A pickle is a program. Only instructions that make lists, tuples, dicts, text, bytes, numbers,
-booleans and None are obeyed here; the first other one, above all those that import or call
-something, refuses the file. Pickles of Python 2 have their text read as Latin-1.
+A pickle is a program that may import and call anything. Here it can build lists, tuples, dicts,
+text, bytes, numbers, booleans and None; any other name in it is looked up in an allow-list.
 """
 
 from __future__ import annotations
 
 import io
 import pickle
-import pickletools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from itertools import chain
+from types import MappingProxyType
 from typing import Any
 
 from manifests.errors import FileError
 
-MOST_BYTES = 256 << 20
-"""A larger pickle is refused (ours: those of RefCOCO are under 100 MB): it is held whole."""
-MOST_TIMES = 100
-"""What is shared counts wherever it stands; it may all come to so many times the file (ours)."""
-_WANTED = "only lists, tuples, dicts, text, numbers, booleans and None are read."
-
-_OBEYED = (
-    "PROTO", "FRAME", "STOP", "MARK", "POP", "POP_MARK", "DUP", "MEMOIZE", "PUT", "BINPUT",
-    "LONG_BINPUT", "GET", "BINGET", "LONG_BINGET", "NONE", "NEWTRUE", "NEWFALSE", "INT", "BININT",
-    "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT", "STRING", "BINSTRING",
-    "SHORT_BINSTRING", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "UNICODE", "BINUNICODE",
-    "SHORT_BINUNICODE", "BINUNICODE8", "EMPTY_LIST", "LIST", "APPEND", "APPENDS", "EMPTY_TUPLE",
-    "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3", "EMPTY_DICT", "DICT", "SETITEM", "SETITEMS",
-)  # fmt: skip
-
-
-def _codes() -> list[int]:
-    """The instructions that are obeyed, as bytes of a pickle."""
-    return [getattr(pickle, name)[0] for name in _OBEYED]
+MAX_BYTES = 256 << 20
+"""Largest pickle that is read (ours: RefCOCO's are under 100 MB)."""
+MAX_INSTRUCTIONS = 20_000_000
+"""Most instructions of a pickle (ours: RefCOCO's have some 7 million). Each takes about 0.5 us, and
+80 bytes where it makes an empty list: a hostile pickle costs some 10 s and 1.6 GB at most."""
+MAX_DEPTH = 64
+"""Most containers inside each other (ours: RefCOCO's have 4)."""
+MAX_GROWTH, FREE_SIZE = 10, 1 << 20
+"""Most values and characters for each byte of the file, a shared value counted wherever it occurs;
+FREE_SIZE of them are accepted for a file of any size (both ours)."""
+MAX_KEY = 1 << 31
+"""Whole numbers as dict keys are smaller (ours): larger ones can be chosen to have one hash."""
+MAX_BITS = 4096
+"""Longest whole number (ours): Python refuses to print one of over 4,300 digits."""
+_FIX = "Only lists, tuples, dicts, text, bytes, numbers, booleans and None are read."
 
 
-class _Instructions(dict[int, Callable[..., Any]]):
-    """What to do for each instruction; FileError for one that is not obeyed."""
+def loads(data: bytes, allowed: Mapping[str, Callable[..., Any]] = MappingProxyType({})) -> Any:
+    """The value of a pickle; text of Python 2 is read as Latin-1.
 
-    def __missing__(self, code: int) -> Callable[..., Any]:
-        names = {ord(known.code): known.name for known in pickletools.opcodes}
-        raise FileError(
-            f"a pickle that is more than data: instruction {names.get(code, code)}.",
-            fix=f"Nothing in a pickle is run; {_WANTED}",
-        )
+    `allowed` maps each name that the pickle may use to a function that is called in its place, with
+    whatever arguments the file has: `{"collections.OrderedDict": lambda: {}}`.
 
-
-class _Plain(pickle._Unpickler):
-    """The library's unpickler in Python: its memo is a dict, so no number in a file makes it ask
-    for memory that the file does not fill."""
-
-    dispatch = _Instructions({code: pickle._Unpickler.dispatch[code] for code in _codes()})
-
-    def find_class(self, module: str, name: str) -> Any:
-        raise FileError(
-            f"a pickle that names {module}.{name}.", fix=f"Nothing is imported; {_WANTED}"
-        )
-
-
-def loads(data: bytes) -> Any:
-    """The value of a pickle. Raises FileError for one that is broken, too large, or no plain data.
-
-    Lists and dicts may stand in several places, but not so that walking through them would take
-    far longer than reading the file.
+    Raises FileError for a pickle that is broken or over a limit, or that uses any other name.
     """
-    if len(data) > MOST_BYTES:
-        raise FileError(f"a pickle of {len(data)} bytes is over the limit of {MOST_BYTES}.")
+    if len(data) > MAX_BYTES:
+        raise FileError(f"a pickle of {len(data)} bytes is over the limit of {MAX_BYTES}.")
     try:
-        value = _Plain(io.BytesIO(data), encoding="latin1").load()
+        value = _Unpickler(data, allowed).load()
     except FileError:
         raise
-    except _BROKEN as error:
-        told = f"a broken pickle: {str(error).rstrip('.') or type(error).__name__}."
-        raise FileError(told, fix="Copy it again.") from None
-    _walk(value, MOST_TIMES * len(data))
+    except Exception as error:  # "Note that other exceptions may also be raised" (pickle's manual)
+        fault = f"a broken pickle: {str(error).rstrip('.') or type(error).__name__:.200}."
+        raise FileError(fault, fix="Copy the file again.") from None
+    _check_size([value], max(MAX_GROWTH * len(data), FREE_SIZE), MAX_DEPTH)
     return value
 
 
-_BROKEN = (
-    pickle.UnpicklingError, EOFError, ArithmeticError, AssertionError, AttributeError, LookupError,
-    MemoryError, TypeError, ValueError,
-)  # fmt: skip
-"""What an unpickler meets in a file whose instructions do not fit each other."""
+class _Unpickler(pickle._Unpickler):
+    """The standard library's unpickler in Python. The one in C cannot be used: it hashes dict keys
+    before they can be checked, and allocates as much memory as a number in the file asks for."""
+
+    def __init__(self, data: bytes, allowed: Mapping[str, Callable[..., Any]]) -> None:
+        super().__init__(io.BytesIO(data), encoding="latin1")
+        self._allowed = allowed
+        self.dispatch = _Instructions(_OBEYED)  # type: ignore[misc]
+
+    def find_class(self, module: str, name: str) -> Any:
+        function = self._allowed.get(f"{module}.{name}")
+        if function is None:
+            raise FileError(f"a pickle that uses {module:.80}.{name:.80}.", fix=_FIX)
+        return lambda *args: function(*args)  # a new one, as the pickle may set its attributes
 
 
-def _walk(value: Any, most: int) -> None:
-    """FileError where there is more to walk through than `most` characters and values."""
-    left, waiting = most, [value]
-    while waiting and left >= 0:
-        one = waiting.pop()
-        for child in one if isinstance(one, list | tuple) else _members(one):
-            left -= 1
-            if isinstance(child, str | bytes):
-                left -= len(child)
-            elif isinstance(child, list | tuple | dict):
-                waiting.append(child)
-    if left < 0:
-        raise FileError(
-            f"a pickle that unfolds to over {MOST_TIMES} times its size.",
-            fix="It holds itself, or is made to fill a memory; leave it out of the path.",
-        )
+class _Instructions(dict[int, Callable[..., Any]]):
+    """What each instruction does. Counts those that are run."""
+
+    count = 0
+
+    def __getitem__(self, code: int) -> Callable[..., Any]:
+        self.count += 1
+        if self.count > MAX_INSTRUCTIONS:
+            raise FileError(f"a pickle of more than {MAX_INSTRUCTIONS} instructions.")
+        if code not in self:
+            raise FileError(f"a pickle with the instruction {bytes([code])!r}.", fix=_FIX)
+        return super().__getitem__(code)
 
 
-def _members(value: Any) -> list[Any]:
-    return [*value.keys(), *value.values()] if isinstance(value, dict) else []
+def _checking_keys(code: bytes, keys: slice) -> Callable[..., Any]:
+    """What an instruction does, after a check of the dict keys in this part of the stack."""
+    load = pickle._Unpickler.dispatch[code[0]]
+
+    def checked(unpickler: Any) -> None:
+        for key in unpickler.stack[keys]:
+            if type(key) is not str and not (type(key) is int and abs(key) < MAX_KEY):
+                fault = f"a pickle with a dict key of type {type(key).__name__}."
+                raise FileError(fault, fix=f"Keys may be text, or whole numbers below {MAX_KEY}.")
+        load(unpickler)
+
+    return checked
+
+
+_REFUSED = {  # they hash any value, ask for memory that the file does not fill, or avoid find_class
+    pickle.EMPTY_SET, pickle.ADDITEMS, pickle.FROZENSET, pickle.BYTEARRAY8,
+    pickle.EXT1, pickle.EXT2, pickle.EXT4,
+}  # fmt: skip
+_OBEYED = {
+    code: load for code, load in pickle._Unpickler.dispatch.items() if bytes([code]) not in _REFUSED
+} | {
+    pickle.SETITEM[0]: _checking_keys(pickle.SETITEM, slice(-2, -1)),
+    pickle.SETITEMS[0]: _checking_keys(pickle.SETITEMS, slice(0, None, 2)),
+    pickle.DICT[0]: _checking_keys(pickle.DICT, slice(0, None, 2)),
+}
+
+
+def _check_size(container: Any, left: int, depth: int) -> int:
+    """What remains of `left` values and characters after those in a container, at most `depth`
+    containers deep. FileError where nothing remains."""
+    is_dict = isinstance(container, dict)
+    for value in chain(container, container.values()) if is_dict else container:
+        left -= 1 + (len(value) if isinstance(value, str | bytes) else 0)
+        if left < 0:
+            raise _bomb(f"values that come to over {MAX_GROWTH} times its size")
+        if isinstance(value, int) and value.bit_length() > MAX_BITS:
+            raise _bomb(f"a number of {value.bit_length()} bits, over the limit of {MAX_BITS}")
+        if isinstance(value, list | tuple | dict):
+            if depth == 0:
+                raise _bomb(f"containers over {MAX_DEPTH} deep inside each other")
+            left = _check_size(value, left, depth - 1)
+    return left
+
+
+def _bomb(what: str) -> FileError:
+    return FileError(f"a pickle of {what}.", fix="It may be an attack: leave it out of the path.")

@@ -12,7 +12,8 @@ from curate import recipe
 from curate.cli import OK
 from curate.cli import run as command
 from docs.generator.regions import pages
-from tests.engine.corpora import accounts, captions, content, run
+from tests.make import write_captions
+from tests.runs import caption_recipe, row_counts, run_engine
 
 ROOT = Path(__file__).parents[1]
 
@@ -24,12 +25,12 @@ def blocks(page: str, language: str) -> list[str]:
 def test_the_step_of_your_own_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "mysteps.py").write_text(blocks("docs/steps.md", "python")[0])
     monkeypatch.syspath_prepend(str(tmp_path))
-    captions(tmp_path / "data", files=1, rows=8)
+    write_captions(tmp_path / "data", files=1, rows=8)
     with open(tmp_path / "data" / "000.jsonl", "a") as out:
         out.write('{"caption": "Why? Who? Where is it now, tell me?", "image": "images/0.jpg"}\n')
     steps = [{"language": {}}, *yaml.safe_load(blocks("docs/steps.md", "yaml")[-1])["steps"]]
-    made = run(content(steps=steps), tmp_path, tmp_path / "out")
-    assert accounts(made)["Questions"] == (9, 8, {"too many questions": 1}, {})
+    made = run_engine(caption_recipe(steps=steps), tmp_path, tmp_path / "out")
+    assert row_counts(made)["Questions"] == (9, 8, {"too many questions": 1}, {})
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/recipe.md"])

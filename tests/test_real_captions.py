@@ -20,7 +20,16 @@ import pytest
 
 from curate.cli import OK
 from curate.emit.read import read_shards
-from tests.runs import Ran, caption, curate, digest, digests, found, ran, recipe
+from tests.runs import (
+    FinishedRun,
+    curate,
+    image_digests,
+    last_answer,
+    read_run,
+    run_recipe,
+    sha256,
+    write_recipe,
+)
 
 PHOTOS = 60
 MISSING = b"<html>404 Not Found</html>"
@@ -31,7 +40,7 @@ class Photo(NamedTuple):
     """A photo of OpenStax, with the text that says what it shows."""
 
     name: str
-    caption: str
+    last_answer: str
     data: bytes
 
     @property
@@ -205,17 +214,17 @@ def source(dialect: str) -> dict[str, Any]:
 def test_every_dialect_gives_the_same_images_and_captions(
     base: Path, photos: list[Photo], dialect: str
 ) -> None:
-    made = ran(base, source(dialect), out=f"out-{dialect}")
+    made = run_recipe(base, source(dialect), out=f"out-{dialect}")
     inputs = DIALECTS[dialect].count(base / dialect)
     assert inputs == PHOTOS + 1
     assert made.accounts == {
         f"read {dialect}": (inputs, PHOTOS, {}, {"MediaError": 1}),
         "write arrow": (PHOTOS, PHOTOS, {}, {}),
     }
-    assert "not an image: it starts with b'<html>40'" in made.lost[0].message
+    assert "not an image: it starts with b'<html>40'" in made.quarantine[0].message
     whole = photos[:-1]
-    assert {caption(row): digests(row) for row in made.rows} == {
-        photo.caption: [digest(photo.data)] for photo in whole
+    assert {last_answer(row): image_digests(row) for row in made.rows} == {
+        photo.caption: [sha256(photo.data)] for photo in whole
     }
 
 
@@ -231,14 +240,18 @@ SHARDS = {"formats": ["arrow", "jsonl", "webdataset"], "shard_bytes": "8MB"}
 
 
 @pytest.fixture(scope="module")
-def everything(base: Path) -> Ran:
+def everything(base: Path) -> FinishedRun:
     """All dialects in one run, through real steps, in `out`."""
-    return ran(base, *map(source, DIALECTS), steps=STEPS, shards=SHARDS)
+    return run_recipe(base, *map(source, DIALECTS), steps=STEPS, shards=SHARDS)
 
 
-def test_ray_writes_the_same_bytes_from_all_dialects_together(base: Path, everything: Ran) -> None:
+def test_ray_writes_the_same_bytes_from_all_dialects_together(
+    base: Path, everything: FinishedRun
+) -> None:
     how = ("--workers", "2")
-    made = ran(base, *map(source, DIALECTS), out="out-ray", how=how, steps=STEPS, shards=SHARDS)
+    made = run_recipe(
+        base, *map(source, DIALECTS), out="out-ray", how=how, steps=STEPS, shards=SHARDS
+    )
     assert made.manifest.digest == everything.manifest.digest
     for folder in ("shards", "jsonl", "webdataset"):
         assert contents(base / "out-ray" / folder) == contents(base / "out" / folder)
@@ -246,11 +259,11 @@ def test_ray_writes_the_same_bytes_from_all_dialects_together(base: Path, everyt
 
 def contents(folder: Path) -> dict[str, str]:
     paths = (path for path in folder.rglob("*") if path.is_file())
-    return {str(path.relative_to(folder)): digest(path.read_bytes()) for path in paths}
+    return {str(path.relative_to(folder)): sha256(path.read_bytes()) for path in paths}
 
 
 def test_steps_drop_the_same_photos_in_every_dialect_of_captions(
-    base: Path, everything: Ran, capsys: pytest.CaptureFixture[str]
+    base: Path, everything: FinishedRun, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Chats are left out: their questions count as text too. So is the sample, which is by id."""
     capsys.readouterr()
@@ -266,7 +279,7 @@ def test_steps_drop_the_same_photos_in_every_dialect_of_captions(
 
 
 def test_shards_open_in_datasets_decoded_and_in_plain_pyarrow(
-    base: Path, everything: Ran, photos: list[Photo]
+    base: Path, everything: FinishedRun, photos: list[Photo]
 ) -> None:
     datasets = pytest.importorskip("datasets")
     from PIL import Image
@@ -276,7 +289,7 @@ def test_shards_open_in_datasets_decoded_and_in_plain_pyarrow(
     assert rows["id"][:] == [row["id"] for row in everything.rows]
     originals: dict[str | None, bytes] = {photo.caption: photo.data for photo in photos}
     for row in rows.select(range(0, len(rows), 10)):
-        original = Image.open(io.BytesIO(originals[caption(row)]))
+        original = Image.open(io.BytesIO(originals[last_answer(row)]))
         assert row["images"][0].size == original.size
         assert row["images"][0].tobytes() == original.tobytes()
     streams = [pa.ipc.open_stream(path.read_bytes()) for path in sorted(shards.glob("*.arrow"))]
@@ -341,15 +354,15 @@ def test_real_corpora_are_read_as_they_lie_with_every_input_accounted_for(
     assert kept == inputs - sum(quarantined.values())
     assert made.accounts["image_decodes"] == (min(60, kept), min(60, kept), {}, {})
     assert all(len(row["images"]) == 1 for row in made.rows)
-    assert {caption(row) is not None for row in made.rows} == {corpus.has_captions}
+    assert {last_answer(row) is not None for row in made.rows} == {corpus.has_captions}
 
 
-def ran_over(data: Path, out: Path, *sources: dict[str, Any], **settings: Any) -> Ran:
+def ran_over(data: Path, out: Path, *sources: dict[str, Any], **settings: Any) -> FinishedRun:
     """A run that starts in the folder of the real data, and writes elsewhere."""
-    path = recipe(out, *sources, **settings)
+    path = write_recipe(out, *sources, **settings)
     assert curate(data, "run", str(path), "-o", str(out / "out"), "--inline", "-q") == OK
     assert curate(data, "verify", str(out / "out")) == OK
-    return found(out / "out")
+    return read_run(out / "out")
 
 
 def test_a_list_of_urls_without_images_fetches_nothing_and_says_where_it_looked(
@@ -362,7 +375,7 @@ def test_a_list_of_urls_without_images_fetches_nothing_and_says_where_it_looked(
     assert made.accounts["read real"] == (1000, 0, {}, {"MediaError": 1000})
     url = pq.read_table(real_data / table)["URL"][0].as_py()
     sha, md5 = hashlib.sha256(url.encode()).hexdigest(), hashlib.md5(url.encode()).hexdigest()
-    first = next(lost for lost in made.lost if lost.origin == f"{table}#0")
+    first = next(lost for lost in made.quarantine if lost.origin == f"{table}#0")
     assert first.message == (
         f"no media for {url!r}: looked for {sha}, {md5}, 170x170.jpg in "
         f"{files}/resize_test_image. Nothing is fetched: bring the files there, or set `file` to "

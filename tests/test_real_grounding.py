@@ -16,7 +16,7 @@ from PIL import Image, ImageOps
 
 from curate.cli import OK
 from curate.compose.grounding.parsing import parse_objects
-from tests.runs import Ran, caption, curate, found, ran
+from tests.runs import FinishedRun, curate, last_answer, read_run, run_recipe
 
 RECIPE = Path(__file__).resolve().parents[1] / "recipes/grounding.yaml"
 SCREENS = [
@@ -51,8 +51,8 @@ def base(tmp_path_factory: pytest.TempPathFactory, real_data: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def made(base: Path) -> Ran:
-    return found(base / "out")
+def made(base: Path) -> FinishedRun:
+    return read_run(base / "out")
 
 
 def coco(base: Path) -> dict[str, dict[str, Any]]:
@@ -62,7 +62,7 @@ def coco(base: Path) -> dict[str, dict[str, Any]]:
 
 
 def test_every_image_is_accounted_for_and_duplicates_are_named(
-    base: Path, made: Ran, capsys: pytest.CaptureFixture[str]
+    base: Path, made: FinishedRun, capsys: pytest.CaptureFixture[str]
 ) -> None:
     images = sum(len(split["images"]) for split in coco(base).values())
     assert made.accounts["read coco"] == (images, images, {}, {})
@@ -78,7 +78,7 @@ def test_every_image_is_accounted_for_and_duplicates_are_named(
     assert "survivor     id" in capsys.readouterr().out
 
 
-def test_boxes_are_those_of_the_files(base: Path, made: Ran) -> None:
+def test_boxes_are_those_of_the_files(base: Path, made: FinishedRun) -> None:
     there: dict[tuple[str, str], list[np.ndarray]] = defaultdict(list)
     for name, split in coco(base).items():
         sizes = {one["id"]: (one["width"], one["height"]) for one in split["images"]}
@@ -99,7 +99,7 @@ def test_boxes_are_those_of_the_files(base: Path, made: Ran) -> None:
     assert sum(map(len, there.values())) < 0.05 * annotated  # were too small, or there twice
 
 
-def test_every_answer_reads_back_as_objects_of_its_record(made: Ran) -> None:
+def test_every_answer_reads_back_as_objects_of_its_record(made: FinishedRun) -> None:
     answers = 0
     for row in made.rows:
         known = Counter(
@@ -116,10 +116,10 @@ def test_every_answer_reads_back_as_objects_of_its_record(made: Ran) -> None:
     assert answers > len(made.rows) / 2
 
 
-def test_an_instruction_on_a_screen_is_answered_by_its_element(made: Ran) -> None:
+def test_an_instruction_on_a_screen_is_answered_by_its_element(made: FinishedRun) -> None:
     screens = [row for row in made.rows if row["source"] == "screens"]
     answers = {
-        tuple(one.box or ()) for row in screens for one in parse_objects(caption(row) or "")
+        tuple(one.box or ()) for row in screens for one in parse_objects(last_answer(row) or "")
     }  # fmt: skip
     sizes = {"computer_use1.jpeg": (3456, 2160), "computer_use2.jpeg": (2560, 1440)}
     assert answers == {
@@ -172,6 +172,6 @@ def test_a_box_on_stored_pixels_is_where_the_shown_image_has_it(
     source = {"name": "boxes", "reader": "boxes_table", "path": "boxes.jsonl", "boxes": "boxes",
               "labels": "labels", "space": "xyxy pixel stored",
               "media_root": str(real_data / "neardup/exif_orientation")}  # fmt: skip
-    seen = {row["origin"]: row["objects"][0]["box"] for row in ran(tmp_path, source).rows}
+    seen = {row["origin"]: row["objects"][0]["box"] for row in run_recipe(tmp_path, source).rows}
     assert len(seen) == 8
     assert seen == {origin: pytest.approx(box, abs=1e-3) for origin, box in expected.items()}

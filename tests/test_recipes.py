@@ -15,7 +15,7 @@ from PIL import Image
 from curate import cli
 from tests.ingest.tars import shard
 from tests.make import make_image
-from tests.runs import Lost, Ran, caption, curate, digest, found
+from tests.runs import FinishedRun, Quarantined, curate, last_answer, read_run, sha256
 
 RECIPES = {
     path.stem: path for path in (Path(__file__).resolve().parents[1] / "recipes").glob("*.yaml")
@@ -49,12 +49,12 @@ def test_every_recipe_plans(
     assert {planned["state"] for planned in passes} == {"to run"}
 
 
-def ran(name: str, base: Path) -> Ran:
+def ran(name: str, base: Path) -> FinishedRun:
     """A recipe run in `base`, with its limits on quarantine as they are."""
     run = ["run", str(RECIPES[name]), "-o", "out", "--inline", "-q"]
     assert curate(base, *run) == cli.OK
     assert curate(base, "verify", "out") == cli.OK
-    return found(base / "out")
+    return read_run(base / "out")
 
 
 def test_captions_keeps_what_says_something_of_a_whole_image(tmp_path: Path) -> None:
@@ -117,7 +117,7 @@ def shrunk(data: bytes) -> bytes:
 def test_datacomp_writes_the_keep_list_of_the_survivors(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    uids = [digest(str(n).encode())[:32] for n in range(4)]
+    uids = [sha256(str(n).encode())[:32] for n in range(4)]
     table = {
         "uid": uids,
         "url": [f"https://example.org/{n}.jpg" for n in range(4)],
@@ -137,7 +137,7 @@ def test_datacomp_writes_the_keep_list_of_the_survivors(
     monkeypatch.setenv("IMAGES", "images")
     made = ran("datacomp", tmp_path)
     assert made.accounts["read pool"] == (4, 3, {}, {"MediaError": 1})
-    assert [caption(row) for row in made.rows] == [CAPTION]
+    assert [last_answer(row) for row in made.rows] == [CAPTION]
     kept = np.load(tmp_path / "out/keep_list/keep_list.npy")
     assert [f"{high:016x}{low:016x}" for high, low in kept.tolist()] == [uids[0]]
 
@@ -154,13 +154,13 @@ def test_finetune_writes_lines_with_their_images_beside_them(tmp_path: Path) -> 
     fix = "Put the file there and run again with --retry, or leave it in quarantine."
     told = f"data/images/gone.jpg: there is no such file. {fix}"
     place = "data/conversations.json#7"
-    assert made.lost == [Lost(place, "read chats", "MediaError", told)]
+    assert made.quarantine == [Quarantined(place, "read chats", "MediaError", told)]
     (path,) = (tmp_path / "out/jsonl").glob("*.jsonl")
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     assert len(lines) == 199
     assert all(line["conversations"] == turns for line in lines)
     beside = [(tmp_path / "out/jsonl" / line["image"]).read_bytes() for line in lines]
-    assert {digest(data) for data in beside} == {digest(make_image(64, 48, n)) for n in range(5)}
+    assert {sha256(data) for data in beside} == {sha256(make_image(64, 48, n)) for n in range(5)}
 
 
 def test_grounding_asks_for_what_is_annotated_in_three_conventions(tmp_path: Path) -> None:
@@ -200,6 +200,6 @@ def test_grounding_asks_for_what_is_annotated_in_three_conventions(tmp_path: Pat
         labels = {"coco": "fire hydrant", "screens": "icon"}
         assert {one["label"] for one in row["objects"]} == {labels[row["source"]]}
     (asked,) = (row for row in made.rows if row["source"] == "screens")
-    assert '{"bbox_2d": [100, 100, 300, 200], "label": "icon"}' in str(caption(asked))
+    assert '{"bbox_2d": [100, 100, 300, 200], "label": "icon"}' in str(last_answer(asked))
     boxes_of = [row["objects"][0]["box"] for row in made.rows if row["source"] == "coco"]
     assert boxes_of == [[100, 100, 300, 300]] * 2

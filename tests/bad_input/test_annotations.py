@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.bad_input.shared import write_lines
-from tests.runs import Lost, curate, ran, recipe
+from tests.runs import Quarantined, curate, run_recipe, write_recipe
 
 BOXES: dict[str, Any] = {
     "name": "boxes", "reader": "boxes_table", "path": "data/*.jsonl", "media_root": "data",
@@ -20,18 +20,18 @@ BOXES: dict[str, Any] = {
 GOOD = {"image": "0.jpg", "boxes": [[8, 6, 32, 24]], "labels": ["cat"], "w": 64, "h": 48}
 
 
-def lost(line: int, message: str) -> Lost:
-    return Lost(f"data/a.jsonl#{line}", "read boxes", "RowError", message)
+def lost(line: int, message: str) -> Quarantined:
+    return Quarantined(f"data/a.jsonl#{line}", "read boxes", "RowError", message)
 
 
 def test_numbers_that_are_no_box_lose_their_record_alone(base: Path) -> None:
     odd = [[8, 6, 32], [8, 6, None, 24], [32, 6, 8, 24], [8, 6, 3200, 24]]
     write_lines(base, *[GOOD] * 12, *({**GOOD, "boxes": [box]} for box in odd))
-    made = ran(base, BOXES)
+    made = run_recipe(base, BOXES)
     nowhere = "is in no way on an image of 64 x 48, as 'xyxy pixel'"
     fix = "Fix the annotation, or leave it in quarantine."
     assert made.accounts["read boxes"] == (16, 12, {}, {"RowError": 4})
-    assert made.lost == [
+    assert made.quarantine == [
         lost(13, "object 0: [8, 6, 32] is not 4 numbers"),
         lost(14, "object 0: [8, 6, None, 24] is not 4 numbers"),
         lost(15, f"[32, 6, 8, 24] {nowhere}. {fix}"),
@@ -42,14 +42,14 @@ def test_numbers_that_are_no_box_lose_their_record_alone(base: Path) -> None:
 def test_boxes_out_of_the_image_or_of_no_width_go_by_a_step(base: Path) -> None:
     out, line = {**GOOD, "boxes": [[-16, 6, 8, 24]]}, {**GOOD, "boxes": [[8, 6, 8, 24]]}
     write_lines(base, *[GOOD] * 12, out, line, {**GOOD, "boxes": [[8, 6, 64.4, 24]]})
-    made = ran(base, BOXES, steps=[{"boxes": {}}])
+    made = run_recipe(base, BOXES, steps=[{"boxes": {}}])
     assert made.accounts["boxes"] == (15, 13, {"no object left": 2}, {})
     assert made.rows[-1]["objects"][0]["box"][2] <= 1000
 
 
 def test_a_wrong_space_stops_the_run(base: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_lines(base, *[GOOD] * 12)
-    recipe(base, {**BOXES, "space": "xyxy fraction"})
+    write_recipe(base, {**BOXES, "space": "xyxy fraction"})
     assert curate(base, "run", "recipe.yaml", "-o", "out", "--inline", "-q") == 1
     told = capsys.readouterr().err
     assert "data/a.jsonl: 12 of 12 boxes contradict 'xyxy fraction'" in told
@@ -60,7 +60,8 @@ def test_a_wrong_space_stops_the_run(base: Path, capsys: pytest.CaptureFixture[s
 def test_annotations_of_another_image_lose_their_record(base: Path) -> None:
     write_lines(base, GOOD, {**GOOD, "w": 48, "h": 64})
     told = "annotated on an image of 48 x 64, this one is 64 x 48 as it is shown."
-    assert ran(base, BOXES).lost == [lost(2, f"data/0.jpg: {told} It is another image.")]
+    made = run_recipe(base, BOXES)
+    assert made.quarantine == [lost(2, f"data/0.jpg: {told} It is another image.")]
 
 
 def test_a_coco_annotation_that_is_none_is_lost_alone(base: Path) -> None:
@@ -72,8 +73,8 @@ def test_a_coco_annotation_that_is_none_is_lost_alone(base: Path) -> None:
     }  # fmt: skip
     (base / "data/a.json").write_text(json.dumps(split))
     source = {"name": "boxes", "reader": "coco", "path": "data/a.json"}
-    made = ran(base, source, max_quarantined=3)
-    assert [(one.origin, one.message) for one in made.lost] == [
+    made = run_recipe(base, source, max_quarantined=3)
+    assert [(one.origin, one.message) for one in made.quarantine] == [
         ("data/a.json#annotations[1]", "no image has the id 9"),
         ("data/a.json#annotations[2]", "no category has the id 9"),
         ("data/a.json#annotations[3]", "the id 1 comes a second time"),
@@ -96,9 +97,9 @@ def test_files_that_would_do_something_are_lost_whole(base: Path) -> None:
         '<!DOCTYPE a [<!ENTITY b SYSTEM "file:///etc/passwd">]><annotation>&b;</annotation>'
     )
     pickles = {"name": "refs", "reader": "refcoco", "path": "data/*.p", "media_root": "data"}
-    made = ran(base, pickles, {"name": "voc", "reader": "voc", "path": "data/*.xml"},
+    made = run_recipe(base, pickles, {"name": "voc", "reader": "voc", "path": "data/*.xml"},
                max_quarantined=2)  # fmt: skip
-    assert {(one.origin, one.error) for one in made.lost} == {
+    assert {(one.origin, one.error) for one in made.quarantine} == {
         ("data/refs(unc).p", "FileError"), ("data/a.xml", "FileError"),
     }  # fmt: skip
     assert not (base / "gone").exists()

@@ -10,25 +10,25 @@ import pytest
 
 from tests.bad_input.shared import BRING, GOOD, LINES, PHOTOS, PHOTOS_KEPT, ROWS, write_lines
 from tests.make import make_image
-from tests.runs import Lost, curate, digest, digests, ran
+from tests.runs import Quarantined, curate, image_digests, run_recipe, sha256
 
 
 def test_an_image_deleted_after_reading_is_quarantined_at_writing_until_it_is_back(
     base: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_lines(base, *ROWS)
-    first = ran(base, LINES)
+    first = run_recipe(base, LINES)
     (base / "data/1.jpg").rename(base / "kept.jpg")
     settings: dict[str, Any] = {
         "shards": {"columns": ["source"]}
     }  # writes the shards again, and reads no source
-    made = ran(base, LINES, **settings)
+    made = run_recipe(base, LINES, **settings)
     assert made.accounts == {
         "read lines": (3, 3, {}, {}),
         "write arrow": (3, 2, {}, {"MediaError": 1}),
     }
     told = f"data/1.jpg: there is no such file. {BRING}"
-    assert made.lost == [Lost("data/a.jsonl#2", "write arrow", "MediaError", told)]
+    assert made.quarantine == [Quarantined("data/a.jsonl#2", "write arrow", "MediaError", told)]
     assert made.captions == {o: c for o, c in first.captions.items() if o != "data/a.jsonl#2"}
     capsys.readouterr()
     assert curate(base, "explain", "out", "data/a.jsonl#2", "--json") == 0
@@ -38,19 +38,19 @@ def test_an_image_deleted_after_reading_is_quarantined_at_writing_until_it_is_ba
          "facts": {"error": "MediaError", "message": told}},
     ]  # fmt: skip
     (base / "kept.jpg").rename(base / "data/1.jpg")
-    healed = ran(base, LINES, how=("--inline", "--retry"), **settings)
-    assert (healed.lost, healed.captions) == ([], first.captions)
+    healed = run_recipe(base, LINES, how=("--inline", "--retry"), **settings)
+    assert (healed.quarantine, healed.captions) == ([], first.captions)
 
 
 def test_an_image_changed_after_reading_is_quarantined_at_writing(base: Path) -> None:
     write_lines(base, *ROWS)
-    ran(base, LINES)
+    run_recipe(base, LINES)
     size = (base / "data/1.jpg").stat().st_size
     (base / "data/1.jpg").write_bytes(b"not what it was")
-    made = ran(base, LINES, shards={"columns": ["source"]})
+    made = run_recipe(base, LINES, shards={"columns": ["source"]})
     fix = "Put it back as it was and run again with --retry, or leave it in quarantine."
     told = f"data/1.jpg: 15 bytes where {size} were: the file has changed. {fix}"
-    assert made.lost == [Lost("data/a.jsonl#2", "write arrow", "MediaError", told)]
+    assert made.quarantine == [Quarantined("data/a.jsonl#2", "write arrow", "MediaError", told)]
     assert len(made.rows) == 2
 
 
@@ -63,19 +63,19 @@ def test_a_file_that_a_glob_finds_twice_is_read_once(photos: Path) -> None:
         path.rename(photos / "data/deep/deeper" / path.name)
     write_lines(photos, *ROWS[1:], name="deep/a.jsonl")
     lines = LINES | {"path": "data/**/**/*.jsonl"}
-    made = ran(photos, PHOTOS | {"path": "data/**/**/*.*"}, lines)
+    made = run_recipe(photos, PHOTOS | {"path": "data/**/**/*.*"}, lines)
     assert made.accounts["read photos"][:2] == (3, 3)
     assert made.accounts["read lines"][:2] == (2, 2)
     assert len({row["id"] for row in made.rows}) == 5
 
 
 def test_two_sources_over_one_folder_make_two_records_of_each_image(photos: Path) -> None:
-    made = ran(photos, PHOTOS, PHOTOS | {"name": "again"})
+    made = run_recipe(photos, PHOTOS, PHOTOS | {"name": "again"})
     assert made.accounts["read photos"][:2] == made.accounts["read again"][:2] == (3, 3)
     assert made.captions == PHOTOS_KEPT
-    by_source = {(row["source"], row["origin"]): digests(row) for row in made.rows}
+    by_source = {(row["source"], row["origin"]): image_digests(row) for row in made.rows}
     assert by_source == {
-        (name, f"data/{n}.jpg"): [digest(make_image(64, 48, n))]
+        (name, f"data/{n}.jpg"): [sha256(make_image(64, 48, n))]
         for name in ("photos", "again")
         for n in range(3)
     }
@@ -84,7 +84,7 @@ def test_two_sources_over_one_folder_make_two_records_of_each_image(photos: Path
 
 def test_an_image_that_two_lines_name_is_in_both_records(base: Path) -> None:
     write_lines(base, ROWS[0], ROWS[0])
-    made = ran(base, LINES)
+    made = run_recipe(base, LINES)
     assert made.captions == {"data/a.jsonl#1": GOOD[0], "data/a.jsonl#2": GOOD[0]}
-    assert [digests(row) for row in made.rows] == [[digest(make_image(64, 48, 0))]] * 2
+    assert [image_digests(row) for row in made.rows] == [[sha256(make_image(64, 48, 0))]] * 2
     assert len({row["id"] for row in made.rows}) == 2

@@ -28,7 +28,7 @@ from tests.bad_input.shared import (
 )
 from tests.ingest.tars import shard
 from tests.make import make_image
-from tests.runs import curate, ran, recipe
+from tests.runs import curate, run_recipe, write_recipe
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 EMPTY: dict[str, tuple[dict[str, Any], bytes | pa.Table]] = {
@@ -56,13 +56,13 @@ def test_zero_rows_make_zero_rows_and_shards_that_open(base: Path, name: str) ->
         (base / "data" / name).write_bytes(content)
     else:
         pq.write_table(content, base / "data" / name)
-    made = ran(base, source, steps=[{"words": {"min": 3}}])
+    made = run_recipe(base, source, steps=[{"words": {"min": 3}}])
     assert made.accounts == {
         f"read {source['name']}": (0, 0, {}, {}),
         "words": (0, 0, {}, {}),
         "write arrow": (0, 0, {}, {}),
     }
-    assert (made.lost, made.rows) == ([], [])
+    assert (made.quarantine, made.rows) == ([], [])
     datasets = pytest.importorskip("datasets")
     assert len(datasets.load_from_disk(str(base / "out/shards"))) == 0
 
@@ -84,7 +84,7 @@ def test_a_missing_folder_is_an_error_and_no_empty_success(
     (base / "empty").mkdir()
     write_lines(base, *ROWS)
     (base / "data/a.tsv").write_text("0.jpg\tGood.\n")
-    recipe(base, source)
+    write_recipe(base, source)
     assert curate(base, "run", "recipe.yaml", "-o", "out", "--inline") == FAILED
     assert capsys.readouterr().err.startswith(f"curate: {told}")
     assert sorted(path.name for path in (base / "out").iterdir()) == ["steps"]
@@ -101,9 +101,9 @@ def write_parts(base: Path, count: int = 3) -> list[Path]:
 def test_a_broken_parquet_is_quarantined_whole_and_the_others_are_read(base: Path) -> None:
     paths = write_parts(base)
     paths[1].write_bytes(paths[1].read_bytes()[:-100])
-    made = ran(base, URLS)
+    made = run_recipe(base, URLS)
     assert made.accounts["read urls"] == (3, 2, {}, {"FileError": 1})
-    (lost,) = made.lost
+    (lost,) = made.quarantine
     assert lost[:3] == ("data/1.parquet", "read urls", "FileError")
     assert lost.message == (
         "broken parquet: Parquet magic bytes not found in footer. Either the file is corrupted or "
@@ -117,10 +117,10 @@ def test_a_stray_file_among_good_ones_is_quarantined_whole(base: Path) -> None:
     write_lines(base, *ROWS)
     write_lines(base, json.dumps(ROWS).encode(), name="array.jsonl")
     write_lines(base, make_image(), name="image.jsonl")
-    made = ran(base, LINES)
+    made = run_recipe(base, LINES)
     assert made.accounts["read lines"] == (5, 3, {}, {"FileError": 2})
     rest = "What follows in the file is lost."
-    assert [lost[0::3] for lost in made.lost] == [
+    assert [lost[0::3] for lost in made.quarantine] == [
         ("data/array.jsonl", f"a JSON array, not JSON lines. {rest} `curate readers` tells what "
          "reads those."),
         ("data/image.jsonl", "line 1 is no header of a table: line 1, byte 0: 0xff is not UTF-8. "
@@ -135,7 +135,7 @@ def test_a_table_without_the_column_that_is_named_stops_the_run(
     """It may stand for millions of rows: one line in the quarantine would hide them."""
     write_lines(base, *ROWS)
     write_lines(base, {"file": "0.jpg", "captoin": "Good."}, name="other.jsonl")
-    recipe(base, LINES)
+    write_recipe(base, LINES)
     assert curate(base, "run", "recipe.yaml", "-o", "out", "--inline", "-q") == FAILED
     assert capsys.readouterr().err == (
         "curate: data/other.jsonl: no column 'caption'. Did you mean 'captoin'? The setting is "
@@ -148,14 +148,13 @@ def test_files_of_no_bytes_are_broken_files(base: Path) -> None:
     (base / "data/9.parquet").write_bytes(b"")
     shard(base / "data", MEMBERS)
     (base / "data/9.tar").write_bytes(b"")
-    made = ran(base, URLS, TARS)
-    assert [lost[:3] for lost in made.lost] == [
+    made = run_recipe(base, URLS, TARS)
+    assert [lost[:3] for lost in made.quarantine] == [
         ("data/9.parquet", "read urls", "FileError"),
         ("data/9.tar", "read tars", "FileError"),
     ]
-    assert (
-        made.lost[1].message == "not a tar: the file is empty. Name tars that are not compressed."
-    )
+    message = "not a tar: the file is empty. Name tars that are not compressed."
+    assert made.quarantine[1].message == message
     assert len(made.rows) == 6
 
 
@@ -164,7 +163,7 @@ def test_a_source_that_is_broken_all_over_is_over_the_budget(
 ) -> None:
     for path in write_parts(base)[:2]:
         path.write_bytes(b"PAR1 and then nothing")
-    recipe(base, URLS)
+    write_recipe(base, URLS)
     assert curate(base, "run", "recipe.yaml", "-o", "out", "--inline") == OVER_BUDGET
     assert capsys.readouterr().err.endswith(
         "curate: out: 2 inputs were quarantined, over the budget of max_quarantined: 0.5 of 3. "
@@ -204,7 +203,7 @@ def test_a_wrong_reader_is_told_what_the_file_is_and_which_reader_takes_it(
     images = pa.array([{"bytes": make_image(), "path": "a.jpg"}], IMAGE)
     pq.write_table(pa.table({"image": images, "text": ["Good."]}), base / "data/a.parquet")
     (base / "data/a.pdf").write_bytes(b"%PDF-1.7\n")
-    recipe(base, source)
+    write_recipe(base, source)
     assert curate(base, "run", "recipe.yaml", "-o", "out", "--inline") == FAILED
     fix = f"Read it with: {takes}." if takes else "No reader takes it; leave it out of the path."
     said = f"data/{looks}: not what the reader {source['reader']!r} takes. {fix}"

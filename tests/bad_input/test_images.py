@@ -13,19 +13,19 @@ from pathlib import Path
 from tests.bad_input.shared import GOOD, LINES, PHOTOS, PHOTOS_KEPT, REPLACE, ROWS, write_lines
 from tests.ingest.captions.test_webdataset_faults import bomb
 from tests.make import make_image
-from tests.runs import Lost, Ran, found, ran, recipe
+from tests.runs import FinishedRun, Quarantined, read_run, run_recipe, write_recipe
 
 
 def test_an_image_cut_in_half_is_quarantined_by_image_decodes(photos: Path) -> None:
     whole = make_image(640, 480, 9)
     (photos / "data/half.jpg").write_bytes(whole[: len(whole) // 2])
-    made = ran(photos, PHOTOS, steps=[{"image_decodes": {}}])
+    made = run_recipe(photos, PHOTOS, steps=[{"image_decodes": {}}])
     assert made.accounts == {
         "read photos": (4, 4, {}, {}),
         "image_decodes": (4, 3, {}, {"RowError": 1}),
         "write arrow": (3, 3, {}, {}),
     }
-    (lost,) = made.lost
+    (lost,) = made.quarantine
     assert lost[:3] == ("data/half.jpg", "image_decodes", "RowError")
     said = r"data/half\.jpg: OSError: image file is truncated \(\d+ bytes not processed\)\. "
     assert re.fullmatch(said + re.escape(REPLACE), lost.message)
@@ -34,10 +34,10 @@ def test_an_image_cut_in_half_is_quarantined_by_image_decodes(photos: Path) -> N
 
 def test_an_image_whose_header_is_cut_is_quarantined_at_reading(photos: Path) -> None:
     (photos / "data/head.jpg").write_bytes(make_image(640, 480, 9)[:100])
-    made = ran(photos, PHOTOS)
+    made = run_recipe(photos, PHOTOS)
     assert made.accounts["read photos"] == (4, 3, {}, {"MediaError": 1})
     told = f"jpg: truncated: 100 bytes end before the image size. {REPLACE}"
-    assert made.lost == [Lost("data/head.jpg", "read photos", "MediaError", told)]
+    assert made.quarantine == [Quarantined("data/head.jpg", "read photos", "MediaError", told)]
     assert made.captions == PHOTOS_KEPT
 
 
@@ -47,10 +47,10 @@ def over(what: str, limit: str) -> str:
 
 def test_a_decompression_bomb_is_quarantined_unopened(photos: Path) -> None:
     (photos / "data/bomb.png").write_bytes(bomb())
-    made = ran(photos, PHOTOS, steps=[{"image_decodes": {}}])
+    made = run_recipe(photos, PHOTOS, steps=[{"image_decodes": {}}])
     assert made.accounts["read photos"] == (4, 3, {}, {"LimitError": 1})
     told = over("png: 120000 x 90000 pixels is over the limit of 178956970", "max_pixels")
-    assert made.lost == [Lost("data/bomb.png", "read photos", "LimitError", told)]
+    assert made.quarantine == [Quarantined("data/bomb.png", "read photos", "LimitError", told)]
     assert made.captions == PHOTOS_KEPT
 
 
@@ -61,17 +61,17 @@ def test_the_limits_of_media_are_the_recipe_s(photos: Path) -> None:
     (photos / "data/heavy.png").write_bytes(make_image(60, 60, kind="PNG") + bytes(9999))
     limits = {"max_frames": 2, "max_pixels": 4000, "max_bytes": 9999}
     write_lines(photos, ROWS[0], {"file": "heavy.png", "caption": "Too heavy."})
-    made = ran(photos, PHOTOS, LINES, media=limits, steps=[{"image_decodes": {}}])
+    made = run_recipe(photos, PHOTOS, LINES, media=limits, steps=[{"image_decodes": {}}])
     heavy = (photos / "data/heavy.png").stat().st_size
     moving = "data/moving.gif"
-    assert made.lost == [
-        Lost("data/a.jsonl#2", "read lines", "LimitError",
+    assert made.quarantine == [
+        Quarantined("data/a.jsonl#2", "read lines", "LimitError",
              over(f"data/heavy.png: {heavy} bytes is over the limit of 9999", "max_bytes")),
-        Lost("data/heavy.png", "read photos", "LimitError",
+        Quarantined("data/heavy.png", "read photos", "LimitError",
              over(f"png: {heavy} bytes is over the limit of 9999", "max_bytes")),
-        Lost(moving, "image_decodes", "RowError",
+        Quarantined(moving, "image_decodes", "RowError",
              over(f"{moving}: 3 frames is over the limit of 2", "max_frames")),
-        Lost("data/wide.jpg", "read photos", "LimitError",
+        Quarantined("data/wide.jpg", "read photos", "LimitError",
              over("jpg: 80 x 60 pixels is over the limit of 4000", "max_pixels")),
     ]  # fmt: skip
     assert made.captions == PHOTOS_KEPT | {"data/a.jsonl#1": GOOD[0]}
@@ -95,20 +95,20 @@ def _gif(*frames: tuple[int, int]) -> bytes:
     return b"GIF89a" + struct.pack("<HHBBB", 1, 1, 0x80, 0, 0) + bytes(6) + b"".join(said) + b";"
 
 
-def ran_in_four_gigabytes(base: Path) -> Ran:
+def ran_in_four_gigabytes(base: Path) -> FinishedRun:
     """Photos decoded in a process of its own, whose memory is bounded."""
-    recipe(base, PHOTOS, steps=[{"image_decodes": {}}])
+    write_recipe(base, PHOTOS, steps=[{"image_decodes": {}}])
     command = [sys.executable, "-m", "curate", "run", "recipe.yaml", "-o", "out", "--inline"]
     bound = (4 << 30, 4 << 30)
     subprocess.run(command, cwd=base, check=True, capture_output=True,
                    preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, bound))  # fmt: skip
-    return found(base / "out")
+    return read_run(base / "out")
 
 
 def test_a_later_frame_of_any_size_is_never_opened(photos: Path) -> None:
     (photos / "data/made.gif").write_bytes(_gif((1, 1), (60_000, 60_000)))
     made = ran_in_four_gigabytes(photos)
-    assert (made.lost, made.captions) == ([], PHOTOS_KEPT | {"data/made.gif": None})
+    assert (made.quarantine, made.captions) == ([], PHOTOS_KEPT | {"data/made.gif": None})
 
 
 def test_the_bombs_of_pillow_s_own_tests_do_no_harm(photos: Path, real_data: Path) -> None:
@@ -118,5 +118,5 @@ def test_the_bombs_of_pillow_s_own_tests_do_no_harm(photos: Path, real_data: Pat
     screen, extents = (f"data/{path.name}" for path in bombs)
     made = ran_in_four_gigabytes(photos)
     told = over("gif: 65535 x 66601 pixels is over the limit of 178956970", "max_pixels")
-    assert made.lost == [Lost(screen, "read photos", "LimitError", told)]
+    assert made.quarantine == [Quarantined(screen, "read photos", "LimitError", told)]
     assert made.captions == PHOTOS_KEPT | {extents: None}

@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.bad_input.shared import MEMBERS, TARS, TARS_KEPT
 from tests.ingest.tars import shard
 from tests.make import make_image
-from tests.runs import Lost, ran
+from tests.runs import Quarantined, run_recipe
 
 
 def test_of_a_tar_cut_in_half_every_whole_sample_before_the_cut_is_kept(base: Path) -> None:
@@ -24,21 +24,21 @@ def test_of_a_tar_cut_in_half_every_whole_sample_before_the_cut_is_kept(base: Pa
         cut = archive.getmember("10.jpg").offset_data + 100
     size = len(members[20][1])
     path.write_bytes(path.read_bytes()[:cut])
-    made = ran(base, TARS)
+    made = run_recipe(base, TARS)
     whole = [n for n in range(20) if ends[f"{n:02d}.txt"] <= cut]
     assert made.captions == {f"data/a.tar#{n:02d}": f"Caption {n}." for n in whole}
     assert made.accounts["read tars"] == (11, 10, {}, {"RowError": 1})
     told = f"the tar breaks off: 100 of {size} bytes of '10.jpg'. Fetch or pack the tar again."
-    assert made.lost == [Lost("data/a.tar#10", "read tars", "RowError", told)]
+    assert made.quarantine == [Quarantined("data/a.tar#10", "read tars", "RowError", told)]
 
 
 def test_a_tar_member_that_leaves_the_archive_is_quarantined_by_its_name(base: Path) -> None:
     evil = [("../../etc/x", b"root::0:0"), ("../../etc/y.jpg", make_image()), ("/etc/z.jpg", b"")]
     shard(base / "data", [*MEMBERS[:2], *evil, *MEMBERS[2:]])
-    made = ran(base, TARS)
+    made = run_recipe(base, TARS)
     fix = "is absolute, or leaves the archive. Pack the tar with relative names."
-    assert made.lost == sorted(
-        Lost(f"data/a.tar#{name}", "read tars", "RowError", f"the name {name!r} {fix}")
+    assert made.quarantine == sorted(
+        Quarantined(f"data/a.tar#{name}", "read tars", "RowError", f"the name {name!r} {fix}")
         for name, _ in evil
     )
     assert made.accounts["read tars"] == (6, 3, {}, {"RowError": 3})
@@ -50,13 +50,13 @@ def test_of_a_key_that_comes_twice_in_a_tar_the_first_is_kept(base: Path) -> Non
     twice = [("z.jpg", make_image()), ("z.jpg", make_image(8, 8))]
     members = [*MEMBERS, ("0.jpg", make_image(8, 8)), *twice]
     shard(base / "data", members)
-    made = ran(base, TARS)
+    made = run_recipe(base, TARS)
     assert made.accounts["read tars"] == (5, 3, {}, {"RowError": 2})
     again = "the key '0' was in this tar before. Keep the members of a sample together, and keys"
     second = "a second member 'z.jpg'. Give every member of a sample its own name."
-    assert made.lost == [
-        Lost("data/a.tar#0", "read tars", "RowError", f"{again} apart."),
-        Lost("data/a.tar#z", "read tars", "RowError", second),
+    assert made.quarantine == [
+        Quarantined("data/a.tar#0", "read tars", "RowError", f"{again} apart."),
+        Quarantined("data/a.tar#z", "read tars", "RowError", second),
     ]
     assert made.captions == TARS_KEPT
 
@@ -65,6 +65,6 @@ def test_one_key_in_two_tars_makes_two_records(base: Path) -> None:
     shard(base / "data", MEMBERS)
     (base / "data/a.tar").rename(base / "data/b.tar")
     shard(base / "data", MEMBERS)
-    made = ran(base, TARS)
+    made = run_recipe(base, TARS)
     assert made.accounts["read tars"] == (6, 6, {}, {})
     assert len({row["id"] for row in made.rows}) == 6

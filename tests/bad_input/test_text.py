@@ -29,7 +29,7 @@ from tests.bad_input.shared import (
 )
 from tests.ingest.tars import shard
 from tests.make import make_image
-from tests.runs import Lost, curate, digest, digests, ran
+from tests.runs import Quarantined, curate, image_digests, run_recipe, sha256
 
 
 def test_a_caption_that_is_not_utf8_is_quarantined_whatever_it_stands_in(photos: Path) -> None:
@@ -45,7 +45,7 @@ def test_a_caption_that_is_not_utf8_is_quarantined_whatever_it_stands_in(photos:
     coco = write_coco(photos, ["Good.", "Bad."])
     coco.write_bytes(coco.read_bytes().replace(b"Bad.", latin))
     pairs = PHOTOS | {"path": "data/[0-9x].*"}
-    made = ran(photos, pairs, TARS, LINES, TSV, URLS, COCO)
+    made = run_recipe(photos, pairs, TARS, LINES, TSV, URLS, COCO)
     beside = "txt: byte 3 is 0xe9: no UTF-8. Convert the caption to UTF-8."
     at = coco.read_bytes().index(b"\xe9")
     told = {
@@ -58,7 +58,9 @@ def test_a_caption_that_is_not_utf8_is_quarantined_whatever_it_stands_in(photos:
         ("data/a.tsv#2", "read tsv"): f"line 2, byte 9: 0xe9 {UTF8}",
         ("data/x.png", "read photos"): beside,
     }  # fmt: skip
-    assert made.lost == [Lost(*who, "RowError", message) for who, message in told.items()]
+    assert made.quarantine == [
+        Quarantined(*who, "RowError", message) for who, message in told.items()
+    ]
     assert {step: account[:2] for step, account in made.accounts.items()} == {
         "read photos": (4, 3), "read tars": (4, 3), "read lines": (4, 3), "read tsv": (2, 1),
         "read urls": (2, 1), "read coco": (2, 1), "write arrow": (12, 12),
@@ -73,14 +75,14 @@ def test_json_cut_in_half_costs_the_element_that_is_cut(base: Path) -> None:
     coco = write_coco(base, [*GOOD, "Cut."])
     text = coco.read_text()[:-20]
     coco.write_text(text)
-    made = ran(base, LINES, CHATS, COCO)
+    made = run_recipe(base, LINES, CHATS, COCO)
     line = f"line 4, character 30: broken JSON: unexpected end of data, after {cut.decode()!r}. "
     inside = "the file ends inside this element, at byte {}. Repair the file.".format
-    assert made.lost == [
-        Lost("data/a.chats.json#2", "read chats", "RowError", inside(len(chats))),
-        Lost("data/a.coco.json#annotations[3]", "read coco", "RowError", inside(len(text))),
-        Lost("data/a.coco.json#object", "read coco", "RowError", inside(len(text))),
-        Lost("data/a.jsonl#4", "read lines", "RowError", line + "Repair the line."),
+    assert made.quarantine == [
+        Quarantined("data/a.chats.json#2", "read chats", "RowError", inside(len(chats))),
+        Quarantined("data/a.coco.json#annotations[3]", "read coco", "RowError", inside(len(text))),
+        Quarantined("data/a.coco.json#object", "read coco", "RowError", inside(len(text))),
+        Quarantined("data/a.jsonl#4", "read lines", "RowError", line + "Repair the line."),
     ]
     assert made.captions == {
         **{f"data/a.jsonl#{n + 1}": caption for n, caption in enumerate(GOOD)},
@@ -104,19 +106,19 @@ def silent(base: Path) -> dict[str, None]:
 
 def test_a_null_caption_makes_a_record_of_the_image_alone(base: Path) -> None:
     origins = silent(base)
-    made = ran(base, LINES, TARS, URLS, COCO)
-    assert made.lost == []
+    made = run_recipe(base, LINES, TARS, URLS, COCO)
+    assert made.quarantine == []
     assert {o: c for o, c in made.captions.items() if c is None} == origins
     one = next(row for row in made.rows if row["origin"] == "data/a.jsonl#4")
     assert one["messages"] == [{"role": "user", "content": [{"type": "image", "text": None}]}]
-    assert digests(one) == [digest(make_image(64, 48, 0))]
+    assert image_digests(one) == [sha256(make_image(64, 48, 0))]
 
 
 def test_a_null_caption_is_dropped_by_words_with_its_count(
     base: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     origins = silent(base)
-    made = ran(base, LINES, TARS, URLS, COCO, steps=[{"words": {"min": 1}}])
+    made = run_recipe(base, LINES, TARS, URLS, COCO, steps=[{"words": {"min": 1}}])
     assert made.accounts["words"] == (17, 10, {"too few words": 7}, {})
     assert None not in made.captions.values()
     capsys.readouterr()
@@ -140,18 +142,18 @@ BIG = 10_000_000
 def test_a_caption_of_ten_megabytes_costs_seconds_and_no_crash(base: Path, text: str) -> None:
     write_lines(base, *ROWS, {"file": "0.jpg", "caption": text})
     started = time.process_time()
-    made = ran(base, LINES, steps=[{step: {}} for step in TEXT_STEPS])
+    made = run_recipe(base, LINES, steps=[{step: {}} for step in TEXT_STEPS])
     assert time.process_time() - started < 30  # some 3 on two cores, most of it compiling
-    assert made.lost == []
+    assert made.quarantine == []
     assert made.captions["data/a.jsonl#4"] == text
 
 
 def test_a_text_of_more_than_16_megabytes_beside_an_image_is_over_the_limit(photos: Path) -> None:
     (photos / "data/x.png").write_bytes(make_image(kind="PNG"))
     (photos / "data/x.txt").write_bytes(b"w " * (8 << 20) + b"w")
-    made = ran(photos, PHOTOS)
+    made = run_recipe(photos, PHOTOS)
     told = "txt: 16777217 bytes is over the limit of 16777216 beside an image. Leave out what is"
-    assert made.lost == [
-        Lost("data/x.png", "read photos", "LimitError", f"{told} no caption."),
+    assert made.quarantine == [
+        Quarantined("data/x.png", "read photos", "LimitError", f"{told} no caption."),
     ]
     assert made.captions == PHOTOS_KEPT

@@ -24,7 +24,8 @@ import yaml
 
 from curate.engine.inline import Inline
 from manifests.run.verify import verify
-from tests.engine.corpora import accounts, captions, content, files, run
+from tests.make import write_captions
+from tests.runs import caption_recipe, file_bytes, row_counts, run_engine
 
 ROOT = Path(__file__).resolve().parents[2]
 KILLS = int(os.environ.get("CURATE_KILLS", "4"))
@@ -59,20 +60,20 @@ CASES = {False: Case("rows", 0, 40), True: Case("duplicates", 60, 160)}
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     base = tmp_path_factory.mktemp("kills")
-    captions(base / "data", files=16, rows=50)
-    captions(base / "more", files=16, rows=50)
+    write_captions(base / "data", files=16, rows=50)
+    write_captions(base / "more", files=16, rows=50)
     for number in range(4):
         copied = (base / "more" / f"{number:03d}.jsonl").read_text().replace("tree", "Tree")
         (base / "more" / f"copy-{number}.jsonl").write_text(copied)
     shards = {"shard_bytes": 20_000, "formats": ["arrow", "jsonl"]}
-    more = content("more/*.jsonl")["sources"]
+    more = caption_recipe("more/*.jsonl")["sources"]
     recipes = {
-        "rows": content(steps=STEPS, shards=shards),
-        "duplicates": content(steps=DUPLICATES, shards=shards, sources=more),
+        "rows": caption_recipe(steps=STEPS, shards=shards),
+        "duplicates": caption_recipe(steps=DUPLICATES, shards=shards, sources=more),
     }
     for name, what in recipes.items():
         (base / f"{name}.yaml").write_text(yaml.safe_dump(what))
-        told = accounts(run(what, base, base / f"{name}-reference", Inline()))
+        told = row_counts(run_engine(what, base, base / f"{name}-reference", Inline()))
     assert told["duplicates"][2]["duplicate"] > 100
     assert told["InPieces"][2]["duplicate"] > 100
     return base
@@ -101,7 +102,9 @@ def test_killed_at_a_random_moment_it_resumes_to_the_same_bytes(corpus: Path, nu
 
 def _products(out: Path) -> dict[str, bytes]:
     """All parts, dropped and quarantined rows, commits and shards; not the list of files cut."""
-    return {name: data for name, data in files(out).items() if not name.endswith("splits.json")}
+    return {
+        name: data for name, data in file_bytes(out).items() if not name.endswith("splits.json")
+    }
 
 
 def _manifest_digest(out: Path) -> str:

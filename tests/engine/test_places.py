@@ -17,7 +17,8 @@ from curate.engine.progress import Progress
 from curate.engine.run import Run
 from manifests.errors import StorageError
 from manifests.run.verify import verify
-from tests.engine.corpora import captions, content, files, run
+from tests.make import write_captions
+from tests.runs import caption_recipe, file_bytes, run_engine
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -40,11 +41,11 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[object, str]]:
 
 def test_a_run_reads_from_s3_and_writes_to_s3(tmp_path: Path, bucket: tuple[object, str]) -> None:
     client, ending = bucket
-    captions(tmp_path / "data", files=2, rows=10)
+    write_captions(tmp_path / "data", files=2, rows=10)
     for path in (tmp_path / "data").rglob("*.*"):
         name = f"data/{path.relative_to(tmp_path / 'data')}"
         client.upload_file(str(path), "corpus", name)  # type: ignore[attr-defined]
-    what = content(path=f"s3://corpus/data/*.jsonl{ending}")
+    what = caption_recipe(path=f"s3://corpus/data/*.jsonl{ending}")
     what["sources"][0]["media_root"] = f"s3://corpus/data{ending}"
     out = f"s3://corpus/out{ending}"
     loaded = recipe.build(what)
@@ -71,14 +72,14 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def test_a_full_disk_is_a_named_error_and_the_run_goes_on_once_there_is_room(
     tmp_path: Path, small_disk: Path
 ) -> None:
-    captions(tmp_path / "data", files=6, rows=60)
+    write_captions(tmp_path / "data", files=6, rows=60)
     with pytest.raises(StorageError, match="no space left on the device"):
-        run(content(), tmp_path, small_disk / "out")
+        run_engine(caption_recipe(), tmp_path, small_disk / "out")
     subprocess.run(["mount", "-o", "remount,size=64m", str(small_disk)], check=True)
-    run(content(), tmp_path, small_disk / "out")
-    run(content(), tmp_path, tmp_path / "reference")
+    run_engine(caption_recipe(), tmp_path, small_disk / "out")
+    run_engine(caption_recipe(), tmp_path, tmp_path / "reference")
     assert verify(str(small_disk / "out")).faults == []
-    assert files(small_disk / "out") == files(tmp_path / "reference")
+    assert file_bytes(small_disk / "out") == file_bytes(tmp_path / "reference")
 
 
 @pytest.mark.parametrize(
@@ -93,11 +94,11 @@ def test_a_full_disk_is_a_named_error_and_the_run_goes_on_once_there_is_room(
     ],
 )  # fmt: skip
 def test_the_environment_changes_no_byte(tmp_path: Path, environment: dict[str, str]) -> None:
-    captions(tmp_path / "data", files=2, rows=20)
-    what = content(steps=[{"words": {"min": 5}}, {"sample": {"rows": 12}}, {"language": {}}])
+    write_captions(tmp_path / "data", files=2, rows=20)
+    what = caption_recipe(steps=[{"words": {"min": 5}}, {"sample": {"rows": 12}}, {"language": {}}])
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(what))
     command = [sys.executable, "-m", "curate", "run", "recipe.yaml", "-o", "out", "--inline", "-q"]
     known = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
     subprocess.run(command, cwd=tmp_path, env=known, check=True, capture_output=True)
-    run(what, tmp_path, tmp_path / "reference")
-    assert files(tmp_path / "out") == files(tmp_path / "reference")
+    run_engine(what, tmp_path, tmp_path / "reference")
+    assert file_bytes(tmp_path / "out") == file_bytes(tmp_path / "reference")

@@ -11,7 +11,8 @@ from curate.emit.read import read_shards as plain_shards
 from curate.engine.inline import Inline
 from curate.engine.ray import RayExecutor, read_shards
 from manifests.errors import StepError, WorkerError
-from tests.engine.corpora import accounts, captions, content, files, run
+from tests.make import write_captions
+from tests.runs import caption_recipe, file_bytes, row_counts, run_engine
 
 STEPS = [
     {"words": {"min": 5}},
@@ -24,21 +25,21 @@ STEPS = [
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     base = tmp_path_factory.mktemp("ray")
-    captions(base / "data", files=9, rows=30)
-    run(_what(), base, base / "inline", Inline())
+    write_captions(base / "data", files=9, rows=30)
+    run_engine(_what(), base, base / "inline", Inline())
     return base
 
 
 def _what() -> dict[str, object]:
-    return content(steps=STEPS, shards={"formats": ["arrow", "jsonl", "webdataset"]})
+    return caption_recipe(steps=STEPS, shards={"formats": ["arrow", "jsonl", "webdataset"]})
 
 
 @pytest.mark.parametrize("workers", [1, 2, 4])
 def test_any_number_of_workers_makes_the_same_bytes(ray: None, corpus: Path, workers: int) -> None:
     out = corpus / f"workers-{workers}"
-    made = run(_what(), corpus, out, RayExecutor(workers))
-    assert files(out) == files(corpus / "inline")
-    assert made.digest == run(_what(), corpus, corpus / "inline").digest
+    made = run_engine(_what(), corpus, out, RayExecutor(workers))
+    assert file_bytes(out) == file_bytes(corpus / "inline")
+    assert made.digest == run_engine(_what(), corpus, corpus / "inline").digest
 
 
 def test_ray_data_reads_the_shards_as_they_are(ray: None, corpus: Path) -> None:
@@ -56,21 +57,23 @@ def test_ray_data_reads_the_shards_as_they_are(ray: None, corpus: Path) -> None:
 def test_a_worker_that_dies_once_costs_no_record(ray: None, corpus: Path) -> None:
     marker = corpus / "crash-now"
     marker.write_text("")
-    what = content(steps=[{"words": {}}, {"tests.engine.pieces:Crash": {"marker": str(marker)}}])
-    made = run(what, corpus, corpus / "crashed", RayExecutor(2))
+    what = caption_recipe(
+        steps=[{"words": {}}, {"tests.engine.pieces:Crash": {"marker": str(marker)}}]
+    )
+    made = run_engine(what, corpus, corpus / "crashed", RayExecutor(2))
     assert not marker.exists()
-    assert accounts(made)["Crash"] == (270, 270, {}, {})
+    assert row_counts(made)["Crash"] == (270, 270, {}, {})
 
 
 def test_an_error_of_a_step_arrives_as_itself(ray: None, corpus: Path) -> None:
-    what = content(steps=[{"tests.engine.pieces:Misaligned": {}}])
+    what = caption_recipe(steps=[{"tests.engine.pieces:Misaligned": {}}])
     with pytest.raises(StepError, match="29 values for 30 rows in 'count'"):
-        run(what, corpus, corpus / "misaligned", RayExecutor(2))
+        run_engine(what, corpus, corpus / "misaligned", RayExecutor(2))
 
 
 def test_a_worker_that_always_dies_fails_the_run_and_names_the_part(
     ray: None, corpus: Path
 ) -> None:
-    what = content(steps=[{"tests.engine.pieces:Dies": {}}])
+    what = caption_recipe(steps=[{"tests.engine.pieces:Dies": {}}])
     with pytest.raises(WorkerError, match="died 6 times"):
-        run(what, corpus, corpus / "dies", RayExecutor(1))
+        run_engine(what, corpus, corpus / "dies", RayExecutor(1))

@@ -14,19 +14,19 @@ from manifests.errors import BudgetError, InputError, ManifestError, StepError
 from manifests.run import manifest
 from manifests.run.verify import verify
 from manifests.storage import parts
-from tests.engine.corpora import accounts, captions, content, files, run
-from tests.make import make_image
+from tests.make import make_image, write_captions
+from tests.runs import caption_recipe, file_bytes, row_counts, run_engine
 
 
 @pytest.fixture
 def corpus(tmp_path: Path) -> Path:
-    captions(tmp_path / "data")
+    write_captions(tmp_path / "data")
     return tmp_path
 
 
 def test_every_record_is_accounted_for_at_every_step(corpus: Path) -> None:
-    made = run(content(), corpus, corpus / "out")
-    assert accounts(made) == {
+    made = run_engine(caption_recipe(), corpus, corpus / "out")
+    assert row_counts(made) == {
         "read made": (120, 120, {}, {}),
         "words": (120, 102, {"too few words": 18}, {}),
         "image_shape": (102, 102, {}, {}),
@@ -38,10 +38,13 @@ def test_every_record_is_accounted_for_at_every_step(corpus: Path) -> None:
 def test_the_same_recipe_and_data_make_the_same_bytes_elsewhere(tmp_path: Path) -> None:
     made = []
     for name in ("here", "there"):
-        captions(tmp_path / name / "data")
-        made.append(run(content(), tmp_path / name, tmp_path / name / "out"))
-    assert files(tmp_path / "here" / "out").keys() == files(tmp_path / "there" / "out").keys()
-    shards = [files(tmp_path / n / "out" / "shards") for n in ("here", "there")]
+        write_captions(tmp_path / name / "data")
+        made.append(run_engine(caption_recipe(), tmp_path / name, tmp_path / name / "out"))
+    assert (
+        file_bytes(tmp_path / "here" / "out").keys()
+        == file_bytes(tmp_path / "there" / "out").keys()
+    )
+    shards = [file_bytes(tmp_path / n / "out" / "shards") for n in ("here", "there")]
     assert shards[0] == shards[1]
     assert made[0].digest == made[1].digest
 
@@ -56,51 +59,51 @@ def _touched(out: Path, since: int) -> set[str]:
 
 
 def test_a_second_run_with_nothing_changed_computes_nothing(corpus: Path) -> None:
-    first = run(content(), corpus, corpus / "out")
+    first = run_engine(caption_recipe(), corpus, corpus / "out")
     since = time.time_ns()
-    second = run(content(), corpus, corpus / "out")
+    second = run_engine(caption_recipe(), corpus, corpus / "out")
     assert _touched(corpus / "out", since) == set()
     assert second.digest == first.digest
 
 
 def test_one_new_file_recomputes_its_own_parts_and_the_order(corpus: Path) -> None:
-    run(content(), corpus, corpus / "out")
+    run_engine(caption_recipe(), corpus, corpus / "out")
     time.sleep(0.02)
     since = time.time_ns()
-    captions(corpus / "data", files=1, start=9)
-    made = run(content(), corpus, corpus / "out")
+    write_captions(corpus / "data", files=1, start=9)
+    made = run_engine(caption_recipe(), corpus, corpus / "out")
     touched = [name for name in _touched(corpus / "out", since) if name.startswith("steps/0")]
     by_pass = sorted(name.split("/")[1].split("-")[1] for name in touched if "dropped" not in name)
     assert by_pass == ["made", "order", "words"]
-    captions(corpus / "again/data", files=3)
-    captions(corpus / "again/data", files=1, start=9)
-    fresh = run(content(), corpus / "again", corpus / "fresh")
-    assert files(corpus / "out" / "shards") == files(corpus / "fresh" / "shards")
+    write_captions(corpus / "again/data", files=3)
+    write_captions(corpus / "again/data", files=1, start=9)
+    fresh = run_engine(caption_recipe(), corpus / "again", corpus / "fresh")
+    assert file_bytes(corpus / "out" / "shards") == file_bytes(corpus / "fresh" / "shards")
     assert made.shards == fresh.shards
 
 
 def test_a_file_taken_away_takes_its_records_with_it(corpus: Path) -> None:
-    run(content(), corpus, corpus / "out")
+    run_engine(caption_recipe(), corpus, corpus / "out")
     os.remove(corpus / "data" / "001.jsonl")
-    made = run(content(), corpus, corpus / "out")
-    assert accounts(made)["read made"] == (80, 80, {}, {})
+    made = run_engine(caption_recipe(), corpus, corpus / "out")
+    assert row_counts(made)["read made"] == (80, 80, {}, {})
     assert verify(str(corpus / "out")).faults == []
 
 
 def test_a_changed_threshold_recomputes_from_its_pass_on(corpus: Path) -> None:
     steps = [{"words": {"min": 5}}, {"sample": {"rows": 50}}, {"characters": {"min": 1}}]
-    run(content(steps=steps), corpus, corpus / "out")
+    run_engine(caption_recipe(steps=steps), corpus, corpus / "out")
     time.sleep(0.02)
     since = time.time_ns()
     changed = [*steps[:2], {"characters": {"min": 2}}]
-    run(content(steps=changed), corpus, corpus / "out")
+    run_engine(caption_recipe(steps=changed), corpus, corpus / "out")
     passes = {name.split("/")[1].split("-")[1] for name in _touched(corpus / "out", since)
               if name.startswith("steps/")}  # fmt: skip
     assert passes == {"characters", "order"}
 
 
 def test_dropped_rows_keep_their_reason_and_what_was_measured(corpus: Path) -> None:
-    run(content(), corpus, corpus / "out")
+    run_engine(caption_recipe(), corpus, corpus / "out")
     entry = next(e for e in manifest.load_run(str(corpus / "out")).passes if e.kind == "rows")
     folder = corpus / "out" / entry.folder
     dropped = pa.concat_tables(
@@ -114,8 +117,8 @@ def test_dropped_rows_keep_their_reason_and_what_was_measured(corpus: Path) -> N
 
 def test_a_corpus_step_sees_all_parts_and_its_drops_are_applied_while_reading(corpus: Path) -> None:
     steps = [{"tests.engine.pieces:Longest": {}}, {"words": {}}]
-    made = run(content(steps=steps), corpus, corpus / "out")
-    told = accounts(made)
+    made = run_engine(caption_recipe(steps=steps), corpus, corpus / "out")
+    told = row_counts(made)
     came, kept, dropped, _ = told["Longest"]
     assert came == 120
     assert dropped == {"shorter": 120 - kept}
@@ -125,15 +128,15 @@ def test_a_corpus_step_sees_all_parts_and_its_drops_are_applied_while_reading(co
 
 def test_two_corpus_steps_in_a_row_each_see_what_the_first_left(corpus: Path) -> None:
     steps = [{"sample": {"rows": 60}}, {"sample": {"rows": 20}}]
-    made = run(content(steps=steps), corpus, corpus / "out")
-    assert accounts(made)["sample"][:2] == (120, 60)
-    assert accounts(made)["sample-2"][:2] == (60, 20)
+    made = run_engine(caption_recipe(steps=steps), corpus, corpus / "out")
+    assert row_counts(made)["sample"][:2] == (120, 60)
+    assert row_counts(made)["sample-2"][:2] == (60, 20)
     assert made.shards["arrow"]["rows"] == 20
 
 
 def test_a_sample_is_the_same_whatever_the_parts_and_grows_with_its_size(corpus: Path) -> None:
     def ids(rows: int, out: str) -> set[str]:
-        made = run(content(steps=[{"sample": {"rows": rows}}]), corpus, corpus / out)
+        made = run_engine(caption_recipe(steps=[{"sample": {"rows": rows}}]), corpus, corpus / out)
         order = next(e for e in made.passes if e.kind == "order")
         found = (corpus / out / order.folder).glob("part-*.arrow")
         return {
@@ -147,7 +150,9 @@ def test_a_sample_is_the_same_whatever_the_parts_and_grows_with_its_size(corpus:
 
 
 def test_a_reshape_step_may_make_rows_and_the_ledger_says_so(corpus: Path) -> None:
-    made = run(content(steps=[{"tests.engine.pieces:Twice": {}}]), corpus, corpus / "out")
+    made = run_engine(
+        caption_recipe(steps=[{"tests.engine.pieces:Twice": {}}]), corpus, corpus / "out"
+    )
     account = next(a for a in made.ledger if a.step == "Twice")
     assert (account.rows_in, account.made, account.kept) == (120, 120, 240)
     assert made.shards["arrow"]["rows"] == 240
@@ -157,7 +162,9 @@ def test_a_reshape_step_may_make_rows_and_the_ledger_says_so(corpus: Path) -> No
 def test_a_reshape_step_that_fails_on_one_row_quarantines_that_row_alone(corpus: Path) -> None:
     rows = [{"caption": c, "image": "images/0.jpg"} for c in ("one", "poison here", "three")]
     (corpus / "data" / "zzz.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    made = run(content(steps=[{"tests.engine.pieces:Twice": {}}]), corpus, corpus / "out")
+    made = run_engine(
+        caption_recipe(steps=[{"tests.engine.pieces:Twice": {}}]), corpus, corpus / "out"
+    )
     account = next(a for a in made.ledger if a.step == "Twice")
     assert (account.rows_in, account.made, account.kept) == (123, 122, 244)
     assert account.quarantined == {"RowError": 1}
@@ -167,26 +174,28 @@ def test_a_reshape_step_that_fails_on_one_row_quarantines_that_row_alone(corpus:
     assert verify(str(corpus / "out")).faults == []
     only = {"tests.engine.pieces:Twice": {"word": " ", "only": {"source": "made"}}}
     with pytest.raises(StepError, match="failed on more than 16 rows"):
-        run(content(steps=[only]), corpus, corpus / "other")
+        run_engine(caption_recipe(steps=[only]), corpus, corpus / "other")
 
 
 def test_only_leaves_the_other_rows_alone(corpus: Path) -> None:
-    captions(corpus / "more", files=1)
-    both = content()
+    write_captions(corpus / "more", files=1)
+    both = caption_recipe()
     both["sources"] = [
         both["sources"][0],
         both["sources"][0] | {"name": "more", "path": "more/*.jsonl", "media_root": "more"},
     ]
     both["steps"] = [{"words": {"min": 5, "only": {"source": "more"}}}]
-    made = run(both, corpus, corpus / "out")
-    assert accounts(made)["words"] == (160, 154, {"too few words": 6}, {})
+    made = run_engine(both, corpus, corpus / "out")
+    assert row_counts(made)["words"] == (160, 154, {"too few words": 6}, {})
 
 
 def test_a_step_that_fails_on_one_row_quarantines_that_row_alone(corpus: Path) -> None:
     rows = [{"caption": c, "image": "images/0.jpg"} for c in ("one", "poison here", "three")]
     (corpus / "data" / "zzz.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    made = run(content(steps=[{"tests.engine.pieces:Broken": {}}]), corpus, corpus / "out")
-    assert accounts(made)["Broken"] == (123, 122, {}, {"RowError": 1})
+    made = run_engine(
+        caption_recipe(steps=[{"tests.engine.pieces:Broken": {}}]), corpus, corpus / "out"
+    )
+    assert row_counts(made)["Broken"] == (123, 122, {}, {"RowError": 1})
     (row,) = parts.read_columns(str(corpus / "out" / "quarantine.arrow")).to_pylist()
     assert row["message"] == "ValueError: cannot judge 'poison here'"
     assert row["origin"] == "data/zzz.jsonl#2"
@@ -195,12 +204,14 @@ def test_a_step_that_fails_on_one_row_quarantines_that_row_alone(corpus: Path) -
 def test_a_step_that_fails_on_everything_stops_the_run(corpus: Path) -> None:
     steps = [{"tests.engine.pieces:Broken": {"word": " "}}]
     with pytest.raises(StepError, match="failed on more than 16 rows"):
-        run(content(steps=steps), corpus, corpus / "out")
+        run_engine(caption_recipe(steps=steps), corpus, corpus / "out")
 
 
 def test_a_step_that_answers_too_few_rows_is_an_error_not_a_drop(corpus: Path) -> None:
     with pytest.raises(StepError, match="39 values for 40 rows in 'count'"):
-        run(content(steps=[{"tests.engine.pieces:Misaligned": {}}]), corpus, corpus / "out")
+        run_engine(
+            caption_recipe(steps=[{"tests.engine.pieces:Misaligned": {}}]), corpus, corpus / "out"
+        )
 
 
 @pytest.mark.parametrize(("budget", "spent"), [(0.1, True), (0.3, False), (10, True), (31, False)])
@@ -209,23 +220,25 @@ def test_a_spent_error_budget_fails_the_run_loudly(
 ) -> None:
     gone = [{"caption": f"no image {n}", "image": f"gone/{n}.jpg"} for n in range(30)]
     (corpus / "data" / "zzz.jsonl").write_text("\n".join(map(json.dumps, gone)))
-    what = content(max_quarantined=budget)
+    what = caption_recipe(max_quarantined=budget)
     if spent:
         with pytest.raises(BudgetError, match="30 inputs were quarantined"):
-            run(what, corpus, corpus / "out")
+            run_engine(what, corpus, corpus / "out")
         assert parts.read_columns(str(corpus / "out" / "quarantine.arrow")).num_rows == 30
     else:
-        assert accounts(run(what, corpus, corpus / "out"))["read made"][3] == {"MediaError": 30}
+        assert row_counts(run_engine(what, corpus, corpus / "out"))["read made"][3] == {
+            "MediaError": 30
+        }
 
 
 def test_a_missing_folder_is_an_error_not_an_empty_success(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such file or folder"):
-        run(content(path="nowhere/*.jsonl"), tmp_path, tmp_path / "out")
+        run_engine(caption_recipe(path="nowhere/*.jsonl"), tmp_path, tmp_path / "out")
 
 
 def test_zero_rows_in_make_zero_rows_out_and_still_open(tmp_path: Path) -> None:
-    captions(tmp_path / "data", files=1, rows=1)
-    made = run(content(steps=[{"words": {"min": 99}}]), tmp_path, tmp_path / "out")
+    write_captions(tmp_path / "data", files=1, rows=1)
+    made = run_engine(caption_recipe(steps=[{"words": {"min": 99}}]), tmp_path, tmp_path / "out")
     assert made.shards["arrow"]["rows"] == 0
     datasets = pytest.importorskip("datasets")
     assert len(datasets.load_from_disk(str(tmp_path / "out" / "shards"))) == 0
@@ -234,39 +247,45 @@ def test_zero_rows_in_make_zero_rows_out_and_still_open(tmp_path: Path) -> None:
 def test_retry_reads_again_what_was_quarantined_and_nothing_else(corpus: Path) -> None:
     late = [{"caption": "an image that comes later", "image": "late.jpg"}]
     (corpus / "data" / "zzz.jsonl").write_text("\n".join(map(json.dumps, late)))
-    assert accounts(run(content(), corpus, corpus / "out"))["read made"][3] == {"MediaError": 1}
+    assert row_counts(run_engine(caption_recipe(), corpus, corpus / "out"))["read made"][3] == {
+        "MediaError": 1
+    }
     (corpus / "data" / "late.jpg").write_bytes(make_image())
-    assert accounts(run(content(), corpus, corpus / "out"))["read made"][3] == {"MediaError": 1}
+    assert row_counts(run_engine(caption_recipe(), corpus, corpus / "out"))["read made"][3] == {
+        "MediaError": 1
+    }
     since = time.time_ns()
-    made = run(content(), corpus, corpus / "out", retry=True)
-    assert accounts(made)["read made"] == (121, 121, {}, {})
+    made = run_engine(caption_recipe(), corpus, corpus / "out", retry=True)
+    assert row_counts(made)["read made"] == (121, 121, {}, {})
     read = [name for name in _touched(corpus / "out", since) if "00-made" in name]
     assert len(read) == 1
 
 
 def test_going_back_to_an_earlier_recipe_writes_its_shards_again(corpus: Path) -> None:
-    run(content(seed=17), corpus, corpus / "out")
-    first = files(corpus / "out" / "shards")
-    run(content(seed=18), corpus, corpus / "out")
-    assert files(corpus / "out" / "shards") != first
-    made = run(content(seed=17), corpus, corpus / "out")
-    assert files(corpus / "out" / "shards") == first
+    run_engine(caption_recipe(seed=17), corpus, corpus / "out")
+    first = file_bytes(corpus / "out" / "shards")
+    run_engine(caption_recipe(seed=18), corpus, corpus / "out")
+    assert file_bytes(corpus / "out" / "shards") != first
+    made = run_engine(caption_recipe(seed=17), corpus, corpus / "out")
+    assert file_bytes(corpus / "out" / "shards") == first
     assert verify(str(corpus / "out")).faults == []
-    assert made.digest == run(content(seed=17), corpus, corpus / "out").digest
+    assert made.digest == run_engine(caption_recipe(seed=17), corpus, corpus / "out").digest
 
 
 def test_shards_of_an_earlier_count_are_taken_away(corpus: Path) -> None:
-    run(content(shards={"shard_bytes": 20_000}), corpus, corpus / "out")
-    many = files(corpus / "out" / "shards")
-    run(content(), corpus, corpus / "out")
+    run_engine(caption_recipe(shards={"shard_bytes": 20_000}), corpus, corpus / "out")
+    many = file_bytes(corpus / "out" / "shards")
+    run_engine(caption_recipe(), corpus, corpus / "out")
     assert len([name for name in many if name.endswith(".arrow")]) > 1
-    names = {name for name in files(corpus / "out" / "shards") if name.endswith(".arrow")}
+    names = {name for name in file_bytes(corpus / "out" / "shards") if name.endswith(".arrow")}
     assert names == {"data-00000-of-00001.arrow"}
 
 
 def test_a_run_that_is_not_whole_has_no_manifest(corpus: Path) -> None:
-    run(content(), corpus, corpus / "out")
+    run_engine(caption_recipe(), corpus, corpus / "out")
     with pytest.raises(StepError):
-        run(content(steps=[{"tests.engine.pieces:Misaligned": {}}]), corpus, corpus / "out")
+        run_engine(
+            caption_recipe(steps=[{"tests.engine.pieces:Misaligned": {}}]), corpus, corpus / "out"
+        )
     with pytest.raises(ManifestError, match="there is no manifest here"):
         manifest.load_run(str(corpus / "out"))

@@ -11,7 +11,7 @@ import pytest
 from curate.cli import MISTAKE, OK
 from curate.commands import distinct
 from tests.make import make_image
-from tests.runs import curate, ran
+from tests.runs import curate, run_recipe
 
 CAPTIONS = [
     "a red house on a green hill by the river",
@@ -34,7 +34,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (base / name).write_text("".join(json.dumps(row) + "\n" for row in some))
     source = {"name": "made", "reader": "table", "path": "*.jsonl", "text": "caption",
               "image": "image", "media_root": "."}  # fmt: skip
-    ran(base, source, steps=[{"words": {"min": 5}}])
+    run_recipe(base, source, steps=[{"words": {"min": 5}}])
     return base
 
 

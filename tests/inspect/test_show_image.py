@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from curate.cli import FAILED, MISTAKE, OK, run
-from tests.runs import ran
+from tests.runs import run_recipe
 
 Capture = pytest.CaptureFixture[str]
 BOXES = {"a": [100, 50, 200, 100], "b": [10, 10, 20, 20]}
@@ -42,7 +42,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }
     (base / "coco.json").write_text(json.dumps(whole))
     source = {"name": "coco", "reader": "coco", "path": "coco.json", "media_root": "photos"}
-    ran(base, source, steps=[{"object_count": {"min": 1}}])
+    run_recipe(base, source, steps=[{"object_count": {"min": 1}}])
     return base
 
 

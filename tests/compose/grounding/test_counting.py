@@ -27,7 +27,7 @@ from tests.compose.grounding.texts import (
     thing,
 )
 from tests.make import make_image
-from tests.runs import ran
+from tests.runs import run_recipe
 
 OWN = dict.fromkeys(COUNTING, ("{labels}?",))
 
@@ -189,7 +189,7 @@ def test_a_run_counts_what_it_makes_and_no_form_is_lost(tmp_path: Path) -> None:
     turns = [{"from": "human", "value": "<image>"}, {"from": "gpt", "value": answer}]
     samples = [{"image": "a.jpg", "conversations": turns}] * 20
     (tmp_path / "a.json").write_text(json.dumps(samples))
-    made = ran(
+    made = run_recipe(
         tmp_path,
         {"name": "own", "reader": "qwen_grounding", "path": "a.json"},
         steps=[

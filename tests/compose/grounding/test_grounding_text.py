@@ -20,7 +20,7 @@ from manifests import record
 from tests.compose.grounding.texts import IMAGE, batch, boxed, said, thing, turns, turns_of
 from tests.filters.rows import answers
 from tests.make import make_image
-from tests.runs import ran
+from tests.runs import run_recipe
 
 OWN = GroundingText(templates=("Find {labels}.",))
 DOG, LOW_CAT = boxed("dog", 10.5, 20.4, 500, 600), boxed("cat", 0, 700, 1000, 1000)
@@ -290,7 +290,9 @@ def test_a_run_writes_the_conversations_and_reads_them_back(tmp_path: Path) -> N
     turns = [{"from": "human", "value": "<image>\nAll?"}, {"from": "gpt", "value": answer}]
     (tmp_path / "a.json").write_text(json.dumps([{"image": "a.jpg", "conversations": turns}]))
     source = {"name": "own", "reader": "qwen_grounding", "path": "a.json"}
-    made = ran(tmp_path, source, steps=[{"grounding_text": {"templates": ["Find {labels}."]}}])
+    made = run_recipe(
+        tmp_path, source, steps=[{"grounding_text": {"templates": ["Find {labels}."]}}]
+    )
     assert made.accounts["grounding_text"] == (1, 1, {}, {})
     [row] = made.rows
     texts = [item["text"] for m in row["messages"] for item in m["content"]]

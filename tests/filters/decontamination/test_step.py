@@ -22,7 +22,7 @@ from tests.filters.decontamination.benchmarks import (
     step,
 )
 from tests.filters.rows import answers, of_media, of_texts
-from tests.runs import curate, ran, recipe
+from tests.runs import curate, run_recipe, write_recipe
 
 
 def test_what_decides_first_is_the_reason_and_names_the_item(images: Path) -> None:
@@ -97,7 +97,7 @@ def test_a_run_drops_planted_items_and_explains_which(
     jsonl(tmp_path / "data" / "a.jsonl", *({"caption": c} for c in captions))
     source = {"name": "web", "reader": "table", "path": "data/a.jsonl", "text": "caption"}
     benchmark = {"name": "gsm", "path": "gsm.jsonl", "text": "q", "id": "id"}
-    made = ran(
+    made = run_recipe(
         tmp_path,
         source,
         steps=[
@@ -119,7 +119,7 @@ def test_a_run_with_a_mistake_in_a_benchmark_never_starts(
     jsonl(tmp_path / "a.jsonl", {"caption": "x"})
     source = {"name": "web", "reader": "table", "path": "a.jsonl", "text": "caption"}
     benchmark = {"name": "gsm", "path": "gsm.jsonl", "text": "q"}
-    recipe(
+    write_recipe(
         tmp_path,
         source,
         steps=[

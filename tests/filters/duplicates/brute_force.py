@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.filters.duplicates.corpora import Said, by_id, families
+from tests.filters.duplicates.outcomes import RecordOutcome, families
+from tests.filters.duplicates.records import by_id
 
 Links = dict[frozenset[str], float]
 """How alike the two of each pair are that are duplicates."""
@@ -39,7 +40,7 @@ def connected(pairs: Links) -> set[frozenset[str]]:
     return {frozenset(family) for family in found}
 
 
-def ways(said: Mapping[str, Said], key: str) -> list[str]:
+def ways(said: Mapping[str, RecordOutcome], key: str) -> list[str]:
     """From a dropped record to the one that stays, by what each is a duplicate of."""
     way = [key]
     while (of := said[way[-1]].of) is not None:
@@ -49,7 +50,7 @@ def ways(said: Mapping[str, Said], key: str) -> list[str]:
 
 
 def assert_same(
-    said: Mapping[str, Said],
+    said: Mapping[str, RecordOutcome],
     pairs: Links,
     tolerance: float = 1e-6,
     best: Callable[[str], Any] = lambda key: 0,
@@ -68,10 +69,12 @@ def assert_same(
                 true = _along(said, pairs, key, tolerance)
                 assert min(true) == pytest.approx(strongest[frozenset((key, first))], abs=tolerance)
     alone = set(said) - set().union(*expected)
-    assert {said[key] for key in alone} <= {Said()}
+    assert {said[key] for key in alone} <= {RecordOutcome()}
 
 
-def _along(said: Mapping[str, Said], pairs: Links, key: str, tolerance: float) -> list[float]:
+def _along(
+    said: Mapping[str, RecordOutcome], pairs: Links, key: str, tolerance: float
+) -> list[float]:
     """How alike each is to the next on the way, as compared; told the same."""
     way = ways(said, key)
     assert way[-1] == said[key].survivor

@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-from tests.filters.duplicates.corpora import digest, flipped, row
+from tests.filters.duplicates.records import flip_bits, image_digest, row
 
 VOCABULARY = [f"{a}{b}" for a in "bcdfghklmnprst" for b in ("a", "at", "e", "in", "o", "ou", "ul")]
 
@@ -61,7 +61,7 @@ def images(
     for number in range(copies):
         bits = chance.sample(range(64), chance.randrange(most + 1))
         known = chance.choice(made)
-        one, other = (flipped(value, *bits) for value in known)
+        one, other = (flip_bits(value, *bits) for value in known)
         made.append((other, one) if number % 3 == 0 else (one, other))
     chance.shuffle(made)
     return made
@@ -74,7 +74,7 @@ def records(seed: int) -> list[dict[str, Any]]:
     looks, said = images(seed, 6, 20, 4), texts(seed, 8, 100)
     for number, text in enumerate(said):
         shown = [looks[chance.randrange(len(looks))] for _ in range(chance.choice((1, 1, 2)))]
-        digests = [digest(chance.randrange(3)) for _ in shown]
+        digests = [image_digest(chance.randrange(3)) for _ in shown]
         made.append(
             row(
                 f"r{number}",

@@ -15,19 +15,17 @@ from filters.duplicates.kinds import minhash
 from filters.duplicates.phases import proof, search
 from filters.duplicates.phases.keys import Sizes
 from filters.duplicates.phases.ranges import NearRange, near_tasks
+from tests.filters.corpus_steps import temporary_workspace
 from tests.filters.duplicates import planted
-from tests.filters.duplicates.corpora import (
-    Said,
-    digest,
-    duplicate_images,
-    duplicates,
+from tests.filters.duplicates.outcomes import (
+    RecordOutcome,
     families,
-    held,
-    pairs_made,
-    row,
-    space,
-    staying,
+    find_duplicate_images,
+    find_duplicates,
+    kept_keys,
+    pair_counts,
 )
+from tests.filters.duplicates.records import image_digest, in_parts, row
 from tests.filters.duplicates.test_semantic import rows_of
 
 RECALL: dict[str, Any] = {"threshold": 0.7, "bands": 40, "rows": 3}
@@ -50,32 +48,32 @@ def records(seed: int) -> list[dict[str, Any]]:
     for number, text in enumerate(said):
         shown = chance.sample(looks, 1 + number % 3)
         hashes, mirrors = ([pair[side] for pair in shown] for side in (0, 1))
-        digests = [digest(number % 2)] * len(shown)
+        digests = [image_digest(number % 2)] * len(shown)
         made.append(row(f"r{number}", text, hashes=hashes, mirrors=mirrors, digests=digests))
     return made
 
 
-def who(said: dict[str, Said]) -> tuple[set[str], set[frozenset[str]]]:
-    return staying(said), families(said)
+def who(said: dict[str, RecordOutcome]) -> tuple[set[str], set[frozenset[str]]]:
+    return kept_keys(said), families(said)
 
 
 @EACH_WAY
 def test_order_and_cut_into_files_change_no_survivor_and_no_family(way: str) -> None:
     rows = records(1)
-    expected = who(duplicates(rows, 3, **WAYS[way]))
+    expected = who(find_duplicates(rows, 3, **WAYS[way]))
     assert expected[1]
     for seed, parts in ((1, 1), (2, 7), (3, 30)):
         shuffled = random.Random(seed).sample(rows, len(rows))
-        assert who(duplicates(shuffled, parts, **WAYS[way])) == expected
+        assert who(find_duplicates(shuffled, parts, **WAYS[way])) == expected
 
 
 def test_order_and_cut_change_no_image_that_stays() -> None:
     rows = records(2)
-    expected = duplicate_images(rows, 3, keep="id")
+    expected = find_duplicate_images(rows, 3, keep="id")
     assert any(one["removed"] for one in expected.values())
     for seed, parts in ((1, 1), (2, 7)):
         shuffled = random.Random(seed).sample(rows, len(rows))
-        assert duplicate_images(shuffled, parts, keep="id") == expected
+        assert find_duplicate_images(shuffled, parts, keep="id") == expected
 
 
 @EACH_WAY
@@ -83,21 +81,21 @@ def test_many_ranges_and_slices_say_the_same_as_one(
     way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = records(3)
-    expected = duplicates(rows, 3, **WAYS[way])
+    expected = find_duplicates(rows, 3, **WAYS[way])
     monkeypatch.setattr(search, "RANGE_BYTES", 1024)
     monkeypatch.setattr(proof, "SLICE_PAIRS", 5)
-    assert duplicates(rows, 3, **WAYS[way]) == expected
+    assert find_duplicates(rows, 3, **WAYS[way]) == expected
 
 
 def test_the_work_is_cut_as_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(search, "RANGE_BYTES", 1024)
     monkeypatch.setattr(proof, "SLICE_PAIRS", 5)
     rows = records(3)
-    with space() as workspace:
-        list(Duplicates(**WAYS["minhash"]).decide(held(rows), workspace, 0))
+    with temporary_workspace() as workspace:
+        list(Duplicates(**WAYS["minhash"]).decide(in_parts(rows), workspace, 0))
         made = {phase: len(list(_commits(workspace.scratch, phase)))
                 for phase in ("keys", "equal", "near", "proofs", "proven", "members")}  # fmt: skip
-    near = pairs_made(held(rows), Duplicates(**WAYS["minhash"]))["near"]
+    near = pair_counts(in_parts(rows), Duplicates(**WAYS["minhash"]))["near"]
     assert near > 60
     assert made["keys"] == made["proofs"] == made["members"] == 3
     assert made["equal"] == 2  # of 90 records at 20 bytes
@@ -115,12 +113,12 @@ def test_a_key_too_hot_for_a_task_is_cut_into_slices_that_all_meet(
 ) -> None:
     rows = rows_of(5) + [{**one, "key": f"again {one['key']}"} for one in rows_of(6)]
     settings = {"by": "semantic", "embedding": "embed.vector", "threshold": 0.9, "keep": "id"}
-    expected = duplicates(rows, 1, clusters=clusters, **settings)
+    expected = find_duplicates(rows, 1, clusters=clusters, **settings)
     assert len(families(expected)) > 5
     monkeypatch.setattr(search, "RANGE_BYTES", 30 * 84)
     tasks: list[NearRange] = []
     monkeypatch.setattr(search, "near_tasks", lambda *a: tasks.extend(near_tasks(*a)) or tasks)
-    cut = duplicates(rows, 1, clusters=clusters, **settings)
+    cut = find_duplicates(rows, 1, clusters=clusters, **settings)
     assert len([task for task in tasks if task.hot is not None]) >= 6
     assert {key: one._replace(similarity=None) for key, one in cut.items()} == {
         key: one._replace(similarity=None) for key, one in expected.items()
@@ -134,9 +132,9 @@ def test_a_hot_key_of_texts_is_cut_into_slices_that_do_not_meet(
     base = "the footer of every page of one site says all of this in these very words"
     rows = [row(str(n), f"{base} {n}") for n in range(400)]
     settings = {"by": "minhash", "n": 1, "bands": 1, "rows": 1, "threshold": 0.5}
-    assert len(families(duplicates(rows, 1, **settings))) == 1
+    assert len(families(find_duplicates(rows, 1, **settings))) == 1
     monkeypatch.setattr(search, "RANGE_BYTES", 36 * 100)
-    found = families(duplicates(rows, 1, **settings))
+    found = families(find_duplicates(rows, 1, **settings))
     assert 1 < len(found) <= 5
     assert len(set().union(*found)) > 300
 
@@ -178,10 +176,10 @@ def test_a_text_meets_those_before_it_in_its_band_within_the_window(
     rows = [row(str(n), f"{base} {n}") for n in range(60)]
     step = Duplicates(by="minhash", n=1, bands=1, rows=1, threshold=0.5)
     monkeypatch.setattr(minhash, "NEAREST", 2)
-    few = pairs_made(held(rows), step)["near"]
+    few = pair_counts(in_parts(rows), step)["near"]
     assert 60 < few <= 2 * 60
     monkeypatch.setattr(minhash, "WINDOW", 1)
-    assert pairs_made(held(rows), step)["near"] < 60
+    assert pair_counts(in_parts(rows), step)["near"] < 60
 
 
 def test_numbers_of_parts_and_rows_are_64_bits() -> None:

@@ -10,7 +10,9 @@ import pytest
 
 from curate import cli
 from curate.inspect.families import Family, Member, largest
-from tests.filters.duplicates.files import run, said, source, texts, write
+from tests.filters.duplicates.outcomes import outcomes_of_run
+from tests.make import write_texts
+from tests.runs import run_steps, text_source, texts_read
 
 Capture = pytest.CaptureFixture[str]
 CHAIN = [
@@ -35,15 +37,15 @@ SCORE: dict[str, Any] = {"tests.engine.pieces:Score": {}}
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One run over families of 4, 5, 3 and 2; the record that comes first stays."""
     base = tmp_path_factory.mktemp("told")
-    write(base / "data", TEXTS, 2, score=range(len(TEXTS)))
-    run(base, "out", SCORE, {"duplicates": MINHASH}, {"duplicates": {"by": "text"}})
+    write_texts(base / "data", TEXTS, 2, score=range(len(TEXTS)))
+    run_steps(base, "out", SCORE, {"duplicates": MINHASH}, {"duplicates": {"by": "text"}})
     return base
 
 
 def _ids(base: Path, out: str = "out") -> dict[str, list[str]]:
     """The ids of every text."""
     found: dict[str, list[str]] = {}
-    for key, text in texts(base, out).items():
+    for key, text in texts_read(base, out).items():
         found.setdefault(text, []).append(key)
     return found
 
@@ -55,7 +57,7 @@ def answer(capsys: Capture, *arguments: object) -> tuple[int, str]:
 
 
 def test_the_largest_families_come_first_with_those_least_alike(base: Path) -> None:
-    found, told = largest(str(base / "out"), 10, 10), said(base, "out")
+    found, told = largest(str(base / "out"), 10, 10), outcomes_of_run(base, "out")
     assert [(one.step, one.dropped) for one in found] == [
         ("duplicates", 4), ("duplicates", 3), ("duplicates", 2), ("duplicates", 1),
     ]  # fmt: skip
@@ -127,13 +129,13 @@ def test_a_step_that_is_not_there_and_a_run_without_duplicates(
     code, told = answer(capsys, "duplicates", base / "out", "--step", "duplicate")
     assert code != cli.OK
     assert "no step named 'duplicate' in this run. Did you mean 'duplicates'?" in told
-    write(tmp_path / "data", ["one", "two"])
-    run(tmp_path, "out", {"duplicates": {"by": "text"}})
+    write_texts(tmp_path / "data", ["one", "two"])
+    run_steps(tmp_path, "out", {"duplicates": {"by": "text"}})
     assert answer(capsys, "duplicates", tmp_path / "out") == (
         cli.OK,
         "no duplicates were dropped\n",
     )
-    run(tmp_path, "none", {"words": {}})
+    run_steps(tmp_path, "none", {"words": {}})
     assert answer(capsys, "duplicates", tmp_path / "none") == (
         cli.OK,
         "no duplicates were dropped\n",
@@ -176,9 +178,9 @@ def test_explain_tells_nothing_of_families_where_a_record_stayed(
 
 def test_a_survivor_of_an_earlier_corpus_is_said_to_be_one(base: Path, capsys: Capture) -> None:
     last = "three four five six seven eight nine ten"
-    write(base / "new", [CHAIN[1], last, "nothing like any"], 1, score=[1, 2, 3])
+    write_texts(base / "new", [CHAIN[1], last, "nothing like any"], 1, score=[1, 2, 3])
     new = {**MINHASH, "against": ["out"]}
-    run(base, "new-out", SCORE, {"duplicates": new}, sources=[source("new")])
+    run_steps(base, "new-out", SCORE, {"duplicates": new}, sources=[text_source("new")])
     (family,) = largest(str(base / "new-out"), 10, 10)
     first = _ids(base)[CHAIN[0]][0]
     assert family[:5] == ("duplicates", first, None, None, 2)
@@ -192,8 +194,8 @@ def test_a_survivor_of_an_earlier_corpus_is_said_to_be_one(base: Path, capsys: C
 
 
 def test_a_survivor_that_a_step_made_is_found_where_it_was_made(tmp_path: Path) -> None:
-    write(tmp_path / "data", ["one text", "another text"], 1)
-    run(tmp_path, "out", {"tests.engine.pieces:Twice": {}}, {"duplicates": {"by": "text"}})
+    write_texts(tmp_path / "data", ["one text", "another text"], 1)
+    run_steps(tmp_path, "out", {"tests.engine.pieces:Twice": {}}, {"duplicates": {"by": "text"}})
     found = largest(str(tmp_path / "out"), 10, 10)
     assert sorted((one.origin, one.text, one.dropped) for one in found) == [
         ("data/000.jsonl#1", "one text", 1), ("data/000.jsonl#2", "another text", 1),

@@ -8,14 +8,8 @@ from typing import Any
 import pytest
 
 from tests.filters.duplicates import planted
-from tests.filters.duplicates.corpora import (
-    by_id,
-    digest,
-    duplicate_images,
-    flipped,
-    random_hashes,
-    row,
-)
+from tests.filters.duplicates.outcomes import find_duplicate_images
+from tests.filters.duplicates.records import by_id, flip_bits, image_digest, random_hashes, row
 from tests.filters.duplicates.test_perceptual import looks
 
 SHOWN = {"text": None, "role": None, "loss": None}
@@ -38,7 +32,13 @@ def record(key: str, hashes: list[int | None], *content: str | int, **more: Any)
     """A record of images named after it, each as wide as told in `widths`."""
     widths = more.pop("widths", [10] * len(hashes))
     media = [
-        {"kind": "image", "uri": f"{key}{n}", "digest": digest(h or 0), "width": w, "height": 10}
+        {
+            "kind": "image",
+            "uri": f"{key}{n}",
+            "digest": image_digest(h or 0),
+            "width": w,
+            "height": 10,
+        }
         for n, (h, w) in enumerate(zip(hashes, widths, strict=True))
     ]
     made = row(key, hashes=hashes, media=media, **more)
@@ -68,7 +68,7 @@ def test_images_go_with_their_place_and_their_objects_and_the_others_are_numbere
         record("b", [B, C], 0, "four", 1, widths=[20, 20], objects=[box(1, "c"), box(0, "b")]),
         record("c", [D], "five", 0, widths=[40]),
     ]  # fmt: skip
-    assert duplicate_images(rows, by=by) == {
+    assert find_duplicate_images(rows, by=by) == {
         "a": {
             "removed": 2,
             "survivors": ["b", "c"],
@@ -106,10 +106,10 @@ def test_a_record_that_has_no_image_left_goes_unless_its_text_may_stay(by: str) 
     rows = [record("a", [A], "said", 0, widths=[20]), record("b", [A], 0, "said"),
             record("c", [A], 0), record("d", [], "said"), record("e", [])]  # fmt: skip
     gone = "no image left"
-    said = duplicate_images(rows, by=by)
+    said = find_duplicate_images(rows, by=by)
     drops = {key: one["drop"] for key, one in said.items()}
     assert drops == {"a": None, "b": gone, "c": gone, "d": None, "e": None}
-    said = duplicate_images(rows, by=by, text_stays=True)
+    said = find_duplicate_images(rows, by=by, text_stays=True)
     drops = {key: one["drop"] for key, one in said.items()}
     assert drops == {"a": None, "b": None, "c": gone, "d": None, "e": None}
     assert said["b"]["content"] == shows("said")
@@ -119,7 +119,7 @@ def test_a_record_that_has_no_image_left_goes_unless_its_text_may_stay(by: str) 
 @BOTH
 def test_of_equal_images_within_a_record_one_stays(by: str) -> None:
     rows = [record("a", [A, B, A, A], 0, 1, "text", 2, 3, widths=[10, 10, 10, 30])]
-    said = duplicate_images(rows, by=by)["a"]
+    said = find_duplicate_images(rows, by=by)["a"]
     assert uris(said) == ["a1", "a3"]
     assert said["content"] == shows(0, "text", 1)
     assert (said["removed"], said["survivors"], said["drop"]) == (2, ["a", "a"], None)
@@ -130,45 +130,45 @@ def test_the_image_of_most_pixels_stays_then_that_of_the_lowest_id(by: str) -> N
     wide = dict.fromkeys("abcd", 10)
     rows = [record(key, [A, B], 0, 1, widths=[wide[key], 10]) for key in wide]
     first = by_id("abcd")[0]
-    said = duplicate_images(rows, by=by)
+    said = find_duplicate_images(rows, by=by)
     assert {key: one["removed"] for key, one in said.items() if key != first} == dict.fromkeys(
         set("abcd") - {first}, 2
     )
     last = by_id("abcd")[-1]
     rows = [record(key, [A, B], 0, 1, widths=[10 + (key == last), 10]) for key in wide]
-    said = duplicate_images(rows, by=by)
+    said = find_duplicate_images(rows, by=by)
     assert uris(said[last]) == [f"{last}0"]
     assert uris(said[first]) == [f"{first}1"]
 
 
 def test_measures_of_the_record_and_its_source_can_say_which_stays() -> None:
     rows = [record("a", [A], 0, score=1, source="x"), record("b", [A], 0, score=2, source="y")]
-    assert duplicate_images(rows, keep="-score.value")["a"]["removed"] == 1
-    assert duplicate_images(rows, keep="score.value")["b"]["removed"] == 1
-    assert duplicate_images(rows, keep={"source": ["y"]})["a"]["removed"] == 1
-    assert duplicate_images(rows, keep={"source": ["x"]})["b"]["removed"] == 1
+    assert find_duplicate_images(rows, keep="-score.value")["a"]["removed"] == 1
+    assert find_duplicate_images(rows, keep="score.value")["b"]["removed"] == 1
+    assert find_duplicate_images(rows, keep={"source": ["y"]})["a"]["removed"] == 1
+    assert find_duplicate_images(rows, keep={"source": ["x"]})["b"]["removed"] == 1
 
 
 def test_images_that_look_alike_but_are_not_the_same_bytes() -> None:
-    near, mirrored = flipped(A, 1, 2, 3), flipped(B, 5)
+    near, mirrored = flip_bits(A, 1, 2, 3), flip_bits(B, 5)
     rows = [
         record("a", [A, B], 0, 1, mirrors=[C, D], widths=[20, 20]),
-        record("b", [near, None, D], 0, 1, 2, mirrors=[flipped(C, 1), None, mirrored]),
+        record("b", [near, None, D], 0, 1, 2, mirrors=[flip_bits(C, 1), None, mirrored]),
     ]
-    assert uris(duplicate_images(rows)["b"]) == ["b1"]
-    assert duplicate_images(rows, distance=0)["b"]["removed"] == 1
-    assert duplicate_images(rows, by="image")["b"]["removed"] == 0
+    assert uris(find_duplicate_images(rows)["b"]) == ["b1"]
+    assert find_duplicate_images(rows, distance=0)["b"]["removed"] == 1
+    assert find_duplicate_images(rows, by="image")["b"]["removed"] == 0
 
 
 def test_blank_images_all_stay() -> None:
     rows = [record(key, [None, None], 0, 1) for key in "ab"]
-    assert [one["removed"] for one in duplicate_images(rows).values()] == [0, 0]
+    assert [one["removed"] for one in find_duplicate_images(rows).values()] == [0, 0]
 
 
 def test_a_corpus_without_images_is_left_as_it_is() -> None:
     rows = [record(key, [], "text") for key in "ab"]
     for by in ("image", "perceptual"):
-        said = duplicate_images(rows, by=by)
+        said = find_duplicate_images(rows, by=by)
         assert [(one["removed"], one["drop"]) for one in said.values()] == [(0, None)] * 2
 
 
@@ -186,7 +186,7 @@ def test_of_every_family_exactly_one_image_stays(seed: int, parts: int) -> None:
         rows.append(
             record(f"r{number}", hashes, *range(len(shown)), mirrors=mirrors, widths=widths)
         )
-    known, said = looks(rows, 6), duplicate_images(rows, parts)
+    known, said = looks(rows, 6), find_duplicate_images(rows, parts)
     best = _best_of_each(rows, known)
     stays = {(key, int(uri.removeprefix(key))) for key, one in said.items() for uri in uris(one)}
     assert stays == set(best.values())

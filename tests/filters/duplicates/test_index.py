@@ -13,13 +13,20 @@ from filters.duplicates.phases.index import remembered
 from manifests.errors import ManifestError, RecipeError
 from manifests.run.manifest import load_run
 from manifests.storage import parts
-from tests.engine.corpora import accounts
-from tests.engine.corpora import run as plain_run
 from tests.filters.duplicates import planted
 from tests.filters.duplicates.brute_force import jaccard
-from tests.filters.duplicates.corpora import Said
-from tests.filters.duplicates.files import recipe, run, said, source, staying, texts, write
+from tests.filters.duplicates.outcomes import RecordOutcome, outcomes_of_run
 from tests.filters.duplicates.test_semantic import cosine, vectors
+from tests.make import write_texts
+from tests.runs import (
+    row_counts,
+    run_engine,
+    run_steps,
+    text_recipe,
+    text_source,
+    texts_kept,
+    texts_read,
+)
 
 MINHASH: dict[str, Any] = {"by": "minhash", "threshold": 0.7, "bands": 40, "rows": 3}
 EARLIER = "in an earlier corpus"
@@ -34,24 +41,24 @@ def step(index: bool = False, against: str | list[str] = (), **settings: Any) ->
 def base(tmp_path: Path) -> Path:
     """Two corpora with much in common."""
     made = planted.texts(1, 30, 90)
-    write(tmp_path / "old", made[:60])
-    write(tmp_path / "new", made[60:], 4)
+    write_texts(tmp_path / "old", made[:60])
+    write_texts(tmp_path / "new", made[60:], 4)
     return tmp_path
 
 
-OLD, NEW = [source("old")], [source("new")]
+OLD, NEW = [text_source("old")], [text_source("new")]
 
 
 @pytest.mark.parametrize("settings", [{"by": "text"}, MINHASH], ids=["text", "minhash"])
 def test_a_second_run_drops_all_that_the_first_kept(base: Path, settings: dict[str, Any]) -> None:
-    first = run(base, "first", step(True, **settings), sources=OLD)
-    kept = accounts(first)["duplicates"][1]
-    second = run(base, "second", step(against="first", **settings), sources=OLD)
-    came, stays, dropped, _ = accounts(second)["duplicates"]
+    first = run_steps(base, "first", step(True, **settings), sources=OLD)
+    kept = row_counts(first)["duplicates"][1]
+    second = run_steps(base, "second", step(against="first", **settings), sources=OLD)
+    came, stays, dropped, _ = row_counts(second)["duplicates"]
     assert (came, stays) == (60, 0)
     assert dropped == {EARLIER: 60}
-    assert {one.survivor for one in said(base, "second").values()} == {
-        key for key, one in said(base, "first").items() if one.stays
+    assert {one.survivor for one in outcomes_of_run(base, "second").values()} == {
+        key for key, one in outcomes_of_run(base, "first").items() if one.stays
     }
     assert kept < 60
 
@@ -61,12 +68,12 @@ def test_new_records_stay_out_as_in_a_run_over_both(base: Path, settings: dict[s
     """A new record goes exactly where it is alike to one of the earlier corpus, or to a new one
     that is; of other families one stays."""
     prefers = {**settings, "keep": [{"source": ["old", "new"]}]}
-    run(base, "first", step(True, **settings), sources=OLD)
-    run(base, "second", step(against="first", **settings, keep="id"), sources=NEW)
-    run(base, "both", step(**prefers), sources=[*OLD, *NEW])
-    told, together = said(base, "second"), said(base, "both")
+    run_steps(base, "first", step(True, **settings), sources=OLD)
+    run_steps(base, "second", step(against="first", **settings, keep="id"), sources=NEW)
+    run_steps(base, "both", step(**prefers), sources=[*OLD, *NEW])
+    told, together = outcomes_of_run(base, "second"), outcomes_of_run(base, "both")
     stays = {key for key, one in told.items() if one.stays}
-    assert stays == {key for key in texts(base, "second") if together[key].stays}
+    assert stays == {key for key in texts_read(base, "second") if together[key].stays}
     reasons = [one.reason for one in told.values()]
     assert reasons.count(EARLIER) > 10
     assert "duplicate" in reasons
@@ -74,9 +81,13 @@ def test_new_records_stay_out_as_in_a_run_over_both(base: Path, settings: dict[s
 
 
 def test_a_survivor_in_the_earlier_corpus_is_named_with_the_way_to_it(base: Path) -> None:
-    run(base, "first", step(True, **MINHASH), sources=OLD)
-    run(base, "second", step(against="first", **MINHASH), sources=NEW)
-    old, new, told = texts(base, "first"), texts(base, "second"), said(base, "second")
+    run_steps(base, "first", step(True, **MINHASH), sources=OLD)
+    run_steps(base, "second", step(against="first", **MINHASH), sources=NEW)
+    old, new, told = (
+        texts_read(base, "first"),
+        texts_read(base, "second"),
+        outcomes_of_run(base, "second"),
+    )
     assert not set(old) & set(new)
     for key, one in told.items():
         if one.stays:
@@ -93,53 +104,55 @@ def test_a_survivor_in_the_earlier_corpus_is_named_with_the_way_to_it(base: Path
 
 def test_what_the_first_run_dropped_is_not_in_its_index(base: Path) -> None:
     kept = {"keep": "-text.length"}
-    first = run(base, "first", step(True, **MINHASH, **kept), sources=OLD)
+    first = run_steps(base, "first", step(True, **MINHASH, **kept), sources=OLD)
     rows = 0
     for entry in first.passes:
         for path in (base / "first" / entry.folder).glob("*.index.arrow"):
             rows += parts.read_columns(str(path), ("id",)).num_rows
-    assert rows == accounts(first)["duplicates"][1]
+    assert rows == row_counts(first)["duplicates"][1]
     settings = {"by": ["minhash"], "n": 5, "bands": 40}
     found = remembered((str(base / "first"),), "filters.duplicates.duplicates:Duplicates", settings)
     assert (found.rows, len(found.files)) == (rows, 3)
 
 
 def test_an_earlier_run_made_again_leaves_the_later_one_as_it_is(base: Path) -> None:
-    run(base, "first", step(True, **MINHASH), sources=OLD)
-    before = run(base, "second", step(against="first", **MINHASH), sources=NEW)
+    run_steps(base, "first", step(True, **MINHASH), sources=OLD)
+    before = run_steps(base, "second", step(against="first", **MINHASH), sources=NEW)
     time = load_run(str(base / "first")).environment
     shutil.rmtree(base / "first")
-    run(base, "first", step(True, **MINHASH), sources=OLD)
+    run_steps(base, "first", step(True, **MINHASH), sources=OLD)
     assert load_run(str(base / "first")).environment != time
-    after = run(base, "second", step(against="first", **MINHASH), sources=NEW)
+    after = run_steps(base, "second", step(against="first", **MINHASH), sources=NEW)
     assert after.fingerprint == before.fingerprint
 
 
 def test_a_run_against_several_leaves_an_index_of_its_own(base: Path) -> None:
-    write(base / "newer", planted.texts(1, 30, 120)[100:])
+    write_texts(base / "newer", planted.texts(1, 30, 120)[100:])
     settings = {**MINHASH, "keep": [{"source": ["old", "new"]}]}
-    run(base, "first", step(True, **settings), sources=OLD)
-    run(base, "second", step(True, "first", **settings), sources=NEW)
+    run_steps(base, "first", step(True, **settings), sources=OLD)
+    run_steps(base, "second", step(True, "first", **settings), sources=NEW)
     third = step(False, ["first", "second"], **settings)
-    run(base, "third", third, sources=[source("newer")])
-    run(base, "one", step(False, "second", **settings), sources=[source("newer")])
-    old = {*texts(base, "first"), *texts(base, "second")}
-    survivors = {one.survivor for one in said(base, "third").values() if one.reason == EARLIER}
-    assert survivors & set(texts(base, "first"))
-    assert survivors & set(texts(base, "second"))
+    run_steps(base, "third", third, sources=[text_source("newer")])
+    run_steps(base, "one", step(False, "second", **settings), sources=[text_source("newer")])
+    old = {*texts_read(base, "first"), *texts_read(base, "second")}
+    survivors = {
+        one.survivor for one in outcomes_of_run(base, "third").values() if one.reason == EARLIER
+    }
+    assert survivors & set(texts_read(base, "first"))
+    assert survivors & set(texts_read(base, "second"))
     assert survivors <= old
-    assert len(staying(base, "third")) < len(staying(base, "one"))
-    run(base, "fourth", step(False, ["first", "second"], **settings), sources=[*OLD, *NEW])
-    assert staying(base, "fourth") == []
+    assert len(texts_kept(base, "third")) < len(texts_kept(base, "one"))
+    run_steps(base, "fourth", step(False, ["first", "second"], **settings), sources=[*OLD, *NEW])
+    assert texts_kept(base, "fourth") == []
 
 
 def test_the_threshold_and_who_stays_may_differ_from_those_of_the_index(base: Path) -> None:
-    run(base, "first", step(True, **MINHASH), sources=OLD)
+    run_steps(base, "first", step(True, **MINHASH), sources=OLD)
     loose = {**MINHASH, "threshold": 0.5, "keep": "text.length"}
     counts = []
     for settings in (MINHASH, loose, {**MINHASH, "threshold": 1.0}):
-        made = run(base, "second", step(against="first", **settings), sources=NEW)
-        counts.append(accounts(made)["duplicates"][2][EARLIER])
+        made = run_steps(base, "second", step(against="first", **settings), sources=NEW)
+        counts.append(row_counts(made)["duplicates"][2][EARLIER])
     assert counts[1] > counts[0] > counts[2] > 0
 
 
@@ -152,10 +165,12 @@ def test_the_threshold_and_who_stays_may_differ_from_those_of_the_index(base: Pa
 def test_an_index_of_other_settings_is_refused_and_they_are_told(
     base: Path, changed: dict[str, Any], told: str
 ) -> None:
-    run(base, "first", step(True, **MINHASH), sources=OLD)
+    run_steps(base, "first", step(True, **MINHASH), sources=OLD)
     with pytest.raises(RecipeError) as caught:
-        plain_run(
-            recipe(step(against="first", **{**MINHASH, **changed}), sources=NEW), base, base / "x"
+        run_engine(
+            text_recipe(step(against="first", **{**MINHASH, **changed}), sources=NEW),
+            base,
+            base / "x",
         )
     assert "this run has no index to compare with: its settings are others" in str(caught.value)
     assert told in str(caught.value)
@@ -163,27 +178,27 @@ def test_an_index_of_other_settings_is_refused_and_they_are_told(
 
 
 def test_a_run_without_an_index_is_refused(base: Path) -> None:
-    run(base, "first", step(**MINHASH), {"sample": {"share": 0.5}}, sources=OLD)
+    run_steps(base, "first", step(**MINHASH), {"sample": {"share": 0.5}}, sources=OLD)
     with pytest.raises(RecipeError, match="has no index to compare with") as caught:
-        plain_run(recipe(step(against="first", **MINHASH), sources=NEW), base, base / "x")
+        run_engine(text_recipe(step(against="first", **MINHASH), sources=NEW), base, base / "x")
     assert "`index: true`" in str(caught.value)
-    run(base, "text", step(True, by="text"), sources=OLD)
+    run_steps(base, "text", step(True, by="text"), sources=OLD)
     with pytest.raises(RecipeError, match="'by'"):
-        plain_run(recipe(step(against="text", **MINHASH), sources=NEW), base, base / "x")
+        run_engine(text_recipe(step(against="text", **MINHASH), sources=NEW), base, base / "x")
 
 
 def test_a_run_that_is_not_there_is_an_error(base: Path) -> None:
     with pytest.raises(ManifestError, match=r"nowhere/manifest\.json: there is no manifest"):
-        plain_run(recipe(step(against="nowhere", **MINHASH), sources=NEW), base, base / "x")
+        run_engine(text_recipe(step(against="nowhere", **MINHASH), sources=NEW), base, base / "x")
 
 
 def test_a_new_index_is_a_new_step(base: Path) -> None:
-    run(base, "first", step(True, **MINHASH), sources=OLD)
-    before = run(base, "second", step(against="first", **MINHASH), sources=NEW)
-    write(base / "old", planted.texts(1, 30, 90)[:3])
-    run(base, "first", step(True, **MINHASH), sources=OLD)
-    after = run(base, "second", step(against="first", **MINHASH), sources=NEW)
-    counts = [accounts(made)["duplicates"][2][EARLIER] for made in (before, after)]
+    run_steps(base, "first", step(True, **MINHASH), sources=OLD)
+    before = run_steps(base, "second", step(against="first", **MINHASH), sources=NEW)
+    write_texts(base / "old", planted.texts(1, 30, 90)[:3])
+    run_steps(base, "first", step(True, **MINHASH), sources=OLD)
+    after = run_steps(base, "second", step(against="first", **MINHASH), sources=NEW)
+    counts = [row_counts(made)["duplicates"][2][EARLIER] for made in (before, after)]
     assert counts[0] > counts[1] > 0
 
 
@@ -193,7 +208,7 @@ def test_embeddings_are_remembered(tmp_path: Path) -> None:
     columns = {"vector": found.tolist(), "cluster": clusters, "nearest": [[c] for c in clusters]}
     for name, some in (("old", slice(0, 35)), ("new", slice(35, 60))):
         said_ = {key: values[some] for key, values in columns.items()}
-        write(tmp_path / name, [f"text {n}" for n in range(60)][some], 2, **said_)
+        write_texts(tmp_path / name, [f"text {n}" for n in range(60)][some], 2, **said_)
     embed: dict[str, Any] = {"tests.engine.pieces:Embed": {}}
     settings = {
         "by": "semantic",
@@ -201,32 +216,36 @@ def test_embeddings_are_remembered(tmp_path: Path) -> None:
         "embedding": "Embed.vector",
         "clusters": "Embed.nearest",
     }
-    run(tmp_path, "first", embed, step(True, **settings), sources=OLD)
-    run(tmp_path, "second", embed, step(against="first", **settings), sources=NEW)
+    run_steps(tmp_path, "first", embed, step(True, **settings), sources=OLD)
+    run_steps(tmp_path, "second", embed, step(against="first", **settings), sources=NEW)
     old, new = (_numbers(tmp_path, out) for out in ("first", "second"))
-    kept = {old[key] for key, one in said(tmp_path, "first").items() if one.stays}
+    kept = {old[key] for key, one in outcomes_of_run(tmp_path, "first").items() if one.stays}
     rows = [{"embed.vector": vector} for vector in found]
-    for key, one in said(tmp_path, "second").items():
+    for key, one in outcomes_of_run(tmp_path, "second").items():
         own = new[key]
         near = (n for n in kept if clusters[n] == clusters[own])
         alike = [n for n in near if cosine(rows[n], rows[own]) >= 0.9]
         assert (one.reason == EARLIER) or not alike
         if one.of in old:
             assert old[one.of] in alike
-    assert EARLIER in {one.reason for one in said(tmp_path, "second").values()}
+    assert EARLIER in {one.reason for one in outcomes_of_run(tmp_path, "second").values()}
 
 
 def _numbers(base: Path, out: str) -> dict[str, int]:
-    return {key: int(text.split()[1]) for key, text in texts(base, out).items()}
+    return {key: int(text.split()[1]) for key, text in texts_read(base, out).items()}
 
 
 def test_the_index_is_left_of_those_rows_that_the_step_is_for(base: Path) -> None:
     only = step(True, by="text")
     only["duplicates"]["only"] = {"source": "old"}
-    run(base, "first", only, sources=[*OLD, *NEW])
-    made = run(base, "second", step(against="first", by="text"), sources=[*OLD, *NEW])
-    survivors = {one.survivor for one in said(base, "second").values() if one.reason == EARLIER}
-    assert survivors <= set(said(base, "first"))
-    assert accounts(made)["duplicates"][2][EARLIER] >= 60
+    run_steps(base, "first", only, sources=[*OLD, *NEW])
+    made = run_steps(base, "second", step(against="first", by="text"), sources=[*OLD, *NEW])
+    survivors = {
+        one.survivor for one in outcomes_of_run(base, "second").values() if one.reason == EARLIER
+    }
+    assert survivors <= set(outcomes_of_run(base, "first"))
+    assert row_counts(made)["duplicates"][2][EARLIER] >= 60
     assert json.loads(json.dumps(load_run(str(base / "first")).recipe))["steps"] == [only]
-    assert {Said().family} <= {one.family for one in said(base, "second").values()}
+    assert {RecordOutcome().family} <= {
+        one.family for one in outcomes_of_run(base, "second").values()
+    }

@@ -8,12 +8,11 @@ from typing import Any
 import pytest
 
 from curate.engine.ray import RayExecutor
-from tests.engine.corpora import accounts
-from tests.engine.corpora import files as bytes_of
 from tests.filters.duplicates import planted
-from tests.filters.duplicates.files import run, write
 from tests.filters.duplicates.test_perceptual_runs import ONE_EACH, SOURCE, chats, images
 from tests.filters.duplicates.test_semantic import near_clusters, vectors
+from tests.make import write_texts
+from tests.runs import file_bytes, row_counts, run_steps
 
 MINHASH: dict[str, Any] = {"by": "minhash", "threshold": 0.7, "bands": 40, "rows": 3}
 STEPS: list[dict[str, Any]] = [
@@ -30,8 +29,8 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     base = tmp_path_factory.mktemp("ray")
     found = vectors(1, 80)
     near = near_clusters(found, 1)
-    write(base / "data", planted.texts(1), 5, vector=found.tolist(), nearest=near)
-    told = accounts(run(base, "inline", *STEPS))
+    write_texts(base / "data", planted.texts(1), 5, vector=found.tolist(), nearest=near)
+    told = row_counts(run_steps(base, "inline", *STEPS))
     for name in ("duplicates", "duplicates-2", "duplicates-3"):
         assert told[name][2]["duplicate"] > 2
     return base
@@ -40,8 +39,8 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("workers", [1, 2, 4])
 def test_any_number_of_workers_says_the_same(ray: None, base: Path, workers: int) -> None:
     out = f"workers-{workers}"
-    run(base, out, *STEPS, executor=RayExecutor(workers))
-    assert bytes_of(base / out) == bytes_of(base / "inline")
+    run_steps(base, out, *STEPS, executor=RayExecutor(workers))
+    assert file_bytes(base / out) == file_bytes(base / "inline")
 
 
 def test_a_worker_that_dies_once_in_each_phase_leaves_no_trace(ray: None, base: Path) -> None:
@@ -49,12 +48,12 @@ def test_a_worker_that_dies_once_in_each_phase_leaves_no_trace(ray: None, base: 
     markers.mkdir()
     place = "tests.filters.duplicates.pieces:Dying"
     step = {place: {**MINHASH, "index": True, "markers": str(markers)}}
-    run(base, "alive", step)
+    run_steps(base, "alive", step)
     for phase in PHASES:
         (markers / phase).write_text("")
-    run(base, "died", step, executor=RayExecutor(2))
+    run_steps(base, "died", step, executor=RayExecutor(2))
     assert list(markers.iterdir()) == []
-    assert bytes_of(base / "died") == bytes_of(base / "alive")
+    assert file_bytes(base / "died") == file_bytes(base / "alive")
 
 
 def test_images_are_measured_and_taken_out_the_same(ray: None, tmp_path: Path) -> None:
@@ -68,6 +67,6 @@ def test_images_are_measured_and_taken_out_the_same(ray: None, tmp_path: Path) -
         {"duplicates": {"by": "image"}},
         {"duplicate_images": {}},
     ]
-    run(tmp_path, "inline", *steps, sources=[SOURCE])
-    run(tmp_path, "ray", *steps, sources=[SOURCE], executor=RayExecutor(2))
-    assert bytes_of(tmp_path / "ray") == bytes_of(tmp_path / "inline")
+    run_steps(tmp_path, "inline", *steps, sources=[SOURCE])
+    run_steps(tmp_path, "ray", *steps, sources=[SOURCE], executor=RayExecutor(2))
+    assert file_bytes(tmp_path / "ray") == file_bytes(tmp_path / "inline")

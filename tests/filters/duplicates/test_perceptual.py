@@ -25,17 +25,8 @@ from tests.filters.duplicates.brute_force import (
     texts_equal,
     ways,
 )
-from tests.filters.duplicates.corpora import (
-    Said,
-    by_id,
-    duplicates,
-    families,
-    flipped,
-    held,
-    random_hashes,
-    row,
-    staying,
-)
+from tests.filters.duplicates.outcomes import RecordOutcome, families, find_duplicates, kept_keys
+from tests.filters.duplicates.records import by_id, flip_bits, in_parts, random_hashes, row
 
 SEEDS = [1, 2, 3]
 
@@ -78,13 +69,13 @@ def likeness(one: dict[str, Any], other: dict[str, Any]) -> float:
     return 1 - max(distance(one, other, n, n) for n in range(count)) / 64
 
 
-def assert_looks(said: dict[str, Said], rows: list[dict[str, Any]], found: Links) -> None:
+def assert_looks(said: dict[str, RecordOutcome], rows: list[dict[str, Any]], found: Links) -> None:
     """Families, survivors, and how alike each record is to the one it is a duplicate of."""
     assert families(said) == connected(found)
     known = {one["key"]: one for one in rows}
     for family in families(said):
-        assert staying({key: said[key] for key in family}) == {by_id(family)[0]}
-        for key in family - staying(said):
+        assert kept_keys({key: said[key] for key in family}) == {by_id(family)[0]}
+        for key in family - kept_keys(said):
             assert ways(said, key)[-1] == by_id(family)[0]
             of = said[key].of
             assert of is not None
@@ -98,7 +89,7 @@ def test_by_perceptual_of_one_image_each(seed: int, most: int) -> None:
     rows = one_each(planted.images(seed))
     found = links(rows, same_looks(rows, most), 1)
     assert found
-    said = duplicates(rows, by="perceptual", distance=most, keep="id")
+    said = find_duplicates(rows, by="perceptual", distance=most, keep="id")
     assert_looks(said, rows, found)
     assert most < 6 or any((one.similarity or 1) < 1 for one in said.values())
 
@@ -108,7 +99,7 @@ def test_by_perceptual_of_several_images_in_order(seed: int) -> None:
     rows = planted.records(seed)
     found = links(rows, same_looks(rows, 6), 1)
     assert len(found) > 100
-    assert_looks(duplicates(rows, by="perceptual", keep="id"), rows, found)
+    assert_looks(find_duplicates(rows, by="perceptual", keep="id"), rows, found)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -116,7 +107,7 @@ def test_by_perceptual_and_text(seed: int) -> None:
     rows = planted.records(seed)
     found = links(rows, all_of(same_looks(rows, 6), texts_equal), 1)
     assert len(found) > 5
-    assert_looks(duplicates(rows, by=["perceptual", "text"], keep="id"), rows, found)
+    assert_looks(find_duplicates(rows, by=["perceptual", "text"], keep="id"), rows, found)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -124,7 +115,7 @@ def test_by_minhash_and_perceptual(seed: int) -> None:
     rows = planted.records(seed)
     found = links(rows, all_of(same_looks(rows, 6), texts_alike), 0.7)
     settings = {"threshold": 0.7, "bands": 40, "rows": 3, "keep": "id"}
-    said = duplicates(rows, by=["perceptual", "minhash"], **settings)
+    said = find_duplicates(rows, by=["perceptual", "minhash"], **settings)
     assert families(said) == connected(found)
     known = {one["key"]: one for one in rows}
     for key, one in said.items():
@@ -136,9 +127,9 @@ def test_by_minhash_and_perceptual(seed: int) -> None:
 def test_a_mirrored_image_looks_the_same() -> None:
     one, mirror, other = random_hashes(4, 3)
     rows = [row("a", hashes=[one], mirrors=[mirror]), row("b", hashes=[mirror], mirrors=[one]),
-            row("c", hashes=[flipped(mirror, 1, 5)], mirrors=[flipped(one, 1, 2)]),
-            row("d", hashes=[other], mirrors=[flipped(other, 1)])]  # fmt: skip
-    said = duplicates(rows, by="perceptual", keep="id")
+            row("c", hashes=[flip_bits(mirror, 1, 5)], mirrors=[flip_bits(one, 1, 2)]),
+            row("d", hashes=[other], mirrors=[flip_bits(other, 1)])]  # fmt: skip
+    said = find_duplicates(rows, by="perceptual", keep="id")
     assert families(said) == {frozenset("abc")}
     told = {said[key].similarity for key in "abc" if said[key].of in ("a", "b")}
     assert told <= {1.0, 1 - 2 / 64}
@@ -147,11 +138,11 @@ def test_a_mirrored_image_looks_the_same() -> None:
 def test_the_bits_that_may_differ_are_counted_to_the_bit() -> None:
     (one,) = random_hashes(5, 1)
     for most in (0, 1, 6, 16):
-        at, over = (flipped(one, *range(0, 3 * n, 3)) for n in (most, most + 1))
-        said = duplicates(one_each([(one, one), (at, at)]), by="perceptual", distance=most)
-        assert len(staying(said)) == 1
-        said = duplicates(one_each([(one, one), (over, over)]), by="perceptual", distance=most)
-        assert len(staying(said)) == 2
+        at, over = (flip_bits(one, *range(0, 3 * n, 3)) for n in (most, most + 1))
+        said = find_duplicates(one_each([(one, one), (at, at)]), by="perceptual", distance=most)
+        assert len(kept_keys(said)) == 1
+        said = find_duplicates(one_each([(one, one), (over, over)]), by="perceptual", distance=most)
+        assert len(kept_keys(said)) == 2
 
 
 @pytest.mark.parametrize("most", [0, 1, 6, 16])
@@ -161,9 +152,9 @@ def test_wherever_the_bits_differ_the_images_meet(most: int) -> None:
     for _ in range(60):
         one = chance.getrandbits(64), chance.getrandbits(64)
         bits = chance.sample(range(64), most)
-        other = tuple(flipped(value, *bits) for value in one)
+        other = tuple(flip_bits(value, *bits) for value in one)
         images += [one, (other[chance.randrange(2)], chance.getrandbits(64))]
-    said = duplicates(one_each(images), 4, by="perceptual", distance=most)
+    said = find_duplicates(one_each(images), 4, by="perceptual", distance=most)
     expected = {frozenset((f"p{n}", f"p{n + 1}")) for n in range(0, 120, 2)}
     if most < 16:
         assert families(said) == expected
@@ -173,9 +164,9 @@ def test_wherever_the_bits_differ_the_images_meet(most: int) -> None:
 
 def test_images_of_a_chain_are_one_family() -> None:
     (one,) = random_hashes(6, 1)
-    chain = [flipped(one, *range(n)) for n in range(0, 30, 5)]
-    said = duplicates(one_each([(h, h) for h in chain]), by="perceptual", keep="id")
-    assert len(staying(said)) == 1
+    chain = [flip_bits(one, *range(n)) for n in range(0, 30, 5)]
+    said = find_duplicates(one_each([(h, h) for h in chain]), by="perceptual", keep="id")
+    assert len(kept_keys(said)) == 1
     assert {one.family for one in said.values()} == {6}
 
 
@@ -205,7 +196,7 @@ def test_by_sequence(seed: int, threshold: float) -> None:
 
     found = links(rows, alike, threshold)
     assert len(found) > 10
-    said = duplicates(rows, by="sequence", threshold=threshold, keep="id")
+    said = find_duplicates(rows, by="sequence", threshold=threshold, keep="id")
     assert_same(said, found)
 
 
@@ -213,7 +204,7 @@ def test_a_frame_of_many_videos_brings_all_of_them_together() -> None:
     black, *others = random_hashes(11, WINDOW)
     rows = [row(f"v{n:02}", hashes=[black, other]) for n, other in enumerate(others)]
     rows.append(row("last", hashes=[black, others[0]]))
-    said = duplicates(rows, by="sequence", threshold=1.0, keep="id")
+    said = find_duplicates(rows, by="sequence", threshold=1.0, keep="id")
     assert families(said) == {frozenset({"v00", "last"})}
 
 
@@ -230,8 +221,8 @@ def test_two_cuts_of_a_video_are_duplicates_by_their_common_frames() -> None:
     rows = [row("whole", hashes=frames), row("cut", hashes=frames[5:9]),
             row("half", hashes=[*frames[9:11], *random_hashes(8, 2)]),
             row("quarter", hashes=[frames[12], *random_hashes(9, 3)])]  # fmt: skip
-    assert families(duplicates(rows, by="sequence")) == {frozenset({"whole", "cut", "half"})}
-    said = duplicates(rows, by="sequence", threshold=0.25, keep="-media.count")
+    assert families(find_duplicates(rows, by="sequence")) == {frozenset({"whole", "cut", "half"})}
+    said = find_duplicates(rows, by="sequence", threshold=0.25, keep="-media.count")
     assert {key: (one.of, one.similarity) for key, one in said.items()} == {
         "whole": (None, None),
         "cut": ("whole", 1),
@@ -243,10 +234,10 @@ def test_two_cuts_of_a_video_are_duplicates_by_their_common_frames() -> None:
 def test_an_image_has_keys_of_its_own_and_of_its_mirror_image() -> None:
     rows = one_each(planted.images(1))
     rows.append(row("blank", hashes=[None]))
-    said = Images(6).describe(held(rows, 1).tables[0])
+    said = Images(6).describe(in_parts(rows, 1).tables[0])
     assert said.present.tolist() == [True] * 60 + [False]
     assert set(said.owners.tolist()) == set(range(60))
     hashes = [(one["image_hash.hash"][0], one["image_hash.mirror"][0]) for one in rows[:-1]]
     assert [tuple(p) for p in said.payload[:-1].tolist()] == hashes
-    turned = Images(6).describe(held(one_each([(m, h) for h, m in hashes]), 1).tables[0])
+    turned = Images(6).describe(in_parts(one_each([(m, h) for h, m in hashes]), 1).tables[0])
     assert turned.identity.tolist() == said.identity[:-1].tolist()

@@ -13,9 +13,8 @@ from PIL import Image, ImageOps
 
 from manifests.run import manifest
 from manifests.storage import parts
-from tests.engine.corpora import accounts
-from tests.filters.duplicates.corpora import Said, families
-from tests.filters.duplicates.files import run, said, texts
+from tests.filters.duplicates.outcomes import RecordOutcome, families, outcomes_of_run
+from tests.runs import row_counts, run_steps, texts_read
 
 Samples = dict[str, list[str]]
 SOURCE = {"name": "chats", "reader": "llava", "path": "chats/*.jsonl", "media_root": "images"}
@@ -70,12 +69,12 @@ def base(tmp_path: Path) -> Path:
 
 def names(base: Path, out: str) -> dict[str, str]:
     """What each record says, by its id."""
-    return {key: text.split("\n")[-1] for key, text in texts(base, out).items()}
+    return {key: text.split("\n")[-1] for key, text in texts_read(base, out).items()}
 
 
-def named(base: Path, out: str, step: str = "duplicates") -> dict[str, Said]:
+def named(base: Path, out: str, step: str = "duplicates") -> dict[str, RecordOutcome]:
     """What a step said of every record, all by name."""
-    of, found = names(base, out), said(base, out, step)
+    of, found = names(base, out), outcomes_of_run(base, out, step)
     return {
         of[key]: one._replace(survivor=of.get(one.survivor or ""), of=of.get(one.of or ""))
         for key, one in found.items()
@@ -83,7 +82,7 @@ def named(base: Path, out: str, step: str = "duplicates") -> dict[str, Said]:
 
 
 def test_by_image_the_same_bytes_are_duplicates_and_nothing_else(base: Path) -> None:
-    made = run(base, "out", {"duplicates": {"by": "image"}}, sources=[SOURCE])
+    made = run_steps(base, "out", {"duplicates": {"by": "image"}}, sources=[SOURCE])
     assert [a.step for a in made.ledger][1:3] == ["media_digest", "duplicates"]
     assert families(named(base, "out")) == {
         frozenset({"a", "a-again"}), frozenset({"red", "red again"}),
@@ -91,12 +90,12 @@ def test_by_image_the_same_bytes_are_duplicates_and_nothing_else(base: Path) -> 
 
 
 def test_by_perceptual_copies_are_duplicates_and_blank_images_are_not(base: Path) -> None:
-    made = run(base, "out", {"duplicates": {"by": "perceptual"}}, sources=[SOURCE])
+    made = run_steps(base, "out", {"duplicates": {"by": "perceptual"}}, sources=[SOURCE])
     assert [a.step for a in made.ledger][1:3] == ["image_hash", "duplicates"]
     told = named(base, "out")
     copies = {"a", "a-again", "a-poor", "a-half", "a-mirrored"}
     assert families(told) == {frozenset(copies)}
-    assert accounts(made)["duplicates"] == (12, 8, {"duplicate": 4}, {})
+    assert row_counts(made)["duplicates"] == (12, 8, {"duplicate": 4}, {})
     assert not told["a-half"].stays  # it has the fewest pixels
     assert all(1 - 6 / 64 <= (told[name].similarity or 1) <= 1 for name in copies)
 
@@ -104,17 +103,17 @@ def test_by_perceptual_copies_are_duplicates_and_blank_images_are_not(base: Path
 def test_images_and_text_together(base: Path) -> None:
     chats(base / "chats", {"said": ["a"], "said#2": ["a-poor"], "said#3": ["b"], "other": ["a"]})
     for by in (["perceptual", "text"], ["perceptual", "minhash"]):
-        made = run(base, "out", {"duplicates": {"by": by}}, sources=[SOURCE])
-        assert accounts(made)["duplicates"] == (4, 3, {"duplicate": 1}, {})
-    made = run(base, "out", {"duplicates": {"by": ["image", "text"]}}, sources=[SOURCE])
-    assert accounts(made)["duplicates"] == (4, 4, {}, {})
+        made = run_steps(base, "out", {"duplicates": {"by": by}}, sources=[SOURCE])
+        assert row_counts(made)["duplicates"] == (4, 3, {"duplicate": 1}, {})
+    made = run_steps(base, "out", {"duplicates": {"by": ["image", "text"]}}, sources=[SOURCE])
+    assert row_counts(made)["duplicates"] == (4, 4, {}, {})
 
 
 def test_duplicate_images_leave_their_records_and_go_into_no_shard(base: Path) -> None:
     chats(base / "chats", {"first": ["a", "b"], "second": ["a-half", "c"], "third": ["a-half"],
                            "fourth": ["red", "blue"], "fifth": ["c", "c"]})  # fmt: skip
-    made = run(base, "out", {"duplicate_images": {}}, sources=[SOURCE])
-    assert accounts(made)["duplicate_images"] == (5, 3, {"no image left": 2}, {})
+    made = run_steps(base, "out", {"duplicate_images": {}}, sources=[SOURCE])
+    assert row_counts(made)["duplicate_images"] == (5, 3, {"no image left": 2}, {})
     left = [medium["uri"] for row in _rows(base, "out", made) for medium in row["media"]]
     assert sorted(uri.rsplit("/", 1)[-1] for uri in left) == [
         "a.jpg", "b.jpg", "blue.jpg", "c.jpg", "red.jpg",
@@ -130,15 +129,17 @@ def _rows(base: Path, out: str, made: manifest.RunManifest) -> list[dict[str, An
 
 @pytest.mark.parametrize("by", ["image", "perceptual", "sequence"])
 def test_an_index_of_images_tells_what_an_earlier_run_has(base: Path, by: str) -> None:
-    first = run(base, "first", {"duplicates": {"by": by, "index": True}}, sources=[SOURCE])
-    kept = accounts(first)["duplicates"][1]
-    again = run(base, "again", {"duplicates": {"by": by, "against": ["first"]}}, sources=[SOURCE])
+    first = run_steps(base, "first", {"duplicates": {"by": by, "index": True}}, sources=[SOURCE])
+    kept = row_counts(first)["duplicates"][1]
+    again = run_steps(
+        base, "again", {"duplicates": {"by": by, "against": ["first"]}}, sources=[SOURCE]
+    )
     blank = {"none", "also none"} | ({"red", "blue", "red again"} if by != "image" else set())
     dropped = {"in an earlier corpus": 12 - len(blank)}
-    assert accounts(again)["duplicates"] == (12, len(blank), dropped, {})
+    assert row_counts(again)["duplicates"] == (12, len(blank), dropped, {})
     chats(base / "new", {"copy": ["a"], "poor": ["a-poor"], "both": ["a", "b"], "red": ["red"]})
     new = {**SOURCE, "name": "new", "path": "new/*.jsonl"}
-    run(base, "second", {"duplicates": {"by": by, "against": ["first"]}}, sources=[new])
+    run_steps(base, "second", {"duplicates": {"by": by, "against": ["first"]}}, sources=[new])
     told, old = named(base, "second"), named(base, "first")
     out = {name for name, one in told.items() if one.reason == "in an earlier corpus"}
     assert out == {
@@ -149,12 +150,18 @@ def test_an_index_of_images_tells_what_an_earlier_run_has(base: Path, by: str) -
 
 
 def test_survivors_and_likeness_in_an_earlier_corpus(base: Path) -> None:
-    run(base, "first", {"duplicates": {"by": "perceptual", "index": True}}, sources=[SOURCE])
+    run_steps(base, "first", {"duplicates": {"by": "perceptual", "index": True}}, sources=[SOURCE])
     chats(base / "new", {"poor": ["a-poor"]}, 1)
     new = {**SOURCE, "name": "new", "path": "new/*.jsonl"}
-    run(base, "second", {"duplicates": {"by": "perceptual", "against": ["first"]}}, sources=[new])
-    (one,) = said(base, "second").values()
-    stayed = {key for key, each in said(base, "first").items() if each.stays and each.family == 5}
+    run_steps(
+        base, "second", {"duplicates": {"by": "perceptual", "against": ["first"]}}, sources=[new]
+    )
+    (one,) = outcomes_of_run(base, "second").values()
+    stayed = {
+        key
+        for key, each in outcomes_of_run(base, "first").items()
+        if each.stays and each.family == 5
+    }
     assert {one.survivor} == {one.of} == stayed
     assert one.similarity is not None
     assert 1 - 6 / 64 <= one.similarity <= 1
@@ -162,8 +169,8 @@ def test_survivors_and_likeness_in_an_earlier_corpus(base: Path) -> None:
 
 def test_a_digest_that_is_known_is_taken_as_it_is(base: Path) -> None:
     """Two steps of one recipe measure once."""
-    made = run(base, "out", {"duplicates": {"by": "image"}}, {"duplicate_images": {"by": "image"}},
-               sources=[SOURCE])  # fmt: skip
+    steps = [{"duplicates": {"by": "image"}}, {"duplicate_images": {"by": "image"}}]
+    made = run_steps(base, "out", *steps, sources=[SOURCE])
     assert [a.step for a in made.ledger] == [
         "read chats", "media_digest", "duplicates", "duplicate_images", "write arrow",
     ]  # fmt: skip

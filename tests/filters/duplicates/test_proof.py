@@ -16,7 +16,7 @@ from filters.duplicates.phases.edges import Edges
 from filters.duplicates.phases.keys import Source
 from filters.duplicates.phases.proof import proven
 from manifests.storage import parts
-from tests.filters.duplicates.corpora import space
+from tests.filters.corpus_steps import temporary_workspace
 
 LEAST = 0.5
 
@@ -77,7 +77,7 @@ def test_pairs_are_told_by_what_their_proofs_have_in_common(
     units = [unit for number, size in enumerate(sizes) for unit in family(number, size)]
     known, read, number = told(units, sources)
     pairs = all_pairs(sizes)
-    with space() as workspace:
+    with temporary_workspace() as workspace:
         Path(workspace.scratch).mkdir()
         found = proven(met(number, pairs), Share(), known, read, workspace)
     links = {frozenset((a, b)) for a, b in zip(found.a.tolist(), found.b.tolist(), strict=True)}
@@ -102,7 +102,7 @@ def test_proofs_travel_hardly_more_than_once_for_families_stand_side_by_side(
     known, read, number = told(units, 2)
     within = all_pairs(sizes)[:-19]
     shuffled = np.random.default_rng(1).permutation(within).tolist()
-    with space() as workspace:
+    with temporary_workspace() as workspace:
         Path(workspace.scratch).mkdir()
         proven(met(number, shuffled), Share(), known, read, workspace)
         files = list(Path(workspace.scratch, "proofs").glob("*.proofs.arrow"))
@@ -112,7 +112,7 @@ def test_proofs_travel_hardly_more_than_once_for_families_stand_side_by_side(
 
 
 def test_nothing_met_is_nothing_proven_and_no_work() -> None:
-    with space() as workspace:
+    with temporary_workspace() as workspace:
         found = proven(Edges.joined([]), Share(), [], None, workspace)
         assert not Path(workspace.scratch).exists()
     assert len(found.a) == 0

@@ -12,30 +12,37 @@ from manifests.run import manifest
 from manifests.run.verify import verify
 from manifests.step import TaskResult
 from manifests.storage import parts
-from tests.engine.corpora import accounts
-from tests.engine.corpora import files as bytes_of
-from tests.engine.corpora import run as plain_run
 from tests.filters.duplicates import planted
 from tests.filters.duplicates.brute_force import connected, jaccard, shingles, widest
-from tests.filters.duplicates.corpora import Said, families
-from tests.filters.duplicates.files import recipe, run, said, source, staying, texts, write
+from tests.filters.duplicates.outcomes import RecordOutcome, families, outcomes_of_run
+from tests.make import write_texts
+from tests.runs import (
+    file_bytes,
+    row_counts,
+    run_engine,
+    run_steps,
+    text_recipe,
+    text_source,
+    texts_kept,
+    texts_read,
+)
 
 MINHASH: dict[str, Any] = {"by": "minhash", "threshold": 0.7, "bands": 40, "rows": 3, "keep": "id"}
 
 
 @pytest.fixture
 def base(tmp_path: Path) -> Path:
-    write(tmp_path / "data", planted.texts(1))
+    write_texts(tmp_path / "data", planted.texts(1))
     return tmp_path
 
 
 def test_every_dropped_record_names_a_survivor_that_stays_and_how_alike_they_are(
     base: Path,
 ) -> None:
-    made = run(base, "out", {"duplicates": MINHASH})
-    told, text = said(base, "out"), texts(base, "out")
+    made = run_steps(base, "out", {"duplicates": MINHASH})
+    told, text = outcomes_of_run(base, "out"), texts_read(base, "out")
     gone = {key: one for key, one in told.items() if not one.stays}
-    assert accounts(made)["duplicates"] == (80, 80 - len(gone), {"duplicate": len(gone)}, {})
+    assert row_counts(made)["duplicates"] == (80, 80 - len(gone), {"duplicate": len(gone)}, {})
     assert told.keys() == text.keys()
     pairs = {
         frozenset((a, b)): share
@@ -54,43 +61,43 @@ def test_every_dropped_record_names_a_survivor_that_stays_and_how_alike_they_are
 
 
 def test_what_stays_is_what_no_two_of_are_alike(base: Path) -> None:
-    run(base, "out", {"duplicates": MINHASH})
-    left = [shingles(text) for text in staying(base, "out")]
+    run_steps(base, "out", {"duplicates": MINHASH})
+    left = [shingles(text) for text in texts_kept(base, "out")]
     assert len(left) > 25
     assert all(len(a & b) / len(a | b) < 0.7 for n, a in enumerate(left) for b in left[:n])
 
 
 def test_a_second_step_sees_what_the_first_left_and_has_a_name_of_its_own(base: Path) -> None:
     steps: list[dict[str, Any]] = [{"duplicates": {"by": "text"}}, {"duplicates": MINHASH}]
-    told = accounts(run(base, "out", *steps))
+    told = row_counts(run_steps(base, "out", *steps))
     left = told["duplicates"][1]
     assert told["duplicates"][0] == 80 > left
     assert told["duplicates-2"][0] == left > told["duplicates-2"][1]
-    assert set(said(base, "out", "duplicates-2")) < set(texts(base, "out"))
+    assert set(outcomes_of_run(base, "out", "duplicates-2")) < set(texts_read(base, "out"))
 
 
 def test_a_step_between_two_is_run_once_for_what_is_left(base: Path) -> None:
     last = {"duplicates": {**MINHASH, "keep": "-words.count"}}
     steps: list[dict[str, Any]] = [{"duplicates": {"by": "text"}}, {"words": {}}, last]
-    made = run(base, "out", *steps)
-    told, text = said(base, "out", "duplicates-2"), texts(base, "out")
+    made = run_steps(base, "out", *steps)
+    told, text = outcomes_of_run(base, "out", "duplicates-2"), texts_read(base, "out")
     for family in families(told):
         (stays,) = (key for key in family if told[key].stays)
         assert len(text[stays].split()) == max(len(text[key].split()) for key in family)
-    assert accounts(made)["words"][0] == accounts(made)["duplicates"][1]
+    assert row_counts(made)["words"][0] == row_counts(made)["duplicates"][1]
 
 
 def test_only_some_records_are_looked_at_and_the_others_all_stay(base: Path) -> None:
-    write(base / "more", planted.texts(1))
-    both = [source(), source("more")]
+    write_texts(base / "more", planted.texts(1))
+    both = [text_source(), text_source("more")]
     only = {"duplicates": {"by": "text", "only": {"source": "more"}}}
-    made = run(base, "out", only, sources=both)
-    alone = run(base, "alone", {"duplicates": {"by": "text"}}, sources=both[1:])
-    dropped = accounts(alone)["duplicates"][2]["duplicate"]
-    assert accounts(made)["duplicates"] == (160, 160 - dropped, {"duplicate": dropped}, {})
-    told = said(base, "out")
+    made = run_steps(base, "out", only, sources=both)
+    alone = run_steps(base, "alone", {"duplicates": {"by": "text"}}, sources=both[1:])
+    dropped = row_counts(alone)["duplicates"][2]["duplicate"]
+    assert row_counts(made)["duplicates"] == (160, 160 - dropped, {"duplicate": dropped}, {})
+    told = outcomes_of_run(base, "out")
     assert {one.family for one in told.values()} - {None} == {
-        one.family for one in said(base, "alone").values()
+        one.family for one in outcomes_of_run(base, "alone").values()
     }
     sources = {row["source"] for row in _gone(base, "out")}
     assert sources == {"more"}
@@ -104,36 +111,38 @@ def _gone(base: Path, out: str) -> list[dict[str, Any]]:
 
 
 def test_sources_can_be_told_which_is_better(base: Path) -> None:
-    write(base / "more", [text.upper() for text in planted.texts(1)])
-    both = [source(), source("more")]
+    write_texts(base / "more", [text.upper() for text in planted.texts(1)])
+    both = [text_source(), text_source("more")]
     step = {"duplicates": {"by": "text", "keep": {"source": ["more", "data"]}}}
-    run(base, "out", step, sources=both)
+    run_steps(base, "out", step, sources=both)
     assert {row["source"] for row in _gone(base, "out")} == {"data", "more"}
-    assert all(text == text.upper() for text in staying(base, "out"))
+    assert all(text == text.upper() for text in texts_kept(base, "out"))
 
 
 def test_a_corpus_without_duplicates_or_without_rows_is_no_error(tmp_path: Path) -> None:
-    write(tmp_path / "data", ["one", "two", "three"])
-    made = run(tmp_path, "out", {"duplicates": {"by": "minhash"}}, {"duplicates": {"by": "text"}})
-    assert accounts(made)["duplicates"] == accounts(made)["duplicates-2"] == (3, 3, {}, {})
-    made = run(tmp_path, "none", {"words": {"min": 99}}, {"duplicates": MINHASH})
-    assert accounts(made)["duplicates"] == (0, 0, {}, {})
+    write_texts(tmp_path / "data", ["one", "two", "three"])
+    made = run_steps(
+        tmp_path, "out", {"duplicates": {"by": "minhash"}}, {"duplicates": {"by": "text"}}
+    )
+    assert row_counts(made)["duplicates"] == row_counts(made)["duplicates-2"] == (3, 3, {}, {})
+    made = run_steps(tmp_path, "none", {"words": {"min": 99}}, {"duplicates": MINHASH})
+    assert row_counts(made)["duplicates"] == (0, 0, {}, {})
 
 
 def test_a_second_run_computes_nothing_and_other_settings_only_the_step(base: Path) -> None:
-    first = run(base, "out", {"duplicates": MINHASH})
-    before = bytes_of(base / "out")
-    assert run(base, "out", {"duplicates": MINHASH}).digest == first.digest
-    assert bytes_of(base / "out") == before
-    other = run(base, "out", {"duplicates": {**MINHASH, "threshold": 0.9}})
-    assert accounts(other)["duplicates"][1] > accounts(first)["duplicates"][1]
-    assert run(base, "out", {"duplicates": MINHASH}).digest == first.digest
+    first = run_steps(base, "out", {"duplicates": MINHASH})
+    before = file_bytes(base / "out")
+    assert run_steps(base, "out", {"duplicates": MINHASH}).digest == first.digest
+    assert file_bytes(base / "out") == before
+    other = run_steps(base, "out", {"duplicates": {**MINHASH, "threshold": 0.9}})
+    assert row_counts(other)["duplicates"][1] > row_counts(first)["duplicates"][1]
+    assert run_steps(base, "out", {"duplicates": MINHASH}).digest == first.digest
 
 
 def test_a_run_stopped_within_the_step_goes_on_from_the_last_task(
     base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run(base, "whole", {"duplicates": MINHASH})
+    run_steps(base, "whole", {"duplicates": MINHASH})
     from filters.duplicates.phases import ranges
 
     true, done = ranges.MeetNear.__call__, []
@@ -143,7 +152,7 @@ def test_a_run_stopped_within_the_step_goes_on_from_the_last_task(
 
     monkeypatch.setattr(ranges.MeetNear, "__call__", stops)
     with pytest.raises(StepError, match="stopped"):
-        plain_run(recipe({"duplicates": MINHASH}), base, base / "out")
+        run_engine(text_recipe({"duplicates": MINHASH}), base, base / "out")
     (work,) = (base / "out").glob("steps/*/work")
     stamps = {
         p: p.stat().st_mtime_ns for p in work.glob("*/*") if p.parent.name in ("keys", "equal")
@@ -155,10 +164,10 @@ def test_a_run_stopped_within_the_step_goes_on_from_the_last_task(
         return true(self, task, folder)
 
     monkeypatch.setattr(ranges.MeetNear, "__call__", counts)
-    run(base, "out", {"duplicates": MINHASH})
+    run_steps(base, "out", {"duplicates": MINHASH})
     assert done
     assert done[0] == stamps
-    assert bytes_of(base / "out") == bytes_of(base / "whole")
+    assert file_bytes(base / "out") == file_bytes(base / "whole")
 
 
 def test_what_a_stopped_run_left_of_another_corpus_is_not_used(
@@ -171,16 +180,16 @@ def test_what_a_stopped_run_left_of_another_corpus_is_not_used(
 
     monkeypatch.setattr(step, "outcomes", stops)
     with pytest.raises(StepError, match="stopped"):
-        plain_run(recipe({"duplicates": MINHASH}), base, base / "out")
+        run_engine(text_recipe({"duplicates": MINHASH}), base, base / "out")
     monkeypatch.undo()
-    write(base / "data", planted.texts(2))
-    run(base, "out", {"duplicates": MINHASH})
-    run(base, "fresh", {"duplicates": MINHASH})
-    assert said(base, "out") == said(base, "fresh")
+    write_texts(base / "data", planted.texts(2))
+    run_steps(base, "out", {"duplicates": MINHASH})
+    run_steps(base, "fresh", {"duplicates": MINHASH})
+    assert outcomes_of_run(base, "out") == outcomes_of_run(base, "fresh")
 
 
 def test_a_damaged_sidecar_or_index_is_seen_by_verify(base: Path) -> None:
-    run(base, "out", {"duplicates": {**MINHASH, "index": True}})
+    run_steps(base, "out", {"duplicates": {**MINHASH, "index": True}})
     files = sorted((base / "out").glob("steps/*duplicates*/*.arrow"))
     indexes = [path for path in files if path.name.endswith(".index.arrow")]
     assert len(indexes) == 3
@@ -195,15 +204,15 @@ def test_a_damaged_sidecar_or_index_is_seen_by_verify(base: Path) -> None:
 
 
 def test_an_index_that_is_gone_is_made_again(base: Path) -> None:
-    run(base, "out", {"duplicates": {**MINHASH, "index": True}})
-    before = bytes_of(base / "out")
+    run_steps(base, "out", {"duplicates": {**MINHASH, "index": True}})
+    before = file_bytes(base / "out")
     next((base / "out").glob("steps/*/*.index.arrow")).unlink()
-    run(base, "out", {"duplicates": {**MINHASH, "index": True}})
-    assert bytes_of(base / "out") == before
+    run_steps(base, "out", {"duplicates": {**MINHASH, "index": True}})
+    assert file_bytes(base / "out") == before
 
 
 def test_measures_of_those_that_stay_go_on_to_later_steps(base: Path) -> None:
-    made = run(base, "out", {"duplicates": MINHASH}, {"words": {}})
+    made = run_steps(base, "out", {"duplicates": MINHASH}, {"words": {}})
     entry = next(e for e in made.passes if e.kind == "rows")
     folder = base / "out" / entry.folder
     names = manifest.load_pass(str(folder)).parts[0].files[0].name
@@ -212,4 +221,6 @@ def test_measures_of_those_that_stay_go_on_to_later_steps(base: Path) -> None:
         table.column_names
     )
     assert table["duplicates.survivor"].null_count == table.num_rows
-    assert {Said(family=n) for n in table["duplicates.family"].to_pylist()} > {Said()}
+    assert {RecordOutcome(family=n) for n in table["duplicates.family"].to_pylist()} > {
+        RecordOutcome()
+    }

@@ -14,8 +14,10 @@ from filters.duplicates.duplicates import Duplicates
 from filters.duplicates.kinds import semantic
 from filters.duplicates.kinds.semantic import Semantic
 from manifests.errors import StepError
+from tests.filters.corpus_steps import decide
 from tests.filters.duplicates.brute_force import Links, assert_same, links
-from tests.filters.duplicates.corpora import Said, decided, duplicates, families, held, row, table
+from tests.filters.duplicates.outcomes import RecordOutcome, families, find_duplicates
+from tests.filters.duplicates.records import in_parts, row, table
 
 HALF = 2e-3
 """What float16 may be off by."""
@@ -73,7 +75,7 @@ def test_families_are_those_of_comparing_all_within_the_clusters(
     rows = rows_of(seed)
     found = compared(rows, clusters)
     assert len(found) > 60
-    assert_same(duplicates(rows, clusters=clusters, **SETTINGS), found, HALF)
+    assert_same(find_duplicates(rows, clusters=clusters, **SETTINGS), found, HALF)
 
 
 def test_clusters_leave_out_pairs_and_the_two_nearest_fewer() -> None:
@@ -87,7 +89,7 @@ def test_however_the_pairs_are_tiled_they_are_the_same(
 ) -> None:
     found = compared(rows_of(3), None)
     monkeypatch.setattr(semantic, "TILE", tile)
-    assert_same(duplicates(rows_of(3), **SETTINGS), found, HALF)
+    assert_same(find_duplicates(rows_of(3), **SETTINGS), found, HALF)
 
 
 def test_each_pair_is_met_once_and_none_with_itself(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,21 +111,21 @@ def test_many_pairs_are_reduced_to_a_forest_on_the_way(monkeypatch: pytest.Monke
     monkeypatch.setattr(semantic, "TILE", 8)
     monkeypatch.setattr(semantic, "GATHERED", 10)
     assert len(found) > 40
-    assert_same(duplicates(rows, **SETTINGS), found, HALF)
+    assert_same(find_duplicates(rows, **SETTINGS), found, HALF)
 
 
 def test_records_without_an_embedding_or_of_no_direction_are_duplicates_of_none() -> None:
     nothing: list[Any] = [None, [0.0] * 3, [float("nan"), 1, 1], [float("inf"), 0, 0]]
     rows = [row(str(n), vector=vector) for n, vector in enumerate(nothing * 2)]
     rows += [row("a", vector=[1, 2, 3]), row("b", vector=[2, 4, 6])]
-    said = duplicates(rows, **SETTINGS)
+    said = find_duplicates(rows, **SETTINGS)
     assert families(said) == {frozenset("ab")}
-    assert said["0"] == Said()
+    assert said["0"] == RecordOutcome()
 
 
 def test_a_corpus_without_any_embedding_keeps_all() -> None:
     rows = [row(key, vector=None) for key in "abc"]
-    assert set(duplicates(rows, **SETTINGS).values()) == {Said()}
+    assert set(find_duplicates(rows, **SETTINGS).values()) == {RecordOutcome()}
 
 
 def test_records_without_a_cluster_are_duplicates_of_none_but_their_equals() -> None:
@@ -133,21 +135,25 @@ def test_records_without_a_cluster_are_duplicates_of_none_but_their_equals() -> 
         for n, (key, near) in enumerate(told)
     ]
     rows += [row("e", vector=[1.0, 0.0], cluster=None)]
-    assert families(duplicates(rows, clusters="embed.cluster", **SETTINGS)) == {frozenset("ae")}
-    assert families(duplicates(rows, clusters="embed.nearest", **SETTINGS)) == {frozenset("ae")}
+    assert families(find_duplicates(rows, clusters="embed.cluster", **SETTINGS)) == {
+        frozenset("ae")
+    }
+    assert families(find_duplicates(rows, clusters="embed.nearest", **SETTINGS)) == {
+        frozenset("ae")
+    }
 
 
 def test_of_a_list_of_clusters_those_that_are_known_count() -> None:
     told: dict[str, Any] = {"a": [None, 1], "b": None, "c": [1, None], "d": [2], "e": [None, 2]}
     rows = [row(key, vector=[1.0, n / 100], nearest=told[key]) for n, key in enumerate(told)]
-    found = families(duplicates(rows, 1, clusters="embed.nearest", **SETTINGS))
+    found = families(find_duplicates(rows, 1, clusters="embed.nearest", **SETTINGS))
     assert found == {frozenset("ac"), frozenset("de")}
 
 
 def test_embeddings_of_several_lengths_are_an_error_that_says_so() -> None:
     rows = [row("a", vector=[1.0, 0.0]), row("b", vector=[1.0, 0.0, 0.0])]
     with pytest.raises(StepError, match=r"embed\.vector.*2 and of 3"):
-        duplicates(rows, **SETTINGS)
+        find_duplicates(rows, **SETTINGS)
 
 
 def test_no_similarity_is_above_one() -> None:
@@ -155,7 +161,7 @@ def test_no_similarity_is_above_one() -> None:
     base = random.normal(size=(1, 384))
     found = base + random.normal(scale=1e-3, size=(40, 384))
     rows = [row(str(n), vector=vector.tolist()) for n, vector in enumerate(found)]
-    said = duplicates(rows, **SETTINGS)
+    said = find_duplicates(rows, **SETTINGS)
     assert len(families(said)) == 1
     assert max(one.similarity or 0 for one in said.values()) <= 1
 
@@ -169,8 +175,8 @@ def test_embeddings_may_be_lists_of_any_floats(kind: pa.DataType) -> None:
     made = table(rows)
     at = made.schema.get_field_index("embed.vector")
     column = pa.array([one["embed.vector"] for one in rows], pa.list_(pa.float32())).cast(kind)
-    corpus = held(rows, 1)._replace(tables=(made.set_column(at, "embed.vector", column),))
-    ((_, outcome),) = decided(Duplicates.model_validate(SETTINGS), corpus)
+    corpus = in_parts(rows, 1)._replace(tables=(made.set_column(at, "embed.vector", column),))
+    ((_, outcome),) = decide(Duplicates.model_validate(SETTINGS), corpus)
     assert outcome.columns["family"].to_pylist() == [2, 2, 1]
 
 
@@ -181,7 +187,7 @@ def test_vectors_of_any_length_are_kept_whole() -> None:
         last[:, 0] = 1
         last[1, -1] = -2
         rows = [row(str(n), vector=vector.tolist()) for n, vector in enumerate(last)]
-        assert families(duplicates(rows, **SETTINGS)) == set()
+        assert families(find_duplicates(rows, **SETTINGS)) == set()
 
 
 def test_clusters_are_keys_that_differ() -> None:

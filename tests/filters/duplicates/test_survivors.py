@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from manifests.errors import StepError
-from tests.filters.duplicates.corpora import by_id, digest, duplicates, row, staying
+from tests.filters.duplicates.outcomes import find_duplicates, kept_keys
+from tests.filters.duplicates.records import by_id, image_digest, row
 
 TEXT = "the same text of every record"
 
@@ -17,7 +18,7 @@ def stays(rows: list[dict[str, Any]], keep: Any, **settings: Any) -> str:
     """The key of the one record that stays, in whatever order they come."""
     found = set()
     for order in itertools.islice(itertools.permutations(rows), 0, None, 5):
-        found |= staying(duplicates(order, by="text", keep=keep, **settings))
+        found |= kept_keys(find_duplicates(order, by="text", keep=keep, **settings))
     (one,) = found
     return one
 
@@ -85,9 +86,9 @@ def test_the_length_of_a_text_is_its_characters() -> None:
 
 def test_words_of_a_text_can_be_counted() -> None:
     near = [row("a", "!! one, two three four"), row("b", "one, two three four")]
-    kept = staying(duplicates(near, by="minhash", keep="text.words"))
+    kept = kept_keys(find_duplicates(near, by="minhash", keep="text.words"))
     assert kept == {"b"}
-    assert staying(duplicates(near, by="minhash", keep="-text.words")) == {"a"}
+    assert kept_keys(find_duplicates(near, by="minhash", keep="-text.words")) == {"a"}
 
 
 def test_pixels_and_bytes_are_of_all_media_together_and_unknown_ones_are_worst() -> None:
@@ -112,23 +113,23 @@ def test_objects_are_counted() -> None:
 
 
 def test_by_default_the_record_of_most_pixels_then_of_the_longest_text_stays() -> None:
-    images = {"media": [medium(digest=digest(1), width=9, height=9)]}
-    larger = {"media": [medium(digest=digest(1), width=9, height=10)]}
+    images = {"media": [medium(digest=image_digest(1), width=9, height=9)]}
+    larger = {"media": [medium(digest=image_digest(1), width=9, height=10)]}
     rows = [
         row("a", "long text", **images),
         row("b", "text", **larger),
         row("c", "text", **images),
     ]
-    assert staying(duplicates(rows, by="image")) == {"b"}
-    assert staying(duplicates([rows[0], rows[2]], by="image")) == {"a"}
+    assert kept_keys(find_duplicates(rows, by="image")) == {"b"}
+    assert kept_keys(find_duplicates([rows[0], rows[2]], by="image")) == {"a"}
 
 
 def test_who_stays_is_the_record_itself_not_the_one_that_stands_for_equal_ones() -> None:
     """Equal texts within a part are compared once; the best of them stays nevertheless."""
     rows = scored(a=1, b=2, c=3, d=9, e=4)
-    assert staying(duplicates(rows, 1, by="minhash", keep="-score.value")) == {"d"}
+    assert kept_keys(find_duplicates(rows, 1, by="minhash", keep="-score.value")) == {"d"}
 
 
 def test_a_measure_that_is_no_number_is_an_error() -> None:
     with pytest.raises(StepError, match="'origin' is no number: string"):
-        duplicates(scored(a=1, b=2), by="text", keep="origin")
+        find_duplicates(scored(a=1, b=2), by="text", keep="origin")

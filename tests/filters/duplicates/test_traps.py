@@ -12,23 +12,24 @@ import pytest
 
 from filters.duplicates.duplicates import Duplicates
 from filters.duplicates.kinds.minhash import NEAREST
+from tests.filters.corpus_steps import MemoryCorpus, decide
 from tests.filters.duplicates.brute_force import ways
-from tests.filters.duplicates.corpora import (
-    Held,
-    Said,
-    by_id,
-    decided,
-    digest,
-    duplicates,
+from tests.filters.duplicates.outcomes import (
+    RecordOutcome,
     families,
-    flipped,
-    held,
-    pairs_made,
+    find_duplicates,
+    kept_keys,
+    pair_counts,
+)
+from tests.filters.duplicates.records import (
+    by_id,
+    flip_bits,
+    image_digest,
+    in_parts,
     random_hashes,
     row,
-    staying,
     table,
-    texts,
+    text_rows,
 )
 
 SHORT = ("a cat", "a dog", "cat", "dog", "the sea", "sea", "a red car", "red car", "car", "一只猫")
@@ -44,60 +45,60 @@ OF_TEXT = pytest.mark.parametrize("settings", WAYS, ids=lambda s: "-".join(map(s
 
 @OF_TEXT
 def test_ten_distinct_short_captions_stay_ten(settings: dict[str, Any]) -> None:
-    rows = texts({str(n): text for n, text in enumerate(SHORT)})
-    assert set(duplicates(rows, **settings).values()) == {Said()}
+    rows = text_rows({str(n): text for n, text in enumerate(SHORT)})
+    assert set(find_duplicates(rows, **settings).values()) == {RecordOutcome()}
 
 
 @OF_TEXT
 def test_short_captions_that_are_equal_are_duplicates(settings: dict[str, Any]) -> None:
-    rows = texts({f"{n}-{copy}": text for n, text in enumerate(SHORT) for copy in range(2)})
+    rows = text_rows({f"{n}-{copy}": text for n, text in enumerate(SHORT) for copy in range(2)})
     expected = {frozenset({f"{n}-0", f"{n}-1"}) for n in range(10)}
-    assert families(duplicates(rows, **settings)) == expected
+    assert families(find_duplicates(rows, **settings)) == expected
 
 
 @OF_TEXT
 def test_records_without_text_are_duplicates_of_none(settings: dict[str, Any]) -> None:
     nothing = [None, None, "", "", " ", "  ", "\n\t", "\n\t", "\u3000", "\u3000\u00a0"]
-    rows = texts({str(n): text for n, text in enumerate(nothing)})
-    assert set(duplicates(rows, **settings).values()) == {Said()}
+    rows = text_rows({str(n): text for n, text in enumerate(nothing)})
+    assert set(find_duplicates(rows, **settings).values()) == {RecordOutcome()}
 
 
 @OF_TEXT
 def test_texts_without_a_word_are_compared_as_they_are(settings: dict[str, Any]) -> None:
     said = {"a": "!!!", "b": "???", "c": "!!!", "d": "... !", "e": "…", "f": "🎉🎉", "g": "🎉"}
-    assert families(duplicates(texts(said), **settings)) == {frozenset({"a", "c"})}
+    assert families(find_duplicates(text_rows(said), **settings)) == {frozenset({"a", "c"})}
 
 
 @pytest.mark.parametrize("by", ["perceptual", "image", "sequence"])
 def test_records_without_images_are_duplicates_of_none(by: str) -> None:
     rows = [row(str(n), "the same text") for n in range(6)]
-    assert set(duplicates(rows, by=by).values()) == {Said()}
-    assert set(duplicates(rows, by=[by, "text"]).values()) == {Said()}
+    assert set(find_duplicates(rows, by=by).values()) == {RecordOutcome()}
+    assert set(find_duplicates(rows, by=[by, "text"]).values()) == {RecordOutcome()}
 
 
 @pytest.mark.parametrize("by", ["perceptual", "sequence"])
 def test_blank_images_are_duplicates_of_none(by: str) -> None:
     rows = [row(str(n), hashes=[None] * (1 + n % 2)) for n in range(6)]
-    assert set(duplicates(rows, by=by).values()) == {Said()}
+    assert set(find_duplicates(rows, by=by).values()) == {RecordOutcome()}
 
 
 def test_a_record_with_a_blank_image_among_others_is_no_duplicate() -> None:
     one, other = random_hashes(1, 2)
     rows = [row(key, hashes=[one, None, other]) for key in "ab"]
     rows += [row(key, hashes=[one, other]) for key in "cd"]
-    assert families(duplicates(rows, by="perceptual")) == {frozenset("cd")}
+    assert families(find_duplicates(rows, by="perceptual")) == {frozenset("cd")}
 
 
 def test_several_images_are_the_same_in_the_same_order_alone() -> None:
     one, other, third = random_hashes(2, 3)
     shown = {"a": [one, other], "b": [one, other], "c": [other, one], "d": [one], "e": [one] * 2,
-             "f": [one, other, third], "g": [flipped(one, 3), flipped(other, 9)]}  # fmt: skip
+             "f": [one, other, third], "g": [flip_bits(one, 3), flip_bits(other, 9)]}  # fmt: skip
     looks = [row(key, hashes=hashes) for key, hashes in shown.items()]
-    assert families(duplicates(looks, by="perceptual")) == {frozenset("abg")}
-    assert families(duplicates(looks, by="perceptual", distance=0)) == {frozenset("ab")}
-    kept = {key: [digest(h) for h in hashes] for key, hashes in shown.items()}
+    assert families(find_duplicates(looks, by="perceptual")) == {frozenset("abg")}
+    assert families(find_duplicates(looks, by="perceptual", distance=0)) == {frozenset("ab")}
+    kept = {key: [image_digest(h) for h in hashes] for key, hashes in shown.items()}
     exact = [row(key, digests=digests) for key, digests in kept.items()]
-    assert families(duplicates(exact, by="image")) == {frozenset("ab")}
+    assert families(find_duplicates(exact, by="image")) == {frozenset("ab")}
 
 
 CHAIN = {
@@ -111,9 +112,9 @@ CHAIN = {
 def test_a_chain_is_one_family_and_the_way_is_told(first: str) -> None:
     chain = [row(key, text, score=float(key == first)) for key, text in CHAIN.items()]
     settings = {"by": "minhash", "threshold": 0.7, "n": 1, "bands": 40, "rows": 3}
-    said = duplicates(chain, **settings, keep="-score.value")
+    said = find_duplicates(chain, **settings, keep="-score.value")
     assert families(said) == {frozenset("abc")}
-    assert staying(said) == {first}
+    assert kept_keys(said) == {first}
     told = {key: (one.of, one.similarity, one.family) for key, one in said.items()}
     near = pytest.approx(7 / 9)
     to = {"a": {"b": "a", "c": "b"}, "b": {"a": "b", "c": "b"}, "c": {"b": "c", "a": "b"}}[first]
@@ -131,9 +132,9 @@ def test_very_many_identical_rows_leave_one_in_little_time(by: str, count: int) 
 
 @pytest.mark.parametrize("by", ["text", "minhash"])
 def test_identical_rows_make_a_link_each_however_many_parts_have_them(by: str) -> None:
-    rows = texts({str(n): "one caption of them all" for n in range(60)})
+    rows = text_rows({str(n): "one caption of them all" for n in range(60)})
     for parts in (1, 20, 60):
-        made = pairs_made(held(rows, parts), Duplicates(by=by))
+        made = pair_counts(in_parts(rows, parts), Duplicates(by=by))
         assert sum(made.values()) == 59
         assert made["near"] == 0
 
@@ -141,13 +142,13 @@ def test_identical_rows_make_a_link_each_however_many_parts_have_them(by: str) -
 def test_texts_that_share_all_keys_make_some_pairs_each() -> None:
     """All of one band, as near-duplicates of boilerplate are: linear, not every one with every."""
     base = "the footer of every page of one site says all of this in these very words"
-    rows = texts({str(n): f"{base} {n}" for n in range(300)})
+    rows = text_rows({str(n): f"{base} {n}" for n in range(300)})
     step = Duplicates(by="minhash", n=1, bands=1, rows=1, threshold=0.5)
-    made = pairs_made(held(rows), step)
+    made = pair_counts(in_parts(rows), step)
     assert 1000 < made["near"] <= NEAREST * 300
 
 
-def _copies(count: int) -> Held:
+def _copies(count: int) -> MemoryCorpus:
     base = table([row("x", "one caption that a million pages have in their footer")])
     ids = np.arange(count).astype("S32")
     width = np.char.zfill(ids, 32)
@@ -156,21 +157,21 @@ def _copies(count: int) -> Held:
         names = pa.array([one.decode() for one in some])
         rows = base.take(pa.array(np.zeros(len(some), np.int64))).combine_chunks()
         parts.append(rows.set_column(0, "id", names))
-    return Held(tuple(parts))
+    return MemoryCorpus(tuple(parts))
 
 
-def _time(corpus: Held, by: str) -> tuple[float, int]:
+def _time(corpus: MemoryCorpus, by: str) -> tuple[float, int]:
     start = time.process_time()
-    found = decided(Duplicates(by=by, keep="id"), corpus)
+    found = decide(Duplicates(by=by, keep="id"), corpus)
     seconds = time.process_time() - start
     drops = itertools.chain.from_iterable(o.drop for _, o in found if o.drop is not None)
     return seconds, sum(not drop.is_valid for drop in drops)
 
 
 def test_a_family_of_identical_rows_names_its_lowest_id() -> None:
-    rows = texts({str(n): "the same caption" for n in range(40)})
-    said = duplicates(rows, by="minhash", keep="id")
+    rows = text_rows({str(n): "the same caption" for n in range(40)})
+    said = find_duplicates(rows, by="minhash", keep="id")
     first = by_id(said)[0]
     gone = {one for key, one in said.items() if key != first}
-    assert said[first] == Said(family=40)
+    assert said[first] == RecordOutcome(family=40)
     assert {(one.survivor, one.similarity, one.family) for one in gone} == {(first, 1.0, 40)}

@@ -17,7 +17,7 @@ from filters.objects.label_frequency import LabelFrequency
 from filters.objects.labels import Labels
 from manifests.errors import InputError
 from manifests.media import Media
-from tests.filters.duplicates import corpora
+from tests.filters.corpus_steps import MemoryCorpus, decide
 from tests.filters.objects.records import MIXED, every_slice_is_answered_as_the_whole, of_objects
 from tests.filters.rows import answers
 
@@ -140,8 +140,8 @@ def test_slices_are_answered_as_the_whole_is() -> None:
 
 def decided(step: LabelFrequency, *tables: pa.Table) -> dict[str, list[Any]]:
     """What the step says of the rows of all tables, each a part."""
-    found = dict(corpora.decided(step, corpora.Held(tables)))
-    outcomes = [found[part] for part in corpora.Held(tables).parts]
+    found = dict(decide(step, MemoryCorpus(tables)))
+    outcomes = [found[part] for part in MemoryCorpus(tables).parts]
     said: dict[str, list[Any]] = {name: [] for name in (*step.measures, "objects", "drop")}
     for name, values in said.items():
         for outcome in outcomes:

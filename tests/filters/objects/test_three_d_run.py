@@ -13,7 +13,7 @@ from PIL import Image
 from curate.cli import OK
 from manifests.geometry.cuboid import corners, matrices_from_euler
 from manifests.geometry.projection import projected_boxes
-from tests.runs import curate, ran
+from tests.runs import curate, run_recipe
 
 SIZE, CAMERA = (640, 480), [500.0, 500.0, 320.0, 240.0]
 BOXES: dict[str, tuple[list[float], dict[str, Any]]] = {
@@ -66,7 +66,7 @@ def test_boxes_are_removed_compared_and_moved(
     source = {"name": "omni", "reader": "omni3d", "path": "omni.json", "media_root": "photos",
               "trust": True}  # fmt: skip
     steps = [{"cameras": {}}, {"boxes_3d": {"min_iou": 0.99}}, {"virtual_camera": {}}]
-    made = ran(base, source, steps=steps)
+    made = run_recipe(base, source, steps=steps)
     assert made.accounts["boxes_3d"] == (2, 1, {"no 3D box left": 1}, {})
     capsys.readouterr()
     assert curate(base, "show", "out", "--json", "--image", "drawn") == OK

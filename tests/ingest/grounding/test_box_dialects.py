@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from manifests.storage import parts
-from tests.runs import ran
+from tests.runs import run_recipe
 
 PHOTOS = 12
 
@@ -160,7 +160,7 @@ def test_every_dialect_gives_the_boxes_that_lie_between_the_same_pixels(
     (base / name).mkdir()
     DIALECTS[name].write(base / name, photos)
     source = {"name": "a", "reader": name, "path": name, **DIALECTS[name].source}
-    made = ran(base, source, out=f"out-{name}")
+    made = run_recipe(base, source, out=f"out-{name}")
     rows = sum(len(p.boxes) for p in photos) if name == "screenspot" else len(photos)
     assert made.accounts["read a"] == (rows, rows, {}, {})
     paths = (base / f"out-{name}/steps").glob("00-a-*/*.arrow")

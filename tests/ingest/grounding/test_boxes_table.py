@@ -23,7 +23,7 @@ from manifests.storage import File
 from tests.ingest.grounding.annotations import PHOTO, laid, told
 from tests.ingest.kept import kept_bytes, read_kept
 from tests.make import splits
-from tests.runs import curate, ran, recipe
+from tests.runs import curate, run_recipe, write_recipe
 
 BOX, UNITS = [10, 5, 20, 10], [100, 100, 300, 300]
 """A box as COCO has it, on an image of 100 x 50; and in thousandths."""
@@ -228,7 +228,7 @@ def test_settings_that_say_too_little_or_too_much_are_refused(
 def test_a_recipe_without_a_space_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    recipe(tmp_path, {"name": "a", "reader": "boxes_table", "path": "a.jsonl", "boxes": "b"})
+    write_recipe(tmp_path, {"name": "a", "reader": "boxes_table", "path": "a.jsonl", "boxes": "b"})
     assert curate(tmp_path, "run", "recipe.yaml", "-o", "out") == cli.MISTAKE
     assert "'space' is missing" in capsys.readouterr().err
 
@@ -278,5 +278,5 @@ def test_files_are_known_by_the_numbers_in_their_first_row(
 def test_a_table_of_boxes_is_read_by_the_command_line(tmp_path: Path) -> None:
     jsonl(tmp_path, *[{"image": "a.jpg", "b": [BOX]}] * 3, {"image": "b.jpg", "b": [BOX]})
     source = {"name": "a", "reader": "boxes_table", "path": "a.jsonl", "boxes": "b"}
-    made = ran(tmp_path, source | {"space": "xywh pixel"})
+    made = run_recipe(tmp_path, source | {"space": "xywh pixel"})
     assert made.accounts["read a"] == (4, 3, {}, {"MediaError": 1})

@@ -12,7 +12,7 @@ from curate.ingest.grounding.voc import Voc
 from curate.ingest.reader import Head
 from manifests.storage import File
 from tests.ingest.grounding.annotations import PHOTO, laid, told
-from tests.runs import ran
+from tests.runs import run_recipe
 
 SENTENCES = (
     "[/EN#12/people/other A dog] sits in [/EN#14/scene a field] .\n"
@@ -133,5 +133,5 @@ def test_files_are_known_by_their_entities_and_read_by_the_command_line(tmp_path
     assert sniffed(xml("<object><name>cat</name></object>")) == (False, True)
     entities(tmp_path, SHARED, SCENE)
     source = {"name": "a", "reader": "flickr30k_entities", "path": "Annotations"}
-    made = ran(tmp_path, source | {"media_root": "jpg"})
+    made = run_recipe(tmp_path, source | {"media_root": "jpg"})
     assert made.accounts["read a"] == (1, 1, {}, {})

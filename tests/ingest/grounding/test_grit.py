@@ -15,7 +15,7 @@ from curate.ingest.reader import Head
 from manifests.errors import InputError
 from manifests.storage import File
 from tests.ingest.grounding.annotations import PHOTO, laid, told
-from tests.runs import ran
+from tests.runs import run_recipe
 
 CAPTION = "A dog in a naïve hat"
 DOG = [0.0, 5.0, 0.1, 0.2, 0.3, 0.4, 0.875]
@@ -112,5 +112,5 @@ def test_files_are_known_by_their_columns_and_read_by_the_command_line(tmp_path:
     assert Grit.sniff(head)
     assert not Grit.sniff(head._replace(data=b'{"caption": "x", "url": "y"}'))
     source = {"name": "a", "reader": "grit", "path": "a.jsonl", "media_root": "jpg"}
-    made = ran(tmp_path, source | {"file": "{key[0:5]}/{key}.jpg"})
+    made = run_recipe(tmp_path, source | {"file": "{key[0:5]}/{key}.jpg"})
     assert made.accounts["read a"] == (3, 2, {}, {"RowError": 1})

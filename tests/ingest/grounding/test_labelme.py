@@ -16,7 +16,7 @@ from manifests.errors import InputError
 from manifests.storage import File
 from tests.ingest.grounding.annotations import PHOTO, laid, told
 from tests.ingest.kept import kept_bytes, read_kept
-from tests.runs import ran
+from tests.runs import run_recipe
 
 
 def labelme(**settings: Any) -> LabelMe:
@@ -145,4 +145,4 @@ def test_files_are_known_by_their_keys_and_read_by_the_command_line(tmp_path: Pa
     assert not LabelMe.sniff(head._replace(data=b"[]"))
     laid(tmp_path, {"json/b.json": data, "json/c.json": "{", "jpg/a.jpg": PHOTO})
     source = {"name": "a", "reader": "labelme", "path": "json", "media_root": "jpg"}
-    assert ran(tmp_path, source).accounts["read a"] == (2, 1, {}, {"FileError": 1})
+    assert run_recipe(tmp_path, source).accounts["read a"] == (2, 1, {}, {"FileError": 1})

@@ -15,7 +15,7 @@ from curate.ingest.reader import Head
 from manifests.errors import InputError
 from manifests.storage import File
 from tests.ingest.grounding.annotations import PHOTO, laid, told
-from tests.runs import ran
+from tests.runs import run_recipe
 
 URL = "https://example.org/a.jpg?x=1"
 SHA = hashlib.sha256(PHOTO).hexdigest()
@@ -142,4 +142,4 @@ def test_files_are_known_by_their_columns_and_read_by_the_command_line(tmp_path:
     assert Pixmo.sniff(head)
     assert not Pixmo.sniff(head._replace(data=b'{"image_url": 1, "caption": 2}'))
     source = {"name": "a", "reader": "pixmo", "path": "a.parquet", "media_root": "."}
-    assert ran(tmp_path, source).accounts["read a"] == (3, 3, {}, {})
+    assert run_recipe(tmp_path, source).accounts["read a"] == (3, 3, {}, {})

@@ -16,7 +16,7 @@ from manifests.errors import InputError
 from manifests.storage import File
 from tests.ingest.grounding.annotations import PHOTO, laid, told
 from tests.make import make_image
-from tests.runs import ran
+from tests.runs import run_recipe
 
 ROW = {
     "img_filename": "pc_1.png",
@@ -119,4 +119,4 @@ def test_files_are_known_by_their_fields_and_read_by_the_command_line(tmp_path: 
     assert ScreenSpot.sniff(head)
     assert not ScreenSpot.sniff(head._replace(data=b'[{"bbox": [1], "img_filename": "a"}]'))
     source = {"name": "a", "reader": "screenspot", "path": "a.json", "media_root": "imgs"}
-    assert ran(tmp_path, source).accounts["read a"] == (3, 2, {}, {"RowError": 1})
+    assert run_recipe(tmp_path, source).accounts["read a"] == (3, 2, {}, {"RowError": 1})

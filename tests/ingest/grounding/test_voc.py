@@ -15,7 +15,7 @@ from manifests.record import record_id
 from manifests.storage import File
 from tests.ingest.grounding.annotations import PHOTO, laid, shortly, told
 from tests.make import make_image, read_all
-from tests.runs import ran
+from tests.runs import run_recipe
 
 SIZE = "<size><width>100</width><height>50</height><depth>3</depth></size>"
 
@@ -185,7 +185,7 @@ def test_real_raccoons_are_read_by_the_command_line_with_the_boxes_of_their_own_
 ) -> None:
     folder = real_data / "grounding/raccoon"
     source = {"name": "a", "reader": "voc", "path": str(folder / "annotations")}
-    made = ran(tmp_path, source | {"media_root": str(folder / "images")})
+    made = run_recipe(tmp_path, source | {"media_root": str(folder / "images")})
     lines = (folder / "data/raccoon_labels.csv").read_text().splitlines()[1:]
     expected: dict[str, list[list[float]]] = {}
     for line in lines:

@@ -11,7 +11,7 @@ from curate.ingest.reader import Head
 from manifests.errors import InputError
 from manifests.storage import File
 from tests.ingest.grounding.annotations import PHOTO, laid, told
-from tests.runs import ran
+from tests.runs import run_recipe
 
 NAMES = "cat\ndog\n"
 
@@ -154,6 +154,6 @@ def test_a_folder_of_labels_is_read_by_the_command_line(tmp_path: Path) -> None:
     laid(tmp_path, {f"images/{n}.jpg": PHOTO for n in "0ab"})
     laid(tmp_path, {f"labels/{n}.txt": "1 .5 .5 .1 .1" for n in "abc"})
     laid(tmp_path, {"labels/classes.txt": NAMES, "labels/0.txt": "\n"})
-    made = ran(tmp_path, {"name": "a", "reader": "yolo", "path": "labels"})
+    made = run_recipe(tmp_path, {"name": "a", "reader": "yolo", "path": "labels"})
     assert made.accounts["read a"] == (4, 3, {}, {"MediaError": 1})
-    assert [lost.origin for lost in made.lost] == ["labels/c.txt"]
+    assert [lost.origin for lost in made.quarantine] == ["labels/c.txt"]

@@ -8,7 +8,7 @@ import json
 from curate import catalog
 from curate.commands.manual import first_line, page
 from curate.commands.tables import table
-from curate.recipe.presets import PRESETS, Preset
+from curate.recipe.presets import Preset, load_presets
 from manifests.errors import RecipeError
 from manifests.step import CorpusStep, ReshapeStep, Step
 from manifests.step.spelling import nearest
@@ -17,11 +17,11 @@ from manifests.step.spelling import nearest
 def main(options: argparse.Namespace) -> int:
     if options.name is None:
         return _list(options.json)
-    if options.name in PRESETS:
-        print(_preset(options.name, PRESETS[options.name]))
+    if options.name in load_presets():
+        print(_preset(options.name, load_presets()[options.name]))
         return 0
     if options.name not in catalog.STEPS and ":" not in options.name:
-        known = [*catalog.STEPS, *PRESETS]
+        known = [*catalog.STEPS, *load_presets()]
         raise RecipeError(f"no step named '{options.name}'.", fix=nearest(options.name, known))
     kind = catalog.resolve_step(options.name)
     print(
@@ -40,7 +40,7 @@ def _list(as_json: bool) -> int:
     rows = [(name, shape(kind), first_line(kind)) for name, kind in kinds.items()]
     print(table(("step", "shape", "what it does"), rows))
     print()
-    print(table(("preset", "what it is"), [(n, p.description) for n, p in PRESETS.items()]))
+    print(table(("preset", "what it is"), [(n, p.description) for n, p in load_presets().items()]))
     print("\nMore: curate steps NAME. In a recipe: `- NAME: {settings}`, or `- preset: NAME`.")
     return 0
 

@@ -14,7 +14,7 @@ from curate import catalog
 from curate.emit.settings import Shards
 from curate.engine.planned import PlannedStep, part_schema
 from curate.ingest.reader import Reader
-from curate.recipe.presets import PRESETS
+from curate.recipe.presets import load_presets
 from curate.recipe.renames import new_column, new_setting, refuse_old
 from curate.recipe.text import Path, Text, assign, read
 from manifests.errors import RecipeError
@@ -175,10 +175,10 @@ def _expand(steps: list[Any], text: Text) -> list[_Item]:
 
 
 def _preset(name: str, text: Text, path: Path) -> list[_Item]:
-    if name not in PRESETS:
-        fix = nearest(str(name), list(PRESETS))
+    if name not in load_presets():
+        fix = nearest(str(name), list(load_presets()))
         raise RecipeError(f"no preset named '{name}'.", text.place((*path, "preset")), fix)
-    steps = PRESETS[name].steps
+    steps = load_presets()[name].steps
     return [_Item(key, dict(value), path) for step in steps for key, value in step.items()]
 
 
@@ -255,7 +255,7 @@ def json_schema() -> dict[str, Any]:
         one = {"anyOf": [entry, {"type": "null"}]}
         steps.append({"type": "object", "properties": {name: one}, "required": [name],
                       "additionalProperties": False})  # fmt: skip
-    steps.append({"type": "object", "properties": {"preset": {"enum": list(PRESETS)}},
+    steps.append({"type": "object", "properties": {"preset": {"enum": list(load_presets())}},
                   "required": ["preset"], "additionalProperties": False})  # fmt: skip
     schema["properties"]["sources"]["items"] = {"anyOf": sources}
     schema["properties"]["steps"]["items"] = {"anyOf": steps}

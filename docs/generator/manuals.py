@@ -11,7 +11,7 @@ from pydantic.fields import FieldInfo
 from curate import catalog
 from curate.commands.manual import fields
 from curate.commands.steps import shape
-from curate.recipe.presets import PRESETS
+from curate.recipe.presets import load_presets
 from docs.generator.markdown import code, codes, plain, table
 from docs.generator.tables import OF_EVERY_READER, adds
 
@@ -60,7 +60,7 @@ def _text(kind: type[BaseModel]) -> str:
 
 def presets() -> str:
     parts = []
-    for name, preset in PRESETS.items():
+    for name, preset in load_presets().items():
         rows = [(code(n), e.kind, e.where, e.differs) for n, e in preset.evidence.items()]
         evidence = table(("setting", "evidence", "where", "our measure differs"), rows)
         text = f"## {name}\n\n{preset.description}\n\n{evidence}"

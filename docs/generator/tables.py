@@ -5,7 +5,7 @@ from __future__ import annotations
 from curate import catalog
 from curate.commands.manual import first_line
 from curate.commands.steps import shape
-from curate.recipe.presets import PRESETS
+from curate.recipe.presets import load_presets
 from docs.generator.markdown import code, codes, plain, table
 from manifests.record import FIELDS
 from manifests.step import Step
@@ -41,7 +41,7 @@ def adds(kind: type[Step]) -> str:
 
 def presets() -> str:
     rows = []
-    for name, preset in PRESETS.items():
+    for name, preset in load_presets().items():
         given = [_given(step, value) for each in preset.steps for step, value in each.items()]
         link = f"[{code(name)}](presets.md#{name})"
         rows.append((link, preset.description, ", ".join(given)))

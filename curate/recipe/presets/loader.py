@@ -1,0 +1,99 @@
+"""Reads the YAML files of the presets, which lie beside this module.
+
+A file gives each setting its value, and beside it the evidence: `published`, the number stands in
+the builders' own code or paper; `documented`, the authors of a library or model recommend it;
+`ours`, we chose it. `source` names one of the file's `sources`, `detail` the place in it.
+`differs` says how our measure is not exactly what the builders measured.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import resources
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+_ENDING = ".yaml"
+Kind = Literal["published", "documented", "ours"]
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Setting(_Entry):
+    """One setting of a step: its value, and where the value comes from."""
+
+    value: Any
+    evidence: Kind
+    source: str
+    detail: str = ""
+    differs: str = ""
+
+
+class Evidence(_Entry):
+    """Where the value of a setting comes from, in words."""
+
+    kind: Kind
+    where: str
+    differs: str
+
+
+class Preset(_Entry):
+    """A list of steps that a recipe names as one. `left_out`: published rules it does not have."""
+
+    description: str
+    sources: dict[str, str]
+    settings: list[dict[str, dict[str, Setting]]] = Field(alias="steps", min_length=1)
+    left_out: list[str] = []
+
+    @field_validator("settings")
+    @classmethod
+    def _one_step_each(cls, steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        for step in steps:
+            if len(step) != 1:
+                raise ValueError(f"a step is one key and its settings, not {list(step)}")
+        return steps
+
+    @model_validator(mode="after")
+    def _sources_are_named(self) -> Preset:
+        used = {setting.source for _, _, setting in self._each()}
+        if used != set(self.sources):
+            raise ValueError(f"sources {sorted(self.sources)}, but settings name {sorted(used)}")
+        return self
+
+    @property
+    def steps(self) -> list[dict[str, dict[str, Any]]]:
+        """The steps as a recipe would list them: `[{"words": {"min": 3}}]`."""
+        return [
+            {step: {name: setting.value for name, setting in given.items()}}
+            for entry in self.settings
+            for step, given in entry.items()
+        ]
+
+    @property
+    def evidence(self) -> dict[str, Evidence]:
+        """The evidence for each setting, by `step.setting`."""
+        return {f"{step}.{name}": self._evidence(setting) for step, name, setting in self._each()}
+
+    def _each(self) -> list[tuple[str, str, Setting]]:
+        return [
+            (step, name, setting)
+            for entry in self.settings
+            for step, given in entry.items()
+            for name, setting in given.items()
+        ]
+
+    def _evidence(self, setting: Setting) -> Evidence:
+        where = ": ".join(filter(None, (self.sources[setting.source], setting.detail)))
+        return Evidence(kind=setting.evidence, where=where, differs=setting.differs)
+
+
+@cache
+def load_presets() -> dict[str, Preset]:
+    """All presets, by the names of their files, in order."""
+    files = [f for f in resources.files(__package__).iterdir() if f.name.endswith(_ENDING)]
+    texts = {f.name.removesuffix(_ENDING): f.read_text("utf-8") for f in files}
+    return {name: Preset.model_validate(yaml.safe_load(texts[name])) for name in sorted(texts)}

@@ -1,1 +1,1 @@
-"""From records to training shards: their order, their rows, and the four formats they come in."""
+"""Training shards from records: the order of rows, the columns of a row, and four file formats."""

@@ -1,4 +1,4 @@
-"""Arrow shards: IPC streams that `datasets`, PyTorch, Ray and plain pyarrow map without a copy."""
+"""Arrow shards: IPC streams that `datasets`, PyTorch, Ray and pyarrow memory-map without a copy."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pyarrow as pa
 from curate.emit import rows
 from curate.emit.features import IMAGE
 from curate.emit.names import Names
-from curate.emit.payload import Run, runs
-from curate.emit.rows import Mentions
+from curate.emit.payload import Block, read_blocks
+from curate.emit.segments import ShownMedia, shown_media
 from curate.emit.shard import Batch, Job, ShardCommit, quarantined
 from curate.emit.shard_set import write_json
 from curate.emit.sizes import sizes
@@ -23,16 +23,21 @@ from manifests.storage.parts import buffered
 
 ENDING = ".arrow"
 _NAME_BYTES = 48
+"""Bytes of a name `<id>-<n>.<ending>`, an upper bound."""
+_LIST_BYTES = 9
+"""Bytes of a list: two offsets and a bit of validity."""
+_FIELDS_BYTES = 19
+"""Offsets and validity of the fields of an image: its bytes and its name."""
 
 
 def write(job: Job) -> ShardCommit:
-    """One shard: an uncompressed stream whose metadata tells `datasets` what its columns are."""
+    """Write one shard: an uncompressed stream; its metadata has the features for `datasets`."""
     schema = rows.schema(job.table.schema, job.settings.columns)
     columns = rows.columns(job.table, schema)
-    images = Images.of(job.table)
+    images = Images.from_table(job.table)
     row_bytes = sum(map(sizes, columns.values()), images.row_bytes)
     columns["images"] = pa.nulls(job.table.num_rows, schema.field("images").type)
-    whole = pa.record_batch([columns[name] for name in schema.names], schema=schema)
+    without_images = pa.record_batch([columns[name] for name in schema.names], schema=schema)
     batches: list[Batch] = []
     faults: dict[int, RowError] = {}
     with (
@@ -41,9 +46,9 @@ def write(job: Job) -> ShardCommit:
         pa.ipc.new_stream(stream, schema) as writer,
     ):
         offset = len(schema.serialize())
-        for run in runs(images.shown, row_bytes, job.media, job.settings):
-            batch = _batch(whole, images, run)
-            faults.update(run.faults)
+        for block in read_blocks(images.shown, row_bytes, job.media, job.settings):
+            batch = _batch(without_images, images, block)
+            faults.update(block.faults)
             if batch.num_rows:
                 writer.write_batch(batch)
                 stream.flush()
@@ -60,45 +65,45 @@ def write(job: Job) -> ShardCommit:
 
 
 class Images(NamedTuple):
-    """The images of a shard, and the names their bytes go by: `<id>-<n>.<ending>`."""
+    """The images of a shard, and the names of their bytes: `<id>-<n>.<ending>`."""
 
-    shown: Mentions
+    shown: ShownMedia
     names: Names
 
     @classmethod
-    def of(cls, table: pa.Table) -> Images:
-        shown = rows.mentions(table, "image")
-        return cls(shown, Names.of(table, shown))
+    def from_table(cls, table: pa.Table) -> Images:
+        shown = shown_media(table, "image")
+        return cls(shown, Names.from_table(table, shown))
 
     @property
     def row_bytes(self) -> np.ndarray:
-        """About what they take besides their bytes: a name, offsets and validity."""
-        return 9 + (_NAME_BYTES + 19) * np.diff(self.shown.offsets)
+        """The size of the column `images` in each row, without the images' own bytes; estimated."""
+        return _LIST_BYTES + (_NAME_BYTES + _FIELDS_BYTES) * np.diff(self.shown.offsets)
 
-    def read(self, run: Run) -> pa.Array:
-        """The images of a run's rows, over the bytes where they were read to."""
-        count = len(run.offsets) - 1
-        ends = pa.py_buffer(run.offsets.astype(np.int32))
-        data = pa.Array.from_buffers(pa.binary(), count, [None, ends, pa.py_buffer(run.data)])
-        values = pa.StructArray.from_arrays([data, self.names.read(run)], fields=list(IMAGE))
-        offsets = self.shown.offsets[run.start : run.stop + 1] - run.first
+    def read(self, block: Block) -> pa.Array:
+        """list<IMAGE>: the images of a block's rows; their bytes stay in the block's buffer."""
+        count = len(block.offsets) - 1
+        ends = pa.py_buffer(block.offsets.astype(np.int32))
+        data = pa.Array.from_buffers(pa.binary(), count, [None, ends, pa.py_buffer(block.data)])
+        values = pa.StructArray.from_arrays([data, self.names.read(block)], fields=list(IMAGE))
+        offsets = self.shown.offsets[block.start : block.stop + 1] - block.first
         return pa.ListArray.from_arrays(pa.array(offsets.astype(np.int32)), values)
 
 
-def _batch(whole: pa.RecordBatch, images: Images, run: Run) -> pa.RecordBatch:
-    """The rows of a run that have no fault, with their images."""
-    batch = whole.slice(run.start, run.stop - run.start)
-    at = batch.schema.get_field_index("images")
-    batch = batch.set_column(at, batch.schema.field(at), images.read(run))
-    if not run.faults:
+def _batch(without_images: pa.RecordBatch, images: Images, block: Block) -> pa.RecordBatch:
+    """The valid rows of a block, with their images."""
+    batch = without_images.slice(block.start, block.stop - block.start)
+    column = batch.schema.get_field_index("images")
+    batch = batch.set_column(column, batch.schema.field(column), images.read(block))
+    if not block.faults:
         return batch
-    sound = np.ones(batch.num_rows, bool)
-    sound[[row - run.start for row in run.faults]] = False
-    return batch.filter(pa.array(sound))
+    is_valid = np.ones(batch.num_rows, bool)
+    is_valid[[row - block.start for row in block.faults]] = False
+    return batch.filter(pa.array(is_valid))
 
 
 def finish(folder: str, commits: list[ShardCommit], fingerprint: str) -> list[FileEntry]:
-    """What `datasets.load_from_disk` needs beside the shards."""
+    """Write the files that `datasets.load_from_disk` needs in the folder of the shards."""
     names = [entry.name for commit in commits for entry in commit.files]
     with pa.ipc.open_stream(storage.open_input(storage.join(folder, names[0]))) as reader:
         info = json.loads(reader.schema.metadata[b"huggingface"])["info"]

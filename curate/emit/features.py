@@ -1,4 +1,4 @@
-"""What Hugging Face `datasets` wants to know of a schema, so that images come out decoded."""
+"""The features of Hugging Face `datasets` for a schema; with them `datasets` decodes images."""
 
 from __future__ import annotations
 
@@ -10,35 +10,42 @@ import pyarrow as pa
 from manifests.errors import RecipeError
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-"""How `datasets` stores an image; 32-bit, for it takes `large_binary` for no image at all."""
+"""How `datasets` stores an image. Not `large_binary`: `datasets` does not decode that."""
 _NUMBERS = {"double": "float64", "float": "float32", "halffloat": "float16"}
 
 
-def plain(kind: pa.DataType) -> pa.DataType:
-    """The same values as every Arrow reader takes them: no dictionaries, views or 64-bit sizes."""
+def plain_type(kind: pa.DataType) -> pa.DataType:
+    """The type without dictionaries, views and 64-bit offsets, which some readers lack.
+
+    `plain_type(pa.dictionary(pa.int32(), pa.large_string())) -> pa.string()`
+    """
     if pa.types.is_dictionary(kind):
-        return plain(kind.value_type)
+        return plain_type(kind.value_type)
     if pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
         return pa.string()
     if pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind):
         return pa.binary()
     if pa.types.is_fixed_size_list(kind):
-        return pa.list_(plain(kind.value_type), kind.list_size)
+        return pa.list_(plain_type(kind.value_type), kind.list_size)
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):
-        return pa.list_(plain(kind.value_type))
+        return pa.list_(plain_type(kind.value_type))
     if pa.types.is_struct(kind):
-        return pa.struct([(field.name, plain(field.type)) for field in kind])
+        return pa.struct([(field.name, plain_type(field.type)) for field in kind])
     return kind
 
 
-def described(schema: pa.Schema) -> pa.Schema:
-    """The schema with its features in the metadata, where `Dataset.from_file` looks for them."""
+def with_features(schema: pa.Schema) -> pa.Schema:
+    """The schema with its features in the metadata, from which `Dataset.from_file` reads them."""
     info = {"info": {"features": features(schema)}}
     return schema.with_metadata({"huggingface": json.dumps(info, separators=(",", ":"))})
 
 
 def features(schema: pa.Schema) -> dict[str, Any]:
-    """The features of every column, in the form that all versions of `datasets` read."""
+    """The features of every column, in the old form, which all versions of `datasets` read.
+
+    `{"id": string, "images": list<IMAGE>} -> {"id": {"dtype": "string", "_type": "Value"},
+    "images": [{"_type": "Image"}]}`
+    """
     return {field.name: _feature(field.type, field.name) for field in schema}
 
 

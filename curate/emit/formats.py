@@ -1,4 +1,4 @@
-"""The formats shards come in: one task writes one shard, and a last step what lies beside them."""
+"""The formats of shards: one task writes one shard; `finish` then writes the files for all."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from manifests.errors import ManifestError, RowError
 from manifests.run.manifest import FileEntry
 
 Finish = Callable[[str, list[ShardCommit], str], list[FileEntry]]
-"""Given the folder, all commits in order and the run's fingerprint: the files it wrote there."""
+"""Gets the folder, all commits in order and the run's fingerprint; returns the files it wrote."""
 
 
-def _nothing_beside(folder: str, commits: list[ShardCommit], fingerprint: str) -> list[FileEntry]:
+def _no_files(folder: str, commits: list[ShardCommit], fingerprint: str) -> list[FileEntry]:
     return []
 
 
 class Format(NamedTuple):
-    """How one shard is written, and what is written when all of them are there."""
+    """How to write one shard, and the files that are written once all shards exist."""
 
     write: Callable[[Job], ShardCommit]
-    finish: Finish = _nothing_beside
+    finish: Finish = _no_files
 
 
 FORMATS: dict[FormatName, Format] = {
@@ -42,30 +42,30 @@ FOLDERS: dict[FormatName, str] = {
     "webdataset": "webdataset",
     "keep_list": "keep_list",
 }
-"""Where each format's shards lie in the folder of a run."""
+"""The folder of each format, in the folder of a run."""
 
 
 def write(name: FormatName, job: Job) -> ShardCommit:
-    """Write one shard; safe to repeat. Every row is either in it or among the quarantined."""
+    """Write one shard; may be repeated. Every row is written or quarantined."""
     storage.make_folder(job.folder)
-    why = rows.faults(job.table)
-    sound = job._replace(table=job.table.filter(pc.is_null(why)))
-    written = FORMATS[name].write(sound)
-    broken = ((n, RowError(w)) for n, w in enumerate(why.to_pylist()) if w is not None)
-    lost = [*quarantined(job.table, broken), *written.quarantined]
-    assert written.rows + len(lost) == job.table.num_rows, "a row was lost, or written twice"
-    return written.model_copy(update={"quarantined": lost})
+    faults = rows.faults(job.table)
+    valid = job._replace(table=job.table.filter(pc.is_null(faults)))
+    commit = FORMATS[name].write(valid)
+    errors = ((n, RowError(f)) for n, f in enumerate(faults.to_pylist()) if f is not None)
+    lost = [*quarantined(job.table, errors), *commit.quarantined]
+    assert commit.rows + len(lost) == job.table.num_rows, "a row was lost, or written twice"
+    return commit.model_copy(update={"quarantined": lost})
 
 
 def finish(
     name: FormatName, folder: str, commits: list[ShardCommit], fingerprint: str
 ) -> list[FileEntry]:
-    """Write what the format's readers need beside the shards, then the manifest of them all."""
+    """Write the files that belong to no one shard, then the manifest of all shards."""
     numbers = [commit.number for commit in commits]
     if numbers != list(range(len(commits))):
         raise ManifestError(f"the shards are numbered {numbers}", folder, "Some are missing.")
     beside = FORMATS[name].finish(folder, commits, fingerprint)
-    whole = ShardSet(
+    shards = ShardSet(
         format=name,
         fingerprint=fingerprint,
         rows=sum(commit.rows for commit in commits),
@@ -74,4 +74,4 @@ def finish(
         shards=commits,
         beside=beside,
     )
-    return [*beside, shard_set.save(folder, whole)]
+    return [*beside, shard_set.save(folder, shards)]

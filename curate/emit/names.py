@@ -1,4 +1,4 @@
-"""The names that media go by in shards: `<id>-<n>.<ending>`, n counting the mentions of a row."""
+"""Names of media in shards: `<id>-<n>.<ending>`, n counting the media that a row shows."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate.emit.payload import Run
-from curate.emit.rows import Mentions
+from curate.emit.payload import Block
+from curate.emit.segments import ShownMedia
 from manifests.errors import MediaError
 from manifests.media.header import EXTENSIONS, probe
 from manifests.record import one_chunk
@@ -27,41 +27,44 @@ ENDINGS = EXTENSIONS | VIDEO_ENDINGS
 
 
 class Names(NamedTuple):
-    """The name of every mention; without an ending where its MIME type tells none."""
+    """The names of all shown media; without the ending where `lacks_ending`, (n,) bool.
+
+    An ending comes from the MIME type, or, if that is unknown, from the bytes once they are read.
+    """
 
     names: pa.Array
-    unended: np.ndarray
-    shown: Mentions
+    lacks_ending: np.ndarray
+    shown: ShownMedia
 
     @classmethod
-    def of(cls, table: pa.Table, shown: Mentions) -> Names:
+    def from_table(cls, table: pa.Table, shown: ShownMedia) -> Names:
         counts = np.diff(shown.offsets)
-        owner = np.repeat(np.arange(len(counts)), counts)
-        number = pa.array(np.arange(len(owner)) - shown.offsets[owner]).cast(pa.string())
-        stems = one_chunk(table["id"]).take(pa.array(owner)), number
+        row = np.repeat(np.arange(len(counts)), counts)
+        number = pa.array(np.arange(len(row)) - shown.offsets[row]).cast(pa.string())
+        stems = pc.binary_join_element_wise(one_chunk(table["id"]).take(pa.array(row)), number, "-")
         mimes = pc.struct_field(shown.media, "mime").dictionary_encode()
         known = pa.array([ENDINGS.get(mime) for mime in mimes.dictionary.to_pylist()], pa.string())
-        ended = pc.binary_join_element_wise(*stems, "-"), known.take(mimes.indices)
-        whole = pc.binary_join_element_wise(*ended, ".", null_handling="skip")
-        return cls(whole, np.asarray(ended[1].is_null()), shown)
+        endings = known.take(mimes.indices)
+        names = pc.binary_join_element_wise(stems, endings, ".", null_handling="skip")
+        return cls(names, np.asarray(endings.is_null()), shown)
 
-    def read(self, run: Run) -> pa.Array:
-        """The names of a run's media; the endings still unknown are told from their bytes."""
-        count = len(run.offsets) - 1
-        names = self.names.slice(run.first, count)
-        unended = np.flatnonzero(self.unended[run.first : run.first + count])
-        if not len(unended):
+    def read(self, block: Block) -> pa.Array:
+        """The complete names of the media of a block."""
+        count = len(block.offsets) - 1
+        names = self.names.slice(block.first, count)
+        lacking = np.flatnonzero(self.lacks_ending[block.first : block.first + count])
+        if not len(lacking):
             return names
-        whole = names.to_pylist()
+        completed = names.to_pylist()
         uris = pc.struct_field(self.shown.media, "uri")
-        for at in unended.tolist():
-            n = run.first + at
-            whole[at] += "." + ending(run.piece(n), uris[n].as_py())
-        return pa.array(whole, pa.string())
+        for i in lacking.tolist():
+            number = block.first + i
+            completed[i] += "." + ending(block.media_bytes(number), uris[number].as_py())
+        return pa.array(completed, pa.string())
 
 
 def ending(data: memoryview, uri: str) -> str:
-    """The ending that an image's bytes ask for; of a video, the one its file has; or `bin`."""
+    """The ending for the bytes of an image; else that of `uri` if it is a video's; else `bin`."""
     try:
         return EXTENSIONS[probe(data).mime]
     except (MediaError, KeyError):

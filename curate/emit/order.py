@@ -1,8 +1,8 @@
 """The order of rows in shards: sorted by a hash of (seed, id) and cut into ranges of that hash.
 
-It takes two rounds. Each part is sorted and cut into one record batch a shard (`bucket`, or `cut`
-where the corpus order is kept); then each shard takes its batch of every part (`gather`). The
-place of a row depends on the seed, its id and the number of shards, and on nothing else.
+Two phases. First each part is sorted and cut into one record batch for each shard (`bucket`, or
+`cut` to keep the order of the corpus). Then each shard merges its batches of all parts (`gather`).
+The position of a row depends on the seed, its id and the number of shards, and on nothing else.
 """
 
 from __future__ import annotations
@@ -18,81 +18,83 @@ from manifests.errors import ManifestError
 from manifests.record import one_chunk, random_keys
 from manifests.storage import parts
 
-PLACE = "shard_order"
-"""The column (uint64) by which the rows of a sorted part stand; `gather` takes it out again."""
+SORT_KEY = "shard_order"
+"""The column (uint64) that the rows of a sorted part are sorted by; `gather` removes it."""
 
 
 def shard_count(rows: int, size_bytes: int, settings: Shards) -> int:
-    """How many shards rows of so many bytes of media and text make; no rows make an empty one.
+    """The number of shards for `rows` rows with `size_bytes` of media and text; at least 1.
 
-    A shard is a range of hashes, so shards differ in size as random draws do.
+    A shard is a range of hashes, so the sizes of shards vary at random.
     """
     return max(1, min(rows, -(-size_bytes // settings.shard_bytes)))
 
 
 def shard_of(record_id: str, seed: int, count: int) -> int:
-    """The number of the shard that a record of this id goes to, where shards are shuffled."""
+    """The number of the shard that a record is in, if shards are shuffled."""
     return int(random_keys(pa.array([record_id]), seed)[0]) * count >> 64
 
 
 def bucket(table: pa.Table, seed: int, count: int) -> list[pa.Table]:
-    """A part's rows sorted by hash (ties by id) and cut in `count`, empty ones included.
+    """A part's rows sorted by hash, ties by id, and cut into `count` tables, some perhaps empty.
 
-    Piece i holds the rows whose hash lies in [i, i + 1) * 2**64 / count.
+    Table i has the rows whose hash is in [i, i + 1) * 2**64 / count.
     """
     keys = random_keys(table["id"], seed)
     return _pieces(_sorted(table, keys), [-(-(i << 64) // count) for i in range(1, count)])
 
 
 def cut(table: pa.Table, first: int, rows: int, count: int) -> list[pa.Table]:
-    """A part's rows in corpus order, cut in `count`. `first`: the rows of the parts before it.
+    """A part's rows in the order of the corpus, cut into `count` tables.
 
-    Piece i holds the rows whose number among all `rows` lies in [i, i + 1) * rows / count.
+    `first` is the number of its first row among all `rows` of the corpus. Table i has the rows
+    with numbers in [i, i + 1) * rows / count.
     """
-    places = np.arange(first, first + table.num_rows, dtype=np.uint64)
-    return _pieces(_sorted(table, places), [-(-i * rows // count) for i in range(1, count)])
+    keys = np.arange(first, first + table.num_rows, dtype=np.uint64)
+    return _pieces(_sorted(table, keys), [-(-i * rows // count) for i in range(1, count)])
 
 
 def gather(part_uris: Iterable[str], number: int) -> pa.Table:
-    """The rows of a shard in their final order: batch `number` of every sorted part.
+    """The rows of a shard in their final order, from batch `number` of every sorted part.
 
-    Raises ManifestError where two of them have one id. Rows of one id have one hash, so they
-    always meet here where shards are shuffled; in corpus order only those of one shard do.
+    Raises ManifestError if two rows have the same id. They have the same hash, so in shuffled
+    shards they are always found here; in the order of the corpus, only if in one shard.
     """
     batches = [pa.table(parts.open_part(uri).get_batch(number)) for uri in part_uris]
     table = pa.concat_tables(batches)
-    table = _sorted(table.drop_columns([PLACE]), np.asarray(one_chunk(table[PLACE])))
-    _refuse_twins(table)
-    return table.drop_columns([PLACE])
+    table = _sorted(table.drop_columns([SORT_KEY]), np.asarray(one_chunk(table[SORT_KEY])))
+    _refuse_repeated_ids(table)
+    return table.drop_columns([SORT_KEY])
 
 
-def _sorted(table: pa.Table, places: np.ndarray) -> pa.Table:
-    """The rows by place, then id, with the places as one more column."""
-    order = np.argsort(places)
-    placed = places[order]
-    if len(placed) and (placed[1:] == placed[:-1]).any():
-        both = pa.table({PLACE: places, "id": table["id"]})
-        by = [(PLACE, "ascending"), ("id", "ascending")]
+def _sorted(table: pa.Table, keys: np.ndarray) -> pa.Table:
+    """The rows sorted by key, then id, with the keys as column `SORT_KEY`."""
+    order = np.argsort(keys)
+    ascending = keys[order]
+    if len(keys) and (ascending[1:] == ascending[:-1]).any():
+        both = pa.table({SORT_KEY: keys, "id": table["id"]})
+        by = [(SORT_KEY, "ascending"), ("id", "ascending")]
         order = np.asarray(pc.sort_indices(both, sort_keys=by))
-    return table.combine_chunks().take(pa.array(order)).append_column(PLACE, pa.array(placed))
+    return table.combine_chunks().take(pa.array(order)).append_column(SORT_KEY, pa.array(ascending))
 
 
 def _pieces(table: pa.Table, bounds: list[int]) -> list[pa.Table]:
-    places = np.asarray(one_chunk(table[PLACE]))
-    cuts = np.searchsorted(places, np.array(bounds, np.uint64), side="left").tolist()
+    """A sorted table cut before the first key of at least each bound."""
+    keys = np.asarray(one_chunk(table[SORT_KEY]))
+    cuts = np.searchsorted(keys, np.array(bounds, np.uint64), side="left").tolist()
     starts, stops = [0, *cuts], [*cuts, table.num_rows]
     return [table.slice(a, b - a) for a, b in zip(starts, stops, strict=True)]
 
 
-def _refuse_twins(table: pa.Table) -> None:
-    counted = pc.value_counts(one_chunk(table["id"]))
-    twice = counted.filter(pc.greater(counted.field("counts"), 1))
-    if not len(twice):
+def _refuse_repeated_ids(table: pa.Table) -> None:
+    counts = pc.value_counts(one_chunk(table["id"]))
+    repeated = counts.filter(pc.greater(counts.field("counts"), 1))
+    if not len(repeated):
         return
-    twin = twice[0]["values"].as_py()
-    origins = table.filter(pc.equal(table["id"], twin))["origin"].to_pylist()
+    record_id = repeated[0]["values"].as_py()
+    origins = table.filter(pc.equal(table["id"], record_id))["origin"].to_pylist()
     raise ManifestError(
-        f"{len(origins)} records have this id: {' and '.join(map(str, origins[:2]))}.",
-        f"record {twin}",
+        f"{len(origins)} records have the same id: {' and '.join(map(str, origins[:2]))}.",
+        f"record {record_id}",
         "Give the sources different names, or read each file once.",
     )

@@ -1,7 +1,7 @@
-"""The bytes of media, read straight to where they are written from: one copy, one buffer.
+"""The media bytes of a shard, read in blocks of rows directly into one buffer, without a copy.
 
-Rows are read in runs that fit a record batch. Within a run the files are read in the order they
-lie on disk, whatever the order of the rows. What can no longer be read is a fault of its row.
+A block of rows fits a record batch. Within a block, media are read in their order on disk,
+whatever the order of the rows. If media of a row can no longer be read, the row gets a fault.
 """
 
 from __future__ import annotations
@@ -15,23 +15,27 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate.emit.rows import Mentions
+from curate.emit.segments import ShownMedia
 from curate.emit.settings import Shards
 from curate.emit.sizes import sums
 from manifests import storage
 from manifests.errors import LimitError, MediaError, RowError
-from manifests.media import FIX_MISSING_FILE, Media, Reference
+from manifests.media import FIX_MISSING_FILE, Media, Reference, references
 
-MOST_ROW_BYTES = (1 << 31) - (1 << 20)
-"""Of one row's media, so that 32-bit offsets and the rest of the row fit."""
+MAX_ROW_BYTES = (1 << 31) - (1 << 20)
+"""Media bytes of one row: 32-bit offsets, less 1 MiB for the other columns."""
 OPEN_FILES = 256
-PUT_IT_BACK = "Put it back as it was and run again with --retry, or leave it in quarantine."
+FIX_CHANGED_FILE = (
+    "Restore the original file and run again with --retry, or leave it in quarantine."
+)
 
 
-class Run(NamedTuple):
-    """Rows `start` to `stop`, and their media: numbers `first` and on, end to end in `data`.
+class Block(NamedTuple):
+    """Rows `start` to `stop`, and the bytes of their media.
 
-    `data` is good until the next run is asked for. The media of a row with a fault are not.
+    Media are numbered over the complete shard. Those of the block begin with number `first`; they
+    are concatenated in `data`, medium `first + i` at `offsets[i]` to `offsets[i + 1]`. `data` is
+    reused for the next block. For rows in `faults` it is not filled.
     """
 
     start: int
@@ -42,41 +46,42 @@ class Run(NamedTuple):
     faults: dict[int, RowError]
 
     @property
-    def sound_rows(self) -> list[int]:
+    def valid_rows(self) -> list[int]:
         return [row for row in range(self.start, self.stop) if row not in self.faults]
 
-    def piece(self, medium: int) -> memoryview:
-        """The bytes of a medium, by its number among all mentions."""
-        at = medium - self.first
-        return self.data.data[self.offsets[at] : self.offsets[at + 1]]
+    def media_bytes(self, number: int) -> memoryview:
+        i = number - self.first
+        return self.data.data[self.offsets[i] : self.offsets[i + 1]]
 
 
-def runs(shown: Mentions, row_bytes: np.ndarray, media: Media, settings: Shards) -> Iterator[Run]:
-    """All rows in runs of at most `batch_rows` and `batch_bytes`, or of one larger row.
+def read_blocks(
+    shown: ShownMedia, row_bytes: np.ndarray, media: Media, settings: Shards
+) -> Iterator[Block]:
+    """All rows in blocks of at most `batch_rows` and `batch_bytes`; a larger row is one block.
 
-    `row_bytes`: what each row takes besides its media.
+    `row_bytes`: the size of each row without its media.
     """
-    lengths, references = _lengths(shown, media), shown.references()
+    lengths, refs = _lengths(shown, media), references(shown.media)
     row_of = np.repeat(np.arange(len(row_bytes)), np.diff(shown.offsets))
     over = _over_limits(shown, lengths, row_of, media)
     lengths[np.isin(row_of, list(over))] = 0
     ends = np.concatenate([[0], np.cumsum(lengths)])
     cuts = list(_cuts(sums(lengths, shown.offsets) + row_bytes, settings))
     spans = [(int(shown.offsets[a]), int(shown.offsets[b])) for a, b in cuts]
-    room = np.empty(max((int(ends[b] - ends[a]) for a, b in spans), default=0), np.uint8)
-    order = _as_on_disk(shown)
+    buffer = np.empty(max((int(ends[b] - ends[a]) for a, b in spans), default=0), np.uint8)
+    ranks = _ranks_on_disk(shown)
     with contextlib.closing(_Files(media)) as files:
         for (start, stop), (first, last) in zip(cuts, spans, strict=True):
             offsets = ends[first : last + 1] - ends[first]
             faults: dict[int, RowError] = {r: over[r] for r in range(start, stop) if r in over}
-            run = Run(start, stop, first, room[: offsets[-1]], offsets, faults)
-            places = np.argsort(order[first:last])
-            files.fill(run, places.tolist(), references[first:last], row_of[first:last].tolist())
-            yield run
+            block = Block(start, stop, first, buffer[: offsets[-1]], offsets, faults)
+            order = np.argsort(ranks[first:last])
+            files.fill(block, order.tolist(), refs[first:last], row_of[first:last].tolist())
+            yield block
 
 
-def _lengths(shown: Mentions, media: Media) -> np.ndarray:
-    """The bytes of each medium. A whole file of unstated length is asked for it."""
+def _lengths(shown: ShownMedia, media: Media) -> np.ndarray:
+    """The length of each medium in bytes: as stated, else the size of the file, 0 if missing."""
     stated = pc.struct_field(shown.media, "length")
     lengths = np.asarray(stated.fill_null(0)).astype(np.int64)
     unstated = np.flatnonzero(np.asarray(stated.is_null()))
@@ -87,29 +92,30 @@ def _lengths(shown: Mentions, media: Media) -> np.ndarray:
 
 
 def _over_limits(
-    shown: Mentions, lengths: np.ndarray, row_of: np.ndarray, media: Media
+    shown: ShownMedia, lengths: np.ndarray, row_of: np.ndarray, media: Media
 ) -> dict[int, LimitError]:
-    """The rows with a medium, or with media together, of more bytes than allowed."""
-    most, uris = media.limits.max_bytes, pc.struct_field(shown.media, "uri")
+    """The rows with too many media bytes, in one medium or in all together."""
+    max_bytes, uris = media.limits.max_bytes, pc.struct_field(shown.media, "uri")
     totals = sums(lengths, shown.offsets)
     fix = "or let it go to quarantine."
     over = {
         int(row): LimitError(
-            f"its media are {totals[row]} bytes; a row of a shard holds {MOST_ROW_BYTES}.",
+            f"its media are {totals[row]} bytes; a row of a shard holds {MAX_ROW_BYTES}.",
             fix=f"Drop some of them, {fix}",
         )
-        for row in np.flatnonzero(totals > MOST_ROW_BYTES)
+        for row in np.flatnonzero(totals > MAX_ROW_BYTES)
     }
-    for at in np.flatnonzero(lengths > most).tolist():
-        over[int(row_of[at])] = LimitError(
-            f"{lengths[at]} bytes is over the limit of {most}.",
-            uris[at].as_py(),
+    for number in np.flatnonzero(lengths > max_bytes).tolist():
+        over[int(row_of[number])] = LimitError(
+            f"{lengths[number]} bytes is over the limit of {max_bytes}.",
+            uris[number].as_py(),
             f"Raise media.max_bytes {fix}",
         )
     return over
 
 
 def _cuts(row_bytes: np.ndarray, settings: Shards) -> Iterator[tuple[int, int]]:
+    """The first row and the row after the last of each block."""
     ends, start = np.cumsum(row_bytes), 0
     while start < len(ends):
         before = ends[start - 1] if start else 0
@@ -119,84 +125,84 @@ def _cuts(row_bytes: np.ndarray, settings: Shards) -> Iterator[tuple[int, int]]:
         start = stop
 
 
-def _as_on_disk(shown: Mentions) -> np.ndarray:
-    """The rank of each medium by file, then by place in the file."""
+def _ranks_on_disk(shown: ShownMedia) -> np.ndarray:
+    """The rank of each medium by file, then by offset in the file."""
     files = pc.struct_field(shown.media, "uri").dictionary_encode().indices
-    places = pc.struct_field(shown.media, "offset").fill_null(0)
+    offsets = pc.struct_field(shown.media, "offset").fill_null(0)
     ranks = np.empty(len(files), np.int64)
-    ranks[np.lexsort((np.asarray(places), np.asarray(files)))] = np.arange(len(files))
+    ranks[np.lexsort((np.asarray(offsets), np.asarray(files)))] = np.arange(len(files))
     return ranks
 
 
 class _Files:
-    """Local files that stretches were read from, still open; remote ones `media` reads."""
+    """Reads media into blocks; keeps local files open from which byte ranges are read."""
 
     def __init__(self, media: Media) -> None:
         self._media = media
         self._open: dict[str, int] = {}
 
-    def fill(
-        self, run: Run, order: list[int], references: list[Reference], rows: list[int]
-    ) -> None:
-        """Read the media of a run into its data; rows of which one cannot be read have a fault."""
-        view, ends = run.data.data, run.offsets.tolist()
+    def fill(self, block: Block, order: list[int], refs: list[Reference], rows: list[int]) -> None:
+        """Read the media of a block, in `order`; a row with unreadable media gets a fault.
+
+        `refs` and `rows` are the reference and the row of each medium of the block.
+        """
+        view, ends = block.data.data, block.offsets.tolist()
         for number in order:
-            row, ref = rows[number], references[number]
-            if row in run.faults:
+            row, ref = rows[number], refs[number]
+            if row in block.faults:
                 continue
-            room = view[ends[number] : ends[number + 1]]
+            buffer = view[ends[number] : ends[number + 1]]
             try:
-                found = self._read(ref, room)
+                size = self._read(ref, buffer)
             except RowError as error:
-                run.faults[row] = error
+                block.faults[row] = error
             except FileNotFoundError:
-                run.faults[row] = MediaError("there is no such file", ref.uri, FIX_MISSING_FILE)
+                block.faults[row] = MediaError("there is no such file", ref.uri, FIX_MISSING_FILE)
             except OSError as error:
-                run.faults[row] = MediaError(str(error), ref.uri)
+                block.faults[row] = MediaError(str(error), ref.uri)
             else:
-                if found != len(room):
-                    run.faults[row] = _changed(ref, len(room), found)
+                if size != len(buffer):
+                    block.faults[row] = _changed(ref, len(buffer), size)
 
     def close(self) -> None:
         while self._open:
             os.close(self._open.popitem()[1])
 
-    def _read(self, ref: Reference, room: memoryview) -> int:
-        """Fill the room; returns the bytes there were, which may be fewer, or others, or more."""
+    def _read(self, ref: Reference, buffer: memoryview) -> int:
+        """Fill the buffer; returns the size that was found, which differs if the file changed."""
         if ref.offset is not None and ref.uri in self._open:
-            return _fill(self._open[ref.uri], room, ref.offset)
-        place = self._media.resolve(ref.uri)
-        if storage.is_remote(place):
+            return _fill(self._open[ref.uri], buffer, ref.offset)
+        path = self._media.resolve(ref.uri)
+        if storage.is_remote(path):
             data = self._media.read(ref)
-            room[: len(data)] = data[: len(room)]
+            buffer[: len(data)] = data[: len(buffer)]
             return len(data)
         if ref.offset is not None:
-            return _fill(self._keep(ref.uri, os.open(place, os.O_RDONLY)), room, ref.offset)
-        with open(place, "rb", buffering=0) as whole:
-            size = os.fstat(whole.fileno()).st_size
-            return _fill(whole.fileno(), room, 0) if size == len(room) else size
+            return _fill(self._keep_open(ref.uri, os.open(path, os.O_RDONLY)), buffer, ref.offset)
+        with open(path, "rb", buffering=0) as file:
+            size = os.fstat(file.fileno()).st_size
+            return _fill(file.fileno(), buffer, 0) if size == len(buffer) else size
 
-    def _keep(self, uri: str, handle: int) -> int:
-        """Runs are read file by file, so the file opened first is the one to let go of."""
+    def _keep_open(self, uri: str, handle: int) -> int:
+        """Blocks are read file by file, so at the limit the file opened first is closed."""
         self._open[uri] = handle
         if len(self._open) > OPEN_FILES:
             os.close(self._open.pop(next(iter(self._open))))
         return handle
 
 
-def _fill(handle: int, room: memoryview, start: int) -> int:
-    """Read until the room is full or the file ends; returns how many bytes that was."""
-    done = os.preadv(handle, [room], start)
-    while done < len(room):
-        got = os.preadv(handle, [room[done:]], start + done)
-        if not got:
+def _fill(handle: int, buffer: memoryview, start: int) -> int:
+    """Read until the buffer is full or the file ends; returns the number of bytes read."""
+    done = os.preadv(handle, [buffer], start)
+    while done < len(buffer):
+        count = os.preadv(handle, [buffer[done:]], start + done)
+        if not count:
             break
-        done += got
+        done += count
     return done
 
 
 def _changed(ref: Reference, expected: int, found: int) -> MediaError:
-    where = ref.uri if ref.offset is None else f"{ref.uri}@{ref.offset}"
     return MediaError(
-        f"{found} bytes where {expected} were: the file has changed", where, PUT_IT_BACK
+        f"{found} bytes instead of {expected}: the file has changed", ref.place, FIX_CHANGED_FILE
     )

@@ -1,4 +1,4 @@
-"""Shards read back with plain pyarrow: the files the manifest names, whatever else lies there."""
+"""Read Arrow shards with pyarrow: the files that the manifest names, and no others."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from manifests.errors import ManifestError
 
 
 def shard_files(folder: str) -> list[str]:
-    """The paths of a folder's Arrow shards, in order; each is there, in the size it should have."""
+    """The paths of the Arrow shards of a folder, in order. Checks that each has its full size."""
     shards = shard_set.load(folder)
     if shards.format != "arrow":
-        raise ManifestError(f"these shards are {shards.format}", folder, "Name a folder of arrow.")
+        raise ManifestError(f"these are {shards.format} shards", folder, "Name an Arrow folder.")
     return [shard_set.check(folder, entry) for shard in shards.shards for entry in shard.files]
 
 
 def read_shards(folder: str) -> Iterator[pa.Table]:
-    """All rows in order, a table for each record batch, mapped where the files are local."""
+    """All rows in order, a table for each record batch; local files are memory-mapped."""
     for uri in shard_files(folder):
         try:
             with pa.ipc.open_stream(storage.open_input(uri)) as reader:

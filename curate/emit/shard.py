@@ -1,4 +1,4 @@
-"""What a task that writes one shard is given, and what it answers."""
+"""The input and the result of the task that writes one shard."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from manifests.run.manifest import FileEntry
 
 
 class Job(NamedTuple):
-    """Shard `number` of `shards`: its rows in final order, to be written into `folder`."""
+    """Write shard `number` of `shards` into `folder`; `table` has its rows in final order."""
 
     folder: str
     number: int
@@ -32,14 +32,14 @@ class Job(NamedTuple):
         return storage.join(self.folder, self.name(ending))
 
     def entry(self, ending: str, rows: int, sink: storage.Sink) -> FileEntry:
-        """What was written, once the block that wrote it has ended."""
+        """The entry of the written shard; valid after the `with` block of `storage.writing`."""
         return FileEntry(
             name=self.name(ending), rows=rows, size_bytes=sink.size_bytes, digest=sink.digest
         )
 
 
 class Quarantined(NamedTuple):
-    """A record that could not be written. `error` is the name of the error's class."""
+    """A record that could not be written; `error` is the name of the error's class."""
 
     id: str
     source: str
@@ -49,21 +49,21 @@ class Quarantined(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Where a record batch begins in its file, in bytes, and how many rows it has."""
+    """A record batch in its file: the offset in bytes, and its rows."""
 
     offset: int
     rows: int
 
 
 class ShardCommit(BaseModel):
-    """A shard that exists. As JSON it comes back as it was."""
+    """The result of writing a shard; JSON and back gives an equal value."""
 
     model_config = ConfigDict(frozen=True)
 
     number: int
     rows: int
-    files: list[FileEntry] = Field(description="the shard, then the media files it names")
-    batches: list[Batch] = Field(default_factory=list, description="of an Arrow shard")
+    files: list[FileEntry] = Field(description="the shard, then its media files")
+    batches: list[Batch] = Field(default_factory=list, description="only for Arrow shards")
     quarantined: list[Quarantined] = Field(default_factory=list)
 
     @property
@@ -72,10 +72,11 @@ class ShardCommit(BaseModel):
 
 
 def quarantined(table: pa.Table, errors: Iterable[tuple[int, RowError]]) -> list[Quarantined]:
-    """The rows, by number, that these errors are about."""
-    told = dict(errors)
-    who = table.select(["id", "source", "origin"]).take(pa.array(list(told), pa.int64()))
+    """The entries of rows that could not be written; `errors` are pairs of row number and error."""
+    error_of_row = dict(errors)
+    numbers = pa.array(list(error_of_row), pa.int64())
+    identities = table.select(["id", "source", "origin"]).take(numbers)
     return [
         Quarantined(**row, error=type(error).__name__, message=str(error))
-        for row, error in zip(who.to_pylist(), told.values(), strict=True)
+        for row, error in zip(identities.to_pylist(), error_of_row.values(), strict=True)
     ]

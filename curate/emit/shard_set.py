@@ -1,4 +1,4 @@
-"""The manifest of a folder of shards, written when everything it names is there."""
+"""The manifest of a folder of shards; it is written after all files that it names."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NAME = "shards.json"
 
 
 class ShardSet(BaseModel):
-    """All shards of one format, in order: what counts, whatever else lies in the folder."""
+    """All shards of one format, in order. Other files in the folder are no part of the data."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -27,11 +27,11 @@ class ShardSet(BaseModel):
     size_bytes: int
     quarantined: int = Field(description="records that could not be written in this format")
     shards: list[ShardCommit]
-    beside: list[FileEntry] = Field(description="files that belong to no one shard")
+    beside: list[FileEntry] = Field(description="files for all shards together")
 
 
 def save(folder: str, shards: ShardSet) -> FileEntry:
-    """Raises ManifestError where a file is not there as it was written."""
+    """Write the manifest. Raises ManifestError if a file is missing or has another size."""
     for entry in [*(f for s in shards.shards for f in s.files), *shards.beside]:
         check(folder, entry)
     content = shards.model_dump(mode="json", exclude={"shards": {"__all__": {"quarantined"}}})
@@ -49,13 +49,13 @@ def load(folder: str) -> ShardSet:
 
 
 def check(folder: str, entry: FileEntry) -> str:
-    """The path of a file that has the size it should have; ManifestError where it has not."""
+    """The path of the file of an entry. Raises ManifestError if its size is not the entry's."""
     place = storage.join(folder, entry.name)
     found = storage.size_and_stamp(place)
     if found is None or found[0] != entry.size_bytes:
-        said = "there is no such file" if found is None else f"{found[0]} bytes"
+        actual = "there is no such file" if found is None else f"{found[0]} bytes"
         raise ManifestError(
-            f"{said}, but the manifest says {entry.size_bytes} bytes",
+            f"{actual}, but the manifest has {entry.size_bytes} bytes",
             place,
             "Run the recipe again: it writes what is missing.",
         )

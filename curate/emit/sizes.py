@@ -1,4 +1,4 @@
-"""How many bytes values take in a record batch."""
+"""The sizes of values in a record batch, in bytes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from manifests.record import media_lists
 
 
 def sizes(values: pa.Array) -> np.ndarray:
-    """The bytes of each value, its share of offsets and validity included; never too few."""
+    """(n,) int64: an upper bound of the size of each value, with its offsets and validity."""
     kind = values.type
     if pa.types.is_struct(kind):
         fields = (sizes(pc.struct_field(values, n)) for n in range(kind.num_fields))
@@ -27,7 +27,10 @@ def sizes(values: pa.Array) -> np.ndarray:
 
 
 def sums(values: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    """The sum of the values of each stretch that consecutive offsets cut."""
+    """The sum of each list of values, given the offsets of the lists.
+
+    `sums([1, 2, 3], [0, 2, 2, 3]) -> [3, 0, 3]`
+    """
     before = np.concatenate([[0], np.cumsum(values, dtype=np.int64)])
-    stretches: np.ndarray = before[offsets[1:]] - before[offsets[:-1]]
-    return stretches
+    totals: np.ndarray = before[offsets[1:]] - before[offsets[:-1]]
+    return totals

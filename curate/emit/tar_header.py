@@ -1,4 +1,4 @@
-"""Headers of tar members (POSIX ustar) that say nothing of the machine or the time."""
+"""Headers of tar members (POSIX ustar) with fixed owner, mode and time."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ _FIXED_SUM = sum(_MODE_AND_OWNER + _TIME + _REST) + 8 * ord(" ")
 
 
 def header(name: str, size_bytes: int) -> bytes:
-    """The 512 bytes before a file's own. Raises RowError for a name that does not fit."""
-    told = name.encode()
-    if len(told) > 100:
-        raise RowError(f"'{name}' is longer than the 100 bytes of a tar member's name")
+    """The 512-byte header of a file. Raises RowError for a name of more than 100 bytes."""
+    name_bytes = name.encode()
+    if len(name_bytes) > 100:
+        raise RowError(f"'{name}' has more than 100 bytes, too long for a name in a tar")
     size = b"%011o\x00" % size_bytes
-    checksum = b"%06o\x00 " % (_FIXED_SUM + sum(told) + sum(size))
-    return told.ljust(100, b"\x00") + _MODE_AND_OWNER + size + _TIME + checksum + _REST
+    checksum = b"%06o\x00 " % (_FIXED_SUM + sum(name_bytes) + sum(size))
+    return name_bytes.ljust(100, b"\x00") + _MODE_AND_OWNER + size + _TIME + checksum + _REST
 
 
 def padding(size_bytes: int) -> bytes:
-    """What fills a file's last block."""
+    """The zero bytes that fill the last block of a file."""
     return bytes(-size_bytes % BLOCK)

@@ -1,8 +1,8 @@
-"""WebDataset shards: KEY.jpg (KEY.0.jpg and on where there are several), KEY.txt and KEY.json.
+"""WebDataset shards: KEY.jpg (or KEY.0.jpg, KEY.1.jpg, ...), KEY.txt and KEY.json.
 
-The key is the record's id. The text is all that the record says, where it says anything; the JSON
-holds the conversation, so that a literal `<image>` is never taken for an image, and whatever else
-an Arrow shard would have in the row. Videos are files of their own, like images.
+The key is the record's id. KEY.txt has all text of the record; it is left out if there is none.
+KEY.json has the conversation, in which a literal `<image>` is distinct from an image, and the
+other columns of an Arrow shard. Videos are members like images.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ import pyarrow.compute as pc
 
 from curate.emit import rows
 from curate.emit.names import Names
-from curate.emit.payload import runs
+from curate.emit.payload import read_blocks
+from curate.emit.segments import MEDIA_KINDS, shown_media
 from curate.emit.shard import Job, ShardCommit, quarantined
 from curate.emit.tar_header import END, header, padding
 from manifests import storage
@@ -28,20 +29,22 @@ ENDING = ".tar"
 
 
 def write(job: Job) -> ShardCommit:
-    """One tar, whose bytes depend on the rows and on nothing else."""
-    shown = rows.mentions(job.table, *rows.MEDIA_KINDS)
-    names, beside = Names.of(job.table, shown), _beside(job)
+    """Write one tar; its bytes depend only on the rows."""
+    shown = shown_media(job.table, *MEDIA_KINDS)
+    names, columns = Names.from_table(job.table, shown), _columns(job)
     faults: dict[int, RowError] = {}
-    nothing = np.zeros(job.table.num_rows, np.int64)
+    row_bytes = np.zeros(job.table.num_rows, np.int64)
     with storage.writing(job.uri(ENDING)) as sink:
-        for run in runs(shown, nothing, job.media, job.settings):
-            faults |= run.faults
-            named = names.read(run).to_pylist()
-            given = beside.slice(run.start, run.stop - run.start).to_pylist()
-            for row in run.sound_rows:
-                first, last = shown.offsets[row : row + 2].tolist()
-                media = [(named[m - run.first], run.piece(m)) for m in range(first, last)]
-                for piece in _blocks(members(given[row - run.start], media)):
+        for block in read_blocks(shown, row_bytes, job.media, job.settings):
+            faults |= block.faults
+            block_names = names.read(block).to_pylist()
+            block_rows = columns.slice(block.start, block.stop - block.start).to_pylist()
+            for row in block.valid_rows:
+                media = [
+                    (block_names[n - block.first], block.media_bytes(n))
+                    for n in range(shown.offsets[row], shown.offsets[row + 1])
+                ]
+                for piece in _tar_bytes(members(block_rows[row - block.start], media)):
                     sink.write(piece)
         sink.write(END)
     written = job.table.num_rows - len(faults)
@@ -53,8 +56,8 @@ def write(job: Job) -> ShardCommit:
     )
 
 
-def _blocks(files: Iterator[tuple[str, bytes | memoryview]]) -> Iterator[bytes | memoryview]:
-    """Files as a tar has them, in few pieces: media as they are, all that lies between as one."""
+def _tar_bytes(files: Iterator[tuple[str, bytes | memoryview]]) -> Iterator[bytes | memoryview]:
+    """The bytes of tar members, in few pieces: media uncopied, all between two media joined."""
     between = b""
     for name, data in files:
         between += header(name, len(data))
@@ -70,7 +73,7 @@ def _blocks(files: Iterator[tuple[str, bytes | memoryview]]) -> Iterator[bytes |
 def members(
     row: dict[str, Any], media: list[tuple[str, memoryview]]
 ) -> Iterator[tuple[str, bytes | memoryview]]:
-    """The names and contents of a row's files; its media are given by name."""
+    """The names and contents of a row's members; `media` are names and bytes."""
     key, text = row["id"], row.pop("text")
     for number, (name, data) in enumerate(media):
         ending = name.rpartition(".")[2]
@@ -80,8 +83,8 @@ def members(
     yield f"{key}.json", orjson.dumps(row | {"meta": _parsed(row["meta"])}, default=bytes.hex)
 
 
-def _beside(job: Job) -> pa.RecordBatch:
-    """What goes into the text and the JSON of every row."""
+def _columns(job: Job) -> pa.RecordBatch:
+    """The columns for KEY.json, and `text` for KEY.txt."""
     schema = rows.schema(job.table.schema, job.settings.columns)
     columns = rows.columns(job.table, schema)
     del columns["videos"]
@@ -91,7 +94,7 @@ def _beside(job: Job) -> pa.RecordBatch:
 
 
 def _parsed(meta: str | None) -> Any:
-    """The JSON of a row's meta as part of its own, or as a text where it does not parse."""
+    """The value of a row's meta; the string itself if it is no valid JSON."""
     try:
         return None if meta is None else orjson.loads(meta)
     except orjson.JSONDecodeError:

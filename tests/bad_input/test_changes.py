@@ -48,8 +48,8 @@ def test_an_image_changed_after_reading_is_quarantined_at_writing(base: Path) ->
     size = (base / "data/1.jpg").stat().st_size
     (base / "data/1.jpg").write_bytes(b"not what it was")
     made = run_recipe(base, LINES, shards={"columns": ["source"]})
-    fix = "Put it back as it was and run again with --retry, or leave it in quarantine."
-    told = f"data/1.jpg: 15 bytes where {size} were: the file has changed. {fix}"
+    fix = "Restore the original file and run again with --retry, or leave it in quarantine."
+    told = f"data/1.jpg: 15 bytes instead of {size}: the file has changed. {fix}"
     assert made.quarantine == [Quarantined("data/a.jsonl#2", "write arrow", "MediaError", told)]
     assert len(made.rows) == 2
 

@@ -1,4 +1,4 @@
-"""Records with real images in a tar, and the ways tests write shards of them."""
+"""Records with real images in a tar, and functions that write shards of them."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from tests.make import make_image
 IMAGES = [make_image(64, 48, seed=n, kind=kind) for n, kind in enumerate(["JPEG", "PNG", "WEBP"])]
 
 
-def text(said: str | None, role: str | None = None) -> dict[str, Any]:
-    return {"kind": "text", "text": said, "role": role, "loss": role in (None, "assistant")}
+def text(value: str | None, role: str | None = None) -> dict[str, Any]:
+    return {"kind": "text", "text": value, "role": role, "loss": role in (None, "assistant")}
 
 
 def shows(media: int, role: str | None = None, kind: str = "image") -> dict[str, Any]:
@@ -38,7 +38,7 @@ def records(*rows: Any, modality: str = "caption") -> pa.Table:
 
 
 def tar(path: Path, files: list[bytes]) -> list[dict[str, Any]]:
-    """A tar of these files; returns a media reference to each."""
+    """Writes a tar of these files; returns the media struct of each."""
     with tarfile.open(path, "w") as out:
         for number, data in enumerate(files):
             member = tarfile.TarInfo(f"{number:06d}.jpg")
@@ -59,7 +59,7 @@ def captioned(folder: Path, count: int) -> pa.Table:
 
 
 def job(folder: Path, table: pa.Table, number: int = 0, shards: int = 1, **settings: Any) -> Job:
-    """A shard to be written into `folder`/out; media lie in `folder`."""
+    """The job of writing a shard into `folder`/out; media are in `folder`."""
     media = Media(str(folder), str(folder))
     return Job(str(folder / "out"), number, shards, table, media, Shards(**settings))
 
@@ -71,7 +71,7 @@ def write(name: FormatName, folder: Path, table: pa.Table, **settings: Any) -> S
 def write_all(
     name: FormatName, folder: Path, table: pa.Table, count: int = 1, **settings: Any
 ) -> tuple[list[ShardCommit], list[FileEntry]]:
-    """All shards of a table, shuffled with seed 17, and what lies beside them."""
+    """Writes all shards of a table, shuffled with seed 17, and the files for all of them."""
     uri, pieces = str(folder / "sorted.arrow"), order.bucket(table, 17, count)
     parts.write(uri, pieces[0].schema, pieces)
     commits = [

@@ -1,4 +1,4 @@
-"""Arrow shards: what is in them, byte for byte, and what becomes of media that are gone."""
+"""Arrow shards: their rows and bytes, and rows whose media can no longer be read."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curate.emit import formats, rows
-from curate.emit.payload import PUT_IT_BACK
+from curate.emit.payload import FIX_CHANGED_FILE
 from curate.emit.read import read_shards, shard_files
 from curate.emit.shard import Quarantined, ShardCommit
 from manifests.errors import ManifestError, RecipeError
@@ -47,7 +47,7 @@ def batches(folder: Path) -> list[pa.RecordBatch]:
         return list(reader)
 
 
-def test_a_row_is_whole(tmp_path: Path) -> None:
+def test_a_row_has_all_columns(tmp_path: Path) -> None:
     media = tar(tmp_path / "in.tar", IMAGES)
     content = [shows(2), shows(0), text("two")]
     table = records(row("a", content, *media, meta='{"k": 1}', language="en"))
@@ -83,7 +83,7 @@ def test_images_are_the_bytes_of_the_source_whatever_the_order(tmp_path: Path) -
     assert {r["id"]: r["images"][0]["bytes"] for r in found} == due
 
 
-def test_whole_files_are_read_with_and_without_a_stated_length(tmp_path: Path) -> None:
+def test_complete_files_are_read_with_and_without_a_stated_length(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(IMAGES[0])
     media: dict[str, Any] = {"kind": "image", "uri": "a.jpg"}
     sized = media | {"length": len(IMAGES[0]), "mime": "image/jpeg"}
@@ -93,7 +93,7 @@ def test_whole_files_are_read_with_and_without_a_stated_length(tmp_path: Path) -
     assert images == [IMAGES[0]] * 2
 
 
-def test_records_without_images_and_with_a_large_one_keep_company(tmp_path: Path) -> None:
+def test_records_without_images_and_with_a_large_one_share_a_batch(tmp_path: Path) -> None:
     large = os.urandom(3 << 20)
     media = tar(tmp_path / "in.tar", [IMAGES[0], large])
     table = records(
@@ -129,15 +129,15 @@ def test_a_shard_is_an_uncompressed_stream_of_32_bit_columns_without_dictionarie
     write("arrow", tmp_path, table)
     schema = read_back(tmp_path).schema
     assert schema == rows.schema(table.schema, [])
-    said = str(schema)
-    assert not any(kind in said for kind in ("large_", "dictionary", "_view"))
+    types = str(schema)
+    assert not any(kind in types for kind in ("large_", "dictionary", "_view"))
     raw = (tmp_path / "out" / "data-00000-of-00001.arrow").read_bytes()
     assert raw[:4] == b"\xff\xff\xff\xff"
     assert all(raw.count(data) == 10 for data in IMAGES)
 
 
 @pytest.mark.parametrize("batch_rows", [1, 7, 100])
-def test_a_batch_has_at_most_so_many_rows(tmp_path: Path, batch_rows: int) -> None:
+def test_a_batch_has_at_most_batch_rows_rows(tmp_path: Path, batch_rows: int) -> None:
     commit = write("arrow", tmp_path, captioned(tmp_path, 205), batch_rows=batch_rows)
     found = [batch.num_rows for batch in batches(tmp_path)]
     assert found == [b.rows for b in commit.batches]
@@ -146,7 +146,7 @@ def test_a_batch_has_at_most_so_many_rows(tmp_path: Path, batch_rows: int) -> No
 
 @settings(max_examples=15, deadline=None)
 @given(st.lists(st.integers(0, 9000), min_size=1, max_size=30), st.integers(2000, 20000))
-def test_a_batch_has_at_most_so_many_bytes_or_one_row(
+def test_a_batch_has_at_most_batch_bytes_or_one_row(
     tmp_path_factory: pytest.TempPathFactory, sizes: list[int], batch_bytes: int
 ) -> None:
     folder = tmp_path_factory.mktemp("caps")
@@ -160,7 +160,7 @@ def test_a_batch_has_at_most_so_many_bytes_or_one_row(
     assert sum(b.num_rows for b in found) == len(sizes)
 
 
-def test_the_manifest_tells_where_every_batch_begins(tmp_path: Path) -> None:
+def test_the_manifest_has_the_offset_of_every_batch(tmp_path: Path) -> None:
     (commit,), _ = write_all("arrow", tmp_path, captioned(tmp_path, 250))
     path = tmp_path / "out" / "data-00000-of-00001.arrow"
     with pa.memory_map(str(path)) as file:
@@ -172,7 +172,7 @@ def test_the_manifest_tells_where_every_batch_begins(tmp_path: Path) -> None:
             assert found.num_rows == count
 
 
-def test_a_commit_tells_rows_bytes_and_digest_and_survives_json(tmp_path: Path) -> None:
+def test_a_commit_has_rows_bytes_and_digest_and_survives_json(tmp_path: Path) -> None:
     commit = write("arrow", tmp_path, captioned(tmp_path, 20))
     (entry,) = commit.files
     path = tmp_path / "out" / "data-00000-of-00001.arrow"
@@ -194,7 +194,7 @@ def test_writing_again_writes_the_same_bytes(tmp_path: Path) -> None:
 
 @settings(max_examples=15, deadline=None)
 @given(st.permutations(range(30)))
-def test_the_bytes_depend_on_the_rows_and_not_on_how_they_came(
+def test_the_bytes_do_not_depend_on_the_order_of_the_input(
     tmp_path_factory: pytest.TempPathFactory, shuffled: list[int]
 ) -> None:
     folder = tmp_path_factory.mktemp("again")
@@ -207,32 +207,32 @@ def test_the_bytes_depend_on_the_rows_and_not_on_how_they_came(
     assert {p.name: p.read_bytes() for p in (folder / "out").iterdir()} == before
 
 
-def test_media_that_can_no_longer_be_read_quarantine_their_row_alone(tmp_path: Path) -> None:
+def test_unreadable_media_quarantine_their_row_and_no_other(tmp_path: Path) -> None:
     media = tar(tmp_path / "in.tar", IMAGES)
-    whole = tmp_path / "grown.jpg"
-    whole.write_bytes(IMAGES[0] + b"!")
+    longer = tmp_path / "grown.jpg"
+    longer.write_bytes(IMAGES[0] + b"!")
     grown = {"kind": "image", "uri": "grown.jpg", "length": len(IMAGES[0])}
     end = (tmp_path / "in.tar").stat().st_size
     cut = media[0] | {"offset": end - 10}
-    gone = {"kind": "image", "uri": "gone.jpg"}
-    gone_tar = media[0] | {"uri": "gone.tar"}
+    missing = {"kind": "image", "uri": "missing.jpg"}
+    missing_tar = media[0] | {"uri": "missing.tar"}
     table = records(
         row("a", [shows(0), text("fine")], media[0]),
-        row("b", [shows(0), shows(1)], media[1], gone),
+        row("b", [shows(0), shows(1)], media[1], missing),
         row("c", [shows(0)], grown),
         row("d", [shows(0)], cut),
-        row("e", [shows(0)], gone_tar),
+        row("e", [shows(0)], missing_tar),
         row("f", [shows(0), text("fine too")], media[2]),
     )
     commit = write("arrow", tmp_path, table)
     size = len(IMAGES[0])
     ids = table["id"].to_pylist()
-    changed = f"bytes where {size} were: the file has changed. {PUT_IT_BACK}"
+    changed = f"bytes instead of {size}: the file has changed. {FIX_CHANGED_FILE}"
     messages = {
-        1: f"gone.jpg: there is no such file. {FIX_MISSING_FILE}",
+        1: f"missing.jpg: there is no such file. {FIX_MISSING_FILE}",
         2: f"grown.jpg: {size + 1} {changed}",
         3: f"in.tar@{end - 10}: 10 {changed}",
-        4: f"gone.tar: there is no such file. {FIX_MISSING_FILE}",
+        4: f"missing.tar: there is no such file. {FIX_MISSING_FILE}",
     }
     assert commit.rows == 2
     assert sorted(commit.quarantined) == sorted(
@@ -244,31 +244,31 @@ def test_media_that_can_no_longer_be_read_quarantine_their_row_alone(tmp_path: P
     ]  # fmt: skip
 
 
-def test_a_batch_of_which_nothing_can_be_read_is_not_written(tmp_path: Path) -> None:
-    gone = {"kind": "image", "uri": "gone.jpg"}
-    table = records(row("a", [shows(0)], gone), row("b", [text("fine")]))
+def test_a_batch_without_a_readable_row_is_not_written(tmp_path: Path) -> None:
+    missing = {"kind": "image", "uri": "missing.jpg"}
+    table = records(row("a", [shows(0)], missing), row("b", [text("fine")]))
     commit = write("arrow", tmp_path, table, batch_rows=1)
     assert [b.rows for b in commit.batches] == [1]
     assert [q.origin for q in commit.quarantined] == ["in#a"]
 
 
-def test_a_medium_over_the_limit_quarantines_its_row_alone(tmp_path: Path) -> None:
-    (tmp_path / "whole.jpg").write_bytes(b"x" * 1001)
+def test_an_image_over_the_limit_quarantines_its_row_and_no_other(tmp_path: Path) -> None:
+    (tmp_path / "file.jpg").write_bytes(b"x" * 1001)
     media = tar(tmp_path / "in.tar", [b"x" * 1001, b"x" * 1000])
-    whole = {"kind": "image", "uri": "whole.jpg"}
-    table = records(*(row(f"{n}", [shows(0)], m) for n, m in enumerate([*media, whole])))
+    file = {"kind": "image", "uri": "file.jpg"}
+    table = records(*(row(f"{n}", [shows(0)], m) for n, m in enumerate([*media, file])))
     limited = Media(str(tmp_path), limits=Limits(max_bytes=1000))
     commit = formats.write("arrow", job(tmp_path, table)._replace(media=limited))
     fault = (
         "1001 bytes is over the limit of 1000. Raise media.max_bytes or let it go to quarantine."
     )
     assert [(q.origin, q.error, q.message) for q in commit.quarantined] == [
-        ("in#0", "LimitError", f"in.tar: {fault}"), ("in#2", "LimitError", f"whole.jpg: {fault}")
+        ("in#0", "LimitError", f"in.tar: {fault}"), ("in#2", "LimitError", f"file.jpg: {fault}")
     ]  # fmt: skip
     assert [len(r["images"][0]["bytes"]) for r in read_back(tmp_path).to_pylist()] == [1000]
 
 
-def test_media_that_together_do_not_fit_a_row_quarantine_it_unread(tmp_path: Path) -> None:
+def test_a_row_with_too_many_media_bytes_is_quarantined_before_reading(tmp_path: Path) -> None:
     with open(tmp_path / "sparse.jpg", "wb") as file:
         file.truncate(600 << 20)
     sparse = {"kind": "image", "uri": "sparse.jpg"}
@@ -280,15 +280,15 @@ def test_media_that_together_do_not_fit_a_row_quarantine_it_unread(tmp_path: Pat
     assert [r["images"][0]["bytes"] for r in read_back(tmp_path).to_pylist()] == [IMAGES[0]]
 
 
-def test_a_record_that_shows_what_it_has_not_is_quarantined(tmp_path: Path) -> None:
+def test_a_record_that_shows_media_it_does_not_have_is_quarantined(tmp_path: Path) -> None:
     commit = write("arrow", tmp_path, records(row("a", [shows(3)]), row("b", [text("t")])))
     assert commit.rows == 1
     assert [(q.origin, q.error, q.message) for q in commit.quarantined] == [
-        ("in#a", "RowError", "a segment shows a medium the record does not have")
+        ("in#a", "RowError", "a segment shows media that the record does not have")
     ]
 
 
-def test_kept_bytes_are_found_beside_the_parts(tmp_path: Path) -> None:
+def test_kept_bytes_are_read_from_the_folder_of_the_parts(tmp_path: Path) -> None:
     (tmp_path / "00-read").mkdir()
     (tmp_path / "00-read" / "part.media").write_bytes(b"...." + IMAGES[0])
     kept = {"kind": "image", "uri": "kept:00-read/part.media", "offset": 4,
@@ -297,7 +297,7 @@ def test_kept_bytes_are_found_beside_the_parts(tmp_path: Path) -> None:
     assert read_back(tmp_path)["images"][0].as_py()[0]["bytes"] == IMAGES[0]
 
 
-def test_more_tars_than_files_are_kept_open_are_read(
+def test_more_tars_are_read_than_are_kept_open(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("curate.emit.payload.OPEN_FILES", 3)
@@ -316,7 +316,7 @@ def test_chosen_measures_are_columns(tmp_path: Path) -> None:
         write("arrow", tmp_path, table, columns=["words.cuont"])
 
 
-def test_a_cache_that_datasets_left_in_the_folder_changes_nothing(tmp_path: Path) -> None:
+def test_cache_files_of_datasets_in_the_folder_are_ignored(tmp_path: Path) -> None:
     write_all("arrow", tmp_path, captioned(tmp_path, 9), 2)
     out = tmp_path / "out"
     shutil.copy(out / "data-00000-of-00002.arrow", out / "cache-5265.arrow")
@@ -326,11 +326,11 @@ def test_a_cache_that_datasets_left_in_the_folder_changes_nothing(tmp_path: Path
     assert sum(t.num_rows for t in read_shards(str(out))) == 9
 
 
-def test_the_manifest_names_every_shard_and_what_lies_beside(tmp_path: Path) -> None:
+def test_the_manifest_names_every_shard_and_the_other_files(tmp_path: Path) -> None:
     commits, files = write_all("arrow", tmp_path, captioned(tmp_path, 9), 2)
-    said = json.loads((tmp_path / "out" / "shards.json").read_text())
+    content = json.loads((tmp_path / "out" / "shards.json").read_text())
     assert [f.name for f in files] == ["dataset_info.json", "state.json", "shards.json"]
-    assert said == {
+    assert content == {
         "format": "arrow",
         "fingerprint": "5eed",
         "rows": 9,
@@ -344,7 +344,7 @@ def test_the_manifest_names_every_shard_and_what_lies_beside(tmp_path: Path) -> 
         assert (entry.size_bytes, entry.digest) == (path.stat().st_size, file_digest(str(path)))
 
 
-def test_a_manifest_is_not_written_for_shards_that_are_not_there(tmp_path: Path) -> None:
+def test_a_manifest_is_not_written_if_a_shard_is_missing(tmp_path: Path) -> None:
     commits, _ = write_all("arrow", tmp_path, captioned(tmp_path, 9), 2)
     out = tmp_path / "out"
     (out / "shards.json").unlink()

@@ -1,4 +1,4 @@
-"""Keep-lists: the uids of the survivors, sorted, as any numpy program reads them."""
+"""Keep lists: the uids of the survivors, sorted, as any numpy program reads them."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ def test_a_record_without_a_uid_is_quarantined(tmp_path: Path) -> None:
     table = records(*(row(f"{n}", [text("t")], meta=m) for n, m in enumerate(metas)))
     commit = write("keep_list", tmp_path, table)
     assert commit.rows == 1
-    lacking = "its meta has no `uid`, so a keep list cannot name it"
+    no_uid = "its meta has no `uid`, so a keep list cannot name it"
     assert [(q.origin, q.error, q.message) for q in commit.quarantined] == [
         ("in#1", "RowError", "uid 12 is not 32 hex digits, so a keep list cannot name it"),
-        *((f"in#{n}", "RowError", lacking) for n in range(2, 6)),
+        *((f"in#{n}", "RowError", no_uid) for n in range(2, 6)),
     ]
     assert np.load(tmp_path / "out" / "data-00000-of-00001.npy").tolist() == pairs([good])

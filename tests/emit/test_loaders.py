@@ -1,4 +1,4 @@
-"""Loaders of the world open the shards as they are."""
+"""`datasets` and PyTorch load the shards without a conversion."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def pixels(data: bytes) -> bytes:
         return image.tobytes()
 
 
-def said(example: dict[str, Any]) -> int:
-    """The number in the caption, which is that of the image."""
+def caption_number(example: dict[str, Any]) -> int:
+    """The number in the caption, which is also the number of the image."""
     return int(example["messages"][1]["content"][0]["text"].split()[1])
 
 
@@ -46,18 +46,18 @@ def test_load_from_disk_maps_all_shards_and_decodes_the_images(folder: str) -> N
     ]
     for example in loaded:
         (image,) = example["images"]
-        assert image.tobytes() == pixels(IMAGES[said(example) % 3])
-    assert {said(example) for example in loaded} == set(range(60))
+        assert image.tobytes() == pixels(IMAGES[caption_number(example) % 3])
+    assert {caption_number(example) for example in loaded} == set(range(60))
 
 
 def test_from_file_of_one_shard_decodes_the_images(folder: str) -> None:
     loaded = datasets.Dataset.from_file(os.path.join(folder, "data-00001-of-00003.arrow"))
     assert loaded.features["images"] == datasets.List(datasets.Image())
     for example in loaded:
-        assert example["images"][0].tobytes() == pixels(IMAGES[said(example) % 3])
+        assert example["images"][0].tobytes() == pixels(IMAGES[caption_number(example) % 3])
 
 
-def test_every_column_has_the_features_that_the_schema_says(tmp_path: Path) -> None:
+def test_every_column_has_the_features_of_its_type(tmp_path: Path) -> None:
     import pyarrow as pa
 
     table = captioned(tmp_path, 5).append_column("x.half", pa.array([0.5] * 5, pa.float16()))
@@ -99,7 +99,7 @@ def test_records_with_several_images_or_none_are_loaded(tmp_path: Path) -> None:
 
 
 def _numbers(examples: list[dict[str, Any]]) -> list[tuple[int, bytes]]:
-    return [(said(example), example["images"][0].tobytes()) for example in examples]
+    return [(caption_number(example), example["images"][0].tobytes()) for example in examples]
 
 
 @needs_torch

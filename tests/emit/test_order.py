@@ -1,4 +1,4 @@
-"""Where each row goes: a hash of (seed, id), however the corpus was cut."""
+"""The shard of a row depends on a hash of (seed, id), not on the parts of the corpus."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_any_split_of_the_rows_into_parts_gives_the_same_shards(
     assert shards(split(other, cuts), count) == shards([TABLE], count)
 
 
-def test_a_shard_is_the_range_of_hashes_its_number_says_in_order() -> None:
+def test_a_shard_is_the_range_of_hashes_of_its_number_in_order() -> None:
     by_key = sorted(TABLE["id"].to_pylist(), key=lambda i: reference_key(i, 17))
     for count in (1, 2, 7):
         found = [shard["id"].to_pylist() for shard in shards([TABLE], count)]
@@ -106,14 +106,14 @@ def test_explain_finds_the_shard_of_a_record() -> None:
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 7, 1000])
-def test_a_hash_at_the_very_bound_of_two_shards_goes_where_explain_says(
+def test_explain_names_the_shard_of_a_hash_at_the_bound_of_two_shards(
     count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bounds = [(i << 64) // count + d for i in range(count + 1) for d in (-1, 0, 1)]
     keys = np.array(sorted(k for k in bounds if 0 <= k < 2**64), np.uint64)
     table = pa.table({"id": [f"{k:016x}" for k in keys.tolist()]})
     monkeypatch.setattr(order, "random_keys", lambda ids, seed: keys[: len(ids)])
-    found = [piece[order.PLACE].to_pylist() for piece in order.bucket(table, 17, count)]
+    found = [piece[order.SORT_KEY].to_pylist() for piece in order.bucket(table, 17, count)]
     assert found == [[k for k in keys.tolist() if k * count >> 64 == n] for n in range(count)]
 
 
@@ -122,7 +122,7 @@ def test_a_sorted_part_has_a_batch_for_every_shard_empty_or_not(tmp_path: Path) 
     assert [parts.open_part(uri).num_record_batches for uri in uris] == [50, 50]
 
 
-def test_rows_of_one_key_stand_in_order_of_their_ids() -> None:
+def test_rows_of_equal_keys_are_in_order_of_their_ids() -> None:
     ids = ["0" * 16 + f"{n:016x}" for n in (5, 3, 9, 1)]
     table = TABLE.slice(0, 4).set_column(0, "id", pa.array(ids))
     (shard,) = shards([table.slice(0, 2), table.slice(2, 2)], 1)
@@ -139,21 +139,21 @@ def test_without_shuffling_the_order_of_the_corpus_is_kept(cuts: list[int], coun
 
 
 @pytest.mark.parametrize("shuffle", [True, False])
-def test_two_records_of_one_id_are_an_error_that_names_both_origins(shuffle: bool) -> None:
+def test_two_records_with_the_same_id_are_an_error_that_names_both_origins(shuffle: bool) -> None:
     other = TABLE.slice(4, 1).set_column(3, "origin", pa.array(["copy.tar#4"]))
     with pytest.raises(ManifestError) as raised:
         shards([TABLE.slice(0, 9), other], 1, shuffle)
-    said = str(raised.value)
-    assert TABLE["id"][4].as_py() in said
-    assert "in#4" in said
-    assert "copy.tar#4" in said
+    message = str(raised.value)
+    assert TABLE["id"][4].as_py() in message
+    assert "in#4" in message
+    assert "copy.tar#4" in message
 
 
 @pytest.mark.parametrize(
     ("rows", "size_bytes", "count"),
     [(0, 0, 1), (10, 0, 1), (10, 100, 1), (10, 101, 2), (10, 1000, 10), (3, 1000, 3)],
 )
-def test_shards_are_as_many_as_the_bytes_fill_and_no_more_than_rows(
+def test_the_number_of_shards_follows_the_bytes_and_is_at_most_the_rows(
     rows: int, size_bytes: int, count: int
 ) -> None:
     assert order.shard_count(rows, size_bytes, Shards(shard_bytes=100)) == count

@@ -1,4 +1,4 @@
-"""Qwen's files: what their loader reads from them is what the record says, or it is not written."""
+"""Qwen's files: the loader reads the content of the record, or the record is not written."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from tests.emit.corpora import IMAGES, captioned, records, row, shows, tar, text
 
 
 def loaded(line: dict[str, Any], base: Path) -> list[dict[str, Any]]:
-    """The messages that Qwen's loader makes of a line (recipe facts 6.5), media as their bytes.
+    """The messages that Qwen's loader makes of a line, with media as their bytes.
 
-    Every turn that is not human is the assistant's; tags in human turns take media in order; too
-    few or too many media are an error.
+    Every turn that is not human is the assistant's. Tags in human turns take the media in order;
+    too few or too many media are an error.
     """
     pools = {}
     for kind in ("image", "video"):
@@ -66,7 +66,7 @@ def test_a_caption_is_a_human_turn_of_its_image_and_an_answer(tmp_path: Path) ->
         assert (tmp_path / "out" / line["image"]).read_bytes() == IMAGES[n]
 
 
-def test_their_loader_reads_what_the_records_say(tmp_path: Path) -> None:
+def test_the_loader_reads_the_content_of_the_records(tmp_path: Path) -> None:
     media = tar(tmp_path / "in.tar", IMAGES)
     (tmp_path / "clip.mp4").write_bytes(b"a clip")
     clip = {"kind": "video", "uri": "clip.mp4", "mime": "video/mp4"}
@@ -77,7 +77,7 @@ def test_their_loader_reads_what_the_records_say(tmp_path: Path) -> None:
         row("b", [text("only text")]),
         row("c", [shows(0, kind="video"), shows(1), text("a clip and a still")], clip, media[0]),
         row("d", [shows(0)], media[1]),
-        row("e", [shows(0), text("twice"), text("said")], media[1]),
+        row("e", [shows(0), text("two"), text("texts")], media[1]),
     )  # fmt: skip
     commit = write("jsonl", tmp_path, table)
     assert (commit.rows, commit.quarantined) == (5, [])
@@ -97,7 +97,7 @@ def test_their_loader_reads_what_the_records_say(tmp_path: Path) -> None:
         [{"role": "user", "content": [IMAGES[1]]}],
         [
             {"role": "user", "content": [IMAGES[1]]},
-            {"role": "assistant", "content": ["twice\nsaid"]},
+            {"role": "assistant", "content": ["two\ntexts"]},
         ],
     ]
     third = lines(tmp_path)[2]
@@ -106,49 +106,49 @@ def test_their_loader_reads_what_the_records_say(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "why"),
+    ("content", "fault"),
     [
         ([shows(0), text("an <image> tag")],
-         "its text says <image>, which Qwen's loader takes for a medium"),
+         "its text contains <image>, which Qwen's loader takes as a tag"),
         ([shows(0), text("a <video> tag")],
-         "its text says <video>, which Qwen's loader takes for a medium"),
+         "its text contains <video>, which Qwen's loader takes as a tag"),
         ([shows(0, "user"), text("my <image>?", "user"), text("yes", "assistant")],
-         "its text says <image>, which Qwen's loader takes for a medium"),
-        ([text("see"), shows(0)], "the assistant shows images, which only a human turn may"),
+         "its text contains <image>, which Qwen's loader takes as a tag"),
+        ([text("see"), shows(0)], "an assistant turn shows images; only user turns may"),
         ([text("be brief", "system"), text("hi", "user"), text("hi", "assistant")],
-         "it has a system turn, which Qwen's loader takes for the assistant's"),
-        ([text(None)], "it says nothing, and shows nothing"),
+         "it has a system turn, which Qwen's loader takes as the assistant's"),
+        ([text(None)], "it has neither text nor media"),
     ],
 )  # fmt: skip
-def test_what_their_loader_would_misread_is_quarantined_with_the_reason(
-    tmp_path: Path, content: list[Any], why: str
+def test_a_record_that_the_loader_would_misread_is_quarantined_with_the_reason(
+    tmp_path: Path, content: list[Any], fault: str
 ) -> None:
     media = tar(tmp_path / "in.tar", IMAGES)
     table = records(row("fine", [shows(0), text("fine")], media[1]), row("a", content, media[0]))
     commit = write("jsonl", tmp_path, table)
     assert commit.rows == 1
     assert [(q.origin, q.error, q.message) for q in commit.quarantined] == [
-        ("in#a", "RowError", why)
+        ("in#a", "RowError", fault)
     ]
     (line,) = lines(tmp_path)
     assert loaded(line, tmp_path / "out")[0]["content"] == [IMAGES[1]]
     assert len([p for p in (tmp_path / "out" / "media").rglob("*") if p.is_file()]) == 1
 
 
-def test_media_that_are_gone_quarantine_their_row_alone(tmp_path: Path) -> None:
+def test_missing_media_quarantine_their_row_and_no_other(tmp_path: Path) -> None:
     media = tar(tmp_path / "in.tar", IMAGES)
-    gone = {"kind": "image", "uri": "gone.jpg"}
+    missing = {"kind": "image", "uri": "missing.jpg"}
     table = records(
         row("tag", [text("<image>")]),
-        row("gone", [shows(0), text("x")], gone),
+        row("missing", [shows(0), text("x")], missing),
         row("fine", [shows(0), text("fine")], media[0]),
     )
     commit = write("jsonl", tmp_path, table)
-    assert [q.origin for q in commit.quarantined] == ["in#tag", "in#gone"]
+    assert [q.origin for q in commit.quarantined] == ["in#tag", "in#missing"]
     assert [line["id"] for line in lines(tmp_path)] == [table["id"][2].as_py()]
 
 
-def test_all_shards_together_hold_every_record_once_and_say_what_lies_beside(
+def test_all_shards_together_have_every_record_once_and_name_all_media_files(
     tmp_path: Path,
 ) -> None:
     table = captioned(tmp_path, 30)
@@ -165,7 +165,7 @@ def test_all_shards_together_hold_every_record_once_and_say_what_lies_beside(
     assert [f.name for f in files] == ["shards.json"]
 
 
-def test_writing_again_writes_the_same(tmp_path: Path) -> None:
+def test_writing_again_writes_the_same_bytes(tmp_path: Path) -> None:
     table = captioned(tmp_path, 12)
     first = write("jsonl", tmp_path, table)
     before = {p: p.read_bytes() for p in (tmp_path / "out").rglob("*") if p.is_file()}

@@ -1,4 +1,4 @@
-"""What a record becomes in a shard: its conversation, its media, its objects."""
+"""The columns of a shard: conversation, media and objects of a record."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ import pyarrow as pa
 import pytest
 
 from curate.emit import rows
+from curate.emit.segments import shown_media
 from manifests import record
 from manifests.errors import RecipeError
+from manifests.media import references
 from tests.emit.corpora import records, row, shows, text
 
 IMAGE = {"type": "image", "text": None}
@@ -17,8 +19,8 @@ X, Y, Z = ({"kind": "image", "uri": name} for name in "xyz")
 CLIP = {"kind": "video", "uri": "clip.mp4", "duration": 4.5, "fps": 30.0, "frames": 135}
 
 
-def says(said: str) -> dict[str, Any]:
-    return {"type": "text", "text": said}
+def item(text: str) -> dict[str, Any]:
+    return {"type": "text", "text": text}
 
 
 def turn(role: str, *content: dict[str, Any]) -> dict[str, Any]:
@@ -26,50 +28,50 @@ def turn(role: str, *content: dict[str, Any]) -> dict[str, Any]:
 
 
 CASES = {
-    "a caption: the user shows the image, the assistant says the text": (
+    "a caption: the image is the user's, the text the assistant's": (
         [shows(0), text("a cat")],
-        [turn("user", IMAGE), turn("assistant", says("a cat"))],
+        [turn("user", IMAGE), turn("assistant", item("a cat"))],
     ),
     "an image alone is the user's": ([shows(0)], [turn("user", IMAGE)]),
     "text alone is the assistant's": (
         [text("once"), text("upon")],
-        [turn("assistant", says("once"), says("upon"))],
+        [turn("assistant", item("once"), item("upon"))],
     ),
     "a document that starts with text is all the assistant's": (
         [text("see"), shows(0), text("there")],
-        [turn("assistant", says("see"), IMAGE, says("there"))],
+        [turn("assistant", item("see"), IMAGE, item("there"))],
     ),
     "only the leading media are the user's": (
         [shows(0), shows(1), text("both"), shows(0)],
-        [turn("user", IMAGE, IMAGE), turn("assistant", says("both"), IMAGE)],
+        [turn("user", IMAGE, IMAGE), turn("assistant", item("both"), IMAGE)],
     ),
     "consecutive segments of one role are one message": (
         [text("be brief", "system"), text("what", "user"), shows(0, "user"),
          text("a", "assistant"), text("cat", "assistant"), text("why", "user")],
-        [turn("system", says("be brief")), turn("user", says("what"), IMAGE),
-         turn("assistant", says("a"), says("cat")), turn("user", says("why"))],
+        [turn("system", item("be brief")), turn("user", item("what"), IMAGE),
+         turn("assistant", item("a"), item("cat")), turn("user", item("why"))],
     ),
     "a segment without a role belongs to the message before it, or to the first": (
         [shows(0), text("what", "user"), shows(1), text("a cat", "assistant"), text("!")],
-        [turn("user", IMAGE, says("what"), IMAGE), turn("assistant", says("a cat"), says("!"))],
+        [turn("user", IMAGE, item("what"), IMAGE), turn("assistant", item("a cat"), item("!"))],
     ),
-    "what comes before the first role is of it": (
+    "segments before the first role get that role": (
         [text("x"), text("be brief", "system"), text("hi", "user")],
-        [turn("system", says("x"), says("be brief")), turn("user", says("hi"))],
+        [turn("system", item("x"), item("be brief")), turn("user", item("hi"))],
     ),
-    "a null text says nothing, an empty one is said": (
+    "a null text is left out, an empty one stays": (
         [shows(0), text(None), text("")],
-        [turn("user", IMAGE), turn("assistant", says(""))],
+        [turn("user", IMAGE), turn("assistant", item(""))],
     ),
-    "a null text between media does not part them": (
+    "a null text between media does not separate them": (
         [shows(0), text(None), shows(1), text("x")],
-        [turn("user", IMAGE, IMAGE), turn("assistant", says("x"))],
+        [turn("user", IMAGE, IMAGE), turn("assistant", item("x"))],
     ),
     "a literal tag is text": (
         [shows(0), text("<image> 猫 \U0001f408")],
-        [turn("user", IMAGE), turn("assistant", says("<image> 猫 \U0001f408"))],
+        [turn("user", IMAGE), turn("assistant", item("<image> 猫 \U0001f408"))],
     ),
-    "nothing is no message": ([], []),
+    "a record without segments has no messages": ([], []),
 }  # fmt: skip
 
 
@@ -91,18 +93,18 @@ def test_messages_of_many_records_are_those_of_each() -> None:
     assert built("messages", table.slice(0, 0)) == []
 
 
-def test_images_stand_in_the_order_of_their_mention_once_a_mention() -> None:
+def test_images_are_in_the_order_of_the_segments_that_show_them() -> None:
     table = records(
         row("a", [shows(1), text("t"), shows(0), shows(1)], X, Y, Z),
         row("b", [text("none")]),
         row("c", [shows(0)], Z),
     )
-    found = rows.mentions(table, "image")
-    assert found.offsets.tolist() == [0, 3, 3, 4]
-    assert [ref.uri for ref in found.references()] == ["y", "x", "y", "z"]
+    shown = shown_media(table, "image")
+    assert shown.offsets.tolist() == [0, 3, 3, 4]
+    assert [ref.uri for ref in references(shown.media)] == ["y", "x", "y", "z"]
 
 
-def test_cameras_stand_in_the_order_of_the_images_or_not_at_all() -> None:
+def test_cameras_are_in_the_order_of_the_images_or_empty_if_none_is_known() -> None:
     seen = X | {"camera": [1, 2, 3, 4]}
     table = records(
         row("a", [shows(1), shows(0), shows(1)], Y, seen),
@@ -113,28 +115,28 @@ def test_cameras_stand_in_the_order_of_the_images_or_not_at_all() -> None:
     assert built("cameras", table) == [[camera, None, camera], [], []]
 
 
-def test_objects_count_their_media_as_the_messages_mention_them() -> None:
+def test_objects_number_their_media_by_the_segments_that_show_them() -> None:
     objects = [{"label": "on x", "media": 0}, {"label": "on y", "media": 1}, {"label": "on none"},
-               {"label": "on z, unmentioned", "media": 2}]  # fmt: skip
+               {"label": "on z, not shown", "media": 2}]  # fmt: skip
     table = records(
         row("a", [shows(1), shows(0), shows(1)], X, Y, Z, objects=objects),
         row("b", [shows(0)], X, objects=[{"label": "cat", "media": 0, "box": [1, 2, 3, 4.5]}]),
     )
     first, second = built("objects", table)
     assert [(o["label"], o["media"]) for o in first] == [
-        ("on x", 1), ("on y", 0), ("on none", None), ("on z, unmentioned", None)
+        ("on x", 1), ("on y", 0), ("on none", None), ("on z, not shown", None)
     ]  # fmt: skip
     nothing = dict.fromkeys(record.OBJECT.names)
     assert second == [nothing | {"label": "cat", "media": 0, "box": [1, 2, 3, 4.5]}]
 
 
-def test_videos_are_references_in_the_order_of_their_mention() -> None:
+def test_videos_are_references_in_the_order_of_the_segments() -> None:
     table = records(row("a", [shows(0), shows(1, kind="video"), text("t")], X, CLIP))
     nothing = dict.fromkeys(rows.VIDEO.names)
     known = {"uri": "clip.mp4", "duration": 4.5, "fps": 30.0, "frames": 135}
     assert built("videos", table) == [[nothing | known]]
     assert [m["content"] for m in built("messages", table)[0]] == [
-        [IMAGE, {"type": "video", "text": None}], [says("t")]
+        [IMAGE, {"type": "video", "text": None}], [item("t")]
     ]  # fmt: skip
 
 
@@ -145,21 +147,21 @@ def test_the_other_columns_are_those_of_the_record() -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "objects", "why"),
+    ("content", "objects", "fault"),
     [
-        ([shows(1)], [], "a segment shows a medium the record does not have"),
-        ([shows(-1)], [], "a segment shows a medium the record does not have"),
+        ([shows(1)], [], "a segment shows media that the record does not have"),
+        ([shows(-1)], [], "a segment shows media that the record does not have"),
         ([shows(0, kind="sound")], [], "a segment is no text, image or video"),
-        ([shows(0)], [{"media": 1}], "an object lies on a medium the record does not have"),
+        ([shows(0)], [{"media": 1}], "an object is on media that the record does not have"),
         ([shows(0)], [{"media": 0}], None),
     ],
 )
-def test_a_record_that_shows_what_it_has_not_is_told_apart(
-    content: list[Any], objects: list[Any], why: str | None
+def test_a_record_that_shows_media_it_does_not_have_has_a_fault(
+    content: list[Any], objects: list[Any], fault: str | None
 ) -> None:
     fine = row("fine", [shows(0), text("t")], X)
     table = records(fine, row("a", content, X, objects=objects), fine | {"key": "other"})
-    assert rows.faults(table).to_pylist() == [None, why, None]
+    assert rows.faults(table).to_pylist() == [None, fault, None]
 
 
 def test_a_chosen_column_is_written_without_dictionaries_and_64_bit_sizes() -> None:
@@ -179,7 +181,7 @@ def test_a_chosen_column_is_written_without_dictionaries_and_64_bit_sizes() -> N
     assert [made[name].to_pylist() for name in chosen] == [["x", "y"], [1, 2], [[1.0], [2.0]]]
 
 
-def test_a_column_that_is_not_there_is_an_error_with_the_nearest_name() -> None:
+def test_a_missing_column_is_an_error_with_the_nearest_name() -> None:
     schema = record.SCHEMA.append(pa.field("words.count", pa.int32()))
     with pytest.raises(RecipeError, match=r"'word\.count'.*Did you mean 'words\.count'"):
         rows.schema(schema, ["word.count"])

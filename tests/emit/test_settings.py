@@ -1,4 +1,4 @@
-"""The `shards:` section: what it takes, and what it refuses."""
+"""The section `shards:`: accepted and refused values."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def test_the_defaults_are_arrow_shards_of_512_mib_shuffled() -> None:
     }
 
 
-def test_sizes_may_be_texts_with_a_unit() -> None:
+def test_sizes_may_be_strings_with_a_unit() -> None:
     shards = Shards.model_validate({"shard_bytes": "256MB", "batch_bytes": "1MiB"})
     assert (shards.shard_bytes, shards.batch_bytes) == (256_000_000, 1 << 20)
 
@@ -37,7 +37,7 @@ def test_sizes_may_be_texts_with_a_unit() -> None:
         ("colums", ["words.count"]),
     ],
 )
-def test_a_mistake_is_refused_by_name(field: str, value: object) -> None:
+def test_a_wrong_value_is_refused_with_the_name_of_the_setting(field: str, value: object) -> None:
     with pytest.raises(ValidationError, match=field):
         Shards.model_validate({field: value})
 

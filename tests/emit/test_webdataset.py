@@ -1,4 +1,4 @@
-"""WebDataset shards: plain tars with everything a row has, and our own reader takes them."""
+"""WebDataset shards: tars with all columns of a row, which our reader `webdataset` reads back."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_a_row_is_its_images_its_text_and_its_json(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert found[f"{a}.txt"] == b"one <image>"
     image = {"type": "image", "text": None}
-    said = {"type": "text", "text": "one <image>"}
+    item = {"type": "text", "text": "one <image>"}
     assert json.loads(found[f"{a}.json"]) == {
         "id": a,
         "modality": "caption",
@@ -55,7 +55,7 @@ def test_a_row_is_its_images_its_text_and_its_json(tmp_path: Path) -> None:
         "origin": "in#a",
         "messages": [
             {"role": "user", "content": [image]},
-            {"role": "assistant", "content": [said]},
+            {"role": "assistant", "content": [item]},
         ],
         "objects": [],
         "cameras": [],
@@ -68,7 +68,7 @@ def test_a_row_is_its_images_its_text_and_its_json(tmp_path: Path) -> None:
     assert (commit.rows, commit.quarantined) == (4, [])
 
 
-def test_the_bytes_say_nothing_of_the_machine_or_the_time(tmp_path: Path) -> None:
+def test_the_bytes_do_not_depend_on_the_machine_or_the_time(tmp_path: Path) -> None:
     table = captioned(tmp_path, 9)
     first = write("webdataset", tmp_path, table)
     with tarfile.open(tmp_path / "out" / "data-00000-of-00001.tar") as file:
@@ -83,14 +83,16 @@ def test_a_header_is_the_one_tarfile_writes() -> None:
         member.size = size
         assert header(name, size) == member.tobuf(tarfile.USTAR_FORMAT)
     assert [len(padding(size)) for size in (0, 1, 511, 512, 513)] == [0, 511, 1, 0, 511]
-    with pytest.raises(RowError, match="longer"):
+    with pytest.raises(RowError, match="more than 100 bytes"):
         header("é" * 51, 1)
 
 
-def test_media_that_are_gone_quarantine_their_row_alone(tmp_path: Path) -> None:
+def test_missing_media_quarantine_their_row_and_no_other(tmp_path: Path) -> None:
     media = tar(tmp_path / "in.tar", IMAGES)
-    gone = {"kind": "image", "uri": "gone.jpg"}
-    table = records(row("a", [shows(0), shows(1)], media[0], gone), row("b", [shows(0)], media[1]))
+    missing = {"kind": "image", "uri": "missing.jpg"}
+    table = records(
+        row("a", [shows(0), shows(1)], media[0], missing), row("b", [shows(0)], media[1])
+    )
     commit = write("webdataset", tmp_path, table)
     assert [q.origin for q in commit.quarantined] == ["in#a"]
     found = members(tmp_path / "out" / "data-00000-of-00001.tar")
@@ -107,7 +109,7 @@ def test_our_own_reader_reads_back_images_texts_and_meta(tmp_path: Path) -> None
     refs = references(media_lists(back["media"])[1])
     images = {}
     for record, ref in zip(back.to_pylist(), refs, strict=True):
-        said = record["content"][1]["text"]
-        images[said] = media.read(ref)
+        caption = record["content"][1]["text"]
+        images[caption] = media.read(ref)
         assert json.loads(record["meta"])["source"] == "web"
     assert images == {f"caption {n}": IMAGES[n % 3] for n in range(30)}

@@ -1,153 +1,153 @@
-"""Where the elements of a JSON array, or the members of an object, end: one pass over the bytes.
+"""The borders between elements of a JSON array, or between keys and values of an object.
 
-A compiled state machine over strings, escapes and depth; nothing is parsed. It stops and goes on
-at any byte, so a file of any size passes through a buffer of a few megabytes.
+Runs the state machine of `manifests.text.json_states` over the bytes of a file, a buffer at a time.
 """
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
+from numba import int64, types, uint8, uint64
 
-AT, PHASE, DEPTH, LINE, COLUMN, OPENER = range(6)
-"""What the state holds: the next byte; one of the phases below; brackets open in this element;
-where the line began (-1: none since the last border); column and first byte of this element."""
-INSIDE, STRING, ESCAPE, BROKEN, INDENT, CLOSED, SPOILED = range(7)
-"""Outside strings; in one; after a backslash; in a line past a fault; at its next line's start;
-after the closing bracket; and where something that is not blank follows it."""
-
-_QUOTE, _OPEN, _CLOSE, _BORDER, _NEWLINE = range(1, 6)
-_KINDS = np.zeros(256, np.uint8)
-_KINDS[list(b'"{}[],:\n')] = [_QUOTE, _OPEN, _CLOSE, _OPEN, _CLOSE, _BORDER, _BORDER, _NEWLINE]
+from manifests.kernels.compiling import compiled, inlined
+from manifests.text.json_states import (
+    ARRAY_TABLE,
+    ASCEND,
+    AT,
+    BREAK,
+    COLUMN,
+    DEPTH,
+    DESCEND,
+    DIVIDE,
+    ENTER,
+    INDENT,
+    LEAVE,
+    LINE,
+    MARK,
+    MOVE,
+    NESTED,
+    OBJECT_TABLE,
+    OPENER,
+    RESUME,
+    STATE,
+    STOP,
+    STRING,
+    TOP,
+)
 
 _ONES, _TOPS = np.uint64(0x0101010101010101), np.uint64(0x8080808080808080)
 _QUOTES, _SLASHES, _NEWLINES = (_ONES * np.uint64(byte) for byte in b'"\\\n')
+_ONE, _56 = np.uint64(1), np.uint64(56)
+_BYTES = types.Array(uint8, 1, "C", readonly=True)
+_WORDS = types.Array(uint64, 1, "A", readonly=True, aligned=False)
+_TABLE = types.Array(uint8, 2, "C")
 
 
-def new_state(at: int) -> np.ndarray:
-    """The state just after the opening bracket, or after a border."""
-    return np.array([at, INSIDE, 0, -1, -1, 0], np.int64)
+def scan(data: bytes, memory: np.ndarray, is_array: bool, borders: np.ndarray) -> int:
+    """Continue the scan with the next bytes of a file; returns how many borders they hold.
 
-
-def scan(data: bytes, state: np.ndarray, array: bool, borders: np.ndarray) -> int:
-    """Go on from `state`; `borders` gets (end of an element, start of the next) of each border.
-
-    `borders` has a row for each byte of `data`. In an object a colon is a border too, so keys
-    and values come in turns. Returns how many borders there are.
+    `memory` is changed in place. A row of `borders` becomes (end of an element, start of the
+    next), as positions in the file; it needs one row for each byte of `data`.
+    `new_state(1)` and `b'1, "a"]'` of an array -> 2, borders [[2, 3], [7, 8]].
     """
     view = np.frombuffer(data, np.uint8)
     words = np.ndarray((max(len(data) - 7, 0),), np.uint64, data, 0, (1,))
-    closer, colon = (ord("]"), ord(",")) if array else (ord("}"), ord(":"))
-    return _compiled()(view, words, state, borders, closer, colon)
+    table = ARRAY_TABLE if is_array else OBJECT_TABLE
+    return int(_scan(view, words, table, memory, borders, ord("]" if is_array else "}")))
 
 
-@functools.cache
-def _compiled() -> Callable[..., int]:
-    from numba import njit, types
+@inlined
+def _plain_bytes(word: np.uint64) -> np.int64:
+    """How many of 8 bytes come before the first quote, backslash or newline: 0 to 8.
 
-    def read_only(dtype: Any, layout: str) -> Any:
-        return types.Array(dtype, 1, layout, readonly=True, aligned=dtype is types.uint8)
+    Source: "Determine if a word has a byte equal to n", Bit Twiddling Hacks (Anderson).
+    """
+    quote, slash, newline = word ^ _QUOTES, word ^ _SLASHES, word ^ _NEWLINES
+    hits = (quote - _ONES) & ~quote
+    hits |= (slash - _ONES) & ~slash
+    hits |= (newline - _ONES) & ~newline
+    hits &= _TOPS
+    if hits == 0:
+        return np.int64(8)
+    below = (hits & (~hits + _ONE)) - _ONE
+    return np.int64(((below & _ONES) * _ONES) >> _56) - 1
 
-    signature = types.int64(
-        read_only(types.uint8, "C"), read_only(types.uint64, "A"),
-        types.int64[::1], types.int64[:, ::1], types.int64, types.int64,
-    )  # fmt: skip
-    try:
-        compiled: Callable[..., int] = njit(signature, cache=True, nogil=True)(_scan)
-    except (RuntimeError, OSError):  # no folder where it could be kept
-        compiled = njit(signature, nogil=True)(_scan)
-    return compiled
+
+@inlined
+def _nest(action: int, state: int, depth: int) -> tuple[int, int]:
+    """The next state and the depth after a bracket, or the end of a string."""
+    if action == DESCEND:
+        return state, depth + 1
+    if action == ASCEND:
+        depth -= 1
+    return NESTED if depth else TOP, depth
 
 
+@inlined
+def _note(action: int, memory: np.ndarray, byte: int, at: int) -> None:
+    """Keep in memory where a line or an element starts."""
+    if action == MARK:
+        memory[LINE] = at + 1
+    else:
+        memory[OPENER] = byte
+        memory[COLUMN] = at - memory[LINE] if memory[LINE] >= 0 else -1
+
+
+@inlined
+def _can_resume(memory: np.ndarray, byte: int, at: int, end: int) -> bool:
+    """Whether the first byte of a line, after a fault, ends the array or starts an element.
+
+    An element starts like the broken one: with the same byte, in the same column.
+    """
+    column = at - memory[LINE]
+    if byte == end:
+        return bool(column <= memory[COLUMN])
+    return bool(byte == memory[OPENER] and column == memory[COLUMN])
+
+
+@compiled(int64(_BYTES, _WORDS, _TABLE, int64[::1], int64[:, ::1], int64))
 def _scan(
     data: np.ndarray,
     words: np.ndarray,
-    state: np.ndarray,
+    table: np.ndarray,
+    memory: np.ndarray,
     borders: np.ndarray,
-    closer: int,
-    colon: int,
+    end: int,
 ) -> int:
-    base, phase, depth, line, column, opener = state
-    count, i, size, wide = 0, np.int64(0), len(data), len(words)
+    begin, state, depth = memory[AT], memory[STATE], memory[DEPTH]
+    i, count, size = np.int64(0), np.int64(0), np.int64(len(data))
     while i < size:
-        if phase == STRING:
-            while i < wide:  # eight bytes at a time up to a quote, backslash or newline
-                word = words[i]
-                quote, slash, newline = word ^ _QUOTES, word ^ _SLASHES, word ^ _NEWLINES
-                hits = (quote - _ONES) & ~quote
-                hits |= (slash - _ONES) & ~slash
-                hits |= (newline - _ONES) & ~newline
-                hits &= _TOPS
-                if hits:
-                    below = (hits & (~hits + np.uint64(1))) - np.uint64(1)
-                    i += np.int64(((below & _ONES) * _ONES) >> np.uint64(56)) - 1
-                    break
-                i += 8
-            if i >= size:
-                break
-            if data[i] == ord('"'):
-                phase = INSIDE
-            elif data[i] == ord("\\"):
-                phase = ESCAPE
-            elif data[i] == ord("\n") and column >= 0:
-                # No JSON string holds a raw newline: a quote is missing or too many.
-                phase, line = INDENT, base + i + 1
+        plain = np.int64(8)
+        while state == STRING and plain == 8 and i < len(words):
+            plain = _plain_bytes(words[i])
+            i += plain
+        while i < size and table[state, data[i]] == state:  # most bytes change nothing
             i += 1
-        elif phase == INSIDE:
-            kind = _KINDS[data[i]]
-            while kind == 0 and i + 1 < size:
-                i += 1
-                kind = _KINDS[data[i]]
-            byte = data[i]
-            if depth == 0 and 0 < kind <= _OPEN:
-                opener = byte
-                column = base + i - line if line >= 0 else -1
-            if kind == _QUOTE:
-                phase = STRING
-            elif kind == _OPEN:
-                depth += 1
-            elif depth > 0:
-                if kind == _CLOSE:
-                    depth -= 1
-            elif kind == _NEWLINE:
-                line = base + i + 1
-            elif byte == ord(",") or byte in (colon, closer):
-                borders[count, 0], borders[count, 1] = base + i, base + i + 1
+        if i >= size:
+            break
+        byte, at = np.int64(data[i]), begin + i
+        step = np.int64(table[state, byte])
+        state, action = step & 7, step >> 3
+        if action == MOVE:
+            pass
+        elif action <= LEAVE:
+            state, depth = _nest(action, state, depth)
+        elif action <= MARK:
+            _note(action, memory, byte, at)
+            depth += action == ENTER
+        elif action == DIVIDE:
+            borders[count, 0], borders[count, 1] = at, at + 1
+            count += 1
+            memory[LINE] = memory[COLUMN] = -1
+        elif action == BREAK and memory[COLUMN] >= 0:
+            state, memory[LINE] = INDENT, at + 1
+        elif action == RESUME and _can_resume(memory, byte, at, end):
+            if byte != end:
+                borders[count, 0] = borders[count, 1] = memory[LINE] - 1
                 count += 1
-                line = column = -1
-                if byte == closer:
-                    phase = CLOSED
-            i += 1
-        elif phase == ESCAPE:
-            phase = STRING
-            i += 1
-        elif phase == BROKEN:
-            if data[i] == ord("\n"):
-                phase, line = INDENT, base + i + 1
-            i += 1
-        elif phase == CLOSED:
-            byte = data[i]
-            if byte != ord(" ") and byte != ord("\n") and byte != ord("\t") and byte != ord("\r"):
-                phase = SPOILED
-                break
-            i += 1
-        else:  # INDENT: a line that starts as the broken element did starts the next one
-            byte, here = data[i], base + i - line
-            if byte == ord("\n"):
-                line = base + i + 1
-            elif byte != ord(" ") and byte != ord("\t") and byte != ord("\r"):
-                phase = BROKEN
-                if byte == closer and here <= column:
-                    phase, depth = INSIDE, 0
-                    continue
-                if byte == opener and here == column:
-                    phase, depth = INSIDE, 0
-                    borders[count, 0] = borders[count, 1] = line - 1
-                    count += 1
-                    continue
-            i += 1
-    state[:] = base + i, phase, depth, line, column, opener
-    return count
+            state, depth = TOP, np.int64(0)
+            continue
+        elif action == STOP:
+            break
+        i += 1
+    memory[AT], memory[STATE], memory[DEPTH] = begin + i, state, depth
+    return int(count)

@@ -14,9 +14,10 @@ from curate.ingest.captions.records.rows import CaptionRow, batch_of_failures, b
 from curate.ingest.columns import Names
 from curate.ingest.file_template import Template
 from curate.ingest.formats.coco_ids import SplitIds, earlier_ids, ids_in_split
-from curate.ingest.formats.json_elements import Element, batches, elements, object_keys
+from curate.ingest.formats.json_elements import batches, elements, object_keys
 from curate.ingest.formats.json_fields import as_object, caption_field, id_field, text_field
 from curate.ingest.formats.json_object import SUFFIXES, find_arrays, first_element, splits_of_array
+from curate.ingest.formats.json_pieces import Element
 from curate.ingest.images import OpenedImage
 from curate.ingest.media_folder import MediaFolder, open_row_images
 from curate.ingest.media_root import ROOT_DESCRIPTION, open_below, root_of

@@ -8,13 +8,8 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from curate.ingest.conversations import conversation_content
-from curate.ingest.formats.json_elements import (
-    Element,
-    batches,
-    elements,
-    is_array,
-    object_keys,
-)
+from curate.ingest.formats.json_elements import batches, elements, is_array, object_keys
+from curate.ingest.formats.json_pieces import Element
 from curate.ingest.formats.json_splits import array_splits
 from curate.ingest.formats.lines import line_splits, lines
 from curate.ingest.images import OpenedImage

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from curate.ingest.columns import has_text
-from curate.ingest.formats.json_elements import Element
+from curate.ingest.formats.json_pieces import Element
 from manifests.errors import RowError
 
 

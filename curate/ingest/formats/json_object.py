@@ -6,13 +6,13 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 from curate.ingest.formats.json_elements import (
-    REPAIR,
     ByteRange,
     elements,
     members,
     object_keys,
     value_start,
 )
+from curate.ingest.formats.json_pieces import REPAIR
 from curate.ingest.formats.json_splits import array_splits
 from curate.ingest.reader import Head, Split
 from manifests.errors import InputError, RowError

@@ -7,25 +7,21 @@ from collections.abc import Iterator
 import numpy as np
 
 from curate.ingest.formats.chunks import is_compressed, read_chunks
-from curate.ingest.formats.json_elements import (
-    WHOLE_FILE,
-    ByteRange,
-    after_bracket,
-    scan_chunks,
-)
+from curate.ingest.formats.json_elements import WHOLE_FILE, ByteRange
+from curate.ingest.formats.json_pieces import after_bracket, scan_chunks
 from curate.ingest.reader import SPLIT_BYTES, Split
 from manifests.errors import RowError
-from manifests.kernels import json_scan as scanner
 from manifests.storage import File
+from manifests.text.json_states import CLOSED, STATE, new_state
 
 
 def array_splits(
     file: File, place: str, array: ByteRange = WHOLE_FILE, split_bytes: int = SPLIT_BYTES
 ) -> Iterator[Split]:
-    """Splits of at least `split_bytes` that end at a border between elements, by one scan.
+    """Splits of at least `split_bytes` that end at a border between elements, found in one scan.
 
     `start` and `stop` are bytes, `first` counts the elements before: what `elements` takes. A
-    compressed file is one split, for it can only be read from its start.
+    compressed file is one split, because it can only be read from its start.
     """
     start, first = array.start, 0
     if not is_compressed(place) and _size(file, array) > split_bytes:
@@ -40,14 +36,14 @@ def _size(file: File, array: ByteRange) -> int:
 
 
 def _cuts(place: str, array: ByteRange, split_bytes: int) -> Iterator[tuple[int, int]]:
-    """Where to cut, and how many elements lie before."""
+    """The positions to cut at, each with the number of elements before it."""
     try:
         at, chunks = after_bracket(read_chunks(place, *array), array.start, b"[")
     except RowError:
         return
-    state, before, last = scanner.new_state(at), 0, array.start
-    for _, _, borders in scan_chunks(chunks, state, is_array=True):
-        after = borders[: -1 if state[scanner.PHASE] >= scanner.CLOSED else None, 1]
+    memory, before, last = new_state(at), 0, array.start
+    for _, _, borders in scan_chunks(chunks, memory, is_array=True):
+        after = borders[: -1 if memory[STATE] >= CLOSED else None, 1]
         while (cut := int(np.searchsorted(after, last + split_bytes))) < len(after):
             last = int(after[cut])
             yield last, before + cut + 1

@@ -16,7 +16,7 @@ from curate.compose.grounding.parsing import (
 )
 from curate.compose.grounding.tags import FIX
 from curate.ingest.captions.llava import Llava
-from curate.ingest.formats.json_elements import Element
+from curate.ingest.formats.json_pieces import Element
 from curate.ingest.grounding.annotations.grounding_records import (
     AnnotatedImage,
     Annotation,

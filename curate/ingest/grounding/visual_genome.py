@@ -8,9 +8,10 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from curate.ingest.columns import has_text
-from curate.ingest.formats.json_elements import Element, elements, object_keys
+from curate.ingest.formats.json_elements import elements, object_keys
 from curate.ingest.formats.json_fields import as_object, id_field
 from curate.ingest.formats.json_object import SUFFIXES
+from curate.ingest.formats.json_pieces import Element
 from curate.ingest.formats.json_splits import array_splits
 from curate.ingest.grounding.annotations.coco_layout import BATCH_IMAGES, size_of
 from curate.ingest.grounding.annotations.grounding_records import (

@@ -13,10 +13,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from curate.ingest.formats import chunks, json_elements
+from curate.ingest.formats import chunks, json_elements, json_pieces
 from curate.ingest.formats.json_elements import (
     ByteRange,
-    Element,
     Members,
     batches,
     elements,
@@ -24,6 +23,7 @@ from curate.ingest.formats.json_elements import (
     object_keys,
     value_start,
 )
+from curate.ingest.formats.json_pieces import Element
 from curate.ingest.formats.json_splits import array_splits
 from manifests.errors import RowError
 from manifests.storage import File
@@ -281,7 +281,7 @@ def test_a_truncated_compressed_file_ends_where_it_breaks(tmp_path: Path) -> Non
 def test_an_element_over_the_limit_fails_and_those_after_it_do_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(json_elements, "MAX_ELEMENT_BYTES", 1000)
+    monkeypatch.setattr(json_pieces, "MAX_ELEMENT_BYTES", 1000)
     chunks.CHUNK_BYTES = 64
     place = written(tmp_path, b'[1, "' + b"x" * 2000 + b'", 3]')
     assert answered(elements(place)) == ([(0, 1), (2, 3)], [1])
@@ -295,7 +295,7 @@ def test_an_element_over_the_limit_fails_and_those_after_it_do_not(
 def test_the_value_of_a_key_may_be_of_any_length(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(json_elements, "MAX_ELEMENT_BYTES", 100)
+    monkeypatch.setattr(json_pieces, "MAX_ELEMENT_BYTES", 100)
     chunks.CHUNK_BYTES = 64
     numbers = list(range(1000))
     place = written(tmp_path, json.dumps({"a": numbers, "b": [1]}).encode())

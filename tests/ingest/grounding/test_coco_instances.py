@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from curate.ingest import sniff
-from curate.ingest.formats import json_elements
+from curate.ingest.formats import json_pieces
 from curate.ingest.grounding.annotations import coco_layout
 from curate.ingest.grounding.coco_instances import Coco
 from manifests import storage
@@ -193,7 +193,7 @@ def test_splits_change_nothing_and_each_fault_is_told_once(
 def test_arrays_may_be_longer_than_any_element(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(json_elements, "MAX_ELEMENT_BYTES", 300)
+    monkeypatch.setattr(json_pieces, "MAX_ELEMENT_BYTES", 300)
     many = [{**ANNOTATIONS[0], "id": n} for n in range(100)]
     rows, failures = coco(tmp_path, annotations=many)
     assert (sum(len(row["objects"]) for row in rows), failures) == (100, [])

@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import orjson
 
-from curate.ingest.formats.json_elements import ByteRange, Element, elements
+from curate.ingest.formats.json_elements import ByteRange, elements
 from curate.ingest.formats.json_fields import as_object, id_field, text_field
+from curate.ingest.formats.json_pieces import Element
 from curate.ingest.reader import Split
 from manifests.errors import RowError
 

@@ -1,0 +1,158 @@
+"""The bytes of each element of a JSON array or object, from a stream of chunks, in flat memory."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import orjson
+
+from manifests.errors import InputError, RowError
+from manifests.text.json_states import AT, CLOSED, SPOILED, STATE, TOP, new_state
+
+MAX_ELEMENT_BYTES = 64 << 20
+"""A longer element is an error (ours): a bracket is missing, and memory must not hold the rest."""
+REPAIR = "Repair the file."
+BLANKS = b" \t\r\n"
+BOM = b"\xef\xbb\xbf"
+
+
+class Element(NamedTuple):
+    """The bytes of one element, `data`, which lie at `start` to `stop` in the file.
+
+    `number` counts the elements of the array from 0. An element that is cut off, too long, or not
+    an element at all has a `fault` in place of complete data.
+    """
+
+    number: int
+    start: int
+    stop: int
+    data: bytes
+    fault: str = ""
+
+    def value(self) -> Any:
+        """The element parsed; of a key that occurs twice the last counts. RowError if broken."""
+        if self.fault:
+            raise RowError(self.fault, fix=REPAIR)
+        try:
+            return orjson.loads(self.data)
+        except orjson.JSONDecodeError as error:
+            raise RowError(self._reason(error), fix=REPAIR) from None
+
+    def _reason(self, error: orjson.JSONDecodeError) -> str:
+        if not self.data.strip(BLANKS):
+            return f"nothing between two commas, at byte {self.start}."
+        try:
+            text = self.data.decode()
+        except UnicodeDecodeError as wrong:
+            at = self.start + wrong.start
+            return f"0x{self.data[wrong.start]:02x} is not UTF-8, at byte {at}."
+        return f"not JSON: {error.msg}, near {text[max(error.pos - 20, 0) :][:40]!r}."
+
+
+def after_bracket(
+    chunks: Iterator[bytes], start: int, bracket: bytes
+) -> tuple[int, Iterator[bytes]]:
+    """The position after the opening bracket, and the bytes from there; blanks may come before it.
+
+    `start` is the position of the first chunk. RowError if something else comes first.
+    """
+    at = start
+    for chunk in chunks:
+        body = (chunk.removeprefix(BOM) if at == 0 else chunk).lstrip(BLANKS)
+        at += len(chunk) - len(body)
+        if body.startswith(bracket):
+            return at + 1, itertools.chain([body[1:]], chunks)
+        if body:
+            kind = "array" if bracket == b"[" else "object"
+            raise RowError(f"no JSON {kind}: it starts with {body[:24]!r}, at byte {at}.")
+    raise RowError("nothing but blanks.")
+
+
+def pieces(
+    chunks: Iterator[bytes], start: int, number: int, *, is_array: bool
+) -> Iterator[Element]:
+    """The elements of an array, or the keys and values of an object in turn, from `start` on.
+
+    `start` follows the opening bracket or a border; `number` is that of the first element there.
+    If the array or object does not end as it should, one more element, the last, has the fault.
+    """
+    memory = new_state(start)
+    held = bytearray()  # bytes of the current element from earlier chunks
+    broken = ""
+    try:
+        for chunk, begin, borders in scan_chunks(chunks, memory, is_array=is_array):
+            is_closed = memory[STATE] >= CLOSED
+            for stop, following in borders.tolist():
+                if start >= begin:
+                    piece = Element(number, start, stop, chunk[start - begin : stop - begin])
+                else:
+                    data = bytes(held) + chunk[: max(stop - begin, 0)]
+                    piece = _limited(Element(number, start, stop, data[: stop - start]), is_array)
+                    del held[: following - start]
+                start = following
+                if number or len(borders) > 1 or not is_closed or piece.data.strip(BLANKS):
+                    yield piece
+                    number += 1
+            if begin + len(chunk) - start <= MAX_ELEMENT_BYTES:
+                held += chunk[max(start - begin, 0) :]
+    except InputError as error:
+        broken = error.fault
+    last = _limited(Element(number, start, int(memory[AT]), bytes(held)), is_array)
+    yield from [last] if last.fault else _ending(int(memory[STATE]), last, broken, is_array)
+
+
+def _limited(element: Element, is_array: bool) -> Element:
+    """An element over the limit without its bytes.
+
+    In an array that is a fault. A value of an object may be as long as the file: it is an array
+    itself, of which only the byte range is wanted.
+    """
+    size = element.stop - element.start
+    if size <= MAX_ELEMENT_BYTES:
+        return element
+    if not is_array:
+        return element._replace(data=b"")
+    fault = f"{size} bytes is over the limit of {MAX_ELEMENT_BYTES}: a bracket may be missing."
+    return element._replace(data=b"", fault=fault)
+
+
+def _ending(state: int, last: Element, broken: str, is_array: bool) -> Iterator[Element]:
+    """The fault of an end without a closing bracket, or with something after it, if any.
+
+    `last` is what follows the last border; `broken` is why the file could not be read further.
+    """
+    at, kind = last.stop, "array" if is_array else "object"
+    if state == SPOILED:
+        fault = f"something follows the {kind}, at byte {at}: it is not read."
+        yield Element(last.number, at, at, b"", fault)
+    elif state != CLOSED:
+        rest = last.data.rstrip(BLANKS)
+        if state == TOP and rest.endswith((b"}", b"]", b'"')):
+            yield last
+            last, rest = Element(last.number + 1, at, at, b""), b""
+        where = "inside this element" if rest else f"before the {kind} does"
+        yield last._replace(fault=f"{broken or 'the file ends'} {where}, at byte {at}.")
+    elif broken:
+        yield Element(last.number, at, at, b"", f"{broken}, at byte {at}.")
+
+
+def scan_chunks(
+    chunks: Iterable[bytes], memory: np.ndarray, *, is_array: bool
+) -> Iterator[tuple[bytes, int, np.ndarray]]:
+    """Each chunk, its position, and the borders in it, as `scan` gives them.
+
+    The array of borders is overwritten by the next chunk's.
+    """
+    from manifests.kernels.json_scan import scan  # imports numba
+
+    borders = np.empty((0, 2), np.int64)
+    for chunk in chunks:
+        begin = int(memory[AT])
+        if len(chunk) > len(borders):
+            borders = np.empty((len(chunk), 2), np.int64)
+        yield chunk, begin, borders[: scan(chunk, memory, is_array, borders)]
+        if memory[STATE] == SPOILED:
+            return

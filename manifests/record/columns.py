@@ -1,4 +1,4 @@
-"""Columns of records as flat arrays: texts, media, one chunk in place of many."""
+"""Columns of records as flat arrays."""
 
 from __future__ import annotations
 
@@ -8,28 +8,35 @@ import pyarrow.compute as pc
 
 
 def one_chunk(column: pa.Array | pa.ChunkedArray) -> pa.Array:
-    """The column as one array; no copy where it already is one."""
+    """The column as one array; not copied if it is one array already."""
     if isinstance(column, pa.ChunkedArray):
         return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
     return column
 
 
 def texts(content: pa.Array | pa.ChunkedArray) -> pa.Array:
-    """The text of every record: its text segments joined by a newline; "" where it has none."""
+    """string: the text segments of each record, joined by newlines; "" for a record without any.
+
+    `content` is the column of that name.
+    """
     lists = one_chunk(content)
     first = lists.offsets[0].as_py() if len(lists) else 0
     text = pc.struct_field(lists.flatten(), "text")
-    spoken = np.asarray(text.is_valid())
-    before = np.concatenate([[0], np.cumsum(spoken)]).astype(np.int32)
+    has_text = np.asarray(text.is_valid())
+    before = np.concatenate([[0], np.cumsum(has_text)]).astype(np.int32)
     offsets = before[np.asarray(lists.offsets) - first]
-    said = text.drop_null()
+    flat = text.drop_null()
     if np.all(np.diff(offsets) == 1):
-        return said
-    return pc.binary_join(pa.ListArray.from_arrays(pa.array(offsets), said), "\n")
+        return flat
+    return pc.binary_join(pa.ListArray.from_arrays(pa.array(offsets), flat), "\n")
 
 
 def media_lists(media: pa.Array | pa.ChunkedArray) -> tuple[np.ndarray, pa.Array]:
-    """Offsets (rows + 1) and the flat media structs they cut: for work on whole columns."""
+    """A column of lists as offsets (rows + 1) and flat values; row r has those from
+    `offsets[r]` to `offsets[r + 1]`. For `media`, and for `content` and `objects` too.
+
+    `[[a, b], [], [c]] -> [0, 2, 2, 3], [a, b, c]`
+    """
     lists = one_chunk(media)
     offsets = np.asarray(lists.offsets)
     flat = lists.flatten()

@@ -1,4 +1,4 @@
-"""Identities of records, and the random keys that are derived from them."""
+"""The ids of records, and random keys derived from ids."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from manifests.record.columns import one_chunk
 
 
 def record_id(source: str, key: str) -> str:
-    """The identity of a record: the same wherever its files lie."""
+    """The id of a record: 32 hex digits, the same wherever its files are stored."""
     return hashlib.blake2b(f"{source}\0{key}".encode(), digest_size=16).hexdigest()
 
 
@@ -32,36 +32,36 @@ def record_ids(source: str, keys: Iterable[str]) -> pa.Array:
 
 
 def child_ids(parents: Sequence[str], ordinals: Sequence[int]) -> pa.Array:
-    """Identities of rows that a reshape step makes: the hash of (parent id, ordinal)."""
+    """Ids of rows that a reshape step makes: hashes of (parent id, ordinal)."""
     return pa.array([record_id(p, str(n)) for p, n in zip(parents, ordinals, strict=True)])
 
 
 def random_keys(ids: pa.Array | pa.ChunkedArray, seed: int) -> np.ndarray:
-    """A uniform uint64 for each id: every random decision about a record is taken from this.
+    """(n,) uint64: a uniform random key for each id, for every random decision about a record.
 
-    The id is itself a hash, so its first 64 bits mixed with the seed (splitmix64, Steele et al.
-    2014) are uniform whatever the number of workers, their order, or the data around it.
+    It mixes the seed into the first 64 bits of the id, itself a hash (splitmix64, Steele et al.
+    2014). So it does not depend on workers, on order, or on other records.
     """
     mixed_seed = splitmix64(np.array([seed % 2**64], np.uint64))
     words = _first_16_digits(one_chunk(ids))
     keys = np.empty(len(words), np.uint64)
-    for start in range(0, len(words), _CACHED_ROWS):
-        block = slice(start, start + _CACHED_ROWS)
+    for start in range(0, len(words), _BLOCK_ROWS):
+        block = slice(start, start + _BLOCK_ROWS)
         keys[block] = splitmix64(_hex_to_uint64(words[block]) ^ mixed_seed)
     return keys
 
 
 def id_keys(ids: pa.Array | pa.ChunkedArray) -> np.ndarray:
-    """A uint64 for each id, in the order of the ids: its first 16 hex digits."""
+    """(n,) uint64: the first 16 hex digits of each id as a number, which sorts as the id does."""
     return _hex_to_uint64(_first_16_digits(one_chunk(ids)))
 
 
-_CACHED_ROWS = 16384
-"""Rows at once, so that the numbers in between stay in a core's cache: half the time, measured."""
+_BLOCK_ROWS = 16384
+"""Rows at a time, so that intermediate arrays fit the CPU cache: half the time, measured."""
 
 
 def _first_16_digits(ids: pa.Array) -> np.ndarray:
-    """The first 16 hex digits of each id as two big-endian words, in place where ids are ours."""
+    """(n, 2) big-endian uint64: the first 16 characters of each id; not copied if all have 32."""
     if not len(ids):
         return np.empty((0, 2), ">u8")
     lengths = np.diff(np.frombuffer(ids.buffers()[1], np.int32, len(ids) + 1, 4 * ids.offset))
@@ -77,7 +77,7 @@ def _first_16_digits(ids: pa.Array) -> np.ndarray:
 
 
 def _hex_to_uint64(words: np.ndarray) -> np.ndarray:
-    """Eight digits a word at once: each byte to its nibble, then nibbles to bytes to halves."""
+    """(n,) uint64 from (n, 2) words of 8 ASCII hex digits: digits to 4 bits, then pairs joined."""
     x = words.astype(np.uint64)
     letters = (x >> np.uint64(6)) & np.uint64(0x0101010101010101)
     x = (x & np.uint64(0x0F0F0F0F0F0F0F0F)) + letters * np.uint64(9)

@@ -1,7 +1,7 @@
-"""The columns of the record. `FIELDS` documents each one.
+"""The columns of the record. `FIELDS` documents each column.
 
-A caption, a web document, a scanned page and a grounded image have the same columns, so every
-step works on every modality it makes sense for.
+A caption, a web document, a scanned page and a grounded image have the same columns, so a step
+can work on every modality.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ OBJECT = pa.struct(
 
 
 class Field(NamedTuple):
-    """One column of the record: its name, Arrow type, and what it means."""
+    """One column of the record: name, Arrow type and meaning."""
 
     name: str
     type: pa.DataType
@@ -77,33 +77,33 @@ class Field(NamedTuple):
 FIELDS = (
     Field("id", pa.string(), "32 hex digits: hash of (source name, key within the source)"),
     Field("modality", pa.string(), "one of " + ", ".join(MODALITIES)),
-    Field("source", pa.string(), "the recipe's name for where the record came from"),
-    Field("origin", pa.string(), "provenance, `uri#key`: recorded, never part of identity"),
+    Field("source", pa.string(), "the name of the source in the recipe"),
+    Field("origin", pa.string(), "provenance, `uri#key`: for people, not part of the id"),
     Field(
         "content",
         pa.list_(SEGMENT),
         "in order: kind (text, image, video); text; media, an index into `media`; "
-        "role (null, system, user, assistant); loss, whether training learns to write it",
+        "role (null, system, user, assistant); loss: whether training learns to write it",
     ),
     Field(
         "media",
         pa.list_(MEDIA),
-        "references: kind; uri; offset and length in bytes (offset null: the whole file); mime; "
+        "references: kind; uri; offset and length in bytes (offset null: the complete file); mime; "
         "width and height in stored pixels, before EXIF orientation; duration in seconds; fps; "
-        "frames; digest of the bytes where a step computed it; orientation as Exif numbers it, 1 "
-        "to 8, null where nobody looked; camera: fx fy cx cy in pixels of the image as it is "
-        "shown, null where unknown",
+        "frames; digest of the bytes, null if no step computed it; orientation: the Exif number, 1 "
+        "to 8, null if unknown; camera: fx fy cx cy in pixels of the image with its orientation "
+        "applied, null if unknown",
     ),
     Field(
         "objects",
         pa.list_(OBJECT),
-        "annotated things: label; media index; box x1 y1 x2 y2, point x y and polygon (rings of "
-        "x y ...) in [0,1000] of the image as it is shown, orientation applied; box3d: centre "
-        "xyz and size xyz in metres, x right, y down, z forward, roll pitch yaw in radians; start "
-        "and end in seconds; text; track; attributes, JSON of what else the annotation says",
+        "annotated objects: label; media index; box x1 y1 x2 y2, point x y and polygon (rings of "
+        "x y ...) in [0,1000] of the image with its orientation applied; box3d: centre xyz and "
+        "size xyz in metres, x right, y down, z forward, roll pitch yaw in radians; start and end "
+        "in seconds; text; track; attributes: JSON, the other fields of the annotation",
     ),
-    Field("language", pa.string(), "BCP 47 tag, or null where nothing has said"),
-    Field("raw_text", pa.string(), "the text as ingested, kept when a step rewrites it"),
-    Field("meta", pa.string(), "JSON: whatever else the source had"),
+    Field("language", pa.string(), "BCP 47 tag, null if unknown"),
+    Field("raw_text", pa.string(), "the original text, kept if a step rewrites it"),
+    Field("meta", pa.string(), "JSON: the other fields of the source"),
 )
 SCHEMA = pa.schema([(field.name, field.type) for field in FIELDS])

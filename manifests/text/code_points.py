@@ -1,4 +1,4 @@
-"""What every Unicode code point is, as tables: by the Unicode version of the running Python."""
+"""Tables with a value for every Unicode code point, by the Unicode version of this Python."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ import numpy as np
 
 CODE_POINTS = 0x110000
 SPACE, ALPHANUMERIC, SPECIAL, CAPITAL, SMALL = 1, 2, 4, 8, 16
-"""`str.isspace()`; `str.isalnum()`; neither letter nor combining mark (categories L and M);
-`str.isupper()`; a cased letter that is no capital."""
+"""The classes, one bit each: `str.isspace()`; `str.isalnum()`; neither letter nor combining mark
+(not in categories L and M); `str.isupper()`; a letter with case that is no capital."""
 
 _CASED = 0x20000
-"""No code point from here on has a lower case (Unicode 14 to 16)."""
-_MARKED = ((0, _CASED), (0xE0000, 0xE0200))
+"""From this code point on, none has a lower case (Unicode 14 to 16)."""
+_MARK_RANGES = ((0, _CASED), (0xE0000, 0xE0200))
 """All combining marks are in these ranges."""
 
 SIZE, COMBINING = 56, 63
-"""Of a spelling: the lowest bit of its size in bytes; the bit that says it is a combining mark."""
+"""Bits of an encoding (`encoding_table`): the lowest bit of its size, and the combining mark."""
 _UTF8 = (
     (1, 0, 0x80, 0),
     (2, 0x80, 0x800, 0xC0),
     (3, 0x800, 0x10000, 0xE0),
     (4, 0x10000, CODE_POINTS, 0xF0),
 )
-"""Bytes, first code point, the one after the last, and what the leading byte begins with."""
+"""UTF-8 by size: bytes, first code point, the one after the last, prefix of the leading byte."""
 _WITHOUT_SPACES = (
     (0x0E00, 0x0F00),  # Thai, Lao
     (0x1000, 0x10A0),  # Myanmar
@@ -43,15 +43,15 @@ _WITHOUT_SPACES = (
     (0x1AFF0, 0x1B170),  # Kana extended and supplement
     (0x20000, 0x40000),  # CJK ideographs, extensions B and on
 )
-"""Unicode blocks of the scripts written without spaces, whose characters are words of their own."""
+"""Ranges of the scripts written without spaces; each of their characters counts as a word."""
 
 
 @lru_cache(maxsize=1)
 def class_table() -> np.ndarray:
-    """The classes of every code point, as bits."""
+    """(CODE_POINTS,) uint8: the classes of each code point, as bits."""
     points = np.arange(CODE_POINTS, dtype=np.uint32).view("U1")
     marks = np.zeros(CODE_POINTS, bool)
-    for start, stop in _MARKED:
+    for start, stop in _MARK_RANGES:
         marks[start:stop] = [unicodedata.category(chr(p))[0] == "M" for p in range(start, stop)]
     capital, titled = np.strings.isupper(points), np.strings.istitle(points)
     bits = np.zeros(CODE_POINTS, np.uint8)
@@ -68,7 +68,7 @@ def class_table() -> np.ndarray:
 
 @lru_cache(maxsize=1)
 def lower_case_table() -> np.ndarray:
-    """The lower case of every code point that may have one: the first character of str.lower()."""
+    """(_CASED,) int32: the lower case of each code point, the first character of `str.lower()`."""
     points = np.arange(_CASED, dtype=np.uint32).view("U1")
     lower = np.arange(_CASED, dtype=np.int32)
     for p in np.flatnonzero(np.strings.isupper(points) | np.strings.istitle(points)):
@@ -78,41 +78,42 @@ def lower_case_table() -> np.ndarray:
 
 @lru_cache(maxsize=1)
 def encoding_table() -> np.ndarray:
-    """How every code point is written in a text that is to be cut at its spaces, uint64, (2,
-    CODE_POINTS): first where texts are cut at whitespace, then where they are cut into words.
+    """(2, CODE_POINTS) uint64: the UTF-8 bytes to write for each code point, so that a text can
+    then be split at single spaces. Row 0 is for tokens between whitespace, row 1 for words.
 
-    Bytes 0 to 6 are UTF-8, the first byte lowest; byte 7 has how many of them count (SIZE), and
-    whether it is a combining mark, which may go on a word and begin none (COMBINING, where cut into
-    words). Characters are in lower case. What separates is one space: whitespace, or where cut into
-    words all but letters, marks and numbers (Unicode categories L, M, N); there a character of a
-    script without spaces has one on either side.
+    Bytes 0 to 6 are the UTF-8 of the lower case, the first byte lowest. Byte 7 has the number of
+    these bytes (from bit SIZE) and, in row 1, whether the character is a combining mark, which can
+    continue a word but not begin one (bit COMBINING). A separator is written as one space: in row 0
+    whitespace, in row 1 everything except letters, marks and numbers (categories L, M, N). In row
+    1, a character of a script without spaces is written with a space on each side.
     """
     classes = class_table()
     letter_or_mark, alphanumeric = classes & SPECIAL == 0, classes & ALPHANUMERIC > 0
     separates = np.stack([classes & SPACE > 0, ~(letter_or_mark | alphanumeric)])
-    spellings = np.stack([np.concatenate([_utf8(*of_a_size) for of_a_size in _UTF8])] * 2)
-    spellings[:, :_CASED] = spellings[:, lower_case_table()]
+    encodings = np.stack([np.concatenate([_utf8(*size_class) for size_class in _UTF8])] * 2)
+    encodings[:, :_CASED] = encodings[:, lower_case_table()]
     for start, stop in _WITHOUT_SPACES:
-        spellings[1, start:stop] = _between_spaces(spellings[1, start:stop])
+        encodings[1, start:stop] = _between_spaces(encodings[1, start:stop])
         letter_or_mark[start:stop] = False
-    spellings[1, letter_or_mark & ~alphanumeric] |= np.uint64(1 << COMBINING)
-    spellings[separates] = 1 << SIZE | ord(" ")
-    return spellings
+    encodings[1, letter_or_mark & ~alphanumeric] |= np.uint64(1 << COMBINING)
+    encodings[separates] = 1 << SIZE | ord(" ")
+    return encodings
 
 
 def _utf8(size: int, first: int, stop: int, leading: int) -> np.ndarray:
-    """The bytes of the code points that have so many, and how many that is."""
+    """The encodings of the code points `first` to `stop`, which have `size` bytes."""
     points = np.arange(first, stop, dtype=np.uint64)
-    spellings = points >> np.uint64(6 * (size - 1)) | np.uint64(leading | size << SIZE)
+    encodings = points >> np.uint64(6 * (size - 1)) | np.uint64(leading | size << SIZE)
     for at in range(1, size):
         six_bits = points >> np.uint64(6 * (size - 1 - at)) & np.uint64(0x3F)
-        spellings |= (six_bits | np.uint64(0x80)) << np.uint64(8 * at)
-    return spellings
+        encodings |= (six_bits | np.uint64(0x80)) << np.uint64(8 * at)
+    return encodings
 
 
-def _between_spaces(spellings: np.ndarray) -> np.ndarray:
-    space, size = np.uint64(ord(" ")), spellings >> np.uint64(SIZE)
-    alone = spellings ^ size << np.uint64(SIZE)
+def _between_spaces(encodings: np.ndarray) -> np.ndarray:
+    """The encodings with one space before and one after."""
+    space, size = np.uint64(ord(" ")), encodings >> np.uint64(SIZE)
+    alone = encodings ^ size << np.uint64(SIZE)
     after = space << np.uint64(8) * (size + np.uint64(1))
     size_between = (size + np.uint64(2)) << np.uint64(SIZE)
     between: np.ndarray = size_between | after | alone << np.uint64(8) | space

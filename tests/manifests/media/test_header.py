@@ -1,4 +1,4 @@
-"""An image's header says what Pillow says, sooner; what is no image is a MediaError."""
+"""The header of an image is the one that Pillow gives; other files are a MediaError."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SAME = {"image/apng": "image/png", "image/mpo": "image/jpeg"}
 
 
 def by_pillow(data: bytes) -> Header | None:
-    """What Pillow says of an image; None where it opens none, or a JPEG without a scan."""
+    """The header by Pillow; None if it opens no image, or a JPEG without a scan."""
     try:
         with (
             warnings.catch_warnings(action="ignore"),
@@ -48,7 +48,7 @@ def by_pillow(data: bytes) -> Header | None:
         return None
 
 
-def ours(data: bytes) -> Header | None:
+def by_probe(data: bytes) -> Header | None:
     try:
         return probe(data)
     except MediaError:
@@ -57,21 +57,21 @@ def ours(data: bytes) -> Header | None:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("size", [(1, 1), (63, 200), (4097, 16)])
-def test_every_format_tells_its_size(kind: str, size: tuple[int, int]) -> None:
+def test_the_size_is_found_in_every_format(kind: str, size: tuple[int, int]) -> None:
     data = make_image(*size, kind=kind)
     assert probe(data) == Header(KINDS[kind], *size)
     assert is_image(data)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_bytes_may_come_in_any_buffer(kind: str) -> None:
+def test_data_may_be_any_kind_of_buffer(kind: str) -> None:
     data = make_image(300, 200, kind=kind)
     assert probe(memoryview(data).cast("b")) == probe(memoryview(data)) == probe(data)
 
 
 @pytest.mark.parametrize("lossless", [True, False])
 @pytest.mark.parametrize("mode", ["RGB", "RGBA"])
-def test_every_kind_of_webp_tells_its_size(lossless: bool, mode: str) -> None:
+def test_the_size_is_found_in_every_kind_of_webp(lossless: bool, mode: str) -> None:
     out = io.BytesIO()
     exif = Image.Exif()
     Image.new(mode, (300, 41)).save(out, "WEBP", lossless=lossless, exif=exif)
@@ -79,12 +79,12 @@ def test_every_kind_of_webp_tells_its_size(lossless: bool, mode: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF"])
-def test_a_header_cut_anywhere_is_truncated_or_whole(kind: str) -> None:
+def test_a_header_cut_anywhere_is_truncated_or_complete(kind: str) -> None:
     data = make_image(80, 50, kind=kind)
-    whole = probe(data)
+    complete = probe(data)
     for cut in range(12, len(data)):
-        found = ours(data[:cut])
-        assert found in (whole, None)
+        found = by_probe(data[:cut])
+        assert found in (complete, None)
     with pytest.raises(MediaError, match="truncated: 20 bytes end before the image size"):
         probe(data[:20] if kind != "GIF" else data[:19] + b"!")
 
@@ -95,7 +95,7 @@ def test_stray_bytes_between_markers_are_skipped_as_decoders_do() -> None:
     assert probe(data[:20] + b"\xff" * 9 + data[20:]) == Header("image/jpeg", 80, 50)
 
 
-def test_a_gif_is_as_large_as_its_first_frame_makes_it() -> None:
+def test_the_size_of_a_gif_includes_its_first_frame() -> None:
     screen = struct.pack("<6sHHBBB", b"GIF89a", 10, 20, 0, 0, 0)
     comment = b"!\xfe\x05hello\x00"
     frame = struct.pack("<BHHHHB", 0x2C, 5, 5, 65000, 9, 0)
@@ -125,7 +125,7 @@ def test_a_gif_is_as_large_as_its_first_frame_makes_it() -> None:
         ),
     ],
 )
-def test_a_fault_is_named(data: bytes, fault: str) -> None:
+def test_the_error_names_the_fault(data: bytes, fault: str) -> None:
     with pytest.raises(MediaError) as error:
         probe(data)
     assert str(error.value) == fault
@@ -141,7 +141,7 @@ def test_a_fault_is_named(data: bytes, fault: str) -> None:
     ],
     ids=["markers", "junk", "blocks", "no blocks"],
 )
-def test_eight_mebibytes_of_nothing_are_given_up_in_time(data: bytes) -> None:
+def test_eight_mebibytes_without_an_image_are_refused_in_time(data: bytes) -> None:
     start = time.process_time()
     with pytest.raises(MediaError, match="broken"):
         probe(data)
@@ -162,11 +162,11 @@ def test_damage_gives_a_header_or_a_media_error(
         if at < len(data):
             data[at] = byte
     for piece in (bytes(data), bytes(data[:cut])):
-        found = ours(piece)
+        found = by_probe(piece)
         assert found is None or (found.width > 0 and found.height > 0)
 
 
-def test_a_bomb_tells_its_size_and_is_not_opened() -> None:
+def test_the_size_of_a_decompression_bomb_is_found_without_decoding() -> None:
     out = io.BytesIO()
     Image.new("1", (1, 1)).save(out, "TIFF")
     data = bytearray(out.getvalue())
@@ -185,31 +185,31 @@ def images(folder: Path) -> list[Path]:
     return [p for p in sorted(folder.rglob("*")) if p.is_file() and p.suffix not in NOT_IMAGES]
 
 
-def test_every_real_and_hostile_image_says_what_pillow_says(real_data: Path) -> None:
+def test_real_and_hostile_images_have_the_header_that_pillow_gives(real_data: Path) -> None:
     agreed = 0
     for path in images(real_data):
         data = path.read_bytes()
         pillow = by_pillow(data)
         if pillow is not None:
-            assert ours(data) == pillow, path
+            assert by_probe(data) == pillow, path
             agreed += 1
     assert agreed > 1800
 
 
-def test_what_pillow_refuses_is_refused_but_for_broken_frames(real_data: Path) -> None:
-    told = {
+def test_images_that_pillow_refuses_are_refused_except_broken_frames(real_data: Path) -> None:
+    accepted = {
         str(path.relative_to(real_data))
         for path in images(real_data)
-        if by_pillow(data := path.read_bytes()) is None and ours(data) is not None
+        if by_pillow(data := path.read_bytes()) is None and by_probe(data) is not None
     }
     tests = "hostile/jpeg_decoder_crashtest/tests/crashtest/images/imagetestsuite"
-    assert told == {
+    assert accepted == {
         f"{tests}/2183d39878e734cf79b62428b02fafb5.jpg",
         f"{tests}/a7326ba8f3f4559991126474dd30083d.jpg",
     }
 
 
-def test_every_magic_is_known_without_opening(real_data: Path) -> None:
+def test_every_image_is_recognized_by_its_first_bytes(real_data: Path) -> None:
     for path in images(real_data):
         data = path.read_bytes()
         if by_pillow(data) is not None:

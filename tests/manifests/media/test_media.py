@@ -1,4 +1,4 @@
-"""The one place that opens media: limits, scale, and decodes that steps share."""
+"""Media: byte ranges, limits, scale, and one decode that all steps share."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from manifests.media.header import Header
 from tests.make import make_image
 
 
-def place(folder: Path, data: bytes, name: str = "a.jpg") -> Reference:
+def save(folder: Path, data: bytes, name: str = "a.jpg") -> Reference:
     (folder / name).write_bytes(data)
     return Reference(name)
 
 
-def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
+def encode(image: Image.Image, kind: str, **options: object) -> bytes:
     out = io.BytesIO()
     image.save(out, kind, **options)
     return out.getvalue()
 
 
-def test_a_reference_is_a_whole_file_or_a_stretch_of_one(tmp_path: Path) -> None:
-    place(tmp_path, b"0123456789", "f")
+def test_a_reference_is_a_complete_file_or_a_byte_range(tmp_path: Path) -> None:
+    save(tmp_path, b"0123456789", "f")
     media = Media(str(tmp_path))
     assert media.read(Reference("f")) == b"0123456789"
     assert media.read(Reference("f", 2, 3)) == b"234"
@@ -35,13 +35,13 @@ def test_a_reference_is_a_whole_file_or_a_stretch_of_one(tmp_path: Path) -> None
     media.close()
 
 
-def test_a_stretch_beyond_the_end_is_truncated(tmp_path: Path) -> None:
-    place(tmp_path, b"0123456789", "f")
+def test_a_byte_range_beyond_the_end_is_truncated(tmp_path: Path) -> None:
+    save(tmp_path, b"0123456789", "f")
     with pytest.raises(MediaError, match=r"f@8: truncated: 2 of 5 bytes"):
         Media(str(tmp_path)).read(Reference("f", 8, 5))
 
 
-def test_kept_bytes_lie_beside_the_parts(tmp_path: Path) -> None:
+def test_kept_bytes_are_in_the_folder_of_the_parts(tmp_path: Path) -> None:
     (tmp_path / "steps/00-x").mkdir(parents=True)
     (tmp_path / "steps/00-x/p.media").write_bytes(b"abcdef")
     media = Media("/nowhere", str(tmp_path / "steps"))
@@ -49,33 +49,33 @@ def test_kept_bytes_lie_beside_the_parts(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_is_a_media_error_that_names_it(tmp_path: Path) -> None:
-    with pytest.raises(MediaError, match=r"gone\.jpg: there is no such file"):
-        Media(str(tmp_path)).header(Reference("gone.jpg"))
+    with pytest.raises(MediaError, match=r"missing\.jpg: there is no such file"):
+        Media(str(tmp_path)).header(Reference("missing.jpg"))
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"])
-def test_a_header_tells_format_and_size_without_decoding(tmp_path: Path, kind: str) -> None:
-    ref = place(tmp_path, make_image(70, 50, kind=kind))
+def test_a_header_has_format_and_size_without_decoding(tmp_path: Path, kind: str) -> None:
+    ref = save(tmp_path, make_image(70, 50, kind=kind))
     assert Media(str(tmp_path)).header(ref) == Header(f"image/{kind.lower()}", 70, 50)
 
 
-def test_a_header_behind_much_metadata_is_still_found(tmp_path: Path) -> None:
+def test_a_header_after_long_metadata_is_found(tmp_path: Path) -> None:
     image = Image.open(io.BytesIO(make_image(70, 50)))
-    data = encoded(image, "JPEG", icc_profile=b"p" * 100_000)
-    assert Media(str(tmp_path)).header(place(tmp_path, data)) == Header("image/jpeg", 70, 50)
+    data = encode(image, "JPEG", icc_profile=b"p" * 100_000)
+    assert Media(str(tmp_path)).header(save(tmp_path, data)) == Header("image/jpeg", 70, 50)
 
 
 def test_more_pixels_than_the_limit_are_never_decoded(tmp_path: Path) -> None:
-    ref = place(tmp_path, make_image(70, 50))
+    ref = save(tmp_path, make_image(70, 50))
     media = Media(str(tmp_path), limits=Limits(max_pixels=3499))
-    for look in (media.header, media.image):
+    for method in (media.header, media.image):
         with pytest.raises(LimitError, match=r"70 x 50 pixels is over the limit of 3499\. Raise"):
-            look(ref)
+            method(ref)
     assert Media(str(tmp_path), limits=Limits(max_pixels=3500)).image(ref).size == (70, 50)
 
 
 def test_more_bytes_than_the_limit_are_never_read(tmp_path: Path) -> None:
-    ref = place(tmp_path, make_image(70, 50))
+    ref = save(tmp_path, make_image(70, 50))
     media = Media(str(tmp_path), limits=Limits(max_bytes=100))
     with pytest.raises(LimitError, match="bytes is over the limit of 100"):
         media.read(ref)
@@ -85,22 +85,22 @@ def test_more_bytes_than_the_limit_are_never_read(tmp_path: Path) -> None:
 
 def test_more_frames_than_the_limit_are_refused(tmp_path: Path) -> None:
     frames = [Image.new("RGB", (8, 8), (40 * n, 0, 0)) for n in range(6)]
-    data = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
-    ref = place(tmp_path, data, "a.gif")
+    data = encode(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    ref = save(tmp_path, data, "a.gif")
     with pytest.raises(LimitError, match="over the limit of 5"):
         Media(str(tmp_path), limits=Limits(max_frames=5)).image(ref)
     assert Media(str(tmp_path), limits=Limits(max_frames=6)).image(ref).size == (8, 8)
 
 
 def test_images_are_reduced_as_far_as_the_codec_allows_and_no_further(tmp_path: Path) -> None:
-    ref = place(tmp_path, make_image(1600, 1200))
+    ref = save(tmp_path, make_image(1600, 1200))
     assert Media(str(tmp_path)).image(ref).size == (1600, 1200)
     assert Media(str(tmp_path), side=150).image(ref).size == (200, 150)
     assert Media(str(tmp_path), side=151).image(ref).size == (400, 300)
 
 
 def test_steps_of_a_pass_share_one_decode_until_the_batch_is_done(tmp_path: Path) -> None:
-    ref = place(tmp_path, make_image())
+    ref = save(tmp_path, make_image())
     media = Media(str(tmp_path))
     first = media.image(ref)
     (tmp_path / "a.jpg").unlink()
@@ -110,18 +110,18 @@ def test_steps_of_a_pass_share_one_decode_until_the_batch_is_done(tmp_path: Path
         media.image(ref)
 
 
-def test_a_truncated_image_is_an_error_each_time_it_is_asked_for(tmp_path: Path) -> None:
+def test_a_truncated_image_is_an_error_at_every_call(tmp_path: Path) -> None:
     data = make_image(200, 200)
-    ref = place(tmp_path, data[: len(data) // 2])
+    ref = save(tmp_path, data[: len(data) // 2])
     media = Media(str(tmp_path))
     for _ in range(2):
         with pytest.raises(MediaError, match=r"a\.jpg: OSError: image file is truncated"):
             media.image(ref)
 
 
-def test_transparent_pixels_stand_on_white(tmp_path: Path) -> None:
+def test_transparent_images_get_a_white_background(tmp_path: Path) -> None:
     clear = Image.new("RGBA", (4, 4), (255, 0, 0, 0))
-    ref = place(tmp_path, encoded(clear, "PNG"), "a.png")
+    ref = save(tmp_path, encode(clear, "PNG"), "a.png")
     assert np.asarray(Media(str(tmp_path)).image(ref)).tolist() == [[[255, 255, 255]] * 4] * 4
 
 
@@ -129,5 +129,5 @@ def test_transparent_pixels_stand_on_white(tmp_path: Path) -> None:
 def test_every_mode_becomes_rgb(tmp_path: Path, mode: str) -> None:
     image = Image.new(mode, (9, 7))
     kind = "JPEG" if mode == "CMYK" else "PNG"
-    found = Media(str(tmp_path)).image(place(tmp_path, encoded(image, kind)))
+    found = Media(str(tmp_path)).image(save(tmp_path, encode(image, kind)))
     assert (found.mode, found.size) == ("RGB", (9, 7))

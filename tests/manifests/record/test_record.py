@@ -1,4 +1,4 @@
-"""The record: identity, randomness, and columns built whole."""
+"""The record: ids, random keys, and records from whole columns."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def test_an_id_is_a_hash_of_source_and_key_and_never_changes() -> None:
     ]
 
 
-def test_source_and_key_cannot_run_into_each_other() -> None:
+def test_source_and_key_are_separated_in_the_hash() -> None:
     assert record.record_id("ab", "c") != record.record_id("a", "bc")
 
 
 @given(TEXTS)
-def test_captions_are_what_rows_with_one_image_would_be(texts: list[str | None]) -> None:
+def test_captions_are_equal_to_rows_with_one_image(texts: list[str | None]) -> None:
     rows = len(texts)
     keys, origins = (
         [f"k{n}" for n in range(rows)],
@@ -56,7 +56,7 @@ def test_captions_are_what_rows_with_one_image_would_be(texts: list[str | None])
 
 
 @given(st.lists(TEXTS, max_size=8), st.integers(0, 8))
-def test_the_text_of_a_record_is_its_segments_by_line(
+def test_the_text_of_a_record_is_its_segments_joined_by_newlines(
     lists: list[list[str | None]], cut: int
 ) -> None:
     rows = [
@@ -69,7 +69,7 @@ def test_the_text_of_a_record_is_its_segments_by_line(
     assert record.texts(content.slice(cut)).to_pylist() == expected[cut:]
 
 
-def test_records_without_images_are_text_alone() -> None:
+def test_records_without_images_have_text_alone() -> None:
     made = record.captions("s", ["a", "b"], pa.array(["x", "y"]), pa.array(["hi", None]), None)
     assert made["modality"].to_pylist() == ["text", "text"]
     assert made["media"].to_pylist() == [[], []]
@@ -88,5 +88,5 @@ def test_random_keys_are_uniform_and_depend_on_seed_and_id_alone() -> None:
 
 
 @pytest.mark.parametrize("field", record.FIELDS, ids=lambda f: f.name)
-def test_every_field_says_what_it_means(field: record.Field) -> None:
+def test_every_field_has_a_meaning(field: record.Field) -> None:
     assert len(field.meaning) > 15

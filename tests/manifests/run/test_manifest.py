@@ -46,30 +46,30 @@ def test_a_manifest_that_was_edited_is_refused(tmp_path: Path) -> None:
     entry = FileEntry(name="p.arrow", rows=1, size_bytes=2, digest="d")
     commit = Commit(part="p", inputs_digest="t", rows=1, files=[entry])
     written = PassManifest(name="n", kind="rows", fingerprint="f", parts=[commit], ledger=[])
-    place = tmp_path / "manifest.json"
-    manifest.save(written, str(place))
+    path = tmp_path / "manifest.json"
+    manifest.save(written, str(path))
     assert manifest.load_pass(str(tmp_path)) == written
-    content = json.loads(place.read_text())
+    content = json.loads(path.read_text())
     content["parts"][0]["files"][0]["digest"] = "other"
-    place.write_text(json.dumps(content))
+    path.write_text(json.dumps(content))
     with pytest.raises(ManifestError, match="its digest does not match its content"):
         manifest.load_pass(str(tmp_path))
 
 
 def test_the_manifest_of_an_older_version_is_refused_with_what_to_do(tmp_path: Path) -> None:
-    place = tmp_path / "manifest.json"
-    place.write_text(json.dumps({"format": 1, "recipe": {}, "digest": "d"}))
+    path = tmp_path / "manifest.json"
+    path.write_text(json.dumps({"format": 1, "recipe": {}, "digest": "d"}))
     with pytest.raises(ManifestError, match=r"it has format 1.*with a new output folder"):
-        manifest.load_run(str(place))
+        manifest.load_run(str(path))
 
 
 def test_a_commit_cut_short_is_no_commit(tmp_path: Path) -> None:
     commit = Commit(part="p", inputs_digest="t", rows=1, files=[])
-    place = tmp_path / "p.json"
-    manifest.save(commit, str(place))
-    assert manifest.load_commit(str(place)) == commit
-    place.write_text(place.read_text()[:-20])
-    assert manifest.load_commit(str(place)) is None
+    path = tmp_path / "p.json"
+    manifest.save(commit, str(path))
+    assert manifest.load_commit(str(path)) == commit
+    path.write_text(path.read_text()[:-20])
+    assert manifest.load_commit(str(path)) is None
 
 
 def test_a_fingerprint_depends_on_content_and_not_on_the_order_of_keys() -> None:

@@ -1,4 +1,4 @@
-"""Files appear whole or not at all, and are named by what they are, not where."""
+"""Files appear completely or not at all; listed names do not depend on where the data is."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_files_are_listed_by_their_names_below_the_fixed_folder(
     assert all(Path(file.uri).read_bytes() == b"x" and file.size == 1 for file in listed)
 
 
-def test_a_file_that_fails_half_way_leaves_nothing(tmp_path: Path) -> None:
+def test_a_write_that_fails_half_way_leaves_no_file(tmp_path: Path) -> None:
     def fail_half_way() -> None:
         with storage.writing(str(tmp_path / "f")) as sink:
             sink.write(b"half")
@@ -54,16 +54,16 @@ def test_a_file_that_fails_half_way_leaves_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_file_that_is_written_again_is_the_old_one_until_the_new_is_whole(tmp_path: Path) -> None:
-    place = tmp_path / "f"
-    storage.write_bytes(str(place), b"old")
-    with storage.writing(str(place)) as sink:
+def test_a_file_has_the_old_content_until_the_new_is_complete(tmp_path: Path) -> None:
+    path = tmp_path / "f"
+    storage.write_bytes(str(path), b"old")
+    with storage.writing(str(path)) as sink:
         sink.write(b"new")
-        assert place.read_bytes() == b"old"
-    assert place.read_bytes() == b"new"
+        assert path.read_bytes() == b"old"
+    assert path.read_bytes() == b"new"
 
 
-def test_what_killed_writers_left_is_cleared_and_nothing_else(tmp_path: Path) -> None:
+def test_temporary_files_of_killed_processes_are_deleted_and_no_others(tmp_path: Path) -> None:
     (tmp_path / ".part.arrow.abc.tmp").write_bytes(b"")
     (tmp_path / "part.arrow").write_bytes(b"")
     storage.clear_unfinished(str(tmp_path))
@@ -71,7 +71,7 @@ def test_what_killed_writers_left_is_cleared_and_nothing_else(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("base", "uri", "place"),
+    ("base", "uri", "path"),
     [
         ("/data", "web/a.tar", "/data/web/a.tar"),
         ("/data", "/other/a.tar", "/other/a.tar"),
@@ -81,11 +81,11 @@ def test_what_killed_writers_left_is_cleared_and_nothing_else(tmp_path: Path) ->
         ("s3://b/out?region=x", "steps", "s3://b/out/steps?region=x"),
     ],
 )
-def test_relative_uris_start_from_the_base(base: str, uri: str, place: str) -> None:
-    assert storage.resolve(base, uri) == place
+def test_relative_uris_are_below_the_base(base: str, uri: str, path: str) -> None:
+    assert storage.resolve(base, uri) == path
 
 
-def test_errors_of_the_system_say_where_and_what_to_do(tmp_path: Path) -> None:
+def test_errors_of_the_system_name_the_file_and_a_fix(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match=r"nothing: there is no such file"):
         storage.read_bytes(str(tmp_path / "nothing"))
     with (
@@ -95,7 +95,7 @@ def test_errors_of_the_system_say_where_and_what_to_do(tmp_path: Path) -> None:
         raise OSError(errno.ENOSPC, "full")
 
 
-def test_a_part_keeps_every_batch_empty_ones_too_and_reads_some_columns(tmp_path: Path) -> None:
+def test_a_part_keeps_empty_batches_and_reads_chosen_columns(tmp_path: Path) -> None:
     table = pa.table({"a": [1, 2, 3], "b": ["x", None, "z"]})
     uri = str(tmp_path / "p.arrow")
     entry = parts.write(uri, table.schema, [table.slice(0, 2), table.slice(0, 0), table.slice(2)])
@@ -106,7 +106,7 @@ def test_a_part_keeps_every_batch_empty_ones_too_and_reads_some_columns(tmp_path
     assert [t.num_rows for t in parts.read(uri, 1)] == [1, 1, 1]
 
 
-def test_a_file_that_is_no_part_is_named(tmp_path: Path) -> None:
+def test_a_file_that_is_no_part_is_an_error_with_its_name(tmp_path: Path) -> None:
     (tmp_path / "p.arrow").write_bytes(b"something else entirely")
     with pytest.raises(ManifestError, match=r"p\.arrow: this is not a part file"):
         parts.open_part(str(tmp_path / "p.arrow"))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bad_input.shared import GOOD
+from tests.bad_input.inputs import GOOD
 from tests.make import make_image
 
 

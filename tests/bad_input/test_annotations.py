@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.bad_input.shared import write_lines
+from tests.bad_input.inputs import write_lines
 from tests.runs import Quarantined, curate, run_recipe, write_recipe
 
 BOXES: dict[str, Any] = {

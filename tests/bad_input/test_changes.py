@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.bad_input.shared import BRING, GOOD, LINES, PHOTOS, PHOTOS_KEPT, ROWS, write_lines
+from tests.bad_input.inputs import BRING, GOOD, LINES, PHOTOS, PHOTOS_KEPT, ROWS, write_lines
 from tests.make import make_image
 from tests.runs import Quarantined, curate, image_digests, run_recipe, sha256
 

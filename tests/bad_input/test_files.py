@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from curate.cli import FAILED, OVER_BUDGET
-from tests.bad_input.shared import (
+from tests.bad_input.inputs import (
     CHATS,
     COCO,
     GOOD,

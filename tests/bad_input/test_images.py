@@ -10,7 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.bad_input.shared import GOOD, LINES, PHOTOS, PHOTOS_KEPT, REPLACE, ROWS, write_lines
+from tests.bad_input.inputs import GOOD, LINES, PHOTOS, PHOTOS_KEPT, REPLACE, ROWS, write_lines
 from tests.ingest.captions.test_webdataset_faults import bomb
 from tests.make import make_image
 from tests.runs import FinishedRun, Quarantined, read_run, run_recipe, write_recipe

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tarfile
 from pathlib import Path
 
-from tests.bad_input.shared import MEMBERS, TARS, TARS_KEPT
+from tests.bad_input.inputs import MEMBERS, TARS, TARS_KEPT
 from tests.ingest.tars import shard
 from tests.make import make_image
 from tests.runs import Quarantined, run_recipe

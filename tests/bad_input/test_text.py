@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.bad_input.shared import (
+from tests.bad_input.inputs import (
     CHATS,
     COCO,
     GOOD,

@@ -22,13 +22,13 @@ from curate.emit.shard import Quarantined, ShardCommit
 from manifests.errors import ManifestError, RecipeError
 from manifests.media import FIX_MISSING_FILE, Limits, Media
 from manifests.run.fingerprint import file_digest
-from tests.emit.corpora import (
+from tests.emit.records import (
     IMAGES,
     captioned,
     job,
+    medium,
     records,
     row,
-    shows,
     tar,
     text,
     write,
@@ -49,7 +49,7 @@ def batches(folder: Path) -> list[pa.RecordBatch]:
 
 def test_a_row_has_all_columns(tmp_path: Path) -> None:
     media = tar(tmp_path / "in.tar", IMAGES)
-    content = [shows(2), shows(0), text("two")]
+    content = [medium(2), medium(0), text("two")]
     table = records(row("a", content, *media, meta='{"k": 1}', language="en"))
     write("arrow", tmp_path, table)
     (found,) = read_back(tmp_path).to_pylist()
@@ -87,7 +87,7 @@ def test_complete_files_are_read_with_and_without_a_stated_length(tmp_path: Path
     (tmp_path / "a.jpg").write_bytes(IMAGES[0])
     media: dict[str, Any] = {"kind": "image", "uri": "a.jpg"}
     sized = media | {"length": len(IMAGES[0]), "mime": "image/jpeg"}
-    table = records(*(row(n, [shows(0)], m) for n, m in [("a", media), ("b", sized)]))
+    table = records(*(row(n, [medium(0)], m) for n, m in [("a", media), ("b", sized)]))
     write("arrow", tmp_path, table)
     images = [i["bytes"] for r in read_back(tmp_path).to_pylist() for i in r["images"]]
     assert images == [IMAGES[0]] * 2
@@ -98,9 +98,9 @@ def test_records_without_images_and_with_a_large_one_share_a_batch(tmp_path: Pat
     media = tar(tmp_path / "in.tar", [IMAGES[0], large])
     table = records(
         row("a", [text("none")]),
-        row("b", [shows(0), text("large")], media[1]),
-        row("c", [shows(0), shows(1), text("both")], *media),
-        row("d", [shows(0), text(None)], media[0]),
+        row("b", [medium(0), text("large")], media[1]),
+        row("c", [medium(0), medium(1), text("both")], *media),
+        row("d", [medium(0), text(None)], media[0]),
         row("e", [text("猫\U0001f408‏שלום")]),
         row("f", []),
     )
@@ -151,7 +151,7 @@ def test_a_batch_has_at_most_batch_bytes_or_one_row(
 ) -> None:
     folder = tmp_path_factory.mktemp("caps")
     media = tar(folder / "in.tar", [bytes(size) for size in sizes])
-    table = records(*(row(f"{n}", [shows(0), text("x" * n)], m) for n, m in enumerate(media)))
+    table = records(*(row(f"{n}", [medium(0), text("x" * n)], m) for n, m in enumerate(media)))
     write("arrow", folder, table, batch_bytes=batch_bytes)
     found = batches(folder)
     assert all(b.num_rows == 1 or b.nbytes <= batch_bytes for b in found)
@@ -217,12 +217,12 @@ def test_unreadable_media_quarantine_their_row_and_no_other(tmp_path: Path) -> N
     missing = {"kind": "image", "uri": "missing.jpg"}
     missing_tar = media[0] | {"uri": "missing.tar"}
     table = records(
-        row("a", [shows(0), text("fine")], media[0]),
-        row("b", [shows(0), shows(1)], media[1], missing),
-        row("c", [shows(0)], grown),
-        row("d", [shows(0)], cut),
-        row("e", [shows(0)], missing_tar),
-        row("f", [shows(0), text("fine too")], media[2]),
+        row("a", [medium(0), text("fine")], media[0]),
+        row("b", [medium(0), medium(1)], media[1], missing),
+        row("c", [medium(0)], grown),
+        row("d", [medium(0)], cut),
+        row("e", [medium(0)], missing_tar),
+        row("f", [medium(0), text("fine too")], media[2]),
     )
     commit = write("arrow", tmp_path, table)
     size = len(IMAGES[0])
@@ -246,7 +246,7 @@ def test_unreadable_media_quarantine_their_row_and_no_other(tmp_path: Path) -> N
 
 def test_a_batch_without_a_readable_row_is_not_written(tmp_path: Path) -> None:
     missing = {"kind": "image", "uri": "missing.jpg"}
-    table = records(row("a", [shows(0)], missing), row("b", [text("fine")]))
+    table = records(row("a", [medium(0)], missing), row("b", [text("fine")]))
     commit = write("arrow", tmp_path, table, batch_rows=1)
     assert [b.rows for b in commit.batches] == [1]
     assert [q.origin for q in commit.quarantined] == ["in#a"]
@@ -256,7 +256,7 @@ def test_an_image_over_the_limit_quarantines_its_row_and_no_other(tmp_path: Path
     (tmp_path / "file.jpg").write_bytes(b"x" * 1001)
     media = tar(tmp_path / "in.tar", [b"x" * 1001, b"x" * 1000])
     file = {"kind": "image", "uri": "file.jpg"}
-    table = records(*(row(f"{n}", [shows(0)], m) for n, m in enumerate([*media, file])))
+    table = records(*(row(f"{n}", [medium(0)], m) for n, m in enumerate([*media, file])))
     limited = Media(str(tmp_path), limits=Limits(max_bytes=1000))
     commit = formats.write("arrow", job(tmp_path, table)._replace(media=limited))
     fault = (
@@ -273,7 +273,7 @@ def test_a_row_with_too_many_media_bytes_is_quarantined_before_reading(tmp_path:
         file.truncate(600 << 20)
     sparse = {"kind": "image", "uri": "sparse.jpg"}
     media = tar(tmp_path / "in.tar", IMAGES)
-    table = records(row("a", [shows(0)] * 4, sparse), row("b", [shows(0)], *media))
+    table = records(row("a", [medium(0)] * 4, sparse), row("b", [medium(0)], *media))
     generous = Media(str(tmp_path), limits=Limits(max_bytes=1 << 30))
     commit = formats.write("arrow", job(tmp_path, table)._replace(media=generous))
     assert [(q.origin, q.error) for q in commit.quarantined] == [("in#a", "LimitError")]
@@ -281,7 +281,7 @@ def test_a_row_with_too_many_media_bytes_is_quarantined_before_reading(tmp_path:
 
 
 def test_a_record_that_shows_media_it_does_not_have_is_quarantined(tmp_path: Path) -> None:
-    commit = write("arrow", tmp_path, records(row("a", [shows(3)]), row("b", [text("t")])))
+    commit = write("arrow", tmp_path, records(row("a", [medium(3)]), row("b", [text("t")])))
     assert commit.rows == 1
     assert [(q.origin, q.error, q.message) for q in commit.quarantined] == [
         ("in#a", "RowError", "a segment shows media that the record does not have")
@@ -293,7 +293,7 @@ def test_kept_bytes_are_read_from_the_folder_of_the_parts(tmp_path: Path) -> Non
     (tmp_path / "00-read" / "part.media").write_bytes(b"...." + IMAGES[0])
     kept = {"kind": "image", "uri": "kept:00-read/part.media", "offset": 4,
             "length": len(IMAGES[0])}  # fmt: skip
-    write("arrow", tmp_path, records(row("a", [shows(0)], kept)))
+    write("arrow", tmp_path, records(row("a", [medium(0)], kept)))
     assert read_back(tmp_path)["images"][0].as_py()[0]["bytes"] == IMAGES[0]
 
 
@@ -302,7 +302,7 @@ def test_more_tars_are_read_than_are_kept_open(
 ) -> None:
     monkeypatch.setattr("curate.emit.payload.OPEN_FILES", 3)
     media = [tar(tmp_path / f"{n}.tar", [make_image(seed=n)])[0] for n in range(8)]
-    table = records(*(row(f"{n}", [shows(0)], m) for n, m in enumerate(media)))
+    table = records(*(row(f"{n}", [medium(0)], m) for n, m in enumerate(media)))
     write("arrow", tmp_path, table, batch_rows=5)
     images = [r["images"][0]["bytes"] for r in read_back(tmp_path).to_pylist()]
     assert images == [make_image(seed=n) for n in range(8)]

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from manifests.storage.keep_list import DTYPE
-from tests.emit.corpora import records, row, text, write, write_all
+from tests.emit.records import records, row, text, write, write_all
 
 
 def pairs(uids: list[str]) -> list[tuple[int, int]]:

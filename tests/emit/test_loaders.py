@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from tests.emit.corpora import IMAGES, captioned, records, row, shows, tar, text, write_all
+from tests.emit.records import IMAGES, captioned, medium, records, row, tar, text, write_all
 
 datasets = pytest.importorskip("datasets", reason="`datasets` is not installed")
 needs_torch = pytest.mark.skipif(
@@ -86,7 +86,7 @@ def test_records_with_several_images_or_none_are_loaded(tmp_path: Path) -> None:
     media = tar(tmp_path / "in.tar", IMAGES)
     objects = [{"label": "猫", "media": 1, "box": [1.0, 2.0, 3.0, 4.0]}]
     table = records(
-        row("a", [shows(0), shows(2), text("<image>")], *media, objects=objects),
+        row("a", [medium(0), medium(2), text("<image>")], *media, objects=objects),
         row("b", [text("only")]),
     )
     write_all("arrow", tmp_path, table)

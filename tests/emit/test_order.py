@@ -17,7 +17,7 @@ from curate.emit.settings import Shards
 from manifests import record
 from manifests.errors import ManifestError
 from manifests.storage import parts
-from tests.emit.corpora import records, row, text
+from tests.emit.records import records, row, text
 
 ROWS = 60
 TABLE = records(*(row(f"{n}", [text(f"text {n}")]) for n in range(ROWS)))

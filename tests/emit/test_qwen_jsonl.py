@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from manifests.run.fingerprint import file_digest
-from tests.emit.corpora import IMAGES, captioned, records, row, shows, tar, text, write, write_all
+from tests.emit.records import IMAGES, captioned, medium, records, row, tar, text, write, write_all
 
 
 def loaded(line: dict[str, Any], base: Path) -> list[dict[str, Any]]:
@@ -71,13 +71,13 @@ def test_the_loader_reads_the_content_of_the_records(tmp_path: Path) -> None:
     (tmp_path / "clip.mp4").write_bytes(b"a clip")
     clip = {"kind": "video", "uri": "clip.mp4", "mime": "video/mp4"}
     table = records(
-        row("a", [text("compare", "user"), shows(2, "user"), text("with", "user"),
-                  shows(0, "user"), text("猫 both\ncats", "assistant"),
-                  shows(1, "user"), text("and?", "user"), text("a dog", "assistant")], *media),
+        row("a", [text("compare", "user"), medium(2, "user"), text("with", "user"),
+                  medium(0, "user"), text("猫 both\ncats", "assistant"),
+                  medium(1, "user"), text("and?", "user"), text("a dog", "assistant")], *media),
         row("b", [text("only text")]),
-        row("c", [shows(0, kind="video"), shows(1), text("a clip and a still")], clip, media[0]),
-        row("d", [shows(0)], media[1]),
-        row("e", [shows(0), text("two"), text("texts")], media[1]),
+        row("c", [medium(0, kind="video"), medium(1), text("a clip and a still")], clip, media[0]),
+        row("d", [medium(0)], media[1]),
+        row("e", [medium(0), text("two"), text("texts")], media[1]),
     )  # fmt: skip
     commit = write("jsonl", tmp_path, table)
     assert (commit.rows, commit.quarantined) == (5, [])
@@ -108,13 +108,13 @@ def test_the_loader_reads_the_content_of_the_records(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "fault"),
     [
-        ([shows(0), text("an <image> tag")],
+        ([medium(0), text("an <image> tag")],
          "its text contains <image>, which Qwen's loader takes as a tag"),
-        ([shows(0), text("a <video> tag")],
+        ([medium(0), text("a <video> tag")],
          "its text contains <video>, which Qwen's loader takes as a tag"),
-        ([shows(0, "user"), text("my <image>?", "user"), text("yes", "assistant")],
+        ([medium(0, "user"), text("my <image>?", "user"), text("yes", "assistant")],
          "its text contains <image>, which Qwen's loader takes as a tag"),
-        ([text("see"), shows(0)], "an assistant turn shows images; only user turns may"),
+        ([text("see"), medium(0)], "an assistant turn shows images; only user turns may"),
         ([text("be brief", "system"), text("hi", "user"), text("hi", "assistant")],
          "it has a system turn, which Qwen's loader takes as the assistant's"),
         ([text(None)], "it has neither text nor media"),
@@ -124,7 +124,7 @@ def test_a_record_that_the_loader_would_misread_is_quarantined_with_the_reason(
     tmp_path: Path, content: list[Any], fault: str
 ) -> None:
     media = tar(tmp_path / "in.tar", IMAGES)
-    table = records(row("fine", [shows(0), text("fine")], media[1]), row("a", content, media[0]))
+    table = records(row("fine", [medium(0), text("fine")], media[1]), row("a", content, media[0]))
     commit = write("jsonl", tmp_path, table)
     assert commit.rows == 1
     assert [(q.origin, q.error, q.message) for q in commit.quarantined] == [
@@ -140,8 +140,8 @@ def test_missing_media_quarantine_their_row_and_no_other(tmp_path: Path) -> None
     missing = {"kind": "image", "uri": "missing.jpg"}
     table = records(
         row("tag", [text("<image>")]),
-        row("missing", [shows(0), text("x")], missing),
-        row("fine", [shows(0), text("fine")], media[0]),
+        row("missing", [medium(0), text("x")], missing),
+        row("fine", [medium(0), text("fine")], media[0]),
     )
     commit = write("jsonl", tmp_path, table)
     assert [q.origin for q in commit.quarantined] == ["in#tag", "in#missing"]

@@ -12,7 +12,7 @@ from curate.emit.segments import shown_media
 from manifests import record
 from manifests.errors import RecipeError
 from manifests.media import references
-from tests.emit.corpora import records, row, shows, text
+from tests.emit.records import medium, records, row, text
 
 IMAGE = {"type": "image", "text": None}
 X, Y, Z = ({"kind": "image", "uri": name} for name in "xyz")
@@ -29,30 +29,30 @@ def turn(role: str, *content: dict[str, Any]) -> dict[str, Any]:
 
 CASES = {
     "a caption: the image is the user's, the text the assistant's": (
-        [shows(0), text("a cat")],
+        [medium(0), text("a cat")],
         [turn("user", IMAGE), turn("assistant", item("a cat"))],
     ),
-    "an image alone is the user's": ([shows(0)], [turn("user", IMAGE)]),
+    "an image alone is the user's": ([medium(0)], [turn("user", IMAGE)]),
     "text alone is the assistant's": (
         [text("once"), text("upon")],
         [turn("assistant", item("once"), item("upon"))],
     ),
     "a document that starts with text is all the assistant's": (
-        [text("see"), shows(0), text("there")],
+        [text("see"), medium(0), text("there")],
         [turn("assistant", item("see"), IMAGE, item("there"))],
     ),
     "only the leading media are the user's": (
-        [shows(0), shows(1), text("both"), shows(0)],
+        [medium(0), medium(1), text("both"), medium(0)],
         [turn("user", IMAGE, IMAGE), turn("assistant", item("both"), IMAGE)],
     ),
     "consecutive segments of one role are one message": (
-        [text("be brief", "system"), text("what", "user"), shows(0, "user"),
+        [text("be brief", "system"), text("what", "user"), medium(0, "user"),
          text("a", "assistant"), text("cat", "assistant"), text("why", "user")],
         [turn("system", item("be brief")), turn("user", item("what"), IMAGE),
          turn("assistant", item("a"), item("cat")), turn("user", item("why"))],
     ),
     "a segment without a role belongs to the message before it, or to the first": (
-        [shows(0), text("what", "user"), shows(1), text("a cat", "assistant"), text("!")],
+        [medium(0), text("what", "user"), medium(1), text("a cat", "assistant"), text("!")],
         [turn("user", IMAGE, item("what"), IMAGE), turn("assistant", item("a cat"), item("!"))],
     ),
     "segments before the first role get that role": (
@@ -60,15 +60,15 @@ CASES = {
         [turn("system", item("x"), item("be brief")), turn("user", item("hi"))],
     ),
     "a null text is left out, an empty one stays": (
-        [shows(0), text(None), text("")],
+        [medium(0), text(None), text("")],
         [turn("user", IMAGE), turn("assistant", item(""))],
     ),
     "a null text between media does not separate them": (
-        [shows(0), text(None), shows(1), text("x")],
+        [medium(0), text(None), medium(1), text("x")],
         [turn("user", IMAGE, IMAGE), turn("assistant", item("x"))],
     ),
     "a literal tag is text": (
-        [shows(0), text("<image> 猫 \U0001f408")],
+        [medium(0), text("<image> 猫 \U0001f408")],
         [turn("user", IMAGE), turn("assistant", item("<image> 猫 \U0001f408"))],
     ),
     "a record without segments has no messages": ([], []),
@@ -95,9 +95,9 @@ def test_messages_of_many_records_are_those_of_each() -> None:
 
 def test_images_are_in_the_order_of_the_segments_that_show_them() -> None:
     table = records(
-        row("a", [shows(1), text("t"), shows(0), shows(1)], X, Y, Z),
+        row("a", [medium(1), text("t"), medium(0), medium(1)], X, Y, Z),
         row("b", [text("none")]),
-        row("c", [shows(0)], Z),
+        row("c", [medium(0)], Z),
     )
     shown = shown_media(table, "image")
     assert shown.offsets.tolist() == [0, 3, 3, 4]
@@ -107,8 +107,8 @@ def test_images_are_in_the_order_of_the_segments_that_show_them() -> None:
 def test_cameras_are_in_the_order_of_the_images_or_empty_if_none_is_known() -> None:
     seen = X | {"camera": [1, 2, 3, 4]}
     table = records(
-        row("a", [shows(1), shows(0), shows(1)], Y, seen),
-        row("b", [shows(0)], X),
+        row("a", [medium(1), medium(0), medium(1)], Y, seen),
+        row("b", [medium(0)], X),
         row("c", [text("no image")]),
     )
     camera = [1.0, 2.0, 3.0, 4.0]
@@ -119,8 +119,8 @@ def test_objects_number_their_media_by_the_segments_that_show_them() -> None:
     objects = [{"label": "on x", "media": 0}, {"label": "on y", "media": 1}, {"label": "on none"},
                {"label": "on z, not shown", "media": 2}]  # fmt: skip
     table = records(
-        row("a", [shows(1), shows(0), shows(1)], X, Y, Z, objects=objects),
-        row("b", [shows(0)], X, objects=[{"label": "cat", "media": 0, "box": [1, 2, 3, 4.5]}]),
+        row("a", [medium(1), medium(0), medium(1)], X, Y, Z, objects=objects),
+        row("b", [medium(0)], X, objects=[{"label": "cat", "media": 0, "box": [1, 2, 3, 4.5]}]),
     )
     first, second = built("objects", table)
     assert [(o["label"], o["media"]) for o in first] == [
@@ -131,7 +131,7 @@ def test_objects_number_their_media_by_the_segments_that_show_them() -> None:
 
 
 def test_videos_are_references_in_the_order_of_the_segments() -> None:
-    table = records(row("a", [shows(0), shows(1, kind="video"), text("t")], X, CLIP))
+    table = records(row("a", [medium(0), medium(1, kind="video"), text("t")], X, CLIP))
     nothing = dict.fromkeys(rows.VIDEO.names)
     known = {"uri": "clip.mp4", "duration": 4.5, "fps": 30.0, "frames": 135}
     assert built("videos", table) == [[nothing | known]]
@@ -149,17 +149,17 @@ def test_the_other_columns_are_those_of_the_record() -> None:
 @pytest.mark.parametrize(
     ("content", "objects", "fault"),
     [
-        ([shows(1)], [], "a segment shows media that the record does not have"),
-        ([shows(-1)], [], "a segment shows media that the record does not have"),
-        ([shows(0, kind="sound")], [], "a segment is no text, image or video"),
-        ([shows(0)], [{"media": 1}], "an object is on media that the record does not have"),
-        ([shows(0)], [{"media": 0}], None),
+        ([medium(1)], [], "a segment shows media that the record does not have"),
+        ([medium(-1)], [], "a segment shows media that the record does not have"),
+        ([medium(0, kind="sound")], [], "a segment is no text, image or video"),
+        ([medium(0)], [{"media": 1}], "an object is on media that the record does not have"),
+        ([medium(0)], [{"media": 0}], None),
     ],
 )
 def test_a_record_that_shows_media_it_does_not_have_has_a_fault(
     content: list[Any], objects: list[Any], fault: str | None
 ) -> None:
-    fine = row("fine", [shows(0), text("t")], X)
+    fine = row("fine", [medium(0), text("t")], X)
     table = records(fine, row("a", content, X, objects=objects), fine | {"key": "other"})
     assert rows.faults(table).to_pylist() == [None, fault, None]
 

@@ -15,7 +15,7 @@ from curate.ingest.captions.webdataset import WebDataset
 from manifests.errors import RowError
 from manifests.media import Media, references
 from manifests.record import media_lists
-from tests.emit.corpora import IMAGES, captioned, records, row, shows, tar, text, write, write_all
+from tests.emit.records import IMAGES, captioned, medium, records, row, tar, text, write, write_all
 from tests.make import read_all
 
 
@@ -28,10 +28,10 @@ def members(path: Path) -> dict[str, bytes]:
 def test_a_row_is_its_images_its_text_and_its_json(tmp_path: Path) -> None:
     media = tar(tmp_path / "in.tar", IMAGES)
     table = records(
-        row("a", [shows(0), text("one <image>")], media[0], meta='{"uid": "x"}'),
-        row("b", [shows(2), shows(1), text("two")], *media, meta="not JSON"),
+        row("a", [medium(0), text("one <image>")], media[0], meta='{"uid": "x"}'),
+        row("b", [medium(2), medium(1), text("two")], *media, meta="not JSON"),
         row("c", [text("none")]),
-        row("d", [shows(0)], media[1]),
+        row("d", [medium(0)], media[1]),
     )
     table = table.append_column("words.count", pa.array([2, 1, 1, None], pa.int32()))
     table = table.append_column("hash.bits", pa.array([b"\1"] * 4))
@@ -91,7 +91,7 @@ def test_missing_media_quarantine_their_row_and_no_other(tmp_path: Path) -> None
     media = tar(tmp_path / "in.tar", IMAGES)
     missing = {"kind": "image", "uri": "missing.jpg"}
     table = records(
-        row("a", [shows(0), shows(1)], media[0], missing), row("b", [shows(0)], media[1])
+        row("a", [medium(0), medium(1)], media[0], missing), row("b", [medium(0)], media[1])
     )
     commit = write("webdataset", tmp_path, table)
     assert [q.origin for q in commit.quarantined] == ["in#a"]

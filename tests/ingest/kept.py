@@ -1,4 +1,4 @@
-"""Reading a source whose media lie inside its files, with the bytes it keeps written to a file."""
+"""Reading of a source whose media must be copied out of its files, into `kept.bin`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NAME = "kept.bin"
 
 
 def read_kept(reader: Reader, base: Path, limits: Limits | None = None) -> list[ReadBatch]:
-    """All that a reader finds; what it keeps is in `base`/kept.bin afterwards."""
+    """Everything that a reader makes of its source; the bytes it keeps are in `base`/kept.bin."""
     found: list[ReadBatch] = []
     media = Media(str(base), limits=limits)
     with storage.writing(str(base / NAME)) as sink:

@@ -1,4 +1,4 @@
-"""Small WebDataset tars, and what a reader makes of them."""
+"""Small WebDataset tars, and the records and failures that a reader makes of them."""
 
 from __future__ import annotations
 
@@ -30,8 +30,10 @@ def shard(path: Path, members: list[tuple[str, bytes]]) -> WebDataset:
     return WebDataset(name="web", path="a.tar")
 
 
-def told(reader: WebDataset, base: Path, limits: Limits | None = None) -> list[dict[str, Any]]:
-    """Key, text, meta and images of every record, media opened again by their references."""
+def read_samples(
+    reader: WebDataset, base: Path, limits: Limits | None = None
+) -> list[dict[str, Any]]:
+    """Origin, text, meta and images of every record; bytes are read through the references."""
     rows: list[dict[str, Any]] = []
     media = Media(str(base))
     for found in read_all(reader, str(base), limits):
@@ -59,5 +61,5 @@ def failures(reader: WebDataset, base: Path, limits: Limits | None = None) -> li
     return [failure for found in read_all(reader, str(base), limits) for failure in found.failures]
 
 
-def failed(key: str, error: str, message: str) -> Failure:
+def failure(key: str, error: str, message: str) -> Failure:
     return Failure(f"a.tar#{key}", f"a.tar#{key}", error, message)

@@ -38,7 +38,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return base
 
 
-def told(base: Path, capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
+def distinct_counts(base: Path, capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
     assert curate(base, "distinct", "out", "--inline", "-q", "--json", *arguments) == OK
     return json.loads(capsys.readouterr().out)
 
@@ -46,7 +46,7 @@ def told(base: Path, capsys: pytest.CaptureFixture[str], *arguments: str) -> Any
 def test_what_was_read_and_what_was_written_are_counted(
     base: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert told(base, capsys) == {
+    assert distinct_counts(base, capsys) == {
         "ngram": 5,
         "standard_error": 1.04 / 256,
         "read": {"records": 6, "texts": 4, "images": 2, "ngrams": 7},
@@ -57,14 +57,14 @@ def test_what_was_read_and_what_was_written_are_counted(
 def test_parts_are_read_in_batches(
     base: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = told(base, capsys)
+    whole = distinct_counts(base, capsys)
     monkeypatch.setattr(distinct, "BATCH_ROWS", 1)
-    assert told(base, capsys) == whole
+    assert distinct_counts(base, capsys) == whole
 
 
 def test_the_length_of_ngrams_is_a_setting(base: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert told(base, capsys, "--ngram", "2")["read"]["ngrams"] == 12
-    assert told(base, capsys, "--ngram", "9")["written"]["ngrams"] == 3
+    assert distinct_counts(base, capsys, "--ngram", "2")["read"]["ngrams"] == 12
+    assert distinct_counts(base, capsys, "--ngram", "9")["written"]["ngrams"] == 3
     assert curate(base, "distinct", "out", "--ngram", "1") == MISTAKE
     assert "an n-gram has 2 words or more, not 1" in capsys.readouterr().err
 

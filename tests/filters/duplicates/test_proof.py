@@ -41,7 +41,7 @@ def family(number: int, size: int) -> list[list[int]]:
     return [[*range(100 * number, 100 * number + 20), 100 * number + 50 + n] for n in range(size)]
 
 
-def told(units: list[list[int]], sources: int) -> tuple[list[Source], Any, np.ndarray]:
+def distributed(units: list[list[int]], sources: int) -> tuple[list[Source], Any, np.ndarray]:
     """Units dealt out to sources, how their proofs are read, and their numbers."""
     column = pa.array(units, pa.list_(pa.uint32()))
 
@@ -75,7 +75,7 @@ def test_pairs_are_told_by_what_their_proofs_have_in_common(
     monkeypatch.setattr(proof, "SLICE_PAIRS", pairs_of_a_slice)
     sizes = [4, 1, 3, 5, 2]
     units = [unit for number, size in enumerate(sizes) for unit in family(number, size)]
-    known, read, number = told(units, sources)
+    known, read, number = distributed(units, sources)
     pairs = all_pairs(sizes)
     with temporary_workspace() as workspace:
         Path(workspace.scratch).mkdir()
@@ -99,7 +99,7 @@ def test_proofs_travel_hardly_more_than_once_for_families_stand_side_by_side(
     monkeypatch.setattr(proof, "SLICE_PAIRS", 20)
     sizes = [5] * 20
     units = [unit for number, size in enumerate(sizes) for unit in family(number, size)]
-    known, read, number = told(units, 2)
+    known, read, number = distributed(units, 2)
     within = all_pairs(sizes)[:-19]
     shuffled = np.random.default_rng(1).permutation(within).tolist()
     with temporary_workspace() as workspace:

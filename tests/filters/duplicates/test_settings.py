@@ -24,7 +24,7 @@ def refused(*steps: dict[str, Any]) -> str:
     return str(caught.value)
 
 
-def told(**settings: Any) -> dict[str, Any]:
+def settings_given(**settings: Any) -> dict[str, Any]:
     """Settings that are not null, with their defaults."""
     step = Duplicates.model_validate(settings)
     return {
@@ -38,16 +38,21 @@ MINHASH = {"threshold": 0.8, "tokens": "words", "n": 5, "permutations": 128, "ba
 
 
 def test_every_way_has_its_own_defaults_and_none_of_the_others() -> None:
-    assert told(by="text") == {"by": ["text"], **COMMON}
-    assert told(by=["image", "text"]) == {"by": ["image", "text"], **COMMON}
-    assert told(by="minhash") == {"by": ["minhash"], **MINHASH, **COMMON}
-    assert told(by="minhash", tokens="characters", threshold=0.9) == {
+    assert settings_given(by="text") == {"by": ["text"], **COMMON}
+    assert settings_given(by=["image", "text"]) == {"by": ["image", "text"], **COMMON}
+    assert settings_given(by="minhash") == {"by": ["minhash"], **MINHASH, **COMMON}
+    assert settings_given(by="minhash", tokens="characters", threshold=0.9) == {
         "by": ["minhash"], **MINHASH, "tokens": "characters", "n": 24, "threshold": 0.9, **COMMON,
     }  # fmt: skip
-    assert told(by="minhash", tokens="whitespace", n=3, verify=False)["n"] == 3
-    assert told(by="perceptual") == {"by": ["perceptual"], "distance": 6, **COMMON}
-    assert told(by="sequence") == {"by": ["sequence"], "threshold": 0.5, "distance": 6, **COMMON}
-    assert told(by="semantic", embedding="embed.vector") == {
+    assert settings_given(by="minhash", tokens="whitespace", n=3, verify=False)["n"] == 3
+    assert settings_given(by="perceptual") == {"by": ["perceptual"], "distance": 6, **COMMON}
+    assert settings_given(by="sequence") == {
+        "by": ["sequence"],
+        "threshold": 0.5,
+        "distance": 6,
+        **COMMON,
+    }
+    assert settings_given(by="semantic", embedding="embed.vector") == {
         "by": ["semantic"], "threshold": 0.92, "embedding": "embed.vector", **COMMON,
     }  # fmt: skip
 
@@ -59,8 +64,8 @@ def test_a_step_is_built_again_from_what_it_tells() -> None:
 
 
 def test_zero_and_false_are_settings_too() -> None:
-    assert told(by="perceptual", distance=0)["distance"] == 0
-    assert told(by="minhash", verify=False)["verify"] is False
+    assert settings_given(by="perceptual", distance=0)["distance"] == 0
+    assert settings_given(by="minhash", verify=False)["verify"] is False
 
 
 @pytest.mark.parametrize(("settings", "fault"), [
@@ -143,8 +148,8 @@ def test_a_measure_of_every_record_that_is_misspelt_is_told_too() -> None:
 
 
 def test_a_list_of_one_source_may_be_its_name() -> None:
-    assert told(by="text", keep={"source": "web"})["keep"] == [{"source": ["web"]}]
-    assert told(by="text", keep=[{"source": "web"}])["keep"] == [{"source": ["web"]}]
+    assert settings_given(by="text", keep={"source": "web"})["keep"] == [{"source": ["web"]}]
+    assert settings_given(by="text", keep=[{"source": "web"}])["keep"] == [{"source": ["web"]}]
 
 
 def test_what_a_way_needs_to_have_measured_is_put_in_before_it() -> None:

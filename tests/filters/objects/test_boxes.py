@@ -28,7 +28,7 @@ from tests.filters.rows import answers
 MEASURES = tuple(Boxes.measures)
 
 
-def told(step: Boxes, *objects: dict[str, Any]) -> dict[str, Any]:
+def nonzero_measures(step: Boxes, *objects: dict[str, Any]) -> dict[str, Any]:
     """What is not nothing of the measures, and the reason to go."""
     said = alone(step, *objects)
     return {n: said[n] for n in (*MEASURES, "drop", "error") if said[n]}
@@ -80,9 +80,9 @@ def test_without_clip_boxes_are_judged_the_same_and_left_as_they_are() -> None:
     ],
 )
 def test_an_object_goes_for_one_reason(one: dict[str, Any], reason: str) -> None:
-    assert told(Boxes(max_share=0.95), one, boxed(1, 1, 9, 9)) == {reason: 1}
-    assert told(Boxes(max_share=0.95), one) == {reason: 1, "drop": "no object left"}
-    assert told(Boxes(max_share=0.95, empty="keep"), one) == {reason: 1}
+    assert nonzero_measures(Boxes(max_share=0.95), one, boxed(1, 1, 9, 9)) == {reason: 1}
+    assert nonzero_measures(Boxes(max_share=0.95), one) == {reason: 1, "drop": "no object left"}
+    assert nonzero_measures(Boxes(max_share=0.95, empty="keep"), one) == {reason: 1}
 
 
 @pytest.mark.parametrize(
@@ -105,11 +105,13 @@ def test_others_stay(one: dict[str, Any]) -> None:
 
 
 def test_nothing_in_the_image_is_outside_and_all_of_it_may_be_allowed() -> None:
-    assert told(Boxes(min_inside=0), boxed(1000, 0, 1200, 10), boxed(999, 0, 2000, 10)) == {
+    assert nonzero_measures(
+        Boxes(min_inside=0), boxed(1000, 0, 1200, 10), boxed(999, 0, 2000, 10)
+    ) == {
         "outside": 1,
         "clipped": 1,
     }
-    assert told(Boxes(max_share=1), boxed(0, 0, 1000, 1000)) == {}
+    assert nonzero_measures(Boxes(max_share=1), boxed(0, 0, 1000, 1000)) == {}
 
 
 def test_points_just_outside_move_to_the_edge() -> None:

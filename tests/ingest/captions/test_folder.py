@@ -29,7 +29,7 @@ def folder(base: Path, files: dict[str, bytes]) -> Folder:
     return Folder(name="photos", path="photos")
 
 
-def told(reader: Folder, base: Path, limits: Limits | None = None) -> list[dict[str, Any]]:
+def read_rows(reader: Folder, base: Path, limits: Limits | None = None) -> list[dict[str, Any]]:
     rows = []
     for found in read_all(reader, str(base), limits):
         assert found.records.schema == record.SCHEMA
@@ -66,7 +66,7 @@ def test_an_image_is_a_record_with_the_text_and_fields_beside_it(tmp_path: Path)
             "00000.parquet": b"PAR1",
         },
     )
-    assert told(reader, tmp_path) == [
+    assert read_rows(reader, tmp_path) == [
         {
             "id": record.record_id("photos", "00000/000000001.jpg"),
             "origin": "photos/00000/000000001.jpg",
@@ -89,7 +89,7 @@ def test_an_image_is_a_record_with_the_text_and_fields_beside_it(tmp_path: Path)
 
 def test_images_without_words_and_of_one_name_are_records_too(tmp_path: Path) -> None:
     files = {"a.JPG": JPEG, "b.v1.jpg": JPEG, "b.v1.png": PNG, "b.v1.txt": b"both", "b.gif": b"x"}
-    rows = told(folder(tmp_path, files), tmp_path)
+    rows = read_rows(folder(tmp_path, files), tmp_path)
     assert [(r["origin"], r["texts"]) for r in rows] == [
         ("photos/a.JPG", []),
         ("photos/b.v1.jpg", ["both"]),
@@ -110,7 +110,7 @@ def test_failures_name_the_file_the_fault_and_the_mend(tmp_path: Path) -> None:
         "nested/lonely.json": b"{}",
     }
     reader = folder(tmp_path, files)
-    assert told(reader, tmp_path) == []
+    assert read_rows(reader, tmp_path) == []
     parse = "json: does not parse: unexpected end of data: line 1 column 2 (char 1). Repair it."
     assert failures(reader, tmp_path) == [
         failed("broken.jpg", "RowError", parse),
@@ -160,7 +160,7 @@ def test_limits_hold_before_an_image_is_opened(tmp_path: Path) -> None:
 def test_a_header_beyond_the_first_64_kib_is_found(tmp_path: Path) -> None:
     comments = b"\xff\xfe\xff\xff" + bytes(65533)
     reader = folder(tmp_path, {"a.jpg": JPEG[:2] + comments * 3 + JPEG[2:]})
-    assert [r["image"]["width"] for r in told(reader, tmp_path)] == [64]
+    assert [r["image"]["width"] for r in read_rows(reader, tmp_path)] == [64]
 
 
 def test_a_folder_of_other_files_is_refused(tmp_path: Path) -> None:
@@ -209,7 +209,7 @@ def test_an_image_is_known_by_its_first_bytes() -> None:
 def test_real_folders_are_answered_file_by_file(real_data: Path) -> None:
     base = real_data / "captions"
     reader = Folder(name="photos", path="skimage_data")
-    rows, gone = told(reader, base), failures(reader, base)
+    rows, gone = read_rows(reader, base), failures(reader, base)
     assert [f.key for f in gone] == ["multipage_rgb.tif", "truncated.jpg", "LICENSE.txt"]
     files = reader.list_files(str(base))
     assert len(rows) + len(gone) == len(files) == 41
@@ -218,7 +218,7 @@ def test_real_folders_are_answered_file_by_file(real_data: Path) -> None:
 
 def test_a_real_book_of_images_is_read_whole(real_data: Path) -> None:
     reader = Folder(name="photos", path="openstax")
-    rows = told(reader, real_data / "captions")
+    rows = read_rows(reader, real_data / "captions")
     assert failures(reader, real_data / "captions") == []
     assert len(rows) == len(list((real_data / "captions/openstax").rglob("*.jpg"))) > 800
     assert all(0 < r["image"]["width"] <= 480 for r in rows)

@@ -15,7 +15,7 @@ from curate.ingest.captions.webdataset import WebDataset
 from curate.ingest.reader import BATCH_ROWS, Head, Split
 from manifests import record, storage
 from manifests.storage import File
-from tests.ingest.tars import JPEG, PNG, SAMPLE, WEBP, failures, shard, told
+from tests.ingest.tars import JPEG, PNG, SAMPLE, WEBP, failures, read_samples, shard
 from tests.make import read_all, splits
 
 
@@ -25,7 +25,7 @@ def test_a_sample_is_its_image_its_caption_and_its_other_fields(tmp_path: Path) 
         tmp_path,
         [("000.jpg", JPEG), ("000.json", json.dumps(fields).encode()), ("000.txt", b"a cat\n")],
     )
-    assert told(reader, tmp_path) == [
+    assert read_samples(reader, tmp_path) == [
         {
             "origin": "a.tar#000",
             "text": "a cat",
@@ -49,7 +49,7 @@ def test_samples_are_neighbours_of_one_name_up_to_the_first_dot(tmp_path: Path) 
         ("e.f/0.v1.png", PNG),
         ("e.f/0.txt", b"one"),
     ]
-    rows = told(shard(tmp_path, members), tmp_path)
+    rows = read_samples(shard(tmp_path, members), tmp_path)
     assert [(r["origin"], r["text"], r["bytes"]) for r in rows] == [
         ("a.tar#d/0", "zero", [JPEG]),
         ("a.tar#e.f/0", "one", [PNG]),
@@ -67,7 +67,7 @@ def test_all_images_of_a_sample_are_its_media_in_the_order_of_the_tar(tmp_path: 
             ("1.jpg", JPEG),
         ],
     )
-    rows = told(reader, tmp_path)
+    rows = read_samples(reader, tmp_path)
     assert [(r["text"], r["bytes"]) for r in rows] == [("three", [JPEG, PNG, WEBP]), (None, [JPEG])]
     assert rows[0]["sizes"] == [
         ("image/jpeg", 64, 48),
@@ -86,7 +86,7 @@ def test_an_image_without_a_caption_is_a_record_of_the_image_alone(tmp_path: Pat
         ("2.jpg", JPEG),
         ("2.json", b"{}"),
     ]
-    rows = told(shard(tmp_path, members), tmp_path)
+    rows = read_samples(shard(tmp_path, members), tmp_path)
     assert [(r["text"], r["meta"]) for r in rows] == [(None, None)] * 3
 
 
@@ -112,12 +112,12 @@ def test_captions_are_looked_for_in_the_order_of_the_setting(
     members = [("0.jpg", JPEG), ("0.json", fields), ("0.txt", b"side"), ("0.cap", b"other")]
     shard(tmp_path, members)
     reader = WebDataset(name="web", path="a.tar", caption=setting)
-    assert [(r["text"], r["meta"]) for r in told(reader, tmp_path)] == [(text, meta)]
+    assert [(r["text"], r["meta"]) for r in read_samples(reader, tmp_path)] == [(text, meta)]
 
 
 def test_json_as_python_writes_it_is_read(tmp_path: Path) -> None:
     data = b'\xef\xbb\xbf{"caption": "a", "similarity": NaN, "far": 1e999}'
-    rows = told(shard(tmp_path, [("0.jpg", JPEG), ("0.json", data)]), tmp_path)
+    rows = read_samples(shard(tmp_path, [("0.jpg", JPEG), ("0.json", data)]), tmp_path)
     assert [(r["text"], r["meta"]) for r in rows] == [("a", {"similarity": None, "far": None})]
 
 
@@ -130,7 +130,7 @@ def test_hidden_members_and_those_without_a_dot_belong_to_no_sample(tmp_path: Pa
         ("0.txt", b"a"),
     ]
     reader = shard(tmp_path, members)
-    assert [(r["origin"], r["text"]) for r in told(reader, tmp_path)] == [("a.tar#0", "a")]
+    assert [(r["origin"], r["text"]) for r in read_samples(reader, tmp_path)] == [("a.tar#0", "a")]
     assert failures(reader, tmp_path) == []
 
 
@@ -156,7 +156,9 @@ def test_a_big_tar_is_cut_where_samples_start(tmp_path: Path) -> None:
         Split((file,), 2 * sample_bytes, 4 * sample_bytes),
         Split((file,), 4 * sample_bytes, -1),
     ]
-    assert [r["origin"] for r in told(reader, tmp_path)] == [f"a.tar#{key}" for key in "abcde"]
+    assert [r["origin"] for r in read_samples(reader, tmp_path)] == [
+        f"a.tar#{key}" for key in "abcde"
+    ]
     assert failures(reader, tmp_path) == []
 
 
@@ -212,15 +214,17 @@ def test_a_remote_tar_becomes_the_same_records(tmp_path: Path, bucket: str) -> N
     local = shard(tmp_path, [(f"{n}.{end}", d) for n in range(9) for end, d in SAMPLE])
     storage.write_bytes(f"s3://tars/a.tar{bucket}", (tmp_path / "a.tar").read_bytes())
     remote = WebDataset(name="web", path=f"s3://tars/*.tar{bucket}")
-    rows = told(remote, tmp_path)
+    rows = read_samples(remote, tmp_path)
     assert [r.pop("origin") for r in rows] == [f"s3://tars/a.tar{bucket}#{n}" for n in range(9)]
-    assert rows == [{k: v for k, v in r.items() if k != "origin"} for r in told(local, tmp_path)]
+    assert rows == [
+        {k: v for k, v in r.items() if k != "origin"} for r in read_samples(local, tmp_path)
+    ]
 
 
 def test_real_tars_become_one_record_an_image(real_data: Path) -> None:
     reader = WebDataset(name="web", path="clip_retrieval_tests/test_tars/*.tar")
     base = real_data / "captions"
-    rows = told(reader, base)
+    rows = read_samples(reader, base)
     assert failures(reader, base) == []
     assert [r["origin"] for r in rows][:2] == [
         "clip_retrieval_tests/test_tars/image1.tar#123_456",

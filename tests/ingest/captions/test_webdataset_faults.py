@@ -12,7 +12,7 @@ import pytest
 from curate.ingest.captions.webdataset import WebDataset
 from curate.ingest.reader import Failure
 from manifests.media import Limits
-from tests.ingest.tars import JPEG, PNG, WEBP, failed, failures, shard, told
+from tests.ingest.tars import JPEG, PNG, WEBP, failure, failures, read_samples, shard
 
 
 def test_failures_name_the_sample_the_fault_and_the_mend(tmp_path: Path) -> None:
@@ -36,34 +36,36 @@ def test_failures_name_the_sample_the_fault_and_the_mend(tmp_path: Path) -> None
         ("one.1.jpg", JPEG[:100]),
     ]
     reader = shard(tmp_path, members)
-    assert [r["origin"] for r in told(reader, tmp_path)] == ["a.tar#good"]
+    assert [r["origin"] for r in read_samples(reader, tmp_path)] == ["a.tar#good"]
     assert failures(reader, tmp_path) == [
-        failed("cut", "MediaError", f"jpg: truncated: 200 bytes end before the image size. {fix}"),
-        failed("garbage", "MediaError", f"jpg: not an image: it starts with b'<html>40'. {fix}"),
-        failed("empty", "MediaError", f"png: not an image: no bytes. {fix}"),
-        failed(
+        failure("cut", "MediaError", f"jpg: truncated: 200 bytes end before the image size. {fix}"),
+        failure("garbage", "MediaError", f"jpg: not an image: it starts with b'<html>40'. {fix}"),
+        failure("empty", "MediaError", f"png: not an image: no bytes. {fix}"),
+        failure(
             "text",
             "RowError",
             "no image in it: its members are txt, json. "
             "Name images KEY.jpg, KEY.png, KEY.webp and the like.",
         ),
-        failed("latin", "RowError", "txt: byte 3 is 0xe9: no UTF-8. Convert the caption to UTF-8."),
-        failed(
+        failure(
+            "latin", "RowError", "txt: byte 3 is 0xe9: no UTF-8. Convert the caption to UTF-8."
+        ),
+        failure(
             "broken",
             "RowError",
             "json: does not parse: unexpected end of data: line 1 column 15 (char 14). Repair it.",
         ),
-        failed(
+        failure(
             "list",
             "RowError",
             "json: [1,2] is no object. Write one object of fields for each sample.",
         ),
-        failed(
+        failure(
             "number",
             "RowError",
             "json: field 'caption' is 7, not text. Name another field in the setting 'caption'.",
         ),
-        failed(
+        failure(
             "one", "MediaError", f"1.jpg: truncated: 100 bytes end before the image size. {fix}"
         ),
     ]
@@ -78,7 +80,7 @@ def bomb() -> bytes:
 
 def test_a_decompression_bomb_is_quarantined_unopened(tmp_path: Path) -> None:
     assert failures(shard(tmp_path, [("0.png", bomb())]), tmp_path) == [
-        failed(
+        failure(
             "0",
             "LimitError",
             "png: 120000 x 90000 pixels is over the limit of 178956970. "
@@ -90,9 +92,9 @@ def test_a_decompression_bomb_is_quarantined_unopened(tmp_path: Path) -> None:
 def test_an_image_over_max_bytes_is_quarantined(tmp_path: Path) -> None:
     reader, limits = shard(tmp_path, [("0.jpg", JPEG), ("1.webp", WEBP)]), Limits(max_bytes=500)
     assert len(WEBP) <= 500 < len(JPEG)
-    assert [r["origin"] for r in told(reader, tmp_path, limits)] == ["a.tar#1"]
+    assert [r["origin"] for r in read_samples(reader, tmp_path, limits)] == ["a.tar#1"]
     assert failures(reader, tmp_path, limits) == [
-        failed(
+        failure(
             "0",
             "LimitError",
             f"jpg: {len(JPEG)} bytes is over the limit of 500. "
@@ -104,7 +106,7 @@ def test_an_image_over_max_bytes_is_quarantined(tmp_path: Path) -> None:
 def test_a_caption_of_32_mebibytes_is_quarantined(tmp_path: Path) -> None:
     members = [("0.jpg", JPEG), ("0.txt", b"x" * (32 << 20))]
     assert failures(shard(tmp_path, members), tmp_path) == [
-        failed(
+        failure(
             "0",
             "LimitError",
             "txt: 33554432 bytes is over the limit of 16777216 beside an image. "
@@ -119,10 +121,10 @@ def test_a_caption_of_32_mebibytes_is_quarantined(tmp_path: Path) -> None:
 )
 def test_a_member_that_leaves_the_archive_is_quarantined_alone(tmp_path: Path, name: str) -> None:
     reader = shard(tmp_path, [("0.jpg", JPEG), (name, JPEG), ("0.txt", b"a")])
-    assert [(r["origin"], r["text"]) for r in told(reader, tmp_path)] == [("a.tar#0", "a")]
+    assert [(r["origin"], r["text"]) for r in read_samples(reader, tmp_path)] == [("a.tar#0", "a")]
     fault = f"the name {name!r} is absolute, or leaves the archive."
     assert failures(reader, tmp_path) == [
-        failed(name, "RowError", f"{fault} Pack the tar with relative names.")
+        failure(name, "RowError", f"{fault} Pack the tar with relative names.")
     ]
 
 
@@ -133,9 +135,9 @@ def test_a_name_with_dots_that_stays_inside_is_a_name(tmp_path: Path, name: str)
 
 def test_two_members_of_one_name_spoil_their_sample(tmp_path: Path) -> None:
     reader = shard(tmp_path, [("0.jpg", JPEG), ("0.JPG", PNG), ("0.txt", b"a"), ("1.jpg", JPEG)])
-    assert [r["origin"] for r in told(reader, tmp_path)] == ["a.tar#1"]
+    assert [r["origin"] for r in read_samples(reader, tmp_path)] == ["a.tar#1"]
     assert failures(reader, tmp_path) == [
-        failed(
+        failure(
             "0", "RowError", "a second member '0.JPG'. Give every member of a sample its own name."
         )
     ]
@@ -143,9 +145,9 @@ def test_two_members_of_one_name_spoil_their_sample(tmp_path: Path) -> None:
 
 def test_a_key_that_comes_back_is_quarantined_the_second_time(tmp_path: Path) -> None:
     reader = shard(tmp_path, [("0.jpg", JPEG), ("1.jpg", JPEG), ("0.txt", b"late"), ("0.png", PNG)])
-    assert [r["origin"] for r in told(reader, tmp_path)] == ["a.tar#0", "a.tar#1"]
+    assert [r["origin"] for r in read_samples(reader, tmp_path)] == ["a.tar#0", "a.tar#1"]
     assert failures(reader, tmp_path) == [
-        failed(
+        failure(
             "0",
             "RowError",
             "the key '0' was in this tar before. "
@@ -161,7 +163,7 @@ def test_a_link_in_place_of_an_image_spoils_its_sample(tmp_path: Path) -> None:
         link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
         archive.addfile(link)
     assert failures(reader, tmp_path) == [
-        failed(
+        failure(
             "1",
             "RowError",
             "'1.jpg' is a link to '/etc/passwd', and has no bytes of its own. Pack the tar again "
@@ -180,7 +182,7 @@ def test_a_tar_cut_anywhere_loses_the_sample_there_and_no_other(tmp_path: Path) 
     for cut in range(600, 4 * sample_bytes, 300):
         (tmp_path / "a.tar").write_bytes(whole[:cut])
         known_whole = max(0, cut - 512) // sample_bytes  # the next sample's header has come
-        assert [(r["origin"], r["text"]) for r in told(reader, tmp_path)] == [
+        assert [(r["origin"], r["text"]) for r in read_samples(reader, tmp_path)] == [
             (f"a.tar#{n}", "a") for n in range(known_whole)
         ]
         [failure] = failures(reader, tmp_path)
@@ -201,6 +203,6 @@ def test_hostile_images_in_a_tar_are_records_or_failures_and_nothing_else(
 ) -> None:
     files = [p for p in sorted((real_data / "hostile/pillow").glob("*")) if p.is_file()]
     reader = shard(tmp_path, [(f"{n:03d}.jpg", path.read_bytes()) for n, path in enumerate(files)])
-    answered = len(told(reader, tmp_path)), len(failures(reader, tmp_path))
+    answered = len(read_samples(reader, tmp_path)), len(failures(reader, tmp_path))
     assert sum(answered) == len(files) > 100
     assert all(answered)

@@ -16,14 +16,14 @@ PHOTO = make_image(WIDTH, HEIGHT)
 """An image whose pixels are 10 and 20 thousandths."""
 
 
-class Told(NamedTuple):
+class ReadRecords(NamedTuple):
     """All that a reader found: the records by key, shortly, and the faults by key."""
 
     records: dict[str, dict[str, Any]]
     faults: dict[str, tuple[str, str]]
 
 
-def laid(base: Path, files: dict[str, bytes | str]) -> Path:
+def write_files(base: Path, files: dict[str, bytes | str]) -> Path:
     for name, data in files.items():
         path = base / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -31,12 +31,14 @@ def laid(base: Path, files: dict[str, bytes | str]) -> Path:
     return base
 
 
-def told(reader: Reader, base: Path) -> Told:
+def read_annotated(reader: Reader, base: Path) -> ReadRecords:
     """What a reader finds; every record is one of grounding, of the source `a`."""
-    return shortly(read_kept(reader, base) if reader.keeps_bytes else read_all(reader, str(base)))
+    return summarised(
+        read_kept(reader, base) if reader.keeps_bytes else read_all(reader, str(base))
+    )
 
 
-def shortly(found: list[ReadBatch]) -> Told:
+def summarised(found: list[ReadBatch]) -> ReadRecords:
     records: dict[str, dict[str, Any]] = {}
     faults: dict[str, tuple[str, str]] = {}
     for batch in found:
@@ -48,7 +50,7 @@ def shortly(found: list[ReadBatch]) -> Told:
         for failure in batch.failures:
             assert failure.key not in faults
             faults[failure.key] = (failure.error, failure.message)
-    return Told(records, faults)
+    return ReadRecords(records, faults)
 
 
 def _record(row: dict[str, Any]) -> dict[str, Any]:

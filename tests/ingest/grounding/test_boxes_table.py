@@ -20,7 +20,7 @@ from curate.ingest.grounding.boxes_table import BoxesTable
 from curate.ingest.reader import Head
 from manifests.errors import InputError
 from manifests.storage import File
-from tests.ingest.grounding.annotations import PHOTO, laid, told
+from tests.ingest.grounding.annotations import PHOTO, read_annotated, write_files
 from tests.ingest.kept import kept_bytes, read_kept
 from tests.make import splits
 from tests.runs import curate, run_recipe, write_recipe
@@ -36,11 +36,11 @@ def boxes_table(path: str = "a.jsonl", **settings: Any) -> BoxesTable:
 
 def jsonl(base: Path, *rows: dict[str, Any] | str) -> Path:
     lines = [row if isinstance(row, str) else json.dumps(row) for row in rows]
-    return laid(base, {"a.jsonl": "\n".join(lines), "a.jpg": PHOTO})
+    return write_files(base, {"a.jsonl": "\n".join(lines), "a.jpg": PHOTO})
 
 
 def only(reader: BoxesTable, base: Path) -> dict[str, Any]:
-    found = told(reader, base)
+    found = read_annotated(reader, base)
     assert found.faults == {}
     [row] = found.records.values()
     return row
@@ -119,10 +119,10 @@ def test_parquet_with_images_inside_is_the_same_with_bytes_kept_and_names_of_its
             "caption": ["two pets", "", None],
         }
     ).replace_schema_metadata({"huggingface": json.dumps(features)})
-    pq.write_table(table, laid(tmp_path, {"a.jpg": PHOTO}) / "a.parquet")
+    pq.write_table(table, write_files(tmp_path, {"a.jpg": PHOTO}) / "a.parquet")
     reader = boxes_table("a.parquet", objects=IN_OBJECTS, text="caption")
     pets = [DOG, DOG | {"label": "cat"}]
-    found = told(reader, tmp_path)
+    found = read_annotated(reader, tmp_path)
     assert found.records == {
         "a.parquet#0": {"image": "kept:kept.bin", "text": ["two pets"], "objects": pets,
                         "meta": {"id": 7}},
@@ -135,8 +135,10 @@ def test_parquet_with_images_inside_is_the_same_with_bytes_kept_and_names_of_its
 
 def test_a_json_array_is_read_too(tmp_path: Path) -> None:
     rows = [{"file": "a.jpg", "b": [BOX]}, {"file": "none.jpg", "b": []}, 5]
-    laid(tmp_path, {"a.json": json.dumps(rows, indent=1), "photos/a.jpg": PHOTO})
-    found = told(boxes_table("a.json", image="file", boxes="b", media_root="photos"), tmp_path)
+    write_files(tmp_path, {"a.json": json.dumps(rows, indent=1), "photos/a.jpg": PHOTO})
+    found = read_annotated(
+        boxes_table("a.json", image="file", boxes="b", media_root="photos"), tmp_path
+    )
     assert [*found.records] == ["a.json#0"]
     assert {key: fault[0] for key, fault in found.faults.items()} == {
         "a.json#1": "MediaError", "a.json#2": "RowError",
@@ -161,7 +163,7 @@ def test_boxes_on_an_image_that_is_turned_are_turned_where_the_space_says_so(
     out, tag = io.BytesIO(), Image.Exif()
     tag[0x0112] = 6
     Image.fromarray(np.zeros((50, 100, 3), np.uint8)).save(out, "JPEG", exif=tag)
-    laid(tmp_path, {"a.jpg": out.getvalue()})
+    write_files(tmp_path, {"a.jpg": out.getvalue()})
     given = [5, 10, 10, 20] if exif == "shown" else [10, 10, 20, 10]
     image = {"bytes": out.getvalue()} if kept else {"path": "a.jpg"}
     pq.write_table(pa.table({"image": [image], "b": [[given]]}), tmp_path / "a.parquet")
@@ -198,7 +200,7 @@ def test_a_broken_row_fails_alone(tmp_path: Path, name: str) -> None:
     if "objects" in settings:
         whole["b"] = [{"x": BOX}]
     jsonl(tmp_path, whole, broken, whole)
-    found = told(boxes_table(**settings), tmp_path)
+    found = read_annotated(boxes_table(**settings), tmp_path)
     assert [*found.records] == ["a.jsonl#1", "a.jsonl#3"]
     [(key, (_, told_))] = found.faults.items()
     assert key == "a.jsonl#2"
@@ -208,7 +210,7 @@ def test_a_broken_row_fails_alone(tmp_path: Path, name: str) -> None:
 def test_a_column_that_a_parquet_file_has_not_stops_the_run(tmp_path: Path) -> None:
     pq.write_table(pa.table({"image": ["a.jpg"], "bbox": [[BOX]]}), tmp_path / "a.parquet")
     with pytest.raises(InputError, match=r"no column 'box'. Did you mean 'bbox'\?.*'boxes'"):
-        told(boxes_table("a.parquet", boxes="box"), tmp_path)
+        read_annotated(boxes_table("a.parquet", boxes="box"), tmp_path)
 
 
 @pytest.mark.parametrize(("settings", "fault"), [
@@ -236,7 +238,7 @@ def test_a_recipe_without_a_space_is_refused(
 def test_a_space_that_the_numbers_contradict_stops_the_run(tmp_path: Path) -> None:
     jsonl(tmp_path, *[{"image": "a.jpg", "b": [[60, 30, 20, 10]]}] * 5)
     with pytest.raises(InputError, match=r"5 of 5 boxes contradict 'xyxy pixel'.*'xywh pixel'"):
-        told(boxes_table(boxes="b", space="xyxy pixel"), tmp_path)
+        read_annotated(boxes_table(boxes="b", space="xyxy pixel"), tmp_path)
 
 
 @pytest.mark.parametrize("kind", ["a.jsonl", "a.json", "a.parquet"])
@@ -244,14 +246,14 @@ def test_a_large_table_is_cut_into_splits_that_say_the_same(
     tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = [{"image": "a.jpg", "b": [[n % 50, 1, 2, 3]]} for n in range(90)]
-    laid(tmp_path, {"a.jpg": PHOTO, "a.json": json.dumps(rows)})
+    write_files(tmp_path, {"a.jpg": PHOTO, "a.json": json.dumps(rows)})
     jsonl(tmp_path, *rows)
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "a.parquet", row_group_size=30)
-    whole = told(boxes_table(kind, boxes="b"), tmp_path)
+    whole = read_annotated(boxes_table(kind, boxes="b"), tmp_path)
     monkeypatch.setattr(nested_tables, "MIN_SPLIT_BYTES", 500)
     monkeypatch.setattr("curate.ingest.formats.parquet.SPLIT_ROWS", 30)
     assert len(splits(boxes_table(kind, boxes="b"), str(tmp_path))) > 2
-    assert told(boxes_table(kind, boxes="b"), tmp_path) == whole
+    assert read_annotated(boxes_table(kind, boxes="b"), tmp_path) == whole
     assert len(whole.records) == 90
 
 

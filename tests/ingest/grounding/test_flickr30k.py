@@ -11,7 +11,7 @@ from curate.ingest.grounding.flickr30k import Flickr30kEntities, unmarked
 from curate.ingest.grounding.voc import Voc
 from curate.ingest.reader import Head
 from manifests.storage import File
-from tests.ingest.grounding.annotations import PHOTO, laid, told
+from tests.ingest.grounding.annotations import PHOTO, read_annotated, write_files
 from tests.runs import run_recipe
 
 SENTENCES = (
@@ -34,7 +34,7 @@ def flickr(**settings: Any) -> Flickr30kEntities:
 
 
 def entities(base: Path, *objects: str, sentences: str | bytes = SENTENCES) -> Path:
-    return laid(base, {
+    return write_files(base, {
         "Annotations/9.xml": xml(*objects), "Sentences/9.txt": sentences, "jpg/9.jpg": PHOTO,
     })  # fmt: skip
 
@@ -46,7 +46,7 @@ def phrase(start: int, end: int, text: str, entity: str, *types: str) -> dict[st
 def test_a_box_of_two_entities_is_an_object_of_each_and_all_sentences_are_kept(
     tmp_path: Path,
 ) -> None:
-    found = told(flickr(), entities(tmp_path, SHARED, SCENE))
+    found = read_annotated(flickr(), entities(tmp_path, SHARED, SCENE))
     dog = phrase(0, 5, "A dog", "12", "people", "other")
     again, hat = phrase(0, 9, "An animal", "12", "people"), phrase(15, 22, "its hat", "13",
                                                                   "clothing")  # fmt: skip
@@ -92,7 +92,7 @@ def test_the_place_of_a_phrase_is_that_in_the_sentence_without_marks(line: str) 
 
 
 def test_an_entity_that_no_sentence_has_stays_an_object(tmp_path: Path) -> None:
-    found = told(flickr(), entities(tmp_path, f"<object><name>99</name>{BOX}</object>"))
+    found = read_annotated(flickr(), entities(tmp_path, f"<object><name>99</name>{BOX}</object>"))
     [one] = found.records["Annotations/9.xml"]["objects"]
     assert one == {"box": [100, 100, 600, 800],
                    "attributes": {"entity": "99", "types": [], "phrases": []}}  # fmt: skip
@@ -101,10 +101,10 @@ def test_an_entity_that_no_sentence_has_stays_an_object(tmp_path: Path) -> None:
 def test_sentences_lie_in_the_folder_that_is_set(tmp_path: Path) -> None:
     entities(tmp_path, SHARED)
     (tmp_path / "Sentences").rename(tmp_path / "said")
-    assert told(flickr(), tmp_path).faults == {"9.xml": ("FileError", (
+    assert read_annotated(flickr(), tmp_path).faults == {"9.xml": ("FileError", (
         "its sentences are not there: Sentences/9.txt. "
         "Set `sentences` to the folder that they lie in."))}  # fmt: skip
-    assert told(flickr(sentences="said"), tmp_path).faults == {}
+    assert read_annotated(flickr(sentences="said"), tmp_path).faults == {}
 
 
 @pytest.mark.parametrize(("objects", "sentences", "fault"), [
@@ -118,7 +118,7 @@ def test_sentences_lie_in_the_folder_that_is_set(tmp_path: Path) -> None:
 def test_what_is_broken_fails_its_image(
     tmp_path: Path, objects: list[str], sentences: str | bytes, fault: str
 ) -> None:
-    found = told(flickr(), entities(tmp_path, *objects, sentences=sentences))
+    found = read_annotated(flickr(), entities(tmp_path, *objects, sentences=sentences))
     assert found.records == {}
     assert fault in found.faults["9.xml"][1]
 

@@ -14,7 +14,7 @@ from curate.ingest.grounding.grit import Grit
 from curate.ingest.reader import Head
 from manifests.errors import InputError
 from manifests.storage import File
-from tests.ingest.grounding.annotations import PHOTO, laid, told
+from tests.ingest.grounding.annotations import PHOTO, read_annotated, write_files
 from tests.runs import run_recipe
 
 CAPTION = "A dog in a naïve hat"
@@ -38,7 +38,7 @@ def grit(**settings: Any) -> Grit:
 
 def rows(base: Path, *changes: dict[str, Any]) -> Path:
     lines = "\n".join(json.dumps(ROW | change) for change in changes)
-    return laid(base, {"a.jsonl": lines, "jpg/00001/000010005.jpg": PHOTO})
+    return write_files(base, {"a.jsonl": lines, "jpg/00001/000010005.jpg": PHOTO})
 
 
 def thing(label: str, box: list[float], start: int, end: int, score: float) -> dict[str, Any]:
@@ -64,7 +64,7 @@ def test_a_phrase_is_the_part_of_the_caption_that_its_floats_say(
 ) -> None:
     table = pa.Table.from_pylist([ROW])
     pq.write_table(table, rows(tmp_path, {}) / "a.parquet")
-    found = told(grit(path=kind, phrases=used), tmp_path)
+    found = read_annotated(grit(path=kind, phrases=used), tmp_path)
     assert found.records == {f"{kind}#{int(kind == 'a.jsonl')}": expected(used)}
     assert found.faults == {}
 
@@ -84,7 +84,7 @@ def test_a_phrase_is_the_part_of_the_caption_that_its_floats_say(
 ])  # fmt: skip
 def test_a_broken_row_fails_alone(tmp_path: Path, change: dict[str, Any], fault: str) -> None:
     rows(tmp_path, {}, change, {})
-    found = told(grit(), tmp_path)
+    found = read_annotated(grit(), tmp_path)
     assert [*found.records] == ["a.jsonl#1", "a.jsonl#3"]
     [(key, (_, said))] = found.faults.items()
     assert key == "a.jsonl#2"
@@ -93,7 +93,7 @@ def test_a_broken_row_fails_alone(tmp_path: Path, change: dict[str, Any], fault:
 
 def test_a_caption_with_no_phrases_is_an_image_without_objects(tmp_path: Path) -> None:
     rows(tmp_path, {"ref_exps": [], "width": None})
-    [row] = told(grit(), tmp_path).records.values()
+    [row] = read_annotated(grit(), tmp_path).records.values()
     assert (row["objects"], row["text"]) == ([], [CAPTION])
 
 
@@ -101,8 +101,8 @@ def test_boxes_in_pixels_stop_the_run_and_the_space_that_fits_is_named(tmp_path:
     pixels = [0.0, 5.0, 20, 20, 90, 45, 0.5]
     rows(tmp_path, *[{"ref_exps": [pixels]}] * 3)
     with pytest.raises(InputError, match=r"contradict 'xyxy fraction'.*'xyxy pixel'"):
-        told(grit(), tmp_path)
-    assert len(told(grit(space="xyxy pixel"), tmp_path).records) == 3
+        read_annotated(grit(), tmp_path)
+    assert len(read_annotated(grit(space="xyxy pixel"), tmp_path).records) == 3
 
 
 def test_files_are_known_by_their_columns_and_read_by_the_command_line(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from curate.ingest.grounding.labelme import LabelMe
 from curate.ingest.reader import Head
 from manifests.errors import InputError
 from manifests.storage import File
-from tests.ingest.grounding.annotations import PHOTO, laid, told
+from tests.ingest.grounding.annotations import PHOTO, read_annotated, write_files
 from tests.ingest.kept import kept_bytes, read_kept
 from tests.runs import run_recipe
 
@@ -59,12 +59,12 @@ SHAPES: dict[str, tuple[dict[str, Any], list[dict[str, Any]]]] = {
 def test_a_shape_is_an_object_and_nothing_of_it_is_lost(tmp_path: Path, name: str) -> None:
     drawn, wanted = SHAPES[name]
     said = drawn | {"group_id": 0, "flags": {"blurred": True}}
-    laid(tmp_path, {"json/b.json": content(said), "jpg/a.jpg": PHOTO})
+    write_files(tmp_path, {"json/b.json": content(said), "jpg/a.jpg": PHOTO})
     for one in wanted:
         own = {key: one.pop(key) for key in ("points", "mask") if key in one}
         kind = {"group_id": 0, "flags": {"blurred": True}, "shape_type": drawn["shape_type"]}
         one |= {"label": "cat", "attributes": kind | own}
-    found = told(labelme(), tmp_path)
+    found = read_annotated(labelme(), tmp_path)
     assert found.faults == {}
     assert found.records == {
         "json/b.json": {
@@ -79,20 +79,25 @@ def test_a_shape_is_an_object_and_nothing_of_it_is_lost(tmp_path: Path, name: st
 
 def test_the_image_inside_is_kept_where_there_is_no_file(tmp_path: Path) -> None:
     data = base64.b64encode(PHOTO).decode()
-    laid(tmp_path, {"json/b.json": content(shape("point", [10, 5]), imageData=data), "jpg/x": ""})
+    write_files(
+        tmp_path, {"json/b.json": content(shape("point", [10, 5]), imageData=data), "jpg/x": ""}
+    )
     [batch] = read_kept(labelme(), tmp_path)
     [row] = batch.records.to_pylist()
     assert kept_bytes(tmp_path, row["media"][0]) == PHOTO
     assert (row["media"][0]["orientation"], row["objects"][0]["point"]) == (1, [100, 100])
     assert "imageData" not in row["meta"]
-    laid(tmp_path, {"jpg/b.jpg": PHOTO})
-    assert told(labelme(), tmp_path).records["json/b.json"]["image"] == "jpg/b.jpg"
+    write_files(tmp_path, {"jpg/b.jpg": PHOTO})
+    assert read_annotated(labelme(), tmp_path).records["json/b.json"]["image"] == "jpg/b.jpg"
 
 
 def test_numbers_are_of_the_size_that_the_file_tells(tmp_path: Path) -> None:
     half = content(shape("point", [10, 5]), imageHeight=25, imageWidth=50)
-    laid(tmp_path, {"json/b.json": half, "jpg/a.jpg": PHOTO})
-    assert told(labelme(), tmp_path).records["json/b.json"]["objects"][0]["point"] == [200, 200]
+    write_files(tmp_path, {"json/b.json": half, "jpg/a.jpg": PHOTO})
+    assert read_annotated(labelme(), tmp_path).records["json/b.json"]["objects"][0]["point"] == [
+        200,
+        200,
+    ]
 
 
 BROKEN: dict[str, tuple[str, str, str]] = {
@@ -119,9 +124,9 @@ def test_a_broken_file_is_one_failure_and_its_neighbours_are_read(
 ) -> None:
     data, error, fault = BROKEN[name]
     whole = content(*[shape("point", [10, 5])] * 4)
-    laid(tmp_path, {"jpg/a.jpg": PHOTO, "json/b.json": data})
-    laid(tmp_path, {"json/a.json": whole, "json/c.json": whole})
-    found = told(labelme(), tmp_path)
+    write_files(tmp_path, {"jpg/a.jpg": PHOTO, "json/b.json": data})
+    write_files(tmp_path, {"json/a.json": whole, "json/c.json": whole})
+    found = read_annotated(labelme(), tmp_path)
     assert [*found.records] == ["json/a.json", "json/c.json"]
     assert [*found.faults] == ["b.json"]
     assert found.faults["b.json"][0] == error
@@ -130,10 +135,10 @@ def test_a_broken_file_is_one_failure_and_its_neighbours_are_read(
 
 def test_polygons_in_another_space_stop_the_run(tmp_path: Path) -> None:
     shares = content(shape("polygon", [0.1, 0.1], [0.5, 0.2], [0.9, 0.8]))
-    laid(tmp_path, {f"json/{n}.json": shares for n in "abc"} | {"jpg/a.jpg": PHOTO})
+    write_files(tmp_path, {f"json/{n}.json": shares for n in "abc"} | {"jpg/a.jpg": PHOTO})
     with pytest.raises(InputError, match=r"'xyxy fraction' .*would fit"):
-        told(labelme(), tmp_path)
-    row = told(labelme(space="fraction"), tmp_path).records["json/a.json"]
+        read_annotated(labelme(), tmp_path)
+    row = read_annotated(labelme(space="fraction"), tmp_path).records["json/a.json"]
     assert row["objects"][0]["polygon"] == [[100, 100, 500, 200, 900, 800]]
 
 
@@ -143,6 +148,6 @@ def test_files_are_known_by_their_keys_and_read_by_the_command_line(tmp_path: Pa
     assert LabelMe.sniff(head)
     assert not LabelMe.sniff(head._replace(data=b'{"shapes": [], "images": []}'))
     assert not LabelMe.sniff(head._replace(data=b"[]"))
-    laid(tmp_path, {"json/b.json": data, "json/c.json": "{", "jpg/a.jpg": PHOTO})
+    write_files(tmp_path, {"json/b.json": data, "json/c.json": "{", "jpg/a.jpg": PHOTO})
     source = {"name": "a", "reader": "labelme", "path": "json", "media_root": "jpg"}
     assert run_recipe(tmp_path, source).accounts["read a"] == (2, 1, {}, {"FileError": 1})

@@ -14,7 +14,7 @@ from curate.ingest.grounding.pixmo import Pixmo
 from curate.ingest.reader import Head
 from manifests.errors import InputError
 from manifests.storage import File
-from tests.ingest.grounding.annotations import PHOTO, laid, told
+from tests.ingest.grounding.annotations import PHOTO, read_annotated, write_files
 from tests.runs import run_recipe
 
 URL = "https://example.org/a.jpg?x=1"
@@ -36,7 +36,7 @@ def table(base: Path, kind: pa.DataType, points: list[Any], **columns: list[Any]
         "count": [0 if p is None else len(p) for p in points],
         "label": ["cup"] * rows,
     }
-    laid(base, {f"{SHA}.jpg": PHOTO})
+    write_files(base, {f"{SHA}.jpg": PHOTO})
     pq.write_table(pa.table({**given, **columns}), base / "a.parquet")
     return base
 
@@ -47,7 +47,7 @@ def meta(count: int) -> dict[str, Any]:
 
 def test_points_in_a_list_are_percent(tmp_path: Path) -> None:
     points = [[{"x": 12.5, "y": 50.0}, {"x": 100.0, "y": 0.0}], [], None]
-    found = told(pixmo(), table(tmp_path, LISTED, points))
+    found = read_annotated(pixmo(), table(tmp_path, LISTED, points))
     assert found.faults == {}
     base = {"image": f"./{SHA}.jpg", "text": []}
     two = [{"label": "cup", "point": [125, 500]}, {"label": "cup", "point": [1000, 0]}]
@@ -60,7 +60,7 @@ def test_points_in_a_list_are_percent(tmp_path: Path) -> None:
 
 def test_points_in_lists_apart_are_pixels(tmp_path: Path) -> None:
     points = [{"x": [10.0, 100.0], "y": [25.0, 50.0]}, {"x": [], "y": []}]
-    found = told(pixmo(), table(tmp_path, APART, points, count=[2, 0]))
+    found = read_annotated(pixmo(), table(tmp_path, APART, points, count=[2, 0]))
     row = found.records["a.parquet#0"]
     assert [one["point"] for one in row["objects"]] == [[100, 500], [1000, 1000]]
     assert row["meta"] == meta(2)
@@ -73,11 +73,11 @@ def test_pixels_where_the_form_says_percent_stop_the_run(tmp_path: Path) -> None
 
     large = make_image(1000, 500)
     points = [[{"x": 640.0, "y": 320.0}], [{"x": 90.0, "y": 400.0}], [{"x": 5.0, "y": 5.0}]]
-    laid(table(tmp_path, LISTED, points), {f"{SHA}.jpg": large})
+    write_files(table(tmp_path, LISTED, points), {f"{SHA}.jpg": large})
     with pytest.raises(InputError, match=r"points contradict 'xyxy percent'.*Rows 0, 1") as raised:
-        told(pixmo(), tmp_path)
+        read_annotated(pixmo(), tmp_path)
     assert "'xyxy pixel'" in raised.value.fix
-    first = told(pixmo(space="xyxy pixel"), tmp_path).records["a.parquet#0"]
+    first = read_annotated(pixmo(space="xyxy pixel"), tmp_path).records["a.parquet#0"]
     assert first["objects"] == [{"label": "cup", "point": [640, 640]}]
 
 
@@ -85,9 +85,9 @@ def test_percent_where_the_form_says_pixels_stop_the_run(tmp_path: Path) -> None
     from tests.make import make_image
 
     points = [{"x": [n + 1.0], "y": [99.0 - n]} for n in range(60)]
-    laid(table(tmp_path, APART, points), {f"{SHA}.jpg": make_image(1000, 800)})
+    write_files(table(tmp_path, APART, points), {f"{SHA}.jpg": make_image(1000, 800)})
     with pytest.raises(InputError, match=r"first quarter .* 'xyxy pixel'.*'xyxy percent' .*fit"):
-        told(pixmo(), tmp_path)
+        read_annotated(pixmo(), tmp_path)
 
 
 @pytest.mark.parametrize(("name", "settings"), [
@@ -99,9 +99,9 @@ def test_percent_where_the_form_says_pixels_stop_the_run(tmp_path: Path) -> None
 def test_images_lie_under_their_digest_or_a_name_made_of_the_url(
     tmp_path: Path, name: str, settings: dict[str, Any]
 ) -> None:
-    laid(table(tmp_path, LISTED, [[]]), {name: PHOTO})
+    write_files(table(tmp_path, LISTED, [[]]), {name: PHOTO})
     (tmp_path / f"{SHA}.jpg").unlink()
-    row = told(pixmo(**settings), tmp_path).records["a.parquet#0"]
+    row = read_annotated(pixmo(**settings), tmp_path).records["a.parquet#0"]
     assert row["image"] == f"./{name}"
 
 
@@ -117,8 +117,8 @@ def test_rows_without_image_label_or_points_fail_alone(tmp_path: Path) -> None:
             (SHA, '"cup"', '[{"x": 5}]'),
         )
     ]
-    laid(tmp_path, {"a.jsonl": "\n".join(rows), f"{SHA}.jpg": PHOTO})
-    found = told(pixmo(path="a.jsonl", file="{image_sha256}"), tmp_path)
+    write_files(tmp_path, {"a.jsonl": "\n".join(rows), f"{SHA}.jpg": PHOTO})
+    found = read_annotated(pixmo(path="a.jsonl", file="{image_sha256}"), tmp_path)
     assert [*found.records] == ["a.jsonl#1"]
     assert {key: error for key, (error, _) in found.faults.items()} == {
         "a.jsonl#2": "MediaError", "a.jsonl#3": "RowError", "a.jsonl#4": "RowError",
@@ -128,11 +128,11 @@ def test_rows_without_image_label_or_points_fail_alone(tmp_path: Path) -> None:
 
 
 def test_a_table_that_names_no_image_stops_the_run(tmp_path: Path) -> None:
-    laid(tmp_path, {"a.jsonl": '{"label": "cup", "points": []}'})
+    write_files(tmp_path, {"a.jsonl": '{"label": "cup", "points": []}'})
     with pytest.raises(InputError, match="no column of urls or keys: there are label, points"):
-        told(pixmo(path="a.jsonl"), tmp_path)
+        read_annotated(pixmo(path="a.jsonl"), tmp_path)
     with pytest.raises(InputError, match="no column 'imag'"):
-        told(pixmo(path="a.jsonl", file="{imag}"), tmp_path)
+        read_annotated(pixmo(path="a.jsonl", file="{imag}"), tmp_path)
 
 
 def test_files_are_known_by_their_columns_and_read_by_the_command_line(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from curate.ingest.grounding.screenspot import ScreenSpot
 from curate.ingest.reader import Head
 from manifests.errors import InputError
 from manifests.storage import File
-from tests.ingest.grounding.annotations import PHOTO, laid, told
+from tests.ingest.grounding.annotations import PHOTO, read_annotated, write_files
 from tests.make import make_image
 from tests.runs import run_recipe
 
@@ -34,12 +34,12 @@ def screenspot(path: str = "a.json", **settings: Any) -> ScreenSpot:
 
 def listed(base: Path, *changes: Any) -> Path:
     rows = [ROW | change if isinstance(change, dict) else change for change in changes]
-    return laid(base, {"a.json": json.dumps(rows, indent=2), "imgs/pc_1.png": PHOTO})
+    return write_files(base, {"a.json": json.dumps(rows, indent=2), "imgs/pc_1.png": PHOTO})
 
 
 def test_the_json_of_the_repository_has_a_corner_and_a_size_in_pixels(tmp_path: Path) -> None:
     listed(tmp_path, {}, {"instruction": "again"})
-    found = told(screenspot(media_root="imgs"), tmp_path)
+    found = read_annotated(screenspot(media_root="imgs"), tmp_path)
     assert found.faults == {}
     assert found.records == {
         f"a.json#{n}": {
@@ -62,7 +62,7 @@ def test_the_parquet_of_hugging_face_has_two_corners_in_shares(tmp_path: Path) -
         "image": [{"bytes": PHOTO, "path": "pc_1.png"}],
     }
     pq.write_table(pa.table(columns), tmp_path / "a.parquet")
-    assert told(screenspot("a.parquet"), tmp_path).records == {
+    assert read_annotated(screenspot("a.parquet"), tmp_path).records == {
         "a.parquet#0": {
             "image": "kept:kept.bin",
             "text": [],
@@ -77,11 +77,11 @@ def test_screenspot_pro_is_known_by_its_kind_and_has_two_corners_in_pixels(
 ) -> None:
     pro = {"bbox": [150, 60, 190, 90], "img_size": [200, 100], "ui_type": "text", "id": "x"}
     rows = [{k: v for k, v in (ROW | pro).items() if k != "data_type"}] * 4
-    laid(tmp_path, {"a.json": json.dumps(rows), "pc_1.png": make_image(200, 100)})
+    write_files(tmp_path, {"a.json": json.dumps(rows), "pc_1.png": make_image(200, 100)})
     with pytest.raises(InputError) as raised:
-        told(screenspot(space="xywh pixel"), tmp_path)
+        read_annotated(screenspot(space="xywh pixel"), tmp_path)
     assert "'xyxy pixel'" in raised.value.fix
-    row = told(screenspot(), tmp_path).records["a.json#3"]
+    row = read_annotated(screenspot(), tmp_path).records["a.json#3"]
     assert row["objects"] == [{"label": "text", "box": [750, 600, 950, 900], "text": ROW[
         "instruction"]}]  # fmt: skip
     assert row["meta"]["id"] == "x"
@@ -99,7 +99,7 @@ def test_screenspot_pro_is_known_by_its_kind_and_has_two_corners_in_pixels(
 ])  # fmt: skip
 def test_a_broken_row_fails_alone(tmp_path: Path, change: Any, fault: str) -> None:
     listed(tmp_path, {}, change, {})
-    found = told(screenspot(media_root="imgs"), tmp_path)
+    found = read_annotated(screenspot(media_root="imgs"), tmp_path)
     assert [*found.records] == ["a.json#0", "a.json#2"]
     [(key, (_, said))] = found.faults.items()
     assert key == "a.json#1"
@@ -109,7 +109,7 @@ def test_a_broken_row_fails_alone(tmp_path: Path, change: Any, fault: str) -> No
 def test_shares_where_the_form_says_pixels_stop_the_run(tmp_path: Path) -> None:
     listed(tmp_path, *[{"bbox": [0.1, 0.4, 0.4, 0.6]}] * 3)
     with pytest.raises(InputError, match=r"'xywh pixel'.*fraction' would fit"):
-        told(screenspot(media_root="imgs"), tmp_path)
+        read_annotated(screenspot(media_root="imgs"), tmp_path)
 
 
 def test_files_are_known_by_their_fields_and_read_by_the_command_line(tmp_path: Path) -> None:

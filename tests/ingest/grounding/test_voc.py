@@ -13,7 +13,7 @@ from manifests.errors import InputError
 from manifests.geometry.space import Space
 from manifests.record import record_id
 from manifests.storage import File
-from tests.ingest.grounding.annotations import PHOTO, laid, shortly, told
+from tests.ingest.grounding.annotations import PHOTO, read_annotated, summarised, write_files
 from tests.make import make_image, read_all
 from tests.runs import run_recipe
 
@@ -44,8 +44,8 @@ def test_boxes_count_pixels_from_one_and_all_else_is_kept(tmp_path: Path) -> Non
         "<ymax>20.5</ymax></bndbox></part>"
     )
     both = thing(more=said + part) + thing("dog", (1, 1, 100, 50))
-    laid(tmp_path, {"jpg/a.jpg": PHOTO, "xml/b.xml": xml(both)})
-    found = told(voc(), tmp_path)
+    write_files(tmp_path, {"jpg/a.jpg": PHOTO, "xml/b.xml": xml(both)})
+    found = read_annotated(voc(), tmp_path)
     size = {"width": 100, "height": 50, "depth": 3}
     assert found.records == {
         "xml/b.xml": {
@@ -75,19 +75,19 @@ def test_boxes_count_pixels_from_one_and_all_else_is_kept(tmp_path: Path) -> Non
 def test_an_image_is_found_by_its_name_or_else_by_that_of_its_annotation(
     tmp_path: Path, filename: str, kept_as: str
 ) -> None:
-    laid(tmp_path, {f"jpg/{kept_as}": PHOTO, "xml/b.xml": xml("", filename)})
-    assert told(voc(), tmp_path).records["xml/b.xml"]["image"] == f"jpg/{kept_as}"
+    write_files(tmp_path, {f"jpg/{kept_as}": PHOTO, "xml/b.xml": xml("", filename)})
+    assert read_annotated(voc(), tmp_path).records["xml/b.xml"]["image"] == f"jpg/{kept_as}"
 
 
 def test_images_lie_beside_or_below_media_root_in_the_folders_that_annotations_have(
     tmp_path: Path,
 ) -> None:
     other = make_image(100, 50, seed=3)
-    laid(tmp_path, {"xml/one/a.xml": xml(""), "xml/two/a.xml": xml("")})
-    laid(tmp_path, {"jpg/one/a.jpg": PHOTO, "jpg/two/a.jpg": other, "xml/two/a.jpg": PHOTO})
-    found = told(voc(), tmp_path).records
+    write_files(tmp_path, {"xml/one/a.xml": xml(""), "xml/two/a.xml": xml("")})
+    write_files(tmp_path, {"jpg/one/a.jpg": PHOTO, "jpg/two/a.jpg": other, "xml/two/a.jpg": PHOTO})
+    found = read_annotated(voc(), tmp_path).records
     assert [row["image"] for row in found.values()] == ["jpg/one/a.jpg", "jpg/two/a.jpg"]
-    beside = told(voc(media_root=None), tmp_path)
+    beside = read_annotated(voc(media_root=None), tmp_path)
     assert beside.records["xml/two/a.xml"]["image"] == "xml/two/a.jpg"
     assert beside.faults == {"one/a.xml": ("MediaError", (
         "no image: looked for a.jpg, a in xml/one. "
@@ -126,9 +126,9 @@ def test_a_broken_file_is_one_failure_and_its_neighbours_are_read(
     tmp_path: Path, name: str
 ) -> None:
     data, error, fault = BROKEN[name]
-    laid(tmp_path, {"jpg/a.jpg": PHOTO, "xml/b.xml": data})
-    laid(tmp_path, {f"xml/{n}.xml": xml(thing() * 4) for n in "ac"})
-    found = told(voc(), tmp_path)
+    write_files(tmp_path, {"jpg/a.jpg": PHOTO, "xml/b.xml": data})
+    write_files(tmp_path, {f"xml/{n}.xml": xml(thing() * 4) for n in "ac"})
+    found = read_annotated(voc(), tmp_path)
     assert [*found.records] == ["xml/a.xml", "xml/c.xml"]
     assert [*found.faults] == ["b.xml"]
     assert found.faults["b.xml"][0] == error
@@ -139,8 +139,8 @@ def test_a_file_too_large_for_one_image_is_not_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Voc, "most_bytes", 100)
-    laid(tmp_path, {"jpg/a.jpg": PHOTO, "xml/b.xml": xml(thing())})
-    [(error, fault)] = told(voc(), tmp_path).faults.values()
+    write_files(tmp_path, {"jpg/a.jpg": PHOTO, "xml/b.xml": xml(thing())})
+    [(error, fault)] = read_annotated(voc(), tmp_path).faults.values()
     assert error == "FileError"
     assert "bytes is over the limit of 100 for one image" in fault
 
@@ -148,15 +148,15 @@ def test_a_file_too_large_for_one_image_is_not_read(
 def test_the_space_is_checked_over_the_files_of_a_group_and_named_by_file(tmp_path: Path) -> None:
     """One box that is wider than its image proves nothing by itself; eight of nine do."""
     wide = {f"xml/{n}.xml": xml(thing(corners=(60, 20, 70, 45))) for n in range(8)}
-    laid(tmp_path, {"jpg/a.jpg": PHOTO, **wide})
+    write_files(tmp_path, {"jpg/a.jpg": PHOTO, **wide})
     coco = Space(form="xywh", unit="pixel")
     with pytest.raises(InputError) as raised:
-        told(voc(space=coco), tmp_path)
+        read_annotated(voc(space=coco), tmp_path)
     assert "8 of 8 boxes contradict 'xywh pixel'" in raised.value.fault
     assert "Rows 0.xml, 1.xml, 2.xml, 3.xml, 4.xml and 3 more" in raised.value.fault
     assert "'xyxy pixel'" in raised.value.fix
-    assert len(told(voc(space=coco, trust=True), tmp_path).records) == 8
-    assert len(told(voc(), tmp_path).records) == 8
+    assert len(read_annotated(voc(space=coco, trust=True), tmp_path).records) == 8
+    assert len(read_annotated(voc(), tmp_path).records) == 8
 
 
 def test_files_are_grouped_by_name_so_that_a_new_one_changes_its_group_alone() -> None:
@@ -198,7 +198,7 @@ def test_real_raccoons_are_read_by_the_command_line_with_the_boxes_of_their_own_
     xmls = sorted((folder / "annotations").glob("*.xml"))
     assert made.accounts["read a"] == (len(xmls), len(xmls), {}, {})
     reader = voc(path=str(folder / "annotations"), media_root=str(folder / "images"))
-    records = shortly(read_all(reader)).records
+    records = summarised(read_all(reader)).records
     for path in xmls:
         boxes = [one["box"] for one in records[str(path)]["objects"]]
         assert boxes == [pytest.approx(b, abs=0.001) for b in expected[path.stem]]

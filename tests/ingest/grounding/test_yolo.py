@@ -10,7 +10,7 @@ from curate.ingest.grounding.yolo import Yolo
 from curate.ingest.reader import Head
 from manifests.errors import InputError
 from manifests.storage import File
-from tests.ingest.grounding.annotations import PHOTO, laid, told
+from tests.ingest.grounding.annotations import PHOTO, read_annotated, write_files
 from tests.runs import run_recipe
 
 NAMES = "cat\ndog\n"
@@ -22,8 +22,8 @@ def yolo(**settings: object) -> Yolo:
 
 def test_lines_are_boxes_boxes_with_a_confidence_and_polygons(tmp_path: Path) -> None:
     lines = "1 0.5 0.5 0.2 0.4\r\n\n0 .5 .5 1 1 0.875\n0 0.1 0.2 0.3 0.2 0.3 0.6\n"
-    laid(tmp_path, {"images/a.jpg": PHOTO, "labels/a.txt": "\ufeff" + lines})
-    assert told(yolo(), tmp_path).records["labels/a.txt"] == {
+    write_files(tmp_path, {"images/a.jpg": PHOTO, "labels/a.txt": "\ufeff" + lines})
+    assert read_annotated(yolo(), tmp_path).records["labels/a.txt"] == {
         "image": "images/a.jpg",
         "text": [],
         "objects": [
@@ -36,8 +36,8 @@ def test_lines_are_boxes_boxes_with_a_confidence_and_polygons(tmp_path: Path) ->
 
 
 def test_an_empty_file_is_an_image_without_objects(tmp_path: Path) -> None:
-    laid(tmp_path, {"images/a.jpg": PHOTO, "labels/a.txt": "", "labels/b.txt": "\n"})
-    found = told(yolo(), tmp_path)
+    write_files(tmp_path, {"images/a.jpg": PHOTO, "labels/a.txt": "", "labels/b.txt": "\n"})
+    found = read_annotated(yolo(), tmp_path)
     assert found.records["labels/a.txt"]["objects"] == []
     assert found.faults["b.txt"] == ("MediaError", (
         "no image: looked for b in images. "
@@ -55,8 +55,8 @@ def test_an_empty_file_is_an_image_without_objects(tmp_path: Path) -> None:
 def test_images_lie_in_images_for_labels_or_below_media_root(
     tmp_path: Path, label: str, photo: str, settings: dict[str, str]
 ) -> None:
-    laid(tmp_path, {label: "0 .5 .5 .1 .1", photo: PHOTO})
-    assert told(yolo(**settings), tmp_path).records[label]["image"] == photo
+    write_files(tmp_path, {label: "0 .5 .5 .1 .1", photo: PHOTO})
+    assert read_annotated(yolo(**settings), tmp_path).records[label]["image"] == photo
 
 
 @pytest.mark.parametrize(("file", "content", "setting"), [
@@ -71,9 +71,9 @@ def test_images_lie_in_images_for_labels_or_below_media_root(
 def test_names_of_classes_come_from_the_file_that_is_set_or_lies_nearby(
     tmp_path: Path, file: str, content: str, setting: str | None
 ) -> None:
-    laid(tmp_path, {"images/train/a.jpg": PHOTO, "labels/train/a.txt": "1 .5 .5 .1 .1"})
-    laid(tmp_path, {file: content})
-    found = told(yolo(names=setting), tmp_path)
+    write_files(tmp_path, {"images/train/a.jpg": PHOTO, "labels/train/a.txt": "1 .5 .5 .1 .1"})
+    write_files(tmp_path, {file: content})
+    found = read_annotated(yolo(names=setting), tmp_path)
     assert [o["label"] for o in found.records["labels/train/a.txt"]["objects"]] == ["dog"]
     assert found.faults == {}
 
@@ -91,9 +91,9 @@ def test_names_of_classes_come_from_the_file_that_is_set_or_lies_nearby(
 def test_names_that_are_not_to_be_found_stop_the_run(
     tmp_path: Path, files: dict[str, bytes | str], setting: str | None, fault: str
 ) -> None:
-    laid(tmp_path, {"images/a.jpg": PHOTO, "labels/a.txt": "1 .5 .5 .1 .1", **files})
+    write_files(tmp_path, {"images/a.jpg": PHOTO, "labels/a.txt": "1 .5 .5 .1 .1", **files})
     with pytest.raises(InputError, match=fault):
-        told(yolo(names=setting), tmp_path)
+        read_annotated(yolo(names=setting), tmp_path)
 
 
 @pytest.mark.parametrize(("line", "error", "fault"), [
@@ -111,10 +111,10 @@ def test_a_broken_line_fails_its_file_alone(
     tmp_path: Path, line: str, error: str, fault: str
 ) -> None:
     data = f"1 .5 .5 1 1\n{line}".encode(errors="surrogateescape")
-    laid(tmp_path, {f"images/{n}.jpg": PHOTO for n in "abc"})
-    laid(tmp_path, {f"labels/{n}.txt": "1 .5 .5 .1 .1\n" * 5 for n in "ac"})
-    laid(tmp_path, {"labels/b.txt": data})
-    found = told(yolo(), tmp_path)
+    write_files(tmp_path, {f"images/{n}.jpg": PHOTO for n in "abc"})
+    write_files(tmp_path, {f"labels/{n}.txt": "1 .5 .5 .1 .1\n" * 5 for n in "ac"})
+    write_files(tmp_path, {"labels/b.txt": data})
+    found = read_annotated(yolo(), tmp_path)
     assert [*found.records] == ["labels/a.txt", "labels/c.txt"]
     assert found.faults["b.txt"][0] == error
     assert fault in found.faults["b.txt"][1]
@@ -128,12 +128,12 @@ def test_a_broken_line_fails_its_file_alone(
 def test_numbers_that_are_no_shares_stop_the_file_and_name_the_space_that_fits(
     tmp_path: Path, line: str, what: str, space: str
 ) -> None:
-    laid(tmp_path, {f"images/{n}.jpg": PHOTO for n in "abc"})
-    laid(tmp_path, {f"labels/{n}.txt": line for n in "abc"})
+    write_files(tmp_path, {f"images/{n}.jpg": PHOTO for n in "abc"})
+    write_files(tmp_path, {f"labels/{n}.txt": line for n in "abc"})
     with pytest.raises(InputError, match=f"{what} contradict 'cxcywh fraction'") as raised:
-        told(yolo(), tmp_path)
+        read_annotated(yolo(), tmp_path)
     assert f"'{space}'" in raised.value.fix
-    assert len(told(yolo(space=space), tmp_path).records) == 3
+    assert len(read_annotated(yolo(space=space), tmp_path).records) == 3
 
 
 @pytest.mark.parametrize(("data", "is_yolo"), [
@@ -151,9 +151,9 @@ def test_files_are_known_by_their_first_line(data: bytes, is_yolo: bool) -> None
 
 
 def test_a_folder_of_labels_is_read_by_the_command_line(tmp_path: Path) -> None:
-    laid(tmp_path, {f"images/{n}.jpg": PHOTO for n in "0ab"})
-    laid(tmp_path, {f"labels/{n}.txt": "1 .5 .5 .1 .1" for n in "abc"})
-    laid(tmp_path, {"labels/classes.txt": NAMES, "labels/0.txt": "\n"})
+    write_files(tmp_path, {f"images/{n}.jpg": PHOTO for n in "0ab"})
+    write_files(tmp_path, {f"labels/{n}.txt": "1 .5 .5 .1 .1" for n in "abc"})
+    write_files(tmp_path, {"labels/classes.txt": NAMES, "labels/0.txt": "\n"})
     made = run_recipe(tmp_path, {"name": "a", "reader": "yolo", "path": "labels"})
     assert made.accounts["read a"] == (4, 3, {}, {"MediaError": 1})
     assert [lost.origin for lost in made.quarantine] == ["labels/c.txt"]

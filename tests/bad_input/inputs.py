@@ -1,4 +1,4 @@
-"""Sources, and what is good in them."""
+"""Sources of recipes, and the good inputs that stay in a run beside bad ones."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tests.make import make_image
+from tests.make import make_image, write_json_lines
 
 GOOD = [f"A good caption, number {n}." for n in range(3)]
 PHOTOS = {"name": "photos", "reader": "folder", "path": "data"}
@@ -33,15 +33,14 @@ ROWS = [{"file": f"{n}.jpg", "caption": caption} for n, caption in enumerate(GOO
 
 
 def write_lines(base: Path, *rows: dict[str, Any] | bytes, name: str = "a.jsonl") -> None:
-    encoded = [row if isinstance(row, bytes) else json.dumps(row).encode() for row in rows]
-    (base / "data" / name).write_bytes(b"\n".join(encoded) + b"\n")
+    write_json_lines(base / "data" / name, rows)
 
 
 def write_coco(base: Path, captions: list[Any]) -> Path:
     images = [{"id": n, "file_name": f"{n}.jpg"} for n in range(3)]
-    said = [{"id": n, "image_id": n % 3, "caption": c} for n, c in enumerate(captions)]
+    annotations = [{"id": n, "image_id": n % 3, "caption": c} for n, c in enumerate(captions)]
     path = base / "data/a.coco.json"
-    path.write_text(json.dumps({"images": images, "annotations": said}))
+    path.write_text(json.dumps({"images": images, "annotations": annotations}))
     return path
 
 

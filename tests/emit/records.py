@@ -25,7 +25,7 @@ def text(value: str | None, role: str | None = None) -> dict[str, Any]:
     return {"kind": "text", "text": value, "role": role, "loss": role in (None, "assistant")}
 
 
-def shows(media: int, role: str | None = None, kind: str = "image") -> dict[str, Any]:
+def medium(media: int, role: str | None = None, kind: str = "image") -> dict[str, Any]:
     return {"kind": kind, "media": media, "role": role, "loss": False}
 
 
@@ -55,7 +55,9 @@ def tar(path: Path, files: list[bytes]) -> list[dict[str, Any]]:
 def captioned(folder: Path, count: int) -> pa.Table:
     """Records of one image and one text, in corpus order."""
     media = tar(folder / "in.tar", [IMAGES[n % 3] for n in range(count)])
-    return records(*(row(f"{n}", [shows(0), text(f"caption {n}")], m) for n, m in enumerate(media)))
+    return records(
+        *(row(f"{n}", [medium(0), text(f"caption {n}")], m) for n, m in enumerate(media))
+    )
 
 
 def job(folder: Path, table: pa.Table, number: int = 0, shards: int = 1, **settings: Any) -> Job:

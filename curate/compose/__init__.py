@@ -1,1 +1,1 @@
-"""Records rewritten as training text: one folder for each kind of text."""
+"""Records to training text: a folder for each kind of text."""

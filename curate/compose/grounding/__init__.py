@@ -1,1 +1,1 @@
-"""Questions and answers about annotated objects, and the way back from text to objects."""
+"""Questions and answers about annotated objects, and objects parsed from such answers."""

@@ -1,9 +1,9 @@
-"""Records that teach to count, made of annotated objects."""
+"""The step `counting`: questions for the number of objects of a label."""
 
 from __future__ import annotations
 
 import hashlib
-from typing import Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
 import orjson
@@ -12,177 +12,216 @@ import pyarrow.compute as pc
 from pydantic import Field, PositiveInt, model_validator
 
 from curate.compose.grounding import templates as words
-from curate.compose.grounding.choice import Draws, draws
-from curate.compose.grounding.one_image import OneImage, one_image
-from curate.compose.grounding.rendering import What, rendered
+from curate.compose.grounding.grounded_image import GroundedImages, grounded_images
+from curate.compose.grounding.random_choices import RandomChoices, random_choices
+from curate.compose.grounding.rendered_objects import (
+    MaxCoordinate,
+    ObjectsByName,
+    Order,
+    RenderedObjects,
+    RenderOptions,
+    group_by_name,
+    render_objects,
+)
+from curate.compose.grounding.rendering import Geometry, render_answer
 from curate.compose.grounding.templates import COUNTING, Template
 from curate.compose.grounding.turns import Turn, conversation
-from curate.compose.grounding.written import Groups, Most, Order, Writing, Written, by_name, written
 from manifests import record
 from manifests.geometry.smart_resize import QWEN2_5_RESIZE, Resize
 from manifests.media import Media
 from manifests.record.objects import Objects, flat_objects
 from manifests.step import ReshapeStep
 
-Form = Literal["direct", "boxes", "points"]
+CountForm = Literal["direct", "boxes", "points"]
 
 
 class Counting(ReshapeStep):
-    """Make records that ask how many objects of a label an image has, beside those there are.
+    """Add records that ask how many objects of a label an image has.
 
-    Each label of a record, if it has `min` to `max` objects, becomes a record of its own: the
-    image, one question, and an answer in one of the `forms` (Qwen3-VL report, section 3.2.4,
-    names the three): `direct` is the number; `boxes` and `points` are the objects as JSON, and
-    then their number in a line of its own. Which form is random among those that every object of
-    the label has the numbers for. All records that came stay as they are. A new one has its
-    parent's objects and measures, and an id that is a hash of its parent's, the label and the
-    form. Which words and form is a hash of `seed` and the parent's id.
+    Each label of a record that has `min` to `max` objects becomes a new record: the image, one
+    question, and an answer in one of the `forms` (named in the Qwen3-VL report, section 3.2.4).
+    For a label `cup` with two objects:
 
-    Count only what the source annotates to the last instance. A label is not counted if one of
-    its objects has an attribute of `uncountable` that is true: it stands for several, as COCO's
-    crowds do. Put this behind steps that take out what is wrong or there twice, and before those
-    that take out what is in the image, such as small objects; and let `grounding_text` behind
-    it have `turns: add`, or it replaces these questions by its own.
+    - `direct`: `2`
+    - `boxes`: the boxes of both cups as JSON, then `2` on a line of its own
+    - `points`: the points of both cups as JSON, then `2` on a line of its own
+
+    The form is chosen at random among those for which every object of the label has coordinates.
+    The original records stay unchanged. A new record has the objects and measures of its
+    original, and an id that is a hash of the original's id, the label and the form. The choice of
+    form and template is a hash of `seed` and the original's id.
+
+    Use it only for labels that the source annotates completely. A label is not counted if one of
+    its objects has a true attribute named in `group_attributes`: such an object is a group, like
+    COCO's crowds. Put this step after those that remove wrong or duplicate objects, and before
+    those that remove objects which are visible, such as small ones. If `grounding_text` comes
+    later, give it `turns: add`; otherwise it replaces the questions made here.
     """
 
-    forms: tuple[Form, ...] = Field(
-        ("direct", "boxes", "points"), min_length=1, description="forms of answers, one of which"
+    renamed: ClassVar[dict[str, str]] = {
+        "most": "max_coordinate",
+        "uncountable": "group_attributes",
+    }
+
+    forms: tuple[CountForm, ...] = Field(
+        ("direct", "boxes", "points"), min_length=1, description="allowed forms of answers"
     )
-    min: PositiveInt = Field(1, description="objects of a label at least")
-    max: PositiveInt = Field(20, description="objects of a label at most (ours)")
+    min: PositiveInt = Field(1, description="smallest number of objects that is asked for")
+    max: PositiveInt = Field(20, description="largest number of objects that is asked for (ours)")
     max_labels: PositiveInt | None = Field(
-        None, description="labels of a record that are counted at most; which ones is random"
+        None, description="most labels of a record that are asked for, chosen at random; null: all"
     )
     style: Literal["qwen3", "qwen2.5"] = Field(
-        "qwen3", description="how boxes and points are written, as in `grounding_text`"
+        "qwen3", description="how boxes and points are rendered, as in `grounding_text`"
     )
-    most: Most = None
+    max_coordinate: MaxCoordinate = None
     order: Order = "reading"
-    resize: Resize = Field(QWEN2_5_RESIZE, description="of pixels: settings of `smart_resize`")
-    templates: dict[Form, tuple[str, ...]] = Field(
-        {}, description="questions of your own instead of a form's, with {labels}"
+    resize: Resize = Field(
+        QWEN2_5_RESIZE, description="settings of `smart_resize` for coordinates in pixels"
     )
-    uncountable: tuple[str, ...] = Field(
+    templates: dict[CountForm, tuple[str, ...]] = Field(
+        {}, description="your own questions for a form instead of the built-in ones, with {labels}"
+    )
+    group_attributes: tuple[str, ...] = Field(
         ("iscrowd", "is_group_of", "IsGroupOf"),
-        description="attributes of an object that stands for several",
+        description="attributes that mark an object as a group of several",
     )
-    seed: int = Field(0, description="another one asks in other words and forms")
+    seed: int = Field(0, description="another seed chooses other templates and forms")
 
     @model_validator(mode="after")
-    def _sound(self) -> Counting:
+    def _check_settings(self) -> Counting:
         if self.min > self.max:
             raise ValueError(f"min: {self.min} is over max: {self.max}")
         for form, own in self.templates.items():
             if not own:
                 raise ValueError(f"templates: none for {form}")
-            words.check(own, "labels")
+            words.check_templates(own, "labels")
         return self
 
     def __call__(self, batch: pa.Table, media: Media) -> pa.Table:
         objects = flat_objects(batch["objects"])
-        image = one_image(batch, objects)
-        seen = _Seen(
-            self._groups(objects, image, batch.num_rows),
-            {what: self._written(objects, image, what) for what in ("boxes", "points")},
+        images = grounded_images(batch, objects)
+        prepared = _Prepared(
+            self._countable(objects, images, batch.num_rows),
+            {geometry: self._rendered(objects, images, geometry) for geometry in _GEOMETRIES},
         )
-        choices = draws(batch["id"], self.seed, "counting")
-        made = [
+        choices = random_choices(batch["id"], self.seed, "counting")
+        added = [
             one
-            for row in range(batch.num_rows)  # row by row: what is counted differs in each
-            for one in self._of_record(row, seen, choices[row])
+            for row in range(batch.num_rows)  # row by row: each record has its own labels
+            for one in self._questions(row, prepared, choices[row])
         ]
-        return pa.concat_tables([batch, _records(batch, image, made)]) if made else batch
+        return pa.concat_tables([batch, _records(batch, images, added)]) if added else batch
 
-    def _groups(self, objects: Objects, image: OneImage, records: int) -> Groups:
-        """The objects of every label that may be counted, in the order they are annotated in."""
+    def _countable(self, objects: Objects, images: GroundedImages, records: int) -> ObjectsByName:
+        """The objects of each label that may be counted, in the order of annotation."""
         labels = objects.field("label").to_pylist()
-        single = ~_stands_for_several(objects, self.uncountable)
-        groups = by_name(objects, labels, single, np.arange(len(labels)), records)
-        for row in np.flatnonzero(image.media < 0).tolist():
+        single = ~_is_group(objects, self.group_attributes)
+        groups = group_by_name(objects, labels, single, np.arange(len(labels)), records)
+        for row in np.flatnonzero(images.media < 0).tolist():
             groups[row] = {}
         return groups
 
-    def _written(self, objects: Objects, image: OneImage, what: What) -> Written:
-        how = Writing(self.style, what, self.most, self.order, self.resize)
-        numbers = written(objects, image, how)
-        unknown = np.asarray(numbers.error.is_valid())[objects.rows]
-        return numbers._replace(has=numbers.has & ~unknown)
+    def _rendered(
+        self, objects: Objects, images: GroundedImages, geometry: Geometry
+    ) -> RenderedObjects:
+        options = RenderOptions(self.style, geometry, self.max_coordinate, self.order, self.resize)
+        rendered = render_objects(objects, images, options)
+        failed = np.asarray(rendered.error.is_valid())[objects.rows]
+        return rendered._replace(complete=rendered.complete & ~failed)
 
-    def _of_record(self, row: int, seen: _Seen, draws: Draws) -> list[_Made]:
-        group = seen.groups[row]
-        counted = [name for name, some in group.items() if self.min <= len(some) <= self.max]
-        chosen = draws.some(counted, len(counted) if self.max_labels is None else self.max_labels)
-        made = []
-        for name in chosen:
-            feasible = [form for form in self.forms if seen.has(form, group[name])]
-            if feasible:
-                form = draws.one(feasible)
-                turn = self._turn(form, name, group[name], seen, draws)
-                made.append(_Made(row, name, form, turn))
-        return made
+    def _questions(
+        self, row: int, prepared: _Prepared, choices: RandomChoices
+    ) -> list[_CountingRecord]:
+        groups = prepared.groups[row]
+        in_range = [name for name, own in groups.items() if self.min <= len(own) <= self.max]
+        count = len(in_range) if self.max_labels is None else self.max_labels
+        added = []
+        for name in choices.sample(in_range, count):
+            possible = [form for form in self.forms if prepared.has(form, groups[name])]
+            if possible:
+                form = choices.choice(possible)
+                turn = self._turn(form, name, groups[name], prepared, choices)
+                added.append(_CountingRecord(row, name, form, turn))
+        return added
 
-    def _turn(self, form: Form, name: str, some: list[int], seen: _Seen, draws: Draws) -> Turn:
+    def _turn(
+        self,
+        form: CountForm,
+        name: str,
+        indices: list[int],
+        prepared: _Prepared,
+        choices: RandomChoices,
+    ) -> Turn:
         own = self.templates.get(form)
-        asked = draws.one(tuple(Template(text) for text in own) if own else COUNTING[form]).about(
-            name
-        )
-        number = str(len(some))
+        templates = tuple(Template(text) for text in own) if own else COUNTING[form]
+        question = choices.choice(templates).fill(name)
+        number = str(len(indices))
         if form == "direct":
-            return Turn(asked, number)
-        numbers = seen.written[form]
-        ordered = sorted(some, key=numbers.rank.__getitem__)
-        listed = rendered(self.style, form, numbers.shown((at, name) for at in ordered))
-        return Turn(asked, f"{listed}\n{number}")
+            return Turn(question, number)
+        rendered = prepared.rendered[form]
+        ordered = sorted(indices, key=rendered.rank.__getitem__)
+        listed = rendered.answer_objects((index, name) for index in ordered)
+        return Turn(question, f"{render_answer(self.style, form, listed)}\n{number}")
 
 
-class _Seen(NamedTuple):
-    groups: Groups
-    written: dict[What, Written]
-
-    def has(self, form: Form, some: list[int]) -> bool:
-        return form == "direct" or bool(self.written[form].has[some].all())
+_GEOMETRIES: tuple[Geometry, ...] = ("boxes", "points")
 
 
-class _Made(NamedTuple):
-    """A counting record, and the row of its parent."""
+class _Prepared(NamedTuple):
+    """The objects of a batch: grouped by label, and rendered as boxes and as points."""
+
+    groups: ObjectsByName
+    rendered: dict[Geometry, RenderedObjects]
+
+    def has(self, form: CountForm, indices: list[int]) -> bool:
+        """Whether all these objects have what the form needs."""
+        return form == "direct" or bool(self.rendered[form].complete[indices].all())
+
+
+class _CountingRecord(NamedTuple):
+    """A new record, and the row of the record it comes from."""
 
     row: int
     label: str
-    form: Form
+    form: CountForm
     turn: Turn
 
     @property
     def ordinal(self) -> int:
-        """Of it among its parent's children: of what it is, so that no other step's is the same."""
-        told = f"counting\0{self.form}\0{self.label}".encode()
-        return int.from_bytes(hashlib.blake2b(told, digest_size=8).digest(), "big")
+        """The number of this child of its parent: a hash, so that no other step's child has it."""
+        key = f"counting\0{self.form}\0{self.label}".encode()
+        return int.from_bytes(hashlib.blake2b(key, digest_size=8).digest(), "big")
 
 
-def _stands_for_several(objects: Objects, names: tuple[str, ...]) -> np.ndarray:
-    """(n,) bool. Only attributes that have one of the names in them are parsed: they are JSON."""
-    several = np.zeros(len(objects.rows), bool)
+def _is_group(objects: Objects, names: tuple[str, ...]) -> np.ndarray:
+    """(n,) bool: objects with a true attribute of one of these names.
+
+    Attributes are JSON, so only those that contain one of the names are parsed.
+    """
+    groups = np.zeros(len(objects.rows), bool)
     attributes = objects.field("attributes")
     for name in names:
-        there = pc.match_substring(attributes, name).fill_null(False)
-        for at in np.flatnonzero(np.asarray(there)).tolist():
-            told = orjson.loads(attributes[at].as_py())
-            several[at] |= isinstance(told, dict) and bool(told.get(name))
-    return several
+        mentioned = pc.match_substring(attributes, name).fill_null(False)
+        for index in np.flatnonzero(np.asarray(mentioned)).tolist():
+            parsed = orjson.loads(attributes[index].as_py())
+            groups[index] |= isinstance(parsed, dict) and bool(parsed.get(name))
+    return groups
 
 
-def _records(batch: pa.Table, image: OneImage, made: list[_Made]) -> pa.Table:
-    """The new records: their parents' rows with another id and content."""
-    out = batch.take(pa.array([one.row for one in made], pa.int64()))
+def _records(batch: pa.Table, images: GroundedImages, added: list[_CountingRecord]) -> pa.Table:
+    """The new records: the rows of their originals with another id and content."""
+    out = batch.take(pa.array([one.row for one in added], pa.int64()))
     parents = out["id"].to_pylist()
-    contents = [conversation(int(image.media[one.row]), [one.turn]) for one in made]
+    contents = [conversation(int(images.media[one.row]), [one.turn]) for one in added]
     text = record.texts(out["content"])
     raw = pc.coalesce(out["raw_text"], pc.if_else(pc.equal(text, ""), None, text))
-    given = {
-        "id": record.child_ids(parents, [one.ordinal for one in made]),
-        "modality": pa.repeat("grounding", len(made)),
+    columns = {
+        "id": record.child_ids(parents, [one.ordinal for one in added]),
+        "modality": pa.repeat("grounding", len(added)),
         "content": pa.array(contents, record.SCHEMA.field("content").type),
         "raw_text": raw,
     }
-    for name, values in given.items():
+    for name, values in columns.items():
         out = out.set_column(out.schema.get_field_index(name), out.schema.field(name), values)
     return out

@@ -1,4 +1,4 @@
-"""Annotated objects as questions and answers."""
+"""The step `grounding_text`: annotated objects become questions and answers."""
 
 from __future__ import annotations
 
@@ -11,12 +11,28 @@ import pyarrow.compute as pc
 from pydantic import Field, PositiveInt, model_validator
 
 from curate.compose.grounding import templates as words
-from curate.compose.grounding.choice import Draws, draws
-from curate.compose.grounding.one_image import one_image
-from curate.compose.grounding.rendering import Style, What, rendered
-from curate.compose.grounding.templates import EVERYTHING, FORMS, TEMPLATES, By, Template, Templates
-from curate.compose.grounding.turns import Segment, Turn, added, rewritten
-from curate.compose.grounding.written import Groups, Most, Order, Writing, Written, by_name, written
+from curate.compose.grounding.grounded_image import grounded_images
+from curate.compose.grounding.random_choices import RandomChoices, random_choices
+from curate.compose.grounding.rendered_objects import (
+    MaxCoordinate,
+    ObjectsByName,
+    Order,
+    RenderedObjects,
+    RenderOptions,
+    group_by_name,
+    render_objects,
+)
+from curate.compose.grounding.rendering import Geometry, Style, render_answer
+from curate.compose.grounding.templates import (
+    EVERY_OBJECT,
+    STYLE_FORMS,
+    TEMPLATES,
+    OwnTemplates,
+    Placeholder,
+    QuestionBy,
+    Template,
+)
+from curate.compose.grounding.turns import Segment, Turn, add_turns, replace_contents
 from manifests.errors import RowError
 from manifests.geometry.angles import QWEN3_ANGLES, Angles
 from manifests.geometry.smart_resize import QWEN2_5_RESIZE, Resize
@@ -24,23 +40,25 @@ from manifests.media import Media
 from manifests.record.objects import Objects, flat_objects
 from manifests.step import Outcome, RowStep, reasons
 
-TOLD = {"boxes": "boxes", "points": "points", "boxes_3d": "3D boxes"}
+GEOMETRY_NAMES = {"boxes": "boxes", "points": "points", "boxes_3d": "3D boxes"}
 _Question = tuple[str | None, list[tuple[int, str | None]]]
-"""What a question names (nothing: every object), and the objects of its answer with the label
-that each has there."""
+"""The name in a question (None: every object), and the objects of its answer: index and label."""
 
 
-class _Known(NamedTuple):
-    groups: Groups
+class _Prepared(NamedTuple):
+    """The objects of a batch: grouped by the names of questions, labelled, and rendered."""
+
+    groups: ObjectsByName
     labels: list[str | None]
-    numbers: Written
+    rendered: RenderedObjects
 
-    def rank(self, at: int) -> int:
-        return self.numbers.rank[at]
+    def rank(self, index: int) -> int:
+        return self.rendered.rank[index]
 
 
-class _Asked(NamedTuple):
-    """What a record says now, of how many questions and objects; or why it cannot."""
+class _Conversation(NamedTuple):
+    """The new content of a record with its number of questions and of answered objects; or why
+    there is none."""
 
     content: list[Segment]
     queries: int
@@ -49,150 +67,174 @@ class _Asked(NamedTuple):
 
 
 class GroundingText(RowStep):
-    """Write the objects of a record as a conversation: questions about its image, with answers.
+    """Turn the objects of a record into a conversation: questions about its image, with answers.
 
-    By `category` one question names all labels, in random order; by `label` there is one for each;
-    by `expression` one for each `text` of an object, and the answer says the object's label or,
-    where it has none, the expression. Every answer holds all objects that have the name; a name
-    one of whose objects has no box (point, 3D box) is not asked for, nor is one left over by
-    `max_queries`. `queries` is how many questions a record got, `answered` how many objects their
-    answers hold, `unasked` how many objects are in none.
+    `by` sets the questions:
 
-    Styles: `qwen3` is the JSON of Qwen3-VL, in thousandths of the image; `qwen2.5` the same in
-    pixels after `smart_resize`; `xml` Qwen2.5-VL's `<points>`; `tags` Qwen-VL's `<ref>` and
-    `<box>`. Of 3D boxes metres and angles are written, with two decimals. Rounding is half to
-    even, and happens only here.
+    - `category`: one question for all labels, in random order
+    - `label`: one question for each label
+    - `expression`: one question for each `text` of an object; the answer has the object's label,
+      or the expression if it has none
 
-    The text that a record had is kept in `raw_text`. A record without objects is dropped, or with
-    `empty: keep` asked for all objects and answered by an empty list; one whose objects have
-    nothing of what is asked for is dropped. What is asked in which words is a hash of `seed` and
-    the record's id.
+    Every answer contains all objects of the name that was asked for. A name is skipped if one of
+    its objects has no box (or point, or 3D box). Measures: `queries` counts the questions of a
+    record, `answered` the objects in their answers, and `left_aside` its other objects.
+
+    `style` sets the form of answers. For a cat in the middle of an image:
+
+    - `qwen3`: Qwen3-VL's JSON, in thousandths of the image:
+      `[{"bbox_2d": [250, 250, 750, 750], "label": "cat"}]`
+    - `qwen2.5`: the same in pixels after `smart_resize`
+    - `xml`: Qwen2.5-VL's `<points>`, in pixels after `smart_resize`
+    - `tags`: Qwen-VL's `<ref>cat</ref><box>(250,250),(750,750)</box>`
+
+    3D boxes have metres and angles with two decimals. Numbers are rounded half to even; no
+    earlier step rounds them.
+
+    The old text of a record is kept in `raw_text`. A record without objects is dropped; with
+    `empty: keep` it gets a question for every object, and an empty list as the answer. A record
+    is also dropped if none of its objects has the box (or point, or 3D box) or the name that the
+    questions need. The choice of templates and questions is a hash of `seed` and the record's id.
     """
 
     measures: ClassVar[dict[str, pa.DataType]] = {
         "queries": pa.int32(),
         "answered": pa.int32(),
-        "unasked": pa.int32(),
+        "left_aside": pa.int32(),
     }
     rewrites: ClassVar[tuple[str, ...]] = ("content", "raw_text")
+    renamed: ClassVar[dict[str, str]] = {"most": "max_coordinate", "unasked": "left_aside"}
 
-    style: Style = Field("qwen3", description="how answers are written")
-    what: What = Field("boxes", description="what answers hold")
-    by: By = Field("category", description="what a question names")
-    most: Most = None
+    style: Style = Field("qwen3", description="form of answers")
+    what: Geometry = Field("boxes", description="what answers contain")
+    by: QuestionBy = Field("category", description="what a question names")
+    max_coordinate: MaxCoordinate = None
     order: Order = "reading"
     max_queries: PositiveInt | None = Field(
-        None, description="questions of a record at most; which ones is random"
+        None, description="most questions of a record, chosen at random; null: all"
     )
-    templates: Templates = None
+    templates: OwnTemplates = None
     turns: Literal["replace", "add"] = Field(
-        "replace", description="a conversation that a record has already is replaced or added to"
+        "replace", description="replace the conversation that a record has, or add to it"
     )
     empty: Literal["drop", "keep"] = Field(
-        "drop", description="what becomes of a record without objects"
+        "drop", description="drop a record without objects, or keep it with an empty answer"
     )
-    resize: Resize = Field(QWEN2_5_RESIZE, description="of pixels: settings of `smart_resize`")
-    angles: Angles = Field(QWEN3_ANGLES, description="of 3D boxes: how angles are written")
-    seed: int = Field(0, description="another one asks in other words")
+    resize: Resize = Field(
+        QWEN2_5_RESIZE, description="settings of `smart_resize` for styles in pixels"
+    )
+    angles: Angles = Field(QWEN3_ANGLES, description="convention of the angles of 3D boxes")
+    seed: int = Field(0, description="another seed chooses other templates and questions")
 
     @model_validator(mode="after")
-    def _written(self) -> GroundingText:
-        words.check_asked(self.style, self.what, self.templates, self._place)
+    def _check_settings(self) -> GroundingText:
+        words.check_question_settings(self.style, self.what, self.templates, self._placeholder)
         return self
 
     @property
-    def _place(self) -> Literal["labels", "expression"]:
+    def _placeholder(self) -> Placeholder:
         return "expression" if self.by == "expression" else "labels"
 
     @property
     def _templates(self) -> tuple[Template, ...]:
         if self.templates is not None:
             return tuple(Template(text) for text in self.templates)
-        return TEMPLATES[FORMS[self.style], self.what, self._place]
+        return TEMPLATES[STYLE_FORMS[self.style], self.what, self._placeholder]
 
     def __call__(self, batch: pa.Table, media: Media) -> Outcome:
         objects, records = flat_objects(batch["objects"]), batch.num_rows
-        image = one_image(batch, objects)
-        how = Writing(self.style, self.what, self.most, self.order, self.resize, self.angles)
-        numbers = written(objects, image, how)
+        images = grounded_images(batch, objects)
+        options = RenderOptions(
+            self.style, self.what, self.max_coordinate, self.order, self.resize, self.angles
+        )
+        rendered = render_objects(objects, images, options)
         names = objects.field("text" if self.by == "expression" else "label").to_pylist()
-        groups = by_name(objects, names, numbers.has, numbers.order, records)
-        drop = pc.coalesce(image.lacks, self._drops(objects, numbers, groups))
-        goes = pc.or_(drop.is_valid(), numbers.error.is_valid())
-        known = _Known(groups, objects.field("label").to_pylist(), numbers)
-        rows = np.flatnonzero(~np.asarray(goes)).tolist()
-        asked = self._asked(batch, known, image.media.tolist(), rows)
-        having = np.bincount(objects.rows, minlength=records)
-        return _outcome(batch, asked, having, drop, numbers.error)
+        groups = group_by_name(objects, names, rendered.complete, rendered.order, records)
+        drop = pc.coalesce(images.drop, self._drops(objects, rendered, groups))
+        removed = pc.or_(drop.is_valid(), rendered.error.is_valid())
+        prepared = _Prepared(groups, objects.field("label").to_pylist(), rendered)
+        rows = np.flatnonzero(~np.asarray(removed)).tolist()
+        conversations = self._conversations(batch, prepared, images.media.tolist(), rows)
+        object_counts = np.bincount(objects.rows, minlength=records)
+        return _outcome(batch, conversations, object_counts, drop, rendered.error)
 
-    def _drops(self, objects: Objects, numbers: Written, groups: Groups) -> pa.Array:
+    def _drops(
+        self, objects: Objects, rendered: RenderedObjects, groups: ObjectsByName
+    ) -> pa.Array:
         records = len(groups)
-        some = np.bincount(objects.rows, minlength=records) > 0
-        whole = np.bincount(objects.rows[numbers.has], minlength=records) > 0
-        asked = np.array([bool(group) for group in groups], bool)
+        has_objects = np.bincount(objects.rows, minlength=records) > 0
+        complete = np.bincount(objects.rows[rendered.complete], minlength=records) > 0
+        named = np.array([bool(group) for group in groups], bool)
         return reasons(
             records,
-            (~some & (self.empty == "drop"), "no objects"),
-            (some & ~whole, f"no {TOLD[self.what]}"),
-            (some & ~asked, "no expression" if self.by == "expression" else "no label"),
+            (~has_objects & (self.empty == "drop"), "no objects"),
+            (has_objects & ~complete, f"no {GEOMETRY_NAMES[self.what]}"),
+            (has_objects & ~named, "no expression" if self.by == "expression" else "no label"),
         )
 
-    def _asked(
-        self, batch: pa.Table, known: _Known, images: list[int], rows: list[int]
-    ) -> dict[int, _Asked]:
-        """What each record is asked; row by row, since no two are asked the same."""
-        choices = draws(batch["id"], self.seed, "grounding_text")
+    def _conversations(
+        self, batch: pa.Table, prepared: _Prepared, images: list[int], rows: list[int]
+    ) -> dict[int, _Conversation]:
+        """The conversations of some rows. Row by row, since each record has its own questions."""
+        choices = random_choices(batch["id"], self.seed, "grounding_text")
         before = batch["content"].to_pylist() if self.turns == "add" else [[]] * batch.num_rows
-        asked = {}
+        conversations = {}
         for row in rows:
             try:
-                turns, answered = self._turns(known, row, choices[row])
-                content = added(before[row], images[row], turns, choices[row])
-                asked[row] = _Asked(content, len(turns), answered)
+                turns, answered = self._turns(prepared, row, choices[row])
+                content = add_turns(before[row], images[row], turns, choices[row])
+                conversations[row] = _Conversation(content, len(turns), answered)
             except RowError as error:
-                asked[row] = _Asked([], 0, 0, error.fault)
-        return asked
+                conversations[row] = _Conversation([], 0, 0, error.fault)
+        return conversations
 
-    def _turns(self, known: _Known, row: int, draws: Draws) -> tuple[list[Turn], int]:
-        """The questions with their answers, and how many objects those hold."""
+    def _turns(
+        self, prepared: _Prepared, row: int, choices: RandomChoices
+    ) -> tuple[list[Turn], int]:
+        """The questions of a record with their answers, and the number of objects in those."""
         turns, answered = [], 0
-        for name, named in self._questions_of(known, row, draws):
-            asked = draws.one(EVERYTHING[self.what] if name is None else self._templates)
-            answer = rendered(self.style, self.what, known.numbers.shown(named))
-            turns.append(Turn(asked.about(name or ""), answer))
-            answered += len(named)
+        for name, labelled in self._questions(prepared, row, choices):
+            template = choices.choice(EVERY_OBJECT[self.what] if name is None else self._templates)
+            listed = prepared.rendered.answer_objects(labelled)
+            answer = render_answer(self.style, self.what, listed)
+            turns.append(Turn(template.fill(name or ""), answer))
+            answered += len(labelled)
         return turns, answered
 
-    def _questions_of(self, known: _Known, row: int, draws: Draws) -> Iterator[_Question]:
-        """What is asked; a record that is here without a name to ask for has no objects."""
-        group, labels = known.groups[row], known.labels
+    def _questions(
+        self, prepared: _Prepared, row: int, choices: RandomChoices
+    ) -> Iterator[_Question]:
+        """The questions of a record. One without a name to ask for has no objects at all here:
+        the others of these are dropped."""
+        group, labels = prepared.groups[row], prepared.labels
         if not group:
             yield None, []
         elif self.by == "category":
-            every = sorted((at for some in group.values() for at in some), key=known.rank)
-            yield ", ".join(draws.shuffled(list(group))), [(at, labels[at]) for at in every]
+            indices = [index for own in group.values() for index in own]
+            labelled = [(index, labels[index]) for index in sorted(indices, key=prepared.rank)]
+            yield ", ".join(choices.shuffled(list(group))), labelled
         else:
-            for name in draws.some(list(group), self.max_queries or len(group)):
-                yield name, [(at, labels[at] or name) for at in group[name]]
+            for name in choices.sample(list(group), self.max_queries or len(group)):
+                yield name, [(index, labels[index] or name) for index in group[name]]
 
 
 def _outcome(
     batch: pa.Table,
-    asked: dict[int, _Asked],
-    having: np.ndarray,
+    conversations: dict[int, _Conversation],
+    object_counts: np.ndarray,
     drop: pa.Array,
     error: pa.Array,
 ) -> Outcome:
-    """`having`: how many objects each record has."""
-    told = np.zeros((len(having), 2), np.int32)
-    faults: list[str | None] = [None] * len(having)
-    for row, one in asked.items():
-        told[row], faults[row] = (one.queries, one.answered), one.fault
+    """`object_counts` (records,): the number of objects of each record."""
+    counts = np.zeros((len(object_counts), 2), np.int32)
+    faults: list[str | None] = [None] * len(object_counts)
+    for row, one in conversations.items():
+        counts[row], faults[row] = (one.queries, one.answered), one.fault
     measures: dict[str, pa.Array] = {
-        "queries": pa.array(told[:, 0]),
-        "answered": pa.array(told[:, 1]),
-        "unasked": pa.array((having - told[:, 1]).astype(np.int32)),
+        "queries": pa.array(counts[:, 0]),
+        "answered": pa.array(counts[:, 1]),
+        "left_aside": pa.array((object_counts - counts[:, 1]).astype(np.int32)),
     }
-    contents = {row: one.content for row, one in asked.items() if one.fault is None}
+    contents = {row: one.content for row, one in conversations.items() if one.fault is None}
     error = pc.coalesce(error, pa.array(faults, pa.string()))
-    return Outcome(measures | rewritten(batch, contents), drop, error)
+    return Outcome(measures | replace_contents(batch, contents), drop, error)

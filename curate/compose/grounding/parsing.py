@@ -1,4 +1,4 @@
-"""Objects out of the text a model wrote, or was to learn: the way back of `rendering`."""
+"""Objects parsed from text: a model's answer, or one that `rendering` made for training."""
 
 from __future__ import annotations
 
@@ -9,58 +9,61 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from curate.compose.grounding.rendering import COUNTS, KEYS
+from curate.compose.grounding.rendering import JSON_KEYS, NUMBERS
 from curate.compose.grounding.tags import FIX, points_at, tag_at
 from manifests.errors import RowError
 from manifests.geometry.space import UNITS, Space, boxes_to_units, points_to_units
 
-_JSON_MARKS = re.compile("|".join(KEYS.values()))
-_MARKS = re.compile(
-    rf"{_JSON_MARKS.pattern}|</?(?:box|quad)>|<\|box_(?:start|end)\|>|<points?\s", re.IGNORECASE
+_JSON_KEY = re.compile("|".join(JSON_KEYS.values()))
+_MARKUP = re.compile(
+    rf"{_JSON_KEY.pattern}|</?(?:box|quad)>|<\|box_(?:start|end)\|>|<points?\s", re.IGNORECASE
 )
 _STARTS = re.compile(
     r"(?P<json>\[\s*[\[{]|\{\s*[\"'}]|\[\s*\])|(?P<points><points?\s)"
     r"|(?P<tag></?(?:ref|box|quad)>|<\|(?:object_ref|box)_(?:start|end)\|>)"
 )
-"""Where objects may start: JSON of objects, not a remark in brackets; or an element, or a tag."""
+"""Where objects may start: JSON that may hold objects (not a remark in brackets), a `<points>`
+element, or a tag."""
 
 
 class ParsedObject(NamedTuple):
-    """One object of an answer, its numbers as written. `others`: further keys of its JSON."""
+    """One object of an answer, with its numbers as they are in the text."""
 
     label: str | None = None
     box: tuple[float, ...] | None = None
     point: tuple[float, ...] | None = None
     box3d: tuple[float, ...] | None = None
     others: dict[str, Any] | None = None
+    """Further keys of its JSON."""
 
 
 def has_markup(text: str) -> bool:
-    """Whether a text has the marks of boxes or points in one of the styles."""
-    return _MARKS.search(text) is not None
+    """Whether a text contains a JSON key, tag or element for boxes or points of any style."""
+    return _MARKUP.search(text) is not None
 
 
 def parse_objects(text: str) -> list[ParsedObject]:
-    """All objects of an answer, in order, whatever is written around them.
+    """All objects in an answer, in order, whatever else is in the text.
 
-    Read are JSON with or without a fence, a list or one object; `<ref>` and `<box>` tags, and
-    Qwen2-VL's special tokens for them; `<points>` elements. RowError for a text that has their
-    marks and is cut off, or broken.
+    It reads JSON (with or without a fence, a list or one object), `<ref>` and `<box>` tags and
+    Qwen2-VL's special tokens for them, and `<points>` elements. Raises RowError for a text whose
+    markup is cut off or malformed. `parse_objects("<ref>cat</ref><box>(1,2),(3,4)</box>")` is
+    `[ParsedObject("cat", (1, 2, 3, 4))]`.
     """
     if not has_markup(text):
         return []
     found: list[ParsedObject] = []
-    last_mark = max(text.rfind(key) for key in KEYS.values())
-    label, end = None, 0  # of the last tag: a label is that of all boxes right behind it
+    last_key = max(text.rfind(key) for key in JSON_KEYS.values())
+    label, end = None, 0  # of the last tag: a label is for all boxes right after it
     while start := _STARTS.search(text, end):
         if text[end : start.start()].strip():
             label = None
         if start["json"]:
-            objects, end = _from_json(text, start.start(), last_mark)
+            objects, end = _from_json(text, start.start(), last_key)
             found += objects
         elif start["points"]:
             points, end = points_at(text, start.start())
-            found += [ParsedObject(name, point=place) for name, place in points]
+            found += [ParsedObject(name, point=point) for name, point in points]
         else:
             tag = tag_at(text, start.start())
             end = tag.end
@@ -74,9 +77,10 @@ def parse_objects(text: str) -> list[ParsedObject]:
 def objects_to_units(
     objects: Sequence[ParsedObject], space: Space, size: tuple[float, float] = (UNITS, UNITS)
 ) -> list[ParsedObject]:
-    """The objects with boxes and points in [0,1000], of an image of a size in pixels as shown.
+    """The objects with boxes and points in [0,1000], from coordinates in a space.
 
-    RowError for a coordinate outside of the image: over 1000 is no thousandth.
+    `size` is width and height of the image in pixels, as shown. Raises RowError for a coordinate
+    outside the image.
     """
     sizes = np.array([size], np.float64)
     out = []
@@ -86,70 +90,78 @@ def objects_to_units(
             box = tuple(boxes_to_units(np.array([one.box]), sizes, space)[0].tolist())
         if one.point is not None:
             point = tuple(points_to_units(np.array([one.point]), sizes, space)[0].tolist())
-        for written, units in ((one.box, box), (one.point, point)):
+        for numbers, units in ((one.box, box), (one.point, point)):
             if units is not None and not 0 <= min(units) <= max(units) <= UNITS:
-                raise RowError(outside_image_error(written or (), space))
+                raise RowError(outside_image_error(numbers or (), space))
         out.append(one._replace(box=box, point=point))
     return out
 
 
 def outside_image_error(numbers: Sequence[float], space: Space) -> str:
-    """The fault of numbers beyond their image."""
-    told = ", ".join(f"{number:g}" for number in numbers)
-    return f"[{told}] reaches out of its image, as {str(space)!r}"
+    """The error text for coordinates outside their image."""
+    listed = ", ".join(f"{number:g}" for number in numbers)
+    return f"[{listed}] reaches out of its image, as {str(space)!r}"
 
 
-def _from_json(text: str, start: int, last_mark: int) -> tuple[list[ParsedObject], int]:
-    """The objects of the JSON that starts there, and where it ends: what is none, before the last
-    mark of objects, is broken."""
+def _from_json(text: str, start: int, last_key: int) -> tuple[list[ParsedObject], int]:
+    """The objects of the JSON value at index `start`, and the index where it ends.
+
+    What is not JSON is skipped, unless a key of objects comes later: then it is malformed.
+    """
     try:
         value, end = _DECODER.raw_decode(text, start)
     except RecursionError:
-        raise RowError("JSON of too many levels.", fix=FIX) from None
+        raise RowError("JSON with too many levels.", fix=FIX) from None
     except ValueError as error:
-        if start < last_mark:
-            raise _broken(text, error) from None
+        if start < last_key:
+            raise _json_error(text, error) from None
         return [], start + 1
     return _objects(value, text[start:end]), end
 
 
-def _no_number(name: str) -> float:
-    raise ValueError(f"{name} is no number of JSON")
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is not a number in JSON")
 
 
-_DECODER = json.JSONDecoder(parse_constant=_no_number)
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
 
 
-def _broken(text: str, error: ValueError) -> RowError:
+def _json_error(text: str, error: ValueError) -> RowError:
     if not isinstance(error, json.JSONDecodeError):
         return RowError(f"{error}.", fix=FIX)
     near = repr(text[max(error.pos - 20, 0) :][:40])
     end = len(text.rstrip().removesuffix("```").rstrip())
-    cut = error.pos >= end or error.msg.startswith("Unterminated")
-    what = "the answer is cut off" if cut else "not JSON"
-    return RowError(f"{what}: {error.msg}, near {near}.", fix=FIX)
+    cut_off = error.pos >= end or error.msg.startswith("Unterminated")
+    fault = "the answer is cut off" if cut_off else "not JSON"
+    return RowError(f"{fault}: {error.msg}, near {near}.", fix=FIX)
 
 
-def _objects(value: Any, written: str) -> list[ParsedObject]:
-    """The objects of one JSON value; none where it is about something else."""
+def _objects(value: Any, text: str) -> list[ParsedObject]:
+    """The objects of a JSON value; none if it is about something else. `text` is its source."""
     items = value if isinstance(value, list) else [value]
-    known = [isinstance(item, dict) and not item.keys().isdisjoint(KEYS.values()) for item in items]
-    if not any(known):
-        if _JSON_MARKS.search(written):
-            raise RowError(f"no list of objects: {written!r:.80}", fix=FIX)
+    is_object = [
+        isinstance(item, dict) and not item.keys().isdisjoint(JSON_KEYS.values()) for item in items
+    ]
+    if not any(is_object):
+        if _JSON_KEY.search(text):
+            raise RowError(f"not a list of objects: {text!r:.80}", fix=FIX)
         return []
-    for item, is_known in zip(items, known, strict=True):
-        if not is_known:
-            raise RowError(f"{item!r:.80} beside objects is none.", fix=FIX)
+    for item, known in zip(items, is_object, strict=True):
+        if not known:
+            raise RowError(f"a list of objects contains something else: {item!r:.80}.", fix=FIX)
     return [_object(item) for item in items]
 
 
 def _object(item: dict[str, Any]) -> ParsedObject:
-    others = {name: value for name, value in item.items() if name not in KEYS.values()}
+    others = {name: value for name, value in item.items() if name not in JSON_KEYS.values()}
     label = others.pop("label", None)
     if label is not None and not isinstance(label, str):
-        raise RowError(f"the label {label!r:.80} is no text.", fix=FIX)
-    numbers = {what: _numbers(item[key], what) for what, key in KEYS.items() if key in item}
+        raise RowError(f"the label {label!r:.80} is not text.", fix=FIX)
+    numbers = {
+        geometry: _numbers(item[key], geometry)
+        for geometry, key in JSON_KEYS.items()
+        if key in item
+    }
     return ParsedObject(
         label,
         numbers.get("boxes"),
@@ -159,10 +171,10 @@ def _object(item: dict[str, Any]) -> ParsedObject:
     )
 
 
-def _numbers(value: Any, what: str) -> tuple[float, ...]:
-    wanted = COUNTS[what]
-    if not isinstance(value, list) or len(value) != wanted or not all(map(_is_number, value)):
-        raise RowError(f"{KEYS[what]} is {value!r:.80}, not {wanted} numbers.", fix=FIX)
+def _numbers(value: Any, geometry: str) -> tuple[float, ...]:
+    count = NUMBERS[geometry]
+    if not isinstance(value, list) or len(value) != count or not all(map(_is_number, value)):
+        raise RowError(f"{JSON_KEYS[geometry]} is {value!r:.80}, not {count} numbers.", fix=FIX)
     return tuple(value)
 
 

@@ -1,4 +1,4 @@
-"""Objects out of tags and elements: `<ref>`, `<box>` and Qwen2-VL's tokens for them, `<points>`."""
+"""Objects parsed from tags: `<ref>` and `<box>`, Qwen2-VL's tokens for them, and `<points>`."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _TAG = re.compile(
 )
 _POINTS = re.compile(r"<points\s(?:[^<>\"']|\"[^\"]*\"|'[^']*')*>[^<]*</points>")
 
-Labelled = tuple[str | None, tuple[float, ...]]
+LabelledPoint = tuple[str | None, tuple[float, ...]]
 """The label of a point, and its x y."""
 
 
 class Tag(NamedTuple):
-    """What one tag says, its label or its box, and where it ends."""
+    """A parsed tag, which has a label or a box; and the index where it ends in the text."""
 
     label: str | None
     box: tuple[float, ...] | None
@@ -32,45 +32,52 @@ class Tag(NamedTuple):
 
 
 def tag_at(text: str, at: int) -> Tag:
-    """The tag that starts there. RowError for one that is not whole."""
+    """The tag that starts at an index of the text. Raises RowError for one that is cut off.
+
+    `tag_at("<box>(1,2),(3,4)</box>", 0) -> Tag(None, (1, 2, 3, 4), 22)`
+    """
     tag = _TAG.match(text, at)
     if tag is None:
-        raise RowError(f"cut off, or no tag that is known: {text[at : at + 40]!r}.", fix=FIX)
+        raise RowError(f"a tag is cut off or unknown: {text[at : at + 40]!r}.", fix=FIX)
     box = tag["box"] if tag["box"] is not None else tag["box2"]
     if box is not None:
         return Tag(None, _corners(box), tag.end())
     return Tag(tag["ref"] if tag["ref"] is not None else tag["ref2"], None, tag.end())
 
 
-def _corners(written: str) -> tuple[float, ...]:
-    numbers = _BOX.fullmatch(written)
+def _corners(text: str) -> tuple[float, ...]:
+    numbers = _BOX.fullmatch(text)
     if numbers is None:
-        raise RowError(f"{written!r:.80} is no box: (x1,y1),(x2,y2).", fix=FIX)
-    return tuple(_written(number) for number in numbers.groups())
+        raise RowError(f"{text!r:.80} is not a box: (x1,y1),(x2,y2).", fix=FIX)
+    return tuple(_number(number) for number in numbers.groups())
 
 
-def points_at(text: str, at: int) -> tuple[list[Labelled], int]:
-    """The points of the element that starts there, and where it ends. RowError as `tag_at`."""
+def points_at(text: str, at: int) -> tuple[list[LabelledPoint], int]:
+    """The points of the `<points>` element that starts at an index, and the index where it ends.
+
+    Raises RowError for an element that is cut off.
+    `<points x1="1" y1="2" alt="cat">cat</points>` has the points `[("cat", (1, 2))]`.
+    """
     element = _POINTS.match(text, at)
     if element is None:
-        told = text[at : at + 40]
-        raise RowError(f"cut off, or no <points x1= y1= ...>: {told!r}.", fix=FIX)
-    return list(_of_element(element[0])), element.end()
+        start = text[at : at + 40]
+        raise RowError(f"<points x1= y1= ...> is cut off or malformed: {start!r}.", fix=FIX)
+    return list(_points(element[0])), element.end()
 
 
-def _of_element(element: str) -> Iterator[Labelled]:
+def _points(element: str) -> Iterator[LabelledPoint]:
     try:
-        read = ET.fromstring(element)
+        parsed = ET.fromstring(element)
     except ET.ParseError as error:
         raise RowError(f"{element!r:.80} is not XML: {error}.", fix=FIX) from None
-    places = {n: v for n, v in read.attrib.items() if re.fullmatch(r"[xy]\d+", n)}
-    label = read.attrib.get("alt") or read.text or None
-    for number in range(1, len(places) // 2 + 1):
-        pair = [places.get(f"{axis}{number}", "") for axis in "xy"]
-        if len(places) % 2 or not all(re.fullmatch(_NUMBER, one) for one in pair):
-            raise RowError(f"{element!r:.80} is no pairs x1= y1= x2= y2= ...", fix=FIX)
-        yield label, tuple(_written(one) for one in pair)
+    coordinates = {n: v for n, v in parsed.attrib.items() if re.fullmatch(r"[xy]\d+", n)}
+    label = parsed.attrib.get("alt") or parsed.text or None
+    for number in range(1, len(coordinates) // 2 + 1):
+        pair = [coordinates.get(f"{axis}{number}", "") for axis in "xy"]
+        if len(coordinates) % 2 or not all(re.fullmatch(_NUMBER, one) for one in pair):
+            raise RowError(f"{element!r:.80} has no pairs x1= y1= x2= y2= ...", fix=FIX)
+        yield label, tuple(_number(one) for one in pair)
 
 
-def _written(number: str) -> float:
-    return float(number) if "." in number else int(number)
+def _number(text: str) -> float:
+    return float(text) if "." in text else int(text)

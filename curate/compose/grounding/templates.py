@@ -1,4 +1,4 @@
-"""The words of questions: those that are published, word for word, and ours for variety."""
+"""Templates of questions: the published ones word for word, and our own for variety."""
 
 from __future__ import annotations
 
@@ -8,44 +8,57 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field
 
-from curate.compose.grounding.rendering import WRITES, Style, What
+from curate.compose.grounding.rendering import STYLE_GEOMETRIES, Geometry, Style
 
-By = Literal["category", "label", "expression"]
-"""One question for all labels of a record, one for each, or one for each expression."""
-Templates = Annotated[
+QuestionBy = Literal["category", "label", "expression"]
+"""category: one question for all labels of a record. label: one question for each label.
+expression: one question for each expression (`text`)."""
+OwnTemplates = Annotated[
     tuple[str, ...] | None,
     Field(
-        description="questions of your own instead of those that are built in, with {labels} or, "
-        "by expression, {expression}"
+        description="your own questions instead of the built-in ones, each with {labels} or, for "
+        "by: expression, with {expression}"
     ),
 ]
-BOXES_3D = (
+FORMAT_3D = (
     '`[{"bbox_3d":[x_center, y_center, z_center, x_size, y_size, z_size, roll, pitch, yaw],'
     '"label":"category"}]`'
 )
-"""How the format is told in questions (published, Qwen3-VL's cookbook 3d_grounding)."""
+"""The format of 3D answers as questions describe it (published, Qwen3-VL's cookbook
+3d_grounding)."""
 
-Form = Literal["json", "xml", "tags"]
-FORMS: dict[Style, Form] = {"qwen3": "json", "qwen2.5": "json", "xml": "xml", "tags": "tags"}
+AnswerForm = Literal["json", "xml", "tags"]
+STYLE_FORMS: dict[Style, AnswerForm] = {
+    "qwen3": "json",
+    "qwen2.5": "json",
+    "xml": "xml",
+    "tags": "tags",
+}
+"""The form of the answers of each style."""
+Placeholder = Literal["labels", "expression"]
 
 
 class Template(NamedTuple):
-    """A question with a place for what it is about. `published`: where it stands; "" for ours."""
+    """A question with a placeholder, {labels} or {expression}.
+
+    `Template("Find {labels}.").fill("cat, dog") -> "Find cat, dog."`
+    """
 
     text: str
     published: str = ""
+    """Where it is published; "" for our own."""
 
-    def about(self, what: str) -> str:
-        return _PLACE.sub(lambda _: what, self.text)
+    def fill(self, name: str) -> str:
+        return _PLACEHOLDER.sub(lambda _: name, self.text)
 
 
-_PLACE = re.compile(r"\{(?:labels|expression)\}")
-_WORDS = re.compile(r"\{(\w+)\}")
+_PLACEHOLDER = re.compile(r"\{(?:labels|expression)\}")
+_IN_BRACES = re.compile(r"\{(\w+)\}")
 _REPORT = "Qwen3-VL report, appendix B"
-_ODINW = f"{_REPORT} (to the colon); whole as Qwen's evaluation on ODinW is quoted by others"
-_OTHERS_3D = "quoted as Qwen3-VL's by others (lmms-eval's task on SUN RGB-D)"
+_ODINW = f"{_REPORT} (up to the colon); complete in others' quotes of Qwen's ODinW evaluation"
+_OTHERS_3D = "quoted by others as Qwen3-VL's (lmms-eval's task on SUN RGB-D)"
 
-TEMPLATES: dict[tuple[Form, What, Literal["labels", "expression"]], tuple[Template, ...]] = {
+TEMPLATES: dict[tuple[AnswerForm, Geometry, Placeholder], tuple[Template, ...]] = {
     ("json", "boxes", "labels"): (
         Template(
             "Locate every instance that belongs to the following categories: '{labels}'. "
@@ -85,18 +98,18 @@ TEMPLATES: dict[tuple[Form, What, Literal["labels", "expression"]], tuple[Templa
     ("json", "boxes_3d", "labels"): (
         Template(
             "Locate the {labels} in the provided image and output their positions and dimensions "
-            f"using 3D bounding boxes. The results must be in the JSON format: {BOXES_3D}.",
+            f"using 3D bounding boxes. The results must be in the JSON format: {FORMAT_3D}.",
             _OTHERS_3D,
         ),
         Template(
             "Find all {labels} in this image. For each, give its 3D bounding box. The output "
-            f"format is JSON: {BOXES_3D}."
+            f"format is JSON: {FORMAT_3D}."
         ),
-        Template(f"Detect every {{labels}} in 3D. Answer in JSON: {BOXES_3D}."),
+        Template(f"Detect every {{labels}} in 3D. Answer in JSON: {FORMAT_3D}."),
     ),
     ("json", "boxes_3d", "expression"): (
-        Template(f'Give the 3D bounding box of "{{expression}}", in JSON: {BOXES_3D}.'),
-        Template(f'Where is "{{expression}}" in space? Answer in JSON: {BOXES_3D}.'),
+        Template(f'Give the 3D bounding box of "{{expression}}", in JSON: {FORMAT_3D}.'),
+        Template(f'Where is "{{expression}}" in space? Answer in JSON: {FORMAT_3D}.'),
     ),
     ("xml", "points", "labels"): (
         Template("Point to every {labels}. Output the coordinates in XML format."),
@@ -116,15 +129,15 @@ TEMPLATES: dict[tuple[Form, What, Literal["labels", "expression"]], tuple[Templa
         Template('Where is "{expression}"? Answer with its box.'),
     ),
 }
-"""By the answer's form, what is asked for, and what the question names. Those without a source
-are ours."""
+"""By the form of the answer, the geometry in it, and the placeholder of the question. Templates
+without a source are ours."""
 
-EVERYTHING: dict[What, tuple[Template, ...]] = {
+EVERY_OBJECT: dict[Geometry, tuple[Template, ...]] = {
     "boxes": (Template("Detect every object in the image, and give the bounding box of each."),),
     "points": (Template("Point to every object in the image."),),
     "boxes_3d": (Template("Detect every object in the image in 3D."),),
 }
-"""Asked where nothing is annotated, so that there is no label to name (ours)."""
+"""Questions for a record without objects, which has no label to name (ours)."""
 
 COUNTING: dict[str, tuple[Template, ...]] = {
     "direct": (
@@ -147,31 +160,40 @@ COUNTING: dict[str, tuple[Template, ...]] = {
         Template("Point to every {labels} in the image in JSON format, then say how many."),
     ),
 }
-"""By the form of the answer (all ours: the report names the forms, section 3.2.4, not words)."""
+"""By the form of the answer. All ours: the report (section 3.2.4) names the forms, but has no
+templates."""
 
-ABSENT = (
+ABSENT_ANSWERS = (
     Template("There is no {labels} in the image."),
     Template("The image shows no {labels}."),
     Template("I cannot find {labels} in this picture."),
 )
-"""Answers in words to questions for what is not there (ours)."""
+"""Answers in words to a question for a category that is not in the image (ours)."""
 
 
-def check_asked(style: Style, what: What, templates: Sequence[str] | None, place: str) -> None:
-    """ValueError for a style that does not write what is asked for, and as `check` does."""
-    if what not in WRITES[style]:
-        raise ValueError(f"style {style!r} writes {', '.join(WRITES[style])}, not {what}")
+def check_question_settings(
+    style: Style, geometry: Geometry, templates: Sequence[str] | None, placeholder: str
+) -> None:
+    """Raises ValueError if the style cannot render the geometry, or for unusable templates."""
+    if geometry not in STYLE_GEOMETRIES[style]:
+        known = ", ".join(STYLE_GEOMETRIES[style])
+        raise ValueError(f"style {style!r} renders {known}, not {geometry}")
     if templates is not None and not templates:
-        raise ValueError("templates: an empty list; null takes those that are built in")
-    check(templates or (), place)
+        raise ValueError("templates: an empty list; null takes the built-in ones")
+    check_templates(templates or (), placeholder)
 
 
-def check(templates: Sequence[str], place: str) -> None:
-    """ValueError for a template that does not have the place, has another, or shows a medium."""
+def check_templates(templates: Sequence[str], placeholder: str) -> None:
+    """Raises ValueError for a template without the placeholder, with another one, or with a media
+    tag."""
     for template in templates:
-        names = set(_WORDS.findall(template))
-        if names != {place}:
-            told = ", ".join(f"{{{name}}}" for name in sorted(names)) or "no place"
-            raise ValueError(f"the template {template!r:.80} has {told}, where {{{place}}} is due")
+        names = set(_IN_BRACES.findall(template))
+        if names != {placeholder}:
+            found = ", ".join(f"{{{name}}}" for name in sorted(names)) or "no placeholder"
+            raise ValueError(
+                f"the template {template!r:.80} has {found}; it needs {{{placeholder}}}"
+            )
         if "<image>" in template or "<video>" in template:
-            raise ValueError(f"the template {template!r:.80} has a media tag: pictures come first")
+            raise ValueError(
+                f"the template {template!r:.80} has a media tag: the image comes first anyway"
+            )

@@ -1,4 +1,4 @@
-"""Questions and answers about an image as the content of its record."""
+"""Questions and answers about an image, as the content of its record."""
 
 from __future__ import annotations
 
@@ -9,65 +9,68 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate.compose.grounding.choice import Draws
+from curate.compose.grounding.random_choices import RandomChoices
 from manifests import record
 
 Segment = dict[str, Any]
 
 
 class Turn(NamedTuple):
-    """What the user asks, and what the assistant is to learn to answer."""
+    """A question of the user, and the answer that the assistant has to learn."""
 
     query: str
     answer: str
 
 
 def conversation(image: int, turns: Sequence[Turn]) -> list[Segment]:
-    """The segments of a conversation about one of the record's images, which comes first."""
-    return [_image(image), *_said(turns)]
+    """The segments of a conversation: an image, by its index in the record's media, then turns."""
+    return [_image_segment(image), *_text_segments(turns)]
 
 
-def added(content: list[Segment], image: int, turns: Sequence[Turn], draws: Draws) -> list[Segment]:
-    """The conversation with turns added, each between any two others, or as the first or last.
+def add_turns(
+    content: list[Segment], image: int, turns: Sequence[Turn], choices: RandomChoices
+) -> list[Segment]:
+    """The conversation with each turn inserted at a random place between its other turns.
 
-    Content without roles is none: it is replaced by one. An image that the conversation does not
-    show comes with the first of the turns, all of which then stand last.
+    Content without roles is not a conversation: it is replaced by one. If the conversation does
+    not contain the image, the image and all turns are appended to it.
     """
     if not any(segment["role"] for segment in content):
         return conversation(image, turns)
     if all(segment["media"] != image for segment in content):
-        return [*content, _image(image), *_said(turns)]
+        return [*content, _image_segment(image), *_text_segments(turns)]
     out = list(content)
     for turn in turns:
-        at = draws.one(_gaps(out))
-        out[at:at] = _said([turn])
+        at = choices.choice(_places_for_a_turn(out))
+        out[at:at] = _text_segments([turn])
     return out
 
 
-def _gaps(content: list[Segment]) -> list[int]:
-    """Where a turn may stand: at the end, behind an answer, or behind images that start."""
-    shows = [at for at, segment in enumerate(content) if segment["kind"] != "text"]
-    asks = max(shows, default=-1) + 1
-    gaps = [
-        at
-        for at in range(asks, len(content))
-        if content[at]["role"] == "user" and (at == 0 or _closes(content[:at]))
+def _places_for_a_turn(content: list[Segment]) -> list[int]:
+    """Indices where a turn may be inserted: before a user's turn after the last image, or at the
+    end."""
+    images = [index for index, segment in enumerate(content) if segment["kind"] != "text"]
+    first = max(images, default=-1) + 1
+    places = [
+        index
+        for index in range(first, len(content))
+        if content[index]["role"] == "user" and (index == 0 or _turn_ends(content[:index]))
     ]
-    return [*gaps, len(content)]
+    return [*places, len(content)]
 
 
-def _closes(before: list[Segment]) -> bool:
-    """Whether nothing that the user began to say is open."""
+def _turn_ends(before: list[Segment]) -> bool:
+    """Whether the content so far ends with an answer, or has no text yet but the system's."""
     if before[-1]["role"] == "assistant":
         return True
     return all(one["kind"] != "text" or one["role"] == "system" for one in before)
 
 
-def _image(media: int) -> Segment:
+def _image_segment(media: int) -> Segment:
     return {"kind": "image", "text": None, "media": media, "role": "user", "loss": False}
 
 
-def _said(turns: Sequence[Turn]) -> list[Segment]:
+def _text_segments(turns: Sequence[Turn]) -> list[Segment]:
     return [
         {"kind": "text", "text": text, "media": None, "role": role, "loss": role == "assistant"}
         for turn in turns
@@ -75,19 +78,22 @@ def _said(turns: Sequence[Turn]) -> list[Segment]:
     ]
 
 
-def rewritten(batch: pa.Table, contents: dict[int, list[Segment]]) -> dict[str, pa.Array]:
-    """The columns `content` and `raw_text` with the content of some rows replaced; the text they
-    had is kept as `raw_text`, unless a step before has kept one."""
+def replace_contents(batch: pa.Table, contents: dict[int, list[Segment]]) -> dict[str, pa.Array]:
+    """The columns `content` and `raw_text` after the content of some rows is replaced.
+
+    `contents` is the new content by row. The old text of these rows is kept in `raw_text`, unless
+    an earlier step has already kept one there.
+    """
     content = record.one_chunk(batch["content"])
     rows = np.array(sorted(contents), np.int64)
     new = pa.array([contents[row] for row in rows.tolist()], content.type)
-    where = np.arange(batch.num_rows)
-    where[rows] = batch.num_rows + np.arange(len(rows))
-    replaced = pa.concat_arrays([content, new]).take(pa.array(where))
+    source = np.arange(batch.num_rows)
+    source[rows] = batch.num_rows + np.arange(len(rows))
+    replaced = pa.concat_arrays([content, new]).take(pa.array(source))
     text = record.texts(content)
-    said = pc.if_else(pc.equal(text, ""), None, text)
-    mine = np.zeros(batch.num_rows, bool)
-    mine[rows] = True
+    old_text = pc.if_else(pc.equal(text, ""), None, text)
+    changed = np.zeros(batch.num_rows, bool)
+    changed[rows] = True
     raw = record.one_chunk(batch["raw_text"])
-    kept = pc.if_else(pa.array(mine), pc.coalesce(raw, said), raw)
+    kept = pc.if_else(pa.array(changed), pc.coalesce(raw, old_text), raw)
     return {"content": replaced, "raw_text": kept}

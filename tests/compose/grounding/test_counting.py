@@ -15,8 +15,8 @@ from pydantic import ValidationError
 
 from curate.compose.grounding.counting import Counting
 from curate.compose.grounding.parsing import parse_objects
-from curate.compose.grounding.rendering import Shown, rendered
-from curate.compose.grounding.templates import COUNTING, check
+from curate.compose.grounding.rendering import AnswerObject, render_answer
+from curate.compose.grounding.templates import COUNTING, check_templates
 from tests.compose.grounding.texts import (
     IMAGE,
     IMAGE_SEGMENT,
@@ -124,7 +124,7 @@ def test_an_object_that_stands_for_several_stops_its_label_from_being_counted() 
     not_one = {"attributes": json.dumps({"iscrowd": 0, "note": "is_group_of"})}
     table = batch([thing("a", **crowd), thing("a"), thing("b", **not_one)])
     assert counts(table, forms=["direct"]) == {"b": "1"}
-    assert counts(table, forms=["direct"], uncountable=[]) == {"a": "2", "b": "1"}
+    assert counts(table, forms=["direct"], group_attributes=[]) == {"a": "2", "b": "1"}
 
 
 def test_a_new_record_is_its_parents_with_another_id_and_content() -> None:
@@ -161,9 +161,9 @@ def test_a_record_that_is_not_about_one_image_is_left_alone() -> None:
 def test_built_in_words_name_the_label_and_differ() -> None:
     table = batch(*[[thing("猫")]] * 60)
     asked = {said(row["content"])[0][0] for row in made(table, templates={}, forms=["direct"])}
-    assert asked == {template.about("猫") for template in COUNTING["direct"]}
+    assert asked == {template.fill("猫") for template in COUNTING["direct"]}
     for some in COUNTING.values():
-        check([template.text for template in some], "labels")
+        check_templates([template.text for template in some], "labels")
 
 
 @pytest.mark.parametrize(
@@ -172,7 +172,7 @@ def test_built_in_words_name_the_label_and_differ() -> None:
         ({"forms": []}, "at least 1"),
         ({"forms": ["voxels"]}, "direct"),
         ({"min": 5, "max": 2}, "min: 5 is over max: 2"),
-        ({"templates": {"direct": ["How many?"]}}, "no place, where {labels} is due"),
+        ({"templates": {"direct": ["How many?"]}}, "no placeholder; it needs {labels}"),
         ({"templates": {"direct": []}}, "none for direct"),
         ({"style": "tags"}, "qwen3"),
     ],
@@ -185,7 +185,9 @@ def test_settings_that_do_not_fit_are_refused(changes: dict[str, Any], told: str
 def test_a_run_counts_what_it_makes_and_no_form_is_lost(tmp_path: Path) -> None:
     """Negatives, then counting, then questions added to both: everything is accounted for."""
     (tmp_path / "a.jpg").write_bytes(make_image(64, 48))
-    answer = rendered("qwen3", "boxes", [Shown(name, (n, n, 9, 9)) for n, name in enumerate("abb")])
+    answer = render_answer(
+        "qwen3", "boxes", [AnswerObject(name, (n, n, 9, 9)) for n, name in enumerate("abb")]
+    )
     turns = [{"from": "human", "value": "<image>"}, {"from": "gpt", "value": answer}]
     samples = [{"image": "a.jpg", "conversations": turns}] * 20
     (tmp_path / "a.json").write_text(json.dumps(samples))

@@ -14,8 +14,8 @@ from pydantic import ValidationError
 from curate.compose.grounding import templates
 from curate.compose.grounding.grounding_text import GroundingText
 from curate.compose.grounding.parsing import ParsedObject, parse_objects
-from curate.compose.grounding.rendering import WRITES
-from curate.compose.grounding.templates import EVERYTHING, FORMS, TEMPLATES, Template
+from curate.compose.grounding.rendering import STYLE_GEOMETRIES
+from curate.compose.grounding.templates import EVERY_OBJECT, STYLE_FORMS, TEMPLATES, Template
 from manifests import record
 from tests.compose.grounding.texts import IMAGE, batch, boxed, said, thing, turns, turns_of
 from tests.filters.rows import answers
@@ -77,14 +77,14 @@ def test_a_label_one_of_whose_objects_has_no_box_is_not_asked_for() -> None:
     answered = answers(own(), table)
     [(asked, told)] = said(answered["content"][0])
     assert (asked, len(parse_objects(told))) == ("Find dog.", 1)
-    assert [answered[name] for name in ("queries", "answered", "unasked")] == [[1], [1], [3]]
+    assert [answered[name] for name in ("queries", "answered", "left_aside")] == [[1], [1], [3]]
 
 
 def test_max_queries_leaves_whole_labels_out() -> None:
     answered = answers(own(by="label", max_queries=1), batch([DOG, LOW_CAT, HIGH_CAT]))
     [(asked, told)] = said(answered["content"][0])
     assert len(parse_objects(told)) == {"Find dog.": 1, "Find cat.": 2}[asked]
-    assert answered["answered"][0] + answered["unasked"][0] == 3
+    assert answered["answered"][0] + answered["left_aside"][0] == 3
 
 
 def test_most_999_is_what_qwen_answers_and_the_default_of_tags() -> None:
@@ -93,9 +93,9 @@ def test_most_999_is_what_qwen_answers_and_the_default_of_tags() -> None:
         return parse_objects(told)[0].box
 
     assert numbers() == (0, 700, 1000, 1000)
-    assert numbers(most=999) == (0, 700, 999, 999)
+    assert numbers(max_coordinate=999) == (0, 700, 999, 999)
     assert numbers(style="tags") == (0, 700, 999, 999)
-    assert numbers(style="tags", most=1000) == (0, 700, 1000, 1000)
+    assert numbers(style="tags", max_coordinate=1000) == (0, 700, 1000, 1000)
 
 
 def test_pixels_are_those_of_the_image_as_it_is_shown() -> None:
@@ -172,7 +172,7 @@ def test_no_image_or_several_is_a_reason_unless_all_objects_are_on_one() -> None
 
 
 def test_a_record_without_objects_may_be_kept_and_asked_for_all_there_are() -> None:
-    texts = [template.text for template in EVERYTHING["boxes"]]
+    texts = [template.text for template in EVERY_OBJECT["boxes"]]
     [(asked, told)] = turns_of(own(empty="keep"))
     assert (asked in texts, told) == (True, "```json\n[]\n```")
     [(_, told)] = turns_of(own(empty="keep", style="tags"))
@@ -182,7 +182,7 @@ def test_a_record_without_objects_may_be_kept_and_asked_for_all_there_are() -> N
 def test_a_label_that_a_style_cannot_carry_is_an_error_of_its_record_alone() -> None:
     answered = answers(own(style="tags"), batch([boxed("a<box>", 1, 2, 3, 4)], [DOG]))
     assert answered["error"][1] is None
-    assert "holds a tag" in answered["error"][0]
+    assert "contains a tag" in answered["error"][0]
     assert answered["queries"] == [0, 1]
 
 
@@ -238,22 +238,22 @@ def test_which_words_are_chosen_depends_on_seed_and_id_and_nothing_else() -> Non
         re.sub(r"\bdog\b|\bcat\b", "X", question) for one in whole for question, _ in one
     )
     wanted = TEMPLATES["json", "boxes", "labels"]
-    assert set(asked) == {template.about("X") for template in wanted}
+    assert set(asked) == {template.fill("X") for template in wanted}
     assert min(asked.values()) >= 5
 
 
-@pytest.mark.parametrize("style", list(WRITES))
+@pytest.mark.parametrize("style", list(STYLE_GEOMETRIES))
 @pytest.mark.parametrize("by", ["category", "label", "expression"])
 def test_every_style_has_words_for_all_that_it_writes(style: str, by: str) -> None:
     numbers = {"box": (1, 2, 3, 4), "point": (5, 6), "box3d": [1.0] * 9}
-    for what in WRITES[style]:
+    for what in STYLE_GEOMETRIES[style]:
         step = GroundingText(style=style, what=what, by=by)
         [(asked, told)] = turns_of(step, thing("猫", text="猫", **numbers))
         assert "猫" in asked
-        assert "{" not in asked.replace(templates.BOXES_3D, "")
+        assert "{" not in asked.replace(templates.FORMAT_3D, "")
         assert len(parse_objects(told)) == 1
-        own_words = TEMPLATES[FORMS[step.style], what, step._place]
-        templates.check([one.text for one in own_words], step._place)
+        own_words = TEMPLATES[STYLE_FORMS[step.style], what, step._placeholder]
+        templates.check_templates([one.text for one in own_words], step._placeholder)
 
 
 def test_published_words_are_marked_and_say_the_label_once() -> None:
@@ -262,20 +262,20 @@ def test_published_words_are_marked_and_say_the_label_once() -> None:
         "Locate every instance that belongs to the following categories",
         "Locate every object that matches the description",
     ]
-    assert Template("{labels} {expression}").about("{labels}") == "{labels} {labels}"
+    assert Template("{labels} {expression}").fill("{labels}") == "{labels} {labels}"
 
 
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
-        ({"style": "tags", "what": "points"}, "style 'tags' writes boxes, not points"),
+        ({"style": "tags", "what": "points"}, "style 'tags' renders boxes, not points"),
         ({"style": "qwen2.5", "what": "boxes_3d"}, "not boxes_3d"),
-        ({"templates": ["Find it."]}, "has no place, where {labels} is due"),
-        ({"templates": ["Find {label}."]}, "has {label}, where {labels} is due"),
+        ({"templates": ["Find it."]}, "has no placeholder; it needs {labels}"),
+        ({"templates": ["Find {label}."]}, "has {label}; it needs {labels}"),
         ({"templates": ["<image>{labels}"]}, "media tag"),
-        ({"templates": ["{labels}"], "by": "expression"}, "where {expression} is due"),
+        ({"templates": ["{labels}"], "by": "expression"}, "it needs {expression}"),
         ({"templates": []}, "empty list"),
-        ({"most": 998}, "999"),
+        ({"max_coordinate": 998}, "999"),
     ],
 )
 def test_settings_that_do_not_fit_are_refused(settings: dict[str, Any], told: str) -> None:

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from curate.compose.grounding.grounding_text import GroundingText
 from curate.compose.grounding.negatives import Negatives
 from curate.compose.grounding.parsing import parse_objects
-from curate.compose.grounding.templates import ABSENT
+from curate.compose.grounding.templates import ABSENT_ANSWERS
 from manifests.errors import InputError
 from manifests.media import Media
 from manifests.record.objects import edit_objects
@@ -107,7 +107,7 @@ def test_the_share_is_that_of_the_records_and_grows_by_adding() -> None:
 
 
 def test_words_tell_it_where_asked_and_in_styles_without_a_list() -> None:
-    wanted = {template.about("cat") for template in ABSENT}
+    wanted = {template.fill("cat") for template in ABSENT_ANSWERS}
     only_cat = {"categories": ("cat",), "templates": None}
     told = set()
     for style, what in (("qwen3", "points"), ("tags", "boxes"), ("xml", "points")):
@@ -161,7 +161,7 @@ def test_categories_may_be_a_file_that_is_part_of_the_steps_identity(
 @pytest.mark.parametrize("data", ["", "[]", "[1]", "[", "dog\n--\n"])
 def test_a_file_that_lists_none_is_an_error(tmp_path: Path, data: str) -> None:
     (tmp_path / "names.txt").write_text(data)
-    with pytest.raises(InputError, match="no list of categories"):
+    with pytest.raises(InputError, match="not a list of categories"):
         own(categories="names.txt")(batch([DOG]), Media(str(tmp_path)))
 
 
@@ -177,9 +177,9 @@ def test_the_choice_depends_on_seed_and_id_and_nothing_else() -> None:
     ("changes", "told"),
     [
         ({"categories": []}, "there are none"),
-        ({"categories": ["dog", "--"]}, "'--' names nothing"),
+        ({"categories": ["dog", "--"]}, "'--' has no letter or digit"),
         ({"style": "tags", "what": "points"}, "not points"),
-        ({"templates": ["{expression}"]}, "where {labels} is due"),
+        ({"templates": ["{expression}"]}, "it needs {labels}"),
         ({"share": 2}, "less than or equal to 1"),
     ],
 )

@@ -9,71 +9,71 @@ import pytest
 
 from curate.compose.grounding.parsing import ParsedObject, objects_to_units, parse_objects
 from curate.compose.grounding.rendering import (
-    NOTHING,
-    Shown,
-    cuboids,
-    pixels,
-    rendered,
-    thousandths,
+    EMPTY_ANSWER,
+    AnswerObject,
+    render_answer,
+    to_resized_pixels,
+    to_rounded_cuboids,
+    to_thousandths,
 )
 from manifests.errors import RowError
 from manifests.geometry.angles import RECORD_ANGLES, Angles
 from manifests.geometry.space import SPACES, Space, boxes_to_units
 
-DOG, CAT = Shown("dog", (1, 2, 3, 4)), Shown("cat", (5, 6, 7, 8))
+DOG, CAT = AnswerObject("dog", (1, 2, 3, 4)), AnswerObject("cat", (5, 6, 7, 8))
 SIZE = np.array([[640.0, 428.0]])
 PIXEL = Space(form="xyxy", unit="pixel")
 VECTOR = boxes_to_units(np.array([[146, 137, 615, 415]]), SIZE, PIXEL)
 
 
 def test_the_published_box_is_written_as_published() -> None:
-    assert thousandths(VECTOR).tolist() == [[228, 320, 961, 970]]
-    assert pixels(VECTOR, SIZE).tolist() == [[147, 134, 619, 407]]
+    assert to_thousandths(VECTOR).tolist() == [[228, 320, 961, 970]]
+    assert to_resized_pixels(VECTOR, SIZE).tolist() == [[147, 134, 619, 407]]
 
 
 def test_halves_are_rounded_to_even_and_the_ends_are_ends() -> None:
     units = np.array([[0.5, 1.5, 2.5, 999.5], [-3, 1000.4, 1003, 998.5]])
-    assert thousandths(units).tolist() == [[0, 2, 2, 1000], [0, 1000, 1000, 998]]
-    assert thousandths(units, 999).tolist() == [[0, 2, 2, 999], [0, 999, 999, 998]]
+    assert to_thousandths(units).tolist() == [[0, 2, 2, 1000], [0, 1000, 1000, 998]]
+    assert to_thousandths(units, 999).tolist() == [[0, 2, 2, 999], [0, 999, 999, 998]]
 
 
 def test_pixels_end_at_the_last_one() -> None:
-    assert pixels(np.array([[0.0, 0, 1000, 1000]]), SIZE).tolist() == [[0, 0, 643, 419]]
+    assert to_resized_pixels(np.array([[0.0, 0, 1000, 1000]]), SIZE).tolist() == [[0, 0, 643, 419]]
 
 
 def test_json_is_laid_out_as_qwen_answers() -> None:
-    assert rendered("qwen3", "boxes", [DOG, CAT]) == (
+    assert render_answer("qwen3", "boxes", [DOG, CAT]) == (
         '```json\n[\n\t{"bbox_2d": [1, 2, 3, 4], "label": "dog"},\n'
         '\t{"bbox_2d": [5, 6, 7, 8], "label": "cat"}\n]\n```'
     )
-    assert rendered("qwen2.5", "points", [Shown(None, (1, 2))]) == (
+    assert render_answer("qwen2.5", "points", [AnswerObject(None, (1, 2))]) == (
         '```json\n[\n\t{"point_2d": [1, 2]}\n]\n```'
     )
-    assert rendered("qwen3", "boxes", []) == "```json\n[]\n```"
+    assert render_answer("qwen3", "boxes", []) == "```json\n[]\n```"
 
 
 @pytest.mark.parametrize("label", ['a "b"', "a\nb", "猫 é", "```", "\\", "\x7f\x01", "</a>"])
 def test_json_of_any_label_is_valid_and_readable(label: str) -> None:
-    text = rendered("qwen3", "boxes", [Shown(label, (1, 2, 3, 4))])
+    text = render_answer("qwen3", "boxes", [AnswerObject(label, (1, 2, 3, 4))])
     inside = text.removeprefix("```json\n").removesuffix("\n```")
     assert json.loads(inside) == [{"bbox_2d": [1, 2, 3, 4], "label": label}]
 
 
 def test_letters_of_any_script_are_written_as_they_are() -> None:
-    assert '"猫 é"' in rendered("qwen3", "boxes", [Shown("猫 é", (1, 2, 3, 4))])
+    assert '"猫 é"' in render_answer("qwen3", "boxes", [AnswerObject("猫 é", (1, 2, 3, 4))])
 
 
 def test_tags_are_qwen_vls() -> None:
-    assert rendered("tags", "boxes", [DOG, Shown(None, (5, 6, 7, 8))]) == (
+    assert render_answer("tags", "boxes", [DOG, AnswerObject(None, (5, 6, 7, 8))]) == (
         "<ref>dog</ref><box>(1,2),(3,4)</box><box>(5,6),(7,8)</box>"
     )
-    assert rendered("tags", "boxes", []) == rendered("xml", "points", []) == NOTHING
-    assert parse_objects(NOTHING) == []
+    assert render_answer("tags", "boxes", []) == render_answer("xml", "points", []) == EMPTY_ANSWER
+    assert parse_objects(EMPTY_ANSWER) == []
 
 
 def test_points_in_xml_stand_by_label() -> None:
-    objects = [Shown("a", (1, 2)), Shown('b "&"', (3, 4)), Shown("a", (5, 6))]
-    assert rendered("xml", "points", objects) == (
+    objects = [AnswerObject("a", (1, 2)), AnswerObject('b "&"', (3, 4)), AnswerObject("a", (5, 6))]
+    assert render_answer("xml", "points", objects) == (
         '<points x1="1" y1="2" x2="5" y2="6" alt="a">a</points>\n'
         '<points x1="3" y1="4" alt=\'b "&amp;"\'>b "&amp;"</points>'
     )
@@ -81,10 +81,14 @@ def test_points_in_xml_stand_by_label() -> None:
 
 def test_cuboids_have_two_decimals_and_the_angles_that_are_asked_for() -> None:
     box = np.array([[1.005, -0.001, 2.675, 1, 2, 3, np.pi / 2, 0, -np.pi]], np.float32)
-    assert cuboids(box, RECORD_ANGLES) == [[1.0, 0.0, 2.67, 1.0, 2.0, 3.0, 1.57, 0.0, -3.14]]
-    assert cuboids(box)[0][6:] == [0.5, 0.0, -1.0]
-    assert cuboids(box, Angles(axes="yxz", unit="degree"))[0][6:] == [0.0, 90.0, -180.0]
-    assert "-0.0" not in rendered("qwen3", "boxes_3d", [Shown("car", cuboids(box)[0])])
+    assert to_rounded_cuboids(box, RECORD_ANGLES) == [
+        [1.0, 0.0, 2.67, 1.0, 2.0, 3.0, 1.57, 0.0, -3.14]
+    ]
+    assert to_rounded_cuboids(box)[0][6:] == [0.5, 0.0, -1.0]
+    assert to_rounded_cuboids(box, Angles(axes="yxz", unit="degree"))[0][6:] == [0.0, 90.0, -180.0]
+    assert "-0.0" not in render_answer(
+        "qwen3", "boxes_3d", [AnswerObject("car", to_rounded_cuboids(box)[0])]
+    )
 
 
 def test_one_label_may_have_several_tagged_boxes_and_prose_ends_it() -> None:

@@ -8,7 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curate.compose.grounding.parsing import ParsedObject, objects_to_units, parse_objects
-from curate.compose.grounding.rendering import Shown, cuboids, pixels, rendered, thousandths
+from curate.compose.grounding.rendering import (
+    AnswerObject,
+    render_answer,
+    to_resized_pixels,
+    to_rounded_cuboids,
+    to_thousandths,
+)
 from manifests.errors import RowError
 from manifests.geometry.angles import QWEN3_ANGLES, RECORD_ANGLES, Angles, boxes_to_record
 from manifests.geometry.smart_resize import QWEN2_5_RESIZE, smart_resize
@@ -25,8 +31,8 @@ def boxes_of(drawn: list[tuple[float, ...]]) -> np.ndarray:
     return np.array(drawn, np.float32).astype(np.float64).reshape(-1, 4)
 
 
-def shown(labels: list[str | None], numbers: np.ndarray) -> list[Shown]:
-    return [Shown(label, row) for label, row in zip(labels, numbers.tolist(), strict=True)]
+def shown(labels: list[str | None], numbers: np.ndarray) -> list[AnswerObject]:
+    return [AnswerObject(label, row) for label, row in zip(labels, numbers.tolist(), strict=True)]
 
 
 @settings(deadline=None)
@@ -34,8 +40,11 @@ def shown(labels: list[str | None], numbers: np.ndarray) -> list[Shown]:
 def test_boxes_of_thousandths_are_the_same_after_json(
     drawn: list[tuple[str, float, float, float, float]], around: tuple[str, str]
 ) -> None:
-    labels, rounded = [one[0] for one in drawn], thousandths(boxes_of([one[1:] for one in drawn]))
-    text = rendered("qwen3", "boxes", shown(list(labels), rounded))
+    labels, rounded = (
+        [one[0] for one in drawn],
+        to_thousandths(boxes_of([one[1:] for one in drawn])),
+    )
+    text = render_answer("qwen3", "boxes", shown(list(labels), rounded))
     wanted = [
         ParsedObject(label, tuple(b)) for label, b in zip(labels, rounded.tolist(), strict=True)
     ]
@@ -54,13 +63,13 @@ def test_pixels_after_resizing_are_the_same_once_read_and_written_again(
 ) -> None:
     units = boxes_of([one[1:] for one in drawn])
     sizes = np.tile(np.array([size]), (len(units), 1))
-    rounded = pixels(units, sizes)
+    rounded = to_resized_pixels(units, sizes)
     assert (rounded >= 0).all()
     assert (rounded < np.tile(smart_resize(sizes, QWEN2_5_RESIZE), 2)).all()
-    text = rendered("qwen2.5", "boxes", shown([one[0] for one in drawn], rounded))
+    text = render_answer("qwen2.5", "boxes", shown([one[0] for one in drawn], rounded))
     read = objects_to_units(parse_objects(text), SPACES["qwen2.5"], size)
     again = np.array([one.box for one in read])
-    assert pixels(again, sizes).tolist() == rounded.tolist()
+    assert to_resized_pixels(again, sizes).tolist() == rounded.tolist()
     half = 500 / smart_resize(sizes, QWEN2_5_RESIZE)
     inner = np.tile(1000 - 2 * half, 2)  # the last pixel stands for all beyond it
     close = np.abs(again - units) <= np.tile(half, 2) + 1e-3
@@ -70,8 +79,8 @@ def test_pixels_after_resizing_are_the_same_once_read_and_written_again(
 @settings(deadline=None)
 @given(st.lists(st.tuples(LABELS, UNIT, UNIT), min_size=1, max_size=5))
 def test_points_are_the_same_after_json(drawn: list[tuple[str, float, float]]) -> None:
-    rounded = thousandths(np.array([one[1:] for one in drawn], np.float32).astype(np.float64))
-    text = rendered("qwen3", "points", shown([one[0] for one in drawn], rounded))
+    rounded = to_thousandths(np.array([one[1:] for one in drawn], np.float32).astype(np.float64))
+    text = render_answer("qwen3", "points", shown([one[0] for one in drawn], rounded))
     wanted = [
         ParsedObject(one[0], point=tuple(p)) for one, p in zip(drawn, rounded.tolist(), strict=True)
     ]
@@ -87,7 +96,7 @@ XML_LABELS = st.one_of(
 @settings(deadline=None)
 @given(st.lists(st.tuples(XML_LABELS, st.integers(0, 999), st.integers(0, 999)), max_size=6))
 def test_points_are_the_same_after_xml_label_by_label(drawn: list[tuple[str, int, int]]) -> None:
-    text = rendered("xml", "points", [Shown(label, (x, y)) for label, x, y in drawn])
+    text = render_answer("xml", "points", [AnswerObject(label, (x, y)) for label, x, y in drawn])
     order = list(dict.fromkeys(one[0] for one in drawn))
     grouped = sorted(drawn, key=lambda one: order.index(one[0]))
     assert parse_objects(text) == [ParsedObject(label, point=(x, y)) for label, x, y in grouped]
@@ -101,8 +110,8 @@ TAG_LABELS = LABELS.filter(lambda label: "<" not in label)
 def test_boxes_are_the_same_after_tags(
     drawn: list[tuple[str, float, float, float, float]],
 ) -> None:
-    rounded = thousandths(boxes_of([one[1:] for one in drawn]), 999)
-    text = rendered("tags", "boxes", shown([one[0] for one in drawn], rounded))
+    rounded = to_thousandths(boxes_of([one[1:] for one in drawn]), 999)
+    text = render_answer("tags", "boxes", shown([one[0] for one in drawn], rounded))
     assert parse_objects(text) == [
         ParsedObject(one[0], tuple(box)) for one, box in zip(drawn, rounded.tolist(), strict=True)
     ]
@@ -114,11 +123,11 @@ def test_boxes_are_the_same_after_tags(
     st.sampled_from([RECORD_ANGLES, QWEN3_ANGLES, Angles(axes="yxz", unit="degree")]),
 )
 def test_cuboids_are_the_same_after_json(numbers: list[float], angles: Angles) -> None:
-    written = cuboids(np.array([numbers]), angles)
-    [read] = parse_objects(rendered("qwen3", "boxes_3d", [Shown("car", written[0])]))
+    written = to_rounded_cuboids(np.array([numbers]), angles)
+    [read] = parse_objects(render_answer("qwen3", "boxes_3d", [AnswerObject("car", written[0])]))
     assert read == ParsedObject("car", box3d=tuple(written[0]))
     back = boxes_to_record(np.array([read.box3d]), angles)
-    assert cuboids(back, angles) == written
+    assert to_rounded_cuboids(back, angles) == written
     half = np.repeat([0.005, 0.005 * {"half_turn": np.pi}.get(angles.unit, 1)], [6, 3])
     assert (np.abs(back[0] - numbers) <= half + 1e-5).all()
 
@@ -127,7 +136,9 @@ def test_cuboids_are_the_same_after_json(numbers: list[float], angles: Angles) -
 def test_json_that_is_cut_anywhere_never_gives_fewer_objects(
     count: int, data: st.DataObject
 ) -> None:
-    text = rendered("qwen3", "boxes", [Shown("a [dog]", (1, 2, 3, n)) for n in range(count)])
+    text = render_answer(
+        "qwen3", "boxes", [AnswerObject("a [dog]", (1, 2, 3, n)) for n in range(count)]
+    )
     cut = text[: data.draw(st.integers(text.index("bbox_2d") + 7, len(text)))]
     if len(cut) > text.rindex("]"):
         assert len(parse_objects(cut)) == count
@@ -137,7 +148,7 @@ def test_json_that_is_cut_anywhere_never_gives_fewer_objects(
 
 
 def test_a_label_that_xml_or_tags_cannot_carry_is_refused() -> None:
-    with pytest.raises(RowError, match="holds a tag"):
-        rendered("tags", "boxes", [Shown("a<box>", (1, 2, 3, 4))])
-    with pytest.raises(RowError, match="XML has no place"):
-        rendered("xml", "points", [Shown("a\x00", (1, 2))])
+    with pytest.raises(RowError, match="contains a tag"):
+        render_answer("tags", "boxes", [AnswerObject("a<box>", (1, 2, 3, 4))])
+    with pytest.raises(RowError, match="XML does not allow"):
+        render_answer("xml", "points", [AnswerObject("a\x00", (1, 2))])

@@ -6,14 +6,14 @@ from collections import Counter
 
 import pyarrow as pa
 
-from curate.compose.grounding.choice import Draws, draws
+from curate.compose.grounding.random_choices import RandomChoices, random_choices
 from manifests import record
 
 IDS = record.record_ids("made", map(str, range(3000)))
 
 
 def first(seed: int, step: str, ids: pa.Array = IDS) -> list[int]:
-    return [one.below(10) for one in draws(ids, seed, step)]
+    return [one.below(10) for one in random_choices(ids, seed, step)]
 
 
 def test_each_value_is_as_likely() -> None:
@@ -30,8 +30,8 @@ def test_records_seeds_and_steps_choose_apart_and_always_the_same() -> None:
         assert 220 < agree < 380
 
 
-def test_some_are_different_ones_in_any_order() -> None:
-    orders = {tuple(Draws(key).shuffled("abc")) for key in range(200)}
+def test_a_sample_has_different_values_in_any_order() -> None:
+    orders = {tuple(RandomChoices(key).shuffled("abc")) for key in range(200)}
     assert orders == {tuple(word) for word in ("abc", "acb", "bac", "bca", "cab", "cba")}
-    assert all(len(set(Draws(key).some("abcd", 2))) == 2 for key in range(50))
-    assert Draws(1).some("ab", 9) == Draws(1).shuffled("ab")
+    assert all(len(set(RandomChoices(key).sample("abcd", 2))) == 2 for key in range(50))
+    assert RandomChoices(1).sample("ab", 9) == RandomChoices(1).shuffled("ab")

@@ -1,0 +1,52 @@
+"""Random choices for a record that depend on the seed, the step and the record's id alone.
+
+So they are the same for any number of workers and any order of records.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import TypeVar
+
+import pyarrow as pa
+
+from manifests.kernels.splitmix64 import next_word
+from manifests.record import random_keys
+
+T = TypeVar("T")
+
+
+class RandomChoices:
+    """A generator of choices from one 64-bit key: splitmix64 (Steele et al. 2014).
+
+    It is plain Python because a record needs only a few choices. The methods are those of
+    `random.Random`.
+    """
+
+    def __init__(self, key: int) -> None:
+        self._state = key
+
+    def below(self, limit: int) -> int:
+        """A number from 0 to `limit` - 1, each equally likely. `limit` is far below 2^64."""
+        self._state, word = next_word(self._state)
+        return word % limit
+
+    def choice(self, values: Sequence[T]) -> T:
+        return values[self.below(len(values))]
+
+    def sample(self, values: Sequence[T], count: int) -> list[T]:
+        """`count` different elements of `values`, or all if there are fewer, in random order."""
+        left = list(values)
+        return [left.pop(self.below(len(left))) for _ in range(min(count, len(left)))]
+
+    def shuffled(self, values: Sequence[T]) -> list[T]:
+        return self.sample(values, len(values))
+
+
+def random_choices(ids: pa.Array | pa.ChunkedArray, seed: int, step: str) -> list[RandomChoices]:
+    """A generator for each record. The name of the step is mixed in, so that two steps with the
+    same seed choose independently."""
+    mixed = hashlib.blake2b(f"{step}\0{seed}".encode(), digest_size=8).digest()
+    keys = random_keys(ids, int.from_bytes(mixed, "big"))
+    return [RandomChoices(key) for key in keys.tolist()]

@@ -18,7 +18,7 @@ from curate.emit.shard_set import write_json
 from curate.emit.sizes import sizes
 from manifests import storage
 from manifests.errors import RowError
-from manifests.run.manifest import FileEntry
+from manifests.storage.file_entry import FileEntry
 from manifests.storage.parts import buffered
 
 ENDING = ".arrow"

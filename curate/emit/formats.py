@@ -13,7 +13,7 @@ from curate.emit.shard import Job, ShardCommit, quarantined
 from curate.emit.shard_set import ShardSet
 from manifests import storage
 from manifests.errors import ManifestError, RowError
-from manifests.run.manifest import FileEntry
+from manifests.storage.file_entry import FileEntry
 
 Finish = Callable[[str, list[ShardCommit], str], list[FileEntry]]
 """Gets the folder, all commits in order and the run's fingerprint; returns the files it wrote."""

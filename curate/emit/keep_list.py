@@ -12,8 +12,8 @@ import pyarrow as pa
 from curate.emit.shard import Job, ShardCommit, quarantined
 from manifests import storage
 from manifests.errors import RowError
-from manifests.run.fingerprint import file_digest
-from manifests.run.manifest import FileEntry
+from manifests.storage.digest import file_digest
+from manifests.storage.file_entry import FileEntry
 from manifests.storage.keep_list import (
     DTYPE,
     is_uid,

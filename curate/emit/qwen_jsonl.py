@@ -23,8 +23,8 @@ from curate.emit.segments import MEDIA_KINDS, shown_media
 from curate.emit.shard import Job, ShardCommit, quarantined
 from manifests import storage
 from manifests.errors import RowError
-from manifests.run.fingerprint import bytes_digest
-from manifests.run.manifest import FileEntry
+from manifests.storage.digest import bytes_digest
+from manifests.storage.file_entry import FileEntry
 
 ENDING = ".jsonl"
 MEDIA_FOLDER = "media"

@@ -12,7 +12,7 @@ from curate.emit.settings import Shards
 from manifests import storage
 from manifests.errors import RowError
 from manifests.media import Media
-from manifests.run.manifest import FileEntry
+from manifests.storage.file_entry import FileEntry
 
 
 class Job(NamedTuple):

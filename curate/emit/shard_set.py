@@ -11,7 +11,7 @@ from curate.emit.settings import FormatName
 from curate.emit.shard import ShardCommit
 from manifests import storage
 from manifests.errors import ManifestError
-from manifests.run.manifest import FileEntry
+from manifests.storage.file_entry import FileEntry
 
 NAME = "shards.json"
 

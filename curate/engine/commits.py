@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from manifests import storage
-from manifests.run.fingerprint import file_digest
 from manifests.run.manifest import Commit
+from manifests.storage.digest import file_digest
 
 
 def present(folder: str, commit: Commit) -> bool:

@@ -11,8 +11,9 @@ import pyarrow.compute as pc
 from manifests import record, storage
 from manifests.run import manifest
 from manifests.run.ledger import Account, check, total
-from manifests.run.manifest import Commit, FileEntry
+from manifests.run.manifest import Commit
 from manifests.storage import parts
+from manifests.storage.file_entry import FileEntry
 
 PART, DROPPED, QUARANTINE, KEPT_BYTES = ".arrow", ".dropped.arrow", ".quarantined.arrow", ".media"
 """Endings of the files of a part, after its name."""

@@ -11,8 +11,8 @@ import pyarrow.compute as pc
 
 from manifests import record, storage
 from manifests.errors import StepError
-from manifests.run.fingerprint import file_digest
 from manifests.step import CorpusStep, Outcome, ReshapeStep, RowStep, Step
+from manifests.storage.digest import file_digest
 
 
 class PlannedStep(NamedTuple):

@@ -14,8 +14,9 @@ from curate.inspect import families
 from manifests import storage
 from manifests.errors import InputError
 from manifests.run import manifest
-from manifests.run.manifest import Commit, FileEntry, PassEntry, PassManifest, RunManifest
+from manifests.run.manifest import Commit, PassEntry, PassManifest, RunManifest
 from manifests.storage import parts
+from manifests.storage.file_entry import FileEntry
 
 
 class Event(NamedTuple):

@@ -35,8 +35,9 @@ from filters.duplicates.phases.survivors import unknown, wish, wishes
 from filters.image.image_hash import ImageHash
 from filters.image.media_digest import MediaDigest
 from manifests import storage
-from manifests.run.manifest import NAME, FileEntry
+from manifests.run.manifest import NAME
 from manifests.step import Corpus, CorpusStep, Outcome, Part, RowStep, Workspace
+from manifests.storage.file_entry import FileEntry
 
 By = Literal["text", "image", "minhash", "perceptual", "semantic", "sequence"]
 _NEAR = ("minhash", "semantic", "sequence")

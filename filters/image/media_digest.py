@@ -7,12 +7,12 @@ from typing import ClassVar
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import xxhash
 
 from manifests.errors import MediaError
 from manifests.media import Media, Reference
 from manifests.record import MEDIA, media_lists
 from manifests.step import Outcome, RowStep
+from manifests.storage.digest import bytes_digest
 
 _DIGEST = MEDIA.get_field_index("digest")
 
@@ -53,7 +53,7 @@ def _digests(flat: pa.Array, media: Media) -> tuple[pa.Array, list[str | None]]:
         fault = None
         if made.get(reference) is None:
             try:
-                made[reference] = f"xxh128:{xxhash.xxh3_128_hexdigest(media.read(reference))}"
+                made[reference] = bytes_digest(media.read(reference))
             except MediaError as error:
                 made[reference], fault = None, str(error)
         faults.append(fault)

@@ -11,6 +11,7 @@ from manifests import storage
 from manifests.errors import ManifestError
 from manifests.run.fingerprint import fingerprint
 from manifests.run.ledger import Account
+from manifests.storage.file_entry import FileEntry
 
 NAME = "manifest.json"
 FORMAT = 2
@@ -18,15 +19,6 @@ FORMAT = 2
 
 
 _FRESH = "Run the recipe again, with a new output folder."
-
-
-class FileEntry(BaseModel):
-    """A file that a commit names: its name in the folder of the commit, rows, bytes and digest."""
-
-    name: str
-    rows: int
-    size_bytes: int
-    digest: str
 
 
 class Commit(BaseModel):

@@ -8,9 +8,10 @@ from typing import NamedTuple
 from manifests import storage
 from manifests.errors import CurateError
 from manifests.run import ledger, manifest
-from manifests.run.fingerprint import file_digest
-from manifests.run.manifest import FileEntry, PassManifest, RunManifest
+from manifests.run.manifest import PassManifest, RunManifest
 from manifests.storage import parts
+from manifests.storage.digest import file_digest
+from manifests.storage.file_entry import FileEntry
 
 
 class Fault(NamedTuple):

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 import pyarrow as pa
 
-from manifests.run.manifest import Commit, FileEntry
+from manifests.run.manifest import Commit
+from manifests.storage.file_entry import FileEntry
 
 T = TypeVar("T")
 R = TypeVar("R")

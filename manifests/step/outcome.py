@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from manifests.run.manifest import FileEntry
+from manifests.storage.file_entry import FileEntry
 
 
 class Outcome(NamedTuple):

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from manifests import storage
 from manifests.errors import ManifestError
-from manifests.run.manifest import FileEntry
+from manifests.storage.file_entry import FileEntry
 
 _BUFFER_BYTES = 1 << 16
 

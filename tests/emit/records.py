@@ -14,8 +14,8 @@ from curate.emit.settings import FormatName, Shards
 from curate.emit.shard import Job, ShardCommit
 from manifests import record
 from manifests.media import Media
-from manifests.run.manifest import FileEntry
 from manifests.storage import parts
+from manifests.storage.file_entry import FileEntry
 from tests.make import make_image
 
 IMAGES = [make_image(64, 48, seed=n, kind=kind) for n, kind in enumerate(["JPEG", "PNG", "WEBP"])]

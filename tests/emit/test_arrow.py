@@ -21,7 +21,7 @@ from curate.emit.read import read_shards, shard_files
 from curate.emit.shard import Quarantined, ShardCommit
 from manifests.errors import ManifestError, RecipeError
 from manifests.media import FIX_MISSING_FILE, Limits, Media
-from manifests.run.fingerprint import file_digest
+from manifests.storage.digest import file_digest
 from tests.emit.records import (
     IMAGES,
     captioned,

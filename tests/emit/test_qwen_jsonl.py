@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from manifests.run.fingerprint import file_digest
+from manifests.storage.digest import file_digest
 from tests.emit.records import IMAGES, captioned, medium, records, row, tar, text, write, write_all
 
 

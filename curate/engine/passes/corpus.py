@@ -20,9 +20,10 @@ from manifests import storage
 from manifests.errors import StepError
 from manifests.run.fingerprint import fingerprint
 from manifests.run.ledger import check
-from manifests.run.manifest import Commit, FileEntry
+from manifests.run.manifest import Commit
 from manifests.step import CorpusStep, Outcome, Part
 from manifests.storage import parts
+from manifests.storage.file_entry import FileEntry
 
 
 class CorpusTask(NamedTuple):

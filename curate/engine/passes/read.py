@@ -22,7 +22,8 @@ from manifests.errors import FileError, StepError
 from manifests.media import KEPT
 from manifests.run.fingerprint import fingerprint
 from manifests.run.ledger import Account
-from manifests.run.manifest import Commit, FileEntry
+from manifests.run.manifest import Commit
+from manifests.storage.file_entry import FileEntry
 
 
 class ReadTask(NamedTuple):

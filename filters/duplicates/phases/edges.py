@@ -9,8 +9,9 @@ import numpy as np
 import pyarrow as pa
 
 from manifests import storage
-from manifests.run.manifest import Commit, FileEntry
+from manifests.run.manifest import Commit
 from manifests.storage import parts
+from manifests.storage.file_entry import FileEntry
 
 SCHEMA = pa.schema([("a", pa.uint64()), ("b", pa.uint64()), ("similarity", pa.float32())])
 

@@ -14,8 +14,8 @@ from filters.duplicates.phases.rows import Rows
 from manifests import storage
 from manifests.errors import RecipeError
 from manifests.run import manifest
-from manifests.run.manifest import FileEntry
 from manifests.storage import parts
+from manifests.storage.file_entry import FileEntry
 
 ENDING = ".index.arrow"
 

@@ -13,9 +13,9 @@ from filters.duplicates.contract import Described, units_of
 from filters.duplicates.phases import edges
 from filters.duplicates.phases.edges import Edges
 from manifests import storage
-from manifests.run.manifest import FileEntry
 from manifests.step import TaskResult
 from manifests.storage import parts
+from manifests.storage.file_entry import FileEntry
 
 SAME, NEAR, LINKS = ".same.arrow", ".near.arrow", ".links.arrow"
 SAME_SCHEMA = pa.schema([("high", pa.uint64()), ("low", pa.uint64()), ("unit", pa.uint32())])

@@ -16,7 +16,8 @@ from manifests.errors import CurateError, ManifestError
 from manifests.run import ledger, manifest
 from manifests.run.fingerprint import fingerprint
 from manifests.run.ledger import Account
-from manifests.run.manifest import Commit, FileEntry, PassManifest
+from manifests.run.manifest import Commit, PassManifest
+from manifests.storage.file_entry import FileEntry
 
 COUNTS = st.dictionaries(st.sampled_from("abcd"), st.integers(1, 9))
 

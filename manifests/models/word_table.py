@@ -1,0 +1,59 @@
+"""A hash table of byte strings, for compiled loops to look words up in."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+_FNV_BASIS, _FNV_PRIME = np.uint32(2166136261), np.uint32(16777619)
+
+
+class WordTable(NamedTuple):
+    """Words by number: word i is bytes[offsets[i] : offsets[i + 1]].
+
+    `slots` is an open-addressing table of int32 numbers, -1 where free, as long as a power of two;
+    a word is in the first slot that was free from its hash (`fnv`) on. All are read-only.
+    """
+
+    slots: np.ndarray
+    offsets: np.ndarray
+    bytes: np.ndarray
+
+
+def word_table(words: list[bytes]) -> WordTable:
+    offsets = np.cumsum([0, *map(len, words)], dtype=np.int64)
+    data = np.frombuffer(b"".join(words), np.uint8)
+    return WordTable(read_only(_slots(fnv(data, offsets))), read_only(offsets), data)
+
+
+def read_only(array: np.ndarray) -> np.ndarray:
+    """The array itself, contiguous and protected, as loops are compiled to take it."""
+    array = np.ascontiguousarray(array)
+    array.setflags(write=False)
+    return array
+
+
+def fnv(data: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """fastText's hash of each string, uint32: FNV-1a, with bytes taken as signed."""
+    sizes = np.diff(offsets)
+    hashes = np.full(len(sizes), _FNV_BASIS, np.uint32)
+    signed = data.view(np.int8).astype(np.int32).astype(np.uint32)
+    for at in range(int(sizes.max(initial=0))):
+        longer = np.flatnonzero(sizes > at)
+        hashes[longer] = (hashes[longer] ^ signed[offsets[longer] + at]) * _FNV_PRIME
+    return hashes
+
+
+def _slots(hashes: np.ndarray) -> np.ndarray:
+    """All words at once: each round, one word goes into each free slot that any wants, and the
+    others try the next."""
+    slots = np.full(1 << (4 * len(hashes)).bit_length(), -1, np.int32)
+    last = np.uint32(len(slots) - 1)
+    waiting, wanted = np.arange(len(hashes), dtype=np.int32), hashes & last
+    while len(waiting):
+        free = slots[wanted] < 0
+        slots[wanted[free]] = waiting[free]
+        left = slots[wanted] != waiting
+        waiting, wanted = waiting[left], (wanted[left] + np.uint32(1)) & last
+    return slots

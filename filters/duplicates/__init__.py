@@ -1,1 +1,10 @@
-"""One engine for all duplicates: the contract of a kind, the kinds, and the phases of the work."""
+"""The duplicate engine and its two steps.
+
+duplicates.py, duplicate_images.py   the steps: their settings, and which searches they run
+kinds/      what makes two units duplicates: equal text or media, MinHash, images, embeddings
+phases/     the search, phase by phase; `search.py` runs them in order
+files/      the files that one phase writes and a later one reads
+corpus/     units of the corpus: their numbers, their rows, and the index of earlier runs
+ranking/    which unit of a component is the best: sort keys, and what they are computed from
+outcome/    what the steps answer for every record
+"""

@@ -9,29 +9,37 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import AfterValidator, BeforeValidator, Field, PositiveInt, model_validator
+from pydantic import BeforeValidator, Field, PositiveInt, model_validator
 
-from filters.duplicates.contract import Identity, Kind, units_of
+from filters.duplicates.corpus.image_families import IMAGE_FAMILIES, write_image_families
+from filters.duplicates.corpus.index import IndexFiles, WriteIndex, corpus_passes, find_index_files
+from filters.duplicates.corpus.rows import RowReader
+from filters.duplicates.corpus.units import Source
+from filters.duplicates.kinds.contract import Identity, Kind
 from filters.duplicates.kinds.equal import SameMedia, SameText
 from filters.duplicates.kinds.minhash import MinHash
-from filters.duplicates.kinds.perceptual import FAMILIES, Images, SameImages
+from filters.duplicates.kinds.perceptual import Images, SameImages
 from filters.duplicates.kinds.semantic import Semantic
 from filters.duplicates.kinds.sequence import Sequence
-from filters.duplicates.phases.forest import Forest, Verdicts, verdicts
-from filters.duplicates.phases.index import Remembered, WriteIndex, corpus_passes, remembered
-from filters.duplicates.phases.keys import Source
-from filters.duplicates.phases.members import Members, likeness, members
-from filters.duplicates.phases.outcomes import (
+from filters.duplicates.kinds.settings import (
+    DEFAULTS,
+    INDEXED,
+    By,
+    contradiction,
+    with_defaults,
+)
+from filters.duplicates.outcome.outcomes import (
     FAMILY,
     OF,
     SIMILARITY,
     SURVIVOR,
     outcomes,
-    write_gone,
+    write_dropped_rows,
 )
-from filters.duplicates.phases.rows import Rows, write_families
-from filters.duplicates.phases.search import Search
-from filters.duplicates.phases.survivors import unknown, wish, wishes
+from filters.duplicates.phases.forest import Forest
+from filters.duplicates.phases.search import Found, Search
+from filters.duplicates.ranking.members import image_similarity
+from filters.duplicates.ranking.sort_key import Keep, as_list, sort_key, sort_keys
 from filters.image.image_hash import ImageHash
 from filters.image.media_digest import MediaDigest
 from manifests import storage
@@ -39,93 +47,40 @@ from manifests.run.manifest import NAME
 from manifests.step import Corpus, CorpusStep, Outcome, Part, RowStep, Workspace
 from manifests.storage.file_entry import FileEntry
 
-By = Literal["text", "image", "minhash", "perceptual", "semantic", "sequence"]
-_NEAR = ("minhash", "semantic", "sequence")
-_TOKENS_OF_A_SHINGLE = {"words": 5, "whitespace": 5, "characters": 24}
-_DEFAULTS: dict[str, dict[str, Any]] = {
-    "minhash": {
-        "threshold": 0.8,
-        "tokens": "words",
-        "n": None,
-        "permutations": 128,
-        "bands": 20,
-        "rows": 6,
-        "verify": True,
-    },
-    "perceptual": {"distance": 6},
-    "semantic": {"threshold": 0.92, "embedding": None, "clusters": None},
-    "sequence": {"threshold": 0.5, "distance": 6},
-}
-"""The settings of each way to be duplicates. All of these numbers are ours."""
-_OF_THE_INDEX = {
-    "by", "tokens", "n", "permutations", "bands", "rows", "distance", "embedding", "clusters"
-}  # fmt: skip
-"""Settings in which an index and a step that compares with it agree."""
-
-
-def _listed(value: Any) -> Any:
-    return [value] if isinstance(value, str | dict) else value
-
-
-def _orders(value: Any) -> Any:
-    """A list of lines, in which `{source: web}` is an order of one source."""
-    lines = _listed(value)
-    if not isinstance(lines, list | tuple):
-        return lines
-    return [
-        {name: _listed(order) for name, order in line.items()} if isinstance(line, dict) else line
-        for line in lines
-    ]
-
-
-Line = str | dict[Literal["source"], tuple[str, ...]]
-
-
-def _tellable(keep: tuple[Line, ...]) -> tuple[Line, ...]:
-    if {"source", "-source"} & {line for line in keep if isinstance(line, str)}:
-        raise ValueError("source wants an order, {source: [first, second]}")
-    if "-id" in keep:
-        raise ValueError("of the ids the lowest is best: id")
-    for line in keep:
-        if fault := unknown(wish(line).measure):
-            raise ValueError(fault)
-    return keep
-
-
-Keep = Annotated[tuple[Line, ...], BeforeValidator(_orders), AfterValidator(_tellable)]
-
 
 class Duplicates(CorpusStep):
     """Keep the best record of every family of duplicates, and drop the others.
 
     Two records are duplicates by
 
-    - `text`: the same text, but for case and runs of whitespace;
+    - `text`: the same text, ignoring case and runs of whitespace;
     - `image`: the same images and videos in the same order, byte for byte;
     - `minhash`: texts whose sets of n-grams have a Jaccard similarity of at least `threshold`.
-      MinHash signatures (Broder 1997) cut into `bands` of `rows` values find the pairs, the exact
-      Jaccard similarity decides. A text shorter than an n-gram is compared as a whole;
-    - `perceptual`: images that look the same, one by one in order: 64-bit perceptual hashes
-      that differ in at most `distance` bits, mirrored ones too;
-    - `semantic`: the column `embedding` of both, cosine at least `threshold`, compared within
-      the `clusters` (a column of one number, or a list of the nearest ones) they have in common;
-    - `sequence`: of the images of the record with fewer (the frames of a video), at least the
-      share `threshold` looks the same as one of the other.
+      MinHash signatures (Broder 1997), cut into `bands` of `rows` values, find candidate pairs;
+      the exact Jaccard similarity decides. A text shorter than an n-gram is a single n-gram;
+    - `perceptual`: equally many images that look the same one by one, in order: 64-bit perceptual
+      hashes that differ in at most `distance` bits, mirrored or not;
+    - `semantic`: embeddings (the column `embedding`) with a cosine of at least `threshold`. Only
+      records with a cluster in common are compared (`clusters`: a column of one number, or of a
+      list of the nearest clusters);
+    - `sequence`: images in common, such as frames of a video. Of the record with fewer images, at
+      least the share `threshold` must look the same as an image of the other.
 
-    Several of them: all must hold. A record without text, images or embedding is a duplicate of
-    none. Families are chains: a and c are of one family where both are duplicates of b.
+    If you list several, a pair must match on all of them. A record without text, images or
+    embedding is never a duplicate. Families are chains: a and c are in one family if both are
+    duplicates of b.
 
-    Of a family the record stays that is best by `keep`, an order of measures: less of the measure
-    is better, with `-` in front more is. `text.length` (characters), `text.words`, `media.count`,
-    `media.pixels`, `media.bytes`, `objects.count`, the measure of an earlier step, and
-    `{source: [first choice, second]}`; last of all the `id` decides, so it never matters which
-    record comes first.
+    The best record of a family stays. `keep` is the order of preference, a list of measures: the
+    lowest value is best, with `-` in front the highest. It takes `text.length` (characters),
+    `text.words`, `media.count`, `media.pixels`, `media.bytes`, `objects.count`, the measure of an
+    earlier step, and `{source: [first choice, second]}`. The `id` decides last, so the order in
+    which records are read never matters.
 
-    A dropped record names its `survivor`, the record it is a duplicate `of` on the way there (the
-    survivor itself or another of the family), their `similarity`, and the size of the `family`.
+    A dropped record names its `survivor`; the record it is a duplicate `of`, which is the survivor
+    or a record that leads to it; the `similarity` of these two; and the size of the `family`.
 
-    `index: true` leaves what a later run needs to drop what this one kept: it names this run's
-    folder in `against`, and has the same settings.
+    With `index: true` the run keeps an index of its records. A later run with the same settings
+    names this run's folder in `against`, and drops duplicates of what this run kept.
     """
 
     measures: ClassVar[dict[str, pa.DataType]] = {
@@ -135,113 +90,102 @@ class Duplicates(CorpusStep):
         FAMILY: pa.int32(),
     }
 
-    by: Annotated[tuple[By, ...], BeforeValidator(_listed)] = Field(
-        min_length=1, description="what makes records duplicates; several: all of them must hold"
+    by: Annotated[tuple[By, ...], BeforeValidator(as_list)] = Field(
+        min_length=1,
+        description="what makes records duplicates; of several, a pair must match on all",
     )
     keep: Keep = Field(
-        ("-media.pixels", "-text.length", "id"), description="which record of a family stays"
+        ("-media.pixels", "-text.length", "id"),
+        description="which record of a family stays: an order of preference",
     )
     threshold: float | None = Field(
-        None, gt=0, le=1, description="least similarity: minhash 0.8, semantic 0.92, sequence 0.5"
+        None, gt=0, le=1, description="lowest similarity: minhash 0.8, semantic 0.92, sequence 0.5"
     )
     tokens: Literal["words", "whitespace", "characters"] | None = Field(
-        None, description="minhash: what n-grams are of: words (split at all that is no letter or "
-        "digit; the default), words split at whitespace, or characters"
+        None, description="minhash: what n-grams are made of: words (split at everything but "
+        "letters and digits; the default), words split at whitespace, or characters"
     )  # fmt: skip
     n: PositiveInt | None = Field(
-        None, description="minhash: tokens of an n-gram: 5 words, 24 characters"
+        None, description="minhash: tokens in an n-gram: 5 words, or 24 characters"
     )
     permutations: PositiveInt | None = Field(
-        None, description="minhash: values of a signature: 128"
+        None, description="minhash: values in a signature: 128"
     )
     bands: PositiveInt | None = Field(
-        None, description="minhash: bands, of which two texts must have one in common: 20"
+        None, description="minhash: bands of a signature; candidates share at least one: 20"
     )
-    rows: PositiveInt | None = Field(None, description="minhash: values of a band: 6")
+    rows: PositiveInt | None = Field(None, description="minhash: values in a band: 6")
     verify: bool | None = Field(
-        None, description="minhash: true, prove pairs by exact Jaccard; false, take all that meet"
+        None,
+        description="minhash: true, compare candidates by exact Jaccard similarity; "
+        "false, accept all candidates",
     )
     distance: int | None = Field(
-        None, ge=0, le=16, description="perceptual, sequence: of 64 bits, so many may differ: 6"
+        None, ge=0, le=16, description="perceptual, sequence: of 64 bits, how many may differ: 6"
     )
     embedding: str | None = Field(None, description="semantic: the column of embeddings")
     clusters: str | None = Field(
-        None, description="semantic: the column of nearest clusters; null: all against all"
+        None, description="semantic: the column of nearest clusters; null: compare all with all"
     )
-    index: bool = Field(False, description="leave an index for later runs")
+    index: bool = Field(False, description="keep an index for later runs")
     against: tuple[str, ...] = Field(
-        (), description="folders of earlier runs whose index to drop duplicates of"
+        (), description="folders of earlier runs; duplicates of records in their index are dropped"
     )
 
     @model_validator(mode="before")
     @classmethod
-    def _settings_of_its_ways(cls, said: Any) -> Any:
-        """Refuse settings of other ways, and fill in those of these."""
-        ways = _listed(said.get("by")) if isinstance(said, dict) else None
-        if not isinstance(ways, list | tuple):
-            return said
-        own = {k: v for way in ways for k, v in _DEFAULTS.get(str(way), {}).items()}
-        for way, settings in _DEFAULTS.items():
-            for name in settings:
-                if said.get(name) is not None and name not in own:
-                    raise ValueError(
-                        f"{name}: is a setting of {way}, not of {', '.join(map(str, ways))}"
-                    )
-        if "minhash" in ways and said.get("n") is None:
-            own["n"] = _TOKENS_OF_A_SHINGLE.get(said.get("tokens") or "words")
-        given = {name: value for name, value in said.items() if value is not None}
-        return own | given
+    def _complete(cls, given: Any) -> Any:
+        """Fill in the defaults of the ways in `by`, and refuse settings of other ways."""
+        ways = as_list(given.get("by")) if isinstance(given, dict) else None
+        return with_defaults(given, ways) if isinstance(ways, list | tuple) else given
 
     @model_validator(mode="after")
-    def _makes_sense(self) -> Duplicates:
-        if len(set(self.by)) < len(self.by):
-            raise ValueError("by: names the same thing twice")
-        if sum(way in _NEAR for way in self.by) > 1:
-            raise ValueError(f"by: takes one of {', '.join(_NEAR)}, not several")
-        if {"perceptual", "sequence"} <= set(self.by):
-            raise ValueError("by: takes perceptual or sequence, not both")
+    def _consistent(self) -> Duplicates:
+        if fault := contradiction(self.by):
+            raise ValueError(fault)
         if "semantic" in self.by and self.embedding is None:
-            raise ValueError("by: semantic wants the column of embeddings in `embedding`")
+            raise ValueError("by: semantic needs the column of embeddings in `embedding`")
         if self.bands and self.rows and self.bands * self.rows > (self.permutations or 0):
-            wanted = self.bands * self.rows
+            needed = self.bands * self.rows
             raise ValueError(
-                f"{self.bands} bands of {self.rows} rows want {wanted} permutations, there are "
+                f"{self.bands} bands of {self.rows} rows need {needed} permutations, there are "
                 f"{self.permutations}"
             )
         return self
 
     def reads(self) -> tuple[str, ...]:
-        compared = [name for one in self._equal() for name in one.columns]
-        compared += [name for one in (self._look(), self._near()) if one for name in one.columns]
-        kept = [wish(line).column for line in self.keep]
+        compared = [name for one in self._identities() for name in one.columns]
+        kinds = (self._images(), self._near())
+        compared += [name for kind in kinds if kind for name in kind.columns]
+        kept = [sort_key(line).column for line in self.keep]
         names = dict.fromkeys(("id", *compared, *kept))
-        return tuple(name for name in names if name != FAMILIES)
+        return tuple(name for name in names if name != IMAGE_FAMILIES)
 
     def required_steps(self) -> dict[str, RowStep]:
         needs: dict[str, RowStep] = {}
         if "image" in self.by:
             needs["media_digest"] = MediaDigest()
-        if self._look():
+        if self._images():
             needs["image_hash"] = ImageHash()
         return needs
 
     def files(self, base: str) -> tuple[str, ...]:
-        """The manifests of the passes that may have left an index: they tell no time."""
+        """The manifests of the passes that may have left an index: they contain no times."""
         runs = (storage.resolve(base, run) for run in self.against)
         return tuple(storage.join(place, NAME) for run in runs for place in corpus_passes(run))
 
-    def _look(self) -> Images | None:
-        """How images are compared, where they are."""
+    def _images(self) -> Images | None:
+        """How images are compared; None for ways that do not look at them."""
         return None if self.distance is None else Images(self.distance)
 
-    def _equal(self) -> tuple[Identity, ...]:
+    def _identities(self) -> tuple[Identity, ...]:
         ways: dict[str, Identity] = {
             "text": SameText(), "image": SameMedia(), "perceptual": SameImages()
         }  # fmt: skip
         return tuple(ways[way] for way in self.by if way in ways)
 
     def _near(self, dimensions: int = 0) -> Kind | None:
-        """What decides of records that are not equal. `dimensions`: of the embeddings."""
+        """How records that are not equal are compared. `dimensions`: length of the embeddings."""
         if "minhash" in self.by:
             return MinHash(**self._settings("minhash"))
         if "sequence" in self.by:
@@ -251,10 +195,10 @@ class Duplicates(CorpusStep):
         return None
 
     def _settings(self, way: str) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in _DEFAULTS[way]}
+        return {name: getattr(self, name) for name in DEFAULTS[way]}
 
     def _dimensions(self, corpus: Corpus) -> int:
-        """How long the embeddings are, by the first there is; 0 without any."""
+        """The length of the first embedding of the corpus; 0 where there is none."""
         column = self.embedding
         if column is None:
             return 0
@@ -267,61 +211,52 @@ class Duplicates(CorpusStep):
     def decide(
         self, corpus: Corpus, workspace: Workspace, seed: int
     ) -> Iterator[tuple[Part, Outcome]]:
-        old = self._remembered(workspace)
-        search = self._search(corpus, old)
+        search = self._search(corpus, self._index_files(workspace))
         kinds: list[Kind] = []
-        if look := self._look():
-            kinds.append(look)
-            families = search._replace(kind=look)(workspace, "images-")
-            uri = write_families(families, len(search.sources), workspace)
-            search = search._replace(rows=replace(search.rows, families=uri))
-        if kind := self._near(self._dimensions(corpus)):
-            kinds.append(kind)
-        wood = search._replace(kind=kind, equal=self._equal())(workspace)
-        known = self._members(wood, search, workspace)
-        foreign = wood.units >= units_of(search.own, np.zeros(1))
-        said = self._verdicts(wood, known, foreign)
-        kept = self._index(search, tuple(kinds), wood, said, workspace)
-        for part, outcome in outcomes(corpus.parts, wood, said, known.ids, foreign):
-            yield part, outcome._replace(files=kept.get(part.number, ()))
+        if images := self._images():
+            kinds.append(images)
+            families = search._replace(kind=images).forest(workspace, "images-")
+            uri = write_image_families(families, len(search.sources), workspace)
+            search = search._replace(rows=replace(search.rows, families_uri=uri))
+        if near := self._near(self._dimensions(corpus)):
+            kinds.append(near)
+        search = search._replace(kind=near, equal=self._identities())
+        found = self._survivors(search, search.forest(workspace), workspace)
+        files = self._write_index(search, tuple(kinds), found, workspace)
+        for part, outcome in outcomes(corpus.parts, found):
+            yield part, outcome._replace(files=files.get(part.number, ()))
 
-    def _search(self, corpus: Corpus, old: Remembered) -> Search:
+    def _search(self, corpus: Corpus, index: IndexFiles) -> Search:
         names = [part.name for part in corpus.parts]
-        names += [f"index-{number:06d}" for number in range(len(old.files))]
+        names += [f"index-{number:06d}" for number in range(len(index.files))]
         sources = [Source(number, name) for number, name in enumerate(names)]
-        units = sum(part.rows for part in corpus.parts) + old.rows
-        return Search(Rows(corpus, old.files), sources, len(corpus.parts), units, None)
+        units = sum(part.rows for part in corpus.parts) + index.rows
+        return Search(RowReader(corpus, index.files), sources, len(corpus.parts), units, None)
 
-    def _remembered(self, workspace: Workspace) -> Remembered:
+    def _index_files(self, workspace: Workspace) -> IndexFiles:
         kind = f"{type(self).__module__}:{type(self).__qualname__}"
-        said = self.model_dump(mode="json", include=_OF_THE_INDEX)
-        return remembered(tuple(map(workspace.resolve, self.against)), kind, said)
+        settings = self.model_dump(mode="json", include=INDEXED)
+        return find_index_files(tuple(map(workspace.resolve, self.against)), kind, settings)
 
-    def _members(self, wood: Forest, search: Search, workspace: Workspace) -> Members:
-        looks = "perceptual" in self.by
-        return members(wood, search.rows, search.sources, wishes(self.keep), looks, workspace)
+    def _survivors(self, search: Search, forest: Forest, workspace: Workspace) -> Found:
+        """Phase 5. Records that are equal by their images get the similarity of the images."""
+        by_images = "perceptual" in self.by
+        found = search.survivors(forest, sort_keys(self.keep), by_images, workspace)
+        _, duplicate_of, similarity, _ = found.survivors
+        dropped = np.flatnonzero(duplicate_of >= 0)
+        if by_images and len(dropped):
+            of_images = image_similarity(found.members, dropped, duplicate_of[dropped])
+            similarity[dropped] = np.minimum(similarity[dropped], of_images)
+        return found
 
-    def _verdicts(self, wood: Forest, known: Members, foreign: np.ndarray) -> Verdicts:
-        said = verdicts(wood, known.order(wood, foreign), foreign)
-        gone = np.flatnonzero(said.of >= 0)
-        if "perceptual" in self.by and len(gone):
-            like = likeness(known, gone, said.of[gone])
-            said.similarity[gone] = np.minimum(said.similarity[gone], like)
-        return said
-
-    def _index(
-        self,
-        search: Search,
-        kinds: tuple[Kind, ...],
-        wood: Forest,
-        said: Verdicts,
-        workspace: Workspace,
+    def _write_index(
+        self, search: Search, kinds: tuple[Kind, ...], found: Found, workspace: Workspace
     ) -> dict[int, tuple[FileEntry, ...]]:
-        """The files of the index by part, where one is asked for."""
+        """Write the index if the settings ask for one; its files by the number of their part."""
         if not self.index:
             return {}
-        gone = storage.join(workspace.scratch, "gone.arrow")
-        write_gone(gone, wood, said, search.own)
-        work = WriteIndex(search.rows, kinds, self._equal(), gone, workspace.kept)
-        written = workspace.map(work, search.sources[: search.own])
+        uri = storage.join(workspace.scratch, "dropped.arrow")
+        write_dropped_rows(uri, found, search.corpus_parts)
+        work = WriteIndex(search.rows, kinds, self._identities(), uri, workspace.kept)
+        written = workspace.map(work, search.sources[: search.corpus_parts])
         return {source.number: (entry,) for source, entry in written}

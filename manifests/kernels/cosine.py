@@ -1,4 +1,4 @@
-"""Scalar products of pairs of vectors, the same to the last bit on every machine."""
+"""Dot products of pairs of vectors, the same to the last bit on every machine."""
 
 from __future__ import annotations
 
@@ -12,31 +12,32 @@ _PLACES = types.Array(int64, 1, "C", readonly=True)
 _LANES = 8
 
 
-def products(vectors: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """float32 of vectors[a] with vectors[b], (n, dimensions) float32, for each of the places.
+def dot_products(vectors: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """float32 for each i: the dot product of vectors[a[i]] and vectors[b[i]].
 
-    A library of linear algebra adds in an order that depends on the processor and on the number
-    of threads. Here it is fixed, and of twice the digits.
+    `vectors` (n, dimensions) float32; `a`, `b` (pairs,) int64. A linear algebra library adds in an
+    order that depends on the processor and the number of threads; here the order is fixed, and the
+    sums are float64.
     """
-    measured = np.empty(len(a), np.float32)
-    _products(vectors, a, b, measured)
-    return measured
+    products = np.empty(len(a), np.float32)
+    _dot_products(vectors, a, b, products)
+    return products
 
 
 @compiled(void(_VECTORS, _PLACES, _PLACES, float32[::1]))
-def _products(vectors: np.ndarray, a: np.ndarray, b: np.ndarray, measured: np.ndarray) -> None:
+def _dot_products(vectors: np.ndarray, a: np.ndarray, b: np.ndarray, products: np.ndarray) -> None:
     dimensions = vectors.shape[1]
-    whole = dimensions - dimensions % _LANES
+    full = dimensions - dimensions % _LANES
     sums = np.empty(_LANES, np.float64)
-    for pair in range(len(measured)):
+    for pair in range(len(products)):
         one, other = vectors[a[pair]], vectors[b[pair]]
         sums[:] = 0
-        for start in range(0, whole, _LANES):
+        for start in range(0, full, _LANES):
             for lane in range(_LANES):
                 sums[lane] += np.float64(one[start + lane]) * np.float64(other[start + lane])
-        for place in range(whole, dimensions):
+        for place in range(full, dimensions):
             sums[0] += np.float64(one[place]) * np.float64(other[place])
         total = 0.0
         for lane in range(_LANES):
             total += sums[lane]
-        measured[pair] = total
+        products[pair] = total

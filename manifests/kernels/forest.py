@@ -1,4 +1,4 @@
-"""Union-find over edges, and the way from every member of a family to the one that stays."""
+"""Union-find over edges, and in a forest the path from every node to the root of its tree."""
 
 from __future__ import annotations
 
@@ -10,25 +10,31 @@ from manifests.kernels.compiling import compiled, inlined
 _NODES = types.Array(int64, 1, "C", readonly=True)
 
 
-def spanning(a: np.ndarray, b: np.ndarray, nodes: int) -> tuple[np.ndarray, np.ndarray]:
-    """Kruskal's spanning forest of edges (int64 nodes) in their order: (edges,) bool which are of
-    it, and (nodes,) int64 the lowest node of each one's tree."""
+def spanning_edges(a: np.ndarray, b: np.ndarray, nodes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Kruskal's spanning forest of the edges a[i]-b[i] (int64 nodes), taken in their order.
+
+    Returns (edges,) bool: which edges are kept; and (nodes,) int64: the lowest node of the tree
+    that each node is in. Edges 0-1, 1-2, 0-2 -> [True, True, False], [0, 0, 0].
+    """
     kept, lowest = np.zeros(len(a), np.bool_), np.arange(nodes, dtype=np.int64)
     _span(a, b, kept, lowest)
     return kept, lowest
 
 
-def towards(a: np.ndarray, b: np.ndarray, roots: np.ndarray, nodes: int) -> np.ndarray:
-    """(nodes,) int64: the edge of a forest on which each node's way to its tree's root begins;
-    -1 for the roots, and for nodes of trees without one."""
-    by = np.full(nodes, -1, np.int64)
-    _walk(a, b, roots, nodes, by)
-    return by
+def edges_towards_roots(a: np.ndarray, b: np.ndarray, roots: np.ndarray, nodes: int) -> np.ndarray:
+    """(nodes,) int64: the first edge on the path from each node to the root of its tree.
+
+    -1 for the roots, and for nodes of trees without a root. In a forest of the edges 0-1 and 1-2
+    with root 0 -> [-1, 0, 1].
+    """
+    towards = np.full(nodes, -1, np.int64)
+    _walk(a, b, roots, nodes, towards)
+    return towards
 
 
 @inlined
 def find(parents: np.ndarray, node: int) -> int:
-    """The root of a node's tree, the way there made shorter."""
+    """The root of a node's tree; on the way, nodes are moved closer to it (path halving)."""
     while parents[node] != node:
         parents[node] = parents[parents[node]]
         node = parents[node]
@@ -47,8 +53,9 @@ def _span(a: np.ndarray, b: np.ndarray, kept: np.ndarray, lowest: np.ndarray) ->
 
 
 @compiled(void(_NODES, _NODES, _NODES, int64, int64[::1]))
-def _walk(a: np.ndarray, b: np.ndarray, roots: np.ndarray, nodes: int, by: np.ndarray) -> None:
-    starts = np.zeros(nodes + 1, np.int64)  # each node's edges, one list after the other
+def _walk(a: np.ndarray, b: np.ndarray, roots: np.ndarray, nodes: int, towards: np.ndarray) -> None:
+    """Breadth-first search from all roots."""
+    starts = np.zeros(nodes + 1, np.int64)  # where the list of each node's edges starts
     for edge in range(len(a)):
         starts[a[edge] + 1] += 1
         starts[b[edge] + 1] += 1
@@ -73,6 +80,6 @@ def _walk(a: np.ndarray, b: np.ndarray, roots: np.ndarray, nodes: int, by: np.nd
             other = a[edges[k]] + b[edges[k]] - node
             if not reached[other]:
                 reached[other] = True
-                by[other] = edges[k]
+                towards[other] = edges[k]
                 queue[end] = other
                 end += 1

@@ -1,28 +1,24 @@
-"""Splitting entries by range of key, and the pairs to look at where keys meet."""
+"""Entries split by ranges of their keys, and pairs of similar entries that share a key."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 from numba import int64, types, uint32, uint64, void
 
-from manifests.kernels.compiling import compiled, inlined
+from manifests.kernels.compiling import compiled
+from manifests.kernels.popcount import popcount
 
 _WORDS = types.Array(uint64, 1, "C", readonly=True)
 _PAYLOAD = types.Array(uint64, 2, "C", readonly=True)
 _NUMBERS = types.Array(int64, 1, "C", readonly=True)
 
 _SHORT = 32
-
-# Counting the set bits of a word (Hacker's Delight, 5-1).
-_1, _2, _4, _56 = np.uint64(1), np.uint64(2), np.uint64(4), np.uint64(56)
-_ODD, _PAIRS = np.uint64(0x5555555555555555), np.uint64(0x3333333333333333)
-_NIBBLES, _BYTES = np.uint64(0x0F0F0F0F0F0F0F0F), np.uint64(0x0101010101010101)
+"""Runs of up to so many entries are sorted by insertion (ours)."""
+_1 = np.uint64(1)
 
 
 class Partitioned:
-    """Entries in order of their range of key; those of range r are starts[r] to starts[r + 1]."""
+    """Entries sorted by the range of their key; range r is entries starts[r] to starts[r + 1]."""
 
     def __init__(self, rows: int, words: int, ranges: int) -> None:
         self.starts = np.zeros(ranges + 1, np.int64)
@@ -34,7 +30,11 @@ class Partitioned:
 def partition(
     keys: np.ndarray, owners: np.ndarray, marks: np.ndarray, payload: np.ndarray, bits: int
 ) -> Partitioned:
-    """Entries (key and owner) by the top bits of their key, with the owner's mark and payload."""
+    """Split entries into 2^bits ranges by the top bits of their key, in a stable order.
+
+    Entry i has keys[i] (uint64) and belongs to unit owners[i] (int64); it gets that unit's mark
+    (uint64) and payload (words of uint64).
+    """
     out = Partitioned(len(keys), payload.shape[1], 1 << bits)
     _partition(
         keys, owners, marks, payload, bits, out.starts, out.keys, out.marks, out.units, out.payload
@@ -43,7 +43,7 @@ def partition(
 
 
 def runs(keys: np.ndarray) -> np.ndarray:
-    """Where each run of equal keys starts, and the end of the last; int64."""
+    """Where each run of equal keys starts, int64, and the end: runs([4, 4, 7]) -> [0, 2, 3]."""
     if not len(keys):
         return np.zeros(1, np.int64)
     starts = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]]))
@@ -51,23 +51,32 @@ def runs(keys: np.ndarray) -> np.ndarray:
 
 
 def by_mark(keys: np.ndarray, marks: np.ndarray) -> np.ndarray:
-    """The order, int64, that sorts the entries of each run of equal keys by mark; stable."""
+    """The order, int64, that sorts the entries of each run of equal keys by mark; stable.
+
+    by_mark([4, 4, 7], [9, 2, 5]) -> [1, 0, 2].
+    """
     order = np.arange(len(keys), dtype=np.int64)
     _sort_runs(runs(keys), marks, order)
     return order
 
 
 def similar_pairs(
-    starts: np.ndarray, marks: np.ndarray, bits: np.ndarray, most: int, window: int, nearest: int
+    starts: np.ndarray,
+    marks: np.ndarray,
+    bits: np.ndarray,
+    max_bits: int,
+    window: int,
+    nearest: int,
 ) -> np.ndarray:
-    """Pairs (k, 2) int64 of entries of a run whose `bits` (n, 2) differ in at most `most` places.
+    """Pairs (k, 2) int64 of entries of one run that differ in at most `max_bits` of their bits.
 
-    Runs are sorted by mark; of equal marks the first stands for all. Each entry is compared with
-    up to `window` before it in its run, and paired with the `nearest` of them: linear in the
-    entries, however many share a key.
+    Run r is entries starts[r] to starts[r + 1], sorted by mark; only the first entry of each mark
+    is compared. `bits` (n, 2) uint64. Each entry is compared with up to `window` entries before it
+    in its run, and paired with the `nearest` of them: so the cost is linear in the entries, however
+    many share a key.
     """
     pairs = np.empty((len(marks) * nearest, 2), np.int64)
-    found = _similar_pairs(starts, marks, bits, most, window, nearest, pairs)
+    found = _similar_pairs(starts, marks, bits, max_bits, window, nearest, pairs)
     return pairs[:found]
 
 
@@ -127,7 +136,7 @@ def _sort_runs(starts: np.ndarray, marks: np.ndarray, order: np.ndarray) -> None
         if end - start > _SHORT:
             order[start:end] = start + np.argsort(marks[start:end], kind="mergesort")
             continue
-        for i in range(start + 1, end):  # by insertion: almost all runs are of two or three
+        for i in range(start + 1, end):  # by insertion: almost all runs have two or three
             at = i
             while at > start and marks[order[at - 1]] > marks[i]:
                 order[at] = order[at - 1]
@@ -135,27 +144,19 @@ def _sort_runs(starts: np.ndarray, marks: np.ndarray, order: np.ndarray) -> None
             order[at] = i
 
 
-@inlined
-def ones(word: Any) -> int:
-    """How many bits of a word are set."""
-    word = word - ((word >> _1) & _ODD)
-    word = (word & _PAIRS) + ((word >> _2) & _PAIRS)
-    return int((((word + (word >> _4)) & _NIBBLES) * _BYTES) >> _56)
-
-
 @compiled(int64(_NUMBERS, _WORDS, _PAYLOAD, int64, int64, int64, int64[:, ::1]))
 def _similar_pairs(
     starts: np.ndarray,
     marks: np.ndarray,
     bits: np.ndarray,
-    most: int,
+    max_bits: int,
     window: int,
     nearest: int,
     pairs: np.ndarray,
 ) -> int:
-    standing = np.empty(window, np.int64)  # a ring of the last entries that stand for a mark
-    near = np.empty(nearest, np.int64)
-    far = np.empty(nearest, np.int64)  # how far each of them is
+    recent = np.empty(window, np.int64)  # a ring buffer of the last entries, one for each mark
+    near = np.empty(nearest, np.int64)  # the nearest of them, sorted by distance
+    far = np.empty(nearest, np.int64)  # their distances
     found = 0
     for run in range(len(starts) - 1):
         seen = 0
@@ -164,9 +165,10 @@ def _similar_pairs(
                 continue
             kept = 0
             for back in range(1, min(seen, window) + 1):
-                j = standing[(seen - back) % window]
-                distance = ones(bits[i, 0] ^ bits[j, 0]) + ones(bits[i, 1] ^ bits[j, 1])
-                if distance > most or (kept == nearest and distance >= far[kept - 1]):
+                j = recent[(seen - back) % window]
+                first = popcount(bits[i, 0] ^ bits[j, 0])
+                distance = np.int64(first + popcount(bits[i, 1] ^ bits[j, 1]))
+                if distance > max_bits or (kept == nearest and distance >= far[kept - 1]):
                     continue
                 at = kept if kept < nearest else kept - 1
                 while at > 0 and far[at - 1] > distance:
@@ -177,6 +179,6 @@ def _similar_pairs(
             for k in range(kept):
                 pairs[found, 0], pairs[found, 1] = near[k], i
                 found += 1
-            standing[seen % window] = i
+            recent[seen % window] = i
             seen += 1
     return found

@@ -1,4 +1,4 @@
-"""How much two sets of hashes have in common: exactly, and as their signatures tell."""
+"""Jaccard similarity of two sets of hashes: exact, and estimated from MinHash signatures."""
 
 from __future__ import annotations
 
@@ -14,21 +14,25 @@ _NONE, _ONE, _32 = np.uint64(0), np.uint64(1), np.uint64(32)
 
 
 def jaccard(pairs: np.ndarray, offsets: np.ndarray, hashes: np.ndarray) -> np.ndarray:
-    """The exact Jaccard similarity of pairs of sets, float32; 1 of two empty sets.
+    """The exact Jaccard similarity of pairs of sets, float32; 1 for two empty sets.
 
-    Pairs are (pairs, 2) int64 numbers of sets hashes[offsets[i] : offsets[i + 1]] of distinct
-    uint32. Fastest where pairs of the same first set follow one another.
+    `pairs` (k, 2) int64: numbers of sets. Set i is hashes[offsets[i] : offsets[i + 1]], distinct
+    uint32. Fastest if pairs with the same first set follow one another.
+    jaccard([[0, 1]], [0, 3, 5], [1, 2, 3, 2, 3]) -> [2/3].
     """
-    measured = np.empty(len(pairs), np.float32)
+    similarity = np.empty(len(pairs), np.float32)
     sizes = np.diff(offsets)
     slots = slots_for(int(sizes[pairs[:, 0]].max(initial=0)))
-    _measure(np.ascontiguousarray(pairs), offsets, hashes, slots, measured)
-    return measured
+    _measure(np.ascontiguousarray(pairs), offsets, hashes, slots, similarity)
+    return similarity
 
 
 def agreement(pairs: np.ndarray, signatures: np.ndarray) -> np.ndarray:
-    """The Jaccard similarity of pairs of sets as their signatures (sets, permutations) tell,
-    float32: the share of values in which they agree."""
+    """The Jaccard similarity of pairs of sets as their signatures estimate it, float32.
+
+    It is the share of values in which two signatures agree. `pairs` (k, 2) int64, `signatures`
+    (sets, permutations) uint32.
+    """
     shares = np.empty(len(pairs), np.float32)
     for start in range(0, len(pairs), _PAIRS_AT_ONCE):
         one, two = signatures[pairs[start : start + _PAIRS_AT_ONCE].T]
@@ -43,10 +47,10 @@ def _measure(
     offsets: np.ndarray,
     hashes: np.ndarray,
     slots: np.ndarray,
-    measured: np.ndarray,
+    similarity: np.ndarray,
 ) -> None:
     first, number, bits = -1, _NONE, 0
-    for i in range(len(measured)):
+    for i in range(len(similarity)):
         one = hashes[offsets[pairs[i, 0]] : offsets[pairs[i, 0] + 1]]
         two = hashes[offsets[pairs[i, 1]] : offsets[pairs[i, 1] + 1]]
         if pairs[i, 0] != first:
@@ -57,5 +61,5 @@ def _measure(
         for hashed in two:
             entry = number << _32 | np.uint64(hashed)
             common += slots[slot_of(slots, bits, entry)] == entry
-        together = len(one) + len(two) - common
-        measured[i] = common / together if together > 0 else 1
+        union = len(one) + len(two) - common
+        similarity[i] = common / union if union > 0 else 1

@@ -1,10 +1,10 @@
-"""MinHash signatures of texts, and the keys by which near-duplicates meet.
+"""MinHash signatures of texts, and hashes of their bands.
 
-The signature of a set of 32-bit hashes has, for each of a number of permutations of the 32-bit
-numbers, the least of what the hashes become. The share of values in which two signatures agree
-estimates the Jaccard similarity of the sets (Broder 1997). The permutations are those of the scheme
-"affine32" of datasketch 2.0, h -> a * fmix32(h) + b modulo 2^32 with a odd, fmix32 being the
-finalizer of MurmurHash3: from the same hashes come the same signatures, bit for bit.
+A signature has one value for each permutation of the 32-bit numbers: the lowest value that the
+permutation gives a hash of the set. The share of values in which two signatures agree estimates
+the Jaccard similarity of the sets (Broder 1997). The permutations are those of the scheme
+"affine32" of datasketch 2.0, h -> a * fmix32(h) + b modulo 2^32, where a is odd and fmix32 is the
+finalizer of MurmurHash3. The same hashes have the same signatures in both, bit for bit.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from manifests.kernels.shingles import in_blocks
 from manifests.kernels.simd import MINIMA, affine_minima
 
 _BLOCK_BYTES = 1 << 20
-"""Of texts at once, so that their shingles stay in a core's cache (ours)."""
+"""Bytes of texts in a block, so that their shingles stay in a core's cache (ours)."""
 _BITS = 128
 
 _13, _16, _MIX_1, _MIX_2 = (np.uint32(x) for x in (13, 16, 0x85EBCA6B, 0xC2B2AE35))
@@ -34,8 +34,11 @@ _BAND, _STEP = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9)
 
 
 class Scheme(NamedTuple):
-    """How texts are sketched: as n-grams of tokens (WORDS, WHITESPACE or CHARACTERS of
-    `shingles`), by so many permutations, whose first bands * rows values are cut into bands."""
+    """How texts are sketched.
+
+    `tokens`: WORDS, WHITESPACE or CHARACTERS of `shingles`; `n`: tokens in an n-gram. A signature
+    has `permutations` values, of which the first bands * rows are cut into bands of `rows` values.
+    """
 
     tokens: int
     n: int
@@ -46,24 +49,27 @@ class Scheme(NamedTuple):
 
 
 class Sketches(NamedTuple):
-    """What is kept of texts. One of whitespace alone is not present: its signature is that of no
-    hashes, all 2^32 - 1, so the bands of all such texts are equal."""
+    """What is kept of each text.
+
+    A text of whitespace alone is not present. Its signature is that of the empty set, every value
+    2^32 - 1, so all such texts have equal bands.
+    """
 
     present: np.ndarray
     """(texts,) bool."""
     identity: np.ndarray
-    """(texts, 2) uint64: a hash of the tokens in order; zeros where not present."""
+    """(texts, 2) uint64: a 128-bit hash of the tokens in order; zeros where not present."""
     bands: np.ndarray
     """(texts, bands) uint64: a hash of each band."""
     bits: np.ndarray
-    """(texts, 2) uint64: a bit of each of the first 128 values, the first one's lowest; zeros where
-    there are fewer (b-bit minwise hashing with b = 1, Li and König 2010)."""
+    """(texts, 2) uint64: one bit of each of the first 128 values, that of the first value lowest;
+    zeros if there are fewer values (b-bit minwise hashing with b = 1, Li and König 2010)."""
     signatures: np.ndarray | None
-    """(texts, permutations) uint32, where asked for."""
+    """(texts, permutations) uint32; None if the caller did not ask for them."""
 
 
 def sketch(texts: pa.Array, scheme: Scheme, signatures: bool = False) -> Sketches:
-    """Sketch each text of a column, a block at a time: nothing else is kept of it."""
+    """Sketch each text of a column, block by block: memory beyond the sketches is bounded."""
     assert scheme.bands * scheme.rows <= scheme.permutations, scheme
     rows = len(texts)
     present, identity = np.empty(rows, bool), np.empty((rows, 2), np.uint64)
@@ -74,8 +80,8 @@ def sketch(texts: pa.Array, scheme: Scheme, signatures: bool = False) -> Sketche
         some = slice(start, start + len(block.identity))
         present[some] = block.offsets[1:] > block.offsets[:-1]
         identity[some] = block.identity
-        made = bands[some], bits[some], signed[some]
-        _sign_sets(block.hashes, block.offsets, *settings, *made)
+        outputs = bands[some], bits[some], signed[some]
+        _sign_sets(block.hashes, block.offsets, *settings, *outputs)
         start = some.stop
     return Sketches(present, identity, bands, bits, signed if signatures else None)
 
@@ -83,19 +89,21 @@ def sketch(texts: pa.Array, scheme: Scheme, signatures: bool = False) -> Sketche
 def signatures_of(
     hashes: np.ndarray, offsets: np.ndarray, permutations: int, seed: int = 1
 ) -> np.ndarray:
-    """Signatures (sets, permutations), uint32, of the sets hashes[offsets[i] : offsets[i + 1]] of
-    uint32; `datasketch.MinHash(permutations, seed)` makes the same of the same hashes."""
-    made = np.empty((len(offsets) - 1, permutations), np.uint32)
+    """Signatures, (sets, permutations) uint32. Set i is hashes[offsets[i] : offsets[i + 1]].
+
+    `datasketch.MinHash(permutations, seed)` gives the same signatures for the same hashes.
+    """
+    signatures = np.empty((len(offsets) - 1, permutations), np.uint32)
     unused = np.empty((0, 0), np.uint64)
-    _sign_sets(hashes, offsets, permutations, seed, 0, unused, unused, made)
-    return made
+    _sign_sets(hashes, offsets, permutations, seed, 0, unused, unused, signatures)
+    return signatures
 
 
 def bands_of(signatures: np.ndarray, bands: int, rows: int) -> np.ndarray:
     """A uint64 hash of each band, (sets, bands); band i is values i * rows to (i + 1) * rows.
 
-    Each step is one to one and each band starts from a number of its own, so that two bands of the
-    same values never have the same hash.
+    Each band starts from a number of its own, and each step is one to one: so two different bands
+    with the same values never have the same hash.
     """
     assert bands * rows <= signatures.shape[1], (bands, rows, signatures.shape)
     values = signatures[:, : bands * rows].reshape(len(signatures), bands, rows)
@@ -109,11 +117,11 @@ def bands_of(signatures: np.ndarray, bands: int, rows: int) -> np.ndarray:
 
 
 def bits_of(signatures: np.ndarray) -> np.ndarray:
-    """A bit of each of the first 128 values of each signature, (sets, 2) uint64: the highest of
-    its product with a constant.
+    """One bit of each of the first 128 values of each signature, (sets, 2) uint64.
 
-    The lowest bit of a value is that of its shingle's hash, turned or not: two shingles would
-    differ in it under all permutations, or under none.
+    It is the highest bit of the value times a constant. The lowest bit of the value would not do:
+    it is that of the shingle's hash, flipped or not by the permutation, so two shingles would
+    differ in it under all permutations or under none.
     """
     some = np.zeros((len(signatures), _BITS), np.uint8)
     with np.errstate(over="ignore"):
@@ -124,17 +132,17 @@ def bits_of(signatures: np.ndarray) -> np.ndarray:
 
 @lru_cache(maxsize=8)
 def permutations_of(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """The odd factors a and the terms b, uint32, in the order datasketch draws them."""
+    """The factors a (odd) and the terms b, (count,) uint32, drawn in the order of datasketch."""
     draw = np.random.RandomState(seed)
     a = draw.randint(0, 1 << 31, count, dtype=np.uint32) * np.uint32(2) + np.uint32(1)
     return a, draw.randint(0, 1 << 32, count, dtype=np.uint32)
 
 
 @lru_cache(maxsize=8)
-def _whole_groups(permutations: int, seed: int) -> list[np.ndarray]:
-    """`permutations_of`, with zeros up to the number that are done at once."""
-    more = 0, -permutations % MINIMA
-    return [np.pad(drawn, more) for drawn in permutations_of(permutations, seed)]
+def _padded_permutations(permutations: int, seed: int) -> list[np.ndarray]:
+    """`permutations_of` with zeros added up to a multiple of MINIMA, which are computed at once."""
+    padding = 0, -permutations % MINIMA
+    return [np.pad(drawn, padding) for drawn in permutations_of(permutations, seed)]
 
 
 def _sign_sets(
@@ -147,8 +155,8 @@ def _sign_sets(
     bits: np.ndarray,
     signatures: np.ndarray,
 ) -> None:
-    """Fill bands, bits and signatures, each unless it has no rows."""
-    a, b = _whole_groups(permutations, seed)
+    """Fill `bands`, `bits` and `signatures`; one with no rows is left out."""
+    a, b = _padded_permutations(permutations, seed)
     mixed = np.empty(int(np.diff(offsets).max(initial=0)), np.uint32)
     values = np.zeros(max(len(a), _BITS), np.uint32)
     scratch = a, b, mixed, values
@@ -157,7 +165,7 @@ def _sign_sets(
 
 @inlined
 def _mix(hashes: np.ndarray, mixed: np.ndarray) -> None:
-    """fmix32 of each hash. numba's product of two uint32 is an uint64, hence the narrowing."""
+    """fmix32 of each hash. A product of two uint32 is a uint64 in numba, so it is cut each time."""
     for i in range(len(hashes)):
         value = hashes[i]
         value = np.uint32((value ^ value >> _16) * _MIX_1)
@@ -167,7 +175,8 @@ def _mix(hashes: np.ndarray, mixed: np.ndarray) -> None:
 
 @inlined
 def _hash_bands(values: np.ndarray, rows: int, keys: np.ndarray) -> None:
-    """As `bands_of`: all bands a step, for they do not wait for each other."""
+    """As `bands_of`, all bands in step: they do not depend on each other, so the processor overlaps
+    them."""
     for band in range(len(keys)):
         keys[band] = np.uint64(band + 1) * _BAND
     for row in range(rows):
@@ -178,6 +187,7 @@ def _hash_bands(values: np.ndarray, rows: int, keys: np.ndarray) -> None:
 
 @inlined
 def _take_bits(values: np.ndarray, bits: np.ndarray) -> None:
+    """As `bits_of`, for the values of one signature."""
     for half in range(2):
         taken = np.uint64(0)
         for i in range(64):

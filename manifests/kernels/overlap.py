@@ -1,9 +1,9 @@
-"""Which of many items a text shares n-grams with, and what share of the item's they are.
+"""Which of many items a text shares n-grams with, and what share of the item's n-grams it has.
 
-Texts are cut into windows of tokens, fewer than an n-gram has, whose 32-bit hashes come from the
-shingles. An n-gram is known by all the windows that cover it, two at least, so by 64 bits: among
-10^9 texts of 300 tokens, looked up in 10^6 n-grams, 0.02 false matches are to be expected. Items
-may have n-grams of several lengths: the windows are the same for all.
+Texts are cut into windows of tokens, shorter than an n-gram, and each window has a 32-bit hash
+(`shingles`). An n-gram is identified by the hashes of at least two windows that cover it, combined
+to a key of 64 bits: among 10^9 texts of 300 tokens, looked up in 10^6 n-grams, 0.02 false matches
+are expected. Items may have n-grams of several lengths; the windows have one length.
 """
 
 from __future__ import annotations
@@ -23,20 +23,21 @@ NO_ITEM = -1
 _ONE, _6, _63 = (np.uint64(bits) for bits in (1, 6, 63))
 _SPREAD = np.uint64(0x9E3779B97F4A7C15)
 _FILTER_BITS_PER_GRAM = 16
-"""At least: then one window in 64 to 256 passes the filter though no n-gram starts so (ours)."""
+"""At least (ours): of the windows that start no n-gram, one in 64 to 256 passes the filter."""
 _BLOCK_BYTES = 1 << 20
-"""Of texts at once, so that their hashes stay in a core's cache (ours)."""
+"""Bytes of texts in a block, so that their hashes stay in a core's cache (ours)."""
 
 
 class Grams(NamedTuple):
-    """The n-grams of items, to be looked up by the windows of a text.
+    """A table of the items' n-grams, to look up those of a text.
 
-    `window`: tokens in a window. `spans`: over how many windows n-grams lie, ascending, each 2 or
-    more. `first`: a Bloom filter of the windows that n-grams start with; of a hash its upper and
-    its lower bits name one bit each. `keys`: of all n-grams, ascending; those whose upper `bits`
-    are i start at `starts[i]`.
-    `items[bounds[g] : bounds[g + 1]]`: the items that have n-gram g, ascending. `totals`: how many
-    n-grams each item has; 0 where it is too short to be compared.
+    - `window`: tokens in a window.
+    - `spans`: the lengths of n-grams, counted in windows (2 or more), ascending.
+    - `first`: a Bloom filter of the windows that an n-gram starts with; the upper and the lower
+      bits of a window's hash set one bit each.
+    - `keys`: of all n-grams, ascending; the keys whose upper `bits` are i begin at `starts[i]`.
+    - `items[bounds[g] : bounds[g + 1]]`: the items that have n-gram g, ascending.
+    - `totals`: how many n-grams each item has; 0 for an item too short to be compared.
     """
 
     window: int
@@ -51,19 +52,23 @@ class Grams(NamedTuple):
 
 
 class Overlap(NamedTuple):
-    """Of each text the item it has most of, int32, NO_ITEM where it has nothing of any; and what
-    share of the item's n-grams it has, float32. Of items equal in this the first counts."""
+    """For each text the item of which it has the largest share of n-grams.
+
+    `item` int32: its number, NO_ITEM for a text that shares no n-gram; of equal shares the lower
+    number. `share` float32: the share of the item's n-grams that the text has.
+    """
 
     item: np.ndarray
     share: np.ndarray
 
 
-def grams_of(texts: pa.Array, owners: np.ndarray, items: int, n: int, least: int) -> Grams:
-    """The n-grams of items, of which text i belongs to item `owners[i]`, ascending.
+def grams_of(texts: pa.Array, owners: np.ndarray, items: int, n: int, min_tokens: int) -> Grams:
+    """The n-grams of items; text i belongs to item owners[i], and `owners` is ascending.
 
-    A text of fewer than n tokens is one n-gram, of all of them, if it has `least` (2 to n).
+    A text of `min_tokens` (2 to n) tokens or more, but fewer than n, is a single n-gram. A shorter
+    text has none.
     """
-    window = least - 1
+    window = min_tokens - 1
     offsets, hashes = shingles(texts, WORDS, window, distinct=False)
     text, at, span = _places(offsets, n - window + 1)
     all_keys = np.empty(len(at), np.uint64)
@@ -86,11 +91,13 @@ def grams_of(texts: pa.Array, owners: np.ndarray, items: int, n: int, least: int
     )
 
 
-def _places(offsets: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Of every n-gram the text, the window it starts with, and over how many it lies: `most`, or
-    all that a shorter text has, if there are two."""
+def _places(offsets: np.ndarray, max_span: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """For every n-gram its text, the window it starts with, and how many windows it spans.
+
+    It spans `max_span` windows, or all windows of a shorter text that has at least two.
+    """
     windows = np.diff(offsets)
-    spans = np.minimum(windows, most)
+    spans = np.minimum(windows, max_span)
     counts = np.where(spans >= 2, windows - spans + 1, 0)
     text = np.repeat(np.arange(len(windows)), counts)
     before = np.repeat(np.cumsum(counts) - counts, counts)
@@ -98,20 +105,20 @@ def _places(offsets: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray, np.
 
 
 def _differs(values: np.ndarray) -> np.ndarray:
-    """Which values differ from the one before."""
+    """bool for each value: whether it differs from the one before; true for the first."""
     differs = np.ones(len(values), bool)
     differs[1:] = values[1:] != values[:-1]
     return differs
 
 
 def word_counts(texts: pa.Array) -> np.ndarray:
-    """How many words each text has, int64; 1 or more where it says anything."""
+    """How many words each text has, int64; 0 only for a text of whitespace."""
     offsets, _ = shingles(texts, WORDS, 1, distinct=False)
     return np.diff(offsets)
 
 
 def _filter(hashes: np.ndarray) -> np.ndarray:
-    """The Bloom filter of hashes."""
+    """A Bloom filter of the hashes, (words,) uint64; each hash sets two bits."""
     bits = min(max((_FILTER_BITS_PER_GRAM * len(hashes)).bit_length(), 8), 32)
     words = np.zeros(1 << (bits - 6), np.uint64)
     for shift in (32 - bits, 0):
@@ -121,16 +128,16 @@ def _filter(hashes: np.ndarray) -> np.ndarray:
 
 
 def _starts(keys: np.ndarray, bits: int) -> np.ndarray:
-    """Where the keys with each upper bits start: about one key to each."""
+    """Where the keys with each value of the upper bits start, in about as many groups as keys."""
     upper = keys >> np.uint64(63 - bits) >> _ONE  # a shift by 64 bits is undefined
     numbers = np.arange((1 << bits) + 1, dtype=np.uint64)
     return np.searchsorted(upper, numbers).astype(np.int32)
 
 
 def overlaps(texts: pa.Array, grams: Grams) -> Overlap:
-    """What each text shares with the items."""
+    """The item that each text has the largest share of, and that share."""
     item, share = np.empty(len(texts), np.int32), np.empty(len(texts), np.float32)
-    room = _Room(
+    scratch = _Scratch(
         np.empty(0, np.int64),
         np.zeros(len(grams.keys), np.int32),
         np.zeros(len(grams.totals), np.int32),
@@ -138,43 +145,54 @@ def overlaps(texts: pa.Array, grams: Grams) -> Overlap:
     )
     start = 0
     for _, offsets, hashes in in_blocks(texts, WORDS, grams.window, False, _BLOCK_BYTES):
-        if len(room.starts) <= len(hashes):
-            room = room._replace(starts=np.empty(len(hashes) + 1, np.int64))
+        if len(scratch.starts) <= len(hashes):
+            scratch = scratch._replace(starts=np.empty(len(hashes) + 1, np.int64))
         rows = slice(start, start + len(offsets) - 1)
-        _find_items(offsets, hashes, grams, room, start, item[rows], share[rows])
+        _find_items(offsets, hashes, grams, scratch, start, item[rows], share[rows])
         start = rows.stop
     return Overlap(item, share)
 
 
-class _Room(NamedTuple):
-    """What is known of one text at a time: where n-grams may start; by n-gram the last text that
-    had it, counted from 1; by item how many of its n-grams the text has; which items those are."""
+class _Scratch(NamedTuple):
+    """Memory for one text at a time.
+
+    `starts`: windows that may start an n-gram. `last`: for each n-gram the number of the last text
+    that had it, from 1. `counts`: for each item how many of its n-grams the text has. `found`: the
+    items with a count.
+    """
 
     starts: np.ndarray
     last: np.ndarray
     counts: np.ndarray
-    met: np.ndarray
+    found: np.ndarray
 
 
 @inlined
 def _key(hashes: np.ndarray, at: int, span: int, window: int) -> np.uint64:
-    """The key of the n-gram that lies over `span` windows: a hash of those that cover it."""
+    """The key of the n-gram of `span` windows from `at` on: a hash of windows that cover it.
+
+    These are every window-th one, so that they do not overlap, and the last.
+    """
     key, last = np.uint64(span) * _SPREAD, at + span - 1
     for place in range(at, last, window):
         key = mixed(key ^ np.uint64(hashes[place]))
-    whole: np.uint64 = mixed(key ^ np.uint64(hashes[last]))
-    return whole
+    complete: np.uint64 = mixed(key ^ np.uint64(hashes[last]))
+    return complete
 
 
 @inlined
 def _is_set(words: np.ndarray, bit: np.uint64) -> bool:
+    """Whether a bit of the Bloom filter is set."""
     return bool(words[bit >> _6] >> (bit & _63) & _ONE)
 
 
 @inlined
 def _may_start(hashes: np.ndarray, at: int, end: int, first: np.ndarray, starts: np.ndarray) -> int:
-    """Write the windows that pass the filter; returns how many. There is no branch that is hard
-    to predict: every window is written, and the next one over it where it did not pass."""
+    """Write into `starts` the windows that pass the filter; returns how many.
+
+    Every window is written, and the next one overwrites it if it did not pass: so there is no
+    branch for the processor to mispredict.
+    """
     bits = 6
     while 1 << (bits - 6) < len(first):
         bits += 1
@@ -192,7 +210,7 @@ def _may_start(hashes: np.ndarray, at: int, end: int, first: np.ndarray, starts:
 
 @inlined
 def _find(grams: Grams, key: np.uint64) -> int:
-    """The number of the n-gram with a key; -1 where there is none."""
+    """The number of the n-gram with this key; -1 if no item has it."""
     upper = np.int64(key >> np.uint64(63 - grams.bits) >> _ONE)
     for gram in range(grams.starts[upper], grams.starts[upper + 1]):
         if grams.keys[gram] == key:
@@ -201,33 +219,39 @@ def _find(grams: Grams, key: np.uint64) -> int:
 
 
 @inlined
-def _meet(grams: Grams, room: _Room, gram: int, text: int, met: int) -> int:
-    """Count an n-gram for the items that have it, if the text had it not before; returns how many
-    items are met."""
-    if room.last[gram] == text:
-        return met
-    room.last[gram] = text
+def _count_gram(grams: Grams, scratch: _Scratch, gram: int, text: int, found: int) -> int:
+    """Count an n-gram for every item that has it, once for each text.
+
+    `found`: how many items have a count; returns the new number.
+    """
+    if scratch.last[gram] == text:
+        return found
+    scratch.last[gram] = text
     for item in grams.items[grams.bounds[gram] : grams.bounds[gram + 1]]:
-        if room.counts[item] == 0:
-            room.met[met] = item
-            met += 1
-        room.counts[item] += 1
-    return met
+        if scratch.counts[item] == 0:
+            scratch.found[found] = item
+            found += 1
+        scratch.counts[item] += 1
+    return found
 
 
 @inlined
-def _most(grams: Grams, room: _Room, met: int) -> tuple[int, int]:
-    """Of the items that a text has met the one it has most of, and how much; forgets them all."""
-    best, most = NO_ITEM, 0
-    for place in range(met):
-        item = room.met[place]
-        count = int(room.counts[item])
-        room.counts[item] = 0
-        here = count * (grams.totals[best] if best >= 0 else 1)
-        there = most * np.int64(grams.totals[item])
-        if best < 0 or here > there or (here == there and item < best):
-            best, most = item, count
-    return best, most
+def _best_item(grams: Grams, scratch: _Scratch, found: int) -> tuple[int, int]:
+    """The item with the largest share of its n-grams in the text, and their count.
+
+    Sets all counts to 0 again, for the next text.
+    """
+    best, best_count = NO_ITEM, 0
+    for place in range(found):
+        item = scratch.found[place]
+        count = int(scratch.counts[item])
+        scratch.counts[item] = 0
+        # count / total > best_count / best_total, without division
+        left = count * (grams.totals[best] if best >= 0 else 1)
+        right = best_count * np.int64(grams.totals[item])
+        if best < 0 or left > right or (left == right and item < best):
+            best, best_count = item, count
+    return best, best_count
 
 
 _GRAMS = types.NamedTuple(
@@ -244,7 +268,7 @@ _GRAMS = types.NamedTuple(
     ),
     Grams,
 )
-_ROOM = types.NamedTuple((int64[::1], int32[::1], int32[::1], int32[::1]), _Room)
+_SCRATCH = types.NamedTuple((int64[::1], int32[::1], int32[::1], int32[::1]), _Scratch)
 
 
 @compiled(void(uint32[::1], int64[::1], int64[::1], int64, uint64[::1]))
@@ -255,25 +279,27 @@ def _write_keys(
         keys[i] = _key(hashes, at[i], span[i], window)
 
 
-@compiled(void(int64[::1], uint32[::1], _GRAMS, _ROOM, int64, int32[::1], float32[::1]))
+@compiled(void(int64[::1], uint32[::1], _GRAMS, _SCRATCH, int64, int32[::1], float32[::1]))
 def _find_items(
     offsets: np.ndarray,
     hashes: np.ndarray,
     grams: Grams,
-    room: _Room,
+    scratch: _Scratch,
     before: int,
     items: np.ndarray,
     shares: np.ndarray,
 ) -> None:
-    """`before`: how many texts `room` has seen."""
+    """`before`: how many texts were looked up before, with the same `scratch`."""
     for row in range(len(items)):
-        text, met = before + row + 1, 0
+        text, found = before + row + 1, 0
         end = offsets[row + 1]
-        for candidate in range(_may_start(hashes, offsets[row], end - 1, grams.first, room.starts)):
-            at = room.starts[candidate]
+        candidates = _may_start(hashes, offsets[row], end - 1, grams.first, scratch.starts)
+        for candidate in range(candidates):
+            at = scratch.starts[candidate]
             for span in grams.spans:
                 if at + span <= end:
                     gram = _find(grams, _key(hashes, at, span, grams.window))
-                    met = _meet(grams, room, gram, text, met) if gram >= 0 else met
-        items[row], most = _most(grams, room, met)
-        shares[row] = most / max(grams.totals[items[row]], 1) if items[row] >= 0 else 0.0
+                    if gram >= 0:
+                        found = _count_gram(grams, scratch, gram, text, found)
+        items[row], count = _best_item(grams, scratch, found)
+        shares[row] = count / max(grams.totals[items[row]], 1) if items[row] >= 0 else 0.0

@@ -1,1 +1,1 @@
-"""The kinds of duplicates: how keys are made, and when a candidate pair is a duplicate."""
+"""Kinds of duplicates: how each makes keys, finds candidate pairs and verifies them."""

@@ -1,4 +1,4 @@
-"""Texts that are nearly the same: MinHash and bands find them, exact Jaccard proves them."""
+"""Texts that are nearly the same: MinHash bands find them, exact Jaccard verifies them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 import pyarrow as pa
 
-from filters.duplicates.contract import Described, Entries, Met, Proof, from_binary, to_binary
+from filters.duplicates.kinds.contract import CandidatePairs, DescribedUnits, Entries, Verifier
+from filters.duplicates.kinds.identity import from_binary, to_binary
 from manifests import record
 from manifests.record import one_chunk
 
@@ -17,24 +18,31 @@ if TYPE_CHECKING:
     from manifests.kernels.minhash import Scheme
 
 TOKENS = {"words": 0, "whitespace": 1, "characters": 2}
-"""As the kernels number them."""
+"""The setting `tokens` as the kernels number it."""
 
 IDENTITY, SIGNATURE, SHINGLES = "minhash_identity", "minhash_signature", "minhash_shingles"
+"""Columns of an index."""
 
 WINDOW = 64
-"""How many before it in its band a text is compared with (ours): linear on boilerplate."""
+"""A text is compared with up to so many before it in its band (ours).
+
+So the cost stays linear where thousands of texts share a band, as boilerplate does.
+"""
 NEAREST = 8
-"""How many of those, the nearest, are then proven (ours)."""
+"""The nearest of them, up to so many, become candidate pairs (ours)."""
 DEVIATIONS = 4.0
-"""Standard deviations under the threshold at which the sketch still lets a pair through (ours):
-one in thirty thousand pairs at the threshold is lost."""
+"""Pairs are rejected unverified if their sketch is so many standard deviations below the threshold
+(ours): of pairs just at the threshold one in thirty thousand is lost."""
 SKETCH_BITS = 128
 
 
 @dataclass(frozen=True)
 class MinHash:
     """Bands of a MinHash signature (Broder 1997; Leskovec et al., Mining of Massive Datasets, ch.
-    3), whose values are datasketch's `affine32`."""
+    3). Signatures are those of datasketch's scheme `affine32`.
+
+    The keys of a text are hashes of its bands; the payload is a sketch of 128 bits.
+    """
 
     threshold: float
     tokens: str
@@ -50,45 +58,45 @@ class MinHash:
         return self.bands
 
     words: ClassVar[int] = 2
-    slices_meet: ClassVar[bool] = False
+    compare_across_slices: ClassVar[bool] = False
 
-    def describe(self, table: pa.Table) -> Described:
+    def describe(self, table: pa.Table) -> DescribedUnits:
         from manifests.kernels import minhash
 
         if IDENTITY in table.column_names:
-            return self._known(table)
+            return self._describe_indexed(table)
         content = table["content"]
-        # Chunk by chunk: to join the texts would be to copy them.
+        # Chunk by chunk: joining the chunks would copy all texts.
         chunks = content.chunks or [content.combine_chunks()]
-        said = [minhash.sketch(record.texts(chunk), self._scheme()) for chunk in chunks]
+        sketches = [minhash.sketch(record.texts(chunk), self._scheme()) for chunk in chunks]
         names = ("present", "identity", "bands", "bits")
-        return self._described(*(np.concatenate([getattr(s, n) for s in said]) for n in names))
+        return self._units(*(np.concatenate([getattr(s, n) for s in sketches]) for n in names))
 
-    def remembered(self, table: pa.Table) -> dict[str, pa.Array]:
+    def index_columns(self, table: pa.Table) -> dict[str, pa.Array]:
         from manifests.kernels import minhash
 
         texts = record.texts(table["content"])
-        said = minhash.sketch(texts, self._scheme(), signatures=True)
-        assert said.signatures is not None
-        flat = pa.array(said.signatures.reshape(-1))
+        sketches = minhash.sketch(texts, self._scheme(), signatures=True)
+        assert sketches.signatures is not None
+        flat = pa.array(sketches.signatures.reshape(-1))
         return {
-            IDENTITY: to_binary(said.present, said.identity),
+            IDENTITY: to_binary(sketches.present, sketches.identity),
             SIGNATURE: pa.FixedSizeListArray.from_arrays(flat, self.permutations),
-            SHINGLES: Shingles(self.threshold, self.tokens, self.n).of(table),
+            SHINGLES: Shingles(self.threshold, self.tokens, self.n).features(table),
         }
 
-    def meet(self, entries: Entries) -> Met:
+    def candidates(self, entries: Entries) -> CandidatePairs:
         from manifests.kernels.grouping import runs, similar_pairs
 
         pairs = similar_pairs(
-            runs(entries.keys), entries.marks, entries.payload, self._most(), WINDOW, NEAREST
+            runs(entries.keys), entries.marks, entries.payload, self._max_bits(), WINDOW, NEAREST
         )
         differ = entries.payload[pairs[:, 0]] ^ entries.payload[pairs[:, 1]]
         share = np.bitwise_count(differ).sum(axis=1) / self._bits()
-        return Met(pairs, np.maximum(1 - 2 * share, 0).astype(np.float32))
+        return CandidatePairs(pairs, np.maximum(1 - 2 * share, 0).astype(np.float32))
 
     @property
-    def proof(self) -> Proof | None:
+    def verifier(self) -> Verifier | None:
         return Shingles(self.threshold, self.tokens, self.n) if self.verify else None
 
     def _scheme(self) -> Scheme:
@@ -96,33 +104,33 @@ class MinHash:
 
         return Scheme(TOKENS[self.tokens], self.n, self.permutations, self.bands, self.rows)
 
-    def _known(self, table: pa.Table) -> Described:
+    def _describe_indexed(self, table: pa.Table) -> DescribedUnits:
         from manifests.kernels import minhash
 
         present, identity = from_binary(one_chunk(table[IDENTITY]))
         flat = np.asarray(one_chunk(table[SIGNATURE]).flatten())
         signatures = flat.reshape(-1, self.permutations)
         bands = minhash.bands_of(signatures, self.bands, self.rows)
-        return self._described(present, identity, bands, minhash.bits_of(signatures))
+        return self._units(present, identity, bands, minhash.bits_of(signatures))
 
-    def _described(
+    def _units(
         self, present: np.ndarray, identity: np.ndarray, bands: np.ndarray, bits: np.ndarray
-    ) -> Described:
+    ) -> DescribedUnits:
         owners = np.repeat(np.arange(len(present)), self.bands)
         keys = bands.reshape(-1)
         if not present.all():
-            mine = np.repeat(present, self.bands)
-            keys, owners = keys[mine], owners[mine]
-        return Described(present, identity, keys, owners, bits)
+            compared = np.repeat(present, self.bands)
+            keys, owners = keys[compared], owners[compared]
+        return DescribedUnits(present, identity, keys, owners, bits)
 
     def _bits(self) -> int:
         return min(SKETCH_BITS, self.permutations)
 
-    def _most(self) -> int:
-        """Places at which the sketches of two texts at the threshold may differ.
+    def _max_bits(self) -> int:
+        """Bits in which the sketches of two texts may differ for the pair to be verified.
 
-        A bit of 1-bit MinHash differs with probability (1 - J) / 2 (Li and Koenig 2010). Where
-        nothing is proven afterwards, every pair that shares a band is one of duplicates.
+        A bit of 1-bit MinHash differs with probability (1 - J) / 2 (Li and Koenig 2010). Without
+        verification every pair that shares a band counts as duplicates, whatever the sketches.
         """
         if not self.verify:
             return SKETCH_BITS
@@ -132,14 +140,14 @@ class MinHash:
 
 @dataclass(frozen=True)
 class Shingles:
-    """Exact Jaccard of the sets of 32-bit hashes of n-grams."""
+    """The exact Jaccard similarity of two texts' sets of n-grams, as sets of 32-bit hashes."""
 
-    least: float
+    min_similarity: float
     tokens: str
     n: int
     columns: ClassVar[tuple[str, ...]] = ("content",)
 
-    def of(self, table: pa.Table) -> pa.Array:
+    def features(self, table: pa.Table) -> pa.Array:
         from manifests.kernels.shingles import shingles
 
         if SHINGLES in table.column_names:
@@ -148,9 +156,9 @@ class Shingles:
         offsets, hashes = shingles(texts, TOKENS[self.tokens], self.n, distinct=True)
         return pa.ListArray.from_arrays(pa.array(offsets.astype(np.int32)), pa.array(hashes))
 
-    def similarity(self, pairs: np.ndarray, proofs: pa.Array) -> np.ndarray:
+    def similarity(self, pairs: np.ndarray, features: pa.Array) -> np.ndarray:
         from manifests.kernels.jaccard import jaccard
 
-        offsets = np.asarray(proofs.offsets).astype(np.int64)
-        same: np.ndarray = jaccard(pairs, offsets, np.asarray(proofs.values))
-        return same
+        offsets = np.asarray(features.offsets).astype(np.int64)
+        similarity: np.ndarray = jaccard(pairs, offsets, np.asarray(features.values))
+        return similarity

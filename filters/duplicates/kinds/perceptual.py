@@ -1,4 +1,4 @@
-"""Images that look the same: perceptual hashes within a Hamming distance, mirrored too."""
+"""Images that look the same: perceptual hashes within a Hamming distance, also mirrored."""
 
 from __future__ import annotations
 
@@ -9,19 +9,22 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from filters.duplicates.contract import Described, Entries, Met, Proof, mixed
-from filters.duplicates.kinds.equal import listed
+from filters.duplicates.corpus.image_families import IMAGE_FAMILIES
+from filters.duplicates.kinds.contract import CandidatePairs, DescribedUnits, Entries, Verifier
+from filters.duplicates.kinds.identity import combine_hashes, list_identities
 from manifests.record import media_lists
 
 HASH, MIRROR = "image_hash.hash", "image_hash.mirror"
 HASH_BITS = 64
-FAMILIES = "image_families"
-"""The column, list<uint64>, of the family of each image; null for one that has no hash."""
 
 
 @dataclass(frozen=True)
 class Images:
-    """Units are images: the media of all records of a part, in order."""
+    """Units are images: the media of all records of a source, in order.
+
+    The keys of an image are band keys of its hash and of its mirror image's; the payload is both
+    hashes. An image without a hash (almost no detail) is never a duplicate.
+    """
 
     distance: int
     columns: ClassVar[tuple[str, ...]] = (HASH, MIRROR)
@@ -29,12 +32,12 @@ class Images:
     @property
     def keys_per_unit(self) -> int:
         chunks = self.distance + 2
-        return chunks * (chunks - 1)  # every pair of chunks, of the hash and of its mirror image
+        return chunks * (chunks - 1)  # every pair of chunks, for the hash and its mirror image
 
     words: ClassVar[int] = 2
-    slices_meet: ClassVar[bool] = True
+    compare_across_slices: ClassVar[bool] = True
 
-    def describe(self, table: pa.Table) -> Described:
+    def describe(self, table: pa.Table) -> DescribedUnits:
         from manifests.kernels.hamming import band_keys
 
         _, hashes = media_lists(table[HASH])
@@ -42,13 +45,13 @@ class Images:
         present = np.asarray(hashes.is_valid())
         words = [np.asarray(h.fill_null(0)).astype(np.uint64) for h in (hashes, mirrors)]
         payload = np.stack(words, axis=1)
-        # An image and its mirror image are one identity: the pair in ascending order.
+        # An image and its mirror image have one identity: both hashes, the lower one first.
         low, high = payload.min(axis=1), payload.max(axis=1)
-        identity = np.stack([mixed(low, high), mixed(high, low)], axis=1)
+        identity = np.stack([combine_hashes(low, high), combine_hashes(high, low)], axis=1)
         own = np.flatnonzero(present)
         keys = [band_keys(np.ascontiguousarray(payload[own, w]), self.distance) for w in (0, 1)]
         owners = np.repeat(own, keys[0].shape[1])
-        return Described(
+        return DescribedUnits(
             present,
             identity,
             np.concatenate([k.reshape(-1) for k in keys]),
@@ -56,34 +59,39 @@ class Images:
             payload,
         )
 
-    def remembered(self, table: pa.Table) -> dict[str, pa.Array]:
+    def index_columns(self, table: pa.Table) -> dict[str, pa.Array]:
         return {name: table[name].combine_chunks() for name in self.columns}
 
-    def meet(self, entries: Entries) -> Met:
+    def candidates(self, entries: Entries) -> CandidatePairs:
         from manifests.kernels.hamming import close_pairs
 
         hashes, mirrors = (np.ascontiguousarray(entries.payload[:, w]) for w in (0, 1))
         pairs, distances = close_pairs(entries.keys, hashes, mirrors, self.distance)
-        return Met(pairs, (1 - distances.astype(np.float32) / HASH_BITS).astype(np.float32))
+        similarity = 1 - distances.astype(np.float32) / HASH_BITS
+        return CandidatePairs(pairs, similarity.astype(np.float32))
 
     @property
-    def proof(self) -> Proof | None:
+    def verifier(self) -> Verifier | None:
         return None
 
 
 @dataclass(frozen=True)
 class SameImages:
-    """Records whose images, one by one in order, are of the same families."""
+    """Records with equally many images that look the same one by one, in order.
 
-    columns: ClassVar[tuple[str, ...]] = (FAMILIES,)
+    Images look the same if `Images` has put them in one family. A record with an image that has
+    no hash is never equal to another.
+    """
+
+    columns: ClassVar[tuple[str, ...]] = (IMAGE_FAMILIES,)
 
     def identify(self, table: pa.Table) -> pa.Array:
-        offsets, families = media_lists(table[FAMILIES])
+        offsets, families = media_lists(table[IMAGE_FAMILIES])
         values = np.asarray(families.fill_null(0)).astype(np.uint64)
-        said = listed(offsets, np.stack([values, values], axis=1))
-        unknown = np.cumsum(np.concatenate([[0], np.asarray(families.is_null())]))
-        blind = unknown[offsets[1:]] > unknown[offsets[:-1]]
-        return pc.if_else(pa.array(blind), pa.scalar(None, said.type), said)
+        identities = list_identities(offsets, np.stack([values, values], axis=1))
+        nulls = np.cumsum(np.concatenate([[0], np.asarray(families.is_null())]))
+        has_null = nulls[offsets[1:]] > nulls[offsets[:-1]]
+        return pc.if_else(pa.array(has_null), pa.scalar(None, identities.type), identities)
 
-    def remembered(self, table: pa.Table) -> dict[str, pa.Array]:
-        return {}  # the hashes, which `Images` remembers, say it
+    def index_columns(self, table: pa.Table) -> dict[str, pa.Array]:
+        return {}  # families are found again from the hashes, which `Images` keeps

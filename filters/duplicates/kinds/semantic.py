@@ -1,4 +1,4 @@
-"""Records whose embeddings point the same way: cosine over the clusters they are nearest to."""
+"""Records with similar embeddings: cosine similarity, compared within clusters."""
 
 from __future__ import annotations
 
@@ -9,27 +9,29 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from filters.duplicates.contract import Described, Entries, Met, Proof, mixed
-from filters.duplicates.phases.edges import Edges
-from filters.duplicates.phases.forest import forest
+from filters.duplicates.files.edges import Edges
+from filters.duplicates.kinds.contract import CandidatePairs, DescribedUnits, Entries, Verifier
+from filters.duplicates.kinds.identity import combine_hashes
+from filters.duplicates.phases.forest import spanning_forest
 from manifests.errors import StepError
 from manifests.record import one_chunk
 
 TILE = 512
-"""Rows and columns multiplied at once, half of it in small clusters: the product stays in a core's
-cache (ours)."""
+"""Rows and columns of one block of products (ours); half of it in small clusters. The block stays
+in a core's cache."""
 SLACK = 1e-4
-"""A product of two unit vectors in float32 is never so far from the exact one (ours)."""
-GATHERED = 1 << 20
-"""Pairs gathered before they are reduced to a spanning forest (ours)."""
+"""More than the error of a float32 product of two unit vectors (ours)."""
+MAX_PAIRS = 1 << 20
+"""Pairs held in memory before they are reduced to a spanning forest (ours)."""
 
 
 @dataclass(frozen=True)
 class Semantic:
-    """Cosine of embeddings, compared within the clusters that both are among the nearest of.
+    """Cosine similarity of two embeddings, compared if both have a cluster in common.
 
-    SemDeDup (Abbas et al. 2023) compares within one cluster each; pairs on the border of two are
-    then lost. `clusters` may list several nearest ones; without it, all are compared with all.
+    SemDeDup (Abbas et al. 2023) puts each embedding in one cluster, and loses pairs on the border
+    of two. The column `clusters` may list several nearest clusters of each embedding; without it
+    all embeddings are compared with all. The payload is the unit vector in float16.
     """
 
     threshold: float
@@ -42,19 +44,19 @@ class Semantic:
         return (self.embedding,) if self.clusters is None else (self.embedding, self.clusters)
 
     keys_per_unit: ClassVar[int] = 2
-    slices_meet: ClassVar[bool] = True
+    compare_across_slices: ClassVar[bool] = True
 
     @property
     def words(self) -> int:
-        """Four float16 a word."""
+        """A word holds four float16."""
         return -(-self.dimensions // 4)
 
-    def describe(self, table: pa.Table) -> Described:
+    def describe(self, table: pa.Table) -> DescribedUnits:
         column = one_chunk(table[self.embedding])
         lengths = pc.unique(pc.list_value_length(column).drop_null()).to_pylist()
         if set(lengths) - {self.dimensions}:
-            told = " and of ".join(map(str, sorted({*lengths, self.dimensions})))
-            raise StepError(f"embeddings of {told} numbers", self.embedding)
+            sizes = " and ".join(map(str, sorted({*lengths, self.dimensions})))
+            raise StepError(f"embeddings have {sizes} dimensions, not all the same", self.embedding)
         present, vectors = _vectors(column, self.dimensions)
         norms = np.linalg.norm(vectors, axis=1, keepdims=True)
         present &= norms[:, 0] > 0
@@ -63,32 +65,34 @@ class Semantic:
         payload = halves.view(np.uint64)
         identity = _fingerprints(payload)
         keys, owners = self._keys(table, len(present))
-        mine = present[owners]
-        return Described(present, identity, keys[mine], owners[mine], payload)
+        compared = present[owners]
+        return DescribedUnits(present, identity, keys[compared], owners[compared], payload)
 
-    def remembered(self, table: pa.Table) -> dict[str, pa.Array]:
+    def index_columns(self, table: pa.Table) -> dict[str, pa.Array]:
         return {name: one_chunk(table[name]) for name in self.columns}
 
-    def meet(self, entries: Entries) -> Met:
+    def candidates(self, entries: Entries) -> CandidatePairs:
         from manifests.kernels.grouping import runs
 
         starts = runs(entries.keys)
         found = [Edges.joined([])]
         for start, end in zip(starts[:-1].tolist(), starts[1:].tolist(), strict=True):
             halves = entries.payload[start:end].view(np.float16)
-            for pairs in _tiles(halves.astype(np.float32), self.threshold):
+            for edges in _near_pairs(halves.astype(np.float32), self.threshold):
                 shift = np.uint64(start)
-                found.append(pairs._replace(a=pairs.a + shift, b=pairs.b + shift))
+                found.append(edges._replace(a=edges.a + shift, b=edges.b + shift))
         all_ = Edges.joined(found)
-        # Rounded to float16, a vector's length may be a little more than one.
+        # A unit vector rounded to float16 may be slightly longer than one.
         similarity = np.minimum(all_.similarity, np.float32(1))
-        return Met(np.stack([all_.a, all_.b], axis=1).astype(np.int64), similarity)
+        pairs = np.stack([all_.a, all_.b], axis=1).astype(np.int64)
+        return CandidatePairs(pairs, similarity)
 
     @property
-    def proof(self) -> Proof | None:
+    def verifier(self) -> Verifier | None:
         return None
 
     def _keys(self, table: pa.Table, rows: int) -> tuple[np.ndarray, np.ndarray]:
+        """A key for each cluster of each row, uint64, and the row it belongs to."""
         if self.clusters is None:
             return np.zeros(rows, np.uint64), np.arange(rows)
         clusters = one_chunk(table[self.clusters])
@@ -99,11 +103,12 @@ class Semantic:
         owners = np.repeat(np.arange(rows), np.asarray(clusters.value_lengths().fill_null(0)))
         flat = clusters.flatten()
         numbers = np.asarray(flat.drop_null()).astype(np.uint64)
-        keys = mixed(numbers, np.zeros(len(numbers), np.uint64))
+        keys = combine_hashes(numbers, np.zeros(len(numbers), np.uint64))
         return keys, owners[np.asarray(flat.is_valid())]
 
 
 def _vectors(column: pa.Array, dimensions: int) -> tuple[np.ndarray, np.ndarray]:
+    """Which rows have a finite vector, bool, and all vectors (rows, dimensions), else zeros."""
     present = np.asarray(column.is_valid())
     vectors = np.zeros((len(column), dimensions), np.float32)
     flat = np.asarray(column.drop_null().flatten()).astype(np.float32)
@@ -114,45 +119,46 @@ def _vectors(column: pa.Array, dimensions: int) -> tuple[np.ndarray, np.ndarray]
 
 
 def _fingerprints(payload: np.ndarray) -> np.ndarray:
-    """Two hashes (n, 2) uint64 of each row of words."""
+    """A 128-bit hash of each row of words, as two uint64, (n, 2)."""
     identity = np.zeros((len(payload), 2), np.uint64)
     for word in range(payload.shape[1]):
         column = np.ascontiguousarray(payload[:, word])
-        identity[:, 0] = mixed(identity[:, 0], column)
-        identity[:, 1] = mixed(column, identity[:, 1])
+        identity[:, 0] = combine_hashes(identity[:, 0], column)
+        identity[:, 1] = combine_hashes(column, identity[:, 1])
     return identity
 
 
-def _tiles(vectors: np.ndarray, threshold: float) -> list[Edges]:
-    """Pairs with cosine of at least the threshold: blocks on and above the diagonal alone.
+def _near_pairs(vectors: np.ndarray, threshold: float) -> list[Edges]:
+    """Pairs of rows with a cosine of at least the threshold, as edges of row numbers.
 
-    What a block finds is measured again, as its last bits depend on the machine and its threads.
+    Only blocks on and above the diagonal are multiplied. The cosine of a pair they find is computed
+    again, because the last bits of a block depend on the machine and its threads.
     """
-    from manifests.kernels.cosine import products
+    from manifests.kernels.cosine import dot_products
 
     found: list[Edges] = []
-    waiting = 0
+    held = 0
     side = TILE if len(vectors) >= 8 * TILE else TILE // 2
-    # Memory for one product and its comparison, used again by every tile.
+    # Memory for one block of products and its comparison, reused for every block.
     product, close = np.empty((side, side), np.float32), np.empty((side, side), bool)
     below = np.tri(side, dtype=bool)
     for top in range(0, len(vectors), side):
         rows = vectors[top : top + side]
         for left in range(top, len(vectors), side):
             columns = vectors[left : left + side]
-            part = np.s_[: len(rows), : len(columns)]
-            cosine = np.matmul(rows, columns.T, out=product[part])
-            near = np.greater_equal(cosine, threshold - SLACK, out=close[part])
+            block = np.s_[: len(rows), : len(columns)]
+            cosine = np.matmul(rows, columns.T, out=product[block])
+            near = np.greater_equal(cosine, threshold - SLACK, out=close[block])
             if left == top:
-                near[below[part]] = False
+                near[below[block]] = False
             if not near.any():
                 continue
             a, b = np.nonzero(near)
-            exact = products(vectors, a + top, b + left)
+            exact = dot_products(vectors, a + top, b + left)
             found.append(_edges(a + top, b + left, exact).take(exact >= threshold))
-            waiting += len(a)
-            if waiting > GATHERED:
-                found, waiting = [forest(Edges.joined(found)).edges], 0
+            held += len(a)
+            if held > MAX_PAIRS:
+                found, held = [spanning_forest(Edges.joined(found)).edges], 0
     return found
 
 

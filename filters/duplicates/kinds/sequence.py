@@ -1,4 +1,4 @@
-"""Sequences of images that have enough images in common: the frames of two cuts of a video."""
+"""Records that have enough images in common, such as the frames of two cuts of one video."""
 
 from __future__ import annotations
 
@@ -10,69 +10,73 @@ from typing import ClassVar
 import numpy as np
 import pyarrow as pa
 
-from filters.duplicates.contract import Described, Entries, Met, Proof, from_binary, mixed
-from filters.duplicates.kinds.equal import listed
+from filters.duplicates.corpus.image_families import IMAGE_FAMILIES
+from filters.duplicates.kinds.contract import CandidatePairs, DescribedUnits, Entries, Verifier
+from filters.duplicates.kinds.identity import combine_hashes, from_binary, list_identities
 from filters.duplicates.kinds.minhash import NEAREST, WINDOW
-from filters.duplicates.kinds.perceptual import FAMILIES
 from manifests.record import media_lists
 
-_AT_ONCE = 1 << 16
-"""Entries whose pairs are listed before those that come twice are left out (ours)."""
+_BATCH_ENTRIES = 1 << 16
+"""Entries whose pairs are listed in memory before repeated pairs are removed (ours)."""
 
 
 @dataclass(frozen=True)
 class Sequence:
-    """Records that share a family of images meet; `threshold` is the least share of the shorter
-    one's images that the other has too.
+    """Records that share an image are candidates; `threshold` is the share of the images of the
+    record with fewer images that the other must have too.
 
-    Where a family is in more than WINDOW records, each meets only NEAREST of the others there: a
-    frame that is everywhere, all black, would bring all together with all.
+    The keys of a record are the families of its images. If a family is in more than WINDOW
+    records, each becomes a candidate with NEAREST of the others only: a frame that is everywhere,
+    such as a black one, would otherwise pair every record with every other.
     """
 
     threshold: float
-    columns: ClassVar[tuple[str, ...]] = (FAMILIES,)
+    columns: ClassVar[tuple[str, ...]] = (IMAGE_FAMILIES,)
 
     keys_per_unit: ClassVar[int] = 16
     words: ClassVar[int] = 1
-    slices_meet: ClassVar[bool] = False
+    compare_across_slices: ClassVar[bool] = False
 
-    def describe(self, table: pa.Table) -> Described:
+    def describe(self, table: pa.Table) -> DescribedUnits:
         offsets, families = _families(table)
         values = np.stack([families, families], axis=1)
-        present, identity = from_binary(listed(offsets, values))
-        keys = mixed(families, np.zeros(len(families), np.uint64))
+        present, identity = from_binary(list_identities(offsets, values))
+        keys = combine_hashes(families, np.zeros(len(families), np.uint64))
         owners = np.repeat(np.arange(len(present)), np.diff(offsets))
-        nothing = np.zeros((len(present), self.words), np.uint64)  # Arrow has no lists of length 0
-        return Described(present, identity, keys, owners, nothing)
+        unused = np.zeros((len(present), self.words), np.uint64)  # Arrow needs a list length of 1
+        return DescribedUnits(present, identity, keys, owners, unused)
 
-    def remembered(self, table: pa.Table) -> dict[str, pa.Array]:
+    def index_columns(self, table: pa.Table) -> dict[str, pa.Array]:
         return {}
 
-    def meet(self, entries: Entries) -> Met:
+    def candidates(self, entries: Entries) -> CandidatePairs:
         from manifests.kernels.grouping import runs, similar_pairs
 
         starts = runs(entries.keys)
-        alike = np.zeros((len(entries.keys), 2), np.uint64)
+        no_bits = np.zeros((len(entries.keys), 2), np.uint64)  # all entries of a key are near
         found = [np.empty((0, 2), np.int64)]
-        for some, nearest in _cut(starts):
-            first, last = some[0], some[-1]
-            marks, same = entries.marks[first:last], alike[first:last]
-            pairs = similar_pairs(some - first, marks, same, 0, WINDOW, nearest)
+        for own, nearest in _batches_of_runs(starts):
+            first, last = own[0], own[-1]
+            marks, bits = entries.marks[first:last], no_bits[first:last]
+            pairs = similar_pairs(own - first, marks, bits, 0, WINDOW, nearest)
             found.append(first + np.unique(pairs, axis=0))
         joined = np.concatenate(found)
-        return Met(joined, np.zeros(len(joined), np.float32))
+        return CandidatePairs(joined, np.zeros(len(joined), np.float32))
 
     @property
-    def proof(self) -> Proof | None:
-        return InCommon(self.threshold)
+    def verifier(self) -> Verifier | None:
+        return ShareInCommon(self.threshold)
 
 
-def _cut(starts: np.ndarray) -> Iterator[tuple[np.ndarray, int]]:
-    """Borders of runs that follow one another, so many entries at once that their pairs are no
-    matter, and how many others each entry is paired with."""
+def _batches_of_runs(starts: np.ndarray) -> Iterator[tuple[np.ndarray, int]]:
+    """Runs of equal keys in batches whose pairs fit in memory, as slices of `starts`.
+
+    With each batch comes how many others an entry is paired with: fewer in runs over WINDOW, which
+    have batches of their own.
+    """
     lengths = np.diff(starts)
     long = lengths > WINDOW
-    batch = np.cumsum(lengths) // _AT_ONCE
+    batch = np.cumsum(lengths) // _BATCH_ENTRIES
     new = (np.diff(batch) > 0) | (np.diff(long) != 0)
     borders = [0, *(np.flatnonzero(new) + 1).tolist(), len(lengths)]
     for first, last in pairwise(borders):
@@ -81,32 +85,38 @@ def _cut(starts: np.ndarray) -> Iterator[tuple[np.ndarray, int]]:
 
 
 @dataclass(frozen=True)
-class InCommon:
-    """The share of the images of the one with fewer that the other has too."""
+class ShareInCommon:
+    """The share of the images of the record with fewer images that the other has too.
 
-    least: float
-    columns: ClassVar[tuple[str, ...]] = (FAMILIES,)
+    Images [p, q] and [q, r, s, t] have 1/2 in common; repeated images count once.
+    """
 
-    def of(self, table: pa.Table) -> pa.Array:
+    min_similarity: float
+    columns: ClassVar[tuple[str, ...]] = (IMAGE_FAMILIES,)
+
+    def features(self, table: pa.Table) -> pa.Array:
         offsets, families = _families(table)
-        short = (mixed(families, ~families) >> np.uint64(32)).astype(np.uint32)
+        short = (combine_hashes(families, ~families) >> np.uint64(32)).astype(np.uint32)
         return pa.ListArray.from_arrays(pa.array(offsets.astype(np.int32)), pa.array(short))
 
-    def similarity(self, pairs: np.ndarray, proofs: pa.Array) -> np.ndarray:
+    def similarity(self, pairs: np.ndarray, features: pa.Array) -> np.ndarray:
         from manifests.kernels.jaccard import jaccard
 
-        offsets = np.asarray(proofs.offsets).astype(np.int64)
-        same = jaccard(pairs, offsets, np.asarray(proofs.values)).astype(np.float64)
+        offsets = np.asarray(features.offsets).astype(np.int64)
+        union_share = jaccard(pairs, offsets, np.asarray(features.values)).astype(np.float64)
         lengths = np.diff(offsets)
         first, second = lengths[pairs[:, 0]], lengths[pairs[:, 1]]
-        common = same * (first + second) / (1 + same)
+        common = union_share * (first + second) / (1 + union_share)
         share: np.ndarray = np.round(common) / np.minimum(first, second)
         return share.astype(np.float32)
 
 
 def _families(table: pa.Table) -> tuple[np.ndarray, np.ndarray]:
-    """Offsets (rows + 1) and the distinct families of each record, in order of first appearance."""
-    offsets, families = media_lists(table[FAMILIES])
+    """The distinct families of each record, in order of first appearance.
+
+    Record i has values[offsets[i] : offsets[i + 1]]; images without a hash are left out.
+    """
+    offsets, families = media_lists(table[IMAGE_FAMILIES])
     known = np.flatnonzero(np.asarray(families.is_valid()))
     values = np.asarray(families.fill_null(0)).astype(np.uint64)[known]
     rows = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))[known]

@@ -1,20 +1,28 @@
-"""The search for duplicates, phase by phase: keys, ranges, proof, and the forest of all links."""
+"""Runs the five phases: keys, candidates, verification, spanning forest, survivors."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from typing import NamedTuple
 
-import numpy as np
-
-from filters.duplicates.contract import Identity, Kind, units_of
-from filters.duplicates.phases import edges
-from filters.duplicates.phases.edges import Edges
-from filters.duplicates.phases.forest import Forest, forest
-from filters.duplicates.phases.keys import LINKS, Sizes, Source, WriteKeys
-from filters.duplicates.phases.proof import proven
-from filters.duplicates.phases.ranges import MeetNear, MeetSame, SameRange, near_tasks
-from filters.duplicates.phases.rows import Describe, ReadProofs, Rows
+from filters.duplicates.corpus.rows import DescribeSource, ReadFeatures, RowReader
+from filters.duplicates.corpus.units import Source, first_unit_id
+from filters.duplicates.files import edges
+from filters.duplicates.files.edges import Edges
+from filters.duplicates.kinds.contract import Identity, Kind
+from filters.duplicates.phases.candidates import (
+    FindCandidates,
+    IdentityRange,
+    LinkEqual,
+    key_ranges,
+)
+from filters.duplicates.phases.forest import Forest, spanning_forest
+from filters.duplicates.phases.keys import LINKS, Sizes, WriteKeys
+from filters.duplicates.phases.survivors import Survivors, choose_survivors
+from filters.duplicates.phases.verify import verify_pairs
+from filters.duplicates.ranking.members import Members, read_members
+from filters.duplicates.ranking.sort_key import SortKey
 from manifests import storage
 from manifests.run.manifest import Commit
 from manifests.step import Workspace
@@ -22,85 +30,109 @@ from manifests.storage import parts
 
 RANGE_BYTES = 64 << 20
 """Bytes of entries in a range (ours): a task sorts them in memory, about three times that."""
-MEETING_ENTRIES = 1 << 17
+MAX_COMPARED_ENTRIES = 1 << 17
 """Entries of one key that a task compares each with each (ours): some ten seconds."""
-_SAME_BYTES = 20
+_EQUAL_BYTES = 20
 _NEAR_BYTES = 20  # key, mark and unit; eight more for each word of payload
 
 
-class Search(NamedTuple):
-    """What is looked for, and where: `own` of the sources are parts of the corpus, the others an
-    index of an earlier one. `units` is about how many there are. Units with equal identities (all
-    of `equal`, and the kind's own) are duplicates; of those that meet, the kind decides."""
+class Found(NamedTuple):
+    """The families, what is known of their members, and which of them stay."""
 
-    rows: Rows
+    forest: Forest
+    members: Members
+    survivors: Survivors
+
+
+class Search(NamedTuple):
+    """What is compared, and where: the first `corpus_parts` of the sources are parts of the corpus,
+    the others files of an earlier run's index. `units`: about how many units there are.
+
+    Units with equal identities (all of `equal`, and the kind's own) are duplicates; of units that
+    share a key, `kind` decides.
+    """
+
+    rows: RowReader
     sources: list[Source]
-    own: int
+    corpus_parts: int
     units: int
     kind: Kind | None
     equal: tuple[Identity, ...] = ()
 
-    def __call__(self, space: Workspace, name: str = "") -> Forest:
+    def forest(self, space: Workspace, prefix: str = "") -> Forest:
+        """Phases 1 to 4. `prefix` keeps the folders of two searches of one step apart."""
         sizes = self._sizes()
-        describe = Describe(self.rows, self.kind, self.equal)
-        folder, keyed = space.phase(f"{name}keys", WriteKeys(describe, sizes), self.sources)
-        same = space.phase(
-            f"{name}equal",
-            MeetSame(folder, self.sources),
-            [SameRange(n) for n in range(1 << sizes.same_bits)],
-        )
-        found = [*_links(folder, keyed), *edges.read(*same)]
+        describe = DescribeSource(self.rows, self.kind, self.equal)
+        folder, keys = space.phase(f"{prefix}ranges", WriteKeys(describe, sizes), self.sources)
+        link_equal = LinkEqual(folder, self.sources)
+        ranges = [IdentityRange(number) for number in range(1 << sizes.equal_bits)]
+        equal = space.phase(f"{prefix}equal", link_equal, ranges)
+        links = [*_links(folder, keys), *edges.read(*equal)]
         if self.kind is not None:
-            found.append(self._near(self.kind, folder, keyed, sizes, space, name))
-        return forest(Edges.joined(found))
+            near = self._candidates(self.kind, sizes, folder, keys, space, prefix)
+            links.append(self._verified(self.kind, near, space))
+        return spanning_forest(Edges.joined(links))
 
-    def _near(
+    def survivors(
+        self, forest: Forest, keep: tuple[SortKey, ...], hashes: bool, space: Workspace
+    ) -> Found:
+        """Phase 5. `hashes`: the members' image hashes are read too."""
+        members = read_members(forest, self.rows, self.sources, keep, hashes, space)
+        from_earlier_run = forest.units >= first_unit_id(self.corpus_parts)
+        order = members.order(forest, from_earlier_run)
+        return Found(forest, members, choose_survivors(forest, order, from_earlier_run))
+
+    def _candidates(
         self,
         kind: Kind,
-        folder: str,
-        keyed: list[Commit],
         sizes: Sizes,
+        folder: str,
+        keys: list[Commit],
         space: Workspace,
-        name: str,
+        prefix: str,
     ) -> Edges:
-        hot = _hot(keyed, sizes.hot)
-        foreign = int(units_of(self.own, np.zeros(1))[0])
-        work = MeetNear(kind, folder, self.sources, frozenset(hot), foreign)
-        tasks = near_tasks(sizes.near_bits, hot, sizes.hot, kind.slices_meet)
-        met = Edges.joined(edges.read(*space.phase(f"{name}near", work, tasks)))
-        if kind.proof is None:
-            return met
-        read = ReadProofs(self.rows, kind.proof)
-        return proven(met.distinct(), kind.proof, self.sources, read, space)
+        hot = _hot_keys(keys, sizes.max_entries)
+        first_earlier = first_unit_id(self.corpus_parts)
+        find = FindCandidates(kind, folder, self.sources, frozenset(hot), first_earlier)
+        across = kind.compare_across_slices
+        tasks = key_ranges(sizes.near_bits, hot, sizes.max_entries, across)
+        return Edges.joined(edges.read(*space.phase(f"{prefix}near", find, tasks)))
+
+    def _verified(self, kind: Kind, candidates: Edges, space: Workspace) -> Edges:
+        if kind.verifier is None:
+            return candidates
+        read = ReadFeatures(self.rows, kind.verifier)
+        return verify_pairs(candidates.distinct(), kind.verifier, self.sources, read, space)
 
     def _sizes(self) -> Sizes:
         words, keys = (self.kind.words, self.kind.keys_per_unit) if self.kind else (0, 0)
-        entry = _NEAR_BYTES + 8 * words
-        square = self.kind is not None and self.kind.slices_meet
-        hot = RANGE_BYTES // entry
+        entry_bytes = _NEAR_BYTES + 8 * words
+        each_with_each = self.kind is not None and self.kind.compare_across_slices
+        fitting = RANGE_BYTES // entry_bytes
         return Sizes(
-            same_bits=_bits(self.units * _SAME_BYTES),
-            near_bits=_bits(self.units * keys * entry),
-            hot=min(hot, MEETING_ENTRIES) if square else hot,
+            equal_bits=_bits(self.units * _EQUAL_BYTES),
+            near_bits=_bits(self.units * keys * entry_bytes),
+            max_entries=min(fitting, MAX_COMPARED_ENTRIES) if each_with_each else fitting,
             sources=max(1, len(self.sources)),
         )
 
 
 def _bits(size_bytes: int) -> int:
-    """So many bits that a range of 2^bits holds no more than it should."""
+    """Bits, so that each of 2^bits ranges holds at most RANGE_BYTES: 200 MB -> 2 bits."""
     return max(0, -(-size_bytes // RANGE_BYTES) - 1).bit_length()
 
 
-def _links(folder: str, keyed: list[Commit]) -> list[Edges]:
-    entries = [entry for commit in keyed if (entry := commit.file(LINKS))]
+def _links(folder: str, commits: Iterable[Commit]) -> list[Edges]:
+    """The links between equal units of one source, which phase 1 wrote."""
+    entries = [entry for commit in commits if (entry := commit.file(LINKS))]
     return [
         edges.from_table(parts.read_columns(storage.join(folder, entry.name))) for entry in entries
     ]
 
 
-def _hot(keyed: list[Commit], most: int) -> dict[int, int]:
-    """The keys that more entries share than fit in one task, and how many do."""
+def _hot_keys(commits: Iterable[Commit], max_entries: int) -> dict[int, int]:
+    """The keys with more entries than one task compares, and how many they have."""
     total: Counter[int] = Counter()
-    for commit in keyed:
-        total.update({int(key): n for key, n in commit.detail["hot"].items()})
-    return {key: n for key, n in total.items() if n > most}
+    for commit in commits:
+        total.update({int(key): n for key, n in commit.detail["frequent"].items()})
+    return {key: n for key, n in total.items() if n > max_entries}

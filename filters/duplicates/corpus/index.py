@@ -1,4 +1,4 @@
-"""What a run remembers of its records, and a later run compares its own with."""
+"""The index of a run: what later runs need to drop duplicates of the records it kept."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from filters.duplicates.contract import Identity, Kind
-from filters.duplicates.phases.keys import Source
-from filters.duplicates.phases.rows import Rows
+from filters.duplicates.corpus.rows import RowReader
+from filters.duplicates.corpus.units import Source
+from filters.duplicates.files.batches import read_batch
+from filters.duplicates.kinds.contract import Identity, Kind
 from manifests import storage
 from manifests.errors import RecipeError
 from manifests.run import manifest
@@ -22,13 +23,15 @@ ENDING = ".index.arrow"
 
 @dataclass(frozen=True)
 class WriteIndex:
-    """Write what is to be remembered of the records of a part that stay; `gone` has a batch for
-    every part, of the rows that do not."""
+    """Writes the index file of a part: id and index columns of the records that stay.
 
-    rows: Rows
+    `dropped_uri`: a file with a batch for every part that lists the rows to leave out.
+    """
+
+    rows: RowReader
     kinds: tuple[Kind, ...]
     equal: tuple[Identity, ...]
-    gone: str
+    dropped_uri: str
     folder: str
 
     def __call__(self, source: Source) -> FileEntry:
@@ -36,32 +39,34 @@ class WriteIndex:
         columns = [name for one in compared for name in one.columns]
         table = self.rows(source, tuple(dict.fromkeys(("id", *columns))))
         stays = np.ones(table.num_rows, bool)
-        stays[np.asarray(parts.open_part(self.gone).get_batch(source.number)["unit"])] = False
+        stays[np.asarray(read_batch(self.dropped_uri, source.number)["unit"])] = False
         table = table.filter(pa.array(stays)).combine_chunks()
         kept = {"id": table["id"]}
         for one in compared:
-            kept |= one.remembered(table)
-        said = pa.table(kept)
-        uri = storage.join(self.folder, source.name + ENDING)
-        return parts.write(uri, said.schema, [said])
+            kept |= one.index_columns(table)
+        index = pa.table(kept)
+        return parts.write(storage.join(self.folder, source.name + ENDING), index.schema, [index])
 
 
-class Remembered(NamedTuple):
-    """The files of earlier runs' indexes, and how many records they hold."""
+class IndexFiles(NamedTuple):
+    """The index files of earlier runs, and how many records they hold."""
 
     files: tuple[str, ...]
     rows: int
 
 
-def remembered(runs: tuple[str, ...], kind: str, settings: dict[str, Any]) -> Remembered:
-    """Find, in each run's folder, the index of a step of this kind with these settings."""
+def find_index_files(runs: tuple[str, ...], kind: str, settings: dict[str, Any]) -> IndexFiles:
+    """Find in each run's folder the index of a step of this kind with the same settings.
+
+    `kind` is the step's class as manifests name it. Raises RecipeError for a run without one.
+    """
     files: list[str] = []
     rows = 0
     for run in runs:
         for folder, entry in _index_of(run, kind, settings):
             files.append(storage.join(folder, entry.name))
             rows += entry.rows
-    return Remembered(tuple(files), rows)
+    return IndexFiles(tuple(files), rows)
 
 
 def corpus_passes(run: str) -> list[str]:
@@ -71,19 +76,19 @@ def corpus_passes(run: str) -> list[str]:
 
 
 def _index_of(run: str, kind: str, settings: dict[str, Any]) -> list[tuple[str, FileEntry]]:
-    others = []
+    differing = []
     for folder in corpus_passes(run):
         known = manifest.load_pass(folder)
         step = known.steps[0]
         if step["kind"] != kind or not step["parameters"].get("index"):
             continue
-        said = {name: step["parameters"][name] for name in settings}
-        if said == settings:
+        indexed = {name: step["parameters"][name] for name in settings}
+        if indexed == settings:
             return [(folder, file) for c in known.parts if (file := c.file(ENDING))]
-        others.append({k: v for k, v in said.items() if v != settings[k]})
+        differing.append({k: v for k, v in indexed.items() if v != settings[k]})
     raise RecipeError(
         "this run has no index to compare with"
-        + (f": its settings are others, {others[0]}." if others else "."),
+        + (f": its index was made with other settings, {differing[0]}." if differing else "."),
         run,
-        "An index is written by a step of the same settings that says `index: true`.",
+        "Name a run whose `duplicates` step has the same settings and `index: true`.",
     )

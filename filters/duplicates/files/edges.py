@@ -1,4 +1,4 @@
-"""Pairs of duplicates as files: two units and how alike they are."""
+"""Links between duplicates: in memory as arrays, on disk as files of three columns."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SCHEMA = pa.schema([("a", pa.uint64()), ("b", pa.uint64()), ("similarity", pa.fl
 
 
 class Edges(NamedTuple):
-    """Pairs of units, uint64, `a` below `b`, and their similarity, float32."""
+    """Pairs of unit ids, uint64 with `a` below `b`, and their similarity, float32; (n,) each."""
 
     a: np.ndarray
     b: np.ndarray
@@ -25,6 +25,7 @@ class Edges(NamedTuple):
 
     @classmethod
     def between(cls, first: np.ndarray, second: np.ndarray, similarity: np.ndarray) -> Edges:
+        """Edges of pairs in any order: between([7, 1], [2, 5], s) has a = [2, 1], b = [7, 5]."""
         a, b = np.minimum(first, second), np.maximum(first, second)
         return cls(a, b, similarity.astype(np.float32))
 
@@ -35,11 +36,12 @@ class Edges(NamedTuple):
             return cls(np.empty(0, np.uint64), np.empty(0, np.uint64), np.empty(0, np.float32))
         return cls(*(np.concatenate(columns) for columns in zip(*found, strict=True)))
 
-    def take(self, which: np.ndarray) -> Edges:
-        return Edges(self.a[which], self.b[which], self.similarity[which])
+    def take(self, rows: np.ndarray) -> Edges:
+        """Some of the edges, by position or by mask."""
+        return Edges(self.a[rows], self.b[rows], self.similarity[rows])
 
     def distinct(self) -> Edges:
-        """Each pair once, by `a`, then `b`."""
+        """Each pair once, sorted by `a`, then `b`."""
         order = np.lexsort((self.b, self.a))
         sorted_ = self.take(order)
         first = np.ones(len(order), bool)
@@ -48,15 +50,19 @@ class Edges(NamedTuple):
 
 
 def write(uri: str, edges: Edges) -> FileEntry:
-    table = pa.table([pa.array(column) for column in edges], schema=SCHEMA)
+    table = to_table(edges)
     return parts.write(uri, SCHEMA, [table], durable=False)
 
 
 def read(folder: str, commits: Iterable[Commit]) -> Iterable[Edges]:
-    """The edges of each commit that a phase made."""
+    """The edges in every file that the tasks of a phase wrote."""
     for commit in commits:
         for entry in commit.files:
             yield from_table(parts.read_columns(storage.join(folder, entry.name)))
+
+
+def to_table(edges: Edges) -> pa.Table:
+    return pa.table([pa.array(column) for column in edges], schema=SCHEMA)
 
 
 def from_table(table: pa.Table) -> Edges:

@@ -1,0 +1,40 @@
+"""The column `image_families`: for every image of a record, the family of equal images it is in.
+
+Images are searched for duplicates before records are; this column carries the result over.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+
+from filters.duplicates.corpus.units import Source, split_unit_ids, unit_ids
+from filters.duplicates.files.batches import read_batch, write_batches
+from filters.duplicates.phases.forest import Forest
+from manifests import storage
+from manifests.record import media_lists
+from manifests.step import Workspace
+
+IMAGE_FAMILIES = "image_families"
+"""list<uint64>: the lowest unit id of each image's family; null for an image without a hash."""
+_SCHEMA = pa.schema([("unit", pa.uint32()), ("family", pa.uint64())])
+
+
+def write_image_families(forest: Forest, sources: int, space: Workspace) -> str:
+    """Write the family of every image that has a duplicate, a batch for each source."""
+    numbers, own = split_unit_ids(forest.units)
+    columns = [pa.array(own.astype(np.uint32)), pa.array(forest.units[forest.component])]
+    uri = storage.join(space.scratch, "families.arrow")
+    starts = np.searchsorted(numbers, np.arange(sources + 1))
+    write_batches(uri, pa.table(columns, schema=_SCHEMA), starts)
+    return uri
+
+
+def image_families(uri: str, source: Source, hashes: pa.ChunkedArray) -> pa.Array:
+    """The column for the records of a source; an image without duplicates is its own family."""
+    listed = read_batch(uri, source.number)
+    offsets, flat = media_lists(hashes)
+    families = unit_ids(source.number, np.arange(len(flat)))
+    families[np.asarray(listed["unit"])] = np.asarray(listed["family"])
+    values = pa.array(families, mask=np.asarray(flat.is_null()))
+    return pa.ListArray.from_arrays(pa.array(offsets.astype(np.int32)), values)

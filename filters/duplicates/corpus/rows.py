@@ -1,0 +1,120 @@
+"""Reads the rows of a source: of a part of the corpus, or of a file of an earlier run's index."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from filters.duplicates.corpus.image_families import IMAGE_FAMILIES, image_families
+from filters.duplicates.corpus.units import Source
+from filters.duplicates.kinds.contract import (
+    DescribedUnits,
+    Identity,
+    Kind,
+    Verifier,
+    identity_only,
+    with_identity,
+)
+from filters.duplicates.kinds.identity import from_binary
+from filters.duplicates.kinds.perceptual import HASH, MIRROR
+from manifests.record import media_lists
+from manifests.step import Corpus
+from manifests.storage import parts
+
+
+@dataclass(frozen=True)
+class RowReader:
+    """Reads sources by number: the parts of the corpus, then the files of an index.
+
+    `families_uri`: the file from which the column `image_families` is made. `row_per_medium`: a
+    row for every medium of a record instead of one for the record.
+    """
+
+    corpus: Corpus
+    index_files: tuple[str, ...] = ()
+    families_uri: str | None = None
+    row_per_medium: bool = False
+
+    def __call__(self, source: Source, columns: tuple[str, ...]) -> pa.Table:
+        stored = [HASH if name == IMAGE_FAMILIES else name for name in columns]
+        if self.row_per_medium:
+            stored = ["media", *stored]
+        table = self._read(source, tuple(dict.fromkeys(stored)))
+        if IMAGE_FAMILIES not in columns:
+            return table
+        assert self.families_uri is not None
+        families = image_families(self.families_uri, source, table[HASH])
+        return table.append_column(IMAGE_FAMILIES, families)
+
+    def _read(self, source: Source, columns: tuple[str, ...]) -> pa.Table:
+        parts_count = len(self.corpus.parts)
+        if source.number >= parts_count:
+            return parts.read_columns(self.index_files[source.number - parts_count])
+        table = self.corpus.read(self.corpus.parts[source.number], columns)
+        return _row_per_medium(table) if self.row_per_medium else table
+
+
+@dataclass(frozen=True)
+class DescribeSource:
+    """Reads the units of a source, and describes them by the kind and by all identities."""
+
+    rows: RowReader
+    kind: Kind | None
+    equal: tuple[Identity, ...] = ()
+
+    def __call__(self, source: Source) -> DescribedUnits:
+        columns = [name for one in (self.kind, *self.equal) if one for name in one.columns]
+        table = self.rows(source, tuple(dict.fromkeys(columns)))
+        units = self.kind.describe(table) if self.kind else None
+        for rule in self.equal:
+            present, identity = from_binary(rule.identify(table))
+            if units is None:
+                units = identity_only(present, identity)
+            else:
+                units = with_identity(units, present, identity)
+        assert units is not None
+        return units
+
+
+@dataclass(frozen=True)
+class ReadFeatures:
+    """Reads the features that the verifier compares, of some units of a source."""
+
+    rows: RowReader
+    verifier: Verifier
+
+    def __call__(self, source: Source, units: np.ndarray) -> pa.Array:
+        return self.verifier.features(pick_rows(self.rows(source, self.verifier.columns), units))
+
+
+def pick_rows(table: pa.Table, rows: np.ndarray) -> pa.Table:
+    """Some rows of a table, by ascending number.
+
+    It filters chunk by chunk, while `take` would first copy all chunks into one.
+    """
+    mask = np.zeros(table.num_rows, bool)
+    mask[rows] = True
+    return table.filter(pa.array(mask))
+
+
+def _row_per_medium(table: pa.Table) -> pa.Table:
+    """A row for every medium, its lists of one element; other columns are repeated.
+
+    A record of id r with media [x, y] becomes two rows: r with [x], and r with [y].
+    """
+    own = {}
+    for name in ("media", HASH, MIRROR):
+        if name in table.column_names:
+            offsets, own[name] = media_lists(table[name])
+    rows = pa.array(np.repeat(np.arange(table.num_rows), np.diff(offsets)))
+    one_each = pa.array(np.arange(len(rows) + 1, dtype=np.int32))
+    return pa.table(
+        {
+            name: pa.ListArray.from_arrays(one_each, own[name])
+            if name in own
+            else table[name].take(rows)
+            for name in table.column_names
+        }
+    )

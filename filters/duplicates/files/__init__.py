@@ -1,0 +1,1 @@
+"""Files that one phase of the search writes and a later one reads."""

@@ -1,0 +1,48 @@
+"""Files of identities and of keys, cut into ranges by the top bits of the hash.
+
+Every source writes one file with a record batch for each range. A task of a later phase reads one
+range of all sources, so equal hashes of all sources come together in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import pyarrow as pa
+
+from filters.duplicates.corpus.units import Source, unit_ids
+from filters.duplicates.files.batches import read_batch
+from manifests import storage
+
+EQUAL, NEAR = ".equal.arrow", ".near.arrow"
+"""Endings of the files of identities, and of those of keys."""
+EQUAL_SCHEMA = pa.schema([("high", pa.uint64()), ("low", pa.uint64()), ("unit", pa.uint32())])
+
+
+def near_schema(words: int) -> pa.Schema:
+    payload = pa.list_(pa.field("item", pa.uint64(), nullable=False), words)
+    return pa.schema(
+        [("key", pa.uint64()), ("mark", pa.uint64()), ("unit", pa.uint32()), ("payload", payload)]
+    )
+
+
+def range_starts(sorted_hashes: np.ndarray, bits: int) -> np.ndarray:
+    """Where each of 2^bits ranges starts in sorted hashes, and the end of the last."""
+    # A shift by all 64 bits is undefined, so a single range shifts by 63 and by 1.
+    ranges = sorted_hashes >> np.uint64(63 - bits) >> np.uint64(1)
+    return np.searchsorted(ranges, np.arange((1 << bits) + 1, dtype=np.uint64))
+
+
+def read_range(folder: str, sources: Iterable[Source], ending: str, number: int) -> pa.Table | None:
+    """One range of all sources, `unit` as ids across the corpus; None if no source wrote a file."""
+    tables = []
+    for source in sources:
+        uri = storage.join(folder, source.name + ending)
+        if storage.size_and_stamp(uri) is None:
+            continue
+        batch = read_batch(uri, number)
+        units = unit_ids(source.number, np.asarray(batch["unit"]))
+        at = batch.schema.get_field_index("unit")
+        tables.append(batch.set_column(at, "unit", pa.array(units)))
+    return pa.concat_tables(tables).combine_chunks() if tables else None

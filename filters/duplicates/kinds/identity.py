@@ -1,0 +1,46 @@
+"""128-bit identities: units with equal identities are duplicates, and nothing else is compared."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+
+from manifests.kernels.splitmix64 import GOLDEN, finalise
+
+
+def combine_hashes(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """One uint64 hash of each pair of uint64 (a[i], b[i]); the order of the two matters.
+
+    splitmix64's finaliser over their combination.
+    """
+    with np.errstate(over="ignore"):
+        return finalise(a ^ (b * np.uint64(GOLDEN) + (b >> np.uint64(29))))
+
+
+def list_identities(offsets: np.ndarray, values: np.ndarray) -> pa.Array:
+    """An identity for each list of values, which depends on their order; null for empty lists.
+
+    List i is values[offsets[i] : offsets[i + 1]]; `values` (m, 2) uint64. Returns
+    fixed_size_binary(16).
+    """
+    rows, lengths = len(offsets) - 1, np.diff(offsets)
+    identity = np.zeros((rows, 2), np.uint64)
+    for place in range(int(lengths.max(initial=0))):
+        longer = np.flatnonzero(lengths > place)
+        once = combine_hashes(identity[longer], values[offsets[longer] + place])
+        identity[longer] = combine_hashes(once, np.array([[place + 1, place + 2]], np.uint64))
+    return to_binary(lengths > 0, identity)
+
+
+def to_binary(present: np.ndarray, identity: np.ndarray) -> pa.Array:
+    """Identities (n, 2) uint64 as fixed_size_binary(16), null where not `present`."""
+    values = pa.py_buffer(np.ascontiguousarray(identity))
+    valid = pa.py_buffer(np.packbits(present, bitorder="little"))
+    return pa.Array.from_buffers(pa.binary(16), len(present), [valid, values])
+
+
+def from_binary(values: pa.Array) -> tuple[np.ndarray, np.ndarray]:
+    """The inverse of `to_binary`: `present` (n,) bool and identities (n, 2) uint64."""
+    words = np.frombuffer(values.buffers()[1], np.uint64).reshape(-1, 2)
+    own = words[values.offset : values.offset + len(values)]
+    return np.asarray(values.is_valid()), own

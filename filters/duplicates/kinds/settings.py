@@ -1,0 +1,58 @@
+"""The settings of each way to be duplicates: their defaults, and which of them go together."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+By = Literal["text", "image", "minhash", "perceptual", "semantic", "sequence"]
+NEAR = ("minhash", "semantic", "sequence")
+"""Ways of which a step can have only one."""
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "minhash": {
+        "threshold": 0.8,
+        "tokens": "words",
+        "n": None,
+        "permutations": 128,
+        "bands": 20,
+        "rows": 6,
+        "verify": True,
+    },
+    "perceptual": {"distance": 6},
+    "semantic": {"threshold": 0.92, "embedding": None, "clusters": None},
+    "sequence": {"threshold": 0.5, "distance": 6},
+}
+"""The settings of each way. All of these numbers are ours."""
+_TOKENS_IN_NGRAM = {"words": 5, "whitespace": 5, "characters": 24}
+INDEXED = {
+    "by", "tokens", "n", "permutations", "bands", "rows", "distance", "embedding", "clusters"
+}  # fmt: skip
+"""Settings that must be equal in a step and in the step that made the index it reads."""
+
+
+def with_defaults(given: dict[str, Any], ways: list[Any] | tuple[Any, ...]) -> dict[str, Any]:
+    """The settings given, completed by the defaults of the ways in `by`.
+
+    with_defaults({"by": "perceptual"}, ["perceptual"]) -> {"distance": 6, "by": "perceptual"}.
+    Raises ValueError for a setting of another way.
+    """
+    own = {k: v for way in ways for k, v in DEFAULTS.get(str(way), {}).items()}
+    for way, settings in DEFAULTS.items():
+        for name in settings:
+            if given.get(name) is not None and name not in own:
+                raise ValueError(
+                    f"{name}: is a setting of {way}, not of {', '.join(map(str, ways))}"
+                )
+    if "minhash" in ways and given.get("n") is None:
+        own["n"] = _TOKENS_IN_NGRAM.get(given.get("tokens") or "words")
+    return own | {name: value for name, value in given.items() if value is not None}
+
+
+def contradiction(by: tuple[By, ...]) -> str:
+    """Why these ways cannot be used together; "" where they can."""
+    if len(set(by)) < len(by):
+        return "by: has one value twice"
+    if sum(way in NEAR for way in by) > 1:
+        return f"by: takes one of {', '.join(NEAR)}, not several"
+    if {"perceptual", "sequence"} <= set(by):
+        return "by: takes perceptual or sequence, not both"
+    return ""

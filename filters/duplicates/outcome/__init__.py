@@ -1,0 +1,1 @@
+"""What the steps answer for every record, made from the survivors of the search."""

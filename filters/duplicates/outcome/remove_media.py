@@ -1,0 +1,55 @@
+"""Removes media from records: from `content`, `media` and `objects`, and renumbers the rest."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from manifests.record import media_lists
+
+
+def remove_media(table: pa.Table, removed: np.ndarray) -> dict[str, pa.Array]:
+    """The columns content, media and objects without some media, their segments and objects.
+
+    `removed`: bool for every medium, in the order of the flattened column. A record with media
+    [x, y], whose x is removed, has media [y]; what referred to medium 1 now refers to medium 0.
+    """
+    offsets, flat = media_lists(table["media"])
+    rows = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+    kept_before = np.concatenate([[0], np.cumsum(~removed)])
+    renumbered = kept_before[:-1] - kept_before[offsets[rows]] if len(rows) else np.zeros(0, int)
+    return {
+        "media": _filtered(offsets, flat, ~removed),
+        "content": _without(table["content"], offsets, removed, renumbered),
+        "objects": _without(table["objects"], offsets, removed, renumbered),
+    }
+
+
+def _without(
+    column: pa.ChunkedArray, media: np.ndarray, removed: np.ndarray, renumbered: np.ndarray
+) -> pa.Array:
+    """A list column whose structs name a medium of their record by number in the field `media`.
+
+    `media`: offsets of the column media. `renumbered`: the new number of every medium.
+    """
+    offsets, flat = media_lists(column)
+    rows = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+    numbers = pc.struct_field(flat, "media")
+    named = np.asarray(numbers.is_valid())
+    at = (media[rows] + np.asarray(numbers.fill_null(0)))[named]
+    stays = np.ones(len(rows), bool)
+    stays[named] = ~removed[at]
+    number = np.zeros(len(rows), np.int32)
+    number[named] = renumbered[at]
+    fields = [
+        pa.array(number, pa.int32(), mask=~named) if field.name == "media" else flat.field(i)
+        for i, field in enumerate(flat.type)
+    ]
+    return _filtered(offsets, pa.StructArray.from_arrays(fields, fields=list(flat.type)), stays)
+
+
+def _filtered(offsets: np.ndarray, flat: pa.Array, stays: np.ndarray) -> pa.Array:
+    """Lists of the values that stay; list i is flat[offsets[i] : offsets[i + 1]]."""
+    before = np.concatenate([[0], np.cumsum(stays)])[offsets]
+    return pa.ListArray.from_arrays(pa.array(before.astype(np.int32)), flat.filter(pa.array(stays)))

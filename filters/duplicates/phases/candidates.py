@@ -1,0 +1,170 @@
+"""Phase 2 of 5: each range links units of equal identity, and finds pairs of near units.
+
+A task reads one range of all sources, so units of all parts that share a hash come together.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from filters.duplicates.corpus.units import Source
+from filters.duplicates.files import edges
+from filters.duplicates.files.edges import Edges
+from filters.duplicates.files.ranges import EQUAL, NEAR, read_range
+from filters.duplicates.kinds.contract import Entries, Kind
+from filters.duplicates.kinds.identity import combine_hashes
+from manifests import record, storage
+from manifests.step import TaskResult
+
+
+class IdentityRange(NamedTuple):
+    """A task's share of the work: the identities of one range."""
+
+    number: int
+
+    @property
+    def name(self) -> str:
+        return f"equal-{self.number:05d}"
+
+
+class KeyRange(NamedTuple):
+    """A task's share of the work: the keys of one range, hot ones left out; or one hot key.
+
+    The entries of a hot key are cut into `slices`; the task compares those of slices `first` and
+    `second`, which may be the same.
+    """
+
+    number: int
+    hot: int | None = None
+    first: int = 0
+    second: int = 0
+    slices: int = 1
+
+    @property
+    def name(self) -> str:
+        if self.hot is None:
+            return f"near-{self.number:05d}"
+        return f"near-{self.number:05d}-{self.hot:016x}-{self.first:04d}-{self.second:04d}"
+
+
+def key_ranges(
+    bits: int, hot: dict[int, int], max_entries: int, across_slices: bool
+) -> list[KeyRange]:
+    """Every range, and every hot key (its entries given) in slices of up to `max_entries`.
+
+    `across_slices`: every two slices of a hot key are compared; else each only with itself. Three
+    slices make the tasks (0, 1), (0, 2), (1, 2), or (0, 0), (1, 1), (2, 2).
+    """
+    tasks = [KeyRange(number) for number in range(1 << bits)]
+    for key, entries in sorted(hot.items()):
+        slices, number = -(-entries // max_entries), key >> 63 - bits >> 1
+        pairs = [(i, i) for i in range(slices)]
+        if across_slices and slices > 1:
+            pairs = [(i, j) for i in range(slices) for j in range(i + 1, slices)]
+        tasks += [KeyRange(number, key, i, j, slices) for i, j in pairs]
+    return tasks
+
+
+@dataclass(frozen=True)
+class LinkEqual:
+    """A task: link all units of one identity to the first of them."""
+
+    folder: str
+    sources: list[Source]
+
+    def __call__(self, task: IdentityRange, folder: str) -> TaskResult:
+        table = read_range(self.folder, self.sources, EQUAL, task.number)
+        if table is None:
+            return TaskResult([], {})
+        found = _link_equal(*(np.asarray(table[name]) for name in ("high", "low", "unit")))
+        return _made(folder, task.name, found)
+
+
+def _made(folder: str, name: str, found: Edges) -> TaskResult:
+    """The task's result: a file of the edges, or none where there are no edges."""
+    if not len(found.a):
+        return TaskResult([], {})
+    return TaskResult([edges.write(storage.join(folder, name + ".arrow"), found)], {})
+
+
+def _link_equal(high: np.ndarray, low: np.ndarray, units: np.ndarray) -> Edges:
+    """Edges from the lowest unit of each identity (high, low) to the others that have it."""
+    order = repeated_keys(high)
+    order = order[np.lexsort((units[order], low[order], high[order]))]
+    high, low, units = high[order], low[order], units[order]
+    first = np.ones(len(order), bool)
+    first[1:] = (high[1:] != high[:-1]) | (low[1:] != low[:-1])
+    representative = units[first][np.cumsum(first) - 1]
+    others = ~first
+    similarity = np.ones(int(others.sum()), np.float32)
+    return Edges.between(representative[others], units[others], similarity)
+
+
+def repeated_keys(keys: np.ndarray) -> np.ndarray:
+    """Positions (int64) of keys that occur more than once, sorted by key, then position.
+
+    repeated_keys([9, 4, 9, 7]) -> [0, 2]. A few keys that occur once may be among them: a key and
+    its position are sorted as one word, with as many bits of the key as the position leaves free,
+    which is several times as fast as sorting positions by key.
+    """
+    places = np.uint64(max(1, len(keys) - 1).bit_length())
+    words = keys >> places << places | np.arange(len(keys), dtype=np.uint64)
+    words.sort()
+    short = words >> places
+    equal = np.zeros(len(keys) + 1, bool)
+    equal[1:-1] = short[1:] == short[:-1]
+    several = words[equal[1:] | equal[:-1]] & ((np.uint64(1) << places) - np.uint64(1))
+    order: np.ndarray = several.astype(np.int64)
+    found = keys[order]
+    return order if (found[1:] >= found[:-1]).all() else order[np.argsort(found, kind="stable")]
+
+
+@dataclass(frozen=True)
+class FindCandidates:
+    """A task: the pairs of units that share a key and that the kind takes for candidates.
+
+    `hot`: the keys that have tasks of their own. `first_earlier`: unit ids from this one on are
+    records of an earlier run's index; they are never compared with each other.
+    """
+
+    kind: Kind
+    folder: str
+    sources: list[Source]
+    hot: frozenset[int]
+    first_earlier: int
+
+    def __call__(self, task: KeyRange, folder: str) -> TaskResult:
+        table = read_range(self.folder, self.sources, NEAR, task.number)
+        found = Edges.joined([]) if table is None else self._edges(task, table)
+        return _made(folder, task.name, found)
+
+    def _edges(self, task: KeyRange, table: pa.Table) -> Edges:
+        from manifests.kernels.grouping import by_mark
+
+        keys, marks, units = (np.asarray(table[name]) for name in ("key", "mark", "unit"))
+        order = repeated_keys(keys)
+        order = order[self._row_mask(task, keys[order], marks[order])]
+        order = order[by_mark(keys[order], marks[order])]
+        words = np.asarray(record.one_chunk(table["payload"]).flatten())
+        payload = words.reshape(len(keys), self.kind.words)[order]
+        found = self.kind.candidates(Entries(keys[order], marks[order], payload))
+        units = units[order]
+        pairs = Edges.between(units[found.pairs[:, 0]], units[found.pairs[:, 1]], found.similarity)
+        return pairs.take(pairs.a < self.first_earlier).distinct()
+
+    def _row_mask(self, task: KeyRange, keys: np.ndarray, marks: np.ndarray) -> np.ndarray:
+        """Which entries the task compares."""
+        if task.hot is None:
+            if not self.hot:
+                return np.ones(len(keys), bool)
+            cold: np.ndarray = ~np.isin(keys, np.array(sorted(self.hot), np.uint64))
+            return cold
+        # Equal marks go to one slice, where the first entry of a mark represents the others.
+        hashes = combine_hashes(marks, np.full(len(marks), task.hot, np.uint64))
+        slices = (hashes >> np.uint64(32)).astype(np.int64) % task.slices
+        own: np.ndarray = np.isin(slices, (task.first, task.second)) & (keys == task.hot)
+        return own

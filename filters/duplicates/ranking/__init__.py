@@ -1,0 +1,1 @@
+"""Which unit of a family is the best: the setting `keep`, and the values it sorts by."""

@@ -1,0 +1,125 @@
+"""Reads what is needed of every member of a family: its record's id, ranks and image hashes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from filters.duplicates.corpus.rows import RowReader, pick_rows
+from filters.duplicates.corpus.units import Source, UnitsOfSource, split_unit_ids
+from filters.duplicates.files.batches import read_batch, write_batches
+from filters.duplicates.kinds.perceptual import HASH, HASH_BITS, MIRROR
+from filters.duplicates.phases.forest import Forest
+from filters.duplicates.ranking.sort_key import SortKey
+from manifests import record, storage
+from manifests.step import TaskResult, Workspace
+from manifests.storage import parts
+
+_UNITS = pa.schema([("unit", pa.uint32())])
+_MEMBERS = ".members.arrow"
+
+
+class Members(NamedTuple):
+    """For each unit of a forest, in its order: the id of its record, string; its `ranks`
+    (n, sort keys) float64, the lowest best; and the hashes of its record's images, or None."""
+
+    ids: pa.Array
+    ranks: np.ndarray
+    hashes: pa.Array | None
+    mirrors: pa.Array | None
+
+    def order(self, forest: Forest, from_earlier_run: np.ndarray) -> np.ndarray:
+        """Positions of units, best first: units of an earlier run, then by ranks, then by id."""
+        ranks = (self.ranks[:, n] for n in reversed(range(self.ranks.shape[1])))
+        return np.lexsort((forest.units, record.id_keys(self.ids), *ranks, ~from_earlier_run))
+
+
+@dataclass(frozen=True)
+class ReadMembers:
+    """A task: id, ranks and hashes of the members in a source.
+
+    `units_uri`: a file that lists the members. Units of an earlier run have no ranks, all are 0.
+    """
+
+    rows: RowReader
+    keep: tuple[SortKey, ...]
+    hashes: bool
+    units_uri: str
+
+    def __call__(self, task: UnitsOfSource, folder: str) -> TaskResult:
+        own = np.asarray(read_batch(self.units_uri, task.batch)["unit"])
+        earlier = task.source.number >= len(self.rows.corpus.parts)
+        read = [] if earlier else [key.column for key in self.keep]
+        read += ["id", *((HASH, MIRROR) if self.hashes else ())]
+        table = pick_rows(self.rows(task.source, tuple(dict.fromkeys(read))), own)
+        columns = {"id": table["id"]}
+        for number, key in enumerate(self.keep):
+            ranks = np.zeros(len(own)) if earlier else key.ranks(table)
+            columns[f"rank{number}"] = pa.array(ranks)
+        if self.hashes:
+            columns |= {HASH: table[HASH], MIRROR: table[MIRROR]}
+        members = pa.table(columns)
+        uri = storage.join(folder, task.name + _MEMBERS)
+        return TaskResult([parts.write(uri, members.schema, [members], durable=False)], {})
+
+
+def read_members(
+    forest: Forest,
+    rows: RowReader,
+    sources: list[Source],
+    keep: tuple[SortKey, ...],
+    hashes: bool,
+    space: Workspace,
+) -> Members:
+    """Read the members of all families, on the workers, a task for each source that has some."""
+    numbers, own = split_unit_ids(forest.units)
+    with_members, starts = np.unique(numbers, return_index=True)
+    uri = storage.join(space.scratch, "members.arrow")
+    units = pa.table([pa.array(own.astype(np.uint32))], schema=_UNITS)
+    write_batches(uri, units, [*starts, len(own)])
+    tasks = [UnitsOfSource(sources[n], batch) for batch, n in enumerate(with_members.tolist())]
+    folder, commits = space.phase("members", ReadMembers(rows, keep, hashes, uri), tasks)
+    files = [storage.join(folder, commit.files[0].name) for commit in commits]
+    return _joined(map(parts.read_columns, files), len(keep), hashes)
+
+
+def _joined(tables: Iterable[pa.Table], keys: int, hashes: bool) -> Members:
+    found = list(tables)
+    if not found:
+        return Members(pa.array([], pa.string()), np.empty((0, keys)), None, None)
+    table = pa.concat_tables(found).combine_chunks()
+    ranks = [np.asarray(table[f"rank{n}"]) for n in range(keys)]
+    return Members(
+        record.one_chunk(table["id"]),
+        np.stack(ranks, axis=1) if ranks else np.empty((table.num_rows, 0)),
+        record.one_chunk(table[HASH]) if hashes else None,
+        record.one_chunk(table[MIRROR]) if hashes else None,
+    )
+
+
+def image_similarity(members: Members, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """The similarity of the images of two records, float32: that of their least similar images.
+
+    Images are compared one by one in order, mirrored if that is nearer. `first`, `second`: (n,)
+    positions of members; both records of a pair have equally many images.
+    """
+    assert members.hashes is not None
+    assert members.mirrors is not None
+    hashes = [members.hashes.take(pa.array(side)) for side in (first, second)]
+    mirrors = [members.mirrors.take(pa.array(side)) for side in (first, second)]
+    (a, b), (a_mirrored, b_mirrored) = map(_flat, hashes), map(_flat, mirrors)
+    distance = np.minimum.reduce(
+        [np.bitwise_count(x ^ y) for x, y in ((a, b), (a, b_mirrored), (a_mirrored, b))]
+    )
+    starts = np.asarray(hashes[0].offsets)[:-1]
+    worst = np.maximum.reduceat(distance, starts) if len(distance) else distance
+    return (1 - worst / HASH_BITS).astype(np.float32)
+
+
+def _flat(lists: pa.Array) -> np.ndarray:
+    return np.asarray(pc.fill_null(lists.flatten(), 0)).astype(np.uint64)

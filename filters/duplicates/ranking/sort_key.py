@@ -1,0 +1,142 @@
+"""The setting `keep`: an order of preference among the records of a family.
+
+The order depends on the records alone, never on which of them was read first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Literal, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import AfterValidator, BeforeValidator
+
+from manifests import record
+from manifests.errors import StepError
+from manifests.record import media_lists
+from manifests.step.spelling import nearest
+
+RECORD_MEASURES = {
+    "id": "id",
+    "source": "source",
+    "text.length": "content",
+    "text.words": "content",
+    "media.count": "media",
+    "media.pixels": "media",
+    "media.bytes": "media",
+    "objects.count": "objects",
+}
+"""Measures that every record has, and the column each is computed from."""
+
+
+class SortKey(NamedTuple):
+    """One line of `keep`: a measure, ascending or descending, or a list of sources, best first."""
+
+    measure: str
+    descending: bool = False
+    sources: tuple[str, ...] = ()
+
+    @property
+    def column(self) -> str:
+        return RECORD_MEASURES.get(self.measure, self.measure)
+
+    def ranks(self, table: pa.Table) -> np.ndarray:
+        """float64 for each row, the lowest is best; infinite where the measure is missing.
+
+        SortKey("text.words", descending=True) ranks texts of 3 and 5 words as [-3, -5].
+        """
+        if self.measure == "source":
+            order = pa.array(self.sources, pa.string())
+            at = pc.index_in(table["source"], order).fill_null(len(order))
+            return np.asarray(at).astype(np.float64)
+        values = self._values(table)
+        return np.where(np.isnan(values), np.inf, -values if self.descending else values)
+
+    def _values(self, table: pa.Table) -> np.ndarray:
+        if self.measure == "text.length":
+            return np.asarray(pc.utf8_length(record.texts(table["content"]))).astype(np.float64)
+        if self.measure == "text.words":
+            from manifests.kernels.text_measures import word_counts
+
+            return word_counts(record.texts(table["content"])).astype(np.float64)
+        if self.measure == "objects.count":
+            return np.asarray(pc.list_value_length(table["objects"])).astype(np.float64)
+        if self.measure.startswith("media."):
+            return _media_measure(table, self.measure)
+        column = table[self.measure]
+        if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
+            raise StepError(f"'{self.measure}' is not a number: its type is {column.type}", "keep")
+        return np.asarray(column.cast(pa.float64()).fill_null(np.nan))
+
+
+def sort_key(line: str | Mapping[Any, tuple[str, ...]]) -> SortKey:
+    """A line of `keep` parsed: "-media.pixels" -> SortKey("media.pixels", descending=True)."""
+    if not isinstance(line, str):
+        return SortKey("source", sources=line["source"])
+    return SortKey(line.removeprefix("-"), line.startswith("-"))
+
+
+def sort_keys(keep: Iterable[str | Mapping[Any, tuple[str, ...]]]) -> tuple[SortKey, ...]:
+    """The lines of `keep` before `id`. Ids are unique, so lines after it never decide."""
+    keys = [sort_key(line) for line in keep]
+    measures = [*(key.measure for key in keys), "id"]
+    return tuple(keys[: measures.index("id")])
+
+
+def _media_measure(table: pa.Table, measure: str) -> np.ndarray:
+    """The sum over each record's media, or their count; nan where the value of one is unknown."""
+    offsets, flat = media_lists(table["media"])
+    if measure == "media.count":
+        return np.diff(offsets).astype(np.float64)
+    if measure == "media.bytes":
+        each = pc.struct_field(flat, "length")
+    else:
+        sides = (pc.struct_field(flat, side).cast(pa.float64()) for side in ("width", "height"))
+        each = pc.multiply(*sides)
+    values = np.asarray(each.cast(pa.float64()).fill_null(np.nan))
+    rows = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+    return np.bincount(rows, values, minlength=len(offsets) - 1)
+
+
+def as_list(value: Any) -> Any:
+    """A single string or mapping as a list of one; any other value unchanged."""
+    return [value] if isinstance(value, str | dict) else value
+
+
+def _lines_as_lists(value: Any) -> Any:
+    """`keep` with single values as lists: {"source": "web"} -> [{"source": ["web"]}]."""
+    lines = as_list(value)
+    if not isinstance(lines, list | tuple):
+        return lines
+    return [
+        {name: as_list(order) for name, order in line.items()} if isinstance(line, dict) else line
+        for line in lines
+    ]
+
+
+Line = str | dict[Literal["source"], tuple[str, ...]]
+
+
+def _checked(keep: tuple[Line, ...]) -> tuple[Line, ...]:
+    if {"source", "-source"} & {line for line in keep if isinstance(line, str)}:
+        raise ValueError("source needs an order: {source: [first, second]}")
+    if "-id" in keep:
+        raise ValueError("'-id' is not possible: the lowest id is always best. Write id")
+    for line in keep:
+        if fault := unknown_measure(sort_key(line).measure):
+            raise ValueError(fault)
+    return keep
+
+
+def unknown_measure(measure: str) -> str:
+    """The error text for a misspelt measure of records, such as "text.lenght"; "" for others."""
+    groups = {name.partition(".")[0] for name in RECORD_MEASURES if "." in name}
+    if measure in RECORD_MEASURES or measure.partition(".")[0] not in groups:
+        return ""
+    return f"no measure '{measure}'. {nearest(measure, list(RECORD_MEASURES))}"
+
+
+Keep = Annotated[tuple[Line, ...], BeforeValidator(_lines_as_lists), AfterValidator(_checked)]
+"""The type of the setting `keep`, in both steps."""

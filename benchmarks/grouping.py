@@ -65,19 +65,19 @@ def ours(bands: NDArray[np.uint64]) -> NDArray[np.int64]:
     What the engine does with a range of keys, here with a band at a time, without the sketches
     that would say no.
     """
-    from filters.duplicates.phases.ranges import repeated
-    from manifests.kernels.forest import spanning
+    from filters.duplicates.phases.candidates import repeated_keys
+    from manifests.kernels.forest import spanning_edges
     from manifests.kernels.grouping import runs, similar_pairs
 
     a, b = [], []
     for band in range(bands.shape[1]):
         keys = np.ascontiguousarray(bands[:, band])
-        rows = repeated(keys)
+        rows = repeated_keys(keys)
         alike = np.zeros((len(rows), 2), np.uint64)
         pairs = similar_pairs(runs(keys[rows]), rows.astype(np.uint64), alike, 0, 64, 1)
         a.append(rows[pairs[:, 0]])
         b.append(rows[pairs[:, 1]])
-    _, lowest = spanning(np.concatenate(a), np.concatenate(b), len(bands))
+    _, lowest = spanning_edges(np.concatenate(a), np.concatenate(b), len(bands))
     return lowest
 
 

@@ -20,7 +20,7 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 
 import numpy as np  # noqa: E402
 
-from filters.duplicates.contract import Entries  # noqa: E402
+from filters.duplicates.kinds.contract import Entries  # noqa: E402
 from filters.duplicates.kinds.semantic import Semantic  # noqa: E402
 
 DIMENSIONS, THRESHOLD = 384, 0.95
@@ -44,7 +44,7 @@ def tiles(vectors: np.ndarray) -> int:
     kind = Semantic(THRESHOLD, "embedding", None, DIMENSIONS)
     payload = vectors.astype(np.float16).view(np.uint64)
     same = np.zeros(len(vectors), np.uint64)
-    return len(kind.meet(Entries(same, same, payload)).pairs)
+    return len(kind.candidates(Entries(same, same, payload)).pairs)
 
 
 def blocks_of_all(vectors: np.ndarray, block: int = 1024) -> int:

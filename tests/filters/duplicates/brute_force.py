@@ -40,7 +40,7 @@ def connected(pairs: Links) -> set[frozenset[str]]:
     return {frozenset(family) for family in found}
 
 
-def ways(said: Mapping[str, RecordOutcome], key: str) -> list[str]:
+def path_to_survivor(said: Mapping[str, RecordOutcome], key: str) -> list[str]:
     """From a dropped record to the one that stays, by what each is a duplicate of."""
     way = [key]
     while (of := said[way[-1]].of) is not None:
@@ -56,7 +56,7 @@ def assert_same(
     best: Callable[[str], Any] = lambda key: 0,
 ) -> None:
     """The families, who stays of each, what every record is a duplicate of, and how alike."""
-    expected, strongest = connected(pairs), widest(pairs)
+    expected, strongest = connected(pairs), strongest_paths(pairs)
     assert families(said) == expected
     for family in expected:
         first = min(by_id(family), key=best)
@@ -76,7 +76,7 @@ def _along(
     said: Mapping[str, RecordOutcome], pairs: Links, key: str, tolerance: float
 ) -> list[float]:
     """How alike each is to the next on the way, as compared; told the same."""
-    way = ways(said, key)
+    way = path_to_survivor(said, key)
     assert way[-1] == said[key].survivor
     told = [said[one].similarity for one in way[:-1]]
     true = [pairs[frozenset(step)] for step in itertools.pairwise(way)]
@@ -84,7 +84,7 @@ def _along(
     return true
 
 
-def widest(pairs: Links) -> Links:
+def strongest_paths(pairs: Links) -> Links:
     """Of all ways between two records, the similarity of the weakest link of the best way."""
     best: Links = {}
     known: dict[str, set[str]] = {}

@@ -114,7 +114,7 @@ def pair_counts(corpus: Corpus, step: CorpusStep) -> dict[str, int]:
     counts = {}
     with temporary_workspace() as workspace:
         list(step.decide(corpus, workspace, 0))
-        for phase in ("keys", "equal", "near"):
+        for phase in ("ranges", "equal", "near"):
             files = Path(workspace.scratch, phase).glob("*.arrow")
             tables = (part_files.read_columns(str(path)) for path in files)
             counts[phase] = sum(t.num_rows for t in tables if "similarity" in t.column_names)

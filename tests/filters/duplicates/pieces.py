@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from unittest.mock import patch
 
 from filters.duplicates.duplicates import Duplicates
-from filters.duplicates.phases import proof, search
+from filters.duplicates.phases import search, verify
 from manifests import storage
 from manifests.run.manifest import Commit
 from manifests.step import Corpus, Outcome, Part, TaskResult, Workspace
@@ -45,7 +45,7 @@ class InPieces(Duplicates):
             return _Slow(work, self.milliseconds)
 
         ranges = patch.object(search, "RANGE_BYTES", 1 << 15)
-        with ranges, patch.object(proof, "SLICE_PAIRS", 100):
+        with ranges, patch.object(verify, "SLICE_PAIRS", 100):
             yield from super().decide(corpus, _Space(workspace, slow), seed)
 
 

@@ -109,7 +109,7 @@ def test_a_record_that_has_no_image_left_goes_unless_its_text_may_stay(by: str) 
     said = find_duplicate_images(rows, by=by)
     drops = {key: one["drop"] for key, one in said.items()}
     assert drops == {"a": None, "b": gone, "c": gone, "d": None, "e": None}
-    said = find_duplicate_images(rows, by=by, text_stays=True)
+    said = find_duplicate_images(rows, by=by, keep_text=True)
     drops = {key: one["drop"] for key, one in said.items()}
     assert drops == {"a": None, "b": None, "c": gone, "d": None, "e": None}
     assert said["b"]["content"] == shows("said")
@@ -203,7 +203,7 @@ def test_of_every_family_exactly_one_image_stays(seed: int, parts: int) -> None:
 def _best_of_each(
     rows: list[dict[str, Any]], known: dict[tuple[str, int], int]
 ) -> dict[int, tuple[str, int]]:
-    """The widest of every family; then that of the lowest id, and the first of its record."""
+    """The widest image of every family; of equal widths, the first image of the lowest id."""
     order = {key: n for n, key in enumerate(by_id(one["key"] for one in rows))}
     wide = {(one["key"], n): m["width"] for one in rows for n, m in enumerate(one["media"])}
     best: dict[int, tuple[str, int]] = {}

@@ -1,4 +1,4 @@
-"""Against earlier runs: their index is what a later run compares its own records with."""
+"""`index` and `against`: a run keeps an index, and a later run compares its records with it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from filters.duplicates.phases.index import remembered
+from filters.duplicates.corpus.index import find_index_files
 from manifests.errors import ManifestError, RecipeError
 from manifests.run.manifest import load_run
 from manifests.storage import parts
@@ -33,8 +33,8 @@ EARLIER = "in an earlier corpus"
 
 
 def step(index: bool = False, against: str | list[str] = (), **settings: Any) -> dict[str, Any]:
-    told = [against] if isinstance(against, str) else [*against]
-    return {"duplicates": {**settings, "index": index, "against": told}}
+    runs = [against] if isinstance(against, str) else [*against]
+    return {"duplicates": {**settings, "index": index, "against": runs}}
 
 
 @pytest.fixture
@@ -54,8 +54,8 @@ def test_a_second_run_drops_all_that_the_first_kept(base: Path, settings: dict[s
     first = run_steps(base, "first", step(True, **settings), sources=OLD)
     kept = row_counts(first)["duplicates"][1]
     second = run_steps(base, "second", step(against="first", **settings), sources=OLD)
-    came, stays, dropped, _ = row_counts(second)["duplicates"]
-    assert (came, stays) == (60, 0)
+    rows_in, stays, dropped, _ = row_counts(second)["duplicates"]
+    assert (rows_in, stays) == (60, 0)
     assert dropped == {EARLIER: 60}
     assert {one.survivor for one in outcomes_of_run(base, "second").values()} == {
         key for key, one in outcomes_of_run(base, "first").items() if one.stays
@@ -64,32 +64,34 @@ def test_a_second_run_drops_all_that_the_first_kept(base: Path, settings: dict[s
 
 
 @pytest.mark.parametrize("settings", [{"by": "text"}, MINHASH], ids=["text", "minhash"])
-def test_new_records_stay_out_as_in_a_run_over_both(base: Path, settings: dict[str, Any]) -> None:
-    """A new record goes exactly where it is alike to one of the earlier corpus, or to a new one
-    that is; of other families one stays."""
+def test_new_records_are_dropped_as_in_a_run_over_both_corpora(
+    base: Path, settings: dict[str, Any]
+) -> None:
+    """A new record is dropped if its family contains a record of the earlier corpus; of every other
+    family one record stays."""
     prefers = {**settings, "keep": [{"source": ["old", "new"]}]}
     run_steps(base, "first", step(True, **settings), sources=OLD)
     run_steps(base, "second", step(against="first", **settings, keep="id"), sources=NEW)
     run_steps(base, "both", step(**prefers), sources=[*OLD, *NEW])
-    told, together = outcomes_of_run(base, "second"), outcomes_of_run(base, "both")
-    stays = {key for key, one in told.items() if one.stays}
+    second, together = outcomes_of_run(base, "second"), outcomes_of_run(base, "both")
+    stays = {key for key, one in second.items() if one.stays}
     assert stays == {key for key in texts_read(base, "second") if together[key].stays}
-    reasons = [one.reason for one in told.values()]
+    reasons = [one.reason for one in second.values()]
     assert reasons.count(EARLIER) > 10
     assert "duplicate" in reasons
     assert len(stays) > 3
 
 
-def test_a_survivor_in_the_earlier_corpus_is_named_with_the_way_to_it(base: Path) -> None:
+def test_a_survivor_in_the_earlier_corpus_is_named_with_the_path_to_it(base: Path) -> None:
     run_steps(base, "first", step(True, **MINHASH), sources=OLD)
     run_steps(base, "second", step(against="first", **MINHASH), sources=NEW)
-    old, new, told = (
+    old, new, second = (
         texts_read(base, "first"),
         texts_read(base, "second"),
         outcomes_of_run(base, "second"),
     )
     assert not set(old) & set(new)
-    for key, one in told.items():
+    for key, one in second.items():
         if one.stays:
             assert one.survivor is None
             continue
@@ -99,10 +101,10 @@ def test_a_survivor_in_the_earlier_corpus_is_named_with_the_way_to_it(base: Path
         text = new | old
         assert one.similarity == pytest.approx(jaccard(new[key], text[one.of]))
         if one.of in new and one.reason == EARLIER:
-            assert told[one.of].survivor == one.survivor
+            assert second[one.of].survivor == one.survivor
 
 
-def test_what_the_first_run_dropped_is_not_in_its_index(base: Path) -> None:
+def test_records_that_the_first_run_dropped_are_not_in_its_index(base: Path) -> None:
     kept = {"keep": "-text.length"}
     first = run_steps(base, "first", step(True, **MINHASH, **kept), sources=OLD)
     rows = 0
@@ -111,11 +113,12 @@ def test_what_the_first_run_dropped_is_not_in_its_index(base: Path) -> None:
             rows += parts.read_columns(str(path), ("id",)).num_rows
     assert rows == row_counts(first)["duplicates"][1]
     settings = {"by": ["minhash"], "n": 5, "bands": 40}
-    found = remembered((str(base / "first"),), "filters.duplicates.duplicates:Duplicates", settings)
+    kind = "filters.duplicates.duplicates:Duplicates"
+    found = find_index_files((str(base / "first"),), kind, settings)
     assert (found.rows, len(found.files)) == (rows, 3)
 
 
-def test_an_earlier_run_made_again_leaves_the_later_one_as_it_is(base: Path) -> None:
+def test_repeating_the_earlier_run_does_not_change_the_later_one(base: Path) -> None:
     run_steps(base, "first", step(True, **MINHASH), sources=OLD)
     before = run_steps(base, "second", step(against="first", **MINHASH), sources=NEW)
     time = load_run(str(base / "first")).environment
@@ -126,7 +129,7 @@ def test_an_earlier_run_made_again_leaves_the_later_one_as_it_is(base: Path) -> 
     assert after.fingerprint == before.fingerprint
 
 
-def test_a_run_against_several_leaves_an_index_of_its_own(base: Path) -> None:
+def test_a_run_against_several_indexes_has_an_index_of_its_own(base: Path) -> None:
     write_texts(base / "newer", planted.texts(1, 30, 120)[100:])
     settings = {**MINHASH, "keep": [{"source": ["old", "new"]}]}
     run_steps(base, "first", step(True, **settings), sources=OLD)
@@ -146,7 +149,7 @@ def test_a_run_against_several_leaves_an_index_of_its_own(base: Path) -> None:
     assert texts_kept(base, "fourth") == []
 
 
-def test_the_threshold_and_who_stays_may_differ_from_those_of_the_index(base: Path) -> None:
+def test_threshold_and_keep_may_differ_from_those_of_the_index(base: Path) -> None:
     run_steps(base, "first", step(True, **MINHASH), sources=OLD)
     loose = {**MINHASH, "threshold": 0.5, "keep": "text.length"}
     counts = []
@@ -156,14 +159,14 @@ def test_the_threshold_and_who_stays_may_differ_from_those_of_the_index(base: Pa
     assert counts[1] > counts[0] > counts[2] > 0
 
 
-@pytest.mark.parametrize(("changed", "told"), [
+@pytest.mark.parametrize(("changed", "named"), [
     ({"n": 4}, "{'n': 5}"),
     ({"tokens": "whitespace"}, "{'tokens': 'words'}"),
     ({"bands": 20, "rows": 6}, "{'bands': 40, 'rows': 3}"),
     ({"permutations": 256}, "{'permutations': 128}"),
 ])  # fmt: skip
-def test_an_index_of_other_settings_is_refused_and_they_are_told(
-    base: Path, changed: dict[str, Any], told: str
+def test_an_index_of_other_settings_is_refused_and_the_difference_named(
+    base: Path, changed: dict[str, Any], named: str
 ) -> None:
     run_steps(base, "first", step(True, **MINHASH), sources=OLD)
     with pytest.raises(RecipeError) as caught:
@@ -172,8 +175,10 @@ def test_an_index_of_other_settings_is_refused_and_they_are_told(
             base,
             base / "x",
         )
-    assert "this run has no index to compare with: its settings are others" in str(caught.value)
-    assert told in str(caught.value)
+    assert "this run has no index to compare with: its index was made with other settings" in str(
+        caught.value
+    )
+    assert named in str(caught.value)
     assert str(base / "first") in str(caught.value)
 
 
@@ -187,12 +192,12 @@ def test_a_run_without_an_index_is_refused(base: Path) -> None:
         run_engine(text_recipe(step(against="text", **MINHASH), sources=NEW), base, base / "x")
 
 
-def test_a_run_that_is_not_there_is_an_error(base: Path) -> None:
+def test_an_earlier_run_that_does_not_exist_is_an_error(base: Path) -> None:
     with pytest.raises(ManifestError, match=r"nowhere/manifest\.json: there is no manifest"):
         run_engine(text_recipe(step(against="nowhere", **MINHASH), sources=NEW), base, base / "x")
 
 
-def test_a_new_index_is_a_new_step(base: Path) -> None:
+def test_a_changed_index_makes_the_step_run_again(base: Path) -> None:
     run_steps(base, "first", step(True, **MINHASH), sources=OLD)
     before = run_steps(base, "second", step(against="first", **MINHASH), sources=NEW)
     write_texts(base / "old", planted.texts(1, 30, 90)[:3])
@@ -202,13 +207,13 @@ def test_a_new_index_is_a_new_step(base: Path) -> None:
     assert counts[0] > counts[1] > 0
 
 
-def test_embeddings_are_remembered(tmp_path: Path) -> None:
+def test_an_index_keeps_embeddings(tmp_path: Path) -> None:
     found = vectors(1, 60)
     clusters = [int(v[0] > 0) for v in found]
     columns = {"vector": found.tolist(), "cluster": clusters, "nearest": [[c] for c in clusters]}
     for name, some in (("old", slice(0, 35)), ("new", slice(35, 60))):
-        said_ = {key: values[some] for key, values in columns.items()}
-        write_texts(tmp_path / name, [f"text {n}" for n in range(60)][some], 2, **said_)
+        own = {key: values[some] for key, values in columns.items()}
+        write_texts(tmp_path / name, [f"text {n}" for n in range(60)][some], 2, **own)
     embed: dict[str, Any] = {"tests.engine.pieces:Embed": {}}
     settings = {
         "by": "semantic",
@@ -222,9 +227,9 @@ def test_embeddings_are_remembered(tmp_path: Path) -> None:
     kept = {old[key] for key, one in outcomes_of_run(tmp_path, "first").items() if one.stays}
     rows = [{"embed.vector": vector} for vector in found]
     for key, one in outcomes_of_run(tmp_path, "second").items():
-        own = new[key]
-        near = (n for n in kept if clusters[n] == clusters[own])
-        alike = [n for n in near if cosine(rows[n], rows[own]) >= 0.9]
+        number = new[key]
+        near = (n for n in kept if clusters[n] == clusters[number])
+        alike = [n for n in near if cosine(rows[n], rows[number]) >= 0.9]
         assert (one.reason == EARLIER) or not alike
         if one.of in old:
             assert old[one.of] in alike
@@ -235,7 +240,7 @@ def _numbers(base: Path, out: str) -> dict[str, int]:
     return {key: int(text.split()[1]) for key, text in texts_read(base, out).items()}
 
 
-def test_the_index_is_left_of_those_rows_that_the_step_is_for(base: Path) -> None:
+def test_the_index_has_only_the_rows_that_the_step_applies_to(base: Path) -> None:
     only = step(True, by="text")
     only["duplicates"]["only"] = {"source": "old"}
     run_steps(base, "first", only, sources=[*OLD, *NEW])

@@ -21,7 +21,7 @@ STEPS: list[dict[str, Any]] = [
     {"duplicates": {"by": "text", "index": True}},
     {"duplicates": {**MINHASH, "index": True}},
 ]
-PHASES = ("keys", "equal", "near", "proofs", "proven", "members", "map")
+PHASES = ("ranges", "equal", "near", "features", "verified", "members", "map")
 
 
 @pytest.fixture(scope="module")

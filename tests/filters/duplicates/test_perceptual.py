@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from filters.duplicates.contract import Entries
+from filters.duplicates.kinds.contract import Entries
 from filters.duplicates.kinds.minhash import NEAREST, WINDOW
 from filters.duplicates.kinds.perceptual import Images
 from filters.duplicates.kinds.sequence import Sequence
@@ -21,9 +21,9 @@ from tests.filters.duplicates.brute_force import (
     connected,
     distance,
     links,
+    path_to_survivor,
     texts_alike,
     texts_equal,
-    ways,
 )
 from tests.filters.duplicates.outcomes import RecordOutcome, families, find_duplicates, kept_keys
 from tests.filters.duplicates.records import by_id, flip_bits, in_parts, random_hashes, row
@@ -76,7 +76,7 @@ def assert_looks(said: dict[str, RecordOutcome], rows: list[dict[str, Any]], fou
     for family in families(said):
         assert kept_keys({key: said[key] for key in family}) == {by_id(family)[0]}
         for key in family - kept_keys(said):
-            assert ways(said, key)[-1] == by_id(family)[0]
+            assert path_to_survivor(said, key)[-1] == by_id(family)[0]
             of = said[key].of
             assert of is not None
             assert said[key].similarity == pytest.approx(likeness(known[key], known[of]))
@@ -212,7 +212,7 @@ def test_a_frame_of_all_videos_brings_few_together() -> None:
     marks = np.random.default_rng(12).integers(0, 2**64, 100_000, np.uint64)
     keys = np.zeros(len(marks), np.uint64)
     entries = Entries(keys, np.sort(marks), np.zeros((len(marks), 1), np.uint64))
-    pairs, _ = Sequence(0.5).meet(entries)
+    pairs, _ = Sequence(0.5).candidates(entries)
     assert len(marks) - 1 <= len(pairs) <= NEAREST * len(marks)
 
 

@@ -13,7 +13,7 @@ from manifests.run.verify import verify
 from manifests.step import TaskResult
 from manifests.storage import parts
 from tests.filters.duplicates import planted
-from tests.filters.duplicates.brute_force import connected, jaccard, shingles, widest
+from tests.filters.duplicates.brute_force import connected, jaccard, shingles, strongest_paths
 from tests.filters.duplicates.outcomes import RecordOutcome, families, outcomes_of_run
 from tests.make import write_texts
 from tests.runs import (
@@ -55,7 +55,7 @@ def test_every_dropped_record_names_a_survivor_that_stays_and_how_alike_they_are
         assert one.of is not None
         assert told[one.survivor].stays
         assert one.similarity == pytest.approx(pairs[frozenset((key, one.of))])
-        assert one.similarity >= widest(pairs)[frozenset((key, one.survivor))] - 1e-6
+        assert one.similarity >= strongest_paths(pairs)[frozenset((key, one.survivor))] - 1e-6
     for family in families(told):
         assert {told[key].family for key in family} == {len(family)}
 
@@ -143,19 +143,19 @@ def test_a_run_stopped_within_the_step_goes_on_from_the_last_task(
     base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run_steps(base, "whole", {"duplicates": MINHASH})
-    from filters.duplicates.phases import ranges
+    from filters.duplicates.phases import candidates
 
-    true, done = ranges.MeetNear.__call__, []
+    true, done = candidates.FindCandidates.__call__, []
 
     def stops(self: Any, task: Any, folder: str) -> TaskResult:
         raise StepError("stopped", "here")
 
-    monkeypatch.setattr(ranges.MeetNear, "__call__", stops)
+    monkeypatch.setattr(candidates.FindCandidates, "__call__", stops)
     with pytest.raises(StepError, match="stopped"):
         run_engine(text_recipe({"duplicates": MINHASH}), base, base / "out")
     (work,) = (base / "out").glob("steps/*/work")
     stamps = {
-        p: p.stat().st_mtime_ns for p in work.glob("*/*") if p.parent.name in ("keys", "equal")
+        p: p.stat().st_mtime_ns for p in work.glob("*/*") if p.parent.name in ("ranges", "equal")
     }
     assert len(stamps) >= 8
 
@@ -163,7 +163,7 @@ def test_a_run_stopped_within_the_step_goes_on_from_the_last_task(
         done.append({p: p.stat().st_mtime_ns for p in stamps})
         return true(self, task, folder)
 
-    monkeypatch.setattr(ranges.MeetNear, "__call__", counts)
+    monkeypatch.setattr(candidates.FindCandidates, "__call__", counts)
     run_steps(base, "out", {"duplicates": MINHASH})
     assert done
     assert done[0] == stamps

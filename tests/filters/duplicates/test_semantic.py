@@ -1,4 +1,4 @@
-"""By embeddings: within the clusters that two records have in common, every pair is compared."""
+"""`by: semantic`: every pair of records with a cluster in common is compared."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from filters.duplicates.contract import Entries, mixed
 from filters.duplicates.duplicates import Duplicates
 from filters.duplicates.kinds import semantic
+from filters.duplicates.kinds.contract import Entries
+from filters.duplicates.kinds.identity import combine_hashes
 from filters.duplicates.kinds.semantic import Semantic
 from manifests.errors import StepError
 from tests.filters.corpus_steps import decide
@@ -20,12 +21,12 @@ from tests.filters.duplicates.outcomes import RecordOutcome, families, find_dupl
 from tests.filters.duplicates.records import in_parts, row, table
 
 HALF = 2e-3
-"""What float16 may be off by."""
+"""More than the error of float16."""
 SETTINGS = {"by": "semantic", "embedding": "embed.vector", "threshold": 0.9, "keep": "id"}
 
 
 def vectors(seed: int, count: int = 90, dimensions: int = 30) -> np.ndarray:
-    """Points around a few centres, of any length; cosines near the threshold are moved away."""
+    """Vectors around a few centres, of any length; none has a cosine close to the threshold."""
     random = np.random.default_rng(seed)
     centres = random.normal(size=(12, dimensions))
     made = np.empty((0, dimensions))
@@ -38,17 +39,17 @@ def vectors(seed: int, count: int = 90, dimensions: int = 30) -> np.ndarray:
 
 
 def near_clusters(found: np.ndarray, seed: int) -> list[list[int]]:
-    """The two nearest of some centres."""
+    """The numbers of the two nearest centres of each vector."""
     centres = np.random.default_rng(seed).normal(size=(6, found.shape[1]))
     return (-(found @ centres.T)).argsort(axis=1)[:, :2].tolist()
 
 
 def rows_of(seed: int, **columns: Any) -> list[dict[str, Any]]:
-    found = vectors(seed)
-    nearest = near_clusters(found, seed)
+    drawn = vectors(seed)
+    nearest = near_clusters(drawn, seed)
     return [
         row(f"v{n}", vector=vector.tolist(), nearest=near, cluster=near[0])
-        for n, (vector, near) in enumerate(zip(found, nearest, strict=True))
+        for n, (vector, near) in enumerate(zip(drawn, nearest, strict=True))
     ]
 
 
@@ -69,7 +70,7 @@ def compared(rows: list[dict[str, Any]], by: str | None) -> Links:
 
 @pytest.mark.parametrize("clusters", [None, "embed.cluster", "embed.nearest"])
 @pytest.mark.parametrize("seed", [1, 2])
-def test_families_are_those_of_comparing_all_within_the_clusters(
+def test_families_are_those_of_comparing_all_pairs_within_the_clusters(
     seed: int, clusters: str | None
 ) -> None:
     rows = rows_of(seed)
@@ -78,13 +79,13 @@ def test_families_are_those_of_comparing_all_within_the_clusters(
     assert_same(find_duplicates(rows, clusters=clusters, **SETTINGS), found, HALF)
 
 
-def test_clusters_leave_out_pairs_and_the_two_nearest_fewer() -> None:
+def test_fewer_pairs_are_missed_with_two_clusters_than_with_one() -> None:
     counts = [len(compared(rows_of(1), c)) for c in ("embed.cluster", "embed.nearest", None)]
     assert counts == sorted(set(counts))
 
 
 @pytest.mark.parametrize("tile", [2, 7, 64, 512])
-def test_however_the_pairs_are_tiled_they_are_the_same(
+def test_the_size_of_tiles_does_not_change_the_pairs(
     monkeypatch: pytest.MonkeyPatch, tile: int
 ) -> None:
     found = compared(rows_of(3), None)
@@ -92,35 +93,37 @@ def test_however_the_pairs_are_tiled_they_are_the_same(
     assert_same(find_duplicates(rows_of(3), **SETTINGS), found, HALF)
 
 
-def test_each_pair_is_met_once_and_none_with_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_pair_is_found_once_and_no_vector_with_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(semantic, "TILE", 4)
     unit = np.zeros((11, 4), np.float16)
     unit[:, 0] = 1
     keys = np.array([3] * 10 + [5], np.uint64)
     entries = Entries(keys, np.arange(11, dtype=np.uint64), unit.view(np.uint64))
-    pairs, similarity = Semantic(0.9, "x", None, 4).meet(entries)
+    pairs, similarity = Semantic(0.9, "x", None, 4).candidates(entries)
     assert sorted(map(tuple, pairs.tolist())) == [
         (i, j) for i in range(10) for j in range(i + 1, 10)
     ]
     assert set(similarity.tolist()) == {1.0}
 
 
-def test_many_pairs_are_reduced_to_a_forest_on_the_way(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reducing_many_pairs_to_a_forest_early_changes_no_family(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     rows = rows_of(4)
     found = compared(rows, None)
     monkeypatch.setattr(semantic, "TILE", 8)
-    monkeypatch.setattr(semantic, "GATHERED", 10)
+    monkeypatch.setattr(semantic, "MAX_PAIRS", 10)
     assert len(found) > 40
     assert_same(find_duplicates(rows, **SETTINGS), found, HALF)
 
 
-def test_records_without_an_embedding_or_of_no_direction_are_duplicates_of_none() -> None:
-    nothing: list[Any] = [None, [0.0] * 3, [float("nan"), 1, 1], [float("inf"), 0, 0]]
-    rows = [row(str(n), vector=vector) for n, vector in enumerate(nothing * 2)]
+def test_records_without_an_embedding_or_with_an_invalid_one_are_never_duplicates() -> None:
+    invalid: list[Any] = [None, [0.0] * 3, [float("nan"), 1, 1], [float("inf"), 0, 0]]
+    rows = [row(str(n), vector=vector) for n, vector in enumerate(invalid * 2)]
     rows += [row("a", vector=[1, 2, 3]), row("b", vector=[2, 4, 6])]
-    said = find_duplicates(rows, **SETTINGS)
-    assert families(said) == {frozenset("ab")}
-    assert said["0"] == RecordOutcome()
+    outcomes = find_duplicates(rows, **SETTINGS)
+    assert families(outcomes) == {frozenset("ab")}
+    assert outcomes["0"] == RecordOutcome()
 
 
 def test_a_corpus_without_any_embedding_keeps_all() -> None:
@@ -128,11 +131,11 @@ def test_a_corpus_without_any_embedding_keeps_all() -> None:
     assert set(find_duplicates(rows, **SETTINGS).values()) == {RecordOutcome()}
 
 
-def test_records_without_a_cluster_are_duplicates_of_none_but_their_equals() -> None:
-    told: list[tuple[str, Any]] = [("a", None), ("b", []), ("c", [None]), ("d", [None])]
+def test_records_without_a_cluster_are_duplicates_of_equal_ones_only() -> None:
+    nearest: list[tuple[str, Any]] = [("a", None), ("b", []), ("c", [None]), ("d", [None])]
     rows = [
         row(key, vector=[1.0, n / 100], cluster=None, nearest=near)
-        for n, (key, near) in enumerate(told)
+        for n, (key, near) in enumerate(nearest)
     ]
     rows += [row("e", vector=[1.0, 0.0], cluster=None)]
     assert families(find_duplicates(rows, clusters="embed.cluster", **SETTINGS)) == {
@@ -143,16 +146,16 @@ def test_records_without_a_cluster_are_duplicates_of_none_but_their_equals() -> 
     }
 
 
-def test_of_a_list_of_clusters_those_that_are_known_count() -> None:
-    told: dict[str, Any] = {"a": [None, 1], "b": None, "c": [1, None], "d": [2], "e": [None, 2]}
-    rows = [row(key, vector=[1.0, n / 100], nearest=told[key]) for n, key in enumerate(told)]
+def test_nulls_in_a_list_of_clusters_are_ignored() -> None:
+    nearest: dict[str, Any] = {"a": [None, 1], "b": None, "c": [1, None], "d": [2], "e": [None, 2]}
+    rows = [row(key, vector=[1.0, n / 100], nearest=nearest[key]) for n, key in enumerate(nearest)]
     found = families(find_duplicates(rows, 1, clusters="embed.nearest", **SETTINGS))
     assert found == {frozenset("ac"), frozenset("de")}
 
 
-def test_embeddings_of_several_lengths_are_an_error_that_says_so() -> None:
+def test_embeddings_of_several_lengths_are_an_error_that_names_the_lengths() -> None:
     rows = [row("a", vector=[1.0, 0.0]), row("b", vector=[1.0, 0.0, 0.0])]
-    with pytest.raises(StepError, match=r"embed\.vector.*2 and of 3"):
+    with pytest.raises(StepError, match=r"embed\.vector.*2 and 3 dimensions"):
         find_duplicates(rows, **SETTINGS)
 
 
@@ -161,9 +164,9 @@ def test_no_similarity_is_above_one() -> None:
     base = random.normal(size=(1, 384))
     found = base + random.normal(scale=1e-3, size=(40, 384))
     rows = [row(str(n), vector=vector.tolist()) for n, vector in enumerate(found)]
-    said = find_duplicates(rows, **SETTINGS)
-    assert len(families(said)) == 1
-    assert max(one.similarity or 0 for one in said.values()) <= 1
+    outcomes = find_duplicates(rows, **SETTINGS)
+    assert len(families(outcomes)) == 1
+    assert max(one.similarity or 0 for one in outcomes.values()) <= 1
 
 
 @pytest.mark.parametrize("kind", [
@@ -180,8 +183,8 @@ def test_embeddings_may_be_lists_of_any_floats(kind: pa.DataType) -> None:
     assert outcome.columns["family"].to_pylist() == [2, 2, 1]
 
 
-def test_vectors_of_any_length_are_kept_whole() -> None:
-    """Four float16 are one word; the last word may be filled in part."""
+def test_vectors_of_any_length_are_packed_without_loss() -> None:
+    """Four float16 are one word; the last word may be padded."""
     for dimensions in (1, 3, 4, 5, 8, 9):
         last = np.zeros((2, dimensions))
         last[:, 0] = 1
@@ -190,16 +193,16 @@ def test_vectors_of_any_length_are_kept_whole() -> None:
         assert families(find_duplicates(rows, **SETTINGS)) == set()
 
 
-def test_clusters_are_keys_that_differ() -> None:
+def test_different_clusters_have_different_keys() -> None:
     rows = table([row(str(n), vector=[1.0, n], nearest=[n, n + 1]) for n in range(50)])
-    said = Semantic(0.9, "embed.vector", "embed.nearest", 2).describe(rows)
-    assert said.owners.tolist() == [n // 2 for n in range(100)]
+    units = Semantic(0.9, "embed.vector", "embed.nearest", 2).describe(rows)
+    assert units.owners.tolist() == [n // 2 for n in range(100)]
     numbers = np.array([[n, n + 1] for n in range(50)], np.uint64).reshape(-1)
-    assert said.keys.tolist() == mixed(numbers, np.zeros(100, np.uint64)).tolist()
-    assert len(set(said.keys.tolist())) == 51
+    assert units.keys.tolist() == combine_hashes(numbers, np.zeros(100, np.uint64)).tolist()
+    assert len(set(units.keys.tolist())) == 51
 
 
-def test_a_cosine_is_exact_however_the_vectors_were_multiplied(
+def test_a_cosine_is_exact_for_any_size_of_tiles(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     random = np.random.default_rng(8)
@@ -211,7 +214,7 @@ def test_a_cosine_is_exact_however_the_vectors_were_multiplied(
     )
     for tile in (4, 64):
         monkeypatch.setattr(semantic, "TILE", tile)
-        pairs, similarity = Semantic(0.5, "x", None, 1003).meet(entries)
+        pairs, similarity = Semantic(0.5, "x", None, 1003).candidates(entries)
         products = halves.astype(float)[pairs[:, 0]] * halves.astype(float)[pairs[:, 1]]
         assert similarity.tolist() == [np.float32(math.fsum(row)) for row in products.tolist()]
         assert len(pairs) > 20

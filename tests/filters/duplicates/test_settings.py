@@ -1,4 +1,4 @@
-"""Settings: what each way has, what is refused and how it is told, columns that must be there."""
+"""Settings of each way, errors for wrong ones, and the columns that must exist."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def refused(*steps: dict[str, Any]) -> str:
     return str(caught.value)
 
 
-def settings_given(**settings: Any) -> dict[str, Any]:
-    """Settings that are not null, with their defaults."""
+def completed(**settings: Any) -> dict[str, Any]:
+    """The settings with their defaults, without those that are null."""
     step = Duplicates.model_validate(settings)
     return {
         name: value for name, value in step.model_dump(mode="json").items() if value is not None
@@ -37,35 +37,35 @@ MINHASH = {"threshold": 0.8, "tokens": "words", "n": 5, "permutations": 128, "ba
            "verify": True}  # fmt: skip
 
 
-def test_every_way_has_its_own_defaults_and_none_of_the_others() -> None:
-    assert settings_given(by="text") == {"by": ["text"], **COMMON}
-    assert settings_given(by=["image", "text"]) == {"by": ["image", "text"], **COMMON}
-    assert settings_given(by="minhash") == {"by": ["minhash"], **MINHASH, **COMMON}
-    assert settings_given(by="minhash", tokens="characters", threshold=0.9) == {
+def test_every_way_has_its_own_defaults_only() -> None:
+    assert completed(by="text") == {"by": ["text"], **COMMON}
+    assert completed(by=["image", "text"]) == {"by": ["image", "text"], **COMMON}
+    assert completed(by="minhash") == {"by": ["minhash"], **MINHASH, **COMMON}
+    assert completed(by="minhash", tokens="characters", threshold=0.9) == {
         "by": ["minhash"], **MINHASH, "tokens": "characters", "n": 24, "threshold": 0.9, **COMMON,
     }  # fmt: skip
-    assert settings_given(by="minhash", tokens="whitespace", n=3, verify=False)["n"] == 3
-    assert settings_given(by="perceptual") == {"by": ["perceptual"], "distance": 6, **COMMON}
-    assert settings_given(by="sequence") == {
+    assert completed(by="minhash", tokens="whitespace", n=3, verify=False)["n"] == 3
+    assert completed(by="perceptual") == {"by": ["perceptual"], "distance": 6, **COMMON}
+    assert completed(by="sequence") == {
         "by": ["sequence"],
         "threshold": 0.5,
         "distance": 6,
         **COMMON,
     }
-    assert settings_given(by="semantic", embedding="embed.vector") == {
+    assert completed(by="semantic", embedding="embed.vector") == {
         "by": ["semantic"], "threshold": 0.92, "embedding": "embed.vector", **COMMON,
     }  # fmt: skip
 
 
-def test_a_step_is_built_again_from_what_it_tells() -> None:
+def test_a_step_is_equal_to_one_built_from_its_json() -> None:
     for settings in ({"by": "minhash"}, {"by": ["sequence", "text"], "keep": {"source": ["a"]}}):
         step = Duplicates.model_validate(settings)
         assert Duplicates.model_validate(step.model_dump(mode="json")) == step
 
 
-def test_zero_and_false_are_settings_too() -> None:
-    assert settings_given(by="perceptual", distance=0)["distance"] == 0
-    assert settings_given(by="minhash", verify=False)["verify"] is False
+def test_zero_and_false_are_kept_as_settings() -> None:
+    assert completed(by="perceptual", distance=0)["distance"] == 0
+    assert completed(by="minhash", verify=False)["verify"] is False
 
 
 @pytest.mark.parametrize(("settings", "fault"), [
@@ -76,16 +76,18 @@ def test_zero_and_false_are_settings_too() -> None:
     ({"by": "perceptual", "bands": 4}, "bands: is a setting of minhash, not of perceptual"),
     ({"by": "sequence", "clusters": "x"}, "clusters: is a setting of semantic, not of sequence"),
     ({"by": "minhash", "embedding": "x"}, "embedding: is a setting of semantic, not of minhash"),
-    ({"by": ["text", "text"]}, "by: names the same thing twice"),
+    ({"by": ["text", "text"]}, "by: has one value twice"),
     ({"by": ["minhash", "sequence"]}, "by: takes one of minhash, semantic, sequence, not several"),
     ({"by": ["perceptual", "sequence"]}, "by: takes perceptual or sequence, not both"),
-    ({"by": "semantic"}, "by: semantic wants the column of embeddings in `embedding`"),
+    ({"by": "semantic"}, "by: semantic needs the column of embeddings in `embedding`"),
     ({"by": "minhash", "bands": 20, "rows": 7},
-     "20 bands of 7 rows want 140 permutations, there are 128"),
+     "20 bands of 7 rows need 140 permutations, there are 128"),
     ({"by": "minhash", "bands": 9, "rows": 8, "permutations": 64},
-     "9 bands of 8 rows want 72 permutations, there are 64"),
+     "9 bands of 8 rows need 72 permutations, there are 64"),
 ])  # fmt: skip
-def test_settings_that_make_no_sense_are_refused(settings: dict[str, Any], fault: str) -> None:
+def test_settings_that_contradict_each_other_are_refused(
+    settings: dict[str, Any], fault: str
+) -> None:
     assert fault in refused({"duplicates": settings})
 
 
@@ -101,13 +103,13 @@ def test_settings_that_make_no_sense_are_refused(settings: dict[str, Any], fault
     ({"by": "minhash", "n": 0}, "n", "greater than 0"),
     ({"by": "perceptual", "distance": 17}, "distance", "less than or equal to 16"),
     ({"by": "perceptual", "distance": -1}, "distance", "greater than or equal to 0"),
-    ({"by": "text", "keep": "source"}, "keep", "source wants an order, {source: [first, second]}"),
-    ({"by": "text", "keep": ["id", "-source"]}, "keep", "source wants an order"),
-    ({"by": "text", "keep": "-id"}, "keep", "of the ids the lowest is best: id"),
+    ({"by": "text", "keep": "source"}, "keep", "source needs an order: {source: [first, second]}"),
+    ({"by": "text", "keep": ["id", "-source"]}, "keep", "source needs an order"),
+    ({"by": "text", "keep": "-id"}, "keep", "the lowest id is always best"),
     ({"by": "minhash", "treshold": 1}, "treshold",
      "no setting named 'treshold'. Did you mean 'threshold'?"),
 ])  # fmt: skip
-def test_a_wrong_setting_is_told_with_its_place(
+def test_a_wrong_setting_is_refused_with_its_place(
     settings: dict[str, Any], place: str, fault: str
 ) -> None:
     message = refused({"duplicates": settings})
@@ -118,11 +120,13 @@ def test_a_wrong_setting_is_told_with_its_place(
 @pytest.mark.parametrize("settings", [
     {"by": "text"}, {"distance": 17}, {"keep": "source"}, {"keep": "-id"}, {"threshold": 0.5},
 ])  # fmt: skip
-def test_duplicate_images_refuses_what_is_none_of_its_settings(settings: dict[str, Any]) -> None:
+def test_duplicate_images_refuses_settings_of_duplicates_and_wrong_values(
+    settings: dict[str, Any],
+) -> None:
     assert refused({"duplicate_images": settings})
 
 
-def test_a_column_that_nothing_makes_is_told_with_the_nearest_there_is() -> None:
+def test_a_missing_column_is_refused_with_the_nearest_name() -> None:
     words: dict[str, Any] = {"words": {}}
     assert refused(words, {"duplicates": {"by": "text", "keep": "-word.count"}}) == (
         "recipe:0: steps[1].duplicates: no column 'word.count' comes from the steps before. "
@@ -140,19 +144,19 @@ def test_a_column_that_nothing_makes_is_told_with_the_nearest_there_is() -> None
     assert "'score.value'" in refused({"duplicate_images": {"keep": "-score.value"}})
 
 
-def test_a_measure_of_every_record_that_is_misspelt_is_told_too() -> None:
+def test_a_misspelt_measure_of_records_is_refused_with_the_nearest_name() -> None:
     fault = refused({"duplicates": {"by": "text", "keep": "-text.lenght"}})
     assert fault == (
         "recipe:0: steps[0].duplicates.keep: no measure 'text.lenght'. Did you mean 'text.length'?"
     )
 
 
-def test_a_list_of_one_source_may_be_its_name() -> None:
-    assert settings_given(by="text", keep={"source": "web"})["keep"] == [{"source": ["web"]}]
-    assert settings_given(by="text", keep=[{"source": "web"}])["keep"] == [{"source": ["web"]}]
+def test_a_single_source_needs_no_list() -> None:
+    assert completed(by="text", keep={"source": "web"})["keep"] == [{"source": ["web"]}]
+    assert completed(by="text", keep=[{"source": "web"}])["keep"] == [{"source": ["web"]}]
 
 
-def test_what_a_way_needs_to_have_measured_is_put_in_before_it() -> None:
+def test_the_steps_that_a_way_needs_are_inserted_before_it() -> None:
     names = [step.name for step in built({"duplicates": {"by": "perceptual"}}).steps]
     assert names == ["image_hash", "duplicates"]
     names = [step.name for step in built({"duplicates": {"by": ["image", "sequence"]}}).steps]
@@ -170,7 +174,7 @@ def test_what_a_way_needs_to_have_measured_is_put_in_before_it() -> None:
     ]  # fmt: skip
 
 
-def test_what_was_measured_for_some_records_alone_does_not_do_for_all() -> None:
+def test_measures_of_some_records_do_not_suffice_for_a_step_on_all() -> None:
     some = {"by": "perceptual", "only": {"source": "made"}}
     loaded = built({"duplicates": some}, {"duplicates": {"by": "perceptual"}}, {"duplicates": some})
     assert [step.name for step in loaded.steps] == [
@@ -180,7 +184,7 @@ def test_what_was_measured_for_some_records_alone_does_not_do_for_all() -> None:
     assert columns == ["image_hash.hash", "image_hash-2.hash", "image_hash.hash"]
 
 
-def test_the_pages_of_both_steps_name_all_settings() -> None:
+def test_all_settings_of_both_steps_have_a_description() -> None:
     for kind in (Duplicates, DuplicateImages):
         schema = kind.model_json_schema()
         assert all(field.get("description") for field in schema["properties"].values())

@@ -131,5 +131,5 @@ def test_who_stays_is_the_record_itself_not_the_one_that_stands_for_equal_ones()
 
 
 def test_a_measure_that_is_no_number_is_an_error() -> None:
-    with pytest.raises(StepError, match="'origin' is no number: string"):
+    with pytest.raises(StepError, match="'origin' is not a number: its type is string"):
         find_duplicates(scored(a=1, b=2), by="text", keep="origin")

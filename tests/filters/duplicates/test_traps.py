@@ -13,7 +13,7 @@ import pytest
 from filters.duplicates.duplicates import Duplicates
 from filters.duplicates.kinds.minhash import NEAREST
 from tests.filters.corpus_steps import MemoryCorpus, decide
-from tests.filters.duplicates.brute_force import ways
+from tests.filters.duplicates.brute_force import path_to_survivor
 from tests.filters.duplicates.outcomes import (
     RecordOutcome,
     families,
@@ -119,7 +119,7 @@ def test_a_chain_is_one_family_and_the_way_is_told(first: str) -> None:
     near = pytest.approx(7 / 9)
     to = {"a": {"b": "a", "c": "b"}, "b": {"a": "b", "c": "b"}, "c": {"b": "c", "a": "b"}}[first]
     assert told == {key: (to[key], near, 3) for key in to} | {first: (None, None, 3)}
-    assert {ways(said, key)[-1] for key in "abc"} == {first}
+    assert {path_to_survivor(said, key)[-1] for key in "abc"} == {first}
 
 
 @pytest.mark.parametrize(("by", "count"), [("text", 200_000), ("minhash", 400_000)])

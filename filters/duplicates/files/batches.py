@@ -8,8 +8,8 @@ from itertools import pairwise
 import numpy as np
 import pyarrow as pa
 
-from manifests.storage.file_entry import FileEntry
 from manifests.storage import parts
+from manifests.storage.file_entry import FileEntry
 
 
 def write_batches(uri: str, table: pa.Table, starts: Iterable[int] | np.ndarray) -> FileEntry:

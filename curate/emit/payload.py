@@ -25,17 +25,18 @@ from manifests.media import FIX_MISSING_FILE, Media, Reference, references
 MAX_ROW_BYTES = (1 << 31) - (1 << 20)
 """Media bytes of one row: 32-bit offsets, less 1 MiB for the other columns."""
 OPEN_FILES = 256
+"""Local files kept open for byte ranges (ours)."""
 FIX_CHANGED_FILE = (
     "Restore the original file and run again with --retry, or leave it in quarantine."
 )
 
 
 class Block(NamedTuple):
-    """Rows `start` to `stop`, and the bytes of their media.
+    """Rows `start` to `stop`, and the bytes of the images and videos that they show.
 
-    Media are numbered over the complete shard. Those of the block begin with number `first`; they
-    are concatenated in `data`, medium `first + i` at `offsets[i]` to `offsets[i + 1]`. `data` is
-    reused for the next block. For rows in `faults` it is not filled.
+    These are numbered over the complete shard; the block has the numbers from `first` on. Number
+    `first + i` is `data[offsets[i] : offsets[i + 1]]`, undefined if its row is in `faults`. The
+    memory of `data` is used again for the next block.
     """
 
     start: int
@@ -81,7 +82,7 @@ def read_blocks(
 
 
 def _lengths(shown: ShownMedia, media: Media) -> np.ndarray:
-    """The length of each medium in bytes: as stated, else the size of the file, 0 if missing."""
+    """The length of each image or video in bytes; of a missing file, 0."""
     stated = pc.struct_field(shown.media, "length")
     lengths = np.asarray(stated.fill_null(0)).astype(np.int64)
     unstated = np.flatnonzero(np.asarray(stated.is_null()))
@@ -94,7 +95,7 @@ def _lengths(shown: ShownMedia, media: Media) -> np.ndarray:
 def _over_limits(
     shown: ShownMedia, lengths: np.ndarray, row_of: np.ndarray, media: Media
 ) -> dict[int, LimitError]:
-    """The rows with too many media bytes, in one medium or in all together."""
+    """By row: the error of a row with one file over the limit, or too many bytes in total."""
     max_bytes, uris = media.limits.max_bytes, pc.struct_field(shown.media, "uri")
     totals = sums(lengths, shown.offsets)
     fix = "or let it go to quarantine."
@@ -126,7 +127,7 @@ def _cuts(row_bytes: np.ndarray, settings: Shards) -> Iterator[tuple[int, int]]:
 
 
 def _ranks_on_disk(shown: ShownMedia) -> np.ndarray:
-    """The rank of each medium by file, then by offset in the file."""
+    """The rank of each image or video by file, then by offset in the file."""
     files = pc.struct_field(shown.media, "uri").dictionary_encode().indices
     offsets = pc.struct_field(shown.media, "offset").fill_null(0)
     ranks = np.empty(len(files), np.int64)
@@ -142,9 +143,9 @@ class _Files:
         self._open: dict[str, int] = {}
 
     def fill(self, block: Block, order: list[int], refs: list[Reference], rows: list[int]) -> None:
-        """Read the media of a block, in `order`; a row with unreadable media gets a fault.
+        """Read the images and videos of a block; a row gets a fault if one cannot be read.
 
-        `refs` and `rows` are the reference and the row of each medium of the block.
+        `refs` and `rows` are the reference and the row of each; `order` is the order of reading.
         """
         view, ends = block.data.data, block.offsets.tolist()
         for number in order:

@@ -133,7 +133,7 @@ class _MediaFiles:
 
 
 def _write(uri: str, data: memoryview) -> None:
-    """Write a file without a temporary name: it counts only once a line names it."""
+    """Write a file directly to its final name: a reader opens only files that a line names."""
     if storage.is_remote(uri):
         storage.write_bytes(uri, bytes(data))
         return

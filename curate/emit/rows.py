@@ -79,7 +79,7 @@ def _object_media(table: pa.Table) -> tuple[np.ndarray, pa.Array]:
 
 
 def objects(table: pa.Table) -> pa.Array:
-    """list<OBJECT>: the annotated objects, with `media` renumbered as the module says."""
+    """list<OBJECT>: the annotated objects, with `media` renumbered (see the module)."""
     offsets, flat = media_lists(table["objects"])
     media_offsets, media = media_lists(table["media"])
     row, index = shown_indices(table, *MEDIA_KINDS)

@@ -57,7 +57,7 @@ def write(job: Job) -> ShardCommit:
 
 
 def _tar_bytes(files: Iterator[tuple[str, bytes | memoryview]]) -> Iterator[bytes | memoryview]:
-    """The bytes of tar members, in few pieces: media uncopied, all between two media joined."""
+    """The bytes of tar members in few pieces: media uncopied, the rest joined between them."""
     between = b""
     for name, data in files:
         between += header(name, len(data))

@@ -29,8 +29,10 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 KEPT = "kept:"
+"""The prefix of uris of media that a reader copied out of another format."""
 FIX_MISSING_FILE = "Put the file there and run again with --retry, or leave it in quarantine."
 _OPEN_FILES = 64
+"""Files kept open for byte ranges, most recently used (ours)."""
 
 
 class Decoded(NamedTuple):

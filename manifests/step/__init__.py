@@ -1,4 +1,4 @@
-"""The contract of a step: its three kinds, what it is given and what it answers."""
+"""The contract of a step: the three kinds of steps, their inputs and their outcomes."""
 
 from manifests.step.corpus import Corpus, Executor, Part, Task, TaskResult, Workspace
 from manifests.step.outcome import Outcome, reasons

@@ -1,4 +1,4 @@
-"""The contract of a step: three kinds, by what one call gets.
+"""The contract of a step. There are three kinds: row, reshape and corpus steps.
 
 A step is a frozen model. Its fields are its settings in the recipe and its identity; its docstring
 is its manual page. It answers for every row, in order, and removes none: only the engine removes

@@ -1,1 +1,1 @@
-"""Properties of text, by code point."""
+"""Tables about text: classes of code points, and the states of a JSON scan."""

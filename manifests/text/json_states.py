@@ -1,8 +1,8 @@
 """A state machine that finds where the elements of a JSON array or object end.
 
 Its input is bytes, one at a time; its memory is an array of six numbers. It tracks strings,
-escapes and the depth of brackets, and parses nothing. `TRANSITIONS` says, for each state and class
-of byte, what the next state is and what is to be done; `manifests.kernels.json_scan` runs it.
+escapes and the depth of brackets, and parses nothing. `TRANSITIONS` has, for each state and class
+of byte, the next state and an action; `manifests.kernels.json_scan` runs it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ OTHER, BLANK, NEWLINE, QUOTE, BACKSLASH, OPEN, CLOSE, END, BORDER = range(9)
 and in an object also a colon, so that keys and values take turns."""
 
 MOVE, DESCEND, ASCEND, LEAVE, ENTER, ENTER_STRING, MARK, DIVIDE, BREAK, RESUME, STOP = range(11)
-"""What to do with the byte, beside going to the next state:
+"""The actions, taken in addition to moving to the next state:
 
 MOVE: nothing.
 DESCEND, ASCEND: one open bracket more, or one fewer; at depth 0 the next state is TOP.

@@ -9,7 +9,7 @@ __version__ = "0.1.0"
 
 
 def _refuse_shadows() -> None:
-    """Name the file that hides one of our packages, here or on a worker, before it does harm."""
+    """Raise ImportError if a file of the user hides one of our packages, here or on a worker."""
     home = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     for name in ("filters", "recaption", "clustering", "manifests"):
         spec = importlib.util.find_spec(name)
@@ -18,7 +18,7 @@ def _refuse_shadows() -> None:
             found = origin or (spec and next(iter(spec.submodule_search_locations or []), None))
             raise ImportError(
                 f"curate needs its own package '{name}' from {home}, but Python finds "
-                f"{found or 'none'} first. Rename that file, or take its folder off PYTHONPATH."
+                f"{found or 'none'} first. Rename that file, or remove its folder from PYTHONPATH."
             )
 
 

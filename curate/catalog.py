@@ -1,4 +1,4 @@
-"""The one list of all readers and steps. A new one is one new file and one line here."""
+"""The list of all readers and steps. Adding one takes a new file and a line here."""
 
 from __future__ import annotations
 
@@ -73,11 +73,11 @@ STEPS = {
 
 RENAMED_READERS: dict[str, str] = {}
 RENAMED_STEPS: dict[str, str] = {}
-"""Old names in recipes, each with the name it has now."""
+"""Old names in recipes, each with its new name."""
 
 
 def resolve_reader(name: str) -> type[Reader]:
-    """The reader of a name, or of `package.module:Class`."""
+    """The class of a reader, by its name or as `package.module:Class`."""
     found: type[Reader] = _resolve(name, READERS, RENAMED_READERS, "reader")
     if not issubclass(found, Reader):
         raise RecipeError(f"{name} is not a reader: it does not extend Reader")
@@ -85,10 +85,12 @@ def resolve_reader(name: str) -> type[Reader]:
 
 
 def resolve_step(name: str) -> type[Step]:
-    """The step of a name, or of `package.module:Class`."""
+    """The class of a step, by its name or as `package.module:Class`."""
     found: type[Step] = _resolve(name, STEPS, RENAMED_STEPS, "step")
     if not issubclass(found, RowStep | CorpusStep | ReshapeStep):
-        raise RecipeError(f"{name} is not a step: it extends none of the three shapes")
+        raise RecipeError(
+            f"{name} is not a step: it extends none of RowStep, ReshapeStep and CorpusStep"
+        )
     return found
 
 

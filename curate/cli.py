@@ -1,4 +1,4 @@
-"""The command line: what there is to type, and what each exit code means.
+"""The command line: the commands, their options, and the exit codes.
 
 Exit codes: 0 done; 1 an error while running; 2 a mistake in the recipe or the command; 3 over the
 error budget; 4 what was compared or verified differs; 130 interrupted.
@@ -9,8 +9,12 @@ from __future__ import annotations
 import argparse
 import importlib
 import sys
+from typing import TYPE_CHECKING
 
 import curate
+
+if TYPE_CHECKING:
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
 OK, FAILED, MISTAKE, OVER_BUDGET, DIFFERS, INTERRUPTED = 0, 1, 2, 3, 4, 130
 
@@ -23,7 +27,7 @@ start with:  curate demo      or:  curate init recipe.yaml
 
 
 def run(arguments: list[str]) -> int:
-    """Parse, run, and turn what a user can cause into one line and an exit code."""
+    """Parse and run a command; errors that a user can cause become one line and an exit code."""
     options = parser().parse_args(arguments)
     from manifests.errors import BudgetError, CurateError, RecipeError
 
@@ -31,26 +35,26 @@ def run(arguments: list[str]) -> int:
         command = importlib.import_module(f"curate.commands.{options.command}")
         return int(command.main(options))
     except RecipeError as error:
-        return _say(error, MISTAKE)
+        return _fail(error, MISTAKE)
     except BudgetError as error:
-        return _say(error, OVER_BUDGET)
+        return _fail(error, OVER_BUDGET)
     except CurateError as error:
-        return _say(error, FAILED)
+        return _fail(error, FAILED)
     except KeyboardInterrupt:
-        return _say("interrupted. What is done is kept: the same command goes on from there.",
+        return _fail("interrupted. Finished parts are kept: the same command continues from there.",
                     INTERRUPTED)  # fmt: skip
     except BrokenPipeError:
         sys.stderr.close()
         return OK
 
 
-def _say(error: object, code: int) -> int:
+def _fail(error: object, code: int) -> int:
     print(f"curate: {error}", file=sys.stderr)
     return code
 
 
 def parser() -> argparse.ArgumentParser:
-    """All commands and their options; nothing heavy is imported to show them."""
+    """All commands and their options. Showing them imports nothing heavy."""
     top = argparse.ArgumentParser(
         prog="curate",
         description=curate.__doc__,
@@ -59,121 +63,152 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"curate {curate.__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_running(commands)
+    _add_inspection(commands)
+    _add_comparison(commands)
+    _add_manuals(commands)
+    _add_beginning(commands)
+    return top
 
-    run = commands.add_parser("run", help="run a recipe: from sources to shards")
+
+def _add_running(commands: Commands) -> None:
+    run = commands.add_parser("run", help="run a recipe, from sources to shards")
     _recipe(run)
     _out(run)
     _executor(run)
-    run.add_argument(
-        "--retry", action="store_true", help="read again what held inputs that were quarantined"
-    )
+    _flag(run, "--retry", "make the parts again that have quarantined inputs")
 
-    plan = commands.add_parser("plan", help="print what would run, and what is done already")
+    plan = commands.add_parser("plan", help="list the passes of a recipe, and which are done")
     _recipe(plan)
-    _out(plan, needed=False)
+    _out(plan, required=False)
     _json(plan)
 
-    probe = commands.add_parser("probe", help="measure a sample and drop nothing")
+    probe = commands.add_parser("probe", help="measure a sample of the sources; drop nothing")
     _recipe(probe)
-    probe.add_argument("--rows", type=int, default=2000, help="records to look at (default 2000)")
+    probe.add_argument("--rows", type=int, default=2000, help="records to measure (default 2000)")
     _json(probe)
 
-    verify = commands.add_parser("verify", help="check every digest and the ledger of a run")
-    verify.add_argument("run", help="the folder of a run")
-    _json(verify)
 
-    explain = commands.add_parser("explain", help="the whole story of a record")
-    explain.add_argument("run", help="the folder of a run")
+def _add_inspection(commands: Commands) -> None:
+    explain = commands.add_parser("explain", help="show what happened to one record, step by step")
+    _run_folder(explain)
     explain.add_argument("record", nargs="?", help="its id, the start of its id, or its origin")
-    explain.add_argument("--quarantine", action="store_true", help="list what could not be read")
+    _flag(explain, "--quarantine", "list all quarantined inputs")
     _json(explain)
 
-    duplicates = commands.add_parser("duplicates", help="the largest families of duplicates")
-    duplicates.add_argument("run", help="the folder of a run")
+    _add_show(commands)
+
+    duplicates = commands.add_parser("duplicates", help="list the largest families of duplicates")
+    _run_folder(duplicates)
     duplicates.add_argument("--top", type=int, default=10, help="families to list (default 10)")
     duplicates.add_argument(
-        "--members", type=int, default=3, help="dropped records to tell of each (default 3)"
+        "--members", type=int, default=3, help="dropped records to list for each (default 3)"
     )
-    duplicates.add_argument("--step", help="only families of this step")
+    duplicates.add_argument("--step", help="list only families that this step found")
     _json(duplicates)
 
-    distinct = commands.add_parser("distinct", help="count different texts, images and n-grams")
-    distinct.add_argument("run", help="the folder of a run")
+    distinct = commands.add_parser("distinct", help="estimate how many texts and images differ")
+    _run_folder(distinct)
     distinct.add_argument("--ngram", type=int, default=5, help="words in an n-gram (default 5)")
     _executor(distinct)
     _json(distinct)
 
-    diff = commands.add_parser("diff", help="what differs between two runs")
-    diff.add_argument("run", help="the folder of a run")
-    diff.add_argument("other", help="the folder of another run")
-    _json(diff)
 
-    rerun = commands.add_parser("rerun", help="make a run again from its manifest, and compare")
-    rerun.add_argument("manifest", help="the manifest of a run, or its folder")
-    rerun.add_argument("-o", "--out", help="where to (default: beside it, ending in -rerun)")
-    rerun.add_argument("--base", help="the folder the recipe's relative paths start from")
-    _executor(rerun)
-    _json(rerun)
-
-    show = commands.add_parser("show", help="look at a few records")
-    show.add_argument("run", help="the folder of a run")
-    show.add_argument("records", nargs="*", metavar="ID", help="ids, their starts, or origins")
-    show.add_argument("-n", type=int, default=3, help="how many (default 3)")
-    show.add_argument("--source", help="only records of this source")
-    show.add_argument("--dropped", action="store_true", help="records that were dropped, and why")
-    show.add_argument("--quarantined", action="store_true", help="what could not be read, and why")
+def _add_show(commands: Commands) -> None:
+    show = commands.add_parser("show", help="print a few records of a run")
+    _run_folder(show)
+    show.add_argument("records", nargs="*", metavar="ID", help="ids, starts of ids, or origins")
+    show.add_argument("-n", type=int, default=3, help="number of records (default 3)")
+    show.add_argument("--source", help="print only records of this source")
+    _flag(show, "--dropped", "print dropped records and the reasons instead")
+    _flag(show, "--quarantined", "print quarantined inputs and the errors instead")
     show.add_argument(
         "--image",
         nargs="?",
         const="curate-images",
-        metavar="WHERE",
-        help="draw boxes, points, polygons and 3D boxes on the images, into this folder, or into "
-        "this .png where there is one image (default curate-images)",
+        metavar="PATH",
+        help="draw boxes, points, polygons and 3D boxes on the images; PATH is a folder, or an "
+        "image file if there is only one image (default curate-images)",
     )
-    show.add_argument("--base", help="where relative paths of images start (default: as the run)")
+    show.add_argument(
+        "--base", help="folder that relative paths of images start from (default: as in the run)"
+    )
     _json(show)
 
-    for name, what in (("steps", "a step, a preset"), ("readers", "a reader")):
-        listing = commands.add_parser(name, help=f"list the {name}, or read the manual of one")
+
+def _add_comparison(commands: Commands) -> None:
+    verify = commands.add_parser("verify", help="check the digests, ledgers and counts of a run")
+    _run_folder(verify)
+    _json(verify)
+
+    diff = commands.add_parser("diff", help="show what differs between two runs")
+    _run_folder(diff)
+    diff.add_argument("other", help="the folder of another run")
+    _json(diff)
+
+    rerun = commands.add_parser("rerun", help="run the recipe of a manifest again, and compare")
+    rerun.add_argument("manifest", help="the manifest of a run, or its folder")
+    rerun.add_argument("-o", "--out", help="folder of the new run (default: the old one + -rerun)")
+    rerun.add_argument("--base", help="folder that relative paths of the recipe start from")
+    _executor(rerun)
+    _json(rerun)
+
+
+def _add_manuals(commands: Commands) -> None:
+    for name, what in (("steps", "a step or a preset"), ("readers", "a reader")):
+        listing = commands.add_parser(name, help=f"list the {name}, or show the manual of one")
         listing.add_argument("name", nargs="?", help=what)
         _json(listing)
 
-    schema = commands.add_parser("schema", help="the JSON Schema of a recipe, for editors")
-    schema.add_argument("--record", action="store_true", help="the columns of a record instead")
+    schema = commands.add_parser("schema", help="print the JSON Schema of recipes, for editors")
+    _flag(schema, "--record", "print the columns of a record instead")
     _json(schema)
 
-    commands.add_parser("warm", help="compile all loops now, so that no run waits for it")
+
+def _add_beginning(commands: Commands) -> None:
+    commands.add_parser("warm", help="compile all kernels now, so that no run waits for it")
 
     demo = commands.add_parser("demo", help="make a small corpus and run a recipe over it")
-    demo.add_argument("-o", "--out", default="curate-demo", help="where to (default curate-demo)")
+    demo.add_argument(
+        "-o", "--out", default="curate-demo", help="folder to make it in (default curate-demo)"
+    )
     _executor(demo)
 
     init = commands.add_parser("init", help="write a commented recipe to start from")
-    init.add_argument("path", nargs="?", default="recipe.yaml", help="default: recipe.yaml")
-    return top
+    init.add_argument(
+        "path", nargs="?", default="recipe.yaml", help="file to write (default recipe.yaml)"
+    )
 
 
 def _recipe(command: argparse.ArgumentParser) -> None:
-    command.add_argument("recipe", help="a recipe (YAML)")
+    command.add_argument("recipe", help="the recipe, a YAML file")
     command.add_argument(
         "--set",
         action="append",
         default=[],
         metavar="PATH=VALUE",
-        help="change a setting, such as steps.words.min=5; may be given several times",
+        help="change a setting of the recipe, such as steps.words.min=5; can be repeated",
     )
 
 
-def _out(command: argparse.ArgumentParser, needed: bool = True) -> None:
-    command.add_argument("-o", "--out", required=needed, help="the folder of the run")
+def _run_folder(command: argparse.ArgumentParser) -> None:
+    command.add_argument("run", help="the folder of a run")
+
+
+def _out(command: argparse.ArgumentParser, required: bool = True) -> None:
+    command.add_argument("-o", "--out", required=required, help="the folder of the run")
 
 
 def _executor(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--inline", action="store_true", help="in this process, without Ray")
+    _flag(command, "--inline", "run in this process, without Ray")
     command.add_argument("--workers", type=int, help="parallel tasks (default: all CPUs of Ray)")
     command.add_argument("--address", help="a Ray cluster (default: RAY_ADDRESS, or a local Ray)")
-    command.add_argument("-q", "--quiet", action="store_true", help="no progress")
+    command.add_argument("-q", "--quiet", action="store_true", help="show no progress")
 
 
 def _json(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--json", action="store_true", help="for machines")
+    _flag(command, "--json", "print JSON, for programs")
+
+
+def _flag(command: argparse.ArgumentParser, name: str, meaning: str) -> None:
+    command.add_argument(name, action="store_true", help=meaning)

@@ -1,4 +1,4 @@
-"""A small corpus that makes itself: drawings with captions and boxes, some of them broken."""
+"""Makes a small corpus: drawings with captions and boxes, some of them broken on purpose."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from manifests import storage
 
 RECIPE = """\
-# The recipe of `curate demo`. Change a number, run it again: only what changed is redone.
+# The recipe of `curate demo`. Change a number and run it again: only what changed is redone.
 name: demo
 seed: 17
 
@@ -73,6 +73,7 @@ def make(folder: str) -> str:
 
 
 def _write(folder: str, name: str, data: bytes) -> None:
+    """Write a file unless it has these bytes already: its time stays, so it is not read again."""
     place = storage.join(folder, name)
     known = storage.size_and_stamp(place)
     if known is None or storage.read_bytes(place) != data:
@@ -84,19 +85,19 @@ def _caption(rng: np.random.Generator) -> tuple[str, str, str]:
     return colour, shape, place
 
 
-def _measures(rng: np.random.Generator, place: str, side: int) -> tuple[int, int, int, int]:
-    """Of a drawing the width, and of its shape the centre x, y and the radius, in pixels."""
+def _layout(rng: np.random.Generator, place: str, side: int) -> tuple[int, int, int, int]:
+    """The width of a drawing, then the centre x, y and the radius of its shape, in pixels."""
     width = int(side * rng.uniform(1.0, 1.8))
     return width, width * (_PLACES.index(place) + 1) // 4, side // 2, side // 5
 
 
 def _drawing(number: int, side: int = 96, kind: str = "JPEG") -> tuple[bytes, str]:
-    """An image of one coloured shape, and the sentence that says so."""
+    """An image of one coloured shape, and a caption of it."""
     from PIL import Image, ImageDraw
 
     rng = np.random.default_rng(number)
     colour, shape, place = _caption(rng)
-    width, x, y, r = _measures(rng, place, side)
+    width, x, y, r = _layout(rng, place, side)
     noise = rng.integers(200, 255, (side // 8, width // 8, 3), np.uint8)
     image = Image.fromarray(noise).resize((width, side), Image.Resampling.BICUBIC)
     draw = ImageDraw.Draw(image)
@@ -112,7 +113,7 @@ def _drawing(number: int, side: int = 96, kind: str = "JPEG") -> tuple[bytes, st
 
 
 def _reposted(number: int) -> tuple[bytes, str]:
-    """A drawing as it comes round again: smaller, and its caption louder."""
+    """A near-duplicate of a drawing: smaller, and its caption in capitals."""
     from PIL import Image
 
     drawing, caption = _drawing(number)
@@ -124,7 +125,7 @@ def _reposted(number: int) -> tuple[bytes, str]:
 
 
 def _tar(number: int) -> bytes:
-    """One shard as img2dataset would write it: most of it sound, some of it as the web is."""
+    """One tar as img2dataset would write it; some samples are broken, as on the web."""
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w", format=tarfile.USTAR_FORMAT) as tar:
         for row in range(_PER_TAR):
@@ -132,7 +133,7 @@ def _tar(number: int) -> bytes:
             image, caption = _drawing(number * _PER_TAR + row, 32 if row % 29 == 5 else 96)
             if row % 16 == 14:
                 image, caption = _reposted(number * _PER_TAR + row - 2)
-            image, caption = _as_found(image, caption, row)
+            image, caption = _broken_sometimes(image, caption, row)
             _add(tar, f"{key}.jpg", image)
             _add(tar, f"{key}.txt", caption.encode())
             about = {"key": key, "caption": caption, "url": f"https://example.org/{key}.jpg"}
@@ -140,7 +141,7 @@ def _tar(number: int) -> bytes:
     return out.getvalue()
 
 
-def _as_found(image: bytes, caption: str, row: int) -> tuple[bytes, str]:
+def _broken_sometimes(image: bytes, caption: str, row: int) -> tuple[bytes, str]:
     if row % 40 == 7:
         return image[: len(image) // 2], caption
     if row % 40 == 17:
@@ -189,7 +190,7 @@ def _lines() -> bytes:
 
 
 def _chats() -> bytes:
-    """Conversations about the photos, in LLaVA's layout; one has a tag too many."""
+    """Conversations about the photos, in LLaVA's format; one has two image tags for one image."""
     rows = [
         {
             "id": f"chat-{n}",
@@ -207,13 +208,13 @@ def _chats() -> bytes:
 
 
 def _boxes() -> bytes:
-    """The shapes on the photos in COCO's form: one box is a line, one far outside its image."""
+    """The shapes on the photos as COCO boxes; one has no width, one lies far outside its image."""
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     for n in range(0, _PHOTOS, 2):
         rng = np.random.default_rng(10_000 + n)
         _, shape, place = _caption(rng)
-        width, x, y, r = _measures(rng, place, 96)
+        width, x, y, r = _layout(rng, place, 96)
         box = [x - r, y - r, 2 * r, 2 * r]
         images.append({"id": n, "file_name": _photo_name(n), "width": width, "height": 96})
         category = _SHAPES.index(shape)

@@ -1,4 +1,4 @@
-"""What a person types, what comes back, and with which exit code."""
+"""What each command prints, and with which exit code it ends."""
 
 from __future__ import annotations
 
@@ -27,25 +27,26 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def answer(capsys: Capture, *arguments: object) -> tuple[int, str]:
+    """The exit code of a command, and all that it prints."""
     code = run([str(argument) for argument in arguments])
     captured = capsys.readouterr()
     return code, captured.out + captured.err
 
 
 def records(capsys: Capture, *arguments: object) -> Any:
-    code, told = answer(capsys, *arguments, "--json")
+    code, output = answer(capsys, *arguments, "--json")
     assert code == OK
-    return json.loads(told)
+    return json.loads(output)
 
 
 def test_help_names_every_command(capsys: Capture) -> None:
     with pytest.raises(SystemExit) as ended:
         run(["--help"])
     assert ended.value.code == 0
-    told = capsys.readouterr().out
+    output = capsys.readouterr().out
     for command in ("run", "plan", "probe", "verify", "explain", "diff", "rerun", "show", "steps",
                     "readers", "schema", "demo", "init"):  # fmt: skip
-        assert re.search(rf"^    {command} ", told, re.M), command
+        assert re.search(rf"^    {command} ", output, re.M), command
 
 
 def test_the_demo_shows_every_outcome_and_verifies(demo: Path, capsys: Capture) -> None:
@@ -55,19 +56,19 @@ def test_the_demo_shows_every_outcome_and_verifies(demo: Path, capsys: Capture) 
     assert sum(a.rows_in for a in made.ledger if a.step.startswith("read")) == sum(
         a.kept + a.removed for a in made.ledger if a.step.startswith("read")
     )
-    code, told = answer(capsys, "verify", demo / "out")
-    assert (code, "sound, and the ledger balances" in told) == (OK, True)
+    code, output = answer(capsys, "verify", demo / "out")
+    assert (code, "sound, and the ledger balances" in output) == (OK, True)
 
 
-def test_explain_tells_the_story_of_a_kept_record(demo: Path, capsys: Capture) -> None:
+def test_explain_lists_every_step_of_a_kept_record(demo: Path, capsys: Capture) -> None:
     (row,) = records(capsys, "show", demo / "out", "-n", 1, "--source", "web")
-    story = records(capsys, "explain", demo / "out", row["id"])
-    assert story["origin"] == row["origin"]
-    whats = [event["what"] for event in story["events"]]
+    found = records(capsys, "explain", demo / "out", row["id"])
+    assert found["origin"] == row["origin"]
+    whats = [event["what"] for event in found["events"]]
     assert whats == ["read"] + ["kept"] * 10 + ["written"] * 2
-    words = next(event for event in story["events"] if event["step"] == "words")
+    words = next(event for event in found["events"] if event["step"] == "words")
     assert words["facts"] == {"words.count": row["words.count"], "min": 3, "max": 64}
-    shard = story["events"][-2]["facts"]["arrow"]
+    shard = found["events"][-2]["facts"]["arrow"]
     ids = _shard_ids(demo / "out" / "shards" / shard)
     assert row["id"] in ids
 
@@ -79,41 +80,41 @@ def _shard_ids(shard: Path) -> list[str]:
     return ids
 
 
-def test_explain_tells_the_story_of_a_dropped_record(demo: Path, capsys: Capture) -> None:
+def test_explain_shows_why_a_record_was_dropped(demo: Path, capsys: Capture) -> None:
     rows = records(capsys, "show", demo / "out", "--dropped", "-n", 1000)
     row = next(r for r in rows if r["step"] == "words")
-    code, told = answer(capsys, "explain", demo / "out", row["id"][:12])
+    code, output = answer(capsys, "explain", demo / "out", row["id"][:12])
     assert code == OK
-    assert re.search(r"words +dropped +reason too few words, words.count \d, min 3, max 64", told)
-    assert "IMG_0042.JPG" in told
+    assert re.search(r"words +dropped +reason too few words, words.count \d, min 3, max 64", output)
+    assert "IMG_0042.JPG" in output
 
 
 def test_explain_finds_a_quarantined_input_by_its_origin(demo: Path, capsys: Capture) -> None:
     rows = records(capsys, "show", demo / "out", "--quarantined", "-n", 1000)
     row = next(r for r in rows if r["source"] == "web")
-    code, told = answer(capsys, "explain", demo / "out", row["origin"])
+    code, output = answer(capsys, "explain", demo / "out", row["origin"])
     assert code == OK
-    assert "quarantined" in told
-    assert row["message"] in told
+    assert "quarantined" in output
+    assert row["message"] in output
 
 
-def test_explain_says_so_where_there_is_no_such_record(demo: Path, capsys: Capture) -> None:
-    code, told = answer(capsys, "explain", demo / "out", "nothing-like-it")
-    assert (code, "no record has the id or origin 'nothing-like-it'" in told) == (FAILED, True)
+def test_explain_fails_if_there_is_no_such_record(demo: Path, capsys: Capture) -> None:
+    code, output = answer(capsys, "explain", demo / "out", "nothing-like-it")
+    assert (code, "no record has the id or origin 'nothing-like-it'" in output) == (FAILED, True)
 
 
 def test_probe_measures_and_writes_nothing(demo: Path, capsys: Capture, monkeypatch: Any) -> None:
     monkeypatch.chdir(demo)
     before = sorted(demo.rglob("*"))
-    code, told = answer(capsys, "probe", "recipe.yaml", "--rows", 300)
+    code, output = answer(capsys, "probe", "recipe.yaml", "--rows", 300)
     assert code == OK
-    assert re.search(r"^words\.count   \(60 without\)\n  min ", told, re.M)
-    assert re.search(r"^words +\d+ +\d+ +[\d.]+%", told, re.M)
-    assert "not probed, since they need the whole corpus: duplicates, sample" in told
+    assert re.search(r"^words\.count   \(60 without\)\n  min ", output, re.M)
+    assert re.search(r"^words +\d+ +\d+ +[\d.]+%", output, re.M)
+    assert "not probed, since they need the whole corpus: duplicates, sample" in output
     assert sorted(demo.rglob("*")) == before
 
 
-def test_plan_says_what_is_done_and_what_would_run(
+def test_plan_shows_what_is_done_and_what_would_run(
     demo: Path, capsys: Capture, monkeypatch: Any
 ) -> None:
     monkeypatch.chdir(demo)
@@ -134,10 +135,10 @@ def test_verify_finds_a_flipped_byte_and_a_missing_file(
     shard.write_bytes(data)
     part = next(tmp_path.glob("out/steps/01-*/part-*.arrow"))
     part.unlink()
-    code, told = answer(capsys, "verify", tmp_path / "out")
+    code, output = answer(capsys, "verify", tmp_path / "out")
     assert code == DIFFERS
-    assert f"{shard}: has digest" in told
-    assert f"{part}: is missing" in told
+    assert f"{shard}: has digest" in output
+    assert f"{part}: is missing" in output
 
 
 def test_rerun_makes_the_same_bytes_from_the_manifest_alone(
@@ -151,11 +152,11 @@ def test_rerun_makes_the_same_bytes_from_the_manifest_alone(
         "--inline",
         "-q",
     ]
-    code, told = answer(capsys, *arguments)
-    assert (code, told.startswith("the same bytes")) == (OK, True)
+    code, output = answer(capsys, *arguments)
+    assert (code, output.startswith("the same bytes")) == (OK, True)
 
 
-def test_rerun_says_exactly_which_input_differs(
+def test_rerun_names_exactly_the_input_that_differs(
     demo: Path, tmp_path: Path, capsys: Capture
 ) -> None:
     shutil.copytree(demo / "data", tmp_path / "data")
@@ -170,14 +171,14 @@ def test_rerun_says_exactly_which_input_differs(
         "--inline",
         "-q",
     ]
-    code, told = answer(capsys, *arguments)
+    code, output = answer(capsys, *arguments)
     assert code == DIFFERS
-    changed = re.findall(r"^input (\S+)", told, re.M)
+    changed = re.findall(r"^input (\S+)", output, re.M)
     assert len(changed) == 1
     assert changed[0].startswith("data/photos/")
 
 
-def test_diff_tells_settings_ledger_and_records_apart(
+def test_diff_lists_settings_ledger_and_records_that_differ(
     demo: Path, tmp_path: Path, capsys: Capture, monkeypatch: Any
 ) -> None:
     monkeypatch.chdir(demo)
@@ -195,11 +196,11 @@ def test_diff_tells_settings_ledger_and_records_apart(
         ]
     )
     capsys.readouterr()
-    code, told = answer(capsys, "diff", "out", tmp_path / "b")
+    code, output = answer(capsys, "diff", "out", tmp_path / "b")
     assert code == DIFFERS
-    assert "recipe steps[0] words min\n  - 3\n  + 13" in told
-    assert re.search(r"ledger words dropped too few words\n  - \d+\n  \+ \d+", told)
-    assert re.search(r"record [0-9a-f]{32}\n  - written\n  \+ words: too few words", told)
+    assert "recipe steps[0] words min\n  - 3\n  + 13" in output
+    assert re.search(r"ledger words dropped too few words\n  - \d+\n  \+ \d+", output)
+    assert re.search(r"record [0-9a-f]{32}\n  - written\n  \+ words: too few words", output)
 
 
 def test_init_writes_a_recipe_that_is_valid_and_never_overwrites(
@@ -215,8 +216,8 @@ def test_a_mistake_in_the_recipe_is_exit_code_2(
     demo: Path, tmp_path: Path, capsys: Capture
 ) -> None:
     (tmp_path / "bad.yaml").write_text("name: x\nsources: []\n")
-    code, told = answer(capsys, "run", tmp_path / "bad.yaml", "-o", tmp_path / "out", "--inline")
-    assert (code, told.startswith("curate: bad.yaml:2: sources: ")) == (MISTAKE, True)
+    code, output = answer(capsys, "run", tmp_path / "bad.yaml", "-o", tmp_path / "out", "--inline")
+    assert (code, output.startswith("curate: bad.yaml:2: sources: ")) == (MISTAKE, True)
     assert not (tmp_path / "out").exists()
 
 
@@ -225,29 +226,29 @@ def test_a_spent_budget_is_exit_code_3(
 ) -> None:
     monkeypatch.chdir(demo)
     settings = ["--set", "max_quarantined=3"]
-    code, told = answer(
+    code, output = answer(
         capsys, "run", "recipe.yaml", "-o", tmp_path / "out", "--inline", "-q", *settings
     )
     assert code == OVER_BUDGET
-    assert "over the budget of max_quarantined: 3" in told
+    assert "over the budget of max_quarantined: 3" in output
 
 
-def test_steps_readers_and_schema_tell_their_manuals(capsys: Capture) -> None:
-    code, told = answer(capsys, "steps")
-    assert (code, "words" in told, "datacomp_basic" in told) == (OK, True, True)
-    code, told = answer(capsys, "steps", "words")
-    assert (code, "words.count: int32" in told) == (OK, True)
-    code, told = answer(capsys, "steps", "obelics_document")
-    assert (code, "published" in told) == (OK, True)
+def test_steps_readers_and_schema_print_their_manuals(capsys: Capture) -> None:
+    code, output = answer(capsys, "steps")
+    assert (code, "words" in output, "datacomp_basic" in output) == (OK, True, True)
+    code, output = answer(capsys, "steps", "words")
+    assert (code, "words.count: int32" in output) == (OK, True)
+    code, output = answer(capsys, "steps", "obelics_document")
+    assert (code, "published" in output) == (OK, True)
     assert "webdataset" in answer(capsys, "readers")[1]
     assert "media_root" in answer(capsys, "readers", "url_table")[1]
     assert records(capsys, "schema")["title"] == "Recipe"
     assert "32 hex digits" in answer(capsys, "schema", "--record")[1]
-    code, told = answer(capsys, "steps", "wrods")
-    assert (code, "Did you mean 'words'?" in told) == (MISTAKE, True)
+    code, output = answer(capsys, "steps", "wrods")
+    assert (code, "Did you mean 'words'?" in output) == (MISTAKE, True)
 
 
-def test_output_cut_short_by_a_pager_is_no_error(demo: Path) -> None:
+def test_output_cut_short_by_a_pager_is_not_an_error(demo: Path) -> None:
     command = f"{sys.executable} -m curate explain --quarantine {demo / 'out'} | head -1"
-    told = subprocess.run(command, shell=True, capture_output=True, text=True)
-    assert told.stderr == ""
+    output = subprocess.run(command, shell=True, capture_output=True, text=True)
+    assert output.stderr == ""

@@ -1,1 +1,1 @@
-"""What each command does: one file a command, with `main(options) -> exit code`."""
+"""The commands, one module each, with `main(options) -> exit code`."""

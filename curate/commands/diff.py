@@ -14,15 +14,15 @@ def main(options: argparse.Namespace) -> int:
 
 
 def report(found: list[Difference], as_json: bool, same: str) -> int:
-    """Print differences, and answer with the exit code."""
+    """Print the differences, or `same` if there are none; returns the exit code."""
     if as_json:
         print(json.dumps([d._asdict() for d in found], indent=1, ensure_ascii=False))
     for difference in [] if as_json else found:
-        print(f"{difference.what}\n  - {_told(difference.here)}\n  + {_told(difference.there)}")
+        print(f"{difference.what}\n  - {_shown(difference.here)}\n  + {_shown(difference.there)}")
     if not found and not as_json:
         print(same)
     return DIFFERS if found else OK
 
 
-def _told(value: object) -> str:
-    return "(not there)" if value is None else str(value)
+def _shown(value: object) -> str:
+    return "(absent)" if value is None else str(value)

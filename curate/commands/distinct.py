@@ -1,4 +1,4 @@
-"""`curate distinct`: how many different texts, images and n-grams were read, and were written."""
+"""`curate distinct`: how many different texts, images and n-grams were read, and written."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from curate.engine.progress import Progress
 from curate.inspect.distinct import (
     STANDARD_ERROR,
     Counts,
-    Distinct,
+    Sketch,
     counts,
-    distinct_of,
+    empty_sketch,
     merged,
-    nothing,
+    sketch_of,
 )
 from manifests import storage
 from manifests.errors import RecipeError
@@ -30,29 +30,29 @@ from manifests.step import Executor
 from manifests.storage import parts
 
 READ, WRITTEN = "read", "order"
-"""Passes whose parts hold the records as they were read, and those that the shards are made of."""
+"""Kinds of the passes whose parts hold the records as read, and as written to the shards."""
 
 
 class Task(NamedTuple):
-    """One part of a pass of that kind."""
+    """Sketch one part of a pass of that kind."""
 
     kind: str
     uri: str
 
 
 @dataclass(frozen=True)
-class Look:
-    """What a part holds, a batch at a time."""
+class SketchPart:
+    """Make the sketch of a part, batch by batch."""
 
     n: int
 
-    def __call__(self, task: Task) -> Distinct:
-        seen = nothing()
+    def __call__(self, task: Task) -> Sketch:
+        sketch = empty_sketch()
         rows = parts.read_columns(task.uri, ("content", "media"))
         for start in range(0, rows.num_rows, BATCH_ROWS):
             batch = rows.slice(start, BATCH_ROWS).combine_chunks()
-            seen = merged(seen, distinct_of(batch, self.n))
-        return seen
+            sketch = merged(sketch, sketch_of(batch, self.n))
+        return sketch
 
 
 def main(options: argparse.Namespace) -> int:
@@ -60,12 +60,13 @@ def main(options: argparse.Namespace) -> int:
         raise RecipeError(f"an n-gram has 2 words or more, not {options.ngram}.", "--ngram")
     tasks = list(_tasks(options.run))
     with executor(options) as running:
-        read, written = _look(tasks, options.ngram, running, Progress(options.quiet))
+        read, written = _count(tasks, options.ngram, running, Progress(options.quiet))
     if options.json:
-        told = {"ngram": options.ngram, "standard_error": STANDARD_ERROR}
-        print(json.dumps({**told, "read": read._asdict(), "written": written._asdict()}, indent=1))
+        found = {"read": read._asdict(), "written": written._asdict()}
+        settings = {"ngram": options.ngram, "standard_error": STANDARD_ERROR}
+        print(json.dumps({**settings, **found}, indent=1))
     else:
-        print(_told(read, written, options.ngram))
+        print(_summary(read, written, options.ngram))
     return OK
 
 
@@ -78,18 +79,18 @@ def _tasks(out: str) -> Iterator[Task]:
                     yield Task(entry.kind, storage.join(folder, commit.part + PART))
 
 
-def _look(
+def _count(
     tasks: list[Task], n: int, running: Executor, progress: Progress
 ) -> tuple[Counts, Counts]:
-    seen = {READ: nothing(), WRITTEN: nothing()}
+    sketches = {READ: empty_sketch(), WRITTEN: empty_sketch()}
     with progress.show("distinct", len(tasks)) as bar:
-        for task, found in running.map(Look(n), tasks):
-            seen[task.kind] = merged(seen[task.kind], found)
+        for task, found in running.map(SketchPart(n), tasks):
+            sketches[task.kind] = merged(sketches[task.kind], found)
             bar.step([])
-    return counts(seen[READ]), counts(seen[WRITTEN])
+    return counts(sketches[READ]), counts(sketches[WRITTEN])
 
 
-def _told(read: Counts, written: Counts, n: int) -> str:
+def _summary(read: Counts, written: Counts, n: int) -> str:
     names = ("records", "distinct texts", "distinct images", f"distinct {n}-grams of words")
     rows = [
         (name, before, after, f"{after / before:.1%}" if before else "")

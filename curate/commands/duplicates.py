@@ -16,10 +16,10 @@ _WIDTH = 72
 
 
 def main(options: argparse.Namespace) -> int:
-    _check(options.run, options.step)
+    _check_step(options.run, options.step)
     found = largest(options.run, options.top, options.members, options.step)
     if options.json:
-        print(json.dumps([_plain(family) for family in found], indent=1, ensure_ascii=False))
+        print(json.dumps([_as_json(family) for family in found], indent=1, ensure_ascii=False))
     elif not found:
         print("no duplicates were dropped")
     else:
@@ -27,20 +27,20 @@ def main(options: argparse.Namespace) -> int:
     return OK
 
 
-def _check(out: str, step: str | None) -> None:
-    """Raises InputError where there is no such step."""
+def _check_step(out: str, step: str | None) -> None:
+    """Raises InputError if the run has no such step."""
     known = [a.step for a in manifest.load_run(out).ledger]
     if step is not None and step not in known:
         raise InputError(f"no step named '{step}' in this run.", out, nearest(step, known))
 
 
-def _plain(family: Family) -> dict[str, object]:
+def _as_json(family: Family) -> dict[str, object]:
     return {**family._asdict(), "members": [member._asdict() for member in family.members]}
 
 
 def _told(family: Family) -> str:
-    where = family.origin or "in an earlier corpus"
-    lines = [f"{family.dropped:,} dropped by {family.step} for {family.survivor}  {where}"]
+    origin = family.origin or "in an earlier corpus"
+    lines = [f"{family.dropped:,} dropped by {family.step} for {family.survivor}  {origin}"]
     if family.text:
         lines.append("  " + _short(family.text))
     for one in family.members:

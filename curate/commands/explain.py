@@ -1,4 +1,4 @@
-"""`curate explain`: the whole story of a record, or the list of what could not be read."""
+"""`curate explain`: what happened to one record, or the list of all quarantined inputs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 
 from curate.commands.tables import number, table
 from curate.engine.run import QUARANTINE_FILE
-from curate.inspect.story import Story, tell
+from curate.inspect.explain import Explanation, explain
 from manifests import storage
 from manifests.errors import RecipeError
 from manifests.storage import parts
@@ -17,13 +17,17 @@ def main(options: argparse.Namespace) -> int:
     if options.quarantine:
         return _quarantine(options.run, options.json)
     if options.record is None:
-        raise RecipeError("name a record", "curate explain RUN", "Or list: --quarantine.")
-    story = tell(options.run, options.record)
+        raise RecipeError(
+            "no record is named",
+            "curate explain",
+            "Name one, or list all quarantined inputs with --quarantine.",
+        )
+    found = explain(options.run, options.record)
     if options.json:
-        events = [event._asdict() for event in story.events]
-        print(json.dumps({**story._asdict(), "events": events}, ensure_ascii=False, indent=1))
+        events = [event._asdict() for event in found.events]
+        print(json.dumps({**found._asdict(), "events": events}, ensure_ascii=False, indent=1))
     else:
-        print(_told(story))
+        print(_summary(found))
     return 0
 
 
@@ -37,25 +41,25 @@ def _quarantine(out: str, as_json: bool) -> int:
     return 0
 
 
-def _told(story: Story) -> str:
-    lines = [f"id      {story.id}", f"source  {story.source}", f"origin  {story.origin}"]
-    for segment in (story.record or {}).get("content", []):
-        lines.append(f"{segment['kind']:<7} {_shown(story, segment)}")
+def _summary(found: Explanation) -> str:
+    lines = [f"id      {found.id}", f"source  {found.source}", f"origin  {found.origin}"]
+    for segment in (found.record or {}).get("content", []):
+        lines.append(f"{segment['kind']:<7} {_content(found, segment)}")
     lines.append("")
-    width = max(len(event.step) for event in story.events)
-    for event in story.events:
+    width = max(len(event.step) for event in found.events)
+    for event in found.events:
         facts = ", ".join(f"{k} {_value(v)}" for k, v in event.facts.items())
         lines.append(f"{event.step:<{width}}  {event.what:<11}  {facts}".rstrip())
     return "\n".join(lines)
 
 
-def _shown(story: Story, segment: dict[str, object]) -> str:
+def _content(found: Explanation, segment: dict[str, object]) -> str:
     if segment["kind"] == "text":
         return str(segment["text"])[:300]
-    assert story.record is not None
-    media = story.record["media"][segment["media"]]
-    where = media["uri"] if media["offset"] is None else f"{media['uri']}@{media['offset']}"
-    return f"{where}  {media['mime']} {media['width']} x {media['height']}"
+    assert found.record is not None
+    media = found.record["media"][segment["media"]]
+    uri = media["uri"] if media["offset"] is None else f"{media['uri']}@{media['offset']}"
+    return f"{uri}  {media['mime']} {media['width']} x {media['height']}"
 
 
 def _value(value: object) -> str:

@@ -11,42 +11,42 @@ RECIPE = """\
 # yaml-language-server: $schema=recipe.schema.json     (curate schema > recipe.schema.json)
 #
 # curate plan recipe.yaml            what would run
-# curate probe recipe.yaml           measure a sample, drop nothing: choose thresholds by it
-# curate run recipe.yaml -o out/     run it; run it again after any change: only that is redone
+# curate probe recipe.yaml           measure a sample, drop nothing: helps to choose thresholds
+# curate run recipe.yaml -o out/     run it; after a change, only what depends on it is redone
 
 name: captions
 seed: 17                  # every random decision is a hash of this and the record's id
 
-sources:                  # curate readers: what can be read
+sources:                  # `curate readers` lists the formats
   - name: web
-    reader: webdataset    # tars of KEY.jpg, KEY.txt, KEY.json; img2dataset writes them
+    reader: webdataset    # tars of KEY.jpg, KEY.txt, KEY.json, as img2dataset writes them
     path: data/web/*.tar  # a file, a folder or a glob; local, s3:// or gs://
 # - name: photos
-#   reader: folder        # images with .txt or .json beside them
+#   reader: folder        # images with .txt or .json files beside them
 #   path: data/photos
 
-steps:                    # curate steps: what can be done; in this order
+steps:                    # run in this order; `curate steps` lists them
   - words: {min: 3, max: 256}
   - image_shape: {min_side: 64, max_aspect: 3}
   - language: {keep: [en, zh], min_score: 0.5}
   - character_repetition: {max: 0.2}
 # - preset: datacomp_basic          published thresholds, with their evidence
 # - sample: {rows: 100000}
-# - words: {min: 1, only: {source: photos}}     any step, for some rows only
+# - words: {min: 1, only: {source: photos}}     `only`: any step can be limited to some rows
 
 shards:
   formats: [arrow]        # or jsonl (Qwen fine-tuning), webdataset, keep_list
   shard_bytes: 512MB
-# columns: [words.count]  # measures to write beside each record
+# columns: [words.count]  # measures to write with each record
 
 # media: {max_pixels: 178956970}
-# max_quarantined: 0.01   # a share or a count of unreadable inputs; over it, the run fails
+# max_quarantined: 0.01   # share or count of unreadable inputs above which the run fails
 """
 
 
 def main(options: argparse.Namespace) -> int:
     if storage.exists(options.path):
-        raise RecipeError("there is a file already", options.path, "Name another, or delete it.")
+        raise RecipeError("this file exists already", options.path, "Name another, or delete it.")
     storage.write_bytes(options.path, RECIPE.encode())
-    print(f"{options.path} is written. Edit its sources, then: curate plan {options.path}")
+    print(f"wrote {options.path}. Edit its sources, then: curate plan {options.path}")
     return 0

@@ -1,4 +1,4 @@
-"""The manual page of anything whose settings are a pydantic model: its docstring and its fields."""
+"""The manual page of a step or reader: its docstring, and a table of its settings."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ from curate.commands.tables import table
 
 
 def first_line(kind: type[BaseModel]) -> str:
-    """The first sentence of the manual page."""
+    """The first sentence of the docstring, without its full stop."""
     return (
         " ".join((inspect.getdoc(kind) or "").split("\n\n")[0].split()).split(". ")[0].rstrip(".")
     )
 
 
 def page(name: str, kind: type[BaseModel], facts: list[str]) -> str:
+    """The whole page; `facts` are lines between the docstring and the settings."""
     parts = [name, "", inspect.getdoc(kind) or "", "", *facts, ""]
     settings = fields(kind)
     parts.append(table(("setting", "type", "default", "meaning"), settings) if settings else
-                 "It has no settings.")  # fmt: skip
+                 "There are no settings.")  # fmt: skip
     return "\n".join(parts)
 
 
@@ -35,13 +36,14 @@ def fields(kind: type[BaseModel]) -> list[tuple[str, str, str, str]]:
         )  # fmt: skip
         if isinstance(default, BaseModel):
             default = default.model_dump(mode="json")
-        told = "(needed)" if default is PydanticUndefined else repr(default)
+        shown = "(required)" if default is PydanticUndefined else repr(default)
         type_ = _type(properties.get(field.alias or name, {}))
-        rows.append((name, type_, told, field.description or ""))
+        rows.append((name, type_, shown, field.description or ""))
     return rows
 
 
 def _type(schema: dict[str, object]) -> str:
+    """The JSON Schema of a field in words: `list of string`, `a|b`, `integer or number`."""
     if "anyOf" in schema:
         options = schema["anyOf"]
         assert isinstance(options, list)

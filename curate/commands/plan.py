@@ -1,4 +1,4 @@
-"""`curate plan`: the passes of a recipe, and how much of each is done already."""
+"""`curate plan`: the passes of a recipe, and which of them are done already."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def main(options: argparse.Namespace) -> int:
         return 0
     print(table(("pass", "kind", "does", "fingerprint", "state", "parts"), rows))
     print("".join(f"\n{note}" for note in planning.notes(loaded)), end="")
-    print("\nA pass that is done is checked part by part: only what changed is computed again.")
+    print("\nA run checks each part of a pass that is done, and makes again only what changed.")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""`curate probe`: measure a sample and drop nothing; choose thresholds by what it shows."""
+"""`curate probe`: measure a sample and drop nothing, to choose thresholds by the result."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from curate.engine.probe import Distribution, Probed
 
 def main(options: argparse.Namespace) -> int:
     probed = probe.probe(recipe.load(options.recipe, options.set), options.rows)
-    print(json.dumps(_plain(probed), indent=1) if options.json else _told(probed))
+    print(json.dumps(_as_json(probed), indent=1) if options.json else _summary(probed))
     return 0
 
 
-def _plain(probed: Probed) -> dict[str, Any]:
+def _as_json(probed: Probed) -> dict[str, Any]:
     return {
         "rows": probed.rows,
         "quarantined": probed.quarantined,
@@ -30,8 +30,8 @@ def _plain(probed: Probed) -> dict[str, Any]:
     }
 
 
-def _told(probed: Probed) -> str:
-    parts = [f"{probed.rows:,} records looked at, {len(probed.quarantined):,} inputs unreadable"]
+def _summary(probed: Probed) -> str:
+    parts = [f"{probed.rows:,} records measured, {len(probed.quarantined):,} inputs unreadable"]
     parts += [f"  {f['origin']}: {f['message']}" for f in probed.quarantined[:5]]
     parts += ["", *(_histogram(measure) for measure in probed.measures)]
     rows = [
@@ -44,8 +44,8 @@ def _told(probed: Probed) -> str:
         )
         for a in probed.accounts
     ]
-    parts.append("each step by itself, if it saw all of these records:")
-    parts.append(table(("step", "sees", "would drop", "share", "why"), rows))
+    parts.append("what each step would drop of all these records, whatever other steps drop:")
+    parts.append(table(("step", "in", "would drop", "share", "why"), rows))
     if probed.skipped:
         parts.append(f"not probed, since they need the whole corpus: {', '.join(probed.skipped)}")
     return "\n".join(parts)
@@ -54,12 +54,12 @@ def _told(probed: Probed) -> str:
 def _histogram(measure: Distribution) -> str:
     lines = [f"{measure.name}   ({measure.nulls:,} without)" if measure.nulls else measure.name]
     if measure.quantiles:
-        told = "  ".join(f"{name} {number(value)}" for name, value in measure.quantiles.items())
-        lines.append(f"  {told}")
-    most = max(measure.counts.values(), default=1)
+        quantiles = (f"{name} {number(value)}" for name, value in measure.quantiles.items())
+        lines.append("  " + "  ".join(quantiles))
+    largest = max(measure.counts.values(), default=1)
     width = max((len(label) for label in measure.counts), default=0)
     for label, n in measure.counts.items():
-        lines.append(f"  {label:>{width}} {bar(n / most)} {n:,}")
+        lines.append(f"  {label:>{width}} {bar(n / largest)} {n:,}")
     return "\n".join(lines) + "\n"
 
 

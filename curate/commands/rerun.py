@@ -1,4 +1,4 @@
-"""`curate rerun`: the same recipe on the same inputs, and whether it makes the same bytes."""
+"""`curate rerun`: run the recipe of a manifest again, and check that it makes the same bytes."""
 
 from __future__ import annotations
 

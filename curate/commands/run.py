@@ -1,4 +1,4 @@
-"""`curate run`: a recipe from sources to shards, and the ledger of what became of every record."""
+"""`curate run`: run a recipe from sources to shards, and print the ledger of all records."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def main(options: argparse.Namespace) -> int:
     made = execute(loaded, options.out, options)
     print(ledger_table(made.ledger))
     print()
-    print(where(made, options.out))
+    print(summary(made, options.out))
     return 0
 
 
@@ -35,6 +35,7 @@ def execute(loaded: Loaded, out: str, options: argparse.Namespace) -> RunManifes
 
 
 def executor(options: argparse.Namespace) -> Any:
+    """A context manager that gives the executor the options name: this process, or Ray."""
     if options.inline:
         return contextlib.nullcontext(Inline())
     from curate.engine.ray import RayExecutor
@@ -43,7 +44,7 @@ def executor(options: argparse.Namespace) -> Any:
 
 
 def ledger_table(accounts: list[Account]) -> str:
-    """Every step: what came, what stayed, what went and why."""
+    """For each step: rows in, kept, dropped and quarantined, and the reasons."""
     head = ("step", "in", "kept", "dropped", "quarantined", "why")
     rows = [
         (
@@ -64,15 +65,16 @@ def _reasons(account: Account) -> list[tuple[str, int]]:
     return [*made, *account.dropped.items(), *account.quarantined.items()]
 
 
-def where(made: RunManifest, out: str) -> str:
-    """Where things are, and the next thing to type."""
+def summary(made: RunManifest, out: str) -> str:
+    """What was made, where it lies, and the command to type next."""
     lines = []
     for name, entry in made.shards.items():
-        told = f"{count(len(entry['shards']), 'shard')}, {count(entry['rows'], 'row')}"
+        counts = f"{count(len(entry['shards']), 'shard')}, {count(entry['rows'], 'row')}"
         folder = storage.join(out, entry["folder"])
-        lines.append(f"{name:<11} {told}, {size(entry['size_bytes'])}   {folder}")
-    gone = sum(sum(a.quarantined.values()) for a in made.ledger)
-    lines.append(f"quarantine  {count(gone, 'input')}   {storage.join(out, QUARANTINE_FILE)}")
+        lines.append(f"{name:<11} {counts}, {size(entry['size_bytes'])}   {folder}")
+    quarantined = sum(sum(a.quarantined.values()) for a in made.ledger)
+    place = storage.join(out, QUARANTINE_FILE)
+    lines.append(f"quarantine  {count(quarantined, 'input')}   {place}")
     lines.append(f"manifest    {made.digest}   {storage.join(out, 'manifest.json')}")
     lines.append(f"next:       curate show {out}")
     return "\n".join(lines)

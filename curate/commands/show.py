@@ -1,4 +1,4 @@
-"""`curate show`: look at a few records of a run, or at what it dropped or quarantined."""
+"""`curate show`: a few records of a run, or of those it dropped or quarantined."""
 
 from __future__ import annotations
 
@@ -15,48 +15,55 @@ from manifests.errors import InputError, RecipeError
 from manifests.run import manifest
 from manifests.storage import parts
 
-TOLD_OBJECTS = 5
-"""Of a record, in words (ours)."""
+SHOWN_OBJECTS = 5
+"""Objects of a record that are listed (ours)."""
 
 
 def main(options: argparse.Namespace) -> int:
     if options.image and options.quarantined:
-        raise RecipeError("what was quarantined is no record, and has no image", "curate show")
-    shown = _chosen(options)
-    faults = _drawn(shown, options) if options.image else []
+        raise RecipeError(
+            "--image cannot draw quarantined inputs: they never became records with images",
+            "curate show",
+            "Leave out one of --image and --quarantined.",
+        )
+    shown = _choose(options)
+    faults = _draw(shown, options) if options.image else []
     if options.json:
         print(json.dumps(shown, ensure_ascii=False, indent=1, default=str))
     else:
-        print("\n\n".join(_told(row) for row in shown) or "no such records")
+        print("\n\n".join(_text(row) for row in shown) or "no such records")
         if shown and "id" in shown[0]:
             print(f"\nmore: curate explain {options.run} {shown[0]['id']}")
     for fault in faults:
-        print(f"curate: {fault} Is it elsewhere now? Say so: --base FOLDER.", file=sys.stderr)
+        print(f"curate: {fault} If it was moved, name its folder: --base FOLDER.", file=sys.stderr)
     return 1 if faults else 0
 
 
-def _chosen(options: argparse.Namespace) -> list[dict[str, Any]]:
-    """The first rows there are, or all that are named."""
-    rows = _matching(options)
+def _choose(options: argparse.Namespace) -> list[dict[str, Any]]:
+    """The records that the options name, or else the first `-n`."""
+    rows = _candidates(options)
     if not options.records:
         return [row for row, _ in zip(rows, range(options.n), strict=False)]
-    found = [row for row in rows if _named(row, options.records)]
+    found = [row for row in rows if _is_named(row, options.records)]
     for name in options.records:
-        if not any(_named(row, [name]) for row in found):
+        if not any(_is_named(row, [name]) for row in found):
             raise InputError(
                 f"no record '{name}' among those shown", options.run,
-                f"Tell what became of it: curate explain {options.run} {name}",
+                f"See what happened to it: curate explain {options.run} {name}",
             )  # fmt: skip
     return found
 
 
-def _named(row: dict[str, Any], names: list[str]) -> bool:
+def _is_named(row: dict[str, Any], names: list[str]) -> bool:
     return any(row.get("id", "").startswith(name) or row["origin"] == name for name in names)
 
 
-def _drawn(shown: list[dict[str, Any]], options: argparse.Namespace) -> list[str]:
-    """Draw the records; their rows are told the files, and the answer is what could not be."""
-    from curate.inspect.drawn_files import draw  # it needs Pillow, and other commands do not
+def _draw(shown: list[dict[str, Any]], options: argparse.Namespace) -> list[str]:
+    """Draw the images of the records, and add the files made to their rows as `images`.
+
+    Returns what could not be drawn, a sentence each.
+    """
+    from curate.inspect.drawn_files import draw  # imports Pillow, which other uses do not need
 
     files = draw(options.run, shown, options.image, options.base)
     for row in shown:
@@ -64,8 +71,9 @@ def _drawn(shown: list[dict[str, Any]], options: argparse.Namespace) -> list[str
     return [f"{file.fault}." for file in files if file.fault]
 
 
-def _matching(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    rows = _quarantined(options.run) if options.quarantined else _rows(options)
+def _candidates(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """The rows of the kind and source that the options ask for."""
+    rows = _quarantined(options.run) if options.quarantined else _records(options)
     return (r for r in rows if options.source in (None, r["source"]))
 
 
@@ -74,8 +82,8 @@ def _quarantined(out: str) -> Iterator[dict[str, Any]]:
         yield from batch.to_pylist()
 
 
-def _rows(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """Rows of the passes, the last first; survivors stand in the files that ordered them."""
+def _records(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """Records as they were sorted for the shards, or dropped rows, those of the last pass first."""
     run = manifest.load_run(options.run)
     kinds = ("rows", "corpus") if options.dropped else ("order",)
     for entry in reversed(run.passes):
@@ -88,7 +96,8 @@ def _rows(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
                 yield from batch.to_pylist()
 
 
-def _told(row: dict[str, Any]) -> str:
+def _text(row: dict[str, Any]) -> str:
+    """A record as lines of text: id and origin, content, objects, then all other columns."""
     lines = [f"{row['id']}  {row['origin']}"]
     for segment in row.pop("content", None) or []:
         if segment["kind"] == "text":
@@ -99,22 +108,22 @@ def _told(row: dict[str, Any]) -> str:
             size = f"{media['width']} x {media['height']}"
             lines.append(f"  [{segment['kind']} {media['mime']} {size}]")
     lines += [f"  drawn: {path}" for path in row.pop("images", [])]
-    lines += [f"  {thing}" for thing in _things(row.get("objects") or [])]
+    lines += [f"  {line}" for line in _object_lines(row.get("objects") or [])]
     hidden = ("id", "origin", "media", "objects", "raw_text", "shard_order")
     facts = {k: v for k, v in row.items() if k not in hidden and v is not None}
     lines += [f"  {name}: {value}" for name, value in facts.items()]
     return "\n".join(lines)
 
 
-def _things(objects: list[dict[str, Any]]) -> Iterator[str]:
-    """The first objects, a line each: what they are called, and where they are."""
-    for thing in objects[:TOLD_OBJECTS]:
+def _object_lines(objects: list[dict[str, Any]]) -> Iterator[str]:
+    """The first objects, a line each: the label, then the coordinates."""
+    for annotated in objects[:SHOWN_OBJECTS]:
         places = [
-            f"{what} {', '.join(f'{number:.4g}' for number in thing[what])}"
+            f"{what} {', '.join(f'{number:.4g}' for number in annotated[what])}"
             for what in ("box", "point", "box3d")
-            if thing[what] is not None
+            if annotated[what] is not None
         ]
-        places += [f"polygon of {len(thing['polygon'])} rings"] if thing["polygon"] else []
-        yield "  ".join(["-", str(thing["label"] or thing["text"] or "?"), *places])
-    if len(objects) > TOLD_OBJECTS:
-        yield f"- and {len(objects) - TOLD_OBJECTS} more"
+        places += [f"polygon of {len(annotated['polygon'])} rings"] if annotated["polygon"] else []
+        yield "  ".join(["-", str(annotated["label"] or annotated["text"] or "?"), *places])
+    if len(objects) > SHOWN_OBJECTS:
+        yield f"- and {len(objects) - SHOWN_OBJECTS} more"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Columns aligned, numbers to the right, with thousands separated."""
+    """Rows as aligned columns: numbers to the right, with thousands separators."""
     cells = [[_cell(value) for value in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(head, *cells, strict=True)]
     right = [bool(rows) and isinstance(row, int | float) for row in (rows[0] if rows else head)]
@@ -29,11 +29,12 @@ def _cell(value: object) -> str:
 
 
 def number(value: float) -> str:
-    """Four digits that mean something."""
+    """Four significant digits: `number(0.123456) -> "0.1235"`, `number(12345.6) -> "12,346"`."""
     return f"{value:,.0f}" if abs(value) >= 1000 or value == int(value) else f"{value:.4g}"
 
 
 def size(size_bytes: float) -> str:
+    """`size(1_250_000) -> "1.2 MB"`."""
     for unit in ("B", "kB", "MB", "GB"):
         if size_bytes < 1000:
             return f"{size_bytes:.0f} {unit}" if unit == "B" else f"{size_bytes:.1f} {unit}"
@@ -41,8 +42,9 @@ def size(size_bytes: float) -> str:
     return f"{size_bytes:.1f} TB"
 
 
-def count(number_of: int, what: str) -> str:
-    return f"{number_of:,} {what}" + ("" if number_of == 1 else "s")
+def count(amount: int, noun: str) -> str:
+    """`count(1, "file") -> "1 file"`, `count(1200, "row") -> "1,200 rows"`."""
+    return f"{amount:,} {noun}" + ("" if amount == 1 else "s")
 
 
 def bar(share: float, width: int = 40) -> str:

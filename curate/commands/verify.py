@@ -1,4 +1,4 @@
-"""`curate verify`: every digest, every ledger, every count of a run."""
+"""`curate verify`: check the digests, ledgers and counts of a run."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ def main(options: argparse.Namespace) -> int:
     else:
         for fault in checked.faults:
             print(f"{fault.place}: {fault.fault}")
-        told = f"{count(checked.files, 'file')}, {size(checked.size_bytes)}"
-        print(f"{told}: {'sound, and the ledger balances' if not checked.faults else 'NOT sound'}")
+        checked_files = f"{count(checked.files, 'file')}, {size(checked.size_bytes)}"
+        verdict = "NOT sound" if checked.faults else "sound, and the ledger balances"
+        print(f"{checked_files}: {verdict}")
     return DIFFERS if checked.faults else OK

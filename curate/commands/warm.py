@@ -1,4 +1,4 @@
-"""`curate warm`: compile all loops now, so that no run waits for it."""
+"""`curate warm`: compile all kernels now, so that no run waits for it."""
 
 from __future__ import annotations
 
@@ -18,5 +18,5 @@ def main(options: argparse.Namespace) -> int:
     for name in names:
         print(f"manifests.kernels.{name}", file=sys.stderr, flush=True)
         importlib.import_module(f"manifests.kernels.{name}")
-    print(f"all loops are compiled, in {time.process_time() - start:.1f} CPU seconds")
+    print(f"all kernels are compiled, in {time.process_time() - start:.1f} CPU seconds")
     return OK

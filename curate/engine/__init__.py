@@ -1,1 +1,1 @@
-"""From a recipe to shards: plan, passes, and the two executors that run them."""
+"""Runs recipes: the plan, the passes, and the two executors."""

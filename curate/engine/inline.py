@@ -1,4 +1,4 @@
-"""The executor of this process: one item after the other. For tests, debugging and small jobs."""
+"""The executor that works in this process, for tests, debugging and small jobs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ R = TypeVar("R")
 
 
 class Inline:
-    """Runs everything here, in order."""
+    """Runs one item after the other, in order."""
 
     name = "inline"
     workers = 1

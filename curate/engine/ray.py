@@ -1,4 +1,4 @@
-"""The executor of a Ray cluster, and a Ray Data source over shards: the one file that knows Ray."""
+"""The executor that works on Ray, and shards as a Ray Data dataset. No other file imports Ray."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 RETRIES = 5
-"""How often a task is run again when its worker or node died (ours)."""
-AHEAD = 3
-"""Tasks in flight for each worker: enough that none waits, few enough to bound memory (ours)."""
+"""How often a task is repeated after its worker or node died (ours)."""
+TASKS_PER_WORKER = 3
+"""Submitted tasks for each worker: enough that none is idle, few enough to bound memory (ours)."""
 OBJECT_STORE_BYTES = 128 << 20
 """Shared memory of a local Ray (ours): tasks exchange file names, never payloads."""
 
@@ -26,7 +26,7 @@ OBJECT_STORE_BYTES = 128 << 20
 class RayExecutor:
     """Runs items as Ray tasks: a local Ray by default, a cluster by address or RAY_ADDRESS.
 
-    Ray starts with the first item, so a run with nothing to do never waits for it.
+    Ray is started with the first item, so that a run with nothing to do does not wait for it.
     """
 
     name = "ray"
@@ -49,20 +49,20 @@ class RayExecutor:
         import ray
 
         shared = ray.put(work)
-        flying: dict[Any, T] = {}
-        bound = AHEAD * self.workers
+        running: dict[Any, T] = {}
+        bound = TASKS_PER_WORKER * self.workers
         try:
             while True:
-                for item in itertools.islice(items, bound - len(flying)):
-                    flying[self._remote.remote(shared, item)] = item
-                if not flying:
+                for item in itertools.islice(items, bound - len(running)):
+                    running[self._remote.remote(shared, item)] = item
+                if not running:
                     return
-                done, _ = ray.wait(list(flying), num_returns=1)
+                done, _ = ray.wait(list(running), num_returns=1)
                 for reference in done:
-                    item = flying.pop(reference)
+                    item = running.pop(reference)
                     yield item, self._result(reference, item)
         finally:
-            for reference in flying:
+            for reference in running:
                 ray.cancel(reference, force=True)
 
     def _result(self, reference: Any, item: object) -> Any:
@@ -79,8 +79,8 @@ class RayExecutor:
             raise WorkerError(
                 f"{type(error).__name__}: {error}",
                 str(item)[:300],
-                f"{died}. What is done is kept: the same command "
-                "goes on from there; --inline runs it in this process, to see why.",
+                f"{died}. Finished parts are kept: the same command "
+                "continues from there. To see the cause, run it in this process: --inline.",
             ) from error
 
     def _start(self) -> None:
@@ -132,10 +132,10 @@ def _initialise(workers: int | None, address: str | None) -> None:
 
 
 def read_shards(folder: str) -> Any:
-    """Arrow shards of a run as a Ray Data dataset, batch by batch, without conversion.
+    """The Arrow shards of a run as a Ray Data dataset: a block for each record batch.
 
-    Reads the files that the manifest of the shards names, and no other in the folder. Wants a
-    local folder, or one that Ray's workers can open by the same path.
+    It reads only the files that the manifest of the shards names. Ray's workers must be able to
+    open the folder by the same path.
     """
     import pyarrow as pa
     import ray

@@ -1,1 +1,1 @@
-"""Looking into a finished run: explain, compare, families of duplicates, drawings."""
+"""Look into a finished run: one record, differences, families of duplicates, drawings."""

@@ -18,7 +18,7 @@ _EXAMPLES = 5
 
 
 class Difference(NamedTuple):
-    """One thing that is not the same: what, and how it is on either side."""
+    """One value that differs between two runs: `what` it is, and its value in each."""
 
     what: str
     here: Any
@@ -26,7 +26,10 @@ class Difference(NamedTuple):
 
 
 def differences(out: str, other: str) -> list[Difference]:
-    """Everything that differs, from cause to effect; empty where two runs made the same bytes."""
+    """All that differs, causes first: recipe, versions, inputs, then ledger, records and shards.
+
+    Empty if the two runs made the same bytes.
+    """
     a, b = manifest.load_run(out), manifest.load_run(other)
     if a.digest == b.digest:
         return []
@@ -63,11 +66,11 @@ def _digests(run: RunManifest) -> dict[str, dict[str, str]]:
 
 
 def _inputs(a: RunManifest, out: str, b: RunManifest, other: str) -> Iterator[Difference]:
-    """Sources whose parts were not read to the same records, by the file they were read from."""
+    """The input files from which the two runs read different records."""
     here, there = _reads(a, out), _reads(b, other)
     for origin in sorted(here.keys() | there.keys()):
         if here.get(origin) != there.get(origin):
-            yield Difference(f"input {origin}", _told(here, origin), _told(there, origin))
+            yield Difference(f"input {origin}", _described(here, origin), _described(there, origin))
 
 
 def _reads(run: RunManifest, out: str) -> dict[str, list[tuple[int, str]]]:
@@ -78,7 +81,7 @@ def _reads(run: RunManifest, out: str) -> dict[str, list[tuple[int, str]]]:
     return found
 
 
-def _told(reads: dict[str, list[tuple[int, str]]], origin: str) -> str | None:
+def _described(reads: dict[str, list[tuple[int, str]]], origin: str) -> str | None:
     if origin not in reads:
         return None
     rows = sum(n for n, _ in reads[origin])
@@ -96,20 +99,20 @@ def _ledgers(a: RunManifest, b: RunManifest) -> Iterator[Difference]:
 
 
 def _records(a: RunManifest, out: str, b: RunManifest, other: str) -> Iterator[Difference]:
-    """Records that one run wrote and the other did not, with what became of them there."""
+    """Records that only one run wrote, and what the other did with some of them."""
     here, there = _written(a, out), _written(b, other)
     only_here = here.filter(pc.invert(pc.is_in(here, there)))
     only_there = there.filter(pc.invert(pc.is_in(there, here)))
     if len(only_here) or len(only_there):
         yield Difference("records written by one run only", len(only_here), len(only_there))
     for record_id in only_here.slice(0, _EXAMPLES).to_pylist():
-        yield Difference(f"record {record_id}", "written", _fate(b, other, record_id))
+        yield Difference(f"record {record_id}", "written", _removed_by(b, other, record_id))
     for record_id in only_there.slice(0, _EXAMPLES).to_pylist():
-        yield Difference(f"record {record_id}", _fate(a, out, record_id), "written")
+        yield Difference(f"record {record_id}", _removed_by(a, out, record_id), "written")
 
 
 def _written(run: RunManifest, out: str) -> pa.Array:
-    """The ids of a run's final records, from the narrow files that ordered them."""
+    """The ids of the records in the shards, from the parts that were sorted for them."""
     (order,) = _passes(run, "order")
     folder = storage.join(out, order.folder)
     commits = manifest.load_pass(folder).parts
@@ -118,16 +121,17 @@ def _written(run: RunManifest, out: str) -> pa.Array:
     return pa.concat_arrays(chunks) if chunks else pa.array([], pa.string())
 
 
-def _fate(run: RunManifest, out: str, record_id: str) -> str:
+def _removed_by(run: RunManifest, out: str, record_id: str) -> str:
+    """The step that removed a record, and why."""
     for entry in run.passes:
         folder = storage.join(out, entry.folder)
         for commit in manifest.load_pass(folder).parts:
-            for ending, told in ((DROPPED, "reason"), (QUARANTINE, "message")):
+            for ending, why in ((DROPPED, "reason"), (QUARANTINE, "message")):
                 file = commit.file(ending)
                 if file is None:
                     continue
-                gone = parts.read_columns(storage.join(folder, file.name), ("id", "step", told))
-                hit = gone.filter(pc.equal(gone["id"], record_id)).to_pylist()
-                if hit:
-                    return f"{hit[0]['step']}: {hit[0][told]}"
-    return "not there"
+                removed = parts.read_columns(storage.join(folder, file.name), ("id", "step", why))
+                found = removed.filter(pc.equal(removed["id"], record_id)).to_pylist()
+                if found:
+                    return f"{found[0]['step']}: {found[0][why]}"
+    return "absent"

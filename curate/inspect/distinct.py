@@ -1,7 +1,7 @@
-"""How many different texts, images and word n-grams records hold: estimates of bounded memory.
+"""Estimates of how many different texts, images and word n-grams records hold.
 
-HyperLogLog++ (Heule et al. 2013) as datasketch has it: the standard error is 1.04 / sqrt(2^p).
-Sketches of parts merge into that of the whole, in any order.
+HyperLogLog++ (Heule et al. 2013), compatible with datasketch: the standard error is
+1.04 / sqrt(2^p), and memory is constant. The sketches of parts can be merged in any order.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from manifests import record
 from manifests.record.images import image_rows
 
 INDEX_BITS = 16
-"""p: 65,536 registers, the most that datasketch takes; a standard error of 0.41 % (ours)."""
+"""p: 65,536 registers, the maximum of datasketch, for a standard error of 0.41 % (ours)."""
 STANDARD_ERROR = 1.04 / 2 ** (INDEX_BITS / 2)
 NGRAM = 5
-"""Words in an n-gram, where nothing else is said (ours)."""
+"""Words in an n-gram by default (ours)."""
 
 
-class Distinct(NamedTuple):
-    """Registers, uint8 [2^INDEX_BITS], of what was seen; `records` are counted."""
+class Sketch(NamedTuple):
+    """A sketch: the number of records, and registers, uint8 [2^INDEX_BITS], of their contents."""
 
     records: int
     texts: np.ndarray
@@ -40,41 +40,41 @@ class Counts(NamedTuple):
     ngrams: int
 
 
-def nothing() -> Distinct:
-    """What was seen before anything was."""
-    return Distinct(0, *(np.zeros(1 << INDEX_BITS, np.uint8) for _ in range(3)))
+def empty_sketch() -> Sketch:
+    """The sketch of no records."""
+    return Sketch(0, *(np.zeros(1 << INDEX_BITS, np.uint8) for _ in range(3)))
 
 
-def distinct_of(table: pa.Table, n: int = NGRAM) -> Distinct:
-    """What the columns `content` and `media` of records hold.
+def sketch_of(table: pa.Table, n: int = NGRAM) -> Sketch:
+    """The sketch of records, from their columns `content` and `media`.
 
-    Texts are the same but for capitals and whitespace. Images go by the digest of their bytes
-    where a step has made one, else by the place where their bytes lie.
+    Texts that differ only in case and whitespace count as one. An image is identified by the
+    digest of its bytes if a step has made one, else by its uri and offset.
     """
     from manifests.kernels import distinct
     from manifests.kernels.shingles import text_hashes
 
-    seen = nothing()._replace(records=table.num_rows)
+    sketch = empty_sketch()._replace(records=table.num_rows)
     texts = record.texts(table["content"])
     hashes, present = text_hashes(texts)
-    distinct.add(seen.texts, hashes[present, 0])
-    distinct.add(seen.images, _image_hashes(image_rows(table["media"]).images))
-    distinct.add_ngrams(seen.ngrams, texts, n)
-    return seen
+    distinct.add(sketch.texts, hashes[present, 0])
+    distinct.add(sketch.images, _image_hashes(image_rows(table["media"]).images))
+    distinct.add_ngrams(sketch.ngrams, texts, n)
+    return sketch
 
 
-def merged(a: Distinct, b: Distinct) -> Distinct:
-    """What was seen in either."""
+def merged(a: Sketch, b: Sketch) -> Sketch:
+    """The sketch of the records of both."""
     registers = (np.maximum(x, y) for x, y in zip(a[1:], b[1:], strict=True))
-    return Distinct(a.records + b.records, *registers)
+    return Sketch(a.records + b.records, *registers)
 
 
-def counts(seen: Distinct) -> Counts:
-    return Counts(seen.records, *(round(estimate(registers)) for registers in seen[1:]))
+def counts(sketch: Sketch) -> Counts:
+    return Counts(sketch.records, *(round(estimate(registers)) for registers in sketch[1:]))
 
 
 def estimate(registers: np.ndarray) -> float:
-    """How many different hashes were entered, by datasketch."""
+    """How many different hashes were entered, as datasketch estimates it."""
     from datasketch import HyperLogLogPlusPlus
 
     return float(HyperLogLogPlusPlus(reg=registers.astype(np.int8)).count())
@@ -84,7 +84,7 @@ def _image_hashes(images: pa.Array) -> np.ndarray:
     from manifests.kernels.distinct import string_hashes
 
     digest, offset = pc.struct_field(images, "digest"), pc.struct_field(images, "offset")
-    nowhere = np.zeros(len(images), np.uint64)
-    start = np.asarray(offset.fill_null(-1)).astype(np.uint64)  # none differs from 0
-    by_place = string_hashes(pc.struct_field(images, "uri"), start)
-    return np.where(np.asarray(digest.is_valid()), string_hashes(digest, nowhere), by_place)
+    zeros = np.zeros(len(images), np.uint64)
+    start = np.asarray(offset.fill_null(-1)).astype(np.uint64)  # no offset is not offset 0
+    by_uri = string_hashes(pc.struct_field(images, "uri"), start)
+    return np.where(np.asarray(digest.is_valid()), string_hashes(digest, zeros), by_uri)

@@ -1,4 +1,4 @@
-"""The images of records of a run, with what is annotated drawn over them, as files."""
+"""Image files of the records of a run, with their objects drawn over them."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from typing import Any, NamedTuple
 
 from curate.engine.run import STEPS
 from curate.inspect.drawing.record_images import images_of, with_drawings
-from curate.inspect.story import tell
+from curate.inspect.explain import explain
 from manifests import storage
 from manifests.errors import MediaError, RecipeError
 from manifests.media import Limits, Media
 from manifests.run import manifest
 
-ENDINGS = (".png", ".jpg", ".jpeg", ".webp")
-"""Of what names a file; anything else is a folder."""
+IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".webp")
+"""A path with one of these endings is one file; any other path is a folder."""
 
 
 class DrawnFile(NamedTuple):
-    """An image of a record: the file made of it, or why there is none."""
+    """An image of a record: the file it was drawn to, or why it was not."""
 
     id: str
     path: str | None
@@ -26,14 +26,14 @@ class DrawnFile(NamedTuple):
 
 
 def draw(out: str, rows: list[dict[str, Any]], where: str, base: str | None) -> list[DrawnFile]:
-    """Write the images of records of the run `out` to a folder, or to a file for a single one.
+    """Draw the images of records of the run `out` into a folder, or a single one into a file.
 
-    Rows that a step dropped have no media, and are drawn as they were read. Relative uris start
-    at `base`, or where the run did.
+    Dropped rows carry no media, so those records are drawn as they were read. Relative uris start
+    at `base`; by default where those of the run did.
     """
-    rows = [row if "media" in row else tell(out, row["id"]).record or row for row in rows]
+    rows = [row if "media" in row else explain(out, row["id"]).record or row for row in rows]
     wanted = [(row, number) for row in rows for number in images_of(row)]
-    single = where.lower().endswith(ENDINGS)
+    single = where.lower().endswith(IMAGE_ENDINGS)
     if single and len(wanted) > 1:
         raise RecipeError(
             f"{len(wanted)} images would go to one file", where, "Name a folder, or one record."
@@ -41,15 +41,13 @@ def draw(out: str, rows: list[dict[str, Any]], where: str, base: str | None) -> 
     os.makedirs((os.path.dirname(where) or ".") if single else where, exist_ok=True)
     media = _media(out, base)
     try:
-        return [
-            _one(row, number, where if single else os.path.join(where, _name(row, number)), media)
-            for row, number in wanted
-        ]
+        paths = [where if single else os.path.join(where, _name(*image)) for image in wanted]
+        return [_draw_one(*image, path, media) for image, path in zip(wanted, paths, strict=True)]
     finally:
         media.close()
 
 
-def _one(row: dict[str, Any], number: int, path: str, media: Media) -> DrawnFile:
+def _draw_one(row: dict[str, Any], number: int, path: str, media: Media) -> DrawnFile:
     try:
         with_drawings(row, number, media).save(path)
     except MediaError as error:

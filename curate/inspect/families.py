@@ -1,4 +1,4 @@
-"""Families of duplicates in a finished run: the largest ones, and each way to a survivor."""
+"""Families of duplicates in a finished run, and the path from a record to its survivor."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from manifests.storage import parts
 
 
 class Member(NamedTuple):
-    """A dropped record, and how alike it is to the one it is a duplicate of."""
+    """A dropped record, the record `of` which it is a duplicate, and how similar the two are."""
 
     id: str
     origin: str
@@ -25,9 +25,9 @@ class Member(NamedTuple):
 
 
 class Family(NamedTuple):
-    """A survivor, how many were dropped for it, and some of them: those least alike first.
+    """A survivor, how many records were dropped for it, and some of them: least similar first.
 
-    `origin` and `text` of the survivor are null where it is of an earlier corpus.
+    `origin` and `text` of the survivor are None if it belongs to an earlier corpus.
     """
 
     step: str
@@ -38,8 +38,8 @@ class Family(NamedTuple):
     members: list[Member]
 
 
-def deciding(run: RunManifest, out: str) -> Iterator[tuple[PassEntry, str]]:
-    """The passes that name a survivor, each with the name of its step."""
+def duplicate_passes(run: RunManifest, out: str) -> Iterator[tuple[PassEntry, str]]:
+    """The passes whose dropped rows name a survivor, each with the name of its step."""
     for entry in run.passes:
         if entry.kind == "corpus":
             name = manifest.load_pass(storage.join(out, entry.folder)).steps[0]["name"]
@@ -48,10 +48,13 @@ def deciding(run: RunManifest, out: str) -> Iterator[tuple[PassEntry, str]]:
 
 
 def largest(out: str, count: int, members: int, step: str | None = None) -> list[Family]:
-    """The families with most dropped records, `members` of them told, of all steps or of one."""
+    """The `count` families with most dropped records, of all steps or of one.
+
+    `members`: how many dropped records of each family are listed.
+    """
     run = manifest.load_run(out)
     found = []
-    for entry, name in deciding(run, out):
+    for entry, name in duplicate_passes(run, out):
         if step in (None, name):
             found += list(_largest(run, out, entry, name, count, members))
     return sorted(found, key=lambda family: -family.dropped)[:count]
@@ -61,8 +64,8 @@ def _largest(
     run: RunManifest, out: str, entry: PassEntry, name: str, count: int, members: int
 ) -> Iterator[Family]:
     columns = ["id", "origin", *(f"{name}.{c}" for c in ("of", "similarity", "survivor"))]
-    gone = [t.filter(pc.equal(t["step"], name)).select(columns) for t in _dropped(out, entry)]
-    table = pa.concat_tables(gone).rename_columns([*Member._fields, "survivor"])
+    dropped = [t.filter(pc.equal(t["step"], name)).select(columns) for t in _dropped(out, entry)]
+    table = pa.concat_tables(dropped).rename_columns([*Member._fields, "survivor"])
     sizes = pc.value_counts(table["survivor"].combine_chunks())
     order = pc.array_sort_indices(sizes.field("counts"), order="descending")
     top = sizes.take(order[:count]).to_pylist()
@@ -70,19 +73,24 @@ def _largest(
     for one in top:
         mine = table.filter(pc.equal(table["survivor"], one["values"]))
         mine = mine.sort_by([("similarity", "ascending"), ("id", "ascending")])
-        told = mine.slice(0, members).select(list(Member._fields)).to_pylist()
+        listed = mine.slice(0, members).select(list(Member._fields)).to_pylist()
         origin, text = known.get(one["values"], (None, None))
         yield Family(
-            name, one["values"], origin, text, one["counts"], [Member(**row) for row in told]
+            name, one["values"], origin, text, one["counts"], [Member(**row) for row in listed]
         )
 
 
-def way(out: str, entry: PassEntry, name: str, of: str) -> list[tuple[str, dict[str, Any]]]:
-    """From the record that one is a duplicate of to the survivor: what each is, and the facts."""
-    gone = [t for t in _dropped(out, entry) if f"{name}.of" in t.column_names]
+def path_to_survivor(
+    out: str, entry: PassEntry, name: str, of: str
+) -> list[tuple[str, dict[str, Any]]]:
+    """The records from `of`, which a dropped record is a duplicate of, to the survivor.
+
+    Each with its facts: `[("by way of", {...}), ("survivor", {...})]`.
+    """
+    dropped = [t for t in _dropped(out, entry) if f"{name}.of" in t.column_names]
     steps: list[tuple[str, dict[str, Any]]] = []
     while True:
-        row = _row(gone, of)
+        row = _row(dropped, of)
         if row is None:
             return [*steps, ("survivor", _survivor(out, of))]
         link = {"id": of, "origin": row["origin"], "similarity": row[f"{name}.similarity"]}
@@ -114,7 +122,7 @@ def _dropped(out: str, entry: PassEntry) -> Iterator[pa.Table]:
 def _records(
     run: RunManifest, out: str, ids: list[str]
 ) -> dict[str, tuple[str | None, str | None]]:
-    """Origin and text of some records, as they were read, or made by a reshape step."""
+    """Origin and text of some records, as a reader or a reshape step made them."""
     found: dict[str, tuple[str | None, str | None]] = {}
     for entry in run.passes:
         wanted = pa.array([i for i in ids if i not in found], pa.string())
@@ -131,6 +139,6 @@ def _in_pass(folder: str, wanted: pa.Array) -> dict[str, tuple[str | None, str |
             table = parts.read_columns(uri, ("id", "origin", "content"))
             mine = table.filter(pc.is_in(table["id"], wanted))
             texts = record.texts(mine["content"]).to_pylist() if mine.num_rows else []
-            told = zip(mine["origin"].to_pylist(), texts, strict=True)
-            found |= dict(zip(mine["id"].to_pylist(), told, strict=True))
+            described = zip(mine["origin"].to_pylist(), texts, strict=True)
+            found |= dict(zip(mine["id"].to_pylist(), described, strict=True))
     return found

@@ -1,4 +1,4 @@
-"""The YAML a user writes, validated: every mistake is told by line, field, and nearest spelling."""
+"""A recipe, checked and built: a mistake is an error with line, field and nearest spelling."""
 
 from __future__ import annotations
 
@@ -27,21 +27,23 @@ R = TypeVar("R")
 
 
 class Recipe(BaseModel):
-    """The whole of a run. `sources` and `steps` are validated against the catalog."""
+    """All settings of a run. `sources` and `steps` are checked against the catalog later."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str = Field(pattern=r"^[\w.-]+$", description="what the run is called in its manifest")
-    seed: int = Field(0, ge=0, description="every random decision is a hash of this and the id")
+    name: str = Field(pattern=r"^[\w.-]+$", description="name of the run in its manifest")
+    seed: int = Field(0, ge=0, description="random decisions are hashes of this and a record's id")
     sources: list[dict[str, Any]] = Field(min_length=1, description="where records come from")
-    steps: list[dict[str, Any]] = Field(default_factory=list, description="what happens to them")
-    shards: Shards = Field(default_factory=Shards, description="what is written for the trainer")
-    media: Limits = Field(default_factory=Limits, description="what a media file may be at most")
+    steps: list[dict[str, Any]] = Field(
+        default_factory=list, description="what is done with them, in order"
+    )
+    shards: Shards = Field(default_factory=Shards, description="what is written for training")
+    media: Limits = Field(default_factory=Limits, description="limits on media files")
     max_quarantined: int | float = Field(
         0.5,
         ge=0,
-        description="error budget: a share of the inputs (below 1) or a count; over it the run "
-        "fails (the default is ours)",
+        description="error budget: a share of the inputs (below 1) or a count; the run fails when "
+        "more inputs are quarantined (the default is ours)",
     )
 
 
@@ -68,7 +70,7 @@ def load(uri: str, settings: list[str] | None = None, base: str | None = None) -
 
 
 def build(content: dict[str, Any], text: Text | None = None, base: str = "") -> Loaded:
-    """A recipe from plain data: of a file, of a manifest, or made by hand."""
+    """A recipe from plain data: the content of a file or of a manifest. `text`: its lines."""
     text = text or Text("recipe", {})
     recipe = _model(Recipe, content, text, ())
     readers = [_reader(s, text, ("sources", i)) for i, s in enumerate(recipe.sources)]
@@ -84,12 +86,10 @@ def _model(kind: type[M], content: Any, text: Text, path: Path) -> M:
     try:
         return kind.model_validate(content)
     except ValidationError as error:
-        raise _explained(error, kind, text, path) from None
+        raise _refusal(error, kind, text, path) from None
 
 
-def _explained(
-    error: ValidationError, kind: type[BaseModel], text: Text, path: Path
-) -> RecipeError:
+def _refusal(error: ValidationError, kind: type[BaseModel], text: Text, path: Path) -> RecipeError:
     old = (e for e in error.errors() if _new_name(e, kind))
     first = next(old, error.errors()[0])
     inner = _inside(first)
@@ -102,9 +102,9 @@ def _explained(
         return RecipeError(f"no setting named '{name}'.", place, nearest(name, known))
     if first["type"] == "missing":
         return RecipeError(f"'{name}' is missing.", place)
-    if first["type"] == "value_error":  # raised by a validator of ours: it says it all
-        told = str(first["ctx"]["error"])
-        return RecipeError(told if told.endswith((".", "?")) else f"{told}.", place)
+    if first["type"] == "value_error":  # raised by a validator of ours, with a full sentence
+        message = str(first["ctx"]["error"])
+        return RecipeError(message if message.endswith((".", "?")) else f"{message}.", place)
     value = "" if isinstance(first["input"], dict) else f" (not {first['input']!r})"
     return RecipeError(f"{first['msg']}{value}.", place)
 
@@ -138,11 +138,11 @@ def _reader(source: dict[str, Any], text: Text, path: Path) -> Reader:
     name = settings.pop("reader", None)
     if not isinstance(name, str):
         raise RecipeError("'reader' is missing.", text.place(path), "`curate readers` lists them.")
-    kind = _placed(catalog.resolve_reader, name, text, (*path, "reader"))
+    kind = _resolve_at(catalog.resolve_reader, name, text, (*path, "reader"))
     return _model(kind, settings, text, path)
 
 
-def _placed(resolve: Callable[[str], R], name: str, text: Text, path: Path) -> R:
+def _resolve_at(resolve: Callable[[str], R], name: str, text: Text, path: Path) -> R:
     try:
         return resolve(name)
     except RecipeError as error:
@@ -150,13 +150,15 @@ def _placed(resolve: Callable[[str], R], name: str, text: Text, path: Path) -> R
 
 
 class _Item(NamedTuple):
+    """One step of a recipe, and where it stands in it."""
+
     name: str
     settings: dict[str, Any]
     path: Path
 
 
 def _expand(steps: list[Any], text: Text) -> list[_Item]:
-    """One item a step, presets opened."""
+    """One item for each step; a preset is replaced by its steps."""
     items: list[_Item] = []
     for number, entry in enumerate(steps):
         path: Path = ("steps", number)
@@ -186,7 +188,7 @@ def _steps(items: list[_Item], text: Text) -> list[PlannedStep]:
     planned: list[PlannedStep] = []
     seen: Counter[str] = Counter()
     for item in items:
-        kind = _placed(catalog.resolve_step, item.name, text, item.path)
+        kind = _resolve_at(catalog.resolve_step, item.name, text, item.path)
         settings = dict(item.settings)
         only = _only(settings.pop("only", None), text, (*item.path, "only"))
         refuse_old(only or {}, planned, text.place((*item.path, "only")))
@@ -211,7 +213,7 @@ def _measured(
     planned: list[PlannedStep],
     seen: Counter[str],
 ) -> str:
-    """The name in the run of a row step that a corpus step needs: one it has, or one put in."""
+    """The name in the run of a row step that a corpus step needs. It is added if it is missing."""
     for known in planned:
         if known.step == step and known.only in (None, only):
             return known.name
@@ -220,7 +222,7 @@ def _measured(
 
 
 def _check_columns(planned: list[PlannedStep], place: str) -> None:
-    """Raises RecipeError where a corpus step reads a column that nothing before it makes."""
+    """Raises RecipeError if the last step reads a column that no step before it makes."""
     step = planned[-1].step
     known = part_schema(planned[:-1]).names
     for column in step.reads() if isinstance(step, CorpusStep) else ():

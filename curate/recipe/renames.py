@@ -1,4 +1,4 @@
-"""New names for old ones in a recipe: settings, measures, steps and readers that were renamed.
+"""New names for old ones in a recipe: of settings, measures and steps that were renamed.
 
 A step or reader class declares its old settings and measures as `renamed = {"old": "new"}`; the
 catalog lists renamed steps and readers. An old name is refused, never read as the new one.
@@ -17,13 +17,13 @@ from manifests.errors import RecipeError
 
 
 def new_setting(kind: type[BaseModel], name: str) -> str | None:
-    """The present name of an old setting of a model; None where it had none."""
+    """The new name of an old setting of a model; None if `name` is not an old setting."""
     renamed: dict[str, str] = getattr(kind, "renamed", {})
     return renamed.get(name)
 
 
 def new_column(column: str, steps: Iterable[PlannedStep]) -> str | None:
-    """The present name of a step's measure: `old.count -> words.count`; None if unchanged."""
+    """The new name of an old column, such as `old_step.old_measure`; None if it is not old."""
     name, dot, measure = column.partition(".")
     if not dot:
         return None
@@ -34,7 +34,7 @@ def new_column(column: str, steps: Iterable[PlannedStep]) -> str | None:
 
 
 def refuse_old(columns: Mapping[str, Any] | list[str], steps: list[PlannedStep], at: str) -> None:
-    """Raises RecipeError at the first column that has another name now."""
+    """Raises RecipeError if a column has another name now. `at`: where the recipe names it."""
     for column in columns:
         if now := new_column(column, steps):
             raise RecipeError(f"'{column}' is now '{now}'.", at)

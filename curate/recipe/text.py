@@ -17,12 +17,13 @@ _VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
 
 
 class Text(NamedTuple):
-    """Where the parts of a YAML file stand: lines by path."""
+    """The name of a YAML file, and for each path in it the line where it begins."""
 
     name: str
     lines: dict[Path, int]
 
     def place(self, path: Path) -> str:
+        """`place(("steps", 0, "words")) -> "recipe.yaml:6: steps[0].words"`."""
         above = (path[:n] for n in range(len(path), -1, -1))
         line = next((self.lines[p] for p in above if p in self.lines), 0)
         where = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in path).lstrip(".")
@@ -30,7 +31,10 @@ class Text(NamedTuple):
 
 
 def read(uri: str, seen: tuple[str, ...] = ()) -> tuple[dict[str, Any], Text]:
-    """A recipe file as plain data, with what its `base` gives below it, and its lines."""
+    """A recipe file as plain data, merged over the recipe its `base` names, and its lines.
+
+    `seen`: the files that include this one.
+    """
     if uri in seen:
         raise RecipeError(f"includes itself through {' -> '.join(seen)}", uri)
     if storage.size_and_stamp(uri) is None:
@@ -43,7 +47,7 @@ def read(uri: str, seen: tuple[str, ...] = ()) -> tuple[dict[str, Any], Text]:
     lines: dict[Path, int] = {}
     content = _plain(node, (), lines, name) if node else None
     if not isinstance(content, dict):
-        raise RecipeError("a recipe is a mapping of name, sources, steps, shards", name)
+        raise RecipeError("a recipe must be a mapping of name, sources, steps, shards", name)
     text = Text(name, lines)
     if "base" in content:
         other = storage.resolve(os.path.dirname(uri), str(content.pop("base")))
@@ -53,14 +57,14 @@ def read(uri: str, seen: tuple[str, ...] = ()) -> tuple[dict[str, Any], Text]:
 
 
 def _plain(node: Any, path: Path, lines: dict[Any, int], name: str) -> Any:
-    """YAML nodes as plain data, the line of each noted, variables filled in."""
+    """YAML nodes as plain data, with variables filled in; adds the line of each to `lines`."""
     lines[path] = node.start_mark.line + 1
     if isinstance(node, yaml.MappingNode):
         out: dict[str, Any] = {}
         for key, value in node.value:
             if key.value in out:
                 raise RecipeError(
-                    f"'{key.value}' stands twice", f"{name}:{key.start_mark.line + 1}"
+                    f"'{key.value}' is given twice", f"{name}:{key.start_mark.line + 1}"
                 )
             out[key.value] = _plain(value, (*path, key.value), lines, name)
             lines[(*path, key.value)] = key.start_mark.line + 1
@@ -85,7 +89,7 @@ def _variable(match: re.Match[str], name: str, node: Any) -> str:
 
 
 def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    """Mappings are merged, everything else is replaced."""
+    """Two recipes as one: mappings are merged, any other value of `above` replaces that below."""
     out = dict(below)
     for key, value in above.items():
         both = isinstance(value, dict) and isinstance(out.get(key), dict)
@@ -94,7 +98,10 @@ def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
 
 
 def assign(content: dict[str, Any], setting: str) -> None:
-    """Apply `steps.words.min=5`: lists are entered by number, or by the name of an item."""
+    """Apply a setting such as `steps.words.min=5` to the content of a recipe, in place.
+
+    An item of a list is named by its number, its `name`, or its key.
+    """
     path, equals, value = setting.partition("=")
     if not equals:
         raise RecipeError(f"'{setting}' has no '='.", "--set", "Write --set path.to.field=value.")
@@ -103,11 +110,12 @@ def assign(content: dict[str, Any], setting: str) -> None:
     for name in walk:
         at = _enter(at, name, setting)
     if isinstance(at, list):
-        raise RecipeError(f"'{last}' names an item of a list, not a setting.", f"--set {setting}")
+        raise RecipeError(f"'{last}' is an item of a list, not a setting.", f"--set {setting}")
     at[last] = yaml.safe_load(value)
 
 
 def _enter(at: Any, name: str, setting: str) -> Any:
+    """The value of that name inside a mapping or a list; made where a mapping lacks it."""
     if isinstance(at, dict):
         if at.get(name) is None:
             at[name] = {}
@@ -124,5 +132,5 @@ def _enter(at: Any, name: str, setting: str) -> Any:
             if name == str(number):
                 return item
         known = [str(i.get("name") or next(iter(i))) if isinstance(i, dict) else str(i) for i in at]
-        raise RecipeError(f"nothing named '{name}'.", f"--set {setting}", nearest(name, known))
-    raise RecipeError(f"'{name}' leads into a plain value.", f"--set {setting}")
+        raise RecipeError(f"no item named '{name}'.", f"--set {setting}", nearest(name, known))
+    raise RecipeError(f"'{name}' is inside a plain value, not a mapping.", f"--set {setting}")

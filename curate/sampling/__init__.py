@@ -1,1 +1,1 @@
-"""How many of which records: one selection mechanism."""
+"""Which records are kept, and how many: one mechanism of selection."""

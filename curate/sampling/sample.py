@@ -17,14 +17,14 @@ from manifests.step import Corpus, CorpusStep, Outcome, Part, Workspace, reasons
 class Sample(CorpusStep):
     """Keep `rows` records, or a `share` of them, at random, and drop the others.
 
-    The choice is a hash of the recipe's seed and the record's id: the same for any number of
-    workers and any order of parts, and a record that was in a sample of 1 % is in one of 2 %.
+    The choice depends only on the recipe's seed and the record's id, so it is the same for any
+    number of workers and any order of parts. A sample of 2 % contains the sample of 1 %.
     """
 
     measures: ClassVar[dict[str, pa.DataType]] = {"rank": pa.float64()}
 
-    rows: int | None = Field(None, ge=0, description="how many records to keep")
-    share: float | None = Field(None, ge=0, le=1, description="which share of them to keep")
+    rows: int | None = Field(None, ge=0, description="number of records to keep")
+    share: float | None = Field(None, ge=0, le=1, description="share of the records to keep")
 
     @model_validator(mode="after")
     def _one_of_two(self) -> Sample:
@@ -37,12 +37,12 @@ class Sample(CorpusStep):
     ) -> Iterator[tuple[Part, Outcome]]:
         limit = self._limit(corpus, workspace, seed)
         for part, keys in workspace.map(_Keys(corpus, seed), corpus.parts):
-            gone = keys > limit if limit is not None else np.ones(len(keys), bool)
+            dropped = keys > limit if limit is not None else np.ones(len(keys), bool)
             rank = pa.array(keys.astype(np.float64) / 2.0**64)
-            yield part, Outcome({"rank": rank}, reasons(len(keys), (gone, "not in the sample")))
+            yield part, Outcome({"rank": rank}, reasons(len(keys), (dropped, "not in the sample")))
 
     def _limit(self, corpus: Corpus, workspace: Workspace, seed: int) -> np.uint64 | None:
-        """The largest key that stays; None where nothing does."""
+        """The largest random key that is kept; None if no record is."""
         total = sum(part.rows for part in corpus.parts)
         count = min(total, self.rows if self.rows is not None else round(total * (self.share or 0)))
         if count == 0:
@@ -55,7 +55,7 @@ class Sample(CorpusStep):
 
 @dataclass(frozen=True)
 class _Keys:
-    """The random keys of a part, all in order, or its `smallest` ones."""
+    """The random keys of a part: uint64 [rows] in row order, or the `smallest` ones, sorted."""
 
     corpus: Corpus
     seed: int

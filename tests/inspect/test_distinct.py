@@ -1,4 +1,4 @@
-"""`curate distinct`: what was read and what was written, counted over whole runs."""
+"""`curate distinct`: the counts of what a run read and wrote."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CAPTIONS = [
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run over six captions in two files, of which three are long enough to stay."""
+    """A run over six captions in two files; three are long enough to be kept."""
     base = tmp_path_factory.mktemp("distinct")
     for number in range(2):
         (base / f"{number}.jpg").write_bytes(make_image(64, 48, number))
@@ -43,7 +43,7 @@ def distinct_counts(base: Path, capsys: pytest.CaptureFixture[str], *arguments: 
     return json.loads(capsys.readouterr().out)
 
 
-def test_what_was_read_and_what_was_written_are_counted(
+def test_records_read_and_records_written_are_counted(
     base: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert distinct_counts(base, capsys) == {
@@ -57,9 +57,9 @@ def test_what_was_read_and_what_was_written_are_counted(
 def test_parts_are_read_in_batches(
     base: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = distinct_counts(base, capsys)
+    at_once = distinct_counts(base, capsys)
     monkeypatch.setattr(distinct, "BATCH_ROWS", 1)
-    assert distinct_counts(base, capsys) == whole
+    assert distinct_counts(base, capsys) == at_once
 
 
 def test_the_length_of_ngrams_is_a_setting(base: Path, capsys: pytest.CaptureFixture[str]) -> None:

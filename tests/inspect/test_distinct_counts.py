@@ -1,4 +1,4 @@
-"""Estimates of how many different things there are: datasketch's registers, and laws of merging."""
+"""Estimates of distinct texts, images and n-grams: datasketch's registers, and merging."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 
 from curate.inspect.distinct import (
     STANDARD_ERROR,
-    Distinct,
+    Sketch,
     counts,
-    distinct_of,
+    empty_sketch,
     estimate,
     merged,
-    nothing,
+    sketch_of,
 )
 from manifests.kernels import distinct as kernels
 from tests.filters.rows import of_media, of_texts
@@ -36,7 +36,7 @@ def random_hashes(count: int, seed: int) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 2**64, count, np.uint64)
 
 
-def same(a: Distinct, b: Distinct) -> bool:
+def same(a: Sketch, b: Sketch) -> bool:
     return a.records == b.records and all(
         np.array_equal(x, y) for x, y in zip(a[1:], b[1:], strict=True)
     )
@@ -55,20 +55,20 @@ def test_registers_are_those_of_datasketch(some: list[int], p: int) -> None:
 def test_estimates_are_within_three_standard_errors(count: int) -> None:
     found = [estimate(of_hashes(random_hashes(count, seed))) / count - 1 for seed in range(3)]
     assert max(map(abs, found)) < 3 * STANDARD_ERROR
-    assert math.isclose(STANDARD_ERROR, 1.04 / math.sqrt(len(nothing().texts)))
+    assert math.isclose(STANDARD_ERROR, 1.04 / math.sqrt(len(empty_sketch().texts)))
 
 
-def test_nothing_is_estimated_as_nothing() -> None:
-    assert counts(nothing()) == (0, 0, 0, 0)
-    assert counts(distinct_of(of_texts())) == (0, 0, 0, 0)
+def test_no_records_are_estimated_as_zero() -> None:
+    assert counts(empty_sketch()) == (0, 0, 0, 0)
+    assert counts(sketch_of(of_texts())) == (0, 0, 0, 0)
 
 
-def test_texts_are_the_same_but_for_capitals_and_whitespace() -> None:
+def test_texts_that_differ_only_in_case_and_whitespace_count_as_one() -> None:
     texts = ["A dog runs.", "a  DOG\nruns. ", "A dog runs", "", None, "  ", "犬", "犬 "]
-    assert counts(distinct_of(of_texts(*texts)))[:2] == (8, 3)
+    assert counts(sketch_of(of_texts(*texts)))[:2] == (8, 3)
 
 
-def test_images_go_by_digest_where_there_is_one_and_else_by_place() -> None:
+def test_images_are_identified_by_digest_if_they_have_one_else_by_uri_and_offset() -> None:
     def image(uri: str, offset: int | None = None, digest: str | None = None) -> dict[str, object]:
         return {"kind": "image", "uri": uri, "offset": offset, "digest": digest}
 
@@ -79,13 +79,13 @@ def test_images_go_by_digest_where_there_is_one_and_else_by_place() -> None:
         [image("x.jpg", None, "xxh128:01"), image("y.jpg", 7, "xxh128:01"), image("y.jpg", 7)],
         [{"kind": "video", "uri": "v.mp4"}, image("z.jpg", None, "xxh128:01")],
     )
-    assert counts(distinct_of(batch)).images == 6
-    assert counts(distinct_of(batch[1:])).images == 5
+    assert counts(sketch_of(batch)).images == 6
+    assert counts(sketch_of(batch[1:])).images == 5
 
 
-def test_images_of_one_file_are_told_apart_however_their_places_are_spaced() -> None:
+def test_images_at_regular_offsets_of_one_file_count_as_different() -> None:
     places = [[{"kind": "image", "uri": "a.tar", "offset": 1024 * n}] for n in range(5000)]
-    found = counts(distinct_of(of_media(*places))).images
+    found = counts(sketch_of(of_media(*places))).images
     assert abs(found / 5000 - 1) < 3 * STANDARD_ERROR
 
 
@@ -94,27 +94,29 @@ def test_ngrams_are_counted_once(n: int) -> None:
     draw = np.random.default_rng(n)
     texts = [" ".join(draw.choice(["a", "b", "c", "d"], size)) for size in (1, 4, 30, 3000)]
     grams = {tuple(w[i : i + n]) for w in map(str.split, texts) for i in range(len(w) - n + 1)}
-    found = counts(distinct_of(of_texts(*texts), n)).ngrams
+    found = counts(sketch_of(of_texts(*texts), n)).ngrams
     assert abs(found - len(grams)) <= max(1, 4 * STANDARD_ERROR * len(grams))
 
 
 def test_a_text_shorter_than_an_ngram_has_none() -> None:
-    assert counts(distinct_of(of_texts("one two three four"), 5)).ngrams == 0
+    assert counts(sketch_of(of_texts("one two three four"), 5)).ngrams == 0
     same = of_texts("one two three four five", "ONE-two three: four, five")
-    assert counts(distinct_of(same)).ngrams == 1
+    assert counts(sketch_of(same)).ngrams == 1
 
 
 @settings(deadline=None, max_examples=20)
 @given(st.lists(st.sampled_from(["a b c d e f", "a", "b c d e f g", None, "猫が好きです。"])))
-def test_parts_merge_in_any_order_into_the_whole(texts: list[str | None]) -> None:
-    whole = distinct_of(of_texts(*texts))
+def test_merging_parts_in_any_order_gives_the_sketch_of_all(texts: list[str | None]) -> None:
+    whole = sketch_of(of_texts(*texts))
     batch = of_texts(*texts)
     for cut in range(len(texts) + 1):
-        a, b = distinct_of(batch[:cut]), distinct_of(batch[cut:])
+        a, b = sketch_of(batch[:cut]), sketch_of(batch[cut:])
         assert same(merged(a, b), whole)
         assert same(merged(b, a), whole)
-    assert same(merged(whole, nothing()), whole)
-    assert same(merged(merged(whole, whole), nothing()), whole._replace(records=2 * len(texts)))
+    assert same(merged(whole, empty_sketch()), whole)
+    assert same(
+        merged(merged(whole, whole), empty_sketch()), whole._replace(records=2 * len(texts))
+    )
 
 
 def test_string_hashes_are_those_of_the_strings_and_their_numbers() -> None:

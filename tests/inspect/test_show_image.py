@@ -129,7 +129,7 @@ def test_several_images_for_one_file_are_a_mistake(
 
 def test_what_is_quarantined_cannot_be_drawn(base: Path, capsys: Capture) -> None:
     code, _, err = answer(base, capsys, "--quarantined", "--image")
-    assert (code, "has no image" in err) == (MISTAKE, True)
+    assert (code, "--image cannot draw quarantined inputs" in err) == (MISTAKE, True)
 
 
 def test_a_name_that_is_no_record_s_fails(base: Path, capsys: Capture) -> None:

@@ -56,7 +56,7 @@ def test_steps_come_in_order_and_a_second_of_a_kind_gets_a_number(write) -> None
          "integer, unable to parse string as an integer (not 'three')."),
         ("name: captions", "name: 'a b'", "recipe.yaml:1: name: String should match pattern "
          "'^[\\w.-]+$' (not 'a b')."),
-        ("seed: 17", "seed: 17\nseed: 18", "recipe.yaml:3: 'seed' stands twice"),
+        ("seed: 17", "seed: 17\nseed: 18", "recipe.yaml:3: 'seed' is given twice"),
         ("{min: 3}", "3", "recipe.yaml:6: steps[0]: 'words' takes settings, not 3."),
         ("{modality: caption}", "caption",
          "recipe.yaml:10: steps[2].words.only: only: takes column: value, or column: [values]."),
@@ -79,7 +79,7 @@ def test_settings_from_the_command_line_come_last(write) -> None:  # type: ignor
 
 
 def test_a_setting_that_leads_nowhere_names_what_there_is(write) -> None:  # type: ignore[no-untyped-def]
-    with pytest.raises(RecipeError, match=r"nothing named 'wrods'\. Did you mean 'words'"):
+    with pytest.raises(RecipeError, match=r"no item named 'wrods'\. Did you mean 'words'"):
         recipe.load(write(GOOD), ["steps.wrods.min=5"])
 
 

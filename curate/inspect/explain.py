@@ -1,4 +1,4 @@
-"""The whole story of one record: from its source, through every step, to a shard or to its drop."""
+"""What happened to one record: how it was read, what each step did, and which shard has it."""
 
 from __future__ import annotations
 
@@ -20,15 +20,18 @@ from manifests.storage.file_entry import FileEntry
 
 
 class Event(NamedTuple):
-    """One thing that happened to a record. `facts` prove it: measures, settings, errors."""
+    """One step of a record's way through the run: `Event("words", "dropped", facts)`.
+
+    `facts` hold the evidence: measures, settings, errors.
+    """
 
     step: str
     what: str
     facts: dict[str, Any]
 
 
-class Story(NamedTuple):
-    """A record, whatever became of it."""
+class Explanation(NamedTuple):
+    """All that happened to a record. `record`: its row as it was read; None if it was not."""
 
     id: str
     origin: str
@@ -37,7 +40,9 @@ class Story(NamedTuple):
     record: dict[str, Any] | None
 
 
-class _Found(NamedTuple):
+class _Match(NamedTuple):
+    """A record that was asked for, and the first event of it."""
+
     part: str
     id: str
     event: Event
@@ -46,36 +51,42 @@ class _Found(NamedTuple):
     source: str
 
 
-def tell(out: str, wanted: str) -> Story:
-    """The story of a record, by its id, the start of its id, or its origin."""
+def explain(out: str, wanted: str) -> Explanation:
+    """What happened to a record, by its id, the start of its id, or its origin.
+
+    Raises InputError if no record, or more than one, is meant.
+    """
     run = manifest.load_run(out)
     found = _find(run, out, wanted)
     events = [found.event]
     if found.record is not None:
-        events += _after_reading(run, out, found)
-    return Story(found.id, found.origin, found.source, events, found.record)
+        events += _later_events(run, out, found)
+    return Explanation(found.id, found.origin, found.source, events, found.record)
 
 
-def _find(run: RunManifest, out: str, wanted: str) -> _Found:
-    matches: list[_Found] = []
+def _find(run: RunManifest, out: str, wanted: str) -> _Match:
+    """The one record that is meant: an exact id or origin wins over the start of an id."""
+    matches: list[_Match] = []
     for entry in run.passes:
         if entry.kind == "read":
-            matches += _in_reading(out, entry, wanted)
+            matches += _read_matches(out, entry, wanted)
     exact = [m for m in matches if wanted in (m.id, m.origin)] or matches
     if not exact:
-        exact = _made_later(run, out, wanted)
+        exact = _reshaped_matches(run, out, wanted)
     if not exact:
         raise InputError(
             f"no record has the id or origin '{wanted}'", out,
-            "Ids are in every shard, in dropped and quarantined files, and in `curate show`.",
+            "`curate show` lists records with their ids.",
         )  # fmt: skip
     if len(exact) > 1:
         ids = ", ".join(sorted(m.id for m in exact)[:5])
-        raise InputError(f"{len(exact)} records match '{wanted}': {ids}", out, "Give more of it.")
+        raise InputError(
+            f"{len(exact)} records match '{wanted}': {ids}", out, "Give more of the id."
+        )
     return exact[0]
 
 
-def _in_reading(out: str, entry: PassEntry, wanted: str) -> Iterator[_Found]:
+def _read_matches(out: str, entry: PassEntry, wanted: str) -> Iterator[_Match]:
     folder = storage.join(out, entry.folder)
     for commit in manifest.load_pass(folder).parts:
         for ending in (PART, QUARANTINE):
@@ -83,18 +94,18 @@ def _in_reading(out: str, entry: PassEntry, wanted: str) -> Iterator[_Found]:
                 yield _read_event(entry, commit, row, ending)
 
 
-def _read_event(entry: PassEntry, commit: Commit, row: dict[str, Any], ending: str) -> _Found:
+def _read_event(entry: PassEntry, commit: Commit, row: dict[str, Any], ending: str) -> _Match:
     who = (row["origin"], row["source"])
     if ending == PART:
         event = Event(f"read {entry.name}", "read", {"from": row["origin"]})
-        return _Found(commit.part, row["id"], event, row, *who)
+        return _Match(commit.part, row["id"], event, row, *who)
     facts = {"error": row["error"], "message": row["message"]}
     event = Event(f"read {entry.name}", "quarantined", facts)
-    return _Found(commit.part, row["id"], event, None, *who)
+    return _Match(commit.part, row["id"], event, None, *who)
 
 
-def _made_later(run: RunManifest, out: str, wanted: str) -> list[_Found]:
-    """A record that a reshape step made: known from the first pass that has it."""
+def _reshaped_matches(run: RunManifest, out: str, wanted: str) -> list[_Match]:
+    """A record that a reshape step made: its rows in the first pass that has it."""
     for entry in run.passes:
         if entry.kind != "rows":
             continue
@@ -104,7 +115,7 @@ def _made_later(run: RunManifest, out: str, wanted: str) -> list[_Found]:
             for row in _rows(folder, commit.file(PART), wanted):
                 event = Event(entry.name, "made from", {"origin": row["origin"]})
                 found.append(
-                    _Found(commit.part, row["id"], event, row, row["origin"], row["source"])
+                    _Match(commit.part, row["id"], event, row, row["origin"], row["source"])
                 )
         if found:
             return found
@@ -112,7 +123,7 @@ def _made_later(run: RunManifest, out: str, wanted: str) -> list[_Found]:
 
 
 def _rows(folder: str, entry: FileEntry | None, wanted: str) -> list[dict[str, Any]]:
-    """The rows of a file whose id starts with, or whose origin is, what is wanted."""
+    """The rows of a file whose id starts with `wanted`, or whose origin it is."""
     if entry is None:
         return []
     uri = storage.join(folder, entry.name)
@@ -124,26 +135,28 @@ def _rows(folder: str, entry: FileEntry | None, wanted: str) -> list[dict[str, A
     return rows
 
 
-def _after_reading(run: RunManifest, out: str, found: _Found) -> Iterator[Event]:
+def _later_events(run: RunManifest, out: str, found: _Match) -> Iterator[Event]:
     entries = [e for e in run.passes if e.kind in ("rows", "corpus")]
     for entry in entries:
         folder = storage.join(out, entry.folder)
         known = manifest.load_pass(folder)
         commit = next(c for c in known.parts if c.part == found.part)
-        events = list(_in_pass(folder, known, commit, found.id))
+        events = list(_pass_events(folder, known, commit, found.id))
         yield from events
         if events and (of := events[-1].facts.get(f"{events[-1].step}.of")):
-            for what, facts in families.way(out, entry, events[-1].step, of):
+            for what, facts in families.path_to_survivor(out, entry, events[-1].step, of):
                 yield Event(events[-1].step, what, facts)
         if not events or events[-1].what != "kept":
             return
-    yield from _in_shards(run, out, found)
+    yield from _shard_events(run, out, found)
 
 
-def _in_pass(folder: str, known: PassManifest, commit: Commit, record_id: str) -> Iterator[Event]:
+def _pass_events(
+    folder: str, known: PassManifest, commit: Commit, record_id: str
+) -> Iterator[Event]:
     for ending, what in ((DROPPED, "dropped"), (QUARANTINE, "quarantined")):
         for row in _rows(folder, commit.file(ending), record_id):
-            yield from _until(known, row, what)
+            yield from _removal_events(known, row, what)
             return
     if known.kind == "corpus":
         yield Event(known.name, "kept", _settings(known, known.name))
@@ -156,8 +169,8 @@ def _in_pass(folder: str, known: PassManifest, commit: Commit, record_id: str) -
         yield Event(step["name"], "kept", _facts(known, step["name"], rows[0]))
 
 
-def _until(known: PassManifest, row: dict[str, Any], what: str) -> Iterator[Event]:
-    """The steps a record passed before the one that took it, and that one."""
+def _removal_events(known: PassManifest, row: dict[str, Any], what: str) -> Iterator[Event]:
+    """The steps that kept a record, then the one that removed it."""
     for step in known.steps:
         name = step["name"]
         if name != row["step"]:
@@ -169,21 +182,23 @@ def _until(known: PassManifest, row: dict[str, Any], what: str) -> Iterator[Even
 
 
 def _facts(known: PassManifest, name: str, row: dict[str, Any]) -> dict[str, Any]:
+    """What a step measured of a row, and its settings."""
     measures = {k: v for k, v in row.items() if k.startswith(f"{name}.") and v is not None}
     return {**measures, **_settings(known, name)}
 
 
 def _settings(known: PassManifest, name: str) -> dict[str, Any]:
+    """The settings of a step, without those that are empty or too large for a line."""
     step = next(s for s in known.steps if s["name"] == name)
     flat = {k: v for k, v in step["parameters"].items() if v not in (None, [], {})}
     return {k: v for k, v in flat.items() if not (isinstance(v, list) and isinstance(v[0], dict))}
 
 
-def _in_shards(run: RunManifest, out: str, found: _Found) -> Iterator[Event]:
-    """For each format the shard that the record is in, or why it is in none."""
+def _shard_events(run: RunManifest, out: str, found: _Match) -> Iterator[Event]:
+    """For each format the shard that has the record, or why none has it."""
     for name, written in run.shards.items():
-        if lost := _not_written(run, out, name, found.id):
-            yield lost
+        if failed := _not_written(run, out, name, found.id):
+            yield failed
             continue
         names, place = written["shards"], written["folder"]
         if names and run.recipe["shards"]["shuffle"]:
@@ -192,6 +207,7 @@ def _in_shards(run: RunManifest, out: str, found: _Found) -> Iterator[Event]:
 
 
 def _not_written(run: RunManifest, out: str, name: str, record_id: str) -> Event | None:
+    """Why the record could not be written in a format; None if it could."""
     entry = next(e for e in run.passes if e.kind == "shards" and e.name == name)
     for commit in manifest.load_pass(storage.join(out, entry.folder)).parts:
         for row in shards.quarantined(commit).to_pylist():

@@ -1,1 +1,1 @@
-"""Steps that look at annotated objects: boxes, points, polygons, masks, labels, 3D boxes."""
+"""Steps on annotated objects: boxes, points, polygons, masks, labels, 3D boxes, cameras."""

@@ -1,4 +1,4 @@
-"""One of the boxes that lie on the same thing of an image."""
+"""The step `box_duplicates`: boxes that were annotated twice."""
 
 from __future__ import annotations
 
@@ -17,56 +17,58 @@ from manifests.step import Outcome, RowStep
 
 
 class BoxDuplicates(RowStep):
-    """Remove objects whose box lies on that of an earlier object of the same label.
+    """Remove objects whose box is a duplicate of an earlier box with the same label.
 
-    Two boxes of a record are compared where their objects have the same label and text, medium,
-    start and end; they are duplicates from an intersection over union of `threshold` on. The
-    objects are gone through in their order: each stays unless its box is a duplicate of one that
-    stays. Objects without a box stay. `removed` counts those that went.
+    Two boxes of a record are compared if their objects have the same label, text, medium, start
+    and end. They are duplicates if their intersection over union (IoU) is at least `threshold`.
+    Objects are visited in their order: the first of several duplicates stays, and so does every
+    later box that overlaps only removed ones. Objects without a box stay. `removed` counts the
+    removed objects of a record.
 
-    The time grows with the square of the boxes that one label has on one image, the memory does
-    not. Detectors call a box found from an overlap of 0.5 on; annotators who outline one thing
-    twice agree better than that, and things that stand before each other may overlap by 0.5.
+    Time grows with the square of the number of boxes that one label has on one image; memory does
+    not. The default is high on purpose: different objects in front of each other may overlap by
+    0.5, while two outlines of the same object usually agree better than that.
     """
 
     measures: ClassVar[dict[str, pa.DataType]] = {"removed": pa.int32()}
     rewrites: ClassVar[tuple[str, ...]] = ("objects",)
 
     threshold: float = Field(
-        0.9, gt=0, le=1, description="least intersection over union of duplicates (ours)"
+        0.9, gt=0, le=1, description="smallest intersection over union of duplicates (ours)"
     )
 
     def __call__(self, batch: pa.Table, media: Media) -> Outcome:
         objects = flat_objects(batch["objects"])
         boxed = np.flatnonzero(all_finite(objects.boxes))
-        stays = np.ones(len(objects.rows), bool)
-        stays[boxed] = first_of_alike(
+        keep = np.ones(len(objects.rows), bool)
+        keep[boxed] = first_of_duplicates(
             objects.boxes[boxed], _groups(objects, batch["media"])[boxed], self.threshold
         )
-        removed = count_objects(objects, ~stays, batch.num_rows)
-        return Outcome({"removed": removed, "objects": edit_objects(batch["objects"], stays)})
+        removed = count_objects(objects, ~keep, batch.num_rows)
+        return Outcome({"removed": removed, "objects": edit_objects(batch["objects"], keep)})
 
 
-def first_of_alike(boxes: np.ndarray, groups: np.ndarray, threshold: float) -> np.ndarray:
-    """(n,) bool: no earlier box of its group that stays overlaps it by the threshold.
+def first_of_duplicates(boxes: np.ndarray, groups: np.ndarray, threshold: float) -> np.ndarray:
+    """(n,) bool: boxes that no earlier kept box of their group overlaps by the threshold.
 
-    All groups at once: in each round the first box left of every group stays, and all those it
-    overlaps go. So a round looks once at what is left, and memory is linear.
+    `groups` (n,) int64: only boxes of the same group are compared. Each round works on all groups
+    at once: it keeps the first remaining box of every group and removes those that it overlaps.
+    So memory is linear in the number of boxes.
     """
-    stays = np.zeros(len(boxes), bool)
+    keep = np.zeros(len(boxes), bool)
     left = np.argsort(groups, kind="stable")
     while len(left):
-        first = np.diff(groups[left], prepend=-1) != 0
-        leader = left[first]
-        stays[leader] = True
-        against = leader[np.cumsum(first) - 1][~first]
-        left = left[~first]
-        left = left[iou(boxes[against], boxes[left]) < threshold]
-    return stays
+        is_first = np.diff(groups[left], prepend=-1) != 0
+        first = left[is_first]
+        keep[first] = True
+        compare_with = first[np.cumsum(is_first) - 1][~is_first]
+        left = left[~is_first]
+        left = left[iou(boxes[compare_with], boxes[left]) < threshold]
+    return keep
 
 
 def _groups(objects: Objects, media: pa.ChunkedArray) -> np.ndarray:
-    """(n,) int64: objects that may be one thing have the same number."""
+    """(n,) int64: the same number for objects whose boxes have to be compared."""
     group = objects.rows
     for values in (
         object_media(objects, media),
@@ -80,7 +82,7 @@ def _groups(objects: Objects, media: pa.ChunkedArray) -> np.ndarray:
 
 
 def _codes(values: pa.Array) -> np.ndarray:
-    """A number for each different value, null being one."""
+    """(n,) int64: a number for each different value; null is a value too."""
     if values.null_count == len(values):
         return np.zeros(len(values), np.int64)
     coded = pc.dictionary_encode(values, null_encoding="encode")

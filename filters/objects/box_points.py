@@ -1,4 +1,4 @@
-"""Points in the middle of boxes."""
+"""The step `box_points`: points in the middle of boxes."""
 
 from __future__ import annotations
 
@@ -16,33 +16,33 @@ from manifests.step import Outcome, RowStep
 
 
 class BoxPoints(RowStep):
-    """Give objects with a box the point in its middle.
+    """Give each object with a box a point in the middle of the box.
 
-    A point that an object has already stays as it is, unless `overwrite`. The middle of a box need
-    not lie on the thing: where there are masks, `masks` makes better points. `made` counts the
-    points that were made.
+    A point that an object already has stays, unless `overwrite` is set. The middle of a box is
+    not always on the object itself; if there are masks or polygons, `masks` makes better points.
+    `made` counts the new points of a record.
     """
 
     measures: ClassVar[dict[str, pa.DataType]] = {"made": pa.int32()}
     rewrites: ClassVar[tuple[str, ...]] = ("objects",)
 
     boxes: Literal["keep", "replace"] = Field(
-        "keep", description="keep the boxes, or take them from objects that then have a point"
+        "keep", description="keep the boxes, or remove them from objects that have a point"
     )
-    overwrite: bool = Field(False, description="make points though there are some")
+    overwrite: bool = Field(False, description="replace points that exist already")
 
     def __call__(self, batch: pa.Table, media: Media) -> Outcome:
         objects = flat_objects(batch["objects"])
-        pointed = np.asarray(objects.field("point").is_valid())
-        boxed = all_finite(objects.boxes)
-        made = boxed & (self.overwrite | ~pointed)
+        has_point = np.asarray(objects.field("point").is_valid())
+        has_box = all_finite(objects.boxes)
+        made = has_box & (self.overwrite | ~has_point)
         middles = (objects.boxes[:, :2] + objects.boxes[:, 2:]) / 2
         fields = {}
         if made.any():
             fields["point"] = replace_where(objects.field("point"), made, middles)
         if self.boxes == "replace":
             box = objects.field("box")
-            fields["box"] = pc.if_else(pa.array(made | pointed), pa.scalar(None, box.type), box)
-        everything = np.ones(len(boxed), bool)
-        column = edit_objects(batch["objects"], everything, **fields)
+            fields["box"] = pc.if_else(pa.array(made | has_point), pa.scalar(None, box.type), box)
+        keep = np.ones(len(has_box), bool)
+        column = edit_objects(batch["objects"], keep, **fields)
         return Outcome({"made": count_objects(objects, made, batch.num_rows), "objects": column})

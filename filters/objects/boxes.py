@@ -1,4 +1,4 @@
-"""Boxes, points and polygons brought into their image, and those removed that are none."""
+"""The step `boxes`: boxes, points and polygons clipped to their image, or removed."""
 
 from __future__ import annotations
 
@@ -12,36 +12,39 @@ from filters.objects.rules.emptied_records import Empty, emptied_records
 from manifests.geometry.boxes import all_finite, areas
 from manifests.geometry.object_media import object_image_sizes
 from manifests.geometry.polygons import Polygons, bounding_boxes, flatten_polygons, replace_points
+from manifests.geometry.space import UNITS
 from manifests.media import Media
 from manifests.record.objects import Objects, count_objects, edit_objects, flat_objects, to_lists
 from manifests.step import Outcome, RowStep, reasons
 from manifests.step.bounds import Share
 
-UNITS = 1000.0
-ROUNDING = 0.5
-"""Of a point, so much outside is rounding: in whole thousandths it is on the edge."""
+POINT_TOLERANCE = 0.5
+"""In [0,1000]: a point outside by less is on the edge when rounded to whole thousandths."""
 NOISE = 1e-3
-"""A smaller change is none: float32 tells places near 1000 apart by 6e-5 (ours)."""
+"""In [0,1000]: a smaller change is a rounding error (ours; the step of float32 near 1000 is
+6e-5)."""
 
 
 class Boxes(RowStep):
-    """Clip objects to their image, and remove those that are no boxes or points of it.
+    """Clip objects to their image, and remove those with an unusable box, polygon or point.
 
-    An object is judged by its box, or where it has none by the box around its polygon. It goes as
+    An object is judged by its box, or by the box around its polygon if it has none. It is removed
+    for the first of these reasons that applies:
 
-    - `degenerate`: a side is zero or the wrong way round, or a number is missing or infinite;
-    - `outside`: less than `min_inside` of its area is in the image, or nothing; or its point is
-      outside it by more than half a unit;
-    - `small`: within the image a side is under `min_side` when rounded to whole units, or under
-      `min_pixels`;
-    - `large`: within the image it covers more than `max_share` of it.
+    - `degenerate`: a side is zero or inverted, or a number is missing or infinite
+    - `outside`: less than `min_inside` of its area is in the image, or none; or its point is more
+      than half a unit outside it
+    - `small`: a side of the part in the image is under `min_side` after rounding, or under
+      `min_pixels`
+    - `large`: the part in the image covers more than `max_share` of it
 
-    `clip` moves sides of boxes and corners of polygons that lie outside to the edge; the outline
-    of a clipped polygon may so differ from that of its part inside. Points move half a unit at
-    most. Objects with neither box, polygon nor point (3D boxes, spans of time) stay.
+    A unit is a thousandth of the image's width or height. `clip` moves sides of boxes and corners
+    of polygons that are outside to the edge of the image; a clipped polygon can differ a little
+    from the part that was inside. A point moves by half a unit at most. Objects with neither box,
+    polygon nor point (3D boxes, time spans) stay.
 
-    The measures count objects of each record: those clipped, and those removed by reason. Records
-    that had no objects stay. With `min_pixels` a record with an image of unknown size is
+    The measures count the objects of each record: `clipped`, and the removed ones by reason.
+    Records without objects stay. With `min_pixels` a record with an image of unknown size is
     quarantined.
     """
 
@@ -50,16 +53,18 @@ class Boxes(RowStep):
     }
     rewrites: ClassVar[tuple[str, ...]] = ("objects",)
 
-    clip: bool = Field(True, description="move what reaches out of the image to its edge")
-    min_inside: Share = Field(0.5, description="share of its area that must be in the image (ours)")
+    clip: bool = Field(True, description="move what is outside the image to its edge")
+    min_inside: Share = Field(
+        0.5, description="smallest share of an object's area in the image (ours)"
+    )
     min_side: NonNegativeFloat = Field(
-        1, description="both sides at least, in thousandths of the image, rounded (ours)"
+        1, description="smallest side, in thousandths of the image, rounded (ours)"
     )
     min_pixels: PositiveFloat | None = Field(
-        None, description="both sides at least, in pixels of the image as it is shown"
+        None, description="smallest side, in pixels of the image as shown; null: no limit"
     )
     max_share: float | None = Field(
-        None, gt=0, le=1, description="share of the image that it covers at most"
+        None, gt=0, le=1, description="largest share of the image that an object covers"
     )
     empty: Empty = "drop"
 
@@ -69,38 +74,41 @@ class Boxes(RowStep):
         inside = np.clip(shape.extent, 0, UNITS)
         sizes = None if self.min_pixels is None else object_image_sizes(objects, batch["media"])
         removed = self._removed(objects, shape, inside, sizes)
-        stays = ~np.logical_or.reduce(list(removed.values()))
+        keep = ~np.logical_or.reduce(list(removed.values()))
         fields, moved = _clipped(objects, shape, inside)
         records = batch.num_rows
-        columns = {name: count_objects(objects, gone, records) for name, gone in removed.items()}
-        columns["clipped"] = count_objects(objects, moved & stays & self.clip, records)
-        columns["objects"] = edit_objects(batch["objects"], stays, **(fields if self.clip else {}))
+        columns = {name: count_objects(objects, mask, records) for name, mask in removed.items()}
+        columns["clipped"] = count_objects(objects, moved & keep & self.clip, records)
+        columns["objects"] = edit_objects(batch["objects"], keep, **(fields if self.clip else {}))
         unknown = np.zeros(records, bool)
         if sizes is not None:
-            unknown[objects.rows[shape.has & np.isnan(sizes).any(axis=1)]] = True
+            unknown[objects.rows[shape.known & np.isnan(sizes).any(axis=1)]] = True
         return Outcome(
             columns,
-            emptied_records(objects, stays, records, self.empty),
+            emptied_records(objects, keep, records, self.empty),
             reasons(records, (unknown, "an object on an image of unknown size")),
         )
 
     def _removed(
         self, objects: Objects, shape: _Shape, inside: np.ndarray, sizes: np.ndarray | None
     ) -> dict[str, np.ndarray]:
-        """Which objects go, each by one reason, the first that applies."""
+        """(n,) bool for each reason: the objects it removes. Only the first reason counts.
+
+        `inside` are the boxes clipped to the image, `sizes` the image sizes for `min_pixels`.
+        """
         width, height = (shape.extent[:, 2:] - shape.extent[:, :2]).T
         within = areas(inside)
-        far = _out(objects.points) > ROUNDING
+        far_point = shape.has_point & (_distance_outside(objects.points) > POINT_TOLERANCE)
         with np.errstate(divide="ignore", invalid="ignore"):
             share = within / areas(shape.extent)
+        enough_inside = (share >= self.min_inside) & (share > 0)
         tests = {
-            "degenerate": shape.broken | (shape.has & ~((width > 0) & (height > 0))),
-            "outside": (shape.has & ~((share >= self.min_inside) & (share > 0)))
-            | (shape.pointed & far),
-            "small": shape.has & self._small(inside, sizes),
+            "degenerate": shape.broken | (shape.known & ~((width > 0) & (height > 0))),
+            "outside": (shape.known & ~enough_inside) | far_point,
+            "small": shape.known & self._small(inside, sizes),
         }
         if self.max_share is not None:
-            tests["large"] = shape.has & (within > self.max_share * UNITS**2)
+            tests["large"] = shape.known & (within > self.max_share * UNITS**2)
         removed, left = {}, np.ones(len(within), bool)
         for name in ("degenerate", "outside", "small", "large"):
             removed[name] = left & tests.get(name, False)
@@ -118,69 +126,75 @@ class Boxes(RowStep):
 
 
 class _Shape(NamedTuple):
-    """What the objects are judged by."""
+    """The geometry that n objects are judged by."""
 
     extent: np.ndarray
-    """(n, 4): the box, or that around the polygon; nan where there is neither."""
-    has: np.ndarray
-    boxed: np.ndarray
-    pointed: np.ndarray
+    """(n, 4): the box, or the one around the polygon; nan without either."""
+    known: np.ndarray
+    """(n,) bool: the extent is finite, and the object is not `broken`."""
+    has_box: np.ndarray
+    has_point: np.ndarray
     broken: np.ndarray
-    """A box or a point that is not 4 or 2 finite numbers."""
+    """(n,) bool: the box is not 4 finite numbers, or the point is not 2."""
     polygons: Polygons | None
-    """Where any object has one."""
+    """All polygons; None if no object has one."""
 
 
 def _shape(objects: Objects) -> _Shape:
-    boxed, pointed = (np.asarray(objects.field(name).is_valid()) for name in ("box", "point"))
-    whole = all_finite(objects.boxes)
-    boxes = objects.boxes if whole.all() else np.where(whole[:, None], objects.boxes, np.nan)
-    broken = (boxed & ~whole) | (pointed & ~all_finite(objects.points))
+    has_box, has_point = (np.asarray(objects.field(name).is_valid()) for name in ("box", "point"))
+    finite = all_finite(objects.boxes)
+    boxes = objects.boxes if finite.all() else np.where(finite[:, None], objects.boxes, np.nan)
+    broken = (has_box & ~finite) | (has_point & ~all_finite(objects.points))
     polygon = objects.field("polygon")
     if polygon.null_count == len(polygon):
-        return _Shape(_without_noise(boxes), boxed & ~broken, boxed, pointed, broken, None)
+        extent = _without_noise(boxes)
+        return _Shape(extent, has_box & ~broken, has_box, has_point, broken, None)
     polygons = flatten_polygons(polygon)
     around = bounding_boxes(polygons)
-    alone = ~boxed & np.asarray(polygon.is_valid())
-    broken |= alone & ~all_finite(around)
-    extent = _without_noise(np.where(alone[:, None], around, boxes))
-    return _Shape(extent, (boxed | alone) & ~broken, boxed, pointed, broken, polygons)
+    by_polygon = ~has_box & np.asarray(polygon.is_valid())
+    broken |= by_polygon & ~all_finite(around)
+    extent = _without_noise(np.where(by_polygon[:, None], around, boxes))
+    known = (has_box | by_polygon) & ~broken
+    return _Shape(extent, known, has_box, has_point, broken, polygons)
 
 
 def _without_noise(boxes: np.ndarray) -> np.ndarray:
-    """Sides that rounding to float32 has put out of the image are at its edge."""
+    """The boxes with sides that are outside the image by no more than `NOISE` moved to its edge."""
     inside = np.clip(boxes, 0, UNITS)
-    found: np.ndarray = np.where(np.abs(boxes - inside) <= NOISE, inside, boxes)
-    return found
+    cleaned: np.ndarray = np.where(np.abs(boxes - inside) <= NOISE, inside, boxes)
+    return cleaned
 
 
 def _clipped(
     objects: Objects, shape: _Shape, inside: np.ndarray
 ) -> tuple[dict[str, pa.Array], np.ndarray]:
-    """The fields that clipping changes, and which objects it moves by more than noise."""
+    """The fields that clipping changes; and (n,) bool, objects it moves by more than `NOISE`."""
     fields = {}
-    out = np.where(shape.boxed, _out(objects.boxes), 0)
-    if out.any():
-        fields["box"] = to_lists(np.where(shape.boxed[:, None], inside, np.nan))
-    moved = out > NOISE
-    out = np.where(shape.pointed, _out(objects.points), 0)
-    if out.any():
+    outside = np.where(shape.has_box, _distance_outside(objects.boxes), 0)
+    if outside.any():
+        fields["box"] = to_lists(np.where(shape.has_box[:, None], inside, np.nan))
+    moved = outside > NOISE
+    outside = np.where(shape.has_point, _distance_outside(objects.points), 0)
+    if outside.any():
         fields["point"] = to_lists(np.clip(objects.points, 0, UNITS))
-    moved |= out > NOISE
+    moved |= outside > NOISE
     if shape.polygons is not None:
         polygons = shape.polygons
-        out = _out(polygons.points)
-        moved[polygons.point_of[out > NOISE]] = True
-        if out.any():
-            places = np.clip(polygons.points, 0, UNITS)
-            fields["polygon"] = replace_points(objects.field("polygon"), places)
+        outside = _distance_outside(polygons.points)
+        moved[polygons.point_of[outside > NOISE]] = True
+        if outside.any():
+            points = np.clip(polygons.points, 0, UNITS)
+            fields["polygon"] = replace_points(objects.field("polygon"), points)
     return fields, moved
 
 
-def _out(values: np.ndarray) -> np.ndarray:
-    """(n,): how far a number of each row is out of the image, 0 where none is."""
+def _distance_outside(values: np.ndarray) -> np.ndarray:
+    """(n,): how far the worst number of each row is outside [0,1000]; 0 if none is.
+
+    `_distance_outside([[-3, 500], [1, 999]]) -> [3, 0]`
+    """
     from_middle = np.abs(values - UNITS / 2)
-    far = from_middle[:, 0]
+    farthest = from_middle[:, 0]
     for column in from_middle.T[1:]:
-        far = np.maximum(far, column)
-    return np.where(far > UNITS / 2, far - UNITS / 2, 0.0)
+        farthest = np.maximum(farthest, column)
+    return np.where(farthest > UNITS / 2, farthest - UNITS / 2, 0.0)

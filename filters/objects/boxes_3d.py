@@ -1,4 +1,4 @@
-"""Which 3D boxes are worth training on: what their annotation says, and where they are seen."""
+"""The step `boxes_3d`: 3D boxes with a bad annotation, or not visible on their image."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from manifests.record.objects import Objects, count_objects, edit_objects, flat_
 from manifests.step import Outcome, RowStep, reasons
 from manifests.step.bounds import Share
 
-SAID = (
+ANNOTATED = (
     "behind_camera",
     "valid3D",
     "visibility",
@@ -29,7 +29,8 @@ SAID = (
     "lidar_pts",
     "segmentation_pts",
 )
-"""Fields of an annotation that tell of its 3D box (documented: Omni3D, DATA.md); -1: unknown."""
+"""Fields of an object's `attributes` about its 3D box (documented: Omni3D, DATA.md). A negative
+number means unknown."""
 REMOVED = (
     "degenerate",
     "behind_camera",
@@ -40,31 +41,34 @@ REMOVED = (
     "few_points",
     "far",
     "outside",
-    "low",
-    "disagrees",
+    "small",
+    "low_iou",
 )
-"""Why a 3D box is removed, in the order they are asked."""
-_NO_NUMBERS = (AttributeError, TypeError, ValueError)
+"""Reasons to remove a 3D box, in the order in which they are tested."""
+_NOT_NUMBERS = (AttributeError, TypeError, ValueError)
 
 
 class Boxes3d(RowStep):
-    """Remove 3D boxes that their own annotation calls bad, or that are not seen on the image.
+    """Remove 3D boxes that their annotation calls bad, or that are not visible on the image.
 
-    The annotation is the JSON in an object's `attributes`, its fields those of Omni3D:
-    `behind_camera`, `valid3D`, `visibility`, `truncation`, `depth_error`, `lidar_pts`,
-    `segmentation_pts`; a field that is missing or negative says nothing, and removes nothing. A
-    box without a volume always goes. Where the image has a camera the box is projected; one that
-    is not on the image goes (`outside`), and `min_iou` measures how well the others agree with
-    the 2D box given beside them. Boxes of images without a camera are not asked that, and are
-    counted in `unprojected`; `cameras` gives a camera to images.
+    The annotation is JSON in an object's `attributes`, with the fields of Omni3D: `behind_camera`,
+    `valid3D`, `visibility`, `truncation`, `depth_error`, `lidar_pts`, `segmentation_pts`. A
+    missing or negative field means unknown, and removes nothing.
 
-    An object goes with its 3D box; with `keep_objects` one that has a box, a point or a polygon
-    besides only loses it. How many were removed is measured by reason, each under the first that
-    applies. A record that had 3D boxes and keeps none is dropped, or kept with `empty: keep`.
+    A box without a volume is always removed. If the image has a camera, the box is projected onto
+    the image. `outside` removes boxes that are not on the image, and `min_iou` those that overlap
+    too little with the 2D box of the same object. Boxes on images without a camera or size skip
+    these tests, and `unprojected` counts them. Put `cameras` before this step to give images a
+    camera.
 
-    Source: the thresholds are those Cube R-CNN trains with (Base.yaml, datasets.py), which removes
-    at the bound too; here the bound stays, as everywhere. The report on Qwen3-VL (section 3.2.5)
-    drops heavily occluded and inaccurate labels, and publishes no numbers.
+    The whole object is removed. With `keep_objects` an object that also has a box, a point or a
+    polygon loses only its 3D box. The measures count removed 3D boxes by reason, each under the
+    first reason that applies, and `count` those that stay. A record that loses all its 3D boxes
+    is dropped, or kept with `empty: keep`.
+
+    Source: Cube R-CNN trains with these thresholds (Base.yaml, datasets.py). It also removes a box
+    exactly at a threshold; here that one stays, as in all steps. The report on Qwen3-VL (section
+    3.2.5) drops heavily occluded and inaccurate labels, and publishes no numbers.
     """
 
     measures: ClassVar[dict[str, pa.DataType]] = {
@@ -74,30 +78,36 @@ class Boxes3d(RowStep):
         "min_iou": pa.float64(),
     }
     rewrites: ClassVar[tuple[str, ...]] = ("objects",)
+    renamed: ClassVar[dict[str, str]] = {"low": "small", "disagrees": "low_iou"}
 
     behind_camera: bool = Field(
-        True, description="remove those annotated as having a corner behind the camera"
+        True, description="remove boxes annotated as partly behind the camera"
     )
-    invalid: bool = Field(True, description="remove those annotated as not valid")
-    min_visibility: Share | None = Field(0.25, description="annotated visibility at least")
-    max_truncation: Share | None = Field(0.75, description="annotated truncation at most")
+    invalid: bool = Field(True, description="remove boxes annotated as not valid")
+    min_visibility: Share | None = Field(0.25, description="smallest annotated visibility")
+    max_truncation: Share | None = Field(0.75, description="largest annotated truncation")
     max_depth_error: NonNegativeFloat | None = Field(
-        0.5, description="annotated error of the depth at most"
+        0.5, description="largest annotated error of the depth"
     )
     min_points: NonNegativeInt | None = Field(
-        1, description="annotated points of lidar, and of segmentation, at least"
+        1, description="smallest annotated number of lidar points, and of segmentation points"
     )
-    max_depth: PositiveFloat | None = Field(None, description="metres to the centre at most")
-    outside: bool = Field(True, description="remove those whose projection is not on the image")
+    max_depth: PositiveFloat | None = Field(
+        None, description="largest depth of the centre, in metres; null: no limit"
+    )
+    outside: bool = Field(True, description="remove boxes whose projection is not on the image")
     min_height: Share | None = Field(
         None,
-        description="height of the projection at least, of the image's (Cube R-CNN: 0.05)",
+        description="smallest height of the projection, as a share of the image's height "
+        "(Cube R-CNN: 0.05); null: no limit",
     )
     min_iou: Share | None = Field(
-        None, description="overlap of the projection with the 2D box given at least"
+        None,
+        description="smallest intersection over union of the projection and the object's 2D box; "
+        "null: no limit",
     )
     keep_objects: bool = Field(
-        False, description="of an object with a box, a point or a polygon take only the 3D box"
+        False, description="remove only the 3D box from an object that has a box, point or polygon"
     )
     empty: Empty = "drop"
 
@@ -105,79 +115,88 @@ class Boxes3d(RowStep):
         objects = flat_objects(batch["objects"])
         has = np.asarray(objects.field("box3d").is_valid())
         boxes = to_matrix(objects.field("box3d"), 9)
-        said, broken = said_of(objects.field("attributes"), has)
-        seen = visible_boxes(batch["media"], objects, boxes)
-        why = has & np.stack([mask for _, mask in self._rules(boxes, said, seen)])
-        first = np.where(why.any(axis=0), why.argmax(axis=0), -1)
-        stays = has & (first < 0)
-        masks = {name: first == at for at, name in enumerate(REMOVED)}
-        masks |= {"count": stays, "unprojected": has & seen.unknown}
+        annotated, broken = read_annotations(objects.field("attributes"), has)
+        visible = visible_boxes(batch["media"], objects, boxes)
+        failed = has & np.stack([mask for _, mask in self._tests(boxes, annotated, visible)])
+        first = np.where(failed.any(axis=0), failed.argmax(axis=0), -1)
+        keep = has & (first < 0)
+        masks = {name: first == number for number, name in enumerate(REMOVED)}
+        masks |= {"count": keep, "unprojected": has & visible.unknown}
         rows = batch.num_rows
         columns = {name: count_objects(objects, mask, rows) for name, mask in masks.items()}
-        columns["min_iou"] = _least(seen.iou, objects, rows)
+        columns["min_iou"] = _minimum(visible.iou, objects, rows)
         error = np.bincount(objects.rows[broken], minlength=rows) > 0
         columns = {n: pc.if_else(pa.array(error), None, c) for n, c in columns.items()}
         columns["objects"] = self._without(batch["objects"], objects, first >= 0)
-        had, left = (np.bincount(objects.rows[m], minlength=rows) > 0 for m in (has, stays))
-        emptied_records = had & ~left & (self.empty == "drop")
+        before, after = (np.bincount(objects.rows[m], minlength=rows) > 0 for m in (has, keep))
+        emptied = before & ~after & (self.empty == "drop")
         return Outcome(
             columns,
-            reasons(rows, (emptied_records, "no 3D box left")),
-            reasons(rows, (error, "attributes that tell of a 3D box in no numbers")),
+            reasons(rows, (emptied, "no 3D box left")),
+            reasons(rows, (error, "an attribute about a 3D box is not a number")),
         )
 
-    def _rules(
-        self, boxes: np.ndarray, said: dict[str, np.ndarray], seen: VisibleBoxes
+    def _tests(
+        self, boxes: np.ndarray, annotated: dict[str, np.ndarray], visible: VisibleBoxes
     ) -> Iterator[tuple[str, np.ndarray]]:
-        """Each reason and what it removes, in the order of `REMOVED`; nan, which is unknown, is
-        neither under nor over a bound."""
-        points = np.fmin(said["lidar_pts"], said["segmentation_pts"])
+        """Each reason of `REMOVED`, in that order, and (n,) bool: the boxes that it removes.
+
+        An unknown value is nan, which is neither under nor over a bound.
+        """
+        points = np.fmin(annotated["lidar_pts"], annotated["segmentation_pts"])
+        height = (visible.boxes[:, 3] - visible.boxes[:, 1]) / UNITS
         yield "degenerate", ~np.isfinite(boxes).all(axis=1) | (boxes[:, 3:6] <= 0).any(axis=1)
-        yield "behind_camera", (said["behind_camera"] > 0) & self.behind_camera
-        yield "invalid", (said["valid3D"] == 0) & self.invalid
-        yield "hidden", _under(said["visibility"], self.min_visibility)
-        yield "truncated", _over(said["truncation"], self.max_truncation)
-        yield "wrong_depth", _over(said["depth_error"], self.max_depth_error)
+        yield "behind_camera", (annotated["behind_camera"] > 0) & self.behind_camera
+        yield "invalid", (annotated["valid3D"] == 0) & self.invalid
+        yield "hidden", _under(annotated["visibility"], self.min_visibility)
+        yield "truncated", _over(annotated["truncation"], self.max_truncation)
+        yield "wrong_depth", _over(annotated["depth_error"], self.max_depth_error)
         yield "few_points", _under(points, self.min_points)
         yield "far", _over(boxes[:, 2], self.max_depth)
-        yield "outside", seen.outside & self.outside
-        yield "low", _under((seen.boxes[:, 3] - seen.boxes[:, 1]) / UNITS, self.min_height)
-        yield "disagrees", _under(seen.iou, self.min_iou)
+        yield "outside", visible.outside & self.outside
+        yield "small", _under(height, self.min_height)
+        yield "low_iou", _under(visible.iou, self.min_iou)
 
     def _without(
-        self, column: pa.Array | pa.ChunkedArray, objects: Objects, gone: np.ndarray
+        self, column: pa.Array | pa.ChunkedArray, objects: Objects, removed: np.ndarray
     ) -> pa.Array:
+        """The column without the removed objects, or without their 3D boxes (`keep_objects`)."""
         other = [np.asarray(objects.field(name).is_valid()) for name in ("box", "point", "polygon")]
-        loses = gone & np.any(other, axis=0) & self.keep_objects
-        had = objects.field("box3d")
-        left = pc.if_else(pa.array(loses), pa.scalar(None, had.type), had)
-        return edit_objects(column, ~gone | loses, box3d=left)
+        stripped = removed & np.any(other, axis=0) & self.keep_objects
+        old = objects.field("box3d")
+        box3d = pc.if_else(pa.array(stripped), pa.scalar(None, old.type), old)
+        return edit_objects(column, ~removed | stripped, box3d=box3d)
 
 
-def said_of(attributes: pa.Array, has: np.ndarray) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Each field of `SAID` as (n,) float64, nan where an object does not say it, and (n,) bool,
-    objects whose attributes are not JSON or say it in no number; asked of those in `has` alone."""
-    values = np.full((len(attributes), len(SAID)), np.nan)
+def read_annotations(
+    attributes: pa.Array, has: np.ndarray
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Each field of `ANNOTATED` as (n,) float64, nan where unknown; and (n,) bool, objects whose
+    attributes are not JSON or have something else than a number there.
+
+    Only the attributes of the objects in `has`, (n,) bool, are parsed.
+    """
+    values = np.full((len(attributes), len(ANNOTATED)), np.nan)
     broken = np.zeros(len(attributes), bool)
-    asked = np.flatnonzero(has & np.asarray(attributes.is_valid()))
-    texts = attributes.take(pa.array(asked)).to_pylist()
+    indices = np.flatnonzero(has & np.asarray(attributes.is_valid()))
+    texts = attributes.take(pa.array(indices)).to_pylist()
     try:
-        values[asked] = _numbers(texts)
-    except _NO_NUMBERS:
-        for at, text in zip(asked.tolist(), texts, strict=True):  # which of them
+        values[indices] = _numbers(texts)
+    except _NOT_NUMBERS:
+        for index, text in zip(indices.tolist(), texts, strict=True):  # which of them is broken
             try:
-                values[at] = _numbers([text])
-            except _NO_NUMBERS:
-                broken[at] = True
+                values[index] = _numbers([text])
+            except _NOT_NUMBERS:
+                broken[index] = True
     values[values < 0] = np.nan
-    return {name: values[:, at] for at, name in enumerate(SAID)}, broken
+    return {name: values[:, at] for at, name in enumerate(ANNOTATED)}, broken
 
 
 def _numbers(texts: list[str]) -> np.ndarray:
-    """(n, fields of `SAID`), nan where one is null. Object by object: JSON has no columns."""
-    found = [orjson.loads(text) for text in texts]
-    said = [one.get(name) for one in found for name in SAID]
-    return np.array(said, np.float64).reshape(-1, len(SAID))
+    """(n, fields of `ANNOTATED`), nan where one is null. Object by object: JSON has no columns."""
+    parsed = [orjson.loads(text) for text in texts]
+    values = [one.get(name) for one in parsed for name in ANNOTATED]
+    return np.array(values, np.float64).reshape(-1, len(ANNOTATED))
 
 
 def _under(values: np.ndarray, bound: float | None) -> np.ndarray:
@@ -188,6 +207,7 @@ def _over(values: np.ndarray, bound: float | None) -> np.ndarray:
     return np.zeros(len(values), bool) if bound is None else values > bound
 
 
-def _least(values: np.ndarray, objects: Objects, records: int) -> pa.Array:
+def _minimum(values: np.ndarray, objects: Objects, records: int) -> pa.Array:
+    """(records,) the smallest value that is not nan; null for a record without one."""
     known = ~np.isnan(values)
     return reduce_by_record(np.minimum, objects.rows[known], values[known], records)

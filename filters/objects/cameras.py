@@ -1,4 +1,4 @@
-"""Cameras given to images: from a file, or assumed."""
+"""The step `cameras`: images get a camera from a file, or an assumed one."""
 
 from __future__ import annotations
 
@@ -23,28 +23,29 @@ from manifests.record import media_lists
 from manifests.step import Outcome, RowStep, reasons
 
 ASPECT_TOLERANCE = 0.02
-"""Sizes whose aspects differ by more are not of one image (ours: pixels are whole)."""
+"""Aspects of two sizes of one image may differ by this much, because pixels are whole (ours)."""
 
 
 class Cameras(RowStep):
-    """Give images the camera that took them, from a file, or one of a usual field of view.
+    """Give images a camera: from a file, or assumed from a usual field of view.
 
-    `path` is a JSON object of cameras by image, as the cookbook of Qwen3-VL has it in
-    `cam_infos.json`: `{"NAME": {"fx": ..., "fy": ..., "cx": ..., "cy": ...}}` in pixels of the
-    image as it is shown; NAME is the image's uri, or the last part of it. With `width` and
-    `height` beside, the numbers are of the image at that size, and are scaled. An image that
-    has a camera already keeps it, unless the file names it and `replace` is set.
+    `path` is a JSON object of cameras by image, in the form of `cam_infos.json` of Qwen3-VL's
+    cookbook: `{"NAME": {"fx": ..., "fy": ..., "cx": ..., "cy": ...}}`, in pixels of the image as
+    shown. NAME is the image's uri, or the last part of it. If an entry also has `width` and
+    `height`, its numbers are for the image at that size, and are scaled to the present size. An
+    image that already has a camera keeps it, unless the file has one and `replace` is set.
 
-    Images left without one get a camera of `field_of_view` degrees in both directions whose
-    centre is the image's, and are counted in `assumed`; with `field_of_view: null` they stay
-    without, and are counted in `unknown`.
+    An image that is still without a camera gets an assumed one: `field_of_view` degrees in both
+    directions, with its centre in the image's centre. With `field_of_view: null` it stays
+    without. The measures count the images of a record: `given` a camera from the file, `assumed`,
+    and `unknown`.
 
-    Quarantined are records with an image of unknown size that would get a camera, and those whose
-    camera is of the image at another size: its centre is far from the image's
-    (`max_off_centre`). The cookbook's own file has such a one (`manipulation.jpg`, 640 x 480, with
-    its centre at 512, 384): say the size in the file.
+    A record is quarantined if an image that should get a camera has an unknown size, or if a
+    camera from the file seems to be for another size: its centre is too far from the image's
+    (`max_off_centre`). The cookbook's own file has such an entry (`manipulation.jpg`, 640 x 480,
+    with its centre at 512, 384); add the size to the file then.
 
-    Source: Qwen3-VL, cookbook on 3D grounding (60 degrees, where a camera is unknown).
+    Source: Qwen3-VL, cookbook on 3D grounding (60 degrees if the camera is unknown).
     """
 
     measures: ClassVar[dict[str, pa.DataType]] = {
@@ -52,16 +53,16 @@ class Cameras(RowStep):
     }
     rewrites: ClassVar[tuple[str, ...]] = ("media",)
 
-    path: str | None = Field(None, description="the JSON file of cameras; null: assume them all")
+    path: str | None = Field(None, description="JSON file of cameras; null: assume all of them")
     field_of_view: float | None = Field(
-        FIELD_OF_VIEW, gt=0, lt=180, description="degrees; null: leave them without a camera"
+        FIELD_OF_VIEW, gt=0, lt=180, description="degrees of an assumed camera; null: assume none"
     )
-    replace: bool = Field(False, description="the file overrules a camera that is there already")
+    replace: bool = Field(False, description="the file replaces cameras that images already have")
     max_off_centre: float | None = Field(
         0.25,
         gt=0,
-        description="from a camera's centre to the image's at most, as a share of each side "
-        "(ours: a quarter of an image cropped away); null: no check",
+        description="largest distance between the camera's centre and the image's, as a share of "
+        "each side (ours: a quarter of an image cropped away); null: no check",
     )
 
     def files(self, base: str) -> tuple[str, ...]:
@@ -72,50 +73,55 @@ class Cameras(RowStep):
         records = np.repeat(np.arange(batch.num_rows), np.diff(offsets))
         cameras, sizes = image_cameras(batch["media"])
         known = ~np.isnan(cameras).any(axis=1)
-        image = np.asarray(pc.equal(pc.struct_field(flat, "kind"), "image").fill_null(False))
-        given = self._in_file(flat, media, image & (~known | self.replace))
-        named = ~np.isnan(given[:, 0])
-        of = np.where(np.isnan(given[:, 4:]), sizes, given[:, 4:])
-        made = rescale_cameras(given[:, :4], of, sizes)
-        left, view = image & ~known & ~named, self.field_of_view
+        is_image = np.asarray(pc.equal(pc.struct_field(flat, "kind"), "image").fill_null(False))
+        entries = self._file_entries(flat, media, is_image & (~known | self.replace))
+        given = ~np.isnan(entries[:, 0])
+        camera_sizes = np.where(np.isnan(entries[:, 4:]), sizes, entries[:, 4:])
+        new = rescale_cameras(entries[:, :4], camera_sizes, sizes)
+        left, view = is_image & ~known & ~given, self.field_of_view
         if view is not None:
-            made[left] = assumed_cameras(sizes[left], view)
-        counted = {"given": named, "assumed": left & bool(view), "unknown": left & (view is None)}
-        faults = self._faults(made, of, sizes, named)
-        faults["an image of unknown size"] = (named | counted["assumed"]) & np.isnan(made[:, 0])
+            new[left] = assumed_cameras(sizes[left], view)
+        counted = {"given": given, "assumed": left & bool(view), "unknown": left & (view is None)}
+        faults = self._faults(new, camera_sizes, sizes, given)
+        no_size = np.isnan(new[:, 0])
+        faults["an image of unknown size"] = (given | counted["assumed"]) & no_size
         error = reasons(
-            batch.num_rows, *((_has(mask, records, batch), fault) for fault, mask in faults.items())
+            batch.num_rows,
+            *((_has_any(mask, records, batch), fault) for fault, mask in faults.items()),
         )
-        columns: dict[str, pa.Array] = {"media": with_cameras(batch["media"], made)}
+        columns: dict[str, pa.Array] = {"media": with_cameras(batch["media"], new)}
         for name, mask in counted.items():
             count = np.bincount(records[mask], minlength=batch.num_rows).astype(np.int32)
             columns[name] = pc.if_else(error.is_valid(), None, pa.array(count))
         return Outcome(columns, None, error)
 
-    def _in_file(self, flat: pa.Array, media: Media, asked: np.ndarray) -> np.ndarray:
-        """(n, 6) fx fy cx cy width height, nan where the file does not say it."""
-        found = np.full((len(flat), 6), np.nan)
+    def _file_entries(self, flat: pa.Array, media: Media, wanted: np.ndarray) -> np.ndarray:
+        """(media, 6) fx fy cx cy width height from the file; nan where it has none, or where a
+        medium is not `wanted`."""
+        entries = np.full((len(flat), 6), np.nan)
         if self.path is not None:
-            # One name at a time: a dictionary is asked.
-            uris = pc.struct_field(flat, "uri").filter(pa.array(asked)).to_pylist()
-            found[asked] = cameras_by_uri(uris, read_cameras(media.resolve(self.path)))
-        return found
+            # One image at a time, since each is looked up in a dict.
+            uris = pc.struct_field(flat, "uri").filter(pa.array(wanted)).to_pylist()
+            entries[wanted] = cameras_by_uri(uris, read_cameras(media.resolve(self.path)))
+        return entries
 
     def _faults(
-        self, made: np.ndarray, of: np.ndarray, sizes: np.ndarray, named: np.ndarray
+        self, cameras: np.ndarray, camera_sizes: np.ndarray, sizes: np.ndarray, given: np.ndarray
     ) -> dict[str, np.ndarray]:
-        """Cameras of the file that are not of their image, by why."""
-        aspect = (of[:, 0] / of[:, 1]) / (sizes[:, 0] / sizes[:, 1])
-        off = np.abs(made[:, 2:] / sizes - 0.5).max(axis=1, initial=0.0)
+        """(media,) bool by error text: cameras from the file that do not fit their image."""
+        camera_aspect = camera_sizes[:, 0] / camera_sizes[:, 1]
+        aspect = camera_aspect / (sizes[:, 0] / sizes[:, 1])
+        off_centre = np.abs(cameras[:, 2:] / sizes - 0.5).max(axis=1, initial=0.0)
         limit = np.inf if self.max_off_centre is None else self.max_off_centre
         return {
-            "a camera of an image of another shape": named & (abs(aspect - 1) > ASPECT_TOLERANCE),
-            "a camera with its centre far from the image's: say `width` and `height` of the "
-            "image that it is of": named & (off > limit),
+            "the camera's `width` and `height` have another aspect than the image": given
+            & (abs(aspect - 1) > ASPECT_TOLERANCE),
+            "the camera's centre is far from the image's: add the `width` and `height` of the "
+            "camera's image to the file": given & (off_centre > limit),
         }
 
 
-def _has(mask: np.ndarray, records: np.ndarray, batch: pa.Table) -> np.ndarray:
-    """Which records have one of the media in `mask`."""
+def _has_any(mask: np.ndarray, records: np.ndarray, batch: pa.Table) -> np.ndarray:
+    """(records,) bool: records with a medium in `mask`."""
     found: np.ndarray = np.bincount(records[mask], minlength=batch.num_rows) > 0
     return found

@@ -1,4 +1,4 @@
-"""Whether a record has as many objects as it says."""
+"""The step `count_agreement`: the stated number of objects against the annotated ones."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
-from filters.objects.object_count import Of, counted
+from filters.objects.object_count import CountOf, is_counted
 from manifests.media import Media
 from manifests.record.objects import count_objects, flat_objects
 from manifests.step import Outcome, RowStep, reasons
 
 
 class CountAgreement(RowStep):
-    """Drop records that state another number of objects than they have.
+    """Drop records that state a number of objects other than the number they have.
 
-    `stated` is the number in `field` of the record's `meta`, `found` how many objects there are,
-    `agrees` whether they are the same: nothing where none is stated, and such records stay unless
-    `unstated: drop`. With `differing: keep` the measures are all that is done. What is stated and
-    no whole number is an error, and the record is quarantined.
+    `stated` is the number in `field` of the record's `meta`, `found` the number of its objects,
+    and `agrees` whether both are the same. A record that states no number has null in `stated`
+    and `agrees`, and stays unless `missing: drop`. With `mismatch: keep` the step only measures.
+    A record is quarantined if `field` has something else than a whole number.
     """
 
     measures: ClassVar[dict[str, pa.DataType]] = {
@@ -31,45 +31,49 @@ class CountAgreement(RowStep):
         "agrees": pa.bool_(),
     }
 
-    field: str = Field("count", description="where in `meta` the number is stated")
-    of: Of = Field("objects", description="what is counted: all, those with a box, with a point")
-    differing: Literal["drop", "keep"] = Field(
-        "drop", description="what becomes of records whose numbers differ"
+    renamed: ClassVar[dict[str, str]] = {"differing": "mismatch", "unstated": "missing"}
+
+    field: str = Field("count", description="field of `meta` with the stated number")
+    of: CountOf = Field(
+        "objects", description="what is counted: all objects, or those with a box, or with a point"
     )
-    unstated: Literal["drop", "keep"] = Field(
-        "keep", description="what becomes of records that state no number"
+    mismatch: Literal["drop", "keep"] = Field(
+        "drop", description="drop or keep a record whose numbers differ"
+    )
+    missing: Literal["drop", "keep"] = Field(
+        "keep", description="drop or keep a record that states no number"
     )
 
     def __call__(self, batch: pa.Table, media: Media) -> Outcome:
         objects = flat_objects(batch["objects"])
-        found = count_objects(objects, counted(objects, self.of), batch.num_rows)
+        found = count_objects(objects, is_counted(objects, self.of), batch.num_rows)
         # Row by row: `meta` is JSON, which has no columns.
-        said = [_stated(meta, self.field) for meta in batch["meta"].to_pylist()]
-        numbers = [_whole(value) for value in said]
+        values = [_stated(meta, self.field) for meta in batch["meta"].to_pylist()]
+        numbers = [_whole_number(value) for value in values]
         stated = pa.array(numbers, pa.int64())
         agrees = pc.equal(stated, found.cast(pa.int64()))
         drop = reasons(
             batch.num_rows,
-            (np.asarray(stated.is_null()) & (self.unstated == "drop"), "no count stated"),
-            (pc.and_(pc.invert(agrees), self.differing == "drop"), "count differs"),
+            (np.asarray(stated.is_null()) & (self.missing == "drop"), "no count stated"),
+            (pc.and_(pc.invert(agrees), self.mismatch == "drop"), "count differs"),
         )
         errors = [
-            f"{self.field} {value!r:.80} is no count"
+            f"{self.field} {value!r:.80} is not a count"
             if number is None and value is not None
             else None
-            for value, number in zip(said, numbers, strict=True)
+            for value, number in zip(values, numbers, strict=True)
         ]
         columns = {"stated": stated, "found": found, "agrees": agrees}
         return Outcome(columns, drop, pa.array(errors, pa.string()))
 
 
 def _stated(meta: str | None, field: str) -> Any:
-    found = orjson.loads(meta) if meta else None
-    return found.get(field) if isinstance(found, dict) else None
+    parsed = orjson.loads(meta) if meta else None
+    return parsed.get(field) if isinstance(parsed, dict) else None
 
 
-def _whole(value: Any) -> int | None:
-    """The number that is meant: also that of "3" and 3.0, as tables and forms have it."""
+def _whole_number(value: Any) -> int | None:
+    """A whole number from 0 to 2^31 - 1, also from "3" or 3.0 as tables have it; else None."""
     if isinstance(value, str):
         value = int(value) if value.isascii() and value.isdigit() else None
     if isinstance(value, bool) or not isinstance(value, int | float) or value != value // 1:

@@ -1,4 +1,4 @@
-"""Labels of objects: written in one way, renamed, and those that are not wanted removed."""
+"""The step `labels`: labels normalised, renamed, and objects removed by label."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from pydantic import Field, model_validator
 
 from filters.objects.rules.emptied_records import Empty, emptied_records
-from filters.objects.rules.label_names import normalised, read_names
+from filters.objects.rules.label_names import normalise, read_renames
 from manifests import storage
 from manifests.errors import InputError
 from manifests.media import Media
@@ -19,18 +19,23 @@ from manifests.step import Outcome, RowStep
 
 
 class Labels(RowStep):
-    """Write the labels of objects in one way, rename some, and remove objects by their label.
+    """Normalise the labels of objects, rename some, and remove objects by their label.
 
-    First every label is brought to Unicode's form NFC and runs of whitespace and underscores
-    become a space, at the ends nothing; `fold` makes capitals small. Then `rename`, by a mapping
-    here or in a file, whose names are found however they are written. Last `keep` or `drop`,
-    which compare in the same way. A label that is empty after this is none; objects without one
-    stay, unless `unlabelled: drop` or a `keep` list.
+    It works in this order:
 
-    The file is YAML or JSON of `old: new`, or CSV or TSV of two columns without a header.
+    1. Each label is converted to Unicode's form NFC; runs of whitespace and underscores become one
+       space, and none is left at the ends. `fold` also makes it lower case. So `traffic_light `
+       becomes `traffic light`.
+    2. `rename` gives labels new names, by a mapping in the recipe or in a file. Old names are
+       compared in the normalised form and in lower case.
+    3. `keep` or `drop` removes objects; labels are compared in the same way.
 
-    Counted are objects: those whose label is `changed`, those removed as `unlabelled` and as
-    `unwanted`.
+    A label that is empty after this counts as no label. Objects without a label stay, unless
+    `unlabelled: drop` or a `keep` list is set. The file is YAML or JSON of `old: new`, or CSV or
+    TSV with two columns and no header.
+
+    The measures count the objects of each record: with a label that was `changed`, removed as
+    `unlabelled`, and removed as `unwanted`.
     """
 
     measures: ClassVar[dict[str, pa.DataType]] = {
@@ -38,26 +43,30 @@ class Labels(RowStep):
     }
     rewrites: ClassVar[tuple[str, ...]] = ("objects",)
 
-    fold: bool = Field(False, description="make capitals small")
-    rename: dict[str, str] = Field({}, description="new labels by the old ones")
+    fold: bool = Field(False, description="make labels lower case")
+    rename: dict[str, str] = Field({}, description="new labels by old ones")
     rename_file: str | None = Field(
-        None, description="a file of them; relative paths start where the run does"
+        None,
+        description="a file of new labels by old ones; a relative path starts at the working "
+        "folder of the run",
     )
-    keep: tuple[str, ...] | None = Field(None, description="labels that stay; null: all")
-    drop: tuple[str, ...] = Field((), description="labels that go")
+    keep: tuple[str, ...] | None = Field(None, description="only these labels stay; null: all")
+    drop: tuple[str, ...] = Field((), description="labels whose objects are removed")
     unlabelled: Literal["keep", "drop"] = Field(
-        "keep", description="what becomes of objects without a label"
+        "keep", description="keep or remove objects without a label"
     )
     empty: Empty = "drop"
 
     @model_validator(mode="after")
-    def _tellable(self) -> Labels:
+    def _check_settings(self) -> Labels:
         if self.rename and self.rename_file:
             raise ValueError("give rename or rename_file, not both")
         if fault := _conflict(self.rename):
             raise ValueError(f"rename: {fault}")
         if self.keep is not None and self.drop:
-            raise ValueError("give keep or drop, not both: what is not kept goes")
+            raise ValueError(
+                "give keep or drop, not both: objects that are not in keep are removed"
+            )
         return self
 
     def files(self, base: str) -> tuple[str, ...]:
@@ -67,55 +76,55 @@ class Labels(RowStep):
         objects = flat_objects(batch["objects"])
         old = objects.field("label")
         coded = pc.dictionary_encode(old)
-        names = self._renamed(normalised(coded.dictionary, self.fold), self._names(media))
+        names = self._renamed(normalise(coded.dictionary, self.fold), self._names(media))
         new = names.take(coded.indices)
         unlabelled = np.asarray(new.is_null()) & (self.unlabelled == "drop")
         unwanted = self._unwanted(names, coded.indices) & ~unlabelled
         changed = _differ(old, new)
-        stays = ~(unlabelled | unwanted)
+        keep = ~(unlabelled | unwanted)
         fields = {"label": new} if changed.any() else {}
         masks = {"changed": changed, "unlabelled": unlabelled, "unwanted": unwanted}
         records = batch.num_rows
         columns = {name: count_objects(objects, mask, records) for name, mask in masks.items()}
-        columns["objects"] = edit_objects(batch["objects"], stays, **fields)
-        return Outcome(columns, emptied_records(objects, stays, records, self.empty))
+        columns["objects"] = edit_objects(batch["objects"], keep, **fields)
+        return Outcome(columns, emptied_records(objects, keep, records, self.empty))
 
     def _names(self, media: Media) -> dict[str, str]:
         if self.rename_file is None:
             return self.rename
         place = media.resolve(self.rename_file)
-        names = read_names(place)
+        names = read_renames(place)
         if fault := _conflict(names):
-            raise InputError(fault, place, "Leave one of them.")
+            raise InputError(fault, place, "Remove one of them.")
         return names
 
     def _renamed(self, labels: pa.Array, names: dict[str, str]) -> pa.Array:
-        """The labels with new names, null where nothing is left of one."""
+        """The labels after `rename`; null for an empty one."""
         if names:
-            olds = normalised(pa.array(list(names), pa.string()), fold=True)
+            olds = normalise(pa.array(list(names), pa.string()), fold=True)
             found = pc.index_in(pc.utf8_lower(labels), olds)
             given = pa.array(list(names.values()), pa.string()).take(found)
             labels = pc.coalesce(given, labels)
         return pc.if_else(pc.equal(labels, ""), None, labels)
 
     def _unwanted(self, names: pa.Array, codes: pa.Array) -> np.ndarray:
-        """(n,) bool: which objects are not on the list of those that stay, or on that of others."""
-        listed = normalised(pa.array(self.drop if self.keep is None else self.keep, pa.string()))
-        on_list = pc.is_in(normalised(names), listed).take(codes).fill_null(False)
+        """(n,) bool: objects whose label is not in `keep`, or is in `drop`."""
+        listed = normalise(pa.array(self.drop if self.keep is None else self.keep, pa.string()))
+        on_list = pc.is_in(normalise(names), listed).take(codes).fill_null(False)
         return np.asarray(on_list) if self.keep is None else ~np.asarray(on_list)
 
 
 def _differ(a: pa.Array, b: pa.Array) -> np.ndarray:
     same = pc.equal(a, b).fill_null(False)
-    both_none = pc.and_(a.is_null(), b.is_null())
-    return ~np.asarray(pc.or_(same, both_none))
+    both_null = pc.and_(a.is_null(), b.is_null())
+    return ~np.asarray(pc.or_(same, both_null))
 
 
 def _conflict(names: dict[str, str]) -> str | None:
-    """What is wrong with a mapping that gives one label two names."""
-    olds = normalised(pa.array(list(names), pa.string())).to_pylist()
+    """The fault of a mapping in which two spellings of one label get different names, or None."""
+    olds = normalise(pa.array(list(names), pa.string())).to_pylist()
     first: dict[str, str] = {}
     for old, name in zip(olds, names, strict=True):
         if names[first.setdefault(old, name)] != names[name]:
-            return f"{first[old]!r} and {name!r} are one label with two new names"
+            return f"{first[old]!r} and {name!r} are the same label, and get two new names"
     return None

@@ -1,4 +1,4 @@
-"""Boxes and points of objects from their polygons and masks."""
+"""The step `masks`: boxes and points from polygons and RLE masks."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from manifests.geometry.boxes import all_finite, iou
 from manifests.geometry.object_media import object_image_sizes
 from manifests.geometry.polygons import bounding_boxes, flatten_polygons, inner_points
 from manifests.geometry.run_lengths import column_spans, mask_boxes, mask_points, read_masks
+from manifests.geometry.space import UNITS
 from manifests.media import Media
 from manifests.record.images import reduce_by_record
 from manifests.record.objects import (
@@ -24,12 +25,11 @@ from manifests.record.objects import (
 )
 from manifests.step import Outcome, RowStep
 
-UNITS = 1000.0
 ASPECT_TOLERANCE = 0.02
-"""A mask whose aspect differs by more is of another image (ours: thumbnails are rounded)."""
+"""A mask whose aspect differs by more belongs to another image (ours: sides are whole pixels)."""
 
 
-def _listed(value: Any) -> Any:
+def _as_list(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
@@ -37,34 +37,36 @@ class Masks(RowStep):
     """Give objects with a polygon or a mask the box around it and a point inside it.
 
     A mask is COCO's RLE under `rle` of an object's attributes, `{"size": [height, width],
-    "counts": ...}`, the counts a list or compressed to text, on the image as it is shown; an
-    object that has a polygon as well goes by its polygon. Rings of a polygon that lie in another
-    are its holes. The point is the centroid (of the largest ring) where that is inside; else the
-    middle of the widest stretch inside at its height, for RLE of the longest stretch in its column.
-    So it always lies on the thing.
+    "counts": ...}`, with counts as a list or compressed to text, on the image as shown. If an
+    object has a polygon too, the polygon is used. A ring of a polygon within another is a hole.
 
-    Boxes and points that are there stay, unless `overwrite`. `agreement` is the least intersection
-    over union of a given box and that of its mask in the record; with `min_agreement` objects
-    under it go. Counted are objects: boxes and points made, those that `disagree` and went, and
-    those `unread`, whose mask cannot be read, has nothing inside, or is of an image of another
-    aspect: nothing is made of these, and they stay.
+    The point is always inside. It is the centroid (of the largest ring) if that is inside.
+    Otherwise it is the middle of the widest horizontal segment inside at the centroid's height,
+    or for RLE of the longest vertical span in the centroid's column.
+
+    Existing boxes and points stay, unless `overwrite` is set. `agreement` is the smallest
+    intersection over union (IoU), among the objects of a record, of the given box and the mask's
+    box; `min_agreement` removes objects with a lower one. The measures count objects: new `boxes`
+    and `points`, `removed` ones, and `unreadable` ones: their mask is broken or empty, or has
+    another aspect than the image. Unreadable objects stay, and get nothing.
     """
 
     measures: ClassVar[dict[str, pa.DataType]] = {
         "boxes": pa.int32(),
         "points": pa.int32(),
-        "disagree": pa.int32(),
-        "unread": pa.int32(),
+        "removed": pa.int32(),
+        "unreadable": pa.int32(),
         "agreement": pa.float32(),
     }
     rewrites: ClassVar[tuple[str, ...]] = ("objects",)
+    renamed: ClassVar[dict[str, str]] = {"disagree": "removed", "unread": "unreadable"}
 
-    to: Annotated[tuple[Literal["box", "point"], ...], BeforeValidator(_listed)] = Field(
-        ("box", "point"), min_length=1, description="what is made: box, point, or both"
+    to: Annotated[tuple[Literal["box", "point"], ...], BeforeValidator(_as_list)] = Field(
+        ("box", "point"), min_length=1, description="what to make: box, point, or both"
     )
-    overwrite: bool = Field(False, description="make them though there are some")
+    overwrite: bool = Field(False, description="replace boxes and points that exist already")
     min_agreement: float | None = Field(
-        None, gt=0, le=1, description="least intersection over union of given and mask's box"
+        None, gt=0, le=1, description="smallest IoU of the given box and the mask's; null: no limit"
     )
     empty: Empty = "drop"
 
@@ -76,74 +78,75 @@ class Masks(RowStep):
         compared = given & all_finite(shapes.boxes)
         agreement = np.ones(len(given))
         agreement[compared] = iou(objects.boxes[compared], shapes.boxes[compared])
-        disagree = agreement < (self.min_agreement or 0)
-        stays = ~disagree
+        removed = agreement < (self.min_agreement or 0)
         fields: dict[str, pa.Array] = {}
         columns: dict[str, pa.Array] = {}
-        for name, many, found in (
+        for field, measure, values in (
             ("box", "boxes", shapes.boxes),
             ("point", "points", shapes.points),
         ):
-            made = self._made(objects, name, found)
-            columns[many] = count_objects(objects, made & stays, records)
-            if made.any():
-                fields[name] = replace_where(objects.field(name), made, found)
+            new = self._gets(objects, field, values)
+            columns[measure] = count_objects(objects, new & ~removed, records)
+            if new.any():
+                fields[field] = replace_where(objects.field(field), new, values)
         lowest = reduce_by_record(
             np.minimum, objects.rows[compared], agreement[compared].astype(np.float32), records
         )
         return Outcome(
             {
                 **columns,
-                "disagree": count_objects(objects, disagree, records),
-                "unread": count_objects(objects, shapes.unread, records),
+                "removed": count_objects(objects, removed, records),
+                "unreadable": count_objects(objects, shapes.unreadable, records),
                 "agreement": lowest,
-                "objects": edit_objects(batch["objects"], stays, **fields),
+                "objects": edit_objects(batch["objects"], ~removed, **fields),
             },
-            emptied_records(objects, stays, records, self.empty),
+            emptied_records(objects, ~removed, records, self.empty),
         )
 
-    def _made(self, objects: Objects, name: str, found: np.ndarray) -> np.ndarray:
-        """(n,) bool: which objects get what was found."""
-        wanted = all_finite(found) & (name in self.to)
-        missing = np.asarray(objects.field(name).is_null())
+    def _gets(self, objects: Objects, field: str, values: np.ndarray) -> np.ndarray:
+        """(n,) bool: objects whose field (box or point) gets its row of `values`."""
+        wanted = all_finite(values) & (field in self.to)
+        missing = np.asarray(objects.field(field).is_null())
         chosen: np.ndarray = wanted & (missing | self.overwrite)
         return chosen
 
 
 class _Shapes(NamedTuple):
-    """(n, 4) boxes around and (n, 2) points inside polygons and masks, nan where there is none;
-    and those that could not be read."""
+    """What the polygons and masks of n objects give, in [0,1000]."""
 
     boxes: np.ndarray
+    """(n, 4) around them; nan without one."""
     points: np.ndarray
-    unread: np.ndarray
+    """(n, 2) inside them; nan without one."""
+    unreadable: np.ndarray
+    """(n,) bool: broken, empty, or for another image."""
 
 
 def _shapes(objects: Objects, sizes: np.ndarray) -> _Shapes:
-    boxes, points, unread = _masks(objects, sizes)
+    boxes, points, unreadable = _mask_shapes(objects, sizes)
     polygon = objects.field("polygon")
     if polygon.null_count < len(polygon):
-        drawn = np.asarray(polygon.is_valid())
+        has = np.asarray(polygon.is_valid())
         polygons = flatten_polygons(polygon)
         inner, around = inner_points(polygons), bounding_boxes(polygons)
         empty = ~all_finite(inner)
         around[empty] = np.nan
-        boxes[drawn], points[drawn], unread[drawn] = around[drawn], inner[drawn], empty[drawn]
-    return _Shapes(boxes, points, unread)
+        boxes[has], points[has], unreadable[has] = around[has], inner[has], empty[has]
+    return _Shapes(boxes, points, unreadable)
 
 
-def _masks(objects: Objects, sizes: np.ndarray) -> _Shapes:
+def _mask_shapes(objects: Objects, sizes: np.ndarray) -> _Shapes:
     boxes, points = (np.full((len(objects.rows), n), np.nan) for n in (4, 2))
-    runs, unread = read_masks(objects.field("attributes"))
+    runs, unreadable = read_masks(objects.field("attributes"))
     if not len(runs.objects):
-        return _Shapes(boxes, points, unread)
-    inside, masks = column_spans(runs), len(runs.objects)
-    times = UNITS / runs.sizes[:, ::-1]
-    boxes[runs.objects] = mask_boxes(inside, masks) * np.tile(times, 2)
-    points[runs.objects] = mask_points(inside, masks) * times
+        return _Shapes(boxes, points, unreadable)
+    spans, masks = column_spans(runs), len(runs.objects)
+    units_per_pixel = UNITS / runs.sizes[:, ::-1]
+    boxes[runs.objects] = mask_boxes(spans, masks) * np.tile(units_per_pixel, 2)
+    points[runs.objects] = mask_points(spans, masks) * units_per_pixel
     width, height = sizes[runs.objects].T
-    aspect = (runs.sizes[:, 1] * height) / (runs.sizes[:, 0] * width)  # nan of an unknown size
-    other = np.abs(aspect - 1) > ASPECT_TOLERANCE
-    unread[runs.objects] = other | ~all_finite(boxes[runs.objects])
-    boxes[unread], points[unread] = np.nan, np.nan
-    return _Shapes(boxes, points, unread)
+    aspect = (runs.sizes[:, 1] * height) / (runs.sizes[:, 0] * width)  # nan for an unknown size
+    other_image = np.abs(aspect - 1) > ASPECT_TOLERANCE
+    unreadable[runs.objects] = other_image | ~all_finite(boxes[runs.objects])
+    boxes[unreadable], points[unreadable] = np.nan, np.nan
+    return _Shapes(boxes, points, unreadable)

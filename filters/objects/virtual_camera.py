@@ -1,4 +1,4 @@
-"""One camera for all images, so that a size on the image and a depth mean the same in each."""
+"""The step `virtual_camera`: 3D boxes moved to the depths of one virtual camera."""
 
 from __future__ import annotations
 
@@ -35,21 +35,23 @@ from manifests.step import Outcome, RowStep, reasons
 
 
 class VirtualCamera(RowStep):
-    """Move 3D boxes to the depth at which Omni3D's virtual camera sees them as they are seen.
+    """Move 3D boxes to the depth they have for Omni3D's virtual camera, the same for all images.
 
-    The depth of a centre is multiplied by (focal / fy) (height of the image / height), with the
-    image as it is shown; x, y, sizes and angles stay. Both focal lengths of each known camera are
-    multiplied likewise, so every centre stays where it is on the image, and the step done twice
-    does nothing more. Sizes are real metres still, so a box is as a whole no longer quite where it
-    was: put `boxes_3d`, which compares that with the 2D boxes, before. Measured are the least and
-    the greatest factor over the 3D boxes of a record, null where it has none.
+    With one virtual camera, an object of the same size and depth looks equally large on every
+    image. The depth of a box's centre is multiplied by (focal / fy) * (image height / height),
+    with the image as shown; x, y, sizes and angles stay. Both focal lengths of a known camera are
+    multiplied by the same factor. So each centre keeps its place on the image, and a second run of
+    the step changes nothing. The sizes are still real metres, so the projection of the whole box
+    does change a little: put `boxes_3d`, which compares projections with 2D boxes, before this
+    step. Measures: `boxes`, the 3D boxes of a record, with the smallest and largest factor
+    (`min_scale`, `max_scale`), null without 3D boxes.
 
-    With `rewrite: false` it only measures. Records without 3D boxes stay as they are; one with a
-    3D box on an image whose camera or size is unknown is quarantined: put `cameras` before, which
-    gives images their camera, or assumes one and says so in `cameras.assumed`.
+    With `rewrite: false` it only measures. Records without 3D boxes are not changed. A record with
+    a 3D box on an image of unknown camera or size is quarantined: put `cameras` before this step;
+    it gives images a camera, and counts the assumed ones in `cameras.assumed`.
 
-    Source: Omni3D, section on virtual depth; the report on Qwen3-VL (section 3.2.5) unifies its 3D
-    data so.
+    Source: Omni3D, section on virtual depth. The report on Qwen3-VL (section 3.2.5) unifies its 3D
+    data this way.
     """
 
     measures: ClassVar[dict[str, pa.DataType]] = {
@@ -60,10 +62,12 @@ class VirtualCamera(RowStep):
     rewrites: ClassVar[tuple[str, ...]] = ("objects", "media")
 
     focal: PositiveFloat = Field(
-        VIRTUAL_FOCAL, description="of the virtual camera, in pixels of an image of its height"
+        VIRTUAL_FOCAL, description="focal length of the virtual camera, in pixels of its image"
     )
-    height: PositiveFloat = Field(VIRTUAL_HEIGHT, description="of its images, in pixels")
-    rewrite: bool = Field(True, description="false: measure, and leave boxes and cameras alone")
+    height: PositiveFloat = Field(
+        VIRTUAL_HEIGHT, description="height of the virtual camera's image, in pixels"
+    )
+    rewrite: bool = Field(True, description="false: measure, and change no box or camera")
 
     def __call__(self, batch: pa.Table, media: Media) -> Outcome:
         objects, images = flat_objects(batch["objects"]), image_cameras(batch["media"])
@@ -89,7 +93,8 @@ class VirtualCamera(RowStep):
 
 
 def _moved(column: pa.Array | pa.ChunkedArray, objects: Objects, scale: np.ndarray) -> pa.Array:
-    had = objects.field("box3d")
-    moved = to_lists(scale_depths(to_matrix(had, 9), scale))
-    found = pc.if_else(moved.is_valid(), moved, had)
-    return edit_objects(column, np.ones(len(had), bool), box3d=found)
+    """The column `objects` with scaled depths; a 3D box with an unknown scale stays."""
+    old = objects.field("box3d")
+    moved = to_lists(scale_depths(to_matrix(old, 9), scale))
+    box3d = pc.if_else(moved.is_valid(), moved, old)
+    return edit_objects(column, np.ones(len(old), bool), box3d=box3d)

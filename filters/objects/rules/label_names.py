@@ -1,4 +1,4 @@
-"""Labels in one way of writing, and files that give them new names."""
+"""The normal form of labels, and files with new names for them."""
 
 from __future__ import annotations
 
@@ -14,19 +14,25 @@ from manifests import storage
 from manifests.errors import InputError
 
 
-def normalised(labels: pa.Array, fold: bool = True) -> pa.Array:
-    """In NFC, runs of whitespace and underscores one space, none at the ends; small if `fold`."""
+def normalise(labels: pa.Array, fold: bool = True) -> pa.Array:
+    """Labels in NFC, with one space for a run of whitespace and underscores, and none at the ends.
+
+    In lower case with `fold`: `normalise(["Traffic__Light "]) -> ["traffic light"]`
+    """
     composed = pc.utf8_normalize(labels, "NFC")
     spaced = pc.replace_substring_regex(composed, r"[\s\p{Z}\x85_]+", " ")
     trimmed = pc.utf8_trim_whitespace(spaced)
     return pc.utf8_lower(trimmed) if fold else trimmed
 
 
-def read_names(path: str) -> dict[str, str]:
-    """New labels by old ones; read once a process and version of the file."""
+def read_renames(path: str) -> dict[str, str]:
+    """New labels by old ones, from a YAML, JSON, CSV or TSV file. Raises InputError if unusable.
+
+    It is parsed again only when the size or date of the file changes.
+    """
     stamp = storage.size_and_stamp(path)
     if stamp is None:
-        raise InputError("there is no such file of labels", path)
+        raise InputError("the file of labels does not exist", path)
     return _read(path, stamp)
 
 
@@ -42,17 +48,17 @@ def _read(path: str, stamp: tuple[int, int]) -> dict[str, str]:
 
 def _mapping(text: str, path: str) -> dict[str, str]:
     try:
-        found = yaml.safe_load(text)
+        parsed = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise InputError(f"not YAML: {error}", path) from error
-    if not isinstance(found, dict):
-        raise InputError(f"{str(found)[:80]!r} is no mapping of `old: new`", path)
-    for old, new in found.items():
+    if not isinstance(parsed, dict):
+        raise InputError(f"{str(parsed)[:80]!r} is not a mapping of `old: new`", path)
+    for old, new in parsed.items():
         if not (isinstance(old, str) and isinstance(new, str)):
             raise InputError(
                 f"{old!r}: {new!r} are not two texts.", path, "Put quotes around both."
             )
-    return found
+    return parsed
 
 
 def _columns(text: str, separator: str, path: str) -> dict[str, str]:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from filters.objects.box_duplicates import BoxDuplicates, first_of_alike
+from filters.objects.box_duplicates import BoxDuplicates, first_of_duplicates
 from manifests.geometry.boxes import iou
 from tests.filters.objects.records import (
     IMAGE,
@@ -59,7 +59,7 @@ def test_the_first_stays_of_what_overlaps_it(
         expected.append(all(g != group or python_iou(b, one) < threshold for b, g in earlier))
     boxes = np.array([b for b, _ in some], np.float64).reshape(-1, 4)
     groups = np.array([g for _, g in some], np.int64)
-    assert first_of_alike(boxes, groups, threshold).tolist() == expected
+    assert first_of_duplicates(boxes, groups, threshold).tolist() == expected
 
 
 def test_of_a_chain_the_third_stays_that_overlaps_only_what_went() -> None:
@@ -114,7 +114,7 @@ def test_thousands_of_boxes_of_one_label_take_seconds_at_most() -> None:
     alike = np.array(A, np.float64) + draw.normal(0, 0.01, (4000, 4))
     start = time.process_time()
     groups = np.repeat([0, 1], 4000)
-    stays = first_of_alike(np.concatenate([apart, alike]), groups, 0.9)
+    stays = first_of_duplicates(np.concatenate([apart, alike]), groups, 0.9)
     assert time.process_time() - start < 20
     assert stays[4000:].tolist() == [True] + [False] * 3999
     assert stays[:4000].sum() > 3900

@@ -128,7 +128,7 @@ def test_projections_are_compared_with_the_2d_boxes_given() -> None:
     assert said["min_iou"] == [pytest.approx(0.5, abs=1e-5), pytest.approx(1, abs=1e-5)]
     assert said["count"] == [3, 1]
     said = answers(Boxes3d(min_iou=0.6), batch)
-    assert (removed(said), said["count"]) == ([{"disagrees": 1}, {}], [2, 1])
+    assert (removed(said), said["count"]) == ([{"low_iou": 1}, {}], [2, 1])
 
 
 def test_a_2d_box_that_reaches_out_of_the_image_is_compared_as_far_as_it_is_seen() -> None:
@@ -143,7 +143,7 @@ def test_low_and_far_boxes_go_where_a_bound_is_set() -> None:
     far = [0.0, 0.0, 50.0, *AHEAD[3:]]
     batch = of_objects([box(), box(far)], camera=CAMERA)
     share = 1 / 49.5  # of the height: 100 pixels of focal length on 100 of height
-    assert removed(answers(Boxes3d(min_height=share * 1.01), batch)) == [{"low": 1}]
+    assert removed(answers(Boxes3d(min_height=share * 1.01), batch)) == [{"small": 1}]
     assert removed(answers(Boxes3d(min_height=share * 0.99), batch)) == [{}]
     assert removed(answers(Boxes3d(max_depth=49), batch)) == [{"far": 1}]
 
@@ -152,7 +152,7 @@ def test_low_and_far_boxes_go_where_a_bound_is_set() -> None:
 def test_attributes_that_are_no_numbers_are_an_error(broken: str) -> None:
     batch = of_objects([box(attributes=broken)], [box()], [{"label": "a", "attributes": broken}])
     said = answers(Boxes3d(), batch)
-    assert said["error"] == ["attributes that tell of a 3D box in no numbers", None, None]
+    assert said["error"] == ["an attribute about a 3D box is not a number", None, None]
     assert said["count"] == [None, 1, 0]
 
 

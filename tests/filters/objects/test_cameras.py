@@ -82,8 +82,8 @@ def test_a_camera_of_the_image_at_another_size_is_an_error(base: Path) -> None:
     batch = of_media([medium("small.jpg")], [medium("tall.jpg")], [medium("a.jpg", None, None)])
     said = answers(Cameras(path="cameras.json"), batch, Media(str(base)))
     assert [error.split(":")[0] for error in said["error"]] == [
-        "a camera with its centre far from the image's",
-        "a camera of an image of another shape",
+        "the camera's centre is far from the image's",
+        "the camera's `width` and `height` have another aspect than the image",
         "an image of unknown size",
     ]
     assert said["given"] == [None] * 3

@@ -98,11 +98,11 @@ def test_new_names_come_from_a_file(tmp_path: Path, name: str) -> None:
     ("name", "text", "fault"),
     [
         ("n.yaml", "no: norway", "False: 'norway' are not two texts. Put quotes around both."),
-        ("n.yaml", "- a\n- b", "is no mapping of `old: new`"),
+        ("n.yaml", "- a\n- b", "is not a mapping of `old: new`"),
         ("n.yaml", "a: [", "not YAML"),
         ("n.csv", "a,b\na,b,c\n", "line 2 has 3 columns, not 2"),
         ("n.csv", "a,b\na,c\n", "line 2 gives 'a' a second name"),
-        ("n.yaml", "A_b: c\na b: d", "'A_b' and 'a b' are one label with two new names"),
+        ("n.yaml", "A_b: c\na b: d", "'A_b' and 'a b' are the same label, and get two new names"),
     ],
 )
 def test_a_file_of_names_that_is_none_is_refused(
@@ -115,7 +115,7 @@ def test_a_file_of_names_that_is_none_is_refused(
 
 
 def test_a_file_of_names_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="there is no such file"):
+    with pytest.raises(InputError, match="does not exist"):
         answers(Labels(rename_file="gone.yaml"), of_labels(["a"]), Media(str(tmp_path)))
 
 

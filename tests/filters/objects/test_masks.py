@@ -32,7 +32,7 @@ def test_a_broken_mask_is_counted_and_makes_nothing() -> None:
         media=[IMAGE | {"width": 480}],
     )
     said = answers(Masks(), batch)
-    assert (said["unread"], said["boxes"], said["points"], said["drop"]) == ([1], [2], [2], [None])
+    assert (said["unreadable"], said["boxes"], said["points"], said["drop"]) == ([1], [2], [2], [None])
     everything = [0, 0, 1000, 1000]
     assert [one["box"] for one in said["objects"][0]] == [everything, None, everything]
 
@@ -40,18 +40,18 @@ def test_a_broken_mask_is_counted_and_makes_nothing() -> None:
 def test_attributes_that_only_speak_of_masks_have_none() -> None:
     some = ['{"note": "\\"rle\\""}', '["rle"]', 'not "rle" JSON', '{"rle": null}', None]
     said = answers(Masks(), of_objects([{"attributes": one} for one in some]))
-    assert (said["unread"], said["boxes"]) == ([0], [0])
+    assert (said["unreadable"], said["boxes"]) == ([0], [0])
 
 
 def test_a_mask_of_another_image_makes_nothing() -> None:
     flat, high = np.ones((48, 64), bool), np.ones((64, 48), bool)
     objects = [{"attributes": attributes(one)} for one in (flat, high)]
     said = answers(Masks(), of_objects(objects))
-    assert (said["unread"], said["boxes"]) == ([1], [1])
+    assert (said["unreadable"], said["boxes"]) == ([1], [1])
     turned = of_objects(objects, media=[IMAGE | {"orientation": 6}])
     assert answers(Masks(), turned)["objects"][0][0]["box"] is None
     unknown = of_objects(objects, media=[IMAGE | {"width": None}])
-    assert answers(Masks(), unknown)["unread"] == [0]
+    assert answers(Masks(), unknown)["unreadable"] == [0]
 
 
 def test_objects_with_a_polygon_get_what_they_do_not_have() -> None:
@@ -79,7 +79,7 @@ def test_boxes_far_from_their_mask_may_go() -> None:
     batch = of_objects([right, wrong], [wrong], [boxed(1, 1, 2, 2)])
     said = answers(Masks(min_agreement=0.8, to="point"), batch)
     assert said["agreement"] == [0.5, 0.5, None]
-    assert (said["disagree"], said["points"]) == ([1, 1, 0], [1, 0, 0])
+    assert (said["removed"], said["points"]) == ([1, 1, 0], [1, 0, 0])
     assert said["drop"] == [None, "no object left", None]
     assert [len(some) for some in said["objects"]] == [1, 0, 1]
     kept = answers(Masks(min_agreement=0.8, empty="keep"), batch)
@@ -88,7 +88,7 @@ def test_boxes_far_from_their_mask_may_go() -> None:
 
 def test_a_polygon_without_an_inside_is_unread() -> None:
     said = alone(Masks(), outlined([5, 5, 9, 5]), outlined([]), outlined())
-    assert (said["unread"], said["boxes"], said["points"]) == (3, 0, 0)
+    assert (said["unreadable"], said["boxes"], said["points"]) == (3, 0, 0)
 
 
 def test_a_polygon_goes_before_a_mask() -> None:

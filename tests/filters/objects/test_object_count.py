@@ -70,8 +70,8 @@ def test_a_record_that_states_another_number_goes() -> None:
         "drop": [None, "count differs", None, None, None, None],
         "error": [None] * 6,
     }
-    assert answers(CountAgreement(differing="keep"), batch)["drop"] == [None] * 6
-    strict = answers(CountAgreement(differing="keep", unstated="drop"), batch)["drop"]
+    assert answers(CountAgreement(mismatch="keep"), batch)["drop"] == [None] * 6
+    strict = answers(CountAgreement(mismatch="keep", missing="drop"), batch)["drop"]
     assert strict == [None, None, *["no count stated"] * 4]
 
 
@@ -85,7 +85,7 @@ def test_a_count_may_be_written_as_a_table_has_it(value: Any) -> None:
 )
 def test_what_is_no_count_is_an_error(value: Any) -> None:
     said = answers(CountAgreement(), stating({"count": value}))
-    assert said["error"] == [f"count {value!r} is no count"]
+    assert said["error"] == [f"count {value!r} is not a count"]
     assert (said["stated"], said["agrees"], said["drop"]) == ([None], [None], [None])
 
 

@@ -32,7 +32,12 @@ def test_a_broken_mask_is_counted_and_makes_nothing() -> None:
         media=[IMAGE | {"width": 480}],
     )
     said = answers(Masks(), batch)
-    assert (said["unreadable"], said["boxes"], said["points"], said["drop"]) == ([1], [2], [2], [None])
+    assert (said["unreadable"], said["boxes"], said["points"], said["drop"]) == (
+        [1],
+        [2],
+        [2],
+        [None],
+    )
     everything = [0, 0, 1000, 1000]
     assert [one["box"] for one in said["objects"][0]] == [everything, None, everything]
 

@@ -1,4 +1,4 @@
-"""The recipes that come along plan, say how to run them, and do so on a corpus of their kind."""
+"""The recipes in `recipes/` plan, show how to run them, and run on a small corpus."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_there_are_recipes() -> None:
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_every_recipe_says_how_to_run_it(name: str) -> None:
+def test_every_recipe_shows_how_to_run_it(name: str) -> None:
     assert f"curate run recipes/{name}.yaml -o out/" in RECIPES[name].read_text()
 
 
@@ -49,15 +49,15 @@ def test_every_recipe_plans(
     assert {planned["state"] for planned in passes} == {"to run"}
 
 
-def ran(name: str, base: Path) -> FinishedRun:
-    """A recipe run in `base`, with its limits on quarantine as they are."""
+def run_shipped(name: str, base: Path) -> FinishedRun:
+    """Run a recipe in `base`, with its own error budget."""
     run = ["run", str(RECIPES[name]), "-o", "out", "--inline", "-q"]
     assert curate(base, *run) == cli.OK
     assert curate(base, "verify", "out") == cli.OK
     return read_run(base / "out")
 
 
-def test_captions_keeps_what_says_something_of_a_whole_image(tmp_path: Path) -> None:
+def test_captions_drops_file_names_spam_other_languages_and_small_images(tmp_path: Path) -> None:
     captions = {
         "kept": CAPTION,
         "file": "IMG_0042.JPG",
@@ -70,7 +70,7 @@ def test_captions_keeps_what_says_something_of_a_whole_image(tmp_path: Path) -> 
     whole = [member for pair in zip(images, members, strict=True) for member in pair]
     small = [("small.jpg", make_image(40, 40)), ("small.txt", CAPTION.encode())]
     shard(tmp_path / "data/web", [*whole, *small])
-    made = ran("captions", tmp_path)
+    made = run_shipped("captions", tmp_path)
     assert made.captions == {"data/web/a.tar#kept": CAPTION}
     assert {step: a[2] for step, a in made.accounts.items() if a[2]} == {
         "words": {"too few words": 1},
@@ -81,7 +81,7 @@ def test_captions_keeps_what_says_something_of_a_whole_image(tmp_path: Path) -> 
     assert made.rows[0]["words.count"] == 11
 
 
-def test_duplicates_keeps_one_of_the_same_image_with_nearly_the_same_text(
+def test_duplicates_keeps_one_record_of_the_same_image_with_nearly_the_same_text(
     tmp_path: Path,
 ) -> None:
     one, other = make_image(320, 240, 1), make_image(320, 240, 2)
@@ -99,7 +99,7 @@ def test_duplicates_keeps_one_of_the_same_image_with_nearly_the_same_text(
     ]
     (tmp_path / "data/web").mkdir(parents=True)
     shard(tmp_path / "data/web", members)
-    made = ran("duplicates", tmp_path)
+    made = run_shipped("duplicates", tmp_path)
     kept = {origin.rpartition("#")[2] for origin in made.captions}
     assert kept in ({"first", "retold", "repainted"}, {"again", "retold", "repainted"})
     assert made.accounts["duplicates"][2] == {"duplicate": 1}
@@ -135,7 +135,7 @@ def test_datacomp_writes_the_keep_list_of_the_survivors(
         (tmp_path / f"images/{uid}.jpg").write_bytes(make_image(300, 240))
     monkeypatch.setenv("POOL", "pool")
     monkeypatch.setenv("IMAGES", "images")
-    made = ran("datacomp", tmp_path)
+    made = run_shipped("datacomp", tmp_path)
     assert made.accounts["read pool"] == (4, 3, {}, {"MediaError": 1})
     assert [last_answer(row) for row in made.rows] == [CAPTION]
     kept = np.load(tmp_path / "out/keep_list/keep_list.npy")
@@ -150,11 +150,11 @@ def test_finetune_writes_lines_with_their_images_beside_them(tmp_path: Path) -> 
     for number in range(200):
         (tmp_path / f"data/images/{number}.jpg").write_bytes(make_image(64, 48, number % 5))
     (tmp_path / "data/conversations.json").write_text(json.dumps(rows))
-    made = ran("finetune", tmp_path)
+    made = run_shipped("finetune", tmp_path)
     fix = "Put the file there and run again with --retry, or leave it in quarantine."
-    told = f"data/images/gone.jpg: there is no such file. {fix}"
+    message = f"data/images/gone.jpg: there is no such file. {fix}"
     place = "data/conversations.json#7"
-    assert made.quarantine == [Quarantined(place, "read chats", "MediaError", told)]
+    assert made.quarantine == [Quarantined(place, "read chats", "MediaError", message)]
     (path,) = (tmp_path / "out/jsonl").glob("*.jsonl")
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     assert len(lines) == 199
@@ -163,7 +163,7 @@ def test_finetune_writes_lines_with_their_images_beside_them(tmp_path: Path) -> 
     assert {sha256(data) for data in beside} == {sha256(make_image(64, 48, n)) for n in range(5)}
 
 
-def test_grounding_asks_for_what_is_annotated_in_three_conventions(tmp_path: Path) -> None:
+def test_grounding_makes_questions_of_annotations_in_three_formats(tmp_path: Path) -> None:
     for folder in ("coco/images", "coco/annotations", "voc/Annotations", "voc/JPEGImages",
                    "screens/images"):  # fmt: skip
         (tmp_path / "data" / folder).mkdir(parents=True)
@@ -189,7 +189,7 @@ def test_grounding_asks_for_what_is_annotated_in_three_conventions(tmp_path: Pat
     row = {"img_filename": "s.png", "bbox": [8, 5, 16, 5], "instruction": "close it",
            "data_type": "icon"}  # fmt: skip
     (tmp_path / "data/screens/web.json").write_text(json.dumps([row]))
-    made = ran("grounding", tmp_path)
+    made = run_shipped("grounding", tmp_path)
     assert made.accounts["duplicates"] == (5, 4, {"duplicate": 1}, {})
     assert made.accounts["object_count"] == (5, 3, {"too few objects": 2}, {})
     assert sorted(made.captions) == [

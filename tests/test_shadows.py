@@ -1,4 +1,4 @@
-"""A user's own module with one of our names is named as the offender, on driver and worker."""
+"""A module of the user that hides one of our packages is named, on driver and worker."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ def test_a_module_that_shadows_ours_is_named(tmp_path: Path, name: str, kind: st
     offender = tmp_path / f"{name}.py" if kind == "file" else tmp_path / name / "__init__.py"
     offender.parent.mkdir(exist_ok=True)
     offender.write_text("")
-    told = _import_curate(tmp_path)
-    assert told.returncode != 0
-    assert f"'{name}'" in told.stderr
-    assert str(offender) in told.stderr
+    done = _import_curate(tmp_path)
+    assert done.returncode != 0
+    assert f"'{name}'" in done.stderr
+    assert str(offender) in done.stderr
 
 
-def test_nothing_is_said_where_nothing_shadows(tmp_path: Path) -> None:
+def test_other_modules_are_no_problem(tmp_path: Path) -> None:
     (tmp_path / "other.py").write_text("")
     assert _import_curate(tmp_path).returncode == 0
 
 
-def test_a_ray_worker_names_the_offender_too(tmp_path: Path) -> None:
+def test_a_ray_worker_names_the_module_too(tmp_path: Path) -> None:
     (tmp_path / "filters.py").write_text("")
     program = (
         "import ray\n"
@@ -39,9 +39,9 @@ def test_a_ray_worker_names_the_offender_too(tmp_path: Path) -> None:
     )
     (tmp_path / "job.py").write_text(program)
     command = [sys.executable, str(tmp_path / "job.py")]
-    told = subprocess.run(command, capture_output=True, text=True, timeout=180, cwd="/")
-    assert told.returncode != 0
-    assert str(tmp_path / "filters.py") in told.stderr
+    done = subprocess.run(command, capture_output=True, text=True, timeout=180, cwd="/")
+    assert done.returncode != 0
+    assert str(tmp_path / "filters.py") in done.stderr
 
 
 def _import_curate(first: Path) -> subprocess.CompletedProcess[str]:

@@ -47,7 +47,7 @@ def _summary(probed: Probed) -> str:
     parts.append("what each step would drop of all these records, whatever other steps drop:")
     parts.append(table(("step", "in", "would drop", "share", "why"), rows))
     if probed.skipped:
-        parts.append(f"not probed, since they need the whole corpus: {', '.join(probed.skipped)}")
+        parts.append(f"not probed, because they need the whole corpus: {', '.join(probed.skipped)}")
     return "\n".join(parts)
 
 
@@ -63,8 +63,8 @@ def _histogram(measure: Distribution) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _share(part: int, whole: int) -> str:
-    return f"{part / whole:.1%}" if whole else ""
+def _share(part: int, total: int) -> str:
+    return f"{part / total:.1%}" if total else ""
 
 
 def _why(reasons: dict[str, int]) -> str:

@@ -51,7 +51,7 @@ class PartFiles:
     ) -> Commit:
         """Write the remaining files, then the commit. `more`: files written by others.
 
-        `steps` gives every step its account, also where no row came to it.
+        `steps` gives every step its account, also one that no row reached.
         """
         commit = Commit(
             part=self.part,

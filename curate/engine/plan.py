@@ -32,7 +32,7 @@ _FIRST = fingerprint([RECORDS_VERSION])
 
 
 def notes(loaded: Loaded) -> list[str]:
-    """What the steps tell the user before anything runs, each with the name of its step."""
+    """Notes of the steps for the user, shown before the run: `duplicates: ...`."""
     return [
         f"{planned.name}: {note}"
         for planned in loaded.steps

@@ -41,7 +41,7 @@ class Distribution(NamedTuple):
 
 
 class Probed(NamedTuple):
-    """The results of a probe. `accounts`: each step by itself, as if no step came before it.
+    """The results of a probe. `accounts`: each step alone, as if no step ran before it.
 
     `skipped`: steps that cannot be measured on a sample.
     """
@@ -102,7 +102,7 @@ def _head(
 def _measure(
     fused: FusedSteps, sample: pa.Table, media: MediaOptions
 ) -> tuple[pa.Table, list[Account]]:
-    """The sample with every measure, and every step's account of the whole sample."""
+    """The sample with every measure, and every step's account of all its rows."""
     accounts: list[Account] = []
     batches = [fused.schema.empty_table()]
     for batch, results in fused.run(_batches(sample, fused.batch_rows), media, remove=False):

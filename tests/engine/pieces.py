@@ -26,7 +26,7 @@ from manifests.step import (
 
 
 class Slow(RowStep):
-    """Take a while over every batch, so that there is time to be killed in."""
+    """Take a while for every batch, so that a test can kill the run meanwhile."""
 
     milliseconds: int = 20
 
@@ -36,13 +36,13 @@ class Slow(RowStep):
 
 
 class Twice(ReshapeStep):
-    """Two records of every one: itself, and a copy. Raises on records whose text holds `word`."""
+    """Make two records of each: itself and a copy. Raises on records whose text contains `word`."""
 
     word: str = "poison"
 
     def __call__(self, batch: pa.Table, media: Media) -> pa.Table:
         if any(self.word in text for text in record.texts(batch["content"]).to_pylist()):
-            raise ValueError(f"cannot copy what says {self.word!r}")
+            raise ValueError(f"cannot copy a text with {self.word!r}")
         copies = record.child_ids(batch["id"].to_pylist(), [1] * batch.num_rows)
         return pa.concat_tables([batch, batch.set_column(0, "id", copies)])
 
@@ -61,15 +61,15 @@ class Longest(CorpusStep):
         lengths = {part: self._lengths(corpus.read(part)) for part in corpus.parts}
         longest = max((int(n.max()) for n in lengths.values() if len(n)), default=0)
         for part, own in lengths.items():
-            said = pa.array(np.full(len(own), longest))
-            yield part, Outcome({"longest": said}, reasons(len(own), (own < longest, "shorter")))
+            column = pa.array(np.full(len(own), longest))
+            yield part, Outcome({"longest": column}, reasons(len(own), (own < longest, "shorter")))
 
     def _lengths(self, table: pa.Table) -> np.ndarray:
         return np.array([len(text) for text in record.texts(table["content"]).to_pylist()], int)
 
 
 class Broken(RowStep):
-    """Raise on records whose text holds `word`; answer all others."""
+    """Raise on records whose text contains `word`; keep all others."""
 
     word: str = "poison"
 
@@ -81,7 +81,7 @@ class Broken(RowStep):
 
 
 class Crash(RowStep):
-    """End the worker's process, once for each marker file that is there."""
+    """End the worker's process once: if the marker file exists, which is then deleted."""
 
     marker: str
 
@@ -93,7 +93,7 @@ class Crash(RowStep):
 
 
 class Misaligned(RowStep):
-    """Answer one row too few."""
+    """Give an outcome with one row too few."""
 
     measures: ClassVar[dict[str, pa.DataType]] = {"count": pa.int64()}
 
@@ -109,7 +109,7 @@ class Dies(RowStep):
 
 
 class Embed(RowStep):
-    """Give what a record's `meta` has of `vector`, `nearest` and `cluster`."""
+    """Measure what a record's `meta` gives as `vector`, `nearest` and `cluster`."""
 
     measures: ClassVar[dict[str, pa.DataType]] = {
         "vector": pa.list_(pa.float32()),
@@ -119,15 +119,15 @@ class Embed(RowStep):
 
     def __call__(self, batch: pa.Table, media: Media) -> Outcome:
         known = [json.loads(meta or "{}") for meta in batch["meta"].to_pylist()]
-        said = {
+        columns = {
             name: pa.array([one.get(name) for one in known], kind)
             for name, kind in self.measures.items()
         }
-        return Outcome(said)
+        return Outcome(columns)
 
 
 class Score(RowStep):
-    """Give the number that a record's `meta` has as `score`."""
+    """Measure the number that a record's `meta` gives as `score`."""
 
     measures: ClassVar[dict[str, pa.DataType]] = {"value": pa.float64()}
 

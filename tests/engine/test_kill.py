@@ -1,7 +1,7 @@
-"""Kill -9 at random moments: a worker, the driver, the raylet. After resuming: the same bytes.
+"""A worker, the driver or the raylet is killed at a random moment: resuming gives the same bytes.
 
-CURATE_KILLS sets how many kills there are: 4 by default. Every other run looks for
-duplicates, and is killed in one of the phases of that.
+CURATE_KILLS is the number of kills: 4 by default. Every second run looks for duplicates, and is
+killed in one of the phases of that step.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ DUPLICATES = [
 
 
 class Case(NamedTuple):
-    """A recipe, and between how many commits it is killed."""
+    """A recipe; it is killed after `first` commits at the earliest, before `last` at the latest."""
 
     recipe: str
     first: int
@@ -73,9 +73,9 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }
     for name, what in recipes.items():
         (base / f"{name}.yaml").write_text(yaml.safe_dump(what))
-        told = row_counts(run_engine(what, base, base / f"{name}-reference", Inline()))
-    assert told["duplicates"][2]["duplicate"] > 100
-    assert told["InPieces"][2]["duplicate"] > 100
+        counts = row_counts(run_engine(what, base, base / f"{name}-reference", Inline()))
+    assert counts["duplicates"][2]["duplicate"] > 100
+    assert counts["InPieces"][2]["duplicate"] > 100
     return base
 
 
@@ -101,7 +101,7 @@ def test_killed_at_a_random_moment_it_resumes_to_the_same_bytes(corpus: Path, nu
 
 
 def _products(out: Path) -> dict[str, bytes]:
-    """All parts, dropped and quarantined rows, commits and shards; not the list of files cut."""
+    """All files of a run except the lists of splits."""
     return {
         name: data for name, data in file_bytes(out).items() if not name.endswith("splits.json")
     }
@@ -140,17 +140,17 @@ def _running(corpus: Path, recipe: str, out: Path, mark: str) -> Iterator[subpro
 
 
 def _wait_for_commits(out: Path, driver: subprocess.Popen[bytes], commits: int) -> None:
-    """Until so many parts, and tasks of the phases of a corpus step, are committed."""
+    """Wait until that many parts, and tasks of phases of corpus steps, are committed."""
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and driver.poll() is None:
-        found = (out.glob(f"steps/*/{of}.json") for of in ("part-*", "work/*/*"))
+        found = (out.glob(f"steps/*/{kind}.json") for kind in ("part-*", "work/*/*"))
         if len([*itertools.chain(*found)]) >= commits:
             return
         time.sleep(0.02)
 
 
 def _marked(mark: str) -> list[int]:
-    """All processes of a run, by the variable they inherited."""
+    """The ids of all processes of a run, found by an environment variable that they inherited."""
     found = []
     for entry in Path("/proc").iterdir():
         with contextlib.suppress(OSError):

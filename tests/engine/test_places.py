@@ -1,4 +1,4 @@
-"""Where a run reads and writes: S3, a full disk, odd environments."""
+"""Where a run reads and writes: S3, a full disk, unusual environments."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture
 def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[object, str]]:
-    """A bucket of an S3 server in this process, and what its uris end in."""
+    """A client of an S3 server in this process, and the query that ends the uris of its bucket."""
     boto3 = pytest.importorskip("boto3")
     server = pytest.importorskip("moto.server").ThreadedMotoServer(port=0)
     server.start()
@@ -69,7 +69,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", str(place)], check=True)
 
 
-def test_a_full_disk_is_a_named_error_and_the_run_goes_on_once_there_is_room(
+def test_a_full_disk_is_a_named_error_and_the_run_continues_when_there_is_space(
     tmp_path: Path, small_disk: Path
 ) -> None:
     write_captions(tmp_path / "data", files=6, rows=60)
@@ -93,7 +93,7 @@ def test_a_full_disk_is_a_named_error_and_the_run_goes_on_once_there_is_room(
         {"TZ": "Asia/Kathmandu"},
     ],
 )  # fmt: skip
-def test_the_environment_changes_no_byte(tmp_path: Path, environment: dict[str, str]) -> None:
+def test_environment_variables_change_no_byte(tmp_path: Path, environment: dict[str, str]) -> None:
     write_captions(tmp_path / "data", files=2, rows=20)
     what = caption_recipe(steps=[{"words": {"min": 5}}, {"sample": {"rows": 12}}, {"language": {}}])
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(what))

@@ -1,4 +1,4 @@
-"""On Ray, with any number of workers, the bytes are those of one process."""
+"""On Ray, any number of workers makes the same bytes as one process."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_ray_data_reads_the_shards_as_they_are(ray: None, corpus: Path) -> None:
     }
 
 
-def test_a_worker_that_dies_once_costs_no_record(ray: None, corpus: Path) -> None:
+def test_a_worker_that_dies_once_loses_no_record(ray: None, corpus: Path) -> None:
     marker = corpus / "crash-now"
     marker.write_text("")
     what = caption_recipe(
@@ -65,7 +65,7 @@ def test_a_worker_that_dies_once_costs_no_record(ray: None, corpus: Path) -> Non
     assert row_counts(made)["Crash"] == (270, 270, {}, {})
 
 
-def test_an_error_of_a_step_arrives_as_itself(ray: None, corpus: Path) -> None:
+def test_an_error_of_a_step_reaches_the_driver_unchanged(ray: None, corpus: Path) -> None:
     what = caption_recipe(steps=[{"tests.engine.pieces:Misaligned": {}}])
     with pytest.raises(StepError, match="29 values for 30 rows in 'count'"):
         run_engine(what, corpus, corpus / "misaligned", RayExecutor(2))

@@ -1,4 +1,4 @@
-"""What a run promises, on this process."""
+"""The promises of a run: accounts, same bytes, resuming, reuse of finished parts, budgets."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_the_same_recipe_and_data_make_the_same_bytes_elsewhere(tmp_path: Path) 
 
 
 def _touched(out: Path, since: int) -> set[str]:
-    """Part and shard files written after a moment (in nanoseconds)."""
+    """The part and shard files written after a time in nanoseconds."""
     return {
         str(path.relative_to(out))
         for path in out.rglob("*.arrow")
@@ -82,7 +82,7 @@ def test_one_new_file_recomputes_its_own_parts_and_the_order(corpus: Path) -> No
     assert made.shards == fresh.shards
 
 
-def test_a_file_taken_away_takes_its_records_with_it(corpus: Path) -> None:
+def test_removing_an_input_file_removes_its_records(corpus: Path) -> None:
     run_engine(caption_recipe(), corpus, corpus / "out")
     os.remove(corpus / "data" / "001.jsonl")
     made = run_engine(caption_recipe(), corpus, corpus / "out")
@@ -118,11 +118,11 @@ def test_dropped_rows_keep_their_reason_and_what_was_measured(corpus: Path) -> N
 def test_a_corpus_step_sees_all_parts_and_its_drops_are_applied_while_reading(corpus: Path) -> None:
     steps = [{"tests.engine.pieces:Longest": {}}, {"words": {}}]
     made = run_engine(caption_recipe(steps=steps), corpus, corpus / "out")
-    told = row_counts(made)
-    came, kept, dropped, _ = told["Longest"]
-    assert came == 120
+    counts = row_counts(made)
+    rows_in, kept, dropped, _ = counts["Longest"]
+    assert rows_in == 120
     assert dropped == {"shorter": 120 - kept}
-    assert told["words"][0] == kept
+    assert counts["words"][0] == kept
     assert verify(str(corpus / "out")).faults == []
 
 
@@ -149,7 +149,7 @@ def test_a_sample_is_the_same_whatever_the_parts_and_grows_with_its_size(corpus:
     assert few < many
 
 
-def test_a_reshape_step_may_make_rows_and_the_ledger_says_so(corpus: Path) -> None:
+def test_rows_that_a_reshape_step_makes_are_in_the_ledger(corpus: Path) -> None:
     made = run_engine(
         caption_recipe(steps=[{"tests.engine.pieces:Twice": {}}]), corpus, corpus / "out"
     )
@@ -170,14 +170,14 @@ def test_a_reshape_step_that_fails_on_one_row_quarantines_that_row_alone(corpus:
     assert account.quarantined == {"RowError": 1}
     (row,) = parts.read_columns(str(corpus / "out" / "quarantine.arrow")).to_pylist()
     assert (row["origin"], row["step"]) == ("data/zzz.jsonl#2", "Twice")
-    assert row["message"] == "ValueError: cannot copy what says 'poison'"
+    assert row["message"] == "ValueError: cannot copy a text with 'poison'"
     assert verify(str(corpus / "out")).faults == []
     only = {"tests.engine.pieces:Twice": {"word": " ", "only": {"source": "made"}}}
     with pytest.raises(StepError, match="failed on more than 16 rows"):
         run_engine(caption_recipe(steps=[only]), corpus, corpus / "other")
 
 
-def test_only_leaves_the_other_rows_alone(corpus: Path) -> None:
+def test_rows_outside_only_are_kept(corpus: Path) -> None:
     write_captions(corpus / "more", files=1)
     both = caption_recipe()
     both["sources"] = [
@@ -207,7 +207,7 @@ def test_a_step_that_fails_on_everything_stops_the_run(corpus: Path) -> None:
         run_engine(caption_recipe(steps=steps), corpus, corpus / "out")
 
 
-def test_a_step_that_answers_too_few_rows_is_an_error_not_a_drop(corpus: Path) -> None:
+def test_an_outcome_with_too_few_rows_is_an_error_not_a_drop(corpus: Path) -> None:
     with pytest.raises(StepError, match="39 values for 40 rows in 'count'"):
         run_engine(
             caption_recipe(steps=[{"tests.engine.pieces:Misaligned": {}}]), corpus, corpus / "out"
@@ -215,11 +215,9 @@ def test_a_step_that_answers_too_few_rows_is_an_error_not_a_drop(corpus: Path) -
 
 
 @pytest.mark.parametrize(("budget", "spent"), [(0.1, True), (0.3, False), (10, True), (31, False)])
-def test_a_spent_error_budget_fails_the_run_loudly(
-    corpus: Path, budget: float, spent: bool
-) -> None:
-    gone = [{"caption": f"no image {n}", "image": f"gone/{n}.jpg"} for n in range(30)]
-    (corpus / "data" / "zzz.jsonl").write_text("\n".join(map(json.dumps, gone)))
+def test_a_spent_error_budget_fails_the_run(corpus: Path, budget: float, spent: bool) -> None:
+    missing = [{"caption": f"no image {n}", "image": f"gone/{n}.jpg"} for n in range(30)]
+    (corpus / "data" / "zzz.jsonl").write_text("\n".join(map(json.dumps, missing)))
     what = caption_recipe(max_quarantined=budget)
     if spent:
         with pytest.raises(BudgetError, match="30 inputs were quarantined"):
@@ -236,7 +234,7 @@ def test_a_missing_folder_is_an_error_not_an_empty_success(tmp_path: Path) -> No
         run_engine(caption_recipe(path="nowhere/*.jsonl"), tmp_path, tmp_path / "out")
 
 
-def test_zero_rows_in_make_zero_rows_out_and_still_open(tmp_path: Path) -> None:
+def test_shards_without_rows_can_be_opened(tmp_path: Path) -> None:
     write_captions(tmp_path / "data", files=1, rows=1)
     made = run_engine(caption_recipe(steps=[{"words": {"min": 99}}]), tmp_path, tmp_path / "out")
     assert made.shards["arrow"]["rows"] == 0
@@ -244,7 +242,7 @@ def test_zero_rows_in_make_zero_rows_out_and_still_open(tmp_path: Path) -> None:
     assert len(datasets.load_from_disk(str(tmp_path / "out" / "shards"))) == 0
 
 
-def test_retry_reads_again_what_was_quarantined_and_nothing_else(corpus: Path) -> None:
+def test_retry_repeats_only_parts_with_quarantined_inputs(corpus: Path) -> None:
     late = [{"caption": "an image that comes later", "image": "late.jpg"}]
     (corpus / "data" / "zzz.jsonl").write_text("\n".join(map(json.dumps, late)))
     assert row_counts(run_engine(caption_recipe(), corpus, corpus / "out"))["read made"][3] == {
@@ -272,7 +270,7 @@ def test_going_back_to_an_earlier_recipe_writes_its_shards_again(corpus: Path) -
     assert made.digest == run_engine(caption_recipe(seed=17), corpus, corpus / "out").digest
 
 
-def test_shards_of_an_earlier_count_are_taken_away(corpus: Path) -> None:
+def test_shards_of_an_earlier_count_are_deleted(corpus: Path) -> None:
     run_engine(caption_recipe(shards={"shard_bytes": 20_000}), corpus, corpus / "out")
     many = file_bytes(corpus / "out" / "shards")
     run_engine(caption_recipe(), corpus, corpus / "out")
@@ -281,7 +279,7 @@ def test_shards_of_an_earlier_count_are_taken_away(corpus: Path) -> None:
     assert names == {"data-00000-of-00001.arrow"}
 
 
-def test_a_run_that_is_not_whole_has_no_manifest(corpus: Path) -> None:
+def test_an_unfinished_run_has_no_manifest(corpus: Path) -> None:
     run_engine(caption_recipe(), corpus, corpus / "out")
     with pytest.raises(StepError):
         run_engine(

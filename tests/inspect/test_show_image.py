@@ -35,12 +35,12 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
         {"id": n, "image_id": n, "category_id": 1, "bbox": box, "iscrowd": 0}
         for n, box in enumerate(BOXES.values())
     ]
-    whole = {
+    annotations = {
         "images": images,
         "annotations": annotations,
         "categories": [{"id": 1, "name": "cup"}],
     }
-    (base / "coco.json").write_text(json.dumps(whole))
+    (base / "coco.json").write_text(json.dumps(annotations))
     source = {"name": "coco", "reader": "coco", "path": "coco.json", "media_root": "photos"}
     run_recipe(base, source, steps=[{"object_count": {"min": 1}}])
     return base
@@ -49,8 +49,8 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def answer(base: Path, capsys: Capture, *arguments: str) -> tuple[int, str, str]:
     with contextlib.chdir(base):
         code = run(["show", "out", *arguments])
-    said = capsys.readouterr()
-    return code, said.out, said.err
+    output = capsys.readouterr()
+    return code, output.out, output.err
 
 
 def rows(base: Path, capsys: Capture, *arguments: str) -> list[dict[str, Any]]:
@@ -67,18 +67,18 @@ def drawn_on(path: Path) -> list[int]:
     return [int(xs.min()), int(ys.min()), int(xs.max()), int(ys.max())]
 
 
-def test_every_record_shown_is_drawn_into_a_folder_and_its_path_is_told(
+def test_every_record_shown_is_drawn_into_a_folder_and_its_path_is_printed(
     base: Path, tmp_path: Path, capsys: Capture
 ) -> None:
     code, out, _ = answer(base, capsys, "--image", str(tmp_path / "images"))
     assert code == OK
-    told = [line.split("drawn: ")[1] for line in out.splitlines() if "drawn: " in line]
-    assert sorted(told) == sorted(str(p) for p in (tmp_path / "images").iterdir())
-    assert len(told) == 2
+    printed = [line.split("drawn: ")[1] for line in out.splitlines() if "drawn: " in line]
+    assert sorted(printed) == sorted(str(p) for p in (tmp_path / "images").iterdir())
+    assert len(printed) == 2
     assert "-  cup  box 156.2, 104.2, 468.8, 312.5" in out
 
 
-def test_the_box_is_where_the_file_says(base: Path, tmp_path: Path, capsys: Capture) -> None:
+def test_the_box_is_where_the_annotation_is(base: Path, tmp_path: Path, capsys: Capture) -> None:
     for row in rows(base, capsys, "--image", str(tmp_path)):
         (path,) = row["images"]
         name = Path(row["media"][0]["uri"]).stem
@@ -100,7 +100,7 @@ def test_a_record_is_named_by_the_start_of_its_id_or_its_origin(
         Path(one).unlink()
 
 
-def test_without_a_place_they_go_to_curate_images(base: Path, capsys: Capture) -> None:
+def test_the_default_folder_is_curate_images(base: Path, capsys: Capture) -> None:
     (row,) = rows(base, capsys, "-n", "1", "--image")
     assert row["images"] == [f"curate-images/{row['id']}.png"]
     assert (base / row["images"][0]).is_file()
@@ -127,17 +127,17 @@ def test_several_images_for_one_file_are_a_mistake(
     assert not list(tmp_path.iterdir())
 
 
-def test_what_is_quarantined_cannot_be_drawn(base: Path, capsys: Capture) -> None:
+def test_quarantined_inputs_cannot_be_drawn(base: Path, capsys: Capture) -> None:
     code, _, err = answer(base, capsys, "--quarantined", "--image")
     assert (code, "--image cannot draw quarantined inputs" in err) == (MISTAKE, True)
 
 
-def test_a_name_that_is_no_record_s_fails(base: Path, capsys: Capture) -> None:
+def test_an_unknown_record_is_an_error(base: Path, capsys: Capture) -> None:
     code, _, err = answer(base, capsys, "nothing-like-it")
     assert (code, "no record 'nothing-like-it'" in err) == (FAILED, True)
 
 
-def test_an_image_that_is_gone_is_told_and_the_others_are_drawn(
+def test_a_missing_image_is_reported_and_the_others_are_drawn(
     base: Path, tmp_path: Path, capsys: Capture
 ) -> None:
     shutil.copytree(base, tmp_path / "moved")

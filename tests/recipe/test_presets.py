@@ -1,4 +1,4 @@
-"""Presets are steps that build, with evidence for every number."""
+"""Presets build, and every number has its evidence."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_presets_build(preset: Preset) -> None:
     assert len(build(preset)) == len(preset.steps)
 
 
-def test_datacomp_basic_draws_its_lines_where_datacomp_does() -> None:
+def test_datacomp_basic_has_the_bounds_of_datacomp() -> None:
     words, characters, shape, language = steps(load_presets()["datacomp_basic"])
     assert answers(words, of_texts("a b", "a b c"))["drop"] == ["too few words", None]
     assert answers(characters, of_texts("a b c", "aa b c"))["drop"] == ["too few characters", None]

@@ -1,4 +1,4 @@
-"""A recipe with a mistake is refused before any work: line, field, what is allowed, spelling."""
+"""A mistake in a recipe is refused before any work, with line, field and nearest spelling."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def write(tmp_path: Path):  # type: ignore[no-untyped-def]
     return writing
 
 
-def test_steps_come_in_order_and_a_second_of_a_kind_gets_a_number(write) -> None:  # type: ignore[no-untyped-def]
+def test_steps_keep_their_order_and_the_second_of_a_kind_gets_a_number(write) -> None:  # type: ignore[no-untyped-def]
     loaded = recipe.load(write(GOOD))
     assert [s.name for s in loaded.steps] == ["words", "image_shape", "words-2"]
     assert loaded.steps[2].only == {"modality": ["caption"]}
@@ -63,14 +63,14 @@ def test_steps_come_in_order_and_a_second_of_a_kind_gets_a_number(write) -> None
         ("path: \"data/*.tar\"", "pth: x", "recipe.yaml:4: sources[0].path: 'path' is missing."),
     ],
 )  # fmt: skip
-def test_a_mistake_is_named_with_line_field_and_mend(write, before, after, message) -> None:  # type: ignore[no-untyped-def]
+def test_a_mistake_is_named_with_line_field_and_fix(write, before, after, message) -> None:  # type: ignore[no-untyped-def]
     assert before in GOOD
     with pytest.raises(RecipeError) as caught:
         recipe.load(write(GOOD.replace(before, after, 1)))
     assert str(caught.value) == message
 
 
-def test_settings_from_the_command_line_come_last(write) -> None:  # type: ignore[no-untyped-def]
+def test_settings_from_the_command_line_override_the_file(write) -> None:  # type: ignore[no-untyped-def]
     settings = ["steps.words.min=5", "seed=3", "sources.web.path=other", "media.max_pixels=9"]
     loaded = recipe.load(write(GOOD), settings)
     assert loaded.steps[0].step.min == 5  # type: ignore[attr-defined]
@@ -78,12 +78,12 @@ def test_settings_from_the_command_line_come_last(write) -> None:  # type: ignor
     assert loaded.recipe.media.max_pixels == 9
 
 
-def test_a_setting_that_leads_nowhere_names_what_there_is(write) -> None:  # type: ignore[no-untyped-def]
+def test_a_setting_for_an_unknown_item_names_the_nearest(write) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(RecipeError, match=r"no item named 'wrods'\. Did you mean 'words'"):
         recipe.load(write(GOOD), ["steps.wrods.min=5"])
 
 
-def test_variables_come_from_the_environment_or_their_default(write, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+def test_variables_are_filled_from_the_environment_or_their_default(write, monkeypatch) -> None:  # type: ignore[no-untyped-def]
     monkeypatch.setenv("WHERE", "s3://bucket/web")
     text = GOOD.replace('"data/*.tar"', '"${WHERE}/*.tar"').replace("17", "${SEED:-5}")
     loaded = recipe.load(write(text))
@@ -93,7 +93,7 @@ def test_variables_come_from_the_environment_or_their_default(write, monkeypatch
         recipe.load(write(text.replace(":-5", "")))
 
 
-def test_a_base_recipe_is_merged_below(write) -> None:  # type: ignore[no-untyped-def]
+def test_a_recipe_overrides_its_base(write) -> None:  # type: ignore[no-untyped-def]
     write(GOOD, "base.yaml")
     loaded = recipe.load(write("base: base.yaml\nname: other\nmedia: {max_bytes: 10}\n"))
     assert loaded.recipe.name == "other"
@@ -112,7 +112,7 @@ def test_two_sources_of_one_name_are_refused(write) -> None:  # type: ignore[no-
         recipe.load(write(GOOD.replace(line, line * 2)))
 
 
-def test_the_exported_schema_takes_what_the_recipe_takes_and_refuses_the_rest() -> None:
+def test_the_exported_schema_accepts_and_refuses_what_the_recipe_does() -> None:
     jsonschema = pytest.importorskip("jsonschema")
     yaml = pytest.importorskip("yaml")
     schema = recipe.json_schema()
@@ -121,7 +121,7 @@ def test_the_exported_schema_takes_what_the_recipe_takes_and_refuses_the_rest() 
         jsonschema.validate(yaml.safe_load(GOOD.replace("min: 3", "mim: 3")), schema)
 
 
-def test_a_manifest_says_the_recipe_so_that_it_builds_the_same_again(write) -> None:  # type: ignore[no-untyped-def]
+def test_the_recipe_in_a_manifest_builds_the_same_run(write) -> None:  # type: ignore[no-untyped-def]
     loaded = recipe.load(write(GOOD), base="/data")
     again = recipe.build(loaded.content, base="/data")
     assert again == loaded

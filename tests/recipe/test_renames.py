@@ -19,7 +19,7 @@ SOURCES = "name: r\nsources:\n  - {name: web, reader: folder, path: data}\n"
 
 
 class Length(RowStep):
-    """Counts nothing; its setting was `least` and its measure `size` once."""
+    """A step whose setting `min` was once `least`, and its measure `count` once `size`."""
 
     renamed: ClassVar[dict[str, str]] = {"least": "min", "size": "count"}
     measures: ClassVar[dict[str, pa.DataType]] = {"count": pa.int32()}
@@ -30,7 +30,7 @@ class Length(RowStep):
 
 
 class OldFolder(Folder):
-    """A folder whose `ending` was named `suffix` once."""
+    """A reader whose setting `ending` was once `suffix`."""
 
     renamed: ClassVar[dict[str, str]] = {"suffix": "ending"}
     ending: str

@@ -6,7 +6,7 @@ import os
 from typing import Any, NamedTuple
 
 from curate.engine.run import STEPS
-from curate.inspect.drawing.record_images import images_of, with_drawings
+from curate.inspect.drawing.record_images import annotated_image, image_numbers
 from curate.inspect.explain import explain
 from manifests import storage
 from manifests.errors import MediaError, RecipeError
@@ -32,7 +32,7 @@ def draw(out: str, rows: list[dict[str, Any]], where: str, base: str | None) -> 
     at `base`; by default where those of the run did.
     """
     rows = [row if "media" in row else explain(out, row["id"]).record or row for row in rows]
-    wanted = [(row, number) for row in rows for number in images_of(row)]
+    wanted = [(row, number) for row in rows for number in image_numbers(row)]
     single = where.lower().endswith(IMAGE_ENDINGS)
     if single and len(wanted) > 1:
         raise RecipeError(
@@ -49,7 +49,7 @@ def draw(out: str, rows: list[dict[str, Any]], where: str, base: str | None) -> 
 
 def _draw_one(row: dict[str, Any], number: int, path: str, media: Media) -> DrawnFile:
     try:
-        with_drawings(row, number, media).save(path)
+        annotated_image(row, number, media).save(path)
     except MediaError as error:
         place = media.resolve(row["media"][number]["uri"])
         return DrawnFile(row["id"], None, f"{place}: {error.fault}")

@@ -1,4 +1,4 @@
-"""Coordinates under Exif's orientation: from the stored pixels to the shown image, and back.
+"""Exif's orientation: coordinates and pixels from the stored image to the shown one, and back.
 
 Coordinates are in [0,1000] of the image. Orientation is Exif's number, 1 to 8 (Exif 2.32, tag
 0x0112). `manifests.media.header.orientation` reads it from the bytes of a file.
@@ -43,6 +43,17 @@ def boxes_as_stored(boxes: np.ndarray, orientation: np.ndarray) -> np.ndarray:
     first = points_as_stored(boxes[:, :2], orientation)
     last = points_as_stored(boxes[:, 2:], orientation)
     return _box_of_corners(first, last, boxes)
+
+
+def pixels_as_shown(stored: np.ndarray, orientation: int) -> np.ndarray:
+    """The pixels (rows, columns, ...) of the shown image; a view of the stored ones.
+
+    `pixels_as_shown([[1, 2], [3, 4]], 6) -> [[3, 1], [4, 2]]`
+    """
+    turned = stored.swapaxes(0, 1) if orientation in TRANSPOSED else stored
+    rows = slice(None, None, -1 if orientation in _FROM_BELOW else 1)
+    columns = slice(None, None, -1 if orientation in _FROM_RIGHT else 1)
+    return turned[rows, columns]
 
 
 def _box_of_corners(a: np.ndarray, b: np.ndarray, boxes: np.ndarray) -> np.ndarray:

@@ -6,19 +6,24 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
-from curate.inspect.drawing.annotated_image import COLOURS, MANY, colours, drawn, upright
+from curate.inspect.drawing.annotated_image import (
+    COLOURS,
+    MAX_LABELLED,
+    colours_by_name,
+    draw_objects,
+    image_as_shown,
+)
 from curate.inspect.drawing.pen import Pen
-from filters.image.perceptual.luma import upright as upright_pixels
 
 GREY = (128, 128, 128)
 SIZE = (1000, 500)
 
 
-def changed(things: list[dict[str, Any]], camera: list[float] | None = None) -> np.ndarray:
+def changed(objects: list[dict[str, Any]], camera: list[float] | None = None) -> np.ndarray:
     """(500, 1000) bool: which pixels of a grey image were drawn on."""
-    found = np.asarray(drawn(Image.new("RGB", SIZE, GREY), things, camera))
+    found = np.asarray(draw_objects(Image.new("RGB", SIZE, GREY), objects, camera))
     assert found.shape == (500, 1000, 3)
     different: np.ndarray = (found != GREY).any(axis=2)
     return different
@@ -76,9 +81,9 @@ def test_a_cuboid_that_reaches_behind_the_camera_is_drawn_and_one_behind_is_not(
 def test_edges_of_a_cuboid_around_the_camera_are_not_faint() -> None:
     image = Image.new("RGB", SIZE, GREY)
     thing = {"box3d": [0, 0, 0, 4, 4, 9, 0, 0, 0], "label": "room"}
-    found = np.asarray(drawn(image, [thing], [500.0, 500.0, 500.0, 250.0]))
+    found = np.asarray(draw_objects(image, [thing], [500.0, 500.0, 500.0, 250.0]))
     edge = found[:25, :480]  # above the label
-    assert (edge == colours(["room"])["room"]).all(axis=2).any()
+    assert (edge == colours_by_name(["room"])["room"]).all(axis=2).any()
 
 
 @pytest.mark.parametrize("faint", [False, True])
@@ -103,7 +108,7 @@ def test_labels_are_within_the_image_and_on_no_other() -> None:
 
 
 def test_of_many_objects_only_the_first_of_a_label_is_labelled() -> None:
-    places = [{"point": [20 * n, 500]} for n in range(MANY)]
+    places = [{"point": [20 * n, 500]} for n in range(MAX_LABELLED)]
     few = changed([{**p, "label": "label"} for p in places]) & ~changed(places)
     more = [*places, {"point": [900, 900]}]
     many = changed([{**p, "label": "label"} for p in more]) & ~changed(more)
@@ -113,7 +118,7 @@ def test_of_many_objects_only_the_first_of_a_label_is_labelled() -> None:
 def test_a_small_image_is_enlarged_and_its_camera_with_it() -> None:
     small = Image.new("RGB", (100, 50), GREY)
     box = [0.0, 0.0, 3.0, 2.0, 1.0, 2.0, 0.0, 0.0, 0.0]
-    found = drawn(small, [{"box3d": box}], [50.0, 50.0, 50.0, 25.0])
+    found = draw_objects(small, [{"box3d": box}], [50.0, 50.0, 50.0, 25.0])
     assert found.size == (960, 480)
     mask = (np.asarray(found) != GREY).any(axis=2)
     assert around(mask) == pytest.approx([240, 120, 720, 360], abs=2)
@@ -122,15 +127,18 @@ def test_a_small_image_is_enlarged_and_its_camera_with_it() -> None:
 
 def test_labels_have_colours_of_their_own_the_same_on_every_image() -> None:
     names = [f"label {n}" for n in range(len(COLOURS))]
-    assert sorted(colours(names).values()) == sorted(COLOURS)
-    assert colours(["label 3"]) == colours(["label 3", "label 3"])
-    first = colours(["label 3"])["label 3"]
-    assert colours(["label 3", *names])["label 3"] == first
-    assert len(colours([*names, "one more"])) == len(names) + 1
+    assert sorted(colours_by_name(names).values()) == sorted(COLOURS)
+    assert colours_by_name(["label 3"]) == colours_by_name(["label 3", "label 3"])
+    first = colours_by_name(["label 3"])["label 3"]
+    assert colours_by_name(["label 3", *names])["label 3"] == first
+    assert len(colours_by_name([*names, "one more"])) == len(names) + 1
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_an_image_is_turned_as_it_is_shown(orientation: int) -> None:
-    stored = np.arange(6, dtype=np.uint8).reshape(2, 3)
-    turned = np.asarray(upright(Image.fromarray(stored), orientation))
-    assert turned.tolist() == upright_pixels(stored, orientation).tolist()
+def test_a_stored_image_is_turned_upright(orientation: int) -> None:
+    stored = Image.new("RGB", (3, 2), GREY)
+    stored.putpixel((0, 0), (255, 0, 0))
+    stored.getexif()[0x0112] = orientation
+    shown = ImageOps.exif_transpose(stored)
+    found = image_as_shown(stored, orientation)
+    assert np.asarray(found).tolist() == np.asarray(shown).tolist()

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from curate.inspect.drawing.record_images import images_of, with_drawings
+from curate.inspect.drawing.record_images import annotated_image, image_numbers
 from manifests import record
 from manifests.media import Media
 
@@ -41,7 +41,7 @@ def test_an_image_with_an_orientation_is_drawn_on_as_it_is_shown(
     stored.paste((0, 0, 255), (0, 0, 100, 500))  # on the left, which is shown above
     stored.save(tmp_path / "a.png", exif=exif)
     made = row([medium("a.png", known)], [{"box": [100, 800, 200, 900]}])
-    found = with_drawings(made, 0, Media(str(tmp_path)))
+    found = annotated_image(made, 0, Media(str(tmp_path)))
     assert found.size == (500, 600)
     assert found.getpixel((250, 50)) == (0, 0, 255)
     ys, xs = np.nonzero(drawn_on(found)[110:])
@@ -53,9 +53,9 @@ def test_each_image_has_the_objects_that_name_it(tmp_path: Path) -> None:
         Image.new("RGB", (600, 500), GREY).save(tmp_path / f"{name}.png")
     objects = [{"media": 1, "point": [500, 500]}, {"media": None, "point": [100, 100]}]
     two = row([medium("a.png"), {"kind": "video", "uri": "v.mp4"}, medium("b.png")], objects)
-    assert images_of(two) == [0, 2]
+    assert image_numbers(two) == [0, 2]
     media = Media(str(tmp_path))
     both = row([medium("a.png"), medium("b.png")], objects)
-    assert [bool(drawn_on(with_drawings(both, n, media)).any()) for n in (0, 1)] == [False, True]
+    assert [bool(drawn_on(annotated_image(both, n, media)).any()) for n in (0, 1)] == [False, True]
     alone = row([medium("a.png")], objects[1:])
-    assert drawn_on(with_drawings(alone, 0, media))[50, 60]
+    assert drawn_on(annotated_image(alone, 0, media))[50, 60]

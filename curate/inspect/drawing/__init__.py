@@ -1,1 +1,1 @@
-"""Images with their annotations drawn over them."""
+"""Images of records with their annotations drawn on them."""

@@ -1,4 +1,4 @@
-"""Lines, boxes, areas, points and labels in pixels of an image, in sizes that suit it (ours)."""
+"""Drawing of lines, boxes, areas, points and labels, in widths that suit the image (ours)."""
 
 from __future__ import annotations
 
@@ -9,24 +9,26 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 Colour = tuple[int, int, int]
-Place = tuple[float, float]
+Point = tuple[float, float]
+"""x y in pixels."""
 
-LONGEST = 40
-"""Characters of a label that are shown."""
+MAX_LABEL_CHARACTERS = 40
+"""A longer label is cut."""
 SHADE, FAINT = 70, 130
-"""Of 255: how much a shade and a faint line cover."""
-FAR = 4
-"""Images' sizes beyond which a line is cut: it may come from the next centimetre to a camera."""
+"""Opacity of a shaded area and of a faint line, of 255."""
+MARGIN = 4
+"""Image sizes around the image: a line is cut where it leaves this area. The edge of a 3D box near
+the camera can end millions of pixels away."""
 
 
 class _Label(NamedTuple):
-    place: Place
+    point: Point
     text: str
     colour: Colour
 
 
 class Pen:
-    """Draws on an image, in place; labels are written last, where none covers another."""
+    """Draws on an image, in place. Labels come last (`write_labels`), where they cover no other."""
 
     def __init__(self, image: Image) -> None:
         from PIL import ImageDraw, ImageFont
@@ -39,8 +41,8 @@ class Pen:
         self._font = ImageFont.load_default(max(14, round(side / 36)))
         self._labels: list[_Label] = []
 
-    def line(self, start: Place, end: Place, colour: Colour, faint: bool = False) -> None:
-        cut = _cut(start, end, self.size)
+    def line(self, start: Point, end: Point, colour: Colour, faint: bool = False) -> None:
+        cut = _cut_line(start, end, self.size)
         if cut is None:
             return
         if faint:
@@ -48,35 +50,37 @@ class Pen:
         else:
             self._draw.line(cut, colour, self.width)
 
-    def box(self, first: Place, last: Place, colour: Colour) -> None:
+    def box(self, first: Point, last: Point, colour: Colour) -> None:
         (x1, x2), (y1, y2) = (sorted(ends) for ends in zip(first, last, strict=True))
         self._draw.rectangle((x1, y1, x2, y2), outline=colour, width=self.width)
 
-    def area(self, places: Sequence[Place], colour: Colour) -> None:
-        self.shade(places, colour)
-        for start, end in zip(places, [*places[1:], places[0]], strict=True):
+    def area(self, points: Sequence[Point], colour: Colour) -> None:
+        self.shade(points, colour)
+        for start, end in zip(points, [*points[1:], points[0]], strict=True):
             self.line(start, end, colour)
 
-    def shade(self, places: Sequence[Place], colour: Colour) -> None:
-        if len(places) > 2:
-            self._draw.polygon(list(places), (*colour, SHADE))
+    def shade(self, points: Sequence[Point], colour: Colour) -> None:
+        if len(points) > 2:
+            self._draw.polygon(list(points), (*colour, SHADE))
 
-    def point(self, place: Place, colour: Colour) -> None:
+    def point(self, point: Point, colour: Colour) -> None:
         ring = self.radius + max(1, self.width // 2)
-        self._draw.circle(place, ring, fill="white")
-        self._draw.circle(place, self.radius, fill=colour)
+        self._draw.circle(point, ring, fill="white")
+        self._draw.circle(point, self.radius, fill=colour)
 
-    def label(self, place: Place, text: str, colour: Colour) -> None:
-        """Have a label written above a place, or as near as there is room."""
-        short = text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
-        self._labels.append(_Label(place, short, colour))
+    def label(self, point: Point, text: str, colour: Colour) -> None:
+        """Adds a label for `write_labels`, above a point or as near as there is space."""
+        short = (
+            text if len(text) <= MAX_LABEL_CHARACTERS else text[: MAX_LABEL_CHARACTERS - 1] + "…"
+        )
+        self._labels.append(_Label(point, short, colour))
 
     def write_labels(self) -> None:
         taken: list[tuple[float, float, float, float]] = []
-        for place, text, colour in self._labels:
+        for point, text, colour in self._labels:
             left, top, right, bottom = self._draw.textbbox((0, 0), text, self._font)
             width, height = right - left + 2 * self.width, bottom - top + 2 * self.width
-            x1, y1 = _room(place, (width, height), self.size, taken)
+            x1, y1 = _free_position(point, (width, height), self.size, taken)
             taken.append((x1, y1, x1 + width, y1 + height))
             self._draw.rectangle(taken[-1], (*colour, 220))
             at = (x1 + self.width - left, y1 + self.width - top)
@@ -85,22 +89,25 @@ class Pen:
 
 
 def _bright(colour: Colour) -> bool:
-    """By the luma of Rec. 601."""
+    """Whether black text is easier to read on a colour than white, by its luma (Rec. 601)."""
     return 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2] > 140
 
 
-def _room(
-    place: Place,
+def _free_position(
+    point: Point,
     needed: tuple[float, float],
     size: tuple[int, int],
     taken: Sequence[tuple[float, float, float, float]],
-) -> Place:
-    """The upper left corner of a label at a place: above it, else ever lower, within the image
-    and on no other label; above it where there is no such room."""
+) -> Point:
+    """The upper left corner of a label of the size `needed` near a point.
+
+    It is within the image, and the label overlaps none of the `taken` rectangles: above the point
+    if possible, else at the next free height. If none is free, it is above the point.
+    """
     width, height = needed
-    x = min(max(place[0], 0), max(size[0] - width, 0))
+    x = min(max(point[0], 0), max(size[0] - width, 0))
     lowest = max(size[1] - height, 0)
-    wanted = [min(max(place[1] + step * height, 0), lowest) for step in (-1, 0, 1, -2, 2, -3, 3)]
+    wanted = [min(max(point[1] + step * height, 0), lowest) for step in (-1, 0, 1, -2, 2, -3, 3)]
     for y in wanted:
         if not any(
             x < x2 and x1 < x + width and y < y2 and y1 < y + height for x1, y1, x2, y2 in taken
@@ -109,12 +116,12 @@ def _room(
     return x, wanted[0]
 
 
-def _cut(start: Place, end: Place, size: tuple[int, int]) -> list[Place] | None:
-    """The part of a line not far outside the image (Liang and Barsky 1984); None: no part."""
+def _cut_line(start: Point, end: Point, size: tuple[int, int]) -> list[Point] | None:
+    """The part of a line within `MARGIN` of the image (Liang and Barsky 1984), or None."""
     first, last = 0.0, 1.0
     for axis in (0, 1):
         along = end[axis] - start[axis]
-        for bound, sign in ((-FAR * size[axis], -1), ((1 + FAR) * size[axis], 1)):
+        for bound, sign in ((-MARGIN * size[axis], -1), ((1 + MARGIN) * size[axis], 1)):
             room = sign * (bound - start[axis])
             if along == 0:
                 if room < 0:

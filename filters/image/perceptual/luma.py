@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from manifests.geometry.orientation import pixels_as_shown
 from manifests.media import Decoded
 
 _REDUCED_FIRST = 1.5
@@ -26,16 +27,4 @@ def small_luma(decoded: Decoded, side: int) -> np.ndarray:
         reducing_gap=_REDUCED_FIRST,
     )
     luma = np.frombuffer(small.convert("L").tobytes(), np.uint8).reshape(side, side)
-    return upright(luma, decoded.orientation)
-
-
-def upright(stored: np.ndarray, orientation: int) -> np.ndarray:
-    """Pixels (rows, columns) as they are shown, by their Exif orientation.
-
-    >>> upright(np.array([[1, 2], [3, 4]]), 6).tolist()
-    [[3, 1], [4, 2]]
-    """
-    turned = stored.T if orientation >= 5 else stored
-    flipped_rows = orientation in (3, 4, 7, 8)
-    flipped_columns = orientation in (2, 3, 6, 7)
-    return turned[:: -1 if flipped_rows else 1, :: -1 if flipped_columns else 1]
+    return pixels_as_shown(luma, decoded.orientation)

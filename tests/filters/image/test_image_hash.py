@@ -14,8 +14,9 @@ from PIL import Image, ImageOps
 
 from filters.image.image_decodes import ImageDecodes
 from filters.image.image_hash import ImageHash
-from filters.image.perceptual.luma import small_luma, upright
+from filters.image.perceptual.luma import small_luma
 from filters.image.perceptual.phash import SIDE, hashes
+from manifests.geometry.orientation import pixels_as_shown
 from manifests.media import FIX_MISSING_FILE, Limits, Media, Reference
 from tests.filters.rows import answers, of_media, of_texts
 from tests.make import make_image
@@ -229,7 +230,7 @@ def test_pixels_are_turned_upright_as_pillow_turns_them() -> None:
         image = Image.fromarray(pixels)
         image.info["exif"] = Image.open(io.BytesIO(stored(image, number, "JPEG"))).info["exif"]
         shown = np.asarray(ImageOps.exif_transpose(image))
-        assert upright(pixels, number).tolist() == shown.tolist()
+        assert pixels_as_shown(pixels, number).tolist() == shown.tolist()
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])

@@ -7,7 +7,7 @@ import json
 
 from curate.cli import OK
 from curate.commands.tables import number
-from curate.inspect.families import Family, largest
+from curate.inspect.families import Family, largest_families
 from manifests.errors import InputError
 from manifests.run import manifest
 from manifests.step.spelling import nearest
@@ -17,7 +17,7 @@ _WIDTH = 72
 
 def main(options: argparse.Namespace) -> int:
     _check_step(options.run, options.step)
-    found = largest(options.run, options.top, options.members, options.step)
+    found = largest_families(options.run, options.top, options.members, options.step)
     if options.json:
         print(json.dumps([_as_json(family) for family in found], indent=1, ensure_ascii=False))
     elif not found:

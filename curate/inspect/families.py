@@ -1,4 +1,4 @@
-"""Families of duplicates in a finished run, and the path from a record to its survivor."""
+"""Families of duplicates in a finished run: the largest ones, and the path to a survivor."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from manifests.storage import parts
 
 
 class Member(NamedTuple):
-    """A dropped record, the record `of` which it is a duplicate, and how similar the two are."""
+    """A dropped record, the record it is a duplicate of, and the similarity of the two."""
 
     id: str
     origin: str
@@ -25,9 +25,9 @@ class Member(NamedTuple):
 
 
 class Family(NamedTuple):
-    """A survivor, how many records were dropped for it, and some of them: least similar first.
+    """A survivor, how many records were dropped for it, and some of them, least similar first.
 
-    `origin` and `text` of the survivor are None if it belongs to an earlier corpus.
+    `origin` and `text` are those of the survivor; None if it is a record of an earlier corpus.
     """
 
     step: str
@@ -39,7 +39,7 @@ class Family(NamedTuple):
 
 
 def duplicate_passes(run: RunManifest, out: str) -> Iterator[tuple[PassEntry, str]]:
-    """The passes whose dropped rows name a survivor, each with the name of its step."""
+    """The passes whose dropped records name a survivor, each with the name of its step."""
     for entry in run.passes:
         if entry.kind == "corpus":
             name = manifest.load_pass(storage.join(out, entry.folder)).steps[0]["name"]
@@ -47,20 +47,20 @@ def duplicate_passes(run: RunManifest, out: str) -> Iterator[tuple[PassEntry, st
                 yield entry, name
 
 
-def largest(out: str, count: int, members: int, step: str | None = None) -> list[Family]:
-    """The `count` families with most dropped records, of all steps or of one.
+def largest_families(out: str, count: int, members: int, step: str | None = None) -> list[Family]:
+    """The `count` families with the most dropped records, with up to `members` of these.
 
-    `members`: how many dropped records of each family are listed.
+    Of all steps that drop duplicates, or of the one named `step`.
     """
     run = manifest.load_run(out)
     found = []
     for entry, name in duplicate_passes(run, out):
         if step in (None, name):
-            found += list(_largest(run, out, entry, name, count, members))
+            found += list(_largest_of_step(run, out, entry, name, count, members))
     return sorted(found, key=lambda family: -family.dropped)[:count]
 
 
-def _largest(
+def _largest_of_step(
     run: RunManifest, out: str, entry: PassEntry, name: str, count: int, members: int
 ) -> Iterator[Family]:
     columns = ["id", "origin", *(f"{name}.{c}" for c in ("of", "similarity", "survivor"))]
@@ -71,21 +71,21 @@ def _largest(
     top = sizes.take(order[:count]).to_pylist()
     known = _records(run, out, [one["values"] for one in top])
     for one in top:
-        mine = table.filter(pc.equal(table["survivor"], one["values"]))
-        mine = mine.sort_by([("similarity", "ascending"), ("id", "ascending")])
-        listed = mine.slice(0, members).select(list(Member._fields)).to_pylist()
+        family = table.filter(pc.equal(table["survivor"], one["values"]))
+        family = family.sort_by([("similarity", "ascending"), ("id", "ascending")])
+        shown = family.slice(0, members).select(list(Member._fields)).to_pylist()
         origin, text = known.get(one["values"], (None, None))
         yield Family(
-            name, one["values"], origin, text, one["counts"], [Member(**row) for row in listed]
+            name, one["values"], origin, text, one["counts"], [Member(**row) for row in shown]
         )
 
 
 def path_to_survivor(
     out: str, entry: PassEntry, name: str, of: str
 ) -> list[tuple[str, dict[str, Any]]]:
-    """The records from `of`, which a dropped record is a duplicate of, to the survivor.
+    """The records on the path from `of`, which a record is a duplicate of, to the survivor.
 
-    Each with its facts: `[("by way of", {...}), ("survivor", {...})]`.
+    Each with its role and its facts: [("by way of", {...}), ("survivor", {...})].
     """
     dropped = [t for t in _dropped(out, entry) if f"{name}.of" in t.column_names]
     steps: list[tuple[str, dict[str, Any]]] = []
@@ -104,6 +104,7 @@ def _survivor(out: str, record_id: str) -> dict[str, Any]:
 
 
 def _row(tables: list[pa.Table], record_id: str) -> dict[str, Any] | None:
+    """The row of a record in the tables of dropped records; None if it was not dropped."""
     for table in tables:
         mask = pc.equal(table["id"], record_id)
         if pc.any(mask).as_py():
@@ -113,6 +114,7 @@ def _row(tables: list[pa.Table], record_id: str) -> dict[str, Any] | None:
 
 
 def _dropped(out: str, entry: PassEntry) -> Iterator[pa.Table]:
+    """The tables of records that a pass dropped, one for each part that has some."""
     folder = storage.join(out, entry.folder)
     for commit in manifest.load_pass(folder).parts:
         if file := commit.file(DROPPED):
@@ -122,7 +124,7 @@ def _dropped(out: str, entry: PassEntry) -> Iterator[pa.Table]:
 def _records(
     run: RunManifest, out: str, ids: list[str]
 ) -> dict[str, tuple[str | None, str | None]]:
-    """Origin and text of some records, as a reader or a reshape step made them."""
+    """Origin and text of some records by id, as a reader or a reshape step made them."""
     found: dict[str, tuple[str | None, str | None]] = {}
     for entry in run.passes:
         wanted = pa.array([i for i in ids if i not in found], pa.string())
@@ -137,8 +139,8 @@ def _in_pass(folder: str, wanted: pa.Array) -> dict[str, tuple[str | None, str |
         if file := commit.file(PART):
             uri = storage.join(folder, file.name)
             table = parts.read_columns(uri, ("id", "origin", "content"))
-            mine = table.filter(pc.is_in(table["id"], wanted))
-            texts = record.texts(mine["content"]).to_pylist() if mine.num_rows else []
-            described = zip(mine["origin"].to_pylist(), texts, strict=True)
-            found |= dict(zip(mine["id"].to_pylist(), described, strict=True))
+            rows = table.filter(pc.is_in(table["id"], wanted))
+            texts = record.texts(rows["content"]).to_pylist() if rows.num_rows else []
+            described = zip(rows["origin"].to_pylist(), texts, strict=True)
+            found |= dict(zip(rows["id"].to_pylist(), described, strict=True))
     return found

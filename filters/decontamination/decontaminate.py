@@ -1,4 +1,4 @@
-"""Drop what contains items of evaluation benchmarks."""
+"""The step that drops records which contain items of evaluation benchmarks."""
 
 from __future__ import annotations
 
@@ -12,8 +12,14 @@ from pydantic import Field, model_validator
 
 from filters.decontamination.benchmarks.benchmark import Benchmark, may_have_images
 from filters.decontamination.matching.embeddings import cosines
-from filters.decontamination.matching.images import HASH_BITS, hashes_of, likeness
-from filters.decontamination.matching.index import Index, files_used, index_of, settings_now, told
+from filters.decontamination.matching.images import HASH_BITS, nearest_items, record_hashes
+from filters.decontamination.matching.index import (
+    Index,
+    build_index,
+    current_settings,
+    files_used,
+    item_counts,
+)
 from filters.image.image_hash import ImageHash
 from manifests import record, storage
 from manifests.errors import StepError
@@ -22,36 +28,37 @@ from manifests.step import Outcome, RowStep, reasons
 
 
 class Decontaminate(RowStep):
-    """Drop records that contain items of evaluation benchmarks, and say which item was met.
+    """Drop records that contain items of evaluation benchmarks, and name the item found.
 
-    A benchmark is `{name, path}` and, where the path is of tables, fields of its items: `text`
-    (one or a list), `id`, `image` (one or a list), `embedding`. A path is a file, a folder or a
-    glob, of JSON lines, JSON arrays, Parquet, CSV or TSV; or, without fields, of `.txt` with an
-    item a line, or of images, whose id is the file's name. `choices.text` is a field in a field.
+    A benchmark is `{name, path}`. If its files are tables (JSON lines, JSON arrays, Parquet, CSV or
+    TSV), it also names fields of its items: `text` (one or a list), `id`, `image` (one or a list),
+    `embedding`; `choices.text` is a field within a field. Without fields the files are `.txt` with
+    an item on each line, or images, whose id is the name of the file. A path is a file, a folder or
+    a glob.
 
-    A record goes when one of these holds, and the first that does is its reason:
+    A record is dropped if one of these holds; the first that holds is the drop reason:
 
-    - it shares an n-gram of `n` words with the text of an item, or with `overlap`: at least that
-      share of the item's n-grams. Words are runs of letters, marks and numbers in lower case;
-      each character of a script written without spaces is one. A text of fewer than `n` words is
-      compared whole, if it has at least `min_words`; one shorter still is not compared.
-    - one of its images looks like one of an item: 64-bit perceptual hashes that differ in at
-      most `distance` bits, mirrored too. Images without detail look like none.
+    - it shares an n-gram of `n` words with the text of an item; if `overlap` is set, at least this
+      share of the item's n-grams. Words are runs of letters, marks and numbers in lower case; in
+      scripts written without spaces each character is a word. An item of fewer than `n` words, but
+      at least `min_words`, is a single n-gram; a shorter one is not compared.
+    - one of its images looks like an image of an item: 64-bit perceptual hashes that differ in at
+      most `distance` bits, mirrored or not. An image with almost no detail is never matched.
     - its column `embedding` and the item's have a cosine of at least `threshold`.
 
-    `benchmark` and `item` name the item of which the record has most (in a draw the one listed
-    first), `overlap` says what share of the item's n-grams it has; where an image or an
-    embedding decided, `similarity` is 1 - bits / 64, or the cosine. A record that stays tells the
-    item it shares most n-grams with too, if there is one.
+    `benchmark` and `item` name the item of which the record has the largest share of n-grams (of
+    equal shares, the item listed first), and `overlap` is that share. If an image or an embedding
+    decided, they name its item, and `similarity` is 1 - bits / 64, or the cosine. A record that
+    stays has them too, if it shares an n-gram with an item.
 
-    13 words, of which one n-gram in common is enough, is how GPT-3's training set was filtered at
-    first (published: Brown et al. 2020, appendix C; later they cut out the passages alone, and let
-    n-grams of more than 10 documents be). They took no n below 8 words, since shorter ones met by
-    chance: hence `min_words` (ours). PaLM called an item contaminated of whose 8-grams 70 % were
-    met (published: Chowdhery et al. 2022, section 8): `n: 8, overlap: 0.7`. `distance` and
-    `threshold` are ours.
+    The default, 13 words and one n-gram in common, is how the training set of GPT-3 was filtered at
+    first (published: Brown et al. 2020, appendix C; later they removed only the passages, and
+    ignored n-grams found in more than 10 documents). They used no n below 8 words, because shorter
+    n-grams match by chance: hence `min_words` (ours). PaLM counted an item as contaminated if 70 %
+    of its 8-grams were found (published: Chowdhery et al. 2022, section 8): `n: 8, overlap: 0.7`.
+    `distance` and `threshold` are ours.
 
-    Items are read once a worker. What cannot be read is an error, and nothing is passed over.
+    Items are read once per worker. An item that cannot be read is an error; none is skipped.
     """
 
     version: ClassVar[int] = 2
@@ -62,17 +69,26 @@ class Decontaminate(RowStep):
         "similarity": pa.float32(),
     }
 
-    benchmarks: tuple[Benchmark, ...] = Field(min_length=1, description="what to look for")
+    benchmarks: tuple[Benchmark, ...] = Field(
+        min_length=1, description="the benchmarks whose items are searched for"
+    )
     n: int = Field(13, ge=2, le=1000, description="words in an n-gram")
     min_words: int = Field(
-        8, ge=2, description="words a shorter text must have to be compared whole"
+        8,
+        ge=2,
+        description="fewest words of an item that is compared; below n it is a single n-gram",
     )
     overlap: float | None = Field(
-        None, gt=0, le=1, description="least share of an item's n-grams; null: any one of them"
+        None,
+        gt=0,
+        le=1,
+        description="lowest share of an item's n-grams; null: one n-gram is enough",
     )
-    distance: int = Field(6, ge=0, le=31, description="bits in which similar images may differ")
-    embedding: str | None = Field(None, description="column of the records' embeddings")
-    threshold: float = Field(0.95, gt=0, le=1, description="least cosine of embeddings")
+    distance: int = Field(
+        6, ge=0, le=31, description="of 64 bits, how many may differ between similar images"
+    )
+    embedding: str | None = Field(None, description="the column of the records' embeddings")
+    threshold: float = Field(0.95, gt=0, le=1, description="lowest cosine of embeddings")
 
     @model_validator(mode="after")
     def _consistent(self) -> Decontaminate:
@@ -81,96 +97,102 @@ class Decontaminate(RowStep):
             raise ValueError(f"two benchmarks are named '{twice[0]}'")
         embedded = any(one.embedding for one in self.benchmarks)
         if embedded and not self.embedding:
-            raise ValueError("a benchmark names an embedding: name the records' column too")
+            raise ValueError(
+                "a benchmark has the field embedding: name the records' column in embedding too"
+            )
         if self.embedding and not embedded:
-            raise ValueError("embedding is named, and no benchmark names the field of its own")
+            raise ValueError("embedding is set, but no benchmark has the field embedding")
         return self
 
     @property
     def image_side(self) -> int | None:  # type: ignore[override]
-        """Images are asked for where a benchmark may have some."""
+        """The step reads images only if a benchmark may have images."""
         return ImageHash.image_side if any(map(may_have_images, self.benchmarks)) else None
 
     def files(self, base: str) -> tuple[str, ...]:
-        """The benchmarks' files and the images they name. Raises InputError where items are
-        not what they should be, so that a run with a mistake in them never starts."""
+        """The benchmarks' files, and the images they name.
+
+        Raises InputError for an invalid item, so a run with a mistake in its benchmarks never
+        starts.
+        """
         places = ((one, storage.resolve(base, one.path)) for one in self.benchmarks)
         return tuple(uri for one, place in places for uri in files_used(one, place))
 
     def notes(self, base: str) -> tuple[str, ...]:
-        """For each benchmark how many items it has, and how many are not compared."""
-        least = min(self.min_words, self.n)
-        return tuple(told(one, storage.resolve(base, one.path), least) for one in self.benchmarks)
+        """For each benchmark, how many items it has and how many are too short to be compared."""
+        min_words = min(self.min_words, self.n)
+        places = ((one, storage.resolve(base, one.path)) for one in self.benchmarks)
+        return tuple(item_counts(one, place, min_words) for one, place in places)
 
     def __call__(self, batch: pa.Table, media: Media) -> Outcome:
-        least = min(self.min_words, self.n)
-        index = index_of(settings_now(self.benchmarks, self.n, least, media))
+        min_words = min(self.min_words, self.n)
+        index = build_index(current_settings(self.benchmarks, self.n, min_words, media))
         by_text = self._by_text(batch, index)
         by_image, error = self._by_image(batch, media, index)
         by_embedding = self._by_embedding(batch, index)
-        rules = [(by_text.goes, "benchmark text"), (by_image.goes, "benchmark image"),
-                 (by_embedding.goes, "benchmark embedding")]  # fmt: skip
+        rules = [(by_text.drop, "benchmark text"), (by_image.drop, "benchmark image"),
+                 (by_embedding.drop, "benchmark embedding")]  # fmt: skip
         if error is not None:
-            error = pc.if_else(pa.array(by_text.goes), None, error)
-        named = _named(index, by_text, by_image, by_embedding)
-        return Outcome(named, reasons(batch.num_rows, *rules), error)
+            error = pc.if_else(pa.array(by_text.drop), None, error)
+        columns = _columns(index, by_text, by_image, by_embedding)
+        return Outcome(columns, reasons(batch.num_rows, *rules), error)
 
-    def _by_text(self, batch: pa.Table, index: Index) -> _Met:
+    def _by_text(self, batch: pa.Table, index: Index) -> _Match:
         if index.grams is None:
-            return _nothing(batch.num_rows)
+            return _no_match(batch.num_rows)
         from manifests.kernels.overlap import overlaps
 
         item, share = overlaps(record.texts(batch["content"]), index.grams)
-        goes = share >= np.float32(self.overlap) if self.overlap else item >= 0
-        return _Met(item, share, goes)
+        drop = share >= np.float32(self.overlap) if self.overlap else item >= 0
+        return _Match(item, share, drop)
 
     def _by_image(
         self, batch: pa.Table, media: Media, index: Index
-    ) -> tuple[_Met, pa.Array | None]:
-        if not len(index.looks.items):
-            return _nothing(batch.num_rows), None
-        hashes, mirrors, error = hashes_of(batch, media)
-        item, bits = likeness(hashes, mirrors, index.looks)
+    ) -> tuple[_Match, pa.Array | None]:
+        if not len(index.images.items):
+            return _no_match(batch.num_rows), None
+        hashes, mirrors, error = record_hashes(batch, media)
+        item, bits = nearest_items(hashes, mirrors, index.images)
         similarity = (1 - bits / HASH_BITS).astype(np.float32)
-        return _Met(item, similarity, bits <= self.distance), error
+        return _Match(item, similarity, bits <= self.distance), error
 
-    def _by_embedding(self, batch: pa.Table, index: Index) -> _Met:
+    def _by_embedding(self, batch: pa.Table, index: Index) -> _Match:
         if self.embedding is None:
-            return _nothing(batch.num_rows)
+            return _no_match(batch.num_rows)
         if self.embedding not in batch.column_names:
-            told = ", ".join(name for name in batch.column_names if "." in name) or "none"
+            measures = ", ".join(name for name in batch.column_names if "." in name) or "none"
             raise StepError(
-                f"there is no column '{self.embedding}' here.", "steps.decontaminate.embedding",
-                f"Steps before made: {told}.",
+                f"there is no column '{self.embedding}'.", "steps.decontaminate.embedding",
+                f"The measures of earlier steps: {measures}.",
             )  # fmt: skip
-        item, cosine = cosines(batch[self.embedding], index.directions)
-        return _Met(item, cosine, cosine >= np.float32(self.threshold))
+        item, cosine = cosines(batch[self.embedding], index.embeddings)
+        return _Match(item, cosine, cosine >= np.float32(self.threshold))
 
 
-class _Met(NamedTuple):
-    """Of each record the item met, -1 for none; how much of it or how like; whether it goes."""
+class _Match(NamedTuple):
+    """For each record the item found, -1 for none; the share or similarity; whether to drop it."""
 
     item: np.ndarray
     measure: np.ndarray
-    goes: np.ndarray
+    drop: np.ndarray
 
 
-def _nothing(rows: int) -> _Met:
-    return _Met(np.full(rows, -1, np.int32), np.zeros(rows, np.float32), np.zeros(rows, bool))
+def _no_match(rows: int) -> _Match:
+    return _Match(np.full(rows, -1, np.int32), np.zeros(rows, np.float32), np.zeros(rows, bool))
 
 
-def _named(index: Index, text: _Met, image: _Met, embedding: _Met) -> dict[str, pa.Array]:
-    """The item that decided, or the nearest by its text; and what it was met by."""
-    by_image = image.goes & ~text.goes
-    by_embedding = embedding.goes & ~text.goes & ~image.goes
+def _columns(index: Index, text: _Match, image: _Match, embedding: _Match) -> dict[str, pa.Array]:
+    """The measures: the item that decided, else the best one by text, and how it was found."""
+    by_image = image.drop & ~text.drop
+    by_embedding = embedding.drop & ~text.drop & ~image.drop
     by_text = (text.item >= 0) & ~by_image & ~by_embedding
     choices = [by_text, by_image, by_embedding]
     item = np.select(choices, [text.item, image.item, embedding.item], -1)
-    like = np.where(by_image, image.measure, embedding.measure)
+    similarity = np.where(by_image, image.measure, embedding.measure)
     at = pa.array(item, mask=item < 0)
     return {
         "benchmark": index.benchmark.take(at),
         "item": index.item.take(at),
         "overlap": pa.array(text.measure, mask=~by_text),
-        "similarity": pa.array(like, mask=~(by_image | by_embedding)),
+        "similarity": pa.array(similarity, mask=~(by_image | by_embedding)),
     }

@@ -1,1 +1,1 @@
-"""Benchmarks as a recipe names them, and the items in their files."""
+"""Benchmarks as a recipe names them, and the items read from their files."""

@@ -13,32 +13,34 @@ from manifests.media import header
 from manifests.storage import File
 
 
-def _listed(value: Any) -> Any:
+def _as_list(value: Any) -> Any:
+    """A single string as a list of one; any other value unchanged."""
     return [value] if isinstance(value, str) else value
 
 
-Fields = Annotated[tuple[str, ...], BeforeValidator(_listed)]
+Fields = Annotated[tuple[str, ...], BeforeValidator(_as_list)]
 
 
 class Benchmark(BaseModel):
-    """Items of one benchmark. A field is a column, or a dotted path into one (`choices.text`)."""
+    """A benchmark of a recipe. A field is a column, or a dotted path into one (`choices.text`)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str = Field(min_length=1, description="what it is called in `benchmark`")
+    name: str = Field(min_length=1, description="its name in the measure `benchmark`")
     path: str = Field(
-        description="file, folder or glob of JSON lines, JSON arrays, Parquet, CSV, TSV (.gz and "
-        ".zst too), of .txt with an item a line, or of images"
+        description="file, folder or glob of JSON lines, JSON arrays, Parquet, CSV, TSV (also .gz, "
+        ".zst), of .txt with an item on each line, or of images"
     )
-    text: Fields = Field((), description="fields of text: each is compared by itself")
+    text: Fields = Field((), description="fields of text; each is compared on its own")
     id: str | None = Field(
-        None, description="field of the item's id; null: its file's name and number, from 1"
+        None,
+        description="field of the item's id; null: file name and item number, such as a.jsonl#1",
     )
     image: Fields = Field(
-        (), description="fields of images: bytes, base64, Hugging Face's struct, or a path from "
-        "the file's folder"
+        (), description="fields of images: bytes, base64, Hugging Face's struct, or a path "
+        "relative to the file's folder"
     )  # fmt: skip
-    embedding: str | None = Field(None, description="field of a list of numbers")
+    embedding: str | None = Field(None, description="field of the embedding, a list of numbers")
 
     @property
     def has_fields(self) -> bool:
@@ -46,7 +48,7 @@ class Benchmark(BaseModel):
 
 
 class Kind(Enum):
-    """What a file is, by its ending."""
+    """The format of a file, by the ending of its name."""
 
     JSON = (".json", ".jsonl", ".ndjson")
     PARQUET = (".parquet", ".parq", ".pq")
@@ -61,7 +63,7 @@ _PACKED = (".gz", ".zst", ".bz2", ".lz4")
 
 
 def kind_of(name: str) -> Kind | None:
-    """What a file is; None where its ending says nothing that a benchmark can be."""
+    """The format of a file: "a.jsonl.gz" -> Kind.JSON; None if no benchmark can have its ending."""
     name = name.lower()
     for ending in _PACKED:
         name = name.removesuffix(ending)
@@ -69,16 +71,17 @@ def kind_of(name: str) -> Kind | None:
 
 
 def may_have_images(benchmark: Benchmark) -> bool:
-    """Whether items may have images, as far as can be told before its files are listed."""
+    """Whether items may have images, as far as the settings alone show; files are not listed."""
     return bool(benchmark.image) or not (
         benchmark.has_fields or kind_of(storage.base_name(benchmark.path)) is Kind.LINES
     )
 
 
 def files_of(benchmark: Benchmark, place: str) -> list[tuple[File, Kind]]:
-    """The files of the benchmark's items, by name. `place`: the full form of its path.
+    """The files of a benchmark and their formats, sorted by name. `place`: its full path.
 
-    Raises InputError where there are none, and for one that cannot be what the benchmark says.
+    If fields are named, images that lie beside the tables are left out. Raises InputError if there
+    is no file, and for a file whose format does not fit the settings.
     """
     listed = [(file, kind_of(file.name)) for file in storage.list_files(place)]
     if not listed:
@@ -91,21 +94,21 @@ def files_of(benchmark: Benchmark, place: str) -> list[tuple[File, Kind]]:
 
 
 def _checked(benchmark: Benchmark, file: File, kind: Kind | None) -> Kind:
-    told = f"benchmark '{benchmark.name}': "
+    name = f"benchmark '{benchmark.name}'"
     if kind is None:
         known = ", ".join(ending for one in Kind if one is not Kind.IMAGE for ending in one.value)
         raise InputError(
-            f"{told}its ending is none of {known}, and no image's.", file.uri,
-            "Write a path that leaves it out, such as folder/*.parquet.",
+            f"{name}: the ending of this file is not one of {known}, and not that of an image.",
+            file.uri, "Write a path that excludes it, such as folder/*.parquet.",
         )  # fmt: skip
     if kind in _TABLES and not (benchmark.text or benchmark.image or benchmark.embedding):
         raise InputError(
-            f"{told}a table of which no field is named.", file.uri,
+            f"{name}: this is a table, but no field is named.", file.uri,
             "Name the fields to compare, such as text: [question].",
         )  # fmt: skip
     if kind not in _TABLES and benchmark.has_fields:
         raise InputError(
-            f"{told}no table, so it has no fields.", file.uri,
-            "Leave text, id, image and embedding out, or give a path of tables alone.",
+            f"{name}: fields are named, but this is not a table.", file.uri,
+            "Remove text, id, image and embedding, or write a path that has only tables.",
         )  # fmt: skip
     return kind

@@ -1,4 +1,4 @@
-"""The items of a benchmark: their ids, texts, images and embeddings, as the files have them."""
+"""Reads the items of a benchmark: their ids, texts, images and embeddings."""
 
 from __future__ import annotations
 
@@ -14,12 +14,15 @@ from manifests import storage
 from manifests.errors import InputError
 from manifests.storage import File
 
-_ENCODED = ("/9j/", "iVBORw0KGgo", "UklGR", "R0lGOD")
-"""How the base64 of JPEG, PNG, WebP and GIF starts."""
+_BASE64_STARTS = ("/9j/", "iVBORw0KGgo", "UklGR", "R0lGOD")
+"""The first characters of JPEG, PNG, WebP and GIF in base64."""
 
 
 class Item(NamedTuple):
-    """One item. `images` are bytes, or the full path or URL of a file. `place` is for people."""
+    """One item. `images` are bytes, or the full path or URL of a file.
+
+    `place`: file and number of the row, for error messages.
+    """
 
     id: str
     texts: list[str]
@@ -29,9 +32,9 @@ class Item(NamedTuple):
 
 
 def items_of(benchmark: Benchmark, place: str) -> Iterator[Item]:
-    """The items of all files, in order. `place`: the full form of the benchmark's path.
+    """The items of all files of a benchmark, in order. `place`: its full path.
 
-    Raises InputError for the first that cannot be compared, naming it, its fault and the fix.
+    Raises InputError for the first item that is invalid.
     """
     count = 0
     for file, kind in files_of(benchmark, place):
@@ -43,6 +46,7 @@ def items_of(benchmark: Benchmark, place: str) -> Iterator[Item]:
 
 
 def _in_file(benchmark: Benchmark, file: File, kind: Kind) -> Iterator[Item]:
+    """The items of one file: an image is one item, a text file has an item on each line."""
     if kind is Kind.IMAGE:
         yield Item(file.name, [], [file.uri], None, file.uri)
     elif kind is Kind.LINES:
@@ -53,6 +57,7 @@ def _in_file(benchmark: Benchmark, file: File, kind: Kind) -> Iterator[Item]:
 
 
 def _in_table(benchmark: Benchmark, file: File, kind: Kind) -> Iterator[Item]:
+    """The items of a table, one per row. A dotted field may be missing in some rows, not in all."""
     named = (*benchmark.text, *benchmark.image, benchmark.embedding, benchmark.id)
     fields = tuple(dict.fromkeys(field for field in named if field))
     missing = set(fields)
@@ -80,57 +85,63 @@ def _item(benchmark: Benchmark, row: Row, file: File, number: int) -> Item:
         place,
     )
     if not (item.texts or item.images or item.embedding):
-        said = " or ".join(f"'{field}'" for field in row if field != benchmark.id)
+        fields = " and ".join(f"'{field}'" for field in row if field != benchmark.id)
         raise InputError(
-            f"benchmark '{benchmark.name}': an item without anything in {said}.", place,
-            "Fill it, take it out, or name the field that has its text.",
+            f"benchmark '{benchmark.name}': this item is empty in {fields}.", place,
+            "Fill it, remove it, or name the field that has its text.",
         )  # fmt: skip
     return item
 
 
 def _id(row: Row, field: str, place: str) -> str:
     if row[field] is None or isinstance(row[field], list | dict):
-        raise InputError(f"'{field}' is {row[field]!r:.80}, which is no id.", place)
+        raise InputError(f"'{field}' is {row[field]!r:.80}, which is not an id.", place)
     return str(row[field])
 
 
-def _texts(said: Any, field: str, place: str) -> Iterator[str]:
-    """The texts of a value, those of lists one by one; nothing of null, blanks and numbers."""
-    if isinstance(said, list):
-        for one in said:
+def _texts(cell: Any, field: str, place: str) -> Iterator[str]:
+    """The texts in a value: ["a", ["b"], None, 7] -> "a", "b". Blanks have none.
+
+    Raises InputError for an object or bytes.
+    """
+    if isinstance(cell, list):
+        for one in cell:
             yield from _texts(one, field, place)
-    elif isinstance(said, str):
-        if said.strip():
-            yield said
-    elif isinstance(said, dict | bytes):
-        inner = f", such as {field}.{next(iter(said))}" if isinstance(said, dict) and said else ""
+    elif isinstance(cell, str):
+        if cell.strip():
+            yield cell
+    elif isinstance(cell, dict | bytes):
+        inner = f", such as {field}.{next(iter(cell))}" if isinstance(cell, dict) and cell else ""
         raise InputError(
-            f"'{field}' is {said!r:.80}, which is no text.", place, f"Name a field of text{inner}."
+            f"'{field}' is {cell!r:.80}, which is not text.",
+            place,
+            f"Name a field that has text{inner}.",
         )
 
 
-def _images(said: Any, field: str, file: File, place: str) -> Iterator[bytes | str]:
-    if isinstance(said, list):
-        for one in said:
+def _images(cell: Any, field: str, file: File, place: str) -> Iterator[bytes | str]:
+    """The images in a value, as bytes or full paths; those of a list one by one."""
+    if isinstance(cell, list):
+        for one in cell:
             yield from _images(one, field, file, place)
-    elif isinstance(said, dict) and (said.get("bytes") or said.get("path")):
-        yield from _images(said.get("bytes") or said["path"], field, file, place)
-    elif isinstance(said, bytes):
-        yield said
-    elif isinstance(said, str) and said:
-        yield _decoded(said) or storage.resolve(_folder(file.uri), said)
-    elif said is not None and said != "":
+    elif isinstance(cell, dict) and (cell.get("bytes") or cell.get("path")):
+        yield from _images(cell.get("bytes") or cell["path"], field, file, place)
+    elif isinstance(cell, bytes):
+        yield cell
+    elif isinstance(cell, str) and cell:
+        yield _decoded(cell) or storage.resolve(_folder(file.uri), cell)
+    elif cell is not None and cell != "":
         raise InputError(
-            f"'{field}' is {said!r:.80}, which is no image.", place,
-            "It takes bytes, base64, a struct of bytes and path, or a path.",
+            f"'{field}' is {cell!r:.80}, which is not an image.", place,
+            "An image is bytes, base64, a struct of bytes and path, or a path.",
         )  # fmt: skip
 
 
 def _decoded(text: str) -> bytes | None:
-    """The bytes of an image in base64, or in a URL that holds it; None where it is a path."""
+    """The bytes of an image in base64 or in a data URL; None if the text is a path."""
     if text.startswith("data:"):
         text = text.partition(",")[2]
-    elif not text.startswith(_ENCODED):
+    elif not text.startswith(_BASE64_STARTS):
         return None
     try:
         return base64.b64decode("".join(text.split()), validate=True)
@@ -139,19 +150,19 @@ def _decoded(text: str) -> bytes | None:
 
 
 def _folder(uri: str) -> str:
-    """The folder of a file, as a path or URL."""
+    """The folder of a file: "s3://a/b.jsonl?region=x" -> "s3://a?region=x"."""
     path, mark, query = uri.partition("?") if storage.is_remote(uri) else (uri, "", "")
     return path.rpartition("/")[0] + mark + query
 
 
 def _embedding(row: Row, field: str, place: str) -> list[float] | None:
-    said = row[field]
-    if said is None:
+    cell = row[field]
+    if cell is None:
         return None
-    numbers = isinstance(said, list) and all(isinstance(one, int | float) for one in said)
-    if not numbers or not any(said) or not all(map(math.isfinite, said)):
+    numbers = isinstance(cell, list) and all(isinstance(one, int | float) for one in cell)
+    if not numbers or not any(cell) or not all(map(math.isfinite, cell)):
         raise InputError(
-            f"'{field}' is {said!r:.80}, which is no embedding.", place,
-            "It takes a list of finite numbers, not all of them 0.",
+            f"'{field}' is {cell!r:.80}, which is not an embedding.", place,
+            "An embedding is a list of finite numbers, not all of them 0.",
         )  # fmt: skip
-    return [float(one) for one in said]
+    return [float(one) for one in cell]

@@ -1,4 +1,4 @@
-"""The rows of a benchmark's table, each with its number, from 1; a broken one is an error."""
+"""Reads the rows of a benchmark's table, each with its number, from 1."""
 
 from __future__ import annotations
 
@@ -20,15 +20,16 @@ from manifests.storage import File
 
 Row = dict[str, Any]
 _BATCH_ROWS = 64
-"""Rows of Parquet at once (ours): they may hold images."""
+"""Rows of Parquet read at once (ours): few, because they may hold images."""
 _BLOCK_BYTES = 256 << 20
-"""The longest row of a CSV or TSV (ours): it may hold images."""
+"""The longest row of a CSV or TSV (ours): large, because it may hold images."""
 
 
 def rows(file: File, kind: Kind, fields: Collection[str]) -> Iterator[tuple[int, Row]]:
-    """Every row, with the columns of these fields at least. Of JSON lines the number is the line's.
+    """Every row and its number, with at least the columns of these fields.
 
-    Raises InputError for a field whose column no row has.
+    The number of a row of JSON lines is that of its line. Raises InputError for a row that cannot
+    be read, and for a field whose column is missing in all rows.
     """
     if kind is Kind.JSON:
         return _json(file, fields)
@@ -38,7 +39,7 @@ def rows(file: File, kind: Kind, fields: Collection[str]) -> Iterator[tuple[int,
 
 
 def lines(file: File) -> Iterator[tuple[int, str]]:
-    """The lines of a text that say anything, by number."""
+    """The lines of a text file with their numbers, from 1; blank lines are left out."""
     for number, line in enumerate(_read(file).split(b"\n"), 1):
         try:
             text = line.decode().strip()
@@ -51,7 +52,10 @@ def lines(file: File) -> Iterator[tuple[int, str]]:
 
 
 def value(row: Row, field: str) -> Any:
-    """What a row has in a field; of a list of objects a list. Raises KeyError where it has none."""
+    """The value of a field, or of a dotted path; for a list of objects, a list of their values.
+
+    value({"a": [{"b": 1}, {"b": 2}]}, "a.b") -> [1, 2]. Raises KeyError if it is missing.
+    """
     if field in row:
         return row[field]
     name, dot, rest = field.partition(".")
@@ -64,6 +68,7 @@ def value(row: Row, field: str) -> Any:
 
 
 def _read(file: File) -> bytes:
+    """The bytes of a file, decompressed, without a byte order mark."""
     with (
         storage.storage_errors(file.uri),
         _reading(file),
@@ -74,44 +79,46 @@ def _read(file: File) -> bytes:
 
 @contextlib.contextmanager
 def _reading(file: File) -> Iterator[None]:
-    """What Arrow finds wrong with a file as an error that names it."""
+    """Turns an error of Arrow into an InputError that names the file."""
     try:
         yield
     except (pa.ArrowException, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise  # the disk or the network, not the data
-        told = " ".join(str(error).split()).rstrip(".")
-        raise InputError(f"it cannot be read: {told:.300}.", file.uri, "Write it again.") from error
+        fault = " ".join(str(error).split()).rstrip(".")
+        raise InputError(
+            f"the file cannot be read: {fault:.300}.", file.uri, "Write the file again."
+        ) from error
 
 
 def _columns(fields: Collection[str], known: Collection[str], file: File) -> list[str]:
-    """The columns that fields are in."""
+    """The columns that contain the fields: ["a.b", "c"] -> ["a", "c"]."""
     found = []
     for field in fields:
         column = field if field in known else field.partition(".")[0]
         if column not in known:
-            told = ", ".join(known) or "none"
-            raise InputError(f"no field '{field}'.", file.uri, f"There are: {told}.")
+            names = ", ".join(known) or "none"
+            raise InputError(f"no field '{field}'.", file.uri, f"There are: {names}.")
         found.append(column)
     return list(dict.fromkeys(found))
 
 
 def _json(file: File, fields: Collection[str]) -> Iterator[tuple[int, Row]]:
     data = _read(file)
-    found = _array if data.lstrip()[:1] == b"[" else _objects
-    every = list(found(data, file))
-    for number, row in every:
+    parse = _array if data.lstrip()[:1] == b"[" else _objects
+    numbered = list(parse(data, file))
+    for number, row in numbered:
         if not isinstance(row, dict):
             raise InputError(f"item {number} is {row!r:.80}, not an object.", file.uri)
-    _columns(fields, dict.fromkeys(name for _, row in every for name in row), file)
-    yield from every
+    _columns(fields, dict.fromkeys(name for _, row in numbered for name in row), file)
+    yield from numbered
 
 
 def _array(data: bytes, file: File) -> Iterator[tuple[int, Any]]:
     try:
         yield from enumerate(orjson.loads(data), 1)
     except orjson.JSONDecodeError as error:
-        raise InputError(f"broken JSON: {error}.", file.uri, "Repair it.") from None
+        raise InputError(f"broken JSON: {error}.", file.uri, "Repair the file.") from None
 
 
 def _objects(data: bytes, file: File) -> Iterator[tuple[int, Any]]:
@@ -121,7 +128,7 @@ def _objects(data: bytes, file: File) -> Iterator[tuple[int, Any]]:
         try:
             yield number, orjson.loads(line)
         except orjson.JSONDecodeError as error:
-            fix = "Repair it: one object a line, or one array of objects."
+            fix = "Repair the file: an object on each line, or one array of objects."
             raise InputError(f"line {number}: broken JSON: {error.msg}.", file.uri, fix) from None
 
 
@@ -155,5 +162,6 @@ def _separated(file: File, separator: str, fields: Collection[str]) -> Iterator[
 
 
 def _header(data: bytes, separator: str) -> list[str]:
+    """The column names in the first line."""
     first = io.StringIO(data.partition(b"\n")[0].decode(errors="replace"))
     return next(csv.reader(first, delimiter=separator), [])

@@ -1,1 +1,1 @@
-"""Looking up records among the items of benchmarks."""
+"""Searches records for the items of benchmarks: by text, by image, by embedding."""

@@ -1,4 +1,4 @@
-"""Embeddings of benchmarks, and which of them a record's embedding points the same way as."""
+"""Embeddings of items, and for each record the item with the highest cosine."""
 
 from __future__ import annotations
 
@@ -12,47 +12,57 @@ from manifests.errors import InputError, StepError
 from manifests.record import one_chunk
 
 _TILE = 1 << 12
-"""Embeddings of a benchmark multiplied at once (ours)."""
+"""Embeddings of items multiplied at once (ours)."""
 
 
-class Directions(NamedTuple):
-    """Unit vectors, float32 (m, dimensions), and the item that each is of, int32, ascending."""
+class ItemEmbeddings(NamedTuple):
+    """Unit vectors (m, dimensions) float32, and the item of each, (m,) int32, ascending."""
 
     vectors: np.ndarray
     items: np.ndarray
 
 
 class Cosines(NamedTuple):
-    """Of each record the item with the highest cosine, int32, and that cosine, float32; -1 and 0
-    where it has no embedding. Of items equal in this the first."""
+    """For each record the item with the highest cosine, int32, and that cosine, float32.
+
+    -1 and 0 for a record without an embedding. Of items with equal cosines the first.
+    """
 
     item: np.ndarray
     cosine: np.ndarray
 
 
-def directions_of(embeddings: list[list[float]], items: list[int], places: list[str]) -> Directions:
-    """Raises InputError where not all have the same number of dimensions."""
+def item_embeddings(
+    embeddings: list[list[float]], items: list[int], places: list[str]
+) -> ItemEmbeddings:
+    """The embeddings as unit vectors. Raises InputError if their dimensions differ.
+
+    `places`: where each embedding was read, for the error.
+    """
     for one, place in zip(embeddings, places, strict=True):
         if len(one) != len(embeddings[0]):
             raise InputError(
-                f"an embedding of {len(one)} dimensions, where the first has {len(embeddings[0])}.",
+                f"an embedding of {len(one)} dimensions, but the first has {len(embeddings[0])}.",
                 place,
-                "Embed all items with the model that the records were embedded with.",
+                "Embed all items and all records with one model.",
             )
     dimensions = len(embeddings[0]) if embeddings else 0
     vectors = np.array(embeddings, np.float32).reshape(len(embeddings), dimensions)
-    return Directions(_unit(vectors), np.array(items, np.int32))
+    return ItemEmbeddings(_unit(vectors), np.array(items, np.int32))
 
 
-def cosines(column: pa.Array | pa.ChunkedArray, known: Directions) -> Cosines:
-    """Raises StepError where the records' embeddings are of other dimensions."""
+def cosines(column: pa.Array | pa.ChunkedArray, known: ItemEmbeddings) -> Cosines:
+    """Compare every record with every item.
+
+    Raises StepError if the records' embeddings have other dimensions than the items'.
+    """
     embeddings = one_chunk(column)
     present = np.asarray(embeddings.is_valid())
     vectors = _vectors(embeddings.drop_null(), known.vectors.shape[1])
     item, best = np.full(len(present), -1, np.int32), np.zeros(len(present), np.float32)
-    sound = np.isfinite(vectors).all(axis=1) & vectors.any(axis=1)
-    own = np.flatnonzero(present)[sound]
-    item[own], best[own] = _highest(_unit(vectors[sound]), known)
+    valid = np.isfinite(vectors).all(axis=1) & vectors.any(axis=1)
+    own = np.flatnonzero(present)[valid]
+    item[own], best[own] = _highest(_unit(vectors[valid]), known)
     return Cosines(item, best)
 
 
@@ -75,7 +85,8 @@ def _unit(vectors: np.ndarray) -> np.ndarray:
     return unit
 
 
-def _highest(vectors: np.ndarray, known: Directions) -> tuple[np.ndarray, np.ndarray]:
+def _highest(vectors: np.ndarray, known: ItemEmbeddings) -> tuple[np.ndarray, np.ndarray]:
+    """The item with the highest cosine for each unit vector, and that cosine."""
     item, best = np.zeros(len(vectors), np.int32), np.full(len(vectors), -np.inf, np.float32)
     for left in range(0, len(known.vectors), _TILE):
         cosine = vectors @ known.vectors[left : left + _TILE].T

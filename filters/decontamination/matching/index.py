@@ -1,4 +1,4 @@
-"""The items of all benchmarks, made ready to be looked up: once a worker process."""
+"""An index of the items of all benchmarks, built once per worker process."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pyarrow as pa
 
 from filters.decontamination.benchmarks.benchmark import Benchmark, files_of
 from filters.decontamination.benchmarks.items import Item, items_of
-from filters.decontamination.matching.embeddings import Directions, directions_of
-from filters.decontamination.matching.images import Given, Looks, looks_of
+from filters.decontamination.matching.embeddings import ItemEmbeddings, item_embeddings
+from filters.decontamination.matching.images import ItemHashes, ItemImage, item_hashes
 from manifests import storage
 from manifests.errors import InputError
 from manifests.media import Limits, Media
@@ -26,57 +26,68 @@ _IMAGES_AT_ONCE = 64
 
 
 class Settings(NamedTuple):
-    """What an index is made of. `places` are the full paths of the benchmarks, `files` those there
-    were. A text of fewer than n words is compared whole, if it has `least`."""
+    """What an index depends on.
+
+    `places`: the full paths of the benchmarks. `files`: the files of each, with size and time, so a
+    changed benchmark makes another index. `min_words`: a text of fewer than n words, but at least
+    these, is a single n-gram.
+    """
 
     benchmarks: tuple[Benchmark, ...]
     places: tuple[str, ...]
     files: tuple[tuple[File, ...], ...]
     n: int
-    least: int
+    min_words: int
     limits: Limits
 
 
 class Index(NamedTuple):
-    """Items are numbered as they are listed: `benchmark` and `item` (string) name each."""
+    """All items, numbered in the order of the recipe: `benchmark` and `item` (string) name each."""
 
     benchmark: pa.Array
     item: pa.Array
     grams: Grams | None
-    looks: Looks
-    directions: Directions
+    images: ItemHashes
+    embeddings: ItemEmbeddings
 
 
 @lru_cache(maxsize=1)
-def settings_now(benchmarks: tuple[Benchmark, ...], n: int, least: int, media: Media) -> Settings:
-    """With the files there are now: they are listed once for each part, which has a Media of its
-    own, so that a process that lives on knows when a benchmark changes."""
+def current_settings(
+    benchmarks: tuple[Benchmark, ...], n: int, min_words: int, media: Media
+) -> Settings:
+    """The settings with the files that exist now.
+
+    Each part has a Media of its own, so files are listed once for each part; a worker that runs
+    for long notices a changed benchmark.
+    """
     places = tuple(media.resolve(one.path) for one in benchmarks)
     files = (tuple(storage.list_files(place)) for place in places)
-    return Settings(benchmarks, places, tuple(files), n, least, media.limits)
+    return Settings(benchmarks, places, tuple(files), n, min_words, media.limits)
 
 
 @lru_cache(maxsize=4)
-def index_of(settings: Settings) -> Index:
-    """Raises InputError for the first item that cannot be read or compared."""
-    gathered = _Gathered(settings)
+def build_index(settings: Settings) -> Index:
+    """Read all items. Raises InputError for the first that cannot be read or compared."""
+    builder = _IndexBuilder(settings)
     for number, (benchmark, place) in enumerate(_placed(settings)):
         for item in items_of(benchmark, place):
-            gathered.add(number, item)
-    return gathered.index()
+            builder.add(number, item)
+    return builder.index()
 
 
 def files_used(benchmark: Benchmark, place: str) -> Iterator[str]:
-    """The files of a benchmark, and those of the images that its tables name. Raises InputError
-    for the first item that cannot be read."""
+    """The files of a benchmark, then those of the images that its tables name.
+
+    Raises InputError for the first item that cannot be read.
+    """
     yield from (file.uri for file, _ in files_of(benchmark, place))
     for item in items_of(benchmark, place):
         if benchmark.image:
             yield from (source for source in item.images if isinstance(source, str))
 
 
-def told(benchmark: Benchmark, place: str, least: int) -> str:
-    """How many items a benchmark has, and how many of them are too short to be compared."""
+def item_counts(benchmark: Benchmark, place: str, min_words: int) -> str:
+    """A note for the user: "gsm: 4 items; 1 is not compared: ..." if its texts are too short."""
     from manifests.kernels.overlap import word_counts
 
     texts: list[str] = []
@@ -89,21 +100,21 @@ def told(benchmark: Benchmark, place: str, least: int) -> str:
         owners += [number] * len(item.texts)
         if item.images or item.embedding:
             compared.add(number)
-    long = word_counts(pa.array(texts, pa.string())) >= least
+    long = word_counts(pa.array(texts, pa.string())) >= min_words
     short = items - len(compared.union(np.array(owners, np.int64)[long].tolist()))
-    said = f"{benchmark.name}: {items:,} item{'s' if items > 1 else ''}"
+    note = f"{benchmark.name}: {items:,} item{'s' if items > 1 else ''}"
     if short:
         are = "is" if short == 1 else "are"
-        said += f"; {short:,} {are} not compared: no text of {least} words or more (min_words)"
-    return said
+        note += f"; {short:,} {are} not compared: no text of {min_words} words or more (min_words)"
+    return note
 
 
 def _placed(settings: Settings) -> Iterable[tuple[Benchmark, str]]:
     return zip(settings.benchmarks, settings.places, strict=True)
 
 
-class _Gathered:
-    """Items as they come: their images are hashed and let go of."""
+class _IndexBuilder:
+    """Collects items one by one; their images are hashed in batches, and not kept."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -111,8 +122,8 @@ class _Gathered:
         self.ids: list[str] = []
         self.texts: list[str] = []
         self.owners: list[int] = []
-        self.images: list[Given] = []
-        self.looks = [Looks(np.empty(0, np.uint64), np.empty(0, np.int32))]
+        self.images: list[ItemImage] = []
+        self.hashes = [ItemHashes(np.empty(0, np.uint64), np.empty(0, np.int32))]
         self.embeddings: list[list[float]] = []
         self.embedded: list[int] = []
         self.places: list[str] = []
@@ -123,7 +134,7 @@ class _Gathered:
         self.ids.append(item.id)
         self.texts += item.texts
         self.owners += [own] * len(item.texts)
-        self.images += [Given(own, source, item.place) for source in item.images]
+        self.images += [ItemImage(own, source, item.place) for source in item.images]
         if item.embedding is not None:
             self.embeddings.append(item.embedding)
             self.embedded.append(own)
@@ -133,17 +144,17 @@ class _Gathered:
 
     def _hash(self) -> None:
         if self.images:
-            self.looks.append(looks_of(self.images, self.settings.limits))
+            self.hashes.append(item_hashes(self.images, self.settings.limits))
         self.images = []
 
     def index(self) -> Index:
         self._hash()
         grams = self._grams()
-        looks = Looks(*map(np.concatenate, zip(*self.looks, strict=True)))
-        directions = directions_of(self.embeddings, self.embedded, self.places)
+        images = ItemHashes(*map(np.concatenate, zip(*self.hashes, strict=True)))
+        embeddings = item_embeddings(self.embeddings, self.embedded, self.places)
         names = pa.array([one.name for one in self.settings.benchmarks], pa.string())
         benchmark = names.take(pa.array(self.numbers, pa.int32()))
-        index = Index(benchmark, pa.array(self.ids, pa.string()), grams, looks, directions)
+        index = Index(benchmark, pa.array(self.ids, pa.string()), grams, images, embeddings)
         self._check(index)
         return index
 
@@ -153,23 +164,23 @@ class _Gathered:
         from manifests.kernels.overlap import grams_of
 
         texts, owners = pa.array(self.texts, pa.string()), np.array(self.owners)
-        return grams_of(texts, owners, len(self.ids), self.settings.n, self.settings.least)
+        return grams_of(texts, owners, len(self.ids), self.settings.n, self.settings.min_words)
 
     def _check(self, index: Index) -> None:
-        """Raises InputError for a benchmark of which nothing can be compared."""
+        """Raises InputError for a benchmark without a single item that can be compared."""
         comparable = np.zeros(len(self.ids), bool)
         if index.grams is not None:
             comparable = index.grams.totals > 0
-        comparable[index.looks.items] = True
-        comparable[index.directions.items] = True
+        comparable[index.images.items] = True
+        comparable[index.embeddings.items] = True
         counts = np.bincount(
             np.array(self.numbers)[comparable], minlength=len(self.settings.places)
         )
         for (benchmark, place), count in zip(_placed(self.settings), counts, strict=True):
             if count == 0:
                 raise InputError(
-                    f"benchmark '{benchmark.name}': no item can be compared. Their texts have less "
-                    f"than {self.settings.least} words, or their images no detail.",
+                    f"benchmark '{benchmark.name}': no item can be compared. All texts have fewer "
+                    f"than {self.settings.min_words} words, or all images have almost no detail.",
                     place,
-                    "Lower min_words, name longer fields, or leave the benchmark out.",
+                    "Lower min_words, name fields with longer texts, or remove the benchmark.",
                 )

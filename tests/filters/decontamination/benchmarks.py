@@ -1,4 +1,4 @@
-"""Benchmarks for tests: questions, images, and the step that looks for them."""
+"""Benchmarks for tests: questions, images, and the step that searches for them."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def step(*benchmarks: dict[str, Any], **others: Any) -> Decontaminate:
 
 
 def image(width: int, height: int, seed: int, kind: str = "JPEG") -> bytes:
-    """An image of many random colours, so that its hash is sure of every bit."""
+    """An image of many random colours, so that no bit of its hash is close to changing."""
     colours = np.random.default_rng(seed).integers(0, 255, (12, 12, 3), np.uint8)
     out = io.BytesIO()
     Image.fromarray(colours).resize((width, height), Image.Resampling.BICUBIC).save(out, kind)

@@ -25,7 +25,7 @@ from tests.filters.rows import answers, of_texts
 
 @pytest.fixture
 def asked(tmp_path: Path) -> Callable[..., dict[str, list[Any]]]:
-    """What the step says of texts, where a benchmark of questions is in `gsm.jsonl`."""
+    """The step's answers for texts, with a benchmark of questions in `gsm.jsonl`."""
     rows = [{"key": f"q-{n}", "question": q, "answer": ANSWER} for n, q in enumerate(QUESTIONS)]
     jsonl(tmp_path / "gsm.jsonl", *rows)
     benchmark = {"name": "gsm", "path": "gsm.jsonl", "text": "question", "id": "key"}
@@ -38,7 +38,7 @@ def asked(tmp_path: Path) -> Callable[..., dict[str, list[Any]]]:
 
 @pytest.fixture
 def images(tmp_path: Path) -> Path:
-    """Four images; of the first one smaller, one mirrored; one without any detail."""
+    """Four images, a smaller copy and a mirrored copy of the first, and one without any detail."""
     for n in range(4):
         (tmp_path / f"{n}.jpg").write_bytes(image(400, 300, n))
     (tmp_path / "small.png").write_bytes(image(200, 150, 0, "PNG"))

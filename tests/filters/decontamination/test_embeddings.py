@@ -1,4 +1,4 @@
-"""Items of benchmarks are met by embeddings."""
+"""Items of benchmarks are found by the cosine of embeddings."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from filters.decontamination.matching import embeddings as directions
+from filters.decontamination.matching import embeddings as matching
 from manifests.errors import InputError, StepError
 from manifests.media import Media
 from tests.filters.decontamination.benchmarks import STAYS, embedded, jsonl, step
@@ -15,30 +15,32 @@ from tests.filters.rows import answers, of_texts
 
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize(("fixed", "tile"), [(True, 1), (False, 4096)])
-def test_embeddings_that_point_the_same_way_are_met(
+def test_items_with_a_similar_embedding_are_found(
     tmp_path: Path, fixed: bool, tile: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(directions, "_TILE", tile)
+    monkeypatch.setattr(matching, "_TILE", tile)
     jsonl(tmp_path / "b.jsonl", {"v": [1, 0, 0]}, {"v": [0, 2, 0]}, {"v": [0, 5, 0]})
     step_ = step({"name": "b", "path": "b.jsonl", "embedding": "v"}, embedding="embed.vector")
     batch = embedded([0, 3, 0.1], None, [1, 1, 0], [0, 0, 0], [9, 0, 0], fixed=fixed)
-    said = answers(step_, batch, Media(str(tmp_path)))
-    assert said["item"] == ["b.jsonl#2", None, None, None, "b.jsonl#1"]
-    assert said["drop"] == ["benchmark embedding", STAYS, STAYS, STAYS, "benchmark embedding"]
-    assert said["similarity"] == [pytest.approx(0.99944, abs=1e-4), None, None, None, 1]
+    found = answers(step_, batch, Media(str(tmp_path)))
+    assert found["item"] == ["b.jsonl#2", None, None, None, "b.jsonl#1"]
+    assert found["drop"] == ["benchmark embedding", STAYS, STAYS, STAYS, "benchmark embedding"]
+    assert found["similarity"] == [pytest.approx(0.99944, abs=1e-4), None, None, None, 1]
     loose = step_.model_copy(update={"threshold": 0.7})
     assert answers(loose, batch, Media(str(tmp_path)))["item"][2] == "b.jsonl#1"
 
 
-def test_embeddings_of_other_dimensions_or_none_are_an_error(tmp_path: Path) -> None:
+def test_embeddings_of_other_dimensions_and_a_missing_column_are_errors(tmp_path: Path) -> None:
     jsonl(tmp_path / "b.jsonl", {"v": [1, 0]})
     step_ = step({"name": "b", "path": "b.jsonl", "embedding": "v"}, embedding="embed.vector")
     with pytest.raises(StepError, match="have 3 dimensions, the benchmarks' 2"):
         step_(embedded([1, 0, 0]), Media(str(tmp_path)))
-    with pytest.raises(StepError, match=r"no column 'embed.vector' here. Steps before made: none"):
+    with pytest.raises(
+        StepError, match=r"no column 'embed.vector'. The measures of earlier steps: none"
+    ):
         step_(of_texts("x"), Media(str(tmp_path)))
     jsonl(tmp_path / "b.jsonl", {"v": [1, 0]}, {"v": [1, 0, 0]})
     with pytest.raises(
-        InputError, match=r"b.jsonl#2: an embedding of 3 dimensions, where .* has 2"
+        InputError, match=r"b.jsonl#2: an embedding of 3 dimensions, but the first has 2"
     ):
         step_(embedded([1, 0]), Media(str(tmp_path)))

@@ -1,4 +1,4 @@
-"""Images of benchmarks are met by how they look."""
+"""Images of benchmarks are found by perceptual hashes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from filters.decontamination.benchmarks.benchmark import Benchmark
 from filters.decontamination.benchmarks.items import items_of
-from filters.decontamination.matching import images as looks
+from filters.decontamination.matching import images as matching
 from filters.image.image_hash import ImageHash
 from manifests.errors import InputError
 from manifests.media import Media
@@ -46,7 +46,7 @@ def struct(data: bytes) -> dict[str, Any]:
         ("parquet", {"bytes": None, "path": "../0.jpg"}),
     ],
 )
-def test_images_of_tables_are_met(images: Path, ending: str, value: Any) -> None:
+def test_images_in_tables_are_found(images: Path, ending: str, value: Any) -> None:
     path = images / "b" / f"b.{ending}"
     path.parent.mkdir()
     if ending == "parquet":
@@ -57,24 +57,24 @@ def test_images_of_tables_are_met(images: Path, ending: str, value: Any) -> None
         jsonl(path, {"id": "one", "image": value})
     step_ = step({"name": "b", "path": f"b/b.{ending}", "image": "image", "id": "id"})
     batch = of_media(image_list("2.jpg"), image_list("small.png"), image_list())
-    said = answers(step_, batch, Media(str(images), side=step_.image_side))
-    assert said["item"] == [None, "one", None]
-    assert said["drop"] == [STAYS, "benchmark image", STAYS]
-    assert said["overlap"] == [None] * 3
+    found = answers(step_, batch, Media(str(images), side=step_.image_side))
+    assert found["item"] == [None, "one", None]
+    assert found["drop"] == [STAYS, "benchmark image", STAYS]
+    assert found["overlap"] == [None] * 3
 
 
 @pytest.mark.parametrize("tile", [1, 4096])
-def test_the_image_that_is_nearest_is_named_wherever_it_is_listed(
+def test_the_nearest_image_is_named_wherever_it_is_listed(
     images: Path, tile: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(looks, "_TILE", tile)
+    monkeypatch.setattr(matching, "_TILE", tile)
     names = ["flat.png", "1.jpg", "0.jpg", "small.png", "0.jpg", "2.jpg"]
     jsonl(images / "b.jsonl", *({"i": name} for name in names))
     step_ = step({"name": "b", "path": "b.jsonl", "image": "i"}, distance=31)
     batch = of_media(image_list("0.jpg"), image_list("2.jpg"), image_list("1.jpg"))
-    said = answers(step_, batch, Media(str(images), side=step_.image_side))
-    assert said["item"] == ["b.jsonl#3", "b.jsonl#6", "b.jsonl#2"]
-    assert said["similarity"] == [1, 1, 1]
+    found = answers(step_, batch, Media(str(images), side=step_.image_side))
+    assert found["item"] == ["b.jsonl#3", "b.jsonl#6", "b.jsonl#2"]
+    assert found["similarity"] == [1, 1, 1]
 
 
 def test_a_path_is_not_taken_for_an_image_in_base64(tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ def test_a_path_is_not_taken_for_an_image_in_base64(tmp_path: Path) -> None:
     ]
 
 
-def test_any_of_a_record_s_images_is_met_mirrored_or_not(images: Path) -> None:
+def test_every_image_of_a_record_is_compared_mirrored_or_not(images: Path) -> None:
     (images / "bench").mkdir()
     for n in (1, 0):
         (images / "bench" / f"{n}.webp").write_bytes(image(400, 300, n, "WEBP"))
@@ -98,18 +98,18 @@ def test_any_of_a_record_s_images_is_met_mirrored_or_not(images: Path) -> None:
         image_list("1.jpg", "0.jpg"),
         image_list("flat.png"),
     )
-    said = answers(step_, batch, Media(str(images), side=step_.image_side))
-    assert said["item"] == [None, "0.webp", None, said["item"][3], None]
-    assert said["drop"] == [STAYS, "benchmark image", STAYS, "benchmark image", STAYS]
-    assert said["similarity"][1] >= 1 - 6 / 64
-    assert said["similarity"][0] is None
+    found = answers(step_, batch, Media(str(images), side=step_.image_side))
+    assert found["item"] == [None, "0.webp", None, found["item"][3], None]
+    assert found["drop"] == [STAYS, "benchmark image", STAYS, "benchmark image", STAYS]
+    assert found["similarity"][1] >= 1 - 6 / 64
+    assert found["similarity"][0] is None
     everything = step({"name": "b", "path": "bench"}, distance=31)
-    said = answers(everything, batch, Media(str(images), side=step_.image_side))
-    assert said["drop"][0] == "benchmark image"
-    assert said["similarity"][0] < 1 - 6 / 64
+    found = answers(everything, batch, Media(str(images), side=step_.image_side))
+    assert found["drop"][0] == "benchmark image"
+    assert found["similarity"][0] < 1 - 6 / 64
 
 
-def test_an_image_that_does_not_open_quarantines_its_record_unless_its_text_decides(
+def test_an_undecodable_image_quarantines_its_record_unless_the_text_decides(
     images: Path,
 ) -> None:
     jsonl(images / "b.jsonl", {"q": QUESTIONS[0], "image": "0.jpg"})
@@ -118,13 +118,13 @@ def test_an_image_that_does_not_open_quarantines_its_record_unless_its_text_deci
     batch = of_texts(QUESTIONS[0], PADDING)
     media = of_media(image_list("broken.jpg"), image_list("broken.jpg"))["media"]
     batch = batch.set_column(batch.schema.get_field_index("media"), "media", media)
-    said = answers(step_, batch, Media(str(images), side=step_.image_side))
-    assert said["drop"] == ["benchmark text", STAYS]
-    assert said["error"][0] is None
-    assert said["error"][1].startswith("broken.jpg: ")
+    found = answers(step_, batch, Media(str(images), side=step_.image_side))
+    assert found["drop"] == ["benchmark text", STAYS]
+    assert found["error"][0] is None
+    assert found["error"][1].startswith("broken.jpg: ")
 
 
-def test_images_are_asked_for_only_where_there_may_be_some() -> None:
+def test_images_are_read_only_if_a_benchmark_may_have_some() -> None:
     imaged = [
         {"path": "b"},
         {"path": "b.json", "image": "i"},
@@ -135,7 +135,7 @@ def test_images_are_asked_for_only_where_there_may_be_some() -> None:
     assert not any(step({"name": "b", **one}).image_side for one in textual)
 
 
-def test_hashes_that_are_there_are_not_made_again(images: Path) -> None:
+def test_hashes_of_an_earlier_step_are_used(images: Path) -> None:
     step_ = step({"name": "b", "path": "0.jpg"})
     batch = of_media(image_list("0.jpg"), image_list("2.jpg", "0.jpg"))
     columns = ImageHash()(batch, Media(str(images), side=32)).columns
@@ -152,8 +152,8 @@ def test_hashes_that_are_there_are_not_made_again(images: Path) -> None:
 
 
 @pytest.mark.parametrize("value", ["gone.jpg", encoded(b"x" * 60), encoded(image(64, 48, 0)[:900])])
-def test_an_image_of_a_benchmark_that_does_not_open_is_an_error(images: Path, value: str) -> None:
+def test_an_undecodable_image_of_a_benchmark_is_an_error(images: Path, value: str) -> None:
     jsonl(images / "b.jsonl", {"i": "0.jpg"}, {"i": value})
     step_ = step({"name": "b", "path": "b.jsonl", "image": "i"})
-    with pytest.raises(InputError, match=r"b.jsonl#2: its image does not open: "):
+    with pytest.raises(InputError, match=r"b.jsonl#2: its image cannot be decoded: "):
         step_(of_media(image_list("1.jpg")), Media(str(images), side=step_.image_side))

@@ -25,7 +25,7 @@ from tests.filters.rows import answers, of_media, of_texts
 from tests.runs import curate, run_recipe, write_recipe
 
 
-def test_what_decides_first_is_the_reason_and_names_the_item(images: Path) -> None:
+def test_the_first_rule_that_holds_is_the_reason_and_names_the_item(images: Path) -> None:
     jsonl(images / "t.jsonl", {"q": QUESTIONS[0]})
     jsonl(images / "i.jsonl", {"i": "0.jpg", "v": [1.0]})
     step_ = step(
@@ -40,15 +40,15 @@ def test_what_decides_first_is_the_reason_and_names_the_item(images: Path) -> No
     batch = batch.set_column(batch.schema.get_field_index("media"), "media", media)
     vectors = pa.array([[1.0], [1.0], [-1.0], [1.0]])
     batch = batch.append_column("embed.vector", vectors)
-    said = answers(step_, batch, Media(str(images), side=step_.image_side))
-    assert said["drop"] == ["benchmark text", "benchmark image", STAYS, "benchmark embedding"]
-    assert said["benchmark"] == ["t", "i", "t", "i"]
-    assert [one is None for one in said["overlap"]] == [False, True, False, True]
-    assert [one is None for one in said["similarity"]] == [True, False, True, False]
-    assert said["overlap"][2] < 0.9
+    found = answers(step_, batch, Media(str(images), side=step_.image_side))
+    assert found["drop"] == ["benchmark text", "benchmark image", STAYS, "benchmark embedding"]
+    assert found["benchmark"] == ["t", "i", "t", "i"]
+    assert [one is None for one in found["overlap"]] == [False, True, False, True]
+    assert [one is None for one in found["similarity"]] == [True, False, True, False]
+    assert found["overlap"][2] < 0.9
 
 
-def test_slices_are_answered_as_the_whole_is_and_no_rows_by_nothing(images: Path) -> None:
+def test_slices_of_a_batch_get_the_same_answers(images: Path) -> None:
     jsonl(images / "b.jsonl", {"q": QUESTIONS[0], "i": "0.jpg", "v": [0.0, 1.0, 0.0]})
     fields = {"text": "q", "image": "i", "embedding": "v"}
     step_ = step({"name": "b", "path": "b.jsonl", **fields}, embedding="embed.vector")
@@ -60,12 +60,12 @@ def test_slices_are_answered_as_the_whole_is_and_no_rows_by_nothing(images: Path
     for name, column in (("content", content), ("media", media)):
         batch = batch.set_column(batch.schema.get_field_index(name), name, column)
     opened = Media(str(images), side=step_.image_side)
-    whole = answers(step_, batch, opened)
-    assert whole["drop"] == ["benchmark image", "benchmark text", "benchmark embedding", STAYS]
+    expected = answers(step_, batch, opened)
+    assert expected["drop"] == ["benchmark image", "benchmark text", "benchmark embedding", STAYS]
     for start in range(5):
-        assert answers(step_, batch[start:], opened) == {n: c[start:] for n, c in whole.items()}
+        assert answers(step_, batch[start:], opened) == {n: c[start:] for n, c in expected.items()}
     joined = pa.concat_tables([batch[2:], batch[:2]])
-    assert answers(step_, joined, opened) == {n: c[2:] + c[:2] for n, c in whole.items()}
+    assert answers(step_, joined, opened) == {n: c[2:] + c[:2] for n, c in expected.items()}
 
 
 @pytest.mark.parametrize(
@@ -77,12 +77,14 @@ def test_slices_are_answered_as_the_whole_is_and_no_rows_by_nothing(images: Path
             {"benchmarks": [{"name": "b", "path": "x", "embedding": "v"}]},
             "name the records' column",
         ),
-        ({"benchmarks": [{"name": "b", "path": "x"}], "embedding": "v"}, "no benchmark names"),
+        ({"benchmarks": [{"name": "b", "path": "x"}], "embedding": "v"}, "no benchmark has"),
         ({"benchmarks": [{"name": "b", "path": "x"}], "overlap": 0}, "greater than 0"),
         ({"benchmarks": [{"name": "b", "path": "x", "fields": "q"}]}, "Extra inputs"),
     ],
 )
-def test_settings_that_make_no_sense_are_refused(settings_: dict[str, Any], message: str) -> None:
+def test_settings_that_contradict_each_other_are_refused(
+    settings_: dict[str, Any], message: str
+) -> None:
     with pytest.raises(ValidationError, match=message):
         Decontaminate.model_validate(settings_)
 
@@ -127,7 +129,5 @@ def test_a_run_with_a_mistake_in_a_benchmark_never_starts(
         ],
     )
     assert curate(tmp_path, "run", "recipe.yaml", "-o", "out", "--inline", "-q") == cli.FAILED
-    assert (
-        "gsm.jsonl#2: benchmark 'gsm': an item without anything in 'q'" in capsys.readouterr().err
-    )
+    assert "gsm.jsonl#2: benchmark 'gsm': this item is empty in 'q'" in capsys.readouterr().err
     assert not list((tmp_path / "out").rglob("*.arrow"))

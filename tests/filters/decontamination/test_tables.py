@@ -73,48 +73,48 @@ def test_tables_of_every_format_are_read(
 ) -> None:
     (tmp_path / name).write_bytes(data)
     one = {"name": "a", "path": name, "text": "q", "id": "id"}
-    said = answers(step(one), of_texts(*QUESTIONS[:3]), Media(str(tmp_path)))
-    assert said["item"] == ["7", "8", None]
-    said = answers(step({**one, "id": None}), of_texts(*QUESTIONS[:3]), Media(str(tmp_path)))
-    assert said["item"] == [f"{name}#1", f"{name}#{second}", None]
+    found = answers(step(one), of_texts(*QUESTIONS[:3]), Media(str(tmp_path)))
+    assert found["item"] == ["7", "8", None]
+    found = answers(step({**one, "id": None}), of_texts(*QUESTIONS[:3]), Media(str(tmp_path)))
+    assert found["item"] == [f"{name}#1", f"{name}#{second}", None]
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.tsv"])
-def test_rows_may_be_longer_than_the_blocks_they_are_read_in(
+def test_a_row_may_be_longer_than_a_block(
     tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = separated("," if name == "a.csv" else "\t")
     (tmp_path / name).write_bytes(data)
     monkeypatch.setattr(tables, "_BLOCK_BYTES", len(data) * 2 // 3)
     one = step({"name": "a", "path": name, "text": "q", "id": "id"})
-    said = answers(one, of_texts(*QUESTIONS[:3]), Media(str(tmp_path)))
-    assert said["item"] == ["7", "8", None]
+    found = answers(one, of_texts(*QUESTIONS[:3]), Media(str(tmp_path)))
+    assert found["item"] == ["7", "8", None]
 
 
-def test_words_for_nothing_are_texts_and_a_dot_may_be_part_of_a_name(tmp_path: Path) -> None:
+def test_the_word_null_is_text_and_a_column_name_may_contain_a_dot(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text(f"q.text,id\n{QUESTIONS[2]},NULL\n")
     one = step({"name": "a", "path": "a.csv", "text": "q.text", "id": "id"})
-    said = answers(one, of_texts(QUESTIONS[2]), Media(str(tmp_path)))
-    assert said["item"] == ["NULL"]
+    found = answers(one, of_texts(QUESTIONS[2]), Media(str(tmp_path)))
+    assert found["item"] == ["NULL"]
 
 
-def test_a_text_file_has_an_item_a_line(tmp_path: Path) -> None:
+def test_each_line_of_a_text_file_is_an_item(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text(f"{QUESTIONS[0]}\n\n  \n{QUESTIONS[1]}")
     batch = of_texts(*QUESTIONS)
-    said = answers(step({"name": "a", "path": "a.txt"}), batch, Media(str(tmp_path)))
-    assert said["item"] == ["a.txt#1", "a.txt#4", None, None]
+    found = answers(step({"name": "a", "path": "a.txt"}), batch, Media(str(tmp_path)))
+    assert found["item"] == ["a.txt#1", "a.txt#4", None, None]
 
 
 @pytest.mark.parametrize("path", ["parts", "parts/*.jsonl", "parts/**"])
-def test_folders_and_globs_are_read_by_name(tmp_path: Path, path: str) -> None:
+def test_files_of_folders_and_globs_are_read_sorted_by_name(tmp_path: Path, path: str) -> None:
     (tmp_path / "parts" / "inner").mkdir(parents=True)
     jsonl(tmp_path / "parts" / "b.jsonl", {"q": QUESTIONS[0]})
     jsonl(tmp_path / "parts" / "a.jsonl", {"q": QUESTIONS[0]}, {"q": QUESTIONS[1]})
     (tmp_path / "parts" / ".hidden").write_text("left out")
-    said = answers(
+    found = answers(
         step({"name": "a", "path": path, "text": "q"}), of_texts(*QUESTIONS), Media(str(tmp_path))
     )
-    assert said["item"] == ["a.jsonl#1", "a.jsonl#2", None, None]
+    assert found["item"] == ["a.jsonl#1", "a.jsonl#2", None, None]
 
 
 @pytest.mark.parametrize(
@@ -128,33 +128,35 @@ def test_folders_and_globs_are_read_by_name(tmp_path: Path, path: str) -> None:
         ("a.jsonl", b'{"q": {"x": "y"}}\n', {"text": ["q.x", "q.z"]},
          "{0}: no row has the field 'q.z'."),
         ("a.jsonl", b'{"q": "one"}\n\n{"q": " "}\n', {"text": "q"},
-         "{0}#3: benchmark 'b': an item without anything in 'q'. "
-         "Fill it, take it out, or name the field that has its text."),
+         "{0}#3: benchmark 'b': this item is empty in 'q'. "
+         "Fill it, remove it, or name the field that has its text."),
         ("a.jsonl", b'{"q": {"x": 1}}\n', {"text": "q"},
-         "{0}#1: 'q' is {{'x': 1}}, which is no text. Name a field of text, such as q.x."),
+         "{0}#1: 'q' is {{'x': 1}}, which is not text. Name a field that has text, such as q.x."),
         ("a.jsonl", b'{"q": "x"}\n{"q": \n', {"text": "q"},
          "{0}: line 2: broken JSON: unexpected end of data. "
-         "Repair it: one object a line, or one array of objects."),
+         "Repair the file: an object on each line, or one array of objects."),
         ("a.json", b'[{"q": "x"},]', {"text": "q"}, "{0}: broken JSON: "),
         ("a.jsonl", b'{"q": "x"}\n[1]\n', {"text": "q"}, "{0}: item 2 is [1], not an object."),
-        ("a.parquet", b"PAR1 and no more", {"text": "q"}, "{0}: it cannot be read: "),
-        ("a.csv", b"q,a\nx,y\nz\n", {"text": "q"}, "{0}: it cannot be read: "),
-        ("a.jsonl.gz", b"not gzip", {"text": "q"}, "{0}: it cannot be read: "),
+        ("a.parquet", b"PAR1 and no more", {"text": "q"}, "{0}: the file cannot be read: "),
+        ("a.csv", b"q,a\nx,y\nz\n", {"text": "q"}, "{0}: the file cannot be read: "),
+        ("a.jsonl.gz", b"not gzip", {"text": "q"}, "{0}: the file cannot be read: "),
         ("a.txt", b"one\nt\xff\n", {}, "{0}: line 2, byte 1: not UTF-8. Convert it to UTF-8."),
         ("a.txt", b"\n \n", {}, "{0}: benchmark 'b' has no items."),
         ("a.jsonl", b"", {"text": "q"}, "{0}: no field 'q'. There are: none."),
-        ("a.jsonl", b'{"q": "x"}', {}, "{0}: benchmark 'b': a table of which no field is named. "
-         "Name the fields to compare, such as text: [question]."),
-        ("a.txt", b"x", {"text": "q"}, "{0}: benchmark 'b': no table, so it has no fields. "
-         "Leave text, id, image and embedding out, or give a path of tables alone."),
+        ("a.jsonl", b'{"q": "x"}', {},
+         "{0}: benchmark 'b': this is a table, but no field is named. Name the fields "
+         "to compare, such as text: [question]."),
+        ("a.txt", b"x", {"text": "q"},
+         "{0}: benchmark 'b': fields are named, but this is not a table. "
+         "Remove text, id, image and embedding, or write a path that has only tables."),
         ("a.docx", b"x", {"text": "q"},
-         "{0}: benchmark 'b': its ending is none of .json, .jsonl, .ndjson, .parquet, .parq, .pq, "
-         ".csv, .tsv, .txt, and no image's. Write a path"),
+         "{0}: benchmark 'b': the ending of this file is not one of .json, .jsonl, .ndjson, "
+         ".parquet, .parq, .pq, .csv, .tsv, .txt, and not that of an image. Write a path"),
         ("a.jsonl", b'{"q": "x", "k": null}', {"text": "q", "id": "k"},
-         "{0}#1: 'k' is None, which is no id."),
-        ("a.jsonl", b'{"i": 7}', {"image": "i"}, "{0}#1: 'i' is 7, which is no image. "),
-        ("a.jsonl", b'{"v": [0, 0]}', {"embedding": "v"}, "{0}#1: 'v' is [0, 0], which is no "),
-        ("a.jsonl", b'{"v": ["a"]}', {"embedding": "v"}, "{0}#1: 'v' is ['a'], which is no "),
+         "{0}#1: 'k' is None, which is not an id."),
+        ("a.jsonl", b'{"i": 7}', {"image": "i"}, "{0}#1: 'i' is 7, which is not an image. "),
+        ("a.jsonl", b'{"v": [0, 0]}', {"embedding": "v"}, "{0}#1: 'v' is [0, 0], which is not "),
+        ("a.jsonl", b'{"v": ["a"]}', {"embedding": "v"}, "{0}#1: 'v' is ['a'], which is not "),
     ],
 )  # fmt: skip
 def test_a_benchmark_with_a_mistake_is_refused_before_the_run_starts(
@@ -168,22 +170,22 @@ def test_a_benchmark_with_a_mistake_is_refused_before_the_run_starts(
     assert str(raised.value).startswith(message.format(path))
 
 
-def test_a_benchmark_that_is_not_there_is_refused(tmp_path: Path) -> None:
+def test_a_benchmark_that_does_not_exist_is_refused(tmp_path: Path) -> None:
     for path in ("none.jsonl", "none/*.jsonl"):
         with pytest.raises(InputError, match="'b': there is no such file, folder or glob"):
             step({"name": "b", "path": path, "text": "q"}).files(str(tmp_path))
 
 
-def test_a_benchmark_of_which_nothing_can_be_compared_is_an_error(images: Path) -> None:
+def test_a_benchmark_without_comparable_items_is_an_error(images: Path) -> None:
     (images / "b.txt").write_text("too short\nfar too short\n")
     with pytest.raises(InputError, match="'b': no item can be compared"):
         step({"name": "b", "path": "b.txt"})(of_texts("x"), Media(str(images)))
     step_ = step({"name": "b", "path": "flat.png"})
-    with pytest.raises(InputError, match="or their images no detail"):
+    with pytest.raises(InputError, match="or all images have almost no detail"):
         step_(of_media(image_list("1.jpg")), Media(str(images)))
 
 
-def test_the_files_are_those_of_the_benchmarks_and_the_images_they_name(images: Path) -> None:
+def test_files_are_those_of_the_benchmarks_and_of_the_images_they_name(images: Path) -> None:
     (images / "tables").mkdir()
     jsonl(images / "tables" / "b.jsonl", {"i": ["../0.jpg", encoded(image(64, 48, 0))]})
     jsonl(images / "tables" / "a.jsonl", {"i": "../1.jpg"})
@@ -213,11 +215,11 @@ def test_benchmarks_are_read_from_s3(images: Path, bucket: tuple[Any, str]) -> N
     batch = of_texts(QUESTIONS[0], PADDING, PADDING)
     media = of_media(*[image_list(name) for name in ("2.jpg", "small.png", "2.jpg")])["media"]
     batch = batch.set_column(batch.schema.get_field_index("media"), "media", media)
-    said = answers(step_, batch, Media(str(images), side=step_.image_side))
-    assert said["drop"] == ["benchmark text", "benchmark image", STAYS]
+    found = answers(step_, batch, Media(str(images), side=step_.image_side))
+    assert found["drop"] == ["benchmark text", "benchmark image", STAYS]
 
 
-def test_a_changed_benchmark_is_read_anew(tmp_path: Path) -> None:
+def test_a_changed_benchmark_is_read_again(tmp_path: Path) -> None:
     step_ = step({"name": "b", "path": "b.txt"})
     (tmp_path / "b.txt").write_text(QUESTIONS[0])
     batch = of_texts(QUESTIONS[1])
@@ -226,7 +228,7 @@ def test_a_changed_benchmark_is_read_anew(tmp_path: Path) -> None:
     assert answers(step_, batch, Media(str(tmp_path)))["item"] == ["b.txt#1"]
 
 
-def test_what_is_too_short_to_be_compared_is_told(tmp_path: Path) -> None:
+def test_items_too_short_to_be_compared_are_counted_in_the_notes(tmp_path: Path) -> None:
     jsonl(tmp_path / "b.jsonl", *({"q": q} for q in QUESTIONS))
     step_ = step({"name": "b", "path": "b.jsonl", "text": "q"})
     assert step_.notes(str(tmp_path)) == (

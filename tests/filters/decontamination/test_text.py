@@ -1,4 +1,4 @@
-"""Items of benchmarks are met by the n-grams of their texts."""
+"""Items of benchmarks are found by the n-grams of their texts."""
 
 from __future__ import annotations
 
@@ -21,9 +21,11 @@ from tests.filters.decontamination.benchmarks import (
 from tests.filters.rows import answers, of_texts
 
 
-def test_a_planted_question_goes_and_is_named(asked: Callable[..., Any]) -> None:
-    said = asked(PADDING, PADDING + QUESTIONS[1] + PADDING, QUESTIONS[0], None, "")
-    assert said == {
+def test_a_record_with_a_planted_question_is_dropped_and_the_item_named(
+    asked: Callable[..., Any],
+) -> None:
+    found = asked(PADDING, PADDING + QUESTIONS[1] + PADDING, QUESTIONS[0], None, "")
+    assert found == {
         "benchmark": [None, "gsm", "gsm", None, None],
         "item": [None, "q-1", "q-0", None, None],
         "overlap": [None, 1, 1, None, None],
@@ -33,21 +35,21 @@ def test_a_planted_question_goes_and_is_named(asked: Callable[..., Any]) -> None
     }
 
 
-def test_capitals_punctuation_and_whitespace_hide_nothing(asked: Callable[..., Any]) -> None:
+def test_capitals_punctuation_and_whitespace_are_ignored(asked: Callable[..., Any]) -> None:
     shouted = QUESTIONS[0].upper().replace(" ", " \n - ").replace(",", "")
     assert asked(shouted)["item"] == ["q-0"]
 
 
-def test_twelve_words_in_common_are_none_and_thirteen_are(asked: Callable[..., Any]) -> None:
+def test_thirteen_words_in_common_match_and_twelve_do_not(asked: Callable[..., Any]) -> None:
     words = QUESTIONS[1].split()
     twelve, thirteen = " ".join(words[:12]), " ".join(words[:13])
     every_13th = " ".join("x" if n % 13 == 12 else word for n, word in enumerate(words))
-    said = asked(PADDING + twelve + " x", PADDING + thirteen + " x", every_13th)
-    assert said["drop"] == [STAYS, "benchmark text", STAYS]
-    assert said["overlap"][1] == pytest.approx(1 / (len(words) - 12))
+    found = asked(PADDING + twelve + " x", PADDING + thirteen + " x", every_13th)
+    assert found["drop"] == [STAYS, "benchmark text", STAYS]
+    assert found["overlap"][1] == pytest.approx(1 / (len(words) - 12))
 
 
-def test_a_short_item_is_met_whole_or_not_at_all(asked: Callable[..., Any]) -> None:
+def test_a_short_item_is_found_only_as_a_whole(asked: Callable[..., Any]) -> None:
     inside = "He asked: is the sum of two ODD numbers always even, or not?"
     broken = "Is the sum of two odd prime numbers always even?"
     cut = "Is the sum of two odd numbers always"
@@ -56,24 +58,26 @@ def test_a_short_item_is_met_whole_or_not_at_all(asked: Callable[..., Any]) -> N
     assert asked("Why, and for what?", inside, min_words=2)["item"] == [None, "q-2"]
 
 
-def test_a_share_of_the_item_can_be_asked_for(asked: Callable[..., Any]) -> None:
+def test_overlap_requires_a_share_of_the_item(asked: Callable[..., Any]) -> None:
     words = QUESTIONS[1].split()
     half = " ".join(words[: 12 + (len(words) - 12) // 2])
-    said = asked(half, QUESTIONS[1], overlap=0.7)
-    assert said["drop"] == [STAYS, "benchmark text"]
-    assert said["item"] == ["q-1", "q-1"]
-    assert said["overlap"][0] == pytest.approx(0.5, abs=0.05)
+    found = asked(half, QUESTIONS[1], overlap=0.7)
+    assert found["drop"] == [STAYS, "benchmark text"]
+    assert found["item"] == ["q-1", "q-1"]
+    assert found["overlap"][0] == pytest.approx(0.5, abs=0.05)
     assert asked(half, overlap=0.4)["drop"] == ["benchmark text"]
     assert asked(QUESTIONS[1], half, overlap=1)["drop"] == ["benchmark text", STAYS]
 
 
-def test_ngrams_may_be_shorter_than_texts_that_are_compared_whole(
+def test_n_may_be_lower_than_min_words(
     asked: Callable[..., Any],
 ) -> None:
     assert asked("Two odd numbers, always", "even numbers always odd", n=4)["item"] == ["q-2", None]
 
 
-def test_the_item_of_which_there_is_most_is_named_and_in_a_draw_the_first(tmp_path: Path) -> None:
+def test_the_item_with_the_largest_share_is_named_and_of_equal_shares_the_first(
+    tmp_path: Path,
+) -> None:
     boilerplate = "Read the following text with care and then choose the best of the four answers. "
     jsonl(
         tmp_path / "a.jsonl", {"q": boilerplate + QUESTIONS[1]}, {"q": boilerplate + QUESTIONS[0]}
@@ -81,38 +85,38 @@ def test_the_item_of_which_there_is_most_is_named_and_in_a_draw_the_first(tmp_pa
     jsonl(tmp_path / "b.jsonl", {"q": boilerplate + QUESTIONS[0]}, {"q": QUESTIONS[2]})
     step_ = step(*({"name": name, "path": f"{name}.jsonl", "text": ["q"]} for name in "ab"))
     batch = of_texts(boilerplate + QUESTIONS[0], boilerplate + "x", QUESTIONS[2])
-    said = answers(step_, batch, Media(str(tmp_path)))
-    assert said["benchmark"] == ["a", "a", "b"]
-    assert said["item"] == ["a.jsonl#2", "a.jsonl#2", "b.jsonl#2"]
+    found = answers(step_, batch, Media(str(tmp_path)))
+    assert found["benchmark"] == ["a", "a", "b"]
+    assert found["item"] == ["a.jsonl#2", "a.jsonl#2", "b.jsonl#2"]
 
 
 def test_characters_of_scripts_without_spaces_are_words(tmp_path: Path) -> None:
     jsonl(tmp_path / "zh.jsonl", {"q": CHINESE})
     batch = of_texts(f"请看:{CHINESE}谢谢", CHINESE[:12], CHINESE[:16], CHINESE[::-1])
-    said = answers(
+    found = answers(
         step({"name": "zh", "path": "zh.jsonl", "text": "q"}), batch, Media(str(tmp_path))
     )
-    assert said["drop"] == ["benchmark text", STAYS, "benchmark text", STAYS]
+    assert found["drop"] == ["benchmark text", STAYS, "benchmark text", STAYS]
 
 
-def test_every_field_is_compared_by_itself(tmp_path: Path) -> None:
+def test_every_field_is_compared_on_its_own(tmp_path: Path) -> None:
     row = {"q": QUESTIONS[2], "more": {"choices": [ANSWER, "Yes."]}, "turns": [{"v": QUESTIONS[1]}]}
     jsonl(tmp_path / "b.jsonl", row, {"q": None, "more": None, "turns": [{"v": PADDING}]})
     fields = ["q", "more.choices", "turns.v"]
     step_ = step({"name": "b", "path": "b.jsonl", "text": fields})
-    said = answers(step_, of_texts(ANSWER, QUESTIONS[2], QUESTIONS[1]), Media(str(tmp_path)))
-    assert said["drop"] == ["benchmark text"] * 3
+    found = answers(step_, of_texts(ANSWER, QUESTIONS[2], QUESTIONS[1]), Media(str(tmp_path)))
+    assert found["drop"] == ["benchmark text"] * 3
     grams = [len(ANSWER.replace("-", "").replace("=", "").split()) - 12, 1,
              len(QUESTIONS[1].split()) - 12]  # fmt: skip
-    assert said["overlap"] == pytest.approx([one / sum(grams) for one in grams])
+    assert found["overlap"] == pytest.approx([one / sum(grams) for one in grams])
 
 
-def test_batches_and_blocks_answer_alike(
+def test_the_size_of_blocks_does_not_change_the_answers(
     asked: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from manifests.kernels import overlap
 
     some = [PADDING, QUESTIONS[0], None, QUESTIONS[2] * 3, "", QUESTIONS[1]] * 5
-    whole = asked(*some)
+    expected = asked(*some)
     monkeypatch.setattr(overlap, "_BLOCK_BYTES", 200)
-    assert asked(*some) == whole
+    assert asked(*some) == expected

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from curate import cli
-from curate.inspect.families import Family, Member, largest
+from curate.inspect.families import Family, Member, largest_families
 from tests.filters.duplicates.outcomes import outcomes_of_run
 from tests.make import write_texts
 from tests.runs import run_steps, text_source, texts_read
@@ -57,7 +57,7 @@ def answer(capsys: Capture, *arguments: object) -> tuple[int, str]:
 
 
 def test_the_largest_families_come_first_with_those_least_alike(base: Path) -> None:
-    found, told = largest(str(base / "out"), 10, 10), outcomes_of_run(base, "out")
+    found, told = largest_families(str(base / "out"), 10, 10), outcomes_of_run(base, "out")
     assert [(one.step, one.dropped) for one in found] == [
         ("duplicates", 4), ("duplicates", 3), ("duplicates", 2), ("duplicates", 1),
     ]  # fmt: skip
@@ -78,10 +78,10 @@ def test_the_largest_families_come_first_with_those_least_alike(base: Path) -> N
 
 
 def test_as_many_families_and_members_are_told_as_asked_for(base: Path) -> None:
-    found = largest(str(base / "out"), 2, 1)
+    found = largest_families(str(base / "out"), 2, 1)
     assert [(one.dropped, len(one.members)) for one in found] == [(4, 1), (3, 1)]
-    assert largest(str(base / "out"), 10, 3, "duplicates-2") == []
-    assert len(largest(str(base / "out"), 10, 3, "duplicates")) == 4
+    assert largest_families(str(base / "out"), 10, 3, "duplicates-2") == []
+    assert len(largest_families(str(base / "out"), 10, 3, "duplicates")) == 4
 
 
 def test_the_command_tells_each_family_in_a_few_lines(base: Path, capsys: Capture) -> None:
@@ -89,7 +89,7 @@ def test_the_command_tells_each_family_in_a_few_lines(base: Path, capsys: Captur
     code, told = answer(capsys, "duplicates", base / "out", "--top", "1", "--members", "2")
     assert code == cli.OK
     lines = told.splitlines()
-    (family,) = largest(str(base / "out"), 1, 2)
+    (family,) = largest_families(str(base / "out"), 1, 2)
     assert family.survivor in first
     assert lines[0] == f"4 dropped by duplicates for {family.survivor}  {family.origin}"
     assert lines[1] == "  a caption that many have"
@@ -120,7 +120,7 @@ def test_the_command_answers_in_json_too(base: Path, capsys: Capture) -> None:
         for one in json.loads(told)
     ]
     assert code == cli.OK
-    assert found == largest(str(base / "out"), 10, 9)
+    assert found == largest_families(str(base / "out"), 10, 9)
 
 
 def test_a_step_that_is_not_there_and_a_run_without_duplicates(
@@ -181,7 +181,7 @@ def test_a_survivor_of_an_earlier_corpus_is_said_to_be_one(base: Path, capsys: C
     write_texts(base / "new", [CHAIN[1], last, "nothing like any"], 1, score=[1, 2, 3])
     new = {**MINHASH, "against": ["out"]}
     run_steps(base, "new-out", SCORE, {"duplicates": new}, sources=[text_source("new")])
-    (family,) = largest(str(base / "new-out"), 10, 10)
+    (family,) = largest_families(str(base / "new-out"), 10, 10)
     first = _ids(base)[CHAIN[0]][0]
     assert family[:5] == ("duplicates", first, None, None, 2)
     _, told = answer(capsys, "duplicates", base / "new-out")
@@ -196,7 +196,7 @@ def test_a_survivor_of_an_earlier_corpus_is_said_to_be_one(base: Path, capsys: C
 def test_a_survivor_that_a_step_made_is_found_where_it_was_made(tmp_path: Path) -> None:
     write_texts(tmp_path / "data", ["one text", "another text"], 1)
     run_steps(tmp_path, "out", {"tests.engine.pieces:Twice": {}}, {"duplicates": {"by": "text"}})
-    found = largest(str(tmp_path / "out"), 10, 10)
+    found = largest_families(str(tmp_path / "out"), 10, 10)
     assert sorted((one.origin, one.text, one.dropped) for one in found) == [
         ("data/000.jsonl#1", "one text", 1), ("data/000.jsonl#2", "another text", 1),
     ]  # fmt: skip

@@ -1,7 +1,8 @@
-"""Compiled loops over Arrow's buffers, with no Python object a row.
+"""Compiled loops over Arrow's buffers, without a Python object for each row.
 
-Importing a file in here imports numba and loads its loops from the cache, or compiles them the
-first time: steps import one when they are called. Each loop takes arrays alone, so what it answers
-depends on nothing else. Bodies are in the part of Python that numba compiles, where unsigned
-integers stay unsigned only among themselves: hence the numpy constants.
+Importing a file of this folder imports numba, and loads the file's loops from the cache or compiles
+them. So steps import one only when they run. A loop takes nothing but arrays and numbers, and its
+result depends on nothing else. Bodies are written in the part of Python that numba compiles. There
+an unsigned integer stays unsigned only if the other operand is unsigned too: hence the constants of
+numpy types.
 """

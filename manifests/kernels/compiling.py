@@ -1,7 +1,8 @@
-"""How the loops are compiled, and the arrays they take."""
+"""How the loops are compiled and kept, and the arrays they take."""
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from functools import lru_cache
@@ -16,21 +17,24 @@ from numba import int32, njit, types, uint8
 OFFSETS = types.Array(int32, 1, "C", readonly=True)
 BYTES = types.Array(uint8, 1, "C", readonly=True)
 
+PLAIN_LOOPS = os.environ.get("CURATE_PLAIN_LOOPS", "0") not in ("", "0")
+"""Whether to do without vector instructions (`simd`)."""
+
 inlined = njit(nogil=True)
-"""For what the loops call: compiled into each of them."""
+"""For functions that loops call: compiled into each of them."""
 
 
 def compiled(signature: Any) -> Callable[[Callable[..., Any]], Any]:
-    """Compiled once a machine; once a process where no cache folder can be written.
+    """Compile a loop once on a machine; once in a process if no cache folder can be written.
 
-    numba keeps a loop until the loop's own file changes. It names what it keeps by the function,
-    so the digest of all that a loop is made of is made part of that name.
+    numba keeps a compiled loop until the loop's own file changes, and names what it keeps by the
+    function. A loop is also made of functions from other files, so their digest is added to that
+    name.
     """
 
     def compile_it(function: Callable[..., Any]) -> Any:
         try:
-            made_of_now = digest(function.__code__.co_filename)
-            function.__qualname__ = f"{function.__name__}-{made_of_now}"
+            function.__qualname__ = f"{function.__name__}-{digest(function.__code__.co_filename)}"
             return njit(signature, cache=True, nogil=True)(function)
         except (RuntimeError, OSError):
             return njit(signature, nogil=True)(function)
@@ -40,25 +44,33 @@ def compiled(signature: Any) -> Callable[[Callable[..., Any]], Any]:
 
 @lru_cache
 def digest(file: str) -> str:
-    """Of the file of a loop, and of all files of ours that it is made of."""
-    return blake2b(b"".join(f.read_bytes() for f in made_of(Path(file))), digest_size=4).hexdigest()
+    """A digest of all source files that the loops in a file are made of, 8 hex digits."""
+    content = b"".join(source.read_bytes() for source in source_files(Path(file)))
+    return blake2b(content + bytes([PLAIN_LOOPS]), digest_size=4).hexdigest()
 
 
-def made_of(file: Path) -> list[Path]:
-    """The file and those of `manifests` that it imports, and that they import, in a fixed order."""
-    ground, found, waiting = file.parents[1], {file}, [file]
+def source_files(file: Path) -> list[Path]:
+    """The file and those of `manifests` that it imports, and that they import, sorted."""
+    manifests, found, waiting = file.parents[1], {file}, [file]
     while waiting:
         text = waiting.pop().read_text()
-        for name in re.findall(r"^from manifests\.([\w.]+) import", text, re.M):
-            one = ground.joinpath(*name.split(".")).with_suffix(".py")
-            if one not in found:
-                found.add(one)
-                waiting.append(one)
+        for name in re.findall(r"^ *from manifests\.([\w.]+) import", text, re.M):
+            source = _module_file(manifests.joinpath(*name.split(".")))
+            if source not in found:
+                found.add(source)
+                waiting.append(source)
     return sorted(found)
 
 
+def _module_file(module: Path) -> Path:
+    return module / "__init__.py" if module.is_dir() else module.with_suffix(".py")
+
+
 def buffers(texts: pa.Array) -> tuple[np.ndarray, np.ndarray]:
-    """The offsets (rows + 1) and bytes of a string column, which may be a slice of another."""
+    """The offsets (rows + 1) and bytes of a string column, which may be a slice of another.
+
+    ["ab", "c"] -> [0, 2, 3], b"abc"
+    """
     assert texts.type == pa.string(), texts.type
     _, offsets, data = texts.buffers()
     if not len(texts):
@@ -68,5 +80,5 @@ def buffers(texts: pa.Array) -> tuple[np.ndarray, np.ndarray]:
 
 
 def longest(offsets: np.ndarray) -> int:
-    """Bytes of the longest text."""
+    """Bytes of the longest text: [0, 2, 3] -> 2."""
     return int(np.diff(offsets).max(initial=0))

@@ -1,4 +1,4 @@
-"""UTF-8 to code points."""
+"""UTF-8 to code points; to be called by kernels."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ _NOT_A_CHARACTER = 0xFFFD
 
 @inlined
 def decode(data: np.ndarray, points: np.ndarray) -> int:
-    """Write the code points of a text; returns how many. A stray byte counts as U+FFFD."""
+    """Write the code points of a text; returns how many.
+
+    b"a\xc3\xa9" -> 0x61, 0xE9. A byte that is not UTF-8 gives U+FFFD.
+    """
     every_bit = np.uint8(0)
     for byte in data:
         every_bit |= byte
@@ -30,7 +33,7 @@ def decode(data: np.ndarray, points: np.ndarray) -> int:
 
 @inlined
 def _code_point(data: np.ndarray, at: int) -> tuple[np.uint32, int]:
-    """The code point at a byte, and its size in bytes."""
+    """The code point that starts at a byte, and its size in bytes."""
     first = np.uint32(data[at])
     size = int(1 + (first >= 0xC0) + (first >= 0xE0) + (first >= 0xF0))
     if first < 0x80:

@@ -1,8 +1,8 @@
-"""HyperLogLog registers, and the 64-bit hashes that go into them.
+"""HyperLogLog registers, which estimate how many different hashes they have seen.
 
-The registers are those of datasketch's `HyperLogLogPlusPlus`, bit for bit: of a hash the lower p
-bits choose the register, which keeps the highest number, plus one, of zeros that the other bits
-start with (Flajolet et al. 2007; 64-bit hashes as in Heule et al. 2013).
+They are the registers of datasketch's `HyperLogLogPlusPlus`, bit for bit. The lower p bits of a
+hash choose one of 2^p registers. The other bits start with some number of zeros; the register keeps
+the highest such number, plus one (Flajolet et al. 2007; with 64-bit hashes: Heule et al. 2013).
 """
 
 from __future__ import annotations
@@ -21,27 +21,28 @@ _FNV_BASIS, _FNV_PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)
 
 
 def add(registers: np.ndarray, hashes: np.ndarray) -> None:
-    """Enter hashes (uint64) into 2^p registers (uint8)."""
+    """Add hashes (uint64) to 2^p registers (uint8), which are changed."""
     _add(np.ascontiguousarray(hashes), registers)
 
 
 def add_ngrams(registers: np.ndarray, texts: pa.Array, n: int) -> None:
-    """Enter the word n-grams of texts, n being 2 or more."""
+    """Add the word n-grams of texts to the registers; n is 2 or more."""
     offsets, windows = shingles(texts, WORDS, n - 1, distinct=False)
     _add_pairs(offsets, windows, registers)
 
 
 def string_hashes(strings: pa.Array, numbers: np.ndarray) -> np.ndarray:
-    """uint64 for each string together with a number (uint64); a null counts as some string."""
+    """A hash, uint64, of each string and the number (uint64) beside it. That of a null is not
+    defined: the caller ignores it."""
     hashes = np.empty(len(strings), np.uint64)
     _hash_strings(*buffers(strings), numbers, hashes)
     return hashes
 
 
 @inlined
-def _enter(registers: np.ndarray, p: np.uint64, hashed: np.uint64) -> None:
+def _add_one(registers: np.ndarray, p: np.uint64, hashed: np.uint64) -> None:
     chosen, rest = hashed & (_ONE << p) - _ONE, hashed >> p
-    for shift in (1, 2, 4, 8, 16, 32):  # every bit below the highest that is set
+    for shift in (1, 2, 4, 8, 16, 32):  # set every bit below the highest that is set
         rest |= rest >> np.uint64(shift)
     zeros = np.int64(64) - np.int64(p) - count_bits(rest)
     registers[chosen] = max(registers[chosen], np.uint8(zeros + 1))
@@ -51,18 +52,18 @@ def _enter(registers: np.ndarray, p: np.uint64, hashed: np.uint64) -> None:
 def _add(hashes: np.ndarray, registers: np.ndarray) -> None:
     p = np.uint64(count_bits(np.uint64(len(registers) - 1)))
     for hashed in hashes:
-        _enter(registers, p, hashed)
+        _add_one(registers, p, hashed)
 
 
 @compiled(void(int64[::1], uint32[::1], uint8[::1]))
 def _add_pairs(offsets: np.ndarray, windows: np.ndarray, registers: np.ndarray) -> None:
-    """An n-gram is known by the hashes of the two windows of n - 1 words that it is made of: of
-    one hash of 32 bits there are no more than 4 * 10^9."""
+    """Add n-grams, each identified by the hashes of the two windows of n - 1 words in it: one hash
+    of 32 bits could not tell apart more than 4 * 10^9."""
     p = np.uint64(count_bits(np.uint64(len(registers) - 1)))
     for row in range(len(offsets) - 1):
         for at in range(offsets[row], offsets[row + 1] - 1):
             both = np.uint64(windows[at]) << _32 | np.uint64(windows[at + 1])
-            _enter(registers, p, mixed(both))
+            _add_one(registers, p, mixed(both))
 
 
 @compiled(void(OFFSETS, BYTES, uint64[::1], uint64[::1]))

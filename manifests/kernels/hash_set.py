@@ -1,8 +1,8 @@
-"""Sets of 32-bit hashes: many in one array, and one to look into, for kernels to call.
+"""A hash set of 32-bit hashes that is emptied at no cost; for kernels to call.
 
-The set to look into is emptied by counting on: a slot holds a hash below the number of the set it
-was put into, so those of an earlier set read as free. Where a hash's own slot is taken it goes into
-the next free one (linear probing).
+Each set that is put into the table has a number, counted up. A slot holds the number of the set in
+its upper 32 bits and a hash in its lower ones, so slots of earlier sets count as free. A hash whose
+own slot is taken goes into the next free one (linear probing).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from manifests.kernels.compiling import inlined
 
 HASHES = types.Array(uint32, 1, "C", readonly=True)
 SET_OFFSETS = types.Array(int64, 1, "C", readonly=True)
-"""Set i is hashes[offsets[i] : offsets[i + 1]]."""
+"""Offsets of many sets in one array: set i is hashes[offsets[i] : offsets[i + 1]]."""
 
 _SPARSE_BITS = 16
 _ONE, _32, _64 = np.uint64(1), np.uint64(32), np.uint64(64)
@@ -23,8 +23,11 @@ _SPREAD = np.uint64(0x9E3779B97F4A7C15)
 
 
 def _slot_bits(count: int) -> int:
-    """The bits of a slot's number: 8 slots or more for each hash up to 2^16 slots, 512 KB, then 2
-    or more. Three times as fast as 2 throughout: seldom is a slot taken (both ours, measured)."""
+    """How many bits number the slots of a table for `count` hashes: 3 -> 5, which is 32 slots.
+
+    A hash has at least 8 slots while the table has at most 2^16 (512 KB), and at least 2 beyond
+    that (ours: three times as fast as 2 throughout, since slots are rarely taken).
+    """
     bits = 1
     while 1 << bits < 2 * count or (bits < _SPARSE_BITS and 1 << bits < 8 * count):
         bits += 1
@@ -34,14 +37,14 @@ def _slot_bits(count: int) -> int:
 slot_bits = inlined(_slot_bits)
 
 
-def slots_for(most: int) -> np.ndarray:
-    """Room for sets of up to so many hashes, uint64."""
-    return np.zeros(1 << _slot_bits(most), np.uint64)
+def empty_slots(max_hashes: int) -> np.ndarray:
+    """A table for sets of at most `max_hashes` hashes, uint64."""
+    return np.zeros(1 << _slot_bits(max_hashes), np.uint64)
 
 
 @inlined
 def slot_of(slots: np.ndarray, bits: int, entry: np.uint64) -> np.uint64:
-    """The slot of an entry (number of the set, hash), or the free one where it would go."""
+    """The slot that has an entry (set's number and hash), or else the free slot for it."""
     last = (_ONE << np.uint64(bits)) - _ONE
     slot = (entry << _32 >> _32) * _SPREAD >> (_64 - np.uint64(bits))
     while slots[slot] != entry and slots[slot] >> _32 == entry >> _32:
@@ -51,7 +54,7 @@ def slot_of(slots: np.ndarray, bits: int, entry: np.uint64) -> np.uint64:
 
 @inlined
 def put(slots: np.ndarray, bits: int, number: np.uint64, hashed: np.uint32) -> bool:
-    """Put a hash into the set of that number, 1 or more; whether it was not there yet."""
+    """Add a hash to the set of that number, 1 or more; returns whether it is new there."""
     entry = number << _32 | np.uint64(hashed)
     slot = slot_of(slots, bits, entry)
     was_there = slots[slot] == entry

@@ -6,7 +6,7 @@ import numpy as np
 from numba import float32, int64, types, uint64, void
 
 from manifests.kernels.compiling import compiled
-from manifests.kernels.hash_set import HASHES, SET_OFFSETS, put, slot_bits, slot_of, slots_for
+from manifests.kernels.hash_set import HASHES, SET_OFFSETS, empty_slots, put, slot_bits, slot_of
 
 _PAIRS = types.Array(int64, 2, "C", readonly=True)
 _PAIRS_AT_ONCE = 4096
@@ -22,7 +22,7 @@ def jaccard(pairs: np.ndarray, offsets: np.ndarray, hashes: np.ndarray) -> np.nd
     """
     similarity = np.empty(len(pairs), np.float32)
     sizes = np.diff(offsets)
-    slots = slots_for(int(sizes[pairs[:, 0]].max(initial=0)))
+    slots = empty_slots(int(sizes[pairs[:, 0]].max(initial=0)))
     _measure(np.ascontiguousarray(pairs), offsets, hashes, slots, similarity)
     return similarity
 

@@ -1,4 +1,4 @@
-"""What makes every bit of a hash depend on every bit of what is hashed; to be called by kernels."""
+"""Spread every bit of a number over all bits of the result; to be called by kernels."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _FIRST, _SECOND = np.uint64(0xFF51AFD7ED558CCD), np.uint64(0xC4CEB9FE1A85EC53)
 
 @inlined
 def mixed(value: np.uint64) -> np.uint64:
-    """The finalizer of MurmurHash3 (Appleby), one to one."""
+    """The finalizer of MurmurHash3 (Appleby): different numbers give different results; 0 -> 0."""
     value = (value ^ value >> _33) * _FIRST
     value = (value ^ value >> _33) * _SECOND
     return value ^ value >> _33

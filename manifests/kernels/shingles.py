@@ -1,8 +1,8 @@
-"""The n-grams of tokens that a text is compared by, each a 32-bit hash.
+"""Shingles: the n-grams of tokens that texts are compared by, each a 32-bit hash.
 
-A text of fewer than n tokens has one shingle, of all of them. One that has no word, yet something
-that is not whitespace, has one shingle, of its tokens as cut at whitespace. A text of whitespace
-alone has none.
+A text of fewer than n tokens has one shingle, of all its tokens. A text without a word that is not
+all whitespace ("!?") has one shingle, of its tokens as split at whitespace. A text that is empty or
+all whitespace has none.
 """
 
 from __future__ import annotations
@@ -16,116 +16,127 @@ import pyarrow as pa
 from numba import boolean, int64, types, uint8, uint32, uint64, void
 
 from manifests.kernels.compiling import BYTES, OFFSETS, buffers, compiled, inlined, longest
-from manifests.kernels.hash_set import put, slot_bits, slots_for
+from manifests.kernels.hash_set import empty_slots, put, slot_bits
 from manifests.kernels.simd import BLOCK
 from manifests.kernels.tokens import FIRST, find_tokens, hash_characters, hash_tokens, write_lower
 from manifests.text.code_points import encoding_table
 
 WORDS, WHITESPACE, CHARACTERS = 0, 1, 2
-"""What a token is: a run of letters, marks and numbers, or one such character of a script written
-without spaces; what lies between whitespace; a character, with one space for any whitespace."""
+"""Kinds of tokens. WORDS: runs of letters, marks and numbers; in scripts written without spaces
+each character. WHITESPACE: runs of anything but whitespace. CHARACTERS: each character, and one
+space for any whitespace.
 
-_MOST = 2**31 - 1
+"It's 漢字" gives: it, s, 漢, 字; it's, 漢字; i, t, ', s, space, 漢, 字."""
+
+_MAX_BYTES = 2**31 - 1
 """Bytes of the largest column, whose offsets are int32."""
 _NONE, _ONE, _32 = np.uint64(0), np.uint64(1), np.uint64(32)
 _BASE, _SPREAD = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9)
-"""Odd 64-bit constants of a rolling polynomial and a multiplicative hash (both of splitmix64)."""
+"""Odd 64-bit constants: of a rolling polynomial and of a multiplicative hash (both from
+splitmix64)."""
 
 
 class Shingles(NamedTuple):
     """The shingles of texts: those of text i are hashes[offsets[i] : offsets[i + 1]]."""
 
     identity: np.ndarray
-    """(rows, 2) uint64: a hash of the tokens in order; zeros where there is none."""
+    """(rows, 2) uint64: a hash of the tokens in order; zeros for a text without tokens."""
     offsets: np.ndarray
     hashes: np.ndarray
 
 
-class _Room(NamedTuple):
-    """What is worked out of one text at a time, and the table for it."""
+class _Scratch(NamedTuple):
+    """Memory for one text at a time, and tables."""
 
-    spellings: np.ndarray
+    encodings: np.ndarray
     text: np.ndarray
     edges: np.ndarray
     tokens: np.ndarray
     slots: np.ndarray
 
 
-_ROOM = types.NamedTuple((uint64[:, ::1], uint8[::1], uint32[::1], uint64[::1], uint64[::1]), _Room)
+_SCRATCH = types.NamedTuple(
+    (uint64[:, ::1], uint8[::1], uint32[::1], uint64[::1], uint64[::1]), _Scratch
+)
 
 
 def text_hashes(texts: pa.Array) -> tuple[np.ndarray, np.ndarray]:
-    """A 128-bit hash of each text, (rows, 2) uint64, and whether it is more than whitespace, bool.
+    """A 128-bit hash of each text, (rows, 2) uint64, and whether it has a token, bool.
 
-    Texts have the same hash when they are the same but for capitals, runs of whitespace, and
-    whitespace at either end.
+    Capitals, the length of runs of whitespace, and whitespace at either end make no difference:
+    " A  cat" and "a cat" have the same hash.
     """
-    (all_rows,) = in_blocks(texts, WHITESPACE, _MOST, False, _MOST)
+    (all_rows,) = in_blocks(texts, WHITESPACE, _MAX_BYTES, False, _MAX_BYTES)
     identity, offsets, _ = all_rows
     return identity, np.diff(offsets) > 0
 
 
 def shingles(texts: pa.Array, tokens: int, n: int, distinct: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Offsets (rows + 1, int64) and the hashes (uint32) of each text's n-grams of tokens.
+    """The hashes (uint32) of each text's n-grams of tokens, and their offsets (rows + 1, int64).
 
-    They are in the order of the text, with repeats or each where it occurs first.
+    They are in the order of the text; `distinct` leaves out all but the first of equal ones.
+    "a b a b", n = 2 -> offsets [0, 3] and the hashes of "a b", "b a", "a b".
     """
-    (all_rows,) = in_blocks(texts, tokens, n, distinct, _MOST)
+    (all_rows,) = in_blocks(texts, tokens, n, distinct, _MAX_BYTES)
     return all_rows.offsets, all_rows.hashes
 
 
 def in_blocks(
     texts: pa.Array, tokens: int, n: int, distinct: bool, block_bytes: int
 ) -> Iterator[Shingles]:
-    """The shingles of a column by blocks of rows, each of one row or of so many bytes at most.
+    """The shingles of a column in blocks of rows, each of `block_bytes` at most or of one row.
 
-    A block's hashes stay until the next is asked for.
+    The hashes of a block are overwritten by those of the next.
     """
     offsets, data = buffers(texts)
     starts = _block_starts(offsets, block_bytes)
-    room = _room(longest(offsets), tokens, distinct)
+    scratch = _scratch(longest(offsets), tokens, distinct)
     largest = int(np.diff(offsets[starts].astype(np.int64)).max())
-    hashes = np.empty(_most_tokens(largest, tokens) + int(np.diff(starts).max()), np.uint32)
+    hashes = np.empty(_max_tokens(largest, tokens) + int(np.diff(starts).max()), np.uint32)
     for start, stop in pairwise(starts):
         identity = np.zeros((stop - start, 2), np.uint64)
         ends = np.zeros(stop - start + 1, np.int64)
         block = offsets[start : stop + 1], data
-        _shingle(*block, tokens, n, distinct, room, identity, ends, hashes)
+        _shingle(*block, tokens, n, distinct, scratch, identity, ends, hashes)
         yield Shingles(identity, ends, hashes[: ends[-1]])
 
 
 def _block_starts(offsets: np.ndarray, block_bytes: int) -> list[int]:
-    """The rows that blocks start at, and the number of rows."""
+    """The first row of each block, and the number of rows.
+
+    [0, 3, 6, 8] by 5 bytes -> [0, 1, 3]
+    """
     rows = len(offsets) - 1
     starts = [0]
     while starts[-1] < rows:
-        limit = np.int32(min(int(offsets[starts[-1]]) + block_bytes, _MOST))
+        limit = np.int32(min(int(offsets[starts[-1]]) + block_bytes, _MAX_BYTES))
         fitting = int(np.searchsorted(offsets, limit, "right")) - 1
         starts.append(min(max(fitting, starts[-1] + 1), rows))
     return starts if rows else [0, 0]
 
 
-def _most_tokens(size: int, tokens: int) -> int:
-    """Of so many bytes: tokens have a separator between them, or one of the two has three bytes."""
+def _max_tokens(size: int, tokens: int) -> int:
+    """The most tokens that a text of `size` bytes can have: between two words there is a separator,
+    or one of them has three bytes."""
     return size if tokens == CHARACTERS else size // 2 + 1
 
 
-def _room(size: int, tokens: int, distinct: bool) -> _Room:
-    most = _most_tokens(size, tokens) + 1
-    return _Room(
+def _scratch(size: int, tokens: int, distinct: bool) -> _Scratch:
+    max_tokens = _max_tokens(size, tokens) + 1
+    return _Scratch(
         encoding_table(),
         np.empty(FIRST + 2 * size + 2 * BLOCK, np.uint8),
-        np.empty(2 * most + 16, np.uint32),
-        np.empty(most, np.uint64),
-        slots_for(most if distinct else 0),
+        np.empty(2 * max_tokens + 16, np.uint32),
+        np.empty(max_tokens, np.uint64),
+        empty_slots(max_tokens if distinct else 0),
     )
 
 
 @inlined
-def _tokenise(data: np.ndarray, start: int, end: int, by_words: bool, room: _Room) -> int:
-    """Write a text anew and where its tokens are; returns how many there are."""
-    written = write_lower(data, start, end, room.spellings[int(by_words)], room.text)
-    return int(find_tokens(room.text, written, by_words, room.edges))
+def _tokenise(data: np.ndarray, start: int, end: int, by_words: bool, scratch: _Scratch) -> int:
+    """Write a text in lower case and the edges of its tokens; returns how many tokens."""
+    written = write_lower(data, start, end, scratch.encodings[int(by_words)], scratch.text)
+    return int(find_tokens(scratch.text, written, by_words, scratch.edges))
 
 
 @inlined
@@ -135,31 +146,31 @@ def _shingle_one(
     end: int,
     tokens: int,
     n: int,
-    room: _Room,
+    scratch: _Scratch,
     identity: np.ndarray,
     grams: np.ndarray,
 ) -> int:
     """Write the shingles of a text and its identity; returns how many shingles."""
     by_words = tokens == WORDS
-    count = _tokenise(data, start, end, by_words, room)
+    count = _tokenise(data, start, end, by_words, scratch)
     has_no_word = by_words and count == 0
     if has_no_word:
-        count = _tokenise(data, start, end, not by_words, room)
+        count = _tokenise(data, start, end, not by_words, scratch)
     if count == 0:
         return 0
-    one, two = hash_tokens(room.text, room.edges, count, room.tokens)
+    one, two = hash_tokens(scratch.text, scratch.edges, count, scratch.tokens)
     identity[0], identity[1] = one, two
     if tokens == CHARACTERS:
-        count = hash_characters(room.text, room.edges, count, room.tokens)
+        count = hash_characters(scratch.text, scratch.edges, count, scratch.tokens)
     if has_no_word or count < n:
         grams[0] = np.uint32(one >> _32)
         return 1
-    return int(_roll(room.tokens[:count], n, grams))
+    return int(_roll(scratch.tokens[:count], n, grams))
 
 
 @inlined
 def _roll(tokens: np.ndarray, n: int, grams: np.ndarray) -> int:
-    """Write a hash of each n-gram: a polynomial of its tokens' hashes that rolls along."""
+    """Write a hash of each n-gram: a polynomial of its tokens' hashes, each from the one before."""
     leaving = _ONE
     for _ in range(n):
         leaving *= _BASE
@@ -177,7 +188,7 @@ def _roll(tokens: np.ndarray, n: int, grams: np.ndarray) -> int:
 
 @inlined
 def _keep_first(grams: np.ndarray, slots: np.ndarray, number: np.uint64) -> int:
-    """Move each hash's first occurrence to the front; returns how many there are."""
+    """Move the first of equal hashes to the front; returns how many are left: 3 5 3 -> 3 5."""
     bits = slot_bits(len(grams))
     kept = 0
     for gram in grams:
@@ -187,7 +198,7 @@ def _keep_first(grams: np.ndarray, slots: np.ndarray, number: np.uint64) -> int:
 
 
 @compiled(
-    void(OFFSETS, BYTES, int64, int64, boolean, _ROOM, uint64[:, ::1], int64[::1], uint32[::1])
+    void(OFFSETS, BYTES, int64, int64, boolean, _SCRATCH, uint64[:, ::1], int64[::1], uint32[::1])
 )
 def _shingle(
     offsets: np.ndarray,
@@ -195,7 +206,7 @@ def _shingle(
     tokens: int,
     n: int,
     distinct: bool,
-    room: _Room,
+    scratch: _Scratch,
     identity: np.ndarray,
     ends: np.ndarray,
     hashes: np.ndarray,
@@ -203,7 +214,7 @@ def _shingle(
     for row in range(len(identity)):
         start, end = np.int64(offsets[row]), np.int64(offsets[row + 1])
         grams = hashes[ends[row] :]
-        count = _shingle_one(data, start, end, tokens, n, room, identity[row], grams)
+        count = _shingle_one(data, start, end, tokens, n, scratch, identity[row], grams)
         if distinct:
-            count = _keep_first(grams[:count], room.slots, np.uint64(row + 1))
+            count = _keep_first(grams[:count], scratch.slots, np.uint64(row + 1))
         ends[row + 1] = ends[row] + count

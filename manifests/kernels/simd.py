@@ -1,208 +1,40 @@
-"""What the text kernels do to many values at once, spelt out instruction by instruction.
+"""What the text kernels do to many values at once; to be called by kernels.
 
-numba turns Python into LLVM, the portable assembly language that compilers end in, and Python has
-no way to say that 64 bytes are one value. LLVM has: `<64 x i8>` is a vector, 64 lanes of 8 bits,
-and one instruction acts on every lane. The functions below are called like any other from a kernel.
-The `emit` in each runs when the kernel is compiled: every `builder` call in it appends one
-instruction to the kernel and stands for the value that instruction will have.
-
-    load, store             memory to value, value to memory
-    add, sub, mul, or_ ...  on whole numbers modulo 2^bits, lane by lane
-    icmp_unsigned, _signed  compare lane by lane: lanes of 1 bit, 1 where it holds
-    select                  of two values by such bits: the first where 1, the second where 0
-    bitcast                 the same bits read as another type: 64 lanes of 1 bit are one 64-bit
-                            number, a *mask*, whose bit i (of worth 2^i) speaks of lane i; the
-                            address of a byte is that of the 64 from there on
-    gep                     the address of an array's element at an index
-
-Where registers are narrower than the vectors (AVX2: 32 bytes, NEON: 16) LLVM uses several; results
-are the same. Nothing here checks bounds: callers leave room.
+These are single instructions of the processor, written in LLVM, or plain loops with the same
+results: where numba's door to LLVM is shut, or where CURATE_PLAIN_LOOPS is set to 1.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from manifests.kernels.compiling import PLAIN_LOOPS
+from manifests.kernels.simd_plain import BLOCK, MINIMA
 
-from llvmlite import ir
-from numba import int64, types, uint64
-from numba.core import cgutils
-from numba.extending import intrinsic
+try:
+    if PLAIN_LOOPS:
+        raise ImportError
+    from manifests.kernels.simd_llvm import (
+        affine_minima,
+        count_bits,
+        load8,
+        lower_block,
+        lowest_bit,
+        separator_mask,
+        store8,
+        upper_product,
+    )
+except (ImportError, AttributeError):
+    from manifests.kernels.simd_plain import (
+        affine_minima,
+        count_bits,
+        load8,
+        lower_block,
+        lowest_bit,
+        separator_mask,
+        store8,
+        upper_product,
+    )
 
-BLOCK = 64
-"""Bytes at once."""
-MINIMA = 32
-"""Minima at once."""
-
-_BYTE, _WORD, _LONG, _WIDE = (ir.IntType(bits) for bits in (8, 32, 64, 128))
-_BYTES, _WORDS = ir.VectorType(_BYTE, BLOCK), ir.VectorType(_WORD, 16)
-
-
-@intrinsic
-def load8(typing: Any, source: Any, at: Any) -> Any:
-    """The 8 bytes of `source` from `at` on as one number, the first byte lowest."""
-
-    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        address = _address(context, builder, signature.args[0], args[0], args[1], _LONG)
-        return _load(builder, address)
-
-    return uint64(source, int64), emit
-
-
-@intrinsic
-def store8(typing: Any, target: Any, at: Any, value: Any) -> Any:
-    """Write a number as 8 bytes of `target` from `at` on, the lowest byte first."""
-
-    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        address = _address(context, builder, signature.args[0], args[0], args[1], _LONG)
-        _store(builder, args[2], address)
-        return context.get_dummy_value()
-
-    return types.void(target, int64, uint64), emit
-
-
-@intrinsic
-def lower_block(typing: Any, source: Any, at: Any, target: Any, to: Any) -> Any:
-    """Copy 64 bytes with A to Z made a to z; returns the mask of those that are not ASCII.
-
-    A small letter is its capital with 32 added, a bit no capital has set. A byte is not ASCII where
-    its highest bit is set: where it is negative, read as a signed number.
-    """
-
-    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        read = _load(
-            builder, _address(context, builder, signature.args[0], args[0], args[1], _BYTES)
-        )
-        small = builder.or_(read, _in_all_lanes(_BYTES, 32))
-        written = builder.select(_between(builder, read, "A", "Z"), small, read)
-        to = _address(context, builder, signature.args[2], args[2], args[3], _BYTES)
-        _store(builder, written, to)
-        return builder.bitcast(_not_ascii(builder, read), _LONG)
-
-    return uint64(source, int64, target, int64), emit
-
-
-@intrinsic
-def separator_mask(typing: Any, source: Any, at: Any, by_words: Any) -> Any:
-    """The mask of those of 64 bytes that separate: ASCII whitespace as `str.isspace` has it, or
-    where cut into words, ASCII that is neither a digit nor a small letter."""
-
-    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        read = _load(
-            builder, _address(context, builder, signature.args[0], args[0], args[1], _BYTES)
-        )
-        tab_to_return = _between(builder, read, "\t", "\r")
-        space = builder.or_(tab_to_return, _between(builder, read, "\x1c", " "))
-        letter, digit = _between(builder, read, "a", "z"), _between(builder, read, "0", "9")
-        word = builder.or_(builder.or_(letter, digit), _not_ascii(builder, read))
-        masks = [builder.bitcast(lanes, _LONG) for lanes in (builder.not_(word), space)]
-        return builder.select(args[2], *masks)
-
-    return uint64(source, int64, types.boolean), emit
-
-
-@intrinsic
-def lowest_bit(typing: Any, mask: Any) -> Any:
-    """The number of the lowest bit that is set; 64 where none is."""
-
-    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.cttz(args[0], ir.Constant(ir.IntType(1), 0))  # count of trailing zeros
-
-    return int64(uint64), emit
-
-
-@intrinsic
-def count_bits(typing: Any, mask: Any) -> Any:
-    """How many bits are set."""
-
-    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.ctpop(args[0])
-
-    return int64(uint64), emit
-
-
-@intrinsic
-def upper_product(typing: Any, a: Any, b: Any) -> Any:
-    """The upper 64 bits of the 128-bit product of two numbers; the lower are `a * b`."""
-
-    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        product = builder.mul(builder.zext(args[0], _WIDE), builder.zext(args[1], _WIDE))
-        return builder.trunc(builder.lshr(product, ir.Constant(_WIDE, 64)), _LONG)
-
-    return uint64(uint64, uint64), emit
-
-
-@intrinsic
-def affine_minima(
-    typing: Any, hashes: Any, count: Any, a: Any, b: Any, first: Any, minima: Any
-) -> Any:
-    """For the 32 values of k from `first` on, minima[k] = the least a[k] * h + b[k] modulo 2^32 of
-    the first `count` hashes h; 2^32 - 1 where there are none.
-
-    What the loop needs stays in registers: the a, the b and the least so far, two vectors of 16
-    lanes each. Each turn copies one hash into all lanes, multiplies, adds and keeps the lesser.
-    `alloca` declares a variable, for which the compiler finds a register.
-    """
-
-    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        def address(argument: int, at: Any, kind: Any) -> Any:
-            array, value = signature.args[argument], args[argument]
-            return _address(context, builder, array, value, at, kind)
-
-        places = [args[4], builder.add(args[4], ir.Constant(_LONG, _WORDS.count))]
-        times = [_load(builder, address(2, place, _WORDS)) for place in places]
-        plus = [_load(builder, address(3, place, _WORDS)) for place in places]
-        least = [cgutils.alloca_once(builder, _WORDS) for _ in places]
-        for variable in least:
-            builder.store(_in_all_lanes(_WORDS, 2**32 - 1), variable)
-        with cgutils.for_range(builder, args[1]) as loop:
-            hashed = builder.load(address(0, loop.index, _WORD))
-            copies = _copied_to_all_lanes(builder, hashed)
-            for half in (0, 1):
-                value = builder.add(builder.mul(times[half], copies), plus[half])
-                before = builder.load(least[half])
-                is_less = builder.icmp_unsigned("<", value, before)
-                builder.store(builder.select(is_less, value, before), least[half])
-        for half in (0, 1):
-            _store(builder, builder.load(least[half]), address(5, places[half], _WORDS))
-        return context.get_dummy_value()
-
-    return types.void(hashes, int64, a, b, int64, minima), emit
-
-
-def _address(context: Any, builder: Any, array: Any, value: Any, at: Any, kind: Any) -> Any:
-    """Where the element `at` of a numba array lies, as the address of a value of some kind."""
-    data = context.make_array(array)(context, builder, value).data
-    return builder.bitcast(builder.gep(data, [at]), kind.as_pointer())
-
-
-def _load(builder: Any, address: Any) -> Any:
-    """Read from any address, not only from multiples of the value's size."""
-    value = builder.load(address)
-    value.align = 1
-    return value
-
-
-def _store(builder: Any, value: Any, address: Any) -> None:
-    builder.store(value, address).align = 1
-
-
-def _in_all_lanes(kind: ir.VectorType, value: int) -> ir.Constant:
-    return ir.Constant(kind, [value] * kind.count)
-
-
-def _copied_to_all_lanes(builder: Any, value: Any) -> Any:
-    """Put it into lane 0 of a vector that holds nothing yet, then fill each lane from lane 0."""
-    nothing = ir.Constant(_WORDS, ir.Undefined)
-    in_lane_0 = builder.insert_element(nothing, value, ir.Constant(_WORD, 0))
-    return builder.shuffle_vector(in_lane_0, nothing, _in_all_lanes(_WORDS, 0))
-
-
-def _between(builder: Any, values: Any, first: str, last: str) -> Any:
-    """Which bytes lie from one ASCII character to another. Those below the first become large by
-    subtracting it, as 0 - 1 is 255: one comparison does for both ends."""
-    above_first = builder.sub(values, _in_all_lanes(_BYTES, ord(first)))
-    return builder.icmp_unsigned("<=", above_first, _in_all_lanes(_BYTES, ord(last) - ord(first)))
-
-
-def _not_ascii(builder: Any, values: Any) -> Any:
-    return builder.icmp_signed("<", values, _in_all_lanes(_BYTES, 0))
+__all__ = [
+    "BLOCK", "MINIMA", "affine_minima", "count_bits", "load8", "lower_block", "lowest_bit",
+    "separator_mask", "store8", "upper_product",
+]  # fmt: skip

@@ -1,7 +1,7 @@
-"""splitmix64 (Steele et al. 2014): one 64-bit number from another, every bit mixed.
+"""splitmix64 (Steele et al. 2014): a random 64-bit number from each 64-bit number.
 
-Random keys of records, draws of a step, band keys and combined identities are all made by it.
-Needs numpy only: reading ids must not load the compiler.
+It makes the random keys of records, the draws of a step, the keys of bands and combined identities.
+It needs numpy only, since code that reads ids must not load the compiler.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 GOLDEN, MIX_1, MIX_2 = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
-"""Its step and the two multipliers of its finaliser (published: Steele et al. 2014)."""
+"""The step of the state, and the two multipliers of the finaliser (published)."""
 
 _WORD = 2**64
 
@@ -21,7 +21,7 @@ def splitmix64(x: np.ndarray) -> np.ndarray:
 
 
 def finalise(x: np.ndarray) -> np.ndarray:
-    """The finaliser alone, without the step: one to one on uint64, 0 -> 0."""
+    """The finaliser alone, without the step; different numbers give different results; 0 -> 0."""
     with np.errstate(over="ignore"):
         x = (x ^ (x >> np.uint64(30))) * np.uint64(MIX_1)
         x = (x ^ (x >> np.uint64(27))) * np.uint64(MIX_2)
@@ -30,7 +30,7 @@ def finalise(x: np.ndarray) -> np.ndarray:
 
 
 def next_word(state: int) -> tuple[int, int]:
-    """The state after `state` and the number drawn from it, in plain ints: for a handful of draws.
+    """The next state and the number drawn from it, as Python ints: for a few draws.
 
     next_word(0) == (0x9e3779b97f4a7c15, 0xe220a8397b1dcdaf)
     """

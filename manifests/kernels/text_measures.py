@@ -1,7 +1,6 @@
-"""What the text steps count: words, classes of characters, repetition.
+"""Measures of texts: words, shares of classes of characters, repetition.
 
-A text is what lies between two offsets of a column of UTF-8 bytes; its characters are Unicode code
-points.
+Characters are Unicode code points.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from manifests.text.code_points import SPACE, class_table, lower_case_table
 _TABLE_BITS = 21
 """The largest n-gram table has 2^21 slots, 24 MB (ours); longer texts take several passes."""
 
-# Odd 64-bit constants: of a rolling polynomial and a multiplicative hash (both from splitmix64),
+# Odd 64-bit constants: of a rolling polynomial and of a multiplicative hash (both from splitmix64),
 # and of FNV-1a.
 _ONE = np.uint64(1)
 _BASE, _SPREAD = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9)
@@ -37,7 +36,10 @@ def word_counts(texts: pa.Array) -> np.ndarray:
 
 
 def shares(texts: pa.Array, kind: int) -> np.ndarray:
-    """The share of each text's characters that are of a class, float64; 0 in an empty text."""
+    """The share of each text's characters that are of a class of `code_points`, float64.
+
+    ["ab1!", ""], ALPHANUMERIC -> [0.75, 0]
+    """
     ratios = np.empty(len(texts), np.float64)
     offsets, data = buffers(texts)
     points = np.empty(longest(offsets), np.uint32)
@@ -46,27 +48,35 @@ def shares(texts: pa.Array, kind: int) -> np.ndarray:
 
 
 def character_repetition(texts: pa.Array, n: int) -> np.ndarray:
-    """Of each text's character n-grams, the share its few most frequent ones have, float64."""
+    """The share of each text's character n-grams that its most frequent ones make up, float64.
+
+    Of d distinct n-grams the sqrt(d) most frequent are taken, if they occur more than once.
+    ["aaaa", "abcd"], n = 2 -> [1, 0]
+    """
     ratios = np.empty(len(texts), np.float64)
     offsets, data = buffers(texts)
     points = np.empty(longest(offsets), np.uint32)
-    _measure_character_repetition(offsets, data, n, points, *_tables(len(points)), ratios)
+    _measure_character_repetition(offsets, data, n, points, *_ngram_table(len(points)), ratios)
     return ratios
 
 
 def word_repetition(texts: pa.Array, n: int) -> np.ndarray:
-    """Of each text's word n-grams, the share of those that occur more than once, float64."""
+    """The share of each text's word n-grams that occur more than once, float64.
+
+    ["a cat a cat", "a cat"], n = 2 -> [2 / 3, 0]
+    """
     ratios = np.empty(len(texts), np.float64)
     offsets, data = buffers(texts)
     points = np.empty(longest(offsets), np.uint32)
-    most = len(points) // 2 + 2
-    scratch = points, np.empty(most, np.uint64), *_tables(most)
+    max_words = len(points) // 2 + 2
+    scratch = points, np.empty(max_words, np.uint64), *_ngram_table(max_words)
     _measure_word_repetition(offsets, data, class_table(), lower_case_table(), n, *scratch, ratios)
     return ratios
 
 
-def _tables(symbols: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Room to count the n-grams of so many symbols: keys, their counts, how often a count comes."""
+def _ngram_table(symbols: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """An empty hash table for the n-grams of `symbols` characters or words: the keys, the count of
+    each, and a histogram of the counts."""
     slots = 1 << min(_TABLE_BITS, max(4, (4 * symbols).bit_length()))
     return np.empty(slots, np.uint64), np.empty(slots, np.int32), np.zeros(symbols + 2, np.int32)
 
@@ -110,28 +120,30 @@ def _measure_shares(
 def _hash_words(
     points: np.ndarray, classes: np.ndarray, lower: np.ndarray, words: np.ndarray
 ) -> int:
-    """Write a hash (FNV-1a over lower-cased code points) of each word; returns how many."""
+    """Write a hash (FNV-1a over lower-cased code points) of each word; returns how many words."""
     length, inside, word = 0, 0, _FNV_BASIS
     for point in points:
         space = classes[point] & SPACE
         length += inside & space
         small = lower[point] if point < len(lower) else point
         word = _FNV_BASIS if space else (word ^ np.uint64(small)) * _FNV_PRIME
-        words[length] = word  # of the word so far: its last character writes the one that stays
+        words[length] = word  # of the word so far: overwritten until the word is complete
         inside = space ^ SPACE
     return length + inside
 
 
 @inlined
-def _tally(
-    symbols: np.ndarray, n: int, keys: np.ndarray, counts: np.ndarray, often: np.ndarray
+def _count_ngrams(
+    symbols: np.ndarray, n: int, keys: np.ndarray, counts: np.ndarray, histogram: np.ndarray
 ) -> tuple[int, int, int]:
-    """Count the n-grams of a text: returns how many are distinct, how many of those occur more
-    than once, and the highest count; `often[c]` of them occur c times (for c of 2 and more).
+    """Count the n-grams of a text; returns how many are distinct, how many of those occur more
+    than once, and the highest count. `histogram[c]` of them occur c times, for c of 2 and more.
 
-    An n-gram is known by a 64-bit polynomial hash that rolls along the text. Where the table
-    cannot hold all, each pass counts the share of the hashes that is its own. Of a text that is
-    made to overfill a pass, what finds no room counts as occurring once.
+    "abab", n = 1 -> 2, 2, 2 with histogram[2] = 2
+
+    An n-gram is identified by a 64-bit polynomial hash, computed from the one before it. If the
+    table is too small for all, several passes each count a share of the hashes. If a hostile text
+    overfills a pass, an n-gram that has no place in the table counts as occurring once.
     """
     grams = len(symbols) - n + 1
     bits = 4
@@ -142,10 +154,10 @@ def _tally(
     leaving = _ONE
     for _ in range(n):
         leaving *= _BASE
-    distinct, repeated, most = 0, 0, 1
+    distinct, repeated, highest = 0, 0, 1
     for turn in range(passes):
         keys[: 1 << bits] = 0
-        room = 3 << bits - 2
+        free = 3 << bits - 2
         gram = np.uint64(0)
         for i in range(n - 1):
             gram = gram * _BASE + np.uint64(symbols[i])
@@ -161,20 +173,20 @@ def _tally(
                 slot = (slot + _ONE) & last
             if keys[slot] == 0:
                 distinct += 1
-                if room > 0:
-                    room -= 1
+                if free > 0:
+                    free -= 1
                     keys[slot] = key
                     counts[slot] = 1
                 continue
             count = counts[slot] + 1
             counts[slot] = count
-            often[count] += 1
+            histogram[count] += 1
             if count == 2:
                 repeated += 1
             else:
-                often[count - 1] -= 1
-            most = max(most, count)
-    return distinct, repeated, most
+                histogram[count - 1] -= 1
+            highest = max(highest, count)
+    return distinct, repeated, highest
 
 
 @compiled(void(OFFSETS, BYTES, int64, uint32[::1], *_TABLES, _RATIOS))
@@ -185,7 +197,7 @@ def _measure_character_repetition(
     points: np.ndarray,
     keys: np.ndarray,
     counts: np.ndarray,
-    often: np.ndarray,
+    histogram: np.ndarray,
     ratios: np.ndarray,
 ) -> None:
     for row in range(len(ratios)):
@@ -193,14 +205,14 @@ def _measure_character_repetition(
         if length < n:
             ratios[row] = 0
             continue
-        distinct, repeated, most = _tally(points[:length], n, keys, counts, often)
-        left, top = min(np.int64(np.sqrt(distinct)), repeated), 0
-        for count in range(most, 1, -1):
-            taken = min(left, np.int64(often[count]))
-            top += taken * count
-            left -= taken
-            often[count] = 0
-        ratios[row] = top / (length - n + 1)
+        distinct, repeated, highest = _count_ngrams(points[:length], n, keys, counts, histogram)
+        remaining, covered = min(np.int64(np.sqrt(distinct)), repeated), 0
+        for count in range(highest, 1, -1):
+            taken = min(remaining, np.int64(histogram[count]))
+            covered += taken * count
+            remaining -= taken
+            histogram[count] = 0
+        ratios[row] = covered / (length - n + 1)
 
 
 @compiled(void(OFFSETS, BYTES, BYTES, OFFSETS, int64, uint32[::1], uint64[::1], *_TABLES, _RATIOS))
@@ -214,7 +226,7 @@ def _measure_word_repetition(
     words: np.ndarray,
     keys: np.ndarray,
     counts: np.ndarray,
-    often: np.ndarray,
+    histogram: np.ndarray,
     ratios: np.ndarray,
 ) -> None:
     for row in range(len(ratios)):
@@ -223,7 +235,7 @@ def _measure_word_repetition(
         if length < n:
             ratios[row] = 0
             continue
-        distinct, repeated, most = _tally(words[:length], n, keys, counts, often)
-        often[: most + 1] = 0
+        distinct, repeated, highest = _count_ngrams(words[:length], n, keys, counts, histogram)
+        histogram[: highest + 1] = 0
         grams = length - n + 1
         ratios[row] = (grams - (distinct - repeated)) / grams

@@ -1,7 +1,7 @@
-"""A text's tokens, and a hash of each; to be called by kernels.
+"""The tokens of a text, and a hash of each; to be called by kernels.
 
-A text is first written anew in lower case, in which spaces separate wherever characters beyond
-ASCII do; then the edges of its tokens are found, 64 bytes at once; then each token is hashed.
+First the text is copied in lower case, with spaces wherever characters beyond ASCII separate
+tokens. Then the edges of the tokens are found, 64 bytes at once. Then each token is hashed.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from manifests.kernels.compiling import inlined
+from manifests.kernels.mixing import mixed
 from manifests.kernels.simd import (
     BLOCK,
     count_bits,
@@ -22,27 +23,26 @@ from manifests.kernels.simd import (
 from manifests.text.code_points import COMBINING, SIZE
 
 FIRST = 8
-"""Where a text is written from, after a space: of a short token, 8 bytes are read that end where
-it ends."""
+"""Where the copy of a text starts, after a space: the hash of a short token reads the 8 bytes that
+end with it."""
 
 _SPACE, _SMALL_A, _DIGIT_0, _NOT_ASCII = (np.uint8(x) for x in (*b" a0", 0x80))
 _NONE, _ONE, _6, _7 = np.uint64(0), np.uint64(1), np.uint64(6), np.uint64(7)
-_29, _33, _35, _63 = (np.uint64(bits) for bits in (29, 33, 35, 63))
+_29, _35, _63 = (np.uint64(bits) for bits in (29, 35, 63))
 _SIZE, _COMBINING, _LAST_POINT = np.uint64(SIZE), np.uint64(COMBINING), np.uint64(0x10FFFF)
 _KEYS = 0x2D358DCCAA6C78A5, 0x8BB84B93962EACC9, 0x4B33A62ED433D4A3, 0x4D5A2DA51DE1AA47
 _KEY_0, _KEY_1, _KEY_2, _KEY_3 = (np.uint64(key) for key in _KEYS)
 """The default secret of wyhash (Wang Yi, final version 4)."""
-_MIX_1, _MIX_2 = np.uint64(0xFF51AFD7ED558CCD), np.uint64(0xC4CEB9FE1A85EC53)
 
 
 @inlined
 def write_lower(
-    data: np.ndarray, at: int, end: int, spellings: np.ndarray, text: np.ndarray
+    data: np.ndarray, at: int, end: int, encodings: np.ndarray, text: np.ndarray
 ) -> int:
-    """Write the text of bytes `at` to `end` in lower case from FIRST on; returns its end.
+    """Copy the text in bytes `at` to `end` in lower case to FIRST and on; returns its end there.
 
-    ASCII goes in blocks, what else there is as `spellings` has it. A block that would be read from
-    beyond the end of the column is first copied to where it is to be written.
+    ASCII is copied in blocks; every other character is replaced by its entry in `encodings`. A
+    block that would be read beyond the end of the column is copied byte by byte first.
     """
     text[FIRST - 1] = _SPACE
     to = FIRST
@@ -64,19 +64,19 @@ def write_lower(
         to += lowest_bit(others)
         while at < end and data[at] >= _NOT_ASCII:
             point, size = _code_point(data, at, end)
-            spelling = spellings[point]
-            if spelling >> _COMBINING and not _in_word(text[to - 1]):
-                spelling = _ONE << _SIZE | np.uint64(_SPACE)
-            store8(text, to, spelling)
-            to += np.int64(spelling >> _SIZE & _7)
+            encoding = encodings[point]
+            if encoding >> _COMBINING and not _in_word(text[to - 1]):
+                encoding = _ONE << _SIZE | np.uint64(_SPACE)
+            store8(text, to, encoding)
+            to += np.int64(encoding >> _SIZE & _7)
             at += size
     return to
 
 
 @inlined
 def _code_point(data: np.ndarray, at: int, end: int) -> tuple[np.uint64, int]:
-    """The code point beyond ASCII at a byte, and its size in bytes; of bytes that are not UTF-8
-    some code point."""
+    """The code point beyond ASCII that starts at a byte, and its size in bytes; any code point if
+    the bytes are not UTF-8."""
     first = np.uint64(data[at])
     size = 2 + int(first >= 0xE0) + int(first >= 0xF0)
     if at + size > end:
@@ -89,18 +89,18 @@ def _code_point(data: np.ndarray, at: int, end: int) -> tuple[np.uint64, int]:
 
 @inlined
 def _in_word(byte: np.uint8) -> bool:
-    """Whether a byte that was written belongs to a word."""
+    """Whether a byte of the copy belongs to a word."""
     letter, digit = np.uint8(byte - _SMALL_A) < 26, np.uint8(byte - _DIGIT_0) < 10
     return bool(byte >= _NOT_ASCII or letter or digit)
 
 
 @inlined
 def find_tokens(text: np.ndarray, end: int, by_words: bool, edges: np.ndarray) -> int:
-    """Write where each token starts and ends; returns how many there are.
+    """Write where each token starts and ends; returns how many tokens there are.
 
-    A token starts or ends where a byte separates and the one before does not, or the other way
-    round. Eight edges are written at once, for the sake of the processor's branch prediction;
-    those too many are overwritten by the next ones.
+    An edge is where a separator follows another byte, or another byte a separator. Edges are
+    written eight at a time, which spares the processor branches it cannot predict; those beyond the
+    count are overwritten by the next ones.
     """
     found, before = 0, _ONE
     for at in range(FIRST, end, BLOCK):
@@ -123,7 +123,7 @@ def find_tokens(text: np.ndarray, end: int, by_words: bool, edges: np.ndarray) -
 def hash_tokens(
     text: np.ndarray, edges: np.ndarray, count: int, hashes: np.ndarray
 ) -> tuple[np.uint64, np.uint64]:
-    """Write a hash of each token; returns a 128-bit hash of all, in order."""
+    """Write a hash of each token; returns a 128-bit hash of all of them in order."""
     one, two = _KEY_0, _KEY_1
     for i in range(count):
         start = np.int64(edges[2 * i])
@@ -131,13 +131,13 @@ def hash_tokens(
         hashes[i] = folded
         one = ((one << _29 | one >> _35) ^ folded) * _KEY_2
         two = ((two << _29 | two >> _35) ^ lower) * _KEY_3
-    return _mixed(one), _mixed(two)
+    return mixed(one), mixed(two)
 
 
 @inlined
 def hash_characters(text: np.ndarray, edges: np.ndarray, count: int, hashes: np.ndarray) -> int:
-    """Write a hash of each character of the tokens and of one space between them; returns how
-    many."""
+    """Write a hash of each character of the tokens, and of one space between tokens; returns how
+    many hashes."""
     space, _ = _hash_token(text, FIRST - 1, 1)
     written = 0
     for i in range(count):
@@ -156,10 +156,12 @@ def hash_characters(text: np.ndarray, edges: np.ndarray, count: int, hashes: np.
 
 @inlined
 def _hash_token(text: np.ndarray, start: int, size: int) -> tuple[np.uint64, np.uint64]:
-    """128 bits of a token, half of them well mixed: its first 8 bytes times its last 8, as wyhash
-    multiplies. A token of fewer bytes has all of them in both; one of more than 16 has those in
-    between multiplied in first. There is no branch that ordinary words take now and again: a
-    mispredicted one costs more than all the rest.
+    """Two hashes of a token, 64 bits each; the first is the better mixed one.
+
+    They are made of the product of its first 8 bytes and its last 8, multiplied as wyhash does. A
+    token of fewer than 8 bytes has all of them in both factors; of one of more than 16 bytes those
+    in between are multiplied in first. There is no other branch: words would take it irregularly,
+    and a mispredicted branch costs more than all the rest.
     """
     unused = np.uint64(64 - 8 * min(size, 8))
     first = load8(text, start) << unused >> unused ^ _KEY_0
@@ -171,11 +173,3 @@ def _hash_token(text: np.ndarray, start: int, size: int) -> tuple[np.uint64, np.
             at += 8
     lower = first * last
     return upper_product(first, last) ^ lower, lower
-
-
-@inlined
-def _mixed(value: np.uint64) -> np.uint64:
-    """Every bit depends on every bit: the finalizer of MurmurHash3 (Appleby), one to one."""
-    value = (value ^ value >> _33) * _MIX_1
-    value = (value ^ value >> _33) * _MIX_2
-    return value ^ value >> _33

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from manifests.kernels.hash_set import slots_for
+from manifests.kernels.hash_set import empty_slots
 from manifests.kernels.jaccard import _measure, agreement, jaccard
 
 hashes = st.one_of(
@@ -44,7 +44,7 @@ def test_hashes_that_all_belong_in_the_last_slot_go_round_to_the_first() -> None
     last = every[every * np.uint64(0x9E3779B97F4A7C15) >> np.uint64(52) == 2**12 - 1]
     some = [last[:150].tolist(), last[50:200].tolist(), last[150:].tolist()]
     check(some, [(0, 1), (0, 2), (1, 0), (1, 2)])
-    size = len(slots_for(150))
+    size = len(empty_slots(150))
     slots = np.zeros(size + 99, np.uint64)
     pairs, offsets, measured = np.array([[0, 1]]), np.array([0, 150, 300]), np.empty(1, np.float32)
     _measure(pairs, offsets, np.array(some[0] + some[1], np.uint32), slots[:size], measured)

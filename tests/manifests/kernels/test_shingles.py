@@ -201,23 +201,25 @@ def test_shingles_collide_no_more_than_32_random_bits_do(kind: int, n: int) -> N
 @example([b"a" * 101], CHARACTERS)
 @example([b"\xff" * 99 + b"a"], WORDS)
 @example([b"\xc3", b"\xe6\xbc", b"\xf0\x9f\x8e"], WHITESPACE)
-def test_no_bytes_at_all_are_written_beyond_the_room(some: list[bytes], kind: int) -> None:
+def test_no_bytes_at_all_are_written_beyond_the_scratch_memory(
+    some: list[bytes], kind: int
+) -> None:
     offsets = np.cumsum([0, *map(len, some)]).astype(np.int32)
     data = np.frombuffer(b"".join(some), np.uint8)
-    room = kernels._room(max(map(len, some)), kind, True)
-    sizes = {name: len(array) for name, array in room._asdict().items() if name != "spellings"}
+    scratch = kernels._scratch(max(map(len, some)), kind, True)
+    sizes = {name: len(array) for name, array in scratch._asdict().items() if name != "encodings"}
     for name, size in sizes.items():
-        fenced = np.full(size + 99, 97, room._asdict()[name].dtype)
-        room = room._replace(**{name: fenced})
-    room.slots[: sizes["slots"]] = 0
-    most = kernels._most_tokens(len(data), kind) + len(some)
-    grams = np.full(most + 99, 97, np.uint32)
+        fenced = np.full(size + 99, 97, scratch._asdict()[name].dtype)
+        scratch = scratch._replace(**{name: fenced})
+    scratch.slots[: sizes["slots"]] = 0
+    max_tokens = kernels._max_tokens(len(data), kind) + len(some)
+    grams = np.full(max_tokens + 99, 97, np.uint32)
     identity, ends = np.zeros((len(some), 2), np.uint64), np.zeros(len(some) + 1, np.int64)
-    kernels._shingle(offsets, data, kind, 1, True, room, identity, ends, grams)
-    assert ends[-1] <= most
-    assert (grams[most:] == 97).all()
+    kernels._shingle(offsets, data, kind, 1, True, scratch, identity, ends, grams)
+    assert ends[-1] <= max_tokens
+    assert (grams[max_tokens:] == 97).all()
     for name, size in sizes.items():
-        assert (room._asdict()[name][size:] == 97).all(), name
+        assert (scratch._asdict()[name][size:] == 97).all(), name
 
 
 def test_a_text_is_not_read_beyond_the_end_of_its_buffer() -> None:

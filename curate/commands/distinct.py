@@ -34,7 +34,7 @@ READ, WRITTEN = "read", "order"
 
 
 class Task(NamedTuple):
-    """Sketch one part of a pass of that kind."""
+    """One part to sketch, and the kind of the pass it belongs to."""
 
     kind: str
     uri: str

@@ -23,7 +23,7 @@ def main(options: argparse.Namespace) -> int:
     elif not found:
         print("no duplicates were dropped")
     else:
-        print("\n\n".join(map(_told, found)))
+        print("\n\n".join(map(_listed, found)))
     return OK
 
 
@@ -38,7 +38,8 @@ def _as_json(family: Family) -> dict[str, object]:
     return {**family._asdict(), "members": [member._asdict() for member in family.members]}
 
 
-def _told(family: Family) -> str:
+def _listed(family: Family) -> str:
+    """The survivor, then the dropped members, a line each."""
     origin = family.origin or "in an earlier corpus"
     lines = [f"{family.dropped:,} dropped by {family.step} for {family.survivor}  {origin}"]
     if family.text:

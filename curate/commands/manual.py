@@ -18,7 +18,7 @@ def first_line(kind: type[BaseModel]) -> str:
 
 
 def page(name: str, kind: type[BaseModel], facts: list[str]) -> str:
-    """The page; `facts` are lines between the docstring and the settings."""
+    """Name, docstring, `facts` (further lines) and settings, as text."""
     parts = [name, "", inspect.getdoc(kind) or "", "", *facts, ""]
     settings = fields(kind)
     parts.append(table(("setting", "type", "default", "meaning"), settings) if settings else

@@ -35,7 +35,7 @@ def execute(loaded: Loaded, out: str, options: argparse.Namespace) -> RunManifes
 
 
 def executor(options: argparse.Namespace) -> Any:
-    """A context manager that gives the executor the options name: this process, or Ray."""
+    """A context manager with the executor of the options: this process (`--inline`) or Ray."""
     if options.inline:
         return contextlib.nullcontext(Inline())
     from curate.engine.ray import RayExecutor

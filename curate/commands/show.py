@@ -83,7 +83,7 @@ def _quarantined(out: str) -> Iterator[dict[str, Any]]:
 
 
 def _records(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """Records as they were sorted for the shards, or dropped rows, those of the last pass first."""
+    """The records in the shards, or with `--dropped` the dropped rows, last pass first."""
     run = manifest.load_run(options.run)
     kinds = ("rows", "corpus") if options.dropped else ("order",)
     for entry in reversed(run.passes):

@@ -48,7 +48,7 @@ def count(amount: int, noun: str) -> str:
 
 
 def bar(share: float, width: int = 40) -> str:
-    """A horizontal bar in eighths of a character."""
+    """A horizontal bar of `share` x `width` characters, exact to an eighth of a character."""
     eighths = round(max(0.0, min(1.0, share)) * width * 8)
     full, rest = divmod(eighths, 8)
     return "█" * full + ("" if not rest else "▏▎▍▌▋▊▉"[rest - 1])

@@ -1,4 +1,4 @@
-"""Consecutive row and reshape steps, fused: each batch goes through all of them, decoded once."""
+"""Fused steps: each batch goes through consecutive steps at once, and images are decoded once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from curate.engine.steps import run_step
 BATCH_ROWS = 8192
 """Rows that fused steps handle at once (ours)."""
 IMAGE_BATCH_ROWS = 128
-"""Rows at once where steps ask for images, so that the shared decodes fit in memory (ours)."""
+"""Rows at once if a step looks at images, so that the decoded images fit in memory (ours)."""
 
 
 class FusedSteps(NamedTuple):
@@ -27,12 +27,12 @@ class FusedSteps(NamedTuple):
 
     @property
     def schema(self) -> pa.Schema:
-        """The columns of the rows that come out."""
+        """The columns of a row after all steps."""
         return part_schema([*self.before, *self.steps])
 
     @property
     def image_side(self) -> int | None:
-        """The largest image size that a step asks for; None where no step looks at images."""
+        """The largest image size, in pixels, that a step asks for; None if none looks at images."""
         sides = (getattr(planned.step, "image_side", None) or 0 for planned in self.steps)
         return max(sides, default=0) or None
 
@@ -43,9 +43,9 @@ class FusedSteps(NamedTuple):
     def run(
         self, batches: Iterable[pa.Table], options: MediaOptions, remove: bool = True
     ) -> Iterator[tuple[pa.Table, list[StepResult]]]:
-        """For each batch the rows that come out, and the result of every step.
+        """For each batch the rows after all steps, and the result of each step.
 
-        Without `remove`, every step is given all rows, also those that a step before it drops.
+        With `remove` false no row is removed: each step measures also what a step before it drops.
         """
         schema = self.schema
         dropped_as = dropped_schema(schema)

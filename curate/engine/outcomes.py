@@ -12,18 +12,18 @@ from curate.engine.part_view import with_columns
 from manifests.run.ledger import Account
 from manifests.step import Outcome
 
-WHO = [("id", pa.string()), ("source", pa.string()), ("origin", pa.string())]
-"""The columns by which a removed row is found again."""
+ID_COLUMNS = [("id", pa.string()), ("source", pa.string()), ("origin", pa.string())]
+"""The columns that identify a removed row."""
 QUARANTINED = pa.schema(
-    [*WHO, ("step", pa.string()), ("error", pa.string()), ("message", pa.string())]
+    [*ID_COLUMNS, ("step", pa.string()), ("error", pa.string()), ("message", pa.string())]
 )
 """The columns of a quarantined row."""
 
 
 class StepResult(NamedTuple):
-    """What a step made of a batch.
+    """The rows of a batch after a step.
 
-    `annotated`: all rows, with the columns the step adds; `kept`: those of them that stay.
+    `annotated`: all rows with the columns that the step adds; `kept`: those that are not removed.
     """
 
     annotated: pa.Table
@@ -34,9 +34,9 @@ class StepResult(NamedTuple):
 
 
 def dropped_schema(part: pa.Schema) -> pa.Schema:
-    """The columns of a dropped row: which row, step and reason, and every measure it has so far."""
+    """The columns of a dropped row: its identity, the step, the reason, and all measures so far."""
     measures = [field for field in part if "." in field.name]
-    return pa.schema([*WHO, ("step", pa.string()), ("reason", pa.string()), *measures])
+    return pa.schema([*ID_COLUMNS, ("step", pa.string()), ("reason", pa.string()), *measures])
 
 
 def apply_outcome(
@@ -44,8 +44,8 @@ def apply_outcome(
 ) -> StepResult:
     """Add the outcome's columns to the batch and remove the rows it drops or quarantines.
 
-    The outcome is a checked one (`PlannedStep.checked`). An error wins over a drop. `dropped_as`:
-    the schema of dropped rows in this pass.
+    The outcome has been checked (`PlannedStep.checked`). A row with an error and a drop reason is
+    quarantined. `dropped_as`: the schema of dropped rows in this pass.
     """
     assert outcome.drop is not None
     assert outcome.error is not None
@@ -71,9 +71,9 @@ def apply_outcome(
 
 
 def expand(outcome: Outcome, mask: np.ndarray, batch: pa.Table) -> Outcome:
-    """An outcome for the rows of a mask, as one for all rows of the batch.
+    """An outcome for the rows that a mask selects, made into one for all rows of the batch.
 
-    The other rows get nulls, or keep what they have in a column that the step rewrites:
+    The other rows get nulls; a column that the step rewrites keeps their values:
     drop ["short"] with mask [False, True] -> drop [None, "short"].
     """
     at = pa.array(np.cumsum(mask) - 1, mask=~mask)
@@ -109,8 +109,8 @@ def dropped_rows(name: str, rows: pa.Table, reasons: pa.Array, schema: pa.Schema
 
 def failed_rows(name: str, rows: pa.Table, messages: pa.Array) -> pa.Table:
     """Rows that a step could not judge, as rows of the quarantine."""
-    who = (rows["id"], rows["source"], rows["origin"])
-    return quarantine_rows(*who, name, ["RowError"] * rows.num_rows, messages)
+    identity = (rows["id"], rows["source"], rows["origin"])
+    return quarantine_rows(*identity, name, ["RowError"] * rows.num_rows, messages)
 
 
 def quarantine_rows(

@@ -1,4 +1,4 @@
-"""The files of one part while it is written: kept, dropped and quarantined rows, and the commit."""
+"""Writes the files of one part: kept, dropped and quarantined rows, and the commit."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from manifests.storage import parts
 from manifests.storage.file_entry import FileEntry
 
 PART, DROPPED, QUARANTINE, KEPT_BYTES = ".arrow", ".dropped.arrow", ".quarantined.arrow", ".media"
-"""Endings of the files of a part, after its name."""
+"""The files of a part are named by the part and one of these endings."""
 
 
 class PartFiles:
-    """Kept rows are written as they come; dropped and quarantined rows at the end, if any."""
+    """Kept rows are written batch by batch; dropped and quarantined rows at the end, if any."""
 
     def __init__(self, folder: str, part: str, kept: parts.Writer) -> None:
         self.folder, self.part, self._kept = folder, part, kept
@@ -30,7 +30,7 @@ class PartFiles:
         self._media_bytes = self._text_bytes = 0
 
     def keep(self, batch: pa.Table) -> None:
-        """Write rows that stay."""
+        """Write a batch of kept rows."""
         if batch.num_rows:
             self._media_bytes += _sum(batch["media"], "length")
             self._text_bytes += _sum(batch["content"], "text")
@@ -39,7 +39,7 @@ class PartFiles:
     def account(
         self, account: Account, quarantined: pa.Table, dropped: pa.Table | None = None
     ) -> None:
-        """Book what one step did with one batch, and collect the rows it removed."""
+        """Add the account of one step for one batch, and the rows that the step removed."""
         self._accounts.append(account)
         if quarantined.num_rows:
             self._quarantined.append(quarantined)
@@ -49,9 +49,9 @@ class PartFiles:
     def commit(
         self, inputs_digest: str, origin: str, steps: list[str], more: list[FileEntry]
     ) -> Commit:
-        """Write the remaining files, then the commit. `more`: files written by others.
+        """Write the remaining files, then the commit. `more`: files that the caller wrote.
 
-        `steps` gives every step its account, also one that no row reached.
+        `steps`: every step gets an account, also if no row reached it.
         """
         commit = Commit(
             part=self.part,
@@ -86,9 +86,9 @@ class PartFiles:
 
 @contextlib.contextmanager
 def writing(folder: str, part: str, schema: pa.Schema) -> Iterator[PartFiles]:
-    """The files of a part. An earlier commit is deleted first: it would name files that change.
+    """Open the files of a part. An earlier commit is deleted first, since its files will change.
 
-    Call `commit` after the block has ended: only then the kept rows are complete.
+    Call `commit` after the `with` block: only then the file of kept rows is complete.
     """
     storage.delete(commit_uri(folder, part))
     with parts.writing(storage.join(folder, part + PART), schema) as kept:
@@ -104,7 +104,7 @@ def save_commit(folder: str, commit: Commit) -> None:
 
 
 def _sum(lists: pa.ChunkedArray, field: str) -> int:
-    """The sum of a number in a column of lists of structs, or of the byte lengths of a text."""
+    """The sum of a number field over a column of lists of structs; of a text field, its bytes."""
     values = pc.struct_field(record.one_chunk(lists).flatten(), field)
     if pa.types.is_string(values.type):
         values = pc.binary_length(values)

@@ -13,15 +13,15 @@ from manifests.run.manifest import Commit
 from manifests.storage import parts
 
 DROP, ERROR = ".drop", ".error"
-"""Columns of a sidecar: why a row is dropped or quarantined; null where it is kept."""
+"""Columns of a sidecar: why a row is dropped, or quarantined; null if it is not."""
 
 
 class PartView(NamedTuple):
     """A part file, and the sidecars that corpus steps wrote for it since, in order.
 
-    A sidecar has one row for each row that was left: new columns, and which rows are removed.
-    `digest` identifies the content. `media_bytes` and `text_bytes` are estimates once a sidecar
-    removed rows.
+    A sidecar has a row for each row that is left at that point: the columns that the step adds,
+    and whether it removes the row. `digest` identifies the content. `media_bytes` and `text_bytes`
+    are estimates if a sidecar removed rows.
     """
 
     name: str
@@ -71,7 +71,7 @@ class PartView(NamedTuple):
 
 
 class _Sidecar:
-    """A sidecar, cut into slices that match the batches of its part."""
+    """A sidecar that is read in slices, in step with the batches of its part."""
 
     def __init__(self, table: pa.Table) -> None:
         self.table, self._start = table, 0

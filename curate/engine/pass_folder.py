@@ -1,4 +1,4 @@
-"""The folder of a pass: the commits of its parts, and the manifest written when all are there."""
+"""The folder of a pass: commits of its parts, and a manifest once every part is committed."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from manifests.run.manifest import Commit, PassManifest
 
 
 class PassFolder(NamedTuple):
-    """`files`: the folder of the files that the commits name, often the same folder."""
+    """`folder` holds commits and manifest; `files`, often the same folder, the files they name."""
 
     folder: str
     files: str
 
     def commits(self, digests: dict[str, str]) -> dict[str, Commit]:
-        """The commits that still hold, by part: made from the same inputs, all files present.
+        """The commits that are still valid, by part: made from the same inputs, all files present.
 
         `digests`: for each part the digest of its inputs.
         """
@@ -33,8 +33,8 @@ class PassFolder(NamedTuple):
         return found
 
     def begin(self, parts: set[str]) -> None:
-        """Before any part changes: delete the manifests that will no longer be true, the parts
-        that are not among `parts`, and unfinished files of killed tasks."""
+        """Prepare for changes: delete the manifests, which would no longer be true, parts other
+        than `parts`, and unfinished files of killed tasks."""
         if self.files != self.folder:
             storage.delete(storage.join(self.files, shard_set.NAME))
         self._delete_other_parts(parts)

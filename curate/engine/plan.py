@@ -1,7 +1,7 @@
 """A recipe as passes: a pure function, the same on every machine, printed by `curate plan`.
 
 The fingerprint of a pass covers its own settings and those of all passes before it. Each source
-has a fingerprint of its own, so adding a source does not invalidate what was read of the others.
+has a fingerprint of its own, so adding one does not make the run read the others again.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from curate.recipe import Loaded
 from manifests.run.fingerprint import fingerprint
 
 RECORDS_VERSION = 1
-"""Raised when the record schema or the part format changes its meaning."""
+"""It goes up when the record schema or the format of parts changes its meaning."""
 
 
 def plan(loaded: Loaded) -> list[Pass[Any]]:
@@ -53,7 +53,7 @@ def _read_pass(reader: Reader, limits: dict[str, object]) -> ReadPass:
 
 
 def _step_passes(loaded: Loaded, limits: dict[str, object]) -> list[RowsPass | CorpusPass]:
-    """Consecutive row and reshape steps fused in one pass, each corpus step in its own."""
+    """Consecutive row and reshape steps share a pass; each corpus step has its own."""
     passes: list[RowsPass | CorpusPass] = []
     before: list[PlannedStep] = []
     chain, seed = _FIRST, loaded.recipe.seed
@@ -84,7 +84,7 @@ def _groups(steps: list[PlannedStep]) -> list[list[PlannedStep]]:
 def _shard_passes(
     loaded: Loaded, limits: dict[str, object], chain: str
 ) -> list[OrderPass | ShardsPass]:
-    """The sort of all rows, then the shards of each format."""
+    """One pass that sorts all rows, then one for each format of shards."""
     recipe, steps, settings = loaded.recipe, loaded.steps, loaded.recipe.shards
     order = fingerprint([chain, recipe.seed if settings.shuffle else None])
     number = len(steps) + 1

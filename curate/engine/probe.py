@@ -23,7 +23,7 @@ from manifests.media import KEPT
 from manifests.run.ledger import Account, total
 
 _SPLITS = 16
-"""Splits of a source that a sample is taken from, at most, spread evenly (ours)."""
+"""The maximum number of splits, spread evenly, that a sample of a source is read from (ours)."""
 _BINS = 12
 _QUANTILES = {"min": 0.0, "p1": 0.01, "p10": 0.1, "p50": 0.5, "p90": 0.9, "p99": 0.99, "max": 1.0}
 
@@ -54,7 +54,7 @@ class Probed(NamedTuple):
 
 
 def probe(loaded: Loaded, rows: int) -> Probed:
-    """Read about `rows` records of all sources, and let every row step measure all of them."""
+    """Read about `rows` records, spread over all sources; every row step measures all of them."""
     steps = [step for step in loaded.steps if step.shape == "row"]
     skipped = [step.name for step in loaded.steps if step.shape != "row"]
     with tempfile.TemporaryDirectory(prefix="curate-probe-") as folder:
@@ -84,7 +84,7 @@ def _sample(reader: Reader, media: MediaOptions, rows: int, failures: list[Failu
 def _head(
     reader: Reader, task: ReadTask, media: MediaOptions, rows: int, failures: list[Failure]
 ) -> pa.Table:
-    """The first rows of a split; what cannot be read before them is added to `failures`."""
+    """The first rows of a split; inputs among them that cannot be read go to `failures`."""
     tables = [record.SCHEMA.empty_table()]
     with (
         contextlib.closing(media.open()) as opened,
@@ -102,7 +102,7 @@ def _head(
 def _measure(
     fused: FusedSteps, sample: pa.Table, media: MediaOptions
 ) -> tuple[pa.Table, list[Account]]:
-    """The sample with every measure, and every step's account of all its rows."""
+    """The sample with all measures, and an account for each step."""
     accounts: list[Account] = []
     batches = [fused.schema.empty_table()]
     for batch, results in fused.run(_batches(sample, fused.batch_rows), media, remove=False):

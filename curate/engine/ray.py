@@ -18,9 +18,9 @@ R = TypeVar("R")
 RETRIES = 5
 """How often a task is repeated after its worker or node died (ours)."""
 TASKS_PER_WORKER = 3
-"""Submitted tasks for each worker: enough that none is idle, few enough to bound memory (ours)."""
+"""Tasks in flight for each worker: enough that none is idle, few enough to bound memory (ours)."""
 OBJECT_STORE_BYTES = 128 << 20
-"""Shared memory of a local Ray (ours): tasks exchange file names, never payloads."""
+"""Shared memory of a local Ray: little, as tasks exchange file names and no data (ours)."""
 
 
 class RayExecutor:

@@ -40,7 +40,7 @@ class FinishedPass(NamedTuple):
 
 
 class Run:
-    """One recipe, one output folder, one executor.
+    """Runs one recipe into one output folder, on one executor.
 
     `retry`: make parts again that have quarantined inputs, since their media may be there now.
     """
@@ -60,7 +60,7 @@ class Run:
         self.finished: list[FinishedPass] = []
 
     def __call__(self) -> RunManifest:
-        """Do everything that is not done yet, then write the manifest of the run."""
+        """Run the passes, skipping parts that are done, then write the manifest of the run."""
         started, cpu = time.time(), time.process_time()
         for note in notes(self.loaded):
             self.context.progress.note(note)
@@ -157,7 +157,7 @@ class Run:
         return sum(_quarantined_count(done.manifest.parts) for done in self.finished)
 
     def _write_quarantine(self, running: list[pa.Table]) -> None:
-        """One file of all inputs that could not be read or written, from all passes."""
+        """Write the quarantined rows of all passes to one file. `running`: those of this pass."""
         tables = []
         for done in self.finished:
             tables += _quarantined(done.folder, done.manifest.parts)
@@ -181,7 +181,7 @@ class Run:
 
 
 def _quarantined_count(commits: Iterable[Commit]) -> int:
-    """How many inputs the parts of a pass quarantined."""
+    """How many inputs some parts of a pass have quarantined."""
     return sum(sum(a.quarantined.values()) for commit in commits for a in commit.ledger)
 
 

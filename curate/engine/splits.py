@@ -1,4 +1,4 @@
-"""The splits of a source: its files listed and cut; the list is kept, so no file is cut twice."""
+"""The splits of a source. They are saved, so that later runs need not scan the files again."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from manifests.storage import File
 
 SPLITS = "splits.json"
 _SNIFFED_FILES = 3
-"""Files whose content is checked before any is read (ours: a wrong reader fails on all of them)."""
+"""Files whose content is checked before reading (ours: a wrong reader fails on each)."""
 
 
 def of_source(reader: Reader, media: MediaOptions, folder: str, executor: Executor) -> list[Split]:
-    """The splits of a source, in the order of its files. `folder` holds the list of the last run.
+    """The splits of a source, in the order of its files. `folder` holds those of the last run.
 
-    Only files that are new, or changed, are cut.
+    Only new and changed files are cut.
     """
     groups = reader.grouped(_list_files(reader, media.base))
     known = _load(folder)
@@ -39,8 +39,8 @@ def of_source(reader: Reader, media: MediaOptions, folder: str, executor: Execut
 
 
 def _list_files(reader: Reader, base: str) -> list[File]:
-    """The files of the source. If none has a suffix that the reader takes, their content may
-    name the right reader: that error is raised in place of the reader's own."""
+    """The files of the source. If none has a suffix that the reader takes, the content of the
+    files is checked: an error that names the right reader is of more help."""
     try:
         return reader.list_files(base)
     except InputError:
@@ -72,7 +72,7 @@ def _check_content(reader: Reader, groups: list[list[File]], base: str) -> None:
 
 @dataclass(frozen=True)
 class _Cut:
-    """Cut a file into splits; a group of files is one split. On a worker: big files take a scan."""
+    """Cut a file into splits, on a worker since it may take a scan. A group is one split."""
 
     reader: Reader
     media: MediaOptions

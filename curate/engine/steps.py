@@ -1,4 +1,4 @@
-"""Run one row or reshape step on one batch; a row on which it raises is quarantined alone."""
+"""Run one row or reshape step on one batch. If it raises on a row, only that row is quarantined."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from manifests.step import Outcome, ReshapeStep, RowStep
 T = TypeVar("T")
 
 MAX_FAILED_ROWS = 16
-"""A step that fails on more rows of one batch than this is itself broken (ours)."""
+"""If a step fails on more rows of one batch than this, the step itself is broken (ours)."""
 _ROW_ERRORS = (CurateError, ArithmeticError, LookupError, TypeError, ValueError)
-"""What a step may raise because of one row; anything else stops the run."""
+"""Errors that one bad row may cause in a step; any other error stops the run."""
 
 
 def run_step(
@@ -59,9 +59,9 @@ def _row_by_row(
     call: Callable[[pa.Table], T],
     failed: Callable[[pa.Table, Exception], T],
 ) -> list[T]:
-    """The result of one call for the whole batch; if that raises, one result for each row.
+    """Results of `call`: one for the batch or, if that raises, one for each row.
 
-    A row on which the call raises again gets the result of `failed`.
+    A row on which `call` raises again gets the result of `failed`.
     """
     try:
         return [call(batch)]
@@ -85,7 +85,7 @@ def _row_by_row(
 
 
 def _reraise_unless_row(error: Exception) -> None:
-    """An error of ours that no single row causes (a full disk, a broken contract) is passed on."""
+    """Raise an error again that no single row causes, such as a full disk or a broken contract."""
     if isinstance(error, CurateError) and not isinstance(error, RowError):
         raise error
 
@@ -167,7 +167,7 @@ def _failed_reshape(row: pa.Table, error: Exception) -> _Reshaped:
 
 
 def _checked(planned: PlannedStep, made: pa.Table, schema: pa.Schema) -> pa.Table:
-    """The rows a reshape step made. Raises StepError on other columns, or an id made twice."""
+    """The rows that a reshape step made. Raises StepError on other columns, or an id made twice."""
     if made.schema.names != schema.names:
         differ = sorted(set(made.schema.names) ^ set(schema.names))
         raise StepError(f"made rows of other columns than it was given: {differ}", planned.name)

@@ -1,4 +1,4 @@
-"""What a corpus step works with: the workers, and a folder of files between its phases."""
+"""What a corpus step works with: the workers, and a folder for the files of its phases."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ R = TypeVar("R")
 K = TypeVar("K", bound=Task)
 
 WORK = "work"
-"""The folder, inside the one of a corpus step, for files that are deleted when the step is done.
-They are not flushed to disk, so their digests are checked after a restart."""
+"""A subfolder of the step's folder. Its files are deleted when the step is done. They are not
+flushed to disk, so after a restart their digests are checked."""
 
 
 class Workspace(NamedTuple):
-    """`inputs_digest` identifies the corpus: files of a phase made from another are not used."""
+    """`inputs_digest` identifies the corpus: files of a phase count only if it is the same."""
 
     kept: str
     inputs_digest: str
@@ -88,5 +88,5 @@ class _Committing(Generic[K]):
 
 
 def clear(folder: str) -> None:
-    """Delete the files between the phases of a corpus step that is done."""
+    """Delete the files of the phases of a corpus step that is done."""
     storage.delete_folder(storage.join(folder, WORK))

@@ -18,7 +18,7 @@ _EXAMPLES = 5
 
 
 class Difference(NamedTuple):
-    """One value that differs between two runs: `what` it is, and its value in each."""
+    """A value that differs between two runs: its name, and the value `here` and `there`."""
 
     what: str
     here: Any
@@ -99,7 +99,7 @@ def _ledgers(a: RunManifest, b: RunManifest) -> Iterator[Difference]:
 
 
 def _records(a: RunManifest, out: str, b: RunManifest, other: str) -> Iterator[Difference]:
-    """Records that only one run wrote, and what the other did with some of them."""
+    """How many records only one of the runs wrote; for some of them, why the other did not."""
     here, there = _written(a, out), _written(b, other)
     only_here = here.filter(pc.invert(pc.is_in(here, there)))
     only_there = there.filter(pc.invert(pc.is_in(there, here)))

@@ -16,14 +16,14 @@ from manifests import record
 from manifests.record.images import image_rows
 
 INDEX_BITS = 16
-"""p: 65,536 registers, the maximum of datasketch, for a standard error of 0.41 % (ours)."""
+"""p, the maximum of datasketch (ours): 65,536 registers, a standard error of 0.41 %."""
 STANDARD_ERROR = 1.04 / 2 ** (INDEX_BITS / 2)
 NGRAM = 5
 """Words in an n-gram by default (ours)."""
 
 
 class Sketch(NamedTuple):
-    """A sketch: the number of records, and registers, uint8 [2^INDEX_BITS], of their contents."""
+    """The number of records, and HyperLogLog registers of their contents, uint8 [2^INDEX_BITS]."""
 
     records: int
     texts: np.ndarray
@@ -64,7 +64,7 @@ def sketch_of(table: pa.Table, n: int = NGRAM) -> Sketch:
 
 
 def merged(a: Sketch, b: Sketch) -> Sketch:
-    """The sketch of the records of both."""
+    """The sketch of all records of two sketches."""
     registers = (np.maximum(x, y) for x, y in zip(a[1:], b[1:], strict=True))
     return Sketch(a.records + b.records, *registers)
 

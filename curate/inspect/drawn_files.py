@@ -1,4 +1,4 @@
-"""Image files of the records of a run, with their objects drawn over them."""
+"""Draws the objects of records over their images, and writes these to files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".webp")
 
 
 class DrawnFile(NamedTuple):
-    """An image of a record: the file it was drawn to, or why it was not."""
+    """An image of a record: the file that was written, or why it could not be."""
 
     id: str
     path: str | None
@@ -29,7 +29,7 @@ def draw(out: str, rows: list[dict[str, Any]], where: str, base: str | None) -> 
     """Draw the images of records of the run `out` into a folder, or a single one into a file.
 
     Dropped rows carry no media, so those records are drawn as they were read. Relative uris start
-    at `base`; by default where those of the run did.
+    at `base`; by default at the folder they started from in the run.
     """
     rows = [row if "media" in row else explain(out, row["id"]).record or row for row in rows]
     wanted = [(row, number) for row in rows for number in image_numbers(row)]

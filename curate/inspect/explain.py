@@ -20,7 +20,7 @@ from manifests.storage.file_entry import FileEntry
 
 
 class Event(NamedTuple):
-    """One step of a record's way through the run: `Event("words", "dropped", facts)`.
+    """What one step did with the record: `Event("words", "dropped", {"words.count": 1})`.
 
     `facts` hold the evidence: measures, settings, errors.
     """
@@ -41,7 +41,7 @@ class Explanation(NamedTuple):
 
 
 class _Match(NamedTuple):
-    """A record that was asked for, and the first event of it."""
+    """A record that matches the request, with its first event and the part it is in."""
 
     part: str
     id: str

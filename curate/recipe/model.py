@@ -48,7 +48,7 @@ class Recipe(BaseModel):
 
 
 class Loaded(NamedTuple):
-    """A recipe with its readers and steps built. `base`: the folder relative uris start from."""
+    """A recipe, its readers and steps built. `base`: the folder that relative uris start from."""
 
     recipe: Recipe
     readers: list[Reader]
@@ -110,12 +110,12 @@ def _refusal(error: ValidationError, kind: type[BaseModel], text: Text, path: Pa
 
 
 def _inside(error: ErrorDetails) -> Path:
-    """Where in the model an error is, without the names of validators."""
+    """The path of an error inside the model, without the names of validators."""
     return tuple(p for p in error["loc"] if isinstance(p, int) or not p.startswith("function-"))
 
 
 def _new_name(error: ErrorDetails, kind: type[BaseModel]) -> str | None:
-    """What an unknown setting is called now, if it was a setting once."""
+    """The new name of an unknown setting, if it is an old one."""
     *path, name = _inside(error) or ("",)
     if error["type"] != "extra_forbidden":
         return None
@@ -123,7 +123,7 @@ def _new_name(error: ErrorDetails, kind: type[BaseModel]) -> str | None:
 
 
 def _model_at(kind: Any, path: Path) -> type[BaseModel]:
-    """The model of a setting inside a model, through lists of models."""
+    """The model at a path inside a model; a number in the path is an item of a list of models."""
     for name in path:
         if isinstance(name, int):  # one of a list of models
             kind = get_args(kind)[0]
@@ -194,9 +194,9 @@ def _steps(items: list[_Item], text: Text) -> list[PlannedStep]:
         refuse_old(only or {}, planned, text.place((*item.path, "only")))
         step = _model(kind, settings, text, item.path)
         needs = step.required_steps() if isinstance(step, CorpusStep) else {}
-        measured = {n: _measured(n, s, only, planned, seen) for n, s in needs.items()}
+        required = {n: _required_name(n, s, only, planned, seen) for n, s in needs.items()}
         short = item.name.rsplit(":", 1)[-1]
-        planned.append(PlannedStep(_unique(short, seen), step, only, measured or None))
+        planned.append(PlannedStep(_unique(short, seen), step, only, required or None))
         _check_columns(planned, text.place(item.path))
     return planned
 
@@ -206,14 +206,14 @@ def _unique(name: str, seen: Counter[str]) -> str:
     return name if seen[name] == 1 else f"{name}-{seen[name]}"
 
 
-def _measured(
+def _required_name(
     name: str,
     step: RowStep,
     only: dict[str, list[Any]] | None,
     planned: list[PlannedStep],
     seen: Counter[str],
 ) -> str:
-    """The name in the run of a row step that a corpus step needs. It is added if it is missing."""
+    """The name in the run of a row step that a corpus step needs; it is added if missing."""
     for known in planned:
         if known.step == step and known.only in (None, only):
             return known.name

@@ -1,4 +1,4 @@
-"""The text of a recipe: YAML with its lines known, includes, variables, and `--set`."""
+"""Reads the YAML of a recipe: its lines for error messages, includes, variables and `--set`."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def assign(content: dict[str, Any], setting: str) -> None:
 
 
 def _enter(at: Any, name: str, setting: str) -> Any:
-    """The value of that name inside a mapping or a list; made where a mapping lacks it."""
+    """The value with that name inside a mapping or a list; a mapping gets it if it has none."""
     if isinstance(at, dict):
         if at.get(name) is None:
             at[name] = {}

@@ -17,8 +17,8 @@ from manifests.step import Corpus, CorpusStep, Outcome, Part, Workspace, reasons
 class Sample(CorpusStep):
     """Keep `rows` records, or a `share` of them, at random, and drop the others.
 
-    The choice depends only on the recipe's seed and the record's id, so it is the same for any
-    number of workers and any order of parts. A sample of 2 % contains the sample of 1 %.
+    The records with the smallest hash of (recipe's seed, record's id) are kept: the same ones for
+    any number of workers and any order of parts. A sample of 2 % contains the sample of 1 %.
     """
 
     measures: ClassVar[dict[str, pa.DataType]] = {"rank": pa.float64()}

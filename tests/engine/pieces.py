@@ -81,7 +81,7 @@ class Broken(RowStep):
 
 
 class Crash(RowStep):
-    """End the worker's process once: if the marker file exists, which is then deleted."""
+    """Delete the marker file and end the worker's process; without that file do nothing."""
 
     marker: str
 

@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture
 def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[object, str]]:
-    """A client of an S3 server in this process, and the query that ends the uris of its bucket."""
+    """A client of an S3 server in this process, and the query to append to uris of its bucket."""
     boto3 = pytest.importorskip("boto3")
     server = pytest.importorskip("moto.server").ThreadedMotoServer(port=0)
     server.start()

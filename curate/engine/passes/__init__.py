@@ -1,4 +1,4 @@
-"""The kinds of passes, one module each: what its tasks are, what a task does, what follows."""
+"""The kinds of passes, one module each: its tasks, their work, and what the pass leaves behind."""
 
 from curate.engine.passes.contract import Pass, RunContext, SortedParts, State
 from curate.engine.passes.corpus import CorpusPass

@@ -21,7 +21,7 @@ from manifests.step import Executor
 
 
 class Task(Protocol):
-    """One part to make. It is made again only if `inputs_digest` differs from its commit's."""
+    """One part to make. It need not be made if a commit with the same `inputs_digest` exists."""
 
     @property
     def part(self) -> str: ...
@@ -52,9 +52,9 @@ class SortedParts(NamedTuple):
 
 
 class State(NamedTuple):
-    """What the passes so far have made: each pass takes one state and returns the next.
+    """What the passes so far have made. Each pass takes a state and returns the next.
 
-    `shards`: what was written, by format.
+    `shards`: by format the folder, files, rows and bytes that were written.
     """
 
     parts: tuple[PartView, ...] = ()
@@ -64,7 +64,7 @@ class State(NamedTuple):
 
 @dataclass(frozen=True)
 class Pass(ABC, Generic[T]):
-    """One pass over the corpus. `number` orders the folders of a run's passes.
+    """One pass over the corpus. `number` sorts the folders of the passes of a run.
 
     `fingerprint` identifies the settings of this pass and of all before it.
     """
@@ -102,7 +102,7 @@ class Pass(ABC, Generic[T]):
         """One task for each part that the pass makes, in order."""
 
     def unfinished(self, tasks: list[T], commits: Mapping[str, Commit]) -> list[T]:
-        """The tasks to run, given the commits of an earlier run that still hold."""
+        """The tasks to run. `commits`: those of an earlier run that are still valid, by part."""
         return [task for task in tasks if task.part not in commits]
 
     @abstractmethod

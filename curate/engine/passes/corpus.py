@@ -27,7 +27,7 @@ from manifests.storage.file_entry import FileEntry
 
 
 class CorpusTask(NamedTuple):
-    """The sidecar of one part. `inputs_digest`: of all parts, since the step looks at all."""
+    """Write the sidecar of one part. `inputs_digest` covers all parts: the step looks at all."""
 
     view: PartView
     inputs_digest: str
@@ -62,7 +62,7 @@ class CorpusPass(Pass[CorpusTask]):
         return tasks if any(task.part not in commits for task in tasks) else []
 
     def work(self, run: RunContext, tasks: Iterable[CorpusTask]) -> Iterator[Commit]:
-        """Let the step decide, and write a sidecar for each part."""
+        """Let the step decide about all parts, and write a sidecar for each."""
         waiting = dict(enumerate(tasks))
         if not waiting:
             return
@@ -103,9 +103,9 @@ class CorpusPass(Pass[CorpusTask]):
         return commit
 
     def _result(self, view: PartView, outcome: Outcome) -> tuple[Outcome, StepResult]:
-        """The outcome for all rows of the part, and what it makes of them.
+        """The outcome for all rows of the part, and the rows after it.
 
-        Only those columns are read that dropped rows keep, or that the step needs.
+        It reads only the columns that dropped rows keep, and those that the step needs.
         """
         step = self.step
         dropped_as = dropped_schema(part_schema([*self.before, step]))

@@ -42,7 +42,7 @@ class OrderTask(NamedTuple):
 
 @dataclass(frozen=True)
 class OrderPass(Pass[OrderTask]):
-    """Puts all rows into the order of the shards. `before`: the steps that made their columns."""
+    """Sorts all parts into the order of the shards. `before`: the steps that added columns."""
 
     kind: ClassVar[str] = "order"
 

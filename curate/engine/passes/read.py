@@ -1,4 +1,4 @@
-"""The pass that reads one source: a part for each split, with what could not become a record."""
+"""The pass that reads one source: it makes a part of each split, and quarantines bad inputs."""
 
 from __future__ import annotations
 
@@ -61,7 +61,8 @@ class ReadPass(Pass[ReadTask]):
 
 
 def read_task(reader: Reader, split: Split) -> ReadTask:
-    """The part is named by where the split lies; its digest changes when the files do."""
+    """The part is named by the place of the split, so the name stays when the files change; the
+    digest of its inputs covers size and time of the files."""
     names = [file.name for file in split.files]
     part = fingerprint([reader.name, names, split.start, split.stop])
     inputs = fingerprint([[f.name, f.size, f.stamp] for f in split.files] + [[*split[1:]]])
@@ -90,7 +91,7 @@ class ReadSplit:
         return files.commit(task.inputs_digest, origin, [f"read {self.reader.name}"], beside)
 
     def _sink(self, stack: contextlib.ExitStack, part: str) -> storage.Sink | None:
-        """The file for media that the reader copies out of its input, if it does."""
+        """The file for the media that the reader copies out of its input; None if it does not."""
         if not self.reader.keeps_bytes:
             return None
         uri = storage.join(self.folder, part + KEPT_BYTES)
@@ -98,7 +99,7 @@ class ReadSplit:
 
 
 def read_split(reader: Reader, split: Split, context: Context) -> Iterator[ReadBatch]:
-    """The records of a split; a file that breaks off is one failure, after the records before."""
+    """The records of a split. A file that cannot be read further is one failure after them."""
     try:
         yield from reader.read(split, context)
     except FileError as error:

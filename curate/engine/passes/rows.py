@@ -18,7 +18,7 @@ from manifests.run.manifest import Commit
 
 
 class RowsTask(NamedTuple):
-    """One part of the passes before, made anew under the same name."""
+    """Run the steps on one part; the new part has the same name."""
 
     view: PartView
 

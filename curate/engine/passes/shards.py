@@ -1,4 +1,4 @@
-"""The pass that writes the shards of one format, and what its loaders need beside them."""
+"""The pass that writes the shards of one format, and the files that loaders need with them."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class ShardsPass(Pass[ShardTask]):
 
     @property
     def folder_name(self) -> str:
-        """One folder for each format, whatever the settings: its shards lie in one place."""
+        """Without the fingerprint: the shards of a format always lie in the same folder."""
         return f"write-{self.name}"
 
     def files_folder(self, run: RunContext) -> str:

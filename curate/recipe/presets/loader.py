@@ -1,9 +1,9 @@
 """Reads the YAML files of the presets, which lie beside this module.
 
-A file gives each setting its value, and beside it the evidence: `published`, the number stands in
-the builders' own code or paper; `documented`, the authors of a library or model recommend it;
+A file gives each setting its value, and beside it the evidence: `published`, the number is in the
+authors' own code or paper; `documented`, the authors of a library or model recommend it;
 `ours`, we chose it. `source` names one of the file's `sources`, `detail` the place in it.
-`differs` says how our measure is not exactly what the builders measured.
+`differs` explains how our measure differs from theirs.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Setting(_Entry):
 
 
 class Evidence(_Entry):
-    """Where the value of a setting comes from, in words."""
+    """Where the value of a setting comes from, as text for people."""
 
     kind: Kind
     where: str

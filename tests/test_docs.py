@@ -70,6 +70,14 @@ def test_every_link_of_a_page_leads_somewhere() -> None:
                 assert link[1] in anchors(path), (page.name, link)
 
 
+def test_every_module_that_the_architecture_names_exists() -> None:
+    page = (ROOT / "docs/architecture.md").read_text()
+    top = r"`((?:manifests|filters|clustering|recaption|curate|tests)/[\w/.]*)`"
+    named = re.findall(top, page)
+    assert len(named) > 20
+    assert [path for path in named if not (ROOT / path).exists()] == []
+
+
 def anchors(page: Path) -> set[str]:
     """The anchors that GitHub makes of a page's headings: `## How to run` is `#how-to-run`."""
     headings = re.findall(r"^#+ (.*)$", page.read_text(), re.M)

@@ -1,4 +1,4 @@
-"""Objects in COCO's layout: COCO instances and keypoints, Objects365, LVIS, OpenImages in it."""
+"""COCO instances and keypoints, and formats with the same layout: Objects365, LVIS, OpenImages."""
 
 from __future__ import annotations
 
@@ -9,35 +9,41 @@ from urllib.parse import urlsplit
 from curate.ingest.formats.json_elements import object_keys
 from curate.ingest.formats.json_fields import id_field, text_field
 from curate.ingest.formats.json_object import first_element
-from curate.ingest.grounding.annotations.coco_layout import CocoLayout, size_of
-from curate.ingest.grounding.annotations.grounding_records import AnnotatedImage, Annotation
+from curate.ingest.grounding.annotations.annotated_rows import without
+from curate.ingest.grounding.annotations.annotation import AnnotatedImage, Annotation
+from curate.ingest.grounding.annotations.coco_layout import CocoFile, CocoLayout, size_of
 from curate.ingest.grounding.annotations.image_by_path_end import image_by_path_end
-from curate.ingest.reader import Context, Head
+from curate.ingest.reader import Head
 from manifests.errors import RowError
 from manifests.geometry.space import SPACES, Space
 
 OUTLINES = ("bbox", "segmentation")
-_SPENT = ("image_id", "category_id", *OUTLINES)
+_USED = ("image_id", "category_id", *OUTLINES)
 
 
 class Coco(CocoLayout):
-    """COCO instances and what has their layout: Objects365, LVIS, OpenImages, many exports.
+    """COCO instances and formats with its layout: Objects365, LVIS, OpenImages, many exports.
 
-    An entry of `images` is a record with all its annotations, in their order, or with none. An
-    annotation becomes an object: its category's name is the label, `bbox` (x y width height in
-    pixels) the box, a `segmentation` of rings the polygon. A mask (RLE, as COCO has for crowds)
-    stays as it is in the object's attributes, `rle`; so do a true `iscrowd`, `id`, `area`,
-    `keypoints` and all other fields, in the file's own numbers. The other fields of the image go
-    to `meta`; ids of categories there (LVIS's `neg_category_ids`) become names beside them.
+        {"images": [{"id": 7, "file_name": "a.jpg", "width": 640, "height": 480}],
+         "annotations": [{"id": 1, "image_id": 7, "category_id": 3, "bbox": [64, 48, 64, 48]}],
+         "categories": [{"id": 3, "name": "dog"}]}
 
-    An image is `file_name` below `media_root`, or, where it has none, the path of its `coco_url`;
-    leading folders of it that are not there are left out, so Objects365's
-    `images/v1/patch8/a.jpg` is found as `a.jpg` too.
+    Each entry of `images` becomes a record with all its annotations, in file order. An annotation
+    becomes an object: the name of its category is the label, `bbox` (x y width height in pixels)
+    the box, and a `segmentation` of rings the polygon. A run-length mask (RLE, which COCO uses for
+    crowds) is kept in the attribute `rle`. A true `iscrowd`, `id`, `area`, `keypoints` and all
+    other fields become attributes, unchanged. The other fields of the image go to `meta`; category
+    ids there (LVIS's `neg_category_ids`) get a second field with the names.
 
-    A record's key is the file's name and the image's id. An annotation of no image or of no
-    category, without box and segmentation, or with an id that came before, fails alone
-    (`annotations[7]`); what is no number in it fails its image. Splits are of `images`; memory
-    holds the annotations of one split, and all annotations are looked through for each.
+    The image is `file_name` below `media_root`, or, without `file_name`, the path of `coco_url`.
+    Leading folders that do not exist are left out: Objects365's `images/v1/patch8/a.jpg` is also
+    found as `a.jpg`.
+
+    The key of a record is the file's name and the image's id. An annotation fails alone
+    (`annotations[7]`) if its image or category does not exist, if it has neither box nor
+    segmentation, or if an earlier one has its id. A coordinate that is not a number fails its
+    image. Splits divide `images`; a split holds its own annotations in memory, and scans all of
+    them.
     """
 
     own_space: ClassVar[Space] = SPACES["coco"]
@@ -45,7 +51,7 @@ class Coco(CocoLayout):
     @classmethod
     def sniff(cls, head: Head) -> bool:
         first = first_element(head, "annotations")
-        if first is None:  # a file of no annotations is no fault
+        if first is None:  # a file without annotations is valid
             return {"images", "annotations", "categories"} <= set(object_keys(head.data))
         return (
             isinstance(first, dict)
@@ -53,40 +59,39 @@ class Coco(CocoLayout):
             and not first.keys().isdisjoint(OUTLINES)
         )
 
-    def sample(
-        self, image: dict[str, Any], root: str, names: dict[str, str], context: Context
-    ) -> AnnotatedImage:
-        opened = image_by_path_end(root, _path(image), context.media)
-        meta = {k: v for k, v in image.items() if k not in ("id", "width", "height")}
-        for key, ids in image.items():
-            if key.endswith("_category_ids") and isinstance(ids, list):
-                meta[key.removesuffix("_ids") + "_names"] = [names.get(str(one)) for one in ids]
-        return AnnotatedImage("", opened, size=size_of(image), meta=meta)
+    def parse_image(self, key: str, fields: dict[str, Any], coco: CocoFile) -> AnnotatedImage:
+        image = image_by_path_end(coco.root, _path(fields), coco.context.media)
+        meta = without(fields, "id", "width", "height")
+        for name, ids in fields.items():
+            if name.endswith("_category_ids") and isinstance(ids, list):
+                names = [coco.names.get(str(one)) for one in ids]
+                meta[name.removesuffix("_ids") + "_names"] = names
+        return AnnotatedImage(key, image, size=size_of(fields), meta=meta)
 
     def parse_annotations(
         self, entries: Sequence[dict[str, Any]], names: dict[str, str]
     ) -> list[Annotation | RowError]:
-        found: list[Annotation | RowError] = []
-        for annotation in entries:  # each has fields of its own
+        parsed: list[Annotation | RowError] = []
+        for entry in entries:  # row by row: each has fields of its own
             try:
-                found.append(annotation_of(annotation, names))
+                parsed.append(coco_annotation(entry, names))
             except RowError as error:
-                found.append(error)
-        return found
+                parsed.append(error)
+        return parsed
 
 
-def annotation_of(annotation: dict[str, Any], names: dict[str, str]) -> Annotation:
-    """The object of an annotation of COCO. RowError where it is none."""
-    category = id_field(annotation, "category_id")
+def coco_annotation(entry: dict[str, Any], names: dict[str, str]) -> Annotation:
+    """An entry of COCO's `annotations`; `names`: of the categories by id. RowError if malformed."""
+    category = id_field(entry, "category_id")
     if category not in names:
         raise RowError(f"no category has the id {category}")
-    box = _box(annotation.get("bbox"))
-    rings, mask = _outline(annotation.get("segmentation"))
+    box = _box(entry.get("bbox"))
+    rings, mask = _outline(entry.get("segmentation"))
     if box is None and rings is None and mask is None:
-        raise RowError("it has neither a 'bbox' nor a 'segmentation'")
-    rest = {k: v for k, v in annotation.items() if k not in _SPENT and (k != "iscrowd" or v)}
+        raise RowError("no 'bbox' and no 'segmentation'")
+    attributes = without(entry, *_USED, None if entry.get("iscrowd") else "iscrowd")
     masks = {} if mask is None else {"rle": mask}
-    return Annotation(names[category], box=box, polygon=rings, attributes=rest | masks)
+    return Annotation(names[category], box=box, polygon=rings, attributes=attributes | masks)
 
 
 def _path(image: dict[str, Any]) -> str:
@@ -104,7 +109,7 @@ def _box(value: Any) -> list[float] | None:
 
 
 def _outline(value: Any) -> tuple[list[list[float]] | None, dict[str, Any] | None]:
-    """Rings of x y x y ..., or a mask."""
+    """The rings (x y x y ...) of a segmentation, or its run-length mask."""
     if not value:
         return None, None
     if isinstance(value, dict) and {"counts", "size"} <= value.keys():
@@ -112,4 +117,4 @@ def _outline(value: Any) -> tuple[list[list[float]] | None, dict[str, Any] | Non
     rings = [value] if isinstance(value, list) and not isinstance(value[0], list) else value
     if isinstance(rings, list) and all(isinstance(r, list) and len(r) % 2 == 0 for r in rings):
         return rings, None
-    raise RowError(f"'segmentation' is {value!r:.80}: neither rings of x y x y ... nor a mask")
+    raise RowError(f"'segmentation' is {value!r:.80}, not rings of x y x y ... and not a mask")

@@ -1,4 +1,4 @@
-"""Flickr30k Entities: five captions an image, and boxes of what their phrases mean."""
+"""Flickr30k Entities: five captions for each image, and boxes for the phrases in them."""
 
 from __future__ import annotations
 
@@ -9,25 +9,23 @@ from xml.etree.ElementTree import Element
 from pydantic import Field
 
 from curate.ingest.formats.xml_files import rest_of, text_of
+from curate.ingest.grounding.annotations.annotation import AnnotatedImage, Annotation
 from curate.ingest.grounding.annotations.file_per_image import FilePerImage, SplitCache
-from curate.ingest.grounding.annotations.grounding_records import AnnotatedImage, Annotation
-from curate.ingest.grounding.voc import annotation, box_of, is_annotation, size_of
+from curate.ingest.grounding.voc import annotation_root, box_of, is_annotation, size_of
 from curate.ingest.reader import Context, Head
 from manifests import storage
 from manifests.errors import FileError, RowError
 from manifests.geometry.space import SPACES, Space
 from manifests.storage import File
 
-_PHRASE = re.compile(r"\[/EN#(\d+)((?:/[^/\s\]]+)*)\s+([^\[\]]*)\]")
 MAX_SENTENCES_BYTES = 1 << 20
-"""Larger sentences of one image are none (ours): five have some 500 bytes."""
-
-
+"""A larger file of sentences is refused (ours): five sentences have some 500 bytes."""
+_PHRASE = re.compile(r"\[/EN#(\d+)((?:/[^/\s\]]+)*)\s+([^\[\]]*)\]")
 _ENTITY = re.compile(rb"<nobndbox>|<name>\s*\d+\s*</name>")
 
 
 class Phrase(NamedTuple):
-    """A marked part of a sentence, in characters of it without marks."""
+    """A marked phrase; `start` and `end` count characters of its sentence without marks."""
 
     start: int
     end: int
@@ -37,50 +35,54 @@ class Phrase(NamedTuple):
 
 
 class Sentence(NamedTuple):
-    """A sentence without marks, and what was marked in it."""
+    """A sentence without marks, and its phrases."""
 
     text: str
     phrases: list[Phrase]
 
 
 class Flickr30kEntities(FilePerImage):
-    """Flickr30k Entities: `Annotations/*.xml`, and `Sentences/*.txt` beside that folder.
+    """Flickr30k Entities: `Annotations/*.xml`, with `Sentences/*.txt` beside that folder.
 
-    The path names the annotations. A file is a record: its image, below `media_root` by its
-    `<filename>`, and the first of its captions as text; all of them, without their marks, are in
-    `meta` under `sentences`, each with its phrases: `start` and `end` in characters, `text`,
-    `entity` and `types`. Each box of each entity is an object: the label is the entity's type
-    (people, clothing, ... ; the first where there are several), the text the first phrase that
-    means it, and its attributes are `entity`, `types` and all its `phrases`. A box that several
-    entities share is one of each. Entities without a box, being the scene or not to be seen, are
-    in `meta` under `no_box`. Corners are pixels counted from 1, as the makers' own code reads
-    them. An entity that no sentence has stays an object, with neither label nor text.
+        Annotations/36979.xml   <object><name>12</name><bndbox>...</bndbox></object>
+        Sentences/36979.txt     [/EN#12/people A child] plays with [/EN#13/animals a dog] .
+
+    `path` names the XML files. Each becomes a record: its image is `<filename>` below `media_root`,
+    and its text the first caption. All captions, without marks, go to `meta` under `sentences`,
+    each with its phrases: `start` and `end` in characters, `text`, `entity` and `types`.
+
+    Each box of each entity becomes an object. Its label is the entity's type (people, clothing,
+    ...; the first if there are several), its text the first phrase of that entity, and its
+    attributes are `entity`, `types` and all its `phrases`. A box that several entities share
+    becomes an object for each. An entity that is in no sentence becomes an object without label
+    and text. Entities without a box (the scene, or not visible) go to `meta` under `no_box`.
+    Coordinates are pixels numbered from 1, as in the authors' own code.
     """
 
     suffixes: ClassVar[tuple[str, ...]] = (".xml",)
     own_space: ClassVar[Space] = SPACES["voc"]
 
     sentences: str | None = Field(
-        None, description="folder of the sentences; null: Sentences, beside that of the annotations"
+        None, description="folder of the sentences; null: `Sentences` beside that of the XML files"
     )
 
     @classmethod
     def sniff(cls, head: Head) -> bool:
         return is_annotation(head) and _ENTITY.search(head.data) is not None
 
-    def sample(self, file: File, data: bytes, cache: SplitCache) -> AnnotatedImage:
-        root = annotation(data, file)
-        said = self._sentences(file, cache.context)
-        annotations, bare = _entities(root, _mentions(said))
+    def parse(self, file: File, data: bytes, cache: SplitCache) -> AnnotatedImage:
+        root = annotation_root(data, file)
+        sentences = self._sentences(file, cache.context)
+        annotations, without_box = _entities(root, _phrases_by_entity(sentences))
         meta = rest_of(root, ("object",)) | {
             "sentences": [
                 {"text": one.text, "phrases": [phrase._asdict() for phrase in one.phrases]}
-                for one in said
+                for one in sentences
             ],
-            "no_box": bare,
+            "no_box": without_box,
         }
-        text = said[0].text if said else None
-        image = self.image(file, text_of(root, "filename"), cache)
+        text = sentences[0].text if sentences else None
+        image = self.find_image(file, text_of(root, "filename"), cache)
         return AnnotatedImage("", image, annotations, size_of(root), text or None, meta)
 
     def _sentences(self, file: File, context: Context) -> list[Sentence]:
@@ -91,75 +93,82 @@ class Flickr30kEntities(FilePerImage):
         found = storage.size_and_stamp(place)
         if found is None:
             raise FileError(
-                f"its sentences are not there: {uri}.", file.uri,
-                "Set `sentences` to the folder that they lie in.",
+                f"no file of its sentences: {uri}.", file.uri,
+                "Set `sentences` to the folder that they are in.",
             )  # fmt: skip
         if found[0] > MAX_SENTENCES_BYTES:
-            raise FileError(f"its sentences have {found[0]} bytes: {uri}.", file.uri)
+            raise FileError(
+                f"its sentences have {found[0]} bytes, over the limit of {MAX_SENTENCES_BYTES}: "
+                f"{uri}.",
+                file.uri,
+            )
         try:
             lines = storage.read_bytes(place).decode("utf-8-sig").splitlines()
         except UnicodeDecodeError as error:
             raise FileError(f"byte {error.start} of {uri} is not UTF-8.", file.uri) from None
-        return [unmarked(line.strip()) for line in lines if line.strip()]
+        return [parse_sentence(line.strip()) for line in lines if line.strip()]
 
 
-def unmarked(line: str) -> Sentence:
-    """A sentence out of `[/EN#12/people A child] plays`. RowError where a mark is broken."""
+def parse_sentence(line: str) -> Sentence:
+    """A sentence without its marks. RowError for a broken mark.
+
+    `[/EN#12/people A child] plays` -> `Sentence("A child plays", [Phrase(0, 7, "A child", "12",
+    ["people"])])`
+    """
     text, last = "", 0
     phrases: list[Phrase] = []
     for mark in _PHRASE.finditer(line):
         text += line[last : mark.start()]
-        entity, types, said = mark.group(1), mark.group(2), mark.group(3)
-        phrases.append(
-            Phrase(len(text), len(text) + len(said), said, entity, types.split("/")[1:])
-        )  # fmt: skip
-        text += said
+        entity, types, words = mark.group(1), mark.group(2).split("/")[1:], mark.group(3)
+        phrases.append(Phrase(len(text), len(text) + len(words), words, entity, types))
+        text += words
         last = mark.end()
     text += line[last:]
     if "[/EN#" in text:
-        raise RowError(f"a mark is broken in {line!r:.200}", fix="Repair the sentence.")
+        raise RowError(f"a broken mark in {line!r:.200}", fix="Repair the sentence.")
     return Sentence(text, phrases)
 
 
-def _mentions(said: list[Sentence]) -> dict[str, list[tuple[int, Phrase]]]:
-    """The phrases of each entity, with the number of their sentence from 0."""
-    found: dict[str, list[tuple[int, Phrase]]] = {}
-    for number, sentence in enumerate(said):
+def _phrases_by_entity(sentences: list[Sentence]) -> dict[str, list[tuple[int, Phrase]]]:
+    """The phrases of each entity, with the number of their sentence, from 0."""
+    phrases: dict[str, list[tuple[int, Phrase]]] = {}
+    for number, sentence in enumerate(sentences):
         for phrase in sentence.phrases:
-            found.setdefault(phrase.entity, []).append((number, phrase))
-    return found
+            phrases.setdefault(phrase.entity, []).append((number, phrase))
+    return phrases
 
 
 def _entities(
-    root: Element, mentions: dict[str, list[tuple[int, Phrase]]]
+    root: Element, phrases: dict[str, list[tuple[int, Phrase]]]
 ) -> tuple[list[Annotation], list[dict[str, Any]]]:
-    """The objects, and the entities that have no box."""
+    """The annotations, and the fields of the entities without a box."""
     annotations: list[Annotation] = []
-    bare: list[dict[str, Any]] = []
-    for number, one in enumerate(root.findall("object")):
-        entities = [(name.text or "").strip() for name in one.findall("name")]
+    without_box: list[dict[str, Any]] = []
+    for number, element in enumerate(root.findall("object")):
+        entities = [(name.text or "").strip() for name in element.findall("name")]
         if not all(entities) or not entities:
-            raise RowError(f"object {number} has no <name>.", fix="Give it one.")
-        rest = rest_of(one, ("name", "bndbox"))
-        if one.find("bndbox") is None and rest:
-            bare += [{"entity": entity, **rest} for entity in entities]
+            raise RowError(f"object {number} has no <name>.", fix="Add one.")
+        rest = rest_of(element, ("name", "bndbox"))
+        if element.find("bndbox") is None and rest:
+            without_box += [{"entity": entity, **rest} for entity in entities]
             continue
-        box = box_of(one, f"object {number}")
-        annotations += [
-            _annotation(entity, box, rest, mentions.get(entity, [])) for entity in entities
-        ]  # fmt: skip
-    return annotations, bare
+        box = box_of(element, f"object {number}")
+        annotations += [_annotation(one, box, rest, phrases.get(one, [])) for one in entities]
+    return annotations, without_box
 
 
 def _annotation(
-    entity: str, box: list[float], rest: dict[str, Any], said: list[tuple[int, Phrase]]
+    entity: str, box: list[float], rest: dict[str, Any], phrases: list[tuple[int, Phrase]]
 ) -> Annotation:
-    first = said[0][1] if said else None
-    phrases = [
-        {"sentence": n, "start": p.start, "end": p.end, "text": p.text} for n, p in said
-    ]  # fmt: skip
+    first = phrases[0][1] if phrases else None
+    places = [
+        {"sentence": number, "start": one.start, "end": one.end, "text": one.text}
+        for number, one in phrases
+    ]
     types = first.types if first else []
-    attributes = {"entity": entity, "types": types, "phrases": phrases, **rest}
     return Annotation(
-        next(iter(types), None), box, text=first.text if first else None, attributes=attributes
-    )  # fmt: skip
+        next(iter(types), None),
+        box,
+        text=first.text if first else None,
+        attributes={"entity": entity, "types": types, "phrases": places, **rest},
+    )

@@ -1,4 +1,4 @@
-"""GRIT: captions with the boxes that their phrases mean, and images by url or key."""
+"""GRIT: captions with a box for each phrase, and images by url or key."""
 
 from __future__ import annotations
 
@@ -9,49 +9,47 @@ from pydantic import Field
 
 from curate.ingest.file_template import Files
 from curate.ingest.formats.nested_tables import SUFFIXES, column_names, row_batches, row_splits
-from curate.ingest.grounding.annotations.grounding_records import (
-    AnnotatedImage,
-    Annotation,
-    SpaceOverride,
-    TrustSetting,
-    grounding_records,
-)
+from curate.ingest.grounding.annotations.annotated_rows import annotated_rows, size_in, without
+from curate.ingest.grounding.annotations.annotation import AnnotatedImage, Annotation
+from curate.ingest.grounding.annotations.grounding_reader import GroundingReader
 from curate.ingest.grounding.annotations.images_by_columns import images_by_columns
+from curate.ingest.images import OpenedImage
 from curate.ingest.media_folder import MediaFolder
-from curate.ingest.reader import Context, Head, ReadBatch, Reader, Split
+from curate.ingest.reader import Context, Head, ReadBatch, Split
 from manifests.errors import RowError
-from manifests.geometry.space import SPACES
+from manifests.geometry.space import SPACES, Space
 from manifests.storage import File
 
 
-class Grit(Reader):
-    """GRIT (Kosmos-2): `caption` with `ref_exps` or `noun_chunks`, parquet or JSON lines.
+class Grit(GroundingReader):
+    """GRIT (Kosmos-2): `caption` with `ref_exps` or `noun_chunks`, as parquet or JSON lines.
 
-    A row is a record: its image, its caption, and an object for each phrase that has a box,
-    `[start, end, x1, y1, x2, y2, score]`: the box in shares of the image, the label the part of
-    the caption from `start` to `end` (characters, which the files hold as floats); `start`, `end`
-    and `score` are its attributes. Of the two lists `phrases` says which; the other stays in
-    `meta`, with all other fields. Where the row tells `width` and `height`, an image of another
-    shape fails: it was cropped, or is another by now. Nothing is fetched: the image lies below
-    `media_root` under the name that `file` says, or as a downloader names it (`{key}`,
-    `{key[0:5]}/{key}`, `{url_sha256}`, ...). A record's key is the file's name and the number of
-    the row, from 0, or of the line, from 1.
+        {"key": "000423", "url": "https://a.org/b.jpg", "width": 640, "height": 480,
+         "caption": "A dog in a red hat", "ref_exps": [[0, 5, 0.1, 0.1, 0.2, 0.2, 0.9]]}
+
+    Each row becomes a record: its image, its caption, and an object for each phrase with a box,
+    `[start, end, x1, y1, x2, y2, score]`. The box is in fractions of the image; the label is the
+    caption from `start` to `end` (characters, as whole floats); `start`, `end` and `score` become
+    attributes. `phrases` chooses the list; the other one and all other fields go to `meta`.
+
+    If a row has `width` and `height`, an image of another shape fails: it was cropped or replaced.
+    Nothing is downloaded: the image is a file below `media_root`, called as `file` says, or as a
+    downloader calls it (`{key}`, `{key[0:5]}/{key}`, `{url_sha256}`, ...). The key of a record is
+    the file's name and the number of the row, from 0, or of the line, from 1.
     """
 
     suffixes: ClassVar[tuple[str, ...]] = SUFFIXES
-    modality: ClassVar[str] = "grounding"
+    own_space: ClassVar[Space] = SPACES["fraction"]
 
-    media_root: str = Field(description="folder that the images lie in")
+    media_root: str = Field(description="folder of the images")
     file: Files | None = Field(
         None,
-        description="name of a row's image below media_root, made of columns: "
-        "`{key[0:5]}/{key}.jpg`; or several names to look for in order",
+        description="file name of a row's image below media_root, with columns in braces: "
+        "`{key[0:5]}/{key}.jpg`; or several names, tried in order",
     )
     phrases: Literal["ref_exps", "noun_chunks"] = Field(
-        "ref_exps", description="whole referring expressions, or the nouns they are grown from"
+        "ref_exps", description="referring expressions, or only the nouns inside them"
     )
-    space: SpaceOverride = None
-    trust: TrustSetting = False
 
     @classmethod
     def sniff(cls, head: Head) -> bool:
@@ -62,44 +60,35 @@ class Grit(Reader):
         return row_splits(file, context)
 
     def read(self, split: Split, context: Context) -> Iterator[ReadBatch]:
-        file, shelf = split.files[0], MediaFolder(self.media_root, context.base)
-        space = self.space or SPACES["fraction"]
+        file, folder = split.files[0], MediaFolder(self.media_root, context.base)
         for batch in row_batches(split, context):
-            images = images_by_columns(batch.rows, "url", self.file, shelf, context, file.uri)
-            samples = [AnnotatedImage(number, error) for number, error in batch.broken]
-            rows = zip(batch.numbers, batch.rows, images, strict=True)
-            samples += [self._sample(number, row, image) for number, row, image in rows]
-            yield grounding_records(self, file, samples, space, context, self.trust)
+            images = images_by_columns(batch.rows, "url", self.file, folder, context, file.uri)
+            yield self.records(file, annotated_rows(batch, images, self._parse), context)
 
-    def _sample(self, number: int, row: dict[str, Any], image: Any) -> AnnotatedImage:
-        try:
-            caption, phrases = row.get("caption"), row.get(self.phrases)
-            if not isinstance(caption, str):
-                raise RowError(f"'caption' is {caption!r:.80}, not text")
-            if not isinstance(phrases, list):
-                raise RowError(f"{self.phrases!r} is {phrases!r:.80}, not a list of phrases")
-            annotations = [_annotation(caption, phrase) for phrase in phrases]
-        except RowError as error:
-            return AnnotatedImage(number, error)
-        rest = {k: v for k, v in row.items() if k not in ("caption", self.phrases)}
-        return AnnotatedImage(number, image, annotations, _size(row), caption or None, rest)
-
-
-def _size(row: dict[str, Any]) -> tuple[float, float] | None:
-    """Of the image that the boxes are of: one cropped since then is another."""
-    width, height = row.get("width"), row.get("height")
-    is_told = isinstance(width, int | float) and isinstance(height, int | float)
-    return (float(width or 0), float(height or 0)) if is_told else None
+    def _parse(
+        self, number: int, row: dict[str, Any], image: OpenedImage | RowError
+    ) -> AnnotatedImage:
+        caption, phrases = row.get("caption"), row.get(self.phrases)
+        if not isinstance(caption, str):
+            raise RowError(f"'caption' is {caption!r:.80}, not text")
+        if not isinstance(phrases, list):
+            raise RowError(f"{self.phrases!r} is {phrases!r:.80}, not a list of phrases")
+        annotations = [_annotation(caption, phrase) for phrase in phrases]
+        size = size_in(row, "width", "height")
+        meta = without(row, "caption", self.phrases)
+        return AnnotatedImage(number, image, annotations, size, caption or None, meta)
 
 
 def _annotation(caption: str, phrase: Any) -> Annotation:
+    """`("A dog in a hat", [0, 5, 0.1, 0.1, 0.2, 0.2, 0.9])` -> label "A dog", box 0.1 0.1 0.2 0.2."""
     if not isinstance(phrase, list) or len(phrase) not in (6, 7):
         raise RowError(f"a phrase is {phrase!r:.80}, not start, end, a box and a score")
     start, end, score = phrase[0], phrase[1], phrase[6] if len(phrase) == 7 else None
     if not all(isinstance(place, int | float) and place == place // 1 for place in (start, end)):
-        raise RowError(f"a phrase is from {start!r:.40} to {end!r:.40}: no whole numbers")
+        fault = f"a phrase goes from {start!r:.40} to {end!r:.40}, which are not whole numbers"
+        raise RowError(fault)
     first, last = int(start), int(end)
     if not 0 <= first < last <= len(caption):
-        raise RowError(f"a phrase is from {first} to {last} of {len(caption)} characters")
-    said = {"start": first, "end": last, "score": score}
-    return Annotation(caption[first:last].strip(), phrase[2:6], attributes=said)
+        raise RowError(f"a phrase goes from {first} to {last} of {len(caption)} characters")
+    attributes = {"start": first, "end": last, "score": score}
+    return Annotation(caption[first:last].strip(), phrase[2:6], attributes=attributes)

@@ -1,4 +1,4 @@
-"""Omni3D: 3D boxes in metres on COCO's layout, with the camera of each image."""
+"""Omni3D: 3D boxes in metres in COCO's layout, with the camera of each image."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import numpy as np
 
 from curate.ingest.formats.json_fields import id_field, text_field
 from curate.ingest.formats.json_object import first_element
-from curate.ingest.grounding.annotations.coco_layout import CocoLayout, size_of
-from curate.ingest.grounding.annotations.grounding_records import AnnotatedImage, Annotation
+from curate.ingest.grounding.annotations.annotated_rows import without
+from curate.ingest.grounding.annotations.annotation import AnnotatedImage, Annotation
+from curate.ingest.grounding.annotations.coco_layout import CocoFile, CocoLayout, size_of
 from curate.ingest.grounding.annotations.image_by_path_end import image_by_path_end
 from curate.ingest.images import OpenedImage
 from curate.ingest.reader import Context, Head
@@ -20,33 +21,44 @@ from manifests.geometry.shown_sizes import TRANSPOSED
 from manifests.geometry.space import Space
 
 BOXES = ("bbox2D_tight", "bbox2D_trunc", "bbox2D_proj")
-"""In the order in which they are taken: annotated, projected and cut to the image, projected
-(as the authors' own loader prefers them: cubercnn/util/math_util.py, `compute_priors`)."""
+"""In order of preference: annotated by hand; projected and clipped to the image; projected. The
+authors' own loader has the same order (cubercnn/util/math_util.py, `compute_priors`)."""
 TOLERANCE = 0.02
-"""Of a box's diagonal, how far its corners may be from the eight given ones (ours: rounding)."""
+"""The largest distance of a corner from the given one, as a share of the box's diagonal; and the
+largest error of a rotation matrix (ours: the files have rounded numbers)."""
 _IN_3D = ("bbox3D_cam", "center_cam", "dimensions", "R_cam")
-_SPENT = ("image_id", "category_id", "category_name", *BOXES, *_IN_3D)
+_USED = ("image_id", "category_id", "category_name", *BOXES, *_IN_3D)
 _SHAPES = {"center_cam": (3,), "dimensions": (3,), "R_cam": (3, 3), "bbox3D_cam": (8, 3)}
 
 
 class Omni3d(CocoLayout):
-    """Omni3D (KITTI, nuScenes, Objectron, SUN RGB-D, ARKitScenes, Hypersim in one layout).
+    """Omni3D: KITTI, nuScenes, Objectron, SUN RGB-D, ARKitScenes and Hypersim in one layout.
 
-    An entry of `images` is a record with all its annotations; its image is `file_path` below
-    `media_root`, leading folders that are not there left out; `K` makes the camera, in pixels of
-    the image as it is. `src_90_rotate`, `src_flagged` and its other fields go to `meta`.
+        {"images": [{"id": 7, "file_path": "KITTI/a.jpg", "width": 1242, "height": 375,
+                     "K": [[707, 0, 604], [0, 707, 180], [0, 0, 1]]}],
+         "annotations": [{"id": 1, "image_id": 7, "category_id": 3, "category_name": "car",
+                          "bbox2D_tight": [600, 170, 700, 240], "valid3D": true,
+                          "center_cam": [1.2, 0.8, 20.5], "dimensions": [1.6, 1.5, 4.1],
+                          "R_cam": [[0, 0, 1], [0, 1, 0], [-1, 0, 0]]}],
+         "categories": [{"id": 3, "name": "car"}]}
 
-    An annotation becomes an object: `category_name` is the label; the box is `bbox2D_tight`, else
-    `bbox2D_trunc`, else `bbox2D_proj` (corners in pixels; -1 four times is none, and one projected
-    of what is partly behind the camera is none), and the attribute `bbox2D` says which. Where
-    `valid3D` is true, `center_cam`, `dimensions` and `R_cam` make `box3d`. `dimensions` are width,
-    height, length; a box's own axes are length (x), height (y), width (z), so the size is stored
-    in that order, and roll pitch yaw are those of `R_cam`. The eight corners of `bbox3D_cam` have
-    to agree, else the annotation fails (`trust: true` takes it). `valid3D`, `visibility`,
-    `truncation`, `behind_camera`, `lidar_pts`, `segmentation_pts`, `depth_error` and all other
-    fields are attributes, but for those that are -1, which means that nobody knows.
+    Each entry of `images` becomes a record with all its annotations. Its image is `file_path` below
+    `media_root`; leading folders that do not exist are left out. `K` becomes the camera, in pixels
+    of the image as shown. `src_90_rotate`, `src_flagged` and its other fields go to `meta`.
 
-    A record's key is the file's name and the image's id; what fails, and memory, are as in `coco`.
+    An annotation becomes an object with `category_name` as the label. Its box is `bbox2D_tight`,
+    else `bbox2D_trunc`, else `bbox2D_proj` (corners in pixels), and the attribute `bbox2D` names
+    the one used. Four times -1 means no box; a `bbox2D_proj` of an object partly behind the camera
+    is not used.
+
+    If `valid3D` is true, `box3d` is made of `center_cam`, `dimensions` and `R_cam`. `dimensions`
+    are width, height, length, but the axes of a box are length (x), height (y), width (z), so the
+    size is stored in that order; roll, pitch and yaw are those of `R_cam`. The eight corners of
+    `bbox3D_cam` must agree, or the annotation fails (`trust: true` accepts it). `valid3D`,
+    `visibility`, `truncation`, `behind_camera`, `lidar_pts`, `segmentation_pts`, `depth_error` and
+    all other fields become attributes, except values of -1, which mean unknown.
+
+    Keys, failures and memory are those of `coco`.
     """
 
     own_space: ClassVar[Space] = Space(form="xyxy", unit="pixel")
@@ -56,135 +68,137 @@ class Omni3d(CocoLayout):
         first = first_element(head, "annotations")
         return isinstance(first, dict) and {"valid3D", "center_cam"} <= first.keys()
 
-    def sample(
-        self, image: dict[str, Any], root: str, names: dict[str, str], context: Context
-    ) -> AnnotatedImage:
-        opened = image_by_path_end(root, text_field(image, "file_path"), context.media)
-        meta = {k: v for k, v in image.items() if k not in ("id", "width", "height", "K")}
-        size = size_of(image)
+    def parse_image(self, key: str, fields: dict[str, Any], coco: CocoFile) -> AnnotatedImage:
+        path = text_field(fields, "file_path")
+        image = image_by_path_end(coco.root, path, coco.context.media)
+        meta = without(fields, "id", "width", "height", "K")
+        size = size_of(fields)
         camera = None
-        if isinstance(opened, OpenedImage):
-            camera = _camera(image.get("K"), size, _shown(opened, context))
-        return AnnotatedImage("", opened, size=size, meta=meta, camera=camera)
+        if isinstance(image, OpenedImage):
+            camera = _camera(fields.get("K"), size, _shown_size(image, coco.context))
+        return AnnotatedImage(key, image, size=size, meta=meta, camera=camera)
 
     def parse_annotations(
         self, entries: Sequence[dict[str, Any]], names: dict[str, str]
     ) -> list[Annotation | RowError]:
-        solids = _solids(entries, self.trust)
-        found: list[Annotation | RowError] = []
-        for number, annotation in enumerate(entries):  # each has fields of its own
+        boxes = _boxes_3d(entries, self.trust)
+        parsed: list[Annotation | RowError] = []
+        for number, entry in enumerate(entries):  # row by row: each has fields of its own
             try:
-                found.append(_annotation(annotation, names, solids.get(number)))
+                parsed.append(_annotation(entry, names, boxes.get(number)))
             except RowError as error:
-                found.append(error)
-        return found
+                parsed.append(error)
+        return parsed
 
 
-class _Solid(NamedTuple):
-    """What an annotation says of its object in 3D: metres, camera axes."""
+class _Cuboid(NamedTuple):
+    """The 3D box of an annotation, in metres along the camera's axes; `rotation`: (3, 3)."""
 
     centre: np.ndarray
     size: np.ndarray
-    turn: np.ndarray
+    rotation: np.ndarray
     corners: np.ndarray | None
 
 
 def _annotation(
-    annotation: dict[str, Any], names: dict[str, str], solid: list[float] | RowError | None
+    entry: dict[str, Any], names: dict[str, str], box3d: list[float] | RowError | None
 ) -> Annotation:
-    if isinstance(solid, RowError):
-        raise solid
-    which, box = _box(annotation)
-    label = annotation.get("category_name")
+    if isinstance(box3d, RowError):
+        raise box3d
+    kind, box = _box(entry)
+    label = entry.get("category_name")
     if label is None:
-        label = names.get(id_field(annotation, "category_id"))
+        label = names.get(id_field(entry, "category_id"))
     if not isinstance(label, str):
-        raise RowError(f"no category_name, and no category {annotation.get('category_id')}")
-    told = {} if which is None else {"bbox2D": which}
-    rest = {k: v for k, v in annotation.items() if k not in _SPENT and not _unknown(v)}
-    return Annotation(label, box=box, box3d=solid, attributes=told | rest)
+        raise RowError(f"no category_name, and no category {entry.get('category_id')}")
+    attributes = {} if kind is None else {"bbox2D": kind}
+    rest = {k: v for k, v in without(entry, *_USED).items() if not _is_unknown(v)}
+    return Annotation(label, box=box, box3d=box3d, attributes=attributes | rest)
 
 
-def _box(annotation: dict[str, Any]) -> tuple[str | None, list[float] | None]:
+def _box(entry: dict[str, Any]) -> tuple[str | None, list[float] | None]:
+    """The name and the corners of the preferred box: `("tight", [600, 170, 700, 240])`."""
     for name in BOXES:
-        value = annotation.get(name)
-        is_of_nothing = name == BOXES[-1] and annotation.get("behind_camera") is True
-        if value is None or value == [] or value == [-1] * 4 or is_of_nothing:
+        value = entry.get(name)
+        is_meaningless = name == BOXES[-1] and entry.get("behind_camera") is True
+        if value is None or value == [] or value == [-1] * 4 or is_meaningless:
             continue
         _array(value, (4,), name)
         return name.removeprefix("bbox2D_"), value
     return None, None
 
 
-def _unknown(value: Any) -> bool:
+def _is_unknown(value: Any) -> bool:
     return type(value) in (int, float) and value == -1
 
 
-def _solids(
-    annotations: Sequence[dict[str, Any]], trust: bool
+def _boxes_3d(
+    entries: Sequence[dict[str, Any]], trust: bool
 ) -> dict[int, list[float] | RowError]:
-    """`box3d` of the valid annotations by their place, or why one is none."""
-    found: dict[int, list[float] | RowError] = {}
-    solids: dict[int, _Solid] = {}
-    for number, annotation in enumerate(annotations):
-        if annotation.get("valid3D") is True:
+    """The `box3d` of each valid annotation, or its error, by the number of the annotation."""
+    boxes: dict[int, list[float] | RowError] = {}
+    cuboids: dict[int, _Cuboid] = {}
+    for number, entry in enumerate(entries):
+        if entry.get("valid3D") is True:
             try:
-                solids[number] = _solid(annotation)
+                cuboids[number] = _cuboid(entry)
             except RowError as error:
-                found[number] = error
-    if not solids:
-        return found
-    angles = euler_from_matrix(np.stack([solid.turn for solid in solids.values()]))
-    boxes = np.concatenate([[(*s.centre, *s.size) for s in solids.values()], angles], axis=1)
-    for (number, solid), box, made in zip(solids.items(), boxes, corners(boxes), strict=True):
-        fault = None if trust else _contradiction(solid, made)
-        found[number] = box.tolist() if fault is None else fault
-    return found
+                boxes[number] = error
+    if not cuboids:
+        return boxes
+    angles = euler_from_matrix(np.stack([cuboid.rotation for cuboid in cuboids.values()]))
+    numbers = np.concatenate([[(*c.centre, *c.size) for c in cuboids.values()], angles], axis=1)
+    for (number, cuboid), box, own in zip(cuboids.items(), numbers, corners(numbers), strict=True):
+        error = None if trust else _corner_error(cuboid, own)
+        boxes[number] = box.tolist() if error is None else error
+    return boxes
 
 
-def _solid(annotation: dict[str, Any]) -> _Solid:
+def _cuboid(entry: dict[str, Any]) -> _Cuboid:
     given = {
-        name: _array(annotation.get(name), shape, name)
+        name: _array(entry.get(name), shape, name)
         for name, shape in _SHAPES.items()
-        if annotation.get(name) is not None or name != "bbox3D_cam"
+        if entry.get(name) is not None or name != "bbox3D_cam"
     }
-    size = given["dimensions"][::-1]  # width height length, of the own axes z y x
+    size = given["dimensions"][::-1]  # width height length, along the own axes z y x
     if (size <= 0).any():
-        raise RowError(f"'dimensions' of a valid 3D box are {annotation['dimensions']!r:.80}")
-    turn = np.clip(given["R_cam"], -2, 2)  # of a rotation none is over 1
-    if not np.allclose(turn @ turn.T, np.eye(3), atol=TOLERANCE) or np.linalg.det(turn) < 0:
-        raise RowError(f"'R_cam' is no rotation: {annotation['R_cam']!r:.120}")
-    return _Solid(given["center_cam"], size, turn, given.get("bbox3D_cam"))
+        raise RowError(f"'dimensions' of a valid 3D box are {entry['dimensions']!r:.80}")
+    rotation = np.clip(given["R_cam"], -2, 2)  # elements of a rotation are at most 1
+    is_orthogonal = np.allclose(rotation @ rotation.T, np.eye(3), atol=TOLERANCE)
+    if not is_orthogonal or np.linalg.det(rotation) < 0:
+        raise RowError(f"'R_cam' is not a rotation: {entry['R_cam']!r:.120}")
+    return _Cuboid(given["center_cam"], size, rotation, given.get("bbox3D_cam"))
 
 
-def _contradiction(solid: _Solid, made: np.ndarray) -> RowError | None:
-    """Whether a given corner is far from every corner that the nine numbers make."""
-    if solid.corners is None:
+def _corner_error(cuboid: _Cuboid, own: np.ndarray) -> RowError | None:
+    """An error if a corner in the file is far from all of `own` (8, 3), those of the nine numbers,
+    or the other way round."""
+    if cuboid.corners is None:
         return None
-    with np.errstate(over="ignore"):  # of numbers that are nowhere near any image
-        apart = np.linalg.norm(solid.corners[:, None] - made[None], axis=2)
-        diagonal = float(np.linalg.norm(solid.size))
-    worst = float(max(apart.min(axis=1).max(), apart.min(axis=0).max()))
+    with np.errstate(over="ignore"):  # the file may have numbers of any size
+        distances = np.linalg.norm(cuboid.corners[:, None] - own[None], axis=2)
+        diagonal = float(np.linalg.norm(cuboid.size))
+    worst = float(max(distances.min(axis=1).max(), distances.min(axis=0).max()))
     if worst <= TOLERANCE * diagonal:
         return None
     return RowError(
         f"a corner of 'bbox3D_cam' is {worst:.2f} m off those of center_cam, dimensions and R_cam.",
-        fix="Fix the annotation, or set `trust: true` to take the latter.",
+        fix="Fix the annotation, or set `trust: true` to ignore bbox3D_cam.",
     )
 
 
 def _array(value: Any, shape: tuple[int, ...], name: str) -> np.ndarray:
-    """Numbers of that shape, as float64."""
+    """A field as float64 of a shape. RowError if it has another shape or is not finite."""
     try:
-        found = np.array(value)
+        array = np.array(value)
     except ValueError:  # lists of different lengths
-        found = np.empty(0)
-    if found.shape != shape or found.dtype.kind not in "iuf" or not np.isfinite(found).all():
+        array = np.empty(0)
+    if array.shape != shape or array.dtype.kind not in "iuf" or not np.isfinite(array).all():
         raise RowError(f"{name!r} is {value!r:.80}, not {' x '.join(map(str, shape))} numbers")
-    return found.astype(np.float64)
+    return array.astype(np.float64)
 
 
-def _shown(image: OpenedImage, context: Context) -> tuple[int, int]:
+def _shown_size(image: OpenedImage, context: Context) -> tuple[int, int]:
     size = image.header.width, image.header.height
     return size[::-1] if context.media.orientation(image.reference) in TRANSPOSED else size
 
@@ -192,12 +206,12 @@ def _shown(image: OpenedImage, context: Context) -> tuple[int, int]:
 def _camera(
     value: Any, size: tuple[float, float] | None, shown: tuple[int, int]
 ) -> list[float] | None:
-    """fx fy cx cy in pixels of the image as it is shown, of K in pixels of the annotated one."""
-    if value is None or _unknown(value):
+    """fx fy cx cy in pixels of the image as shown, from K, which is in pixels of `size`."""
+    if value is None or _is_unknown(value):
         return None
     matrix = _array(value, (3, 3), "K")
-    wide, high = (1.0, 1.0) if size is None else (shown[0] / size[0], shown[1] / size[1])
+    x_scale, y_scale = (1.0, 1.0) if size is None else (shown[0] / size[0], shown[1] / size[1])
     return [
-        float(matrix[0, 0] * wide), float(matrix[1, 1] * high),
-        float(matrix[0, 2] * wide), float(matrix[1, 2] * high),
+        float(matrix[0, 0] * x_scale), float(matrix[1, 1] * y_scale),
+        float(matrix[0, 2] * x_scale), float(matrix[1, 2] * y_scale),
     ]  # fmt: skip

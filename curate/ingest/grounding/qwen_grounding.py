@@ -1,4 +1,4 @@
-"""Conversations whose answers hold boxes and points, as Qwen's models are trained on and write."""
+"""Conversations with boxes and points in the answers, in the formats of Qwen's VL models."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from curate.compose.grounding.parsing import (
 from curate.compose.grounding.tags import FIX
 from curate.ingest.captions.llava import Llava
 from curate.ingest.formats.json_pieces import Element
-from curate.ingest.grounding.annotations.grounding_records import (
-    AnnotatedImage,
-    Annotation,
+from curate.ingest.grounding.annotations.annotation import AnnotatedImage, Annotation
+from curate.ingest.grounding.annotations.grounding_reader import (
+    PlacedError,
     SpaceOverride,
     TrustSetting,
-    grounding_records,
 )
+from curate.ingest.grounding.annotations.grounding_records import grounding_records
 from curate.ingest.grounding.annotations.space_check import SLACK
-from curate.ingest.images import OpenedImage
-from curate.ingest.reader import Context, Failure, Head, ReadBatch
+from curate.ingest.images import OpenedImage, row_failures
+from curate.ingest.reader import Context, Head, ReadBatch
 from manifests.errors import RowError
 from manifests.geometry.angles import QWEN3_ANGLES, Angles, boxes_to_record
 from manifests.geometry.space import SPACES, UNITS, Space
@@ -35,31 +35,35 @@ from manifests.media.header import Header
 from manifests.record.objects import flat_objects
 from manifests.storage import File
 
-FIX_SPACE = "Set `space` to what the numbers are, or leave it in quarantine."
+FIX_SPACE = "Set `space` to that of the coordinates, or leave it in quarantine."
 HEAD_BYTES = 1 << 16
-"""A longer file may have its first box behind what was looked at (ours)."""
+"""In a longer file, the first box may come after the bytes that sniffing looks at (ours)."""
 
 
 class QwenGrounding(Llava):
-    """Fine-tuning conversations of Qwen-VL whose answers have boxes, points or 3D boxes in them.
+    """Fine-tuning conversations of Qwen-VL with boxes, points or 3D boxes in the answers.
 
-    Files and samples are as `llava` reads them. What the assistant says is searched for objects:
-    JSON with `bbox_2d`, `point_2d` or `bbox_3d` (Qwen2.5-VL, Qwen3-VL), in a fence or not, a list
-    or one object; `<ref>` and `<box>` (Qwen-VL) and Qwen2-VL's special tokens for them; `<points>`
-    elements (Qwen2.5-VL). They become the record's objects, beside the text, which stays as it is:
-    `label`, the numbers, `text_content` as `text`, and other keys under `attributes`. A sample
-    without any is the record that `llava` makes of it.
+        {"image": "a.jpg", "conversations": [
+          {"from": "human", "value": "<image>Find the dog."},
+          {"from": "gpt", "value": "[{\\"bbox_2d\\": [100, 100, 200, 200], \\"label\\": \\"dog\\"}]"}]}
 
-    Numbers are thousandths unless `space` says otherwise: Qwen2.5-VL's are `space: qwen2.5`, which
-    no file tells. A sample whose answer has the marks of objects and is cut off or broken, whose
-    numbers reach out of the image, or that has objects and not exactly one image, fails.
+    Files and samples are those of `llava`. The answers are searched for objects: JSON with
+    `bbox_2d`, `point_2d` or `bbox_3d` (Qwen2.5-VL, Qwen3-VL), with or without a fence, a list or
+    one object; `<ref>` and `<box>` (Qwen-VL), and Qwen2-VL's special tokens for them; and
+    `<points>` elements (Qwen2.5-VL). They become the record's objects: `label`, the coordinates,
+    `text_content` as `text`, and other keys as attributes. The text is kept unchanged. A sample
+    without objects becomes the record that `llava` makes of it.
+
+    Coordinates are thousandths unless `space` is set. Qwen2.5-VL's need `space: qwen2.5`: nothing
+    in a file shows it. A sample fails if the markup of its objects is cut off or malformed, if a
+    coordinate is outside the image, or if it has objects and not exactly one image.
     """
 
     modality: ClassVar[str] = "chat"
 
     space: SpaceOverride = None
     trust: TrustSetting = False
-    angles: Angles = Field(QWEN3_ANGLES, description="of 3D boxes: how angles are written")
+    angles: Angles = Field(QWEN3_ANGLES, description="how the angles of 3D boxes are given")
 
     @classmethod
     def sniff(cls, head: Head) -> bool:
@@ -68,95 +72,97 @@ class QwenGrounding(Llava):
         return len(head.data) >= HEAD_BYTES or has_markup(head.data.decode(errors="replace"))
 
     def _found(self, file: File, batch: list[Element], root: str, context: Context) -> ReadBatch:
-        talks = super()._found(file, batch, root, context)
-        samples: list[AnnotatedImage] = []
-        errors: list[tuple[str, RowError]] = []
+        chats = super()._found(file, batch, root, context)
+        images: list[AnnotatedImage] = []
+        errors: list[PlacedError] = []
         # Row by row: each answer is a text to be parsed.
-        for talk in talks.records.select(["origin", "content", "media"]).to_pylist():
-            within = talk["origin"].removeprefix(self.origin(file, ""))
+        for chat in chats.records.select(["origin", "content", "media"]).to_pylist():
+            within = chat["origin"].removeprefix(self.origin(file, ""))
             try:
-                objects = [one for text in _answers(talk) for one in parse_objects(text)]
+                objects = [one for text in _answers(chat) for one in parse_objects(text)]
                 if objects:
                     annotations = [_annotation(one, self.angles) for one in objects]
-                    samples.append(AnnotatedImage(within, _image(talk), annotations))
+                    images.append(AnnotatedImage(within, _image(chat), annotations))
             except RowError as error:
                 errors.append((within, error))
         space = self.space or SPACES["qwen3"]
-        placed = grounding_records(self, file, samples, space, context, self.trust)
+        grounded = grounding_records(self, file, images, space, context, self.trust)
         if not self.trust:
-            errors += _beyond(placed.records, samples, space)
-        failures = [
-            Failure(self.key(file, w), self.origin(file, w), type(e).__name__, str(e))
-            for w, e in errors
-        ]
-        failures += placed.failures
-        gone = {failure.origin for failure in failures}
-        kept = _joined(talks.records, placed.records, gone)
-        return ReadBatch(kept, [*talks.failures, *failures])
+            errors += _outside_errors(grounded.records, images, space)
+        failures = row_failures(self, file, errors) + grounded.failures
+        failed = {failure.origin for failure in failures}
+        records = _with_objects(chats.records, grounded.records, failed)
+        return ReadBatch(records, [*chats.failures, *failures])
 
 
-def _answers(talk: dict[str, Any]) -> list[str]:
-    return [one["text"] for one in talk["content"] if one["role"] == "assistant" and one["text"]]
+def _answers(chat: dict[str, Any]) -> list[str]:
+    return [one["text"] for one in chat["content"] if one["role"] == "assistant" and one["text"]]
 
 
-def _image(talk: dict[str, Any]) -> OpenedImage:
-    media = talk["media"]
+def _image(chat: dict[str, Any]) -> OpenedImage:
+    media = chat["media"]
     if len(media) != 1:
         raise RowError(
             f"objects in the answer, and {len(media)} images.",
-            fix="Nothing says which image they are on: split the sample.",
+            fix="It is not known which image they are on: split the sample.",
         )
     [one] = media
     header = Header(one["mime"], one["width"], one["height"])
     return OpenedImage(Reference(one["uri"], one["offset"], one["length"]), header)
 
 
-def _annotation(one: ParsedObject, angles: Angles) -> Annotation:
-    others = dict(one.others or {})
+def _annotation(parsed: ParsedObject, angles: Angles) -> Annotation:
+    others = dict(parsed.others or {})
     text = others.pop("text_content", None)
     if text is not None and not isinstance(text, str):
         raise RowError(f"text_content is {text!r:.80}, not text.", fix=FIX)
     box3d = None
-    if one.box3d is not None:
-        box3d = boxes_to_record(np.array([one.box3d]), angles)[0].tolist()
+    if parsed.box3d is not None:
+        box3d = boxes_to_record(np.array([parsed.box3d]), angles)[0].tolist()
     return Annotation(
-        one.label, one.box, one.point, box3d=box3d, text=text, attributes=others or None
+        parsed.label, parsed.box, parsed.point, box3d=box3d, text=text, attributes=others or None
     )
 
 
-def _beyond(
-    placed: pa.Table, samples: list[AnnotatedImage], space: Space
-) -> list[tuple[str, RowError]]:
-    """The samples with a number outside of their image: no model answers so. Thousandths are
-    over 1000 only where they are none; pixels may be by a rounding."""
+def _outside_errors(
+    grounded: pa.Table, images: list[AnnotatedImage], space: Space
+) -> list[PlacedError]:
+    """The errors of samples with a coordinate outside the image, which no model would answer.
+
+    Thousandths must be at most 1000; pixels may be over the border by a rounding.
+    """
     slack = 0.0 if space.unit == "thousandth" else SLACK
-    objects = flat_objects(placed["objects"])
-    places = np.concatenate([objects.boxes, objects.points], axis=1)
-    wrong = ((places < -slack) | (places > UNITS + slack)).any(axis=1)  # nan is neither
-    first = np.flatnonzero(wrong)
-    rows, where = np.unique(objects.rows[first], return_index=True)
-    by_within = {str(sample.within): sample for sample in samples}
-    withins = [origin.rpartition("#")[2] for origin in placed["origin"].to_pylist()]
+    objects = flat_objects(grounded["objects"])
+    numbers = np.concatenate([objects.boxes, objects.points], axis=1)
+    outside = ((numbers < -slack) | (numbers > UNITS + slack)).any(axis=1)  # False for nan
+    wrong = np.flatnonzero(outside)
+    rows, where = np.unique(objects.rows[wrong], return_index=True)
+    by_within = {str(image.within): image for image in images}
+    withins = [origin.rpartition("#")[2] for origin in grounded["origin"].to_pylist()]
     starts = np.searchsorted(objects.rows, rows)
-    out = []
-    for row, at, start in zip(rows.tolist(), first[where].tolist(), starts.tolist(), strict=True):
+    errors = []
+    for row, at, start in zip(rows.tolist(), wrong[where].tolist(), starts.tolist(), strict=True):
         annotation = by_within[withins[row]].annotations[at - start]
-        numbers = [*(annotation.box or ()), *(annotation.point or ())]
-        fault = f"object {at - start}: {outside_image_error(numbers, space)}."
-        out.append((withins[row], RowError(fault, fix=FIX_SPACE)))
-    return out
+        given = [*(annotation.box or ()), *(annotation.point or ())]
+        fault = f"object {at - start}: {outside_image_error(given, space)}."
+        errors.append((withins[row], RowError(fault, fix=FIX_SPACE)))
+    return errors
 
 
-def _joined(talks: pa.Table, placed: pa.Table, gone: set[str]) -> pa.Table:
-    """The conversations, those that have objects with them, and without those that failed."""
-    known = {origin: number for number, origin in enumerate(placed["origin"].to_pylist())}
-    origins = talks["origin"].to_pylist()
-    kept = [row for row, origin in enumerate(origins) if origin not in gone]
-    own = [known.get(origins[row], -1) for row in kept]
-    where = [row if at < 0 else len(origins) + at for row, at in zip(kept, own, strict=True)]
-    out = talks.take(pa.array(kept, pa.int64()))
-    both = pa.concat_tables([talks, placed])
+def _with_objects(chats: pa.Table, grounded: pa.Table, failed: set[str]) -> pa.Table:
+    """The conversations that did not fail, with modality, media and objects of the grounding
+    record that has the same origin."""
+    grounded_rows = {origin: row for row, origin in enumerate(grounded["origin"].to_pylist())}
+    origins = chats["origin"].to_pylist()
+    kept = [row for row, origin in enumerate(origins) if origin not in failed]
+    grounded_row = [grounded_rows.get(origins[row], -1) for row in kept]
+    source = [
+        row if other < 0 else len(origins) + other
+        for row, other in zip(kept, grounded_row, strict=True)
+    ]
+    out = chats.take(pa.array(kept, pa.int64()))
+    both = pa.concat_tables([chats, grounded])
     for name in ("modality", "media", "objects"):
-        values = both[name].take(pa.array(where, pa.int64()))
+        values = both[name].take(pa.array(source, pa.int64()))
         out = out.set_column(out.schema.get_field_index(name), out.schema.field(name), values)
     return out

@@ -1,4 +1,4 @@
-"""Visual Genome: the regions, or the objects, of each image in one array."""
+"""Visual Genome: an array of images, each with its regions or its objects."""
 
 from __future__ import annotations
 
@@ -13,55 +13,55 @@ from curate.ingest.formats.json_fields import as_object, id_field
 from curate.ingest.formats.json_object import SUFFIXES
 from curate.ingest.formats.json_pieces import Element
 from curate.ingest.formats.json_splits import array_splits
+from curate.ingest.grounding.annotations.annotated_rows import without
+from curate.ingest.grounding.annotations.annotation import AnnotatedImage, Annotation
 from curate.ingest.grounding.annotations.coco_layout import BATCH_IMAGES, size_of
-from curate.ingest.grounding.annotations.grounding_records import (
-    AnnotatedImage,
-    Annotation,
-    SpaceOverride,
-    TrustSetting,
-    grounding_records,
-)
+from curate.ingest.grounding.annotations.grounding_reader import GroundingReader
 from curate.ingest.images import OpenedImage
 from curate.ingest.media_root import ROOT_DESCRIPTION, open_below, root_of
-from curate.ingest.reader import Context, Head, ReadBatch, Reader, Split
+from curate.ingest.reader import Context, Head, ReadBatch, Split
 from manifests import storage
 from manifests.errors import FileError, RowError
-from manifests.geometry.space import SPACES
+from manifests.geometry.space import SPACES, Space
 from manifests.media import Media
 from manifests.storage import File
 
 FOLDERS = ("VG_100K", "VG_100K_2", "")
-"""Where images lie below media_root, as the two archives of Visual Genome unpack."""
+"""Folders of the images below media_root, as the two archives of Visual Genome unpack."""
 SPLIT_BYTES = 16 << 20
-"""Of text (ours): some thousand images, each of which costs an opening."""
+"""Bytes of text in a split (ours): some thousand images, each of which has to be opened."""
 LISTS = ("regions", "objects")
 
 
-class VisualGenome(Reader):
-    """Visual Genome: `region_descriptions.json` or `objects.json`; the content tells which.
+class VisualGenome(GroundingReader):
+    """Visual Genome: `region_descriptions.json` or `objects.json`, recognised by its content.
 
-    An element is an image and a record. Of each of its regions the `phrase` becomes an object's
-    text; of each of its objects the first of `names` becomes the label, and all of them an
-    attribute where there are several. Boxes are x, y and `width`, `height` or `w`, `h`, in pixels.
-    All other fields (`region_id`, `object_id`, `synsets`, ...) are attributes, those of the
-    image go to `meta`. Images are `VG_100K/12.jpg`, `VG_100K_2/12.jpg` or `12.jpg` below
-    `media_root`, by the `image_id` (`id` of regions that do not say). `image_data.json` beside the
-    file, or where `image_data` says, tells the sizes that boxes are of, and goes to `meta`.
+        [{"id": 7, "regions": [{"region_id": 1, "image_id": 7, "phrase": "a brown dog",
+                                "x": 64, "y": 48, "width": 64, "height": 48}]}]
+        [{"image_id": 7, "objects": [{"object_id": 1, "names": ["dog"],
+                                      "x": 64, "y": 48, "w": 64, "h": 48}]}]
 
-    A record's key is the file's name and the number of the element, from 0. A region without a
-    phrase, an object without a name, or one without its four numbers fails alone
+    Each element becomes a record. A region becomes an object with its `phrase` as text; an object
+    gets the first of its `names` as label, and all of them as an attribute if there are several.
+    Boxes are x, y and `width`, `height` or `w`, `h`, in pixels. All other fields (`region_id`,
+    `object_id`, `synsets`, ...) become attributes; those of the image go to `meta`.
+
+    Images are `VG_100K/7.jpg`, `VG_100K_2/7.jpg` or `7.jpg` below `media_root`, by the `image_id`
+    (else `id`) of the element. If `image_data.json` exists beside the file, or where `image_data`
+    says, the sizes in it are those that boxes refer to, and its other fields go to `meta`.
+
+    The key of a record is the file's name and the number of the element, from 0. A region without a
+    phrase, an object without a name, and either without its four numbers fail alone
     (`12.regions[3]`).
     """
 
     suffixes: ClassVar[tuple[str, ...]] = SUFFIXES
-    modality: ClassVar[str] = "grounding"
+    own_space: ClassVar[Space] = SPACES["coco"]
 
     media_root: str | None = Field(None, description=ROOT_DESCRIPTION)
     image_data: str | None = Field(
         None, description="file of the images' sizes; null: `image_data.json` beside the file"
     )
-    space: SpaceOverride = None
-    trust: TrustSetting = False
 
     @classmethod
     def sniff(cls, head: Head) -> bool:
@@ -76,15 +76,14 @@ class VisualGenome(Reader):
     def read(self, split: Split, context: Context) -> Iterator[ReadBatch]:
         file, place = split.files[0], context.media.resolve(split.files[0].uri)
         root = root_of(self.media_root, file, context.base)
-        known = _known(self._image_data(file, context))
-        space = self.space or SPACES["coco"]
-        samples: list[AnnotatedImage] = []
+        image_data = _read_image_data(self._image_data(file, context))
+        images: list[AnnotatedImage] = []
         for number, element in enumerate(elements(place, *split[1:]), 1):
-            samples += _samples(element, root, known, context.media)
+            images += _annotated(element, root, image_data, context.media)
             if number % BATCH_IMAGES == 0:
-                yield grounding_records(self, file, samples, space, context, self.trust)
-                samples = []
-        yield grounding_records(self, file, samples, space, context, self.trust)
+                yield self.records(file, images, context)
+                images = []
+        yield self.records(file, images, context)
 
     def _image_data(self, file: File, context: Context) -> str | None:
         uri = self.image_data or storage.join(root_of(None, file, context.base), "image_data.json")
@@ -96,22 +95,22 @@ class VisualGenome(Reader):
         raise FileError("there is no such file.", uri, "The setting is 'image_data'.")
 
 
-def _known(place: str | None) -> dict[str, dict[str, Any]]:
-    """What image_data.json says of each image: 20 MB of text for all of Visual Genome."""
-    known: dict[str, dict[str, Any]] = {}
+def _read_image_data(place: str | None) -> dict[str, dict[str, Any]]:
+    """The entries of image_data.json by image id: 20 MB of text for all of Visual Genome."""
+    entries: dict[str, dict[str, Any]] = {}
     for element in elements(place) if place else ():
         try:
             entry = as_object(element)
-            known[_image_id(entry)] = entry
+            entries[_image_id(entry)] = entry
         except RowError as error:
             raise FileError(f"element {element.number}: {error.fault}", place or "") from None
-    return known
+    return entries
 
 
-def _samples(
-    element: Element, root: str, known: dict[str, dict[str, Any]], media: Media
+def _annotated(
+    element: Element, root: str, image_data: dict[str, dict[str, Any]], media: Media
 ) -> Iterator[AnnotatedImage]:
-    """The record of an image, and what did not get into it."""
+    """The image of an element, and the errors of its regions or objects."""
     annotations: list[Annotation] = []
     try:
         entry = as_object(element)
@@ -119,21 +118,23 @@ def _samples(
         if name is None:
             raise RowError(f"neither regions nor objects; there are: {', '.join(entry)}.")
         key = _image_id(entry)
-        size = size_of(known.get(key, {}))
+        data = image_data.get(key, {})
+        size = size_of(data)
     except RowError as error:
         yield AnnotatedImage(element.number, error)
         return
-    for number, one in enumerate(entry[name]):
+    parse = _region if name == "regions" else _object
+    for number, fields in enumerate(entry[name]):
         try:
-            annotations.append(_region(one, key) if name == "regions" else _object(one, key))
+            annotations.append(parse(fields, key))
         except RowError as error:
             yield AnnotatedImage(f"{element.number}.{name}[{number}]", error)
-    told = {k: v for k, v in known.get(key, {}).items() if k not in ("width", "height")}
-    meta = told | {k: v for k, v in entry.items() if k != name}
-    yield AnnotatedImage(element.number, _image(root, key, media), annotations, size, meta=meta)
+    meta = without(data, "width", "height") | without(entry, name)
+    yield AnnotatedImage(element.number, _open(root, key, media), annotations, size, meta=meta)
 
 
-def _image(root: str, key: str, media: Media) -> OpenedImage | RowError:
+def _open(root: str, key: str, media: Media) -> OpenedImage | RowError:
+    """The image with the id `key`; of the error, the place is in the first of FOLDERS."""
     for folder in FOLDERS:
         path = "/".join([*([folder] if folder else []), f"{key}.jpg"])
         if storage.size_and_stamp(media.resolve(storage.join(root, path))) is not None:
@@ -145,39 +146,38 @@ def _image_id(holder: dict[str, Any]) -> str:
     return id_field(holder, "image_id" if "image_id" in holder else "id")
 
 
-def _region(region: Any, image: str) -> Annotation:
-    box, rest = _place(region, image)
+def _region(fields: Any, image: str) -> Annotation:
+    box, rest = _box(fields, image)
     phrase = rest.pop("phrase", None)
     if not has_text(phrase):
-        raise RowError(f"'phrase' is {phrase!r:.80}, which says nothing")
-    return Annotation(box=box, text=phrase, attributes=_told(rest))
+        raise RowError(f"'phrase' is {phrase!r:.80}, not text")
+    return Annotation(box=box, text=phrase, attributes=_not_empty(rest))
 
 
-def _object(annotation: Any, image: str) -> Annotation:
-    box, rest = _place(annotation, image)
-    names = rest.pop("names", None)
-    said = [n for n in names if has_text(n)] if isinstance(names, list) else []
-    if not said:
-        raise RowError(f"'names' is {names!r:.80}, which names nothing")
-    several = {"names": said} if len(said) > 1 else {}
-    return Annotation(said[0], box=box, attributes=several | _told(rest))
+def _object(fields: Any, image: str) -> Annotation:
+    box, rest = _box(fields, image)
+    given = rest.pop("names", None)
+    names = [name for name in given if has_text(name)] if isinstance(given, list) else []
+    if not names:
+        raise RowError(f"'names' is {given!r:.80}, without any name")
+    several = {"names": names} if len(names) > 1 else {}
+    return Annotation(names[0], box=box, attributes=several | _not_empty(rest))
 
 
-def _place(annotation: Any, image: str) -> tuple[list[float], dict[str, Any]]:
-    """The box of a region or an object, and its other fields."""
-    if not isinstance(annotation, dict):
-        raise RowError(f"{annotation!r:.80} is not an object")
-    if "image_id" in annotation and id_field(annotation, "image_id") != image:
-        raise RowError(f"it is of image {annotation['image_id']}, not of {image}")
-    sides = ("width", "height") if "width" in annotation else ("w", "h")
-    box = [annotation.get(name) for name in ("x", "y", *sides)]
+def _box(fields: Any, image: str) -> tuple[list[float], dict[str, Any]]:
+    """The box (x y width height) of a region or an object, and its other fields."""
+    if not isinstance(fields, dict):
+        raise RowError(f"{fields!r:.80} is not an object")
+    if "image_id" in fields and id_field(fields, "image_id") != image:
+        raise RowError(f"it belongs to image {fields['image_id']}, not to {image}")
+    sides = ("width", "height") if "width" in fields else ("w", "h")
+    box = [fields.get(name) for name in ("x", "y", *sides)]
     numbers = [n for n in box if isinstance(n, int | float) and not isinstance(n, bool)]
     if len(numbers) < 4:
         raise RowError(f"x, y, {sides[0]}, {sides[1]} are {box!r:.80}, not 4 numbers")
-    spent = ("x", "y", *sides, "image_id")
-    return numbers, {k: v for k, v in annotation.items() if k not in spent}
+    return numbers, without(fields, "x", "y", *sides, "image_id")
 
 
-def _told(rest: dict[str, Any]) -> dict[str, Any]:
-    """Without what is empty: most `synsets` and `merged_object_ids` are."""
-    return {k: v for k, v in rest.items() if v not in ([], None)}
+def _not_empty(fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields with a value: most `synsets` and `merged_object_ids` are empty lists."""
+    return {name: value for name, value in fields.items() if value not in ([], None)}

@@ -1,4 +1,4 @@
-"""Pascal VOC: an XML file for each image, and in it an object for each box."""
+"""Pascal VOC: an XML file for each image, with an `<object>` for each box."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 from xml.etree.ElementTree import Element
 
 from curate.ingest.formats.xml_files import parsed, rest_of, text_of
+from curate.ingest.grounding.annotations.annotation import AnnotatedImage, Annotation
 from curate.ingest.grounding.annotations.file_per_image import FilePerImage, SplitCache
-from curate.ingest.grounding.annotations.grounding_records import AnnotatedImage, Annotation
 from curate.ingest.reader import Head
 from manifests.errors import FileError, RowError
 from manifests.geometry.space import SPACES, Space
@@ -18,19 +18,27 @@ CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 
 class Voc(FilePerImage):
-    """Pascal VOC XML, as LabelImg and CVAT write it too: `<object>` with `<name>` and `<bndbox>`.
+    """Pascal VOC XML, which LabelImg and CVAT write too: `<object>` with `<name>` and `<bndbox>`.
 
-    A file is a record. Its image is `<filename>` below `media_root`, without its ending where
-    that is another, or else named as the file is; a path before the name counts for nothing,
-    for it is of the annotator's machine. Each object has a label and a box: corners in pixels
-    that are counted from 1, the last one inside (the devkit's convention; a tool that counts
-    from 0 is said with `space: xyxy pixel zero`). Its other fields (`difficult`, `truncated`,
-    `pose`, `occluded`, ...) are its attributes; a `<part>` is an object of its own, with
-    `part_of`, the number of its object from 0. All else of the file goes to `meta`.
+        <annotation><filename>a.jpg</filename>
+          <size><width>640</width><height>480</height></size>
+          <object><name>dog</name><difficult>0</difficult>
+            <bndbox><xmin>65</xmin><ymin>49</ymin><xmax>128</xmax><ymax>96</ymax></bndbox>
+          </object></annotation>
 
-    Files are read in groups, and the space is checked over the whole group. Quarantined, one by
-    one: files that are no XML, or declare a document type, or whose image is not there or of
-    another shape than `<size>` says, or with an object that has no box.
+    Each file becomes a record. Its image is `<filename>` below `media_root`, whatever its suffix,
+    or else an image with the name of the XML file. Folders in `<filename>` are ignored, because
+    they are those of the annotator's machine.
+
+    Each object has a label and a box. Its corners are pixels numbered from 1, the last one inside
+    the box, as in VOC's devkit; for a tool that numbers from 0, set `space: xyxy pixel zero`. Its
+    other fields (`difficult`, `truncated`, `pose`, `occluded`, ...) become attributes. A `<part>`
+    becomes an object too, with the attribute `part_of`: the number of its object, from 0. The
+    other fields of the file go to `meta`.
+
+    Files are read in groups, and the space is checked over each group. A file is quarantined if it
+    is not XML, if it declares a document type, if its image is missing or has another shape than
+    `<size>`, or if one of its objects has no box.
     """
 
     suffixes: ClassVar[tuple[str, ...]] = (".xml",)
@@ -40,25 +48,28 @@ class Voc(FilePerImage):
     def sniff(cls, head: Head) -> bool:
         return is_annotation(head) and b"<nobndbox>" not in head.data
 
-    def sample(self, file: File, data: bytes, cache: SplitCache) -> AnnotatedImage:
-        root = annotation(data, file)
-        objects = enumerate(root.findall("object"))
+    def parse(self, file: File, data: bytes, cache: SplitCache) -> AnnotatedImage:
+        root = annotation_root(data, file)
         return AnnotatedImage(
             "",
-            self.image(file, text_of(root, "filename"), cache),
-            [annotation for number, one in objects for annotation in _annotations(one, number)],
+            self.find_image(file, text_of(root, "filename"), cache),
+            [
+                annotation
+                for number, element in enumerate(root.findall("object"))
+                for annotation in _annotations(element, number)
+            ],
             size_of(root),
             meta=rest_of(root, ("object",)),
         )
 
 
 def is_annotation(head: Head) -> bool:
-    """Whether a file is XML whose root is `annotation`."""
+    """Whether a file is XML with the root `<annotation>`."""
     start = head.data.removeprefix(b"\xef\xbb\xbf").lstrip()
     return start.startswith(b"<") and b"<annotation" in start[:4096]
 
 
-def annotation(data: bytes, file: File) -> Element:
+def annotation_root(data: bytes, file: File) -> Element:
     root = parsed(data, file.uri)
     if root.tag != "annotation":
         raise FileError(f"its root is <{root.tag}>, not <annotation>.", file.uri)
@@ -66,40 +77,41 @@ def annotation(data: bytes, file: File) -> Element:
 
 
 def size_of(root: Element) -> tuple[float, float] | None:
-    """Width and height that the file tells; RowError for one that is no number."""
+    """Width and height from `<size>`; None without it. RowError for text that is not a number."""
     size = root.find("size")
     if size is None:
         return None
-    return number_of(size, "width"), number_of(size, "height")
+    return _number(size, "width"), _number(size, "height")
 
 
 def box_of(holder: Element, what: str) -> list[float]:
-    """The corners of `<bndbox>`, which a file may have in any order."""
+    """x1 y1 x2 y2 from `<bndbox>`, where they may be in any order; `what`: its name in errors."""
     box = holder.find("bndbox")
     if box is None:
-        raise RowError(f"{what} has no <bndbox>.", fix="Give it one, or take the object out.")
-    return [number_of(box, corner) for corner in CORNERS]
+        raise RowError(f"{what} has no <bndbox>.", fix="Add one, or remove the object.")
+    return [_number(box, corner) for corner in CORNERS]
 
 
-def number_of(holder: Element, tag: str) -> float:
-    said = text_of(holder, tag)
+def _number(holder: Element, tag: str) -> float:
+    text = text_of(holder, tag)
     try:
-        return float(said or "")
+        return float(text or "")
     except ValueError:
-        raise RowError(f"<{tag}> of <{holder.tag}> is {said!r:.80}, not a number") from None
+        raise RowError(f"<{tag}> of <{holder.tag}> is {text!r:.80}, not a number") from None
 
 
-def _annotations(one: Element, number: int) -> Iterator[Annotation]:
-    yield _annotation(one, f"object {number}", ("part",))
-    for part in one.findall("part"):
+def _annotations(element: Element, number: int) -> Iterator[Annotation]:
+    """The annotation of an `<object>`, then those of its parts."""
+    yield _annotation(element, f"object {number}", ("part",), {})
+    for part in element.findall("part"):
         yield _annotation(part, f"a part of object {number}", (), {"part_of": number})
 
 
 def _annotation(
-    one: Element, what: str, spent: tuple[str, ...], more: dict[str, Any] | None = None
+    element: Element, what: str, used: tuple[str, ...], more: dict[str, Any]
 ) -> Annotation:
-    label = text_of(one, "name")
+    label = text_of(element, "name")
     if label is None:
-        raise RowError(f"{what} has no <name>.", fix="Give it one, or take the object out.")
-    rest = rest_of(one, ("name", "bndbox", *spent)) | (more or {})
-    return Annotation(label, box_of(one, what), attributes=rest)
+        raise RowError(f"{what} has no <name>.", fix="Add one, or remove the object.")
+    attributes = rest_of(element, ("name", "bndbox", *used)) | more
+    return Annotation(label, box_of(element, what), attributes=attributes)

@@ -1,38 +1,46 @@
-"""YOLO: a text file for each image, and in it a line for each box or polygon."""
+"""YOLO: a text file for each image, with a line for each box or polygon."""
 
 from __future__ import annotations
 
 import math
 from typing import Any, ClassVar
 
+from curate.ingest.grounding.annotations.annotation import AnnotatedImage, Annotation
 from curate.ingest.grounding.annotations.class_names import (
     FILES,
     ClassNames,
-    name_of,
-    names_near,
-    names_of,
+    class_name,
+    class_names_near,
+    read_class_names,
 )
 from curate.ingest.grounding.annotations.file_per_image import FilePerImage, SplitCache
-from curate.ingest.grounding.annotations.grounding_records import AnnotatedImage, Annotation
 from curate.ingest.reader import Context, Head
 from manifests.errors import FileError, RowError
 from manifests.geometry.space import SPACES, Space
 from manifests.storage import File
 
-_SHORTEST_LINE_BYTES = len("0 0 0 0 0")
+_MIN_LINE_BYTES = len("0 0 0 0 0")
 
 
 class Yolo(FilePerImage):
-    """YOLO label files: lines of `class cx cy width height`, shares of the image's sides.
+    """YOLO label files, one per image, with a line for each box: class, centre and size.
 
-    A file is a record, an empty one an image with no objects. A line of five numbers is a box,
-    and of six a box with a confidence, which becomes an attribute; one of a class and three or
-    more points is a polygon (segments; oriented boxes have four). Labels of poses look like
-    polygons and are not read: a `data.yaml` with `kpt_shape` is refused. The image is named as
-    the file is, and lies below `media_root`; if that is not set, where the files lie, in `images`
-    for `labels` (the last such folder of the path). An image without a file is not seen: the
-    path lists files. Names of classes come from `names`, or from the `classes.txt` or `data.yaml`
-    nearby; such files are left alone where they lie among the labels.
+        labels/a.txt      0 0.15 0.15 0.1 0.1
+                          16 0.5 0.5 0.2 0.4
+        classes.txt       dog
+                          ...
+
+    Coordinates are fractions of the image's sides. Each file becomes a record; an empty file is an
+    image without objects. After the class, a line has four numbers (a box), five (a box and its
+    confidence, which becomes an attribute) or at least three points (a polygon; an oriented box has
+    four). Lines of poses look like polygons and are not supported: a `data.yaml` with `kpt_shape`
+    is refused.
+
+    The image has the name of the label file and is looked for below `media_root`. Without
+    `media_root` it is beside the labels or, if they are in a folder `labels`, in the folder
+    `images` next to it. An image without a label file is not read. The names of classes come from
+    `names`, or from a `classes.txt` or `data.yaml` near the labels; those files are not read as
+    labels.
     """
 
     suffixes: ClassVar[tuple[str, ...]] = (".txt",)
@@ -51,42 +59,42 @@ class Yolo(FilePerImage):
 
     def list_files(self, base: str) -> list[File]:
         files = super().list_files(base)
-        return [f for f in files if f.name.rpartition("/")[2] not in FILES]
+        return [file for file in files if file.name.rpartition("/")[2] not in FILES]
 
     def grouped(self, files: list[File]) -> list[list[File]]:
-        """Files that are too short for a line last: a source is known by the first it gives."""
+        """Groups with the empty files last: sniffing looks at the first file of a source."""
         groups = super().grouped(files)
-        return [sorted(group, key=lambda f: f.size < _SHORTEST_LINE_BYTES) for group in groups]
+        return [sorted(group, key=lambda file: file.size < _MIN_LINE_BYTES) for group in groups]
 
-    def sample(self, file: File, data: bytes, cache: SplitCache) -> AnnotatedImage:
+    def parse(self, file: File, data: bytes, cache: SplitCache) -> AnnotatedImage:
         names = self._names(file, cache)
         try:
             lines = data.decode("utf-8-sig").splitlines()
         except UnicodeDecodeError as error:
             raise FileError(f"byte {error.start} is not UTF-8.", file.uri) from None
-        annotations = [
-            _annotation(line, n, names) for n, line in enumerate(lines, 1) if line.strip()
-        ]
-        return AnnotatedImage("", self.image(file, None, cache), annotations)
+        numbered = [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
+        annotations = [_annotation(line, number, names) for number, line in numbered]
+        return AnnotatedImage("", self.find_image(file, None, cache), annotations)
 
-    def root(self, file: File, context: Context) -> str:
-        own = super().root(file, context)
+    def image_root(self, file: File, context: Context) -> str:
+        own = super().image_root(file, context)
         if self.media_root is not None:
             return own
-        before, mark, after = f"/{own}/".rpartition("/labels/")
-        return f"{before}/images/{after}"[1:].rstrip("/") if mark else own
+        before, labels, after = f"/{own}/".rpartition("/labels/")
+        return f"{before}/images/{after}"[1:].rstrip("/") if labels else own
 
     def _names(self, file: File, cache: SplitCache) -> dict[int, str]:
         if isinstance(self.names, tuple):
             return dict(enumerate(self.names))
         where = file.uri.rpartition("/")[0] if self.names is None else self.names
-        if where not in cache.names:
-            find = names_near if self.names is None else names_of
-            cache.names[where] = find(where, cache.context.base)
-        return cache.names[where]
+        if where not in cache.class_names:
+            find = class_names_near if self.names is None else read_class_names
+            cache.class_names[where] = find(where, cache.context.base)
+        return cache.class_names[where]
 
 
 def _annotation(line: str, number: int, names: dict[int, str]) -> Annotation:
+    """`0 0.15 0.15 0.1 0.1` -> `Annotation("dog", box=[0.15, 0.15, 0.1, 0.1])`."""
     first, *words = line.split()
     try:
         numbers = [float(word) for word in words]
@@ -95,13 +103,13 @@ def _annotation(line: str, number: int, names: dict[int, str]) -> Annotation:
     except ValueError:
         raise RowError(f"line {number}: {line!r:.80} is not a class and numbers") from None
     try:
-        return Annotation(name_of(names, first), **_numbers(numbers))
+        return Annotation(class_name(names, first), **_shape(numbers))
     except RowError as error:
         raise RowError(f"line {number}: {error.fault}") from None
 
 
-def _numbers(numbers: list[float]) -> dict[str, Any]:
-    """The fields of an object that so many numbers are."""
+def _shape(numbers: list[float]) -> dict[str, Any]:
+    """The numbers of a line as fields of an annotation."""
     if len(numbers) == 4:
         return {"box": numbers}
     if len(numbers) == 5:

@@ -1,1 +1,1 @@
-"""What the grounding readers share: annotations of an image, checked and joined to it."""
+"""The parts that grounding readers share: annotations, their space, and the records of them."""

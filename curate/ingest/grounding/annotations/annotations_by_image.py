@@ -1,4 +1,4 @@
-"""COCO's `annotations` joined to the images of one split, in one pass over the file."""
+"""Joins COCO's `annotations` to the images of one split, in one pass over the file."""
 
 from __future__ import annotations
 
@@ -13,34 +13,34 @@ import orjson
 from curate.ingest.formats.json_elements import ByteRange, elements
 from curate.ingest.formats.json_fields import as_object, id_field, text_field
 from curate.ingest.formats.json_pieces import Element
+from curate.ingest.grounding.annotations.grounding_reader import PlacedError
 from curate.ingest.reader import Split
 from manifests.errors import RowError
 
-Fault = tuple[str, RowError]
-"""A place in the file, and why nothing became of what is there."""
-
 
 class Joined(NamedTuple):
-    """The annotations of a split's images, by the id of their image, in the order of the file and
-    not yet parsed; and the faults that this split answers for."""
+    """The annotations of a split's images, by image id, in file order and not yet parsed; and the
+    errors that this split reports."""
 
     annotations: dict[str, list[Element]]
-    broken: list[Fault]
+    errors: list[PlacedError]
 
 
 def image_ids(place: str, start: int, stop: int = -1, first: int = 0) -> set[str]:
-    """The ids that the images of a stretch have; broken ones are answered when they are read."""
-    found: set[str] = set()
+    """The ids of the images in a byte range. Broken images are skipped: reading reports them."""
+    ids: set[str] = set()
     for element in elements(place, start, stop, first):
         with contextlib.suppress(RowError):
-            found.add(id_field(as_object(element), "id"))
-    return found
+            ids.add(id_field(as_object(element), "id"))
+    return ids
 
 
-def names_by_id(place: str, categories: ByteRange) -> tuple[dict[str, str], list[Fault]]:
-    """The names of `categories`; those without one, or with an id that another has, are faults."""
+def category_names(
+    place: str, categories: ByteRange
+) -> tuple[dict[str, str], list[PlacedError]]:
+    """The names of `categories` by id; errors for one without a name, and for two with one id."""
     names: dict[str, str] = {}
-    broken: list[Fault] = []
+    errors: list[PlacedError] = []
     for element in elements(place, *categories):
         try:
             category = as_object(element)
@@ -48,52 +48,64 @@ def names_by_id(place: str, categories: ByteRange) -> tuple[dict[str, str], list
             if names.setdefault(key, name) != name:
                 raise RowError(f"two categories have the id {key}: {names[key]} and {name}")
         except RowError as error:
-            broken.append((f"categories[{element.number}]", error))
-    return names, broken
+            errors.append((f"categories[{element.number}]", error))
+    return names, errors
 
 
 def join(place: str, arrays: dict[str, ByteRange], split: Split, own: set[str]) -> Joined:
-    """The annotations of the images `own`.
+    """The annotations of the images with the ids `own`.
 
-    The split that the file starts with answers for those that belong to no image of the file. Of
-    an id that comes twice, the first annotation counts, wherever it lies.
+    If several annotations have one id, the first in the file is used and the others are errors.
+    Errors of annotations whose image is in no split are reported by the first split.
     """
     is_first = split.first == 0
-    is_alone = is_first and split.stop == arrays["images"].stop
-    every = image_ids(place, *arrays["images"]) if is_first and not is_alone else own
-    found = Joined({}, [])
+    is_only = is_first and split.stop == arrays["images"].stop
+    every = image_ids(place, *arrays["images"]) if is_first and not is_only else own
+    joined = Joined({}, [])
     mine: list[tuple[str, Element]] = []
-    hashes = array("q")  # of all ids: 8 bytes an annotation, where a set would hold 100
+    hashes = array("q")  # of all ids: 8 bytes per annotation, a set would take 100
     for element in elements(place, *arrays["annotations"]):
         where = f"annotations[{element.number}]"
         try:
-            key, image = _ids(element) if is_first else _ids_of_another(element, own)
+            key, image = _ids(element) if is_first else _ids_if_own(element, own)
         except RowError as error:
             hashes.append(hash(where))
-            found.broken.extend([(where, error)] if is_first else [])
+            joined.errors.extend([(where, error)] if is_first else [])
             continue
         hashes.append(hash(key))
         if image in own:
             mine.append((image, element))
         elif is_first and image not in every:
-            found.broken.append((where, RowError(f"no image has the id {image}")))
-    firsts = _firsts(hashes)
+            joined.errors.append((where, RowError(f"no image has the id {image}")))
+    firsts = _first_of_repeated(hashes)
     for image, element in mine:
         if firsts.get(hashes[element.number], element.number) == element.number:
-            found.annotations.setdefault(image, []).append(element)
+            joined.annotations.setdefault(image, []).append(element)
         else:
-            again = RowError(f"the id {_ids(element)[0]} comes a second time")
-            found.broken.append((f"annotations[{element.number}]", again))
-    return found
+            repeated = RowError(f"another annotation has the id {_ids(element)[0]}")
+            joined.errors.append((f"annotations[{element.number}]", repeated))
+    return joined
+
+
+def parsed(element: Element) -> dict[str, Any]:
+    """The JSON of an annotation that `join` returned."""
+    value: dict[str, Any] = orjson.loads(element.data)
+    return value
 
 
 _ID, _IMAGE_ID = (re.compile(rb'"%s"\s*:\s*(\d+)\s*[,}]' % name) for name in (b"id", b"image_id"))
 
 
-def _ids_of_another(element: Element, own: set[str]) -> tuple[str, str]:
-    """`_ids`, found without parsing where the annotation is of an image that is not in `own`.
+def _ids(element: Element) -> tuple[str, str]:
+    """The id of an annotation, and that of its image."""
+    annotation = as_object(element)
+    return id_field(annotation, "id"), id_field(annotation, "image_id")
 
-    What is wrong with such an annotation is answered by the first split, which parses them all.
+
+def _ids_if_own(element: Element, own: set[str]) -> tuple[str, str]:
+    """As `_ids`, without parsing an annotation whose image is plainly not in `own`.
+
+    An error in such an annotation is not noticed here; the first split parses all of them.
     """
     ids, images = _ID.findall(element.data), _IMAGE_ID.findall(element.data)
     if len(ids) == len(images) == 1 and (image := images[0].decode()) not in own:
@@ -101,23 +113,15 @@ def _ids_of_another(element: Element, own: set[str]) -> tuple[str, str]:
     return _ids(element)
 
 
-def _ids(element: Element) -> tuple[str, str]:
-    annotation = as_object(element)
-    return id_field(annotation, "id"), id_field(annotation, "image_id")
+def _first_of_repeated(hashes: array[int]) -> dict[int, int]:
+    """The position of the first occurrence of each value that occurs more than once.
 
-
-def _firsts(hashes: array[int]) -> dict[int, int]:
-    """The place of the first of those values that come more than once."""
+    `_first_of_repeated([7, 5, 8, 5]) -> {5: 1}`
+    """
     values = np.frombuffer(hashes, np.int64)
     ordered = np.sort(values)
-    again = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
-    if not len(again):
+    repeated = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
+    if not len(repeated):
         return {}
-    places = np.flatnonzero(np.isin(values, again))[::-1]  # backwards: the first one stays
+    places = np.flatnonzero(np.isin(values, repeated))[::-1]  # reversed: the first one stays
     return dict(zip(values[places].tolist(), places.tolist(), strict=True))
-
-
-def parsed(element: Element) -> dict[str, Any]:
-    """An annotation that `join` has looked at."""
-    value: dict[str, Any] = orjson.loads(element.data)
-    return value

@@ -1,4 +1,4 @@
-"""Annotated objects out of the cells of a row: in a list, or in lists side by side."""
+"""Annotations from the cells of a row of a table: a list of objects, or parallel lists."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
-from curate.ingest.grounding.annotations.grounding_records import Annotation
+from curate.ingest.grounding.annotations.annotation import Annotation
 from manifests.errors import RowError
 
 Entry = dict[str, Any]
-"""An object's fields by name."""
+"""The fields of one annotation, by name."""
 
 
-class Fields(Protocol):
-    """The names of the fields of an object."""
+class FieldNames(Protocol):
+    """The names of the fields of an annotation; None for what it does not have."""
 
     @property
     def box(self) -> Sequence[str] | None: ...
@@ -29,72 +29,88 @@ class Fields(Protocol):
     def text(self) -> str | None: ...
 
 
-def listed(value: Any, name: str) -> list[Entry]:
-    """The objects of a cell: a list of them, or their fields as lists of equal length."""
+def entries_in_cell(value: Any, name: str) -> list[Entry]:
+    """The entries of a cell, which is a list of objects, or an object of parallel lists.
+
+    `{"bbox": [[0, 0, 9, 9], [1, 1, 5, 5]], "label": ["a", "b"]}` ->
+    `[{"bbox": [0, 0, 9, 9], "label": "a"}, {"bbox": [1, 1, 5, 5], "label": "b"}]`
+    """
     if value is None:
         return []
     if isinstance(value, dict):
-        return transposed({field: (f"{name}.{field}", cell) for field, cell in value.items()})
-    if isinstance(value, list) and all(isinstance(one, dict) for one in value):
+        return entries_in_lists({field: (f"{name}.{field}", cell) for field, cell in value.items()})
+    if isinstance(value, list) and all(isinstance(entry, dict) for entry in value):
         return value
-    raise RowError(f"{name!r} is {value!r:.80}: neither a list of objects nor lists in an object")
+    raise RowError(f"{name!r} is {value!r:.80}, not a list of objects or an object of lists")
 
 
-def transposed(cells: dict[str, tuple[str, Any]]) -> list[Entry]:
-    """Objects of lists side by side, each with the name it has in the row; what is no list is
-    said of all of them. RowError where their lengths differ."""
-    lists = {field: (name, _many(cell, field)) for field, (name, cell) in cells.items()}
+def entries_in_lists(cells: dict[str, tuple[str, Any]]) -> list[Entry]:
+    """The entries of parallel lists; `cells`: field -> (name for errors, list).
+
+    A cell that is not a list applies to all entries. RowError if the lengths differ.
+    """
+    lists = {field: (name, _as_list(cell, field)) for field, (name, cell) in cells.items()}
     lengths = {name: len(cell) for name, cell in lists.values() if isinstance(cell, list)}
     if len(set(lengths.values())) > 1:
-        told = ", ".join(f"{name!r} has {length}" for name, length in lengths.items())
-        raise RowError(f"lists of different lengths: {told}")
+        counts = ", ".join(f"{name!r} has {length}" for name, length in lengths.items())
+        raise RowError(f"lists of different lengths: {counts}")
     count = next(iter(lengths.values()), 0)
-    columns = [
-        cell if isinstance(cell, list) else [cell] * count
-        for _, cell in lists.values()
-    ]  # fmt: skip
+    columns = [cell if isinstance(cell, list) else [cell] * count for _, cell in lists.values()]
     return [dict(zip(lists, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
-def annotation(entry: Entry, fields: Fields, names: dict[int, str]) -> Annotation:
-    """An object; fields that nothing names are its attributes."""
+def to_annotation(entry: Entry, fields: FieldNames, class_names: dict[int, str]) -> Annotation:
+    """An entry as an annotation; fields that `fields` does not name become attributes."""
     polygon = entry.get(fields.polygon) if fields.polygon else None
     text = entry.get(fields.text) if fields.text else None
     if text is not None and not isinstance(text, str):
         raise RowError(f"{fields.text!r} is {text!r:.80}, not text")
-    spent = {*(fields.box or ()), *(fields.point or ()), fields.polygon, fields.label, fields.text}
+    used = {*(fields.box or ()), *(fields.point or ()), fields.polygon, fields.label, fields.text}
     return Annotation(
-        label=_label(entry.get(fields.label), names) if fields.label else None,
+        label=_label(entry.get(fields.label), class_names) if fields.label else None,
         box=_numbers(entry, fields.box),
         point=_numbers(entry, fields.point),
         polygon=None if polygon is None else _rings(polygon),
         text=text,
-        attributes={name: value for name, value in entry.items() if name not in spent},
+        attributes={name: value for name, value in entry.items() if name not in used},
     )
 
 
-def labels_in(feature: Any, field: str | None = None) -> dict[int, str]:
-    """The class names that Hugging Face's description of a column has, of the field of that
-    name; none where labels are no numbered classes."""
+def class_labels(feature: Any, field: str | None = None) -> dict[int, str]:
+    """The class names in Hugging Face's description of a column, or of a field inside it.
+
+    `class_labels({"names": ["cat", "dog"], "_type": "ClassLabel"}) -> {0: "cat", 1: "dog"}`; empty
+    if the labels are not numbered classes.
+    """
     if isinstance(feature, list):
-        return next((found for one in feature if (found := labels_in(one, field))), {})
+        return next((found for one in feature if (found := class_labels(one, field))), {})
     if not isinstance(feature, dict):
         return {}
     if field is None and feature.get("_type") == "ClassLabel":
         return dict(enumerate(feature.get("names") or ()))
     if field is not None and field in feature:
-        return labels_in(feature[field])
-    return labels_in(list(feature.values()), field)
+        return class_labels(feature[field])
+    return class_labels(list(feature.values()), field)
 
 
-def holds_numbers(cell: Any) -> bool:
-    """Whether a cell could be of objects: numbers below two brackets, or a box by itself."""
-    if isinstance(cell, list) and len(cell) == 4 and all(_is_number(one) for one in cell):
+def holds_coordinates(cell: Any) -> bool:
+    """Whether a cell may hold annotations: numbers nested in two levels, or one box."""
+    if isinstance(cell, list) and len(cell) == 4 and all(_is_number(value) for value in cell):
         return True
-    return any(any(map(_is_number, _inside(one))) or holds_numbers(one) for one in _inside(cell))
+    return any(
+        any(map(_is_number, _children(child))) or holds_coordinates(child)
+        for child in _children(cell)
+    )
 
 
-def _inside(cell: Any) -> list[Any]:
+def holds_numbers(kind: pa.DataType) -> bool:
+    """Whether a column's type has numbers, however deep."""
+    if kind.num_fields:
+        return any(holds_numbers(kind.field(n).type) for n in range(kind.num_fields))
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
+
+
+def _children(cell: Any) -> list[Any]:
     return [*cell.values()] if isinstance(cell, dict) else cell if isinstance(cell, list) else []
 
 
@@ -102,28 +118,30 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def has_numbers(kind: pa.DataType) -> bool:
-    """Whether numbers are in a column, however deep."""
-    if kind.num_fields:
-        return any(has_numbers(kind.field(n).type) for n in range(kind.num_fields))
-    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
+def _as_list(cell: Any, field: str) -> Any:
+    """A cell as a list with a value for each annotation; unchanged if it applies to all.
 
-
-def _many(cell: Any, field: str) -> Any:
-    """A column's cell as a list with one of each object, where it is of several."""
+    Points may be `{"x": [1, 2], "y": [3, 4]}` -> `[[1, 3], [2, 4]]`; one box may be without
+    an outer list: `[0, 0, 9, 9]` -> `[[0, 0, 9, 9]]`.
+    """
     if field == "point" and isinstance(cell, dict):
-        x, y = cell.get("x"), cell.get("y")
-        if isinstance(x, list) and isinstance(y, list) and len(x) == len(y):
-            return [list(pair) for pair in zip(x, y, strict=True)]
-        raise RowError(f"points are {cell!r:.80}: x and y are not lists of one length")
+        return xy_pairs(cell, "points")
     is_one = isinstance(cell, list) and cell and isinstance(cell[0], int | float)
     if field in ("box", "point", "polygon"):
         return [] if cell is None else [cell] if is_one else cell
     return cell
 
 
+def xy_pairs(value: Any, name: str) -> list[list[Any]]:
+    """Points in two lists: `{"x": [1, 2], "y": [3, 4]} -> [[1, 3], [2, 4]]`."""
+    x, y = (value.get("x"), value.get("y")) if isinstance(value, dict) else (None, None)
+    if isinstance(x, list) and isinstance(y, list) and len(x) == len(y):
+        return [list(pair) for pair in zip(x, y, strict=True)]
+    raise RowError(f"{name} are {value!r:.80}, not lists x and y of one length")
+
+
 def _numbers(entry: Entry, names: Sequence[str] | None) -> Any:
-    """The numbers of a box or point, from one field or from several; None where there are none."""
+    """The numbers of a box or a point, from one field or from a field for each; None without."""
     if not names:
         return None
     if len(names) > 1:
@@ -134,21 +152,24 @@ def _numbers(entry: Entry, names: Sequence[str] | None) -> Any:
 
 
 def _rings(value: Any) -> Any:
-    """Rings of x y x y ..., of one ring, of its pairs, or of rings."""
+    """A polygon as rings of x y x y ...; it may be one such ring, or a list of pairs.
+
+    `[[0, 0], [9, 0], [9, 9]] -> [[0, 0, 9, 0, 9, 9]]`
+    """
     if not isinstance(value, list) or not value:
-        raise RowError(f"a polygon is {value!r:.80}, not a list of places")
+        raise RowError(f"a polygon is {value!r:.80}, not a list of coordinates")
     if not isinstance(value[0], list):
         return [value]
-    if all(isinstance(one, list) and len(one) == 2 for one in value):
+    if all(isinstance(pair, list) and len(pair) == 2 for pair in value):
         return [[number for pair in value for number in pair]]
     return value
 
 
-def _label(value: Any, names: dict[int, str]) -> str | None:
+def _label(value: Any, class_names: dict[int, str]) -> str | None:
     if value is None or isinstance(value, str):
         return value
     if isinstance(value, int) and not isinstance(value, bool):
-        if names and value not in names:
-            raise RowError(f"the class {value} is none of the {len(names)} that are named")
-        return names.get(value, str(value))
-    raise RowError(f"a label is {value!r:.80}, neither text nor a whole number")
+        if class_names and value not in class_names:
+            raise RowError(f"class {value} is not one of the {len(class_names)} with a name")
+        return class_names.get(value, str(value))
+    raise RowError(f"a label is {value!r:.80}, not text or a whole number")

@@ -1,4 +1,4 @@
-"""The names of numbered classes: given in the recipe, or in a file that lies with the data."""
+"""The names of numbered classes: from the recipe, or from a file beside the labels."""
 
 from __future__ import annotations
 
@@ -11,75 +11,77 @@ from manifests import storage
 from manifests.errors import InputError, RowError
 
 FILES = ("classes.txt", "obj.names", "data.yaml", "dataset.yaml")
-"""What Label Studio and LabelImg, darknet, and Ultralytics call them."""
+"""File names used by Label Studio and LabelImg, by darknet, and by Ultralytics (the last two)."""
 _MAX_BYTES = 16 << 20
 _MAX_DIGITS = 9
 
 
-def _listed(value: object) -> object:
+def _as_tuple(value: object) -> object:
     return tuple(value) if isinstance(value, list) else value
 
 
 ClassNames = Annotated[
     tuple[str, ...] | str | None,
-    BeforeValidator(_listed),
+    BeforeValidator(_as_tuple),
     Field(
-        description="names of the classes from 0 on; or the file that has them, YAML with `names` "
-        "or text with one a line; null: looked for beside the labels and in the two folders above"
+        description="names of the classes, from 0 on; or a file with them: YAML with `names`, or "
+        "text with one name per line; null: a file of a usual name beside the labels, or in the "
+        "two folders above"
     ),
 ]
+"""The type of a setting that names classes."""
 
 
-def names_near(folder: str, base: str) -> dict[int, str]:
-    """The names in the first such file in a folder or the two above it."""
+def class_names_near(folder: str, base: str) -> dict[int, str]:
+    """The names from the first of FILES in a folder, else in the two above it."""
     for place in _upwards(folder):
         for name in FILES:
             uri = f"{place}/{name}" if place else name
             if storage.exists(storage.resolve(base, uri)):
-                return names_of(uri, base)
+                return read_class_names(uri, base)
     raise InputError(
         f"no {', '.join(FILES)} in it, or in the two folders above it.",
         folder or ".",
-        "Set `names` to the names of the classes, or to the file that has them.",
+        "Set `names` to the names of the classes, or to a file with them.",
     )
 
 
-def names_of(uri: str, base: str) -> dict[int, str]:
-    """The names in a file. InputError where it is absent, or has none."""
+def read_class_names(uri: str, base: str) -> dict[int, str]:
+    """The names in a file: `cat\\ndog` -> `{0: "cat", 1: "dog"}`. InputError if it has none."""
     place = storage.resolve(base, uri)
     found = storage.size_and_stamp(place)
     if found is None:
         raise InputError("there is no such file.", uri, "The setting is 'names'.")
     if found[0] > _MAX_BYTES:
-        raise InputError(f"{found[0]} bytes is too much for names of classes.", uri)
+        raise InputError(f"{found[0]} bytes are too many for a list of class names.", uri)
     try:
         text = storage.read_bytes(place).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(f"byte {error.start} is not UTF-8.", uri) from None
     if uri.lower().endswith((".yaml", ".yml")):
-        return _of_yaml(text, uri)
+        return _from_yaml(text, uri)
     return dict(enumerate(line.strip() for line in text.rstrip().splitlines()))
 
 
-def name_of(names: dict[int, str], number: str) -> str:
-    """The name of a class. RowError for what is no number of one."""
+def class_name(names: dict[int, str], number: str) -> str:
+    """The name of a class: `class_name({0: "cat"}, "0") -> "cat"`. RowError if it has none."""
     is_number = number.isascii() and number.isdigit() and len(number) <= _MAX_DIGITS
     if not is_number or int(number) not in names:
-        raise RowError(f"the class {number!r:.40} is none of the {len(names)} that are named")
+        raise RowError(f"class {number!r:.40} is not one of the {len(names)} with a name")
     return names[int(number)]
 
 
 def _upwards(folder: str) -> Iterator[str]:
-    """A folder and the two above it, as far as its path tells them."""
+    """A folder and the two above it, as far as the path goes: `a/b` -> `a/b`, `a`, ``."""
     places = [folder]
     for _ in range(2):
-        above, mark, _ = places[-1].rpartition("/")
+        above, slash, _ = places[-1].rpartition("/")
         if places[-1]:
-            places.append(above if mark else "")
+            places.append(above if slash else "")
     return iter(places)
 
 
-def _of_yaml(text: str, uri: str) -> dict[int, str]:
+def _from_yaml(text: str, uri: str) -> dict[int, str]:
     import yaml
 
     try:
@@ -88,12 +90,13 @@ def _of_yaml(text: str, uri: str) -> dict[int, str]:
         raise InputError(f"broken YAML: {' '.join(str(error).split())}.", uri) from None
     if isinstance(content, dict) and "kpt_shape" in content:
         raise InputError(
-            "`kpt_shape`: its labels are poses, whose numbers could be taken for polygons.", uri,
-            "Poses are not read; leave these labels out.",
+            "`kpt_shape`: these labels are poses, whose lines look like polygons.", uri,
+            "Poses are not supported: leave these labels out.",
         )  # fmt: skip
     names = content.get("names") if isinstance(content, dict) else None
     numbered: Any = dict(enumerate(names)) if isinstance(names, list) else names
     try:
         return {int(number): str(name) for number, name in numbered.items()}
     except (ValueError, TypeError, AttributeError):
-        raise InputError(f"`names` is {names!r:.80}: neither a list nor numbered.", uri) from None
+        fault = f"`names` is {names!r:.80}, not a list or numbered names."
+        raise InputError(fault, uri) from None

@@ -1,6 +1,7 @@
-"""The reader of COCO's layout that its relatives share: one record an image, with all its objects.
+"""A reader of COCO's layout: `images`, `annotations` and `categories` in one JSON object.
 
-What an annotation and an image say is the business of each relative.
+Formats with this layout (COCO itself, Omni3D) differ in the fields of an image and of an
+annotation, and implement the two methods that parse them.
 """
 
 from __future__ import annotations
@@ -19,68 +20,63 @@ from curate.ingest.formats.json_object import SUFFIXES, find_arrays
 from curate.ingest.formats.json_pieces import Element
 from curate.ingest.formats.json_splits import array_splits
 from curate.ingest.formats.lines import BATCH_BYTES
+from curate.ingest.grounding.annotations.annotation import AnnotatedImage, Annotation
 from curate.ingest.grounding.annotations.annotations_by_image import (
-    Fault,
+    category_names,
     image_ids,
     join,
-    names_by_id,
     parsed,
 )
-from curate.ingest.grounding.annotations.grounding_records import (
-    AnnotatedImage,
-    Annotation,
-    SpaceOverride,
-    TrustSetting,
-    grounding_records,
-)
+from curate.ingest.grounding.annotations.grounding_reader import GroundingReader
 from curate.ingest.media_root import ROOT_DESCRIPTION, root_of
-from curate.ingest.reader import Context, ReadBatch, Reader, Split
+from curate.ingest.reader import Context, ReadBatch, Split
 from manifests.errors import RowError
-from manifests.geometry.space import Space
 from manifests.storage import File
 
 ARRAYS = ("images", "annotations", "categories")
-SPLIT_BYTES, MOST_SPLITS = 64 << 20, 32
-"""Of the file for each split, and how many at most: each holds its share of the annotations, but
-looks through all of them (both ours; 300,000 with outlines, 170 MB, take 2.5 s)."""
+SPLIT_BYTES, MAX_SPLITS = 64 << 20, 32
+"""Bytes of the file for each split, and the largest number of splits. Each split holds its share of
+the annotations but scans all of them (both ours; 300,000 with outlines, 170 MB, take 2.5 s)."""
 BATCH_IMAGES = 1024
-"""Images at once (ours): some 10 MB of objects, and enough of them to tell a wrong space."""
+"""Images in a batch (ours): some 10 MB of objects, and enough to notice a wrong space."""
 
 
-class _Image(NamedTuple):
-    """An entry of `images`, or why it is none, and its annotations."""
+class CocoFile(NamedTuple):
+    """What parsing needs of a file: the folder of its images, and the names of categories by id."""
+
+    file: File
+    root: str
+    names: dict[str, str]
+    context: Context
+
+
+class _ImageEntry(NamedTuple):
+    """An entry of `images`, or its error, and the annotations of that image."""
 
     within: str
-    entry: dict[str, Any] | RowError
+    fields: dict[str, Any] | RowError
     annotations: list[Element]
 
 
-class CocoLayout(Reader):
+class CocoLayout(GroundingReader):
     """`images` and `annotations` of one JSON object, joined by `image_id`.
 
-    Splits are of `images`; each of them looks through all annotations once, and holds those of its
-    own images.
+    Splits divide `images`; each split scans all annotations once, and holds those of its images.
     """
 
     suffixes: ClassVar[tuple[str, ...]] = SUFFIXES
-    modality: ClassVar[str] = "grounding"
-    own_space: ClassVar[Space]
 
     media_root: str | None = Field(None, description=ROOT_DESCRIPTION)
-    space: SpaceOverride = None
-    trust: TrustSetting = False
 
     @abstractmethod
-    def sample(
-        self, image: dict[str, Any], root: str, names: dict[str, str], context: Context
-    ) -> AnnotatedImage:
-        """The sample of an image, without its annotations. RowError where it says nonsense."""
+    def parse_image(self, key: str, fields: dict[str, Any], coco: CocoFile) -> AnnotatedImage:
+        """The image of an entry, without annotations. RowError if a field is malformed."""
 
     @abstractmethod
     def parse_annotations(
         self, entries: Sequence[dict[str, Any]], names: dict[str, str]
     ) -> list[Annotation | RowError]:
-        """One for each annotation; `names` of the categories by id."""
+        """An annotation, or its error, for each entry; `names`: of the categories, by id."""
 
     def splits(self, file: File, context: Context) -> Iterator[Split]:
         place = context.media.resolve(file.uri)
@@ -89,79 +85,58 @@ class CocoLayout(Reader):
             yield Split((file,))
             return
         size = (images.stop if images.stop >= 0 else file.size) - images.start
-        pieces = min(max(file.size // SPLIT_BYTES, 1), MOST_SPLITS)
+        pieces = min(max(file.size // SPLIT_BYTES, 1), MAX_SPLITS)
         yield from array_splits(file, place, images, max(size // pieces, 1))
 
     def read(self, split: Split, context: Context) -> Iterator[ReadBatch]:
         file, place = split.files[0], context.media.resolve(split.files[0].uri)
-        stretches, missing = find_arrays(place, ARRAYS)
-        broken = list[Fault](missing)
-        if not set(ARRAYS) <= stretches.keys():
-            yield self._failed(file, broken, context)
+        arrays, errors = find_arrays(place, ARRAYS)
+        if not set(ARRAYS) <= arrays.keys():
+            yield self.failures(file, errors, context)
             return
         root = root_of(self.media_root, file, context.base)
-        names, nameless = names_by_id(place, stretches["categories"])
+        names, unnamed = category_names(place, arrays["categories"])
         own = image_ids(place, *split[1:])
-        joined = join(place, stretches, split, own)
-        whole = broken + nameless if split.first == 0 else []
-        yield self._failed(file, whole + joined.broken, context)
-        seen = earlier_ids(place, stretches["images"], split, own)
-        images = _images(elements(place, *split[1:]), joined.annotations, seen)
+        joined = join(place, arrays, split, own)
+        of_file = errors + unnamed if split.first == 0 else []
+        yield self.failures(file, of_file + joined.errors, context)
+        seen = earlier_ids(place, arrays["images"], split, own)
+        images = _image_entries(elements(place, *split[1:]), joined.annotations, seen)
         for batch in _batches(images):
-            yield self._found(file, batch, root, names, context)
+            yield self._batch(batch, CocoFile(file, root, names, context))
 
-    def _failed(self, file: File, broken: Sequence[Fault], context: Context) -> ReadBatch:
-        return self._records(
-            file, [AnnotatedImage(within, error) for within, error in broken], context
-        )
-
-    def _records(
-        self, file: File, samples: Sequence[AnnotatedImage], context: Context
-    ) -> ReadBatch:
-        space = self.space or self.own_space
-        return grounding_records(self, file, samples, space, context, self.trust)
-
-    def _found(
-        self,
-        file: File,
-        images: Sequence[_Image],
-        root: str,
-        names: dict[str, str],
-        context: Context,
-    ) -> ReadBatch:
-        elements_ = [element for image in images for element in image.annotations]
-        annotations = self.parse_annotations([parsed(element) for element in elements_], names)
-        answers = zip(elements_, annotations, strict=True)
-        samples, broken = [], []
+    def _batch(self, images: Sequence[_ImageEntry], coco: CocoFile) -> ReadBatch:
+        entries = [element for image in images for element in image.annotations]
+        parsed_entries = self.parse_annotations([parsed(entry) for entry in entries], coco.names)
+        pairs = zip(entries, parsed_entries, strict=True)
+        annotated, failed = [], []
         for image in images:
             own: list[Annotation] = []
-            for element, annotation in islice(answers, len(image.annotations)):
+            for entry, annotation in islice(pairs, len(image.annotations)):
                 if isinstance(annotation, RowError):
-                    broken.append(AnnotatedImage(f"annotations[{element.number}]", annotation))
+                    failed.append(AnnotatedImage(f"annotations[{entry.number}]", annotation))
                 else:
                     own.append(annotation)
-            samples.append(self._sample(image, own, root, names, context))
-        return self._records(file, samples + broken, context)
+            annotated.append(self._annotated(image, own, coco))
+        return self.records(coco.file, annotated + failed, coco.context)
 
-    def _sample(
-        self,
-        image: _Image,
-        annotations: Sequence[Annotation],
-        root: str,
-        names: dict[str, str],
-        context: Context,
+    def _annotated(
+        self, image: _ImageEntry, annotations: Sequence[Annotation], coco: CocoFile
     ) -> AnnotatedImage:
-        if isinstance(image.entry, RowError):
-            return AnnotatedImage(image.within, image.entry)
+        if isinstance(image.fields, RowError):
+            return AnnotatedImage(image.within, image.fields)
         try:
-            sample = self.sample(image.entry, root, names, context)
+            annotated = self.parse_image(image.within, image.fields, coco)
         except RowError as error:
             return AnnotatedImage(image.within, error)
-        return sample._replace(within=image.within, annotations=annotations)
+        return annotated._replace(annotations=annotations)
 
 
 def size_of(image: dict[str, Any]) -> tuple[float, float] | None:
-    """The size an image says that it has. RowError where it can be none."""
+    """The size that an entry of `images` records; None without one. RowError if it is malformed.
+
+    `size_of({"width": 640, "height": 480}) -> (640.0, 480.0)`
+    """
     width, height = image.get("width"), image.get("height")
     if width is None or height is None:
         return None
@@ -171,27 +146,28 @@ def size_of(image: dict[str, Any]) -> tuple[float, float] | None:
     return float(width), float(height)
 
 
-def _images(
+def _image_entries(
     entries: Iterator[Element], annotations: dict[str, list[Element]], seen: set[str]
-) -> Iterator[_Image]:
-    """A broken one goes by its place; annotations are handed on with the first of an id."""
+) -> Iterator[_ImageEntry]:
+    """The entries of `images`. If two have one id, the first gets the annotations and the second
+    is an error; `seen` has the ids of earlier splits."""
     for element in entries:
         within = f"images[{element.number}]"
         try:
-            entry = as_object(element)
-            key = id_field(entry, "id")
+            fields = as_object(element)
+            key = id_field(fields, "id")
             if key in seen:
-                raise RowError(f"the id {key} comes a second time")
+                raise RowError(f"another image has the id {key}")
         except RowError as error:
-            yield _Image(within, error, [])
+            yield _ImageEntry(within, error, [])
             continue
         seen.add(key)
-        yield _Image(key, entry, annotations.pop(key, []))
+        yield _ImageEntry(key, fields, annotations.pop(key, []))
 
 
-def _batches(images: Iterator[_Image]) -> Iterator[list[_Image]]:
-    """BATCH_IMAGES, or BATCH_BYTES of annotations, at a time."""
-    batch: list[_Image] = []
+def _batches(images: Iterator[_ImageEntry]) -> Iterator[list[_ImageEntry]]:
+    """BATCH_IMAGES at a time, or fewer if their annotations come to BATCH_BYTES."""
+    batch: list[_ImageEntry] = []
     size_bytes = 0
     for image in images:
         batch.append(image)

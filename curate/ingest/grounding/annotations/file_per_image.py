@@ -1,4 +1,4 @@
-"""Annotations in many small files, one for each image: read in groups, checked in groups."""
+"""A reader of annotations in many small files, one for each image."""
 
 from __future__ import annotations
 
@@ -9,46 +9,43 @@ from typing import ClassVar
 import xxhash
 from pydantic import Field
 
-from curate.ingest.grounding.annotations.grounding_records import (
-    AnnotatedImage,
-    SpaceOverride,
-    TrustSetting,
-    grounding_records,
-)
+from curate.ingest.grounding.annotations.annotation import AnnotatedImage
+from curate.ingest.grounding.annotations.grounding_reader import GroundingReader
 from curate.ingest.images import OpenedImage, open_image
 from curate.ingest.media_folder import MediaFolder
 from curate.ingest.media_root import ROOT_DESCRIPTION, root_of
-from curate.ingest.reader import BATCH_ROWS, Context, Failure, ReadBatch, Reader, Split
+from curate.ingest.reader import BATCH_ROWS, Context, Failure, ReadBatch, Split
 from manifests import storage
 from manifests.errors import FileError, MediaError, RowError
-from manifests.geometry.space import Space
 from manifests.media import Reference
 from manifests.storage import File
 
 GROUP_FILES = 2000
-"""Files that one task reads, on average (ours: seconds of work, and enough to judge a space by)."""
+"""Files for one task, on average (ours: seconds of work, and enough to notice a wrong space)."""
 
 
-class FilePerImage(Reader):
-    """What readers of one annotation file an image share. A record's key is the file's name."""
+class FilePerImage(GroundingReader):
+    """A reader of one annotation file per image. The key of a record is the name of the file.
 
-    modality: ClassVar[str] = "grounding"
-    own_space: ClassVar[Space]
-    """The space of the format's numbers."""
-    most_bytes: ClassVar[int] = 16 << 20
-    """A larger annotation of one image is none (ours): it is held in memory whole."""
+    Files are read in groups, so that the space is checked over many of them.
+    """
+
+    max_bytes: ClassVar[int] = 16 << 20
+    """A larger file is refused (ours): all of it is in memory."""
 
     media_root: str | None = Field(None, description=ROOT_DESCRIPTION)
-    space: SpaceOverride = None
-    trust: TrustSetting = False
 
     @abstractmethod
-    def sample(self, file: File, data: bytes, cache: SplitCache) -> AnnotatedImage:
-        """What a file says. FileError where it is broken, RowError where it is not whole."""
+    def parse(self, file: File, data: bytes, cache: SplitCache) -> AnnotatedImage:
+        """The image and annotations of a file. FileError if the file is broken, RowError if an
+        annotation is malformed."""
 
     def grouped(self, files: list[File]) -> list[list[File]]:
-        """Some 2000 files a group. A hash of the name says whether a group starts with it, so that
-        a file that comes or goes changes its own group and no other."""
+        """Groups of GROUP_FILES on average, by name.
+
+        A file starts a group if a hash of its name says so. So a file that is added or removed
+        changes the group that it is in, and no other.
+        """
         groups: list[list[File]] = []
         for file in sorted(files, key=lambda file: file.name):
             if not groups or xxhash.xxh3_64_intdigest(file.name.encode()) % GROUP_FILES == 0:
@@ -59,33 +56,32 @@ class FilePerImage(Reader):
     def read(self, split: Split, context: Context) -> Iterator[ReadBatch]:
         cache = SplitCache(context)
         for start in range(0, len(split.files), BATCH_ROWS):
-            yield self._found(split.files[start : start + BATCH_ROWS], cache)
+            yield self._batch(split.files[start : start + BATCH_ROWS], cache)
 
-    def _found(self, files: tuple[File, ...], cache: SplitCache) -> ReadBatch:
-        samples: list[AnnotatedImage] = []
+    def _batch(self, files: tuple[File, ...], cache: SplitCache) -> ReadBatch:
+        annotated: list[AnnotatedImage] = []
         failures: list[Failure] = []
         for file in files:
             try:
-                samples.append(self._sample(file, cache))
+                annotated.append(self._annotated(file, cache))
             except (FileError, RowError) as error:
                 failures.append(Failure.of(self.key(file, ""), self.origin(file, ""), error))
-        space = self.space or self.own_space
-        said = grounding_records(self, files[0], samples, space, cache.context, self.trust)
-        return said._replace(failures=failures + said.failures)
+        batch = self.records(files[0], annotated, cache.context)
+        return batch._replace(failures=failures + batch.failures)
 
-    def _sample(self, file: File, cache: SplitCache) -> AnnotatedImage:
-        if file.size > self.most_bytes:
-            fault = f"{file.size} bytes is over the limit of {self.most_bytes} for one image."
-            raise FileError(fault, file.uri, "Leave out what is no annotation.")
+    def _annotated(self, file: File, cache: SplitCache) -> AnnotatedImage:
+        if file.size > self.max_bytes:
+            fault = f"{file.size} bytes are over the limit of {self.max_bytes} for one image."
+            raise FileError(fault, file.uri, "Is it an annotation? Leave other files out.")
         data = storage.read_bytes(cache.context.media.resolve(file.uri))
-        return self.sample(file, data, cache)._replace(within="", file=file)
+        return self.parse(file, data, cache)._replace(within="", file=file)
 
-    def image(self, file: File, name: str | None, cache: SplitCache) -> OpenedImage | RowError:
-        """The image of that name, or else of the name of the annotation file."""
-        names = _names(file, name, below=self.media_root is not None)
-        return cache.find(self.root(file, cache.context), names)
+    def find_image(self, file: File, name: str | None, cache: SplitCache) -> OpenedImage | RowError:
+        """The image called `name`, or else called as the annotation file."""
+        names = _possible_names(file, name, with_folder=self.media_root is not None)
+        return cache.find_image(self.image_root(file, cache.context), names)
 
-    def root(self, file: File, context: Context) -> str:
+    def image_root(self, file: File, context: Context) -> str:
         """The folder of a file's images."""
         return root_of(self.media_root, file, context.base)
 
@@ -97,34 +93,38 @@ class FilePerImage(Reader):
 
 
 class SplitCache:
-    """What a split is read with: the folders of its images, each listed once."""
+    """Folders of images and names of classes, each read once for all files of a split."""
 
     def __init__(self, context: Context) -> None:
         self.context = context
-        self.names: dict[str, dict[int, str]] = {}
-        """Names of classes, by where they were looked for."""
-        self._shelves: dict[str, MediaFolder] = {}
+        self.class_names: dict[str, dict[int, str]] = {}
+        """By the folder or file that they come from."""
+        self._folders: dict[str, MediaFolder] = {}
 
-    def find(self, root: str, names: list[str]) -> OpenedImage | RowError:
-        """The first of these names that is there, with or without the ending of an image."""
-        if root not in self._shelves:
-            self._shelves[root] = MediaFolder(root, self.context.base)
+    def find_image(self, root: str, names: list[str]) -> OpenedImage | RowError:
+        """The first of `names` that exists below `root`, with or without the suffix of an image;
+        the error, returned, if none does."""
+        if root not in self._folders:
+            self._folders[root] = MediaFolder(root, self.context.base)
         for name in names:
-            found = self._shelves[root].find(name)
-            if found is not None:
-                return open_image(Reference(found), self.context.media)
+            uri = self._folders[root].find(name)
+            if uri is not None:
+                return open_image(Reference(uri), self.context.media)
         fault = f"no image: looked for {', '.join(names)} in {root or 'its own folder'}."
-        return MediaError(fault, fix="Set media_root to the folder that the images lie in.")
+        return MediaError(fault, fix="Set media_root to the folder of the images.")
 
 
-def _names(file: File, name: str | None, *, below: bool) -> list[str]:
-    """An image's own name, its name without ending, then those of the annotation file; each
-    first in the folder that the annotation file has below the source."""
+def _possible_names(file: File, name: str | None, *, with_folder: bool) -> list[str]:
+    """Names to look for: the image's, its stem, then the stem of the annotation file.
+
+    With a folder, each is first looked for in the folder that the annotation file is in:
+    file `sub/a.xml`, name `C:\\b.png` -> `sub/b.png`, `sub/b`, `sub/a`, `b.png`, `b`, `a`.
+    """
     folder, _, own = file.name.rpartition("/")
     last = "" if name is None else name.replace("\\", "/").rpartition("/")[2]
-    plain = [last, _stem(last), _stem(own)]
-    there = [one for one in dict.fromkeys(plain) if one not in ("", ".", "..")]
-    return [f"{folder}/{one}" for one in there if folder and below] + there
+    candidates = [last, _stem(last), _stem(own)]
+    names = [one for one in dict.fromkeys(candidates) if one not in ("", ".", "..")]
+    return [f"{folder}/{one}" for one in names if folder and with_folder] + names
 
 
 def _stem(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Images whose paths start in folders that not every copy of a corpus has."""
+"""Finds an image whose path starts with folders that a copy of the data set may lack."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from manifests.media import Media, Reference
 
 
 def image_by_path_end(root: str, path: str, media: Media) -> OpenedImage | RowError:
-    """The image at a path below `root`, or at the first end of the path that is there.
+    """The image at `path` below `root`, or at the longest end of the path that exists.
 
-    Of `images/v1/patch8/a.jpg` those are itself, `v1/patch8/a.jpg`, `patch8/a.jpg` and `a.jpg`.
+    For `images/v1/patch8/a.jpg` it tries that path, then `v1/patch8/a.jpg`, `patch8/a.jpg` and
+    `a.jpg`.
     """
     try:
         names = path_below(path).split("/")

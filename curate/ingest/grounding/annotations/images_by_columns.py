@@ -1,4 +1,4 @@
-"""Rows by name joined to the images that lie in a folder, by url, key or digest."""
+"""Opens the image of each row of a table, by a file name that is made of the row's columns."""
 
 from __future__ import annotations
 
@@ -18,37 +18,40 @@ def images_by_columns(
     rows: list[dict[str, Any]],
     url: str,
     files: Files | None,
-    shelf: MediaFolder,
+    folder: MediaFolder,
     context: Context,
     place: str,
 ) -> list[OpenedImage | RowError]:
-    """The image of each row: where `files` say it lies, or else its url, its key or the like."""
+    """The image of each row in `folder`: the first file that exists, of those that `files` name.
+
+    Without `files`, the usual names: the key of the row, a digest of the column `url`, and others
+    (USUAL_FILES). `place` is the file of the rows, for errors.
+    """
     if not rows:
         return []
     names = {name for row in rows for name in row}
     templates = _templates(files, names | (URL_FIELDS.keys() if url in names else set()), place)
-    wanted = {name for template in templates for name in template.columns} & names
+    used = {name for template in templates for name in template.columns} & names
     urls = _texts(rows, url) if url in names else None
-    return open_row_images(
-        templates, {name: _texts(rows, name) for name in wanted}, urls, shelf, context
-    )
+    columns = {name: _texts(rows, name) for name in used}
+    return open_row_images(templates, columns, urls, folder, context)
 
 
 def _templates(files: Files | None, known: set[str], place: str) -> list[Template]:
-    """Those set, or the usual ones that the columns allow."""
-    templates = [Template(file) for file in files or (*USUAL_FILES, "{image_sha256}")]
+    """The templates of the recipe, or those of the usual ones whose columns exist."""
     if files is not None:
+        templates = [Template(file) for file in files]
         for template in templates:
             require_columns(template.columns, known, "file", place)
         return templates
-    usual = [template for template in templates if template.columns <= known]
-    if not usual:
-        there = ", ".join(sorted(known))
-        fix = "Set `file` to how the images are named."
-        raise InputError(f"no column of urls or keys: there are {there}.", place, fix)
-    return usual
+    usual = [Template(file) for file in (*USUAL_FILES, "{image_sha256}")]
+    templates = [template for template in usual if template.columns <= known]
+    if not templates:
+        fault = f"no column of urls or keys; there are: {', '.join(sorted(known))}."
+        raise InputError(fault, place, "Set `file` to how the images are named.")
+    return templates
 
 
 def _texts(rows: list[dict[str, Any]], name: str) -> pa.Array:
     values = (row.get(name) for row in rows)
-    return pa.array([None if v is None else str(v) for v in values], pa.string())
+    return pa.array([None if value is None else str(value) for value in values], pa.string())

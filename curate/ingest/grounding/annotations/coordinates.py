@@ -1,0 +1,121 @@
+"""The coordinates of a batch of annotated images as arrays, converted to [0,1000]."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from curate.ingest.grounding.annotations.annotation import AnnotatedImage, Annotation
+from curate.ingest.grounding.annotations.space_check import MIN_BOXES, Coordinates
+from manifests.errors import RowError
+from manifests.geometry.orientation import boxes_as_shown, points_as_shown
+from manifests.geometry.space import Space
+
+
+class ReadyImage(NamedTuple):
+    """An annotated image that opened, with its Exif orientation and the size in pixels that its
+    coordinates refer to."""
+
+    annotated: AnnotatedImage
+    orientation: int
+    size: tuple[float, float]
+
+
+class BatchCoordinates(NamedTuple):
+    """The boxes, the points, and the vertices of polygons of a batch; their rows are the numbers
+    of the images."""
+
+    boxes: Coordinates
+    points: Coordinates
+    vertices: Coordinates
+
+    @property
+    def checkable(self) -> Iterator[Coordinates]:
+        """Those that can show a wrong space. The vertices of a few polygons cannot: they are many
+        numbers from few annotations."""
+        yield from (self.boxes, self.points)
+        if len(np.unique(self.vertices.rows)) >= MIN_BOXES:
+            yield self.vertices
+
+
+def gather(images: Sequence[ReadyImage]) -> BatchCoordinates:
+    """The coordinates of all annotations. TypeError or ValueError if any is malformed."""
+    boxes: list[Sequence[float]] = []
+    points: list[Sequence[float]] = []
+    rings: list[Sequence[float]] = []
+    rows: tuple[list[int], list[int], list[int]] = ([], [], [])
+    for row, image in enumerate(images):
+        for annotation in image.annotated.annotations:
+            if annotation.box is not None:
+                boxes.append(annotation.box)
+                rows[0].append(row)
+            if annotation.point is not None:
+                points.append(annotation.point)
+                rows[1].append(row)
+            for ring in annotation.polygon or ():
+                rings.append(ring)
+                rows[2].extend([row] * (len(ring) // 2))
+    if any(len(ring) % 2 for ring in rings):
+        raise ValueError
+    vertices = _array(list(chain.from_iterable(rings)), 1).reshape(-1, 2)
+    sizes = np.array([image.size for image in images], np.float64).reshape(-1, 2)
+    arrays = (_array(boxes, 4), _array(points, 2), vertices)
+    return BatchCoordinates(*[
+        Coordinates(values, sizes[where], where)
+        for values, where in zip(arrays, (np.array(r, np.int64) for r in rows), strict=True)
+    ])  # fmt: skip
+
+
+def malformed(images: Sequence[ReadyImage]) -> dict[int, RowError]:
+    """The errors of the images, by number, for which `gather` fails."""
+    return {
+        number: _malformed_annotation(image)
+        for number, image in enumerate(images)
+        if not _can_gather(image, image.annotated.annotations)
+    }
+
+
+def to_units(coordinates: Coordinates, images: Sequence[ReadyImage], space: Space) -> np.ndarray:
+    """The values in [0,1000] of the images as shown, with their Exif orientation applied."""
+    units = coordinates.to_units(coordinates.values, coordinates.sizes, space)
+    if space.exif == "shown" or not len(units):
+        return units
+    orientation = np.array([image.orientation for image in images])[coordinates.rows]
+    as_shown = boxes_as_shown if coordinates.what == "boxes" else points_as_shown
+    return as_shown(units, orientation)
+
+
+def _array(values: list[Any], numbers: int) -> np.ndarray:
+    """(n, numbers) float64; (n,) for one number each. TypeError or ValueError for any other shape
+    and for what is not a number."""
+    array = np.array(values)
+    shape = (len(values), numbers)[: min(numbers, 2)]
+    if len(values) and (array.dtype.kind not in "iuf" or array.shape != shape):
+        raise TypeError
+    return array.astype(np.float64).reshape(shape)
+
+
+def _can_gather(image: ReadyImage, annotations: Sequence[Annotation]) -> bool:
+    annotated = image.annotated._replace(annotations=annotations)
+    try:
+        gather([image._replace(annotated=annotated)])
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _malformed_annotation(image: ReadyImage) -> RowError:
+    for number, annotation in enumerate(image.annotated.annotations):
+        shapes = {
+            "4 numbers": Annotation(box=annotation.box),
+            "2 numbers": Annotation(point=annotation.point),
+            "rings of x y x y ...": Annotation(polygon=annotation.polygon),
+        }
+        for expected, shape in shapes.items():
+            if not _can_gather(image, [shape]):
+                value = shape.box or shape.point or shape.polygon
+                return RowError(f"object {number}: {value!r:.80} is not {expected}")
+    raise AssertionError(image)

@@ -1,0 +1,53 @@
+"""The settings that all grounding readers have, and their records."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from curate.ingest.grounding.annotations.annotation import AnnotatedImage
+from curate.ingest.grounding.annotations.grounding_records import grounding_records
+from curate.ingest.reader import Context, ReadBatch, Reader
+from manifests.errors import RowError
+from manifests.geometry.space import Space, SpaceSetting
+from manifests.storage import File
+
+SpaceOverride = Annotated[
+    SpaceSetting | None, Field(description="space of the coordinates; null: that of the format")
+]
+TrustSetting = Annotated[
+    bool, Field(description="accept coordinates that contradict the space, without a check")
+]
+PlacedError = tuple[str, RowError]
+"""A place in a file, such as `annotations[7]`, and what is wrong with the input there."""
+
+
+class GroundingReader(Reader):
+    """A reader of images with annotated objects."""
+
+    modality: ClassVar[str] = "grounding"
+    own_space: ClassVar[Space | None] = None
+    """The space of the format; None if the reader finds it in each file."""
+
+    space: SpaceOverride = None
+    trust: TrustSetting = False
+
+    def records(
+        self,
+        file: File,
+        images: Sequence[AnnotatedImage],
+        context: Context,
+        space: Space | None = None,
+    ) -> ReadBatch:
+        """The records of a batch: in the space of the recipe, or `space`, or that of the format."""
+        chosen = self.space or space or self.own_space
+        assert chosen is not None, f"{type(self).__name__} has no space"
+        return grounding_records(self, file, images, chosen, context, self.trust)
+
+    def failures(
+        self, file: File, errors: Sequence[PlacedError], context: Context
+    ) -> ReadBatch:
+        """A batch without records, for inputs that belong to no image."""
+        return self.records(file, [AnnotatedImage(*error) for error in errors], context)

@@ -1,0 +1,100 @@
+"""The table of grounding records: columns of images, and the column `objects`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import orjson
+import pyarrow as pa
+
+from curate.ingest.grounding.annotations.annotation import Annotation
+from curate.ingest.grounding.annotations.coordinates import ReadyImage
+from curate.ingest.images import OpenedImage
+from curate.ingest.meta import to_json
+from curate.ingest.reader import Reader
+from manifests import record
+from manifests.record.objects import objects_column, to_lists
+from manifests.storage import File
+
+
+class Units(NamedTuple):
+    """Coordinates in [0,1000]: (n, 4) boxes, (n, 2) points and vertices, of those annotations that
+    have them, in order."""
+
+    boxes: np.ndarray
+    points: np.ndarray
+    vertices: np.ndarray
+
+
+def record_table(
+    reader: Reader, file: File, images: Sequence[ReadyImage], units: Units
+) -> pa.Table:
+    """A record for each image, in the record's schema."""
+    annotated = [image.annotated for image in images]
+    base = record.captions(
+        reader.name,
+        [reader.key(one.file or file, one.within) for one in annotated],
+        pa.array([reader.origin(one.file or file, one.within) for one in annotated], pa.string()),
+        pa.array([one.text for one in annotated], pa.string()),
+        _image_columns(images),
+        pa.array([to_json(one.meta) if one.meta else None for one in annotated], pa.string()),
+    )
+    counts = np.array([len(one.annotations) for one in annotated], np.int64)
+    annotations = [annotation for one in annotated for annotation in one.annotations]
+    column = base.schema.get_field_index
+    base = base.set_column(column("objects"), "objects", _objects(counts, annotations, units))
+    return base.set_column(column("modality"), "modality", pa.repeat("grounding", len(images)))
+
+
+def _image_columns(images: Sequence[ReadyImage]) -> record.ImageColumns:
+    opened = [
+        (image.annotated.image.reference, image.annotated.image.header, image.orientation)
+        for image in images
+        if isinstance(image.annotated.image, OpenedImage)
+    ]
+    cameras = [image.annotated.camera for image in images]
+    columns = record.ImageColumns.from_images(opened)
+    return columns._replace(camera=pa.array(cameras, pa.list_(pa.float32())))
+
+
+def _objects(counts: np.ndarray, annotations: list[Annotation], units: Units) -> pa.Array:
+    return objects_column(
+        counts,
+        label=pa.array([one.label for one in annotations], pa.string()),
+        media=pa.array(np.zeros(len(annotations), np.int32)),
+        box=to_lists(_with_gaps(units.boxes, [one.box is not None for one in annotations])),
+        point=to_lists(_with_gaps(units.points, [one.point is not None for one in annotations])),
+        polygon=_polygons(annotations, units.vertices),
+        box3d=pa.array([one.box3d for one in annotations], pa.list_(pa.float32())),
+        text=pa.array([one.text for one in annotations], pa.string()),
+        attributes=pa.array([_attributes(one) for one in annotations], pa.string()),
+    )
+
+
+def _attributes(annotation: Annotation) -> str | None:
+    return orjson.dumps(annotation.attributes).decode() if annotation.attributes else None
+
+
+def _with_gaps(values: np.ndarray, has: list[bool]) -> np.ndarray:
+    """The values in the rows that have one, nan in the others.
+
+    `_with_gaps([[1, 2]], [False, True]) -> [[nan, nan], [1, 2]]`
+    """
+    out = np.full((len(has), values.shape[1]), np.nan)
+    out[np.array(has, bool)] = values
+    return out
+
+
+def _polygons(annotations: list[Annotation], vertices: np.ndarray) -> pa.Array:
+    has = np.array([one.polygon is not None for one in annotations], bool)
+    counts = np.array([len(one.polygon or ()) for one in annotations], np.int64)
+    lengths = np.array([len(ring) for one in annotations for ring in one.polygon or ()], np.int64)
+    flat = pa.array(vertices.astype(np.float32).reshape(-1))
+    rings = pa.ListArray.from_arrays(_offsets(lengths), flat)
+    return pa.ListArray.from_arrays(_offsets(counts), rings, mask=pa.array(~has))
+
+
+def _offsets(counts: np.ndarray) -> pa.Array:
+    return pa.array(np.concatenate([[0], np.cumsum(counts)]).astype(np.int32))

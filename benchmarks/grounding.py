@@ -21,7 +21,7 @@ from PIL import Image
 from benchmarks.text_steps import rate
 from curate.compose.grounding.counting import Counting
 from curate.compose.grounding.grounding_text import GroundingText
-from curate.ingest.grounding.annotations.space_check import Numbers, check, impossible
+from curate.ingest.grounding.annotations.space_check import Coordinates, check_space, is_impossible
 from curate.ingest.grounding.coco_instances import Coco
 from curate.ingest.reader import Context, KeptBytes, ReadBatch
 from filters.objects.box_duplicates import BoxDuplicates
@@ -139,7 +139,7 @@ def main() -> None:
     many = len(whole.boxes)
     raw = rate(lambda: whole.boxes * 1.5625, many)
     units = boxes_to_units(whole.boxes, whole.sizes, COCO)
-    numbers, names = Numbers(*whole), [str(n) for n in range(RECORDS)]
+    numbers, names = Coordinates(*whole), [str(n) for n in range(RECORDS)]
 
     def show(name: str, work: Callable[[], object]) -> None:
         found = rate(work, many)
@@ -149,8 +149,8 @@ def main() -> None:
     print(f"{'work':40}{'M boxes/CPU-s':>14}{'raw passes':>12}")
     show("raw pass (boxes * a number)", lambda: whole.boxes * 1.5625)
     show("boxes_to_units, of xywh pixel", lambda: boxes_to_units(whole.boxes, whole.sizes, COCO))
-    show("check", lambda: check(numbers, COCO, "made", names))
-    show("impossible", lambda: impossible(units))
+    show("check", lambda: check_space(numbers, COCO, "made", names))
+    show("impossible", lambda: is_impossible(units))
     per_record = np.full(RECORDS, OBJECTS)
     show("objects_column, to_lists", lambda: objects_column(per_record, box=to_lists(units)))
     for title, of, steps in (

@@ -117,4 +117,4 @@ def _outline(value: Any) -> tuple[list[list[float]] | None, dict[str, Any] | Non
     rings = [value] if isinstance(value, list) and not isinstance(value[0], list) else value
     if isinstance(rings, list) and all(isinstance(r, list) and len(r) % 2 == 0 for r in rings):
         return rings, None
-    raise RowError(f"'segmentation' is {value!r:.80}, not rings of x y x y ... and not a mask")
+    raise RowError(f"'segmentation' is {value!r:.80}, neither rings of x y x y ... nor a mask")

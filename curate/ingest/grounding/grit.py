@@ -80,7 +80,8 @@ class Grit(GroundingReader):
 
 
 def _annotation(caption: str, phrase: Any) -> Annotation:
-    """`("A dog in a hat", [0, 5, 0.1, 0.1, 0.2, 0.2, 0.9])` -> label "A dog", box 0.1 0.1 0.2 0.2."""
+    """The annotation of a phrase: `("A dog runs", [0, 5, 0.1, 0.1, 0.2, 0.2, 0.9])` -> label
+    "A dog", box 0.1 0.1 0.2 0.2."""
     if not isinstance(phrase, list) or len(phrase) not in (6, 7):
         raise RowError(f"a phrase is {phrase!r:.80}, not start, end, a box and a score")
     start, end, score = phrase[0], phrase[1], phrase[6] if len(phrase) == 7 else None

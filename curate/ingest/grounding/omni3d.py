@@ -132,9 +132,7 @@ def _is_unknown(value: Any) -> bool:
     return type(value) in (int, float) and value == -1
 
 
-def _boxes_3d(
-    entries: Sequence[dict[str, Any]], trust: bool
-) -> dict[int, list[float] | RowError]:
+def _boxes_3d(entries: Sequence[dict[str, Any]], trust: bool) -> dict[int, list[float] | RowError]:
     """The `box3d` of each valid annotation, or its error, by the number of the annotation."""
     boxes: dict[int, list[float] | RowError] = {}
     cuboids: dict[int, _Cuboid] = {}
@@ -149,8 +147,8 @@ def _boxes_3d(
     angles = euler_from_matrix(np.stack([cuboid.rotation for cuboid in cuboids.values()]))
     numbers = np.concatenate([[(*c.centre, *c.size) for c in cuboids.values()], angles], axis=1)
     for (number, cuboid), box, own in zip(cuboids.items(), numbers, corners(numbers), strict=True):
-        error = None if trust else _corner_error(cuboid, own)
-        boxes[number] = box.tolist() if error is None else error
+        fault = None if trust else _corner_error(cuboid, own)
+        boxes[number] = box.tolist() if fault is None else fault
     return boxes
 
 

@@ -45,7 +45,7 @@ class QwenGrounding(Llava):
 
         {"image": "a.jpg", "conversations": [
           {"from": "human", "value": "<image>Find the dog."},
-          {"from": "gpt", "value": "[{\\"bbox_2d\\": [100, 100, 200, 200], \\"label\\": \\"dog\\"}]"}]}
+          {"from": "gpt", "value": "<ref>dog</ref><box>(100,100),(200,200)</box>"}]}
 
     Files and samples are those of `llava`. The answers are searched for objects: JSON with
     `bbox_2d`, `point_2d` or `bbox_3d` (Qwen2.5-VL, Qwen3-VL), with or without a fence, a list or

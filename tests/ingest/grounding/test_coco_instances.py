@@ -98,12 +98,12 @@ def test_each_way_an_annotation_can_fail_alone_is_told_at_its_place(tmp_path: Pa
     broken: dict[str, dict[str, Any]] = {
         "no image has the id 70": {"image_id": 70},
         "no category has the id 2": {"category_id": 2},
-        "the id 2 comes a second time": {"id": 2},
+        "another annotation has the id 2": {"id": 2},
         "'id' is None: neither a whole number nor text": {"id": None},
-        "it has neither a 'bbox' nor a 'segmentation'": {"bbox": []},
+        "no 'bbox' and no 'segmentation'": {"bbox": []},
         "'bbox' is [1, 2, 3], not 4 numbers": {"bbox": [1, 2, 3]},
         "'bbox' is [1, 2, 3, '4'], not 4 numbers": {"bbox": [1, 2, 3, "4"]},
-        "'segmentation' is [[1, 2, 3]]: neither rings of x y x y ... nor a mask": {
+        "'segmentation' is [[1, 2, 3]], neither rings of x y x y ... nor a mask": {
             "segmentation": [[1, 2, 3]]
         },
     }
@@ -120,7 +120,7 @@ def test_an_id_that_comes_twice_counts_where_it_is_first_and_text_is_as_good(
     twice = [{**ANNOTATIONS[0], "id": "2", "image_id": 9}, *ANNOTATIONS[1:]]
     rows, failures = coco(tmp_path, annotations=twice)
     assert [len(row["objects"]) for row in rows] == [0, 1, 1]
-    assert faults(failures) == {"annotations[1]": "the id 2 comes a second time"}
+    assert faults(failures) == {"annotations[1]": "another annotation has the id 2"}
 
 
 def test_images_that_are_none_fail_and_the_others_stay(tmp_path: Path) -> None:
@@ -134,7 +134,7 @@ def test_images_that_are_none_fail_and_the_others_stay(tmp_path: Path) -> None:
     told = faults(failures)
     assert told.pop("11").startswith("gone.jpg: there is no such file")
     assert told == {
-        "images[3]": "the id 7 comes a second time",
+        "images[3]": "another image has the id 7",
         "10": "'file_name' is None, not text",
         "images[5]": "5 is not an object",
         "12": "'../a.jpg' leads out of media_root",

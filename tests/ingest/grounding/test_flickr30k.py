@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from curate.ingest.grounding.flickr30k import Flickr30kEntities, unmarked
+from curate.ingest.grounding.flickr30k import Flickr30kEntities, parse_sentence
 from curate.ingest.grounding.voc import Voc
 from curate.ingest.reader import Head
 from manifests.storage import File
@@ -85,7 +85,7 @@ def test_a_box_of_two_entities_is_an_object_of_each_and_all_sentences_are_kept(
 
 @pytest.mark.parametrize("line", SENTENCES.splitlines())
 def test_the_place_of_a_phrase_is_that_in_the_sentence_without_marks(line: str) -> None:
-    found = unmarked(line)
+    found = parse_sentence(line)
     assert "[" not in found.text
     assert found.phrases
     assert all(found.text[one.start : one.end] == one.text for one in found.phrases)
@@ -102,16 +102,16 @@ def test_sentences_lie_in_the_folder_that_is_set(tmp_path: Path) -> None:
     entities(tmp_path, SHARED)
     (tmp_path / "Sentences").rename(tmp_path / "said")
     assert read_annotated(flickr(), tmp_path).faults == {"9.xml": ("FileError", (
-        "its sentences are not there: Sentences/9.txt. "
-        "Set `sentences` to the folder that they lie in."))}  # fmt: skip
+        "no file of its sentences: Sentences/9.txt. "
+        "Set `sentences` to the folder that they are in."))}  # fmt: skip
     assert read_annotated(flickr(sentences="said"), tmp_path).faults == {}
 
 
 @pytest.mark.parametrize(("objects", "sentences", "fault"), [
     (["<object><name>1</name></object>"], SENTENCES, "object 0 has no <bndbox>"),
     ([f"<object>{BOX}</object>"], SENTENCES, "object 0 has no <name>"),
-    ([SHARED], "[/EN#12/people A dog sits", "a mark is broken in '[/EN#12/people A dog sits'"),
-    ([SHARED], "[/EN#x/people A dog]", "a mark is broken"),
+    ([SHARED], "[/EN#12/people A dog sits", "a broken mark in '[/EN#12/people A dog sits'"),
+    ([SHARED], "[/EN#x/people A dog]", "a broken mark"),
     ([SHARED], b"\xff", "byte 0 of Sentences/9.txt is not UTF-8"),
     ([SHARED], b" " * 2_000_000, "its sentences have 2000000 bytes"),
 ])  # fmt: skip

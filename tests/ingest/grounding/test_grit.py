@@ -73,14 +73,14 @@ def test_a_phrase_is_the_part_of_the_caption_that_its_floats_say(
     ({"caption": None}, "'caption' is None, not text"),
     ({"ref_exps": None}, "'ref_exps' is None, not a list of phrases"),
     ({"ref_exps": [[0.0, 5.0]]}, "a phrase is [0.0, 5.0], not start, end, a box and a score"),
-    ({"ref_exps": [[0.5, *DOG[1:]]]}, "a phrase is from 0.5 to 5.0: no whole numbers"),
-    ({"ref_exps": [[0.0, 21.0, *DOG[2:]]]}, "a phrase is from 0 to 21 of 20 characters"),
-    ({"ref_exps": [[5.0, 5.0, *DOG[2:]]]}, "a phrase is from 5 to 5 of 20 characters"),
-    ({"ref_exps": [[-1.0, *DOG[1:]]]}, "a phrase is from -1 to 5 of 20 characters"),
-    ({"ref_exps": [["a", *DOG[1:]]]}, "a phrase is from 'a' to 5.0: no whole numbers"),
+    ({"ref_exps": [[0.5, *DOG[1:]]]}, "a phrase goes from 0.5 to 5.0, which are not whole numbers"),
+    ({"ref_exps": [[0.0, 21.0, *DOG[2:]]]}, "a phrase goes from 0 to 21 of 20 characters"),
+    ({"ref_exps": [[5.0, 5.0, *DOG[2:]]]}, "a phrase goes from 5 to 5 of 20 characters"),
+    ({"ref_exps": [[-1.0, *DOG[1:]]]}, "a phrase goes from -1 to 5 of 20 characters"),
+    ({"ref_exps": [["a", *DOG[1:]]]}, "a phrase goes from 'a' to 5.0, which are not whole numbers"),
     ({"ref_exps": [[0.0, 5.0, None, *DOG[3:]]]}, "object 0: [None, 0.2, 0.3, 0.4] is not 4"),
     ({"key": "000010006", "url": "https://example.org/b"}, "no media for 'https://example.org/b'"),
-    ({"width": 50}, "annotated on an image of 50 x 50, this one is 100 x 50"),
+    ({"width": 50}, "annotated on an image of 50 x 50, but this one is 100 x 50"),
 ])  # fmt: skip
 def test_a_broken_row_fails_alone(tmp_path: Path, change: dict[str, Any], fault: str) -> None:
     rows(tmp_path, {}, change, {})

@@ -10,11 +10,8 @@ import pytest
 from PIL import Image
 
 from curate.ingest.captions.table import Table
-from curate.ingest.grounding.annotations.grounding_records import (
-    AnnotatedImage,
-    Annotation,
-    grounding_records,
-)
+from curate.ingest.grounding.annotations.annotation import AnnotatedImage, Annotation
+from curate.ingest.grounding.annotations.grounding_records import grounding_records
 from curate.ingest.images import OpenedImage, open_image
 from curate.ingest.reader import Context, KeptBytes, ReadBatch
 from manifests import record
@@ -128,10 +125,10 @@ def test_a_size_of_another_image_fails_and_tells_whether_exif_explains_it(tmp_pa
     ]
     faults = {f.key: f.message for f in found(samples).failures}
     assert (
-        "annotated on an image of 80 x 40, this one is 40 x 80 as it is shown."
+        "annotated on an image of 80 x 40, but this one is 40 x 80 as shown."
         in (faults["boxes.json#turned"])
     )
-    assert faults["boxes.json#turned"].endswith("A space of `exif: stored` would fit.")
+    assert faults["boxes.json#turned"].endswith("A space with `exif: stored` would fit.")
     assert faults["boxes.json#other"].endswith("It is another image.")
     assert faults["boxes.json#none"] == "annotated on an image of 0 x 40"
 
@@ -148,12 +145,12 @@ def test_a_size_of_another_image_fails_and_tells_whether_exif_explains_it(tmp_pa
     (Annotation("x", polygon=[[[1, 2], [3, 4]]]), "is not rings of x y"),  # type: ignore[list-item]
     (Annotation("x", box=[[1], [2], [3], [4]]), "is not 4 numbers"),  # type: ignore[list-item]
     (Annotation("x", polygon=["ab"]), "is not rings of x y x y ..."),  # type: ignore[list-item]
-    (Annotation("x", box=[float("nan"), 2, 3, 4]), "[nan, 2, 3, 4] is in no way on an image"),
-    (Annotation("x", box=[1, 2, float("inf"), 4]), "is in no way on an image of 80 x 40"),
-    (Annotation("x", box=[9000, 2, 9001, 4]), "[9000, 2, 9001, 4] is in no way on an image"),
-    (Annotation("x", box=[40, 2, 3, 4]), "is in no way on an image of 80 x 40, as 'xyxy pixel'"),
-    (Annotation("x", point=[900, 2]), "[900, 2] is in no way on an image"),
-    (Annotation("x", polygon=[[1, 2, 3, 4, 900, 6]]), "[900, 6] is in no way on an image"),
+    (Annotation("x", box=[float("nan"), 2, 3, 4]), "[nan, 2, 3, 4] is not possible on an image"),
+    (Annotation("x", box=[1, 2, float("inf"), 4]), "is not possible on an image of 80 x 40"),
+    (Annotation("x", box=[9000, 2, 9001, 4]), "[9000, 2, 9001, 4] is not possible on an image"),
+    (Annotation("x", box=[40, 2, 3, 4]), "is not possible on an image of 80 x 40, as 'xyxy pixel'"),
+    (Annotation("x", point=[900, 2]), "[900, 2] is not possible on an image"),
+    (Annotation("x", polygon=[[1, 2, 3, 4, 900, 6]]), "[900, 6] is not possible on an image"),
 ])  # fmt: skip
 def test_numbers_that_are_none_fail_their_sample_alone(
     tmp_path: Path, annotation: Annotation, fault: str

@@ -166,9 +166,9 @@ def test_each_way_an_annotation_can_fail_alone_is_told_at_its_place(tmp_path: Pa
         "'center_cam' is ['1', '2', '3'], not 3 numbers": {"center_cam": ["1", "2", "3"]},
         "'dimensions' of a valid 3D box are [0, 1, 1]": {"dimensions": [0, 1, 1]},
         "'bbox3D_cam' is [[1, 2], [3]], not 8 x 3 numbers": {"bbox3D_cam": [[1, 2], [3]]},
-        "'R_cam' is no rotation: [[-1, 0, 0], [0, 1, 0], [0, 0, 1]]": {"R_cam": mirrored},
+        "'R_cam' is not a rotation: [[-1, 0, 0], [0, 1, 0], [0, 0, 1]]": {"R_cam": mirrored},
         "no image has the id 8": {"image_id": 8},
-        "the id 1 comes a second time": {"id": 1},
+        "another annotation has the id 1": {"id": 1},
     }
     whole, _ = omni(tmp_path, annotation())
     for told, changes in broken.items():

@@ -121,16 +121,16 @@ def test_each_way_a_ref_can_fail_is_told_at_its_place(tmp_path: Path) -> None:
     broken = {
         "no image has the id 6": ref(4, 6, 70, "a"),
         "no annotation has the id 71": ref(4, 7, 71, "a"),
-        "its annotation 80 is of image 8, not of 7": ref(4, 7, 80, "a"),
+        "its annotation 80 belongs to image 8, not to 7": ref(4, 7, 80, "a"),
         "no category has the id 5": ref(4, 8, 91, "a"),
-        "the ref_id 2 comes a second time": ref(2, 7, 70, "a"),
-        "it has no sentence": ref(4, 7, 70),
+        "another ref has the ref_id 2": ref(2, 7, 70, "a"),
+        "no sentence": ref(4, 7, 70),
         "'sentences' is None, not a list": ref(4, 7, 70, sentences=None),
         "'ref_id' is None: neither a whole number nor text": ref(4, 7, 70, "a", ref_id=None),
         "'split' is b'x', neither text nor a number": ref(4, 7, 70, "a", split=b"x"),
         f"'ann_id' is {2**70}, neither text nor a number": ref(4, 7, 2**70, "a"),
         "'image_id' is '\\ud800', neither text nor a number": ref(4, 7, 7, image_id="\ud800"),
-        "5 is no ref": 5,
+        "5 is not a ref": 5,
     }
     whole, _ = refs(tmp_path, REFS)
     for told, one in broken.items():
@@ -146,7 +146,7 @@ def test_sentences_that_are_none_fail_alone(tmp_path: Path) -> None:
     rows, failures = refs(tmp_path, [one])
     assert [thing["text"] for thing in rows[0]["objects"]] == ["c"]
     assert faults(failures) == {
-        "refs[0].sentences[0]": "'text' is no sentence",
+        "refs[0].sentences[0]": "'text' is not a sentence",
         "refs[0].sentences[1]": "'sent' is ['b'], neither text nor a number",
     }
 

@@ -7,7 +7,7 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from curate.ingest.grounding.annotations.space_check import Numbers, check, impossible
+from curate.ingest.grounding.annotations.space_check import Coordinates, check_space, is_impossible
 from manifests.errors import InputError
 from manifests.geometry.space import SPACES, Form, Space, Unit, boxes_from_units, points_from_units
 
@@ -16,14 +16,14 @@ EVERY = [Space(form=form, unit=unit) for form in get_args(Form) for unit in get_
 
 def said(
     values: list[list[float]] | np.ndarray, width: float = 640, height: float = 480
-) -> Numbers:
+) -> Coordinates:
     array = np.array(values, np.float64)
-    return Numbers(array, np.tile([width, height], (len(array), 1)), np.arange(len(array)))
+    return Coordinates(array, np.tile([width, height], (len(array), 1)), np.arange(len(array)))
 
 
-def fault(numbers: Numbers, space: Space) -> str:
+def fault(numbers: Coordinates, space: Space) -> str:
     with pytest.raises(InputError) as caught:
-        check(numbers, space, "boxes.json", [f"row-{n}" for n in range(len(numbers.values))])
+        check_space(numbers, space, "boxes.json", [f"row-{n}" for n in range(len(numbers.values))])
     return str(caught.value)
 
 
@@ -39,9 +39,9 @@ def test_numbers_in_their_own_space_are_never_refused(space: Space) -> None:
     units, sizes = drawn(1)
     for count in (1, 2, 3, 10, 200):
         values = boxes_from_units(units[:count], sizes[:count], space)
-        check(Numbers(values, sizes[:count], np.arange(count)), space, "f", ["x"] * count)
+        check_space(Coordinates(values, sizes[:count], np.arange(count)), space, "f", ["x"] * count)
         points = points_from_units(units[:count, :2], sizes[:count], space)
-        check(Numbers(points, sizes[:count], np.arange(count)), space, "f", ["x"] * count)
+        check_space(Coordinates(points, sizes[:count], np.arange(count)), space, "f", ["x"] * count)
 
 
 def _tells_apart(true: Space, declared: Space) -> bool:
@@ -58,7 +58,7 @@ def _tells_apart(true: Space, declared: Space) -> bool:
 @pytest.mark.parametrize("true", EVERY, ids=str)
 def test_numbers_in_another_space_are_refused_and_their_own_is_named(true: Space) -> None:
     units, sizes = drawn(2)
-    numbers = Numbers(boxes_from_units(units, sizes, true), sizes, np.arange(len(units)))
+    numbers = Coordinates(boxes_from_units(units, sizes, true), sizes, np.arange(len(units)))
     for declared in EVERY:
         if declared != true and _tells_apart(true, declared):
             told = fault(numbers, declared)
@@ -78,7 +78,7 @@ def test_a_fraction_of_312_is_told_with_the_space_that_fits() -> None:
 def test_corners_and_sizes_taken_for_corners_are_told() -> None:
     units, sizes = drawn(3)
     coco = boxes_from_units(units, sizes, SPACES["coco"])
-    told = fault(Numbers(coco, sizes, np.arange(len(coco))), Space(form="xyxy", unit="pixel"))
+    told = fault(Coordinates(coco, sizes, np.arange(len(coco))), Space(form="xyxy", unit="pixel"))
     assert "'xywh pixel'" in told.rpartition("Rows ")[2]
     wrong = np.flatnonzero((coco[:, 2:] + 10 * sizes / 1000 < coco[:, :2]).any(axis=1))
     assert f"Rows row-{wrong[0]}, " in told
@@ -91,7 +91,9 @@ def test_percents_taken_for_pixels_are_told_though_all_lie_inside() -> None:
     told = fault(points, Space(form="xyxy", unit="pixel"))
     assert "all 80 points lie in the first quarter of their images as 'xyxy pixel'" in told
     assert "'xyxy percent'" in told
-    check(said(points.values[:40], 1200, 900), Space(form="xyxy", unit="pixel"), "f", ["x"] * 40)
+    check_space(
+        said(points.values[:40], 1200, 900), Space(form="xyxy", unit="pixel"), "f", ["x"] * 40
+    )
 
 
 def test_a_space_that_leaves_most_of_the_images_empty_is_not_proposed() -> None:
@@ -106,13 +108,13 @@ def test_few_faults_among_many_are_the_annotators_not_the_space() -> None:
     units, sizes = drawn(5)
     values = boxes_from_units(units, sizes, SPACES["coco"])
     values[:20] *= 40
-    check(Numbers(values, sizes, np.arange(200)), SPACES["coco"], "f", ["x"] * 200)
+    check_space(Coordinates(values, sizes, np.arange(200)), SPACES["coco"], "f", ["x"] * 200)
 
 
 def test_numbers_that_fit_no_space_are_told_so() -> None:
     told = fault(said([[1e7, 2e7, 3e7, 4e7]] * 5), SPACES["coco"])
     assert told.endswith(
-        "No space that is known would fit; `trust: true` takes the numbers as they are."
+        "No known space would fit; `trust: true` accepts the coordinates unchecked."
     )
 
 
@@ -121,6 +123,6 @@ def test_impossible_is_what_is_in_no_way_on_the_image() -> None:
         [0, 0, 1000, 1000], [-900, 0, 1900, 10], [-1100, 0, 10, 10], [0, 0, 2100, 10],
         [np.nan, 0, 1, 1], [0, 0, np.inf, 1], [500, 0, 495, 10], [500, 0, 480, 10],
     ], np.float64)  # fmt: skip
-    assert impossible(boxes).tolist() == [False, False, True, True, True, True, False, True]
-    assert impossible(np.array([[500.0, 500.0], [3000.0, 0.0]])).tolist() == [False, True]
-    assert impossible(np.empty((0, 4))).tolist() == []
+    assert is_impossible(boxes).tolist() == [False, False, True, True, True, True, False, True]
+    assert is_impossible(np.array([[500.0, 500.0], [3000.0, 0.0]])).tolist() == [False, True]
+    assert is_impossible(np.empty((0, 4))).tolist() == []

@@ -117,15 +117,15 @@ def test_regions_and_objects_that_are_none_fail_alone(tmp_path: Path) -> None:
     assert [thing["text"] for thing in rows[0]["objects"]] == ["a red hat", "grass"]
     assert faults(failures) == {
         "0.regions[2]": "5 is not an object",
-        "0.regions[3]": "'phrase' is ' ', which says nothing",
+        "0.regions[3]": "'phrase' is ' ', not text",
         "0.regions[4]": "x, y, width, height are [None, 1, 5, 5], not 4 numbers",
-        "0.regions[5]": "it is of image 13, not of 12",
+        "0.regions[5]": "it belongs to image 13, not to 12",
         "0.regions[6]": "x, y, width, height are [1, True, 5, 5], not 4 numbers",
     }
     nameless = [{"names": [], "x": 1, "y": 1, "w": 5, "h": 5}, {"names": ["a"], "x": 1, "y": 1}]
     _, failures = genome(tmp_path, [{"image_id": 12, "objects": nameless}])
     assert faults(failures) == {
-        "0.objects[0]": "'names' is [], which names nothing",
+        "0.objects[0]": "'names' is [], without any name",
         "0.objects[1]": "x, y, w, h are [1, 1, None, None], not 4 numbers",
     }
 

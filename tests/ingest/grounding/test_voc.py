@@ -91,7 +91,7 @@ def test_images_lie_beside_or_below_media_root_in_the_folders_that_annotations_h
     assert beside.records["xml/two/a.xml"]["image"] == "xml/two/a.jpg"
     assert beside.faults == {"one/a.xml": ("MediaError", (
         "no image: looked for a.jpg, a in xml/one. "
-        "Set media_root to the folder that the images lie in."))}  # fmt: skip
+        "Set media_root to the folder of the images."))}  # fmt: skip
 
 
 LAUGHS = """<?xml version="1.0"?><!DOCTYPE lolz [<!ENTITY lol "lol">
@@ -117,7 +117,7 @@ BROKEN: dict[str, tuple[bytes | str, str, str]] = {
     "no size": (xml("", size="<size/>"), "RowError", "<width> of <size> is None, not a number"),
     "zero": (xml("", size=SIZE.replace("100", "0")), "RowError", "on an image of 0 x 50"),
     "aspect": (xml("", size=SIZE.replace("100", "50")), "RowError", "It is another image."),
-    "infinite": (xml(thing(corners=("inf", 1, 2, 3))), "RowError", "is in no way on an image"),
+    "infinite": (xml(thing(corners=("inf", 1, 2, 3))), "RowError", "is not possible on an image"),
 }
 
 
@@ -138,11 +138,11 @@ def test_a_broken_file_is_one_failure_and_its_neighbours_are_read(
 def test_a_file_too_large_for_one_image_is_not_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Voc, "most_bytes", 100)
+    monkeypatch.setattr(Voc, "max_bytes", 100)
     write_files(tmp_path, {"jpg/a.jpg": PHOTO, "xml/b.xml": xml(thing())})
     [(error, fault)] = read_annotated(voc(), tmp_path).faults.values()
     assert error == "FileError"
-    assert "bytes is over the limit of 100 for one image" in fault
+    assert "bytes are over the limit of 100 for one image" in fault
 
 
 def test_the_space_is_checked_over_the_files_of_a_group_and_named_by_file(tmp_path: Path) -> None:

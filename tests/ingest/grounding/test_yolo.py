@@ -41,7 +41,7 @@ def test_an_empty_file_is_an_image_without_objects(tmp_path: Path) -> None:
     assert found.records["labels/a.txt"]["objects"] == []
     assert found.faults["b.txt"] == ("MediaError", (
         "no image: looked for b in images. "
-        "Set media_root to the folder that the images lie in."))  # fmt: skip
+        "Set media_root to the folder of the images."))  # fmt: skip
 
 
 @pytest.mark.parametrize(("label", "photo", "settings"), [
@@ -81,10 +81,10 @@ def test_names_of_classes_come_from_the_file_that_is_set_or_lies_nearby(
 @pytest.mark.parametrize(("files", "setting", "fault"), [
     ({}, None, r"labels: no classes.txt, obj.names, data.yaml, dataset.yaml in it, or in the two"),
     ({}, "c.txt", r"c.txt: there is no such file. The setting is 'names'."),
-    ({"c.yaml": "names: 5"}, "c.yaml", r"`names` is 5: neither a list nor numbered"),
-    ({"c.yaml": "train: x"}, "c.yaml", r"`names` is None: neither a list nor numbered"),
-    ({"c.yaml": "names: {cat: 0}"}, "c.yaml", r"neither a list nor numbered"),
-    ({"data.yaml": "kpt_shape: [4, 3]\nnames: [cat]"}, None, r"data.yaml: `kpt_shape`: its labels"),
+    ({"c.yaml": "names: 5"}, "c.yaml", r"`names` is 5, not a list or"),
+    ({"c.yaml": "train: x"}, "c.yaml", r"`names` is None, not a list or numbered"),
+    ({"c.yaml": "names: {cat: 0}"}, "c.yaml", r"not a list or numbered"),
+    ({"data.yaml": "kpt_shape: [4, 3]\nnames: [cat]"}, None, r"data.yaml: `kpt_shape`: these"),
     ({"c.yaml": "names: ["}, "c.yaml", r"broken YAML"),
     ({"c.txt": b"\xff"}, "c.txt", r"byte 0 is not UTF-8"),
 ])  # fmt: skip
@@ -97,14 +97,14 @@ def test_names_that_are_not_to_be_found_stop_the_run(
 
 
 @pytest.mark.parametrize(("line", "error", "fault"), [
-    ("2 .5 .5 .1 .1", "RowError", "line 2: the class '2' is none of the 2 that are named"),
-    ("-1 .5 .5 .1 .1", "RowError", "line 2: the class '-1' is none of the 2"),
-    ("9999999999 .5 .5 .1 .1", "RowError", "line 2: the class '9999999999' is none"),
+    ("2 .5 .5 .1 .1", "RowError", "line 2: class '2' is not one of the 2 with a name"),
+    ("-1 .5 .5 .1 .1", "RowError", "line 2: class '-1' is not one of the 2"),
+    ("9999999999 .5 .5 .1 .1", "RowError", "line 2: class '9999999999' is not one"),
     ("0 .5 .5 .1", "RowError", "line 2: 3 numbers after the class are neither a box nor"),
     ("0 .5 .5 .1 .1 " + ".5 .5 2 " * 17, "RowError", "line 2: 55 numbers after the class"),
     ("0 .5 .5 x .1", "RowError", "line 2: '0 .5 .5 x .1' is not a class and numbers"),
     ("0 .5 .5 nan .1", "RowError", "is not a class and numbers"),
-    ("0 9 9 .1 .1", "RowError", "[9, 9, 0.1, 0.1] is in no way on an image"),
+    ("0 9 9 .1 .1", "RowError", "[9, 9, 0.1, 0.1] is not possible on an image"),
     ("\udcff", "FileError", "byte 12 is not UTF-8"),
 ])  # fmt: skip
 def test_a_broken_line_fails_its_file_alone(

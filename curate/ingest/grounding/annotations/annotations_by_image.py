@@ -35,9 +35,7 @@ def image_ids(place: str, start: int, stop: int = -1, first: int = 0) -> set[str
     return ids
 
 
-def category_names(
-    place: str, categories: ByteRange
-) -> tuple[dict[str, str], list[PlacedError]]:
+def category_names(place: str, categories: ByteRange) -> tuple[dict[str, str], list[PlacedError]]:
     """The names of `categories` by id; errors for one without a name, and for two with one id."""
     names: dict[str, str] = {}
     errors: list[PlacedError] = []

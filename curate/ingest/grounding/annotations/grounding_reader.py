@@ -46,8 +46,6 @@ class GroundingReader(Reader):
         assert chosen is not None, f"{type(self).__name__} has no space"
         return grounding_records(self, file, images, chosen, context, self.trust)
 
-    def failures(
-        self, file: File, errors: Sequence[PlacedError], context: Context
-    ) -> ReadBatch:
+    def failures(self, file: File, errors: Sequence[PlacedError], context: Context) -> ReadBatch:
         """A batch without records, for inputs that belong to no image."""
         return self.records(file, [AnnotatedImage(*error) for error in errors], context)

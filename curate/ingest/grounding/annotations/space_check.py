@@ -47,9 +47,7 @@ class Coordinates(NamedTuple):
         return "boxes" if self.values.shape[1] == 4 else "points"
 
 
-def check_space(
-    coordinates: Coordinates, space: Space, place: str, names: Sequence[str]
-) -> None:
+def check_space(coordinates: Coordinates, space: Space, place: str, names: Sequence[str]) -> None:
     """InputError if the coordinates of a file contradict the space.
 
     It names the file (`place`), the first rows at fault (from `names`, one for each row), and the
@@ -61,7 +59,9 @@ def check_space(
     wrong = _is_wrong(units)
     if not _contradicts(units, wrong) and not _in_corner(coordinates, units, space):
         return
-    fitting = [str(other) for other in _other_spaces(coordinates, space) if _fits(coordinates, other)]
+    fitting = [
+        str(other) for other in _other_spaces(coordinates, space) if _fits(coordinates, other)
+    ]
     if not wrong.any() and not fitting:
         return
     raise InputError(

@@ -53,9 +53,12 @@ def _default(field: FieldInfo) -> str:
 
 
 def _text(kind: type[BaseModel]) -> str:
-    """The docstring as Markdown: `<` outside of code would begin a tag of HTML."""
-    pieces = re.split(r"(`[^`]*`)", inspect.getdoc(kind) or "")
-    return "".join(p if p.startswith("`") else p.replace("<", "&lt;") for p in pieces)
+    """The docstring as Markdown: `<` outside of code and indented examples would begin a tag of
+    HTML."""
+    pieces = re.split(r"(^ {4}.*$|`[^`]*`)", inspect.getdoc(kind) or "", flags=re.MULTILINE)
+    is_code = [piece.startswith(("    ", "`")) for piece in pieces]
+    escaped = [piece.replace("<", "&lt;") for piece in pieces]
+    return "".join(p if code else e for p, code, e in zip(pieces, is_code, escaped, strict=True))
 
 
 def presets() -> str:

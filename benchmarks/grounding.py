@@ -23,7 +23,7 @@ from curate.compose.grounding.counting import Counting
 from curate.compose.grounding.grounding_text import GroundingText
 from curate.ingest.grounding.annotations.space_check import Coordinates, check_space, is_impossible
 from curate.ingest.grounding.coco_instances import Coco
-from curate.ingest.reader import Context, KeptBytes, ReadBatch
+from curate.ingest.reader import Context, ReadBatch
 from filters.objects.box_duplicates import BoxDuplicates
 from filters.objects.box_points import BoxPoints
 from filters.objects.boxes import Boxes
@@ -37,6 +37,7 @@ from manifests import record
 from manifests.geometry.camera import with_cameras
 from manifests.geometry.space import SPACES, boxes_to_units
 from manifests.media import Media
+from manifests.media.blobs import BlobFile
 from manifests.record.objects import edit_objects, flat_objects, objects_column, to_lists
 from manifests.step import ReshapeStep, RowStep
 
@@ -219,7 +220,7 @@ def coco_rate(images: int = 200, annotations: int = 500) -> float:
 
 def everything(reader: Coco, folder: str) -> list[ReadBatch]:
     """All that a reader finds below a folder."""
-    context = Context(folder, Media(folder), KeptBytes("", None))
+    context = Context(folder, Media(folder), BlobFile())
     return [
         found
         for file in reader.list_files(folder)

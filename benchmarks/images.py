@@ -17,9 +17,10 @@ from pathlib import Path
 from PIL import Image
 
 from curate.ingest.captions.webdataset import WebDataset
-from curate.ingest.reader import Context, KeptBytes
+from curate.ingest.reader import Context
 from filters.image.image_shape import ImageShape
 from manifests.media import Media
+from manifests.media.blobs import BlobFile
 from manifests.media.header import probe
 from tests.make import make_image
 
@@ -59,7 +60,7 @@ def rate(work: Callable[[], object], count: int) -> float:
 
 def read_and_measure(folder: str) -> None:
     reader, media = WebDataset(name="made", path="made.tar"), Media(folder)
-    context = Context(folder, media, KeptBytes("", None))
+    context = Context(folder, media, BlobFile())
     rows = 0
     for file in reader.list_files(folder):
         for split in reader.splits(file, context):

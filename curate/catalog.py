@@ -91,7 +91,21 @@ def resolve_step(name: str) -> type[Step]:
         raise RecipeError(
             f"{name} is not a step: it extends none of RowStep, ReshapeStep and CorpusStep"
         )
+    _check_form(name, found)
     return found
+
+
+def _check_form(name: str, found: type[Step]) -> None:
+    """Refuse a class that lacks what its kind of step has to have, such as one of the old form."""
+    missing = sorted(getattr(found, "__abstractmethods__", ()))
+    if isinstance(vars(found).get("measures"), dict):
+        missing.append("measures (as a method)")
+    if missing:
+        old = " It has `__call__`, as steps had before." if "__call__" in vars(found) else ""
+        raise RecipeError(
+            f"the step {name} lacks {', '.join(missing)}.{old}",
+            fix="docs/write-a-step.md shows a step of each kind.",
+        )
 
 
 def readers() -> dict[str, type[Reader]]:

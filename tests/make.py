@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from curate.ingest.reader import Context, KeptBytes, ReadBatch, Reader, Split
+from curate.ingest.reader import Context, ReadBatch, Reader, Split
 from manifests import storage
 from manifests.media import Limits, Media
+from manifests.media.blobs import BlobFile
 
 WORDS = ("red", "blue", "green", "small", "large", "round", "old", "house", "tree", "river")
 
@@ -66,17 +67,17 @@ def read_all(reader: Reader, base: str = "", limits: Limits | None = None) -> li
     found: list[ReadBatch] = []
     for split in splits(reader, base):
         media = Media(base, limits=limits)
-        found += list(reader.read(split, Context(base, media, KeptBytes("kept:test", None))))
+        found += list(reader.read(split, Context(base, media, BlobFile())))
     return found
 
 
 def splits(reader: Reader, base: str = "") -> list[Split]:
-    context = Context(base, Media(base), KeptBytes("kept:test", None))
+    context = Context(base, Media(base), BlobFile())
     out: list[Split] = []
     for group in reader.grouped(reader.list_files(base)):
         out += [Split(tuple(group))] if len(group) > 1 else list(reader.splits(group[0], context))
     return out
 
 
-def keeping(path: str, sink: storage.Sink) -> KeptBytes:
-    return KeptBytes(f"kept:{path}", sink)
+def keeping(path: str, sink: storage.Sink) -> BlobFile:
+    return BlobFile(f"kept:{path}", lambda: sink)

@@ -52,7 +52,9 @@ def shape(kind: type[Step]) -> str:
 
 
 def _page(name: str, kind: type[Step]) -> str:
-    adds = [f"{name}.{measure}: {type_}" for measure, type_ in kind.measures.items()]
+    adds = [
+        f"{name}.{measure}: {type_}" for measure, type_ in kind.model_construct().measures().items()
+    ]
     adds += [f"{column} (rewritten)" for column in kind.rewrites]
     facts = [f"shape    {shape(kind)}", f"version  {kind.version}", f"adds     {', '.join(adds)}"]
     return page(name, kind, [*facts, "", "Any step takes `only: {column: value}` too."])

@@ -9,9 +9,11 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from curate.engine.media_options import MediaOptions
+from curate.engine.opened import OpenedSteps
 from curate.engine.outcomes import StepResult, dropped_schema
 from curate.engine.planned import PlannedStep, part_schema
 from curate.engine.steps import run_step
+from manifests.step import Blobs, Images, Part
 
 BATCH_ROWS = 8192
 """Rows that fused steps handle at once (ours)."""
@@ -31,17 +33,22 @@ class FusedSteps(NamedTuple):
         return part_schema([*self.before, *self.steps])
 
     @property
-    def image_side(self) -> int | None:
-        """The largest image size, in pixels, that a step asks for; None if none looks at images."""
-        sides = (getattr(planned.step, "image_side", None) or 0 for planned in self.steps)
-        return max(sides, default=0) or None
+    def images(self) -> Images | None:
+        """The size at which images are decoded for all steps; None where no step looks at any."""
+        return joint_images(self.steps)
 
     @property
     def batch_rows(self) -> int:
-        return IMAGE_BATCH_ROWS if self.image_side else BATCH_ROWS
+        return joint_batch_rows(self.steps)
 
     def run(
-        self, batches: Iterable[pa.Table], options: MediaOptions, remove: bool = True
+        self,
+        opened: OpenedSteps,
+        batches: Iterable[pa.Table],
+        options: MediaOptions,
+        blobs: Blobs,
+        part: Part | None = None,
+        remove: bool = True,
     ) -> Iterator[tuple[pa.Table, list[StepResult]]]:
         """For each batch the rows after all steps, and the result of each step.
 
@@ -49,12 +56,29 @@ class FusedSteps(NamedTuple):
         """
         schema = self.schema
         dropped_as = dropped_schema(schema)
-        with contextlib.closing(options.open(self.image_side)) as media:
+        with contextlib.closing(options.open(self.images)) as media:
+            contexts = [opened.context(step, media, blobs, part) for step in self.steps]
             for batch in batches:
                 results = []
-                for planned in self.steps:
-                    result = run_step(planned, batch, media, dropped_as)
+                for planned, context in zip(self.steps, contexts, strict=True):
+                    result = run_step(planned, batch, context, dropped_as)
                     results.append(result)
                     batch = result.kept if remove else result.annotated
-                yield batch.cast(schema), results
+                yield batch.select(schema.names).cast(schema), results
                 media.forget()
+
+
+def joint_images(steps: list[PlannedStep]) -> Images | None:
+    """The size that serves every step: full size if one wants it, else the largest."""
+    wanted = [images for planned in steps if (images := planned.step.images) is not None]
+    if not wanted:
+        return None
+    sides = [images.min_side for images in wanted]
+    return Images(None if None in sides else max(side or 0 for side in sides))
+
+
+def joint_batch_rows(steps: list[PlannedStep]) -> int:
+    """The rows at once that suit every step."""
+    wanted = [rows for planned in steps if (rows := planned.step.batch_rows) is not None]
+    ours = BATCH_ROWS if joint_images(steps) is None else IMAGE_BATCH_ROWS
+    return min([ours, *wanted])

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
+
+from manifests.step import Opened, Resources
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -18,3 +21,14 @@ class Inline:
     def map(self, work: Callable[[T], R], items: Iterable[T]) -> Iterator[tuple[T, R]]:
         for item in items:
             yield item, work(item)
+
+    def map_opened(
+        self, work: Opened[T, R], items: Iterable[T], resources: Resources
+    ) -> Iterator[tuple[T, R]]:
+        waiting = iter(items)
+        first = next(waiting, None)
+        if first is None:  # nothing to do: no model is loaded
+            return
+        with work.open() as call:
+            for item in itertools.chain([first], waiting):
+                yield item, call(item)

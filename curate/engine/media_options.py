@@ -5,16 +5,17 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from manifests.media import Limits, Media
+from manifests.step import Images
 
 
 class MediaOptions(NamedTuple):
-    """`base`: the folder that relative uris start from; `kept`: the folder that holds the media
-    which readers copied out of their inputs."""
+    """`base`: the folder that relative uris start from; `kept`: the folder of the media that
+    readers copied out of their inputs, and of the bytes that steps made."""
 
     base: str
     kept: str
     limits: Limits
 
-    def open(self, image_side: int | None = None) -> Media:
-        """`image_side`: the shorter side, in pixels, that steps ask for; None: no images."""
-        return Media(self.base, self.kept, self.limits, image_side)
+    def open(self, images: Images | None = None) -> Media:
+        """`images`: the size at which images will be looked at."""
+        return Media(self.base, self.kept, self.limits, images.min_side if images else None)

@@ -1,4 +1,4 @@
-"""Apply the outcome of a step to a batch: add its columns, remove rows, account for every row."""
+"""Apply the answer of a step to a batch: add its columns, remove rows, account for every row."""
 
 from __future__ import annotations
 
@@ -10,14 +10,33 @@ import pyarrow.compute as pc
 
 from curate.engine.part_view import with_columns
 from manifests.run.ledger import Account
-from manifests.step import Outcome
+from manifests.step import Columns
+from manifests.step.outcome import ERRORS
 
 ID_COLUMNS = [("id", pa.string()), ("source", pa.string()), ("origin", pa.string())]
 """The columns that identify a removed row."""
 QUARANTINED = pa.schema(
-    [*ID_COLUMNS, ("step", pa.string()), ("error", pa.string()), ("message", pa.string())]
+    [
+        *ID_COLUMNS,
+        ("step", pa.string()),
+        ("error", pa.string()),
+        ("message", pa.string()),
+        ("later", pa.bool_()),
+    ]
 )
-"""The columns of a quarantined row."""
+"""The columns of a quarantined row. `later`: the cause is transient, so `--retry` may succeed."""
+
+
+class Answer(NamedTuple):
+    """What a step answered for a batch, checked, under this run's column names.
+
+    `drop` (string): reasons, null for rows that stay. `errors`: a table with the columns of
+    `ERRORS`, null for rows without one.
+    """
+
+    columns: Columns
+    drop: pa.Array
+    errors: pa.Table
 
 
 class StepResult(NamedTuple):
@@ -39,39 +58,45 @@ def dropped_schema(part: pa.Schema) -> pa.Schema:
     return pa.schema([*ID_COLUMNS, ("step", pa.string()), ("reason", pa.string()), *measures])
 
 
-def apply_outcome(
-    name: str, batch: pa.Table, outcome: Outcome, dropped_as: pa.Schema
-) -> StepResult:
-    """Add the outcome's columns to the batch and remove the rows it drops or quarantines.
+def no_errors(rows: int) -> pa.Table:
+    """Errors of a batch without any."""
+    columns = [pa.nulls(rows, pa.string()), pa.nulls(rows, pa.string()), pa.repeat(False, rows)]
+    return pa.table(columns, schema=ERRORS)
 
-    The outcome has been checked (`PlannedStep.checked`). A row with an error and a drop reason is
-    quarantined. `dropped_as`: the schema of dropped rows in this pass.
+
+def apply_answer(
+    name: str, batch: pa.Table, answer: Answer, dropped_as: pa.Schema, passed_over: int = 0
+) -> StepResult:
+    """Add the answer's columns to the batch and remove the rows it drops or quarantines.
+
+    An error wins over a drop. `dropped_as`: the schema of dropped rows in this pass;
+    `passed_over`: rows of the batch that the step was not asked about.
     """
-    assert outcome.drop is not None
-    assert outcome.error is not None
-    annotated = with_columns(batch, outcome.columns)
-    failed = outcome.error.is_valid()
-    dropped = pc.and_not(outcome.drop.is_valid(), failed)
+    annotated = with_columns(batch, dict(answer.columns))
+    failed = pc.is_valid(answer.errors["kind"].combine_chunks())
+    dropped = pc.and_not(answer.drop.is_valid(), failed)
     removed = pc.or_(failed, dropped)
     kept = annotated.filter(pc.invert(removed)) if pc.any(removed).as_py() else annotated
-    reasons, messages = outcome.drop.filter(dropped), outcome.error.filter(failed)
+    reasons = answer.drop.filter(dropped)
+    quarantined = failed_rows(name, annotated.filter(failed), answer.errors.filter(failed))
     return StepResult(
         annotated,
         kept,
         dropped_rows(name, annotated.filter(dropped), reasons, dropped_as),
-        failed_rows(name, annotated.filter(failed), messages),
+        quarantined,
         Account(
             step=name,
             rows_in=batch.num_rows,
             kept=kept.num_rows,
-            dropped=_counts(reasons),
-            quarantined={"RowError": len(messages)} if len(messages) else {},
+            passed_over=passed_over,
+            dropped=counts(reasons),
+            quarantined=counts(quarantined["error"]),
         ),
     )
 
 
-def expand(outcome: Outcome, mask: np.ndarray, batch: pa.Table) -> Outcome:
-    """An outcome for the rows that a mask selects, made into one for all rows of the batch.
+def expand(answer: Answer, mask: np.ndarray, batch: pa.Table) -> Answer:
+    """An answer for the rows of a mask, as one for all rows of the batch.
 
     The other rows get nulls; a column that the step rewrites keeps their values:
     drop ["short"] with mask [False, True] -> drop [None, "short"].
@@ -84,13 +109,11 @@ def expand(outcome: Outcome, mask: np.ndarray, batch: pa.Table) -> Outcome:
             return values
         return pc.if_else(pa.array(mask), values, batch[name].combine_chunks())
 
-    assert outcome.drop is not None
-    assert outcome.error is not None
-    columns = {name: expanded(name, column) for name, column in outcome.columns.items()}
-    return Outcome(columns, outcome.drop.take(at), outcome.error.take(at))
+    columns = {name: expanded(name, column) for name, column in answer.columns.items()}
+    return Answer(columns, answer.drop.take(at), answer.errors.take(at))
 
 
-def _counts(values: pa.Array) -> dict[str, int]:
+def counts(values: pa.Array | pa.ChunkedArray) -> dict[str, int]:
     """How often each value occurs, sorted by value."""
     return dict(sorted((v["values"], v["counts"]) for v in pc.value_counts(values).to_pylist()))
 
@@ -107,10 +130,17 @@ def dropped_rows(name: str, rows: pa.Table, reasons: pa.Array, schema: pa.Schema
     return pa.table(columns, schema=schema)
 
 
-def failed_rows(name: str, rows: pa.Table, messages: pa.Array) -> pa.Table:
+def failed_rows(name: str, rows: pa.Table, errors: pa.Table) -> pa.Table:
     """Rows that a step could not judge, as rows of the quarantine."""
-    identity = (rows["id"], rows["source"], rows["origin"])
-    return quarantine_rows(*identity, name, ["RowError"] * rows.num_rows, messages)
+    return quarantine_rows(
+        rows["id"],
+        rows["source"],
+        rows["origin"],
+        name,
+        errors["kind"],
+        errors["message"],
+        errors["later"],
+    )
 
 
 def quarantine_rows(
@@ -118,9 +148,13 @@ def quarantine_rows(
     source: pa.Array,
     origin: pa.Array,
     step: str,
-    errors: list[str],
-    messages: list[str] | pa.Array,
+    errors: list[str] | pa.ChunkedArray,
+    messages: list[str] | pa.ChunkedArray,
+    later: pa.ChunkedArray | None = None,
 ) -> pa.Table:
     """Rows of the quarantine; `errors` are names of error classes."""
-    columns = [ids, source, origin, pa.repeat(step, len(errors)), errors, messages]
+    rows = len(errors)
+    if later is None:
+        later = pa.repeat(False, rows)
+    columns = [ids, source, origin, pa.repeat(step, rows), errors, messages, later]
     return pa.table(dict(zip(QUARANTINED.names, columns, strict=True)), schema=QUARANTINED)

@@ -9,21 +9,23 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from manifests import record, storage
+from manifests.media import KEPT
+from manifests.media.blobs import BlobFile
 from manifests.run import manifest
 from manifests.run.ledger import Account, check, total
 from manifests.run.manifest import Commit
 from manifests.storage import parts
 from manifests.storage.file_entry import FileEntry
 
-PART, DROPPED, QUARANTINE, KEPT_BYTES = ".arrow", ".dropped.arrow", ".quarantined.arrow", ".media"
+PART, DROPPED, QUARANTINE, BLOBS = ".arrow", ".dropped.arrow", ".quarantined.arrow", ".media"
 """The files of a part are named by the part and one of these endings."""
 
 
 class PartFiles:
     """Kept rows are written batch by batch; dropped and quarantined rows at the end, if any."""
 
-    def __init__(self, folder: str, part: str, kept: parts.Writer) -> None:
-        self.folder, self.part, self._kept = folder, part, kept
+    def __init__(self, folder: str, part: str, kept: parts.Writer, blobs: BlobFile) -> None:
+        self.folder, self.part, self._kept, self.blobs = folder, part, kept, blobs
         self._dropped: list[pa.Table] = []
         self._quarantined: list[pa.Table] = []
         self._accounts: list[Account] = []
@@ -46,10 +48,8 @@ class PartFiles:
         if dropped is not None and dropped.num_rows:
             self._dropped.append(dropped)
 
-    def commit(
-        self, inputs_digest: str, origin: str, steps: list[str], more: list[FileEntry]
-    ) -> Commit:
-        """Write the remaining files, then the commit. `more`: files that the caller wrote.
+    def commit(self, inputs_digest: str, origin: str, steps: list[str]) -> Commit:
+        """Write the remaining files, then the commit.
 
         `steps`: every step gets an account, also if no row reached it.
         """
@@ -64,7 +64,7 @@ class PartFiles:
                 self._kept.entry,
                 *self._write(DROPPED, self._dropped),
                 *self._write(QUARANTINE, self._quarantined),
-                *more,
+                *blob_entries(self.part + BLOBS, self.blobs),
             ],
             ledger=self._ledger(steps),
         )
@@ -91,12 +91,38 @@ def writing(folder: str, part: str, schema: pa.Schema) -> Iterator[PartFiles]:
     Call `commit` after the `with` block: only then the file of kept rows is complete.
     """
     storage.delete(commit_uri(folder, part))
-    with parts.writing(storage.join(folder, part + PART), schema) as kept:
-        yield PartFiles(folder, part, kept)
+    with contextlib.ExitStack() as stack:
+        kept = stack.enter_context(parts.writing(storage.join(folder, part + PART), schema))
+        yield PartFiles(folder, part, kept, open_blobs(stack, folder, part))
+
+
+def open_blobs(stack: contextlib.ExitStack, folder: str, part: str) -> BlobFile:
+    """Where bytes for a part are stored; the file is complete when the stack is closed."""
+    uri = storage.join(folder, part + BLOBS)
+    return BlobFile(blobs_uri(folder, part), lambda: stack.enter_context(storage.writing(uri)))
+
+
+def blobs_uri(folder: str, part: str) -> str:
+    """How records refer to the bytes that were made for a part of a pass."""
+    return f"{KEPT}{storage.base_name(folder)}/{part}{BLOBS}"
+
+
+def blob_entries(name: str, blobs: BlobFile) -> list[FileEntry]:
+    """The file of the blobs, if there are any."""
+    if blobs.sink is None:
+        return []
+    return [
+        FileEntry(name=name, rows=0, size_bytes=blobs.sink.size_bytes, digest=blobs.sink.digest)
+    ]
 
 
 def commit_uri(folder: str, part: str) -> str:
     return storage.join(folder, f"{part}.json")
+
+
+def load_commit(folder: str, part: str) -> Commit | None:
+    """The commit of a part; None where there is none."""
+    return manifest.load_commit(commit_uri(folder, part))
 
 
 def save_commit(folder: str, commit: Commit) -> None:

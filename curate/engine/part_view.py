@@ -1,4 +1,4 @@
-"""A part as later passes read it: its file, and the sidecars of corpus steps applied to it."""
+"""A part as later passes read it: its file, and the sidecars of later steps applied to it."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ DROP, ERROR = ".drop", ".error"
 
 
 class PartView(NamedTuple):
-    """A part file, and the sidecars that corpus steps wrote for it since, in order.
+    """A part file, and the sidecars that steps wrote for it since, in order.
 
-    A sidecar has a row for each row that is left at that point: the columns that the step adds,
-    and whether it removes the row. `digest` identifies the content. `media_bytes` and `text_bytes`
-    are estimates if a sidecar removed rows.
+    A sidecar has one row for each row that was left: new columns, and which rows are removed.
+    Columns whose names start with a dot pass from a step's first pass to its second: they are read
+    only by name. `digest` identifies the content. `media_bytes` and `text_bytes` are estimates once
+    a sidecar removed rows.
     """
 
     name: str
@@ -47,7 +48,7 @@ class PartView(NamedTuple):
         )
 
     def with_sidecar(self, commit: Commit, uri: str) -> PartView:
-        """The part after a corpus step, whose outcome for it lies at `uri`."""
+        """The part after a step, whose answer for it lies at `uri`."""
         return self._replace(
             digest=fingerprint([self.digest, commit.digest]),
             rows=commit.rows,
@@ -56,18 +57,37 @@ class PartView(NamedTuple):
             sidecars=(*self.sidecars, uri),
         )
 
-    def read(self, batch_rows: int) -> Iterator[pa.Table]:
-        """Batches of the rows that are left, with the columns that sidecars add."""
-        sidecars = [_Sidecar(parts.read_columns(uri)) for uri in self.sidecars]
-        for batch in parts.read(self.uri, batch_rows):
-            yield _apply_all(sidecars, batch)
+    def with_measures(self, commit: Commit, uri: str) -> PartView:
+        """The part with measures that lie at `uri`, from which no row is removed yet."""
+        return self._replace(
+            digest=fingerprint([self.digest, commit.digest]), sidecars=(*self.sidecars, uri)
+        )
+
+    def read(self, batch_rows: int, columns: tuple[str, ...] | None = None) -> Iterator[pa.Table]:
+        """Batches of the rows that are left, with the columns that sidecars add.
+
+        `columns`: all that are needed; others are not read.
+        """
+        sidecars, own = self._opened(columns)
+        for batch in parts.read(self.uri, batch_rows, own):
+            table = _apply_all(sidecars, batch)
+            shown = [name for name in table.column_names if not name.startswith(".")]
+            yield table.select(shown if columns is None else list(columns))
 
     def read_columns(self, columns: tuple[str, ...]) -> pa.Table:
         """Some columns of the rows that are left; no other column of the part is read."""
-        sidecars = [_Sidecar(parts.read_columns(uri)) for uri in self.sidecars]
-        added = {name for sidecar in sidecars for name in sidecar.table.column_names}
-        own = tuple(name for name in columns if name not in added) or ("id",)
+        sidecars, own = self._opened(columns)
         return _apply_all(sidecars, parts.read_columns(self.uri, own)).select(list(columns))
+
+    def _opened(
+        self, columns: tuple[str, ...] | None
+    ) -> tuple[list[_Sidecar], tuple[str, ...] | None]:
+        """The sidecars, and which of the columns lie in the part itself."""
+        sidecars = [_Sidecar(parts.read_columns(uri)) for uri in self.sidecars]
+        if columns is None:
+            return sidecars, None
+        added = {name for sidecar in sidecars for name in sidecar.table.column_names}
+        return sidecars, tuple(name for name in columns if name not in added) or ("id",)
 
 
 class _Sidecar:
@@ -89,10 +109,12 @@ def _apply_all(sidecars: list[_Sidecar], batch: pa.Table) -> pa.Table:
 
 
 def _apply(sidecar: pa.Table, batch: pa.Table) -> pa.Table:
-    """Add or replace the columns of the sidecar, then remove the rows it drops."""
+    """Add or replace the columns of the sidecar, then remove the rows it drops, if it drops any."""
     added = {n: sidecar[n] for n in sidecar.column_names if n not in (DROP, ERROR)}
-    kept = pc.and_(sidecar[DROP].is_null(), sidecar[ERROR].is_null())
-    return with_columns(batch, added).filter(kept)
+    table = with_columns(batch, added)
+    if DROP not in sidecar.column_names:
+        return table
+    return table.filter(pc.and_(sidecar[DROP].is_null(), sidecar[ERROR].is_null()))
 
 
 def with_columns(batch: pa.Table, columns: dict[str, pa.Array | pa.ChunkedArray]) -> pa.Table:

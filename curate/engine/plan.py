@@ -9,7 +9,16 @@ from __future__ import annotations
 from typing import Any
 
 from curate.engine.fused import FusedSteps
-from curate.engine.passes import CorpusPass, OrderPass, Pass, ReadPass, RowsPass, ShardsPass
+from curate.engine.passes import (
+    CorpusPass,
+    DecidePass,
+    MeasurePass,
+    OrderPass,
+    Pass,
+    ReadPass,
+    RowsPass,
+    ShardsPass,
+)
 from curate.engine.planned import PlannedStep
 from curate.ingest.reader import Reader
 from curate.recipe import Loaded
@@ -52,33 +61,52 @@ def _read_pass(reader: Reader, limits: dict[str, object]) -> ReadPass:
     return ReadPass(0, reader.name, fingerprint(identity), reader)
 
 
-def _step_passes(loaded: Loaded, limits: dict[str, object]) -> list[RowsPass | CorpusPass]:
-    """Consecutive row and reshape steps share a pass; each corpus step has its own."""
-    passes: list[RowsPass | CorpusPass] = []
+StepPass = RowsPass | MeasurePass | DecidePass | CorpusPass
+
+
+def _step_passes(loaded: Loaded, limits: dict[str, object]) -> list[StepPass]:
+    """Consecutive cheap row and reshape steps fused in one pass; a corpus step has its own; a step
+    that costs has two, so that a changed bound repeats only the second."""
+    passes: list[StepPass] = []
     before: list[PlannedStep] = []
     chain, seed = _FIRST, loaded.recipe.seed
     for group in _groups(loaded.steps):
-        corpus = group[0].shape == "corpus"
-        identities = [step.identity(loaded.base) for step in group]
-        chain = fingerprint([chain, identities, limits, seed if corpus else None])
-        given = (len(before) + 1, group[0].name, chain)
-        if corpus:
-            passes.append(CorpusPass(*given, group[0], list(before), seed))
+        step, number = group[0], len(before) + 1
+        if step.costs:
+            measures = step.identity(loaded.base, seed, bounds=False)
+            mark = fingerprint([chain, "measures", measures, limits])
+            passes.append(MeasurePass(number, step.name, mark, step, seed))
+        identities = [one.identity(loaded.base, seed) for one in group]
+        chain = fingerprint([chain, identities, limits])
+        given = (number, step.name, chain)
+        if step.costs:
+            passes.append(DecidePass(*given, step, list(before)))
+        elif step.shape == "corpus":
+            passes.append(CorpusPass(*given, step, list(before), seed))
         else:
-            passes.append(RowsPass(*given, FusedSteps(group, list(before))))
+            passes.append(RowsPass(*given, FusedSteps(group, list(before)), seed))
         before += group
     return passes
 
 
 def _groups(steps: list[PlannedStep]) -> list[list[PlannedStep]]:
+    """Steps that run in one pass: cheap neighbours that need the same resources."""
     groups: list[list[PlannedStep]] = []
     for step in steps:
-        alone = step.shape == "corpus" or not groups or groups[-1][0].shape == "corpus"
-        if alone:
+        last = groups[-1][-1] if groups else None
+        if last is None or _alone(step) or _alone(last) or _differ(step, last):
             groups.append([step])
         else:
             groups[-1].append(step)
     return groups
+
+
+def _alone(step: PlannedStep) -> bool:
+    return step.costs or step.shape == "corpus"
+
+
+def _differ(a: PlannedStep, b: PlannedStep) -> bool:
+    return a.step.resources != b.step.resources
 
 
 def _shard_passes(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -11,7 +12,16 @@ import pyarrow.compute as pc
 
 from manifests import record, storage
 from manifests.errors import StepError
-from manifests.step import CorpusStep, Outcome, ReshapeStep, RowStep, Step
+from manifests.step import (
+    Bound,
+    Columns,
+    CorpusStep,
+    Location,
+    ReshapeStep,
+    Resources,
+    RowStep,
+    Step,
+)
 from manifests.storage.digest import file_digest
 
 
@@ -34,9 +44,25 @@ class PlannedStep(NamedTuple):
         return next(shape for shape, kind in shapes.items() if isinstance(self.step, kind))
 
     @property
+    def costs(self) -> bool:
+        """Whether the step has a pass of its own, in which its measures are kept."""
+        return isinstance(self.step, RowStep) and self.step.costs
+
+    @property
+    def loads(self) -> bool:
+        """Whether the step has to be set up in every worker."""
+        needs = self.step.resources != Resources()
+        return needs or type(self.step).load is not Step.load
+
+    @property
     def measures(self) -> dict[str, pa.DataType]:
         """The step's measures under the names they have in this run: `words-2.count`."""
-        return {f"{self.name}.{m}": kind for m, kind in self.step.measures.items()}
+        return {f"{self.name}.{m}": kind for m, kind in self.step.measures().items()}
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The columns the step reads, under the names they have in this run."""
+        return tuple(self.in_run(column) for column in self.step.reads())
 
     def in_run(self, column: str) -> str:
         """The name in this run of a column that the step reads."""
@@ -44,18 +70,37 @@ class PlannedStep(NamedTuple):
         known = (self.required_steps or {}).get(step)
         return f"{known}.{measure}" if known else column
 
-    def identity(self, base: str) -> dict[str, Any]:
-        """All that decides the step's answers: its class, version, parameters, `only`, and the
-        names and digests of the files its settings name."""
+    def seed(self, recipe_seed: int) -> int:
+        """The recipe's seed mixed with the step's name: two steps draw different numbers."""
+        text = f"{self.name}\0{recipe_seed}".encode()
+        return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big")
+
+    def identity(self, base: str, recipe_seed: int, bounds: bool = True) -> dict[str, Any]:
+        """All that decides the step's answers: its class, version, settings, `only`, the names and
+        digests of the files its settings name, its models, and the seed if it uses one.
+
+        Settings that only say where something is are left out. Without `bounds`: what decides the
+        measures alone.
+        """
         kind = type(self.step)
+        left_out = {*kind.marked(Location), *(() if bounds else kind.marked(Bound))}
         return {
             "name": self.name,
             "kind": f"{kind.__module__}:{kind.__qualname__}",
             "version": kind.version,
-            "parameters": self.step.model_dump(mode="json"),
+            "parameters": self.step.model_dump(mode="json", exclude=left_out),
             "only": self.only,
             "files": [[storage.base_name(uri), _digest(uri)] for uri in self.step.files(base)],
+            "models": [list(model) for model in self.step.models(base)],
+            "seed": recipe_seed if kind.uses_seed else None,
         }
+
+    def without_bounds(self) -> Step:
+        """The step as `measure` is asked: settings marked `Bound` have their defaults."""
+        fields = type(self.step).model_fields
+        bounds = type(self.step).marked(Bound)
+        defaults = {name: fields[name].get_default(call_default_factory=True) for name in bounds}
+        return self.step.model_copy(update=defaults) if bounds else self.step
 
     def row_mask(self, batch: pa.Table) -> np.ndarray | None:
         """bool (rows,): the rows that `only` selects; None for all of them."""
@@ -74,35 +119,41 @@ class PlannedStep(NamedTuple):
             mask &= np.asarray(pc.is_in(batch[column], values))
         return mask
 
-    def checked(self, outcome: Outcome, rows: int) -> Outcome:
-        """The outcome under this run's column names; `drop` and `error` are arrays, never None.
+    def given(self, batch: pa.Table, columns: tuple[str, ...] = ()) -> pa.Table:
+        """What the step is given of a batch: the columns it reads, under the names it uses."""
+        declared = self.step.reads()
+        names = [*columns, *(c for c in self.reads if c not in columns)]
+        own = [*columns, *(c for c in declared if c not in columns)]
+        return batch.select(names).rename_columns(own)
 
-        Raises StepError if a column is missing, is not declared, or has not `rows` values.
+    def columns(self, given: Columns, rows: int) -> Columns:
+        """Columns that the step answered, under this run's names and in the declared types.
+
+        Raises StepError if one is missing, is not declared, or has not `rows` values.
         """
         rewrites = {name: record.SCHEMA.field(name).type for name in self.step.rewrites}
-        expected = {**self.step.measures, **rewrites}
-        if set(outcome.columns) != set(expected):
-            given, declared = sorted(outcome.columns), sorted(expected)
-            raise StepError(f"answered with columns {given}, not {declared}", f"step {self.name}")
-        columns = {
-            name if name in rewrites else f"{self.name}.{name}": self._column(
-                outcome.columns[name], name, rows
+        expected = {**self.step.measures(), **rewrites}
+        if set(given) != set(expected):
+            names, declared = sorted(given), sorted(expected)
+            raise StepError(f"answered with columns {names}, not {declared}", f"step {self.name}")
+        return {
+            name if name in rewrites else f"{self.name}.{name}": self.values(
+                given[name], name, rows
             ).cast(kind)
             for name, kind in expected.items()  # in whatever order the step answers
         }
-        return Outcome(
-            columns, self._verdict(outcome.drop, rows), self._verdict(outcome.error, rows)
-        )
 
-    def _column(self, value: pa.Array, name: str, rows: int) -> pa.Array:
+    def values(self, value: pa.Array, name: str, rows: int) -> pa.Array:
+        """The values as one array. Raises StepError unless there is one for each row."""
         if len(value) != rows:
             raise StepError(f"{len(value)} values for {rows} rows in '{name}'", f"step {self.name}")
         return record.one_chunk(value)
 
-    def _verdict(self, value: pa.Array | None, rows: int) -> pa.Array:
-        if value is None:
+    def reasons(self, drop: pa.Array | None, rows: int) -> pa.Array:
+        """string (rows,): drop reasons; null for rows that stay."""
+        if drop is None:
             return pa.nulls(rows, pa.string())
-        return self._column(value, "drop", rows).cast(pa.string())
+        return self.values(drop, "drop", rows).cast(pa.string())
 
 
 def _digest(uri: str) -> str:

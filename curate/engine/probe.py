@@ -15,11 +15,13 @@ from curate.engine import splits
 from curate.engine.fused import FusedSteps
 from curate.engine.inline import Inline
 from curate.engine.media_options import MediaOptions
+from curate.engine.opened import opened
 from curate.engine.passes.read import ReadTask, read_split, read_task
-from curate.ingest.reader import Context, Failure, KeptBytes, Reader
+from curate.ingest.reader import Context, Failure, Reader
 from curate.recipe import Loaded
 from manifests import record, storage
 from manifests.media import KEPT
+from manifests.media.blobs import BlobFile
 from manifests.run.ledger import Account, total
 
 _SPLITS = 16
@@ -63,7 +65,7 @@ def probe(loaded: Loaded, rows: int) -> Probed:
         share = max(1, rows // len(loaded.readers))
         found = [_sample(reader, media, share, failures) for reader in loaded.readers]
         sample = pa.concat_tables(found)
-        measured, accounts = _measure(FusedSteps(steps, []), sample, media)
+        measured, accounts = _measure(FusedSteps(steps, []), sample, media, loaded.recipe.seed)
     quarantined = [{"origin": f.origin, "error": f.error, "message": f.message} for f in failures]
     columns = [name for step in steps for name in (*step.measures, *step.step.rewrites)]
     distributions = [_distribution(name, measured[name]) for name in dict.fromkeys(columns)]
@@ -87,10 +89,10 @@ def _head(
     """The first rows of a split; inputs among them that cannot be read go to `failures`."""
     tables = [record.SCHEMA.empty_table()]
     with (
-        contextlib.closing(media.open()) as opened,
+        contextlib.closing(media.open()) as source,
         storage.writing(storage.join(media.kept, f"{task.part}.media")) as sink,
     ):
-        context = Context(media.base, opened, KeptBytes(f"{KEPT}{task.part}.media", sink))
+        context = Context(media.base, source, BlobFile(f"{KEPT}{task.part}.media", lambda: sink))
         for found in read_split(reader, task.split, context):
             tables.append(found.records)
             failures += found.failures
@@ -100,15 +102,21 @@ def _head(
 
 
 def _measure(
-    fused: FusedSteps, sample: pa.Table, media: MediaOptions
+    fused: FusedSteps, sample: pa.Table, media: MediaOptions, seed: int
 ) -> tuple[pa.Table, list[Account]]:
     """The sample with all measures, and an account for each step."""
     accounts: list[Account] = []
-    batches = [fused.schema.empty_table()]
-    for batch, results in fused.run(_batches(sample, fused.batch_rows), media, remove=False):
-        batches.append(batch)
-        accounts += [result.account for result in results]
-    return pa.concat_tables(batches), total(accounts)
+    found = [fused.schema.empty_table()]
+    batches = _batches(sample, fused.batch_rows)
+    with (
+        opened(fused.steps, media.base, seed) as steps,
+        storage.writing(storage.join(media.kept, "probe.media")) as sink,
+    ):
+        blobs = BlobFile(f"{KEPT}probe.media", lambda: sink)
+        for batch, results in fused.run(steps, batches, media, blobs, remove=False):
+            found.append(batch)
+            accounts += [result.account for result in results]
+    return pa.concat_tables(found), total(accounts)
 
 
 def _batches(table: pa.Table, rows: int) -> Iterator[pa.Table]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import logging
 import os
@@ -11,6 +12,7 @@ from typing import Any, TypeVar
 
 from curate.emit.read import shard_files
 from manifests.errors import CurateError, WorkerError
+from manifests.step import Opened, Resources
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -19,6 +21,8 @@ RETRIES = 5
 """How often a task is repeated after its worker or node died (ours)."""
 TASKS_PER_WORKER = 3
 """Tasks in flight for each worker: enough that none is idle, few enough to bound memory (ours)."""
+CLOSE_SECONDS = 30
+"""How long actors may take to close their models (ours)."""
 OBJECT_STORE_BYTES = 128 << 20
 """Shared memory of a local Ray: little, as tasks exchange file names and no data (ours)."""
 
@@ -45,25 +49,65 @@ class RayExecutor:
         self._start()
         yield from self._run(work, itertools.chain([first], waiting))
 
+    def map_opened(
+        self, work: Opened[T, R], items: Iterable[T], resources: Resources
+    ) -> Iterator[tuple[T, R]]:
+        """On a pool of actors: each opens the work once, and again if its process died."""
+        waiting = iter(items)
+        first = next(waiting, None)
+        if first is None:
+            return
+        self._start()
+        pool = _Actors(work, resources, self._actors_that_fit(resources))
+        try:
+            yield from self._collect(pool.submit, itertools.chain([first], waiting), pool.size)
+        finally:
+            pool.close()
+
+    def _actors_that_fit(self, resources: Resources) -> int:
+        """As many actors as the cluster has room for, up to the number of workers asked for."""
+        import ray
+
+        has = ray.cluster_resources()
+        room = [
+            has.get(name, 0) // need
+            for name, need in (("CPU", resources.cpus), ("GPU", resources.gpus))
+            if need
+        ]
+        if resources.gpus and not has.get("GPU", 0):
+            raise WorkerError(
+                f"a step asks for {resources.gpus:g} GPU, and this cluster has none",
+                "resources",
+                "Run it where there is a GPU, or set the step to use the CPU.",
+            )
+        return max(1, min(self.workers, *(int(n) for n in room)))
+
     def _run(self, work: Callable[[T], R], items: Iterator[T]) -> Iterator[tuple[T, R]]:
         import ray
 
         shared = ray.put(work)
-        running: dict[Any, T] = {}
-        bound = TASKS_PER_WORKER * self.workers
+        return self._collect(lambda item: self._remote.remote(shared, item), items, self.workers)
+
+    def _collect(
+        self, submit: Callable[[T], Any], items: Iterator[T], workers: int
+    ) -> Iterator[tuple[T, R]]:
+        """Keep a bounded number of tasks in flight; yields their results as they complete."""
+        import ray
+
+        flying: dict[Any, T] = {}
         try:
             while True:
-                for item in itertools.islice(items, bound - len(running)):
-                    running[self._remote.remote(shared, item)] = item
-                if not running:
+                for item in itertools.islice(items, TASKS_PER_WORKER * workers - len(flying)):
+                    flying[submit(item)] = item
+                if not flying:
                     return
-                done, _ = ray.wait(list(running), num_returns=1)
+                done, _ = ray.wait(list(flying), num_returns=1)
                 for reference in done:
-                    item = running.pop(reference)
+                    item = flying.pop(reference)
                     yield item, self._result(reference, item)
         finally:
-            for reference in running:
-                ray.cancel(reference, force=True)
+            for reference in flying:
+                ray.cancel(reference, force=False)
 
     def _result(self, reference: Any, item: object) -> Any:
         import ray
@@ -114,6 +158,50 @@ class RayExecutor:
 
 def _task(work: Callable[[T], R], item: T) -> R:
     return work(item)
+
+
+class _Actors:
+    """A pool of actors that hold the opened work, asked in turn."""
+
+    def __init__(self, work: Opened[Any, Any], resources: Resources, size: int) -> None:
+        import ray
+
+        kind = ray.remote(
+            num_cpus=resources.cpus,
+            num_gpus=resources.gpus,
+            memory=resources.memory_bytes or None,
+            max_restarts=RETRIES,
+            max_task_retries=RETRIES,
+        )(_Holder)
+        self._members = [kind.remote(work) for _ in range(size)]
+        self._turns = itertools.cycle(self._members)
+        self.size = size
+
+    def submit(self, item: object) -> Any:
+        return next(self._turns).call.remote(item)
+
+    def close(self) -> None:
+        """Let every actor close what it opened, then end its process."""
+        import ray
+
+        closing = [member.close.remote() for member in self._members]
+        ray.wait(closing, num_returns=len(closing), timeout=CLOSE_SECONDS)
+        for member in self._members:
+            ray.kill(member)
+
+
+class _Holder:
+    """The state of an actor: the opened work."""
+
+    def __init__(self, work: Opened[Any, Any]) -> None:
+        self._stack = contextlib.ExitStack()
+        self._call = self._stack.enter_context(work.open())
+
+    def call(self, item: Any) -> Any:
+        return self._call(item)
+
+    def close(self) -> None:
+        self._stack.close()
 
 
 def _initialise(workers: int | None, address: str | None) -> None:

@@ -6,6 +6,7 @@ import os
 import platform
 import time
 from collections.abc import Iterable
+from itertools import chain
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -13,9 +14,8 @@ import pyarrow as pa
 import curate
 from curate.engine.media_options import MediaOptions
 from curate.engine.outcomes import QUARANTINED
-from curate.engine.part_files import QUARANTINE
 from curate.engine.pass_folder import PassFolder
-from curate.engine.passes import Pass, ReadPass, RunContext, State, shards
+from curate.engine.passes import Pass, ReadPass, RunContext, State
 from curate.engine.plan import notes, plan
 from curate.engine.progress import Progress
 from curate.recipe import Loaded
@@ -55,8 +55,8 @@ class Run:
     ) -> None:
         steps = storage.join(out, STEPS)
         media = MediaOptions(loaded.base, steps, loaded.recipe.media)
-        self.loaded, self.out, self.retry = loaded, out, retry
-        self.context = RunContext(out, steps, media, executor, progress)
+        self.loaded, self.out = loaded, out
+        self.context = RunContext(out, steps, media, executor, progress, retry)
         self.finished: list[FinishedPass] = []
 
     def __call__(self) -> RunManifest:
@@ -79,7 +79,8 @@ class Run:
         storage.make_folder(place.folder)
         storage.make_folder(place.files)
         tasks = planned.tasks(run, state)
-        commits = self._committed(place, {task.part: task.inputs_digest for task in tasks})
+        known = place.commits({task.part: task.inputs_digest for task in tasks})
+        commits = {p: c for p, c in known.items() if planned.holds(c, run.retry)}
         unfinished = planned.unfinished(tasks, commits)
         if unfinished:
             storage.delete(storage.join(self.out, manifest.NAME))
@@ -89,19 +90,12 @@ class Run:
             for commit in planned.work(run, unfinished):
                 commits[commit.part] = commit
                 bar.step(commit.ledger)
-                self._check_count(place.folder, commits.values())
+                self._check_count(planned, place.folder, commits.values())
         if unfinished:
             storage.clear_unfinished(place.files)
         made = [commits[task.part] for task in tasks]
         self._finish_pass(planned, place, made)
         return planned.after(run, state, made)
-
-    def _committed(self, place: PassFolder, digests: dict[str, str]) -> dict[str, Commit]:
-        """The parts that need not be made again."""
-        found = place.commits(digests)
-        if not self.retry:
-            return found
-        return {part: commit for part, commit in found.items() if not _quarantined_count([commit])}
 
     def _finish_pass(self, planned: Pass[Any], place: PassFolder, commits: list[Commit]) -> None:
         """Write the manifest of a pass of which all parts are committed."""
@@ -112,7 +106,9 @@ class Run:
             name=planned.name,
             kind=planned.kind,
             fingerprint=planned.fingerprint,
-            steps=[step.identity(self.loaded.base) for step in planned.steps],
+            steps=[
+                step.identity(self.loaded.base, self.loaded.recipe.seed) for step in planned.steps
+            ],
             files_folder=storage.base_name(place.files) if elsewhere else "",
             parts=commits,
             ledger=accounts,
@@ -123,14 +119,15 @@ class Run:
     def accounts(self) -> list[Account]:
         return [account for done in self.finished for account in done.manifest.ledger]
 
-    def _check_count(self, folder: str, running: Iterable[Commit]) -> None:
+    def _check_count(self, planned: Pass[Any], folder: str, running: Iterable[Commit]) -> None:
         """Fail at once when a budget that is a count is spent. `running`: commits of this pass."""
         limit = self.loaded.recipe.max_quarantined
         if limit < 1:
             return
         spent = self._spent() + _quarantined_count(running)
         if spent > limit:
-            self._write_quarantine(_quarantined(folder, running))
+            found = [planned.quarantined(folder, commit) for commit in running]
+            self._write_quarantine(list(chain.from_iterable(found)))
             raise self._over_budget(spent, f"max_quarantined: {limit}")
 
     def _check_share(self) -> None:
@@ -160,7 +157,8 @@ class Run:
         """Write the quarantined rows of all passes to one file. `running`: those of this pass."""
         tables = []
         for done in self.finished:
-            tables += _quarantined(done.folder, done.manifest.parts)
+            for commit in done.manifest.parts:
+                tables += done.planned.quarantined(done.folder, commit)
         parts.write(storage.join(self.out, QUARANTINE_FILE), QUARANTINED, [*tables, *running])
 
     def _finish(self, written: dict[str, Any], started: float, cpu: float) -> RunManifest:
@@ -183,17 +181,6 @@ class Run:
 def _quarantined_count(commits: Iterable[Commit]) -> int:
     """How many inputs some parts of a pass have quarantined."""
     return sum(sum(a.quarantined.values()) for commit in commits for a in commit.ledger)
-
-
-def _quarantined(folder: str, commits: Iterable[Commit]) -> list[pa.Table]:
-    """The quarantined rows of some parts, or shards, of a pass."""
-    found = []
-    for commit in commits:
-        if entry := commit.file(QUARANTINE):
-            found.append(parts.read_columns(storage.join(folder, entry.name)).cast(QUARANTINED))
-        if commit.detail:
-            found.append(shards.quarantined(commit))
-    return found
 
 
 def _entry(done: FinishedPass) -> PassEntry:

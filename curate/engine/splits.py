@@ -9,9 +9,10 @@ from typing import Any
 from curate import catalog
 from curate.engine.media_options import MediaOptions
 from curate.ingest import sniff
-from curate.ingest.reader import Context, KeptBytes, Reader, Split, recipe_uri
+from curate.ingest.reader import Context, Reader, Split, recipe_uri
 from manifests import storage
 from manifests.errors import FileError, InputError
+from manifests.media.blobs import BlobFile
 from manifests.run.fingerprint import fingerprint
 from manifests.step import Executor
 from manifests.storage import File
@@ -82,7 +83,7 @@ class _Cut:
             return [Split(group)]
         media = self.media.open()
         try:
-            context = Context(self.media.base, media, KeptBytes("", None))
+            context = Context(self.media.base, media, BlobFile())
             return list(self.reader.splits(group[0], context))
         except FileError:
             return [Split(group)]  # reading it raises the same error, and quarantines the file

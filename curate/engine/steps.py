@@ -4,29 +4,44 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from functools import partial
 from typing import NamedTuple, TypeVar
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from curate.engine.outcomes import StepResult, apply_outcome, expand, failed_rows
+from curate.engine.outcomes import (
+    Answer,
+    StepResult,
+    apply_answer,
+    counts,
+    dropped_rows,
+    expand,
+    failed_rows,
+    no_errors,
+)
 from curate.engine.planned import PlannedStep
+from manifests import record
 from manifests.errors import CurateError, RowError, StepError
-from manifests.media import Media
 from manifests.run.ledger import Account
-from manifests.step import Outcome, ReshapeStep, RowStep
+from manifests.step import (
+    Columns,
+    Context,
+    Measured,
+    Reshaped,
+    ReshapeStep,
+    RowErrors,
+    RowStep,
+)
 
 T = TypeVar("T")
 
 MAX_FAILED_ROWS = 16
-"""If a step fails on more rows of one batch than this, the step itself is broken (ours)."""
-_ROW_ERRORS = (CurateError, ArithmeticError, LookupError, TypeError, ValueError)
-"""Errors that one bad row may cause in a step; any other error stops the run."""
+"""A step that raises on more rows of one batch than this is itself broken (ours)."""
 
 
 def run_step(
-    planned: PlannedStep, batch: pa.Table, media: Media, dropped_as: pa.Schema
+    planned: PlannedStep, batch: pa.Table, context: Context, dropped_as: pa.Schema
 ) -> StepResult:
     """Run a step on the rows of the batch that its `only` selects; the other rows are kept.
 
@@ -35,52 +50,104 @@ def run_step(
     mask = planned.row_mask(batch)
     selected = batch if mask is None else batch.filter(pa.array(mask))
     if isinstance(planned.step, ReshapeStep):
-        return _reshape(planned, batch, selected, mask, media, dropped_as)
-    outcome = _outcome(planned, selected, media)
+        return _reshape(planned, batch, selected, mask, context, dropped_as)
+    columns, errors = measure(planned, selected, context)
+    answer = Answer(columns, decide(planned, columns, selected.num_rows), errors)
     if mask is not None:
-        outcome = expand(outcome, mask, batch)
-    return apply_outcome(planned.name, batch, outcome, dropped_as)
+        answer = expand(answer, mask, batch)
+    passed_over = batch.num_rows - selected.num_rows
+    return apply_answer(planned.name, batch, answer, dropped_as, passed_over)
 
 
-def _outcome(planned: PlannedStep, batch: pa.Table, media: Media) -> Outcome:
-    """The checked outcome of a row step for every row of the batch."""
+def measure(planned: PlannedStep, batch: pa.Table, context: Context) -> tuple[Columns, pa.Table]:
+    """The measures and rewritten columns of a row step for every row, and the rows it failed on."""
+    step = planned.without_bounds()
+    assert isinstance(step, RowStep)
+    given = planned.given(batch)
+
+    def call(start: int, rows: int) -> tuple[Columns, pa.Table]:
+        return _checked(planned, step.measure(given.slice(start, rows), context), rows)
+
+    def failed(row: int, error: Exception) -> tuple[Columns, pa.Table]:
+        nulls: Columns = {name: pa.nulls(1, kind) for name, kind in planned.measures.items()}
+        nulls |= {name: pa.nulls(1, record.SCHEMA.field(name).type) for name in step.rewrites}
+        errors = RowErrors(1)
+        errors.add(0, error)
+        return nulls, errors.table
+
+    results = _halving(planned, batch, call, failed)
+    if len(results) == 1:
+        columns, errors = results[0]
+    else:
+        names = results[0][0]
+        columns = {n: pa.concat_arrays([columns[n] for columns, _ in results]) for n in names}
+        errors = pa.concat_tables([errors for _, errors in results])
+    return _restored(columns, step.rewrites, batch, errors), errors
+
+
+def decide(planned: PlannedStep, columns: Columns, rows: int) -> pa.Array:
+    """string (rows,): the drop reasons of a row step, by the columns it measured."""
     step = planned.step
     assert isinstance(step, RowStep)
-
-    def call(rows: pa.Table) -> Outcome:
-        return planned.checked(step(rows, media), rows.num_rows)
-
-    return _concat(_row_by_row(planned, batch, call, partial(_failed_outcome, planned)))
+    own = {name.removeprefix(f"{planned.name}."): column for name, column in columns.items()}
+    return planned.reasons(step.decide(pa.table(own)) if own else None, rows)
 
 
-def _row_by_row(
+def _checked(
+    planned: PlannedStep, answered: Columns | Measured, rows: int
+) -> tuple[Columns, pa.Table]:
+    columns, errors = answered if isinstance(answered, Measured) else (answered, None)
+    if not isinstance(columns, dict):
+        kind = type(columns).__name__
+        raise StepError(f"answered with a {kind}, not with columns", f"step {planned.name}")
+    found = no_errors(rows) if errors is None else errors.table
+    planned.values(found, "errors", rows)
+    return planned.columns(columns, rows), found
+
+
+def _restored(
+    columns: Columns, rewrites: tuple[str, ...], batch: pa.Table, errors: pa.Table
+) -> Columns:
+    """The columns, with what the batch has in rewritten ones where the step failed on the row."""
+    failed = pc.is_valid(errors["kind"].combine_chunks())
+    if not rewrites or not pc.any(failed).as_py():
+        return columns
+    old = {name: record.one_chunk(batch[name]) for name in rewrites}
+    return columns | {n: pc.if_else(failed, column, columns[n]) for n, column in old.items()}
+
+
+def _halving(
     planned: PlannedStep,
     batch: pa.Table,
-    call: Callable[[pa.Table], T],
-    failed: Callable[[pa.Table, Exception], T],
+    call: Callable[[int, int], T],
+    failed: Callable[[int, Exception], T],
 ) -> list[T]:
-    """Results of `call`: one for the batch or, if that raises, one for each row.
+    """The results of `call(start, rows)` for blocks of rows, in order: one block if nothing raises.
 
-    A row on which `call` raises again gets the result of `failed`.
+    A block on which it raises is cut in two, until the row is found that raises alone: it gets the
+    result of `failed(row, error)`.
     """
-    try:
-        return [call(batch)]
-    except _ROW_ERRORS as error:
-        _reraise_unless_row(error)
-        first = error
-    if not batch.num_rows:
-        raise StepError(f"{type(first).__name__}: {first}", f"step {planned.name}") from first
-    results, failures = [], 0
-    for number in range(batch.num_rows):
-        row = batch.slice(number, 1)
+    results: list[T] = []
+    waiting, failures = [(0, batch.num_rows)], 0
+    while waiting:
+        start, rows = waiting.pop()
         try:
-            results.append(call(row))
-        except _ROW_ERRORS as error:
+            results.append(call(start, rows))
+            continue
+        except MemoryError:
+            raise
+        except Exception as error:  # whatever a row provokes in a step is the row's
             _reraise_unless_row(error)
-            failures += 1
-            if failures > MAX_FAILED_ROWS:
-                raise _broken_step(planned, batch, first) from first
-            results.append(failed(row, error))
+            if rows == 0:
+                raise StepError(_text(error), f"step {planned.name}") from error
+            if rows == 1:
+                failures += 1
+                if failures > MAX_FAILED_ROWS:
+                    raise _broken_step(planned, batch, start, error) from error
+                results.append(failed(start, error))
+                continue
+        half = rows // 2
+        waiting += [(start + half, rows - half), (start, half)]
     return results
 
 
@@ -90,45 +157,26 @@ def _reraise_unless_row(error: Exception) -> None:
         raise error
 
 
-def _broken_step(planned: PlannedStep, batch: pa.Table, first: Exception) -> StepError:
+def _broken_step(planned: PlannedStep, batch: pa.Table, row: int, error: Exception) -> StepError:
     return StepError(
-        f"{type(first).__name__}: {first}",
+        _text(error),
         f"step {planned.name}",
-        f"It failed on more than {MAX_FAILED_ROWS} rows of one batch, the first from "
-        f"{batch['origin'][0].as_py()}.",
+        f"It failed on more than {MAX_FAILED_ROWS} rows of one batch, the last from "
+        f"{batch['origin'][row].as_py()}.",
     )
 
 
-def _failed_outcome(planned: PlannedStep, row: pa.Table, error: Exception) -> Outcome:
-    """The outcome for one row on which the step raised: no measures, and the error."""
-    columns: dict[str, pa.Array] = {n: pa.nulls(1, t) for n, t in planned.measures.items()}
-    columns |= {name: row[name].combine_chunks() for name in planned.step.rewrites}
-    return Outcome(columns, pa.nulls(1, pa.string()), _message(error))
+def _text(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
 
 
-def _message(error: Exception) -> pa.Array:
-    return pa.array([f"{type(error).__name__}: {error}"])
-
-
-def _concat(outcomes: list[Outcome]) -> Outcome:
-    if len(outcomes) == 1:
-        return outcomes[0]
-    names = outcomes[0].columns
-    return Outcome(
-        {n: pa.concat_arrays([o.columns[n] for o in outcomes]) for n in names},
-        pa.concat_arrays([o.drop for o in outcomes]),
-        pa.concat_arrays([o.error for o in outcomes]),
-    )
-
-
-class _Reshaped(NamedTuple):
-    """What a reshape step made of some rows.
-
-    `errors`: for each row it was given, why it failed; null where it did not.
-    """
+class _Made(NamedTuple):
+    """What a reshape step made of some rows: records with all columns of the pass, and for each
+    row it was given a drop reason or an error, null where it made something of it."""
 
     rows: pa.Table
-    errors: pa.Array
+    drop: pa.Array
+    errors: pa.Table
 
 
 def _reshape(
@@ -136,42 +184,88 @@ def _reshape(
     batch: pa.Table,
     selected: pa.Table,
     mask: np.ndarray | None,
-    media: Media,
+    context: Context,
     dropped_as: pa.Schema,
 ) -> StepResult:
     """Replace the selected rows by those the step makes; rows outside the mask come first."""
     step = planned.step
     assert isinstance(step, ReshapeStep)
+    given = planned.given(selected, tuple(record.SCHEMA.names))
 
-    def call(rows: pa.Table) -> _Reshaped:
-        return _Reshaped(step(rows, media), pa.nulls(rows.num_rows, pa.string()))
+    def call(start: int, rows: int) -> _Made:
+        block = given.slice(start, rows)
+        return _made(planned, selected.slice(start, rows), step.reshape(block, context))
 
-    results = _row_by_row(planned, selected, call, _failed_reshape)
-    made = _checked(planned, pa.concat_tables([r.rows for r in results]), batch.schema)
-    kept = made if mask is None else pa.concat_tables([batch.filter(pa.array(~mask)), made])
-    errors = pa.concat_arrays([r.errors for r in results])
-    failed = errors.is_valid()
-    quarantined = failed_rows(planned.name, selected.filter(failed), errors.filter(failed))
+    def failed(row: int, error: Exception) -> _Made:
+        errors = RowErrors(1)
+        errors.add(0, error)
+        nothing = _with_measures(planned, selected.slice(row, 0), {})
+        return _Made(nothing, pa.nulls(1, pa.string()), errors.table)
+
+    results = _halving(planned, selected, call, failed)
+    made = pa.concat_tables([result.rows for result in results])
+    _check_ids(planned, made)
+    others = batch.slice(0, 0) if mask is None else batch.filter(pa.array(~mask))
+    kept = pa.concat_tables([_with_measures(planned, others, {}), made])
+    drop = pa.concat_arrays([result.drop for result in results])
+    errors = pa.concat_tables([result.errors for result in results])
+    is_failed = pc.is_valid(errors["kind"].combine_chunks())
+    is_dropped = pc.and_not(drop.is_valid(), is_failed)
+    reasons = drop.filter(is_dropped)
+    quarantined = failed_rows(planned.name, selected.filter(is_failed), errors.filter(is_failed))
     account = Account(
         step=planned.name,
         rows_in=batch.num_rows,
-        made=kept.num_rows + quarantined.num_rows - batch.num_rows,
+        made=kept.num_rows + len(reasons) + quarantined.num_rows - batch.num_rows,
         kept=kept.num_rows,
-        quarantined={"RowError": quarantined.num_rows} if quarantined.num_rows else {},
+        passed_over=others.num_rows,
+        dropped=counts(reasons),
+        quarantined=counts(quarantined["error"]),
     )
-    return StepResult(kept, kept, dropped_as.empty_table(), quarantined, account)
+    dropped = dropped_rows(planned.name, selected.filter(is_dropped), reasons, dropped_as)
+    return StepResult(kept, kept, dropped, quarantined, account)
 
 
-def _failed_reshape(row: pa.Table, error: Exception) -> _Reshaped:
-    return _Reshaped(row.slice(0, 0), _message(error))
+def _made(planned: PlannedStep, given: pa.Table, answered: Reshaped) -> _Made:
+    """What the step made, checked, with the measures that its parents have.
+
+    Raises StepError where records are not in the record schema, or a row has no answer.
+    """
+    place = f"step {planned.name}"
+    if answered.rows.schema.names != record.SCHEMA.names:
+        differ = sorted(set(answered.rows.schema.names) ^ set(record.SCHEMA.names))
+        raise StepError(f"made records with other columns than the schema has: {differ}", place)
+    rows, parents = given.num_rows, np.asarray(answered.parents, np.int64)
+    if len(parents) != answered.rows.num_rows:
+        raise StepError(f"{len(parents)} parents for {answered.rows.num_rows} new records", place)
+    if len(parents) and not 0 <= parents.min() <= parents.max() < rows:
+        raise StepError(f"a parent is not one of the {rows} rows it was given", place)
+    drop = planned.reasons(answered.drop, rows)
+    errors = no_errors(rows) if answered.errors is None else answered.errors.table
+    planned.values(errors, "errors", rows)
+    answers = np.bincount(parents, minlength=rows) > 0
+    answers |= np.asarray(drop.is_valid()) | np.asarray(pc.is_valid(errors["kind"]))
+    if not answers.all():
+        lost = given["id"][int(np.flatnonzero(~answers)[0])].as_py()
+        raise StepError(f"made nothing of {lost}, and gave no reason", place)
+    inherited = given.drop_columns(record.SCHEMA.names).take(pa.array(parents))
+    columns = {name: inherited[name] for name in inherited.column_names}
+    new = answered.rows.cast(record.SCHEMA)
+    for name, column in columns.items():
+        new = new.append_column(name, column)
+    measures = planned.columns(dict(answered.measures), new.num_rows)
+    return _Made(_with_measures(planned, new, measures), drop, errors)
 
 
-def _checked(planned: PlannedStep, made: pa.Table, schema: pa.Schema) -> pa.Table:
-    """The rows that a reshape step made. Raises StepError on other columns, or an id made twice."""
-    if made.schema.names != schema.names:
-        differ = sorted(set(made.schema.names) ^ set(schema.names))
-        raise StepError(f"made rows of other columns than it was given: {differ}", planned.name)
+def _with_measures(planned: PlannedStep, rows: pa.Table, measures: Columns) -> pa.Table:
+    """The rows with the measures of a reshape step; null where they are not given."""
+    for name, kind in planned.measures.items():
+        column = measures.get(name, pa.nulls(rows.num_rows, kind))
+        rows = rows.append_column(pa.field(name, kind), column)
+    return rows
+
+
+def _check_ids(planned: PlannedStep, made: pa.Table) -> None:
     twice = [i for i, n in Counter(made["id"].to_pylist()).items() if n > 1]
     if twice:
         raise StepError(f"made several records with the id {twice[0]}", f"step {planned.name}")
-    return made.cast(schema)

@@ -53,7 +53,7 @@ def keep_image(
         return error
     # The file of kept bytes cannot be opened before the part is complete, so look now.
     shown = orientation(bytes(data[:FIRST_BYTES])) if with_orientation else None
-    return OpenedImage(Reference(*context.keep(data)), header, shown)
+    return OpenedImage(context.keep(data), header, shown)
 
 
 def _header(data: memoryview, media: Media) -> Header:

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from manifests import storage
 from manifests.errors import CurateError, InputError, RowError
 from manifests.media import Limits, Media
+from manifests.media.blobs import BlobFile
 from manifests.storage import File
 
 BATCH_ROWS = 4096
@@ -68,25 +69,11 @@ class Context(NamedTuple):
 
     base: str
     media: Media
-    keep: KeptBytes
+    keep: BlobFile
 
     @property
     def limits(self) -> Limits:
         return self.media.limits
-
-
-class KeptBytes:
-    """Media that came inside another format, laid end to end in one file beside the part."""
-
-    def __init__(self, uri: str, sink: storage.Sink | None) -> None:
-        self.uri, self._sink = uri, sink
-
-    def __call__(self, data: bytes | memoryview) -> tuple[str, int, int]:
-        """Keep the bytes; returns their (uri, offset, length)."""
-        assert self._sink is not None, "this reader did not say that it keeps bytes"
-        offset = self._sink.size_bytes
-        self._sink.write(data)
-        return self.uri, offset, len(data)
 
 
 class Head(NamedTuple):

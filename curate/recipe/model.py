@@ -222,11 +222,11 @@ def _required_name(
 
 
 def _check_columns(planned: list[PlannedStep], place: str) -> None:
-    """Raises RecipeError if the last step reads a column that no step before it makes."""
-    step = planned[-1].step
+    """Raises RecipeError where a step reads, or selects rows by, a column that nothing makes."""
+    last = planned[-1]
     known = part_schema(planned[:-1]).names
-    for column in step.reads() if isinstance(step, CorpusStep) else ():
-        if planned[-1].in_run(column) not in known:
+    for column in (*last.reads, *(last.only or {})):
+        if column not in known:
             if now := new_column(column, planned[:-1]):
                 raise RecipeError(f"'{column}' is now '{now}'.", place)
             fix = nearest(column, known)

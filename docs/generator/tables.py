@@ -36,7 +36,7 @@ def steps() -> str:
 def adds(kind: type[Step]) -> str:
     """The measures of a step, and the columns of the record that it rewrites."""
     rewrites = f"rewrites {codes(kind.rewrites)}" if kind.rewrites else ""
-    return "; ".join(filter(None, (codes(kind.measures), rewrites)))
+    return "; ".join(filter(None, (codes(kind.model_construct().measures()), rewrites)))
 
 
 def presets() -> str:

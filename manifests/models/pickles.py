@@ -11,7 +11,7 @@ import pickle
 from collections.abc import Callable, Mapping
 from itertools import chain
 from types import MappingProxyType
-from typing import Any
+from typing import Any, BinaryIO
 
 from manifests.errors import FileError
 
@@ -42,14 +42,28 @@ def loads(data: bytes, allowed: Mapping[str, Callable[..., Any]] = MappingProxyT
     """
     if len(data) > MAX_BYTES:
         raise FileError(f"a pickle of {len(data)} bytes is over the limit of {MAX_BYTES}.")
+    return load_next(io.BytesIO(data), len(data), allowed)
+
+
+def load_next(
+    stream: BinaryIO,
+    size: int,
+    allowed: Mapping[str, Callable[..., Any]],
+    persistent: Callable[[Any], Any] | None = None,
+) -> Any:
+    """As `loads`, of the pickle that begins where the stream is; it is left at the pickle's end.
+
+    `size`: of the whole file, in bytes. `persistent` is given what a persistent id names, such as
+    a block of numbers that lies outside the pickle; None: there may be none.
+    """
     try:
-        value = _Unpickler(data, allowed).load()
+        value = _Unpickler(stream, allowed, persistent).load()
     except FileError:
         raise
     except Exception as error:  # "Note that other exceptions may also be raised" (pickle's manual)
         fault = f"a broken pickle: {str(error).rstrip('.') or type(error).__name__:.200}."
         raise FileError(fault, fix="Copy the file again.") from None
-    _check_size([value], max(MAX_GROWTH * len(data), FREE_SIZE), MAX_DEPTH)
+    _check_size([value], max(MAX_GROWTH * size, FREE_SIZE), MAX_DEPTH)
     return value
 
 
@@ -57,10 +71,20 @@ class _Unpickler(pickle._Unpickler):
     """The standard library's unpickler in Python. The one in C cannot be used: it hashes dict keys
     before they can be checked, and allocates as much memory as a number in the file asks for."""
 
-    def __init__(self, data: bytes, allowed: Mapping[str, Callable[..., Any]]) -> None:
-        super().__init__(io.BytesIO(data), encoding="latin1")
-        self._allowed = allowed
+    def __init__(
+        self,
+        stream: BinaryIO,
+        allowed: Mapping[str, Callable[..., Any]],
+        persistent: Callable[[Any], Any] | None,
+    ) -> None:
+        super().__init__(stream, encoding="latin1")
+        self._allowed, self._persistent = allowed, persistent
         self.dispatch = _Instructions(_OBEYED)  # type: ignore[misc]
+
+    def persistent_load(self, pid: Any) -> Any:
+        if self._persistent is None:
+            raise FileError("a pickle with persistent ids.", fix=_FIX)
+        return self._persistent(pid)
 
     def find_class(self, module: str, name: str) -> Any:
         function = self._allowed.get(f"{module}.{name}")

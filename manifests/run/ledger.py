@@ -20,6 +20,7 @@ class Account(BaseModel):
     rows_in: int = 0
     made: int = Field(0, description="rows a reshape step made, less the rows it got")
     kept: int = 0
+    passed_over: int = Field(0, description="kept rows that the step's `only` did not select")
     dropped: dict[str, int] = Field(default_factory=dict)
     quarantined: dict[str, int] = Field(default_factory=dict)
 
@@ -29,6 +30,7 @@ class Account(BaseModel):
             rows_in=self.rows_in + other.rows_in,
             made=self.made + other.made,
             kept=self.kept + other.kept,
+            passed_over=self.passed_over + other.passed_over,
             dropped=_sum(self.dropped, other.dropped),
             quarantined=_sum(self.quarantined, other.quarantined),
         )

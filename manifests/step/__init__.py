@@ -1,10 +1,31 @@
 """The contract of a step: the three kinds of steps, their inputs and their outcomes."""
 
-from manifests.step.corpus import Corpus, Executor, Part, Task, TaskResult, Workspace
-from manifests.step.outcome import Outcome, reasons
+from manifests.step.context import Blobs, Context
+from manifests.step.corpus import (
+    Corpus,
+    Executor,
+    Opened,
+    Part,
+    Task,
+    TaskResult,
+    Worker,
+    Workspace,
+)
+from manifests.step.needs import Bound, Images, Location, ModelIdentity, Resources
+from manifests.step.outcome import (
+    Columns,
+    Measured,
+    Outcome,
+    Reshaped,
+    RowErrors,
+    each_row,
+    reasons,
+)
 from manifests.step.shapes import CorpusStep, ReshapeStep, RowStep, Step
 
 __all__ = [
-    "Corpus", "CorpusStep", "Executor", "Outcome", "Part", "ReshapeStep", "RowStep", "Step",
-    "Task", "TaskResult", "Workspace", "reasons",
+    "Blobs", "Bound", "Columns", "Context", "Corpus", "CorpusStep", "Executor", "Images",
+    "Location", "Measured", "ModelIdentity", "Opened", "Outcome", "Part", "ReshapeStep",
+    "Reshaped", "Resources", "RowErrors", "RowStep", "Step", "Task", "TaskResult", "Worker",
+    "Workspace", "each_row", "reasons",
 ]  # fmt: skip

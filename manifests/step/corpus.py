@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 import pyarrow as pa
 
 from manifests.run.manifest import Commit
+from manifests.step.needs import Resources
 from manifests.storage.file_entry import FileEntry
 
 T = TypeVar("T")
 R = TypeVar("R")
+T_contra = TypeVar("T_contra", contravariant=True)
+R_co = TypeVar("R_co", covariant=True)
 
 
 class Part(NamedTuple):
@@ -33,6 +37,24 @@ class Corpus(Protocol):
         ...
 
 
+class Worker(NamedTuple):
+    """The process in which a step loads its model. `base`: the folder of relative paths."""
+
+    base: str
+    gpus: float = 0
+
+    @property
+    def gpu(self) -> bool:
+        """Whether the step may use a GPU."""
+        return self.gpus > 0
+
+
+class Opened(Protocol[T_contra, R_co]):
+    """Work that needs a set-up, such as loading a model: `with work.open() as call: call(item)`."""
+
+    def open(self) -> AbstractContextManager[Callable[[T_contra], R_co]]: ...
+
+
 class Executor(Protocol):
     """Runs a function on many items, in this process or on workers.
 
@@ -41,6 +63,15 @@ class Executor(Protocol):
 
     def map(self, work: Callable[[T], R], items: Iterable[T]) -> Iterator[tuple[T, R]]:
         """Pairs of item and result, each as soon as it is complete; the order is not defined."""
+        ...
+
+    def map_opened(
+        self, work: Opened[T, R], items: Iterable[T], resources: Resources
+    ) -> Iterator[tuple[T, R]]:
+        """As `map`, with work that is set up once in every worker, and closed there at the end.
+
+        Every worker has the resources; items of a worker that died are given to another.
+        """
         ...
 
 

@@ -1,28 +1,126 @@
-"""The answer of a step for a batch, and drop reasons from row masks."""
+"""The answers of steps: measures, errors by row, drop reasons, and rows made of rows."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
+from manifests.errors import CurateError, RowError
 from manifests.storage.file_entry import FileEntry
+
+Columns = dict[str, pa.Array]
+"""Columns by name; each has one value for each row of the batch, in order."""
+
+
+class RowErrors:
+    """The rows of a batch on which a step failed; the engine quarantines them.
+
+    `kind` is the class of the error, such as "MediaError"; the ledger counts by it. `later`: the
+    cause is transient (a server that did not answer), so `--retry` asks again for that row.
+    """
+
+    def __init__(self, rows: int) -> None:
+        self._kinds: list[str | None] = [None] * rows
+        self._messages: list[str | None] = [None] * rows
+        self._later = [False] * rows
+
+    def add(self, row: int, error: Exception, later: bool = False) -> None:
+        """Record the first error of a row; further ones are ignored."""
+        if self._kinds[row] is None:
+            self._kinds[row] = type(error).__name__
+            self._messages[row] = str(error)
+            self._later[row] = later
+
+    @classmethod
+    def where(cls, messages: Iterable[str | None], kind: type[CurateError] = RowError) -> RowErrors:
+        """Errors of one kind from a message for each row, None where there is none:
+        `RowErrors.where([None, "no image"])`."""
+        found = list(messages)
+        errors = cls(len(found))
+        for row, message in enumerate(found):
+            if message is not None:
+                errors.add(row, kind(message))
+        return errors
+
+    def __bool__(self) -> bool:
+        return any(kind is not None for kind in self._kinds)
+
+    @property
+    def table(self) -> pa.Table:
+        """Columns `kind`, `message` (null where the row has no error) and `later`."""
+        columns = [
+            pa.array(self._kinds, pa.string()),
+            pa.array(self._messages, pa.string()),
+            pa.array(self._later, pa.bool_()),
+        ]
+        return pa.table(columns, schema=ERRORS)
+
+
+ERRORS = pa.schema([("kind", pa.string()), ("message", pa.string()), ("later", pa.bool_())])
+
+
+class Measured(NamedTuple):
+    """What a row step measured on a batch: its columns, and the rows on which it failed.
+
+    `columns` holds the measures, named as in `measures`, and the record columns that the step
+    rewrote, named as in `rewrites`. Values of rows with an error are ignored.
+    """
+
+    columns: Columns
+    errors: RowErrors | None = None
 
 
 class Outcome(NamedTuple):
-    """The answer of a step for a batch; every array has one value for each row, in order."""
+    """What `apply` of a corpus step answers for the rows of a part."""
 
-    columns: dict[str, pa.Array]
-    """Measures, named as in `measures`, and record columns that the step rewrote, named as in
-    `rewrites`."""
+    columns: Columns
     drop: pa.Array | None = None
-    """string: the reason to drop the row, null to keep it. A short, fixed phrase: the measured
-    values are in `columns`, and the engine stores them with the dropped row."""
-    error: pa.Array | None = None
-    """string: why the step failed on the row, else null. The engine quarantines such rows."""
+    """string: the reason to drop the row, null to keep it: a short, fixed phrase."""
+    errors: RowErrors | None = None
     files: tuple[FileEntry, ...] = ()
-    """Files that a corpus step wrote to `workspace.kept` for this part, for later runs."""
+    """Files that the step wrote to `workspace.kept` for this part, for later runs."""
+
+
+class Reshaped(NamedTuple):
+    """The records that a reshape step made of a batch.
+
+    `parents` (int64): for each new record the row of the batch it was made of. Every row of the
+    batch has a new record, a drop reason or an error: none may vanish.
+    """
+
+    rows: pa.Table
+    parents: np.ndarray
+    measures: Mapping[str, pa.Array] = MappingProxyType({})
+    """One value for each new record."""
+    drop: pa.Array | None = None
+    """string: for each row of the batch the reason why nothing was made of it, else null."""
+    errors: RowErrors | None = None
+    """The rows of the batch on which the step failed."""
+
+
+def each_row(
+    batch: pa.Table,
+    work: Callable[[int], None],
+    errors: RowErrors,
+    later: tuple[type[Exception], ...] = (),
+) -> None:
+    """Call `work(row)` once for every row; a row on which it raises gets an error.
+
+    Errors of a class in `later` are transient.
+    """
+    for row in range(batch.num_rows):
+        try:
+            work(row)
+        except CurateError as error:
+            if not isinstance(error, RowError):
+                raise
+            errors.add(row, error, isinstance(error, later))
+        except Exception as error:  # whatever the row provokes is an error of that row
+            errors.add(row, error, isinstance(error, later))
 
 
 def reasons(rows: int, *rules: tuple[pa.Array | pa.ChunkedArray | np.ndarray, str]) -> pa.Array:

@@ -23,8 +23,8 @@ TEMPORARY = ".tmp"
 class Sink:
     """A file that is being written; it counts the bytes and hashes them (XXH3, 128 bit)."""
 
-    def __init__(self, handle: Any) -> None:
-        self._handle = handle
+    def __init__(self, handle: Any, uri: str) -> None:
+        self._handle, self._uri = handle, uri
         self._hash = xxhash.xxh3_128()
         self.size_bytes = 0
         self.closed = False
@@ -32,12 +32,14 @@ class Sink:
     def write(self, data: Any) -> int:
         self._hash.update(data)
         size = memoryview(data).nbytes
-        self._handle.write(data)
+        with storage_errors(self._uri):
+            self._handle.write(data)
         self.size_bytes += size
         return size
 
     def flush(self) -> None:
-        self._handle.flush()
+        with storage_errors(self._uri):
+            self._handle.flush()
 
     @property
     def digest(self) -> str:
@@ -132,21 +134,26 @@ def writing(uri: str, durable: bool = True) -> Iterator[Sink]:
     """Write a file; it appears at `uri`, complete, when the block ends without an error.
 
     With `durable` it is then safe from a crash of the machine (fsync). Without it, check the
-    digest of the file before you use it after a restart.
+    digest of the file before you use it after a restart. An OSError of the block itself is passed
+    on as it is: only errors of this file become a StorageError.
     """
     with storage_errors(uri):
         folder, name = (tempfile.gettempdir(), "remote") if is_remote(uri) else os.path.split(uri)
         handle, temporary = tempfile.mkstemp(TEMPORARY, f".{name}.", folder or ".")
-        try:
-            with os.fdopen(handle, "wb", buffering=1 << 20) as raw:
-                yield Sink(raw)
-                raw.flush()
-                if durable and not is_remote(uri):
-                    os.fsync(raw.fileno())
+        raw = os.fdopen(handle, "wb", buffering=1 << 20)
+    try:
+        yield Sink(raw, uri)
+        with storage_errors(uri):
+            raw.flush()
+            if durable and not is_remote(uri):
+                os.fsync(raw.fileno())
+            raw.close()
             _publish(temporary, uri)
-        finally:
-            with contextlib.suppress(FileNotFoundError):
-                os.remove(temporary)
+    finally:
+        with contextlib.suppress(OSError):  # the error that matters was raised before
+            raw.close()
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(temporary)
 
 
 def _publish(temporary: str, uri: str) -> None:

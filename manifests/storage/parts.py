@@ -100,11 +100,17 @@ def open_part(uri: str, columns: tuple[str, ...] | None = None) -> pa.ipc.Record
         raise ManifestError(f"this is not a part file: {error}", uri) from error
 
 
-def read(uri: str, rows: int | None = None) -> Iterator[pa.Table]:
-    """The batches of a part as tables, each cut into tables of at most `rows` rows."""
-    reader = open_part(uri)
+def read(
+    uri: str, rows: int | None = None, columns: tuple[str, ...] | None = None
+) -> Iterator[pa.Table]:
+    """The batches of a part as tables, each cut into tables of at most `rows` rows.
+
+    `columns`: those that are needed; of a remote part no others are fetched.
+    """
+    reader = open_part(uri, columns)
     for number in range(reader.num_record_batches):
         table = pa.table(reader.get_batch(number))
+        table = table if columns is None else table.select(list(columns))
         step = rows or max(1, table.num_rows)
         for start in range(0, table.num_rows, step):
             yield table.slice(start, step)

@@ -11,13 +11,18 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar
 
+import pyarrow as pa
+
 from curate.engine.media_options import MediaOptions
+from curate.engine.outcomes import QUARANTINED
+from curate.engine.part_files import QUARANTINE
 from curate.engine.part_view import PartView
 from curate.engine.planned import PlannedStep
 from curate.engine.progress import Progress
 from manifests import storage
 from manifests.run.manifest import Commit
 from manifests.step import Executor
+from manifests.storage import parts
 
 
 class Task(Protocol):
@@ -34,13 +39,17 @@ T = TypeVar("T", bound=Task)
 
 
 class RunContext(NamedTuple):
-    """What all passes of a run share. `steps`: the folder that holds a folder for every pass."""
+    """What all passes of a run share. `steps`: the folder that holds a folder for every pass.
+
+    `retry`: inputs that were quarantined are tried again, since their cause may be gone.
+    """
 
     out: str
     steps: str
     media: MediaOptions
     executor: Executor
     progress: Progress
+    retry: bool = False
 
 
 class SortedParts(NamedTuple):
@@ -101,6 +110,10 @@ class Pass(ABC, Generic[T]):
     def tasks(self, run: RunContext, state: State) -> list[T]:
         """One task for each part that the pass makes, in order."""
 
+    def holds(self, commit: Commit, retry: bool) -> bool:
+        """Whether a part that an earlier run committed need not be made again."""
+        return not (retry and any(account.quarantined for account in commit.ledger))
+
     def unfinished(self, tasks: list[T], commits: Mapping[str, Commit]) -> list[T]:
         """The tasks to run. `commits`: those of an earlier run that are still valid, by part."""
         return [task for task in tasks if task.part not in commits]
@@ -108,6 +121,13 @@ class Pass(ABC, Generic[T]):
     @abstractmethod
     def work(self, run: RunContext, tasks: Iterable[T]) -> Iterator[Commit]:
         """Run tasks; yields their commits as they complete, in any order."""
+
+    def quarantined(self, folder: str, commit: Commit) -> list[pa.Table]:
+        """The rows that the part with this commit quarantined, with the columns `QUARANTINED`."""
+        entry = commit.file(QUARANTINE)
+        if entry is None:
+            return []
+        return [parts.read_columns(storage.join(folder, entry.name)).cast(QUARANTINED)]
 
     @abstractmethod
     def after(self, run: RunContext, state: State, commits: list[Commit]) -> State:

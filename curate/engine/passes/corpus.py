@@ -1,40 +1,50 @@
-"""The pass of a corpus step: what the step reads, and its outcomes as one sidecar for each part."""
+"""The pass of a corpus step: it looks at the corpus, then answers for each part, as a sidecar."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import contextlib
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from functools import partial
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
-from curate.engine import workspace
-from curate.engine.outcomes import StepResult, apply_outcome, dropped_schema, expand
-from curate.engine.part_files import DROPPED, PART, QUARANTINE, save_commit
-from curate.engine.part_view import DROP, ERROR, PartView
+from curate.engine import part_files, workspace
+from curate.engine.media_options import MediaOptions
+from curate.engine.opened import OpenedSteps, opened
+from curate.engine.outcomes import Answer, expand, no_errors
+from curate.engine.part_files import PART
+from curate.engine.part_view import PartView
 from curate.engine.passes.contract import Pass, RunContext, State
-from curate.engine.planned import PlannedStep, part_schema
+from curate.engine.planned import PlannedStep
+from curate.engine.sidecars import write_sidecar
 from curate.engine.workspace import Workspace
 from manifests import storage
-from manifests.errors import StepError
 from manifests.run.fingerprint import fingerprint
-from manifests.run.ledger import check
 from manifests.run.manifest import Commit
 from manifests.step import CorpusStep, Outcome, Part
-from manifests.storage import parts
 from manifests.storage.file_entry import FileEntry
 
 
 class CorpusTask(NamedTuple):
-    """Write the sidecar of one part. `inputs_digest` covers all parts: the step looks at all."""
+    """The sidecar of one part, by its number among `views`, which are shared by all tasks.
 
-    view: PartView
+    `inputs_digest`: of all parts, since the step looks at all of them.
+    """
+
+    part: str
+    number: int
     inputs_digest: str
+    views: tuple[PartView, ...]
 
-    @property
-    def part(self) -> str:
-        return self.view.name
+
+class ApplyTask(NamedTuple):
+    """What of a corpus task goes to a worker."""
+
+    number: int
+    inputs_digest: str
 
 
 @dataclass(frozen=True)
@@ -53,29 +63,27 @@ class CorpusPass(Pass[CorpusTask]):
 
     def tasks(self, run: RunContext, state: State) -> list[CorpusTask]:
         digest = fingerprint([[view.name, view.digest] for view in state.parts])
-        return [CorpusTask(view, digest) for view in state.parts]
-
-    def unfinished(
-        self, tasks: list[CorpusTask], commits: Mapping[str, Commit]
-    ) -> list[CorpusTask]:
-        """All tasks or none: the step decides about all parts together."""
-        return tasks if any(task.part not in commits for task in tasks) else []
+        return [CorpusTask(view.name, n, digest, state.parts) for n, view in enumerate(state.parts)]
 
     def work(self, run: RunContext, tasks: Iterable[CorpusTask]) -> Iterator[Commit]:
-        """Let the step decide about all parts, and write a sidecar for each."""
-        waiting = dict(enumerate(tasks))
-        if not waiting:
+        """Let the step look at the corpus, then apply what it found to each part, on workers."""
+        tasks = list(tasks)
+        if not tasks:
             return
-        digest = waiting[0].inputs_digest
-        folder = self.folder(run)
+        folder, digest = self.folder(run), tasks[0].inputs_digest
         space = Workspace(folder, digest, run.media.base, run.executor, run.progress, self.title)
-        views = tuple(task.view for task in waiting.values())
-        corpus = CorpusView.of(self.step, views)
-        assert isinstance(self.step.step, CorpusStep)
-        for part, outcome in self.step.step.decide(corpus, space, self.seed):
-            yield self._write(waiting.pop(part.number), outcome, folder)
-        if waiting:
-            raise StepError(f"gave no outcome for {len(waiting)} parts", f"step {self.step.name}")
+        corpus = CorpusView.of(self.step, tasks[0].views)
+        step = self.step.step
+        assert isinstance(step, CorpusStep)
+        fit = step.fit(corpus, space, self.step.seed(self.seed))
+        work = ApplyFit(run.media, corpus, self.before, self.seed, folder, fit)
+        items = [ApplyTask(task.number, task.inputs_digest) for task in tasks]
+        if self.step.loads:
+            made = run.executor.map_opened(work, items, step.resources)
+        else:
+            made = run.executor.map(work, items)
+        for _, commit in made:
+            yield commit
 
     def after(self, run: RunContext, state: State, commits: list[Commit]) -> State:
         folder = self.folder(run)
@@ -84,52 +92,66 @@ class CorpusPass(Pass[CorpusTask]):
         made = (v.with_sidecar(c, storage.join(folder, c.part + PART)) for v, c in pairs)
         return state._replace(parts=tuple(made))
 
-    def _write(self, task: CorpusTask, outcome: Outcome, folder: str) -> Commit:
-        view = task.view
-        checked, result = self._result(view, outcome)
-        check([result.account], f"step {self.step.name}")
-        kept = result.kept.num_rows
-        commit = Commit(
-            part=view.name,
-            inputs_digest=task.inputs_digest,
-            origin=view.origin,
-            rows=kept,
-            media_bytes=view.media_bytes * kept // max(1, view.rows),
-            text_bytes=view.text_bytes * kept // max(1, view.rows),
-            files=[*_write_files(folder, view.name, checked, result), *outcome.files],
-            ledger=[result.account],
-        )
-        save_commit(folder, commit)
-        return commit
 
-    def _result(self, view: PartView, outcome: Outcome) -> tuple[Outcome, StepResult]:
-        """The outcome for all rows of the part, and the rows after it.
+@dataclass(frozen=True)
+class ApplyFit:
+    """What a worker does with a corpus task. `fit`: what the step found in the corpus."""
 
-        It reads only the columns that dropped rows keep, and those that the step needs.
-        """
-        step = self.step
-        dropped_as = dropped_schema(part_schema([*self.before, step]))
-        made_here = ("step", "reason", *step.measures)
-        kept = [name for name in dropped_as.names if name not in made_here]
-        columns = dict.fromkeys((*kept, *step.step.rewrites, *(step.only or {})))
-        rows = view.read_columns(tuple(columns))
-        mask = step.row_mask(rows)
-        if mask is None:
-            checked = step.checked(outcome, rows.num_rows)
-        else:
-            checked = expand(step.checked(outcome, int(np.count_nonzero(mask))), mask, rows)
-        return checked, apply_outcome(step.name, rows, checked, dropped_as)
+    media: MediaOptions
+    corpus: CorpusView
+    before: list[PlannedStep]
+    seed: int
+    folder: str
+    fit: Any
+
+    @contextlib.contextmanager
+    def open(self) -> Iterator[Callable[[ApplyTask], Commit]]:
+        with opened([self.corpus.planned], self.media.base, self.seed) as steps:
+            yield partial(self._run, steps)
+
+    def __call__(self, task: ApplyTask) -> Commit:
+        with self.open() as run:
+            return run(task)
+
+    def _run(self, steps: OpenedSteps, task: ApplyTask) -> Commit:
+        planned, part = self.corpus.planned, self.corpus.parts[task.number]
+        view = self.corpus.views[task.number]
+        step = planned.step
+        assert isinstance(step, CorpusStep)
+        rows = self.corpus.read(part)
+        with contextlib.ExitStack() as stack:
+            media = stack.enter_context(contextlib.closing(self.media.open(step.images)))
+            blobs = part_files.open_blobs(stack, self.folder, view.name)
+            context = steps.context(planned, media, blobs, part)
+            answer = _checked(planned, step.apply(rows, self.fit, context), rows.num_rows)
+        expanded, passed_over = self._for_all_rows(view, answer.answer)
+        return write_sidecar(
+            self.folder, planned, self.before, view, expanded, passed_over,
+            task.inputs_digest, answer.files, blobs,
+        )  # fmt: skip
+
+    def _for_all_rows(self, view: PartView, answer: Answer) -> tuple[Answer, int]:
+        """The answer for all rows of the part, and how many `only` passed over."""
+        planned = self.corpus.planned
+        if planned.only is None:
+            return answer, 0
+        names = tuple(dict.fromkeys((*planned.only, *planned.step.rewrites)))
+        table = view.read_columns(names)
+        mask = planned.row_mask(table)
+        assert mask is not None
+        return expand(answer, mask, table), int(np.count_nonzero(~mask))
 
 
-def _write_files(
-    folder: str, part: str, outcome: Outcome, result: StepResult
-) -> Iterator[FileEntry]:
-    """The sidecar, then the dropped and the quarantined rows, if any."""
-    sidecar = pa.table({**outcome.columns, DROP: outcome.drop, ERROR: outcome.error})
-    yield parts.write(storage.join(folder, part + PART), sidecar.schema, [sidecar])
-    for ending, table in ((DROPPED, result.dropped), (QUARANTINE, result.quarantined)):
-        if table.num_rows:
-            yield parts.write(storage.join(folder, part + ending), table.schema, [table])
+class _Checked(NamedTuple):
+    answer: Answer
+    files: tuple[FileEntry, ...]
+
+
+def _checked(planned: PlannedStep, outcome: Outcome, rows: int) -> _Checked:
+    errors = no_errors(rows) if outcome.errors is None else outcome.errors.table
+    planned.values(errors, "errors", rows)
+    columns = planned.columns(outcome.columns, rows)
+    return _Checked(Answer(columns, planned.reasons(outcome.drop, rows), errors), outcome.files)
 
 
 class CorpusView(NamedTuple):

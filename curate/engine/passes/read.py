@@ -13,17 +13,15 @@ import pyarrow as pa
 from curate.engine import part_files, splits
 from curate.engine.media_options import MediaOptions
 from curate.engine.outcomes import quarantine_rows
-from curate.engine.part_files import KEPT_BYTES, PART, PartFiles
+from curate.engine.part_files import PART, PartFiles
 from curate.engine.part_view import PartView
 from curate.engine.passes.contract import Pass, RunContext, State
-from curate.ingest.reader import Context, Failure, KeptBytes, ReadBatch, Reader, Split
+from curate.ingest.reader import Context, Failure, ReadBatch, Reader, Split
 from manifests import record, storage
 from manifests.errors import FileError, StepError
-from manifests.media import KEPT
 from manifests.run.fingerprint import fingerprint
 from manifests.run.ledger import Account
 from manifests.run.manifest import Commit
-from manifests.storage.file_entry import FileEntry
 
 
 class ReadTask(NamedTuple):
@@ -78,24 +76,15 @@ class ReadSplit:
     folder: str
 
     def __call__(self, task: ReadTask) -> Commit:
-        with contextlib.ExitStack() as stack:
-            media = stack.enter_context(contextlib.closing(self.media.open()))
-            files = stack.enter_context(part_files.writing(self.folder, task.part, record.SCHEMA))
-            sink = self._sink(stack, task.part)
-            uri = f"{KEPT}{storage.base_name(self.folder)}/{task.part}{KEPT_BYTES}"
-            context = Context(self.media.base, media, KeptBytes(uri, sink))
+        with (
+            contextlib.closing(self.media.open()) as media,
+            part_files.writing(self.folder, task.part, record.SCHEMA) as files,
+        ):
+            context = Context(self.media.base, media, files.blobs)
             for found in read_split(self.reader, task.split, context):
                 _add(files, found, self.reader.name)
-        beside = [_entry(task.part, sink)] if sink else []
         origin = task.split.files[0].uri
-        return files.commit(task.inputs_digest, origin, [f"read {self.reader.name}"], beside)
-
-    def _sink(self, stack: contextlib.ExitStack, part: str) -> storage.Sink | None:
-        """The file for the media that the reader copies out of its input; None if it does not."""
-        if not self.reader.keeps_bytes:
-            return None
-        uri = storage.join(self.folder, part + KEPT_BYTES)
-        return stack.enter_context(storage.writing(uri))
+        return files.commit(task.inputs_digest, origin, [f"read {self.reader.name}"])
 
 
 def read_split(reader: Reader, split: Split, context: Context) -> Iterator[ReadBatch]:
@@ -107,10 +96,6 @@ def read_split(reader: Reader, split: Split, context: Context) -> Iterator[ReadB
         message = f"{error.fault} What follows in the file is lost. {error.fix}".strip()
         broken = Failure(file.name, file.uri, type(error).__name__, message)
         yield ReadBatch(record.SCHEMA.empty_table(), [broken])
-
-
-def _entry(part: str, sink: storage.Sink) -> FileEntry:
-    return FileEntry(name=part + KEPT_BYTES, rows=0, size_bytes=sink.size_bytes, digest=sink.digest)
 
 
 def _add(files: PartFiles, found: ReadBatch, source: str) -> None:

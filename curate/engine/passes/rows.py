@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import contextlib
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar, NamedTuple
 
 from curate.engine import part_files
 from curate.engine.fused import FusedSteps
 from curate.engine.media_options import MediaOptions
+from curate.engine.opened import OpenedSteps, joint_resources, opened
 from curate.engine.part_files import PART
 from curate.engine.part_view import PartView
 from curate.engine.passes.contract import Pass, RunContext, State
@@ -33,11 +36,12 @@ class RowsTask(NamedTuple):
 
 @dataclass(frozen=True)
 class RowsPass(Pass[RowsTask]):
-    """Runs consecutive row and reshape steps."""
+    """Runs consecutive row and reshape steps that need the same resources."""
 
     kind: ClassVar[str] = "rows"
 
     fused: FusedSteps
+    seed: int
 
     @property
     def steps(self) -> list[PlannedStep]:
@@ -51,8 +55,12 @@ class RowsPass(Pass[RowsTask]):
         return [RowsTask(view) for view in state.parts]
 
     def work(self, run: RunContext, tasks: Iterable[RowsTask]) -> Iterator[Commit]:
-        work = RunSteps(run.media, self.fused, self.folder(run))
-        return (commit for _, commit in run.executor.map(work, tasks))
+        work = RunSteps(run.media, self.fused, self.seed, self.folder(run))
+        if any(planned.loads for planned in self.steps):
+            made = run.executor.map_opened(work, tasks, joint_resources(self.steps))
+        else:
+            made = run.executor.map(work, tasks)
+        return (commit for _, commit in made)
 
     def after(self, run: RunContext, state: State, commits: list[Commit]) -> State:
         folder = self.folder(run)
@@ -66,14 +74,25 @@ class RunSteps:
 
     media: MediaOptions
     fused: FusedSteps
+    seed: int
     folder: str
 
+    @contextlib.contextmanager
+    def open(self) -> Iterator[Callable[[RowsTask], Commit]]:
+        with opened(self.fused.steps, self.media.base, self.seed) as steps:
+            yield partial(self._run, steps)
+
     def __call__(self, task: RowsTask) -> Commit:
+        with self.open() as run:
+            return run(task)
+
+    def _run(self, steps: OpenedSteps, task: RowsTask) -> Commit:
         view, fused = task.view, self.fused
         with part_files.writing(self.folder, view.name, fused.schema) as files:
-            for kept, results in fused.run(view.read(fused.batch_rows), self.media):
+            batches = view.read(fused.batch_rows)
+            for kept, results in fused.run(steps, batches, self.media, files.blobs):
                 for result in results:
                     files.account(result.account, result.quarantined, result.dropped)
                 files.keep(kept)
         names = [planned.name for planned in fused.steps]
-        return files.commit(view.digest, view.origin, names, [])
+        return files.commit(view.digest, view.origin, names)

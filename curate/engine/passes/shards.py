@@ -69,6 +69,12 @@ class ShardsPass(Pass[ShardTask]):
         write = WriteShard(run.media, self.settings, self.format, folder, shards)
         return (commit for _, commit in run.executor.map(write, tasks))
 
+    def quarantined(self, folder: str, commit: Commit) -> list[pa.Table]:
+        """The records that could not be written to the shard."""
+        failed = ShardCommit.model_validate(commit.detail).quarantined
+        rows = [{**q._asdict(), "step": commit.ledger[0].step, "later": False} for q in failed]
+        return [pa.Table.from_pylist(rows, schema=QUARANTINED)]
+
     def after(self, run: RunContext, state: State, commits: list[Commit]) -> State:
         written = [ShardCommit.model_validate(commit.detail) for commit in commits]
         folder = self.files_folder(run)
@@ -121,10 +127,3 @@ def _account(format: FormatName, rows: int, written: ShardCommit) -> Account:
         kept=written.rows,
         quarantined=dict(sorted(errors.items())),
     )
-
-
-def quarantined(commit: Commit) -> pa.Table:
-    """The records that could not be written to a shard, as rows of the quarantine."""
-    failed = ShardCommit.model_validate(commit.detail).quarantined
-    rows = [{**q._asdict(), "step": commit.ledger[0].step} for q in failed]
-    return pa.Table.from_pylist(rows, schema=QUARANTINED)

@@ -13,10 +13,11 @@ import pytest
 
 from curate.ingest.captions.table import Table
 from curate.ingest.formats import lines, text_tables
-from curate.ingest.reader import Context, Failure, Head, KeptBytes, Split
+from curate.ingest.reader import Context, Failure, Head, Split
 from manifests import record
 from manifests.errors import InputError, StorageError
 from manifests.media import FIX_MISSING_FILE, Media
+from manifests.media.blobs import BlobFile
 from manifests.storage import File
 from tests.make import make_image, read_all
 
@@ -311,7 +312,7 @@ def test_a_file_that_went_away_is_a_storage_error(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_bytes(JSONL)
     file = table.list_files(str(tmp_path))[0]
     (tmp_path / "a.jsonl").unlink()
-    context = Context(str(tmp_path), Media(str(tmp_path)), KeptBytes("", None))
+    context = Context(str(tmp_path), Media(str(tmp_path)), BlobFile())
     with pytest.raises(StorageError, match=r"a\.jsonl: there is no such file"):
         list(table.read(Split((file,)), context))
 

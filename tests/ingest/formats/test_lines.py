@@ -12,15 +12,16 @@ import pytest
 from curate.ingest.formats import chunks
 from curate.ingest.formats import lines as module
 from curate.ingest.formats.lines import decoded, line_batches, line_splits, lines
-from curate.ingest.reader import Context, KeptBytes, Split
+from curate.ingest.reader import Context, Split
 from manifests.errors import InputError, RowError, StorageError
 from manifests.media import Media
+from manifests.media.blobs import BlobFile
 from manifests.storage import File
 
 
 @pytest.fixture
 def context(tmp_path: Path) -> Context:
-    return Context(str(tmp_path), Media(str(tmp_path)), KeptBytes("", None))
+    return Context(str(tmp_path), Media(str(tmp_path)), BlobFile())
 
 
 def written(context: Context, data: bytes, name: str = "a.txt") -> File:

@@ -13,9 +13,10 @@ from curate.ingest.formats import parquet
 from curate.ingest.formats.parquet import batches, row_group_splits, sniffed_schema
 from curate.ingest.image_columns import byte_views
 from curate.ingest.meta import meta_json
-from curate.ingest.reader import Context, Head, KeptBytes, Split
+from curate.ingest.reader import Context, Head, Split
 from manifests.errors import CurateError, InputError
 from manifests.media import Media
+from manifests.media.blobs import BlobFile
 from manifests.storage import File
 
 
@@ -25,7 +26,7 @@ def context(tmp_path: Path) -> Context:
 
 
 def context_at(folder: Path) -> Context:
-    return Context(str(folder), Media(str(folder)), KeptBytes("", None))
+    return Context(str(folder), Media(str(folder)), BlobFile())
 
 
 def written(context: Context, table: pa.Table, rows: int = 10, name: str = "a.parquet") -> File:

@@ -13,11 +13,12 @@ from curate.ingest.captions.table import Table
 from curate.ingest.grounding.annotations.annotation import AnnotatedImage, Annotation
 from curate.ingest.grounding.annotations.grounding_records import grounding_records
 from curate.ingest.images import OpenedImage, open_image
-from curate.ingest.reader import Context, KeptBytes, ReadBatch
+from curate.ingest.reader import Context, ReadBatch
 from manifests import record
 from manifests.errors import InputError, RowError
 from manifests.geometry.space import SPACES, Space
 from manifests.media import Media, Reference
+from manifests.media.blobs import BlobFile
 from manifests.storage import File
 from tests.make import make_image
 
@@ -38,7 +39,7 @@ def photo(folder: Path, width: int = 80, height: int = 40, orientation: int = 1)
 
 
 def found(samples: list[AnnotatedImage], space: Space = PIXELS, trust: bool = False) -> ReadBatch:
-    context = Context("", Media(), KeptBytes("", None))
+    context = Context("", Media(), BlobFile())
     said = grounding_records(
         READER, File("boxes.json", "boxes.json", 1, 1), samples, space, context, trust
     )

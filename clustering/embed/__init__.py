@@ -1,0 +1,1 @@
+"""Embeddings: images and texts as vectors, so that what is alike lies close together."""

@@ -1,0 +1,47 @@
+"""The steps of a pass, set up in a worker: their models loaded, and closed at the end."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from curate.engine.planned import PlannedStep
+from manifests.media import Media
+from manifests.step import Blobs, Context, Part, Resources, Worker
+
+
+class OpenedSteps(NamedTuple):
+    """What steps need in this process: the model of each, by name, and the seed of the recipe."""
+
+    models: dict[str, Any]
+    seed: int
+
+    def context(
+        self, planned: PlannedStep, media: Media, blobs: Blobs, part: Part | None = None
+    ) -> Context:
+        """What one step is given for the batches of a part."""
+        return Context(media, blobs, planned.seed(self.seed), self.models.get(planned.name), part)
+
+
+@contextlib.contextmanager
+def opened(steps: list[PlannedStep], base: str, seed: int) -> Iterator[OpenedSteps]:
+    """Load the models of the steps; those that have a method `close` are closed at the end."""
+    models: dict[str, Any] = {}
+    with contextlib.ExitStack() as stack:
+        for planned in steps:
+            model = planned.step.load(Worker(base, planned.step.resources.gpus))
+            if hasattr(model, "close"):
+                stack.callback(model.close)
+            models[planned.name] = model
+        yield OpenedSteps(models, seed)
+
+
+def joint_resources(steps: list[PlannedStep]) -> Resources:
+    """What one worker needs that runs all of these steps, one after another."""
+    needs = [planned.step.resources for planned in steps] or [Resources()]
+    return Resources(
+        max(need.cpus for need in needs),
+        max(need.gpus for need in needs),
+        max(need.memory_bytes for need in needs),
+    )

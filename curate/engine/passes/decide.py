@@ -1,0 +1,91 @@
+"""The pass that decides, by kept measures, which rows a costly step drops."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from curate.engine.outcomes import Answer
+from curate.engine.part_files import PART
+from curate.engine.part_view import PartView
+from curate.engine.passes.contract import Pass, RunContext, State
+from curate.engine.planned import PlannedStep
+from curate.engine.sidecars import write_sidecar
+from curate.engine.steps import decide
+from manifests import storage
+from manifests.run.manifest import Commit
+from manifests.step.outcome import ERRORS
+
+
+class DecideTask(NamedTuple):
+    """The verdicts of one part."""
+
+    view: PartView
+
+    @property
+    def part(self) -> str:
+        return self.view.name
+
+    @property
+    def inputs_digest(self) -> str:
+        return self.view.digest
+
+
+@dataclass(frozen=True)
+class DecidePass(Pass[DecideTask]):
+    """Removes the rows that a costly step drops or could not judge. `before`: the steps that ran
+    earlier."""
+
+    kind: ClassVar[str] = "decide"
+
+    step: PlannedStep
+    before: list[PlannedStep]
+
+    @property
+    def steps(self) -> list[PlannedStep]:
+        return [self.step]
+
+    def tasks(self, run: RunContext, state: State) -> list[DecideTask]:
+        return [DecideTask(view) for view in state.parts]
+
+    def holds(self, commit: Commit, retry: bool) -> bool:
+        return True  # what may be tried again is measured again, which changes the inputs
+
+    def work(self, run: RunContext, tasks: Iterable[DecideTask]) -> Iterator[Commit]:
+        work = DecidePart(self.step, self.before, self.folder(run))
+        return (commit for _, commit in run.executor.map(work, tasks))
+
+    def after(self, run: RunContext, state: State, commits: list[Commit]) -> State:
+        folder = self.folder(run)
+        pairs = zip(state.parts, commits, strict=True)
+        made = (v.with_sidecar(c, storage.join(folder, c.part + PART)) for v, c in pairs)
+        return state._replace(parts=tuple(made))
+
+
+@dataclass(frozen=True)
+class DecidePart:
+    """What a worker does with a decide task."""
+
+    step: PlannedStep
+    before: list[PlannedStep]
+    folder: str
+
+    def __call__(self, task: DecideTask) -> Commit:
+        step, view = self.step, task.view
+        columns = (*step.measures, *step.step.rewrites)
+        errors = tuple(f".{name}" for name in ERRORS.names)
+        table = view.read_columns((*columns, *errors, *(step.only or {})))
+        measured = {name: table[name].combine_chunks() for name in columns}
+        drop = decide(step, measured, table.num_rows)
+        mask = step.row_mask(table)
+        if mask is not None:  # a row that was not measured is not dropped by its measures
+            drop = pc.if_else(pa.array(mask), drop, pa.scalar(None, pa.string()))
+        found = table.select(list(errors)).rename_columns(ERRORS.names)
+        passed_over = 0 if mask is None else int(np.count_nonzero(~mask))
+        answer = Answer({}, drop, found.cast(ERRORS))
+        return write_sidecar(self.folder, step, self.before, view, answer, passed_over)

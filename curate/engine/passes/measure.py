@@ -1,0 +1,202 @@
+"""The pass of one step that costs: its measures, kept in a sidecar for each part.
+
+Bounds are no part of this pass. It commits inside a part, so a crash loses seconds of work.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from curate.engine import part_files
+from curate.engine.checkpoints import Checkpoints
+from curate.engine.fused import joint_batch_rows
+from curate.engine.media_options import MediaOptions
+from curate.engine.opened import OpenedSteps, opened
+from curate.engine.outcomes import Answer, expand
+from curate.engine.part_files import BLOBS, PART
+from curate.engine.part_view import PartView
+from curate.engine.passes.contract import Pass, RunContext, State
+from curate.engine.planned import PlannedStep
+from curate.engine.steps import measure
+from manifests import record, storage
+from manifests.media import Media
+from manifests.run.fingerprint import fingerprint
+from manifests.run.manifest import Commit
+from manifests.step import Columns, Context
+from manifests.step.outcome import ERRORS
+from manifests.storage import parts
+
+
+class MeasureTask(NamedTuple):
+    """The measures of one part. `earlier`: the commit of a sidecar of the same rows, of which only
+    the rows with a transient error are measured again."""
+
+    view: PartView
+    earlier: Commit | None = None
+
+    @property
+    def part(self) -> str:
+        return self.view.name
+
+    @property
+    def inputs_digest(self) -> str:
+        return self.view.digest
+
+
+@dataclass(frozen=True)
+class MeasurePass(Pass[MeasureTask]):
+    """Measures every row with one step; removes none."""
+
+    kind: ClassVar[str] = "measure"
+
+    step: PlannedStep
+    seed: int
+
+    @property
+    def steps(self) -> list[PlannedStep]:
+        return [self.step]
+
+    @property
+    def title(self) -> str:
+        return f"measure {self.step.name}"
+
+    @property
+    def folder_name(self) -> str:
+        return f"{self.number:02d}-{self.name}-measures-{self.fingerprint}"
+
+    def tasks(self, run: RunContext, state: State) -> list[MeasureTask]:
+        return [MeasureTask(view) for view in state.parts]
+
+    def holds(self, commit: Commit, retry: bool) -> bool:
+        return not (retry and commit.detail["later"])
+
+    def work(self, run: RunContext, tasks: Iterable[MeasureTask]) -> Iterator[Commit]:
+        folder = self.folder(run)
+        work = MeasurePart(run.media, self.step, self.seed, folder)
+        asked = (self._again(run, folder, task) for task in tasks)
+        made = run.executor.map_opened(work, asked, self.step.step.resources)
+        return (commit for _, commit in made)
+
+    def _again(self, run: RunContext, folder: str, task: MeasureTask) -> MeasureTask:
+        """With `--retry`: the task with the commit of the sidecar that is there."""
+        commit = part_files.load_commit(folder, task.part) if run.retry else None
+        if commit is None or commit.inputs_digest != task.inputs_digest:
+            return task
+        return task._replace(earlier=commit)
+
+    def after(self, run: RunContext, state: State, commits: list[Commit]) -> State:
+        folder = self.folder(run)
+        pairs = zip(state.parts, commits, strict=True)
+        made = (v.with_measures(c, storage.join(folder, c.part + PART)) for v, c in pairs)
+        return state._replace(parts=tuple(made))
+
+
+@dataclass(frozen=True)
+class MeasurePart:
+    """What a worker does with a measure task."""
+
+    media: MediaOptions
+    step: PlannedStep
+    seed: int
+    folder: str
+
+    @contextlib.contextmanager
+    def open(self) -> Iterator[Callable[[MeasureTask], Commit]]:
+        with opened([self.step], self.media.base, self.seed) as steps:
+            yield partial(self._run, steps)
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The columns of the sidecar."""
+        fields = [pa.field(name, kind) for name, kind in self.step.measures.items()]
+        fields += [record.SCHEMA.field(name) for name in self.step.step.rewrites]
+        return pa.schema([*fields, *(f.with_name(f".{f.name}") for f in ERRORS)])
+
+    def _run(self, steps: OpenedSteps, task: MeasureTask) -> Commit:
+        view, earlier = task.view, _Earlier(self.folder, task.earlier)
+        digest = fingerprint([view.digest, earlier.digest])
+        checkpoints = Checkpoints(self.folder, view.name, digest, self.schema, earlier.blobs)
+        with contextlib.closing(checkpoints), contextlib.closing(self._media()) as media:
+            for number, batch in enumerate(self._batches(view)):
+                known = earlier.next_rows(batch.num_rows)
+                if number >= checkpoints.batches:
+                    context = steps.context(self.step, media, checkpoints.blobs)
+                    checkpoints.add(self._measured(batch, known, context))
+                    media.forget()
+            files = checkpoints.finish()
+        commit = Commit(
+            part=view.name,
+            inputs_digest=view.digest,
+            origin=view.origin,
+            rows=view.rows,
+            files=files,
+            detail={"later": _transient(storage.join(self.folder, view.name + PART))},
+        )
+        part_files.save_commit(self.folder, commit)
+        checkpoints.delete()
+        return commit
+
+    def _media(self) -> Media:
+        return self.media.open(self.step.step.images)
+
+    def _batches(self, view: PartView) -> Iterator[pa.Table]:
+        """The rows of the part, with the columns that the step needs and no others."""
+        columns = (*self.step.reads, *(self.step.only or {}), *self.step.step.rewrites, "origin")
+        return view.read(joint_batch_rows([self.step]), tuple(dict.fromkeys(columns)))
+
+    def _measured(self, batch: pa.Table, known: pa.Table | None, context: Context) -> pa.Table:
+        """The sidecar's rows for a batch: measured, or `known` from an earlier try."""
+        ask = np.ones(batch.num_rows, bool) if known is None else np.asarray(known[".later"])
+        selected = self.step.row_mask(batch)
+        mask = ask if selected is None else ask & selected
+        rows = batch if mask.all() else batch.filter(pa.array(mask))
+        columns, errors = measure(self.step, rows, context)
+        table = _sidecar(columns, errors)
+        if mask.all():
+            return table
+        spread = expand(Answer(columns, pa.nulls(rows.num_rows, pa.string()), errors), mask, batch)
+        table = _sidecar(spread.columns, spread.errors)
+        return table if known is None else _merged(table, known, ask)
+
+
+class _Earlier:
+    """The sidecar of an earlier try, given out in slices; nothing where there was none."""
+
+    def __init__(self, folder: str, commit: Commit | None) -> None:
+        self.digest = commit.digest if commit else ""
+        self.blobs, self._table, self._start = "", None, 0
+        if commit:
+            self._table = parts.read_columns(storage.join(folder, commit.part + PART))
+            if commit.file(BLOBS):
+                self.blobs = storage.join(folder, commit.part + BLOBS)
+
+    def next_rows(self, rows: int) -> pa.Table | None:
+        if self._table is None:
+            return None
+        piece = self._table.slice(self._start, rows)
+        self._start += rows
+        return piece.combine_chunks()
+
+
+def _sidecar(columns: Columns, errors: pa.Table) -> pa.Table:
+    return pa.table({**columns, **{f".{name}": errors[name] for name in ERRORS.names}})
+
+
+def _merged(new: pa.Table, known: pa.Table, new_rows: np.ndarray) -> pa.Table:
+    """Rows of `new` where the mask is true, else of `known`."""
+    both = pa.concat_tables([known.select(new.column_names), new])
+    rows = np.arange(len(new_rows))
+    return both.take(pa.array(np.where(new_rows, rows + len(new_rows), rows)))
+
+
+def _transient(sidecar: str) -> int:
+    """How many rows have an error that may go away."""
+    return int(pc.sum(parts.read_columns(sidecar, (".later",))[".later"]).as_py() or 0)

@@ -1,0 +1,69 @@
+"""The answer of a step for a part, written beside the part: new columns, and which rows go."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pyarrow as pa
+
+from curate.engine.outcomes import Answer, StepResult, apply_answer, dropped_schema
+from curate.engine.part_files import BLOBS, DROPPED, PART, QUARANTINE, blob_entries, save_commit
+from curate.engine.part_view import DROP, ERROR, PartView
+from curate.engine.planned import PlannedStep, part_schema
+from manifests import storage
+from manifests.media.blobs import BlobFile
+from manifests.run.ledger import check
+from manifests.run.manifest import Commit
+from manifests.storage import parts
+from manifests.storage.file_entry import FileEntry
+
+
+def write_sidecar(
+    folder: str,
+    step: PlannedStep,
+    before: list[PlannedStep],
+    view: PartView,
+    answer: Answer,
+    passed_over: int,
+    inputs_digest: str = "",
+    more: tuple[FileEntry, ...] = (),
+    blobs: BlobFile | None = None,
+) -> Commit:
+    """Write the sidecar, the dropped and the quarantined rows of a part, and their commit.
+
+    `answer` is for all rows of the part. Only those columns of the part are read that dropped rows
+    keep. `more`: files that the step wrote for the part.
+    """
+    dropped_as = dropped_schema(part_schema([*before, step]))
+    made_here = ("step", "reason", *answer.columns)
+    names = [n for n in dropped_as.names if n not in made_here]
+    rows = view.read_columns(tuple(dict.fromkeys((*names, *step.step.rewrites))))
+    result = apply_answer(step.name, rows, answer, dropped_as, passed_over)
+    check([result.account], f"step {step.name}")
+    kept = result.kept.num_rows
+    commit = Commit(
+        part=view.name,
+        inputs_digest=inputs_digest or view.digest,
+        origin=view.origin,
+        rows=kept,
+        media_bytes=view.media_bytes * kept // max(1, view.rows),
+        text_bytes=view.text_bytes * kept // max(1, view.rows),
+        files=[
+            *_write(folder, view.name, answer, result),
+            *more,
+            *(blob_entries(view.name + BLOBS, blobs) if blobs else []),
+        ],
+        ledger=[result.account],
+    )
+    save_commit(folder, commit)
+    return commit
+
+
+def _write(folder: str, part: str, answer: Answer, result: StepResult) -> Iterator[FileEntry]:
+    """The sidecar, then the dropped and the quarantined rows, if any."""
+    columns = {**answer.columns, DROP: answer.drop, ERROR: answer.errors["kind"]}
+    sidecar = pa.table(columns)
+    yield parts.write(storage.join(folder, part + PART), sidecar.schema, [sidecar])
+    for ending, table in ((DROPPED, result.dropped), (QUARANTINE, result.quarantined)):
+        if table.num_rows:
+            yield parts.write(storage.join(folder, part + ending), table.schema, [table])

@@ -1,0 +1,35 @@
+"""Bytes of media that readers and steps make, one after another in a file beside the part."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from manifests.media.reference import Reference
+from manifests.storage import Sink
+
+
+class BlobFile:
+    """Stores bytes at the end of a file and returns references to them.
+
+    `uri`: how records refer to the file, `kept:...`; `open_sink`: opens it, at the first blob;
+    None where nothing may be stored; `start`: bytes that come before these in the file of the uri.
+    """
+
+    def __init__(
+        self, uri: str = "", open_sink: Callable[[], Sink] | None = None, start: int = 0
+    ) -> None:
+        self.uri, self._open, self._start = uri, open_sink, start
+        self._sink: Sink | None = None
+
+    def __call__(self, data: bytes | memoryview) -> Reference:
+        if self._sink is None:
+            assert self._open is not None, "nothing may be stored here"
+            self._sink = self._open()
+        offset = self._start + self._sink.size_bytes
+        self._sink.write(data)
+        return Reference(self.uri, offset, len(data))
+
+    @property
+    def sink(self) -> Sink | None:
+        """The file that was written; None where no bytes came."""
+        return self._sink

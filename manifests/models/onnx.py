@@ -1,0 +1,69 @@
+"""ONNX models: opened once a worker, run on whole batches, on CPU or GPU."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from manifests.errors import InputError
+
+INSTALL = "Run: pip install 'curate[models]'"
+
+
+class OnnxModel:
+    """A model in memory. `threads`: of one call; one thread gives the same bits on every run."""
+
+    def __init__(self, data: bytes, place: str, threads: int = 1, gpu: bool = False) -> None:
+        runtime = _runtime()
+        options = runtime.SessionOptions()
+        options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+        options.log_severity_level = 3  # errors only: warnings go to the terminal of every worker
+        providers = ["CPUExecutionProvider"]
+        if gpu:
+            if "CUDAExecutionProvider" not in runtime.get_available_providers():
+                raise InputError(
+                    "a GPU is asked for, and this onnxruntime has no CUDA",
+                    place,
+                    "Install onnxruntime-gpu, or set gpus: 0",
+                )
+            providers.insert(0, "CUDAExecutionProvider")
+        try:
+            self._session = runtime.InferenceSession(data, options, providers=providers)
+        except Exception as error:  # onnxruntime raises whatever the bytes provoke
+            raise InputError(f"not an ONNX model: {error}", place) from None
+        self.place = place
+
+    @property
+    def inputs(self) -> dict[str, tuple[int | None, ...]]:
+        """Shape of each input, None for a free size: {"image": (None, 3, 224, 224)}."""
+        return _shapes(self._session.get_inputs())
+
+    @property
+    def outputs(self) -> dict[str, tuple[int | None, ...]]:
+        """Shape of each output by name."""
+        return _shapes(self._session.get_outputs())
+
+    def run(self, output: str, **inputs: np.ndarray) -> np.ndarray:
+        """One output of the model for a batch."""
+        [found] = self._session.run([output], inputs)
+        return np.asarray(found)
+
+    def close(self) -> None:
+        del self._session
+
+
+def _shapes(values: Sequence[Any]) -> dict[str, tuple[int | None, ...]]:
+    return {
+        value.name: tuple(size if isinstance(size, int) else None for size in value.shape)
+        for value in values
+    }
+
+
+def _runtime() -> Any:
+    try:
+        import onnxruntime
+    except ImportError:
+        raise InputError("onnxruntime is not installed", "models", INSTALL) from None
+    return onnxruntime

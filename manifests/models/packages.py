@@ -1,0 +1,50 @@
+"""Model weights that lie inside an installed Python package, read at a pinned digest.
+
+The package is never imported: its metadata gives the place of the file, and the bytes are used
+only if their SHA-256 is the expected one.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from importlib import metadata
+from typing import NamedTuple
+
+from manifests.errors import InputError
+
+
+class PackagedFile(NamedTuple):
+    """A file of one release of a package, such as ("wordllama", "0.4.0", "weights/x", "ab1...")."""
+
+    package: str
+    version: str
+    path: str
+    sha256: str
+
+    def read(self) -> bytes:
+        """Its bytes. Raises InputError where the package is not installed, or the file differs."""
+        return _read(self)
+
+
+@functools.lru_cache(maxsize=4)
+def _read(wanted: PackagedFile) -> bytes:
+    install = (
+        f"Run: pip install {wanted.package}=={wanted.version}, or pip install 'curate[models]'"
+    )
+    try:
+        installed = metadata.distribution(wanted.package)
+        with open(str(installed.locate_file(wanted.path)), "rb") as file:
+            data = file.read()
+    except metadata.PackageNotFoundError:
+        raise InputError("the package is not installed", wanted.package, install) from None
+    except OSError as error:
+        raise InputError(f"cannot be read: {error}", wanted.path, install) from error
+    found = hashlib.sha256(data).hexdigest()
+    if found != wanted.sha256:
+        raise InputError(
+            f"has SHA-256 {found}, not {wanted.sha256} (version {installed.version} is installed)",
+            f"{wanted.package}: {wanted.path}",
+            install,
+        )
+    return data

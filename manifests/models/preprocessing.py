@@ -1,0 +1,107 @@
+"""Images made into the tensors that a vision model was trained on, by the model's own settings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import numpy as np
+import orjson
+
+from manifests.errors import InputError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+_RESAMPLING = {0: "NEAREST", 1: "LANCZOS", 2: "BILINEAR", 3: "BICUBIC", 4: "BOX", 5: "HAMMING"}
+"""Numbers of Pillow's filters, as configuration files give them (documented: Pillow)."""
+
+
+class Preprocessing(NamedTuple):
+    """Resize, crop, scale: (value x `scale` - mean) / std of RGB values 0 to 255.
+
+    `resize`: (width, height), or the length of the shorter side; None: not resized. `crop`:
+    (width, height) from the centre; None: not cropped.
+    """
+
+    resize: tuple[int, int] | int | None
+    crop: tuple[int, int] | None
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    scale: float = 1 / 255
+    resampling: str = "BICUBIC"
+    layout: Literal["NCHW", "NHWC"] = "NCHW"
+
+    @property
+    def min_side(self) -> int:
+        """Shorter side in pixels that an image should be decoded to, at least."""
+        if self.resize is None:
+            return max(self.crop or (1,))
+        return self.resize if isinstance(self.resize, int) else max(self.resize)
+
+    def tensor(self, images: Sequence[Image]) -> np.ndarray:
+        """float32 (n, 3, height, width), or (n, height, width, 3), of RGB images."""
+        pixels = np.stack([np.asarray(self._fitted(image), np.float32) for image in images])
+        mean, std = (np.array(three, np.float32) for three in (self.mean, self.std))
+        values = (pixels * np.float32(self.scale) - mean) / std
+        if self.layout == "NCHW":
+            values = values.transpose(0, 3, 1, 2)
+        return np.ascontiguousarray(values, np.float32)
+
+    def _fitted(self, image: Image) -> Image:
+        from PIL.Image import Resampling
+
+        if self.resize is not None:
+            size = self.resize
+            if isinstance(size, int):
+                shorter = min(image.size)
+                size = (_side(image.width, size, shorter), _side(image.height, size, shorter))
+            image = image.resize(size, Resampling[self.resampling], reducing_gap=3.0)
+        if self.crop is None:
+            return image
+        left, top = ((a - b) // 2 for a, b in zip(image.size, self.crop, strict=True))
+        return image.crop((left, top, left + self.crop[0], top + self.crop[1]))
+
+
+def _side(side: int, wanted: int, shorter: int) -> int:
+    return max(wanted, round(side * wanted / shorter))
+
+
+def from_config(data: bytes, place: str) -> Preprocessing:
+    """The settings of a `preprocessor_config.json` (Hugging Face transformers, image processors).
+
+    Raises InputError where a setting is missing, or has a value that is not understood.
+    """
+    try:
+        config = orjson.loads(data)
+        return Preprocessing(
+            resize=_size(config, "size") if config.get("do_resize", True) else None,
+            crop=_pair(_size(config, "crop_size")) if config.get("do_center_crop") else None,
+            mean=_three(config, "image_mean", 0.0),
+            std=_three(config, "image_std", 1.0),
+            scale=config.get("rescale_factor", 1 / 255) if config.get("do_rescale", True) else 1.0,
+            resampling=_RESAMPLING[config.get("resample", 2)],
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        fix = "It should be the preprocessor_config.json that lies beside the model."
+        raise InputError(f"not a preprocessor configuration: {error!r}", place, fix) from None
+
+
+def _size(config: dict[str, Any], name: str) -> tuple[int, int] | int:
+    size = config[name]
+    if isinstance(size, int):
+        return size
+    if "shortest_edge" in size:
+        return int(size["shortest_edge"])
+    return int(size["width"]), int(size["height"])
+
+
+def _pair(size: tuple[int, int] | int) -> tuple[int, int]:
+    return (size, size) if isinstance(size, int) else size
+
+
+def _three(config: dict[str, Any], name: str, default: float) -> tuple[float, float, float]:
+    if not config.get("do_normalize", True):
+        return (default,) * 3
+    one, two, three = map(float, config[name])
+    return one, two, three

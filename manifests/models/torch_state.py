@@ -1,0 +1,131 @@
+"""Tensors of a PyTorch checkpoint (`.pth`, both layouts) as numpy arrays, without PyTorch.
+
+Layouts: the zip archive that `torch.save` writes since PyTorch 1.6, and the plain stream of pickles
+before it (torch/serialization.py, `_legacy_save`). Nothing is imported or run: names in the pickle
+other than tensors and ordered dicts are refused.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from manifests.errors import FileError, InputError
+from manifests.models.pickles import load_next
+
+_MAGIC = 0x1950A86A20F9469CFC6C
+"""First number of the stream layout (published: torch/serialization.py, MAGIC_NUMBER)."""
+_TYPES = {
+    "FloatStorage": np.float32, "DoubleStorage": np.float64, "HalfStorage": np.float16,
+    "LongStorage": np.int64, "IntStorage": np.int32, "ShortStorage": np.int16,
+    "CharStorage": np.int8, "ByteStorage": np.uint8, "BoolStorage": np.bool_,
+}  # fmt: skip
+
+
+class _Storage(NamedTuple):
+    """A block of numbers that tensors are views of: its key in the file, and their type."""
+
+    key: str
+    type: np.dtype[Any]
+    numbers: int
+
+
+class _Tensor(NamedTuple):
+    storage: _Storage
+    offset: int
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+
+
+def read_state(data: bytes, place: str) -> dict[str, np.ndarray]:
+    """Every tensor of a state dict by name: {"fc.weight": array of shape (1000, 1280), ...}.
+
+    Raises InputError where the bytes are no checkpoint, or hold anything but tensors.
+    """
+    try:
+        if data[:4] == b"PK\x03\x04":
+            state, storages = _read_zip(data)
+        else:
+            state, storages = _read_stream(data)
+        if not isinstance(state, Mapping):
+            raise ValueError(f"it holds a {type(state).__name__}, not a dict of tensors")
+        return {
+            str(name): _array(tensor, storages)
+            for name, tensor in state.items()
+            if isinstance(tensor, _Tensor)
+        }
+    except FileError as error:
+        raise InputError(f"not a checkpoint of tensors: {error.message}", place) from None
+    except (ValueError, KeyError, IndexError, EOFError, TypeError, zipfile.BadZipFile) as error:
+        raise InputError(f"not a checkpoint of tensors: {error}", place) from error
+
+
+def _read_stream(data: bytes) -> tuple[Any, Callable[[_Storage], memoryview]]:
+    stream = io.BytesIO(data)
+    if _load(stream) != _MAGIC:
+        raise ValueError("its first number is not PyTorch's")
+    _load(stream)  # protocol version
+    _load(stream)  # sizes of C types where it was written
+    state, keys = _load(stream), _load(stream)
+    types = {t.storage.key: t.storage for t in state.values() if isinstance(t, _Tensor)}
+    blocks, view = {}, memoryview(data)
+    for key in keys:
+        numbers = int.from_bytes(stream.read(8), "little")
+        size = numbers * types[key].type.itemsize
+        blocks[key] = view[stream.tell() : stream.tell() + size]
+        stream.seek(size, io.SEEK_CUR)
+    return state, lambda storage: blocks[storage.key]
+
+
+def _read_zip(data: bytes) -> tuple[Any, Callable[[_Storage], memoryview]]:
+    archive = zipfile.ZipFile(io.BytesIO(data))
+    [name] = [name for name in archive.namelist() if name.endswith("/data.pkl")]
+    folder = name.removesuffix("data.pkl")
+    state = _load(io.BytesIO(archive.read(name)))
+    return state, lambda storage: memoryview(archive.read(f"{folder}data/{storage.key}"))
+
+
+def _load(stream: io.BytesIO) -> Any:
+    return load_next(stream, len(stream.getbuffer()), _ALLOWED, _storage)
+
+
+def _rebuild(storage: _Storage, offset: int, shape: Any, strides: Any, *_: Any) -> _Tensor:
+    """In place of `torch._utils._rebuild_tensor_v2`."""
+    return _Tensor(storage, offset, tuple(shape), tuple(strides))
+
+
+def _storage(identity: Any) -> _Storage:
+    """In place of the storage that a persistent id names: ("storage", type, key, device, size)."""
+    kind, type_, key, _, numbers = identity[:5]
+    if kind != "storage" or not callable(type_):
+        raise ValueError(f"it refers to {identity!r:.80}")
+    return _Storage(str(key), np.dtype(type_()), int(numbers))
+
+
+_ALLOWED: dict[str, Callable[..., Any]] = {
+    "collections.OrderedDict": OrderedDict,
+    "torch._utils._rebuild_tensor_v2": _rebuild,
+    **{f"torch.{name}": partial(np.dtype, type_) for name, type_ in _TYPES.items()},
+}
+
+
+def _array(tensor: _Tensor, storages: Callable[[_Storage], memoryview]) -> np.ndarray:
+    """A copy in C order. Strides in the file may be those of any layout, such as channels last."""
+    numbers = np.frombuffer(storages(tensor.storage), tensor.storage.type)
+    steps = [(size - 1) * stride for size, stride in zip(tensor.shape, tensor.strides, strict=True)]
+    last = tensor.offset + sum(steps)
+    if min([tensor.offset, *tensor.shape, *tensor.strides], default=0) < 0 or (
+        0 not in tensor.shape and last >= len(numbers)
+    ):
+        raise ValueError(f"a tensor of shape {tensor.shape} reaches outside its storage")
+    item = numbers.itemsize
+    view = np.lib.stride_tricks.as_strided(
+        numbers[tensor.offset :], tensor.shape, [stride * item for stride in tensor.strides]
+    )
+    return np.ascontiguousarray(view)

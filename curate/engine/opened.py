@@ -30,7 +30,7 @@ def opened(steps: list[PlannedStep], base: str, seed: int) -> Iterator[OpenedSte
     models: dict[str, Any] = {}
     with contextlib.ExitStack() as stack:
         for planned in steps:
-            model = planned.step.load(Worker(base, planned.step.resources.gpus))
+            model = planned.step.load(Worker(base, planned.step.resources().gpus))
             if hasattr(model, "close"):
                 stack.callback(model.close)
             models[planned.name] = model
@@ -39,7 +39,7 @@ def opened(steps: list[PlannedStep], base: str, seed: int) -> Iterator[OpenedSte
 
 def joint_resources(steps: list[PlannedStep]) -> Resources:
     """What one worker needs that runs all of these steps, one after another."""
-    needs = [planned.step.resources for planned in steps] or [Resources()]
+    needs = [planned.step.resources() for planned in steps] or [Resources()]
     return Resources(
         max(need.cpus for need in needs),
         max(need.gpus for need in needs),

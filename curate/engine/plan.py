@@ -106,7 +106,7 @@ def _alone(step: PlannedStep) -> bool:
 
 
 def _differ(a: PlannedStep, b: PlannedStep) -> bool:
-    return a.step.resources != b.step.resources
+    return a.step.resources() != b.step.resources()
 
 
 def _shard_passes(

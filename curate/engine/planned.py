@@ -51,7 +51,7 @@ class PlannedStep(NamedTuple):
     @property
     def loads(self) -> bool:
         """Whether the step has to be set up in every worker."""
-        needs = self.step.resources != Resources()
+        needs = self.step.resources() != Resources()
         return needs or type(self.step).load is not Step.load
 
     @property

@@ -210,7 +210,7 @@ def _not_written(run: RunManifest, out: str, name: str, record_id: str) -> Event
     """Why the record could not be written in a format; None if it could."""
     entry = next(e for e in run.passes if e.kind == "shards" and e.name == name)
     for commit in manifest.load_pass(storage.join(out, entry.folder)).parts:
-        for row in shards.quarantined(commit).to_pylist():
+        for row in shards.not_written(commit).to_pylist():
             if row["id"] == record_id:
                 facts = {"error": row["error"], "message": row["message"]}
                 return Event(row["step"], "quarantined", facts)

@@ -47,6 +47,25 @@ class Decoded(NamedTuple):
     extent: tuple[float, float]
     orientation: int
 
+    def upright(self) -> Image:
+        """The image as it is shown: its orientation applied."""
+        from PIL.Image import Transpose
+
+        turn = _TURNS.get(self.orientation)
+        return self.image if turn is None else self.image.transpose(Transpose[turn])
+
+
+_TURNS = {
+    2: "FLIP_LEFT_RIGHT",
+    3: "ROTATE_180",
+    4: "FLIP_TOP_BOTTOM",
+    5: "TRANSPOSE",
+    6: "ROTATE_270",
+    7: "TRANSVERSE",
+    8: "ROTATE_90",
+}
+"""What brings an image upright, by its Exif orientation (Exif 2.32, tag 0x0112)."""
+
 
 class Media:
     """Opens the media of a batch. Each pass over a part has one; its steps share the images.

@@ -33,11 +33,18 @@ class Step(BaseModel):
     """The columns of the record that the step replaces."""
     uses_seed: ClassVar[bool] = False
     """Whether its answers depend on the recipe's seed, given as `context.seed`."""
-    resources: ClassVar[Resources] = Resources()
-    batch_rows: ClassVar[int | None] = None
-    """The number of rows that the step wants at a time; None: the engine chooses."""
-    images: ClassVar[Images | None] = None
-    """The size at which the step looks at images; None: it looks at none."""
+
+    def resources(self) -> Resources:
+        """What a worker needs that runs the step. A pass ends where this changes."""
+        return Resources()
+
+    def batch_rows(self) -> int | None:
+        """The number of rows that the step wants at a time; None: the engine chooses."""
+        return None
+
+    def images(self) -> Images | None:
+        """The size at which the step looks at images; None: it looks at none."""
+        return None
 
     def reads(self) -> tuple[str, ...]:
         """The columns it is given: of the record, or measures of earlier steps as `step.measure`.

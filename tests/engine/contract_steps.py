@@ -79,7 +79,6 @@ class Lengths(RowStep):
     """Measure the length of a text with a model, and drop short ones."""
 
     costs: ClassVar[bool] = True
-    batch_rows: ClassVar[int | None] = 10
 
     folder: Annotated[str, Location()]
     weights: str = "a"
@@ -93,6 +92,9 @@ class Lengths(RowStep):
 
     def models(self, base: str) -> tuple[ModelIdentity, ...]:
         return (ModelIdentity("lengths", self.weights),)
+
+    def batch_rows(self) -> int:
+        return 10
 
     def load(self, worker: Worker) -> LengthModel:
         return LengthModel(self.folder)
@@ -242,7 +244,8 @@ class _Lengths:
 class WantsGpu(Lengths):
     """As `Lengths`, on a GPU."""
 
-    resources: ClassVar[Resources] = Resources(gpus=1)
+    def resources(self) -> Resources:
+        return Resources(gpus=1)
 
 
 class OldForm(RowStep):

@@ -79,7 +79,7 @@ class CorpusPass(Pass[CorpusTask]):
         work = ApplyFit(run.media, corpus, self.before, self.seed, folder, fit)
         items = [ApplyTask(task.number, task.inputs_digest) for task in tasks]
         if self.step.loads:
-            made = run.executor.map_opened(work, items, step.resources)
+            made = run.executor.map_opened(work, items, step.resources())
         else:
             made = run.executor.map(work, items)
         for _, commit in made:
@@ -120,7 +120,7 @@ class ApplyFit:
         assert isinstance(step, CorpusStep)
         rows = self.corpus.read(part)
         with contextlib.ExitStack() as stack:
-            media = stack.enter_context(contextlib.closing(self.media.open(step.images)))
+            media = stack.enter_context(contextlib.closing(self.media.open(step.images())))
             blobs = part_files.open_blobs(stack, self.folder, view.name)
             context = steps.context(planned, media, blobs, part)
             answer = _checked(planned, step.apply(rows, self.fit, context), rows.num_rows)

@@ -82,7 +82,7 @@ class MeasurePass(Pass[MeasureTask]):
         folder = self.folder(run)
         work = MeasurePart(run.media, self.step, self.seed, folder)
         asked = (self._again(run, folder, task) for task in tasks)
-        made = run.executor.map_opened(work, asked, self.step.step.resources)
+        made = run.executor.map_opened(work, asked, self.step.step.resources())
         return (commit for _, commit in made)
 
     def _again(self, run: RunContext, folder: str, task: MeasureTask) -> MeasureTask:
@@ -145,7 +145,7 @@ class MeasurePart:
         return commit
 
     def _media(self) -> Media:
-        return self.media.open(self.step.step.images)
+        return self.media.open(self.step.step.images())
 
     def _batches(self, view: PartView) -> Iterator[pa.Table]:
         """The rows of the part, with the columns that the step needs and no others."""

@@ -70,10 +70,7 @@ class ShardsPass(Pass[ShardTask]):
         return (commit for _, commit in run.executor.map(write, tasks))
 
     def quarantined(self, folder: str, commit: Commit) -> list[pa.Table]:
-        """The records that could not be written to the shard."""
-        failed = ShardCommit.model_validate(commit.detail).quarantined
-        rows = [{**q._asdict(), "step": commit.ledger[0].step, "later": False} for q in failed]
-        return [pa.Table.from_pylist(rows, schema=QUARANTINED)]
+        return [not_written(commit)]
 
     def after(self, run: RunContext, state: State, commits: list[Commit]) -> State:
         written = [ShardCommit.model_validate(commit.detail) for commit in commits]
@@ -127,3 +124,10 @@ def _account(format: FormatName, rows: int, written: ShardCommit) -> Account:
         kept=written.rows,
         quarantined=dict(sorted(errors.items())),
     )
+
+
+def not_written(commit: Commit) -> pa.Table:
+    """The records that could not be written to a shard, as rows of the quarantine."""
+    failed = ShardCommit.model_validate(commit.detail).quarantined
+    rows = [{**q._asdict(), "step": commit.ledger[0].step, "later": False} for q in failed]
+    return pa.Table.from_pylist(rows, schema=QUARANTINED)

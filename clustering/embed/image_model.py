@@ -1,0 +1,59 @@
+"""A model that embeds images: an ONNX file with the preprocessing that it was trained with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from clustering.embed import efficientnet
+from manifests import storage
+from manifests.errors import InputError
+from manifests.models.onnx import OnnxModel
+from manifests.models.preprocessing import Preprocessing, from_config
+from manifests.step import Worker
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+class ImageModel:
+    """Embeds RGB images: `model([image, image])` -> float32 (2, width)."""
+
+    def __init__(self, model: OnnxModel, preprocessing: Preprocessing, output: str | None) -> None:
+        if len(model.inputs) != 1:
+            raise InputError(f"has the inputs {list(model.inputs)}, not one", model.place)
+        self._model, self._preprocessing = model, preprocessing
+        [self._input] = model.inputs
+        self._output = _chosen(model, output)
+
+    def __call__(self, images: Sequence[Image]) -> np.ndarray:
+        tensor = self._preprocessing.tensor(images)
+        found = self._model.run(self._output, **{self._input: tensor})
+        return found.reshape(len(images), -1).astype(np.float32)
+
+    def close(self) -> None:
+        self._model.close()
+
+
+def efficientnet_lite0(worker: Worker) -> ImageModel:
+    """EfficientNet-lite0 out of its package."""
+    place = efficientnet.WEIGHTS.package
+    model = OnnxModel(efficientnet.build(), place, gpu=worker.gpu)
+    return ImageModel(model, efficientnet.PREPROCESSING, "features")
+
+
+def from_files(model: str, config: str, output: str | None, worker: Worker) -> ImageModel:
+    """An ONNX file, with the `preprocessor_config.json` that lies beside it."""
+    opened = OnnxModel(storage.read_bytes(model), model, gpu=worker.gpu)
+    return ImageModel(opened, from_config(storage.read_bytes(config), config), output)
+
+
+def _chosen(model: OnnxModel, output: str | None) -> str:
+    names = list(model.outputs)
+    if output is None and len(names) == 1:
+        return names[0]
+    if output not in names:
+        raise InputError(f"has no output {output!r}", model.place, f"Set output to one of {names}.")
+    return output

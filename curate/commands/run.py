@@ -61,8 +61,12 @@ def ledger_table(accounts: list[Account]) -> str:
 
 
 def _reasons(account: Account) -> list[tuple[str, int]]:
-    made = [("made", account.made)] if account.made else []
-    return [*made, *account.dropped.items(), *account.quarantined.items()]
+    others = [("made", account.made), ("passed over", account.passed_over)]
+    return [
+        *(other for other in others if other[1]),
+        *account.dropped.items(),
+        *account.quarantined.items(),
+    ]
 
 
 def summary(made: RunManifest, out: str) -> str:

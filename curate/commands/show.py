@@ -85,7 +85,7 @@ def _quarantined(out: str) -> Iterator[dict[str, Any]]:
 def _records(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """The records in the shards, or with `--dropped` the dropped rows, last pass first."""
     run = manifest.load_run(options.run)
-    kinds = ("rows", "corpus") if options.dropped else ("order",)
+    kinds = ("rows", "corpus", "decide") if options.dropped else ("order",)
     for entry in reversed(run.passes):
         if entry.kind not in kinds:
             continue

@@ -135,38 +135,56 @@ def _rows(folder: str, entry: FileEntry | None, wanted: str) -> list[dict[str, A
     return rows
 
 
+SIDECARS = ("corpus", "decide")
+"""Passes that add to a part without writing its rows anew."""
+
+
 def _later_events(run: RunManifest, out: str, found: _Match) -> Iterator[Event]:
-    entries = [e for e in run.passes if e.kind in ("rows", "corpus")]
-    for entry in entries:
+    assert found.record is not None
+    row = found.record
+    for entry in run.passes:
+        if entry.kind not in ("rows", *SIDECARS):
+            continue
         folder = storage.join(out, entry.folder)
         known = manifest.load_pass(folder)
         commit = next(c for c in known.parts if c.part == found.part)
-        events = list(_pass_events(folder, known, commit, found.id))
+        events, row = _pass_events(folder, known, commit, found.id, row)
         yield from events
         if events and (of := events[-1].facts.get(f"{events[-1].step}.of")):
             for what, facts in families.path_to_survivor(out, entry, events[-1].step, of):
                 yield Event(events[-1].step, what, facts)
-        if not events or events[-1].what != "kept":
+        if not events or events[-1].what not in ("kept", PASSED_OVER):
             return
     yield from _shard_events(run, out, found)
 
 
+PASSED_OVER = "passed over"
+
+
 def _pass_events(
-    folder: str, known: PassManifest, commit: Commit, record_id: str
-) -> Iterator[Event]:
+    folder: str, known: PassManifest, commit: Commit, record_id: str, before: dict[str, Any]
+) -> tuple[list[Event], dict[str, Any]]:
+    """What the steps of a pass did with a record, and its row after them.
+
+    `before`: its row before the pass.
+    """
     for ending, what in ((DROPPED, "dropped"), (QUARANTINE, "quarantined")):
         for row in _rows(folder, commit.file(ending), record_id):
-            yield from _removal_events(known, row, what)
-            return
-    if known.kind == "corpus":
-        yield Event(known.name, "kept", _settings(known, known.name))
-        return
+            return list(_removal_events(known, {**before, **row}, what)), row
+    if known.kind in SIDECARS:
+        return [_kept(known, known.steps[0], before)], before
     rows = _rows(folder, commit.file(PART), record_id)
-    for step in known.steps:
-        if not rows:
-            yield Event(step["name"], "made into other records", {})
-            return
-        yield Event(step["name"], "kept", _facts(known, step["name"], rows[0]))
+    if not rows:
+        return [Event(known.steps[0]["name"], "made into other records", {})], before
+    return [_kept(known, step, rows[0]) for step in known.steps], rows[0]
+
+
+def _kept(known: PassManifest, step: dict[str, Any], row: dict[str, Any]) -> Event:
+    """A step kept the record, or was not asked about it, by its `only`."""
+    name, only = step["name"], step.get("only") or {}
+    if any(column in row and row[column] not in values for column, values in only.items()):
+        return Event(name, PASSED_OVER, {"only": only})
+    return Event(name, "kept", _facts(known, name, row))
 
 
 def _removal_events(known: PassManifest, row: dict[str, Any], what: str) -> Iterator[Event]:
@@ -174,7 +192,7 @@ def _removal_events(known: PassManifest, row: dict[str, Any], what: str) -> Iter
     for step in known.steps:
         name = step["name"]
         if name != row["step"]:
-            yield Event(name, "kept", _facts(known, name, row))
+            yield _kept(known, step, row)
             continue
         why = {k: row[k] for k in ("reason", "error", "message") if row.get(k)}
         yield Event(name, what, {**why, **_facts(known, name, row)})

@@ -11,9 +11,8 @@ from pydantic import Field
 
 from manifests.geometry.boxes import all_finite, iou
 from manifests.geometry.object_media import object_media
-from manifests.media import Media
 from manifests.record.objects import Objects, count_objects, edit_objects, flat_objects
-from manifests.step import Outcome, RowStep
+from manifests.step import Columns, Context, RowStep
 
 
 class BoxDuplicates(RowStep):
@@ -30,14 +29,19 @@ class BoxDuplicates(RowStep):
     0.5, while two outlines of the same object usually agree better than that.
     """
 
-    measures: ClassVar[dict[str, pa.DataType]] = {"removed": pa.int32()}
     rewrites: ClassVar[tuple[str, ...]] = ("objects",)
 
     threshold: float = Field(
         0.9, gt=0, le=1, description="smallest intersection over union of duplicates (ours)"
     )
 
-    def __call__(self, batch: pa.Table, media: Media) -> Outcome:
+    def reads(self) -> tuple[str, ...]:
+        return ("objects", "media")
+
+    def measures(self) -> dict[str, pa.DataType]:
+        return {"removed": pa.int32()}
+
+    def measure(self, batch: pa.Table, context: Context) -> Columns:
         objects = flat_objects(batch["objects"])
         boxed = np.flatnonzero(all_finite(objects.boxes))
         keep = np.ones(len(objects.rows), bool)
@@ -45,7 +49,7 @@ class BoxDuplicates(RowStep):
             objects.boxes[boxed], _groups(objects, batch["media"])[boxed], self.threshold
         )
         removed = count_objects(objects, ~keep, batch.num_rows)
-        return Outcome({"removed": removed, "objects": edit_objects(batch["objects"], keep)})
+        return {"removed": removed, "objects": edit_objects(batch["objects"], keep)}
 
 
 def first_of_duplicates(boxes: np.ndarray, groups: np.ndarray, threshold: float) -> np.ndarray:

@@ -10,9 +10,8 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from manifests.geometry.boxes import all_finite
-from manifests.media import Media
 from manifests.record.objects import count_objects, edit_objects, flat_objects, replace_where
-from manifests.step import Outcome, RowStep
+from manifests.step import Columns, Context, RowStep
 
 
 class BoxPoints(RowStep):
@@ -23,7 +22,6 @@ class BoxPoints(RowStep):
     `made` counts the new points of a record.
     """
 
-    measures: ClassVar[dict[str, pa.DataType]] = {"made": pa.int32()}
     rewrites: ClassVar[tuple[str, ...]] = ("objects",)
 
     boxes: Literal["keep", "replace"] = Field(
@@ -31,7 +29,13 @@ class BoxPoints(RowStep):
     )
     overwrite: bool = Field(False, description="replace points that exist already")
 
-    def __call__(self, batch: pa.Table, media: Media) -> Outcome:
+    def reads(self) -> tuple[str, ...]:
+        return ("objects",)
+
+    def measures(self) -> dict[str, pa.DataType]:
+        return {"made": pa.int32()}
+
+    def measure(self, batch: pa.Table, context: Context) -> Columns:
         objects = flat_objects(batch["objects"])
         has_point = np.asarray(objects.field("point").is_valid())
         has_box = all_finite(objects.boxes)
@@ -45,4 +49,4 @@ class BoxPoints(RowStep):
             fields["box"] = pc.if_else(pa.array(made | has_point), pa.scalar(None, box.type), box)
         keep = np.ones(len(has_box), bool)
         column = edit_objects(batch["objects"], keep, **fields)
-        return Outcome({"made": count_objects(objects, made, batch.num_rows), "objects": column})
+        return {"made": count_objects(objects, made, batch.num_rows), "objects": column}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, NamedTuple
+from typing import Annotated, ClassVar, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -13,9 +13,8 @@ from manifests.geometry.boxes import all_finite, areas
 from manifests.geometry.object_media import object_image_sizes
 from manifests.geometry.polygons import Polygons, bounding_boxes, flatten_polygons, replace_points
 from manifests.geometry.space import UNITS
-from manifests.media import Media
 from manifests.record.objects import Objects, count_objects, edit_objects, flat_objects, to_lists
-from manifests.step import Outcome, RowStep, reasons
+from manifests.step import Bound, Columns, Context, Measured, RowErrors, RowStep, reasons
 from manifests.step.bounds import Share
 
 POINT_TOLERANCE = 0.5
@@ -23,6 +22,8 @@ POINT_TOLERANCE = 0.5
 NOISE = 1e-3
 """In [0,1000]: a smaller change is a rounding error (ours; the step of float32 near 1000 is
 6e-5)."""
+REMOVED = ("degenerate", "outside", "small", "large")
+"""Reasons to remove an object, in the order in which they are tested."""
 
 
 class Boxes(RowStep):
@@ -48,9 +49,6 @@ class Boxes(RowStep):
     quarantined.
     """
 
-    measures: ClassVar[dict[str, pa.DataType]] = {
-        name: pa.int32() for name in ("clipped", "degenerate", "outside", "small", "large")
-    }
     rewrites: ClassVar[tuple[str, ...]] = ("objects",)
 
     clip: bool = Field(True, description="move what is outside the image to its edge")
@@ -66,9 +64,15 @@ class Boxes(RowStep):
     max_share: float | None = Field(
         None, gt=0, le=1, description="largest share of the image that an object covers"
     )
-    empty: Empty = "drop"
+    empty: Annotated[Empty, Bound()] = "drop"
 
-    def __call__(self, batch: pa.Table, media: Media) -> Outcome:
+    def reads(self) -> tuple[str, ...]:
+        return ("objects",) if self.min_pixels is None else ("objects", "media")
+
+    def measures(self) -> dict[str, pa.DataType]:
+        return {name: pa.int32() for name in ("clipped", *REMOVED)}
+
+    def measure(self, batch: pa.Table, context: Context) -> Columns | Measured:
         objects = flat_objects(batch["objects"])
         shape = _shape(objects)
         inside = np.clip(shape.extent, 0, UNITS)
@@ -80,14 +84,16 @@ class Boxes(RowStep):
         columns = {name: count_objects(objects, mask, records) for name, mask in removed.items()}
         columns["clipped"] = count_objects(objects, moved & keep & self.clip, records)
         columns["objects"] = edit_objects(batch["objects"], keep, **(fields if self.clip else {}))
+        if sizes is None:
+            return columns
         unknown = np.zeros(records, bool)
-        if sizes is not None:
-            unknown[objects.rows[shape.known & np.isnan(sizes).any(axis=1)]] = True
-        return Outcome(
-            columns,
-            emptied_records(objects, keep, records, self.empty),
-            reasons(records, (unknown, "an object on an image of unknown size")),
-        )
+        unknown[objects.rows[shape.known & np.isnan(sizes).any(axis=1)]] = True
+        faults = reasons(records, (unknown, "an object on an image of unknown size"))
+        return Measured(columns, RowErrors.where(faults.to_pylist()))
+
+    def decide(self, measured: pa.Table) -> pa.Array | None:
+        removed = (measured[name] for name in REMOVED)
+        return emptied_records(measured["objects"], self.empty, *removed)
 
     def _removed(
         self, objects: Objects, shape: _Shape, inside: np.ndarray, sizes: np.ndarray | None
@@ -110,7 +116,7 @@ class Boxes(RowStep):
         if self.max_share is not None:
             tests["large"] = shape.known & (within > self.max_share * UNITS**2)
         removed, left = {}, np.ones(len(within), bool)
-        for name in ("degenerate", "outside", "small", "large"):
+        for name in REMOVED:
             removed[name] = left & tests.get(name, False)
             left &= ~removed[name]
         return removed

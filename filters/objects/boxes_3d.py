@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar
+from functools import reduce
+from typing import Annotated, ClassVar
 
 import numpy as np
 import orjson
@@ -14,10 +15,9 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat
 from filters.objects.rules.emptied_records import Empty
 from manifests.geometry.space import UNITS
 from manifests.geometry.visible_boxes import VisibleBoxes, visible_boxes
-from manifests.media import Media
 from manifests.record.images import reduce_by_record
 from manifests.record.objects import Objects, count_objects, edit_objects, flat_objects, to_matrix
-from manifests.step import Outcome, RowStep, reasons
+from manifests.step import Bound, Context, Measured, RowErrors, RowStep, reasons
 from manifests.step.bounds import Share
 
 ANNOTATED = (
@@ -71,12 +71,6 @@ class Boxes3d(RowStep):
     3.2.5) drops heavily occluded and inaccurate labels, and publishes no numbers.
     """
 
-    measures: ClassVar[dict[str, pa.DataType]] = {
-        "count": pa.int32(),
-        **{name: pa.int32() for name in REMOVED},
-        "unprojected": pa.int32(),
-        "min_iou": pa.float64(),
-    }
     rewrites: ClassVar[tuple[str, ...]] = ("objects",)
     renamed: ClassVar[dict[str, str]] = {"low": "small", "disagrees": "low_iou"}
 
@@ -109,9 +103,16 @@ class Boxes3d(RowStep):
     keep_objects: bool = Field(
         False, description="remove only the 3D box from an object that has a box, point or polygon"
     )
-    empty: Empty = "drop"
+    empty: Annotated[Empty, Bound()] = "drop"
 
-    def __call__(self, batch: pa.Table, media: Media) -> Outcome:
+    def reads(self) -> tuple[str, ...]:
+        return ("objects", "media")
+
+    def measures(self) -> dict[str, pa.DataType]:
+        counts = dict.fromkeys(("count", *REMOVED, "unprojected"), pa.int32())
+        return {**counts, "min_iou": pa.float64()}
+
+    def measure(self, batch: pa.Table, context: Context) -> Measured:
         objects = flat_objects(batch["objects"])
         has = np.asarray(objects.field("box3d").is_valid())
         boxes = to_matrix(objects.field("box3d"), 9)
@@ -128,13 +129,15 @@ class Boxes3d(RowStep):
         error = np.bincount(objects.rows[broken], minlength=rows) > 0
         columns = {n: pc.if_else(pa.array(error), None, c) for n, c in columns.items()}
         columns["objects"] = self._without(batch["objects"], objects, first >= 0)
-        before, after = (np.bincount(objects.rows[m], minlength=rows) > 0 for m in (has, keep))
-        emptied = before & ~after & (self.empty == "drop")
-        return Outcome(
-            columns,
-            reasons(rows, (emptied, "no 3D box left")),
-            reasons(rows, (error, "an attribute about a 3D box is not a number")),
-        )
+        faults = reasons(rows, (error, "an attribute about a 3D box is not a number"))
+        return Measured(columns, RowErrors.where(faults.to_pylist()))
+
+    def decide(self, measured: pa.Table) -> pa.Array | None:
+        if self.empty == "keep":
+            return None
+        removed = reduce(pc.add, (measured[name] for name in REMOVED))
+        none_left = pc.and_(pc.greater(removed, 0), pc.equal(measured["count"], 0))
+        return reasons(measured.num_rows, (none_left, "no 3D box left"))
 
     def _tests(
         self, boxes: np.ndarray, annotated: dict[str, np.ndarray], visible: VisibleBoxes

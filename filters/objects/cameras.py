@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -20,7 +20,7 @@ from manifests.geometry.camera import (
 from manifests.geometry.camera_file import cameras_by_uri, read_cameras
 from manifests.media import Media
 from manifests.record import media_lists
-from manifests.step import Outcome, RowStep, reasons
+from manifests.step import Columns, Context, Location, Measured, RowErrors, RowStep, reasons
 
 ASPECT_TOLERANCE = 0.02
 """Aspects of two sizes of one image may differ by this much, because pixels are whole (ours)."""
@@ -48,12 +48,11 @@ class Cameras(RowStep):
     Source: Qwen3-VL, cookbook on 3D grounding (60 degrees if the camera is unknown).
     """
 
-    measures: ClassVar[dict[str, pa.DataType]] = {
-        name: pa.int32() for name in ("given", "assumed", "unknown")
-    }
     rewrites: ClassVar[tuple[str, ...]] = ("media",)
 
-    path: str | None = Field(None, description="JSON file of cameras; null: assume all of them")
+    path: Annotated[str | None, Location()] = Field(
+        None, description="JSON file of cameras; null: assume all of them"
+    )
     field_of_view: float | None = Field(
         FIELD_OF_VIEW, gt=0, lt=180, description="degrees of an assumed camera; null: assume none"
     )
@@ -68,13 +67,19 @@ class Cameras(RowStep):
     def files(self, base: str) -> tuple[str, ...]:
         return () if self.path is None else (storage.resolve(base, self.path),)
 
-    def __call__(self, batch: pa.Table, media: Media) -> Outcome:
+    def reads(self) -> tuple[str, ...]:
+        return ("media",)
+
+    def measures(self) -> dict[str, pa.DataType]:
+        return dict.fromkeys(("given", "assumed", "unknown"), pa.int32())
+
+    def measure(self, batch: pa.Table, context: Context) -> Measured:
         offsets, flat = media_lists(batch["media"])
         records = np.repeat(np.arange(batch.num_rows), np.diff(offsets))
         cameras, sizes = image_cameras(batch["media"])
         known = ~np.isnan(cameras).any(axis=1)
         is_image = np.asarray(pc.equal(pc.struct_field(flat, "kind"), "image").fill_null(False))
-        entries = self._file_entries(flat, media, is_image & (~known | self.replace))
+        entries = self._file_entries(flat, context.media, is_image & (~known | self.replace))
         given = ~np.isnan(entries[:, 0])
         camera_sizes = np.where(np.isnan(entries[:, 4:]), sizes, entries[:, 4:])
         new = rescale_cameras(entries[:, :4], camera_sizes, sizes)
@@ -89,11 +94,11 @@ class Cameras(RowStep):
             batch.num_rows,
             *((_has_any(mask, records, batch), fault) for fault, mask in faults.items()),
         )
-        columns: dict[str, pa.Array] = {"media": with_cameras(batch["media"], new)}
+        columns: Columns = {"media": with_cameras(batch["media"], new)}
         for name, mask in counted.items():
             count = np.bincount(records[mask], minlength=batch.num_rows).astype(np.int32)
             columns[name] = pc.if_else(error.is_valid(), None, pa.array(count))
-        return Outcome(columns, None, error)
+        return Measured(columns, RowErrors.where(error.to_pylist()))
 
     def _file_entries(self, flat: pa.Array, media: Media, wanted: np.ndarray) -> np.ndarray:
         """(media, 6) fx fy cx cy width height from the file; nan where it has none, or where a

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-import numpy as np
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
 from filters.objects.object_count import CountOf, is_counted
-from manifests.media import Media
 from manifests.record.objects import count_objects, flat_objects
-from manifests.step import Outcome, RowStep, reasons
+from manifests.step import Bound, Context, Measured, RowErrors, RowStep, reasons
 
 
 class CountAgreement(RowStep):
@@ -25,26 +23,26 @@ class CountAgreement(RowStep):
     A record is quarantined if `field` has something else than a whole number.
     """
 
-    measures: ClassVar[dict[str, pa.DataType]] = {
-        "stated": pa.int64(),
-        "found": pa.int32(),
-        "agrees": pa.bool_(),
-    }
-
     renamed: ClassVar[dict[str, str]] = {"differing": "mismatch", "unstated": "missing"}
 
     field: str = Field("count", description="field of `meta` with the stated number")
     of: CountOf = Field(
         "objects", description="what is counted: all objects, or those with a box, or with a point"
     )
-    mismatch: Literal["drop", "keep"] = Field(
+    mismatch: Annotated[Literal["drop", "keep"], Bound()] = Field(
         "drop", description="drop or keep a record whose numbers differ"
     )
-    missing: Literal["drop", "keep"] = Field(
+    missing: Annotated[Literal["drop", "keep"], Bound()] = Field(
         "keep", description="drop or keep a record that states no number"
     )
 
-    def __call__(self, batch: pa.Table, media: Media) -> Outcome:
+    def reads(self) -> tuple[str, ...]:
+        return ("objects", "meta")
+
+    def measures(self) -> dict[str, pa.DataType]:
+        return {"stated": pa.int64(), "found": pa.int32(), "agrees": pa.bool_()}
+
+    def measure(self, batch: pa.Table, context: Context) -> Measured:
         objects = flat_objects(batch["objects"])
         found = count_objects(objects, is_counted(objects, self.of), batch.num_rows)
         # Row by row: `meta` is JSON, which has no columns.
@@ -52,19 +50,22 @@ class CountAgreement(RowStep):
         numbers = [_whole_number(value) for value in values]
         stated = pa.array(numbers, pa.int64())
         agrees = pc.equal(stated, found.cast(pa.int64()))
-        drop = reasons(
-            batch.num_rows,
-            (np.asarray(stated.is_null()) & (self.missing == "drop"), "no count stated"),
-            (pc.and_(pc.invert(agrees), self.mismatch == "drop"), "count differs"),
-        )
-        errors = [
+        faults = [
             f"{self.field} {value!r:.80} is not a count"
             if number is None and value is not None
             else None
             for value, number in zip(values, numbers, strict=True)
         ]
         columns = {"stated": stated, "found": found, "agrees": agrees}
-        return Outcome(columns, drop, pa.array(errors, pa.string()))
+        return Measured(columns, RowErrors.where(faults))
+
+    def decide(self, measured: pa.Table) -> pa.Array:
+        rules = []
+        if self.missing == "drop":
+            rules.append((measured["stated"].is_null(), "no count stated"))
+        if self.mismatch == "drop":
+            rules.append((pc.invert(measured["agrees"]), "count differs"))
+        return reasons(measured.num_rows, *rules)
 
 
 def _stated(meta: str | None, field: str) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +15,7 @@ from filters.objects.rules.emptied_records import Empty, emptied_records
 from manifests import storage
 from manifests.record.images import reduce_by_record
 from manifests.record.objects import Objects, count_objects, edit_objects, flat_objects
-from manifests.step import Corpus, CorpusStep, Outcome, Part, Workspace, reasons
+from manifests.step import Context, Corpus, CorpusStep, Outcome, Part, Workspace, reasons
 from manifests.step.bounds import check_min_max
 from manifests.storage import parts
 
@@ -36,7 +36,6 @@ class LabelFrequency(CorpusStep):
     Labels are compared exactly, so put `labels` before this step.
     """
 
-    measures: ClassVar[dict[str, pa.DataType]] = {"rarest": pa.int64(), "removed": pa.int32()}
     rewrites: ClassVar[tuple[str, ...]] = ("objects",)
 
     of: Literal["records", "objects"] = Field(
@@ -56,35 +55,46 @@ class LabelFrequency(CorpusStep):
     def reads(self) -> tuple[str, ...]:
         return ("objects",)
 
-    def decide(
-        self, corpus: Corpus, workspace: Workspace, seed: int
-    ) -> Iterator[tuple[Part, Outcome]]:
+    def measures(self) -> dict[str, pa.DataType]:
+        return {"rarest": pa.int64(), "removed": pa.int32()}
+
+    def fit(self, corpus: Corpus, workspace: Workspace, seed: int) -> str:
+        """Count the labels of all parts, and return the path of a file with their frequencies."""
         storage.make_folder(workspace.scratch)
         uri = storage.join(workspace.scratch, "labels.arrow")
         count = _CountLabels(corpus, self.of == "records")
         table = _add_counts(counts for _, counts in workspace.map(count, corpus.parts))
         parts.write(uri, _SCHEMA, [table], durable=False)
-        look_up = _FindOutOfBounds(corpus, uri, self.min, self.max)
-        for part, found in workspace.map(look_up, corpus.parts):
-            yield part, self._outcome(corpus.read(part, ("objects",)), found)
+        return uri
 
-    def _outcome(self, table: pa.Table, found: _OutOfBounds) -> Outcome:
-        column, rows = table["objects"], table.num_rows
-        objects = flat_objects(column)
-        removed = np.unpackbits(found.objects, count=len(objects.rows)).astype(bool)
-        if self.remove == "records":
-            labelled = np.asarray(objects.field("label").is_valid())
-            dropped = _has(objects, removed, rows) & ~_has(objects, ~removed & labelled, rows)
-            drop = reasons(rows, (dropped, "no label in bounds"))
-            removed = np.zeros(len(removed), bool)
-        else:
-            drop = emptied_records(objects, ~removed, rows, self.empty)
+    def apply(self, rows: pa.Table, fit: Any, context: Context) -> Outcome:
+        objects, records = flat_objects(rows["objects"]), rows.num_rows
+        labelled = np.asarray(objects.field("label").is_valid())
+        rows_of, codes, labels = _encode_labels(objects)
+        frequency = _frequencies(fit, labels)[codes]
+        out_of_bounds = np.zeros(len(labelled), bool)
+        out_of_bounds[labelled] = self._out_of_bounds(frequency)
+        removed = out_of_bounds & (self.remove == "objects")
         columns = {
-            "rarest": found.rarest,
-            "removed": count_objects(objects, removed, rows),
-            "objects": edit_objects(column, ~removed),
+            "rarest": reduce_by_record(np.minimum, rows_of, frequency, records),
+            "removed": count_objects(objects, removed, records),
+            "objects": edit_objects(rows["objects"], ~removed),
         }
-        return Outcome(columns, drop)
+        if self.remove == "objects":
+            drop = emptied_records(columns["objects"], self.empty, columns["removed"])
+            return Outcome(columns, drop)
+        in_bounds = _has(objects, labelled & ~out_of_bounds, records)
+        none_in_bounds = _has(objects, out_of_bounds, records) & ~in_bounds
+        return Outcome(columns, reasons(records, (none_in_bounds, "no label in bounds")))
+
+    def _out_of_bounds(self, frequency: np.ndarray) -> np.ndarray:
+        """(n,) bool: frequencies under `min` or over `max`."""
+        outside = np.zeros(len(frequency), bool)
+        if self.min is not None:
+            outside |= frequency < self.min
+        if self.max is not None:
+            outside |= frequency > self.max
+        return outside
 
 
 def _has(objects: Objects, chosen: np.ndarray, records: int) -> np.ndarray:
@@ -133,42 +143,12 @@ def _sum_by_label(tables: list[pa.Table]) -> pa.Table:
     return sums.select(["label", "count_sum"]).rename_columns(_SCHEMA.names)
 
 
-class _OutOfBounds(NamedTuple):
-    """The result for a part."""
+def _frequencies(uri: str, labels: pa.Array) -> np.ndarray:
+    """(labels,) int64: the frequency of each label, from the file of all labels.
 
-    rarest: pa.Array
-    """(records,) the lowest frequency among a record's labels."""
-    objects: np.ndarray
-    """Objects whose label is out of bounds, as packed bits."""
-
-
-@dataclass(frozen=True)
-class _FindOutOfBounds:
-    """A task: looks up the frequencies of a part's labels, and compares them with the bounds."""
-
-    corpus: Corpus
-    uri: str
-    min: int | None
-    max: int | None
-
-    def __call__(self, part: Part) -> _OutOfBounds:
-        objects = flat_objects(self.corpus.read(part, ("objects",))["objects"])
-        rows, codes, labels = _encode_labels(objects)
-        frequency = self._frequencies(labels)[codes]
-        outside = np.zeros(len(frequency), bool)
-        if self.min is not None:
-            outside |= frequency < self.min
-        if self.max is not None:
-            outside |= frequency > self.max
-        removed = np.zeros(len(objects.rows), bool)
-        removed[np.asarray(objects.field("label").is_valid())] = outside
-        rarest = reduce_by_record(np.minimum, rows, frequency, part.rows)
-        return _OutOfBounds(rarest, np.packbits(removed))
-
-    def _frequencies(self, labels: pa.Array) -> np.ndarray:
-        """(labels,) int64. The table of all labels is scanned, not put into a dict: it may be far
-        longer than that of one part."""
-        table = parts.read_columns(self.uri)
-        table = table.filter(pc.is_in(table["label"], labels))
-        indices = pc.index_in(labels, table["label"].combine_chunks())
-        return np.asarray(table["count"].combine_chunks().take(indices))
+    The table of the file is scanned, not put into a dict: it may be far longer than `labels`.
+    """
+    table = parts.read_columns(uri)
+    table = table.filter(pc.is_in(table["label"], labels))
+    indices = pc.index_in(labels, table["label"].combine_chunks())
+    return np.asarray(table["count"].combine_chunks().take(indices))

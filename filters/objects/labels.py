@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +15,7 @@ from manifests import storage
 from manifests.errors import InputError
 from manifests.media import Media
 from manifests.record.objects import count_objects, edit_objects, flat_objects
-from manifests.step import Outcome, RowStep
+from manifests.step import Bound, Columns, Context, Location, RowStep
 
 
 class Labels(RowStep):
@@ -38,14 +38,11 @@ class Labels(RowStep):
     `unlabelled`, and removed as `unwanted`.
     """
 
-    measures: ClassVar[dict[str, pa.DataType]] = {
-        name: pa.int32() for name in ("changed", "unlabelled", "unwanted")
-    }
     rewrites: ClassVar[tuple[str, ...]] = ("objects",)
 
     fold: bool = Field(False, description="make labels lower case")
     rename: dict[str, str] = Field({}, description="new labels by old ones")
-    rename_file: str | None = Field(
+    rename_file: Annotated[str | None, Location()] = Field(
         None,
         description="a file of new labels by old ones; a relative path starts at the working "
         "folder of the run",
@@ -55,7 +52,7 @@ class Labels(RowStep):
     unlabelled: Literal["keep", "drop"] = Field(
         "keep", description="keep or remove objects without a label"
     )
-    empty: Empty = "drop"
+    empty: Annotated[Empty, Bound()] = "drop"
 
     @model_validator(mode="after")
     def _check_settings(self) -> Labels:
@@ -72,11 +69,17 @@ class Labels(RowStep):
     def files(self, base: str) -> tuple[str, ...]:
         return () if self.rename_file is None else (storage.resolve(base, self.rename_file),)
 
-    def __call__(self, batch: pa.Table, media: Media) -> Outcome:
+    def reads(self) -> tuple[str, ...]:
+        return ("objects",)
+
+    def measures(self) -> dict[str, pa.DataType]:
+        return dict.fromkeys(("changed", "unlabelled", "unwanted"), pa.int32())
+
+    def measure(self, batch: pa.Table, context: Context) -> Columns:
         objects = flat_objects(batch["objects"])
         old = objects.field("label")
         coded = pc.dictionary_encode(old)
-        names = self._renamed(normalise(coded.dictionary, self.fold), self._names(media))
+        names = self._renamed(normalise(coded.dictionary, self.fold), self._names(context.media))
         new = names.take(coded.indices)
         unlabelled = np.asarray(new.is_null()) & (self.unlabelled == "drop")
         unwanted = self._unwanted(names, coded.indices) & ~unlabelled
@@ -86,8 +89,11 @@ class Labels(RowStep):
         masks = {"changed": changed, "unlabelled": unlabelled, "unwanted": unwanted}
         records = batch.num_rows
         columns = {name: count_objects(objects, mask, records) for name, mask in masks.items()}
-        columns["objects"] = edit_objects(batch["objects"], keep, **fields)
-        return Outcome(columns, emptied_records(objects, keep, records, self.empty))
+        return columns | {"objects": edit_objects(batch["objects"], keep, **fields)}
+
+    def decide(self, measured: pa.Table) -> pa.Array | None:
+        removed = (measured["unlabelled"], measured["unwanted"])
+        return emptied_records(measured["objects"], self.empty, *removed)
 
     def _names(self, media: Media) -> dict[str, str]:
         if self.rename_file is None:

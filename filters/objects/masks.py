@@ -14,7 +14,6 @@ from manifests.geometry.object_media import object_image_sizes
 from manifests.geometry.polygons import bounding_boxes, flatten_polygons, inner_points
 from manifests.geometry.run_lengths import column_spans, mask_boxes, mask_points, read_masks
 from manifests.geometry.space import UNITS
-from manifests.media import Media
 from manifests.record.images import reduce_by_record
 from manifests.record.objects import (
     Objects,
@@ -23,7 +22,7 @@ from manifests.record.objects import (
     flat_objects,
     replace_where,
 )
-from manifests.step import Outcome, RowStep
+from manifests.step import Bound, Columns, Context, RowStep
 
 ASPECT_TOLERANCE = 0.02
 """A mask whose aspect differs by more belongs to another image (ours: sides are whole pixels)."""
@@ -51,13 +50,6 @@ class Masks(RowStep):
     another aspect than the image. Unreadable objects stay, and get nothing.
     """
 
-    measures: ClassVar[dict[str, pa.DataType]] = {
-        "boxes": pa.int32(),
-        "points": pa.int32(),
-        "removed": pa.int32(),
-        "unreadable": pa.int32(),
-        "agreement": pa.float32(),
-    }
     rewrites: ClassVar[tuple[str, ...]] = ("objects",)
     renamed: ClassVar[dict[str, str]] = {"disagree": "removed", "unread": "unreadable"}
 
@@ -68,9 +60,16 @@ class Masks(RowStep):
     min_agreement: float | None = Field(
         None, gt=0, le=1, description="smallest IoU of the given box and the mask's; null: no limit"
     )
-    empty: Empty = "drop"
+    empty: Annotated[Empty, Bound()] = "drop"
 
-    def __call__(self, batch: pa.Table, media: Media) -> Outcome:
+    def reads(self) -> tuple[str, ...]:
+        return ("objects", "media")
+
+    def measures(self) -> dict[str, pa.DataType]:
+        counts = dict.fromkeys(("boxes", "points", "removed", "unreadable"), pa.int32())
+        return {**counts, "agreement": pa.float32()}
+
+    def measure(self, batch: pa.Table, context: Context) -> Columns:
         objects = flat_objects(batch["objects"])
         shapes = _shapes(objects, object_image_sizes(objects, batch["media"]))
         records = batch.num_rows
@@ -80,7 +79,7 @@ class Masks(RowStep):
         agreement[compared] = iou(objects.boxes[compared], shapes.boxes[compared])
         removed = agreement < (self.min_agreement or 0)
         fields: dict[str, pa.Array] = {}
-        columns: dict[str, pa.Array] = {}
+        columns: Columns = {}
         for field, measure, values in (
             ("box", "boxes", shapes.boxes),
             ("point", "points", shapes.points),
@@ -92,16 +91,16 @@ class Masks(RowStep):
         lowest = reduce_by_record(
             np.minimum, objects.rows[compared], agreement[compared].astype(np.float32), records
         )
-        return Outcome(
-            {
-                **columns,
-                "removed": count_objects(objects, removed, records),
-                "unreadable": count_objects(objects, shapes.unreadable, records),
-                "agreement": lowest,
-                "objects": edit_objects(batch["objects"], ~removed, **fields),
-            },
-            emptied_records(objects, ~removed, records, self.empty),
-        )
+        return {
+            **columns,
+            "removed": count_objects(objects, removed, records),
+            "unreadable": count_objects(objects, shapes.unreadable, records),
+            "agreement": lowest,
+            "objects": edit_objects(batch["objects"], ~removed, **fields),
+        }
+
+    def decide(self, measured: pa.Table) -> pa.Array | None:
+        return emptied_records(measured["objects"], self.empty, measured["removed"])
 
     def _gets(self, objects: Objects, field: str, values: np.ndarray) -> np.ndarray:
         """(n,) bool: objects whose field (box or point) gets its row of `values`."""

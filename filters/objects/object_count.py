@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import pyarrow as pa
 from pydantic import Field, NonNegativeInt, model_validator
 
-from manifests.media import Media
 from manifests.record.objects import Objects, count_objects, flat_objects
-from manifests.step import Outcome, RowStep
+from manifests.step import Bound, Columns, Context, RowStep
 from manifests.step.bounds import check_min_max, outside
 
 CountOf = Literal["objects", "boxes", "points"]
@@ -23,25 +22,30 @@ class ObjectCount(RowStep):
     point. It is 0 for a record without objects.
     """
 
-    measures: ClassVar[dict[str, pa.DataType]] = {"count": pa.int32()}
-
     of: CountOf = Field(
         "objects", description="what is counted: all objects, or those with a box, or with a point"
     )
-    min: NonNegativeInt | None = Field(
+    min: Annotated[NonNegativeInt | None, Bound()] = Field(
         None, description="smallest number that stays; null: no bound"
     )
-    max: NonNegativeInt | None = Field(
+    max: Annotated[NonNegativeInt | None, Bound()] = Field(
         None, description="largest number that stays; null: no bound"
     )
 
     _check_min_max = model_validator(mode="after")(check_min_max)
 
-    def __call__(self, batch: pa.Table, media: Media) -> Outcome:
+    def reads(self) -> tuple[str, ...]:
+        return ("objects",)
+
+    def measures(self) -> dict[str, pa.DataType]:
+        return {"count": pa.int32()}
+
+    def measure(self, batch: pa.Table, context: Context) -> Columns:
         objects = flat_objects(batch["objects"])
-        found = count_objects(objects, is_counted(objects, self.of), batch.num_rows)
-        reasons = outside(self, found, f"too few {self.of}", f"too many {self.of}")
-        return Outcome({"count": found}, reasons)
+        return {"count": count_objects(objects, is_counted(objects, self.of), batch.num_rows)}
+
+    def decide(self, measured: pa.Table) -> pa.Array:
+        return outside(self, measured["count"], f"too few {self.of}", f"too many {self.of}")
 
 
 def is_counted(objects: Objects, of: CountOf) -> np.ndarray:

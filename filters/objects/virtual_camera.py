@@ -20,7 +20,6 @@ from manifests.geometry.camera import (
     with_cameras,
 )
 from manifests.geometry.object_media import object_media
-from manifests.media import Media
 from manifests.record import one_chunk
 from manifests.record.images import reduce_by_record
 from manifests.record.objects import (
@@ -31,7 +30,7 @@ from manifests.record.objects import (
     to_lists,
     to_matrix,
 )
-from manifests.step import Outcome, RowStep, reasons
+from manifests.step import Context, Measured, RowErrors, RowStep, reasons
 
 
 class VirtualCamera(RowStep):
@@ -54,11 +53,6 @@ class VirtualCamera(RowStep):
     data this way.
     """
 
-    measures: ClassVar[dict[str, pa.DataType]] = {
-        "boxes": pa.int32(),
-        "min_scale": pa.float64(),
-        "max_scale": pa.float64(),
-    }
     rewrites: ClassVar[tuple[str, ...]] = ("objects", "media")
 
     focal: PositiveFloat = Field(
@@ -69,7 +63,13 @@ class VirtualCamera(RowStep):
     )
     rewrite: bool = Field(True, description="false: measure, and change no box or camera")
 
-    def __call__(self, batch: pa.Table, media: Media) -> Outcome:
+    def reads(self) -> tuple[str, ...]:
+        return ("objects", "media")
+
+    def measures(self) -> dict[str, pa.DataType]:
+        return {"boxes": pa.int32(), "min_scale": pa.float64(), "max_scale": pa.float64()}
+
+    def measure(self, batch: pa.Table, context: Context) -> Measured:
         objects, images = flat_objects(batch["objects"]), image_cameras(batch["media"])
         has = np.asarray(objects.field("box3d").is_valid())
         scales = virtual_depth_scale(images.cameras, images.sizes[:, 1], self.focal, self.height)
@@ -87,9 +87,8 @@ class VirtualCamera(RowStep):
             moved = scale_focal_lengths(images.cameras, scales)
             columns["objects"] = _moved(batch["objects"], objects, scale)
             columns["media"] = with_cameras(batch["media"], moved)
-        return Outcome(
-            columns, None, reasons(rows, (error, "a 3D box on an image without a camera"))
-        )
+        faults = reasons(rows, (error, "a 3D box on an image without a camera"))
+        return Measured(columns, RowErrors.where(faults.to_pylist()))
 
 
 def _moved(column: pa.Array | pa.ChunkedArray, objects: Objects, scale: np.ndarray) -> pa.Array:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import Annotated, Literal
 
-import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import Field
 
-from manifests.record.objects import Objects
 from manifests.step import reasons
 
 Empty = Annotated[
@@ -18,11 +18,16 @@ Empty = Annotated[
 NO_OBJECT_LEFT = "no object left"
 
 
-def emptied_records(objects: Objects, keep: np.ndarray, records: int, empty: Empty) -> pa.Array:
-    """(records,) string: a drop reason for each record that had objects and keeps none.
+def emptied_records(
+    objects: pa.Array | pa.ChunkedArray, empty: Empty, *removed: pa.Array | pa.ChunkedArray
+) -> pa.Array | None:
+    """The drop reason of each record that lost objects to a step and has none left, else null.
 
-    Null for all records where `empty` is "keep". `keep` (n,) bool: which objects stay.
+    `objects` is the column after the step, `removed` are counts of the objects that the step
+    removed from each record. None where `empty` is "keep": no record is dropped.
     """
-    before = np.bincount(objects.rows, minlength=records) > 0
-    after = np.bincount(objects.rows[keep], minlength=records) > 0
-    return reasons(records, (before & ~after & (empty == "drop"), NO_OBJECT_LEFT))
+    if empty == "keep":
+        return None
+    lost_some = pc.greater(reduce(pc.add, removed), 0)
+    none_left = pc.equal(pc.list_value_length(objects), 0)
+    return reasons(len(objects), (pc.and_(lost_some, none_left), NO_OBJECT_LEFT))

@@ -25,7 +25,7 @@ from tests.filters.objects.records import (
 )
 from tests.filters.rows import answers
 
-MEASURES = tuple(Boxes.measures)
+MEASURES = tuple(Boxes().measures())
 
 
 def nonzero_measures(step: Boxes, *objects: dict[str, Any]) -> dict[str, Any]:

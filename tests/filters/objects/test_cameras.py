@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from curate.engine.planned import PlannedStep
 from filters.objects.cameras import Cameras
 from filters.objects.virtual_camera import VirtualCamera
 from manifests.errors import InputError
@@ -109,12 +111,24 @@ def test_a_file_that_is_none_of_cameras_is_refused(
 ) -> None:
     (tmp_path / "cameras.json").write_text(content)
     with pytest.raises(InputError, match=fault):
-        Cameras(path="cameras.json")(of_media([medium("a")]), Media(str(tmp_path)))
+        answers(Cameras(path="cameras.json"), of_media([medium("a")]), Media(str(tmp_path)))
 
 
 def test_the_file_is_part_of_what_the_step_is(base: Path) -> None:
     assert Cameras(path="cameras.json").files(str(base)) == (str(base / "cameras.json"),)
     assert Cameras().files(str(base)) == ()
+
+
+def test_a_file_of_cameras_may_move_but_not_change(base: Path) -> None:
+    def identity(path: str) -> dict[str, Any]:
+        return PlannedStep("cameras", Cameras(path=path)).identity(str(base), 0)
+
+    before = identity("cameras.json")
+    (base / "moved").mkdir()
+    moved = Path(shutil.copy(base / "cameras.json", base / "moved"))
+    assert identity("moved/cameras.json") == before
+    moved.write_text("{}")
+    assert identity("moved/cameras.json") != before
 
 
 def test_one_camera_of_the_cookbook_is_of_another_size(real_data: Path) -> None:

@@ -140,14 +140,11 @@ def test_slices_are_answered_as_the_whole_is() -> None:
 
 def decided(step: LabelFrequency, *tables: pa.Table) -> dict[str, list[Any]]:
     """What the step says of the rows of all tables, each a part."""
-    found = dict(decide(step, MemoryCorpus(tables)))
-    outcomes = [found[part] for part in MemoryCorpus(tables).parts]
-    said: dict[str, list[Any]] = {name: [] for name in (*step.measures, "objects", "drop")}
-    for name, values in said.items():
-        for outcome in outcomes:
-            column = outcome.drop if name == "drop" else outcome.columns[name]
-            assert column is not None
-            values += column.to_pylist()
+    said: dict[str, list[Any]] = {name: [] for name in (*step.measures(), "objects", "drop")}
+    for part, outcome in decide(step, MemoryCorpus(tables)):
+        drop = pa.nulls(part.rows) if outcome.drop is None else outcome.drop
+        for name, column in {**outcome.columns, "drop": drop}.items():
+            said[name] += column.to_pylist()
     return said
 
 

@@ -62,7 +62,8 @@ def ledger_table(accounts: list[Account]) -> str:
 
 def _reasons(account: Account) -> list[tuple[str, int]]:
     others = [("made", account.made), ("passed over", account.passed_over)]
-    return [
+    shown = [other for other in others if other[1]]
+    return [*shown, *account.dropped.items(), *account.quarantined.items()]
         *(other for other in others if other[1]),
         *account.dropped.items(),
         *account.quarantined.items(),

@@ -161,10 +161,10 @@ def test_the_space_is_checked_over_the_files_of_a_group_and_named_by_file(tmp_pa
 
 def test_files_are_grouped_by_name_so_that_a_new_one_changes_its_group_alone() -> None:
     files = [File(f"xml/{n}.xml", f"{n}.xml", 1, 0) for n in range(20_000)]
-    groups = voc().grouped(files[::-1])
+    groups = voc().groups(files[::-1])
     assert [f for group in groups for f in group] == sorted(files, key=lambda f: f.name)
     assert 4 <= len(groups) <= 20_000 / file_per_image.GROUP_FILES * 3
-    without = voc().grouped([file for file in files if file != groups[2][5]])
+    without = voc().groups([file for file in files if file != groups[2][5]])
     assert [a for a, b in zip(groups, without, strict=True) if a != b] == [groups[2]]
 
 

@@ -40,7 +40,7 @@ class FilePerImage(GroundingReader):
         """The image and annotations of a file. FileError if the file is broken, RowError if an
         annotation is malformed."""
 
-    def grouped(self, files: list[File]) -> list[list[File]]:
+    def groups(self, files: list[File]) -> list[list[File]]:
         """Groups of GROUP_FILES on average, by name.
 
         A file starts a group if a hash of its name says so. So a file that is added or removed

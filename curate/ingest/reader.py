@@ -27,7 +27,7 @@ SPLIT_BYTES = 64 << 20
 class Split(NamedTuple):
     """What one task reads: part of one file, or several complete files.
 
-    `start` and `stop` bound the part, in bytes or in row groups, as the reader counts; a `stop` of -1
+    `start` and `stop` bound the part, in bytes or row groups, as the reader counts; a `stop` of -1
     is the end. `first` counts the rows or lines before the part.
     """
 

@@ -71,7 +71,9 @@ class QwenGrounding(Llava):
             return False
         return len(head.data) >= HEAD_BYTES or has_markup(head.data.decode(errors="replace"))
 
-    def _read_batch(self, file: File, batch: list[Element], root: str, context: Context) -> ReadBatch:
+    def _read_batch(
+        self, file: File, batch: list[Element], root: str, context: Context
+    ) -> ReadBatch:
         chats = super()._read_batch(file, batch, root, context)
         images: list[AnnotatedImage] = []
         errors: list[PlacedError] = []

@@ -71,7 +71,7 @@ def test_boxes_and_points_are_those_of_the_pixels(
 )
 @given(st.lists(a_mask(40), min_size=1, max_size=4))
 @example([np.ones((3, 5), bool), np.eye(70, dtype=bool)])
-def test_masks_that_pycocotools_wrote_are_measured_as_pycocotools_does(
+def test_masks_encoded_by_pycocotools_have_the_boxes_that_pycocotools_gives(
     masks: list[np.ndarray],
 ) -> None:
     import pycocotools.mask as coco
@@ -125,7 +125,7 @@ def test_points_on_the_edge_of_a_pixel_stay_in_it_as_float32() -> None:
         assert int(float(np.float32(x / width * 1000)) * width / 1000) == 3
 
 
-def test_empty_runs_inside_take_no_place() -> None:
+def test_an_empty_run_inside_adds_nothing() -> None:
     boxes, _ = measure([json.dumps({"rle": {"size": [2, 2], "counts": [1, 0, 2, 1]}})])
     assert boxes.tolist() == [[1, 1, 2, 2]]
 
@@ -159,7 +159,7 @@ BROKEN: dict[str, Any] = {
 }
 
 
-def test_broken_masks_are_marked_and_spoil_no_other() -> None:
+def test_broken_masks_are_marked_and_do_not_affect_others() -> None:
     good = attributes(np.ones((2, 2), bool))
     texts = [good]
     for rle in BROKEN.values():

@@ -99,7 +99,7 @@ def test_boxes_are_those_of_the_files(base: Path, made: FinishedRun) -> None:
     assert sum(map(len, there.values())) < 0.05 * annotated  # were too small, or there twice
 
 
-def test_every_answer_reads_back_as_objects_of_its_record(made: FinishedRun) -> None:
+def test_every_answer_parses_to_objects_of_its_record(made: FinishedRun) -> None:
     answers = 0
     for row in made.rows:
         known = Counter(
@@ -116,7 +116,7 @@ def test_every_answer_reads_back_as_objects_of_its_record(made: FinishedRun) -> 
     assert answers > len(made.rows) / 2
 
 
-def test_an_instruction_on_a_screen_is_answered_by_its_element(made: FinishedRun) -> None:
+def test_an_instruction_on_a_screen_is_answered_with_its_element(made: FinishedRun) -> None:
     screens = [row for row in made.rows if row["source"] == "screens"]
     answers = {
         tuple(one.box or ()) for row in screens for one in parse_objects(last_answer(row) or "")
@@ -153,7 +153,7 @@ def test_a_wrong_space_stops_the_run_and_names_the_right_one(
     assert "'xywh pixel'" in told
 
 
-def test_a_box_on_stored_pixels_is_where_the_shown_image_has_it(
+def test_a_box_on_stored_pixels_is_at_its_place_on_the_shown_image(
     tmp_path: Path, real_data: Path
 ) -> None:
     rows, expected = [], {}

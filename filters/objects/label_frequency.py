@@ -134,7 +134,7 @@ def _sum_by_label(tables: list[pa.Table]) -> pa.Table:
 
 
 class _OutOfBounds(NamedTuple):
-    """The result for a part."""
+    """Frequencies of the labels of one part, compared with the bounds."""
 
     rarest: pa.Array
     """(records,) the lowest frequency among a record's labels."""

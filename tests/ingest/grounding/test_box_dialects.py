@@ -39,7 +39,7 @@ class Photo(NamedTuple):
 
 @pytest.fixture(scope="module")
 def photos(real_data: Path) -> list[Photo]:
-    """Photos of raccoons, two with two boxes. Their table numbers pixels from 1, the last inside."""
+    """Photos of raccoons, two with two boxes. Pixels in their table are numbered from 1."""
     folder = real_data / "grounding/raccoon"
     found: dict[str, Photo] = {}
     with (folder / "data/raccoon_labels.csv").open() as lines:

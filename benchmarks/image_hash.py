@@ -34,7 +34,7 @@ from filters.image.image_hash import ImageHash
 from manifests.media import Media, Reference
 from manifests.record import media_lists
 from manifests.record.images import image_rows
-from tests.filters.rows import of_media
+from tests.filters.rows import media_records
 
 try:
     import imagehash
@@ -92,7 +92,7 @@ EDITS: dict[str, Edit] = {
 
 def records(files: list[Path]) -> list[pa.Table]:
     media = [[{"kind": "image", "uri": str(file), "mime": "image/jpeg"}] for file in files]
-    return [of_media(*media[n : n + BATCH_ROWS]) for n in range(0, len(media), BATCH_ROWS)]
+    return [media_records(*media[n : n + BATCH_ROWS]) for n in range(0, len(media), BATCH_ROWS)]
 
 
 def times_of_a_pass(batches: list[pa.Table], side: int) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""Records for the tests of the filters: of texts, of images of given sizes; and real texts."""
+"""Records for the tests of filters, the answer of a step as lists, and real texts."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from manifests.step import Outcome, RowStep
 NO_MEDIA = Media()
 
 
-def of_texts(*texts: str | None) -> pa.Table:
-    """Caption records: an image and, unless it is None, a text."""
+def text_records(*texts: str | None) -> pa.Table:
+    """Caption records: an image, and a text unless it is None."""
     keys = [str(n) for n in range(len(texts))]
     names = pa.array(keys, pa.string())
     return record.captions(
@@ -24,32 +24,32 @@ def of_texts(*texts: str | None) -> pa.Table:
     )
 
 
-def of_media(*media: list[dict[str, Any]]) -> pa.Table:
-    """Records of media alone, each a list of what is known of them."""
+def media_records(*media: list[dict[str, Any]]) -> pa.Table:
+    """Records of media alone: for each record the fields of its media that are known."""
     rows = [{"key": str(n), "content": [], "media": m} for n, m in enumerate(media)]
     return record.from_rows(rows, "made", "interleaved")
 
 
-def of_sizes(*sizes: list[tuple[int | None, int | None]]) -> pa.Table:
-    """Records of images of the given widths and heights."""
-    return of_media(
+def image_records(*sizes: list[tuple[int | None, int | None]]) -> pa.Table:
+    """Records of images, given as widths and heights."""
+    return media_records(
         *([{"kind": "image", "uri": "x", "width": w, "height": h} for w, h in s] for s in sizes)
     )
 
 
 def answers(step: RowStep, batch: pa.Table, media: Media = NO_MEDIA) -> dict[str, list[Any]]:
-    """All a step says, by column, with `drop` and `error`; each is checked to be as declared."""
+    """The columns that a step answers, `drop` and `error`, as lists; types must be as declared."""
     outcome: Outcome = step(batch, media)
     for name, kind in step.measures.items():
         assert outcome.columns[name].type == kind
     assert set(outcome.columns) == {*step.measures, *step.rewrites}
-    said = {name: column.to_pylist() for name, column in outcome.columns.items()}
+    answer = {name: column.to_pylist() for name, column in outcome.columns.items()}
     for name, verdict in (("drop", outcome.drop), ("error", outcome.error)):
         if verdict is not None:
             assert verdict.type == pa.string()
-        said[name] = [None] * batch.num_rows if verdict is None else verdict.to_pylist()
-    assert {len(column) for column in said.values()} == {batch.num_rows}
-    return said
+        answer[name] = [None] * batch.num_rows if verdict is None else verdict.to_pylist()
+    assert {len(column) for column in answer.values()} == {batch.num_rows}
+    return answer
 
 
 def real_captions(real_data: Path) -> list[str]:

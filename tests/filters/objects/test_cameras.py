@@ -20,7 +20,7 @@ from manifests.geometry.cuboid import corners
 from manifests.geometry.projection import project_points
 from manifests.media import Media
 from tests.filters.objects.test_boxes_3d import AHEAD, box, records_of
-from tests.filters.rows import answers, of_media
+from tests.filters.rows import answers, media_records
 
 TAN_30 = 0.5773502691896257
 COOKBOOK = "grounding/qwen_spatial/cookbooks/assets/spatial_understanding/cam_infos.json"
@@ -47,7 +47,7 @@ def base(tmp_path: Path) -> Path:
 
 
 def test_the_assumed_camera_has_60_degrees_in_both_directions() -> None:
-    result = answers(Cameras(), of_media([medium("x")], [medium("y", 200, 100)], []))
+    result = answers(Cameras(), media_records([medium("x")], [medium("y", 200, 100)], []))
     assert cameras(result) == [
         [pytest.approx([320 / TAN_30, 240 / TAN_30, 320, 240])],
         [pytest.approx([100 / TAN_30, 50 / TAN_30, 100, 50])],
@@ -61,12 +61,12 @@ def test_the_assumed_camera_has_60_degrees_in_both_directions() -> None:
 
 
 def test_the_assumed_camera_fits_the_image_as_shown() -> None:
-    result = answers(Cameras(), of_media([medium("x", orientation=6)]))
+    result = answers(Cameras(), media_records([medium("x", orientation=6)]))
     assert cameras(result) == [[pytest.approx([240 / TAN_30, 320 / TAN_30, 240, 320])]]
 
 
 def test_the_file_names_images_by_uri_or_by_its_last_part(base: Path) -> None:
-    batch = of_media([medium("photos/a.jpg"), medium("sub/b.jpg")], [medium("other/b.jpg")])
+    batch = media_records([medium("photos/a.jpg"), medium("sub/b.jpg")], [medium("other/b.jpg")])
     result = answers(Cameras(path="cameras.json", field_of_view=None), batch, Media(str(base)))
     assert cameras(result) == [[[500, 510, 320, 240], [500, 500, 320, 240]], [None]]
     assert (result["given"], result["assumed"], result["unknown"]) == ([2, 0], [0, 0], [0, 1])
@@ -74,7 +74,7 @@ def test_the_file_names_images_by_uri_or_by_its_last_part(base: Path) -> None:
 
 def test_an_existing_camera_stays_unless_replace_is_set(base: Path) -> None:
     had = [1.0, 2.0, 3.0, 4.0]
-    batch = of_media([medium("a.jpg", camera=had)], [medium("other.jpg", camera=had)])
+    batch = media_records([medium("a.jpg", camera=had)], [medium("other.jpg", camera=had)])
     media = Media(str(base))
     assert cameras(answers(Cameras(path="cameras.json"), batch, media)) == [[had], [had]]
     result = answers(Cameras(path="cameras.json", replace=True), batch, media)
@@ -83,7 +83,9 @@ def test_an_existing_camera_stays_unless_replace_is_set(base: Path) -> None:
 
 
 def test_a_camera_of_the_image_at_another_size_is_an_error(base: Path) -> None:
-    batch = of_media([medium("small.jpg")], [medium("tall.jpg")], [medium("a.jpg", None, None)])
+    batch = media_records(
+        [medium("small.jpg")], [medium("tall.jpg")], [medium("a.jpg", None, None)]
+    )
     result = answers(Cameras(path="cameras.json"), batch, Media(str(base)))
     assert [error.split(":")[0] for error in result["error"]] == [
         "the camera's centre is far from the image's",
@@ -92,7 +94,7 @@ def test_a_camera_of_the_image_at_another_size_is_an_error(base: Path) -> None:
     ]
     assert result["given"] == [None] * 3
     loose = answers(
-        Cameras(path="cameras.json", max_off_centre=None), of_media([medium("small.jpg")]),
+        Cameras(path="cameras.json", max_off_centre=None), media_records([medium("small.jpg")]),
         Media(str(base)),
     )  # fmt: skip
     assert loose["error"] == [None]
@@ -111,7 +113,7 @@ def test_a_camera_of_the_image_at_another_size_is_an_error(base: Path) -> None:
 def test_a_file_of_another_form_is_refused(tmp_path: Path, content: str, fault: str) -> None:
     (tmp_path / "cameras.json").write_text(content)
     with pytest.raises(InputError, match=fault):
-        Cameras(path="cameras.json")(of_media([medium("a")]), Media(str(tmp_path)))
+        Cameras(path="cameras.json")(media_records([medium("a")]), Media(str(tmp_path)))
 
 
 def test_the_file_is_part_of_the_identity_of_the_step(base: Path) -> None:
@@ -125,7 +127,7 @@ def test_one_camera_of_the_cookbook_is_for_another_size(real_data: Path) -> None
         pytest.skip("the images of Qwen's cookbook are not here")
     sizes = {"autonomous_driving.jpg": (1600, 900), "office.jpg": (1440, 1920),
              "lounge.jpg": (730, 530), "manipulation.jpg": (640, 480)}  # fmt: skip
-    batch = of_media(*([medium(name, *size)] for name, size in sizes.items()))
+    batch = media_records(*([medium(name, *size)] for name, size in sizes.items()))
     result = answers(Cameras(path=str(where)), batch)
     assert [error is not None for error in result["error"]] == [False, False, False, True]
     assert cameras(result)[2] == [[529.5, 529.5, 365, 265]]

@@ -139,7 +139,7 @@ def levels_table(truth: pa.Table, threshold: float, qualities: dict[str, Quality
 
 
 def _format(share: float | None, places: int) -> str:
-    """The number with so many decimal places; "-" if there is none."""
+    """A number with this many decimal places; "-" for None and NaN."""
     return "-" if share is None or np.isnan(share) else f"{share:.{places}f}"
 
 

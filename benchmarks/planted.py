@@ -57,7 +57,7 @@ class Language:
         self._tickets = np.searchsorted(shares, (np.arange(_TICKETS) + 0.5) / _TICKETS)
 
     def draw(self, count: int, random: np.random.Generator) -> list[str]:
-        """Random words by their frequency."""
+        """`count` random words, drawn by their frequency."""
         tickets = self._tickets[random.integers(0, _TICKETS, count)]
         return [self.words[rank] for rank in tickets.tolist()]
 

@@ -58,7 +58,7 @@ def blocks_of_all(vectors: np.ndarray, block: int = 1024) -> int:
 
 
 def faiss_search(vectors: np.ndarray) -> int:
-    """The number of near pairs, if each vector has at most one, by faiss' exact search."""
+    """The number of near pairs by faiss' exact search; right if no vector has two near ones."""
     import faiss
 
     faiss.omp_set_num_threads(1)

@@ -138,7 +138,7 @@ def test_broken_images_fail_alone(tmp_path: Path) -> None:
         "10": "'file_name' is None, not text",
         "images[5]": "5 is not an object",
         "12": "'../a.jpg' leads out of media_root",
-        "13": "width and height are 0 and 3",
+        "13": "width and height are 0 and 3, not positive numbers",
     }
 
 

@@ -134,7 +134,7 @@ def test_the_size_of_another_image_fails_with_a_hint_if_exif_explains_it(tmp_pat
     )
     assert faults["boxes.json#turned"].endswith("A space with `exif: stored` would fit.")
     assert faults["boxes.json#other"].endswith("It is another image.")
-    assert faults["boxes.json#none"] == "annotated on an image of 0 x 40"
+    assert faults["boxes.json#none"] == "annotated on an image of 0 x 40, which has no area"
 
 
 @pytest.mark.parametrize(("annotation", "fault"), [

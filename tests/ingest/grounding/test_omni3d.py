@@ -149,7 +149,7 @@ def test_a_broken_camera_or_path_fails_the_image(tmp_path: Path) -> None:
     for changes, message in (
         ({"K": [[1, 2], [3, 4]]}, "'K' is [[1, 2], [3, 4]], not 3 x 3 numbers"),
         ({"file_path": None}, "'file_path' is None, not text"),
-        ({"width": 0}, "width and height are 0 and 100"),
+        ({"width": 0}, "width and height are 0 and 100, not positive numbers"),
     ):
         rows, failures = omni(tmp_path, annotation(), image={**IMAGE, **changes})
         assert (rows, messages(failures)) == ([], {"7": message})
@@ -162,7 +162,7 @@ def test_every_fault_of_an_annotation_fails_it_alone_with_its_place(tmp_path: Pa
         "'bbox2D_tight' is [1, 2, 3], not 4 numbers": {"bbox2D_tight": [1, 2, 3]},
         "'center_cam' is None, not 3 numbers": {"center_cam": None},
         "'center_cam' is ['1', '2', '3'], not 3 numbers": {"center_cam": ["1", "2", "3"]},
-        "'dimensions' of a valid 3D box are [0, 1, 1]": {"dimensions": [0, 1, 1]},
+        "'dimensions' of a valid 3D box are [0, 1, 1], not all positive": {"dimensions": [0, 1, 1]},
         "'bbox3D_cam' is [[1, 2], [3]], not 8 x 3 numbers": {"bbox3D_cam": [[1, 2], [3]]},
         "'R_cam' is not a rotation: [[-1, 0, 0], [0, 1, 0], [0, 0, 1]]": {"R_cam": mirrored},
         "no image has the id 8": {"image_id": 8},

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, NamedTuple
 from pydantic import Field
 
 from curate.ingest.conversations import ChatSegment, add_chat, chat_segments
+from curate.ingest.formats.chunks import with_compressed
 from curate.ingest.formats.json_elements import batches, elements, is_array, object_keys
 from curate.ingest.formats.json_pieces import BLANKS, BOM, Element
 from curate.ingest.formats.json_splits import array_splits
@@ -46,11 +47,7 @@ class Llava(Reader):
     1; in a packed one `12.0`, `12.1`, and so on.
     """
 
-    suffixes: ClassVar[tuple[str, ...]] = tuple(
-        f".{kind}{packed}"
-        for kind in ("json", "jsonl", "ndjson")
-        for packed in ("", ".gz", ".zst", ".bz2")
-    )
+    suffixes: ClassVar[tuple[str, ...]] = with_compressed(".json", ".jsonl", ".ndjson")
     modality: ClassVar[str] = "chat"
 
     media_root: str | None = Field(None, description=ROOT_DESCRIPTION)

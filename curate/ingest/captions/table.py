@@ -23,6 +23,7 @@ from curate.ingest.columns import (
     require_columns,
 )
 from curate.ingest.formats import parquet
+from curate.ingest.formats.chunks import with_compressed
 from curate.ingest.formats.lines import line_splits
 from curate.ingest.formats.text_tables import Numbered, layout_of, read_rows
 from curate.ingest.images import OpenedImage
@@ -33,8 +34,7 @@ from manifests.errors import RowError
 from manifests.media import Media
 from manifests.storage import File
 
-_PACKED = ("", ".gz", ".zst", ".bz2")
-_PLAIN = tuple(f".{kind}{end}" for kind in ("jsonl", "ndjson", "csv", "tsv") for end in _PACKED)
+_TEXT_SUFFIXES = with_compressed(".jsonl", ".ndjson", ".csv", ".tsv")
 
 
 class Table(Reader):
@@ -53,7 +53,7 @@ class Table(Reader):
     from 1, or of the row of a parquet file, from 0.
     """
 
-    suffixes: ClassVar[tuple[str, ...]] = (*parquet.SUFFIXES, *_PLAIN)
+    suffixes: ClassVar[tuple[str, ...]] = (*parquet.SUFFIXES, *_TEXT_SUFFIXES)
 
     text: Names = Field(
         description="column of the caption, or several, of which the first that is not blank is "

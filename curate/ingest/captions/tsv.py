@@ -13,6 +13,7 @@ from pydantic import Field
 from curate.ingest.captions.records.rows import CaptionColumns, batch_of_columns
 from curate.ingest.columns import has_text, require_columns
 from curate.ingest.file_template import URL_FIELDS, USUAL_FILES, Files, Template
+from curate.ingest.formats.chunks import with_compressed
 from curate.ingest.formats.lines import decoded, line_batches, line_splits, lines
 from curate.ingest.media_folder import MediaFolder, open_row_images
 from curate.ingest.meta import to_json
@@ -40,9 +41,7 @@ class Tsv(Reader):
     goes to `meta`. A record's key is the file's name and the number of the line, from 1.
     """
 
-    suffixes: ClassVar[tuple[str, ...]] = tuple(
-        f".{kind}{packed}" for kind in ("tsv", "txt") for packed in ("", ".gz", ".zst", ".bz2")
-    )
+    suffixes: ClassVar[tuple[str, ...]] = with_compressed(".tsv", ".txt")
 
     media_root: str = Field(description="folder of the images")
     file: Files | None = Field(

@@ -1,4 +1,4 @@
-"""A corpus step on texts in memory, as the engine runs it: files, ranges and sidecars included."""
+"""Runs a corpus step on texts in memory as the engine does, with all files that it writes."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ PART_ROWS = 40_000
 BATCH_ROWS = 8192
 
 
-class Decided(NamedTuple):
-    """`label` (rows,) int64: the row of each record's survivor, its own where it stays.
+class StepRun(NamedTuple):
+    """`label` (rows,) int64: the row of each record's survivor; its own row if it stays.
 
-    `cpu_seconds`: of this process and the children it waited for, for the step alone.
+    `cpu_seconds`: what the step alone used, in this process and the children it waited for.
     """
 
     label: np.ndarray
@@ -38,24 +38,24 @@ class Decided(NamedTuple):
 
 
 def write_parts(texts: pa.ChunkedArray | pa.Array, folder: Path) -> list[PartView]:
-    """The texts as the parts that a reader would have made of them, in order."""
+    """Write the texts, in order, as the parts that a reader would make of them."""
     views = []
     for number, start in enumerate(range(0, len(texts), PART_ROWS)):
-        mine = record.one_chunk(texts.slice(start, PART_ROWS)).cast(pa.string())
-        keys = [str(row) for row in range(start, start + len(mine))]
+        own = record.one_chunk(texts.slice(start, PART_ROWS)).cast(pa.string())
+        keys = [str(row) for row in range(start, start + len(own))]
         origins = pa.array(keys, pa.string())
-        table = record.captions("made", keys, origins, mine, None)
+        table = record.captions("made", keys, origins, own, None)
         uri = folder / f"part-{number:05d}.arrow"
         batches = [table.slice(at, BATCH_ROWS) for at in range(0, table.num_rows, BATCH_ROWS)]
         parts.write(str(uri), table.schema, batches)
-        views.append(PartView(f"part-{number:05d}", str(uri), str(number), len(mine), ""))
+        views.append(PartView(f"part-{number:05d}", str(uri), str(number), len(own), ""))
     return views
 
 
-def decided(
+def run_step(
     views: Sequence[PartView], name: str, settings: dict[str, Any], executor: Executor | None = None
-) -> Decided:
-    """Run the step over the parts, and read what it said of every row."""
+) -> StepRun:
+    """Run the step over the parts, and read the survivor of every row."""
     step = PlannedStep(name, catalog.resolve_step(name).model_validate(settings))
     planned = CorpusPass(1, name, "benchmark", step, [], 0)
     with tempfile.TemporaryDirectory(dir=Path(views[0].uri).parent) as folder:
@@ -66,13 +66,15 @@ def decided(
         for _ in planned.work(run, planned.tasks(run, State(tuple(views)))):
             pass
         spent = _cpu_seconds() - start
-        return Decided(_labels(views, planned.folder(run), name), spent)
+        return StepRun(_labels(views, planned.folder(run), name), spent)
 
 
 def _labels(views: Sequence[PartView], folder: str, name: str) -> np.ndarray:
+    """The row of each record's survivor, from the files that the step wrote."""
     ids = pa.concat_arrays([record.one_chunk(v.read_columns(("id",))["id"]) for v in views])
-    said = [parts.read_columns(f"{folder}/{v.name}.arrow")[f"{name}.survivor"] for v in views]
-    at = pa.compute.index_in(pa.chunked_array([c for s in said for c in s.chunks]), value_set=ids)
+    columns = [parts.read_columns(f"{folder}/{v.name}.arrow")[f"{name}.survivor"] for v in views]
+    survivors = pa.chunked_array([chunk for column in columns for chunk in column.chunks])
+    at = pa.compute.index_in(survivors, value_set=ids)
     own = np.arange(len(ids))
     return np.where(np.asarray(at.is_valid()), np.asarray(at.fill_null(0)), own).astype(np.int64)
 

@@ -83,7 +83,7 @@ def run(engine: Engine, python: str, corpus: Path, threshold: float, out: Path) 
     command = [python, "-m", engine.module, str(corpus), str(out), "--threshold", str(threshold)]
     try:
         known = cost([*command, "--setting", engine.setting], ROOT)
-        told = json.loads((out / "told.json").read_text())
+        told = json.loads((out / "result.json").read_text())
         answer = Answer(told["kind"], np.load(out / "answer.npy"))
     finally:
         shutil.rmtree(out, ignore_errors=True)

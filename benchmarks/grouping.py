@@ -1,12 +1,12 @@
-"""Grouping alone, from band hashes to clusters, beside the index of datasketch.
+"""Grouping only: from band hashes to clusters, ours compared with the index of datasketch.
 
     python -m benchmarks.grouping [--documents 100000] [--rounds 3] [--engines curate,datasketch]
 
-Signatures are drawn, not computed: a copy has each value of its original with a chance that is
-their similarity, which is what MinHash promises. Bands are 20 of 6. Ours is given the hash of each
-band, which our sketch leaves behind; datasketch is given signatures, and makes its keys of their
-bytes. Its part is every insert, every look-up, and the union of what those find. Each engine runs
-in a process of its own; memory is what its part adds at most to what the process held before.
+Signatures are drawn, not computed: a copy has each value of its original with a probability equal
+to their similarity, as MinHash has it. There are 20 bands of 6 values. Ours is given the hashes of
+the bands, because our sketch contains them; datasketch is given signatures, and makes keys from
+their bytes. Timed for datasketch are all inserts, all look-ups, and the union of what they find.
+Each engine runs in a process of its own; memory is the peak minus what the process held before.
 """
 
 from __future__ import annotations
@@ -28,24 +28,24 @@ from benchmarks.engines import ROOT
 from benchmarks.peers.grams import clusters
 
 PERMUTATIONS, BANDS, ROWS = 128, 20, 6
-COPIES, LEAST_SIMILAR = 0.1, 0.6
+COPIES, MIN_SIMILARITY = 0.1, 0.6
 Group = Callable[[], NDArray[np.int64]]
 
 
 def signatures(documents: int, seed: int = 17) -> NDArray[np.uint32]:
-    """A row of values a document, a tenth of them copies that are 0.6 to 1 alike an original."""
+    """Signatures, (documents, permutations); a tenth are copies with a similarity of 0.6 to 1."""
     random = np.random.default_rng(seed)
     drawn = random.integers(0, 1 << 32, (documents, PERMUTATIONS), np.uint32)
     originals = documents - int(COPIES * documents)
     copies = drawn[originals:]
-    similar = random.uniform(LEAST_SIMILAR, 1, (len(copies), 1))
+    similar = random.uniform(MIN_SIMILARITY, 1, (len(copies), 1))
     source = drawn[random.integers(0, originals, len(copies))]
     np.copyto(copies, source, where=random.random(copies.shape) < similar)
     return drawn[random.permutation(documents)]
 
 
 def band_hashes(drawn: NDArray[np.uint32]) -> NDArray[np.uint64]:
-    """A hash of the six values of each band, 20 a document."""
+    """A hash of the six values of each band, (documents, 20)."""
     words = np.ascontiguousarray(drawn[:, : BANDS * ROWS]).view(np.uint64)
     words = words.reshape(len(drawn), BANDS, ROWS // 2)
     hashes = words[:, :, 0]
@@ -60,10 +60,10 @@ def curate(drawn: NDArray[np.uint32]) -> Group:
 
 
 def ours(bands: NDArray[np.uint64]) -> NDArray[np.int64]:
-    """A cluster label for each row, the same for rows that share a band hash, or are so linked.
+    """A cluster label for each row, the same for rows that share a band hash, also indirectly.
 
-    What the engine does with a range of keys, here with a band at a time, without the sketches
-    that would say no.
+    This is what the engine does with a range of keys, here with one band at a time, and without
+    sketches, which would reject pairs.
     """
     from filters.duplicates.phases.candidates import repeated_keys
     from manifests.kernels.forest import spanning_edges
@@ -73,8 +73,8 @@ def ours(bands: NDArray[np.uint64]) -> NDArray[np.int64]:
     for band in range(bands.shape[1]):
         keys = np.ascontiguousarray(bands[:, band])
         rows = repeated_keys(keys)
-        alike = np.zeros((len(rows), 2), np.uint64)
-        pairs = similar_pairs(runs(keys[rows]), rows.astype(np.uint64), alike, 0, 64, 1)
+        no_bits = np.zeros((len(rows), 2), np.uint64)
+        pairs = similar_pairs(runs(keys[rows]), rows.astype(np.uint64), no_bits, 0, 64, 1)
         a.append(rows[pairs[:, 0]])
         b.append(rows[pairs[:, 1]])
     _, lowest = spanning_edges(np.concatenate(a), np.concatenate(b), len(bands))
@@ -93,7 +93,7 @@ def datasketch(drawn: NDArray[np.uint32]) -> Group:
         index = MinHashLSH(num_perm=PERMUTATIONS, params=(BANDS, ROWS))
         for at, sketch in enumerate(sketches):
             index.insert(at, sketch, check_duplication=False)
-        found = ((at, of) for at, sketch in enumerate(sketches) for of in index.query(sketch))
+        found = ((at, hit) for at, sketch in enumerate(sketches) for hit in index.query(sketch))
         return clusters(found, len(sketches))
 
     return group
@@ -106,23 +106,24 @@ ENGINES: dict[str, Callable[[NDArray[np.uint32]], Group]] = {
 
 
 def measure(engine: str, documents: int) -> dict[str, Any]:
-    """Group once; a smaller corpus before it takes what imports and compiled kernels cost."""
+    """Group once; a smaller corpus is grouped first, so imports and compilation do not count."""
     ENGINES[engine](signatures(1000))()
     group = ENGINES[engine](signatures(documents))
     gc.collect()
-    Path("/proc/self/clear_refs").write_text("5")  # the peak of memory begins anew
+    Path("/proc/self/clear_refs").write_text("5")  # resets the peak of memory
     before_mb = _status_mb("VmHWM")
     start = time.process_time()
     labels = group()
-    taken = time.process_time() - start
+    cpu_seconds = time.process_time() - start
     return {
-        "cpu_seconds": taken,
+        "cpu_seconds": cpu_seconds,
         "added_mb": _status_mb("VmHWM") - before_mb,
         "clusters": len(np.unique(labels)),
     }
 
 
 def _status_mb(field: str) -> float:
+    """A field of this process's status in MB, such as VmHWM, its peak of memory."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(field))
 

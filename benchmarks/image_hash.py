@@ -7,10 +7,9 @@ progressive; and those of a folder, if one is given.
 
 The first table is CPU microseconds an image. A pass decodes each image once, at the scale that its
 most demanding step asks for. For passes that ask for a shorter side of 32 (`image_hash` alone), 64
-(with `image_decodes`), and 256: the shared decode alone, the decode and the hash, and the
-difference, which is what hashing adds. `imagehash.phash` of what Pillow opens is beside them where
-that package is installed. All works run in turn in one process, and the cheapest round of each
-counts.
+(with `image_decodes`), and 256: the shared decode, and what hashing the decoded images of a batch
+adds. `imagehash.phash` of what Pillow opens is beside them where that package is installed. All
+take turns in one process, and the cheapest round of each counts.
 
 Then copies are made by edits: the share of them found within 6 and within 10 bits, and how near
 different images come.
@@ -35,7 +34,7 @@ from filters.image.image_hash import ImageHash
 from manifests.media import Media, Reference
 from manifests.record import media_lists
 from manifests.record.images import image_rows
-from tests.filters.rows import of_media
+from tests.filters.rows import media_records
 
 try:
     import imagehash
@@ -93,19 +92,25 @@ EDITS: dict[str, Edit] = {
 
 def records(files: list[Path]) -> list[pa.Table]:
     media = [[{"kind": "image", "uri": str(file), "mime": "image/jpeg"}] for file in files]
-    return [of_media(*media[n : n + BATCH_ROWS]) for n in range(0, len(media), BATCH_ROWS)]
+    return [media_records(*media[n : n + BATCH_ROWS]) for n in range(0, len(media), BATCH_ROWS)]
 
 
-def decode(batches: list[pa.Table], side: int) -> None:
-    """The decode that all steps of a pass share."""
-    media = Media(side=side)
+def times_of_a_pass(batches: list[pa.Table], side: int) -> tuple[float, float]:
+    """CPU seconds of the decode that the steps of a pass share, and of the step `image_hash`."""
+    hashing, media, decode, hashed = ImageHash(), Media(side=side), 0.0, 0.0
     for batch in batches:
         images = image_rows(batch["media"]).images
         columns = [pc.struct_field(images, name).to_pylist() for name in Reference._fields]
+        start = time.process_time()
         for fields in zip(*columns, strict=True):
             media.decoded(Reference(*fields))
+        middle = time.process_time()
+        hashing(batch, media)
+        hashed += time.process_time() - middle
+        decode += middle - start
         media.forget()
     media.close()
+    return decode, hashed
 
 
 def step(batches: list[pa.Table], side: int = 32) -> np.ndarray:
@@ -130,32 +135,25 @@ def peer(files: list[Path]) -> np.ndarray | None:
     return np.packbits(np.array(bits), axis=1).view(">u8").astype(np.uint64).ravel()
 
 
-def times(rounds: int, *works: Callable[[], object]) -> list[float]:
-    """CPU seconds of each work in its cheapest round; one round before these is not counted."""
-    best = [float("inf")] * len(works)
-    for number in range(rounds + 1):
-        for n, work in enumerate(works):
-            start = time.process_time()
-            work()
-            if number:
-                best[n] = min(best[n], time.process_time() - start)
-    return best
+def time_of_peer(files: list[Path]) -> tuple[float]:
+    start = time.process_time()
+    peer(files)
+    return (time.process_time() - start,)
 
 
 def print_times(name: str, files: list[Path], rounds: int) -> None:
-    batches, works = records(files), []
-    for side in SIDES.values():
-        works += [partial(decode, batches, side), partial(step, batches, side)]
-    seconds = times(rounds, *works, partial(peer, files))
-    us = [1e6 * one / len(files) for one in seconds]
+    batches = records(files)
+    works = [partial(times_of_a_pass, batches, side) for side in SIDES.values()]
+    works.append(partial(time_of_peer, files))
+    taken = [[work() for work in works] for _ in range(rounds + 1)][1:]
+    us = [1e6 * np.min(some, axis=0) / len(files) for some in zip(*taken, strict=True)]
     size = sum(file.stat().st_size for file in files) / len(files) / 1000
     print(f"\n{name}: {len(files)} files, {size:.0f} kB")
-    print(f"{'us of CPU an image':<28}{'decode':>10}{'and hash':>10}{'added':>10}")
-    for n, title in enumerate(SIDES):
-        alone, hashed = us[2 * n : 2 * n + 2]
-        print(f"{title:<28}{alone:>10.0f}{hashed:>10.0f}{hashed - alone:>10.0f}")
+    print(f"{'us of CPU an image':<28}{'decode':>10}{'hash':>10}")
+    for title, (decode, hashed) in zip(SIDES, us, strict=False):
+        print(f"{title:<28}{decode:>10.0f}{hashed:>10.0f}")
     if imagehash:
-        print(f"{'imagehash.phash':<28}{'':>10}{us[-1]:>10.0f}")
+        print(f"{'imagehash.phash, with decode':<38}{us[-1][0]:>10.0f}")
 
 
 def distances(one: np.ndarray, other: np.ndarray) -> np.ndarray:

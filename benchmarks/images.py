@@ -1,8 +1,8 @@
-"""Images per CPU second to their format and size, beside Pillow: `python -m benchmarks.images`.
+"""Images per CPU second until format and size are known: `python -m benchmarks.images`.
 
-A tar of small JPEG, PNG and WebP images is read as a source would be (index, sidecars, header
-probe, records) and its shapes are measured; the bare probe stands beside `PIL.Image.open`, which
-reads no pixel either, and beside a full decode. One process, page cache warm, best of three.
+A tar of small JPEG, PNG and WebP images is read as a source (index, sidecars, header probe,
+records), and its shapes are measured. The header probe alone is compared with `PIL.Image.open`,
+which reads no pixel either, and with a full decode. One process, page cache warm, best of three.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ KINDS = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp"}
 
 
 def images() -> list[tuple[str, bytes]]:
-    """Images of 320 x 240 and more, by ending."""
+    """Images of 320 x 240 pixels and more, each with its file ending."""
     kinds = list(KINDS)
     return [
         (KINDS[kinds[n % 3]], make_image(320 + n, 240, n, kinds[n % 3])) for n in range(DISTINCT)

@@ -1,4 +1,4 @@
-"""What a command costs, all of its processes counted: CPU seconds, and the largest one's memory."""
+"""Cost of a command and of all processes that it starts: CPU seconds and largest memory."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ _TICK = os.sysconf("SC_CLK_TCK")
 
 
 class Cost(NamedTuple):
-    """CPU seconds of all processes; the largest memory (MB) of any one; and of Ray's workers."""
+    """CPU seconds of all processes; peak memory in MB of the largest process, and of the largest
+    worker of Ray."""
 
     cpu_seconds: float
     wall_seconds: float
@@ -25,7 +26,10 @@ class Cost(NamedTuple):
 
 
 def cost(command: list[str], cwd: Path | str = ".", check: bool = True) -> Cost:
-    """Run a command, and look every 50 ms at all processes that inherited its mark."""
+    """Run a command and read, every 50 ms, the statistics of all processes that it started.
+
+    They are recognised by a variable of the environment that they inherit.
+    """
     mark = uuid.uuid4().hex
     start = time.monotonic()
     with tempfile.TemporaryFile("w+") as log:
@@ -35,7 +39,7 @@ def cost(command: list[str], cwd: Path | str = ".", check: bool = True) -> Cost:
         seen: dict[int, float] = {}
         peak = {"any": 0.0, "worker": 0.0}
         while child.poll() is None:
-            _look(mark, seen, peak)
+            _read_statistics(mark, seen, peak)
             time.sleep(0.05)
         log.seek(0)
         output = log.read()
@@ -44,7 +48,7 @@ def cost(command: list[str], cwd: Path | str = ".", check: bool = True) -> Cost:
     return Cost(sum(seen.values()), time.monotonic() - start, peak["any"], peak["worker"], output)
 
 
-def _look(mark: str, seen: dict[int, float], peak: dict[str, float]) -> None:
+def _read_statistics(mark: str, seen: dict[int, float], peak: dict[str, float]) -> None:
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
             continue

@@ -1,12 +1,13 @@
-"""Near-duplicates of text, ours beside peers: CPU time, memory, recall and precision.
+"""Near-duplicates of text, ours compared with peers: CPU time, memory, recall and precision.
 
     python -m benchmarks.near_duplicates [--documents 20000] [--rounds 3] [--folder DIR]
         [--peers datasketch,rensa] [--python datatrove=/path/to/python] ...
 
-A corpus with planted copies is made, and every engine finds those that are at least as similar as
-the threshold, each in a process of its own, one after the other, as often as there are rounds; its
-cheapest run counts. Timed is the work from texts in memory to the answer. Start-up, imports and
-reading are told beside it. A peer that another environment has is given that one's Python.
+A corpus with planted copies is made. Every engine finds the documents that have a copy with at
+least the threshold's similarity. Each engine runs once per round, in a process of its own, one
+after the other; its cheapest run counts. Timed is the work from texts in memory to the answer;
+start-up, imports and reading are in a column of their own. `--python` names the interpreter of a
+peer that is installed in another environment.
 """
 
 from __future__ import annotations
@@ -31,22 +32,23 @@ from benchmarks.engines import ENGINES, ONE_THREAD, OURS, Run, run, version
 from benchmarks.quality import Quality, edges, quality
 
 
-class Place(NamedTuple):
-    """The Python of the environment an engine is in, and its version there."""
+class Installed(NamedTuple):
+    """The interpreter that an engine runs in, and the version of its package there."""
 
     python: str
     version: str
 
 
 FOOTNOTE = """
-Recall: of documents that have a copy at least that similar, those named. Precision: of those named,
-the ones that have one. Pairs: in one cluster; where flags or removals are all that an engine tells,
-both flagged or one removed, which is the most it may have found. Bands: how many, of how many rows.
+Recall: the share of documents with a copy that are found. Precision: the share of found documents
+that have a copy. Both count copies with at least the threshold's similarity. By interval: the share
+of pairs found, that is in one cluster. For an engine that only flags or removes documents a pair
+counts if both are flagged or one is removed: an upper bound. Bands: their number x rows in each.
 Other CPU-s: start-up, imports and reading. MB: the largest process."""
 
 
-def made(folder: Path, documents: int, seed: int) -> tuple[Path, pa.Table]:
-    """The corpus and its truth, from an earlier call where the folder has them."""
+def planted_corpus(folder: Path, documents: int, seed: int) -> tuple[Path, pa.Table]:
+    """The corpus and its truth; made only if the folder does not have them from an earlier call."""
     place = folder / f"planted-{documents}-{seed}"
     corpus, pairs = place / "corpus.jsonl", place / "truth.parquet"  # the truth is written last
     if not pairs.exists():
@@ -54,10 +56,10 @@ def made(folder: Path, documents: int, seed: int) -> tuple[Path, pa.Table]:
     return corpus, pq.read_table(pairs)
 
 
-def measured(
-    places: dict[str, Place], rounds: int, corpus: Path, threshold: float, folder: Path
+def cheapest_runs(
+    places: dict[str, Installed], rounds: int, corpus: Path, threshold: float, folder: Path
 ) -> tuple[dict[str, Run], dict[str, str]]:
-    """The cheapest run of each engine, and what happened to those that failed."""
+    """The cheapest run of each engine, and the error of each engine that failed."""
     best: dict[str, Run] = {}
     failed: dict[str, str] = {}
     for number in range(rounds):
@@ -67,7 +69,7 @@ def measured(
             except RuntimeError as error:
                 failed[name] = str(error)
                 continue
-            stages = ", ".join(f"{stage} {taken:.2f}" for stage, taken in known.seconds.items())
+            stages = ", ".join(f"{stage} {seconds:.2f}" for stage, seconds in known.seconds.items())
             print(f"round {number + 1}: {name}: CPU-s {stages}", file=sys.stderr, flush=True)
             if name not in best or known.cpu_seconds < best[name].cpu_seconds:
                 best[name] = known
@@ -75,14 +77,15 @@ def measured(
 
 
 def summary(corpus: Path, documents: int, truth: pa.Table, threshold: float) -> None:
-    alike = truth.filter(pc.greater_equal(truth["jaccard"], threshold))
-    copies = len(np.union1d(alike["first"].to_numpy(), alike["second"].to_numpy()))
-    counts, _ = np.histogram(alike["jaccard"].to_numpy(), edges(threshold))
+    """Print the size of the corpus, and how many copies and pairs there are to find."""
+    similar = truth.filter(pc.greater_equal(truth["jaccard"], threshold))
+    copies = len(np.union1d(similar["first"].to_numpy(), similar["second"].to_numpy()))
+    counts, _ = np.histogram(similar["jaccard"].to_numpy(), edges(threshold))
     size = corpus.stat().st_size / 1e6
     print(f"{documents:,} documents, {size:,.1f} MB, threshold {threshold}; one thread")
-    print(f"{copies:,} have a copy at least that similar; {len(alike):,} such pairs, of them")
-    told = zip(counts, intervals(threshold), strict=True)
-    print(", ".join(f"{count:,} at {interval}" for count, interval in told) + "\n")
+    print(f"{copies:,} have a copy with at least that similarity; {len(similar):,} such pairs:")
+    by_interval = zip(counts, intervals(threshold), strict=True)
+    print(", ".join(f"{count:,} at {interval}" for count, interval in by_interval) + "\n")
 
 
 def intervals(threshold: float) -> list[str]:
@@ -91,54 +94,59 @@ def intervals(threshold: float) -> list[str]:
 
 
 def costs_table(
-    best: dict[str, Run], places: dict[str, Place], judged: dict[str, Quality], threshold: float
+    best: dict[str, Run],
+    places: dict[str, Installed],
+    qualities: dict[str, Quality],
+    threshold: float,
 ) -> None:
+    """Print the cost of each engine, and the quality of its answer."""
     print(
         f"{'engine':32}{'bands':>8}{'us/doc':>10}{'docs/CPU-s':>12}{'x ours':>8}"
-        f"{'other CPU-s':>13}{'MB':>7}  {'tells':10}{'recall':>8}{'precision':>11}"
+        f"{'other CPU-s':>13}{'MB':>7}  {'answer':10}{'recall':>8}{'precision':>11}"
         + "".join(f"{interval:>11}" for interval in intervals(threshold))
     )
     for name, known in best.items():
-        documents, seen = len(known.answer.values), judged[name]
+        documents, found = len(known.answer.values), qualities[name]
         ratio = known.cpu_seconds / best[OURS].cpu_seconds if OURS in best else None
         print(
             f"{name + ' ' + places[name].version:32}{known.bands:>8}"
             f"{known.cpu_seconds / documents * 1e6:10,.1f}{documents / known.cpu_seconds:12,.0f}"
-            f"{_told(ratio, 1):>8}{known.other_seconds:13,.1f}{known.peak_mb:7,.0f}  "
-            f"{known.answer.kind:10}{_told(seen.recall, 4):>8}{_told(seen.precision, 4):>11}"
-            + "".join(f"{_told(share, 4):>11}" for share in seen.pair_recall)
+            f"{_format(ratio, 1):>8}{known.other_seconds:13,.1f}{known.peak_mb:7,.0f}  "
+            f"{known.answer.kind:10}{_format(found.recall, 4):>8}{_format(found.precision, 4):>11}"
+            + "".join(f"{_format(share, 4):>11}" for share in found.pair_recall)
         )
     print(FOOTNOTE)
 
 
-def levels_table(truth: pa.Table, threshold: float, judged: dict[str, Quality]) -> None:
-    """Recall by edit, of the pairs it made that are still as similar as the threshold."""
+def levels_table(truth: pa.Table, threshold: float, qualities: dict[str, Quality]) -> None:
+    """Print the recall by edit, of pairs of an original and its copy that reach the threshold."""
     levels = list(planted.EDITS)
     made_by = [truth.filter(pc.equal(truth["level"], level))["jaccard"] for level in levels]
     heads = [textwrap.wrap(level, 9) for level in levels]
     rows = {
         "": [head[0] for head in heads],
         " ": [head[1] if len(head) > 1 else "" for head in heads],
-        "mean similarity": [_told(pc.mean(pairs).as_py(), 3) for pairs in made_by],
+        "mean similarity": [_format(pc.mean(pairs).as_py(), 3) for pairs in made_by],
         f"at least {threshold} similar": [
             f"{pc.sum(pc.greater_equal(pairs, threshold)).as_py() or 0:,}" for pairs in made_by
         ],
     }
-    for name, seen in judged.items():
-        rows[name] = [_told(seen.level_recall.get(level), 4) for level in levels]
+    for name, quality_ in qualities.items():
+        rows[name] = [_format(quality_.level_recall.get(level), 4) for level in levels]
     print()
     for name, cells in rows.items():
         print(f"{name:24}" + "".join(f"{cell:>11}" for cell in cells))
 
 
-def _told(share: float | None, places: int) -> str:
+def _format(share: float | None, places: int) -> str:
+    """A number with this many decimal places; "-" for None and NaN."""
     return "-" if share is None or np.isnan(share) else f"{share:.{places}f}"
 
 
 def environments(
     peers: list[str], pythons: dict[str, str]
-) -> tuple[dict[str, Place], dict[str, str]]:
-    """Where each engine is, and the peers whose package is not in the environment asked."""
+) -> tuple[dict[str, Installed], dict[str, str]]:
+    """Where each engine is installed, and why others cannot run: their package is missing."""
     found, absent = {}, {}
     for name in [OURS, *peers]:
         engine = ENGINES[name]
@@ -147,11 +155,12 @@ def environments(
         if known is None:
             absent[name] = f"{python} has no {engine.package}; give --python {engine.environment}="
         else:
-            found[name] = Place(python, known)
+            found[name] = Installed(python, known)
     return found, absent
 
 
 def options() -> argparse.Namespace:
+    """The command line, with the names of peers and interpreters checked."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
@@ -160,9 +169,9 @@ def options() -> argparse.Namespace:
     parser.add_argument("--threshold", type=float, default=0.8)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seed", type=int, default=17)
-    parser.add_argument("--peers", default=",".join(peers), help="of " + ", ".join(peers))
+    parser.add_argument("--peers", default=",".join(peers), help="any of " + ", ".join(peers))
     parser.add_argument("--python", action="append", default=[], metavar="PEER=PATH")
-    parser.add_argument("--folder", type=Path, help="keeps the corpus for another call")
+    parser.add_argument("--folder", type=Path, help="where to keep the corpus for later calls")
     given = parser.parse_args()
     given.peers = [name for name in given.peers.split(",") if name]
     given.python = dict(pair.partition("=")[::2] for pair in given.python)
@@ -172,7 +181,8 @@ def options() -> argparse.Namespace:
     known = {engine.environment for engine in ENGINES.values()}
     for name, python in given.python.items():
         if name not in known:
-            parser.error(f"--python {name}=: no such peer; there are {', '.join(sorted(known))}")
+            names = ", ".join(sorted(known))
+            parser.error(f"--python {name}=: no such environment; there are {names}")
         if shutil.which(python) is None:
             parser.error(f"--python {name}={python}: no such program")
     return given
@@ -185,12 +195,14 @@ def main() -> int:
     if given.folder:
         given.folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=given.folder) as scratch:
-        corpus, truth = made(given.folder or Path(scratch), given.documents, given.seed)
-        best, failed = measured(places, given.rounds, corpus, given.threshold, Path(scratch))
+        corpus, truth = planted_corpus(given.folder or Path(scratch), given.documents, given.seed)
+        best, failed = cheapest_runs(places, given.rounds, corpus, given.threshold, Path(scratch))
         summary(corpus, given.documents, truth, given.threshold)
-    judged = {name: quality(known.answer, truth, given.threshold) for name, known in best.items()}
-    costs_table(best, places, judged, given.threshold)
-    levels_table(truth, given.threshold, judged)
+    qualities = {
+        name: quality(known.answer, truth, given.threshold) for name, known in best.items()
+    }
+    costs_table(best, places, qualities, given.threshold)
+    levels_table(truth, given.threshold, qualities)
     for name, why in absent.items():
         print(f"\n{name}: not installed ({why})")
     for name, why in failed.items():

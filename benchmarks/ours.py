@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.json
 from numpy.typing import NDArray
 
-from benchmarks.corpus_step import decided, write_parts
+from benchmarks.corpus_step import run_step, write_parts
 from benchmarks.peers.driver import Clock, Found, Job, main
 
 
@@ -28,8 +28,8 @@ def near_duplicates(table: pa.Table, threshold: float) -> tuple[NDArray[np.int64
     settings = {"by": "minhash", "tokens": "whitespace", "threshold": threshold}
     with tempfile.TemporaryDirectory() as folder:
         views = write_parts(table["text"].combine_chunks(), Path(folder))
-        said = decided(views, "duplicates", settings)
-    return said.label, said.cpu_seconds
+        made = run_step(views, "duplicates", settings)
+    return made.label, made.cpu_seconds
 
 
 def work(job: Job, clock: Clock) -> Found:

@@ -1,14 +1,14 @@
-"""A corpus of English-like documents with planted near-duplicates, and which they are.
+"""Writes a corpus of English-like documents with planted near-duplicates, and the truth about them.
 
     python -m benchmarks.planted FOLDER [--documents 20000] [--seed 17]
 
-Documents have about 1.5 KB; a tenth of them are copies of an earlier document, edited at one of
-nine levels. Document `n` is a function of the seed and `n` alone, so a corpus is the beginning of
-every larger one, and any text is made again where it is needed.
+A document has about 1.5 KB. A tenth are copies of an earlier document, changed by one of nine
+edits. Document `n` depends only on the seed and `n`: so a corpus is the beginning of every larger
+one, and any text can be made again when it is needed.
 
-`corpus.jsonl` holds `id` and `text`. `truth.parquet` holds the exact Jaccard similarity of every
-two documents of one family (an original and its copies); documents of different families share
-next to nothing. The sets compared are of word 5-grams, words being what `lower().split()` gives.
+`corpus.jsonl` has `id` and `text`. `truth.parquet` has the exact Jaccard similarity of every two
+documents of one family (an original and its copies); documents of different families have almost
+nothing in common. The sets compared are word 5-grams, where words are those of `lower().split()`.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ _WORDS, _TICKETS = 60_000, 1 << 20
 
 
 class Language:
-    """Words of one to four syllables, one in a hundred of them with accents.
+    """An invented language: words of one to four syllables, one in a hundred with accents.
 
-    The frequency of a word falls with its rank to the power of 1.02, close to Zipf's law.
+    The frequency of a word is proportional to 1 / rank^1.02, close to Zipf's law.
     """
 
     def __init__(self, seed: int = 1234) -> None:
@@ -53,15 +53,16 @@ class Language:
         self.words = _vocabulary(random)
         weights = 1 / np.arange(2, len(self.words) + 2) ** 1.02
         shares = np.cumsum(weights / weights.sum())
-        # A word has as many tickets as it is frequent: drawing is one look-up, not a search.
+        # A word has tickets in proportion to its frequency: drawing is one look-up, not a search.
         self._tickets = np.searchsorted(shares, (np.arange(_TICKETS) + 0.5) / _TICKETS)
 
     def draw(self, count: int, random: np.random.Generator) -> list[str]:
+        """`count` random words, drawn by their frequency."""
         tickets = self._tickets[random.integers(0, _TICKETS, count)]
         return [self.words[rank] for rank in tickets.tolist()]
 
     def compose(self, count: int, random: np.random.Generator) -> str:
-        """Text of so many words: sentences of 6 to 23, and six sentences a paragraph."""
+        """A text of `count` words: 6 to 23 in a sentence, six sentences in a paragraph."""
         words = self.draw(count, random)
         ends = np.cumsum(random.integers(6, 24, count // 6 + 1)).tolist()
         pieces, start = [], 0
@@ -75,9 +76,10 @@ class Language:
 
 
 def _vocabulary(random: np.random.Generator) -> list[str]:
+    """All words, the most frequent first."""
     drawn = 2 * _WORDS
     counts = random.integers(1, 5, drawn)
-    counts[:2000] = random.integers(1, 3, 2000)  # what is frequent is short
+    counts[:2000] = random.integers(1, 3, 2000)  # frequent words are short
     syllables = [consonant + vowel for consonant in _CONSONANTS for vowel in _VOWELS]
     picked = random.integers(0, len(syllables), (drawn, 4)).tolist()
     endings = [""] * len(_CONSONANTS) + _CONSONANTS
@@ -115,6 +117,8 @@ def _word_before(text: str, language: Language, random: np.random.Generator) -> 
 
 
 def _substituted(share: float) -> Edit:
+    """An edit that replaces this share of the words, at least one, by random words."""
+
     def edit(text: str, language: Language, random: np.random.Generator) -> str:
         words = text.split(" ")
         count = max(1, round(share * len(words)))
@@ -151,16 +155,16 @@ EDITS: dict[str, Edit] = {
 
 
 class Corpus:
-    """Which documents are copies of which, and every text.
+    """Which documents are copies of which, and the text of each.
 
-    `sources[n]` is the original that document `n` is a copy of, or `n`; `levels[n]` is the place
-    of its edit in `EDITS`, or -1.
+    `sources[n]`: the original that document `n` is a copy of, or `n`. `levels[n]`: the position of
+    its edit in `EDITS`, or -1 for an original.
     """
 
     def __init__(self, documents: int, seed: int = 17, copies: float = COPIES) -> None:
         self.seed = seed
         numbers = np.arange(documents)
-        # One row a document, so that a smaller corpus draws the same rows.
+        # One row per document, so that a smaller corpus draws the same rows.
         draws = np.random.default_rng(seed).random((documents, 3))
         copied = (draws[:, 0] < copies) & (numbers > 0)
         originals = np.flatnonzero(~copied)
@@ -173,6 +177,7 @@ class Corpus:
         return Language()
 
     def text(self, number: int) -> str:
+        """The text of a document, made from the seed and its number."""
         random = np.random.default_rng((self.seed, number))
         if self.levels[number] < 0:
             count = int(np.clip(random.lognormal(np.log(230), 0.5), 30, 2000))
@@ -181,7 +186,7 @@ class Corpus:
         return edit(self.text(int(self.sources[number])), self.language, random)
 
     def families(self) -> Iterator[NDArray[np.int64]]:
-        """Every original that has copies, with its copies after it."""
+        """For each original that has copies, its number and then theirs."""
         order = np.argsort(self.sources, kind="stable")
         starts = np.flatnonzero(np.diff(self.sources[order], prepend=-1))
         yield from (family for family in np.split(order, starts[1:]) if len(family) > 1)
@@ -193,9 +198,9 @@ def jaccard(one: set[str], other: set[str]) -> float:
 
 
 def truth(corpus: Corpus) -> pa.Table:
-    """Every pair of a family: `first` < `second`, their Jaccard similarity, and the edit's level.
+    """Every pair of a family: `first` < `second`, their Jaccard similarity, and `level`.
 
-    The level is the name of the edit that made `second` of `first`, and null for two copies.
+    `level` is the name of the edit that made `second` out of `first`; null for two copies.
     """
     rows: list[tuple[int, int, float, str | None]] = []
     names = list(EDITS)
@@ -209,7 +214,7 @@ def truth(corpus: Corpus) -> pa.Table:
 
 
 def write(folder: Path, documents: int, seed: int = 17) -> tuple[Path, Path]:
-    """Write the corpus and its truth, and tell where they lie."""
+    """Write the corpus and the truth; returns the paths of both files."""
     folder.mkdir(parents=True, exist_ok=True)
     corpus = Corpus(documents, seed)
     texts, pairs = folder / "corpus.jsonl", folder / "truth.parquet"
@@ -222,13 +227,13 @@ def write(folder: Path, documents: int, seed: int = 17) -> tuple[Path, Path]:
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(
+    parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    options.add_argument("folder", type=Path)
-    options.add_argument("--documents", type=int, default=20_000)
-    options.add_argument("--seed", type=int, default=17)
-    given = options.parse_args()
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--documents", type=int, default=20_000)
+    parser.add_argument("--seed", type=int, default=17)
+    given = parser.parse_args()
     for path in write(given.folder, given.documents, given.seed):
         print(f"{path}  {path.stat().st_size / 1e6:,.1f} MB")
 

@@ -1,7 +1,8 @@
-"""How well an engine finds near-duplicates: recall and precision against an exact truth.
+"""How well an engine finds near-duplicates: recall and precision against the exact truth.
 
-The truth is the table that `benchmarks.planted` writes: the Jaccard similarity of every pair that
-shares anything to speak of. A document is a duplicate when another is at least `threshold` like it.
+The truth is the table that `benchmarks.planted` writes: the Jaccard similarity of every two
+documents of a family. A document is a duplicate if its similarity with another is at least
+`threshold`.
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ STEPS = 4
 
 
 class Answer(NamedTuple):
-    """What an engine tells, one value a document.
+    """The answer of an engine, one value for each document; `kind` is what the values are.
 
-    `clusters`: a label, shared by those it holds for copies of each other. `flags`: whether it
-    has a copy. `removed`: whether it goes because of a copy that stays.
+    `clusters`: a label, the same for documents that the engine takes for copies of each other.
+    `flags`: whether the document has a copy. `removed`: whether the document is removed because a
+    copy of it stays.
     """
 
     kind: Kind
@@ -29,10 +31,11 @@ class Answer(NamedTuple):
 
 
 class Quality(NamedTuple):
-    """Shares, NaN where there is nothing to share.
+    """Shares from 0 to 1; NaN if there are no documents or pairs to count.
 
-    `recall` of the documents that are duplicates, `precision` of those named as such,
-    `pair_recall` by interval of similarity as `edges` cut it, `level_recall` by edit.
+    `recall`: of the duplicates, those found. `precision`: of the documents found, the duplicates.
+    `pair_recall`: of the pairs in each interval of `edges`, those found. `level_recall`: the same
+    by edit.
     """
 
     recall: float
@@ -42,34 +45,35 @@ class Quality(NamedTuple):
 
 
 def edges(threshold: float) -> NDArray[np.float64]:
-    """Bounds of four intervals of similarity from the threshold to 1, the last one closed."""
+    """Bounds of four intervals of similarity: edges(0.8) -> [0.8, 0.85, 0.9, 0.95, 1]."""
     return np.linspace(threshold, 1, STEPS + 1).round(6)
 
 
 def quality(answer: Answer, truth: pa.Table, threshold: float) -> Quality:
-    """Judge an answer.
+    """Compare an answer with the truth.
 
-    An engine that only flags or removes is given every pair it may have found: both are flagged,
-    or one is removed. So its pair recall is an upper bound.
+    For an engine that only flags or removes documents a pair counts as found if both are flagged,
+    or one is removed; so its pair recall is an upper bound.
     """
-    alike = truth.filter(pc.greater_equal(truth["jaccard"], threshold))
-    first, second = alike["first"].to_numpy(), alike["second"].to_numpy()
+    similar = truth.filter(pc.greater_equal(truth["jaccard"], threshold))
+    first, second = similar["first"].to_numpy(), similar["second"].to_numpy()
     duplicate = np.zeros(len(answer.values), bool)
     duplicate[first] = duplicate[second] = True
     found = _found(answer, first, second)
-    named = _named(answer)
-    answered = named.copy()
-    if answer.kind == "removed":  # the one that stays is answered by the one that goes
-        answered[first[found]] = answered[second[found]] = True
+    reported = _reported(answer)
+    recalled = reported.copy()
+    if answer.kind == "removed":  # of a pair the one that stays is found too
+        recalled[first[found]] = recalled[second[found]] = True
     return Quality(
-        _share(answered[duplicate]),
-        _share(duplicate[named]),
-        [_share(found[within]) for within in _intervals(alike, threshold)],
-        {level: _share(found[at]) for level, at in _levels(alike).items()},
+        _share(recalled[duplicate]),
+        _share(duplicate[reported]),
+        [_share(found[within]) for within in _intervals(similar, threshold)],
+        {level: _share(found[at]) for level, at in _levels(similar).items()},
     )
 
 
-def _named(answer: Answer) -> NDArray[np.bool_]:
+def _reported(answer: Answer) -> NDArray[np.bool_]:
+    """Which documents the engine reports: in a cluster with others, flagged, or removed."""
     if answer.kind != "clusters":
         return answer.values.astype(bool)
     _, cluster, sizes = np.unique(answer.values, return_inverse=True, return_counts=True)
@@ -79,22 +83,25 @@ def _named(answer: Answer) -> NDArray[np.bool_]:
 def _found(
     answer: Answer, first: NDArray[np.int64], second: NDArray[np.int64]
 ) -> NDArray[np.bool_]:
+    """Which pairs the engine has found."""
     one, other = answer.values[first], answer.values[second]
     if answer.kind == "clusters":
         return np.asarray(one == other)
     return np.asarray(one & other if answer.kind == "flags" else one | other)
 
 
-def _intervals(alike: pa.Table, threshold: float) -> list[NDArray[np.bool_]]:
+def _intervals(similar: pa.Table, threshold: float) -> list[NDArray[np.bool_]]:
     bounds = edges(threshold)
-    interval = np.searchsorted(bounds[1:-1], alike["jaccard"].to_numpy(), side="right")
+    interval = np.searchsorted(bounds[1:-1], similar["jaccard"].to_numpy(), side="right")
     return [interval == step for step in range(STEPS)]
 
 
-def _levels(alike: pa.Table) -> dict[str, NDArray[np.bool_]]:
-    levels = alike["level"].unique().drop_null().to_pylist()
-    return {level: pc.equal(alike["level"], level).fill_null(False).to_numpy() for level in levels}
+def _levels(similar: pa.Table) -> dict[str, NDArray[np.bool_]]:
+    levels = similar["level"].unique().drop_null().to_pylist()
+    return {
+        level: pc.equal(similar["level"], level).fill_null(False).to_numpy() for level in levels
+    }
 
 
-def _share(held: NDArray[np.bool_]) -> float:
-    return float(held.mean()) if len(held) else float("nan")
+def _share(values: NDArray[np.bool_]) -> float:
+    return float(values.mean()) if len(values) else float("nan")

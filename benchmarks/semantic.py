@@ -1,11 +1,11 @@
-"""Pairs of near embeddings within a cluster, and what clusters lose at their borders.
+"""Similar embeddings within a cluster: pairs per second, and pairs that clusters miss.
 
     python -m benchmarks.semantic [--rounds 3]
 
-The tiles of `duplicates: {by: semantic}` beside the algorithm of NeMo Curator's semantic stage (a
-cluster times blocks of itself, then the upper triangle, the greatest of each column) and faiss'
-exact search for the two nearest; all on one thread. Then, for pairs of a given cosine, how many
-share their nearest cluster, and how many share one of their two nearest.
+First, on one thread: the tiles of `duplicates: {by: semantic}`, the algorithm of NeMo Curator's
+semantic stage (a cluster times blocks of itself, then the upper triangle, then the maximum of each
+column), and faiss' exact search for the two nearest. Then, for pairs of a given cosine: the share
+of pairs with the same nearest cluster, and with one of their two nearest in common.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[name] = "1"  # before numpy is imported, or it is too late
+    os.environ[name] = "1"  # numpy reads them when it is imported
 
 import numpy as np  # noqa: E402
 
@@ -32,7 +32,7 @@ def unit(vectors: np.ndarray) -> np.ndarray:
 
 
 def cluster(rows: int, random: np.random.Generator) -> np.ndarray:
-    """A broad cluster in which every twentieth vector has a near copy."""
+    """Vectors of one broad cluster; every twentieth has a near copy."""
     vectors = unit(random.standard_normal((rows, DIMENSIONS)) + 0.2)
     copies = rows // 20
     near = vectors[:copies] + 0.01 * random.standard_normal((copies, DIMENSIONS))
@@ -41,14 +41,15 @@ def cluster(rows: int, random: np.random.Generator) -> np.ndarray:
 
 
 def tiles(vectors: np.ndarray) -> int:
+    """The number of near pairs, found by ours."""
     kind = Semantic(THRESHOLD, "embedding", None, DIMENSIONS)
     payload = vectors.astype(np.float16).view(np.uint64)
-    same = np.zeros(len(vectors), np.uint64)
-    return len(kind.candidates(Entries(same, same, payload)).pairs)
+    one_key = np.zeros(len(vectors), np.uint64)
+    return len(kind.candidates(Entries(one_key, one_key, payload)).pairs)
 
 
 def blocks_of_all(vectors: np.ndarray, block: int = 1024) -> int:
-    """NeMo Curator, semantic/pairwise.py, in numpy: all rows by each block, then the triangle."""
+    """The number of near pairs as NeMo Curator finds them (semantic/pairwise.py), in numpy."""
     greatest = np.zeros(len(vectors), np.float32)
     for start in range(0, len(vectors), block):
         cosine = np.triu(vectors @ vectors[start : start + block].T, k=1 - start)
@@ -57,6 +58,7 @@ def blocks_of_all(vectors: np.ndarray, block: int = 1024) -> int:
 
 
 def faiss_search(vectors: np.ndarray) -> int:
+    """The number of near pairs by faiss' exact search; right if no vector has two near ones."""
     import faiss
 
     faiss.omp_set_num_threads(1)
@@ -67,6 +69,7 @@ def faiss_search(vectors: np.ndarray) -> int:
 
 
 def cheapest(work: Callable[[np.ndarray], int], vectors: np.ndarray, rounds: int) -> float:
+    """CPU seconds of the cheapest of some rounds."""
     times = []
     for _ in range(rounds):
         start = time.process_time()
@@ -76,7 +79,8 @@ def cheapest(work: Callable[[np.ndarray], int], vectors: np.ndarray, rounds: int
 
 
 def throughput(rounds: int, random: np.random.Generator) -> None:
-    print(f"million pairs of {DIMENSIONS} dimensions a CPU second")
+    """Print how many pairs each algorithm compares in a CPU second."""
+    print(f"million pairs of {DIMENSIONS} dimensions per CPU second")
     print(f"{'cluster':>8} {'ours':>8} {'blocks':>8} {'faiss':>8}")
     for rows in (1000, 4000, 16000):
         vectors = cluster(rows, random)
@@ -87,7 +91,10 @@ def throughput(rounds: int, random: np.random.Generator) -> None:
 
 
 def borders(random: np.random.Generator) -> None:
-    """Pairs that share a cluster, where embeddings have no structure finer than the clusters."""
+    """Print the share of near pairs with a cluster in common.
+
+    It is the worst case: the embeddings have no structure finer than the clusters.
+    """
     import faiss
 
     modes = unit(random.standard_normal((20, DIMENSIONS)))
@@ -98,7 +105,7 @@ def borders(random: np.random.Generator) -> None:
     index = faiss.IndexFlatIP(DIMENSIONS)
     index.add(unit(means.centroids))
     some = vectors[:10_000]
-    print("\nshare of pairs that meet: with one cluster each, with the two nearest of both")
+    print("\nshare of pairs with a cluster in common: one nearest each, two nearest each")
     for cosine in (0.99, 0.97, 0.95, 0.92, 0.90):
         aside = random.standard_normal(some.shape)
         aside = unit(aside - (aside * some).sum(axis=1, keepdims=True) * some)

@@ -1,8 +1,8 @@
 """Rows per CPU second of the text steps, on captions made here: `python -m benchmarks.text_steps`.
 
-Each kernel stands beside the same measure in plain Python (languages: beside fastText's own
-`predict`) and beside one raw pass of pyarrow over the same texts (`utf8_length`), all taken in the
-same run. CPU time of one process; best of three.
+Each kernel is compared with the same measure in plain Python (languages: with fastText's own
+`predict`) and with one raw pass of pyarrow over the same texts (`utf8_length`), all in the same
+run. CPU time of one process; best of three.
 """
 
 from __future__ import annotations
@@ -52,9 +52,9 @@ FOREIGN = list("éüñßЖдя漢字猫のกلไทहि")
 
 
 def captions(rows: int, seed: int = 17) -> pa.Array:
-    """Captions of 10 to 300 characters, most of them short, of Zipf-distributed words.
+    """Captions of 10 to 300 characters, most of them short, with words by Zipf's law.
 
-    Every tenth has words of other scripts, every fiftieth an emoji.
+    Every tenth has words in other scripts, every fiftieth an emoji.
     """
     draw = np.random.default_rng(seed)
     latin = list("eeeeaaaiioottnnsshrrdlucmfwypvbgkjqxz")
@@ -68,16 +68,16 @@ def captions(rows: int, seed: int = 17) -> pa.Array:
 
 
 def _caption(number: int, length: int, words: Iterator[str], foreign: Iterator[str]) -> str:
-    said: list[str] = []
+    used: list[str] = []
     size = 0
     while size < length:
-        said.append(next(foreign if number % 10 == 0 and len(said) % 3 == 0 else words))
-        size += len(said[-1]) + 1
-    return " ".join(said)[:length] + (" 👍🏽" if number % 50 == 0 else "")
+        used.append(next(foreign if number % 10 == 0 and len(used) % 3 == 0 else words))
+        size += len(used[-1]) + 1
+    return " ".join(used)[:length] + (" 👍🏽" if number % 50 == 0 else "")
 
 
 def rate(work: Callable[[], object], rows: int, times: int = 3) -> float:
-    """Rows a CPU second, in the best of some runs; the first run of all is not counted."""
+    """Rows per CPU second in the best of some runs; a first run is not counted."""
     work()
     best = float("inf")
     for _ in range(times):
@@ -103,7 +103,7 @@ def one_by_one(measure: Callable[[str], object], texts: list[str]) -> list[objec
 
 
 def compared() -> Iterator[tuple[str, Kernel, Callable[[str], object]]]:
-    """Each kernel with its like for one text."""
+    """Each kernel, and the function in plain Python that measures one text."""
     yield "words", text_measures.word_counts, reference.words
     yield "alphanumeric", partial(text_measures.shares, kind=ALPHANUMERIC), reference.alphanumeric
     yield "special_characters", partial(text_measures.shares, kind=SPECIAL), reference.special

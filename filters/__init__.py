@@ -1,1 +1,1 @@
-"""What decides that a record goes: counts, shapes, languages, repetition."""
+"""Steps that measure records and drop some of them, by what they look at."""

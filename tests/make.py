@@ -74,7 +74,7 @@ def read_all(reader: Reader, base: str = "", limits: Limits | None = None) -> li
 def splits(reader: Reader, base: str = "") -> list[Split]:
     context = Context(base, Media(base), BlobFile())
     out: list[Split] = []
-    for group in reader.grouped(reader.list_files(base)):
+    for group in reader.groups(reader.list_files(base)):
         out += [Split(tuple(group))] if len(group) > 1 else list(reader.splits(group[0], context))
     return out
 

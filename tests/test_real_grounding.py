@@ -1,6 +1,6 @@
 """Real annotations of images, end to end by the command line, on Ray and in one process.
 
-The screens are real too; what is annotated on them was annotated for these tests.
+The screenshots are real too; their boxes and instructions were made for these tests.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ def base(tmp_path_factory: pytest.TempPathFactory, real_data: Path) -> Path:
     """A folder in which the recipe was run over the real files."""
     folder, data = tmp_path_factory.mktemp("grounding"), real_data / "grounding"
     rows = [
-        {"img_filename": name, "bbox": box, "instruction": said, "data_type": "text"}
-        for name, box, said in SCREENS
+        {"img_filename": name, "bbox": box, "instruction": instruction, "data_type": "text"}
+        for name, box, instruction in SCREENS
     ]
     (folder / "data/screens").mkdir(parents=True)
     (folder / "data/screens/desktop.json").write_text(json.dumps(rows))
@@ -56,7 +56,7 @@ def made(base: Path) -> FinishedRun:
 
 
 def coco(base: Path) -> dict[str, dict[str, Any]]:
-    """The files as they are, by name."""
+    """The content of the files, by name."""
     files = sorted((base / "data/coco/annotations").glob("*instances*.json"))
     return {f"data/coco/annotations/{file.name}": json.loads(file.read_text()) for file in files}
 
@@ -72,9 +72,9 @@ def test_every_image_is_accounted_for_and_duplicates_are_named(
     assert curate(base, "verify", "out") == OK
     capsys.readouterr()
     assert curate(base, "show", "out", "--dropped", "--json") == OK
-    gone = json.loads(capsys.readouterr().out)
-    assert {Path(row["origin"]).stem for row in gone} == {"raccoon-21", "raccoon-50"}
-    assert curate(base, "explain", "out", gone[0]["id"]) == OK
+    dropped = json.loads(capsys.readouterr().out)
+    assert {Path(row["origin"]).stem for row in dropped} == {"raccoon-21", "raccoon-50"}
+    assert curate(base, "explain", "out", dropped[0]["id"]) == OK
     assert "survivor     id" in capsys.readouterr().out
 
 
@@ -94,12 +94,12 @@ def test_boxes_are_those_of_the_files(base: Path, made: FinishedRun) -> None:
         for one in row["objects"]:
             left = there[origin, one["label"]]
             far = [abs(one["box"] - box).max() for box in left]
-            assert min(far) < 0.1, (origin, one)  # a side on the edge may be clipped so far
+            assert min(far) < 0.1, (origin, one)  # clipping may move a side on the border
             left.pop(int(np.argmin(far)))
-    assert sum(map(len, there.values())) < 0.05 * annotated  # were too small, or there twice
+    assert sum(map(len, there.values())) < 0.05 * annotated  # dropped: too small, or a duplicate
 
 
-def test_every_answer_reads_back_as_objects_of_its_record(made: FinishedRun) -> None:
+def test_every_answer_parses_to_objects_of_its_record(made: FinishedRun) -> None:
     answers = 0
     for row in made.rows:
         known = Counter(
@@ -109,14 +109,14 @@ def test_every_answer_reads_back_as_objects_of_its_record(made: FinishedRun) -> 
             for item in message["content"]:
                 if message["role"] == "assistant" and "bbox_2d" in item["text"]:
                     answers += 1
-                    said = Counter(
+                    parsed = Counter(
                         (one.label, *(one.box or ())) for one in parse_objects(item["text"])
                     )
-                    assert said <= known, row["origin"]
+                    assert parsed <= known, row["origin"]
     assert answers > len(made.rows) / 2
 
 
-def test_an_instruction_on_a_screen_is_answered_by_its_element(made: FinishedRun) -> None:
+def test_an_instruction_on_a_screen_is_answered_with_its_element(made: FinishedRun) -> None:
     screens = [row for row in made.rows if row["source"] == "screens"]
     answers = {
         tuple(one.box or ()) for row in screens for one in parse_objects(last_answer(row) or "")
@@ -147,13 +147,13 @@ def test_a_wrong_space_stops_the_run_and_names_the_right_one(
 ) -> None:
     wrong = ["--set", "sources.coco.space=xyxy pixel"]
     assert curate(base, "run", str(RECIPE), "-o", "wrong", "-q", "--inline", *wrong) != OK
-    told = capsys.readouterr().err
-    assert "instances" in told
-    assert "contradict 'xyxy pixel'" in told
-    assert "'xywh pixel'" in told
+    message = capsys.readouterr().err
+    assert "instances" in message
+    assert "contradict 'xyxy pixel'" in message
+    assert "'xywh pixel'" in message
 
 
-def test_a_box_on_stored_pixels_is_where_the_shown_image_has_it(
+def test_a_box_on_stored_pixels_is_at_its_place_on_the_shown_image(
     tmp_path: Path, real_data: Path
 ) -> None:
     rows, expected = [], {}

@@ -1,7 +1,7 @@
-"""Data-Juicer: its MinHash operator on a loaded data set, which tells what it keeps.
+"""Data-Juicer: its MinHash operator on a loaded data set; the answer is what it removes.
 
-Settings: none, in one process; `ray`, on a Ray of two CPUs. Either has done the same work on 100
-documents before, and has its imports behind it. Loading is not timed.
+Settings: none, in one process; `ray`, on Ray with two CPUs. Both process 100 documents first, so
+that imports are not timed. Loading is not timed either.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def _options(job: Job, corpus: Path) -> dict[str, Any]:
         "jaccard_threshold": job.threshold,
         "num_bands": BANDS,
         "num_rows_per_band": ROWS,
-        "work_dir": str(job.scratch / corpus.stem),  # on Ray it reads back all that lies there
+        "work_dir": str(job.scratch / corpus.stem),  # on Ray it reads back all files in it
     }
 
 
@@ -64,7 +64,7 @@ def on_ray(job: Job) -> Run:
 
 
 def work(job: Job, clock: Clock) -> Found:
-    # Read when imported. Ray's newer reader starts a pool of actors for a file of Parquet.
+    # Read when they are imported. Ray's newer reader starts a pool of actors for one Parquet file.
     os.environ |= {"HF_HOME": str(job.scratch), "HF_HUB_OFFLINE": "1"}
     os.environ |= {"RAY_DATA_USE_DATASOURCE_V2": "0", "RAY_DATA_DISABLE_PROGRESS_BARS": "1"}
     if job.setting == "ray":

@@ -1,7 +1,7 @@
-"""datasketch: MinHash in bulk, then an LSH index that every document is put in and looked up in.
+"""datasketch: MinHash in bulk, then an LSH index; every document is inserted and looked up.
 
-Settings: none, SHA-1 as it comes; `xxhash`, whose xxh32 its documentation advises for speed;
-`own bands`, those that its index picks for the threshold.
+Settings: none, its default hash SHA-1; `xxhash`, xxh32, which its documentation recommends for
+speed; `own bands`, those that its index chooses for the threshold.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def work(job: Job, clock: Clock) -> Found:
         for at, sketch in enumerate(sketches):
             index.insert(at, sketch, check_duplication=False)
     with clock.stage("look up"):
-        pairs = [(at, of) for at, sketch in enumerate(sketches) for of in index.query(sketch)]
+        pairs = [(at, hit) for at, sketch in enumerate(sketches) for hit in index.query(sketch)]
     return Found("clusters", clusters(pairs, len(documents)), f"{index.b} x {index.r}")
 
 

@@ -1,11 +1,11 @@
-"""What the drivers of the peers share: their command line, the texts, and CPU seconds by stage.
+"""Shared by the drivers of the peers: the command line, the texts, and CPU seconds by stage.
 
     python -m benchmarks.peers.NAME CORPUS OUT --threshold 0.8 [--setting SETTING]
 
-A driver runs in the interpreter that has its peer: it may import the standard library, numpy and
-the peer. `CORPUS` is JSON lines with `id` and `text`. Into the folder `OUT` go `answer.npy`, one
-value a document (see `benchmarks.quality.Answer`), and `told.json`: what the values are, the
-threshold, the bands, and the CPU seconds of each stage.
+A driver runs in the interpreter in which its peer is installed; it may import the standard library,
+numpy and the peer. `CORPUS` is JSON lines with `id` and `text`. The driver writes into the folder
+`OUT` the file `answer.npy`, one value per document (see `benchmarks.quality.Answer`), and
+`result.json`: the kind of the values, the threshold, the bands, and the CPU seconds of each stage.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-# Given to every peer that lets its caller choose. 16 bands of 8 make a candidate of 95 % of the
-# pairs at 0.8 and of 61 % at 0.7: more recall than the bands that most would choose themselves.
+# For every peer that lets its caller choose. With 16 bands of 8 rows, 95 % of the pairs with a
+# similarity of 0.8 become candidates, and 61 % at 0.7: more than with most peers' own defaults.
 PERMUTATIONS, BANDS, ROWS = 128, 16, 8
 BATCH = 1000
 
 
 class Job(NamedTuple):
-    """`scratch` is an empty folder; `setting` tells the variants of one driver apart."""
+    """What a driver has to do. `scratch`: an empty folder; `setting`: the variant of the driver."""
 
     corpus: Path
     scratch: Path
@@ -52,7 +52,7 @@ def own_cpu_seconds() -> float:
 
 
 class Clock:
-    """CPU seconds by stage, as `now` tells them; what is outside every stage is not timed."""
+    """CPU seconds by stage, measured by `now`. Work outside of all stages is not counted."""
 
     def __init__(self) -> None:
         self.now: Callable[[], float] = own_cpu_seconds
@@ -60,6 +60,7 @@ class Clock:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
+        """Add the CPU seconds of the `with` block to a stage."""
         start = self.now()
         yield
         self.seconds[name] = self.seconds.get(name, 0.0) + self.now() - start
@@ -71,6 +72,7 @@ def texts(corpus: Path) -> list[str]:
 
 
 def main(work: Callable[[Job, Clock], Found]) -> None:
+    """Parse the command line, run `work`, and write its answer."""
     options = argparse.ArgumentParser()
     options.add_argument("corpus", type=Path)
     options.add_argument("out", type=Path)
@@ -82,10 +84,10 @@ def main(work: Callable[[Job, Clock], Found]) -> None:
     clock = Clock()
     found = work(Job(given.corpus.resolve(), scratch, given.threshold, given.setting), clock)
     np.save(given.out / "answer.npy", found.values)
-    told = {
+    result = {
         "kind": found.kind,
         "threshold": given.threshold,
         "bands": found.bands,
         "seconds": clock.seconds,
     }
-    (given.out / "told.json").write_text(json.dumps(told))
+    (given.out / "result.json").write_text(json.dumps(result))

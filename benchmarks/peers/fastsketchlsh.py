@@ -1,4 +1,4 @@
-"""FastSketchLSH: signatures in batches, and duplicates flagged from all of them in one call."""
+"""FastSketchLSH: signatures in batches, then one call that flags duplicates."""
 
 from __future__ import annotations
 

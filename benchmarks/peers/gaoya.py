@@ -1,6 +1,6 @@
-"""gaoya: an index of texts that makes words, 5-grams and signatures itself.
+"""gaoya: an index of texts that computes words, 5-grams and signatures itself.
 
-What a look-up finds is compared by its signature and told if it is as similar as the threshold.
+A look-up returns the documents whose signatures agree in at least the threshold's share of values.
 """
 
 from __future__ import annotations

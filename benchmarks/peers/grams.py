@@ -1,4 +1,4 @@
-"""Word 5-grams and clusters for the peers that leave both to their caller, in plain Python."""
+"""Word 5-grams and clusters in plain Python, for peers that leave both to their caller."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import numpy as np
 
 
 def grams(text: str, size: int = 5) -> list[str]:
-    """The word n-grams of a text; of a shorter text, all of it."""
+    """The word n-grams of a text: grams("a b c", 2) -> ["a b", "b c"]; a shorter text is one."""
     words = text.lower().split()
     last = max(1, len(words) - size + 1)
     return [" ".join(words[at : at + size]) for at in range(last)]
 
 
 def clusters(pairs: Iterable[tuple[int, int]], documents: int) -> np.ndarray[Any, Any]:
-    """A label a document, the same for those that pairs connect."""
+    """A label per document, the same for connected ones: clusters([(0, 2)], 3) -> [0, 1, 0]."""
     parents = list(range(documents))
 
     def root(at: int) -> int:

@@ -1,4 +1,4 @@
-"""CPU seconds of a driver whose work is done by processes that it does not wait for, as Ray's."""
+"""CPU seconds of a driver whose work is done by processes it does not wait for, such as Ray's."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ _TICK = os.sysconf("SC_CLK_TCK")
 
 
 class Processes:
-    """All processes that inherited the mark `benchmarks.measure.cost` gave to this one.
+    """All processes that inherited the mark that `benchmarks.measure.cost` set in the environment.
 
-    They are looked at every half second; one that has ended counts with what was last seen of it.
+    They are read every half second; a process that has ended counts with the last value read.
     """
 
     def __init__(self) -> None:

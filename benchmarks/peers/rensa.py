@@ -1,6 +1,6 @@
-"""rensa: one matrix of signatures, and duplicates flagged from it in one call.
+"""rensa: one matrix of signatures, then one call that flags duplicates.
 
-Settings: none, the sketch of all 5-grams; `rho`, which samples them by position.
+Settings: none, a sketch of all 5-grams; `rho`, a sketch of 5-grams sampled by position.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ def work(job: Job, clock: Clock) -> Found:
     )
     index = RMinHashLSH(threshold=job.threshold, num_perm=PERMUTATIONS, num_bands=BANDS)
     documents = texts(job.corpus)
-    with clock.stage("5-grams and sketch"):  # it takes the sets one by one
+    with clock.stage(
+        "5-grams and sketch"
+    ):  # it takes the sets one by one, so the two cannot be timed apart
         signatures = sketch((grams(text) for text in documents), num_perm=PERMUTATIONS, seed=42)
     with clock.stage("flag"):
         flags = index.query_duplicate_flags_matrix_one_shot(signatures)

@@ -1,7 +1,7 @@
-"""text-dedup: the stages of its MinHash command, candidates verified by exact Jaccard.
+"""text-dedup: the stages of its MinHash command, with candidates verified by exact Jaccard.
 
-Verification is off as it comes, but then version 0.4.1 removes whole clusters, the one to keep as
-well. One process; loading the file, removal and writing the result are not timed.
+Verification is off by default, but then version 0.4.1 removes all documents of a cluster, also the
+one to keep. One process; loading the file, removal and writing the result are not timed.
 """
 
 from __future__ import annotations
@@ -41,7 +41,10 @@ output_dir = "{job.scratch / "out"}"
 
 
 def work(job: Job, clock: Clock) -> Found:
-    os.environ |= {"HF_HOME": str(job.scratch), "HF_HUB_OFFLINE": "1"}  # read when imported
+    os.environ |= {
+        "HF_HOME": str(job.scratch),
+        "HF_HUB_OFFLINE": "1",
+    }  # read on import
     from text_dedup import minhash
     from text_dedup.config.base import load_config_from_toml
     from text_dedup.data_sources.io import load_dataset

@@ -64,10 +64,6 @@ def _reasons(account: Account) -> list[tuple[str, int]]:
     others = [("made", account.made), ("passed over", account.passed_over)]
     shown = [other for other in others if other[1]]
     return [*shown, *account.dropped.items(), *account.quarantined.items()]
-        *(other for other in others if other[1]),
-        *account.dropped.items(),
-        *account.quarantined.items(),
-    ]
 
 
 def summary(made: RunManifest, out: str) -> str:

@@ -27,7 +27,7 @@ def of_source(reader: Reader, media: MediaOptions, folder: str, executor: Execut
 
     Only new and changed files are cut.
     """
-    groups = reader.grouped(_list_files(reader, media.base))
+    groups = reader.groups(_list_files(reader, media.base))
     known = _load(folder)
     missing = [group for group in groups if _key(group) not in known]
     if missing:

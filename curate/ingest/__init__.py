@@ -1,1 +1,1 @@
-"""Readers: from what lies on disk to records. Here what all share; a folder for each family."""
+"""Readers: files in the layouts that datasets already have, turned into records."""

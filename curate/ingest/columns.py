@@ -1,4 +1,4 @@
-"""Columns that a recipe names: finding them, the text of each row, and the rest as JSON."""
+"""Columns that a recipe names: checked against the table, and read as text."""
 
 from __future__ import annotations
 
@@ -14,18 +14,20 @@ from manifests.errors import InputError
 from manifests.step.spelling import nearest
 
 
-def _listed(value: object) -> object:
+def _as_tuple(value: object) -> object:
     return (value,) if isinstance(value, str) else value
 
 
-Names = Annotated[tuple[str, ...], BeforeValidator(_listed, json_schema_input_type=str | list[str])]
-"""One name, or several in order; a recipe may write one without a list."""
+Names = Annotated[
+    tuple[str, ...], BeforeValidator(_as_tuple, json_schema_input_type=str | list[str])
+]
+"""A setting of one name or several, in order of preference: `caption`, or `[caption, alt]`."""
 
 
 def require_columns(
     names: Iterable[str], present: Collection[str], setting: str, place: str
 ) -> None:
-    """InputError for the first name that is not among the columns there are."""
+    """InputError for the first name that is not among the columns, with the nearest that is."""
     for name in names:
         if name not in present:
             fix = f"{nearest(name, list(present))} The setting is '{setting}'."
@@ -35,39 +37,43 @@ def require_columns(
 def text_columns(
     named: tuple[str, ...] | None, usual: Sequence[str], present: Sequence[str], place: str
 ) -> tuple[str, ...]:
-    """The columns of text: those the recipe names, or the usual ones in whatever case.
+    """The columns of text: those that the recipe names, or else the usual ones, in any case.
 
-    Raises InputError for a named one that is not there, and where there is no usual one.
+    InputError for a named column that the table does not have, or if it has no usual one.
     """
     if named is not None:
         require_columns(named, present, "text", place)
         return named
-    there = [name for wanted in usual for name in present if name.lower() == wanted]
-    if not there:
+    found = [name for wanted in usual for name in present if name.lower() == wanted]
+    if not found:
         raise InputError(
             f"no column of text: none of {', '.join(usual)} is among {', '.join(present)}.",
             place,
             "Name it: `text: <column>`, or `text: []` for images alone.",
         )
-    return tuple(there)
+    return tuple(found)
 
 
 def column(batch: pa.RecordBatch, name: str) -> pa.Array:
-    """The first column of that name: a table may hold two."""
+    """The first column of that name, because Arrow allows several of one name."""
     return batch.column(batch.schema.names.index(name))
 
 
 def first_text(batch: pa.RecordBatch, names: Sequence[str], place: str) -> pa.Array:
-    """For each row the first of the named columns that says anything; null where none does.
+    """One text a row: from the first of the named columns that is not blank, else null.
 
-    Of a list of texts, the first counts.
+    Of a list of texts, the first is taken.
     """
     texts = [blank_to_null(as_text(batch, name, "text", place)) for name in names]
     return pc.coalesce(*texts) if texts else pa.nulls(batch.num_rows, pa.string())
 
 
 def fully_used(schema: pa.Schema, names: Sequence[str]) -> set[str]:
-    """The text columns of which nothing is left over: one alone, and not a list of texts."""
+    """The text columns that `first_text` uses completely, so that `meta` need not repeat them.
+
+    That is a single column, unless it holds lists: of several columns, or of a list, it uses one
+    text, and the others would be lost.
+    """
     return {
         name
         for name in names
@@ -80,7 +86,8 @@ def _is_list(kind: pa.DataType) -> bool:
 
 
 def as_text(batch: pa.RecordBatch, name: str, setting: str, place: str) -> pa.Array:
-    """A column as strings, whatever Arrow type they have; of a list, the first."""
+    """A column of any Arrow type as strings; of a list, the first element. InputError if it
+    cannot be one: `setting` is the setting that names the column."""
     values = column(batch, name)
     if _is_list(values.type):
         sizes = np.asarray(pc.fill_null(pc.list_value_length(values), 0))
@@ -88,15 +95,16 @@ def as_text(batch: pa.RecordBatch, name: str, setting: str, place: str) -> pa.Ar
     try:
         return values.cast(pa.string())
     except (pa.ArrowNotImplementedError, pa.ArrowInvalid) as error:
-        fault = f"column {name!r} is {values.type}, which is no text: {error}."
+        fault = f"column {name!r} is {values.type}, which cannot be read as text: {error}."
         raise InputError(fault, place, f"The setting is '{setting}'.") from error
 
 
 def blank_to_null(texts: pa.Array) -> pa.Array:
-    """Texts that say nothing, blank ones included, as nulls."""
-    is_said = pc.not_equal(pc.utf8_trim_whitespace(texts), "")
-    return pc.if_else(pc.fill_null(is_said, False), texts, pa.scalar(None, pa.string()))
+    """The texts, with null in place of those that are empty or only whitespace."""
+    has_text = pc.not_equal(pc.utf8_trim_whitespace(texts), "")
+    return pc.if_else(pc.fill_null(has_text, False), texts, pa.scalar(None, pa.string()))
 
 
 def has_text(value: object) -> bool:
+    """Whether a value is a text that is not blank."""
     return isinstance(value, str) and not (value == "" or value.isspace())

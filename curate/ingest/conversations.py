@@ -1,11 +1,13 @@
-"""Conversations, LLaVA's and OpenAI's, as a record's content: images stand where a tag did."""
+"""Conversations of LLaVA and OpenAI as segments of a record, with media in place of their tags."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from curate.ingest.images import OpenedImage
+from manifests import record
 from manifests.errors import RowError
 
 ROLES = {
@@ -19,69 +21,75 @@ _TAG = re.compile(r"<(image|video)>")
 _PARTS = {"image": "image", "image_url": "image", "video": "video", "video_url": "video"}
 
 
-class _Piece(NamedTuple):
+class ChatSegment(NamedTuple):
+    """One segment of a conversation: a text, or (if `text` is None) the next image."""
+
     role: str
     kind: str
     text: str | None
 
 
-def conversation_content(
-    turns: Sequence[Mapping[str, Any]], image_count: int, video_count: int = 0
-) -> list[dict[str, Any]]:
-    """The segments of a conversation; its record's media are all images, then all videos.
+def chat_segments(turns: Sequence[Mapping[str, Any]], image_count: int) -> list[ChatSegment]:
+    """The segments of a conversation about `image_count` images, and no videos.
 
-    A turn is {from, value} or {role, content}; content is a text with `<image>` and `<video>`
-    tags, or a list of parts {type: text | image | video}. Text around a tag is stripped, as
-    Qwen's trainer does. Training learns to write assistant text, and nothing else.
+    A turn is {from, value} (LLaVA) or {role, content} (OpenAI). Its content is a text with
+    `<image>` and `<video>` tags, or a list of parts {type: text | image | video}. Text beside a
+    tag is stripped, as Qwen's trainer does.
 
-    Raises RowError where tags and media do not match one to one, a tag stands in an answer, or
-    a turn is not one.
+        {from: human, value: "<image>\\nWhat is this?"} and one image ->
+        (user, image, None), (user, text, "What is this?")
+
+    RowError if tags and media do not match one to one, if an answer has a tag, or if a turn has
+    neither of the two forms.
     """
     if not turns:
         raise RowError("a conversation without a turn")
-    pieces: list[_Piece] = []
-    for number, turn in enumerate(turns):
-        pieces += _pieces(number, turn)
-    kinds = [piece.kind for piece in pieces]
-    _check_count("image", kinds.count("image"), image_count)
-    _check_count("video", kinds.count("video"), video_count)
-    numbers = {"image": iter(range(image_count)), "video": iter(range(image_count, len(pieces)))}
-    return [
-        {
-            "kind": kind,
-            "text": text,
-            "media": next(numbers[kind]) if kind in numbers else None,
-            "role": role,
-            "loss": role == "assistant",  # whose pieces are all text
-        }
-        for role, kind, text in pieces
-    ]
+    segments = [segment for turn in enumerate(turns) for segment in _turn_segments(*turn)]
+    _check_count("image", segments, image_count)
+    _check_count("video", segments, 0)
+    return segments
 
 
-def _check_count(kind: str, tags: int, media: int) -> None:
-    if tags != media:
+def add_chat(
+    row: record.Row, segments: Iterable[ChatSegment], images: Iterable[OpenedImage]
+) -> None:
+    """Fill a record with a conversation; each image segment takes the next of `images`.
+
+    Training learns to write the assistant's texts alone.
+    """
+    following = iter(images)
+    for segment in segments:
+        if segment.text is None:
+            row.image(*next(following), role=segment.role)
+        else:
+            row.turn(segment.role, segment.text)
+
+
+def _check_count(kind: str, segments: list[ChatSegment], count: int) -> None:
+    tags = sum(segment.kind == kind for segment in segments)
+    if tags != count:
         raise RowError(
-            f"{tags} <{kind}> tags for {media} {kind}s.",
+            f"{tags} <{kind}> tags for {count} {kind}s.",
             fix="Each must have its tag in a user turn.",
         )
 
 
-def _pieces(number: int, turn: Mapping[str, Any]) -> list[_Piece]:
+def _turn_segments(number: int, turn: Mapping[str, Any]) -> list[ChatSegment]:
     if not isinstance(turn, Mapping):
         raise RowError(f"turn {number} is {turn!r:.80}, not an object")
     role = _role(number, turn.get("from") or turn.get("role"))
-    said = turn.get("value")
-    if said is None:
-        said = turn.get("content")
-    if isinstance(said, str):
-        pieces = _tagged(role, said)
-    elif isinstance(said, Sequence) and not isinstance(said, bytes):
-        pieces = [_part(number, role, part) for part in said]
+    content = turn.get("value")
+    if content is None:
+        content = turn.get("content")
+    if isinstance(content, str):
+        segments = _split_at_tags(role, content)
+    elif isinstance(content, Sequence) and not isinstance(content, bytes):
+        segments = [_part(number, role, part) for part in content]
     else:
-        raise RowError(f"turn {number} says {said!r:.80}: neither text nor a list of parts")
-    if role == "assistant" and any(piece.kind != "text" for piece in pieces):
+        raise RowError(f"turn {number} has {content!r:.80}: neither text nor a list of parts")
+    if role == "assistant" and any(segment.kind != "text" for segment in segments):
         raise RowError(f"turn {number} is an answer with a media tag in it")
-    return pieces or [_Piece(role, "text", "")]
+    return segments or [ChatSegment(role, "text", "")]
 
 
 def _role(number: int, name: object) -> str:
@@ -92,24 +100,24 @@ def _role(number: int, name: object) -> str:
         raise RowError(f"turn {number} is from {name!r}, which is none of {known}") from None
 
 
-def _tagged(role: str, text: str) -> list[_Piece]:
-    """A text cut at its tags; one without a tag stays as it is, to the last blank."""
+def _split_at_tags(role: str, text: str) -> list[ChatSegment]:
+    """The texts and media of a turn, in order. A text without a tag keeps its whitespace."""
     if "<image>" not in text and "<video>" not in text:
-        return [_Piece(role, "text", text)]
-    pieces = []
+        return [ChatSegment(role, "text", text)]
+    segments = []
     for place, piece in enumerate(_TAG.split(text)):  # text, kind, text, kind, ... text
         if place % 2:
-            pieces.append(_Piece(role, piece, None))
+            segments.append(ChatSegment(role, piece, None))
         elif stripped := piece.strip():
-            pieces.append(_Piece(role, "text", stripped))
-    return pieces
+            segments.append(ChatSegment(role, "text", stripped))
+    return segments
 
 
-def _part(number: int, role: str, part: object) -> _Piece:
+def _part(number: int, role: str, part: object) -> ChatSegment:
     kind = part.get("type") if isinstance(part, Mapping) else None
     if kind in _PARTS:
-        return _Piece(role, _PARTS[kind], None)
+        return ChatSegment(role, _PARTS[kind], None)
     text = part.get("text") if isinstance(part, Mapping) and kind == "text" else None
     if not isinstance(text, str):
         raise RowError(f"turn {number} has the part {part!r:.80}: neither text, image nor video")
-    return _Piece(role, "text", text)
+    return ChatSegment(role, "text", text)

@@ -11,7 +11,11 @@ import pyarrow as pa
 
 
 def meta_json(batch: pa.RecordBatch, without: Collection[str | None]) -> pa.Array:
-    """Every other column as one JSON object a row. Raw bytes stay out: they are no metadata."""
+    """One JSON object a row, of all columns except those in `without` and those of bytes.
+
+    Columns `caption`, `uid`, `w` without `caption` -> `{"uid": "a1", "w": 640}`. Null if no column
+    is left.
+    """
     rows = json_rows(batch, without)
     if not rows or not rows[0]:
         return pa.nulls(batch.num_rows, pa.string())
@@ -19,7 +23,7 @@ def meta_json(batch: pa.RecordBatch, without: Collection[str | None]) -> pa.Arra
 
 
 def json_rows(batch: pa.RecordBatch, without: Collection[str | None] = ()) -> list[dict[str, Any]]:
-    """Every other column as one dict a row, of what JSON can say: it is what orjson serialises."""
+    """One dict a row, of values that `to_json` can serialise; columns as in `meta_json`."""
     names, columns = [], []
     for field, values in zip(batch.schema, batch.columns, strict=True):
         plain = _json_type(field.type)
@@ -32,6 +36,7 @@ def json_rows(batch: pa.RecordBatch, without: Collection[str | None] = ()) -> li
 
 
 def to_json(row: dict[str, Any]) -> str:
+    """A row as JSON; bytes inside become base64, any other type unknown to JSON becomes text."""
     return orjson.dumps(row, default=_as_text).decode()
 
 
@@ -40,9 +45,10 @@ def _as_text(value: object) -> str:
 
 
 def _json_type(kind: pa.DataType) -> pa.DataType | None:
-    """The type under which a column goes to JSON: times and decimals as text; None for bytes.
+    """The type that a column is cast to for JSON; None for bytes, which stay out.
 
-    Python's own dates hold neither nanoseconds nor the years that Arrow does.
+    Times and decimals become text: Python's dates hold neither nanoseconds nor all of Arrow's
+    years.
     """
     if isinstance(kind, pa.BaseExtensionType):
         return _json_type(kind.storage_type)

@@ -1,7 +1,7 @@
-"""The contract of a reader: list files, cut them into splits, and turn a split into records.
+"""The contract of a reader: it lists files, cuts them into splits, and turns a split into records.
 
-A reader is its settings, as a step is. It never fetches anything, and never unpacks an archive.
-What cannot become a record is handed on as a Failure: nothing that a split holds goes unanswered.
+A reader is its settings, as a step is. It downloads nothing and unpacks no archive. Every input in
+a split becomes a record or a Failure; what a reader leaves aside, its docstring lists.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from manifests.media.blobs import BlobFile
 from manifests.storage import File
 
 BATCH_ROWS = 4096
-"""Records a reader gathers before it hands them on (ours: about a megabyte of references)."""
+"""Records in one batch of a reader (ours: about a megabyte of references)."""
 SPLIT_BYTES = 64 << 20
-"""Text and row-group bytes in one split (ours: seconds of work, and memory stays flat)."""
+"""Bytes of text, or of row groups, in one split (ours: seconds of work, and memory stays flat)."""
 
 
 class Split(NamedTuple):
-    """A stretch of one file, or a group of whole files, that one task reads.
+    """What one task reads: part of one file, or several complete files.
 
-    `start` and `stop` count what the reader counts in (bytes, members, row groups); `first` is the
-    number of the first row or line in it. `stop` of -1: to the end.
+    `start` and `stop` bound the part, in bytes or row groups, as the reader counts; a `stop` of -1
+    is the end. `first` counts the rows or lines before the part.
     """
 
     files: tuple[File, ...]
@@ -39,7 +39,7 @@ class Split(NamedTuple):
 
 
 class Failure(NamedTuple):
-    """An input that could not become a record. `error` is the name of the error's class."""
+    """An input that could not become a record: `error` is the class of the error, by name."""
 
     key: str
     origin: str
@@ -48,24 +48,24 @@ class Failure(NamedTuple):
 
     @classmethod
     def of(cls, key: str, origin: str, error: CurateError) -> Failure:
-        """A failure with the error's text.
+        """The failure with the text of an error.
 
-        A RowError's place is the media file at fault, which the text names; the place of any other
-        error is the origin itself.
+        The place of a RowError, if it has one, is the media file at fault, and the text names it.
+        The place of any other error is the file that `origin` names already.
         """
         text = str(error) if isinstance(error, RowError) else error.message
         return cls(key, origin, type(error).__name__, text)
 
 
 class ReadBatch(NamedTuple):
-    """Some records of a split, in the record schema, and the failures beside them."""
+    """Records of a split, in the record schema, and the failures among the same inputs."""
 
     records: pa.Table
     failures: list[Failure]
 
 
 class Context(NamedTuple):
-    """What a reader may use: the folder relative uris start from, media, a place to keep bytes."""
+    """What `read` may use: the folder that relative uris start from, media, and kept bytes."""
 
     base: str
     media: Media
@@ -77,37 +77,39 @@ class Context(NamedTuple):
 
 
 class Head(NamedTuple):
-    """What sniffing looks at: the file's name, its size, and its first bytes."""
+    """The start of a file, from which `sniff` recognises the format: first bytes, name and size."""
 
     file: File
     data: bytes
 
 
 class Reader(BaseModel):
-    """What every reader has; its fields are the YAML of a source."""
+    """The settings and methods of every reader; its fields are the keys of a source in YAML."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     version: ClassVar[int] = 1
     renamed: ClassVar[dict[str, str]] = {}
-    """Old names of settings, each with its name now: a recipe that uses an old one is refused
-    with the new one."""
+    """Old name of a setting -> its new name: a recipe with the old name is refused, and its error
+    gives the new one."""
     suffixes: ClassVar[tuple[str, ...]] = ()
-    """File name endings it takes when a folder is given; empty: every file."""
+    """Suffixes of the files it takes from a folder, in lower case; empty: every file."""
     keeps_bytes: ClassVar[bool] = False
-    """Whether media lie inside the file in a form that no offset can point into."""
+    """Whether it reads media that no byte range of a file refers to, and so must copy them."""
     modality: ClassVar[str] = "caption"
 
-    name: str = Field(description="what the records' `source` says", pattern=r"^[\w.-]+$")
+    name: str = Field(
+        description="name of the source, which the records have as `source`", pattern=r"^[\w.-]+$"
+    )
     path: str = Field(description="a file, a folder, or a glob; local, s3:// or gs://")
 
     @classmethod
     @abstractmethod
     def sniff(cls, head: Head) -> bool:
-        """Whether a file's content looks like what this reader takes."""
+        """Whether the start of a file looks like the format that this reader takes."""
 
     def list_files(self, base: str) -> list[File]:
-        """The files of the source; an error where there are none."""
+        """The files of the source, by `suffixes`. InputError if there are none."""
         where = storage.resolve(base, self.path)
         wanted = tuple(self.suffixes)
         listed = storage.list_files(where)
@@ -123,27 +125,36 @@ class Reader(BaseModel):
         raise InputError("no such file or folder, or nothing in it", self.path, "Check the path.")
 
     def splits(self, file: File, context: Context) -> Iterator[Split]:
-        """Cut one file; most readers need not, and read a file in one task."""
+        """The splits of one file. By default the file is one split."""
         yield Split((file,))
 
-    def grouped(self, files: list[File]) -> list[list[File]]:
-        """Files that are cut, or read, together: each by itself unless they are many and small."""
+    def groups(self, files: list[File]) -> list[list[File]]:
+        """The files in groups, each read as one split, for many small files. By default every file
+        is a group of its own, which `splits` may cut."""
         return [[file] for file in files]
 
     @abstractmethod
     def read(self, split: Split, context: Context) -> Iterator[ReadBatch]:
-        """The records of a split, in batches of about BATCH_ROWS."""
+        """The records and failures of a split, in batches of about BATCH_ROWS."""
 
     def key(self, file: File, within: object) -> str:
-        """The key of a record: the file's name below the source, and its place in the file."""
+        """The key of a record, from which its id is made: `train.json#12`.
+
+        It is the file's name below the source and the record's place in the file, so it does not
+        change when the dataset is moved.
+        """
         return f"{file.name}#{within}"
 
     def origin(self, file: File, within: object) -> str:
+        """Where a record comes from: the file's uri and the place in the file."""
         return f"{file.uri}#{within}"
 
 
 def recipe_uri(pattern: str, where: str, found: str) -> str:
-    """A found file's uri as the recipe would write it: relative where the recipe's path is."""
+    """The uri of a listed file in the form of the recipe's path: relative if the path is.
+
+    `recipe_uri("data/*.tar", "/base/data/*.tar", "/base/data/a.tar") -> "data/a.tar"`
+    """
     if pattern == where or not where.endswith(pattern):
         return found
     return found.removeprefix(where.removesuffix(pattern))

@@ -27,7 +27,8 @@ def new_column(column: str, steps: Iterable[PlannedStep]) -> str | None:
     name, dot, measure = column.partition(".")
     if not dot:
         return None
-    name = RENAMED_STEPS.get(name, name)
+    step, dash, number = name.partition("-")  # `words-2` is the second step `words`
+    name = RENAMED_STEPS.get(step, step) + dash + number
     of_step = next((type(s.step).renamed for s in steps if s.name == name), {})
     now = f"{name}.{of_step.get(measure, measure)}"
     return None if now == column else now

@@ -1,1 +1,1 @@
-"""Records that contain items of evaluation benchmarks."""
+"""The step `decontaminate`: drops records that contain items of evaluation benchmarks."""

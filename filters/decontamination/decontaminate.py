@@ -76,7 +76,7 @@ class Decontaminate(RowStep):
     min_words: int = Field(
         8,
         ge=2,
-        description="fewest words of an item that is compared; below n it is a single n-gram",
+        description="items of fewer words are not compared; those of fewer than n are one n-gram",
     )
     overlap: float | None = Field(
         None,
@@ -85,7 +85,7 @@ class Decontaminate(RowStep):
         description="lowest share of an item's n-grams; null: one n-gram is enough",
     )
     distance: int = Field(
-        6, ge=0, le=31, description="of 64 bits, how many may differ between similar images"
+        6, ge=0, le=31, description="how many of 64 bits may differ between similar images"
     )
     embedding: str | None = Field(None, description="the column of the records' embeddings")
     threshold: float = Field(0.95, gt=0, le=1, description="lowest cosine of embeddings")

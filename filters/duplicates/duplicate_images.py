@@ -49,7 +49,7 @@ class DuplicateImages(CorpusStep):
         "perceptual", description="equal images look the same, or have the same bytes"
     )
     distance: Annotated[int, Field(ge=0, le=16)] = Field(
-        6, description="perceptual: of 64 bits, how many may differ (ours)"
+        6, description="perceptual: how many of 64 bits may differ (ours)"
     )
     keep: Keep = Field(
         ("-media.pixels", "id"),

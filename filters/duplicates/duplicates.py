@@ -99,29 +99,36 @@ class Duplicates(CorpusStep):
         description="which record of a family stays: an order of preference",
     )
     threshold: float | None = Field(
-        None, gt=0, le=1, description="lowest similarity: minhash 0.8, semantic 0.92, sequence 0.5"
+        None,
+        gt=0,
+        le=1,
+        description="lowest similarity (default: minhash 0.8, semantic 0.92, sequence 0.5)",
     )
     tokens: Literal["words", "whitespace", "characters"] | None = Field(
         None, description="minhash: what n-grams are made of: words (split at everything but "
         "letters and digits; the default), words split at whitespace, or characters"
     )  # fmt: skip
     n: PositiveInt | None = Field(
-        None, description="minhash: tokens in an n-gram: 5 words, or 24 characters"
+        None, description="minhash: tokens in an n-gram (default 5 words, or 24 characters)"
     )
     permutations: PositiveInt | None = Field(
-        None, description="minhash: values in a signature: 128"
+        None, description="minhash: values in a signature (default 128)"
     )
     bands: PositiveInt | None = Field(
-        None, description="minhash: bands of a signature; candidates share at least one: 20"
+        None,
+        description="minhash: bands of a signature; candidates share at least one (default 20)",
     )
-    rows: PositiveInt | None = Field(None, description="minhash: values in a band: 6")
+    rows: PositiveInt | None = Field(None, description="minhash: values in a band (default 6)")
     verify: bool | None = Field(
         None,
-        description="minhash: true, compare candidates by exact Jaccard similarity; "
-        "false, accept all candidates",
+        description="minhash: compare candidates by exact Jaccard similarity (default true); "
+        "false accepts all candidates",
     )
     distance: int | None = Field(
-        None, ge=0, le=16, description="perceptual, sequence: of 64 bits, how many may differ: 6"
+        None,
+        ge=0,
+        le=16,
+        description="perceptual, sequence: how many of 64 bits may differ (default 6)",
     )
     embedding: str | None = Field(None, description="semantic: the column of embeddings")
     clusters: str | None = Field(
@@ -170,7 +177,7 @@ class Duplicates(CorpusStep):
         return needs
 
     def files(self, base: str) -> tuple[str, ...]:
-        """The manifests of the passes that may have left an index: they contain no times."""
+        """Manifests of the passes of earlier runs; equal indexes have equal ones, without times."""
         runs = (storage.resolve(base, run) for run in self.against)
         return tuple(storage.join(place, NAME) for run in runs for place in corpus_passes(run))
 
@@ -198,7 +205,7 @@ class Duplicates(CorpusStep):
         return {name: getattr(self, name) for name in DEFAULTS[way]}
 
     def _dimensions(self, corpus: Corpus) -> int:
-        """The length of the first embedding of the corpus; 0 where there is none."""
+        """The length of the first embedding of the corpus; 0 if no record has one."""
         column = self.embedding
         if column is None:
             return 0

@@ -1,1 +1,1 @@
-"""Steps that look at the images of a record."""
+"""Steps that measure the images of a record."""

@@ -1,4 +1,4 @@
-"""Whether every image can be opened."""
+"""Whether every image of a record can be decoded."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from manifests.step import Outcome, RowStep
 
 
 class ImageDecodes(RowStep):
-    """Quarantine records with an image that cannot be decoded, with what its decoder said.
+    """Quarantine records with an image that cannot be decoded, with the decoder's error text.
 
-    Every image is decoded, at the smallest scale its codec offers; steps that look at images
-    in the same pass share the work. `decoded` is how many of a record's images could be.
+    Every image is decoded, at the smallest scale that its codec offers. Steps of the same pass that
+    need images share the decoded image. `decoded` is the number of a record's images that could be
+    decoded.
     """
 
     measures: ClassVar[dict[str, pa.DataType]] = {"decoded": pa.int32()}
@@ -29,7 +30,7 @@ class ImageDecodes(RowStep):
         decoded = np.zeros(batch.num_rows, np.int32)
         errors: list[str | None] = [None] * batch.num_rows
         columns = (pc.struct_field(images, name).to_pylist() for name in Reference._fields)
-        # One image at a time: a codec takes one file, and its cost dwarfs the loop's.
+        # One image at a time: a codec takes one file, and decoding costs far more than the loop.
         for row, *fields in zip(rows.tolist(), *columns, strict=True):
             try:
                 media.image(Reference(*fields))

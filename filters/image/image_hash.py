@@ -43,36 +43,39 @@ class ImageHash(RowStep):
 
     def __call__(self, batch: pa.Table, media: Media) -> Outcome:
         rows, images = image_rows(batch["media"])
-        lumas, faults = _lumas(images, media)
-        errors: list[str | None] = [None] * batch.num_rows
-        for row, fault in zip(rows.tolist(), faults, strict=True):
-            errors[row] = errors[row] or fault
+        lumas, errors = _lumas(images, media)
+        row_errors: list[str | None] = [None] * batch.num_rows
+        for row, error in zip(rows.tolist(), errors, strict=True):
+            row_errors[row] = row_errors[row] or error
         columns = {
             name: _beside_media(batch["media"], values)
             for name, values in zip(self.measures, hashes(lumas), strict=True)
         }
-        return Outcome(columns, None, pa.array(errors, pa.string()))
+        return Outcome(columns, None, pa.array(row_errors, pa.string()))
 
 
 def _lumas(images: pa.Array, media: Media) -> tuple[np.ndarray, list[str | None]]:
-    """The luma of each image, uint8 (images, SIDE, SIDE), and why it could not be decoded.
+    """The luma of each image, uint8 (images, SIDE, SIDE), and the error text if it has none.
 
-    One that could not is black, which has no detail and so no hash.
+    An image that cannot be decoded gets black, which has no detail and so no hash.
     """
     lumas = np.zeros((len(images), SIDE, SIDE), np.uint8)
-    faults: list[str | None] = [None] * len(images)
+    errors: list[str | None] = [None] * len(images)
     columns = (pc.struct_field(images, name).to_pylist() for name in Reference._fields)
-    # One image at a time: a codec takes one file, and its cost dwarfs the loop's.
+    # One image at a time: a codec takes one file, and decoding costs far more than the loop.
     for number, fields in enumerate(zip(*columns, strict=True)):
         try:
             lumas[number] = small_luma(media.decoded(Reference(*fields)), SIDE)
         except MediaError as error:
-            faults[number] = str(error)
-    return lumas, faults
+            errors[number] = str(error)
+    return lumas, errors
 
 
 def _beside_media(media: pa.ChunkedArray, of_images: pa.Array) -> pa.Array:
-    """Values of images as lists that match those of the media; null for a video."""
+    """Values of images in lists beside the media they belong to; null for a video.
+
+    media [[image, video], [image]], values [3, 5] -> [[3, null], [5]]
+    """
     offsets, flat = media_lists(media)
     is_image = np.asarray(pc.equal(pc.struct_field(flat, "kind"), "image").fill_null(False))
     values = of_images.take(pa.array(np.cumsum(is_image) - 1, mask=~is_image))

@@ -1,4 +1,4 @@
-"""How large and how elongated the images of a record are."""
+"""Sizes and aspect ratios of a record's images."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from manifests.step import Outcome, RowStep, reasons
 class ImageShape(RowStep):
     """Drop records with an image that is too small, too large or too elongated.
 
-    A record goes if any of its images is out of bounds. What is measured over them: the smallest
-    shorter side, the largest longer side, the largest aspect (longer by shorter side), the fewest
-    and the most pixels; nothing where there is no image, and such records stay. Sizes are those in
-    the files' headers, so nothing is decoded; a record with an image of unknown size is
-    quarantined.
+    A record is dropped if any of its images is out of bounds. The measures are taken over all its
+    images: the smallest shorter side, the largest longer side, the largest aspect (longer by
+    shorter side), and the smallest and largest number of pixels. A record without images is kept,
+    and its measures are null. Sizes come from the files' headers, so nothing is decoded. A record
+    with an image of unknown size is quarantined.
 
     Source: DataComp's basic filter keeps a shorter side of at least 200 and an aspect of at most 3.
     """
@@ -34,22 +34,32 @@ class ImageShape(RowStep):
         "max_pixels": pa.int64(),
     }
 
-    min_side: PositiveInt | None = Field(None, description="shorter side at least, in pixels")
-    max_side: PositiveInt | None = Field(None, description="longer side at most, in pixels")
-    max_aspect: float | None = Field(None, ge=1, description="longer by shorter side at most")
-    min_pixels: PositiveInt | None = Field(None, description="width x height at least")
-    max_pixels: PositiveInt | None = Field(None, description="width x height at most")
+    min_side: PositiveInt | None = Field(
+        None, description="smallest shorter side, in pixels; null: no bound"
+    )
+    max_side: PositiveInt | None = Field(
+        None, description="largest longer side, in pixels; null: no bound"
+    )
+    max_aspect: float | None = Field(
+        None, ge=1, description="largest ratio of longer to shorter side; null: no bound"
+    )
+    min_pixels: PositiveInt | None = Field(
+        None, description="smallest width x height; null: no bound"
+    )
+    max_pixels: PositiveInt | None = Field(
+        None, description="largest width x height; null: no bound"
+    )
 
     def __call__(self, batch: pa.Table, media: Media) -> Outcome:
         rows, images = image_rows(batch["media"])
         width, height = _sizes(images, "width"), _sizes(images, "height")
         unknown = (width < 1) | (height < 1)
-        columns = _measured(rows, width, height, batch.num_rows)
+        columns = _measures(rows, width, height, batch.num_rows)
         error = np.zeros(batch.num_rows, bool)
         error[rows[unknown]] = True
         columns = {n: pc.if_else(error, None, values) for n, values in columns.items()}
-        said = reasons(batch.num_rows, (error, "an image of unknown size"))
-        return Outcome(columns, self._drops(columns, batch.num_rows), said)
+        errors = reasons(batch.num_rows, (error, "an image of unknown size"))
+        return Outcome(columns, self._drops(columns, batch.num_rows), errors)
 
     def _drops(self, columns: dict[str, pa.Array], records: int) -> pa.Array:
         rules = []
@@ -73,7 +83,7 @@ def _sizes(images: pa.Array, side: str) -> np.ndarray:
     return np.asarray(pc.struct_field(images, side).fill_null(0).cast(pa.int64()))
 
 
-def _measured(
+def _measures(
     rows: np.ndarray, width: np.ndarray, height: np.ndarray, records: int
 ) -> dict[str, pa.Array]:
     shorter, longer = np.minimum(width, height), np.maximum(width, height)

@@ -1,4 +1,4 @@
-"""How many images a record has."""
+"""Number of images in a record."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from manifests.step.bounds import check_min_max, outside
 class ImageCount(RowStep):
     """Drop records with fewer than `min` or more than `max` images.
 
-    An image that the text shows twice counts once; videos do not count.
+    Videos do not count. An image that the content shows at two places counts once.
     """
 
     measures: ClassVar[dict[str, pa.DataType]] = {"count": pa.int32()}

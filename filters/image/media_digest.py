@@ -1,4 +1,4 @@
-"""What the bytes of images and videos are, as a digest."""
+"""Digests of the bytes of images and videos."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _DIGEST = MEDIA.get_field_index("digest")
 
 
 class MediaDigest(RowStep):
-    """Write the digest of its bytes beside each image and video of a record.
+    """Set the `digest` of each image and video of a record, computed from its bytes.
 
-    It is `xxh128:` and the XXH3 hash of 128 bits, as that of every file a run writes. What has a
-    digest keeps it and is not read. A record with a file that is not there, or that is over a
-    limit, is quarantined.
+    A digest is `xxh128:` and 32 hex digits of the 128-bit XXH3 hash, the same as of files that a
+    run writes. Media that already have a digest keep it and are not read. A record with a file that
+    is missing, or over a limit, is quarantined.
     """
 
     rewrites: ClassVar[tuple[str, ...]] = ("media",)
@@ -31,30 +31,30 @@ class MediaDigest(RowStep):
         offsets, flat = media_lists(batch["media"])
         known = flat.field(_DIGEST)
         rows = np.repeat(np.arange(batch.num_rows), np.diff(offsets))
-        made, faults = _digests(flat.filter(known.is_null()), media)
-        errors: list[str | None] = [None] * batch.num_rows
-        for row, fault in zip(rows[np.asarray(known.is_null())].tolist(), faults, strict=True):
-            errors[row] = errors[row] or fault
+        digests, errors = _digests(flat.filter(known.is_null()), media)
+        row_errors: list[str | None] = [None] * batch.num_rows
+        for row, error in zip(rows[np.asarray(known.is_null())].tolist(), errors, strict=True):
+            row_errors[row] = row_errors[row] or error
         children = [flat.field(child) for child in range(MEDIA.num_fields)]
-        children[_DIGEST] = pc.replace_with_mask(known, known.is_null(), made)
+        children[_DIGEST] = pc.replace_with_mask(known, known.is_null(), digests)
         structs = pa.StructArray.from_arrays(children, fields=list(MEDIA))
         lists = pa.ListArray.from_arrays(pa.array(offsets.astype(np.int32)), structs)
-        return Outcome({"media": lists}, None, pa.array(errors, pa.string()))
+        return Outcome({"media": lists}, None, pa.array(row_errors, pa.string()))
 
 
 def _digests(flat: pa.Array, media: Media) -> tuple[pa.Array, list[str | None]]:
-    """The digest of each of some media, null where it could not be read, and why."""
+    """The digest of each medium, null if it could not be read, and the error text."""
     columns = [pc.struct_field(flat, name).to_pylist() for name in Reference._fields]
-    made: dict[Reference, str | None] = {}
-    faults: list[str | None] = []
+    digests: dict[Reference, str | None] = {}
+    errors: list[str | None] = []
     references = [Reference(*fields) for fields in zip(*columns, strict=True)]
-    # One medium at a time: each is a file, or a stretch of one, and reading it is the cost.
+    # One medium at a time: each is a file or a byte range of one, and reading it is the cost.
     for reference in references:
-        fault = None
-        if made.get(reference) is None:
+        text = None
+        if digests.get(reference) is None:
             try:
-                made[reference] = bytes_digest(media.read(reference))
+                digests[reference] = bytes_digest(media.read(reference))
             except MediaError as error:
-                made[reference], fault = None, str(error)
-        faults.append(fault)
-    return pa.array([made[reference] for reference in references], pa.string()), faults
+                digests[reference], text = None, str(error)
+        errors.append(text)
+    return pa.array([digests[reference] for reference in references], pa.string()), errors

@@ -1,1 +1,1 @@
-"""Steps that look at the record itself: its id."""
+"""Steps that select records by themselves, not by what they contain."""

@@ -1,4 +1,4 @@
-"""Keep the records that a list names."""
+"""Selection of records by a list of uids."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from manifests.storage.keep_list import contains, is_uid, meta_uid, parse_uids, 
 
 
 class KeepList(RowStep):
-    """Keep the records whose `uid` is on a list, as DataComp publishes subsets of its pools.
+    """Keep the records whose `uid` is on a list, the form in which DataComp publishes subsets.
 
-    The list is a .npy file of sorted 128-bit uids (dtype `u8,u8`); `uid` is 32 hex digits in the
-    record's `meta`. Records without one go, and one of another form is quarantined. A local list
-    is memory-mapped, so that workers share it.
+    The list is a .npy file of sorted 128-bit uids (dtype `u8,u8`). A record's uid is 32 hex digits
+    in its `meta`: {"uid": "0000…002a"}. Records without a uid are dropped; a record with a uid of
+    another form is quarantined. A local list is memory-mapped, so that workers share it.
     """
 
     path: str = Field(description="the .npy file; relative paths start where the run does")
@@ -27,17 +27,17 @@ class KeepList(RowStep):
         return (storage.resolve(base, self.path),)
 
     def __call__(self, batch: pa.Table, media: Media) -> Outcome:
-        # Row by row: `meta` is JSON, which has no columns.
+        # Row by row: `meta` is JSON text.
         uids = pa.array([meta_uid(meta) for meta in batch["meta"].to_pylist()], pa.string())
-        proper = np.asarray(is_uid(uids).fill_null(False))
+        valid = np.asarray(is_uid(uids).fill_null(False))
         listed = np.zeros(len(uids), bool)
-        listed[proper] = contains(
-            read_keep_list(media.resolve(self.path)), parse_uids(uids.filter(pa.array(proper)))
+        listed[valid] = contains(
+            read_keep_list(media.resolve(self.path)), parse_uids(uids.filter(pa.array(valid)))
         )
         drop = reasons(len(uids), (uids.is_null(), "no uid"), (~listed, "not on the list"))
-        wrong = pc.and_(uids.is_valid(), pa.array(~proper))
-        return Outcome({}, drop, pc.if_else(wrong, _error(uids), None))
+        invalid = pc.and_(uids.is_valid(), pa.array(~valid))
+        return Outcome({}, drop, pc.if_else(invalid, _error_texts(uids), None))
 
 
-def _error(uids: pa.Array) -> pa.Array:
+def _error_texts(uids: pa.Array) -> pa.Array:
     return pc.binary_join_element_wise("uid ", uids, " is not 32 hex digits", "")

@@ -1,1 +1,1 @@
-"""Steps that look at the text of a record."""
+"""Steps that measure the text of a record."""

@@ -1,4 +1,4 @@
-"""How much of a text is letters and digits."""
+"""Share of a text that is letters and digits."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class Alphanumeric(RowStep):
     """Drop records by the share of their characters that are letters or digits.
 
     Letters and digits are the code points for which Python's `str.isalnum()` is true, in every
-    script. Whitespace counts among the others, and so do combining marks: Hindi or Thai text has
-    a lower share than English of the same quality. A record without text has a share of 0.
+    script: "ab 1" has a share of 0.75. Combining marks are not among them, so Hindi or Thai text
+    has a lower share than English text of the same quality. A record without text has a share of 0.
     """
 
     measures: ClassVar[dict[str, pa.DataType]] = {"ratio": pa.float64()}

@@ -1,4 +1,4 @@
-"""How much of a text repeats itself, character by character."""
+"""Share of a text that is repeated, by n-grams of characters."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from manifests.step.bounds import Share
 
 
 class CharacterRepetition(RowStep):
-    """Drop records whose text says the same stretch of characters again and again.
+    """Drop records whose text repeats the same characters again and again.
 
-    Of all n-grams of characters (code points) of the text, the measure is the share that the most
-    frequent ones have: as many as the square root, rounded down, of the number of distinct
-    n-grams, but only such as occur more than once. 0 where nothing repeats, or where the text is
-    shorter than `n`; 1 in "aaaaaaaaaaaa".
+    The measure is the share of all n-grams of characters (code points) that the most frequent ones
+    make up. If a text has d distinct n-grams, the most frequent are the first sqrt(d), rounded
+    down, without those that occur only once. "aaaaaaaaaaaa" has a share of 1; a text in which
+    nothing is repeated, or which is shorter than `n`, has 0.
 
     Source: BigScience (ROOTS, `filtering.py`) and OBELICS (`web_document_filtering.py`, which uses
     n = 10 and a maximum of 0.1), followed exactly.

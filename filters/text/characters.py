@@ -1,4 +1,4 @@
-"""How many characters a record has."""
+"""Number of characters in a record's text."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ from manifests.step.bounds import check_min_max, outside
 class Characters(RowStep):
     """Drop records whose text has fewer than `min` or more than `max` characters.
 
-    A character is a Unicode code point, as in Python's `len(text)`: "é" may be one or two. The
-    texts of a record are counted as one, joined by a newline; a record without text has 0.
+    A character is a Unicode code point, as in Python's `len(text)`: "é" may be one or two. If a
+    record has several texts, they are joined by newlines and counted together. A record without
+    text has 0.
 
     Source: DataComp's basic filter counts characters this way.
     """

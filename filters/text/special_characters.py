@@ -1,4 +1,4 @@
-"""How much of a text is not letters."""
+"""Share of a text that is not letters."""
 
 from __future__ import annotations
 
@@ -18,14 +18,15 @@ class SpecialCharacters(RowStep):
     """Drop records by the share of their characters that are special.
 
     Special is every code point that is neither a letter nor a combining mark (Unicode categories
-    L and M): punctuation, digits, symbols, emoji, control characters, and whitespace. Whitespace
-    is why plain English prose measures about 0.2. A record without text has a share of 0.
+    L and M): punctuation, digits, symbols, emoji, control characters, and whitespace. Because
+    whitespace counts, plain English prose has a share of about 0.2. A record without text has a
+    share of 0.
 
     Source: BigScience (ROOTS, `parameters_filtering.py`) and OBELICS (`filtering_utils.py`) count
     ASCII punctuation, digits and whitespace, emoji, and a list of other characters. The rule by
-    categories is ours: it covers every script, and on ASCII text it gives their number, save that
-    unprintable control characters count here and not there. Their list holds a few letters and
-    vowel signs ("ø", "上", "ा"); here those are not special.
+    categories is ours, so that it covers every script. On ASCII text it gives the same number,
+    except that control characters count here. Their list contains a few letters and vowel signs
+    ("ø", "上", "ा"), which are not special here.
     """
 
     measures: ClassVar[dict[str, pa.DataType]] = {"ratio": pa.float64()}

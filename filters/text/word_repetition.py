@@ -1,4 +1,4 @@
-"""How much of a text repeats itself, word by word."""
+"""Share of a text that is repeated, by n-grams of words."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ from manifests.step.bounds import Share
 
 
 class WordRepetition(RowStep):
-    """Drop records whose text says the same run of words again and again.
+    """Drop records whose text repeats the same sequence of words again and again.
 
-    Of all n-grams of words of the text, the measure is the share of those that occur more than
-    once; 0 where there are fewer than `n` words. Words are split at whitespace, as by the step
-    `words`, and lower-cased character by character.
+    The measure is the share of all n-grams of words that occur more than once: with n = 2,
+    "a cat a cat" has the n-grams "a cat" (twice) and "cat a", and a share of 2 / 3. A text of fewer
+    than `n` words has 0. Words are split at whitespace, as in the step `words`, and lower-cased
+    character by character.
 
     Source: BigScience (ROOTS, `filtering.py`) and OBELICS (`web_document_filtering.py`, which uses
     n = 5 and a maximum of 0.2 for documents, 0.1 for paragraphs). They also strip punctuation,
-    digits and emoji from both ends of a word and leave out those that end empty; splitting alone
-    is ours, so that a word means the same in every step.
+    digits and emoji from both ends of a word, and leave out words that are then empty. We only
+    split, so that a word is the same in every step.
     """
 
     measures: ClassVar[dict[str, pa.DataType]] = {"ratio": pa.float64()}

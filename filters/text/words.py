@@ -1,4 +1,4 @@
-"""How many words a record has."""
+"""Number of words in a record's text."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from manifests.step.bounds import check_min_max, outside
 class Words(RowStep):
     """Drop records whose text has fewer than `min` or more than `max` words.
 
-    A word is what Python's `str.split()` gives: a stretch without whitespace, in any script. Text
-    that is written without spaces (Chinese, Japanese, Thai) has few words; bound its characters.
-    The texts of a record are counted together; a record without text has 0 words.
+    A word is what Python's `str.split()` gives: characters between whitespace, in any script. Text
+    in a script without spaces (Chinese, Japanese, Thai) has few words: use `characters` for it. If
+    a record has several texts, their words are counted together. A record without text has 0.
 
-    Source: DataComp's basic filter counts words this way. OBELICS does not: it first strips
-    punctuation, digits and emoji from both ends of each word, and leaves out words that end empty.
+    Source: DataComp's basic filter counts words this way. OBELICS first strips punctuation, digits
+    and emoji from both ends of each word, and leaves out words that are then empty.
     """
 
     measures: ClassVar[dict[str, pa.DataType]] = {"count": pa.int32()}

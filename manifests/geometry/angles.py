@@ -31,7 +31,9 @@ class Angles(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     axes: Axes = Field("xyz", description="axis that each of the three angles rotates about")
-    unit: AngleUnit = Field("radian", description="unit; a half_turn is the angle divided by pi")
+    unit: AngleUnit = Field(
+        "radian", description="unit of the angles; half_turn: radians divided by pi"
+    )
 
     def __str__(self) -> str:
         return f"{self.axes} {self.unit}"

@@ -31,7 +31,7 @@ def read_cameras(path: str) -> CamerasByName:
 
 @functools.lru_cache(maxsize=1)
 def _read(path: str, stamp: object) -> CamerasByName:
-    """The result is kept in this process until `stamp`, the size and date of the file, changes."""
+    """Cached in this process until `stamp`, the size and date of the file, changes."""
     try:
         parsed = orjson.loads(storage.read_bytes(path))
     except ValueError as error:

@@ -40,8 +40,9 @@ def euler_from_matrix(matrices: np.ndarray) -> np.ndarray:
     """(n, 3) float64 roll, pitch, yaw in radians, from (n, 3, 3) rotation matrices.
 
     Roll and yaw are in (-pi, pi], pitch is in [-pi/2, pi/2]. At a pitch of a quarter turn (gimbal
-    lock) only the sum of roll and yaw is defined: there yaw is 0. Roll is computed from what yaw
-    and pitch leave, so `matrices_from_euler` gives the same matrix back, there too.
+    lock) roll and yaw are rotations about the same axis, so yaw is set to 0 there. Roll is computed
+    from the rotation that remains after yaw and pitch. So `matrices_from_euler` always gives the
+    same matrix back.
     """
     r = np.moveaxis(np.asarray(matrices, np.float64).reshape(-1, 3, 3), 0, 2)
     cosine = np.hypot(r[0, 0], r[1, 0])

@@ -12,7 +12,7 @@ from manifests.geometry.shown_sizes import TRANSPOSED
 from manifests.geometry.space import UNITS
 
 _FROM_RIGHT, _FROM_BELOW = (2, 3, 6, 7), (3, 4, 7, 8)
-"""Orientations in which x, or y, of the shown image runs against an axis of the stored one."""
+"""Orientations in which x (or y) of the shown image starts at the far end of a stored axis."""
 
 
 def points_as_shown(points: np.ndarray, orientation: np.ndarray) -> np.ndarray:

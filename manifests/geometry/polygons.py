@@ -43,7 +43,7 @@ def flatten_polygons(column: pa.Array) -> Polygons:
     lengths = _lengths(rings)
     if (lengths % 2).any():
         raise ManifestError(
-            "a ring of a polygon has an x without a y", "column 'objects'", "Make the records anew."
+            "a ring of a polygon has an x without a y", "column 'objects'", "Read the source again."
         )
     ring_of = np.repeat(np.arange(len(column)), _lengths(column))
     filled = lengths > 0
@@ -180,7 +180,10 @@ def _largest_of_each(owner: np.ndarray, values: np.ndarray) -> np.ndarray:
 
 
 def _groups(owner: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The first index of each run of equal owners, and the owners: `[0, 0, 2] -> [0, 2], [0, 2]`"""
+    """The index of the first value of each owner, and the owners; `owner` ascends.
+
+    `_groups([0, 0, 2]) -> [0, 2], [0, 2]`
+    """
     starts = np.flatnonzero(np.diff(owner, prepend=-1))
     return starts, owner[starts]
 

@@ -166,7 +166,10 @@ def _undo_differences(values: np.ndarray, owner: np.ndarray) -> np.ndarray:
 
 
 def _numbered(owner: np.ndarray) -> np.ndarray:
-    """The number of each value within its owner; `owner` ascends: `[3, 3, 5] -> [0, 1, 0]`"""
+    """The number of each value within its owner; `owner` ascends.
+
+    `_numbered([3, 3, 5]) -> [0, 1, 0]`
+    """
     starts, _ = _groups(owner)
     lengths = np.diff(np.append(starts, len(owner)))
     numbers: np.ndarray = np.arange(len(owner)) - np.repeat(starts, lengths)
@@ -260,6 +263,9 @@ def mask_points(spans: ColumnSpans, masks: int) -> np.ndarray:
 
 
 def _groups(owner: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The first index of each run of equal owners, and the owners: `[0, 0, 2] -> [0, 2], [0, 2]`"""
+    """The index of the first value of each owner, and the owners; `owner` ascends.
+
+    `_groups([0, 0, 2]) -> [0, 2], [0, 2]`
+    """
     starts = np.flatnonzero(np.diff(owner, prepend=-1))
     return starts, owner[starts]

@@ -27,9 +27,9 @@ class Resize(BaseModel):
 
 
 QWEN2_5_RESIZE = Resize(factor=28, min_pixels=4 * 28**2, max_pixels=16384 * 28**2)
-"""Qwen2-VL and Qwen2.5-VL (published, qwen-vl-utils with patch size 14)."""
+"""Settings of Qwen2-VL and Qwen2.5-VL (published, qwen-vl-utils with patch size 14)."""
 QWEN3_RESIZE = Resize()
-"""Qwen3-VL (published, qwen-vl-utils with patch size 16)."""
+"""Settings of Qwen3-VL (published, qwen-vl-utils with patch size 16)."""
 
 
 def smart_resize(sizes: np.ndarray, how: Resize = QWEN3_RESIZE) -> np.ndarray:

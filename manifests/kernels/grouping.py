@@ -13,7 +13,7 @@ _PAYLOAD = types.Array(uint64, 2, "C", readonly=True)
 _NUMBERS = types.Array(int64, 1, "C", readonly=True)
 
 _SHORT = 32
-"""Runs of up to so many entries are sorted by insertion (ours)."""
+"""Runs up to this length are sorted by insertion, longer ones by merging (ours)."""
 _1 = np.uint64(1)
 
 

@@ -19,7 +19,7 @@ from manifests.kernels.splitmix64 import GOLDEN, finalise
 
 HASH_BITS = 64
 MAX_DISTANCE = HASH_BITS - 2
-"""Then every chunk is one bit."""
+"""A larger distance would need more chunks than a hash has bits."""
 _BLOCK = 64
 """Hashes that are compared in one vectorised loop (ours)."""
 

@@ -28,7 +28,7 @@ _BITS = 128
 _13, _16, _MIX_1, _MIX_2 = (np.uint32(x) for x in (13, 16, 0x85EBCA6B, 0xC2B2AE35))
 _32, _31 = np.uint64(32), np.uint32(31)
 _TURN = np.uint32(0x9E3779B1)
-"""Knuth's multiplicative hash: the prime next to 2^32 over the golden ratio."""
+"""The factor of Knuth's multiplicative hash: the prime nearest to 2^32 / golden ratio."""
 _BAND, _STEP = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9)
 """Odd 64-bit constants, both of splitmix64 (Steele et al. 2014)."""
 

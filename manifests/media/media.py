@@ -258,4 +258,4 @@ def _rgb(image: Image) -> Image:
         image = image.convert("RGBA")
         background = pillow.new("RGBA", image.size, "white")
         return pillow.alpha_composite(background, image).convert("RGB")
-    return image.convert("RGB") if image.mode != "RGB" else image.copy()
+    return image if image.mode == "RGB" else image.convert("RGB")

@@ -1,4 +1,4 @@
-"""The benchmark of near-duplicates: its measures by hand, and its truth by brute force."""
+"""The benchmark of near-duplicates: its measures computed by hand, its truth by brute force."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def language() -> Language:
     return Language()
 
 
-# Documents 0, 1 and 2 are alike; 3 and 4 are; 5 and 6 not quite; 7 and 8 are like nothing.
+# Similar are documents 0, 1 and 2; 3 and 4; 5 and 6 not quite; 7 and 8 to no other.
 TRUTH = pa.Table.from_pylist(
     [
         {"first": 0, "second": 1, "jaccard": 0.96, "level": "a word before"},
@@ -37,16 +37,16 @@ TRUTH = pa.Table.from_pylist(
 )
 
 
-def answered(kind: str, values: list[object]) -> list[object]:
+def measures(kind: str, values: list[object]) -> list[object]:
     """Recall, precision, pair recall by interval (None for no pairs), recall by level."""
     known = quality(Answer(kind, np.array(values)), TRUTH, 0.8)
     shares = [None if np.isnan(share) else share for share in known.pair_recall]
     return [known.recall, known.precision, shares, known.level_recall]
 
 
-def test_clusters_are_judged_by_the_pairs_and_documents_in_them():
+def test_clusters_are_measured_by_their_pairs_and_documents():
     labels = [10, 10, 2, 3, 3, 5, 5, 7, 8]
-    assert answered("clusters", labels) == [
+    assert measures("clusters", labels) == [
         4 / 5,  # 2 has a copy, but is alone
         4 / 6,  # 5 and 6 have none
         [0, 1, None, 1],
@@ -54,9 +54,9 @@ def test_clusters_are_judged_by_the_pairs_and_documents_in_them():
     ]
 
 
-def test_a_flagged_pair_counts_when_both_are_flagged():
+def test_a_pair_counts_if_both_documents_are_flagged():
     flags = [True, True, False, True, True, False, False, True, False]
-    assert answered("flags", flags) == [
+    assert measures("flags", flags) == [
         4 / 5,
         4 / 5,
         [0, 1, None, 1],
@@ -64,37 +64,37 @@ def test_a_flagged_pair_counts_when_both_are_flagged():
     ]
 
 
-def test_a_removal_answers_for_the_copy_that_stays():
+def test_a_removed_document_counts_for_the_copy_that_stays_too():
     removed = [False, True, False, False, False, False, True, False, False]
-    assert answered("removed", removed) == [
-        2 / 5,  # 1, and 0 for which it goes
-        1 / 2,  # 6 went for nothing
+    assert measures("removed", removed) == [
+        2 / 5,  # 1, and 0, of which it is a copy
+        1 / 2,  # 6 has no copy
         [0, 0, None, 1],
         {"a word before": 1, "2 % of words": 0},
     ]
 
 
-def test_an_answer_that_names_nothing_has_no_precision():
+def test_an_answer_without_duplicates_has_no_precision():
     known = quality(Answer("flags", np.zeros(9, bool)), TRUTH, 0.8)
     assert known.recall == 0
     assert np.isnan(known.precision)
 
 
-def test_the_intervals_follow_the_threshold_and_hold_their_lower_bound():
+def test_intervals_start_at_the_threshold_and_contain_their_lower_bound():
     labels = [0, 0, 0, 3, 4, 5, 6, 7, 8]
     known = quality(Answer("clusters", np.array(labels)), TRUTH, 0.6)
-    # Of 0.6 to 0.7 none; of 0.7 to 0.8 one of 0.78 and 0.79; then one of 0.80 and 0.85; then 0.96.
+    # 0.6 to 0.7: no pair. 0.7 to 0.8: 0.78 of 0.78, 0.79. Then 0.80 of 0.80, 0.85. Then 0.96.
     np.testing.assert_equal(known.pair_recall, [np.nan, 1 / 2, 1 / 2, 1])
 
 
-def test_jaccard_is_of_the_sets_of_five_words():
+def test_jaccard_compares_the_sets_of_five_words():
     one = "A b c d  e f G"  # 3 grams
     other = "a b c d e f\nh"  # 3 grams, 2 of them in common
     assert jaccard(set(grams(one)), set(grams(other))) == 2 / 4
     assert grams("Two words") == ["two words"]
 
 
-def test_the_truth_holds_every_pair_that_is_alike_and_its_exact_similarity():
+def test_the_truth_has_every_similar_pair_and_its_exact_similarity():
     corpus = Corpus(600)
     sets = [set(grams(corpus.text(number))) for number in range(600)]
     rows = truth(corpus).to_pylist()
@@ -126,7 +126,7 @@ def test_a_corpus_is_the_beginning_of_a_larger_one():
         ("paragraph added", 0.87, 0.93),
     ],
 )
-def test_an_edit_leaves_as_much_as_its_name_says(
+def test_an_edit_keeps_as_much_as_its_name_states(
     level: str, low: float, high: float, language: Language
 ):
     random = np.random.default_rng(1)
@@ -136,7 +136,7 @@ def test_an_edit_leaves_as_much_as_its_name_says(
     assert low <= jaccard(set(grams(text)), set(grams(copy))) <= high
 
 
-def test_a_tenth_are_copies_of_earlier_originals_and_all_edits_occur():
+def test_a_tenth_are_copies_of_earlier_originals_by_all_edits():
     corpus = Corpus(20_000)
     copied = corpus.levels >= 0
     assert 0.09 < copied.mean() < 0.11
@@ -145,7 +145,7 @@ def test_a_tenth_are_copies_of_earlier_originals_and_all_edits_occur():
     assert set(corpus.levels[copied].tolist()) == set(range(len(EDITS)))
 
 
-def test_written_files_hold_the_corpus_and_its_truth(tmp_path):
+def test_the_files_contain_the_corpus_and_its_truth(tmp_path):
     texts, pairs = planted.write(tmp_path / "made", 150, seed=3)
     corpus = Corpus(150, seed=3)
     rows = pa.json.read_json(texts).to_pylist()
@@ -153,23 +153,23 @@ def test_written_files_hold_the_corpus_and_its_truth(tmp_path):
     assert pa.parquet.read_table(pairs) == truth(corpus)
 
 
-def test_clusters_are_what_pairs_connect():
+def test_clusters_are_the_components_of_the_pairs():
     labels = clusters([(0, 2), (1, 2), (4, 3), (5, 5)], 6)
     assert labels.tolist() == [0, 0, 0, 3, 3, 5]
 
 
-def test_drawn_signatures_share_as_many_bands_as_their_similarity_promises():
+def test_drawn_signatures_share_bands_as_often_as_their_similarity_predicts():
     hashes = band_hashes(signatures(20_000))
     assert hashes.shape == (20_000, 20)
     shared = np.zeros(20_000, bool)
     for band in hashes.T:
         _, place, count = np.unique(band, return_inverse=True, return_counts=True)
         shared |= count[place] > 1
-    # 2,000 copies, 0.6 to 1 alike: 1 - (1 - s ** 6) ** 20 is 0.94 on average, and most originals
-    # have one copy.
+    # 2,000 copies with a similarity of 0.6 to 1: 1 - (1 - s ** 6) ** 20 is 0.94 on average, and
+    # most originals have one copy.
     assert 0.90 * 2000 * 1.9 < shared.sum() < 2000 * 2
 
 
-def test_a_package_that_an_environment_lacks_has_no_version():
+def test_a_package_that_is_not_installed_has_no_version():
     assert version(Engine("benchmarks.peers.none", "no-such-package"), sys.executable) is None
     assert version(Engine("benchmarks.peers.none", "numpy"), sys.executable) == np.__version__

@@ -23,8 +23,8 @@ NAME = "step"
 """The name of the step in the run."""
 
 
-def of_texts(*texts: str | None) -> pa.Table:
-    """Caption records: an image and, unless it is None, a text."""
+def text_records(*texts: str | None) -> pa.Table:
+    """Caption records: an image, and a text unless it is None."""
     keys = [str(n) for n in range(len(texts))]
     names = pa.array(keys, pa.string())
     return record.captions(
@@ -32,15 +32,15 @@ def of_texts(*texts: str | None) -> pa.Table:
     )
 
 
-def of_media(*media: list[dict[str, Any]]) -> pa.Table:
-    """Records of media alone, each a list of what is known of them."""
+def media_records(*media: list[dict[str, Any]]) -> pa.Table:
+    """Records of media alone: for each record the fields of its media that are known."""
     rows = [{"key": str(n), "content": [], "media": m} for n, m in enumerate(media)]
     return record.from_rows(rows, "made", "interleaved")
 
 
-def of_sizes(*sizes: list[tuple[int | None, int | None]]) -> pa.Table:
-    """Records of images of the given widths and heights."""
-    return of_media(
+def image_records(*sizes: list[tuple[int | None, int | None]]) -> pa.Table:
+    """Records of images, given as widths and heights."""
+    return media_records(
         *([{"kind": "image", "uri": "x", "width": w, "height": h} for w, h in s] for s in sizes)
     )
 

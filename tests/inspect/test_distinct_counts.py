@@ -21,7 +21,7 @@ from curate.inspect.distinct import (
     sketch_of,
 )
 from manifests.kernels import distinct as kernels
-from tests.filters.rows import of_media, of_texts
+from tests.filters.rows import media_records, text_records
 
 hashes = st.lists(st.one_of(st.integers(0, 2**64 - 1), st.integers(0, 63).map(lambda b: 1 << b)))
 
@@ -60,19 +60,19 @@ def test_estimates_are_within_three_standard_errors(count: int) -> None:
 
 def test_no_records_are_estimated_as_zero() -> None:
     assert counts(empty_sketch()) == (0, 0, 0, 0)
-    assert counts(sketch_of(of_texts())) == (0, 0, 0, 0)
+    assert counts(sketch_of(text_records())) == (0, 0, 0, 0)
 
 
 def test_texts_that_differ_only_in_case_and_whitespace_count_as_one() -> None:
     texts = ["A dog runs.", "a  DOG\nruns. ", "A dog runs", "", None, "  ", "犬", "犬 "]
-    assert counts(sketch_of(of_texts(*texts)))[:2] == (8, 3)
+    assert counts(sketch_of(text_records(*texts)))[:2] == (8, 3)
 
 
 def test_images_are_identified_by_digest_if_they_have_one_else_by_uri_and_offset() -> None:
     def image(uri: str, offset: int | None = None, digest: str | None = None) -> dict[str, object]:
         return {"kind": "image", "uri": uri, "offset": offset, "digest": digest}
 
-    batch = of_media(
+    batch = media_records(
         [image("a.tar", 0), image("a.tar", 512)],
         [image("a.tar", 512), image("A.tar", 512), image("a.tar")],
         [],
@@ -85,7 +85,7 @@ def test_images_are_identified_by_digest_if_they_have_one_else_by_uri_and_offset
 
 def test_images_at_regular_offsets_of_one_file_count_as_different() -> None:
     places = [[{"kind": "image", "uri": "a.tar", "offset": 1024 * n}] for n in range(5000)]
-    found = counts(sketch_of(of_media(*places))).images
+    found = counts(sketch_of(media_records(*places))).images
     assert abs(found / 5000 - 1) < 3 * STANDARD_ERROR
 
 
@@ -94,21 +94,21 @@ def test_ngrams_are_counted_once(n: int) -> None:
     draw = np.random.default_rng(n)
     texts = [" ".join(draw.choice(["a", "b", "c", "d"], size)) for size in (1, 4, 30, 3000)]
     grams = {tuple(w[i : i + n]) for w in map(str.split, texts) for i in range(len(w) - n + 1)}
-    found = counts(sketch_of(of_texts(*texts), n)).ngrams
+    found = counts(sketch_of(text_records(*texts), n)).ngrams
     assert abs(found - len(grams)) <= max(1, 4 * STANDARD_ERROR * len(grams))
 
 
 def test_a_text_shorter_than_an_ngram_has_none() -> None:
-    assert counts(sketch_of(of_texts("one two three four"), 5)).ngrams == 0
-    same = of_texts("one two three four five", "ONE-two three: four, five")
+    assert counts(sketch_of(text_records("one two three four"), 5)).ngrams == 0
+    same = text_records("one two three four five", "ONE-two three: four, five")
     assert counts(sketch_of(same)).ngrams == 1
 
 
 @settings(deadline=None, max_examples=20)
 @given(st.lists(st.sampled_from(["a b c d e f", "a", "b c d e f g", None, "猫が好きです。"])))
 def test_merging_parts_in_any_order_gives_the_sketch_of_all(texts: list[str | None]) -> None:
-    whole = sketch_of(of_texts(*texts))
-    batch = of_texts(*texts)
+    whole = sketch_of(text_records(*texts))
+    batch = text_records(*texts)
     for cut in range(len(texts) + 1):
         a, b = sketch_of(batch[:cut]), sketch_of(batch[cut:])
         assert same(merged(a, b), whole)

@@ -1,4 +1,4 @@
-"""What is annotated is drawn where it is, in colours that tell labels apart."""
+"""Annotations are drawn at their coordinates, in a colour for each label."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_a_box_is_drawn_on_its_edges_and_not_inside() -> None:
     assert found[100, 200]
 
 
-def test_a_point_is_a_dot_in_its_place() -> None:
+def test_a_point_is_drawn_as_a_dot() -> None:
     found = changed([{"point": [500, 500]}])
     x1, y1, x2, y2 = around(found)
     assert ((x1 + x2) / 2, (y1 + y2) / 2) == (500, 250)
@@ -72,7 +72,7 @@ def test_a_cuboid_has_its_front_shaded_or_crossed_and_hidden_edges_faint() -> No
     assert not changed([{"box3d": box}]).any(), "no camera"
 
 
-def test_a_cuboid_that_reaches_behind_the_camera_is_drawn_and_one_behind_is_not() -> None:
+def test_a_cuboid_partly_behind_the_camera_is_drawn_and_one_fully_behind_is_not() -> None:
     camera = [500.0, 500.0, 500.0, 250.0]
     assert changed([{"box3d": [0, 1.0, 0.0, 1, 1, 10, 0, 0, 0]}], camera).any()
     assert not changed([{"box3d": [0, 1.0, -9, 1, 1, 10, 0, 0, 0], "label": "a"}], camera).any()
@@ -87,7 +87,7 @@ def test_edges_of_a_cuboid_around_the_camera_are_not_faint() -> None:
 
 
 @pytest.mark.parametrize("faint", [False, True])
-def test_a_line_to_very_far_away_is_the_line_to_the_edge(faint: bool) -> None:
+def test_a_line_to_a_far_point_is_cut_at_the_edge(faint: bool) -> None:
     images = [Image.new("RGB", SIZE, GREY) for _ in range(2)]
     for image, times in zip(images, (1e-6, 1), strict=True):
         end = (500 + 3e9 * times, 250 + 1e9 * times)
@@ -97,7 +97,7 @@ def test_a_line_to_very_far_away_is_the_line_to_the_edge(faint: bool) -> None:
     assert near.tolist() == far.tolist()
 
 
-def test_labels_are_within_the_image_and_on_no_other() -> None:
+def test_labels_are_within_the_image_and_do_not_overlap() -> None:
     corner = {"box": [0, 0, 50, 50]}
     alone = changed([corner])
     one = changed([{**corner, "label": "label"}]) & ~alone
@@ -107,7 +107,7 @@ def test_labels_are_within_the_image_and_on_no_other() -> None:
     assert changed([{"box": [950, 950, 999, 999], "label": "at the lower right"}])[480:, 800:].any()
 
 
-def test_of_many_objects_only_the_first_of_a_label_is_labelled() -> None:
+def test_with_many_objects_only_the_first_of_a_label_is_labelled() -> None:
     places = [{"point": [20 * n, 500]} for n in range(MAX_LABELLED)]
     few = changed([{**p, "label": "label"} for p in places]) & ~changed(places)
     more = [*places, {"point": [900, 900]}]
@@ -125,7 +125,7 @@ def test_a_small_image_is_enlarged_and_its_camera_with_it() -> None:
     assert small.size == (100, 50)
 
 
-def test_labels_have_colours_of_their_own_the_same_on_every_image() -> None:
+def test_each_label_has_its_own_colour_on_every_image() -> None:
     names = [f"label {n}" for n in range(len(COLOURS))]
     assert sorted(colours_by_name(names).values()) == sorted(COLOURS)
     assert colours_by_name(["label 3"]) == colours_by_name(["label 3", "label 3"])

@@ -1,4 +1,4 @@
-"""A record's images are drawn as they are shown, each with its own objects."""
+"""The images of a record are drawn upright, each with its own objects."""
 
 from __future__ import annotations
 
@@ -32,9 +32,7 @@ def drawn_on(image: Image.Image) -> np.ndarray:
 
 
 @pytest.mark.parametrize("known", [6, None])
-def test_an_image_with_an_orientation_is_drawn_on_as_it_is_shown(
-    tmp_path: Path, known: int | None
-) -> None:
+def test_an_image_is_drawn_on_as_shown(tmp_path: Path, known: int | None) -> None:
     exif = Image.Exif()
     exif[ORIENTATION] = 6
     stored = Image.new("RGB", (600, 500), GREY)
@@ -48,7 +46,7 @@ def test_an_image_with_an_orientation_is_drawn_on_as_it_is_shown(
     assert (xs.min(), ys.min() + 110, xs.max(), ys.max() + 110) == (50, 480, 100, 540)
 
 
-def test_each_image_has_the_objects_that_name_it(tmp_path: Path) -> None:
+def test_each_image_has_its_own_objects(tmp_path: Path) -> None:
     for name in "ab":
         Image.new("RGB", (600, 500), GREY).save(tmp_path / f"{name}.png")
     objects = [{"media": 1, "point": [500, 500]}, {"media": None, "point": [100, 100]}]

@@ -10,7 +10,7 @@ from curate import catalog
 from curate.recipe.presets import Evidence, Preset, load_presets
 from filters.text.language import Language
 from manifests.step import RowStep, Step
-from tests.filters.rows import answers, of_texts
+from tests.filters.rows import answers, text_records
 
 every = pytest.mark.parametrize("preset", load_presets().values(), ids=load_presets().keys())
 
@@ -34,8 +34,11 @@ def test_presets_build(preset: Preset) -> None:
 
 def test_datacomp_basic_has_the_bounds_of_datacomp() -> None:
     words, characters, shape, language = steps(load_presets()["datacomp_basic"])
-    assert answers(words, of_texts("a b", "a b c"))["drop"] == ["too few words", None]
-    assert answers(characters, of_texts("a b c", "aa b c"))["drop"] == ["too few characters", None]
+    assert answers(words, text_records("a b", "a b c"))["drop"] == ["too few words", None]
+    assert answers(characters, text_records("a b c", "aa b c"))["drop"] == [
+        "too few characters",
+        None,
+    ]
     assert shape.model_dump(exclude_none=True) == {"min_side": 200, "max_aspect": 3.0}
     assert language == Language(keep=("en",), max_chars=None)
 

@@ -83,6 +83,9 @@ def test_old_steps_and_readers_and_measures_of_old_steps_are_refused_with_their_
     assert refusal(tmp_path, steps + "shards: {columns: [terms.count]}\n") == (
         "r.yaml:6: shards.columns: 'terms.count' is now 'words.count'."
     )
+    assert refusal(tmp_path, steps + "shards: {columns: [terms-2.count]}\n") == (
+        "r.yaml:6: shards.columns: 'terms-2.count' is now 'words-2.count'."
+    )
 
 
 def test_every_renamed_step_and_reader_is_one_of_the_catalog() -> None:

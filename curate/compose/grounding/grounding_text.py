@@ -80,7 +80,7 @@ class GroundingText(RowStep):
     its objects has no box (or point, or 3D box). Measures: `queries` counts the questions of a
     record, `answered` the objects in their answers, and `left_aside` its other objects.
 
-    `style` sets the form of answers. For a cat in the middle of an image:
+    `style` sets the format of answers. For a cat in the middle of an image:
 
     - `qwen3`: Qwen3-VL's JSON, in thousandths of the image:
       `[{"bbox_2d": [250, 250, 750, 750], "label": "cat"}]`
@@ -105,8 +105,8 @@ class GroundingText(RowStep):
     rewrites: ClassVar[tuple[str, ...]] = ("content", "raw_text")
     renamed: ClassVar[dict[str, str]] = {"most": "max_coordinate", "unasked": "left_aside"}
 
-    style: Style = Field("qwen3", description="form of answers")
-    what: Geometry = Field("boxes", description="what answers contain")
+    style: Style = Field("qwen3", description="format of answers")
+    what: Geometry = Field("boxes", description="what answers contain: boxes, points or 3D boxes")
     by: QuestionBy = Field("category", description="what a question names")
     max_coordinate: MaxCoordinate = None
     order: Order = "reading"

@@ -66,7 +66,7 @@ class Negatives(RowStep):
     per_query: PositiveInt = Field(
         1, description="most categories in a question; their number is random (ours)"
     )
-    style: Style = Field("qwen3", description="form of answers, as in `grounding_text`")
+    style: Style = Field("qwen3", description="format of answers, as in `grounding_text`")
     what: Geometry = Field("boxes", description="what the question asks for")
     answer: Literal["list", "words"] = Field(
         "list", description="the answer: an empty list, or a sentence"

@@ -20,8 +20,8 @@ T = TypeVar("T")
 class RandomChoices:
     """A generator of choices from one 64-bit key: splitmix64 (Steele et al. 2014).
 
-    It is plain Python because a record needs only a few choices. The methods are those of
-    `random.Random`.
+    It is plain Python because a record needs only a few choices. `choice` and `sample` are like
+    those of `random.Random`.
     """
 
     def __init__(self, key: int) -> None:

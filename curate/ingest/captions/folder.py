@@ -9,11 +9,11 @@ from typing import ClassVar, NamedTuple
 import xxhash
 from pydantic import Field
 
-from curate.ingest.captions.records.samples import (
+from curate.ingest.captions.records.samples import Samples
+from curate.ingest.captions.records.sidecars import (
     CAPTION_NAMES,
     Description,
-    Samples,
-    check_sidecar,
+    check_sidecar_size,
     describe,
     with_suffix,
 )
@@ -33,31 +33,36 @@ SIDECARS = ("txt", "json")
 class Folder(Reader):
     """Folders of images, each with `NAME.txt` or `NAME.json` beside it, or with neither.
 
-    img2dataset writes this with `output_format: files`. Folders are walked whole. An image's
-    caption is what `caption` finds, and null where it finds none; the other fields of `NAME.json`
-    go to `meta`. Two images of one name (`a.jpg`, `a.png`) are two records with one caption. A
-    record's key is the image's path below the source.
+        photos/a.jpg   photos/a.txt: "A cat on a sofa."
+        photos/b.png   photos/b.json: {"caption": "A dog.", "license": "CC0"}
 
-    Quarantined, one by one: images without a readable header or over a limit, or whose caption
-    is not UTF-8, or whose JSON does not parse; `.txt` and `.json` files beside no image. Left
-    alone: hidden files, files of any other kind, and the `_stats.json` that img2dataset writes.
+    img2dataset writes this layout with `output_format: files`. Subfolders are read too. The
+    setting `caption` says where the caption is found; an image without one becomes a record
+    without text. The other fields of `NAME.json` go to `meta`. Two images of one name (`a.jpg`,
+    `a.png`) are two records with the same caption. A record's key is the image's path below the
+    source.
+
+    Quarantined, one by one: an image whose header cannot be read, or that is over a limit; an
+    image whose caption is not UTF-8, or whose JSON does not parse; a `.txt` or `.json` file
+    without an image. Left aside: hidden files, files of other kinds, and the `_stats.json` files
+    of img2dataset.
     """
 
     suffixes: ClassVar[tuple[str, ...]] = tuple(f".{s}" for s in (*sorted(SUFFIXES), *SIDECARS))
 
     caption: Names = Field(
         CAPTION_NAMES,
-        description="where the caption is, in order: each `txt` or a field of NAME.json; the "
-        "first that says anything counts",
+        description="where the caption is, in order of preference: `txt` for NAME.txt, or a field "
+        "of NAME.json; the first that is not blank is taken",
     )
 
     @classmethod
     def sniff(cls, head: Head) -> bool:
         return is_image(head.data)
 
-    def grouped(self, files: list[File]) -> list[list[File]]:
-        """Some 2000 names a group. A hash of the name says whether a group starts with it, so that
-        a file that comes or goes changes its own group and no other."""
+    def groups(self, files: list[File]) -> list[list[File]]:
+        """Groups of about 2000 names. A hash of the name decides whether it starts a group, so that
+        a file added or removed changes its own group and no other."""
         groups: list[list[File]] = []
         for stem, members in groupby(sorted(files, key=_order), lambda file: _stem(file.name)):
             if not groups or xxhash.xxh3_64_intdigest(stem.encode()) % GROUP_STEMS == 0:
@@ -66,25 +71,25 @@ class Folder(Reader):
         return [_images_first(group) for group in groups]
 
     def read(self, split: Split, context: Context) -> Iterator[ReadBatch]:
-        gathered, failures = Samples(self.name), list[Failure]()
+        batch, failures = Samples(self.name), list[Failure]()
         for _, members in groupby(split.files, lambda file: _stem(file.name)):
-            for found in _beside(list(members), self.caption, context):
-                if isinstance(found, _Opened):
-                    file, said, image = found
-                    gathered.add(file.name, file.uri, said, [image])
+            for result in _open_images(list(members), self.caption, context):
+                if isinstance(result, Failure):
+                    failures.append(result)
                 else:
-                    failures.append(found)
-            if gathered.is_full or len(failures) >= BATCH_ROWS:
-                yield ReadBatch(gathered.records(), failures)
-                gathered, failures = Samples(self.name), []
-        yield ReadBatch(gathered.records(), failures)
+                    file, description, image = result
+                    batch.add(file.name, file.uri, description, [image])
+            if batch.is_full or len(failures) >= BATCH_ROWS:
+                yield ReadBatch(batch.records(), failures)
+                batch, failures = Samples(self.name), []
+        yield ReadBatch(batch.records(), failures)
 
 
-class _Opened(NamedTuple):
-    """An image file that opens, and what is said of it."""
+class _Described(NamedTuple):
+    """An image file that opens, and what its sidecars contain."""
 
     file: File
-    said: Description
+    description: Description
     image: OpenedImage
 
 
@@ -97,55 +102,56 @@ def _suffix(name: str) -> str:
 
 
 def _order(file: File) -> tuple[str, bool, str]:
-    """By stem, images first."""
+    """The sort key: by stem, images before their sidecars."""
     return _stem(file.name), _suffix(file.name) in SIDECARS, file.name
 
 
 def _images_first(group: list[File]) -> list[File]:
-    """Names that have an image, then stray ones: a source is known by the first file it gives."""
-    imaged = {_stem(file.name) for file in group if _suffix(file.name) not in SIDECARS}
-    return sorted(group, key=lambda file: _stem(file.name) not in imaged)
+    """Stems that have an image before those that have none: the engine checks a source's format
+    by its first files."""
+    stems = {_stem(file.name) for file in group if _suffix(file.name) not in SIDECARS}
+    return sorted(group, key=lambda file: _stem(file.name) not in stems)
 
 
-def _beside(
+def _open_images(
     members: list[File], caption: tuple[str, ...], context: Context
-) -> Iterator[_Opened | Failure]:
-    """The images among files of one stem, each with what the others say; or what is wrong."""
+) -> Iterator[_Described | Failure]:
+    """The images among files of one stem, with the description from the others."""
     images = [file for file in members if _suffix(file.name) not in SIDECARS]
     sidecars = [file for file in members if _suffix(file.name) in SIDECARS]
     if not images:
-        yield from (_lonely(f) for f in sidecars if not f.name.endswith("_stats.json"))
+        yield from (_no_image(f) for f in sidecars if not f.name.endswith("_stats.json"))
         return
-    said = _read(sidecars, caption, context)
+    description = _describe(sidecars, caption, context)
     for file in images:
         try:
-            if isinstance(said, RowError):
-                raise said
-            yield _Opened(file, said, _image(file, context))
+            if isinstance(description, RowError):
+                raise description
+            yield _Described(file, description, _open(file, context))
         except RowError as error:
             yield Failure.of(file.name, file.uri, error)
 
 
-def _lonely(sidecar: File) -> Failure:
+def _no_image(sidecar: File) -> Failure:
     fault = f"no image is beside {sidecar.name!r}."
     fix = f"Put {_stem(sidecar.name)}.jpg, .png or the like there, or take it away."
     return Failure.of(sidecar.name, sidecar.uri, RowError(fault, "", fix))
 
 
-def _read(
+def _describe(
     sidecars: list[File], caption: tuple[str, ...], context: Context
 ) -> Description | RowError:
-    found = {}
+    data = {}
     try:
         for file in sidecars:
-            check_sidecar(_suffix(file.name), file.size)
-            found[_suffix(file.name)] = context.media.read(Reference(file.uri))
-        return describe(found, caption)
+            check_sidecar_size(_suffix(file.name), file.size)
+            data[_suffix(file.name)] = context.media.read(Reference(file.uri))
+        return describe(data, caption)
     except RowError as error:
         return error
 
 
-def _image(file: File, context: Context) -> OpenedImage:
+def _open(file: File, context: Context) -> OpenedImage:
     reference = Reference(file.uri, None, file.size)
     try:
         check_size(file.size, context.limits)

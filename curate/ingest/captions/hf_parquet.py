@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from operator import itemgetter
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple, TypeVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
-from curate.ingest.captions.records.rows import CaptionColumns, batch_of_columns
+from curate.ingest.captions.records.rows import CaptionColumns, add_caption, batch_of_columns
 from curate.ingest.columns import Names, column, first_text, fully_used, text_columns
-from curate.ingest.conversations import conversation_content
+from curate.ingest.conversations import ChatSegment, add_chat, chat_segments
 from curate.ingest.formats.parquet import SUFFIXES, Batch, batches, row_group_splits, sniffed_schema
 from curate.ingest.image_columns import bytes_and_paths, image_column, is_list
 from curate.ingest.images import OpenedImage, keep_image, row_failures
@@ -26,17 +26,23 @@ from manifests.storage import File
 
 CHATS = ("conversations", "messages")
 TEXTS = ("caption", "text", "txt")
+_Content = TypeVar("_Content")
 
 
 class HfParquet(Reader):
-    """Hugging Face datasets with images: `image: {bytes, path}`, or `images`, a list of those.
+    """Hugging Face datasets with images: a column `image`, or a column `images` of lists.
+
+        image                            caption
+        {bytes: <bytes>, path: a.jpg}    A cat.
+
+        images                           messages
+        [{bytes: <bytes>, path: null}]   [{role: user, content: "<image>What is this?"}, ...]
 
     With a column `conversations` (LLaVA: from, value) or `messages` (OpenAI: role, content) a
-    row becomes a chat, with its images where its `<image>` tags stand; one without images is
-    a chat of text alone. Otherwise a row is a caption: its images, then its text. Bytes are
-    copied once, beside the parts; an image without bytes is opened by its path, below
-    `media_root`. All other columns go to `meta`, except raw bytes. A record's key is the file's
-    name and the number of the row, from 0.
+    row becomes a chat, with its images in place of its `<image>` tags. Otherwise it becomes a
+    caption: its images, then its text. Bytes are copied once, to a file beside the parts; an image
+    without bytes is opened by its path, below `media_root`. All other columns go to `meta`, except
+    raw bytes. A record's key is the file's name and the number of the row, from 0.
     """
 
     suffixes: ClassVar[tuple[str, ...]] = SUFFIXES
@@ -44,12 +50,12 @@ class HfParquet(Reader):
 
     text: Names | None = Field(
         None,
-        description="column of the caption, or several, of which the first that says anything "
-        "counts; naming it makes captions even where there are conversations; [] for images "
+        description="column of the caption, or several, of which the first that is not blank is "
+        "taken; if set, rows become captions even if there are conversations; [] for images "
         "alone; null: caption, text, txt",
     )
     media_root: str | None = Field(
-        None, description="folder of the images that the table has only paths of"
+        None, description="folder of the images of which the table has only paths"
     )
 
     @classmethod
@@ -70,26 +76,27 @@ class HfParquet(Reader):
             if chat is not None:
                 yield self._chats(page, chat)
             elif page.images.is_list:
-                yield self._captions_of_several(page)
+                yield self._captions_of_lists(page)
             else:
                 yield self._captions(page)
 
     def _captions(self, page: _Page) -> ReadBatch:
+        """Captions of one image each, by whole columns."""
         texts, meta = self._texts_and_meta(page)
         images = [
             self._image(page, row) if count else RowError("no image in the row")
             for row, count in enumerate(page.images.counts)
         ]
-        rows = CaptionColumns(page.batch.numbers, texts, meta)
-        return batch_of_columns(self, page.file, rows, images, page.batch.broken)
+        columns = CaptionColumns(page.batch.numbers, texts, meta)
+        return batch_of_columns(self, page.file, columns, images, page.batch.broken)
 
-    def _captions_of_several(self, page: _Page) -> ReadBatch:
+    def _captions_of_lists(self, page: _Page) -> ReadBatch:
         texts, meta = self._texts_and_meta(page)
-        contents = [
-            _caption_content(text, count)
+        captions = [
+            text if count else RowError("no image in the row")
             for text, count in zip(texts.to_pylist(), page.images.counts, strict=True)
         ]
-        return self._found(page, "caption", contents, meta)
+        return self._row_by_row(page, "caption", captions, add_caption, meta)
 
     def _texts_and_meta(self, page: _Page) -> tuple[pa.Array, pa.Array]:
         rows = page.batch.rows
@@ -99,40 +106,48 @@ class HfParquet(Reader):
 
     def _chats(self, page: _Page, chat: str) -> ReadBatch:
         rows = page.batch.rows
-        contents = [
-            _chat_content(turns, count)
+        chats = [
+            _segments(turns, count)
             for turns, count in zip(column(rows, chat).to_pylist(), page.images.counts, strict=True)
         ]
-        return self._found(page, "chat", contents, meta_json(rows, {page.images.name, chat}))
+        meta = meta_json(rows, {page.images.name, chat})
+        return self._row_by_row(page, "chat", chats, add_chat, meta)
 
-    def _found(
-        self, page: _Page, modality: str, contents: Sequence[_Content | RowError], meta: pa.Array
+    def _row_by_row(
+        self,
+        page: _Page,
+        modality: str,
+        contents: Sequence[_Content | RowError],
+        add: Callable[[record.Row, _Content, list[OpenedImage]], None],
+        meta: pa.Array,
     ) -> ReadBatch:
-        """Records of several segments: a Python dict a row, for no two rows are alike."""
-        rows: list[dict[str, Any]] = []
+        """Records of several segments, which `add` fills with a row's content and its images."""
+        builder = record.Builder(self.name, modality)
         errors = list(page.batch.broken)
         for row, number in enumerate(page.batch.numbers.tolist()):
             content = contents[row]
-            media = content if isinstance(content, RowError) else self._media(page, row)
-            if isinstance(media, RowError):
-                errors.append((number, media))
+            if isinstance(content, RowError):
+                errors.append((number, content))
+                continue
+            images = self._images_of_row(page, row)
+            if isinstance(images, RowError):
+                errors.append((number, images))
                 continue
             key, origin = self.key(page.file, number), self.origin(page.file, number)
-            rows.append({"key": key, "origin": origin, "content": content, "media": media,
-                         "meta": meta[row].as_py()})  # fmt: skip
-        records = record.from_rows(rows, self.name, modality)
-        return ReadBatch(records, row_failures(self, page.file, sorted(errors, key=itemgetter(0))))
+            add(builder.add(key, origin, meta=meta[row].as_py()), content, images)
+        failures = row_failures(self, page.file, sorted(errors, key=itemgetter(0)))
+        return ReadBatch(builder.table(), failures)
 
-    def _media(self, page: _Page, row: int) -> list[dict[str, Any]] | RowError:
-        """The references of a row's images; the first error where one of them does not open."""
-        media = []
+    def _images_of_row(self, page: _Page, row: int) -> list[OpenedImage] | RowError:
+        """The images of a row, or the error of the first that does not open."""
+        images = []
         start = page.images.starts[row]
         for place in range(start, start + page.images.counts[row]):
             image = self._image(page, place)
             if isinstance(image, RowError):
                 return image
-            media.append({"kind": "image", **image.reference._asdict(), **image.header._asdict()})
-        return media
+            images.append(image)
+        return images
 
     def _image(self, page: _Page, place: int) -> OpenedImage | RowError:
         data, path = page.images.data[place], page.images.paths[place]
@@ -146,11 +161,11 @@ class HfParquet(Reader):
         return open_below(self.media_root, path, page.context.media)
 
 
-_Content = list[dict[str, Any]]
-
-
 class _Images(NamedTuple):
-    """All images of a batch, end to end: row r has `counts[r]` of them from `starts[r]` on."""
+    """The images of all rows of a batch in one list: row r has `counts[r]`, from `starts[r]` on.
+
+    An image has bytes in `data`, or a path in `paths`, or neither.
+    """
 
     name: str | None
     is_list: bool
@@ -161,7 +176,7 @@ class _Images(NamedTuple):
 
 
 class _Page(NamedTuple):
-    """A batch on its way to records."""
+    """A batch of rows, with what is needed to make records of it."""
 
     file: File
     batch: Batch
@@ -198,15 +213,8 @@ def _no_images(schema: pa.Schema, file: File) -> InputError:
     )
 
 
-def _caption_content(text: str | None, count: int) -> _Content | RowError:
-    if not count:
-        return RowError("no image in the row")
-    images = [{"kind": "image", "media": n, "loss": False} for n in range(count)]
-    return images if text is None else [*images, {"kind": "text", "text": text, "loss": True}]
-
-
-def _chat_content(turns: list[dict[str, Any]] | None, count: int) -> _Content | RowError:
+def _segments(turns: list[dict[str, object]] | None, count: int) -> list[ChatSegment] | RowError:
     try:
-        return conversation_content(turns or [], count)
+        return chat_segments(turns or [], count)
     except RowError as error:
         return error

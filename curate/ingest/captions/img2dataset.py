@@ -21,12 +21,16 @@ TEXTS = ("caption", "txt")
 
 
 class Img2DatasetParquet(Reader):
-    """img2dataset's parquet shards: an image's bytes in a column `jpg`, `png` or `webp`.
+    """img2dataset's parquet shards: a table with an image's bytes in `jpg`, `png` or `webp`.
 
-    The text is `caption`, or `txt` where that says nothing; all other columns go to `meta`. A
-    row that could not be downloaded or resized has no bytes: it becomes a failure with its
-    `status` and `error_message`. Images are copied once, beside the parts. A record's key is
-    the file's name and the number of the row, from 0.
+        caption    url             status      jpg
+        A cat.     http://a.b/c    success     <bytes>
+        A dog.     http://a.b/d    failed...   null
+
+    The text is `caption`, or `txt` if that is blank; all other columns go to `meta`. A row that
+    could not be downloaded or resized has no bytes: it is quarantined with its `status` and
+    `error_message`. The images are copied once, to a file beside the parts. A record's key is the
+    file's name and the number of the row, from 0.
     """
 
     suffixes: ClassVar[tuple[str, ...]] = SUFFIXES
@@ -42,14 +46,14 @@ class Img2DatasetParquet(Reader):
 
     def read(self, split: Split, context: Context) -> Iterator[ReadBatch]:
         for batch in batches(split, context, TEXTS):
-            yield self._found(split.files[0], batch, context)
+            yield self._read_batch(split.files[0], batch, context)
 
-    def _found(self, file: File, batch: Batch, context: Context) -> ReadBatch:
+    def _read_batch(self, file: File, batch: Batch, context: Context) -> ReadBatch:
         name = bytes_column(batch.rows.schema)
         if name is None:
             raise _no_images(batch.rows.schema, file)
         texts = [text for text in TEXTS if text in batch.rows.schema.names]
-        rows = CaptionColumns(
+        columns = CaptionColumns(
             batch.numbers,
             first_text(batch.rows, texts, file.uri),
             meta_json(batch.rows, without=(name, *texts)),
@@ -58,23 +62,24 @@ class Img2DatasetParquet(Reader):
             _no_bytes(batch.rows, row) if data is None else keep_image(data, context)
             for row, data in enumerate(byte_views(column(batch.rows, name)))
         ]
-        return batch_of_columns(self, file, rows, images, batch.broken)
+        return batch_of_columns(self, file, columns, images, batch.broken)
 
 
 def _no_images(schema: pa.Schema, file: File) -> InputError:
     return InputError(
-        f"no column of bytes named "
-        f"{', '.join(ENCODED_NAMES)}; there are {', '.join(schema.names)}.",
+        f"no column of bytes named {', '.join(ENCODED_NAMES)}; "
+        f"there are {', '.join(schema.names)}.",
         file.uri,
         "Images in a struct are for the reader hf_parquet, urls for url_table.",
     )
 
 
 def _no_bytes(rows: pa.RecordBatch, row: int) -> RowError:
-    said = {
+    """The error of a row without an image, with img2dataset's own reason."""
+    reasons = {
         name: column(rows, name)[row].as_py()
         for name in ("status", "error_message")
         if name in rows.schema.names
     }
-    why = ", ".join(f"{name} is {value!r:.200}" for name, value in said.items())
-    return RowError(f"the row has no image: {why}" if why else "the row has no image")
+    reason = ", ".join(f"{name} is {value!r:.200}" for name, value in reasons.items())
+    return RowError(f"the row has no image: {reason}" if reason else "the row has no image")

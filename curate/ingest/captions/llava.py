@@ -1,15 +1,16 @@
-"""Conversations about images, as LLaVA, ShareGPT and Qwen's fine-tuning write them."""
+"""Conversations about images, in the layouts of LLaVA, ShareGPT and Qwen's fine-tuning data."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from pydantic import Field
 
-from curate.ingest.conversations import conversation_content
+from curate.ingest.conversations import ChatSegment, add_chat, chat_segments
+from curate.ingest.formats.chunks import with_compressed
 from curate.ingest.formats.json_elements import batches, elements, is_array, object_keys
-from curate.ingest.formats.json_pieces import Element
+from curate.ingest.formats.json_pieces import BLANKS, BOM, Element
 from curate.ingest.formats.json_splits import array_splits
 from curate.ingest.formats.lines import line_splits, lines
 from curate.ingest.images import OpenedImage
@@ -23,37 +24,43 @@ from manifests.storage import File
 TURNS = ("conversations", "messages")
 IMAGES = ("image", "images")
 VIDEOS = ("video", "videos")
-_BLANKS = b"\xef\xbb\xbf \t\r\n"
 
 
 class Llava(Reader):
-    """LLaVA, ShareGPT and Qwen fine-tuning data: JSON arrays or JSON lines of conversations.
+    """LLaVA, ShareGPT and Qwen fine-tuning data: a JSON array or JSON lines of conversations.
 
-    A sample is `{image, conversations: [{from, value}]}` or `{images, messages: [{role,
-    content}]}`, its images standing where the `<image>` tags of its user turns do; `system`,
-    where there is one, is its first turn. Paths are relative to `media_root`. A packed element,
-    a list of samples, becomes a record each. All other fields go to `meta`. What the file holds
-    is seen from its content, not from its ending. A record's key is the file's name and the
-    number of the element, from 0, or of the line, from 1; in a packed one `12.0`, `12.1`, ...
+        {"id": "1", "image": "coco/1.jpg", "conversations": [
+            {"from": "human", "value": "<image>\\nWhat is this?"},
+            {"from": "gpt", "value": "A cat."}]}
+
+        {"images": ["1.jpg"], "messages": [
+            {"role": "user", "content": "<image>What is this?"},
+            {"role": "assistant", "content": "A cat."}]}
+
+    Each sample becomes a chat, with an image in place of each `<image>` tag of its user turns; a
+    `system` text becomes its first turn. Paths start from `media_root`. An array among the
+    elements is a packed one: each sample in it becomes a record. All other fields go to `meta`.
+    The content decides whether a file is an array or lines, not its suffix. Samples with videos
+    are quarantined: this reader does not read them.
+
+    A record's key is the file's name and the number of the element, from 0, or of the line, from
+    1; in a packed one `12.0`, `12.1`, and so on.
     """
 
-    suffixes: ClassVar[tuple[str, ...]] = tuple(
-        f".{kind}{packed}"
-        for kind in ("json", "jsonl", "ndjson")
-        for packed in ("", ".gz", ".zst", ".bz2")
-    )
+    suffixes: ClassVar[tuple[str, ...]] = with_compressed(".json", ".jsonl", ".ndjson")
     modality: ClassVar[str] = "chat"
 
     media_root: str | None = Field(None, description=ROOT_DESCRIPTION)
 
     @classmethod
     def sniff(cls, head: Head) -> bool:
-        start = head.data.lstrip(_BLANKS)
+        blanks = BOM + BLANKS
+        start = head.data.lstrip(blanks)
         if start.startswith(b"["):
-            start = start[1:].lstrip(_BLANKS)
-            if start.startswith(b"]"):  # an array of no samples is no fault
-                return not start[1:].strip(_BLANKS)
-        return not set(TURNS).isdisjoint(object_keys(start.lstrip(_BLANKS + b"[")))
+            start = start[1:].lstrip(blanks)
+            if start.startswith(b"]"):  # an array without samples is valid
+                return not start[1:].strip(blanks)
+        return not set(TURNS).isdisjoint(object_keys(start.lstrip(blanks + b"[")))
 
     def splits(self, file: File, context: Context) -> Iterator[Split]:
         place = context.media.resolve(file.uri)
@@ -65,22 +72,28 @@ class Llava(Reader):
         file = split.files[0]
         root = root_of(self.media_root, file, context.base)
         for batch in batches(_elements(split, context)):
-            yield self._found(file, batch, root, context)
+            yield self._read_batch(file, batch, root, context)
 
-    def _found(self, file: File, batch: list[Element], root: str, context: Context) -> ReadBatch:
-        """Records of several segments: a Python dict a row, for no two rows are alike."""
-        rows: list[dict[str, Any]] = []
+    def _read_batch(
+        self, file: File, batch: list[Element], root: str, context: Context
+    ) -> ReadBatch:
+        """Records row by row, because each conversation has its own number of segments."""
+        builder = record.Builder(self.name, self.modality)
         failures: list[Failure] = []
         for within, sample in (pair for element in batch for pair in _samples(element)):
             key, origin = self.key(file, within), self.origin(file, within)
             try:
-                rows.append({"key": key, "origin": origin, **_columns(sample, root, context)})
+                chat = _parse(sample, root, context)
             except RowError as error:
-                failures.append(Failure(key, origin, type(error).__name__, str(error)))
-        return ReadBatch(record.from_rows(rows, self.name, self.modality), failures)
+                failures.append(Failure.of(key, origin, error))
+            else:
+                row = builder.add(key, origin, meta=chat.meta)
+                add_chat(row, chat.segments, chat.images)
+        return ReadBatch(builder.table(), failures)
 
 
 def _elements(split: Split, context: Context) -> Iterator[Element]:
+    """The elements of an array, or the lines of a file as elements numbered from 1."""
     place = context.media.resolve(split.files[0].uri)
     if is_array(place):
         yield from elements(place, split.start, split.stop, split.first)
@@ -95,35 +108,45 @@ def _elements(split: Split, context: Context) -> Iterator[Element]:
 
 
 def _samples(element: Element) -> Iterator[tuple[str, Any]]:
-    """The samples of an element with the place of each, or the error in its place."""
+    """The samples of an element, each with its place: several if the element is a packed one.
+
+    A RowError in place of a sample is the error of the element.
+    """
     try:
         value = element.value()
     except RowError as error:
         value = error
-    if isinstance(value, list) and value:  # packed
+    if isinstance(value, list) and value:
         yield from ((f"{element.number}.{n}", sample) for n, sample in enumerate(value))
     else:
         yield f"{element.number}", value
 
 
-def _columns(sample: Any, root: str, context: Context) -> dict[str, Any]:
-    """Content, media and meta of one sample; RowError for one that is not whole."""
+class _Chat(NamedTuple):
+    segments: list[ChatSegment]
+    images: list[OpenedImage]
+    meta: str | None
+
+
+def _parse(sample: Any, root: str, context: Context) -> _Chat:
+    """A sample with its images opened. RowError if any part of it is wrong."""
     if isinstance(sample, RowError):
         raise sample
     if not isinstance(sample, dict):
         raise RowError(f"{sample!r:.80} is no sample: it is not an object")
     if any(sample.get(name) for name in VIDEOS):
         raise RowError("video is not read yet by this reader")
-    turns_in, paths_in = _given(sample, TURNS), _given(sample, IMAGES)
-    paths = _paths(sample.get(paths_in))
-    content = conversation_content(_turns(sample.get(turns_in), sample.get("system")), len(paths))
-    media = [_reference(open_below(root, path, context.media)) for path in paths]
-    spent = {turns_in, paths_in, "system"}
-    rest = {name: value for name, value in sample.items() if name not in spent}
-    return {"content": content, "media": media, "meta": to_json(rest) if rest else None}
+    turns_name, images_name = _present(sample, TURNS), _present(sample, IMAGES)
+    paths = _paths(sample.get(images_name))
+    segments = chat_segments(_turns(sample.get(turns_name), sample.get("system")), len(paths))
+    images = [_open(root, path, context) for path in paths]
+    used = {turns_name, images_name, "system"}
+    others = {name: value for name, value in sample.items() if name not in used}
+    return _Chat(segments, images, to_json(others) if others else None)
 
 
-def _given(sample: dict[str, Any], names: tuple[str, ...]) -> str:
+def _present(sample: dict[str, Any], names: tuple[str, ...]) -> str:
+    """The first of `names` that the sample has, or else the first of all."""
     return next((name for name in names if sample.get(name)), names[0])
 
 
@@ -141,7 +164,8 @@ def _paths(value: Any) -> list[str]:
     return paths
 
 
-def _reference(image: OpenedImage | RowError) -> dict[str, Any]:
+def _open(root: str, path: str, context: Context) -> OpenedImage:
+    image = open_below(root, path, context.media)
     if isinstance(image, RowError):
         raise image
-    return {"kind": "image", **image.reference._asdict(), **image.header._asdict()}
+    return image

@@ -23,6 +23,7 @@ from curate.ingest.columns import (
     require_columns,
 )
 from curate.ingest.formats import parquet
+from curate.ingest.formats.chunks import with_compressed
 from curate.ingest.formats.lines import line_splits
 from curate.ingest.formats.text_tables import Numbered, layout_of, read_rows
 from curate.ingest.images import OpenedImage
@@ -33,32 +34,35 @@ from manifests.errors import RowError
 from manifests.media import Media
 from manifests.storage import File
 
-_PACKED = ("", ".gz", ".zst", ".bz2")
-_PLAIN = tuple(f".{kind}{end}" for kind in ("jsonl", "ndjson", "csv", "tsv") for end in _PACKED)
+_TEXT_SUFFIXES = with_compressed(".jsonl", ".ndjson", ".csv", ".tsv")
 
 
 class Table(Reader):
     """Any table with a column of text and one of paths: JSON lines, CSV, TSV, parquet.
 
-    Parquet goes by its ending. Of other files the first line tells: `{` makes it JSON lines;
-    otherwise it is a header, of a TSV where it holds a tab and of a CSV where it does not. CSV
-    may be quoted, TSV is not. An image is the file below `media_root` that the column `image`
-    names; a row without text is a record of its image alone. Without `image` records are text
-    alone, so that captions can be filtered before their images are there. All other columns
-    go to `meta`, and so do those of text where there are several. A record's key is the file's
-    name and the number of the line, from 1, or of the row of a parquet file, from 0.
+        {"file": "a/cat.jpg", "caption": "A cat.", "license": "CC0"}
+
+    with `text: caption` and `image: file`. A file is parquet by its suffix; otherwise its first
+    line decides: JSON lines start with `{`, and any other line is a header, of a TSV if it has a
+    tab, else of a CSV. CSV may be quoted, TSV is not.
+
+    An image is the file below `media_root` that the column `image` names; a row without text is a
+    record of its image alone. Without the setting `image`, records are text alone, so captions
+    can be filtered before their images are downloaded. All other columns go to `meta`; columns of
+    text do too if there are several. A record's key is the file's name and the number of the line,
+    from 1, or of the row of a parquet file, from 0.
     """
 
-    suffixes: ClassVar[tuple[str, ...]] = (*parquet.SUFFIXES, *_PLAIN)
+    suffixes: ClassVar[tuple[str, ...]] = (*parquet.SUFFIXES, *_TEXT_SUFFIXES)
 
     text: Names = Field(
-        description="column of the caption, or several, of which the first that says anything "
-        "counts; [] for images alone"
+        description="column of the caption, or several, of which the first that is not blank is "
+        "taken; [] for images alone"
     )
     image: str | None = Field(
-        None, description="column of the paths of images, below media_root; none: text alone"
+        None, description="column of the paths of images, below media_root; null: text alone"
     )
-    media_root: str | None = Field(None, description="folder that the images lie in")
+    media_root: str | None = Field(None, description="folder of the images")
     language: str | None = Field(None, description="column of BCP 47 language tags")
 
     @model_validator(mode="after")
@@ -79,23 +83,23 @@ class Table(Reader):
         if _is_parquet(file):
             return parquet.row_group_splits(file, context)
         if layout_of(file, context).kind == "csv":
-            return iter([Split((file,))])  # a quoted field may hold a newline: it is read in order
+            return iter([Split((file,))])  # a quoted field may hold a newline
         return line_splits(file, context)
 
     def read(self, split: Split, context: Context) -> Iterator[ReadBatch]:
         file = split.files[0]
         if self.media_root is not None:
             check_root(self.media_root, context.base)
-        for cells in self._cells(split, context):
-            images = self._images(cells.images, context.media)
-            yield batch_of_columns(self, file, cells.rows, images, cells.broken)
+        for batch in self._batches(split, context):
+            images = self._images(batch.images, context.media)
+            yield batch_of_columns(self, file, batch.columns, images, batch.broken)
 
-    def _cells(self, split: Split, context: Context) -> Iterator[_Cells]:
+    def _batches(self, split: Split, context: Context) -> Iterator[_Batch]:
         file = split.files[0]
         if _is_parquet(file):
             names = (*self.text, *filter(None, [self.image, self.language]))
             for table in parquet.batches(split, context, names):
-                yield self._of_columns(table, file)
+                yield self._from_columns(table, file)
             return
         layout = layout_of(file, context)
         if layout.header:
@@ -103,10 +107,10 @@ class Table(Reader):
         for place, batch in enumerate(read_rows(split, context, layout)):
             if place == 0 and not layout.header:
                 self._check(batch, file)
-            yield self._of_rows(batch)
+            yield self._from_rows(batch)
 
     def _check(self, batch: list[Numbered], file: File) -> None:
-        """InputError for a field that no JSON line of a batch has: each may leave some out."""
+        """InputError for a field that no JSON line of a batch has; a single line may lack it."""
         lines = [row for _, row in batch if not isinstance(row, RowError)]
         present = list(dict.fromkeys(name for row in lines for name in row))
         if present:
@@ -119,34 +123,34 @@ class Table(Reader):
         require_columns(filter(None, [self.image]), header, "image", file.uri)
         require_columns(filter(None, [self.language]), header, "language", file.uri)
 
-    def _of_columns(self, batch: parquet.Batch, file: File) -> _Cells:
+    def _from_columns(self, batch: parquet.Batch, file: File) -> _Batch:
         table, place = batch.rows, file.uri
         self._require(table.schema.names, file)
         language = as_text(table, self.language, "language", place) if self.language else None
         without = {self.image, self.language, *fully_used(table.schema, self.text)}
         texts = first_text(table, self.text, place)
-        cells = CaptionColumns(batch.numbers, texts, meta_json(table, without), language)
+        columns = CaptionColumns(batch.numbers, texts, meta_json(table, without), language)
         images = as_text(table, self.image, "image", place).to_pylist() if self.image else []
-        return _Cells(cells, images, batch.broken)
+        return _Batch(columns, images, batch.broken)
 
-    def _of_rows(self, batch: list[Numbered]) -> _Cells:
-        """Column by column: what is the same for all rows is decided once."""
+    def _from_rows(self, batch: list[Numbered]) -> _Batch:
+        """A batch of lines, turned into columns."""
         numbers = [number for number, row in batch if not isinstance(row, RowError)]
         rows = [row for _, row in batch if not isinstance(row, RowError)]
         broken = [(number, row) for number, row in batch if isinstance(row, RowError)]
-        texts, faults = _first_said(rows, self.text)
+        texts, errors = _first_texts(rows, self.text)
         images = [row.get(self.image) for row in rows] if self.image else []
         tags = [row.get(self.language) if self.language else None for row in rows]
         language = pa.array([t if isinstance(t, str) and t else None for t in tags], pa.string())
-        cells = CaptionColumns(numbers, texts, self._meta(rows), language)
-        if not faults:
-            return _Cells(cells, images, broken)
-        broken += [(numbers[row], error) for row, error in faults.items()]
-        sound = np.array([row not in faults for row in range(len(rows))], bool)
-        return _Cells(cells.filter(sound), list(itertools.compress(images, sound)), broken)
+        columns = CaptionColumns(numbers, texts, self._meta(rows), language)
+        if not errors:
+            return _Batch(columns, images, broken)
+        broken += [(numbers[row], error) for row, error in errors.items()]
+        valid = np.array([row not in errors for row in range(len(rows))], bool)
+        return _Batch(columns.filter(valid), list(itertools.compress(images, valid)), broken)
 
     def _meta(self, rows: list[dict[str, Any]]) -> pa.Array:
-        """All else that the rows say, as JSON; a text that came as a list stays whole in it."""
+        """The other fields of each row as JSON. A text that was one of a list stays in it."""
         for name in filter(None, [self.image, self.language]):
             for row in rows:
                 row.pop(name, None)
@@ -169,10 +173,10 @@ class Table(Reader):
         return open_below(root, value, media)
 
 
-class _Cells(NamedTuple):
-    """A batch of rows taken apart."""
+class _Batch(NamedTuple):
+    """Rows of a table: the columns of their records, the values of `image`, and broken rows."""
 
-    rows: CaptionColumns
+    columns: CaptionColumns
     images: Sequence[object]
     broken: list[tuple[int, RowError]]
 
@@ -181,28 +185,31 @@ def _is_parquet(file: File) -> bool:
     return file.name.lower().endswith(parquet.SUFFIXES)
 
 
-def _first_said(
+def _first_texts(
     rows: list[dict[str, Any]], names: Sequence[str]
 ) -> tuple[pa.Array, dict[int, RowError]]:
-    """Of each row the first of these fields that says anything, or null; and what is no text."""
-    said, faults = pa.nulls(len(rows), pa.string()), dict[int, RowError]()
+    """One text a row, from the first of the fields that is not blank, else null; and errors.
+
+    An error, by row, is that of a field which is no text and comes before the first that is.
+    """
+    texts, errors = pa.nulls(len(rows), pa.string()), dict[int, RowError]()
     for name in names:
         values = [row.get(name) for row in rows]
         if not set(map(type, values)) <= {str, NoneType}:
-            unsaid = np.asarray(said.is_null())
+            has_none = np.asarray(texts.is_null())
             for row, value in enumerate(values):
                 try:
                     values[row] = _text(value, name)
                 except RowError as error:
                     values[row] = None
-                    if unsaid[row]:
-                        faults.setdefault(row, error)
-        said = pc.coalesce(said, blank_to_null(pa.array(values, pa.string())))
-    return said, faults
+                    if has_none[row]:
+                        errors.setdefault(row, error)
+        texts = pc.coalesce(texts, blank_to_null(pa.array(values, pa.string())))
+    return texts, errors
 
 
 def _text(value: object, name: str) -> str | None:
-    """What a field says; of a list, its first text. Raises RowError for an object."""
+    """A field as text; of a list, its first text. RowError for an object."""
     if isinstance(value, list):
         value = next(filter(has_text, value), None)
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""Header-less tables of a url and a caption, in either order: CC3M, CC12M and the like."""
+"""Tables of two columns without a header, a url and a caption: CC3M, CC12M and the like."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pydantic import Field
 from curate.ingest.captions.records.rows import CaptionColumns, batch_of_columns
 from curate.ingest.columns import has_text, require_columns
 from curate.ingest.file_template import URL_FIELDS, USUAL_FILES, Files, Template
+from curate.ingest.formats.chunks import with_compressed
 from curate.ingest.formats.lines import decoded, line_batches, line_splits, lines
 from curate.ingest.media_folder import MediaFolder, open_row_images
 from curate.ingest.meta import to_json
@@ -22,44 +23,44 @@ from manifests.media.header import SUFFIXES
 from manifests.storage import File
 
 _SNIFFED_LINES = 100
-_PLACE = re.compile(rf"\w+://\S+|[^\t]+\.({'|'.join(sorted(SUFFIXES))})", re.IGNORECASE)
+_URL_OR_PATH = re.compile(rf"\w+://\S+|[^\t]+\.({'|'.join(sorted(SUFFIXES))})", re.IGNORECASE)
 _URL_NAMES = {"url", "image_url", "image", "file", "path"}
 _TEXT_NAMES = {"caption", "text", "title", "alt", "alt_text"}
 
 
 class Tsv(Reader):
-    """Two tab-separated columns, a url or path and a caption: CC3M's order, or CC12M's.
+    """Two tab-separated columns: a caption and a url (CC3M), or a url and a caption (CC12M).
 
-    Which is which is seen from the file's first lines, and a first line such as `caption<tab>url`
-    is taken for a header. Nothing is fetched: the image is the file below `media_root` that
-    `file` names, made of `url_sha256`, `url_md5` and `url_name`, the url's last part, or of
-    `url_path`, the column itself where it is a path. A row without an image becomes a failure
-    that tells where it was looked for. `url` goes to `meta`. A record's key is the file's name
-    and the number of the line, from 1.
+        A cat on a sofa.<tab>http://a.b/c/cat.jpg
+
+    The first lines of the file decide which column is which; a first line such as
+    `caption<tab>url` is a header. A column of paths may take the place of the urls. Nothing is
+    downloaded: the image is the file below `media_root` that `file` names, by `{url_path}`, the
+    column itself if it is a path, `{url_sha256}`, `{url_md5}`, or `{url_name}`, the last part of
+    the url. A row whose image is not found is quarantined with the names that were tried. The url
+    goes to `meta`. A record's key is the file's name and the number of the line, from 1.
     """
 
-    suffixes: ClassVar[tuple[str, ...]] = tuple(
-        f".{kind}{packed}" for kind in ("tsv", "txt") for packed in ("", ".gz", ".zst", ".bz2")
-    )
+    suffixes: ClassVar[tuple[str, ...]] = with_compressed(".tsv", ".txt")
 
-    media_root: str = Field(description="folder that the images lie in")
+    media_root: str = Field(description="folder of the images")
     file: Files | None = Field(
         None,
         description="name of a row's image below media_root, such as `{url_sha256}`; or several "
-        "to look for in order; null: url_path, url_sha256, url_md5, url_name",
+        "to try in order; null: url_path, url_sha256, url_md5, url_name",
     )
     url: Literal["first", "last"] | None = Field(
-        None, description="which column is the url or path; null: seen from the first lines"
+        None, description="which column is the url or path; null: by the first lines"
     )
 
     @classmethod
     def sniff(cls, head: Head) -> bool:
-        """Lines of two columns, of whatever: which one is the url may be set."""
+        """Text of which most lines have a tab; settings may name the column of urls."""
         if b"\0" in head.data:
             return False
         sample = head.data.decode("utf-8", "replace").splitlines()[:_SNIFFED_LINES]
-        said = [line for line in sample if line.strip() and not line.startswith(("{", "["))]
-        return 2 * sum("\t" in line for line in said) > len(said)
+        rows = [line for line in sample if line.strip() and not line.startswith(("{", "["))]
+        return 2 * sum("\t" in line for line in rows) > len(rows)
 
     def splits(self, file: File, context: Context) -> Iterator[Split]:
         return line_splits(file, context)
@@ -67,14 +68,14 @@ class Tsv(Reader):
     def read(self, split: Split, context: Context) -> Iterator[ReadBatch]:
         file = split.files[0]
         layout = self._layout(file, context)
-        shelf = MediaFolder(self.media_root, context.base)
+        folder = MediaFolder(self.media_root, context.base)
         for batch in line_batches(split, context):
             if layout.has_header and batch[0][0] == 1:
                 del batch[0]
-            yield self._found(file, _pairs(batch, layout.url), shelf, context)
+            yield self._read_batch(file, _pairs(batch, layout.url), folder, context)
 
     def _layout(self, file: File, context: Context) -> _Layout:
-        """What the file's first lines say, whichever split of it is read."""
+        """The layout by the first lines of the file, the same for every split of it."""
         stream = lines(Split((file,)), context)
         first = [line.decode("utf-8", "replace") for _, line in islice(stream, _SNIFFED_LINES)]
         header = _header(first[0]) if first else None
@@ -87,11 +88,13 @@ class Tsv(Reader):
             )
         return _Layout(url or "first", header is not None)
 
-    def _found(self, file: File, pairs: _Pairs, shelf: MediaFolder, context: Context) -> ReadBatch:
+    def _read_batch(
+        self, file: File, pairs: _Pairs, folder: MediaFolder, context: Context
+    ) -> ReadBatch:
         urls = pa.array(pairs.urls, pa.string())
         texts = pa.array([t if has_text(t) else None for t in pairs.texts], pa.string())
         meta = pa.array([to_json({"url": url}) for url in pairs.urls], pa.string())
-        images = open_row_images(self._templates(file), {"url": urls}, urls, shelf, context)
+        images = open_row_images(self._templates(file), {"url": urls}, urls, folder, context)
         return batch_of_columns(
             self, file, CaptionColumns(pairs.numbers, texts, meta), images, pairs.broken
         )
@@ -103,18 +106,18 @@ class Tsv(Reader):
         return [Template(name) for name in self.file or usual]
 
 
-_Place = Literal["first", "last"]
+_Position = Literal["first", "last"]
 
 
 class _Layout(NamedTuple):
     """Which column the url is, and whether line 1 is a header."""
 
-    url: _Place
+    url: _Position
     has_header: bool
 
 
 class _Pairs(NamedTuple):
-    """The lines of a batch that are a url and a text, and those that are not."""
+    """The columns of a batch of lines, and the lines that are broken."""
 
     numbers: list[int]
     urls: list[str]
@@ -122,8 +125,8 @@ class _Pairs(NamedTuple):
     broken: list[tuple[int, RowError]]
 
 
-def _header(line: str) -> _Place | None:
-    """Where the url is, if the line is a header."""
+def _header(line: str) -> _Position | None:
+    """The position of the url, if the line is a header."""
     names = tuple(name.strip().lower() for name in line.split("\t"))
     if len(names) != 2:
         return None
@@ -132,18 +135,18 @@ def _header(line: str) -> _Place | None:
     return "last" if names[1] in _URL_NAMES and names[0] in _TEXT_NAMES else None
 
 
-def _url_column(sample: list[str]) -> _Place | None:
-    """The column in which more of the lines have a url or the path of an image."""
+def _url_column(sample: list[str]) -> _Position | None:
+    """The column that has a url, or the path of an image, in more of the lines."""
     rows = [line for line in sample if "\t" in line]
-    first = sum(_PLACE.fullmatch(row.partition("\t")[0].strip()) is not None for row in rows)
-    last = sum(_PLACE.fullmatch(row.rpartition("\t")[2].strip()) is not None for row in rows)
+    first = sum(_URL_OR_PATH.fullmatch(row.partition("\t")[0].strip()) is not None for row in rows)
+    last = sum(_URL_OR_PATH.fullmatch(row.rpartition("\t")[2].strip()) is not None for row in rows)
     if first == last:
         return None
     return "first" if first > last else "last"
 
 
-def _pairs(batch: list[tuple[int, bytes]], url_place: _Place) -> _Pairs:
-    """Captions may hold tabs of their own: only the one beside the url separates."""
+def _pairs(batch: list[tuple[int, bytes]], position: _Position) -> _Pairs:
+    """The lines cut at the tab beside the url; captions may have tabs of their own."""
     pairs = _Pairs([], [], [], [])
     for number, line in batch:
         try:
@@ -155,15 +158,15 @@ def _pairs(batch: list[tuple[int, bytes]], url_place: _Place) -> _Pairs:
             fault = f"line {number} has no tab: one column where two belong"
             pairs.broken.append((number, RowError(fault)))
             continue
-        url, text = _cut(row, url_place)
+        url, text = _cut(row, position)
         pairs.numbers.append(number)
         pairs.urls.append(url.strip())
         pairs.texts.append(text)
     return pairs
 
 
-def _cut(row: str, url_place: _Place) -> tuple[str, str]:
-    if url_place == "first":
+def _cut(row: str, position: _Position) -> tuple[str, str]:
+    if position == "first":
         url, _, text = row.partition("\t")
     else:
         text, _, url = row.rpartition("\t")

@@ -1,4 +1,4 @@
-"""Tables of urls and captions, joined to the images that lie here already."""
+"""Tables of urls and captions, joined to images that were downloaded before."""
 
 from __future__ import annotations
 
@@ -33,33 +33,36 @@ TEXTS = ("caption", "text", "txt", "alt_text", "alt")
 class UrlTable(Reader):
     """LAION, DataComp, COYO and the like: parquet of urls and captions, and a folder of images.
 
-    Nothing is fetched: a row's image is the file below `media_root` that `file` names. Where
-    `file` is not set it is looked for as `{uid}`, `{key}`, `{key[0:5]}/{key}` (img2dataset's
-    folders), `{url_sha256}`, `{url_md5}` and `{url_name}`, the url's last part; of two urls that
-    end alike the last would take the same file, so set `file` where that can be. An ending such
-    as .jpg need not be named. A row without an image becomes a failure that tells where it was
-    looked for. Width and height are those of the file. All other columns, `uid` among them, go
-    to `meta`. A record's key is the file's name and the number of the row, from 0.
+        uid     url                      text
+        f3b2    http://a.b/c/cat.jpg     A cat.
+
+    Nothing is downloaded: a row's image is the file below `media_root` that `file` names. If
+    `file` is not set, these names are tried in order: `{uid}`, `{key}`, `{key[0:5]}/{key}`
+    (img2dataset's folders), `{url_sha256}`, `{url_md5}`, and `{url_name}`, the last part of the
+    url. URLs with the same last part find the same file by that last rule: set `file` if yours
+    can. A suffix such as .jpg may be left out. A row whose image is not found is quarantined with
+    the names that were tried. Width and height come from the image file. All other columns, `uid`
+    too, go to `meta`. A record's key is the file's name and the number of the row, from 0.
     """
 
     suffixes: ClassVar[tuple[str, ...]] = SUFFIXES
 
-    media_root: str = Field(description="folder that the images lie in")
+    media_root: str = Field(description="folder of the images")
     file: Files | None = Field(
         None,
         description="name of a row's image below media_root, made of columns: `{uid}`, "
-        "`{key[0:5]}/{key}.jpg`; or several names to look for in order",
+        "`{key[0:5]}/{key}.jpg`; or several names to try in order",
     )
     url: str | None = Field(None, description="column of urls; null: url, image_url, in any case")
     text: Names | None = Field(
         None,
-        description="column of the caption, or several, of which the first that says anything "
-        "counts; [] for images alone; null: caption, text, txt, alt_text, alt, in any case",
+        description="column of the caption, or several, of which the first that is not blank is "
+        "taken; [] for images alone; null: caption, text, txt, alt_text, alt, in any case",
     )
 
     @classmethod
     def sniff(cls, head: Head) -> bool:
-        """Any table of texts that has no images in it: which column is which may be set."""
+        """A table with a column of text and none of images; settings may name the columns."""
         schema = sniffed_schema(head)
         if schema is None or bytes_column(schema) or image_column(schema):
             return False
@@ -69,26 +72,28 @@ class UrlTable(Reader):
         return row_group_splits(file, context)
 
     def read(self, split: Split, context: Context) -> Iterator[ReadBatch]:
-        shelf = MediaFolder(self.media_root, context.base)
+        folder = MediaFolder(self.media_root, context.base)
         texts = (*URLS, *TEXTS, *(self.text or ()), *filter(None, [self.url]))
         for batch in batches(split, context, texts):
-            yield self._found(split.files[0], batch, shelf, context)
+            yield self._read_batch(split.files[0], batch, folder, context)
 
-    def _found(self, file: File, batch: Batch, shelf: MediaFolder, context: Context) -> ReadBatch:
+    def _read_batch(
+        self, file: File, batch: Batch, folder: MediaFolder, context: Context
+    ) -> ReadBatch:
         names = batch.rows.schema.names
         texts = text_columns(self.text, TEXTS, names, file.uri)
         url = self._url_column(names, file)
-        rows = CaptionColumns(
+        captions = CaptionColumns(
             batch.numbers,
             first_text(batch.rows, texts, file.uri),
             meta_json(batch.rows, fully_used(batch.rows.schema, texts)),
         )
         templates = self._templates(names, url, file)
-        wanted = {name for template in templates for name in template.columns} & set(names)
-        columns = {name: as_text(batch.rows, name, "file", file.uri) for name in wanted}
+        used = {name for template in templates for name in template.columns} & set(names)
+        columns = {name: as_text(batch.rows, name, "file", file.uri) for name in used}
         urls = None if url is None else as_text(batch.rows, url, "url", file.uri)
-        images = open_row_images(templates, columns, urls, shelf, context)
-        return batch_of_columns(self, file, rows, images, batch.broken)
+        images = open_row_images(templates, columns, urls, folder, context)
+        return batch_of_columns(self, file, captions, images, batch.broken)
 
     def _url_column(self, names: list[str], file: File) -> str | None:
         if self.url is not None:
@@ -97,7 +102,7 @@ class UrlTable(Reader):
         return next((name for url in URLS for name in names if name.lower() == url), None)
 
     def _templates(self, names: list[str], url: str | None, file: File) -> list[Template]:
-        """The names that images may have: those set, or the usual ones the columns allow."""
+        """The names to try: those set, or the usual ones whose columns the table has."""
         known = {*names, *(URL_FIELDS if url is not None else ())}
         if self.file is not None:
             templates = [Template(name) for name in self.file]

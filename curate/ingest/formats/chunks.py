@@ -1,4 +1,4 @@
-"""A stretch of a file's bytes, a chunk at a time; decompressed where its name says it is packed."""
+"""Bytes of a file, a chunk at a time, decompressed if the suffix is that of a compressed file."""
 
 from __future__ import annotations
 
@@ -14,12 +14,20 @@ CHUNK_BYTES = 1 << 20
 COMPRESSED = (".gz", ".zst", ".bz2", ".lz4")
 
 
+def with_compressed(*suffixes: str) -> tuple[str, ...]:
+    """Each suffix, alone and with that of a compressed file: `.json` -> `.json`, `.json.gz`, ..."""
+    return tuple(suffix + packed for suffix in suffixes for packed in ("", ".gz", ".zst", ".bz2"))
+
+
 def is_compressed(place: str) -> bool:
     return storage.filesystem(place)[1].endswith(COMPRESSED)
 
 
 def read_chunks(place: str, start: int = 0, stop: int = -1) -> Iterator[bytes]:
-    """The bytes from `start` to `stop` (-1: the end). FileError for a broken packed file."""
+    """The bytes from `start` to `stop` (-1: the end), counted after decompression.
+
+    FileError for a broken compressed file.
+    """
     with storage.storage_errors(place):
         if is_compressed(place):
             yield from _decompressed(place, start, stop)
@@ -48,5 +56,5 @@ def _next(stream: pa.NativeFile) -> bytes:
     except OSError as error:
         if error.errno is not None:  # the disk or the network, not the data
             raise
-        told = f"broken compressed file: {error}."
-        raise FileError(told, fix="Compress or copy it again.") from error
+        fault = f"broken compressed file: {error}."
+        raise FileError(fault, fix="Compress or copy it again.") from error

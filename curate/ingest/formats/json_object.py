@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import Any
 
+from curate.ingest.formats.chunks import with_compressed
 from curate.ingest.formats.json_elements import (
     ByteRange,
     elements,
@@ -18,7 +19,7 @@ from curate.ingest.reader import Head, Split
 from manifests.errors import InputError, RowError
 from manifests.storage import File
 
-SUFFIXES = (".json", ".json.gz", ".json.zst", ".json.bz2")
+SUFFIXES = with_compressed(".json")
 MIN_SPLIT_BYTES, MAX_SPLITS = 4 << 20, 32
 """Splits are small, because each row opens an image; there are few of them, because each scans
 the file from its start (both ours)."""

@@ -1,4 +1,4 @@
-"""Text files by lines: cut at newlines into splits, and streamed with exact line numbers."""
+"""Text files by lines: cut into splits at newlines, and streamed with exact line numbers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from manifests.storage import File
 
 BATCH_BYTES = 32 << 20
 MAX_LINE_BYTES = 256 << 20
-"""A longer line is no line (ours): it would otherwise be held in memory whole."""
+"""A longer line is an error (ours): memory must hold a line, and no real one is this long."""
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -20,19 +20,19 @@ def line_splits(file: File, context: Context, split_bytes: int = SPLIT_BYTES) ->
     """Splits of at least `split_bytes` that end after a newline, or with the file.
 
     `start` and `stop` are bytes; `first` counts the lines before the split. A compressed file
-    is one split, for it can only be read from its start.
+    is one split, because it can only be read from its start.
     """
     if is_compressed(file.uri) or file.size <= split_bytes:
         yield Split((file,))
         return
     start = first = offset = seen = 0
     for block in read_chunks(storage.resolve(context.base, file.uri)):
-        passed = 0
-        while cut := block.find(b"\n", max(passed, start + split_bytes - 1 - offset)) + 1:
-            seen += block.count(b"\n", passed, cut)
+        counted = 0
+        while cut := block.find(b"\n", max(counted, start + split_bytes - 1 - offset)) + 1:
+            seen += block.count(b"\n", counted, cut)
             yield Split((file,), start, offset + cut, first)
-            start, first, passed = offset + cut, seen, cut
-        seen += block.count(b"\n", passed)
+            start, first, counted = offset + cut, seen, cut
+        seen += block.count(b"\n", counted)
         offset += len(block)
     if start < offset:
         yield Split((file,), start, offset, first)
@@ -41,17 +41,17 @@ def line_splits(file: File, context: Context, split_bytes: int = SPLIT_BYTES) ->
 def lines(split: Split, context: Context) -> Iterator[tuple[int, bytes]]:
     """Each line with its number in the file, counted from 1 as editors do.
 
-    Lines come without their end (LF or CRLF) and without a byte order mark; a last line needs no
-    end. Memory is one block and one line. Raises FileError for a broken compressed file, or a
-    line over MAX_LINE_BYTES.
+    `b"a\\r\\nb"` -> (1, b"a"), (2, b"b"): without line ends (LF or CRLF) and byte order mark.
+    Memory holds one block and one line. FileError for a broken compressed file, or for a line
+    over MAX_LINE_BYTES.
     """
     number, held, held_bytes = split.first, list[bytes](), 0
-    for block in _unmarked(split, context):
-        *whole, last = block.split(b"\n")
-        if whole:
-            whole[0] = b"".join((*held, whole[0]))
+    for block in _without_bom(split, context):
+        *complete, last = block.split(b"\n")
+        if complete:
+            complete[0] = b"".join((*held, complete[0]))
             held, held_bytes = [], 0
-        for line in whole:
+        for line in complete:
             number += 1
             yield number, line.removesuffix(b"\r")
         held.append(last)
@@ -63,7 +63,8 @@ def lines(split: Split, context: Context) -> Iterator[tuple[int, bytes]]:
 
 
 def line_batches(split: Split, context: Context) -> Iterator[list[tuple[int, bytes]]]:
-    """The lines of a split that are not blank, BATCH_ROWS or BATCH_BYTES of them at a time."""
+    """The lines of a split that are not blank, in lists of BATCH_ROWS, or of about BATCH_BYTES if
+    that is fewer."""
     batch: list[tuple[int, bytes]] = []
     size_bytes = 0
     for number, line in lines(split, context):
@@ -79,7 +80,7 @@ def line_batches(split: Split, context: Context) -> Iterator[list[tuple[int, byt
 
 
 def decoded(number: int, line: bytes) -> str:
-    """The line as text; RowError with the place of the first byte that is not UTF-8."""
+    """A line as text. RowError with the position of the first byte that is not UTF-8."""
     try:
         return line.decode()
     except UnicodeDecodeError as error:
@@ -88,7 +89,7 @@ def decoded(number: int, line: bytes) -> str:
         raise RowError(fault, fix="Convert the file to UTF-8.") from None
 
 
-def _unmarked(split: Split, context: Context) -> Iterator[bytes]:
+def _without_bom(split: Split, context: Context) -> Iterator[bytes]:
     place = storage.resolve(context.base, split.files[0].uri)
     blocks = read_chunks(place, split.start, split.stop)
     if split.start == 0:
@@ -98,7 +99,7 @@ def _unmarked(split: Split, context: Context) -> Iterator[bytes]:
 
 def _too_long(file: File, number: int) -> FileError:
     return FileError(
-        f"line {number} is longer than {MAX_LINE_BYTES} bytes: this is no text by lines.",
+        f"line {number} is longer than {MAX_LINE_BYTES} bytes: the file is not text in lines.",
         file.uri,
         "Name the reader that fits: `curate readers` lists them.",
     )

@@ -1,4 +1,4 @@
-"""TODO."""
+"""Tables whose cells may be lists or objects: parquet, JSON lines, and JSON arrays of objects."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ import orjson
 import pyarrow as pa
 
 from curate.ingest.formats import parquet
+from curate.ingest.formats.chunks import with_compressed
 from curate.ingest.formats.json_elements import batches, elements, is_array, object_keys
 from curate.ingest.formats.json_fields import as_object
 from curate.ingest.formats.json_object import MAX_SPLITS, MIN_SPLIT_BYTES
+from curate.ingest.formats.json_pieces import BLANKS, BOM
 from curate.ingest.formats.json_splits import array_splits
 from curate.ingest.formats.lines import line_splits
 from curate.ingest.formats.text_tables import Layout, read_rows
@@ -20,22 +22,16 @@ from curate.ingest.reader import Context, Head, Split
 from manifests.errors import InputError, RowError
 from manifests.storage import File
 
-_PACKED = ("", ".gz", ".zst", ".bz2")
-
-
-JSON_SUFFIXES = tuple(f".{kind}{end}" for kind in ("jsonl", "ndjson", "json") for end in _PACKED)
-
-
+JSON_SUFFIXES = with_compressed(".jsonl", ".ndjson", ".json")
 SUFFIXES = (*parquet.SUFFIXES, *JSON_SUFFIXES)
-
-
-_BLANKS = b"\xef\xbb\xbf \t\r\n"
+_BLANKS = BOM + BLANKS
 
 
 class RowBatch(NamedTuple):
-    """Rows by name, their numbers in the file (from 0, lines from 1), and the broken ones.
+    """Rows as dicts by column, with their numbers in the file; and the broken ones, with errors.
 
-    `table`: the rows of a parquet file with all columns: those of bytes are in no row.
+    Rows are numbered from 0, lines from 1. Rows of parquet leave out columns of bytes, which
+    `table` has.
     """
 
     numbers: list[int]
@@ -45,7 +41,7 @@ class RowBatch(NamedTuple):
 
 
 def row_splits(file: File, context: Context) -> Iterator[Split]:
-    """Small splits, for each row opens an image."""
+    """The splits of a file: small ones, because each row opens an image."""
     if _is_parquet(file):
         return parquet.row_group_splits(file, context)
     size_bytes = max(MIN_SPLIT_BYTES, file.size // MAX_SPLITS)
@@ -56,24 +52,24 @@ def row_splits(file: File, context: Context) -> Iterator[Split]:
 
 
 def row_batches(split: Split, context: Context) -> Iterator[RowBatch]:
-    """The rows of a split, some thousand at a time."""
+    """The rows of a split, in batches of some thousands."""
     file = split.files[0]
     if _is_parquet(file):
         for batch in parquet.batches(split, context):
-            told = json_rows(batch.rows)
-            yield RowBatch(batch.numbers.tolist(), told, batch.broken, batch.rows)
+            rows = json_rows(batch.rows)
+            yield RowBatch(batch.numbers.tolist(), rows, batch.broken, batch.rows)
         return
     place = context.media.resolve(file.uri)
     if is_array(place):
-        for some in batches(elements(place, *split[1:])):
-            yield _sorted((element.number, _object(element)) for element in some)
+        for batch_of_elements in batches(elements(place, *split[1:])):
+            yield _separate((element.number, _object(element)) for element in batch_of_elements)
         return
     for lines in read_rows(split, context, Layout("jsonl", [])):
-        yield _sorted(lines)
+        yield _separate(lines)
 
 
 def column_names(head: Head) -> set[str]:
-    """The columns of a table, or the keys of the first object of an array or of JSON lines."""
+    """The columns of a parquet file, or the keys of the first object of a JSON file."""
     schema = parquet.sniffed_schema(head)
     if schema is not None:
         return set(schema.names)
@@ -82,7 +78,7 @@ def column_names(head: Head) -> set[str]:
 
 
 def first_row(head: Head) -> dict[str, Any] | None:
-    """The first object of an array or of JSON lines, where a file is one of them."""
+    """The first object of a JSON array, or of JSON lines; None for any other file."""
     start = head.data.lstrip(_BLANKS)
     try:
         if start.startswith(b"["):
@@ -106,13 +102,13 @@ def _object(element: Any) -> dict[str, Any] | RowError:
         return error
 
 
-def _sorted(numbered: Any) -> RowBatch:
-    """Rows and broken ones apart."""
-    found = RowBatch([], [], [])
+def _separate(numbered: Any) -> RowBatch:
+    """A batch of numbered rows, with the errors among them apart."""
+    batch = RowBatch([], [], [])
     for number, row in numbered:
         if isinstance(row, RowError):
-            found.broken.append((number, row))
+            batch.broken.append((number, row))
         else:
-            found.numbers.append(number)
-            found.rows.append(row)
-    return found
+            batch.numbers.append(number)
+            batch.rows.append(row)
+    return batch

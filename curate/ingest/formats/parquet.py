@@ -1,4 +1,4 @@
-"""Parquet: opened with every fault named, cut by row groups, read in batches of bounded bytes."""
+"""Parquet: opened with clear errors, cut by row groups, read in batches of bounded size."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ MAGIC = b"PAR1"
 SPLIT_ROWS = 1 << 17
 """Rows in one split (ours: seconds of opening images)."""
 BATCH_BYTES = 32 << 20
-"""Bytes in one batch (ours): media lie inside, and Arrow's nested arrays end at 2 GiB."""
+"""Bytes in one batch (ours): rows may hold images, and Arrow's nested arrays end at 2 GiB."""
 _BUFFER_BYTES = 1 << 20
 
 
 class Batch(NamedTuple):
-    """Rows that hold together, their numbers in the file, and the rows that do not."""
+    """Valid rows with their numbers in the file, from 0; and the broken rows with their errors."""
 
     numbers: np.ndarray
     rows: pa.RecordBatch
@@ -35,7 +35,7 @@ class Batch(NamedTuple):
 
 @contextlib.contextmanager
 def open_parquet(file: File, base: str) -> Iterator[pq.ParquetFile]:
-    """The file, closed afterwards. Whatever Arrow finds wrong in the block is an FileError."""
+    """The file, closed afterwards. Any error of Arrow inside the `with` becomes a FileError."""
     with storage.open_input(storage.resolve(base, file.uri)) as source:
         try:
             with pq.ParquetFile(
@@ -57,7 +57,7 @@ def open_parquet(file: File, base: str) -> Iterator[pq.ParquetFile]:
 
 
 def sniffed_schema(head: Head) -> pa.Schema | None:
-    """The schema of a file that is parquet; None where it is not, or is broken."""
+    """The schema of a parquet file; None for any other file, or a broken one."""
     if not head.data.startswith(MAGIC):
         return None
     try:
@@ -88,7 +88,7 @@ def row_group_splits(file: File, context: Context) -> Iterator[Split]:
 def batches(split: Split, context: Context, texts: Collection[str] = ()) -> Iterator[Batch]:
     """The rows of a split, in batches of at most BATCH_ROWS and about BATCH_BYTES.
 
-    `texts` names, in any case, columns that hold text even where the file says bytes. A row with
+    `texts` names, in any case, columns that hold text even if the file has them as bytes. A row with
     a text that is not UTF-8 is a broken one.
     """
     file, first = split.files[0], split.first
@@ -122,12 +122,12 @@ def _checked(first: int, rows: pa.RecordBatch) -> Batch:
     numbers = np.arange(first, first + rows.num_rows)
     if _fault(rows) is None:
         return Batch(numbers, rows, [])
-    # One by one, and by `take`: a slice of lists still holds the values of its neighbours.
+    # One by one, and by `take`: a slice of a list column still has its neighbours' values.
     faults = [_fault(rows.take([n])) for n in range(rows.num_rows)]
     fix = "Write the table again."
     broken = [(first + n, RowError(f, fix=fix)) for n, f in enumerate(faults) if f]
-    whole = np.flatnonzero([fault is None for fault in faults])
-    return Batch(numbers[whole], rows.take(whole), broken)
+    valid = np.flatnonzero([fault is None for fault in faults])
+    return Batch(numbers[valid], rows.take(valid), broken)
 
 
 def _fault(rows: pa.RecordBatch) -> str | None:
@@ -140,7 +140,7 @@ def _fault(rows: pa.RecordBatch) -> str | None:
 
 
 def _shown(values: pa.Array) -> str | None:
-    """The value that is no text, of one row of a column of text."""
+    """The value of the only row, if it is text that is not UTF-8."""
     if not (pa.types.is_string(values.type) or pa.types.is_large_string(values.type)):
         return None
     return f"{values.cast(pa.binary())[0].as_py()!r:.80} is not UTF-8"

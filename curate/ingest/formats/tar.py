@@ -1,7 +1,7 @@
-"""Where the members of a tar lie: name, offset and size of every file, from the headers alone.
+"""The members of a tar: name, offset and size of every file, from the headers alone.
 
 Formats: ustar and pax (POSIX.1-2024, `pax`), GNU tar 1.35 (long names, base-256 sizes), V7.
-Nothing is unpacked; a header costs some microseconds, and a broken one costs no member before it.
+Nothing is unpacked. A broken header is reported after all members before it.
 """
 
 from __future__ import annotations
@@ -13,26 +13,26 @@ from typing import Any, NamedTuple
 from curate.ingest.formats.tar_header import (
     BLOCK,
     BrokenError,
-    Said,
-    extended,
+    Extension,
+    extend,
+    name_of,
+    size_of,
     sum_agrees,
-    told_name,
-    told_size,
 )
 from manifests import storage
 from manifests.errors import FileError, RowError
 
 BLOCK_BYTES = 4 << 20
-"""Bytes asked for at once from a remote file (ours: a request's latency hides behind them)."""
+"""Bytes in one request to a remote file (ours: large enough that latency matters little)."""
 _MAX_BLOCKS = 4
 _MAX_EXTENDED_BYTES = 1 << 20
-"""Longest extended header believed (ours): it holds names, and names are short."""
+"""Longest extended header that is read (ours): it holds names, and names are short."""
 _MAX_PADDING_BYTES = 1 << 20
-"""Most zeros after the end marker (ours): GNU tar pads to 10 KiB, tapes to some hundred."""
+"""Most zeros after the end marker (ours): GNU tar pads to 10 KiB, tapes to some hundred KiB."""
 
 
 class Member(NamedTuple):
-    """A regular file in a tar: its headers start at `start`, its data at `offset`; in bytes."""
+    """A regular file in a tar, by byte positions: its headers at `start`, its data at `offset`."""
 
     name: str
     offset: int
@@ -41,7 +41,7 @@ class Member(NamedTuple):
 
 
 class Fault(NamedTuple):
-    """A member that cannot be given. No name: the tar breaks off before one could be read."""
+    """A member that cannot be read. Without a name, the tar breaks off before the name."""
 
     name: str | None
     start: int
@@ -49,33 +49,33 @@ class Fault(NamedTuple):
 
 
 class BlockCache:
-    """A remote file by position, fetched in aligned stretches of which the last few are held."""
+    """Random access to a remote file by slices, through an LRU cache of aligned blocks."""
 
-    def __init__(self, file: Any, uri: str = "", stretch_bytes: int = BLOCK_BYTES) -> None:
+    def __init__(self, file: Any, uri: str = "", block_bytes: int = BLOCK_BYTES) -> None:
         self._file, self._size, self._uri = file, file.size(), uri
-        self._stretch_bytes = stretch_bytes
-        self._held: OrderedDict[int, memoryview] = OrderedDict()
+        self._block_bytes = block_bytes
+        self._blocks: OrderedDict[int, memoryview] = OrderedDict()
 
     def __len__(self) -> int:
         return int(self._size)
 
     def __getitem__(self, span: slice) -> memoryview:
+        """The bytes of a slice; one that is not inside a single block is fetched by itself."""
         start, stop, _ = span.indices(self._size)
-        number = start // self._stretch_bytes
-        first = number * self._stretch_bytes
-        if stop <= first + self._stretch_bytes:
-            return self._stretch(number)[start - first : stop - first]
-        return self._fetched(start, stop - start)
+        number = start // self._block_bytes
+        first = number * self._block_bytes
+        if stop <= first + self._block_bytes:
+            return self._block(number)[start - first : stop - first]
+        return self._fetch(start, stop - start)
 
-    def _stretch(self, number: int) -> memoryview:
-        if number not in self._held:
-            start = number * self._stretch_bytes
-            self._held[number] = self._fetched(start, self._stretch_bytes)
-            if len(self._held) > _MAX_BLOCKS:
-                self._held.popitem(last=False)
-        return self._held[number]
+    def _block(self, number: int) -> memoryview:
+        if number not in self._blocks:
+            self._blocks[number] = self._fetch(number * self._block_bytes, self._block_bytes)
+            if len(self._blocks) > _MAX_BLOCKS:
+                self._blocks.popitem(last=False)
+        return self._blocks[number]
 
-    def _fetched(self, start: int, length: int) -> memoryview:
+    def _fetch(self, start: int, length: int) -> memoryview:
         with storage.storage_errors(self._uri):
             return memoryview(self._file.read_at(length, start))
 
@@ -84,7 +84,10 @@ Source = memoryview | BlockCache
 
 
 def open_tar(uri: str) -> Source:
-    """A tar by position, memory-mapped where it is local. FileError where it is no tar."""
+    """The bytes of a tar by position: memory-mapped if it is local, else through a BlockCache.
+
+    FileError if it is not a tar.
+    """
     file = storage.open_input(uri)
     source = (
         BlockCache(file, uri)
@@ -98,7 +101,7 @@ def open_tar(uri: str) -> Source:
 
 
 def is_tar(head: bytes) -> bool:
-    """Whether a file's first 512 bytes or more start a tar."""
+    """Whether the start of a file, of at least 512 bytes, is that of a tar."""
     header = head[:BLOCK]
     return len(header) == BLOCK and (sum_agrees(header) or not any(header))
 
@@ -108,14 +111,15 @@ def _not_a_tar(head: bytes) -> str:
         return "not a tar: the file is empty."
     for name, magic in {"gzip": b"\x1f\x8b", "zstd": b"\x28\xb5\x2f\xfd", "bzip2": b"BZh"}.items():
         if head.startswith(magic):
-            return f"a tar inside {name}: what is in it has no place to refer to."
+            return f"a tar inside {name}: a record cannot refer to byte ranges in it."
     return f"not a tar: it starts with {head[:8]!r}."
 
 
 def members(source: Source, start: int = 0, stop: int = -1) -> Iterator[Member | Fault]:
-    """The files whose headers start in `start` to `stop`: a Fault where one cannot be given.
+    """The files whose headers start in `start` to `stop` (-1: the end), in order.
 
-    It never raises: a tar that breaks off gives every whole member first, and a Fault last.
+    A file that cannot be read is a Fault in its place. Nothing is raised: a tar that breaks off
+    gives every complete member, and a Fault as the last.
     """
     at, end = start, len(source)
     while stop < 0 or at < stop:
@@ -144,20 +148,22 @@ _SPARSE = ord("S")
 def _member(
     source: Source, header: bytes, start: int, end: int
 ) -> tuple[Member | Fault | None, int]:
-    """The member whose headers begin at `start`, null if no file, and where the next begins."""
-    at, size = start, told_size(header, start)
+    """The member whose headers begin at `start`, None if it is not a file; and where the next
+    headers begin."""
+    at, size = start, size_of(header, start)
     if header[156] == _PLAIN:  # nearly all are: the rest of this function is for the others
-        name, offset = told_name(header), start + BLOCK
+        name, offset = name_of(header), start + BLOCK
         if offset + size <= end:
             return Member(name, offset, size, start), offset + size + (-size & 511)
-    said = Said()
+    extension = Extension()
     while header[156] in _EXTENDED:
-        said = _heard(source, header, at, size, said)
+        extension = _extended(source, header, at, size, extension)
         at += BLOCK + size + (-size & 511)
         header = bytes(source[at : at + BLOCK])
-        size = told_size(header, at)
-    name, size = said.name or told_name(header), size if said.size is None else said.size
-    if header[156] not in _FILES or said.sparse or name.endswith("/"):
+        size = size_of(header, at)
+    name = extension.name or name_of(header)
+    size = size if extension.size is None else extension.size
+    if header[156] not in _FILES or extension.is_sparse or name.endswith("/"):
         return _no_file(source, header, start, at, name, size)
     offset = at + BLOCK
     if offset + size > end:
@@ -169,7 +175,8 @@ def _member(
 def _no_file(
     source: Source, header: bytes, start: int, at: int, name: str, size: int
 ) -> tuple[Fault | None, int]:
-    """Links and sparse files are answered; folders, devices and the like hold nothing."""
+    """A Fault for a link or a sparse file; None for folders, devices and the like; and where the
+    next headers begin."""
     kind, after = header[156], at + BLOCK
     if kind == _SPARSE:
         after = _after_sparse_map(source, header, after)
@@ -178,13 +185,15 @@ def _no_file(
     if kind in _LINKS:
         to = header[157:257].partition(b"\0")[0].decode("utf-8", "backslashreplace")
         fault = f"is a link to {to!r}, and has no bytes of its own."
-        return _without_bytes(name, start, fault), after
+        return _fault_without_bytes(name, start, fault), after
     if kind == _SPARSE or (kind in _FILES and not name.endswith("/")):
-        return _without_bytes(name, start, "is stored with its holes left out (sparse)."), after
+        return _fault_without_bytes(
+            name, start, "is stored with its holes left out (sparse)."
+        ), after
     return None, after
 
 
-def _without_bytes(name: str, start: int, fault: str) -> Fault:
+def _fault_without_bytes(name: str, start: int, fault: str) -> Fault:
     fix = "Pack the tar again with --dereference --hard-dereference and without --sparse."
     return Fault(name, start, RowError(f"{name!r} {fault}", "", fix))
 
@@ -200,7 +209,8 @@ def _after_sparse_map(source: Source, header: bytes, at: int) -> int:
 
 
 def _ends(source: Source, header: bytes, at: int) -> bool:
-    """Whether this is the end marker; BrokenError where the tar ends without one, or goes on."""
+    """Whether this is the end marker. BrokenError if the file ends here without one, or if
+    something follows it."""
     if not header:
         raise BrokenError(f"the tar ends at byte {at} without an end marker: it may be cut.")
     if any(header):
@@ -211,14 +221,15 @@ def _ends(source: Source, header: bytes, at: int) -> bool:
     return True
 
 
-def _heard(source: Source, header: bytes, at: int, size: int, said: Said) -> Said:
+def _extended(source: Source, header: bytes, at: int, size: int, extension: Extension) -> Extension:
+    """The fields after the extended header at position `at`."""
     kind, start = header[156:157], at + BLOCK
     if size > _MAX_EXTENDED_BYTES:
-        raise BrokenError(f"the extended header at byte {at} says it has {size} bytes.")
+        raise BrokenError(f"the extended header at byte {at} states a size of {size} bytes.")
     body = bytes(source[start : start + size])
     if len(body) < size:
         raise BrokenError(f"the tar breaks off at byte {len(source)}, inside a long name.")
     try:
-        return extended(kind, body, said)
+        return extend(extension, kind, body)
     except ValueError:
         raise BrokenError(f"the extended header at byte {at} is broken: {body[:32]!r}.") from None

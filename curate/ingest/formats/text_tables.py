@@ -1,4 +1,4 @@
-"""TODO."""
+"""Tables in text files: JSON lines, CSV, and TSV with a header, as numbered rows."""
 
 from __future__ import annotations
 
@@ -16,14 +16,18 @@ from manifests.storage import File
 Row = dict[str, Any] | RowError
 
 
-"""A row's values by column, or why it is none."""
+"""The values of a row by column name, or its error."""
 
 
 Numbered = tuple[int, Row]
+"""A row with the number of its line, from 1."""
 
 
 class Layout(NamedTuple):
-    """What kind of text a table is, and the names that its header, in line `line`, gives."""
+    """The format of a table, and the column names of its header, which is line `line`.
+
+    JSON lines have no header.
+    """
 
     kind: Literal["jsonl", "csv", "tsv"]
     header: list[str]
@@ -31,27 +35,31 @@ class Layout(NamedTuple):
 
 
 def layout_of(file: File, context: Context) -> Layout:
-    """Seen from the first line that is not blank: `{`, a header with a tab, or another header."""
-    every = lines(Split((file,)), context)
-    number, first = next(((n, line) for n, line in every if line.strip()), (0, b"{"))
+    """The layout of a file, by its first line that is not blank.
+
+    `{` starts JSON lines; a line with a tab is the header of a TSV, any other that of a CSV.
+    FileError for a JSON array, or a line that can be no header.
+    """
+    numbered = lines(Split((file,)), context)
+    number, first = next(((n, line) for n, line in numbered if line.strip()), (0, b"{"))
     start = first.lstrip()[:1]
     if start == b"{":
         return Layout("jsonl", [])
     if start == b"[":
         raise FileError(
-            "a JSON array, not JSON lines.", file.uri, "`curate readers` tells what reads those."
+            "a JSON array, not JSON lines.", file.uri, "`curate readers` lists what reads those."
         )
     try:
         header = decoded(number, first)
         fields = header.split("\t") if "\t" in header else next(csv.reader([header], strict=True))
     except (RowError, csv.Error) as error:
-        why = error.fault if isinstance(error, RowError) else f"{error}."
-        raise FileError(f"line {number} is no header of a table: {why}", file.uri) from None
+        reason = error.fault if isinstance(error, RowError) else f"{error}."
+        raise FileError(f"line {number} is no header of a table: {reason}", file.uri) from None
     return Layout("tsv" if "\t" in header else "csv", fields, number)
 
 
 def read_rows(split: Split, context: Context, layout: Layout) -> Iterator[list[Numbered]]:
-    """The rows of a split, a batch at a time."""
+    """The rows of a split in batches; one that cannot be parsed has an error in its place."""
     if layout.kind == "csv":
         yield from _csv_batches(split, context, layout)
         return
@@ -76,19 +84,19 @@ def _json(number: int, line: bytes) -> Row:
     try:
         row = orjson.loads(line)
     except orjson.JSONDecodeError as error:
-        return _why_not_json(number, line, error)
+        return _json_error(number, line, error)
     if isinstance(row, dict):
         return row
     return RowError(f"line {number} is {row!r:.80}, not an object")
 
 
-def _why_not_json(number: int, line: bytes, error: orjson.JSONDecodeError) -> RowError:
+def _json_error(number: int, line: bytes, error: orjson.JSONDecodeError) -> RowError:
     try:
         before = decoded(number, line)[: error.pos][-30:]
-    except RowError as fault:
-        return fault
-    told = f"line {number}, character {error.pos}: broken JSON: {error.msg}, after {before!r}."
-    return RowError(told, fix="Repair the line.")
+    except RowError as not_utf8:
+        return not_utf8
+    fault = f"line {number}, character {error.pos}: broken JSON: {error.msg}, after {before!r}."
+    return RowError(fault, fix="Repair the line.")
 
 
 def _tsv(number: int, line: bytes, header: list[str]) -> Row:
@@ -120,7 +128,7 @@ def _csv_batches(split: Split, context: Context, layout: Layout) -> Iterator[lis
 
 
 def _csv(split: Split, context: Context, layout: Layout) -> Iterator[Numbered]:
-    """Rows with the number of the line they begin in: a quoted field may run over several."""
+    """Rows, each with the number of its first line: a quoted field may have newlines."""
     text = (line.decode(errors="surrogateescape") + "\n" for _, line in lines(split, context))
     reader = csv.reader(text, strict=True)
     while True:
@@ -133,11 +141,11 @@ def _csv(split: Split, context: Context, layout: Layout) -> Iterator[Numbered]:
             yield number, RowError(f"lines {number} to {reader.line_num}: broken CSV: {error}")
             continue
         if fields and number > layout.line:
-            yield number, _utf8(number, fields) or _by_name(number, fields, layout.header)
+            yield number, _utf8_error(number, fields) or _by_name(number, fields, layout.header)
 
 
-def _utf8(number: int, fields: list[str]) -> RowError | None:
-    """Why the fields are no text, if bytes that are not UTF-8 were let through into them."""
+def _utf8_error(number: int, fields: list[str]) -> RowError | None:
+    """The error of fields that are not UTF-8: their bytes were decoded as lone surrogates."""
     try:
         "".join(fields).encode()
     except UnicodeEncodeError as error:

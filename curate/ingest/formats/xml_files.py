@@ -1,4 +1,4 @@
-"""Small XML files, read so that none can do harm: no document type, hence no entities."""
+"""Small XML files, read safely: a file with a document type, which could have entities, fails."""
 
 from __future__ import annotations
 
@@ -9,18 +9,20 @@ from xml.parsers import expat
 from manifests.errors import FileError
 
 MAX_DEPTH = 64
-"""Elements inside each other (ours): annotations have some five."""
-_LONGEST_NUMBER = 15
-"""Digits that any reader of JSON takes exactly."""
+"""Largest depth of nested elements (ours): annotations have about five."""
+_MAX_DIGITS = 15
+"""Largest number of digits that every JSON parser reads exactly."""
 
 
 class _Refused(Exception):
-    """What a well-formed file has that is not taken."""
+    """A well-formed file has something that is not allowed."""
 
 
 def parsed(data: bytes, place: str) -> Element:
-    """The root of a file. FileError where it is broken, declares a document type (only there can
-    entities be, which grow without bound or name other files), or is nested too deep."""
+    """The root element. FileError if the file is broken, nested too deep, or has a document type.
+
+    A document type can define entities, which may grow without bound or include other files.
+    """
     tree = TreeBuilder()
     parser = expat.ParserCreate()
     depth = 0
@@ -38,7 +40,7 @@ def parsed(data: bytes, place: str) -> Element:
         tree.end(tag)
 
     def doctype(*_: Any) -> None:
-        raise _Refused("it declares a document type, which an annotation has no use for")
+        raise _Refused("it declares a document type, which annotations do not need")
 
     parser.buffer_text = True
     parser.StartElementHandler, parser.EndElementHandler = start, end
@@ -54,22 +56,24 @@ def parsed(data: bytes, place: str) -> Element:
 
 
 def text_of(element: Element, tag: str) -> str | None:
-    """What the first child of that tag says, without blanks around it; None where nothing."""
+    """The text of the first child with a tag, stripped; None if there is none, or it is blank."""
     return (element.findtext(tag) or "").strip() or None
 
 
 def rest_of(element: Element, spent: tuple[str, ...] = ()) -> dict[str, Any]:
-    """The other children as JSON has them: whole numbers, text, or objects; a list where a tag
-    comes again."""
-    said: dict[str, list[Any]] = {}
+    """The children, except those with a tag in `spent`, as JSON: an object by tag.
+
+    `<a><n>1</n><n>2</n><x>hi</x></a>` -> `{"n": [1, 2], "x": "hi"}`
+    """
+    values: dict[str, list[Any]] = {}
     for child in element:
         if child.tag not in spent:
             inner = rest_of(child) if len(child) else _value((child.text or "").strip())
-            said.setdefault(child.tag, []).append(inner)
-    return {tag: values[0] if len(values) == 1 else values for tag, values in said.items()}
+            values.setdefault(child.tag, []).append(inner)
+    return {tag: of_tag[0] if len(of_tag) == 1 else of_tag for tag, of_tag in values.items()}
 
 
 def _value(text: str) -> str | int:
-    """A plain whole number as such; `007` is none."""
-    is_plain = text.isascii() and text.isdigit() and len(text) <= _LONGEST_NUMBER
+    """A whole number as int, other text as it is: `7` -> 7, `007` -> "007"."""
+    is_plain = text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS
     return int(text) if is_plain and text == str(int(text)) else text

@@ -101,6 +101,7 @@ class Flickr30kEntities(FilePerImage):
                 f"its sentences have {found[0]} bytes, over the limit of {MAX_SENTENCES_BYTES}: "
                 f"{uri}.",
                 file.uri,
+                "Five sentences have some 500 bytes: check the file.",
             )
         try:
             lines = storage.read_bytes(place).decode("utf-8-sig").splitlines()

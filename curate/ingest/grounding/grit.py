@@ -33,8 +33,8 @@ class Grit(GroundingReader):
     attributes. `phrases` chooses the list; the other one and all other fields go to `meta`.
 
     If a row has `width` and `height`, an image of another shape fails: it was cropped or replaced.
-    Nothing is downloaded: the image is a file below `media_root`, called as `file` says, or as a
-    downloader calls it (`{key}`, `{key[0:5]}/{key}`, `{url_sha256}`, ...). The key of a record is
+    Nothing is downloaded: the image is a file below `media_root`, named as in `file`, or as a
+    downloader names it (`{key}`, `{key[0:5]}/{key}`, `{url_sha256}`, ...). The key of a record is
     the file's name and the number of the row, from 0, or of the line, from 1.
     """
 

@@ -160,7 +160,9 @@ def _cuboid(entry: dict[str, Any]) -> _Cuboid:
     }
     size = given["dimensions"][::-1]  # width height length, along the own axes z y x
     if (size <= 0).any():
-        raise RowError(f"'dimensions' of a valid 3D box are {entry['dimensions']!r:.80}")
+        raise RowError(
+            f"'dimensions' of a valid 3D box are {entry['dimensions']!r:.80}, not all positive"
+        )
     rotation = np.clip(given["R_cam"], -2, 2)  # elements of a rotation are at most 1
     is_orthogonal = np.allclose(rotation @ rotation.T, np.eye(3), atol=TOLERANCE)
     if not is_orthogonal or np.linalg.det(rotation) < 0:

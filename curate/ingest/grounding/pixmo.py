@@ -22,7 +22,7 @@ from manifests.geometry.space import Space
 from manifests.storage import File
 
 POINTS = Space(form="xyxy", unit="percent")
-"""The data set's card says pixels, but the authors' own loader divides by 100 (molmo,
+"""Pixels according to the data set's card, but the authors' own loader divides by 100 (molmo,
 olmo/data/pixmo_datasets.py and data_formatter.py)."""
 COUNT = Space(form="xyxy", unit="pixel")
 """As in the same loader."""
@@ -35,12 +35,12 @@ class Pixmo(GroundingReader):
          "points": [{"x": 12.5, "y": 50.0}], "count": 1}
 
     Each row becomes a record: the points of one label on one image, each an object. An image has a
-    row for each label. A list of `{x, y}` is PixMo-Points', in percent of the image; two lists,
-    `{x: [...], y: [...]}`, are PixMo-Count's, in pixels of the image that was annotated, so a
-    resized copy of it does not match.
+    row for each label. PixMo-Points has a list of `{x, y}`, in percent of the image. PixMo-Count
+    has two lists, `{x: [...], y: [...]}`, in pixels of the annotated image, so a resized copy of
+    it does not match.
 
-    Nothing is downloaded: the image is a file below `media_root`, called as `file` says, or by its
-    `image_sha256`, or by a name made from the url (`{url_sha256}`, `{url_md5}`, `{url_name}`). A
+    Nothing is downloaded: the image is a file below `media_root`, named as in `file`, or by its
+    `image_sha256`, or from the url (`{url_sha256}`, `{url_md5}`, `{url_name}`). A
     row without points becomes a record without objects: nothing of that label is visible, or it
     was not annotated. `label`, `count` and all other fields go to `meta`. The key of a record is
     the file's name and the number of the row, from 0.

@@ -71,8 +71,10 @@ class QwenGrounding(Llava):
             return False
         return len(head.data) >= HEAD_BYTES or has_markup(head.data.decode(errors="replace"))
 
-    def _found(self, file: File, batch: list[Element], root: str, context: Context) -> ReadBatch:
-        chats = super()._found(file, batch, root, context)
+    def _read_batch(
+        self, file: File, batch: list[Element], root: str, context: Context
+    ) -> ReadBatch:
+        chats = super()._read_batch(file, batch, root, context)
         images: list[AnnotatedImage] = []
         errors: list[PlacedError] = []
         # Row by row: each answer is a text to be parsed.

@@ -47,8 +47,8 @@ class VisualGenome(GroundingReader):
     `object_id`, `synsets`, ...) become attributes; those of the image go to `meta`.
 
     Images are `VG_100K/7.jpg`, `VG_100K_2/7.jpg` or `7.jpg` below `media_root`, by the `image_id`
-    (else `id`) of the element. If `image_data.json` exists beside the file, or where `image_data`
-    says, the sizes in it are those that boxes refer to, and its other fields go to `meta`.
+    (else `id`) of the element. If there is an `image_data.json` beside the file, or a file given
+    by `image_data`, boxes refer to the image sizes in it, and its other fields go to `meta`.
 
     The key of a record is the file's name and the number of the element, from 0. A region without a
     phrase, an object without a name, and either without its four numbers fail alone

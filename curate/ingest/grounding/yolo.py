@@ -61,9 +61,9 @@ class Yolo(FilePerImage):
         files = super().list_files(base)
         return [file for file in files if file.name.rpartition("/")[2] not in FILES]
 
-    def grouped(self, files: list[File]) -> list[list[File]]:
+    def groups(self, files: list[File]) -> list[list[File]]:
         """Groups with the empty files last: sniffing looks at the first file of a source."""
-        groups = super().grouped(files)
+        groups = super().groups(files)
         return [sorted(group, key=lambda file: file.size < _MIN_LINE_BYTES) for group in groups]
 
     def parse(self, file: File, data: bytes, cache: SplitCache) -> AnnotatedImage:

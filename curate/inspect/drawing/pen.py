@@ -17,8 +17,8 @@ MAX_LABEL_CHARACTERS = 40
 SHADE, FAINT = 70, 130
 """Opacity of a shaded area and of a faint line, of 255."""
 MARGIN = 4
-"""Image sizes around the image: a line is cut where it leaves this area. The edge of a 3D box near
-the camera can end millions of pixels away."""
+"""A line is cut this many image sizes outside the image. An edge of a 3D box near the camera can
+end millions of pixels away."""
 
 
 class _Label(NamedTuple):

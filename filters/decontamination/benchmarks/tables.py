@@ -87,7 +87,7 @@ def _reading(file: File) -> Iterator[None]:
             raise  # the disk or the network, not the data
         fault = " ".join(str(error).split()).rstrip(".")
         raise InputError(
-            f"the file cannot be read: {fault:.300}.", file.uri, "Write the file again."
+            f"the file cannot be read: {fault:.300}.", file.uri, "Replace the file."
         ) from error
 
 

@@ -21,6 +21,7 @@ EQUAL_SCHEMA = pa.schema([("high", pa.uint64()), ("low", pa.uint64()), ("unit", 
 
 
 def near_schema(words: int) -> pa.Schema:
+    """The columns of a file of keys, with `words` uint64 of payload per entry."""
     payload = pa.list_(pa.field("item", pa.uint64(), nullable=False), words)
     return pa.schema(
         [("key", pa.uint64()), ("mark", pa.uint64()), ("unit", pa.uint32()), ("payload", payload)]
@@ -28,14 +29,20 @@ def near_schema(words: int) -> pa.Schema:
 
 
 def range_starts(sorted_hashes: np.ndarray, bits: int) -> np.ndarray:
-    """Where each of 2^bits ranges starts in sorted hashes, and the end of the last."""
+    """Where each of 2^bits ranges starts in sorted hashes (uint64), and the end of the last.
+
+    range_starts([1, 5, 2**63], 1) -> [0, 2, 3].
+    """
     # A shift by all 64 bits is undefined, so a single range shifts by 63 and by 1.
     ranges = sorted_hashes >> np.uint64(63 - bits) >> np.uint64(1)
     return np.searchsorted(ranges, np.arange((1 << bits) + 1, dtype=np.uint64))
 
 
 def read_range(folder: str, sources: Iterable[Source], ending: str, number: int) -> pa.Table | None:
-    """One range of all sources, `unit` as ids across the corpus; None if no source wrote a file."""
+    """One range of all sources in one table, where `unit` is the id across the corpus.
+
+    None if no source wrote a file with this ending.
+    """
     tables = []
     for source in sources:
         uri = storage.join(folder, source.name + ending)

@@ -21,7 +21,7 @@ class DescribedUnits(NamedTuple):
     `identity` (n, 2) uint64: units with equal identities are duplicates without verification.
     `keys` (m,) uint64 and `owners` (m,) int64: unit owners[i] has keys[i]. Near-duplicates share
     at least one key.
-    `payload` (n, words) uint64: travels with every key, to compare units that share it.
+    `payload` (n, words) uint64: written beside every key, to compare units that share the key.
     """
 
     present: np.ndarray
@@ -108,7 +108,7 @@ class Kind(Protocol):
 
 
 class Verifier(Protocol):
-    """Compares two units by features too large to travel with every key."""
+    """Compares two units by features that are too large to be written beside every key."""
 
     @property
     def columns(self) -> tuple[str, ...]:

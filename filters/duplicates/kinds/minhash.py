@@ -24,15 +24,17 @@ IDENTITY, SIGNATURE, SHINGLES = "minhash_identity", "minhash_signature", "minhas
 """Columns of an index."""
 
 WINDOW = 64
-"""A text is compared with up to so many before it in its band (ours).
+"""A text is compared with at most this many texts before it in its band (ours).
 
 So the cost stays linear where thousands of texts share a band, as boilerplate does.
 """
 NEAREST = 8
-"""The nearest of them, up to so many, become candidate pairs (ours)."""
+"""At most this many of them, the nearest, become candidate pairs (ours)."""
 DEVIATIONS = 4.0
-"""Pairs are rejected unverified if their sketch is so many standard deviations below the threshold
-(ours): of pairs just at the threshold one in thirty thousand is lost."""
+"""Standard deviations below the threshold at which the estimate of a sketch rejects a pair (ours).
+
+Of pairs exactly at the threshold one in thirty thousand is lost.
+"""
 SKETCH_BITS = 128
 
 

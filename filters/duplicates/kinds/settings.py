@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 By = Literal["text", "image", "minhash", "perceptual", "semantic", "sequence"]
 NEAR = ("minhash", "semantic", "sequence")
-"""Ways of which a step can have only one."""
+"""Ways that cannot be combined with each other."""
 DEFAULTS: dict[str, dict[str, Any]] = {
     "minhash": {
         "threshold": 0.8,

@@ -85,7 +85,7 @@ class LinkEqual:
 
 
 def _made(folder: str, name: str, found: Edges) -> TaskResult:
-    """The task's result: a file of the edges, or none where there are no edges."""
+    """The result of the task: a file of the edges, or no file if there are no edges."""
     if not len(found.a):
         return TaskResult([], {})
     return TaskResult([edges.write(storage.join(folder, name + ".arrow"), found)], {})

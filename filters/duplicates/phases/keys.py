@@ -1,7 +1,7 @@
 """Phase 1 of 5: every source writes the identities and keys of its units, split into ranges.
 
-Units of a source that are equal are collapsed first: one of them represents the others, which are
-linked to it and written no further.
+Of units that are equal within a source only the first, their representative, is written; the others
+are linked to it.
 """
 
 from __future__ import annotations
@@ -47,13 +47,13 @@ class Sizes(NamedTuple):
 
     @property
     def reported_count(self) -> int:
-        """Sources report keys with at least so many entries: every hot key has them in one."""
+        """Sources report keys with this many entries or more: a hot key has them in some source."""
         return max(64, self.max_entries // self.sources)
 
 
 @dataclass(frozen=True)
 class WriteKeys:
-    """A task: describe the units of a source, collapse equal ones, and write the others."""
+    """A task: describe the units of a source, and write one of each identity with its keys."""
 
     describe: Callable[[Source], DescribedUnits]
     sizes: Sizes

@@ -26,7 +26,8 @@ _MEMBERS = ".members.arrow"
 
 class Members(NamedTuple):
     """For each unit of a forest, in its order: the id of its record, string; its `ranks`
-    (n, sort keys) float64, the lowest best; and the hashes of its record's images, or None."""
+    (n, sort keys) float64, of which the lowest is best; the hashes of its record's images, or None.
+    """
 
     ids: pa.Array
     ranks: np.ndarray

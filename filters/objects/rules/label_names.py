@@ -13,6 +13,8 @@ import yaml
 from manifests import storage
 from manifests.errors import InputError
 
+_FORM = "It is YAML or JSON of `old: new`, or CSV or TSV of two columns without a header."
+
 
 def normalise(labels: pa.Array, fold: bool = True) -> pa.Array:
     """Labels in NFC, with one space for a run of whitespace and underscores, and none at the ends.
@@ -32,7 +34,7 @@ def read_renames(path: str) -> dict[str, str]:
     """
     stamp = storage.size_and_stamp(path)
     if stamp is None:
-        raise InputError("the file of labels does not exist", path)
+        raise InputError("the file of labels does not exist", path, "Check `rename_file`.")
     return _read(path, stamp)
 
 
@@ -41,7 +43,7 @@ def _read(path: str, stamp: tuple[int, int]) -> dict[str, str]:
     try:
         text = storage.read_bytes(path).decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise InputError(f"not UTF-8: {error}", path) from error
+        raise InputError(f"not UTF-8: {error}", path, "Save it as UTF-8.") from error
     separator = {"csv": ",", "tsv": "\t"}.get(path.rsplit(".", 1)[-1].lower())
     return _mapping(text, path) if separator is None else _columns(text, separator, path)
 
@@ -50,9 +52,9 @@ def _mapping(text: str, path: str) -> dict[str, str]:
     try:
         parsed = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise InputError(f"not YAML: {error}", path) from error
+        raise InputError(f"not YAML: {error}", path, _FORM) from error
     if not isinstance(parsed, dict):
-        raise InputError(f"{str(parsed)[:80]!r} is not a mapping of `old: new`", path)
+        raise InputError(f"{str(parsed)[:80]!r} is not a mapping of `old: new`", path, _FORM)
     for old, new in parsed.items():
         if not (isinstance(old, str) and isinstance(new, str)):
             raise InputError(
@@ -65,7 +67,7 @@ def _columns(text: str, separator: str, path: str) -> dict[str, str]:
     names: dict[str, str] = {}
     for number, row in enumerate(csv.reader(io.StringIO(text), delimiter=separator), 1):
         if row and len(row) != 2:
-            raise InputError(f"line {number} has {len(row)} columns, not 2: {row}", path)
+            raise InputError(f"line {number} has {len(row)} columns, not 2: {row}", path, _FORM)
         if row and names.setdefault(row[0], row[1]) != row[1]:
-            raise InputError(f"line {number} gives {row[0]!r} a second name", path)
+            raise InputError(f"line {number} gives {row[0]!r} a second name", path, "Keep one.")
     return names

@@ -1,4 +1,4 @@
-"""Counting samples say the number of objects there are, in each form, beside what there was."""
+"""Counting records have the right number in each form; the original records stay."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from tests.compose.grounding.texts import (
     IMAGE,
     IMAGE_SEGMENT,
     NO_MEDIA,
+    an_object,
     batch,
-    boxed,
-    said,
-    thing,
+    questions_and_answers,
+    with_box,
 )
 from tests.make import make_image
 from tests.runs import run_recipe
@@ -33,7 +33,7 @@ OWN = dict.fromkeys(COUNTING, ("{labels}?",))
 
 
 def made(table: pa.Table, **changes: Any) -> list[dict[str, Any]]:
-    """The new records; the old ones are before them as they were."""
+    """The new records. The old ones come first, unchanged."""
     out = Counting(**{"templates": OWN, **changes})(table, NO_MEDIA)
     assert out.schema.names == table.schema.names
     assert out.slice(0, table.num_rows).to_pylist() == table.to_pylist()
@@ -41,10 +41,10 @@ def made(table: pa.Table, **changes: Any) -> list[dict[str, Any]]:
 
 
 def counts(table: pa.Table, **changes: Any) -> dict[str, str]:
-    """What is answered by label."""
-    turns = [said(row["content"]) for row in made(table, **changes)]
+    """The answers by label."""
+    turns = [questions_and_answers(row["content"]) for row in made(table, **changes)]
     assert {len(one) for one in turns} <= {1}
-    return {asked.removesuffix("?"): told for [(asked, told)] in turns}
+    return {asked.removesuffix("?"): answer for [(asked, answer)] in turns}
 
 
 def number(answer: str) -> int:
@@ -59,12 +59,14 @@ things = st.lists(
 
 @settings(deadline=None)
 @given(st.lists(things, max_size=4), st.integers(0, 5))
-def test_the_number_is_always_that_of_the_objects_and_of_what_is_listed(
+def test_the_number_equals_the_objects_and_the_listed_ones(
     drawn: list[list[tuple[str | None, bool, bool]]], seed: int
 ) -> None:
     records = [
         [
-            thing(label, **({"box": (1, 2, 3, n)} if b else {}), **({"point": (1, n)} if p else {}))
+            an_object(
+                label, **({"box": (1, 2, 3, n)} if b else {}), **({"point": (1, n)} if p else {})
+            )
             for n, (label, b, p) in enumerate(some)
         ]
         for some in drawn
@@ -72,7 +74,7 @@ def test_the_number_is_always_that_of_the_objects_and_of_what_is_listed(
     table = batch(*records)
     asked = []
     for row in made(table, seed=seed):
-        [(question, answer)] = said(row["content"])
+        [(question, answer)] = questions_and_answers(row["content"])
         label = question.removesuffix("?")
         own = [one for one in row["objects"] if one["label"] == label]
         assert number(answer) == len(own)
@@ -83,8 +85,10 @@ def test_the_number_is_always_that_of_the_objects_and_of_what_is_listed(
     assert Counter(asked) == Counter(label for some in wanted for label in some)
 
 
-def test_each_form_is_written_as_it_is_named() -> None:
-    table = batch([boxed("a", 5, 6, 7, 8, point=(6, 7)), boxed("a", 1, 2, 3, 4, point=(2, 3))])
+def test_each_form_has_its_own_answer() -> None:
+    table = batch(
+        [with_box("a", 5, 6, 7, 8, point=(6, 7)), with_box("a", 1, 2, 3, 4, point=(2, 3))]
+    )
     assert counts(table, forms=["direct"]) == {"a": "2"}
     assert counts(table, forms=["boxes"]) == {
         "a": '```json\n[\n\t{"bbox_2d": [1, 2, 3, 4], "label": "a"},\n'
@@ -102,34 +106,38 @@ def test_each_form_is_written_as_it_is_named() -> None:
     )
 
 
-def test_a_form_is_taken_only_where_every_object_has_its_numbers() -> None:
-    table = batch([boxed("a", 1, 2, 3, 4), boxed("a", 1, 2, 3, 4, point=(1, 1)), thing("b")])
+def test_a_form_is_chosen_only_if_every_object_has_coordinates_for_it() -> None:
+    table = batch(
+        [with_box("a", 1, 2, 3, 4), with_box("a", 1, 2, 3, 4, point=(1, 1)), an_object("b")]
+    )
     for seed in range(9):
         assert counts(table, forms=["points"], seed=seed) == {}
         assert set(counts(table, forms=["boxes", "points"], seed=seed)) == {"a"}
     assert counts(table, forms=["direct"]) == {"a": "2", "b": "1"}
-    unknown = batch([boxed("a", 1, 2, 3, 4)], media=[{**IMAGE, "width": None}])
+    unknown = batch([with_box("a", 1, 2, 3, 4)], media=[{**IMAGE, "width": None}])
     assert counts(unknown, forms=["boxes"], style="qwen2.5") == {}
     assert counts(unknown, forms=["direct"], style="qwen2.5") == {"a": "1"}
 
 
 def test_labels_with_too_few_or_too_many_objects_are_not_counted() -> None:
-    objects = [thing(label) for label, n in (("a", 1), ("b", 2), ("c", 4)) for _ in range(n)]
+    objects = [an_object(label) for label, n in (("a", 1), ("b", 2), ("c", 4)) for _ in range(n)]
     assert counts(batch(objects), min=2, max=3) == {"b": "2"}
     assert len(counts(batch(objects), max_labels=2)) == 2
 
 
-def test_an_object_that_stands_for_several_stops_its_label_from_being_counted() -> None:
+def test_a_label_with_a_group_object_is_not_counted() -> None:
     crowd = {"attributes": json.dumps({"iscrowd": 1, "id": 5})}
     not_one = {"attributes": json.dumps({"iscrowd": 0, "note": "is_group_of"})}
-    table = batch([thing("a", **crowd), thing("a"), thing("b", **not_one)])
+    table = batch([an_object("a", **crowd), an_object("a"), an_object("b", **not_one)])
     assert counts(table, forms=["direct"]) == {"b": "1"}
     assert counts(table, forms=["direct"], group_attributes=[]) == {"a": "2", "b": "1"}
 
 
-def test_a_new_record_is_its_parents_with_another_id_and_content() -> None:
+def test_a_new_record_differs_from_its_parent_only_in_id_and_content() -> None:
     caption = [{"kind": "image", "media": 0}, {"kind": "text", "text": "Dogs.", "loss": True}]
-    table = batch([boxed("a", 1, 2, 3, 4), boxed("b", 1, 2, 3, 4)], content=caption, meta='{"x":1}')
+    table = batch(
+        [with_box("a", 1, 2, 3, 4), with_box("b", 1, 2, 3, 4)], content=caption, meta='{"x":1}'
+    )
     table = table.append_column("words.count", pa.array([3]))
     [parent], children = table.to_pylist(), made(table)
     assert len({parent["id"], *(child["id"] for child in children)}) == 3
@@ -139,8 +147,8 @@ def test_a_new_record_is_its_parents_with_another_id_and_content() -> None:
         assert child == {k: v for k, v in {**parent, "id": child["id"]}.items() if k in child}
 
 
-def test_ids_and_forms_do_not_depend_on_what_is_around() -> None:
-    table = batch(*[[boxed("a", 1, 2, 3, n, point=(1, 2)), thing("b")] for n in range(30)])
+def test_ids_and_forms_do_not_depend_on_other_records() -> None:
+    table = batch(*[[with_box("a", 1, 2, 3, n, point=(1, 2)), an_object("b")] for n in range(30)])
     whole = {row["id"]: row["content"] for row in made(table)}
     alone = [row for n in range(29, -1, -1) for row in made(table.slice(n, 1))]
     assert {row["id"]: row["content"] for row in alone} == whole
@@ -148,26 +156,31 @@ def test_ids_and_forms_do_not_depend_on_what_is_around() -> None:
     again = Counting(templates=OWN, forms=["points"])(table, NO_MEDIA)
     both = Counting(templates=OWN, forms=["direct"])(again.slice(0, 30), NO_MEDIA)
     assert len({*again["id"].to_pylist(), *both["id"].to_pylist()}) == 30 + 30 + 60
-    forms = Counter(answer.partition("[")[0] for c in whole.values() for _, answer in said(c))
+    forms = Counter(
+        answer.partition("[")[0] for c in whole.values() for _, answer in questions_and_answers(c)
+    )
     assert min(forms.values()) >= 5
 
 
-def test_a_record_that_is_not_about_one_image_is_left_alone() -> None:
-    assert made(batch([thing("a")], media=[])) == []
-    assert made(batch([thing("a"), thing("a", media=1)], media=[IMAGE, IMAGE])) == []
+def test_a_record_not_about_one_image_adds_nothing() -> None:
+    assert made(batch([an_object("a")], media=[])) == []
+    assert made(batch([an_object("a"), an_object("a", media=1)], media=[IMAGE, IMAGE])) == []
     assert made(batch()) == []
 
 
-def test_built_in_words_name_the_label_and_differ() -> None:
-    table = batch(*[[thing("猫")]] * 60)
-    asked = {said(row["content"])[0][0] for row in made(table, templates={}, forms=["direct"])}
+def test_built_in_templates_name_the_label_and_differ() -> None:
+    table = batch(*[[an_object("猫")]] * 60)
+    asked = {
+        questions_and_answers(row["content"])[0][0]
+        for row in made(table, templates={}, forms=["direct"])
+    }
     assert asked == {template.fill("猫") for template in COUNTING["direct"]}
     for some in COUNTING.values():
         check_templates([template.text for template in some], "labels")
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
         ({"forms": []}, "at least 1"),
         ({"forms": ["voxels"]}, "direct"),
@@ -177,8 +190,8 @@ def test_built_in_words_name_the_label_and_differ() -> None:
         ({"style": "tags"}, "qwen3"),
     ],
 )
-def test_settings_that_do_not_fit_are_refused(changes: dict[str, Any], told: str) -> None:
-    with pytest.raises(ValidationError, match=told):
+def test_invalid_settings_are_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
         Counting(**changes)
 
 

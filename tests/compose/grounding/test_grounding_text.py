@@ -1,4 +1,4 @@
-"""Objects become questions and answers that hold all of what they name, the same every time."""
+"""Objects become questions and complete answers, the same in every run."""
 
 from __future__ import annotations
 
@@ -17,14 +17,22 @@ from curate.compose.grounding.parsing import ParsedObject, parse_objects
 from curate.compose.grounding.rendering import STYLE_GEOMETRIES
 from curate.compose.grounding.templates import EVERY_OBJECT, STYLE_FORMS, TEMPLATES, Template
 from manifests import record
-from tests.compose.grounding.texts import IMAGE, batch, boxed, said, thing, turns, turns_of
+from tests.compose.grounding.texts import (
+    IMAGE,
+    an_object,
+    batch,
+    questions_and_answers,
+    turns,
+    turns_of,
+    with_box,
+)
 from tests.filters.rows import answers
 from tests.make import make_image
 from tests.runs import run_recipe
 
 OWN = GroundingText(templates=("Find {labels}.",))
-DOG, LOW_CAT = boxed("dog", 10.5, 20.4, 500, 600), boxed("cat", 0, 700, 1000, 1000)
-HIGH_CAT = boxed("cat", 30, 10, 40, 40)
+DOG, LOW_CAT = with_box("dog", 10.5, 20.4, 500, 600), with_box("cat", 0, 700, 1000, 1000)
+HIGH_CAT = with_box("cat", 30, 10, 40, 40)
 
 
 def own(**settings: Any) -> GroundingText:
@@ -32,38 +40,38 @@ def own(**settings: Any) -> GroundingText:
     return GroundingText(**{"templates": (f"Find {place}.",), **settings})
 
 
-def test_one_question_names_all_labels_and_its_answer_holds_all_objects_in_reading_order() -> None:
-    [(asked, told)] = turns_of(own(), DOG, LOW_CAT, HIGH_CAT)
+def test_one_question_names_all_labels_and_its_answer_has_all_objects_in_reading_order() -> None:
+    [(asked, answer)] = turns_of(own(), DOG, LOW_CAT, HIGH_CAT)
     assert asked in ("Find dog, cat.", "Find cat, dog.")
-    assert told == (
+    assert answer == (
         '```json\n[\n\t{"bbox_2d": [30, 10, 40, 40], "label": "cat"},\n'
         '\t{"bbox_2d": [10, 20, 500, 600], "label": "dog"},\n'
         '\t{"bbox_2d": [0, 700, 1000, 1000], "label": "cat"}\n]\n```'
     )
 
 
-def test_the_order_of_the_annotation_may_stay() -> None:
-    [(_, told)] = turns_of(own(order="given"), DOG, LOW_CAT, HIGH_CAT)
-    assert [one.label for one in parse_objects(told)] == ["dog", "cat", "cat"]
+def test_objects_can_keep_the_order_of_annotation() -> None:
+    [(_, answer)] = turns_of(own(order="given"), DOG, LOW_CAT, HIGH_CAT)
+    assert [one.label for one in parse_objects(answer)] == ["dog", "cat", "cat"]
 
 
-def test_by_label_each_label_has_a_question_that_answers_all_its_instances() -> None:
+def test_by_label_each_label_has_a_question_answered_with_all_its_objects() -> None:
     asked = dict(turns_of(own(by="label"), DOG, LOW_CAT, HIGH_CAT))
-    assert {question: len(parse_objects(told)) for question, told in asked.items()} == {
+    assert {question: len(parse_objects(answer)) for question, answer in asked.items()} == {
         "Find dog.": 1,
         "Find cat.": 2,
     }
 
 
-def test_by_expression_the_answer_says_the_label_or_else_the_expression() -> None:
+def test_by_expression_the_answer_has_the_label_or_else_the_expression() -> None:
     step = own(by="expression")
     objects = [
-        boxed("dog", 1, 2, 3, 4, text="the left one"),
-        boxed(None, 5, 6, 7, 8, text="a thing"),
-        boxed("dog", 9, 9, 10, 10, text="the left one"),
+        with_box("dog", 1, 2, 3, 4, text="the left one"),
+        with_box(None, 5, 6, 7, 8, text="a thing"),
+        with_box("dog", 9, 9, 10, 10, text="the left one"),
     ]
     asked = dict(turns_of(step, *objects))
-    assert {question: parse_objects(told) for question, told in asked.items()} == {
+    assert {question: parse_objects(answer) for question, answer in asked.items()} == {
         "Find the left one.": [
             ParsedObject("dog", (1, 2, 3, 4)),
             ParsedObject("dog", (9, 9, 10, 10)),
@@ -72,25 +80,25 @@ def test_by_expression_the_answer_says_the_label_or_else_the_expression() -> Non
     }
 
 
-def test_a_label_one_of_whose_objects_has_no_box_is_not_asked_for() -> None:
-    table = batch([DOG, HIGH_CAT, thing("cat", point=(1, 2)), boxed(None, 1, 2, 3, 4)])
+def test_a_label_is_skipped_if_one_of_its_objects_has_no_box() -> None:
+    table = batch([DOG, HIGH_CAT, an_object("cat", point=(1, 2)), with_box(None, 1, 2, 3, 4)])
     answered = answers(own(), table)
-    [(asked, told)] = said(answered["content"][0])
-    assert (asked, len(parse_objects(told))) == ("Find dog.", 1)
+    [(asked, answer)] = questions_and_answers(answered["content"][0])
+    assert (asked, len(parse_objects(answer))) == ("Find dog.", 1)
     assert [answered[name] for name in ("queries", "answered", "left_aside")] == [[1], [1], [3]]
 
 
-def test_max_queries_leaves_whole_labels_out() -> None:
+def test_max_queries_omits_labels_with_all_their_objects() -> None:
     answered = answers(own(by="label", max_queries=1), batch([DOG, LOW_CAT, HIGH_CAT]))
-    [(asked, told)] = said(answered["content"][0])
-    assert len(parse_objects(told)) == {"Find dog.": 1, "Find cat.": 2}[asked]
+    [(asked, answer)] = questions_and_answers(answered["content"][0])
+    assert len(parse_objects(answer)) == {"Find dog.": 1, "Find cat.": 2}[asked]
     assert answered["answered"][0] + answered["left_aside"][0] == 3
 
 
-def test_most_999_is_what_qwen_answers_and_the_default_of_tags() -> None:
+def test_max_coordinate_is_1000_or_for_tags_999_by_default() -> None:
     def numbers(**settings: Any) -> tuple[float, ...] | None:
-        [(_, told)] = turns_of(own(**settings), LOW_CAT)
-        return parse_objects(told)[0].box
+        [(_, answer)] = turns_of(own(**settings), LOW_CAT)
+        return parse_objects(answer)[0].box
 
     assert numbers() == (0, 700, 1000, 1000)
     assert numbers(max_coordinate=999) == (0, 700, 999, 999)
@@ -98,52 +106,54 @@ def test_most_999_is_what_qwen_answers_and_the_default_of_tags() -> None:
     assert numbers(style="tags", max_coordinate=1000) == (0, 700, 1000, 1000)
 
 
-def test_pixels_are_those_of_the_image_as_it_is_shown() -> None:
+def test_pixels_refer_to_the_image_as_shown() -> None:
     sideways = {**IMAGE, "width": 428, "height": 640, "orientation": 6}
     box = [1000 * 146 / 640, 1000 * 137 / 428, 1000 * 615 / 640, 1000 * 415 / 428]
     for one in (IMAGE, sideways):
-        [(_, told)] = turns_of(own(style="qwen2.5"), boxed("cat", *box), media=[one])
-        assert parse_objects(told)[0].box == (147, 134, 619, 407)
+        [(_, answer)] = turns_of(own(style="qwen2.5"), with_box("cat", *box), media=[one])
+        assert parse_objects(answer)[0].box == (147, 134, 619, 407)
 
 
 def test_pixels_of_an_image_of_unknown_or_impossible_size_are_an_error() -> None:
-    for change, told in (
+    for change, answer in (
         ({"width": None}, "an image of unknown size"),
         ({"width": 9000, "height": 10}, "an image too elongated for smart_resize"),
     ):
         table = batch([DOG], media=[{**IMAGE, **change}])
         answered = answers(own(style="qwen2.5"), table)
-        assert (answered["drop"], answered["error"]) == ([None], [told])
+        assert (answered["drop"], answered["error"]) == ([None], [answer])
         assert answered["content"] == table["content"].to_pylist()
         assert answers(own(), table)["error"] == [None]
 
 
-def test_points_and_cuboids_are_written_in_their_styles() -> None:
-    point = thing("cat", point=(10.5, 999.6))
-    [(_, told)] = turns_of(own(what="points"), point)
-    assert parse_objects(told) == [ParsedObject("cat", point=(10, 1000))]
-    [(_, told)] = turns_of(own(what="points", style="xml"), point)
-    assert parse_objects(told) == [ParsedObject("cat", point=(7, 419))]
-    near, far = (thing(name, box3d=[0, 0, z, 1, 2, 3, 0, 0, 0]) for name, z in (("a", 2), ("b", 9)))
-    [(_, told)] = turns_of(own(what="boxes_3d"), far, near)
-    assert [one.label for one in parse_objects(told)] == ["a", "b"]
+def test_points_and_cuboids_are_rendered_in_their_styles() -> None:
+    point = an_object("cat", point=(10.5, 999.6))
+    [(_, answer)] = turns_of(own(what="points"), point)
+    assert parse_objects(answer) == [ParsedObject("cat", point=(10, 1000))]
+    [(_, answer)] = turns_of(own(what="points", style="xml"), point)
+    assert parse_objects(answer) == [ParsedObject("cat", point=(7, 419))]
+    near, far = (
+        an_object(name, box3d=[0, 0, z, 1, 2, 3, 0, 0, 0]) for name, z in (("a", 2), ("b", 9))
+    )
+    [(_, answer)] = turns_of(own(what="boxes_3d"), far, near)
+    assert [one.label for one in parse_objects(answer)] == ["a", "b"]
 
 
 @pytest.mark.parametrize(
     ("objects", "settings", "reason"),
     [
         ([], {}, "no objects"),
-        ([thing("a", point=(1, 2))], {}, "no boxes"),
-        ([thing("a", point=(1, 2))], {"empty": "keep"}, "no boxes"),
-        ([boxed(None, 1, 2, 3, 4)], {}, "no label"),
-        ([boxed("a", 1, 2, 3, float("inf"))], {}, "no boxes"),
-        ([boxed(" ", 1, 2, 3, 4)], {}, "no label"),
-        ([boxed("a", 1, 2, 3, 4)], {"by": "expression"}, "no expression"),
-        ([boxed("a", 1, 2, 3, 4)], {"what": "boxes_3d"}, "no 3D boxes"),
-        ([boxed("a", 1, 2, 3, 4, media=1)], {}, "not about one image"),
+        ([an_object("a", point=(1, 2))], {}, "no boxes"),
+        ([an_object("a", point=(1, 2))], {"empty": "keep"}, "no boxes"),
+        ([with_box(None, 1, 2, 3, 4)], {}, "no label"),
+        ([with_box("a", 1, 2, 3, float("inf"))], {}, "no boxes"),
+        ([with_box(" ", 1, 2, 3, 4)], {}, "no label"),
+        ([with_box("a", 1, 2, 3, 4)], {"by": "expression"}, "no expression"),
+        ([with_box("a", 1, 2, 3, 4)], {"what": "boxes_3d"}, "no 3D boxes"),
+        ([with_box("a", 1, 2, 3, 4, media=1)], {}, "not about one image"),
     ],
 )
-def test_what_cannot_be_asked_about_goes_with_a_reason_and_keeps_its_text(
+def test_a_record_without_a_question_is_dropped_with_a_reason_and_keeps_its_text(
     objects: list[Any], settings: dict[str, Any], reason: str
 ) -> None:
     table = batch(objects)
@@ -152,45 +162,45 @@ def test_what_cannot_be_asked_about_goes_with_a_reason_and_keeps_its_text(
     assert answered["content"] == table["content"].to_pylist()
 
 
-def test_no_image_or_several_is_a_reason_unless_all_objects_are_on_one() -> None:
+def test_a_record_without_one_common_image_is_dropped() -> None:
     assert answers(own(), batch([DOG], media=[]))["drop"] == ["no image"]
     video = {**IMAGE, "kind": "video"}
     assert answers(own(), batch([DOG], media=[video]))["drop"] == ["no image"]
     two = {"media": [IMAGE, IMAGE]}
-    assert answers(own(), batch([DOG, boxed("a", 1, 2, 3, 4, media=1)], **two))["drop"] == [
+    assert answers(own(), batch([DOG, with_box("a", 1, 2, 3, 4, media=1)], **two))["drop"] == [
         "not about one image"
     ]
-    assert answers(own(), batch([boxed("a", 1, 2, 3, 4, media=None)], **two))["drop"] == [
+    assert answers(own(), batch([with_box("a", 1, 2, 3, 4, media=None)], **two))["drop"] == [
         "not about one image"
     ]
-    assert answers(own(), batch([boxed("a", 1, 2, 3, 4, media=None)]))["drop"] == [None]
-    second = boxed("a", 1, 2, 3, 4, media=1)
+    assert answers(own(), batch([with_box("a", 1, 2, 3, 4, media=None)]))["drop"] == [None]
+    second = with_box("a", 1, 2, 3, 4, media=1)
     answered = answers(own(), batch([second], **two))
     assert answered["drop"] == [None]
     assert answered["content"][0][0]["media"] == 1
     assert answers(own(), batch())["drop"] == []
 
 
-def test_a_record_without_objects_may_be_kept_and_asked_for_all_there_are() -> None:
+def test_a_record_without_objects_can_be_kept_with_an_empty_answer() -> None:
     texts = [template.text for template in EVERY_OBJECT["boxes"]]
-    [(asked, told)] = turns_of(own(empty="keep"))
-    assert (asked in texts, told) == (True, "```json\n[]\n```")
-    [(_, told)] = turns_of(own(empty="keep", style="tags"))
-    assert told == "There are none in the image."
+    [(asked, answer)] = turns_of(own(empty="keep"))
+    assert (asked in texts, answer) == (True, "```json\n[]\n```")
+    [(_, answer)] = turns_of(own(empty="keep", style="tags"))
+    assert answer == "There are none in the image."
 
 
-def test_a_label_that_a_style_cannot_carry_is_an_error_of_its_record_alone() -> None:
-    answered = answers(own(style="tags"), batch([boxed("a<box>", 1, 2, 3, 4)], [DOG]))
+def test_a_label_that_a_style_cannot_hold_quarantines_only_its_record() -> None:
+    answered = answers(own(style="tags"), batch([with_box("a<box>", 1, 2, 3, 4)], [DOG]))
     assert answered["error"][1] is None
     assert "contains a tag" in answered["error"][0]
     assert answered["queries"] == [0, 1]
 
 
-def test_the_text_that_was_there_is_kept_unless_an_older_one_is() -> None:
+def test_the_old_text_is_kept_unless_an_older_one_is_kept_already() -> None:
     caption = [{"kind": "image", "media": 0}, {"kind": "text", "text": "A dog.", "loss": True}]
     answered = answers(own(), batch([DOG], content=caption))
     assert answered["raw_text"] == ["A dog."]
-    assert [text for _, text in said(answered["content"][0])] != ["A dog."]
+    assert [text for _, text in questions_and_answers(answered["content"][0])] != ["A dog."]
     assert answers(own(), batch([DOG], content=caption, raw_text="x"))["raw_text"] == ["x"]
     assert answers(own(), batch([DOG]))["raw_text"] == [None]
     assert answers(own(), batch([], content=caption))["raw_text"] == [None]
@@ -213,7 +223,7 @@ def test_turns_are_added_to_a_conversation_or_replace_it() -> None:
     assert len(orders) == 6
 
 
-def test_an_image_stays_before_all_questions_and_a_message_is_not_cut() -> None:
+def test_questions_come_after_all_images_and_split_no_message() -> None:
     late = [
         {"kind": "text", "text": "Look:", "role": "user"},
         {"kind": "image", "media": 0, "role": "user"},
@@ -227,7 +237,7 @@ def test_an_image_stays_before_all_questions_and_a_message_is_not_cut() -> None:
         assert texts[4] == "Find dog."
 
 
-def test_which_words_are_chosen_depends_on_seed_and_id_and_nothing_else() -> None:
+def test_the_choice_of_templates_depends_only_on_seed_and_id() -> None:
     step = GroundingText(by="label")
     table = batch(*[[DOG, HIGH_CAT]] * 40)
     whole = turns(step, table)
@@ -244,19 +254,19 @@ def test_which_words_are_chosen_depends_on_seed_and_id_and_nothing_else() -> Non
 
 @pytest.mark.parametrize("style", list(STYLE_GEOMETRIES))
 @pytest.mark.parametrize("by", ["category", "label", "expression"])
-def test_every_style_has_words_for_all_that_it_writes(style: str, by: str) -> None:
+def test_every_style_has_templates_for_all_its_geometries(style: str, by: str) -> None:
     numbers = {"box": (1, 2, 3, 4), "point": (5, 6), "box3d": [1.0] * 9}
     for what in STYLE_GEOMETRIES[style]:
         step = GroundingText(style=style, what=what, by=by)
-        [(asked, told)] = turns_of(step, thing("猫", text="猫", **numbers))
+        [(asked, answer)] = turns_of(step, an_object("猫", text="猫", **numbers))
         assert "猫" in asked
         assert "{" not in asked.replace(templates.FORMAT_3D, "")
-        assert len(parse_objects(told)) == 1
+        assert len(parse_objects(answer)) == 1
         own_words = TEMPLATES[STYLE_FORMS[step.style], what, step._placeholder]
         templates.check_templates([one.text for one in own_words], step._placeholder)
 
 
-def test_published_words_are_marked_and_say_the_label_once() -> None:
+def test_published_templates_are_marked_and_name_the_label_once() -> None:
     published = [t for some in TEMPLATES.values() for t in some if t.published]
     assert [one.text.partition(":")[0].partition('"')[0].strip() for one in published[:2]] == [
         "Locate every instance that belongs to the following categories",
@@ -266,7 +276,7 @@ def test_published_words_are_marked_and_say_the_label_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "message"),
     [
         ({"style": "tags", "what": "points"}, "style 'tags' renders boxes, not points"),
         ({"style": "qwen2.5", "what": "boxes_3d"}, "not boxes_3d"),
@@ -278,8 +288,8 @@ def test_published_words_are_marked_and_say_the_label_once() -> None:
         ({"max_coordinate": 998}, "999"),
     ],
 )
-def test_settings_that_do_not_fit_are_refused(settings: dict[str, Any], told: str) -> None:
-    with pytest.raises(ValidationError, match=re.escape(told)):
+def test_invalid_settings_are_refused(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=re.escape(message)):
         GroundingText(**settings)
 
 

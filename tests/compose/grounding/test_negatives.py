@@ -1,4 +1,4 @@
-"""Questions for what is absent are asked of the right share of records, and only for that."""
+"""Absent categories, and only those, are asked for in the right share of records."""
 
 from __future__ import annotations
 
@@ -19,11 +19,18 @@ from curate.compose.grounding.templates import ABSENT_ANSWERS
 from manifests.errors import InputError
 from manifests.media import Media
 from manifests.record.objects import edit_objects
-from tests.compose.grounding.texts import IMAGE, batch, boxed, said, thing, turns
+from tests.compose.grounding.texts import (
+    IMAGE,
+    an_object,
+    batch,
+    questions_and_answers,
+    turns,
+    with_box,
+)
 from tests.filters.rows import answers
 
 NAMES = ("dog", "cat", "fire hydrant", "traffic light")
-DOG = boxed("dog", 1, 2, 3, 4)
+DOG = with_box("dog", 1, 2, 3, 4)
 
 
 def own(**changes: Any) -> Negatives:
@@ -37,22 +44,26 @@ def absent(*objects: dict[str, Any], **changes: Any) -> list[str] | None:
 
 
 def every(*objects: dict[str, Any], **changes: Any) -> set[str]:
-    """All that is ever asked for, over many seeds."""
+    """All categories that are asked for, over many seeds."""
     found = [absent(*objects, seed=seed, **changes) for seed in range(30)]
     return {name for some in found for name in some or ()}
 
 
 @settings(deadline=None)
 @given(st.lists(st.sampled_from(NAMES), max_size=5), st.integers(1, 9), st.integers(0, 99))
-def test_nothing_is_asked_for_that_is_there(labels: list[str], per_query: int, seed: int) -> None:
-    table = batch([boxed(label, 1, 2, 3, 4) for label in labels])
+def test_no_category_of_the_image_is_asked_for(
+    labels: list[str], per_query: int, seed: int
+) -> None:
+    table = batch([with_box(label, 1, 2, 3, 4) for label in labels])
     answered = answers(own(per_query=per_query, seed=seed), table)
     asked = answered["absent"][0] or []
     assert not set(asked) & set(labels)
     assert len(asked) == len(set(asked)) <= per_query
     assert (asked == []) == (set(labels) == set(NAMES))
     if asked:
-        assert said(answered["content"][0]) == [(f"Find {', '.join(asked)}.", "```json\n[]\n```")]
+        assert questions_and_answers(answered["content"][0]) == [
+            (f"Find {', '.join(asked)}.", "```json\n[]\n```")
+        ]
     else:
         assert answered["content"] == table["content"].to_pylist()
 
@@ -68,8 +79,10 @@ def test_nothing_is_asked_for_that_is_there(labels: list[str], per_query: int, s
         ("doghouse", set()),
     ],
 )
-def test_a_category_that_a_label_may_mean_is_not_absent(label: str, there: set[str]) -> None:
-    assert every(boxed(label, 1, 2, 3, 4)) == set(NAMES) - there
+def test_a_category_that_shares_its_words_with_a_label_is_not_absent(
+    label: str, there: set[str]
+) -> None:
+    assert every(with_box(label, 1, 2, 3, 4)) == set(NAMES) - there
 
 
 @pytest.mark.parametrize(
@@ -77,24 +90,24 @@ def test_a_category_that_a_label_may_mean_is_not_absent(label: str, there: set[s
     [("buses", "bus"), ("bus", "Buses"), ("dishes", "dish"), ("berries", "berry"), ("s", "s")],
 )
 def test_the_plural_is_the_same_category(label: str, category: str) -> None:
-    assert every(boxed(label, 1, 2, 3, 4), categories=(category, "dog")) == {"dog"}
+    assert every(with_box(label, 1, 2, 3, 4), categories=(category, "dog")) == {"dog"}
 
 
 @pytest.mark.parametrize("label", [None, " ", "🐕"])
-def test_a_record_with_an_object_of_unknown_label_is_left_alone(label: str | None) -> None:
-    table = batch([DOG, thing(label)])
+def test_a_record_with_an_unlabelled_object_gets_no_question(label: str | None) -> None:
+    table = batch([DOG, an_object(label)])
     answered = answers(own(), table)
     assert answered["absent"] == [None]
     assert answered["content"] == table["content"].to_pylist()
 
 
-def test_a_record_not_about_one_image_is_left_alone() -> None:
+def test_a_record_not_about_one_image_gets_no_question() -> None:
     assert answers(own(), batch([], media=[]))["absent"] == [None]
     assert answers(own(), batch([], media=[IMAGE, IMAGE]))["absent"] == [None]
     assert answers(own(), batch())["absent"] == []
 
 
-def test_the_share_is_that_of_the_records_and_grows_by_adding() -> None:
+def test_a_larger_share_asks_the_same_records_and_more() -> None:
     table = batch(*[[DOG]] * 2000)
     asked = {
         share: [one is not None for one in answers(own(share=share), table)["absent"]]
@@ -106,25 +119,25 @@ def test_the_share_is_that_of_the_records_and_grows_by_adding() -> None:
     assert all(more or not some for some, more in zip(asked[0.1], asked[0.3], strict=True))
 
 
-def test_words_tell_it_where_asked_and_in_styles_without_a_list() -> None:
+def test_the_answer_is_a_sentence_if_set_or_if_the_style_has_no_list() -> None:
     wanted = {template.fill("cat") for template in ABSENT_ANSWERS}
     only_cat = {"categories": ("cat",), "templates": None}
-    told = set()
+    found = set()
     for style, what in (("qwen3", "points"), ("tags", "boxes"), ("xml", "points")):
         for seed in range(20):
             step = own(style=style, what=what, answer="words", seed=seed, **only_cat)
             [[(asked, answer)]] = turns(step, batch([DOG]))
             assert "cat" in asked
-            told.add(answer)
+            found.add(answer)
             assert parse_objects(answer) == []
-    assert told == wanted
+    assert found == wanted
     [[(_, answer)]] = turns(own(style="tags", **only_cat), batch([DOG]))
     assert answer in wanted
 
 
-def test_it_is_added_to_a_conversation_that_grounding_text_then_adds_to() -> None:
-    """Objects may go in between: what they were is still not asked for as absent."""
-    table = batch([DOG, boxed("cat", 5, 5, 6, 6)])
+def test_grounding_text_can_add_to_the_conversation_with_negatives() -> None:
+    """Objects may be removed in between: their labels are still not asked for as absent."""
+    table = batch([DOG, with_box("cat", 5, 5, 6, 6)])
     answered = Negatives(categories=NAMES, share=1, templates=("No {labels}?",))(table, Media())
     for name, values in answered.columns.items():
         if name != "absent":
@@ -138,16 +151,16 @@ def test_it_is_added_to_a_conversation_that_grounding_text_then_adds_to() -> Non
     assert asked[1] in ("No fire hydrant?", "No traffic light?")
 
 
-def test_the_text_that_was_there_is_kept() -> None:
+def test_the_old_text_is_kept() -> None:
     caption = [{"kind": "image", "media": 0}, {"kind": "text", "text": "A dog.", "loss": True}]
     answered = answers(own(), batch([DOG], content=caption))
     assert answered["raw_text"] == ["A dog."]
-    assert len(said(answered["content"][0])) == 1
+    assert len(questions_and_answers(answered["content"][0])) == 1
     assert answers(own(share=0), batch([DOG], content=caption))["raw_text"] == [None]
 
 
 @pytest.mark.parametrize("data", ["dog\n\n cat \n", '["dog", "cat"]', "\ufeffdog\r\ncat"])
-def test_categories_may_be_a_file_that_is_part_of_the_steps_identity(
+def test_a_file_of_categories_is_part_of_the_identity_of_the_step(
     tmp_path: Path, data: str
 ) -> None:
     (tmp_path / "names.txt").write_text(data)
@@ -159,13 +172,13 @@ def test_categories_may_be_a_file_that_is_part_of_the_steps_identity(
 
 
 @pytest.mark.parametrize("data", ["", "[]", "[1]", "[", "dog\n--\n"])
-def test_a_file_that_lists_none_is_an_error(tmp_path: Path, data: str) -> None:
+def test_a_file_without_categories_is_an_error(tmp_path: Path, data: str) -> None:
     (tmp_path / "names.txt").write_text(data)
     with pytest.raises(InputError, match="not a list of categories"):
         own(categories="names.txt")(batch([DOG]), Media(str(tmp_path)))
 
 
-def test_the_choice_depends_on_seed_and_id_and_nothing_else() -> None:
+def test_the_choice_depends_only_on_seed_and_id() -> None:
     table = batch(*[[DOG]] * 50)
     step = own(share=0.5)
     whole = answers(step, table)
@@ -174,7 +187,7 @@ def test_the_choice_depends_on_seed_and_id_and_nothing_else() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
         ({"categories": []}, "there are none"),
         ({"categories": ["dog", "--"]}, "'--' has no letter or digit"),
@@ -183,6 +196,6 @@ def test_the_choice_depends_on_seed_and_id_and_nothing_else() -> None:
         ({"share": 2}, "less than or equal to 1"),
     ],
 )
-def test_settings_that_do_not_fit_are_refused(changes: dict[str, Any], told: str) -> None:
-    with pytest.raises(ValidationError, match=re.escape(told)):
+def test_invalid_settings_are_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=re.escape(message)):
         own(**changes)

@@ -1,4 +1,4 @@
-"""Choices are even, repeatable, and of their own for each record, seed and step."""
+"""Choices are uniform, repeatable, and independent for each record, seed and step."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ def first(seed: int, step: str, ids: pa.Array = IDS) -> list[int]:
     return [one.below(10) for one in random_choices(ids, seed, step)]
 
 
-def test_each_value_is_as_likely() -> None:
+def test_all_values_are_equally_likely() -> None:
     counts = Counter(first(0, "a"))
     assert set(counts) == set(range(10))
     assert all(240 < n < 360 for n in counts.values())
 
 
-def test_records_seeds_and_steps_choose_apart_and_always_the_same() -> None:
+def test_choices_differ_by_record_seed_and_step_and_are_repeatable() -> None:
     assert first(0, "a") == first(0, "a")
     assert first(0, "a", IDS.slice(5, 9)) == first(0, "a")[5:14]
     for other in (first(1, "a"), first(0, "b"), first(-1, "a")):

@@ -1,4 +1,4 @@
-"""What is written for given objects, to the letter; and the published vectors."""
+"""The exact text for given objects, and the published examples."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ PIXEL = Space(form="xyxy", unit="pixel")
 VECTOR = boxes_to_units(np.array([[146, 137, 615, 415]]), SIZE, PIXEL)
 
 
-def test_the_published_box_is_written_as_published() -> None:
+def test_the_published_box_is_rendered_as_published() -> None:
     assert to_thousandths(VECTOR).tolist() == [[228, 320, 961, 970]]
     assert to_resized_pixels(VECTOR, SIZE).tolist() == [[147, 134, 619, 407]]
 
 
-def test_halves_are_rounded_to_even_and_the_ends_are_ends() -> None:
+def test_rounding_is_half_to_even_and_clipped_to_the_range() -> None:
     units = np.array([[0.5, 1.5, 2.5, 999.5], [-3, 1000.4, 1003, 998.5]])
     assert to_thousandths(units).tolist() == [[0, 2, 2, 1000], [0, 1000, 1000, 998]]
     assert to_thousandths(units, 999).tolist() == [[0, 2, 2, 999], [0, 999, 999, 998]]
 
 
-def test_pixels_end_at_the_last_one() -> None:
+def test_the_last_pixel_is_the_largest_coordinate() -> None:
     assert to_resized_pixels(np.array([[0.0, 0, 1000, 1000]]), SIZE).tolist() == [[0, 0, 643, 419]]
 
 
@@ -59,7 +59,7 @@ def test_json_of_any_label_is_valid_and_readable(label: str) -> None:
     assert json.loads(inside) == [{"bbox_2d": [1, 2, 3, 4], "label": label}]
 
 
-def test_letters_of_any_script_are_written_as_they_are() -> None:
+def test_letters_of_any_script_are_not_escaped() -> None:
     assert '"猫 é"' in render_answer("qwen3", "boxes", [AnswerObject("猫 é", (1, 2, 3, 4))])
 
 
@@ -71,7 +71,7 @@ def test_tags_are_qwen_vls() -> None:
     assert parse_objects(EMPTY_ANSWER) == []
 
 
-def test_points_in_xml_stand_by_label() -> None:
+def test_points_in_xml_are_grouped_by_label() -> None:
     objects = [AnswerObject("a", (1, 2)), AnswerObject('b "&"', (3, 4)), AnswerObject("a", (5, 6))]
     assert render_answer("xml", "points", objects) == (
         '<points x1="1" y1="2" x2="5" y2="6" alt="a">a</points>\n'
@@ -79,7 +79,7 @@ def test_points_in_xml_stand_by_label() -> None:
     )
 
 
-def test_cuboids_have_two_decimals_and_the_angles_that_are_asked_for() -> None:
+def test_cuboids_have_two_decimals_and_the_given_convention_of_angles() -> None:
     box = np.array([[1.005, -0.001, 2.675, 1, 2, 3, np.pi / 2, 0, -np.pi]], np.float32)
     assert to_rounded_cuboids(box, RECORD_ANGLES) == [
         [1.0, 0.0, 2.67, 1.0, 2.0, 3.0, 1.57, 0.0, -3.14]
@@ -91,7 +91,7 @@ def test_cuboids_have_two_decimals_and_the_angles_that_are_asked_for() -> None:
     )
 
 
-def test_one_label_may_have_several_tagged_boxes_and_prose_ends_it() -> None:
+def test_a_tagged_label_is_for_all_boxes_up_to_the_next_text() -> None:
     text = (
         "<ref>Two apples</ref><box>(302,257),(582,671)</box><box>(603,252),(878,642)</box> and "
         "<ref>a bowl</ref><box>(2,269),(304,674)</box>, then <box>(1,1),(2,2)</box>"
@@ -104,7 +104,7 @@ def test_one_label_may_have_several_tagged_boxes_and_prose_ends_it() -> None:
     ]
 
 
-def test_what_is_no_object_is_left_alone() -> None:
+def test_text_without_objects_is_skipped() -> None:
     for text in (
         "",
         "See [1] and {a}.",
@@ -117,7 +117,7 @@ def test_what_is_no_object_is_left_alone() -> None:
         assert parse_objects(text) == []
 
 
-def test_numbers_of_any_length_are_an_error_and_no_crash() -> None:
+def test_overlong_numbers_and_deep_nesting_are_an_error() -> None:
     for text in (f"<box>({'9' * 5000},1),(2,3)</box>", f'{{"bbox_2d": [{"9" * 5000}, 1, 2, 3]}}'):
         with pytest.raises(RowError):
             parse_objects(text)
@@ -131,7 +131,7 @@ def test_one_object_and_further_keys_are_read() -> None:
     ]
 
 
-def test_numbers_that_reach_out_of_the_image_are_refused() -> None:
+def test_coordinates_outside_the_image_are_refused() -> None:
     for box in ((0, 0, 1016, 5), (-1, 0, 5, 5)):
         with pytest.raises(RowError, match="reaches out of its image"):
             objects_to_units([ParsedObject(box=box)], SPACES["qwen3"])

@@ -1,4 +1,4 @@
-"""What is rendered is parsed to the same numbers and labels, in every style, at any size."""
+"""Rendered answers are parsed to the same numbers and labels, in every style, at any size."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def test_json_that_is_cut_anywhere_never_gives_fewer_objects(
             parse_objects(cut)
 
 
-def test_a_label_that_xml_or_tags_cannot_carry_is_refused() -> None:
+def test_a_label_that_xml_or_tags_cannot_hold_is_refused() -> None:
     with pytest.raises(RowError, match="contains a tag"):
         render_answer("tags", "boxes", [AnswerObject("a<box>", (1, 2, 3, 4))])
     with pytest.raises(RowError, match="XML does not allow"):

@@ -1,4 +1,4 @@
-"""Records of annotated images, and what a step makes of them, for tests."""
+"""Records of annotated images, and the questions and answers of steps on them, for tests."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ IMAGE = {"kind": "image", "uri": "a.jpg", "width": 640, "height": 428, "orientat
 IMAGE_SEGMENT = {"kind": "image", "text": None, "media": 0, "role": "user", "loss": False}
 
 
-def thing(label: str | None = None, **fields: Any) -> dict[str, Any]:
+def an_object(label: str | None = None, **fields: Any) -> dict[str, Any]:
     return {"label": label, "media": 0, **fields}
 
 
-def boxed(label: str | None, *box: float, **fields: Any) -> dict[str, Any]:
-    return thing(label, box=box, **fields)
+def with_box(label: str | None, *box: float, **fields: Any) -> dict[str, Any]:
+    return an_object(label, box=box, **fields)
 
 
 def batch(*records: list[dict[str, Any]], **changes: Any) -> pa.Table:
@@ -34,26 +34,26 @@ def batch(*records: list[dict[str, Any]], **changes: Any) -> pa.Table:
     return record.from_rows(rows, "made", "grounding")
 
 
-def said(segments: list[dict[str, Any]]) -> list[tuple[str, str]]:
-    """The questions and answers of a record's content, whose form is checked."""
+def questions_and_answers(segments: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    """The questions and answers of a record's content; it also checks their form."""
     texts = [one for one in segments if one["kind"] == "text"]
     assert [one["role"] for one in texts] == ["user", "assistant"] * (len(texts) // 2)
     assert [one["loss"] for one in texts] == [False, True] * (len(texts) // 2)
-    told = [one["text"] for one in texts]
-    return list(zip(told[::2], told[1::2], strict=True))
+    strings = [one["text"] for one in texts]
+    return list(zip(strings[::2], strings[1::2], strict=True))
 
 
 def turns(step: RowStep, table: pa.Table) -> list[list[tuple[str, str]]]:
-    """What each record is asked and answered."""
+    """The questions and answers of each record."""
     answered = answers(step, table)
     assert set(answered["error"]) <= {None}
-    return [said(content) for content in answered["content"]]
+    return [questions_and_answers(content) for content in answered["content"]]
 
 
 def turns_of(step: RowStep, *objects: dict[str, Any], **changes: Any) -> list[tuple[str, str]]:
-    """What a record of these objects is asked and answered: the image comes first."""
+    """The questions and answers of one record with these objects; the image comes first."""
     answered = answers(step, batch(list(objects), **changes))
     assert (answered["drop"], answered["error"]) == ([None], [None])
     [content] = answered["content"]
     assert content[0] == IMAGE_SEGMENT
-    return said(content)
+    return questions_and_answers(content)

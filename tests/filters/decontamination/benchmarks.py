@@ -13,7 +13,7 @@ import pyarrow as pa
 from PIL import Image
 
 from filters.decontamination.decontaminate import Decontaminate
-from tests.filters.rows import of_texts
+from tests.filters.rows import text_records
 
 STAYS = None
 QUESTIONS = [
@@ -62,5 +62,5 @@ def encoded(data: bytes) -> str:
 def embedded(*vectors: list[float] | None, fixed: bool = False) -> pa.Table:
     """Records with a column of embeddings."""
     kind = pa.list_(pa.float32(), 3) if fixed else pa.list_(pa.float64())
-    batch = of_texts(*["x"] * len(vectors))
+    batch = text_records(*["x"] * len(vectors))
     return batch.append_column("embed.vector", pa.array(vectors, kind))

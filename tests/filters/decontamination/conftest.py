@@ -20,7 +20,7 @@ from tests.filters.decontamination.benchmarks import (
     mirrored,
     step,
 )
-from tests.filters.rows import answers, of_texts
+from tests.filters.rows import answers, text_records
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def asked(tmp_path: Path) -> Callable[..., dict[str, list[Any]]]:
     benchmark = {"name": "gsm", "path": "gsm.jsonl", "text": "question", "id": "key"}
 
     def ask(*texts: str | None, **others: Any) -> dict[str, list[Any]]:
-        return answers(step(benchmark, **others), of_texts(*texts), Media(str(tmp_path)))
+        return answers(step(benchmark, **others), text_records(*texts), Media(str(tmp_path)))
 
     return ask
 

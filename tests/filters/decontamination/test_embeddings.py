@@ -10,7 +10,7 @@ from filters.decontamination.matching import embeddings as matching
 from manifests.errors import InputError, StepError
 from manifests.media import Media
 from tests.filters.decontamination.benchmarks import STAYS, embedded, jsonl, step
-from tests.filters.rows import answers, of_texts
+from tests.filters.rows import answers, text_records
 
 
 @pytest.mark.filterwarnings("error")
@@ -38,7 +38,7 @@ def test_embeddings_of_other_dimensions_and_a_missing_column_are_errors(tmp_path
     with pytest.raises(
         StepError, match=r"no column 'embed.vector'. The measures of earlier steps: none"
     ):
-        step_(of_texts("x"), Media(str(tmp_path)))
+        step_(text_records("x"), Media(str(tmp_path)))
     jsonl(tmp_path / "b.jsonl", {"v": [1, 0]}, {"v": [1, 0, 0]})
     with pytest.raises(
         InputError, match=r"b.jsonl#2: an embedding of 3 dimensions, but the first has 2"

@@ -25,7 +25,7 @@ from tests.filters.decontamination.benchmarks import (
     jsonl,
     step,
 )
-from tests.filters.rows import answers, of_media, of_texts
+from tests.filters.rows import answers, media_records, text_records
 
 
 def struct(data: bytes) -> dict[str, Any]:
@@ -56,7 +56,7 @@ def test_images_in_tables_are_found(images: Path, ending: str, value: Any) -> No
     else:
         jsonl(path, {"id": "one", "image": value})
     step_ = step({"name": "b", "path": f"b/b.{ending}", "image": "image", "id": "id"})
-    batch = of_media(image_list("2.jpg"), image_list("small.png"), image_list())
+    batch = media_records(image_list("2.jpg"), image_list("small.png"), image_list())
     found = answers(step_, batch, Media(str(images), side=step_.image_side))
     assert found["item"] == [None, "one", None]
     assert found["drop"] == [STAYS, "benchmark image", STAYS]
@@ -71,7 +71,7 @@ def test_the_nearest_image_is_named_wherever_it_is_listed(
     names = ["flat.png", "1.jpg", "0.jpg", "small.png", "0.jpg", "2.jpg"]
     jsonl(images / "b.jsonl", *({"i": name} for name in names))
     step_ = step({"name": "b", "path": "b.jsonl", "image": "i"}, distance=31)
-    batch = of_media(image_list("0.jpg"), image_list("2.jpg"), image_list("1.jpg"))
+    batch = media_records(image_list("0.jpg"), image_list("2.jpg"), image_list("1.jpg"))
     found = answers(step_, batch, Media(str(images), side=step_.image_side))
     assert found["item"] == ["b.jsonl#3", "b.jsonl#6", "b.jsonl#2"]
     assert found["similarity"] == [1, 1, 1]
@@ -91,7 +91,7 @@ def test_every_image_of_a_record_is_compared_mirrored_or_not(images: Path) -> No
     for n in (1, 0):
         (images / "bench" / f"{n}.webp").write_bytes(image(400, 300, n, "WEBP"))
     step_ = step({"name": "b", "path": "bench"})
-    batch = of_media(
+    batch = media_records(
         image_list("2.jpg", "3.jpg"),
         image_list("2.jpg", "mirrored.png"),
         [{"kind": "video", "uri": "none.mp4"}],
@@ -115,8 +115,8 @@ def test_an_undecodable_image_quarantines_its_record_unless_the_text_decides(
     jsonl(images / "b.jsonl", {"q": QUESTIONS[0], "image": "0.jpg"})
     (images / "broken.jpg").write_bytes(b"no image")
     step_ = step({"name": "b", "path": "b.jsonl", "text": "q", "image": "image"})
-    batch = of_texts(QUESTIONS[0], PADDING)
-    media = of_media(image_list("broken.jpg"), image_list("broken.jpg"))["media"]
+    batch = text_records(QUESTIONS[0], PADDING)
+    media = media_records(image_list("broken.jpg"), image_list("broken.jpg"))["media"]
     batch = batch.set_column(batch.schema.get_field_index("media"), "media", media)
     found = answers(step_, batch, Media(str(images), side=step_.image_side))
     assert found["drop"] == ["benchmark text", STAYS]
@@ -137,9 +137,9 @@ def test_images_are_read_only_if_a_benchmark_may_have_some() -> None:
 
 def test_hashes_of_an_earlier_step_are_used(images: Path) -> None:
     step_ = step({"name": "b", "path": "0.jpg"})
-    batch = of_media(image_list("0.jpg"), image_list("2.jpg", "0.jpg"))
+    batch = media_records(image_list("0.jpg"), image_list("2.jpg", "0.jpg"))
     columns = ImageHash()(batch, Media(str(images), side=32)).columns
-    known = of_media(image_list("gone.jpg"), image_list("gone.jpg", "gone.jpg"))
+    known = media_records(image_list("gone.jpg"), image_list("gone.jpg", "gone.jpg"))
     for name, column in columns.items():
         known = known.append_column(f"image_hash.{name}", column)
     opened = Media(str(images), side=step_.image_side)
@@ -156,4 +156,4 @@ def test_an_undecodable_image_of_a_benchmark_is_an_error(images: Path, value: st
     jsonl(images / "b.jsonl", {"i": "0.jpg"}, {"i": value})
     step_ = step({"name": "b", "path": "b.jsonl", "image": "i"})
     with pytest.raises(InputError, match=r"b.jsonl#2: its image cannot be decoded: "):
-        step_(of_media(image_list("1.jpg")), Media(str(images), side=step_.image_side))
+        step_(media_records(image_list("1.jpg")), Media(str(images), side=step_.image_side))

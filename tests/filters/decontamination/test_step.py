@@ -21,7 +21,7 @@ from tests.filters.decontamination.benchmarks import (
     jsonl,
     step,
 )
-from tests.filters.rows import answers, of_media, of_texts
+from tests.filters.rows import answers, media_records, text_records
 from tests.runs import curate, run_recipe, write_recipe
 
 
@@ -35,8 +35,8 @@ def test_the_first_rule_that_holds_is_the_reason_and_names_the_item(images: Path
         overlap=0.9,
     )
     partly = " ".join(QUESTIONS[0].split()[:16])
-    batch = of_texts(QUESTIONS[0], partly, partly, PADDING)
-    media = of_media(*[image_list("0.jpg")] * 2, *[image_list("3.jpg")] * 2)["media"]
+    batch = text_records(QUESTIONS[0], partly, partly, PADDING)
+    media = media_records(*[image_list("0.jpg")] * 2, *[image_list("3.jpg")] * 2)["media"]
     batch = batch.set_column(batch.schema.get_field_index("media"), "media", media)
     vectors = pa.array([[1.0], [1.0], [-1.0], [1.0]])
     batch = batch.append_column("embed.vector", vectors)
@@ -53,8 +53,8 @@ def test_slices_of_a_batch_get_the_same_answers(images: Path) -> None:
     fields = {"text": "q", "image": "i", "embedding": "v"}
     step_ = step({"name": "b", "path": "b.jsonl", **fields}, embedding="embed.vector")
     batch = embedded([1, 0, 0], None, [0, 1, 0], [0, 0, 1], fixed=True)
-    content = of_texts(PADDING, QUESTIONS[0], None, PADDING)["content"]
-    media = of_media(
+    content = text_records(PADDING, QUESTIONS[0], None, PADDING)["content"]
+    media = media_records(
         image_list("1.jpg", "0.jpg"), image_list("2.jpg"), image_list(), image_list("2.jpg")
     )["media"]
     for name, column in (("content", content), ("media", media)):

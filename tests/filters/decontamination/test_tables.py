@@ -25,7 +25,7 @@ from tests.filters.decontamination.benchmarks import (
     jsonl,
     step,
 )
-from tests.filters.rows import answers, of_media, of_texts
+from tests.filters.rows import answers, media_records, text_records
 
 
 def gz(data: bytes) -> bytes:
@@ -73,9 +73,9 @@ def test_tables_of_every_format_are_read(
 ) -> None:
     (tmp_path / name).write_bytes(data)
     one = {"name": "a", "path": name, "text": "q", "id": "id"}
-    found = answers(step(one), of_texts(*QUESTIONS[:3]), Media(str(tmp_path)))
+    found = answers(step(one), text_records(*QUESTIONS[:3]), Media(str(tmp_path)))
     assert found["item"] == ["7", "8", None]
-    found = answers(step({**one, "id": None}), of_texts(*QUESTIONS[:3]), Media(str(tmp_path)))
+    found = answers(step({**one, "id": None}), text_records(*QUESTIONS[:3]), Media(str(tmp_path)))
     assert found["item"] == [f"{name}#1", f"{name}#{second}", None]
 
 
@@ -87,20 +87,20 @@ def test_a_row_may_be_longer_than_a_block(
     (tmp_path / name).write_bytes(data)
     monkeypatch.setattr(tables, "_BLOCK_BYTES", len(data) * 2 // 3)
     one = step({"name": "a", "path": name, "text": "q", "id": "id"})
-    found = answers(one, of_texts(*QUESTIONS[:3]), Media(str(tmp_path)))
+    found = answers(one, text_records(*QUESTIONS[:3]), Media(str(tmp_path)))
     assert found["item"] == ["7", "8", None]
 
 
 def test_the_word_null_is_text_and_a_column_name_may_contain_a_dot(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text(f"q.text,id\n{QUESTIONS[2]},NULL\n")
     one = step({"name": "a", "path": "a.csv", "text": "q.text", "id": "id"})
-    found = answers(one, of_texts(QUESTIONS[2]), Media(str(tmp_path)))
+    found = answers(one, text_records(QUESTIONS[2]), Media(str(tmp_path)))
     assert found["item"] == ["NULL"]
 
 
 def test_each_line_of_a_text_file_is_an_item(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text(f"{QUESTIONS[0]}\n\n  \n{QUESTIONS[1]}")
-    batch = of_texts(*QUESTIONS)
+    batch = text_records(*QUESTIONS)
     found = answers(step({"name": "a", "path": "a.txt"}), batch, Media(str(tmp_path)))
     assert found["item"] == ["a.txt#1", "a.txt#4", None, None]
 
@@ -112,7 +112,9 @@ def test_files_of_folders_and_globs_are_read_sorted_by_name(tmp_path: Path, path
     jsonl(tmp_path / "parts" / "a.jsonl", {"q": QUESTIONS[0]}, {"q": QUESTIONS[1]})
     (tmp_path / "parts" / ".hidden").write_text("left out")
     found = answers(
-        step({"name": "a", "path": path, "text": "q"}), of_texts(*QUESTIONS), Media(str(tmp_path))
+        step({"name": "a", "path": path, "text": "q"}),
+        text_records(*QUESTIONS),
+        Media(str(tmp_path)),
     )
     assert found["item"] == ["a.jsonl#1", "a.jsonl#2", None, None]
 
@@ -179,10 +181,10 @@ def test_a_benchmark_that_does_not_exist_is_refused(tmp_path: Path) -> None:
 def test_a_benchmark_without_comparable_items_is_an_error(images: Path) -> None:
     (images / "b.txt").write_text("too short\nfar too short\n")
     with pytest.raises(InputError, match="'b': no item can be compared"):
-        step({"name": "b", "path": "b.txt"})(of_texts("x"), Media(str(images)))
+        step({"name": "b", "path": "b.txt"})(text_records("x"), Media(str(images)))
     step_ = step({"name": "b", "path": "flat.png"})
     with pytest.raises(InputError, match="or all images have almost no detail"):
-        step_(of_media(image_list("1.jpg")), Media(str(images)))
+        step_(media_records(image_list("1.jpg")), Media(str(images)))
 
 
 def test_files_are_those_of_the_benchmarks_and_of_the_images_they_name(images: Path) -> None:
@@ -212,8 +214,8 @@ def test_benchmarks_are_read_from_s3(images: Path, bucket: tuple[Any, str]) -> N
         f"s3://corpus/bench/b.jsonl{ending}",
         f"s3://corpus/bench/images/0.jpg{ending}",
     )
-    batch = of_texts(QUESTIONS[0], PADDING, PADDING)
-    media = of_media(*[image_list(name) for name in ("2.jpg", "small.png", "2.jpg")])["media"]
+    batch = text_records(QUESTIONS[0], PADDING, PADDING)
+    media = media_records(*[image_list(name) for name in ("2.jpg", "small.png", "2.jpg")])["media"]
     batch = batch.set_column(batch.schema.get_field_index("media"), "media", media)
     found = answers(step_, batch, Media(str(images), side=step_.image_side))
     assert found["drop"] == ["benchmark text", "benchmark image", STAYS]
@@ -222,7 +224,7 @@ def test_benchmarks_are_read_from_s3(images: Path, bucket: tuple[Any, str]) -> N
 def test_a_changed_benchmark_is_read_again(tmp_path: Path) -> None:
     step_ = step({"name": "b", "path": "b.txt"})
     (tmp_path / "b.txt").write_text(QUESTIONS[0])
-    batch = of_texts(QUESTIONS[1])
+    batch = text_records(QUESTIONS[1])
     assert answers(step_, batch, Media(str(tmp_path)))["item"] == [None]
     (tmp_path / "b.txt").write_text(QUESTIONS[1])
     assert answers(step_, batch, Media(str(tmp_path)))["item"] == ["b.txt#1"]

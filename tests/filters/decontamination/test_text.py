@@ -18,7 +18,7 @@ from tests.filters.decontamination.benchmarks import (
     jsonl,
     step,
 )
-from tests.filters.rows import answers, of_texts
+from tests.filters.rows import answers, text_records
 
 
 def test_a_record_with_a_planted_question_is_dropped_and_the_item_named(
@@ -84,7 +84,7 @@ def test_the_item_with_the_largest_share_is_named_and_of_equal_shares_the_first(
     )
     jsonl(tmp_path / "b.jsonl", {"q": boilerplate + QUESTIONS[0]}, {"q": QUESTIONS[2]})
     step_ = step(*({"name": name, "path": f"{name}.jsonl", "text": ["q"]} for name in "ab"))
-    batch = of_texts(boilerplate + QUESTIONS[0], boilerplate + "x", QUESTIONS[2])
+    batch = text_records(boilerplate + QUESTIONS[0], boilerplate + "x", QUESTIONS[2])
     found = answers(step_, batch, Media(str(tmp_path)))
     assert found["benchmark"] == ["a", "a", "b"]
     assert found["item"] == ["a.jsonl#2", "a.jsonl#2", "b.jsonl#2"]
@@ -92,7 +92,7 @@ def test_the_item_with_the_largest_share_is_named_and_of_equal_shares_the_first(
 
 def test_characters_of_scripts_without_spaces_are_words(tmp_path: Path) -> None:
     jsonl(tmp_path / "zh.jsonl", {"q": CHINESE})
-    batch = of_texts(f"请看:{CHINESE}谢谢", CHINESE[:12], CHINESE[:16], CHINESE[::-1])
+    batch = text_records(f"请看:{CHINESE}谢谢", CHINESE[:12], CHINESE[:16], CHINESE[::-1])
     found = answers(
         step({"name": "zh", "path": "zh.jsonl", "text": "q"}), batch, Media(str(tmp_path))
     )
@@ -104,7 +104,7 @@ def test_every_field_is_compared_on_its_own(tmp_path: Path) -> None:
     jsonl(tmp_path / "b.jsonl", row, {"q": None, "more": None, "turns": [{"v": PADDING}]})
     fields = ["q", "more.choices", "turns.v"]
     step_ = step({"name": "b", "path": "b.jsonl", "text": fields})
-    found = answers(step_, of_texts(ANSWER, QUESTIONS[2], QUESTIONS[1]), Media(str(tmp_path)))
+    found = answers(step_, text_records(ANSWER, QUESTIONS[2], QUESTIONS[1]), Media(str(tmp_path)))
     assert found["drop"] == ["benchmark text"] * 3
     grams = [len(ANSWER.replace("-", "").replace("=", "").split()) - 12, 1,
              len(QUESTIONS[1].split()) - 12]  # fmt: skip

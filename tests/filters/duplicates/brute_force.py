@@ -1,4 +1,4 @@
-"""What the engine must find, by comparing every record with every other in plain Python."""
+"""The expected result, by comparing every record with every other in plain Python."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.filters.duplicates.outcomes import RecordOutcome, families
 from tests.filters.duplicates.records import by_id
 
 Links = dict[frozenset[str], float]
-"""How alike the two of each pair are that are duplicates."""
+"""The similarity of each pair of duplicates."""
 
 
 def links(
@@ -21,7 +21,7 @@ def links(
     alike: Callable[[dict[str, Any], dict[str, Any]], float | None],
     threshold: float,
 ) -> Links:
-    """All pairs that are at least so alike; None: that cannot be compared."""
+    """All pairs with at least this similarity; `alike` is None for a pair that cannot match."""
     found = {}
     for one, other in itertools.combinations(rows, 2):
         similarity = alike(one, other)
@@ -31,7 +31,7 @@ def links(
 
 
 def connected(pairs: Links) -> set[frozenset[str]]:
-    """Which keys hang together."""
+    """The connected components of the pairs."""
     found: list[set[str]] = []
     for pair in pairs:
         touched = [family for family in found if family & pair]
@@ -40,52 +40,52 @@ def connected(pairs: Links) -> set[frozenset[str]]:
     return {frozenset(family) for family in found}
 
 
-def path_to_survivor(said: Mapping[str, RecordOutcome], key: str) -> list[str]:
-    """From a dropped record to the one that stays, by what each is a duplicate of."""
-    way = [key]
-    while (of := said[way[-1]].of) is not None:
-        assert of not in way
-        way.append(of)
-    return way
+def path_to_survivor(outcomes: Mapping[str, RecordOutcome], key: str) -> list[str]:
+    """The keys from a dropped record to the one that stays, each a duplicate of the next."""
+    path = [key]
+    while (of := outcomes[path[-1]].of) is not None:
+        assert of not in path
+        path.append(of)
+    return path
 
 
 def assert_same(
-    said: Mapping[str, RecordOutcome],
+    outcomes: Mapping[str, RecordOutcome],
     pairs: Links,
     tolerance: float = 1e-6,
     best: Callable[[str], Any] = lambda key: 0,
 ) -> None:
-    """The families, who stays of each, what every record is a duplicate of, and how alike."""
+    """Check families, survivors, what every record is a duplicate of, and the similarities."""
     expected, strongest = connected(pairs), strongest_paths(pairs)
-    assert families(said) == expected
+    assert families(outcomes) == expected
     for family in expected:
         first = min(by_id(family), key=best)
         for key in family:
-            assert said[key].family == len(family)
-            assert said[key].stays == (key == first)
+            assert outcomes[key].family == len(family)
+            assert outcomes[key].stays == (key == first)
             if key != first:
-                assert said[key].survivor == first
-                assert said[key].reason == "duplicate"
-                true = _along(said, pairs, key, tolerance)
+                assert outcomes[key].survivor == first
+                assert outcomes[key].reason == "duplicate"
+                true = _along(outcomes, pairs, key, tolerance)
                 assert min(true) == pytest.approx(strongest[frozenset((key, first))], abs=tolerance)
-    alone = set(said) - set().union(*expected)
-    assert {said[key] for key in alone} <= {RecordOutcome()}
+    alone = set(outcomes) - set().union(*expected)
+    assert {outcomes[key] for key in alone} <= {RecordOutcome()}
 
 
 def _along(
-    said: Mapping[str, RecordOutcome], pairs: Links, key: str, tolerance: float
+    outcomes: Mapping[str, RecordOutcome], pairs: Links, key: str, tolerance: float
 ) -> list[float]:
-    """How alike each is to the next on the way, as compared; told the same."""
-    way = path_to_survivor(said, key)
-    assert way[-1] == said[key].survivor
-    told = [said[one].similarity for one in way[:-1]]
-    true = [pairs[frozenset(step)] for step in itertools.pairwise(way)]
-    assert told == pytest.approx(true, abs=tolerance)
+    """The true similarities along the path to the survivor; checks that the outcomes have them."""
+    path = path_to_survivor(outcomes, key)
+    assert path[-1] == outcomes[key].survivor
+    found = [outcomes[one].similarity for one in path[:-1]]
+    true = [pairs[frozenset(step)] for step in itertools.pairwise(path)]
+    assert found == pytest.approx(true, abs=tolerance)
     return true
 
 
 def strongest_paths(pairs: Links) -> Links:
-    """Of all ways between two records, the similarity of the weakest link of the best way."""
+    """For every two connected records the weakest similarity on the best path between them."""
     best: Links = {}
     known: dict[str, set[str]] = {}
     for pair, similarity in sorted(pairs.items(), key=lambda item: -item[1]):
@@ -129,19 +129,19 @@ def media_equal(one: dict[str, Any], other: dict[str, Any]) -> float | None:
     return 1.0 if a and a == b else None
 
 
-def all_of(*ways_: Callable[..., float | None]) -> Callable[..., float | None]:
-    """As alike as in the way they are least alike; None where one of the ways does not hold."""
+def all_of(*rules: Callable[..., float | None]) -> Callable[..., float | None]:
+    """The lowest similarity of all rules; None if one of them does not match."""
 
     def alike(one: dict[str, Any], other: dict[str, Any]) -> float | None:
-        said = [way(one, other) for way in ways_]
-        known = [similarity for similarity in said if similarity is not None]
-        return min(known) if len(known) == len(said) else None
+        similarities = [rule(one, other) for rule in rules]
+        known = [similarity for similarity in similarities if similarity is not None]
+        return min(known) if len(known) == len(similarities) else None
 
     return alike
 
 
 def distance(one: dict[str, Any], other: dict[str, Any], at: int, to: int) -> int:
-    """Bits in which two images differ, the way round that fits best."""
+    """Bits in which two images differ, one of them mirrored if that is nearer."""
     a, m = one["image_hash.hash"][at], one["image_hash.mirror"][at]
     b, n = other["image_hash.hash"][to], other["image_hash.mirror"][to]
     return min((a ^ b).bit_count(), (a ^ n).bit_count(), (m ^ b).bit_count())

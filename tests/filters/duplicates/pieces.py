@@ -1,4 +1,4 @@
-"""The step as it runs where workers die or are slow, named in recipes of tests."""
+"""The step `duplicates` with workers that die or are slow, for recipes of tests."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ Work = Callable[..., Any]
 
 
 class Dying(Duplicates):
-    """As `duplicates`; in each phase that a file in the folder `markers` is named after, a worker
-    dies once, when it has written what it made and not said so yet."""
+    """As `duplicates`, but workers die: for each file in the folder `markers`, one worker in the
+    phase of that name, after it has written its files and before it reports them."""
 
     markers: str
 
@@ -34,7 +34,7 @@ class Dying(Duplicates):
 
 
 class InPieces(Duplicates):
-    """As `duplicates`, cut into many tasks that each take so many milliseconds longer."""
+    """As `duplicates`, but cut into many tasks, each of which sleeps for some milliseconds."""
 
     milliseconds: int
 
@@ -50,7 +50,7 @@ class InPieces(Duplicates):
 
 
 class _Space(NamedTuple):
-    """A workspace whose work is wrapped."""
+    """A workspace that wraps the work it runs."""
 
     true: Workspace
     wrapped: Callable[[str, Work], Work]

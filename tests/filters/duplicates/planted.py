@@ -1,4 +1,4 @@
-"""Random corpora with copies planted in them, more or less changed."""
+"""Random corpora with planted copies, some of them changed."""
 
 from __future__ import annotations
 
@@ -52,14 +52,14 @@ def texts(seed: int, originals: int = 30, copies: int = 50) -> list[str]:
 
 
 def images(
-    seed: int, originals: int = 25, copies: int = 35, most: int = 9
+    seed: int, originals: int = 25, copies: int = 35, max_bits: int = 9
 ) -> list[tuple[int, int]]:
-    """Hashes of images and of their mirror images; copies differ in up to `most` bits, and every
-    third shows the mirror image."""
+    """Hashes of images and of their mirror images; copies differ in up to `max_bits` bits, and
+    every third is mirrored."""
     chance = random.Random(seed)
     made = [(chance.getrandbits(64), chance.getrandbits(64)) for _ in range(originals)]
     for number in range(copies):
-        bits = chance.sample(range(64), chance.randrange(most + 1))
+        bits = chance.sample(range(64), chance.randrange(max_bits + 1))
         known = chance.choice(made)
         one, other = (flip_bits(value, *bits) for value in known)
         made.append((other, one) if number % 3 == 0 else (one, other))
@@ -68,12 +68,12 @@ def images(
 
 
 def records(seed: int) -> list[dict[str, Any]]:
-    """Records of a text, one or two images, and digests: each of them planted on its own."""
+    """Records of a text and one or two images with digests; each has copies independently."""
     chance = random.Random(seed)
     made = []
-    looks, said = images(seed, 6, 20, 4), texts(seed, 8, 100)
-    for number, text in enumerate(said):
-        shown = [looks[chance.randrange(len(looks))] for _ in range(chance.choice((1, 1, 2)))]
+    pool = images(seed, 6, 20, 4)
+    for number, text in enumerate(texts(seed, 8, 100)):
+        shown = [pool[chance.randrange(len(pool))] for _ in range(chance.choice((1, 1, 2)))]
         digests = [image_digest(chance.randrange(3)) for _ in shown]
         made.append(
             row(

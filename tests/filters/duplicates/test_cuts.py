@@ -54,8 +54,10 @@ def records(seed: int) -> list[dict[str, Any]]:
     return made
 
 
-def survivors_and_families(said: dict[str, RecordOutcome]) -> tuple[set[str], set[frozenset[str]]]:
-    return kept_keys(said), families(said)
+def survivors_and_families(
+    outcomes: dict[str, RecordOutcome],
+) -> tuple[set[str], set[frozenset[str]]]:
+    return kept_keys(outcomes), families(outcomes)
 
 
 @EACH_WAY

@@ -1,4 +1,4 @@
-"""`curate duplicates` and `curate explain`: the families of a run, and the way to a survivor."""
+"""`curate duplicates` and `curate explain`: the families of a run, and the path to a survivor."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ SCORE: dict[str, Any] = {"tests.engine.pieces:Score": {}}
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One run over families of 4, 5, 3 and 2; the record that comes first stays."""
-    base = tmp_path_factory.mktemp("told")
+    """A run over families of 4, 5, 3 and 2 records; the first record stays."""
+    base = tmp_path_factory.mktemp("run")
     write_texts(base / "data", TEXTS, 2, score=range(len(TEXTS)))
     run_steps(base, "out", SCORE, {"duplicates": MINHASH}, {"duplicates": {"by": "text"}})
     return base
@@ -56,8 +56,8 @@ def answer(capsys: Capture, *arguments: object) -> tuple[int, str]:
     return code, out.out + out.err
 
 
-def test_the_largest_families_come_first_with_those_least_alike(base: Path) -> None:
-    found, told = largest_families(str(base / "out"), 10, 10), outcomes_of_run(base, "out")
+def test_the_largest_families_and_their_least_similar_members_come_first(base: Path) -> None:
+    found, output = largest_families(str(base / "out"), 10, 10), outcomes_of_run(base, "out")
     assert [(one.step, one.dropped) for one in found] == [
         ("duplicates", 4), ("duplicates", 3), ("duplicates", 2), ("duplicates", 1),
     ]  # fmt: skip
@@ -66,29 +66,29 @@ def test_the_largest_families_come_first_with_those_least_alike(base: Path) -> N
     near = [round(member.similarity, 4) for member in found[1].members]
     assert near == [0.7, 0.7, 0.7778]
     for family in found:
-        gone = {key for key, one in told.items() if one.survivor == family.survivor}
+        gone = {key for key, one in output.items() if one.survivor == family.survivor}
         assert {member.id for member in family.members} == gone
         order = [(member.similarity, member.id) for member in family.members]
         assert order == sorted(order)
         assert {(m.of, m.similarity) for m in family.members} == {
-            (told[key].of, told[key].similarity) for key in gone
+            (output[key].of, output[key].similarity) for key in gone
         }
         assert family.origin is not None
         assert family.origin.startswith("data/")
 
 
-def test_as_many_families_and_members_are_told_as_asked_for(base: Path) -> None:
+def test_the_numbers_of_families_and_members_can_be_set(base: Path) -> None:
     found = largest_families(str(base / "out"), 2, 1)
     assert [(one.dropped, len(one.members)) for one in found] == [(4, 1), (3, 1)]
     assert largest_families(str(base / "out"), 10, 3, "duplicates-2") == []
     assert len(largest_families(str(base / "out"), 10, 3, "duplicates")) == 4
 
 
-def test_the_command_tells_each_family_in_a_few_lines(base: Path, capsys: Capture) -> None:
+def test_the_command_prints_each_family_in_a_few_lines(base: Path, capsys: Capture) -> None:
     first = _ids(base)["a caption that many have"]
-    code, told = answer(capsys, "duplicates", base / "out", "--top", "1", "--members", "2")
+    code, output = answer(capsys, "duplicates", base / "out", "--top", "1", "--members", "2")
     assert code == cli.OK
-    lines = told.splitlines()
+    lines = output.splitlines()
     (family,) = largest_families(str(base / "out"), 1, 2)
     assert family.survivor in first
     assert lines[0] == f"4 dropped by duplicates for {family.survivor}  {family.origin}"
@@ -99,36 +99,36 @@ def test_the_command_tells_each_family_in_a_few_lines(base: Path, capsys: Captur
     assert lines[4].strip() == "and 2 more"
 
 
-def test_a_member_by_way_of_another_says_so_and_a_long_text_is_cut(
+def test_an_indirect_member_names_the_record_between_and_a_long_text_is_cut(
     base: Path, capsys: Capture
 ) -> None:
     ids = _ids(base)
-    _, told = answer(capsys, "duplicates", base / "out")
+    _, output = answer(capsys, "duplicates", base / "out")
     last, middle = ids[CHAIN[2]][0], ids[CHAIN[1]][0]
-    (line,) = (line for line in told.splitlines() if line.split()[1:2] == [last])
+    (line,) = (line for line in output.splitlines() if line.split()[1:2] == [last])
     assert line.split()[0] == "0.7"
     assert line.endswith(f"  of {middle}")
-    (cut,) = (line for line in told.splitlines() if line.startswith("  a third"))
+    (cut,) = (line for line in output.splitlines() if line.startswith("  a third"))
     assert len(cut) == 2 + 72
     assert cut.endswith("…")
 
 
-def test_the_command_answers_in_json_too(base: Path, capsys: Capture) -> None:
-    code, told = answer(capsys, "duplicates", base / "out", "--json", "--members", "9")
+def test_the_command_can_print_json(base: Path, capsys: Capture) -> None:
+    code, output = answer(capsys, "duplicates", base / "out", "--json", "--members", "9")
     found = [
         Family(**{**one, "members": [Member(**member) for member in one["members"]]})
-        for one in json.loads(told)
+        for one in json.loads(output)
     ]
     assert code == cli.OK
     assert found == largest_families(str(base / "out"), 10, 9)
 
 
-def test_a_step_that_is_not_there_and_a_run_without_duplicates(
+def test_an_unknown_step_and_a_run_without_duplicates(
     base: Path, capsys: Capture, tmp_path: Path
 ) -> None:
-    code, told = answer(capsys, "duplicates", base / "out", "--step", "duplicate")
+    code, output = answer(capsys, "duplicates", base / "out", "--step", "duplicate")
     assert code != cli.OK
-    assert "no step named 'duplicate' in this run. Did you mean 'duplicates'?" in told
+    assert "no step named 'duplicate' in this run. Did you mean 'duplicates'?" in output
     write_texts(tmp_path / "data", ["one", "two"])
     run_steps(tmp_path, "out", {"duplicates": {"by": "text"}})
     assert answer(capsys, "duplicates", tmp_path / "out") == (
@@ -145,8 +145,8 @@ def test_a_step_that_is_not_there_and_a_run_without_duplicates(
 def test_explain_follows_the_chain_to_the_survivor(base: Path, capsys: Capture) -> None:
     ids = _ids(base)
     last, third, second, first = (ids[text][0] for text in reversed(CHAIN))
-    _, told = answer(capsys, "explain", base / "out", last, "--json")
-    events = json.loads(told)["events"]
+    _, output = answer(capsys, "explain", base / "out", last, "--json")
+    events = json.loads(output)["events"]
     assert [(event["step"], event["what"]) for event in events] == [
         ("read data", "read"), ("Score", "kept"), ("duplicates", "dropped"),
         *[("duplicates", "by way of")] * 2, ("duplicates", "survivor"),
@@ -162,21 +162,19 @@ def test_explain_follows_the_chain_to_the_survivor(base: Path, capsys: Capture) 
         {"id": second, "similarity": pytest.approx(7 / 9), "of": first},
         {"id": first},
     ]
-    _, told = answer(capsys, "explain", base / "out", second)
-    assert "by way of" not in told
-    assert f"survivor     id {first}" in told
+    _, output = answer(capsys, "explain", base / "out", second)
+    assert "by way of" not in output
+    assert f"survivor     id {first}" in output
 
 
-def test_explain_tells_nothing_of_families_where_a_record_stayed(
-    base: Path, capsys: Capture
-) -> None:
+def test_explain_names_no_family_of_a_record_that_stayed(base: Path, capsys: Capture) -> None:
     (first,) = _ids(base)[CHAIN[0]]
-    _, told = answer(capsys, "explain", base / "out", first, "--json")
-    whats = [(event["step"], event["what"]) for event in json.loads(told)["events"]]
+    _, output = answer(capsys, "explain", base / "out", first, "--json")
+    whats = [(event["step"], event["what"]) for event in json.loads(output)["events"]]
     assert whats[2:] == [("duplicates", "kept"), ("duplicates-2", "kept"), ("shards", "written")]
 
 
-def test_a_survivor_of_an_earlier_corpus_is_said_to_be_one(base: Path, capsys: Capture) -> None:
+def test_a_survivor_of_an_earlier_corpus_is_marked_as_such(base: Path, capsys: Capture) -> None:
     last = "three four five six seven eight nine ten"
     write_texts(base / "new", [CHAIN[1], last, "nothing like any"], 1, score=[1, 2, 3])
     new = {**MINHASH, "against": ["out"]}
@@ -184,16 +182,16 @@ def test_a_survivor_of_an_earlier_corpus_is_said_to_be_one(base: Path, capsys: C
     (family,) = largest_families(str(base / "new-out"), 10, 10)
     first = _ids(base)[CHAIN[0]][0]
     assert family[:5] == ("duplicates", first, None, None, 2)
-    _, told = answer(capsys, "duplicates", base / "new-out")
-    assert told.startswith(f"2 dropped by duplicates for {first}  in an earlier corpus\n")
+    _, output = answer(capsys, "duplicates", base / "new-out")
+    assert output.startswith(f"2 dropped by duplicates for {first}  in an earlier corpus\n")
     ids = _ids(base, "new-out")
-    _, told = answer(capsys, "explain", base / "new-out", ids[last][0])
-    assert "in an earlier corpus" in told
-    assert f"by way of    id {ids[CHAIN[1]][0]}" in told
-    assert f"survivor     id {first}, origin (in an earlier corpus)" in told
+    _, output = answer(capsys, "explain", base / "new-out", ids[last][0])
+    assert "in an earlier corpus" in output
+    assert f"by way of    id {ids[CHAIN[1]][0]}" in output
+    assert f"survivor     id {first}, origin (in an earlier corpus)" in output
 
 
-def test_a_survivor_that_a_step_made_is_found_where_it_was_made(tmp_path: Path) -> None:
+def test_a_survivor_made_by_a_reshape_step_is_found(tmp_path: Path) -> None:
     write_texts(tmp_path / "data", ["one text", "another text"], 1)
     run_steps(tmp_path, "out", {"tests.engine.pieces:Twice": {}}, {"duplicates": {"by": "text"}})
     found = largest_families(str(tmp_path / "out"), 10, 10)

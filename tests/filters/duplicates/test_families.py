@@ -1,4 +1,4 @@
-"""Families, survivors, ways and similarities are those of comparing each record with all."""
+"""Families, survivors and similarities are those of comparing every record with every other."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_by_minhash_and_image(seed: int) -> None:
 
 
 @pytest.mark.parametrize("common", range(5, 10))
-def test_what_is_exactly_at_the_threshold_is_a_duplicate(common: int) -> None:
+def test_a_pair_exactly_at_the_threshold_is_a_duplicate(common: int) -> None:
     words = list("abcdefghij")
     rows = [row("one", " ".join(words)), row("other", " ".join(words[:common]))]
     settings: dict[str, Any] = {"by": "minhash", "n": 1, "bands": 40, "rows": 3}
@@ -103,28 +103,28 @@ def test_what_is_exactly_at_the_threshold_is_a_duplicate(common: int) -> None:
     assert families(above) == set()
 
 
-def test_no_pair_of_short_texts_is_lost_on_the_way_to_its_proof() -> None:
-    """Captions of 9 to 16 words, each with a copy that lacks the last: of few shingles the
-    signatures say little, and the pairs with the least in common are exactly at the threshold."""
+def test_no_pair_of_short_texts_is_rejected_before_verification() -> None:
+    """Captions of 9 to 16 words, each with a copy that lacks the last: the signatures
+    of few shingles are inexact, and the least similar pairs are exactly at the threshold."""
     rows = []
     for number in range(400):
         words = [f"w{number}x{n}" for n in range(9 + number % 8)]
         rows.append(row(f"{number} a", " ".join(words)))
         rows.append(row(f"{number} b", " ".join(words[:-1])))
-    said = find_duplicates(rows, by="minhash", bands=40, rows=3)
-    assert families(said) == {frozenset({f"{n} a", f"{n} b"}) for n in range(400)}
-    assert {round(one.similarity, 4) for one in said.values() if one.similarity} == {
+    outcomes = find_duplicates(rows, by="minhash", bands=40, rows=3)
+    assert families(outcomes) == {frozenset({f"{n} a", f"{n} b"}) for n in range(400)}
+    assert {round(one.similarity, 4) for one in outcomes.values() if one.similarity} == {
         round(n / (n + 1), 4) for n in range(4, 12)
     }
 
 
 def test_without_verification_all_that_share_a_band_are_duplicates() -> None:
-    """However little else they have in common: a quarter of their words."""
+    """Even if they have little else in common: a quarter of their words."""
     common, own = ("a b c d e f g h", "i j k l m n o p q r s t"), "1 2 3 4 5 6 7 8 9 10 11 12"
     rows = [row("one", " ".join(common)), row("other", f"{common[0]} {own}")]
     settings: dict[str, Any] = {"n": 1, "bands": 128, "rows": 1, "threshold": 0.5}
     assert families(find_duplicates(rows, by="minhash", **settings)) == set()
-    said = find_duplicates(rows, by="minhash", verify=False, **settings)
-    assert families(said) == {frozenset({"one", "other"})}
-    (similarity,) = (one.similarity for one in said.values() if one.similarity is not None)
-    assert 0 < similarity < 0.5  # what the signatures say
+    outcomes = find_duplicates(rows, by="minhash", verify=False, **settings)
+    assert families(outcomes) == {frozenset({"one", "other"})}
+    (similarity,) = (one.similarity for one in outcomes.values() if one.similarity is not None)
+    assert 0 < similarity < 0.5  # estimated from the signatures

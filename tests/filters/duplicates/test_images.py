@@ -1,4 +1,4 @@
-"""duplicate_images: one of every family of images stays, the others leave their records."""
+"""`duplicate_images`: one image of every family stays, the others leave their records."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NOTHING = {"point": None, "polygon": None, "box3d": None, "start": None, "end": 
 
 
 def shows(*parts: str | int) -> list[dict[str, Any]]:
-    """Content of texts, and of images by number."""
+    """Segments of content: a text for a string, an image for its number."""
     return [
         {"kind": "text", "text": part, **SAID}
         if isinstance(part, str)
@@ -29,7 +29,7 @@ def shows(*parts: str | int) -> list[dict[str, Any]]:
 
 
 def record(key: str, hashes: list[int | None], *content: str | int, **more: Any) -> dict[str, Any]:
-    """A record of images named after it, each as wide as told in `widths`."""
+    """A record of images named after it, as wide as in `widths`."""
     widths = more.pop("widths", [10] * len(hashes))
     media = [
         {
@@ -45,8 +45,8 @@ def record(key: str, hashes: list[int | None], *content: str | int, **more: Any)
     return {**made, "content": shows(*content)}
 
 
-def uris(said: dict[str, Any]) -> list[str]:
-    return [medium["uri"] for medium in said["media"]]
+def uris(outcomes: dict[str, Any]) -> list[str]:
+    return [medium["uri"] for medium in outcomes["media"]]
 
 
 def box(media: int | None, label: str) -> dict[str, Any]:
@@ -58,7 +58,7 @@ BOTH = pytest.mark.parametrize("by", ["perceptual", "image"])
 
 
 @BOTH
-def test_images_go_with_their_place_and_their_objects_and_the_others_are_numbered_anew(
+def test_removed_images_take_their_segments_and_objects_and_the_others_are_renumbered(
     by: str,
 ) -> None:
     objects = [box(n, f"in {n}") for n in (0, 1, 2, 3, 1)] + [box(None, "nowhere")]
@@ -102,46 +102,46 @@ NO = dict.fromkeys(
 
 
 @BOTH
-def test_a_record_that_has_no_image_left_goes_unless_its_text_may_stay(by: str) -> None:
-    rows = [record("a", [A], "said", 0, widths=[20]), record("b", [A], 0, "said"),
-            record("c", [A], 0), record("d", [], "said"), record("e", [])]  # fmt: skip
+def test_a_record_without_images_left_is_dropped_unless_keep_text_is_set(by: str) -> None:
+    rows = [record("a", [A], "outcomes", 0, widths=[20]), record("b", [A], 0, "outcomes"),
+            record("c", [A], 0), record("d", [], "outcomes"), record("e", [])]  # fmt: skip
     gone = "no image left"
-    said = find_duplicate_images(rows, by=by)
-    drops = {key: one["drop"] for key, one in said.items()}
+    outcomes = find_duplicate_images(rows, by=by)
+    drops = {key: one["drop"] for key, one in outcomes.items()}
     assert drops == {"a": None, "b": gone, "c": gone, "d": None, "e": None}
-    said = find_duplicate_images(rows, by=by, keep_text=True)
-    drops = {key: one["drop"] for key, one in said.items()}
+    outcomes = find_duplicate_images(rows, by=by, keep_text=True)
+    drops = {key: one["drop"] for key, one in outcomes.items()}
     assert drops == {"a": None, "b": None, "c": gone, "d": None, "e": None}
-    assert said["b"]["content"] == shows("said")
-    assert [said[key]["survivors"] for key in "abcde"] == [[], ["a"], ["a"], [], []]
+    assert outcomes["b"]["content"] == shows("outcomes")
+    assert [outcomes[key]["survivors"] for key in "abcde"] == [[], ["a"], ["a"], [], []]
 
 
 @BOTH
-def test_of_equal_images_within_a_record_one_stays(by: str) -> None:
+def test_of_equal_images_in_one_record_one_stays(by: str) -> None:
     rows = [record("a", [A, B, A, A], 0, 1, "text", 2, 3, widths=[10, 10, 10, 30])]
-    said = find_duplicate_images(rows, by=by)["a"]
-    assert uris(said) == ["a1", "a3"]
-    assert said["content"] == shows(0, "text", 1)
-    assert (said["removed"], said["survivors"], said["drop"]) == (2, ["a", "a"], None)
+    outcomes = find_duplicate_images(rows, by=by)["a"]
+    assert uris(outcomes) == ["a1", "a3"]
+    assert outcomes["content"] == shows(0, "text", 1)
+    assert (outcomes["removed"], outcomes["survivors"], outcomes["drop"]) == (2, ["a", "a"], None)
 
 
 @BOTH
-def test_the_image_of_most_pixels_stays_then_that_of_the_lowest_id(by: str) -> None:
+def test_the_image_with_most_pixels_stays_then_that_of_the_lowest_id(by: str) -> None:
     wide = dict.fromkeys("abcd", 10)
     rows = [record(key, [A, B], 0, 1, widths=[wide[key], 10]) for key in wide]
     first = by_id("abcd")[0]
-    said = find_duplicate_images(rows, by=by)
-    assert {key: one["removed"] for key, one in said.items() if key != first} == dict.fromkeys(
+    outcomes = find_duplicate_images(rows, by=by)
+    assert {key: one["removed"] for key, one in outcomes.items() if key != first} == dict.fromkeys(
         set("abcd") - {first}, 2
     )
     last = by_id("abcd")[-1]
     rows = [record(key, [A, B], 0, 1, widths=[10 + (key == last), 10]) for key in wide]
-    said = find_duplicate_images(rows, by=by)
-    assert uris(said[last]) == [f"{last}0"]
-    assert uris(said[first]) == [f"{first}1"]
+    outcomes = find_duplicate_images(rows, by=by)
+    assert uris(outcomes[last]) == [f"{last}0"]
+    assert uris(outcomes[first]) == [f"{first}1"]
 
 
-def test_measures_of_the_record_and_its_source_can_say_which_stays() -> None:
+def test_keep_may_use_measures_of_the_record_and_its_source() -> None:
     rows = [record("a", [A], 0, score=1, source="x"), record("b", [A], 0, score=2, source="y")]
     assert find_duplicate_images(rows, keep="-score.value")["a"]["removed"] == 1
     assert find_duplicate_images(rows, keep="score.value")["b"]["removed"] == 1
@@ -149,7 +149,7 @@ def test_measures_of_the_record_and_its_source_can_say_which_stays() -> None:
     assert find_duplicate_images(rows, keep={"source": ["x"]})["b"]["removed"] == 1
 
 
-def test_images_that_look_alike_but_are_not_the_same_bytes() -> None:
+def test_similar_images_with_different_bytes_are_equal_only_by_perceptual() -> None:
     near, mirrored = flip_bits(A, 1, 2, 3), flip_bits(B, 5)
     rows = [
         record("a", [A, B], 0, 1, mirrors=[C, D], widths=[20, 20]),
@@ -165,11 +165,11 @@ def test_blank_images_all_stay() -> None:
     assert [one["removed"] for one in find_duplicate_images(rows).values()] == [0, 0]
 
 
-def test_a_corpus_without_images_is_left_as_it_is() -> None:
+def test_a_corpus_without_images_is_unchanged() -> None:
     rows = [record(key, [], "text") for key in "ab"]
     for by in ("image", "perceptual"):
-        said = find_duplicate_images(rows, by=by)
-        assert [(one["removed"], one["drop"]) for one in said.values()] == [(0, None)] * 2
+        outcomes = find_duplicate_images(rows, by=by)
+        assert [(one["removed"], one["drop"]) for one in outcomes.values()] == [(0, None)] * 2
 
 
 @pytest.mark.parametrize("parts", [1, 4])
@@ -186,14 +186,16 @@ def test_of_every_family_exactly_one_image_stays(seed: int, parts: int) -> None:
         rows.append(
             record(f"r{number}", hashes, *range(len(shown)), mirrors=mirrors, widths=widths)
         )
-    known, said = looks(rows, 6), find_duplicate_images(rows, parts)
+    known, outcomes = looks(rows, 6), find_duplicate_images(rows, parts)
     best = _best_of_each(rows, known)
-    stays = {(key, int(uri.removeprefix(key))) for key, one in said.items() for uri in uris(one)}
+    stays = {
+        (key, int(uri.removeprefix(key))) for key, one in outcomes.items() for uri in uris(one)
+    }
     assert stays == set(best.values())
     for one in rows:
         images = [(one["key"], n) for n in range(len(one["media"]))]
         gone = [at for at in images if at not in stays]
-        told = said[one["key"]]
+        told = outcomes[one["key"]]
         assert told["removed"] == len(gone)
         assert told["survivors"] == [best[known[at]][0] for at in gone]
         assert told["content"] == shows(*range(len(images) - len(gone)))

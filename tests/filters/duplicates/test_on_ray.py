@@ -1,4 +1,4 @@
-"""On Ray, with any number of workers, and where workers die, the bytes are those of one process."""
+"""On Ray, with any number of workers and even if workers die, files are those of one process."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("workers", [1, 2, 4])
-def test_any_number_of_workers_says_the_same(ray: None, base: Path, workers: int) -> None:
+def test_any_number_of_workers_writes_the_same_files(ray: None, base: Path, workers: int) -> None:
     out = f"workers-{workers}"
     run_steps(base, out, *STEPS, executor=RayExecutor(workers))
     assert file_bytes(base / out) == file_bytes(base / "inline")
 
 
-def test_a_worker_that_dies_once_in_each_phase_leaves_no_trace(ray: None, base: Path) -> None:
+def test_workers_that_die_once_in_each_phase_change_no_file(ray: None, base: Path) -> None:
     markers = base / "markers"
     markers.mkdir()
     place = "tests.filters.duplicates.pieces:Dying"
@@ -56,7 +56,7 @@ def test_a_worker_that_dies_once_in_each_phase_leaves_no_trace(ray: None, base: 
     assert file_bytes(base / "died") == file_bytes(base / "alive")
 
 
-def test_images_are_measured_and_taken_out_the_same(ray: None, tmp_path: Path) -> None:
+def test_images_are_measured_and_removed_the_same_on_ray(ray: None, tmp_path: Path) -> None:
     images(tmp_path / "images")
     many = {
         f"{name} {n}": images * (1 + n % 2) for n in range(4) for name, images in ONE_EACH.items()

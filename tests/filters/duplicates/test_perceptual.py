@@ -1,4 +1,4 @@
-"""By images: those that look the same, mirrored too, one by one in order or some in common."""
+"""`by: perceptual` and `by: sequence`: images that look the same, in order or some in common."""
 
 from __future__ import annotations
 
@@ -37,21 +37,21 @@ def one_each(images: list[tuple[int, int]]) -> list[dict[str, Any]]:
     ]
 
 
-def looks(rows: list[dict[str, Any]], most: int) -> dict[tuple[str, int], int]:
-    """The family of every image that has a hash: those in a chain of at most so many bits."""
+def looks(rows: list[dict[str, Any]], max_bits: int) -> dict[tuple[str, int], int]:
+    """The family of every image that has a hash: images connected by at most `max_bits`."""
     shown = {(one["key"], n): one for one in rows
              for n, hash_ in enumerate(one["image_hash.hash"]) if hash_ is not None}  # fmt: skip
     pairs = {
         frozenset((f"{a[0]} {a[1]}", f"{b[0]} {b[1]}")): 1.0
         for a, b in itertools.combinations(shown, 2)
-        if distance(shown[a], shown[b], a[1], b[1]) <= most
+        if distance(shown[a], shown[b], a[1], b[1]) <= max_bits
     }
     number = {name: n for n, family in enumerate(connected(pairs)) for name in family}
     return {at: number.get(f"{at[0]} {at[1]}", 1000 + n) for n, at in enumerate(shown)}
 
 
-def same_looks(rows: list[dict[str, Any]], most: int) -> Any:
-    known = looks(rows, most)
+def same_looks(rows: list[dict[str, Any]], max_bits: int) -> Any:
+    known = looks(rows, max_bits)
 
     def shown(one: dict[str, Any]) -> list[int | None]:
         return [known.get((one["key"], n)) for n in range(len(one["image_hash.hash"]))]
@@ -63,35 +63,39 @@ def same_looks(rows: list[dict[str, Any]], most: int) -> Any:
     return alike
 
 
-def likeness(one: dict[str, Any], other: dict[str, Any]) -> float:
-    """Of the pair of images that is least alike."""
+def image_similarity(one: dict[str, Any], other: dict[str, Any]) -> float:
+    """The similarity of the least similar pair of images."""
     count = len(one["image_hash.hash"])
     return 1 - max(distance(one, other, n, n) for n in range(count)) / 64
 
 
-def assert_looks(said: dict[str, RecordOutcome], rows: list[dict[str, Any]], found: Links) -> None:
-    """Families, survivors, and how alike each record is to the one it is a duplicate of."""
-    assert families(said) == connected(found)
+def assert_looks(
+    outcomes: dict[str, RecordOutcome], rows: list[dict[str, Any]], found: Links
+) -> None:
+    """Check families, survivors, and the similarity to the record each is a duplicate of."""
+    assert families(outcomes) == connected(found)
     known = {one["key"]: one for one in rows}
-    for family in families(said):
-        assert kept_keys({key: said[key] for key in family}) == {by_id(family)[0]}
-        for key in family - kept_keys(said):
-            assert path_to_survivor(said, key)[-1] == by_id(family)[0]
-            of = said[key].of
+    for family in families(outcomes):
+        assert kept_keys({key: outcomes[key] for key in family}) == {by_id(family)[0]}
+        for key in family - kept_keys(outcomes):
+            assert path_to_survivor(outcomes, key)[-1] == by_id(family)[0]
+            of = outcomes[key].of
             assert of is not None
-            assert said[key].similarity == pytest.approx(likeness(known[key], known[of]))
-            assert said[key].family == len(family)
+            assert outcomes[key].similarity == pytest.approx(
+                image_similarity(known[key], known[of])
+            )
+            assert outcomes[key].family == len(family)
 
 
-@pytest.mark.parametrize("most", [0, 3, 6, 10])
+@pytest.mark.parametrize("max_bits", [0, 3, 6, 10])
 @pytest.mark.parametrize("seed", SEEDS)
-def test_by_perceptual_of_one_image_each(seed: int, most: int) -> None:
+def test_by_perceptual_of_one_image_each(seed: int, max_bits: int) -> None:
     rows = one_each(planted.images(seed))
-    found = links(rows, same_looks(rows, most), 1)
+    found = links(rows, same_looks(rows, max_bits), 1)
     assert found
-    said = find_duplicates(rows, by="perceptual", distance=most, keep="id")
-    assert_looks(said, rows, found)
-    assert most < 6 or any((one.similarity or 1) < 1 for one in said.values())
+    outcomes = find_duplicates(rows, by="perceptual", distance=max_bits, keep="id")
+    assert_looks(outcomes, rows, found)
+    assert max_bits < 6 or any((one.similarity or 1) < 1 for one in outcomes.values())
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -115,12 +119,15 @@ def test_by_minhash_and_perceptual(seed: int) -> None:
     rows = planted.records(seed)
     found = links(rows, all_of(same_looks(rows, 6), texts_alike), 0.7)
     settings = {"threshold": 0.7, "bands": 40, "rows": 3, "keep": "id"}
-    said = find_duplicates(rows, by=["perceptual", "minhash"], **settings)
-    assert families(said) == connected(found)
+    outcomes = find_duplicates(rows, by=["perceptual", "minhash"], **settings)
+    assert families(outcomes) == connected(found)
     known = {one["key"]: one for one in rows}
-    for key, one in said.items():
+    for key, one in outcomes.items():
         if one.of is not None:
-            both = texts_alike(known[key], known[one.of]), likeness(known[key], known[one.of])
+            both = (
+                texts_alike(known[key], known[one.of]),
+                image_similarity(known[key], known[one.of]),
+            )
             assert one.similarity == pytest.approx(min(s for s in both if s is not None))
 
 
@@ -129,45 +136,49 @@ def test_a_mirrored_image_looks_the_same() -> None:
     rows = [row("a", hashes=[one], mirrors=[mirror]), row("b", hashes=[mirror], mirrors=[one]),
             row("c", hashes=[flip_bits(mirror, 1, 5)], mirrors=[flip_bits(one, 1, 2)]),
             row("d", hashes=[other], mirrors=[flip_bits(other, 1)])]  # fmt: skip
-    said = find_duplicates(rows, by="perceptual", keep="id")
-    assert families(said) == {frozenset("abc")}
-    told = {said[key].similarity for key in "abc" if said[key].of in ("a", "b")}
-    assert told <= {1.0, 1 - 2 / 64}
+    outcomes = find_duplicates(rows, by="perceptual", keep="id")
+    assert families(outcomes) == {frozenset("abc")}
+    found = {outcomes[key].similarity for key in "abc" if outcomes[key].of in ("a", "b")}
+    assert found <= {1.0, 1 - 2 / 64}
 
 
-def test_the_bits_that_may_differ_are_counted_to_the_bit() -> None:
+def test_distance_is_the_exact_number_of_bits_that_may_differ() -> None:
     (one,) = random_hashes(5, 1)
-    for most in (0, 1, 6, 16):
-        at, over = (flip_bits(one, *range(0, 3 * n, 3)) for n in (most, most + 1))
-        said = find_duplicates(one_each([(one, one), (at, at)]), by="perceptual", distance=most)
-        assert len(kept_keys(said)) == 1
-        said = find_duplicates(one_each([(one, one), (over, over)]), by="perceptual", distance=most)
-        assert len(kept_keys(said)) == 2
+    for max_bits in (0, 1, 6, 16):
+        at, over = (flip_bits(one, *range(0, 3 * n, 3)) for n in (max_bits, max_bits + 1))
+        outcomes = find_duplicates(
+            one_each([(one, one), (at, at)]), by="perceptual", distance=max_bits
+        )
+        assert len(kept_keys(outcomes)) == 1
+        outcomes = find_duplicates(
+            one_each([(one, one), (over, over)]), by="perceptual", distance=max_bits
+        )
+        assert len(kept_keys(outcomes)) == 2
 
 
-@pytest.mark.parametrize("most", [0, 1, 6, 16])
-def test_wherever_the_bits_differ_the_images_meet(most: int) -> None:
-    chance = random.Random(most)
+@pytest.mark.parametrize("max_bits", [0, 1, 6, 16])
+def test_images_are_found_wherever_their_bits_differ(max_bits: int) -> None:
+    chance = random.Random(max_bits)
     images = []
     for _ in range(60):
         one = chance.getrandbits(64), chance.getrandbits(64)
-        bits = chance.sample(range(64), most)
+        bits = chance.sample(range(64), max_bits)
         other = tuple(flip_bits(value, *bits) for value in one)
         images += [one, (other[chance.randrange(2)], chance.getrandbits(64))]
-    said = find_duplicates(one_each(images), 4, by="perceptual", distance=most)
+    outcomes = find_duplicates(one_each(images), 4, by="perceptual", distance=max_bits)
     expected = {frozenset((f"p{n}", f"p{n + 1}")) for n in range(0, 120, 2)}
-    if most < 16:
-        assert families(said) == expected
+    if max_bits < 16:
+        assert families(outcomes) == expected
     else:
-        assert {key for family in families(said) for key in family} == set(said)
+        assert {key for family in families(outcomes) for key in family} == set(outcomes)
 
 
 def test_images_of_a_chain_are_one_family() -> None:
     (one,) = random_hashes(6, 1)
     chain = [flip_bits(one, *range(n)) for n in range(0, 30, 5)]
-    said = find_duplicates(one_each([(h, h) for h in chain]), by="perceptual", keep="id")
-    assert len(kept_keys(said)) == 1
-    assert {one.family for one in said.values()} == {6}
+    outcomes = find_duplicates(one_each([(h, h) for h in chain]), by="perceptual", keep="id")
+    assert len(kept_keys(outcomes)) == 1
+    assert {one.family for one in outcomes.values()} == {6}
 
 
 def shared(one: set[int], other: set[int]) -> float | None:
@@ -196,19 +207,19 @@ def test_by_sequence(seed: int, threshold: float) -> None:
 
     found = links(rows, alike, threshold)
     assert len(found) > 10
-    said = find_duplicates(rows, by="sequence", threshold=threshold, keep="id")
-    assert_same(said, found)
+    outcomes = find_duplicates(rows, by="sequence", threshold=threshold, keep="id")
+    assert_same(outcomes, found)
 
 
-def test_a_frame_of_many_videos_brings_all_of_them_together() -> None:
+def test_videos_that_share_a_common_frame_are_all_compared() -> None:
     black, *others = random_hashes(11, WINDOW)
     rows = [row(f"v{n:02}", hashes=[black, other]) for n, other in enumerate(others)]
     rows.append(row("last", hashes=[black, others[0]]))
-    said = find_duplicates(rows, by="sequence", threshold=1.0, keep="id")
-    assert families(said) == {frozenset({"v00", "last"})}
+    outcomes = find_duplicates(rows, by="sequence", threshold=1.0, keep="id")
+    assert families(outcomes) == {frozenset({"v00", "last"})}
 
 
-def test_a_frame_of_all_videos_brings_few_together() -> None:
+def test_the_number_of_pairs_is_linear_in_the_videos_with_a_frame() -> None:
     marks = np.random.default_rng(12).integers(0, 2**64, 100_000, np.uint64)
     keys = np.zeros(len(marks), np.uint64)
     entries = Entries(keys, np.sort(marks), np.zeros((len(marks), 1), np.uint64))
@@ -218,26 +229,26 @@ def test_a_frame_of_all_videos_brings_few_together() -> None:
 
 def test_two_cuts_of_a_video_are_duplicates_by_their_common_frames() -> None:
     frames = random_hashes(7, 20)
-    rows = [row("whole", hashes=frames), row("cut", hashes=frames[5:9]),
+    rows = [row("full", hashes=frames), row("cut", hashes=frames[5:9]),
             row("half", hashes=[*frames[9:11], *random_hashes(8, 2)]),
             row("quarter", hashes=[frames[12], *random_hashes(9, 3)])]  # fmt: skip
-    assert families(find_duplicates(rows, by="sequence")) == {frozenset({"whole", "cut", "half"})}
-    said = find_duplicates(rows, by="sequence", threshold=0.25, keep="-media.count")
-    assert {key: (one.of, one.similarity) for key, one in said.items()} == {
-        "whole": (None, None),
-        "cut": ("whole", 1),
-        "half": ("whole", 0.5),
-        "quarter": ("whole", 0.25),
+    assert families(find_duplicates(rows, by="sequence")) == {frozenset({"full", "cut", "half"})}
+    outcomes = find_duplicates(rows, by="sequence", threshold=0.25, keep="-media.count")
+    assert {key: (one.of, one.similarity) for key, one in outcomes.items()} == {
+        "full": (None, None),
+        "cut": ("full", 1),
+        "half": ("full", 0.5),
+        "quarter": ("full", 0.25),
     }
 
 
 def test_an_image_has_keys_of_its_own_and_of_its_mirror_image() -> None:
     rows = one_each(planted.images(1))
     rows.append(row("blank", hashes=[None]))
-    said = Images(6).describe(in_parts(rows, 1).tables[0])
-    assert said.present.tolist() == [True] * 60 + [False]
-    assert set(said.owners.tolist()) == set(range(60))
+    units = Images(6).describe(in_parts(rows, 1).tables[0])
+    assert units.present.tolist() == [True] * 60 + [False]
+    assert set(units.owners.tolist()) == set(range(60))
     hashes = [(one["image_hash.hash"][0], one["image_hash.mirror"][0]) for one in rows[:-1]]
-    assert [tuple(p) for p in said.payload[:-1].tolist()] == hashes
-    turned = Images(6).describe(in_parts(one_each([(m, h) for h, m in hashes]), 1).tables[0])
-    assert turned.identity.tolist() == said.identity[:-1].tolist()
+    assert [tuple(p) for p in units.payload[:-1].tolist()] == hashes
+    mirrored = Images(6).describe(in_parts(one_each([(m, h) for h, m in hashes]), 1).tables[0])
+    assert mirrored.identity.tolist() == units.identity[:-1].tolist()

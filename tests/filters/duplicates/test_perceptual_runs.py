@@ -1,4 +1,4 @@
-"""Whole runs over image files: measured, compared, taken out, and remembered."""
+"""Complete runs over image files: measured, compared, removed, and kept in an index."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SOURCE = {"name": "chats", "reader": "llava", "path": "chats/*.jsonl", "media_ro
 
 
 def painting(seed: int) -> Image.Image:
-    """An image like no other, with detail."""
+    """An image with much detail, unlike those of other seeds."""
     coarse = np.random.default_rng(seed).integers(0, 255, (12, 16, 3), np.uint8)
     return Image.fromarray(coarse).resize((320, 240), Image.Resampling.BICUBIC)
 
@@ -73,7 +73,7 @@ def names(base: Path, out: str) -> dict[str, str]:
 
 
 def named(base: Path, out: str, step: str = "duplicates") -> dict[str, RecordOutcome]:
-    """What a step said of every record, all by name."""
+    """What a step outcomes of every record, all by name."""
     of, found = names(base, out), outcomes_of_run(base, out, step)
     return {
         of[key]: one._replace(survivor=of.get(one.survivor or ""), of=of.get(one.of or ""))
@@ -101,7 +101,10 @@ def test_by_perceptual_copies_are_duplicates_and_blank_images_are_not(base: Path
 
 
 def test_images_and_text_together(base: Path) -> None:
-    chats(base / "chats", {"said": ["a"], "said#2": ["a-poor"], "said#3": ["b"], "other": ["a"]})
+    chats(
+        base / "chats",
+        {"said": ["a"], "said#2": ["a-poor"], "said#3": ["b"], "other": ["a"]},
+    )
     for by in (["perceptual", "text"], ["perceptual", "minhash"]):
         made = run_steps(base, "out", {"duplicates": {"by": by}}, sources=[SOURCE])
         assert row_counts(made)["duplicates"] == (4, 3, {"duplicate": 1}, {})
@@ -109,7 +112,7 @@ def test_images_and_text_together(base: Path) -> None:
     assert row_counts(made)["duplicates"] == (4, 4, {}, {})
 
 
-def test_duplicate_images_leave_their_records_and_go_into_no_shard(base: Path) -> None:
+def test_removed_images_are_in_no_shard(base: Path) -> None:
     chats(base / "chats", {"first": ["a", "b"], "second": ["a-half", "c"], "third": ["a-half"],
                            "fourth": ["red", "blue"], "fifth": ["c", "c"]})  # fmt: skip
     made = run_steps(base, "out", {"duplicate_images": {}}, sources=[SOURCE])
@@ -128,7 +131,7 @@ def _rows(base: Path, out: str, made: manifest.RunManifest) -> list[dict[str, An
 
 
 @pytest.mark.parametrize("by", ["image", "perceptual", "sequence"])
-def test_an_index_of_images_tells_what_an_earlier_run_has(base: Path, by: str) -> None:
+def test_images_of_an_earlier_run_are_found_by_its_index(base: Path, by: str) -> None:
     first = run_steps(base, "first", {"duplicates": {"by": by, "index": True}}, sources=[SOURCE])
     kept = row_counts(first)["duplicates"][1]
     again = run_steps(
@@ -149,7 +152,7 @@ def test_an_index_of_images_tells_what_an_earlier_run_has(base: Path, by: str) -
     assert kept == sum(one.stays for one in old.values())
 
 
-def test_survivors_and_likeness_in_an_earlier_corpus(base: Path) -> None:
+def test_survivors_and_similarities_in_an_earlier_corpus(base: Path) -> None:
     run_steps(base, "first", {"duplicates": {"by": "perceptual", "index": True}}, sources=[SOURCE])
     chats(base / "new", {"poor": ["a-poor"]}, 1)
     new = {**SOURCE, "name": "new", "path": "new/*.jsonl"}
@@ -167,7 +170,7 @@ def test_survivors_and_likeness_in_an_earlier_corpus(base: Path) -> None:
     assert 1 - 6 / 64 <= one.similarity <= 1
 
 
-def test_a_digest_that_is_known_is_taken_as_it_is(base: Path) -> None:
+def test_measures_of_an_earlier_step_are_reused(base: Path) -> None:
     """Two steps of one recipe measure once."""
     steps = [{"duplicates": {"by": "image"}}, {"duplicate_images": {"by": "image"}}]
     made = run_steps(base, "out", *steps, sources=[SOURCE])

@@ -36,7 +36,7 @@ def base(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_every_dropped_record_names_a_survivor_that_stays_and_how_alike_they_are(
+def test_every_dropped_record_names_its_survivor_and_the_similarity(
     base: Path,
 ) -> None:
     made = run_steps(base, "out", {"duplicates": MINHASH})
@@ -60,14 +60,14 @@ def test_every_dropped_record_names_a_survivor_that_stays_and_how_alike_they_are
         assert {told[key].family for key in family} == {len(family)}
 
 
-def test_what_stays_is_what_no_two_of_are_alike(base: Path) -> None:
+def test_no_two_records_that_stay_are_similar(base: Path) -> None:
     run_steps(base, "out", {"duplicates": MINHASH})
     left = [shingles(text) for text in texts_kept(base, "out")]
     assert len(left) > 25
     assert all(len(a & b) / len(a | b) < 0.7 for n, a in enumerate(left) for b in left[:n])
 
 
-def test_a_second_step_sees_what_the_first_left_and_has_a_name_of_its_own(base: Path) -> None:
+def test_a_second_step_gets_the_records_the_first_kept_and_a_name_of_its_own(base: Path) -> None:
     steps: list[dict[str, Any]] = [{"duplicates": {"by": "text"}}, {"duplicates": MINHASH}]
     told = row_counts(run_steps(base, "out", *steps))
     left = told["duplicates"][1]
@@ -76,7 +76,7 @@ def test_a_second_step_sees_what_the_first_left_and_has_a_name_of_its_own(base: 
     assert set(outcomes_of_run(base, "out", "duplicates-2")) < set(texts_read(base, "out"))
 
 
-def test_a_step_between_two_is_run_once_for_what_is_left(base: Path) -> None:
+def test_a_row_step_between_two_corpus_steps_gets_the_records_kept(base: Path) -> None:
     last = {"duplicates": {**MINHASH, "keep": "-words.count"}}
     steps: list[dict[str, Any]] = [{"duplicates": {"by": "text"}}, {"words": {}}, last]
     made = run_steps(base, "out", *steps)
@@ -87,7 +87,7 @@ def test_a_step_between_two_is_run_once_for_what_is_left(base: Path) -> None:
     assert row_counts(made)["words"][0] == row_counts(made)["duplicates"][1]
 
 
-def test_only_some_records_are_looked_at_and_the_others_all_stay(base: Path) -> None:
+def test_with_only_some_records_are_compared_and_all_others_stay(base: Path) -> None:
     write_texts(base / "more", planted.texts(1))
     both = [text_source(), text_source("more")]
     only = {"duplicates": {"by": "text", "only": {"source": "more"}}}
@@ -110,7 +110,7 @@ def _gone(base: Path, out: str) -> list[dict[str, Any]]:
     return found
 
 
-def test_sources_can_be_told_which_is_better(base: Path) -> None:
+def test_keep_can_prefer_a_source(base: Path) -> None:
     write_texts(base / "more", [text.upper() for text in planted.texts(1)])
     both = [text_source(), text_source("more")]
     step = {"duplicates": {"by": "text", "keep": {"source": ["more", "data"]}}}
@@ -119,7 +119,7 @@ def test_sources_can_be_told_which_is_better(base: Path) -> None:
     assert all(text == text.upper() for text in texts_kept(base, "out"))
 
 
-def test_a_corpus_without_duplicates_or_without_rows_is_no_error(tmp_path: Path) -> None:
+def test_a_corpus_without_duplicates_or_without_rows_is_valid(tmp_path: Path) -> None:
     write_texts(tmp_path / "data", ["one", "two", "three"])
     made = run_steps(
         tmp_path, "out", {"duplicates": {"by": "minhash"}}, {"duplicates": {"by": "text"}}
@@ -139,7 +139,7 @@ def test_a_second_run_computes_nothing_and_other_settings_only_the_step(base: Pa
     assert run_steps(base, "out", {"duplicates": MINHASH}).digest == first.digest
 
 
-def test_a_run_stopped_within_the_step_goes_on_from_the_last_task(
+def test_a_run_stopped_within_the_step_continues_after_the_last_finished_task(
     base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run_steps(base, "whole", {"duplicates": MINHASH})
@@ -170,7 +170,7 @@ def test_a_run_stopped_within_the_step_goes_on_from_the_last_task(
     assert file_bytes(base / "out") == file_bytes(base / "whole")
 
 
-def test_what_a_stopped_run_left_of_another_corpus_is_not_used(
+def test_files_of_a_stopped_run_over_another_corpus_are_not_used(
     base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from filters.duplicates import duplicates as step
@@ -188,7 +188,7 @@ def test_what_a_stopped_run_left_of_another_corpus_is_not_used(
     assert outcomes_of_run(base, "out") == outcomes_of_run(base, "fresh")
 
 
-def test_a_damaged_sidecar_or_index_is_seen_by_verify(base: Path) -> None:
+def test_verify_finds_a_damaged_sidecar_or_index(base: Path) -> None:
     run_steps(base, "out", {"duplicates": {**MINHASH, "index": True}})
     files = sorted((base / "out").glob("steps/*duplicates*/*.arrow"))
     indexes = [path for path in files if path.name.endswith(".index.arrow")]
@@ -203,7 +203,7 @@ def test_a_damaged_sidecar_or_index_is_seen_by_verify(base: Path) -> None:
     assert [fault.fault for fault in verify(str(base / "out")).faults] == ["is missing"]
 
 
-def test_an_index_that_is_gone_is_made_again(base: Path) -> None:
+def test_a_missing_index_is_made_again(base: Path) -> None:
     run_steps(base, "out", {"duplicates": {**MINHASH, "index": True}})
     before = file_bytes(base / "out")
     next((base / "out").glob("steps/*/*.index.arrow")).unlink()
@@ -211,7 +211,7 @@ def test_an_index_that_is_gone_is_made_again(base: Path) -> None:
     assert file_bytes(base / "out") == before
 
 
-def test_measures_of_those_that_stay_go_on_to_later_steps(base: Path) -> None:
+def test_later_steps_see_the_measures_of_kept_records(base: Path) -> None:
     made = run_steps(base, "out", {"duplicates": MINHASH}, {"words": {}})
     entry = next(e for e in made.passes if e.kind == "rows")
     folder = base / "out" / entry.folder

@@ -1,4 +1,4 @@
-"""Who stays of a family: by measures in their order, the same whoever comes first."""
+"""The setting `keep`: which record of a family stays, in any order of the records."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TEXT = "the same text of every record"
 
 
 def stays(rows: list[dict[str, Any]], keep: Any, **settings: Any) -> str:
-    """The key of the one record that stays, in whatever order they come."""
+    """The key of the record that stays, the same for several orders of the records."""
     found = set()
     for order in itertools.islice(itertools.permutations(rows), 0, None, 5):
         found |= kept_keys(find_duplicates(order, by="text", keep=keep, **settings))
@@ -35,26 +35,26 @@ def shown(**media: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [row(key, TEXT, media=some) for key, some in media.items()]
 
 
-def test_less_of_a_measure_is_better_and_with_a_minus_more() -> None:
+def test_the_lowest_value_is_best_and_with_a_minus_the_highest() -> None:
     rows = scored(a=2, b=1, c=3)
     assert stays(rows, "score.value") == "b"
     assert stays(rows, "-score.value") == "c"
 
 
-def test_no_measure_is_the_worst_either_way() -> None:
+def test_a_missing_value_is_worst_with_and_without_a_minus() -> None:
     rows = scored(a=None, b=5, c=float("nan"))
     assert stays(rows, "score.value") == "b"
     assert stays(rows, "-score.value") == "b"
 
 
-def test_what_one_measure_leaves_open_the_next_decides() -> None:
+def test_ties_of_one_measure_are_decided_by_the_next() -> None:
     rows = [row("a", TEXT, score=1, objects=[{}]), row("b", TEXT, score=1), row("c", TEXT, score=2)]
     assert stays(rows, ["score.value", "objects.count"]) == "b"
     assert stays(rows, ["-score.value", "objects.count"]) == "c"
     assert stays(rows, ["-objects.count", "-score.value"]) == "a"
 
 
-def test_what_all_measures_leave_open_the_id_decides() -> None:
+def test_ties_of_all_measures_are_decided_by_the_id() -> None:
     rows = scored(a=1, b=1, c=1, d=1)
     first = by_id("abcd")[0]
     assert stays(rows, "score.value") == first
@@ -62,13 +62,13 @@ def test_what_all_measures_leave_open_the_id_decides() -> None:
     assert stays(rows, []) == first
 
 
-def test_after_the_id_nothing_is_left_to_decide() -> None:
+def test_measures_after_the_id_never_decide() -> None:
     values = dict.fromkeys(by_id("abcd"), 9.0)
     values |= {by_id("abcd")[-1]: 0.0}
     assert stays(scored(**values), ["id", "score.value"]) == by_id("abcd")[0]
 
 
-def test_sources_are_better_in_the_order_told_and_all_others_worse() -> None:
+def test_sources_are_ranked_in_the_order_given_and_before_all_others() -> None:
     rows = [
         row(key, TEXT, source=source) for key, source in zip("abc", ("x", "y", "z"), strict=True)
     ]
@@ -78,7 +78,7 @@ def test_sources_are_better_in_the_order_told_and_all_others_worse() -> None:
     assert stays(rows[:2], {"source": ["z"]}) == by_id("ab")[0]
 
 
-def test_the_length_of_a_text_is_its_characters() -> None:
+def test_the_length_of_a_text_counts_characters() -> None:
     rows = [row("a", "ein Maß   "), row("b", "Ein  Maß"), row("c", "EIN\u3000MAß")]
     assert stays(rows, "text.length") == "c"  # of the most bytes
     assert stays(rows, "-text.length") == "a"
@@ -91,7 +91,7 @@ def test_words_of_a_text_can_be_counted() -> None:
     assert kept_keys(find_duplicates(near, by="minhash", keep="-text.words")) == {"a"}
 
 
-def test_pixels_and_bytes_are_of_all_media_together_and_unknown_ones_are_worst() -> None:
+def test_pixels_and_bytes_are_summed_over_all_media_and_unknown_ones_are_worst() -> None:
     rows = shown(
         a=[medium(width=30, height=20, length=10)],
         b=[medium(width=20, height=10, length=3)] * 4,
@@ -112,7 +112,7 @@ def test_objects_are_counted() -> None:
     assert stays(rows, "-objects.count") == "a"
 
 
-def test_by_default_the_record_of_most_pixels_then_of_the_longest_text_stays() -> None:
+def test_by_default_the_record_with_most_pixels_then_the_longest_text_stays() -> None:
     images = {"media": [medium(digest=image_digest(1), width=9, height=9)]}
     larger = {"media": [medium(digest=image_digest(1), width=9, height=10)]}
     rows = [
@@ -124,12 +124,12 @@ def test_by_default_the_record_of_most_pixels_then_of_the_longest_text_stays() -
     assert kept_keys(find_duplicates([rows[0], rows[2]], by="image")) == {"a"}
 
 
-def test_who_stays_is_the_record_itself_not_the_one_that_stands_for_equal_ones() -> None:
-    """Equal texts within a part are compared once; the best of them stays nevertheless."""
+def test_the_best_of_equal_records_stays_not_their_representative() -> None:
+    """Equal texts of a part are compared once, by a representative; still the best one stays."""
     rows = scored(a=1, b=2, c=3, d=9, e=4)
     assert kept_keys(find_duplicates(rows, 1, by="minhash", keep="-score.value")) == {"d"}
 
 
-def test_a_measure_that_is_no_number_is_an_error() -> None:
+def test_a_measure_that_is_not_a_number_is_an_error() -> None:
     with pytest.raises(StepError, match="'origin' is not a number: its type is string"):
         find_duplicates(scored(a=1, b=2), by="text", keep="origin")

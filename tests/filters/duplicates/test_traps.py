@@ -1,4 +1,4 @@
-"""What other tools collapse, lose or never finish, and this one must not."""
+"""Corpora that other tools collapse, lose records of, or never finish."""
 
 from __future__ import annotations
 
@@ -57,39 +57,39 @@ def test_short_captions_that_are_equal_are_duplicates(settings: dict[str, Any]) 
 
 
 @OF_TEXT
-def test_records_without_text_are_duplicates_of_none(settings: dict[str, Any]) -> None:
-    nothing = [None, None, "", "", " ", "  ", "\n\t", "\n\t", "\u3000", "\u3000\u00a0"]
-    rows = text_rows({str(n): text for n, text in enumerate(nothing)})
+def test_records_without_text_are_never_duplicates(settings: dict[str, Any]) -> None:
+    blank = [None, None, "", "", " ", "  ", "\n\t", "\n\t", "\u3000", "\u3000\u00a0"]
+    rows = text_rows({str(n): text for n, text in enumerate(blank)})
     assert set(find_duplicates(rows, **settings).values()) == {RecordOutcome()}
 
 
 @OF_TEXT
-def test_texts_without_a_word_are_compared_as_they_are(settings: dict[str, Any]) -> None:
-    said = {"a": "!!!", "b": "???", "c": "!!!", "d": "... !", "e": "…", "f": "🎉🎉", "g": "🎉"}
-    assert families(find_duplicates(text_rows(said), **settings)) == {frozenset({"a", "c"})}
+def test_texts_without_words_are_compared_by_their_characters(settings: dict[str, Any]) -> None:
+    texts = {"a": "!!!", "b": "???", "c": "!!!", "d": "... !", "e": "…", "f": "🎉🎉", "g": "🎉"}
+    assert families(find_duplicates(text_rows(texts), **settings)) == {frozenset({"a", "c"})}
 
 
 @pytest.mark.parametrize("by", ["perceptual", "image", "sequence"])
-def test_records_without_images_are_duplicates_of_none(by: str) -> None:
+def test_records_without_images_are_never_duplicates(by: str) -> None:
     rows = [row(str(n), "the same text") for n in range(6)]
     assert set(find_duplicates(rows, by=by).values()) == {RecordOutcome()}
     assert set(find_duplicates(rows, by=[by, "text"]).values()) == {RecordOutcome()}
 
 
 @pytest.mark.parametrize("by", ["perceptual", "sequence"])
-def test_blank_images_are_duplicates_of_none(by: str) -> None:
+def test_blank_images_are_never_duplicates(by: str) -> None:
     rows = [row(str(n), hashes=[None] * (1 + n % 2)) for n in range(6)]
     assert set(find_duplicates(rows, by=by).values()) == {RecordOutcome()}
 
 
-def test_a_record_with_a_blank_image_among_others_is_no_duplicate() -> None:
+def test_a_record_with_one_blank_image_is_never_a_duplicate() -> None:
     one, other = random_hashes(1, 2)
     rows = [row(key, hashes=[one, None, other]) for key in "ab"]
     rows += [row(key, hashes=[one, other]) for key in "cd"]
     assert families(find_duplicates(rows, by="perceptual")) == {frozenset("cd")}
 
 
-def test_several_images_are_the_same_in_the_same_order_alone() -> None:
+def test_several_images_must_match_in_the_same_order() -> None:
     one, other, third = random_hashes(2, 3)
     shown = {"a": [one, other], "b": [one, other], "c": [other, one], "d": [one], "e": [one] * 2,
              "f": [one, other, third], "g": [flip_bits(one, 3), flip_bits(other, 9)]}  # fmt: skip
@@ -109,21 +109,21 @@ CHAIN = {
 
 
 @pytest.mark.parametrize("first", ["a", "b", "c"])
-def test_a_chain_is_one_family_and_the_way_is_told(first: str) -> None:
+def test_a_chain_is_one_family_and_the_path_is_named(first: str) -> None:
     chain = [row(key, text, score=float(key == first)) for key, text in CHAIN.items()]
     settings = {"by": "minhash", "threshold": 0.7, "n": 1, "bands": 40, "rows": 3}
-    said = find_duplicates(chain, **settings, keep="-score.value")
-    assert families(said) == {frozenset("abc")}
-    assert kept_keys(said) == {first}
-    told = {key: (one.of, one.similarity, one.family) for key, one in said.items()}
+    outcomes = find_duplicates(chain, **settings, keep="-score.value")
+    assert families(outcomes) == {frozenset("abc")}
+    assert kept_keys(outcomes) == {first}
+    found = {key: (one.of, one.similarity, one.family) for key, one in outcomes.items()}
     near = pytest.approx(7 / 9)
     to = {"a": {"b": "a", "c": "b"}, "b": {"a": "b", "c": "b"}, "c": {"b": "c", "a": "b"}}[first]
-    assert told == {key: (to[key], near, 3) for key in to} | {first: (None, None, 3)}
-    assert {path_to_survivor(said, key)[-1] for key in "abc"} == {first}
+    assert found == {key: (to[key], near, 3) for key in to} | {first: (None, None, 3)}
+    assert {path_to_survivor(outcomes, key)[-1] for key in "abc"} == {first}
 
 
 @pytest.mark.parametrize(("by", "count"), [("text", 200_000), ("minhash", 400_000)])
-def test_very_many_identical_rows_leave_one_in_little_time(by: str, count: int) -> None:
+def test_very_many_identical_rows_are_reduced_to_one_quickly(by: str, count: int) -> None:
     _time(_copies(1000), by)  # compiles
     seconds, stays = _time(_copies(count), by)
     assert stays == 1
@@ -131,7 +131,7 @@ def test_very_many_identical_rows_leave_one_in_little_time(by: str, count: int) 
 
 
 @pytest.mark.parametrize("by", ["text", "minhash"])
-def test_identical_rows_make_a_link_each_however_many_parts_have_them(by: str) -> None:
+def test_identical_rows_make_one_link_each_for_any_number_of_parts(by: str) -> None:
     rows = text_rows({str(n): "one caption of them all" for n in range(60)})
     for parts in (1, 20, 60):
         made = pair_counts(in_parts(rows, parts), Duplicates(by=by))
@@ -139,8 +139,8 @@ def test_identical_rows_make_a_link_each_however_many_parts_have_them(by: str) -
         assert made["near"] == 0
 
 
-def test_texts_that_share_all_keys_make_some_pairs_each() -> None:
-    """All of one band, as near-duplicates of boilerplate are: linear, not every one with every."""
+def test_the_number_of_pairs_is_linear_in_the_texts_of_a_band() -> None:
+    """Near-duplicates of boilerplate all share a band, but not every pair is a candidate."""
     base = "the footer of every page of one site says all of this in these very words"
     rows = text_rows({str(n): f"{base} {n}" for n in range(300)})
     step = Duplicates(by="minhash", n=1, bands=1, rows=1, threshold=0.5)
@@ -170,8 +170,8 @@ def _time(corpus: MemoryCorpus, by: str) -> tuple[float, int]:
 
 def test_a_family_of_identical_rows_names_its_lowest_id() -> None:
     rows = text_rows({str(n): "the same caption" for n in range(40)})
-    said = find_duplicates(rows, by="minhash", keep="id")
-    first = by_id(said)[0]
-    gone = {one for key, one in said.items() if key != first}
-    assert said[first] == RecordOutcome(family=40)
-    assert {(one.survivor, one.similarity, one.family) for one in gone} == {(first, 1.0, 40)}
+    outcomes = find_duplicates(rows, by="minhash", keep="id")
+    first = by_id(outcomes)[0]
+    dropped = {one for key, one in outcomes.items() if key != first}
+    assert outcomes[first] == RecordOutcome(family=40)
+    assert {(one.survivor, one.similarity, one.family) for one in dropped} == {(first, 1.0, 40)}

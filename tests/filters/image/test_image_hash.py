@@ -18,7 +18,7 @@ from filters.image.perceptual.luma import small_luma
 from filters.image.perceptual.phash import SIDE, hashes
 from manifests.geometry.orientation import pixels_as_shown
 from manifests.media import FIX_MISSING_FILE, Limits, Media, Reference
-from tests.filters.rows import answers, of_media, of_texts
+from tests.filters.rows import answers, media_records, text_records
 from tests.make import make_image
 
 NEAR, FAR = 6, 14
@@ -53,10 +53,10 @@ class Kept(Media):
 
 def hashed(*files: bytes, side: int | None = SIDE) -> tuple[list[int | None], list[int | None]]:
     """Hash and mirror of each file; none may be an error."""
-    batch = of_media(*([{"kind": "image", "uri": str(n)}] for n in range(len(files))))
-    said = answers(ImageHash(), batch, Kept(list(files), side))
-    assert said["error"] == [None] * len(files)
-    return [one for (one,) in said["hash"]], [one for (one,) in said["mirror"]]
+    batch = media_records(*([{"kind": "image", "uri": str(n)}] for n in range(len(files))))
+    answer = answers(ImageHash(), batch, Kept(list(files), side))
+    assert answer["error"] == [None] * len(files)
+    return [one for (one,) in answer["hash"]], [one for (one,) in answer["mirror"]]
 
 
 def apart(one: int | None, other: int | None) -> int:
@@ -106,19 +106,19 @@ def test_hashes_stand_beside_their_media_and_a_video_has_none(tmp_path: Path) ->
         (tmp_path / f"{n}.jpg").write_bytes(encoded(drawing(n)))
     shown = [{"kind": "image", "uri": f"{n}.jpg"} for n in range(3)]
     video = {"kind": "video", "uri": "nowhere.mp4"}
-    batch = of_media([shown[0], video, shown[1]], [], [video], [shown[2]])
-    said = answers(ImageHash(), batch, Media(str(tmp_path), side=SIDE))
+    batch = media_records([shown[0], video, shown[1]], [], [video], [shown[2]])
+    answer = answers(ImageHash(), batch, Media(str(tmp_path), side=SIDE))
     (a, b, c), mirrors = hashed(*(encoded(drawing(n)) for n in range(3)))
-    assert said["hash"] == [[a, None, b], [], [None], [c]]
-    assert said["mirror"] == [[mirrors[0], None, mirrors[1]], [], [None], [mirrors[2]]]
-    assert (said["drop"], said["error"]) == ([None] * 4, [None] * 4)
+    assert answer["hash"] == [[a, None, b], [], [None], [c]]
+    assert answer["mirror"] == [[mirrors[0], None, mirrors[1]], [], [None], [mirrors[2]]]
+    assert (answer["drop"], answer["error"]) == ([None] * 4, [None] * 4)
     for start in range(5):
-        part = {name: column[start:] for name, column in said.items()}
+        part = {name: column[start:] for name, column in answer.items()}
         assert answers(ImageHash(), batch[start:], Media(str(tmp_path), side=SIDE)) == part
     joined = answers(
         ImageHash(), pa.concat_tables([batch[2:], batch[:2]]), Media(str(tmp_path), side=SIDE)
     )
-    assert joined == {name: column[2:] + column[:2] for name, column in said.items()}
+    assert joined == {name: column[2:] + column[:2] for name, column in answer.items()}
 
 
 def gradient(across: bool) -> Image.Image:
@@ -242,7 +242,7 @@ def test_an_image_is_hashed_nearly_the_same_at_every_scale_a_pass_decodes(kind: 
 
 
 def test_images_that_steps_of_a_pass_share_are_decoded_once() -> None:
-    batch = of_media([{"kind": "image", "uri": "0"}])
+    batch = media_records([{"kind": "image", "uri": "0"}])
     media = Kept([encoded(drawing(3))], 256)
     answers(ImageDecodes(), batch, media)
     media._files_at_hand.clear()
@@ -293,56 +293,61 @@ def test_a_record_whose_image_cannot_be_decoded_is_an_error(tmp_path: Path) -> N
         ["page.jpg", "cut.jpg"],
         ["gone.jpg"],
     ]
-    batch = of_media(*([{"kind": "image", "uri": uri} for uri in uris] for uris in names))
+    batch = media_records(*([{"kind": "image", "uri": uri} for uri in uris] for uris in names))
     media = Media(str(tmp_path), side=SIDE)
-    said, decodes = answers(ImageHash(), batch, media), answers(ImageDecodes(), batch, media)
-    assert said["error"] == decodes["error"]
-    assert said["error"][1].startswith("cut.jpg: OSError: image file is truncated")
-    assert said["error"][5] == f"gone.jpg: there is no such file. {FIX_MISSING_FILE}"
-    ((known,),) = said["hash"][:1]
+    answer, decodes = answers(ImageHash(), batch, media), answers(ImageDecodes(), batch, media)
+    assert answer["error"] == decodes["error"]
+    assert answer["error"][1].startswith("cut.jpg: OSError: image file is truncated")
+    assert answer["error"][5] == f"gone.jpg: there is no such file. {FIX_MISSING_FILE}"
+    ((known,),) = answer["hash"][:1]
     assert known is not None
-    assert said["hash"] == [[known], [known, None, None], [], [None], [None, None], [None]]
+    assert answer["hash"] == [[known], [known, None, None], [], [None], [None, None], [None]]
 
 
 def test_a_jpeg_that_ends_early_is_an_error() -> None:
     for way in ({}, {"progressive": True}, {"restart_marker_rows": 1}):
         file = encoded(drawing(2), **way)
         files = [file[: len(file) * part // 20] for part in range(1, 20)]
-        batch = of_media(*([{"kind": "image", "uri": str(n)}] for n in range(len(files))))
-        said = answers(ImageHash(), batch, Kept(files))
-        assert None not in said["error"]
-        assert said["hash"] == [[None]] * len(files)
+        batch = media_records(*([{"kind": "image", "uri": str(n)}] for n in range(len(files))))
+        answer = answers(ImageHash(), batch, Kept(files))
+        assert None not in answer["error"]
+        assert answer["hash"] == [[None]] * len(files)
 
 
 def test_an_image_over_a_limit_is_an_error_as_it_is_where_it_is_decoded(tmp_path: Path) -> None:
     (tmp_path / "large.jpg").write_bytes(make_image(600, 400))
-    batch = of_media([{"kind": "image", "uri": "large.jpg"}])
+    batch = media_records([{"kind": "image", "uri": "large.jpg"}])
     for limits in (Limits(max_pixels=1000), Limits(max_bytes=1000)):
         media = Media(str(tmp_path), limits=limits, side=SIDE)
-        said = answers(ImageHash(), batch, media)
-        assert said["error"] == answers(ImageDecodes(), batch, media)["error"]
-        assert "is over the limit of 1000." in said["error"][0]
+        answer = answers(ImageHash(), batch, media)
+        assert answer["error"] == answers(ImageDecodes(), batch, media)["error"]
+        assert "is over the limit of 1000." in answer["error"][0]
 
 
 def test_no_records_have_no_hashes() -> None:
-    assert answers(ImageHash(), of_texts()) == {"hash": [], "mirror": [], "drop": [], "error": []}
+    assert answers(ImageHash(), text_records()) == {
+        "hash": [],
+        "mirror": [],
+        "drop": [],
+        "error": [],
+    }
 
 
-def faults(said: dict[str, list[Any]]) -> list[str | None]:
+def faults(answer: dict[str, list[Any]]) -> list[str | None]:
     """The errors, less where in memory what Pillow complains of was."""
-    return [error and re.sub(r" at 0x\w+", "", error) for error in said["error"]]
+    return [error and re.sub(r" at 0x\w+", "", error) for error in answer["error"]]
 
 
 @pytest.mark.filterwarnings("ignore")  # of broken images
 def test_hostile_images_are_errors_where_they_cannot_be_decoded(real_data: Path) -> None:
     files = [p for p in sorted((real_data / "hostile").rglob("*.*")) if p.stat().st_size < 1 << 20]
     images = [str(p) for p in files if p.suffix.lower() in (".jpg", ".jpeg", ".webp", ".png")]
-    batch = of_media(*([{"kind": "image", "uri": uri}] for uri in images))
+    batch = media_records(*([{"kind": "image", "uri": uri}] for uri in images))
     limits = Limits(max_pixels=4_000_000)
-    said = answers(ImageHash(), batch, Media(limits=limits, side=SIDE))
+    answer = answers(ImageHash(), batch, Media(limits=limits, side=SIDE))
     decodes = answers(ImageDecodes(), batch, Media(limits=limits, side=SIDE))
     assert len(images) > 100
-    assert faults(said) == faults(decodes)
+    assert faults(answer) == faults(decodes)
 
 
 def real(*files: Path) -> tuple[list[int | None], list[int | None]]:

@@ -10,14 +10,14 @@ from filters.image.image_decodes import ImageDecodes
 from filters.image.image_shape import ImageShape
 from filters.image.images import ImageCount
 from manifests.media import FIX_MISSING_FILE, Limits, Media
-from tests.filters.rows import answers, of_media, of_sizes, of_texts
+from tests.filters.rows import answers, image_records, media_records, text_records
 from tests.make import make_image
 
 STAYS = None
 
 
 def test_image_shape_measures_the_worst_of_a_record_s_images() -> None:
-    batch = of_sizes([(100, 50)], [], [(640, 480), (30, 90), (200, 200)])
+    batch = image_records([(100, 50)], [], [(640, 480), (30, 90), (200, 200)])
     assert answers(ImageShape(), batch) == {
         "min_side": [50, None, 30],
         "max_side": [100, None, 640],
@@ -30,7 +30,9 @@ def test_image_shape_measures_the_worst_of_a_record_s_images() -> None:
 
 
 def test_image_shape_drops_by_the_first_bound_that_is_broken() -> None:
-    batch = of_sizes([(199, 900)], [(200, 601)], [(200, 600)], [(5000, 5000)], [(300, 300)], [])
+    batch = image_records(
+        [(199, 900)], [(200, 601)], [(200, 600)], [(5000, 5000)], [(300, 300)], []
+    )
     step = ImageShape(min_side=200, max_aspect=3, min_pixels=100_000, max_pixels=9_000_000)
     assert answers(step, batch)["drop"] == [
         "image too small",
@@ -48,7 +50,7 @@ def test_image_shape_drops_by_the_first_bound_that_is_broken() -> None:
 
 
 def test_an_image_of_unknown_size_is_an_error_and_measures_nothing() -> None:
-    batch = of_sizes([(100, 50)], [(640, 480), (None, 90)], [(0, 5)])
+    batch = image_records([(100, 50)], [(640, 480), (None, 90)], [(0, 5)])
     assert answers(ImageShape(min_side=1000), batch) == {
         "min_side": [50, None, None],
         "max_side": [100, None, None],
@@ -61,13 +63,13 @@ def test_an_image_of_unknown_size_is_an_error_and_measures_nothing() -> None:
 
 
 def test_large_images_do_not_overflow() -> None:
-    said = answers(ImageShape(), of_sizes([(2**31 - 1, 2**31 - 1)]))
-    assert said["max_pixels"] == [(2**31 - 1) ** 2]
+    answer = answers(ImageShape(), image_records([(2**31 - 1, 2**31 - 1)]))
+    assert answer["max_pixels"] == [(2**31 - 1) ** 2]
 
 
 def test_image_count_counts_images_and_no_videos() -> None:
     image, video = {"kind": "image", "uri": "a"}, {"kind": "video", "uri": "b"}
-    batch = of_media([image, video], [], [image] * 3, [video])
+    batch = media_records([image, video], [], [image] * 3, [video])
     assert answers(ImageCount(min=1, max=2), batch) == {
         "count": [1, 0, 3, 0],
         "drop": [STAYS, "too few images", "too many images", "too few images"],
@@ -76,7 +78,7 @@ def test_image_count_counts_images_and_no_videos() -> None:
 
 
 def test_slices_are_answered_as_the_whole_is() -> None:
-    batch = of_sizes([(9, 8)], [], [(7, 6), (5, 4)], [(3, 2)])
+    batch = image_records([(9, 8)], [], [(7, 6), (5, 4)], [(3, 2)])
     for step in (ImageCount(min=1), ImageShape(min_side=4)):
         whole = answers(step, batch)
         for start in range(5):
@@ -93,20 +95,20 @@ def test_image_decodes_quarantines_what_does_not_open(tmp_path: Path) -> None:
     (tmp_path / "none.jpg").write_bytes(b"")
     (tmp_path / "page.jpg").write_bytes(b"<html>not found</html>")
     names = [["whole.jpg"], ["whole.jpg", "cut.jpg"], [], ["none.jpg"], ["page.jpg"], ["gone.jpg"]]
-    batch = of_media(*([{"kind": "image", "uri": uri} for uri in uris] for uris in names))
-    said = answers(ImageDecodes(), batch, Media(str(tmp_path), side=ImageDecodes.image_side))
-    assert (said["decoded"], said["drop"]) == ([1, 1, 0, 0, 0, 0], [STAYS] * 6)
-    assert [bool(error) for error in said["error"]] == [False, True, False, True, True, True]
-    assert said["error"][1].startswith("cut.jpg: OSError: image file is truncated")
-    assert said["error"][5] == f"gone.jpg: there is no such file. {FIX_MISSING_FILE}"
+    batch = media_records(*([{"kind": "image", "uri": uri} for uri in uris] for uris in names))
+    answer = answers(ImageDecodes(), batch, Media(str(tmp_path), side=ImageDecodes.image_side))
+    assert (answer["decoded"], answer["drop"]) == ([1, 1, 0, 0, 0, 0], [STAYS] * 6)
+    assert [bool(error) for error in answer["error"]] == [False, True, False, True, True, True]
+    assert answer["error"][1].startswith("cut.jpg: OSError: image file is truncated")
+    assert answer["error"][5] == f"gone.jpg: there is no such file. {FIX_MISSING_FILE}"
 
 
 def test_image_decodes_quarantines_what_is_over_a_limit(tmp_path: Path) -> None:
     (tmp_path / "large.jpg").write_bytes(make_image(600, 400))
-    batch = of_media([{"kind": "image", "uri": "large.jpg"}])
-    said = answers(ImageDecodes(), batch, Media(str(tmp_path), limits=Limits(max_pixels=1000)))
-    assert said["error"][0].startswith("large.jpg: 600 x 400 pixels is over the limit of 1000.")
+    batch = media_records([{"kind": "image", "uri": "large.jpg"}])
+    answer = answers(ImageDecodes(), batch, Media(str(tmp_path), limits=Limits(max_pixels=1000)))
+    assert answer["error"][0].startswith("large.jpg: 600 x 400 pixels is over the limit of 1000.")
 
 
 def test_image_decodes_looks_at_no_record_without_images() -> None:
-    assert answers(ImageDecodes(), of_texts()) == {"decoded": [], "drop": [], "error": []}
+    assert answers(ImageDecodes(), text_records()) == {"decoded": [], "drop": [], "error": []}

@@ -12,7 +12,7 @@ from filters.image.media_digest import MediaDigest
 from manifests import storage
 from manifests.media import FIX_MISSING_FILE, Limits, Media
 from manifests.record import MEDIA
-from tests.filters.rows import answers, of_media, of_texts
+from tests.filters.rows import answers, media_records, text_records
 from tests.make import make_image
 
 KNOWN = "xxh128:" + "0" * 32
@@ -25,8 +25,8 @@ def written(path: Path, data: bytes) -> str:
     return sink.digest
 
 
-def digests(said: dict[str, list[Any]]) -> list[list[str | None]]:
-    return [[medium["digest"] for medium in media] for media in said["media"]]
+def digests(answer: dict[str, list[Any]]) -> list[list[str | None]]:
+    return [[medium["digest"] for medium in media] for media in answer["media"]]
 
 
 @pytest.fixture
@@ -41,51 +41,51 @@ def test_a_digest_is_that_of_a_written_file(tmp_path: Path) -> None:
         written(tmp_path / "b.mp4", b"\0" * 100_000),
     )
     empty = written(tmp_path / "none", b"")
-    batch = of_media(
+    batch = media_records(
         [{"kind": "image", "uri": "a.jpg"}, {"kind": "video", "uri": "b.mp4"}],
         [],
         [{"kind": "image", "uri": "none"}, {"kind": "image", "uri": "a.jpg"}],
     )
-    said = answers(MediaDigest(), batch, Media(str(tmp_path)))
-    assert digests(said) == [[shown, filmed], [], [empty, shown]]
-    assert (said["drop"], said["error"]) == ([None] * 3, [None] * 3)
+    answer = answers(MediaDigest(), batch, Media(str(tmp_path)))
+    assert digests(answer) == [[shown, filmed], [], [empty, shown]]
+    assert (answer["drop"], answer["error"]) == ([None] * 3, [None] * 3)
 
 
 def test_a_stretch_of_a_file_has_the_digest_of_its_bytes(tmp_path: Path, place: Media) -> None:
-    batch = of_media([{"kind": "image", "uri": "a.tar", "offset": 6, "length": 7}])
-    said = answers(MediaDigest(), batch, place)
-    assert digests(said) == [[written(tmp_path / "alone", b"content")]]
+    batch = media_records([{"kind": "image", "uri": "a.tar", "offset": 6, "length": 7}])
+    answer = answers(MediaDigest(), batch, place)
+    assert digests(answer) == [[written(tmp_path / "alone", b"content")]]
 
 
 def test_what_has_a_digest_keeps_it_and_is_not_read(place: Media) -> None:
-    batch = of_media([{"kind": "image", "uri": "nowhere", "digest": KNOWN}])
-    said = answers(MediaDigest(), batch, place)
-    assert (digests(said), said["error"]) == ([[KNOWN]], [None])
+    batch = media_records([{"kind": "image", "uri": "nowhere", "digest": KNOWN}])
+    answer = answers(MediaDigest(), batch, place)
+    assert (digests(answer), answer["error"]) == ([[KNOWN]], [None])
 
 
 def test_a_file_that_is_not_there_makes_its_record_an_error_and_no_other(place: Media) -> None:
     there, gone = {"kind": "image", "uri": "a.tar"}, {"kind": "image", "uri": "gone.jpg"}
     other = {"kind": "image", "uri": "other.jpg"}
-    batch = of_media([there], [there, gone, other], [gone], [there])
-    said = answers(MediaDigest(), batch, place)
+    batch = media_records([there], [there, gone, other], [gone], [there])
+    answer = answers(MediaDigest(), batch, place)
     fault = f"gone.jpg: there is no such file. {FIX_MISSING_FILE}"
-    assert said["error"] == [None, fault, fault, None]
-    (known,) = digests(said)[0]
+    assert answer["error"] == [None, fault, fault, None]
+    (known,) = digests(answer)[0]
     assert known is not None
-    assert digests(said) == [[known], [known, None, None], [None], [known]]
+    assert digests(answer) == [[known], [known, None, None], [None], [known]]
 
 
 def test_a_file_over_the_limit_makes_its_record_an_error(tmp_path: Path, place: Media) -> None:
-    batch = of_media([{"kind": "video", "uri": "a.tar"}])
+    batch = media_records([{"kind": "video", "uri": "a.tar"}])
     media = Media(str(tmp_path), limits=Limits(max_bytes=17))
-    said = answers(MediaDigest(), batch, media)
-    assert said["error"][0].startswith("a.tar: 18 bytes is over the limit of 17.")
+    answer = answers(MediaDigest(), batch, media)
+    assert answer["error"][0].startswith("a.tar: 18 bytes is over the limit of 17.")
 
 
 def test_only_the_digest_changes_and_the_type_stays_the_record_s(place: Media) -> None:
     full = {"kind": "video", "uri": "a.tar", "offset": 0, "length": 6, "mime": "video/mp4",
             "width": 640, "height": 480, "duration": 1.5, "fps": 30.0, "frames": 45}  # fmt: skip
-    batch = of_media(
+    batch = media_records(
         [full, {"kind": "image", "uri": "a.tar"}], [], [{"kind": None, "uri": "a.tar"}]
     )
     made = MediaDigest()(batch, place).columns["media"]
@@ -100,7 +100,7 @@ def test_only_the_digest_changes_and_the_type_stays_the_record_s(place: Media) -
 def test_slices_are_answered_as_the_whole_is(place: Media) -> None:
     tar = {"kind": "image", "uri": "a.tar"}
     parts = [{**tar, "offset": n, "length": 3} for n in range(6)]
-    batch = of_media(parts[:2], [], [tar, {**tar, "digest": KNOWN}], parts[2:])
+    batch = media_records(parts[:2], [], [tar, {**tar, "digest": KNOWN}], parts[2:])
     whole = answers(MediaDigest(), batch, place)
     for start in range(5):
         part = {name: column[start:] for name, column in whole.items()}
@@ -110,4 +110,4 @@ def test_slices_are_answered_as_the_whole_is(place: Media) -> None:
 
 
 def test_no_records_have_no_digests() -> None:
-    assert answers(MediaDigest(), of_texts()) == {"media": [], "drop": [], "error": []}
+    assert answers(MediaDigest(), text_records()) == {"media": [], "drop": [], "error": []}

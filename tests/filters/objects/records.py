@@ -1,4 +1,4 @@
-"""Records of objects for the tests of the steps on them, and what a step made of their objects."""
+"""Records with objects, and the results of steps on them, for tests."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Object = dict[str, Any]
 IMAGE = {"kind": "image", "uri": "x", "width": 640, "height": 480}
 
 
-def of_objects(
+def records_of(
     *records: list[Object], media: list[dict[str, Any]] | None = None, meta: str | None = None
 ) -> pa.Table:
     """Records of these objects on one image each, of 640 x 480, or on other media."""
@@ -32,33 +32,35 @@ def of_objects(
     return record.from_rows(rows, "made", "grounding")
 
 
-def boxed(*box: float, **other: Any) -> Object:
+def with_box(*box: float, **other: Any) -> Object:
     return {"label": "a", "box": list(box), **other}
 
 
-def pointed(*point: float, **other: Any) -> Object:
+def with_point(*point: float, **other: Any) -> Object:
     return {"label": "a", "point": list(point), **other}
 
 
-def outlined(*rings: list[float], **other: Any) -> Object:
+def with_polygon(*rings: list[float], **other: Any) -> Object:
     return {"label": "a", "polygon": list(rings), **other}
 
 
-def left(step: RowStep, batch: pa.Table, media: Media = NO_MEDIA) -> list[list[Object]]:
-    """The objects that the step leaves to each record, without what they do not have."""
+def remaining_objects(
+    step: RowStep, batch: pa.Table, media: Media = NO_MEDIA
+) -> list[list[Object]]:
+    """The objects that each record has after the step, without their null fields."""
     return [
         [{name: value for name, value in one.items() if value is not None} for one in objects]
         for objects in answers(step, batch, media)["objects"]
     ]
 
 
-def alone(step: RowStep, *objects: Object) -> dict[str, Any]:
-    """What the step says of one record of these objects."""
-    return {name: column[0] for name, column in answers(step, of_objects(list(objects))).items()}
+def result_of_one_record(step: RowStep, *objects: Object) -> dict[str, Any]:
+    """The measures, rewritten columns and verdict for one record of these objects."""
+    return {name: column[0] for name, column in answers(step, records_of(list(objects))).items()}
 
 
-def every_slice_is_answered_as_the_whole(step: RowStep, batch: pa.Table) -> None:
-    """Slices, and a table of several chunks, give the rows of the whole."""
+def assert_slices_agree(step: RowStep, batch: pa.Table) -> None:
+    """Slices and a table of several chunks give the same rows as the whole batch."""
     whole = answers(step, batch)
     for start in range(batch.num_rows + 1):
         for stop in range(start, batch.num_rows + 1):
@@ -68,23 +70,28 @@ def every_slice_is_answered_as_the_whole(step: RowStep, batch: pa.Table) -> None
     assert _text(answers(step, joined)) == _text({n: c[1:] + c[:1] for n, c in whole.items()})
 
 
-def _text(said: dict[str, list[Any]]) -> str:
-    """In which a nan is equal to another."""
-    return repr(sorted(said.items()))
+def _text(result: dict[str, list[Any]]) -> str:
+    """A text for comparison, in which nan equals nan."""
+    return repr(sorted(result.items()))
 
 
-MIXED = of_objects(
-    [boxed(-20, 10, 200, 300), boxed(-20, 10, 200, 301), pointed(5, 5), {"text": "no place"}],
+MIXED = records_of(
+    [
+        with_box(-20, 10, 200, 300),
+        with_box(-20, 10, 200, 301),
+        with_point(5, 5),
+        {"text": "no place"},
+    ],
     [],
     [
-        outlined([10, 10, 1200, 10, 600, 900], [100, 100, 110, 100, 110, 110]),
-        boxed(float("nan"), 1, 2, 3),
-        boxed(1, 2, 3),
-        pointed(2000, 5, box=[1, 1, 999, 999]),
+        with_polygon([10, 10, 1200, 10, 600, 900], [100, 100, 110, 100, 110, 110]),
+        with_box(float("nan"), 1, 2, 3),
+        with_box(1, 2, 3),
+        with_point(2000, 5, box=[1, 1, 999, 999]),
         {"label": None, "start": 1.0, "end": 2.5},
     ],
-    [pointed(5, 5), {"label": "c_d", "box3d": [0.0] * 9}],
-    [boxed(5, 5, 5, 9), boxed(900, 900, 100, 950), boxed(1100, 0, 1200, 50)],
+    [with_point(5, 5), {"label": "c_d", "box3d": [0.0] * 9}],
+    [with_box(5, 5, 5, 9), with_box(900, 900, 100, 950), with_box(1100, 0, 1200, 50)],
     [
         {
             "label": "b",
@@ -94,4 +101,4 @@ MIXED = of_objects(
         {"attributes": '{"rle": 7}'},
     ],
 )
-"""Objects of all kinds: broken, far out, without a place, of records that have none."""
+"""Objects of all kinds: broken, far outside, without geometry; and a record without objects."""

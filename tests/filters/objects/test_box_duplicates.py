@@ -1,4 +1,4 @@
-"""Boxes that lie on each other: the earlier one stays."""
+"""Duplicate boxes: the earlier one stays."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from manifests.geometry.boxes import iou
 from tests.filters.objects.records import (
     IMAGE,
     MIXED,
-    boxed,
-    every_slice_is_answered_as_the_whole,
-    left,
-    of_objects,
-    pointed,
+    assert_slices_agree,
+    records_of,
+    remaining_objects,
+    with_box,
+    with_point,
 )
 from tests.filters.rows import answers
 
@@ -30,7 +30,7 @@ box = st.tuples(corner, corner, side, side).map(
 
 
 def python_iou(a: list[float], b: list[float]) -> float:
-    """Of two boxes, in plain Python; 1 of equal ones."""
+    """IoU of two boxes in plain Python; 1 for equal ones."""
 
     def area(x1: float, y1: float, x2: float, y2: float) -> float:
         return max(x2 - x1, 0) * max(y2 - y1, 0)
@@ -41,7 +41,7 @@ def python_iou(a: list[float], b: list[float]) -> float:
 
 
 @given(st.lists(st.tuples(box, box), min_size=1, max_size=20))
-def test_overlap_is_that_of_plain_python(pairs: list[tuple[list[float], list[float]]]) -> None:
+def test_iou_equals_plain_python(pairs: list[tuple[list[float], list[float]]]) -> None:
     a, b = (np.array(side) for side in zip(*pairs, strict=True))
     assert iou(a, b).tolist() == [python_iou(x, y) for x, y in pairs]
 
@@ -50,7 +50,7 @@ def test_overlap_is_that_of_plain_python(pairs: list[tuple[list[float], list[flo
     st.lists(st.tuples(box, st.integers(0, 2)), max_size=30),
     st.sampled_from([0.1, 0.5, 0.75, 1.0]),
 )
-def test_the_first_stays_of_what_overlaps_it(
+def test_the_first_of_overlapping_boxes_stays(
     some: list[tuple[list[float], int]], threshold: float
 ) -> None:
     expected: list[bool] = []
@@ -62,10 +62,10 @@ def test_the_first_stays_of_what_overlaps_it(
     assert first_of_duplicates(boxes, groups, threshold).tolist() == expected
 
 
-def test_of_a_chain_the_third_stays_that_overlaps_only_what_went() -> None:
-    chain = [boxed(0, 0, 100, 10), boxed(30, 0, 130, 10), boxed(60, 0, 160, 10)]
-    said = answers(BoxDuplicates(threshold=0.5), of_objects(chain))
-    assert ([one["box"][0] for one in said["objects"][0]], said["removed"]) == ([0, 60], [1])
+def test_in_a_chain_the_third_box_stays_if_it_overlaps_only_a_removed_one() -> None:
+    chain = [with_box(0, 0, 100, 10), with_box(30, 0, 130, 10), with_box(60, 0, 160, 10)]
+    result = answers(BoxDuplicates(threshold=0.5), records_of(chain))
+    assert ([one["box"][0] for one in result["objects"][0]], result["removed"]) == ([0, 60], [1])
 
 
 A = [0, 0, 100, 100]
@@ -74,36 +74,36 @@ A = [0, 0, 100, 100]
 @pytest.mark.parametrize(
     "other",
     [
-        boxed(*A, label="b"),
-        boxed(*A, label=None),
-        boxed(*A, text="the left one"),
-        boxed(*A, media=1),
-        boxed(*A, start=1.0),
-        boxed(*A, end=1.0),
-        boxed(0, 0, 100, 89),
-        pointed(50, 50),
-        boxed(0, 0, 100),
+        with_box(*A, label="b"),
+        with_box(*A, label=None),
+        with_box(*A, text="the left one"),
+        with_box(*A, media=1),
+        with_box(*A, start=1.0),
+        with_box(*A, end=1.0),
+        with_box(0, 0, 100, 89),
+        with_point(50, 50),
+        with_box(0, 0, 100),
     ],
 )
-def test_other_things_are_no_duplicates(other: dict[str, Any]) -> None:
-    batch = of_objects([boxed(*A), other], media=[IMAGE, IMAGE])
-    assert [len(some) for some in left(BoxDuplicates(), batch)] == [2]
+def test_objects_that_differ_in_another_field_are_not_duplicates(other: dict[str, Any]) -> None:
+    batch = records_of([with_box(*A), other], media=[IMAGE, IMAGE])
+    assert [len(some) for some in remaining_objects(BoxDuplicates(), batch)] == [2]
 
 
-def test_records_are_compared_with_themselves_alone() -> None:
-    batch = of_objects([boxed(*A)], [boxed(*A), boxed(0, 0, 100, 91)], [], [boxed(*A)])
-    said = answers(BoxDuplicates(), batch)
-    assert (said["removed"], said["drop"]) == ([0, 1, 0, 0], [None] * 4)
-    assert [len(some) for some in said["objects"]] == [1, 1, 0, 1]
+def test_boxes_of_different_records_are_not_compared() -> None:
+    batch = records_of([with_box(*A)], [with_box(*A), with_box(0, 0, 100, 91)], [], [with_box(*A)])
+    result = answers(BoxDuplicates(), batch)
+    assert (result["removed"], result["drop"]) == ([0, 1, 0, 0], [None] * 4)
+    assert [len(some) for some in result["objects"]] == [1, 1, 0, 1]
 
 
-def test_objects_without_a_label_are_of_one() -> None:
-    batch = of_objects([boxed(*A, label=None), boxed(*A, label=None), boxed(*A, label="")])
+def test_objects_without_a_label_are_compared_with_each_other() -> None:
+    batch = records_of([with_box(*A, label=None), with_box(*A, label=None), with_box(*A, label="")])
     assert answers(BoxDuplicates(), batch)["removed"] == [1]
 
 
-def test_boxes_without_an_area_are_duplicates_where_they_are_equal() -> None:
-    batch = of_objects([boxed(5, 5, 5, 9), boxed(5, 5, 5, 9), boxed(5, 5, 5, 8)])
+def test_boxes_without_an_area_are_duplicates_if_equal() -> None:
+    batch = records_of([with_box(5, 5, 5, 9), with_box(5, 5, 5, 9), with_box(5, 5, 5, 8)])
     assert answers(BoxDuplicates(), batch)["removed"] == [1]
 
 
@@ -120,5 +120,5 @@ def test_thousands_of_boxes_of_one_label_take_seconds_at_most() -> None:
     assert stays[:4000].sum() > 3900
 
 
-def test_slices_are_answered_as_the_whole_is() -> None:
-    every_slice_is_answered_as_the_whole(BoxDuplicates(), MIXED)
+def test_slices_give_the_same_results_as_the_batch() -> None:
+    assert_slices_agree(BoxDuplicates(), MIXED)

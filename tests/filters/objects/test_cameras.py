@@ -1,4 +1,4 @@
-"""Images get the camera that a file names, or the usual one, and it is said which."""
+"""Images get the camera of a file or an assumed one, and both are counted."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from manifests.geometry.camera import assumed_cameras, rescale_cameras
 from manifests.geometry.cuboid import corners
 from manifests.geometry.projection import project_points
 from manifests.media import Media
-from tests.filters.objects.test_boxes_3d import AHEAD, box, of_objects
-from tests.filters.rows import answers, of_media
+from tests.filters.objects.test_boxes_3d import AHEAD, box, records_of
+from tests.filters.rows import answers, media_records
 
 TAN_30 = 0.5773502691896257
 COOKBOOK = "grounding/qwen_spatial/cookbooks/assets/spatial_understanding/cam_infos.json"
@@ -32,8 +32,8 @@ def medium(uri: str, width: int | None = 640, height: int | None = 480, **more: 
     return {"kind": "image", "uri": uri, "width": width, "height": height, **more}
 
 
-def cameras(said: dict[str, list[Any]]) -> list[list[Any]]:
-    return [[m["camera"] for m in media] for media in said["media"]]
+def cameras(result: dict[str, list[Any]]) -> list[list[Any]]:
+    return [[m["camera"] for m in media] for media in result["media"]]
 
 
 @pytest.fixture
@@ -48,49 +48,55 @@ def base(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_usual_camera_sees_60_degrees_both_ways() -> None:
-    said = answers(Cameras(), of_media([medium("x")], [medium("y", 200, 100)], []))
-    assert cameras(said) == [
+def test_the_assumed_camera_has_60_degrees_in_both_directions() -> None:
+    result = answers(Cameras(), media_records([medium("x")], [medium("y", 200, 100)], []))
+    assert cameras(result) == [
         [pytest.approx([320 / TAN_30, 240 / TAN_30, 320, 240])],
         [pytest.approx([100 / TAN_30, 50 / TAN_30, 100, 50])],
         [],
     ]
-    assert (said["assumed"], said["given"], said["error"]) == ([1, 1, 0], [0, 0, 0], [None] * 3)
+    assert (result["assumed"], result["given"], result["error"]) == (
+        [1, 1, 0],
+        [0, 0, 0],
+        [None] * 3,
+    )
 
 
-def test_an_image_shown_sideways_has_its_camera_sideways() -> None:
-    said = answers(Cameras(), of_media([medium("x", orientation=6)]))
-    assert cameras(said) == [[pytest.approx([240 / TAN_30, 320 / TAN_30, 240, 320])]]
+def test_the_assumed_camera_fits_the_image_as_shown() -> None:
+    result = answers(Cameras(), media_records([medium("x", orientation=6)]))
+    assert cameras(result) == [[pytest.approx([240 / TAN_30, 320 / TAN_30, 240, 320])]]
 
 
 def test_the_file_names_images_by_uri_or_by_its_last_part(base: Path) -> None:
-    batch = of_media([medium("photos/a.jpg"), medium("sub/b.jpg")], [medium("other/b.jpg")])
-    said = answers(Cameras(path="cameras.json", field_of_view=None), batch, Media(str(base)))
-    assert cameras(said) == [[[500, 510, 320, 240], [500, 500, 320, 240]], [None]]
-    assert (said["given"], said["assumed"], said["unknown"]) == ([2, 0], [0, 0], [0, 1])
+    batch = media_records([medium("photos/a.jpg"), medium("sub/b.jpg")], [medium("other/b.jpg")])
+    result = answers(Cameras(path="cameras.json", field_of_view=None), batch, Media(str(base)))
+    assert cameras(result) == [[[500, 510, 320, 240], [500, 500, 320, 240]], [None]]
+    assert (result["given"], result["assumed"], result["unknown"]) == ([2, 0], [0, 0], [0, 1])
 
 
-def test_a_camera_that_is_there_stays_unless_it_is_to_be_replaced(base: Path) -> None:
+def test_an_existing_camera_stays_unless_replace_is_set(base: Path) -> None:
     had = [1.0, 2.0, 3.0, 4.0]
-    batch = of_media([medium("a.jpg", camera=had)], [medium("other.jpg", camera=had)])
+    batch = media_records([medium("a.jpg", camera=had)], [medium("other.jpg", camera=had)])
     media = Media(str(base))
     assert cameras(answers(Cameras(path="cameras.json"), batch, media)) == [[had], [had]]
-    said = answers(Cameras(path="cameras.json", replace=True), batch, media)
-    assert cameras(said) == [[[500, 510, 320, 240]], [had]]
-    assert (said["given"], said["assumed"]) == ([1, 0], [0, 0])
+    result = answers(Cameras(path="cameras.json", replace=True), batch, media)
+    assert cameras(result) == [[[500, 510, 320, 240]], [had]]
+    assert (result["given"], result["assumed"]) == ([1, 0], [0, 0])
 
 
 def test_a_camera_of_the_image_at_another_size_is_an_error(base: Path) -> None:
-    batch = of_media([medium("small.jpg")], [medium("tall.jpg")], [medium("a.jpg", None, None)])
-    said = answers(Cameras(path="cameras.json"), batch, Media(str(base)))
-    assert [error.split(":")[0] for error in said["error"]] == [
+    batch = media_records(
+        [medium("small.jpg")], [medium("tall.jpg")], [medium("a.jpg", None, None)]
+    )
+    result = answers(Cameras(path="cameras.json"), batch, Media(str(base)))
+    assert [error.split(":")[0] for error in result["error"]] == [
         "the camera's centre is far from the image's",
         "the camera's `width` and `height` have another aspect than the image",
         "an image of unknown size",
     ]
-    assert said["given"] == [None] * 3
+    assert result["given"] == [None] * 3
     loose = answers(
-        Cameras(path="cameras.json", max_off_centre=None), of_media([medium("small.jpg")]),
+        Cameras(path="cameras.json", max_off_centre=None), media_records([medium("small.jpg")]),
         Media(str(base)),
     )  # fmt: skip
     assert loose["error"] == [None]
@@ -106,15 +112,13 @@ def test_a_camera_of_the_image_at_another_size_is_an_error(base: Path) -> None:
         ('{"a": {"fx": 1, "fy": 1, "cx": 1}}', "cy is None"),
     ],
 )
-def test_a_file_that_is_none_of_cameras_is_refused(
-    tmp_path: Path, content: str, fault: str
-) -> None:
+def test_a_file_of_another_form_is_refused(tmp_path: Path, content: str, fault: str) -> None:
     (tmp_path / "cameras.json").write_text(content)
     with pytest.raises(InputError, match=fault):
-        answers(Cameras(path="cameras.json"), of_media([medium("a")]), Media(str(tmp_path)))
+        answers(Cameras(path="cameras.json"), media_records([medium("a")]), Media(str(tmp_path)))
 
 
-def test_the_file_is_part_of_what_the_step_is(base: Path) -> None:
+def test_the_file_is_part_of_the_identity_of_the_step(base: Path) -> None:
     assert Cameras(path="cameras.json").files(str(base)) == (str(base / "cameras.json"),)
     assert Cameras().files(str(base)) == ()
 
@@ -131,20 +135,22 @@ def test_a_file_of_cameras_may_move_but_not_change(base: Path) -> None:
     assert identity("moved/cameras.json") != before
 
 
-def test_one_camera_of_the_cookbook_is_of_another_size(real_data: Path) -> None:
+def test_one_camera_of_the_cookbook_is_for_another_size(real_data: Path) -> None:
     where = real_data / COOKBOOK
     if not where.exists():
         pytest.skip("the images of Qwen's cookbook are not here")
     sizes = {"autonomous_driving.jpg": (1600, 900), "office.jpg": (1440, 1920),
              "lounge.jpg": (730, 530), "manipulation.jpg": (640, 480)}  # fmt: skip
-    batch = of_media(*([medium(name, *size)] for name, size in sizes.items()))
-    said = answers(Cameras(path=str(where)), batch)
-    assert [error is not None for error in said["error"]] == [False, False, False, True]
-    assert cameras(said)[2] == [[529.5, 529.5, 365, 265]]
+    batch = media_records(*([medium(name, *size)] for name, size in sizes.items()))
+    result = answers(Cameras(path=str(where)), batch)
+    assert [error is not None for error in result["error"]] == [False, False, False, True]
+    assert cameras(result)[2] == [[529.5, 529.5, 365, 265]]
 
 
 @given(st.floats(10, 5000), st.floats(10, 5000), st.floats(0.1, 10))
-def test_a_resized_camera_sees_the_same(width: float, height: float, times: float) -> None:
+def test_a_rescaled_camera_projects_to_the_same_place(
+    width: float, height: float, times: float
+) -> None:
     size = np.array([[width, height]])
     camera = assumed_cameras(size)
     place = np.array([[[0.3, -0.2, 4.0]]])
@@ -156,16 +162,16 @@ def test_a_resized_camera_sees_the_same(width: float, height: float, times: floa
     st.floats(-20, 20), st.floats(-5, 5), st.floats(0.5, 80), st.floats(50, 5000),
     st.floats(50, 5000), st.integers(10, 5000),
 )  # fmt: skip
-def test_the_virtual_camera_sees_centres_where_they_were_and_leads_back(
+def test_the_virtual_camera_keeps_centres_in_place_and_can_be_undone(
     x: float, y: float, z: float, fx: float, fy: float, height: int
 ) -> None:
     place = [x, y, z, *AHEAD[3:]]
-    batch = of_objects([box(place)], camera=[fx, fy, 100, 50])
+    batch = records_of([box(place)], camera=[fx, fy, 100, 50])
     image = batch["media"].to_pylist()[0][0] | {"height": height}
     batch = _with(batch, media=[[image]])
-    said = answers(VirtualCamera(), batch)
-    (found,) = said["objects"][0]
-    (camera,) = cameras(said)[0]
+    result = answers(VirtualCamera(), batch)
+    (found,) = result["objects"][0]
+    (camera,) = cameras(result)[0]
     scale = (512 / fy) * (height / 512)
     assert found["box3d"] == pytest.approx([x, y, z * scale, *AHEAD[3:]], rel=1e-5)
     assert camera == pytest.approx([fx * scale, height, 100, 50], rel=1e-5)
@@ -174,8 +180,8 @@ def test_the_virtual_camera_sees_centres_where_they_were_and_leads_back(
         for b, c in ((place, [fx, fy, 100, 50]), (found["box3d"], camera))
     )
     np.testing.assert_allclose(after, before, rtol=1e-4, atol=1e-2)
-    assert said["min_scale"] == said["max_scale"] == [pytest.approx(scale, rel=1e-6)]
-    again = _with(batch, objects=said["objects"], media=said["media"])
+    assert result["min_scale"] == result["max_scale"] == [pytest.approx(scale, rel=1e-6)]
+    again = _with(batch, objects=result["objects"], media=result["media"])
     assert answers(VirtualCamera(), again)["max_scale"] == [pytest.approx(1, rel=1e-5)]
     back = answers(VirtualCamera(focal=fy * 512 / height), again)["objects"][0][0]["box3d"]
     assert back == pytest.approx(place, rel=1e-5)
@@ -188,25 +194,25 @@ def _with(batch: pa.Table, **columns: list[Any]) -> pa.Table:
     return batch
 
 
-def test_the_virtual_camera_measures_and_rewrites_nothing_where_it_is_told_so() -> None:
-    batch = of_objects([box(), box()], [{"label": "a"}], camera=[256.0, 256.0, 100, 50])
-    said = answers(VirtualCamera(rewrite=False), batch)
-    assert said["objects"] == batch["objects"].to_pylist()
-    assert said["media"] == batch["media"].to_pylist()
-    assert said["boxes"] == [2, 0]
-    assert said["min_scale"] == [(512 / 256) * (100 / 512), None]
+def test_without_rewrite_the_virtual_camera_only_measures() -> None:
+    batch = records_of([box(), box()], [{"label": "a"}], camera=[256.0, 256.0, 100, 50])
+    result = answers(VirtualCamera(rewrite=False), batch)
+    assert result["objects"] == batch["objects"].to_pylist()
+    assert result["media"] == batch["media"].to_pylist()
+    assert result["boxes"] == [2, 0]
+    assert result["min_scale"] == [(512 / 256) * (100 / 512), None]
 
 
-def test_a_3d_box_without_a_camera_is_an_error_and_others_are_none() -> None:
-    batch = of_objects([box()], [{"label": "a", "box": [1, 2, 3, 4]}])
-    said = answers(VirtualCamera(), batch)
-    assert said["error"] == ["a 3D box on an image without a camera", None]
-    assert said["boxes"] == [None, 0]
-    assert said["objects"][1] == batch["objects"][1].as_py()
+def test_a_3d_box_without_a_camera_quarantines_only_its_record() -> None:
+    batch = records_of([box()], [{"label": "a", "box": [1, 2, 3, 4]}])
+    result = answers(VirtualCamera(), batch)
+    assert result["error"] == ["a 3D box on an image without a camera", None]
+    assert result["boxes"] == [None, 0]
+    assert result["objects"][1] == batch["objects"][1].as_py()
 
 
 def test_corners_at_the_virtual_depth_keep_their_size() -> None:
-    batch = of_objects([box()], camera=[100.0, 100.0, 100, 50])
+    batch = records_of([box()], camera=[100.0, 100.0, 100, 50])
     (found,) = answers(VirtualCamera(), batch)["objects"][0]
     sides = [np.ptp(corners(np.array([b]))[0], axis=0).tolist() for b in (AHEAD, found["box3d"])]
     assert sides[0] == pytest.approx(sides[1])

@@ -1,4 +1,4 @@
-"""Labels written in one way, renamed, kept and dropped; and those of the whole corpus counted."""
+"""Labels are normalised, renamed, kept or dropped; and removed by frequency in the corpus."""
 
 from __future__ import annotations
 
@@ -18,63 +18,63 @@ from filters.objects.labels import Labels
 from manifests.errors import InputError
 from manifests.media import Media
 from tests.filters.corpus_steps import MemoryCorpus, decide
-from tests.filters.objects.records import MIXED, every_slice_is_answered_as_the_whole, of_objects
+from tests.filters.objects.records import MIXED, assert_slices_agree, records_of
 from tests.filters.rows import answers
 
 
 def of_labels(*records: Iterable[str | None]) -> pa.Table:
-    return of_objects(*([{"label": label} for label in some] for some in records))
+    return records_of(*([{"label": label} for label in some] for some in records))
 
 
-def labels(said: dict[str, list[Any]]) -> list[list[str | None]]:
-    return [[one["label"] for one in objects] for objects in said["objects"]]
+def labels(result: dict[str, list[Any]]) -> list[list[str | None]]:
+    return [[one["label"] for one in objects] for objects in result["objects"]]
 
 
-def test_labels_are_written_in_one_way() -> None:
+def test_labels_are_normalised() -> None:
     written = ["traffic_light", " Traffic  Light\n", "cafe\u0301", "a\u3000\u00a0b", "__", "", None]
-    said = answers(Labels(), of_labels(written))
-    assert labels(said) == [["traffic light", "Traffic Light", "café", "a b", None, None, None]]
-    assert (said["changed"], said["unlabelled"], said["drop"]) == ([6], [0], [None])
+    result = answers(Labels(), of_labels(written))
+    assert labels(result) == [["traffic light", "Traffic Light", "café", "a b", None, None, None]]
+    assert (result["changed"], result["unlabelled"], result["drop"]) == ([6], [0], [None])
     folded = answers(Labels(fold=True), of_labels(written, ["ÉCOLE"]))
     assert labels(folded)[0][:2] == ["traffic light"] * 2
     assert labels(folded)[1] == ["école"]
 
 
-def test_labels_that_are_well_written_are_not_changed() -> None:
+def test_normal_labels_are_not_changed() -> None:
     batch = of_labels(["dog", None], [], ["Dog"])
-    said = answers(Labels(), batch)
-    assert said["objects"] == batch["objects"].to_pylist()
-    assert said["changed"] == [0, 0, 0]
+    result = answers(Labels(), batch)
+    assert result["objects"] == batch["objects"].to_pylist()
+    assert result["changed"] == [0, 0, 0]
 
 
-def test_names_are_found_however_they_are_written_and_taken_as_they_are() -> None:
+def test_old_names_match_any_spelling_and_new_names_are_used_exactly() -> None:
     step = Labels(fold=True, rename={"TV_Monitor": "TV", "thing": ""}, unlabelled="drop")
-    said = answers(step, of_labels(["tv monitor", "Tv  Monitor ", "TV", "thing", "thing"]))
-    assert labels(said) == [["TV", "TV", "tv"]]
-    assert (said["changed"], said["unlabelled"]) == ([5], [2])
+    result = answers(step, of_labels(["tv monitor", "Tv  Monitor ", "TV", "thing", "thing"]))
+    assert labels(result) == [["TV", "TV", "tv"]]
+    assert (result["changed"], result["unlabelled"]) == ([5], [2])
 
 
-def test_only_what_is_kept_stays() -> None:
+def test_only_labels_in_keep_stay() -> None:
     batch = of_labels(["dog", "Cat", None], ["cow"], [], ["cow", "Traffic_Light"])
-    said = answers(Labels(keep=("DOG", "cat", "traffic light")), batch)
-    assert labels(said) == [["dog", "Cat"], [], [], ["Traffic Light"]]
-    assert said["unwanted"] == [1, 1, 0, 1]
-    assert said["drop"] == [None, "no object left", None, None]
+    result = answers(Labels(keep=("DOG", "cat", "traffic light")), batch)
+    assert labels(result) == [["dog", "Cat"], [], [], ["Traffic Light"]]
+    assert result["unwanted"] == [1, 1, 0, 1]
+    assert result["drop"] == [None, "no object left", None, None]
     assert answers(Labels(keep=("dog",), empty="keep"), batch)["drop"] == [None] * 4
     assert labels(answers(Labels(keep=()), batch)) == [[], [], [], []]
 
 
-def test_what_is_dropped_goes_by_its_new_name() -> None:
+def test_drop_compares_the_new_names() -> None:
     step = Labels(rename={"puppy": "dog"}, drop=("Dog", "person"))
-    said = answers(step, of_labels(["puppy", "dog", "cat", None, "Person"]))
-    assert (labels(said), said["unwanted"]) == ([["cat", None]], [3])
+    result = answers(step, of_labels(["puppy", "dog", "cat", None, "Person"]))
+    assert (labels(result), result["unwanted"]) == ([["cat", None]], [3])
 
 
-def test_objects_without_a_label_may_go() -> None:
+def test_objects_without_a_label_can_be_removed() -> None:
     batch = of_labels(["dog", None, " "], [None])
-    said = answers(Labels(unlabelled="drop", drop=("dog",)), batch)
-    assert (said["unlabelled"], said["unwanted"]) == ([2, 1], [1, 0])
-    assert said["drop"] == ["no object left"] * 2
+    result = answers(Labels(unlabelled="drop", drop=("dog",)), batch)
+    assert (result["unlabelled"], result["unwanted"]) == ([2, 1], [1, 0])
+    assert result["drop"] == ["no object left"] * 2
 
 
 NAMES = {
@@ -89,8 +89,8 @@ NAMES = {
 def test_new_names_come_from_a_file(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text(NAMES[name])
     step = Labels(rename_file=name)
-    said = answers(step, of_labels(["old_one", "no", "other"]), Media(str(tmp_path)))
-    assert labels(said) == [["new", "norway", "other"]]
+    result = answers(step, of_labels(["old_one", "no", "other"]), Media(str(tmp_path)))
+    assert labels(result) == [["new", "norway", "other"]]
     assert step.files(str(tmp_path)) == (str(tmp_path / name),)
 
 
@@ -105,7 +105,7 @@ def test_new_names_come_from_a_file(tmp_path: Path, name: str) -> None:
         ("n.yaml", "A_b: c\na b: d", "'A_b' and 'a b' are the same label, and get two new names"),
     ],
 )
-def test_a_file_of_names_that_is_none_is_refused(
+def test_an_unusable_file_of_names_is_refused(
     tmp_path: Path, name: str, text: str, fault: str
 ) -> None:
     (tmp_path / name).write_text(text)
@@ -114,7 +114,7 @@ def test_a_file_of_names_that_is_none_is_refused(
     assert fault in str(caught.value)
 
 
-def test_a_file_of_names_that_is_not_there_is_refused(tmp_path: Path) -> None:
+def test_a_missing_file_of_names_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="does not exist"):
         answers(Labels(rename_file="gone.yaml"), of_labels(["a"]), Media(str(tmp_path)))
 
@@ -132,56 +132,56 @@ def test_settings_that_contradict_each_other_are_refused(settings: Any) -> None:
         Labels(**settings)
 
 
-def test_slices_are_answered_as_the_whole_is() -> None:
+def test_slices_give_the_same_results_as_the_batch() -> None:
     for step in (Labels(), Labels(fold=True, drop=("A",), unlabelled="drop")):
-        every_slice_is_answered_as_the_whole(step, MIXED)
-    assert answers(Labels(keep=("a",)), of_objects())["drop"] == []
+        assert_slices_agree(step, MIXED)
+    assert answers(Labels(keep=("a",)), records_of())["drop"] == []
 
 
-def decided(step: LabelFrequency, *tables: pa.Table) -> dict[str, list[Any]]:
-    """What the step says of the rows of all tables, each a part."""
-    said: dict[str, list[Any]] = {name: [] for name in (*step.measures(), "objects", "drop")}
+def run_on_parts(step: LabelFrequency, *tables: pa.Table) -> dict[str, list[Any]]:
+    """The results of the step for all rows; each table is a part of the corpus."""
+    result: dict[str, list[Any]] = {name: [] for name in (*step.measures(), "objects", "drop")}
     for part, outcome in decide(step, MemoryCorpus(tables)):
         drop = pa.nulls(part.rows) if outcome.drop is None else outcome.drop
         for name, column in {**outcome.columns, "drop": drop}.items():
-            said[name] += column.to_pylist()
-    return said
+            result[name] += column.to_pylist()
+    return result
 
 
-def test_rare_labels_are_taken_out_and_records_with_none_left_go() -> None:
+def test_rare_labels_are_removed_and_emptied_records_dropped() -> None:
     tables = (of_labels(["dog", "dog", "axolotl"], ["dog", None]), of_labels(["newt"], [], [None]))
-    said = decided(LabelFrequency(min=2), *tables)
-    assert labels(said) == [["dog", "dog"], ["dog", None], [], [], [None]]
-    assert said["rarest"] == [1, 2, 1, None, None]
-    assert said["removed"] == [1, 0, 1, 0, 0]
-    assert said["drop"] == [None, None, "no object left", None, None]
-    kept = decided(LabelFrequency(min=2, empty="keep"), *tables)
+    result = run_on_parts(LabelFrequency(min=2), *tables)
+    assert labels(result) == [["dog", "dog"], ["dog", None], [], [], [None]]
+    assert result["rarest"] == [1, 2, 1, None, None]
+    assert result["removed"] == [1, 0, 1, 0, 0]
+    assert result["drop"] == [None, None, "no object left", None, None]
+    kept = run_on_parts(LabelFrequency(min=2, empty="keep"), *tables)
     assert kept["drop"] == [None] * 5
 
 
 def test_records_or_objects_are_counted() -> None:
     table = of_labels(["dog", "dog", "dog"], ["cat"], ["cat"])
-    assert decided(LabelFrequency(of="records"), table)["rarest"] == [1, 2, 2]
-    assert decided(LabelFrequency(of="objects"), table)["rarest"] == [3, 2, 2]
+    assert run_on_parts(LabelFrequency(of="records"), table)["rarest"] == [1, 2, 2]
+    assert run_on_parts(LabelFrequency(of="objects"), table)["rarest"] == [3, 2, 2]
 
 
-def test_frequent_labels_may_go_too() -> None:
+def test_frequent_labels_can_be_removed() -> None:
     table = of_labels(["dog", "cat"], ["dog"], ["dog", "newt"], ["cat"])
-    said = decided(LabelFrequency(max=2), table)
-    assert labels(said) == [["cat"], [], ["newt"], ["cat"]]
+    result = run_on_parts(LabelFrequency(max=2), table)
+    assert labels(result) == [["cat"], [], ["newt"], ["cat"]]
 
 
-def test_records_go_whole_where_no_label_is_in_bounds() -> None:
+def test_records_are_dropped_if_no_label_is_in_bounds() -> None:
     table = of_labels(["dog", "newt"], ["newer newt", None], ["dog"], [], [None])
-    said = decided(LabelFrequency(min=2, remove="records"), table)
-    assert said["objects"] == table["objects"].to_pylist()
-    assert said["drop"] == [None, "no label in bounds", None, None, None]
-    assert said["removed"] == [0] * 5
+    result = run_on_parts(LabelFrequency(min=2, remove="records"), table)
+    assert result["objects"] == table["objects"].to_pylist()
+    assert result["drop"] == [None, "no label in bounds", None, None, None]
+    assert result["removed"] == [0] * 5
 
 
-def test_a_corpus_of_nothing_is_answered() -> None:
-    assert decided(LabelFrequency(min=2))["drop"] == []
-    assert decided(LabelFrequency(min=2), of_labels(), of_labels([]))["drop"] == [None]
+def test_an_empty_corpus_gives_no_results() -> None:
+    assert run_on_parts(LabelFrequency(min=2))["drop"] == []
+    assert run_on_parts(LabelFrequency(min=2), of_labels(), of_labels([]))["drop"] == [None]
 
 
 records = st.lists(st.lists(st.sampled_from(["a", "b", "c", "", None]), max_size=4), max_size=4)
@@ -202,9 +202,11 @@ def test_frequencies_are_those_of_plain_python(
         if label is not None
     )
     step = LabelFrequency(of="records" if by_records else "objects", min=least, max=most)
-    said = decided(step, *(of_labels(*part) for part in corpus))
+    result = run_on_parts(step, *(of_labels(*part) for part in corpus))
     every = [some for part in corpus for some in part]
     known = [[counted[label] for label in some if label is not None] for some in every]
-    assert said["rarest"] == [min(some, default=None) for some in known]
-    left = [[x for x in some if x is None or least <= counted[x] <= most] for some in every]
-    assert labels(said) == left
+    assert result["rarest"] == [min(some, default=None) for some in known]
+    remaining_objects = [
+        [x for x in some if x is None or least <= counted[x] <= most] for some in every
+    ]
+    assert labels(result) == remaining_objects

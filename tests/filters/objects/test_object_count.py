@@ -1,4 +1,4 @@
-"""How many objects a record has, and whether it has as many as it says; points of boxes."""
+"""The number of objects of a record, compared with bounds or a stated number; points of boxes."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from filters.objects.count_agreement import CountAgreement
 from filters.objects.object_count import ObjectCount
 from tests.filters.objects.records import (
     MIXED,
-    boxed,
-    every_slice_is_answered_as_the_whole,
-    left,
-    of_objects,
-    pointed,
+    assert_slices_agree,
+    records_of,
+    remaining_objects,
+    with_box,
+    with_point,
 )
 from tests.filters.rows import answers
 
-ALL = of_objects(
-    [boxed(1, 1, 2, 2), pointed(3, 3), {"label": "a"}],
+ALL = records_of(
+    [with_box(1, 1, 2, 2), with_point(3, 3), {"label": "a"}],
     [],
-    [pointed(1, 1, box=[1, 1, 2, 2])],
-    [pointed(1, 1), pointed(2, 2)],
+    [with_point(1, 1, box=[1, 1, 2, 2])],
+    [with_point(1, 1), with_point(2, 2)],
 )
 
 
@@ -35,15 +35,15 @@ ALL = of_objects(
     [("objects", [3, 0, 1, 2]), ("boxes", [1, 0, 1, 0]), ("points", [1, 0, 1, 2])],
 )
 def test_objects_boxes_or_points_are_counted(of: Any, counts: list[int]) -> None:
-    said = answers(ObjectCount(of=of, min=1, max=1), ALL)
-    assert said["count"] == counts
+    result = answers(ObjectCount(of=of, min=1, max=1), ALL)
+    assert result["count"] == counts
     reasons = {0: f"too few {of}", 1: None}
-    assert said["drop"] == [reasons.get(count, f"too many {of}") for count in counts]
+    assert result["drop"] == [reasons.get(count, f"too many {of}") for count in counts]
 
 
-def test_without_bounds_all_stay() -> None:
+def test_without_bounds_all_records_stay() -> None:
     assert answers(ObjectCount(), ALL)["drop"] == [None] * 4
-    assert answers(ObjectCount(min=1), of_objects()) == {"count": [], "drop": [], "error": []}
+    assert answers(ObjectCount(min=1), records_of()) == {"count": [], "drop": [], "error": []}
 
 
 def test_bounds_in_the_wrong_order_are_refused() -> None:
@@ -52,16 +52,16 @@ def test_bounds_in_the_wrong_order_are_refused() -> None:
 
 
 def stating(*metas: Any, points: int = 2) -> pa.Table:
-    """Records of some points each, with these things in their `meta`."""
-    some = [pointed(n, n) for n in range(points)]
-    batch = of_objects(*(some for _ in metas))
-    said = [None if one is None else orjson.dumps(one).decode() for one in metas]
+    """Records of some points each, with these values in their `meta`."""
+    some = [with_point(n, n) for n in range(points)]
+    batch = records_of(*(some for _ in metas))
+    result = [None if one is None else orjson.dumps(one).decode() for one in metas]
     return batch.set_column(
-        batch.schema.get_field_index("meta"), "meta", pa.array(said, pa.string())
+        batch.schema.get_field_index("meta"), "meta", pa.array(result, pa.string())
     )
 
 
-def test_a_record_that_states_another_number_goes() -> None:
+def test_a_record_that_states_another_number_is_dropped() -> None:
     batch = stating({"count": 2}, {"count": 3}, {"url": "x"}, None, [2], {"count": None})
     assert answers(CountAgreement(), batch) == {
         "stated": [2, 3, None, None, None, None],
@@ -76,17 +76,17 @@ def test_a_record_that_states_another_number_goes() -> None:
 
 
 @pytest.mark.parametrize("value", [2, 2.0, "2", "02"])
-def test_a_count_may_be_written_as_a_table_has_it(value: Any) -> None:
+def test_a_stated_number_can_be_text_or_a_whole_float(value: Any) -> None:
     assert answers(CountAgreement(field="n"), stating({"n": value}))["agrees"] == [True]
 
 
 @pytest.mark.parametrize(
     "value", [True, "two", "", "-2", 2.5, -1, [2], {"a": 2}, "²", 1e300, 2**40]
 )
-def test_what_is_no_count_is_an_error(value: Any) -> None:
-    said = answers(CountAgreement(), stating({"count": value}))
-    assert said["error"] == [f"count {value!r} is not a count"]
-    assert (said["stated"], said["agrees"], said["drop"]) == ([None], [None], [None])
+def test_a_stated_value_that_is_not_a_count_is_an_error(value: Any) -> None:
+    result = answers(CountAgreement(), stating({"count": value}))
+    assert result["error"] == [f"count {value!r} is not a count"]
+    assert (result["stated"], result["agrees"], result["drop"]) == ([None], [None], [None])
 
 
 def test_what_is_counted_is_a_setting() -> None:
@@ -96,26 +96,26 @@ def test_what_is_counted_is_a_setting() -> None:
 
 
 def test_boxes_get_the_point_in_their_middle() -> None:
-    batch = of_objects(
-        [boxed(10, 20, 30, 60), pointed(1, 1), pointed(1, 1, box=[0, 0, 8, 8])],
+    batch = records_of(
+        [with_box(10, 20, 30, 60), with_point(1, 1), with_point(1, 1, box=[0, 0, 8, 8])],
         [],
         [{"label": "a"}],
     )
-    said = answers(BoxPoints(), batch)
-    assert [[one["point"] for one in some] for some in said["objects"]] == [
+    result = answers(BoxPoints(), batch)
+    assert [[one["point"] for one in some] for some in result["objects"]] == [
         [[20, 40], [1, 1], [1, 1]],
         [],
         [None],
     ]
-    assert said["made"] == [1, 0, 0]
+    assert result["made"] == [1, 0, 0]
     over = answers(BoxPoints(overwrite=True), batch)
     assert [one["point"] for one in over["objects"][0]] == [[20, 40], [1, 1], [4, 4]]
     assert over["made"] == [2, 0, 0]
 
 
 def test_boxes_may_be_replaced_by_points() -> None:
-    batch = of_objects([boxed(10, 20, 30, 60), pointed(1, 1, box=[0, 0, 8, 8])])
-    assert left(BoxPoints(boxes="replace"), batch) == [
+    batch = records_of([with_box(10, 20, 30, 60), with_point(1, 1, box=[0, 0, 8, 8])])
+    assert remaining_objects(BoxPoints(boxes="replace"), batch) == [
         [
             {"label": "a", "media": 0, "point": [20, 40]},
             {"label": "a", "media": 0, "point": [1, 1]},
@@ -123,8 +123,8 @@ def test_boxes_may_be_replaced_by_points() -> None:
     ]
 
 
-def test_what_is_no_box_makes_no_point_and_is_left() -> None:
-    batch = of_objects([boxed(1, 2, 3), boxed(1, 2, 3, 4)])
+def test_an_incomplete_box_gives_no_point_and_stays() -> None:
+    batch = records_of([with_box(1, 2, 3), with_box(1, 2, 3, 4)])
     for boxes in ("keep", "replace"):
         first, _ = answers(BoxPoints(boxes=boxes), batch)["objects"][0]
         assert (first["box"], first["point"]) == ([1, 2, 3], None)
@@ -133,5 +133,5 @@ def test_what_is_no_box_makes_no_point_and_is_left() -> None:
 @pytest.mark.parametrize(
     "step", [ObjectCount(max=2), CountAgreement(), BoxPoints(), BoxPoints(boxes="replace")]
 )
-def test_slices_are_answered_as_the_whole_is(step: Any) -> None:
-    every_slice_is_answered_as_the_whole(step, MIXED)
+def test_slices_give_the_same_results_as_the_batch(step: Any) -> None:
+    assert_slices_agree(step, MIXED)

@@ -25,7 +25,7 @@ BOXES: dict[str, tuple[list[float], dict[str, Any]]] = {
 
 
 def annotation(number: int, label: str, image: int) -> dict[str, Any]:
-    place, said = BOXES[label]
+    place, result = BOXES[label]
     box = np.array([place])
     x, y, z, length, height, width = place[:6]
     found = (
@@ -39,7 +39,7 @@ def annotation(number: int, label: str, image: int) -> dict[str, Any]:
         "bbox3D_cam": corners(box)[0].tolist(), "center_cam": [x, y, z],
         "dimensions": [width, height, length], "R_cam": matrices_from_euler(box[:, 6:])[0].tolist(),
         "behind_camera": False, "visibility": -1, "truncation": -1, "lidar_pts": -1,
-        "segmentation_pts": -1, "depth_error": -1, **said,
+        "segmentation_pts": -1, "depth_error": -1, **result,
     }  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from filters.records.keep_list import KeepList
 from manifests.errors import InputError
 from manifests.media import Media
 from manifests.storage import keep_list
-from tests.filters.rows import answers, of_texts
+from tests.filters.rows import answers, text_records
 
 numbers = st.one_of(
     st.integers(0, 2**128 - 1), st.integers(0, 40), st.integers(0, 40).map(lambda n: n << 64)
@@ -35,9 +35,9 @@ def parsed(some: list[int]) -> np.ndarray:
 
 
 def with_meta(*metas: object) -> pa.Table:
-    batch = of_texts(*["x"] * len(metas))
-    said = [None if m is None else orjson.dumps(m).decode() for m in metas]
-    return batch.set_column(batch.schema.get_field_index("meta"), "meta", pa.array(said))
+    batch = text_records(*["x"] * len(metas))
+    answer = [None if m is None else orjson.dumps(m).decode() for m in metas]
+    return batch.set_column(batch.schema.get_field_index("meta"), "meta", pa.array(answer))
 
 
 @settings(deadline=None)
@@ -85,8 +85,8 @@ def test_records_on_the_list_stay(tmp_path: Path) -> None:
 def test_an_empty_list_keeps_nothing(tmp_path: Path) -> None:
     path = str(tmp_path / "list.npy")
     keep_list.write_keep_list(path, parsed([]))
-    said = answers(KeepList(path=path), with_meta({"uid": uid(1)}, None))
-    assert said["drop"] == ["not on the list", "no uid"]
+    answer = answers(KeepList(path=path), with_meta({"uid": uid(1)}, None))
+    assert answer["drop"] == ["not on the list", "no uid"]
 
 
 def test_a_rewritten_list_is_read_anew(tmp_path: Path) -> None:

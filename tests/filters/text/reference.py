@@ -1,4 +1,4 @@
-"""What the kernels must answer, said once more in plain Python."""
+"""The measures of the text kernels in plain Python."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ def special(text: str) -> float:
 
 def character_repetition(text: str, n: int) -> float:
     counts = sorted(Counter(text[i : i + n] for i in range(len(text) - n + 1)).values())
-    most = min(math.isqrt(len(counts)), sum(c > 1 for c in counts))
-    return sum(counts[len(counts) - most :]) / max(sum(counts), 1)
+    taken = min(math.isqrt(len(counts)), sum(c > 1 for c in counts))
+    return sum(counts[len(counts) - taken :]) / max(sum(counts), 1)
 
 
 def word_repetition(text: str, n: int) -> float:
-    said = ["".join(c.lower()[0] for c in word) for word in text.split()]
-    counts = Counter(tuple(said[i : i + n]) for i in range(len(said) - n + 1)).values()
+    words = ["".join(c.lower()[0] for c in word) for word in text.split()]
+    counts = Counter(tuple(words[i : i + n]) for i in range(len(words) - n + 1)).values()
     return sum(c for c in counts if c > 1) / max(sum(counts), 1)

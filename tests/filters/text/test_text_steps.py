@@ -17,14 +17,14 @@ from filters.text.word_repetition import WordRepetition
 from filters.text.words import Words
 from manifests import record
 from manifests.step import RowStep
-from tests.filters.rows import answers, of_texts
+from tests.filters.rows import answers, text_records
 
 STAYS = None
 AGAIN = "again and again and again and again and again"
 
 
 def test_words_counts_and_names_what_is_outside() -> None:
-    batch = of_texts("a cat", None, "", "one two three four", " a\u3000b\tc\n")
+    batch = text_records("a cat", None, "", "one two three four", " a\u3000b\tc\n")
     assert answers(Words(min=2, max=3), batch) == {
         "count": [2, 0, 0, 4, 3],
         "drop": [STAYS, "too few words", "too few words", "too many words", STAYS],
@@ -33,7 +33,7 @@ def test_words_counts_and_names_what_is_outside() -> None:
 
 
 def test_characters_counts_code_points() -> None:
-    batch = of_texts("abc", "漢字", "e\u0301", "👩‍👧", None)
+    batch = text_records("abc", "漢字", "e\u0301", "👩‍👧", None)
     assert answers(Characters(min=2, max=2), batch) == {
         "count": [3, 2, 2, 3, 0],
         "drop": ["too many characters", STAYS, STAYS, "too many characters", "too few characters"],
@@ -42,7 +42,7 @@ def test_characters_counts_code_points() -> None:
 
 
 def test_alphanumeric_counts_letters_and_digits_of_every_script() -> None:
-    batch = of_texts("ab12", "漢字!?", "- - ", None)
+    batch = text_records("ab12", "漢字!?", "- - ", None)
     assert answers(Alphanumeric(min=0.5, max=0.9), batch) == {
         "ratio": [1, 0.5, 0, 0],
         "drop": ["too many letters and digits", STAYS, *["too few letters and digits"] * 2],
@@ -51,7 +51,7 @@ def test_alphanumeric_counts_letters_and_digits_of_every_script() -> None:
 
 
 def test_special_characters_are_neither_letters_nor_marks() -> None:
-    batch = of_texts("abcd", "a 1!", "हिंदी", "👍\u200d", "")
+    batch = text_records("abcd", "a 1!", "हिंदी", "👍\u200d", "")
     assert answers(SpecialCharacters(max=0.75), batch) == {
         "ratio": [0, 0.75, 0, 1, 0],
         "drop": [STAYS, STAYS, STAYS, "too many special characters", STAYS],
@@ -62,9 +62,9 @@ def test_special_characters_are_neither_letters_nor_marks() -> None:
 def test_character_repetition_is_the_share_of_the_most_frequent_n_grams() -> None:
     # 11 n-grams of "aaaaaaaaaaaa": 3 of 10 letters, all one. "abababab": 7 of 2, "ab" 4, "ba" 3;
     # of two distinct ones the root is 1, so only "ab" counts.
-    batch = of_texts("aaaaaaaaaaaa", "abcdefghijklmnop", "short", None)
+    batch = text_records("aaaaaaaaaaaa", "abcdefghijklmnop", "short", None)
     assert answers(CharacterRepetition(max=0.5), batch)["ratio"] == [1, 0, 0, 0]
-    assert answers(CharacterRepetition(n=2, max=0.5), of_texts("abababab", "abcdab")) == {
+    assert answers(CharacterRepetition(n=2, max=0.5), text_records("abababab", "abcdab")) == {
         "ratio": [4 / 7, 2 / 5],
         "drop": ["repeated characters", STAYS],
         "error": [None, None],
@@ -72,7 +72,7 @@ def test_character_repetition_is_the_share_of_the_most_frequent_n_grams() -> Non
 
 
 def test_word_repetition_is_the_share_of_n_grams_that_come_again() -> None:
-    batch = of_texts(AGAIN, "Again AND again and", "the cat sat", "x", None)
+    batch = text_records(AGAIN, "Again AND again and", "the cat sat", "x", None)
     assert answers(WordRepetition(n=2, max=0.7), batch) == {
         "ratio": [1, 2 / 3, 0, 0, 0],
         "drop": ["repeated words", STAYS, STAYS, STAYS, STAYS],
@@ -92,21 +92,21 @@ def test_word_repetition_is_the_share_of_n_grams_that_come_again() -> None:
     ],
 )
 def test_without_bounds_a_step_only_measures(step: RowStep) -> None:
-    batch = of_texts("", AGAIN, "!!!", None)
-    said = answers(step, batch)
-    assert said["drop"] == [STAYS] * 4
-    assert answers(step, batch[1:3]) == {name: column[1:3] for name, column in said.items()}
-    assert answers(step, pa.concat_tables([batch, batch])) == {n: c * 2 for n, c in said.items()}
-    assert answers(step, batch[:0]) == {name: [] for name in said}
+    batch = text_records("", AGAIN, "!!!", None)
+    answer = answers(step, batch)
+    assert answer["drop"] == [STAYS] * 4
+    assert answers(step, batch[1:3]) == {name: column[1:3] for name, column in answer.items()}
+    assert answers(step, pa.concat_tables([batch, batch])) == {n: c * 2 for n, c in answer.items()}
+    assert answers(step, batch[:0]) == {name: [] for name in answer}
 
 
 def test_the_texts_of_a_record_are_measured_together() -> None:
-    said = [
+    answer = [
         {"kind": "text", "text": "two words"},
         {"kind": "image", "media": 0},
         {"kind": "text", "text": "and three more"},
     ]
-    batch = record.from_rows([{"key": "0", "content": said}], "made", "interleaved")
+    batch = record.from_rows([{"key": "0", "content": answer}], "made", "interleaved")
     assert answers(Words(), batch)["count"] == [5]
     assert answers(Characters(), batch)["count"] == [len("two words\nand three more")]
 

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
-from curate.ingest.captions.coco_captions import CocoCaptions, Karpathy, SbuCaptions
+from curate.ingest.captions.coco_captions import CocoCaptions
+from curate.ingest.captions.karpathy import Karpathy
+from curate.ingest.captions.sbu_captions import SbuCaptions
 from curate.ingest.formats import json_object
 from curate.ingest.reader import Failure, Reader
 from manifests import record

@@ -1,4 +1,4 @@
-"""Conversations become segments, or say why not."""
+"""Conversations become segments, or an error that names the turn."""
 
 from __future__ import annotations
 
@@ -6,28 +6,44 @@ from typing import Any
 
 import pytest
 
-from curate.ingest.conversations import conversation_content
+from curate.ingest.conversations import add_chat, chat_segments
+from curate.ingest.images import OpenedImage
+from manifests import record
 from manifests.errors import RowError
+from manifests.media import Reference
+from manifests.media.header import Header
 
 
-def said(role: str, text: str) -> dict[str, Any]:
+def content(turns: list[dict[str, Any]], image_count: int) -> list[dict[str, Any]]:
+    """The content of the record of a conversation; its images are 0.jpg, 1.jpg, ... in order."""
+    header = Header("image/jpeg", 1, 1)
+    images = [OpenedImage(Reference(f"{n}.jpg"), header) for n in range(image_count)]
+    builder = record.Builder("chats", "chat")
+    add_chat(builder.add("key", "origin"), chat_segments(turns, image_count), images)
+    (row,) = builder.table().to_pylist()
+    assert [media["uri"] for media in row["media"]] == [image.reference.uri for image in images]
+    segments: list[dict[str, Any]] = row["content"]
+    return segments
+
+
+def text(role: str, text: str) -> dict[str, Any]:
     loss = role == "assistant"
     return {"kind": "text", "text": text, "media": None, "role": role, "loss": loss}
 
 
-def shown(media: int, kind: str = "image", role: str = "user") -> dict[str, Any]:
-    return {"kind": kind, "text": None, "media": media, "role": role, "loss": False}
+def image(media: int) -> dict[str, Any]:
+    return {"kind": "image", "text": None, "media": media, "role": "user", "loss": False}
 
 
-def test_a_tag_becomes_the_image_and_the_blanks_around_it_go() -> None:
+def test_a_tag_becomes_the_image_and_whitespace_around_it_is_stripped() -> None:
     turns = [
         {"from": "human", "value": "<image>\nWhat is this?"},
         {"from": "gpt", "value": " A cat.\n"},
     ]
-    assert conversation_content(turns, 1) == [
-        shown(0),
-        said("user", "What is this?"),
-        said("assistant", " A cat.\n"),
+    assert content(turns, 1) == [
+        image(0),
+        text("user", "What is this?"),
+        text("assistant", " A cat.\n"),
     ]
 
 
@@ -38,55 +54,46 @@ def test_images_are_numbered_in_the_order_of_their_tags_over_all_turns() -> None
         {"from": "human", "value": "And now?<image>"},
         {"from": "gpt", "value": "The third."},
     ]
-    assert conversation_content(turns, 3) == [
-        said("user", "Between"),
-        shown(0),
-        said("user", "and"),
-        shown(1),
-        said("user", "?"),
-        said("assistant", "The first."),
-        said("user", "And now?"),
-        shown(2),
-        said("assistant", "The third."),
+    assert content(turns, 3) == [
+        text("user", "Between"),
+        image(0),
+        text("user", "and"),
+        image(1),
+        text("user", "?"),
+        text("assistant", "The first."),
+        text("user", "And now?"),
+        image(2),
+        text("assistant", "The third."),
     ]
 
 
-def test_videos_are_numbered_after_all_images() -> None:
-    turns = [{"from": "user", "value": "<video><image>"}, {"from": "gpt", "value": "Yes."}]
-    assert conversation_content(turns, 1, video_count=1) == [
-        shown(1, "video"),
-        shown(0),
-        said("assistant", "Yes."),
-    ]
-
-
-def test_roles_and_contents_in_openai_s_words_mean_the_same() -> None:
+def test_openai_s_roles_and_contents_are_read_as_llava_s() -> None:
     turns: list[dict[str, Any]] = [
         {"role": "system", "content": "Be brief."},
         {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "What?"}]},
         {"role": "assistant", "content": [{"type": "text", "text": "A cat."}]},
     ]
-    assert conversation_content(turns, 1) == [
-        said("system", "Be brief."),
-        shown(0),
-        said("user", "What?"),
-        said("assistant", "A cat."),
+    assert content(turns, 1) == [
+        text("system", "Be brief."),
+        image(0),
+        text("user", "What?"),
+        text("assistant", "A cat."),
     ]
 
 
 def test_a_conversation_without_images_is_one_of_text() -> None:
     turns = [{"from": "human", "value": "Hello"}, {"from": "gpt", "value": "Hi."}]
-    assert conversation_content(turns, 0) == [said("user", "Hello"), said("assistant", "Hi.")]
+    assert content(turns, 0) == [text("user", "Hello"), text("assistant", "Hi.")]
 
 
 def test_an_empty_turn_stays_a_turn() -> None:
     turns = [{"from": "human", "value": ""}, {"from": "gpt", "value": "Hi."}]
-    assert conversation_content(turns, 0) == [said("user", ""), said("assistant", "Hi.")]
+    assert content(turns, 0) == [text("user", ""), text("assistant", "Hi.")]
 
 
-def test_fields_of_the_other_dialect_may_be_there_and_null() -> None:
+def test_fields_of_the_other_layout_may_be_present_and_null() -> None:
     turns = [{"from": None, "value": None, "role": "user", "content": "Hello"}]
-    assert conversation_content(turns, 0) == [said("user", "Hello")]
+    assert content(turns, 0) == [text("user", "Hello")]
 
 
 @pytest.mark.parametrize(
@@ -107,8 +114,8 @@ def test_fields_of_the_other_dialect_may_be_there_and_null() -> None:
             "turn 0 is from 'robot', which is none of human, user, gpt, assistant, system",
         ),
         ([{"value": "x"}], 0, "turn 0 is from None, which is none of"),
-        ([{"from": "human", "value": None}], 0, "turn 0 says None: neither text nor a list"),
-        ([{"from": "human", "value": 7}], 0, "turn 0 says 7: neither text nor a list of parts"),
+        ([{"from": "human", "value": None}], 0, "turn 0 has None: neither text nor a list"),
+        ([{"from": "human", "value": 7}], 0, "turn 0 has 7: neither text nor a list of parts"),
         (["hello"], 0, "turn 0 is 'hello', not an object"),
         (
             [{"role": "user", "content": [{"type": "audio"}]}],
@@ -122,9 +129,9 @@ def test_fields_of_the_other_dialect_may_be_there_and_null() -> None:
         ),
     ],
 )
-def test_what_does_not_fit_is_an_error_that_names_the_turn(
+def test_a_turn_of_the_wrong_form_is_an_error_that_names_it(
     turns: list[Any], images: int, fault: str
 ) -> None:
     with pytest.raises(RowError) as error:
-        conversation_content(turns, images)
+        chat_segments(turns, images)
     assert error.value.fault.startswith(fault)

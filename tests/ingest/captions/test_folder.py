@@ -170,7 +170,7 @@ def test_a_folder_of_other_files_is_refused(tmp_path: Path) -> None:
 
 def test_groups_hold_all_files_of_their_names_and_some_2000_names() -> None:
     files = listed(30_000)
-    groups = Folder(name="photos", path="photos").grouped(files)
+    groups = Folder(name="photos", path="photos").groups(files)
     assert sorted(file for group in groups for file in group) == sorted(files)
     stems = [{file.name.partition(".")[0] for file in group} for group in groups]
     assert sum(map(len, stems)) == len(set().union(*stems)) == 30_000
@@ -180,9 +180,9 @@ def test_groups_hold_all_files_of_their_names_and_some_2000_names() -> None:
 @pytest.mark.parametrize("extra", ["000012345a.jpg", "000012345.png", "0.jpg", "zzz.txt"])
 def test_a_file_more_changes_its_own_group_and_no_other(extra: str) -> None:
     reader, files = Folder(name="photos", path="photos"), listed(30_000)
-    before = {tuple(group) for group in reader.grouped(files)}
+    before = {tuple(group) for group in reader.groups(files)}
     added = File(f"photos/{extra}", extra, 1, 0)
-    after = {tuple(group) for group in reader.grouped([added, *files])}
+    after = {tuple(group) for group in reader.groups([added, *files])}
     assert len(before - after) == 1
     assert {file for group in after - before for file in group} == {
         added,
@@ -192,7 +192,7 @@ def test_a_file_more_changes_its_own_group_and_no_other(extra: str) -> None:
 
 def test_a_group_starts_with_an_image_where_it_has_one(tmp_path: Path) -> None:
     reader = folder(tmp_path, {"LICENSE.txt": b"x", "a.txt": b"a", "a.webp": b"x", "b.jpg": JPEG})
-    [group] = reader.grouped(reader.list_files(str(tmp_path)))
+    [group] = reader.groups(reader.list_files(str(tmp_path)))
     assert [file.name for file in group] == ["a.webp", "a.txt", "b.jpg", "LICENSE.txt"]
 
 

@@ -233,7 +233,7 @@ def test_no_rows_are_no_records(tmp_path: Path) -> None:
         ({"text": ["a"], "uid": ["x"]}, {"file": "{udi}"}, "no column 'udi'. Did you mean 'uid'?"),
         ({"text": ["a"], "uid": ["x"]}, {"file": "{url_md5}"}, "no column 'url_md5'"),
         ({"text": ["a"], "uid": [{"a": 1}]}, {"file": "{uid}"}, "column 'uid' is struct<a: int64>"),
-        ({"text": ["a"], "url": [{"a": 1}]}, {}, "column 'url' is struct<a: int64>, which is no"),
+        ({"text": ["a"], "url": [{"a": 1}]}, {}, "column 'url' is struct<a: int64>, which"),
     ],
 )
 def test_a_column_that_is_not_there_is_an_input_error_that_says_which_there_are(

@@ -257,5 +257,5 @@ def test_the_first_text_that_says_anything_counts() -> None:
 
 def test_a_text_column_that_is_no_text_is_an_input_error() -> None:
     batch = pa.record_batch({"a": [{"x": 1}]})
-    with pytest.raises(InputError, match=r"^f: column 'a' is struct<x: int64>, which is no text"):
+    with pytest.raises(InputError, match=r"^f: column 'a' is struct<x: int64>, which cannot"):
         first_text(batch, ["a"], "f")

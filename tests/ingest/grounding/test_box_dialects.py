@@ -1,4 +1,4 @@
-"""Real photos and boxes, by the command line, in every dialect of boxes: the same records."""
+"""The same photos and boxes in every dialect, read by the command line, give the same records."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PHOTOS = 12
 
 
 class Photo(NamedTuple):
-    """A photo, and the pixels between which its boxes lie."""
+    """A photo, and its boxes as edges in pixels."""
 
     path: Path
     width: int
@@ -39,7 +39,7 @@ class Photo(NamedTuple):
 
 @pytest.fixture(scope="module")
 def photos(real_data: Path) -> list[Photo]:
-    """Raccoons; their table counts pixels from 1, the last inside. Two of them have two boxes."""
+    """Photos of raccoons, two with two boxes. Pixels in their table are numbered from 1."""
     folder = real_data / "grounding/raccoon"
     found: dict[str, Photo] = {}
     with (folder / "data/raccoon_labels.csv").open() as lines:
@@ -80,8 +80,8 @@ def _flickr(base: Path, photos: list[Photo]) -> None:
     for photo in photos:
         path = base / f"Annotations/{photo.path.stem}.xml"
         path.write_text(path.read_text().replace(">raccoon<", ">7<"))
-        said = "[/EN#7/raccoon A raccoon] looks at us .\n"
-        (base / f"Sentences/{photo.path.stem}.txt").write_text(said)
+        sentence = "[/EN#7/raccoon A raccoon] looks at us .\n"
+        (base / f"Sentences/{photo.path.stem}.txt").write_text(sentence)
 
 
 def _yolo(base: Path, photos: list[Photo]) -> None:
@@ -123,7 +123,7 @@ def _grit(base: Path, photos: list[Photo]) -> None:
 
 
 def _screenspot(base: Path, photos: list[Photo]) -> None:
-    """A row for each box: images come again."""
+    """A row for each box, so an image may be in several rows."""
     rows = [
         {"img_filename": photo.name, "bbox": [a, b, c - a, d - b], "instruction": "raccoon",
          "data_type": "raccoon"}
@@ -133,7 +133,7 @@ def _screenspot(base: Path, photos: list[Photo]) -> None:
 
 
 class Dialect(NamedTuple):
-    """How it is written, and what a recipe says beside its name and path."""
+    """How its files are written, and its settings besides name and path."""
 
     write: Callable[[Path, list[Photo]], None]
     source: dict[str, Any]
@@ -154,9 +154,7 @@ DIALECTS = {
 
 
 @pytest.mark.parametrize("name", DIALECTS)
-def test_every_dialect_gives_the_boxes_that_lie_between_the_same_pixels(
-    base: Path, photos: list[Photo], name: str
-) -> None:
+def test_every_dialect_gives_the_same_boxes(base: Path, photos: list[Photo], name: str) -> None:
     (base / name).mkdir()
     DIALECTS[name].write(base / name, photos)
     source = {"name": "a", "reader": name, "path": name, **DIALECTS[name].source}
@@ -166,7 +164,7 @@ def test_every_dialect_gives_the_boxes_that_lie_between_the_same_pixels(
     paths = (base / f"out-{name}/steps").glob("00-a-*/*.arrow")
     tables = [parts.read_columns(str(path), ("media", "objects")) for path in paths]
     found = pa.concat_tables(tables).to_pylist()
-    told = sorted(
+    boxes = sorted(
         (row["media"][0]["width"], row["media"][0]["height"], one["label"], *one["box"])
         for row in found for one in row["objects"]
     )  # fmt: skip
@@ -174,5 +172,5 @@ def test_every_dialect_gives_the_boxes_that_lie_between_the_same_pixels(
         (photo.width, photo.height, "raccoon", *(1000 * share for share in box))
         for photo in photos for box in photo.shares()
     )  # fmt: skip
-    assert [one[:3] for one in told] == [one[:3] for one in expected]
-    assert [one[3:] for one in told] == [pytest.approx(one[3:], abs=1e-3) for one in expected]
+    assert [one[:3] for one in boxes] == [one[:3] for one in expected]
+    assert [one[3:] for one in boxes] == [pytest.approx(one[3:], abs=1e-3) for one in expected]

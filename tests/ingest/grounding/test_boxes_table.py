@@ -1,4 +1,4 @@
-"""A table of annotated images is read by the fields and the space that the recipe names."""
+"""A table of annotated images is read with the columns and the space that a recipe names."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from curate.ingest.grounding.boxes_table import BoxesTable
 from curate.ingest.reader import Head
 from manifests.errors import InputError
 from manifests.storage import File
-from tests.ingest.grounding.annotations import PHOTO, read_annotated, write_files
+from tests.ingest.grounding.reading import PHOTO, read_annotated, write_files
 from tests.ingest.kept import kept_bytes, read_kept
 from tests.make import splits
 from tests.runs import curate, run_recipe, write_recipe
 
 BOX, UNITS = [10, 5, 20, 10], [100, 100, 300, 300]
-"""A box as COCO has it, on an image of 100 x 50; and in thousandths."""
+"""A box in COCO's space, on an image of 100 x 50; and in thousandths."""
 
 
 def boxes_table(path: str = "a.jsonl", **settings: Any) -> BoxesTable:
@@ -41,7 +41,7 @@ def jsonl(base: Path, *rows: dict[str, Any] | str) -> Path:
 
 def only(reader: BoxesTable, base: Path) -> dict[str, Any]:
     found = read_annotated(reader, base)
-    assert found.faults == {}
+    assert found.failures == {}
     [row] = found.records.values()
     return row
 
@@ -96,7 +96,7 @@ FORMS: dict[str, tuple[dict[str, Any], dict[str, Any], list[dict[str, Any]]]] = 
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_objects_are_read_in_whatever_form_a_row_has_them(tmp_path: Path, form: str) -> None:
+def test_objects_are_read_from_every_form_of_row(tmp_path: Path, form: str) -> None:
     cells, settings, objects = FORMS[form]
     jsonl(tmp_path, {"image": "a.jpg", **cells, "licence": "CC0"})
     assert only(boxes_table(**settings), tmp_path) == {
@@ -104,7 +104,7 @@ def test_objects_are_read_in_whatever_form_a_row_has_them(tmp_path: Path, form: 
     }  # fmt: skip
 
 
-def test_parquet_with_images_inside_is_the_same_with_bytes_kept_and_names_of_its_own(
+def test_parquet_with_embedded_images_keeps_their_bytes_and_uses_its_own_class_names(
     tmp_path: Path,
 ) -> None:
     names = {"_type": "ClassLabel", "names": ["cat", "dog"]}
@@ -128,7 +128,7 @@ def test_parquet_with_images_inside_is_the_same_with_bytes_kept_and_names_of_its
                         "meta": {"id": 7}},
         "a.parquet#1": {"image": "a.jpg", "text": [], "objects": pets, "meta": {"id": 8}},
     }  # fmt: skip
-    assert found.faults == {"a.parquet#2": ("RowError", "no image: 'image' is None")}
+    assert found.failures == {"a.parquet#2": ("RowError", "no image: 'image' is None")}
     [batch] = read_kept(reader, tmp_path)
     assert kept_bytes(tmp_path, batch.records["media"][0].as_py()[0]) == PHOTO
 
@@ -140,12 +140,12 @@ def test_a_json_array_is_read_too(tmp_path: Path) -> None:
         boxes_table("a.json", image="file", boxes="b", media_root="photos"), tmp_path
     )
     assert [*found.records] == ["a.json#0"]
-    assert {key: fault[0] for key, fault in found.faults.items()} == {
+    assert {key: fault[0] for key, fault in found.failures.items()} == {
         "a.json#1": "MediaError", "a.json#2": "RowError",
     }  # fmt: skip
 
 
-def test_pixels_are_of_the_size_that_the_row_tells(tmp_path: Path) -> None:
+def test_pixels_refer_to_the_size_in_the_row(tmp_path: Path) -> None:
     jsonl(tmp_path, {"image": "a.jpg", "b": [[20, 10, 40, 20]], "w": 200, "h": 100})
     row = only(boxes_table(boxes="b", width="w", height="h"), tmp_path)
     assert row["objects"] == [{"box": UNITS}]
@@ -156,10 +156,10 @@ def test_pixels_are_of_the_size_that_the_row_tells(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("exif", "box"), [
     ("shown", [100, 100, 300, 300]), ("stored", [600, 100, 800, 300]),
 ])  # fmt: skip
-def test_boxes_on_an_image_that_is_turned_are_turned_where_the_space_says_so(
+def test_boxes_on_stored_pixels_are_rotated_by_the_exif_orientation(
     tmp_path: Path, kept: bool, exif: str, box: list[int]
 ) -> None:
-    """Orientation 6: what is stored 100 x 50 is shown 50 x 100, its left side on top."""
+    """Orientation 6: an image stored as 100 x 50 is shown as 50 x 100, its left side on top."""
     out, tag = io.BytesIO(), Image.Exif()
     tag[0x0112] = 6
     Image.fromarray(np.zeros((50, 100, 3), np.uint8)).save(out, "JPEG", exif=tag)
@@ -202,12 +202,12 @@ def test_a_broken_row_fails_alone(tmp_path: Path, name: str) -> None:
     jsonl(tmp_path, whole, broken, whole)
     found = read_annotated(boxes_table(**settings), tmp_path)
     assert [*found.records] == ["a.jsonl#1", "a.jsonl#3"]
-    [(key, (_, told_))] = found.faults.items()
+    [(key, (_, message))] = found.failures.items()
     assert key == "a.jsonl#2"
-    assert fault in told_
+    assert fault in message
 
 
-def test_a_column_that_a_parquet_file_has_not_stops_the_run(tmp_path: Path) -> None:
+def test_a_column_missing_from_a_parquet_file_stops_the_run(tmp_path: Path) -> None:
     pq.write_table(pa.table({"image": ["a.jpg"], "bbox": [[BOX]]}), tmp_path / "a.parquet")
     with pytest.raises(InputError, match=r"no column 'box'. Did you mean 'bbox'\?.*'boxes'"):
         read_annotated(boxes_table("a.parquet", boxes="box"), tmp_path)
@@ -220,7 +220,7 @@ def test_a_column_that_a_parquet_file_has_not_stops_the_run(tmp_path: Path) -> N
     ({"objects": {"field": "o", "label": "x"}}, "objects has none of box, point, polygon"),
     ({"boxes": "b", "space": "xyxz pixel"}, "is not a space: 'xyxz'"),
 ])  # fmt: skip
-def test_settings_that_say_too_little_or_too_much_are_refused(
+def test_incomplete_or_contradictory_settings_are_refused(
     settings: dict[str, Any], fault: str
 ) -> None:
     with pytest.raises(ValidationError, match=fault):
@@ -235,14 +235,14 @@ def test_a_recipe_without_a_space_is_refused(
     assert "'space' is missing" in capsys.readouterr().err
 
 
-def test_a_space_that_the_numbers_contradict_stops_the_run(tmp_path: Path) -> None:
+def test_coordinates_that_contradict_the_space_stop_the_run(tmp_path: Path) -> None:
     jsonl(tmp_path, *[{"image": "a.jpg", "b": [[60, 30, 20, 10]]}] * 5)
     with pytest.raises(InputError, match=r"5 of 5 boxes contradict 'xyxy pixel'.*'xywh pixel'"):
         read_annotated(boxes_table(boxes="b", space="xyxy pixel"), tmp_path)
 
 
 @pytest.mark.parametrize("kind", ["a.jsonl", "a.json", "a.parquet"])
-def test_a_large_table_is_cut_into_splits_that_say_the_same(
+def test_a_large_table_in_splits_gives_the_same_records(
     tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = [{"image": "a.jpg", "b": [[n % 50, 1, 2, 3]]} for n in range(90)]
@@ -269,7 +269,7 @@ def test_a_large_table_is_cut_into_splits_that_say_the_same(
     (b"[5]", False),
     (b"", False),
 ])  # fmt: skip
-def test_files_are_known_by_the_numbers_in_their_first_row(
+def test_files_are_recognised_by_the_numbers_in_their_first_row(
     tmp_path: Path, data: bytes, is_one: bool
 ) -> None:
     path = tmp_path / "a.json"

@@ -1,4 +1,4 @@
-"""Objects of COCO's layout: each image a record with all of them, whatever relative wrote it."""
+"""COCO's layout: each image becomes a record with all its objects, for each format that uses it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from curate.ingest.grounding.annotations import coco_layout
 from curate.ingest.grounding.coco_instances import Coco
 from manifests import storage
 from manifests.errors import InputError
-from tests.ingest.grounding.grounded import faults, objects, put, read
+from tests.ingest.grounding.reading import messages, objects, read_rows, write_file
 from tests.make import make_image, splits
 
 IMAGES = [
@@ -41,16 +41,16 @@ ANNOTATIONS: list[dict[str, Any]] = [
 
 @pytest.fixture(autouse=True)
 def _media(tmp_path: Path) -> None:
-    put(tmp_path / "dog.jpg", make_image(100, 50))
-    put(tmp_path / "cat.png", make_image(200, 200, kind="PNG"))
-    put(tmp_path / "none.png", make_image(200, 200, kind="PNG"))
+    write_file(tmp_path / "dog.jpg", make_image(100, 50))
+    write_file(tmp_path / "cat.png", make_image(200, 200, kind="PNG"))
+    write_file(tmp_path / "none.png", make_image(200, 200, kind="PNG"))
 
 
 def coco(base: Path, **changes: Any) -> Any:
     settings = changes.pop("settings", {})
     whole = {"images": IMAGES, "annotations": ANNOTATIONS, "categories": CATEGORIES} | changes
-    put(base / "a.json", whole)
-    return read(Coco(name="own", path="a.json", **settings), base)
+    write_file(base / "a.json", whole)
+    return read_rows(Coco(name="own", path="a.json", **settings), base)
 
 
 def annotated(**changes: Any) -> list[dict[str, Any]]:
@@ -94,7 +94,7 @@ def test_an_image_without_annotations_is_a_record_without_objects(tmp_path: Path
     assert ([len(row["objects"]) for row in rows], failures) == ([0, 0, 0], [])
 
 
-def test_each_way_an_annotation_can_fail_alone_is_told_at_its_place(tmp_path: Path) -> None:
+def test_every_fault_of_an_annotation_fails_it_alone_with_its_place(tmp_path: Path) -> None:
     broken: dict[str, dict[str, Any]] = {
         "no image has the id 70": {"image_id": 70},
         "no category has the id 2": {"category_id": 2},
@@ -108,22 +108,22 @@ def test_each_way_an_annotation_can_fail_alone_is_told_at_its_place(tmp_path: Pa
         },
     }
     whole, _ = coco(tmp_path)
-    for told, changes in broken.items():
+    for message, changes in broken.items():
         rows, failures = coco(tmp_path, annotations=annotated(**changes))
-        assert faults(failures) == {"annotations[3]": told}
+        assert messages(failures) == {"annotations[3]": message}
         assert rows == whole
 
 
-def test_an_id_that_comes_twice_counts_where_it_is_first_and_text_is_as_good(
+def test_of_annotations_with_one_id_the_first_is_used_and_ids_may_be_text(
     tmp_path: Path,
 ) -> None:
     twice = [{**ANNOTATIONS[0], "id": "2", "image_id": 9}, *ANNOTATIONS[1:]]
     rows, failures = coco(tmp_path, annotations=twice)
     assert [len(row["objects"]) for row in rows] == [0, 1, 1]
-    assert faults(failures) == {"annotations[1]": "another annotation has the id 2"}
+    assert messages(failures) == {"annotations[1]": "another annotation has the id 2"}
 
 
-def test_images_that_are_none_fail_and_the_others_stay(tmp_path: Path) -> None:
+def test_broken_images_fail_alone(tmp_path: Path) -> None:
     images = [
         *IMAGES, {"id": 7, "file_name": "cat.png"}, {"id": 10}, 5,
         {"id": 11, "file_name": "gone.jpg"}, {"id": 12, "file_name": "../a.jpg"},
@@ -131,22 +131,22 @@ def test_images_that_are_none_fail_and_the_others_stay(tmp_path: Path) -> None:
     ]  # fmt: skip
     rows, failures = coco(tmp_path, images=images)
     assert [len(row["objects"]) for row in rows] == [1, 2, 0]
-    told = faults(failures)
-    assert told.pop("11").startswith("gone.jpg: there is no such file")
-    assert told == {
+    by_place = messages(failures)
+    assert by_place.pop("11").startswith("gone.jpg: there is no such file")
+    assert by_place == {
         "images[3]": "another image has the id 7",
         "10": "'file_name' is None, not text",
         "images[5]": "5 is not an object",
         "12": "'../a.jpg' leads out of media_root",
-        "13": "width and height are 0 and 3",
+        "13": "width and height are 0 and 3, not positive numbers",
     }
 
 
-def test_categories_that_are_none_fail_and_so_do_those_of_one_id(tmp_path: Path) -> None:
+def test_broken_categories_and_categories_with_one_id_fail(tmp_path: Path) -> None:
     categories = [*CATEGORIES, {"id": 3, "name": "tiger"}, {"id": 4}]
     rows, failures = coco(tmp_path, categories=categories)
-    assert [thing["label"] for thing in rows[1]["objects"]] == ["cat", "dog"]
-    assert faults(failures) == {
+    assert [one["label"] for one in rows[1]["objects"]] == ["cat", "dog"]
+    assert messages(failures) == {
         "categories[2]": "two categories have the id 3: cat and tiger",
         "categories[3]": "'name' is None, not text",
     }
@@ -155,13 +155,13 @@ def test_categories_that_are_none_fail_and_so_do_those_of_one_id(tmp_path: Path)
 @pytest.mark.parametrize("name", ["images", "annotations", "categories"])
 def test_a_file_without_one_of_the_arrays_makes_no_records(tmp_path: Path, name: str) -> None:
     whole = {"images": IMAGES, "annotations": ANNOTATIONS, "categories": CATEGORIES}
-    put(tmp_path / "a.json", {k: v for k, v in whole.items() if k != name})
-    rows, failures = read(Coco(name="own", path="a.json"), tmp_path)
+    write_file(tmp_path / "a.json", {k: v for k, v in whole.items() if k != name})
+    rows, failures = read_rows(Coco(name="own", path="a.json"), tmp_path)
     there = ", ".join(k for k in whole if k != name)
-    assert (rows, faults(failures)) == ([], {name: f"no key '{name}'; there are: {there}."})
+    assert (rows, messages(failures)) == ([], {name: f"no key '{name}'; there are: {there}."})
 
 
-def test_splits_change_nothing_and_each_fault_is_told_once(
+def test_splits_change_nothing_and_each_failure_is_reported_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     extra = [
@@ -184,7 +184,7 @@ def test_splits_change_nothing_and_each_fault_is_told_once(
     assert len(splits(Coco(name="own", path="a.json"), str(tmp_path))) == 5
     assert rows == whole
     assert sorted(again) == sorted(failures)
-    assert set(faults(again)) == {
+    assert set(messages(again)) == {
         "categories[2]", "images[3]", "images[4]", "annotations[3]", "annotations[4]",
         "annotations[5]", "annotations[6]", "annotations[7]", "annotations[11]",
     }  # fmt: skip
@@ -199,18 +199,18 @@ def test_arrays_may_be_longer_than_any_element(
     assert (sum(len(row["objects"]) for row in rows), failures) == (100, [])
 
 
-def test_a_compressed_file_is_read_alike(tmp_path: Path) -> None:
+def test_a_compressed_file_gives_the_same_records(tmp_path: Path) -> None:
     whole, _ = coco(tmp_path)
-    put(tmp_path / "b.json.gz", gzip.compress((tmp_path / "a.json").read_bytes()))
-    rows, failures = read(Coco(name="own", path="b.json.gz"), tmp_path)
+    write_file(tmp_path / "b.json.gz", gzip.compress((tmp_path / "a.json").read_bytes()))
+    rows, failures = read_rows(Coco(name="own", path="b.json.gz"), tmp_path)
     assert ([row["objects"] for row in rows], failures) == ([r["objects"] for r in whole], [])
 
 
 @pytest.mark.parametrize("place", ["images/v1/patch8", "patch8", "."])
-def test_objects365_images_are_found_with_their_folders_or_without(
+def test_objects365_images_are_found_with_or_without_their_folders(
     tmp_path: Path, place: str
 ) -> None:
-    put(tmp_path / "train" / place / "o365.jpg", make_image(30, 20))
+    write_file(tmp_path / "train" / place / "o365.jpg", make_image(30, 20))
     image = {"id": 7, "file_name": "images/v1/patch8/o365.jpg", "width": 300, "height": 200}
     rows, failures = coco(
         tmp_path, images=[image], annotations=[], settings={"media_root": "train"}
@@ -220,8 +220,8 @@ def test_objects365_images_are_found_with_their_folders_or_without(
     assert rows[0]["meta"] == {"file_name": "images/v1/patch8/o365.jpg"}
 
 
-def test_lvis_images_go_by_their_url_and_absent_categories_have_names(tmp_path: Path) -> None:
-    put(tmp_path / "coco" / "train2017" / "000000391895.jpg", make_image(30, 20))
+def test_lvis_images_are_found_by_url_and_absent_categories_get_names(tmp_path: Path) -> None:
+    write_file(tmp_path / "coco" / "train2017" / "000000391895.jpg", make_image(30, 20))
     image = {
         "id": 7, "coco_url": "http://images.cocodataset.org/train2017/000000391895.jpg",
         "neg_category_ids": [3, 1], "not_exhaustive_category_ids": [],
@@ -233,12 +233,12 @@ def test_lvis_images_go_by_their_url_and_absent_categories_have_names(tmp_path: 
     assert rows[0]["meta"]["not_exhaustive_category_names"] == []
 
 
-def test_boxes_are_of_the_size_that_the_image_says(tmp_path: Path) -> None:
+def test_boxes_refer_to_the_size_in_the_image_entry(tmp_path: Path) -> None:
     images = [{**IMAGES[0], "width": 1000, "height": 500}]
     rows, _ = coco(tmp_path, images=images, annotations=[ANNOTATIONS[1]])
     assert rows[0]["objects"][0]["box"] == [10, 10, 60, 60]
     other, failures = coco(tmp_path, images=[{**IMAGES[0], "height": 100}], annotations=[])
-    assert (other, list(faults(failures))) == ([], ["7"])
+    assert (other, list(messages(failures))) == ([], ["7"])
 
 
 def test_corners_read_as_sizes_are_refused_with_the_space_that_fits(tmp_path: Path) -> None:
@@ -252,10 +252,10 @@ def test_corners_read_as_sizes_are_refused_with_the_space_that_fits(tmp_path: Pa
     assert rows[1]["objects"][0]["box"] == [500, 550, 900, 950]
 
 
-def test_what_is_no_number_in_an_outline_fails_its_image(tmp_path: Path) -> None:
+def test_a_vertex_that_is_not_a_number_fails_its_image(tmp_path: Path) -> None:
     rows, failures = coco(tmp_path, annotations=annotated(segmentation=[["a", "b"]]))
     assert [row["origin"] for row in rows] == ["a.json#8", "a.json#9"]
-    assert faults(failures) == {"7": "object 1: [['a', 'b']] is not rings of x y x y ..."}
+    assert messages(failures) == {"7": "object 1: [['a', 'b']] is not rings of x y x y ..."}
 
 
 def test_only_files_of_annotated_objects_are_taken(tmp_path: Path) -> None:
@@ -269,7 +269,7 @@ def test_only_files_of_annotated_objects_are_taken(tmp_path: Path) -> None:
     }
     taken = set()
     for name, value in files.items():
-        put(tmp_path / name, value)
+        write_file(tmp_path / name, value)
         if Coco.sniff(sniff.head(storage.list_files(str(tmp_path / name))[0], "")):
             taken.add(name)
     assert taken == {"a.json", "late.json", "empty.json"}
@@ -280,7 +280,7 @@ def test_real_photos_have_the_boxes_and_rings_of_their_files(real_data: Path) ->
     if not folder.is_dir():
         pytest.skip(f"no photos of COCO at {folder}")
     path = folder / "annotations" / "COCO_Tiny__instances_val2017.json"
-    rows, failures = read(
+    rows, failures = read_rows(
         Coco(name="own", path=str(path), media_root=str(folder / "images")), folder
     )
     whole = json.loads(path.read_text())
@@ -288,12 +288,12 @@ def test_real_photos_have_the_boxes_and_rings_of_their_files(real_data: Path) ->
     made = {t["attributes"]["id"]: (t, r["media"][0]) for r in rows for t in r["objects"]}
     assert made.keys() == {annotation["id"] for annotation in whole["annotations"]}
     for annotation in whole["annotations"]:
-        thing, media = made[annotation["id"]]
+        made_object, media = made[annotation["id"]]
         x, y, width, height = annotation["bbox"]
         sides = [media["width"], media["height"]] * 2
         wanted = [
             n / side * 1000 for n, side in zip((x, y, x + width, y + height), sides, strict=True)
         ]
-        assert thing["box"] == pytest.approx(wanted, abs=1e-3)
+        assert made_object["box"] == pytest.approx(wanted, abs=1e-3)
         mask = isinstance(annotation["segmentation"], dict)
-        assert (thing["polygon"] is None, "rle" in thing["attributes"]) == (mask, mask)
+        assert (made_object["polygon"] is None, "rle" in made_object["attributes"]) == (mask, mask)

@@ -1,4 +1,4 @@
-"""An image of Flickr30k Entities becomes one record of its boxes, phrases and sentences."""
+"""An image of Flickr30k Entities becomes a record with its boxes, phrases and sentences."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from curate.ingest.grounding.flickr30k import Flickr30kEntities, parse_sentence
 from curate.ingest.grounding.voc import Voc
 from curate.ingest.reader import Head
 from manifests.storage import File
-from tests.ingest.grounding.annotations import PHOTO, read_annotated, write_files
+from tests.ingest.grounding.reading import PHOTO, read_annotated, write_files
 from tests.runs import run_recipe
 
 SENTENCES = (
@@ -52,11 +52,11 @@ def test_a_box_of_two_entities_is_an_object_of_each_and_all_sentences_are_kept(
                                                                   "clothing")  # fmt: skip
     nothing = phrase(25, 34, "something", "0", "notvisual")
 
-    def said(sentence: int, one: dict[str, Any]) -> dict[str, Any]:
+    def mention(sentence: int, one: dict[str, Any]) -> dict[str, Any]:
         return {"sentence": sentence} | {k: one[k] for k in ("start", "end", "text")}
 
     box = {"box": [100, 100, 600, 800]}
-    assert found.faults == {}
+    assert found.failures == {}
     assert found.records == {
         "Annotations/9.xml": {
             "image": "jpg/9.jpg",
@@ -64,9 +64,9 @@ def test_a_box_of_two_entities_is_an_object_of_each_and_all_sentences_are_kept(
             "objects": [
                 box | {"label": "people", "text": "A dog", "attributes": {
                     "entity": "12", "types": ["people", "other"],
-                    "phrases": [said(0, dog), said(1, again)]}},
+                    "phrases": [mention(0, dog), mention(1, again)]}},
                 box | {"label": "clothing", "text": "its hat", "attributes": {
-                    "entity": "13", "types": ["clothing"], "phrases": [said(1, hat)]}},
+                    "entity": "13", "types": ["clothing"], "phrases": [mention(1, hat)]}},
             ],
             "meta": {
                 "filename": "9.jpg",
@@ -98,13 +98,13 @@ def test_an_entity_that_no_sentence_has_stays_an_object(tmp_path: Path) -> None:
                    "attributes": {"entity": "99", "types": [], "phrases": []}}  # fmt: skip
 
 
-def test_sentences_lie_in_the_folder_that_is_set(tmp_path: Path) -> None:
+def test_sentences_are_read_from_the_given_folder(tmp_path: Path) -> None:
     entities(tmp_path, SHARED)
-    (tmp_path / "Sentences").rename(tmp_path / "said")
-    assert read_annotated(flickr(), tmp_path).faults == {"9.xml": ("FileError", (
+    (tmp_path / "Sentences").rename(tmp_path / "texts")
+    assert read_annotated(flickr(), tmp_path).failures == {"9.xml": ("FileError", (
         "no file of its sentences: Sentences/9.txt. "
         "Set `sentences` to the folder that they are in."))}  # fmt: skip
-    assert read_annotated(flickr(sentences="said"), tmp_path).faults == {}
+    assert read_annotated(flickr(sentences="texts"), tmp_path).failures == {}
 
 
 @pytest.mark.parametrize(("objects", "sentences", "fault"), [
@@ -120,10 +120,12 @@ def test_what_is_broken_fails_its_image(
 ) -> None:
     found = read_annotated(flickr(), entities(tmp_path, *objects, sentences=sentences))
     assert found.records == {}
-    assert fault in found.faults["9.xml"][1]
+    assert fault in found.failures["9.xml"][1]
 
 
-def test_files_are_known_by_their_entities_and_read_by_the_command_line(tmp_path: Path) -> None:
+def test_files_are_recognised_by_entities_and_read_by_the_command_line(
+    tmp_path: Path,
+) -> None:
     def sniffed(text: str) -> tuple[bool, bool]:
         head = Head(File("a.xml", "a.xml", len(text), 0), text.encode())
         return Flickr30kEntities.sniff(head), Voc.sniff(head)

@@ -1,4 +1,4 @@
-"""A row of GRIT becomes one record: its caption, and a box for each phrase of it."""
+"""A row of GRIT becomes a record with its caption and a box for each phrase."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from curate.ingest.grounding.grit import Grit
 from curate.ingest.reader import Head
 from manifests.errors import InputError
 from manifests.storage import File
-from tests.ingest.grounding.annotations import PHOTO, read_annotated, write_files
+from tests.ingest.grounding.reading import PHOTO, read_annotated, write_files
 from tests.runs import run_recipe
 
 CAPTION = "A dog in a naïve hat"
@@ -41,18 +41,20 @@ def rows(base: Path, *changes: dict[str, Any]) -> Path:
     return write_files(base, {"a.jsonl": lines, "jpg/00001/000010005.jpg": PHOTO})
 
 
-def thing(label: str, box: list[float], start: int, end: int, score: float) -> dict[str, Any]:
-    said = {"start": start, "end": end, "score": score}
-    return {"label": label, "box": box, "attributes": said}
+def expected_object(
+    label: str, box: list[float], start: int, end: int, score: float
+) -> dict[str, Any]:
+    attributes = {"start": start, "end": end, "score": score}
+    return {"label": label, "box": box, "attributes": attributes}
 
 
 def expected(used: str) -> dict[str, Any]:
-    things = [thing("A dog", [100, 200, 300, 400], 0, 5, 0.875)] * (used == "ref_exps")
-    things += [thing("a naïve hat", [500, 500, 1000, 1000], 9, 20, 0.5)]
+    expected = [expected_object("A dog", [100, 200, 300, 400], 0, 5, 0.875)] * (used == "ref_exps")
+    expected += [expected_object("a naïve hat", [500, 500, 1000, 1000], 9, 20, 0.5)]
     return {
         "image": "jpg/00001/000010005.jpg",
         "text": [CAPTION],
-        "objects": things,
+        "objects": expected,
         "meta": {k: v for k, v in ROW.items() if k not in ("caption", used)},
     }
 
@@ -66,7 +68,7 @@ def test_a_phrase_is_the_part_of_the_caption_that_its_floats_say(
     pq.write_table(table, rows(tmp_path, {}) / "a.parquet")
     found = read_annotated(grit(path=kind, phrases=used), tmp_path)
     assert found.records == {f"{kind}#{int(kind == 'a.jsonl')}": expected(used)}
-    assert found.faults == {}
+    assert found.failures == {}
 
 
 @pytest.mark.parametrize(("change", "fault"), [
@@ -86,9 +88,9 @@ def test_a_broken_row_fails_alone(tmp_path: Path, change: dict[str, Any], fault:
     rows(tmp_path, {}, change, {})
     found = read_annotated(grit(), tmp_path)
     assert [*found.records] == ["a.jsonl#1", "a.jsonl#3"]
-    [(key, (_, said))] = found.faults.items()
+    [(key, (_, message))] = found.failures.items()
     assert key == "a.jsonl#2"
-    assert fault in said
+    assert fault in message
 
 
 def test_a_caption_with_no_phrases_is_an_image_without_objects(tmp_path: Path) -> None:
@@ -105,7 +107,7 @@ def test_boxes_in_pixels_stop_the_run_and_the_space_that_fits_is_named(tmp_path:
     assert len(read_annotated(grit(space="xyxy pixel"), tmp_path).records) == 3
 
 
-def test_files_are_known_by_their_columns_and_read_by_the_command_line(tmp_path: Path) -> None:
+def test_files_are_recognised_by_their_columns_and_read_by_the_command_line(tmp_path: Path) -> None:
     rows(tmp_path, {}, {}, {"caption": 5})
     data = (tmp_path / "a.jsonl").read_bytes()
     head = Head(File("a.jsonl", "a.jsonl", len(data), 0), data)

@@ -1,4 +1,4 @@
-"""Annotated images as records: whole batches to [0,1000], and a place for all that is wrong."""
+"""Annotated images become records with coordinates in [0,1000]; every fault has its place."""
 
 from __future__ import annotations
 
@@ -27,36 +27,38 @@ READER = Table(name="made", path="x", text="text")
 
 
 def photo(folder: Path, width: int = 80, height: int = 40, orientation: int = 1) -> OpenedImage:
-    """An image in a file, and what its header says."""
+    """An image in a file, with a given Exif orientation."""
     image, exif, out = Image.open(io.BytesIO(make_image(width, height))), Image.Exif(), io.BytesIO()
     exif[0x0112] = orientation
     image.save(out, "JPEG", exif=exif)
     place = folder / f"{width}x{height}-{orientation}.jpg"
     place.write_bytes(out.getvalue())
-    found = open_image(Reference(str(place)), Media())
-    assert isinstance(found, OpenedImage)
-    return found
+    opened = open_image(Reference(str(place)), Media())
+    assert isinstance(opened, OpenedImage)
+    return opened
 
 
-def found(samples: list[AnnotatedImage], space: Space = PIXELS, trust: bool = False) -> ReadBatch:
+def read_batch(
+    samples: list[AnnotatedImage], space: Space = PIXELS, trust: bool = False
+) -> ReadBatch:
     context = Context("", Media(), BlobFile())
-    said = grounding_records(
+    batch = grounding_records(
         READER, File("boxes.json", "boxes.json", 1, 1), samples, space, context, trust
     )
-    assert said.records.num_rows + len(said.failures) == len(samples)
-    assert said.records.schema == record.SCHEMA
-    return said
+    assert batch.records.num_rows + len(batch.failures) == len(samples)
+    assert batch.records.schema == record.SCHEMA
+    return batch
 
 
-def objects(said: ReadBatch, row: int = 0) -> list[dict[str, Any]]:
-    """The objects of a record, fields that are null left out."""
+def objects(batch: ReadBatch, row: int = 0) -> list[dict[str, Any]]:
+    """The objects of a record, without null fields."""
     return [
         {name: value for name, value in one.items() if value is not None}
-        for one in said.records["objects"][row].as_py()
+        for one in batch.records["objects"][row].as_py()
     ]
 
 
-def test_everything_a_sample_says_is_in_its_record(tmp_path: Path) -> None:
+def test_a_record_has_everything_that_was_annotated(tmp_path: Path) -> None:
     seen = photo(tmp_path)
     annotations = [
         Annotation("cat", [8, 4, 40, 20], text="the cat", attributes={"iscrowd": 1}),
@@ -64,20 +66,20 @@ def test_everything_a_sample_says_is_in_its_record(tmp_path: Path) -> None:
         Annotation(None, polygon=[[0, 0, 80, 0, 80, 40], [8, 8, 16, 8, 16, 16]]),
         Annotation("nothing"),
     ]
-    said = found([
+    batch = read_batch([
         AnnotatedImage("a", seen, annotations, text="A cat.",
                        meta={"licence": 3}, camera=[50, 51, 40, 20]),
         AnnotatedImage("b", seen),
     ])  # fmt: skip
-    assert objects(said) == [
+    assert objects(batch) == [
         {"label": "cat", "media": 0, "box": [100, 100, 500, 500], "text": "the cat",
          "attributes": '{"iscrowd":1}'},
         {"label": "dog", "media": 0, "point": [500, 250], "box3d": [1, 2, 3, 4, 5, 6, 0, 0.5, 0]},
         {"media": 0, "polygon": [[0, 0, 1000, 0, 1000, 1000], [100, 200, 200, 200, 200, 400]]},
         {"label": "nothing", "media": 0},
     ]  # fmt: skip
-    assert objects(said, 1) == []
-    first, second = said.records.to_pylist()
+    assert objects(batch, 1) == []
+    first, second = batch.records.to_pylist()
     assert (first["modality"], first["origin"]) == ("grounding", "boxes.json#a")
     assert [s["kind"] for s in first["content"]] == ["image", "text"]
     assert [s["kind"] for s in second["content"]] == ["image"]
@@ -89,49 +91,51 @@ def test_everything_a_sample_says_is_in_its_record(tmp_path: Path) -> None:
     (1, [100, 100, 500, 500]), (2, [500, 100, 900, 500]), (3, [500, 500, 900, 900]),
     (4, [100, 500, 500, 900]), (6, [500, 100, 900, 500]), (8, [100, 500, 500, 900]),
 ])  # fmt: skip
-def test_boxes_on_the_stored_image_are_turned_to_the_shown_one(
+def test_boxes_on_the_stored_image_are_rotated_to_the_shown_one(
     tmp_path: Path, orientation: int, box: list[int]
 ) -> None:
     stored = Space(form="xyxy", unit="pixel", exif="stored")
     sample = AnnotatedImage(
         "a", photo(tmp_path, orientation=orientation), [Annotation("x", [8, 4, 40, 20])]
     )
-    said = found([sample._replace(size=(80, 40))], stored)
-    assert objects(said)[0]["box"] == box
-    assert said.records["media"][0].as_py()[0]["orientation"] == orientation
+    batch = read_batch([sample._replace(size=(80, 40))], stored)
+    assert objects(batch)[0]["box"] == box
+    assert batch.records["media"][0].as_py()[0]["orientation"] == orientation
 
 
-def test_boxes_on_the_shown_image_stay_where_they_are(tmp_path: Path) -> None:
+def test_boxes_on_the_shown_image_are_not_rotated(tmp_path: Path) -> None:
     seen = photo(tmp_path, orientation=6)  # stored 80 x 40, shown 40 x 80
-    said = found([AnnotatedImage("a", seen, [Annotation("x", [4, 8, 20, 40])], size=(40, 80))])
-    assert objects(said)[0]["box"] == [100, 100, 500, 500]
+    batch = read_batch(
+        [AnnotatedImage("a", seen, [Annotation("x", [4, 8, 20, 40])], size=(40, 80))]
+    )
+    assert objects(batch)[0]["box"] == [100, 100, 500, 500]
 
 
-def test_numbers_of_a_larger_copy_of_the_image_are_of_its_size(tmp_path: Path) -> None:
-    said = found(
+def test_coordinates_refer_to_the_size_of_the_annotated_copy(tmp_path: Path) -> None:
+    batch = read_batch(
         [
             AnnotatedImage(
                 "a", photo(tmp_path), [Annotation("x", [80, 40, 400, 200])], size=(800, 400)
             )
         ]
     )
-    assert objects(said)[0]["box"] == [100, 100, 500, 500]
+    assert objects(batch)[0]["box"] == [100, 100, 500, 500]
 
 
-def test_a_size_of_another_image_fails_and_tells_whether_exif_explains_it(tmp_path: Path) -> None:
+def test_the_size_of_another_image_fails_with_a_hint_if_exif_explains_it(tmp_path: Path) -> None:
     samples = [
         AnnotatedImage("turned", photo(tmp_path, orientation=6), size=(80, 40)),
         AnnotatedImage("other", photo(tmp_path), size=(80, 60)),
         AnnotatedImage("none", photo(tmp_path), size=(0, 40)),
     ]
-    faults = {f.key: f.message for f in found(samples).failures}
+    faults = {f.key: f.message for f in read_batch(samples).failures}
     assert (
         "annotated on an image of 80 x 40, but this one is 40 x 80 as shown."
         in (faults["boxes.json#turned"])
     )
     assert faults["boxes.json#turned"].endswith("A space with `exif: stored` would fit.")
     assert faults["boxes.json#other"].endswith("It is another image.")
-    assert faults["boxes.json#none"] == "annotated on an image of 0 x 40"
+    assert faults["boxes.json#none"] == "annotated on an image of 0 x 40, which has no area"
 
 
 @pytest.mark.parametrize(("annotation", "fault"), [
@@ -153,21 +157,21 @@ def test_a_size_of_another_image_fails_and_tells_whether_exif_explains_it(tmp_pa
     (Annotation("x", point=[900, 2]), "[900, 2] is not possible on an image"),
     (Annotation("x", polygon=[[1, 2, 3, 4, 900, 6]]), "[900, 6] is not possible on an image"),
 ])  # fmt: skip
-def test_numbers_that_are_none_fail_their_sample_alone(
+def test_malformed_coordinates_fail_their_image_alone(
     tmp_path: Path, annotation: Annotation, fault: str
 ) -> None:
     seen, good = photo(tmp_path), Annotation("x", [8, 4, 40, 20], [1, 2])
     samples = [AnnotatedImage(n, seen, [good, good]) for n in range(12)]
     samples[5] = AnnotatedImage(5, seen, [good, annotation])
-    said = found(samples)
-    assert [f.key for f in said.failures] == ["boxes.json#5"]
-    assert fault in said.failures[0].message
-    assert [r.rpartition("#")[2] for r in said.records["origin"].to_pylist()] == [
+    batch = read_batch(samples)
+    assert [f.key for f in batch.failures] == ["boxes.json#5"]
+    assert fault in batch.failures[0].message
+    assert [r.rpartition("#")[2] for r in batch.records["origin"].to_pylist()] == [
         str(n) for n in range(12) if n != 5
     ]
 
 
-def test_numbers_that_contradict_the_space_stop_the_file_unless_they_are_trusted(
+def test_coordinates_that_contradict_the_space_stop_the_file_unless_trusted(
     tmp_path: Path,
 ) -> None:
     seen = photo(tmp_path)
@@ -175,16 +179,16 @@ def test_numbers_that_contradict_the_space_stop_the_file_unless_they_are_trusted
         AnnotatedImage(f"row{n}", seen, [Annotation("x", [60, 20, 10, 10])]) for n in range(9)
     ]
     with pytest.raises(InputError, match=r"boxes\.json: 9 of 9 boxes .* row0, .* 'xywh pixel'"):
-        found(samples)
-    assert len(found(samples, trust=True).failures) == 9
-    assert found(samples, SPACES["coco"]).failures == []
+        read_batch(samples)
+    assert len(read_batch(samples, trust=True).failures) == 9
+    assert read_batch(samples, SPACES["coco"]).failures == []
 
 
 def test_an_image_that_does_not_open_is_a_failure(tmp_path: Path) -> None:
-    said = found(
+    batch = read_batch(
         [AnnotatedImage("a", RowError("no such file")), AnnotatedImage("b", photo(tmp_path))]
     )
-    assert [(f.key, f.error, f.message) for f in said.failures] == [
+    assert [(f.key, f.error, f.message) for f in batch.failures] == [
         ("boxes.json#a", "RowError", "no such file")
     ]
-    assert found([]).records.num_rows == 0
+    assert read_batch([]).records.num_rows == 0

@@ -1,4 +1,4 @@
-"""A LabelMe file becomes one record with its shapes, or one failure that says why not."""
+"""A LabelMe file becomes one record with its shapes, or one failure with its reason."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from curate.ingest.grounding.labelme import LabelMe
 from curate.ingest.reader import Head
 from manifests.errors import InputError
 from manifests.storage import File
-from tests.ingest.grounding.annotations import PHOTO, read_annotated, write_files
+from tests.ingest.grounding.reading import PHOTO, read_annotated, write_files
 from tests.ingest.kept import kept_bytes, read_kept
 from tests.runs import run_recipe
 
@@ -29,8 +29,8 @@ def shape(kind: str, *points: Sequence[object], **more: Any) -> dict[str, Any]:
 
 
 def content(*shapes: Any, **more: Any) -> str:
-    said = {"version": "5.0.1", "flags": {}, "shapes": shapes, "imagePath": "..\\jpg\\a.jpg"}
-    return json.dumps(said | {"imageData": None, "imageHeight": 50, "imageWidth": 100} | more)
+    fields = {"version": "5.0.1", "flags": {}, "shapes": shapes, "imagePath": "..\\jpg\\a.jpg"}
+    return json.dumps(fields | {"imageData": None, "imageHeight": 50, "imageWidth": 100} | more)
 
 
 SHAPES: dict[str, tuple[dict[str, Any], list[dict[str, Any]]]] = {
@@ -58,14 +58,14 @@ SHAPES: dict[str, tuple[dict[str, Any], list[dict[str, Any]]]] = {
 @pytest.mark.parametrize("name", SHAPES)
 def test_a_shape_is_an_object_and_nothing_of_it_is_lost(tmp_path: Path, name: str) -> None:
     drawn, wanted = SHAPES[name]
-    said = drawn | {"group_id": 0, "flags": {"blurred": True}}
-    write_files(tmp_path, {"json/b.json": content(said), "jpg/a.jpg": PHOTO})
+    fields = drawn | {"group_id": 0, "flags": {"blurred": True}}
+    write_files(tmp_path, {"json/b.json": content(fields), "jpg/a.jpg": PHOTO})
     for one in wanted:
         own = {key: one.pop(key) for key in ("points", "mask") if key in one}
         kind = {"group_id": 0, "flags": {"blurred": True}, "shape_type": drawn["shape_type"]}
         one |= {"label": "cat", "attributes": kind | own}
     found = read_annotated(labelme(), tmp_path)
-    assert found.faults == {}
+    assert found.failures == {}
     assert found.records == {
         "json/b.json": {
             "image": "jpg/a.jpg",
@@ -77,7 +77,7 @@ def test_a_shape_is_an_object_and_nothing_of_it_is_lost(tmp_path: Path, name: st
     }  # fmt: skip
 
 
-def test_the_image_inside_is_kept_where_there_is_no_file(tmp_path: Path) -> None:
+def test_the_embedded_image_is_kept_if_there_is_no_file(tmp_path: Path) -> None:
     data = base64.b64encode(PHOTO).decode()
     write_files(
         tmp_path, {"json/b.json": content(shape("point", [10, 5]), imageData=data), "jpg/x": ""}
@@ -131,18 +131,16 @@ BROKEN: dict[str, tuple[str, str, str]] = {
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_a_broken_file_is_one_failure_and_its_neighbours_are_read(
-    tmp_path: Path, name: str
-) -> None:
+def test_a_broken_file_fails_alone(tmp_path: Path, name: str) -> None:
     data, error, fault = BROKEN[name]
     whole = content(*[shape("point", [10, 5])] * 4)
     write_files(tmp_path, {"jpg/a.jpg": PHOTO, "json/b.json": data})
     write_files(tmp_path, {"json/a.json": whole, "json/c.json": whole})
     found = read_annotated(labelme(), tmp_path)
     assert [*found.records] == ["json/a.json", "json/c.json"]
-    assert [*found.faults] == ["b.json"]
-    assert found.faults["b.json"][0] == error
-    assert fault in found.faults["b.json"][1]
+    assert [*found.failures] == ["b.json"]
+    assert found.failures["b.json"][0] == error
+    assert fault in found.failures["b.json"][1]
 
 
 def test_polygons_in_another_space_stop_the_run(tmp_path: Path) -> None:
@@ -154,7 +152,7 @@ def test_polygons_in_another_space_stop_the_run(tmp_path: Path) -> None:
     assert row["objects"][0]["polygon"] == [[100, 100, 500, 200, 900, 800]]
 
 
-def test_files_are_known_by_their_keys_and_read_by_the_command_line(tmp_path: Path) -> None:
+def test_files_are_recognised_by_their_keys_and_read_by_the_command_line(tmp_path: Path) -> None:
     data = content(shape("point", [1, 2])).encode()
     head = Head(File("a.json", "a.json", len(data), 0), data)
     assert LabelMe.sniff(head)

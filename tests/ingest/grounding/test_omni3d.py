@@ -1,4 +1,4 @@
-"""Omni3D: metres, rotations and cameras as the record has them, against the given corners."""
+"""Omni3D's boxes and cameras become those of the record; the file's corners confirm them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from curate.ingest import sniff
 from curate.ingest.grounding.omni3d import Omni3d
 from manifests import storage
 from manifests.geometry.cuboid import corners, matrices_from_euler
-from tests.ingest.grounding.grounded import faults, objects, put, read
+from tests.ingest.grounding.reading import messages, objects, read_rows, write_file
 from tests.make import make_image
 
 K = [[400.0, 0.0, 100.0], [0.0, 410.0, 50.0], [0.0, 0.0, 1.0]]
@@ -51,24 +51,22 @@ def annotation(**changes: Any) -> dict[str, Any]:
 
 @pytest.fixture(autouse=True)
 def _media(tmp_path: Path) -> None:
-    put(tmp_path / "datasets" / "own" / "a.jpg", make_image(200, 100))
+    write_file(tmp_path / "datasets" / "own" / "a.jpg", make_image(200, 100))
 
 
 def omni(base: Path, *annotations: Any, image: Any = IMAGE, **settings: Any) -> Any:
     categories = [{"id": 5, "name": "car"}, {"id": 6, "name": "van"}]
     whole = {"images": [image], "annotations": list(annotations), "categories": categories}
-    put(base / "a.json", {"info": {}} | whole)
-    return read(Omni3d(name="own", path="a.json", **settings), base)
+    write_file(base / "a.json", {"info": {}} | whole)
+    return read_rows(Omni3d(name="own", path="a.json", **settings), base)
 
 
-def test_a_valid_annotation_has_nine_numbers_a_box_and_what_else_is_known(tmp_path: Path) -> None:
+def test_a_valid_annotation_has_a_3d_box_a_box_and_known_attributes(tmp_path: Path) -> None:
     rows, failures = omni(tmp_path, annotation())
     assert failures == []
-    (object_,) = objects(rows[0])
-    assert object_.pop("box3d") == pytest.approx(
-        [*CENTRE, LENGTH, HEIGHT, WIDTH, *ANGLES], abs=1e-6
-    )
-    assert object_ == {
+    (made,) = objects(rows[0])
+    assert made.pop("box3d") == pytest.approx([*CENTRE, LENGTH, HEIGHT, WIDTH, *ANGLES], abs=1e-6)
+    assert made == {
         "label": "car",
         "box": [100, 100, 600, 600],
         "attributes": {
@@ -82,13 +80,13 @@ def test_a_valid_annotation_has_nine_numbers_a_box_and_what_else_is_known(tmp_pa
     }  # fmt: skip
 
 
-def test_the_nine_numbers_make_the_eight_corners_of_the_file(tmp_path: Path) -> None:
+def test_the_3d_box_has_the_corners_of_the_file(tmp_path: Path) -> None:
     rows, _ = omni(tmp_path, annotation())
     made = corners(np.array([rows[0]["objects"][0]["box3d"]]))[0]
     assert made == pytest.approx(np.array(annotation()["bbox3D_cam"]), abs=1e-5)
 
 
-def test_corners_may_come_in_another_order_and_not_at_all(tmp_path: Path) -> None:
+def test_corners_may_be_in_another_order_or_missing(tmp_path: Path) -> None:
     whole, _ = omni(tmp_path, annotation())
     for given in (annotation()["bbox3D_cam"][::-1], None):
         rows, failures = omni(tmp_path, annotation(bbox3D_cam=given))
@@ -98,10 +96,10 @@ def test_corners_may_come_in_another_order_and_not_at_all(tmp_path: Path) -> Non
 def test_dimensions_in_another_order_contradict_the_corners(tmp_path: Path) -> None:
     swapped = annotation(id=2, dimensions=[LENGTH, HEIGHT, WIDTH])
     rows, failures = omni(tmp_path, annotation(), swapped)
-    assert [object_["attributes"]["id"] for object_ in rows[0]["objects"]] == [1]
-    (told,) = faults(failures).items()
-    assert told[0] == "annotations[1]"
-    assert told[1].startswith("a corner of 'bbox3D_cam' is 1.")
+    assert [made["attributes"]["id"] for made in rows[0]["objects"]] == [1]
+    ((place, message),) = messages(failures).items()
+    assert place == "annotations[1]"
+    assert message.startswith("a corner of 'bbox3D_cam' is 1.")
     rows, failures = omni(tmp_path, annotation(), swapped, trust=True)
     assert rows[0]["objects"][1]["box3d"][3:6] == pytest.approx([WIDTH, HEIGHT, LENGTH])
     assert failures == []
@@ -110,10 +108,10 @@ def test_dimensions_in_another_order_contradict_the_corners(tmp_path: Path) -> N
 def test_an_annotation_that_is_not_valid_in_3d_keeps_its_box_and_label(tmp_path: Path) -> None:
     flat = annotation(valid3D=False, dimensions=[-1, -1, -1], bbox3D_cam=-1, R_cam=-1)
     rows, failures = omni(tmp_path, flat)
-    (object_,) = objects(rows[0])
+    (made,) = objects(rows[0])
     assert failures == []
-    assert (object_["label"], object_["box"]) == ("car", [100, 100, 600, 600])
-    assert ("box3d" in object_, object_["attributes"]["valid3D"]) == (False, False)
+    assert (made["label"], made["box"]) == ("car", [100, 100, 600, 600])
+    assert ("box3d" in made, made["attributes"]["valid3D"]) == (False, False)
 
 
 @pytest.mark.parametrize(
@@ -126,20 +124,20 @@ def test_an_annotation_that_is_not_valid_in_3d_keeps_its_box_and_label(tmp_path:
         ({"bbox2D_tight": NONE, "bbox2D_trunc": NONE, "bbox2D_proj": NONE}, None, None),
     ],
 )
-def test_of_three_boxes_the_first_that_is_there_counts_and_is_named(
+def test_the_first_of_three_boxes_that_exists_is_used_and_named(
     tmp_path: Path, changes: dict[str, Any], which: str | None, box: list[float] | None
 ) -> None:
     rows, failures = omni(tmp_path, annotation(**changes))
-    object_ = rows[0]["objects"][0]
+    made = rows[0]["objects"][0]
     assert failures == []
-    assert (object_["attributes"].get("bbox2D"), object_["box"]) == (which, box)
-    assert object_["box3d"] is not None
+    assert (made["attributes"].get("bbox2D"), made["box"]) == (which, box)
+    assert made["box3d"] is not None
 
 
-def test_the_camera_is_in_pixels_of_the_image_as_it_is(tmp_path: Path) -> None:
+def test_the_camera_is_in_pixels_of_the_actual_image(tmp_path: Path) -> None:
     rows, _ = omni(tmp_path, annotation())
     assert rows[0]["media"][0]["camera"] == [400, 410, 100, 50]
-    put(tmp_path / "datasets" / "own" / "a.jpg", make_image(100, 50))
+    write_file(tmp_path / "datasets" / "own" / "a.jpg", make_image(100, 50))
     rows, _ = omni(tmp_path, annotation())
     assert rows[0]["media"][0]["camera"] == [200, 205, 50, 25]
     assert rows[0]["objects"][0]["box"] == [100, 100, 600, 600]
@@ -148,41 +146,41 @@ def test_the_camera_is_in_pixels_of_the_image_as_it_is(tmp_path: Path) -> None:
 
 
 def test_a_broken_camera_or_path_fails_the_image(tmp_path: Path) -> None:
-    for changes, told in (
+    for changes, message in (
         ({"K": [[1, 2], [3, 4]]}, "'K' is [[1, 2], [3, 4]], not 3 x 3 numbers"),
         ({"file_path": None}, "'file_path' is None, not text"),
-        ({"width": 0}, "width and height are 0 and 100"),
+        ({"width": 0}, "width and height are 0 and 100, not positive numbers"),
     ):
         rows, failures = omni(tmp_path, annotation(), image={**IMAGE, **changes})
-        assert (rows, faults(failures)) == ([], {"7": told})
+        assert (rows, messages(failures)) == ([], {"7": message})
 
 
-def test_each_way_an_annotation_can_fail_alone_is_told_at_its_place(tmp_path: Path) -> None:
+def test_every_fault_of_an_annotation_fails_it_alone_with_its_place(tmp_path: Path) -> None:
     mirrored = [[-1, 0, 0], [0, 1, 0], [0, 0, 1]]
     broken: dict[str, dict[str, Any]] = {
         "no category_name, and no category 9": {"category_name": None, "category_id": 9},
         "'bbox2D_tight' is [1, 2, 3], not 4 numbers": {"bbox2D_tight": [1, 2, 3]},
         "'center_cam' is None, not 3 numbers": {"center_cam": None},
         "'center_cam' is ['1', '2', '3'], not 3 numbers": {"center_cam": ["1", "2", "3"]},
-        "'dimensions' of a valid 3D box are [0, 1, 1]": {"dimensions": [0, 1, 1]},
+        "'dimensions' of a valid 3D box are [0, 1, 1], not all positive": {"dimensions": [0, 1, 1]},
         "'bbox3D_cam' is [[1, 2], [3]], not 8 x 3 numbers": {"bbox3D_cam": [[1, 2], [3]]},
         "'R_cam' is not a rotation: [[-1, 0, 0], [0, 1, 0], [0, 0, 1]]": {"R_cam": mirrored},
         "no image has the id 8": {"image_id": 8},
         "another annotation has the id 1": {"id": 1},
     }
     whole, _ = omni(tmp_path, annotation())
-    for told, changes in broken.items():
+    for message, changes in broken.items():
         rows, failures = omni(tmp_path, annotation(), annotation(**({"id": 2} | changes)))
-        assert faults(failures) == {"annotations[1]": told}
+        assert messages(failures) == {"annotations[1]": message}
         assert rows == whole
 
 
-def test_a_category_goes_by_its_id_where_it_has_no_name(tmp_path: Path) -> None:
+def test_without_a_category_name_the_label_comes_from_the_category_id(tmp_path: Path) -> None:
     rows, _ = omni(tmp_path, annotation(category_name=None, category_id=6))
     assert rows[0]["objects"][0]["label"] == "van"
 
 
-def test_a_quarter_turn_of_pitch_is_one_box_still(tmp_path: Path) -> None:
+def test_a_pitch_of_a_quarter_turn_gives_one_box(tmp_path: Path) -> None:
     rotation = matrices_from_euler(np.array([[0.3, math.pi / 2, 0.4]]))[0]
     rows, failures = omni(tmp_path, annotation(R_cam=rotation.tolist(), bbox3D_cam=eight(rotation)))
     assert failures == []
@@ -190,10 +188,10 @@ def test_a_quarter_turn_of_pitch_is_one_box_still(tmp_path: Path) -> None:
     assert made == pytest.approx(np.array(eight(rotation)), abs=1e-5)
 
 
-def test_only_files_of_3d_annotations_are_taken(tmp_path: Path) -> None:
+def test_only_files_of_3d_annotations_are_recognised(tmp_path: Path) -> None:
     plain = {"image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4]}
     for name, one in (("omni.json", annotation()), ("coco.json", plain)):
-        put(tmp_path / name, {"images": [], "annotations": [one], "categories": []})
+        write_file(tmp_path / name, {"images": [], "annotations": [one], "categories": []})
     found = [
         file.name
         for file in storage.list_files(str(tmp_path / "*.json"))

@@ -1,4 +1,4 @@
-"""A row of PixMo becomes one record with its points, in the space that its form tells."""
+"""A row of PixMo becomes a record with its points; their form shows their space."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from curate.ingest.grounding.pixmo import Pixmo
 from curate.ingest.reader import Head
 from manifests.errors import InputError
 from manifests.storage import File
-from tests.ingest.grounding.annotations import PHOTO, read_annotated, write_files
+from tests.ingest.grounding.reading import PHOTO, read_annotated, write_files
 from tests.runs import run_recipe
 
 URL = "https://example.org/a.jpg?x=1"
@@ -48,7 +48,7 @@ def meta(count: int) -> dict[str, Any]:
 def test_points_in_a_list_are_percent(tmp_path: Path) -> None:
     points = [[{"x": 12.5, "y": 50.0}, {"x": 100.0, "y": 0.0}], [], None]
     found = read_annotated(pixmo(), table(tmp_path, LISTED, points))
-    assert found.faults == {}
+    assert found.failures == {}
     base = {"image": f"./{SHA}.jpg", "text": []}
     two = [{"label": "cup", "point": [125, 500]}, {"label": "cup", "point": [1000, 0]}]
     assert found.records == {
@@ -58,7 +58,7 @@ def test_points_in_a_list_are_percent(tmp_path: Path) -> None:
     }
 
 
-def test_points_in_lists_apart_are_pixels(tmp_path: Path) -> None:
+def test_points_in_two_lists_are_pixels(tmp_path: Path) -> None:
     points = [{"x": [10.0, 100.0], "y": [25.0, 50.0]}, {"x": [], "y": []}]
     found = read_annotated(pixmo(), table(tmp_path, APART, points, count=[2, 0]))
     row = found.records["a.parquet#0"]
@@ -67,8 +67,8 @@ def test_points_in_lists_apart_are_pixels(tmp_path: Path) -> None:
     assert found.records["a.parquet#1"]["objects"] == []
 
 
-def test_pixels_where_the_form_says_percent_stop_the_run(tmp_path: Path) -> None:
-    """The card of PixMo-Points says pixels; a copy that has them is not taken for percent."""
+def test_pixels_in_a_file_of_percents_stop_the_run(tmp_path: Path) -> None:
+    """The card of PixMo-Points says pixels: a copy that has pixels is not read as percent."""
     from tests.make import make_image
 
     large = make_image(1000, 500)
@@ -81,7 +81,7 @@ def test_pixels_where_the_form_says_percent_stop_the_run(tmp_path: Path) -> None
     assert first["objects"] == [{"label": "cup", "point": [640, 640]}]
 
 
-def test_percent_where_the_form_says_pixels_stop_the_run(tmp_path: Path) -> None:
+def test_percents_in_a_file_of_pixels_stop_the_run(tmp_path: Path) -> None:
     from tests.make import make_image
 
     points = [{"x": [n + 1.0], "y": [99.0 - n]} for n in range(60)]
@@ -96,7 +96,7 @@ def test_percent_where_the_form_says_pixels_stop_the_run(tmp_path: Path) -> None
     ("a.jpg", {}),
     (f"x/{SHA[:2]}.jpg", {"file": "x/{image_sha256[0:2]}"}),
 ])  # fmt: skip
-def test_images_lie_under_their_digest_or_a_name_made_of_the_url(
+def test_images_are_found_by_their_digest_or_a_name_made_from_the_url(
     tmp_path: Path, name: str, settings: dict[str, Any]
 ) -> None:
     write_files(table(tmp_path, LISTED, [[]]), {name: PHOTO})
@@ -120,11 +120,11 @@ def test_rows_without_image_label_or_points_fail_alone(tmp_path: Path) -> None:
     write_files(tmp_path, {"a.jsonl": "\n".join(rows), f"{SHA}.jpg": PHOTO})
     found = read_annotated(pixmo(path="a.jsonl", file="{image_sha256}"), tmp_path)
     assert [*found.records] == ["a.jsonl#1"]
-    assert {key: error for key, (error, _) in found.faults.items()} == {
+    assert {key: error for key, (error, _) in found.failures.items()} == {
         "a.jsonl#2": "MediaError", "a.jsonl#3": "RowError", "a.jsonl#4": "RowError",
         "a.jsonl#5": "RowError", "a.jsonl#6": "RowError",
     }  # fmt: skip
-    assert "object 0: [5, None] is not 2 numbers" in found.faults["a.jsonl#6"][1]
+    assert "object 0: [5, None] is not 2 numbers" in found.failures["a.jsonl#6"][1]
 
 
 def test_a_table_that_names_no_image_stops_the_run(tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def test_a_table_that_names_no_image_stops_the_run(tmp_path: Path) -> None:
         read_annotated(pixmo(path="a.jsonl", file="{imag}"), tmp_path)
 
 
-def test_files_are_known_by_their_columns_and_read_by_the_command_line(tmp_path: Path) -> None:
+def test_files_are_recognised_by_their_columns_and_read_by_the_command_line(tmp_path: Path) -> None:
     table(tmp_path, LISTED, [[{"x": 12.5, "y": 50.0}]] * 3)
     path = tmp_path / "a.parquet"
     head = Head(File(str(path), "a.parquet", 1, 0), path.read_bytes())

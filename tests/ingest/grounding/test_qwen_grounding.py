@@ -1,4 +1,4 @@
-"""Objects are read out of answers in every style of Qwen's; what claims some and has none fails."""
+"""Objects are parsed from answers in every style of Qwen; an answer with broken markup fails."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ WIDTH, HEIGHT = 640, 428
 VECTOR = [228, 320, 961, 970]
 """[146, 137, 615, 415] of 640 x 428 pixels, published (process_bbox.ipynb)."""
 PIXELS_2_5 = [147, 134, 619, 407]
-"""The same after smart_resize to 644 x 420, published there too."""
+"""The same box after smart_resize to 644 x 420, also published there."""
 
 
 @pytest.fixture(autouse=True)
@@ -46,7 +46,7 @@ def read(folder: Path, *samples: Any, **settings: Any) -> tuple[list[Any], list[
 
 
 def objects(folder: Path, *answers: str, **settings: Any) -> list[dict[str, Any]]:
-    """The objects of one sample, what is not null of each."""
+    """The objects of one sample, without null fields."""
     rows, failures = read(folder, sample(*answers), **settings)
     assert failures == []
     assert [one.pop("media") for one in rows[0]["objects"]] == [0] * len(rows[0]["objects"])
@@ -89,7 +89,7 @@ def test_an_answer_in_any_style_gives_its_objects(
     assert objects(tmp_path, answer) == [known]
 
 
-def test_the_conversation_stays_and_the_image_is_known(tmp_path: Path) -> None:
+def test_the_conversation_is_unchanged_and_the_image_is_opened(tmp_path: Path) -> None:
     rows, failures = read(tmp_path, {**sample(FENCED), "id": 7})
     (tmp_path / "b.json").write_text(json.dumps([{**sample(FENCED), "id": 7}]))
     [same] = [
@@ -106,7 +106,7 @@ def test_the_conversation_stays_and_the_image_is_known(tmp_path: Path) -> None:
     assert rows[0]["id"] == record.record_id("own", "a.json#0")
 
 
-def test_all_answers_of_a_conversation_are_searched_and_no_question(tmp_path: Path) -> None:
+def test_answers_are_searched_for_objects_and_questions_are_not(tmp_path: Path) -> None:
     talk = sample(FENCED, "Nothing.", '{"bbox_2d": [1, 2, 3, 4], "label": "b"}')
     talk["conversations"][2]["value"] = 'As {"bbox_2d": [9, 9, 9, 9]}'
     rows, failures = read(tmp_path, talk)
@@ -114,14 +114,14 @@ def test_all_answers_of_a_conversation_are_searched_and_no_question(tmp_path: Pa
     assert [one["label"] for one in rows[0]["objects"]] == ["cat", "b"]
 
 
-def test_pixels_after_resizing_become_thousandths_where_the_recipe_says_so(tmp_path: Path) -> None:
+def test_pixels_after_resizing_become_thousandths_if_the_space_is_set(tmp_path: Path) -> None:
     answer = json.dumps({"bbox_2d": PIXELS_2_5})
     [one] = objects(tmp_path, answer, space="qwen2.5")
     assert np.abs(np.array(one["box"]) - VECTOR).max() < 1000 / 420 / 2 + 0.5
     assert objects(tmp_path, answer)[0]["box"] == PIXELS_2_5
 
 
-def test_an_image_that_is_turned_has_its_numbers_as_it_is_shown(tmp_path: Path) -> None:
+def test_coordinates_refer_to_the_image_as_shown(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     image = Image.new("RGB", (HEIGHT, WIDTH))  # stored upright, shown 640 x 428
@@ -138,7 +138,7 @@ def test_cuboids_are_stored_in_radians(tmp_path: Path) -> None:
     assert stated["box3d"] == [1, 2, 3, 4, 5, 6, 0.5, 0, -1]
 
 
-def test_a_conversation_without_objects_is_the_record_of_llava(tmp_path: Path) -> None:
+def test_a_conversation_without_objects_gives_the_record_of_llava(tmp_path: Path) -> None:
     talks = [
         sample("A dog."),
         {"conversations": [*sample("Hi")["conversations"][1:], {"from": "human", "value": "?"}]},
@@ -164,7 +164,7 @@ def test_records_keep_their_order_and_their_own_objects(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "told"),
+    ("answer", "message"),
     [
         ('```json\n[{"bbox_2d": [1, 2, 3, 4], "label": "a"},\n\t{"bbox_2d": [1, 2', "cut off"),
         ("[{'bbox_2d': [1, 2, 3, 4]}]", "not JSON"),
@@ -183,21 +183,19 @@ def test_records_keep_their_order_and_their_own_objects(tmp_path: Path) -> None:
         ('[{"bbox_2d": [1, 2, 3, 4], "text_content": 5}]', "text_content is 5"),
     ],
 )
-def test_an_answer_that_claims_objects_and_is_broken_fails(
-    tmp_path: Path, answer: str, told: str
-) -> None:
-    assert told in fault(tmp_path, answer)
+def test_an_answer_with_malformed_markup_fails(tmp_path: Path, answer: str, message: str) -> None:
+    assert message in fault(tmp_path, answer)
 
 
-def test_a_coordinate_over_1000_is_no_thousandth(tmp_path: Path) -> None:
-    told = fault(tmp_path, '{"bbox_2d": [135, 114, 1016, 672]}')
-    assert "object 0: [135, 114, 1016, 672] reaches out of its image" in told
-    assert "Set `space`" in told
+def test_a_coordinate_over_1000_is_not_a_thousandth(tmp_path: Path) -> None:
+    message = fault(tmp_path, '{"bbox_2d": [135, 114, 1016, 672]}')
+    assert "object 0: [135, 114, 1016, 672] reaches out of its image" in message
+    assert "Set `space`" in message
     assert "1001" in fault(tmp_path, FENCED, '{"point_2d": [1001, 5]}')
     assert objects(tmp_path, '{"point_2d": [1001, 5]}', trust=True) == [{"point": [1001, 5]}]
 
 
-def test_the_readme_example_of_broken_quotes_fails_and_nothing_else(tmp_path: Path) -> None:
+def test_an_answer_with_broken_quotes_fails_alone(tmp_path: Path) -> None:
     broken = (
         '{"image": "a.jpg", "conversations": [{"from": "human", "value": "<image>\\nLocate house"},'
         '{"from": "gpt", "value": "{\n"bbox_2d": [135, 114, 1016, 672]\n}"}]}'
@@ -221,7 +219,7 @@ def test_a_file_of_pixels_is_refused_with_the_space_that_fits(tmp_path: Path) ->
     assert (len(rows), failures) == (10, [])
 
 
-def test_objects_and_several_images_fail_since_nothing_says_on_which(tmp_path: Path) -> None:
+def test_objects_in_a_sample_of_several_images_fail(tmp_path: Path) -> None:
     talk = sample(FENCED, image=["a.jpg", "a.jpg"])
     talk["conversations"][0]["value"] = "<image><image>Locate all."
     rows, failures = read(tmp_path, talk)
@@ -234,7 +232,7 @@ def test_a_missing_image_fails_as_in_llava(tmp_path: Path) -> None:
     assert [(f.origin, f.error) for f in failures] == [("a.json#0", "MediaError")]
 
 
-def test_a_small_file_without_objects_is_llavas(tmp_path: Path) -> None:
+def test_a_small_file_without_objects_is_recognised_as_llava(tmp_path: Path) -> None:
     def takes(*samples: Any) -> bool:
         (tmp_path / "a.json").write_text(json.dumps(samples))
         [file] = storage.list_files(str(tmp_path / "a.json"))
@@ -247,7 +245,7 @@ def test_a_small_file_without_objects_is_llavas(tmp_path: Path) -> None:
     assert takes(*[sample("A dog.")] * 1000)
 
 
-def test_the_demo_of_qwen_has_no_box(real_data: Path) -> None:
+def test_the_demo_data_of_qwen_have_no_box(real_data: Path) -> None:
     demo = real_data / "grounding/qwen_spatial/qwen-vl-finetune"
     if not demo.is_dir():
         pytest.skip(f"no {demo}")

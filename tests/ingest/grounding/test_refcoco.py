@@ -1,4 +1,4 @@
-"""Referring expressions: each sentence an object of its image, joined by pickle and JSON."""
+"""Each sentence of a pickled ref becomes an object of its image in instances.json."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from curate.ingest.grounding import refcoco
 from curate.ingest.grounding.refcoco import RefCoco
 from manifests import storage
 from manifests.errors import FileError
-from tests.ingest.grounding.grounded import faults, objects, put, read
+from tests.ingest.grounding.reading import messages, objects, read_rows, write_file
 from tests.make import make_image
 
 INSTANCES: dict[str, Any] = {
@@ -37,11 +37,11 @@ INSTANCES: dict[str, Any] = {
 }  # fmt: skip
 
 
-def ref(number: int, image: int, annotation: int, *said: str, **changes: Any) -> dict[str, Any]:
-    """A ref as the files of RefCOCO have it."""
+def ref(number: int, image: int, annotation: int, *texts: str, **changes: Any) -> dict[str, Any]:
+    """A ref in the form of RefCOCO's files."""
     sentences = [
         {"tokens": text.split(), "raw": text, "sent_id": 10 * number + n, "sent": text}
-        for n, text in enumerate(said)
+        for n, text in enumerate(texts)
     ]
     return {
         "ref_id": number, "ann_id": annotation, "image_id": image, "category_id": 1,
@@ -59,14 +59,14 @@ REFS = [
 
 @pytest.fixture(autouse=True)
 def _media(tmp_path: Path) -> None:
-    put(tmp_path / "COCO_train2014_7.jpg", make_image(100, 50))
-    put(tmp_path / "COCO_train2014_8.jpg", make_image(200, 200))
-    put(tmp_path / "instances.json", INSTANCES)
+    write_file(tmp_path / "COCO_train2014_7.jpg", make_image(100, 50))
+    write_file(tmp_path / "COCO_train2014_8.jpg", make_image(200, 200))
+    write_file(tmp_path / "instances.json", INSTANCES)
 
 
 def refs(base: Path, value: Any, protocol: int = 2, **settings: Any) -> Any:
-    put(base / "refs(unc).p", pickle.dumps(value, protocol))
-    return read(RefCoco(name="own", path="*.p", **settings), base)
+    write_file(base / "refs(unc).p", pickle.dumps(value, protocol))
+    return read_rows(RefCoco(name="own", path="*.p", **settings), base)
 
 
 def ids(number: int, annotation: int, sentence: int, split: str) -> dict[str, Any]:
@@ -100,24 +100,24 @@ def test_each_sentence_is_an_object_with_the_box_of_its_ref(tmp_path: Path, prot
     assert rows[1]["meta"] == {"file_name": "COCO_train2014_7.jpg", "license": 4}
 
 
-def test_only_refs_of_the_splits_that_are_set_are_read(tmp_path: Path) -> None:
+def test_only_refs_of_the_chosen_splits_are_read(tmp_path: Path) -> None:
     rows, failures = refs(tmp_path, REFS, split=["train", "val"])
-    texts = [[thing["text"] for thing in row["objects"]] for row in rows]
+    texts = [[one["text"] for one in row["objects"]] for row in rows]
     assert (texts, failures) == ([["the big cat"], ["a dog", "left one"]], [])
 
 
-def test_a_sentence_as_it_was_typed_is_kept_where_it_differs(tmp_path: Path) -> None:
+def test_the_raw_sentence_is_kept_if_it_differs(tmp_path: Path) -> None:
     one = ref(1, 8, 81, "a", "b", "c")
     one["sentences"][0]["raw"] = "A!"
     one["sentences"][1] |= {"sent": " ", "raw": "B?"}
     one["sentences"][2] |= {"sent": "", "raw": ""}
     rows, failures = refs(tmp_path, [one])
-    told = [(t["text"], t["attributes"].get("raw")) for t in rows[0]["objects"]]
-    assert told == [("a", "A!"), ("B?", None)]
-    assert list(faults(failures)) == ["refs[0].sentences[2]"]
+    texts = [(t["text"], t["attributes"].get("raw")) for t in rows[0]["objects"]]
+    assert texts == [("a", "A!"), ("B?", None)]
+    assert list(messages(failures)) == ["refs[0].sentences[2]"]
 
 
-def test_each_way_a_ref_can_fail_is_told_at_its_place(tmp_path: Path) -> None:
+def test_every_fault_of_a_ref_fails_it_alone_with_its_place(tmp_path: Path) -> None:
     broken = {
         "no image has the id 6": ref(4, 6, 70, "a"),
         "no annotation has the id 71": ref(4, 7, 71, "a"),
@@ -133,45 +133,45 @@ def test_each_way_a_ref_can_fail_is_told_at_its_place(tmp_path: Path) -> None:
         "5 is not a ref": 5,
     }
     whole, _ = refs(tmp_path, REFS)
-    for told, one in broken.items():
+    for message, one in broken.items():
         rows, failures = refs(tmp_path, [*REFS, one], protocol=4)
-        assert faults(failures) == {"refs[3]": told}
+        assert messages(failures) == {"refs[3]": message}
         assert rows == whole
 
 
-def test_sentences_that_are_none_fail_alone(tmp_path: Path) -> None:
+def test_malformed_sentences_fail_alone(tmp_path: Path) -> None:
     one = ref(4, 7, 70, "a", "b", "c")
     one["sentences"][0] = "text"
     one["sentences"][1]["sent"] = ["b"]
     rows, failures = refs(tmp_path, [one])
-    assert [thing["text"] for thing in rows[0]["objects"]] == ["c"]
-    assert faults(failures) == {
+    assert [one["text"] for one in rows[0]["objects"]] == ["c"]
+    assert messages(failures) == {
         "refs[0].sentences[0]": "'text' is not a sentence",
         "refs[0].sentences[1]": "'sent' is ['b'], neither text nor a number",
     }
 
 
-def test_an_image_that_is_not_there_fails_once_with_all_its_refs(tmp_path: Path) -> None:
+def test_a_missing_image_fails_once_for_all_its_refs(tmp_path: Path) -> None:
     rows, failures = refs(tmp_path, [*REFS, ref(4, 9, 90, "a"), ref(5, 9, 90, "b")])
-    assert (len(rows), list(faults(failures))) == (2, ["9"])
+    assert (len(rows), list(messages(failures))) == (2, ["9"])
 
 
-def test_ids_that_two_images_or_annotations_have_refer_to_none(tmp_path: Path) -> None:
+def test_a_ref_to_an_id_that_occurs_twice_fails(tmp_path: Path) -> None:
     twice = {**INSTANCES, "annotations": [*INSTANCES["annotations"], INSTANCES["annotations"][0]]}
-    put(tmp_path / "instances.json", twice)
+    write_file(tmp_path / "instances.json", twice)
     rows, failures = refs(tmp_path, REFS)
-    assert faults(failures) == {"refs[1]": "two annotations have the id 70"}
-    put(tmp_path / "instances.json", {**INSTANCES, "images": INSTANCES["images"] * 2})
+    assert messages(failures) == {"refs[1]": "two annotations have the id 70"}
+    write_file(tmp_path / "instances.json", {**INSTANCES, "images": INSTANCES["images"] * 2})
     rows, failures = refs(tmp_path, REFS)
     assert rows == []
-    assert faults(failures) == {
+    assert messages(failures) == {
         "refs[0]": "two images have the id 8",
         "refs[1]": "two images have the id 7",
         "refs[2]": "two images have the id 8",
     }
 
 
-def test_instances_and_images_may_lie_elsewhere(tmp_path: Path) -> None:
+def test_instances_and_images_may_be_in_other_folders(tmp_path: Path) -> None:
     whole, _ = refs(tmp_path, REFS)
     (tmp_path / "images").mkdir()
     for name in ("COCO_train2014_7.jpg", "COCO_train2014_8.jpg"):
@@ -196,12 +196,12 @@ def test_a_pickle_of_anything_else_is_a_broken_file(tmp_path: Path) -> None:
         refs(tmp_path, [*REFS, {1, 2}], protocol=4)
 
 
-def test_only_pickled_refs_are_taken(tmp_path: Path) -> None:
+def test_only_pickled_refs_are_recognised(tmp_path: Path) -> None:
     files = {f"{n}.p": pickle.dumps(REFS, n) for n in range(6)}
     files |= {"other.p": pickle.dumps([1, 2]), "ref_id.json": b'[{"ref_id": 1, "sentences": []}]'}
     taken = set()
     for name, data in files.items():
-        put(tmp_path / name, data)
+        write_file(tmp_path / name, data)
         if RefCoco.sniff(sniff.head(storage.list_files(str(tmp_path / name))[0], "")):
             taken.add(name)
     assert taken == {f"{n}.p" for n in range(6)}

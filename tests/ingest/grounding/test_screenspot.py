@@ -1,4 +1,4 @@
-"""Both forms of ScreenSpot become the same record, though one field means two things."""
+"""Both forms of ScreenSpot become the same record, though `bbox` has another meaning in each."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from curate.ingest.grounding.screenspot import ScreenSpot
 from curate.ingest.reader import Head
 from manifests.errors import InputError
 from manifests.storage import File
-from tests.ingest.grounding.annotations import PHOTO, read_annotated, write_files
+from tests.ingest.grounding.reading import PHOTO, read_annotated, write_files
 from tests.make import make_image
 from tests.runs import run_recipe
 
@@ -40,7 +40,7 @@ def listed(base: Path, *changes: Any) -> Path:
 def test_the_json_of_the_repository_has_a_corner_and_a_size_in_pixels(tmp_path: Path) -> None:
     listed(tmp_path, {}, {"instruction": "again"})
     found = read_annotated(screenspot(media_root="imgs"), tmp_path)
-    assert found.faults == {}
+    assert found.failures == {}
     assert found.records == {
         f"a.json#{n}": {
             "image": "imgs/pc_1.png",
@@ -52,7 +52,7 @@ def test_the_json_of_the_repository_has_a_corner_and_a_size_in_pixels(tmp_path: 
     }
 
 
-def test_the_parquet_of_hugging_face_has_two_corners_in_shares(tmp_path: Path) -> None:
+def test_the_parquet_of_hugging_face_has_two_corners_in_fractions(tmp_path: Path) -> None:
     columns = {
         "file_name": ["pc_1.png"],
         "bbox": pa.array([[0.1, 0.4, 0.4, 0.6]], pa.list_(pa.float32())),
@@ -72,7 +72,7 @@ def test_the_parquet_of_hugging_face_has_two_corners_in_shares(tmp_path: Path) -
     }
 
 
-def test_screenspot_pro_is_known_by_its_kind_and_has_two_corners_in_pixels(
+def test_screenspot_pro_is_recognised_by_ui_type_and_has_two_corners_in_pixels(
     tmp_path: Path,
 ) -> None:
     pro = {"bbox": [150, 60, 190, 90], "img_size": [200, 100], "ui_type": "text", "id": "x"}
@@ -101,18 +101,18 @@ def test_a_broken_row_fails_alone(tmp_path: Path, change: Any, fault: str) -> No
     listed(tmp_path, {}, change, {})
     found = read_annotated(screenspot(media_root="imgs"), tmp_path)
     assert [*found.records] == ["a.json#0", "a.json#2"]
-    [(key, (_, said))] = found.faults.items()
+    [(key, (_, message))] = found.failures.items()
     assert key == "a.json#1"
-    assert fault in said
+    assert fault in message
 
 
-def test_shares_where_the_form_says_pixels_stop_the_run(tmp_path: Path) -> None:
+def test_fractions_in_a_file_of_pixels_stop_the_run(tmp_path: Path) -> None:
     listed(tmp_path, *[{"bbox": [0.1, 0.4, 0.4, 0.6]}] * 3)
     with pytest.raises(InputError, match=r"'xywh pixel'.*fraction' would fit"):
         read_annotated(screenspot(media_root="imgs"), tmp_path)
 
 
-def test_files_are_known_by_their_fields_and_read_by_the_command_line(tmp_path: Path) -> None:
+def test_files_are_recognised_by_their_fields_and_read_by_the_command_line(tmp_path: Path) -> None:
     listed(tmp_path, {}, {}, 5)
     data = (tmp_path / "a.json").read_bytes()
     head = Head(File("a.json", "a.json", len(data), 0), data)

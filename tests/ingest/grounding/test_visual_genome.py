@@ -1,4 +1,4 @@
-"""Visual Genome's regions and objects: an image an element, whichever of its two folders."""
+"""Regions and objects of Visual Genome become objects; images are found in both its folders."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from curate.ingest.grounding import visual_genome
 from curate.ingest.grounding.visual_genome import VisualGenome
 from manifests import storage
 from manifests.errors import FileError
-from tests.ingest.grounding.grounded import faults, objects, put, read
+from tests.ingest.grounding.reading import messages, objects, read_rows, write_file
 from tests.make import make_image
 
 REGIONS: list[dict[str, Any]] = [
@@ -48,13 +48,13 @@ OBJECTS: list[dict[str, Any]] = [
 
 @pytest.fixture(autouse=True)
 def _media(tmp_path: Path) -> None:
-    put(tmp_path / "VG_100K" / "12.jpg", make_image(100, 50))
-    put(tmp_path / "VG_100K_2" / "13.jpg", make_image(40, 30))
+    write_file(tmp_path / "VG_100K" / "12.jpg", make_image(100, 50))
+    write_file(tmp_path / "VG_100K_2" / "13.jpg", make_image(40, 30))
 
 
 def genome(base: Path, value: Any, **settings: Any) -> Any:
-    put(base / "a.json", value)
-    return read(VisualGenome(name="own", path="a.json", **settings), base)
+    write_file(base / "a.json", value)
+    return read_rows(VisualGenome(name="own", path="a.json", **settings), base)
 
 
 def test_a_region_is_an_object_with_its_phrase(tmp_path: Path) -> None:
@@ -85,15 +85,15 @@ def test_an_object_has_its_first_name_as_label_and_keeps_the_others(tmp_path: Pa
     assert rows[0]["meta"] == {"image_id": 12, "image_url": "https://example.org/VG_100K/12.jpg"}
 
 
-def test_images_may_lie_in_one_folder(tmp_path: Path) -> None:
-    put(tmp_path / "flat" / "12.jpg", make_image(100, 50))
+def test_images_may_be_in_one_folder(tmp_path: Path) -> None:
+    write_file(tmp_path / "flat" / "12.jpg", make_image(100, 50))
     rows, _ = genome(tmp_path, OBJECTS, media_root="flat")
     assert rows[0]["media"][0]["uri"] == "flat/12.jpg"
 
 
-def test_image_data_tells_the_size_that_boxes_are_of(tmp_path: Path) -> None:
-    told = [{"image_id": 12, "width": 1000, "height": 500, "coco_id": 4}, {"image_id": 1}]
-    put(tmp_path / "image_data.json", told)
+def test_boxes_refer_to_the_size_in_image_data(tmp_path: Path) -> None:
+    data = [{"image_id": 12, "width": 1000, "height": 500, "coco_id": 4}, {"image_id": 1}]
+    write_file(tmp_path / "image_data.json", data)
     rows, _ = genome(tmp_path, OBJECTS)
     assert rows[0]["objects"][0]["box"] == [10, 10, 60, 60]
     assert rows[0]["meta"]["coco_id"] == 4
@@ -102,20 +102,20 @@ def test_image_data_tells_the_size_that_boxes_are_of(tmp_path: Path) -> None:
     assert again == rows
     with pytest.raises(FileError, match=r"gone\.json: there is no such file"):
         genome(tmp_path, OBJECTS, image_data="gone.json")
-    put(tmp_path / "sizes.json", [{"image_id": 12}, 5])
+    write_file(tmp_path / "sizes.json", [{"image_id": 12}, 5])
     with pytest.raises(FileError, match="element 1: 5 is not an object"):
         genome(tmp_path, OBJECTS, image_data="sizes.json")
 
 
-def test_regions_and_objects_that_are_none_fail_alone(tmp_path: Path) -> None:
+def test_malformed_regions_and_objects_fail_alone(tmp_path: Path) -> None:
     place = {"x": 1, "y": 1, "width": 5, "height": 5}
     regions = [
         *REGIONS[0]["regions"], 5, {**place, "phrase": " "}, {"phrase": "a", **place, "x": None},
         {**place, "phrase": "a", "image_id": 13}, {**place, "phrase": "a", "y": True},
     ]  # fmt: skip
     rows, failures = genome(tmp_path, [{"id": 12, "regions": regions}])
-    assert [thing["text"] for thing in rows[0]["objects"]] == ["a red hat", "grass"]
-    assert faults(failures) == {
+    assert [one["text"] for one in rows[0]["objects"]] == ["a red hat", "grass"]
+    assert messages(failures) == {
         "0.regions[2]": "5 is not an object",
         "0.regions[3]": "'phrase' is ' ', not text",
         "0.regions[4]": "x, y, width, height are [None, 1, 5, 5], not 4 numbers",
@@ -124,13 +124,13 @@ def test_regions_and_objects_that_are_none_fail_alone(tmp_path: Path) -> None:
     }
     nameless = [{"names": [], "x": 1, "y": 1, "w": 5, "h": 5}, {"names": ["a"], "x": 1, "y": 1}]
     _, failures = genome(tmp_path, [{"image_id": 12, "objects": nameless}])
-    assert faults(failures) == {
+    assert messages(failures) == {
         "0.objects[0]": "'names' is [], without any name",
         "0.objects[1]": "x, y, w, h are [1, 1, None, None], not 4 numbers",
     }
 
 
-def test_elements_that_are_no_images_fail_and_the_others_stay(tmp_path: Path) -> None:
+def test_malformed_elements_fail_alone(tmp_path: Path) -> None:
     value = [
         5,
         {"id": 12},
@@ -139,10 +139,10 @@ def test_elements_that_are_no_images_fail_and_the_others_stay(tmp_path: Path) ->
         {"id": "../../12", "regions": []},
     ]
     rows, failures = genome(tmp_path, [*REGIONS, *value])
-    told = faults(failures)
+    by_place = messages(failures)
     assert len(rows) == 2
-    assert told.pop("5").startswith("VG_100K/14.jpg: there is no such file")
-    assert told == {
+    assert by_place.pop("5").startswith("VG_100K/14.jpg: there is no such file")
+    assert by_place == {
         "2": "5 is not an object",
         "3": "neither regions nor objects; there are: id.",
         "4": "'id' is None: neither a whole number nor text",
@@ -159,14 +159,14 @@ def test_splits_and_batches_change_nothing(tmp_path: Path, monkeypatch: pytest.M
     assert genome(tmp_path, [*REGIONS, 5, REGIONS[0]]) == whole
 
 
-def test_only_its_two_files_are_taken(tmp_path: Path) -> None:
+def test_only_its_two_files_are_recognised(tmp_path: Path) -> None:
     files = {
         "regions.json": REGIONS, "objects.json": OBJECTS, "none.json": [],
         "chat.json": [{"id": 1, "conversations": []}], "object.json": OBJECTS[0],
     }  # fmt: skip
     taken = set()
     for name, value in files.items():
-        put(tmp_path / name, value)
+        write_file(tmp_path / name, value)
         if VisualGenome.sniff(sniff.head(storage.list_files(str(tmp_path / name))[0], "")):
             taken.add(name)
     assert taken == {"regions.json", "objects.json"}

@@ -1,4 +1,4 @@
-"""A Pascal VOC file becomes one record with its boxes, or one failure that says why not."""
+"""A Pascal VOC file becomes one record with its boxes, or one failure with its reason."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from manifests.errors import InputError
 from manifests.geometry.space import Space
 from manifests.record import record_id
 from manifests.storage import File
-from tests.ingest.grounding.annotations import PHOTO, read_annotated, summarised, write_files
+from tests.ingest.grounding.reading import PHOTO, read_annotated, summarised, write_files
 from tests.make import make_image, read_all
 from tests.runs import run_recipe
 
@@ -26,7 +26,7 @@ def xml(objects: str, filename: str = "a.jpg", size: str = SIZE) -> str:
     )
 
 
-def thing(label: str = "cat", corners: object = (11, 6, 60, 40), more: str = "") -> str:
+def xml_object(label: str = "cat", corners: object = (11, 6, 60, 40), more: str = "") -> str:
     names = ("xmin", "ymin", "xmax", "ymax")
     pairs = zip(names, corners, strict=True)  # type: ignore[call-overload]
     box = "".join(f"<{name}>{value}</{name}>" for name, value in pairs)
@@ -37,13 +37,13 @@ def voc(**settings: object) -> Voc:
     return Voc.model_validate({"name": "a", "path": "xml", "media_root": "jpg"} | settings)
 
 
-def test_boxes_count_pixels_from_one_and_all_else_is_kept(tmp_path: Path) -> None:
-    said = "<pose>Left</pose><truncated>1</truncated><difficult>0</difficult><id>007</id>"
+def test_pixels_are_numbered_from_one_and_other_fields_are_kept(tmp_path: Path) -> None:
+    fields = "<pose>Left</pose><truncated>1</truncated><difficult>0</difficult><id>007</id>"
     part = (
         "<part><name>head</name><bndbox><xmin>21</xmin><ymin>11</ymin><xmax>30</xmax>"
         "<ymax>20.5</ymax></bndbox></part>"
     )
-    both = thing(more=said + part) + thing("dog", (1, 1, 100, 50))
+    both = xml_object(more=fields + part) + xml_object("dog", (1, 1, 100, 50))
     write_files(tmp_path, {"jpg/a.jpg": PHOTO, "xml/b.xml": xml(both)})
     found = read_annotated(voc(), tmp_path)
     size = {"width": 100, "height": 50, "depth": 3}
@@ -60,7 +60,7 @@ def test_boxes_count_pixels_from_one_and_all_else_is_kept(tmp_path: Path) -> Non
             "meta": {"folder": "x", "filename": "a.jpg", "size": size},
         }
     }  # fmt: skip
-    assert found.faults == {}
+    assert found.failures == {}
     assert read_all(voc(), str(tmp_path))[0].records["id"].to_pylist() == [record_id("a", "b.xml")]
 
 
@@ -72,14 +72,14 @@ def test_boxes_count_pixels_from_one_and_all_else_is_kept(tmp_path: Path) -> Non
     ("", "b.jpg"),
     ("renamed.jpg", "b.jpg"),
 ])  # fmt: skip
-def test_an_image_is_found_by_its_name_or_else_by_that_of_its_annotation(
+def test_an_image_is_found_by_its_name_or_that_of_its_annotation(
     tmp_path: Path, filename: str, kept_as: str
 ) -> None:
     write_files(tmp_path, {f"jpg/{kept_as}": PHOTO, "xml/b.xml": xml("", filename)})
     assert read_annotated(voc(), tmp_path).records["xml/b.xml"]["image"] == f"jpg/{kept_as}"
 
 
-def test_images_lie_beside_or_below_media_root_in_the_folders_that_annotations_have(
+def test_images_are_beside_the_annotations_or_in_the_same_folders_below_media_root(
     tmp_path: Path,
 ) -> None:
     other = make_image(100, 50, seed=3)
@@ -89,7 +89,7 @@ def test_images_lie_beside_or_below_media_root_in_the_folders_that_annotations_h
     assert [row["image"] for row in found.values()] == ["jpg/one/a.jpg", "jpg/two/a.jpg"]
     beside = read_annotated(voc(media_root=None), tmp_path)
     assert beside.records["xml/two/a.xml"]["image"] == "xml/two/a.jpg"
-    assert beside.faults == {"one/a.xml": ("MediaError", (
+    assert beside.failures == {"one/a.xml": ("MediaError", (
         "no image: looked for a.jpg, a in xml/one. "
         "Set media_root to the folder of the images."))}  # fmt: skip
 
@@ -112,42 +112,50 @@ BROKEN: dict[str, tuple[bytes | str, str, str]] = {
     "encoding": ('<?xml version="1.0" encoding="ebcdic-9"?><annotation/>', "FileError", "XML"),
     "other": ("<html/>", "FileError", "its root is <html>, not <annotation>."),
     "no box": (xml(NO_BOX), "RowError", "object 0 has no <bndbox>"),
-    "unnamed": (xml(thing() + UNNAMED), "RowError", "object 1 has no <name>"),
-    "words": (xml(thing(corners="abcd")), "RowError", "<xmin> of <bndbox> is 'a', not a number"),
+    "unnamed": (xml(xml_object() + UNNAMED), "RowError", "object 1 has no <name>"),
+    "words": (
+        xml(xml_object(corners="abcd")),
+        "RowError",
+        "<xmin> of <bndbox> is 'a', not a number",
+    ),
     "no size": (xml("", size="<size/>"), "RowError", "<width> of <size> is None, not a number"),
     "zero": (xml("", size=SIZE.replace("100", "0")), "RowError", "on an image of 0 x 50"),
     "aspect": (xml("", size=SIZE.replace("100", "50")), "RowError", "It is another image."),
-    "infinite": (xml(thing(corners=("inf", 1, 2, 3))), "RowError", "is not possible on an image"),
+    "infinite": (
+        xml(xml_object(corners=("inf", 1, 2, 3))),
+        "RowError",
+        "is not possible on an image",
+    ),
 }
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_a_broken_file_is_one_failure_and_its_neighbours_are_read(
-    tmp_path: Path, name: str
-) -> None:
+def test_a_broken_file_fails_alone(tmp_path: Path, name: str) -> None:
     data, error, fault = BROKEN[name]
     write_files(tmp_path, {"jpg/a.jpg": PHOTO, "xml/b.xml": data})
-    write_files(tmp_path, {f"xml/{n}.xml": xml(thing() * 4) for n in "ac"})
+    write_files(tmp_path, {f"xml/{n}.xml": xml(xml_object() * 4) for n in "ac"})
     found = read_annotated(voc(), tmp_path)
     assert [*found.records] == ["xml/a.xml", "xml/c.xml"]
-    assert [*found.faults] == ["b.xml"]
-    assert found.faults["b.xml"][0] == error
-    assert fault in found.faults["b.xml"][1]
+    assert [*found.failures] == ["b.xml"]
+    assert found.failures["b.xml"][0] == error
+    assert fault in found.failures["b.xml"][1]
 
 
 def test_a_file_too_large_for_one_image_is_not_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Voc, "max_bytes", 100)
-    write_files(tmp_path, {"jpg/a.jpg": PHOTO, "xml/b.xml": xml(thing())})
-    [(error, fault)] = read_annotated(voc(), tmp_path).faults.values()
+    write_files(tmp_path, {"jpg/a.jpg": PHOTO, "xml/b.xml": xml(xml_object())})
+    [(error, fault)] = read_annotated(voc(), tmp_path).failures.values()
     assert error == "FileError"
     assert "bytes are over the limit of 100 for one image" in fault
 
 
-def test_the_space_is_checked_over_the_files_of_a_group_and_named_by_file(tmp_path: Path) -> None:
-    """One box that is wider than its image proves nothing by itself; eight of nine do."""
-    wide = {f"xml/{n}.xml": xml(thing(corners=(60, 20, 70, 45))) for n in range(8)}
+def test_the_space_is_checked_over_a_group_of_files_that_the_error_names(
+    tmp_path: Path,
+) -> None:
+    """One box that reaches out of its image is no evidence against the space; eight are."""
+    wide = {f"xml/{n}.xml": xml(xml_object(corners=(60, 20, 70, 45))) for n in range(8)}
     write_files(tmp_path, {"jpg/a.jpg": PHOTO, **wide})
     coco = Space(form="xywh", unit="pixel")
     with pytest.raises(InputError) as raised:
@@ -159,12 +167,12 @@ def test_the_space_is_checked_over_the_files_of_a_group_and_named_by_file(tmp_pa
     assert len(read_annotated(voc(), tmp_path).records) == 8
 
 
-def test_files_are_grouped_by_name_so_that_a_new_one_changes_its_group_alone() -> None:
+def test_a_new_file_changes_no_group_but_its_own() -> None:
     files = [File(f"xml/{n}.xml", f"{n}.xml", 1, 0) for n in range(20_000)]
-    groups = voc().grouped(files[::-1])
+    groups = voc().groups(files[::-1])
     assert [f for group in groups for f in group] == sorted(files, key=lambda f: f.name)
     assert 4 <= len(groups) <= 20_000 / file_per_image.GROUP_FILES * 3
-    without = voc().grouped([file for file in files if file != groups[2][5]])
+    without = voc().groups([file for file in files if file != groups[2][5]])
     assert [a for a, b in zip(groups, without, strict=True) if a != b] == [groups[2]]
 
 
@@ -176,13 +184,11 @@ def test_files_are_grouped_by_name_so_that_a_new_one_changes_its_group_alone() -
     (b'{"annotation": 1}', False),
     (b"", False),
 ])  # fmt: skip
-def test_files_are_known_by_their_content(data: bytes, is_voc: bool) -> None:
+def test_files_are_recognised_by_their_content(data: bytes, is_voc: bool) -> None:
     assert Voc.sniff(Head(File("a.xml", "a.xml", len(data), 0), data)) is is_voc
 
 
-def test_real_raccoons_are_read_by_the_command_line_with_the_boxes_of_their_own_table(
-    real_data: Path, tmp_path: Path
-) -> None:
+def test_real_raccoons_have_the_boxes_of_their_own_table(real_data: Path, tmp_path: Path) -> None:
     folder = real_data / "grounding/raccoon"
     source = {"name": "a", "reader": "voc", "path": str(folder / "annotations")}
     made = run_recipe(tmp_path, source | {"media_root": str(folder / "images")})

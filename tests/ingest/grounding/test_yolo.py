@@ -10,7 +10,7 @@ from curate.ingest.grounding.yolo import Yolo
 from curate.ingest.reader import Head
 from manifests.errors import InputError
 from manifests.storage import File
-from tests.ingest.grounding.annotations import PHOTO, read_annotated, write_files
+from tests.ingest.grounding.reading import PHOTO, read_annotated, write_files
 from tests.runs import run_recipe
 
 NAMES = "cat\ndog\n"
@@ -20,7 +20,7 @@ def yolo(**settings: object) -> Yolo:
     return Yolo.model_validate({"name": "a", "path": "labels", "names": ["cat", "dog"]} | settings)
 
 
-def test_lines_are_boxes_boxes_with_a_confidence_and_polygons(tmp_path: Path) -> None:
+def test_lines_are_boxes_boxes_with_a_confidence_or_polygons(tmp_path: Path) -> None:
     lines = "1 0.5 0.5 0.2 0.4\r\n\n0 .5 .5 1 1 0.875\n0 0.1 0.2 0.3 0.2 0.3 0.6\n"
     write_files(tmp_path, {"images/a.jpg": PHOTO, "labels/a.txt": "\ufeff" + lines})
     assert read_annotated(yolo(), tmp_path).records["labels/a.txt"] == {
@@ -39,7 +39,7 @@ def test_an_empty_file_is_an_image_without_objects(tmp_path: Path) -> None:
     write_files(tmp_path, {"images/a.jpg": PHOTO, "labels/a.txt": "", "labels/b.txt": "\n"})
     found = read_annotated(yolo(), tmp_path)
     assert found.records["labels/a.txt"]["objects"] == []
-    assert found.faults["b.txt"] == ("MediaError", (
+    assert found.failures["b.txt"] == ("MediaError", (
         "no image: looked for b in images. "
         "Set media_root to the folder of the images."))  # fmt: skip
 
@@ -52,7 +52,7 @@ def test_an_empty_file_is_an_image_without_objects(tmp_path: Path) -> None:
     ("labels/train/a.txt", "photos/a.jpg", {"media_root": "photos"}),
     ("labels/a.b.txt", "images/a.b.jpg", {}),
 ])  # fmt: skip
-def test_images_lie_in_images_for_labels_or_below_media_root(
+def test_images_are_in_the_folder_images_or_below_media_root(
     tmp_path: Path, label: str, photo: str, settings: dict[str, str]
 ) -> None:
     write_files(tmp_path, {label: "0 .5 .5 .1 .1", photo: PHOTO})
@@ -68,14 +68,14 @@ def test_images_lie_in_images_for_labels_or_below_media_root(
     ("elsewhere/my.yaml", "names: {1: dog}", "elsewhere/my.yaml"),
     ("elsewhere/my.names", NAMES, "elsewhere/my.names"),
 ])  # fmt: skip
-def test_names_of_classes_come_from_the_file_that_is_set_or_lies_nearby(
+def test_class_names_come_from_the_given_file_or_one_near_the_labels(
     tmp_path: Path, file: str, content: str, setting: str | None
 ) -> None:
     write_files(tmp_path, {"images/train/a.jpg": PHOTO, "labels/train/a.txt": "1 .5 .5 .1 .1"})
     write_files(tmp_path, {file: content})
     found = read_annotated(yolo(names=setting), tmp_path)
     assert [o["label"] for o in found.records["labels/train/a.txt"]["objects"]] == ["dog"]
-    assert found.faults == {}
+    assert found.failures == {}
 
 
 @pytest.mark.parametrize(("files", "setting", "fault"), [
@@ -88,7 +88,7 @@ def test_names_of_classes_come_from_the_file_that_is_set_or_lies_nearby(
     ({"c.yaml": "names: ["}, "c.yaml", r"broken YAML"),
     ({"c.txt": b"\xff"}, "c.txt", r"byte 0 is not UTF-8"),
 ])  # fmt: skip
-def test_names_that_are_not_to_be_found_stop_the_run(
+def test_missing_class_names_stop_the_run(
     tmp_path: Path, files: dict[str, bytes | str], setting: str | None, fault: str
 ) -> None:
     write_files(tmp_path, {"images/a.jpg": PHOTO, "labels/a.txt": "1 .5 .5 .1 .1", **files})
@@ -116,8 +116,8 @@ def test_a_broken_line_fails_its_file_alone(
     write_files(tmp_path, {"labels/b.txt": data})
     found = read_annotated(yolo(), tmp_path)
     assert [*found.records] == ["labels/a.txt", "labels/c.txt"]
-    assert found.faults["b.txt"][0] == error
-    assert fault in found.faults["b.txt"][1]
+    assert found.failures["b.txt"][0] == error
+    assert fault in found.failures["b.txt"][1]
 
 
 @pytest.mark.parametrize(("line", "what", "space"), [
@@ -125,7 +125,7 @@ def test_a_broken_line_fails_its_file_alone(
     ("0 10 10 30 10 30 45", "points", "xyxy pixel"),
     ("0 50 50 20 40", "boxes", "cxcywh percent"),
 ])  # fmt: skip
-def test_numbers_that_are_no_shares_stop_the_file_and_name_the_space_that_fits(
+def test_coordinates_that_are_not_fractions_are_refused_with_the_space_that_fits(
     tmp_path: Path, line: str, what: str, space: str
 ) -> None:
     write_files(tmp_path, {f"images/{n}.jpg": PHOTO for n in "abc"})
@@ -146,7 +146,7 @@ def test_numbers_that_are_no_shares_stop_the_file_and_name_the_space_that_fits(
     (b"0 1 1 1 nan", False),
     (b"\n", False),
 ])  # fmt: skip
-def test_files_are_known_by_their_first_line(data: bytes, is_yolo: bool) -> None:
+def test_files_are_recognised_by_their_first_line(data: bytes, is_yolo: bool) -> None:
     assert Yolo.sniff(Head(File("a.txt", "a.txt", len(data), 0), data)) is is_yolo
 
 

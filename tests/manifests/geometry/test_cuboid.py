@@ -1,4 +1,4 @@
-"""Angles and matrices are one rotation, and corners are where the nine numbers say."""
+"""Angles, matrices and corners of 3D boxes agree, and are those of Omni3D and Qwen's cookbook."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ three = st.tuples(angle, angle, angle)
 
 
 @given(three)
-def test_a_rotation_is_its_angles(angles: tuple[float, float, float]) -> None:
+def test_angles_and_matrix_are_the_same_rotation(angles: tuple[float, float, float]) -> None:
     made = matrices_from_euler(np.array([angles]))
     np.testing.assert_allclose(made @ made.transpose(0, 2, 1), [np.eye(3)], atol=1e-12)
     np.testing.assert_allclose(
@@ -31,7 +31,7 @@ def test_a_rotation_is_its_angles(angles: tuple[float, float, float]) -> None:
 
 
 @given(angle, st.floats(-1.5, 1.5), angle)
-def test_angles_away_from_the_pole_come_back(roll: float, pitch: float, yaw: float) -> None:
+def test_angles_away_from_gimbal_lock_are_recovered(roll: float, pitch: float, yaw: float) -> None:
     found = euler_from_matrix(matrices_from_euler(np.array([[roll, pitch, yaw]])))[0]
     assert found[1] == pytest.approx(pitch, abs=1e-9)
     for a, b in ((found[0], roll), (found[2], yaw)):
@@ -57,7 +57,7 @@ def test_roll_is_about_x_first_then_pitch_about_y_then_yaw_about_z(
 
 @pytest.mark.parametrize("pole", [np.pi / 2, -np.pi / 2])
 @pytest.mark.parametrize("noise", [0.0, 1e-8])
-def test_at_the_pole_yaw_is_0_and_the_rotation_the_same(pole: float, noise: float) -> None:
+def test_at_gimbal_lock_yaw_is_0_and_the_rotation_is_the_same(pole: float, noise: float) -> None:
     made = matrices_from_euler(np.array([[0.3, pole + noise, 0.7]]))
     found = euler_from_matrix(made)
     assert found[0, 2] == 0.0
@@ -65,7 +65,7 @@ def test_at_the_pole_yaw_is_0_and_the_rotation_the_same(pole: float, noise: floa
     np.testing.assert_allclose(matrices_from_euler(found), made, atol=1e-7)
 
 
-def test_a_box_that_is_not_turned_has_its_corners_in_the_order_of_omni3d() -> None:
+def test_an_unrotated_box_has_its_corners_in_the_order_of_omni3d() -> None:
     low, high = (-1, -2, 2), (1, 2, 8)
     expected = [
         [x, y, z]
@@ -75,7 +75,7 @@ def test_a_box_that_is_not_turned_has_its_corners_in_the_order_of_omni3d() -> No
     assert corners(np.array([[0, 0, 5, 2, 4, 6, 0, 0, 0]])).tolist() == [expected]
 
 
-def test_corners_turn_about_their_own_centre() -> None:
+def test_corners_rotate_about_the_centre_of_the_box() -> None:
     box = np.array([[1, 2, 9, 2, 4, 6, 0.3, -0.2, 1.1]])
     found = corners(box)[0]
     np.testing.assert_allclose(found.mean(axis=0), [1, 2, 9])
@@ -91,7 +91,7 @@ def test_corners_turn_about_their_own_centre() -> None:
     st.permutations("xyz").map("".join),
     st.sampled_from(["radian", "degree", "half_turn"]),
 )
-def test_angles_of_any_order_and_unit_come_back(
+def test_conversion_to_any_axes_and_unit_is_invertible(
     stored: tuple[float, ...], axes: str, unit: str
 ) -> None:
     angles = Angles.model_validate({"axes": axes, "unit": unit})
@@ -101,7 +101,7 @@ def test_angles_of_any_order_and_unit_come_back(
     np.testing.assert_allclose(boxes_to_record(written, angles), box, atol=1e-12)
 
 
-def test_angles_are_of_the_axis_and_unit_that_are_said() -> None:
+def test_angles_follow_the_axes_and_the_unit() -> None:
     degrees = Angles(axes="zyx", unit="degree")
     np.testing.assert_allclose(
         to_radians(np.array([[90, 45, 180]]), degrees), [[np.pi, np.pi / 4, np.pi / 2]]
@@ -112,8 +112,8 @@ def test_angles_are_of_the_axis_and_unit_that_are_said() -> None:
     np.testing.assert_allclose(to_radians(np.array([[0.5, 0, -1]]), RECORD_ANGLES), [[0.5, 0, -1]])
 
 
-def test_a_box_as_qwen_s_cookbook_draws_it() -> None:
-    """Its code: the last three times 180 degrees, about x, then y, then z."""
+def test_a_box_is_rotated_as_qwens_cookbook_does() -> None:
+    """The cookbook's code: the last three numbers times 180 degrees, about x, then y, then z."""
     x, y, z = np.deg2rad(np.array([0.1, -0.25, 0.6]) * 180)
     about_x = np.array([[1, 0, 0], [0, np.cos(x), -np.sin(x)], [0, np.sin(x), np.cos(x)]])
     about_y = np.array([[np.cos(y), 0, np.sin(y)], [0, 1, 0], [-np.sin(y), 0, np.cos(y)]])

@@ -1,4 +1,4 @@
-"""Places on an image as it is shown and as it is stored: what Pillow does to the pixels."""
+"""Coordinates under Exif's orientation follow the pixels, as Pillow transposes them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def turned(number: int) -> bytes:
 
 
 @pytest.mark.parametrize("number", range(1, 9))
-def test_a_place_is_where_pillow_shows_it(number: int) -> None:
+def test_a_point_is_where_pillow_shows_it(number: int) -> None:
     data = turned(number)
     assert orientation(data) == number
     image = ImageOps.exif_transpose(Image.open(io.BytesIO(data)))
@@ -42,7 +42,7 @@ def test_a_place_is_where_pillow_shows_it(number: int) -> None:
 
 
 @pytest.mark.parametrize("number", range(1, 9))
-def test_there_and_back(number: int) -> None:
+def test_as_shown_and_as_stored_are_inverse(number: int) -> None:
     random = np.random.default_rng(number)
     boxes = np.sort(random.uniform(0, 1000, (50, 2, 2)), axis=1).transpose(0, 1, 2).reshape(-1, 4)
     numbers = np.full(50, number)
@@ -56,14 +56,14 @@ def test_there_and_back(number: int) -> None:
     assert area[0] == pytest.approx(area[1])
 
 
-def test_a_box_that_is_inverted_stays_so() -> None:
+def test_an_inverted_box_stays_inverted() -> None:
     inverted = np.array([[500.0, 500.0, 100.0, 700.0]])
     for number in range(1, 9):
         found = boxes_as_shown(inverted, np.array([number]))[0]
         assert found[0] > found[2] or found[1] > found[3]
 
 
-def test_images_without_exif_or_with_a_broken_block_are_as_they_are_stored() -> None:
+def test_images_without_exif_or_with_a_broken_block_have_orientation_1() -> None:
     plain = make_image()
     broken = plain[:2] + b"\xff\xe1\x00\x10Exif\0\0II*\0\xff\xff\xff\xff" + plain[2:]
     assert [orientation(data) for data in (plain, broken, b"", turned(6)[:40])] == [1, 1, 1, 1]

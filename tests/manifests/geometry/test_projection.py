@@ -1,4 +1,4 @@
-"""Cuboids are on the image where every place of their surface is."""
+"""Projected cuboids contain the projections of all points of their surface."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ place = st.floats(-5, 5)
 
 
 def brute(box: np.ndarray, camera: np.ndarray) -> np.ndarray:
-    """x1 y1 x2 y2 around 60 x 60 places of each of the six faces that are before the camera."""
+    """x1 y1 x2 y2 around 60 x 60 points of each of the six faces, in front of the camera."""
     steps = np.linspace(-0.5, 0.5, 60)
     places = []
     for axis in range(3):
@@ -41,7 +41,7 @@ def brute(box: np.ndarray, camera: np.ndarray) -> np.ndarray:
 
 @settings(max_examples=60, deadline=None)
 @given(st.tuples(place, place, st.floats(6, 40), size, size, size, angle, angle, angle))
-def test_a_box_in_front_is_where_brute_force_sees_it(numbers: tuple[float, ...]) -> None:
+def test_a_box_in_front_is_where_brute_force_projects_it(numbers: tuple[float, ...]) -> None:
     box = np.array([numbers])
     found = project_cuboids(corners(box), CAMERA)
     assert not found.cut[0]
@@ -70,7 +70,7 @@ def test_a_box_partly_behind_the_camera_is_cut_at_the_near_plane() -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(st.tuples(place, place, st.floats(-3, 3), size, size, size, angle, angle, angle))
-def test_a_box_around_the_camera_holds_all_that_brute_force_sees(
+def test_a_box_around_the_camera_contains_all_points_of_brute_force(
     numbers: tuple[float, ...],
 ) -> None:
     box = np.array([numbers])
@@ -87,7 +87,7 @@ def test_a_box_around_the_camera_holds_all_that_brute_force_sees(
     assert (found.boxes[0, 2:] >= seen[2:] - slack[2:]).all()
 
 
-def test_what_is_nearer_than_the_near_plane_is_cut_too() -> None:
+def test_corners_nearer_than_the_near_plane_are_cut() -> None:
     box = np.array([[0.0, 0.5, 1.0 + NEAR / 2, 1.0, 0.5, 2.0, 0.0, 0.0, 0.0]])
     assert corners(box)[0, 0, 2] == pytest.approx(NEAR / 2)
     near = 500 * 0.5 / NEAR
@@ -98,7 +98,7 @@ def test_what_is_nearer_than_the_near_plane_is_cut_too() -> None:
         assert found[0, [0, 2]] == pytest.approx([320 - near, 320 + near])
 
 
-def test_what_is_behind_or_beside_the_image_is_nowhere_on_it() -> None:
+def test_boxes_behind_the_camera_or_beside_the_image_are_not_on_it() -> None:
     boxes = np.array([[0, 0, -5, 1, 1, 1, 0, 0, 0], [50, 0, 5, 1, 1, 1, 0, 0, 0.0]])
     found = project_cuboids(corners(boxes), CAMERA.repeat(2, axis=0))
     assert np.isnan(found.boxes[0]).all()
@@ -118,12 +118,12 @@ def test_faces_that_the_camera_sees() -> None:
     assert [np.flatnonzero(row).tolist() for row in found] == [[front, top], [back], []]
 
 
-def test_no_boxes_are_no_projections() -> None:
+def test_an_empty_batch_has_empty_projections() -> None:
     found = project_cuboids(corners(np.empty((0, 9))), np.empty((0, 4)))
     assert [part.shape for part in found] == [(0, 12, 2, 2), (0, 4), (0,), (0, 6)]
 
 
-def test_pixels_are_told_in_thousandths_of_their_own_image() -> None:
+def test_pixels_become_thousandths_of_their_own_image() -> None:
     sizes = np.array([[200, 100], [1000, 500]])
     assert pixels_to_units(np.array([[[20.0, 20.0]], [[20.0, 20.0]]]), sizes).tolist() == [
         [[100, 200]],

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
@@ -41,6 +41,7 @@ def a_mask(max_side: int) -> st.SearchStrategy[np.ndarray]:
     return arrays.arrays(bool, shapes)
 
 
+@settings(deadline=None)
 @given(st.lists(a_mask(9), max_size=5), st.booleans())
 @example([np.zeros((3, 2), bool), np.ones((2, 3), bool), np.zeros((1, 1), bool)], True)
 @example([np.array([[1, 1, 1], [1, 0, 1], [1, 1, 1]], bool)], False)
@@ -69,9 +70,10 @@ def test_boxes_and_points_are_those_of_the_pixels(
     find_spec("pycocotools") is None,
     reason="pycocotools is not installed: pip install curate[dev]",
 )
+@settings(deadline=None)
 @given(st.lists(a_mask(40), min_size=1, max_size=4))
 @example([np.ones((3, 5), bool), np.eye(70, dtype=bool)])
-def test_masks_that_pycocotools_wrote_are_measured_as_pycocotools_does(
+def test_masks_encoded_by_pycocotools_have_the_boxes_that_pycocotools_gives(
     masks: list[np.ndarray],
 ) -> None:
     import pycocotools.mask as coco
@@ -97,6 +99,7 @@ def read_lengths(rle: dict[str, Any]) -> list[int]:
     return found
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(st.integers(0, 2**32 - 1), max_size=12), max_size=4))
 def test_compressed_counts_are_read_back(counts: list[list[int]]) -> None:
     owner, lengths = decompress_counts([compress(one).encode() for one in counts])
@@ -125,7 +128,7 @@ def test_points_on_the_edge_of_a_pixel_stay_in_it_as_float32() -> None:
         assert int(float(np.float32(x / width * 1000)) * width / 1000) == 3
 
 
-def test_empty_runs_inside_take_no_place() -> None:
+def test_an_empty_run_inside_adds_nothing() -> None:
     boxes, _ = measure([json.dumps({"rle": {"size": [2, 2], "counts": [1, 0, 2, 1]}})])
     assert boxes.tolist() == [[1, 1, 2, 2]]
 
@@ -159,7 +162,7 @@ BROKEN: dict[str, Any] = {
 }
 
 
-def test_broken_masks_are_marked_and_spoil_no_other() -> None:
+def test_broken_masks_are_marked_and_do_not_affect_others() -> None:
     good = attributes(np.ones((2, 2), bool))
     texts = [good]
     for rle in BROKEN.values():
@@ -172,6 +175,7 @@ def test_broken_masks_are_marked_and_spoil_no_other() -> None:
     assert boxes.tolist() == [[0, 0, 2, 2]] * len(boxes)
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=20), st.integers(1, 9))
 def test_any_text_of_counts_is_a_mask_or_broken(text: str, side: int) -> None:
     rle = json.dumps({"rle": {"size": [side, side], "counts": text}})

@@ -9,13 +9,13 @@ from manifests.geometry.shown_sizes import shown_sizes
 from manifests.record import MEDIA
 
 
-def test_width_and_height_change_places_where_exif_turns_the_image() -> None:
+def test_width_and_height_are_swapped_for_a_transposed_image() -> None:
     media = [{"width": 4, "height": 3, "orientation": n} for n in (None, 1, 4, 5, 6, 7, 8)]
     found = shown_sizes(pa.array(media, MEDIA))
     assert found.tolist() == [[4, 3]] * 3 + [[3, 4]] * 4
 
 
-def test_sizes_that_nobody_knows_are_nan() -> None:
+def test_unknown_sizes_are_nan() -> None:
     media = [{"width": None, "height": 3}, {"width": 0, "height": 3}, None]
     found = shown_sizes(pa.array(media, MEDIA))
     assert np.isnan(found).tolist() == [[True, False], [True, False], [True, True]]

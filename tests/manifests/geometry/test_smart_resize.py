@@ -1,4 +1,4 @@
-"""The published sizes and tokens, by plain Python, and what is refused."""
+"""Sizes and tokens equal the published ones and plain Python; impossible sizes are refused."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ def test_published_sizes_and_tokens(
 ) -> None:
     sizes = np.array([(width, height) for height, width in vectors])
     seen, tokens = smart_resize(sizes, how), image_tokens(sizes, how)
-    told = [(int(h), int(w), int(t)) for (w, h), t in zip(seen, tokens, strict=True)]
-    assert told == list(vectors.values())
+    text = [(int(h), int(w), int(t)) for (w, h), t in zip(seen, tokens, strict=True)]
+    assert text == list(vectors.values())
 
 
-def by_hand(width: int, height: int, how: Resize) -> tuple[int, int]:
+def plain_python(width: int, height: int, how: Resize) -> tuple[int, int]:
     f = how.factor
     w, h = (max(f, round(side / f) * f) for side in (width, height))
     if w * h > how.max_pixels:
@@ -59,16 +59,18 @@ sides = st.one_of(st.integers(1, 30_000), st.integers(1, 99))
 @given(sides, sides, st.sampled_from([QWEN3_RESIZE, QWEN2_5_RESIZE]))
 @example(20, 40, QWEN3_RESIZE)
 @example(20, 40, QWEN2_5_RESIZE)
-def test_any_size_is_as_by_hand_and_within_the_limits(width: int, height: int, how: Resize) -> None:
+def test_any_size_equals_plain_python_and_is_within_the_limits(
+    width: int, height: int, how: Resize
+) -> None:
     seen = smart_resize(np.array([[width, height]]), how)[0].tolist()
     if max(width, height) > MAX_ASPECT * min(width, height):
         assert seen == [0, 0]
     else:
-        assert tuple(seen) == by_hand(width, height, how)
+        assert tuple(seen) == plain_python(width, height, how)
         assert all(side % how.factor == 0 for side in seen)
 
 
-def test_images_that_are_refused_have_no_size_and_no_tokens() -> None:
+def test_refused_images_have_size_0_and_no_tokens() -> None:
     sizes = np.array([[201, 1], [0, 5], [200, 1]])
     assert smart_resize(sizes)[:2].tolist() == [[0, 0], [0, 0]]
     assert image_tokens(sizes)[:2].tolist() == [0, 0]

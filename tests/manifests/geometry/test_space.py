@@ -1,4 +1,4 @@
-"""Every convention to [0,1000] and back: published vectors, and properties at any size."""
+"""Every space converts to [0,1000] and back: published examples, and properties at any size."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def images(draw: st.DrawFn) -> tuple[int, int]:
 
 
 @given(images(), st.tuples(places, places, places, places), st.sampled_from(EVERY))
-def test_there_and_back_is_the_same_at_any_size(
+def test_conversion_is_invertible_at_any_size(
     size: tuple[int, int], box: tuple[float, ...], space: Space
 ) -> None:
     given_, sizes = np.array([box]), np.array([size])
@@ -125,7 +125,7 @@ def test_a_resized_image_has_the_same_thousandths(
 
 
 @given(images(), st.tuples(places, places, places, places))
-def test_a_flip_of_pixels_is_a_flip_of_thousandths(
+def test_mirroring_pixels_mirrors_thousandths(
     size: tuple[int, int], box: tuple[float, ...]
 ) -> None:
     sizes, space = np.array([size]), Space(form="xyxy", unit="pixel")
@@ -139,36 +139,36 @@ class Setting(BaseModel):
     space: SpaceSetting
 
 
-@pytest.mark.parametrize(("told", "space"), [
+@pytest.mark.parametrize(("text", "space"), [
     ("coco", SPACES["coco"]),
     ("xywh pixel", SPACES["coco"]),
     ("pixel xyxy one", SPACES["voc"]),
     ("xyxy pixel stored", Space(form="xyxy", unit="pixel", exif="stored")),
     ({"form": "xyxy", "unit": "percent"}, SPACES["percent"]),
 ])  # fmt: skip
-def test_a_recipe_says_a_space_in_words_or_in_full(told: object, space: Space) -> None:
-    assert Setting.model_validate({"space": told}).space == space
+def test_a_space_can_be_given_in_words_or_in_full(text: object, space: Space) -> None:
+    assert Setting.model_validate({"space": text}).space == space
     assert Setting.model_validate({"space": space.model_dump(mode="json")}).space == space
 
 
-@pytest.mark.parametrize(("told", "fault"), [
+@pytest.mark.parametrize(("text", "fault"), [
     ("xywhh pixel", "'xywhh'. Did you mean 'xywh'?"),
     ("xyxy xywh pixel", "not a space: 'xywh'"),
     ("xyxy", "unit"),
     ("xyxy fraction one", "index and resized need the unit pixel, not fraction"),
 ])  # fmt: skip
-def test_words_that_are_no_space_are_refused(told: str, fault: str) -> None:
+def test_words_that_are_not_a_space_are_refused(text: str, fault: str) -> None:
     with pytest.raises(ValidationError) as caught:
-        Setting.model_validate({"space": told})
+        Setting.model_validate({"space": text})
     assert fault in str(caught.value)
 
 
-def test_no_boxes_are_no_boxes() -> None:
+def test_an_empty_batch_stays_empty() -> None:
     for space in EVERY:
         assert boxes_to_units(np.empty((0, 4)), np.empty((0, 2)), space).shape == (0, 4)
         assert points_to_units(np.empty((0, 2)), np.empty((0, 2)), space).shape == (0, 2)
 
 
-def test_editors_take_words_for_a_space() -> None:
+def test_the_json_schema_allows_a_space_in_words() -> None:
     kinds = Setting.model_json_schema()["properties"]["space"]["anyOf"]
     assert {"type": "string"} in kinds

@@ -1,4 +1,4 @@
-"""Similarities of sets are what Python's sets say."""
+"""Similarities of sets are those of Python's sets."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ sets = st.lists(st.lists(hashes, unique=True, max_size=40), min_size=1, max_size
 def check(some: list[list[int]], pairs: list[tuple[int, int]]) -> None:
     offsets = np.cumsum([0, *map(len, some)])
     flat = np.array([hashed for own in some for hashed in own], np.uint32)
-    said = [(set(some[i]), set(some[j])) for i, j in pairs]
-    expected = [len(a & b) / len(a | b) if a | b else 1 for a, b in said]
-    measured = jaccard(np.array(pairs, np.int64).reshape(-1, 2), offsets, flat)
-    assert measured.dtype == np.float32
-    assert measured.tolist() == np.array(expected, np.float32).tolist()
+    as_sets = [(set(some[i]), set(some[j])) for i, j in pairs]
+    expected = [len(a & b) / len(a | b) if a | b else 1 for a, b in as_sets]
+    found = jaccard(np.array(pairs, np.int64).reshape(-1, 2), offsets, flat)
+    assert found.dtype == np.float32
+    assert found.tolist() == np.array(expected, np.float32).tolist()
 
 
 @settings(deadline=None)
 @given(sets, st.data())
 @example([[]], None)
-def test_jaccard_is_what_python_s_sets_answer(some: list[list[int]], data: st.DataObject) -> None:
+def test_jaccard_is_that_of_python_sets(some: list[list[int]], data: st.DataObject) -> None:
     number = st.integers(0, len(some) - 1)
     drawn = data.draw(st.lists(st.tuples(number, number), max_size=30)) if data else [(0, 0)]
     check(some, drawn)
@@ -39,7 +39,7 @@ def test_jaccard_is_what_python_s_sets_answer(some: list[list[int]], data: st.Da
     check(some, [(i, j) for i in range(len(some)) for j in range(len(some))])
 
 
-def test_hashes_that_all_belong_in_the_last_slot_go_round_to_the_first() -> None:
+def test_collisions_in_the_last_slot_continue_at_the_first() -> None:
     every = np.arange(2**20, dtype=np.uint64)
     last = every[every * np.uint64(0x9E3779B97F4A7C15) >> np.uint64(52) == 2**12 - 1]
     some = [last[:150].tolist(), last[50:200].tolist(), last[150:].tolist()]
@@ -52,12 +52,12 @@ def test_hashes_that_all_belong_in_the_last_slot_go_round_to_the_first() -> None
     assert not slots[size:].any()
 
 
-def test_a_large_set_after_a_small_one_is_whole() -> None:
+def test_a_large_set_after_a_small_one_is_compared_completely() -> None:
     some = [list(range(k)) for k in (1, 5000, 0, 70_000, 69_999)]
     check(some, [(i, j) for i in range(5) for j in range(5)])
 
 
-def test_no_pairs_have_no_similarity() -> None:
+def test_without_pairs_there_are_no_similarities() -> None:
     check([[1]], [])
 
 

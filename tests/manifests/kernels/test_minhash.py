@@ -1,4 +1,4 @@
-"""Signatures are datasketch's, bit for bit; bands and bits are what plain Python says."""
+"""Signatures are datasketch's, bit for bit; bands and bits are those of plain Python."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_permutations_are_those_of_datasketch(count: int, seed: int) -> None:
     st.sampled_from(COUNTS),
     st.integers(0, 2**32 - 1),
 )
-def test_signatures_are_those_datasketch_makes_of_the_same_hashes(
+def test_signatures_are_those_of_datasketch_for_the_same_hashes(
     some: list[list[int]], count: int, seed: int
 ) -> None:
     ours = signatures_of(*sets_of(*some), count, seed)
@@ -65,18 +65,18 @@ def test_signatures_are_those_datasketch_makes_of_the_same_hashes(
         assert np.array_equal(signature, datasketch_of(own, count, seed).hashvalues)
 
 
-def test_signatures_are_those_datasketch_makes_of_words_hashed_by_sha1() -> None:
-    said = [text.split() for text in ("a rose is a rose", "a rose is a nose", "", "no more words")]
-    hashed = [[sha1_hash32(word.encode()) for word in words] for words in said]
+def test_signatures_are_those_of_datasketch_for_words_hashed_by_sha1() -> None:
+    texts = [text.split() for text in ("a rose is a rose", "a rose is a nose", "", "no more words")]
+    hashed = [[sha1_hash32(word.encode()) for word in words] for words in texts]
     ours = signatures_of(*sets_of(*hashed), 128)
-    for words, signature in zip(said, ours, strict=True):
+    for words, signature in zip(texts, ours, strict=True):
         theirs = MinHash(128)
         theirs.update_batch([word.encode() for word in words])
         assert theirs.scheme == "affine32"
         assert np.array_equal(signature, theirs.hashvalues)
 
 
-def test_a_datasketch_minhash_of_our_values_goes_on_as_its_own() -> None:
+def test_a_datasketch_minhash_of_our_values_can_be_updated_like_its_own() -> None:
     texts = pa.array(["the cat sat on the mat", "the cat sat on a mat", "", "漢字 the cat"])
     scheme = Scheme(WORDS, 2, 112, 14, 8, seed=7)
     signatures = sketch(texts, scheme, signatures=True).signatures
@@ -86,10 +86,10 @@ def test_a_datasketch_minhash_of_our_values_goes_on_as_its_own() -> None:
     ours = [MinHash(seed=7, hashfunc=int, hashvalues=s, scheme="affine32") for s in signatures]
     theirs = [datasketch_of(h.tolist(), 112, 7) for h in own]
     pairs = np.array([(i, j) for i in range(4) for j in range(4)])
-    said = [ours[i].jaccard(theirs[j]) for i, j in pairs]
+    expected = [ours[i].jaccard(theirs[j]) for i, j in pairs]
     assert ours == theirs
     assert ours[2].is_empty()
-    assert agreement(pairs, signatures).tolist() == np.float32(said).tolist()
+    assert agreement(pairs, signatures).tolist() == np.float32(expected).tolist()
     ours[0].update(12345)
     theirs[0].update(12345)
     assert ours[0] == theirs[0]
@@ -106,7 +106,7 @@ def test_a_datasketch_minhash_of_our_values_goes_on_as_its_own() -> None:
     ],
 )
 @pytest.mark.parametrize("block_bytes", [1, 500, 1 << 20])
-def test_a_sketch_is_what_its_parts_answer(
+def test_a_sketch_has_the_results_of_the_separate_functions(
     scheme: Scheme, block_bytes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(minhash, "_BLOCK_BYTES", block_bytes)
@@ -116,12 +116,12 @@ def test_a_sketch_is_what_its_parts_answer(
     made = sketch(column, scheme, signatures=True)
     offsets, hashes = shingles(column, scheme.tokens, scheme.n, distinct=False)
     expected = signatures_of(hashes, offsets, scheme.permutations, scheme.seed)
-    whole = [reference.shingles(t, scheme.tokens, scheme.n) for t in column.to_pylist()]
+    python = [reference.shingles(t, scheme.tokens, scheme.n) for t in column.to_pylist()]
     assert np.array_equal(made.signatures, expected)
     assert np.array_equal(made.bands, bands_of(expected, scheme.bands, scheme.rows))
     assert np.array_equal(made.bits, bits_of(expected))
-    assert made.present.tolist() == [len(grams) > 0 for _, grams in whole]
-    assert [tuple(i) for i in made.identity.tolist()] == [identity for identity, _ in whole]
+    assert made.present.tolist() == [len(grams) > 0 for _, grams in python]
+    assert [tuple(i) for i in made.identity.tolist()] == [identity for identity, _ in python]
     without = sketch(column, scheme)
     assert without.signatures is None
     assert all(np.array_equal(a, b) for a, b in zip(made[:4], without[:4], strict=True))
@@ -135,7 +135,7 @@ def test_identities_by_whitespace_are_the_hashes_of_the_texts() -> None:
     assert np.array_equal(made.present, present)
 
 
-def test_texts_without_tokens_are_not_present_and_signed_as_no_hashes() -> None:
+def test_texts_without_tokens_are_not_present_and_have_the_signature_of_an_empty_set() -> None:
     made = sketch(pa.array(["", " \n\u3000", "!"]), Scheme(WORDS, 5, 100, 20, 5), signatures=True)
     assert made.signatures is not None
     assert made.present.tolist() == [False, False, True]
@@ -144,23 +144,23 @@ def test_texts_without_tokens_are_not_present_and_signed_as_no_hashes() -> None:
     assert MinHash(hashvalues=made.signatures[0], scheme="affine32").is_empty()
 
 
-def test_a_column_of_no_texts_has_no_sketches() -> None:
+def test_an_empty_column_has_no_sketches() -> None:
     made = sketch(pa.array([], pa.string()), Scheme(WORDS, 5, 128, 20, 6), signatures=True)
     assert [column.shape for column in made] == [(0,), (0, 2), (0, 20), (0, 2), (0, 128)]
 
 
 @settings(deadline=None)
 @given(st.integers(1, 200), st.integers(1, 9), st.integers(0, 2**32))
-def test_bands_and_bits_are_what_python_answers(count: int, rows: int, seed: int) -> None:
+def test_bands_and_bits_are_those_of_plain_python(count: int, rows: int, seed: int) -> None:
     signatures = np.random.default_rng(seed).integers(0, 2**32, (3, count), np.uint32)
     keys = bands_of(signatures, count // rows, rows)
     assert keys.dtype == bits_of(signatures).dtype == np.uint64
-    said = signatures.tolist()
-    assert keys.tolist() == [reference.bands(s, count // rows, rows) for s in said]
-    assert bits_of(signatures).tolist() == [reference.bits(s) for s in said]
+    rows_ = signatures.tolist()
+    assert keys.tolist() == [reference.bands(s, count // rows, rows) for s in rows_]
+    assert bits_of(signatures).tolist() == [reference.bits(s) for s in rows_]
 
 
-def test_two_bands_of_the_same_values_never_meet() -> None:
+def test_two_bands_with_the_same_values_have_different_hashes() -> None:
     signatures = np.full((3, 600), [[0], [7], [2**32 - 1]], np.uint32)
     for rows in (1, 2, 6):
         assert len(np.unique(bands_of(signatures, 600 // rows, rows))) == 3 * (600 // rows)

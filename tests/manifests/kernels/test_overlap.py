@@ -1,4 +1,4 @@
-"""What texts share with items is what plain Python finds."""
+"""Overlaps of texts with items are those that plain Python finds."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ def has(text: list[str], gram: tuple[str, ...]) -> bool:
 @given(st.lists(texts, min_size=1, max_size=5), st.lists(texts, max_size=4), st.data())
 def test_overlaps_are_those_of_plain_python(items: list[str], some: list[str], data: Any) -> None:
     n = data.draw(st.integers(2, 7))
-    least = data.draw(st.integers(2, n))
-    of = [0, *sorted(data.draw(st.integers(0, 2)) for _ in items[1:])]
+    min_tokens = data.draw(st.integers(2, n))
+    owners = [0, *sorted(data.draw(st.integers(0, 2)) for _ in items[1:])]
     wanted: list[set[tuple[str, ...]]] = [set(), set(), set()]
-    for item, owner in zip(items, of, strict=True):
+    for item, owner in zip(items, owners, strict=True):
         words = item.split()
-        if len(words) >= least:
+        if len(words) >= min_tokens:
             size = min(n, len(words))
             wanted[owner] |= {tuple(words[i : i + size]) for i in range(len(words) - size + 1)}
-    grams = grams_of(pa.array(items), np.array(of), 3, n, least)
+    grams = grams_of(pa.array(items), np.array(owners), 3, n, min_tokens)
     assert grams.totals.tolist() == [len(grams) for grams in wanted]
     found = overlaps(pa.array(["left out", *some], pa.string())[1:], grams)
     for text, item, share in zip(some, found.item, found.share, strict=True):
@@ -41,12 +41,12 @@ def test_overlaps_are_those_of_plain_python(items: list[str], some: list[str], d
         assert (item, share) == ((best, np.float32(shares[best])) if shares[best] else (NO_ITEM, 0))
 
 
-def test_ngrams_of_different_lengths_made_of_the_same_windows_are_told_apart() -> None:
+def test_ngrams_of_different_lengths_with_the_same_windows_are_different() -> None:
     grams = grams_of(pa.array(["a a a a", "b b b"]), np.arange(2), 2, 4, 3)
     assert overlaps(pa.array(["a a a", "a a a a"]), grams).item.tolist() == [NO_ITEM, 0]
 
 
-def test_a_million_unrelated_ngrams_meet_nothing() -> None:
+def test_a_million_unrelated_ngrams_match_no_item() -> None:
     draw = np.random.default_rng(5)
 
     def words(start: int, rows: int) -> pa.Array:

@@ -14,57 +14,59 @@ from manifests.errors import RowError
 from manifests.media import Media
 
 
-class _Image(NamedTuple):
+class _Entry(NamedTuple):
     """An entry of `images`: its file, and its other fields as JSON."""
 
     file_name: str
-    rest: orjson.Fragment
+    fields: orjson.Fragment
 
 
-class _Opened(NamedTuple):
+class CocoImage(NamedTuple):
+    """An image, or why it does not open, and the other fields of its entry as JSON."""
+
     opened: OpenedImage | RowError
-    rest: orjson.Fragment
+    fields: orjson.Fragment
 
 
 class CocoImages:
-    """The images that the captions of one split are about; each is opened once."""
+    """Entries of the array `images` by id. Each image is opened once, when first asked for."""
 
     def __init__(self, root: str, media: Media) -> None:
         self._root, self._media = root, media
-        self._images: dict[int | str, _Image | RowError] = {}
-        self._opened: dict[int | str, _Opened] = {}
+        self._entries: dict[str, _Entry | RowError] = {}
+        self._opened: dict[str, CocoImage] = {}
 
-    def take(self, place: str, array: ByteRange, wanted: set[str]) -> list[tuple[str, RowError]]:
-        """Read the entries of `images` with the wanted ids; returns the broken entries: where they
-        are (`images[3]`) and the error."""
+    def read(self, place: str, array: ByteRange, ids: set[str]) -> list[tuple[str, RowError]]:
+        """Read the entries with these ids. Returns the faults of the array: where each is, such as
+        `images[3]`, and the error."""
         faults = []
         for element in elements(place, *array):
             try:
-                self._take(as_object(element), wanted)
+                self._add(as_object(element), ids)
             except RowError as error:
                 faults.append((f"images[{element.number}]", error))
         return faults
 
-    def _take(self, image: dict[str, Any], wanted: set[str]) -> None:
+    def _add(self, image: dict[str, Any], ids: set[str]) -> None:
         key, file_name = id_field(image, "id"), text_field(image, "file_name")
-        if key not in wanted:
+        if key not in ids:
             return
-        other = self._images.get(key)
-        if isinstance(other, _Image) and other.file_name != file_name:
+        other = self._entries.get(key)
+        if isinstance(other, _Entry) and other.file_name != file_name:
             fault = f"two images have the id {key}: {other.file_name} and {file_name}"
-            self._images[key] = RowError(fault)
+            self._entries[key] = RowError(fault)
         elif other is None:
-            rest = {k: v for k, v in image.items() if k not in ("id", "file_name")}
-            self._images[key] = _Image(file_name, orjson.Fragment(orjson.dumps(rest)))
+            fields = {k: v for k, v in image.items() if k not in ("id", "file_name")}
+            self._entries[key] = _Entry(file_name, orjson.Fragment(orjson.dumps(fields)))
 
-    def image(self, key: str) -> _Opened:
-        """The opened image of that id. Raises RowError where there is none, or there are two."""
+    def image(self, key: str) -> CocoImage:
+        """The image with an id. RowError if no entry has that id, or two different ones."""
         if key not in self._opened:
-            image = self._images.get(key)
-            if image is None:
+            entry = self._entries.get(key)
+            if entry is None:
                 raise RowError(f"no image has the id {key}")
-            if isinstance(image, RowError):
-                raise image
-            opened = open_below(self._root, image.file_name, self._media)
-            self._opened[key] = _Opened(opened, image.rest)
+            if isinstance(entry, RowError):
+                raise entry
+            opened = open_below(self._root, entry.file_name, self._media)
+            self._opened[key] = CocoImage(opened, entry.fields)
         return self._opened[key]

@@ -1,8 +1,8 @@
-"""Caption records with one image each, made of whole columns or of single rows."""
+"""Caption records: of one image each, from whole columns or rows, or of several images."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from operator import itemgetter
 from typing import NamedTuple
 
@@ -74,7 +74,7 @@ def batch_of_columns(
         [reader.key(file, within) for within in columns.within],
         pa.array([reader.origin(file, within) for within in columns.within], pa.string()),
         columns.texts,
-        None if images is None else image_columns(opened),
+        None if images is None else record.ImageColumns.from_images(opened),
         columns.meta,
         columns.language,
     )
@@ -101,15 +101,9 @@ def batch_of_failures(
     return ReadBatch(record.SCHEMA.empty_table(), row_failures(reader, file, errors))
 
 
-def image_columns(images: Sequence[OpenedImage]) -> record.ImageColumns:
-    """One image a row, as the columns that `record.captions` takes."""
-    references = [image.reference for image in images]
-    headers = [image.header for image in images]
-    return record.ImageColumns(
-        uri=pa.array([reference.uri for reference in references], pa.string()),
-        offset=pa.array([reference.offset for reference in references], pa.int64()),
-        length=pa.array([reference.length for reference in references], pa.int64()),
-        mime=pa.array([header.mime for header in headers], pa.string()),
-        width=pa.array([header.width for header in headers], pa.int32()),
-        height=pa.array([header.height for header in headers], pa.int32()),
-    )
+def add_caption(row: record.Row, text: str | None, images: Iterable[OpenedImage]) -> None:
+    """Fill a record with its images, and then the caption that training learns to write."""
+    for image in images:
+        row.image(*image)
+    if text is not None:
+        row.text(text)

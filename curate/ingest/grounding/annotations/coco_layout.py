@@ -142,7 +142,9 @@ def size_of(image: dict[str, Any]) -> tuple[float, float] | None:
         return None
     for side in (width, height):
         if isinstance(side, bool) or not isinstance(side, int | float) or side <= 0:
-            raise RowError(f"width and height are {width!r:.40} and {height!r:.40}")
+            raise RowError(
+                f"width and height are {width!r:.40} and {height!r:.40}, not positive numbers"
+            )
     return float(width), float(height)
 
 

@@ -40,11 +40,11 @@ class FilePerImage(GroundingReader):
         """The image and annotations of a file. FileError if the file is broken, RowError if an
         annotation is malformed."""
 
-    def grouped(self, files: list[File]) -> list[list[File]]:
+    def groups(self, files: list[File]) -> list[list[File]]:
         """Groups of GROUP_FILES on average, by name.
 
-        A file starts a group if a hash of its name says so. So a file that is added or removed
-        changes the group that it is in, and no other.
+        A hash of its name decides whether a file starts a group. So a file that is added or removed
+        changes its own group and no other.
         """
         groups: list[list[File]] = []
         for file in sorted(files, key=lambda file: file.name):

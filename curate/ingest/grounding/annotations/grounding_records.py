@@ -95,7 +95,7 @@ def _ready(annotated: AnnotatedImage, space: Space, context: Context) -> ReadyIm
         return ReadyImage(annotated, orientation, actual)
     width, height = annotated.size
     if not (width > 0 and height > 0):
-        raise RowError(f"annotated on an image of {width:g} x {height:g}")
+        raise RowError(f"annotated on an image of {width:g} x {height:g}, which has no area")
     if abs(width / height * actual[1] / actual[0] - 1) > ASPECT_TOLERANCE:
         other = "stored" if space.exif == "shown" else "shown"
         fits = orientation in TRANSPOSED and (width, height) == actual[::-1]

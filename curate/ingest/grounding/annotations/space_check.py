@@ -104,7 +104,7 @@ def _contradicts(units: np.ndarray, wrong: np.ndarray) -> bool:
 
 
 def _in_corner(coordinates: Coordinates, units: np.ndarray, space: Space) -> bool:
-    """Whether all lie so near the upper left corner that they must be of a smaller scale."""
+    """Whether all are so near the upper left corner that their scale must be smaller."""
     if space.unit != "fraction" and len(units) >= MIN_BOXES and coordinates.values.max() <= 1:
         return True
     on_large = units[coordinates.sizes.min(axis=1) >= LARGE_SIDE]

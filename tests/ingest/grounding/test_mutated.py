@@ -1,4 +1,4 @@
-"""Whatever stands in an annotation file is answered: records, failures, or one clear error."""
+"""A mutated annotation file gives records, failures or one InputError, and never another error."""
 
 from __future__ import annotations
 
@@ -15,9 +15,7 @@ import pytest
 from curate import catalog
 from manifests import record
 from manifests.errors import InputError
-from tests.ingest.grounding.annotations import PHOTO
-from tests.ingest.kept import read_kept
-from tests.make import read_all
+from tests.ingest.grounding.reading import PHOTO, read_source
 
 ANNOTATION: dict[str, Any] = {
     "id": 1, "image_id": 1, "category_id": 1, "bbox": [10, 5, 20, 10], "iscrowd": 0, "area": 3.5,
@@ -74,14 +72,14 @@ VOC = (
 QWEN = '```json\n[{"bbox_2d": [100, 100, 300, 200], "label": "cat"}]\n```'
 SCREEN = {"img_filename": "a.jpg", "bbox": [1, 2, 30, 20], "instruction": "x", "data_type": "icon"}
 REGION = {"region_id": 1, "image_id": 1, "phrase": "a cat", "x": 1, "y": 2, "width": 9, "height": 9}
-THING = {"object_id": 1, "names": ["cat"], "synsets": ["c.n.01"], "x": 1, "y": 2, "w": 9, "h": 9}
+OBJECT = {"object_id": 1, "names": ["cat"], "synsets": ["c.n.01"], "x": 1, "y": 2, "w": 9, "h": 9}
 
-# Reader, file, what it holds when it is sound, settings.
-SOUND: dict[str, tuple[str, str, Any, dict[str, Any]]] = {
+# Reader, file name, valid content, settings.
+VALID: dict[str, tuple[str, str, Any, dict[str, Any]]] = {
     "coco": ("coco", "f.json", COCO, {}),
     "omni3d": ("omni3d", "f.json", OMNI3D, {}),
     "regions": ("visual_genome", "f.json", [{"id": 1, "regions": [REGION]}], {}),
-    "objects": ("visual_genome", "f.json", [{"image_id": 1, "objects": [THING]}], {}),
+    "objects": ("visual_genome", "f.json", [{"image_id": 1, "objects": [OBJECT]}], {}),
     "labelme": ("labelme", "f.json", LABELME, {}),
     "screenspot": ("screenspot", "f.json", [SCREEN] * 3, {}),
     "grit": ("grit", "f.jsonl", GRIT, {"media_root": "."}),
@@ -99,12 +97,14 @@ ODD: list[Any] = [
     None, True, -1, 0, 1e308, -1e308, 10**30, "", "x", [], {}, [[]], [None], {"a": 1}, [1, 2, 3],
     [1, 2, 3, 4, 5], "NaN", 0.5, "é" * 300, [[1, 2], [3, 4]], [["a"] * 4], 2**63,
 ]  # fmt: skip
-BITS = (b"<", b">", b"</object>", b"&x;", b"nan", b"-1", b"1e400", b"\xff", b"\0", b'"', b"}", b"[",
-        b"]", b",", b"\n", b"[/EN#", b"<!DOCTYPE a [<!ENTITY b 'c'>]>")  # fmt: skip
+FRAGMENTS = (
+    b"<", b">", b"</object>", b"&x;", b"nan", b"-1", b"1e400", b"\xff", b"\0", b'"', b"}", b"[",
+    b"]", b",", b"\n", b"[/EN#", b"<!DOCTYPE a [<!ENTITY b 'c'>]>",
+)  # fmt: skip
 
 
-def muddled(value: Any, draw: random.Random) -> Any:
-    """The value with an odd one somewhere in it, or something gone, or more than there was."""
+def mutated(value: Any, draw: random.Random) -> Any:
+    """The value with one to three changes: a value replaced, removed or added."""
     value = copy.deepcopy(value)
     for _ in range(draw.choice((1, 1, 2, 3))):
         holder, key = draw.choice(list(_places(value)))
@@ -128,8 +128,8 @@ def _places(value: Any) -> Iterator[tuple[Any, Any]]:
             yield from _places(value[key])
 
 
-def broken(data: bytes, draw: random.Random) -> bytes:
-    """The bytes with some changed, gone, or put in."""
+def mutated_bytes(data: bytes, draw: random.Random) -> bytes:
+    """The bytes with one to five changes: bytes replaced, removed or inserted."""
     out = bytearray(data)
     for _ in range(draw.choice((1, 1, 2, 5))):
         at = draw.randrange(len(out) + 1)
@@ -139,7 +139,7 @@ def broken(data: bytes, draw: random.Random) -> bytes:
         elif change < 0.6:
             del out[at : at + draw.randrange(1, 30)]
         else:
-            out[at:at] = draw.choice(BITS)
+            out[at:at] = draw.choice(FRAGMENTS)
     return bytes(out)
 
 
@@ -152,9 +152,11 @@ def encoded(name: str, value: Any, draw: random.Random) -> bytes:
 
 
 @pytest.mark.filterwarnings("error::RuntimeWarning")
-@pytest.mark.parametrize("dialect", SOUND)
-def test_a_muddled_file_is_answered(dialect: str, tmp_path: Path) -> None:
-    name, file, sound, settings = SOUND[dialect]
+@pytest.mark.parametrize("dialect", VALID)
+def test_a_mutated_file_gives_records_failures_or_an_input_error(
+    dialect: str, tmp_path: Path
+) -> None:
+    name, file, valid, settings = VALID[dialect]
     draw = random.Random(dialect)
     for image in ("a.jpg", "f.jpg", "1.jpg"):
         (tmp_path / image).write_bytes(PHOTO)
@@ -163,27 +165,27 @@ def test_a_muddled_file_is_answered(dialect: str, tmp_path: Path) -> None:
     (tmp_path / "Sentences").mkdir()
     (tmp_path / "Sentences/f.txt").write_text("[/EN#12/people A dog] runs .\n")
     reader = catalog.resolve_reader(name).model_validate({"name": "a", "path": file, **settings})
-    assert _answered(reader, tmp_path, encoded(file, sound, draw))[0] > 0
-    answers = [0, 0, 0]
+    assert _counts(reader, tmp_path, encoded(file, valid, draw))[0] > 0
+    counts = [0, 0, 0]
     for _ in range(40):
-        value = sound if isinstance(sound, str) else muddled(sound, draw)
+        value = valid if isinstance(valid, str) else mutated(valid, draw)
         data = encoded(file, value, draw)
-        if isinstance(sound, str) or draw.random() < 0.3:
-            data = broken(data, draw)
-        answers = [a + b for a, b in zip(answers, _answered(reader, tmp_path, data), strict=True)]
-    assert answers[0] > 0
-    assert answers[1] + answers[2] > 0
+        if isinstance(valid, str) or draw.random() < 0.3:
+            data = mutated_bytes(data, draw)
+        counts = [a + b for a, b in zip(counts, _counts(reader, tmp_path, data), strict=True)]
+    assert counts[0] > 0
+    assert counts[1] + counts[2] > 0
 
 
-def _answered(reader: Any, base: Path, data: bytes) -> tuple[int, int, int]:
-    """How many records, failures and refused files came of these bytes."""
+def _counts(reader: Any, base: Path, data: bytes) -> tuple[int, int, int]:
+    """The number of records, failures and refused files from these bytes."""
     (base / reader.path).write_bytes(data)
     try:
-        found = read_kept(reader, base) if reader.keeps_bytes else read_all(reader, str(base))
+        batches = read_source(reader, base)
     except InputError:
         return 0, 0, 1
-    for batch in found:
+    for batch in batches:
         assert batch.records.schema == record.SCHEMA
         batch.records.validate(full=True)
         assert all(failure.message and failure.origin for failure in batch.failures)
-    return sum(b.records.num_rows for b in found), sum(len(b.failures) for b in found), 0
+    return sum(b.records.num_rows for b in batches), sum(len(b.failures) for b in batches), 0

@@ -9,7 +9,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from curate.ingest.captions.records.samples import CAPTION_NAMES, Description, describe
+from curate.ingest.captions.records.sidecars import CAPTION_NAMES, Description, describe
 from manifests.errors import RowError
 
 

@@ -1,0 +1,102 @@
+"""Karpathy's splits of COCO and Flickr: images with their sentences, in one JSON object."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from curate.ingest.captions.records.rows import CaptionRow, batch_of_failures, batch_of_rows
+from curate.ingest.columns import Names
+from curate.ingest.formats.json_elements import batches, elements
+from curate.ingest.formats.json_fields import as_object, caption_field, text_field
+from curate.ingest.formats.json_object import (
+    SUFFIXES,
+    find_arrays,
+    first_element,
+    splits_of_array,
+)
+from curate.ingest.formats.json_pieces import Element
+from curate.ingest.images import OpenedImage
+from curate.ingest.media_root import ROOT_DESCRIPTION, open_below, root_of
+from curate.ingest.meta import to_json
+from curate.ingest.reader import Context, Head, ReadBatch, Reader, Split
+from manifests.errors import RowError
+from manifests.media import Media
+from manifests.storage import File
+
+
+class Karpathy(Reader):
+    """Karpathy's splits of COCO and Flickr: one JSON object of `images` with their `sentences`.
+
+        {"images": [{"filepath": "val2014", "filename": "9.jpg", "split": "val",
+                     "sentences": [{"raw": "A cat on a sofa.", "tokens": [...]}]}]}
+
+    Each sentence is a record: its image, `filepath/filename` below `media_root`, and its `raw`
+    text. An image without sentences makes no record. `split`, `sentid` and all other fields go to
+    `meta`, except the tokens. A record's key is the file's name and the numbers of the image and
+    of its sentence, both from 0: `12.3`.
+    """
+
+    suffixes: ClassVar[tuple[str, ...]] = SUFFIXES
+
+    media_root: str | None = Field(None, description=ROOT_DESCRIPTION)
+    split: Names | None = Field(
+        None, description="only images of these splits: train, restval, val, test; null: all"
+    )
+
+    @classmethod
+    def sniff(cls, head: Head) -> bool:
+        first = first_element(head, "images")
+        return isinstance(first, dict) and "sentences" in first and "filename" in first
+
+    def splits(self, file: File, context: Context) -> Iterator[Split]:
+        return splits_of_array(file, context.media.resolve(file.uri), "images")
+
+    def read(self, split: Split, context: Context) -> Iterator[ReadBatch]:
+        file, place = split.files[0], context.media.resolve(split.files[0].uri)
+        root = root_of(self.media_root, file, context.base)
+        ranges, faults = find_arrays(place, ("images",))
+        if faults and split.first == 0:
+            yield batch_of_failures(self, file, faults)
+        if "images" in ranges:
+            for batch in batches(elements(place, *split[1:])):
+                rows = [row for e in batch for row in self._rows(e, root, context.media)]
+                yield batch_of_rows(self, file, rows)
+
+    def _rows(self, element: Element, root: str, media: Media) -> Iterator[CaptionRow]:
+        """A row for each sentence of an image, which is opened once."""
+        try:
+            image = as_object(element)
+            if self.split is not None and image.get("split") not in self.split:
+                return
+            sentences = image.get("sentences")
+            if not isinstance(sentences, list):
+                raise RowError(f"'sentences' is {sentences!r:.80}, not a list")
+            folders = [text_field(image, "filepath")] if image.get("filepath") else []
+            path = "/".join([*folders, text_field(image, "filename")])
+        except RowError as error:
+            yield CaptionRow(element.number, error)
+            return
+        opened = open_below(root, path, media)
+        fields = {k: v for k, v in image.items() if k not in _USED}
+        for number, sentence in enumerate(sentences):
+            yield _row(f"{element.number}.{number}", sentence, opened, fields)
+
+
+_USED = ("sentences", "sentids", "filepath", "filename")
+
+
+def _row(
+    within: str, sentence: Any, opened: OpenedImage | RowError, fields: dict[str, Any]
+) -> CaptionRow:
+    """The row of a sentence; `fields` are those of its image, which those of the sentence join."""
+    try:
+        if not isinstance(sentence, dict):
+            raise RowError(f"{sentence!r:.80} is not an object")
+        text = caption_field(sentence, "raw")
+    except RowError as error:
+        return CaptionRow(within, error)
+    own = {k: v for k, v in sentence.items() if k not in ("raw", "tokens")}
+    return CaptionRow(within, opened, text, to_json(fields | own))

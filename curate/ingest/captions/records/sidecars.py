@@ -1,0 +1,114 @@
+"""Files beside an image that describe it: `NAME.txt` with a caption, `NAME.json` with fields."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import orjson
+
+from curate.ingest.columns import has_text
+from manifests.errors import LimitError, MediaError, RowError
+from manifests.media.header import SUFFIXES
+
+CAPTION_NAMES = ("txt", "caption", "text")
+"""Where a caption is looked for by default: `NAME.txt`, then two fields of `NAME.json`."""
+MAX_SIDECAR_BYTES = 16 << 20
+"""Largest text or JSON file beside an image (ours): a thousand times the longest real caption."""
+
+
+class Description(NamedTuple):
+    """What sidecar files contain: the caption, or null, and the other fields as JSON, or null."""
+
+    text: str | None
+    meta: str | None
+
+
+def is_image_suffix(suffix: str) -> bool:
+    """Whether a suffix in lower case, such as `jpg` or `0.jpg`, is that of an image."""
+    return suffix in SUFFIXES or suffix.rpartition(".")[2] in SUFFIXES
+
+
+def check_sidecar_size(suffix: str, size_bytes: int) -> None:
+    if size_bytes > MAX_SIDECAR_BYTES:
+        fault = (
+            f"{suffix}: {size_bytes} bytes is over the limit of {MAX_SIDECAR_BYTES} beside an "
+            "image."
+        )
+        raise LimitError(fault, "", "Leave out what is no caption.")
+
+
+def with_suffix(suffix: str, error: MediaError) -> MediaError:
+    """The error of one image, with its suffix, because a sample may have several images."""
+    fix = error.fix or "Put an intact image in its place, or leave it in quarantine."
+    return type(error)(f"{suffix}: {error.fault}", "", fix)
+
+
+def describe(sidecars: Mapping[str, bytes | memoryview], names: Sequence[str]) -> Description:
+    """The caption and the other fields of a sample, from the bytes of its sidecars by suffix.
+
+    Each of `names` is a suffix, or else a field of the `json` sidecar. The first that is not
+    blank is the caption, and fields that repeat it are left out of the others.
+
+        {"json": b'{"caption": "A cat.", "w": 640}'}, ["txt", "caption"] ->
+        Description("A cat.", '{"w":640}')
+    """
+    fields = _json_fields(sidecars["json"]) if "json" in sidecars else {}
+    text = None
+    for name in names:
+        text = _sidecar_text(name, sidecars[name]) if name in sidecars else _field(name, fields)
+        if text is not None:
+            break
+    for name in names:
+        value = fields.get(name)
+        if isinstance(value, str) and (text is None or value.strip() == text.strip()):
+            del fields[name]
+    return Description(text, _dump(fields) if fields else None)
+
+
+def _sidecar_text(suffix: str, data: bytes | memoryview) -> str | None:
+    """A sidecar's text, stripped of whitespace and of a byte order mark; None if blank."""
+    try:
+        text = str(data, "utf-8").removeprefix("\ufeff").strip()
+    except UnicodeDecodeError as error:
+        fault = f"{suffix}: byte {error.start} is {data[error.start]:#04x}: no UTF-8."
+        raise RowError(fault, "", "Convert the caption to UTF-8.") from None
+    return text or None
+
+
+def _field(name: str, fields: dict[str, Any]) -> str | None:
+    """A field's text, of a list the first; None if blank."""
+    value = fields.get(name)
+    if isinstance(value, list):
+        value = value[0] if value else None
+    if value is not None and not isinstance(value, str):
+        fault = f"json: field {name!r} is {_dump(value)[:40]}, not text."
+        raise RowError(fault, "", "Name another field in the setting 'caption'.")
+    return value if has_text(value) else None
+
+
+def _json_fields(data: bytes | memoryview) -> dict[str, Any]:
+    try:
+        value = orjson.loads(data)
+    except ValueError as error:
+        value = _parse_leniently(data, error)
+    if not isinstance(value, dict):
+        fault = f"json: {_dump(value)[:40]} is no object."
+        raise RowError(fault, "", "Write one object of fields for each sample.")
+    return value
+
+
+def _dump(value: Any) -> str:
+    try:
+        return orjson.dumps(value).decode()
+    except TypeError as error:  # nested deeper than orjson can write
+        raise RowError(f"json: cannot be kept: {error}.", "", "Write it flatter.") from None
+
+
+def _parse_leniently(data: bytes | memoryview, strict: ValueError) -> Any:
+    """JSON as Python's `json` writes it: NaN, which becomes null, and a byte order mark."""
+    try:
+        return orjson.loads(orjson.dumps(json.loads(bytes(data))))
+    except (ValueError, TypeError, RecursionError):
+        raise RowError(f"json: does not parse: {strict}.", "", "Repair it.") from None

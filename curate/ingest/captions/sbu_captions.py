@@ -1,0 +1,113 @@
+"""SBU captions: columns of urls and captions in one JSON object, and images in a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import islice, zip_longest
+from typing import ClassVar, NamedTuple
+
+import pyarrow as pa
+from pydantic import Field
+
+from curate.ingest.captions.records.rows import CaptionRow, batch_of_failures, batch_of_rows
+from curate.ingest.file_template import Template
+from curate.ingest.formats.json_elements import batches, elements
+from curate.ingest.formats.json_fields import caption_field
+from curate.ingest.formats.json_object import (
+    SUFFIXES,
+    find_arrays,
+    first_element,
+    splits_of_array,
+)
+from curate.ingest.formats.json_pieces import Element
+from curate.ingest.media_folder import MediaFolder, open_row_images
+from curate.ingest.meta import to_json
+from curate.ingest.reader import Context, Head, ReadBatch, Reader, Split
+from manifests.errors import RowError
+from manifests.storage import File
+
+
+class SbuCaptions(Reader):
+    """SBU captions: one JSON object of columns, `image_urls` and `captions`, of equal length.
+
+        {"image_urls": ["http://static.flickr.com/2723/4385058960_b0f291553e.jpg", ...],
+         "captions": ["A wooden chair in the living room", ...], "user_ids": ["47889917@N08", ...]}
+
+    Nothing is downloaded: an image is the file below `media_root` whose name is the last part of
+    its url, with or without a suffix such as .jpg. A null caption makes a record of the image
+    alone. The url goes to `meta`, and the user if there is the column `user_ids`. A record's key
+    is the file's name and the number of the row, from 0.
+    """
+
+    suffixes: ClassVar[tuple[str, ...]] = SUFFIXES
+
+    media_root: str = Field(description="folder of the images")
+
+    @classmethod
+    def sniff(cls, head: Head) -> bool:
+        return isinstance(first_element(head, "image_urls"), str)
+
+    def splits(self, file: File, context: Context) -> Iterator[Split]:
+        return splits_of_array(file, context.media.resolve(file.uri), "image_urls")
+
+    def read(self, split: Split, context: Context) -> Iterator[ReadBatch]:
+        file, place = split.files[0], context.media.resolve(split.files[0].uri)
+        folder = MediaFolder(self.media_root, context.base)
+        ranges, faults = find_arrays(place, ("image_urls", "captions"))
+        if faults and split.first == 0:
+            yield batch_of_failures(self, file, faults)
+        if not {"image_urls", "captions"} <= ranges.keys():
+            return
+        others = [
+            islice(elements(place, *ranges[name]), split.first, None)
+            for name in ("captions", "user_ids")
+            if name in ranges
+        ]
+        for batch in batches(elements(place, *split[1:])):
+            columns = [batch, *(list(islice(other, len(batch))) for other in others)]
+            rows = _join_images(list(zip_longest(*columns)), folder, context)
+            yield batch_of_rows(self, file, rows)
+        if split.stop == ranges["image_urls"].stop:
+            fault = RowError("a caption without a url: `image_urls` is shorter")
+            yield batch_of_failures(
+                self, file, [(f"captions[{e.number}]", fault) for e in others[0]]
+            )
+
+
+class _Row(NamedTuple):
+    number: int
+    url: str
+    text: str | None
+    meta: str
+
+
+def _row(url: Element, caption: Element | None, user: Element | None = None) -> _Row:
+    """A row of the columns; None where a column is shorter."""
+    address = url.value()
+    if not isinstance(address, str):
+        raise RowError(f"the url is {address!r:.80}, not text")
+    if caption is None:
+        raise RowError("a url without a caption: `captions` is shorter")
+    text = caption_field({"caption": caption.value()}, "caption")
+    users = {} if user is None else {"user_id": user.value()}
+    return _Row(url.number, address, text, to_json({"url": address, **users}))
+
+
+def _join_images(
+    cells: Sequence[tuple[Element, ...]], folder: MediaFolder, context: Context
+) -> list[CaptionRow]:
+    """The rows with their images, and those that are broken, in the order of the file."""
+    rows: list[_Row] = []
+    broken: list[CaptionRow] = []
+    for row in cells:
+        try:
+            rows.append(_row(*row))
+        except RowError as error:
+            broken.append(CaptionRow(row[0].number, error))
+    urls = pa.array([row.url for row in rows], pa.string())
+    images = open_row_images([Template("{url_name}")], {"url": urls}, urls, folder, context)
+    joined = [
+        CaptionRow(row.number, opened, row.text, row.meta)
+        for row, opened in zip(rows, images, strict=True)
+    ]
+    return sorted(broken + joined, key=lambda row: int(row.within))

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from manifests.errors import MediaError
-from manifests.media import Media, Reference
+from manifests.media import Reference
 from manifests.record.images import image_rows
-from manifests.step import Outcome, RowStep
+from manifests.step import Context, Images, Measured, RowErrors, RowStep
 
 
 class ImageDecodes(RowStep):
@@ -22,19 +20,25 @@ class ImageDecodes(RowStep):
     decoded.
     """
 
-    measures: ClassVar[dict[str, pa.DataType]] = {"decoded": pa.int32()}
-    image_side: ClassVar[int | None] = 64
+    def reads(self) -> tuple[str, ...]:
+        return ("media",)
 
-    def __call__(self, batch: pa.Table, media: Media) -> Outcome:
+    def measures(self) -> dict[str, pa.DataType]:
+        return {"decoded": pa.int32()}
+
+    def images(self) -> Images:
+        return Images(64)
+
+    def measure(self, batch: pa.Table, context: Context) -> Measured:
         rows, images = image_rows(batch["media"])
         decoded = np.zeros(batch.num_rows, np.int32)
-        errors: list[str | None] = [None] * batch.num_rows
+        errors = RowErrors(batch.num_rows)
         columns = (pc.struct_field(images, name).to_pylist() for name in Reference._fields)
         # One image at a time: a codec takes one file, and decoding costs far more than the loop.
         for row, *fields in zip(rows.tolist(), *columns, strict=True):
             try:
-                media.image(Reference(*fields))
+                context.media.image(Reference(*fields))
                 decoded[row] += 1
             except MediaError as error:
-                errors[row] = errors[row] or str(error)
-        return Outcome({"decoded": pa.array(decoded)}, None, pa.array(errors, pa.string()))
+                errors.add(row, error)
+        return Measured({"decoded": pa.array(decoded)}, errors)

@@ -14,7 +14,7 @@ from manifests.errors import MediaError
 from manifests.media import Media, Reference
 from manifests.record import media_lists
 from manifests.record.images import image_rows
-from manifests.step import Outcome, RowStep
+from manifests.step import Context, Images, Measured, RowErrors, RowStep
 
 
 class ImageHash(RowStep):
@@ -35,39 +35,43 @@ class ImageHash(RowStep):
     """
 
     version: ClassVar[int] = 2
-    measures: ClassVar[dict[str, pa.DataType]] = {
-        "hash": pa.list_(pa.uint64()),
-        "mirror": pa.list_(pa.uint64()),
-    }
-    image_side: ClassVar[int | None] = SIDE
 
-    def __call__(self, batch: pa.Table, media: Media) -> Outcome:
+    def reads(self) -> tuple[str, ...]:
+        return ("media",)
+
+    def measures(self) -> dict[str, pa.DataType]:
+        return {"hash": pa.list_(pa.uint64()), "mirror": pa.list_(pa.uint64())}
+
+    def images(self) -> Images:
+        return Images(SIDE)
+
+    def measure(self, batch: pa.Table, context: Context) -> Measured:
         rows, images = image_rows(batch["media"])
-        lumas, errors = _lumas(images, media)
-        row_errors: list[str | None] = [None] * batch.num_rows
-        for row, error in zip(rows.tolist(), errors, strict=True):
-            row_errors[row] = row_errors[row] or error
+        lumas, failed = _lumas(images, context.media)
+        errors = RowErrors(batch.num_rows)
+        for number, error in failed.items():
+            errors.add(int(rows[number]), error)
         columns = {
             name: _beside_media(batch["media"], values)
-            for name, values in zip(self.measures, hashes(lumas), strict=True)
+            for name, values in zip(self.measures(), hashes(lumas), strict=True)
         }
-        return Outcome(columns, None, pa.array(row_errors, pa.string()))
+        return Measured(columns, errors)
 
 
-def _lumas(images: pa.Array, media: Media) -> tuple[np.ndarray, list[str | None]]:
-    """The luma of each image, uint8 (images, SIDE, SIDE), and the error text if it has none.
+def _lumas(images: pa.Array, media: Media) -> tuple[np.ndarray, dict[int, MediaError]]:
+    """The luma of each image, uint8 (images, SIDE, SIDE), and the errors by number of the image.
 
     An image that cannot be decoded gets black, which has no detail and so no hash.
     """
     lumas = np.zeros((len(images), SIDE, SIDE), np.uint8)
-    errors: list[str | None] = [None] * len(images)
+    errors: dict[int, MediaError] = {}
     columns = (pc.struct_field(images, name).to_pylist() for name in Reference._fields)
     # One image at a time: a codec takes one file, and decoding costs far more than the loop.
     for number, fields in enumerate(zip(*columns, strict=True)):
         try:
             lumas[number] = small_luma(media.decoded(Reference(*fields)), SIDE)
         except MediaError as error:
-            errors[number] = str(error)
+            errors[number] = error
     return lumas, errors
 
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Annotated
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field, PositiveInt
 
-from manifests.media import Media
+from manifests.errors import RowError
 from manifests.record.images import image_rows, reduce_by_record
-from manifests.step import Outcome, RowStep, reasons
+from manifests.step import Bound, Context, Measured, RowErrors, RowStep, reasons
 
 
 class ImageShape(RowStep):
@@ -26,56 +26,57 @@ class ImageShape(RowStep):
     Source: DataComp's basic filter keeps a shorter side of at least 200 and an aspect of at most 3.
     """
 
-    measures: ClassVar[dict[str, pa.DataType]] = {
-        "min_side": pa.int32(),
-        "max_side": pa.int32(),
-        "max_aspect": pa.float64(),
-        "min_pixels": pa.int64(),
-        "max_pixels": pa.int64(),
-    }
-
-    min_side: PositiveInt | None = Field(
+    min_side: Annotated[PositiveInt | None, Bound()] = Field(
         None, description="smallest shorter side, in pixels; null: no bound"
     )
-    max_side: PositiveInt | None = Field(
+    max_side: Annotated[PositiveInt | None, Bound()] = Field(
         None, description="largest longer side, in pixels; null: no bound"
     )
-    max_aspect: float | None = Field(
+    max_aspect: Annotated[float | None, Bound()] = Field(
         None, ge=1, description="largest ratio of longer to shorter side; null: no bound"
     )
-    min_pixels: PositiveInt | None = Field(
+    min_pixels: Annotated[PositiveInt | None, Bound()] = Field(
         None, description="smallest width x height; null: no bound"
     )
-    max_pixels: PositiveInt | None = Field(
+    max_pixels: Annotated[PositiveInt | None, Bound()] = Field(
         None, description="largest width x height; null: no bound"
     )
 
-    def __call__(self, batch: pa.Table, media: Media) -> Outcome:
+    def reads(self) -> tuple[str, ...]:
+        return ("media",)
+
+    def measures(self) -> dict[str, pa.DataType]:
+        return {
+            "min_side": pa.int32(),
+            "max_side": pa.int32(),
+            "max_aspect": pa.float64(),
+            "min_pixels": pa.int64(),
+            "max_pixels": pa.int64(),
+        }
+
+    def measure(self, batch: pa.Table, context: Context) -> Measured:
         rows, images = image_rows(batch["media"])
         width, height = _sizes(images, "width"), _sizes(images, "height")
-        unknown = (width < 1) | (height < 1)
-        columns = _measures(rows, width, height, batch.num_rows)
-        error = np.zeros(batch.num_rows, bool)
-        error[rows[unknown]] = True
-        columns = {n: pc.if_else(error, None, values) for n, values in columns.items()}
-        errors = reasons(batch.num_rows, (error, "an image of unknown size"))
-        return Outcome(columns, self._drops(columns, batch.num_rows), errors)
+        errors = RowErrors(batch.num_rows)
+        for row in rows[(width < 1) | (height < 1)].tolist():
+            errors.add(row, RowError("an image of unknown size"))
+        return Measured(_measures(rows, width, height, batch.num_rows), errors)
 
-    def _drops(self, columns: dict[str, pa.Array], records: int) -> pa.Array:
+    def decide(self, measured: pa.Table) -> pa.Array:
         rules = []
         if self.min_side is not None:
-            rules.append((pc.less(columns["min_side"], self.min_side), "image too small"))
+            rules.append((pc.less(measured["min_side"], self.min_side), "image too small"))
         if self.max_side is not None:
-            rules.append((pc.greater(columns["max_side"], self.max_side), "image too large"))
+            rules.append((pc.greater(measured["max_side"], self.max_side), "image too large"))
         if self.max_aspect is not None:
             rules.append(
-                (pc.greater(columns["max_aspect"], self.max_aspect), "image too elongated")
+                (pc.greater(measured["max_aspect"], self.max_aspect), "image too elongated")
             )
         if self.min_pixels is not None:
-            rules.append((pc.less(columns["min_pixels"], self.min_pixels), "too few pixels"))
+            rules.append((pc.less(measured["min_pixels"], self.min_pixels), "too few pixels"))
         if self.max_pixels is not None:
-            rules.append((pc.greater(columns["max_pixels"], self.max_pixels), "too many pixels"))
-        return reasons(records, *rules)
+            rules.append((pc.greater(measured["max_pixels"], self.max_pixels), "too many pixels"))
+        return reasons(measured.num_rows, *rules)
 
 
 def _sizes(images: pa.Array, side: str) -> np.ndarray:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Annotated
 
 import numpy as np
 import pyarrow as pa
 from pydantic import Field, NonNegativeInt, model_validator
 
-from manifests.media import Media
 from manifests.record.images import image_rows
-from manifests.step import Outcome, RowStep
+from manifests.step import Bound, Columns, Context, RowStep
 from manifests.step.bounds import check_min_max, outside
 
 
@@ -20,16 +19,24 @@ class ImageCount(RowStep):
     Videos do not count. An image that the content shows at two places counts once.
     """
 
-    measures: ClassVar[dict[str, pa.DataType]] = {"count": pa.int32()}
-
-    min: NonNegativeInt | None = Field(None, description="fewest images; null: no bound")
-    max: NonNegativeInt | None = Field(None, description="most images; null: no bound")
+    min: Annotated[NonNegativeInt | None, Bound()] = Field(
+        None, description="fewest images; null: no bound"
+    )
+    max: Annotated[NonNegativeInt | None, Bound()] = Field(
+        None, description="most images; null: no bound"
+    )
 
     _check_min_max = model_validator(mode="after")(check_min_max)
 
-    def __call__(self, batch: pa.Table, media: Media) -> Outcome:
+    def reads(self) -> tuple[str, ...]:
+        return ("media",)
+
+    def measures(self) -> dict[str, pa.DataType]:
+        return {"count": pa.int32()}
+
+    def measure(self, batch: pa.Table, context: Context) -> Columns:
         rows = image_rows(batch["media"]).rows
-        counts = pa.array(np.bincount(rows, minlength=batch.num_rows).astype(np.int32))
-        return Outcome(
-            {"count": counts}, outside(self, counts, "too few images", "too many images")
-        )
+        return {"count": pa.array(np.bincount(rows, minlength=batch.num_rows).astype(np.int32))}
+
+    def decide(self, measured: pa.Table) -> pa.Array:
+        return outside(self, measured["count"], "too few images", "too many images")

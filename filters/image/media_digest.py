@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from manifests.errors import MediaError
 from manifests.media import Media, Reference
 from manifests.record import MEDIA, media_lists
-from manifests.step import Outcome, RowStep
+from manifests.step import Context, Measured, RowErrors, RowStep
 from manifests.storage.digest import bytes_digest
 
 _DIGEST = MEDIA.get_field_index("digest")
@@ -27,34 +27,36 @@ class MediaDigest(RowStep):
 
     rewrites: ClassVar[tuple[str, ...]] = ("media",)
 
-    def __call__(self, batch: pa.Table, media: Media) -> Outcome:
+    def reads(self) -> tuple[str, ...]:
+        return ("media",)
+
+    def measure(self, batch: pa.Table, context: Context) -> Measured:
         offsets, flat = media_lists(batch["media"])
         known = flat.field(_DIGEST)
         rows = np.repeat(np.arange(batch.num_rows), np.diff(offsets))
-        digests, errors = _digests(flat.filter(known.is_null()), media)
-        row_errors: list[str | None] = [None] * batch.num_rows
-        for row, error in zip(rows[np.asarray(known.is_null())].tolist(), errors, strict=True):
-            row_errors[row] = row_errors[row] or error
+        missing = np.asarray(known.is_null())
+        digests, failed = _digests(flat.filter(known.is_null()), context.media)
+        errors = RowErrors(batch.num_rows)
+        for number, error in failed.items():
+            errors.add(int(rows[missing][number]), error)
         children = [flat.field(child) for child in range(MEDIA.num_fields)]
         children[_DIGEST] = pc.replace_with_mask(known, known.is_null(), digests)
         structs = pa.StructArray.from_arrays(children, fields=list(MEDIA))
         lists = pa.ListArray.from_arrays(pa.array(offsets.astype(np.int32)), structs)
-        return Outcome({"media": lists}, None, pa.array(row_errors, pa.string()))
+        return Measured({"media": lists}, errors)
 
 
-def _digests(flat: pa.Array, media: Media) -> tuple[pa.Array, list[str | None]]:
-    """The digest of each medium, null if it could not be read, and the error text."""
+def _digests(flat: pa.Array, media: Media) -> tuple[pa.Array, dict[int, MediaError]]:
+    """The digest of each medium, null if it could not be read, and the errors by its number."""
     columns = [pc.struct_field(flat, name).to_pylist() for name in Reference._fields]
     digests: dict[Reference, str | None] = {}
-    errors: list[str | None] = []
+    errors: dict[int, MediaError] = {}
     references = [Reference(*fields) for fields in zip(*columns, strict=True)]
     # One medium at a time: each is a file or a byte range of one, and reading it is the cost.
-    for reference in references:
-        text = None
+    for number, reference in enumerate(references):
         if digests.get(reference) is None:
             try:
                 digests[reference] = bytes_digest(media.read(reference))
             except MediaError as error:
-                digests[reference], text = None, str(error)
-        errors.append(text)
+                digests[reference], errors[number] = None, error
     return pa.array([digests[reference] for reference in references], pa.string()), errors

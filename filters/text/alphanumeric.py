@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Annotated
 
 import pyarrow as pa
 from pydantic import Field, model_validator
 
-from manifests.media import Media
 from manifests.record import texts
-from manifests.step import Outcome, RowStep
+from manifests.step import Bound, Columns, Context, RowStep
 from manifests.step.bounds import Share, check_min_max, outside
 from manifests.text.code_points import ALPHANUMERIC
 
@@ -22,16 +21,27 @@ class Alphanumeric(RowStep):
     has a lower share than English text of the same quality. A record without text has a share of 0.
     """
 
-    measures: ClassVar[dict[str, pa.DataType]] = {"ratio": pa.float64()}
-
-    min: Share | None = Field(None, description="smallest share, 0 to 1; null: no bound")
-    max: Share | None = Field(None, description="largest share, 0 to 1; null: no bound")
+    min: Annotated[Share | None, Bound()] = Field(
+        None, description="smallest share, 0 to 1; null: no bound"
+    )
+    max: Annotated[Share | None, Bound()] = Field(
+        None, description="largest share, 0 to 1; null: no bound"
+    )
 
     _check_min_max = model_validator(mode="after")(check_min_max)
 
-    def __call__(self, batch: pa.Table, media: Media) -> Outcome:
+    def reads(self) -> tuple[str, ...]:
+        return ("content",)
+
+    def measures(self) -> dict[str, pa.DataType]:
+        return {"ratio": pa.float64()}
+
+    def measure(self, batch: pa.Table, context: Context) -> Columns:
         from manifests.kernels import text_measures
 
-        ratios = pa.array(text_measures.shares(texts(batch["content"]), ALPHANUMERIC))
-        drop = outside(self, ratios, "too few letters and digits", "too many letters and digits")
-        return Outcome({"ratio": ratios}, drop)
+        return {"ratio": pa.array(text_measures.shares(texts(batch["content"]), ALPHANUMERIC))}
+
+    def decide(self, measured: pa.Table) -> pa.Array:
+        return outside(
+            self, measured["ratio"], "too few letters and digits", "too many letters and digits"
+        )

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Annotated
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field, PositiveInt
 
-from manifests.media import Media
 from manifests.record import texts
-from manifests.step import Outcome, RowStep, reasons
+from manifests.step import Bound, Columns, Context, RowStep, reasons
 from manifests.step.bounds import Share
 
 
@@ -26,14 +25,25 @@ class CharacterRepetition(RowStep):
     n = 10 and a maximum of 0.1), followed exactly.
     """
 
-    measures: ClassVar[dict[str, pa.DataType]] = {"ratio": pa.float64()}
-
     n: PositiveInt = Field(10, description="characters in an n-gram")
-    max: Share | None = Field(None, description="largest share, 0 to 1; null: no bound")
+    max: Annotated[Share | None, Bound()] = Field(
+        None, description="largest share, 0 to 1; null: no bound"
+    )
 
-    def __call__(self, batch: pa.Table, media: Media) -> Outcome:
+    def reads(self) -> tuple[str, ...]:
+        return ("content",)
+
+    def measures(self) -> dict[str, pa.DataType]:
+        return {"ratio": pa.float64()}
+
+    def measure(self, batch: pa.Table, context: Context) -> Columns:
         from manifests.kernels import text_measures
 
-        ratios = pa.array(text_measures.character_repetition(texts(batch["content"]), self.n))
-        rules = [] if self.max is None else [(pc.greater(ratios, self.max), "repeated characters")]
-        return Outcome({"ratio": ratios}, reasons(len(ratios), *rules))
+        ratios = text_measures.character_repetition(texts(batch["content"]), self.n)
+        return {"ratio": pa.array(ratios)}
+
+    def decide(self, measured: pa.Table) -> pa.Array | None:
+        if self.max is None:
+            return None
+        above = pc.greater(measured["ratio"], self.max)
+        return reasons(measured.num_rows, (above, "repeated characters"))

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Annotated
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field, NonNegativeInt, model_validator
 
-from manifests.media import Media
 from manifests.record import texts
-from manifests.step import Outcome, RowStep
+from manifests.step import Bound, Columns, Context, RowStep
 from manifests.step.bounds import check_min_max, outside
 
 
@@ -24,14 +23,23 @@ class Characters(RowStep):
     Source: DataComp's basic filter counts characters this way.
     """
 
-    measures: ClassVar[dict[str, pa.DataType]] = {"count": pa.int32()}
-
-    min: NonNegativeInt | None = Field(None, description="fewest characters; null: no bound")
-    max: NonNegativeInt | None = Field(None, description="most characters; null: no bound")
+    min: Annotated[NonNegativeInt | None, Bound()] = Field(
+        None, description="fewest characters; null: no bound"
+    )
+    max: Annotated[NonNegativeInt | None, Bound()] = Field(
+        None, description="most characters; null: no bound"
+    )
 
     _check_min_max = model_validator(mode="after")(check_min_max)
 
-    def __call__(self, batch: pa.Table, media: Media) -> Outcome:
-        counts = pc.utf8_length(texts(batch["content"]))
-        drop = outside(self, counts, "too few characters", "too many characters")
-        return Outcome({"count": counts}, drop)
+    def reads(self) -> tuple[str, ...]:
+        return ("content",)
+
+    def measures(self) -> dict[str, pa.DataType]:
+        return {"count": pa.int32()}
+
+    def measure(self, batch: pa.Table, context: Context) -> Columns:
+        return {"count": pc.utf8_length(texts(batch["content"]))}
+
+    def decide(self, measured: pa.Table) -> pa.Array:
+        return outside(self, measured["count"], "too few characters", "too many characters")

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from difflib import get_close_matches
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field, PositiveInt, field_validator
 
-from manifests.media import Media
 from manifests.models.language_model import language_model, model_file
 from manifests.record import texts
-from manifests.step import Outcome, RowStep, reasons
+from manifests.step import Bound, Columns, Context, RowStep, reasons
 from manifests.step.bounds import Share
 
 _TAGS = """
@@ -48,13 +47,12 @@ class Language(RowStep):
     capitals is lower-cased, since the model often takes it for Japanese.
     """
 
-    measures: ClassVar[dict[str, pa.DataType]] = {"score": pa.float64()}
     rewrites: ClassVar[tuple[str, ...]] = ("language",)
 
-    keep: tuple[str, ...] | None = Field(
+    keep: Annotated[tuple[str, ...] | None, Bound()] = Field(
         None, min_length=1, description="languages that are kept; null: all"
     )
-    min_score: Share | None = Field(
+    min_score: Annotated[Share | None, Bound()] = Field(
         None, description="smallest probability, 0 to 1; null: no bound"
     )
     max_chars: PositiveInt | None = Field(
@@ -74,13 +72,20 @@ class Language(RowStep):
     def files(self, base: str) -> tuple[str, ...]:
         return (model_file(),)
 
-    def __call__(self, batch: pa.Table, media: Media) -> Outcome:
-        tags, scores = identify(texts(batch["content"]), self.max_chars)
-        return Outcome({"language": tags, "score": scores}, self._drops(tags, scores))
+    def reads(self) -> tuple[str, ...]:
+        return ("content",)
 
-    def _drops(self, tags: pa.Array, scores: pa.Array) -> pa.Array | None:
+    def measures(self) -> dict[str, pa.DataType]:
+        return {"score": pa.float64()}
+
+    def measure(self, batch: pa.Table, context: Context) -> Columns:
+        tags, scores = identify(texts(batch["content"]), self.max_chars)
+        return {"language": tags, "score": scores}
+
+    def decide(self, measured: pa.Table) -> pa.Array | None:
         if self.keep is None and self.min_score is None:
             return None
+        tags, scores = measured["language"], measured["score"]
         rules = [(tags.is_null(), "no text")]
         if self.keep is not None:
             rules.append((pc.invert(pc.is_in(tags, pa.array(self.keep))), "other language"))

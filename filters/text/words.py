@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Annotated
 
 import pyarrow as pa
 from pydantic import Field, NonNegativeInt, model_validator
 
-from manifests.media import Media
 from manifests.record import texts
-from manifests.step import Outcome, RowStep
+from manifests.step import Bound, Columns, Context, RowStep
 from manifests.step.bounds import check_min_max, outside
 
 
@@ -24,15 +23,25 @@ class Words(RowStep):
     and emoji from both ends of each word, and leaves out words that are then empty.
     """
 
-    measures: ClassVar[dict[str, pa.DataType]] = {"count": pa.int32()}
-
-    min: NonNegativeInt | None = Field(None, description="fewest words; null: no bound")
-    max: NonNegativeInt | None = Field(None, description="most words; null: no bound")
+    min: Annotated[NonNegativeInt | None, Bound()] = Field(
+        None, description="fewest words; null: no bound"
+    )
+    max: Annotated[NonNegativeInt | None, Bound()] = Field(
+        None, description="most words; null: no bound"
+    )
 
     _check_min_max = model_validator(mode="after")(check_min_max)
 
-    def __call__(self, batch: pa.Table, media: Media) -> Outcome:
+    def reads(self) -> tuple[str, ...]:
+        return ("content",)
+
+    def measures(self) -> dict[str, pa.DataType]:
+        return {"count": pa.int32()}
+
+    def measure(self, batch: pa.Table, context: Context) -> Columns:
         from manifests.kernels import text_measures
 
-        counts = pa.array(text_measures.word_counts(texts(batch["content"])))
-        return Outcome({"count": counts}, outside(self, counts, "too few words", "too many words"))
+        return {"count": pa.array(text_measures.word_counts(texts(batch["content"])))}
+
+    def decide(self, measured: pa.Table) -> pa.Array:
+        return outside(self, measured["count"], "too few words", "too many words")

@@ -28,9 +28,8 @@ from curate.compose.grounding.templates import COUNTING, Template
 from curate.compose.grounding.turns import Turn, conversation
 from manifests import record
 from manifests.geometry.smart_resize import QWEN2_5_RESIZE, Resize
-from manifests.media import Media
 from manifests.record.objects import Objects, flat_objects
-from manifests.step import ReshapeStep
+from manifests.step import Context, Reshaped, ReshapeStep
 
 CountForm = Literal["direct", "boxes", "points"]
 
@@ -49,7 +48,7 @@ class Counting(ReshapeStep):
     The form is chosen at random among those for which every object of the label has coordinates.
     The original records stay unchanged. A new record has the objects and measures of its
     original, and an id that is a hash of the original's id, the label and the form. The choice of
-    form and template is a hash of `seed` and the original's id.
+    form and template is a hash of the recipe's seed and the original's id.
 
     Use it only for labels that the source annotates completely. A label is not counted if one of
     its objects has a true attribute named in `group_attributes`: such an object is a group, like
@@ -58,6 +57,8 @@ class Counting(ReshapeStep):
     later, give it `turns: add`; otherwise it replaces the questions made here.
     """
 
+    version: ClassVar[int] = 2
+    uses_seed: ClassVar[bool] = True
     renamed: ClassVar[dict[str, str]] = {
         "most": "max_coordinate",
         "uncountable": "group_attributes",
@@ -86,7 +87,6 @@ class Counting(ReshapeStep):
         ("iscrowd", "is_group_of", "IsGroupOf"),
         description="attributes that mark an object as a group of several",
     )
-    seed: int = Field(0, description="another seed chooses other templates and forms")
 
     @model_validator(mode="after")
     def _check_settings(self) -> Counting:
@@ -98,20 +98,22 @@ class Counting(ReshapeStep):
             words.check_templates(own, "labels")
         return self
 
-    def __call__(self, batch: pa.Table, media: Media) -> pa.Table:
+    def reshape(self, batch: pa.Table, context: Context) -> Reshaped:
         objects = flat_objects(batch["objects"])
         images = grounded_images(batch, objects)
         prepared = _Prepared(
             self._countable(objects, images, batch.num_rows),
             {geometry: self._rendered(objects, images, geometry) for geometry in _GEOMETRIES},
         )
-        choices = random_choices(batch["id"], self.seed, "counting")
+        choices = random_choices(batch["id"], context.seed)
         added = [
             one
             for row in range(batch.num_rows)  # row by row: each record has its own labels
             for one in self._questions(row, prepared, choices[row])
         ]
-        return pa.concat_tables([batch, _records(batch, images, added)]) if added else batch
+        parents = np.array([*range(batch.num_rows), *(one.row for one in added)], np.int64)
+        rows = [batch, _records(batch, images, added)] if added else [batch]
+        return Reshaped(pa.concat_tables(rows), parents)
 
     def _countable(self, objects: Objects, images: GroundedImages, records: int) -> ObjectsByName:
         """The objects of each label that may be counted, in the order of annotation."""

@@ -36,9 +36,8 @@ from curate.compose.grounding.turns import Segment, Turn, add_turns, replace_con
 from manifests.errors import RowError
 from manifests.geometry.angles import QWEN3_ANGLES, Angles
 from manifests.geometry.smart_resize import QWEN2_5_RESIZE, Resize
-from manifests.media import Media
 from manifests.record.objects import Objects, flat_objects
-from manifests.step import Outcome, RowStep, reasons
+from manifests.step import Columns, Context, Measured, RowErrors, RowStep, reasons
 
 GEOMETRY_NAMES = {"boxes": "boxes", "points": "points", "boxes_3d": "3D boxes"}
 _Question = tuple[str | None, list[tuple[int, str | None]]]
@@ -46,24 +45,26 @@ _Question = tuple[str | None, list[tuple[int, str | None]]]
 
 
 class _Prepared(NamedTuple):
-    """The objects of a batch: grouped by the names of questions, labelled, and rendered."""
+    """The objects of a batch: grouped by the names of questions, labelled, and rendered.
+
+    `images`: for each record the index of the grounded image within its media.
+    """
 
     groups: ObjectsByName
     labels: list[str | None]
     rendered: RenderedObjects
+    images: list[int]
 
     def rank(self, index: int) -> int:
         return self.rendered.rank[index]
 
 
 class _Conversation(NamedTuple):
-    """The new content of a record with its number of questions and of answered objects; or why
-    there is none."""
+    """The new content of a record with its number of questions and of answered objects."""
 
     content: list[Segment]
     queries: int
     answered: int
-    fault: str | None = None
 
 
 class GroundingText(RowStep):
@@ -78,7 +79,8 @@ class GroundingText(RowStep):
 
     Every answer contains all objects of the name that was asked for. A name is skipped if one of
     its objects has no box (or point, or 3D box). Measures: `queries` counts the questions of a
-    record, `answered` the objects in their answers, and `left_aside` its other objects.
+    record, `answered` the objects in their answers, and `left_aside` its other objects;
+    `no_question` is the reason why a record has no question, and null if it has one.
 
     `style` sets the format of answers. For a cat in the middle of an image:
 
@@ -94,15 +96,13 @@ class GroundingText(RowStep):
     The old text of a record is kept in `raw_text`. A record without objects is dropped; with
     `empty: keep` it gets a question for every object, and an empty list as the answer. A record
     is also dropped if none of its objects has the box (or point, or 3D box) or the name that the
-    questions need. The choice of templates and questions is a hash of `seed` and the record's id.
+    questions need. The choice of templates and questions is a hash of the recipe's seed and the
+    record's id.
     """
 
-    measures: ClassVar[dict[str, pa.DataType]] = {
-        "queries": pa.int32(),
-        "answered": pa.int32(),
-        "left_aside": pa.int32(),
-    }
+    version: ClassVar[int] = 2
     rewrites: ClassVar[tuple[str, ...]] = ("content", "raw_text")
+    uses_seed: ClassVar[bool] = True
     renamed: ClassVar[dict[str, str]] = {"most": "max_coordinate", "unasked": "left_aside"}
 
     style: Style = Field("qwen3", description="format of answers")
@@ -124,7 +124,6 @@ class GroundingText(RowStep):
         QWEN2_5_RESIZE, description="settings of `smart_resize` for styles in pixels"
     )
     angles: Angles = Field(QWEN3_ANGLES, description="convention of the angles of 3D boxes")
-    seed: int = Field(0, description="another seed chooses other templates and questions")
 
     @model_validator(mode="after")
     def _check_settings(self) -> GroundingText:
@@ -141,7 +140,14 @@ class GroundingText(RowStep):
             return tuple(Template(text) for text in self.templates)
         return TEMPLATES[STYLE_FORMS[self.style], self.what, self._placeholder]
 
-    def __call__(self, batch: pa.Table, media: Media) -> Outcome:
+    def reads(self) -> tuple[str, ...]:
+        return ("id", "objects", "media", "content", "raw_text")
+
+    def measures(self) -> dict[str, pa.DataType]:
+        counts = dict.fromkeys(("queries", "answered", "left_aside"), pa.int32())
+        return {**counts, "no_question": pa.string()}
+
+    def measure(self, batch: pa.Table, context: Context) -> Measured:
         objects, records = flat_objects(batch["objects"]), batch.num_rows
         images = grounded_images(batch, objects)
         options = RenderOptions(
@@ -150,17 +156,24 @@ class GroundingText(RowStep):
         rendered = render_objects(objects, images, options)
         names = objects.field("text" if self.by == "expression" else "label").to_pylist()
         groups = group_by_name(objects, names, rendered.complete, rendered.order, records)
-        drop = pc.coalesce(images.drop, self._drops(objects, rendered, groups))
-        removed = pc.or_(drop.is_valid(), rendered.error.is_valid())
-        prepared = _Prepared(groups, objects.field("label").to_pylist(), rendered)
-        rows = np.flatnonzero(~np.asarray(removed)).tolist()
-        conversations = self._conversations(batch, prepared, images.media.tolist(), rows)
-        object_counts = np.bincount(objects.rows, minlength=records)
-        return _outcome(batch, conversations, object_counts, drop, rendered.error)
+        no_question = pc.coalesce(images.drop, self._no_question(objects, rendered, groups))
+        labels = objects.field("label").to_pylist()
+        prepared = _Prepared(groups, labels, rendered, images.media.tolist())
+        askable = pc.and_(no_question.is_null(), rendered.error.is_null())
+        rows = np.flatnonzero(np.asarray(askable)).tolist()
+        errors = RowErrors.where(rendered.error.to_pylist())
+        conversations = self._conversations(batch, prepared, rows, context.seed, errors)
+        columns = _counts(objects, conversations, records) | {"no_question": no_question}
+        contents = {row: one.content for row, one in conversations.items()}
+        return Measured(columns | replace_contents(batch, contents), errors)
 
-    def _drops(
+    def decide(self, measured: pa.Table) -> pa.ChunkedArray:
+        return measured["no_question"]
+
+    def _no_question(
         self, objects: Objects, rendered: RenderedObjects, groups: ObjectsByName
     ) -> pa.Array:
+        """(records,) string: why the objects of a record allow no question, else null."""
         records = len(groups)
         has_objects = np.bincount(objects.rows, minlength=records) > 0
         complete = np.bincount(objects.rows[rendered.complete], minlength=records) > 0
@@ -173,19 +186,19 @@ class GroundingText(RowStep):
         )
 
     def _conversations(
-        self, batch: pa.Table, prepared: _Prepared, images: list[int], rows: list[int]
+        self, batch: pa.Table, prepared: _Prepared, rows: list[int], seed: int, errors: RowErrors
     ) -> dict[int, _Conversation]:
         """The conversations of some rows. Row by row, since each record has its own questions."""
-        choices = random_choices(batch["id"], self.seed, "grounding_text")
+        choices = random_choices(batch["id"], seed)
         before = batch["content"].to_pylist() if self.turns == "add" else [[]] * batch.num_rows
         conversations = {}
         for row in rows:
             try:
                 turns, answered = self._turns(prepared, row, choices[row])
-                content = add_turns(before[row], images[row], turns, choices[row])
+                content = add_turns(before[row], prepared.images[row], turns, choices[row])
                 conversations[row] = _Conversation(content, len(turns), answered)
             except RowError as error:
-                conversations[row] = _Conversation([], 0, 0, error.fault)
+                errors.add(row, error)
         return conversations
 
     def _turns(
@@ -218,23 +231,14 @@ class GroundingText(RowStep):
                 yield name, [(index, labels[index] or name) for index in group[name]]
 
 
-def _outcome(
-    batch: pa.Table,
-    conversations: dict[int, _Conversation],
-    object_counts: np.ndarray,
-    drop: pa.Array,
-    error: pa.Array,
-) -> Outcome:
-    """`object_counts` (records,): the number of objects of each record."""
-    counts = np.zeros((len(object_counts), 2), np.int32)
-    faults: list[str | None] = [None] * len(object_counts)
+def _counts(objects: Objects, conversations: dict[int, _Conversation], records: int) -> Columns:
+    """The measures that count: by record, its questions, answered objects and other objects."""
+    counts = np.zeros((records, 2), np.int32)
     for row, one in conversations.items():
-        counts[row], faults[row] = (one.queries, one.answered), one.fault
-    measures: dict[str, pa.Array] = {
+        counts[row] = one.queries, one.answered
+    left_aside = np.bincount(objects.rows, minlength=records) - counts[:, 1]
+    return {
         "queries": pa.array(counts[:, 0]),
         "answered": pa.array(counts[:, 1]),
-        "left_aside": pa.array((object_counts - counts[:, 1]).astype(np.int32)),
+        "left_aside": pa.array(left_aside.astype(np.int32)),
     }
-    contents = {row: one.content for row, one in conversations.items() if one.fault is None}
-    error = pc.coalesce(error, pa.array(faults, pa.string()))
-    return Outcome(measures | replace_contents(batch, contents), drop, error)

@@ -28,7 +28,7 @@ from manifests import storage
 from manifests.errors import InputError
 from manifests.media import Media
 from manifests.record.objects import Objects, flat_objects
-from manifests.step import Outcome, RowStep
+from manifests.step import Columns, Context, RowStep
 
 _FINAL_I = re.compile("(?<=.)i$")
 """The i of `berri`, which is `berries` without its ending: it becomes `berry`."""
@@ -52,12 +52,13 @@ class Negatives(RowStep):
 
     The answer is an empty list in the JSON styles, or a sentence with `answer: words`. The other
     styles always have a sentence. `absent` lists the categories that a record is asked for; it is
-    null without a question. The choice of records, categories and templates is a hash of `seed`
-    and the record's id.
+    null without a question. The choice of records, categories and templates is a hash of the
+    recipe's seed and the record's id.
     """
 
-    measures: ClassVar[dict[str, pa.DataType]] = {"absent": pa.list_(pa.string())}
+    version: ClassVar[int] = 2
     rewrites: ClassVar[tuple[str, ...]] = ("content", "raw_text")
+    uses_seed: ClassVar[bool] = True
 
     categories: tuple[str, ...] | str = Field(
         description="the categories, or a file of them: one a line, or a JSON list"
@@ -72,7 +73,6 @@ class Negatives(RowStep):
         "list", description="the answer: an empty list, or a sentence"
     )
     templates: OwnTemplates = None
-    seed: int = Field(0, description="another seed chooses other records, categories and templates")
 
     @model_validator(mode="after")
     def _check_settings(self) -> Negatives:
@@ -84,13 +84,19 @@ class Negatives(RowStep):
     def files(self, base: str) -> tuple[str, ...]:
         return (storage.resolve(base, self.categories),) if isinstance(self.categories, str) else ()
 
-    def __call__(self, batch: pa.Table, media: Media) -> Outcome:
+    def reads(self) -> tuple[str, ...]:
+        return ("id", "objects", "media", "content", "raw_text")
+
+    def measures(self) -> dict[str, pa.DataType]:
+        return {"absent": pa.list_(pa.string())}
+
+    def measure(self, batch: pa.Table, context: Context) -> Columns:
         objects = flat_objects(batch["objects"])
         images = grounded_images(batch, objects)
-        choices = random_choices(batch["id"], self.seed, "negatives")
+        choices = random_choices(batch["id"], context.seed)
         chosen = np.array([one.below(2**53) < self.share * 2**53 for one in choices], bool)
         rows = np.flatnonzero(chosen & _suitable(objects, images)).tolist()
-        categories = self._categories(media)
+        categories = self._categories(context.media)
         labels = _label_words(objects, batch.num_rows)
         content = batch["content"].to_pylist() if rows else []
         absent: list[list[str] | None] = [None] * batch.num_rows
@@ -102,8 +108,8 @@ class Negatives(RowStep):
                 turn = self._turn(", ".join(names), choices[row])
                 image = int(images.media[row])
                 contents[row] = add_turns(content[row], image, [turn], choices[row])
-        measured = pa.array(absent, pa.list_(pa.string()))
-        return Outcome({"absent": measured} | replace_contents(batch, contents))
+        columns = {"absent": pa.array(absent, pa.list_(pa.string()))}
+        return columns | replace_contents(batch, contents)
 
     def _categories(self, media: Media) -> list[tuple[str, frozenset[str]]]:
         """Every category with its words."""

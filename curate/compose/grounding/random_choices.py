@@ -1,11 +1,10 @@
-"""Random choices for a record that depend on the seed, the step and the record's id alone.
+"""Random choices for a record that depend on the step's seed and the record's id alone.
 
 So they are the same for any number of workers and any order of records.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from typing import TypeVar
 
@@ -44,9 +43,7 @@ class RandomChoices:
         return self.sample(values, len(values))
 
 
-def random_choices(ids: pa.Array | pa.ChunkedArray, seed: int, step: str) -> list[RandomChoices]:
-    """A generator for each record. The name of the step is mixed in, so that two steps with the
-    same seed choose independently."""
-    mixed = hashlib.blake2b(f"{step}\0{seed}".encode(), digest_size=8).digest()
-    keys = random_keys(ids, int.from_bytes(mixed, "big"))
-    return [RandomChoices(key) for key in keys.tolist()]
+def random_choices(ids: pa.Array | pa.ChunkedArray, seed: int) -> list[RandomChoices]:
+    """A generator for each record. `seed` is that of the step (`context.seed`), so two steps of one
+    recipe choose independently."""
+    return [RandomChoices(key) for key in random_keys(ids, seed).tolist()]

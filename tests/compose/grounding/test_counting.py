@@ -20,29 +20,29 @@ from curate.compose.grounding.templates import COUNTING, check_templates
 from tests.compose.grounding.texts import (
     IMAGE,
     IMAGE_SEGMENT,
-    NO_MEDIA,
     an_object,
     batch,
     questions_and_answers,
     with_box,
 )
+from tests.filters.rows import reshaped
 from tests.make import make_image
 from tests.runs import run_recipe
 
 OWN = dict.fromkeys(COUNTING, ("{labels}?",))
 
 
-def made(table: pa.Table, **changes: Any) -> list[dict[str, Any]]:
+def made(table: pa.Table, seed: int = 0, **changes: Any) -> list[dict[str, Any]]:
     """The new records. The old ones come first, unchanged."""
-    out = Counting(**{"templates": OWN, **changes})(table, NO_MEDIA)
+    out = reshaped(Counting(**{"templates": OWN, **changes}), table, seed=seed).kept
     assert out.schema.names == table.schema.names
     assert out.slice(0, table.num_rows).to_pylist() == table.to_pylist()
     return list(out.slice(table.num_rows).to_pylist())
 
 
-def counts(table: pa.Table, **changes: Any) -> dict[str, str]:
+def counts(table: pa.Table, seed: int = 0, **changes: Any) -> dict[str, str]:
     """The answers by label."""
-    turns = [questions_and_answers(row["content"]) for row in made(table, **changes)]
+    turns = [questions_and_answers(row["content"]) for row in made(table, seed, **changes)]
     assert {len(one) for one in turns} <= {1}
     return {asked.removesuffix("?"): answer for [(asked, answer)] in turns}
 
@@ -153,8 +153,8 @@ def test_ids_and_forms_do_not_depend_on_other_records() -> None:
     alone = [row for n in range(29, -1, -1) for row in made(table.slice(n, 1))]
     assert {row["id"]: row["content"] for row in alone} == whole
     assert len(whole) == 60
-    again = Counting(templates=OWN, forms=["points"])(table, NO_MEDIA)
-    both = Counting(templates=OWN, forms=["direct"])(again.slice(0, 30), NO_MEDIA)
+    again = reshaped(Counting(templates=OWN, forms=["points"]), table).kept
+    both = reshaped(Counting(templates=OWN, forms=["direct"]), again.slice(0, 30)).kept
     assert len({*again["id"].to_pylist(), *both["id"].to_pylist()}) == 30 + 30 + 60
     forms = Counter(
         answer.partition("[")[0] for c in whole.values() for _, answer in questions_and_answers(c)

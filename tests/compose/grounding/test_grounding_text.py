@@ -159,6 +159,7 @@ def test_a_record_without_a_question_is_dropped_with_a_reason_and_keeps_its_text
     table = batch(objects)
     answered = answers(own(**settings), table)
     assert (answered["drop"], answered["error"]) == ([reason], [None])
+    assert (answered["no_question"], answered["queries"]) == ([reason], [0])
     assert answered["content"] == table["content"].to_pylist()
 
 
@@ -194,6 +195,7 @@ def test_a_label_that_a_style_cannot_hold_quarantines_only_its_record() -> None:
     assert answered["error"][1] is None
     assert "contains a tag" in answered["error"][0]
     assert answered["queries"] == [0, 1]
+    assert answered["no_question"] == [None, None]
 
 
 def test_the_old_text_is_kept_unless_an_older_one_is_kept_already() -> None:
@@ -216,8 +218,8 @@ def test_turns_are_added_to_a_conversation_or_replace_it() -> None:
     assert asked == "Find dog."
     orders: Counter[tuple[str, ...]] = Counter()
     for seed in range(40):
-        step = own(turns="add", seed=seed, by="label")
-        both = turns(step, batch([DOG, HIGH_CAT], content=talk))[0]
+        step = own(turns="add", by="label")
+        both = turns(step, batch([DOG, HIGH_CAT], content=talk), seed)[0]
         assert ("Hi", "Hello") in both
         orders[tuple(question for question, _ in both)] += 1
     assert len(orders) == 6
@@ -231,7 +233,7 @@ def test_questions_come_after_all_images_and_split_no_message() -> None:
         {"kind": "text", "text": "A dog.", "role": "assistant", "loss": True},
     ]
     for seed in range(9):
-        answered = answers(own(turns="add", seed=seed), batch([DOG], content=late))
+        answered = answers(own(turns="add"), batch([DOG], content=late), seed=seed)
         texts = [one["text"] for one in answered["content"][0]]
         assert texts[:4] == ["Look:", None, "What?", "A dog."]
         assert texts[4] == "Find dog."
@@ -243,7 +245,7 @@ def test_the_choice_of_templates_depends_only_on_seed_and_id() -> None:
     whole = turns(step, table)
     assert turns(step, table.take(list(range(39, -1, -1)))) == whole[::-1]
     assert [turns(step, table.slice(n, 1))[0] for n in range(40)] == whole
-    assert turns(GroundingText(by="label", seed=1), table) != whole
+    assert turns(step, table, seed=1) != whole
     asked = Counter(
         re.sub(r"\bdog\b|\bcat\b", "X", question) for one in whole for question, _ in one
     )

@@ -27,7 +27,7 @@ from tests.compose.grounding.texts import (
     turns,
     with_box,
 )
-from tests.filters.rows import answers
+from tests.filters.rows import answers, measured
 
 NAMES = ("dog", "cat", "fire hydrant", "traffic light")
 DOG = with_box("dog", 1, 2, 3, 4)
@@ -38,8 +38,8 @@ def own(**changes: Any) -> Negatives:
     return Negatives(**{**given, **changes})
 
 
-def absent(*objects: dict[str, Any], **changes: Any) -> list[str] | None:
-    [found] = answers(own(per_query=9, **changes), batch(list(objects)))["absent"]
+def absent(*objects: dict[str, Any], seed: int = 0, **changes: Any) -> list[str] | None:
+    [found] = answers(own(per_query=9, **changes), batch(list(objects)), seed=seed)["absent"]
     return found
 
 
@@ -55,7 +55,7 @@ def test_no_category_of_the_image_is_asked_for(
     labels: list[str], per_query: int, seed: int
 ) -> None:
     table = batch([with_box(label, 1, 2, 3, 4) for label in labels])
-    answered = answers(own(per_query=per_query, seed=seed), table)
+    answered = answers(own(per_query=per_query), table, seed=seed)
     asked = answered["absent"][0] or []
     assert not set(asked) & set(labels)
     assert len(asked) == len(set(asked)) <= per_query
@@ -125,8 +125,8 @@ def test_the_answer_is_a_sentence_if_set_or_if_the_style_has_no_list() -> None:
     found = set()
     for style, what in (("qwen3", "points"), ("tags", "boxes"), ("xml", "points")):
         for seed in range(20):
-            step = own(style=style, what=what, answer="words", seed=seed, **only_cat)
-            [[(asked, answer)]] = turns(step, batch([DOG]))
+            step = own(style=style, what=what, answer="words", **only_cat)
+            [[(asked, answer)]] = turns(step, batch([DOG]), seed)
             assert "cat" in asked
             found.add(answer)
             assert parse_objects(answer) == []
@@ -138,10 +138,9 @@ def test_the_answer_is_a_sentence_if_set_or_if_the_style_has_no_list() -> None:
 def test_grounding_text_can_add_to_the_conversation_with_negatives() -> None:
     """Objects may be removed in between: their labels are still not asked for as absent."""
     table = batch([DOG, with_box("cat", 5, 5, 6, 6)])
-    answered = Negatives(categories=NAMES, share=1, templates=("No {labels}?",))(table, Media())
-    for name, values in answered.columns.items():
-        if name != "absent":
-            table = table.set_column(table.schema.get_field_index(name), name, values)
+    columns, _ = measured(own(templates=("No {labels}?",)), table)
+    for name in Negatives.rewrites:
+        table = table.set_column(table.schema.get_field_index(name), name, columns[name])
     cats = edit_objects(table["objects"], np.array([True, False]))
     table = table.set_column(table.schema.get_field_index("objects"), "objects", cats)
     step = GroundingText(turns="add", templates=("Find {labels}.",))
@@ -175,7 +174,7 @@ def test_a_file_of_categories_is_part_of_the_identity_of_the_step(
 def test_a_file_without_categories_is_an_error(tmp_path: Path, data: str) -> None:
     (tmp_path / "names.txt").write_text(data)
     with pytest.raises(InputError, match="not a list of categories"):
-        own(categories="names.txt")(batch([DOG]), Media(str(tmp_path)))
+        answers(own(categories="names.txt"), batch([DOG]), Media(str(tmp_path)))
 
 
 def test_the_choice_depends_only_on_seed_and_id() -> None:
@@ -183,7 +182,7 @@ def test_the_choice_depends_only_on_seed_and_id() -> None:
     step = own(share=0.5)
     whole = answers(step, table)
     assert [answers(step, table.slice(n, 1))["content"][0] for n in range(50)] == whole["content"]
-    assert answers(own(share=0.5, seed=1), table)["absent"] != whole["absent"]
+    assert answers(own(share=0.5), table, seed=1)["absent"] != whole["absent"]
 
 
 @pytest.mark.parametrize(

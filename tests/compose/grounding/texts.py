@@ -7,11 +7,9 @@ from typing import Any
 import pyarrow as pa
 
 from manifests import record
-from manifests.media import Media
 from manifests.step import RowStep
 from tests.filters.rows import answers
 
-NO_MEDIA = Media()
 IMAGE = {"kind": "image", "uri": "a.jpg", "width": 640, "height": 428, "orientation": 1}
 IMAGE_SEGMENT = {"kind": "image", "text": None, "media": 0, "role": "user", "loss": False}
 
@@ -43,9 +41,9 @@ def questions_and_answers(segments: list[dict[str, Any]]) -> list[tuple[str, str
     return list(zip(strings[::2], strings[1::2], strict=True))
 
 
-def turns(step: RowStep, table: pa.Table) -> list[list[tuple[str, str]]]:
+def turns(step: RowStep, table: pa.Table, seed: int = 0) -> list[list[tuple[str, str]]]:
     """The questions and answers of each record."""
-    answered = answers(step, table)
+    answered = answers(step, table, seed=seed)
     assert set(answered["error"]) <= {None}
     return [questions_and_answers(content) for content in answered["content"]]
 

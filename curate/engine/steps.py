@@ -82,7 +82,7 @@ def measure(planned: PlannedStep, batch: pa.Table, context: Context) -> tuple[Co
         names = results[0][0]
         columns = {n: pa.concat_arrays([columns[n] for columns, _ in results]) for n in names}
         errors = pa.concat_tables([errors for _, errors in results])
-    return _restored(columns, step.rewrites, batch, errors), errors
+    return _without_failed(columns, step.rewrites, batch, errors), errors
 
 
 def decide(planned: PlannedStep, columns: Columns, rows: int) -> pa.Array:
@@ -105,15 +105,19 @@ def _checked(
     return planned.columns(columns, rows), found
 
 
-def _restored(
+def _without_failed(
     columns: Columns, rewrites: tuple[str, ...], batch: pa.Table, errors: pa.Table
 ) -> Columns:
-    """The columns, with what the batch has in rewritten ones where the step failed on the row."""
+    """The columns; a row on which the step failed has no measures, and what it had in columns that
+    the step rewrites."""
     failed = pc.is_valid(errors["kind"].combine_chunks())
-    if not rewrites or not pc.any(failed).as_py():
+    if not pc.any(failed).as_py():
         return columns
-    old = {name: record.one_chunk(batch[name]) for name in rewrites}
-    return columns | {n: pc.if_else(failed, column, columns[n]) for n, column in old.items()}
+    others = {
+        name: record.one_chunk(batch[name]) if name in rewrites else pa.scalar(None, column.type)
+        for name, column in columns.items()
+    }
+    return {name: pc.if_else(failed, others[name], column) for name, column in columns.items()}
 
 
 def _halving(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -11,7 +10,10 @@ import pyarrow as pa
 from pydantic import Field, model_validator
 
 from manifests.record import random_keys
-from manifests.step import Corpus, CorpusStep, Outcome, Part, Workspace, reasons
+from manifests.step import Context, Corpus, CorpusStep, Outcome, Part, Workspace, reasons
+
+_BIN_BITS = 16
+"""Keys are counted in 2^16 bins (ours): a bin of a billion records holds some 15,000 keys."""
 
 
 class Sample(CorpusStep):
@@ -21,7 +23,8 @@ class Sample(CorpusStep):
     any number of workers and any order of parts. A sample of 2 % contains the sample of 1 %.
     """
 
-    measures: ClassVar[dict[str, pa.DataType]] = {"rank": pa.float64()}
+    version: ClassVar[int] = 2
+    uses_seed: ClassVar[bool] = True
 
     rows: int | None = Field(None, ge=0, description="number of records to keep")
     share: float | None = Field(None, ge=0, le=1, description="share of the records to keep")
@@ -32,35 +35,58 @@ class Sample(CorpusStep):
             raise ValueError("give either rows or share")
         return self
 
-    def decide(
-        self, corpus: Corpus, workspace: Workspace, seed: int
-    ) -> Iterator[tuple[Part, Outcome]]:
-        limit = self._limit(corpus, workspace, seed)
-        for part, keys in workspace.map(_Keys(corpus, seed), corpus.parts):
-            dropped = keys > limit if limit is not None else np.ones(len(keys), bool)
-            rank = pa.array(keys.astype(np.float64) / 2.0**64)
-            yield part, Outcome({"rank": rank}, reasons(len(keys), (dropped, "not in the sample")))
+    def reads(self) -> tuple[str, ...]:
+        return ("id",)
 
-    def _limit(self, corpus: Corpus, workspace: Workspace, seed: int) -> np.uint64 | None:
+    def measures(self) -> dict[str, pa.DataType]:
+        return {"rank": pa.float64()}
+
+    def fit(self, corpus: Corpus, workspace: Workspace, seed: int) -> int | None:
         """The largest random key that is kept; None if no record is."""
         total = sum(part.rows for part in corpus.parts)
         count = min(total, self.rows if self.rows is not None else round(total * (self.share or 0)))
         if count == 0:
             return None
-        smallest = np.empty(0, np.uint64)
-        for _, keys in workspace.map(_Keys(corpus, seed, count), corpus.parts):
-            smallest = np.sort(np.concatenate([smallest, keys]))[:count]
-        return np.uint64(smallest[-1])
+        counts = np.zeros(1 << _BIN_BITS, np.int64)
+        for _, found in workspace.map(_BinCounts(corpus, seed), corpus.parts):
+            counts += found
+        up_to = np.cumsum(counts)
+        last = int(np.searchsorted(up_to, count))
+        before = int(up_to[last - 1]) if last else 0
+        keys = [k for _, k in workspace.map(_KeysOfBin(corpus, seed, last), corpus.parts)]
+        return int(np.sort(np.concatenate(keys))[count - before - 1])
+
+    def apply(self, rows: pa.Table, fit: int | None, context: Context) -> Outcome:
+        keys = random_keys(rows["id"], context.seed)
+        dropped = np.ones(len(keys), bool) if fit is None else keys > np.uint64(fit)
+        rank = pa.array(keys.astype(np.float64) / 2.0**64)
+        return Outcome({"rank": rank}, reasons(len(keys), (dropped, "not in the sample")))
 
 
 @dataclass(frozen=True)
-class _Keys:
-    """The random keys of a part: uint64 [rows] in row order, or the `smallest` ones, sorted."""
+class _BinCounts:
+    """For a part: how many random keys are in each bin, by their first bits."""
 
     corpus: Corpus
     seed: int
-    smallest: int | None = None
+
+    def __call__(self, part: Part) -> np.ndarray:
+        bins = _bins(random_keys(self.corpus.read(part)["id"], self.seed))
+        return np.bincount(bins, minlength=1 << _BIN_BITS)
+
+
+@dataclass(frozen=True)
+class _KeysOfBin:
+    """The random keys of a part that are in one bin."""
+
+    corpus: Corpus
+    seed: int
+    bin: int
 
     def __call__(self, part: Part) -> np.ndarray:
         keys = random_keys(self.corpus.read(part)["id"], self.seed)
-        return keys if self.smallest is None else np.sort(keys)[: self.smallest]
+        return keys[_bins(keys) == self.bin]
+
+
+def _bins(keys: np.ndarray) -> np.ndarray:
+    return (keys >> np.uint64(64 - _BIN_BITS)).astype(np.int64)

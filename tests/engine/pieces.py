@@ -5,19 +5,20 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator
-from typing import ClassVar
+from typing import Annotated, Any
 
 import numpy as np
 import pyarrow as pa
 
 from manifests import record
-from manifests.media import Media
 from manifests.step import (
+    Columns,
+    Context,
     Corpus,
     CorpusStep,
+    Location,
     Outcome,
-    Part,
+    Reshaped,
     ReshapeStep,
     RowStep,
     Workspace,
@@ -30,9 +31,9 @@ class Slow(RowStep):
 
     milliseconds: int = 20
 
-    def __call__(self, batch: pa.Table, media: Media) -> Outcome:
+    def measure(self, batch: pa.Table, context: Context) -> Columns:
         time.sleep(self.milliseconds / 1000)
-        return Outcome({})
+        return {}
 
 
 class Twice(ReshapeStep):
@@ -40,29 +41,30 @@ class Twice(ReshapeStep):
 
     word: str = "poison"
 
-    def __call__(self, batch: pa.Table, media: Media) -> pa.Table:
+    def reshape(self, batch: pa.Table, context: Context) -> Reshaped:
         if any(self.word in text for text in record.texts(batch["content"]).to_pylist()):
             raise ValueError(f"cannot copy a text with {self.word!r}")
         copies = record.child_ids(batch["id"].to_pylist(), [1] * batch.num_rows)
-        return pa.concat_tables([batch, batch.set_column(0, "id", copies)])
+        rows = pa.concat_tables([batch, batch.set_column(0, "id", copies)])
+        return Reshaped(rows, np.tile(np.arange(batch.num_rows), 2))
 
 
 class Longest(CorpusStep):
     """Keep the records whose text is as long as the longest of the corpus."""
 
-    measures: ClassVar[dict[str, pa.DataType]] = {"longest": pa.int64()}
-
     def reads(self) -> tuple[str, ...]:
         return ("content",)
 
-    def decide(
-        self, corpus: Corpus, workspace: Workspace, seed: int
-    ) -> Iterator[tuple[Part, Outcome]]:
-        lengths = {part: self._lengths(corpus.read(part)) for part in corpus.parts}
-        longest = max((int(n.max()) for n in lengths.values() if len(n)), default=0)
-        for part, own in lengths.items():
-            column = pa.array(np.full(len(own), longest))
-            yield part, Outcome({"longest": column}, reasons(len(own), (own < longest, "shorter")))
+    def measures(self) -> dict[str, pa.DataType]:
+        return {"longest": pa.int64()}
+
+    def fit(self, corpus: Corpus, workspace: Workspace, seed: int) -> int:
+        return max((int(n) for p in corpus.parts for n in self._lengths(corpus.read(p))), default=0)
+
+    def apply(self, rows: pa.Table, fit: Any, context: Context) -> Outcome:
+        shorter = self._lengths(rows) < fit
+        longest = pa.array(np.full(rows.num_rows, fit), pa.int64())
+        return Outcome({"longest": longest}, reasons(rows.num_rows, (shorter, "shorter")))
 
     def _lengths(self, table: pa.Table) -> np.ndarray:
         return np.array([len(text) for text in record.texts(table["content"]).to_pylist()], int)
@@ -73,64 +75,75 @@ class Broken(RowStep):
 
     word: str = "poison"
 
-    def __call__(self, batch: pa.Table, media: Media) -> Outcome:
+    def reads(self) -> tuple[str, ...]:
+        return ("content",)
+
+    def measure(self, batch: pa.Table, context: Context) -> Columns:
         for text in record.texts(batch["content"]).to_pylist():
             if self.word in text:
                 raise ValueError(f"cannot judge {text!r}")
-        return Outcome({})
+        return {}
 
 
 class Crash(RowStep):
     """Delete the marker file and end the worker's process; without that file do nothing."""
 
-    marker: str
+    marker: Annotated[str, Location()]
 
-    def __call__(self, batch: pa.Table, media: Media) -> Outcome:
+    def measure(self, batch: pa.Table, context: Context) -> Columns:
         if os.path.exists(self.marker):
             os.remove(self.marker)
             os._exit(1)
-        return Outcome({})
+        return {}
 
 
 class Misaligned(RowStep):
-    """Give an outcome with one row too few."""
+    """Give an answer with one row too few."""
 
-    measures: ClassVar[dict[str, pa.DataType]] = {"count": pa.int64()}
+    def measures(self) -> dict[str, pa.DataType]:
+        return {"count": pa.int64()}
 
-    def __call__(self, batch: pa.Table, media: Media) -> Outcome:
-        return Outcome({"count": pa.array(range(batch.num_rows - 1))})
+    def measure(self, batch: pa.Table, context: Context) -> Columns:
+        return {"count": pa.array(range(batch.num_rows - 1))}
 
 
 class Dies(RowStep):
     """End the worker's process every time."""
 
-    def __call__(self, batch: pa.Table, media: Media) -> Outcome:
+    def measure(self, batch: pa.Table, context: Context) -> Columns:
         os._exit(1)
 
 
 class Embed(RowStep):
     """Measure what a record's `meta` gives as `vector`, `nearest` and `cluster`."""
 
-    measures: ClassVar[dict[str, pa.DataType]] = {
-        "vector": pa.list_(pa.float32()),
-        "nearest": pa.list_(pa.int32()),
-        "cluster": pa.int32(),
-    }
+    def reads(self) -> tuple[str, ...]:
+        return ("meta",)
 
-    def __call__(self, batch: pa.Table, media: Media) -> Outcome:
-        known = [json.loads(meta or "{}") for meta in batch["meta"].to_pylist()]
-        columns = {
-            name: pa.array([one.get(name) for one in known], kind)
-            for name, kind in self.measures.items()
+    def measures(self) -> dict[str, pa.DataType]:
+        return {
+            "vector": pa.list_(pa.float32()),
+            "nearest": pa.list_(pa.int32()),
+            "cluster": pa.int32(),
         }
-        return Outcome(columns)
+
+    def measure(self, batch: pa.Table, context: Context) -> Columns:
+        known = [json.loads(meta or "{}") for meta in batch["meta"].to_pylist()]
+        return {
+            name: pa.array([one.get(name) for one in known], kind)
+            for name, kind in self.measures().items()
+        }
 
 
 class Score(RowStep):
     """Measure the number that a record's `meta` gives as `score`."""
 
-    measures: ClassVar[dict[str, pa.DataType]] = {"value": pa.float64()}
+    def reads(self) -> tuple[str, ...]:
+        return ("meta",)
 
-    def __call__(self, batch: pa.Table, media: Media) -> Outcome:
+    def measures(self) -> dict[str, pa.DataType]:
+        return {"value": pa.float64()}
+
+    def measure(self, batch: pa.Table, context: Context) -> Columns:
         known = [json.loads(meta or "{}").get("score") for meta in batch["meta"].to_pylist()]
-        return Outcome({"value": pa.array(known, pa.float64())})
+        return {"value": pa.array(known, pa.float64())}

@@ -1,13 +1,13 @@
-"""Applying the outcome of a step: columns are added, rows removed, and every row accounted for."""
+"""Applying the answer of a step: columns are added, rows removed, and every row accounted for."""
 
 from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
 
-from curate.engine.outcomes import apply_outcome, dropped_schema, expand
+from curate.engine.outcomes import Answer, apply_answer, dropped_schema, expand
 from manifests.run.ledger import Account
-from manifests.step import Outcome
+from manifests.step import RowErrors
 
 BATCH = pa.table(
     {
@@ -19,15 +19,15 @@ BATCH = pa.table(
 )
 
 
-def outcome(drop: list[str | None], error: list[str | None], **columns: pa.Array) -> Outcome:
-    return Outcome(columns, pa.array(drop, pa.string()), pa.array(error, pa.string()))
+def answer(drop: list[str | None], error: list[str | None], **columns: pa.Array) -> Answer:
+    return Answer(columns, pa.array(drop, pa.string()), RowErrors.where(error).table)
 
 
 def test_rows_are_kept_dropped_or_quarantined_and_an_error_wins() -> None:
     drop, error = [None, "short", "short", None], [None, None, "broken", None]
-    given = outcome(drop, error, **{"words.count": pa.array([9, 1, 2, 8])})
+    given = answer(drop, error, **{"words.count": pa.array([9, 1, 2, 8])})
     schema = dropped_schema(BATCH.append_column("words.count", pa.array([0] * 4)).schema)
-    result = apply_outcome("words", BATCH, given, schema)
+    result = apply_answer("words", BATCH, given, schema)
     assert result.annotated["words.count"].to_pylist() == [9, 1, 2, 8]
     assert result.kept["id"].to_pylist() == ["a", "d"]
     assert result.dropped.to_pylist() == [
@@ -36,7 +36,7 @@ def test_rows_are_kept_dropped_or_quarantined_and_an_error_wins() -> None:
     ]  # fmt: skip
     assert result.quarantined.to_pylist() == [
         {"id": "c", "source": "made", "origin": "f#2", "step": "words", "error": "RowError",
-         "message": "broken"}
+         "message": "broken", "later": False}
     ]  # fmt: skip
     assert result.account == Account(
         step="words", rows_in=4, kept=2, dropped={"short": 1}, quarantined={"RowError": 1}
@@ -46,12 +46,10 @@ def test_rows_are_kept_dropped_or_quarantined_and_an_error_wins() -> None:
 def test_rows_outside_a_mask_get_nulls_and_keep_what_a_step_rewrites() -> None:
     mask = np.array([False, True, False, True])
     columns = {"words.count": pa.array([1, 2]), "language": pa.array(["fr", "it"])}
-    expanded = expand(outcome([None, "short"], ["broken", None], **columns), mask, BATCH)
+    expanded = expand(answer([None, "short"], ["broken", None], **columns), mask, BATCH)
     assert {n: c.to_pylist() for n, c in expanded.columns.items()} == {
         "words.count": [None, 1, None, 2],
         "language": ["en", "fr", "en", "it"],
     }
-    assert expanded.drop is not None
-    assert expanded.error is not None
     assert expanded.drop.to_pylist() == [None, None, None, "short"]
-    assert expanded.error.to_pylist() == [None, "broken", None, None]
+    assert expanded.errors["message"].to_pylist() == [None, "broken", None, None]

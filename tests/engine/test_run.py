@@ -167,7 +167,7 @@ def test_a_reshape_step_that_fails_on_one_row_quarantines_that_row_alone(corpus:
     )
     account = next(a for a in made.ledger if a.step == "Twice")
     assert (account.rows_in, account.made, account.kept) == (123, 122, 244)
-    assert account.quarantined == {"RowError": 1}
+    assert account.quarantined == {"ValueError": 1}
     (row,) = parts.read_columns(str(corpus / "out" / "quarantine.arrow")).to_pylist()
     assert (row["origin"], row["step"]) == ("data/zzz.jsonl#2", "Twice")
     assert row["message"] == "ValueError: cannot copy a text with 'poison'"
@@ -195,7 +195,7 @@ def test_a_step_that_fails_on_one_row_quarantines_that_row_alone(corpus: Path) -
     made = run_engine(
         caption_recipe(steps=[{"tests.engine.pieces:Broken": {}}]), corpus, corpus / "out"
     )
-    assert row_counts(made)["Broken"] == (123, 122, {}, {"RowError": 1})
+    assert row_counts(made)["Broken"] == (123, 122, {}, {"ValueError": 1})
     (row,) = parts.read_columns(str(corpus / "out" / "quarantine.arrow")).to_pylist()
     assert row["message"] == "ValueError: cannot judge 'poison here'"
     assert row["origin"] == "data/zzz.jsonl#2"

@@ -11,8 +11,7 @@ import pytest
 from curate import catalog, recipe
 from curate.ingest.captions.folder import Folder
 from manifests.errors import RecipeError
-from manifests.media import Media
-from manifests.step import Outcome, RowStep
+from manifests.step import Columns, Context, RowStep
 
 HERE = "tests.recipe.test_renames"
 SOURCES = "name: r\nsources:\n  - {name: web, reader: folder, path: data}\n"
@@ -22,11 +21,13 @@ class Length(RowStep):
     """A step whose setting `min` was once `least`, and its measure `count` once `size`."""
 
     renamed: ClassVar[dict[str, str]] = {"least": "min", "size": "count"}
-    measures: ClassVar[dict[str, pa.DataType]] = {"count": pa.int32()}
     min: int
 
-    def __call__(self, batch: pa.Table, media: Media) -> Outcome:
-        return Outcome({"count": pa.nulls(batch.num_rows, pa.int32())})
+    def measures(self) -> dict[str, pa.DataType]:
+        return {"count": pa.int32()}
+
+    def measure(self, batch: pa.Table, context: Context) -> Columns:
+        return {"count": pa.nulls(batch.num_rows, pa.int32())}
 
 
 class OldFolder(Folder):

@@ -12,7 +12,7 @@ from filters.image.media_digest import MediaDigest
 from manifests import storage
 from manifests.media import FIX_MISSING_FILE, Limits, Media
 from manifests.record import MEDIA
-from tests.filters.rows import answers, media_records, text_records
+from tests.filters.rows import answers, measured, media_records, text_records
 from tests.make import make_image
 
 KNOWN = "xxh128:" + "0" * 32
@@ -72,7 +72,7 @@ def test_a_file_that_is_not_there_makes_its_record_an_error_and_no_other(place: 
     assert answer["error"] == [None, fault, fault, None]
     (known,) = digests(answer)[0]
     assert known is not None
-    assert digests(answer) == [[known], [known, None, None], [None], [known]]
+    assert digests(answer) == [[known], [None, None, None], [None], [known]]
 
 
 def test_a_file_over_the_limit_makes_its_record_an_error(tmp_path: Path, place: Media) -> None:
@@ -88,7 +88,7 @@ def test_only_the_digest_changes_and_the_type_stays_the_record_s(place: Media) -
     batch = media_records(
         [full, {"kind": "image", "uri": "a.tar"}], [], [{"kind": None, "uri": "a.tar"}]
     )
-    made = MediaDigest()(batch, place).columns["media"]
+    made = measured(MediaDigest(), batch, place)[0]["media"]
     assert made.type == pa.list_(MEDIA) == batch.schema.field("media").type
     before, after = batch["media"].to_pylist(), made.to_pylist()
     for media in (*before, *after):

@@ -69,15 +69,8 @@ def test_records_on_the_list_stay(tmp_path: Path) -> None:
     metas = ({"uid": uid(11)}, {"uid": uid(12)}, {"uid": uid(2**100).upper()}, {"url": "x"}, None)
     batch = with_meta(*metas, {"uid": "11"}, {"uid": 11}, [1])
     assert answers(KeepList(path="list.npy"), batch, Media(str(tmp_path))) == {
-        "drop": [
-            None,
-            "not on the list",
-            None,
-            "no uid",
-            "no uid",
-            *["not on the list"] * 2,
-            "no uid",
-        ],
+        "listed": [True, False, True, None, None, None, None, None],
+        "drop": [None, "not on the list", None, *["no uid"] * 5],
         "error": [None] * 5 + ["uid 11 is not 32 hex digits", "uid 11 is not 32 hex digits", None],
     }
 

@@ -85,7 +85,8 @@ class _KeysOfBin:
 
     def __call__(self, part: Part) -> np.ndarray:
         keys = random_keys(self.corpus.read(part)["id"], self.seed)
-        return keys[_bins(keys) == self.bin]
+        found: np.ndarray = keys[_bins(keys) == self.bin]
+        return found
 
 
 def _bins(keys: np.ndarray) -> np.ndarray:

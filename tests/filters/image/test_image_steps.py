@@ -97,7 +97,7 @@ def test_image_decodes_quarantines_what_does_not_open(tmp_path: Path) -> None:
     names = [["whole.jpg"], ["whole.jpg", "cut.jpg"], [], ["none.jpg"], ["page.jpg"], ["gone.jpg"]]
     batch = media_records(*([{"kind": "image", "uri": uri} for uri in uris] for uris in names))
     answer = answers(ImageDecodes(), batch, Media(str(tmp_path), side=64))
-    assert (answer["decoded"], answer["drop"]) == ([1, 1, 0, 0, 0, 0], [STAYS] * 6)
+    assert (answer["decoded"], answer["drop"]) == ([1, None, 0, None, None, None], [STAYS] * 6)
     assert [bool(error) for error in answer["error"]] == [False, True, False, True, True, True]
     assert answer["error"][1].startswith("cut.jpg: OSError: image file is truncated")
     assert answer["error"][5] == f"gone.jpg: there is no such file. {FIX_MISSING_FILE}"

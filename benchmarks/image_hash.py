@@ -51,13 +51,13 @@ Edit = Callable[[Image.Image], bytes]
 def made(number: int) -> Image.Image:
     """An image of random colours in cells of 4, 12, 40 and 120 pixels; large cells weigh more."""
     draw = np.random.default_rng(number)
-    whole = np.zeros((HEIGHT, WIDTH, 3))
+    total = np.zeros((HEIGHT, WIDTH, 3))
     for cell in (4, 12, 40, 120):
         cells = draw.integers(0, 256, (HEIGHT // cell + 2, WIDTH // cell + 2, 3), np.uint8)
         layer = Image.fromarray(cells).resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC)
-        whole += np.asarray(layer) * cell**0.5
-    whole -= whole.min()
-    return Image.fromarray((255 * whole / whole.max()).astype(np.uint8))
+        total += np.asarray(layer) * cell**0.5
+    total -= total.min()
+    return Image.fromarray((255 * total / total.max()).astype(np.uint8))
 
 
 def encoded(image: Image.Image, kind: str = "JPEG", **way: object) -> bytes:

@@ -276,5 +276,5 @@ def _numbers(file: mmap.mmap, layout: str) -> tuple[int, ...]:
 def _array(file: mmap.mmap, kind: str, count: int) -> np.ndarray:
     size = np.dtype(kind).itemsize * count
     if not 0 <= size <= len(file) - file.tell():
-        raise ValueError(f"{size} bytes are announced, {len(file) - file.tell()} are left")
+        raise ValueError(f"it declares {size} bytes, and has {len(file) - file.tell()} left")
     return np.frombuffer(file.read(size), kind)

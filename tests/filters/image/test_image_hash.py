@@ -214,7 +214,7 @@ def stored(image: Image.Image, number: int, kind: str, **way: Any) -> bytes:
     return encoded(image.transpose(turn) if turn is not None else image, kind, exif=exif, **way)
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "AVIF", "TIFF"])
 @pytest.mark.parametrize("size", [(400, 300), (120, 90)])
 def test_an_image_is_hashed_as_it_is_shown(kind: str, size: tuple[int, int]) -> None:
     image = drawing(7, *size)
@@ -222,6 +222,14 @@ def test_an_image_is_hashed_as_it_is_shown(kind: str, size: tuple[int, int]) -> 
     for hash_, mirror in zip(found, mirrors, strict=True):
         assert apart(found[0], hash_) <= 4
         assert apart(mirrors[0], mirror) <= 4
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP"])
+def test_a_transparent_image_is_hashed_as_it_is_shown(kind: str) -> None:
+    image = drawing(7)
+    image.putalpha(200)
+    found, _ = hashed(*(stored(image, number, kind) for number in TURNED))
+    assert max(apart(found[0], hash_) for hash_ in found) <= 4
 
 
 def test_pixels_are_turned_upright_as_pillow_turns_them() -> None:

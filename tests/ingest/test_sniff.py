@@ -136,7 +136,7 @@ def test_a_file_is_described_as_one_would_say_it(tmp_path: Path, name: str) -> N
 def test_a_file_is_taken_by_its_own_reader_and_refused_by_the_others(
     tmp_path: Path, name: str, readers: dict[str, type[Reader]]
 ) -> None:
-    found = sniff.takers(sniff.head(made(tmp_path, name), ""), readers)
+    found = sniff.matching_readers(sniff.head(made(tmp_path, name), ""), readers)
     assert set(found) - {"table"} == FILES[name][2]  # any table is the table reader's
 
 
@@ -164,7 +164,7 @@ def test_real_files_are_taken_by_their_own_reader_and_refused_by_the_others(
     files = storage.list_files(str(real_data / pattern))
     assert files
     for file in files[:20]:
-        found = set(sniff.takers(sniff.head(file, ""), readers))
+        found = set(sniff.matching_readers(sniff.head(file, ""), readers))
         assert found | {"table"} == REAL[pattern] | {"table"}, file.name
         assert found >= REAL[pattern], file.name
 
@@ -177,7 +177,7 @@ def test_hostile_files_are_described_and_sniffed_without_a_crash(
     for file in files:
         start = sniff.head(file, "")
         assert sniff.describe(start), file.name
-        sniff.takers(start, readers)
+        sniff.matching_readers(start, readers)
 
 
 def test_a_wrong_reader_is_told_what_the_file_is_and_who_takes_it(
@@ -197,7 +197,7 @@ def test_readers_that_its_ending_suits_are_named_before_others(
     tmp_path: Path, readers: dict[str, type[Reader]]
 ) -> None:
     file = made(tmp_path, "coco.json")
-    assert sniff.takers(sniff.head(file, ""), readers) == ["table", "coco_captions"]
+    assert sniff.matching_readers(sniff.head(file, ""), readers) == ["table", "coco_captions"]
     with pytest.raises(InputError) as caught:
         sniff.check("llava", readers["llava"], file, "", readers)
     assert caught.value.fix == "Read it with: coco_captions."
@@ -223,7 +223,7 @@ def test_annotations_beyond_the_head_are_looked_up_in_the_file(
 ) -> None:
     monkeypatch.setattr(sniff, "HEAD_BYTES", 40)
     for name in ("coco.json", "boxes.json"):
-        found = sniff.takers(sniff.head(made(tmp_path, name), ""), readers)
+        found = sniff.matching_readers(sniff.head(made(tmp_path, name), ""), readers)
         assert set(found) - {"table"} == FILES[name][2]
 
 

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from curate.ingest.captions.table import Table
-from curate.ingest.formats import lines, text_tables
+from curate.ingest.formats import batching, lines
 from curate.ingest.reader import Context, Failure, Head, KeptBytes, Split
 from manifests import record
 from manifests.errors import InputError, StorageError
@@ -242,8 +242,7 @@ def test_records_are_the_same_however_the_file_is_cut(
     data = header + b"\n" + two * 20 + b"broken\n" + two * 20
     whole = read(tmp_path, data, name)
     assert (len(whole[0]), len(whole[1])) == (80, 1)
-    for module in (lines, text_tables):
-        monkeypatch.setattr(module, "BATCH_ROWS", 7)
+    monkeypatch.setattr(batching, "BATCH_ROWS", 7)
     for split_bytes in (1, 100, 1000):
         monkeypatch.setattr(lines.line_splits, "__defaults__", (split_bytes,))
         assert read(tmp_path, data, name) == whole

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from curate.ingest.formats import chunks, json_elements, json_pieces
+from curate.ingest.formats import batching, chunks, json_pieces
 from curate.ingest.formats.json_elements import (
     ByteRange,
     Members,
@@ -459,8 +459,8 @@ def test_keys_of_a_cut_object_are_told_as_far_as_it_goes() -> None:
 def test_batches_are_bounded_in_rows_and_bytes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(json_elements, "BATCH_ROWS", 4)
-    monkeypatch.setattr(json_elements, "BATCH_BYTES", 50)
+    monkeypatch.setattr(batching, "BATCH_ROWS", 4)
+    monkeypatch.setattr(batching, "BATCH_BYTES", 50)
     place = written(tmp_path, json.dumps([1] * 9 + ["x" * 60] * 2).encode())
     assert [len(batch) for batch in batches(elements(place))] == [4, 4, 2, 1]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from curate.ingest.formats import chunks
+from curate.ingest.formats import batching, chunks
 from curate.ingest.formats import lines as module
 from curate.ingest.formats.lines import decoded, line_batches, line_splits, lines
 from curate.ingest.reader import Context, KeptBytes, Split
@@ -126,13 +126,13 @@ def test_a_line_without_end_is_an_input_error_not_all_of_memory(
 def test_batches_leave_blank_lines_out_and_keep_the_numbers_of_the_others(
     context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "BATCH_ROWS", 2)
+    monkeypatch.setattr(batching, "BATCH_ROWS", 2)
     split = Split((written(context, b"\none\n \t\r\ntwo\n\nthree\n"),))
     assert list(line_batches(split, context)) == [[(2, b"one"), (4, b"two")], [(6, b"three")]]
 
 
 def test_batches_are_bounded_in_bytes(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "BATCH_BYTES", 3)
+    monkeypatch.setattr(batching, "BATCH_BYTES", 3)
     split = Split((written(context, b"four\nfive\na\nb\n"),))
     assert [len(batch) for batch in line_batches(split, context)] == [1, 1, 2]
 

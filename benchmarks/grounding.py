@@ -189,9 +189,9 @@ def solids(some: pa.Table, attributes: str | None) -> pa.Table:
                         draw.uniform(5, 30, many)], axis=1)  # fmt: skip
     boxes = np.concatenate([centres, draw.uniform(0.5, 2, (many, 3)), np.zeros((many, 3))], axis=1)
     cameras = np.tile([500.0, 500.0, 320.0, 240.0], (some.num_rows, 1))
-    told = {"box3d": to_lists(boxes), "attributes": pa.array([attributes] * many, pa.string())}
+    boxes_3d = {"box3d": to_lists(boxes), "attributes": pa.array([attributes] * many, pa.string())}
     columns = {
-        "objects": edit_objects(some["objects"], np.ones(many, bool), **told),
+        "objects": edit_objects(some["objects"], np.ones(many, bool), **boxes_3d),
         "media": with_cameras(some["media"], cameras),
     }
     for name, values in columns.items():
@@ -233,11 +233,13 @@ def run_lengths(masks: int = 20_000, side: int = 64, seed: int = 31) -> list[pa.
     """A record of 8 masks as COCO's crowds have them, discs of random size; over and over."""
     draw = np.random.default_rng(seed)
     y, x = np.mgrid[:side, :side]
-    told = []
+    masks_json = []
     for radius in draw.uniform(4, side / 2, 50):
         disc = (x - side / 2) ** 2 + (y - side / 2) ** 2 < radius**2
-        told.append(orjson.dumps({"rle": {"size": [side, side], "counts": runs(disc)}}).decode())
-    attributes = pa.array(told).take(pa.array(draw.integers(0, 50, masks)))
+        masks_json.append(
+            orjson.dumps({"rle": {"size": [side, side], "counts": runs(disc)}}).decode()
+        )
+    attributes = pa.array(masks_json).take(pa.array(draw.integers(0, 50, masks)))
     counts = np.full(masks // OBJECTS, OBJECTS)
     nowhere = pa.array([[]] * len(counts), record.SCHEMA.field("media").type)
     column = objects_column(counts, attributes=attributes)

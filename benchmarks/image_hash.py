@@ -1,4 +1,4 @@
-"""What perceptual hashes cost and find, beside imagehash's phash.
+"""Cost and recall of perceptual hashes, compared with imagehash's phash.
 
     python -m benchmarks.image_hash [--photos FOLDER] [--count 200] [--rounds 5]
 
@@ -8,8 +8,8 @@ progressive; and those of a folder, if one is given.
 The first table is CPU microseconds an image. A pass decodes each image once, at the scale that its
 most demanding step asks for. For passes that ask for a shorter side of 32 (`image_hash` alone), 64
 (with `image_decodes`), and 256: the shared decode, and what hashing the decoded images of a batch
-adds. `imagehash.phash` of what Pillow opens is beside them where that package is installed. All
-take turns in one process, and the cheapest round of each counts.
+adds; and `imagehash.phash` of images opened by Pillow, if that package is installed. All take turns
+in one process, and the cheapest round of each counts.
 
 Then copies are made by edits: the share of them found within 6 and within 10 bits, and how near
 different images come.
@@ -49,15 +49,15 @@ Edit = Callable[[Image.Image], bytes]
 
 
 def made(number: int) -> Image.Image:
-    """Random colours in cells of 4, 12, 40 and 120 pixels, the larger the stronger."""
+    """An image of random colours in cells of 4, 12, 40 and 120 pixels; large cells weigh more."""
     draw = np.random.default_rng(number)
-    whole = np.zeros((HEIGHT, WIDTH, 3))
+    total = np.zeros((HEIGHT, WIDTH, 3))
     for cell in (4, 12, 40, 120):
         cells = draw.integers(0, 256, (HEIGHT // cell + 2, WIDTH // cell + 2, 3), np.uint8)
         layer = Image.fromarray(cells).resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC)
-        whole += np.asarray(layer) * cell**0.5
-    whole -= whole.min()
-    return Image.fromarray((255 * whole / whole.max()).astype(np.uint8))
+        total += np.asarray(layer) * cell**0.5
+    total -= total.min()
+    return Image.fromarray((255 * total / total.max()).astype(np.uint8))
 
 
 def encoded(image: Image.Image, kind: str = "JPEG", **way: object) -> bytes:
@@ -67,7 +67,7 @@ def encoded(image: Image.Image, kind: str = "JPEG", **way: object) -> bytes:
 
 
 def cropped(image: Image.Image, share: float) -> bytes:
-    """Without a share of its width and height, cut equally from all sides."""
+    """The image without a share of its width and height, cut off equally at all sides."""
     x, y = round(image.width * share / 2), round(image.height * share / 2)
     return encoded(image.crop((x, y, image.width - x, image.height - y)), quality=90)
 
@@ -157,7 +157,10 @@ def print_times(name: str, files: list[Path], rounds: int) -> None:
 
 
 def distances(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Bits between images by hash and mirror (images, 2), mirrored or not, whichever is fewer."""
+    """The bits by which images differ, mirrored or not, whichever is fewer.
+
+    Each image is given by its hash and its mirror: uint64 (images, 2).
+    """
     ways = one[..., 0] ^ other[..., 0], one[..., 0] ^ other[..., 1], one[..., 1] ^ other[..., 0]
     nearest: np.ndarray = np.min([np.bitwise_count(way) for way in ways], axis=0)
     return nearest

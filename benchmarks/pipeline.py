@@ -113,8 +113,8 @@ def _data_juicer(base: Path, python: str, rows: int) -> None:
         _, small, large = costs
         _line(f"Data-Juicer {name}, whole", rows, large)
         extra = large.cpu_seconds - small.cpu_seconds
-        told = f"{extra:8.1f} CPU-s  {rows / extra:10,.0f} rows/CPU-s"
-        print(f"  {'  less a run of 100 rows':<28} {told}")
+        cost_text = f"{extra:8.1f} CPU-s  {rows / extra:10,.0f} rows/CPU-s"
+        print(f"  {'  less a run of 100 rows':<28} {cost_text}")
 
 
 def memory() -> None:
@@ -144,9 +144,13 @@ def fixed() -> None:
         recipe(base, "data/*.jsonl", STEPS)
         curate(base, "out", "--inline")
         bare = _median([cost([sys.executable, "-c", "pass"]) for _ in range(9)])
-        told = _median([cost([*CURATE, "--help"]) for _ in range(9)])
+        help_cost = _median([cost([*CURATE, "--help"]) for _ in range(9)])
         idle = _median([curate(base, "out") for _ in range(5)])
-    for name, known in (("python -c pass", bare), ("curate --help", told), ("nothing to do", idle)):
+    for name, known in (
+        ("python -c pass", bare),
+        ("curate --help", help_cost),
+        ("nothing to do", idle),
+    ):
         print(f"  {name:<16} {known.cpu_seconds:6.2f} CPU-s  {known.wall_seconds:6.2f} s")
 
 

@@ -22,15 +22,25 @@ def blocks(page: str, language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", (ROOT / page).read_text(), re.S)
 
 
-def test_the_step_of_your_own_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "mysteps.py").write_text(blocks("docs/steps.md", "python")[0])
+def test_the_steps_of_the_page_on_writing_steps_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = "docs/write-a-step.md"
+    (tmp_path / "mysteps.py").write_text("\n\n".join(blocks(page, "python")))
     monkeypatch.syspath_prepend(str(tmp_path))
     write_captions(tmp_path / "data", files=1, rows=8)
     with open(tmp_path / "data" / "000.jsonl", "a") as out:
         out.write('{"caption": "Why? Who? Where is it now, tell me?", "image": "images/0.jpg"}\n')
-    steps = [{"language": {}}, *yaml.safe_load(blocks("docs/steps.md", "yaml")[-1])["steps"]]
+        out.write('{"caption": "An image that is not there", "image": "images/gone.jpg"}\n')
+    (steps,) = (yaml.safe_load(text)["steps"] for text in blocks(page, "yaml"))
+    steps[1]["mysteps:Sharpness"]["min"] = 0
     made = run_engine(caption_recipe(steps=steps), tmp_path, tmp_path / "out")
-    assert row_counts(made)["Questions"] == (9, 8, {"too many questions": 1}, {})
+    counts = row_counts(made)
+    assert counts["Questions"] == (9, 8, {"too many questions": 1}, {})
+    assert counts["Sharpness"] == (8, 8, {}, {})
+    assert counts["Thumbnails"] == (8, 8, {}, {})
+    rows_in, kept, dropped, _ = counts["Longest"]
+    assert (rows_in, kept + sum(dropped.values())) == (8, 8)
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/recipe.md"])

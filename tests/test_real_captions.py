@@ -116,9 +116,9 @@ def _jsonl(folder: Path, photos: list[Photo]) -> None:
 
 
 def _llava(folder: Path, photos: list[Photo]) -> None:
-    def turns(said: str) -> list[dict[str, str]]:
+    def turns(answer: str) -> list[dict[str, str]]:
         asked = {"from": "human", "value": "<image>\nDescribe the image."}
-        return [asked, {"from": "gpt", "value": said}]
+        return [asked, {"from": "gpt", "value": answer}]
 
     rows = [{"id": p.name, "image": p.name, "conversations": turns(p.caption)} for p in photos]
     (folder / "chats.json").write_text(json.dumps(rows, indent=2))
@@ -126,8 +126,8 @@ def _llava(folder: Path, photos: list[Photo]) -> None:
 
 def _coco(folder: Path, photos: list[Photo]) -> None:
     images = [{"id": n, "file_name": photo.name} for n, photo in enumerate(photos)]
-    said = [{"id": n, "image_id": n, "caption": p.caption} for n, p in enumerate(photos)]
-    content = {"info": {}, "images": images, "annotations": said[::-1]}
+    annotations = [{"id": n, "image_id": n, "caption": p.caption} for n, p in enumerate(photos)]
+    content = {"info": {}, "images": images, "annotations": annotations[::-1]}
     (folder / "captions.json").write_text(json.dumps(content))
 
 
@@ -365,7 +365,7 @@ def ran_over(data: Path, out: Path, *sources: dict[str, Any], **settings: Any) -
     return read_run(out / "out")
 
 
-def test_a_list_of_urls_without_images_fetches_nothing_and_says_where_it_looked(
+def test_a_list_of_urls_without_images_fetches_nothing_and_names_the_places(
     real_data: Path, tmp_path: Path
 ) -> None:
     files = "captions/img2dataset_tests"
@@ -383,14 +383,14 @@ def test_a_list_of_urls_without_images_fetches_nothing_and_says_where_it_looked(
     )
 
 
-def test_explain_tells_of_kept_dropped_and_quarantined_real_records(
+def test_explain_shows_kept_dropped_and_quarantined_real_records(
     real_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     business = CORPORA["openstax"].source | {"path": f"{OPENSTAX}/business.captions.jsonl"}
     images = CORPORA["skimage"].source | {"name": "skimage"}
     ran_over(real_data, tmp_path, business, images, steps=[{"words": {"min": 3}}])
 
-    def told(origin: str) -> list[dict[str, Any]]:
+    def events_of(origin: str) -> list[dict[str, Any]]:
         capsys.readouterr()
         assert curate(real_data, "explain", str(tmp_path / "out"), origin, "--json") == OK
         events: list[dict[str, Any]] = json.loads(capsys.readouterr().out)["events"]
@@ -398,17 +398,17 @@ def test_explain_tells_of_kept_dropped_and_quarantined_real_records(
 
     kept, dropped = f"{OPENSTAX}/business.captions.jsonl#2", f"{SKIMAGE}/astronaut.png"
     broken = f"{SKIMAGE}/truncated.jpg"
-    assert told(kept) == [
+    assert events_of(kept) == [
         {"step": "read real", "what": "read", "facts": {"from": kept}},
         {"step": "words", "what": "kept", "facts": {"words.count": 13, "min": 3}},
         {"step": "shards", "what": "written", "facts": {"arrow": "data-00000-of-00001.arrow"}},
     ]
-    assert told(dropped) == [
+    assert events_of(dropped) == [
         {"step": "read skimage", "what": "read", "facts": {"from": dropped}},
         {"step": "words", "what": "dropped",
          "facts": {"reason": "too few words", "words.count": 0, "min": 3}},
     ]  # fmt: skip
-    assert told(broken) == [
+    assert events_of(broken) == [
         {"step": "read skimage", "what": "quarantined", "facts": {
             "error": "MediaError",
             "message": "jpg: truncated: 400 bytes end before the image size. Put an intact "

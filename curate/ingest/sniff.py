@@ -1,4 +1,4 @@
-"""What a file looks like, by its content: which readers take it, and how to say so."""
+"""What a file is, by its first bytes: which readers take it, and a description for messages."""
 
 from __future__ import annotations
 
@@ -40,21 +40,21 @@ MAGIC = {
     b"\xff\xfe": "UTF-16 text",
     b"\xfe\xff": "UTF-16 text",
 }
-"""What starts with these bytes; readers of images, tars and parquet are asked before."""
+"""Formats by their first bytes. Images, tars and parquet are recognised by their own parsers."""
 _BOM = b"\xef\xbb\xbf"
 _NOT_TEXT = re.compile(r"[\x00-\x08\x0e-\x1a]")
-_MOST_NAMED = 8
+_MAX_NAMES = 8
 
 
 def head(file: File, base: str) -> Head:
-    """The first bytes of a file, unpacked where its name says it is packed text.
+    """The first bytes of a file, decompressed if its suffix is that of a compressed file.
 
-    The file of a head opens as it is: its uri is no longer relative to `base`. A packed tar stays
-    packed, for nothing can be read out of the middle of one.
+    A compressed tar stays compressed, because no reader can take it. The uri of the file in the
+    head is complete, not relative to `base`.
     """
     opened = file._replace(uri=storage.resolve(base, file.uri))
     if is_compressed(opened.uri):
-        with contextlib.suppress(InputError):  # broken: its own bytes tell more
+        with contextlib.suppress(InputError):  # broken: describe the compressed bytes
             unpacked = next(read_chunks(opened.uri), b"")
             if not tar.is_tar(unpacked):
                 return Head(opened, unpacked)
@@ -63,8 +63,8 @@ def head(file: File, base: str) -> Head:
         return Head(opened, bytes(handle.read(HEAD_BYTES)))
 
 
-def takers(head: Head, readers: Mapping[str, type[Reader]]) -> list[str]:
-    """The names of the readers that say the file is theirs."""
+def matching_readers(head: Head, readers: Mapping[str, type[Reader]]) -> list[str]:
+    """The names of the readers that take a file with this start."""
     return [name for name, reader in readers.items() if reader.sniff(head)]
 
 
@@ -75,29 +75,29 @@ def check(
     base: str,
     readers: Mapping[str, type[Reader]],
 ) -> None:
-    """InputError for a file that its reader does not take: what it is, and which reader does."""
+    """InputError if a reader does not take a file: what the file is, and which readers take it."""
     start = head(file, base)
     if reader.sniff(start):
         return
     raise InputError(
         f"{describe(start)}: not what the reader {reader_name!r} takes.",
         file.uri,
-        _mend(start, readers),
+        _fix(start, readers),
     )
 
 
-def _mend(head: Head, readers: Mapping[str, type[Reader]]) -> str:
-    """The readers that take the file: those that its ending suits too, if there are any."""
-    content = takers(head, readers)
+def _fix(head: Head, readers: Mapping[str, type[Reader]]) -> str:
+    """The readers that take the content of a file; if some take its suffix too, only those."""
+    matching = matching_readers(head, readers)
     name = head.file.name.lower()
-    both = [taker for taker in content if name.endswith(readers[taker].suffixes or "")]
-    if not content:
+    by_suffix = [reader for reader in matching if name.endswith(readers[reader].suffixes or "")]
+    if not matching:
         return "No reader takes it; leave it out of the path."
-    return f"Read it with: {' or '.join(both or content)}."
+    return f"Read it with: {' or '.join(by_suffix or matching)}."
 
 
 def describe(head: Head) -> str:
-    """What a file is, as one would say it: `a tar of jpg, json, txt`."""
+    """What a file is, in words: `a tar of jpg, json, txt`."""
     data = head.data
     if not data:
         return "an empty file"
@@ -110,7 +110,7 @@ def describe(head: Head) -> str:
         return f"a parquet file with columns {_listed(schema.names)}"
     if data[4:8] == b"ftyp":
         return "an MP4 or QuickTime video"
-    known = next((what for magic, what in MAGIC.items() if data.startswith(magic)), None)
+    known = next((name for magic, name in MAGIC.items() if data.startswith(magic)), None)
     return known or _text(data.removeprefix(_BOM))
 
 
@@ -171,6 +171,6 @@ def _object(start: bytes) -> str:
 
 
 def _listed(names: list[str]) -> str:
-    """Names in their order, the first few where there are many."""
-    shown = [name if name.isprintable() else repr(name) for name in names[:_MOST_NAMED]]
-    return ", ".join(shown) + (", ..." if len(names) > _MOST_NAMED else "")
+    """The names in their order, at most _MAX_NAMES of them: `a, b, c, ...`."""
+    shown = [name if name.isprintable() else repr(name) for name in names[:_MAX_NAMES]]
+    return ", ".join(shown) + (", ..." if len(names) > _MAX_NAMES else "")

@@ -1,1 +1,1 @@
-"""Steps that select records by themselves, not by what they contain."""
+"""Steps that select records by their metadata."""

@@ -14,7 +14,7 @@ _NOT_A_CHARACTER = 0xFFFD
 def decode(data: np.ndarray, points: np.ndarray) -> int:
     """Write the code points of a text; returns how many.
 
-    b"a\xc3\xa9" -> 0x61, 0xE9. A byte that is not UTF-8 gives U+FFFD.
+    "aé" -> 0x61, 0xE9. A byte that is not UTF-8 gives U+FFFD.
     """
     every_bit = np.uint8(0)
     for byte in data:

@@ -38,8 +38,8 @@ _LABELS_AND_SCORES = (int32[::1], float32[::1])
 def predict(texts: pa.Array, model: FastTextModel) -> tuple[np.ndarray, np.ndarray]:
     """The most probable label of each text (int32, its number), and its probability (float32).
 
-    A newline is read as a space, so that a text is one line. A text without a word that the model
-    knows, for a model without an end of line, has label -1 and probability 0.
+    A newline is read as a space, so that a text is one line. If the model has no end of line, a
+    text without any known word has label -1 and probability 0.
 
     ["Ein Hund"] -> [7], [0.98], where model.labels[7] is "de"
     """
@@ -86,7 +86,7 @@ def _sigmoids() -> np.ndarray:
 
 @inlined
 def _log(value: np.float32) -> np.float32:
-    """fastText's logarithm, which has a value for 0."""
+    """fastText's logarithm: of the value plus 0.00001, so that 0 has one too."""
     return np.float32(np.log(np.float64(value) + _TINY))
 
 

@@ -23,7 +23,7 @@ _SPACE, _TAB, _RETURN, _OPEN, _CLOSE = b" \t\r<>"
 
 @inlined
 def _hashed(value: np.uint32, byte: int) -> np.uint32:
-    """FNV-1a, with bytes taken as signed, as fastText does."""
+    """The FNV-1a hash after one more byte; bytes count as signed, as in fastText."""
     return np.uint32((value ^ np.uint32(np.int8(byte))) * _PRIME)
 
 
@@ -47,7 +47,7 @@ def _same(a: np.ndarray, b: np.ndarray) -> bool:
 
 @inlined
 def _find_word(word: np.ndarray, value: np.uint32, table: WordTable) -> int:
-    """The number of a word, given its hash; -1 where the table does not have it."""
+    """The number of a word, given its hash; -1 if it is not in the table."""
     slots, offsets, known = table.slots, table.offsets, table.bytes
     last = np.uint32(len(slots) - 1)
     slot = value & last

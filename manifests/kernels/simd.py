@@ -1,7 +1,8 @@
-"""What the text kernels do to many values at once; to be called by kernels.
+"""Operations on many values at once; to be called by kernels.
 
-These are single instructions of the processor, written in LLVM, or plain loops with the same
-results: where numba's door to LLVM is shut, or where CURATE_PLAIN_LOOPS is set to 1.
+They come in two forms with the same results: as vector instructions, written in LLVM, and as plain
+loops. The plain loops are taken if numba cannot pass LLVM through, or if the environment variable
+CURATE_PLAIN_LOOPS is 1.
 """
 
 from __future__ import annotations

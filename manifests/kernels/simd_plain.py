@@ -1,10 +1,11 @@
-"""The operations of `simd`, as plain loops: slower, and free of anything but numba."""
+"""The operations of `simd` as plain loops: slower, but in Python alone."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from manifests.kernels.compiling import inlined
+from manifests.kernels.popcount import popcount
 
 BLOCK = 64
 """Bytes that one operation reads."""
@@ -17,11 +18,6 @@ _LOW_HALF = np.uint64(0xFFFFFFFF)
 _LARGEST = np.uint32(0xFFFFFFFF)
 _TAB, _RETURN, _SPACE, _A, _Z, _SMALL_A, _SMALL_Z, _0, _9 = b"\t\r AZaz09"
 _FILE_SEPARATOR, _NOT_ASCII, _TO_SMALL = 0x1C, 0x80, 32
-
-# Counting the bits of a word (Hacker's Delight, 5-1).
-_2, _4, _56 = np.uint64(2), np.uint64(4), np.uint64(56)
-_ODD, _PAIRS = np.uint64(0x5555555555555555), np.uint64(0x3333333333333333)
-_NIBBLES, _BYTES = np.uint64(0x0F0F0F0F0F0F0F0F), np.uint64(0x0101010101010101)
 
 
 @inlined
@@ -68,9 +64,7 @@ def separator_mask(source: np.ndarray, at: int, by_words: bool) -> np.uint64:
 @inlined
 def count_bits(mask: np.uint64) -> int:
     """How many bits are set."""
-    word = mask - ((mask >> _ONE) & _ODD)
-    word = (word & _PAIRS) + ((word >> _2) & _PAIRS)
-    return int((((word + (word >> _4)) & _NIBBLES) * _BYTES) >> _56)
+    return int(popcount(mask))
 
 
 @inlined

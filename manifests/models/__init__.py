@@ -1,1 +1,1 @@
-"""Model files read into arrays, without running anything they name."""
+"""Readers of model files into arrays; no code that a file names is run."""

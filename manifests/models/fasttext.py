@@ -29,31 +29,32 @@ _CENTROIDS = 256
 _WORD, _LABEL_KIND = 0, 1
 _MAX_COUNT = 10**15
 _MAX_BUCKETS = 10**8
-"""Hashes of n-grams; fastText's default is 2 million (the limit is ours: 400 MB)."""
+"""Limit of hashes of n-grams (ours: 400 MB); fastText's default is 2 million."""
 
 
 class Ngrams(NamedTuple):
-    """Which n-grams a text is made of, beside its words, and the input row of each."""
+    """The n-grams that count beside words, and their rows in the input matrix."""
 
     rows: np.ndarray
-    """int32 input row by n-gram hash modulo the length; -1 where pruning left none."""
+    """int32: the input row of an n-gram, at its hash modulo the length; -1 if it was pruned."""
     min_characters: int
     max_characters: int
-    """Characters in the shortest and longest n-gram of a word; 0 at most: none."""
+    """Characters in the shortest and longest n-gram of a word; a maximum of 0: there are none."""
     max_words: int
-    """Words in the longest n-gram of words; 1: none."""
+    """Words in the longest n-gram of words; 1: there are none."""
 
 
 class Weights(NamedTuple):
-    """What the compiled loops take of a classifier; all arrays are read-only.
+    """The arrays and numbers of a classifier that compiled loops take; arrays are read-only.
 
-    Labels and words are numbered in the order of the file; a table of words has the labels last.
+    Words and labels are numbered in the order of the file. `words` also has the labels, after the
+    words, so that a label in a text is recognised.
     """
 
     words: WordTable
     word_count: int
     end_of_line: int
-    """The number of the word that ends every text; -1 where the model has none."""
+    """The number of the word `</s>`, which ends every text; -1 if the model has none."""
     ngrams: Ngrams
     inputs: np.ndarray
     """float32 (rows, dimensions): a row for each word, then the n-grams."""
@@ -96,12 +97,11 @@ class _Dictionary(NamedTuple):
     counts: list[int]
     words: int
     pruned: np.ndarray | None
-    """int32 (n-grams kept, 2): hash and row of each, counted from the first n-gram; None where all
-    were kept."""
+    """int32 (n-grams kept, 2): the hash of each and its row after the words; None: not pruned."""
 
 
 def read_model(path: str) -> FastTextModel:
-    """Raises InputError where the file is absent, broken, or no supervised fastText model."""
+    """Read a .bin or .ftz file. Raises InputError if it is absent, broken, or no classifier."""
     try:
         with open(path, "rb") as handle:
             file = mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ)
@@ -156,7 +156,7 @@ def _model(file: mmap.mmap) -> FastTextModel:
 def _arguments(file: mmap.mmap) -> _Arguments:
     magic, version = _numbers(file, "ii")
     if magic != _MAGIC:
-        raise _BrokenError("it does not start as one")
+        raise _BrokenError("its first bytes are not those of a model")
     if version not in (_OLD, _CURRENT):
         raise _BrokenError(f"its version is {version}, not {_OLD} or {_CURRENT}")
     arguments = _Arguments(*_numbers(file, "12id"))
@@ -231,7 +231,8 @@ def _dense(file: mmap.mmap) -> tuple[np.ndarray, None]:
 
 
 def _quantised(file: mmap.mmap) -> tuple[np.ndarray, np.ndarray | None]:
-    """A matrix whose rows are joined centroids, chosen by codes; and the norm of each row."""
+    """A matrix and the norms of its rows. Each code of a row chooses one centroid, and these joined
+    are the row."""
     has_norms, rows, columns, code_count = _numbers(file, "?qqi")
     codes = _array(file, "u1", code_count).reshape(rows, -1)
     parts = _centroids(file)
@@ -246,7 +247,7 @@ def _quantised(file: mmap.mmap) -> tuple[np.ndarray, np.ndarray | None]:
 
 
 def _centroids(file: mmap.mmap) -> list[np.ndarray]:
-    """Of each part of a row its centroids, float32 (256, values in the part)."""
+    """The centroids of each part of a row, float32 (256, values in the part)."""
     dimensions, parts, width, last_width = _numbers(file, "4i")
     if parts < 1 or dimensions != (parts - 1) * width + last_width:
         raise _BrokenError(f"{parts} parts of {width} and {last_width} are not {dimensions} values")
@@ -275,5 +276,5 @@ def _numbers(file: mmap.mmap, layout: str) -> tuple[int, ...]:
 def _array(file: mmap.mmap, kind: str, count: int) -> np.ndarray:
     size = np.dtype(kind).itemsize * count
     if not 0 <= size <= len(file) - file.tell():
-        raise ValueError(f"{size} bytes are announced, {len(file) - file.tell()} are left")
+        raise ValueError(f"it declares {size} bytes, and has {len(file) - file.tell()} left")
     return np.frombuffer(file.read(size), kind)

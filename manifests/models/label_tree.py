@@ -9,10 +9,10 @@ _NOT_BUILT = 10**15
 
 
 def label_tree(counts: list[int]) -> np.ndarray:
-    """The Huffman tree of labels that are in order of falling count: int32 (2 labels - 1, 2).
+    """The Huffman tree of labels by their counts, which fall: int32 (2 labels - 1, 2).
 
-    Each row has the left and the right child of a node; -1 in a leaf, which is numbered as its
-    label. The root is last; children come before their parent.
+    Each row has the left and the right child of a node. Leaves come first, in the order of the
+    labels, with -1 for their children; children come before their parent, and the root is last.
 
     >>> label_tree([5, 2, 1]).tolist()
     [[-1, -1], [-1, -1], [-1, -1], [2, 1], [3, 0]]

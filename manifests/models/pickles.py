@@ -1,4 +1,4 @@
-"""The one reader of pickles: plain data, and calls of nothing but functions that the caller allows.
+"""The one reader of pickles: it reads plain data, and calls only functions that the caller allows.
 
 A pickle is a program that may import and call anything. Here it can build lists, tuples, dicts,
 text, bytes, numbers, booleans and None; any other name in it is looked up in an allow-list.
@@ -18,15 +18,15 @@ from manifests.errors import FileError
 MAX_BYTES = 256 << 20
 """Largest pickle that is read (ours: RefCOCO's are under 100 MB)."""
 MAX_INSTRUCTIONS = 20_000_000
-"""Most instructions of a pickle (ours: RefCOCO's have some 7 million). Each takes about 0.5 us, and
-80 bytes where it makes an empty list: a hostile pickle costs some 10 s and 1.6 GB at most."""
+"""Most instructions of a pickle (ours: RefCOCO's have some 7 million). Each takes about 0.5 us and
+up to 80 bytes (an empty list). So a hostile file costs some 15 s and 1.6 GB, beside its text."""
 MAX_DEPTH = 64
 """Most containers inside each other (ours: RefCOCO's have 4)."""
 MAX_GROWTH, FREE_SIZE = 10, 1 << 20
-"""Most values and characters for each byte of the file, a shared value counted wherever it occurs;
+"""Most values and characters for each byte of the file; a shared value counts at each occurrence.
 FREE_SIZE of them are accepted for a file of any size (both ours)."""
 MAX_KEY = 1 << 31
-"""Whole numbers as dict keys are smaller (ours): larger ones can be chosen to have one hash."""
+"""Limit of whole numbers as dict keys (ours): larger ones can be chosen to have the same hash."""
 MAX_BITS = 4096
 """Longest whole number (ours): Python refuses to print one of over 4,300 digits."""
 _FIX = "Only lists, tuples, dicts, text, bytes, numbers, booleans and None are read."

@@ -1,4 +1,4 @@
-"""A hash table of byte strings, for compiled loops to look words up in."""
+"""A hash table of words for compiled loops."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ _FNV_BASIS, _FNV_PRIME = np.uint32(2166136261), np.uint32(16777619)
 
 
 class WordTable(NamedTuple):
-    """Words by number: word i is bytes[offsets[i] : offsets[i + 1]].
+    """Numbered words; word i is bytes[offsets[i] : offsets[i + 1]].
 
-    `slots` is an open-addressing table of int32 numbers, -1 where free, as long as a power of two;
-    a word is in the first slot that was free from its hash (`fnv`) on. All are read-only.
+    `slots` is a hash table of word numbers, int32, with a power of two as its length and -1 in free
+    slots. A word is in slot `fnv(word) % length` or, if that was taken, in the next free one.
     """
 
     slots: np.ndarray
@@ -28,7 +28,7 @@ def word_table(words: list[bytes]) -> WordTable:
 
 
 def read_only(array: np.ndarray) -> np.ndarray:
-    """The array itself, contiguous and protected, as loops are compiled to take it."""
+    """The same array, contiguous and read-only, as the compiled loops declare it."""
     array = np.ascontiguousarray(array)
     array.setflags(write=False)
     return array
@@ -46,8 +46,8 @@ def fnv(data: np.ndarray, offsets: np.ndarray) -> np.ndarray:
 
 
 def _slots(hashes: np.ndarray) -> np.ndarray:
-    """All words at once: each round, one word goes into each free slot that any wants, and the
-    others try the next."""
+    """Put all words into slots. In each round every word tries one slot: of several words that try
+    the same free slot one gets it, and the others try their next slot in the next round."""
     slots = np.full(1 << (4 * len(hashes)).bit_length(), -1, np.int32)
     last = np.uint32(len(slots) - 1)
     waiting, wanted = np.arange(len(hashes), dtype=np.int32), hashes & last

@@ -24,7 +24,7 @@ def lost(line: int, message: str) -> Quarantined:
     return Quarantined(f"data/a.jsonl#{line}", "read boxes", "RowError", message)
 
 
-def test_numbers_that_are_no_box_lose_their_record_alone(base: Path) -> None:
+def test_numbers_that_are_no_box_quarantine_only_their_record(base: Path) -> None:
     odd = [[8, 6, 32], [8, 6, None, 24], [32, 6, 8, 24], [8, 6, 3200, 24]]
     write_lines(base, *[GOOD] * 12, *({**GOOD, "boxes": [box]} for box in odd))
     made = run_recipe(base, BOXES)
@@ -39,7 +39,7 @@ def test_numbers_that_are_no_box_lose_their_record_alone(base: Path) -> None:
     ]
 
 
-def test_boxes_out_of_the_image_or_of_no_width_go_by_a_step(base: Path) -> None:
+def test_boxes_outside_the_image_or_without_width_are_removed_by_a_step(base: Path) -> None:
     out, line = {**GOOD, "boxes": [[-16, 6, 8, 24]]}, {**GOOD, "boxes": [[8, 6, 8, 24]]}
     write_lines(base, *[GOOD] * 12, out, line, {**GOOD, "boxes": [[8, 6, 64.4, 24]]})
     made = run_recipe(base, BOXES, steps=[{"boxes": {}}])
@@ -51,20 +51,20 @@ def test_a_wrong_space_stops_the_run(base: Path, capsys: pytest.CaptureFixture[s
     write_lines(base, *[GOOD] * 12)
     write_recipe(base, {**BOXES, "space": "xyxy fraction"})
     assert curate(base, "run", "recipe.yaml", "-o", "out", "--inline", "-q") == 1
-    told = capsys.readouterr().err
-    assert "data/a.jsonl: 12 of 12 boxes contradict 'xyxy fraction'" in told
-    assert "'xyxy pixel'" in told
+    message = capsys.readouterr().err
+    assert "data/a.jsonl: 12 of 12 boxes contradict 'xyxy fraction'" in message
+    assert "'xyxy pixel'" in message
     assert not (base / "out/manifest.json").exists()
 
 
-def test_annotations_of_another_image_lose_their_record(base: Path) -> None:
+def test_annotations_of_another_image_quarantine_their_record(base: Path) -> None:
     write_lines(base, GOOD, {**GOOD, "w": 48, "h": 64})
-    told = "annotated on an image of 48 x 64, but this one is 64 x 48 as shown."
+    message = "annotated on an image of 48 x 64, but this one is 64 x 48 as shown."
     made = run_recipe(base, BOXES)
-    assert made.quarantine == [lost(2, f"data/0.jpg: {told} It is another image.")]
+    assert made.quarantine == [lost(2, f"data/0.jpg: {message} It is another image.")]
 
 
-def test_a_coco_annotation_that_is_none_is_lost_alone(base: Path) -> None:
+def test_a_broken_coco_annotation_is_quarantined_alone(base: Path) -> None:
     sound = {"id": 1, "image_id": 0, "category_id": 1, "bbox": [8, 6, 24, 18]}
     wrong = [{**sound, "id": 2, "image_id": 9}, {**sound, "id": 3, "category_id": 9}, sound]
     split = {
@@ -89,7 +89,7 @@ class Runs:
         return os.system, ("touch gone",)
 
 
-def test_files_that_would_do_something_are_lost_whole(base: Path) -> None:
+def test_files_that_would_run_code_are_quarantined_completely(base: Path) -> None:
     refs = [{"ref_id": 1, "ann_id": 1, "image_id": 1, "sentences": [Runs()]}]
     (base / "data/refs(unc).p").write_bytes(pickle.dumps(refs, protocol=2))
     (base / "data/instances.json").write_text('{"images": [], "annotations": [], "categories": []}')

@@ -27,15 +27,15 @@ def test_an_image_deleted_after_reading_is_quarantined_at_writing_until_it_is_ba
         "read lines": (3, 3, {}, {}),
         "write arrow": (3, 2, {}, {"MediaError": 1}),
     }
-    told = f"data/1.jpg: there is no such file. {BRING}"
-    assert made.quarantine == [Quarantined("data/a.jsonl#2", "write arrow", "MediaError", told)]
+    message = f"data/1.jpg: there is no such file. {BRING}"
+    assert made.quarantine == [Quarantined("data/a.jsonl#2", "write arrow", "MediaError", message)]
     assert made.captions == {o: c for o, c in first.captions.items() if o != "data/a.jsonl#2"}
     capsys.readouterr()
     assert curate(base, "explain", "out", "data/a.jsonl#2", "--json") == 0
     assert json.loads(capsys.readouterr().out)["events"] == [
         {"step": "read lines", "what": "read", "facts": {"from": "data/a.jsonl#2"}},
         {"step": "write arrow", "what": "quarantined",
-         "facts": {"error": "MediaError", "message": told}},
+         "facts": {"error": "MediaError", "message": message}},
     ]  # fmt: skip
     (base / "kept.jpg").rename(base / "data/1.jpg")
     healed = run_recipe(base, LINES, how=("--inline", "--retry"), **settings)
@@ -49,8 +49,8 @@ def test_an_image_changed_after_reading_is_quarantined_at_writing(base: Path) ->
     (base / "data/1.jpg").write_bytes(b"not what it was")
     made = run_recipe(base, LINES, shards={"columns": ["source"]})
     fix = "Restore the original file and run again with --retry, or leave it in quarantine."
-    told = f"data/1.jpg: 15 bytes instead of {size}: the file has changed. {fix}"
-    assert made.quarantine == [Quarantined("data/a.jsonl#2", "write arrow", "MediaError", told)]
+    message = f"data/1.jpg: 15 bytes instead of {size}: the file has changed. {fix}"
+    assert made.quarantine == [Quarantined("data/a.jsonl#2", "write arrow", "MediaError", message)]
     assert len(made.rows) == 2
 
 

@@ -68,7 +68,7 @@ def test_zero_rows_make_zero_rows_and_shards_that_open(base: Path, name: str) ->
 
 
 @pytest.mark.parametrize(
-    ("source", "told"),
+    ("source", "message"),
     [
         (PHOTOS | {"path": "gone"}, "gone: no such file or folder, or nothing in it. Check the"),
         (TARS | {"path": "gone/*.tar"}, "gone/*.tar: no such file or folder, or nothing in it."),
@@ -78,15 +78,15 @@ def test_zero_rows_make_zero_rows_and_shards_that_open(base: Path, name: str) ->
     ],
     ids=["folder", "glob", "empty folder", "media_root", "media_root of a tsv"],
 )
-def test_a_missing_folder_is_an_error_and_no_empty_success(
-    base: Path, capsys: pytest.CaptureFixture[str], source: dict[str, Any], told: str
+def test_a_missing_folder_is_an_error_not_an_empty_success(
+    base: Path, capsys: pytest.CaptureFixture[str], source: dict[str, Any], message: str
 ) -> None:
     (base / "empty").mkdir()
     write_lines(base, *ROWS)
     (base / "data/a.tsv").write_text("0.jpg\tGood.\n")
     write_recipe(base, source)
     assert curate(base, "run", "recipe.yaml", "-o", "out", "--inline") == FAILED
-    assert capsys.readouterr().err.startswith(f"curate: {told}")
+    assert capsys.readouterr().err.startswith(f"curate: {message}")
     assert sorted(path.name for path in (base / "out").iterdir()) == ["steps"]
 
 
@@ -98,7 +98,7 @@ def write_parts(base: Path, count: int = 3) -> list[Path]:
     return paths
 
 
-def test_a_broken_parquet_is_quarantined_whole_and_the_others_are_read(base: Path) -> None:
+def test_a_broken_parquet_is_quarantined_and_the_others_are_read(base: Path) -> None:
     paths = write_parts(base)
     paths[1].write_bytes(paths[1].read_bytes()[:-100])
     made = run_recipe(base, URLS)
@@ -113,7 +113,7 @@ def test_a_broken_parquet_is_quarantined_whole_and_the_others_are_read(base: Pat
     assert made.captions == {f"data/{n}.parquet#0": f"Caption {n}." for n in (0, 2)}
 
 
-def test_a_stray_file_among_good_ones_is_quarantined_whole(base: Path) -> None:
+def test_a_file_of_another_format_among_good_ones_is_quarantined(base: Path) -> None:
     write_lines(base, *ROWS)
     write_lines(base, json.dumps(ROWS).encode(), name="array.jsonl")
     write_lines(base, make_image(), name="image.jsonl")
@@ -121,7 +121,7 @@ def test_a_stray_file_among_good_ones_is_quarantined_whole(base: Path) -> None:
     assert made.accounts["read lines"] == (5, 3, {}, {"FileError": 2})
     rest = "What follows in the file is lost."
     assert [lost[0::3] for lost in made.quarantine] == [
-        ("data/array.jsonl", f"a JSON array, not JSON lines. {rest} `curate readers` tells what "
+        ("data/array.jsonl", f"a JSON array, not JSON lines. {rest} `curate readers` lists what "
          "reads those."),
         ("data/image.jsonl", "line 1 is no header of a table: line 1, byte 0: 0xff is not UTF-8. "
          f"{rest}"),
@@ -129,7 +129,7 @@ def test_a_stray_file_among_good_ones_is_quarantined_whole(base: Path) -> None:
     assert len(made.rows) == 3
 
 
-def test_a_table_without_the_column_that_is_named_stops_the_run(
+def test_a_table_without_a_named_column_stops_the_run(
     base: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """It may stand for millions of rows: one line in the quarantine would hide them."""
@@ -143,7 +143,7 @@ def test_a_table_without_the_column_that_is_named_stops_the_run(
     )
 
 
-def test_files_of_no_bytes_are_broken_files(base: Path) -> None:
+def test_empty_files_are_broken_files(base: Path) -> None:
     write_parts(base)
     (base / "data/9.parquet").write_bytes(b"")
     shard(base / "data", MEMBERS)
@@ -158,7 +158,7 @@ def test_files_of_no_bytes_are_broken_files(base: Path) -> None:
     assert len(made.rows) == 6
 
 
-def test_a_source_that_is_broken_all_over_is_over_the_budget(
+def test_a_source_of_broken_files_is_over_the_budget(
     base: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for path in write_parts(base)[:2]:
@@ -192,7 +192,7 @@ def _pair(name: str, reader: str, **settings: Any) -> dict[str, Any]:
         (_pair("*.pdf", "folder"), "a.pdf: a PDF", None),
     ],
 )  # fmt: skip
-def test_a_wrong_reader_is_told_what_the_file_is_and_which_reader_takes_it(
+def test_the_error_of_a_wrong_reader_describes_the_file_and_names_the_right_one(
     base: Path, capsys: pytest.CaptureFixture[str],
     source: dict[str, Any], looks: str, takes: str | None,
 ) -> None:  # fmt: skip
@@ -206,6 +206,6 @@ def test_a_wrong_reader_is_told_what_the_file_is_and_which_reader_takes_it(
     write_recipe(base, source)
     assert curate(base, "run", "recipe.yaml", "-o", "out", "--inline") == FAILED
     fix = f"Read it with: {takes}." if takes else "No reader takes it; leave it out of the path."
-    said = f"data/{looks}: not what the reader {source['reader']!r} takes. {fix}"
-    assert capsys.readouterr().err == f"curate: {said}\n"
+    message = f"data/{looks}: not what the reader {source['reader']!r} takes. {fix}"
+    assert capsys.readouterr().err == f"curate: {message}\n"
     assert not (base / "out/manifest.json").exists()

@@ -27,8 +27,8 @@ def test_an_image_cut_in_half_is_quarantined_by_image_decodes(photos: Path) -> N
     }
     (lost,) = made.quarantine
     assert lost[:3] == ("data/half.jpg", "image_decodes", "RowError")
-    said = r"data/half\.jpg: OSError: image file is truncated \(\d+ bytes not processed\)\. "
-    assert re.fullmatch(said + re.escape(REPLACE), lost.message)
+    pattern = r"data/half\.jpg: OSError: image file is truncated \(\d+ bytes not processed\)\. "
+    assert re.fullmatch(pattern + re.escape(REPLACE), lost.message)
     assert made.captions == PHOTOS_KEPT
 
 
@@ -36,8 +36,8 @@ def test_an_image_whose_header_is_cut_is_quarantined_at_reading(photos: Path) ->
     (photos / "data/head.jpg").write_bytes(make_image(640, 480, 9)[:100])
     made = run_recipe(photos, PHOTOS)
     assert made.accounts["read photos"] == (4, 3, {}, {"MediaError": 1})
-    told = f"jpg: truncated: 100 bytes end before the image size. {REPLACE}"
-    assert made.quarantine == [Quarantined("data/head.jpg", "read photos", "MediaError", told)]
+    message = f"jpg: truncated: 100 bytes end before the image size. {REPLACE}"
+    assert made.quarantine == [Quarantined("data/head.jpg", "read photos", "MediaError", message)]
     assert made.captions == PHOTOS_KEPT
 
 
@@ -49,8 +49,8 @@ def test_a_decompression_bomb_is_quarantined_unopened(photos: Path) -> None:
     (photos / "data/bomb.png").write_bytes(bomb())
     made = run_recipe(photos, PHOTOS, steps=[{"image_decodes": {}}])
     assert made.accounts["read photos"] == (4, 3, {}, {"LimitError": 1})
-    told = over("png: 120000 x 90000 pixels is over the limit of 178956970", "max_pixels")
-    assert made.quarantine == [Quarantined("data/bomb.png", "read photos", "LimitError", told)]
+    message = over("png: 120000 x 90000 pixels is over the limit of 178956970", "max_pixels")
+    assert made.quarantine == [Quarantined("data/bomb.png", "read photos", "LimitError", message)]
     assert made.captions == PHOTOS_KEPT
 
 
@@ -91,8 +91,14 @@ def animated(frames: list[bytes]) -> bytes:
 def _gif(*frames: tuple[int, int]) -> bytes:
     """A GIF of 1 x 1 pixels whose frames say they have other sizes."""
     pixel = b"\x00\x02\x02\x44\x01\x00"
-    said = (b"\x2c" + struct.pack("<HHHH", 0, 0, *size) + pixel for size in frames)
-    return b"GIF89a" + struct.pack("<HHBBB", 1, 1, 0x80, 0, 0) + bytes(6) + b"".join(said) + b";"
+    descriptors = (b"\x2c" + struct.pack("<HHHH", 0, 0, *size) + pixel for size in frames)
+    return (
+        b"GIF89a"
+        + struct.pack("<HHBBB", 1, 1, 0x80, 0, 0)
+        + bytes(6)
+        + b"".join(descriptors)
+        + b";"
+    )
 
 
 def ran_in_four_gigabytes(base: Path) -> FinishedRun:
@@ -117,6 +123,6 @@ def test_the_bombs_of_pillow_s_own_tests_do_no_harm(photos: Path, real_data: Pat
         shutil.copy(path, photos / "data")
     screen, extents = (f"data/{path.name}" for path in bombs)
     made = ran_in_four_gigabytes(photos)
-    told = over("gif: 65535 x 66601 pixels is over the limit of 178956970", "max_pixels")
-    assert made.quarantine == [Quarantined(screen, "read photos", "LimitError", told)]
+    message = over("gif: 65535 x 66601 pixels is over the limit of 178956970", "max_pixels")
+    assert made.quarantine == [Quarantined(screen, "read photos", "LimitError", message)]
     assert made.captions == PHOTOS_KEPT | {extents: None}

@@ -11,7 +11,7 @@ from tests.make import make_image
 from tests.runs import Quarantined, run_recipe
 
 
-def test_of_a_tar_cut_in_half_every_whole_sample_before_the_cut_is_kept(base: Path) -> None:
+def test_every_complete_sample_before_the_cut_of_a_tar_is_kept(base: Path) -> None:
     members = [
         (f"{n:02d}.{end}", data)
         for n in range(20)
@@ -28,8 +28,8 @@ def test_of_a_tar_cut_in_half_every_whole_sample_before_the_cut_is_kept(base: Pa
     whole = [n for n in range(20) if ends[f"{n:02d}.txt"] <= cut]
     assert made.captions == {f"data/a.tar#{n:02d}": f"Caption {n}." for n in whole}
     assert made.accounts["read tars"] == (11, 10, {}, {"RowError": 1})
-    told = f"the tar breaks off: 100 of {size} bytes of '10.jpg'. Fetch or pack the tar again."
-    assert made.quarantine == [Quarantined("data/a.tar#10", "read tars", "RowError", told)]
+    message = f"the tar breaks off: 100 of {size} bytes of '10.jpg'. Fetch or pack the tar again."
+    assert made.quarantine == [Quarantined("data/a.tar#10", "read tars", "RowError", message)]
 
 
 def test_a_tar_member_that_leaves_the_archive_is_quarantined_by_its_name(base: Path) -> None:
@@ -46,7 +46,7 @@ def test_a_tar_member_that_leaves_the_archive_is_quarantined_by_its_name(base: P
     assert sorted(p.name for p in base.iterdir()) == ["data", "out", "recipe.yaml"]
 
 
-def test_of_a_key_that_comes_twice_in_a_tar_the_first_is_kept(base: Path) -> None:
+def test_the_first_sample_of_a_repeated_key_in_a_tar_is_kept(base: Path) -> None:
     twice = [("z.jpg", make_image()), ("z.jpg", make_image(8, 8))]
     members = [*MEMBERS, ("0.jpg", make_image(8, 8)), *twice]
     shard(base / "data", members)

@@ -32,7 +32,7 @@ from tests.make import make_image
 from tests.runs import Quarantined, curate, image_digests, run_recipe, sha256
 
 
-def test_a_caption_that_is_not_utf8_is_quarantined_whatever_it_stands_in(photos: Path) -> None:
+def test_a_caption_that_is_not_utf8_is_quarantined_in_every_format(photos: Path) -> None:
     latin = "caf\xe9".encode("latin-1")
     (photos / "data/x.png").write_bytes(make_image(kind="PNG"))
     (photos / "data/x.txt").write_bytes(latin)
@@ -48,7 +48,7 @@ def test_a_caption_that_is_not_utf8_is_quarantined_whatever_it_stands_in(photos:
     made = run_recipe(photos, pairs, TARS, LINES, TSV, URLS, COCO)
     beside = "txt: byte 3 is 0xe9: no UTF-8. Convert the caption to UTF-8."
     at = coco.read_bytes().index(b"\xe9")
-    told = {
+    messages = {
         ("data/a.coco.json#annotations[1]", "read coco"):
             f"0xe9 is not UTF-8, at byte {at}. Repair the file.",
         ("data/a.jsonl#4", "read lines"): f"line 4, byte 33: 0xe9 {UTF8}",
@@ -59,7 +59,7 @@ def test_a_caption_that_is_not_utf8_is_quarantined_whatever_it_stands_in(photos:
         ("data/x.png", "read photos"): beside,
     }  # fmt: skip
     assert made.quarantine == [
-        Quarantined(*who, "RowError", message) for who, message in told.items()
+        Quarantined(*who, "RowError", message) for who, message in messages.items()
     ]
     assert {step: account[:2] for step, account in made.accounts.items()} == {
         "read photos": (4, 3), "read tars": (4, 3), "read lines": (4, 3), "read tsv": (2, 1),
@@ -67,7 +67,7 @@ def test_a_caption_that_is_not_utf8_is_quarantined_whatever_it_stands_in(photos:
     }  # fmt: skip
 
 
-def test_json_cut_in_half_costs_the_element_that_is_cut(base: Path) -> None:
+def test_json_cut_in_half_loses_only_the_element_at_the_cut(base: Path) -> None:
     cut = json.dumps(ROWS[0]).encode()[:30]
     write_lines(base, *ROWS, cut)
     chats = json.dumps([chat(n, caption) for n, caption in enumerate(GOOD)])[:-50]
@@ -152,8 +152,8 @@ def test_a_text_of_more_than_16_megabytes_beside_an_image_is_over_the_limit(phot
     (photos / "data/x.png").write_bytes(make_image(kind="PNG"))
     (photos / "data/x.txt").write_bytes(b"w " * (8 << 20) + b"w")
     made = run_recipe(photos, PHOTOS)
-    told = "txt: 16777217 bytes is over the limit of 16777216 beside an image. Leave out what is"
+    message = "txt: 16777217 bytes is over the limit of 16777216 beside an image. Leave out what is"
     assert made.quarantine == [
-        Quarantined("data/x.png", "read photos", "LimitError", f"{told} no caption."),
+        Quarantined("data/x.png", "read photos", "LimitError", f"{message} no caption."),
     ]
     assert made.captions == PHOTOS_KEPT

@@ -128,7 +128,7 @@ def made(folder: Path, name: str) -> File:
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_file_is_described_as_one_would_say_it(tmp_path: Path, name: str) -> None:
+def test_a_file_is_described_in_words(tmp_path: Path, name: str) -> None:
     assert sniff.describe(sniff.head(made(tmp_path, name), "")) == FILES[name][1]
 
 
@@ -136,7 +136,7 @@ def test_a_file_is_described_as_one_would_say_it(tmp_path: Path, name: str) -> N
 def test_a_file_is_taken_by_its_own_reader_and_refused_by_the_others(
     tmp_path: Path, name: str, readers: dict[str, type[Reader]]
 ) -> None:
-    found = sniff.takers(sniff.head(made(tmp_path, name), ""), readers)
+    found = sniff.matching_readers(sniff.head(made(tmp_path, name), ""), readers)
     assert set(found) - {"table"} == FILES[name][2]  # any table is the table reader's
 
 
@@ -164,7 +164,7 @@ def test_real_files_are_taken_by_their_own_reader_and_refused_by_the_others(
     files = storage.list_files(str(real_data / pattern))
     assert files
     for file in files[:20]:
-        found = set(sniff.takers(sniff.head(file, ""), readers))
+        found = set(sniff.matching_readers(sniff.head(file, ""), readers))
         assert found | {"table"} == REAL[pattern] | {"table"}, file.name
         assert found >= REAL[pattern], file.name
 
@@ -177,10 +177,10 @@ def test_hostile_files_are_described_and_sniffed_without_a_crash(
     for file in files:
         start = sniff.head(file, "")
         assert sniff.describe(start), file.name
-        sniff.takers(start, readers)
+        sniff.matching_readers(start, readers)
 
 
-def test_a_wrong_reader_is_told_what_the_file_is_and_who_takes_it(
+def test_the_error_of_a_wrong_reader_describes_the_file_and_names_the_right_reader(
     tmp_path: Path, readers: dict[str, type[Reader]]
 ) -> None:
     made(tmp_path, "a.tar")
@@ -193,17 +193,17 @@ def test_a_wrong_reader_is_told_what_the_file_is_and_who_takes_it(
     )
 
 
-def test_readers_that_its_ending_suits_are_named_before_others(
+def test_readers_that_take_the_suffix_too_are_named_alone(
     tmp_path: Path, readers: dict[str, type[Reader]]
 ) -> None:
     file = made(tmp_path, "coco.json")
-    assert sniff.takers(sniff.head(file, ""), readers) == ["table", "coco_captions"]
+    assert sniff.matching_readers(sniff.head(file, ""), readers) == ["table", "coco_captions"]
     with pytest.raises(InputError) as caught:
         sniff.check("llava", readers["llava"], file, "", readers)
     assert caught.value.fix == "Read it with: coco_captions."
 
 
-def test_a_file_nobody_takes_is_to_be_left_out(
+def test_a_file_that_no_reader_takes_has_an_error_that_says_to_leave_it_out(
     tmp_path: Path, readers: dict[str, type[Reader]]
 ) -> None:
     with pytest.raises(InputError) as caught:
@@ -212,7 +212,7 @@ def test_a_file_nobody_takes_is_to_be_left_out(
     assert caught.value.fix == "No reader takes it; leave it out of the path."
 
 
-def test_the_right_reader_is_told_nothing(tmp_path: Path, readers: dict[str, type[Reader]]) -> None:
+def test_the_right_reader_gets_no_error(tmp_path: Path, readers: dict[str, type[Reader]]) -> None:
     for name, (_, _, takers) in FILES.items():
         for taker in takers:
             sniff.check(taker, readers[taker], made(tmp_path, name), "", readers)
@@ -223,11 +223,11 @@ def test_annotations_beyond_the_head_are_looked_up_in_the_file(
 ) -> None:
     monkeypatch.setattr(sniff, "HEAD_BYTES", 40)
     for name in ("coco.json", "boxes.json"):
-        found = sniff.takers(sniff.head(made(tmp_path, name), ""), readers)
+        found = sniff.matching_readers(sniff.head(made(tmp_path, name), ""), readers)
         assert set(found) - {"table"} == FILES[name][2]
 
 
-def test_a_head_opens_as_it_is_and_holds_no_more_than_its_first_bytes(tmp_path: Path) -> None:
+def test_a_head_has_a_complete_uri_and_only_the_first_bytes(tmp_path: Path) -> None:
     made(tmp_path, "a.jpg")
     start = sniff.head(File("a.jpg", "a.jpg", 1, 0), str(tmp_path))
     assert start.file.uri == str(tmp_path / "a.jpg")

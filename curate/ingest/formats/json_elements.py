@@ -11,10 +11,9 @@ from typing import NamedTuple
 
 import orjson
 
+from curate.ingest.formats.batching import in_batches
 from curate.ingest.formats.chunks import read_chunks
 from curate.ingest.formats.json_pieces import BLANKS, BOM, Element, after_bracket, pieces
-from curate.ingest.formats.lines import BATCH_BYTES
-from curate.ingest.reader import BATCH_ROWS
 from manifests.errors import InputError, RowError
 
 
@@ -58,17 +57,8 @@ def elements(place: str, start: int = 0, stop: int = -1, first: int = 0) -> Iter
 
 
 def batches(elements: Iterable[Element]) -> Iterator[list[Element]]:
-    """The elements in lists of BATCH_ROWS, or of about BATCH_BYTES if that is fewer."""
-    batch: list[Element] = []
-    size_bytes = 0
-    for element in elements:
-        batch.append(element)
-        size_bytes += len(element.data)
-        if len(batch) == BATCH_ROWS or size_bytes > BATCH_BYTES:
-            yield batch
-            batch, size_bytes = [], 0
-    if batch:
-        yield batch
+    """The elements in batches of bounded size."""
+    return in_batches(elements, lambda element: len(element.data))
 
 
 def members(place: str) -> Members:

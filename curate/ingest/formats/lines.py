@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from curate.ingest.formats.batching import in_batches
 from curate.ingest.formats.chunks import is_compressed, read_chunks
-from curate.ingest.reader import BATCH_ROWS, SPLIT_BYTES, Context, Split
+from curate.ingest.reader import SPLIT_BYTES, Context, Split
 from manifests import storage
 from manifests.errors import FileError, RowError
 from manifests.storage import File
 
-BATCH_BYTES = 32 << 20
 MAX_LINE_BYTES = 256 << 20
 """A longer line is an error (ours): memory must hold a line, and no real one is this long."""
 _BOM = b"\xef\xbb\xbf"
@@ -63,20 +63,9 @@ def lines(split: Split, context: Context) -> Iterator[tuple[int, bytes]]:
 
 
 def line_batches(split: Split, context: Context) -> Iterator[list[tuple[int, bytes]]]:
-    """The lines of a split that are not blank, in lists of BATCH_ROWS, or of about BATCH_BYTES if
-    that is fewer."""
-    batch: list[tuple[int, bytes]] = []
-    size_bytes = 0
-    for number, line in lines(split, context):
-        if not line or line.isspace():
-            continue
-        batch.append((number, line))
-        size_bytes += len(line)
-        if len(batch) == BATCH_ROWS or size_bytes > BATCH_BYTES:
-            yield batch
-            batch, size_bytes = [], 0
-    if batch:
-        yield batch
+    """The lines of a split that are not blank, in batches of bounded size."""
+    numbered = ((n, line) for n, line in lines(split, context) if line and not line.isspace())
+    return in_batches(numbered, lambda item: len(item[1]))
 
 
 def decoded(number: int, line: bytes) -> str:

@@ -88,8 +88,8 @@ def row_group_splits(file: File, context: Context) -> Iterator[Split]:
 def batches(split: Split, context: Context, texts: Collection[str] = ()) -> Iterator[Batch]:
     """The rows of a split, in batches of at most BATCH_ROWS and about BATCH_BYTES.
 
-    `texts` names, in any case, columns that hold text even if the file has them as bytes. A row with
-    a text that is not UTF-8 is a broken one.
+    `texts` names, in any case, columns that hold text even if the file has them as bytes. A row
+    with a text that is not UTF-8 is a broken one.
     """
     file, first = split.files[0], split.first
     with open_parquet(file, context.base) as opened:

@@ -8,8 +8,9 @@ from typing import Any, Literal, NamedTuple
 
 import orjson
 
-from curate.ingest.formats.lines import BATCH_BYTES, decoded, line_batches, lines
-from curate.ingest.reader import BATCH_ROWS, Context, Split
+from curate.ingest.formats.batching import in_batches
+from curate.ingest.formats.lines import decoded, line_batches, lines
+from curate.ingest.reader import Context, Split
 from manifests.errors import FileError, RowError
 from manifests.storage import File
 
@@ -61,7 +62,7 @@ def layout_of(file: File, context: Context) -> Layout:
 def read_rows(split: Split, context: Context, layout: Layout) -> Iterator[list[Numbered]]:
     """The rows of a split in batches; one that cannot be parsed has an error in its place."""
     if layout.kind == "csv":
-        yield from _csv_batches(split, context, layout)
+        yield from in_batches(_csv(split, context, layout), _characters)
         return
     for batch in line_batches(split, context):
         if layout.kind == "jsonl":
@@ -114,17 +115,9 @@ def _by_name(number: int, fields: list[str], header: list[str]) -> Row:
     return dict(zip(header, fields, strict=True))
 
 
-def _csv_batches(split: Split, context: Context, layout: Layout) -> Iterator[list[Numbered]]:
-    batch: list[Numbered] = []
-    size_bytes = 0
-    for number, row in _csv(split, context, layout):
-        batch.append((number, row))
-        size_bytes += sum(map(len, row.values())) if isinstance(row, dict) else 0
-        if len(batch) == BATCH_ROWS or size_bytes > BATCH_BYTES:
-            yield batch
-            batch, size_bytes = [], 0
-    if batch:
-        yield batch
+def _characters(item: Numbered) -> int:
+    _, row = item
+    return sum(map(len, row.values())) if isinstance(row, dict) else 0
 
 
 def _csv(split: Split, context: Context, layout: Layout) -> Iterator[Numbered]:

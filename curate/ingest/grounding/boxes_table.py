@@ -11,14 +11,12 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from curate.ingest.columns import Names, require_columns
 from curate.ingest.formats.nested_tables import (
-    SUFFIXES,
     RowBatch,
     first_row,
     row_batches,
-    row_splits,
 )
 from curate.ingest.formats.parquet import sniffed_schema
-from curate.ingest.grounding.annotations.annotated_rows import annotated_rows, without
+from curate.ingest.grounding.annotations.annotated_table import AnnotatedTable, annotated_rows
 from curate.ingest.grounding.annotations.annotation import AnnotatedImage
 from curate.ingest.grounding.annotations.annotations_in_cells import (
     Entry,
@@ -30,7 +28,7 @@ from curate.ingest.grounding.annotations.annotations_in_cells import (
     to_annotation,
 )
 from curate.ingest.grounding.annotations.class_names import ClassNames, read_class_names
-from curate.ingest.grounding.annotations.grounding_reader import GroundingReader
+from curate.ingest.grounding.annotations.fields import without
 from curate.ingest.image_columns import open_images
 from curate.ingest.images import OpenedImage
 from curate.ingest.media_root import ROOT_DESCRIPTION, root_of
@@ -61,7 +59,7 @@ class ObjectFields(BaseModel):
         return self
 
 
-class BoxesTable(GroundingReader):
+class BoxesTable(AnnotatedTable):
     """Any table of annotated images: parquet, JSON lines, or a JSON array of objects.
 
         {"image": "a.jpg", "objects": [{"bbox": [64, 48, 64, 48], "category": "dog"}]}
@@ -86,7 +84,6 @@ class BoxesTable(GroundingReader):
     from 0, or of the line, from 1.
     """
 
-    suffixes: ClassVar[tuple[str, ...]] = SUFFIXES
     keeps_bytes: ClassVar[bool] = True
 
     space: SpaceSetting = Field(description="space of the coordinates")
@@ -124,9 +121,6 @@ class BoxesTable(GroundingReader):
         row = first_row(head) or {}
         has_path = any(isinstance(cell, str) for cell in row.values())
         return has_path and any(holds_coordinates(cell) for cell in row.values())
-
-    def splits(self, file: File, context: Context) -> Iterator[Split]:
-        return row_splits(file, context)
 
     def read(self, split: Split, context: Context) -> Iterator[ReadBatch]:
         file = split.files[0]
@@ -187,7 +181,7 @@ class BoxesTable(GroundingReader):
 
     @property
     def _used(self) -> set[str | None]:
-        """The columns that are not left for `meta`."""
+        """The columns with a place of their own in the record; the others go to `meta`."""
         columns = {getattr(self, setting) for setting in ("image", "text", *_COLUMNS.values())}
         return columns | {self.objects.field if self.objects else None}
 

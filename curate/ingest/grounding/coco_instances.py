@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 from curate.ingest.formats.json_elements import object_keys
 from curate.ingest.formats.json_fields import id_field, text_field
 from curate.ingest.formats.json_object import first_element
-from curate.ingest.grounding.annotations.annotated_rows import without
 from curate.ingest.grounding.annotations.annotation import AnnotatedImage, Annotation
 from curate.ingest.grounding.annotations.coco_layout import CocoFile, CocoLayout, size_of
+from curate.ingest.grounding.annotations.fields import without
 from curate.ingest.grounding.annotations.image_by_path_end import image_by_path_end
 from curate.ingest.reader import Head
 from manifests.errors import RowError

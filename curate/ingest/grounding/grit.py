@@ -8,20 +8,19 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from curate.ingest.file_template import Files
-from curate.ingest.formats.nested_tables import SUFFIXES, column_names, row_batches, row_splits
-from curate.ingest.grounding.annotations.annotated_rows import annotated_rows, size_in, without
+from curate.ingest.formats.nested_tables import column_names, row_batches
+from curate.ingest.grounding.annotations.annotated_table import AnnotatedTable, annotated_rows
 from curate.ingest.grounding.annotations.annotation import AnnotatedImage, Annotation
-from curate.ingest.grounding.annotations.grounding_reader import GroundingReader
+from curate.ingest.grounding.annotations.fields import size_in, without
 from curate.ingest.grounding.annotations.images_by_columns import images_by_columns
 from curate.ingest.images import OpenedImage
 from curate.ingest.media_folder import MediaFolder
 from curate.ingest.reader import Context, Head, ReadBatch, Split
 from manifests.errors import RowError
 from manifests.geometry.space import SPACES, Space
-from manifests.storage import File
 
 
-class Grit(GroundingReader):
+class Grit(AnnotatedTable):
     """GRIT (Kosmos-2): `caption` with `ref_exps` or `noun_chunks`, as parquet or JSON lines.
 
         {"key": "000423", "url": "https://a.org/b.jpg", "width": 640, "height": 480,
@@ -38,7 +37,6 @@ class Grit(GroundingReader):
     the file's name and the number of the row, from 0, or of the line, from 1.
     """
 
-    suffixes: ClassVar[tuple[str, ...]] = SUFFIXES
     own_space: ClassVar[Space] = SPACES["fraction"]
 
     media_root: str = Field(description="folder of the images")
@@ -55,9 +53,6 @@ class Grit(GroundingReader):
     def sniff(cls, head: Head) -> bool:
         names = column_names(head)
         return "caption" in names and bool({"ref_exps", "noun_chunks"} & names)
-
-    def splits(self, file: File, context: Context) -> Iterator[Split]:
-        return row_splits(file, context)
 
     def read(self, split: Split, context: Context) -> Iterator[ReadBatch]:
         file, folder = split.files[0], MediaFolder(self.media_root, context.base)

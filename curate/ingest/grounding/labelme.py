@@ -11,8 +11,8 @@ from typing import Any, ClassVar
 import orjson
 
 from curate.ingest.formats.json_elements import object_keys
-from curate.ingest.grounding.annotations.annotated_rows import size_in, without
 from curate.ingest.grounding.annotations.annotation import AnnotatedImage, Annotation
+from curate.ingest.grounding.annotations.fields import size_in, without
 from curate.ingest.grounding.annotations.file_per_image import FilePerImage, SplitCache
 from curate.ingest.images import OpenedImage, keep_image
 from curate.ingest.reader import Head

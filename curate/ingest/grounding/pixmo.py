@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, ClassVar
+from typing import Any
 
 from pydantic import Field
 
 from curate.ingest.file_template import Files
-from curate.ingest.formats.nested_tables import SUFFIXES, column_names, row_batches, row_splits
-from curate.ingest.grounding.annotations.annotated_rows import annotated_rows, without
+from curate.ingest.formats.nested_tables import column_names, row_batches
+from curate.ingest.grounding.annotations.annotated_table import AnnotatedTable, annotated_rows
 from curate.ingest.grounding.annotations.annotation import AnnotatedImage, Annotation
 from curate.ingest.grounding.annotations.annotations_in_cells import xy_pairs
-from curate.ingest.grounding.annotations.grounding_reader import GroundingReader
+from curate.ingest.grounding.annotations.fields import without
 from curate.ingest.grounding.annotations.images_by_columns import images_by_columns
 from curate.ingest.images import OpenedImage
 from curate.ingest.media_folder import MediaFolder
 from curate.ingest.reader import Context, Head, ReadBatch, Split
 from manifests.errors import RowError
 from manifests.geometry.space import Space
-from manifests.storage import File
 
 POINTS = Space(form="xyxy", unit="percent")
 """Pixels according to the data set's card, but the authors' own loader divides by 100 (molmo,
@@ -28,7 +27,7 @@ COUNT = Space(form="xyxy", unit="pixel")
 """As in the same loader."""
 
 
-class Pixmo(GroundingReader):
+class Pixmo(AnnotatedTable):
     """PixMo-Points and PixMo-Count: `points` of one `label`, their `count`, and an image url.
 
         {"image_url": "https://a.org/b.jpg", "image_sha256": "0f3a...", "label": "dog",
@@ -46,8 +45,6 @@ class Pixmo(GroundingReader):
     the file's name and the number of the row, from 0.
     """
 
-    suffixes: ClassVar[tuple[str, ...]] = SUFFIXES
-
     media_root: str = Field(description="folder of the images")
     file: Files | None = Field(
         None,
@@ -58,9 +55,6 @@ class Pixmo(GroundingReader):
     @classmethod
     def sniff(cls, head: Head) -> bool:
         return {"image_url", "points", "label"} <= column_names(head)
-
-    def splits(self, file: File, context: Context) -> Iterator[Split]:
-        return row_splits(file, context)
 
     def read(self, split: Split, context: Context) -> Iterator[ReadBatch]:
         file, folder = split.files[0], MediaFolder(self.media_root, context.base)

@@ -12,10 +12,10 @@ from curate.ingest.columns import Names, has_text
 from curate.ingest.formats.json_elements import ByteRange, elements
 from curate.ingest.formats.json_fields import as_object, id_field, text_field
 from curate.ingest.formats.json_object import find_arrays
-from curate.ingest.grounding.annotations.annotated_rows import without
 from curate.ingest.grounding.annotations.annotation import AnnotatedImage, Annotation
 from curate.ingest.grounding.annotations.annotations_by_image import category_names
 from curate.ingest.grounding.annotations.coco_layout import ARRAYS, BATCH_IMAGES, size_of
+from curate.ingest.grounding.annotations.fields import without
 from curate.ingest.grounding.annotations.grounding_reader import GroundingReader, PlacedError
 from curate.ingest.grounding.annotations.image_by_path_end import image_by_path_end
 from curate.ingest.grounding.coco_instances import coco_annotation

@@ -8,28 +8,25 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from curate.ingest.formats.nested_tables import (
-    SUFFIXES,
     RowBatch,
     column_names,
     row_batches,
-    row_splits,
 )
-from curate.ingest.grounding.annotations.annotated_rows import annotated_rows, without
+from curate.ingest.grounding.annotations.annotated_table import AnnotatedTable, annotated_rows
 from curate.ingest.grounding.annotations.annotation import AnnotatedImage, Annotation
-from curate.ingest.grounding.annotations.grounding_reader import GroundingReader
+from curate.ingest.grounding.annotations.fields import without
 from curate.ingest.image_columns import open_images
 from curate.ingest.images import OpenedImage
 from curate.ingest.media_root import ROOT_DESCRIPTION, root_of
 from curate.ingest.reader import Context, Head, ReadBatch, Split
 from manifests.errors import RowError
 from manifests.geometry.space import SPACES, Space
-from manifests.storage import File
 
 KIND, PRO_KIND = "data_type", "ui_type"
 """The field with the kind of element (text, icon) in ScreenSpot and in ScreenSpot-Pro."""
 
 
-class ScreenSpot(GroundingReader):
+class ScreenSpot(AnnotatedTable):
     """ScreenSpot and ScreenSpot-v2 (JSON, or Hugging Face parquet), and ScreenSpot-Pro.
 
         {"img_filename": "pc_1.png", "instruction": "open settings", "data_type": "icon",
@@ -45,7 +42,6 @@ class ScreenSpot(GroundingReader):
     record is the file's name and the number of the row, from 0.
     """
 
-    suffixes: ClassVar[tuple[str, ...]] = SUFFIXES
     keeps_bytes: ClassVar[bool] = True
 
     media_root: str | None = Field(None, description=ROOT_DESCRIPTION)
@@ -54,9 +50,6 @@ class ScreenSpot(GroundingReader):
     def sniff(cls, head: Head) -> bool:
         names = column_names(head)
         return {"bbox", "instruction"} <= names and bool({"img_filename", "image"} & names)
-
-    def splits(self, file: File, context: Context) -> Iterator[Split]:
-        return row_splits(file, context)
 
     def read(self, split: Split, context: Context) -> Iterator[ReadBatch]:
         file = split.files[0]

@@ -13,9 +13,9 @@ from curate.ingest.formats.json_fields import as_object, id_field
 from curate.ingest.formats.json_object import SUFFIXES
 from curate.ingest.formats.json_pieces import Element
 from curate.ingest.formats.json_splits import array_splits
-from curate.ingest.grounding.annotations.annotated_rows import without
 from curate.ingest.grounding.annotations.annotation import AnnotatedImage, Annotation
 from curate.ingest.grounding.annotations.coco_layout import BATCH_IMAGES, size_of
+from curate.ingest.grounding.annotations.fields import without
 from curate.ingest.grounding.annotations.grounding_reader import GroundingReader
 from curate.ingest.images import OpenedImage
 from curate.ingest.media_root import ROOT_DESCRIPTION, open_below, root_of

@@ -1,4 +1,4 @@
-"""An image as a small square of luma, upright: what its perceptual hash is made of."""
+"""An image as a small square of luma, which its perceptual hash is computed from."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from manifests.geometry.orientation import pixels_as_shown
 from manifests.media import Decoded
 
 _REDUCED_FIRST = 1.5
-"""How many times larger than the square an image is left by the fast reduction that comes first
+"""A fast reduction comes first and leaves the image this many times larger than the square, or more
 (Pillow's `reducing_gap`; ours: larger values cost more and find no more copies)."""
 
 
 def small_luma(decoded: Decoded, side: int) -> np.ndarray:
-    """The luma of an image stretched to a square: uint8 (side, side), as the image is shown.
+    """The luma of an image, resized to a square and turned upright: uint8 (side, side).
 
-    Each value is a weighted mean over its part of the image, so that an image gives nearly the
-    same square at full size, at half, or as its codec reduced it.
+    Each value is a weighted mean of a part of the image. So an image gives nearly the same square
+    at full size, at half the size, or at the scale that its codec decoded it.
     """
     from PIL import Image
 

@@ -30,8 +30,8 @@ _GRAY_LEVEL = _SCALE * _SCALE * SIDE // 2
 def hashes(lumas: np.ndarray) -> tuple[pa.Array, pa.Array]:
     """The hashes of images and of their mirror images, uint64; null for one without detail.
 
-    `lumas`: uint8 (images, SIDE, SIDE). The highest bit belongs to the lowest frequency; the
-    frequency along rows changes first.
+    `lumas`: uint8 (images, SIDE, SIDE). Bits are the 8 x 8 frequencies row by row, the lowest
+    frequency first, in the highest bit.
     """
     blocks = _COSINES @ lumas.astype(np.float64) @ _COSINES.T
     flat = np.abs(blocks).reshape(len(blocks), 64)

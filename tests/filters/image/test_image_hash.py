@@ -1,4 +1,4 @@
-"""Perceptual hashes: copies are near, strangers far, and what cannot be hashed says why."""
+"""Perceptual hashes: those of copies are near, those of different images far."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def encoded(image: Image.Image, kind: str = "JPEG", **way: Any) -> bytes:
     return out.getvalue()
 
 
-class Kept(Media):
-    """Media whose bytes are at hand, by number."""
+class ListedMedia(Media):
+    """Media whose bytes are in a list; a uri is the number in it."""
 
     def __init__(self, files: list[bytes], side: int | None = SIDE) -> None:
         super().__init__(side=side)
@@ -52,9 +52,9 @@ class Kept(Media):
 
 
 def hashed(*files: bytes, side: int | None = SIDE) -> tuple[list[int | None], list[int | None]]:
-    """Hash and mirror of each file; none may be an error."""
+    """The hashes of files, and of their mirror images; no file may be an error."""
     batch = media_records(*([{"kind": "image", "uri": str(n)}] for n in range(len(files))))
-    answer = answers(ImageHash(), batch, Kept(list(files), side))
+    answer = answers(ImageHash(), batch, ListedMedia(list(files), side))
     assert answer["error"] == [None] * len(files)
     return [one for (one,) in answer["hash"]], [one for (one,) in answer["mirror"]]
 
@@ -66,7 +66,7 @@ def apart(one: int | None, other: int | None) -> int:
 
 
 def by_definition(luma: np.ndarray) -> int:
-    """The hash by the sums of the DCT-II as they are written in textbooks."""
+    """The hash by the textbook formula of the DCT-II."""
     places = 2 * np.arange(SIDE) + 1
     block = [
         (luma * np.outer(np.cos(np.pi * u * places / 64), np.cos(np.pi * v * places / 64))).sum()
@@ -80,7 +80,7 @@ def lumas(count: int) -> np.ndarray:
     return np.random.default_rng(count).integers(0, 256, (count, SIDE, SIDE), np.uint8)
 
 
-def test_a_hash_is_which_low_frequencies_are_above_their_median() -> None:
+def test_the_bits_of_a_hash_are_the_low_frequencies_above_their_median() -> None:
     some = lumas(50)
     found, mirrored = hashes(some)
     assert found.to_pylist() == [by_definition(one) for one in some]
@@ -101,7 +101,7 @@ def test_a_hash_is_the_same_in_any_batch() -> None:
     assert [hashed(file)[0] for file in files] == [[one] for one in hashed(*files)[0]]
 
 
-def test_hashes_stand_beside_their_media_and_a_video_has_none(tmp_path: Path) -> None:
+def test_hashes_are_in_the_order_of_the_media_and_null_for_a_video(tmp_path: Path) -> None:
     for n in range(3):
         (tmp_path / f"{n}.jpg").write_bytes(encoded(drawing(n)))
     shown = [{"kind": "image", "uri": f"{n}.jpg"} for n in range(3)]
@@ -173,7 +173,7 @@ def copies(image: Image.Image) -> dict[str, bytes]:
     }
 
 
-def test_copies_are_near_and_strangers_far() -> None:
+def test_copies_are_near_and_different_images_far() -> None:
     originals = [drawing(seed) for seed in range(12)]
     found, _ = hashed(*(encoded(image, quality=92) for image in originals))
     for number, image in enumerate(originals):
@@ -204,7 +204,7 @@ TURNED = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_270,
 }
-"""How an image is stored that is shown upright by each orientation."""
+"""How an image is stored so that each orientation shows it upright."""
 
 
 def stored(image: Image.Image, number: int, kind: str, **way: Any) -> bytes:
@@ -214,7 +214,7 @@ def stored(image: Image.Image, number: int, kind: str, **way: Any) -> bytes:
     return encoded(image.transpose(turn) if turn is not None else image, kind, exif=exif, **way)
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "AVIF", "TIFF"])
 @pytest.mark.parametrize("size", [(400, 300), (120, 90)])
 def test_an_image_is_hashed_as_it_is_shown(kind: str, size: tuple[int, int]) -> None:
     image = drawing(7, *size)
@@ -222,6 +222,14 @@ def test_an_image_is_hashed_as_it_is_shown(kind: str, size: tuple[int, int]) -> 
     for hash_, mirror in zip(found, mirrors, strict=True):
         assert apart(found[0], hash_) <= 4
         assert apart(mirrors[0], mirror) <= 4
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP"])
+def test_a_transparent_image_is_hashed_as_it_is_shown(kind: str) -> None:
+    image = drawing(7)
+    image.putalpha(200)
+    found, _ = hashed(*(stored(image, number, kind) for number in TURNED))
+    assert max(apart(found[0], hash_) for hash_ in found) <= 4
 
 
 def test_pixels_are_turned_upright_as_pillow_turns_them() -> None:
@@ -241,16 +249,16 @@ def test_an_image_is_hashed_nearly_the_same_at_every_scale_a_pass_decodes(kind: 
         assert max(apart(found[0], one) for one in found) <= 2
 
 
-def test_images_that_steps_of_a_pass_share_are_decoded_once() -> None:
+def test_an_image_that_steps_of_a_pass_share_is_decoded_once() -> None:
     batch = media_records([{"kind": "image", "uri": "0"}])
-    media = Kept([encoded(drawing(3))], 256)
+    media = ListedMedia([encoded(drawing(3))], 256)
     answers(ImageDecodes(), batch, media)
     media._files_at_hand.clear()
     assert answers(ImageHash(), batch, media)["error"] == [None]
 
 
 @pytest.mark.parametrize("size", [(400, 300), (199, 193), (190, 400), (131, 97), (33, 21)])
-def test_a_jpeg_is_hashed_as_the_same_pixels_are_in_another_format(size: tuple[int, int]) -> None:
+def test_the_same_pixels_have_nearly_the_same_hash_as_jpeg_and_png(size: tuple[int, int]) -> None:
     for seed in range(5):
         file = encoded(drawing(seed, *size), quality=90)
         png = encoded(Image.open(io.BytesIO(file)), "PNG")
@@ -259,10 +267,10 @@ def test_a_jpeg_is_hashed_as_the_same_pixels_are_in_another_format(size: tuple[i
 
 
 def luma(file: bytes, side: int) -> np.ndarray:
-    return small_luma(Kept([file], side).decoded(Reference("0")), side)
+    return small_luma(ListedMedia([file], side).decoded(Reference("0")), side)
 
 
-def test_luma_is_as_large_as_is_asked_for() -> None:
+def test_luma_has_the_side_that_is_asked_for() -> None:
     image, gray = drawing(1, 300, 400), drawing(1, 300, 400).convert("L")
     for side in (8, 16, 48):
         expected = np.asarray(gray.resize((side, side), Image.Resampling.BILINEAR)).astype(int)
@@ -309,12 +317,12 @@ def test_a_jpeg_that_ends_early_is_an_error() -> None:
         file = encoded(drawing(2), **way)
         files = [file[: len(file) * part // 20] for part in range(1, 20)]
         batch = media_records(*([{"kind": "image", "uri": str(n)}] for n in range(len(files))))
-        answer = answers(ImageHash(), batch, Kept(files))
+        answer = answers(ImageHash(), batch, ListedMedia(files))
         assert None not in answer["error"]
         assert answer["hash"] == [None] * len(files)
 
 
-def test_an_image_over_a_limit_is_an_error_as_it_is_where_it_is_decoded(tmp_path: Path) -> None:
+def test_an_image_over_a_limit_is_the_same_error_as_of_image_decodes(tmp_path: Path) -> None:
     (tmp_path / "large.jpg").write_bytes(make_image(600, 400))
     batch = media_records([{"kind": "image", "uri": "large.jpg"}])
     for limits in (Limits(max_pixels=1000), Limits(max_bytes=1000)):
@@ -333,8 +341,8 @@ def test_no_records_have_no_hashes() -> None:
     }
 
 
-def faults(answer: dict[str, list[Any]]) -> list[str | None]:
-    """The errors, less where in memory what Pillow complains of was."""
+def without_addresses(answer: dict[str, list[Any]]) -> list[str | None]:
+    """The errors, without the addresses in memory that Pillow prints."""
     return [error and re.sub(r" at 0x\w+", "", error) for error in answer["error"]]
 
 
@@ -347,7 +355,7 @@ def test_hostile_images_are_errors_where_they_cannot_be_decoded(real_data: Path)
     answer = answers(ImageHash(), batch, Media(limits=limits, side=SIDE))
     decodes = answers(ImageDecodes(), batch, Media(limits=limits, side=SIDE))
     assert len(images) > 100
-    assert faults(answer) == faults(decodes)
+    assert without_addresses(answer) == without_addresses(decodes)
 
 
 def real(*files: Path) -> tuple[list[int | None], list[int | None]]:

@@ -1,4 +1,4 @@
-"""The image steps: shapes from headers, counts, and whether images open."""
+"""The image steps: shapes from headers, numbers of images, and whether images decode."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.make import make_image
 STAYS = None
 
 
-def test_image_shape_measures_the_worst_of_a_record_s_images() -> None:
+def test_image_shape_measures_the_extremes_of_a_record_s_images() -> None:
     batch = image_records([(100, 50)], [], [(640, 480), (30, 90), (200, 200)])
     assert answers(ImageShape(), batch) == {
         "min_side": [50, None, 30],
@@ -77,7 +77,7 @@ def test_image_count_counts_images_and_no_videos() -> None:
     }
 
 
-def test_slices_are_answered_as_the_whole_is() -> None:
+def test_slices_give_the_same_answers() -> None:
     batch = image_records([(9, 8)], [], [(7, 6), (5, 4)], [(3, 2)])
     for step in (ImageCount(min=1), ImageShape(min_side=4)):
         whole = answers(step, batch)
@@ -88,7 +88,7 @@ def test_slices_are_answered_as_the_whole_is() -> None:
         assert answers(step, joined) == {n: c[2:] + c[:2] for n, c in whole.items()}
 
 
-def test_image_decodes_quarantines_what_does_not_open(tmp_path: Path) -> None:
+def test_a_record_with_an_image_that_does_not_decode_is_quarantined(tmp_path: Path) -> None:
     whole = make_image(600, 400)
     (tmp_path / "whole.jpg").write_bytes(whole)
     (tmp_path / "cut.jpg").write_bytes(whole[: len(whole) // 2])
@@ -103,12 +103,12 @@ def test_image_decodes_quarantines_what_does_not_open(tmp_path: Path) -> None:
     assert answer["error"][5] == f"gone.jpg: there is no such file. {FIX_MISSING_FILE}"
 
 
-def test_image_decodes_quarantines_what_is_over_a_limit(tmp_path: Path) -> None:
+def test_a_record_with_an_image_over_a_limit_is_quarantined(tmp_path: Path) -> None:
     (tmp_path / "large.jpg").write_bytes(make_image(600, 400))
     batch = media_records([{"kind": "image", "uri": "large.jpg"}])
     answer = answers(ImageDecodes(), batch, Media(str(tmp_path), limits=Limits(max_pixels=1000)))
     assert answer["error"][0].startswith("large.jpg: 600 x 400 pixels is over the limit of 1000.")
 
 
-def test_image_decodes_looks_at_no_record_without_images() -> None:
+def test_no_records_are_no_decoded_images() -> None:
     assert answers(ImageDecodes(), text_records()) == {"decoded": [], "drop": [], "error": []}

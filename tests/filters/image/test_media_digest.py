@@ -1,4 +1,4 @@
-"""The digests of media: of their bytes, in place, and nothing else changed."""
+"""Digests of media are those of their bytes, and no other field changes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ KNOWN = "xxh128:" + "0" * 32
 
 
 def written(path: Path, data: bytes) -> str:
-    """Write a file as runs do; returns the digest they would tell."""
+    """Write a file as runs do; returns the digest that they record."""
     with storage.writing(str(path)) as sink:
         sink.write(data)
     return sink.digest
@@ -51,19 +51,19 @@ def test_a_digest_is_that_of_a_written_file(tmp_path: Path) -> None:
     assert (answer["drop"], answer["error"]) == ([None] * 3, [None] * 3)
 
 
-def test_a_stretch_of_a_file_has_the_digest_of_its_bytes(tmp_path: Path, place: Media) -> None:
+def test_a_byte_range_of_a_file_has_the_digest_of_its_bytes(tmp_path: Path, place: Media) -> None:
     batch = media_records([{"kind": "image", "uri": "a.tar", "offset": 6, "length": 7}])
     answer = answers(MediaDigest(), batch, place)
     assert digests(answer) == [[written(tmp_path / "alone", b"content")]]
 
 
-def test_what_has_a_digest_keeps_it_and_is_not_read(place: Media) -> None:
+def test_media_with_a_digest_keep_it_and_are_not_read(place: Media) -> None:
     batch = media_records([{"kind": "image", "uri": "nowhere", "digest": KNOWN}])
     answer = answers(MediaDigest(), batch, place)
     assert (digests(answer), answer["error"]) == ([[KNOWN]], [None])
 
 
-def test_a_file_that_is_not_there_makes_its_record_an_error_and_no_other(place: Media) -> None:
+def test_a_missing_file_is_an_error_of_its_record_alone(place: Media) -> None:
     there, gone = {"kind": "image", "uri": "a.tar"}, {"kind": "image", "uri": "gone.jpg"}
     other = {"kind": "image", "uri": "other.jpg"}
     batch = media_records([there], [there, gone, other], [gone], [there])
@@ -75,14 +75,14 @@ def test_a_file_that_is_not_there_makes_its_record_an_error_and_no_other(place: 
     assert digests(answer) == [[known], [None, None, None], [None], [known]]
 
 
-def test_a_file_over_the_limit_makes_its_record_an_error(tmp_path: Path, place: Media) -> None:
+def test_a_file_over_the_limit_is_an_error_of_its_record(tmp_path: Path, place: Media) -> None:
     batch = media_records([{"kind": "video", "uri": "a.tar"}])
     media = Media(str(tmp_path), limits=Limits(max_bytes=17))
     answer = answers(MediaDigest(), batch, media)
     assert answer["error"][0].startswith("a.tar: 18 bytes is over the limit of 17.")
 
 
-def test_only_the_digest_changes_and_the_type_stays_the_record_s(place: Media) -> None:
+def test_only_the_digest_changes_and_the_type_is_that_of_the_record(place: Media) -> None:
     full = {"kind": "video", "uri": "a.tar", "offset": 0, "length": 6, "mime": "video/mp4",
             "width": 640, "height": 480, "duration": 1.5, "fps": 30.0, "frames": 45}  # fmt: skip
     batch = media_records(
@@ -97,7 +97,7 @@ def test_only_the_digest_changes_and_the_type_stays_the_record_s(place: Media) -
     assert after == before
 
 
-def test_slices_are_answered_as_the_whole_is(place: Media) -> None:
+def test_slices_give_the_same_answers(place: Media) -> None:
     tar = {"kind": "image", "uri": "a.tar"}
     parts = [{**tar, "offset": n, "length": 3} for n in range(6)]
     batch = media_records(parts[:2], [], [tar, {**tar, "digest": KNOWN}], parts[2:])

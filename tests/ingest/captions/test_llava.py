@@ -1,4 +1,4 @@
-"""Conversations become chats whatever file holds them; what is broken costs itself alone."""
+"""Conversations in arrays and lines become chats; a broken one is a failure of its own."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from curate.ingest.reader import Failure
 from manifests import record
 from manifests.errors import InputError
 from manifests.media import Limits
+from tests.ingest.expected import kinds, rows_and_failures
 from tests.make import make_image, read_all, splits
 
 DOG_JPEG, CAT_PNG = make_image(64, 48), make_image(32, 16, kind="PNG")
-ASKED = {"from": "human", "value": "<image>\nWhat is it?"}
-TOLD = {"from": "gpt", "value": "A dog."}
-DOG = {"id": "x1", "image": "dog.jpg", "conversations": [ASKED, TOLD]}
+QUESTION = {"from": "human", "value": "<image>\nWhat is it?"}
+ANSWER = {"from": "gpt", "value": "A dog."}
+DOG = {"id": "x1", "image": "dog.jpg", "conversations": [QUESTION, ANSWER]}
 CAT = {
     "images": ["sub/cat.png"],
     "messages": [
@@ -41,19 +42,13 @@ def read(
     folder: Path, data: bytes, name: str = "a.json", **settings: Any
 ) -> tuple[list[Any], list[Failure]]:
     (folder / name).write_bytes(data)
-    found = read_all(Llava(name="own", path=name, **settings), str(folder))
-    rows = [row for part in found for row in part.records.to_pylist()]
-    return rows, [failure for part in found for failure in part.failures]
+    return rows_and_failures(Llava(name="own", path=name, **settings), folder)
 
 
 def read_one(folder: Path, sample: Any) -> Failure:
     rows, failures = read(folder, json.dumps([sample]).encode())
     assert (rows, len(failures)) == ([], 1)
     return failures[0]
-
-
-def faults(failures: list[Failure]) -> list[tuple[str, str]]:
-    return [(failure.key, failure.error) for failure in failures]
 
 
 def segment(kind: str, text: str | None, media: int | None, role: str) -> dict[str, Any]:
@@ -63,8 +58,8 @@ def segment(kind: str, text: str | None, media: int | None, role: str) -> dict[s
 
 def image_entry(uri: str, length: int, mime: str, width: int, height: int) -> dict[str, Any]:
     nothing = dict.fromkeys(field.name for field in record.MEDIA)
-    told = {"uri": uri, "length": length, "mime": mime, "width": width, "height": height}
-    return {**nothing, "kind": "image", **told}
+    fields = {"uri": uri, "length": length, "mime": mime, "width": width, "height": height}
+    return {**nothing, "kind": "image", **fields}
 
 
 DOG_CONTENT = [
@@ -103,7 +98,7 @@ def test_a_sample_becomes_a_chat_record_with_its_images_sizes(tmp_path: Path) ->
     ]
 
 
-def test_messages_and_images_say_the_same_as_conversations_and_image(tmp_path: Path) -> None:
+def test_messages_and_images_are_read_as_conversations_and_image(tmp_path: Path) -> None:
     rows, failures = read(tmp_path, json.dumps([CAT]).encode())
     assert failures == []
     assert contents(rows) == [CAT_CONTENT]
@@ -111,8 +106,8 @@ def test_messages_and_images_say_the_same_as_conversations_and_image(tmp_path: P
     assert rows[0]["meta"] is None
 
 
-def test_images_stand_in_the_order_of_their_tags(tmp_path: Path) -> None:
-    turns = [{"from": "human", "value": "<image> or <image>?"}, TOLD]
+def test_images_are_in_the_order_of_their_tags(tmp_path: Path) -> None:
+    turns = [{"from": "human", "value": "<image> or <image>?"}, ANSWER]
     sample = {"image": ["sub/cat.png", "dog.jpg"], "conversations": turns}
     rows, _ = read(tmp_path, json.dumps([sample]).encode())
     assert [m["uri"] for m in rows[0]["media"]] == ["sub/cat.png", "dog.jpg"]
@@ -123,7 +118,7 @@ def test_images_stand_in_the_order_of_their_tags(tmp_path: Path) -> None:
 def test_a_conversation_without_images_is_a_chat_of_text(
     tmp_path: Path, nothing: dict[str, Any]
 ) -> None:
-    sample = {**nothing, "conversations": [{"from": "human", "value": "Hi"}, TOLD]}
+    sample = {**nothing, "conversations": [{"from": "human", "value": "Hi"}, ANSWER]}
     rows, failures = read(tmp_path, json.dumps([sample]).encode())
     assert failures == []
     assert (rows[0]["media"], len(rows[0]["content"])) == ([], 2)
@@ -134,7 +129,7 @@ def test_a_system_prompt_beside_the_turns_is_the_first_of_them(tmp_path: Path) -
     assert contents(rows) == [[segment("text", "Be brief.", None, "system"), *DOG_CONTENT]]
 
 
-def test_arrays_and_lines_say_the_same_and_are_told_apart_by_content(tmp_path: Path) -> None:
+def test_arrays_and_lines_give_the_same_and_are_recognised_by_content(tmp_path: Path) -> None:
     both = [DOG, CAT]
     as_lines = "\n".join(json.dumps(sample) for sample in both).encode()
     layouts = {
@@ -164,17 +159,17 @@ def test_a_packed_element_is_a_record_for_each_sample_in_it(tmp_path: Path) -> N
     rows, failures = read(tmp_path, json.dumps([[DOG, CAT], CAT, [3, DOG]]).encode())
     assert [row["origin"] for row in rows] == ["a.json#0.0", "a.json#0.1", "a.json#1", "a.json#2.1"]
     assert contents(rows) == [DOG_CONTENT, CAT_CONTENT, CAT_CONTENT, DOG_CONTENT]
-    assert faults(failures) == [("a.json#2.0", "RowError")]
+    assert kinds(failures) == [("a.json#2.0", "RowError")]
     lines = f"{json.dumps([DOG])}\n{json.dumps([CAT, DOG])}\n".encode()
     rows, failures = read(tmp_path, lines, "b.jsonl")
     assert [row["origin"] for row in rows] == ["b.jsonl#1.0", "b.jsonl#2.0", "b.jsonl#2.1"]
     assert failures == []
 
 
-def test_media_lie_beside_the_file_unless_media_root_says_where(tmp_path: Path) -> None:
+def test_paths_start_from_the_folder_of_the_file_or_from_media_root(tmp_path: Path) -> None:
     (tmp_path / "notes").mkdir()
     data = json.dumps([CAT]).encode()
-    assert faults(read(tmp_path, data, "notes/a.json")[1]) == [("a.json#0", "MediaError")]
+    assert kinds(read(tmp_path, data, "notes/a.json")[1]) == [("a.json#0", "MediaError")]
     rows, failures = read(tmp_path, data, "notes/a.json", media_root=".")
     assert ([row["media"][0]["uri"] for row in rows], failures) == (["./sub/cat.png"], [])
     (tmp_path / "notes" / "sub").mkdir()
@@ -183,7 +178,7 @@ def test_media_lie_beside_the_file_unless_media_root_says_where(tmp_path: Path) 
     assert rows[0]["media"][0]["uri"] == "notes/sub/cat.png"
 
 
-def test_a_media_root_that_is_not_there_is_an_error_of_the_recipe(tmp_path: Path) -> None:
+def test_a_missing_media_root_is_an_error_of_the_recipe(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="there is no such folder"):
         read(tmp_path, json.dumps([DOG]).encode(), media_root="elsewhere")
 
@@ -207,26 +202,28 @@ def test_an_array_cut_in_half_gives_the_samples_before_the_cut(tmp_path: Path) -
     ]
 
 
-def test_a_line_cut_in_half_costs_itself_alone(tmp_path: Path) -> None:
+def test_a_line_cut_in_half_fails_alone(tmp_path: Path) -> None:
     dog, cat = json.dumps(DOG), json.dumps(CAT)
     rows, failures = read(tmp_path, f"{dog}\n{dog[:30]}\n{cat}\n{cat[:40]}".encode(), "a.jsonl")
     assert contents(rows) == [DOG_CONTENT, CAT_CONTENT]
-    assert faults(failures) == [("a.jsonl#2", "RowError"), ("a.jsonl#4", "RowError")]
+    assert kinds(failures) == [("a.jsonl#2", "RowError"), ("a.jsonl#4", "RowError")]
 
 
-def test_a_truncated_compressed_file_gives_what_came_whole_and_a_failure(tmp_path: Path) -> None:
+def test_a_truncated_compressed_file_gives_its_complete_samples_and_a_failure(
+    tmp_path: Path,
+) -> None:
     many = [{**DOG, "id": f"{n:x}" * 9} for n in range(30_000)]
     packed = gzip.compress(b"\n".join(json.dumps(sample).encode() for sample in many), 1)
     rows, failures = read(tmp_path, packed[: len(packed) // 2], "a.jsonl.gz")
     assert 0 < len(rows) < 30_000
-    assert faults(failures) == [(f"a.jsonl.gz#{len(rows) + 1}", "RowError")]
+    assert kinds(failures) == [(f"a.jsonl.gz#{len(rows) + 1}", "RowError")]
     packed = gzip.compress(json.dumps(many).encode(), 1)
     rows, failures = read(tmp_path, packed[: len(packed) // 2], "a.json.gz")
     assert 0 < len(rows) < 30_000
-    assert faults(failures) == [(f"a.json.gz#{len(rows)}", "RowError")]
+    assert kinds(failures) == [(f"a.json.gz#{len(rows)}", "RowError")]
 
 
-def test_invalid_utf8_costs_one_sample(tmp_path: Path) -> None:
+def test_invalid_utf8_fails_one_sample(tmp_path: Path) -> None:
     bad = json.dumps(DOG).encode().replace(b"A dog", b"A \xff dog")
     for name, data in {
         "a.json": b"[" + bad + b", " + json.dumps(CAT).encode() + b"]",
@@ -237,19 +234,19 @@ def test_invalid_utf8_costs_one_sample(tmp_path: Path) -> None:
         assert [f.message[:16] for f in failures] == ["0xff is not UTF-"]
 
 
-def test_deep_nesting_costs_one_sample(tmp_path: Path) -> None:
+def test_deep_nesting_fails_one_sample(tmp_path: Path) -> None:
     deep = b'{"conversations": ' + b"[" * 5000 + b"]" * 5000 + b"}"
     rows, failures = read(tmp_path, b"[" + deep + b", " + json.dumps(CAT).encode() + b"]")
     assert contents(rows) == [CAT_CONTENT]
-    assert faults(failures) == [("a.json#0", "RowError")]
+    assert kinds(failures) == [("a.json#0", "RowError")]
 
 
-def test_of_a_key_that_comes_twice_the_last_counts(tmp_path: Path) -> None:
+def test_the_last_value_of_a_repeated_key_is_taken(tmp_path: Path) -> None:
     data = json.dumps([DOG]).encode().replace(b'"image": ', b'"image": "gone.jpg", "image": ')
     assert contents(read(tmp_path, data)[0]) == [DOG_CONTENT]
 
 
-def test_video_is_refused_not_forgotten(tmp_path: Path) -> None:
+def test_a_sample_with_video_is_a_failure(tmp_path: Path) -> None:
     failure = read_one(tmp_path, {**DOG, "video": "a.mp4"})
     assert (failure.key, failure.error) == ("a.json#0", "RowError")
     assert failure.message == "video is not read yet by this reader"
@@ -269,7 +266,7 @@ def test_an_image_that_is_missing_broken_or_too_large_is_a_failure(tmp_path: Pat
     assert read_one(tmp_path, {**DOG, "image": "text.jpg"}).error == "MediaError"
     (tmp_path / "a.json").write_bytes(json.dumps([DOG]).encode())
     found = read_all(Llava(name="own", path="a.json"), str(tmp_path), Limits(max_pixels=100))
-    assert faults(found[0].failures) == [("a.json#0", "LimitError")]
+    assert kinds(found[0].failures) == [("a.json#0", "LimitError")]
 
 
 @pytest.mark.parametrize(
@@ -283,18 +280,18 @@ def test_an_image_that_is_missing_broken_or_too_large_is_a_failure(tmp_path: Pat
         {**DOG, "conversations": "text"},
         {**DOG, "conversations": []},
         {**DOG, "conversations": [3]},
-        {**DOG, "conversations": [TOLD]},
+        {**DOG, "conversations": [ANSWER]},
         {**DOG, "image": ["dog.jpg", "dog.jpg"]},
         {**DOG, "image": {"bytes": "x"}},
         {**DOG, "image": [3]},
         {**DOG, "image": None},
     ],
 )
-def test_what_is_no_sample_is_a_failure(tmp_path: Path, sample: Any) -> None:
+def test_anything_but_a_sample_is_a_failure(tmp_path: Path, sample: Any) -> None:
     assert read_one(tmp_path, sample).error == "RowError"
 
 
-def test_splits_hold_every_sample_once_under_the_same_ids(
+def test_splits_have_every_sample_once_with_the_same_ids(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     many = [{**(CAT if n % 2 else DOG), "id": n} for n in range(40)]
@@ -309,7 +306,7 @@ def test_splits_hold_every_sample_once_under_the_same_ids(
         monkeypatch.undo()
 
 
-def test_qwens_own_demo_reads_whole(real_data: Path) -> None:
+def test_qwens_own_demo_is_read_completely(real_data: Path) -> None:
     root = real_data / "grounding/qwen_spatial/qwen-vl-finetune"
     reader = Llava(name="demo", path=str(root / "demo/single_images.json"), media_root=str(root))
     found = read_all(reader)

@@ -1,4 +1,4 @@
-"""What lies beside an image is read as it is written, or refused with its reason."""
+"""Files beside an image are read, or refused with the reason."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def refused(sidecars: dict[str, bytes]) -> str:
     return str(error.value)
 
 
-def test_a_byte_order_mark_and_line_ends_are_the_files_not_the_captions() -> None:
+def test_a_byte_order_mark_and_line_ends_are_no_part_of_the_caption() -> None:
     sidecars = {"txt": b"\xef\xbb\xbf a cat\r\n"}
     assert describe(sidecars, CAPTION_NAMES) == Description("a cat", None)
 
@@ -38,7 +38,7 @@ def test_json_deeper_than_can_be_kept_is_refused() -> None:
     assert "does not parse" in refused({"json": b"[" * 100_000})
 
 
-def test_a_value_that_is_shown_is_cut_between_characters() -> None:
+def test_a_value_in_a_message_is_cut_between_characters() -> None:
     data = json.dumps({"caption": {"x": "é" * 100}}, ensure_ascii=False).encode()
     assert refused({"json": data}).startswith(
         'json: field \'caption\' is {"x":"' + "é" * 34 + ", not text."
@@ -49,14 +49,14 @@ def test_half_a_surrogate_pair_is_refused() -> None:
     assert "does not parse" in refused({"json": b'{"caption": "\\ud800", "n": NaN}'})
 
 
-def test_the_json_test_suite_is_accepted_or_refused_as_it_says(real_data: Path) -> None:
+def test_the_json_test_suite_is_accepted_or_refused_as_specified(real_data: Path) -> None:
     """Inside an object, and but for NaN and Infinity, which Python writes."""
     files = sorted((real_data / "hostile/json_test_suite").rglob("*.json"))
     accepted = set()
     for path in files:
         with contextlib.suppress(RowError):
-            said = describe({"json": b'{"x": ' + path.read_bytes() + b"}"}, CAPTION_NAMES)
-            assert list(orjson.loads(said.meta or "")) == ["x"]
+            description = describe({"json": b'{"x": ' + path.read_bytes() + b"}"}, CAPTION_NAMES)
+            assert list(orjson.loads(description.meta or "")) == ["x"]
             accepted.add(path.name)
     assert {p.name for p in files if p.name.startswith("y_")} <= accepted
     assert {name for name in accepted if name.startswith("n_")} == {

@@ -12,14 +12,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from curate.ingest.captions.table import Table
-from curate.ingest.formats import lines, text_tables
+from curate.ingest.formats import batching, lines
 from curate.ingest.reader import Context, Failure, Head, Split
-from manifests import record
 from manifests.errors import InputError, StorageError
 from manifests.media import FIX_MISSING_FILE, Media
 from manifests.media.blobs import BlobFile
 from manifests.storage import File
-from tests.make import make_image, read_all
+from tests.ingest.expected import caption_record, captions, rows_and_failures
+from tests.make import make_image
 
 JPEG = make_image(64, 48)
 CONVERT = "Convert the file to UTF-8."
@@ -51,40 +51,26 @@ def read(
 
 def read_there(folder: Path, name: str, **settings: Any) -> tuple[list[Any], list[Failure]]:
     usual = {"text": ["short", "long"], "image": "file", "media_root": "media"}
-    found = read_all(Table(name="own", path=name, **{**usual, **settings}), str(folder))
-    rows = [row for part in found for row in part.records.to_pylist()]
-    return rows, [failure for part in found for failure in part.failures]
+    return rows_and_failures(Table(name="own", path=name, **{**usual, **settings}), folder)
 
 
-def texts(rows: list[Any]) -> list[str | None]:
-    return [row["content"][1]["text"] if len(row["content"]) > 1 else None for row in rows]
-
-
-def test_a_row_is_the_image_its_path_names_its_first_text_and_all_else_as_meta(
+def test_a_record_has_the_image_of_the_path_the_first_text_and_other_columns_in_meta(
     tmp_path: Path,
 ) -> None:
     rows, failures = read(tmp_path, JSONL)
     assert failures == []
-    assert texts(rows) == ["a dog runs", "a cat"]
-    assert rows[1] == {
-        "id": record.record_id("own", "a.jsonl#2"),
-        "modality": "caption",
-        "source": "own",
-        "origin": "a.jsonl#2",
-        "content": [
-            {"kind": "image", "text": None, "media": 0, "role": None, "loss": False},
-            {"kind": "text", "text": "a cat", "media": None, "role": None, "loss": True},
-        ],
-        "media": [
-            {"kind": "image", "uri": "media/cat.jpg", "offset": None, "length": len(JPEG),
-             "mime": "image/jpeg", "width": 64, "height": 48, "duration": None, "fps": None,
-             "frames": None, "digest": None, "orientation": None, "camera": None}
-        ],
-        "objects": [],
-        "language": None,
-        "raw_text": None,
-        "meta": '{"short":"a cat","long":"a cat sits","licence":"CC0"}',
-    }  # fmt: skip
+    assert captions(rows) == ["a dog runs", "a cat"]
+    assert rows[1] == caption_record(
+        "own",
+        "a.jsonl#2",
+        "a cat",
+        '{"short":"a cat","long":"a cat sits","licence":"CC0"}',
+        uri="media/cat.jpg",
+        length=len(JPEG),
+        mime="image/jpeg",
+        width=64,
+        height=48,
+    )
 
 
 @pytest.mark.parametrize(
@@ -92,15 +78,15 @@ def test_a_row_is_the_image_its_path_names_its_first_text_and_all_else_as_meta(
     [
         ("a.csv", CSV, 2),
         ("a.tsv", TSV, 2),
-        ("a.jsonl.gz", gzip.compress(JSONL), 1),
-        ("a.csv.gz", gzip.compress(CSV), 2),
+        ("a.jsonl.gz", gzip.compress(JSONL, mtime=0), 1),
+        ("a.csv.gz", gzip.compress(CSV, mtime=0), 2),
         ("a.ndjson.zst", pa.compress(JSONL, "zstd", asbytes=True), 1),
         ("a.tsv", b"\xef\xbb\xbf" + TSV.replace(b"\n", b"\r\n"), 2),
         ("a.csv", b"\xef\xbb\xbf" + CSV.replace(b"\n", b"\r\n").strip(), 2),
         ("a.jsonl", b"\xef\xbb\xbf\n" + JSONL.replace(b"\n", b"\r\n").strip(), 2),
     ],
 )
-def test_every_kind_of_text_says_the_same_numbered_by_its_lines(
+def test_every_text_format_gives_the_same_records_numbered_by_line(
     tmp_path: Path, name: str, data: bytes, first: int
 ) -> None:
     wanted, _ = read(tmp_path, JSONL)
@@ -111,7 +97,7 @@ def test_every_kind_of_text_says_the_same_numbered_by_its_lines(
         assert [row[column] for row in rows] == [row[column] for row in wanted]
 
 
-def test_parquet_says_the_same_numbered_by_its_rows(tmp_path: Path) -> None:
+def test_parquet_gives_the_same_records_numbered_by_row(tmp_path: Path) -> None:
     wanted, _ = read(tmp_path, JSONL)
     table = pa.Table.from_pylist([orjson.loads(line) for line in JSONL.splitlines()])
     pq.write_table(table, tmp_path / "a.parquet", row_group_size=1)
@@ -125,33 +111,33 @@ def test_parquet_says_the_same_numbered_by_its_rows(tmp_path: Path) -> None:
 def test_a_text_named_alone_stays_out_of_meta_and_language_has_its_column(tmp_path: Path) -> None:
     row = {"file": "sub/é.jpg", "caption": "un chat", "lang": "fr", "n": [1, {"a": None}]}
     settings = {"text": "caption", "language": "lang"}
-    (said,), _ = read(tmp_path, orjson.dumps(row), **settings)
-    assert (said["language"], said["meta"]) == ("fr", '{"n":[1,{"a":null}]}')
-    assert said["media"][0]["uri"] == "media/sub/é.jpg"
+    (row_read,), _ = read(tmp_path, orjson.dumps(row), **settings)
+    assert (row_read["language"], row_read["meta"]) == ("fr", '{"n":[1,{"a":null}]}')
+    assert row_read["media"][0]["uri"] == "media/sub/é.jpg"
     pq.write_table(pa.Table.from_pylist([row | {"n": 1}]), tmp_path / "a.parquet")
-    (said,), _ = read_there(tmp_path, "a.parquet", **settings)
-    assert (said["language"], said["meta"]) == ("fr", '{"n":1}')
+    (row_read,), _ = read_there(tmp_path, "a.parquet", **settings)
+    assert (row_read["language"], row_read["meta"]) == ("fr", '{"n":1}')
 
 
 def test_a_row_without_text_is_its_image_alone(tmp_path: Path) -> None:
     data = JSONL + b'{"file": "dog.jpg"}\n{"file": "dog.jpg", "short": null, "long": " "}\n'
     rows, failures = read(tmp_path, data)
     assert failures == []
-    assert texts(rows) == ["a dog runs", "a cat", None, None]
+    assert captions(rows) == ["a dog runs", "a cat", None, None]
     rows, _ = read(tmp_path, b'{"file": "dog.jpg"}\n', text=[])
-    assert (texts(rows), rows[0]["meta"]) == ([None], "{}")
+    assert (captions(rows), rows[0]["meta"]) == ([None], "{}")
 
 
-def test_texts_may_be_numbers_or_lists_of_which_the_first_that_says_anything_counts(
+def test_texts_may_be_numbers_or_lists_whose_first_text_is_taken(
     tmp_path: Path,
 ) -> None:
     data = b'{"file": "dog.jpg", "t": 7}\n{"file": "cat.jpg", "t": ["", "a", "b"]}\n'
     rows, _ = read(tmp_path, data, text="t")
-    assert texts(rows) == ["7", "a"]
+    assert captions(rows) == ["7", "a"]
     assert [row["meta"] for row in rows] == ["{}", '{"t":["","a","b"]}']
 
 
-def test_json_lines_that_are_no_row_are_failures_with_line_and_place(tmp_path: Path) -> None:
+def test_json_lines_that_are_no_row_are_failures_with_line_and_position(tmp_path: Path) -> None:
     bad = [
         b'{"file": "dog.jpg", "short": "a" ',
         b"[1, 2]",
@@ -198,11 +184,11 @@ def test_a_quoted_csv_field_may_hold_commas_quotes_and_newlines(tmp_path: Path) 
     data = b'file,t\ndog.jpg,"a ""dog"",\nwho runs"\n\ncat.jpg,a 5" cat\n'
     rows, failures = read(tmp_path, data, "a.csv", text="t")
     assert failures == []
-    assert texts(rows) == ['a "dog",\nwho runs', 'a 5" cat']
+    assert captions(rows) == ['a "dog",\nwho runs', 'a 5" cat']
     assert [row["origin"] for row in rows] == ["a.csv#2", "a.csv#5"]
 
 
-def test_csv_rows_that_are_none_are_failures_with_their_lines(tmp_path: Path) -> None:
+def test_broken_csv_rows_are_failures_with_their_lines(tmp_path: Path) -> None:
     data = (
         b"file,t\n"
         b"dog.jpg\n"
@@ -214,7 +200,7 @@ def test_csv_rows_that_are_none_are_failures_with_their_lines(tmp_path: Path) ->
         b"cat.jpg,lost\n"
     )
     rows, failures = read(tmp_path, data, "a.csv", text="t")
-    assert texts(rows) == ["a cat"]
+    assert captions(rows) == ["a cat"]
     assert [(f.origin, f.message) for f in failures] == [
         ("a.csv#2", "line 2 has 1 fields where the header has 2"),
         ("a.csv#3", "line 3 has 3 fields where the header has 2"),
@@ -227,7 +213,7 @@ def test_csv_rows_that_are_none_are_failures_with_their_lines(tmp_path: Path) ->
 def test_a_quote_in_a_tsv_is_a_character_like_any(tmp_path: Path) -> None:
     data = b'file\tt\ndog.jpg\t"a dog\ncat.jpg\ta\tcat\ndog.jpg\t\xff\n'
     rows, failures = read(tmp_path, data, "a.tsv", text="t")
-    assert texts(rows) == ['"a dog']
+    assert captions(rows) == ['"a dog']
     assert [f.message for f in failures] == [
         "line 3 has 3 fields where the header has 2",
         f"line 4, byte 8: 0xff is not UTF-8. {CONVERT}",
@@ -235,7 +221,7 @@ def test_a_quote_in_a_tsv_is_a_character_like_any(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["a.jsonl", "a.tsv", "a.csv"])
-def test_records_are_the_same_however_the_file_is_cut(
+def test_records_are_the_same_for_any_splits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     whole_file = {"a.jsonl": b"\n" + JSONL, "a.tsv": TSV, "a.csv": CSV}[name]
@@ -243,8 +229,7 @@ def test_records_are_the_same_however_the_file_is_cut(
     data = header + b"\n" + two * 20 + b"broken\n" + two * 20
     whole = read(tmp_path, data, name)
     assert (len(whole[0]), len(whole[1])) == (80, 1)
-    for module in (lines, text_tables):
-        monkeypatch.setattr(module, "BATCH_ROWS", 7)
+    monkeypatch.setattr(batching, "BATCH_ROWS", 7)
     for split_bytes in (1, 100, 1000):
         monkeypatch.setattr(lines.line_splits, "__defaults__", (split_bytes,))
         assert read(tmp_path, data, name) == whole
@@ -273,7 +258,7 @@ def test_files_without_rows_have_no_records(tmp_path: Path) -> None:
         ({"text": "shrt"}, "no column 'shrt'. Did you mean 'short'? The setting is 'text'."),
     ],
 )
-def test_a_column_that_is_not_there_is_an_input_error_with_the_nearest_spelling(
+def test_a_missing_column_is_an_input_error_with_the_nearest_spelling(
     tmp_path: Path, name: str, data: bytes, settings: dict[str, Any], fault: str
 ) -> None:
     table = pa.Table.from_pylist([orjson.loads(line) for line in JSONL.splitlines()])
@@ -301,7 +286,7 @@ def test_a_file_that_is_no_table_is_an_input_error_that_names_it(
     assert str(error.value).startswith(f"{name}: {fault}")
 
 
-def test_a_media_root_that_is_not_there_is_an_input_error(tmp_path: Path) -> None:
+def test_a_missing_media_root_is_an_input_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"^nowhere: there is no such folder"):
         read(tmp_path, JSONL, media_root="nowhere")
 
@@ -328,7 +313,7 @@ def test_tables_are_sniffed() -> None:
 @pytest.mark.parametrize(
     "book", ["business", "philosophy", "psychology", "sociology", "us-history"]
 )
-def test_openstax_is_read_whole(real_data: Path, book: str) -> None:
+def test_openstax_is_read_completely(real_data: Path, book: str) -> None:
     """Every figure of the books is a record, with the size its own list tells."""
     folder = real_data / "captions" / "openstax"
     wanted = [
@@ -341,7 +326,7 @@ def test_openstax_is_read_whole(real_data: Path, book: str) -> None:
         media_root="openstax",
     )
     assert failures == []
-    assert texts(rows) == [row["caption_no_credit"] or row["alt"] or None for row in wanted]
+    assert captions(rows) == [row["caption_no_credit"] or row["alt"] or None for row in wanted]
     assert [[row["media"][0]["width"], row["media"][0]["height"]] for row in rows] == [
         row["size"] for row in wanted
     ]

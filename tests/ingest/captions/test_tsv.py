@@ -13,10 +13,10 @@ from curate.ingest.captions import tsv
 from curate.ingest.captions.tsv import Tsv
 from curate.ingest.formats import lines
 from curate.ingest.reader import Failure, Head
-from manifests import record
 from manifests.errors import InputError
 from manifests.storage import File
-from tests.make import make_image, read_all
+from tests.ingest.expected import caption_record, rows_and_failures
+from tests.make import make_image
 
 JPEG = make_image(64, 48)
 CC3M = "a dog runs\thttp://x.com/dog.jpg\na cat sits\thttp://x.com/cat.jpg\n"
@@ -34,12 +34,10 @@ def read(
     folder: Path, data: str | bytes, name: str = "a.tsv", **settings: Any
 ) -> tuple[list[Any], list[Failure]]:
     (folder / name).write_bytes(data.encode() if isinstance(data, str) else data)
-    found = read_all(Tsv(name="cc", path=name, media_root="media", **settings), str(folder))
-    rows = [row for part in found for row in part.records.to_pylist()]
-    return rows, [failure for part in found for failure in part.failures]
+    return rows_and_failures(Tsv(name="cc", path=name, media_root="media", **settings), folder)
 
 
-def said(rows: list[Any]) -> list[tuple[str, str, str | None]]:
+def summary(rows: list[Any]) -> list[tuple[str, str, str | None]]:
     """Origin, image and text of each record."""
     return [(row["origin"], row["media"][0]["uri"], row["content"][-1]["text"]) for row in rows]
 
@@ -48,29 +46,21 @@ BOTH = [("a.tsv#1", "media/dog.jpg", "a dog runs"), ("a.tsv#2", "media/cat.jpg",
 
 
 @pytest.mark.parametrize("data", [CC3M, CC12M], ids=["CC3M", "CC12M"])
-def test_either_order_of_columns_is_seen_and_read_alike(tmp_path: Path, data: str) -> None:
+def test_both_orders_of_columns_are_recognised_and_give_the_same(tmp_path: Path, data: str) -> None:
     rows, failures = read(tmp_path, data)
     assert failures == []
-    assert rows[1] == {
-        "id": record.record_id("cc", "a.tsv#2"),
-        "modality": "caption",
-        "source": "cc",
-        "origin": "a.tsv#2",
-        "content": [
-            {"kind": "image", "text": None, "media": 0, "role": None, "loss": False},
-            {"kind": "text", "text": "a cat sits", "media": None, "role": None, "loss": True},
-        ],
-        "media": [
-            {"kind": "image", "uri": "media/cat.jpg", "offset": None, "length": len(JPEG),
-             "mime": "image/jpeg", "width": 64, "height": 48, "duration": None, "fps": None,
-             "frames": None, "digest": None, "orientation": None, "camera": None}
-        ],
-        "objects": [],
-        "language": None,
-        "raw_text": None,
-        "meta": '{"url":"http://x.com/cat.jpg"}',
-    }  # fmt: skip
-    assert said(rows) == BOTH
+    assert rows[1] == caption_record(
+        "cc",
+        "a.tsv#2",
+        "a cat sits",
+        '{"url":"http://x.com/cat.jpg"}',
+        uri="media/cat.jpg",
+        length=len(JPEG),
+        mime="image/jpeg",
+        width=64,
+        height=48,
+    )
+    assert summary(rows) == BOTH
 
 
 @pytest.mark.parametrize(
@@ -84,12 +74,12 @@ def test_a_header_line_is_no_row_but_is_counted(tmp_path: Path, header: str, dat
 
 def test_crlf_a_byte_order_mark_and_a_missing_last_newline_change_nothing(tmp_path: Path) -> None:
     data = b"\xef\xbb\xbf" + CC3M.strip().replace("\n", "\r\n").encode()
-    assert said(read(tmp_path, data)[0]) == BOTH
+    assert summary(read(tmp_path, data)[0]) == BOTH
 
 
 def test_a_column_may_hold_paths(tmp_path: Path) -> None:
     rows, failures = read(tmp_path, "dog.jpg\ta dog\ncat.jpg\ta cat\n../a.tsv\tno\n/etc/x\tno\n")
-    assert said(rows) == [
+    assert summary(rows) == [
         ("a.tsv#1", "media/dog.jpg", "a dog"),
         ("a.tsv#2", "media/cat.jpg", "a cat"),
     ]
@@ -146,14 +136,14 @@ def test_lines_that_are_no_row_are_failures_with_their_line_and_blank_ones_are_n
 def test_images_may_be_named_by_the_digest_of_their_url(tmp_path: Path) -> None:
     name = hashlib.sha256(b"http://x.com/dog.jpg").hexdigest()
     (tmp_path / "media" / f"{name}.png").write_bytes(JPEG)
-    assert said(read(tmp_path, CC12M)[0])[0][1] == f"media/{name}.png"
+    assert summary(read(tmp_path, CC12M)[0])[0][1] == f"media/{name}.png"
     rows, failures = read(tmp_path, CC12M, file="{url_name}")
-    assert said(rows) == BOTH
+    assert summary(rows) == BOTH
     rows, failures = read(tmp_path, CC12M, file="{url_sha256}.png")
     assert (len(rows), len(failures)) == (1, 1)
 
 
-def test_records_are_the_same_however_the_file_is_cut(
+def test_records_are_the_same_for_any_splits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = "caption\turl\n" + CC3M * 20 + "no tab\n" + CC3M * 20
@@ -175,7 +165,7 @@ def test_an_empty_file_has_no_records(tmp_path: Path) -> None:
     assert read(tmp_path, "caption\turl\n") == ([], [])
 
 
-def test_a_file_without_urls_is_an_input_error_and_naming_the_column_mends_it(
+def test_a_file_without_urls_is_an_input_error_unless_the_column_is_named(
     tmp_path: Path,
 ) -> None:
     data = "dog\ta dog runs\ncat\ta cat sits\n"
@@ -183,10 +173,10 @@ def test_a_file_without_urls_is_an_input_error_and_naming_the_column_mends_it(
         read(tmp_path, data)
     rows, failures = read(tmp_path, data, url="first")
     assert failures == []
-    assert said(rows) == BOTH
+    assert summary(rows) == BOTH
 
 
-def test_a_name_made_of_a_column_that_is_not_there_is_an_input_error(tmp_path: Path) -> None:
+def test_a_name_made_of_a_missing_column_is_an_input_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no column 'key'\. There are: url, url_md5"):
         read(tmp_path, CC3M, file="{key}")
 

@@ -18,9 +18,9 @@ from curate.ingest.file_template import Template
 from curate.ingest.media_folder import MediaFolder
 from curate.ingest.media_root import path_below
 from curate.ingest.reader import Failure, Head
-from manifests import record
 from manifests.errors import InputError, RowError
 from manifests.storage import File
+from tests.ingest.expected import caption_record, rows_and_failures
 from tests.make import make_image, read_all
 
 JPEG = make_image(64, 48)
@@ -37,9 +37,7 @@ def read(folder: Path, columns: dict[str, Any], **settings: Any) -> tuple[list[A
     (folder / "media").mkdir(exist_ok=True)
     pq.write_table(pa.table(columns), folder / "a.parquet")
     reader = UrlTable(name="web", path="a.parquet", media_root="media", **settings)
-    found = read_all(reader, str(folder))
-    rows = [row for part in found for row in part.records.to_pylist()]
-    return rows, [failure for part in found for failure in part.failures]
+    return rows_and_failures(reader, folder)
 
 
 def uris(rows: list[Any]) -> list[str]:
@@ -59,26 +57,12 @@ def test_a_datacomp_row_is_its_local_image_its_text_and_all_else_as_meta(tmp_pat
     }
     rows, failures = read(tmp_path, columns)
     assert rows == [
-        {
-            "id": record.record_id("web", "a.parquet#1"),
-            "modality": "caption",
-            "source": "web",
-            "origin": "a.parquet#1",
-            "content": [
-                {"kind": "image", "text": None, "media": 0, "role": None, "loss": False},
-                {"kind": "text", "text": "a cat", "media": None, "role": None, "loss": True},
-            ],
-            "media": [
-                {"kind": "image", "uri": "media/u2.jpg", "offset": None, "length": len(JPEG),
-                 "mime": "image/jpeg", "width": 64, "height": 48, "duration": None, "fps": None,
-                 "frames": None, "digest": None, "orientation": None, "camera": None}
-            ],
-            "objects": [],
-            "language": None,
-            "raw_text": None,
-            "meta": '{"uid":"u2","url":"http://x/2.jpg","original_width":640,'
+        caption_record(
+        "web", "a.parquet#1", "a cat",
+        '{"uid":"u2","url":"http://x/2.jpg","original_width":640,'
                     '"original_height":480.0,"face_bboxes":[[0.1,0.2,0.3,0.4]],"sha256":"s2"}',
-        }
+        uri="media/u2.jpg", length=len(JPEG), mime="image/jpeg", width=64, height=48,
+    )
     ]  # fmt: skip
     sha, md5 = (hashlib.new(name, b"http://x/1.jpg").hexdigest() for name in ("sha256", "md5"))
     assert failures == [
@@ -108,7 +92,7 @@ def test_laion_columns_are_found_in_any_case_and_sizes_may_be_floats(tmp_path: P
     }
 
 
-def test_usual_names_are_tried_in_order_and_need_no_ending(tmp_path: Path) -> None:
+def test_usual_names_are_tried_in_order_and_need_no_suffix(tmp_path: Path) -> None:
     url = "http://x.com/p/photo.jpg?size=1#top"
     sha, md5 = (hashlib.new(name, url.encode()).hexdigest() for name in ("sha256", "md5"))
     names = ["u.png", "k.JPEG", f"{sha}.jpg", md5, "photo.jpg"]
@@ -126,7 +110,7 @@ def test_img2dataset_s_folders_are_found_by_key(tmp_path: Path) -> None:
     assert uris(read(tmp_path, columns)[0]) == ["media/00001/000010002.jpg"]
 
 
-def test_a_set_name_alone_counts_and_may_cut_columns_and_name_folders(tmp_path: Path) -> None:
+def test_a_name_that_is_set_replaces_the_usual_ones_and_may_slice_columns(tmp_path: Path) -> None:
     media(tmp_path, "ab/cd/abcdef.png", "abcdef.jpg", "7.jpg")
     columns = {"uid": ["abcdef"], "id": [7], "url": ["http://x/1"], "text": ["a"]}
     found = {
@@ -200,18 +184,18 @@ def test_each_folder_is_listed_once_for_all_rows(
         return really(place)
 
     monkeypatch.setattr(media_folder, "_list_folder", noted)
-    shelf = MediaFolder("media", str(tmp_path))
+    folder = MediaFolder("media", str(tmp_path))
     names = ["a/1", "a/2", "a/3", "b/1", "c/1", "c/2", "1"]
-    assert [shelf.find(name) for name in names] == [
+    assert [folder.find(name) for name in names] == [
         "media/a/1.jpg", "media/a/2.jpg", None, "media/b/1.jpg", None, None, None,
     ]  # fmt: skip
     assert listed == [f"{tmp_path}/media/{name}".rstrip("/") for name in ("a", "b", "c", "")]
 
 
-def test_of_files_that_differ_in_their_ending_the_first_by_name_is_taken(tmp_path: Path) -> None:
+def test_the_first_by_name_of_files_with_different_suffixes_is_taken(tmp_path: Path) -> None:
     media(tmp_path, "a.png", "a.jpg", "a.txt", "a")
-    shelf = MediaFolder("media", str(tmp_path))
-    assert [shelf.find(name) for name in ("a", "a.png", "a.txt")] == [
+    folder = MediaFolder("media", str(tmp_path))
+    assert [folder.find(name) for name in ("a", "a.png", "a.txt")] == [
         "media/a", "media/a.png", "media/a.txt",
     ]  # fmt: skip
     (tmp_path / "media" / "a").unlink()
@@ -236,7 +220,7 @@ def test_no_rows_are_no_records(tmp_path: Path) -> None:
         ({"text": ["a"], "url": [{"a": 1}]}, {}, "column 'url' is struct<a: int64>, which"),
     ],
 )
-def test_a_column_that_is_not_there_is_an_input_error_that_says_which_there_are(
+def test_a_missing_column_is_an_input_error_that_lists_the_columns(
     tmp_path: Path, columns: dict[str, Any], settings: dict[str, Any], fault: str
 ) -> None:
     with pytest.raises(InputError) as error:
@@ -245,24 +229,24 @@ def test_a_column_that_is_not_there_is_an_input_error_that_says_which_there_are(
     assert fault in str(error.value)
 
 
-def test_a_media_root_that_is_not_there_is_an_input_error(tmp_path: Path) -> None:
+def test_a_missing_media_root_is_an_input_error(tmp_path: Path) -> None:
     pq.write_table(pa.table({"url": ["x"], "text": ["a"]}), tmp_path / "a.parquet")
     with pytest.raises(InputError, match=r"^nowhere: there is no such folder"):
         read_all(UrlTable(name="w", path="*", media_root="nowhere"), str(tmp_path))
 
 
 @pytest.mark.parametrize("file", ["uid", "{}", "{uid", "{uid[1]}", "{uid}}", "{uid[a:b]}", ""])
-def test_a_name_that_is_made_of_no_column_is_refused_with_an_example(file: str) -> None:
+def test_a_template_without_a_column_is_refused_with_an_example(file: str) -> None:
     with pytest.raises(ValidationError, match=r"names no column; a file is like"):
         UrlTable(name="w", path="*", media_root="m", file=file)
 
 
-def test_a_template_is_null_where_any_of_its_columns_is_null_or_empty() -> None:
+def test_a_template_is_null_if_any_of_its_columns_is_null_or_empty() -> None:
     columns = {"a": pa.array(["x", "", None, "é1"]), "b": pa.array([1, 2, 3, 4])}
     assert Template("p/{a[0:1]}-{b}.jpg").fill(columns) == ["p/x-1.jpg", None, None, "p/é-4.jpg"]
 
 
-def test_paths_are_brought_to_their_plainest_form_inside() -> None:
+def test_paths_below_the_folder_are_normalised() -> None:
     assert [path_below(p) for p in ("a", "./a", "a//b", "a/../b", "a/./b/")] == [
         "a", "a", "a/b", "b", "a/b",
     ]  # fmt: skip
@@ -288,7 +272,7 @@ def test_tables_of_text_without_images_are_sniffed(tmp_path: Path) -> None:
     assert sniffed == {"laion", "own names"}
 
 
-def test_img2dataset_s_own_url_lists_are_read_and_every_row_is_answered(
+def test_every_row_of_img2dataset_s_own_url_lists_is_a_record_or_a_failure(
     real_data: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "media").mkdir()

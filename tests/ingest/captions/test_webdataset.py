@@ -1,4 +1,4 @@
-"""A whole sample of a WebDataset tar becomes one record; big tars are read in stretches."""
+"""A complete sample of a WebDataset tar becomes one record; big tars are read in splits."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_an_image_without_a_caption_is_a_record_of_the_image_alone(tmp_path: Pat
         ((), None, {"caption": "field", "text": "more", "alt": ["b", "c"]}),
     ],
 )
-def test_captions_are_looked_for_in_the_order_of_the_setting(
+def test_captions_are_taken_in_the_order_of_the_setting(
     tmp_path: Path, setting: Any, text: str | None, meta: dict[str, Any]
 ) -> None:
     fields = json.dumps({"caption": "field", "text": "more", "alt": ["b", "c"]}).encode()
@@ -171,7 +171,7 @@ def test_a_big_tar_is_cut_by_the_number_of_samples_too(
     assert counts == [3, 3, 1]
 
 
-def test_a_big_tar_whose_keys_come_back_is_read_whole_so_that_they_are_seen(tmp_path: Path) -> None:
+def test_a_big_tar_with_a_repeated_key_is_one_split_so_that_it_is_found(tmp_path: Path) -> None:
     reader = hollow(tmp_path, list("abcda"), 600 << 20)
     assert len(splits(reader, str(tmp_path))) == 1
     assert [f.key for f in failures(reader, tmp_path)] == ["a.tar#a"]
@@ -183,7 +183,7 @@ def test_records_come_in_batches(tmp_path: Path) -> None:
     assert counts == [BATCH_ROWS, 1]
 
 
-def test_a_tar_is_known_by_an_image_in_it_or_nothing(tmp_path: Path) -> None:
+def test_a_tar_is_sniffed_by_the_name_of_an_image_or_if_it_is_empty(tmp_path: Path) -> None:
     def sniffed(members: list[tuple[str, bytes]]) -> bool:
         shard(tmp_path, members)
         data = (tmp_path / "a.tar").read_bytes()
@@ -221,7 +221,7 @@ def test_a_remote_tar_becomes_the_same_records(tmp_path: Path, bucket: str) -> N
     ]
 
 
-def test_real_tars_become_one_record_an_image(real_data: Path) -> None:
+def test_real_tars_give_one_record_for_each_image(real_data: Path) -> None:
     reader = WebDataset(name="web", path="clip_retrieval_tests/test_tars/*.tar")
     base = real_data / "captions"
     rows = read_samples(reader, base)

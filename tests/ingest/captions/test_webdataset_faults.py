@@ -15,7 +15,7 @@ from manifests.media import Limits
 from tests.ingest.tars import JPEG, PNG, WEBP, failure, failures, read_samples, shard
 
 
-def test_failures_name_the_sample_the_fault_and_the_mend(tmp_path: Path) -> None:
+def test_failures_name_the_sample_the_fault_and_the_fix(tmp_path: Path) -> None:
     fix = "Put an intact image in its place, or leave it in quarantine."
     members = [
         ("cut.jpg", JPEG[:200]),
@@ -133,7 +133,7 @@ def test_a_name_with_dots_that_stays_inside_is_a_name(tmp_path: Path, name: str)
     assert failures(shard(tmp_path, [(name, JPEG)]), tmp_path) == []
 
 
-def test_two_members_of_one_name_spoil_their_sample(tmp_path: Path) -> None:
+def test_two_members_of_one_name_fail_their_sample(tmp_path: Path) -> None:
     reader = shard(tmp_path, [("0.jpg", JPEG), ("0.JPG", PNG), ("0.txt", b"a"), ("1.jpg", JPEG)])
     assert [r["origin"] for r in read_samples(reader, tmp_path)] == ["a.tar#1"]
     assert failures(reader, tmp_path) == [
@@ -143,7 +143,7 @@ def test_two_members_of_one_name_spoil_their_sample(tmp_path: Path) -> None:
     ]
 
 
-def test_a_key_that_comes_back_is_quarantined_the_second_time(tmp_path: Path) -> None:
+def test_a_repeated_key_is_quarantined_the_second_time(tmp_path: Path) -> None:
     reader = shard(tmp_path, [("0.jpg", JPEG), ("1.jpg", JPEG), ("0.txt", b"late"), ("0.png", PNG)])
     assert [r["origin"] for r in read_samples(reader, tmp_path)] == ["a.tar#0", "a.tar#1"]
     assert failures(reader, tmp_path) == [
@@ -156,7 +156,7 @@ def test_a_key_that_comes_back_is_quarantined_the_second_time(tmp_path: Path) ->
     ]
 
 
-def test_a_link_in_place_of_an_image_spoils_its_sample(tmp_path: Path) -> None:
+def test_a_link_in_place_of_an_image_fails_its_sample(tmp_path: Path) -> None:
     reader = shard(tmp_path, [("0.jpg", JPEG)])
     with tarfile.open(tmp_path / "a.tar", "w") as archive:
         link = tarfile.TarInfo("1.jpg")
@@ -172,7 +172,7 @@ def test_a_link_in_place_of_an_image_spoils_its_sample(tmp_path: Path) -> None:
     ]
 
 
-def test_a_tar_cut_anywhere_loses_the_sample_there_and_no_other(tmp_path: Path) -> None:
+def test_a_tar_cut_anywhere_loses_only_the_sample_at_the_cut(tmp_path: Path) -> None:
     members = [
         (f"{n}.{end}", data) for n in range(4) for end, data in (("jpg", JPEG), ("txt", b"a"))
     ]
@@ -203,6 +203,6 @@ def test_hostile_images_in_a_tar_are_records_or_failures_and_nothing_else(
 ) -> None:
     files = [p for p in sorted((real_data / "hostile/pillow").glob("*")) if p.is_file()]
     reader = shard(tmp_path, [(f"{n:03d}.jpg", path.read_bytes()) for n, path in enumerate(files)])
-    answered = len(read_samples(reader, tmp_path)), len(failures(reader, tmp_path))
-    assert sum(answered) == len(files) > 100
-    assert all(answered)
+    counts = len(read_samples(reader, tmp_path)), len(failures(reader, tmp_path))
+    assert sum(counts) == len(files) > 100
+    assert all(counts)

@@ -1,4 +1,4 @@
-"""Elements of JSON arrays are told apart before any is parsed, whatever else the file holds."""
+"""Borders between elements of JSON arrays are found before parsing, even if some are broken."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from curate.ingest.formats import chunks, json_elements, json_pieces
+from curate.ingest.formats import batching, chunks, json_pieces
 from curate.ingest.formats.json_elements import (
     ByteRange,
     Members,
@@ -28,7 +28,7 @@ from curate.ingest.formats.json_splits import array_splits
 from manifests.errors import RowError
 from manifests.storage import File
 
-Answered = tuple[list[tuple[int, Any]], list[int]]
+ValuesAndBroken = tuple[list[tuple[int, Any]], list[int]]
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 LEAVES = (
@@ -60,13 +60,13 @@ def _usual_chunks() -> Iterator[None]:
     chunks.CHUNK_BYTES = usual
 
 
-def written(folder: Path, data: bytes, name: str = "a.json") -> str:
+def write(folder: Path, data: bytes, name: str = "a.json") -> str:
     (folder / name).write_bytes(data)
     return str(folder / name)
 
 
-def answered(found: Iterator[Element]) -> Answered:
-    """The values of the whole elements with their numbers, and the numbers of the others."""
+def values_and_broken(found: Iterator[Element]) -> ValuesAndBroken:
+    """The values of the valid elements with their numbers, and the numbers of the broken ones."""
     values: list[tuple[int, Any]] = []
     broken: list[int] = []
     for element in found:
@@ -78,20 +78,20 @@ def answered(found: Iterator[Element]) -> Answered:
 
 
 def faults(found: Iterator[Element]) -> list[str]:
-    said = []
+    messages = []
     for element in found:
         try:
             element.value()
         except RowError as error:
-            said.append(error.fault)
-    return said
+            messages.append(error.fault)
+    return messages
 
 
-def by_splits(place: str, size: int, split_bytes: int) -> Answered:
+def by_splits(place: str, size: int, split_bytes: int) -> ValuesAndBroken:
     values: list[tuple[int, Any]] = []
     broken: list[int] = []
     for split in array_splits(File(place, "a.json", size, 0), place, split_bytes=split_bytes):
-        part = answered(elements(place, *split[1:]))
+        part = values_and_broken(elements(place, *split[1:]))
         values, broken = values + part[0], broken + part[1]
     return values, broken
 
@@ -112,51 +112,51 @@ def test_elements_are_those_that_the_parser_of_the_whole_array_gives(
     tmp_path: Path, array: list[Any], indent: int | str | None, chunk: int
 ) -> None:
     data = laid_out(array, indent)
-    place = written(tmp_path, data)
+    place = write(tmp_path, data)
     chunks.CHUNK_BYTES = chunk
-    assert answered(elements(place)) == (list(enumerate(json.loads(data))), [])
+    assert values_and_broken(elements(place)) == (list(enumerate(json.loads(data))), [])
 
 
 @given(array=st.lists(VALUES, max_size=10), indent=INDENTS, split_bytes=st.integers(1, 99))
 @HERE
-def test_splits_together_hold_every_element_once_under_its_number(
+def test_splits_together_have_every_element_once_with_its_number(
     tmp_path: Path, array: list[Any], indent: int | str | None, split_bytes: int
 ) -> None:
     data = laid_out(array, indent)
-    place = written(tmp_path, data)
+    place = write(tmp_path, data)
     assert by_splits(place, len(data), split_bytes) == (list(enumerate(array)), [])
 
 
-def test_an_element_tells_where_its_bytes_lie(tmp_path: Path) -> None:
+def test_an_element_has_the_range_of_its_bytes(tmp_path: Path) -> None:
     data = b' [ {"a": 1} ,\n"\xc3\xa9]" ]'
-    found = list(elements(written(tmp_path, data)))
+    found = list(elements(write(tmp_path, data)))
     assert found == [Element(0, 2, 12, b' {"a": 1} '), Element(1, 13, 20, b'\n"\xc3\xa9]" ')]
     assert all(data[e.start : e.stop] == e.data for e in found)
 
 
 @pytest.mark.parametrize("data", [b"[]", b" [ \n\t\r ] \n", b"\xef\xbb\xbf[]"])
 def test_an_empty_array_has_no_elements(tmp_path: Path, data: bytes) -> None:
-    assert list(elements(written(tmp_path, data))) == []
+    assert list(elements(write(tmp_path, data))) == []
 
 
-def test_a_byte_order_mark_is_no_part_of_the_array(tmp_path: Path) -> None:
-    place = written(tmp_path, b"\xef\xbb\xbf \n[1, 2]")
-    assert answered(elements(place)) == ([(0, 1), (1, 2)], [])
+def test_a_byte_order_mark_before_an_array_is_skipped(tmp_path: Path) -> None:
+    place = write(tmp_path, b"\xef\xbb\xbf \n[1, 2]")
+    assert values_and_broken(elements(place)) == ([(0, 1), (1, 2)], [])
 
 
-def test_of_a_key_that_comes_twice_in_an_element_the_last_counts(tmp_path: Path) -> None:
-    place = written(tmp_path, b'[{"a": 1, "a": 2}]')
-    assert answered(elements(place)) == ([(0, {"a": 2})], [])
+def test_the_last_value_of_a_repeated_key_in_an_element_is_taken(tmp_path: Path) -> None:
+    place = write(tmp_path, b'[{"a": 1, "a": 2}]')
+    assert values_and_broken(elements(place)) == ([(0, {"a": 2})], [])
 
 
 def test_a_compressed_array_is_one_split_and_reads_the_same(tmp_path: Path) -> None:
-    place = written(tmp_path, gzip.compress(b"[1, [2], 3]"), "a.json.gz")
+    place = write(tmp_path, gzip.compress(b"[1, [2], 3]"), "a.json.gz")
     assert by_splits(place, 1 << 30, 1) == ([(0, 1), (1, [2]), (2, 3)], [])
 
 
-def test_splits_end_at_borders_and_are_no_smaller_than_asked(tmp_path: Path) -> None:
+def test_splits_end_at_borders_and_have_the_minimum_size(tmp_path: Path) -> None:
     data = b"[" + b", ".join(b'{"n": %4d}' % n for n in range(100)) + b"]"
-    place = written(tmp_path, data)
+    place = write(tmp_path, data)
     splits = list(array_splits(File(place, "a.json", len(data), 0), place, split_bytes=300))
     assert splits[0].start == 0
     assert splits[-1].stop == -1
@@ -166,112 +166,116 @@ def test_splits_end_at_borders_and_are_no_smaller_than_asked(tmp_path: Path) -> 
     assert [s.first for s in splits] == [0, 24, 48, 72, 96]
 
 
-def test_an_array_of_numbers_streams_like_any_other(tmp_path: Path) -> None:
-    place = written(tmp_path, json.dumps(list(range(100_000))).encode())
+def test_an_array_of_numbers_is_read_like_any_other(tmp_path: Path) -> None:
+    place = write(tmp_path, json.dumps(list(range(100_000))).encode())
     assert [e.value() for e in elements(place)] == list(range(100_000))
 
 
 # Broken arrays
 
 
-def test_an_array_cut_in_half_gives_the_whole_elements_and_then_the_cut_one(
+def test_an_array_cut_in_half_gives_the_complete_elements_and_then_the_cut_one(
     tmp_path: Path,
 ) -> None:
-    place = written(tmp_path, b'[{"a": 1}, {"b": 2}, {"c": "thr')
-    assert answered(elements(place)) == ([(0, {"a": 1}), (1, {"b": 2})], [2])
+    place = write(tmp_path, b'[{"a": 1}, {"b": 2}, {"c": "thr')
+    assert values_and_broken(elements(place)) == ([(0, {"a": 1}), (1, {"b": 2})], [2])
     assert faults(elements(place)) == ["the file ends inside this element, at byte 31."]
 
 
-def test_an_array_cut_between_elements_says_so_after_the_last(tmp_path: Path) -> None:
+def test_an_array_cut_between_elements_has_a_fault_after_the_last(tmp_path: Path) -> None:
     for data in (b'[{"a": 1}, {"b": 2}', b'[{"a": 1}, {"b": 2},', b'[{"a": 1}, {"b": 2}, \n'):
-        place = written(tmp_path, data)
-        assert answered(elements(place)) == ([(0, {"a": 1}), (1, {"b": 2})], [2])
+        place = write(tmp_path, data)
+        assert values_and_broken(elements(place)) == ([(0, {"a": 1}), (1, {"b": 2})], [2])
         fault = f"the file ends before the array does, at byte {len(data)}."
         assert faults(elements(place)) == [fault]
 
 
-def test_a_number_at_the_cut_is_not_taken_for_whole(tmp_path: Path) -> None:
-    assert answered(elements(written(tmp_path, b"[1, 23"))) == ([(0, 1)], [1])
+def test_a_number_at_the_cut_is_not_a_complete_element(tmp_path: Path) -> None:
+    assert values_and_broken(elements(write(tmp_path, b"[1, 23"))) == ([(0, 1)], [1])
 
 
-def test_garbage_between_elements_costs_one_element(tmp_path: Path) -> None:
-    place = written(tmp_path, b'[{"a": 1}, {"b": }, nonsense, {"c": 3} {"d": 4}, {"e": 5}]')
-    assert answered(elements(place)) == ([(0, {"a": 1}), (4, {"e": 5})], [1, 2, 3])
+def test_garbage_between_elements_breaks_one_element(tmp_path: Path) -> None:
+    place = write(tmp_path, b'[{"a": 1}, {"b": }, nonsense, {"c": 3} {"d": 4}, {"e": 5}]')
+    assert values_and_broken(elements(place)) == ([(0, {"a": 1}), (4, {"e": 5})], [1, 2, 3])
 
 
-def test_a_comma_too_many_is_a_broken_element(tmp_path: Path) -> None:
+def test_an_extra_comma_is_a_broken_element(tmp_path: Path) -> None:
     for data, broken in ((b"[1,,2]", [1]), (b"[,]", [0, 1]), (b"[1,]", [1]), (b"[,1]", [0])):
-        assert answered(elements(written(tmp_path, data)))[1] == broken
-    assert faults(elements(written(tmp_path, b"[1,,2]"))) == [
+        assert values_and_broken(elements(write(tmp_path, data)))[1] == broken
+    assert faults(elements(write(tmp_path, b"[1,,2]"))) == [
         "nothing between two commas, at byte 3."
     ]
 
 
 @pytest.mark.parametrize("indent", ["line", 2, 0])
-def test_a_missing_quote_costs_one_element_where_elements_have_lines_of_their_own(
+def test_a_missing_quote_breaks_one_element_if_elements_have_lines_of_their_own(
     tmp_path: Path, indent: int | str
 ) -> None:
     array = [{"id": n, "text": f"the {n}th"} for n in range(6)]
     data = laid_out(array, indent).replace(b'"the 3th"', b'"the 3th')
-    place = written(tmp_path, data)
+    place = write(tmp_path, data)
     whole = [(n, element) for n, element in enumerate(array) if n != 3]
     for chunk in (1, 7, 1 << 20):
         chunks.CHUNK_BYTES = chunk
-        assert answered(elements(place)) == (whole, [3])
+        assert values_and_broken(elements(place)) == (whole, [3])
         assert by_splits(place, len(data), 40) == (whole, [3])
         assert all(data[e.start : e.stop] == e.data for e in elements(place))
 
 
-def test_a_raw_newline_in_a_text_costs_that_element_alone(tmp_path: Path) -> None:
+def test_a_raw_newline_in_a_text_breaks_that_element_alone(tmp_path: Path) -> None:
     for gap in (b", ", b",\n"):
         data = b'[{"a": 0}' + gap + b'{"a": "two\nlines"}' + gap + b'{"a": 2}]'
-        place = written(tmp_path, data)
-        assert answered(elements(place)) == ([(0, {"a": 0}), (2, {"a": 2})], [1])
+        place = write(tmp_path, data)
+        assert values_and_broken(elements(place)) == ([(0, {"a": 0}), (2, {"a": 2})], [1])
 
 
 def test_a_broken_last_element_does_not_hide_the_end_of_the_array(tmp_path: Path) -> None:
-    place = written(tmp_path, b'[\n  {"a": 0},\n  {"a": "x}\n]\n')
-    assert answered(elements(place)) == ([(0, {"a": 0})], [1])
+    place = write(tmp_path, b'[\n  {"a": 0},\n  {"a": "x}\n]\n')
+    assert values_and_broken(elements(place)) == ([(0, {"a": 0})], [1])
     assert faults(elements(place))[0].startswith("not JSON: ")
 
 
 def test_an_element_that_shares_its_line_is_read_the_same_by_any_split(tmp_path: Path) -> None:
     data = b'[\n{"a": 0}, {"b": "x\n' + b" " * 10 + b'{"c": 1}\n]'
-    place = written(tmp_path, data)
-    assert by_splits(place, len(data), 1) == answered(elements(place)) == ([(0, {"a": 0})], [1])
+    place = write(tmp_path, data)
+    assert (
+        by_splits(place, len(data), 1)
+        == values_and_broken(elements(place))
+        == ([(0, {"a": 0})], [1])
+    )
 
 
-def test_invalid_utf8_costs_one_element_and_its_place_is_told(tmp_path: Path) -> None:
-    place = written(tmp_path, b'["ok", "\xff\xfe", "too"]')
-    assert answered(elements(place)) == ([(0, "ok"), (2, "too")], [1])
+def test_invalid_utf8_breaks_one_element_whose_error_has_the_position(tmp_path: Path) -> None:
+    place = write(tmp_path, b'["ok", "\xff\xfe", "too"]')
+    assert values_and_broken(elements(place)) == ([(0, "ok"), (2, "too")], [1])
     assert faults(elements(place)) == ["0xff is not UTF-8, at byte 8."]
 
 
-def test_what_follows_the_array_is_told_not_read(tmp_path: Path) -> None:
-    place = written(tmp_path, b"[1]\n[2]\n")
-    assert answered(elements(place)) == ([(0, 1)], [1])
+def test_something_after_the_array_is_a_fault_and_is_not_read(tmp_path: Path) -> None:
+    place = write(tmp_path, b"[1]\n[2]\n")
+    assert values_and_broken(elements(place)) == ([(0, 1)], [1])
     assert faults(elements(place)) == ["something follows the array, at byte 4: it is not read."]
 
 
-def test_what_is_no_array_is_one_broken_element(tmp_path: Path) -> None:
-    assert faults(elements(written(tmp_path, b' {"a": [1]}'))) == [
+def test_anything_but_an_array_is_one_broken_element(tmp_path: Path) -> None:
+    assert faults(elements(write(tmp_path, b' {"a": [1]}'))) == [
         "no JSON array: it starts with b'{\"a\": [1]}', at byte 1."
     ]
-    assert faults(elements(written(tmp_path, b""))) == ["nothing but blanks."]
-    assert faults(elements(written(tmp_path, b" \n"))) == ["nothing but blanks."]
+    assert faults(elements(write(tmp_path, b""))) == ["nothing but blanks."]
+    assert faults(elements(write(tmp_path, b" \n"))) == ["nothing but blanks."]
 
 
-def test_deep_nesting_is_a_broken_element_among_whole_ones(tmp_path: Path) -> None:
+def test_deep_nesting_breaks_one_element(tmp_path: Path) -> None:
     deep = b"[" * 100_000 + b"]" * 100_000
-    place = written(tmp_path, b"[1, " + deep + b', {"a": 2}]')
-    assert answered(elements(place)) == ([(0, 1), (2, {"a": 2})], [1])
+    place = write(tmp_path, b"[1, " + deep + b', {"a": 2}]')
+    assert values_and_broken(elements(place)) == ([(0, 1), (2, {"a": 2})], [1])
 
 
 def test_a_truncated_compressed_file_ends_where_it_breaks(tmp_path: Path) -> None:
     data = json.dumps([{"n": n, "text": f"{n:x}" * 7} for n in range(5000)]).encode()
-    place = written(tmp_path, gzip.compress(data)[:-2000], "a.json.gz")
+    place = write(tmp_path, gzip.compress(data)[:-2000], "a.json.gz")
     chunks.CHUNK_BYTES = 1 << 12
-    values, broken = answered(elements(place))
+    values, broken = values_and_broken(elements(place))
     assert [n for n, _ in values] == list(range(len(values)))
     assert 1000 < len(values) < 5000
     assert broken == [len(values)]
@@ -283,13 +287,13 @@ def test_an_element_over_the_limit_fails_and_those_after_it_do_not(
 ) -> None:
     monkeypatch.setattr(json_pieces, "MAX_ELEMENT_BYTES", 1000)
     chunks.CHUNK_BYTES = 64
-    place = written(tmp_path, b'[1, "' + b"x" * 2000 + b'", 3]')
-    assert answered(elements(place)) == ([(0, 1), (2, 3)], [1])
+    place = write(tmp_path, b'[1, "' + b"x" * 2000 + b'", 3]')
+    assert values_and_broken(elements(place)) == ([(0, 1), (2, 3)], [1])
     assert faults(elements(place)) == [
         "2003 bytes is over the limit of 1000: a bracket may be missing."
     ]
-    unclosed = written(tmp_path, b'[1, {"a": "' + b"x" * 2000)
-    assert answered(elements(unclosed)) == ([(0, 1)], [1])
+    unclosed = write(tmp_path, b'[1, {"a": "' + b"x" * 2000)
+    assert values_and_broken(elements(unclosed)) == ([(0, 1)], [1])
 
 
 def test_the_value_of_a_key_may_be_of_any_length(
@@ -298,11 +302,11 @@ def test_the_value_of_a_key_may_be_of_any_length(
     monkeypatch.setattr(json_pieces, "MAX_ELEMENT_BYTES", 100)
     chunks.CHUNK_BYTES = 64
     numbers = list(range(1000))
-    place = written(tmp_path, json.dumps({"a": numbers, "b": [1]}).encode())
-    stretches, fault = members(place)
-    assert (list(stretches), fault) == (["a", "b"], "")
-    assert [e.value() for e in elements(place, *stretches["a"])] == numbers
-    assert [e.value() for e in elements(place, *stretches["b"])] == [1]
+    place = write(tmp_path, json.dumps({"a": numbers, "b": [1]}).encode())
+    ranges, fault = members(place)
+    assert (list(ranges), fault) == (["a", "b"], "")
+    assert [e.value() for e in elements(place, *ranges["a"])] == numbers
+    assert [e.value() for e in elements(place, *ranges["b"])] == [1]
 
 
 @given(
@@ -313,7 +317,7 @@ def test_the_value_of_a_key_may_be_of_any_length(
     data=st.data(),
 )
 @HERE
-def test_a_broken_array_is_answered_the_same_in_any_chunks_and_splits_and_never_silently(
+def test_a_broken_array_gives_the_same_in_any_chunks_and_splits_and_always_a_fault(
     tmp_path: Path,
     array: list[Any],
     indent: int | str | None,
@@ -330,18 +334,18 @@ def test_a_broken_array_is_answered_the_same_in_any_chunks_and_splits_and_never_
         "change": data.draw(st.integers(0, 255)).to_bytes() + text[at + 1 :],
     }
     text[at:] = edits[data.draw(st.sampled_from(sorted(edits)))]
-    place = written(tmp_path, bytes(text))
+    place = write(tmp_path, bytes(text))
     chunks.CHUNK_BYTES = 1 << 20
-    said = answered(elements(place))
+    found = values_and_broken(elements(place))
     try:
         is_whole = isinstance(json.loads(bytes(text)), list)
     except (ValueError, UnicodeDecodeError):
         is_whole = False
-    assert is_whole or said[1]
+    assert is_whole or found[1]
     chunks.CHUNK_BYTES = chunk
     assert all(e.data in (b"", text[e.start : e.stop]) for e in elements(place))
-    assert answered(elements(place)) == said
-    assert by_splits(place, len(text), split_bytes) == said
+    assert values_and_broken(elements(place)) == found
+    assert by_splits(place, len(text), split_bytes) == found
 
 
 # The JSONTestSuite: https://github.com/nst/JSONTestSuite
@@ -358,21 +362,21 @@ def test_every_array_that_must_parse_gives_the_elements_the_parser_gives(
 ) -> None:
     for path in suite(real_data, "y"):
         want = json.loads(path.read_bytes())
-        said = answered(elements(str(path)))
+        found = values_and_broken(elements(str(path)))
         if isinstance(want, list):
-            assert said == (list(enumerate(want)), []), path.name
+            assert found == (list(enumerate(want)), []), path.name
         else:
-            assert said == ([], [0]), path.name
+            assert found == ([], [0]), path.name
 
 
 def test_every_array_that_must_not_parse_ends_in_an_error(real_data: Path) -> None:
     for path in suite(real_data, "n"):
-        assert answered(elements(str(path)))[1], path.name
+        assert values_and_broken(elements(str(path)))[1], path.name
 
 
-def test_files_that_may_go_either_way_are_answered_without_a_crash(real_data: Path) -> None:
+def test_files_that_a_parser_may_accept_or_refuse_cause_no_crash(real_data: Path) -> None:
     for path in suite(real_data, "i"):
-        values, broken = answered(elements(str(path)))
+        values, broken = values_and_broken(elements(str(path)))
         assert values or broken, path.name
 
 
@@ -387,9 +391,9 @@ def test_every_object_that_must_parse_gives_its_keys(real_data: Path) -> None:
 # Objects
 
 
-def test_members_of_an_object_lie_where_their_values_do(tmp_path: Path) -> None:
+def test_members_have_the_byte_ranges_of_their_values(tmp_path: Path) -> None:
     data = b'\xef\xbb\xbf{"a": [1, 2], "b\\n": {"c": [3]}\n}'
-    found = members(written(tmp_path, data))
+    found = members(write(tmp_path, data))
     assert found == Members({"a": ByteRange(8, 15), "b\n": ByteRange(23, 35)})
     spans = [data[s.start : s.stop] for s in found.ranges.values()]
     assert spans == [b" [1, 2]", b' {"c": [3]}\n']
@@ -397,14 +401,14 @@ def test_members_of_an_object_lie_where_their_values_do(tmp_path: Path) -> None:
 
 @given(holder=HOLDERS, chunk=st.integers(1, 40))
 @HERE
-def test_an_array_under_any_key_streams_like_one_of_its_own(
+def test_an_array_under_any_key_is_read_like_a_file_of_one_array(
     tmp_path: Path, holder: dict[str, list[Any]], chunk: int
 ) -> None:
-    place = written(tmp_path, json.dumps(holder).encode())
+    place = write(tmp_path, json.dumps(holder).encode())
     chunks.CHUNK_BYTES = chunk
     found = members(place)
     assert found.fault == ""
-    assert {k: answered(elements(place, *s))[0] for k, s in found.ranges.items()} == {
+    assert {k: values_and_broken(elements(place, *s))[0] for k, s in found.ranges.items()} == {
         key: list(enumerate(array)) for key, array in holder.items()
     }
 
@@ -412,43 +416,43 @@ def test_an_array_under_any_key_streams_like_one_of_its_own(
 def test_an_array_under_a_key_is_cut_into_splits_within_it(tmp_path: Path) -> None:
     array = [{"n": n} for n in range(50)]
     data = json.dumps({"a": [0], "b": array, "c": [0]}).encode()
-    place = written(tmp_path, data)
+    place = write(tmp_path, data)
     file = File(place, "a.json", len(data), 0)
     splits = list(array_splits(file, place, members(place).ranges["b"], 100))
     assert len(splits) == 5
-    parts = [answered(elements(place, *split[1:])) for split in splits]
+    parts = [values_and_broken(elements(place, *split[1:])) for split in splits]
     assert [v for values, _ in parts for v in values] == list(enumerate(array))
     assert not any(broken for _, broken in parts)
 
 
-def test_an_object_cut_in_half_still_tells_where_its_arrays_start(tmp_path: Path) -> None:
-    place = written(tmp_path, b'{"a": [1, 2], "b": [3, 4')
+def test_an_object_cut_in_half_still_has_the_starts_of_its_arrays(tmp_path: Path) -> None:
+    place = write(tmp_path, b'{"a": [1, 2], "b": [3, 4')
     found = members(place)
     assert found.ranges == {"a": ByteRange(5, 12), "b": ByteRange(18, -1)}
     assert found.fault == "the file ends inside this element, at byte 24."
-    assert answered(elements(place, *found.ranges["b"])) == ([(0, 3)], [1])
+    assert values_and_broken(elements(place, *found.ranges["b"])) == ([(0, 3)], [1])
 
 
-def test_of_a_key_that_comes_twice_the_first_is_given_and_the_second_told(
+def test_the_first_value_of_a_repeated_key_is_given_and_the_second_is_a_fault(
     tmp_path: Path,
 ) -> None:
-    found = members(written(tmp_path, b'{"a": [1], "a": [2]}'))
+    found = members(write(tmp_path, b'{"a": [1], "a": [2]}'))
     assert found == Members({"a": ByteRange(5, 9)}, "the key 'a' comes twice.")
 
 
 def test_an_array_closed_by_the_wrong_bracket_is_broken(tmp_path: Path) -> None:
-    place = written(tmp_path, b'{"a": [1, 2}, "b": [3]}')
-    assert answered(elements(place, *members(place).ranges["a"])) == ([(0, 1)], [1])
+    place = write(tmp_path, b'{"a": [1, 2}, "b": [3]}')
+    assert values_and_broken(elements(place, *members(place).ranges["a"])) == ([(0, 1)], [1])
 
 
 def test_a_key_is_found_without_reading_past_it(tmp_path: Path) -> None:
-    place = written(tmp_path, b'{"a": {"b": 1}, "b" : [2, 3]')
+    place = write(tmp_path, b'{"a": {"b": 1}, "b" : [2, 3]')
     assert value_start(place, "b") == 21
     assert value_start(place, "c") is None
     assert next(elements(place, 21)).value() == 2
 
 
-def test_keys_of_a_cut_object_are_told_as_far_as_it_goes() -> None:
+def test_keys_of_a_cut_object_are_those_before_the_cut() -> None:
     assert object_keys(b'{"a": 1, "b": {"c": "x, y"}, "d": [1,') == ["a", "b", "d"]
     assert object_keys(b"[1, 2]") == object_keys(b"") == object_keys(b"{") == []
 
@@ -459,14 +463,14 @@ def test_keys_of_a_cut_object_are_told_as_far_as_it_goes() -> None:
 def test_batches_are_bounded_in_rows_and_bytes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(json_elements, "BATCH_ROWS", 4)
-    monkeypatch.setattr(json_elements, "BATCH_BYTES", 50)
-    place = written(tmp_path, json.dumps([1] * 9 + ["x" * 60] * 2).encode())
+    monkeypatch.setattr(batching, "BATCH_ROWS", 4)
+    monkeypatch.setattr(batching, "BATCH_BYTES", 50)
+    place = write(tmp_path, json.dumps([1] * 9 + ["x" * 60] * 2).encode())
     assert [len(batch) for batch in batches(elements(place))] == [4, 4, 2, 1]
 
 
 def test_memory_stays_flat_however_large_the_array(tmp_path: Path) -> None:
-    place = written(tmp_path, b"[" + b",".join([b'{"text": "%s"}' % (b"x" * 985)] * 100_000) + b"]")
+    place = write(tmp_path, b"[" + b",".join([b'{"text": "%s"}' % (b"x" * 985)] * 100_000) + b"]")
     next(elements(place))
     tracemalloc.start()
     try:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from curate.ingest.formats import chunks
+from curate.ingest.formats import batching, chunks
 from curate.ingest.formats import lines as module
 from curate.ingest.formats.lines import decoded, line_batches, line_splits, lines
 from curate.ingest.reader import Context, Split
@@ -36,7 +36,7 @@ def all_lines(context: Context, file: File, split_bytes: int = 1 << 30) -> list[
 
 
 @pytest.mark.parametrize("split_bytes", [1, 2, 3, 7, 10, 64, 1000])
-def test_every_line_comes_once_with_its_number_however_the_file_is_cut(
+def test_every_line_is_read_once_with_its_number_for_any_splits(
     context: Context, split_bytes: int
 ) -> None:
     texts = [b"x" * (n * 7 % 23) for n in range(100)]
@@ -114,7 +114,7 @@ def test_a_missing_file_is_a_storage_error_that_names_it(context: Context) -> No
             all_lines(context, File(name, name, 10, 0))
 
 
-def test_a_line_without_end_is_an_input_error_not_all_of_memory(
+def test_a_line_without_end_is_an_input_error_before_memory_is_full(
     context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(chunks, "CHUNK_BYTES", 10)
@@ -124,21 +124,21 @@ def test_a_line_without_end_is_an_input_error_not_all_of_memory(
         all_lines(context, file)
 
 
-def test_batches_leave_blank_lines_out_and_keep_the_numbers_of_the_others(
+def test_batches_skip_blank_lines_and_keep_the_numbers_of_the_others(
     context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "BATCH_ROWS", 2)
+    monkeypatch.setattr(batching, "BATCH_ROWS", 2)
     split = Split((written(context, b"\none\n \t\r\ntwo\n\nthree\n"),))
     assert list(line_batches(split, context)) == [[(2, b"one"), (4, b"two")], [(6, b"three")]]
 
 
 def test_batches_are_bounded_in_bytes(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "BATCH_BYTES", 3)
+    monkeypatch.setattr(batching, "BATCH_BYTES", 3)
     split = Split((written(context, b"four\nfive\na\nb\n"),))
     assert [len(batch) for batch in line_batches(split, context)] == [1, 1, 2]
 
 
-def test_a_byte_that_is_not_utf8_is_named_with_its_line_and_place() -> None:
+def test_a_byte_that_is_not_utf8_is_an_error_with_its_line_and_position() -> None:
     assert decoded(7, "né".encode()) == "né"
     with pytest.raises(
         RowError, match=r"^line 7, byte 2: 0xff is not UTF-8\. Convert the file to UTF-8\.$"

@@ -50,7 +50,7 @@ def read_rows(context: Context, file: File) -> list[tuple[int, int]]:
     ]
 
 
-def test_splits_are_whole_row_groups_of_about_the_rows_asked_for(
+def test_splits_are_row_groups_of_about_the_rows_of_a_split(
     context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = written(context, numbers(95))
@@ -69,7 +69,7 @@ def test_splits_are_bounded_in_bytes_too(context: Context, monkeypatch: pytest.M
     assert [(s.start, s.stop) for s in row_group_splits(file, context)] == [(0, 1), (1, 2), (2, 3)]
 
 
-def test_every_row_comes_once_with_its_number_however_splits_fall(
+def test_every_row_is_read_once_with_its_number_for_any_splits(
     context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = written(context, numbers(95))
@@ -99,7 +99,7 @@ def test_batches_are_bounded_in_rows_and_in_bytes(
     assert next(batches(Split((file,)), context)).rows.num_rows == 3
 
 
-def test_rows_whose_text_is_not_utf8_are_broken_and_the_others_stand(context: Context) -> None:
+def test_rows_whose_text_is_not_utf8_are_broken_and_the_others_are_read(context: Context) -> None:
     texts = pa.array([b"one", b"\xff", None, b"four"]).view(pa.string())
     tags = pa.ListArray.from_arrays([0, 1, 1, 2, 3], pa.array([b"a", b"\xfe", b"c"]).view("string"))
     file = written(context, pa.table({"text": texts, "tags": tags}))
@@ -116,7 +116,7 @@ def test_rows_whose_text_is_not_utf8_are_broken_and_the_others_stand(context: Co
     ]  # fmt: skip
 
 
-def test_text_stored_as_bytes_is_read_as_text_where_it_is_asked_for(context: Context) -> None:
+def test_named_columns_of_bytes_are_read_as_text(context: Context) -> None:
     table = pa.table({"TEXT": [b"one", b"\xff"], "data": [b"\xff", b"\xff"]})
     (batch,) = batches(Split((written(context, table),)), context, ["text"])
     assert batch.rows.to_pylist() == [{"TEXT": "one", "data": b"\xff"}]
@@ -126,7 +126,7 @@ def test_text_stored_as_bytes_is_read_as_text_where_it_is_asked_for(context: Con
 @pytest.mark.parametrize(
     "data", [b"", b"PAR1", b"not parquet at all, but long enough", b"PAR1" + b"\0" * 100 + b"PAR1"]
 )
-def test_what_is_no_parquet_is_an_input_error_that_names_the_file(
+def test_anything_but_parquet_is_an_input_error_that_names_the_file(
     context: Context, data: bytes
 ) -> None:
     (Path(context.base) / "bad.parquet").write_bytes(data)
@@ -142,7 +142,7 @@ def test_a_truncated_file_is_an_input_error(context: Context) -> None:
         list(row_group_splits(file, context))
 
 
-def test_bytes_changed_inside_a_page_are_an_input_error_where_pages_have_checksums(
+def test_bytes_changed_inside_a_page_are_an_input_error_if_pages_have_checksums(
     context: Context,
 ) -> None:
     path = Path(context.base) / "a.parquet"
@@ -155,7 +155,7 @@ def test_bytes_changed_inside_a_page_are_an_input_error_where_pages_have_checksu
         read_rows(context, File("a.parquet", "a.parquet", len(data), 0))
 
 
-def test_sniffing_tells_the_schema_and_nothing_of_what_is_broken(context: Context) -> None:
+def test_sniffing_gives_the_schema_and_none_for_a_broken_file(context: Context) -> None:
     file = written(context, numbers(3))
     path = Path(context.base) / file.name
     placed = file._replace(uri=str(path))
@@ -204,7 +204,7 @@ def _read_everything(file: File, context: Context) -> None:
 
 
 @pytest.mark.parametrize("kind", [pa.binary(), pa.large_binary()])
-def test_bytes_are_seen_in_place_whatever_slice_of_an_array_they_are(kind: pa.DataType) -> None:
+def test_bytes_of_any_slice_of_an_array_are_views(kind: pa.DataType) -> None:
     values = pa.array([b"gone", b"\xff\xd8", None, b"", b"x"], kind)
     views = byte_views(values.slice(1))
     assert [None if view is None else view.tolist() for view in views] == [
@@ -243,7 +243,7 @@ def test_meta_is_every_other_column_as_json_without_raw_bytes() -> None:
     assert meta_json(batch.select(["text", "data"]), {"text"}).to_pylist() == [None]
 
 
-def test_the_first_text_that_says_anything_counts() -> None:
+def test_the_first_text_that_is_not_blank_is_taken() -> None:
     batch = pa.record_batch(
         {
             "a": ["x", "", " \n", None, None, None],
@@ -255,7 +255,7 @@ def test_the_first_text_that_says_anything_counts() -> None:
     assert first_text(batch, [], "f").to_pylist() == [None] * 6
 
 
-def test_a_text_column_that_is_no_text_is_an_input_error() -> None:
+def test_a_text_column_that_cannot_be_text_is_an_input_error() -> None:
     batch = pa.record_batch({"a": [{"x": 1}]})
     with pytest.raises(InputError, match=r"^f: column 'a' is struct<x: int64>, which cannot"):
         first_text(batch, ["a"], "f")

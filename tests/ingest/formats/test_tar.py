@@ -82,7 +82,7 @@ def test_a_ustar_prefix_is_part_of_the_name(folder: str, name: str) -> None:
 
 @settings(max_examples=150, deadline=None)
 @given(files=archives, kind=st.sampled_from(["gnu", "pax"]), where=st.floats(0, 1))
-def test_a_cut_tar_gives_every_whole_member_and_then_one_fault(
+def test_a_cut_tar_gives_every_complete_member_and_then_one_fault(
     files: dict[str, bytes], kind: str, where: float
 ) -> None:
     data = packed({**files, "last": b"x" * 700}, kind)
@@ -94,7 +94,7 @@ def test_a_cut_tar_gives_every_whole_member_and_then_one_fault(
     assert "breaks off" in fault or "without an end marker" in fault
 
 
-def test_a_cut_member_is_named_with_what_is_left_of_it() -> None:
+def test_the_fault_of_a_cut_member_has_its_name_and_the_bytes_left() -> None:
     data = packed({"a.jpg": b"x" * 600, "b.jpg": b"y" * 1000})
     [whole, cut] = listed(data[: 512 + 1024 + 512 + 300])
     assert isinstance(cut, Fault)
@@ -113,7 +113,7 @@ def test_a_tar_without_an_end_marker_may_be_cut() -> None:
     ]
 
 
-def test_what_follows_the_end_marker_is_not_passed_over() -> None:
+def test_something_after_the_end_marker_is_a_fault() -> None:
     data = packed({"a": b"x"})
     assert faults(listed(data + data)) == [
         f"{2 * len(data) - 1024} bytes follow the end marker at byte 1024. "
@@ -121,7 +121,7 @@ def test_what_follows_the_end_marker_is_not_passed_over() -> None:
     ]
 
 
-def test_a_tar_of_which_only_zeros_came_is_not_an_empty_one() -> None:
+def test_a_tar_of_too_many_zeros_is_not_an_empty_one() -> None:
     data = packed({"a": b"x"})[:1024] + bytes(2 << 20)
     assert faults(listed(data)) == [
         "2097152 bytes follow the end marker at byte 1024. Fetch or pack the tar again."
@@ -140,7 +140,7 @@ def test_a_header_whose_checksum_disagrees_ends_the_reading() -> None:
 
 
 @pytest.mark.parametrize("width", ["%06o\0 ", "%07o\0", "%6o\0 ", "0%06o "])
-def test_checksums_are_read_however_they_are_written(width: str) -> None:
+def test_checksums_are_read_in_every_notation(width: str) -> None:
     header = bytearray(packed({"a.jpg": b""}))
     total = sum(header[:148]) + 8 * 32 + sum(header[156:512])
     header[148:156] = (width % total).encode()
@@ -155,7 +155,7 @@ def test_a_signed_checksum_of_an_old_tar_is_right_too() -> None:
 
 
 @pytest.mark.parametrize("kind", ["gnu", "pax"])
-def test_sizes_over_8_gib_are_told_in_base_256_or_pax(tmp_path: Path, kind: str) -> None:
+def test_sizes_over_8_gib_are_read_from_base_256_or_pax(tmp_path: Path, kind: str) -> None:
     path, size = tmp_path / "huge.tar", (9 << 30) + 5
     info = tarfile.TarInfo("huge.bin")
     info.size = size
@@ -180,7 +180,7 @@ def test_a_split_reads_the_members_whose_headers_start_in_it() -> None:
     assert list(tar.members(view, starts[2])) == whole[2:]
 
 
-def test_global_headers_are_walked_over() -> None:
+def test_global_headers_are_skipped() -> None:
     data = packed({"a.jpg": b"x"}, pax_headers={"comment": "a commit"})
     assert places(listed(data)) == by_tarfile(data) == [("a.jpg", 1536, 1)]
 
@@ -202,16 +202,17 @@ def test_a_broken_pax_header_ends_the_reading(body: bytes) -> None:
     ]
 
 
-def test_an_extended_header_of_a_gibibyte_is_not_believed() -> None:
+def test_an_extended_header_of_a_gibibyte_is_a_fault() -> None:
     info = tarfile.TarInfo("././@LongLink")
     info.type, info.size = tarfile.GNUTYPE_LONGNAME, 1 << 30
     data = info.tobuf() + bytes(4096)
     assert faults(listed(data)) == [
-        "the extended header at byte 0 states a size of 1073741824 bytes. Fetch or pack the tar again."
+        "the extended header at byte 0 states a size of 1073741824 bytes. "
+        "Fetch or pack the tar again."
     ]
 
 
-def test_links_are_answered_and_folders_hold_nothing() -> None:
+def test_links_are_faults_and_folders_are_skipped() -> None:
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w") as archive:
         for name, kind in [("d", tarfile.DIRTYPE), ("p", tarfile.FIFOTYPE)]:
@@ -233,7 +234,7 @@ def test_links_are_answered_and_folders_hold_nothing() -> None:
     ]
 
 
-def test_a_sparse_file_is_answered_and_the_next_member_found() -> None:
+def test_a_sparse_file_is_a_fault_and_the_next_member_is_found() -> None:
     sparse = tarfile.TarInfo("holes.bin")
     sparse.type, sparse.size = tarfile.GNUTYPE_SPARSE, 512
     header = bytearray(sparse.tobuf(tarfile.GNU_FORMAT))
@@ -264,7 +265,7 @@ def test_a_name_that_is_not_utf8_keeps_its_bytes_in_escapes() -> None:
         (packed({"a": b"x"})[:300], r"not a tar: it starts with b'a\x00\x00\x00\x00\x00\x00\x00'."),
     ],
 )
-def test_what_is_no_tar_is_refused(tmp_path: Path, data: bytes, fault: str) -> None:
+def test_anything_but_a_tar_is_refused(tmp_path: Path, data: bytes, fault: str) -> None:
     path = tmp_path / "a.tar"
     path.write_bytes(data)
     with pytest.raises(InputError) as refused:

@@ -1,4 +1,4 @@
-"""What the text kernels must answer, bit for bit, said once more in plain Python."""
+"""Tokens, shingles, signatures and hashes in plain Python, equal to the kernels bit for bit."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def lower(text: str) -> str:
 
 
 def tokens(text: str, kind: int) -> list[str]:
-    """The tokens of a text, none where it has none; of one without words see `shingles`."""
+    """The tokens of a text; a text without words has none (for its shingle see `shingles`)."""
     if kind == WHITESPACE:
         return lower(text).split()
     if kind == CHARACTERS:
@@ -94,20 +94,20 @@ def identity(some: list[str]) -> tuple[int, int]:
 
 def shingles(text: str, kind: int, n: int) -> tuple[tuple[int, int], list[int]]:
     """The identity of a text and the hashes of its n-grams."""
-    said = tokens(text, kind)
-    whole = tokens(text, WORDS if kind == WORDS and said else WHITESPACE)
-    if not whole:
+    own = tokens(text, kind)
+    all_tokens = tokens(text, WORDS if kind == WORDS and own else WHITESPACE)
+    if not all_tokens:
         return (0, 0), []
-    if len(said) < n:
-        return identity(whole), [identity(whole)[0] >> 32]
-    hashes = [hash_token(token)[0] for token in said]
+    if len(own) < n:
+        return identity(all_tokens), [identity(all_tokens)[0] >> 32]
+    hashes = [hash_token(token)[0] for token in own]
     grams = []
-    for i in range(len(said) - n + 1):
+    for i in range(len(own) - n + 1):
         gram = 0
         for hashed in hashes[i : i + n]:
             gram = gram * BASE + hashed & MASK
         grams.append(((gram ^ gram >> 32) * SPREAD & MASK) >> 32)
-    return identity(whole), grams
+    return identity(all_tokens), grams
 
 
 def bands(signature: list[int], count: int, rows: int) -> list[int]:
@@ -122,6 +122,6 @@ def bands(signature: list[int], count: int, rows: int) -> list[int]:
 
 
 def bits(signature: list[int]) -> list[int]:
-    """A bit of each of the first 128 values, as two numbers of 64 bits."""
+    """One bit of each of the first 128 values, as two numbers of 64 bits."""
     some = [(value * 0x9E3779B1 >> 31) & 1 for value in signature[:128]] + [0] * 128
     return [sum(bit << i for i, bit in enumerate(some[at : at + 64])) for at in (0, 64)]

@@ -1,4 +1,4 @@
-"""The compiled loops answer what plain Python answers, to the last bit."""
+"""The text measures are those of plain Python, bit for bit; how loops are compiled and kept."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ texts = st.one_of(
 
 
 def check(some: list[str], n: int) -> None:
-    """Every kernel against its reference, on the texts as a whole column and as a slice."""
+    """Compare every kernel with its reference, on a column that is a slice of another."""
     column = pa.array(["left out", *some, "left out, too"])[1:-1]
     assert kernels.word_counts(column).tolist() == [reference.words(t) for t in some]
     for kind, share in (
@@ -48,15 +48,15 @@ def check(some: list[str], n: int) -> None:
 
 @settings(deadline=None)
 @given(st.lists(texts, max_size=6), st.integers(1, 12))
-def test_kernels_answer_what_python_answers(some: list[str], n: int) -> None:
+def test_measures_are_those_of_plain_python(some: list[str], n: int) -> None:
     check(some, n)
 
 
-def test_kernels_answer_what_python_answers_on_real_captions(real_data: Path) -> None:
+def test_measures_are_those_of_plain_python_on_real_captions(real_data: Path) -> None:
     check(real_captions(real_data), 5)
 
 
-def test_kernels_answer_what_python_answers_on_hostile_texts(real_data: Path) -> None:
+def test_measures_are_those_of_plain_python_on_hostile_texts(real_data: Path) -> None:
     files = sorted((real_data / "hostile" / "utf8tests").rglob("*.txt"))
     whole = [f.read_bytes().decode("utf-8", "replace") for f in files]
     check(
@@ -69,7 +69,7 @@ def test_kernels_answer_what_python_answers_on_hostile_texts(real_data: Path) ->
     )
 
 
-def test_bytes_that_are_not_utf8_are_read_within_their_text() -> None:
+def test_broken_utf8_is_not_read_beyond_its_text() -> None:
     broken = [b"\xff", b"\xe6\xbc", b"a\x80\x80", b"\xf7\xbf\xbf\xbf", b"\xc3"]
     offsets = np.cumsum([0, *map(len, broken)]).astype(np.int32)
     buffers = [None, pa.py_buffer(offsets), pa.py_buffer(b"".join(broken))]

@@ -1,4 +1,4 @@
-"""Tokens, their n-grams and the identity of a text are what plain Python says, to the last bit."""
+"""Tokens, their n-grams and the identity of a text are those of plain Python, bit for bit."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ texts = st.one_of(
 
 
 def check(some: list[str], kind: int, n: int) -> None:
-    """Shingles and identities of a column that is a slice of another, whole and in blocks."""
+    """Compare shingles and identities of a column that is a slice of another, also in blocks."""
     column = pa.array(["left out", *some, "left out, too"])[1:-1]
     expected = [reference.shingles(text, kind, n) for text in some]
     for distinct in (False, True):
@@ -71,17 +71,19 @@ def check(some: list[str], kind: int, n: int) -> None:
 @example(["a" * size for size in range(1, 40)], WHITESPACE, 1)
 @example(["x " * size for size in range(30, 68)], WORDS, 3)
 @example(["!" * size + "é" for size in range(60, 70)], CHARACTERS, 5)
-def test_shingles_are_what_python_answers(some: list[str], kind: int, n: int) -> None:
+def test_shingles_are_those_of_plain_python(some: list[str], kind: int, n: int) -> None:
     check(some, kind, n)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_ascii_character_separates_or_does_not_as_python_says(kind: int) -> None:
+def test_every_ascii_character_separates_as_in_plain_python(kind: int) -> None:
     check([f"a{chr(c)}b" for c in range(128)] + ["".join(map(chr, range(128)))], kind, 1)
 
 
 @pytest.mark.parametrize(("kind", "n"), list(zip(KINDS, (5, 1, 24), strict=True)))
-def test_shingles_are_what_python_answers_on_real_texts(real_data: Path, kind: int, n: int) -> None:
+def test_shingles_are_those_of_plain_python_on_real_texts(
+    real_data: Path, kind: int, n: int
+) -> None:
     files = sorted((real_data / "hostile" / "utf8tests").rglob("*.txt"))
     whole = [f.read_bytes().decode("utf-8", "replace") for f in files]
     check([*real_captions(real_data)[:500], *naughty_strings(real_data), *whole], kind, n)
@@ -109,11 +111,11 @@ def test_a_word_is_a_run_of_letters_marks_and_numbers_or_one_character_of_a_scri
     check([text], WORDS, 1)
 
 
-def test_spellings_are_python_s_for_every_character() -> None:
+def test_encodings_are_python_s_for_every_character() -> None:
     for kind, spellings in zip((WHITESPACE, WORDS), code_points.encoding_table(), strict=True):
         for point, spelling in enumerate(spellings.tolist()):
             unassigned = unicodedata.category(chr(point)) in ("Cn", "Co", "Cs")
-            if not unassigned or point % 61 == 0:  # all of them would take long
+            if not unassigned or point % 61 == 0:  # all of them would take too long
                 assert spelling == spelled(chr(point), kind), hex(point)
 
 
@@ -135,7 +137,7 @@ def test_a_text_with_too_few_tokens_has_one_shingle_of_its_own(kind: int) -> Non
     assert hashes[4] == hashes[1]
 
 
-def test_a_text_without_words_is_compared_as_it_is() -> None:
+def test_a_text_without_words_has_one_shingle_of_its_tokens_at_whitespace() -> None:
     some = ["!!!", "! !!", "!\t!!", "❤️", "☀️", "🎉🎉", "🎉", "\u200b", "...", " ", "", "\u2003\n"]
     offsets, hashes = shingles(pa.array(some), WORDS, 1, distinct=False)
     assert np.diff(offsets).tolist() == [1] * 9 + [0] * 3
@@ -166,7 +168,7 @@ def test_text_hashes_differ_by_punctuation_not_by_capitals_or_whitespace() -> No
 
 
 def test_identities_differ_where_words_are_stretched_swapped_or_moved() -> None:
-    """Hashes by polynomials and by lengths have families of texts that all collide."""
+    """Weak hashes, by polynomials or by lengths, make all texts of such a family collide."""
     stretched = [a + b + c * size for a in "ms" for b in "aclo" for c in "lo" for size in range(30)]
     digits = [f"{a}bcdefg{b} {c}bcdefg{d}" for a, b, c, d in product("09ap", repeat=4)]
     turns = [format(i, "b").count("1") % 2 for i in range(4096)]  # Thue and Morse
@@ -223,7 +225,7 @@ def test_no_bytes_at_all_are_written_beyond_the_scratch_memory(
 
 
 def test_a_text_is_not_read_beyond_the_end_of_its_buffer() -> None:
-    """Each lies before a page of memory that none may read: to do so ends the process."""
+    """Each text lies just before a page of memory of which any read ends the process."""
     script = """
 import ctypes, mmap
 import numpy as np, pyarrow as pa

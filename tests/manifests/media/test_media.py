@@ -131,3 +131,22 @@ def test_every_mode_becomes_rgb(tmp_path: Path, mode: str) -> None:
     kind = "JPEG" if mode == "CMYK" else "PNG"
     found = Media(str(tmp_path)).image(save(tmp_path, encode(image, kind)))
     assert (found.mode, found.size) == ("RGB", (9, 7))
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "AVIF", "TIFF"])
+def test_the_orientation_of_a_file_is_that_of_its_decoded_image(tmp_path: Path, kind: str) -> None:
+    """A TIFF is decoded upright, so its orientation is 1."""
+    for number in range(1, 9):
+        exif = Image.Exif()
+        exif[0x0112] = number
+        ref = save(tmp_path, encode(Image.new("RGB", (60, 40)), kind, exif=exif), f"{number}")
+        media = Media(str(tmp_path))
+        shown = 1 if kind == "TIFF" else number
+        assert (media.orientation(ref), media.decoded(ref).orientation) == (shown, shown)
+
+
+def test_the_extent_is_the_exact_size_of_a_reduced_image(tmp_path: Path) -> None:
+    ref = save(tmp_path, make_image(257, 259))
+    reduced, full = Media(str(tmp_path), side=32).decoded(ref), Media(str(tmp_path)).decoded(ref)
+    assert (reduced.image.size, reduced.extent) == ((33, 33), (32.125, 32.375))
+    assert (full.image.size, full.extent) == ((257, 259), (257, 259))

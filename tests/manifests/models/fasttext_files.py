@@ -1,4 +1,4 @@
-"""Small fastText models with random weights, as the files that fastText writes."""
+"""Small fastText models with random weights, in the file format of fastText."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ CENTROIDS = 256
 
 
 class Made(NamedTuple):
-    """What a model is made of; `kept`: how many n-grams pruning left, None where all are kept."""
+    """A model to make. `kept`: the number of n-grams left after pruning; None: not pruned."""
 
     loss: int = 3
     characters: tuple[int, int] = (0, 0)

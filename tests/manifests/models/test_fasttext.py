@@ -1,4 +1,4 @@
-"""Every kind of fastText classifier gets fastText's own answers, to the last bit; others are
+"""Answers of every kind of fastText classifier are fastText's own, bit for bit; other files are
 refused."""
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def save(made: Made, folder: Path) -> str:
 
 
 def assert_answers_are_fasttext_s(path: str) -> None:
-    """Of a slice of a column, so that offsets count."""
+    """Checked on a slice of a column, whose offsets do not start at 0."""
     model, theirs = read_model(path), fasttext.load_model(path).f
     some = texts()
     column = pa.array(["left out", *some, "left out, too"])[1:-1]
@@ -55,7 +55,7 @@ def theirs_name(model: FastTextModel, label: int) -> str:
 
 
 def assert_all_labels(model: FastTextModel, theirs: list[Any], row: np.ndarray) -> None:
-    """fastText leaves out leaves of the tree below 0.00001; without rows it has no answer."""
+    """fastText leaves out labels of a tree below 0.00001; without rows it has no answer."""
     known = {name: score for score, name in theirs}
     for label, score in enumerate(row.tolist()):
         if theirs_name(model, label) in known:

@@ -94,7 +94,7 @@ def class_labels(feature: Any, field: str | None = None) -> dict[int, str]:
 
 
 def holds_coordinates(cell: Any) -> bool:
-    """Whether a cell may hold annotations: numbers nested in two levels, or one box."""
+    """Whether a cell may hold annotations: numbers inside two levels of lists, or one box."""
     if isinstance(cell, list) and len(cell) == 4 and all(_is_number(value) for value in cell):
         return True
     return any(
@@ -133,7 +133,7 @@ def _as_list(cell: Any, field: str) -> Any:
 
 
 def xy_pairs(value: Any, name: str) -> list[list[Any]]:
-    """Points in two lists: `{"x": [1, 2], "y": [3, 4]} -> [[1, 3], [2, 4]]`."""
+    """Points from two parallel lists: `{"x": [1, 2], "y": [3, 4]} -> [[1, 3], [2, 4]]`."""
     x, y = (value.get("x"), value.get("y")) if isinstance(value, dict) else (None, None)
     if isinstance(x, list) and isinstance(y, list) and len(x) == len(y):
         return [list(pair) for pair in zip(x, y, strict=True)]

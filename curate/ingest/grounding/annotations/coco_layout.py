@@ -13,13 +13,13 @@ from typing import Any, ClassVar, NamedTuple
 
 from pydantic import Field
 
+from curate.ingest.formats.batching import BATCH_BYTES
 from curate.ingest.formats.coco_ids import earlier_ids
 from curate.ingest.formats.json_elements import elements, members
 from curate.ingest.formats.json_fields import as_object, id_field
 from curate.ingest.formats.json_object import SUFFIXES, find_arrays
 from curate.ingest.formats.json_pieces import Element
 from curate.ingest.formats.json_splits import array_splits
-from curate.ingest.formats.lines import BATCH_BYTES
 from curate.ingest.grounding.annotations.annotation import AnnotatedImage, Annotation
 from curate.ingest.grounding.annotations.annotations_by_image import (
     category_names,

@@ -1,17 +1,29 @@
-"""The annotated images of a batch of rows of a table."""
+"""A reader of tables with an image in each row, and the annotated images of its rows."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, ClassVar
 
-from curate.ingest.formats.nested_tables import RowBatch
+from curate.ingest.formats.nested_tables import SUFFIXES, RowBatch, row_splits
 from curate.ingest.grounding.annotations.annotation import AnnotatedImage
+from curate.ingest.grounding.annotations.grounding_reader import GroundingReader
 from curate.ingest.images import OpenedImage
+from curate.ingest.reader import Context, Split
 from manifests.errors import RowError
+from manifests.storage import File
 
 ParseRow = Callable[[int, dict[str, Any], OpenedImage | RowError], AnnotatedImage]
 """From the number of a row, its cells and its image; RowError for a row that is malformed."""
+
+
+class AnnotatedTable(GroundingReader):
+    """A reader of parquet, JSON lines or JSON arrays with a record in each row."""
+
+    suffixes: ClassVar[tuple[str, ...]] = SUFFIXES
+
+    def splits(self, file: File, context: Context) -> Iterator[Split]:
+        return row_splits(file, context)
 
 
 def annotated_rows(
@@ -25,19 +37,3 @@ def annotated_rows(
         except RowError as error:
             annotated.append(AnnotatedImage(number, error))
     return annotated
-
-
-def without(row: dict[str, Any], *used: str | None) -> dict[str, Any]:
-    """The fields of a row that are not used elsewhere in its record: `without(row, "bbox")`."""
-    return {name: value for name, value in row.items() if name not in used}
-
-
-def size_in(row: dict[str, Any], width: str, height: str) -> tuple[float, float] | None:
-    """The size in two fields of a row; None if either is not a number.
-
-    `size_in({"w": 640, "h": 480}, "w", "h") -> (640.0, 480.0)`
-    """
-    sides = row.get(width), row.get(height)
-    if not all(isinstance(side, int | float) for side in sides):
-        return None
-    return float(sides[0] or 0), float(sides[1] or 0)

@@ -83,11 +83,13 @@ def run(engine: Engine, python: str, corpus: Path, threshold: float, out: Path) 
     command = [python, "-m", engine.module, str(corpus), str(out), "--threshold", str(threshold)]
     try:
         known = cost([*command, "--setting", engine.setting], ROOT)
-        told = json.loads((out / "result.json").read_text())
-        answer = Answer(told["kind"], np.load(out / "answer.npy"))
+        result = json.loads((out / "result.json").read_text())
+        answer = Answer(result["kind"], np.load(out / "answer.npy"))
     finally:
         shutil.rmtree(out, ignore_errors=True)
-    if told["threshold"] != threshold:
-        raise RuntimeError(f"{engine} answered for threshold {told['threshold']}, not {threshold}")
-    other = max(0.0, known.cpu_seconds - sum(told["seconds"].values()))
-    return Run(answer, told["bands"], told["seconds"], other, known.peak_mb)
+    if result["threshold"] != threshold:
+        raise RuntimeError(
+            f"{engine} answered for threshold {result['threshold']}, not {threshold}"
+        )
+    other = max(0.0, known.cpu_seconds - sum(result["seconds"].values()))
+    return Run(answer, result["bands"], result["seconds"], other, known.peak_mb)

@@ -71,8 +71,8 @@ def first_text(batch: pa.RecordBatch, names: Sequence[str], place: str) -> pa.Ar
 def fully_used(schema: pa.Schema, names: Sequence[str]) -> set[str]:
     """The text columns that `first_text` uses completely, so that `meta` need not repeat them.
 
-    That is a single column, unless it holds lists: of several columns, or of a list, it uses one
-    text, and the others would be lost.
+    A single column is, unless it holds lists. If there are several columns, or lists, `first_text`
+    takes one text of a row, and `meta` must keep the others.
     """
     return {
         name

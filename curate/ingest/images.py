@@ -15,7 +15,7 @@ from manifests.storage import File
 class OpenedImage(NamedTuple):
     """An image whose header could be read: where its bytes are, and its format and size.
 
-    `orientation` is Exif's number from 1 to 8; None where nobody looked for it.
+    `orientation` is Exif's number from 1 to 8; None if it was not looked for.
     """
 
     reference: Reference

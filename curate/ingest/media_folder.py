@@ -57,7 +57,8 @@ def _list_folder(place: str) -> dict[str, str]:
 
 @functools.lru_cache(maxsize=1024)
 def _list_local(place: str, modified_ns: int) -> dict[str, str]:
-    """A local folder's files; the time of its last change makes a changed folder a new entry."""
+    """A local folder's files. `modified_ns` is only part of the cache's key: a folder that has
+    changed is listed again."""
     return _by_stem(os.listdir(place))
 
 
@@ -118,7 +119,7 @@ def _values(
     urls: pa.Array | None,
     rows: list[int],
 ) -> dict[str, pa.Array]:
-    """The values of a template's fields, for some rows."""
+    """The values of some rows for the fields of a template, by name."""
     chosen = pa.array(np.asarray(rows, np.int64))
     return {
         name: URL_FIELDS[name](urls.take(chosen))

@@ -119,7 +119,7 @@ class Reader(BaseModel):
         if listed:
             ends = ", ".join(wanted)
             raise InputError(
-                f"{len(listed)} files, none of which ends in {ends}", self.path,
+                f"{len(listed)} files, but none ends in {ends}", self.path,
                 "Name a pattern, or another reader: `curate readers` lists them."
             )  # fmt: skip
         raise InputError("no such file or folder, or nothing in it", self.path, "Check the path.")

@@ -75,7 +75,10 @@ def check(
     base: str,
     readers: Mapping[str, type[Reader]],
 ) -> None:
-    """InputError if a reader does not take a file: what the file is, and which readers take it."""
+    """Raise InputError if a reader does not take a file.
+
+    The error describes the file, and names the readers that take it.
+    """
     start = head(file, base)
     if reader.sniff(start):
         return

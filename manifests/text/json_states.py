@@ -93,5 +93,6 @@ OBJECT_TABLE = _table(_classes("}", ",:"))
 
 
 def new_state(at: int) -> np.ndarray:
-    """The memory just after an opening bracket, or after a border: int64, 6."""
+    """The memory of a scan that starts at position `at`, after an opening bracket or a border:
+    int64, 6 numbers."""
     return np.array([at, TOP, 0, -1, -1, 0], np.int64)

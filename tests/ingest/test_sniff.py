@@ -203,7 +203,7 @@ def test_readers_that_take_the_suffix_too_are_named_alone(
     assert caught.value.fix == "Read it with: coco_captions."
 
 
-def test_a_file_that_no_reader_takes_has_an_error_that_says_to_leave_it_out(
+def test_a_file_that_no_reader_takes_has_an_error_with_a_fix(
     tmp_path: Path, readers: dict[str, type[Reader]]
 ) -> None:
     with pytest.raises(InputError) as caught:

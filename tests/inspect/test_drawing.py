@@ -80,8 +80,8 @@ def test_a_cuboid_partly_behind_the_camera_is_drawn_and_one_fully_behind_is_not(
 
 def test_edges_of_a_cuboid_around_the_camera_are_not_faint() -> None:
     image = Image.new("RGB", SIZE, GREY)
-    thing = {"box3d": [0, 0, 0, 4, 4, 9, 0, 0, 0], "label": "room"}
-    found = np.asarray(draw_objects(image, [thing], [500.0, 500.0, 500.0, 250.0]))
+    cuboid = {"box3d": [0, 0, 0, 4, 4, 9, 0, 0, 0], "label": "room"}
+    found = np.asarray(draw_objects(image, [cuboid], [500.0, 500.0, 500.0, 250.0]))
     edge = found[:25, :480]  # above the label
     assert (edge == colours_by_name(["room"])["room"]).all(axis=2).any()
 

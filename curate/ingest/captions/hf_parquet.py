@@ -81,7 +81,7 @@ class HfParquet(Reader):
                 yield self._captions(page)
 
     def _captions(self, page: _Page) -> ReadBatch:
-        """Captions of one image each, by whole columns."""
+        """Captions of one image each, made column by column, which is faster."""
         texts, meta = self._texts_and_meta(page)
         images = [
             self._image(page, row) if count else RowError("no image in the row")
@@ -157,7 +157,7 @@ class HfParquet(Reader):
             return RowError("no image: neither bytes nor a path")
         if self.media_root is None:
             fault = f"no bytes, only the path {path!r:.200}."
-            return RowError(fault, fix="Set media_root to the folder it lies in.")
+            return RowError(fault, fix="Set media_root to the folder of the image.")
         return open_below(self.media_root, path, page.context.media)
 
 

@@ -152,7 +152,7 @@ def _present(sample: dict[str, Any], names: tuple[str, ...]) -> str:
 
 def _turns(value: Any, system: Any) -> list[Any]:
     if not isinstance(value, list):
-        fault = f"{value!r:.80} for turns: neither conversations nor messages has any."
+        fault = f"the turns are {value!r:.80}, not a list, in conversations or messages."
         raise RowError(fault, fix="A sample has a list of turns.")
     return [{"role": "system", "content": system}, *value] if system else value
 
@@ -160,7 +160,7 @@ def _turns(value: Any, system: Any) -> list[Any]:
 def _paths(value: Any) -> list[str]:
     paths = [value] if isinstance(value, str) and value else value or []
     if not isinstance(paths, list) or not all(isinstance(path, str) for path in paths):
-        raise RowError(f"{value!r:.80} for images.", fix="Images are a path, or a list.")
+        raise RowError(f"the images are {value!r:.80}.", fix="Images are a path, or a list.")
     return paths
 
 

@@ -150,7 +150,7 @@ class Table(Reader):
         return _Batch(columns.filter(valid), list(itertools.compress(images, valid)), broken)
 
     def _meta(self, rows: list[dict[str, Any]]) -> pa.Array:
-        """The other fields of each row as JSON. A text that was one of a list stays in it."""
+        """The other fields of each row as JSON, and the field of the text if it is a list."""
         for name in filter(None, [self.image, self.language]):
             for row in rows:
                 row.pop(name, None)

@@ -107,7 +107,7 @@ class WebDataset(Reader):
 
 
 def _check(sample: Sample, seen: set[str]) -> None:
-    """Raise the sample's fault, or an error if its key is in `seen`, which gets the key."""
+    """Raise the sample's fault, or an error if its key was seen before; add the key to `seen`."""
     is_repeated = sample.key in seen
     seen.add(sample.key)
     if sample.fault is not None:

@@ -34,7 +34,7 @@ def earlier_ids(place: str, array: ByteRange, split: Split, ids: set[str]) -> se
     """Those of `ids` that an element of the array before the split has too.
 
     A split cannot see the others, so each looks through the elements before it. Broken elements
-    are left out: the split that they lie in reports them.
+    are left out: the split that has them reports them.
     """
     seen: set[str] = set()
     if split.first:

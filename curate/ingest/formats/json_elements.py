@@ -91,7 +91,7 @@ def value_start(place: str, key: str) -> int | None:
 
 
 def object_keys(data: bytes) -> list[str]:
-    """The keys of the object that `data` starts with, as far as `data` goes; else none.
+    """The keys of the object that `data` starts with. `data` may end inside the object.
 
     `{"a": [1, 2], "b": [3` -> `["a", "b"]`
     """

@@ -20,7 +20,7 @@ BOM = b"\xef\xbb\xbf"
 
 
 class Element(NamedTuple):
-    """The bytes of one element, `data`, which lie at `start` to `stop` in the file.
+    """One element: its bytes `data`, and their range `start` to `stop` in the file.
 
     `number` counts the elements of the array from 0. An element that is cut off, too long, or not
     an element at all has a `fault` in place of complete data.

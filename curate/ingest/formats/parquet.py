@@ -68,7 +68,7 @@ def sniffed_schema(head: Head) -> pa.Schema | None:
 
 
 def row_group_splits(file: File, context: Context) -> Iterator[Split]:
-    """Splits of whole row groups, each of about SPLIT_BYTES or SPLIT_ROWS, one group at least.
+    """Splits of one or more row groups, each of about SPLIT_BYTES or SPLIT_ROWS.
 
     `start` and `stop` are row groups; `first` counts the rows before the split.
     """

@@ -22,7 +22,9 @@ class Sample(NamedTuple):
 
 
 def samples(source: tar.Source, start: int = 0, stop: int = -1) -> Iterator[Sample]:
-    """The samples whose first header lies in `start` to `stop`; faults of no sample as samples.
+    """The samples whose first header is at `start` or later, and before `stop` (-1: the end).
+
+    A fault that belongs to no sample is given as a sample of its own.
 
     If the tar breaks off, the last sample gets the fault: members of it may be lost.
     """

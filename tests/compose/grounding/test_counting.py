@@ -51,14 +51,14 @@ def number(answer: str) -> int:
     return int(answer.rpartition("\n")[2])
 
 
-things = st.lists(
+object_lists = st.lists(
     st.tuples(st.sampled_from(["dog", "cat", "猫", None]), st.booleans(), st.booleans()),
     max_size=9,
 )
 
 
 @settings(deadline=None)
-@given(st.lists(things, max_size=4), st.integers(0, 5))
+@given(st.lists(object_lists, max_size=4), st.integers(0, 5))
 def test_the_number_equals_the_objects_and_the_listed_ones(
     drawn: list[list[tuple[str | None, bool, bool]]], seed: int
 ) -> None:

@@ -109,9 +109,9 @@ def test_a_run_drops_planted_items_and_explains_which(
     assert made.accounts["Decontaminate"] == (20, 19, {"benchmark text": 1}, {})
     capsys.readouterr()
     assert curate(tmp_path, "explain", "out", "data/a.jsonl#8") == cli.OK
-    told = capsys.readouterr().out
-    assert "dropped      reason benchmark text, Decontaminate.benchmark gsm" in told
-    assert "Decontaminate.item q-1, Decontaminate.overlap 1" in told
+    text = capsys.readouterr().out
+    assert "dropped      reason benchmark text, Decontaminate.benchmark gsm" in text
+    assert "Decontaminate.item q-1, Decontaminate.overlap 1" in text
 
 
 def test_a_run_with_a_mistake_in_a_benchmark_never_starts(

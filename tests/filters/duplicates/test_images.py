@@ -13,7 +13,7 @@ from tests.filters.duplicates.records import by_id, flip_bits, image_digest, ran
 from tests.filters.duplicates.test_perceptual import looks
 
 SHOWN = {"text": None, "role": None, "loss": None}
-SAID = {"media": None, "role": None, "loss": None}
+REST = {"media": None, "role": None, "loss": None}
 NOTHING = {"point": None, "polygon": None, "box3d": None, "start": None, "end": None,
            "text": None, "track": None, "attributes": None}  # fmt: skip
 
@@ -21,7 +21,7 @@ NOTHING = {"point": None, "polygon": None, "box3d": None, "start": None, "end": 
 def shows(*parts: str | int) -> list[dict[str, Any]]:
     """Segments of content: a text for a string, an image for its number."""
     return [
-        {"kind": "text", "text": part, **SAID}
+        {"kind": "text", "text": part, **REST}
         if isinstance(part, str)
         else {"kind": "image", "media": part, **SHOWN}
         for part in parts
@@ -195,11 +195,11 @@ def test_of_every_family_exactly_one_image_stays(seed: int, parts: int) -> None:
     for one in rows:
         images = [(one["key"], n) for n in range(len(one["media"]))]
         gone = [at for at in images if at not in stays]
-        told = outcomes[one["key"]]
-        assert told["removed"] == len(gone)
-        assert told["survivors"] == [best[known[at]][0] for at in gone]
-        assert told["content"] == shows(*range(len(images) - len(gone)))
-        assert (told["drop"] is None) == (not gone or len(gone) < len(images))
+        found = outcomes[one["key"]]
+        assert found["removed"] == len(gone)
+        assert found["survivors"] == [best[known[at]][0] for at in gone]
+        assert found["content"] == shows(*range(len(images) - len(gone)))
+        assert (found["drop"] is None) == (not gone or len(gone) < len(images))
 
 
 def _best_of_each(

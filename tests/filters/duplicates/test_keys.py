@@ -141,7 +141,7 @@ def test_equal_units_of_several_parts_are_linked_to_the_first_of_them(tmp_path: 
     assert found == [(1, unit(1, 0)), (1, unit(2, 0))]
 
 
-def test_equal_units_are_told_apart_from_others_with_the_same_first_word(tmp_path: Path) -> None:
+def test_equal_units_differ_from_others_with_the_same_first_word(tmp_path: Path) -> None:
     made = write_keys(tmp_path, described([(7, 1), (7, 2), (7, 1), (7, 2), (7, 1)]))
     found = pairs_of(LinkEqual(made.folder, made.sources), IdentityRange(0), tmp_path / "equal")
     assert made.links | set(found) == {(0, 2), (0, 4), (1, 3)}

@@ -30,9 +30,9 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     found = vectors(1, 80)
     near = near_clusters(found, 1)
     write_texts(base / "data", planted.texts(1), 5, vector=found.tolist(), nearest=near)
-    told = row_counts(run_steps(base, "inline", *STEPS))
+    counts = row_counts(run_steps(base, "inline", *STEPS))
     for name in ("duplicates", "duplicates-2", "duplicates-3"):
-        assert told[name][2]["duplicate"] > 2
+        assert counts[name][2]["duplicate"] > 2
     return base
 
 

@@ -92,12 +92,12 @@ def test_by_image_the_same_bytes_are_duplicates_and_nothing_else(base: Path) -> 
 def test_by_perceptual_copies_are_duplicates_and_blank_images_are_not(base: Path) -> None:
     made = run_steps(base, "out", {"duplicates": {"by": "perceptual"}}, sources=[SOURCE])
     assert [a.step for a in made.ledger][1:3] == ["image_hash", "duplicates"]
-    told = named(base, "out")
+    found = named(base, "out")
     copies = {"a", "a-again", "a-poor", "a-half", "a-mirrored"}
-    assert families(told) == {frozenset(copies)}
+    assert families(found) == {frozenset(copies)}
     assert row_counts(made)["duplicates"] == (12, 8, {"duplicate": 4}, {})
-    assert not told["a-half"].stays  # it has the fewest pixels
-    assert all(1 - 6 / 64 <= (told[name].similarity or 1) <= 1 for name in copies)
+    assert not found["a-half"].stays  # it has the fewest pixels
+    assert all(1 - 6 / 64 <= (found[name].similarity or 1) <= 1 for name in copies)
 
 
 def test_images_and_text_together(base: Path) -> None:
@@ -143,8 +143,8 @@ def test_images_of_an_earlier_run_are_found_by_its_index(base: Path, by: str) ->
     chats(base / "new", {"copy": ["a"], "poor": ["a-poor"], "both": ["a", "b"], "red": ["red"]})
     new = {**SOURCE, "name": "new", "path": "new/*.jsonl"}
     run_steps(base, "second", {"duplicates": {"by": by, "against": ["first"]}}, sources=[new])
-    told, old = named(base, "second"), named(base, "first")
-    out = {name for name, one in told.items() if one.reason == "in an earlier corpus"}
+    found, old = named(base, "second"), named(base, "first")
+    out = {name for name, one in found.items() if one.reason == "in an earlier corpus"}
     assert out == {
         "image": {"copy", "poor", "red"}, "perceptual": {"copy", "poor"},
         "sequence": {"copy", "poor", "both"},

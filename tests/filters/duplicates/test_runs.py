@@ -40,24 +40,24 @@ def test_every_dropped_record_names_its_survivor_and_the_similarity(
     base: Path,
 ) -> None:
     made = run_steps(base, "out", {"duplicates": MINHASH})
-    told, text = outcomes_of_run(base, "out"), texts_read(base, "out")
-    gone = {key: one for key, one in told.items() if not one.stays}
+    found, text = outcomes_of_run(base, "out"), texts_read(base, "out")
+    gone = {key: one for key, one in found.items() if not one.stays}
     assert row_counts(made)["duplicates"] == (80, 80 - len(gone), {"duplicate": len(gone)}, {})
-    assert told.keys() == text.keys()
+    assert found.keys() == text.keys()
     pairs = {
         frozenset((a, b)): share
         for a in text for b in text
         if a < b and (share := jaccard(text[a], text[b]) or 0) >= 0.7
     }  # fmt: skip
-    assert families(told) == connected(pairs)
+    assert families(found) == connected(pairs)
     for key, one in gone.items():
         assert one.survivor is not None
         assert one.of is not None
-        assert told[one.survivor].stays
+        assert found[one.survivor].stays
         assert one.similarity == pytest.approx(pairs[frozenset((key, one.of))])
         assert one.similarity >= strongest_paths(pairs)[frozenset((key, one.survivor))] - 1e-6
-    for family in families(told):
-        assert {told[key].family for key in family} == {len(family)}
+    for family in families(found):
+        assert {found[key].family for key in family} == {len(family)}
 
 
 def test_no_two_records_that_stay_are_similar(base: Path) -> None:
@@ -69,10 +69,10 @@ def test_no_two_records_that_stay_are_similar(base: Path) -> None:
 
 def test_a_second_step_gets_the_records_the_first_kept_and_a_name_of_its_own(base: Path) -> None:
     steps: list[dict[str, Any]] = [{"duplicates": {"by": "text"}}, {"duplicates": MINHASH}]
-    told = row_counts(run_steps(base, "out", *steps))
-    left = told["duplicates"][1]
-    assert told["duplicates"][0] == 80 > left
-    assert told["duplicates-2"][0] == left > told["duplicates-2"][1]
+    found = row_counts(run_steps(base, "out", *steps))
+    left = found["duplicates"][1]
+    assert found["duplicates"][0] == 80 > left
+    assert found["duplicates-2"][0] == left > found["duplicates-2"][1]
     assert set(outcomes_of_run(base, "out", "duplicates-2")) < set(texts_read(base, "out"))
 
 
@@ -80,9 +80,9 @@ def test_a_row_step_between_two_corpus_steps_gets_the_records_kept(base: Path) -
     last = {"duplicates": {**MINHASH, "keep": "-words.count"}}
     steps: list[dict[str, Any]] = [{"duplicates": {"by": "text"}}, {"words": {}}, last]
     made = run_steps(base, "out", *steps)
-    told, text = outcomes_of_run(base, "out", "duplicates-2"), texts_read(base, "out")
-    for family in families(told):
-        (stays,) = (key for key in family if told[key].stays)
+    found, text = outcomes_of_run(base, "out", "duplicates-2"), texts_read(base, "out")
+    for family in families(found):
+        (stays,) = (key for key in family if found[key].stays)
         assert len(text[stays].split()) == max(len(text[key].split()) for key in family)
     assert row_counts(made)["words"][0] == row_counts(made)["duplicates"][1]
 
@@ -95,8 +95,8 @@ def test_with_only_some_records_are_compared_and_all_others_stay(base: Path) -> 
     alone = run_steps(base, "alone", {"duplicates": {"by": "text"}}, sources=both[1:])
     dropped = row_counts(alone)["duplicates"][2]["duplicate"]
     assert row_counts(made)["duplicates"] == (160, 160 - dropped, {"duplicate": dropped}, {})
-    told = outcomes_of_run(base, "out")
-    assert {one.family for one in told.values()} - {None} == {
+    found = outcomes_of_run(base, "out")
+    assert {one.family for one in found.values()} - {None} == {
         one.family for one in outcomes_of_run(base, "alone").values()
     }
     sources = {row["source"] for row in _gone(base, "out")}

@@ -409,7 +409,7 @@ def test_a_photo_of_the_empty_sky_has_no_hash(real_data: Path) -> None:
     assert real(folder / EMPTY_SKY) == ([None], [None])
 
 
-def test_real_photos_of_different_things_are_far(real_data: Path) -> None:
+def test_real_photos_of_different_subjects_are_far(real_data: Path) -> None:
     neardup = real_data / "neardup"
     base = sorted((neardup / "imagededup_tests" / "base_images").glob("*.jpg"))
     others = sorted((neardup / "pdq_images" / "reg-test-input" / "labelme-subset").glob("*.jpg"))

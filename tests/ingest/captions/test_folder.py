@@ -164,7 +164,7 @@ def test_a_header_beyond_the_first_64_kib_is_found(tmp_path: Path) -> None:
 
 
 def test_a_folder_of_other_files_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="1 files, none of which ends in"):
+    with pytest.raises(InputError, match="1 files, but none ends in"):
         folder(tmp_path, {"a.mp4": b"x"}).list_files(str(tmp_path))
 
 

@@ -196,7 +196,10 @@ def test_an_image_without_bytes_is_opened_by_its_path_below_media_root(tmp_path:
 def test_a_path_without_media_root_is_a_failure_that_names_the_setting(tmp_path: Path) -> None:
     found = read(tmp_path, {"image": pa.array([of(None, "a.jpg")], IMAGE), "text": ["a"]})
     assert messages(found) == [
-        ("a.parquet#0", "no bytes, only the path 'a.jpg'. Set media_root to the folder it lies in.")
+        (
+            "a.parquet#0",
+            "no bytes, only the path 'a.jpg'. Set media_root to the folder of the image.",
+        )
     ]
 
 

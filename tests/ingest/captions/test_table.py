@@ -314,7 +314,7 @@ def test_tables_are_sniffed() -> None:
     "book", ["business", "philosophy", "psychology", "sociology", "us-history"]
 )
 def test_openstax_is_read_completely(real_data: Path, book: str) -> None:
-    """Every figure of the books is a record, with the size its own list tells."""
+    """Every figure of the books is a record, with the size its own list states."""
     folder = real_data / "captions" / "openstax"
     wanted = [
         orjson.loads(line) for line in (folder / f"{book}.captions.jsonl").read_bytes().splitlines()

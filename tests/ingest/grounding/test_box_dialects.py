@@ -64,12 +64,12 @@ def base(tmp_path_factory: pytest.TempPathFactory, photos: list[Photo]) -> Path:
 
 def _voc(base: Path, photos: list[Photo]) -> None:
     for photo in photos:
-        things = "".join(
+        objects = "".join(
             f"<object><name>raccoon</name><bndbox><xmin>{x1 + 1}</xmin><ymin>{y1 + 1}</ymin>"
             f"<xmax>{x2}</xmax><ymax>{y2}</ymax></bndbox></object>"
             for x1, y1, x2, y2 in photo.boxes
         )
-        text = f"<annotation><filename>{photo.name}</filename>{things}</annotation>"
+        text = f"<annotation><filename>{photo.name}</filename>{objects}</annotation>"
         (base / f"{photo.path.stem}.xml").write_text(text)
 
 

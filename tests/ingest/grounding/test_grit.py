@@ -61,7 +61,7 @@ def expected(used: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("used", ["ref_exps", "noun_chunks"])
 @pytest.mark.parametrize("kind", ["a.jsonl", "a.parquet"])
-def test_a_phrase_is_the_part_of_the_caption_that_its_floats_say(
+def test_a_phrase_is_the_part_of_the_caption_that_its_floats_name(
     tmp_path: Path, kind: str, used: str
 ) -> None:
     table = pa.Table.from_pylist([ROW])

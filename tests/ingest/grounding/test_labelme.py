@@ -91,7 +91,7 @@ def test_the_embedded_image_is_kept_if_there_is_no_file(tmp_path: Path) -> None:
     assert read_annotated(labelme(), tmp_path).records["json/b.json"]["image"] == "jpg/b.jpg"
 
 
-def test_numbers_are_of_the_size_that_the_file_tells(tmp_path: Path) -> None:
+def test_numbers_are_of_the_size_that_the_file_states(tmp_path: Path) -> None:
     half = content(shape("point", [10, 5]), imageHeight=25, imageWidth=50)
     write_files(tmp_path, {"json/b.json": half, "jpg/a.jpg": PHOTO})
     assert read_annotated(labelme(), tmp_path).records["json/b.json"]["objects"][0]["point"] == [

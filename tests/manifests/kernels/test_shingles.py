@@ -186,8 +186,8 @@ def test_shingles_collide_no_more_than_32_random_bits_do(kind: int, n: int) -> N
     draw = random.Random(5)
     words = ["".join(draw.choices("abcdefgh", k=draw.randint(2, 9))) for _ in range(400)]
     some = [" ".join(draw.choices(words, k=300)) for _ in range(400)]
-    said = [reference.tokens(text, kind) for text in some]
-    grams = {tuple(t[i : i + n]) for t in said for i in range(len(t) - n + 1)}
+    tokens = [reference.tokens(text, kind) for text in some]
+    grams = {tuple(t[i : i + n]) for t in tokens for i in range(len(t) - n + 1)}
     _, hashes = shingles(pa.array(some), kind, n, distinct=False)
     collisions = len(grams) - len(np.unique(hashes))
     chance = len(grams) ** 2 / 2**33

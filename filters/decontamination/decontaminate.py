@@ -15,16 +15,17 @@ from filters.decontamination.matching.embeddings import cosines
 from filters.decontamination.matching.images import HASH_BITS, nearest_items, record_hashes
 from filters.decontamination.matching.index import (
     Index,
+    Placed,
+    Settings,
     build_index,
-    current_settings,
     files_used,
     item_counts,
 )
-from filters.image.image_hash import ImageHash
+from filters.image.perceptual.phash import SIDE
 from manifests import record, storage
-from manifests.errors import StepError
+from manifests.errors import MediaError
 from manifests.media import Media
-from manifests.step import Outcome, RowStep, reasons
+from manifests.step import Columns, Context, Images, Measured, RowErrors, RowStep, Worker, reasons
 
 
 class Decontaminate(RowStep):
@@ -48,8 +49,9 @@ class Decontaminate(RowStep):
 
     `benchmark` and `item` name the item of which the record has the largest share of n-grams (of
     equal shares, the item listed first), and `overlap` is that share. If an image or an embedding
-    decided, they name its item, and `similarity` is 1 - bits / 64, or the cosine. A record that
-    stays has them too, if it shares an n-gram with an item.
+    decided, they name its item, and `similarity` is 1 - bits / 64, or the cosine. `found_by` is
+    `text`, `image` or `embedding`. A record that stays has them too, if it shares an n-gram with an
+    item.
 
     The default, 13 words and one n-gram in common, is how the training set of GPT-3 was filtered at
     first (published: Brown et al. 2020, appendix C; later they removed only the passages, and
@@ -58,16 +60,11 @@ class Decontaminate(RowStep):
     of its 8-grams were found (published: Chowdhery et al. 2022, section 8): `n: 8, overlap: 0.7`.
     `distance` and `threshold` are ours.
 
-    Items are read once per worker. An item that cannot be read is an error; none is skipped.
+    Items are read once in every worker. An item that cannot be read, and an image of an item over
+    the default limits of media, is an error; none is skipped.
     """
 
     version: ClassVar[int] = 2
-    measures: ClassVar[dict[str, pa.DataType]] = {
-        "benchmark": pa.string(),
-        "item": pa.string(),
-        "overlap": pa.float32(),
-        "similarity": pa.float32(),
-    }
 
     benchmarks: tuple[Benchmark, ...] = Field(
         min_length=1, description="the benchmarks whose items are searched for"
@@ -87,6 +84,11 @@ class Decontaminate(RowStep):
     distance: int = Field(
         6, ge=0, le=31, description="how many of 64 bits may differ between similar images"
     )
+    hashes: str | None = Field(
+        None,
+        description="an earlier step image_hash, whose hashes are used; null: images are hashed "
+        "here",
+    )
     embedding: str | None = Field(None, description="the column of the records' embeddings")
     threshold: float = Field(0.95, gt=0, le=1, description="lowest cosine of embeddings")
 
@@ -104,10 +106,28 @@ class Decontaminate(RowStep):
             raise ValueError("embedding is set, but no benchmark has the field embedding")
         return self
 
-    @property
-    def image_side(self) -> int | None:  # type: ignore[override]
-        """The step reads images only if a benchmark may have images."""
-        return ImageHash.image_side if any(map(may_have_images, self.benchmarks)) else None
+    def reads(self) -> tuple[str, ...]:
+        media = ("media", *self._known_hashes()) if self._has_images() else ()
+        return ("content", *media, *((self.embedding,) if self.embedding else ()))
+
+    def measures(self) -> dict[str, pa.DataType]:
+        return {
+            "benchmark": pa.string(), "item": pa.string(), "overlap": pa.float32(),
+            "similarity": pa.float32(), "found_by": pa.string(),
+        }  # fmt: skip
+
+    def images(self) -> Images | None:
+        return Images(SIDE) if self._has_images() else None
+
+    def _has_images(self) -> bool:
+        return any(map(may_have_images, self.benchmarks))
+
+    def _known_hashes(self) -> tuple[str, ...]:
+        """The columns of image hashes of an earlier step: hash and mirror."""
+        return (f"{self.hashes}.hash", f"{self.hashes}.mirror") if self.hashes else ()
+
+    def _placed(self, base: str) -> list[Placed]:
+        return [(one, storage.resolve(base, one.path)) for one in self.benchmarks]
 
     def files(self, base: str) -> tuple[str, ...]:
         """The benchmarks' files, and the images they name.
@@ -115,27 +135,40 @@ class Decontaminate(RowStep):
         Raises InputError for an invalid item, so a run with a mistake in its benchmarks never
         starts.
         """
-        places = ((one, storage.resolve(base, one.path)) for one in self.benchmarks)
-        return tuple(uri for one, place in places for uri in files_used(one, place))
+        return tuple(uri for one, place in self._placed(base) for uri in files_used(one, place))
 
     def notes(self, base: str) -> tuple[str, ...]:
         """For each benchmark, how many items it has and how many are too short to be compared."""
         min_words = min(self.min_words, self.n)
-        places = ((one, storage.resolve(base, one.path)) for one in self.benchmarks)
-        return tuple(item_counts(one, place, min_words) for one, place in places)
+        return tuple(item_counts(one, place, min_words) for one, place in self._placed(base))
 
-    def __call__(self, batch: pa.Table, media: Media) -> Outcome:
-        min_words = min(self.min_words, self.n)
-        index = build_index(current_settings(self.benchmarks, self.n, min_words, media))
+    def load(self, worker: Worker) -> Index:
+        settings = Settings(self.n, min(self.min_words, self.n))
+        return build_index(self._placed(worker.base), settings)
+
+    def measure(self, batch: pa.Table, context: Context) -> Measured:
+        index: Index = context.model
         by_text = self._by_text(batch, index)
-        by_image, error = self._by_image(batch, media, index)
+        by_image, failed = self._by_image(batch, context.media, index)
         by_embedding = self._by_embedding(batch, index)
-        rules = [(by_text.drop, "benchmark text"), (by_image.drop, "benchmark image"),
-                 (by_embedding.drop, "benchmark embedding")]  # fmt: skip
-        if error is not None:
-            error = pc.if_else(pa.array(by_text.drop), None, error)
-        columns = _columns(index, by_text, by_image, by_embedding)
-        return Outcome(columns, reasons(batch.num_rows, *rules), error)
+        errors = RowErrors(batch.num_rows)
+        for row, error in failed.items():
+            if not by_text.drop[row]:
+                errors.add(row, error)
+        return Measured(_columns(index, by_text, by_image, by_embedding), errors)
+
+    def decide(self, measured: pa.Table) -> pa.Array:
+        found_by = measured["found_by"]
+        by_text = pc.equal(found_by, "text")
+        if self.overlap:
+            lowest = pa.scalar(self.overlap, pa.float32())
+            by_text = pc.and_(by_text, pc.greater_equal(measured["overlap"], lowest))
+        return reasons(
+            measured.num_rows,
+            (by_text, "benchmark text"),
+            (pc.equal(found_by, "image"), "benchmark image"),
+            (pc.equal(found_by, "embedding"), "benchmark embedding"),
+        )
 
     def _by_text(self, batch: pa.Table, index: Index) -> _Match:
         if index.grams is None:
@@ -148,25 +181,23 @@ class Decontaminate(RowStep):
 
     def _by_image(
         self, batch: pa.Table, media: Media, index: Index
-    ) -> tuple[_Match, pa.Array | None]:
+    ) -> tuple[_Match, dict[int, MediaError]]:
+        """The matches of the images, and the errors of rows whose images cannot be decoded."""
         if not len(index.images.items):
-            return _no_match(batch.num_rows), None
-        hashes, mirrors, error = record_hashes(batch, media)
-        item, bits = nearest_items(hashes, mirrors, index.images)
+            return _no_match(batch.num_rows), {}
+        hashed = record_hashes(batch, media, self._known_hashes())
+        item, bits = nearest_items(hashed.hash, hashed.mirror, index.images)
         similarity = (1 - bits / HASH_BITS).astype(np.float32)
-        return _Match(item, similarity, bits <= self.distance), error
+        return _Match(item, similarity, bits <= self.distance), hashed.errors
 
     def _by_embedding(self, batch: pa.Table, index: Index) -> _Match:
         if self.embedding is None:
             return _no_match(batch.num_rows)
-        if self.embedding not in batch.column_names:
-            measures = ", ".join(name for name in batch.column_names if "." in name) or "none"
-            raise StepError(
-                f"there is no column '{self.embedding}'.", "steps.decontaminate.embedding",
-                f"The measures of earlier steps: {measures}.",
-            )  # fmt: skip
         item, cosine = cosines(batch[self.embedding], index.embeddings)
         return _Match(item, cosine, cosine >= np.float32(self.threshold))
+
+
+_WAYS = pa.array(["text", "image", "embedding"])
 
 
 class _Match(NamedTuple):
@@ -181,7 +212,7 @@ def _no_match(rows: int) -> _Match:
     return _Match(np.full(rows, -1, np.int32), np.zeros(rows, np.float32), np.zeros(rows, bool))
 
 
-def _columns(index: Index, text: _Match, image: _Match, embedding: _Match) -> dict[str, pa.Array]:
+def _columns(index: Index, text: _Match, image: _Match, embedding: _Match) -> Columns:
     """The measures: the item that decided, else the best one by text, and how it was found."""
     by_image = image.drop & ~text.drop
     by_embedding = embedding.drop & ~text.drop & ~image.drop
@@ -190,9 +221,11 @@ def _columns(index: Index, text: _Match, image: _Match, embedding: _Match) -> di
     item = np.select(choices, [text.item, image.item, embedding.item], -1)
     similarity = np.where(by_image, image.measure, embedding.measure)
     at = pa.array(item, mask=item < 0)
+    way = np.select(choices, [0, 1, 2], -1)
     return {
         "benchmark": index.benchmark.take(at),
         "item": index.item.take(at),
         "overlap": pa.array(text.measure, mask=~by_text),
         "similarity": pa.array(similarity, mask=~(by_image | by_embedding)),
+        "found_by": _WAYS.take(pa.array(way, mask=way < 0)),
     }

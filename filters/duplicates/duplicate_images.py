@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
@@ -10,17 +9,18 @@ import pyarrow as pa
 from pydantic import Field
 
 from filters.duplicates.corpus.rows import RowReader
-from filters.duplicates.corpus.units import Source, split_unit_ids
+from filters.duplicates.corpus.units import Source
 from filters.duplicates.kinds.equal import SameMedia
 from filters.duplicates.kinds.perceptual import HASH, MIRROR, Images
-from filters.duplicates.outcome.outcomes import positions_by_part
+from filters.duplicates.outcome.outcomes import SURVIVOR, UNIT, read_outcomes, write_outcomes
 from filters.duplicates.outcome.remove_media import remove_media
-from filters.duplicates.phases.search import Found, Search
+from filters.duplicates.phases.search import Search
 from filters.duplicates.ranking.sort_key import Keep, sort_key, sort_keys
 from filters.image.image_hash import ImageHash
 from filters.image.media_digest import MediaDigest
-from manifests.record import media_lists
-from manifests.step import Corpus, CorpusStep, Outcome, Part, RowStep, Workspace, reasons
+from manifests import storage
+from manifests.record import media_lists, one_chunk
+from manifests.step import Context, Corpus, CorpusStep, Outcome, RowStep, Workspace, reasons
 
 
 class DuplicateImages(CorpusStep):
@@ -38,10 +38,6 @@ class DuplicateImages(CorpusStep):
     these images stay.
     """
 
-    measures: ClassVar[dict[str, pa.DataType]] = {
-        "removed": pa.int32(),
-        "survivors": pa.list_(pa.string()),
-    }
     rewrites: ClassVar[tuple[str, ...]] = ("content", "media", "objects")
     renamed: ClassVar[dict[str, str]] = {"text_stays": "keep_text"}
 
@@ -57,6 +53,9 @@ class DuplicateImages(CorpusStep):
     )
     keep_text: bool = Field(False, description="keep records that have text but no image left")
 
+    def measures(self) -> dict[str, pa.DataType]:
+        return {"removed": pa.int32(), "survivors": pa.list_(pa.string())}
+
     def reads(self) -> tuple[str, ...]:
         hashes = (HASH, MIRROR) if self.by == "perceptual" else ()
         kept = [sort_key(line).column for line in self.keep]
@@ -67,15 +66,33 @@ class DuplicateImages(CorpusStep):
             return {"image_hash": ImageHash()}
         return {"media_digest": MediaDigest()}
 
-    def decide(
-        self, corpus: Corpus, workspace: Workspace, seed: int
-    ) -> Iterator[tuple[Part, Outcome]]:
+    def fit(self, corpus: Corpus, workspace: Workspace, seed: int) -> str:
+        """Returns the file of outcomes of the images."""
         search = self._search(corpus)
         forest = search.forest(workspace)
         found = search.survivors(forest, sort_keys(self.keep), False, workspace)
-        for number, images in positions_by_part(forest, len(corpus.parts)):
-            part = corpus.parts[number]
-            yield part, self._outcome(corpus.read(part), found, images)
+        uri = storage.join(workspace.scratch, "outcomes.arrow")
+        write_outcomes(uri, found, search.corpus_parts)
+        return uri
+
+    def apply(self, rows: pa.Table, fit: str, context: Context) -> Outcome:
+        assert context.part is not None
+        found = read_outcomes(fit, context.part)
+        found = found.filter(found[SURVIVOR].is_valid())
+        offsets, flat = media_lists(rows["media"])
+        removed = np.zeros(len(flat), bool)
+        removed[np.asarray(found[UNIT])] = True
+        before = np.concatenate([[0], np.cumsum(removed)])[offsets]
+        survivors = pa.ListArray.from_arrays(
+            pa.array(before.astype(np.int32)), one_chunk(found[SURVIVOR])
+        )
+        columns = remove_media(rows, removed)
+        lost, had = np.diff(before), np.diff(offsets)
+        bare = (lost > 0) & (lost == had)
+        if self.keep_text:
+            bare &= np.diff(np.asarray(columns["content"].offsets)) == 0
+        measures = {"removed": pa.array(lost.astype(np.int32)), "survivors": survivors}
+        return Outcome(measures | columns, reasons(rows.num_rows, (bare, "no image left")))
 
     def _search(self, corpus: Corpus) -> Search:
         perceptual = self.by == "perceptual"
@@ -87,22 +104,3 @@ class DuplicateImages(CorpusStep):
             kind=Images(self.distance) if perceptual else None,
             equal=() if perceptual else (SameMedia(),),
         )
-
-    def _outcome(self, table: pa.Table, found: Found, images: slice) -> Outcome:
-        """The outcome of a part; `images` are the positions of its images in the forest."""
-        offsets, flat = media_lists(table["media"])
-        _, numbers = split_unit_ids(found.forest.units[images])
-        survivor = np.full(len(flat), -1, np.int64)
-        survivor[numbers] = found.survivors.survivor[images]
-        removed = survivor >= 0
-        before = np.concatenate([[0], np.cumsum(removed)])[offsets]
-        survivors = pa.ListArray.from_arrays(
-            pa.array(before.astype(np.int32)), found.members.ids.take(pa.array(survivor[removed]))
-        )
-        columns = remove_media(table, removed)
-        lost, had = np.diff(before), np.diff(offsets)
-        bare = (lost > 0) & (lost == had)
-        if self.keep_text:
-            bare &= np.diff(np.asarray(columns["content"].offsets)) == 0
-        measures = {"removed": pa.array(lost.astype(np.int32)), "survivors": survivors}
-        return Outcome(measures | columns, reasons(table.num_rows, (bare, "no image left")))

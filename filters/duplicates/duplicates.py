@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +11,13 @@ import pyarrow.compute as pc
 from pydantic import BeforeValidator, Field, PositiveInt, model_validator
 
 from filters.duplicates.corpus.image_families import IMAGE_FAMILIES, write_image_families
-from filters.duplicates.corpus.index import IndexFiles, WriteIndex, corpus_passes, find_index_files
+from filters.duplicates.corpus.index import (
+    ENDING,
+    IndexFiles,
+    corpus_passes,
+    find_index_files,
+    write_index,
+)
 from filters.duplicates.corpus.rows import RowReader
 from filters.duplicates.corpus.units import Source
 from filters.duplicates.kinds.contract import Identity, Kind
@@ -33,8 +38,8 @@ from filters.duplicates.outcome.outcomes import (
     OF,
     SIMILARITY,
     SURVIVOR,
-    outcomes,
-    write_dropped_rows,
+    outcome_of_part,
+    write_outcomes,
 )
 from filters.duplicates.phases.forest import Forest
 from filters.duplicates.phases.search import Found, Search
@@ -44,8 +49,14 @@ from filters.image.image_hash import ImageHash
 from filters.image.media_digest import MediaDigest
 from manifests import storage
 from manifests.run.manifest import NAME
-from manifests.step import Corpus, CorpusStep, Outcome, Part, RowStep, Workspace
-from manifests.storage.file_entry import FileEntry
+from manifests.step import Context, Corpus, CorpusStep, Location, Outcome, RowStep, Workspace
+
+
+class Fit(NamedTuple):
+    """What `apply` needs: the file of outcomes, and the folder in which the index is kept."""
+
+    outcomes: str
+    kept: str
 
 
 class Duplicates(CorpusStep):
@@ -82,13 +93,6 @@ class Duplicates(CorpusStep):
     With `index: true` the run keeps an index of its records. A later run with the same settings
     names this run's folder in `against`, and drops duplicates of what this run kept.
     """
-
-    measures: ClassVar[dict[str, pa.DataType]] = {
-        SURVIVOR: pa.string(),
-        OF: pa.string(),
-        SIMILARITY: pa.float32(),
-        FAMILY: pa.int32(),
-    }
 
     by: Annotated[tuple[By, ...], BeforeValidator(as_list)] = Field(
         min_length=1,
@@ -135,7 +139,7 @@ class Duplicates(CorpusStep):
         None, description="semantic: the column of nearest clusters; null: compare all with all"
     )
     index: bool = Field(False, description="keep an index for later runs")
-    against: tuple[str, ...] = Field(
+    against: Annotated[tuple[str, ...], Location()] = Field(
         (), description="folders of earlier runs; duplicates of records in their index are dropped"
     )
 
@@ -159,6 +163,11 @@ class Duplicates(CorpusStep):
                 f"{self.permutations}"
             )
         return self
+
+    def measures(self) -> dict[str, pa.DataType]:
+        return {
+            SURVIVOR: pa.string(), OF: pa.string(), SIMILARITY: pa.float32(), FAMILY: pa.int32()
+        }  # fmt: skip
 
     def reads(self) -> tuple[str, ...]:
         compared = [name for one in self._identities() for name in one.columns]
@@ -215,23 +224,30 @@ class Duplicates(CorpusStep):
                 return int(found)
         return 0
 
-    def decide(
-        self, corpus: Corpus, workspace: Workspace, seed: int
-    ) -> Iterator[tuple[Part, Outcome]]:
+    def fit(self, corpus: Corpus, workspace: Workspace, seed: int) -> Fit:
         search = self._search(corpus, self._index_files(workspace))
-        kinds: list[Kind] = []
         if images := self._images():
-            kinds.append(images)
             families = search._replace(kind=images).forest(workspace, "images-")
             uri = write_image_families(families, len(search.sources), workspace)
             search = search._replace(rows=replace(search.rows, families_uri=uri))
-        if near := self._near(self._dimensions(corpus)):
-            kinds.append(near)
+        near = self._near(self._dimensions(corpus))
         search = search._replace(kind=near, equal=self._identities())
         found = self._survivors(search, search.forest(workspace), workspace)
-        files = self._write_index(search, tuple(kinds), found, workspace)
-        for part, outcome in outcomes(corpus.parts, found):
-            yield part, outcome._replace(files=files.get(part.number, ()))
+        outcomes = storage.join(workspace.scratch, "outcomes.arrow")
+        write_outcomes(outcomes, found, search.corpus_parts)
+        return Fit(outcomes, workspace.kept)
+
+    def apply(self, rows: pa.Table, fit: Fit, context: Context) -> Outcome:
+        part = context.part
+        assert part is not None
+        outcome = outcome_of_part(fit.outcomes, part)
+        if not self.index:
+            return outcome
+        assert outcome.drop is not None
+        kinds = [kind for kind in (self._images(), self._near()) if kind]
+        uri = storage.join(fit.kept, part.name + ENDING)
+        entry = write_index(uri, rows, outcome.drop.is_null(), [*kinds, *self._identities()])
+        return outcome._replace(files=(entry,))
 
     def _search(self, corpus: Corpus, index: IndexFiles) -> Search:
         names = [part.name for part in corpus.parts]
@@ -255,15 +271,3 @@ class Duplicates(CorpusStep):
             of_images = image_similarity(found.members, dropped, duplicate_of[dropped])
             similarity[dropped] = np.minimum(similarity[dropped], of_images)
         return found
-
-    def _write_index(
-        self, search: Search, kinds: tuple[Kind, ...], found: Found, workspace: Workspace
-    ) -> dict[int, tuple[FileEntry, ...]]:
-        """Write the index if the settings ask for one; its files by the number of their part."""
-        if not self.index:
-            return {}
-        uri = storage.join(workspace.scratch, "dropped.arrow")
-        write_dropped_rows(uri, found, search.corpus_parts)
-        work = WriteIndex(search.rows, kinds, self._identities(), uri, workspace.kept)
-        written = workspace.map(work, search.sources[: search.corpus_parts])
-        return {source.number: (entry,) for source, entry in written}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -46,16 +46,30 @@ class ImageHash(RowStep):
         return Images(SIDE)
 
     def measure(self, batch: pa.Table, context: Context) -> Measured:
-        rows, images = image_rows(batch["media"])
-        lumas, failed = _lumas(images, context.media)
+        hashed = hash_images(batch["media"], context.media)
         errors = RowErrors(batch.num_rows)
-        for number, error in failed.items():
-            errors.add(int(rows[number]), error)
-        columns = {
-            name: _beside_media(batch["media"], values)
-            for name, values in zip(self.measures(), hashes(lumas), strict=True)
-        }
-        return Measured(columns, errors)
+        for row, error in hashed.errors.items():
+            errors.add(row, error)
+        return Measured({"hash": hashed.hash, "mirror": hashed.mirror}, errors)
+
+
+class HashedImages(NamedTuple):
+    """The measures of `image_hash`, and by row the first error of its images."""
+
+    hash: pa.Array
+    mirror: pa.Array
+    errors: dict[int, MediaError]
+
+
+def hash_images(column: pa.Array | pa.ChunkedArray, media: Media) -> HashedImages:
+    """Hash all images of a column `media`."""
+    rows, images = image_rows(column)
+    lumas, failed = _lumas(images, media)
+    errors: dict[int, MediaError] = {}
+    for number, error in failed.items():
+        errors.setdefault(int(rows[number]), error)
+    hash_, mirror = (_beside_media(column, values) for values in hashes(lumas))
+    return HashedImages(hash_, mirror, errors)
 
 
 def _lumas(images: pa.Array, media: Media) -> tuple[np.ndarray, dict[int, MediaError]]:
@@ -75,7 +89,7 @@ def _lumas(images: pa.Array, media: Media) -> tuple[np.ndarray, dict[int, MediaE
     return lumas, errors
 
 
-def _beside_media(media: pa.ChunkedArray, of_images: pa.Array) -> pa.Array:
+def _beside_media(media: pa.Array | pa.ChunkedArray, of_images: pa.Array) -> pa.Array:
     """Values of images in lists beside the media they belong to; null for a video.
 
     media [[image, video], [image]], values [3, 5] -> [[3, null], [5]]

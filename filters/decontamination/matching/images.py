@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
-from filters.image.image_hash import ImageHash
+from filters.image.image_hash import HashedImages, hash_images
+from filters.image.perceptual.phash import SIDE
 from manifests import record
 from manifests.errors import InputError
 from manifests.media import Limits, Media, Reference
@@ -51,7 +53,7 @@ class _ItemMedia(Media):
     """Reads the images of items; the URI of an image is its number in the list."""
 
     def __init__(self, images: list[ItemImage], limits: Limits) -> None:
-        super().__init__(limits=limits, side=ImageHash.image_side)
+        super().__init__(limits=limits, side=SIDE)
         self._item_images = images
 
     def read(self, ref: Reference) -> bytes:
@@ -69,31 +71,25 @@ def item_hashes(images: list[ItemImage], limits: Limits) -> ItemHashes:
         {"key": str(n), "content": [], "media": [{"kind": "image", "uri": str(n)}]}
         for n in range(len(images))
     ]
-    media = _ItemMedia(images, limits)
-    hashed = ImageHash()(record.from_rows(rows, "", "caption"), media)
-    media.close()
-    for one, fault in zip(images, hashed.error.to_pylist() if hashed.error else (), strict=False):
-        if fault is not None:
-            raise InputError(
-                f"its image cannot be decoded: {fault}", one.place,
-                "Replace the image, or remove the item.",
-            )  # fmt: skip
-    _, hashes = media_lists(hashed.columns["hash"])
+    with contextlib.closing(_ItemMedia(images, limits)) as media:
+        hashed = hash_images(record.from_rows(rows, "", "caption")["media"], media)
+    for row, error in hashed.errors.items():
+        raise InputError(
+            f"its image cannot be decoded: {error}", images[row].place,
+            "Replace the image, or remove the item.",
+        )  # fmt: skip
+    _, hashes = media_lists(hashed.hash)
     owners = np.array([one.item for one in images], np.int32)
     return ItemHashes(np.asarray(hashes.drop_null()), owners[np.asarray(hashes.is_valid())])
 
 
-def record_hashes(batch: pa.Table, media: Media) -> tuple[pa.Array, pa.Array, pa.Array | None]:
-    """The hashes of records' images, those of their mirror images, and the error of each record.
-
-    They are those of an earlier `image_hash` step if there is one, and computed here otherwise.
-    Both hashes are list<uint64>; an error is null for a record whose images could be decoded.
-    """
-    names = [f"image_hash.{measure}" for measure in ImageHash.measures]
-    if set(names) <= set(batch.column_names) and not any(batch[n].null_count for n in names):
-        return one_chunk(batch[names[0]]), one_chunk(batch[names[1]]), None
-    hashed = ImageHash()(batch, media)
-    return hashed.columns["hash"], hashed.columns["mirror"], hashed.error
+def record_hashes(batch: pa.Table, media: Media, known: tuple[str, ...]) -> HashedImages:
+    """The hashes of records' images: the columns `known` (hash, mirror), if given and without a
+    null; else they are computed here."""
+    if known and not any(batch[name].null_count for name in known):
+        hash_, mirror = (one_chunk(batch[name]) for name in known)
+        return HashedImages(hash_, mirror, {})
+    return hash_images(batch["media"], media)
 
 
 def nearest_items(hashes: pa.Array, mirrors: pa.Array, items: ItemHashes) -> NearestItems:

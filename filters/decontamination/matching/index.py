@@ -1,9 +1,8 @@
-"""An index of the items of all benchmarks, built once per worker process."""
+"""An index of the items of all benchmarks, built once in every worker."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from functools import lru_cache
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -13,10 +12,8 @@ from filters.decontamination.benchmarks.benchmark import Benchmark, files_of
 from filters.decontamination.benchmarks.items import Item, items_of
 from filters.decontamination.matching.embeddings import ItemEmbeddings, item_embeddings
 from filters.decontamination.matching.images import ItemHashes, ItemImage, item_hashes
-from manifests import storage
 from manifests.errors import InputError
-from manifests.media import Limits, Media
-from manifests.storage import File
+from manifests.media import Limits
 
 if TYPE_CHECKING:
     from manifests.kernels.overlap import Grams
@@ -25,20 +22,20 @@ _IMAGES_AT_ONCE = 64
 """Images of a benchmark held in memory at once (ours)."""
 
 
-class Settings(NamedTuple):
-    """What an index depends on.
+Placed = tuple[Benchmark, str]
+"""A benchmark and its full path."""
 
-    `places`: the full paths of the benchmarks. `files`: the files of each, with size and time, so a
-    changed benchmark makes another index. `min_words`: a text of fewer than n words, but at least
-    these, is a single n-gram.
+
+class Settings(NamedTuple):
+    """How items are read and compared.
+
+    `min_words`: a text of fewer than n words, but at least these, is a single n-gram. `limits`: of
+    the images of items.
     """
 
-    benchmarks: tuple[Benchmark, ...]
-    places: tuple[str, ...]
-    files: tuple[tuple[File, ...], ...]
     n: int
     min_words: int
-    limits: Limits
+    limits: Limits = Limits()
 
 
 class Index(NamedTuple):
@@ -51,25 +48,14 @@ class Index(NamedTuple):
     embeddings: ItemEmbeddings
 
 
-@lru_cache(maxsize=1)
-def current_settings(
-    benchmarks: tuple[Benchmark, ...], n: int, min_words: int, media: Media
-) -> Settings:
-    """The settings with the files that exist now.
+def build_index(placed: list[Placed], settings: Settings) -> Index:
+    """Read all items of the benchmarks, each given with its full path.
 
-    Each part has a Media of its own, so files are listed once for each part; a worker that runs
-    for long notices a changed benchmark.
+    Raises InputError for the first item that cannot be read, and for a benchmark of which no item
+    can be compared.
     """
-    places = tuple(media.resolve(one.path) for one in benchmarks)
-    files = (tuple(storage.list_files(place)) for place in places)
-    return Settings(benchmarks, places, tuple(files), n, min_words, media.limits)
-
-
-@lru_cache(maxsize=4)
-def build_index(settings: Settings) -> Index:
-    """Read all items. Raises InputError for the first that cannot be read or compared."""
-    builder = _IndexBuilder(settings)
-    for number, (benchmark, place) in enumerate(_placed(settings)):
+    builder = _IndexBuilder(placed, settings)
+    for number, (benchmark, place) in enumerate(placed):
         for item in items_of(benchmark, place):
             builder.add(number, item)
     return builder.index()
@@ -109,15 +95,11 @@ def item_counts(benchmark: Benchmark, place: str, min_words: int) -> str:
     return note
 
 
-def _placed(settings: Settings) -> Iterable[tuple[Benchmark, str]]:
-    return zip(settings.benchmarks, settings.places, strict=True)
-
-
 class _IndexBuilder:
     """Collects items one by one; their images are hashed in batches, and not kept."""
 
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
+    def __init__(self, placed: list[Placed], settings: Settings) -> None:
+        self.placed, self.settings = placed, settings
         self.numbers: list[int] = []
         self.ids: list[str] = []
         self.texts: list[str] = []
@@ -152,7 +134,7 @@ class _IndexBuilder:
         grams = self._grams()
         images = ItemHashes(*map(np.concatenate, zip(*self.hashes, strict=True)))
         embeddings = item_embeddings(self.embeddings, self.embedded, self.places)
-        names = pa.array([one.name for one in self.settings.benchmarks], pa.string())
+        names = pa.array([one.name for one, _ in self.placed], pa.string())
         benchmark = names.take(pa.array(self.numbers, pa.int32()))
         index = Index(benchmark, pa.array(self.ids, pa.string()), grams, images, embeddings)
         self._check(index)
@@ -173,10 +155,8 @@ class _IndexBuilder:
             comparable = index.grams.totals > 0
         comparable[index.images.items] = True
         comparable[index.embeddings.items] = True
-        counts = np.bincount(
-            np.array(self.numbers)[comparable], minlength=len(self.settings.places)
-        )
-        for (benchmark, place), count in zip(_placed(self.settings), counts, strict=True):
+        counts = np.bincount(np.array(self.numbers)[comparable], minlength=len(self.placed))
+        for (benchmark, place), count in zip(self.placed, counts, strict=True):
             if count == 0:
                 raise InputError(
                     f"benchmark '{benchmark.name}': no item can be compared. All texts have fewer "

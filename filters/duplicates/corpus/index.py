@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
 import pyarrow as pa
 
-from filters.duplicates.corpus.rows import RowReader
-from filters.duplicates.corpus.units import Source
-from filters.duplicates.files.batches import read_batch
+from filters.duplicates.corpus.image_families import IMAGE_FAMILIES
 from filters.duplicates.kinds.contract import Identity, Kind
 from manifests import storage
 from manifests.errors import RecipeError
@@ -21,31 +18,20 @@ from manifests.storage.file_entry import FileEntry
 ENDING = ".index.arrow"
 
 
-@dataclass(frozen=True)
-class WriteIndex:
-    """Writes the index file of a part: id and index columns of the records that stay.
+def write_index(
+    uri: str, rows: pa.Table, stays: pa.Array, compared: Sequence[Kind | Identity]
+) -> FileEntry:
+    """Write the index file of a part: id and index columns of the records that stay.
 
-    `dropped_uri`: a file with a batch for every part that lists the rows to leave out.
+    `stays`: bool for each row. `compared`: all that compares records, so must find its columns.
     """
-
-    rows: RowReader
-    kinds: tuple[Kind, ...]
-    equal: tuple[Identity, ...]
-    dropped_uri: str
-    folder: str
-
-    def __call__(self, source: Source) -> FileEntry:
-        compared: list[Kind | Identity] = [*self.kinds, *self.equal]
-        columns = [name for one in compared for name in one.columns]
-        table = self.rows(source, tuple(dict.fromkeys(("id", *columns))))
-        stays = np.ones(table.num_rows, bool)
-        stays[np.asarray(read_batch(self.dropped_uri, source.number)["unit"])] = False
-        table = table.filter(pa.array(stays)).combine_chunks()
-        kept = {"id": table["id"]}
-        for one in compared:
-            kept |= one.index_columns(table)
-        index = pa.table(kept)
-        return parts.write(storage.join(self.folder, source.name + ENDING), index.schema, [index])
+    names = [name for one in compared for name in one.columns if name != IMAGE_FAMILIES]
+    table = rows.select(list(dict.fromkeys(("id", *names)))).filter(stays).combine_chunks()
+    kept = {"id": table["id"]}
+    for one in compared:
+        kept |= one.index_columns(table)
+    index = pa.table(kept)
+    return parts.write(uri, index.schema, [index])
 
 
 class IndexFiles(NamedTuple):

@@ -1,4 +1,4 @@
-"""From survivors of the forest to measures and drop reasons of every record of every part."""
+"""The outcomes of the units of all families, in a file with a record batch for each part."""
 
 from __future__ import annotations
 
@@ -8,61 +8,68 @@ import numpy as np
 import pyarrow as pa
 
 from filters.duplicates.corpus.units import first_unit_id, split_unit_ids
-from filters.duplicates.files.batches import write_batches
+from filters.duplicates.files.batches import read_batch
 from filters.duplicates.phases.forest import Forest
 from filters.duplicates.phases.search import Found
+from manifests import record
 from manifests.step import Outcome, Part, reasons
+from manifests.storage import parts
 
-SURVIVOR, OF, SIMILARITY, FAMILY = "survivor", "of", "similarity", "family"
-_ROWS = pa.schema([("unit", pa.uint32())])
+UNIT, SURVIVOR, OF, SIMILARITY, FAMILY = "unit", "survivor", "of", "similarity", "family"
+_EARLIER = "earlier"
+_SCHEMA = pa.schema([
+    (UNIT, pa.uint32()), (SURVIVOR, pa.string()), (OF, pa.string()), (SIMILARITY, pa.float32()),
+    (FAMILY, pa.int32()), (_EARLIER, pa.bool_()),
+])  # fmt: skip
+"""`unit`: its number in the part. `survivor`, `of` and `similarity` are null for units that stay;
+`earlier`: the survivor is in the index of an earlier run."""
 
 
-def outcomes(corpus: tuple[Part, ...], found: Found) -> Iterator[tuple[Part, Outcome]]:
-    """The outcome of every part. A record without duplicates is a family of one."""
+def write_outcomes(uri: str, found: Found, corpus_parts: int) -> None:
+    """Write the outcomes of all units that have duplicates, sorted by part and by unit."""
+    with parts.writing(uri, _SCHEMA, durable=False) as file:
+        for own in _positions_by_part(found.forest, corpus_parts):
+            file.write(_outcomes(found, own, first_unit_id(corpus_parts)))
+
+
+def _outcomes(found: Found, own: slice, first_earlier: int) -> pa.Table:
+    """The outcomes of the units at the positions `own`."""
     units, survivors, ids = found.forest.units, found.survivors, found.members.ids
-    # One more value, for position -1: a record that stays has no survivor.
-    from_earlier_run = np.append(units >= first_unit_id(len(corpus)), False)
-    _, rows_in_part = split_unit_ids(units)
-    for part, own in positions_by_part(found.forest, len(corpus)):
-        rows, count = rows_in_part[own], corpus[part].rows
-        survivor = _spread(survivors.survivor[own], rows, count, -1)
-        of = _spread(survivors.duplicate_of[own], rows, count, -1)
-        similarity = _spread(survivors.similarity[own], rows, count, np.nan)
-        dropped = survivor >= 0
-        columns = {
-            SURVIVOR: ids.take(pa.array(survivor, mask=~dropped)),
-            OF: ids.take(pa.array(of, mask=~dropped)),
-            SIMILARITY: pa.array(similarity, mask=~dropped),
-            FAMILY: pa.array(_spread(survivors.family_size[own], rows, count, 1)),
-        }
-        earlier = dropped & from_earlier_run[survivor]
-        drop = reasons(count, (earlier, "in an earlier corpus"), (dropped, "duplicate"))
-        yield corpus[part], Outcome(columns, drop)
+    _, numbers = split_unit_ids(units[own])
+    survivor, of = survivors.survivor[own], survivors.duplicate_of[own]
+    stays = survivor < 0
+    columns = [
+        pa.array(numbers.astype(np.uint32)),
+        ids.take(pa.array(survivor, mask=stays)),
+        ids.take(pa.array(of, mask=stays)),
+        pa.array(survivors.similarity[own], mask=stays),
+        pa.array(survivors.family_size[own]),
+        pa.array(~stays & (units[survivor] >= first_earlier)),
+    ]
+    return pa.table(columns, schema=_SCHEMA)
 
 
-def _spread(values: np.ndarray, rows: np.ndarray, count: int, other: float) -> np.ndarray:
-    """An array of `count` values: values[i] at rows[i], `other` everywhere else."""
-    spread = np.full(count, other, values.dtype)
-    spread[rows] = values
-    return spread
-
-
-def positions_by_part(forest: Forest, parts: int) -> Iterator[tuple[int, slice]]:
+def _positions_by_part(forest: Forest, corpus_parts: int) -> Iterator[slice]:
     """For each part of the corpus the positions of its units in the forest."""
-    starts = _starts(forest, parts)
-    for part in range(parts):
-        yield part, slice(starts[part], starts[part + 1])
+    firsts = np.arange(corpus_parts + 1, dtype=np.uint64) << np.uint64(32)
+    starts = np.searchsorted(forest.units, firsts).tolist()
+    return map(slice, starts, starts[1:])
 
 
-def _starts(forest: Forest, parts: int) -> list[int]:
-    firsts = np.arange(parts + 1, dtype=np.uint64) << np.uint64(32)
-    return [int(start) for start in np.searchsorted(forest.units, firsts)]
+def read_outcomes(uri: str, part: Part) -> pa.Table:
+    """The outcomes of the units of a part that have duplicates."""
+    return read_batch(uri, part.number)
 
 
-def write_dropped_rows(uri: str, found: Found, parts: int) -> None:
-    """Write the numbers of the rows that are dropped, a batch for each part."""
-    _, rows = split_unit_ids(found.forest.units)
-    dropped = found.survivors.survivor >= 0
-    before = np.concatenate([[0], np.cumsum(dropped)])
-    table = pa.table([pa.array(rows[dropped].astype(np.uint32))], schema=_ROWS)
-    write_batches(uri, table, before[_starts(found.forest, parts)])
+def outcome_of_part(uri: str, part: Part) -> Outcome:
+    """The outcome of each record of a part. A record without duplicates is a family of one."""
+    found = read_outcomes(uri, part)
+    place = np.full(part.rows, -1, np.int64)
+    place[np.asarray(found[UNIT])] = np.arange(found.num_rows)
+    at = pa.array(place, mask=place < 0)
+    names = (SURVIVOR, OF, SIMILARITY, FAMILY)
+    columns = {name: record.one_chunk(found[name]).take(at) for name in names}
+    columns[FAMILY] = columns[FAMILY].fill_null(1)
+    earlier, dropped = found[_EARLIER].take(at), columns[SURVIVOR].is_valid()
+    rules = [(earlier, "in an earlier corpus"), (dropped, "duplicate")]
+    return Outcome(columns, reasons(part.rows, *rules))

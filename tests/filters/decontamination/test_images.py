@@ -12,9 +12,11 @@ import pytest
 from filters.decontamination.benchmarks.benchmark import Benchmark
 from filters.decontamination.benchmarks.items import items_of
 from filters.decontamination.matching import images as matching
-from filters.image.image_hash import ImageHash
+from filters.image.image_hash import hash_images
+from filters.image.perceptual.phash import SIDE
 from manifests.errors import InputError
 from manifests.media import Media
+from manifests.step import Images
 from tests.filters.decontamination.benchmarks import (
     PADDING,
     QUESTIONS,
@@ -25,7 +27,7 @@ from tests.filters.decontamination.benchmarks import (
     jsonl,
     step,
 )
-from tests.filters.rows import answers, media_records, text_records
+from tests.filters.rows import answers, error_kinds, media_records, text_records
 
 
 def struct(data: bytes) -> dict[str, Any]:
@@ -57,7 +59,7 @@ def test_images_in_tables_are_found(images: Path, ending: str, value: Any) -> No
         jsonl(path, {"id": "one", "image": value})
     step_ = step({"name": "b", "path": f"b/b.{ending}", "image": "image", "id": "id"})
     batch = media_records(image_list("2.jpg"), image_list("small.png"), image_list())
-    found = answers(step_, batch, Media(str(images), side=step_.image_side))
+    found = answers(step_, batch, Media(str(images), side=SIDE))
     assert found["item"] == [None, "one", None]
     assert found["drop"] == [STAYS, "benchmark image", STAYS]
     assert found["overlap"] == [None] * 3
@@ -72,7 +74,7 @@ def test_the_nearest_image_is_named_wherever_it_is_listed(
     jsonl(images / "b.jsonl", *({"i": name} for name in names))
     step_ = step({"name": "b", "path": "b.jsonl", "image": "i"}, distance=31)
     batch = media_records(image_list("0.jpg"), image_list("2.jpg"), image_list("1.jpg"))
-    found = answers(step_, batch, Media(str(images), side=step_.image_side))
+    found = answers(step_, batch, Media(str(images), side=SIDE))
     assert found["item"] == ["b.jsonl#3", "b.jsonl#6", "b.jsonl#2"]
     assert found["similarity"] == [1, 1, 1]
 
@@ -98,13 +100,13 @@ def test_every_image_of_a_record_is_compared_mirrored_or_not(images: Path) -> No
         image_list("1.jpg", "0.jpg"),
         image_list("flat.png"),
     )
-    found = answers(step_, batch, Media(str(images), side=step_.image_side))
+    found = answers(step_, batch, Media(str(images), side=SIDE))
     assert found["item"] == [None, "0.webp", None, found["item"][3], None]
     assert found["drop"] == [STAYS, "benchmark image", STAYS, "benchmark image", STAYS]
     assert found["similarity"][1] >= 1 - 6 / 64
     assert found["similarity"][0] is None
     everything = step({"name": "b", "path": "bench"}, distance=31)
-    found = answers(everything, batch, Media(str(images), side=step_.image_side))
+    found = answers(everything, batch, Media(str(images), side=SIDE))
     assert found["drop"][0] == "benchmark image"
     assert found["similarity"][0] < 1 - 6 / 64
 
@@ -118,10 +120,11 @@ def test_an_undecodable_image_quarantines_its_record_unless_the_text_decides(
     batch = text_records(QUESTIONS[0], PADDING)
     media = media_records(image_list("broken.jpg"), image_list("broken.jpg"))["media"]
     batch = batch.set_column(batch.schema.get_field_index("media"), "media", media)
-    found = answers(step_, batch, Media(str(images), side=step_.image_side))
+    found = answers(step_, batch, Media(str(images), side=SIDE))
     assert found["drop"] == ["benchmark text", STAYS]
     assert found["error"][0] is None
     assert found["error"][1].startswith("broken.jpg: ")
+    assert error_kinds(step_, batch, Media(str(images), side=SIDE)) == [None, "MediaError"]
 
 
 def test_images_are_read_only_if_a_benchmark_may_have_some() -> None:
@@ -131,24 +134,29 @@ def test_images_are_read_only_if_a_benchmark_may_have_some() -> None:
         {"path": "b/*", "text": "q", "image": "i"},
     ]
     textual = [{"path": "b.txt"}, {"path": "b.txt.gz"}, {"path": "b", "text": "q"}]
-    assert all(step({"name": "b", **one}).image_side for one in imaged)
-    assert not any(step({"name": "b", **one}).image_side for one in textual)
+    assert {step({"name": "b", **one}).images() for one in imaged} == {Images(SIDE)}
+    assert {step({"name": "b", **one}).images() for one in textual} == {None}
+    assert "media" in step({"name": "b", **imaged[0]}).reads()
+    assert step({"name": "b", **textual[0]}).reads() == ("content",)
 
 
 def test_hashes_of_an_earlier_step_are_used(images: Path) -> None:
     step_ = step({"name": "b", "path": "0.jpg"})
+    reuses = step_.model_copy(update={"hashes": "image_hash"})
     batch = media_records(image_list("0.jpg"), image_list("2.jpg", "0.jpg"))
-    columns = ImageHash()(batch, Media(str(images), side=32)).columns
+    hashed = hash_images(batch["media"], Media(str(images), side=SIDE))
+    columns = {"hash": hashed.hash, "mirror": hashed.mirror}
     known = media_records(image_list("gone.jpg"), image_list("gone.jpg", "gone.jpg"))
     for name, column in columns.items():
         known = known.append_column(f"image_hash.{name}", column)
-    opened = Media(str(images), side=step_.image_side)
-    assert answers(step_, known, opened) == answers(step_, batch, opened)
+    opened = Media(str(images), side=SIDE)
+    assert answers(reuses, known, opened) == answers(step_, batch, opened)
+    assert None not in answers(step_, known, opened)["error"]
     nulls = pa.array([None, None], pa.list_(pa.uint64()))
     for name in columns:
         at = known.schema.get_field_index(f"image_hash.{name}")
         known = known.set_column(at, f"image_hash.{name}", nulls)
-    assert None not in answers(step_, known, opened)["error"]
+    assert None not in answers(reuses, known, opened)["error"]
 
 
 @pytest.mark.parametrize("value", ["gone.jpg", encoded(b"x" * 60), encoded(image(64, 48, 0)[:900])])
@@ -156,4 +164,4 @@ def test_an_undecodable_image_of_a_benchmark_is_an_error(images: Path, value: st
     jsonl(images / "b.jsonl", {"i": "0.jpg"}, {"i": value})
     step_ = step({"name": "b", "path": "b.jsonl", "image": "i"})
     with pytest.raises(InputError, match=r"b.jsonl#2: its image cannot be decoded: "):
-        step_(media_records(image_list("1.jpg")), Media(str(images), side=step_.image_side))
+        answers(step_, media_records(image_list("1.jpg")), Media(str(images), side=SIDE))

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from curate import cli
 from filters.decontamination.decontaminate import Decontaminate
+from filters.image.perceptual.phash import SIDE
 from manifests.media import Media
 from tests.filters.decontamination.benchmarks import (
     PADDING,
@@ -40,9 +41,10 @@ def test_the_first_rule_that_holds_is_the_reason_and_names_the_item(images: Path
     batch = batch.set_column(batch.schema.get_field_index("media"), "media", media)
     vectors = pa.array([[1.0], [1.0], [-1.0], [1.0]])
     batch = batch.append_column("embed.vector", vectors)
-    found = answers(step_, batch, Media(str(images), side=step_.image_side))
+    found = answers(step_, batch, Media(str(images), side=SIDE))
     assert found["drop"] == ["benchmark text", "benchmark image", STAYS, "benchmark embedding"]
     assert found["benchmark"] == ["t", "i", "t", "i"]
+    assert found["found_by"] == ["text", "image", "text", "embedding"]
     assert [one is None for one in found["overlap"]] == [False, True, False, True]
     assert [one is None for one in found["similarity"]] == [True, False, True, False]
     assert found["overlap"][2] < 0.9
@@ -59,7 +61,7 @@ def test_slices_of_a_batch_get_the_same_answers(images: Path) -> None:
     )["media"]
     for name, column in (("content", content), ("media", media)):
         batch = batch.set_column(batch.schema.get_field_index(name), name, column)
-    opened = Media(str(images), side=step_.image_side)
+    opened = Media(str(images), side=SIDE)
     expected = answers(step_, batch, opened)
     assert expected["drop"] == ["benchmark image", "benchmark text", "benchmark embedding", STAYS]
     for start in range(5):

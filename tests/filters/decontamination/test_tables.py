@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from filters.decontamination.benchmarks import tables
+from filters.image.perceptual.phash import SIDE
 from manifests.errors import InputError
 from manifests.media import Media
 from tests.filters.decontamination.benchmarks import (
@@ -181,10 +182,10 @@ def test_a_benchmark_that_does_not_exist_is_refused(tmp_path: Path) -> None:
 def test_a_benchmark_without_comparable_items_is_an_error(images: Path) -> None:
     (images / "b.txt").write_text("too short\nfar too short\n")
     with pytest.raises(InputError, match="'b': no item can be compared"):
-        step({"name": "b", "path": "b.txt"})(text_records("x"), Media(str(images)))
+        answers(step({"name": "b", "path": "b.txt"}), text_records("x"), Media(str(images)))
     step_ = step({"name": "b", "path": "flat.png"})
     with pytest.raises(InputError, match="or all images have almost no detail"):
-        step_(media_records(image_list("1.jpg")), Media(str(images)))
+        answers(step_, media_records(image_list("1.jpg")), Media(str(images)))
 
 
 def test_files_are_those_of_the_benchmarks_and_of_the_images_they_name(images: Path) -> None:
@@ -217,7 +218,7 @@ def test_benchmarks_are_read_from_s3(images: Path, bucket: tuple[Any, str]) -> N
     batch = text_records(QUESTIONS[0], PADDING, PADDING)
     media = media_records(*[image_list(name) for name in ("2.jpg", "small.png", "2.jpg")])["media"]
     batch = batch.set_column(batch.schema.get_field_index("media"), "media", media)
-    found = answers(step_, batch, Media(str(images), side=step_.image_side))
+    found = answers(step_, batch, Media(str(images), side=SIDE))
     assert found["drop"] == ["benchmark text", "benchmark image", STAYS]
 
 

@@ -30,6 +30,7 @@ def test_a_record_with_a_planted_question_is_dropped_and_the_item_named(
         "item": [None, "q-1", "q-0", None, None],
         "overlap": [None, 1, 1, None, None],
         "similarity": [None] * 5,
+        "found_by": [None, "text", "text", None, None],
         "drop": [STAYS, "benchmark text", "benchmark text", STAYS, STAYS],
         "error": [None] * 5,
     }

@@ -113,7 +113,7 @@ def pair_counts(corpus: Corpus, step: CorpusStep) -> dict[str, int]:
     """How many pairs the files of each phase contain."""
     counts = {}
     with temporary_workspace() as workspace:
-        list(step.decide(corpus, workspace, 0))
+        step.fit(corpus, workspace, 0)
         for phase in ("ranges", "equal", "near"):
             files = Path(workspace.scratch, phase).glob("*.arrow")
             tables = (part_files.read_columns(str(path)) for path in files)

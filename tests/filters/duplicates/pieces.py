@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 from unittest.mock import patch
 
-from filters.duplicates.duplicates import Duplicates
+import pyarrow as pa
+
+from filters.duplicates.duplicates import Duplicates, Fit
 from filters.duplicates.phases import search, verify
 from manifests import storage
 from manifests.run.manifest import Commit
-from manifests.step import Corpus, Outcome, Part, TaskResult, Workspace
+from manifests.step import Context, Corpus, Outcome, TaskResult, Workspace
 
 Work = Callable[..., Any]
 
@@ -24,13 +26,17 @@ class Dying(Duplicates):
 
     markers: str
 
-    def decide(
-        self, corpus: Corpus, workspace: Workspace, seed: int
-    ) -> Iterator[tuple[Part, Outcome]]:
+    def fit(self, corpus: Corpus, workspace: Workspace, seed: int) -> Fit:
         def dying(name: str, work: Work) -> Work:
             return _DiesOnce(work, storage.join(self.markers, name))
 
-        yield from super().decide(corpus, _Space(workspace, dying), seed)
+        return super().fit(corpus, _Space(workspace, dying), seed)
+
+    def apply(self, rows: pa.Table, fit: Fit, context: Context) -> Outcome:
+        outcome: Outcome = _DiesOnce(super().apply, storage.join(self.markers, "apply"))(
+            rows, fit, context
+        )
+        return outcome
 
 
 class InPieces(Duplicates):
@@ -38,15 +44,13 @@ class InPieces(Duplicates):
 
     milliseconds: int
 
-    def decide(
-        self, corpus: Corpus, workspace: Workspace, seed: int
-    ) -> Iterator[tuple[Part, Outcome]]:
+    def fit(self, corpus: Corpus, workspace: Workspace, seed: int) -> Fit:
         def slow(name: str, work: Work) -> Work:
             return _Slow(work, self.milliseconds)
 
         ranges = patch.object(search, "RANGE_BYTES", 1 << 15)
         with ranges, patch.object(verify, "SLICE_PAIRS", 100):
-            yield from super().decide(corpus, _Space(workspace, slow), seed)
+            return super().fit(corpus, _Space(workspace, slow), seed)
 
 
 class _Space(NamedTuple):

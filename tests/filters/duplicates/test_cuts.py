@@ -95,7 +95,7 @@ def test_the_work_is_cut_by_the_sizes_set(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(verify, "SLICE_PAIRS", 5)
     rows = records(3)
     with temporary_workspace() as workspace:
-        list(Duplicates(**WAYS["minhash"]).decide(in_parts(rows), workspace, 0))
+        Duplicates(**WAYS["minhash"]).fit(in_parts(rows), workspace, 0)
         made = {phase: len(list(_commits(workspace.scratch, phase)))
                 for phase in PHASES}  # fmt: skip
     near = pair_counts(in_parts(rows), Duplicates(**WAYS["minhash"]))["near"]

@@ -21,7 +21,7 @@ STEPS: list[dict[str, Any]] = [
     {"duplicates": {"by": "text", "index": True}},
     {"duplicates": {**MINHASH, "index": True}},
 ]
-PHASES = ("ranges", "equal", "near", "features", "verified", "members", "map")
+PHASES = ("ranges", "equal", "near", "features", "verified", "members", "apply")
 
 
 @pytest.fixture(scope="module")

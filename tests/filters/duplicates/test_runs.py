@@ -178,7 +178,7 @@ def test_files_of_a_stopped_run_over_another_corpus_are_not_used(
     def stops(*_: Any) -> None:
         raise StepError("stopped", "here")
 
-    monkeypatch.setattr(step, "outcomes", stops)
+    monkeypatch.setattr(step, "write_outcomes", stops)
     with pytest.raises(StepError, match="stopped"):
         run_engine(text_recipe({"duplicates": MINHASH}), base, base / "out")
     monkeypatch.undo()

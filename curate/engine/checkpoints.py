@@ -138,3 +138,8 @@ class Checkpoints:
                     while chunk := file.read(1 << 22):
                         sink.write(chunk)
         return [FileEntry(name=name, rows=0, size_bytes=sink.size_bytes, digest=sink.digest)]
+
+
+def clear(folder: str) -> None:
+    """Delete all segments of a pass that is complete."""
+    storage.delete_folder(storage.join(folder, FOLDER))

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import os
 import time
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from curate.engine import checkpoints
 from manifests import record
 from manifests.step import (
+    Bound,
     Columns,
     Context,
     Corpus,
@@ -21,9 +24,11 @@ from manifests.step import (
     Reshaped,
     ReshapeStep,
     RowStep,
+    Worker,
     Workspace,
     reasons,
 )
+from tests.make import make_image
 
 
 class Slow(RowStep):
@@ -34,6 +39,44 @@ class Slow(RowStep):
     def measure(self, batch: pa.Table, context: Context) -> Columns:
         time.sleep(self.milliseconds / 1000)
         return {}
+
+
+class SlowModel(RowStep):
+    """Measure with a slow model, in small batches, with frequent checkpoints; store bytes."""
+
+    costs: ClassVar[bool] = True
+    rewrites: ClassVar[tuple[str, ...]] = ("media",)
+
+    milliseconds: int = 20
+    min: Annotated[int, Bound()] = 0
+
+    def batch_rows(self) -> int:
+        return 5
+
+    def reads(self) -> tuple[str, ...]:
+        return ("id", "content", "media")
+
+    def measures(self) -> dict[str, pa.DataType]:
+        return {"count": pa.int64()}
+
+    def load(self, worker: Worker) -> float:
+        checkpoints.SECONDS = 0.1
+        return self.milliseconds / 1000
+
+    def measure(self, batch: pa.Table, context: Context) -> Columns:
+        time.sleep(context.model)
+        media = batch["media"].to_pylist()
+        for key, one in zip(batch["id"].to_pylist(), media, strict=True):
+            stored = context.blobs(make_image(24, 24, int(key[:4], 16), "PNG"))
+            one[:] = [{**m, **stored._asdict(), "mime": "image/png"} for m in one]
+        counts = [len(text) for text in record.texts(batch["content"]).to_pylist()]
+        return {
+            "count": pa.array(counts, pa.int64()),
+            "media": pa.array(media, record.SCHEMA.field("media").type),
+        }
+
+    def decide(self, measured: pa.Table) -> pa.Array:
+        return reasons(measured.num_rows, (pc.less(measured["count"], self.min), "short"))
 
 
 class Twice(ReshapeStep):

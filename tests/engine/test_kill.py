@@ -1,7 +1,7 @@
 """A worker, the driver or the raylet is killed at a random moment: resuming gives the same bytes.
 
 CURATE_KILLS is the number of kills: 4 by default. Every second run looks for duplicates, and is
-killed in one of the phases of that step.
+killed in one of the phases of that step; the others have a costly step with checkpoints.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ VICTIMS = {"worker": "ray::", "driver": "curate run", "raylet": "raylet/raylet"}
 STEPS = [
     {"words": {"min": 5}},
     {"tests.engine.pieces:Slow": {"milliseconds": 120}},
+    {"tests.engine.pieces:SlowModel": {"milliseconds": 30, "min": 20}},
     {"sample": {"share": 0.8}},
     {"characters": {"min": 3}},
     {"tests.engine.pieces:Slow": {"milliseconds": 60}},
@@ -54,7 +55,7 @@ class Case(NamedTuple):
     last: int
 
 
-CASES = {False: Case("rows", 0, 40), True: Case("duplicates", 60, 160)}
+CASES = {False: Case("rows", 0, 110), True: Case("duplicates", 60, 160)}
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +144,10 @@ def _wait_for_commits(out: Path, driver: subprocess.Popen[bytes], commits: int) 
     """Wait until that many parts, and tasks of phases of corpus steps, are committed."""
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and driver.poll() is None:
-        found = (out.glob(f"steps/*/{kind}.json") for kind in ("part-*", "work/*/*"))
+        kinds = ("part-*", "work/*/*", "segments/*/*")
+        found = (out.glob(f"steps/*/{kind}.json") for kind in kinds)
+            out.glob(f"steps/*/{kind}.json") for kind in ("part-*", "work/*/*", "segments/*/*")
+        )
         if len([*itertools.chain(*found)]) >= commits:
             return
         time.sleep(0.02)

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate.engine import part_files
+from curate.engine import checkpoints, part_files
 from curate.engine.checkpoints import Checkpoints
 from curate.engine.fused import joint_batch_rows
 from curate.engine.media_options import MediaOptions
@@ -94,6 +94,7 @@ class MeasurePass(Pass[MeasureTask]):
 
     def after(self, run: RunContext, state: State, commits: list[Commit]) -> State:
         folder = self.folder(run)
+        checkpoints.clear(folder)
         pairs = zip(state.parts, commits, strict=True)
         made = (v.with_measures(c, storage.join(folder, c.part + PART)) for v, c in pairs)
         return state._replace(parts=tuple(made))
@@ -123,15 +124,15 @@ class MeasurePart:
     def _run(self, steps: OpenedSteps, task: MeasureTask) -> Commit:
         view, earlier = task.view, _Earlier(self.folder, task.earlier)
         digest = fingerprint([view.digest, earlier.digest])
-        checkpoints = Checkpoints(self.folder, view.name, digest, self.schema, earlier.blobs)
-        with contextlib.closing(checkpoints), contextlib.closing(self._media()) as media:
+        segments = Checkpoints(self.folder, view.name, digest, self.schema, earlier.blobs)
+        with contextlib.closing(segments), contextlib.closing(self._media()) as media:
             for number, batch in enumerate(self._batches(view)):
                 known = earlier.next_rows(batch.num_rows)
-                if number >= checkpoints.batches:
-                    context = steps.context(self.step, media, checkpoints.blobs)
-                    checkpoints.add(self._measured(batch, known, context))
+                if number >= segments.batches:
+                    context = steps.context(self.step, media, segments.blobs)
+                    segments.add(self._measured(batch, known, context))
                     media.forget()
-            files = checkpoints.finish()
+            files = segments.finish()
         commit = Commit(
             part=view.name,
             inputs_digest=view.digest,
@@ -141,7 +142,7 @@ class MeasurePart:
             detail={"later": _transient(storage.join(self.folder, view.name + PART))},
         )
         part_files.save_commit(self.folder, commit)
-        checkpoints.delete()
+        segments.delete()
         return commit
 
     def _media(self) -> Media:

@@ -56,9 +56,12 @@ def find_index_files(runs: tuple[str, ...], kind: str, settings: dict[str, Any])
 
 
 def corpus_passes(run: str) -> list[str]:
-    """The folders of a run's corpus passes."""
+    """The folders of a run's corpus passes. Raises RecipeError for a run that has none."""
     passes = manifest.load_run(run).passes
-    return [storage.join(run, entry.folder) for entry in passes if entry.kind == "corpus"]
+    found = [storage.join(run, entry.folder) for entry in passes if entry.kind == "corpus"]
+    if not found:
+        raise _no_index(run)
+    return found
 
 
 def _index_of(run: str, kind: str, settings: dict[str, Any]) -> list[tuple[str, FileEntry]]:
@@ -72,9 +75,14 @@ def _index_of(run: str, kind: str, settings: dict[str, Any]) -> list[tuple[str, 
         if indexed == settings:
             return [(folder, file) for c in known.parts if (file := c.file(ENDING))]
         differing.append({k: v for k, v in indexed.items() if v != settings[k]})
-    raise RecipeError(
-        "this run has no index to compare with"
-        + (f": its index was made with other settings, {differing[0]}." if differing else "."),
+    if not differing:
+        raise _no_index(run)
+    raise _no_index(run, f": its index was made with other settings, {differing[0]}")
+
+
+def _no_index(run: str, reason: str = "") -> RecipeError:
+    return RecipeError(
+        f"this run has no index to compare with{reason}.",
         run,
         "Name a run whose `duplicates` step has the same settings and `index: true`.",
     )

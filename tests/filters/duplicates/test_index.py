@@ -192,6 +192,24 @@ def test_a_run_without_an_index_is_refused(base: Path) -> None:
         run_engine(text_recipe(step(against="text", **MINHASH), sources=NEW), base, base / "x")
 
 
+def test_a_run_without_a_corpus_step_is_refused_even_if_all_parts_are_committed(base: Path) -> None:
+    run_steps(base, "first", {"words": {}}, sources=OLD)
+    run_steps(base, "second", step(**MINHASH), sources=NEW)
+    with pytest.raises(RecipeError, match="has no index to compare with"):
+        run_engine(
+            text_recipe(step(against="first", **MINHASH), sources=NEW), base, base / "second"
+        )
+
+
+def test_an_earlier_run_may_move(base: Path) -> None:
+    run_steps(base, "first", step(True, **MINHASH), sources=OLD)
+    before = run_steps(base, "second", step(against="first", **MINHASH), sources=NEW)
+    (base / "first").rename(base / "moved")
+    after = run_steps(base, "second", step(against="moved", **MINHASH), sources=NEW)
+    folders = [[entry.folder for entry in made.passes] for made in (before, after)]
+    assert folders[0] == folders[1]
+
+
 def test_an_earlier_run_that_does_not_exist_is_an_error(base: Path) -> None:
     with pytest.raises(ManifestError, match=r"nowhere/manifest\.json: there is no manifest"):
         run_engine(text_recipe(step(against="nowhere", **MINHASH), sources=NEW), base, base / "x")

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
+from filters.duplicates.duplicates import Duplicates
 from manifests.errors import StepError
 from manifests.run import manifest
 from manifests.run.verify import verify
-from manifests.step import TaskResult
+from manifests.step import Context, Outcome, TaskResult
 from manifests.storage import parts
 from tests.filters.duplicates import planted
 from tests.filters.duplicates.brute_force import connected, jaccard, shingles, strongest_paths
@@ -167,6 +168,30 @@ def test_a_run_stopped_within_the_step_continues_after_the_last_finished_task(
     run_steps(base, "out", {"duplicates": MINHASH})
     assert done
     assert done[0] == stamps
+    assert file_bytes(base / "out") == file_bytes(base / "whole")
+
+
+@pytest.mark.parametrize("parts_done", [0, 1, 2])
+def test_a_run_stopped_between_two_parts_continues_to_the_same_bytes(
+    base: Path, monkeypatch: pytest.MonkeyPatch, parts_done: int
+) -> None:
+    indexed = {"duplicates": {**MINHASH, "index": True}}
+    run_steps(base, "whole", indexed)
+    true, done = Duplicates.apply, []
+
+    def stops(self: Duplicates, rows: Any, fit: Any, context: Context) -> Outcome:
+        outcome = true(self, rows, fit, context)
+        if len(done) == parts_done:
+            raise StepError("stopped", "here")
+        done.append(context.part)
+        return outcome
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Duplicates, "apply", stops)
+        with pytest.raises(StepError, match="stopped"):
+            run_engine(text_recipe(indexed), base, base / "out")
+    assert len(done) == parts_done
+    run_steps(base, "out", indexed)
     assert file_bytes(base / "out") == file_bytes(base / "whole")
 
 

@@ -146,8 +146,6 @@ def _wait_for_commits(out: Path, driver: subprocess.Popen[bytes], commits: int) 
     while time.monotonic() < deadline and driver.poll() is None:
         kinds = ("part-*", "work/*/*", "segments/*/*")
         found = (out.glob(f"steps/*/{kind}.json") for kind in kinds)
-            out.glob(f"steps/*/{kind}.json") for kind in ("part-*", "work/*/*", "segments/*/*")
-        )
         if len([*itertools.chain(*found)]) >= commits:
             return
         time.sleep(0.02)

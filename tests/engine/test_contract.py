@@ -216,7 +216,7 @@ def test_a_column_that_nothing_makes_is_refused_before_the_run(base: Path) -> No
         recipe.build(text_recipe({"words": {}}, {STEPS + "Lengths": settings}))
 
 
-def test_a_step_of_the_old_form_is_told_what_to_write() -> None:
+def test_a_step_of_the_old_form_is_refused_with_what_it_lacks() -> None:
     with pytest.raises(RecipeError, match=r"OldForm lacks measure, measures .*write-a-step"):
         recipe.build(text_recipe({STEPS + "OldForm": {}}))
 

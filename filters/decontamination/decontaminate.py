@@ -143,6 +143,7 @@ class Decontaminate(RowStep):
         return tuple(item_counts(one, place, min_words) for one, place in self._placed(base))
 
     def load(self, worker: Worker) -> Index:
+        """Reads the items of all benchmarks."""
         settings = Settings(self.n, min(self.min_words, self.n))
         return build_index(self._placed(worker.base), settings)
 

@@ -23,8 +23,9 @@ def write_index(
 ) -> FileEntry:
     """Write the index file of a part: id and index columns of the records that stay.
 
-    `stays`: bool for each row. `compared`: all that compares records, so must find its columns.
+    `stays`: bool for each row. `compared`: the kinds and identities that a later run compares by.
     """
+    # Families of images are of one run alone: a later run finds its own from the hashes.
     names = [name for one in compared for name in one.columns if name != IMAGE_FAMILIES]
     table = rows.select(list(dict.fromkeys(("id", *names)))).filter(stays).combine_chunks()
     kept = {"id": table["id"]}

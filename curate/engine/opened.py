@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from curate.engine.media_options import MediaOptions
 from curate.engine.planned import PlannedStep
 from manifests.media import Media
 from manifests.step import Blobs, Context, Part, Resources, Worker
@@ -25,12 +26,13 @@ class OpenedSteps(NamedTuple):
 
 
 @contextlib.contextmanager
-def opened(steps: list[PlannedStep], base: str, seed: int) -> Iterator[OpenedSteps]:
+def opened(steps: list[PlannedStep], options: MediaOptions, seed: int) -> Iterator[OpenedSteps]:
     """Load the models of the steps; those that have a method `close` are closed at the end."""
     models: dict[str, Any] = {}
     with contextlib.ExitStack() as stack:
         for planned in steps:
-            model = planned.step.load(Worker(base, planned.step.resources().gpus))
+            gpus = planned.step.resources().gpus
+            model = planned.step.load(Worker(options.base, gpus, options.limits))
             if hasattr(model, "close"):
                 stack.callback(model.close)
             models[planned.name] = model

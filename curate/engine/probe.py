@@ -109,7 +109,7 @@ def _measure(
     found = [fused.schema.empty_table()]
     batches = _batches(sample, fused.batch_rows)
     with (
-        opened(fused.steps, media.base, seed) as steps,
+        opened(fused.steps, media, seed) as steps,
         storage.writing(storage.join(media.kept, "probe.media")) as sink,
     ):
         blobs = BlobFile(f"{KEPT}probe.media", lambda: sink)

@@ -61,7 +61,7 @@ class Decontaminate(RowStep):
     `distance` and `threshold` are ours.
 
     Items are read once in every worker. An item that cannot be read, and an image of an item over
-    the default limits of media, is an error; none is skipped.
+    the limits of `media`, is an error; none is skipped.
     """
 
     version: ClassVar[int] = 2
@@ -144,7 +144,7 @@ class Decontaminate(RowStep):
 
     def load(self, worker: Worker) -> Index:
         """Reads the items of all benchmarks."""
-        settings = Settings(self.n, min(self.min_words, self.n))
+        settings = Settings(self.n, min(self.min_words, self.n), worker.limits)
         return build_index(self._placed(worker.base), settings)
 
     def measure(self, batch: pa.Table, context: Context) -> Measured:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 import pyarrow as pa
 
+from manifests.media.limits import Limits
 from manifests.run.manifest import Commit
 from manifests.step.needs import Resources
 from manifests.storage.file_entry import FileEntry
@@ -38,10 +39,14 @@ class Corpus(Protocol):
 
 
 class Worker(NamedTuple):
-    """The process in which a step loads its model. `base`: the folder of relative paths."""
+    """The process in which a step loads its model.
+
+    `base`: the folder of relative paths; `limits`: of media files that are read while loading.
+    """
 
     base: str
     gpus: float = 0
+    limits: Limits = Limits()
 
     @property
     def gpu(self) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from curate.engine import steps
+from curate.engine.media_options import MediaOptions
 from curate.engine.opened import opened
 from curate.engine.outcomes import StepResult, dropped_schema
 from curate.engine.planned import PlannedStep, part_schema
@@ -80,7 +81,8 @@ def measured(
 @contextlib.contextmanager
 def step_context(step: Step, media: Media = NO_MEDIA, seed: int = 0) -> Iterator[Context]:
     """The context of a step whose model is loaded; the model is closed at the end."""
-    with opened([PlannedStep(NAME, step)], media.resolve(""), 0) as loaded:
+    options = MediaOptions(media.resolve(""), "", media.limits)
+    with opened([PlannedStep(NAME, step)], options, 0) as loaded:
         yield Context(media, no_blobs, seed, loaded.models[NAME])
 
 

@@ -106,7 +106,7 @@ class ApplyFit:
 
     @contextlib.contextmanager
     def open(self) -> Iterator[Callable[[ApplyTask], Commit]]:
-        with opened([self.corpus.planned], self.media.base, self.seed) as steps:
+        with opened([self.corpus.planned], self.media, self.seed) as steps:
             yield partial(self._run, steps)
 
     def __call__(self, task: ApplyTask) -> Commit:

@@ -111,7 +111,7 @@ class MeasurePart:
 
     @contextlib.contextmanager
     def open(self) -> Iterator[Callable[[MeasureTask], Commit]]:
-        with opened([self.step], self.media.base, self.seed) as steps:
+        with opened([self.step], self.media, self.seed) as steps:
             yield partial(self._run, steps)
 
     @property

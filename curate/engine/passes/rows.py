@@ -79,7 +79,7 @@ class RunSteps:
 
     @contextlib.contextmanager
     def open(self) -> Iterator[Callable[[RowsTask], Commit]]:
-        with opened(self.fused.steps, self.media.base, self.seed) as steps:
+        with opened(self.fused.steps, self.media, self.seed) as steps:
             yield partial(self._run, steps)
 
     def __call__(self, task: RowsTask) -> Commit:

@@ -35,7 +35,7 @@ class Settings(NamedTuple):
 
     n: int
     min_words: int
-    limits: Limits = Limits()
+    limits: Limits
 
 
 class Index(NamedTuple):

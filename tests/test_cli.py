@@ -65,7 +65,8 @@ def test_explain_lists_every_step_of_a_kept_record(demo: Path, capsys: Capture) 
     found = records(capsys, "explain", demo / "out", row["id"])
     assert found["origin"] == row["origin"]
     whats = [event["what"] for event in found["events"]]
-    assert whats == ["read"] + ["kept"] * 10 + ["written"] * 2
+    grounding = ["passed over"] * 2  # `boxes` and `grounding_text` are for the source `boxes` alone
+    assert whats == ["read"] + ["kept"] * 4 + grounding + ["kept"] * 4 + ["written"] * 2
     words = next(event for event in found["events"] if event["step"] == "words")
     assert words["facts"] == {"words.count": row["words.count"], "min": 3, "max": 64}
     shard = found["events"][-2]["facts"]["arrow"]

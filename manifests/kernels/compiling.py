@@ -53,7 +53,7 @@ def source_files(file: Path) -> list[Path]:
     """The file and those of `manifests` that it imports, and that they import, sorted."""
     manifests, found, waiting = file.parents[1], {file}, [file]
     while waiting:
-        text = waiting.pop().read_text()
+        text = waiting.pop().read_text("utf-8")
         for name in re.findall(r"^ *from manifests\.([\w.]+) import", text, re.M):
             source = _module_file(manifests.joinpath(*name.split(".")))
             if source not in found:

@@ -22,11 +22,11 @@ def test_an_image_cut_in_half_is_quarantined_by_image_decodes(photos: Path) -> N
     made = run_recipe(photos, PHOTOS, steps=[{"image_decodes": {}}])
     assert made.accounts == {
         "read photos": (4, 4, {}, {}),
-        "image_decodes": (4, 3, {}, {"RowError": 1}),
+        "image_decodes": (4, 3, {}, {"MediaError": 1}),
         "write arrow": (3, 3, {}, {}),
     }
     (lost,) = made.quarantine
-    assert lost[:3] == ("data/half.jpg", "image_decodes", "RowError")
+    assert lost[:3] == ("data/half.jpg", "image_decodes", "MediaError")
     pattern = r"data/half\.jpg: OSError: image file is truncated \(\d+ bytes not processed\)\. "
     assert re.fullmatch(pattern + re.escape(REPLACE), lost.message)
     assert made.captions == PHOTOS_KEPT
@@ -69,7 +69,7 @@ def test_the_limits_of_media_are_the_recipe_s(photos: Path) -> None:
              over(f"data/heavy.png: {heavy} bytes is over the limit of 9999", "max_bytes")),
         Quarantined("data/heavy.png", "read photos", "LimitError",
              over(f"png: {heavy} bytes is over the limit of 9999", "max_bytes")),
-        Quarantined(moving, "image_decodes", "RowError",
+        Quarantined(moving, "image_decodes", "LimitError",
              over(f"{moving}: 3 frames is over the limit of 2", "max_frames")),
         Quarantined("data/wide.jpg", "read photos", "LimitError",
              over("jpg: 80 x 60 pixels is over the limit of 4000", "max_pixels")),

@@ -15,13 +15,14 @@ _TICK = os.sysconf("SC_CLK_TCK")
 
 
 class Cost(NamedTuple):
-    """CPU seconds of all processes; peak memory in MB of the largest process, and of the largest
-    worker of Ray."""
+    """CPU seconds of all processes; peak memory in MB of the largest process, of the largest worker
+    of Ray, and of the process of the command itself."""
 
     cpu_seconds: float
     wall_seconds: float
     peak_mb: float
     worker_peak_mb: float
+    command_peak_mb: float
     output: str
 
 
@@ -37,15 +38,19 @@ def cost(command: list[str], cwd: Path | str = ".", check: bool = True) -> Cost:
             command, cwd=cwd, env={**os.environ, "BENCHMARK_MARK": mark}, stdout=log, stderr=log
         )
         seen: dict[int, float] = {}
-        peak = {"any": 0.0, "worker": 0.0}
+        peak = {"any": 0.0, "worker": 0.0, "command": 0.0}
         while child.poll() is None:
             _read_statistics(mark, seen, peak)
+            with contextlib.suppress(OSError, IndexError):
+                command_mb = _peak_mb(Path(f"/proc/{child.pid}"))
+                peak["command"] = max(peak["command"], command_mb)
             time.sleep(0.05)
         log.seek(0)
         output = log.read()
     if check and child.returncode:
         raise RuntimeError(f"{command} ended with {child.returncode}:\n{output[-2000:]}")
-    return Cost(sum(seen.values()), time.monotonic() - start, peak["any"], peak["worker"], output)
+    return Cost(sum(seen.values()), time.monotonic() - start, peak["any"], peak["worker"],
+                peak["command"], output)  # fmt: skip
 
 
 def _read_statistics(mark: str, seen: dict[int, float], peak: dict[str, float]) -> None:

@@ -2,6 +2,7 @@
 
     python -m benchmarks.pipeline throughput [--data-juicer PYTHON]
     python -m benchmarks.pipeline memory
+    python -m benchmarks.pipeline driver
     python -m benchmarks.pipeline fixed
 
 `--data-juicer`: the Python of an environment that has py-data-juicer 1.6.1; its two filters run on
@@ -136,6 +137,20 @@ def memory() -> None:
         )
 
 
+def driver() -> None:
+    """The process that drives a run on Ray: it must not grow with the corpus."""
+    print("rows, and the largest memory of the driving process, for each corpus step")
+    steps = [{"sample": {"share": 0.5}}, {"duplicates": {"by": "text"}}]
+    for rows in (10_000, 100_000, 1_000_000):
+        with tempfile.TemporaryDirectory() as folder:
+            base = Path(folder)
+            corpus(base / "data", rows)
+            for step in steps:
+                recipe(base, "data/*.jsonl", [step], shard_bytes="2MB")
+                ran = curate(base, f"out-{next(iter(step))}", "--workers", "2")
+                print(f"  {rows:>9,}  {step}  {ran.command_peak_mb:6,.0f} MB", flush=True)
+
+
 def fixed() -> None:
     """What is paid whatever the size: help, a plan, a run with nothing to do."""
     with tempfile.TemporaryDirectory() as folder:
@@ -162,14 +177,14 @@ def main() -> None:
     options = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    options.add_argument("what", choices=("throughput", "memory", "fixed"))
+    options.add_argument("what", choices=("throughput", "memory", "driver", "fixed"))
     options.add_argument("--rows", type=int, default=200_000)
     options.add_argument("--data-juicer", help="the Python of an environment with py-data-juicer")
     given = options.parse_args()
     if given.what == "throughput":
         throughput(given.rows, given.data_juicer)
     else:
-        {"memory": memory, "fixed": fixed}[given.what]()
+        {"memory": memory, "driver": driver, "fixed": fixed}[given.what]()
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import sys
 import types
 import zipfile
 from collections import OrderedDict
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -36,6 +36,12 @@ class _Stored:
 
 class _Pickler(pickle._Pickler):
     """Writes tensors by the names of PyTorch's functions; PyTorch need not be there."""
+
+    # dill, which `datasets` imports, replaces how functions are pickled.
+    dispatch: ClassVar[Any] = {
+        **pickle._Pickler.dispatch,
+        types.FunctionType: pickle._Pickler.save_global,
+    }
 
     def reducer_override(self, value: Any) -> Any:
         if isinstance(value, _Stored):

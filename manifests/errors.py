@@ -1,4 +1,4 @@
-"""The errors that a user can meet: one tree; each gives place, fault and fix."""
+"""The errors that a user can see, in one tree. Each gives the place, the fault and the fix."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ R-CNN)."""
 
 
 class ImageCameras(NamedTuple):
-    """Cameras and sizes of all media of a batch, one row each; nan where unknown."""
+    """Cameras and sizes of all media of a batch, one row each; nan if unknown."""
 
     cameras: np.ndarray
     """(media, 4): fx fy cx cy."""

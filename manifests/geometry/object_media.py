@@ -25,7 +25,7 @@ def object_media(objects: Objects, media: pa.Array | pa.ChunkedArray) -> np.ndar
 
 
 def object_image_sizes(objects: Objects, media: pa.Array | pa.ChunkedArray) -> np.ndarray:
-    """(n, 2) float64: width and height in pixels of each object's medium; nan where unknown."""
+    """(n, 2) float64: width and height in pixels of each object's medium; nan if unknown."""
     _, flat = media_lists(media)
     sizes = np.concatenate([shown_sizes(flat), [[np.nan, np.nan]]])  # the last row is for -1
     per_object: np.ndarray = sizes[object_media(objects, media)]

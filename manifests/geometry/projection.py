@@ -67,9 +67,9 @@ def project_cuboids(corners: np.ndarray, cameras: np.ndarray) -> Projection:
 
 
 def projected_boxes(corners: np.ndarray, cameras: np.ndarray) -> np.ndarray:
-    """(n, 4) the `boxes` of `project_cuboids`, computed faster.
+    """(n, 4): the same as `project_cuboids(...).boxes`, computed faster.
 
-    It projects the corners. Only cuboids that the near plane cuts need their edges.
+    Only the corners are projected. Edges are needed only for cuboids that the near plane cuts.
     """
     fx, fy, cx, cy = np.asarray(cameras, np.float64).T[:, :, None]
     x, y, z = np.moveaxis(corners, 2, 0)
@@ -107,8 +107,8 @@ def clip_to_image(units: np.ndarray) -> np.ndarray:
 
 
 def _cut_at_near_plane(ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(n, 12, 2, 3) ends of edges, those behind the near plane moved along the edge onto it; and
-    (n, 12) bool, whether any part of the edge is in front of it."""
+    """(n, 12, 2, 3) the ends of edges; an end behind the near plane is moved along its edge onto
+    the plane. And (n, 12) bool: whether any part of the edge is in front of the plane."""
     depth = ends[..., 2]
     behind = depth < NEAR
     other = ends[:, :, ::-1]
@@ -120,7 +120,7 @@ def _cut_at_near_plane(ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _facing(corners: np.ndarray) -> np.ndarray:
-    """(n, 6) bool: the camera, at the origin, is on the outer side of the face."""
+    """(n, 6) bool: whether the camera, at the origin, is on the outer side of a face."""
     centre = corners.mean(axis=1)[:, None]
     middle = corners[:, FACES].mean(axis=2)
     outward = middle - centre

@@ -23,7 +23,8 @@ MAX_SIDE = 65535
 
 
 class RunLengths(NamedTuple):
-    """Masks as flat arrays: sizes by mask, and the runs of all masks one after the other."""
+    """Masks as flat arrays: the size of each mask, and the runs of all masks one after the
+    other."""
 
     objects: np.ndarray
     """(masks,) ascending: the object of each mask."""
@@ -38,7 +39,7 @@ class RunLengths(NamedTuple):
 class ColumnSpans(NamedTuple):
     """The inside of masks as vertical spans: pixels of one column, from `top` to before `bottom`.
 
-    A run that goes on in the next column becomes several spans.
+    A run that continues in the next column becomes several spans.
     """
 
     mask_of: np.ndarray
@@ -49,11 +50,11 @@ class ColumnSpans(NamedTuple):
 
 
 def read_masks(attributes: pa.Array) -> tuple[RunLengths, np.ndarray]:
-    """The masks under `rle` in a flat column of JSON; and (n,) bool, which objects have a broken
-    one.
+    """The masks under `rle` in a flat column of JSON; and (n,) bool: whether the mask of an object
+    is broken.
 
-    A mask is broken if its size or counts have another form, or if its runs do not add up to the
-    pixels of its size. `{"rle": {"size": [2, 2], "counts": [1, 2, 1]}}` gives lengths [1, 2, 1].
+    A mask is broken if its size or counts are malformed, or if its runs do not add up to the number
+    of its pixels. `{"rle": {"size": [2, 2], "counts": [1, 2, 1]}}` gives lengths [1, 2, 1].
     """
     masks, broken = _parse(attributes)
     sizes = np.array([mask.size for mask in masks], np.int64).reshape(-1, 2)
@@ -116,10 +117,11 @@ def _counts(value: Any) -> bytes | np.ndarray:
 
 
 def decompress_counts(texts: list[bytes]) -> tuple[np.ndarray, np.ndarray]:
-    """Run lengths of compressed masks: (runs,) ascending, the text of each run; and its length.
+    """Run lengths of compressed masks: for each run the index of its text, ascending; and its
+    length.
 
-    All runs of a text that ends within a number, or has another character, get the length -1,
-    which fits no mask. `decompress_counts([b"121"]) -> [0, 0, 0], [1, 2, 1]`
+    If a text ends inside a number or has an invalid character, all its runs get the length -1,
+    which no valid mask has. `decompress_counts([b"121"]) -> [0, 0, 0], [1, 2, 1]`
     """
     data = np.frombuffer(b"".join(texts), np.uint8).astype(np.int64) - ord("0")
     text_of = np.repeat(np.arange(len(texts)), [len(text) for text in texts])
@@ -148,10 +150,12 @@ _LAST_DIGIT = 6
 
 
 def _undo_differences(values: np.ndarray, owner: np.ndarray) -> np.ndarray:
-    """Run lengths from compressed numbers: from the fourth on, each adds to the run two before.
+    """Run lengths from compressed numbers: from the fourth on, a number is added to the run two
+    before.
 
-    So runs 1, 3, 5, ... (from 0) and runs 2, 4, 6, ... of an owner are running sums; run 0 stands
-    alone. `_undo_differences([1, 2, 3, 4, 5], [0] * 5) -> [1, 2, 3, 6, 8]`
+    So, numbered from 0, runs 1, 3, 5, ... of an owner are a cumulative sum, and runs 2, 4, 6, ...
+    are another; run 0 is unchanged.
+    `_undo_differences([1, 2, 3, 4, 5], [0] * 5) -> [1, 2, 3, 6, 8]`
     """
     number = _numbered(owner)
     chain = 2 * owner + number % 2
@@ -166,7 +170,7 @@ def _undo_differences(values: np.ndarray, owner: np.ndarray) -> np.ndarray:
 
 
 def _numbered(owner: np.ndarray) -> np.ndarray:
-    """The number of each value within its owner; `owner` ascends.
+    """The position of each value among the values of its owner, from 0. `owner` is sorted.
 
     `_numbered([3, 3, 5]) -> [0, 1, 0]`
     """
@@ -263,7 +267,7 @@ def mask_points(spans: ColumnSpans, masks: int) -> np.ndarray:
 
 
 def _groups(owner: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The index of the first value of each owner, and the owners; `owner` ascends.
+    """The index of the first value of each owner, and the distinct owners. `owner` is sorted.
 
     `_groups([0, 0, 2]) -> [0, 2], [0, 2]`
     """

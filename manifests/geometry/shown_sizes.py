@@ -23,6 +23,6 @@ def shown_sizes(media: pa.Array) -> np.ndarray:
 
 
 def _side(media: pa.Array, name: str) -> np.ndarray:
-    """(n,) float64; nan where the side is null, 0 or negative."""
+    """(n,) float64; nan if the side is null, 0 or negative."""
     side = np.asarray(pc.struct_field(media, name).cast(pa.float64()).fill_null(np.nan))
     return np.where(side > 0, side, np.nan)

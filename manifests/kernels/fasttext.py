@@ -86,7 +86,7 @@ def _sigmoids() -> np.ndarray:
 
 @inlined
 def _log(value: np.float32) -> np.float32:
-    """fastText's logarithm: of the value plus 0.00001, so that 0 has one too."""
+    """fastText's logarithm: that of the value plus 0.00001, so that it is finite for 0."""
     return np.float32(np.log(np.float64(value) + _TINY))
 
 

@@ -71,7 +71,7 @@ def _add_characters(
 ) -> int:
     """Add the rows of the n-grams of characters of a word in brackets; returns how many.
 
-    A bracket alone is no n-gram.
+    A bracket alone is not an n-gram.
     """
     rows, shortest, longest = ngrams.rows, ngrams.min_characters, ngrams.max_characters
     added, buckets = 0, np.uint32(len(rows))

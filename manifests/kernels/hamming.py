@@ -1,4 +1,4 @@
-"""64-bit hashes within a Hamming distance: keys that near hashes share, and the near pairs.
+"""Finds 64-bit hashes within a Hamming distance: keys that near hashes share, and near pairs.
 
 The bits of a hash are cut into d + 2 chunks. Two hashes that differ in at most d bits have at least
 two equal chunks. Every pair of chunks is a band, so near hashes share the key of at least one band.
@@ -60,13 +60,14 @@ def close_pairs(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Pairs (k, 2) int64 of entries that share a key and differ in at most `distance` bits.
 
-    The second array, (k,) uint8, is in how many bits they differ, one of the two images mirrored
-    if that is nearer. `keys`, `hashes` and `mirrors` are (n,) uint64, sorted by key.
+    The second array, (k,) uint8, has the number of bits in which they differ (the lower one, with
+    or without mirroring one of the images). `keys`, `hashes` and `mirrors` are (n,) uint64, sorted
+    by key.
 
-    Only the first of equal images, mirrored or not, is compared; the others are in no pair. A pair
-    is left out if pairs found before it connect the two images already, all of them at least as
-    near: so a key has at most `distance` + 1 times as many pairs as entries, and between any two
-    images of a key a path through the nearest pairs remains.
+    If several images are equal, mirrored or not, only the first is compared; the others are in no
+    pair. A pair is left out if the two images are already connected by pairs found before, all of
+    them at least as near. So a key has at most `distance` + 1 times as many pairs as entries, and
+    images of a key that were connected stay connected through their nearest pairs.
     """
     starts, capacity = runs(keys), len(keys)
     while True:
@@ -81,16 +82,18 @@ def close_pairs(
 def _image_distance(
     hash_: np.uint64, mirror: np.uint64, other: np.uint64, other_mirror: np.uint64
 ) -> np.uint64:
-    """The bits in which two images differ, one of them mirrored if that is nearer.
+    """In how many bits the hashes of two images differ: as they are, or with one image mirrored;
+    the lower number counts.
 
-    Which of the two is mirrored can make a difference, because images are rounded when reduced.
+    It can matter which of the two is mirrored, because pixels are rounded when an image is reduced;
+    so both ways are tried.
     """
     return min(popcount(hash_ ^ other), popcount(hash_ ^ other_mirror), popcount(mirror ^ other))
 
 
 @inlined
 def _union(parents: np.ndarray, one: int, other: int) -> bool:
-    """Join the trees of two nodes; whether they were different trees."""
+    """Join the trees of two nodes; returns whether they were different trees."""
     first, second = find(parents, one), find(parents, other)
     parents[max(first, second)] = min(first, second)
     return bool(first != second)
@@ -105,10 +108,11 @@ def _close_pairs(
     pairs: np.ndarray,
     distances: np.ndarray,
 ) -> int:
-    """Returns how many pairs there are; it writes as many of them as fit into `pairs`.
+    """Find the pairs, and return how many there are; as many as fit are written into `pairs`.
 
     The images compared so far are copied side by side, so that a block of them is compared in one
-    vectorised loop. Only if one of the block is near are they looked at one by one.
+    vectorised loop. The images of a block are compared one by one only if at least one of them is
+    near.
     """
     found, longest = 0, 0
     for run in range(len(starts) - 1):

@@ -96,7 +96,7 @@ def _note(action: int, memory: np.ndarray, byte: int, at: int) -> None:
 def _can_resume(memory: np.ndarray, byte: int, at: int, end: int) -> bool:
     """Whether the first byte of a line, after a fault, ends the array or starts an element.
 
-    An element starts like the broken one: with the same byte, in the same column.
+    An element must start as the broken one did: with the same byte, in the same column.
     """
     column = at - memory[LINE]
     if byte == end:

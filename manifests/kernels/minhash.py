@@ -1,10 +1,10 @@
 """MinHash signatures of texts, and hashes of their bands.
 
-A signature has one value for each permutation of the 32-bit numbers: the lowest value that the
-permutation gives a hash of the set. The share of values in which two signatures agree estimates
-the Jaccard similarity of the sets (Broder 1997). The permutations are those of the scheme
-"affine32" of datasketch 2.0, h -> a * fmix32(h) + b modulo 2^32, where a is odd and fmix32 is the
-finalizer of MurmurHash3. The same hashes have the same signatures in both, bit for bit.
+A signature has one value for each permutation of the 32-bit numbers: the lowest of the permuted
+hashes of the set. The share of values in which two signatures agree estimates the Jaccard
+similarity of the sets (Broder 1997). The permutations are those of the scheme "affine32" of
+datasketch 2.0, h -> a * fmix32(h) + b modulo 2^32, where a is odd and fmix32 is the finalizer of
+MurmurHash3. The same hashes have the same signatures in both, bit for bit.
 """
 
 from __future__ import annotations
@@ -119,9 +119,9 @@ def bands_of(signatures: np.ndarray, bands: int, rows: int) -> np.ndarray:
 def bits_of(signatures: np.ndarray) -> np.ndarray:
     """One bit of each of the first 128 values of each signature, (sets, 2) uint64.
 
-    It is the highest bit of the value times a constant. The lowest bit of the value would not do:
-    it is that of the shingle's hash, flipped or not by the permutation, so two shingles would
-    differ in it under all permutations or under none.
+    It is the highest bit of the value times a constant. The lowest bit of the value cannot be used:
+    it is the lowest bit of the shingle's hash, and a permutation either flips it for all shingles
+    or for none. So two shingles would differ in it under all permutations, or under none.
     """
     some = np.zeros((len(signatures), _BITS), np.uint8)
     with np.errstate(over="ignore"):
@@ -155,7 +155,7 @@ def _sign_sets(
     bits: np.ndarray,
     signatures: np.ndarray,
 ) -> None:
-    """Fill `bands`, `bits` and `signatures`; one with no rows is left out."""
+    """Fill `bands`, `bits` and `signatures`; an array without rows is not filled."""
     a, b = _padded_permutations(permutations, seed)
     mixed = np.empty(int(np.diff(offsets).max(initial=0)), np.uint32)
     values = np.zeros(max(len(a), _BITS), np.uint32)
@@ -165,7 +165,8 @@ def _sign_sets(
 
 @inlined
 def _mix(hashes: np.ndarray, mixed: np.ndarray) -> None:
-    """fmix32 of each hash. A product of two uint32 is a uint64 in numba, so it is cut each time."""
+    """fmix32 of each hash. In numba a product of two uint32 is a uint64, so it is reduced to 32
+    bits each time."""
     for i in range(len(hashes)):
         value = hashes[i]
         value = np.uint32((value ^ value >> _16) * _MIX_1)
@@ -175,8 +176,8 @@ def _mix(hashes: np.ndarray, mixed: np.ndarray) -> None:
 
 @inlined
 def _hash_bands(values: np.ndarray, rows: int, keys: np.ndarray) -> None:
-    """As `bands_of`, all bands in step: they do not depend on each other, so the processor overlaps
-    them."""
+    """As `bands_of`, with one value of every band at a time. The bands do not depend on each other,
+    so the processor can compute them in parallel."""
     for band in range(len(keys)):
         keys[band] = np.uint64(band + 1) * _BAND
     for row in range(rows):

@@ -54,8 +54,9 @@ class Grams(NamedTuple):
 class Overlap(NamedTuple):
     """For each text the item of which it has the largest share of n-grams.
 
-    `item` int32: its number, NO_ITEM for a text that shares no n-gram; of equal shares the lower
-    number. `share` float32: the share of the item's n-grams that the text has.
+    `item` int32: its number; NO_ITEM if the text shares no n-gram with any. If several items have
+    equal shares, it is the lowest number. `share` float32: the share of the item's n-grams that the
+    text has.
     """
 
     item: np.ndarray
@@ -128,14 +129,15 @@ def _filter(hashes: np.ndarray) -> np.ndarray:
 
 
 def _starts(keys: np.ndarray, bits: int) -> np.ndarray:
-    """Where the keys with each value of the upper bits start, in about as many groups as keys."""
+    """For each value of the upper `bits`: where the keys that have it start. There are about as
+    many values as keys."""
     upper = keys >> np.uint64(63 - bits) >> _ONE  # a shift by 64 bits is undefined
     numbers = np.arange((1 << bits) + 1, dtype=np.uint64)
     return np.searchsorted(upper, numbers).astype(np.int32)
 
 
 def overlaps(texts: pa.Array, grams: Grams) -> Overlap:
-    """The item that each text has the largest share of, and that share."""
+    """For each text the item of which it has the largest share, and that share."""
     item, share = np.empty(len(texts), np.int32), np.empty(len(texts), np.float32)
     scratch = _Scratch(
         np.empty(0, np.int64),
@@ -171,7 +173,7 @@ class _Scratch(NamedTuple):
 def _key(hashes: np.ndarray, at: int, span: int, window: int) -> np.uint64:
     """The key of the n-gram of `span` windows from `at` on: a hash of windows that cover it.
 
-    These are every window-th one, so that they do not overlap, and the last.
+    These windows are at steps of `window`, so that they do not overlap; the last window is added.
     """
     key, last = np.uint64(span) * _SPREAD, at + span - 1
     for place in range(at, last, window):
@@ -190,8 +192,8 @@ def _is_set(words: np.ndarray, bit: np.uint64) -> bool:
 def _may_start(hashes: np.ndarray, at: int, end: int, first: np.ndarray, starts: np.ndarray) -> int:
     """Write into `starts` the windows that pass the filter; returns how many.
 
-    Every window is written, and the next one overwrites it if it did not pass: so there is no
-    branch for the processor to mispredict.
+    Every window is written; if it did not pass, the next one overwrites it. So there is no branch
+    that the processor could mispredict.
     """
     bits = 6
     while 1 << (bits - 6) < len(first):
@@ -220,9 +222,9 @@ def _find(grams: Grams, key: np.uint64) -> int:
 
 @inlined
 def _count_gram(grams: Grams, scratch: _Scratch, gram: int, text: int, found: int) -> int:
-    """Count an n-gram for every item that has it, once for each text.
+    """Add one to the count of every item that has this n-gram, if the text did not have it before.
 
-    `found`: how many items have a count; returns the new number.
+    `found`: how many items have a count above 0. Returns this number after the n-gram.
     """
     if scratch.last[gram] == text:
         return found
@@ -237,7 +239,7 @@ def _count_gram(grams: Grams, scratch: _Scratch, gram: int, text: int, found: in
 
 @inlined
 def _best_item(grams: Grams, scratch: _Scratch, found: int) -> tuple[int, int]:
-    """The item with the largest share of its n-grams in the text, and their count.
+    """The item whose n-grams are in the text with the largest share, and how many of them are.
 
     Sets all counts to 0 again, for the next text.
     """
@@ -289,7 +291,8 @@ def _find_items(
     items: np.ndarray,
     shares: np.ndarray,
 ) -> None:
-    """`before`: how many texts were looked up before, with the same `scratch`."""
+    """Write the best item and its share for each text. `before`: how many texts were looked up
+    before with the same `scratch`."""
     for row in range(len(items)):
         text, found = before + row + 1, 0
         end = offsets[row + 1]

@@ -1,8 +1,8 @@
-"""Shingles: the n-grams of tokens that texts are compared by, each a 32-bit hash.
+"""Shingles: n-grams of tokens, each as a 32-bit hash. Texts are compared by their shingles.
 
-A text of fewer than n tokens has one shingle, of all its tokens. A text without a word that is not
-all whitespace ("!?") has one shingle, of its tokens as split at whitespace. A text that is empty or
-all whitespace has none.
+A text of fewer than n tokens has one shingle of all its tokens. A text without words, such as "!?",
+has one shingle of its tokens, split at whitespace. A text that is empty or only whitespace has no
+shingles.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def text_hashes(texts: pa.Array) -> tuple[np.ndarray, np.ndarray]:
 def shingles(texts: pa.Array, tokens: int, n: int, distinct: bool) -> tuple[np.ndarray, np.ndarray]:
     """The hashes (uint32) of each text's n-grams of tokens, and their offsets (rows + 1, int64).
 
-    They are in the order of the text; `distinct` leaves out all but the first of equal ones.
+    The hashes are in the order of the text; with `distinct` each is given only once for a text.
     "a b a b", n = 2 -> offsets [0, 3] and the hashes of "a b", "b a", "a b".
     """
     (all_rows,) = in_blocks(texts, tokens, n, distinct, _MAX_BYTES)
@@ -84,9 +84,10 @@ def shingles(texts: pa.Array, tokens: int, n: int, distinct: bool) -> tuple[np.n
 def in_blocks(
     texts: pa.Array, tokens: int, n: int, distinct: bool, block_bytes: int
 ) -> Iterator[Shingles]:
-    """The shingles of a column in blocks of rows, each of `block_bytes` at most or of one row.
+    """The shingles of a column in blocks of rows. A block has at most `block_bytes`, or a single
+    row.
 
-    The hashes of a block are overwritten by those of the next.
+    The hashes of a block are overwritten when the next block is read.
     """
     offsets, data = buffers(texts)
     starts = _block_starts(offsets, block_bytes)
@@ -102,9 +103,9 @@ def in_blocks(
 
 
 def _block_starts(offsets: np.ndarray, block_bytes: int) -> list[int]:
-    """The first row of each block, and the number of rows.
+    """The first row of each block of at most `block_bytes` bytes; then the number of all rows.
 
-    [0, 3, 6, 8] by 5 bytes -> [0, 1, 3]
+    offsets [0, 3, 6, 8], 5 bytes -> [0, 1, 3]: row 0, then rows 1 and 2
     """
     rows = len(offsets) - 1
     starts = [0]
@@ -116,8 +117,8 @@ def _block_starts(offsets: np.ndarray, block_bytes: int) -> list[int]:
 
 
 def _max_tokens(size: int, tokens: int) -> int:
-    """The most tokens that a text of `size` bytes can have: between two words there is a separator,
-    or one of them has three bytes."""
+    """The maximum number of tokens in a text of `size` bytes. Two neighbouring words have a
+    separator between them, or one of them has at least three bytes."""
     return size if tokens == CHARACTERS else size // 2 + 1
 
 
@@ -170,7 +171,8 @@ def _shingle_one(
 
 @inlined
 def _roll(tokens: np.ndarray, n: int, grams: np.ndarray) -> int:
-    """Write a hash of each n-gram: a polynomial of its tokens' hashes, each from the one before."""
+    """Write a hash of each n-gram: a polynomial of its tokens' hashes, updated from the n-gram
+    before."""
     leaving = _ONE
     for _ in range(n):
         leaving *= _BASE

@@ -36,7 +36,8 @@ def word_counts(texts: pa.Array) -> np.ndarray:
 
 
 def shares(texts: pa.Array, kind: int) -> np.ndarray:
-    """The share of each text's characters that are of a class of `code_points`, float64.
+    """For each text, the share of its characters that belong to the class `kind`, float64. The
+    classes are constants of `code_points`.
 
     ["ab1!", ""], ALPHANUMERIC -> [0.75, 0]
     """
@@ -48,9 +49,10 @@ def shares(texts: pa.Array, kind: int) -> np.ndarray:
 
 
 def character_repetition(texts: pa.Array, n: int) -> np.ndarray:
-    """The share of each text's character n-grams that its most frequent ones make up, float64.
+    """For each text, the share of its character n-grams that are among its most frequent ones,
+    float64.
 
-    Of d distinct n-grams the sqrt(d) most frequent are taken, if they occur more than once.
+    If a text has d distinct n-grams, these are the sqrt(d) most frequent that occur more than once.
     ["aaaa", "abcd"], n = 2 -> [1, 0]
     """
     ratios = np.empty(len(texts), np.float64)
@@ -61,7 +63,7 @@ def character_repetition(texts: pa.Array, n: int) -> np.ndarray:
 
 
 def word_repetition(texts: pa.Array, n: int) -> np.ndarray:
-    """The share of each text's word n-grams that occur more than once, float64.
+    """For each text, the share of its word n-grams that occur more than once, float64.
 
     ["a cat a cat", "a cat"], n = 2 -> [2 / 3, 0]
     """
@@ -142,8 +144,9 @@ def _count_ngrams(
     "abab", n = 1 -> 2, 2, 2 with histogram[2] = 2
 
     An n-gram is identified by a 64-bit polynomial hash, computed from the one before it. If the
-    table is too small for all, several passes each count a share of the hashes. If a hostile text
-    overfills a pass, an n-gram that has no place in the table counts as occurring once.
+    table is too small for all n-grams, they are counted in several passes, each for a part of the
+    hashes. If a hostile text fills the table in one pass, an n-gram that does not fit counts as one
+    that occurs once.
     """
     grams = len(symbols) - n + 1
     bits = 4

@@ -39,10 +39,12 @@ _KEY_0, _KEY_1, _KEY_2, _KEY_3 = (np.uint64(key) for key in _KEYS)
 def write_lower(
     data: np.ndarray, at: int, end: int, encodings: np.ndarray, text: np.ndarray
 ) -> int:
-    """Copy the text in bytes `at` to `end` in lower case to FIRST and on; returns its end there.
+    """Copy bytes `at` to `end` in lower case into `text`, from position FIRST; returns where the
+    copy ends.
 
     ASCII is copied in blocks; every other character is replaced by its entry in `encodings`. A
-    block that would be read beyond the end of the column is copied byte by byte first.
+    block that ends beyond the end of the column is first copied byte by byte, so that nothing
+    beyond is read.
     """
     text[FIRST - 1] = _SPACE
     to = FIRST
@@ -98,9 +100,9 @@ def _in_word(byte: np.uint8) -> bool:
 def find_tokens(text: np.ndarray, end: int, by_words: bool, edges: np.ndarray) -> int:
     """Write where each token starts and ends; returns how many tokens there are.
 
-    An edge is where a separator follows another byte, or another byte a separator. Edges are
-    written eight at a time, which spares the processor branches it cannot predict; those beyond the
-    count are overwritten by the next ones.
+    An edge is a position where a token starts, or where it ends because a separator follows. Edges
+    are written eight at a time, to avoid branches that the processor cannot predict. So there may
+    be values beyond the count: the next edges overwrite them.
     """
     found, before = 0, _ONE
     for at in range(FIRST, end, BLOCK):
@@ -158,10 +160,10 @@ def hash_characters(text: np.ndarray, edges: np.ndarray, count: int, hashes: np.
 def _hash_token(text: np.ndarray, start: int, size: int) -> tuple[np.uint64, np.uint64]:
     """Two hashes of a token, 64 bits each; the first is the better mixed one.
 
-    They are made of the product of its first 8 bytes and its last 8, multiplied as wyhash does. A
-    token of fewer than 8 bytes has all of them in both factors; of one of more than 16 bytes those
-    in between are multiplied in first. There is no other branch: words would take it irregularly,
-    and a mispredicted branch costs more than all the rest.
+    They are made from the product of its first 8 and its last 8 bytes, computed as in wyhash. In a
+    token of fewer than 8 bytes both factors have all of its bytes. In a token of more than 16 bytes
+    the bytes in the middle are multiplied in first. There is no other branch, because the lengths
+    of words are irregular and a mispredicted branch costs more than the whole hash.
     """
     unused = np.uint64(64 - 8 * min(size, 8))
     first = load8(text, start) << unused >> unused ^ _KEY_0

@@ -1,4 +1,4 @@
-"""Bytes of media that readers and steps make, one after another in a file beside the part."""
+"""A file beside a part, with the bytes of media that readers and steps make, one after another."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from manifests.storage import Sink
 class BlobFile:
     """Stores bytes at the end of a file and returns references to them.
 
-    `uri`: how records refer to the file, `kept:...`; `open_sink`: opens it, at the first blob;
-    None where nothing may be stored; `start`: bytes that come before these in the file of the uri.
+    `uri`: how records refer to the file, `kept:...`. `open_sink`: opens the file when the first
+    blob is stored; None if no blob may be stored. `start`: how many bytes of the file of `uri` come
+    before those stored here.
     """
 
     def __init__(
@@ -31,5 +32,5 @@ class BlobFile:
 
     @property
     def sink(self) -> Sink | None:
-        """The file that was written; None where no bytes came."""
+        """The file that was written; None if no blob was stored."""
         return self._sink

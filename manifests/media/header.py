@@ -56,9 +56,9 @@ _gif_frame = struct.Struct("<HHHH").unpack_from
 def probe(data: Bytes) -> Header:
     """The header of an image, given all of its bytes, or enough from its start.
 
-    The size is the one that Pillow gives: of a GIF, the screen and its first frame; of a JPEG with
-    several sizes, the last one before the pixels. Raises MediaError if the bytes are no image, or
-    end before the size.
+    The size is the one that Pillow gives: for a GIF, that of the screen and its first frame
+    together; for a JPEG with several sizes, the last one before the pixels. Raises MediaError if
+    the bytes are not an image, or end before the size.
     """
     view = memoryview(data)
     if view.format != "B":  # an Arrow buffer is a view of signed bytes
@@ -94,7 +94,8 @@ _ORIENTATION_MARKS = (
 def orientation(data: bytes) -> int:
     """The Exif orientation in an image's first bytes: 1 (displayed as stored) to 8.
 
-    1 if there is none, or a broken one, and for every TIFF, since decoders apply its orientation.
+    It is 1 if there is none or if it is broken, and for every TIFF, because decoders already apply
+    the orientation of a TIFF.
     """
     from PIL import Image
 
@@ -144,7 +145,8 @@ _SEGMENT, _FRAME, _NO_DATA, _SCAN, _FILL, _UNKNOWN = range(6)
 
 
 def _jpeg_marker_kinds() -> bytes:
-    """What follows each JPEG marker, by its second byte (T.81, table B.1, as Pillow reads it)."""
+    """For each second byte of a JPEG marker, what follows the marker (T.81, table B.1, as in
+    Pillow)."""
     kinds = bytearray([_SEGMENT]) * 256
     kinds[:0xC0] = bytes([_UNKNOWN]) * 0xC0
     for marker in (0x00, 0x01, 0xC8, *range(0xD0, 0xDA), *range(0xF0, 0xFE)):
@@ -238,7 +240,7 @@ def _after_blocks(view: memoryview, at: int) -> int:
         if not view[at]:
             return at + 1
         at += 1 + view[at]
-    raise MediaError(f"broken GIF: an extension has no end in {at} bytes.")
+    raise MediaError(f"broken GIF: an extension does not end in the first {at} bytes.")
 
 
 def _other(view: memoryview) -> Header:

@@ -119,7 +119,7 @@ def read_model(path: str) -> FastTextModel:
 
 
 class _BrokenError(Exception):
-    """The file is no fastText classifier, or its parts do not agree."""
+    """The file is not a fastText classifier, or its parts do not fit together."""
 
     def __init__(self, fault: str, fix: str = "") -> None:
         super().__init__(fault, fix)

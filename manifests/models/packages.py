@@ -23,7 +23,7 @@ class PackagedFile(NamedTuple):
     sha256: str
 
     def read(self) -> bytes:
-        """Its bytes. Raises InputError where the package is not installed, or the file differs."""
+        """Its bytes. Raises InputError if the package is not installed, or if the file differs."""
         return _read(self)
 
 

@@ -41,7 +41,7 @@ def loads(data: bytes, allowed: Mapping[str, Callable[..., Any]] = MappingProxyT
     Raises FileError for a pickle that is broken or over a limit, or that uses any other name.
     """
     if len(data) > MAX_BYTES:
-        raise FileError(f"a pickle of {len(data)} bytes is over the limit of {MAX_BYTES}.")
+        raise FileError(f"the pickle has {len(data)} bytes, over the limit of {MAX_BYTES}.")
     return load_next(io.BytesIO(data), len(data), allowed)
 
 
@@ -51,10 +51,11 @@ def load_next(
     allowed: Mapping[str, Callable[..., Any]],
     persistent: Callable[[Any], Any] | None = None,
 ) -> Any:
-    """As `loads`, of the pickle that begins where the stream is; it is left at the pickle's end.
+    """As `loads`, for the pickle that begins at the position of `stream`, which is then at the
+    pickle's end.
 
-    `size`: of the whole file, in bytes. `persistent` is given what a persistent id names, such as
-    a block of numbers that lies outside the pickle; None: there may be none.
+    `size`: the size of the whole file, in bytes. `persistent` returns the object of a persistent
+    id, such as a block of numbers outside the pickle; if it is None, such ids are an error.
     """
     try:
         value = _Unpickler(stream, allowed, persistent).load()
@@ -83,32 +84,38 @@ class _Unpickler(pickle._Unpickler):
 
     def persistent_load(self, pid: Any) -> Any:
         if self._persistent is None:
-            raise FileError("a pickle with persistent ids.", fix=_FIX)
+            raise FileError("the pickle uses persistent ids, which are not allowed here.", fix=_FIX)
         return self._persistent(pid)
 
     def find_class(self, module: str, name: str) -> Any:
         function = self._allowed.get(f"{module}.{name}")
         if function is None:
-            raise FileError(f"a pickle that uses {module:.80}.{name:.80}.", fix=_FIX)
+            raise FileError(
+                f"the pickle uses {module:.80}.{name:.80}, which is not allowed.", fix=_FIX
+            )
         return lambda *args: function(*args)  # a new one, as the pickle may set its attributes
 
 
 class _Instructions(dict[int, Callable[..., Any]]):
-    """What each instruction does. Counts those that are run."""
+    """The functions of the instructions, by code. It counts the instructions that are run."""
 
     count = 0
 
     def __getitem__(self, code: int) -> Callable[..., Any]:
         self.count += 1
         if self.count > MAX_INSTRUCTIONS:
-            raise FileError(f"a pickle of more than {MAX_INSTRUCTIONS} instructions.")
+            raise FileError(f"the pickle has more than {MAX_INSTRUCTIONS} instructions.")
         if code not in self:
-            raise FileError(f"a pickle with the instruction {bytes([code])!r}.", fix=_FIX)
+            raise FileError(
+                f"the pickle uses the instruction {bytes([code])!r}, which is not allowed.",
+                fix=_FIX,
+            )
         return super().__getitem__(code)
 
 
 def _checking_keys(code: bytes, keys: slice) -> Callable[..., Any]:
-    """What an instruction does, after a check of the dict keys in this part of the stack."""
+    """The function of an instruction, which first checks the dict keys in this part of the
+    stack."""
     load = pickle._Unpickler.dispatch[code[0]]
 
     def checked(unpickler: Any) -> None:
@@ -135,8 +142,8 @@ _OBEYED = {
 
 
 def _check_size(container: Any, left: int, depth: int) -> int:
-    """What remains of `left` values and characters after those in a container, at most `depth`
-    containers deep. FileError where nothing remains."""
+    """How many of `left` values and characters remain after those of a container, nested at most
+    `depth` deep. FileError if none remain."""
     is_dict = isinstance(container, dict)
     for value in chain(container, container.values()) if is_dict else container:
         left -= 1 + (len(value) if isinstance(value, str | bytes) else 0)

@@ -70,7 +70,7 @@ def _side(side: int, wanted: int, shorter: int) -> int:
 def from_config(data: bytes, place: str) -> Preprocessing:
     """The settings of a `preprocessor_config.json` (Hugging Face transformers, image processors).
 
-    Raises InputError where a setting is missing, or has a value that is not understood.
+    Raises InputError if a setting is missing, or has a value that is not understood.
     """
     try:
         config = orjson.loads(data)

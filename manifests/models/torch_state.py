@@ -46,7 +46,7 @@ class _Tensor(NamedTuple):
 def read_state(data: bytes, place: str) -> dict[str, np.ndarray]:
     """Every tensor of a state dict by name: {"fc.weight": array of shape (1000, 1280), ...}.
 
-    Raises InputError where the bytes are no checkpoint, or hold anything but tensors.
+    Raises InputError if the bytes are not a checkpoint, or if it has anything else than tensors.
     """
     try:
         if data[:4] == b"PK\x03\x04":

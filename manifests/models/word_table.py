@@ -46,8 +46,8 @@ def fnv(data: np.ndarray, offsets: np.ndarray) -> np.ndarray:
 
 
 def _slots(hashes: np.ndarray) -> np.ndarray:
-    """Put all words into slots. In each round every word tries one slot: of several words that try
-    the same free slot one gets it, and the others try their next slot in the next round."""
+    """Put all words into slots. In each round every word tries one slot: if several words try the
+    same free slot, one gets it, and the others try their next slot in the next round."""
     slots = np.full(1 << (4 * len(hashes)).bit_length(), -1, np.int32)
     last = np.uint32(len(slots) - 1)
     waiting, wanted = np.arange(len(hashes), dtype=np.int32), hashes & last

@@ -1,7 +1,7 @@
 """A builder of records: row by row, each row segment by segment.
 
-For records of several segments, such as conversations and web documents. Records of one image and
-one caption are faster from whole columns (`captions`).
+It is for records of several segments, such as conversations and web documents. Records of one image
+and one caption are built faster from whole columns (`captions`).
 
     builder = Builder("chats", "chat")
     row = builder.add("a.json#0", "data/a.json#0", meta='{"split": "train"}')
@@ -31,10 +31,10 @@ from manifests.record.rows import from_rows
 
 
 class Builder:
-    """Records of one source and one modality; `table()` gives those added so far.
+    """Collects records of one source and one modality; `table()` gives those added so far.
 
-    An added row stays. So a reader first does what may fail (opens the images, parses the text),
-    then adds the row.
+    An added row cannot be removed. So a reader first does everything that can fail (it opens the
+    images and parses the text), and then adds the row.
     """
 
     def __init__(self, source: str, modality: str) -> None:
@@ -90,12 +90,12 @@ class Row:
         return self
 
     def text(self, text: str, *, role: str | None = None, loss: bool = True) -> Row:
-        """A text segment; `loss`: training learns to write it."""
+        """A text segment. `loss`: whether training learns to write this text."""
         self._content.append({"kind": "text", "text": text, "role": role, "loss": loss})
         return self
 
     def turn(self, role: str, text: str) -> Row:
-        """A turn of a conversation; training learns to write those of the assistant."""
+        """A turn of a conversation; training learns to write the turns of the assistant."""
         return self.text(text, role=role, loss=role == "assistant")
 
     def object(

@@ -1,4 +1,5 @@
-"""What a step needs where it runs, and which of its settings are no part of what it answers."""
+"""What a worker must have to run a step, and which settings of a step do not change what it answers
+or measures."""
 
 from __future__ import annotations
 
@@ -20,7 +21,8 @@ class Images(NamedTuple):
 
 
 class ModelIdentity(NamedTuple):
-    """A model by what it is, not by where it lies: its name, and a digest or a revision."""
+    """The identity of a model: its name, and a digest or a revision. The place of its file is not
+    part of it."""
 
     name: str
     revision: str
@@ -29,14 +31,14 @@ class ModelIdentity(NamedTuple):
 class Location:
     """Marks a setting that says only where something is: a path, an endpoint, a cache folder.
 
-    `path: Annotated[str, Location()]`. It is no part of the step's identity, so a model file may
-    move; what lies there enters by `models` or `files`.
+    `path: Annotated[str, Location()]`. It is not part of the step's identity, so a model file may
+    move. Its content is part of it, through `models` or `files`.
     """
 
 
 class Bound:
     """Marks a setting that only `decide` uses: a minimum, a maximum, a list of values to keep.
 
-    `min: Annotated[int | None, Bound()] = None`. It is no part of what `measure` answers: when it
-    changes, measures that are kept are not made again.
+    `min: Annotated[int | None, Bound()] = None`. `measure` does not depend on it: when it changes,
+    stored measures are used again.
     """

@@ -37,7 +37,7 @@ class RowErrors:
 
     @classmethod
     def where(cls, messages: Iterable[str | None], kind: type[CurateError] = RowError) -> RowErrors:
-        """Errors of one kind from a message for each row, None where there is none:
+        """Errors of one kind from a message for each row, None for a row without an error:
         `RowErrors.where([None, "no image"])`."""
         found = list(messages)
         errors = cls(len(found))

@@ -2,8 +2,7 @@
 
 A step is a frozen model. Its fields are its settings in the recipe and its identity; its docstring
 is its manual page. It answers for every row, in order, and removes none: only the engine removes
-rows. Steps that send requests to models and steps that group rows are further kinds; they come
-with their first users.
+rows. Two further kinds are planned: steps that send requests to models, and steps that group rows.
 """
 
 from __future__ import annotations
@@ -21,7 +20,8 @@ from manifests.step.outcome import Columns, Measured, Outcome, Reshaped
 
 
 class Step(BaseModel):
-    """What every step has. Raise `version` if the same settings would now answer differently."""
+    """What every step has. Raise `version` if the same settings would now give different
+    answers."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -35,7 +35,8 @@ class Step(BaseModel):
     """Whether its answers depend on the recipe's seed, given as `context.seed`."""
 
     def resources(self) -> Resources:
-        """What a worker needs that runs the step. A pass ends where this changes."""
+        """What a worker needs to run the step. A new pass starts at a step that needs something
+        else."""
         return Resources()
 
     def batch_rows(self) -> int | None:
@@ -43,16 +44,17 @@ class Step(BaseModel):
         return None
 
     def images(self) -> Images | None:
-        """The size at which the step looks at images; None: it looks at none."""
+        """The size at which the step looks at images; None if it does not look at images."""
         return None
 
     def reads(self) -> tuple[str, ...]:
-        """The columns it is given: of the record, or measures of earlier steps as `step.measure`.
-        They are checked before a run starts."""
+        """The columns that the step is given: columns of the record, or measures of earlier steps
+        as `step.measure`. They are checked before a run starts."""
         return ()
 
     def measures(self) -> dict[str, pa.DataType]:
-        """The columns of measurements it adds, by name; a recipe sees `<step>.<measure>`."""
+        """The types of the columns of measures that the step adds, by name. In a recipe a measure
+        is named `<step>.<measure>`."""
         return {}
 
     def files(self, base: str) -> tuple[str, ...]:
@@ -72,19 +74,20 @@ class Step(BaseModel):
         return ()
 
     def load(self, worker: Worker) -> Any:
-        """Called once in every worker process, before its first batch: what it returns is
-        `context.model`. If that has a method `close`, it is called at the end."""
+        """Called once in every worker process, before its first batch. The returned object becomes
+        `context.model`; if it has a method `close`, that is called at the end."""
         return None
 
     @classmethod
     def marked(cls, mark: type[Bound] | type[Location]) -> tuple[str, ...]:
-        """The names of the settings that are marked so."""
+        """The names of the settings that are marked with `mark`."""
         fields = cls.model_fields.items()
         return tuple(n for n, f in fields if any(isinstance(m, mark) for m in f.metadata))
 
 
 class RowStep(Step):
-    """A step that measures a batch of records, and decides by the measures which to drop."""
+    """A step that measures the records of a batch, and decides from the measures which records to
+    drop."""
 
     costs: ClassVar[bool] = False
     """Whether measuring is expensive (a model, a request): then the step has a pass of its own,
@@ -93,11 +96,12 @@ class RowStep(Step):
     @abstractmethod
     def measure(self, batch: pa.Table, context: Context) -> Columns | Measured:
         """The measures and rewritten columns of every row, in order. The batch has the columns of
-        `reads`. Settings that are marked `Bound` have their defaults here."""
+        `reads`. While it runs, settings that are marked `Bound` have their defaults."""
 
     def decide(self, measured: pa.Table) -> pa.Array | None:
-        """The reason to drop each row, null to keep it; None keeps all. Cheap, and by the columns
-        that `measure` returned alone: it is asked again whenever a bound changes."""
+        """The reason to drop each row, null to keep it; None keeps all rows. It must be cheap, and
+        depend on nothing but the columns that `measure` returned, because it is called again
+        whenever a bound changes."""
         return None
 
 
@@ -120,7 +124,8 @@ class CorpusStep(Step):
     """
 
     def required_steps(self) -> dict[str, RowStep]:
-        """Row steps whose measures it reads, by name. The engine adds those the recipe lacks."""
+        """Row steps whose measures this step reads, by name. The engine adds those that the recipe
+        does not have."""
         return {}
 
     @abstractmethod

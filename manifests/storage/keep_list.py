@@ -34,7 +34,8 @@ def parse_uids(uids: pa.Array) -> np.ndarray:
 
 
 def meta_uid(meta: str | None) -> str | None:
-    """The field `uid` of a record's meta: as JSON if it is not a string, None if there is none."""
+    """The field `uid` of a record's `meta`: a string as it is, any other value as JSON; None if it
+    is missing."""
     fields = orjson.loads(meta) if meta else None
     uid = fields.get("uid") if isinstance(fields, dict) else None
     return uid if uid is None or isinstance(uid, str) else orjson.dumps(uid).decode()
@@ -68,7 +69,7 @@ def _read(path: str, stamp: tuple[int, int]) -> np.ndarray:
     except (ValueError, EOFError, OSError) as error:
         raise InputError(f"not a .npy file: {error}", path) from error
     if uids.dtype != DTYPE or uids.ndim != 1:
-        raise InputError(f"an array of {uids.dtype}, not of u8,u8: not a keep list.", path)
+        raise InputError(f"not a keep list: an array of {uids.dtype}, not of u8,u8.", path)
     _check_sorted(uids, path)
     return np.asarray(uids)
 
@@ -88,8 +89,8 @@ def _check_sorted(uids: np.ndarray, path: str) -> None:
 def contains(uids: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     """(n,) bool: whether each of the n `wanted` is among the sorted `uids`, both of `DTYPE`.
 
-    A binary search for all `wanted` in parallel. Of a memory-mapped list only the compared uids
-    are read from disk, and nothing is copied.
+    A binary search for all of `wanted` at once. If `uids` is memory-mapped, only the uids that are
+    compared are read from disk, and nothing is copied.
     """
     if not len(uids):
         return np.zeros(len(wanted), bool)

@@ -86,7 +86,7 @@ def write(uri: str, schema: pa.Schema, tables: list[pa.Table], durable: bool = T
 def open_part(uri: str, columns: tuple[str, ...] | None = None) -> pa.ipc.RecordBatchFileReader:
     """A reader of the record batches of a part, by number.
 
-    Of a remote part, only `columns` are fetched. A local part is memory-mapped with all columns,
+    From a remote part only `columns` are fetched. A local part is memory-mapped with all columns,
     which are read from disk on first access: pyarrow would copy the columns if some were excluded.
     """
     try:
@@ -105,7 +105,7 @@ def read(
 ) -> Iterator[pa.Table]:
     """The batches of a part as tables, each cut into tables of at most `rows` rows.
 
-    `columns`: those that are needed; of a remote part no others are fetched.
+    `columns`: the columns that are needed; from a remote part only these are fetched.
     """
     reader = open_part(uri, columns)
     for number in range(reader.num_record_batches):

@@ -70,7 +70,7 @@ nothing: the state stays."""
 
 
 def _classes(end: str, borders: str) -> np.ndarray:
-    """The class of each of the 256 bytes."""
+    """The class (OTHER, BLANK, ...) of each of the 256 byte values."""
     classes = np.full(256, OTHER, np.uint8)
     members = {BLANK: " \t\r", NEWLINE: "\n", QUOTE: '"', BACKSLASH: "\\", OPEN: "{[",
                CLOSE: "}]", END: end, BORDER: borders}  # fmt: skip

@@ -54,7 +54,7 @@ def test_a_pickle_that_calls_something_is_refused_and_nothing_is_called(
     tmp_path: Path, protocol: int
 ) -> None:
     data = pickle.dumps([_MakesFolder(tmp_path / "made")], protocol)
-    with pytest.raises(FileError, match=r"a pickle that uses (posix|nt)\.mkdir"):
+    with pytest.raises(FileError, match=r"the pickle uses (posix|nt)\.mkdir"):
         loads(data)
     assert not (tmp_path / "made").exists()
     pickle.loads(data)  # the library alone would have called it
@@ -65,7 +65,7 @@ def test_a_pickle_that_calls_something_is_refused_and_nothing_is_called(
     "value", [_Class(), {1}, frozenset([1]), bytearray(b"a"), collections.OrderedDict(a=1), 1j, len]
 )
 def test_values_that_are_not_plain_are_refused(value: Any) -> None:
-    with pytest.raises(FileError, match=r"a pickle (that uses|with the instruction)"):
+    with pytest.raises(FileError, match=r"the pickle uses "):
         loads(pickle.dumps([value], 5))
 
 

@@ -75,7 +75,8 @@ class _Graph:
         return made
 
     def _block(self, x: str, name: str, stride: int) -> str:
-        """An inverted residual: expand, filter each channel, project; added to what came in."""
+        """An inverted residual block: expand, filter each channel, project; then add the input, if
+        it has the same shape."""
         start, y = x, x
         if name + "_expand_conv.weight" in self._state:
             y = self._convolution(y, name + "_expand_conv", name + "_bn0")

@@ -69,17 +69,18 @@ class Duplicates(CorpusStep):
     - `minhash`: texts whose sets of n-grams have a Jaccard similarity of at least `threshold`.
       MinHash signatures (Broder 1997), cut into `bands` of `rows` values, find candidate pairs;
       the exact Jaccard similarity decides. A text shorter than an n-gram is a single n-gram;
-    - `perceptual`: equally many images that look the same one by one, in order: 64-bit perceptual
-      hashes that differ in at most `distance` bits, mirrored or not;
+    - `perceptual`: the same number of images, where the first looks like the first, the second like
+      the second, and so on: their 64-bit perceptual hashes differ in at most `distance` bits,
+      mirrored or not;
     - `semantic`: embeddings (the column `embedding`) with a cosine of at least `threshold`. Only
       records with a cluster in common are compared (`clusters`: a column of one number, or of a
       list of the nearest clusters);
-    - `sequence`: images in common, such as frames of a video. Of the record with fewer images, at
-      least the share `threshold` must look the same as an image of the other.
+    - `sequence`: images in common, such as frames of a video. In the record with fewer images, at
+      least the share `threshold` of them must look like an image of the other record.
 
     If you list several, a pair must match on all of them. A record without text, images or
-    embedding is never a duplicate. Families are chains: a and c are in one family if both are
-    duplicates of b.
+    embedding is never a duplicate. A family includes indirect duplicates: a and c are in one family
+    if both are duplicates of b.
 
     The best record of a family stays. `keep` is the order of preference, a list of measures: the
     lowest value is best, with `-` in front the highest. It takes `text.length` (characters),
@@ -146,7 +147,7 @@ class Duplicates(CorpusStep):
     @model_validator(mode="before")
     @classmethod
     def _complete(cls, given: Any) -> Any:
-        """Fill in the defaults of the ways in `by`, and refuse settings of other ways."""
+        """Fill in the defaults of the values of `by`, and refuse settings of other values."""
         ways = as_list(given.get("by")) if isinstance(given, dict) else None
         return with_defaults(given, ways) if isinstance(ways, list | tuple) else given
 
@@ -186,12 +187,13 @@ class Duplicates(CorpusStep):
         return needs
 
     def files(self, base: str) -> tuple[str, ...]:
-        """Manifests of the passes of earlier runs; equal indexes have equal ones, without times."""
+        """Manifests of the passes of earlier runs. Equal indexes have equal manifests, because
+        these have no times."""
         runs = (storage.resolve(base, run) for run in self.against)
         return tuple(storage.join(place, NAME) for run in runs for place in corpus_passes(run))
 
     def _images(self) -> Images | None:
-        """How images are compared; None for ways that do not look at them."""
+        """How images are compared; None if no value of `by` looks at images."""
         return None if self.distance is None else Images(self.distance)
 
     def _identities(self) -> tuple[Identity, ...]:
@@ -262,7 +264,8 @@ class Duplicates(CorpusStep):
         return find_index_files(tuple(map(workspace.resolve, self.against)), kind, settings)
 
     def _survivors(self, search: Search, forest: Forest, workspace: Workspace) -> Found:
-        """Phase 5. Records that are equal by their images get the similarity of the images."""
+        """Phase 5. Records that were linked because their images are equal get the similarity of
+        the images."""
         by_images = "perceptual" in self.by
         found = search.survivors(forest, sort_keys(self.keep), by_images, workspace)
         _, duplicate_of, similarity, _ = found.survivors

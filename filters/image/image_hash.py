@@ -18,18 +18,18 @@ from manifests.step import Context, Images, Measured, RowErrors, RowStep
 
 
 class ImageHash(RowStep):
-    """Compute a perceptual hash of each image and of its mirror image, by which copies are found.
+    """Compute a perceptual hash of each image and of its mirror image. Copies have similar hashes.
 
     `hash` and `mirror` have one value for each of a record's media, in order: null for a video,
     and for an image with almost no detail (a plain colour). Two images look alike if the hash of
     one differs in few bits (6 to 10 of 64) from the hash, or from the mirror, of the other. A
     record with an image that cannot be decoded is quarantined.
 
-    The hash is pHash: the image is reduced to 32 x 32 pixels of luma, and the bits record which of
-    the 8 x 8 lowest frequencies of its discrete cosine transform (DCT-II; those that are 0 in a
-    direction left out) are above their median. Images are hashed as they are shown, by their Exif
-    orientation. They are decoded at the smallest scale their codec offers; steps that look at
-    images in the same pass share the work.
+    The hash is pHash: the image is reduced to 32 x 32 pixels of luma and a discrete cosine
+    transform (DCT-II) is applied; the bits record which of the 8 x 8 lowest frequencies are above
+    their median. Frequencies that are 0 in one direction are left out. Images are hashed as they
+    are shown, by their Exif orientation. They are decoded at the smallest scale their codec offers;
+    steps that look at images in the same pass share the work.
 
     Source: Zauner, Implementation and Benchmarking of Perceptual Image Hash Functions (2010).
     """
@@ -54,7 +54,7 @@ class ImageHash(RowStep):
 
 
 class HashedImages(NamedTuple):
-    """The measures of `image_hash`, and by row the first error of its images."""
+    """The measures of `image_hash`, and the first error of the images of a row, by row."""
 
     hash: pa.Array
     mirror: pa.Array
@@ -75,7 +75,7 @@ def hash_images(column: pa.Array | pa.ChunkedArray, media: Media) -> HashedImage
 def _lumas(images: pa.Array, media: Media) -> tuple[np.ndarray, dict[int, MediaError]]:
     """The luma of each image, uint8 (images, SIDE, SIDE), and the errors by number of the image.
 
-    An image that cannot be decoded gets black, which has no detail and so no hash.
+    An image that cannot be decoded is given as black, which has no detail and so no hash.
     """
     lumas = np.zeros((len(images), SIDE, SIDE), np.uint8)
     errors: dict[int, MediaError] = {}

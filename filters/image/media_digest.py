@@ -20,9 +20,9 @@ _DIGEST = MEDIA.get_field_index("digest")
 class MediaDigest(RowStep):
     """Set the `digest` of each image and video of a record, computed from its bytes.
 
-    A digest is `xxh128:` and 32 hex digits of the 128-bit XXH3 hash, the same as of files that a
-    run writes. Media that already have a digest keep it and are not read. A record with a file that
-    is missing, or over a limit, is quarantined.
+    A digest is `xxh128:` and the 32 hex digits of the 128-bit XXH3 hash of the bytes. A run uses
+    the same hash for the files that it writes. Media that already have a digest keep it and are not
+    read. A record with a file that is missing, or over a limit, is quarantined.
     """
 
     rewrites: ClassVar[tuple[str, ...]] = ("media",)
@@ -47,7 +47,8 @@ class MediaDigest(RowStep):
 
 
 def _digests(flat: pa.Array, media: Media) -> tuple[pa.Array, dict[int, MediaError]]:
-    """The digest of each medium, null if it could not be read, and the errors by its number."""
+    """The digest of each image or video, null if it could not be read; and the errors by its
+    number."""
     columns = [pc.struct_field(flat, name).to_pylist() for name in Reference._fields]
     digests: dict[Reference, str | None] = {}
     errors: dict[int, MediaError] = {}

@@ -98,7 +98,8 @@ class Boxes(RowStep):
     def _removed(
         self, objects: Objects, shape: _Shape, inside: np.ndarray, sizes: np.ndarray | None
     ) -> dict[str, np.ndarray]:
-        """(n,) bool for each reason: the objects it removes. Only the first reason counts.
+        """For each reason (n,) bool: the objects that are removed for it. Only the first reason of
+        an object counts.
 
         `inside` are the boxes clipped to the image, `sizes` the image sizes for `min_pixels`.
         """
@@ -174,7 +175,8 @@ def _without_noise(boxes: np.ndarray) -> np.ndarray:
 def _clipped(
     objects: Objects, shape: _Shape, inside: np.ndarray
 ) -> tuple[dict[str, pa.Array], np.ndarray]:
-    """The fields that clipping changes; and (n,) bool, objects it moves by more than `NOISE`."""
+    """The fields that clipping changes; and (n,) bool: objects that it moves by more than
+    `NOISE`."""
     fields = {}
     outside = np.where(shape.has_box, _distance_outside(objects.boxes), 0)
     if outside.any():

@@ -57,9 +57,9 @@ class Boxes3d(RowStep):
 
     A box without a volume is always removed. If the image has a camera, the box is projected onto
     the image. `outside` removes boxes that are not on the image, and `min_iou` those that overlap
-    too little with the 2D box of the same object. Boxes on images without a camera or size skip
-    these tests, and `unprojected` counts them. Put `cameras` before this step to give images a
-    camera.
+    too little with the 2D box of the same object. Boxes on images without a camera or a size are
+    not tested in this way; `unprojected` counts them. Put `cameras` before this step to give images
+    a camera.
 
     The whole object is removed. With `keep_objects` an object that also has a box, a point or a
     polygon loses only its 3D box. The measures count removed 3D boxes by reason, each under the
@@ -67,8 +67,8 @@ class Boxes3d(RowStep):
     is dropped, or kept with `empty: keep`.
 
     Source: Cube R-CNN trains with these thresholds (Base.yaml, datasets.py). It also removes a box
-    exactly at a threshold; here that one stays, as in all steps. The report on Qwen3-VL (section
-    3.2.5) drops heavily occluded and inaccurate labels, and publishes no numbers.
+    that is exactly at a threshold; this step keeps it, as all steps do. The report on Qwen3-VL
+    (section 3.2.5) drops heavily occluded and inaccurate labels, and publishes no numbers.
     """
 
     rewrites: ClassVar[tuple[str, ...]] = ("objects",)
@@ -174,10 +174,10 @@ class Boxes3d(RowStep):
 def read_annotations(
     attributes: pa.Array, has: np.ndarray
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Each field of `ANNOTATED` as (n,) float64, nan where unknown; and (n,) bool, objects whose
-    attributes are not JSON or have something else than a number there.
+    """Each field of `ANNOTATED` as (n,) float64, nan if unknown; and (n,) bool: the objects whose
+    attributes are not JSON, or have a field of `ANNOTATED` that is not a number.
 
-    Only the attributes of the objects in `has`, (n,) bool, are parsed.
+    Only the attributes of objects that `has`, (n,) bool, marks are parsed.
     """
     values = np.full((len(attributes), len(ANNOTATED)), np.nan)
     broken = np.zeros(len(attributes), bool)
@@ -196,7 +196,7 @@ def read_annotations(
 
 
 def _numbers(texts: list[str]) -> np.ndarray:
-    """(n, fields of `ANNOTATED`), nan where one is null. Object by object: JSON has no columns."""
+    """(n, fields of `ANNOTATED`), nan if a field is null. Each JSON text is parsed by itself."""
     parsed = [orjson.loads(text) for text in texts]
     values = [one.get(name) for one in parsed for name in ANNOTATED]
     return np.array(values, np.float64).reshape(-1, len(ANNOTATED))

@@ -101,8 +101,8 @@ class Cameras(RowStep):
         return Measured(columns, RowErrors.where(error.to_pylist()))
 
     def _file_entries(self, flat: pa.Array, media: Media, wanted: np.ndarray) -> np.ndarray:
-        """(media, 6) fx fy cx cy width height from the file; nan where it has none, or where a
-        medium is not `wanted`."""
+        """(media, 6) fx fy cx cy width height from the file; nan if the file has none for the
+        image, or if it is not `wanted`."""
         entries = np.full((len(flat), 6), np.nan)
         if self.path is not None:
             # One image at a time, since each is looked up in a dict.

@@ -98,13 +98,13 @@ class LabelFrequency(CorpusStep):
 
 
 def _has(objects: Objects, chosen: np.ndarray, records: int) -> np.ndarray:
-    """(records,) bool: records with an object in `chosen`, (n,) bool."""
+    """(records,) bool: whether a record has an object that `chosen`, (n,) bool, marks."""
     return np.bincount(objects.rows[chosen], minlength=records) > 0
 
 
 def _encode_labels(objects: Objects) -> tuple[np.ndarray, np.ndarray, pa.Array]:
-    """For the objects with a label: their rows and the codes of their labels; and the labels by
-    code. Labels ["b", null, "a", "b"] have the codes [0, 1, 0], for ["b", "a"]."""
+    """The rows of the objects with a label, the code of the label of each, and the labels in order
+    of their codes. Labels ["b", null, "a", "b"] have the codes [0, 1, 0], for ["b", "a"]."""
     label = objects.field("label")
     has = label.is_valid()
     coded = pc.dictionary_encode(label.filter(has))

@@ -30,9 +30,9 @@ class Labels(RowStep):
        compared in the normalised form and in lower case.
     3. `keep` or `drop` removes objects; labels are compared in the same way.
 
-    A label that is empty after this counts as no label. Objects without a label stay, unless
-    `unlabelled: drop` or a `keep` list is set. The file is YAML or JSON of `old: new`, or CSV or
-    TSV with two columns and no header.
+    An object whose label is empty after this counts as one without a label. Objects without a label
+    stay, unless `unlabelled: drop` or a `keep` list is set. The file is YAML or JSON of `old: new`,
+    or CSV or TSV with two columns and no header.
 
     The measures count the objects of each record: with a label that was `changed`, removed as
     `unlabelled`, and removed as `unwanted`.

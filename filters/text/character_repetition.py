@@ -18,8 +18,8 @@ class CharacterRepetition(RowStep):
 
     The measure is the share of all n-grams of characters (code points) that the most frequent ones
     make up. If a text has d distinct n-grams, the most frequent are the first sqrt(d), rounded
-    down, without those that occur only once. "aaaaaaaaaaaa" has a share of 1; a text in which
-    nothing is repeated, or which is shorter than `n`, has 0.
+    down, without those that occur only once. "aaaaaaaaaaaa" has a share of 1; a text without a
+    repeated n-gram, or shorter than `n`, has 0.
 
     Source: BigScience (ROOTS, `filtering.py`) and OBELICS (`web_document_filtering.py`, which uses
     n = 10 and a maximum of 0.1), followed exactly.

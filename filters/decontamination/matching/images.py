@@ -40,9 +40,10 @@ class ItemHashes(NamedTuple):
 
 
 class NearestItems(NamedTuple):
-    """For each record the item with the nearest image, int32, and the bits that differ, int32.
+    """For each record the item with the nearest image, int32, and how many bits differ, int32.
 
-    -1 and HASH_BITS + 1 for a record without a hashed image. Of equally near items the first.
+    A record without a hashed image has item -1 and HASH_BITS + 1 bits. If several items are equally
+    near, the first one is given.
     """
 
     item: np.ndarray
@@ -62,7 +63,7 @@ class _ItemMedia(Media):
 
 
 def item_hashes(images: list[ItemImage], limits: Limits) -> ItemHashes:
-    """The hashes of items' images, computed by the step that hashes those of records.
+    """The hashes of items' images, computed as the step `image_hash` computes those of records.
 
     An image with almost no detail has no hash. Raises InputError for an image that cannot be
     decoded.
@@ -84,8 +85,8 @@ def item_hashes(images: list[ItemImage], limits: Limits) -> ItemHashes:
 
 
 def record_hashes(batch: pa.Table, media: Media, known: tuple[str, ...]) -> HashedImages:
-    """The hashes of records' images: the columns `known` (hash, mirror), if given and without a
-    null; else they are computed here."""
+    """The hashes of records' images. They are taken from the columns `known` (hash, mirror) if
+    those are given and have no null; otherwise they are computed."""
     if known and not any(batch[name].null_count for name in known):
         hash_, mirror = (one_chunk(batch[name]) for name in known)
         return HashedImages(hash_, mirror, {})

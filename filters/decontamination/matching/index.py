@@ -29,7 +29,7 @@ Placed = tuple[Benchmark, str]
 class Settings(NamedTuple):
     """How items are read and compared.
 
-    `min_words`: a text of fewer than n words, but at least these, is a single n-gram. `limits`: of
+    `min_words`: a text of fewer than n words, but at least these, is a single n-gram. `limits`: for
     the images of items.
     """
 

@@ -1,4 +1,5 @@
-"""Reads the rows of a source: of a part of the corpus, or of a file of an earlier run's index."""
+"""Reads the rows of a source. A source is a part of the corpus, or a file of an earlier run's
+index."""
 
 from __future__ import annotations
 
@@ -28,8 +29,8 @@ from manifests.storage import parts
 class RowReader:
     """Reads sources by number: the parts of the corpus, then the files of an index.
 
-    `families_uri`: the file from which the column `image_families` is made. `row_per_medium`: a
-    row for every medium of a record instead of one for the record.
+    `families_uri`: the file from which the column `image_families` is made. `row_per_medium`:
+    whether each image or video of a record gets a row of its own.
     """
 
     corpus: Corpus
@@ -58,7 +59,8 @@ class RowReader:
 
 @dataclass(frozen=True)
 class DescribeSource:
-    """Reads the units of a source, and describes them by the kind and by all identities."""
+    """Reads the units of a source, and computes the identities and keys by which they are
+    compared."""
 
     rows: RowReader
     kind: Kind | None
@@ -92,7 +94,7 @@ class ReadFeatures:
 def pick_rows(table: pa.Table, rows: np.ndarray) -> pa.Table:
     """Some rows of a table, by ascending number.
 
-    It filters chunk by chunk, while `take` would first copy all chunks into one.
+    It filters chunk by chunk, because `take` would first copy all chunks into one.
     """
     mask = np.zeros(table.num_rows, bool)
     mask[rows] = True
@@ -100,9 +102,9 @@ def pick_rows(table: pa.Table, rows: np.ndarray) -> pa.Table:
 
 
 def _row_per_medium(table: pa.Table) -> pa.Table:
-    """A row for every medium, its lists of one element; other columns are repeated.
+    """A row for every image or video: lists have this one element, and other columns are repeated.
 
-    A record of id r with media [x, y] becomes two rows: r with [x], and r with [y].
+    A record with id r and media [x, y] becomes two rows: r with [x], and r with [y].
     """
     own = {}
     for name in ("media", HASH, MIRROR):

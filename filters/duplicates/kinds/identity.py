@@ -33,7 +33,7 @@ def list_identities(offsets: np.ndarray, values: np.ndarray) -> pa.Array:
 
 
 def to_binary(present: np.ndarray, identity: np.ndarray) -> pa.Array:
-    """Identities (n, 2) uint64 as fixed_size_binary(16), null where not `present`."""
+    """Identities (n, 2) uint64 as fixed_size_binary(16), null if not `present`."""
     values = pa.py_buffer(np.ascontiguousarray(identity))
     valid = pa.py_buffer(np.packbits(present, bitorder="little"))
     return pa.Array.from_buffers(pa.binary(16), len(present), [valid, values])

@@ -27,11 +27,12 @@ MAX_PAIRS = 1 << 20
 
 @dataclass(frozen=True)
 class Semantic:
-    """Cosine similarity of two embeddings, compared if both have a cluster in common.
+    """Cosine similarity of two embeddings. Only embeddings with a cluster in common are compared.
 
-    SemDeDup (Abbas et al. 2023) puts each embedding in one cluster, and loses pairs on the border
-    of two. The column `clusters` may list several nearest clusters of each embedding; without it
-    all embeddings are compared with all. The payload is the unit vector in float16.
+    In SemDeDup (Abbas et al. 2023) each embedding is in one cluster, so similar embeddings in
+    different clusters are never compared. Here the column `clusters` may list several nearest
+    clusters of each embedding; without that column all embeddings are compared with each other. The
+    payload is the unit vector in float16.
     """
 
     threshold: float
@@ -48,7 +49,7 @@ class Semantic:
 
     @property
     def words(self) -> int:
-        """A word holds four float16."""
+        """The number of uint64 words of a payload: each has four float16 values."""
         return -(-self.dimensions // 4)
 
     def describe(self, table: pa.Table) -> DescribedUnits:
@@ -56,7 +57,9 @@ class Semantic:
         lengths = pc.unique(pc.list_value_length(column).drop_null()).to_pylist()
         if set(lengths) - {self.dimensions}:
             sizes = " and ".join(map(str, sorted({*lengths, self.dimensions})))
-            raise StepError(f"embeddings have {sizes} dimensions, not all the same", self.embedding)
+            raise StepError(
+                f"the embeddings have different numbers of dimensions: {sizes}", self.embedding
+            )
         present, vectors = _vectors(column, self.dimensions)
         norms = np.linalg.norm(vectors, axis=1, keepdims=True)
         present &= norms[:, 0] > 0
@@ -108,7 +111,8 @@ class Semantic:
 
 
 def _vectors(column: pa.Array, dimensions: int) -> tuple[np.ndarray, np.ndarray]:
-    """Which rows have a finite vector, bool, and all vectors (rows, dimensions), else zeros."""
+    """Which rows have a finite vector, bool; and (rows, dimensions) the vectors, zeros in other
+    rows."""
     present = np.asarray(column.is_valid())
     vectors = np.zeros((len(column), dimensions), np.float32)
     flat = np.asarray(column.drop_null().flatten()).astype(np.float32)

@@ -1,4 +1,4 @@
-"""The settings of each way to be duplicates: their defaults, and which of them go together."""
+"""The settings of each value of `by`: their defaults, and which values can be used together."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ INDEXED = {
 
 
 def with_defaults(given: dict[str, Any], ways: list[Any] | tuple[Any, ...]) -> dict[str, Any]:
-    """The settings given, completed by the defaults of the ways in `by`.
+    """The given settings, completed by the defaults of the values of `by`.
 
     with_defaults({"by": "perceptual"}, ["perceptual"]) -> {"distance": 6, "by": "perceptual"}.
-    Raises ValueError for a setting of another way.
+    Raises ValueError for a setting of another value of `by`.
     """
     own = {k: v for way in ways for k, v in DEFAULTS.get(str(way), {}).items()}
     for way, settings in DEFAULTS.items():
@@ -48,7 +48,7 @@ def with_defaults(given: dict[str, Any], ways: list[Any] | tuple[Any, ...]) -> d
 
 
 def contradiction(by: tuple[By, ...]) -> str:
-    """Why these ways cannot be used together; "" where they can."""
+    """Why these values of `by` cannot be used together; "" if they can."""
     if len(set(by)) < len(by):
         return "by: has one value twice"
     if sum(way in NEAR for way in by) > 1:

@@ -1,6 +1,6 @@
 """Phase 2 of 5: each range links units of equal identity, and finds pairs of near units.
 
-A task reads one range of all sources, so units of all parts that share a hash come together.
+A task reads the same range of all sources, so it sees all units that share a hash.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from manifests.step import TaskResult
 
 
 class IdentityRange(NamedTuple):
-    """A task's share of the work: the identities of one range."""
+    """The work of one task: the identities of one range."""
 
     number: int
 
@@ -32,10 +32,11 @@ class IdentityRange(NamedTuple):
 
 
 class KeyRange(NamedTuple):
-    """A task's share of the work: the keys of one range, hot ones left out; or one hot key.
+    """The work of one task: the keys of one range without its hot keys (keys with too many entries
+    for one task); or a single hot key.
 
-    The entries of a hot key are cut into `slices`; the task compares those of slices `first` and
-    `second`, which may be the same.
+    The entries of a hot key are cut into `slices` slices. The task compares the entries of slice
+    `first` with those of slice `second`, which may be the same slice.
     """
 
     number: int
@@ -54,10 +55,11 @@ class KeyRange(NamedTuple):
 def key_ranges(
     bits: int, hot: dict[int, int], max_entries: int, across_slices: bool
 ) -> list[KeyRange]:
-    """Every range, and every hot key (its entries given) in slices of up to `max_entries`.
+    """Every range, and the slices, of up to `max_entries` entries, of every hot key. `hot`: the
+    number of entries of each hot key.
 
-    `across_slices`: every two slices of a hot key are compared; else each only with itself. Three
-    slices make the tasks (0, 1), (0, 2), (1, 2), or (0, 0), (1, 1), (2, 2).
+    `across_slices`: whether every two slices of a hot key are compared; otherwise each slice only
+    with itself. Three slices make the tasks (0, 1), (0, 2), (1, 2), or else (0, 0), (1, 1), (2, 2).
     """
     tasks = [KeyRange(number) for number in range(1 << bits)]
     for key, entries in sorted(hot.items()):
@@ -107,9 +109,9 @@ def _link_equal(high: np.ndarray, low: np.ndarray, units: np.ndarray) -> Edges:
 def repeated_keys(keys: np.ndarray) -> np.ndarray:
     """Positions (int64) of keys that occur more than once, sorted by key, then position.
 
-    repeated_keys([9, 4, 9, 7]) -> [0, 2]. A few keys that occur once may be among them: a key and
-    its position are sorted as one word, with as many bits of the key as the position leaves free,
-    which is several times as fast as sorting positions by key.
+    repeated_keys([9, 4, 9, 7]) -> [0, 2]. The result may include a few keys that occur only once.
+    The reason: a key and its position are sorted as one 64-bit word, which has no room for all bits
+    of the key. This is several times faster than sorting positions by key.
     """
     places = np.uint64(max(1, len(keys) - 1).bit_length())
     words = keys >> places << places | np.arange(len(keys), dtype=np.uint64)
@@ -125,7 +127,7 @@ def repeated_keys(keys: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class FindCandidates:
-    """A task: the pairs of units that share a key and that the kind takes for candidates.
+    """A task: find the pairs of units that share a key and that the kind accepts as candidates.
 
     `hot`: the keys that have tasks of their own. `first_earlier`: unit ids from this one on are
     records of an earlier run's index; they are never compared with each other.

@@ -1,7 +1,7 @@
 """Phase 1 of 5: every source writes the identities and keys of its units, split into ranges.
 
-Of units that are equal within a source only the first, their representative, is written; the others
-are linked to it.
+If several units of a source are equal, only the first is written, as their representative; the
+others are linked to it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ LINKS = ".links.arrow"
 
 
 class Sizes(NamedTuple):
-    """How the work is cut, so that the memory of a task is bounded for a corpus of any size.
+    """How the work is divided into tasks, so that a task needs a bounded amount of memory for a
+    corpus of any size.
 
     `equal_bits`, `near_bits`: identities and keys are split into 2^bits ranges each.
     `max_entries`: a key with more entries than this is hot: it is taken out of its range, and
@@ -47,13 +48,14 @@ class Sizes(NamedTuple):
 
     @property
     def reported_count(self) -> int:
-        """Sources report keys with this many entries or more: a hot key has them in some source."""
+        """Every source reports keys with at least this many entries; a hot key has so many in at
+        least one source."""
         return max(64, self.max_entries // self.sources)
 
 
 @dataclass(frozen=True)
 class WriteKeys:
-    """A task: describe the units of a source, and write one of each identity with its keys."""
+    """A task: describe the units of a source, and write one unit of each identity with its keys."""
 
     describe: Callable[[Source], DescribedUnits]
     sizes: Sizes
@@ -76,7 +78,8 @@ class WriteKeys:
 
 
 def _collapse_equal(units: DescribedUnits, source: int) -> tuple[np.ndarray, Edges]:
-    """The first unit of each identity, sorted by identity, and the links of the others to it."""
+    """The first unit of each identity, sorted by identity; and links from it to the other units
+    with the same identity."""
     own = np.flatnonzero(units.present)
     own = own[np.argsort(units.identity[own, 0], kind="stable")]
     identity = units.identity[own]
@@ -130,7 +133,8 @@ def _key_table(
 def frequent_keys(keys: np.ndarray, min_count: int) -> dict[int, int]:
     """Keys (uint64) that occur at least `min_count` times: frequent_keys([3, 3, 5], 2) -> {3: 2}.
 
-    Counts by the upper 16 bits come first, so that keys are sorted only where some may be frequent.
+    Keys are first counted by their upper 16 bits; only groups that can have a frequent key are
+    sorted.
     """
     if len(keys) < min_count:
         return {}

@@ -37,7 +37,8 @@ _NEAR_BYTES = 20  # key, mark and unit; eight more for each word of payload
 
 
 class Found(NamedTuple):
-    """The families, what is known of their members, and which of them stay."""
+    """The families of duplicates, the data of their members, and the member of each family that
+    stays."""
 
     forest: Forest
     members: Members
@@ -45,11 +46,11 @@ class Found(NamedTuple):
 
 
 class Search(NamedTuple):
-    """What is compared, and where: the first `corpus_parts` of the sources are parts of the corpus,
-    the others files of an earlier run's index. `units`: about how many units there are.
+    """What is compared, and how. The first `corpus_parts` of the sources are parts of the corpus;
+    the other sources are files of an earlier run's index. `units`: about how many units there are.
 
-    Units with equal identities (all of `equal`, and the kind's own) are duplicates; of units that
-    share a key, `kind` decides.
+    Units are duplicates if all their identities are equal: those of `equal`, and that of `kind`.
+    For units that share a key, `kind` decides.
     """
 
     rows: RowReader
@@ -60,7 +61,8 @@ class Search(NamedTuple):
     equal: tuple[Identity, ...] = ()
 
     def forest(self, space: Workspace, prefix: str = "") -> Forest:
-        """Phases 1 to 4. `prefix` keeps the folders of two searches of one step apart."""
+        """Phases 1 to 4. `prefix` is added to folder names, so that two searches of one step do not
+        share folders."""
         sizes = self._sizes()
         describe = DescribeSource(self.rows, self.kind, self.equal)
         folder, keys = space.phase(f"{prefix}ranges", WriteKeys(describe, sizes), self.sources)
@@ -76,7 +78,7 @@ class Search(NamedTuple):
     def survivors(
         self, forest: Forest, keep: tuple[SortKey, ...], hashes: bool, space: Workspace
     ) -> Found:
-        """Phase 5. `hashes`: the members' image hashes are read too."""
+        """Phase 5. `hashes`: whether the image hashes of members are read too."""
         members = read_members(forest, self.rows, self.sources, keep, hashes, space)
         from_earlier_run = forest.units >= first_unit_id(self.corpus_parts)
         order = members.order(forest, from_earlier_run)
@@ -118,7 +120,8 @@ class Search(NamedTuple):
 
 
 def _bits(size_bytes: int) -> int:
-    """Bits, so that each of 2^bits ranges holds at most RANGE_BYTES: 200 MB -> 2 bits."""
+    """The number of bits for which each of 2^bits ranges has at most RANGE_BYTES: 200 MB -> 2
+    bits."""
     return max(0, -(-size_bytes // RANGE_BYTES) - 1).bit_length()
 
 

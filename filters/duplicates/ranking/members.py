@@ -25,8 +25,9 @@ _MEMBERS = ".members.arrow"
 
 
 class Members(NamedTuple):
-    """For each unit of a forest, in its order: the id of its record, string; its `ranks`
-    (n, sort keys) float64, of which the lowest is best; the hashes of its record's images, or None.
+    """What is known of each unit of a forest, in the order of the forest. `ids`: the id of the
+    unit's record. `ranks`: (n, sort keys) float64; the lowest is best. `hashes` and `mirrors`: of
+    the images of the record; None if they were not read.
     """
 
     ids: pa.Array
@@ -44,7 +45,8 @@ class Members(NamedTuple):
 class ReadMembers:
     """A task: id, ranks and hashes of the members in a source.
 
-    `units_uri`: a file that lists the members. Units of an earlier run have no ranks, all are 0.
+    `units_uri`: a file that lists the members. Units of an earlier run are not ranked: their ranks
+    are all 0.
     """
 
     rows: RowReader
@@ -77,7 +79,7 @@ def read_members(
     hashes: bool,
     space: Workspace,
 ) -> Members:
-    """Read the members of all families, on the workers, a task for each source that has some."""
+    """Read the members of all families on the workers: one task for each source with members."""
     numbers, own = split_unit_ids(forest.units)
     with_members, starts = np.unique(numbers, return_index=True)
     uri = storage.join(space.scratch, "members.arrow")
@@ -104,10 +106,11 @@ def _joined(tables: Iterable[pa.Table], keys: int, hashes: bool) -> Members:
 
 
 def image_similarity(members: Members, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """The similarity of the images of two records, float32: that of their least similar images.
+    """The similarity of the images of two records, float32: the lowest of all its pairs of images.
 
-    Images are compared one by one in order, mirrored if that is nearer. `first`, `second`: (n,)
-    positions of members; both records of a pair have equally many images.
+    The i-th image of one record is compared with the i-th image of the other, mirrored if that
+    makes it nearer. `first`, `second`: (n,) positions of members; both records of a pair have the
+    same number of images.
     """
     assert members.hashes is not None
     assert members.mirrors is not None

@@ -43,7 +43,7 @@ class SortKey(NamedTuple):
         return RECORD_MEASURES.get(self.measure, self.measure)
 
     def ranks(self, table: pa.Table) -> np.ndarray:
-        """float64 for each row, the lowest is best; infinite where the measure is missing.
+        """float64 for each row; the lowest is best. Infinite if the measure is missing.
 
         SortKey("text.words", descending=True) ranks texts of 3 and 5 words as [-3, -5].
         """
@@ -86,7 +86,7 @@ def sort_keys(keep: Iterable[str | Mapping[Any, tuple[str, ...]]]) -> tuple[Sort
 
 
 def _media_measure(table: pa.Table, measure: str) -> np.ndarray:
-    """The sum over each record's media, or their count; nan where the value of one is unknown."""
+    """The sum over each record's media, or their count; nan if one of the values is unknown."""
     offsets, flat = media_lists(table["media"])
     if measure == "media.count":
         return np.diff(offsets).astype(np.float64)

@@ -19,7 +19,7 @@ _FORM = "It is YAML or JSON of `old: new`, or CSV or TSV of two columns without 
 def normalise(labels: pa.Array, fold: bool = True) -> pa.Array:
     """Labels in NFC, with one space for a run of whitespace and underscores, and none at the ends.
 
-    In lower case with `fold`: `normalise(["Traffic__Light "]) -> ["traffic light"]`
+    With `fold` they are also in lower case: `normalise(["Traffic__Light "]) -> ["traffic light"]`
     """
     composed = pc.utf8_normalize(labels, "NFC")
     spaced = pc.replace_substring_regex(composed, r"[\s\p{Z}\x85_]+", " ")
@@ -28,7 +28,7 @@ def normalise(labels: pa.Array, fold: bool = True) -> pa.Array:
 
 
 def read_renames(path: str) -> dict[str, str]:
-    """New labels by old ones, from a YAML, JSON, CSV or TSV file. Raises InputError if unusable.
+    """New labels by old ones, from a YAML, JSON, CSV or TSV file. InputError if it is malformed.
 
     It is parsed again only when the size or date of the file changes.
     """
@@ -58,7 +58,7 @@ def _mapping(text: str, path: str) -> dict[str, str]:
     for old, new in parsed.items():
         if not (isinstance(old, str) and isinstance(new, str)):
             raise InputError(
-                f"{old!r}: {new!r} are not two texts.", path, "Put quotes around both."
+                f"in {old!r}: {new!r} both must be text.", path, "Put quotes around both."
             )
     return parsed
 
@@ -69,5 +69,7 @@ def _columns(text: str, separator: str, path: str) -> dict[str, str]:
         if row and len(row) != 2:
             raise InputError(f"line {number} has {len(row)} columns, not 2: {row}", path, _FORM)
         if row and names.setdefault(row[0], row[1]) != row[1]:
-            raise InputError(f"line {number} gives {row[0]!r} a second name", path, "Keep one.")
+            raise InputError(
+                f"line {number} renames {row[0]!r} again", path, "Keep one line for each label."
+            )
     return names

@@ -37,6 +37,6 @@ def test_embeddings_of_other_dimensions_are_errors(tmp_path: Path) -> None:
         answers(step_, embedded([1, 0, 0]), Media(str(tmp_path)))
     jsonl(tmp_path / "b.jsonl", {"v": [1, 0]}, {"v": [1, 0, 0]})
     with pytest.raises(
-        InputError, match=r"b.jsonl#2: an embedding of 3 dimensions, but the first has 2"
+        InputError, match=r"b.jsonl#2: it has 3 dimensions, but the first embedding has 2"
     ):
         answers(step_, embedded([1, 0]), Media(str(tmp_path)))

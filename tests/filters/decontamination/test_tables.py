@@ -150,11 +150,11 @@ def test_files_of_folders_and_globs_are_read_sorted_by_name(tmp_path: Path, path
          "{0}: benchmark 'b': this is a table, but no field is named. Name the fields "
          "to compare, such as text: [question]."),
         ("a.txt", b"x", {"text": "q"},
-         "{0}: benchmark 'b': fields are named, but this is not a table. "
+         "{0}: benchmark 'b': the recipe names fields, but this file is not a table. "
          "Remove text, id, image and embedding, or write a path that has only tables."),
         ("a.docx", b"x", {"text": "q"},
-         "{0}: benchmark 'b': the ending of this file is not one of .json, .jsonl, .ndjson, "
-         ".parquet, .parq, .pq, .csv, .tsv, .txt, and not that of an image. Write a path"),
+         "{0}: benchmark 'b': files with this ending cannot be read, only images and .json, "
+         ".jsonl, .ndjson, .parquet, .parq, .pq, .csv, .tsv, .txt. Write a path"),
         ("a.jsonl", b'{"q": "x", "k": null}', {"text": "q", "id": "k"},
          "{0}#1: 'k' is None, which is not an id."),
         ("a.jsonl", b'{"i": 7}', {"image": "i"}, "{0}#1: 'i' is 7, which is not an image. "),

@@ -129,7 +129,7 @@ def test_duplicate_images_refuses_settings_of_duplicates_and_wrong_values(
 def test_a_missing_column_is_refused_with_the_nearest_name() -> None:
     words: dict[str, Any] = {"words": {}}
     assert refused(words, {"duplicates": {"by": "text", "keep": "-word.count"}}) == (
-        "recipe:0: steps[1].duplicates: no column 'word.count' comes from the steps before. "
+        "recipe:0: steps[1].duplicates: no step before this one makes a column 'word.count'. "
         "Did you mean 'words.count'?"
     )
     semantic = {"by": "semantic", "embedding": "embed.vectr"}

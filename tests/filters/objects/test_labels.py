@@ -97,11 +97,11 @@ def test_new_names_come_from_a_file(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "fault"),
     [
-        ("n.yaml", "no: norway", "False: 'norway' are not two texts. Put quotes around both."),
+        ("n.yaml", "no: norway", "in False: 'norway' both must be text. Put quotes around both."),
         ("n.yaml", "- a\n- b", "is not a mapping of `old: new`"),
         ("n.yaml", "a: [", "not YAML"),
         ("n.csv", "a,b\na,b,c\n", "line 2 has 3 columns, not 2"),
-        ("n.csv", "a,b\na,c\n", "line 2 gives 'a' a second name"),
+        ("n.csv", "a,b\na,c\n", "line 2 renames 'a' again"),
         ("n.yaml", "A_b: c\na b: d", "'A_b' and 'a b' are the same label, and get two new names"),
     ],
 )

@@ -27,7 +27,7 @@ Names = Annotated[
 def require_columns(
     names: Iterable[str], present: Collection[str], setting: str, place: str
 ) -> None:
-    """InputError for the first name that is not among the columns, with the nearest that is."""
+    """InputError for the first name that is not a column; it suggests the nearest column."""
     for name in names:
         if name not in present:
             fix = f"{nearest(name, list(present))} The setting is '{setting}'."
@@ -37,9 +37,10 @@ def require_columns(
 def text_columns(
     named: tuple[str, ...] | None, usual: Sequence[str], present: Sequence[str], place: str
 ) -> tuple[str, ...]:
-    """The columns of text: those that the recipe names, or else the usual ones, in any case.
+    """The columns of text: those that the recipe names, or else those with a usual name, in upper
+    or lower case.
 
-    InputError for a named column that the table does not have, or if it has no usual one.
+    InputError if the table does not have a named column, or none with a usual name.
     """
     if named is not None:
         require_columns(named, present, "text", place)
@@ -55,14 +56,14 @@ def text_columns(
 
 
 def column(batch: pa.RecordBatch, name: str) -> pa.Array:
-    """The first column of that name, because Arrow allows several of one name."""
+    """The first column with a name, because in Arrow several columns may have the same name."""
     return batch.column(batch.schema.names.index(name))
 
 
 def first_text(batch: pa.RecordBatch, names: Sequence[str], place: str) -> pa.Array:
-    """One text a row: from the first of the named columns that is not blank, else null.
+    """One text for each row: that of the first named column that is not blank; null if all are.
 
-    Of a list of texts, the first is taken.
+    From a list of texts the first is taken.
     """
     texts = [blank_to_null(as_text(batch, name, "text", place)) for name in names]
     return pc.coalesce(*texts) if texts else pa.nulls(batch.num_rows, pa.string())
@@ -71,8 +72,8 @@ def first_text(batch: pa.RecordBatch, names: Sequence[str], place: str) -> pa.Ar
 def fully_used(schema: pa.Schema, names: Sequence[str]) -> set[str]:
     """The text columns that `first_text` uses completely, so that `meta` need not repeat them.
 
-    A single column is, unless it holds lists. If there are several columns, or lists, `first_text`
-    takes one text of a row, and `meta` must keep the others.
+    A single column is used completely, unless it has lists. From several columns, or from a list,
+    `first_text` takes only one text for a row, so `meta` must keep the others.
     """
     return {
         name
@@ -86,8 +87,8 @@ def _is_list(kind: pa.DataType) -> bool:
 
 
 def as_text(batch: pa.RecordBatch, name: str, setting: str, place: str) -> pa.Array:
-    """A column of any Arrow type as strings; of a list, the first element. InputError if it
-    cannot be one: `setting` is the setting that names the column."""
+    """A column of any Arrow type as strings; of a list, the first element. InputError if the type
+    cannot become a string. `setting`: the setting that names the column."""
     values = column(batch, name)
     if _is_list(values.type):
         sizes = np.asarray(pc.fill_null(pc.list_value_length(values), 0))

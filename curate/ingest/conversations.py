@@ -97,7 +97,7 @@ def _role(number: int, name: object) -> str:
         return ROLES[str(name)]
     except KeyError:
         known = ", ".join(ROLES)
-        raise RowError(f"turn {number} is from {name!r}, which is none of {known}") from None
+        raise RowError(f"turn {number} is from {name!r}, which is not one of {known}") from None
 
 
 def _split_at_tags(role: str, text: str) -> list[ChatSegment]:

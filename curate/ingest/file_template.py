@@ -58,7 +58,7 @@ class Template:
         return {field.column for field in self._fields}
 
     def fill(self, columns: Mapping[str, pa.Array]) -> list[str | None]:
-        """One file name a row; None where a column is null or empty."""
+        """One file name for each row; None if a column of the template is null or empty."""
         pieces: list[Any] = []
         for field in self._fields:
             value = columns[field.column].cast(pa.string())

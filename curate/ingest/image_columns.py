@@ -51,7 +51,7 @@ def holds_images(kind: pa.DataType) -> bool:
 
 
 def bytes_and_paths(values: pa.Array) -> tuple[list[memoryview | None], list[str | None]]:
-    """The bytes and the path of each image of a column; None where the column has no such value.
+    """The bytes and the path of each image of a column; None if the column has no such value.
 
     No byte is copied: each view points into the column.
     """

@@ -45,7 +45,8 @@ def keep_image(
 ) -> OpenedImage | RowError:
     """The image of bytes from inside another format, which are kept beside the part.
 
-    The error, returned, for bytes that are no image or are over a limit: those are not kept.
+    For bytes that are not an image or are over a limit, the error is returned and the bytes are not
+    kept.
     """
     try:
         header = _header(data, context.media)

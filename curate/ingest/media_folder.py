@@ -31,7 +31,7 @@ class MediaFolder:
     def find(self, name: str) -> str | None:
         """The uri of a file, named with or without an image's suffix: `a/b` finds `a/b.jpg`.
 
-        None if there is no such file. RowError for a path that leads out of the folder.
+        None if there is no such file. RowError for a path that points outside the folder.
         """
         folder, _, last = (path_below(name) if "/" in name else name).rpartition("/")
         if folder not in self._folders:
@@ -63,7 +63,8 @@ def _list_local(place: str, modified_ns: int) -> dict[str, str]:
 
 
 def _by_stem(names: list[str]) -> dict[str, str]:
-    """File names by name and, for images, by stem; of images that share one, the first in order.
+    """File names, to be found by name and, if they are images, by stem too. If several images share
+    a stem, it finds the first in alphabetical order.
 
     `["a.png", "a.jpg"] -> {"a": "a.jpg", "a.jpg": "a.jpg", "a.png": "a.png"}`
     """
@@ -98,7 +99,8 @@ def _locate(
     urls: pa.Array | None,
     folder: MediaFolder,
 ) -> list[str | RowError]:
-    """The uri of each row's image, or the error. A template is tried on rows still missing."""
+    """The uri of each row's image, or the error. Each template is tried on the rows whose image was
+    not found before."""
     rows = len(urls) if urls is not None else len(next(iter(columns.values())))
     found: dict[int, str | RowError] = {}
     tried: dict[int, list[str]] = {row: [] for row in range(rows)}

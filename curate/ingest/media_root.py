@@ -36,13 +36,13 @@ def root_of(media_root: str | None, file: File, base: str) -> str:
 def path_below(path: str) -> str:
     """A relative path, normalised: `a/./b.jpg` -> `a/b.jpg`.
 
-    RowError if it is empty, absolute, a url, or leads out of its folder.
+    RowError if it is empty, absolute, a url, or points outside the folder.
     """
     if not path or "\0" in path or "://" in path or path.startswith("/"):
-        raise RowError(f"{path!r:.200} is no path below media_root")
+        raise RowError(f"{path!r:.200} is not a path below media_root")
     plain = posixpath.normpath(path)
     if plain in (".", "..") or plain.startswith("../"):
-        raise RowError(f"{path!r:.200} leads out of media_root")
+        raise RowError(f"{path!r:.200} is outside media_root")
     return plain
 
 

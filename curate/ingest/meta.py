@@ -11,7 +11,8 @@ import pyarrow as pa
 
 
 def meta_json(batch: pa.RecordBatch, without: Collection[str | None]) -> pa.Array:
-    """One JSON object a row, of all columns except those in `without` and those of bytes.
+    """One JSON object for each row, with all columns except those in `without` and columns of
+    bytes.
 
     Columns `caption`, `uid`, `w` without `caption` -> `{"uid": "a1", "w": 640}`. Null if no column
     is left.
@@ -23,7 +24,8 @@ def meta_json(batch: pa.RecordBatch, without: Collection[str | None]) -> pa.Arra
 
 
 def json_rows(batch: pa.RecordBatch, without: Collection[str | None] = ()) -> list[dict[str, Any]]:
-    """One dict a row, of values that `to_json` can serialise; columns as in `meta_json`."""
+    """One dict for each row, with values that `to_json` can serialise; columns as in
+    `meta_json`."""
     names, columns = [], []
     for field, values in zip(batch.schema, batch.columns, strict=True):
         plain = _json_type(field.type)
@@ -36,7 +38,8 @@ def json_rows(batch: pa.RecordBatch, without: Collection[str | None] = ()) -> li
 
 
 def to_json(row: dict[str, Any]) -> str:
-    """A row as JSON; bytes inside become base64, any other type unknown to JSON becomes text."""
+    """A row as JSON. Bytes become base64; values of other types that JSON does not have become
+    text."""
     return orjson.dumps(row, default=_as_text).decode()
 
 
@@ -45,10 +48,10 @@ def _as_text(value: object) -> str:
 
 
 def _json_type(kind: pa.DataType) -> pa.DataType | None:
-    """The type that a column is cast to for JSON; None for bytes, which stay out.
+    """The type that a column is cast to for JSON; None for bytes, which are not written.
 
-    Times and decimals become text: Python's dates hold neither nanoseconds nor all of Arrow's
-    years.
+    Times and decimals become text, because Python's dates have no nanoseconds and fewer years than
+    Arrow's.
     """
     if isinstance(kind, pa.BaseExtensionType):
         return _json_type(kind.storage_type)

@@ -121,10 +121,10 @@ def test_a_file_of_another_format_among_good_ones_is_quarantined(base: Path) -> 
     assert made.accounts["read lines"] == (5, 3, {}, {"FileError": 2})
     rest = "What follows in the file is lost."
     assert [lost[0::3] for lost in made.quarantine] == [
-        ("data/array.jsonl", f"a JSON array, not JSON lines. {rest} `curate readers` lists what "
-         "reads those."),
-        ("data/image.jsonl", "line 1 is no header of a table: line 1, byte 0: 0xff is not UTF-8. "
-         f"{rest}"),
+        ("data/array.jsonl", f"a JSON array, not JSON lines. {rest} `curate readers` lists "
+         "readers of JSON arrays."),
+        ("data/image.jsonl", "line 1 is not a header of a table: line 1, byte 0: 0xff is "
+         f"not UTF-8. {rest}"),
     ]  # fmt: skip
     assert len(made.rows) == 3
 

@@ -52,10 +52,13 @@ def test_the_first_sample_of_a_repeated_key_in_a_tar_is_kept(base: Path) -> None
     shard(base / "data", members)
     made = run_recipe(base, TARS)
     assert made.accounts["read tars"] == (5, 3, {}, {"RowError": 2})
-    again = "the key '0' was in this tar before. Keep the members of a sample together, and keys"
+    again = (
+        "the key '0' occurs more than once in this tar. "
+        "Put the members of a sample one after another, and give each sample its own key."
+    )
     second = "a second member 'z.jpg'. Give every member of a sample its own name."
     assert made.quarantine == [
-        Quarantined("data/a.tar#0", "read tars", "RowError", f"{again} apart."),
+        Quarantined("data/a.tar#0", "read tars", "RowError", again),
         Quarantined("data/a.tar#z", "read tars", "RowError", second),
     ]
     assert made.captions == TARS_KEPT

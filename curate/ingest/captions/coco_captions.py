@@ -77,7 +77,7 @@ def _row(element: Element, seen: set[str], images: CocoImages) -> CaptionRow:
         annotation = as_object(element)
         key = id_field(annotation, "id")
         if key in seen:
-            raise RowError(f"the id {key} comes a second time")
+            raise RowError(f"the id {key} occurs a second time")
         seen.add(key)
         within = key
         text = caption_field(annotation, "caption")

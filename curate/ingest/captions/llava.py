@@ -77,7 +77,8 @@ class Llava(Reader):
     def _read_batch(
         self, file: File, batch: list[Element], root: str, context: Context
     ) -> ReadBatch:
-        """Records row by row, because each conversation has its own number of segments."""
+        """The records of a batch, built row by row because conversations differ in their number of
+        segments."""
         builder = record.Builder(self.name, self.modality)
         failures: list[Failure] = []
         for within, sample in (pair for element in batch for pair in _samples(element)):
@@ -133,9 +134,9 @@ def _parse(sample: Any, root: str, context: Context) -> _Chat:
     if isinstance(sample, RowError):
         raise sample
     if not isinstance(sample, dict):
-        raise RowError(f"{sample!r:.80} is no sample: it is not an object")
+        raise RowError(f"{sample!r:.80} is not a sample: a sample is a JSON object")
     if any(sample.get(name) for name in VIDEOS):
-        raise RowError("video is not read yet by this reader")
+        raise RowError("this reader cannot read samples with video yet")
     turns_name, images_name = _present(sample, TURNS), _present(sample, IMAGES)
     paths = _paths(sample.get(images_name))
     segments = chat_segments(_turns(sample.get(turns_name), sample.get("system")), len(paths))
@@ -152,8 +153,8 @@ def _present(sample: dict[str, Any], names: tuple[str, ...]) -> str:
 
 def _turns(value: Any, system: Any) -> list[Any]:
     if not isinstance(value, list):
-        fault = f"the turns are {value!r:.80}, not a list, in conversations or messages."
-        raise RowError(fault, fix="A sample has a list of turns.")
+        fault = f"'conversations' or 'messages' is {value!r:.80}, not a list of turns."
+        raise RowError(fault, fix="Write the turns of a sample as a list.")
     return [{"role": "system", "content": system}, *value] if system else value
 
 

@@ -34,9 +34,9 @@ class SbuCaptions(Reader):
          "captions": ["A wooden chair in the living room", ...], "user_ids": ["47889917@N08", ...]}
 
     Nothing is downloaded: an image is the file below `media_root` whose name is the last part of
-    its url, with or without a suffix such as .jpg. A null caption makes a record of the image
-    alone. The url goes to `meta`, and the user if there is the column `user_ids`. A record's key
-    is the file's name and the number of the row, from 0.
+    its url, with or without a suffix such as .jpg. A row with a null caption becomes a record of
+    the image alone. The url goes to `meta`, and the user if there is the column `user_ids`. A
+    record's key is the file's name and the number of the row, from 0.
     """
 
     suffixes: ClassVar[tuple[str, ...]] = SUFFIXES
@@ -82,12 +82,13 @@ class _Row(NamedTuple):
 
 
 def _row(url: Element, caption: Element | None, user: Element | None = None) -> _Row:
-    """A row of the columns; None where a column is shorter."""
+    """A row of the columns. `caption` or `user` is None if its column is shorter than that of the
+    urls."""
     address = url.value()
     if not isinstance(address, str):
         raise RowError(f"the url is {address!r:.80}, not text")
     if caption is None:
-        raise RowError("a url without a caption: `captions` is shorter")
+        raise RowError("a url without a caption: `captions` is shorter than `image_urls`")
     text = caption_field({"caption": caption.value()}, "caption")
     users = {} if user is None else {"user_id": user.value()}
     return _Row(url.number, address, text, to_json({"url": address, **users}))

@@ -188,9 +188,8 @@ def _is_parquet(file: File) -> bool:
 def _first_texts(
     rows: list[dict[str, Any]], names: Sequence[str]
 ) -> tuple[pa.Array, dict[int, RowError]]:
-    """One text a row, from the first of the fields that is not blank, else null; and errors.
-
-    An error, by row, is that of a field which is no text and comes before the first that is.
+    """One text for each row, from the first of the fields that is not blank, or null; and the
+    errors by row. A row has an error if a field that is not text comes before the first that is.
     """
     texts, errors = pa.nulls(len(rows), pa.string()), dict[int, RowError]()
     for name in names:
@@ -213,5 +212,5 @@ def _text(value: object, name: str) -> str | None:
     if isinstance(value, list):
         value = next(filter(has_text, value), None)
     if isinstance(value, dict):
-        raise RowError(f"'{name}' is an object, which is no text: {value!r:.80}")
+        raise RowError(f"'{name}' is an object, not text: {value!r:.80}")
     return value if value is None or isinstance(value, str) else str(value)

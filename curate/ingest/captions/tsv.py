@@ -155,7 +155,7 @@ def _pairs(batch: list[tuple[int, bytes]], position: _Position) -> _Pairs:
             pairs.broken.append((number, error))
             continue
         if "\t" not in row:
-            fault = f"line {number} has no tab: one column where two belong"
+            fault = f"line {number} has no tab: it has one column, not two"
             pairs.broken.append((number, RowError(fault)))
             continue
         url, text = _cut(row, position)

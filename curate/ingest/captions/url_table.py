@@ -114,6 +114,6 @@ class UrlTable(Reader):
             raise InputError(
                 f"no column of urls, uid or key: there are {', '.join(names)}.",
                 file.uri,
-                "Set `url`, or `file` to how the images are named.",
+                "Set `url`, or `file` to a template of the image names.",
             )
         return templates

@@ -48,7 +48,7 @@ class WebDataset(Reader):
     Quarantined, one by one: a sample without an image, or with two members of one name; an image
     without a readable header, over a limit, or stored as a link; a caption that is not UTF-8, or
     JSON that does not parse; a sample whose key occurred before in the tar; a member whose name is
-    absolute or leads out of the archive; and, if the tar breaks off, the sample at its end. Left
+    absolute or points outside the archive; and, if the tar ends too early, the last sample. Left
     aside: members of other kinds, hidden members, and members without a dot, as in the webdataset
     library.
     """
@@ -63,7 +63,7 @@ class WebDataset(Reader):
 
     @classmethod
     def sniff(cls, head: Head) -> bool:
-        """A tar whose first bytes have the name of an image, or an empty one."""
+        """Whether this is a tar that is empty or has the name of an image in its first bytes."""
         if not tar.is_tar(head.data):
             return False
         names = [found.name or "" for found in tar.members(memoryview(head.data))]
@@ -113,8 +113,12 @@ def _check(sample: Sample, seen: set[str]) -> None:
     if sample.fault is not None:
         raise sample.fault
     if is_repeated:
-        fault = f"the key {sample.key!r} was in this tar before."
-        raise RowError(fault, "", "Keep the members of a sample together, and keys apart.")
+        fault = f"the key {sample.key!r} occurs more than once in this tar."
+        raise RowError(
+            fault,
+            "",
+            "Put the members of a sample one after another, and give each sample its own key.",
+        )
 
 
 def _sidecars(
@@ -147,7 +151,8 @@ def _images(source: tar.Source, sample: Sample, uri: str, context: Context) -> l
 
 
 def _header(source: tar.Source, offset: int, size: int) -> Header:
-    """The header, from the first bytes if they suffice: of a remote tar, less is fetched."""
+    """The header, read from the first bytes if they are enough, so that less of a remote tar is
+    fetched."""
     try:
         return probe(source[offset : offset + min(size, FIRST_BYTES)])
     except MediaError:
@@ -157,10 +162,11 @@ def _header(source: tar.Source, offset: int, size: int) -> Header:
 
 
 def _cuts(source: tar.Source) -> list[int]:
-    """The starts of the samples at which a large tar is cut; [0] if a key occurs in it twice.
+    """The positions of the samples at which a large tar is cut into splits; [0] if a key occurs
+    twice in the tar.
 
-    The second sample of a key is an error, which is seen only if one split has both. Memory holds
-    a hash of each key.
+    The second sample with a key is an error, which can be found only if both are in one split. A
+    hash of each key is kept in memory.
     """
     starts, count, seen = [0], 0, set[int]()
     for sample in samples(source):

@@ -37,8 +37,8 @@ class Members(NamedTuple):
 def elements(place: str, start: int = 0, stop: int = -1, first: int = 0) -> Iterator[Element]:
     """The elements of the array whose bracket is at `start`, or of a split of it (`first` > 0).
 
-    `[1, {"a": 2}]` gives elements 0 and 1, with the data `1` and ` {"a": 2}`. If there is no
-    array, or it is not closed, or something follows it, one more element, the last, has the
+    `[1, {"a": 2}]` gives elements 0 and 1, with the data `1` and ` {"a": 2}`. If the array is
+    missing, or it is not closed, or something follows it, one more element, the last, has the
     fault: its `value()` raises RowError.
     """
     chunks = read_chunks(place, start, stop)
@@ -62,7 +62,8 @@ def batches(elements: Iterable[Element]) -> Iterator[list[Element]]:
 
 
 def members(place: str) -> Members:
-    """The byte ranges of the values of the object in a file; of a key that occurs twice, the first.
+    """The byte ranges of the values of the object in a file; if a key occurs twice, the range of
+    the first.
 
     `{"a": [1], "b": 2}` -> ranges `a`: 5 to 9, `b`: 14 to 17. A value that the end of the file
     cuts off has a range to the end, and the object a fault.

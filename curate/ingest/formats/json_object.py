@@ -30,7 +30,7 @@ def find_arrays(
 ) -> tuple[dict[str, ByteRange], list[tuple[str, RowError]]]:
     """The byte range of every value of a file's object, by key; and the faults of the object.
 
-    A fault is (where, error): `object` where the JSON is broken, or one of `names` that the
+    A fault is (where, error). `where` is `object` if the JSON is broken, or one of `names` that the
     object does not have.
     """
     ranges, fault = members(place)

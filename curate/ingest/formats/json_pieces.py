@@ -33,7 +33,8 @@ class Element(NamedTuple):
     fault: str = ""
 
     def value(self) -> Any:
-        """The element parsed; of a key that occurs twice the last counts. RowError if broken."""
+        """The element, parsed. If a key occurs twice, the last one counts. RowError if it is
+        broken."""
         if self.fault:
             raise RowError(self.fault, fix=REPAIR)
         try:
@@ -68,7 +69,7 @@ def after_bracket(
         if body:
             kind = "array" if bracket == b"[" else "object"
             raise RowError(f"no JSON {kind}: it starts with {body[:24]!r}, at byte {at}.")
-    raise RowError("nothing but blanks.")
+    raise RowError("the file is empty or only whitespace.")
 
 
 def pieces(
@@ -76,8 +77,8 @@ def pieces(
 ) -> Iterator[Element]:
     """The elements of an array, or the keys and values of an object in turn, from `start` on.
 
-    `start` follows the opening bracket or a border; `number` is that of the first element there.
-    If the array or object does not end as it should, one more element, the last, has the fault.
+    `start` follows the opening bracket or a border; `number` is that of the first element there. If
+    the array or object does not end properly, one more element is given, with the fault.
     """
     memory = new_state(start)
     held = bytearray()  # bytes of the current element from earlier chunks
@@ -107,8 +108,8 @@ def pieces(
 def _limited(element: Element, is_array: bool) -> Element:
     """An element over the limit without its bytes.
 
-    In an array that is a fault. A value of an object may be as long as the file: it is an array
-    itself, of which only the byte range is wanted.
+    In an array this is a fault. A value of an object may be as long as the file, because it is an
+    array itself; only its byte range is needed.
     """
     size = element.stop - element.start
     if size <= MAX_ELEMENT_BYTES:
@@ -120,7 +121,8 @@ def _limited(element: Element, is_array: bool) -> Element:
 
 
 def _ending(state: int, last: Element, broken: str, is_array: bool) -> Iterator[Element]:
-    """The fault of an end without a closing bracket, or with something after it, if any.
+    """An element with a fault if the closing bracket is missing or something follows it; otherwise
+    nothing.
 
     `last` is what follows the last border; `broken` is why the file could not be read further.
     """
@@ -144,7 +146,7 @@ def scan_chunks(
 ) -> Iterator[tuple[bytes, int, np.ndarray]]:
     """Each chunk, its position, and the borders in it, as `scan` gives them.
 
-    The array of borders is overwritten by the next chunk's.
+    The array of borders is overwritten when the next chunk is scanned.
     """
     from manifests.kernels.json_scan import scan  # imports numba
 

@@ -41,7 +41,7 @@ class Member(NamedTuple):
 
 
 class Fault(NamedTuple):
-    """A member that cannot be read. Without a name, the tar breaks off before the name."""
+    """A member that cannot be read. The name is missing if the tar ends before it."""
 
     name: str | None
     start: int
@@ -60,7 +60,8 @@ class BlockCache:
         return int(self._size)
 
     def __getitem__(self, span: slice) -> memoryview:
-        """The bytes of a slice; one that is not inside a single block is fetched by itself."""
+        """The bytes of a slice. If it is not inside a single block, exactly these bytes are
+        fetched."""
         start, stop, _ = span.indices(self._size)
         number = start // self._block_bytes
         first = number * self._block_bytes
@@ -118,8 +119,8 @@ def _not_a_tar(head: bytes) -> str:
 def members(source: Source, start: int = 0, stop: int = -1) -> Iterator[Member | Fault]:
     """The files whose headers start in `start` to `stop` (-1: the end), in order.
 
-    A file that cannot be read is a Fault in its place. Nothing is raised: a tar that breaks off
-    gives every complete member, and a Fault as the last.
+    A file that cannot be read is given as a Fault. Nothing is raised: a tar that ends too early
+    gives all its complete members, then a Fault.
     """
     at, end = start, len(source)
     while stop < 0 or at < stop:
@@ -175,8 +176,8 @@ def _member(
 def _no_file(
     source: Source, header: bytes, start: int, at: int, name: str, size: int
 ) -> tuple[Fault | None, int]:
-    """A Fault for a link or a sparse file; None for folders, devices and the like; and where the
-    next headers begin."""
+    """A Fault for a link or a sparse file; None for other members, such as folders and devices; and
+    where the next headers begin."""
     kind, after = header[156], at + BLOCK
     if kind == _SPARSE:
         after = _after_sparse_map(source, header, after)

@@ -10,7 +10,8 @@ BLOCK = 512
 
 
 class BrokenError(Exception):
-    """The tar cannot be read further; `name` is the member that it breaks off in, if known."""
+    """The tar cannot be read further. `name` is the member in which it ends or is broken, if
+    known."""
 
     def __init__(self, fault: str, name: str | None = None) -> None:
         super().__init__(fault, name)
@@ -30,16 +31,16 @@ def size_of(header: bytes, at: int) -> int:
 
 
 def _sum(header: bytes) -> int:
-    """The sum of all bytes, with the checksum field itself as spaces.
+    """The sum of all bytes, where those of the checksum field count as spaces.
 
-    Adler-32's low half is one plus the sum, modulo 65521: computed in C, and exact if names are
-    ASCII. Other headers go through `sum_agrees`.
+    The lower 16 bits of Adler-32 are this sum plus one, modulo 65521, and zlib computes it in C. It
+    is exact if names are ASCII; other headers are checked by `sum_agrees`.
     """
     return (zlib.adler32(header) & 0xFFFF) - sum(header[148:156]) + (8 * 0x20 - 1)
 
 
 def sum_agrees(header: bytes) -> bool:
-    """Whether the checksum is right, in any notation, and signed or not, as in some old tars."""
+    """Whether the checksum is right, in any notation; old tars may have a sum of signed bytes."""
     try:
         stated = _number(header[148:156]) - 8 * 0x20
     except ValueError:
@@ -102,7 +103,8 @@ def _extend(extension: Extension, records: dict[bytes, bytes]) -> Extension:
 
 
 def _extend_globally(extension: Extension, records: dict[bytes, bytes]) -> Extension:
-    """The fields unchanged: comments and dates do not matter. A name for all members is broken."""
+    """The fields unchanged, because comments and dates do not matter. A global header with a name
+    is an error, because it would name all members."""
     if b"path" in records or b"size" in records:
         raise ValueError("one path or size for every member")
     return extension
@@ -111,7 +113,7 @@ def _extend_globally(extension: Extension, records: dict[bytes, bytes]) -> Exten
 def _pax_records(body: bytes) -> Iterator[tuple[bytes, bytes]]:
     """The (key, value) records of a pax header: `b"12 path=a.b\\n"` -> (b"path", b"a.b").
 
-    The number is the length of the record, all of it.
+    The number is the length of the whole record, with the number itself.
     """
     at = 0
     while at < len(body) and body[at]:

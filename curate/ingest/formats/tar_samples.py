@@ -10,9 +10,10 @@ from manifests.errors import RowError
 
 
 class Sample(NamedTuple):
-    """Members of one key: suffix -> (offset, size) in the tar; `fault` if it cannot be read.
+    """The members with one key: suffix -> (offset, size) in the tar. `fault` is the error if the
+    sample cannot be read.
 
-    `start` is the position of its first header.
+    `start` is the position of the first header.
     """
 
     key: str
@@ -26,7 +27,8 @@ def samples(source: tar.Source, start: int = 0, stop: int = -1) -> Iterator[Samp
 
     A fault that belongs to no sample is given as a sample of its own.
 
-    If the tar breaks off, the last sample gets the fault: members of it may be lost.
+    If the tar ends too early, the last sample gets the fault, because some of its members may be
+    lost.
     """
     current = None
     for found in tar.members(source, start, stop):
@@ -52,7 +54,7 @@ def samples(source: tar.Source, start: int = 0, stop: int = -1) -> Iterator[Samp
 
 def _key(name: str) -> tuple[str, str]:
     """Key and suffix of a member: `a/b.0.jpg` -> (`a/b`, `0.jpg`). Both are empty if it belongs to
-    no sample: a hidden file, a name without a dot, or one that leads out of the tar."""
+    no sample: a hidden file, a name without a dot, or a name that points outside the tar."""
     base = name.rfind("/") + 1
     dot = name.find(".", base)
     if dot <= base or _leaves_archive(name):
@@ -78,7 +80,7 @@ def _stray_error(found: tar.Member | tar.Fault) -> RowError | None:
 
 
 def _with_fault(sample: Sample, found: tar.Member | tar.Fault) -> Sample:
-    """The sample with a fault; a sample keeps its first."""
+    """The sample with a fault. If it already has one, it keeps that one."""
     error = found.error if isinstance(found, tar.Fault) else _repeated(found.name)
     return sample._replace(fault=sample.fault or error)
 

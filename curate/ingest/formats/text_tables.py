@@ -39,7 +39,7 @@ def layout_of(file: File, context: Context) -> Layout:
     """The layout of a file, by its first line that is not blank.
 
     `{` starts JSON lines; a line with a tab is the header of a TSV, any other that of a CSV.
-    FileError for a JSON array, or a line that can be no header.
+    FileError for a JSON array, or a line that cannot be a header.
     """
     numbered = lines(Split((file,)), context)
     number, first = next(((n, line) for n, line in numbered if line.strip()), (0, b"{"))
@@ -48,14 +48,16 @@ def layout_of(file: File, context: Context) -> Layout:
         return Layout("jsonl", [])
     if start == b"[":
         raise FileError(
-            "a JSON array, not JSON lines.", file.uri, "`curate readers` lists what reads those."
+            "a JSON array, not JSON lines.",
+            file.uri,
+            "`curate readers` lists readers of JSON arrays.",
         )
     try:
         header = decoded(number, first)
         fields = header.split("\t") if "\t" in header else next(csv.reader([header], strict=True))
     except (RowError, csv.Error) as error:
         reason = error.fault if isinstance(error, RowError) else f"{error}."
-        raise FileError(f"line {number} is no header of a table: {reason}", file.uri) from None
+        raise FileError(f"line {number} is not a header of a table: {reason}", file.uri) from None
     return Layout("tsv" if "\t" in header else "csv", fields, number)
 
 

@@ -50,7 +50,7 @@ def parsed(data: bytes, place: str) -> Element:
         return tree.close()
     except _Refused as refused:
         line = parser.CurrentLineNumber
-        raise FileError(f"line {line}: {refused}.", place, "Take it out.") from None
+        raise FileError(f"line {line}: {refused}.", place, "Remove it.") from None
     except (expat.ExpatError, ValueError, LookupError) as error:
         raise FileError(f"broken XML: {error}.", place, "Repair the file.") from None
 

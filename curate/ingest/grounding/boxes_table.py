@@ -181,7 +181,7 @@ class BoxesTable(AnnotatedTable):
 
     @property
     def _used(self) -> set[str | None]:
-        """The columns with a place of their own in the record; the others go to `meta`."""
+        """The columns that become fields of the record; the others go to `meta`."""
         columns = {getattr(self, setting) for setting in ("image", "text", *_COLUMNS.values())}
         return columns | {self.objects.field if self.objects else None}
 

@@ -81,7 +81,8 @@ class Coco(CocoLayout):
 
 
 def coco_annotation(entry: dict[str, Any], names: dict[str, str]) -> Annotation:
-    """An entry of COCO's `annotations`; `names`: of the categories by id. RowError if malformed."""
+    """An entry of COCO's `annotations`. `names`: the names of categories by id. RowError if it is
+    malformed."""
     category = id_field(entry, "category_id")
     if category not in names:
         raise RowError(f"no category has the id {category}")

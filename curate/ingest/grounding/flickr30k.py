@@ -93,15 +93,15 @@ class Flickr30kEntities(FilePerImage):
         found = storage.size_and_stamp(place)
         if found is None:
             raise FileError(
-                f"no file of its sentences: {uri}.", file.uri,
-                "Set `sentences` to the folder that they are in.",
+                f"the file of its sentences does not exist: {uri}.", file.uri,
+                "Set `sentences` to the folder of these files.",
             )  # fmt: skip
         if found[0] > MAX_SENTENCES_BYTES:
             raise FileError(
-                f"its sentences have {found[0]} bytes, over the limit of {MAX_SENTENCES_BYTES}: "
-                f"{uri}.",
+                f"the file of its sentences has {found[0]} bytes, over the limit of "
+                f"{MAX_SENTENCES_BYTES}: {uri}.",
                 file.uri,
-                "Five sentences have some 500 bytes: check the file.",
+                "Five sentences have about 500 bytes: check the file.",
             )
         try:
             lines = storage.read_bytes(place).decode("utf-8-sig").splitlines()

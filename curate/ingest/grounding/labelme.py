@@ -36,13 +36,13 @@ class LabelMe(FilePerImage):
     the name of the JSON file; folders in `imagePath` are ignored. If neither exists, the image in
     `imageData` is used, and its bytes are kept beside the part.
 
-    A rectangle becomes a box, whichever corners it was drawn from; a circle, the box around it; a
-    mask (from the magic wand), the box that it fills. A point becomes a point, `points` one object
-    each, and a polygon one ring. A line becomes a ring too, though it is open. The attribute
-    `shape_type` keeps the kind, `points` what was drawn of a circle, and `mask` that of a mask.
-    `group_id`, `flags`, `description` and the other fields become attributes. Coordinates are
-    pixels of the image as shown, of the size in the file. The other fields of the file go to
-    `meta`.
+    A rectangle becomes a box, in whatever order its corners were drawn. A circle becomes the box
+    around it, and a mask the box between its two points. A point becomes a point, and each point of
+    `points` an object of its own. A polygon becomes one ring, and so does a line, although it is
+    open. The attribute `shape_type` has the kind of the shape, `points` the points of a circle as
+    they were drawn, and `mask` the mask image. `group_id`, `flags`, `description` and the other
+    fields of a shape become attributes. Coordinates are pixels of the image as shown, of the size
+    in the file. The other fields of the file go to `meta`.
     """
 
     suffixes: ClassVar[tuple[str, ...]] = (".json",)
@@ -110,7 +110,7 @@ def _annotations(shape: Any, number: int) -> Iterator[Annotation]:
 def _drawn(
     kind: str, points: list[Sequence[float]], annotation: Annotation
 ) -> Iterator[Annotation]:
-    """The annotation with the coordinates of a shape; several for `points`."""
+    """The annotation with the coordinates of a shape; one for each point of `points`."""
     if kind in RINGS and len(points) >= RINGS[kind]:
         yield annotation._replace(polygon=[[number for point in points for number in point]])
     elif kind in ("rectangle", "mask") and len(points) == 2:
@@ -124,7 +124,7 @@ def _drawn(
     elif kind == "points" or (kind == "point" and len(points) == 1):
         yield from (annotation._replace(point=point) for point in points)
     else:
-        raise RowError(f"no known shape has this type and {len(points)} points")
+        raise RowError(f"there is no such shape with {len(points)} points")
 
 
 def _points(points: Any) -> list[Sequence[float]]:

@@ -171,8 +171,8 @@ def _cuboid(entry: dict[str, Any]) -> _Cuboid:
 
 
 def _corner_error(cuboid: _Cuboid, own: np.ndarray) -> RowError | None:
-    """An error if a corner in the file is far from all of `own` (8, 3), those of the nine numbers,
-    or the other way round."""
+    """An error if a corner in the file is far from all of `own`, or one of `own` is far from all
+    corners in the file. `own` (8, 3) are the corners computed from the nine numbers."""
     if cuboid.corners is None:
         return None
     with np.errstate(over="ignore"):  # the file may have numbers of any size
@@ -206,7 +206,8 @@ def _shown_size(image: OpenedImage, context: Context) -> tuple[int, int]:
 def _camera(
     value: Any, size: tuple[float, float] | None, shown: tuple[int, int]
 ) -> list[float] | None:
-    """fx fy cx cy in pixels of the image as shown, from K, which is in pixels of `size`."""
+    """The camera, fx fy cx cy in pixels of the image as shown, from the matrix K (`value`), which
+    is in pixels of an image of `size`."""
     if value is None or _is_unknown(value):
         return None
     matrix = _array(value, (3, 3), "K")

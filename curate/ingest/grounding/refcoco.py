@@ -108,7 +108,7 @@ class _Targets(NamedTuple):
 def _load_refs(data: bytes) -> list[Any]:
     value = loads(data)
     if not isinstance(value, list):
-        raise FileError(f"a pickle of a {type(value).__name__}, not of a list of refs.")
+        raise FileError(f"the pickle has a {type(value).__name__}, not a list of refs.")
     return value
 
 

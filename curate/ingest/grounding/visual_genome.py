@@ -134,7 +134,7 @@ def _annotated(
 
 
 def _open(root: str, key: str, media: Media) -> OpenedImage | RowError:
-    """The image with the id `key`; of the error, the place is in the first of FOLDERS."""
+    """The image with the id `key`, or an error that names its path in the first of FOLDERS."""
     for folder in FOLDERS:
         path = "/".join([*([folder] if folder else []), f"{key}.jpg"])
         if storage.size_and_stamp(media.resolve(storage.join(root, path))) is not None:
@@ -169,7 +169,7 @@ def _box(fields: Any, image: str) -> tuple[list[float], dict[str, Any]]:
     if not isinstance(fields, dict):
         raise RowError(f"{fields!r:.80} is not an object")
     if "image_id" in fields and id_field(fields, "image_id") != image:
-        raise RowError(f"it belongs to image {fields['image_id']}, not to {image}")
+        raise RowError(f"its image_id is {fields['image_id']}, not {image}")
     sides = ("width", "height") if "width" in fields else ("w", "h")
     box = [fields.get(name) for name in ("x", "y", *sides)]
     numbers = [n for n in box if isinstance(n, int | float) and not isinstance(n, bool)]

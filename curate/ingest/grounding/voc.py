@@ -85,7 +85,8 @@ def size_of(root: Element) -> tuple[float, float] | None:
 
 
 def box_of(holder: Element, what: str) -> list[float]:
-    """x1 y1 x2 y2 from `<bndbox>`, where they may be in any order; `what`: its name in errors."""
+    """x1 y1 x2 y2 from the elements of `<bndbox>`, in whatever order they are. `what`: the name of
+    the object in errors."""
     box = holder.find("bndbox")
     if box is None:
         raise RowError(f"{what} has no <bndbox>.", fix="Add one, or remove the object.")

@@ -123,7 +123,7 @@ def test_the_second_annotation_of_an_id_is_a_failure(tmp_path: Path) -> None:
         ("a.json#annotations[3]", "RowError"),
         ("a.json#annotations[4]", "RowError"),
     ]
-    assert failures[0].message == "the id 101 comes a second time"
+    assert failures[0].message == "the id 101 occurs a second time"
 
 
 def test_captions_of_an_image_id_with_two_files_are_failures(tmp_path: Path) -> None:

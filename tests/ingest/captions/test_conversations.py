@@ -111,9 +111,9 @@ def test_fields_of_the_other_layout_may_be_present_and_null() -> None:
         (
             [{"from": "robot", "value": "x"}],
             0,
-            "turn 0 is from 'robot', which is none of human, user, gpt, assistant, system",
+            "turn 0 is from 'robot', which is not one of human, user, gpt, assistant, system",
         ),
-        ([{"value": "x"}], 0, "turn 0 is from None, which is none of"),
+        ([{"value": "x"}], 0, "turn 0 is from None, which is not one of"),
         ([{"from": "human", "value": None}], 0, "turn 0 has None: neither text nor a list"),
         ([{"from": "human", "value": 7}], 0, "turn 0 has 7: neither text nor a list of parts"),
         (["hello"], 0, "turn 0 is 'hello', not an object"),

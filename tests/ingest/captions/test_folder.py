@@ -122,7 +122,7 @@ def test_failures_name_the_file_the_fault_and_the_fix(tmp_path: Path) -> None:
         ),
         failed("empty.jpg", "MediaError", f"jpg: not an image: no bytes. {FIX}"),
         failed(
-            "latin.jpg", "RowError", "txt: byte 3 is 0xe9: no UTF-8. Convert the caption to UTF-8."
+            "latin.jpg", "RowError", "txt: byte 3 is 0xe9: not UTF-8. Convert the caption to UTF-8."
         ),
         failed(
             "lonely.txt",

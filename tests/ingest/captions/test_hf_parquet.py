@@ -186,10 +186,10 @@ def test_an_image_without_bytes_is_opened_by_its_path_below_media_root(tmp_path:
     assert (row["media"][0]["uri"], row["media"][0]["offset"]) == ("media/sub/a.jpg", None)
     assert messages(found) == [
         ("a.parquet#1", f"media/none.jpg: there is no such file. {FIX_MISSING_FILE}"),
-        ("a.parquet#2", "'../a.parquet' leads out of media_root"),
-        ("a.parquet#3", "'/etc/passwd' is no path below media_root"),
-        ("a.parquet#4", "'http://x/a.jpg' is no path below media_root"),
-        ("a.parquet#5", "'a\\x00.jpg' is no path below media_root"),
+        ("a.parquet#2", "'../a.parquet' is outside media_root"),
+        ("a.parquet#3", "'/etc/passwd' is not a path below media_root"),
+        ("a.parquet#4", "'http://x/a.jpg' is not a path below media_root"),
+        ("a.parquet#5", "'a\\x00.jpg' is not a path below media_root"),
     ]
 
 

@@ -249,7 +249,7 @@ def test_the_last_value_of_a_repeated_key_is_taken(tmp_path: Path) -> None:
 def test_a_sample_with_video_is_a_failure(tmp_path: Path) -> None:
     failure = read_one(tmp_path, {**DOG, "video": "a.mp4"})
     assert (failure.key, failure.error) == ("a.json#0", "RowError")
-    assert failure.message == "video is not read yet by this reader"
+    assert failure.message == "this reader cannot read samples with video yet"
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ def test_a_field_that_repeats_the_caption_is_left_out_and_others_are_kept() -> N
 
 def test_json_deeper_than_can_be_kept_is_refused() -> None:
     deep = b"[" * 600 + b"]" * 600
-    fix = "Write it flatter."
+    fix = "Nest it less deeply."
     assert refused({"json": b'{"x": ' + deep + b"}"}).endswith(fix)
     assert refused({"json": deep}).endswith(fix)
     assert "does not parse" in refused({"json": b"[" * 100_000})

@@ -162,7 +162,7 @@ def test_json_lines_that_are_no_row_are_failures_with_line_and_position(tmp_path
     assert by_line["a.jsonl#7"] == ("RowError", f"line 7, byte 33: 0xe9 is not UTF-8. {CONVERT}")
     assert by_line["a.jsonl#8"] == (
         "RowError",
-        "'short' is an object, which is no text: {'en': 'a'}",
+        "'short' is an object, not text: {'en': 'a'}",
     )
     assert [by_line[f"a.jsonl#{n}"][1] for n in (9, 10, 11, 12)] == [
         "no image: 'file' is None",
@@ -170,11 +170,11 @@ def test_json_lines_that_are_no_row_are_failures_with_line_and_position(tmp_path
         "no image: 'file' is 7",
         "no image: 'file' is ['dog.jpg']",
     ]
-    assert by_line["a.jsonl#13"] == ("RowError", "'../a.jsonl' leads out of media_root")
+    assert by_line["a.jsonl#13"] == ("RowError", "'../a.jsonl' is outside media_root")
     missing = f"media/none.jpg: there is no such file. {FIX_MISSING_FILE}"
     assert by_line["a.jsonl#14"] == ("MediaError", missing)
     assert by_line["a.jsonl#15"][0] == "MediaError"
-    assert by_line["a.jsonl#16"] == ("RowError", "'a\\x00.jpg' is no path below media_root")
+    assert by_line["a.jsonl#16"] == ("RowError", "'a\\x00.jpg' is not a path below media_root")
     for line in (5, 17, 18):
         assert by_line[f"a.jsonl#{line}"][1].startswith(f"line {line}, character ")
         assert "broken JSON" in by_line[f"a.jsonl#{line}"][1]
@@ -274,7 +274,11 @@ def test_a_missing_column_is_an_input_error_with_the_nearest_spelling(
     ("name", "data", "fault"),
     [
         ("a.jsonl", b'[{"file": "dog.jpg"}]', "a JSON array, not JSON lines."),
-        ("a.csv", b"\xff\xfef\0i\0l\0e\0", "line 1 is no header of a table: line 1, byte 0: 0xff"),
+        (
+            "a.csv",
+            b"\xff\xfef\0i\0l\0e\0",
+            "line 1 is not a header of a table: line 1, byte 0: 0xff",
+        ),
         ("a.parquet", b"file,short", "broken parquet"),
     ],
 )

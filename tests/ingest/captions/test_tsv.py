@@ -84,8 +84,8 @@ def test_a_column_may_hold_paths(tmp_path: Path) -> None:
         ("a.tsv#2", "media/cat.jpg", "a cat"),
     ]
     assert [f.message for f in failures] == [
-        "'../a.tsv' leads out of media_root",
-        "'/etc/x' is no path below media_root",
+        "'../a.tsv' is outside media_root",
+        "'/etc/x' is not a path below media_root",
     ]
 
 
@@ -115,7 +115,7 @@ def test_lines_that_are_no_row_are_failures_with_their_line_and_blank_ones_are_n
             "a.tsv#5",
             "a.tsv#5",
             "RowError",
-            "line 5 has no tab: one column where two belong",
+            "line 5 has no tab: it has one column, not two",
         ),
         Failure(
             "a.tsv#6",

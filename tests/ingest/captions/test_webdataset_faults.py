@@ -48,7 +48,7 @@ def test_failures_name_the_sample_the_fault_and_the_fix(tmp_path: Path) -> None:
             "Name images KEY.jpg, KEY.png, KEY.webp and the like.",
         ),
         failure(
-            "latin", "RowError", "txt: byte 3 is 0xe9: no UTF-8. Convert the caption to UTF-8."
+            "latin", "RowError", "txt: byte 3 is 0xe9: not UTF-8. Convert the caption to UTF-8."
         ),
         failure(
             "broken",
@@ -58,7 +58,7 @@ def test_failures_name_the_sample_the_fault_and_the_fix(tmp_path: Path) -> None:
         failure(
             "list",
             "RowError",
-            "json: [1,2] is no object. Write one object of fields for each sample.",
+            "json: [1,2] is not an object. Write one object of fields for each sample.",
         ),
         failure(
             "number",
@@ -110,7 +110,7 @@ def test_a_caption_of_32_mebibytes_is_quarantined(tmp_path: Path) -> None:
             "0",
             "LimitError",
             "txt: 33554432 bytes is over the limit of 16777216 beside an image. "
-            "Leave out what is no caption.",
+            "Leave out everything that is not a caption.",
         )
     ]
 
@@ -150,8 +150,8 @@ def test_a_repeated_key_is_quarantined_the_second_time(tmp_path: Path) -> None:
         failure(
             "0",
             "RowError",
-            "the key '0' was in this tar before. "
-            "Keep the members of a sample together, and keys apart.",
+            "the key '0' occurs more than once in this tar. "
+            "Put the members of a sample one after another, and give each sample its own key.",
         )
     ]
 

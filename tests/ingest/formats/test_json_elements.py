@@ -261,8 +261,8 @@ def test_anything_but_an_array_is_one_broken_element(tmp_path: Path) -> None:
     assert faults(elements(write(tmp_path, b' {"a": [1]}'))) == [
         "no JSON array: it starts with b'{\"a\": [1]}', at byte 1."
     ]
-    assert faults(elements(write(tmp_path, b""))) == ["nothing but blanks."]
-    assert faults(elements(write(tmp_path, b" \n"))) == ["nothing but blanks."]
+    assert faults(elements(write(tmp_path, b""))) == ["the file is empty or only whitespace."]
+    assert faults(elements(write(tmp_path, b" \n"))) == ["the file is empty or only whitespace."]
 
 
 def test_deep_nesting_breaks_one_element(tmp_path: Path) -> None:

@@ -186,7 +186,7 @@ FAULTS: dict[str, tuple[dict[str, Any] | str, dict[str, Any], str]] = {
              "'w' and 'h' are '9', 9"),
     "caption": ({"b": [BOX], "t": 5}, {"boxes": "b", "text": "t"}, "'t' is 5, not text"),
     "path": ({"image": 5, "b": [BOX], "l": "x"}, B, "no image: 'image' is 5"),
-    "out": ({"image": "../a.jpg", "b": [BOX], "l": "x"}, B, "leads out of media_root"),
+    "out": ({"image": "../a.jpg", "b": [BOX], "l": "x"}, B, "is outside media_root"),
     "polygon": ({"p": [{"counts": "abc"}]}, {"polygons": "p"}, "a polygon is {'counts': 'abc'}"),
     "json": ('{"image": ', B, "broken JSON"),
 }  # fmt: skip

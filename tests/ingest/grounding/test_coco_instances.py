@@ -137,7 +137,7 @@ def test_broken_images_fail_alone(tmp_path: Path) -> None:
         "images[3]": "another image has the id 7",
         "10": "'file_name' is None, not text",
         "images[5]": "5 is not an object",
-        "12": "'../a.jpg' leads out of media_root",
+        "12": "'../a.jpg' is outside media_root",
         "13": "width and height are 0 and 3, not positive numbers",
     }
 

@@ -102,8 +102,8 @@ def test_sentences_are_read_from_the_given_folder(tmp_path: Path) -> None:
     entities(tmp_path, SHARED)
     (tmp_path / "Sentences").rename(tmp_path / "texts")
     assert read_annotated(flickr(), tmp_path).failures == {"9.xml": ("FileError", (
-        "no file of its sentences: Sentences/9.txt. "
-        "Set `sentences` to the folder that they are in."))}  # fmt: skip
+        "the file of its sentences does not exist: Sentences/9.txt. "
+        "Set `sentences` to the folder of these files."))}  # fmt: skip
     assert read_annotated(flickr(sentences="texts"), tmp_path).failures == {}
 
 
@@ -113,7 +113,7 @@ def test_sentences_are_read_from_the_given_folder(tmp_path: Path) -> None:
     ([SHARED], "[/EN#12/people A dog sits", "a broken mark in '[/EN#12/people A dog sits'"),
     ([SHARED], "[/EN#x/people A dog]", "a broken mark"),
     ([SHARED], b"\xff", "byte 0 of Sentences/9.txt is not UTF-8"),
-    ([SHARED], b" " * 2_000_000, "its sentences have 2000000 bytes"),
+    ([SHARED], b" " * 2_000_000, "the file of its sentences has 2000000 bytes"),
 ])  # fmt: skip
 def test_what_is_broken_fails_its_image(
     tmp_path: Path, objects: list[str], sentences: str | bytes, fault: str

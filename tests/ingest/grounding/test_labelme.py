@@ -112,17 +112,17 @@ BROKEN: dict[str, tuple[str, str, str]] = {
     "few": (
         content(shape("polygon", [1, 2], [3, 4])),
         "RowError",
-        "'polygon': no known shape has this type and 2 points",
+        "'polygon': there is no such shape with 2 points",
     ),
     "many": (
         content(shape("rectangle", *[[1, 2]] * 4)),
         "RowError",
-        "'rectangle': no known shape has this type and 4 points",
+        "'rectangle': there is no such shape with 4 points",
     ),
     "unknown": (
         content(shape("cube", [1, 2])),
         "RowError",
-        "a 'cube': no known shape has this type and 1 points",
+        "a 'cube': there is no such shape with 1 points",
     ),
     "aspect": (content(imageWidth=50), "RowError", "It is another image."),
     "data": (content(imagePath="x", imageData="%%"), "RowError", "'imageData' is not base64"),

@@ -190,9 +190,9 @@ def test_batches_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_pickle_of_anything_else_is_a_broken_file(tmp_path: Path) -> None:
-    with pytest.raises(FileError, match="a pickle of a dict, not of a list of refs"):
+    with pytest.raises(FileError, match="the pickle has a dict, not a list of refs"):
         refs(tmp_path, {"refs": REFS})
-    with pytest.raises(FileError, match="a pickle with the instruction"):
+    with pytest.raises(FileError, match="the pickle uses the instruction"):
         refs(tmp_path, [*REFS, {1, 2}], protocol=4)
 
 

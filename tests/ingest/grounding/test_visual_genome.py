@@ -119,7 +119,7 @@ def test_malformed_regions_and_objects_fail_alone(tmp_path: Path) -> None:
         "0.regions[2]": "5 is not an object",
         "0.regions[3]": "'phrase' is ' ', not text",
         "0.regions[4]": "x, y, width, height are [None, 1, 5, 5], not 4 numbers",
-        "0.regions[5]": "it belongs to image 13, not to 12",
+        "0.regions[5]": "its image_id is 13, not 12",
         "0.regions[6]": "x, y, width, height are [1, True, 5, 5], not 4 numbers",
     }
     nameless = [{"names": [], "x": 1, "y": 1, "w": 5, "h": 5}, {"names": ["a"], "x": 1, "y": 1}]
@@ -146,7 +146,7 @@ def test_malformed_elements_fail_alone(tmp_path: Path) -> None:
         "2": "5 is not an object",
         "3": "neither regions nor objects; there are: id.",
         "4": "'id' is None: neither a whole number nor text",
-        "6": "'VG_100K/../../12.jpg' leads out of media_root",
+        "6": "'VG_100K/../../12.jpg' is outside media_root",
     }
 
 

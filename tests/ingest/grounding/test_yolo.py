@@ -79,7 +79,7 @@ def test_class_names_come_from_the_given_file_or_one_near_the_labels(
 
 
 @pytest.mark.parametrize(("files", "setting", "fault"), [
-    ({}, None, r"labels: no classes.txt, obj.names, data.yaml, dataset.yaml in it, or in the two"),
+    ({}, None, r"labels: none of classes.txt, obj.names, data.yaml, dataset.yaml is in this"),
     ({}, "c.txt", r"c.txt: there is no such file. The setting is 'names'."),
     ({"c.yaml": "names: 5"}, "c.yaml", r"`names` is 5, not a list or"),
     ({"c.yaml": "train: x"}, "c.yaml", r"`names` is None, not a list or numbered"),
@@ -97,7 +97,7 @@ def test_missing_class_names_stop_the_run(
 
 
 @pytest.mark.parametrize(("line", "error", "fault"), [
-    ("2 .5 .5 .1 .1", "RowError", "line 2: class '2' is not one of the 2 with a name"),
+    ("2 .5 .5 .1 .1", "RowError", "line 2: class '2' has no name: 2 classes have names"),
     ("-1 .5 .5 .1 .1", "RowError", "line 2: class '-1' is not one of the 2"),
     ("9999999999 .5 .5 .1 .1", "RowError", "line 2: class '9999999999' is not one"),
     ("0 .5 .5 .1", "RowError", "line 2: 3 numbers after the class are neither a box nor"),

@@ -60,8 +60,8 @@ def batch_of_columns(
 ) -> ReadBatch:
     """Records of the rows whose image opened, and failures of the other rows and of `failed`.
 
-    `images` has one entry a row; None makes records of text alone. `failed` holds rows that are
-    not among `columns`: their place in the file, and the error.
+    `images` has one entry for each row; None makes records that have only text. `failed` holds rows
+    that are not among `columns`: their place in the file, and the error.
     """
     errors = list(failed)
     opened = [image for image in images or () if isinstance(image, OpenedImage)]

@@ -36,7 +36,7 @@ def check_sidecar_size(suffix: str, size_bytes: int) -> None:
             f"{suffix}: {size_bytes} bytes is over the limit of {MAX_SIDECAR_BYTES} beside an "
             "image."
         )
-        raise LimitError(fault, "", "Leave out what is no caption.")
+        raise LimitError(fault, "", "Leave out everything that is not a caption.")
 
 
 def with_suffix(suffix: str, error: MediaError) -> MediaError:
@@ -72,13 +72,13 @@ def _sidecar_text(suffix: str, data: bytes | memoryview) -> str | None:
     try:
         text = str(data, "utf-8").removeprefix("\ufeff").strip()
     except UnicodeDecodeError as error:
-        fault = f"{suffix}: byte {error.start} is {data[error.start]:#04x}: no UTF-8."
+        fault = f"{suffix}: byte {error.start} is {data[error.start]:#04x}: not UTF-8."
         raise RowError(fault, "", "Convert the caption to UTF-8.") from None
     return text or None
 
 
 def _field(name: str, fields: dict[str, Any]) -> str | None:
-    """A field's text, of a list the first; None if blank."""
+    """The text of a field, or the first text if it is a list; None if blank."""
     value = fields.get(name)
     if isinstance(value, list):
         value = value[0] if value else None
@@ -94,7 +94,7 @@ def _json_fields(data: bytes | memoryview) -> dict[str, Any]:
     except ValueError as error:
         value = _parse_leniently(data, error)
     if not isinstance(value, dict):
-        fault = f"json: {_dump(value)[:40]} is no object."
+        fault = f"json: {_dump(value)[:40]} is not an object."
         raise RowError(fault, "", "Write one object of fields for each sample.")
     return value
 
@@ -103,11 +103,12 @@ def _dump(value: Any) -> str:
     try:
         return orjson.dumps(value).decode()
     except TypeError as error:  # nested deeper than orjson can write
-        raise RowError(f"json: cannot be kept: {error}.", "", "Write it flatter.") from None
+        raise RowError(f"json: cannot be stored: {error}.", "", "Nest it less deeply.") from None
 
 
 def _parse_leniently(data: bytes | memoryview, strict: ValueError) -> Any:
-    """JSON as Python's `json` writes it: NaN, which becomes null, and a byte order mark."""
+    """Parse JSON that Python's `json` reads but the strict parser refuses: with NaN, which becomes
+    null, or with a byte order mark."""
     try:
         return orjson.loads(orjson.dumps(json.loads(bytes(data))))
     except (ValueError, TypeError, RecursionError):

@@ -32,8 +32,8 @@ class AnnotatedImage(NamedTuple):
     """An image with its annotations; or, with an error in place of the image, an input that fails.
 
     `within`: its place in the file, such as a row number. `size`: width and height of the image
-    that was annotated, if the file records them. `text`: a caption. `camera`: fx fy cx cy.
-    `file`: set where a batch is of many small files, so that each image names its own.
+    that was annotated, if the file records them. `text`: a caption. `camera`: fx fy cx cy. `file`:
+    set if a batch has many small files, so that each image names its own.
     """
 
     within: Any

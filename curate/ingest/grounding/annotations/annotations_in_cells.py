@@ -15,7 +15,7 @@ Entry = dict[str, Any]
 
 
 class FieldNames(Protocol):
-    """The names of the fields of an annotation; None for what it does not have."""
+    """The names of the fields of an annotation; None for a field that it does not have."""
 
     @property
     def box(self) -> Sequence[str] | None: ...
@@ -104,7 +104,7 @@ def holds_coordinates(cell: Any) -> bool:
 
 
 def holds_numbers(kind: pa.DataType) -> bool:
-    """Whether a column's type has numbers, however deep."""
+    """Whether a column's type has numbers, at any depth."""
     if kind.num_fields:
         return any(holds_numbers(kind.field(n).type) for n in range(kind.num_fields))
     return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
@@ -121,8 +121,8 @@ def _is_number(value: Any) -> bool:
 def _as_list(cell: Any, field: str) -> Any:
     """A cell as a list with a value for each annotation; unchanged if it applies to all.
 
-    Points may be `{"x": [1, 2], "y": [3, 4]}` -> `[[1, 3], [2, 4]]`; one box may be without
-    an outer list: `[0, 0, 9, 9]` -> `[[0, 0, 9, 9]]`.
+    Points may be `{"x": [1, 2], "y": [3, 4]}` -> `[[1, 3], [2, 4]]`; a single box may have no outer
+    list: `[0, 0, 9, 9]` -> `[[0, 0, 9, 9]]`.
     """
     if field == "point" and isinstance(cell, dict):
         return xy_pairs(cell, "points")
@@ -141,7 +141,8 @@ def xy_pairs(value: Any, name: str) -> list[list[Any]]:
 
 
 def _numbers(entry: Entry, names: Sequence[str] | None) -> Any:
-    """The numbers of a box or a point, from one field or from a field for each; None without."""
+    """The numbers of a box or a point, from one field or from one field for each number; None if it
+    has none."""
     if not names:
         return None
     if len(names) > 1:
@@ -152,7 +153,8 @@ def _numbers(entry: Entry, names: Sequence[str] | None) -> Any:
 
 
 def _rings(value: Any) -> Any:
-    """A polygon as rings of x y x y ...; it may be one such ring, or a list of pairs.
+    """A polygon as a list of rings, each x y x y .... The value may also be a single ring, or a
+    list of (x, y) pairs.
 
     `[[0, 0], [9, 0], [9, 9]] -> [[0, 0, 9, 0, 9, 9]]`
     """
@@ -170,6 +172,6 @@ def _label(value: Any, class_names: dict[int, str]) -> str | None:
         return value
     if isinstance(value, int) and not isinstance(value, bool):
         if class_names and value not in class_names:
-            raise RowError(f"class {value} is not one of the {len(class_names)} with a name")
+            raise RowError(f"class {value} has no name: {len(class_names)} classes have names")
         return class_names.get(value, str(value))
     raise RowError(f"a label is {value!r:.80}, not text or a whole number")

@@ -40,7 +40,7 @@ def class_names_near(folder: str, base: str) -> dict[int, str]:
             if storage.exists(storage.resolve(base, uri)):
                 return read_class_names(uri, base)
     raise InputError(
-        f"no {', '.join(FILES)} in it, or in the two folders above it.",
+        f"none of {', '.join(FILES)} is in this folder or in the two folders above.",
         folder or ".",
         "Set `names` to the names of the classes, or to a file with them.",
     )
@@ -53,7 +53,7 @@ def read_class_names(uri: str, base: str) -> dict[int, str]:
     if found is None:
         raise InputError("there is no such file.", uri, "The setting is 'names'.")
     if found[0] > _MAX_BYTES:
-        raise InputError(f"{found[0]} bytes are too many for a list of class names.", uri)
+        raise InputError(f"{found[0]} bytes are too many for a file of class names.", uri)
     try:
         text = storage.read_bytes(place).decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -67,12 +67,12 @@ def class_name(names: dict[int, str], number: str) -> str:
     """The name of a class: `class_name({0: "cat"}, "0") -> "cat"`. RowError if it has none."""
     is_number = number.isascii() and number.isdigit() and len(number) <= _MAX_DIGITS
     if not is_number or int(number) not in names:
-        raise RowError(f"class {number!r:.40} is not one of the {len(names)} with a name")
+        raise RowError(f"class {number!r:.40} has no name: {len(names)} classes have names")
     return names[int(number)]
 
 
 def _upwards(folder: str) -> Iterator[str]:
-    """A folder and the two above it, as far as the path goes: `a/b` -> `a/b`, `a`, ``."""
+    """A folder and the two above it, if the path has so many: `a/b` -> `a/b`, `a`, ``."""
     places = [folder]
     for _ in range(2):
         above, slash, _ = places[-1].rpartition("/")
@@ -90,7 +90,7 @@ def _from_yaml(text: str, uri: str) -> dict[int, str]:
         raise InputError(f"broken YAML: {' '.join(str(error).split())}.", uri) from None
     if isinstance(content, dict) and "kpt_shape" in content:
         raise InputError(
-            "`kpt_shape`: these labels are poses, whose lines look like polygons.", uri,
+            "it has `kpt_shape`, so the labels are poses, which would be read as polygons.", uri,
             "Poses are not supported: leave these labels out.",
         )  # fmt: skip
     names = content.get("names") if isinstance(content, dict) else None

@@ -61,7 +61,8 @@ class _ImageEntry(NamedTuple):
 class CocoLayout(GroundingReader):
     """`images` and `annotations` of one JSON object, joined by `image_id`.
 
-    Splits divide `images`; each split scans all annotations once, and holds those of its images.
+    Each split has a range of `images`; it scans all annotations once, and keeps those of its own
+    images in memory.
     """
 
     suffixes: ClassVar[tuple[str, ...]] = SUFFIXES
@@ -76,7 +77,8 @@ class CocoLayout(GroundingReader):
     def parse_annotations(
         self, entries: Sequence[dict[str, Any]], names: dict[str, str]
     ) -> list[Annotation | RowError]:
-        """An annotation, or its error, for each entry; `names`: of the categories, by id."""
+        """An annotation, or its error, for each entry. `names`: the names of the categories by
+        id."""
 
     def splits(self, file: File, context: Context) -> Iterator[Split]:
         place = context.media.resolve(file.uri)
@@ -151,8 +153,8 @@ def size_of(image: dict[str, Any]) -> tuple[float, float] | None:
 def _image_entries(
     entries: Iterator[Element], annotations: dict[str, list[Element]], seen: set[str]
 ) -> Iterator[_ImageEntry]:
-    """The entries of `images`. If two have one id, the first gets the annotations and the second
-    is an error; `seen` has the ids of earlier splits."""
+    """The entries of `images`. If two have the same id, the first gets the annotations and the
+    second is an error. `seen` has the ids of earlier splits."""
     for element in entries:
         within = f"images[{element.number}]"
         try:
@@ -168,7 +170,7 @@ def _image_entries(
 
 
 def _batches(images: Iterator[_ImageEntry]) -> Iterator[list[_ImageEntry]]:
-    """BATCH_IMAGES at a time, or fewer if their annotations come to BATCH_BYTES."""
+    """Batches of BATCH_IMAGES, or of fewer if their annotations reach BATCH_BYTES."""
     batch: list[_ImageEntry] = []
     size_bytes = 0
     for image in images:

@@ -126,7 +126,8 @@ def _gather(
 
 
 def _impossible(coordinates: BatchCoordinates, units: Units, space: Space) -> dict[int, RowError]:
-    """The errors of images with an impossible box, point or vertex; of several, of the first."""
+    """The errors of images with an impossible box, point or vertex. If an image has several, the
+    error names the first."""
     errors: dict[int, RowError] = {}
     for some, converted in zip(coordinates, units, strict=True):
         for at in np.flatnonzero(is_impossible(converted)).tolist():

@@ -38,7 +38,7 @@ def images_by_columns(
 
 
 def _templates(files: Files | None, known: set[str], place: str) -> list[Template]:
-    """The templates of the recipe, or those of the usual ones whose columns exist."""
+    """The templates of the recipe, or else the usual templates whose columns exist."""
     if files is not None:
         templates = [Template(file) for file in files]
         for template in templates:
@@ -48,7 +48,7 @@ def _templates(files: Files | None, known: set[str], place: str) -> list[Templat
     templates = [template for template in usual if template.columns <= known]
     if not templates:
         fault = f"no column of urls or keys; there are: {', '.join(sorted(known))}."
-        raise InputError(fault, place, "Set `file` to how the images are named.")
+        raise InputError(fault, place, "Set `file` to a template of the image names.")
     return templates
 
 

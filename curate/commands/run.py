@@ -67,7 +67,7 @@ def _reasons(account: Account) -> list[tuple[str, int]]:
 
 
 def summary(made: RunManifest, out: str) -> str:
-    """What was made, where it lies, and the command to type next."""
+    """What was made, where it is stored, and the command to type next."""
     lines = []
     for name, entry in made.shards.items():
         counts = f"{count(len(entry['shards']), 'shard')}, {count(entry['rows'], 'row')}"

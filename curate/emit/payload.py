@@ -82,7 +82,7 @@ def read_blocks(
 
 
 def _lengths(shown: ShownMedia, media: Media) -> np.ndarray:
-    """The length of each image or video in bytes; of a missing file, 0."""
+    """The length of each image or video in bytes; 0 for a missing file."""
     stated = pc.struct_field(shown.media, "length")
     lengths = np.asarray(stated.fill_null(0)).astype(np.int64)
     unstated = np.flatnonzero(np.asarray(stated.is_null()))

@@ -1,9 +1,9 @@
 """The columns of a shard, made from whole columns of records: no Python object for each row.
 
 `images` and `videos` are in the order in which `messages` shows them: an image that two segments
-show is there twice, and media that no segment shows are not written. `objects.media` is the
-number of the first item of `messages` that shows the annotated media, counted over images and
-videos from 0; null if none shows them.
+show is there twice, and media that no segment shows are not written. `objects.media` counts the
+images and videos of `messages` from 0: it is the index of the first one that shows the annotated
+media, or null if none does.
 """
 
 from __future__ import annotations

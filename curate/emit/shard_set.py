@@ -17,7 +17,7 @@ NAME = "shards.json"
 
 
 class ShardSet(BaseModel):
-    """All shards of one format, in order. Other files in the folder are no part of the data."""
+    """All shards of one format, in order. Other files in the folder are not part of the data."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -49,7 +49,8 @@ def load(folder: str) -> ShardSet:
 
 
 def check(folder: str, entry: FileEntry) -> str:
-    """The path of the file of an entry. Raises ManifestError if its size is not the entry's."""
+    """The path of the file of an entry. Raises ManifestError if the size of the file is not the
+    size in the entry."""
     place = storage.join(folder, entry.name)
     found = storage.size_and_stamp(place)
     if found is None or found[0] != entry.size_bytes:

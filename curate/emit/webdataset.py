@@ -94,7 +94,7 @@ def _columns(job: Job) -> pa.RecordBatch:
 
 
 def _parsed(meta: str | None) -> Any:
-    """The value of a row's meta; the string itself if it is no valid JSON."""
+    """The value of a row's meta; the string itself if it is not valid JSON."""
     try:
         return None if meta is None else orjson.loads(meta)
     except orjson.JSONDecodeError:

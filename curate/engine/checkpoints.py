@@ -1,7 +1,8 @@
-"""The sidecar of a part that takes long, written in segments, so that a crash loses seconds.
+"""The sidecar of a part, written in segments if the part takes long, so that a crash loses seconds
+of work.
 
-Segments lie in a folder of their own and are committed one by one. At the end they are joined: the
-bytes of the sidecar do not depend on where the segments were cut.
+Segments are in a folder of their own and are committed one by one. At the end they are joined. The
+bytes of the sidecar do not depend on where one segment ended and the next began.
 """
 
 from __future__ import annotations
@@ -49,7 +50,8 @@ class Checkpoints:
         return sum(int(commit.detail["batches"]) for commit in self._commits)
 
     def add(self, table: pa.Table) -> None:
-        """Add the measures of one batch; now and then, commit what was added."""
+        """Add the measures of one batch. If SECONDS have passed, commit the batches added so far as
+        a segment."""
         self._tables.append(table.select(self._schema.names).cast(self._schema))
         if time.monotonic() - self._started >= SECONDS:
             self._commit()
@@ -112,7 +114,7 @@ class Checkpoints:
         self._tables = []
 
     def _committed(self) -> list[Commit]:
-        """The segments of an earlier try that still hold, up to the first that does not."""
+        """The segments of an earlier attempt, up to the first that is missing or broken."""
         found: list[Commit] = []
         while True:
             commit = manifest.load_commit(storage.join(self._segments, f"{len(found):05d}.json"))

@@ -34,7 +34,7 @@ class FusedSteps(NamedTuple):
 
     @property
     def images(self) -> Images | None:
-        """The size at which images are decoded for all steps; None where no step looks at any."""
+        """The size at which images are decoded for all steps; None if no step looks at images."""
         return joint_images(self.steps)
 
     @property

@@ -69,8 +69,8 @@ def apply_answer(
 ) -> StepResult:
     """Add the answer's columns to the batch and remove the rows it drops or quarantines.
 
-    An error wins over a drop. `dropped_as`: the schema of dropped rows in this pass;
-    `passed_over`: rows of the batch that the step was not asked about.
+    A row with an error and a drop reason is quarantined. `dropped_as`: the schema of dropped rows
+    in this pass; `passed_over`: rows of the batch that the step was not asked about.
     """
     annotated = with_columns(batch, dict(answer.columns))
     failed = pc.is_valid(answer.errors["kind"].combine_chunks())

@@ -121,7 +121,7 @@ def commit_uri(folder: str, part: str) -> str:
 
 
 def load_commit(folder: str, part: str) -> Commit | None:
-    """The commit of a part; None where there is none."""
+    """The commit of a part; None if there is none."""
     return manifest.load_commit(commit_uri(folder, part))
 
 
@@ -130,7 +130,8 @@ def save_commit(folder: str, commit: Commit) -> None:
 
 
 def _sum(lists: pa.ChunkedArray, field: str) -> int:
-    """The sum of a number field over a column of lists of structs; of a text field, its bytes."""
+    """The sum of a field over a column of lists of structs. For a text field it is the number of
+    bytes."""
     values = pc.struct_field(record.one_chunk(lists).flatten(), field)
     if pa.types.is_string(values.type):
         values = pc.binary_length(values)

@@ -118,7 +118,7 @@ def _apply(sidecar: pa.Table, batch: pa.Table) -> pa.Table:
 
 
 def with_columns(batch: pa.Table, columns: dict[str, pa.Array | pa.ChunkedArray]) -> pa.Table:
-    """The batch with these columns added, or replaced where it has them."""
+    """The batch with these columns added; a column that it already has is replaced."""
     for name, values in columns.items():
         at = batch.schema.get_field_index(name)
         batch = batch.append_column(name, values) if at < 0 else batch.set_column(at, name, values)

@@ -26,7 +26,7 @@ from manifests.storage.digest import file_digest
 
 
 class PlannedStep(NamedTuple):
-    """`name` is unique in the run: the step's key, with -2, -3 where the key is used again.
+    """`name` is unique in the run: the step's key, with -2, -3 if the key is used again.
 
     `only`: for each column the values of the rows that the step is for; None: all rows.
     `required_steps`: the names in this run of the row steps that a corpus step needs.

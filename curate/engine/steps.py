@@ -108,8 +108,8 @@ def _checked(
 def _without_failed(
     columns: Columns, rewrites: tuple[str, ...], batch: pa.Table, errors: pa.Table
 ) -> Columns:
-    """The columns; a row on which the step failed has no measures, and what it had in columns that
-    the step rewrites."""
+    """The columns, changed for rows on which the step failed: their measures are null, and columns
+    that the step rewrites keep their old values."""
     failed = pc.is_valid(errors["kind"].combine_chunks())
     if not pc.any(failed).as_py():
         return columns
@@ -128,8 +128,8 @@ def _halving(
 ) -> list[T]:
     """The results of `call(start, rows)` for blocks of rows, in order: one block if nothing raises.
 
-    A block on which it raises is cut in two, until the row is found that raises alone: it gets the
-    result of `failed(row, error)`.
+    A block on which `call` raises is cut in two, again and again, until it is a single row. The
+    result for that row is `failed(row, error)`.
     """
     results: list[T] = []
     waiting, failures = [(0, batch.num_rows)], 0
@@ -156,7 +156,7 @@ def _halving(
 
 
 def _reraise_unless_row(error: Exception) -> None:
-    """Raise an error again that no single row causes, such as a full disk or a broken contract."""
+    """Raise the error again if it is not caused by a single row: a full disk, a broken contract."""
     if isinstance(error, CurateError) and not isinstance(error, RowError):
         raise error
 
@@ -175,8 +175,8 @@ def _text(error: Exception) -> str:
 
 
 class _Made(NamedTuple):
-    """What a reshape step made of some rows: records with all columns of the pass, and for each
-    row it was given a drop reason or an error, null where it made something of it."""
+    """What a reshape step made from some rows: records with all columns of the pass; and for each
+    input row a drop reason or an error, null if records were made from it."""
 
     rows: pa.Table
     drop: pa.Array
@@ -231,19 +231,21 @@ def _reshape(
 
 
 def _made(planned: PlannedStep, given: pa.Table, answered: Reshaped) -> _Made:
-    """What the step made, checked, with the measures that its parents have.
+    """The records that a reshape step made, checked; each also gets the measures of its parent.
 
-    Raises StepError where records are not in the record schema, or a row has no answer.
+    Raises StepError if the records do not have the record schema, or if a row has no answer.
     """
     place = f"step {planned.name}"
     if answered.rows.schema.names != record.SCHEMA.names:
         differ = sorted(set(answered.rows.schema.names) ^ set(record.SCHEMA.names))
-        raise StepError(f"made records with other columns than the schema has: {differ}", place)
+        raise StepError(
+            f"the columns of its new records differ from the record schema in {differ}", place
+        )
     rows, parents = given.num_rows, np.asarray(answered.parents, np.int64)
     if len(parents) != answered.rows.num_rows:
         raise StepError(f"{len(parents)} parents for {answered.rows.num_rows} new records", place)
     if len(parents) and not 0 <= parents.min() <= parents.max() < rows:
-        raise StepError(f"a parent is not one of the {rows} rows it was given", place)
+        raise StepError(f"a parent is not the number of one of the {rows} input rows", place)
     drop = planned.reasons(answered.drop, rows)
     errors = no_errors(rows) if answered.errors is None else answered.errors.table
     planned.values(errors, "errors", rows)
@@ -251,7 +253,7 @@ def _made(planned: PlannedStep, given: pa.Table, answered: Reshaped) -> _Made:
     answers |= np.asarray(drop.is_valid()) | np.asarray(pc.is_valid(errors["kind"]))
     if not answers.all():
         lost = given["id"][int(np.flatnonzero(~answers)[0])].as_py()
-        raise StepError(f"made nothing of {lost}, and gave no reason", place)
+        raise StepError(f"made no record from {lost}, and gave no reason to drop it", place)
     inherited = given.drop_columns(record.SCHEMA.names).take(pa.array(parents))
     columns = {name: inherited[name] for name in inherited.column_names}
     new = answered.rows.cast(record.SCHEMA)
@@ -262,7 +264,7 @@ def _made(planned: PlannedStep, given: pa.Table, answered: Reshaped) -> _Made:
 
 
 def _with_measures(planned: PlannedStep, rows: pa.Table, measures: Columns) -> pa.Table:
-    """The rows with the measures of a reshape step; null where they are not given."""
+    """The rows with the measures of a reshape step; measures that are not given are null."""
     for name, kind in planned.measures.items():
         column = measures.get(name, pa.nulls(rows.num_rows, kind))
         rows = rows.append_column(pa.field(name, kind), column)

@@ -31,7 +31,8 @@ class Event(NamedTuple):
 
 
 class Explanation(NamedTuple):
-    """All that happened to a record. `record`: its row as it was read; None if it was not."""
+    """All that happened to a record. `record`: its row as it was read; None if it could not be
+    read."""
 
     id: str
     origin: str
@@ -54,7 +55,7 @@ class _Match(NamedTuple):
 def explain(out: str, wanted: str) -> Explanation:
     """What happened to a record, by its id, the start of its id, or its origin.
 
-    Raises InputError if no record, or more than one, is meant.
+    Raises InputError if no record matches, or more than one.
     """
     run = manifest.load_run(out)
     found = _find(run, out, wanted)
@@ -65,7 +66,8 @@ def explain(out: str, wanted: str) -> Explanation:
 
 
 def _find(run: RunManifest, out: str, wanted: str) -> _Match:
-    """The one record that is meant: an exact id or origin wins over the start of an id."""
+    """The one record that matches `wanted`. A record with exactly this id or origin is preferred to
+    one whose id starts with it."""
     matches: list[_Match] = []
     for entry in run.passes:
         if entry.kind == "read":
@@ -180,7 +182,7 @@ def _pass_events(
 
 
 def _kept(known: PassManifest, step: dict[str, Any], row: dict[str, Any]) -> Event:
-    """A step kept the record, or was not asked about it, by its `only`."""
+    """The event of a step that kept the record, or whose `only` did not select it."""
     name, only = step["name"], step.get("only") or {}
     if any(column in row and row[column] not in values for column, values in only.items()):
         return Event(name, PASSED_OVER, {"only": only})
@@ -213,7 +215,7 @@ def _settings(known: PassManifest, name: str) -> dict[str, Any]:
 
 
 def _shard_events(run: RunManifest, out: str, found: _Match) -> Iterator[Event]:
-    """For each format the shard that has the record, or why none has it."""
+    """For each format, the shard that has the record, or why no shard has it."""
     for name, written in run.shards.items():
         if failed := _not_written(run, out, name, found.id):
             yield failed

@@ -48,9 +48,10 @@ def duplicate_passes(run: RunManifest, out: str) -> Iterator[tuple[PassEntry, st
 
 
 def largest_families(out: str, count: int, members: int, step: str | None = None) -> list[Family]:
-    """The `count` families with the most dropped records, with up to `members` of these.
+    """The `count` families with the most dropped records. Up to `members` of these records are
+    given.
 
-    Of all steps that drop duplicates, or of the one named `step`.
+    Families of all steps that drop duplicates, or of the step named `step`.
     """
     run = manifest.load_run(out)
     found = []
@@ -83,9 +84,10 @@ def _largest_of_step(
 def path_to_survivor(
     out: str, entry: PassEntry, name: str, of: str
 ) -> list[tuple[str, dict[str, Any]]]:
-    """The records on the path from `of`, which a record is a duplicate of, to the survivor.
+    """The records on the path from `of` to the survivor. `of` is the id of the record that a
+    dropped record is a duplicate of.
 
-    Each with its role and its facts: [("by way of", {...}), ("survivor", {...})].
+    Each record comes with its role and its facts: [("by way of", {...}), ("survivor", {...})].
     """
     dropped = [t for t in _dropped(out, entry) if f"{name}.of" in t.column_names]
     steps: list[tuple[str, dict[str, Any]]] = []

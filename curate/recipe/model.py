@@ -1,4 +1,5 @@
-"""A recipe, checked and built: a mistake is an error with line, field and nearest spelling."""
+"""Checks a recipe and builds it. A mistake is an error with the line, the field and the nearest
+spelling."""
 
 from __future__ import annotations
 
@@ -115,7 +116,7 @@ def _inside(error: ErrorDetails) -> Path:
 
 
 def _new_name(error: ErrorDetails, kind: type[BaseModel]) -> str | None:
-    """The new name of an unknown setting, if it is an old one."""
+    """The new name of a setting, if the given one is its old name."""
     *path, name = _inside(error) or ("",)
     if error["type"] != "extra_forbidden":
         return None
@@ -150,7 +151,7 @@ def _resolve_at(resolve: Callable[[str], R], name: str, text: Text, path: Path) 
 
 
 class _Item(NamedTuple):
-    """One step of a recipe, and where it stands in it."""
+    """One step of a recipe, and its place in the recipe."""
 
     name: str
     settings: dict[str, Any]
@@ -213,7 +214,8 @@ def _required_name(
     planned: list[PlannedStep],
     seen: Counter[str],
 ) -> str:
-    """The name in the run of a row step that a corpus step needs; it is added if missing."""
+    """The name of a row step that a corpus step needs, in this run. The step is added if it is
+    missing."""
     for known in planned:
         if known.step == step and known.only in (None, only):
             return known.name
@@ -222,7 +224,8 @@ def _required_name(
 
 
 def _check_columns(planned: list[PlannedStep], place: str) -> None:
-    """Raises RecipeError where a step reads, or selects rows by, a column that nothing makes."""
+    """Raises RecipeError if a step reads a column, or selects rows by a column, that does not
+    exist."""
     last = planned[-1]
     known = part_schema(planned[:-1]).names
     for column in (*last.reads, *(last.only or {})):
@@ -230,7 +233,7 @@ def _check_columns(planned: list[PlannedStep], place: str) -> None:
             if now := new_column(column, planned[:-1]):
                 raise RecipeError(f"'{column}' is now '{now}'.", place)
             fix = nearest(column, known)
-            raise RecipeError(f"no column '{column}' comes from the steps before.", place, fix)
+            raise RecipeError(f"no step before this one makes a column '{column}'.", place, fix)
 
 
 def _only(value: Any, text: Text, path: Path) -> dict[str, list[Any]] | None:

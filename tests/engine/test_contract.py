@@ -179,7 +179,7 @@ def test_a_reshape_step_drops_with_a_reason_measures_and_stores_bytes(base: Path
 
 def test_a_row_of_which_a_reshape_step_makes_nothing_unsaid_is_an_error(base: Path) -> None:
     (base / "data/0.jsonl").write_text('{"text": "alone"}\n')
-    with pytest.raises(StepError, match=r"step Halves: made nothing of .*, and gave no reason"):
+    with pytest.raises(StepError, match=r"step Halves: made no record from .*, and gave no reason"):
         run(base, {STEPS + "Halves": {"lose": True}})
 
 

@@ -37,13 +37,13 @@ _FINAL_I = re.compile("(?<=.)i$")
 class Negatives(RowStep):
     """Add questions for categories that the image does not have, with answers that say so.
 
-    List in `categories` what the source annotates completely in every image: a category without
-    an object in a record is then absent from its image. (Qwen2.5-VL's report has such questions
-    for absent categories.) To be safe, a category is not asked for if all its words are in one
-    label of the record, or all words of one label are in it; words are compared in the singular
-    and in lower case. So `car` is not asked for beside `toy cars`. But `person` is asked for
-    beside `man`: list no category that may include another one. A record with an object without a
-    label gets no question, and neither does one that is not about one image.
+    List in `categories` what the source annotates completely in every image: a category without an
+    object in a record is then absent from its image. (Qwen2.5-VL's report has such questions for
+    absent categories.) To be safe, a category is not asked for if all its words are in one label of
+    the record, or all words of one label are in it; words are compared in the singular and in lower
+    case. So `car` is not asked for beside `toy cars`. But `person` is asked for beside `man`: do
+    not list a category that can include another one. A record with an object without a label gets
+    no question, and neither does one that is not about one image.
 
     Put this step before those that remove objects: what they remove is still in the image. The
     new turn is inserted at a random place of the record's conversation. So put `grounding_text`
@@ -163,8 +163,9 @@ def _label_words(objects: Objects, records: int) -> list[list[frozenset[str]]]:
 def _words(name: str) -> frozenset[str]:
     """The words of a name in lower case, without the endings of plurals.
 
-    `_words("Red berries") -> {"red", "berry"}`. It cuts more than plurals (`glass` becomes `gla`),
-    so that rather too little is asked for than too much (ours).
+    `_words("Red berries") -> {"red", "berry"}`. This is our own rule. It also cuts words that are
+    not plurals (`glass` becomes `gla`), so that a category that may be in the image is not asked
+    for.
     """
     parts = re.findall(r"\w+", name.casefold().replace("_", " "))
     return frozenset(_FINAL_I.sub("y", part.rstrip("es") or part) for part in parts)
@@ -189,7 +190,9 @@ def _read_categories(path: str, stamp: object) -> list[tuple[str, frozenset[str]
         _check_categories(names, "the file")
     except ValueError as error:
         raise InputError(
-            f"not a list of categories: {error}", path, "Write one a line, or a JSON list."
+            f"not a list of categories: {error}",
+            path,
+            "Write one category on each line, or a JSON list.",
         ) from None
     return [(name, _words(name)) for name in names]
 

@@ -1,8 +1,8 @@
 """Objects rendered as the text of an answer. Numbers are rounded here, and nowhere before.
 
 The layout of JSON is that of the answers of Qwen's models (documented: outputs in their cookbooks):
-a ```json fence, one object a line after a tab. `bbox_2d`, `point_2d` and `bbox_3d` are the names
-in the Qwen3-VL report.
+a ```json fence with one object on each line, after a tab. `bbox_2d`, `point_2d` and `bbox_3d` are
+the names in the Qwen3-VL report.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ from manifests.storage.file_entry import FileEntry
 class CorpusTask(NamedTuple):
     """The sidecar of one part, by its number among `views`, which are shared by all tasks.
 
-    `inputs_digest`: of all parts, since the step looks at all of them.
+    `inputs_digest`: the digest of all parts, because the step looks at all of them.
     """
 
     part: str

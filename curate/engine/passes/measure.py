@@ -1,6 +1,6 @@
 """The pass of one step that costs: its measures, kept in a sidecar for each part.
 
-Bounds are no part of this pass. It commits inside a part, so a crash loses seconds of work.
+Bounds are not used in this pass. It commits inside a part, so a crash loses seconds of work.
 """
 
 from __future__ import annotations
@@ -169,7 +169,7 @@ class MeasurePart:
 
 
 class _Earlier:
-    """The sidecar of an earlier try, given out in slices; nothing where there was none."""
+    """Reads the sidecar of an earlier attempt, slice by slice; nothing if there was none."""
 
     def __init__(self, folder: str, commit: Commit | None) -> None:
         self.digest = commit.digest if commit else ""
@@ -192,7 +192,7 @@ def _sidecar(columns: Columns, errors: pa.Table) -> pa.Table:
 
 
 def _merged(new: pa.Table, known: pa.Table, new_rows: np.ndarray) -> pa.Table:
-    """Rows of `new` where the mask is true, else of `known`."""
+    """Rows of `new` if the mask is true, otherwise of `known`."""
     both = pa.concat_tables([known.select(new.column_names), new])
     rows = np.arange(len(new_rows))
     return both.take(pa.array(np.where(new_rows, rows + len(new_rows), rows)))

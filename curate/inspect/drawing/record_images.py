@@ -28,7 +28,8 @@ def annotated_image(row: dict[str, Any], number: int, media: Media) -> Image:
 
 
 def _objects_on(row: dict[str, Any], number: int) -> Iterator[dict[str, Any]]:
-    """The objects on an image. One without a `media` index is on the record's only medium."""
+    """The objects on image `number`. An object without a `media` index is on the only image or
+    video of its record."""
     only = 0 if len(row["media"]) == 1 else None
     for one in row["objects"]:
         if (only if one["media"] is None else one["media"]) == number:

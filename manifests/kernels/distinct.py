@@ -57,8 +57,8 @@ def _add(hashes: np.ndarray, registers: np.ndarray) -> None:
 
 @compiled(void(int64[::1], uint32[::1], uint8[::1]))
 def _add_pairs(offsets: np.ndarray, windows: np.ndarray, registers: np.ndarray) -> None:
-    """Add n-grams, each identified by the hashes of the two windows of n - 1 words in it: one hash
-    of 32 bits has only 4 * 10^9 values."""
+    """Add n-grams. An n-gram is identified by two hashes, those of its two windows of n - 1 words,
+    because a single hash of 32 bits has only 4 * 10^9 values."""
     p = np.uint64(count_bits(np.uint64(len(registers) - 1)))
     for row in range(len(offsets) - 1):
         for at in range(offsets[row], offsets[row + 1] - 1):

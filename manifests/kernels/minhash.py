@@ -69,7 +69,8 @@ class Sketches(NamedTuple):
 
 
 def sketch(texts: pa.Array, scheme: Scheme, signatures: bool = False) -> Sketches:
-    """Sketch each text of a column, block by block: memory beyond the sketches is bounded."""
+    """Sketch each text of a column. It works in blocks, so it needs a bounded amount of memory
+    besides the sketches."""
     assert scheme.bands * scheme.rows <= scheme.permutations, scheme
     rows = len(texts)
     present, identity = np.empty(rows, bool), np.empty((rows, 2), np.uint64)

@@ -181,7 +181,8 @@ class Media:
             ) from None
 
     def _reduce(self, image: Image) -> tuple[float, float] | None:
-        """Ask the codec for a smaller scale; returns the extent at it, None if it has none."""
+        """Ask the codec to decode at a smaller scale. Returns the extent at that scale; None if the
+        codec cannot scale."""
         if not self._side:
             return None
         scale = min(image.width, image.height) / self._side

@@ -13,7 +13,8 @@ INSTALL = "Run: pip install 'curate[models]'"
 
 
 class OnnxModel:
-    """A model in memory. `threads`: of one call; one thread gives the same bits on every run."""
+    """A model in memory. `threads`: how many one call uses; with one, every run gives the same
+    bits."""
 
     def __init__(self, data: bytes, place: str, threads: int = 1, gpu: bool = False) -> None:
         runtime = _runtime()

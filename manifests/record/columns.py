@@ -32,8 +32,8 @@ def texts(content: pa.Array | pa.ChunkedArray) -> pa.Array:
 
 
 def media_lists(media: pa.Array | pa.ChunkedArray) -> tuple[np.ndarray, pa.Array]:
-    """A column of lists as offsets (rows + 1) and flat values; row r has those from
-    `offsets[r]` to `offsets[r + 1]`. For `media`, and for `content` and `objects` too.
+    """A column of lists as offsets (rows + 1) and flat values; those of row r are values[offsets[r]
+    : offsets[r + 1]]. For `media`, and for `content` and `objects` too.
 
     `[[a, b], [], [c]] -> [0, 2, 2, 3], [a, b, c]`
     """

@@ -1,4 +1,5 @@
-"""The answers of steps: measures, errors by row, drop reasons, and rows made of rows."""
+"""The answers of steps: measures, errors by row, drop reasons, and the new records of reshape
+steps."""
 
 from __future__ import annotations
 
@@ -86,10 +87,10 @@ class Outcome(NamedTuple):
 
 
 class Reshaped(NamedTuple):
-    """The records that a reshape step made of a batch.
+    """The records that a reshape step made from a batch.
 
-    `parents` (int64): for each new record the row of the batch it was made of. Every row of the
-    batch has a new record, a drop reason or an error: none may vanish.
+    `parents` (int64): for each new record the row of the batch that it was made from. Every row of
+    the batch must have a new record, a drop reason or an error.
     """
 
     rows: pa.Table

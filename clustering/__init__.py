@@ -1,1 +1,1 @@
-"""Embeddings, clusters and sparse concepts. Empty so far: only the name is held."""
+"""Embeddings of images. Clusters and sparse concepts are not written yet."""

@@ -1,1 +1,1 @@
-"""Embeddings: images and texts as vectors, so that what is alike lies close together."""
+"""Embeddings: images as vectors, so that similar images have similar vectors."""

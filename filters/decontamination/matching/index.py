@@ -51,8 +51,8 @@ class Index(NamedTuple):
 def build_index(placed: list[Placed], settings: Settings) -> Index:
     """Read all items of the benchmarks, each given with its full path.
 
-    Raises InputError for the first item that cannot be read, and for a benchmark of which no item
-    can be compared.
+    Raises InputError for the first item that cannot be read, and for a benchmark without an item
+    that can be compared.
     """
     builder = _IndexBuilder(placed, settings)
     for number, (benchmark, place) in enumerate(placed):

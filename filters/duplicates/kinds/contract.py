@@ -95,7 +95,7 @@ class Kind(Protocol):
 
     @property
     def verifier(self) -> Verifier | None:
-        """Compares candidate pairs exactly; None where `candidates` has compared all there is."""
+        """Compares candidate pairs exactly; None if `candidates` has already done so."""
         ...
 
     @property

@@ -77,7 +77,8 @@ class Images:
 
 @dataclass(frozen=True)
 class SameImages:
-    """Records with equally many images that look the same one by one, in order.
+    """Records with the same number of images, where the i-th images of both look the same for every
+    i.
 
     Images look the same if `Images` has put them in one family. A record with an image that has
     no hash is never equal to another.

@@ -22,12 +22,12 @@ _BATCH_ENTRIES = 1 << 16
 
 @dataclass(frozen=True)
 class Sequence:
-    """Records that share an image are candidates; `threshold` is the share of the images of the
-    record with fewer images that the other must have too.
+    """Records that have an image in common are candidates. Take the record with fewer images: the
+    other record must have at least the share `threshold` of them.
 
-    The keys of a record are the families of its images. If a family is in more than WINDOW
-    records, each becomes a candidate with NEAREST of the others only: a frame that is everywhere,
-    such as a black one, would otherwise pair every record with every other.
+    The keys of a record are the families of its images. If a family is in more than WINDOW records,
+    each becomes a candidate with NEAREST of the others only: otherwise a very common frame, such as
+    a black one, would pair every record with every other.
     """
 
     threshold: float
@@ -71,8 +71,8 @@ class Sequence:
 def _batches_of_runs(starts: np.ndarray) -> Iterator[tuple[np.ndarray, int]]:
     """Runs of equal keys in batches whose pairs fit in memory, as slices of `starts`.
 
-    With each batch comes how many others an entry is paired with: fewer in runs over WINDOW, which
-    have batches of their own.
+    Each batch also has the number of other entries that an entry is paired with. It is lower for
+    runs longer than WINDOW, which are in batches of their own.
     """
     lengths = np.diff(starts)
     long = lengths > WINDOW
@@ -86,7 +86,8 @@ def _batches_of_runs(starts: np.ndarray) -> Iterator[tuple[np.ndarray, int]]:
 
 @dataclass(frozen=True)
 class ShareInCommon:
-    """The share of the images of the record with fewer images that the other has too.
+    """What share of the images of one record the other record has too; the record with fewer images
+    is taken.
 
     Images [p, q] and [q, r, s, t] have 1/2 in common; repeated images count once.
     """

@@ -24,10 +24,10 @@ class Survivors(NamedTuple):
 
 
 def choose_survivors(forest: Forest, order: np.ndarray, from_earlier_run: np.ndarray) -> Survivors:
-    """Let the first unit of each family in `order` stay (a permutation of positions, best first).
+    """Keep one unit of each family: the first in `order`, a permutation of positions, best first.
 
-    Units `from_earlier_run` (n,) bool stay as well, and do not count in `family_size`; `order` has
-    them first, so a family that contains one has it as its survivor.
+    Units of an earlier run (`from_earlier_run`, (n,) bool) are never dropped and are not counted in
+    `family_size`. They come first in `order`, so if a family contains one, its survivor is one.
     """
     from manifests.kernels.forest import edges_towards_roots
 

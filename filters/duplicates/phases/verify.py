@@ -1,8 +1,8 @@
 """Phase 3 of 5: candidate pairs are compared exactly, by features of both units.
 
 The pairs are cut into slices. Each source writes the features of its units, once for every slice
-that needs them; then each slice compares its pairs. Pairs of one component lie side by side, so
-that few units are needed in more than one slice.
+that needs them; then each slice compares its pairs. Pairs of one component are next to each other,
+so that few units are needed in more than one slice.
 """
 
 from __future__ import annotations
@@ -47,7 +47,8 @@ class PairSlice(NamedTuple):
 def verify_pairs(
     candidates: Edges, verifier: Verifier, sources: list[Source], read: ReadUnits, space: Workspace
 ) -> Edges:
-    """The pairs that are duplicates, with their exact similarity, as a spanning forest a slice."""
+    """The pairs that are duplicates, with their exact similarity: one spanning forest for each
+    slice."""
     if not len(candidates.a):
         return candidates
     pairs = _sorted_by_component(candidates)

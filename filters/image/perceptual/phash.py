@@ -40,7 +40,7 @@ def hashes(lumas: np.ndarray) -> tuple[pa.Array, pa.Array]:
 
 
 def _bits(blocks: np.ndarray) -> np.ndarray:
-    """Which of the 64 frequencies of each block are above their median, as one uint64 a block."""
+    """Which of the 64 frequencies of a block are above their median: one uint64 for each block."""
     flat = blocks.reshape(len(blocks), 64)
     above = flat > np.median(flat, axis=1, keepdims=True)
     return np.packbits(above, axis=1).view(">u8").astype(np.uint64).ravel()

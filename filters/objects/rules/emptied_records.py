@@ -1,4 +1,4 @@
-"""What becomes of a record when a step removes all its objects."""
+"""Whether a record is dropped when a step removes all its objects."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def emptied_records(
     """The drop reason of each record that lost objects to a step and has none left, else null.
 
     `objects` is the column after the step, `removed` are counts of the objects that the step
-    removed from each record. None where `empty` is "keep": no record is dropped.
+    removed from each record. If `empty` is "keep", no record is dropped and the result is None.
     """
     if empty == "keep":
         return None

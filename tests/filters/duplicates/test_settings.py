@@ -129,8 +129,8 @@ def test_duplicate_images_refuses_settings_of_duplicates_and_wrong_values(
 def test_a_missing_column_is_refused_with_the_nearest_name() -> None:
     words: dict[str, Any] = {"words": {}}
     assert refused(words, {"duplicates": {"by": "text", "keep": "-word.count"}}) == (
-        "recipe:0: steps[1].duplicates: no step before this one makes a column 'word.count'. "
-        "Did you mean 'words.count'?"
+        "recipe:0: steps[1].duplicates: no column 'word.count' in the record or from an "
+        "earlier step. Did you mean 'words.count'?"
     )
     semantic = {"by": "semantic", "embedding": "embed.vectr"}
     embed: dict[str, Any] = {"tests.engine.pieces:Embed": {}}

@@ -60,7 +60,7 @@ def write(name: FormatName, job: Job) -> ShardCommit:
 def finish(
     name: FormatName, folder: str, commits: list[ShardCommit], fingerprint: str
 ) -> list[FileEntry]:
-    """Write the files that belong to no one shard, then the manifest of all shards."""
+    """Write the files that do not belong to a single shard, then the manifest of all shards."""
     numbers = [commit.number for commit in commits]
     if numbers != list(range(len(commits))):
         raise ManifestError(f"the shards are numbered {numbers}", folder, "Some are missing.")

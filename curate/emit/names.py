@@ -27,7 +27,8 @@ ENDINGS = EXTENSIONS | VIDEO_ENDINGS
 
 
 class Names(NamedTuple):
-    """The names of all shown media; without the ending where `lacks_ending`, (n,) bool.
+    """The names of all shown media. Names for which `lacks_ending`, (n,) bool, is true have no
+    ending yet.
 
     An ending comes from the MIME type, or, if that is unknown, from the bytes once they are read.
     """
@@ -64,7 +65,8 @@ class Names(NamedTuple):
 
 
 def ending(data: memoryview, uri: str) -> str:
-    """The ending for the bytes of an image; else that of `uri` if it is a video's; else `bin`."""
+    """The ending for the bytes of an image; otherwise the ending of `uri` if it is that of a video;
+    otherwise `bin`."""
     try:
         return EXTENSIONS[probe(data).mime]
     except (MediaError, KeyError):

@@ -79,7 +79,8 @@ def _sorted(table: pa.Table, keys: np.ndarray) -> pa.Table:
 
 
 def _pieces(table: pa.Table, bounds: list[int]) -> list[pa.Table]:
-    """A sorted table cut into one table more than `bounds`: keys below the first bound, ..."""
+    """A sorted table, cut at the keys `bounds` into len(bounds) + 1 tables; the first has the keys
+    below the first bound."""
     keys = np.asarray(one_chunk(table[SORT_KEY]))
     cuts = np.searchsorted(keys, np.array(bounds, np.uint64), side="left").tolist()
     starts, stops = [0, *cuts], [*cuts, table.num_rows]

@@ -145,7 +145,8 @@ class _Files:
     def fill(self, block: Block, order: list[int], refs: list[Reference], rows: list[int]) -> None:
         """Read the images and videos of a block; a row gets a fault if one cannot be read.
 
-        `refs` and `rows` are the reference and the row of each; `order` is the order of reading.
+        `refs` and `rows` have the reference and the row of each image or video. `order` is the
+        order in which they are read.
         """
         view, ends = block.data.data, block.offsets.tolist()
         for number in order:

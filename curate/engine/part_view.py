@@ -19,10 +19,10 @@ DROP, ERROR = ".drop", ".error"
 class PartView(NamedTuple):
     """A part file, and the sidecars that steps wrote for it since, in order.
 
-    A sidecar has one row for each row that was left: new columns, and which rows are removed.
-    Columns whose names start with a dot pass from a step's first pass to its second: they are read
-    only by name. `digest` identifies the content. `media_bytes` and `text_bytes` are estimates once
-    a sidecar removed rows.
+    A sidecar has one row for each row that earlier sidecars did not remove. It has new columns, and
+    marks the rows that its step removed. Columns whose names start with a dot pass from a step's
+    first pass to its second: they are read only by name. `digest` identifies the content.
+    `media_bytes` and `text_bytes` are estimates once a sidecar removed rows.
     """
 
     name: str

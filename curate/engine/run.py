@@ -42,7 +42,7 @@ class FinishedPass(NamedTuple):
 class Run:
     """Runs one recipe into one output folder, on one executor.
 
-    `retry`: make parts again that have quarantined inputs, since their media may be there now.
+    `retry`: make parts with quarantined inputs again, because their media may exist now.
     """
 
     def __init__(

@@ -73,7 +73,8 @@ def _check_content(reader: Reader, groups: list[list[File]], base: str) -> None:
 
 @dataclass(frozen=True)
 class _Cut:
-    """Cut a file into splits, on a worker since it may take a scan. A group is one split."""
+    """Cut a file into splits. A worker does it, because the file may have to be scanned. A group of
+    files is a single split."""
 
     reader: Reader
     media: MediaOptions

@@ -233,7 +233,9 @@ def _check_columns(planned: list[PlannedStep], place: str) -> None:
             if now := new_column(column, planned[:-1]):
                 raise RecipeError(f"'{column}' is now '{now}'.", place)
             fix = nearest(column, known)
-            raise RecipeError(f"no step before this one makes a column '{column}'.", place, fix)
+            raise RecipeError(
+                f"no column '{column}' in the record or from an earlier step.", place, fix
+            )
 
 
 def _only(value: Any, text: Text, path: Path) -> dict[str, list[Any]] | None:

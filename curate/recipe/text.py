@@ -89,7 +89,8 @@ def _variable(match: re.Match[str], name: str, node: Any) -> str:
 
 
 def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    """Two recipes as one: mappings are merged, any other value of `above` replaces that below."""
+    """Two recipes as one: mappings are merged; any other value of `above` replaces the value of
+    `below`."""
     out = dict(below)
     for key, value in above.items():
         both = isinstance(value, dict) and isinstance(out.get(key), dict)
@@ -115,7 +116,8 @@ def assign(content: dict[str, Any], setting: str) -> None:
 
 
 def _enter(at: Any, name: str, setting: str) -> Any:
-    """The value with that name inside a mapping or a list; a mapping gets it if it has none."""
+    """The value with that name inside a mapping or a list. A mapping without the name gets an empty
+    mapping for it."""
     if isinstance(at, dict):
         if at.get(name) is None:
             at[name] = {}

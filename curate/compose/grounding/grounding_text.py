@@ -217,8 +217,8 @@ class GroundingText(RowStep):
     def _questions(
         self, prepared: _Prepared, row: int, choices: RandomChoices
     ) -> Iterator[_Question]:
-        """The questions of a record. One without a name to ask for has no objects at all here:
-        the others of these are dropped."""
+        """The questions of a record. If the record has no name to ask for, it has no objects,
+        because records with objects but without such a name are dropped before."""
         group, labels = prepared.groups[row], prepared.labels
         if not group:
             yield None, []

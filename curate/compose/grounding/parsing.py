@@ -106,7 +106,7 @@ def outside_image_error(numbers: Sequence[float], space: Space) -> str:
 def _from_json(text: str, start: int, last_key: int) -> tuple[list[ParsedObject], int]:
     """The objects of the JSON value at index `start`, and the index where it ends.
 
-    What is not JSON is skipped, unless a key of objects comes later: then it is malformed.
+    Text that is not JSON is skipped; but if a key of objects follows in it, it is malformed.
     """
     try:
         value, end = _DECODER.raw_decode(text, start)

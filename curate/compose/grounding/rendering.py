@@ -69,8 +69,8 @@ def to_resized_pixels(
 ) -> np.ndarray:
     """(n, k) int64 pixels after `smart_resize`, from (n, k) x y x y ... in [0,1000].
 
-    `sizes` (n, 2) are widths and heights as shown. The last pixel of a side is the largest number
-    (published: process_bbox.ipynb).
+    `sizes` (n, 2) are widths and heights as shown. The largest number is that of the last pixel of
+    a side (published: process_bbox.ipynb).
     """
     resized = np.tile(smart_resize(sizes, how), units.shape[1] // 2)
     scaled = np.rint(units * resized / UNITS)
@@ -102,7 +102,8 @@ def render_answer(style: Style, geometry: Geometry, objects: Sequence[AnswerObje
 
 
 def _json(geometry: Geometry, one: AnswerObject) -> str:
-    """One object. Formatted by hand, twice as fast: a Python list of finite numbers is JSON."""
+    """One object as JSON. It is formatted by hand, which is twice as fast; a Python list of finite
+    numbers is valid JSON."""
     label = "" if one.label is None else f', "label": {_encode(one.label)}'
     return f'{{"{JSON_KEYS[geometry]}": {list(one.numbers)}{label}}}'
 

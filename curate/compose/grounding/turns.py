@@ -60,7 +60,7 @@ def _places_for_a_turn(content: list[Segment]) -> list[int]:
 
 
 def _turn_ends(before: list[Segment]) -> bool:
-    """Whether the content so far ends with an answer, or has no text yet but the system's."""
+    """Whether the content so far ends with an answer, or has no text except that of the system."""
     if before[-1]["role"] == "assistant":
         return True
     return all(one["kind"] != "text" or one["role"] == "system" for one in before)

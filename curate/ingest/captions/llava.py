@@ -161,7 +161,7 @@ def _turns(value: Any, system: Any) -> list[Any]:
 def _paths(value: Any) -> list[str]:
     paths = [value] if isinstance(value, str) and value else value or []
     if not isinstance(paths, list) or not all(isinstance(path, str) for path in paths):
-        raise RowError(f"the images are {value!r:.80}.", fix="Images are a path, or a list.")
+        raise RowError(f"the images are {value!r:.80}, not a path or a list of paths.")
     return paths
 
 

@@ -52,11 +52,12 @@ class QwenGrounding(Llava):
     one object; `<ref>` and `<box>` (Qwen-VL), and Qwen2-VL's special tokens for them; and
     `<points>` elements (Qwen2.5-VL). They become the record's objects: `label`, the coordinates,
     `text_content` as `text`, and other keys as attributes. The text is kept unchanged. A sample
-    without objects becomes the record that `llava` makes of it.
+    without objects becomes the same record as with `llava`.
 
-    Coordinates are thousandths unless `space` is set. Qwen2.5-VL's need `space: qwen2.5`: nothing
-    in a file shows it. A sample fails if the markup of its objects is cut off or malformed, if a
-    coordinate is outside the image, or if it has objects and not exactly one image.
+    Coordinates are thousandths unless `space` is set. Coordinates of Qwen2.5-VL need `space:
+    qwen2.5`, which cannot be detected from a file. A sample fails if the markup of its objects is
+    cut off or malformed, if a coordinate is outside the image, or if it has objects and not exactly
+    one image.
     """
 
     modality: ClassVar[str] = "chat"
@@ -131,7 +132,7 @@ def _outside_errors(
 ) -> list[PlacedError]:
     """The errors of samples with a coordinate outside the image, which no model would answer.
 
-    Thousandths must be at most 1000; pixels may be over the border by a rounding.
+    Thousandths must be at most 1000; pixels may be outside by a rounding error.
     """
     slack = 0.0 if space.unit == "thousandth" else SLACK
     objects = flat_objects(grounded["objects"])

@@ -103,8 +103,8 @@ def _canvas(image: Image) -> tuple[Image, float]:
 
 
 def _draw_box_and_point(pen: Pen, one: RecordObject, colour: Colour) -> Point | None:
-    """Draws both if there are any, and returns the place for the label; None without a box, point
-    or polygon."""
+    """Draws the box and the point of an object, if it has them. Returns the place for the label;
+    None if it has neither box, point nor polygon."""
     rings = [_points(pen, ring) for ring in one.get("polygon") or () if len(ring)]
     at = min(chain(*rings), key=lambda point: point[1], default=None)
     if one.get("box") is not None:

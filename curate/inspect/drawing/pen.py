@@ -28,7 +28,8 @@ class _Label(NamedTuple):
 
 
 class Pen:
-    """Draws on an image, in place. Labels come last (`write_labels`), where they cover no other."""
+    """Draws on an image, in place. Labels are drawn last (`write_labels`), at places where they do
+    not cover each other."""
 
     def __init__(self, image: Image) -> None:
         from PIL import ImageDraw, ImageFont

@@ -180,7 +180,7 @@ FAULTS: dict[str, tuple[dict[str, Any] | str, dict[str, Any], str]] = {
     "words": ({"b": [["a", 1, 2, 3]], "l": "x"}, B, "object 0: ['a', 1, 2, 3] is not 4 numbers"),
     "short": ({"b": [[1, 2, 3]], "l": "x"}, B, "object 0: [1, 2, 3] is not 4 numbers"),
     "label": ({"b": [BOX], "l": [1.5]}, B, "a label is 1.5, not text or a whole number"),
-    "unnamed": ({"b": [BOX], "l": [7]}, B | {"names": ["cat"]}, "class 7 is not one of the 1"),
+    "unnamed": ({"b": [BOX], "l": [7]}, B | {"names": ["cat"]}, "class 7 has no name"),
     "points": ({"p": {"x": [1], "y": []}}, {"points": "p"}, "not lists x and y of one length"),
     "size": ({"b": [BOX], "w": "9", "h": 9}, {"boxes": "b", "width": "w", "height": "h"},
              "'w' and 'h' are '9', 9"),

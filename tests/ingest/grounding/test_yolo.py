@@ -84,7 +84,7 @@ def test_class_names_come_from_the_given_file_or_one_near_the_labels(
     ({"c.yaml": "names: 5"}, "c.yaml", r"`names` is 5, not a list or"),
     ({"c.yaml": "train: x"}, "c.yaml", r"`names` is None, not a list or numbered"),
     ({"c.yaml": "names: {cat: 0}"}, "c.yaml", r"not a list or numbered"),
-    ({"data.yaml": "kpt_shape: [4, 3]\nnames: [cat]"}, None, r"data.yaml: `kpt_shape`: these"),
+    ({"data.yaml": "kpt_shape: [4, 3]\nnames: [cat]"}, None, r"data.yaml: it has `kpt_shape`"),
     ({"c.yaml": "names: ["}, "c.yaml", r"broken YAML"),
     ({"c.txt": b"\xff"}, "c.txt", r"byte 0 is not UTF-8"),
 ])  # fmt: skip
@@ -97,9 +97,9 @@ def test_missing_class_names_stop_the_run(
 
 
 @pytest.mark.parametrize(("line", "error", "fault"), [
-    ("2 .5 .5 .1 .1", "RowError", "line 2: class '2' has no name: 2 classes have names"),
-    ("-1 .5 .5 .1 .1", "RowError", "line 2: class '-1' is not one of the 2"),
-    ("9999999999 .5 .5 .1 .1", "RowError", "line 2: class '9999999999' is not one"),
+    ("2 .5 .5 .1 .1", "RowError", "line 2: class '2' has no name: the number of names is 2"),
+    ("-1 .5 .5 .1 .1", "RowError", "line 2: class '-1' has no name"),
+    ("9999999999 .5 .5 .1 .1", "RowError", "line 2: class '9999999999' has no name"),
     ("0 .5 .5 .1", "RowError", "line 2: 3 numbers after the class are neither a box nor"),
     ("0 .5 .5 .1 .1 " + ".5 .5 2 " * 17, "RowError", "line 2: 55 numbers after the class"),
     ("0 .5 .5 x .1", "RowError", "line 2: '0 .5 .5 x .1' is not a class and numbers"),

@@ -101,7 +101,7 @@ def _ids(element: Element) -> tuple[str, str]:
 
 
 def _ids_if_own(element: Element, own: set[str]) -> tuple[str, str]:
-    """As `_ids`, without parsing an annotation whose image is plainly not in `own`.
+    """As `_ids`, but an annotation is not parsed if its bytes show that its image is not in `own`.
 
     An error in such an annotation is not noticed here; the first split parses all of them.
     """

@@ -172,6 +172,6 @@ def _label(value: Any, class_names: dict[int, str]) -> str | None:
         return value
     if isinstance(value, int) and not isinstance(value, bool):
         if class_names and value not in class_names:
-            raise RowError(f"class {value} has no name: {len(class_names)} classes have names")
+            raise RowError(f"class {value} has no name: the number of names is {len(class_names)}")
         return class_names.get(value, str(value))
     raise RowError(f"a label is {value!r:.80}, not text or a whole number")

@@ -67,7 +67,7 @@ def class_name(names: dict[int, str], number: str) -> str:
     """The name of a class: `class_name({0: "cat"}, "0") -> "cat"`. RowError if it has none."""
     is_number = number.isascii() and number.isdigit() and len(number) <= _MAX_DIGITS
     if not is_number or int(number) not in names:
-        raise RowError(f"class {number!r:.40} has no name: {len(names)} classes have names")
+        raise RowError(f"class {number!r:.40} has no name: the number of names is {len(names)}")
     return names[int(number)]
 
 

@@ -34,8 +34,8 @@ class BatchCoordinates(NamedTuple):
 
     @property
     def checkable(self) -> Iterator[Coordinates]:
-        """Those that can show a wrong space. The vertices of a few polygons cannot: they are many
-        numbers from few annotations."""
+        """The coordinates from which a wrong space can be detected. Vertices on fewer than
+        MIN_BOXES images are not used: they are many numbers, but from few annotations."""
         yield from (self.boxes, self.points)
         if len(np.unique(self.vertices.rows)) >= MIN_BOXES:
             yield self.vertices

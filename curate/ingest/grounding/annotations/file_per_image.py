@@ -77,7 +77,7 @@ class FilePerImage(GroundingReader):
         return self.parse(file, data, cache)._replace(within="", file=file)
 
     def find_image(self, file: File, name: str | None, cache: SplitCache) -> OpenedImage | RowError:
-        """The image called `name`, or else called as the annotation file."""
+        """The image with the name `name`, or else with the name of the annotation file."""
         names = _possible_names(file, name, with_folder=self.media_root is not None)
         return cache.find_image(self.image_root(file, cache.context), names)
 
@@ -102,8 +102,8 @@ class SplitCache:
         self._folders: dict[str, MediaFolder] = {}
 
     def find_image(self, root: str, names: list[str]) -> OpenedImage | RowError:
-        """The first of `names` that exists below `root`, with or without the suffix of an image;
-        the error, returned, if none does."""
+        """The first of `names` that exists below `root`, with or without the suffix of an image; if
+        none exists, the error is returned."""
         if root not in self._folders:
             self._folders[root] = MediaFolder(root, self.context.base)
         for name in names:

@@ -73,7 +73,8 @@ def check_space(coordinates: Coordinates, space: Space, place: str, names: Seque
 
 
 def is_impossible(units: np.ndarray) -> np.ndarray:
-    """(n,) bool: boxes or points that are not finite, inverted, or more than one image outside.
+    """(n,) bool: boxes or points that are not finite, are inverted, or are outside the image by
+    more than its size.
 
     `is_impossible([[0, 0, 1000, 1000], [500, 0, 100, 9], [0, 0, 2500, 9]]) -> [False, True, True]`
     """

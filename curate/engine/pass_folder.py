@@ -12,7 +12,8 @@ from manifests.run.manifest import Commit, PassManifest
 
 
 class PassFolder(NamedTuple):
-    """`folder` holds commits and manifest; `files`, often the same folder, the files they name."""
+    """`folder`: has the commits and the manifest. `files`: has the files that they name; often it
+    is the same folder."""
 
     folder: str
     files: str
@@ -33,8 +34,8 @@ class PassFolder(NamedTuple):
         return found
 
     def begin(self, parts: set[str]) -> None:
-        """Prepare for changes: delete the manifests, which would no longer be true, parts other
-        than `parts`, and unfinished files of killed tasks."""
+        """Prepare for changes. Delete the manifests, because they would no longer be true; all
+        parts except `parts`; and unfinished files of killed tasks."""
         if self.files != self.folder:
             storage.delete(storage.join(self.files, shard_set.NAME))
         self._delete_other_parts(parts)

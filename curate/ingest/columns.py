@@ -30,7 +30,7 @@ def require_columns(
     """InputError for the first name that is not a column; it suggests the nearest column."""
     for name in names:
         if name not in present:
-            fix = f"{nearest(name, list(present))} The setting is '{setting}'."
+            fix = f"{nearest(name, list(present))} Check the setting '{setting}'."
             raise InputError(f"no column {name!r}.", place, fix)
 
 
@@ -97,7 +97,7 @@ def as_text(batch: pa.RecordBatch, name: str, setting: str, place: str) -> pa.Ar
         return values.cast(pa.string())
     except (pa.ArrowNotImplementedError, pa.ArrowInvalid) as error:
         fault = f"column {name!r} is {values.type}, which cannot be read as text: {error}."
-        raise InputError(fault, place, f"The setting is '{setting}'.") from error
+        raise InputError(fault, place, f"Check the setting '{setting}'.") from error
 
 
 def blank_to_null(texts: pa.Array) -> pa.Array:

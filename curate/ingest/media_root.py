@@ -16,7 +16,7 @@ ROOT_DESCRIPTION = "folder that the paths start from; null: the file's own folde
 def check_root(media_root: str, base: str) -> None:
     """InputError if the folder of images does not exist: the recipe is wrong, not a row."""
     if not storage.exists(storage.resolve(base, media_root)):
-        raise InputError("there is no such folder.", media_root, "The setting is 'media_root'.")
+        raise InputError("there is no such folder.", media_root, "Check the setting 'media_root'.")
 
 
 def root_of(media_root: str | None, file: File, base: str) -> str:

@@ -73,8 +73,8 @@ def test_zero_rows_make_zero_rows_and_shards_that_open(base: Path, name: str) ->
         (PHOTOS | {"path": "gone"}, "gone: no such file or folder, or nothing in it. Check the"),
         (TARS | {"path": "gone/*.tar"}, "gone/*.tar: no such file or folder, or nothing in it."),
         (PHOTOS | {"path": "empty"}, "empty: no such file or folder, or nothing in it. Check the"),
-        (LINES | {"media_root": "gone"}, "gone: there is no such folder. The setting is 'media_"),
-        (TSV | {"media_root": "gone"}, "gone: there is no such folder. The setting is 'media_"),
+        (LINES | {"media_root": "gone"}, "gone: there is no such folder. Check the setting 'me"),
+        (TSV | {"media_root": "gone"}, "gone: there is no such folder. Check the setting 'me"),
     ],
     ids=["folder", "glob", "empty folder", "media_root", "media_root of a tsv"],
 )
@@ -138,8 +138,7 @@ def test_a_table_without_a_named_column_stops_the_run(
     write_recipe(base, LINES)
     assert curate(base, "run", "recipe.yaml", "-o", "out", "--inline", "-q") == FAILED
     assert capsys.readouterr().err == (
-        "curate: data/other.jsonl: no column 'caption'. Did you mean 'captoin'? The setting is "
-        "'text'.\n"
+        "curate: data/other.jsonl: no column 'caption'. Did you mean 'captoin'? Check the 'text'.\n"
     )
 
 

@@ -92,7 +92,7 @@ class VisualGenome(GroundingReader):
             return place
         if self.image_data is None:
             return None
-        raise FileError("there is no such file.", uri, "The setting is 'image_data'.")
+        raise FileError("there is no such file.", uri, "Check the setting 'image_data'.")
 
 
 def _read_image_data(place: str | None) -> dict[str, dict[str, Any]]:

@@ -254,8 +254,8 @@ def test_files_without_rows_have_no_records(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "fault"),
     [
-        ({"image": "fiel"}, "no column 'fiel'. Did you mean 'file'? The setting is 'image'."),
-        ({"text": "shrt"}, "no column 'shrt'. Did you mean 'short'? The setting is 'text'."),
+        ({"image": "fiel"}, "no column 'fiel'. Did you mean 'file'? Check the setting 'image'."),
+        ({"text": "shrt"}, "no column 'shrt'. Did you mean 'short'? Check the setting 'text'."),
     ],
 )
 def test_a_missing_column_is_an_input_error_with_the_nearest_spelling(

@@ -80,7 +80,7 @@ def test_class_names_come_from_the_given_file_or_one_near_the_labels(
 
 @pytest.mark.parametrize(("files", "setting", "fault"), [
     ({}, None, r"labels: none of classes.txt, obj.names, data.yaml, dataset.yaml is in this"),
-    ({}, "c.txt", r"c.txt: there is no such file. The setting is 'names'."),
+    ({}, "c.txt", r"c.txt: there is no such file. Check the setting 'names'."),
     ({"c.yaml": "names: 5"}, "c.yaml", r"`names` is 5, not a list or"),
     ({"c.yaml": "train: x"}, "c.yaml", r"`names` is None, not a list or numbered"),
     ({"c.yaml": "names: {cat: 0}"}, "c.yaml", r"not a list or numbered"),

@@ -51,7 +51,7 @@ def read_class_names(uri: str, base: str) -> dict[int, str]:
     place = storage.resolve(base, uri)
     found = storage.size_and_stamp(place)
     if found is None:
-        raise InputError("there is no such file.", uri, "The setting is 'names'.")
+        raise InputError("there is no such file.", uri, "Check the setting 'names'.")
     if found[0] > _MAX_BYTES:
         raise InputError(f"{found[0]} bytes are too many for a file of class names.", uri)
     try:

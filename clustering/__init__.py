@@ -1,1 +1,1 @@
-"""Embeddings of images. Clusters and sparse concepts are not written yet."""
+"""Embeddings; later clusters and rare concepts."""

@@ -122,5 +122,9 @@ def _resolve(name: str, table: dict[str, str], renamed: dict[str, str], what: st
     module, _, attribute = place.partition(":")
     try:
         return getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise RecipeError(f"{what} '{name}' cannot be loaded: {error}") from error
+    except ModuleNotFoundError as error:
+        fix = "Is its folder on PYTHONPATH? For the current folder: PYTHONPATH=. curate ..."
+        raise RecipeError(f"{what} '{name}' cannot be loaded: {error}", fix=fix) from error
+    except Exception as error:  # importing runs the module
+        fault = f"{what} '{name}' cannot be loaded: {type(error).__name__}: {error}"
+        raise RecipeError(fault) from error

@@ -59,8 +59,15 @@ class Embed(RowStep):
 
     @model_validator(mode="after")
     def _config_with_file(self) -> Embed:
-        if (self.model == PACKAGED) != (self.config is None):
-            raise ValueError("give config (preprocessor_config.json) together with an ONNX file")
+        if self.model != PACKAGED and self.config is None:
+            raise ValueError(
+                f"the ONNX file '{self.model}' needs config, its preprocessor_config.json; the "
+                f"model out of a package is {PACKAGED}"
+            )
+        if self.model == PACKAGED and self.config is not None:
+            raise ValueError("config goes with an ONNX file: set model to it")
+        if self.model == PACKAGED and self.width != efficientnet.FEATURES:
+            raise ValueError(f"width is {self.width}, but {PACKAGED} has {efficientnet.FEATURES}")
         return self
 
     def resources(self) -> Resources:
@@ -93,7 +100,7 @@ class Embed(RowStep):
         if self.model == PACKAGED:
             return efficientnet_lite0(worker)
         model, config = self.files(worker.base)
-        return from_files(model, config, self.output, worker)
+        return from_files(model, config, self.output, self.width, worker)
 
     def measure(self, batch: pa.Table, context: Context) -> Measured:
         rows, images = image_rows(batch["media"])

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
+from PIL import Image
 
 from clustering.embed import efficientnet
 from manifests import storage
@@ -13,9 +13,6 @@ from manifests.errors import InputError
 from manifests.models.onnx import OnnxModel
 from manifests.models.preprocessing import Preprocessing, from_config
 from manifests.step import Worker
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
 
 
 class ImageModel:
@@ -28,7 +25,7 @@ class ImageModel:
         [self._input] = model.inputs
         self._output = _chosen(model, output)
 
-    def __call__(self, images: Sequence[Image]) -> np.ndarray:
+    def __call__(self, images: Sequence[Image.Image]) -> np.ndarray:
         tensor = self._preprocessing.tensor(images)
         found = self._model.run(self._output, **{self._input: tensor})
         return found.reshape(len(images), -1).astype(np.float32)
@@ -44,10 +41,19 @@ def efficientnet_lite0(worker: Worker) -> ImageModel:
     return ImageModel(model, efficientnet.PREPROCESSING, "features")
 
 
-def from_files(model: str, config: str, output: str | None, worker: Worker) -> ImageModel:
-    """An ONNX file, with the `preprocessor_config.json` that lies beside it."""
+def from_files(
+    model: str, config: str, output: str | None, width: int, worker: Worker
+) -> ImageModel:
+    """An ONNX file, with the `preprocessor_config.json` that lies beside it.
+
+    Raises InputError unless the output has `width` numbers for each image.
+    """
     opened = OnnxModel(storage.read_bytes(model), model, gpu=worker.gpu)
-    return ImageModel(opened, from_config(storage.read_bytes(config), config), output)
+    found = ImageModel(opened, from_config(storage.read_bytes(config), config), output)
+    made = found([Image.new("RGB", (64, 64))]).shape[1]
+    if made != width:
+        raise InputError(f"gives {made} numbers for an image, not {width}", model, "Set width.")
+    return found
 
 
 def _chosen(model: OnnxModel, output: str | None) -> str:

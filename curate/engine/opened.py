@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from curate.engine.media_options import MediaOptions
 from curate.engine.planned import PlannedStep
+from curate.engine.step_errors import naming
 from manifests.media import Media
 from manifests.step import Blobs, Context, Part, Resources, Worker
 
@@ -32,11 +33,17 @@ def opened(steps: list[PlannedStep], options: MediaOptions, seed: int) -> Iterat
     with contextlib.ExitStack() as stack:
         for planned in steps:
             gpus = planned.step.resources().gpus
-            model = planned.step.load(Worker(options.base, gpus, options.limits))
+            with naming(planned, "load"):
+                model = planned.step.load(Worker(options.base, gpus, options.limits))
             if hasattr(model, "close"):
-                stack.callback(model.close)
+                stack.callback(_close, planned, model)
             models[planned.name] = model
         yield OpenedSteps(models, seed)
+
+
+def _close(planned: PlannedStep, model: Any) -> None:
+    with naming(planned, "close"):
+        model.close()
 
 
 def joint_resources(steps: list[PlannedStep]) -> Resources:

@@ -113,10 +113,15 @@ class PlannedStep(NamedTuple):
                     f"there is no column '{column}' here", f"steps.{self.name}.only",
                     f"There are: {', '.join(batch.column_names)}.",
                 )  # fmt: skip
-            values = pa.array(allowed, from_pandas=False)
-            if values.type != batch.schema.field(column).type:
-                values = values.cast(batch.schema.field(column).type)
-            mask &= np.asarray(pc.is_in(batch[column], values))
+            kind = batch.schema.field(column).type
+            try:
+                values = pa.array(allowed, from_pandas=False).cast(kind)
+                mask &= np.asarray(pc.is_in(batch[column], values))
+            except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError):
+                raise StepError(
+                    f"rows cannot be selected by {allowed} in '{column}', which is {kind}",
+                    f"steps.{self.name}.only",
+                ) from None
         return mask
 
     def given(self, batch: pa.Table, columns: tuple[str, ...] = ()) -> pa.Table:
@@ -145,6 +150,12 @@ class PlannedStep(NamedTuple):
 
     def values(self, value: pa.Array, name: str, rows: int) -> pa.Array:
         """The values as one array. Raises StepError unless there is one for each row."""
+        if not hasattr(value, "combine_chunks") and not isinstance(value, pa.Array):
+            kind = type(value).__name__
+            raise StepError(
+                f"'{name}' is a {kind}, not a column of Arrow", f"step {self.name}",
+                "Make one with pa.array(values, type).",
+            )  # fmt: skip
         if len(value) != rows:
             raise StepError(f"{len(value)} values for {rows} rows in '{name}'", f"step {self.name}")
         return record.one_chunk(value)
@@ -153,7 +164,13 @@ class PlannedStep(NamedTuple):
         """string (rows,): drop reasons; null for rows that stay."""
         if drop is None:
             return pa.nulls(rows, pa.string())
-        return self.values(drop, "drop", rows).cast(pa.string())
+        found = self.values(drop, "drop", rows)
+        if not (pa.types.is_string(found.type) or pa.types.is_null(found.type)):
+            raise StepError(
+                f"drop reasons are {found.type}, not text", f"step {self.name}",
+                "Make them with reasons(rows, (mask, 'the reason')).",
+            )  # fmt: skip
+        return found.cast(pa.string())
 
 
 def _digest(uri: str) -> str:

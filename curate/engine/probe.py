@@ -127,7 +127,7 @@ def _batches(table: pa.Table, rows: int) -> Iterator[pa.Table]:
 def _distribution(name: str, column: pa.ChunkedArray) -> Distribution:
     values = record.one_chunk(column.drop_null())
     nulls = len(column) - len(values)
-    if pa.types.is_list(values.type):
+    if pa.types.is_list(values.type) or pa.types.is_fixed_size_list(values.type):
         values = pc.list_value_length(values)
     if not pa.types.is_integer(values.type) and not pa.types.is_floating(values.type):
         return Distribution(name, {}, _by_value(values), nulls)

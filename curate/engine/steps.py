@@ -21,6 +21,7 @@ from curate.engine.outcomes import (
     no_errors,
 )
 from curate.engine.planned import PlannedStep
+from curate.engine.step_errors import describe, naming
 from manifests import record
 from manifests.errors import CurateError, RowError, StepError
 from manifests.run.ledger import Account
@@ -90,7 +91,11 @@ def decide(planned: PlannedStep, columns: Columns, rows: int) -> pa.Array:
     step = planned.step
     assert isinstance(step, RowStep)
     own = {name.removeprefix(f"{planned.name}."): column for name, column in columns.items()}
-    return planned.reasons(step.decide(pa.table(own)) if own else None, rows)
+    if not own:
+        return planned.reasons(None, rows)
+    with naming(planned, "decide"):
+        drop = step.decide(pa.table(own))
+    return planned.reasons(drop, rows)
 
 
 def _checked(
@@ -143,7 +148,7 @@ def _halving(
         except Exception as error:  # whatever a row provokes in a step is the row's
             _reraise_unless_row(error)
             if rows == 0:
-                raise StepError(_text(error), f"step {planned.name}") from error
+                raise StepError(describe(planned, error), f"step {planned.name}") from error
             if rows == 1:
                 failures += 1
                 if failures > MAX_FAILED_ROWS:
@@ -163,15 +168,11 @@ def _reraise_unless_row(error: Exception) -> None:
 
 def _broken_step(planned: PlannedStep, batch: pa.Table, row: int, error: Exception) -> StepError:
     return StepError(
-        _text(error),
+        describe(planned, error),
         f"step {planned.name}",
         f"It failed on more than {MAX_FAILED_ROWS} rows of one batch, the last from "
         f"{batch['origin'][row].as_py()}.",
     )
-
-
-def _text(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"
 
 
 class _Made(NamedTuple):
@@ -236,6 +237,8 @@ def _made(planned: PlannedStep, given: pa.Table, answered: Reshaped) -> _Made:
     Raises StepError if the records do not have the record schema, or if a row has no answer.
     """
     place = f"step {planned.name}"
+    if not isinstance(answered, Reshaped):
+        raise StepError(f"answered with a {type(answered).__name__}, not a Reshaped", place)
     if answered.rows.schema.names != record.SCHEMA.names:
         differ = sorted(set(answered.rows.schema.names) ^ set(record.SCHEMA.names))
         raise StepError(

@@ -6,9 +6,9 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar, get_args
+from typing import Annotated, Any, NamedTuple, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from curate import catalog
@@ -27,6 +27,13 @@ M = TypeVar("M", bound=BaseModel)
 R = TypeVar("R")
 
 
+def _bare_names(steps: Any) -> Any:
+    """A step without settings may be its name alone: `- image_decodes`."""
+    if not isinstance(steps, list):
+        return steps
+    return [{step: {}} if isinstance(step, str) else step for step in steps]
+
+
 class Recipe(BaseModel):
     """All settings of a run. `sources` and `steps` are checked against the catalog later."""
 
@@ -35,7 +42,7 @@ class Recipe(BaseModel):
     name: str = Field(pattern=r"^[\w.-]+$", description="name of the run in its manifest")
     seed: int = Field(0, ge=0, description="random decisions are hashes of this and a record's id")
     sources: list[dict[str, Any]] = Field(min_length=1, description="where records come from")
-    steps: list[dict[str, Any]] = Field(
+    steps: Annotated[list[dict[str, Any]], BeforeValidator(_bare_names)] = Field(
         default_factory=list, description="what is done with them, in order"
     )
     shards: Shards = Field(default_factory=Shards, description="what is written for training")

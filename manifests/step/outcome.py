@@ -17,6 +17,10 @@ Columns = dict[str, pa.Array]
 """Columns by name; each has one value for each row of the batch, in order."""
 
 
+TRANSIENT = (TimeoutError, ConnectionError)
+"""Errors whose cause may be gone the next time (ours)."""
+
+
 class RowErrors:
     """The rows of a batch on which a step failed; the engine quarantines them.
 
@@ -29,12 +33,15 @@ class RowErrors:
         self._messages: list[str | None] = [None] * rows
         self._later = [False] * rows
 
-    def add(self, row: int, error: Exception, later: bool = False) -> None:
-        """Record the first error of a row; further ones are ignored."""
+    def add(self, row: int, error: Exception, later: bool | None = None) -> None:
+        """Record the first error of a row; further ones are ignored.
+
+        `later`: None: whether the error is one of `TRANSIENT`.
+        """
         if self._kinds[row] is None:
             self._kinds[row] = type(error).__name__
             self._messages[row] = str(error)
-            self._later[row] = later
+            self._later[row] = isinstance(error, TRANSIENT) if later is None else later
 
     @classmethod
     def where(cls, messages: Iterable[str | None], kind: type[CurateError] = RowError) -> RowErrors:
@@ -107,7 +114,7 @@ def each_row(
     batch: pa.Table,
     work: Callable[[int], None],
     errors: RowErrors,
-    later: tuple[type[Exception], ...] = (),
+    later: tuple[type[Exception], ...] = TRANSIENT,
 ) -> None:
     """Call `work(row)` once for every row; a row on which it raises gets an error.
 

@@ -20,8 +20,10 @@ from curate.engine.part_view import PartView
 from curate.engine.passes.contract import Pass, RunContext, State
 from curate.engine.planned import PlannedStep
 from curate.engine.sidecars import write_sidecar
+from curate.engine.step_errors import naming
 from curate.engine.workspace import Workspace
 from manifests import storage
+from manifests.errors import StepError
 from manifests.run.fingerprint import fingerprint
 from manifests.run.manifest import Commit
 from manifests.step import CorpusStep, Outcome, Part
@@ -75,7 +77,8 @@ class CorpusPass(Pass[CorpusTask]):
         corpus = CorpusView.of(self.step, tasks[0].views)
         step = self.step.step
         assert isinstance(step, CorpusStep)
-        fit = step.fit(corpus, space, self.step.seed(self.seed))
+        with naming(self.step, "fit"):
+            fit = step.fit(corpus, space, self.step.seed(self.seed))
         work = ApplyFit(run.media, corpus, self.before, self.seed, folder, fit)
         items = [ApplyTask(task.number, task.inputs_digest) for task in tasks]
         if self.step.loads:
@@ -123,7 +126,9 @@ class ApplyFit:
             media = stack.enter_context(contextlib.closing(self.media.open(step.images())))
             blobs = part_files.open_blobs(stack, self.folder, view.name)
             context = steps.context(planned, media, blobs, part)
-            answer = _checked(planned, step.apply(rows, self.fit, context), rows.num_rows)
+            with naming(planned, "apply"):
+                outcome = step.apply(rows, self.fit, context)
+            answer = _checked(planned, outcome, rows.num_rows)
         expanded, passed_over = self._for_all_rows(view, answer.answer)
         return write_sidecar(
             self.folder, planned, self.before, view, expanded, passed_over,
@@ -148,6 +153,9 @@ class _Checked(NamedTuple):
 
 
 def _checked(planned: PlannedStep, outcome: Outcome, rows: int) -> _Checked:
+    if not isinstance(outcome, Outcome):
+        kind = type(outcome).__name__
+        raise StepError(f"answered with a {kind}, not an Outcome", f"step {planned.name}, apply")
     errors = no_errors(rows) if outcome.errors is None else outcome.errors.table
     planned.values(errors, "errors", rows)
     columns = planned.columns(outcome.columns, rows)

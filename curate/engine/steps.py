@@ -252,11 +252,14 @@ def _made(planned: PlannedStep, given: pa.Table, answered: Reshaped) -> _Made:
     drop = planned.reasons(answered.drop, rows)
     errors = no_errors(rows) if answered.errors is None else answered.errors.table
     planned.values(errors, "errors", rows)
-    answers = np.bincount(parents, minlength=rows) > 0
-    answers |= np.asarray(drop.is_valid()) | np.asarray(pc.is_valid(errors["kind"]))
-    if not answers.all():
-        lost = given["id"][int(np.flatnonzero(~answers)[0])].as_py()
-        raise StepError(f"made no record from {lost}, and gave no reason to drop it", place)
+    replaced = np.bincount(parents, minlength=rows) > 0
+    removed = np.asarray(drop.is_valid()) | np.asarray(pc.is_valid(errors["kind"]))
+    if (wrong := replaced == removed).any():
+        row = int(np.flatnonzero(wrong)[0])
+        key = given["id"][row].as_py()
+        if replaced[row]:
+            raise StepError(f"made records from {key}, and removed it as well", place)
+        raise StepError(f"made no record from {key}, and gave no reason to drop it", place)
     inherited = given.drop_columns(record.SCHEMA.names).take(pa.array(parents))
     columns = {name: inherited[name] for name in inherited.column_names}
     new = answered.rows.cast(record.SCHEMA)

@@ -155,7 +155,7 @@ def test_nulls_in_a_list_of_clusters_are_ignored() -> None:
 
 def test_embeddings_of_several_lengths_are_an_error_that_names_the_lengths() -> None:
     rows = [row("a", vector=[1.0, 0.0]), row("b", vector=[1.0, 0.0, 0.0])]
-    with pytest.raises(StepError, match=r"embed\.vector.*2 and 3 dimensions"):
+    with pytest.raises(StepError, match=r"embed\.vector.*numbers of dimensions: 2 and 3"):
         find_duplicates(rows, **SETTINGS)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from curate.ingest.reader import Reader
 from manifests.errors import RecipeError
-from manifests.step import CorpusStep, ReshapeStep, RowStep, Step
+from manifests.step import Bound, CorpusStep, ReshapeStep, RowStep, Step
 from manifests.step.spelling import nearest
 
 READERS = {
@@ -101,6 +101,12 @@ def _check_form(name: str, found: type[Step]) -> None:
     missing = sorted(getattr(found, "__abstractmethods__", ()))
     if isinstance(vars(found).get("measures"), dict):
         missing.append("measures (as a method)")
+    for bound in found.marked(Bound):
+        if found.model_fields[bound].is_required():
+            raise RecipeError(
+                f"the setting '{bound}' of {name} is marked Bound and has no default",
+                fix="`measure` is called with the default: give it one, such as None.",
+            )
     if missing:
         old = " It has `__call__`, as steps had before." if "__call__" in vars(found) else ""
         raise RecipeError(

@@ -12,7 +12,7 @@ from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
 from clustering.embed import efficientnet
 from clustering.embed.image_model import ImageModel, efficientnet_lite0, from_files
 from manifests import storage
-from manifests.errors import MediaError
+from manifests.errors import MediaError, RowError
 from manifests.media import Reference
 from manifests.record.images import image_rows
 from manifests.step import (
@@ -108,17 +108,23 @@ class Embed(RowStep):
         columns = (pc.struct_field(images, name).to_pylist() for name in Reference._fields)
         references = [Reference(*fields) for fields in zip(*columns, strict=True)]
         errors = RowErrors(batch.num_rows)
-        decoded, embedded = [], []
+        model: ImageModel = context.model
+        prepared: list[np.ndarray] = []
+        embedded: list[int] = []
         # One image at a time: a codec takes one file, and its cost dwarfs the loop's.
         for number in first.tolist():
             try:
-                decoded.append(context.media.decoded(references[number]).upright())
+                image = context.media.decoded(references[number]).upright()
+                prepared.append(model.prepare(image))
+                context.media.forget()  # full-size images of a whole batch would fill the memory
                 embedded.append(int(rows[number]))
             except MediaError as error:
                 errors.add(int(rows[number]), error)
         vectors = np.zeros((batch.num_rows, self.width), np.float32)
-        if decoded:
-            vectors[embedded] = context.model(decoded)
+        if prepared:
+            vectors[embedded] = model.embed(prepared)
+        for row in np.flatnonzero(~np.isfinite(vectors).all(axis=1)).tolist():
+            errors.add(row, RowError("the embedding has numbers that are not finite"))
         missing = np.ones(batch.num_rows, bool)
         missing[embedded] = False
         flat = pa.array(vectors.reshape(-1))

@@ -16,19 +16,34 @@ from manifests.step import Worker
 
 
 class ImageModel:
-    """Embeds RGB images: `model([image, image])` -> float32 (2, width)."""
+    """Embeds RGB images: `model.embed([model.prepare(image)])` -> float32 (1, width)."""
 
     def __init__(self, model: OnnxModel, preprocessing: Preprocessing, output: str | None) -> None:
         if len(model.inputs) != 1:
             raise InputError(f"has the inputs {list(model.inputs)}, not one", model.place)
+        [shape] = model.inputs.values()
+        if len(shape) != 4 or shape[1] not in (3, None):
+            raise InputError(
+                f"has an input of shape {shape}, not (images, 3, height, width)", model.place
+            )
         self._model, self._preprocessing = model, preprocessing
         [self._input] = model.inputs
         self._output = _chosen(model, output)
 
-    def __call__(self, images: Sequence[Image.Image]) -> np.ndarray:
-        tensor = self._preprocessing.tensor(images)
-        found = self._model.run(self._output, **{self._input: tensor})
-        return found.reshape(len(images), -1).astype(np.float32)
+    def prepare(self, image: Image.Image) -> np.ndarray:
+        """The input of the model for one image: float32 (3, height, width)."""
+        return self._preprocessing.tensor(image)
+
+    def embed(self, prepared: Sequence[np.ndarray]) -> np.ndarray:
+        """float32 (images, width): the embedding of each prepared image."""
+        found = self._model.run(self._output, **{self._input: np.stack(prepared)})
+        if len(found) != len(prepared):
+            raise InputError(
+                f"{self._output!r} has the shape {found.shape} for {len(prepared)} images",
+                self._model.place,
+                "It has to have one row for each image.",
+            )
+        return found.reshape(len(prepared), -1).astype(np.float32)
 
     def close(self) -> None:
         self._model.close()
@@ -50,7 +65,13 @@ def from_files(
     """
     opened = OnnxModel(storage.read_bytes(model), model, gpu=worker.gpu)
     found = ImageModel(opened, from_config(storage.read_bytes(config), config), output)
-    made = found([Image.new("RGB", (64, 64))]).shape[1]
+    try:
+        two = [found.prepare(Image.new("RGB", (64, 64)))] * 2
+        made = found.embed(two).shape[1]
+    except InputError:
+        raise
+    except Exception as error:  # onnxruntime raises whatever does not fit the model
+        raise InputError(f"cannot embed an image: {error}", model) from None
     if made != width:
         raise InputError(f"gives {made} numbers for an image, not {width}", model, "Set width.")
     return found

@@ -1,8 +1,7 @@
-"""The sidecar of a part, written in segments if the part takes long, so that a crash loses seconds
-of work.
+"""Checkpoints of a part that takes long: what is complete is committed every few seconds.
 
-Segments are in a folder of their own and are committed one by one. At the end they are joined. The
-bytes of the sidecar do not depend on where one segment ended and the next began.
+The checkpoints of a part are in a folder of their own. At the end they are joined to the sidecar of
+the part, whose bytes do not depend on where one checkpoint ended and the next began.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ import pyarrow as pa
 from curate.engine.commits import unchanged
 from curate.engine.part_files import BLOBS, PART, blobs_uri
 from manifests import storage
+from manifests.errors import ManifestError
 from manifests.media.blobs import BlobFile
 from manifests.run import manifest
 from manifests.run.manifest import Commit
@@ -23,62 +23,66 @@ from manifests.storage import parts
 from manifests.storage.file_entry import FileEntry
 
 SECONDS = 5.0
-"""A segment is committed when it has taken so long (ours)."""
-FOLDER = "segments"
+"""Time between two checkpoints (ours)."""
+FOLDER = "checkpoints"
+BATCH_ROWS = 8192
+"""Rows in a record batch of the sidecar (ours)."""
 
 
 class Checkpoints:
-    """The segments of one part. `batches`: how many batches the committed ones hold.
+    """The checkpoints of one part. `rows`: the number of rows in the committed checkpoints.
 
-    `earlier_blobs`: a file of blobs that the new ones are appended to.
+    `earlier_blobs`: a file of blobs; new blobs are appended to a copy of it.
     """
 
     def __init__(
         self, folder: str, part: str, inputs_digest: str, schema: pa.Schema, earlier_blobs: str = ""
     ) -> None:
         self._folder, self._part, self._digest, self._schema = folder, part, inputs_digest, schema
-        self._segments = storage.join(folder, FOLDER, part)
-        storage.make_folder(self._segments)
+        self._place = storage.join(folder, FOLDER, part)
+        storage.make_folder(self._place)
         self._earlier = earlier_blobs
         self._commits = self._committed()
+        self.rows = sum(commit.rows for commit in self._commits)
         self._tables: list[pa.Table] = []
         self._stack = contextlib.ExitStack()
         self._start()
 
-    @property
-    def batches(self) -> int:
-        return sum(int(commit.detail["batches"]) for commit in self._commits)
-
     def add(self, table: pa.Table) -> None:
-        """Add the measures of one batch. If SECONDS have passed, commit the batches added so far as
-        a segment."""
+        """Add the measures of one batch. If SECONDS have passed, commit a checkpoint."""
         self._tables.append(table.select(self._schema.names).cast(self._schema))
         if time.monotonic() - self._started >= SECONDS:
             self._commit()
             self._start()
 
-    def finish(self) -> list[FileEntry]:
-        """Join all segments to the sidecar and the blobs of the part."""
+    def finish(self, rows: int) -> list[FileEntry]:
+        """Join all checkpoints to the sidecar and the blobs of the part.
+
+        Raises ManifestError if they do not have as many rows as the part.
+        """
         if self._tables:
             self._commit()
         self._stack.close()
         uri = storage.join(self._folder, self._part + PART)
+        found = sum(commit.rows for commit in self._commits)
+        if found != rows:
+            raise ManifestError(f"the checkpoints have {found} rows, the part {rows}", uri)
         with parts.writing(uri, self._schema) as sidecar:
-            for table in self._joined():
+            for table in _in_batches(self._joined(), self._schema):
                 sidecar.write(table)
         return [sidecar.entry, *self._join_blobs()]
 
     def delete(self) -> None:
-        """Delete the segments, once the part is committed."""
-        storage.delete_folder(self._segments)
+        """Delete the checkpoints, once the part is committed."""
+        storage.delete_folder(self._place)
 
     def close(self) -> None:
         self._stack.close()
 
     def _start(self) -> None:
-        """Begin a segment."""
+        """Begin the next checkpoint."""
         self._started, self._tables = time.monotonic(), []
-        uri = storage.join(self._segments, self._name + BLOBS)
+        uri = storage.join(self._place, self._name + BLOBS)
         self.blobs = BlobFile(
             blobs_uri(self._folder, self._part),
             lambda: self._stack.enter_context(storage.writing(uri, durable=False)),
@@ -97,39 +101,33 @@ class Checkpoints:
     def _commit(self) -> None:
         name, blobs = self._name, self.blobs
         self._stack.close()
-        uri = storage.join(self._segments, name + PART)
+        uri = storage.join(self._place, name + PART)
         files = [parts.write(uri, self._schema, self._tables, durable=False)]
         if blobs.sink is not None:
             size, digest = blobs.sink.size_bytes, blobs.sink.digest
             files.append(FileEntry(name=name + BLOBS, rows=0, size_bytes=size, digest=digest))
-        commit = Commit(
-            part=name,
-            inputs_digest=self._digest,
-            rows=files[0].rows,
-            files=files,
-            detail={"batches": len(self._tables)},
-        )
-        manifest.save(commit, storage.join(self._segments, f"{name}.json"), durable=False)
+        commit = Commit(part=name, inputs_digest=self._digest, rows=files[0].rows, files=files)
+        manifest.save(commit, storage.join(self._place, f"{name}.json"), durable=False)
         self._commits.append(commit)
         self._tables = []
 
     def _committed(self) -> list[Commit]:
-        """The segments of an earlier attempt, up to the first that is missing or broken."""
+        """The checkpoints of an interrupted run that are unchanged, up to the first that is not."""
         found: list[Commit] = []
         while True:
-            commit = manifest.load_commit(storage.join(self._segments, f"{len(found):05d}.json"))
+            commit = manifest.load_commit(storage.join(self._place, f"{len(found):05d}.json"))
             if commit is None or commit.inputs_digest != self._digest:
                 return found
-            if not unchanged(self._segments, commit):
+            if not unchanged(self._place, commit):
                 return found
             found.append(commit)
 
     def _joined(self) -> Iterator[pa.Table]:
         for commit in self._commits:
-            yield from parts.read(storage.join(self._segments, commit.files[0].name))
+            yield from parts.read(storage.join(self._place, commit.files[0].name))
 
     def _join_blobs(self) -> list[FileEntry]:
-        blobs = [storage.join(self._segments, f.name) for c in self._commits for f in c.files[1:]]
+        blobs = [storage.join(self._place, f.name) for c in self._commits for f in c.files[1:]]
         blobs = [uri for uri in (self._earlier, *blobs) if uri]
         if not blobs:
             return []
@@ -142,6 +140,20 @@ class Checkpoints:
         return [FileEntry(name=name, rows=0, size_bytes=sink.size_bytes, digest=sink.digest)]
 
 
+def _in_batches(tables: Iterator[pa.Table], schema: pa.Schema) -> Iterator[pa.Table]:
+    """The same rows in tables of BATCH_ROWS rows; the last one may be smaller."""
+    waiting, rows = [schema.empty_table()], 0
+    for table in tables:
+        waiting.append(table)
+        rows += table.num_rows
+        while rows >= BATCH_ROWS:
+            joined = pa.concat_tables(waiting).combine_chunks()
+            yield joined.slice(0, BATCH_ROWS)
+            waiting, rows = [joined.slice(BATCH_ROWS)], rows - BATCH_ROWS
+    if rows:
+        yield pa.concat_tables(waiting)
+
+
 def clear(folder: str) -> None:
-    """Delete all segments of a pass that is complete."""
+    """Delete all checkpoints of a pass that is complete."""
     storage.delete_folder(storage.join(folder, FOLDER))

@@ -13,7 +13,7 @@ from curate.engine.opened import OpenedSteps
 from curate.engine.outcomes import StepResult, dropped_schema
 from curate.engine.planned import PlannedStep, part_schema
 from curate.engine.steps import run_step
-from manifests.step import Blobs, Images, Part
+from manifests.step import Blobs, Images
 
 BATCH_ROWS = 8192
 """Rows that fused steps handle at once (ours)."""
@@ -47,7 +47,6 @@ class FusedSteps(NamedTuple):
         batches: Iterable[pa.Table],
         options: MediaOptions,
         blobs: Blobs,
-        part: Part | None = None,
         remove: bool = True,
     ) -> Iterator[tuple[pa.Table, list[StepResult]]]:
         """For each batch the rows after all steps, and the result of each step.
@@ -57,7 +56,7 @@ class FusedSteps(NamedTuple):
         schema = self.schema
         dropped_as = dropped_schema(schema)
         with contextlib.closing(options.open(self.images)) as media:
-            contexts = [opened.context(step, media, blobs, part) for step in self.steps]
+            contexts = [opened.context(step, media, blobs) for step in self.steps]
             for batch in batches:
                 results = []
                 for planned, context in zip(self.steps, contexts, strict=True):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any, NamedTuple, NoReturn
 
 from curate.engine.media_options import MediaOptions
 from curate.engine.planned import PlannedStep
 from curate.engine.step_errors import naming
+from manifests.errors import StepError
 from manifests.media import Media
 from manifests.step import Blobs, Context, Part, Resources, Worker
 
@@ -23,7 +25,16 @@ class OpenedSteps(NamedTuple):
         self, planned: PlannedStep, media: Media, blobs: Blobs, part: Part | None = None
     ) -> Context:
         """What one step is given for the batches of a part."""
-        return Context(media, blobs, planned.seed(self.seed), self.models.get(planned.name), part)
+        own = blobs if planned.step.stores_bytes else partial(_refuse, planned)
+        return Context(media, own, planned.seed(self.seed), self.models.get(planned.name), part)
+
+
+def _refuse(planned: PlannedStep, data: bytes | memoryview) -> NoReturn:
+    raise StepError(
+        "stores bytes, but does not declare it",
+        f"step {planned.name}",
+        "Set stores_bytes: ClassVar[bool] = True in its class.",
+    )
 
 
 @contextlib.contextmanager

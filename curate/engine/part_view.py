@@ -83,10 +83,12 @@ class PartView(NamedTuple):
         self, columns: tuple[str, ...] | None
     ) -> tuple[list[_Sidecar], tuple[str, ...] | None]:
         """The sidecars, and which of the columns lie in the part itself."""
-        sidecars = [_Sidecar(parts.read_columns(uri)) for uri in self.sidecars]
+        tables = [parts.read_columns(uri) for uri in self.sidecars]
         if columns is None:
-            return sidecars, None
-        added = {name for sidecar in sidecars for name in sidecar.table.column_names}
+            return [_Sidecar(table) for table in tables], None
+        added = {name for table in tables for name in table.column_names}
+        needed = {*columns, DROP, ERROR}
+        sidecars = [_Sidecar(t.select([n for n in t.column_names if n in needed])) for t in tables]
         return sidecars, tuple(name for name in columns if name not in added) or ("id",)
 
 

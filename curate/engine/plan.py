@@ -94,7 +94,8 @@ def _groups(steps: list[PlannedStep]) -> list[list[PlannedStep]]:
     groups: list[list[PlannedStep]] = []
     for step in steps:
         last = groups[-1][-1] if groups else None
-        if last is None or _alone(step) or _alone(last) or _differ(step, last):
+        ends = last is None or last.step.stores_bytes or _alone(last)
+        if ends or last is None or _alone(step) or _differ(step, last):
             groups.append([step])
         else:
             groups[-1].append(step)

@@ -71,8 +71,12 @@ class PlannedStep(NamedTuple):
         return f"{known}.{measure}" if known else column
 
     def seed(self, recipe_seed: int) -> int:
-        """The recipe's seed mixed with the step's name: two steps draw different numbers."""
-        text = f"{self.name}\0{recipe_seed}".encode()
+        """The recipe's seed mixed with the step's name, so that two steps draw different numbers.
+
+        The recipe's seed counts only if the step declares that it uses it, as in its identity.
+        """
+        own = recipe_seed if type(self.step).uses_seed else 0
+        text = f"{self.name}\0{own}".encode()
         return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big")
 
     def identity(self, base: str, recipe_seed: int, bounds: bool = True) -> dict[str, Any]:
@@ -90,10 +94,14 @@ class PlannedStep(NamedTuple):
             "version": kind.version,
             "parameters": self.step.model_dump(mode="json", exclude=left_out),
             "only": self.only,
-            "files": [[storage.base_name(uri), _digest(uri)] for uri in self.step.files(base)],
+            "files": self.file_digests(base),
             "models": [list(model) for model in self.step.models(base)],
             "seed": recipe_seed if kind.uses_seed else None,
         }
+
+    def file_digests(self, base: str) -> list[str]:
+        """The digests of the files that the answers depend on."""
+        return [_digest(uri) for uri in self.step.files(base)]
 
     def without_bounds(self) -> Step:
         """The step as `measure` is asked: settings marked `Bound` have their defaults."""

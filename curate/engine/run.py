@@ -124,7 +124,7 @@ class Run:
         limit = self.loaded.recipe.max_quarantined
         if limit < 1:
             return
-        spent = self._spent() + _quarantined_count(running)
+        spent = self._spent() + sum(planned.errors(commit) for commit in running)
         if spent > limit:
             found = [planned.quarantined(folder, commit) for commit in running]
             self._write_quarantine(list(chain.from_iterable(found)))

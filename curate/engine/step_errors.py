@@ -21,7 +21,7 @@ def naming(planned: PlannedStep, method: str) -> Iterator[None]:
         yield
     except CurateError:
         raise
-    except Exception as error:  # whatever the code of a step raises
+    except (Exception, SystemExit) as error:  # whatever the code of a step raises
         raise StepError(describe(planned, error), f"step {planned.name}, {method}") from error
 
 

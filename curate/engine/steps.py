@@ -60,23 +60,31 @@ def run_step(
     return apply_answer(planned.name, batch, answer, dropped_as, passed_over)
 
 
-def measure(planned: PlannedStep, batch: pa.Table, context: Context) -> tuple[Columns, pa.Table]:
+class RaisedRows:
+    """Counts the rows on which a step raised: over a part for a costly step, else over a batch."""
+
+    count = 0
+
+
+def measure(
+    planned: PlannedStep, batch: pa.Table, context: Context, raised: RaisedRows | None = None
+) -> tuple[Columns, pa.Table]:
     """The measures and rewritten columns of a row step for every row, and the rows it failed on."""
     step = planned.without_bounds()
     assert isinstance(step, RowStep)
+    if not batch.num_rows:  # a step is never asked about nothing
+        return _no_measures(planned), no_errors(0)
     given = planned.given(batch)
 
     def call(start: int, rows: int) -> tuple[Columns, pa.Table]:
         return _checked(planned, step.measure(given.slice(start, rows), context), rows)
 
     def failed(row: int, error: Exception) -> tuple[Columns, pa.Table]:
-        nulls: Columns = {name: pa.nulls(1, kind) for name, kind in planned.measures.items()}
-        nulls |= {name: pa.nulls(1, record.SCHEMA.field(name).type) for name in step.rewrites}
         errors = RowErrors(1)
         errors.add(0, error)
-        return nulls, errors.table
+        return _no_measures(planned, rows=1), errors.table
 
-    results = _halving(planned, batch, call, failed)
+    results = _halving(planned, batch, call, failed, raised or RaisedRows())
     if len(results) == 1:
         columns, errors = results[0]
     else:
@@ -84,6 +92,12 @@ def measure(planned: PlannedStep, batch: pa.Table, context: Context) -> tuple[Co
         columns = {n: pa.concat_arrays([columns[n] for columns, _ in results]) for n in names}
         errors = pa.concat_tables([errors for _, errors in results])
     return _without_failed(columns, step.rewrites, batch, errors), errors
+
+
+def _no_measures(planned: PlannedStep, rows: int = 0) -> Columns:
+    """Nulls in every column that the step answers with."""
+    rewrites = {name: record.SCHEMA.field(name).type for name in planned.step.rewrites}
+    return {name: pa.nulls(rows, kind) for name, kind in {**planned.measures, **rewrites}.items()}
 
 
 def decide(planned: PlannedStep, columns: Columns, rows: int) -> pa.Array:
@@ -130,6 +144,7 @@ def _halving(
     batch: pa.Table,
     call: Callable[[int, int], T],
     failed: Callable[[int, Exception], T],
+    raised: RaisedRows,
 ) -> list[T]:
     """The results of `call(start, rows)` for blocks of rows, in order: one block if nothing raises.
 
@@ -137,7 +152,7 @@ def _halving(
     result for that row is `failed(row, error)`.
     """
     results: list[T] = []
-    waiting, failures = [(0, batch.num_rows)], 0
+    waiting = [(0, batch.num_rows)]
     while waiting:
         start, rows = waiting.pop()
         try:
@@ -145,13 +160,15 @@ def _halving(
             continue
         except MemoryError:
             raise
+        except SystemExit as error:
+            raise StepError("it ends the process (SystemExit)", f"step {planned.name}") from error
         except Exception as error:  # whatever a row provokes in a step is the row's
             _reraise_unless_row(error)
             if rows == 0:
                 raise StepError(describe(planned, error), f"step {planned.name}") from error
             if rows == 1:
-                failures += 1
-                if failures > MAX_FAILED_ROWS:
+                raised.count += 1
+                if raised.count > MAX_FAILED_ROWS:
                     raise _broken_step(planned, batch, start, error) from error
                 results.append(failed(start, error))
                 continue
@@ -204,10 +221,12 @@ def _reshape(
     def failed(row: int, error: Exception) -> _Made:
         errors = RowErrors(1)
         errors.add(0, error)
-        nothing = _with_measures(planned, selected.slice(row, 0), {})
-        return _Made(nothing, pa.nulls(1, pa.string()), errors.table)
+        nothing = _nothing(planned, selected)
+        return nothing._replace(drop=pa.nulls(1, pa.string()), errors=errors.table)
 
-    results = _halving(planned, selected, call, failed)
+    results = [_nothing(planned, selected)]
+    if selected.num_rows:  # a step is never asked about nothing
+        results += _halving(planned, selected, call, failed, RaisedRows())
     made = pa.concat_tables([result.rows for result in results])
     _check_ids(planned, made)
     others = batch.slice(0, 0) if mask is None else batch.filter(pa.array(~mask))
@@ -231,6 +250,11 @@ def _reshape(
     return StepResult(kept, kept, dropped, quarantined, account)
 
 
+def _nothing(planned: PlannedStep, selected: pa.Table) -> _Made:
+    rows = _with_measures(planned, selected.slice(0, 0), {})
+    return _Made(rows, pa.nulls(0, pa.string()), no_errors(0))
+
+
 def _made(planned: PlannedStep, given: pa.Table, answered: Reshaped) -> _Made:
     """The records that a reshape step made, checked; each also gets the measures of its parent.
 
@@ -239,6 +263,8 @@ def _made(planned: PlannedStep, given: pa.Table, answered: Reshaped) -> _Made:
     place = f"step {planned.name}"
     if not isinstance(answered, Reshaped):
         raise StepError(f"answered with a {type(answered).__name__}, not a Reshaped", place)
+    if set(answered.rows.schema.names) == set(record.SCHEMA.names):
+        answered = answered._replace(rows=answered.rows.select(record.SCHEMA.names))
     if answered.rows.schema.names != record.SCHEMA.names:
         differ = sorted(set(answered.rows.schema.names) ^ set(record.SCHEMA.names))
         raise StepError(

@@ -94,8 +94,6 @@ class Reader(BaseModel):
     gives the new one."""
     suffixes: ClassVar[tuple[str, ...]] = ()
     """Suffixes of the files it takes from a folder, in lower case; empty: every file."""
-    keeps_bytes: ClassVar[bool] = False
-    """Whether it reads media that no byte range of a file refers to, and so must copy them."""
     modality: ClassVar[str] = "caption"
 
     name: str = Field(

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Annotated, Any, NamedTuple, TypeVar, get_args
 
+import pyarrow as pa
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
@@ -234,7 +235,8 @@ def _check_columns(planned: list[PlannedStep], place: str) -> None:
     """Raises RecipeError if a step reads a column, or selects rows by a column, that does not
     exist."""
     last = planned[-1]
-    known = part_schema(planned[:-1]).names
+    schema = part_schema(planned[:-1])
+    known = schema.names
     for column in (*last.reads, *(last.only or {})):
         if column not in known:
             if now := new_column(column, planned[:-1]):
@@ -243,6 +245,14 @@ def _check_columns(planned: list[PlannedStep], place: str) -> None:
             raise RecipeError(
                 f"no column '{column}' in the record or from an earlier step.", place, fix
             )
+    for column, values in (last.only or {}).items():
+        try:
+            pa.array(values, from_pandas=False).cast(schema.field(column).type)
+        except pa.ArrowException:
+            kind = schema.field(column).type
+            raise RecipeError(
+                f"only: {values} cannot be values of '{column}', which is {kind}.", place
+            ) from None
 
 
 def _only(value: Any, text: Text, path: Path) -> dict[str, list[Any]] | None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import orjson
@@ -30,23 +29,13 @@ class Preprocessing(NamedTuple):
     std: tuple[float, float, float]
     scale: float = 1 / 255
     resampling: str = "BICUBIC"
-    layout: Literal["NCHW", "NHWC"] = "NCHW"
 
-    @property
-    def min_side(self) -> int:
-        """Shorter side in pixels that an image should be decoded to, at least."""
-        if self.resize is None:
-            return max(self.crop or (1,))
-        return self.resize if isinstance(self.resize, int) else max(self.resize)
-
-    def tensor(self, images: Sequence[Image]) -> np.ndarray:
-        """float32 (n, 3, height, width), or (n, height, width, 3), of RGB images."""
-        pixels = np.stack([np.asarray(self._fitted(image), np.float32) for image in images])
+    def tensor(self, image: Image) -> np.ndarray:
+        """float32 (3, height, width) of an RGB image."""
+        pixels = np.asarray(self._fitted(image), np.float32)
         mean, std = (np.array(three, np.float32) for three in (self.mean, self.std))
         values = (pixels * np.float32(self.scale) - mean) / std
-        if self.layout == "NCHW":
-            values = values.transpose(0, 3, 1, 2)
-        return np.ascontiguousarray(values, np.float32)
+        return np.ascontiguousarray(values.transpose(2, 0, 1), np.float32)
 
     def _fitted(self, image: Image) -> Image:
         from PIL.Image import Resampling
@@ -64,7 +53,7 @@ class Preprocessing(NamedTuple):
 
 
 def _side(side: int, wanted: int, shorter: int) -> int:
-    return max(wanted, round(side * wanted / shorter))
+    return max(wanted, side * wanted // shorter)
 
 
 def from_config(data: bytes, place: str) -> Preprocessing:

@@ -19,9 +19,10 @@ class Blobs(Protocol):
 class Context(NamedTuple):
     """What a step is given for a batch.
 
-    `media` opens images and videos; `blobs` stores bytes; `seed` is the recipe's, mixed with the
-    name of the step, so that two steps draw different numbers; `model` is what `load` returned;
-    `part` is the part that the rows are of, None in a probe.
+    `media` opens images and videos. `blobs` stores bytes, if the step declares `stores_bytes`.
+    `seed` is made of the step's name and, if the step declares `uses_seed`, of the recipe's seed.
+    `model` is what `load` returned. `part` is the part of the rows in `apply` of a corpus step,
+    otherwise None.
     """
 
     media: Media

@@ -10,15 +10,16 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from manifests.errors import CurateError, RowError
+from manifests.errors import CurateError, MediaError, RowError
 from manifests.storage.file_entry import FileEntry
 
 Columns = dict[str, pa.Array]
 """Columns by name; each has one value for each row of the batch, in order."""
 
 
-TRANSIENT = (TimeoutError, ConnectionError)
-"""Errors whose cause may be gone the next time (ours)."""
+TRANSIENT = (TimeoutError, ConnectionError, MediaError)
+"""Errors whose cause may be gone the next time: no answer, no connection, a media file that is
+missing or broken (ours)."""
 
 
 class RowErrors:
@@ -40,7 +41,7 @@ class RowErrors:
         """
         if self._kinds[row] is None:
             self._kinds[row] = type(error).__name__
-            self._messages[row] = str(error)
+            self._messages[row] = _text(error)
             self._later[row] = isinstance(error, TRANSIENT) if later is None else later
 
     @classmethod
@@ -66,6 +67,14 @@ class RowErrors:
             pa.array(self._later, pa.bool_()),
         ]
         return pa.table(columns, schema=ERRORS)
+
+
+def _text(error: Exception) -> str:
+    """The message of an error as text that can be stored, whatever it is."""
+    try:
+        return str(error).encode("utf-8", "backslashreplace").decode()
+    except Exception:  # the error cannot even be printed
+        return f"{type(error).__name__} without a message"
 
 
 ERRORS = pa.schema([("kind", pa.string()), ("message", pa.string()), ("later", pa.bool_())])
@@ -127,6 +136,8 @@ def each_row(
             if not isinstance(error, RowError):
                 raise
             errors.add(row, error, isinstance(error, later))
+        except MemoryError:
+            raise
         except Exception as error:  # whatever the row provokes is an error of that row
             errors.add(row, error, isinstance(error, later))
 

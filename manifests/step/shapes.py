@@ -31,6 +31,9 @@ class Step(BaseModel):
     refused, with the new name in the message."""
     rewrites: ClassVar[tuple[str, ...]] = ()
     """The columns of the record that the step replaces."""
+    stores_bytes: ClassVar[bool] = False
+    """Whether it stores bytes with `context.blobs`. A pass ends after such a step, so that later
+    steps can read them."""
     uses_seed: ClassVar[bool] = False
     """Whether its answers depend on the recipe's seed, given as `context.seed`."""
 

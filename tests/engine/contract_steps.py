@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
@@ -13,6 +14,7 @@ from PIL import UnidentifiedImageError
 
 from manifests import record
 from manifests.errors import MediaError, RowError
+from manifests.media import Reference
 from manifests.step import (
     Bound,
     Columns,
@@ -81,6 +83,7 @@ class Lengths(RowStep):
     costs: ClassVar[bool] = True
 
     folder: Annotated[str, Location()]
+    rows: Annotated[int, Location()] = 10
     weights: str = "a"
     min: Annotated[int, Bound()] = 0
 
@@ -94,7 +97,7 @@ class Lengths(RowStep):
         return (ModelIdentity("lengths", self.weights),)
 
     def batch_rows(self) -> int:
-        return 10
+        return self.rows
 
     def load(self, worker: Worker) -> LengthModel:
         return LengthModel(self.folder)
@@ -119,7 +122,6 @@ class FailsOnOne(RowStep):
     folder: Annotated[str, Location()]
     failure: str
     one_by_one: bool = True
-    costs_much: Annotated[bool, Location()] = False
 
     def reads(self) -> tuple[str, ...]:
         return ("content",)
@@ -174,6 +176,7 @@ class Halves(ReshapeStep):
     """Cut a text in two; drop texts of one word; store each half as bytes too."""
 
     uses_seed: ClassVar[bool] = True
+    stores_bytes: ClassVar[bool] = True
 
     lose: bool = False
 
@@ -246,6 +249,103 @@ class WantsGpu(Lengths):
 
     def resources(self) -> Resources:
         return Resources(gpus=1)
+
+
+class Crops(ReshapeStep):
+    """Make a record of the left half of each image; store the half as bytes."""
+
+    stores_bytes: ClassVar[bool] = True
+
+    def reshape(self, batch: pa.Table, context: Context) -> Reshaped:
+        rows = batch.to_pylist()
+        for row in rows:
+            [one] = row["media"]
+            image = context.media.image(Reference(one["uri"], one["offset"], one["length"]))
+            data = io.BytesIO()
+            image.crop((0, 0, image.width // 2, image.height)).save(data, "PNG")
+            row["media"] = [
+                {**one, **context.blobs(data.getvalue())._asdict(), "mime": "image/png"}
+            ]
+        made = pa.Table.from_pylist(rows, schema=record.SCHEMA)
+        return Reshaped(made, np.arange(batch.num_rows))
+
+
+class UndeclaredCrops(Crops):
+    """As `Crops`, without the declaration that it stores bytes."""
+
+    stores_bytes: ClassVar[bool] = False
+
+
+class Both(ReshapeStep):
+    """Keep every record, and drop it as well."""
+
+    def reshape(self, batch: pa.Table, context: Context) -> Reshaped:
+        drop = pa.repeat("too many", batch.num_rows)
+        return Reshaped(batch, np.arange(batch.num_rows), drop=drop)
+
+
+class Stacks(RowStep):
+    """Fail if it is asked about no rows."""
+
+    def reads(self) -> tuple[str, ...]:
+        return ("content",)
+
+    def measures(self) -> dict[str, pa.DataType]:
+        return {"count": pa.int64()}
+
+    def measure(self, batch: pa.Table, context: Context) -> Columns:
+        texts = record.texts(batch["content"]).to_pylist()
+        return {"count": pa.array(np.stack([len(text) for text in texts]), pa.int64())}
+
+
+class Fails(RowStep):
+    """Raise in the method that `where` names."""
+
+    costs: ClassVar[bool] = True
+
+    where: str
+
+    def load(self, worker: Worker) -> Any:
+        if self.where == "load":
+            raise RuntimeError("no weights")
+        return self
+
+    def close(self) -> None:
+        if self.where == "close":
+            raise RuntimeError("no way out")
+
+    def measures(self) -> dict[str, pa.DataType]:
+        return {"count": pa.int64()}
+
+    def measure(self, batch: pa.Table, context: Context) -> Columns:
+        if self.where == "columns":
+            return {"count": [0] * batch.num_rows}  # type: ignore[dict-item]
+        return {"count": pa.array([0] * batch.num_rows, pa.int64())}
+
+    def decide(self, measured: pa.Table) -> pa.Array:
+        if self.where == "decide":
+            raise KeyError("absent")
+        return pc.greater(measured["count"], 0) if self.where == "mask" else None
+
+
+class FitFails(LongerThanMean):
+    """Raise in `fit` or `apply`, as `where` says."""
+
+    where: str
+
+    def fit(self, corpus: Corpus, workspace: Workspace, seed: int) -> float:
+        if self.where == "fit":
+            raise RuntimeError("no mean")
+        return 0.0
+
+    def apply(self, rows: pa.Table, fit: Any, context: Context) -> Outcome:
+        raise RuntimeError("no answer")
+
+
+class Unbounded(Lengths):
+    """A bound that has no default."""
+
+    most: Annotated[int, Bound()]
 
 
 class OldForm(RowStep):

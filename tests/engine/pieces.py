@@ -45,6 +45,7 @@ class SlowModel(RowStep):
     """Measure with a slow model, in small batches, with frequent checkpoints; store bytes."""
 
     costs: ClassVar[bool] = True
+    stores_bytes: ClassVar[bool] = True
     rewrites: ClassVar[tuple[str, ...]] = ("media",)
 
     milliseconds: int = 20

@@ -14,12 +14,13 @@ from curate.engine import checkpoints
 from curate.engine.plan import plan
 from curate.engine.ray import RayExecutor
 from manifests import record, storage
-from manifests.errors import RecipeError, StepError, WorkerError
+from manifests.errors import BudgetError, RecipeError, StepError, WorkerError
 from manifests.run.manifest import RunManifest, load_pass
 from manifests.run.verify import verify
 from manifests.storage import parts
 from tests.engine.contract_steps import FAILURES, log_lines
-from tests.runs import file_bytes, part_tables, row_counts, run_engine, text_recipe
+from tests.make import write_captions
+from tests.runs import caption_recipe, file_bytes, part_tables, row_counts, run_engine, text_recipe
 
 STEPS = "tests.engine.contract_steps:"
 
@@ -221,33 +222,6 @@ def test_a_step_of_the_old_form_is_refused_with_what_it_lacks() -> None:
         recipe.build(text_recipe({STEPS + "OldForm": {}}))
 
 
-def test_a_run_that_stops_in_a_costly_pass_repeats_one_checkpoint_at_most(
-    base: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    run(base, step("Lengths", base), out="whole")
-    clear_log(base)
-    monkeypatch.setattr(checkpoints, "SECONDS", 0.0)
-    from tests.engine import contract_steps
-
-    asked = 0
-
-    def stop_after(self: Any, text: str) -> int:
-        nonlocal asked
-        asked += 1
-        if asked == 205:
-            raise KeyboardInterrupt
-        return len(text)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(contract_steps.LengthModel, "__call__", stop_after)
-        with pytest.raises(KeyboardInterrupt):
-            run(base, step("Lengths", base))
-    clear_log(base)
-    run(base, step("Lengths", base))
-    assert len([line for line in log_lines(base) if line.startswith("measure")]) == 80
-    assert file_bytes(base / "out") == file_bytes(base / "whole")
-
-
 def test_ray_loads_a_model_once_a_worker_and_makes_the_same_bytes(base: Path, ray: None) -> None:
     steps = (step("Lengths", base, min=20), {STEPS + "Halves": {}}, step("LongerThanMean", base))
     run(base, *steps, out="inline")
@@ -277,3 +251,122 @@ def test_what_a_costly_step_measured_is_in_the_record_of_the_run(base: Path) -> 
     lengths = [len(text) for text in record.texts(table["content"]).to_pylist()]
     assert table["Lengths.count"].to_pylist() == lengths
     assert isinstance(table, pa.Table)
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    write_captions(tmp_path / "data", files=1, rows=30)
+    return tmp_path
+
+
+def test_later_steps_read_the_bytes_that_a_step_stored(photos: Path) -> None:
+    steps = [{STEPS + "Crops": {}}, "image_decodes", "image_hash"]
+    made = run_engine(caption_recipe(steps=steps), photos, photos / "out")
+    assert row_counts(made)["image_decodes"] == (30, 30, {}, {})
+    assert [entry.name for entry in made.passes][1:3] == ["Crops", "image_decodes"]
+
+
+def test_a_step_that_stores_bytes_has_to_declare_it(photos: Path) -> None:
+    steps = [{STEPS + "UndeclaredCrops": {}}]
+    with pytest.raises(StepError, match="stores bytes, but does not declare it"):
+        run_engine(caption_recipe(steps=steps), photos, photos / "out")
+
+
+def test_a_record_cannot_be_replaced_and_dropped(base: Path) -> None:
+    with pytest.raises(StepError, match=r"step Both: made records from .*, and removed it as well"):
+        run(base, {STEPS + "Both": {}})
+
+
+def test_a_step_is_not_asked_about_no_rows(base: Path) -> None:
+    for only in ({"modality": "video"}, {"source": "data"}):
+        made = run(base, {STEPS + "Stacks": {"only": only}}, out=f"out-{next(iter(only))}")
+        assert row_counts(made)["Stacks"] == (1000, 1000, {}, {})
+
+
+@pytest.mark.parametrize(
+    ("where", "message"),
+    [
+        ("load", r"step Fails, load: RuntimeError: no weights \(contract_steps.py, line \d+\)"),
+        ("close", r"step Fails, close: RuntimeError: no way out \(contract_steps.py"),
+        ("decide", r"step Fails, decide: KeyError: 'absent' \(contract_steps.py, line"),
+        ("mask", r"step Fails: drop reasons are bool, not text. Make them with reasons"),
+        ("columns", r"step Fails: 'count' is a list, not a column of Arrow"),
+    ],
+)
+def test_an_error_outside_the_rows_names_the_step_the_method_and_the_line(
+    base: Path, where: str, message: str
+) -> None:
+    with pytest.raises(StepError, match=message):
+        run(base, {STEPS + "Fails": {"where": where}})
+
+
+@pytest.mark.parametrize("where", ["fit", "apply"])
+def test_an_error_of_a_corpus_step_names_the_step_and_the_method(base: Path, where: str) -> None:
+    with pytest.raises(StepError, match=rf"step FitFails, {where}: RuntimeError: no "):
+        run(base, step("FitFails", base, where=where))
+
+
+def test_a_bound_needs_a_default() -> None:
+    with pytest.raises(RecipeError, match=r"'most' of .*Unbounded is marked Bound"):
+        recipe.build(text_recipe({STEPS + "Unbounded": {"folder": ".", "most": 3}}))
+
+
+def test_values_of_only_that_a_column_cannot_have_are_refused_before_the_run() -> None:
+    steps = ({"words": {}}, {"characters": {"only": {"words.count": "many"}}})
+    with pytest.raises(RecipeError, match=r"only: \['many'\] cannot be values of 'words.count'"):
+        recipe.build(text_recipe(*steps))
+
+
+@pytest.mark.parametrize("rows", [3, 10, 400])
+def test_a_run_that_stops_goes_on_with_batches_of_any_size(
+    base: Path, rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(base, step("Lengths", base), out="whole")
+    monkeypatch.setattr(checkpoints, "SECONDS", 0.0)
+    _stop_after(monkeypatch, 205, base)
+    clear_log(base)
+    run(base, step("Lengths", base, rows=rows))
+    asked = sum(int(line.split()[1]) for line in log_lines(base) if line.startswith("measure"))
+    assert asked == 800
+    assert file_bytes(base / "out") == file_bytes(base / "whole")
+
+
+def _stop_after(monkeypatch: pytest.MonkeyPatch, texts: int, base: Path) -> None:
+    """Run the step `Lengths` until it has measured so many texts."""
+    from tests.engine import contract_steps
+
+    asked = 0
+
+    def stop(self: Any, text: str) -> int:
+        nonlocal asked
+        asked += 1
+        if asked == texts:
+            raise KeyboardInterrupt
+        return len(text)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(contract_steps.LengthModel, "__call__", stop)
+        with pytest.raises(KeyboardInterrupt):
+            run(base, step("Lengths", base))
+
+
+def test_the_error_budget_counts_errors_of_a_costly_step_part_by_part(base: Path) -> None:
+    for file in range(2):
+        rows = [json.dumps({"text": f"poison {file} {n}"}) for n in range(20)]
+        (base / f"data/{file}.jsonl").write_text("\n".join(rows))
+    content = text_recipe(step("AnswersLater", base)) | {"max_quarantined": 5}
+    with pytest.raises(BudgetError, match="20 inputs were quarantined"):
+        run_engine(content, base, base / "out")
+    assert log_lines(base).count("ask") == 20
+
+
+def test_an_image_that_comes_back_is_embedded_by_retry(photos: Path) -> None:
+    image = photos / "data/images/3.jpg"
+    content = image.read_bytes()
+    image.write_bytes(content[:-100])
+    steps = caption_recipe(steps=["embed"])
+    made = run_engine(steps, photos, photos / "out")
+    assert row_counts(made)["embed"] == (30, 23, {}, {"MediaError": 7})
+    image.write_bytes(content)
+    made = run_engine(steps, photos, photos / "out", retry=True)
+    assert row_counts(made)["embed"] == (30, 30, {}, {})

@@ -114,6 +114,10 @@ class Pass(ABC, Generic[T]):
         """Whether a part that an earlier run committed need not be made again."""
         return not (retry and any(account.quarantined for account in commit.ledger))
 
+    def errors(self, commit: Commit) -> int:
+        """How many inputs the part with this commit quarantined, or will."""
+        return sum(sum(account.quarantined.values()) for account in commit.ledger)
+
     def unfinished(self, tasks: list[T], commits: Mapping[str, Commit]) -> list[T]:
         """The tasks to run. `commits`: those of an earlier run that are still valid, by part."""
         return [task for task in tasks if task.part not in commits]

@@ -43,9 +43,10 @@ class CorpusTask(NamedTuple):
 
 
 class ApplyTask(NamedTuple):
-    """The data of a corpus task that a worker needs."""
+    """The part of a corpus task that goes to a worker."""
 
-    number: int
+    view: PartView
+    part: Part
     inputs_digest: str
 
 
@@ -74,19 +75,27 @@ class CorpusPass(Pass[CorpusTask]):
             return
         folder, digest = self.folder(run), tasks[0].inputs_digest
         space = Workspace(folder, digest, run.media.base, run.executor, run.progress, self.title)
-        corpus = CorpusView.of(self.step, tasks[0].views)
+        corpus = self._corpus(run, tasks[0].views)
         step = self.step.step
         assert isinstance(step, CorpusStep)
         with naming(self.step, "fit"):
             fit = step.fit(corpus, space, self.step.seed(self.seed))
-        work = ApplyFit(run.media, corpus, self.before, self.seed, folder, fit)
-        items = [ApplyTask(task.number, task.inputs_digest) for task in tasks]
+        work = ApplyFit(run.media, self.step, self.before, self.seed, folder, fit)
+        items = [ApplyTask(corpus.views[t.number], corpus.parts[t.number], digest) for t in tasks]
         if self.step.loads:
             made = run.executor.map_opened(work, items, step.resources())
         else:
             made = run.executor.map(work, items)
         for _, commit in made:
             yield commit
+
+    def _corpus(self, run: RunContext, views: tuple[PartView, ...]) -> CorpusView:
+        """All parts, with the number of rows in each that the step is for."""
+        rows = {view.name: view.rows for view in views}
+        if self.step.only is not None:
+            counted = run.executor.map(CountSelected(self.step), views)
+            rows = {view.name: count for view, count in counted}
+        return CorpusView(views, self.step, tuple(rows[view.name] for view in views))
 
     def after(self, run: RunContext, state: State, commits: list[Commit]) -> State:
         folder = self.folder(run)
@@ -101,7 +110,7 @@ class ApplyFit:
     """What a worker does with a corpus task. `fit`: what the step found in the corpus."""
 
     media: MediaOptions
-    corpus: CorpusView
+    step: PlannedStep
     before: list[PlannedStep]
     seed: int
     folder: str
@@ -109,7 +118,7 @@ class ApplyFit:
 
     @contextlib.contextmanager
     def open(self) -> Iterator[Callable[[ApplyTask], Commit]]:
-        with opened([self.corpus.planned], self.media, self.seed) as steps:
+        with opened([self.step], self.media, self.seed) as steps:
             yield partial(self._run, steps)
 
     def __call__(self, task: ApplyTask) -> Commit:
@@ -117,15 +126,13 @@ class ApplyFit:
             return run(task)
 
     def _run(self, steps: OpenedSteps, task: ApplyTask) -> Commit:
-        planned, part = self.corpus.planned, self.corpus.parts[task.number]
-        view = self.corpus.views[task.number]
-        step = planned.step
+        planned, view, step = self.step, task.view, self.step.step
         assert isinstance(step, CorpusStep)
-        rows = self.corpus.read(part)
+        rows = read_selected(planned, view, step.reads())
         with contextlib.ExitStack() as stack:
             media = stack.enter_context(contextlib.closing(self.media.open(step.images())))
             blobs = part_files.open_blobs(stack, self.folder, view.name)
-            context = steps.context(planned, media, blobs, part)
+            context = steps.context(planned, media, blobs, task.part)
             with naming(planned, "apply"):
                 outcome = step.apply(rows, self.fit, context)
             answer = _checked(planned, outcome, rows.num_rows)
@@ -137,7 +144,7 @@ class ApplyFit:
 
     def _for_all_rows(self, view: PartView, answer: Answer) -> tuple[Answer, int]:
         """The answer for all rows of the part, and how many `only` passed over."""
-        planned = self.corpus.planned
+        planned = self.step
         if planned.only is None:
             return answer, 0
         names = tuple(dict.fromkeys((*planned.only, *planned.step.rewrites)))
@@ -165,16 +172,12 @@ def _checked(planned: PlannedStep, outcome: Outcome, rows: int) -> _Checked:
 class CorpusView(NamedTuple):
     """The corpus as one step reads it: the rows that its `only` selects, the columns it declares.
 
-    `rows`: for each part the number of those rows. Picklable: it goes to workers.
+    `rows`: for each part the number of those rows. Can be pickled and sent to workers.
     """
 
     views: tuple[PartView, ...]
     planned: PlannedStep
     rows: tuple[int, ...]
-
-    @classmethod
-    def of(cls, planned: PlannedStep, views: tuple[PartView, ...]) -> CorpusView:
-        return cls(views, planned, tuple(_selected_rows(planned, view) for view in views))
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -182,19 +185,26 @@ class CorpusView(NamedTuple):
         return tuple(Part(n, view.name, rows) for n, (view, rows) in enumerate(counted))
 
     def read(self, part: Part, columns: tuple[str, ...] | None = None) -> pa.Table:
-        assert isinstance(self.planned.step, CorpusStep)
         wanted = self.planned.step.reads() if columns is None else columns
-        names = [self.planned.in_run(name) for name in wanted]
-        needed = tuple(dict.fromkeys((*names, *(self.planned.only or {}))))
-        table = self.views[part.number].read_columns(needed)
-        mask = self.planned.row_mask(table)
-        own = table.select(names).rename_columns(list(wanted))
-        return own if mask is None else own.filter(pa.array(mask))
+        return read_selected(self.planned, self.views[part.number], wanted)
 
 
-def _selected_rows(planned: PlannedStep, view: PartView) -> int:
-    if planned.only is None:
-        return view.rows
-    mask = planned.row_mask(view.read_columns(tuple(planned.only)))
-    assert mask is not None
-    return int(np.count_nonzero(mask))
+def read_selected(planned: PlannedStep, view: PartView, columns: tuple[str, ...]) -> pa.Table:
+    """Columns, under the step's own names, of the rows of a part that the step is for."""
+    names = [planned.in_run(name) for name in columns]
+    needed = tuple(dict.fromkeys((*names, *(planned.only or {}))))
+    table = view.read_columns(needed)
+    mask = planned.row_mask(table)
+    own = table.select(names).rename_columns(list(columns))
+    return own if mask is None else own.filter(pa.array(mask))
+
+
+@dataclass(frozen=True)
+class CountSelected:
+    """What a worker does to count the rows of a part that the step is for."""
+
+    planned: PlannedStep
+
+    def __call__(self, view: PartView) -> int:
+        mask = self.planned.row_mask(view.read_columns(tuple(self.planned.only or {})))
+        return view.rows if mask is None else int(np.count_nonzero(mask))

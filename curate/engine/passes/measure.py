@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 
 from curate.engine import checkpoints, part_files
 from curate.engine.checkpoints import Checkpoints
+from curate.engine.commits import unchanged
 from curate.engine.fused import joint_batch_rows
 from curate.engine.media_options import MediaOptions
 from curate.engine.opened import OpenedSteps, opened
@@ -25,8 +26,9 @@ from curate.engine.part_files import BLOBS, PART
 from curate.engine.part_view import PartView
 from curate.engine.passes.contract import Pass, RunContext, State
 from curate.engine.planned import PlannedStep
-from curate.engine.steps import measure
+from curate.engine.steps import RaisedRows, measure
 from manifests import record, storage
+from manifests.errors import StepError
 from manifests.media import Media
 from manifests.run.fingerprint import fingerprint
 from manifests.run.manifest import Commit
@@ -36,8 +38,11 @@ from manifests.storage import parts
 
 
 class MeasureTask(NamedTuple):
-    """The measures of one part. `earlier`: the commit of a sidecar of the same rows, of which only
-    the rows with a transient error are measured again."""
+    """The measures of one part.
+
+    `earlier`: the commit of an earlier sidecar for the same rows. Then only the rows that have a
+    transient error in it are measured again.
+    """
 
     view: PartView
     earlier: Commit | None = None
@@ -80,17 +85,21 @@ class MeasurePass(Pass[MeasureTask]):
 
     def work(self, run: RunContext, tasks: Iterable[MeasureTask]) -> Iterator[Commit]:
         folder = self.folder(run)
-        work = MeasurePart(run.media, self.step, self.seed, folder)
-        asked = (self._again(run, folder, task) for task in tasks)
-        made = run.executor.map_opened(work, asked, self.step.step.resources())
+        digests = self.step.file_digests(run.media.base)
+        work = MeasurePart(run.media, self.step, self.seed, folder, digests)
+        items = (self._with_earlier(run, folder, task) for task in tasks)
+        made = run.executor.map_opened(work, items, self.step.step.resources())
         return (commit for _, commit in made)
 
-    def _again(self, run: RunContext, folder: str, task: MeasureTask) -> MeasureTask:
-        """With `--retry`: the task with the commit of the sidecar that is there."""
+    def _with_earlier(self, run: RunContext, folder: str, task: MeasureTask) -> MeasureTask:
+        """With `--retry`: the task with the commit of the earlier sidecar, if that is intact."""
         commit = part_files.load_commit(folder, task.part) if run.retry else None
         if commit is None or commit.inputs_digest != task.inputs_digest:
             return task
-        return task._replace(earlier=commit)
+        return task._replace(earlier=commit) if unchanged(folder, commit) else task
+
+    def errors(self, commit: Commit) -> int:
+        return int(commit.detail["errors"])
 
     def after(self, run: RunContext, state: State, commits: list[Commit]) -> State:
         folder = self.folder(run)
@@ -102,16 +111,24 @@ class MeasurePass(Pass[MeasureTask]):
 
 @dataclass(frozen=True)
 class MeasurePart:
-    """What a worker does with a measure task."""
+    """What a worker does with a measure task. `digests`: of the files that the step loads."""
 
     media: MediaOptions
     step: PlannedStep
     seed: int
     folder: str
+    digests: list[str]
 
     @contextlib.contextmanager
     def open(self) -> Iterator[Callable[[MeasureTask], Commit]]:
         with opened([self.step], self.media, self.seed) as steps:
+            if self.step.file_digests(self.media.base) != self.digests:
+                files = ", ".join(self.step.step.files(self.media.base))
+                raise StepError(
+                    "a file that the step loads has changed since the run started",
+                    f"step {self.step.name}: {files}",
+                    "Run the same command again.",
+                )
             yield partial(self._run, steps)
 
     @property
@@ -124,26 +141,39 @@ class MeasurePart:
     def _run(self, steps: OpenedSteps, task: MeasureTask) -> Commit:
         view, earlier = task.view, _Earlier(self.folder, task.earlier)
         digest = fingerprint([view.digest, earlier.digest])
-        segments = Checkpoints(self.folder, view.name, digest, self.schema, earlier.blobs)
-        with contextlib.closing(segments), contextlib.closing(self._media()) as media:
-            for number, batch in enumerate(self._batches(view)):
-                known = earlier.next_rows(batch.num_rows)
-                if number >= segments.batches:
-                    context = steps.context(self.step, media, segments.blobs)
-                    segments.add(self._measured(batch, known, context))
-                    media.forget()
-            files = segments.finish()
+        saved = Checkpoints(self.folder, view.name, digest, self.schema, earlier.blobs)
+        raised = RaisedRows()
+        with contextlib.closing(saved), contextlib.closing(self._media()) as media:
+            for batch, known in self._remaining(view, earlier, saved.rows):
+                context = steps.context(self.step, media, saved.blobs)
+                saved.add(self._measured(batch, known, context, raised))
+                media.forget()
+            # The old commit goes first: it would name a sidecar and blobs that are replaced now.
+            storage.delete(part_files.commit_uri(self.folder, view.name))
+            files = saved.finish(view.rows)
         commit = Commit(
             part=view.name,
             inputs_digest=view.digest,
             origin=view.origin,
             rows=view.rows,
             files=files,
-            detail={"later": _transient(storage.join(self.folder, view.name + PART))},
+            detail=_error_counts(storage.join(self.folder, view.name + PART)),
         )
         part_files.save_commit(self.folder, commit)
-        segments.delete()
+        saved.delete()
         return commit
+
+    def _remaining(
+        self, view: PartView, earlier: _Earlier, saved_rows: int
+    ) -> Iterator[tuple[pa.Table, pa.Table | None]]:
+        """The batches after the rows that checkpoints hold, each with its earlier measures."""
+        start = 0
+        for batch in self._batches(view):
+            known = earlier.next_rows(batch.num_rows)
+            skipped = min(max(saved_rows - start, 0), batch.num_rows)
+            start += batch.num_rows
+            if skipped < batch.num_rows:
+                yield batch.slice(skipped), None if known is None else known.slice(skipped)
 
     def _media(self) -> Media:
         return self.media.open(self.step.step.images())
@@ -153,19 +183,21 @@ class MeasurePart:
         columns = (*self.step.reads, *(self.step.only or {}), *self.step.step.rewrites, "origin")
         return view.read(joint_batch_rows([self.step]), tuple(dict.fromkeys(columns)))
 
-    def _measured(self, batch: pa.Table, known: pa.Table | None, context: Context) -> pa.Table:
+    def _measured(
+        self, batch: pa.Table, known: pa.Table | None, context: Context, raised: RaisedRows
+    ) -> pa.Table:
         """The sidecar's rows for a batch: measured now, or `known` from an earlier attempt."""
-        ask = np.ones(batch.num_rows, bool) if known is None else np.asarray(known[".later"])
+        again = np.ones(batch.num_rows, bool) if known is None else np.asarray(known[".later"])
         selected = self.step.row_mask(batch)
-        mask = ask if selected is None else ask & selected
+        mask = again if selected is None else again & selected
         rows = batch if mask.all() else batch.filter(pa.array(mask))
-        columns, errors = measure(self.step, rows, context)
+        columns, errors = measure(self.step, rows, context, raised)
         table = _sidecar(columns, errors)
         if mask.all():
             return table
         spread = expand(Answer(columns, pa.nulls(rows.num_rows, pa.string()), errors), mask, batch)
         table = _sidecar(spread.columns, spread.errors)
-        return table if known is None else _merged(table, known, ask)
+        return table if known is None else _merged(table, known, again)
 
 
 class _Earlier:
@@ -198,6 +230,8 @@ def _merged(new: pa.Table, known: pa.Table, new_rows: np.ndarray) -> pa.Table:
     return both.take(pa.array(np.where(new_rows, rows + len(new_rows), rows)))
 
 
-def _transient(sidecar: str) -> int:
-    """How many rows have a transient error."""
-    return int(pc.sum(parts.read_columns(sidecar, (".later",))[".later"]).as_py() or 0)
+def _error_counts(sidecar: str) -> dict[str, int]:
+    """How many rows have an error, and how many of these errors are transient."""
+    table = parts.read_columns(sidecar, (".kind", ".later"))
+    later = int(pc.sum(table[".later"]).as_py() or 0)
+    return {"errors": table.num_rows - table[".kind"].null_count, "later": later}

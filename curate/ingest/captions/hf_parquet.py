@@ -46,7 +46,6 @@ class HfParquet(Reader):
     """
 
     suffixes: ClassVar[tuple[str, ...]] = SUFFIXES
-    keeps_bytes: ClassVar[bool] = True
 
     text: Names | None = Field(
         None,

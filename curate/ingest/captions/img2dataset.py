@@ -34,7 +34,6 @@ class Img2DatasetParquet(Reader):
     """
 
     suffixes: ClassVar[tuple[str, ...]] = SUFFIXES
-    keeps_bytes: ClassVar[bool] = True
 
     @classmethod
     def sniff(cls, head: Head) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -83,8 +83,6 @@ class BoxesTable(AnnotatedTable):
     other columns go to `meta`. The key of a record is the file's name and the number of the row,
     from 0, or of the line, from 1.
     """
-
-    keeps_bytes: ClassVar[bool] = True
 
     space: SpaceSetting = Field(description="space of the coordinates")
     image: str = Field("image", description="column of image paths, or of images")

@@ -46,7 +46,6 @@ class LabelMe(FilePerImage):
     """
 
     suffixes: ClassVar[tuple[str, ...]] = (".json",)
-    keeps_bytes: ClassVar[bool] = True
     own_space: ClassVar[Space] = Space(form="xyxy", unit="pixel")
     max_bytes: ClassVar[int] = 256 << 20  # a file may have its image inside
 

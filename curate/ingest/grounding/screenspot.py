@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, ClassVar
+from typing import Any
 
 from pydantic import Field
 
@@ -41,8 +41,6 @@ class ScreenSpot(AnnotatedTable):
     ScreenSpot-Pro has a `ui_type`, which becomes the label, and two corners in pixels. The key of a
     record is the file's name and the number of the row, from 0.
     """
-
-    keeps_bytes: ClassVar[bool] = True
 
     media_root: str | None = Field(None, description=ROOT_DESCRIPTION)
 

@@ -115,7 +115,8 @@ def neighbours(vectors: np.ndarray, count: int = 5) -> np.ndarray:
 
 def embed_files(files: list[Path], open_image: Callable[[Path], Image.Image]) -> np.ndarray:
     model = efficientnet_lite0(Worker(""))
-    found = [model([open_image(f) for f in files[i : i + 16]]) for i in range(0, len(files), 16)]
+    prepared = [model.prepare(open_image(file)) for file in files]
+    found = [model.embed(prepared[i : i + 16]) for i in range(0, len(files), 16)]
     model.close()
     return np.concatenate(found)
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from curate.ingest.reader import Failure, ReadBatch, Reader
 from manifests import record
 from tests.ingest.kept import read_kept
-from tests.make import make_image, read_all
+from tests.make import make_image
 
 WIDTH, HEIGHT = 100, 50
 PHOTO = make_image(WIDTH, HEIGHT)
@@ -38,7 +38,7 @@ def write_files(base: Path, files: dict[str, bytes | str]) -> Path:
 
 
 def read_source(reader: Reader, base: Path) -> list[ReadBatch]:
-    return read_kept(reader, base) if reader.keeps_bytes else read_all(reader, str(base))
+    return read_kept(reader, base)
 
 
 def read_annotated(reader: Reader, base: Path) -> ReadRecords:

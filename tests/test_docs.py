@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
+import importlib
 import re
+import sys
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
+import numpy as np
 import pytest
 import yaml
+from PIL import Image
 
 from curate import recipe
 from curate.cli import OK
 from curate.cli import run as command
 from docs.generator.regions import pages
-from tests.make import write_captions
-from tests.runs import caption_recipe, row_counts, run_engine
+from manifests.media import Media
+from manifests.run.manifest import load_run
+from tests.filters.rows import answers, media_records
+from tests.make import write_captions, write_texts
+from tests.runs import (
+    caption_recipe,
+    read_run,
+    row_counts,
+    run_engine,
+    text_recipe,
+    text_source,
+)
 
 ROOT = Path(__file__).parents[1]
 
@@ -22,25 +38,80 @@ def blocks(page: str, language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", (ROOT / page).read_text(), re.S)
 
 
-def test_the_steps_of_the_page_on_writing_steps_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    page = "docs/write-a-step.md"
-    (tmp_path / "mysteps.py").write_text("\n\n".join(blocks(page, "python")))
+def recipes(page: str) -> list[dict[str, Any]]:
+    return [yaml.safe_load(text) for text in blocks(page, "yaml")]
+
+
+WRITE_A_STEP = "docs/write-a-step.md"
+
+
+@pytest.fixture
+def mysteps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The module that the page on writing steps shows piece by piece; `tmp_path` has captions."""
+    pieces = [text for text in blocks(WRITE_A_STEP, "python") if not text.startswith("# test_")]
+    (tmp_path / "mysteps.py").write_text("\n\n".join(pieces))
     monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "mysteps", raising=False)
     write_captions(tmp_path / "data", files=1, rows=8)
+    return importlib.import_module("mysteps")
+
+
+def test_the_recipe_of_the_page_on_writing_steps_keeps_rows(
+    mysteps: ModuleType, tmp_path: Path
+) -> None:
     with open(tmp_path / "data" / "000.jsonl", "a") as out:
         out.write('{"caption": "Why? Who? Where is it now, tell me?", "image": "images/0.jpg"}\n')
         out.write('{"caption": "An image that is not there", "image": "images/gone.jpg"}\n')
-    (steps,) = (yaml.safe_load(text)["steps"] for text in blocks(page, "yaml"))
-    steps[1]["mysteps:Sharpness"]["min"] = 0
+    (steps,) = (found["steps"] for found in recipes(WRITE_A_STEP) if "name" not in found)
     made = run_engine(caption_recipe(steps=steps), tmp_path, tmp_path / "out")
     counts = row_counts(made)
     assert counts["Questions"] == (9, 8, {"too many questions": 1}, {})
     assert counts["Sharpness"] == (8, 8, {}, {})
-    assert counts["Thumbnails"] == (8, 8, {}, {})
-    rows_in, kept, dropped, _ = counts["Longest"]
-    assert (rows_in, kept + sum(dropped.values())) == (8, 8)
+    assert counts["Longest"] == (8, 5, {"shorter": 3}, {})
+    assert counts["Thumbnails"] == (5, 5, {}, {})
+    assert len(read_run(tmp_path / "out").rows) == 5
+
+
+def test_texts_of_equal_length_are_kept_or_dropped_together(
+    mysteps: ModuleType, tmp_path: Path
+) -> None:
+    write_texts(tmp_path / "texts", ["a long text", "short", "brief", "plain"])
+    kept = {}
+    for share in (0.25, 0.5, 1):
+        recipe = text_recipe({"mysteps:Longest": {"share": share}}, sources=[text_source("texts")])
+        run_engine(recipe, tmp_path, tmp_path / "out")
+        kept[share] = len(read_run(tmp_path / "out").rows)
+    assert kept == {0.25: 1, 0.5: 4, 1: 4}
+
+
+def test_the_least_sharp_image_decides_also_if_its_sharpness_is_zero(
+    mysteps: ModuleType, tmp_path: Path
+) -> None:
+    Image.new("RGB", (64, 48), "red").save(tmp_path / "plain.png")
+    plain, sharp = ({"kind": "image", "uri": uri} for uri in ("plain.png", "data/images/0.jpg"))
+    batch = media_records([plain, sharp], [sharp, plain], [sharp], [{**plain, "kind": "video"}])
+    answer = answers(mysteps.Sharpness(min=2), batch, Media(str(tmp_path)))
+    assert answer["min"][:2] == [0, 0]
+    assert answer["min"][3] is None
+    assert answer["drop"] == ["blurred", "blurred", None, None]
+    np.save(tmp_path / "weights.npy", [1, 0, -1])
+    step = mysteps.FilteredSharpness(min=2, weights="weights.npy")
+    assert answers(step, batch, Media(str(tmp_path)))["drop"] == answer["drop"]
+
+
+def test_a_step_is_tried_as_the_page_says(
+    mysteps: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (test,) = (text for text in blocks(WRITE_A_STEP, "python") if text.startswith("# test_"))
+    Path("test_mysteps.py").write_text(test)
+    importlib.import_module("test_mysteps").test_records_with_too_many_questions_are_dropped()
+    Path("lines.jsonl").write_text('{"text": "Why? Who?"}\n{"text": "A river."}\n')
+    (shown,) = (found for found in recipes(WRITE_A_STEP) if "name" in found)
+    Path("try.yaml").write_text(yaml.safe_dump(shown))
+    assert command(["run", "try.yaml", "-o", "out", "--inline", "-q"]) == OK
+    counts = row_counts(load_run("out"))
+    assert counts["Questions"] == (2, 1, {"too many questions": 1}, {})
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/recipe.md"])

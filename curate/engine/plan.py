@@ -76,8 +76,8 @@ def _step_passes(loaded: Loaded, limits: dict[str, object]) -> list[StepPass]:
             measures = step.identity(loaded.base, seed, bounds=False)
             mark = fingerprint([chain, "measures", measures, limits])
             passes.append(MeasurePass(number, step.name, mark, step, seed))
-        identities = [one.identity(loaded.base, seed) for one in group]
-        chain = fingerprint([chain, identities, limits])
+        for one in group:  # step by step, so that it does not matter which steps share a pass
+            chain = fingerprint([chain, one.identity(loaded.base, seed), limits])
         given = (number, step.name, chain)
         if step.costs:
             passes.append(DecidePass(*given, step, list(before)))

@@ -13,6 +13,7 @@ from curate.engine.opened import OpenedSteps
 from curate.engine.outcomes import StepResult, dropped_schema
 from curate.engine.planned import PlannedStep, part_schema
 from curate.engine.steps import run_step
+from manifests.errors import StepError
 from manifests.step import Blobs, Images
 
 BATCH_ROWS = 8192
@@ -79,5 +80,8 @@ def joint_images(steps: list[PlannedStep]) -> Images | None:
 def joint_batch_rows(steps: list[PlannedStep]) -> int:
     """The rows at once that suit every step."""
     wanted = [rows for planned in steps if (rows := planned.step.batch_rows()) is not None]
+    if min(wanted, default=1) < 1:
+        names = ", ".join(planned.name for planned in steps)
+        raise StepError(f"batch_rows is {min(wanted)}; it has to be 1 or more", f"step {names}")
     ours = BATCH_ROWS if joint_images(steps) is None else IMAGE_BATCH_ROWS
     return min([ours, *wanted])

@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Iterator
 
 from curate.engine.planned import PlannedStep
-from manifests.errors import CurateError, StepError
+from manifests.errors import CurateError, RowError, StepError
 
 
 @contextlib.contextmanager
@@ -19,6 +19,8 @@ def naming(planned: PlannedStep, method: str) -> Iterator[None]:
     """
     try:
         yield
+    except RowError as error:  # there is no single row here
+        raise StepError(describe(planned, error), f"step {planned.name}, {method}") from error
     except CurateError:
         raise
     except (Exception, SystemExit) as error:  # whatever the code of a step raises

@@ -19,6 +19,7 @@ from curate.engine import checkpoints, part_files
 from curate.engine.checkpoints import Checkpoints
 from curate.engine.commits import unchanged
 from curate.engine.fused import joint_batch_rows
+from curate.engine.halving import RaisedRows
 from curate.engine.media_options import MediaOptions
 from curate.engine.opened import OpenedSteps, opened
 from curate.engine.outcomes import Answer, expand
@@ -26,7 +27,7 @@ from curate.engine.part_files import BLOBS, PART
 from curate.engine.part_view import PartView
 from curate.engine.passes.contract import Pass, RunContext, State
 from curate.engine.planned import PlannedStep
-from curate.engine.steps import RaisedRows, measure
+from curate.engine.steps import measure
 from manifests import record, storage
 from manifests.errors import StepError
 from manifests.media import Media

@@ -1,0 +1,76 @@
+"""Ask a step about a batch; if it raises, halve the batch until the row that causes it is found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import pyarrow as pa
+
+from curate.engine.planned import PlannedStep
+from curate.engine.step_errors import describe
+from manifests.errors import CurateError, RowError, StepError
+
+T = TypeVar("T")
+
+MAX_FAILED_ROWS = 16
+"""A step that raises on more rows of one batch than this is itself broken (ours)."""
+
+
+class RaisedRows:
+    """Counts the rows on which a step raised: over a part for a costly step, else over a batch."""
+
+    count = 0
+
+
+def halving(
+    planned: PlannedStep,
+    batch: pa.Table,
+    call: Callable[[int, int], T],
+    failed: Callable[[int, Exception], T],
+    raised: RaisedRows,
+) -> list[T]:
+    """The results of `call(start, rows)` for blocks of rows, in order: one block if nothing raises.
+
+    A block on which `call` raises is cut in two, again and again, until it is a single row. The
+    result for that row is `failed(row, error)`.
+    """
+    results: list[T] = []
+    waiting = [(0, batch.num_rows)]
+    while waiting:
+        start, rows = waiting.pop()
+        try:
+            results.append(call(start, rows))
+            continue
+        except MemoryError:
+            raise
+        except SystemExit as error:
+            raise StepError("it ends the process (SystemExit)", f"step {planned.name}") from error
+        except Exception as error:  # whatever a row provokes in a step is the row's
+            _reraise_unless_row(error)
+            if rows == 0:
+                raise StepError(describe(planned, error), f"step {planned.name}") from error
+            if rows == 1:
+                raised.count += 1
+                if raised.count > MAX_FAILED_ROWS:
+                    raise _broken_step(planned, batch, start, error) from error
+                results.append(failed(start, error))
+                continue
+        half = rows // 2
+        waiting += [(start + half, rows - half), (start, half)]
+    return results
+
+
+def _reraise_unless_row(error: Exception) -> None:
+    """Raise the error again if it is not caused by a single row: a full disk, a broken contract."""
+    if isinstance(error, CurateError) and not isinstance(error, RowError):
+        raise error
+
+
+def _broken_step(planned: PlannedStep, batch: pa.Table, row: int, error: Exception) -> StepError:
+    return StepError(
+        describe(planned, error),
+        f"step {planned.name}",
+        f"It failed on more than {MAX_FAILED_ROWS} rows of one batch, the last from "
+        f"{batch['origin'][row].as_py()}.",
+    )

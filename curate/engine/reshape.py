@@ -1,0 +1,135 @@
+"""Run one reshape step on one batch: the records that it makes take the place of the rows."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from curate.engine.halving import RaisedRows, halving
+from curate.engine.outcomes import StepResult, counts, dropped_rows, failed_rows, no_errors
+from curate.engine.planned import PlannedStep
+from manifests import record
+from manifests.errors import StepError
+from manifests.run.ledger import Account
+from manifests.step import Columns, Context, Reshaped, ReshapeStep, RowErrors
+
+
+def run_reshape(
+    planned: PlannedStep,
+    batch: pa.Table,
+    selected: pa.Table,
+    mask: np.ndarray | None,
+    context: Context,
+    dropped_as: pa.Schema,
+) -> StepResult:
+    """Replace the selected rows by those the step makes; rows outside the mask come first."""
+    step = planned.step
+    assert isinstance(step, ReshapeStep)
+    given = planned.given(selected, tuple(record.SCHEMA.names))
+
+    def call(start: int, rows: int) -> _Made:
+        block = given.slice(start, rows)
+        return _made(planned, selected.slice(start, rows), step.reshape(block, context))
+
+    def failed(row: int, error: Exception) -> _Made:
+        errors = RowErrors(1)
+        errors.add(0, error)
+        nothing = _nothing(planned, selected)
+        return nothing._replace(drop=pa.nulls(1, pa.string()), errors=errors.table)
+
+    results = [_nothing(planned, selected)]
+    if selected.num_rows:  # a step is never asked about nothing
+        results += halving(planned, selected, call, failed, RaisedRows())
+    made = pa.concat_tables([result.rows for result in results])
+    _check_ids(planned, made)
+    others = batch.slice(0, 0) if mask is None else batch.filter(pa.array(~mask))
+    kept = pa.concat_tables([_with_measures(planned, others, {}), made])
+    drop = pa.concat_arrays([result.drop for result in results])
+    errors = pa.concat_tables([result.errors for result in results])
+    is_failed = pc.is_valid(errors["kind"].combine_chunks())
+    is_dropped = pc.and_not(drop.is_valid(), is_failed)
+    reasons = drop.filter(is_dropped)
+    quarantined = failed_rows(planned.name, selected.filter(is_failed), errors.filter(is_failed))
+    account = Account(
+        step=planned.name,
+        rows_in=batch.num_rows,
+        made=kept.num_rows + len(reasons) + quarantined.num_rows - batch.num_rows,
+        kept=kept.num_rows,
+        passed_over=others.num_rows,
+        dropped=counts(reasons),
+        quarantined=counts(quarantined["error"]),
+    )
+    dropped = dropped_rows(planned.name, selected.filter(is_dropped), reasons, dropped_as)
+    return StepResult(kept, kept, dropped, quarantined, account)
+
+
+class _Made(NamedTuple):
+    """What a reshape step made from some rows: records with all columns of the pass; and for each
+    input row a drop reason or an error, null if records were made from it."""
+
+    rows: pa.Table
+    drop: pa.Array
+    errors: pa.Table
+
+
+def _nothing(planned: PlannedStep, selected: pa.Table) -> _Made:
+    rows = _with_measures(planned, selected.slice(0, 0), {})
+    return _Made(rows, pa.nulls(0, pa.string()), no_errors(0))
+
+
+def _made(planned: PlannedStep, given: pa.Table, answered: Reshaped) -> _Made:
+    """The records that a reshape step made, checked; each also gets the measures of its parent.
+
+    Raises StepError if the records do not have the record schema, or if a row has no answer.
+    """
+    place = f"step {planned.name}"
+    if not isinstance(answered, Reshaped):
+        raise StepError(f"answered with a {type(answered).__name__}, not a Reshaped", place)
+    if set(answered.rows.schema.names) == set(record.SCHEMA.names):
+        answered = answered._replace(rows=answered.rows.select(record.SCHEMA.names))
+    if answered.rows.schema.names != record.SCHEMA.names:
+        differ = sorted(set(answered.rows.schema.names) ^ set(record.SCHEMA.names))
+        raise StepError(
+            f"the columns of its new records differ from the record schema in {differ}", place
+        )
+    rows, parents = given.num_rows, np.asarray(answered.parents, np.int64)
+    if len(parents) != answered.rows.num_rows:
+        raise StepError(f"{len(parents)} parents for {answered.rows.num_rows} new records", place)
+    if len(parents) and not 0 <= parents.min() <= parents.max() < rows:
+        raise StepError(f"a parent is not the number of one of the {rows} input rows", place)
+    drop = planned.reasons(answered.drop, rows)
+    errors = no_errors(rows) if answered.errors is None else answered.errors.table
+    planned.values(errors, "errors", rows)
+    replaced = np.bincount(parents, minlength=rows) > 0
+    removed = np.asarray(drop.is_valid()) | np.asarray(pc.is_valid(errors["kind"]))
+    if (wrong := replaced == removed).any():
+        row = int(np.flatnonzero(wrong)[0])
+        key = given["id"][row].as_py()
+        if replaced[row]:
+            raise StepError(f"made records from {key}, and removed it as well", place)
+        raise StepError(f"made no record from {key}, and gave no reason to drop it", place)
+    inherited = given.drop_columns(record.SCHEMA.names).take(pa.array(parents))
+    columns = {name: inherited[name] for name in inherited.column_names}
+    new = answered.rows.cast(record.SCHEMA)
+    for name, column in columns.items():
+        new = new.append_column(name, column)
+    measures = planned.columns(dict(answered.measures), new.num_rows)
+    return _Made(_with_measures(planned, new, measures), drop, errors)
+
+
+def _with_measures(planned: PlannedStep, rows: pa.Table, measures: Columns) -> pa.Table:
+    """The rows with the measures of a reshape step; measures that are not given are null."""
+    for name, kind in planned.measures.items():
+        column = measures.get(name, pa.nulls(rows.num_rows, kind))
+        rows = rows.append_column(pa.field(name, kind), column)
+    return rows
+
+
+def _check_ids(planned: PlannedStep, made: pa.Table) -> None:
+    twice = [i for i, n in Counter(made["id"].to_pylist()).items() if n > 1]
+    if twice:
+        raise StepError(f"made several records with the id {twice[0]}", f"step {planned.name}")

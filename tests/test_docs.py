@@ -123,6 +123,16 @@ def test_the_recipes_of_a_page_are_valid(page: str, tmp_path: Path) -> None:
         recipe.load(str(tmp_path / "recipe.yaml"))
 
 
+def test_the_table_of_the_readme_is_what_the_demo_prints(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert command(["demo", "--inline", "-q"]) == OK
+    (shown,) = (text for text in blocks("README.md", "") if text.startswith("step "))
+    table, _ = shown.split("\n\n", 1)
+    assert table + "\n\n" in capsys.readouterr().out
+
+
 def test_the_commands_of_the_page_are_those_there_are(capsys: pytest.CaptureFixture[str]) -> None:
     page = (ROOT / "docs/command-line.md").read_text()
     shown = set(re.findall(r"`curate (\w+)", page))

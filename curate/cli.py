@@ -76,7 +76,12 @@ def _add_running(commands: Commands) -> None:
     _recipe(run)
     _out(run)
     _executor(run)
-    _flag(run, "--retry", "make the parts again that have quarantined inputs")
+    _flag(
+        run,
+        "--retry",
+        "try quarantined inputs again: cheap steps make their parts again, costly steps ask again "
+        "only for rows whose error was transient",
+    )
 
     plan = commands.add_parser("plan", help="list the passes of a recipe, and which are done")
     _recipe(plan)

@@ -99,7 +99,7 @@ def test_the_least_sharp_image_decides_also_if_its_sharpness_is_zero(
     assert answers(step, batch, Media(str(tmp_path)))["drop"] == answer["drop"]
 
 
-def test_a_step_is_tried_as_the_page_says(
+def test_a_step_is_tried_as_shown(
     mysteps: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -114,13 +114,24 @@ def test_a_step_is_tried_as_the_page_says(
     assert counts["Questions"] == (2, 1, {"too many questions": 1}, {})
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/recipe.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/recipe.md", "docs/duplicates.md"])
 def test_the_recipes_of_a_page_are_valid(page: str, tmp_path: Path) -> None:
     shown = [text for text in blocks(page, "yaml") if text.startswith("name:")]
     assert shown
     for text in shown:
         (tmp_path / "recipe.yaml").write_text(text)
         recipe.load(str(tmp_path / "recipe.yaml"))
+
+
+def test_the_readme_shows_what_the_demo_prints(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert command(["demo", "--inline", "-q"]) == OK
+    (shown,) = (text for text in blocks("README.md", "") if text.startswith("step "))
+    _, printed = capsys.readouterr().out.split("\n", 1)
+    digests_and_sizes = re.compile(r"[0-9a-f]{16}|[\d.]+ [kM]B")
+    assert digests_and_sizes.sub("", shown) == digests_and_sizes.sub("", printed)
 
 
 def test_the_commands_of_the_page_are_those_there_are(capsys: pytest.CaptureFixture[str]) -> None:

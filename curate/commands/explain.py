@@ -8,9 +8,13 @@ import json
 from curate.commands.tables import number, table
 from curate.engine.run import QUARANTINE_FILE
 from curate.inspect.explain import Explanation, explain
+from curate.inspect.step_events import MAY_SUCCEED
 from manifests import storage
 from manifests.errors import RecipeError
 from manifests.storage import parts
+
+SHOWN_VALUES = 8
+"""Values of a long list, such as a vector, that are printed (ours)."""
 
 
 def main(options: argparse.Namespace) -> int:
@@ -36,8 +40,11 @@ def _quarantine(out: str, as_json: bool) -> int:
     if as_json:
         print(json.dumps(rows, ensure_ascii=False, indent=1))
         return 0
-    shown = [(r["origin"], r["step"], r["error"], r["message"]) for r in rows]
-    print(table(("origin", "step", "error", "message"), shown))
+    shown = [
+        (r["origin"], r["step"], r["error"], MAY_SUCCEED if r["later"] else "", r["message"])
+        for r in rows
+    ]
+    print(table(("origin", "step", "error", "retry", "message"), shown))
     return 0
 
 
@@ -63,4 +70,7 @@ def _content(found: Explanation, segment: dict[str, object]) -> str:
 
 
 def _value(value: object) -> str:
+    if isinstance(value, list) and len(value) > SHOWN_VALUES:
+        shown = ", ".join(_value(one) for one in value[:SHOWN_VALUES])
+        return f"[{shown}, ...] ({len(value):,} values)"
     return number(value) if isinstance(value, float) else str(value)

@@ -27,6 +27,7 @@ def _as_json(probed: Probed) -> dict[str, Any]:
         },
         "would_drop": {a.step: a.dropped for a in probed.accounts},
         "would_quarantine": {a.step: a.quarantined for a in probed.accounts},
+        "skipped": probed.skipped,
     }
 
 
@@ -47,7 +48,8 @@ def _summary(probed: Probed) -> str:
     parts.append("what each step would drop of all these records, whatever other steps drop:")
     parts.append(table(("step", "in", "would drop", "share", "why"), rows))
     if probed.skipped:
-        parts.append(f"not probed, because they need the whole corpus: {', '.join(probed.skipped)}")
+        parts += ["", "skipped, because a sample cannot show what they do:"]
+        parts.append(table(("step", "why"), list(probed.skipped.items())))
     return "\n".join(parts)
 
 

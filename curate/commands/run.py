@@ -6,6 +6,8 @@ import argparse
 import contextlib
 from typing import Any
 
+import pyarrow.compute as pc
+
 from curate import recipe
 from curate.commands.tables import count, size, table
 from curate.engine.inline import Inline
@@ -15,6 +17,7 @@ from curate.recipe import Loaded
 from manifests import storage
 from manifests.run.ledger import Account
 from manifests.run.manifest import RunManifest
+from manifests.storage import parts
 
 
 def main(options: argparse.Namespace) -> int:
@@ -76,6 +79,8 @@ def summary(made: RunManifest, out: str) -> str:
     quarantined = sum(sum(a.quarantined.values()) for a in made.ledger)
     place = storage.join(out, QUARANTINE_FILE)
     lines.append(f"quarantine  {count(quarantined, 'input')}   {place}")
+    if again := pc.sum(parts.read_columns(place, ("later",))["later"]).as_py():
+        lines.append(f"            {again:,} of them may succeed now: run again with --retry")
     lines.append(f"manifest    {made.digest}   {storage.join(out, 'manifest.json')}")
     lines.append(f"next:       curate show {out}")
     return "\n".join(lines)

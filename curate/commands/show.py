@@ -10,6 +10,7 @@ from typing import Any
 
 from curate.engine.part_files import DROPPED, PART
 from curate.engine.run import QUARANTINE_FILE
+from curate.inspect.step_events import MAY_SUCCEED
 from manifests import storage
 from manifests.errors import InputError, RecipeError
 from manifests.run import manifest
@@ -111,6 +112,8 @@ def _text(row: dict[str, Any]) -> str:
     lines += [f"  {line}" for line in _object_lines(row.get("objects") or [])]
     hidden = ("id", "origin", "media", "objects", "raw_text", "shard_order")
     facts = {k: v for k, v in row.items() if k not in hidden and v is not None}
+    if facts.pop("later", False):
+        facts["retry"] = MAY_SUCCEED
     lines += [f"  {name}: {value}" for name, value in facts.items()]
     return "\n".join(lines)
 

@@ -80,8 +80,9 @@ class PlannedStep(NamedTuple):
         return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big")
 
     def identity(self, base: str, recipe_seed: int, bounds: bool = True) -> dict[str, Any]:
-        """All that decides the step's answers: its class, version, settings, `only`, the names and
-        digests of the files its settings name, its models, and the seed if it uses one.
+        """All that decides the step's answers: its class and shape, the columns it rewrites, its
+        version, settings, `only`, the names and digests of the files its settings name, its models,
+        and the seed if it uses one.
 
         Settings that only say where something is are left out. Without `bounds`: what decides the
         measures alone.
@@ -91,6 +92,8 @@ class PlannedStep(NamedTuple):
         return {
             "name": self.name,
             "kind": f"{kind.__module__}:{kind.__qualname__}",
+            "shape": self.shape,
+            "rewrites": list(kind.rewrites),
             "version": kind.version,
             "parameters": self.step.model_dump(mode="json", exclude=left_out),
             "only": self.only,
@@ -121,15 +124,7 @@ class PlannedStep(NamedTuple):
                     f"there is no column '{column}' here", f"steps.{self.name}.only",
                     f"There are: {', '.join(batch.column_names)}.",
                 )  # fmt: skip
-            kind = batch.schema.field(column).type
-            try:
-                values = pa.array(allowed, from_pandas=False).cast(kind)
-                mask &= np.asarray(pc.is_in(batch[column], values))
-            except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError):
-                raise StepError(
-                    f"rows cannot be selected by {allowed} in '{column}', which is {kind}",
-                    f"steps.{self.name}.only",
-                ) from None
+            mask &= selected(batch, column, allowed, f"steps.{self.name}.only")
         return mask
 
     def given(self, batch: pa.Table, columns: tuple[str, ...] = ()) -> pa.Table:
@@ -179,6 +174,18 @@ class PlannedStep(NamedTuple):
                 "Make them with reasons(rows, (mask, 'the reason')).",
             )  # fmt: skip
         return found.cast(pa.string())
+
+
+def selected(batch: pa.Table, column: str, allowed: list[Any], place: str) -> np.ndarray:
+    """bool (rows,): the rows whose value in `column` is one of `allowed`."""
+    kind = batch.schema.field(column).type
+    try:
+        values = pa.array(allowed, from_pandas=False).cast(kind)
+        return np.asarray(pc.is_in(batch[column], values))
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError):
+        raise StepError(
+            f"rows cannot be selected by {allowed} in '{column}', which is {kind}", place
+        ) from None
 
 
 def _digest(uri: str) -> str:

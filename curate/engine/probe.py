@@ -17,6 +17,7 @@ from curate.engine.inline import Inline
 from curate.engine.media_options import MediaOptions
 from curate.engine.opened import opened
 from curate.engine.passes.read import ReadTask, read_split, read_task
+from curate.engine.planned import PlannedStep
 from curate.ingest.reader import Context, Failure, Reader
 from curate.recipe import Loaded
 from manifests import record, storage
@@ -45,20 +46,21 @@ class Distribution(NamedTuple):
 class Probed(NamedTuple):
     """The results of a probe. `accounts`: each step alone, as if no step ran before it.
 
-    `skipped`: steps that cannot be measured on a sample.
+    `skipped`: steps that cannot be measured on a sample, each with the reason.
     """
 
     rows: int
     quarantined: list[dict[str, str]]
     measures: list[Distribution]
     accounts: list[Account]
-    skipped: list[str]
+    skipped: dict[str, str]
 
 
 def probe(loaded: Loaded, rows: int) -> Probed:
-    """Read about `rows` records, spread over all sources; every row step measures all of them."""
-    steps = [step for step in loaded.steps if step.shape == "row"]
-    skipped = [step.name for step in loaded.steps if step.shape != "row"]
+    """Read about `rows` records, spread over all sources; every row step measures all of them,
+    unless it needs the measures of a step that cannot be measured on a sample."""
+    skipped = _skipped(loaded.steps)
+    steps = [step for step in loaded.steps if step.name not in skipped]
     with tempfile.TemporaryDirectory(prefix="curate-probe-") as folder:
         media = MediaOptions(loaded.base, folder, loaded.recipe.media)
         failures: list[Failure] = []
@@ -70,6 +72,22 @@ def probe(loaded: Loaded, rows: int) -> Probed:
     columns = [name for step in steps for name in (*step.measures, *step.step.rewrites)]
     distributions = [_distribution(name, measured[name]) for name in dict.fromkeys(columns)]
     return Probed(sample.num_rows, quarantined, distributions, accounts, skipped)
+
+
+def _skipped(steps: list[PlannedStep]) -> dict[str, str]:
+    """The steps that cannot be measured on a sample, each with the reason."""
+    skipped: dict[str, str] = {}
+    for step in steps:
+        makers = {column.rpartition(".")[0]: column for column in (*step.reads, *(step.only or {}))}
+        missing = next((column for maker, column in makers.items() if maker in skipped), None)
+        if step.shape == "corpus":
+            skipped[step.name] = "needs the whole corpus"
+        elif step.shape == "reshape":
+            skipped[step.name] = "makes new records; the steps after it measured the original ones"
+        elif missing:
+            maker = missing.rpartition(".")[0]
+            skipped[step.name] = f"needs {missing}, a measure of {maker}, which was skipped"
+    return skipped
 
 
 def _sample(reader: Reader, media: MediaOptions, rows: int, failures: list[Failure]) -> pa.Table:
@@ -127,8 +145,11 @@ def _batches(table: pa.Table, rows: int) -> Iterator[pa.Table]:
 def _distribution(name: str, column: pa.ChunkedArray) -> Distribution:
     values = record.one_chunk(column.drop_null())
     nulls = len(column) - len(values)
-    if pa.types.is_list(values.type) or pa.types.is_fixed_size_list(values.type):
+    kind = values.type
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
         values = pc.list_value_length(values)
+    elif pa.types.is_nested(kind):  # Arrow cannot count values of such types
+        values = pa.array([str(value) for value in values.to_pylist()], pa.string())
     if not pa.types.is_integer(values.type) and not pa.types.is_floating(values.type):
         return Distribution(name, {}, _by_value(values), nulls)
     numbers = np.asarray(values).astype(float)

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from curate import recipe
 from curate.engine.probe import Probed, probe
+from manifests.step import Columns, Context, RowStep
 from tests.make import write_captions
 from tests.runs import caption_recipe
 
@@ -27,7 +28,7 @@ def test_each_step_measures_all_rows_whatever_the_steps_before_it_drop(tmp_path:
         ("words", 120, 0, {"too few words": 120}),
         ("characters", 120, 120, {}),
     ]
-    assert found.skipped == ["sample"]
+    assert found.skipped == {"sample": "needs the whole corpus"}
     assert [m.name for m in found.measures] == ["words.count", "characters.count"]
 
 
@@ -50,3 +51,61 @@ def test_a_broken_file_is_reported_and_the_others_are_measured(tmp_path: Path) -
     assert found.rows == 5
     (failure,) = found.quarantined
     assert (failure["origin"], failure["error"]) == ("b.parquet", "FileError")
+
+
+def test_steps_that_a_sample_cannot_show_are_skipped_with_the_reason(tmp_path: Path) -> None:
+    write_captions(tmp_path / "data", files=1)
+    steps = [
+        {"tests.engine.contract_steps:Halves": {}}, {"tests.engine.pieces:Longest": {}},
+        {"words": {"only": {"Halves.half": 1}}}, {"characters": {"only": {"words.count": 3}}},
+        {"tests.engine.test_probe:Reads": {}}, {"words": {}},
+    ]  # fmt: skip
+    found = probed(tmp_path, caption_recipe(steps=steps))
+    assert found.skipped == {
+        "Halves": "makes new records; the steps after it measured the original ones",
+        "Longest": "needs the whole corpus",
+        "words": "needs Halves.half, a measure of Halves, which was skipped",
+        "characters": "needs words.count, a measure of words, which was skipped",
+        "Reads": "needs Longest.longest, a measure of Longest, which was skipped",
+    }
+    assert [account.step for account in found.accounts] == ["words-2"]
+
+
+class Reads(RowStep):
+    """Read a measure of a corpus step."""
+
+    def reads(self) -> tuple[str, ...]:
+        return ("content", "Longest.longest")
+
+    def measure(self, batch: pa.Table, context: Context) -> Columns:
+        return {}
+
+
+class Nested(RowStep):
+    """Measure values of types that have no order."""
+
+    def measures(self) -> dict[str, pa.DataType]:
+        return {
+            "vector": pa.list_(pa.float32(), 2),
+            "large": pa.large_list(pa.int8()),
+            "pair": pa.struct({"a": pa.int8()}),
+        }
+
+    def measure(self, batch: pa.Table, context: Context) -> Columns:
+        rows = batch.num_rows
+        kinds = self.measures()
+        return {
+            "vector": pa.array([[1.0, 2.0]] * rows, kinds["vector"]),
+            "large": pa.array([[1]] * rows, kinds["large"]),
+            "pair": pa.array([{"a": 1}] * rows, kinds["pair"]),
+        }
+
+
+def test_lists_are_counted_by_length_and_other_nested_values_by_their_text(tmp_path: Path) -> None:
+    write_captions(tmp_path / "data", files=1)
+    found = probed(tmp_path, caption_recipe(steps=[{"tests.engine.test_probe:Nested": {}}]))
+    counts = {measure.name: measure.counts for measure in found.measures}
+    assert counts == {
+        "Nested.vector": {"2 .. 3": 40}, "Nested.large": {"1 .. 2": 40},
+        "Nested.pair": {"{'a': 1}": 40},
+    }  # fmt: skip

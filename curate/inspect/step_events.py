@@ -1,0 +1,136 @@
+"""What the steps of one pass did with a record, by its rows before and after the pass."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+
+from curate.engine.part_files import PART
+from curate.engine.planned import selected
+from curate.inspect.find_record import StoredRow
+
+PASSED_OVER = "passed over"
+MAY_SUCCEED = "may succeed (the error is transient)"
+"""Beside an input with a transient error: `curate run --retry` processes it again."""
+
+Identity = dict[str, Any]
+"""A step as the manifest of its pass describes it."""
+
+
+class Event(NamedTuple):
+    """What one step did with the record: `Event("words", "dropped", {"words.count": 1})`.
+
+    `facts` hold the evidence: measures, settings, errors.
+    """
+
+    step: str
+    what: str
+    facts: dict[str, Any]
+
+
+def of_kept(steps: list[Identity], before: pa.Table, after: pa.Table) -> list[Event]:
+    """The events of a record that all steps of a pass kept, or passed over."""
+    return [_kept(steps, number, before, after) for number in range(len(steps))]
+
+
+def of_removed(
+    steps: list[Identity], before: pa.Table, removed: StoredRow, after: pa.Table | None = None
+) -> list[Event]:
+    """The steps that kept a record, then the one that removed it.
+
+    `after`: its row with what the steps measured, by default as the pass stored it.
+    """
+    row, table = removed.values, removed.table if after is None else after
+    at = next(number for number, step in enumerate(steps) if step["name"] == row["step"])
+    what = "dropped" if row.get("reason") else "quarantined"
+    last = Event(row["step"], what, {**reasons(row), **_facts(steps[at], table)})
+    return [*(_kept(steps[: at + 1], n, before, table) for n in range(at)), last]
+
+
+def of_replaced(steps: list[Identity], before: pa.Table) -> list[Event]:
+    """The steps that kept a record, then the reshape step that made others from it."""
+    none = before.select([])
+    for at, step in enumerate(steps):
+        if _is_reshape(step) and not _is_passed_over(steps, at, before, none):
+            last = Event(step["name"], "made into other records", {})
+            return [*(_kept(steps, number, before, none) for number in range(at)), last]
+    return [Event(steps[0]["name"], "made into other records", {})]  # a run of an older version
+
+
+def of_new_record(steps: list[Identity], row: StoredRow) -> list[Event]:
+    """The reshape step of a pass that made a record, then the later steps of the pass.
+
+    If several could have made it, it was the last: what an earlier one makes is an input of the
+    next.
+    """
+    after, before = row.table, row.table.select([])
+    if row.ending == PART:
+        end, later = len(steps), of_kept(steps, before, after)
+    else:
+        later = of_removed(steps, before, row)
+        end = len(later) - 1
+    makers = (n for n in reversed(range(end)) if _is_reshape(steps[n]))
+    maker = next((n for n in makers if not _is_passed_over(steps, n, before, after)), 0)
+    made = Event(steps[maker]["name"], "made from", {"origin": row.values["origin"]})
+    return [made, *later[maker + 1 :]]
+
+
+def reasons(row: dict[str, Any]) -> dict[str, Any]:
+    """Why a step removed a row, and whether `--retry` may help."""
+    why = {name: row[name] for name in ("reason", "error", "message") if row.get(name)}
+    return {**why, "retry": MAY_SUCCEED} if row.get("later") else why
+
+
+def _kept(steps: list[Identity], number: int, before: pa.Table, after: pa.Table) -> Event:
+    """The event of a step that kept the record, or whose `only` did not select it."""
+    step = steps[number]
+    if _is_passed_over(steps, number, before, after):
+        return Event(step["name"], PASSED_OVER, {"only": step["only"]})
+    return Event(step["name"], "kept", _facts(step, after))
+
+
+def _is_passed_over(steps: list[Identity], number: int, before: pa.Table, after: pa.Table) -> bool:
+    """Whether it is known that the step's `only` did not select the record."""
+    step = steps[number]
+    for column, allowed in (step["only"] or {}).items():
+        row = _row_with(column, steps, number, before, after)
+        if row is not None and not selected(row, column, allowed, step["name"])[0]:
+            return True
+    return False
+
+
+def _row_with(
+    column: str, steps: list[Identity], number: int, before: pa.Table, after: pa.Table
+) -> pa.Table | None:
+    """The row, of the two, in which a column has the value that it had just before a step. None if
+    neither has: steps of the pass rewrote it before and after, so the value was never stored."""
+    if column in after.column_names and not _rewritten(column, steps[number:]):
+        return after
+    if column in before.column_names and not _rewritten(column, steps[:number]):
+        return before
+    return None
+
+
+def _rewritten(column: str, steps: list[Identity]) -> bool:
+    """Whether one of the steps may have changed the column. A reshape step may change any column of
+    the record, except the name of its source."""
+    free = "." not in column and column != "source"
+    return any(column in s.get("rewrites", []) or (free and _is_reshape(s)) for s in steps)
+
+
+def _is_reshape(step: Identity) -> bool:
+    return step.get("shape") == "reshape"
+
+
+def _facts(step: Identity, row: pa.Table) -> dict[str, Any]:
+    """What a step measured of a row, and its settings."""
+    own = [name for name in row.column_names if name.startswith(f"{step['name']}.")]
+    measured = {name: row[name][0].as_py() for name in own}
+    return {**{k: v for k, v in measured.items() if v is not None}, **_settings(step)}
+
+
+def _settings(step: Identity) -> dict[str, Any]:
+    """The settings of a step, without those that are empty or too large for a line."""
+    flat = {k: v for k, v in step["parameters"].items() if v not in (None, [], {})}
+    return {k: v for k, v in flat.items() if not (isinstance(v, list) and isinstance(v[0], dict))}

@@ -35,6 +35,20 @@ class Task(Protocol):
     def inputs_digest(self) -> str: ...
 
 
+class PartTask(NamedTuple):
+    """A part of the passes before, from which the pass makes a part with the same name."""
+
+    view: PartView
+
+    @property
+    def part(self) -> str:
+        return self.view.name
+
+    @property
+    def inputs_digest(self) -> str:
+        return self.view.digest
+
+
 T = TypeVar("T", bound=Task)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -12,8 +12,7 @@ import pyarrow.compute as pc
 
 from curate.engine.outcomes import Answer
 from curate.engine.part_files import PART
-from curate.engine.part_view import PartView
-from curate.engine.passes.contract import Pass, RunContext, State
+from curate.engine.passes.contract import PartTask, Pass, RunContext, State
 from curate.engine.planned import PlannedStep
 from curate.engine.sidecars import write_sidecar
 from curate.engine.steps import decide
@@ -22,22 +21,8 @@ from manifests.run.manifest import Commit
 from manifests.step.outcome import ERRORS
 
 
-class DecideTask(NamedTuple):
-    """The verdicts of one part."""
-
-    view: PartView
-
-    @property
-    def part(self) -> str:
-        return self.view.name
-
-    @property
-    def inputs_digest(self) -> str:
-        return self.view.digest
-
-
 @dataclass(frozen=True)
-class DecidePass(Pass[DecideTask]):
+class DecidePass(Pass[PartTask]):
     """Removes the rows that a costly step drops or could not judge. `before`: the steps that ran
     earlier."""
 
@@ -50,13 +35,13 @@ class DecidePass(Pass[DecideTask]):
     def steps(self) -> list[PlannedStep]:
         return [self.step]
 
-    def tasks(self, run: RunContext, state: State) -> list[DecideTask]:
-        return [DecideTask(view) for view in state.parts]
+    def tasks(self, run: RunContext, state: State) -> list[PartTask]:
+        return [PartTask(view) for view in state.parts]
 
     def holds(self, commit: Commit, retry: bool) -> bool:
         return True  # what may be tried again is measured again, which changes the inputs
 
-    def work(self, run: RunContext, tasks: Iterable[DecideTask]) -> Iterator[Commit]:
+    def work(self, run: RunContext, tasks: Iterable[PartTask]) -> Iterator[Commit]:
         work = DecidePart(self.step, self.before, self.folder(run))
         return (commit for _, commit in run.executor.map(work, tasks))
 
@@ -75,7 +60,7 @@ class DecidePart:
     before: list[PlannedStep]
     folder: str
 
-    def __call__(self, task: DecideTask) -> Commit:
+    def __call__(self, task: PartTask) -> Commit:
         step, view = self.step, task.view
         columns = (*step.measures, *step.step.rewrites)
         errors = tuple(f".{name}" for name in ERRORS.names)

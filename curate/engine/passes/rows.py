@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 from curate.engine import part_files
 from curate.engine.fused import FusedSteps
@@ -14,28 +14,14 @@ from curate.engine.media_options import MediaOptions
 from curate.engine.opened import OpenedSteps, joint_resources, opened
 from curate.engine.part_files import PART
 from curate.engine.part_view import PartView
-from curate.engine.passes.contract import Pass, RunContext, State
+from curate.engine.passes.contract import PartTask, Pass, RunContext, State
 from curate.engine.planned import PlannedStep
 from manifests import storage
 from manifests.run.manifest import Commit
 
 
-class RowsTask(NamedTuple):
-    """Run the steps on one part; the new part has the same name."""
-
-    view: PartView
-
-    @property
-    def part(self) -> str:
-        return self.view.name
-
-    @property
-    def inputs_digest(self) -> str:
-        return self.view.digest
-
-
 @dataclass(frozen=True)
-class RowsPass(Pass[RowsTask]):
+class RowsPass(Pass[PartTask]):
     """Runs consecutive row and reshape steps that need the same resources."""
 
     kind: ClassVar[str] = "rows"
@@ -51,10 +37,10 @@ class RowsPass(Pass[RowsTask]):
     def title(self) -> str:
         return " + ".join(step.name for step in self.steps)
 
-    def tasks(self, run: RunContext, state: State) -> list[RowsTask]:
-        return [RowsTask(view) for view in state.parts]
+    def tasks(self, run: RunContext, state: State) -> list[PartTask]:
+        return [PartTask(view) for view in state.parts]
 
-    def work(self, run: RunContext, tasks: Iterable[RowsTask]) -> Iterator[Commit]:
+    def work(self, run: RunContext, tasks: Iterable[PartTask]) -> Iterator[Commit]:
         work = RunSteps(run.media, self.fused, self.seed, self.folder(run))
         if any(planned.loads for planned in self.steps):
             made = run.executor.map_opened(work, tasks, joint_resources(self.steps))
@@ -78,15 +64,15 @@ class RunSteps:
     folder: str
 
     @contextlib.contextmanager
-    def open(self) -> Iterator[Callable[[RowsTask], Commit]]:
+    def open(self) -> Iterator[Callable[[PartTask], Commit]]:
         with opened(self.fused.steps, self.media, self.seed) as steps:
             yield partial(self._run, steps)
 
-    def __call__(self, task: RowsTask) -> Commit:
+    def __call__(self, task: PartTask) -> Commit:
         with self.open() as run:
             return run(task)
 
-    def _run(self, steps: OpenedSteps, task: RowsTask) -> Commit:
+    def _run(self, steps: OpenedSteps, task: PartTask) -> Commit:
         view, fused = task.view, self.fused
         with part_files.writing(self.folder, view.name, fused.schema) as files:
             batches = view.read(fused.batch_rows)

@@ -52,12 +52,21 @@ def shape(kind: type[Step]) -> str:
 
 
 def _page(name: str, kind: type[Step]) -> str:
-    adds = [
-        f"{name}.{measure}: {type_}" for measure, type_ in kind.model_construct().measures().items()
-    ]
-    adds += [f"{column} (rewritten)" for column in kind.rewrites]
+    adds = [*_measures(name, kind), *(f"{column} (rewritten)" for column in kind.rewrites)]
     facts = [f"shape    {shape(kind)}", f"version  {kind.version}", f"adds     {', '.join(adds)}"]
     return page(name, kind, [*facts, "", "Any step takes `only: {column: value}` too."])
+
+
+def _measures(name: str, kind: type[Step]) -> list[str]:
+    """The columns of measures that the step adds, with their types: `words.count: int64`."""
+    short = name.rsplit(":", 1)[-1]
+    try:
+        measures = kind.model_construct().measures()  # with the default of every setting
+    except AttributeError as error:
+        if error.name not in kind.model_fields:
+            raise
+        return [f"measures that depend on the settings ('{error.name}')"]
+    return [f"{short}.{measure}: {type_}" for measure, type_ in measures.items()]
 
 
 def _preset(name: str, preset: Preset) -> str:

@@ -11,10 +11,12 @@ import pyarrow.compute as pc
 from curate.engine.part_files import DROPPED, PART, QUARANTINE
 from manifests import storage
 from manifests.run import manifest
-from manifests.run.manifest import PassEntry, RunManifest
+from manifests.run.manifest import PassEntry, PassManifest, RunManifest
 from manifests.storage import parts
 
 _EXAMPLES = 5
+_IN_RECIPE = ("name", "parameters", "only", "seed")
+"""What the manifest of a pass repeats about a step from the recipe."""
 
 
 class Difference(NamedTuple):
@@ -26,21 +28,26 @@ class Difference(NamedTuple):
 
 
 def differences(out: str, other: str) -> list[Difference]:
-    """All that differs, causes first: recipe, versions, inputs, then ledger, records and shards.
+    """All that differs, causes first: recipe, versions, steps, inputs, then ledger, records, shards
+    and passes.
 
-    Empty if the two runs made the same bytes.
+    Empty if the two runs made the same bytes. Of the passes only the first that differs is
+    compared.
     """
     a, b = manifest.load_run(out), manifest.load_run(other)
     if a.digest == b.digest:
         return []
-    return [
+    found = [
         *_settings("recipe", a.recipe, b.recipe),
         *_settings("version of", _versions(a), _versions(b)),
+        *_settings("step", _steps(a, out), _steps(b, other)),
         *_inputs(a, out, b, other),
         *_ledgers(a, b),
         *_records(a, out, b, other),
         *_settings("shards", _digests(a), _digests(b)),
+        *_first_pass(a, out, b, other),
     ]
+    return found or list(_settings("fingerprint of pass", _fingerprints(a), _fingerprints(b)))
 
 
 def _settings(what: str, here: Any, there: Any) -> Iterator[Difference]:
@@ -119,6 +126,47 @@ def _written(run: RunManifest, out: str) -> pa.Array:
     ids = [parts.read_columns(storage.join(folder, c.part + PART), ("id",))["id"] for c in commits]
     chunks = [chunk for column in ids for chunk in column.chunks]
     return pa.concat_arrays(chunks) if chunks else pa.array([], pa.string())
+
+
+def _steps(run: RunManifest, out: str) -> dict[str, dict[str, Any]]:
+    """By step, what decides its answers beside what the recipe states: version, files, models."""
+    known = [manifest.load_pass(storage.join(out, entry.folder)) for entry in run.passes]
+    return {
+        step["name"]: {key: value for key, value in step.items() if key not in _IN_RECIPE}
+        for one in known
+        for step in one.steps
+    }
+
+
+def _fingerprints(run: RunManifest) -> dict[str, str]:
+    return {f"{entry.kind} {entry.name}": entry.fingerprint for entry in run.passes}
+
+
+def _first_pass(a: RunManifest, out: str, b: RunManifest, other: str) -> Iterator[Difference]:
+    """The files of the first part that differs, in the first pass that has one. Measures are in
+    parts and in no shard, so this may be all that differs."""
+    for one, two in zip(a.passes, b.passes, strict=False):
+        if one.digest == two.digest:
+            continue
+        here = manifest.load_pass(storage.join(out, one.folder))
+        there = manifest.load_pass(storage.join(other, two.folder))
+        name = f"pass {storage.base_name(one.folder).removesuffix(f'-{one.fingerprint}')}"
+        if found := list(_first_part(name, here, there)):
+            yield from found
+            return
+
+
+def _first_part(name: str, here: PassManifest, there: PassManifest) -> Iterator[Difference]:
+    ours, theirs = _files(here), _files(there)
+    for part in sorted(ours.keys() | theirs.keys()):
+        if ours.get(part) != theirs.get(part):
+            yield from _settings(f"{name} file", ours.get(part, {}), theirs.get(part, {}))
+            return
+
+
+def _files(known: PassManifest) -> dict[str, dict[str, str]]:
+    """By part the digests of its files."""
+    return {commit.part: {f.name: f.digest for f in commit.files} for commit in known.parts}
 
 
 def _removed_by(run: RunManifest, out: str, record_id: str) -> str:

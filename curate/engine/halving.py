@@ -71,6 +71,6 @@ def _broken_step(planned: PlannedStep, batch: pa.Table, row: int, error: Excepti
     return StepError(
         describe(planned, error),
         f"step {planned.name}",
-        f"It failed on more than {MAX_FAILED_ROWS} rows of one batch, the last from "
+        f"It failed on more than {MAX_FAILED_ROWS} rows, the last from "
         f"{batch['origin'][row].as_py()}.",
     )

@@ -59,6 +59,12 @@ class Relabel(RowStep):
         }
 
 
+class CostlyRelabel(Relabel):
+    """As `Relabel`, in passes of its own."""
+
+    costs: ClassVar[bool] = True
+
+
 class CorpusRelabel(CorpusStep):
     """As `Relabel`, in a pass of its own."""
 
@@ -184,6 +190,16 @@ def test_only_is_evaluated_as_the_record_was_before_a_step_that_rewrites(
     assert story(base, "data/000.jsonl#1")[1:] == [
         (kind, "kept"), (f"{kind}-2", "kept"), ("words", "passed over"), ("characters", "kept"),
         ("shards", "written"),
+    ]  # fmt: skip
+
+
+def test_what_a_costly_step_rewrites_is_known_to_the_steps_after_it(base: Path) -> None:
+    costly = HERE + "CostlyRelabel"
+    run_steps(base, "out", {costly: {"to": "aa"}}, {"words": {"only": {"language": "aa"}}},
+              {costly: {"to": "bb"}}, {"words": {"only": {"language": "aa"}}})  # fmt: skip
+    assert story(base, "data/000.jsonl#1")[1:] == [
+        ("CostlyRelabel", "kept"), ("words", "kept"), ("CostlyRelabel-2", "kept"),
+        ("words-2", "passed over"), ("shards", "written"),
     ]  # fmt: skip
 
 

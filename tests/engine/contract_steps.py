@@ -328,6 +328,16 @@ class Fails(RowStep):
         return pc.greater(measured["count"], 0) if self.where == "mask" else None
 
 
+class Translates(RowStep):
+    """Set the language to German."""
+
+    costs: ClassVar[bool] = True
+    rewrites: ClassVar[tuple[str, ...]] = ("language",)
+
+    def measure(self, batch: pa.Table, context: Context) -> Columns:
+        return {"language": pa.repeat("de", batch.num_rows)}
+
+
 class FitFails(LongerThanMean):
     """Raise in `fit` or `apply`, as `where` says."""
 

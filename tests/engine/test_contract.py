@@ -370,3 +370,16 @@ def test_an_image_that_comes_back_is_embedded_by_retry(photos: Path) -> None:
     image.write_bytes(content)
     made = run_engine(steps, photos, photos / "out", retry=True)
     assert row_counts(made)["embed"] == (30, 30, {}, {})
+
+
+def test_a_costly_step_may_rewrite_the_column_that_selects_its_rows(base: Path) -> None:
+    made = run(base, {"language": {}}, {STEPS + "Translates": {"only": {"language": "en"}}})
+    account = next(a for a in made.ledger if a.step == "Translates")
+    languages = [
+        language
+        for table in part_tables(base / "out", order(base))
+        for language in table["language"].to_pylist()
+    ]
+    assert account.kept == 1000
+    assert languages.count("de") == 1000 - account.passed_over > 0
+    assert "en" not in languages

@@ -6,13 +6,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.engine.outcomes import Answer
 from curate.engine.part_files import PART
 from curate.engine.passes.contract import PartTask, Pass, RunContext, State
+from curate.engine.passes.measure import PASSED_OVER
 from curate.engine.planned import PlannedStep
 from curate.engine.sidecars import write_sidecar
 from curate.engine.steps import decide
@@ -64,13 +64,13 @@ class DecidePart:
         step, view = self.step, task.view
         columns = (*step.measures, *step.step.rewrites)
         errors = tuple(f".{name}" for name in ERRORS.names)
-        table = view.read_columns((*columns, *errors, *(step.only or {})))
+        table = view.read_columns((*columns, *errors, PASSED_OVER))
         measured = {name: table[name].combine_chunks() for name in columns}
         drop = decide(step, measured, table.num_rows)
-        mask = step.row_mask(table)
-        if mask is not None:  # a row that was not measured is not dropped by its measures
-            drop = pc.if_else(pa.array(mask), drop, pa.scalar(None, pa.string()))
+        passed_over = table[PASSED_OVER].combine_chunks()
+        # A row that was not measured is not dropped by its measures.
+        drop = pc.if_else(passed_over, pa.scalar(None, pa.string()), drop)
         found = table.select(list(errors)).rename_columns(ERRORS.names)
-        passed_over = 0 if mask is None else int(np.count_nonzero(~mask))
         answer = Answer({}, drop, found.cast(ERRORS))
-        return write_sidecar(self.folder, step, self.before, view, answer, passed_over)
+        count = int(pc.sum(passed_over).as_py() or 0)
+        return write_sidecar(self.folder, step, self.before, view, answer, count)

@@ -37,6 +37,9 @@ from manifests.step import Columns, Context
 from manifests.step.outcome import ERRORS
 from manifests.storage import parts
 
+PASSED_OVER = ".passed_over"
+"""Column of the sidecar: whether the `only` of the step does not select the row."""
+
 
 class MeasureTask(NamedTuple):
     """The measures of one part.
@@ -137,7 +140,8 @@ class MeasurePart:
         """The columns of the sidecar."""
         fields = [pa.field(name, kind) for name, kind in self.step.measures.items()]
         fields += [record.SCHEMA.field(name) for name in self.step.step.rewrites]
-        return pa.schema([*fields, *(f.with_name(f".{f.name}") for f in ERRORS)])
+        errors = (field.with_name(f".{field.name}") for field in ERRORS)
+        return pa.schema([*fields, *errors, pa.field(PASSED_OVER, pa.bool_())])
 
     def _run(self, steps: OpenedSteps, task: MeasureTask) -> Commit:
         view, earlier = task.view, _Earlier(self.folder, task.earlier)
@@ -193,11 +197,11 @@ class MeasurePart:
         mask = again if selected is None else again & selected
         rows = batch if mask.all() else batch.filter(pa.array(mask))
         columns, errors = measure(self.step, rows, context, raised)
-        table = _sidecar(columns, errors)
+        passed_over = np.zeros(batch.num_rows, bool) if selected is None else ~selected
         if mask.all():
-            return table
+            return _sidecar(columns, errors, passed_over)
         spread = expand(Answer(columns, pa.nulls(rows.num_rows, pa.string()), errors), mask, batch)
-        table = _sidecar(spread.columns, spread.errors)
+        table = _sidecar(spread.columns, spread.errors, passed_over)
         return table if known is None else _merged(table, known, again)
 
 
@@ -220,8 +224,9 @@ class _Earlier:
         return piece.combine_chunks()
 
 
-def _sidecar(columns: Columns, errors: pa.Table) -> pa.Table:
-    return pa.table({**columns, **{f".{name}": errors[name] for name in ERRORS.names}})
+def _sidecar(columns: Columns, errors: pa.Table, passed_over: np.ndarray) -> pa.Table:
+    found = {f".{name}": errors[name] for name in ERRORS.names}
+    return pa.table({**columns, **found, PASSED_OVER: pa.array(passed_over)})
 
 
 def _merged(new: pa.Table, known: pa.Table, new_rows: np.ndarray) -> pa.Table:

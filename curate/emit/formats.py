@@ -1,4 +1,5 @@
-"""The formats of shards: one task writes one shard; `finish` then writes the files for all."""
+"""The formats of shards: one task writes one shard; `finish` then writes the files for all shards
+together."""
 
 from __future__ import annotations
 
@@ -63,7 +64,7 @@ def finish(
     """Write the files that do not belong to a single shard, then the manifest of all shards."""
     numbers = [commit.number for commit in commits]
     if numbers != list(range(len(commits))):
-        raise ManifestError(f"the shards are numbered {numbers}", folder, "Some are missing.")
+        raise ManifestError(f"some shards are missing: the numbers are {numbers}", folder)
     beside = FORMATS[name].finish(folder, commits, fingerprint)
     shards = ShardSet(
         format=name,

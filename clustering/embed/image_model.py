@@ -42,7 +42,8 @@ class ImageModel:
         found = self._model.run(self._output, **{self._input: np.stack(prepared)})
         if len(found) != len(prepared):
             raise InputError(
-                f"the output {self._output!r} has the shape {found.shape} for {len(prepared)} images",
+                f"the output {self._output!r} has the shape {found.shape}, for {len(prepared)} "
+                "images",
                 self._model.place,
                 "The output must have one row for each image.",
             )

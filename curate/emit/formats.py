@@ -47,7 +47,7 @@ FOLDERS: dict[FormatName, str] = {
 
 
 def write(name: FormatName, job: Job) -> ShardCommit:
-    """Write one shard; may be repeated. Every row is written or quarantined."""
+    """Write one shard. The call may be repeated. Every row is written or quarantined."""
     storage.make_folder(job.folder)
     faults = rows.faults(job.table)
     valid = job._replace(table=job.table.filter(pc.is_null(faults)))

@@ -1,7 +1,7 @@
 """The media bytes of a shard, read in blocks of rows directly into one buffer, without a copy.
 
 A block of rows fits into a record batch. Within a block, media are read in their order on disk,
-whatever the order of the rows. If media of a row can no longer be read, the row gets a fault.
+independent of the order of the rows. If media of a row can no longer be read, the row gets a fault.
 """
 
 from __future__ import annotations

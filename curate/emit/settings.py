@@ -38,7 +38,7 @@ class Shards(BaseModel):
         ByteSize(64 << 20),
         ge=1,
         le=1 << 30,
-        description="maximum bytes in one Arrow record batch; a larger row is a batch of its own",
+        description="maximum bytes in one Arrow record batch; a larger row is a separate batch",
     )
     columns: list[str] = Field(
         default_factory=list,

@@ -126,7 +126,7 @@ def _inside(error: ErrorDetails) -> Path:
 
 
 def _new_name(error: ErrorDetails, kind: type[BaseModel]) -> str | None:
-    """The new name of a setting, if the given one is its old name."""
+    """The new name of a setting, if the recipe has its old name; else None."""
     *path, name = _inside(error) or ("",)
     if error["type"] != "extra_forbidden":
         return None

@@ -32,7 +32,7 @@ class Sample(CorpusStep):
     @model_validator(mode="after")
     def _one_of_two(self) -> Sample:
         if (self.rows is None) == (self.share is None):
-            raise ValueError("give either rows or share")
+            raise ValueError("set either rows or share")
         return self
 
     def reads(self) -> tuple[str, ...]:

@@ -42,8 +42,8 @@ class Counting(ReshapeStep):
     For a label `cup` with two objects:
 
     - `direct`: `2`
-    - `boxes`: the boxes of both cups as JSON, then `2` on a line of its own
-    - `points`: the points of both cups as JSON, then `2` on a line of its own
+    - `boxes`: the boxes of both cups as JSON, then `2` on a separate line
+    - `points`: the points of both cups as JSON, then `2` on a separate line
 
     The form is chosen at random among the forms for which every object of the label has
     coordinates. The original records stay unchanged. A new record has the objects and measures of

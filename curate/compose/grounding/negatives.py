@@ -47,8 +47,8 @@ class Negatives(RowStep):
 
     Put this step before steps that remove objects, because a removed object is still in the image.
     The new turn is inserted at a random place of the record's conversation. So put `grounding_text`
-    after it, with `turns: add`. A record without a conversation becomes one, and its old text is
-    kept in `raw_text`.
+    after it, with `turns: add`. A record without a conversation becomes a conversation, and its old
+    text is kept in `raw_text`.
 
     The answer is an empty list in the JSON styles, or a sentence with `answer: words`. The other
     styles always have a sentence. `absent` lists the categories in the question of a record; it is

@@ -185,8 +185,8 @@ def check_question_settings(
 
 
 def check_templates(templates: Sequence[str], placeholder: str) -> None:
-    """Raises ValueError for a template without the placeholder, with another one, or with a media
-    tag."""
+    """Raises ValueError for a template without the placeholder, with another placeholder, or with a
+    media tag."""
     for template in templates:
         names = set(_IN_BRACES.findall(template))
         if names != {placeholder}:

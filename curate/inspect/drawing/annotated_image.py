@@ -42,7 +42,7 @@ def draw_objects(
 ) -> Image:
     """A copy of an upright image with boxes, points, polygons and 3D boxes drawn on it.
 
-    `camera` is fx fy cx cy in pixels of this image; without one no 3D box is drawn.
+    `camera` is fx fy cx cy in pixels of this image; without a camera, no 3D box is drawn.
     """
     canvas, scale = _canvas(image)
     pen = Pen(canvas)
@@ -64,7 +64,7 @@ def draw_objects(
 
 
 def image_as_shown(image: Image, orientation: int) -> Image:
-    """The upright image, from the stored one and its Exif orientation (1 to 8)."""
+    """The upright image, made from the stored image and its Exif orientation (1 to 8)."""
     if orientation == 1:
         return image
     from PIL import Image as images

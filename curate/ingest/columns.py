@@ -51,7 +51,7 @@ def text_columns(
         raise InputError(
             f"no column of text: none of {', '.join(usual)} is among {', '.join(present)}.",
             place,
-            "Set `text` to the column of text, or to [] for images alone.",
+            "Set `text` to the column of text, or to [] for records without text.",
         )
     return tuple(found)
 

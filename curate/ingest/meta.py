@@ -11,7 +11,7 @@ import pyarrow as pa
 
 
 def meta_json(batch: pa.RecordBatch, without: Collection[str | None]) -> pa.Array:
-    """One JSON object for each row, with all columns except those in `without` and columns of
+    """One JSON object for each row, with all columns except the columns in `without` and columns of
     bytes.
 
     Columns `caption`, `uid`, `w` without `caption` -> `{"uid": "a1", "w": 640}`. Null if no column

@@ -183,7 +183,7 @@ def _corner_error(cuboid: _Cuboid, own: np.ndarray) -> RowError | None:
     if worst <= TOLERANCE * diagonal:
         return None
     return RowError(
-        f"a corner of 'bbox3D_cam' is {worst:.2f} m away from those computed from center_cam, "
+        f"a corner of 'bbox3D_cam' is {worst:.2f} m away from the corner computed from center_cam, "
         "dimensions and R_cam.",
         fix="Fix the annotation, or set `trust: true` to ignore bbox3D_cam.",
     )

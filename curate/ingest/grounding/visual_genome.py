@@ -44,7 +44,7 @@ class VisualGenome(GroundingReader):
     Each element becomes a record. A region becomes an object with its `phrase` as text; an object
     gets the first of its `names` as label. If it has several names, all names become an attribute.
     Boxes are x, y and `width`, `height` or `w`, `h`, in pixels. All other fields (`region_id`,
-    `object_id`, `synsets`, ...) become attributes; those of the image go to `meta`.
+    `object_id`, `synsets`, ...) become attributes. Other fields of the image go to `meta`.
 
     Images are `VG_100K/7.jpg`, `VG_100K_2/7.jpg` or `7.jpg` below `media_root`, by the `image_id`
     (else `id`) of the element. If there is an `image_data.json` beside the file, or a file named by

@@ -103,7 +103,7 @@ def _number(holder: Element, tag: str) -> float:
 
 
 def _annotations(element: Element, number: int) -> Iterator[Annotation]:
-    """The annotation of an `<object>`, then those of its parts."""
+    """The annotation of an `<object>`, then the annotations of its parts."""
     yield _annotation(element, f"object {number}", ("part",), {})
     for part in element.findall("part"):
         yield _annotation(part, f"a part of object {number}", (), {"part_of": number})

@@ -61,8 +61,8 @@ class _ImageEntry(NamedTuple):
 class CocoLayout(GroundingReader):
     """`images` and `annotations` of one JSON object, joined by `image_id`.
 
-    Each split has a range of `images`; it scans all annotations once, and keeps those of its own
-    images in memory.
+    Each split has a range of `images`. It scans all annotations once, and keeps the annotations of
+    its own images in memory.
     """
 
     suffixes: ClassVar[tuple[str, ...]] = SUFFIXES

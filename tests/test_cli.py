@@ -138,8 +138,8 @@ def test_verify_finds_a_flipped_byte_and_a_missing_file(
     part.unlink()
     code, output = answer(capsys, "verify", tmp_path / "out")
     assert code == DIFFERS
-    assert f"{shard}: has digest" in output
-    assert f"{part}: is missing" in output
+    assert f"{shard}: the file has digest" in output
+    assert f"{part}: the file is missing" in output
 
 
 def test_rerun_makes_the_same_bytes_from_the_manifest_alone(

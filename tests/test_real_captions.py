@@ -410,6 +410,6 @@ def test_explain_shows_kept_dropped_and_quarantined_real_records(
     assert events_of(broken) == [
         {"step": "read skimage", "what": "quarantined", "facts": {
             "error": "MediaError",
-            "message": "jpg: truncated: 400 bytes end before the image size. Put an intact "
+            "message": "jpg: truncated: its 400 bytes end before the image size. Put an intact "
                        "image in its place, or leave it in quarantine."}},
     ]  # fmt: skip

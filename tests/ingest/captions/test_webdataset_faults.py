@@ -38,9 +38,11 @@ def test_failures_name_the_sample_the_fault_and_the_fix(tmp_path: Path) -> None:
     reader = shard(tmp_path, members)
     assert [r["origin"] for r in read_samples(reader, tmp_path)] == ["a.tar#good"]
     assert failures(reader, tmp_path) == [
-        failure("cut", "MediaError", f"jpg: truncated: 200 bytes end before the image size. {fix}"),
+        failure(
+            "cut", "MediaError", f"jpg: truncated: its 200 bytes end before the image size. {fix}"
+        ),
         failure("garbage", "MediaError", f"jpg: not an image: it starts with b'<html>40'. {fix}"),
-        failure("empty", "MediaError", f"png: not an image: no bytes. {fix}"),
+        failure("empty", "MediaError", f"png: not an image: it has no bytes. {fix}"),
         failure(
             "text",
             "RowError",
@@ -69,7 +71,7 @@ def test_failures_name_the_sample_the_fault_and_the_fix(tmp_path: Path) -> None:
             "json: field 'caption' is 7, not text. Name another field in the setting 'caption'.",
         ),
         failure(
-            "one", "MediaError", f"1.jpg: truncated: 100 bytes end before the image size. {fix}"
+            "one", "MediaError", f"1.jpg: truncated: its 100 bytes end before the image size. {fix}"
         ),
     ]
 

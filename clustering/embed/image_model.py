@@ -20,11 +20,14 @@ class ImageModel:
 
     def __init__(self, model: OnnxModel, preprocessing: Preprocessing, output: str | None) -> None:
         if len(model.inputs) != 1:
-            raise InputError(f"has the inputs {list(model.inputs)}, not one", model.place)
+            raise InputError(
+                f"the model has the inputs {list(model.inputs)}, not one input", model.place
+            )
         [shape] = model.inputs.values()
         if len(shape) != 4 or shape[1] not in (3, None):
             raise InputError(
-                f"has an input of shape {shape}, not (images, 3, height, width)", model.place
+                f"the model's input has the shape {shape}, not (images, 3, height, width)",
+                model.place,
             )
         self._model, self._preprocessing = model, preprocessing
         [self._input] = model.inputs
@@ -35,13 +38,14 @@ class ImageModel:
         return self._preprocessing.tensor(image)
 
     def embed(self, prepared: Sequence[np.ndarray]) -> np.ndarray:
-        """float32 (images, width): the embedding of each prepared image."""
+        """The embedding of each prepared image: float32 (images, width)."""
         found = self._model.run(self._output, **{self._input: np.stack(prepared)})
         if len(found) != len(prepared):
             raise InputError(
-                f"{self._output!r} has the shape {found.shape} for {len(prepared)} images",
+                f"the output {self._output!r} has the shape {found.shape}, for {len(prepared)} "
+                "images",
                 self._model.place,
-                "It has to have one row for each image.",
+                "The output must have one row for each image.",
             )
         return found.reshape(len(prepared), -1).astype(np.float32)
 
@@ -50,7 +54,7 @@ class ImageModel:
 
 
 def efficientnet_lite0(worker: Worker) -> ImageModel:
-    """EfficientNet-lite0 out of its package."""
+    """EfficientNet-lite0 from its package."""
     place = efficientnet.WEIGHTS.package
     model = OnnxModel(efficientnet.build(), place, gpu=worker.gpu)
     return ImageModel(model, efficientnet.PREPROCESSING, "features")
@@ -59,9 +63,9 @@ def efficientnet_lite0(worker: Worker) -> ImageModel:
 def from_files(
     model: str, config: str, output: str | None, width: int, worker: Worker
 ) -> ImageModel:
-    """An ONNX file, with the `preprocessor_config.json` that lies beside it.
+    """Load an ONNX file, with its `preprocessor_config.json`.
 
-    Raises InputError unless the output has `width` numbers for each image.
+    Raises InputError if the output does not have `width` numbers for each image.
     """
     opened = OnnxModel(storage.read_bytes(model), model, gpu=worker.gpu)
     found = ImageModel(opened, from_config(storage.read_bytes(config), config), output)
@@ -70,10 +74,12 @@ def from_files(
         made = found.embed(two).shape[1]
     except InputError:
         raise
-    except Exception as error:  # onnxruntime raises whatever does not fit the model
-        raise InputError(f"cannot embed an image: {error}", model) from None
+    except Exception as error:  # onnxruntime has many classes of errors
+        raise InputError(f"the model cannot embed an image: {error}", model) from None
     if made != width:
-        raise InputError(f"gives {made} numbers for an image, not {width}", model, "Set width.")
+        raise InputError(
+            f"the model gives {made} numbers for an image, not {width}", model, "Set width."
+        )
     return found
 
 
@@ -82,5 +88,7 @@ def _chosen(model: OnnxModel, output: str | None) -> str:
     if output is None and len(names) == 1:
         return names[0]
     if output not in names:
-        raise InputError(f"has no output {output!r}", model.place, f"Set output to one of {names}.")
+        raise InputError(
+            f"the model has no output {output!r}", model.place, f"Set output to one of {names}."
+        )
     return output

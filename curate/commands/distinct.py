@@ -30,7 +30,8 @@ from manifests.step import Executor
 from manifests.storage import parts
 
 READ, WRITTEN = "read", "order"
-"""Kinds of the passes whose parts hold the records as read, and as written to the shards."""
+"""The kind of the pass whose parts have the records as read, and the kind of the pass whose parts
+have the records as written to the shards."""
 
 
 class Task(NamedTuple):
@@ -42,7 +43,7 @@ class Task(NamedTuple):
 
 @dataclass(frozen=True)
 class SketchPart:
-    """Make the sketch of a part, batch by batch."""
+    """A task: make the sketch of a part, batch by batch."""
 
     n: int
 

@@ -39,13 +39,13 @@ def _as_json(family: Family) -> dict[str, object]:
 
 
 def _listed(family: Family) -> str:
-    """The survivor, then the dropped members, a line each."""
+    """The survivor, then the dropped members, one line for each."""
     origin = family.origin or "in an earlier corpus"
-    lines = [f"{family.dropped:,} dropped by {family.step} for {family.survivor}  {origin}"]
+    lines = [f"{family.dropped:,} dropped by {family.step}; kept: {family.survivor}  {origin}"]
     if family.text:
         lines.append("  " + _short(family.text))
     for one in family.members:
-        of = "" if one.of == family.survivor else f"  of {one.of}"
+        of = "" if one.of == family.survivor else f"  duplicate of {one.of}"
         lines.append(f"  {number(one.similarity):>6}  {one.id}  {one.origin}{of}")
     if family.dropped > len(family.members):
         lines.append(f"          and {family.dropped - len(family.members):,} more")

@@ -46,7 +46,9 @@ shards:
 
 def main(options: argparse.Namespace) -> int:
     if storage.exists(options.path):
-        raise RecipeError("this file exists already", options.path, "Name another, or delete it.")
+        raise RecipeError(
+            "this file exists already", options.path, "Name another file, or delete this file."
+        )
     storage.write_bytes(options.path, RECIPE.encode())
     print(f"wrote {options.path}. Edit its sources, then: curate plan {options.path}")
     return 0

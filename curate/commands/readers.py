@@ -1,4 +1,4 @@
-"""`curate readers`: the list of readers, and the manual page of one."""
+"""`curate readers`: the list of readers, and the manual page of one reader."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Rows as aligned columns: numbers to the right, with thousands separators."""
+    """Rows as aligned columns. Numbers are aligned to the right and have thousands separators."""
     cells = [[_cell(value) for value in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(head, *cells, strict=True)]
     right = [bool(rows) and isinstance(row, int | float) for row in (rows[0] if rows else head)]

@@ -19,6 +19,6 @@ def main(options: argparse.Namespace) -> int:
         for fault in checked.faults:
             print(f"{fault.place}: {fault.fault}")
         checked_files = f"{count(checked.files, 'file')}, {size(checked.size_bytes)}"
-        verdict = "NOT sound" if checked.faults else "sound, and the ledger balances"
+        verdict = "there are faults" if checked.faults else "no faults, and all counts agree"
         print(f"{checked_files}: {verdict}")
     return DIFFERS if checked.faults else OK

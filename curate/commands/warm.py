@@ -1,4 +1,4 @@
-"""`curate warm`: compile all kernels now, so that no run waits for it."""
+"""`curate warm`: compile all kernels now, so that no run has to wait for the compiler."""
 
 from __future__ import annotations
 

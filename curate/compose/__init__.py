@@ -1,1 +1,1 @@
-"""Records to training text: a folder for each kind of text."""
+"""Makes training text from records; there is one folder for each kind of text."""

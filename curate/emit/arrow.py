@@ -23,7 +23,7 @@ from manifests.storage.parts import buffered
 
 ENDING = ".arrow"
 _NAME_BYTES = 48
-"""Bytes of a name `<id>-<n>.<ending>`, an upper bound."""
+"""An upper bound of the bytes of a name `<id>-<n>.<ending>`."""
 _LIST_BYTES = 9
 """Bytes of a list: two offsets and a bit of validity."""
 _FIELDS_BYTES = 19

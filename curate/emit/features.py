@@ -10,7 +10,8 @@ import pyarrow as pa
 from manifests.errors import RecipeError
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-"""How `datasets` stores an image. Not `large_binary`: `datasets` does not decode that."""
+"""The type in which `datasets` stores an image. It is not `large_binary`, which `datasets` does not
+decode."""
 _NUMBERS = {"double": "float64", "float": "float32", "halffloat": "float16"}
 
 
@@ -63,6 +64,6 @@ def _feature(kind: pa.DataType, column: str) -> Any:
         raise RecipeError(
             f"'{column}' is of type {kind}, which `datasets` cannot hold.",
             "shards.columns",
-            "Leave it out.",
+            "Remove the column from shards.columns.",
         )
     return {"dtype": _NUMBERS.get(str(kind), str(kind)), "_type": "Value"}

@@ -1,4 +1,5 @@
-"""The formats of shards: one task writes one shard; `finish` then writes the files for all."""
+"""The formats of shards: one task writes one shard; `finish` then writes the files for all shards
+together."""
 
 from __future__ import annotations
 
@@ -46,7 +47,7 @@ FOLDERS: dict[FormatName, str] = {
 
 
 def write(name: FormatName, job: Job) -> ShardCommit:
-    """Write one shard; may be repeated. Every row is written or quarantined."""
+    """Write one shard. The call may be repeated. Every row is written or quarantined."""
     storage.make_folder(job.folder)
     faults = rows.faults(job.table)
     valid = job._replace(table=job.table.filter(pc.is_null(faults)))
@@ -63,7 +64,7 @@ def finish(
     """Write the files that do not belong to a single shard, then the manifest of all shards."""
     numbers = [commit.number for commit in commits]
     if numbers != list(range(len(commits))):
-        raise ManifestError(f"the shards are numbered {numbers}", folder, "Some are missing.")
+        raise ManifestError(f"some shards are missing: the numbers are {numbers}", folder)
     beside = FORMATS[name].finish(folder, commits, fingerprint)
     shards = ShardSet(
         format=name,

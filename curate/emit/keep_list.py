@@ -1,6 +1,6 @@
 """Keep lists: the uids of the surviving records, as DataComp's `resharder.py` reads them.
 
-Each shard is a list of its own; `keep_list.npy` is all of them, sorted, each uid once.
+Each shard is a separate list. `keep_list.npy` has the uids of all lists, sorted, each uid once.
 """
 
 from __future__ import annotations
@@ -60,8 +60,8 @@ def _uid(meta: str | None) -> str | None:
 
 def _fault(uid: str | None) -> str:
     if uid is None:
-        return "its meta has no `uid`, so a keep list cannot name it"
-    return f"uid {uid} is not 32 hex digits, so a keep list cannot name it"
+        return "the record's meta has no `uid`, so a keep list cannot contain the record"
+    return f"uid {uid} is not 32 hex digits, so a keep list cannot contain the record"
 
 
 def _entry(folder: str, name: str, rows: int) -> FileEntry:

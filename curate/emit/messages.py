@@ -1,9 +1,9 @@
 """The column `messages` of shards: conversations, as chat templates take them.
 
-Consecutive segments of one role are one message. A record without roles becomes a user message of
-the media it starts with, and an assistant message of all other segments. In a record with roles, a
-segment without one belongs to the message before it, or to the first message. A null text is left
-out.
+Consecutive segments of one role are one message. A record without roles becomes a user message with
+the media at its start, and an assistant message with all other segments. In a record with roles, a
+segment without a role belongs to the message before it, or to the first message. A null text is
+left out.
 """
 
 from __future__ import annotations
@@ -51,7 +51,8 @@ def _roles(segments: Segments) -> tuple[pa.Array, np.ndarray]:
 
 
 def _filled(role: np.ndarray, row: np.ndarray) -> np.ndarray:
-    """Missing roles (-1) filled with the one before in the row, or else the first one after.
+    """Missing roles (-1) replaced by the last role before in the same row, or else by the first
+    role after.
 
     `_filled([-1, 0, -1, 1], [0, 0, 0, 0]) -> [0, 0, 0, 1]`
     """

@@ -1,4 +1,4 @@
-"""Names of media in shards: `<id>-<n>.<ending>`, n counting the media that a row shows."""
+"""Names of media in shards: `<id>-<n>.<ending>`, where n counts the media that the row shows."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ class Names(NamedTuple):
     """The names of all shown media. Names for which `lacks_ending`, (n,) bool, is true have no
     ending yet.
 
-    An ending comes from the MIME type, or, if that is unknown, from the bytes once they are read.
+    The ending depends on the MIME type, or, if the MIME type is unknown, on the bytes after they
+    are read.
     """
 
     names: pa.Array
@@ -65,8 +66,8 @@ class Names(NamedTuple):
 
 
 def ending(data: memoryview, uri: str) -> str:
-    """The ending for the bytes of an image; otherwise the ending of `uri` if it is that of a video;
-    otherwise `bin`."""
+    """The ending for the bytes of an image. For other bytes, the ending of `uri` if it is an ending
+    of videos, otherwise `bin`."""
     try:
         return EXTENSIONS[probe(data).mime]
     except (MediaError, KeyError):

@@ -36,7 +36,7 @@ def shard_of(record_id: str, seed: int, count: int) -> int:
 
 
 def bucket(table: pa.Table, seed: int, count: int) -> list[pa.Table]:
-    """A part's rows sorted by hash, ties by id, and cut into `count` tables, some perhaps empty.
+    """A part's rows sorted by hash, then by id, and cut into `count` tables; a table may be empty.
 
     Table i has the rows whose hash is in [i, i + 1) * 2**64 / count.
     """
@@ -57,8 +57,9 @@ def cut(table: pa.Table, first: int, rows: int, count: int) -> list[pa.Table]:
 def gather(part_uris: Iterable[str], number: int) -> pa.Table:
     """The rows of a shard in their final order, from batch `number` of every sorted part.
 
-    Raises ManifestError if two rows have the same id. They have the same hash, so in shuffled
-    shards they are always found here; in the order of the corpus, only if in one shard.
+    Raises ManifestError if two rows have the same id. Such rows have the same hash, so they are
+    always found if shards are shuffled. In the order of the corpus they are found only if they are
+    in the same shard.
     """
     batches = [pa.table(parts.open_part(uri).get_batch(number)) for uri in part_uris]
     table = pa.concat_tables(batches)

@@ -1,7 +1,7 @@
 """The media bytes of a shard, read in blocks of rows directly into one buffer, without a copy.
 
-A block of rows fits a record batch. Within a block, media are read in their order on disk,
-whatever the order of the rows. If media of a row can no longer be read, the row gets a fault.
+A block of rows fits into a record batch. Within a block, media are read in their order on disk,
+independent of the order of the rows. If media of a row can no longer be read, the row gets a fault.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from manifests.errors import LimitError, MediaError, RowError
 from manifests.media import FIX_MISSING_FILE, Media, Reference, references
 
 MAX_ROW_BYTES = (1 << 31) - (1 << 20)
-"""Media bytes of one row: 32-bit offsets, less 1 MiB for the other columns."""
+"""The largest number of media bytes in one row: the limit of 32-bit offsets, less 1 MiB for the
+other columns."""
 OPEN_FILES = 256
 """Local files kept open for byte ranges (ours)."""
 FIX_CHANGED_FILE = (
@@ -34,9 +35,9 @@ FIX_CHANGED_FILE = (
 class Block(NamedTuple):
     """Rows `start` to `stop`, and the bytes of the images and videos that they show.
 
-    These are numbered over the complete shard; the block has the numbers from `first` on. Number
-    `first + i` is `data[offsets[i] : offsets[i + 1]]`, undefined if its row is in `faults`. The
-    memory of `data` is used again for the next block.
+    Images and videos are numbered over the complete shard; the numbers of the block start at
+    `first`. The bytes of number `first + i` are `data[offsets[i] : offsets[i + 1]]`; they are
+    undefined if its row is in `faults`. The memory of `data` is used again for the next block.
     """
 
     start: int
@@ -58,7 +59,8 @@ class Block(NamedTuple):
 def read_blocks(
     shown: ShownMedia, row_bytes: np.ndarray, media: Media, settings: Shards
 ) -> Iterator[Block]:
-    """All rows in blocks of at most `batch_rows` and `batch_bytes`; a larger row is one block.
+    """All rows in blocks of at most `batch_rows` and `batch_bytes`; a larger row is a separate
+    block.
 
     `row_bytes`: the size of each row without its media.
     """
@@ -95,14 +97,14 @@ def _lengths(shown: ShownMedia, media: Media) -> np.ndarray:
 def _over_limits(
     shown: ShownMedia, lengths: np.ndarray, row_of: np.ndarray, media: Media
 ) -> dict[int, LimitError]:
-    """By row: the error of a row with one file over the limit, or too many bytes in total."""
+    """By row: the error of a row that has a file over the limit, or too many bytes in total."""
     max_bytes, uris = media.limits.max_bytes, pc.struct_field(shown.media, "uri")
     totals = sums(lengths, shown.offsets)
     fix = "or let it go to quarantine."
     over = {
         int(row): LimitError(
-            f"its media are {totals[row]} bytes; a row of a shard holds {MAX_ROW_BYTES}.",
-            fix=f"Drop some of them, {fix}",
+            f"its media have {totals[row]} bytes; a row of a shard can have {MAX_ROW_BYTES}.",
+            fix=f"Drop some of the media, {fix}",
         )
         for row in np.flatnonzero(totals > MAX_ROW_BYTES)
     }
@@ -136,7 +138,7 @@ def _ranks_on_disk(shown: ShownMedia) -> np.ndarray:
 
 
 class _Files:
-    """Reads media into blocks; keeps local files open from which byte ranges are read."""
+    """Reads media into blocks; local files from which byte ranges are read stay open."""
 
     def __init__(self, media: Media) -> None:
         self._media = media
@@ -171,7 +173,8 @@ class _Files:
             os.close(self._open.popitem()[1])
 
     def _read(self, ref: Reference, buffer: memoryview) -> int:
-        """Fill the buffer; returns the size that was found, which differs if the file changed."""
+        """Fill the buffer. Returns the size that was found, which is another size if the file has
+        changed."""
         if ref.offset is not None and ref.uri in self._open:
             return _fill(self._open[ref.uri], buffer, ref.offset)
         path = self._media.resolve(ref.uri)
@@ -186,7 +189,8 @@ class _Files:
             return _fill(file.fileno(), buffer, 0) if size == len(buffer) else size
 
     def _keep_open(self, uri: str, handle: int) -> int:
-        """Blocks are read file by file, so at the limit the file opened first is closed."""
+        """Keep a file open. If there are too many, the file that was opened first is closed,
+        because blocks are read file by file."""
         self._open[uri] = handle
         if len(self._open) > OPEN_FILES:
             os.close(self._open.pop(next(iter(self._open))))

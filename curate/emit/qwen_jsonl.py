@@ -1,10 +1,11 @@
 """Files for Qwen's fine-tuning: a line of JSON for each record, and its media in a folder.
 
 Two rules of the loader (QwenLM/Qwen3-VL, `qwen-vl-finetune/qwenvl/data/data_processor.py`) matter
-here. It takes every turn that is not "human" as the assistant's, so a system turn is not possible.
-And it takes every `<image>` or `<video>` in a human turn as the next image or video, even if it is
-text. A record that the loader would misread is quarantined with the reason. In the loader's
-registry, `data_path` is the folder and each shard is an `annotation_path`.
+here. The loader reads every turn that is not "human" as a turn of the assistant, so a system turn
+is not possible. And it reads every `<image>` or `<video>` in a human turn as the next image or
+video, even if the tag is part of the text. A record that the loader would misread is quarantined
+with the reason. In the loader's registry, `data_path` is the folder and each shard is an
+`annotation_path`.
 """
 
 from __future__ import annotations
@@ -81,7 +82,7 @@ def _conversations(table: pa.Table) -> tuple[dict[int, Conversation], dict[int, 
 def conversation(messages: list[dict[str, Any]]) -> Conversation:
     """The messages of a record in the loader's form. RowError if the loader would misread them."""
     if not messages:
-        raise RowError("it has neither text nor media")
+        raise RowError("the record has neither text nor media")
     turns = [{"from": _speaker(m["role"]), "value": _value(m)} for m in messages]
     items = (item["type"] for message in messages for item in message["content"])
     return Conversation(turns, [kind for kind in items if kind in TAGS])
@@ -89,17 +90,19 @@ def conversation(messages: list[dict[str, Any]]) -> Conversation:
 
 def _speaker(role: str) -> str:
     if role not in SPEAKER_OF_ROLE:
-        raise RowError(f"it has a {role} turn, which Qwen's loader takes as the assistant's")
+        raise RowError(
+            f"the record has a {role} turn, which Qwen's loader reads as the assistant's"
+        )
     return SPEAKER_OF_ROLE[role]
 
 
 def _value(message: dict[str, Any]) -> str:
     for item in message["content"]:
         if item["type"] in TAGS and message["role"] != "user":
-            raise RowError(f"an assistant turn shows {item['type']}s; only user turns may")
+            raise RowError(f"an assistant turn shows {item['type']}s; only user turns may do so")
         for tag in TAGS.values():
             if tag in (item["text"] or ""):
-                raise RowError(f"its text contains {tag}, which Qwen's loader takes as a tag")
+                raise RowError(f"the text contains {tag}, which Qwen's loader reads as a tag")
     return "\n".join(TAGS.get(item["type"]) or item["text"] for item in message["content"])
 
 

@@ -15,7 +15,9 @@ def shard_files(folder: str) -> list[str]:
     """The paths of the Arrow shards of a folder, in order. Checks that each has its full size."""
     shards = shard_set.load(folder)
     if shards.format != "arrow":
-        raise ManifestError(f"these are {shards.format} shards", folder, "Name an Arrow folder.")
+        raise ManifestError(
+            f"these are {shards.format} shards", folder, "Name a folder of Arrow shards."
+        )
     return [shard_set.check(folder, entry) for shard in shards.shards for entry in shard.files]
 
 

@@ -1,9 +1,9 @@
 """The columns of a shard, made from whole columns of records: no Python object for each row.
 
 `images` and `videos` are in the order in which `messages` shows them: an image that two segments
-show is there twice, and media that no segment shows are not written. `objects.media` counts the
-images and videos of `messages` from 0: it is the index of the first one that shows the annotated
-media, or null if none does.
+show occurs twice, and media that no segment shows are not written. `objects.media` is the position,
+from 0, of the annotated image or video among the images and videos of `messages`: the first
+position if it is shown several times, null if it is not shown.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ COLUMNS = {
     "language": pa.string(),
     "meta": pa.string(),
 }
-"""The columns of every shard. Images are bytes; videos are references to files that stay."""
+"""The columns of every shard. Images are bytes; videos are references to files, which are not
+copied."""
 
 
 def schema(records: pa.Schema, columns: list[str]) -> pa.Schema:
@@ -61,7 +62,7 @@ def faults(table: pa.Table) -> pa.Array:
     shows = ~segments.is_kind("text")
     row, index = segments.row[shows], segments.field("media").filter(pa.array(shows))
     fault[row[~_exists(index, counts[row])]] = "a segment shows media that the record does not have"
-    fault[row[~segments.is_kind(*MEDIA_KINDS)[shows]]] = "a segment is no text, image or video"
+    fault[row[~segments.is_kind(*MEDIA_KINDS)[shows]]] = "a segment is not a text, image or video"
     return pa.array(fault, pa.string())
 
 
@@ -79,7 +80,8 @@ def _object_media(table: pa.Table) -> tuple[np.ndarray, pa.Array]:
 
 
 def objects(table: pa.Table) -> pa.Array:
-    """list<OBJECT>: the annotated objects, with `media` renumbered (see the module)."""
+    """list<OBJECT>: the annotated objects, with `media` renumbered as the module's docstring
+    says."""
     offsets, flat = media_lists(table["objects"])
     media_offsets, media = media_lists(table["media"])
     row, index = shown_indices(table, *MEDIA_KINDS)
@@ -116,7 +118,7 @@ def cameras(table: pa.Table) -> pa.Array:
 
 
 BUILT = {"messages": messages, "videos": videos, "cameras": cameras, "objects": objects}
-"""The columns that are not copied from the record, and the functions that build them."""
+"""The columns that are not copied from the record, and the function that builds each of them."""
 
 
 def columns(table: pa.Table, schema: pa.Schema) -> dict[str, pa.Array]:

@@ -14,7 +14,8 @@ MEDIA_KINDS = ("image", "video")
 
 
 class Segments(NamedTuple):
-    """The n segments of `records` records, without texts that are null. `row`: (n,) ascending."""
+    """The n segments of `records` records, without texts that are null. `row`: (n,) the record of
+    each segment, ascending."""
 
     records: int
     row: np.ndarray
@@ -38,9 +39,10 @@ class Segments(NamedTuple):
 
 
 class ShownMedia(NamedTuple):
-    """Media structs in the order in which segments show them, one for each such segment.
+    """The media that segments show, as structs, in the order of the segments, one for each such
+    segment.
 
-    Those of row r are `media[offsets[r] : offsets[r + 1]]`.
+    The media of row r are `media[offsets[r] : offsets[r + 1]]`.
     """
 
     offsets: np.ndarray

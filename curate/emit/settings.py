@@ -12,7 +12,7 @@ FormatName = Literal["arrow", "jsonl", "webdataset", "keep_list"]
 def _each_once(names: list[FormatName]) -> list[FormatName]:
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
-        raise ValueError(f"named twice: {', '.join(repeated)}")
+        raise ValueError(f"listed twice: {', '.join(repeated)}")
     return names
 
 
@@ -31,14 +31,14 @@ class Shards(BaseModel):
         ByteSize(512 << 20),
         ge=1,
         le=1 << 30,
-        description="media and text of one shard, on average: rows are assigned by hash",
+        description="average size of media and text in one shard; rows are assigned by hash",
     )
     batch_rows: int = Field(100, ge=1, le=100, description="maximum rows in one Arrow record batch")
     batch_bytes: ByteSize = Field(
         ByteSize(64 << 20),
         ge=1,
         le=1 << 30,
-        description="maximum bytes in one Arrow record batch; a larger row is a batch of its own",
+        description="maximum bytes in one Arrow record batch; a larger row is a separate batch",
     )
     columns: list[str] = Field(
         default_factory=list,
@@ -46,6 +46,6 @@ class Shards(BaseModel):
     )
     shuffle: bool = Field(
         True,
-        description="order rows by a hash of (seed, id), so that a sequential read is a random "
-        "one; false keeps the order of the corpus",
+        description="order rows by a hash of (seed, id), so that a sequential read is in random "
+        "order; false keeps the order of the corpus",
     )

@@ -49,7 +49,7 @@ class Quarantined(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """A record batch in its file: the offset in bytes, and its rows."""
+    """A record batch in its file: its offset in bytes, and its number of rows."""
 
     offset: int
     rows: int

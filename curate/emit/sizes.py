@@ -10,7 +10,8 @@ from manifests.record import media_lists
 
 
 def sizes(values: pa.Array) -> np.ndarray:
-    """(n,) int64: an upper bound of the size of each value, with its offsets and validity."""
+    """(n,) int64: an upper bound of the size of each value in bytes, including offsets and
+    validity."""
     kind = values.type
     if pa.types.is_struct(kind):
         fields = (sizes(pc.struct_field(values, n)) for n in range(kind.num_fields))

@@ -1,8 +1,8 @@
 """WebDataset shards: KEY.jpg (or KEY.0.jpg, KEY.1.jpg, ...), KEY.txt and KEY.json.
 
-The key is the record's id. KEY.txt has all text of the record; it is left out if there is none.
-KEY.json has the conversation, in which a literal `<image>` is distinct from an image, and the
-other columns of an Arrow shard. Videos are members like images.
+The key is the record's id. KEY.txt has all text of the record; there is no such file if the record
+has no text. KEY.json has the conversation, in which a literal `<image>` is distinct from an image,
+and the other columns of an Arrow shard. Videos are members like images.
 """
 
 from __future__ import annotations
@@ -57,7 +57,8 @@ def write(job: Job) -> ShardCommit:
 
 
 def _tar_bytes(files: Iterator[tuple[str, bytes | memoryview]]) -> Iterator[bytes | memoryview]:
-    """The bytes of tar members in few pieces: media uncopied, the rest joined between them."""
+    """The bytes of tar members, in few pieces: media are not copied, and all bytes between two
+    media are joined."""
     between = b""
     for name, data in files:
         between += header(name, len(data))

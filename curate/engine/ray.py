@@ -6,9 +6,10 @@ import contextlib
 import itertools
 import logging
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from curate.emit.read import shard_files
 from manifests.errors import CurateError, WorkerError
@@ -18,11 +19,13 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 RETRIES = 5
-"""How often a task is repeated after its worker or node died (ours)."""
+"""How often a task or an item is repeated after its worker or node died (ours)."""
 TASKS_PER_WORKER = 3
 """Tasks in flight for each worker: enough that none is idle, few enough to bound memory (ours)."""
-CLOSE_SECONDS = 30
-"""How long actors may take to close their models (ours)."""
+START_SECONDS = 10
+"""How long the first items wait for all actors, so that each actor gets one of them (ours)."""
+CHECK_SECONDS = 300
+"""How long no actor runs before the room in the cluster is counted again (ours)."""
 OBJECT_STORE_BYTES = 128 << 20
 """Shared memory of a local Ray: little, as tasks exchange file names and no data (ours)."""
 
@@ -52,80 +55,43 @@ class RayExecutor:
     def map_opened(
         self, work: Opened[T, R], items: Iterable[T], resources: Resources
     ) -> Iterator[tuple[T, R]]:
-        """On a pool of actors: each opens the work once, and again if its process died."""
+        """On a pool of actors: each opens the work with its first item.
+
+        After an error, or when the caller stops early, running calls are killed, not awaited.
+        """
         waiting = iter(items)
         first = next(waiting, None)
         if first is None:
             return
         self._start()
-        pool = _Actors(work, resources, self._actors_that_fit(resources))
+        size = min(self.workers, actors_that_fit(_nodes(), resources))
+        known = [first, *itertools.islice(waiting, size - 1)]
+        pool = _Actors(work, resources, len(known))
         try:
-            yield from self._collect(pool.submit, itertools.chain([first], waiting), pool.size)
-        finally:
+            yield from pool.run(itertools.chain(known, waiting))
             pool.close()
-
-    def _actors_that_fit(self, resources: Resources) -> int:
-        """As many actors as the cluster has room for, up to the number of workers asked for."""
-        import ray
-
-        has = ray.cluster_resources()
-        room = [
-            has.get(name, 0) // need
-            for name, need in (("CPU", resources.cpus), ("GPU", resources.gpus))
-            if need
-        ]
-        if resources.gpus and not has.get("GPU", 0):
-            raise WorkerError(
-                f"a step asks for {resources.gpus:g} GPU, and this cluster has none",
-                "resources",
-                "Run it where there is a GPU, or set the step to use the CPU.",
-            )
-        return max(1, min(self.workers, *(int(n) for n in room)))
+        finally:
+            pool.kill()
 
     def _run(self, work: Callable[[T], R], items: Iterator[T]) -> Iterator[tuple[T, R]]:
-        import ray
-
-        shared = ray.put(work)
-        return self._collect(lambda item: self._remote.remote(shared, item), items, self.workers)
-
-    def _collect(
-        self, submit: Callable[[T], Any], items: Iterator[T], workers: int
-    ) -> Iterator[tuple[T, R]]:
         """Keep a bounded number of tasks in flight; yields their results as they complete."""
         import ray
 
+        shared = ray.put(work)
         flying: dict[Any, T] = {}
         try:
             while True:
-                for item in itertools.islice(items, TASKS_PER_WORKER * workers - len(flying)):
-                    flying[submit(item)] = item
+                for item in itertools.islice(items, TASKS_PER_WORKER * self.workers - len(flying)):
+                    flying[self._remote.remote(shared, item)] = item
                 if not flying:
                     return
                 done, _ = ray.wait(list(flying), num_returns=1)
                 for reference in done:
                     item = flying.pop(reference)
-                    yield item, self._result(reference, item)
+                    yield item, _result(reference, item)
         finally:
             for reference in flying:
                 ray.cancel(reference, force=False)
-
-    def _result(self, reference: Any, item: object) -> Any:
-        import ray
-
-        try:
-            return ray.get(reference)
-        except ray.exceptions.RayTaskError as error:
-            cause = error.cause
-            raise cause if isinstance(cause, CurateError) else error from None
-        except ray.exceptions.RayError as error:
-            is_node = isinstance(error, ray.exceptions.LocalRayletDiedError)
-            died = "The node died" if is_node else f"Its worker died {RETRIES + 1} times"
-            raise WorkerError(
-                f"{type(error).__name__}: {error}",
-                str(item)[:300],
-                f"{died}. Finished parts are kept: the same command "
-                "continues from there. To see the cause, run it in this process: --inline.",
-            ) from error
 
     def _start(self) -> None:
         import ray
@@ -160,48 +126,250 @@ def _task(work: Callable[[T], R], item: T) -> R:
     return work(item)
 
 
+def _result(reference: Any, item: object) -> Any:
+    import ray
+
+    try:
+        return ray.get(reference)
+    except ray.exceptions.RayTaskError as error:
+        raise _raised(error) from None
+    except ray.exceptions.RayError as error:
+        raise _died(error, item) from error
+
+
+def _raised(error: Any) -> Exception:
+    """What the work raised in a worker: an error of ours as itself, others with Ray's traceback."""
+    cause: Exception = error.cause
+    return cause if isinstance(cause, CurateError) else error
+
+
+def _died(error: Any, item: object) -> WorkerError:
+    import ray
+
+    is_node = isinstance(error, ray.exceptions.LocalRayletDiedError)
+    died = "The node died" if is_node else f"Its worker died {RETRIES + 1} times"
+    return WorkerError(
+        f"{type(error).__name__}: {error}",
+        str(item)[:300],
+        f"{died}. Finished parts are kept: the same command "
+        "continues from there. To see the cause, run it in this process: --inline.",
+    )
+
+
+class _Call(NamedTuple):
+    """An item at an actor. `deaths`: how many workers died while they had this item."""
+
+    actor: Any
+    item: Any
+    deaths: int
+
+
 class _Actors:
-    """A pool of actors that hold the opened work, asked in turn."""
+    """A pool of actors. A free actor gets one item, so if an actor dies, it is known on which.
+
+    An actor that does not run yet gets none: other work may occupy its place in the cluster.
+    """
 
     def __init__(self, work: Opened[Any, Any], resources: Resources, size: int) -> None:
         import ray
 
-        kind = ray.remote(
+        self._resources = resources
+        self._kind = ray.remote(
             num_cpus=resources.cpus,
             num_gpus=resources.gpus,
             memory=resources.memory_bytes or None,
-            max_restarts=RETRIES,
-            max_task_retries=RETRIES,
+            max_restarts=0,
+            max_task_retries=0,
         )(_Holder)
-        self._members = [kind.remote(work) for _ in range(size)]
-        self._turns = itertools.cycle(self._members)
-        self.size = size
+        self._work = ray.put(work)
+        self._members: list[Any] = []
+        self._starting: dict[Any, Any] = {}
+        self._free: list[Any] = []
+        self._calls: dict[Any, _Call] = {}
+        self._again: list[tuple[Any, int]] = []
+        self._failed_starts = 0
+        for _ in range(size):
+            self._start()
 
-    def submit(self, item: object) -> Any:
-        return next(self._turns).call.remote(item)
-
-    def close(self) -> None:
-        """Let every actor close what it opened, then end its process."""
+    def run(self, items: Iterator[T]) -> Iterator[tuple[T, Any]]:
+        """The items with their results; actors go on working while the caller uses a result."""
         import ray
 
-        closing = [member.close.remote() for member in self._members]
-        ray.wait(closing, num_returns=len(closing), timeout=CLOSE_SECONDS)
-        for member in self._members:
-            ray.kill(member)
+        ray.wait(list(self._starting), num_returns=len(self._starting), timeout=START_SECONDS)
+        waiting = ((item, 0) for item in items)
+        results: list[tuple[T, Any]] = []
+        while True:
+            self._give(waiting)
+            yield from results
+            if self._free and not self._calls:  # an actor is free: there was no item for it
+                return
+            results = self._finish(self._wait())
+
+    def close(self) -> None:
+        """Let every actor close what it opened; raises what that raises."""
+        import ray
+
+        closing = [actor.close.remote() for actor in self._free]
+        ray.wait(closing, num_returns=len(closing))
+        for reference in closing:
+            try:
+                ray.get(reference)
+            except ray.exceptions.RayTaskError as error:
+                raise _raised(error) from None
+            except ray.exceptions.RayError:
+                continue  # it died after its last item: all results are here, nothing is open
+
+    def kill(self) -> None:
+        import ray
+
+        for actor in self._members:
+            ray.kill(actor)
+
+    def _start(self) -> None:
+        actor = self._kind.remote([self._work])
+        self._members.append(actor)
+        self._starting[actor.__ray_ready__.remote()] = actor
+
+    def _give(self, waiting: Iterator[tuple[Any, int]]) -> None:
+        """Give an item to every free actor; items whose worker died come first."""
+        while self._free:
+            known = self._again.pop() if self._again else next(waiting, None)
+            if known is None:
+                return
+            actor = self._free.pop()  # the last that worked: it has opened the work
+            self._calls[actor.call.remote(known[0])] = _Call(actor, *known)
+
+    def _wait(self) -> Any:
+        """The next call or start that is complete.
+
+        Raises WorkerError if no actor runs and the cluster has lost the nodes on which one fits.
+        """
+        import ray
+
+        while True:
+            flying = [*self._starting, *self._calls]
+            done, _ = ray.wait(flying, num_returns=1, timeout=CHECK_SECONDS)
+            if done:
+                return done[0]
+            if not self._calls:
+                actors_that_fit(_nodes(), self._resources)
+
+    def _finish(self, reference: Any) -> list[tuple[Any, Any]]:
+        """The item and result of a completed call; nothing if its actor died, or only started."""
+        import ray
+
+        if reference in self._starting:
+            self._started(reference)
+            return []
+        call = self._calls.pop(reference)
+        try:
+            result = ray.get(reference)
+        except ray.exceptions.RayTaskError as error:
+            raise _raised(error) from None
+        except ray.exceptions.RayError as error:
+            self._repeat(call, error)
+            return []
+        self._free.append(call.actor)
+        return [(call.item, result)]
+
+    def _started(self, reference: Any) -> None:
+        import ray
+
+        actor = self._starting.pop(reference)
+        try:
+            ray.get(reference)
+        except ray.exceptions.RayError as error:
+            self._failed_starts += 1
+            if self._failed_starts > RETRIES:
+                raise _died(error, "start of a worker") from error
+            self._replace(actor)
+            return
+        self._failed_starts = 0
+        self._free.append(actor)
+
+    def _repeat(self, call: _Call, error: Any) -> None:
+        """Give the item of a dead actor to another; raises WorkerError if it killed too many.
+
+        A node that the cloud took back does not count.
+        """
+        import ray
+
+        deaths = call.deaths + (not getattr(error, "preempted", False))
+        if deaths > RETRIES or isinstance(error, ray.exceptions.LocalRayletDiedError):
+            raise _died(error, call.item) from error
+        self._again.append((call.item, deaths))
+        self._replace(call.actor)
+
+    def _replace(self, actor: Any) -> None:
+        import ray
+
+        ray.kill(actor)  # it may live and be out of reach
+        self._members.remove(actor)
+        self._start()
 
 
 class _Holder:
-    """The state of an actor: the opened work."""
+    """The state of an actor: the opened work. `work`: a list with the reference to it."""
 
-    def __init__(self, work: Opened[Any, Any]) -> None:
+    def __init__(self, work: list[Any]) -> None:
         self._stack = contextlib.ExitStack()
-        self._call = self._stack.enter_context(work.open())
+        self._work = work
+        self._call: Callable[[Any], Any] | None = None
 
     def call(self, item: Any) -> Any:
+        """Opens the work with the first item: an error of it is raised here, with its cause."""
+        import ray
+
+        if self._call is None:
+            [work] = ray.get(self._work)
+            self._call = self._stack.enter_context(work.open())
         return self._call(item)
 
     def close(self) -> None:
         self._stack.close()
+
+
+def _nodes() -> list[dict[str, float]]:
+    """The resources of each live node of the cluster."""
+    import ray
+
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+
+
+def actors_that_fit(nodes: list[dict[str, float]], resources: Resources) -> int:
+    """How many actors the nodes have room for; each actor must fit on one node.
+
+    Raises WorkerError if there is room for none.
+    """
+    needs = {"CPU": resources.cpus, "GPU": resources.gpus, "memory": resources.memory_bytes}
+    needed = {name: need for name, need in needs.items() if need}
+    if not needed:
+        return sys.maxsize
+    room = (min(_times(node.get(name, 0), need) for name, need in needed.items()) for node in nodes)
+    fit = sum(room)
+    if not fit:
+        have = dict.fromkeys(_listed({name: node.get(name, 0) for name in needs}) for node in nodes)
+        raise WorkerError(
+            f"a worker of this step needs {_listed(needed)}, and no node of the cluster has that; "
+            f"the nodes have: {'; '.join(have)}",
+            "resources",
+            "Run it where there is more, or change the setting of the step that asks for it. "
+            "A local Ray has as many CPU as --workers; --inline runs without such limits.",
+        )
+    return fit
+
+
+def _times(has: float, need: float) -> int:
+    """How often the need fits; 1 CPU has room for ten times 0.1."""
+    return int(has / need + 1e-9)
+
+
+def _listed(resources: dict[str, float]) -> str:
+    """`2 CPU, 0 GPU, 1.5 GiB of memory`."""
+    return ", ".join(
+        f"{amount / 2**30:,.2f} GiB of memory" if name == "memory" else f"{amount:g} {name}"
+        for name, amount in resources.items()
+    )
 
 
 def _initialise(workers: int | None, address: str | None) -> None:

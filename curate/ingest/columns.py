@@ -21,7 +21,8 @@ def _as_tuple(value: object) -> object:
 Names = Annotated[
     tuple[str, ...], BeforeValidator(_as_tuple, json_schema_input_type=str | list[str])
 ]
-"""A setting of one name or several, in order of preference: `caption`, or `[caption, alt]`."""
+"""The type of a setting with one name, `caption`, or with several names in order of preference,
+`[caption, alt]`."""
 
 
 def require_columns(
@@ -37,10 +38,10 @@ def require_columns(
 def text_columns(
     named: tuple[str, ...] | None, usual: Sequence[str], present: Sequence[str], place: str
 ) -> tuple[str, ...]:
-    """The columns of text: those that the recipe names, or else those with a usual name, in upper
-    or lower case.
+    """The columns of text that the recipe names or, if it names none, all columns with a usual
+    name, in upper or lower case.
 
-    InputError if the table does not have a named column, or none with a usual name.
+    InputError if a column that the recipe names does not exist, or if no column has a usual name.
     """
     if named is not None:
         require_columns(named, present, "text", place)
@@ -50,7 +51,7 @@ def text_columns(
         raise InputError(
             f"no column of text: none of {', '.join(usual)} is among {', '.join(present)}.",
             place,
-            "Name it: `text: <column>`, or `text: []` for images alone.",
+            "Set `text` to the column of text, or to [] for records without text.",
         )
     return tuple(found)
 
@@ -61,9 +62,9 @@ def column(batch: pa.RecordBatch, name: str) -> pa.Array:
 
 
 def first_text(batch: pa.RecordBatch, names: Sequence[str], place: str) -> pa.Array:
-    """One text for each row: that of the first named column that is not blank; null if all are.
+    """One text for each row, from the first column in which it is not blank; null if all are blank.
 
-    From a list of texts the first is taken.
+    If a cell is a list of texts, its first text is used.
     """
     texts = [blank_to_null(as_text(batch, name, "text", place)) for name in names]
     return pc.coalesce(*texts) if texts else pa.nulls(batch.num_rows, pa.string())
@@ -87,8 +88,8 @@ def _is_list(kind: pa.DataType) -> bool:
 
 
 def as_text(batch: pa.RecordBatch, name: str, setting: str, place: str) -> pa.Array:
-    """A column of any Arrow type as strings; of a list, the first element. InputError if the type
-    cannot become a string. `setting`: the setting that names the column."""
+    """A column of any Arrow type as strings; for a list, its first element. InputError if the type
+    cannot become a string. `setting` is the setting that names the column."""
     values = column(batch, name)
     if _is_list(values.type):
         sizes = np.asarray(pc.fill_null(pc.list_value_length(values), 0))
@@ -101,7 +102,7 @@ def as_text(batch: pa.RecordBatch, name: str, setting: str, place: str) -> pa.Ar
 
 
 def blank_to_null(texts: pa.Array) -> pa.Array:
-    """The texts, with null in place of those that are empty or only whitespace."""
+    """The texts, with null in place of a text that is empty or only whitespace."""
     has_text = pc.not_equal(pc.utf8_trim_whitespace(texts), "")
     return pc.if_else(pc.fill_null(has_text, False), texts, pa.scalar(None, pa.string()))
 

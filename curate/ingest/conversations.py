@@ -1,4 +1,4 @@
-"""Conversations of LLaVA and OpenAI as segments of a record, with media in place of their tags."""
+"""Makes the segments of a record from conversations in LLaVA's or OpenAI's form."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ class ChatSegment(NamedTuple):
 
 
 def chat_segments(turns: Sequence[Mapping[str, Any]], image_count: int) -> list[ChatSegment]:
-    """The segments of a conversation about `image_count` images, and no videos.
+    """The segments of a conversation with `image_count` images and without videos.
 
     A turn is {from, value} (LLaVA) or {role, content} (OpenAI). Its content is a text with
-    `<image>` and `<video>` tags, or a list of parts {type: text | image | video}. Text beside a
-    tag is stripped, as Qwen's trainer does.
+    `<image>` and `<video>` tags, or a list of parts {type: text | image | video}. Whitespace
+    beside a tag is removed, as in Qwen's trainer.
 
         {from: human, value: "<image>\\nWhat is this?"} and one image ->
         (user, image, None), (user, text, "What is this?")
 
-    RowError if tags and media do not match one to one, if an answer has a tag, or if a turn has
-    neither of the two forms.
+    RowError if the number of tags is not the number of media, if an answer has a tag, or if a turn
+    has neither of the two forms.
     """
     if not turns:
-        raise RowError("a conversation without a turn")
+        raise RowError("the conversation has no turns")
     segments = [segment for turn in enumerate(turns) for segment in _turn_segments(*turn)]
     _check_count("image", segments, image_count)
     _check_count("video", segments, 0)
@@ -55,7 +55,7 @@ def add_chat(
 ) -> None:
     """Fill a record with a conversation; each image segment takes the next of `images`.
 
-    Training learns to write the assistant's texts alone.
+    In training, the model learns to write only the assistant's texts.
     """
     following = iter(images)
     for segment in segments:
@@ -69,8 +69,8 @@ def _check_count(kind: str, segments: list[ChatSegment], count: int) -> None:
     tags = sum(segment.kind == kind for segment in segments)
     if tags != count:
         raise RowError(
-            f"{tags} <{kind}> tags for {count} {kind}s.",
-            fix="Each must have its tag in a user turn.",
+            f"the turns have {tags} <{kind}> tags, but the sample has {count} {kind}s.",
+            fix=f"Each {kind} must have one tag, in a user turn.",
         )
 
 
@@ -86,9 +86,9 @@ def _turn_segments(number: int, turn: Mapping[str, Any]) -> list[ChatSegment]:
     elif isinstance(content, Sequence) and not isinstance(content, bytes):
         segments = [_part(number, role, part) for part in content]
     else:
-        raise RowError(f"turn {number} has {content!r:.80}: neither text nor a list of parts")
+        raise RowError(f"turn {number} has {content!r:.80}, neither text nor a list of parts")
     if role == "assistant" and any(segment.kind != "text" for segment in segments):
-        raise RowError(f"turn {number} is an answer with a media tag in it")
+        raise RowError(f"turn {number} is an answer, but it has a media tag")
     return segments or [ChatSegment(role, "text", "")]
 
 
@@ -119,5 +119,5 @@ def _part(number: int, role: str, part: object) -> ChatSegment:
         return ChatSegment(role, _PARTS[kind], None)
     text = part.get("text") if isinstance(part, Mapping) and kind == "text" else None
     if not isinstance(text, str):
-        raise RowError(f"turn {number} has the part {part!r:.80}: neither text, image nor video")
+        raise RowError(f"turn {number} has the part {part!r:.80}, neither text, image nor video")
     return ChatSegment(role, "text", text)

@@ -1,4 +1,4 @@
-"""Names of files made of a row's columns, such as `{key[0:5]}/{key}.jpg`."""
+"""File names that are made from the columns of a row, such as `{key[0:5]}/{key}.jpg`."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ USUAL_FILES = (
     "{url_md5}",
     "{url_name}",
 )
-"""Where a row's image is looked for, in this order, if the recipe does not set `file`."""
+"""The templates of a row's image, tried in this order if the recipe does not set `file`."""
 
 
 class _Field(NamedTuple):
-    """Fixed text, and then the characters [start:stop) of a column's value."""
+    """Fixed text, followed by the characters from `start` to before `stop` of a column's value."""
 
     before: str
     column: str
@@ -36,7 +36,7 @@ class _Field(NamedTuple):
 
 
 class Template:
-    """A file name with columns in braces, of which a slice may be taken.
+    """A file name with columns in braces. A field can be a slice of a column's value.
 
     `{key[0:5]}/{key}.jpg` with key `000012345` -> `00001/000012345.jpg`. A table with a column of
     urls also has the fields of URL_FIELDS. Raises ValueError for a template without a column.
@@ -47,7 +47,7 @@ class Template:
     def __init__(self, text: str) -> None:
         *pieces, self._after = self._FIELD.split(text)
         if not pieces or re.search(r"[{}]", self._FIELD.sub("", text)):
-            raise ValueError(f"'{text}' names no column; a file is like '{{key[0:5]}}/{{key}}.jpg'")
+            raise ValueError(f"'{text}' has no column in braces, as '{{key[0:5]}}/{{key}}.jpg' has")
         self._fields = [
             _Field(before, column, int(start or 0), int(stop) if stop else None)
             for before, column, start, stop in zip(*[iter(pieces)] * 4, strict=True)
@@ -74,7 +74,7 @@ def _checked(files: tuple[str, ...]) -> tuple[str, ...]:
 
 
 Files = Annotated[Names, AfterValidator(_checked)]
-"""A setting of one template, or of several that are looked for in order."""
+"""The type of a setting with one template, or with several templates to try in order."""
 
 
 def _digests(algorithm: Callable[[bytes], Any], urls: pa.Array) -> pa.Array:
@@ -96,5 +96,5 @@ URL_FIELDS: dict[str, Callable[[pa.Array], pa.Array]] = {
     "url_md5": functools.partial(_digests, functools.partial(hashlib.md5, usedforsecurity=False)),
     "url_name": _last_of_path,
 }
-"""Fields computed from a column of urls: the url itself where it is a plain path (`a/b.jpg`), the
-hex digests of the url, and the last part of the url's path."""
+"""Fields that are computed from a column of urls: the url itself if it is a plain path (`a/b.jpg`),
+the hex digests of the url, and the last part of the url's path."""

@@ -16,18 +16,20 @@ from curate.ingest.reader import Context
 from manifests.errors import RowError
 
 IMAGE_NAMES = ("image", "images")
-"""Names of Hugging Face's columns of images: `{bytes, path}`, or lists of those."""
+"""Names of image columns in Hugging Face datasets. A cell is `{bytes, path}` or a list of such
+structs."""
 ENCODED_NAMES = ("jpg", "png", "webp")
 """Names of img2dataset's columns of encoded images."""
 
 
 def image_column(schema: pa.Schema) -> str | None:
-    """Hugging Face's column of images: `{bytes, path}`, a list of those, or bytes."""
+    """The name of Hugging Face's image column; None without one. Its cells are `{bytes, path}`,
+    lists of such structs, or bytes."""
     return next((f.name for f in schema if f.name in IMAGE_NAMES and holds_images(f.type)), None)
 
 
 def bytes_column(schema: pa.Schema) -> str | None:
-    """img2dataset's column of encoded images."""
+    """The name of img2dataset's column of encoded images; None if there is no such column."""
     types = {field.name: field.type for field in schema}
     return next((name for name in ENCODED_NAMES if is_bytes(types.get(name))), None)
 
@@ -41,7 +43,7 @@ def is_bytes(kind: pa.DataType | None) -> bool:
 
 
 def holds_images(kind: pa.DataType) -> bool:
-    """Whether a column's type is that of images, or of lists of images."""
+    """Whether a column of this type can hold images, or lists of images."""
     if is_list(kind):
         kind = kind.value_type
     if pa.types.is_struct(kind):
@@ -51,9 +53,9 @@ def holds_images(kind: pa.DataType) -> bool:
 
 
 def bytes_and_paths(values: pa.Array) -> tuple[list[memoryview | None], list[str | None]]:
-    """The bytes and the path of each image of a column; None if the column has no such value.
+    """The bytes and the paths of a column's images; None for bytes or a path that is missing.
 
-    No byte is copied: each view points into the column.
+    The bytes are not copied: each view points into the column.
     """
     if not pa.types.is_struct(values.type):
         return byte_views(values), [None] * len(values)
@@ -80,10 +82,10 @@ def byte_views(values: pa.Array) -> list[memoryview | None]:
 def open_images(
     batch: RowBatch, name: str, media_root: str, context: Context
 ) -> list[OpenedImage | RowError]:
-    """The image of each row of a nested table, from its column `name`, with its orientation.
+    """The image of each row of a nested table, from its column `name`, with its Exif orientation.
 
-    Bytes are kept beside the part; a path, or the `path` of a struct without bytes, is opened
-    below `media_root`.
+    If the column has the bytes of an image, they are copied to a file beside the part. Otherwise
+    its path is opened below `media_root`.
     """
     table = batch.table
     if table is not None and name in table.schema.names:
@@ -107,5 +109,5 @@ def _open_path(
     media_root: str, path: object, name: str, context: Context
 ) -> OpenedImage | RowError:
     if not isinstance(path, str) or not path:
-        return RowError(f"no image: {name!r} is {path!r:.80}")
+        return RowError(f"the row has no image: {name!r} is {path!r:.80}")
     return open_below(media_root, path, context.media)

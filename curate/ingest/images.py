@@ -1,4 +1,4 @@
-"""Images of rows: opened for their header, or kept as bytes beside the part."""
+"""Opens the images of rows and reads their headers; bytes are copied to a file beside the part."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from manifests.storage import File
 class OpenedImage(NamedTuple):
     """An image whose header could be read: where its bytes are, and its format and size.
 
-    `orientation` is Exif's number from 1 to 8; None if it was not looked for.
+    `orientation` is Exif's number from 1 to 8; None if it was not read.
     """
 
     reference: Reference
@@ -31,7 +31,7 @@ def check_size(size_bytes: int, limits: Limits) -> None:
 
 
 def open_image(reference: Reference, media: Media) -> OpenedImage | RowError:
-    """The image at a reference; the error, returned, with the image's uri as its place."""
+    """The image at a reference. An error is returned, not raised, with the image's uri as place."""
     try:
         size = media.size(reference)
         check_size(size, media.limits)
@@ -43,16 +43,16 @@ def open_image(reference: Reference, media: Media) -> OpenedImage | RowError:
 def keep_image(
     data: memoryview, context: Context, with_orientation: bool = False
 ) -> OpenedImage | RowError:
-    """The image of bytes from inside another format, which are kept beside the part.
+    """The image with the bytes `data`, which are copied to a file beside the part.
 
-    For bytes that are not an image or are over a limit, the error is returned and the bytes are not
-    kept.
+    If the bytes are not an image or are over a limit, they are not copied, and the error is
+    returned.
     """
     try:
         header = _header(data, context.media)
     except RowError as error:
         return error
-    # The file of kept bytes cannot be opened before the part is complete, so look now.
+    # The orientation is read now: the copy cannot be opened before the part is complete.
     shown = orientation(bytes(data[:FIRST_BYTES])) if with_orientation else None
     return OpenedImage(context.keep(data), header, shown)
 
@@ -67,7 +67,7 @@ def _header(data: memoryview, media: Media) -> Header:
 def row_failures(
     reader: Reader, file: File, errors: Sequence[tuple[int | str, RowError]]
 ) -> list[Failure]:
-    """The failures of (place in the file, error) pairs, in their order."""
+    """A failure for each pair (place in the file, error), in the same order."""
     return [
         Failure.of(reader.key(file, within), reader.origin(file, within), error)
         for within, error in errors

@@ -29,7 +29,7 @@ class MediaFolder:
         self._folders: dict[str, tuple[str, dict[str, str]]] = {}
 
     def find(self, name: str) -> str | None:
-        """The uri of a file, named with or without an image's suffix: `a/b` finds `a/b.jpg`.
+        """The uri of a file. The name may lack the suffix of an image: `a/b` finds `a/b.jpg`.
 
         None if there is no such file. RowError for a path that points outside the folder.
         """
@@ -49,7 +49,7 @@ def _list_folder(place: str) -> dict[str, str]:
         with storage.storage_errors(place):
             selector = pafs.FileSelector(path, allow_not_found=True)
             return _by_stem([info.base_name for info in system.get_file_info(selector)])
-    if not os.path.isdir(place):  # a folder that a row names need not exist
+    if not os.path.isdir(place):  # a row may name a folder that does not exist
         return {}
     with storage.storage_errors(place):
         return _list_local(place, os.stat(place).st_mtime_ns)
@@ -57,14 +57,14 @@ def _list_folder(place: str) -> dict[str, str]:
 
 @functools.lru_cache(maxsize=1024)
 def _list_local(place: str, modified_ns: int) -> dict[str, str]:
-    """A local folder's files. `modified_ns` is only part of the cache's key: a folder that has
-    changed is listed again."""
+    """A local folder's files. `modified_ns` is used only as a part of the cache's key, so that a
+    folder that has changed is listed again."""
     return _by_stem(os.listdir(place))
 
 
 def _by_stem(names: list[str]) -> dict[str, str]:
-    """File names, to be found by name and, if they are images, by stem too. If several images share
-    a stem, it finds the first in alphabetical order.
+    """File names by name and, for images, also by stem. If several images have the same stem, the
+    stem refers to the first of them in alphabetical order.
 
     `["a.png", "a.jpg"] -> {"a": "a.jpg", "a.jpg": "a.jpg", "a.png": "a.png"}`
     """
@@ -83,9 +83,9 @@ def open_row_images(
     folder: MediaFolder,
     context: Context,
 ) -> list[OpenedImage | RowError]:
-    """The image of each row: the first file named by one of `templates` that exists.
+    """The image of each row: the first file that exists, in the order of `templates`.
 
-    `columns` holds the columns that templates use; `urls` is the column of urls, if there is one.
+    `columns` has the columns that the templates use. `urls` is the column of urls, or None.
     """
     return [
         found if isinstance(found, RowError) else open_image(Reference(found), context.media)
@@ -99,8 +99,8 @@ def _locate(
     urls: pa.Array | None,
     folder: MediaFolder,
 ) -> list[str | RowError]:
-    """The uri of each row's image, or the error. Each template is tried on the rows whose image was
-    not found before."""
+    """The uri of each row's image, or an error if no image is found. Each template is tried only on
+    rows whose image was not found by an earlier template."""
     rows = len(urls) if urls is not None else len(next(iter(columns.values())))
     found: dict[int, str | RowError] = {}
     tried: dict[int, list[str]] = {row: [] for row in range(rows)}
@@ -121,7 +121,7 @@ def _values(
     urls: pa.Array | None,
     rows: list[int],
 ) -> dict[str, pa.Array]:
-    """The values of some rows for the fields of a template, by name."""
+    """The values that the fields of a template have in `rows`, by the name of the field."""
     chosen = pa.array(np.asarray(rows, np.int64))
     return {
         name: URL_FIELDS[name](urls.take(chosen))
@@ -143,7 +143,7 @@ def _not_found(
 ) -> MediaError:
     what = "this row" if urls is None else repr(urls[row].as_py())
     return MediaError(
-        f"no media for {what:.200}: looked for {', '.join(tried) or 'nothing'} in "
-        f"{folder.media_root}.",
-        fix="Nothing is fetched: bring the files there, or set `file` to how they are named.",
+        f"no image for {what:.200} in {folder.media_root}: looked for "
+        f"{', '.join(tried) or 'nothing'}.",
+        fix="Images are not downloaded: copy the file there, or set `file` to its name.",
     )

@@ -1,4 +1,4 @@
-"""Paths below the folder of images: which folder it is, checked paths, and opening one."""
+"""Finds the folder of images, checks the paths below it, and opens the image at a path."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def path_below(path: str) -> str:
 
 
 def open_below(media_root: str, path: str, media: Media) -> OpenedImage | RowError:
-    """The image at a path below `media_root`; the error, returned, if it cannot be opened."""
+    """The image at a path below `media_root`. An error is returned, not raised."""
     try:
         return open_image(Reference(storage.join(media_root, path_below(path))), media)
     except RowError as error:

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 
 def meta_json(batch: pa.RecordBatch, without: Collection[str | None]) -> pa.Array:
-    """One JSON object for each row, with all columns except those in `without` and columns of
+    """One JSON object for each row, with all columns except the columns in `without` and columns of
     bytes.
 
     Columns `caption`, `uid`, `w` without `caption` -> `{"uid": "a1", "w": 640}`. Null if no column
@@ -24,8 +24,8 @@ def meta_json(batch: pa.RecordBatch, without: Collection[str | None]) -> pa.Arra
 
 
 def json_rows(batch: pa.RecordBatch, without: Collection[str | None] = ()) -> list[dict[str, Any]]:
-    """One dict for each row, with values that `to_json` can serialise; columns as in
-    `meta_json`."""
+    """One dict for each row, with values that `to_json` can serialise. It has the same columns as
+    the objects of `meta_json`."""
     names, columns = [], []
     for field, values in zip(batch.schema, batch.columns, strict=True):
         plain = _json_type(field.type)
@@ -38,8 +38,7 @@ def json_rows(batch: pa.RecordBatch, without: Collection[str | None] = ()) -> li
 
 
 def to_json(row: dict[str, Any]) -> str:
-    """A row as JSON. Bytes become base64; values of other types that JSON does not have become
-    text."""
+    """A row as JSON. Bytes become base64. Other values become text if JSON has no such type."""
     return orjson.dumps(row, default=_as_text).decode()
 
 
@@ -48,7 +47,7 @@ def _as_text(value: object) -> str:
 
 
 def _json_type(kind: pa.DataType) -> pa.DataType | None:
-    """The type that a column is cast to for JSON; None for bytes, which are not written.
+    """The type that a column is cast to for JSON; None for bytes, which are left out.
 
     Times and decimals become text, because Python's dates have no nanoseconds and fewer years than
     Arrow's.

@@ -1,7 +1,8 @@
 """The contract of a reader: it lists files, cuts them into splits, and turns a split into records.
 
-A reader is its settings, as a step is. It downloads nothing and unpacks no archive. Every input in
-a split becomes a record or a Failure; what a reader leaves aside, its docstring lists.
+The fields of a reader are its settings, as for a step. A reader downloads nothing and unpacks no
+archive. Every input in a split becomes a record or a Failure. The docstring of a reader lists the
+inputs that it leaves aside.
 """
 
 from __future__ import annotations
@@ -22,14 +23,15 @@ from manifests.storage import File
 BATCH_ROWS = 4096
 """Records in one batch of a reader (ours: about a megabyte of references)."""
 SPLIT_BYTES = 64 << 20
-"""Bytes of text, or of row groups, in one split (ours: seconds of work, and memory stays flat)."""
+"""Bytes of text, or of row groups, in one split (ours: a task takes seconds and little memory)."""
 
 
 class Split(NamedTuple):
     """What one task reads: part of one file, or several complete files.
 
-    `start` and `stop` bound the part, in bytes or row groups, as the reader counts; a `stop` of -1
-    is the end. `first` counts the rows or lines before the part.
+    The part goes from `start` to before `stop`, in bytes or in row groups: each reader has its own
+    unit. If `stop` is -1, the part goes to the end of the file. `first` is the number of rows or
+    lines before the part.
     """
 
     files: tuple[File, ...]
@@ -39,7 +41,7 @@ class Split(NamedTuple):
 
 
 class Failure(NamedTuple):
-    """An input that could not become a record: `error` is the class of the error, by name."""
+    """An input that could not become a record. `error` is the name of the error's class."""
 
     key: str
     origin: str
@@ -48,10 +50,10 @@ class Failure(NamedTuple):
 
     @classmethod
     def of(cls, key: str, origin: str, error: CurateError) -> Failure:
-        """The failure with the text of an error.
+        """The failure for an error.
 
-        The place of a RowError, if it has one, is the media file at fault, and the text names it.
-        The place of any other error is the file that `origin` names already.
+        If a RowError has a place, it is the media file with the fault, and the message names it.
+        The message does not name the place of any other error: `origin` names that file already.
         """
         text = str(error) if isinstance(error, RowError) else error.message
         return cls(key, origin, type(error).__name__, text)
@@ -65,7 +67,7 @@ class ReadBatch(NamedTuple):
 
 
 class Context(NamedTuple):
-    """What `read` may use: the folder that relative uris start from, media, and kept bytes."""
+    """What `read` may use: the folder that relative uris start from, media, a file for copies."""
 
     base: str
     media: Media
@@ -90,10 +92,10 @@ class Reader(BaseModel):
 
     version: ClassVar[int] = 1
     renamed: ClassVar[dict[str, str]] = {}
-    """Old name of a setting -> its new name: a recipe with the old name is refused, and its error
-    gives the new one."""
+    """Old name of a setting -> its new name. A recipe with the old name is refused, and the error
+    names the new setting."""
     suffixes: ClassVar[tuple[str, ...]] = ()
-    """Suffixes of the files it takes from a folder, in lower case; empty: every file."""
+    """Suffixes, in lower case, of the files that the reader takes from a folder; empty: all."""
     modality: ClassVar[str] = "caption"
 
     name: str = Field(
@@ -107,7 +109,7 @@ class Reader(BaseModel):
         """Whether the start of a file looks like the format that this reader takes."""
 
     def list_files(self, base: str) -> list[File]:
-        """The files of the source, by `suffixes`. InputError if there are none."""
+        """The files of the source with one of `suffixes`. InputError if there are none."""
         where = storage.resolve(base, self.path)
         wanted = tuple(self.suffixes)
         listed = storage.list_files(where)
@@ -127,8 +129,8 @@ class Reader(BaseModel):
         yield Split((file,))
 
     def groups(self, files: list[File]) -> list[list[File]]:
-        """The files in groups, each read as one split, for many small files. By default every file
-        is a group of its own, which `splits` may cut."""
+        """The files in groups. A reader of many small files reads each group as one split. By
+        default each group has one file, which `splits` may cut."""
         return [[file] for file in files]
 
     @abstractmethod

@@ -1,4 +1,4 @@
-"""What a file is, by its first bytes: which readers take it, and a description for messages."""
+"""Finds the readers that take a file by its first bytes, and describes the file for messages."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ _MAX_NAMES = 8
 
 
 def head(file: File, base: str) -> Head:
-    """The first bytes of a file, decompressed if its suffix is that of a compressed file.
+    """The first bytes of a file, decompressed if its suffix names a compressed format (`.gz`).
 
-    A compressed tar stays compressed, because no reader can take it. The uri of the file in the
+    A compressed tar is not decompressed, because no reader takes it. The uri of the file in the
     head is complete, not relative to `base`.
     """
     opened = file._replace(uri=storage.resolve(base, file.uri))
     if is_compressed(opened.uri):
-        with contextlib.suppress(InputError):  # broken: describe the compressed bytes
+        with contextlib.suppress(InputError):  # if it is broken, describe the bytes
             unpacked = next(read_chunks(opened.uri), b"")
             if not tar.is_tar(unpacked):
                 return Head(opened, unpacked)
@@ -64,7 +64,7 @@ def head(file: File, base: str) -> Head:
 
 
 def matching_readers(head: Head, readers: Mapping[str, type[Reader]]) -> list[str]:
-    """The names of the readers that take a file with this start."""
+    """The names of the readers that take a file that begins with these bytes."""
     return [name for name, reader in readers.items() if reader.sniff(head)]
 
 
@@ -83,24 +83,25 @@ def check(
     if reader.sniff(start):
         return
     raise InputError(
-        f"{describe(start)}: not what the reader {reader_name!r} takes.",
+        f"the file is {describe(start)}, which the reader {reader_name!r} does not take.",
         file.uri,
         _fix(start, readers),
     )
 
 
 def _fix(head: Head, readers: Mapping[str, type[Reader]]) -> str:
-    """The readers that take the content of a file; if some take its suffix too, only those."""
+    """The text that names the readers of a file's content; readers of another suffix are named
+    only if no reader takes both content and suffix."""
     matching = matching_readers(head, readers)
     name = head.file.name.lower()
     by_suffix = [reader for reader in matching if name.endswith(readers[reader].suffixes or "")]
     if not matching:
-        return "No reader takes it; leave it out of the path."
+        return "No reader takes this file: leave it out of the path."
     return f"Read it with: {' or '.join(by_suffix or matching)}."
 
 
 def describe(head: Head) -> str:
-    """What a file is, in words: `a tar of jpg, json, txt`."""
+    """A description of a file for messages: `a tar of jpg, json, txt`."""
     data = head.data
     if not data:
         return "an empty file"
@@ -174,6 +175,6 @@ def _object(start: bytes) -> str:
 
 
 def _listed(names: list[str]) -> str:
-    """The names in their order, at most _MAX_NAMES of them: `a, b, c, ...`."""
+    """At most _MAX_NAMES of the names, in their order: `a, b, c, ...`."""
     shown = [name if name.isprintable() else repr(name) for name in names[:_MAX_NAMES]]
     return ", ".join(shown) + (", ..." if len(names) > _MAX_NAMES else "")

@@ -1,4 +1,4 @@
-"""Checks a recipe and builds it. A mistake is an error with the line, the field and the nearest
+"""Checks a recipe and builds it. A mistake raises an error with the line, the field and the nearest
 spelling."""
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ R = TypeVar("R")
 
 
 def _bare_names(steps: Any) -> Any:
-    """A step without settings may be its name alone: `- image_decodes`."""
+    """A step without settings may be written as its name alone: `- image_decodes`."""
     if not isinstance(steps, list):
         return steps
     return [{step: {}} if isinstance(step, str) else step for step in steps]
@@ -41,10 +41,10 @@ class Recipe(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(pattern=r"^[\w.-]+$", description="name of the run in its manifest")
-    seed: int = Field(0, ge=0, description="random decisions are hashes of this and a record's id")
+    seed: int = Field(0, ge=0, description="random decisions depend on it and on a record's id")
     sources: list[dict[str, Any]] = Field(min_length=1, description="where records come from")
     steps: Annotated[list[dict[str, Any]], BeforeValidator(_bare_names)] = Field(
-        default_factory=list, description="what is done with them, in order"
+        default_factory=list, description="steps that process the records, in order"
     )
     shards: Shards = Field(default_factory=Shards, description="what is written for training")
     media: Limits = Field(default_factory=Limits, description="limits on media files")
@@ -57,7 +57,8 @@ class Recipe(BaseModel):
 
 
 class Loaded(NamedTuple):
-    """A recipe, its readers and steps built. `base`: the folder that relative uris start from."""
+    """A recipe, and the readers and steps built from it. `base`: the folder where relative uris
+    start."""
 
     recipe: Recipe
     readers: list[Reader]
@@ -79,7 +80,8 @@ def load(uri: str, settings: list[str] | None = None, base: str | None = None) -
 
 
 def build(content: dict[str, Any], text: Text | None = None, base: str = "") -> Loaded:
-    """A recipe from plain data: the content of a file or of a manifest. `text`: its lines."""
+    """A recipe from plain data: the content of a file or of a manifest. `text`: the lines of the
+    file, for error messages."""
     text = text or Text("recipe", {})
     recipe = _model(Recipe, content, text, ())
     readers = [_reader(s, text, ("sources", i)) for i, s in enumerate(recipe.sources)]
@@ -124,7 +126,7 @@ def _inside(error: ErrorDetails) -> Path:
 
 
 def _new_name(error: ErrorDetails, kind: type[BaseModel]) -> str | None:
-    """The new name of a setting, if the given one is its old name."""
+    """The new name of a setting, if the recipe has its old name; else None."""
     *path, name = _inside(error) or ("",)
     if error["type"] != "extra_forbidden":
         return None
@@ -146,7 +148,9 @@ def _reader(source: dict[str, Any], text: Text, path: Path) -> Reader:
     settings = dict(source)
     name = settings.pop("reader", None)
     if not isinstance(name, str):
-        raise RecipeError("'reader' is missing.", text.place(path), "`curate readers` lists them.")
+        raise RecipeError(
+            "'reader' is missing.", text.place(path), "`curate readers` lists all readers."
+        )
     kind = _resolve_at(catalog.resolve_reader, name, text, (*path, "reader"))
     return _model(kind, settings, text, path)
 
@@ -259,7 +263,7 @@ def _only(value: Any, text: Text, path: Path) -> dict[str, list[Any]] | None:
     if value is None:
         return None
     if not isinstance(value, dict) or not value:
-        raise RecipeError("only: takes column: value, or column: [values].", text.place(path))
+        raise RecipeError("only: write `column: value` or `column: [values]`.", text.place(path))
     return {str(k): v if isinstance(v, list) else [v] for k, v in value.items()}
 
 
@@ -283,7 +287,7 @@ def json_schema() -> dict[str, Any]:
                   "required": ["preset"], "additionalProperties": False})  # fmt: skip
     schema["properties"]["sources"]["items"] = {"anyOf": sources}
     schema["properties"]["steps"]["items"] = {"anyOf": steps}
-    schema["properties"]["base"] = {"type": "string", "description": "a recipe to start from"}
+    schema["properties"]["base"] = {"type": "string", "description": "recipe that this one extends"}
     return schema
 
 

@@ -1,7 +1,7 @@
-"""New names for old ones in a recipe: of settings, measures and steps that were renamed.
+"""The new names of settings, measures and steps that were renamed, for old names in a recipe.
 
 A step or reader class declares its old settings and measures as `renamed = {"old": "new"}`; the
-catalog lists renamed steps and readers. An old name is refused, never read as the new one.
+catalog lists renamed steps and readers. An old name is refused, and never read as the new name.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ _VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
 
 
 class Text(NamedTuple):
-    """The name of a YAML file, and for each path in it the line where it begins."""
+    """The name of a YAML file, and the line where each path in the file begins."""
 
     name: str
     lines: dict[Path, int]
@@ -36,9 +36,9 @@ def read(uri: str, seen: tuple[str, ...] = ()) -> tuple[dict[str, Any], Text]:
     `seen`: the files that include this one.
     """
     if uri in seen:
-        raise RecipeError(f"includes itself through {' -> '.join(seen)}", uri)
+        raise RecipeError(f"the recipe includes itself through {' -> '.join(seen)}", uri)
     if storage.size_and_stamp(uri) is None:
-        raise RecipeError("there is no such recipe", uri, "`curate init` writes one to start from.")
+        raise RecipeError("there is no such recipe", uri, "`curate init` writes a first recipe.")
     name = storage.base_name(uri)
     try:
         node = yaml.compose(storage.read_bytes(uri).decode(), yaml.SafeLoader)
@@ -116,8 +116,8 @@ def assign(content: dict[str, Any], setting: str) -> None:
 
 
 def _enter(at: Any, name: str, setting: str) -> Any:
-    """The value with that name inside a mapping or a list. A mapping without the name gets an empty
-    mapping for it."""
+    """The value with the name `name` inside a mapping or a list. A mapping without the name gets an
+    empty mapping for it."""
     if isinstance(at, dict):
         if at.get(name) is None:
             at[name] = {}

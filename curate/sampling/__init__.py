@@ -1,1 +1,1 @@
-"""Which records are kept, and how many: one mechanism of selection."""
+"""Steps that select how many records, and which records, are kept."""

@@ -13,7 +13,7 @@ from manifests.record import random_keys
 from manifests.step import Context, Corpus, CorpusStep, Outcome, Part, Workspace, reasons
 
 _BIN_BITS = 16
-"""Keys are counted in 2^16 bins (ours): a bin of a billion records holds some 15,000 keys."""
+"""Keys are counted in 2^16 bins (ours): for a billion records, a bin has about 15,000 keys."""
 
 
 class Sample(CorpusStep):
@@ -32,7 +32,7 @@ class Sample(CorpusStep):
     @model_validator(mode="after")
     def _one_of_two(self) -> Sample:
         if (self.rows is None) == (self.share is None):
-            raise ValueError("give either rows or share")
+            raise ValueError("set either rows or share")
         return self
 
     def reads(self) -> tuple[str, ...]:
@@ -42,7 +42,7 @@ class Sample(CorpusStep):
         return {"rank": pa.float64()}
 
     def fit(self, corpus: Corpus, workspace: Workspace, seed: int) -> int | None:
-        """The largest random key that is kept; None if no record is."""
+        """The largest random key that is kept; None if no record is kept."""
         total = sum(part.rows for part in corpus.parts)
         count = min(total, self.rows if self.rows is not None else round(total * (self.share or 0)))
         if count == 0:
@@ -65,7 +65,7 @@ class Sample(CorpusStep):
 
 @dataclass(frozen=True)
 class _BinCounts:
-    """For a part: how many random keys are in each bin, by their first bits."""
+    """A task: count the random keys of a part in each bin. The first bits of a key are its bin."""
 
     corpus: Corpus
     seed: int
@@ -77,7 +77,7 @@ class _BinCounts:
 
 @dataclass(frozen=True)
 class _KeysOfBin:
-    """The random keys of a part that are in one bin."""
+    """A task: find the random keys of a part that are in one bin."""
 
     corpus: Corpus
     seed: int

@@ -32,36 +32,39 @@ class Decontaminate(RowStep):
     """Drop records that contain items of evaluation benchmarks, and name the item found.
 
     A benchmark is `{name, path}`. If its files are tables (JSON lines, JSON arrays, Parquet, CSV or
-    TSV), it also names fields of its items: `text` (one or a list), `id`, `image` (one or a list),
-    `embedding`; `choices.text` is a field within a field. Without fields the files are `.txt` with
-    an item on each line, or images, whose id is the name of the file. A path is a file, a folder or
-    a glob.
+    TSV), it also names fields of its items: `text` (a field or a list of fields), `id`, `image` (a
+    field or a list of fields), `embedding`; `choices.text` is a field inside another field. If it
+    names no fields, its files are `.txt` files with an item on each line, or images; the id of an
+    image is its file name. A path is a file, a folder or a glob.
 
-    A record is dropped if one of these holds; the first that holds is the drop reason:
+    A record is dropped if one of these conditions is true; the first true condition is the drop
+    reason:
 
-    - it shares an n-gram of `n` words with the text of an item; if `overlap` is set, at least this
-      share of the item's n-grams. Words are runs of letters, marks and numbers in lower case; in
-      scripts written without spaces each character is a word. An item of fewer than `n` words, but
-      at least `min_words`, is a single n-gram; a shorter one is not compared.
-    - one of its images looks like an image of an item: 64-bit perceptual hashes that differ in at
+    - it shares an n-gram of `n` words with the text of an item; or, if `overlap` is set, at least
+      this share of the item's n-grams. Words are runs of letters, marks and numbers in lower case;
+      in scripts written without spaces each character is a word. An item of fewer than `n` words,
+      but at least `min_words`, is a single n-gram; a shorter item is not compared.
+    - one of its images looks like an image of an item: their 64-bit perceptual hashes differ in at
       most `distance` bits, mirrored or not. An image with almost no detail is never matched.
-    - its column `embedding` and the item's have a cosine of at least `threshold`.
+    - its embedding (in the column `embedding`) and the embedding of an item have a cosine of at
+      least `threshold`.
 
     `benchmark` and `item` name the item of which the record has the largest share of n-grams, and
-    `overlap` is that share. If several items have equal shares, it is the one listed first. If the
-    reason is an image or an embedding, they name the item of that, and `similarity` is 1 - bits /
-    64, or the cosine. `found_by` is `text`, `image` or `embedding`. A record that stays has them
-    too, if it shares an n-gram with an item.
+    `overlap` is this share. If several items have equal shares, the item that is listed first is
+    named. If the drop reason is an image or an embedding, `benchmark` and `item` name the item with
+    this image or embedding, and `similarity` is 1 - bits / 64 for an image, or the cosine.
+    `found_by` is `text`, `image` or `embedding`. A record that stays has these measures too, if it
+    shares an n-gram with an item.
 
-    The default, 13 words and one n-gram in common, is how the training set of GPT-3 was filtered at
-    first (published: Brown et al. 2020, appendix C; later they removed only the passages, and
-    ignored n-grams found in more than 10 documents). They used no n below 8 words, because shorter
-    n-grams match by chance: hence `min_words` (ours). PaLM counted an item as contaminated if 70 %
-    of its 8-grams were found (published: Chowdhery et al. 2022, section 8): `n: 8, overlap: 0.7`.
-    `distance` and `threshold` are ours.
+    The default is 13 words and one n-gram in common. The training set of GPT-3 was first filtered
+    in this way (published: Brown et al. 2020, appendix C; later the authors removed only the
+    passages, and ignored n-grams found in more than 10 documents). They used no n below 8 words,
+    because shorter n-grams match by chance. For this reason there is `min_words` (ours). PaLM
+    counted an item as contaminated if 70 % of its 8-grams were found (published: Chowdhery et al.
+    2022, section 8): `n: 8, overlap: 0.7`. `distance` and `threshold` are ours.
 
-    Items are read once in every worker. An item that cannot be read, and an image of an item over
-    the limits of `media`, is an error; none is skipped.
+    Every worker reads the items once. It is an error if an item cannot be read, or if the image of
+    an item is over the limits of `media`; no item is skipped.
     """
 
     version: ClassVar[int] = 2
@@ -73,7 +76,8 @@ class Decontaminate(RowStep):
     min_words: int = Field(
         8,
         ge=2,
-        description="items of fewer words are not compared; those of fewer than n are one n-gram",
+        description="items of fewer words are not compared; items of fewer than n words are one "
+        "n-gram",
     )
     overlap: float | None = Field(
         None,
@@ -82,12 +86,12 @@ class Decontaminate(RowStep):
         description="lowest share of an item's n-grams; null: one n-gram is enough",
     )
     distance: int = Field(
-        6, ge=0, le=31, description="how many of 64 bits may differ between similar images"
+        6, ge=0, le=31, description="similar images: largest number of different bits, of 64"
     )
     hashes: str | None = Field(
         None,
-        description="an earlier step image_hash, whose hashes are used; null: images are hashed "
-        "here",
+        description="name of an earlier step image_hash, whose hashes are used; null: this step "
+        "hashes the images",
     )
     embedding: str | None = Field(None, description="the column of the records' embeddings")
     threshold: float = Field(0.95, gt=0, le=1, description="lowest cosine of embeddings")
@@ -202,7 +206,8 @@ _WAYS = pa.array(["text", "image", "embedding"])
 
 
 class _Match(NamedTuple):
-    """For each record the item found, -1 for none; the share or similarity; whether to drop it."""
+    """For each record: the item found (-1 for none), the share or similarity, and whether it is
+    dropped."""
 
     item: np.ndarray
     measure: np.ndarray

@@ -3,8 +3,8 @@
 duplicates.py, duplicate_images.py   the steps: their settings, and which searches they run
 kinds/      what makes two units duplicates: equal text or media, MinHash, images, embeddings
 phases/     the search, phase by phase; `search.py` runs them in order
-files/      the files that one phase writes and a later one reads
+files/      the files that one phase writes and a later phase reads
 corpus/     units of the corpus: their numbers, their rows, and the index of earlier runs
-ranking/    which unit of a component is the best: sort keys, and what they are computed from
+ranking/    which unit of a component is the best: sort keys, and the values they are computed from
 outcome/    what the steps answer for every record
 """

@@ -1,4 +1,4 @@
-"""The step that keeps one of every family of equal images, in whatever records they are."""
+"""The step that keeps one image of every family of equal images, across all records."""
 
 from __future__ import annotations
 
@@ -24,18 +24,19 @@ from manifests.step import Context, Corpus, CorpusStep, Outcome, RowStep, Worksp
 
 
 class DuplicateImages(CorpusStep):
-    """Keep one of every family of equal images, and remove the others from their records.
+    """Keep one image of every family of equal images, and remove the others from their records.
 
-    By `perceptual` two images are equal if they look the same: 64-bit perceptual hashes that
-    differ in at most `distance` bits, mirrored or not. By `image` they are equal byte for byte.
+    With `by: perceptual`, two images are equal if they look the same: their 64-bit perceptual
+    hashes differ in at most `distance` bits, mirrored or not. With `by: image`, two images are
+    equal if they have the same bytes.
 
-    The best image by `keep` stays, as in `duplicates`: `media.pixels` and `media.bytes` are those
-    of the image itself, all other measures those of its record. With an image its segment of
-    `content` and its objects are removed. A record that has no image left is dropped, unless
-    `keep_text` is set and it has text.
+    `keep` decides which image stays, as in `duplicates`. `media.pixels` and `media.bytes` are
+    measured on the image itself, all other measures on its record. When an image is removed, its
+    segment of `content` and its objects are removed too. A record that has no image left is
+    dropped, unless `keep_text` is set and the record has text.
 
-    `removed` is how many images a record lost; `survivors` lists the ids of the records in which
-    these images stay.
+    `removed` is the number of images that were removed from a record; `survivors` lists the ids of
+    the records in which equal images stay.
     """
 
     rewrites: ClassVar[tuple[str, ...]] = ("content", "media", "objects")
@@ -45,11 +46,11 @@ class DuplicateImages(CorpusStep):
         "perceptual", description="equal images look the same, or have the same bytes"
     )
     distance: Annotated[int, Field(ge=0, le=16)] = Field(
-        6, description="perceptual: how many of 64 bits may differ (ours)"
+        6, description="perceptual: largest number of different bits, of 64 (ours)"
     )
     keep: Keep = Field(
         ("-media.pixels", "id"),
-        description="which image of a family stays: an order of preference",
+        description="order of preference that decides which image of a family stays",
     )
     keep_text: bool = Field(False, description="keep records that have text but no image left")
 
@@ -67,7 +68,7 @@ class DuplicateImages(CorpusStep):
         return {"media_digest": MediaDigest()}
 
     def fit(self, corpus: Corpus, workspace: Workspace, seed: int) -> str:
-        """Returns the file of outcomes of the images."""
+        """Search for equal images, and return the path of a file with the outcome of each image."""
         search = self._search(corpus)
         forest = search.forest(workspace)
         found = search.survivors(forest, sort_keys(self.keep), False, workspace)

@@ -67,29 +67,32 @@ class Duplicates(CorpusStep):
     - `text`: the same text, ignoring case and runs of whitespace;
     - `image`: the same images and videos in the same order, byte for byte;
     - `minhash`: texts whose sets of n-grams have a Jaccard similarity of at least `threshold`.
-      MinHash signatures (Broder 1997), cut into `bands` of `rows` values, find candidate pairs;
-      the exact Jaccard similarity decides. A text shorter than an n-gram is a single n-gram;
-    - `perceptual`: the same number of images, where the first looks like the first, the second like
-      the second, and so on: their 64-bit perceptual hashes differ in at most `distance` bits,
-      mirrored or not;
+      MinHash signatures (Broder 1997), cut into `bands` of `rows` values, find candidate pairs; the
+      exact Jaccard similarity decides. A text shorter than an n-gram counts as one n-gram;
+    - `perceptual`: the same number of images, and each image looks like the image at the same
+      position in the other record: their 64-bit perceptual hashes differ in at most `distance`
+      bits, mirrored or not;
     - `semantic`: embeddings (the column `embedding`) with a cosine of at least `threshold`. Only
-      records with a cluster in common are compared (`clusters`: a column of one number, or of a
-      list of the nearest clusters);
-    - `sequence`: images in common, such as frames of a video. In the record with fewer images, at
-      least the share `threshold` of them must look like an image of the other record.
+      records with a cluster in common are compared (`clusters` names a column with the number of
+      one cluster, or with a list of the nearest clusters);
+    - `sequence`: images in common, such as frames of a video. At least the share `threshold` of the
+      images of the record with fewer images must look like an image of the other record.
 
-    If you list several, a pair must match on all of them. A record without text, images or
+    If `by` lists several values, a pair must match on all of them. A record without text, images or
     embedding is never a duplicate. A family includes indirect duplicates: a and c are in one family
     if both are duplicates of b.
 
-    The best record of a family stays. `keep` is the order of preference, a list of measures: the
-    lowest value is best, with `-` in front the highest. It takes `text.length` (characters),
-    `text.words`, `media.count`, `media.pixels`, `media.bytes`, `objects.count`, the measure of an
-    earlier step, and `{source: [first choice, second]}`. The `id` decides last, so the order in
-    which records are read never matters.
+    The best record of a family stays. `keep` lists measures in order of preference. The lowest
+    value of a measure is best; with `-` in front, the highest value is best. The list may contain
+    `text.length` (characters), `text.words`, `media.count`, `media.pixels`, `media.bytes`,
+    `objects.count`, the measure of an earlier step, and `{source: [first choice, second]}`. If all
+    listed measures are equal, the lowest `id` is best, so the order in which records are read never
+    matters.
 
-    A dropped record names its `survivor`; the record it is a duplicate `of`, which is the survivor
-    or a record that leads to it; the `similarity` of these two; and the size of the `family`.
+    The measures of a dropped record are `survivor`, the id of the record that stays; `of`, the id
+    of the record that it is a duplicate of (the survivor, or a record that is linked to the
+    survivor); `similarity`, between the record and the record in `of`; and `family`, the number of
+    records in the family.
 
     With `index: true` the run keeps an index of its records. A later run with the same settings
     names this run's folder in `against`, and drops duplicates of what this run kept.
@@ -97,21 +100,22 @@ class Duplicates(CorpusStep):
 
     by: Annotated[tuple[By, ...], BeforeValidator(as_list)] = Field(
         min_length=1,
-        description="what makes records duplicates; of several, a pair must match on all",
+        description="what makes records duplicates; a pair must match on all listed values",
     )
     keep: Keep = Field(
         ("-media.pixels", "-text.length", "id"),
-        description="which record of a family stays: an order of preference",
+        description="order of preference that decides which record of a family stays",
     )
     threshold: float | None = Field(
         None,
         gt=0,
         le=1,
-        description="lowest similarity (default: minhash 0.8, semantic 0.92, sequence 0.5)",
+        description="lowest similarity of duplicates (default: minhash 0.8, semantic 0.92, "
+        "sequence 0.5)",
     )
     tokens: Literal["words", "whitespace", "characters"] | None = Field(
-        None, description="minhash: what n-grams are made of: words (split at everything but "
-        "letters and digits; the default), words split at whitespace, or characters"
+        None, description="minhash: unit of n-grams: words (of letters and digits; the "
+        "default), words split at whitespace, or characters"
     )  # fmt: skip
     n: PositiveInt | None = Field(
         None, description="minhash: tokens in an n-gram (default 5 words, or 24 characters)"
@@ -133,11 +137,11 @@ class Duplicates(CorpusStep):
         None,
         ge=0,
         le=16,
-        description="perceptual, sequence: how many of 64 bits may differ (default 6)",
+        description="perceptual, sequence: largest number of different bits, of 64 (default 6)",
     )
     embedding: str | None = Field(None, description="semantic: the column of embeddings")
     clusters: str | None = Field(
-        None, description="semantic: the column of nearest clusters; null: compare all with all"
+        None, description="semantic: the column of nearest clusters; null: compare all records"
     )
     index: bool = Field(False, description="keep an index for later runs")
     against: Annotated[tuple[str, ...], Location()] = Field(
@@ -147,7 +151,8 @@ class Duplicates(CorpusStep):
     @model_validator(mode="before")
     @classmethod
     def _complete(cls, given: Any) -> Any:
-        """Fill in the defaults of the values of `by`, and refuse settings of other values."""
+        """Fill in the default settings for the values of `by`. Raises ValueError for settings of
+        other values."""
         ways = as_list(given.get("by")) if isinstance(given, dict) else None
         return with_defaults(given, ways) if isinstance(ways, list | tuple) else given
 
@@ -156,12 +161,12 @@ class Duplicates(CorpusStep):
         if fault := contradiction(self.by):
             raise ValueError(fault)
         if "semantic" in self.by and self.embedding is None:
-            raise ValueError("by: semantic needs the column of embeddings in `embedding`")
+            raise ValueError("by: semantic needs the setting embedding, the column of embeddings")
         if self.bands and self.rows and self.bands * self.rows > (self.permutations or 0):
             needed = self.bands * self.rows
             raise ValueError(
-                f"{self.bands} bands of {self.rows} rows need {needed} permutations, there are "
-                f"{self.permutations}"
+                f"{self.bands} bands of {self.rows} rows need {needed} permutations, but there "
+                f"are {self.permutations}"
             )
         return self
 
@@ -187,8 +192,8 @@ class Duplicates(CorpusStep):
         return needs
 
     def files(self, base: str) -> tuple[str, ...]:
-        """Manifests of the passes of earlier runs. Equal indexes have equal manifests, because
-        these have no times."""
+        """The manifests of the passes of earlier runs. Equal indexes have equal manifests, because
+        a manifest contains no times."""
         runs = (storage.resolve(base, run) for run in self.against)
         return tuple(storage.join(place, NAME) for run in runs for place in corpus_passes(run))
 
@@ -264,8 +269,8 @@ class Duplicates(CorpusStep):
         return find_index_files(tuple(map(workspace.resolve, self.against)), kind, settings)
 
     def _survivors(self, search: Search, forest: Forest, workspace: Workspace) -> Found:
-        """Phase 5. Records that were linked because their images are equal get the similarity of
-        the images."""
+        """Run phase 5. If records are linked because their images are equal, the similarity of the
+        link is computed from the images."""
         by_images = "perceptual" in self.by
         found = search.survivors(forest, sort_keys(self.keep), by_images, workspace)
         _, duplicate_of, similarity, _ = found.survivors

@@ -20,9 +20,9 @@ from manifests.step import Context, Images, Measured, RowErrors, RowStep
 class ImageHash(RowStep):
     """Compute a perceptual hash of each image and of its mirror image. Copies have similar hashes.
 
-    `hash` and `mirror` have one value for each of a record's media, in order: null for a video,
-    and for an image with almost no detail (a plain colour). Two images look alike if the hash of
-    one differs in few bits (6 to 10 of 64) from the hash, or from the mirror, of the other. A
+    `hash` and `mirror` have one value for each of a record's media, in order: null for a video, and
+    for an image with almost no detail (a plain colour). Two images look alike if the `hash` of one
+    image differs in few bits (6 to 10 of 64) from the `hash` or the `mirror` of the other image. A
     record with an image that cannot be decoded is quarantined.
 
     The hash is pHash: the image is reduced to 32 x 32 pixels of luma and a discrete cosine
@@ -54,7 +54,8 @@ class ImageHash(RowStep):
 
 
 class HashedImages(NamedTuple):
-    """The measures of `image_hash`, and the first error of the images of a row, by row."""
+    """The measures of `image_hash`; and for each row with an error, the first error of its
+    images."""
 
     hash: pa.Array
     mirror: pa.Array
@@ -73,9 +74,11 @@ def hash_images(column: pa.Array | pa.ChunkedArray, media: Media) -> HashedImage
 
 
 def _lumas(images: pa.Array, media: Media) -> tuple[np.ndarray, dict[int, MediaError]]:
-    """The luma of each image, uint8 (images, SIDE, SIDE), and the errors by number of the image.
+    """Returns the luma of each image, uint8 (images, SIDE, SIDE), and the errors by number of the
+    image.
 
-    An image that cannot be decoded is given as black, which has no detail and so no hash.
+    An image that cannot be decoded is replaced by a black image, which has no detail and so no
+    hash.
     """
     lumas = np.zeros((len(images), SIDE, SIDE), np.uint8)
     errors: dict[int, MediaError] = {}
@@ -90,7 +93,8 @@ def _lumas(images: pa.Array, media: Media) -> tuple[np.ndarray, dict[int, MediaE
 
 
 def _beside_media(media: pa.Array | pa.ChunkedArray, of_images: pa.Array) -> pa.Array:
-    """Values of images in lists beside the media they belong to; null for a video.
+    """Lists with one value for each medium of a record: the value of an image, and null for a
+    video.
 
     media [[image, video], [image]], values [3, 5] -> [[3, null], [5]]
     """

@@ -47,13 +47,13 @@ class MediaDigest(RowStep):
 
 
 def _digests(flat: pa.Array, media: Media) -> tuple[pa.Array, dict[int, MediaError]]:
-    """The digest of each image or video, null if it could not be read; and the errors by its
-    number."""
+    """Returns the digest of each image or video, null if it could not be read; and the errors, by
+    number of the image or video."""
     columns = [pc.struct_field(flat, name).to_pylist() for name in Reference._fields]
     digests: dict[Reference, str | None] = {}
     errors: dict[int, MediaError] = {}
     references = [Reference(*fields) for fields in zip(*columns, strict=True)]
-    # One medium at a time: each is a file or a byte range of one, and reading it is the cost.
+    # One medium at a time: each is a file or part of a file, and reading takes most of the time.
     for number, reference in enumerate(references):
         if digests.get(reference) is None:
             try:

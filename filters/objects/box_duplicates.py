@@ -18,11 +18,11 @@ from manifests.step import Columns, Context, RowStep
 class BoxDuplicates(RowStep):
     """Remove objects whose box is a duplicate of an earlier box with the same label.
 
-    Two boxes of a record are compared if their objects have the same label, text, medium, start
-    and end. They are duplicates if their intersection over union (IoU) is at least `threshold`.
-    Objects are visited in their order: the first of several duplicates stays, and so does every
-    later box that overlaps only removed ones. Objects without a box stay. `removed` counts the
-    removed objects of a record.
+    Two boxes of a record are compared if their objects have the same label, text, medium, start and
+    end. They are duplicates if their intersection over union (IoU) is at least `threshold`. Objects
+    are visited in their order: the first of several duplicates stays, and every later box that
+    overlaps only removed boxes stays too. Objects without a box stay. `removed` counts the removed
+    objects of a record.
 
     Time grows with the square of the number of boxes that one label has on one image; memory does
     not. The default is high on purpose: different objects in front of each other may overlap by
@@ -53,10 +53,11 @@ class BoxDuplicates(RowStep):
 
 
 def first_of_duplicates(boxes: np.ndarray, groups: np.ndarray, threshold: float) -> np.ndarray:
-    """(n,) bool: boxes that no earlier kept box of their group overlaps by the threshold.
+    """(n,) bool: the boxes that are kept. A box is removed if its IoU with an earlier kept box of
+    its group is at least `threshold`.
 
     `groups` (n,) int64: only boxes of the same group are compared. Each round works on all groups
-    at once: it keeps the first remaining box of every group and removes those that it overlaps.
+    at once: it keeps the first remaining box of every group and removes the boxes that it overlaps.
     So memory is linear in the number of boxes.
     """
     keep = np.zeros(len(boxes), bool)

@@ -18,7 +18,8 @@ from manifests.step import Bound, Columns, Context, Measured, RowErrors, RowStep
 from manifests.step.bounds import Share
 
 POINT_TOLERANCE = 0.5
-"""In [0,1000]: a point outside by less is on the edge when rounded to whole thousandths."""
+"""In [0,1000]: a point that is less than this outside is on the edge after rounding to whole
+thousandths."""
 NOISE = 1e-3
 """In [0,1000]: a smaller change is a rounding error (ours; the step of float32 near 1000 is
 6e-5)."""
@@ -27,31 +28,31 @@ REMOVED = ("degenerate", "outside", "small", "large")
 
 
 class Boxes(RowStep):
-    """Clip objects to their image, and remove those with an unusable box, polygon or point.
+    """Clip objects to their image, and remove objects with an unusable box, polygon or point.
 
-    An object is judged by its box, or by the box around its polygon if it has none. It is removed
-    for the first of these reasons that applies:
+    An object is checked by its box, or by the box around its polygon if the object has no box. The
+    object is removed for the first of these reasons that applies:
 
     - `degenerate`: a side is zero or inverted, or a number is missing or infinite
-    - `outside`: less than `min_inside` of its area is in the image, or none; or its point is more
-      than half a unit outside it
+    - `outside`: a share of less than `min_inside` of its area is in the image, or no area is; or
+      its point is more than half a unit outside the image
     - `small`: a side of the part in the image is under `min_side` after rounding, or under
       `min_pixels`
-    - `large`: the part in the image covers more than `max_share` of it
+    - `large`: the part in the image covers a share of more than `max_share` of the image
 
     A unit is a thousandth of the image's width or height. `clip` moves sides of boxes and corners
     of polygons that are outside to the edge of the image; a clipped polygon can differ a little
     from the part that was inside. A point moves by half a unit at most. Objects with neither box,
     polygon nor point (3D boxes, time spans) stay.
 
-    The measures count the objects of each record: `clipped`, and the removed ones by reason.
-    Records without objects stay. With `min_pixels` a record with an image of unknown size is
-    quarantined.
+    The measures count the objects of each record: the `clipped` objects, and the removed objects by
+    reason. Records without objects stay. With `min_pixels` a record with an image of unknown size
+    is quarantined.
     """
 
     rewrites: ClassVar[tuple[str, ...]] = ("objects",)
 
-    clip: bool = Field(True, description="move what is outside the image to its edge")
+    clip: bool = Field(True, description="move parts that are outside the image to its edge")
     min_inside: Share = Field(
         0.5, description="smallest share of an object's area in the image (ours)"
     )
@@ -98,8 +99,8 @@ class Boxes(RowStep):
     def _removed(
         self, objects: Objects, shape: _Shape, inside: np.ndarray, sizes: np.ndarray | None
     ) -> dict[str, np.ndarray]:
-        """For each reason (n,) bool: the objects that are removed for it. Only the first reason of
-        an object counts.
+        """For each reason, (n,) bool: the objects that are removed for this reason. Only the first
+        reason of an object counts.
 
         `inside` are the boxes clipped to the image, `sizes` the image sizes for `min_pixels`.
         """
@@ -133,10 +134,10 @@ class Boxes(RowStep):
 
 
 class _Shape(NamedTuple):
-    """The geometry that n objects are judged by."""
+    """The geometry by which n objects are kept or removed."""
 
     extent: np.ndarray
-    """(n, 4): the box, or the one around the polygon; nan without either."""
+    """(n, 4): the box, or the box around the polygon; nan for an object that has neither."""
     known: np.ndarray
     """(n,) bool: the extent is finite, and the object is not `broken`."""
     has_box: np.ndarray
@@ -175,8 +176,8 @@ def _without_noise(boxes: np.ndarray) -> np.ndarray:
 def _clipped(
     objects: Objects, shape: _Shape, inside: np.ndarray
 ) -> tuple[dict[str, pa.Array], np.ndarray]:
-    """The fields that clipping changes; and (n,) bool: objects that it moves by more than
-    `NOISE`."""
+    """Returns the fields that clipping changes, and a mask (n,) of the objects that it moves by
+    more than `NOISE`."""
     fields = {}
     outside = np.where(shape.has_box, _distance_outside(objects.boxes), 0)
     if outside.any():
@@ -197,7 +198,8 @@ def _clipped(
 
 
 def _distance_outside(values: np.ndarray) -> np.ndarray:
-    """(n,): how far the worst number of each row is outside [0,1000]; 0 if none is.
+    """(n,): the largest distance of a number in each row from [0,1000]; 0 if all numbers are
+    inside.
 
     `_distance_outside([[-3, 500], [1, 999]]) -> [3, 0]`
     """

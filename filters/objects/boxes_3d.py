@@ -49,22 +49,22 @@ _NOT_NUMBERS = (AttributeError, TypeError, ValueError)
 
 
 class Boxes3d(RowStep):
-    """Remove 3D boxes that their annotation calls bad, or that are not visible on the image.
+    """Remove 3D boxes that their annotation marks as bad, or that are not visible on the image.
 
     The annotation is JSON in an object's `attributes`, with the fields of Omni3D: `behind_camera`,
     `valid3D`, `visibility`, `truncation`, `depth_error`, `lidar_pts`, `segmentation_pts`. A
     missing or negative field means unknown, and removes nothing.
 
     A box without a volume is always removed. If the image has a camera, the box is projected onto
-    the image. `outside` removes boxes that are not on the image, and `min_iou` those that overlap
-    too little with the 2D box of the same object. Boxes on images without a camera or a size are
-    not tested in this way; `unprojected` counts them. Put `cameras` before this step to give images
-    a camera.
+    the image. `outside` removes boxes that are not on the image, and `min_iou` removes boxes that
+    overlap too little with the 2D box of the same object. Boxes on images without a camera or a
+    size are not tested for this; `unprojected` counts them. Put `cameras` before this step to give
+    images a camera.
 
     The whole object is removed. With `keep_objects` an object that also has a box, a point or a
     polygon loses only its 3D box. The measures count removed 3D boxes by reason, each under the
-    first reason that applies, and `count` those that stay. A record that loses all its 3D boxes
-    is dropped, or kept with `empty: keep`.
+    first reason that applies; `count` is the number of 3D boxes that stay. A record that loses all
+    its 3D boxes is dropped, or kept with `empty: keep`.
 
     Source: Cube R-CNN trains with these thresholds (Base.yaml, datasets.py). It also removes a box
     that is exactly at a threshold; this step keeps it, as all steps do. The report on Qwen3-VL
@@ -142,7 +142,8 @@ class Boxes3d(RowStep):
     def _tests(
         self, boxes: np.ndarray, annotated: dict[str, np.ndarray], visible: VisibleBoxes
     ) -> Iterator[tuple[str, np.ndarray]]:
-        """Each reason of `REMOVED`, in that order, and (n,) bool: the boxes that it removes.
+        """Yields each reason of `REMOVED`, in this order, with the boxes that it removes: (n,)
+        bool.
 
         An unknown value is nan, which is neither under nor over a bound.
         """
@@ -174,10 +175,10 @@ class Boxes3d(RowStep):
 def read_annotations(
     attributes: pa.Array, has: np.ndarray
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Each field of `ANNOTATED` as (n,) float64, nan if unknown; and (n,) bool: the objects whose
-    attributes are not JSON, or have a field of `ANNOTATED` that is not a number.
+    """Returns each field of `ANNOTATED` as (n,) float64, nan if unknown; and a mask (n,) of the
+    objects whose attributes are not JSON, or have a field of `ANNOTATED` that is not a number.
 
-    Only the attributes of objects that `has`, (n,) bool, marks are parsed.
+    `has` (n,) bool: only the attributes of these objects are parsed.
     """
     values = np.full((len(attributes), len(ANNOTATED)), np.nan)
     broken = np.zeros(len(attributes), bool)
@@ -186,7 +187,7 @@ def read_annotations(
     try:
         values[indices] = _numbers(texts)
     except _NOT_NUMBERS:
-        for index, text in zip(indices.tolist(), texts, strict=True):  # which of them is broken
+        for index, text in zip(indices.tolist(), texts, strict=True):  # to find the broken text
             try:
                 values[index] = _numbers([text])
             except _NOT_NUMBERS:
@@ -196,7 +197,8 @@ def read_annotations(
 
 
 def _numbers(texts: list[str]) -> np.ndarray:
-    """(n, fields of `ANNOTATED`), nan if a field is null. Each JSON text is parsed by itself."""
+    """The fields of `ANNOTATED` in n JSON texts: (n, fields), nan if a field is null. Each text is
+    parsed separately."""
     parsed = [orjson.loads(text) for text in texts]
     values = [one.get(name) for one in parsed for name in ANNOTATED]
     return np.array(values, np.float64).reshape(-1, len(ANNOTATED))
@@ -211,6 +213,7 @@ def _over(values: np.ndarray, bound: float | None) -> np.ndarray:
 
 
 def _minimum(values: np.ndarray, objects: Objects, records: int) -> pa.Array:
-    """(records,) the smallest value that is not nan; null for a record without one."""
+    """(records,): the smallest value of each record that is not nan; null for a record without such
+    a value."""
     known = ~np.isnan(values)
     return reduce_by_record(np.minimum, objects.rows[known], values[known], records)

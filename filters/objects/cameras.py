@@ -1,4 +1,4 @@
-"""The step `cameras`: images get a camera from a file, or an assumed one."""
+"""The step `cameras`: images get a camera from a file, or an assumed camera."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ from manifests.record import media_lists
 from manifests.step import Columns, Context, Location, Measured, RowErrors, RowStep, reasons
 
 ASPECT_TOLERANCE = 0.02
-"""Aspects of two sizes of one image may differ by this much, because pixels are whole (ours)."""
+"""The aspect ratios of two sizes of one image may differ by this much, because sizes are rounded to
+whole pixels (ours)."""
 
 
 class Cameras(RowStep):
@@ -33,17 +34,18 @@ class Cameras(RowStep):
     cookbook: `{"NAME": {"fx": ..., "fy": ..., "cx": ..., "cy": ...}}`, in pixels of the image as
     shown. NAME is the image's uri, or the last part of it. If an entry also has `width` and
     `height`, its numbers are for the image at that size, and are scaled to the present size. An
-    image that already has a camera keeps it, unless the file has one and `replace` is set.
+    image that already has a camera keeps it, unless the file has a camera for the image and
+    `replace` is set.
 
     An image that is still without a camera gets an assumed one: `field_of_view` degrees in both
-    directions, with its centre in the image's centre. With `field_of_view: null` it stays
-    without. The measures count the images of a record: `given` a camera from the file, `assumed`,
-    and `unknown`.
+    directions, with its centre in the image's centre. With `field_of_view: null` it gets no camera.
+    The measures count the images of a record: `given` (a camera from the file), `assumed` (an
+    assumed camera) and `unknown` (no camera).
 
-    A record is quarantined if an image that should get a camera has an unknown size, or if a
-    camera from the file seems to be for another size: its centre is too far from the image's
+    A record is quarantined if an image that should get a camera has an unknown size, or if a camera
+    from the file seems to be for another size: its centre is too far from the image's centre
     (`max_off_centre`). The cookbook's own file has such an entry (`manipulation.jpg`, 640 x 480,
-    with its centre at 512, 384); add the size to the file then.
+    with its centre at 512, 384); in such a case, add the size to the file.
 
     Source: Qwen3-VL, cookbook on 3D grounding (60 degrees if the camera is unknown).
     """
@@ -60,7 +62,7 @@ class Cameras(RowStep):
     max_off_centre: float | None = Field(
         0.25,
         gt=0,
-        description="largest distance between the camera's centre and the image's, as a share of "
+        description="largest distance between the centres of camera and image, as a share of "
         "each side (ours: a quarter of an image cropped away); null: no check",
     )
 
@@ -101,8 +103,8 @@ class Cameras(RowStep):
         return Measured(columns, RowErrors.where(error.to_pylist()))
 
     def _file_entries(self, flat: pa.Array, media: Media, wanted: np.ndarray) -> np.ndarray:
-        """(media, 6) fx fy cx cy width height from the file; nan if the file has none for the
-        image, or if it is not `wanted`."""
+        """(media, 6) fx fy cx cy width height from the file; nan if the file has no entry for the
+        image, or if the image is not `wanted`."""
         entries = np.full((len(flat), 6), np.nan)
         if self.path is not None:
             # One image at a time, since each is looked up in a dict.
@@ -113,20 +115,21 @@ class Cameras(RowStep):
     def _faults(
         self, cameras: np.ndarray, camera_sizes: np.ndarray, sizes: np.ndarray, given: np.ndarray
     ) -> dict[str, np.ndarray]:
-        """(media,) bool by error text: cameras from the file that do not fit their image."""
+        """For each error text, (media,) bool: the images to which this error of their camera
+        applies."""
         camera_aspect = camera_sizes[:, 0] / camera_sizes[:, 1]
         aspect = camera_aspect / (sizes[:, 0] / sizes[:, 1])
         off_centre = np.abs(cameras[:, 2:] / sizes - 0.5).max(axis=1, initial=0.0)
         limit = np.inf if self.max_off_centre is None else self.max_off_centre
         return {
-            "the camera's `width` and `height` have another aspect than the image": given
+            "the camera's `width` and `height` have another aspect ratio than the image": given
             & (abs(aspect - 1) > ASPECT_TOLERANCE),
-            "the camera's centre is far from the image's: add the `width` and `height` of the "
-            "camera's image to the file": given & (off_centre > limit),
+            "the camera's centre is far from the image's centre: add the `width` and `height` of "
+            "the camera's image to the file": given & (off_centre > limit),
         }
 
 
 def _has_any(mask: np.ndarray, records: np.ndarray, batch: pa.Table) -> np.ndarray:
-    """(records,) bool: records with a medium in `mask`."""
+    """(records,) bool: whether a record has a medium that `mask` marks."""
     found: np.ndarray = np.bincount(records[mask], minlength=batch.num_rows) > 0
     return found

@@ -1,4 +1,4 @@
-"""The step `count_agreement`: the stated number of objects against the annotated ones."""
+"""The step `count_agreement`: compares the stated number of objects with the annotated number."""
 
 from __future__ import annotations
 
@@ -17,17 +17,18 @@ from manifests.step import Bound, Context, Measured, RowErrors, RowStep, reasons
 class CountAgreement(RowStep):
     """Drop records that state a number of objects other than the number they have.
 
-    `stated` is the number in `field` of the record's `meta`, `found` the number of its objects,
-    and `agrees` whether both are the same. A record that states no number has null in `stated`
-    and `agrees`, and stays unless `missing: drop`. With `mismatch: keep` the step only measures.
-    A record is quarantined if `field` has something else than a whole number.
+    `stated` is the number in `field` of the record's `meta`, `found` is the number of its objects,
+    and `agrees` is true if both are the same. A record that states no number has null in `stated`
+    and `agrees`, and stays unless `missing: drop` is set. With `mismatch: keep`, no record is
+    dropped because of a different number. A record is quarantined if the value of `field` is not a
+    whole number.
     """
 
     renamed: ClassVar[dict[str, str]] = {"differing": "mismatch", "unstated": "missing"}
 
     field: str = Field("count", description="field of `meta` with the stated number")
     of: CountOf = Field(
-        "objects", description="what is counted: all objects, or those with a box, or with a point"
+        "objects", description="objects to count: all, only with a box, or only with a point"
     )
     mismatch: Annotated[Literal["drop", "keep"], Bound()] = Field(
         "drop", description="drop or keep a record whose numbers differ"
@@ -51,7 +52,7 @@ class CountAgreement(RowStep):
         stated = pa.array(numbers, pa.int64())
         agrees = pc.equal(stated, found.cast(pa.int64()))
         faults = [
-            f"{self.field} {value!r:.80} is not a count"
+            f"{self.field} {value!r:.80} is not a number of objects"
             if number is None and value is not None
             else None
             for value, number in zip(values, numbers, strict=True)
@@ -74,7 +75,8 @@ def _stated(meta: str | None, field: str) -> Any:
 
 
 def _whole_number(value: Any) -> int | None:
-    """A whole number from 0 to 2^31 - 1, also from "3" or 3.0 as tables have it; else None."""
+    """The value as a whole number from 0 to 2^31 - 1; None if it is not such a number. "3" and 3.0,
+    which occur in tables, are accepted."""
     if isinstance(value, str):
         value = int(value) if value.isascii() and value.isdigit() else None
     if isinstance(value, bool) or not isinstance(value, int | float) or value != value // 1:

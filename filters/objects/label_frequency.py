@@ -27,9 +27,9 @@ _MERGE_ROWS = 1 << 16
 class LabelFrequency(CorpusStep):
     """Remove objects whose label is in fewer than `min` or more than `max` records of the corpus.
 
-    The frequency of a label is the number of records that have it, or of objects with `of:
-    objects`, in the whole corpus. `rarest` is the lowest frequency among the labels of a record,
-    before anything is removed; `removed` counts the removed objects.
+    The frequency of a label is the number of records in the whole corpus that have it; with `of:
+    objects`, it is the number of objects that have it. `rarest` is the lowest frequency among the
+    labels of a record, before anything is removed; `removed` counts the removed objects.
 
     With `remove: records` single objects are never removed: a record is dropped if the labels of
     all its objects are out of bounds. Objects without a label are neither counted nor removed.
@@ -103,8 +103,9 @@ def _has(objects: Objects, chosen: np.ndarray, records: int) -> np.ndarray:
 
 
 def _encode_labels(objects: Objects) -> tuple[np.ndarray, np.ndarray, pa.Array]:
-    """The rows of the objects with a label, the code of the label of each, and the labels in order
-    of their codes. Labels ["b", null, "a", "b"] have the codes [0, 1, 0], for ["b", "a"]."""
+    """Returns the record number of each object with a label, the code of each label, and the labels
+    in the order of their codes. Labels ["b", null, "a", "b"] give the codes [0, 1, 0] and the
+    labels ["b", "a"]."""
     label = objects.field("label")
     has = label.is_valid()
     coded = pc.dictionary_encode(label.filter(has))
@@ -113,7 +114,7 @@ def _encode_labels(objects: Objects) -> tuple[np.ndarray, np.ndarray, pa.Array]:
 
 @dataclass(frozen=True)
 class _CountLabels:
-    """A task: the number of records (or objects) of a part that have each label."""
+    """A task: count the records (or objects) of a part that have each label."""
 
     corpus: Corpus
     records: bool
@@ -146,7 +147,8 @@ def _sum_by_label(tables: list[pa.Table]) -> pa.Table:
 def _frequencies(uri: str, labels: pa.Array) -> np.ndarray:
     """(labels,) int64: the frequency of each label, from the file of all labels.
 
-    The table of the file is scanned, not put into a dict: it may be far longer than `labels`.
+    The table of the file is scanned and not made into a dict, because it may be far longer than
+    `labels`.
     """
     table = parts.read_columns(uri)
     table = table.filter(pc.is_in(table["label"], labels))

@@ -1,4 +1,4 @@
-"""The step `labels`: labels normalised, renamed, and objects removed by label."""
+"""The step `labels`: normalises and renames labels, and removes objects by label."""
 
 from __future__ import annotations
 
@@ -24,27 +24,27 @@ class Labels(RowStep):
     It works in this order:
 
     1. Each label is converted to Unicode's form NFC; runs of whitespace and underscores become one
-       space, and none is left at the ends. `fold` also makes it lower case. So `traffic_light `
-       becomes `traffic light`.
+       space, and are removed at both ends. `fold` also converts the label to lower case. So
+       `traffic_light ` becomes `traffic light`.
     2. `rename` gives labels new names, by a mapping in the recipe or in a file. Old names are
        compared in the normalised form and in lower case.
     3. `keep` or `drop` removes objects; labels are compared in the same way.
 
-    An object whose label is empty after this counts as one without a label. Objects without a label
-    stay, unless `unlabelled: drop` or a `keep` list is set. The file is YAML or JSON of `old: new`,
-    or CSV or TSV with two columns and no header.
+    An object whose label is empty after these changes counts as an object without a label. Objects
+    without a label stay, unless `unlabelled: drop` or a `keep` list is set. The file is YAML or
+    JSON of `old: new`, or CSV or TSV with two columns and no header.
 
-    The measures count the objects of each record: with a label that was `changed`, removed as
-    `unlabelled`, and removed as `unwanted`.
+    The measures count the objects of each record: `changed` (the label was changed), `unlabelled`
+    (removed because of no label) and `unwanted` (removed because of the label).
     """
 
     rewrites: ClassVar[tuple[str, ...]] = ("objects",)
 
     fold: bool = Field(False, description="make labels lower case")
-    rename: dict[str, str] = Field({}, description="new labels by old ones")
+    rename: dict[str, str] = Field({}, description="a mapping of old labels to new labels")
     rename_file: Annotated[str | None, Location()] = Field(
         None,
-        description="a file of new labels by old ones; a relative path starts at the working "
+        description="a file of old labels and new labels; a relative path starts at the working "
         "folder of the run",
     )
     keep: tuple[str, ...] | None = Field(None, description="only these labels stay; null: all")
@@ -105,7 +105,7 @@ class Labels(RowStep):
         return names
 
     def _renamed(self, labels: pa.Array, names: dict[str, str]) -> pa.Array:
-        """The labels after `rename`; null for an empty one."""
+        """The labels after `rename`; null for an empty label."""
         if names:
             olds = normalise(pa.array(list(names), pa.string()), fold=True)
             found = pc.index_in(pc.utf8_lower(labels), olds)
@@ -127,10 +127,11 @@ def _differ(a: pa.Array, b: pa.Array) -> np.ndarray:
 
 
 def _conflict(names: dict[str, str]) -> str | None:
-    """The fault of a mapping in which two spellings of one label get different names, or None."""
+    """The error text for a mapping in which two spellings of one label get different names; else
+    None."""
     olds = normalise(pa.array(list(names), pa.string())).to_pylist()
     first: dict[str, str] = {}
     for old, name in zip(olds, names, strict=True):
         if names[first.setdefault(old, name)] != names[name]:
-            return f"{first[old]!r} and {name!r} are the same label, and get two new names"
+            return f"{first[old]!r} and {name!r} are the same label, but have different new names"
     return None

@@ -25,7 +25,8 @@ from manifests.record.objects import (
 from manifests.step import Bound, Columns, Context, RowStep
 
 ASPECT_TOLERANCE = 0.02
-"""A mask whose aspect differs by more belongs to another image (ours: sides are whole pixels)."""
+"""If the aspect ratios of a mask and its image differ by more than this, the mask belongs to
+another image (ours: small differences come from rounding to whole pixels)."""
 
 
 def _as_list(value: Any) -> Any:
@@ -35,19 +36,21 @@ def _as_list(value: Any) -> Any:
 class Masks(RowStep):
     """Give objects with a polygon or a mask the box around it and a point inside it.
 
-    A mask is COCO's RLE under `rle` of an object's attributes, `{"size": [height, width],
-    "counts": ...}`, with counts as a list or compressed to text, on the image as shown. If an
-    object has a polygon too, the polygon is used. A ring of a polygon within another is a hole.
+    A mask is COCO's RLE in the field `rle` of an object's attributes, `{"size": [height, width],
+    "counts": ...}`; the counts are a list or compressed text. It covers the image as shown. If an
+    object has a polygon too, the polygon is used. A ring of a polygon inside another ring is a
+    hole.
 
-    The point is always inside. It is the centroid (of the largest ring) if that is inside.
-    Otherwise it is the middle of the widest horizontal segment inside at the centroid's height,
-    or for RLE of the longest vertical span in the centroid's column.
+    The point is always inside the polygon or mask. It is the centroid (of the largest ring) if the
+    centroid is inside. Otherwise, for a polygon, it is the middle of the widest horizontal segment
+    that is inside at the height of the centroid; for RLE, it is the middle of the longest vertical
+    span in the column of the centroid.
 
     Existing boxes and points stay, unless `overwrite` is set. `agreement` is the smallest
     intersection over union (IoU), among the objects of a record, of the given box and the mask's
-    box; `min_agreement` removes objects with a lower one. The measures count objects: new `boxes`
-    and `points`, `removed` ones, and `unreadable` ones: their mask is broken or empty, or has
-    another aspect than the image. Unreadable objects stay, and get nothing.
+    box; `min_agreement` removes objects with a lower IoU. The measures count the new `boxes` and
+    `points`, the `removed` objects, and the `unreadable` objects, whose mask is broken or empty, or
+    has another aspect ratio than the image. Unreadable objects stay unchanged.
     """
 
     rewrites: ClassVar[tuple[str, ...]] = ("objects",)
@@ -58,7 +61,7 @@ class Masks(RowStep):
     )
     overwrite: bool = Field(False, description="replace boxes and points that exist already")
     min_agreement: float | None = Field(
-        None, gt=0, le=1, description="smallest IoU of the given box and the mask's; null: no limit"
+        None, gt=0, le=1, description="smallest IoU of given box and mask's box; null: no limit"
     )
     empty: Annotated[Empty, Bound()] = "drop"
 
@@ -103,7 +106,7 @@ class Masks(RowStep):
         return emptied_records(measured["objects"], self.empty, measured["removed"])
 
     def _gets(self, objects: Objects, field: str, values: np.ndarray) -> np.ndarray:
-        """(n,) bool: objects whose field (box or point) gets its row of `values`."""
+        """(n,) bool: objects whose field (box or point) is set to their row of `values`."""
         wanted = all_finite(values) & (field in self.to)
         missing = np.asarray(objects.field(field).is_null())
         chosen: np.ndarray = wanted & (missing | self.overwrite)
@@ -111,14 +114,14 @@ class Masks(RowStep):
 
 
 class _Shapes(NamedTuple):
-    """What the polygons and masks of n objects give, in [0,1000]."""
+    """The boxes and points made from the polygons and masks of n objects, in [0,1000]."""
 
     boxes: np.ndarray
-    """(n, 4) around them; nan without one."""
+    """(n, 4): the box around the polygon or mask of each object; nan for an object without one."""
     points: np.ndarray
-    """(n, 2) inside them; nan without one."""
+    """(n, 2): a point inside the polygon or mask of each object; nan for an object without one."""
     unreadable: np.ndarray
-    """(n,) bool: broken, empty, or for another image."""
+    """(n,) bool: the mask is broken or empty, or belongs to another image."""
 
 
 def _shapes(objects: Objects, sizes: np.ndarray) -> _Shapes:

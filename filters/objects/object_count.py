@@ -18,18 +18,19 @@ CountOf = Literal["objects", "boxes", "points"]
 class ObjectCount(RowStep):
     """Drop records with fewer than `min` or more than `max` objects.
 
-    `count` is the number of objects of a record: all of them, or those with a box, or those with a
-    point. It is 0 for a record without objects.
+    `count` is the number of objects of a record. `of` decides whether all objects are counted, or
+    only objects with a box, or only objects with a point. The number is 0 for a record without
+    objects.
     """
 
     of: CountOf = Field(
-        "objects", description="what is counted: all objects, or those with a box, or with a point"
+        "objects", description="objects to count: all, only with a box, or only with a point"
     )
     min: Annotated[NonNegativeInt | None, Bound()] = Field(
-        None, description="smallest number that stays; null: no bound"
+        None, description="smallest number of objects; null: no bound"
     )
     max: Annotated[NonNegativeInt | None, Bound()] = Field(
-        None, description="largest number that stays; null: no bound"
+        None, description="largest number of objects; null: no bound"
     )
 
     _check_min_max = model_validator(mode="after")(check_min_max)
@@ -49,7 +50,7 @@ class ObjectCount(RowStep):
 
 
 def is_counted(objects: Objects, of: CountOf) -> np.ndarray:
-    """(n,) bool: objects of the kind that is counted."""
+    """(n,) bool: whether each object is counted."""
     if of == "objects":
         return np.ones(len(objects.rows), bool)
     return np.asarray(objects.field({"boxes": "box", "points": "point"}[of]).is_valid())

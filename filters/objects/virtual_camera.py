@@ -34,20 +34,21 @@ from manifests.step import Context, Measured, RowErrors, RowStep, reasons
 
 
 class VirtualCamera(RowStep):
-    """Move 3D boxes to the depth they have for Omni3D's virtual camera, the same for all images.
+    """Move 3D boxes to the depth that they have for Omni3D's virtual camera, the same for all
+    images.
 
-    With one virtual camera, an object of the same size and depth looks equally large on every
-    image. The depth of a box's centre is multiplied by (focal / fy) * (image height / height),
-    with the image as shown; x, y, sizes and angles stay. Both focal lengths of a known camera are
+    With one virtual camera, objects of the same size and depth appear equally large on all images.
+    The depth of a box's centre is multiplied by (focal / fy) * (image height / height), with the
+    image as shown; x, y, sizes and angles do not change. Both focal lengths of a known camera are
     multiplied by the same factor. So each centre keeps its place on the image, and a second run of
     the step changes nothing. The sizes are still real metres, so the projection of the whole box
     does change a little: put `boxes_3d`, which compares projections with 2D boxes, before this
-    step. Measures: `boxes`, the 3D boxes of a record, with the smallest and largest factor
-    (`min_scale`, `max_scale`), null without 3D boxes.
+    step. Measures: `boxes` is the number of 3D boxes of a record; `min_scale` and `max_scale` are
+    the smallest and largest factor, null for a record without 3D boxes.
 
-    With `rewrite: false` it only measures. Records without 3D boxes are not changed. A record with
-    a 3D box on an image of unknown camera or size is quarantined: put `cameras` before this step;
-    it gives images a camera, and counts the assumed ones in `cameras.assumed`.
+    With `rewrite: false` the step only measures. Records without 3D boxes are not changed. A record
+    with a 3D box on an image of unknown camera or size is quarantined: put `cameras` before this
+    step; it gives images a camera, and counts assumed cameras in `cameras.assumed`.
 
     Source: Omni3D, section on virtual depth. The report on Qwen3-VL (section 3.2.5) unifies its 3D
     data this way.
@@ -61,7 +62,7 @@ class VirtualCamera(RowStep):
     height: PositiveFloat = Field(
         VIRTUAL_HEIGHT, description="height of the virtual camera's image, in pixels"
     )
-    rewrite: bool = Field(True, description="false: measure, and change no box or camera")
+    rewrite: bool = Field(True, description="change boxes and cameras; false: only measure")
 
     def reads(self) -> tuple[str, ...]:
         return ("objects", "media")
@@ -92,7 +93,7 @@ class VirtualCamera(RowStep):
 
 
 def _moved(column: pa.Array | pa.ChunkedArray, objects: Objects, scale: np.ndarray) -> pa.Array:
-    """The column `objects` with scaled depths; a 3D box with an unknown scale stays."""
+    """The column `objects` with scaled depths; a 3D box with an unknown scale does not change."""
     old = objects.field("box3d")
     moved = to_lists(scale_depths(to_matrix(old, 9), scale))
     box3d = pc.if_else(moved.is_valid(), moved, old)

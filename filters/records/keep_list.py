@@ -20,12 +20,12 @@ class KeepList(RowStep):
 
     The list is a .npy file of sorted 128-bit uids (dtype `u8,u8`). A record's uid is 32 hex digits
     in its `meta`: {"uid": "0000…002a"}. Records without a uid are dropped; a record with a uid of
-    another form is quarantined. `listed` is whether the list has the uid; null without a uid. A
-    local list is memory-mapped, so that workers share it.
+    another form is quarantined. `listed` is true if the uid is on the list, and null for a record
+    without a uid. A local list is memory-mapped, so that workers share it.
     """
 
     path: Annotated[str, Location()] = Field(
-        description="the .npy file; relative paths start where the run does"
+        description="the .npy file; a relative path starts at the working folder"
     )
 
     def files(self, base: str) -> tuple[str, ...]:

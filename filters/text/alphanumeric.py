@@ -17,8 +17,8 @@ class Alphanumeric(RowStep):
     """Drop records by the share of their characters that are letters or digits.
 
     Letters and digits are the code points for which Python's `str.isalnum()` is true, in every
-    script: "ab 1" has a share of 0.75. Combining marks are not among them, so Hindi or Thai text
-    has a lower share than English text of the same quality. A record without text has a share of 0.
+    script: "ab 1" has a share of 0.75. Combining marks do not count, so Hindi or Thai text has a
+    lower share than English text of the same quality. A record without text has a share of 0.
     """
 
     min: Annotated[Share | None, Bound()] = Field(

@@ -16,9 +16,9 @@ from manifests.step.bounds import check_min_max, outside
 class Characters(RowStep):
     """Drop records whose text has fewer than `min` or more than `max` characters.
 
-    A character is a Unicode code point, as in Python's `len(text)`: "é" may be one or two. If a
-    record has several texts, they are joined by newlines and counted together. A record without
-    text has 0.
+    A character is a Unicode code point, as in Python's `len(text)`: "é" may be one or two
+    characters. If a record has several texts, they are joined by newlines and counted together. A
+    record without text has 0 characters.
 
     Source: DataComp's basic filter counts characters this way.
     """

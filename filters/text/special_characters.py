@@ -16,10 +16,10 @@ from manifests.text.code_points import SPECIAL
 class SpecialCharacters(RowStep):
     """Drop records by the share of their characters that are special.
 
-    Special is every code point that is neither a letter nor a combining mark (Unicode categories
-    L and M): punctuation, digits, symbols, emoji, control characters, and whitespace. Because
-    whitespace counts, plain English prose has a share of about 0.2. A record without text has a
-    share of 0.
+    A code point is special if it is neither a letter nor a combining mark (Unicode categories L and
+    M). So punctuation, digits, symbols, emoji, control characters and whitespace are special.
+    Because whitespace counts, plain English prose has a share of about 0.2. A record without text
+    has a share of 0.
 
     Source: BigScience (ROOTS, `parameters_filtering.py`) and OBELICS (`filtering_utils.py`) count
     ASCII punctuation, digits and whitespace, emoji, and a list of other characters. The rule by

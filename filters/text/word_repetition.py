@@ -16,15 +16,15 @@ from manifests.step.bounds import Share
 class WordRepetition(RowStep):
     """Drop records whose text repeats the same sequence of words again and again.
 
-    The measure is the share of all n-grams of words that occur more than once: with n = 2,
-    "a cat a cat" has the n-grams "a cat" (twice) and "cat a", and a share of 2 / 3. A text of fewer
-    than `n` words has 0. Words are split at whitespace, as in the step `words`, and lower-cased
+    The measure is the share of all n-grams of words that occur more than once: with n = 2, "a cat a
+    cat" has the n-grams "a cat" (twice) and "cat a", and a share of 2 / 3. A text of fewer than `n`
+    words has a share of 0. Words are split at whitespace, as in the step `words`, and lower-cased
     character by character.
 
     Source: BigScience (ROOTS, `filtering.py`) and OBELICS (`web_document_filtering.py`, which uses
     n = 5 and a maximum of 0.2 for documents, 0.1 for paragraphs). They also strip punctuation,
     digits and emoji from both ends of a word, and leave out words that are then empty. We only
-    split, so that a word is the same in every step.
+    split the text, so that a word is the same in every step.
     """
 
     n: PositiveInt = Field(5, description="words in an n-gram")

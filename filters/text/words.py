@@ -17,7 +17,7 @@ class Words(RowStep):
 
     A word is what Python's `str.split()` gives: characters between whitespace, in any script. Text
     in a script without spaces (Chinese, Japanese, Thai) has few words: use `characters` for it. If
-    a record has several texts, their words are counted together. A record without text has 0.
+    a record has several texts, their words are counted together. A record without text has 0 words.
 
     Source: DataComp's basic filter counts words this way. OBELICS first strips punctuation, digits
     and emoji from both ends of each word, and leaves out words that are then empty.

@@ -2,9 +2,9 @@
 
 The publications on Qwen3-VL contradict each other. The text of its cookbook on 3D grounding says
 `roll, pitch, yaw` in radians. The code of the same cookbook names the three numbers `pitch, yaw,
-roll`, multiplies them by 180 and uses them as degrees, so there they are half turns. Only the
-names of the order differ: the code rotates about x by the first number, then about y by the
-second, then about z by the third, and so does this module. The unit really differs (an open
+roll`, multiplies them by 180 and uses them as degrees, so their unit is half turns. The names
+differ, but the order is the same: the code rotates about x by the first number, then about y by the
+second number, then about z by the third number, as this module does. The units differ (an open
 question in the repository's issues 1501 and 2044).
 """
 
@@ -22,10 +22,9 @@ _RADIANS = {"radian": 1.0, "degree": np.pi / 180, "half_turn": np.pi}
 
 
 class Angles(BaseModel):
-    """The convention of three angles in a text or a file: which axis each is about, and the unit.
+    """How a text or a file gives three angles: the axis of each angle, and the unit.
 
-    The convention only orders the numbers. The rotation about x always comes first and the one
-    about z last.
+    `axes` is only the order of the numbers. The rotations are always about x first, then y, then z.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -42,12 +41,12 @@ class Angles(BaseModel):
 RECORD_ANGLES = Angles()
 """The convention of a record's `box3d`: roll about x, pitch about y, yaw about z, in radians."""
 QWEN3_ANGLES = Angles(unit="half_turn")
-"""The convention of Qwen3-VL's answers according to the code that draws them (published, cookbook
-`3d_grounding`). It is the default of rendering: that code was run on real answers."""
+"""The convention of Qwen3-VL's answers in the code that draws them (published, cookbook
+`3d_grounding`). It is the default for rendering, because that code was run on real answers."""
 
 
 def to_radians(written: np.ndarray, angles: Angles) -> np.ndarray:
-    """(n, 3) float64 roll, pitch, yaw in radians, from (n, 3) angles in another convention.
+    """(n, 3) float64 roll, pitch, yaw in radians, from (n, 3) angles in the convention `angles`.
 
     `to_radians([[90, 0, 0]], Angles(unit="degree")) -> [[1.5708, 0, 0]]`
     """
@@ -56,7 +55,8 @@ def to_radians(written: np.ndarray, angles: Angles) -> np.ndarray:
 
 
 def from_radians(radians: np.ndarray, angles: Angles) -> np.ndarray:
-    """(n, 3) float64 angles in a convention, from (n, 3) roll, pitch, yaw in radians; not rounded.
+    """(n, 3) float64 angles in the convention `angles`, not rounded, from (n, 3) roll, pitch, yaw
+    in radians.
 
     `from_radians([[pi / 2, 0, 0]], Angles(unit="half_turn")) -> [[0.5, 0, 0]]`
     """
@@ -65,12 +65,12 @@ def from_radians(radians: np.ndarray, angles: Angles) -> np.ndarray:
 
 
 def boxes_to_record(boxes: np.ndarray, angles: Angles) -> np.ndarray:
-    """(n, 9) `box3d`, from (n, 9) boxes whose last three numbers are angles in a convention."""
+    """(n, 9) `box3d`, from (n, 9) boxes whose last three numbers are in the convention `angles`."""
     given = np.asarray(boxes, np.float64).reshape(-1, 9)
     return np.concatenate([given[:, :6], to_radians(given[:, 6:], angles)], axis=1)
 
 
 def boxes_from_record(boxes: np.ndarray, angles: Angles) -> np.ndarray:
-    """(n, 9) boxes with angles in a convention, from (n, 9) `box3d`; not rounded."""
+    """(n, 9) boxes with angles in the convention `angles`, not rounded, from (n, 9) `box3d`."""
     given = np.asarray(boxes, np.float64).reshape(-1, 9)
     return np.concatenate([given[:, :6], from_radians(given[:, 6:], angles)], axis=1)

@@ -8,8 +8,8 @@ import numpy as np
 def all_finite(numbers: np.ndarray) -> np.ndarray:
     """(n,) bool: whether all numbers of a row are finite.
 
-    It adds up whole columns, because numpy is slow along short rows: a sum with a nan or an
-    infinite number in it is not finite.
+    It adds up whole columns, because numpy is slow on short rows. A sum that includes a nan or an
+    infinite number is not finite.
     """
     total = numbers[:, 0]
     for column in numbers.T[1:]:
@@ -24,7 +24,7 @@ def areas(boxes: np.ndarray) -> np.ndarray:
 
 
 def intersection_areas(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """(n,) areas that box k of `a` and box k of `b` have in common."""
+    """(n,) areas of the intersection of box k of `a` and box k of `b`."""
     return _area(
         np.minimum(a[:, 2], b[:, 2]) - np.maximum(a[:, 0], b[:, 0]),
         np.minimum(a[:, 3], b[:, 3]) - np.maximum(a[:, 1], b[:, 1]),
@@ -46,6 +46,6 @@ def iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def _area(width: np.ndarray, height: np.ndarray) -> np.ndarray:
-    """Negative sides count as 0."""
+    """Width times height; a negative side counts as 0."""
     area: np.ndarray = np.maximum(width, 0) * np.maximum(height, 0)
     return area

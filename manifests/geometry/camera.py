@@ -1,4 +1,4 @@
-"""Cameras of images: known ones, assumed ones, and Omni3D's virtual one.
+"""Cameras of images: known cameras, assumed cameras, and Omni3D's virtual camera.
 
 A camera is fx fy cx cy: focal lengths and principal point, in pixels of the image as it is shown.
 """
@@ -16,15 +16,15 @@ from manifests.record import MEDIA, media_lists
 from manifests.record.objects import to_lists, to_matrix
 
 FIELD_OF_VIEW = 60.0
-"""Degrees, horizontally and vertically (published: Qwen3-VL's cookbook, for an unknown camera; so
-the two focal lengths differ if the image is not square)."""
+"""Degrees, both horizontally and vertically (published: Qwen3-VL's cookbook, for an unknown
+camera). So the two focal lengths differ if the image is not square."""
 VIRTUAL_FOCAL = VIRTUAL_HEIGHT = 512.0
 """Pixels (published: Omni3D, section on virtual depth; VIRTUAL_FOCAL and MIN_SIZE_TEST of Cube
 R-CNN)."""
 
 
 class ImageCameras(NamedTuple):
-    """Cameras and sizes of all media of a batch, one row each; nan if unknown."""
+    """Cameras and sizes of all media of a batch, one row for each medium; nan if unknown."""
 
     cameras: np.ndarray
     """(media, 4): fx fy cx cy."""
@@ -33,13 +33,13 @@ class ImageCameras(NamedTuple):
 
 
 def image_cameras(media: pa.Array | pa.ChunkedArray) -> ImageCameras:
-    """The cameras and sizes in the column `media`, in the order of its flat values."""
+    """The cameras and sizes in the column `media`, in the order of the flat values."""
     _, flat = media_lists(media)
     return ImageCameras(to_matrix(pc.struct_field(flat, "camera"), 4), shown_sizes(flat))
 
 
 def values_per_object(values: np.ndarray, medium: np.ndarray) -> np.ndarray:
-    """Values of media repeated for the objects on them; nan where `medium` is -1 (none).
+    """The value of each object's medium; nan if `medium` is -1 (the object has no medium).
 
     `values_per_object([5.0, 7.0], [1, 1, 0, -1]) -> [7.0, 7.0, 5.0, nan]`
     """
@@ -49,7 +49,8 @@ def values_per_object(values: np.ndarray, medium: np.ndarray) -> np.ndarray:
 
 
 def assumed_cameras(sizes: np.ndarray, degrees: float = FIELD_OF_VIEW) -> np.ndarray:
-    """(n, 4) cameras with a field of view and a central principal point, for (n, 2) image sizes.
+    """(n, 4) cameras for (n, 2) image sizes. The field of view is `degrees`, horizontally and
+    vertically, and the principal point is the centre of the image.
 
     `assumed_cameras([[640, 480]], 90) -> [[320, 240, 320, 240]]`
     """
@@ -61,7 +62,7 @@ def assumed_cameras(sizes: np.ndarray, degrees: float = FIELD_OF_VIEW) -> np.nda
 def rescale_cameras(
     cameras: np.ndarray, old_sizes: np.ndarray, new_sizes: np.ndarray
 ) -> np.ndarray:
-    """(n, 4) cameras of the same images after a resize from (n, 2) old sizes to new ones.
+    """(n, 4) cameras of the same images after a resize from (n, 2) old sizes to (n, 2) new sizes.
 
     `rescale_cameras([[500, 500, 320, 240]], [[640, 480]], [[320, 240]]) -> [[250, 250, 160, 120]]`
     """
@@ -87,8 +88,9 @@ def virtual_depth_scale(
 def scale_depths(boxes: np.ndarray, scale: np.ndarray) -> np.ndarray:
     """(n, 9) 3D boxes with the depth z of their centres multiplied by `scale`, (n,).
 
-    x, y, size and angles stay. So the centre keeps its place on the image if the focal lengths are
-    multiplied too (`scale_focal_lengths`). Multiplying by 1 / `scale` undoes it.
+    x, y, size and angles do not change. If the focal lengths are multiplied too
+    (`scale_focal_lengths`), the centre stays at the same place on the image. A second call with
+    1 / `scale` restores the boxes.
     """
     scaled = np.array(boxes, np.float64).reshape(-1, 9)
     scaled[:, 2] *= scale
@@ -107,7 +109,7 @@ def with_cameras(
 ) -> pa.Array:
     """The column `media` with new cameras, (media, 4), and other `fields` replaced.
 
-    A medium whose new camera has a nan keeps the one it had.
+    If a new camera has a nan, the medium keeps its old camera.
     """
     offsets, flat = media_lists(media)
     old = pc.struct_field(flat, "camera")

@@ -14,10 +14,11 @@ from manifests.errors import InputError
 
 INTRINSICS = ("fx", "fy", "cx", "cy")
 SIZE = ("width", "height")
-EXPECTED = 'The form is {"NAME": {"fx": ..., "fy": ..., "cx": ..., "cy": ...}}, in pixels.'
+EXPECTED = 'The expected form is {"NAME": {"fx": ..., "fy": ..., "cx": ..., "cy": ...}}, in pixels.'
 
 CamerasByName = dict[str, tuple[float, ...]]
-"""fx fy cx cy width height by image name; width and height are nan where the file has none."""
+"""fx fy cx cy width height by image name; width and height are nan if the file does not have
+them."""
 
 
 def read_cameras(path: str) -> CamerasByName:
@@ -31,20 +32,21 @@ def read_cameras(path: str) -> CamerasByName:
 
 @functools.lru_cache(maxsize=1)
 def _read(path: str, stamp: object) -> CamerasByName:
-    """Cached in this process until `stamp`, the size and date of the file, changes."""
+    """The result is cached in this process until `stamp`, the size and date of the file,
+    changes."""
     try:
         parsed = orjson.loads(storage.read_bytes(path))
     except ValueError as error:
-        raise InputError(f"is not JSON: {error}", path, EXPECTED) from None
+        raise InputError(f"the file is not JSON: {error}", path, EXPECTED) from None
     if not isinstance(parsed, dict):
-        raise InputError("is not a JSON object", path, EXPECTED)
+        raise InputError("the file is not a JSON object", path, EXPECTED)
     return {name: _camera(value, f"{path}, {name!r}") for name, value in parsed.items()}
 
 
 def cameras_by_uri(uris: Sequence[str], cameras: CamerasByName) -> np.ndarray:
-    """(n, 6) float64 fx fy cx cy width height of images; nan for those not in the file.
+    """(n, 6) float64 fx fy cx cy width height of images; nan for an image that is not in the file.
 
-    An image is looked up by its whole uri, then by the last part of it.
+    An image is looked up by its whole uri, then by the last part of the uri.
     """
     missing = (np.nan,) * 6
     found = [cameras.get(uri) or cameras.get(storage.base_name(uri), missing) for uri in uris]
@@ -58,5 +60,6 @@ def _camera(value: Any, place: str) -> tuple[float, ...]:
     numbers += [value.get(name, np.nan) for name in SIZE]
     for name, number in zip((*INTRINSICS, *SIZE), numbers, strict=True):
         if not isinstance(number, int | float) or (name not in ("cx", "cy") and number <= 0):
-            raise InputError(f"{name} is {number!r:.80}", place, EXPECTED)
+            expected = "a number" if name in ("cx", "cy") else "a positive number"
+            raise InputError(f"{name} is {number!r:.80}, not {expected}", place, EXPECTED)
     return tuple(map(float, numbers))

@@ -1,9 +1,9 @@
-"""3D boxes: from nine numbers to eight corners; rotations as angles and as matrices.
+"""3D boxes: computes eight corners from nine numbers, and converts angles to matrices and back.
 
 The nine numbers are those of a record's `box3d`: centre x y z and size x y z in metres, then roll,
 pitch, yaw in radians. The centre is in the camera's coordinates, x right, y down, z forward
-(documented for Omni3D, DATA.md). The sizes are along the box's own axes; these are the camera's
-axes when all angles are 0.
+(documented for Omni3D, DATA.md). The sizes are along the box's own axes, which are parallel to the
+camera's axes if all angles are 0.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from __future__ import annotations
 import numpy as np
 
 GIMBAL_LOCK = 1e-6
-"""Cosine of the pitch below which roll and yaw are rotations about the same axis (ours: above the
-noise of float32)."""
+"""If the cosine of the pitch is below this, roll and yaw count as rotations about the same axis
+(ours: above the rounding errors of float32)."""
 
 SIGNS = np.array(
     [[x, y, z] for z in (-1, 1) for x, y in ((-1, -1), (1, -1), (1, 1), (-1, 1))], np.float64
@@ -40,9 +40,9 @@ def euler_from_matrix(matrices: np.ndarray) -> np.ndarray:
     """(n, 3) float64 roll, pitch, yaw in radians, from (n, 3, 3) rotation matrices.
 
     Roll and yaw are in (-pi, pi], pitch is in [-pi/2, pi/2]. At a pitch of a quarter turn (gimbal
-    lock) roll and yaw are rotations about the same axis, so yaw is set to 0 there. Roll is computed
-    from the rotation that remains after yaw and pitch. So `matrices_from_euler` always gives the
-    same matrix back.
+    lock) roll and yaw are rotations about the same axis, so yaw is set to 0. Roll is computed from
+    the rotation that remains after yaw and pitch. So `matrices_from_euler` converts the angles to
+    the same matrix again.
     """
     r = np.moveaxis(np.asarray(matrices, np.float64).reshape(-1, 3, 3), 0, 2)
     cosine = np.hypot(r[0, 0], r[1, 0])

@@ -11,10 +11,10 @@ from manifests.record.objects import Objects
 
 
 def object_media(objects: Objects, media: pa.Array | pa.ChunkedArray) -> np.ndarray:
-    """(n,) int64: the index of each object's medium among all media of the batch; -1 for none.
+    """(n,) int64: the index of each object's medium among all media of the batch; -1 if none.
 
-    An object without a `media` index belongs to the only medium of its record, if there is only
-    one. An index outside its record is -1.
+    If an object has no `media` index and its record has exactly one medium, the object belongs to
+    that medium. If the index is out of range in the record, the result is -1.
     """
     offsets, _ = media_lists(media)
     count = np.diff(offsets)[objects.rows]

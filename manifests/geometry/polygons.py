@@ -1,8 +1,8 @@
 """Polygons of many objects at once: their bounding boxes, and a point inside each.
 
-A polygon is a list of rings, a ring is x y x y ... without the first point repeated. A point is
-inside if it lies in an odd number of the rings (even-odd rule): so rings beside each other are
-parts of one object, and a ring within another is a hole.
+A polygon is a list of rings. A ring is x y x y ...; the first point is not repeated at the end. A
+point is inside if it is in an odd number of rings (even-odd rule). So rings that do not overlap are
+parts of one object, and a ring within another ring is a hole.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Polygons(NamedTuple):
     ring_of: np.ndarray
     """(rings,) ascending: the object of each ring."""
     starts: np.ndarray
-    """(rings + 1,): index of the first point of each ring, then the number of points."""
+    """(rings + 1,): index of the first point of each ring, then the number of all points."""
     points: np.ndarray
     """(points, 2) float64 x y."""
 
@@ -38,7 +38,8 @@ class Polygons(NamedTuple):
 
 
 def flatten_polygons(column: pa.Array) -> Polygons:
-    """The polygons of a flat column list<list<float32>>. ManifestError for an odd coordinate."""
+    """The polygons of a flat column list<list<float32>>. Raises ManifestError if a ring has an odd
+    number of coordinates."""
     rings = column.flatten()
     lengths = _lengths(rings)
     if (lengths % 2).any():
@@ -53,7 +54,7 @@ def flatten_polygons(column: pa.Array) -> Polygons:
 
 
 def replace_points(column: pa.Array, points: np.ndarray) -> pa.Array:
-    """The column with `points`, (points, 2), in place of its own, in the same rings."""
+    """The same column and rings, but with the coordinates `points`, (points, 2)."""
     rings = column.flatten()
     flat = pa.array(points.astype(np.float32).reshape(-1))
     inner = pa.ListArray.from_arrays(_offsets(_lengths(rings)), flat)
@@ -61,7 +62,8 @@ def replace_points(column: pa.Array, points: np.ndarray) -> pa.Array:
 
 
 def bounding_boxes(polygons: Polygons) -> np.ndarray:
-    """(objects, 4) x1 y1 x2 y2 around all points of each object; nan for one without points."""
+    """(objects, 4) x1 y1 x2 y2 around all points of each object; nan for an object without
+    points."""
     boxes = np.full((polygons.objects, 4), np.nan)
     if len(polygons.points):
         starts, owner = _groups(polygons.point_of)
@@ -71,11 +73,12 @@ def bounding_boxes(polygons: Polygons) -> np.ndarray:
 
 
 def inner_points(polygons: Polygons) -> np.ndarray:
-    """(objects, 2) x y of a point inside each polygon; nan for one without an inside.
+    """(objects, 2) x y of a point inside each polygon; nan for a polygon without an inside.
 
-    The point is the centroid of the largest ring if that is inside. Otherwise it is the middle of
-    the widest horizontal segment inside, at the height of the centroid, or at another height if
-    nothing is inside there. Rounded to float32, the type of the record.
+    The point is the centroid of the largest ring if the centroid is inside. Otherwise it is the
+    middle of the widest horizontal segment inside the polygon at the height of the centroid. If
+    there is no such segment, other heights are tried. The result is rounded to float32, the type of
+    the record.
     """
     found = np.full((polygons.objects, 2), np.nan)
     if not len(polygons.points):
@@ -98,15 +101,16 @@ def inner_points(polygons: Polygons) -> np.ndarray:
 
 
 _HEIGHTS = (1 / 2, 1 / 4, 3 / 4, 1 / 8, 3 / 8, 5 / 8, 7 / 8)
-"""Fractions of an object's height that are tried when nothing is inside at the centroid's height,
-as for an outline that crosses itself (ours)."""
+"""Other heights to try, as fractions of the object's height, if no segment is inside at the height
+of the centroid. This happens if an outline crosses itself (ours)."""
 _MIN_WIDTH = 1e-3
-"""In [0,1000]. A narrower segment may have no float32 number inside (their step near 1000 is
-6e-5)."""
+"""Minimum width of a segment, in [0,1000]. A narrower segment may contain no float32 number (near
+1000, float32 numbers are 6e-5 apart)."""
 
 
 def _select(polygons: Polygons, objects: np.ndarray) -> Polygons:
-    """The polygons of the objects in a mask, (objects,) bool; objects keep their numbers."""
+    """The polygons of the objects that the mask `objects`, (objects,) bool, selects. The objects
+    keep their numbers."""
     rings = objects[polygons.ring_of]
     if rings.all():
         return polygons
@@ -119,7 +123,7 @@ def _select(polygons: Polygons, objects: np.ndarray) -> Polygons:
 
 
 def _centroids(polygons: Polygons) -> np.ndarray:
-    """(objects, 2) centroid of the largest ring; the middle of the bounding box if none has an
+    """(objects, 2) centroid of the largest ring; the middle of the bounding box if no ring has an
     area."""
     lengths, starts = np.diff(polygons.starts), polygons.starts[:-1]
     origin = polygons.points[starts]
@@ -140,7 +144,7 @@ def _centroids(polygons: Polygons) -> np.ndarray:
 
 
 _NO_AREA = 1e-6
-"""Of the image's 1000 x 1000: a smaller area is a rounding error of 0 (ours)."""
+"""A smaller area counts as 0, because it is a rounding error (ours). The image is 1000 x 1000."""
 
 
 def _crossings(polygons: Polygons, height: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -159,7 +163,8 @@ def _crossings(polygons: Polygons, height: np.ndarray) -> tuple[np.ndarray, np.n
 
 
 def _widest_middles(owner: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The objects of `_crossings`, and the x in the middle of the widest segment inside each."""
+    """From the result of `_crossings`: the objects with a segment inside, and the x in the middle
+    of the widest segment of each."""
     left, right, owner = x[::2], x[1::2], owner[::2]  # closed rings: an even number of crossings
     widest = _largest_of_each(owner, right - left)
     widest = widest[(right - left)[widest] > _MIN_WIDTH]
@@ -168,7 +173,7 @@ def _widest_middles(owner: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.nd
 
 
 def _largest_of_each(owner: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """The index of the largest value of each owner; if there are several, the first.
+    """The index of the largest value of each owner. If values are equal, the first index is taken.
 
     `owner` is sorted: `_largest_of_each([0, 0, 1], [5, 7, 2]) -> [1, 2]`
     """
@@ -180,7 +185,8 @@ def _largest_of_each(owner: np.ndarray, values: np.ndarray) -> np.ndarray:
 
 
 def _groups(owner: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The index of the first value of each owner, and the distinct owners. `owner` is sorted.
+    """Returns the index of the first value of each owner, and the distinct owners. `owner` is
+    sorted.
 
     `_groups([0, 0, 2]) -> [0, 2], [0, 2]`
     """

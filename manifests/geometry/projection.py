@@ -1,9 +1,9 @@
 """3D boxes projected by a camera: their edges on the image, and the 2D box around them.
 
-A camera is fx fy cx cy in pixels of the image as it is shown, and u = fx x / z + cx (documented
-for Omni3D by its matrix K, and in the code of Qwen3-VL's cookbook). What lies behind the near
-plane is cut off before projecting: a corner behind the camera would land on the opposite side of
-the image.
+A camera is fx fy cx cy in pixels of the image as it is shown. A point has the pixel coordinate
+u = fx x / z + cx (documented for Omni3D by its matrix K, and in the code of Qwen3-VL's cookbook).
+Parts behind the near plane are removed before the projection, because a corner behind the camera
+would be projected to the opposite side of the image.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ NEAR = 0.01
 EDGES = np.array(
     [[0, 1], [1, 2], [2, 3], [3, 0], [4, 5], [5, 6], [6, 7], [7, 4], [0, 4], [1, 5], [2, 6], [3, 7]]
 )
-"""(12, 2) the two corners of each edge, numbered as in `cuboid.SIGNS`."""
+"""(12, 2): the two corners of each edge, numbered as in `cuboid.SIGNS`."""
 FACES = np.array(
     [[0, 1, 2, 3], [5, 4, 7, 6], [4, 0, 3, 7], [1, 5, 6, 2], [4, 5, 1, 0], [3, 2, 6, 7]]
 )
-"""(6, 4) the corners around the front, back, left, right, top and bottom of an unrotated box. The
-front is the face of smallest z, as in Cube R-CNN's code."""
+"""(6, 4): the corners of the front, back, left, right, top and bottom face of an unrotated box, in
+order around the face. The front is the face with the smallest z, as in Cube R-CNN's code."""
 FRONT = 0
 
 
@@ -33,7 +33,7 @@ class Projection(NamedTuple):
     """n cuboids in pixels, not clipped to an image."""
 
     edges: np.ndarray
-    """(n, 12, 2, 2) ends of the edges, cut at the near plane; nan for an edge behind it."""
+    """(n, 12, 2, 2) ends of the edges, cut at the near plane; nan for an edge behind the plane."""
     boxes: np.ndarray
     """(n, 4) x1 y1 x2 y2 around the edges; nan for a cuboid behind the near plane."""
     cut: np.ndarray
@@ -43,7 +43,8 @@ class Projection(NamedTuple):
 
 
 def project_points(points: np.ndarray, cameras: np.ndarray) -> np.ndarray:
-    """(n, k, 2) pixels of (n, k, 3) points in metres, by (n, 4) cameras; nan behind the camera.
+    """(n, k, 2) pixel coordinates, from (n, k, 3) points in metres and (n, 4) cameras; nan for a
+    point behind the camera.
 
     `project_points([[[1, 0, 2]]], [[500, 500, 320, 240]]) -> [[[570, 240]]]`
     """
@@ -54,7 +55,7 @@ def project_points(points: np.ndarray, cameras: np.ndarray) -> np.ndarray:
 
 
 def project_cuboids(corners: np.ndarray, cameras: np.ndarray) -> Projection:
-    """Cuboids of (n, 8, 3) corners in metres, projected by (n, 4) cameras."""
+    """Projects cuboids, given by (n, 8, 3) corners in metres, with (n, 4) cameras."""
     count = len(corners)
     ends, visible = _cut_at_near_plane(corners[:, EDGES])
     pixels = project_points(ends.reshape(count, 24, 3), cameras).reshape(count, 12, 2, 2)
@@ -97,7 +98,7 @@ def pixels_to_units(pixels: np.ndarray, sizes: np.ndarray) -> np.ndarray:
 
 
 def clip_to_image(units: np.ndarray) -> np.ndarray:
-    """(n, 4) boxes in [0,1000] clipped to their images; nan for a box wholly outside.
+    """(n, 4) boxes in [0,1000], clipped to their images; nan for a box that is fully outside.
 
     `clip_to_image([[-50, 10, 60, 20], [-50, 10, -40, 20]]) -> [[0, 10, 60, 20], [nan, ...]]`
     """
@@ -107,8 +108,9 @@ def clip_to_image(units: np.ndarray) -> np.ndarray:
 
 
 def _cut_at_near_plane(ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(n, 12, 2, 3) the ends of edges; an end behind the near plane is moved along its edge onto
-    the plane. And (n, 12) bool: whether any part of the edge is in front of the plane."""
+    """Returns (n, 12, 2, 3), the ends of the edges, and (n, 12) bool, whether any part of an edge
+    is in front of the near plane. An end behind the plane is moved along its edge onto the
+    plane."""
     depth = ends[..., 2]
     behind = depth < NEAR
     other = ends[:, :, ::-1]

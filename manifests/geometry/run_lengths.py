@@ -1,12 +1,13 @@
 """COCO's run-length masks (RLE), many at once: decoded and measured without making an image.
 
-A mask is a list of run lengths: pixels outside, inside, outside, ... down each column and on into
-the next one. COCO's compressed form writes each run as digits of 5 bits, the lowest first. A digit
-is one ASCII character from "0" on; its sixth bit means that more digits follow. From the fourth run
-on, the number is the difference to the run two before.
+A mask is a list of run lengths: the number of pixels outside, inside, outside, ... The pixels are
+in the order of columns, from top to bottom. COCO's compressed form has digits of 5 bits for each
+run, the lowest digit first. A digit is one ASCII character from "0" on; its sixth bit means that
+more digits follow. From the fourth run on, the number is the run minus the run two positions
+before.
 
-This is our own code because pycocotools trusts its input: it reads past the end of short counts
-and crashes on coordinates of 1e9. The tests compare both on valid masks.
+We do not use pycocotools, because it does not check its input: it reads past the end of short
+counts and crashes on coordinates of 1e9. The tests compare our results with it on valid masks.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 MAX_SIDE = 65535
-"""Pixels: the largest side of a JPEG, whose header has 16 bits for it. Larger masks are broken."""
+"""Pixels: the largest side of a JPEG, whose header has 16 bits for a side. A larger mask counts as
+broken."""
 
 
 class RunLengths(NamedTuple):
@@ -33,11 +35,12 @@ class RunLengths(NamedTuple):
     mask_of: np.ndarray
     """(runs,) ascending: the mask of each run."""
     lengths: np.ndarray
-    """(runs,) int64: pixels of each run, outside and inside in turn."""
+    """(runs,) int64: number of pixels of each run; runs outside and inside alternate."""
 
 
 class ColumnSpans(NamedTuple):
-    """The inside of masks as vertical spans: pixels of one column, from `top` to before `bottom`.
+    """The inside of masks as vertical spans. A span is the pixels of one column from row `top` to
+    row `bottom` - 1.
 
     A run that continues in the next column becomes several spans.
     """
@@ -50,8 +53,8 @@ class ColumnSpans(NamedTuple):
 
 
 def read_masks(attributes: pa.Array) -> tuple[RunLengths, np.ndarray]:
-    """The masks under `rle` in a flat column of JSON; and (n,) bool: whether the mask of an object
-    is broken.
+    """Returns the masks in the field `rle` of a flat column of JSON, and (n,) bool: whether the
+    mask of an object is broken.
 
     A mask is broken if its size or counts are malformed, or if its runs do not add up to the number
     of its pixels. `{"rle": {"size": [2, 2], "counts": [1, 2, 1]}}` gives lengths [1, 2, 1].
@@ -76,7 +79,7 @@ def read_masks(attributes: pa.Array) -> tuple[RunLengths, np.ndarray]:
 
 
 class _Mask(NamedTuple):
-    """A mask as its JSON has it; `counts` is bytes if compressed."""
+    """A mask in JSON; `counts` is bytes if the mask is compressed."""
 
     object: int
     size: tuple[int, int]
@@ -117,8 +120,8 @@ def _counts(value: Any) -> bytes | np.ndarray:
 
 
 def decompress_counts(texts: list[bytes]) -> tuple[np.ndarray, np.ndarray]:
-    """Run lengths of compressed masks: for each run the index of its text, ascending; and its
-    length.
+    """Run lengths of compressed masks. Returns, for each run, the index of its text (ascending) and
+    its length.
 
     If a text ends inside a number or has an invalid character, all its runs get the length -1,
     which no valid mask has. `decompress_counts([b"121"]) -> [0, 0, 0], [1, 2, 1]`
@@ -146,15 +149,16 @@ def decompress_counts(texts: list[bytes]) -> tuple[np.ndarray, np.ndarray]:
 
 
 _LAST_DIGIT = 6
-"""Digits 0 to 6 have 35 bits; the largest mask needs 32 and a sign."""
+"""The highest digit of a number. Digits 0 to 6 have 35 bits; the largest mask needs 32 bits and a
+sign."""
 
 
 def _undo_differences(values: np.ndarray, owner: np.ndarray) -> np.ndarray:
-    """Run lengths from compressed numbers: from the fourth on, a number is added to the run two
-    before.
+    """Run lengths from compressed numbers: from the fourth on, a run is its number plus the run two
+    positions before.
 
-    So, numbered from 0, runs 1, 3, 5, ... of an owner are a cumulative sum, and runs 2, 4, 6, ...
-    are another; run 0 is unchanged.
+    So runs 1, 3, 5, ... of an owner are one cumulative sum, and runs 2, 4, 6, ... are another
+    cumulative sum; run 0 is unchanged.
     `_undo_differences([1, 2, 3, 4, 5], [0] * 5) -> [1, 2, 3, 6, 8]`
     """
     number = _numbered(owner)
@@ -181,7 +185,8 @@ def _numbered(owner: np.ndarray) -> np.ndarray:
 
 
 def _drop_incomplete(runs: RunLengths, broken: np.ndarray) -> tuple[RunLengths, np.ndarray]:
-    """The masks whose runs add up to their size; the objects of the others are marked broken."""
+    """Returns the masks whose runs add up to their size, and `broken`. The objects of all other
+    masks are marked in `broken`."""
     masks = len(runs.objects)
     possible = (runs.lengths >= 0) & (runs.lengths <= MAX_SIDE**2)
     covered = np.bincount(runs.mask_of, np.where(possible, runs.lengths, np.inf), masks)
@@ -242,8 +247,9 @@ into the next pixel."""
 def mask_points(spans: ColumnSpans, masks: int) -> np.ndarray:
     """(masks, 2) x y in pixels of a point inside each mask; nan for an empty mask.
 
-    The point is the centroid if that is inside. Otherwise it is the middle of the longest span in
-    the centroid's column, or of the longest span of all if that column is empty.
+    The point is the centroid if the centroid is inside. Otherwise it is the middle of the longest
+    span in the centroid's column. If this column is empty, it is the middle of the longest span of
+    the mask.
     """
     points = np.full((masks, 2), np.nan)
     if not len(spans.column):
@@ -267,7 +273,8 @@ def mask_points(spans: ColumnSpans, masks: int) -> np.ndarray:
 
 
 def _groups(owner: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The index of the first value of each owner, and the distinct owners. `owner` is sorted.
+    """Returns the index of the first value of each owner, and the distinct owners. `owner` is
+    sorted.
 
     `_groups([0, 0, 2]) -> [0, 2], [0, 2]`
     """

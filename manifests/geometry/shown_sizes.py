@@ -13,8 +13,8 @@ TRANSPOSED = (5, 6, 7, 8)
 def shown_sizes(media: pa.Array) -> np.ndarray:
     """(n, 2) float64 width and height in pixels of flat media structs, as shown; nan if unknown.
 
-    A medium without an orientation counts as upright. One of 640 x 480 with orientation 6 gives
-    `[480, 640]`.
+    A medium without an orientation counts as upright. A medium of 640 x 480 with orientation 6
+    gives `[480, 640]`.
     """
     sizes = np.stack([_side(media, "width"), _side(media, "height")], axis=1)
     transposed = np.isin(np.asarray(pc.struct_field(media, "orientation").fill_null(1)), TRANSPOSED)

@@ -10,8 +10,8 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
 MAX_ASPECT = 200
-"""Published (qwen-vl-utils, MAX_RATIO): images with a longer side over this many times the shorter
-one are refused."""
+"""An image is refused if its longer side is over this many times its shorter side (published:
+qwen-vl-utils, MAX_RATIO)."""
 
 
 class Resize(BaseModel):
@@ -33,7 +33,7 @@ QWEN3_RESIZE = Resize()
 
 
 def smart_resize(sizes: np.ndarray, how: Resize = QWEN3_RESIZE) -> np.ndarray:
-    """(n, 2) int64 widths and heights after the resize, from (n, 2) original ones.
+    """(n, 2) int64 widths and heights after the resize, from (n, 2) original widths and heights.
 
     A refused image (aspect over `MAX_ASPECT`, or a side under 1) gives 0 x 0.
     `smart_resize([[640, 428]]) -> [[640, 416]]`
@@ -57,7 +57,7 @@ def smart_resize(sizes: np.ndarray, how: Resize = QWEN3_RESIZE) -> np.ndarray:
 
 
 def image_tokens(sizes: np.ndarray, how: Resize = QWEN3_RESIZE) -> np.ndarray:
-    """(n,) int64 visual tokens of images of (n, 2) widths and heights; 0 for a refused image.
+    """(n,) int64 numbers of visual tokens, from (n, 2) widths and heights; 0 for a refused image.
 
     The two special tokens around an image are not counted. `image_tokens([[640, 428]]) -> [260]`
     """

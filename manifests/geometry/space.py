@@ -1,9 +1,9 @@
-"""Coordinate spaces of annotations, and whole columns converted to the record's space and back.
+"""Coordinate spaces of annotations; converts whole columns to the record's space and back.
 
 A record has coordinates in [0,1000], called units here: x and y as thousandths of the width and
 height of the image as it is shown (Qwen3-VL report, section 3.2.4: "normalized [0, 1000]"). x runs
 to the right and y down; (0, 0) is the upper left corner of the image, (1000, 1000) the lower right
-one. Boxes are x1 y1 x2 y2. Coordinates are positions of edges, not numbers of pixels.
+corner. Boxes are x1 y1 x2 y2. Coordinates are positions of edges, not numbers of pixels.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Space(BaseModel):
         "of pixels that count from zero or one and include the last pixel",
     )
     resized: Resize | None = Field(
-        None, description="pixels are those after `smart_resize` with these settings"
+        None, description="pixels are pixels of the image after `smart_resize` with these settings"
     )
     exif: Exif = Field(
         "shown", description="coordinates are on the image as shown, or as stored, before Exif"
@@ -89,12 +89,13 @@ SPACES = {
     "gemini": Space(form="yxyx", unit="thousandth"),
     "aitw": Space(form="yxhw", unit="fraction"),
 }
-"""Known spaces by the data set or model that uses them. COCO, VOC's devkit, YOLO, the Qwen models
-(notebook process_bbox, and the reports), AITW and Gemini's API are documented by their makers."""
+"""Known spaces, named for the data set or model that uses them. COCO, VOC's devkit, YOLO, the Qwen
+models (notebook process_bbox, and the reports), AITW and Gemini's API are documented by their
+makers."""
 
 
 def _parse_space(value: Any) -> Any:
-    """A text as the settings of a space; anything else unchanged.
+    """Converts a text to the settings of a space. Any other value is returned unchanged.
 
     `"xywh pixel" -> {"form": "xywh", "unit": "pixel"}`
     """
@@ -109,7 +110,8 @@ def _parse_space(value: Any) -> Any:
         name = next((name for name, words in words_of.items() if word in words), None)
         if name is None or name in parsed:
             known = [*SPACES, *chain.from_iterable(words_of.values())]
-            raise ValueError(f"{value!r} is not a space: {word!r}. {nearest(word, known)}")
+            fault = f"{value!r} is not a space: unknown or repeated word {word!r}."
+            raise ValueError(f"{fault} {nearest(word, known)}")
         parsed[name] = word
     return parsed
 
@@ -123,10 +125,10 @@ SpaceSetting = Annotated[
 
 
 def boxes_to_units(boxes: np.ndarray, sizes: np.ndarray, space: Space) -> np.ndarray:
-    """(n, 4) float64 x1 y1 x2 y2 in [0,1000], from (n, 4) boxes in a space.
+    """(n, 4) float64 x1 y1 x2 y2 in [0,1000], from (n, 4) boxes in `space`.
 
-    `sizes` (n, 2) are widths and heights of each box's image, shown or stored as `space.exif` has
-    it. Nothing is clipped, and an inverted box stays inverted.
+    `sizes` (n, 2) are the width and height of each box's image, as shown or as stored: the same as
+    in `space.exif`. Nothing is clipped, and an inverted box stays inverted.
     `boxes_to_units([[64, 48, 64, 48]], [[640, 480]], SPACES["coco"]) -> [[100, 100, 200, 200]]`
     """
     numbers = np.asarray(boxes, np.float64)
@@ -135,7 +137,7 @@ def boxes_to_units(boxes: np.ndarray, sizes: np.ndarray, space: Space) -> np.nda
         a, b = a[:, ::-1], b[:, ::-1]
     if space.form in ("xywh", "yxhw"):
         first, last = a, a + b
-        inclusive = 0.0  # a width is a number of pixels, however the pixels are numbered
+        inclusive = 0.0  # a width is a number of pixels and does not depend on their numbering
     elif space.form == "cxcywh":
         first, last, inclusive = a - b / 2, a + b / 2, 0.0
     else:
@@ -144,12 +146,12 @@ def boxes_to_units(boxes: np.ndarray, sizes: np.ndarray, space: Space) -> np.nda
         start = 1.0 if space.index == "one" else 0.0
         first, last = first - start, last - start + inclusive
     factor = _units_per_number(sizes, space)
-    with np.errstate(over="ignore"):  # an infinite coordinate is found later, as outside
+    with np.errstate(over="ignore"):  # an infinite coordinate is reported later: it is outside
         return np.concatenate([first * factor, last * factor], axis=1)
 
 
 def boxes_from_units(units: np.ndarray, sizes: np.ndarray, space: Space) -> np.ndarray:
-    """(n, 4) float64 boxes in a space, from (n, 4) x1 y1 x2 y2 in [0,1000]; not rounded.
+    """(n, 4) float64 boxes in `space`, not rounded, from (n, 4) x1 y1 x2 y2 in [0,1000].
 
     `boxes_from_units([[100, 100, 200, 200]], [[640, 480]], SPACES["coco"]) -> [[64, 48, 64, 48]]`
     """
@@ -170,31 +172,31 @@ def boxes_from_units(units: np.ndarray, sizes: np.ndarray, space: Space) -> np.n
 
 
 def points_to_units(points: np.ndarray, sizes: np.ndarray, space: Space) -> np.ndarray:
-    """(n, 2) float64 x y in [0,1000], from (n, 2) points in a space.
+    """(n, 2) float64 x y in [0,1000], from (n, 2) points in `space`.
 
-    Where coordinates are numbers of pixels, a point is at the centre of its pixel.
+    If coordinates are numbers of pixels, a point is at the centre of its pixel.
     """
     numbers = np.asarray(points, np.float64)
     numbers = numbers[:, ::-1] if space.y_first else numbers
-    with np.errstate(over="ignore"):  # an infinite coordinate is found later, as outside
+    with np.errstate(over="ignore"):  # an infinite coordinate is reported later: it is outside
         units: np.ndarray = (numbers + _to_centre(space)) * _units_per_number(sizes, space)
     return units
 
 
 def points_from_units(units: np.ndarray, sizes: np.ndarray, space: Space) -> np.ndarray:
-    """(n, 2) float64 points in a space, from (n, 2) x y in [0,1000]; not rounded."""
+    """(n, 2) float64 points in `space`, not rounded, from (n, 2) x y in [0,1000]."""
     points: np.ndarray = units / _units_per_number(sizes, space) - _to_centre(space)
     return points[:, ::-1] if space.y_first else points
 
 
 def _to_centre(space: Space) -> float:
-    """The distance from a coordinate to the position it means, in pixels."""
+    """The position that a coordinate means, minus the coordinate, in pixels."""
     return {"edges": 0.0, "zero": 0.5, "one": -0.5}[space.index]
 
 
 def _units_per_number(sizes: np.ndarray, space: Space) -> np.ndarray:
-    """Factors from a number of the space to [0,1000]: (1,), or (n, 2) by image where it has
-    pixels."""
+    """Factors that convert a number of the space to [0,1000]. Their shape is (n, 2), one row for
+    each image, if the unit is pixels, otherwise (1,)."""
     if space.unit != "pixel":
         return np.array([_UNITS_PER[space.unit]])
     pixels = np.asarray(sizes, np.float64)

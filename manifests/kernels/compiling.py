@@ -1,4 +1,4 @@
-"""How the loops are compiled and kept, and the arrays they take."""
+"""Compiles and caches the loops, and makes the arrays that they take."""
 
 from __future__ import annotations
 
@@ -18,17 +18,18 @@ OFFSETS = types.Array(int32, 1, "C", readonly=True)
 BYTES = types.Array(uint8, 1, "C", readonly=True)
 
 PLAIN_LOOPS = os.environ.get("CURATE_PLAIN_LOOPS", "0") not in ("", "0")
-"""Whether to do without vector instructions (`simd`)."""
+"""Whether loops are compiled without vector instructions (see `simd`)."""
 
 inlined = njit(nogil=True)
-"""For functions that loops call: compiled into each of them."""
+"""A decorator for functions that loops call. They are compiled into each of these loops."""
 
 
 def compiled(signature: Any) -> Callable[[Callable[..., Any]], Any]:
-    """Compile a loop once on a machine; once in a process if no cache folder can be written.
+    """A decorator that compiles a loop once on a machine, or once in each process if numba cannot
+    write a cache folder.
 
-    numba keeps a compiled loop until the loop's own file changes, and names what it keeps by the
-    function. A loop is also made of functions from other files, so their digest is added to that
+    numba caches a compiled loop under the name of its function, until the file of the loop changes.
+    But a loop contains functions of other files too, so a digest of all these files is added to the
     name.
     """
 
@@ -44,13 +45,14 @@ def compiled(signature: Any) -> Callable[[Callable[..., Any]], Any]:
 
 @lru_cache
 def digest(file: str) -> str:
-    """A digest of all source files that the loops in a file are made of, 8 hex digits."""
+    """8 hex digits: a digest of all source files with functions that the loops of `file`
+    contain."""
     content = b"".join(source.read_bytes() for source in source_files(Path(file)))
     return blake2b(content + bytes([PLAIN_LOOPS]), digest_size=4).hexdigest()
 
 
 def source_files(file: Path) -> list[Path]:
-    """The file and those of `manifests` that it imports, and that they import, sorted."""
+    """The file and all files of `manifests` that it imports, directly or indirectly; sorted."""
     manifests, found, waiting = file.parents[1], {file}, [file]
     while waiting:
         text = waiting.pop().read_text("utf-8")
@@ -67,7 +69,7 @@ def _module_file(module: Path) -> Path:
 
 
 def buffers(texts: pa.Array) -> tuple[np.ndarray, np.ndarray]:
-    """The offsets (rows + 1) and bytes of a string column, which may be a slice of another.
+    """Returns the offsets (rows + 1) and the bytes of a string column or of a slice of a column.
 
     ["ab", "c"] -> [0, 2, 3], b"abc"
     """
@@ -80,5 +82,5 @@ def buffers(texts: pa.Array) -> tuple[np.ndarray, np.ndarray]:
 
 
 def longest(offsets: np.ndarray) -> int:
-    """Bytes of the longest text: [0, 2, 3] -> 2."""
+    """The number of bytes of the longest text, from the offsets: [0, 2, 3] -> 2."""
     return int(np.diff(offsets).max(initial=0))

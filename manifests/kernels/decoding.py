@@ -1,4 +1,4 @@
-"""UTF-8 to code points; to be called by kernels."""
+"""Decodes UTF-8 to code points; for kernels to call."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _NOT_A_CHARACTER = 0xFFFD
 
 @inlined
 def decode(data: np.ndarray, points: np.ndarray) -> int:
-    """Write the code points of a text; returns how many.
+    """Writes the code points of a text into `points`. Returns how many there are.
 
-    "aé" -> 0x61, 0xE9. A byte that is not UTF-8 gives U+FFFD.
+    "aé" -> 2, with points 0x61, 0xE9. A byte that is not UTF-8 gives U+FFFD.
     """
     every_bit = np.uint8(0)
     for byte in data:
@@ -33,7 +33,7 @@ def decode(data: np.ndarray, points: np.ndarray) -> int:
 
 @inlined
 def _code_point(data: np.ndarray, at: int) -> tuple[np.uint32, int]:
-    """The code point that starts at a byte, and its size in bytes."""
+    """Returns the code point that starts at byte `at`, and its size in bytes."""
     first = np.uint32(data[at])
     size = int(1 + (first >= 0xC0) + (first >= 0xE0) + (first >= 0xF0))
     if first < 0x80:

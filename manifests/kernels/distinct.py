@@ -1,8 +1,9 @@
-"""HyperLogLog registers, which estimate how many different hashes they have seen.
+"""HyperLogLog registers, from which the number of distinct hashes can be estimated.
 
-They are the registers of datasketch's `HyperLogLogPlusPlus`, bit for bit. The lower p bits of a
-hash choose one of 2^p registers. The other bits start with some number of zeros; the register keeps
-the highest such number, plus one (Flajolet et al. 2007; with 64-bit hashes: Heule et al. 2013).
+They are equal to the registers of datasketch's `HyperLogLogPlusPlus`, bit for bit. The lower p bits
+of a hash choose one of 2^p registers. For each hash, the number of leading zeros in the other bits
+is counted; the register has the highest number so far, plus one (Flajolet et al. 2007; with 64-bit
+hashes: Heule et al. 2013).
 """
 
 from __future__ import annotations
@@ -21,19 +22,19 @@ _FNV_BASIS, _FNV_PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)
 
 
 def add(registers: np.ndarray, hashes: np.ndarray) -> None:
-    """Add hashes (uint64) to 2^p registers (uint8), which are changed."""
+    """Adds hashes (uint64) to 2^p registers (uint8). The registers are changed in place."""
     _add(np.ascontiguousarray(hashes), registers)
 
 
 def add_ngrams(registers: np.ndarray, texts: pa.Array, n: int) -> None:
-    """Add the word n-grams of texts to the registers; n is 2 or more."""
+    """Adds the word n-grams of texts to the registers; n is 2 or more."""
     offsets, windows = shingles(texts, WORDS, n - 1, distinct=False)
     _add_pairs(offsets, windows, registers)
 
 
 def string_hashes(strings: pa.Array, numbers: np.ndarray) -> np.ndarray:
-    """A hash (uint64) of each string and its number (uint64). The hash of a null string is not
-    defined: the caller must ignore it."""
+    """(strings,) uint64: a hash of each string combined with its number (uint64). The hash of a
+    null string is undefined: the caller must ignore it."""
     hashes = np.empty(len(strings), np.uint64)
     _hash_strings(*buffers(strings), numbers, hashes)
     return hashes
@@ -42,7 +43,7 @@ def string_hashes(strings: pa.Array, numbers: np.ndarray) -> np.ndarray:
 @inlined
 def _add_one(registers: np.ndarray, p: np.uint64, hashed: np.uint64) -> None:
     chosen, rest = hashed & (_ONE << p) - _ONE, hashed >> p
-    for shift in (1, 2, 4, 8, 16, 32):  # set every bit below the highest that is set
+    for shift in (1, 2, 4, 8, 16, 32):  # set all bits below the highest set bit
         rest |= rest >> np.uint64(shift)
     zeros = np.int64(64) - np.int64(p) - count_bits(rest)
     registers[chosen] = max(registers[chosen], np.uint8(zeros + 1))
@@ -57,7 +58,7 @@ def _add(hashes: np.ndarray, registers: np.ndarray) -> None:
 
 @compiled(void(int64[::1], uint32[::1], uint8[::1]))
 def _add_pairs(offsets: np.ndarray, windows: np.ndarray, registers: np.ndarray) -> None:
-    """Add n-grams. An n-gram is identified by two hashes, those of its two windows of n - 1 words,
+    """Adds n-grams. An n-gram is identified by the two hashes of its two windows of n - 1 words,
     because a single hash of 32 bits has only 4 * 10^9 values."""
     p = np.uint64(count_bits(np.uint64(len(registers) - 1)))
     for row in range(len(offsets) - 1):

@@ -1,8 +1,9 @@
-"""The labels of texts by a fastText classifier, as fastText's `predict` gives them, bit for bit.
+"""Labels of texts from a fastText classifier, equal to fastText's `predict`, bit for bit.
 
-The mean of a text's rows in the input matrix (`fasttext_rows`), by the output matrix, gives the
-probability of each label (Joulin et al. 2016, "Bag of Tricks for Efficient Text Classification").
-Sums are taken in float32 and in fastText's order: another order gives other last bits.
+The mean of a text's rows in the input matrix (`fasttext_rows`), multiplied by the output matrix,
+gives the probability of each label (Joulin et al. 2016, "Bag of Tricks for Efficient Text
+Classification"). Sums are float32 and in fastText's order, because another order would change the
+last bits.
 """
 
 from __future__ import annotations
@@ -36,12 +37,13 @@ _LABELS_AND_SCORES = (int32[::1], float32[::1])
 
 
 def predict(texts: pa.Array, model: FastTextModel) -> tuple[np.ndarray, np.ndarray]:
-    """The most probable label of each text (int32, its number), and its probability (float32).
+    """Returns the number of the most probable label of each text (int32), and the probability of
+    this label (float32).
 
-    A newline is read as a space, so that a text is one line. If the model has no end of line, a
-    text without any known word has label -1 and probability 0.
+    A newline counts as a space, so a text is one line. If the model has no end of line, a text
+    without any known word has label -1 and probability 0.
 
-    ["Ein Hund"] -> [7], [0.98], where model.labels[7] is "de"
+    ["Ein Hund"] -> [7], [0.98], if model.labels[7] is "de"
     """
     labels, scores = np.full(len(texts), -1, np.int32), np.zeros(len(texts), np.float32)
     offsets, data = buffers(texts)
@@ -54,8 +56,8 @@ def predict(texts: pa.Array, model: FastTextModel) -> tuple[np.ndarray, np.ndarr
 def probabilities(texts: pa.Array, model: FastTextModel) -> np.ndarray:
     """The probability of every label for each text, float32 (texts, labels).
 
-    They are those of fastText's `predict` with k = -1, which adds 0.00001 to each. All are 0 for a
-    text that `predict` gives no label.
+    The probabilities are equal to those of fastText's `predict` with k = -1, which adds 0.00001 to
+    each probability. If `predict` returns no label for a text, all its probabilities are 0.
     """
     scores = np.zeros((len(texts), len(model.labels)), np.float32)
     offsets, data = buffers(texts)
@@ -78,7 +80,7 @@ def _scratch(offsets: np.ndarray, model: FastTextModel) -> tuple[np.ndarray, ...
 
 @lru_cache(maxsize=1)
 def _sigmoids() -> np.ndarray:
-    """fastText's table of the logistic function, of 513 numbers from -8 to 8."""
+    """fastText's table of the logistic function: its values at 513 numbers from -8 to 8."""
     places = np.arange(_SIGMOID_STEPS + 1) * 2 * _SIGMOID_MAX / _SIGMOID_STEPS - _SIGMOID_MAX
     powers = np.exp(-places).astype(np.float32)
     return (1.0 / (1.0 + powers.astype(np.float64))).astype(np.float32)
@@ -86,7 +88,7 @@ def _sigmoids() -> np.ndarray:
 
 @inlined
 def _log(value: np.float32) -> np.float32:
-    """fastText's logarithm: that of the value plus 0.00001, so that it is finite for 0."""
+    """fastText's logarithm: log(value + 0.00001), which is finite for 0."""
     return np.float32(np.log(np.float64(value) + _TINY))
 
 
@@ -100,7 +102,7 @@ def _product(weights: np.ndarray, hidden: np.ndarray, norm: np.float32) -> np.fl
 
 @inlined
 def _chance_of_right(product: np.float32) -> np.float32:
-    """The probability of the right child of a node of the tree."""
+    """The probability of the right child of a tree node, from the node's product."""
     return np.float32(1.0 / np.float64(np.float32(1) + np.exp(-product)))
 
 
@@ -124,7 +126,8 @@ def _sigmoid(value: np.float32, table: np.ndarray) -> np.float32:
 def _best_leaf(
     hidden: np.ndarray, model: Weights, open_nodes: np.ndarray, scores: np.ndarray
 ) -> tuple[int, np.float32]:
-    """The most probable leaf of the tree, searched depth first, left before right."""
+    """Returns the most probable leaf of the tree, and its probability. The search is depth first,
+    and the left child comes before the right child."""
     outputs, norms, children = model.outputs, model.output_norms, model.children
     lowest = _log(_ZERO)
     best, best_score = -1, np.float32(-np.inf)
@@ -148,7 +151,8 @@ def _best_leaf(
 
 @inlined
 def _score_leaves(hidden: np.ndarray, model: Weights, nodes: np.ndarray) -> None:
-    """Write the logarithm of the probability of each node of the tree, the leaves first."""
+    """Writes the logarithm of the probability of each node of the tree; the first nodes are the
+    leaves."""
     nodes[len(model.children) - 1] = _ZERO
     for node in range(len(model.children) - 1, len(model.outputs) - 1, -1):
         inner = node - len(model.outputs)
@@ -161,7 +165,7 @@ def _score_leaves(hidden: np.ndarray, model: Weights, nodes: np.ndarray) -> None
 def _score_flat(
     hidden: np.ndarray, model: Weights, sigmoids: np.ndarray, scores: np.ndarray
 ) -> None:
-    """Write the logarithm of the probability of each label, of a model without a tree."""
+    """Writes the logarithm of the probability of each label, for a model without a tree."""
     labels = len(model.outputs)
     for label in range(labels):
         scores[label] = _product(model.outputs[label], hidden, model.output_norms[label])
@@ -201,7 +205,7 @@ def _predict(
         _score_flat(hidden, model, sigmoids, open_scores)
         best = 0
         for label in range(len(model.outputs)):
-            if open_scores[label] >= open_scores[best]:  # of equals the last, as fastText
+            if open_scores[label] >= open_scores[best]:  # if equal, the last, as in fastText
                 best = label
         labels[row], scores[row] = best, np.exp(open_scores[best])
 

@@ -1,8 +1,8 @@
-"""From a text to the mean of its rows in the input matrix of a fastText classifier.
+"""Computes the mean of a text's rows in the input matrix of a fastText classifier.
 
-A text is the words in it and an end of line. Each word, each n-gram of characters of a word in
-angle brackets, and each n-gram of words has a row. They are added in float32 and in fastText's
-order: another order gives other last bits.
+A text is its words and an end of line. There is a row for each word, for each n-gram of characters
+of a word in angle brackets, and for each n-gram of words. Rows are added in float32 and in
+fastText's order, because another order would change the last bits.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def _hash_word(word: np.ndarray) -> np.uint32:
 def _same(a: np.ndarray, b: np.ndarray) -> bool:
     if len(a) != len(b):
         return False
-    for i in range(len(a)):  # noqa: SIM110 (numba compiles no `all` of a generator)
+    for i in range(len(a)):  # noqa: SIM110 (numba cannot compile `all` of a generator)
         if a[i] != b[i]:
             return False
     return True
@@ -69,9 +69,10 @@ def _add(hidden: np.ndarray, row: np.ndarray) -> None:
 def _add_characters(
     word: np.ndarray, ngrams: Ngrams, inputs: np.ndarray, hidden: np.ndarray
 ) -> int:
-    """Add the rows of the n-grams of characters of a word in brackets; returns how many.
+    """Adds to `hidden` the rows of the n-grams of characters of a word in brackets. Returns how
+    many rows were added.
 
-    A bracket alone is not an n-gram.
+    A single bracket is not an n-gram.
     """
     rows, shortest, longest = ngrams.rows, ngrams.min_characters, ngrams.max_characters
     added, buckets = 0, np.uint32(len(rows))
@@ -97,7 +98,8 @@ def _add_characters(
 
 @inlined
 def _add_words(hashes: np.ndarray, ngrams: Ngrams, inputs: np.ndarray, hidden: np.ndarray) -> int:
-    """Add the rows of the n-grams of two and more words, given their hashes; returns how many."""
+    """Adds to `hidden` the rows of the n-grams of two or more words. `hashes` has a hash of each
+    word. Returns how many rows were added."""
     rows = ngrams.rows
     added, buckets = 0, np.uint64(len(rows))
     for start in range(len(hashes)):
@@ -115,9 +117,9 @@ def _add_words(hashes: np.ndarray, ngrams: Ngrams, inputs: np.ndarray, hidden: n
 def mean_of_rows(
     text: np.ndarray, model: Weights, word: np.ndarray, hashes: np.ndarray, hidden: np.ndarray
 ) -> int:
-    """Write the mean of all rows of a text into `hidden`; returns how many rows there are.
+    """Writes the mean of all rows of a text into `hidden`. Returns how many rows there are.
 
-    `word` and `hashes` are memory for a word in brackets and for the hash of each word.
+    `word` is memory for a word in brackets, `hashes` is memory for the hash of each word.
     """
     hidden[:] = 0
     inputs, ngrams, table, words = model.inputs, model.ngrams, model.words, model.word_count

@@ -1,4 +1,5 @@
-"""Union-find over edges, and in a forest the path from every node to the root of its tree."""
+"""Spanning forests by union-find, and the path from each node of a forest to the root of its
+tree."""
 
 from __future__ import annotations
 
@@ -13,8 +14,8 @@ _NODES = types.Array(int64, 1, "C", readonly=True)
 def spanning_edges(a: np.ndarray, b: np.ndarray, nodes: int) -> tuple[np.ndarray, np.ndarray]:
     """Kruskal's spanning forest of the edges a[i]-b[i] (int64 nodes), taken in their order.
 
-    Returns (edges,) bool: which edges are kept; and (nodes,) int64: the lowest node of the tree
-    that each node is in. Edges 0-1, 1-2, 0-2 -> [True, True, False], [0, 0, 0].
+    Returns (edges,) bool: whether each edge is kept; and (nodes,) int64: the lowest node in the
+    tree of each node. Edges 0-1, 1-2, 0-2 -> [True, True, False], [0, 0, 0].
     """
     kept, lowest = np.zeros(len(a), np.bool_), np.arange(nodes, dtype=np.int64)
     _span(a, b, kept, lowest)
@@ -34,7 +35,7 @@ def edges_towards_roots(a: np.ndarray, b: np.ndarray, roots: np.ndarray, nodes: 
 
 @inlined
 def find(parents: np.ndarray, node: int) -> int:
-    """The root of a node's tree; on the way, nodes are moved closer to it (path halving)."""
+    """The root of a node's tree. The search also moves nodes closer to the root (path halving)."""
     while parents[node] != node:
         parents[node] = parents[parents[node]]
         node = parents[node]

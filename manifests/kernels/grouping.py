@@ -1,4 +1,4 @@
-"""Entries split by ranges of their keys, and pairs of similar entries that share a key."""
+"""Splits entries into ranges of keys, and finds pairs of similar entries that share a key."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ _PAYLOAD = types.Array(uint64, 2, "C", readonly=True)
 _NUMBERS = types.Array(int64, 1, "C", readonly=True)
 
 _SHORT = 32
-"""Runs up to this length are sorted by insertion, longer ones by merging (ours)."""
+"""Runs up to this length are sorted by insertion, longer runs by merging (ours)."""
 _1 = np.uint64(1)
 
 
 class Partitioned:
-    """Entries sorted by the range of their key; range r is entries starts[r] to starts[r + 1]."""
+    """Entries sorted by the range of their key. Range r has the entries starts[r] to starts[r + 1]
+    - 1."""
 
     def __init__(self, rows: int, words: int, ranges: int) -> None:
         self.starts = np.zeros(ranges + 1, np.int64)
@@ -30,7 +31,8 @@ class Partitioned:
 def partition(
     keys: np.ndarray, owners: np.ndarray, marks: np.ndarray, payload: np.ndarray, bits: int
 ) -> Partitioned:
-    """Split entries into 2^bits ranges by the top bits of their key, in a stable order.
+    """Splits entries into 2^bits ranges by the highest bits of their key. The order in a range does
+    not change.
 
     Entry i has keys[i] (uint64) and belongs to unit owners[i] (int64); it gets that unit's mark
     (uint64) and payload (words of uint64).
@@ -51,7 +53,8 @@ def runs(keys: np.ndarray) -> np.ndarray:
 
 
 def by_mark(keys: np.ndarray, marks: np.ndarray) -> np.ndarray:
-    """The order, int64, that sorts the entries of each run of equal keys by mark; stable.
+    """The order (int64) that sorts the entries of each run of equal keys by mark. Entries with
+    equal marks stay in order.
 
     by_mark([4, 4, 7], [9, 2, 5]) -> [1, 0, 2].
     """
@@ -68,12 +71,13 @@ def similar_pairs(
     window: int,
     nearest: int,
 ) -> np.ndarray:
-    """Pairs (k, 2) int64 of entries of one run that differ in at most `max_bits` of their bits.
+    """Pairs (k, 2) int64 of entries in the same run that differ in at most `max_bits` of their
+    bits.
 
-    Run r is entries starts[r] to starts[r + 1], sorted by mark; only the first entry of each mark
-    is compared. `bits` (n, 2) uint64. Each entry is compared with up to `window` entries before it
-    in its run, and paired with the `nearest` of them: so the cost is linear in the number of
-    entries, even if many share a key.
+    Run r has the entries starts[r] to starts[r + 1] - 1, sorted by mark; only the first entry of
+    each mark is compared. `bits` (n, 2) uint64. Each entry is compared with up to `window` entries
+    before it in its run, and paired with at most `nearest` entries, the most similar of them. So
+    the cost is linear in the number of entries, even if many entries share a key.
     """
     pairs = np.empty((len(marks) * nearest, 2), np.int64)
     found = _similar_pairs(starts, marks, bits, max_bits, window, nearest, pairs)
@@ -106,7 +110,7 @@ def _partition(
     out_units: np.ndarray,
     out_payload: np.ndarray,
 ) -> None:
-    # A shift by all 64 bits is undefined, so one range is two halves of a shift by 63.
+    # A shift by 64 bits is undefined, so each shift is split into two: by 63 - bits, then by 1.
     shift = np.uint64(63 - bits)
     counts = np.zeros(len(starts), np.int64)
     for i in range(len(keys)):
@@ -136,7 +140,7 @@ def _sort_runs(starts: np.ndarray, marks: np.ndarray, order: np.ndarray) -> None
         if end - start > _SHORT:
             order[start:end] = start + np.argsort(marks[start:end], kind="mergesort")
             continue
-        for i in range(start + 1, end):  # by insertion: almost all runs have two or three
+        for i in range(start + 1, end):  # by insertion: almost all runs have 2 or 3 entries
             at = i
             while at > start and marks[order[at - 1]] > marks[i]:
                 order[at] = order[at - 1]
@@ -155,7 +159,7 @@ def _similar_pairs(
     pairs: np.ndarray,
 ) -> int:
     recent = np.empty(window, np.int64)  # a ring buffer of the last entries, one for each mark
-    near = np.empty(nearest, np.int64)  # the nearest of them, sorted by distance
+    near = np.empty(nearest, np.int64)  # the nearest recent entries, sorted by distance
     far = np.empty(nearest, np.int64)  # their distances
     found = 0
     for run in range(len(starts) - 1):

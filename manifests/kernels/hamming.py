@@ -1,7 +1,8 @@
-"""Finds 64-bit hashes within a Hamming distance: keys that near hashes share, and near pairs.
+"""Finds pairs of 64-bit hashes within a Hamming distance d, by keys that near hashes share.
 
-The bits of a hash are cut into d + 2 chunks. Two hashes that differ in at most d bits have at least
-two equal chunks. Every pair of chunks is a band, so near hashes share the key of at least one band.
+The bits of a hash are split into d + 2 chunks. Two hashes that differ in at most d bits have at
+least two equal chunks. Every pair of chunks is a band, so near hashes share the key of at least one
+band.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ HASH_BITS = 64
 MAX_DISTANCE = HASH_BITS - 2
 """A larger distance would need more chunks than a hash has bits."""
 _BLOCK = 64
-"""Hashes that are compared in one vectorised loop (ours)."""
+"""Number of hashes that are compared in one vectorised loop (ours)."""
 
 _WORDS = types.Array(uint64, 1, "C", readonly=True)
 _STARTS = types.Array(int64, 1, "C", readonly=True)
@@ -41,7 +42,8 @@ def band_keys(hashes: np.ndarray, distance: int) -> np.ndarray:
 
 
 def _masks(distance: int) -> list[np.uint64]:
-    """The bits of each pair of chunks; chunk sizes differ by at most one."""
+    """For each pair of chunks, a mask of the bits of both chunks. Chunk sizes differ by at most
+    1."""
     assert 0 <= distance <= MAX_DISTANCE, distance
     chunks = distance + 2
     ends = [HASH_BITS * chunk // chunks for chunk in range(chunks + 1)]
@@ -58,16 +60,16 @@ def near(first: np.ndarray, second: np.ndarray, distance: int) -> np.ndarray:
 def close_pairs(
     keys: np.ndarray, hashes: np.ndarray, mirrors: np.ndarray, distance: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Pairs (k, 2) int64 of entries that share a key and differ in at most `distance` bits.
+    """Finds pairs of entries that share a key and differ in at most `distance` bits.
 
-    The second array, (k,) uint8, has the number of bits in which they differ (the lower one, with
-    or without mirroring one of the images). `keys`, `hashes` and `mirrors` are (n,) uint64, sorted
-    by key.
+    Returns the pairs, (k, 2) int64, and the number of bits in which each pair differs, (k,) uint8.
+    It is the lower of two numbers: with the images as they are, and with one image mirrored.
+    `keys`, `hashes` and `mirrors` are (n,) uint64, sorted by key.
 
-    If several images are equal, mirrored or not, only the first is compared; the others are in no
-    pair. A pair is left out if the two images are already connected by pairs found before, all of
-    them at least as near. So a key has at most `distance` + 1 times as many pairs as entries, and
-    images of a key that were connected stay connected through their nearest pairs.
+    If several images are equal, mirrored or not, only the first is compared, and the other images
+    are in no pair. A pair is left out if earlier pairs with at most the same distance already
+    connect its two images. So a key has at most `distance` + 1 times as many pairs as entries, and
+    the pairs still connect all images that are near each other.
     """
     starts, capacity = runs(keys), len(keys)
     while True:
@@ -82,18 +84,17 @@ def close_pairs(
 def _image_distance(
     hash_: np.uint64, mirror: np.uint64, other: np.uint64, other_mirror: np.uint64
 ) -> np.uint64:
-    """In how many bits the hashes of two images differ: as they are, or with one image mirrored;
-    the lower number counts.
+    """The number of bits in which two images differ: the lowest number of three comparisons, with
+    the images as they are, with the first image mirrored, and with the second image mirrored.
 
-    It can matter which of the two is mirrored, because pixels are rounded when an image is reduced;
-    so both ways are tried.
+    The last two can differ, because pixels are rounded when an image is reduced.
     """
     return min(popcount(hash_ ^ other), popcount(hash_ ^ other_mirror), popcount(mirror ^ other))
 
 
 @inlined
 def _union(parents: np.ndarray, one: int, other: int) -> bool:
-    """Join the trees of two nodes; returns whether they were different trees."""
+    """Joins the trees of two nodes. Returns whether the trees were different before."""
     first, second = find(parents, one), find(parents, other)
     parents[max(first, second)] = min(first, second)
     return bool(first != second)
@@ -108,21 +109,20 @@ def _close_pairs(
     pairs: np.ndarray,
     distances: np.ndarray,
 ) -> int:
-    """Find the pairs, and return how many there are; as many as fit are written into `pairs`.
+    """Returns how many pairs there are. As many pairs as fit are written into `pairs`.
 
-    The images compared so far are copied side by side, so that a block of them is compared in one
-    vectorised loop. The images of a block are compared one by one only if at least one of them is
-    near.
+    The hashes of the images so far are copied into one array, so that a block of them is compared
+    in one vectorised loop. The images of a block are compared one by one only if at least one image
+    of the block is near.
     """
     found, longest = 0, 0
     for run in range(len(starts) - 1):
         longest = max(longest, starts[run + 1] - starts[run])
-    places = np.empty(longest, np.int64)  # of the distinct images so far: entry, hash, mirror hash
+    places = np.empty(longest, np.int64)  # entries of the distinct images so far
     known, known_mirrors = np.empty(longest, np.uint64), np.empty(longest, np.uint64)
     close, bits = np.empty(longest, np.int64), np.empty(longest, np.int64)
-    trees = np.empty(
-        (distance + 1, longest), np.int64
-    )  # tree d: of the pairs with distance d or less
+    # trees[d] connects the images of the pairs with distance d or less
+    trees = np.empty((distance + 1, longest), np.int64)
     max_bits = np.uint64(distance)
     for run in range(len(starts) - 1):
         distinct = 0

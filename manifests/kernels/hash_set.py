@@ -1,8 +1,9 @@
-"""A hash set of 32-bit hashes that is emptied at no cost; for kernels to call.
+"""A hash set of 32-bit hashes that can be emptied without any work; for kernels to call.
 
-Each set that is put into the table has a number, counted up. A slot holds the number of the set in
-its upper 32 bits and a hash in its lower ones, so slots of earlier sets count as free. A hash whose
-own slot is taken goes into the next free one (linear probing).
+Many sets use the same table, one after another; they have the numbers 1, 2, 3, ... A slot has the
+number of its set in the upper 32 bits and a hash in the lower 32 bits, so slots of earlier sets
+count as free. If the slot of a hash is taken, the hash goes into the next free slot (linear
+probing).
 """
 
 from __future__ import annotations
@@ -19,14 +20,14 @@ SET_OFFSETS = types.Array(int64, 1, "C", readonly=True)
 _SPARSE_BITS = 16
 _ONE, _32, _64 = np.uint64(1), np.uint64(32), np.uint64(64)
 _SPREAD = np.uint64(0x9E3779B97F4A7C15)
-"""2^64 over the golden ratio: multiplicative hashing (Knuth, TAOCP 3, section 6.4)."""
+"""2^64 / golden ratio, for multiplicative hashing (Knuth, TAOCP 3, section 6.4)."""
 
 
 def _slot_bits(count: int) -> int:
-    """How many bits number the slots of a table for `count` hashes: 3 -> 5, which is 32 slots.
+    """The number of bits of a slot's index, in a table for `count` hashes: 3 -> 5, so 32 slots.
 
-    A hash has at least 8 slots while the table has at most 2^16 (512 KB), and at least 2 beyond
-    that (our choice: three times as fast as 2 for all sizes, because slots are rarely taken).
+    A table of up to 2^16 slots (512 KB) has at least 8 slots for each hash; a larger table has at
+    least 2 (ours: three times as fast as 2 for all sizes, because slots are rarely taken).
     """
     bits = 1
     while 1 << bits < 2 * count or (bits < _SPARSE_BITS and 1 << bits < 8 * count):
@@ -38,13 +39,14 @@ slot_bits = inlined(_slot_bits)
 
 
 def empty_slots(max_hashes: int) -> np.ndarray:
-    """A table for sets of at most `max_hashes` hashes, uint64."""
+    """An empty table (uint64) for sets of at most `max_hashes` hashes."""
     return np.zeros(1 << _slot_bits(max_hashes), np.uint64)
 
 
 @inlined
 def slot_of(slots: np.ndarray, bits: int, entry: np.uint64) -> np.uint64:
-    """The slot that has an entry (set's number and hash), or else the free slot for it."""
+    """The index of the slot that has an entry (set number and hash); if no slot has it, the index
+    of the free slot for it."""
     last = (_ONE << np.uint64(bits)) - _ONE
     slot = (entry << _32 >> _32) * _SPREAD >> (_64 - np.uint64(bits))
     while slots[slot] != entry and slots[slot] >> _32 == entry >> _32:
@@ -54,7 +56,8 @@ def slot_of(slots: np.ndarray, bits: int, entry: np.uint64) -> np.uint64:
 
 @inlined
 def put(slots: np.ndarray, bits: int, number: np.uint64, hashed: np.uint32) -> bool:
-    """Add a hash to the set of that number, 1 or more; returns whether it is new there."""
+    """Adds a hash to the set with this number (1 or more). Returns whether the hash is new in the
+    set."""
     entry = number << _32 | np.uint64(hashed)
     slot = slot_of(slots, bits, entry)
     was_there = slots[slot] == entry

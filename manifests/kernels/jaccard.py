@@ -28,10 +28,10 @@ def jaccard(pairs: np.ndarray, offsets: np.ndarray, hashes: np.ndarray) -> np.nd
 
 
 def agreement(pairs: np.ndarray, signatures: np.ndarray) -> np.ndarray:
-    """The Jaccard similarity of pairs of sets as their signatures estimate it, float32.
+    """The Jaccard similarity of pairs of sets, float32, estimated from their signatures.
 
     It is the share of values in which two signatures agree. `pairs` (k, 2) int64, `signatures`
-    (sets, permutations) uint32.
+    (sets, permutations) uint32. agreement([[0, 1]], [[5, 7], [5, 8]]) -> [0.5].
     """
     shares = np.empty(len(pairs), np.float32)
     for start in range(0, len(pairs), _PAIRS_AT_ONCE):

@@ -1,6 +1,7 @@
-"""The borders between elements of a JSON array, or between keys and values of an object.
+"""Finds the borders between elements of a JSON array, or between keys and values of an object.
 
-Runs the state machine of `manifests.text.json_states` over the bytes of a file, a buffer at a time.
+It runs the state machine of `manifests.text.json_states` on the bytes of a file, one buffer at a
+time.
 """
 
 from __future__ import annotations
@@ -43,10 +44,11 @@ _TABLE = types.Array(uint8, 2, "C")
 
 
 def scan(data: bytes, memory: np.ndarray, is_array: bool, borders: np.ndarray) -> int:
-    """Continue the scan with the next bytes of a file; returns how many borders they hold.
+    """Continues the scan with the next bytes of a file. Returns how many borders they have.
 
-    `memory` is changed in place. A row of `borders` becomes (end of an element, start of the
-    next), as positions in the file; it needs one row for each byte of `data`.
+    `memory` is changed in place. For each border, a row of `borders` becomes (end of an element,
+    start of the next element), as positions in the file. `borders` needs one row for each byte of
+    `data`.
     `new_state(1)` and `b'1, "a"]'` of an array -> 2, borders [[2, 3], [7, 8]].
     """
     view = np.frombuffer(data, np.uint8)
@@ -74,7 +76,7 @@ def _plain_bytes(word: np.uint64) -> np.int64:
 
 @inlined
 def _nest(action: int, state: int, depth: int) -> tuple[int, int]:
-    """The next state and the depth after a bracket, or the end of a string."""
+    """Returns the next state and the next depth, after a bracket or the end of a string."""
     if action == DESCEND:
         return state, depth + 1
     if action == ASCEND:
@@ -84,7 +86,7 @@ def _nest(action: int, state: int, depth: int) -> tuple[int, int]:
 
 @inlined
 def _note(action: int, memory: np.ndarray, byte: int, at: int) -> None:
-    """Keep in memory where a line or an element starts."""
+    """Writes into `memory` where a line or an element starts."""
     if action == MARK:
         memory[LINE] = at + 1
     else:
@@ -96,7 +98,7 @@ def _note(action: int, memory: np.ndarray, byte: int, at: int) -> None:
 def _can_resume(memory: np.ndarray, byte: int, at: int, end: int) -> bool:
     """Whether the first byte of a line, after a fault, ends the array or starts an element.
 
-    An element must start as the broken one did: with the same byte, in the same column.
+    The element must start like the broken element: with the same byte, in the same column.
     """
     column = at - memory[LINE]
     if byte == end:
@@ -120,7 +122,7 @@ def _scan(
         while state == STRING and plain == 8 and i < len(words):
             plain = _plain_bytes(words[i])
             i += plain
-        while i < size and table[state, data[i]] == state:  # most bytes change nothing
+        while i < size and table[state, data[i]] == state:  # most bytes change no state
             i += 1
         if i >= size:
             break

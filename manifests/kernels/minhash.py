@@ -4,7 +4,7 @@ A signature has one value for each permutation of the 32-bit numbers: the lowest
 hashes of the set. The share of values in which two signatures agree estimates the Jaccard
 similarity of the sets (Broder 1997). The permutations are those of the scheme "affine32" of
 datasketch 2.0, h -> a * fmix32(h) + b modulo 2^32, where a is odd and fmix32 is the finalizer of
-MurmurHash3. The same hashes have the same signatures in both, bit for bit.
+MurmurHash3. For the same hashes, datasketch and this module give the same signatures, bit for bit.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from manifests.kernels.shingles import in_blocks
 from manifests.kernels.simd import MINIMA, affine_minima
 
 _BLOCK_BYTES = 1 << 20
-"""Bytes of texts in a block, so that their shingles stay in a core's cache (ours)."""
+"""Number of bytes of texts in a block, so that their shingles fit a core's cache (ours)."""
 _BITS = 128
 
 _13, _16, _MIX_1, _MIX_2 = (np.uint32(x) for x in (13, 16, 0x85EBCA6B, 0xC2B2AE35))
@@ -34,10 +34,10 @@ _BAND, _STEP = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9)
 
 
 class Scheme(NamedTuple):
-    """How texts are sketched.
+    """The settings of a sketch.
 
     `tokens`: WORDS, WHITESPACE or CHARACTERS of `shingles`; `n`: tokens in an n-gram. A signature
-    has `permutations` values, of which the first bands * rows are cut into bands of `rows` values.
+    has `permutations` values. The first bands * rows values are split into bands of `rows` values.
     """
 
     tokens: int
@@ -49,28 +49,29 @@ class Scheme(NamedTuple):
 
 
 class Sketches(NamedTuple):
-    """What is kept of each text.
+    """The sketch of each text.
 
-    A text of whitespace alone is not present. Its signature is that of the empty set, every value
-    2^32 - 1, so all such texts have equal bands.
+    A text that has only whitespace is not present. Its signature is that of the empty set: every
+    value is 2^32 - 1. So all such texts have equal bands.
     """
 
     present: np.ndarray
     """(texts,) bool."""
     identity: np.ndarray
-    """(texts, 2) uint64: a 128-bit hash of the tokens in order; zeros where not present."""
+    """(texts, 2) uint64: a 128-bit hash of the tokens in order; zeros if not present."""
     bands: np.ndarray
     """(texts, bands) uint64: a hash of each band."""
     bits: np.ndarray
-    """(texts, 2) uint64: one bit of each of the first 128 values, that of the first value lowest;
-    zeros if there are fewer values (b-bit minwise hashing with b = 1, Li and König 2010)."""
+    """(texts, 2) uint64: one bit of each of the first 128 values; the lowest bit is that of the
+    first value. All are zero if there are fewer values (b-bit minwise hashing with b = 1, Li and
+    König 2010)."""
     signatures: np.ndarray | None
     """(texts, permutations) uint32; None if the caller did not ask for them."""
 
 
 def sketch(texts: pa.Array, scheme: Scheme, signatures: bool = False) -> Sketches:
-    """Sketch each text of a column. It works in blocks, so it needs a bounded amount of memory
-    besides the sketches."""
+    """Sketches each text of a column. It works in blocks, so it needs little memory besides the
+    sketches."""
     assert scheme.bands * scheme.rows <= scheme.permutations, scheme
     rows = len(texts)
     present, identity = np.empty(rows, bool), np.empty((rows, 2), np.uint64)
@@ -101,10 +102,11 @@ def signatures_of(
 
 
 def bands_of(signatures: np.ndarray, bands: int, rows: int) -> np.ndarray:
-    """A uint64 hash of each band, (sets, bands); band i is values i * rows to (i + 1) * rows.
+    """(sets, bands) uint64: a hash of each band; band i has the values i * rows to
+    (i + 1) * rows - 1.
 
-    Each band starts from a number of its own, and each step is one to one: so two different bands
-    with the same values never have the same hash.
+    The hash of each band starts from a different number, and each step is one-to-one. So two
+    different bands with the same values never have the same hash.
     """
     assert bands * rows <= signatures.shape[1], (bands, rows, signatures.shape)
     values = signatures[:, : bands * rows].reshape(len(signatures), bands, rows)
@@ -120,9 +122,10 @@ def bands_of(signatures: np.ndarray, bands: int, rows: int) -> np.ndarray:
 def bits_of(signatures: np.ndarray) -> np.ndarray:
     """One bit of each of the first 128 values of each signature, (sets, 2) uint64.
 
-    It is the highest bit of the value times a constant. The lowest bit of the value cannot be used:
-    it is the lowest bit of the shingle's hash, and a permutation either flips it for all shingles
-    or for none. So two shingles would differ in it under all permutations, or under none.
+    It is the highest bit of the value times a constant. The lowest bit of the value cannot be used,
+    because it is the lowest bit of the shingle's hash, and a permutation flips it for all shingles
+    or for no shingle. So two shingles would differ in this bit under all permutations or under
+    none.
     """
     some = np.zeros((len(signatures), _BITS), np.uint8)
     with np.errstate(over="ignore"):
@@ -133,7 +136,8 @@ def bits_of(signatures: np.ndarray) -> np.ndarray:
 
 @lru_cache(maxsize=8)
 def permutations_of(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """The factors a (odd) and the terms b, (count,) uint32, drawn in the order of datasketch."""
+    """Returns the factors a (odd) and the terms b of the permutations, (count,) uint32 each, drawn
+    in the order of datasketch."""
     draw = np.random.RandomState(seed)
     a = draw.randint(0, 1 << 31, count, dtype=np.uint32) * np.uint32(2) + np.uint32(1)
     return a, draw.randint(0, 1 << 32, count, dtype=np.uint32)
@@ -141,7 +145,8 @@ def permutations_of(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 @lru_cache(maxsize=8)
 def _padded_permutations(permutations: int, seed: int) -> list[np.ndarray]:
-    """`permutations_of` with zeros added up to a multiple of MINIMA, which are computed at once."""
+    """`permutations_of`, with zeros added until the length is a multiple of MINIMA, because MINIMA
+    values are computed at once."""
     padding = 0, -permutations % MINIMA
     return [np.pad(drawn, padding) for drawn in permutations_of(permutations, seed)]
 
@@ -156,7 +161,7 @@ def _sign_sets(
     bits: np.ndarray,
     signatures: np.ndarray,
 ) -> None:
-    """Fill `bands`, `bits` and `signatures`; an array without rows is not filled."""
+    """Fills `bands`, `bits` and `signatures`. An array without rows is not filled."""
     a, b = _padded_permutations(permutations, seed)
     mixed = np.empty(int(np.diff(offsets).max(initial=0)), np.uint32)
     values = np.zeros(max(len(a), _BITS), np.uint32)
@@ -166,8 +171,8 @@ def _sign_sets(
 
 @inlined
 def _mix(hashes: np.ndarray, mixed: np.ndarray) -> None:
-    """fmix32 of each hash. In numba a product of two uint32 is a uint64, so it is reduced to 32
-    bits each time."""
+    """Writes fmix32 of each hash into `mixed`. In numba a product of two uint32 is a uint64, so it
+    is reduced to 32 bits each time."""
     for i in range(len(hashes)):
         value = hashes[i]
         value = np.uint32((value ^ value >> _16) * _MIX_1)
@@ -177,8 +182,8 @@ def _mix(hashes: np.ndarray, mixed: np.ndarray) -> None:
 
 @inlined
 def _hash_bands(values: np.ndarray, rows: int, keys: np.ndarray) -> None:
-    """As `bands_of`, with one value of every band at a time. The bands do not depend on each other,
-    so the processor can compute them in parallel."""
+    """The same as `bands_of`, but it takes one value of every band at a time. The bands do not
+    depend on each other, so the processor can compute them in parallel."""
     for band in range(len(keys)):
         keys[band] = np.uint64(band + 1) * _BAND
     for row in range(rows):
@@ -189,7 +194,7 @@ def _hash_bands(values: np.ndarray, rows: int, keys: np.ndarray) -> None:
 
 @inlined
 def _take_bits(values: np.ndarray, bits: np.ndarray) -> None:
-    """As `bits_of`, for the values of one signature."""
+    """The same as `bits_of`, for the values of one signature."""
     for half in range(2):
         taken = np.uint64(0)
         for i in range(64):

@@ -1,4 +1,4 @@
-"""Spread every bit of a number over all bits of the result; to be called by kernels."""
+"""Spreads every bit of a number over all bits of the result; for kernels to call."""
 
 from __future__ import annotations
 

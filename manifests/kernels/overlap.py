@@ -1,9 +1,10 @@
-"""Which of many items a text shares n-grams with, and what share of the item's n-grams it has.
+"""Finds, for each text, the item that shares most n-grams with it, among many items.
 
-Texts are cut into windows of tokens, shorter than an n-gram, and each window has a 32-bit hash
-(`shingles`). An n-gram is identified by the hashes of at least two windows that cover it, combined
-to a key of 64 bits: among 10^9 texts of 300 tokens, looked up in 10^6 n-grams, 0.02 false matches
-are expected. Items may have n-grams of several lengths; the windows have one length.
+Texts are split into windows of tokens that are shorter than an n-gram. Each window has a 32-bit
+hash (`shingles`). The hashes of at least two windows that cover an n-gram are combined to a key of
+64 bits, which identifies the n-gram. If 10^9 texts of 300 tokens are looked up in 10^6 n-grams,
+0.02 false matches are expected. Items may have n-grams of several lengths; windows have only one
+length.
 """
 
 from __future__ import annotations
@@ -23,21 +24,21 @@ NO_ITEM = -1
 _ONE, _6, _63 = (np.uint64(bits) for bits in (1, 6, 63))
 _SPREAD = np.uint64(0x9E3779B97F4A7C15)
 _FILTER_BITS_PER_GRAM = 16
-"""At least (ours): of the windows that start no n-gram, one in 64 to 256 passes the filter."""
+"""Minimum number of filter bits for each n-gram (ours). Of the windows that do not start an n-gram,
+one in 64 to 256 passes the filter."""
 _BLOCK_BYTES = 1 << 20
-"""Bytes of texts in a block, so that their hashes stay in a core's cache (ours)."""
+"""Number of bytes of texts in a block, so that their hashes fit a core's cache (ours)."""
 
 
 class Grams(NamedTuple):
-    """A table of the items' n-grams, to look up those of a text.
+    """A table of the n-grams of all items, in which the n-grams of a text are looked up.
 
-    - `window`: tokens in a window.
-    - `spans`: the lengths of n-grams, counted in windows (2 or more), ascending.
-    - `first`: a Bloom filter of the windows that an n-gram starts with; the upper and the lower
-      bits of a window's hash set one bit each.
-    - `keys`: of all n-grams, ascending; the keys whose upper `bits` are i begin at `starts[i]`.
-    - `items[bounds[g] : bounds[g + 1]]`: the items that have n-gram g, ascending.
-    - `totals`: how many n-grams each item has; 0 for an item too short to be compared.
+    - `window`: tokens in a window. - `spans`: the lengths of n-grams, counted in windows (2 or
+    more), ascending. - `first`: a Bloom filter of the windows that start an n-gram; the upper bits
+    and the lower bits of a window's hash set one bit each. - `keys`: the keys of all n-grams,
+    ascending; keys whose upper `bits` are i begin at `starts[i]`. - `items[bounds[g] : bounds[g +
+    1]]`: the items that have n-gram g, ascending. - `totals`: how many n-grams each item has; 0 for
+    an item too short to be compared.
     """
 
     window: int
@@ -52,11 +53,12 @@ class Grams(NamedTuple):
 
 
 class Overlap(NamedTuple):
-    """For each text the item of which it has the largest share of n-grams.
+    """For each text, the item whose n-grams the text contains with the largest share.
 
-    `item` int32: its number; NO_ITEM if the text shares no n-gram with any. If several items have
-    equal shares, it is the lowest number. `share` float32: the share of the item's n-grams that the
-    text has.
+    `item` int32: the number of the item; NO_ITEM if the text shares no n-gram with any item. If
+    several items have equal shares, the lowest number is taken. `share` float32: the share of the
+    item's n-grams that the text contains. A text with 2 of the 4 n-grams of item 7, and with no
+    other known n-gram: item 7, share 0.5.
     """
 
     item: np.ndarray
@@ -66,15 +68,15 @@ class Overlap(NamedTuple):
 def grams_of(texts: pa.Array, owners: np.ndarray, items: int, n: int, min_tokens: int) -> Grams:
     """The n-grams of items; text i belongs to item owners[i], and `owners` is ascending.
 
-    A text of `min_tokens` (2 to n) tokens or more, but fewer than n, is a single n-gram. A shorter
-    text has none.
+    If a text has fewer than n tokens, but at least `min_tokens` (2 to n), the whole text is one
+    n-gram. A shorter text has no n-grams.
     """
     window = min_tokens - 1
     offsets, hashes = shingles(texts, WORDS, window, distinct=False)
     text, at, span = _places(offsets, n - window + 1)
     all_keys = np.empty(len(at), np.uint64)
     _write_keys(hashes, at, span, window, all_keys)
-    order = np.argsort(all_keys, kind="stable")  # so that items stay in order within an n-gram
+    order = np.argsort(all_keys, kind="stable")  # the items of an n-gram stay in order
     is_new = _differs(all_keys[order])
     pairs = (np.cumsum(is_new) - 1) * items + owners[text[order]]
     gram, item = np.divmod(pairs[_differs(pairs)], max(items, 1))
@@ -93,9 +95,11 @@ def grams_of(texts: pa.Array, owners: np.ndarray, items: int, n: int, min_tokens
 
 
 def _places(offsets: np.ndarray, max_span: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """For every n-gram its text, the window it starts with, and how many windows it spans.
+    """Returns, for each n-gram: its text, its first window, and the number of windows that it
+    spans.
 
-    It spans `max_span` windows, or all windows of a shorter text that has at least two.
+    An n-gram spans `max_span` windows. If a text has fewer windows, but at least two, it has one
+    n-gram that spans all its windows.
     """
     windows = np.diff(offsets)
     spans = np.minimum(windows, max_span)
@@ -106,14 +110,17 @@ def _places(offsets: np.ndarray, max_span: int) -> tuple[np.ndarray, np.ndarray,
 
 
 def _differs(values: np.ndarray) -> np.ndarray:
-    """bool for each value: whether it differs from the one before; true for the first."""
+    """bool for each value: whether it differs from the value before it; true for the first value.
+
+    _differs([4, 4, 7]) -> [True, False, True]
+    """
     differs = np.ones(len(values), bool)
     differs[1:] = values[1:] != values[:-1]
     return differs
 
 
 def word_counts(texts: pa.Array) -> np.ndarray:
-    """How many words each text has, int64; 0 only for a text of whitespace."""
+    """The number of words of each text, int64; it is 0 only if a text is empty or whitespace."""
     offsets, _ = shingles(texts, WORDS, 1, distinct=False)
     return np.diff(offsets)
 
@@ -129,15 +136,15 @@ def _filter(hashes: np.ndarray) -> np.ndarray:
 
 
 def _starts(keys: np.ndarray, bits: int) -> np.ndarray:
-    """For each value of the upper `bits`: where the keys that have it start. There are about as
-    many values as keys."""
+    """For each value of the upper `bits` of a key: the index of the first key with this value.
+    There are about as many values as keys."""
     upper = keys >> np.uint64(63 - bits) >> _ONE  # a shift by 64 bits is undefined
     numbers = np.arange((1 << bits) + 1, dtype=np.uint64)
     return np.searchsorted(upper, numbers).astype(np.int32)
 
 
 def overlaps(texts: pa.Array, grams: Grams) -> Overlap:
-    """For each text the item of which it has the largest share, and that share."""
+    """For each text, the item whose n-grams it contains with the largest share, and this share."""
     item, share = np.empty(len(texts), np.int32), np.empty(len(texts), np.float32)
     scratch = _Scratch(
         np.empty(0, np.int64),
@@ -158,9 +165,9 @@ def overlaps(texts: pa.Array, grams: Grams) -> Overlap:
 class _Scratch(NamedTuple):
     """Memory for one text at a time.
 
-    `starts`: windows that may start an n-gram. `last`: for each n-gram the number of the last text
-    that had it, from 1. `counts`: for each item how many of its n-grams the text has. `found`: the
-    items with a count.
+    `starts`: windows that may start an n-gram. `last`: for each n-gram, the number of the last text
+    that contained it (numbers start at 1). `counts`: for each item, how many of its n-grams the
+    text contains. `found`: the items with a count above 0.
     """
 
     starts: np.ndarray
@@ -171,9 +178,11 @@ class _Scratch(NamedTuple):
 
 @inlined
 def _key(hashes: np.ndarray, at: int, span: int, window: int) -> np.uint64:
-    """The key of the n-gram of `span` windows from `at` on: a hash of windows that cover it.
+    """The key of the n-gram of `span` windows from window `at` on: a hash of the hashes of windows
+    that cover it.
 
-    These windows are at steps of `window`, so that they do not overlap; the last window is added.
+    Only every `window`-th window is taken, so that they do not overlap; the last window is always
+    taken.
     """
     key, last = np.uint64(span) * _SPREAD, at + span - 1
     for place in range(at, last, window):
@@ -190,10 +199,10 @@ def _is_set(words: np.ndarray, bit: np.uint64) -> bool:
 
 @inlined
 def _may_start(hashes: np.ndarray, at: int, end: int, first: np.ndarray, starts: np.ndarray) -> int:
-    """Write into `starts` the windows that pass the filter; returns how many.
+    """Writes into `starts` the windows that pass the filter. Returns how many pass.
 
-    Every window is written; if it did not pass, the next one overwrites it. So there is no branch
-    that the processor could mispredict.
+    Every window is written. If it did not pass, the next window overwrites it. So there is no
+    branch that the processor could predict wrongly.
     """
     bits = 6
     while 1 << (bits - 6) < len(first):
@@ -222,9 +231,10 @@ def _find(grams: Grams, key: np.uint64) -> int:
 
 @inlined
 def _count_gram(grams: Grams, scratch: _Scratch, gram: int, text: int, found: int) -> int:
-    """Add one to the count of every item that has this n-gram, if the text did not have it before.
+    """Adds one to the count of every item with this n-gram, if it is the n-gram's first occurrence
+    in the text.
 
-    `found`: how many items have a count above 0. Returns this number after the n-gram.
+    `found`: how many items have a count above 0. Returns the new value of `found`.
     """
     if scratch.last[gram] == text:
         return found
@@ -239,9 +249,10 @@ def _count_gram(grams: Grams, scratch: _Scratch, gram: int, text: int, found: in
 
 @inlined
 def _best_item(grams: Grams, scratch: _Scratch, found: int) -> tuple[int, int]:
-    """The item whose n-grams are in the text with the largest share, and how many of them are.
+    """Returns the item whose n-grams the text contains with the largest share, and how many of the
+    item's n-grams the text contains.
 
-    Sets all counts to 0 again, for the next text.
+    It also sets all counts to 0 for the next text.
     """
     best, best_count = NO_ITEM, 0
     for place in range(found):
@@ -291,8 +302,8 @@ def _find_items(
     items: np.ndarray,
     shares: np.ndarray,
 ) -> None:
-    """Write the best item and its share for each text. `before`: how many texts were looked up
-    before with the same `scratch`."""
+    """Writes, for each text, the best item and its share. `before`: how many texts have used
+    `scratch` before."""
     for row in range(len(items)):
         text, found = before + row + 1, 0
         end = offsets[row + 1]

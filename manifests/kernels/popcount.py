@@ -1,4 +1,4 @@
-"""Counting the set bits of a word."""
+"""Counts the bits of a word that are set."""
 
 from __future__ import annotations
 

@@ -29,15 +29,15 @@ space for any whitespace.
 "It's 漢字" gives: it, s, 漢, 字; it's, 漢字; i, t, ', s, space, 漢, 字."""
 
 _MAX_BYTES = 2**31 - 1
-"""Bytes of the largest column, whose offsets are int32."""
+"""Maximum number of bytes of a column, because its offsets are int32."""
 _NONE, _ONE, _32 = np.uint64(0), np.uint64(1), np.uint64(32)
 _BASE, _SPREAD = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9)
-"""Odd 64-bit constants: of a rolling polynomial and of a multiplicative hash (both from
+"""Odd 64-bit constants for a rolling polynomial and for a multiplicative hash (both from
 splitmix64)."""
 
 
 class Shingles(NamedTuple):
-    """The shingles of texts: those of text i are hashes[offsets[i] : offsets[i + 1]]."""
+    """The shingles of texts. Text i has the shingles hashes[offsets[i] : offsets[i + 1]]."""
 
     identity: np.ndarray
     """(rows, 2) uint64: a hash of the tokens in order; zeros for a text without tokens."""
@@ -61,10 +61,11 @@ _SCRATCH = types.NamedTuple(
 
 
 def text_hashes(texts: pa.Array) -> tuple[np.ndarray, np.ndarray]:
-    """A 128-bit hash of each text, (rows, 2) uint64, and whether it has a token, bool.
+    """Returns a 128-bit hash of each text, (rows, 2) uint64, and whether the text has a token,
+    (rows,) bool.
 
-    Capitals, the length of runs of whitespace, and whitespace at either end make no difference:
-    " A  cat" and "a cat" have the same hash.
+    Capitals, repeated whitespace, and whitespace at the start or end are ignored: " A  cat" and
+    "a cat" have the same hash.
     """
     (all_rows,) = in_blocks(texts, WHITESPACE, _MAX_BYTES, False, _MAX_BYTES)
     identity, offsets, _ = all_rows
@@ -72,9 +73,9 @@ def text_hashes(texts: pa.Array) -> tuple[np.ndarray, np.ndarray]:
 
 
 def shingles(texts: pa.Array, tokens: int, n: int, distinct: bool) -> tuple[np.ndarray, np.ndarray]:
-    """The hashes (uint32) of each text's n-grams of tokens, and their offsets (rows + 1, int64).
+    """Returns offsets (rows + 1, int64) and hashes (uint32) of the n-grams of tokens of each text.
 
-    The hashes are in the order of the text; with `distinct` each is given only once for a text.
+    The hashes are in the order of the text. If `distinct` is true, a text has each hash only once.
     "a b a b", n = 2 -> offsets [0, 3] and the hashes of "a b", "b a", "a b".
     """
     (all_rows,) = in_blocks(texts, tokens, n, distinct, _MAX_BYTES)
@@ -84,8 +85,8 @@ def shingles(texts: pa.Array, tokens: int, n: int, distinct: bool) -> tuple[np.n
 def in_blocks(
     texts: pa.Array, tokens: int, n: int, distinct: bool, block_bytes: int
 ) -> Iterator[Shingles]:
-    """The shingles of a column in blocks of rows. A block has at most `block_bytes`, or a single
-    row.
+    """The shingles of a column in blocks of rows. A block has at most `block_bytes` bytes of text;
+    a row with more bytes is a block of its own.
 
     The hashes of a block are overwritten when the next block is read.
     """
@@ -105,7 +106,7 @@ def in_blocks(
 def _block_starts(offsets: np.ndarray, block_bytes: int) -> list[int]:
     """The first row of each block of at most `block_bytes` bytes; then the number of all rows.
 
-    offsets [0, 3, 6, 8], 5 bytes -> [0, 1, 3]: row 0, then rows 1 and 2
+    offsets [0, 3, 6, 8], 5 bytes -> [0, 1, 3]: the blocks are row 0, and rows 1 and 2
     """
     rows = len(offsets) - 1
     starts = [0]
@@ -117,8 +118,8 @@ def _block_starts(offsets: np.ndarray, block_bytes: int) -> list[int]:
 
 
 def _max_tokens(size: int, tokens: int) -> int:
-    """The maximum number of tokens in a text of `size` bytes. Two neighbouring words have a
-    separator between them, or one of them has at least three bytes."""
+    """The maximum number of tokens in a text of `size` bytes. For words it is about half of `size`:
+    between two words there is a separator, or one of the words has at least three bytes."""
     return size if tokens == CHARACTERS else size // 2 + 1
 
 
@@ -135,7 +136,8 @@ def _scratch(size: int, tokens: int, distinct: bool) -> _Scratch:
 
 @inlined
 def _tokenise(data: np.ndarray, start: int, end: int, by_words: bool, scratch: _Scratch) -> int:
-    """Write a text in lower case and the edges of its tokens; returns how many tokens."""
+    """Writes a text in lower case and the edges of its tokens. Returns how many tokens there
+    are."""
     written = write_lower(data, start, end, scratch.encodings[int(by_words)], scratch.text)
     return int(find_tokens(scratch.text, written, by_words, scratch.edges))
 
@@ -151,7 +153,7 @@ def _shingle_one(
     identity: np.ndarray,
     grams: np.ndarray,
 ) -> int:
-    """Write the shingles of a text and its identity; returns how many shingles."""
+    """Writes the shingles and the identity of a text. Returns how many shingles there are."""
     by_words = tokens == WORDS
     count = _tokenise(data, start, end, by_words, scratch)
     has_no_word = by_words and count == 0
@@ -171,8 +173,8 @@ def _shingle_one(
 
 @inlined
 def _roll(tokens: np.ndarray, n: int, grams: np.ndarray) -> int:
-    """Write a hash of each n-gram: a polynomial of its tokens' hashes, updated from the n-gram
-    before."""
+    """Writes a hash of each n-gram: a polynomial of its tokens' hashes, computed from the
+    polynomial of the n-gram before it. Returns how many n-grams there are."""
     leaving = _ONE
     for _ in range(n):
         leaving *= _BASE
@@ -190,7 +192,8 @@ def _roll(tokens: np.ndarray, n: int, grams: np.ndarray) -> int:
 
 @inlined
 def _keep_first(grams: np.ndarray, slots: np.ndarray, number: np.uint64) -> int:
-    """Move the first of equal hashes to the front; returns how many are left: 3 5 3 -> 3 5."""
+    """Moves the distinct hashes to the front, in order of first occurrence. Returns how many
+    distinct hashes there are: [3, 5, 3] -> 2, with [3, 5] at the front."""
     bits = slot_bits(len(grams))
     kept = 0
     for gram in grams:

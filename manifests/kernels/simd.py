@@ -1,7 +1,7 @@
-"""Operations on many values at once; to be called by kernels.
+"""Operations on many values at once; for kernels to call.
 
-They come in two forms with the same results: as vector instructions, written in LLVM, and as plain
-loops. The plain loops are taken if numba cannot pass LLVM through, or if the environment variable
+There are two versions with the same results: vector instructions, written in LLVM, and plain loops.
+The plain loops are used if numba cannot compile the LLVM version, or if the environment variable
 CURATE_PLAIN_LOOPS is 1.
 """
 

@@ -1,22 +1,22 @@
 """The operations of `simd`, as LLVM instructions on vectors.
 
-numba turns Python into LLVM, the portable assembly language that compilers end in. Python cannot
-express that 64 bytes are one value; LLVM can: `<64 x i8>` is a vector, 64 lanes of 8 bits, and one
-instruction acts on every lane. The functions below are called like any other from a kernel. The
-`emit` in each runs when the kernel is compiled: every `builder` call in it appends one instruction
-to the kernel and returns a handle for the value that the instruction will have.
+numba translates Python to LLVM, a portable assembly language. Python cannot express that 64 bytes
+are one value, but LLVM can: `<64 x i8>` is a vector of 64 lanes of 8 bits, and one instruction acts
+on every lane. A kernel calls the functions below like any other function. The `emit` in each
+function runs when the kernel is compiled: every `builder` call in it appends one instruction to the
+kernel, and returns a handle for the value that the instruction will compute.
 
     load, store             memory to value, value to memory
     add, sub, mul, or_ ...  on integers modulo 2^bits, lane by lane
-    icmp_unsigned, _signed  compare lane by lane; the result has lanes of 1 bit, 1 where it holds
-    select                  of two values by such bits: the first where 1, the second where 0
-    bitcast                 the same bits read as another type: 64 lanes of 1 bit are one 64-bit
+    icmp_unsigned, _signed  compare lane by lane; a lane of the result is one bit, 1 if true
+    select                  lane by lane: the first value if the bit is 1, the second if it is 0
+    bitcast                 the same bits read as another type: 64 lanes of 1 bit become one 64-bit
                             number, a *mask*, whose bit i belongs to lane i; the address of a byte
-                            is that of the 64 bytes from there on
+                            becomes the address of the 64 bytes that start there
     gep                     the address of an array's element at an index
 
-Where registers are narrower than the vectors (AVX2: 32 bytes, NEON: 16) LLVM uses several, and the
-results are the same. Bounds are not checked: callers allocate enough.
+If registers are narrower than the vectors (AVX2: 32 bytes, NEON: 16), LLVM uses several registers,
+and the results are the same. Bounds are not checked: callers must allocate enough memory.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _BYTES, _WORDS = ir.VectorType(_BYTE, BLOCK), ir.VectorType(_WORD, 16)
 
 @intrinsic
 def load8(typing: Any, source: Any, at: Any) -> Any:
-    """The 8 bytes of `source` from `at` on as one number, the first byte lowest."""
+    """The 8 bytes of `source` from `at` on as one number; the first byte is the lowest."""
 
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         address = _address(context, builder, signature.args[0], args[0], args[1], _LONG)
@@ -47,7 +47,7 @@ def load8(typing: Any, source: Any, at: Any) -> Any:
 
 @intrinsic
 def store8(typing: Any, target: Any, at: Any, value: Any) -> Any:
-    """Write a number as 8 bytes of `target` from `at` on, the lowest byte first."""
+    """Writes a number as 8 bytes into `target` from `at` on, the lowest byte first."""
 
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         address = _address(context, builder, signature.args[0], args[0], args[1], _LONG)
@@ -59,10 +59,11 @@ def store8(typing: Any, target: Any, at: Any, value: Any) -> Any:
 
 @intrinsic
 def lower_block(typing: Any, source: Any, at: Any, target: Any, to: Any) -> Any:
-    """Copy 64 bytes with A to Z made a to z; returns the mask of those that are not ASCII.
+    """Copies 64 bytes and replaces A to Z by a to z. Returns the mask of the bytes that are not
+    ASCII.
 
-    A small letter is its capital with 32 added, a bit that no capital has set. A byte is not ASCII
-    if its highest bit is set, that is, if it is negative as a signed number.
+    A small letter is its capital plus 32, a bit that no capital has set. A byte is not ASCII if its
+    highest bit is set: then it is negative as a signed number.
     """
 
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -80,8 +81,8 @@ def lower_block(typing: Any, source: Any, at: Any, target: Any, to: Any) -> Any:
 
 @intrinsic
 def separator_mask(typing: Any, source: Any, at: Any, by_words: Any) -> Any:
-    """The mask of those of 64 bytes that separate: ASCII whitespace as `str.isspace` has it, or,
-    between words, ASCII that is neither a digit nor a small letter."""
+    """The mask of the bytes that are separators, among 64 bytes. Separators are ASCII whitespace,
+    as in `str.isspace`; if `by_words`, all ASCII except digits and small letters."""
 
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         read = _load(
@@ -99,7 +100,7 @@ def separator_mask(typing: Any, source: Any, at: Any, by_words: Any) -> Any:
 
 @intrinsic
 def lowest_bit(typing: Any, mask: Any) -> Any:
-    """The number of the lowest bit that is set; 64 if none is."""
+    """The number of the lowest bit that is set; 64 if no bit is set."""
 
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return builder.cttz(args[0], ir.Constant(ir.IntType(1), 0))  # count of trailing zeros
@@ -119,7 +120,7 @@ def count_bits(typing: Any, mask: Any) -> Any:
 
 @intrinsic
 def upper_product(typing: Any, a: Any, b: Any) -> Any:
-    """The upper 64 bits of the 128-bit product of two numbers; the lower are `a * b`."""
+    """The upper 64 bits of the 128-bit product of two numbers; the lower 64 bits are `a * b`."""
 
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         product = builder.mul(builder.zext(args[0], _WIDE), builder.zext(args[1], _WIDE))
@@ -132,12 +133,12 @@ def upper_product(typing: Any, a: Any, b: Any) -> Any:
 def affine_minima(
     typing: Any, hashes: Any, count: Any, a: Any, b: Any, first: Any, minima: Any
 ) -> Any:
-    """For the 32 values of k from `first` on, minima[k] = the minimum of a[k] * h + b[k] modulo
-    2^32 over the first `count` hashes h; 2^32 - 1 if there are none.
+    """For the 32 values of k from `first` on, minima[k] becomes the minimum of a[k] * h + b[k]
+    modulo 2^32 over the first `count` hashes h; 2^32 - 1 if `count` is 0.
 
-    All that the loop needs stays in registers: the a, the b and the minima so far, two vectors of
-    16 lanes each. Each turn copies one hash into all lanes, multiplies, adds and keeps the smaller
-    value. `alloca` declares a variable, for which the compiler finds a register.
+    All values of the loop stay in registers: `a`, `b` and the minima so far are two vectors of 16
+    lanes each. Each iteration copies one hash into all lanes, multiplies, adds, and keeps the
+    smaller value. `alloca` declares a variable, for which the compiler chooses a register.
     """
 
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -167,13 +168,13 @@ def affine_minima(
 
 
 def _address(context: Any, builder: Any, array: Any, value: Any, at: Any, kind: Any) -> Any:
-    """The address of element `at` of a numba array, as that of a value of type `kind`."""
+    """The address of element `at` of a numba array, as the address of a value of type `kind`."""
     data = context.make_array(array)(context, builder, value).data
     return builder.bitcast(builder.gep(data, [at]), kind.as_pointer())
 
 
 def _load(builder: Any, address: Any) -> Any:
-    """Read a value at any address, not only at multiples of the value's size."""
+    """Reads a value at any address, not only at multiples of the value's size."""
     value = builder.load(address)
     value.align = 1
     return value
@@ -188,15 +189,15 @@ def _in_all_lanes(kind: ir.VectorType, value: int) -> ir.Constant:
 
 
 def _copied_to_all_lanes(builder: Any, value: Any) -> Any:
-    """Put a value into lane 0 of an undefined vector, then copy lane 0 to all lanes."""
+    """Writes a value into lane 0 of an undefined vector, then copies lane 0 to all lanes."""
     nothing = ir.Constant(_WORDS, ir.Undefined)
     in_lane_0 = builder.insert_element(nothing, value, ir.Constant(_WORD, 0))
     return builder.shuffle_vector(in_lane_0, nothing, _in_all_lanes(_WORDS, 0))
 
 
 def _between(builder: Any, values: Any, first: str, last: str) -> Any:
-    """Which bytes are from one ASCII character to another. Subtracting the first makes the bytes
-    below it large, as 0 - 1 is 255, so that one comparison suffices."""
+    """Whether each byte is in the range from `first` to `last`. `first` is subtracted, so that
+    bytes below it become large (0 - 1 is 255) and one comparison is enough."""
     above_first = builder.sub(values, _in_all_lanes(_BYTES, ord(first)))
     return builder.icmp_unsigned("<=", above_first, _in_all_lanes(_BYTES, ord(last) - ord(first)))
 

@@ -1,4 +1,4 @@
-"""The operations of `simd` as plain loops: slower, but in Python alone."""
+"""The operations of `simd` as plain loops: slower, but only in Python."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from manifests.kernels.compiling import inlined
 from manifests.kernels.popcount import popcount
 
 BLOCK = 64
-"""Bytes that one operation reads."""
+"""Number of bytes that one operation reads."""
 MINIMA = 32
-"""Minima that one operation makes."""
+"""Number of minima that one operation computes."""
 
 _BITS = 8
 _ONE, _32 = np.uint64(1), np.uint64(32)
@@ -22,7 +22,7 @@ _FILE_SEPARATOR, _NOT_ASCII, _TO_SMALL = 0x1C, 0x80, 32
 
 @inlined
 def load8(source: np.ndarray, at: int) -> np.uint64:
-    """The 8 bytes of `source` from `at` on as one number, the first byte lowest."""
+    """The 8 bytes of `source` from `at` on as one number; the first byte is the lowest."""
     value = np.uint64(0)
     for i in range(8):
         value |= np.uint64(source[at + i]) << np.uint64(_BITS * i)
@@ -31,14 +31,15 @@ def load8(source: np.ndarray, at: int) -> np.uint64:
 
 @inlined
 def store8(target: np.ndarray, at: int, value: np.uint64) -> None:
-    """Write a number as 8 bytes of `target` from `at` on, the lowest byte first."""
+    """Writes a number as 8 bytes into `target` from `at` on, the lowest byte first."""
     for i in range(8):
         target[at + i] = np.uint8(value >> np.uint64(_BITS * i))
 
 
 @inlined
 def lower_block(source: np.ndarray, at: int, target: np.ndarray, to: int) -> np.uint64:
-    """Copy 64 bytes with A to Z made a to z; returns the mask of those that are not ASCII."""
+    """Copies 64 bytes and replaces A to Z by a to z. Returns the mask of the bytes that are not
+    ASCII."""
     mask = np.uint64(0)
     for i in range(BLOCK):
         byte = source[at + i]
@@ -49,8 +50,8 @@ def lower_block(source: np.ndarray, at: int, target: np.ndarray, to: int) -> np.
 
 @inlined
 def separator_mask(source: np.ndarray, at: int, by_words: bool) -> np.uint64:
-    """The mask of those of 64 bytes that separate: ASCII whitespace as `str.isspace` has it, or,
-    between words, ASCII that is neither a digit nor a small letter."""
+    """The mask of the bytes that are separators, among 64 bytes. Separators are ASCII whitespace,
+    as in `str.isspace`; if `by_words`, all ASCII except digits and small letters."""
     mask = np.uint64(0)
     for i in range(BLOCK):
         byte = source[at + i]
@@ -69,14 +70,14 @@ def count_bits(mask: np.uint64) -> int:
 
 @inlined
 def lowest_bit(mask: np.uint64) -> int:
-    """The number of the lowest bit that is set; 64 if none is."""
+    """The number of the lowest bit that is set; 64 if no bit is set."""
     below = ~mask & (mask - _ONE)
     return int(count_bits(below))
 
 
 @inlined
 def upper_product(a: np.uint64, b: np.uint64) -> np.uint64:
-    """The upper 64 bits of the 128-bit product of two numbers; the lower are `a * b`."""
+    """The upper 64 bits of the 128-bit product of two numbers; the lower 64 bits are `a * b`."""
     low_a, high_a, low_b, high_b = a & _LOW_HALF, a >> _32, b & _LOW_HALF, b >> _32
     first = low_a * high_b + (low_a * low_b >> _32)
     second = high_a * low_b + (first & _LOW_HALF)
@@ -87,8 +88,8 @@ def upper_product(a: np.uint64, b: np.uint64) -> np.uint64:
 def affine_minima(
     hashes: np.ndarray, count: int, a: np.ndarray, b: np.ndarray, first: int, minima: np.ndarray
 ) -> None:
-    """For the 32 values of k from `first` on, minima[k] = the minimum of a[k] * h + b[k] modulo
-    2^32 over the first `count` hashes h; 2^32 - 1 if there are none."""
+    """For the 32 values of k from `first` on, minima[k] becomes the minimum of a[k] * h + b[k]
+    modulo 2^32 over the first `count` hashes h; 2^32 - 1 if `count` is 0."""
     for k in range(first, first + MINIMA):
         smallest = _LARGEST
         for i in range(count):

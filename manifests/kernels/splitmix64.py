@@ -1,7 +1,7 @@
 """splitmix64 (Steele et al. 2014): a random 64-bit number from each 64-bit number.
 
-It makes the random keys of records, the draws of a step, the keys of bands and combined identities.
-It needs numpy only, since code that reads ids must not load the compiler.
+It is used for the random keys of records, the random numbers of a step, the keys of bands, and
+combined identities. It needs only numpy, because code that reads ids must not load the compiler.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ _WORD = 2**64
 
 
 def splitmix64(x: np.ndarray) -> np.ndarray:
-    """The next number after each uint64 `x`: 0 -> 0xe220a8397b1dcdaf."""
+    """The random number after each state `x` (uint64): 0 -> 0xe220a8397b1dcdaf."""
     with np.errstate(over="ignore"):
         return finalise(x + np.uint64(GOLDEN))
 
 
 def finalise(x: np.ndarray) -> np.ndarray:
-    """The finaliser alone, without the step; different numbers give different results; 0 -> 0."""
+    """Only the finaliser, without the step. Different numbers give different results; 0 -> 0."""
     with np.errstate(over="ignore"):
         x = (x ^ (x >> np.uint64(30))) * np.uint64(MIX_1)
         x = (x ^ (x >> np.uint64(27))) * np.uint64(MIX_2)
@@ -30,7 +30,7 @@ def finalise(x: np.ndarray) -> np.ndarray:
 
 
 def next_word(state: int) -> tuple[int, int]:
-    """The next state and the number drawn from it, as Python ints: for a few draws.
+    """Returns the next state and the random number of this state, as Python ints. For few numbers.
 
     next_word(0) == (0x9e3779b97f4a7c15, 0xe220a8397b1dcdaf)
     """

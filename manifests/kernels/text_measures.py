@@ -16,8 +16,8 @@ from manifests.text.code_points import SPACE, class_table, lower_case_table
 _TABLE_BITS = 21
 """The largest n-gram table has 2^21 slots, 24 MB (ours); longer texts take several passes."""
 
-# Odd 64-bit constants: of a rolling polynomial and of a multiplicative hash (both from splitmix64),
-# and of FNV-1a.
+# Odd 64-bit constants for a rolling polynomial and a multiplicative hash (both from splitmix64);
+# and the constants of FNV-1a.
 _ONE = np.uint64(1)
 _BASE, _SPREAD = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9)
 _FNV_BASIS, _FNV_PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)
@@ -27,7 +27,7 @@ _TABLES = (uint64[::1], int32[::1], int32[::1])
 
 
 def word_counts(texts: pa.Array) -> np.ndarray:
-    """`len(text.split())` of every text, int32."""
+    """`len(text.split())` of every text, int32: ["a cat", ""] -> [2, 0]."""
     counts = np.empty(len(texts), np.int32)
     offsets, data = buffers(texts)
     points = np.empty(longest(offsets), np.uint32)
@@ -36,8 +36,8 @@ def word_counts(texts: pa.Array) -> np.ndarray:
 
 
 def shares(texts: pa.Array, kind: int) -> np.ndarray:
-    """For each text, the share of its characters that belong to the class `kind`, float64. The
-    classes are constants of `code_points`.
+    """(texts,) float64: the share of a text's characters that belong to the class `kind`, which is
+    a constant of `code_points`.
 
     ["ab1!", ""], ALPHANUMERIC -> [0.75, 0]
     """
@@ -49,10 +49,10 @@ def shares(texts: pa.Array, kind: int) -> np.ndarray:
 
 
 def character_repetition(texts: pa.Array, n: int) -> np.ndarray:
-    """For each text, the share of its character n-grams that are among its most frequent ones,
-    float64.
+    """(texts,) float64: how many of a text's character n-grams are frequent n-grams, as a share.
 
-    If a text has d distinct n-grams, these are the sqrt(d) most frequent that occur more than once.
+    If a text has d distinct n-grams, its frequent n-grams are the sqrt(d) n-grams with the highest
+    counts, without those that occur only once.
     ["aaaa", "abcd"], n = 2 -> [1, 0]
     """
     ratios = np.empty(len(texts), np.float64)
@@ -63,7 +63,7 @@ def character_repetition(texts: pa.Array, n: int) -> np.ndarray:
 
 
 def word_repetition(texts: pa.Array, n: int) -> np.ndarray:
-    """For each text, the share of its word n-grams that occur more than once, float64.
+    """(texts,) float64: the share of a text's word n-grams that occur more than once in the text.
 
     ["a cat a cat", "a cat"], n = 2 -> [2 / 3, 0]
     """
@@ -77,8 +77,8 @@ def word_repetition(texts: pa.Array, n: int) -> np.ndarray:
 
 
 def _ngram_table(symbols: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """An empty hash table for the n-grams of `symbols` characters or words: the keys, the count of
-    each, and a histogram of the counts."""
+    """Returns an empty hash table for the n-grams of `symbols` characters or words: keys, counts of
+    the keys, and a histogram of the counts."""
     slots = 1 << min(_TABLE_BITS, max(4, (4 * symbols).bit_length()))
     return np.empty(slots, np.uint64), np.empty(slots, np.int32), np.zeros(symbols + 2, np.int32)
 
@@ -122,14 +122,15 @@ def _measure_shares(
 def _hash_words(
     points: np.ndarray, classes: np.ndarray, lower: np.ndarray, words: np.ndarray
 ) -> int:
-    """Write a hash (FNV-1a over lower-cased code points) of each word; returns how many words."""
+    """Writes a hash of each word (FNV-1a of its code points in lower case). Returns how many words
+    there are."""
     length, inside, word = 0, 0, _FNV_BASIS
     for point in points:
         space = classes[point] & SPACE
         length += inside & space
         small = lower[point] if point < len(lower) else point
         word = _FNV_BASIS if space else (word ^ np.uint64(small)) * _FNV_PRIME
-        words[length] = word  # of the word so far: overwritten until the word is complete
+        words[length] = word  # hash of the word so far; overwritten until the word ends
         inside = space ^ SPACE
     return length + inside
 
@@ -138,15 +139,16 @@ def _hash_words(
 def _count_ngrams(
     symbols: np.ndarray, n: int, keys: np.ndarray, counts: np.ndarray, histogram: np.ndarray
 ) -> tuple[int, int, int]:
-    """Count the n-grams of a text; returns how many are distinct, how many of those occur more
-    than once, and the highest count. `histogram[c]` of them occur c times, for c of 2 and more.
+    """Counts the n-grams of a text. Returns the number of distinct n-grams, the number of distinct
+    n-grams that occur more than once, and the highest count. `histogram[c]` becomes the number of
+    distinct n-grams that occur c times, for c >= 2.
 
     "abab", n = 1 -> 2, 2, 2 with histogram[2] = 2
 
-    An n-gram is identified by a 64-bit polynomial hash, computed from the one before it. If the
-    table is too small for all n-grams, they are counted in several passes, each for a part of the
-    hashes. If a hostile text fills the table in one pass, an n-gram that does not fit counts as one
-    that occurs once.
+    An n-gram is identified by a 64-bit polynomial hash, computed from the hash of the n-gram before
+    it. If the table is too small for all n-grams, they are counted in several passes, each for a
+    part of the hashes. If a malicious text fills the table in one pass, each n-gram that does not
+    fit counts as a distinct n-gram that occurs once.
     """
     grams = len(symbols) - n + 1
     bits = 4

@@ -1,7 +1,7 @@
-"""The tokens of a text, and a hash of each; to be called by kernels.
+"""Finds the tokens of a text, and hashes each token; for kernels to call.
 
-First the text is copied in lower case, with spaces wherever characters beyond ASCII separate
-tokens. Then the edges of the tokens are found, 64 bytes at once. Then each token is hashed.
+First the text is copied in lower case. Characters beyond ASCII that separate tokens become spaces.
+Then the edges of the tokens are found, 64 bytes at once. Then each token is hashed.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from manifests.kernels.simd import (
 from manifests.text.code_points import COMBINING, SIZE
 
 FIRST = 8
-"""Where the copy of a text starts, after a space: the hash of a short token reads the 8 bytes that
-end with it."""
+"""Position where the copy of a text starts; a space is before it. There must be bytes before the
+first token, because the hash of a short token reads the 8 bytes that end with the token."""
 
 _SPACE, _SMALL_A, _DIGIT_0, _NOT_ASCII = (np.uint8(x) for x in (*b" a0", 0x80))
 _NONE, _ONE, _6, _7 = np.uint64(0), np.uint64(1), np.uint64(6), np.uint64(7)
@@ -39,12 +39,12 @@ _KEY_0, _KEY_1, _KEY_2, _KEY_3 = (np.uint64(key) for key in _KEYS)
 def write_lower(
     data: np.ndarray, at: int, end: int, encodings: np.ndarray, text: np.ndarray
 ) -> int:
-    """Copy bytes `at` to `end` in lower case into `text`, from position FIRST; returns where the
-    copy ends.
+    """Copies bytes `at` to `end` in lower case into `text`, from position FIRST on. Returns the
+    position where the copy ends.
 
-    ASCII is copied in blocks; every other character is replaced by its entry in `encodings`. A
-    block that ends beyond the end of the column is first copied byte by byte, so that nothing
-    beyond is read.
+    ASCII is copied in blocks; every other character is replaced by its entry in `encodings`. If a
+    block would end after the end of the column, its bytes are first copied one by one, so that no
+    byte after the end is read.
     """
     text[FIRST - 1] = _SPACE
     to = FIRST
@@ -77,8 +77,8 @@ def write_lower(
 
 @inlined
 def _code_point(data: np.ndarray, at: int, end: int) -> tuple[np.uint64, int]:
-    """The code point beyond ASCII that starts at a byte, and its size in bytes; any code point if
-    the bytes are not UTF-8."""
+    """Returns the code point beyond ASCII that starts at byte `at`, and its size in bytes. If the
+    bytes are not UTF-8, the result is any code point."""
     first = np.uint64(data[at])
     size = 2 + int(first >= 0xE0) + int(first >= 0xF0)
     if at + size > end:
@@ -98,11 +98,11 @@ def _in_word(byte: np.uint8) -> bool:
 
 @inlined
 def find_tokens(text: np.ndarray, end: int, by_words: bool, edges: np.ndarray) -> int:
-    """Write where each token starts and ends; returns how many tokens there are.
+    """Writes into `edges` where each token starts and ends. Returns how many tokens there are.
 
     An edge is a position where a token starts, or where it ends because a separator follows. Edges
     are written eight at a time, to avoid branches that the processor cannot predict. So there may
-    be values beyond the count: the next edges overwrite them.
+    be invalid edges after the last edge; the next edges overwrite them.
     """
     found, before = 0, _ONE
     for at in range(FIRST, end, BLOCK):
@@ -125,7 +125,7 @@ def find_tokens(text: np.ndarray, end: int, by_words: bool, edges: np.ndarray) -
 def hash_tokens(
     text: np.ndarray, edges: np.ndarray, count: int, hashes: np.ndarray
 ) -> tuple[np.uint64, np.uint64]:
-    """Write a hash of each token; returns a 128-bit hash of all of them in order."""
+    """Writes a hash of each token. Returns a 128-bit hash of all tokens in order."""
     one, two = _KEY_0, _KEY_1
     for i in range(count):
         start = np.int64(edges[2 * i])
@@ -138,8 +138,8 @@ def hash_tokens(
 
 @inlined
 def hash_characters(text: np.ndarray, edges: np.ndarray, count: int, hashes: np.ndarray) -> int:
-    """Write a hash of each character of the tokens, and of one space between tokens; returns how
-    many hashes."""
+    """Writes a hash of each character of the tokens, and of one space between tokens. Returns how
+    many hashes there are."""
     space, _ = _hash_token(text, FIRST - 1, 1)
     written = 0
     for i in range(count):
@@ -158,12 +158,13 @@ def hash_characters(text: np.ndarray, edges: np.ndarray, count: int, hashes: np.
 
 @inlined
 def _hash_token(text: np.ndarray, start: int, size: int) -> tuple[np.uint64, np.uint64]:
-    """Two hashes of a token, 64 bits each; the first is the better mixed one.
+    """Returns two hashes of a token, 64 bits each; the bits of the first hash are mixed better.
 
-    They are made from the product of its first 8 and its last 8 bytes, computed as in wyhash. In a
-    token of fewer than 8 bytes both factors have all of its bytes. In a token of more than 16 bytes
-    the bytes in the middle are multiplied in first. There is no other branch, because the lengths
-    of words are irregular and a mispredicted branch costs more than the whole hash.
+    They are made from the product of the token's first 8 bytes and its last 8 bytes, computed as in
+    wyhash. If a token has fewer than 8 bytes, both factors have all its bytes. If a token has more
+    than 16 bytes, the bytes in the middle are multiplied first. There is no other branch, because
+    the lengths of words are irregular, and a wrongly predicted branch takes more time than the
+    hash.
     """
     unused = np.uint64(64 - 8 * min(size, 8))
     first = load8(text, start) << unused >> unused ^ _KEY_0

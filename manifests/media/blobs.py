@@ -1,4 +1,4 @@
-"""A file beside a part, with the bytes of media that readers and steps make, one after another."""
+"""A file next to a part, with the bytes of all media that readers and steps make for the part."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from manifests.storage import Sink
 class BlobFile:
     """Stores bytes at the end of a file and returns references to them.
 
-    `uri`: how records refer to the file, `kept:...`. `open_sink`: opens the file when the first
-    blob is stored; None if no blob may be stored. `start`: how many bytes of the file of `uri` come
-    before those stored here.
+    `uri`: the uri of the file in records, `kept:...`. `open_sink`: opens the file when the first
+    blob is stored; None if no blob may be stored. `start`: the offset of the first stored blob in
+    the file that `uri` names.
     """
 
     def __init__(

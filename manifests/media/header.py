@@ -24,7 +24,7 @@ class Header(NamedTuple):
 
 
 PILLOW_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "AVIF", "JPEG2000", "PPM")
-"""The formats Pillow may open: plain raster images, none whose decoder starts another program."""
+"""The formats that Pillow may open: raster images whose decoders do not start another program."""
 
 EXTENSIONS = {
     "image/jpeg": "jpg",
@@ -42,10 +42,10 @@ SUFFIXES = frozenset(
 """File name endings of images, in lower case."""
 
 FIRST_BYTES = 1 << 16
-"""Bytes from the start that hold the header of almost every image (ours)."""
+"""Number of bytes at the start of a file that contain the header of almost every image (ours)."""
 _MAX_BLOCKS = 1 << 18
-"""Blocks and stray bytes read in search of the size (ours). Real files have a few dozen; hostile
-ones have millions, to keep the reader busy."""
+"""Limit on the blocks and stray bytes that are read to find the image size (ours). Real files have
+a few dozen. Malicious files have millions, to make the reader slow."""
 
 _u32_pair_big = struct.Struct(">II").unpack_from
 _jpeg_frame = struct.Struct(">BHHB").unpack_from
@@ -54,11 +54,11 @@ _gif_frame = struct.Struct("<HHHH").unpack_from
 
 
 def probe(data: Bytes) -> Header:
-    """The header of an image, given all of its bytes, or enough from its start.
+    """The header of an image, from all of its bytes or from enough bytes at its start.
 
-    The size is the one that Pillow gives: for a GIF, that of the screen and its first frame
-    together; for a JPEG with several sizes, the last one before the pixels. Raises MediaError if
-    the bytes are not an image, or end before the size.
+    The size is the same as in Pillow. For a GIF it is the size of the screen, enlarged to contain
+    the first frame. For a JPEG with several sizes it is the last size before the pixels. Raises
+    MediaError if the bytes are not an image, or if they end before the size.
     """
     view = memoryview(data)
     if view.format != "B":  # an Arrow buffer is a view of signed bytes
@@ -76,7 +76,7 @@ def probe(data: Bytes) -> Header:
         else:
             header = _other(view)
     except (struct.error, IndexError):
-        raise MediaError(f"truncated: {len(view)} bytes end before the image size.") from None
+        raise MediaError(f"truncated: its {len(view)} bytes end before the image size.") from None
     if header.width < 1 or header.height < 1:
         raise MediaError(f"broken header: {header.width} x {header.height} pixels.")
     return header
@@ -84,18 +84,18 @@ def probe(data: Bytes) -> Header:
 
 _ORIENTATION = 0x0112
 _ORIENTATION_MARKS = (
-    *(b"Exif", b"eXIf", b"EXIF"),  # of JPEG, PNG, WebP
-    *(b"irot", b"imir"),  # of AVIF
-    b"tiff:Orientation",  # of XMP
+    *(b"Exif", b"eXIf", b"EXIF"),  # in JPEG, PNG, WebP
+    *(b"irot", b"imir"),  # in AVIF
+    b"tiff:Orientation",  # in XMP
 )
 """An image with an orientation has at least one of these marks in its first bytes."""
 
 
 def orientation(data: bytes) -> int:
-    """The Exif orientation in an image's first bytes: 1 (displayed as stored) to 8.
+    """The Exif orientation, 1 (displayed as stored) to 8, from the first bytes of an image.
 
-    It is 1 if there is none or if it is broken, and for every TIFF, because decoders already apply
-    the orientation of a TIFF.
+    It is 1 if the orientation is missing or broken. It is 1 for every TIFF, because decoders apply
+    the orientation of a TIFF themselves.
     """
     from PIL import Image
 
@@ -112,7 +112,7 @@ def orientation(data: bytes) -> int:
 
 
 def exif_orientation(image: Image) -> int:
-    """`orientation` of an image that Pillow has opened."""
+    """The same as `orientation`, for an image that Pillow has opened."""
     if image.format == "TIFF":
         return 1
     try:
@@ -124,7 +124,7 @@ def exif_orientation(image: Image) -> int:
 
 
 def is_image(data: Bytes) -> bool:
-    """Whether data is an image of a supported format, by its first 16 bytes."""
+    """Whether data is an image of a supported format. Only the first 16 bytes are checked."""
     start = bytes(memoryview(data)[:16])
     return (
         start.startswith(_MAGICS)
@@ -145,8 +145,8 @@ _SEGMENT, _FRAME, _NO_DATA, _SCAN, _FILL, _UNKNOWN = range(6)
 
 
 def _jpeg_marker_kinds() -> bytes:
-    """For each second byte of a JPEG marker, what follows the marker (T.81, table B.1, as in
-    Pillow)."""
+    """256 bytes: the kind of data that follows a JPEG marker, by the second byte of the marker
+    (T.81, table B.1, as in Pillow)."""
     kinds = bytearray([_SEGMENT]) * 256
     kinds[:0xC0] = bytes([_UNKNOWN]) * 0xC0
     for marker in (0x00, 0x01, 0xC8, *range(0xD0, 0xDA), *range(0xF0, 0xFE)):
@@ -161,7 +161,7 @@ _MARKER_KINDS = _jpeg_marker_kinds()
 
 
 def _jpeg(view: memoryview) -> Header:
-    """Reads markers up to the start of scan; skips stray bytes between them, as libjpeg does."""
+    """Reads markers up to the start of scan. Skips stray bytes between markers, as libjpeg does."""
     width, height, at = 0, 0, 2
     for _ in range(_MAX_BLOCKS):
         marker = view[at + 1]
@@ -216,7 +216,7 @@ def _u24(view: memoryview, at: int) -> int:
 
 
 def _gif(view: memoryview) -> Header:
-    """The size of the screen, enlarged to hold the first frame, as decoders do."""
+    """The size is that of the screen, enlarged to contain the first frame, as in decoders."""
     width, height, flags = _gif_screen(view, 6)
     at = 13 + _palette_bytes(flags)
     for _ in range(_MAX_BLOCKS):
@@ -244,7 +244,7 @@ def _after_blocks(view: memoryview, at: int) -> int:
 
 
 def _other(view: memoryview) -> Header:
-    """The header of the other formats, by Pillow, which decodes no pixels for it."""
+    """The header of an image in another format. Pillow reads it without decoding pixels."""
     from PIL import Image
 
     Image.MAX_IMAGE_PIXELS = None  # the caller applies its own limit
@@ -261,7 +261,7 @@ def _other(view: memoryview) -> Header:
 
 def _reason(view: memoryview, error: Exception) -> str:
     if not len(view):
-        return "no bytes"
+        return "it has no bytes"
     if "cannot identify" in str(error):
         return f"it starts with {bytes(view[:8])!r}"
     return f"{type(error).__name__}: {error}"

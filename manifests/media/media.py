@@ -1,8 +1,8 @@
-"""The one place that opens media: bytes by reference, and images at the scale a pass needs.
+"""Opens all media: reads bytes by reference, and decodes images at the scale that a pass needs.
 
-The uri of a reference is relative, as in the recipe, so records are the same wherever the data is
-stored. A uri `kept:NAME` is a file in the folder of the parts: it has the bytes of media that a
-reader copied out of another format, such as parquet.
+The uri of a reference is relative, as in the recipe, so records do not depend on where the data is
+stored. A uri `kept:NAME` is a file in the folder of the parts. It has the bytes of media that a
+reader copied from another format, such as parquet.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 KEPT = "kept:"
-"""The prefix of uris of media that a reader copied out of another format."""
+"""The prefix of uris of media that a reader copied from another format."""
 FIX_MISSING_FILE = "Put the file there and run again with --retry, or leave it in quarantine."
 _OPEN_FILES = 64
-"""Files kept open for byte ranges, most recently used (ours)."""
+"""Number of files that stay open to read byte ranges from: the most recently used files (ours)."""
 
 
 class Decoded(NamedTuple):
     """A decoded image.
 
-    `extent`: the size of the original at the reduced scale, in pixels and fractions of them. A
-    JPEG of 257 x 259 at 1/8 has 33 x 33 pixels and the extent (32.125, 32.375). `orientation`: the
-    Exif number, 1 (displayed as stored) to 8; it is not applied.
+    `extent`: the size of the original times the scale, in pixels, not rounded. A JPEG of 257 x 259
+    at scale 1/8 has 33 x 33 pixels and the extent (32.125, 32.375). `orientation`: the Exif number,
+    1 (displayed as stored) to 8; it is not applied.
     """
 
     image: Image
@@ -48,7 +48,7 @@ class Decoded(NamedTuple):
     orientation: int
 
     def upright(self) -> Image:
-        """The image as it is shown: its orientation applied."""
+        """The image as it is shown, with its orientation applied."""
         from PIL.Image import Transpose
 
         turn = _TURNS.get(self.orientation)
@@ -64,15 +64,16 @@ _TURNS = {
     7: "TRANSVERSE",
     8: "ROTATE_90",
 }
-"""What brings an image upright, by its Exif orientation (Exif 2.32, tag 0x0112)."""
+"""Pillow's operation that makes an image upright, by Exif orientation (Exif 2.32, tag 0x0112)."""
 
 
 class Media:
-    """Opens the media of a batch. Each pass over a part has one; its steps share the images.
+    """Opens the media of a batch. Each pass over a part has one `Media`; its steps share the
+    images.
 
-    `base` is the folder of relative uris, `kept` the folder of `kept:` uris. `side` is the largest
-    shorter side, in pixels, that a step of the pass needs: an image is decoded once, at the
-    smallest scale of its codec with at least this side. None: full size.
+    `base` is the folder of relative uris, `kept` is the folder of `kept:` uris. `side`: the number
+    of pixels of the shorter side that is enough for every step of the pass. An image is decoded
+    once, at the smallest scale of its codec whose shorter side is at least `side`. None: full size.
     """
 
     def __init__(
@@ -83,24 +84,25 @@ class Media:
         self._images: dict[Reference, Decoded | MediaError] = {}
 
     def resolve(self, uri: str) -> str:
-        """The full path or URL of a reference's uri."""
+        """The full path or URL of the uri of a reference."""
         if uri.startswith(KEPT):
             return storage.join(self._kept, uri.removeprefix(KEPT))
         return storage.resolve(self._base, uri)
 
     def read(self, ref: Reference) -> bytes:
-        """All bytes of a reference. MediaError if some are missing, LimitError if too many."""
+        """All bytes of a reference. Raises MediaError if bytes are missing, LimitError if there are
+        more than `max_bytes`."""
         if ref.length is not None and ref.length > self.limits.max_bytes:
             raise self._too_big(ref, ref.length)
         if ref.offset is None:
             return self._read_file(ref)
         data = self._slice(ref.uri, ref.offset, ref.length or 0)
         if len(data) != ref.length:
-            raise MediaError(f"truncated: {len(data)} of {ref.length} bytes", ref.place)
+            raise MediaError(f"truncated: it has {len(data)} of {ref.length} bytes", ref.place)
         return data
 
     def size(self, ref: Reference) -> int:
-        """The length of a reference in bytes. Raises MediaError if there is no such file."""
+        """The length of a reference in bytes. Raises MediaError if the file does not exist."""
         if ref.length is not None:
             return ref.length
         found = storage.size_and_stamp(self.resolve(ref.uri))
@@ -109,7 +111,8 @@ class Media:
         return found[0]
 
     def header(self, ref: Reference) -> Header:
-        """Format and size of an image, from its first bytes, or from all if those are too few."""
+        """The format and size of an image. If the first bytes are not enough, all bytes are
+        read."""
         data = self._first(ref, FIRST_BYTES)
         try:
             header = probe(data)
@@ -121,11 +124,11 @@ class Media:
         return header
 
     def orientation(self, ref: Reference) -> int:
-        """The Exif orientation of an image: 1 (displayed as stored) to 8; 1 if it has none."""
+        """The Exif orientation of an image: 1 (displayed as stored) to 8; 1 if it is missing."""
         return orientation(self._first(ref, FIRST_BYTES))
 
     def check(self, header: Header, place: str = "") -> None:
-        """Raises LimitError for an image of more than `max_pixels`."""
+        """Raises LimitError if an image has more than `max_pixels`."""
         if header.width * header.height > self.limits.max_pixels:
             raise LimitError(
                 f"{header.width} x {header.height} pixels is over the limit of "
@@ -139,7 +142,7 @@ class Media:
         return self.decoded(ref).image
 
     def decoded(self, ref: Reference) -> Decoded:
-        """As `image`, with the exact extent and the orientation."""
+        """The same image as `image`, with its exact extent and its orientation."""
         if ref not in self._images:
             try:
                 self._images[ref] = self._decode(ref)
@@ -190,7 +193,8 @@ class Media:
         return drafted and drafted[1][2:]
 
     def _check_frames(self, image: Any, ref: Reference) -> None:
-        """Checks the number of frames only: no frame after the first is opened."""
+        """Raises LimitError if an image has more than `max_frames`. Only the first frame is
+        opened."""
         frames = getattr(image, "n_frames", 1)
         if frames > self.limits.max_frames:
             raise LimitError(
@@ -252,7 +256,8 @@ class Media:
 
 
 def _rgb(image: Image) -> Image:
-    """RGB as Qwen's processors make it: transparent images on a white background."""
+    """Converts an image to RGB as Qwen's processors do: a transparent image gets a white
+    background."""
     from PIL import Image as pillow
 
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:

@@ -1,4 +1,4 @@
-"""Where the bytes of an image or a video are."""
+"""References to the bytes of images and videos."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 
 class Reference(NamedTuple):
-    """A file, or `length` bytes of it from `offset` on. Without an offset: the complete file."""
+    """A complete file if `offset` is None; otherwise `length` bytes of a file from `offset` on."""
 
     uri: str
     offset: int | None = None
@@ -22,6 +22,6 @@ class Reference(NamedTuple):
 
 
 def references(media: pa.StructArray) -> list[Reference]:
-    """The reference of each media struct; `media` is flat, one struct for each image or video."""
+    """The reference of each media struct. `media` is flat: one struct for each image or video."""
     columns = (pc.struct_field(media, name).to_pylist() for name in Reference._fields)
     return [Reference(*fields) for fields in zip(*columns, strict=True)]

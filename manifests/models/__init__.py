@@ -1,1 +1,1 @@
-"""Readers of model files into arrays; no code that a file names is run."""
+"""Reads model files into arrays. Code that a file names is never run."""

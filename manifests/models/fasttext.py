@@ -2,7 +2,7 @@
 
 The format is that of fastText's `saveModel`, versions 11 and 12: arguments, dictionary, input
 matrix, output matrix. Either matrix is dense, or product-quantised by `fasttext quantize`. Every
-supervised model is read: any loss, with n-grams of words and of characters or without.
+supervised model can be read: with any loss, and with or without n-grams of words and characters.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _MAGIC = 793712314
 _OLD, _CURRENT = 11, 12
 _CBOW, _SKIPGRAM, _SUPERVISED = 1, 2, 3
 TREE, NEGATIVE_SAMPLING, SOFTMAX, ONE_VS_ALL = 1, 2, 3, 4
-"""Losses, as the file numbers them: hierarchical softmax, and three without a tree."""
+"""Numbers of the losses in a file. TREE is hierarchical softmax; the other losses have no tree."""
 
 _END_OF_LINE = b"</s>"
 _LABEL = "__label__"
@@ -29,25 +29,27 @@ _CENTROIDS = 256
 _WORD, _LABEL_KIND = 0, 1
 _MAX_COUNT = 10**15
 _MAX_BUCKETS = 10**8
-"""Limit of hashes of n-grams (ours: 400 MB); fastText's default is 2 million."""
+"""Limit on the number of hashes of n-grams (ours: 400 MB). fastText's default is 2 million."""
 
 
 class Ngrams(NamedTuple):
-    """The n-grams that count beside words, and their rows in the input matrix."""
+    """The n-grams that a model uses in addition to words, and their rows in the input matrix."""
 
     rows: np.ndarray
-    """int32: the input row of an n-gram, at its hash modulo the length; -1 if it was pruned."""
+    """int32: the row of each n-gram in the input matrix; -1 if the n-gram was pruned. The index is
+    the hash of the n-gram modulo the length of this array."""
     min_characters: int
     max_characters: int
-    """Characters in the shortest and longest n-gram of a word; a maximum of 0: there are none."""
+    """Characters in the shortest and the longest n-gram of a word. If the maximum is 0, the model
+    has no n-grams of characters."""
     max_words: int
-    """Words in the longest n-gram of words; 1: there are none."""
+    """Words in the longest n-gram of words. If it is 1, the model has no n-grams of words."""
 
 
 class Weights(NamedTuple):
     """The arrays and numbers of a classifier that compiled loops take; arrays are read-only.
 
-    Words and labels are numbered in the order of the file. `words` also has the labels, after the
+    Words and labels have numbers in the order of the file. `words` has the labels too, after the
     words, so that a label in a text is recognised.
     """
 
@@ -61,7 +63,7 @@ class Weights(NamedTuple):
     outputs: np.ndarray
     """float32 (labels, dimensions): a row for each label, or for each inner node of the tree."""
     output_norms: np.ndarray
-    """float32 (labels): what the product with each row of `outputs` is multiplied by."""
+    """float32 (labels): a factor for the product with each row of `outputs`."""
     loss: int
     children: np.ndarray
     """int32 (2 labels - 1, 2): the label tree; see `label_tree`."""
@@ -97,25 +99,28 @@ class _Dictionary(NamedTuple):
     counts: list[int]
     words: int
     pruned: np.ndarray | None
-    """int32 (n-grams kept, 2): the hash of each and its row after the words; None: not pruned."""
+    """int32 (kept n-grams, 2): the hash of each n-gram, and its row, counted from the end of the
+    words. None if the model is not pruned."""
 
 
 def read_model(path: str) -> FastTextModel:
-    """Read a .bin or .ftz file. Raises InputError if it is absent, broken, or no classifier."""
+    """Read a .bin or .ftz file. Raises InputError if it is absent, broken, or not a classifier."""
     try:
         with open(path, "rb") as handle:
             file = mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ)
     except ValueError:
-        raise InputError("an empty file, not a fastText model", path) from None
+        raise InputError("the file is empty: this is not a fastText model", path) from None
     except OSError as error:
         raise InputError(f"the model cannot be read: {error.strerror}", path) from None
     with file:
         try:
             return _model(file)
         except _BrokenError as error:
-            raise InputError(f"not a fastText classifier: {error.fault}", path, error.fix) from None
+            raise InputError(
+                f"this is not a fastText classifier: {error.fault}", path, error.fix
+            ) from None
         except (struct.error, ValueError) as error:
-            raise InputError(f"a truncated or broken fastText model: {error}", path) from None
+            raise InputError(f"the fastText model is truncated or broken: {error}", path) from None
 
 
 class _BrokenError(Exception):
@@ -132,10 +137,10 @@ def _model(file: mmap.mmap) -> FastTextModel:
     words, labels = dictionary.words, len(dictionary.entries) - dictionary.words
     quantised = _boolean(file)
     if dictionary.pruned is not None and not quantised:
-        raise _BrokenError("its n-grams are pruned and its matrix is not quantised")
+        raise _BrokenError("its n-grams are pruned, but its matrix is not quantised")
     inputs, norms = _quantised(file) if quantised else _dense(file)
     inputs = inputs if norms is None else inputs * norms[:, None]
-    # As fastText does: the output is quantised only where the input is.
+    # As in fastText: the output is quantised only if the input is quantised.
     outputs, norms = _quantised(file) if _boolean(file) and quantised else _dense(file)
     _check(inputs, words + _ngram_count(arguments, dictionary), arguments.dimensions, "input")
     _check(outputs, labels, arguments.dimensions, "output")
@@ -162,11 +167,11 @@ def _arguments(file: mmap.mmap) -> _Arguments:
     arguments = _Arguments(*_numbers(file, "12id"))
     if arguments.kind in (_CBOW, _SKIPGRAM):
         raise _BrokenError(
-            "it holds word vectors (cbow or skipgram)", "Train one with `fasttext supervised`."
+            "it has word vectors (cbow or skipgram)", "Train one with `fasttext supervised`."
         )
     known = arguments.kind == _SUPERVISED and TREE <= arguments.loss <= ONE_VS_ALL
     if not known or arguments.dimensions < 1 or not 0 <= arguments.buckets <= _MAX_BUCKETS:
-        raise _BrokenError(f"its arguments are {arguments}")
+        raise _BrokenError(f"its arguments are invalid: {arguments}")
     # Classifiers of the old version have no n-grams of characters, whatever the file declares.
     return arguments if version == _CURRENT else arguments._replace(max_characters=0)
 
@@ -174,7 +179,8 @@ def _arguments(file: mmap.mmap) -> _Arguments:
 def _dictionary(file: mmap.mmap) -> _Dictionary:
     size, words, labels, _, kept = _numbers(file, "iiiqq")
     if words < 0 or labels < 1 or size != words + labels:
-        raise _BrokenError(f"its dictionary has {size} entries, {words} words, {labels} labels")
+        counted = f"{size} entries, {words} words, {labels} labels"
+        raise _BrokenError(f"the numbers of its dictionary are wrong: {counted}")
     entries, counts, kinds = [], [], []
     for _ in range(size):
         start = file.tell()
@@ -184,9 +190,11 @@ def _dictionary(file: mmap.mmap) -> _Dictionary:
         counts.append(count)
         kinds.append(kind)
     if kinds != [_WORD] * words + [_LABEL_KIND] * labels:
-        raise _BrokenError("its labels do not follow its words")
+        raise _BrokenError("its dictionary is not in order: first all words, then all labels")
     if not all(0 <= count < _MAX_COUNT for count in counts[words:]):
-        raise _BrokenError(f"a label occurs {max(counts[words:])} times")
+        raise _BrokenError(
+            f"the count of a label is negative or too high, up to {max(counts[words:])}"
+        )
     pruned = _array(file, "<i4", 2 * kept).reshape(kept, 2) if kept >= 0 else None
     return _Dictionary(entries, counts, words, pruned)
 
@@ -194,7 +202,7 @@ def _dictionary(file: mmap.mmap) -> _Dictionary:
 def _ngrams(arguments: _Arguments, dictionary: _Dictionary) -> Ngrams:
     lengths = arguments.min_characters, arguments.max_characters, arguments.word_ngrams
     if arguments.buckets == 0 and (arguments.max_characters > 0 or arguments.word_ngrams > 1):
-        raise _BrokenError("it has n-grams and no buckets to count them in")
+        raise _BrokenError("it has n-grams, but no buckets for them")
     return Ngrams(read_only(_ngram_rows(arguments.buckets, dictionary)), *lengths)
 
 
@@ -208,9 +216,9 @@ def _ngram_rows(buckets: int, dictionary: _Dictionary) -> np.ndarray:
 def _kept_rows(pruned: np.ndarray, buckets: int, first: int) -> np.ndarray:
     hashes, rows = pruned.T
     if len(pruned) and not (hashes.min() >= 0 and hashes.max() < buckets):
-        raise _BrokenError(f"an n-gram's hash is not below {buckets}")
+        raise _BrokenError(f"the hash of an n-gram is negative or not below {buckets}")
     if len(pruned) and not (rows.min() >= 0 and rows.max() < len(pruned)):
-        raise _BrokenError(f"an n-gram's row is not below {len(pruned)}")
+        raise _BrokenError(f"the row of an n-gram is negative or not below {len(pruned)}")
     table = np.full(buckets, -1, np.int32)
     table[hashes] = first + rows
     return table
@@ -222,7 +230,8 @@ def _ngram_count(arguments: _Arguments, dictionary: _Dictionary) -> int:
 
 def _check(matrix: np.ndarray, rows: int, dimensions: int, name: str) -> None:
     if len(matrix) < rows or matrix.shape[1] != dimensions:
-        raise _BrokenError(f"its {name} matrix is {matrix.shape}, not ({rows}, {dimensions})")
+        expected = f"({rows}, {dimensions})"
+        raise _BrokenError(f"its {name} matrix has the shape {matrix.shape}, not {expected}")
 
 
 def _dense(file: mmap.mmap) -> tuple[np.ndarray, None]:
@@ -231,13 +240,15 @@ def _dense(file: mmap.mmap) -> tuple[np.ndarray, None]:
 
 
 def _quantised(file: mmap.mmap) -> tuple[np.ndarray, np.ndarray | None]:
-    """A matrix and the norms of its rows. Each code of a row chooses one centroid, and these joined
-    are the row."""
+    """Returns a matrix, and the norms of its rows (None: no norms). Each code of a row chooses one
+    centroid; the chosen centroids, joined, are the row."""
     has_norms, rows, columns, code_count = _numbers(file, "?qqi")
     codes = _array(file, "u1", code_count).reshape(rows, -1)
     parts = _centroids(file)
     if codes.shape[1] != len(parts) or sum(part.shape[1] for part in parts) != columns:
-        raise _BrokenError("codes, centroids and columns of a quantised matrix do not agree")
+        raise _BrokenError(
+            "the codes, centroids and columns of a quantised matrix do not fit together"
+        )
     matrix = np.concatenate([part[code] for part, code in zip(parts, codes.T, strict=True)], axis=1)
     if not has_norms:
         return matrix, None
@@ -250,7 +261,8 @@ def _centroids(file: mmap.mmap) -> list[np.ndarray]:
     """The centroids of each part of a row, float32 (256, values in the part)."""
     dimensions, parts, width, last_width = _numbers(file, "4i")
     if parts < 1 or dimensions != (parts - 1) * width + last_width:
-        raise _BrokenError(f"{parts} parts of {width} and {last_width} are not {dimensions} values")
+        made = f"{parts} parts of {width} values, the last of {last_width} values"
+        raise _BrokenError(f"a row of {dimensions} values cannot have {made}")
     widths = [width] * (parts - 1) + [last_width]
     return [_array(file, "<f4", _CENTROIDS * n).reshape(_CENTROIDS, n) for n in widths]
 
@@ -276,5 +288,7 @@ def _numbers(file: mmap.mmap, layout: str) -> tuple[int, ...]:
 def _array(file: mmap.mmap, kind: str, count: int) -> np.ndarray:
     size = np.dtype(kind).itemsize * count
     if not 0 <= size <= len(file) - file.tell():
-        raise ValueError(f"it declares {size} bytes, and has {len(file) - file.tell()} left")
+        raise ValueError(
+            f"an array has {size} bytes, but only {len(file) - file.tell()} bytes are left"
+        )
     return np.frombuffer(file.read(size), kind)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 _NOT_BUILT = 10**15
-"""fastText's count of an inner node that is not built yet; labels occur less often."""
+"""The count that fastText gives an inner node before it is built. Counts of labels are lower."""
 
 
 def label_tree(counts: list[int]) -> np.ndarray:
-    """The Huffman tree of labels by their counts, which fall: int32 (2 labels - 1, 2).
+    """int32 (2 labels - 1, 2): the Huffman tree of labels, from their counts in descending order.
 
     Each row has the left and the right child of a node. Leaves come first, in the order of the
-    labels, with -1 for their children; children come before their parent, and the root is last.
+    labels; their children are -1. Children come before their parent, and the root is last.
 
     >>> label_tree([5, 2, 1]).tolist()
     [[-1, -1], [-1, -1], [-1, -1], [2, 1], [3, 0]]

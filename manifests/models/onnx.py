@@ -1,4 +1,4 @@
-"""ONNX models: opened once a worker, run on whole batches, on CPU or GPU."""
+"""ONNX models: opened once in each worker, and run on whole batches, on CPU or GPU."""
 
 from __future__ import annotations
 
@@ -13,41 +13,41 @@ INSTALL = "Run: pip install 'curate[models]'"
 
 
 class OnnxModel:
-    """A model in memory. `threads`: how many one call uses; with one, every run gives the same
-    bits."""
+    """A model in memory. `threads`: number of threads that a call uses. With one thread, the
+    outputs of every run are the same, bit for bit."""
 
     def __init__(self, data: bytes, place: str, threads: int = 1, gpu: bool = False) -> None:
         runtime = _runtime()
         options = runtime.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-        options.log_severity_level = 3  # errors only: warnings go to the terminal of every worker
+        options.log_severity_level = 3  # only errors: every worker would print its warnings
         providers = ["CPUExecutionProvider"]
         if gpu:
             if "CUDAExecutionProvider" not in runtime.get_available_providers():
                 raise InputError(
-                    "a GPU is asked for, and this onnxruntime has no CUDA",
+                    "the recipe asks for a GPU, but this onnxruntime has no CUDA",
                     place,
                     "Install onnxruntime-gpu, or set gpus: 0",
                 )
             providers.insert(0, "CUDAExecutionProvider")
         try:
             self._session = runtime.InferenceSession(data, options, providers=providers)
-        except Exception as error:  # onnxruntime raises whatever the bytes provoke
-            raise InputError(f"not an ONNX model: {error}", place) from None
+        except Exception as error:  # on broken bytes onnxruntime raises errors of many types
+            raise InputError(f"this is not an ONNX model: {error}", place) from None
         self.place = place
 
     @property
     def inputs(self) -> dict[str, tuple[int | None, ...]]:
-        """Shape of each input, None for a free size: {"image": (None, 3, 224, 224)}."""
+        """The shape of each input; None for a variable size: {"image": (None, 3, 224, 224)}."""
         return _shapes(self._session.get_inputs())
 
     @property
     def outputs(self) -> dict[str, tuple[int | None, ...]]:
-        """Shape of each output by name."""
+        """The shape of each output, by name; None for a variable size."""
         return _shapes(self._session.get_outputs())
 
     def run(self, output: str, **inputs: np.ndarray) -> np.ndarray:
-        """One output of the model for a batch."""
+        """Runs the model on a batch and returns the output with the name `output`."""
         [found] = self._session.run([output], inputs)
         return np.asarray(found)
 

@@ -1,7 +1,7 @@
-"""Model weights that lie inside an installed Python package, read at a pinned digest.
+"""Reads model weights that are part of an installed Python package, and checks their digest.
 
-The package is never imported: its metadata gives the place of the file, and the bytes are used
-only if their SHA-256 is the expected one.
+The package is never imported: its metadata gives the path of the file. The bytes are used only if
+they have the expected SHA-256.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ class PackagedFile(NamedTuple):
     sha256: str
 
     def read(self) -> bytes:
-        """Its bytes. Raises InputError if the package is not installed, or if the file differs."""
+        """The bytes of the file. Raises InputError if the package is not installed, or if the file
+        has another SHA-256."""
         return _read(self)
 
 
@@ -39,11 +40,12 @@ def _read(wanted: PackagedFile) -> bytes:
     except metadata.PackageNotFoundError:
         raise InputError("the package is not installed", wanted.package, install) from None
     except OSError as error:
-        raise InputError(f"cannot be read: {error}", wanted.path, install) from error
+        raise InputError(f"the file cannot be read: {error}", wanted.path, install) from error
     found = hashlib.sha256(data).hexdigest()
     if found != wanted.sha256:
         raise InputError(
-            f"has SHA-256 {found}, not {wanted.sha256} (version {installed.version} is installed)",
+            f"the file has SHA-256 {found}, not {wanted.sha256}; "
+            f"version {installed.version} of the package is installed",
             f"{wanted.package}: {wanted.path}",
             install,
         )

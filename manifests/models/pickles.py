@@ -1,4 +1,4 @@
-"""The one reader of pickles: it reads plain data, and calls only functions that the caller allows.
+"""Reads pickles of plain data. It calls only functions that the caller allows.
 
 A pickle is a program that may import and call anything. Here it can build lists, tuples, dicts,
 text, bytes, numbers, booleans and None; any other name in it is looked up in an allow-list.
@@ -16,29 +16,31 @@ from typing import Any, BinaryIO
 from manifests.errors import FileError
 
 MAX_BYTES = 256 << 20
-"""Largest pickle that is read (ours: RefCOCO's are under 100 MB)."""
+"""Limit on the bytes of a pickle (ours: RefCOCO's pickles have under 100 MB)."""
 MAX_INSTRUCTIONS = 20_000_000
-"""Most instructions of a pickle (ours: RefCOCO's have some 7 million). Each takes about 0.5 us and
-up to 80 bytes (an empty list). So a hostile file costs some 15 s and 1.6 GB, beside its text."""
+"""Limit on the instructions of a pickle (ours: RefCOCO's pickles have about 7 million). Each takes
+about 0.5 us and up to 80 bytes (an empty list). So a malicious file takes up to about 15 s and
+1.6 GB, plus the memory for its text."""
 MAX_DEPTH = 64
-"""Most containers inside each other (ours: RefCOCO's have 4)."""
+"""Limit on the depth of nested containers (ours: RefCOCO's pickles have 4)."""
 MAX_GROWTH, FREE_SIZE = 10, 1 << 20
-"""Most values and characters for each byte of the file; a shared value counts at each occurrence.
-FREE_SIZE of them are accepted for a file of any size (both ours)."""
+"""Limit on the values and characters in a pickle: MAX_GROWTH for each byte of the file, but at
+least FREE_SIZE for a file of any size (both ours). A shared value counts at each occurrence."""
 MAX_KEY = 1 << 31
-"""Limit of whole numbers as dict keys (ours): larger ones can be chosen to have the same hash."""
+"""Limit on whole numbers as dict keys (ours): an attacker can choose larger numbers that have equal
+hashes."""
 MAX_BITS = 4096
-"""Longest whole number (ours): Python refuses to print one of over 4,300 digits."""
+"""Limit on the bits of a whole number (ours). Python cannot print a number of over 4,300 digits."""
 _FIX = "Only lists, tuples, dicts, text, bytes, numbers, booleans and None are read."
 
 
 def loads(data: bytes, allowed: Mapping[str, Callable[..., Any]] = MappingProxyType({})) -> Any:
     """The value of a pickle; text of Python 2 is read as Latin-1.
 
-    `allowed` maps each name that the pickle may use to a function that is called in its place, with
-    whatever arguments the file has: `{"collections.OrderedDict": lambda: {}}`.
+    `allowed` maps each name that the pickle may use to the function that is called instead, with
+    the arguments in the file: `{"collections.OrderedDict": lambda: {}}`.
 
-    Raises FileError for a pickle that is broken or over a limit, or that uses any other name.
+    Raises FileError if the pickle is broken, is over a limit, or uses a name that is not allowed.
     """
     if len(data) > MAX_BYTES:
         raise FileError(f"the pickle has {len(data)} bytes, over the limit of {MAX_BYTES}.")
@@ -51,8 +53,8 @@ def load_next(
     allowed: Mapping[str, Callable[..., Any]],
     persistent: Callable[[Any], Any] | None = None,
 ) -> Any:
-    """As `loads`, for the pickle that begins at the position of `stream`, which is then at the
-    pickle's end.
+    """The same as `loads`, for the pickle that begins at the position of `stream`. Afterwards the
+    stream is at the end of this pickle.
 
     `size`: the size of the whole file, in bytes. `persistent` returns the object of a persistent
     id, such as a block of numbers outside the pickle; if it is None, such ids are an error.
@@ -62,15 +64,16 @@ def load_next(
     except FileError:
         raise
     except Exception as error:  # "Note that other exceptions may also be raised" (pickle's manual)
-        fault = f"a broken pickle: {str(error).rstrip('.') or type(error).__name__:.200}."
+        fault = f"the pickle is broken: {str(error).rstrip('.') or type(error).__name__:.200}."
         raise FileError(fault, fix="Copy the file again.") from None
     _check_size([value], max(MAX_GROWTH * size, FREE_SIZE), MAX_DEPTH)
     return value
 
 
 class _Unpickler(pickle._Unpickler):
-    """The standard library's unpickler in Python. The one in C cannot be used: it hashes dict keys
-    before they can be checked, and allocates as much memory as a number in the file asks for."""
+    """The Python version of the standard library's unpickler. The C version cannot be used: it
+    hashes dict keys before they can be checked, and it allocates as much memory as a number in the
+    file asks for."""
 
     def __init__(
         self,
@@ -93,11 +96,11 @@ class _Unpickler(pickle._Unpickler):
             raise FileError(
                 f"the pickle uses {module:.80}.{name:.80}, which is not allowed.", fix=_FIX
             )
-        return lambda *args: function(*args)  # a new one, as the pickle may set its attributes
+        return lambda *args: function(*args)  # a copy: the pickle may set attributes
 
 
 class _Instructions(dict[int, Callable[..., Any]]):
-    """The functions of the instructions, by code. It counts the instructions that are run."""
+    """The function of each instruction, by code. It also counts the instructions that are run."""
 
     count = 0
 
@@ -114,21 +117,21 @@ class _Instructions(dict[int, Callable[..., Any]]):
 
 
 def _checking_keys(code: bytes, keys: slice) -> Callable[..., Any]:
-    """The function of an instruction, which first checks the dict keys in this part of the
-    stack."""
+    """The function of the instruction `code`, with a check before it: the dict keys in the part
+    `keys` of the stack must be valid."""
     load = pickle._Unpickler.dispatch[code[0]]
 
     def checked(unpickler: Any) -> None:
         for key in unpickler.stack[keys]:
             if type(key) is not str and not (type(key) is int and abs(key) < MAX_KEY):
-                fault = f"a pickle with a dict key of type {type(key).__name__}."
+                fault = f"the pickle has a dict key of type {type(key).__name__}."
                 raise FileError(fault, fix=f"Keys may be text, or whole numbers below {MAX_KEY}.")
         load(unpickler)
 
     return checked
 
 
-_REFUSED = {  # they hash any value, ask for memory that the file does not fill, or avoid find_class
+_REFUSED = {  # they hash any value, allocate more memory than the file fills, or bypass find_class
     pickle.EMPTY_SET, pickle.ADDITEMS, pickle.FROZENSET, pickle.BYTEARRAY8,
     pickle.EXT1, pickle.EXT2, pickle.EXT4,
 }  # fmt: skip
@@ -142,21 +145,23 @@ _OBEYED = {
 
 
 def _check_size(container: Any, left: int, depth: int) -> int:
-    """How many of `left` values and characters remain after those of a container, nested at most
-    `depth` deep. FileError if none remain."""
+    """Counts the values and characters in a container whose depth is at most `depth`. Returns
+    `left` minus this count; raises FileError if the result is negative."""
     is_dict = isinstance(container, dict)
     for value in chain(container, container.values()) if is_dict else container:
         left -= 1 + (len(value) if isinstance(value, str | bytes) else 0)
         if left < 0:
-            raise _bomb(f"values that come to over {MAX_GROWTH} times its size")
+            raise _bomb(f"over {MAX_GROWTH} values and characters for each byte of the file")
         if isinstance(value, int) and value.bit_length() > MAX_BITS:
             raise _bomb(f"a number of {value.bit_length()} bits, over the limit of {MAX_BITS}")
         if isinstance(value, list | tuple | dict):
             if depth == 0:
-                raise _bomb(f"containers over {MAX_DEPTH} deep inside each other")
+                raise _bomb(f"containers nested over {MAX_DEPTH} deep")
             left = _check_size(value, left, depth - 1)
     return left
 
 
 def _bomb(what: str) -> FileError:
-    return FileError(f"a pickle of {what}.", fix="It may be an attack: leave it out of the path.")
+    return FileError(
+        f"the pickle has {what}.", fix="It may be an attack: leave it out of the path."
+    )

@@ -1,4 +1,4 @@
-"""Images made into the tensors that a vision model was trained on, by the model's own settings."""
+"""Converts images to the tensors that a vision model takes, with the model's own settings."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 _RESAMPLING = {0: "NEAREST", 1: "LANCZOS", 2: "BILINEAR", 3: "BICUBIC", 4: "BOX", 5: "HAMMING"}
-"""Numbers of Pillow's filters, as configuration files give them (documented: Pillow)."""
+"""Names of Pillow's filters, by their numbers in configuration files (documented: Pillow)."""
 
 
 class Preprocessing(NamedTuple):
-    """Resize, crop, scale: (value x `scale` - mean) / std of RGB values 0 to 255.
+    """Resize, crop, then scale: (value x `scale` - mean) / std, for RGB values from 0 to 255.
 
     `resize`: (width, height), or the length of the shorter side; None: not resized. `crop`:
     (width, height) from the centre; None: not cropped.
@@ -59,7 +59,7 @@ def _side(side: int, wanted: int, shorter: int) -> int:
 def from_config(data: bytes, place: str) -> Preprocessing:
     """The settings of a `preprocessor_config.json` (Hugging Face transformers, image processors).
 
-    Raises InputError if a setting is missing, or has a value that is not understood.
+    Raises InputError if a setting is missing, or if its value is not supported.
     """
     try:
         config = orjson.loads(data)
@@ -72,8 +72,10 @@ def from_config(data: bytes, place: str) -> Preprocessing:
             resampling=_RESAMPLING[config.get("resample", 2)],
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        fix = "It should be the preprocessor_config.json that lies beside the model."
-        raise InputError(f"not a preprocessor configuration: {error!r}", place, fix) from None
+        fix = "Use the preprocessor_config.json that was published with the model."
+        raise InputError(
+            f"this is not a preprocessor configuration: {error!r}", place, fix
+        ) from None
 
 
 def _size(config: dict[str, Any], name: str) -> tuple[int, int] | int:

@@ -1,8 +1,8 @@
 """Tensors of a PyTorch checkpoint (`.pth`, both layouts) as numpy arrays, without PyTorch.
 
-Layouts: the zip archive that `torch.save` writes since PyTorch 1.6, and the plain stream of pickles
-before it (torch/serialization.py, `_legacy_save`). Nothing is imported or run: names in the pickle
-other than tensors and ordered dicts are refused.
+The layouts are the zip archive that `torch.save` writes since PyTorch 1.6, and the stream of
+pickles that it wrote earlier (torch/serialization.py, `_legacy_save`). Nothing is imported or run:
+all names in a pickle except tensors and ordered dicts are refused.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ _TYPES = {
 
 
 class _Storage(NamedTuple):
-    """A block of numbers that tensors are views of: its key in the file, and their type."""
+    """A block of numbers that tensors are views of: its key in the file, and the type and the count
+    of the numbers."""
 
     key: str
     type: np.dtype[Any]
@@ -47,7 +48,8 @@ class _Tensor(NamedTuple):
 def read_state(data: bytes, place: str) -> dict[str, np.ndarray]:
     """Every tensor of a state dict by name: {"fc.weight": array of shape (1000, 1280), ...}.
 
-    Raises InputError if the bytes are not a checkpoint, or if it has anything else than tensors.
+    Plain values, such as numbers, are left out. Raises InputError if the bytes are not a
+    checkpoint, or if they contain objects other than tensors.
     """
     try:
         if data[:4] == b"PK\x03\x04":
@@ -55,24 +57,24 @@ def read_state(data: bytes, place: str) -> dict[str, np.ndarray]:
         else:
             state, storages = _read_stream(data)
         if not isinstance(state, Mapping):
-            raise ValueError(f"it holds a {type(state).__name__}, not a dict of tensors")
+            raise ValueError(f"it contains a {type(state).__name__}, not a dict of tensors")
         return {
             str(name): _array(tensor, storages)
             for name, tensor in state.items()
             if isinstance(tensor, _Tensor)
         }
     except FileError as error:
-        raise InputError(f"not a checkpoint of tensors: {error.message}", place) from None
-    except Exception as error:  # zipfile and numpy raise whatever the bytes provoke
-        raise InputError(f"not a checkpoint of tensors: {error}", place) from error
+        raise InputError(f"this is not a checkpoint of tensors: {error.message}", place) from None
+    except Exception as error:  # on broken bytes zipfile and numpy raise errors of many types
+        raise InputError(f"this is not a checkpoint of tensors: {error}", place) from error
 
 
 def _read_stream(data: bytes) -> tuple[Any, Callable[[_Storage], memoryview]]:
     stream = io.BytesIO(data)
     if _load(stream) != _MAGIC:
-        raise ValueError("its first number is not PyTorch's")
+        raise ValueError("it does not start with the number that PyTorch writes first")
     _load(stream)  # protocol version
-    _load(stream)  # sizes of C types where it was written
+    _load(stream)  # sizes of C types on the machine that wrote it
     state, keys = _load(stream), _load(stream)
     types = {t.storage.key: t.storage for t in state.values() if isinstance(t, _Tensor)}
     blocks, view = {}, memoryview(data)
@@ -100,15 +102,15 @@ def _load(stream: io.BytesIO) -> Any:
 
 
 def _rebuild(storage: _Storage, offset: int, shape: Any, strides: Any, *_: Any) -> _Tensor:
-    """In place of `torch._utils._rebuild_tensor_v2`."""
+    """Replaces `torch._utils._rebuild_tensor_v2`."""
     return _Tensor(storage, offset, tuple(shape), tuple(strides))
 
 
 def _storage(identity: Any) -> _Storage:
-    """In place of the storage that a persistent id names: ("storage", type, key, device, size)."""
+    """The storage of a persistent id, which is ("storage", type, key, device, size)."""
     kind, type_, key, _, numbers = identity[:5]
     if kind != "storage" or not callable(type_):
-        raise ValueError(f"it refers to {identity!r:.80}")
+        raise ValueError(f"it refers to an unknown object: {identity!r:.80}")
     return _Storage(str(key), np.dtype(type_()), int(numbers))
 
 
@@ -120,7 +122,8 @@ _ALLOWED: dict[str, Callable[..., Any]] = {
 
 
 def _array(tensor: _Tensor, storages: Callable[[_Storage], memoryview]) -> np.ndarray:
-    """A copy in C order. Strides in the file may be those of any layout, such as channels last."""
+    """A copy of a tensor in C order. The strides in the file may be of any layout, such as channels
+    last."""
     block = storages(tensor.storage)
     if len(block) != tensor.storage.numbers * tensor.storage.type.itemsize:
         raise ValueError(f"a storage has {len(block)} bytes, not {tensor.storage.numbers} numbers")
@@ -130,8 +133,8 @@ def _array(tensor: _Tensor, storages: Callable[[_Storage], memoryview]) -> np.nd
     if min([tensor.offset, *tensor.shape, *tensor.strides], default=0) < 0 or (
         0 not in tensor.shape and last >= len(numbers)
     ):
-        raise ValueError(f"a tensor of shape {tensor.shape} reaches outside its storage")
-    if math.prod(tensor.shape) > len(numbers):  # strides of 0 repeat numbers without end
+        raise ValueError(f"a tensor of shape {tensor.shape} has numbers outside its storage")
+    if math.prod(tensor.shape) > len(numbers):  # strides of 0 repeat the same numbers
         raise ValueError(f"a tensor of shape {tensor.shape} has more numbers than its storage")
     item = numbers.itemsize
     view = np.lib.stride_tricks.as_strided(

@@ -13,7 +13,7 @@ class WordTable(NamedTuple):
     """Numbered words; word i is bytes[offsets[i] : offsets[i + 1]].
 
     `slots` is a hash table of word numbers, int32, with a power of two as its length and -1 in free
-    slots. A word is in slot `fnv(word) % length` or, if that was taken, in the next free one.
+    slots. A word is in slot `fnv(word) % length`, or in the next free slot if that slot was taken.
     """
 
     slots: np.ndarray
@@ -28,14 +28,14 @@ def word_table(words: list[bytes]) -> WordTable:
 
 
 def read_only(array: np.ndarray) -> np.ndarray:
-    """The same array, contiguous and read-only, as the compiled loops declare it."""
+    """The same array, contiguous and read-only, as the compiled loops require."""
     array = np.ascontiguousarray(array)
     array.setflags(write=False)
     return array
 
 
 def fnv(data: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    """fastText's hash of each string, uint32: FNV-1a, with bytes taken as signed."""
+    """fastText's hash of each string, uint32: FNV-1a, in which bytes are signed numbers."""
     sizes = np.diff(offsets)
     hashes = np.full(len(sizes), _FNV_BASIS, np.uint32)
     signed = data.view(np.int8).astype(np.int32).astype(np.uint32)
@@ -46,8 +46,8 @@ def fnv(data: np.ndarray, offsets: np.ndarray) -> np.ndarray:
 
 
 def _slots(hashes: np.ndarray) -> np.ndarray:
-    """Put all words into slots. In each round every word tries one slot: if several words try the
-    same free slot, one gets it, and the others try their next slot in the next round."""
+    """Puts all words into slots. In each round every word tries one slot. If several words try the
+    same free slot, one word gets it, and the other words try their next slot in the next round."""
     slots = np.full(1 << (4 * len(hashes)).bit_length(), -1, np.int32)
     last = np.uint32(len(slots) - 1)
     waiting, wanted = np.arange(len(hashes), dtype=np.int32), hashes & last

@@ -1,4 +1,5 @@
-"""The record: one Arrow row for every modality. Its schema, ids, and ways to build and read it."""
+"""Records: one Arrow schema for all modalities, the ids, and functions to build and read
+records."""
 
 from manifests.record.builder import Builder, Row, image_media
 from manifests.record.captions import ImageColumns, captions

@@ -1,7 +1,7 @@
-"""A builder of records: row by row, each row segment by segment.
+"""Builds records one row at a time, and each row one segment at a time.
 
-It is for records of several segments, such as conversations and web documents. Records of one image
-and one caption are built faster from whole columns (`captions`).
+Use it for records of several segments, such as conversations and web documents. Records of one
+image and one caption are built faster from whole columns (`captions`).
 
     builder = Builder("chats", "chat")
     row = builder.add("a.json#0", "data/a.json#0", meta='{"split": "train"}')
@@ -9,7 +9,7 @@ and one caption are built faster from whole columns (`captions`).
     row.turn("user", "What is this?").turn("assistant", "A cat.")
     table = builder.table()
 
-gives a table of one record, in `SCHEMA`:
+The table has one record, in `SCHEMA`:
 
     content: [{kind: image, media: 0, role: user, loss: false},
               {kind: text, text: "What is this?", role: user, loss: false},
@@ -31,7 +31,7 @@ from manifests.record.rows import from_rows
 
 
 class Builder:
-    """Collects records of one source and one modality; `table()` gives those added so far.
+    """Collects records of one source and one modality. `table()` returns all records added so far.
 
     An added row cannot be removed. So a reader first does everything that can fail (it opens the
     images and parses the text), and then adds the row.
@@ -47,9 +47,10 @@ class Builder:
     def add(
         self, key: str, origin: str, *, meta: str | None = None, language: str | None = None
     ) -> Row:
-        """A new record without segments, to be filled by the methods of `Row`.
+        """Add a record without segments. The methods of `Row` then add the segments.
 
-        `key` is unique within the source and makes the id; `origin` is `uri#key`; `meta` is JSON.
+        `key` is unique within the source; the id is made from it. `origin` is `uri#key`; `meta` is
+        JSON.
         """
         row = Row(key=key, origin=origin, meta=meta, language=language)
         self._rows.append(row)
@@ -70,7 +71,7 @@ class Row:
 
     @property
     def columns(self) -> dict[str, Any]:
-        """The record as `from_rows` takes it."""
+        """The record as a dict for `from_rows`."""
         lists = {"content": self._content, "media": self._media, "objects": self._objects}
         return {**self._columns, **lists}
 
@@ -83,19 +84,19 @@ class Row:
         camera: Sequence[float] | None = None,
         role: str | None = None,
     ) -> Row:
-        """A new image, and the segment that shows it. Arguments as in `image_media`."""
+        """Add an image and a segment with it. The arguments are those of `image_media`."""
         segment = {"kind": "image", "media": len(self._media), "role": role, "loss": False}
         self._content.append(segment)
         self._media.append(image_media(reference, header, orientation, camera))
         return self
 
     def text(self, text: str, *, role: str | None = None, loss: bool = True) -> Row:
-        """A text segment. `loss`: whether training learns to write this text."""
+        """Add a text segment. `loss`: whether the training loss includes this text."""
         self._content.append({"kind": "text", "text": text, "role": role, "loss": loss})
         return self
 
     def turn(self, role: str, text: str) -> Row:
-        """A turn of a conversation; training learns to write the turns of the assistant."""
+        """Add a turn of a conversation. The training loss includes only turns of the assistant."""
         return self.text(text, role=role, loss=role == "assistant")
 
     def object(
@@ -109,7 +110,7 @@ class Row:
         text: str | None = None,
         attributes: str | None = None,
     ) -> Row:
-        """An annotated object on image number `media` of the record.
+        """Add an annotated object on image number `media` of the record.
 
         Box (x1 y1 x2 y2), point (x y) and polygon (rings of x y x y ...) are in [0,1000] of the
         image with its orientation applied; `attributes` is JSON.
@@ -136,7 +137,7 @@ def image_media(
 ) -> dict[str, Any]:
     """The media struct of an image.
 
-    `orientation` is the Exif number, 1 to 8, or None if the file was not examined for it;
+    `orientation` is the Exif number, 1 to 8, or None if the file was not checked for it;
     `camera` is fx fy cx cy in pixels of the image with its orientation applied.
     """
     return {

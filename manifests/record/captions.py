@@ -1,4 +1,4 @@
-"""Caption records from whole columns: one image and one text in each."""
+"""Makes caption records from whole columns; each record has one image and one text."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from manifests.record.schema import MEDIA, OBJECT, SCHEMA, SEGMENT
 
 
 class ImageColumns(NamedTuple):
-    """One image for each record, as columns of the media struct; None: a column of nulls."""
+    """Columns of the media struct, with one image for each record. None is a column of nulls."""
 
     uri: pa.Array
     offset: pa.Array | None = None
@@ -28,7 +28,8 @@ class ImageColumns(NamedTuple):
 
     @classmethod
     def from_images(cls, images: Sequence[tuple[Reference, Header, int | None]]) -> ImageColumns:
-        """Columns of images given by reference, header and Exif orientation (None: unknown)."""
+        """The columns of images; each is (reference, header, Exif orientation or None if
+        unknown)."""
         return cls(
             uri=pa.array([reference.uri for reference, _, _ in images], pa.string()),
             offset=pa.array([reference.offset for reference, _, _ in images], pa.int64()),
@@ -51,7 +52,7 @@ def captions(
 ) -> pa.Table:
     """Caption records in `SCHEMA`; `content` is [image, text]. No Python object is made per row.
 
-    A record with a null text has the image alone; without `images`, records have text alone.
+    A record whose text is null has only the image. If `images` is None, a record has only the text.
     """
     rows = len(keys)
     no_text = pa.nulls(rows, pa.string())
@@ -71,7 +72,8 @@ def captions(
 
 
 def _content(texts: pa.Array, with_image: bool) -> pa.Array:
-    """list<SEGMENT>, a list for each text: the image if there is one, then the text if not null."""
+    """list<SEGMENT>, one list for each text: first the image if `with_image`, then the text if it
+    is not null."""
     has_text = np.asarray(texts.is_valid())
     starts = np.concatenate([[0], np.cumsum(int(with_image) + has_text)]).astype(np.int32)
     is_text = np.ones(int(starts[-1]), bool)

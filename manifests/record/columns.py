@@ -15,9 +15,9 @@ def one_chunk(column: pa.Array | pa.ChunkedArray) -> pa.Array:
 
 
 def texts(content: pa.Array | pa.ChunkedArray) -> pa.Array:
-    """string: the text segments of each record, joined by newlines; "" for a record without any.
+    """string: the text segments of each record, joined by newlines; "" if a record has no text.
 
-    `content` is the column of that name.
+    `content` is the record's column `content`.
     """
     lists = one_chunk(content)
     first = lists.offsets[0].as_py() if len(lists) else 0
@@ -32,8 +32,8 @@ def texts(content: pa.Array | pa.ChunkedArray) -> pa.Array:
 
 
 def media_lists(media: pa.Array | pa.ChunkedArray) -> tuple[np.ndarray, pa.Array]:
-    """A column of lists as offsets (rows + 1) and flat values; those of row r are values[offsets[r]
-    : offsets[r + 1]]. For `media`, and for `content` and `objects` too.
+    """The offsets (rows + 1) and the flat values of a column of lists: `media`, `content` or
+    `objects`. The values of row r are values[offsets[r] : offsets[r + 1]].
 
     `[[a, b], [], [c]] -> [0, 2, 2, 3], [a, b, c]`
     """

@@ -1,4 +1,5 @@
-"""The images of a batch as one flat column, and their values reduced to one for each record."""
+"""The images of a batch as one flat column; and values of images reduced to one value per
+record."""
 
 from __future__ import annotations
 
@@ -12,7 +13,8 @@ from manifests.record.columns import media_lists
 
 
 class ImageRows(NamedTuple):
-    """Each image of a batch: the row it belongs to, (n,) int64 ascending, and its media struct."""
+    """The n images of a batch. `rows`: (n,) int64 ascending, the row of each image in the batch.
+    `images`: the media struct of each image."""
 
     rows: np.ndarray
     images: pa.Array
@@ -32,9 +34,9 @@ def image_rows(media: pa.Array | pa.ChunkedArray) -> ImageRows:
 def reduce_by_record(
     ufunc: np.ufunc, rows: np.ndarray, values: np.ndarray, records: int
 ) -> pa.Array:
-    """The values of each record reduced to one; null for a record without values.
+    """Reduces the values of each record to one value; null for a record without values.
 
-    `rows` is ascending, the record of each value:
+    `rows` has the record of each value, ascending:
     `reduce_by_record(np.minimum, [0, 0, 2], [5, 3, 8], 3) -> [3, null, 8]`
     """
     reduced, is_empty = np.zeros(records, values.dtype), np.ones(records, bool)

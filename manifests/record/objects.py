@@ -1,4 +1,4 @@
-"""The column `objects` to flat columns and back, without a Python object for each box."""
+"""Converts the column `objects` to flat columns and back, without a Python object for each box."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Objects(NamedTuple):
 
     `rows` (n,) int64 ascending: the record of each object. `boxes` (n, 4) and `points` (n, 2)
     float64 in [0,1000]: nan if the object has no box or no point. `structs`: the objects as Arrow
-    has them.
+    structs.
     """
 
     rows: np.ndarray
@@ -30,7 +30,7 @@ class Objects(NamedTuple):
 
 
 def flat_objects(column: pa.Array | pa.ChunkedArray) -> Objects:
-    """The objects of the column `objects`, flat."""
+    """The objects of the column `objects` as flat columns."""
     offsets, flat = media_lists(column)
     rows = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
     boxes, points = (
@@ -40,7 +40,7 @@ def flat_objects(column: pa.Array | pa.ChunkedArray) -> Objects:
 
 
 def to_matrix(lists: pa.Array, numbers: int) -> np.ndarray:
-    """(n, numbers) float64 of n lists; nan for a list that is null or of another length.
+    """(n, numbers) float64 from n lists; nan for a list that is null or has another length.
 
     `to_matrix([[1, 2], None, [3]], 2) -> [[1, 2], [nan, nan], [nan, nan]]`
     """
@@ -55,7 +55,7 @@ def to_matrix(lists: pa.Array, numbers: int) -> np.ndarray:
 
 
 def to_lists(values: np.ndarray) -> pa.Array:
-    """list<float32> of a matrix (n, numbers); null for a row with a nan."""
+    """list<float32> from a matrix (n, numbers); null for a row with a nan."""
     missing = np.isnan(values).any(axis=1)
     numbers = values.shape[1]
     offsets = np.concatenate([[0], np.cumsum(np.where(missing, 0, numbers))]).astype(np.int32)
@@ -67,10 +67,11 @@ def to_lists(values: np.ndarray) -> pa.Array:
 def edit_objects(
     column: pa.Array | pa.ChunkedArray, keep: np.ndarray, **fields: pa.Array
 ) -> pa.Array:
-    """The column `objects` with some fields replaced, and without the objects that `keep` omits.
+    """The column `objects` with some fields replaced, and only with the objects that `keep`
+    selects.
 
-    `keep` (n,) bool and `fields` have a value for each flat object before the edit. With nothing
-    to change the column itself comes back.
+    `keep` (n,) bool and `fields` have a value for each flat object before the edit. If nothing
+    changes, the same column is returned.
     """
     if keep.all() and not fields:
         return one_chunk(column)
@@ -87,14 +88,15 @@ def count_objects(objects: Objects, chosen: np.ndarray, records: int) -> pa.Arra
 
 
 def replace_where(old: pa.Array, chosen: np.ndarray, values: np.ndarray) -> pa.Array:
-    """A flat column list<float32> with `values` (n, numbers) in the rows that are `chosen`."""
+    """A flat column list<float32>: the row of `values` (n, numbers) if a row is `chosen`, otherwise
+    the row of `old`."""
     return pc.if_else(pa.array(chosen), to_lists(values), old)
 
 
 def objects_column(counts: np.ndarray, **fields: pa.Array) -> pa.Array:
     """The column `objects`; `counts`: the number of objects of each record.
 
-    `fields` are flat, one value for each object; the fields that are not given are null.
+    `fields` are flat, with one value for each object. A field that is not given is null.
     """
     total = int(counts.sum())
     children = [

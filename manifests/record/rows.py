@@ -1,4 +1,4 @@
-"""Records from Python dicts, one for each record."""
+"""Makes records from Python dicts, one dict for each record."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from manifests.record.schema import FIELDS, SCHEMA
 
 
 def from_rows(rows: list[dict[str, Any]], source: str, modality: str) -> pa.Table:
-    """Records from dicts with `key`, and any columns of the record except id, source, modality.
+    """Makes records from dicts. A dict has `key`, and columns except id, source and modality.
 
-    The id is made from `source` and `key`. Columns that a dict lacks are null, or empty lists.
-    Readers use `Builder`, which knows the types.
+    The id is made from `source` and `key`. A column that is not in a dict is null or an empty list.
+    Readers use `Builder`, whose methods have typed arguments.
     """
     columns: dict[str, Any] = {
         field.name: pa.array([row.get(field.name) for row in rows], field.type)

@@ -78,21 +78,25 @@ FIELDS = (
     Field("id", pa.string(), "32 hex digits: hash of (source name, key within the source)"),
     Field("modality", pa.string(), "one of " + ", ".join(MODALITIES)),
     Field("source", pa.string(), "the name of the source in the recipe"),
-    Field("origin", pa.string(), "provenance, `uri#key`: for people, not part of the id"),
+    Field(
+        "origin",
+        pa.string(),
+        "where the record comes from, `uri#key`: for people, not part of the id",
+    ),
     Field(
         "content",
         pa.list_(SEGMENT),
-        "in order: kind (text, image, video); text; media, an index into `media`; "
-        "role (null, system, user, assistant); loss: whether training learns to write it",
+        "the segments in order: kind (text, image, video); text; media, an index into `media`; "
+        "role (null, system, user, assistant); loss: whether the training loss includes the text",
     ),
     Field(
         "media",
         pa.list_(MEDIA),
-        "references: kind; uri; offset and length in bytes (offset null: the complete file); mime; "
-        "width and height in stored pixels, before EXIF orientation; duration in seconds; fps; "
-        "frames; digest of the bytes, null if no step computed it; orientation: the Exif number, 1 "
-        "to 8, null if unknown; camera: fx fy cx cy in pixels of the image with its orientation "
-        "applied, null if unknown",
+        "references to images and videos: kind; uri; offset and length in bytes (offset null: "
+        "the complete file); mime; width and height in stored pixels, before EXIF orientation; "
+        "duration in seconds; fps; frames; digest of the bytes, null if no step computed it; "
+        "orientation: the Exif number, 1 to 8, null if unknown; camera: fx fy cx cy in pixels "
+        "of the image with its orientation applied, null if unknown",
     ),
     Field(
         "objects",

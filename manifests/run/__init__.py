@@ -1,1 +1,1 @@
-"""The bookkeeping of a run: commits, manifests, ledger and fingerprints, and how to verify them."""
+"""What a run records: commits, manifests, ledger and fingerprints; and how to verify a run."""

@@ -13,12 +13,13 @@ from manifests.errors import ManifestError
 class Account(BaseModel):
     """The rows of one step: how many it got, kept, and removed for which reason.
 
-    `a + b` is the account of both. `dropped` is by reason, `quarantined` by class of error.
+    `a + b` is the account of the rows of both. `dropped` counts rows by reason, `quarantined` by
+    class of error.
     """
 
     step: str
     rows_in: int = 0
-    made: int = Field(0, description="rows a reshape step made, less the rows it got")
+    made: int = Field(0, description="rows that a reshape step made, minus the rows that it got")
     kept: int = 0
     passed_over: int = Field(0, description="kept rows that the step's `only` did not select")
     dropped: dict[str, int] = Field(default_factory=dict)
@@ -37,7 +38,7 @@ class Account(BaseModel):
 
     @property
     def removed(self) -> int:
-        """Rows dropped or quarantined."""
+        """The number of rows that were dropped or quarantined."""
         return sum(self.dropped.values()) + sum(self.quarantined.values())
 
     @property
@@ -50,7 +51,7 @@ def _sum(a: dict[str, int], b: dict[str, int]) -> dict[str, int]:
 
 
 def total(accounts: Iterable[Account]) -> list[Account]:
-    """The sum of the accounts of each step, in order of first appearance."""
+    """One account for each step, the sum of its accounts; in order of first appearance."""
     sums: dict[str, Account] = {}
     for account in accounts:
         known = sums.get(account.step)
@@ -59,7 +60,7 @@ def total(accounts: Iterable[Account]) -> list[Account]:
 
 
 def check(accounts: Iterable[Account], place: str) -> None:
-    """Raises ManifestError if the account of a step does not balance."""
+    """Raises ManifestError if the numbers in the account of a step do not add up."""
     for account in accounts:
         if not account.balances:
             raise ManifestError(

@@ -15,18 +15,19 @@ from manifests.storage.file_entry import FileEntry
 
 NAME = "manifest.json"
 FORMAT = 2
-"""The version of the manifest of a run; raise it if older code cannot read what is written now."""
+"""The version of the format of a run's manifest. Increase it if older code cannot read the new
+format."""
 
 
 _FRESH = "Run the recipe again, with a new output folder."
 
 
 class Commit(BaseModel):
-    """The manifest of one part. A part exists once its commit does."""
+    """The manifest of one part. A part is valid only if its commit exists."""
 
     part: str
     inputs_digest: str = Field(description="digest of the inputs that the part was made from")
-    origin: str = Field("", description="name of the input that it was made from, for people")
+    origin: str = Field("", description="name of the input of the part, for people to read")
     rows: int
     media_bytes: int = 0
     text_bytes: int = 0
@@ -37,7 +38,8 @@ class Commit(BaseModel):
     )
 
     def file(self, ending: str) -> FileEntry | None:
-        """The part's file with this ending, such as `.dropped.arrow`; None if there is none."""
+        """The file of the part whose name ends in `ending`, such as `.dropped.arrow`; None if the
+        part has no such file."""
         return next((f for f in self.files if f.name == self.part + ending), None)
 
     @property
@@ -48,14 +50,16 @@ class Commit(BaseModel):
 class PassManifest(BaseModel):
     """The manifest of a pass: its steps, its parts, and its ledger.
 
-    Written when every part of the pass has a commit.
+    It is written when every part of the pass has a commit.
     """
 
     name: str
     kind: str
     fingerprint: str
     steps: list[dict[str, Any]] = Field(default_factory=list)
-    files_folder: str = Field("", description="folder of its files, if not the folder of the pass")
+    files_folder: str = Field(
+        "", description="folder of the files, if it is not the folder of the pass"
+    )
     parts: list[Commit]
     ledger: list[Account]
 
@@ -81,9 +85,10 @@ class PassEntry(BaseModel):
 
 
 class RunManifest(BaseModel):
-    """The manifest of a run: recipe, passes, ledger and shards; enough to verify and repeat it.
+    """The manifest of a run: recipe, passes, ledger and shards. It has all that is needed to verify
+    and to repeat the run.
 
-    `environment` is where and when the run took place; it is not part of `digest`.
+    `environment` says where and when the run took place; it is not part of `digest`.
     """
 
     format: int = FORMAT
@@ -117,7 +122,8 @@ def save(model: BaseModel, uri: str, durable: bool = True) -> None:
 
 
 def load_commit(uri: str) -> Commit | None:
-    """The commit of a part; None if there is none, or if it is broken, such as after a crash."""
+    """The commit of a part; None if it does not exist, or if it is broken, such as after a
+    crash."""
     if storage.size_and_stamp(uri) is None:
         return None
     try:
@@ -131,7 +137,7 @@ def load_pass(folder: str) -> PassManifest:
 
 
 def load_run(uri: str) -> RunManifest:
-    """The manifest of a run; `uri` is its own path or the folder of the run."""
+    """The manifest of a run. `uri` is the path of the manifest or of the folder of the run."""
     place = uri if uri.endswith(".json") else storage.join(uri, NAME)
     return RunManifest.model_validate(_content(place))
 
@@ -146,9 +152,9 @@ def _content(place: str) -> dict[str, Any]:
         _check_format(content, place)
         if kind.model_validate(content).digest != stated:
             raise ManifestError(
-                "its digest does not match its content",
+                "the digest in the manifest does not match its content",
                 place,
-                "It was edited: run the recipe again.",
+                "The file was edited: run the recipe again.",
             )
     except (ValueError, ValidationError, AttributeError) as error:
         raise ManifestError(f"this is not a manifest: {error}", place, _FRESH) from error
@@ -157,11 +163,11 @@ def _content(place: str) -> dict[str, Any]:
 
 
 def _check_format(content: dict[str, Any], place: str) -> None:
-    """Raises ManifestError for a run of an older version, whose manifests have other fields."""
+    """Raises ManifestError if another version of curate wrote the manifest, with other fields."""
     found = content.get("format", FORMAT)
     if found != FORMAT:
         raise ManifestError(
-            f"it has format {found}; this version of curate reads format {FORMAT}.",
+            f"the manifest has format {found}; this version of curate reads format {FORMAT}.",
             place,
             _FRESH,
         )

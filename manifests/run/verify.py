@@ -41,7 +41,7 @@ def verify(folder: str) -> Verified:
 
 
 def entries(run: RunManifest, folder: str) -> Iterator[tuple[str, FileEntry]]:
-    """Every file of a run: its path and its entry."""
+    """(path, entry) of every file of a run."""
     for entry in run.passes:
         known = manifest.load_pass(storage.join(folder, entry.folder))
         place = storage.join(folder, known.files_folder or entry.folder)
@@ -58,11 +58,11 @@ def entries(run: RunManifest, folder: str) -> Iterator[tuple[str, FileEntry]]:
 def _file(place: str, entry: FileEntry) -> Iterator[Fault]:
     found = storage.size_and_stamp(place)
     if found is None:
-        yield Fault(place, "is missing")
+        yield Fault(place, "the file is missing")
     elif found[0] != entry.size_bytes:
-        yield Fault(place, f"has {found[0]} bytes, not {entry.size_bytes}")
+        yield Fault(place, f"the file has {found[0]} bytes, not {entry.size_bytes}")
     elif (digest := file_digest(place)) != entry.digest:
-        yield Fault(place, f"has digest {digest}, not {entry.digest}")
+        yield Fault(place, f"the file has digest {digest}, not {entry.digest}")
 
 
 def _ledger(run: RunManifest, folder: str) -> Iterator[Fault]:
@@ -73,18 +73,19 @@ def _ledger(run: RunManifest, folder: str) -> Iterator[Fault]:
     passes = [(e, manifest.load_pass(storage.join(folder, e.folder))) for e in run.passes]
     for entry, known in passes:
         if known.digest != entry.digest:
-            yield Fault(entry.folder, f"has digest {known.digest}, not {entry.digest}")
+            fault = f"the manifest has digest {known.digest}, not {entry.digest}"
+            yield Fault(entry.folder, fault)
     yield from _counts([known for _, known in passes])
     yield from _quarantine(run, folder)
 
 
 def _counts(passes: list[PassManifest]) -> Iterator[Fault]:
-    """Each pass must get the rows that the pass before it kept."""
+    """A fault for each pass that did not get as many rows as the pass before it kept."""
     kept = sum(p.rows for p in passes if p.kind == "read")
     for known in (p for p in passes if p.kind != "read"):
         rows_in = known.ledger[0].rows_in if known.ledger else known.rows
         if rows_in != kept:
-            yield Fault(known.name, f"got {rows_in} rows; the pass before it kept {kept}")
+            yield Fault(known.name, f"the pass got {rows_in} rows, but the pass before kept {kept}")
         kept = kept if known.kind == "shards" else known.rows
 
 
@@ -93,4 +94,4 @@ def _quarantine(run: RunManifest, folder: str) -> Iterator[Fault]:
     place = storage.join(folder, "quarantine.arrow")
     listed = parts.read_columns(place, ("id",)).num_rows
     if counted != listed:
-        yield Fault(place, f"lists {listed} inputs; the ledger has {counted}")
+        yield Fault(place, f"the file lists {listed} inputs, but the ledger has {counted}")

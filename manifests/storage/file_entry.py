@@ -1,4 +1,4 @@
-"""A file as manifests name it."""
+"""The entry of a file in a manifest."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pydantic import BaseModel
 
 
 class FileEntry(BaseModel):
-    """A written file: its name in the folder of its manifest, rows, bytes and digest."""
+    """A file in a manifest: name in the folder of the manifest, number of rows, size and digest."""
 
     name: str
     rows: int

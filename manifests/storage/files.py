@@ -47,7 +47,7 @@ class Sink:
 
 
 def open_input(uri: str) -> pa.NativeFile:
-    """A file for random access; a local file is memory-mapped."""
+    """Open a file for random access. A local file is memory-mapped."""
     with storage_errors(uri):
         if not is_remote(uri):
             return pa.memory_map(uri) if os.path.getsize(uri) else pa.BufferReader(b"")
@@ -56,7 +56,8 @@ def open_input(uri: str) -> pa.NativeFile:
 
 
 def open_stream(uri: str) -> pa.NativeFile:
-    """A file for reading from the start; decompressed if its name ends in .gz .zst .bz2 .lz4."""
+    """Open a file to read it from start to end. It is decompressed if its name ends in .gz, .zst,
+    .bz2 or .lz4."""
     with storage_errors(uri):
         system, path = filesystem(uri)
         return system.open_input_stream(path, buffer_size=1 << 20)
@@ -73,7 +74,7 @@ def read_bytes(uri: str) -> bytes:
 
 
 def size_and_stamp(uri: str) -> tuple[int, int] | None:
-    """Size in bytes and modification time in nanoseconds of a file; None if there is no file."""
+    """(size in bytes, modification time in nanoseconds) of a file; None if it does not exist."""
     if not is_remote(uri):
         try:
             stat = os.stat(uri)
@@ -121,7 +122,8 @@ def delete_folder(uri: str) -> None:
 
 
 def clear_unfinished(folder: str) -> None:
-    """Delete temporary files that killed processes left; only local folders can have some."""
+    """Delete the temporary files of processes that were killed. Only local folders have such
+    files."""
     if is_remote(folder) or not os.path.isdir(folder):
         return
     for name in os.listdir(folder):
@@ -131,11 +133,12 @@ def clear_unfinished(folder: str) -> None:
 
 @contextlib.contextmanager
 def writing(uri: str, durable: bool = True) -> Iterator[Sink]:
-    """Write a file; it appears at `uri`, complete, when the block ends without an error.
+    """Write a file in a `with` block. The complete file appears at `uri` if the block ends without
+    an error.
 
-    With `durable` it is then safe from a crash of the machine (fsync). Without it, check the
-    digest of the file before you use it after a restart. An OSError of the block itself is passed
-    on as it is: only errors of this file become a StorageError.
+    If `durable` is true, the file then survives a crash of the machine (fsync). Otherwise, check
+    the digest of the file before you use it after a restart. An OSError that other code in the
+    block raises is not changed; only an error of this file becomes a StorageError.
     """
     with storage_errors(uri):
         folder, name = (tempfile.gettempdir(), "remote") if is_remote(uri) else os.path.split(uri)
@@ -150,7 +153,7 @@ def writing(uri: str, durable: bool = True) -> Iterator[Sink]:
             raw.close()
             _publish(temporary, uri)
     finally:
-        with contextlib.suppress(OSError):  # the error that matters was raised before
+        with contextlib.suppress(OSError):  # the original error was raised before
             raw.close()
         with contextlib.suppress(FileNotFoundError):
             os.remove(temporary)
@@ -172,7 +175,7 @@ def write_bytes(uri: str, data: bytes, durable: bool = True) -> None:
 
 @contextlib.contextmanager
 def storage_errors(uri: str) -> Iterator[None]:
-    """Turn an OSError of the block into a StorageError with the file and a fix."""
+    """Replace an OSError in the `with` block by a StorageError with the file and a fix."""
     try:
         yield
     except OSError as error:

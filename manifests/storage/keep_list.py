@@ -1,7 +1,7 @@
-"""Keep lists, the subsets that DataComp exchanges: a .npy of sorted 128-bit uids, dtype `u8,u8`.
+"""Keep lists: .npy files of sorted 128-bit uids, dtype `u8,u8`, as DataComp publishes its subsets.
 
-A uid is 32 hex digits: the first field has its upper 16 digits, the second its lower 16. Every
-program that loads such files with numpy, such as DataComp's resharder, can read ours.
+A uid is 32 hex digits: the first field has the first 16 digits, the second field has the last 16.
+Every program that loads such files with numpy, such as DataComp's resharder, can read our files.
 """
 
 from __future__ import annotations
@@ -19,30 +19,30 @@ from manifests.errors import InputError
 
 DTYPE = np.dtype("u8,u8")
 _CHECKED_ROWS = 1 << 22
-"""Uids compared at once when a file is checked (ours): 64 MiB."""
+"""Number of uids that are compared at once when a file is checked (ours): 64 MiB."""
 
 
 def is_uid(uids: pa.Array) -> pa.Array:
-    """bool: whether each string is a uid, 32 hex digits of either case."""
+    """(n,) bool: whether each string is a uid: 32 hex digits, in upper or lower case."""
     return pc.match_substring_regex(uids, "^[0-9a-fA-F]{32}$")
 
 
 def parse_uids(uids: pa.Array) -> np.ndarray:
-    """Uids as `DTYPE`, in the same order. Each must be a uid (`is_uid`)."""
+    """The uids as an array of `DTYPE`, in the same order. Every string must be a uid (`is_uid`)."""
     digits = bytes.fromhex("".join(uids.to_pylist()))
     return np.frombuffer(digits, ">u8").astype("<u8").view(DTYPE)
 
 
 def meta_uid(meta: str | None) -> str | None:
-    """The field `uid` of a record's `meta`: a string as it is, any other value as JSON; None if it
-    is missing."""
+    """The field `uid` of a record's `meta`; None if the field is missing. A value that is not a
+    string is returned as JSON: `meta_uid('{"uid": 7}') -> "7"`."""
     fields = orjson.loads(meta) if meta else None
     uid = fields.get("uid") if isinstance(fields, dict) else None
     return uid if uid is None or isinstance(uid, str) else orjson.dumps(uid).decode()
 
 
 def write_keep_list(path: str, uids: np.ndarray) -> int:
-    """Write the distinct uids (`DTYPE`), sorted; returns their number."""
+    """Write the distinct uids (`DTYPE`) in sorted order. Returns how many uids were written."""
     uids = uids[np.lexsort((uids["f1"], uids["f0"]))]
     is_first = np.ones(len(uids), bool)
     is_first[1:] = uids[1:] != uids[:-1]
@@ -52,7 +52,8 @@ def write_keep_list(path: str, uids: np.ndarray) -> int:
 
 
 def read_keep_list(path: str) -> np.ndarray:
-    """The sorted uids of a file. A local file is memory-mapped, once per process and version."""
+    """The sorted uids of a file. A local file is memory-mapped once in a process, and again if it
+    changes."""
     stamp = storage.size_and_stamp(path)
     if stamp is None:
         raise InputError("there is no such keep list", path)
@@ -67,9 +68,9 @@ def _read(path: str, stamp: tuple[int, int]) -> np.ndarray:
         else:
             uids = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError, OSError) as error:
-        raise InputError(f"not a .npy file: {error}", path) from error
+        raise InputError(f"this is not a .npy file: {error}", path) from error
     if uids.dtype != DTYPE or uids.ndim != 1:
-        raise InputError(f"not a keep list: an array of {uids.dtype}, not of u8,u8.", path)
+        raise InputError(f"the array has dtype {uids.dtype}; a keep list has u8,u8.", path)
     _check_sorted(uids, path)
     return np.asarray(uids)
 
@@ -80,17 +81,17 @@ def _check_sorted(uids: np.ndarray, path: str) -> None:
         wrong = np.flatnonzero(_less(block[1:], block[:-1]))
         if len(wrong):
             raise InputError(
-                f"uid {start + wrong[0] + 1} is less than the one before it.",
+                f"the list is not sorted: uid {start + wrong[0] + 1} is less than the one before.",
                 path,
-                "Sort it: `uids = np.load(path); uids.sort(); np.save(path, uids)`.",
+                "Sort the list: `uids = np.load(path); uids.sort(); np.save(path, uids)`.",
             )
 
 
 def contains(uids: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """(n,) bool: whether each of the n `wanted` is among the sorted `uids`, both of `DTYPE`.
+    """(n,) bool: whether each of the n `wanted` uids is in the sorted `uids`; both are of `DTYPE`.
 
-    A binary search for all of `wanted` at once. If `uids` is memory-mapped, only the uids that are
-    compared are read from disk, and nothing is copied.
+    It is a binary search for all wanted uids at once. If `uids` is memory-mapped, only the uids
+    that are compared are read from disk, and nothing is copied.
     """
     if not len(uids):
         return np.zeros(len(wanted), bool)

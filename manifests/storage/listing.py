@@ -15,8 +15,8 @@ from manifests.storage.paths import filesystem, is_remote
 class File(NamedTuple):
     """A listed file.
 
-    `uri` is its full path or URL; `name` is relative to the listed folder and part of the identity
-    of its records; `size` is in bytes; `stamp` is the modification time in nanoseconds.
+    `uri` is the full path or URL of the file. `name` is relative to the listed folder; the ids of
+    records are made from it. `size` is in bytes; `stamp` is the modification time in nanoseconds.
     """
 
     uri: str
@@ -28,9 +28,9 @@ class File(NamedTuple):
 def list_files(pattern: str) -> list[File]:
     """The files of a path, of a folder and its subfolders, or of a glob; sorted by name.
 
-    Hidden files, among them our temporary ones, are left out. Names are relative to the folder
+    Hidden files are left out; this includes our temporary files. Names are relative to the folder
     before the first wildcard, so they do not change when the data is moved:
-    `list_files("data/*/a.tar")` names a file `web/a.tar`.
+    `list_files("data/*/a.tar")` gives the file `data/web/a.tar` the name `web/a.tar`.
     """
     found = _list_remote(pattern) if is_remote(pattern) else _list_local(pattern)
     kept = [f for f in found if not any(p.startswith(".") for p in f.name.split("/"))]
@@ -76,7 +76,7 @@ def _list_remote(pattern: str) -> list[File]:
 
 
 def _scheme_and_query(uri: str, path: str) -> tuple[str, str]:
-    """`s3://bucket/x?region=r -> ("s3://", "?region=r")`"""
+    """The scheme and the query of a URL: `s3://bucket/x?region=r -> ("s3://", "?region=r")`"""
     before, _, query = uri.partition("?") if "?" in uri.split("://", 1)[1] else (uri, "", "")
     return before[: before.index("://") + 3], f"?{query}" if query else ""
 
@@ -87,7 +87,8 @@ def _root(pattern: str) -> str:
 
 
 def glob_pattern(pattern: str) -> str:
-    """The regular expression of a glob: `*` matches within one folder, `**` across folders."""
+    """A regular expression that matches what a glob matches: `*` matches within one folder, `**`
+    across folders."""
     out = ""
     for token in re.split(r"(\*\*/|\*\*|\*|\?|\[[^\]]*\])", pattern):
         special = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}

@@ -1,4 +1,4 @@
-"""Part files: Arrow IPC files. Read by memory map; written completely or not at all."""
+"""Part files are Arrow IPC files. They are memory-mapped, and written completely or not at all."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Writer:
 
     @property
     def entry(self) -> FileEntry:
-        """The written file; valid after the `with` block of `writing`."""
+        """The entry of the written file; valid after the `with` block of `writing`."""
         return FileEntry(
             name=self._name,
             rows=self.rows,
@@ -42,7 +42,8 @@ def _empty(schema: pa.Schema) -> pa.RecordBatch:
 
 
 class _UnclosedSink:
-    """A sink that ignores `close`: pyarrow calls it, but `storage.writing` closes the file."""
+    """A sink whose `close` does nothing: pyarrow calls `close`, but `storage.writing` closes the
+    file."""
 
     closed = False
 
@@ -57,16 +58,17 @@ class _UnclosedSink:
 
 
 def buffered(sink: storage.Sink) -> pa.NativeFile:
-    """The sink behind a buffer, since pyarrow writes a batch in about ninety small pieces.
+    """A buffer in front of the sink, because pyarrow writes a batch in about ninety small pieces.
 
-    Large pieces bypass the buffer without a copy. `flush` and `close` empty it.
+    Large pieces go to the sink without a copy. `flush` and `close` write the content of the buffer.
     """
     return pa.BufferedOutputStream(pa.PythonFile(_UnclosedSink(sink), "w"), _BUFFER_BYTES)
 
 
 @contextlib.contextmanager
 def writing(uri: str, schema: pa.Schema, durable: bool = True) -> Iterator[Writer]:
-    """Write a part file; it appears, complete, when the block ends without an error."""
+    """Write a part file in a `with` block. The complete file appears if the block ends without an
+    error."""
     with (
         storage.writing(uri, durable) as sink,
         buffered(sink) as stream,
@@ -84,10 +86,11 @@ def write(uri: str, schema: pa.Schema, tables: list[pa.Table], durable: bool = T
 
 
 def open_part(uri: str, columns: tuple[str, ...] | None = None) -> pa.ipc.RecordBatchFileReader:
-    """A reader of the record batches of a part, by number.
+    """A reader that returns the record batches of a part by number.
 
-    From a remote part only `columns` are fetched. A local part is memory-mapped with all columns,
-    which are read from disk on first access: pyarrow would copy the columns if some were excluded.
+    Only `columns` are fetched from a remote part. A local part is memory-mapped with all columns,
+    because pyarrow would copy the data if some columns were excluded. A column is read from disk on
+    first access.
     """
     try:
         reader = pa.ipc.open_file(storage.open_input(uri))
@@ -105,7 +108,7 @@ def read(
 ) -> Iterator[pa.Table]:
     """The batches of a part as tables, each cut into tables of at most `rows` rows.
 
-    `columns`: the columns that are needed; from a remote part only these are fetched.
+    `columns`: the columns that are needed; only these are fetched from a remote part.
     """
     reader = open_part(uri, columns)
     for number in range(reader.num_record_batches):
@@ -117,6 +120,7 @@ def read(
 
 
 def read_columns(uri: str, columns: tuple[str, ...] | None = None) -> pa.Table:
-    """All rows of a part, with some columns (all by default); others are not read from disk."""
+    """All rows of a part, with the given columns (default: all). Other columns are not read from
+    disk."""
     table = open_part(uri, columns).read_all()
     return table if columns is None else table.select(list(columns))

@@ -16,7 +16,7 @@ def is_remote(uri: str) -> bool:
 
 
 def resolve(base: str, uri: str) -> str:
-    """The full path or URL of a uri in a recipe; a relative one is below `base`.
+    """The full path or URL of a uri in a recipe. A relative uri is joined to `base`.
 
     `resolve("/data", "web/a.tar") -> "/data/web/a.tar"`; `s3://...` and `/abs` stay as they are.
     """
@@ -26,7 +26,10 @@ def resolve(base: str, uri: str) -> str:
 
 
 def join(base: str, *names: str) -> str:
-    """A path below `base`; the query of a URL stays at the end."""
+    """Append names to `base`. The query of a URL stays at the end.
+
+    `join("s3://data?region=r", "a.tar") -> "s3://data/a.tar?region=r"`
+    """
     if is_remote(base) and "?" in base:
         path, query = base.split("?", 1)
         return f"{join(path, *names)}?{query}"

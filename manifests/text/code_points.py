@@ -9,23 +9,26 @@ import numpy as np
 
 CODE_POINTS = 0x110000
 SPACE, ALPHANUMERIC, SPECIAL, CAPITAL, SMALL = 1, 2, 4, 8, 16
-"""The classes, one bit each: `str.isspace()`; `str.isalnum()`; neither letter nor combining mark
-(not in categories L and M); `str.isupper()`; a letter with case that is no capital."""
+"""The classes of characters, one bit for each class. SPACE: `str.isspace()`. ALPHANUMERIC:
+`str.isalnum()`. SPECIAL: neither a letter nor a combining mark (categories L and M). CAPITAL:
+`str.isupper()`. SMALL: a letter with case that is not a capital."""
 
 _CASED = 0x20000
-"""From this code point on, none has a lower case (Unicode 14 to 16)."""
+"""No code point from this number on has a lower case (Unicode 14 to 16)."""
 _MARK_RANGES = ((0, _CASED), (0xE0000, 0xE0200))
 """All combining marks are in these ranges."""
 
 SIZE, COMBINING = 56, 63
-"""Bits of an encoding (`encoding_table`): the lowest bit of its size, and the combining mark."""
+"""Positions of bits in an encoding of `encoding_table`. SIZE: the lowest bit of the number of
+bytes. COMBINING: the bit that marks a combining mark."""
 _UTF8 = (
     (1, 0, 0x80, 0),
     (2, 0x80, 0x800, 0xC0),
     (3, 0x800, 0x10000, 0xE0),
     (4, 0x10000, CODE_POINTS, 0xF0),
 )
-"""UTF-8 by size: bytes, first code point, the one after the last, prefix of the leading byte."""
+"""For each size of a UTF-8 character: number of bytes, first code point, last code point + 1,
+prefix of the leading byte."""
 _WITHOUT_SPACES = (
     (0x0E00, 0x0F00),  # Thai, Lao
     (0x1000, 0x10A0),  # Myanmar
@@ -43,12 +46,15 @@ _WITHOUT_SPACES = (
     (0x1AFF0, 0x1B170),  # Kana extended and supplement
     (0x20000, 0x40000),  # CJK ideographs, extensions B and on
 )
-"""Ranges of the scripts written without spaces; each of their characters counts as a word."""
+"""Code points of scripts that are written without spaces. Each of these characters is a word."""
 
 
 @lru_cache(maxsize=1)
 def class_table() -> np.ndarray:
-    """(CODE_POINTS,) uint8: the classes of each code point, as bits."""
+    """(CODE_POINTS,) uint8: the classes of each code point, as bits.
+
+    `class_table()[ord("a")] -> ALPHANUMERIC | SMALL`
+    """
     points = np.arange(CODE_POINTS, dtype=np.uint32).view("U1")
     marks = np.zeros(CODE_POINTS, bool)
     for start, stop in _MARK_RANGES:
@@ -78,14 +84,14 @@ def lower_case_table() -> np.ndarray:
 
 @lru_cache(maxsize=1)
 def encoding_table() -> np.ndarray:
-    """(2, CODE_POINTS) uint64: the UTF-8 bytes to write for each code point, so that a text can
-    then be split at single spaces. Row 0 is for tokens between whitespace, row 1 for words.
+    """(2, CODE_POINTS) uint64: the UTF-8 bytes that replace each code point, so that the text can
+    then be split at spaces. Row 0 is for tokens between whitespace, row 1 is for words.
 
-    Bytes 0 to 6 are the UTF-8 of the lower case, the first byte lowest. Byte 7 has the number of
-    these bytes (from bit SIZE) and, in row 1, whether the character is a combining mark, which can
-    continue a word but not begin one (bit COMBINING). A separator is written as one space: in row 0
-    whitespace, in row 1 everything except letters, marks and numbers (categories L, M, N). In row
-    1, a character of a script without spaces is written with a space on each side.
+    Bytes 0 to 6 are the UTF-8 of the lower case; byte 0 is the first byte. Byte 7 has the number of
+    these bytes (from bit SIZE). In row 1 it also has the bit COMBINING for a combining mark, which
+    can continue a word but not begin a word. A separator is replaced by one space. Separators are
+    whitespace in row 0, and everything except letters, marks and numbers (categories L, M, N) in
+    row 1. In row 1, a character of a script without spaces gets a space on each side.
     """
     classes = class_table()
     letter_or_mark, alphanumeric = classes & SPECIAL == 0, classes & ALPHANUMERIC > 0
@@ -111,7 +117,7 @@ def _utf8(size: int, first: int, stop: int, leading: int) -> np.ndarray:
 
 
 def _between_spaces(encodings: np.ndarray) -> np.ndarray:
-    """The encodings with one space before and one after."""
+    """The encodings with one space added before and one space added after the character."""
     space, size = np.uint64(ord(" ")), encodings >> np.uint64(SIZE)
     alone = encodings ^ size << np.uint64(SIZE)
     after = space << np.uint64(8) * (size + np.uint64(1))

@@ -1,8 +1,8 @@
 """A state machine that finds where the elements of a JSON array or object end.
 
-Its input is bytes, one at a time; its memory is an array of six numbers. It tracks strings,
-escapes and the depth of brackets, and parses nothing. `TRANSITIONS` has, for each state and class
-of byte, the next state and an action; `manifests.kernels.json_scan` runs it.
+It reads one byte at a time, and its memory is an array of six numbers. It tracks strings, escapes
+and the depth of brackets, but it does not parse values. `TRANSITIONS` has the next state and an
+action for each state and class of byte. `manifests.kernels.json_scan` runs the state machine.
 """
 
 from __future__ import annotations
@@ -10,32 +10,34 @@ from __future__ import annotations
 import numpy as np
 
 AT, STATE, DEPTH, LINE, COLUMN, OPENER = range(6)
-"""The numbers in memory: position of the next byte; one of the states below; open brackets;
-start of the current line (-1: no newline between elements since the last border); column, and
-first byte, of the current element."""
+"""Indices of the numbers in memory. AT: position of the next byte. STATE: a state from the list
+below. DEPTH: number of open brackets. LINE: start of the current line; -1 if no newline between
+elements has occurred since the last border. COLUMN, OPENER: column and first byte of the current
+element."""
 
 TOP, NESTED, STRING, ESCAPE, BROKEN, INDENT, CLOSED, SPOILED = range(8)
-"""Between or directly in an element, with no bracket open; inside brackets; inside a string; after
-a backslash in a string; in a line after a fault; in the indentation of a later line; after the
-closing bracket; after something else that follows the closing bracket."""
+"""The states. TOP: between elements, or in an element and not inside its brackets. NESTED: inside
+brackets. STRING: inside a string. ESCAPE: after a backslash in a string. BROKEN: in a line after a
+fault. INDENT: in the indentation of a later line. CLOSED: after the closing bracket. SPOILED: other
+bytes than whitespace follow the closing bracket."""
 
 OTHER, BLANK, NEWLINE, QUOTE, BACKSLASH, OPEN, CLOSE, END, BORDER = range(9)
-"""Classes of bytes. END is the closing bracket of the array or object itself; BORDER is a comma,
-and in an object also a colon, so that keys and values take turns."""
+"""Classes of bytes. END is the closing bracket of the array or object itself. BORDER is a comma; in
+an object a colon is a BORDER too, so keys and values alternate."""
 
 MOVE, DESCEND, ASCEND, LEAVE, ENTER, ENTER_STRING, MARK, DIVIDE, BREAK, RESUME, STOP = range(11)
-"""The actions, taken in addition to moving to the next state:
+"""The actions. Each action is done in addition to the change of state:
 
-MOVE: nothing.
-DESCEND, ASCEND: one open bracket more, or one fewer; at depth 0 the next state is TOP.
-LEAVE: a string ends; the next state is TOP at depth 0, and NESTED otherwise.
-ENTER, ENTER_STRING: the element starts with this bracket, or quote; note the byte and its column.
-MARK: note that the next byte starts a line.
-DIVIDE: note a border: the element ends before this byte, and the next starts after it.
-BREAK: a newline in a string. JSON has none, so a quote is missing or too many: if the column of
-the element is known, the next state is INDENT.
+MOVE: no action.
+DESCEND, ASCEND: increase or decrease the depth by 1. At depth 0 the next state is TOP.
+LEAVE: a string ends. The next state is TOP at depth 0, and NESTED otherwise.
+ENTER, ENTER_STRING: the element starts with this bracket or quote. Store the byte and its column.
+MARK: store that the next byte starts a line.
+DIVIDE: store a border. The element ends before this byte, and the next element starts after it.
+BREAK: a newline in a string. JSON does not allow it, so there is a quote too few or too many. If
+the column of the element is known, the next state is INDENT.
 RESUME: if this byte can end the array or start its next element, read it again in state TOP.
-STOP: leave this byte unread.
+STOP: do not read this byte.
 """
 
 TRANSITIONS: dict[int, dict[int, tuple[int, int]]] = {
@@ -65,8 +67,8 @@ TRANSITIONS: dict[int, dict[int, tuple[int, int]]] = {
     | {BLANK: (CLOSED, MOVE), NEWLINE: (CLOSED, MOVE)},
     SPOILED: {},
 }
-"""(next state, action) by state and class of byte. A class that a state does not list changes
-nothing: the state stays."""
+"""(next state, action) by state and class of byte. If a state does not list a class, the state does
+not change and there is no action."""
 
 
 def _classes(end: str, borders: str) -> np.ndarray:
@@ -80,7 +82,8 @@ def _classes(end: str, borders: str) -> np.ndarray:
 
 
 def _table(classes: np.ndarray) -> np.ndarray:
-    """`TRANSITIONS` by state and byte, uint8 [8, 256]: next state in bits 0-2, action above."""
+    """(8, 256) uint8: `TRANSITIONS` for each state and each value of a byte. Bits 0 to 2 are the
+    next state, the higher bits are the action."""
     table = np.repeat(np.arange(8, dtype=np.uint8)[:, None], 256, axis=1)
     for state, row in TRANSITIONS.items():
         for kind, (following, action) in row.items():

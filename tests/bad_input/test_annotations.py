@@ -28,7 +28,7 @@ def test_numbers_that_are_no_box_quarantine_only_their_record(base: Path) -> Non
     odd = [[8, 6, 32], [8, 6, None, 24], [32, 6, 8, 24], [8, 6, 3200, 24]]
     write_lines(base, *[GOOD] * 12, *({**GOOD, "boxes": [box]} for box in odd))
     made = run_recipe(base, BOXES)
-    nowhere = "is not possible on an image of 64 x 48, as 'xyxy pixel'"
+    nowhere = "is not possible on an image of 64 x 48 in the space 'xyxy pixel'"
     fix = "Fix the annotation, or leave it in quarantine."
     assert made.accounts["read boxes"] == (16, 12, {}, {"RowError": 4})
     assert made.quarantine == [
@@ -59,7 +59,7 @@ def test_a_wrong_space_stops_the_run(base: Path, capsys: pytest.CaptureFixture[s
 
 def test_annotations_of_another_image_quarantine_their_record(base: Path) -> None:
     write_lines(base, GOOD, {**GOOD, "w": 48, "h": 64})
-    message = "annotated on an image of 48 x 64, but this one is 64 x 48 as shown."
+    message = "the annotations refer to an image of 48 x 64, but this image is 64 x 48 as shown."
     made = run_recipe(base, BOXES)
     assert made.quarantine == [lost(2, f"data/0.jpg: {message} It is another image.")]
 

@@ -106,9 +106,9 @@ def test_a_broken_parquet_is_quarantined_and_the_others_are_read(base: Path) -> 
     (lost,) = made.quarantine
     assert lost[:3] == ("data/1.parquet", "read urls", "FileError")
     assert lost.message == (
-        "broken parquet: Parquet magic bytes not found in footer. Either the file is corrupted or "
-        "this is not a parquet file. What follows in the file is lost. Download or write it "
-        "again, or leave it out of the source's path."
+        "the parquet file is broken: Parquet magic bytes not found in footer. Either the file is "
+        "corrupted or this is not a parquet file. What follows in the file is lost. Download or "
+        "write it again, or leave it out of the source's path."
     )
     assert made.captions == {f"data/{n}.parquet#0": f"Caption {n}." for n in (0, 2)}
 
@@ -121,9 +121,9 @@ def test_a_file_of_another_format_among_good_ones_is_quarantined(base: Path) -> 
     assert made.accounts["read lines"] == (5, 3, {}, {"FileError": 2})
     rest = "What follows in the file is lost."
     assert [lost[0::3] for lost in made.quarantine] == [
-        ("data/array.jsonl", f"a JSON array, not JSON lines. {rest} `curate readers` lists "
-         "readers of JSON arrays."),
-        ("data/image.jsonl", "line 1 is not a header of a table: line 1, byte 0: 0xff is "
+        ("data/array.jsonl", f"the file is a JSON array, not JSON lines. {rest} `curate "
+         "readers` lists readers of JSON arrays."),
+        ("data/image.jsonl", "line 1 is not the header of a table: line 1, byte 0: 0xff is "
          f"not UTF-8. {rest}"),
     ]  # fmt: skip
     assert len(made.rows) == 3
@@ -153,7 +153,7 @@ def test_empty_files_are_broken_files(base: Path) -> None:
         ("data/9.parquet", "read urls", "FileError"),
         ("data/9.tar", "read tars", "FileError"),
     ]
-    message = "not a tar: the file is empty. Name tars that are not compressed."
+    message = "the file is not a tar: it is empty. Set the path to tars that are not compressed."
     assert made.quarantine[1].message == message
     assert len(made.rows) == 6
 
@@ -205,7 +205,13 @@ def test_the_error_of_a_wrong_reader_describes_the_file_and_names_the_right_one(
     (base / "data/a.pdf").write_bytes(b"%PDF-1.7\n")
     write_recipe(base, source)
     assert curate(base, "run", "recipe.yaml", "-o", "out", "--inline") == FAILED
-    fix = f"Read it with: {takes}." if takes else "No reader takes it; leave it out of the path."
-    message = f"data/{looks}: not what the reader {source['reader']!r} takes. {fix}"
+    fix = (
+        f"Read it with: {takes}."
+        if takes
+        else "No reader takes this file: leave it out of the path."
+    )
+    name, _, what = looks.partition(": ")
+    reader = source["reader"]
+    message = f"data/{name}: the file is {what}, which the reader {reader!r} does not take. {fix}"
     assert capsys.readouterr().err == f"curate: {message}\n"
     assert not (base / "out/manifest.json").exists()

@@ -36,7 +36,7 @@ def test_an_image_whose_header_is_cut_is_quarantined_at_reading(photos: Path) ->
     (photos / "data/head.jpg").write_bytes(make_image(640, 480, 9)[:100])
     made = run_recipe(photos, PHOTOS)
     assert made.accounts["read photos"] == (4, 3, {}, {"MediaError": 1})
-    message = f"jpg: truncated: 100 bytes end before the image size. {REPLACE}"
+    message = f"jpg: truncated: its 100 bytes end before the image size. {REPLACE}"
     assert made.quarantine == [Quarantined("data/head.jpg", "read photos", "MediaError", message)]
     assert made.captions == PHOTOS_KEPT
 

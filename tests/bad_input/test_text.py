@@ -46,7 +46,7 @@ def test_a_caption_that_is_not_utf8_is_quarantined_in_every_format(photos: Path)
     coco.write_bytes(coco.read_bytes().replace(b"Bad.", latin))
     pairs = PHOTOS | {"path": "data/[0-9x].*"}
     made = run_recipe(photos, pairs, TARS, LINES, TSV, URLS, COCO)
-    beside = "txt: byte 3 is 0xe9: not UTF-8. Convert the caption to UTF-8."
+    beside = "txt: byte 3 is 0xe9, which is not UTF-8. Convert the caption to UTF-8."
     at = coco.read_bytes().index(b"\xe9")
     messages = {
         ("data/a.coco.json#annotations[1]", "read coco"):
@@ -153,7 +153,7 @@ def test_a_text_of_more_than_16_megabytes_beside_an_image_is_over_the_limit(phot
     (photos / "data/x.txt").write_bytes(b"w " * (8 << 20) + b"w")
     made = run_recipe(photos, PHOTOS)
     message = (
-        "txt: 16777217 bytes is over the limit of 16777216 beside an image. "
+        "txt: 16777217 bytes is over the limit of 16777216 for a file beside an image. "
         "Leave out everything that is not a caption."
     )
     assert made.quarantine == [

@@ -109,15 +109,15 @@ def test_the_loader_reads_the_content_of_the_records(tmp_path: Path) -> None:
     ("content", "fault"),
     [
         ([medium(0), text("an <image> tag")],
-         "its text contains <image>, which Qwen's loader takes as a tag"),
+         "the text contains <image>, which Qwen's loader reads as a tag"),
         ([medium(0), text("a <video> tag")],
-         "its text contains <video>, which Qwen's loader takes as a tag"),
+         "the text contains <video>, which Qwen's loader reads as a tag"),
         ([medium(0, "user"), text("my <image>?", "user"), text("yes", "assistant")],
-         "its text contains <image>, which Qwen's loader takes as a tag"),
-        ([text("see"), medium(0)], "an assistant turn shows images; only user turns may"),
+         "the text contains <image>, which Qwen's loader reads as a tag"),
+        ([text("see"), medium(0)], "an assistant turn shows images; only user turns may do so"),
         ([text("be brief", "system"), text("hi", "user"), text("hi", "assistant")],
-         "it has a system turn, which Qwen's loader takes as the assistant's"),
-        ([text(None)], "it has neither text nor media"),
+         "the record has a system turn, which Qwen's loader reads as the assistant's"),
+        ([text(None)], "the record has neither text nor media"),
     ],
 )  # fmt: skip
 def test_a_record_that_the_loader_would_misread_is_quarantined_with_the_reason(

@@ -151,7 +151,7 @@ def test_the_other_columns_are_those_of_the_record() -> None:
     [
         ([medium(1)], [], "a segment shows media that the record does not have"),
         ([medium(-1)], [], "a segment shows media that the record does not have"),
-        ([medium(0, kind="sound")], [], "a segment is no text, image or video"),
+        ([medium(0, kind="sound")], [], "a segment is not a text, image or video"),
         ([medium(0)], [{"media": 1}], "an object is on media that the record does not have"),
         ([medium(0)], [{"media": 0}], None),
     ],

@@ -188,7 +188,7 @@ def test_the_error_of_a_wrong_reader_describes_the_file_and_names_the_right_read
     with pytest.raises(InputError) as caught:
         sniff.check("llava", readers["llava"], file, str(tmp_path), readers)
     assert str(caught.value) == (
-        "a.tar: a tar of jpg, json, txt: not what the reader 'llava' takes. "
+        "a.tar: the file is a tar of jpg, json, txt, which the reader 'llava' does not take. "
         "Read it with: webdataset."
     )
 
@@ -208,8 +208,10 @@ def test_a_file_that_no_reader_takes_has_an_error_with_a_fix(
 ) -> None:
     with pytest.raises(InputError) as caught:
         sniff.check("llava", readers["llava"], made(tmp_path, "empty.json"), "", readers)
-    assert caught.value.fault == "an empty file: not what the reader 'llava' takes."
-    assert caught.value.fix == "No reader takes it; leave it out of the path."
+    assert (
+        caught.value.fault == "the file is an empty file, which the reader 'llava' does not take."
+    )
+    assert caught.value.fix == "No reader takes this file: leave it out of the path."
 
 
 def test_the_right_reader_gets_no_error(tmp_path: Path, readers: dict[str, type[Reader]]) -> None:

@@ -59,7 +59,7 @@ def test_steps_keep_their_order_and_the_second_of_a_kind_gets_a_number(write) ->
         ("seed: 17", "seed: 17\nseed: 18", "recipe.yaml:3: 'seed' is given twice"),
         ("{min: 3}", "3", "recipe.yaml:6: steps[0]: 'words' takes settings, not 3."),
         ("{modality: caption}", "caption",
-         "recipe.yaml:10: steps[2].words.only: only: takes column: value, or column: [values]."),
+         "recipe.yaml:10: steps[2].words.only: only: write `column: value` or `column: [values]`."),
         ("path: \"data/*.tar\"", "pth: x", "recipe.yaml:4: sources[0].path: 'path' is missing."),
     ],
 )  # fmt: skip

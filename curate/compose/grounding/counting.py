@@ -1,4 +1,4 @@
-"""The step `counting`: questions for the number of objects of a label."""
+"""The step `counting`: questions about the number of objects of a label."""
 
 from __future__ import annotations
 
@@ -42,18 +42,18 @@ class Counting(ReshapeStep):
     For a label `cup` with two objects:
 
     - `direct`: `2`
-    - `boxes`: the boxes of both cups as JSON, then `2` on a line of its own
-    - `points`: the points of both cups as JSON, then `2` on a line of its own
+    - `boxes`: the boxes of both cups as JSON, then `2` on a separate line
+    - `points`: the points of both cups as JSON, then `2` on a separate line
 
-    The form is chosen at random among those for which every object of the label has coordinates.
-    The original records stay unchanged. A new record has the objects and measures of its
-    original, and an id that is a hash of the original's id, the label and the form. The choice of
-    form and template is a hash of the recipe's seed and the original's id.
+    The form is chosen at random among the forms for which every object of the label has
+    coordinates. The original records stay unchanged. A new record has the objects and measures of
+    its original, and an id that is a hash of the original's id, the label and the form. The choice
+    of form and template depends only on a hash of the recipe's seed and the original's id.
 
     Use it only for labels that the source annotates completely. A label is not counted if one of
     its objects has a true attribute named in `group_attributes`: such an object is a group, like
-    COCO's crowds. Put this step after those that remove wrong or duplicate objects, and before
-    those that remove objects which are visible, such as small ones. If `grounding_text` comes
+    COCO's crowds. Put this step after steps that remove wrong or duplicate objects, and before
+    steps that remove objects which are visible, such as small objects. If `grounding_text` comes
     later, give it `turns: add`; otherwise it replaces the questions made here.
     """
 
@@ -70,7 +70,7 @@ class Counting(ReshapeStep):
     min: PositiveInt = Field(1, description="smallest number of objects that is asked for")
     max: PositiveInt = Field(20, description="largest number of objects that is asked for (ours)")
     max_labels: PositiveInt | None = Field(
-        None, description="most labels of a record that are asked for, chosen at random; null: all"
+        None, description="maximum labels to ask for in a record, chosen at random; null: all"
     )
     style: Literal["qwen3", "qwen2.5"] = Field(
         "qwen3", description="how boxes and points are rendered, as in `grounding_text`"
@@ -94,7 +94,7 @@ class Counting(ReshapeStep):
             raise ValueError(f"min: {self.min} is over max: {self.max}")
         for form, own in self.templates.items():
             if not own:
-                raise ValueError(f"templates: none for {form}")
+                raise ValueError(f"templates: there is none for {form}")
             words.check_templates(own, "labels")
         return self
 
@@ -177,7 +177,7 @@ class _Prepared(NamedTuple):
     rendered: dict[Geometry, RenderedObjects]
 
     def has(self, form: CountForm, indices: list[int]) -> bool:
-        """Whether all these objects have what the form needs."""
+        """Whether all these objects have the coordinates that the form needs."""
         return form == "direct" or bool(self.rendered[form].complete[indices].all())
 
 
@@ -191,7 +191,8 @@ class _CountingRecord(NamedTuple):
 
     @property
     def ordinal(self) -> int:
-        """The number of this child of its parent: a hash, so that no other step's child has it."""
+        """The number of this record among the children of its parent. It is a hash, so that
+        children made by other steps have other numbers."""
         key = f"counting\0{self.form}\0{self.label}".encode()
         return int.from_bytes(hashlib.blake2b(key, digest_size=8).digest(), "big")
 
@@ -199,7 +200,7 @@ class _CountingRecord(NamedTuple):
 def _is_group(objects: Objects, names: tuple[str, ...]) -> np.ndarray:
     """(n,) bool: objects with a true attribute of one of these names.
 
-    Attributes are JSON, so only those that contain one of the names are parsed.
+    To save time, only attributes (JSON) that contain one of the names are parsed.
     """
     groups = np.zeros(len(objects.rows), bool)
     attributes = objects.field("attributes")

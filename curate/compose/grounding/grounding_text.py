@@ -74,13 +74,13 @@ class GroundingText(RowStep):
 
     - `category`: one question for all labels, in random order
     - `label`: one question for each label
-    - `expression`: one question for each `text` of an object; the answer has the object's label,
-      or the expression if it has none
+    - `expression`: one question for each `text` of an object; the answer has the object's label, or
+      the expression if the object has no label
 
-    Every answer contains all objects of the name that was asked for. A name is skipped if one of
-    its objects has no box (or point, or 3D box). Measures: `queries` counts the questions of a
-    record, `answered` the objects in their answers, and `left_aside` its other objects;
-    `no_question` is the reason why a record has no question, and null if it has one.
+    Every answer contains all objects with the name in the question. A name is skipped if one of its
+    objects has no box (or point, or 3D box). Measures: `queries` counts the questions of a record,
+    `answered` the objects in their answers, and `left_aside` its other objects; `no_question` is
+    the reason why a record has no question, and null if it has a question.
 
     `style` sets the format of answers. For a cat in the middle of an image:
 
@@ -94,10 +94,10 @@ class GroundingText(RowStep):
     earlier step rounds them.
 
     The old text of a record is kept in `raw_text`. A record without objects is dropped; with
-    `empty: keep` it gets a question for every object, and an empty list as the answer. A record
-    is also dropped if none of its objects has the box (or point, or 3D box) or the name that the
-    questions need. The choice of templates and questions is a hash of the recipe's seed and the
-    record's id.
+    `empty: keep` it gets a question for every object, and an empty list as the answer. A record is
+    also dropped if none of its objects has the box (or point, or 3D box) or the name that the
+    questions need. The choice of templates and questions depends only on a hash of the recipe's
+    seed and the record's id.
     """
 
     version: ClassVar[int] = 2
@@ -111,7 +111,7 @@ class GroundingText(RowStep):
     max_coordinate: MaxCoordinate = None
     order: Order = "reading"
     max_queries: PositiveInt | None = Field(
-        None, description="most questions of a record, chosen at random; null: all"
+        None, description="maximum questions for a record, chosen at random; null: all"
     )
     templates: OwnTemplates = None
     turns: Literal["replace", "add"] = Field(
@@ -204,7 +204,8 @@ class GroundingText(RowStep):
     def _turns(
         self, prepared: _Prepared, row: int, choices: RandomChoices
     ) -> tuple[list[Turn], int]:
-        """The questions of a record with their answers, and the number of objects in those."""
+        """Returns the questions of a record with their answers, and the number of objects in these
+        answers."""
         turns, answered = [], 0
         for name, labelled in self._questions(prepared, row, choices):
             template = choices.choice(EVERY_OBJECT[self.what] if name is None else self._templates)
@@ -232,7 +233,8 @@ class GroundingText(RowStep):
 
 
 def _counts(objects: Objects, conversations: dict[int, _Conversation], records: int) -> Columns:
-    """The measures that count: by record, its questions, answered objects and other objects."""
+    """For each record, the number of its questions, of its answered objects and of its other
+    objects."""
     counts = np.zeros((records, 2), np.int32)
     for row, one in conversations.items():
         counts[row] = one.queries, one.answered

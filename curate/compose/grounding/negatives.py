@@ -31,7 +31,7 @@ from manifests.record.objects import Objects, flat_objects
 from manifests.step import Columns, Context, RowStep
 
 _FINAL_I = re.compile("(?<=.)i$")
-"""The i of `berri`, which is `berries` without its ending: it becomes `berry`."""
+"""Matches the i of `berri`, which is `berries` without its ending; `berri` becomes `berry`."""
 
 
 class Negatives(RowStep):
@@ -40,20 +40,20 @@ class Negatives(RowStep):
     List in `categories` what the source annotates completely in every image: a category without an
     object in a record is then absent from its image. (Qwen2.5-VL's report has such questions for
     absent categories.) To be safe, a category is not asked for if all its words are in one label of
-    the record, or all words of one label are in it; words are compared in the singular and in lower
-    case. So `car` is not asked for beside `toy cars`. But `person` is asked for beside `man`: do
-    not list a category that can include another one. A record with an object without a label gets
-    no question, and neither does one that is not about one image.
+    the record, or if all words of one label are in the category; words are compared in the singular
+    and in lower case. So `car` is not asked for beside `toy cars`. But `person` is asked for beside
+    `man`: do not list a category that can include objects with another label. A record gets no
+    question if one of its objects has no label, or if it is not about exactly one image.
 
-    Put this step before those that remove objects: what they remove is still in the image. The
-    new turn is inserted at a random place of the record's conversation. So put `grounding_text`
-    after it, with `turns: add`. A record without a conversation becomes one, and its old text is
-    kept in `raw_text`.
+    Put this step before steps that remove objects, because a removed object is still in the image.
+    The new turn is inserted at a random place of the record's conversation. So put `grounding_text`
+    after it, with `turns: add`. A record without a conversation becomes a conversation, and its old
+    text is kept in `raw_text`.
 
     The answer is an empty list in the JSON styles, or a sentence with `answer: words`. The other
-    styles always have a sentence. `absent` lists the categories that a record is asked for; it is
-    null without a question. The choice of records, categories and templates is a hash of the
-    recipe's seed and the record's id.
+    styles always have a sentence. `absent` lists the categories in the question of a record; it is
+    null for a record without a question. The choice of records, categories and templates depends
+    only on a hash of the recipe's seed and the record's id.
     """
 
     version: ClassVar[int] = 2
@@ -61,11 +61,11 @@ class Negatives(RowStep):
     uses_seed: ClassVar[bool] = True
 
     categories: tuple[str, ...] | str = Field(
-        description="the categories, or a file of them: one a line, or a JSON list"
+        description="the categories, or a file with one category on each line or a JSON list"
     )
     share: float = Field(0.1, ge=0, le=1, description="share of records that get a question (ours)")
     per_query: PositiveInt = Field(
-        1, description="most categories in a question; their number is random (ours)"
+        1, description="maximum categories in a question; the number is random (ours)"
     )
     style: Style = Field("qwen3", description="format of answers, as in `grounding_text`")
     what: Geometry = Field("boxes", description="what the question asks for")
@@ -112,7 +112,7 @@ class Negatives(RowStep):
         return columns | replace_contents(batch, contents)
 
     def _categories(self, media: Media) -> list[tuple[str, frozenset[str]]]:
-        """Every category with its words."""
+        """Every category, and the words of its name."""
         if isinstance(self.categories, str):
             path = media.resolve(self.categories)
             return _read_categories(path, storage.size_and_stamp(path))
@@ -124,7 +124,7 @@ class Negatives(RowStep):
         labels: list[frozenset[str]],
         choices: RandomChoices,
     ) -> list[str]:
-        """Some categories that match no label; `labels` are the words of each."""
+        """Randomly chosen categories that match no label. `labels`: the words of each label."""
         absent = [
             name
             for name, own in categories
@@ -142,7 +142,7 @@ class Negatives(RowStep):
 
 
 def _suitable(objects: Objects, images: GroundedImages) -> np.ndarray:
-    """(records,) bool: about one image, and every object has a label."""
+    """(records,) bool: the record is about one image, and all its objects have labels."""
     suitable: np.ndarray = images.media >= 0
     unnamed = pc.equal(pc.utf8_trim_whitespace(objects.field("label").fill_null("")), "")
     suitable[objects.rows[np.asarray(unnamed)]] = False
@@ -172,9 +172,9 @@ def _words(name: str) -> frozenset[str]:
 
 
 def _check_categories(names: tuple[str, ...] | list[str], place: str) -> None:
-    """Raises ValueError for no categories, or for one without a letter or digit."""
+    """Raises ValueError if there is no category, or if a category has no letter or digit."""
     if not names:
-        raise ValueError(f"{place}: there are none")
+        raise ValueError(f"{place}: there are no categories")
     wordless = [name for name in names if not _words(name)]
     if wordless:
         raise ValueError(f"{place}: {wordless[0]!r} has no letter or digit")
@@ -190,7 +190,7 @@ def _read_categories(path: str, stamp: object) -> list[tuple[str, frozenset[str]
         _check_categories(names, "the file")
     except ValueError as error:
         raise InputError(
-            f"not a list of categories: {error}",
+            f"this is not a list of categories: {error}",
             path,
             "Write one category on each line, or a JSON list.",
         ) from None

@@ -1,4 +1,5 @@
-"""Objects parsed from text: a model's answer, or one that `rendering` made for training."""
+"""Objects parsed from text: an answer of a model, or an answer that `rendering` made for
+training."""
 
 from __future__ import annotations
 
@@ -34,7 +35,7 @@ class ParsedObject(NamedTuple):
     point: tuple[float, ...] | None = None
     box3d: tuple[float, ...] | None = None
     others: dict[str, Any] | None = None
-    """Further keys of its JSON."""
+    """Other keys of the object's JSON."""
 
 
 def has_markup(text: str) -> bool:
@@ -43,18 +44,19 @@ def has_markup(text: str) -> bool:
 
 
 def parse_objects(text: str) -> list[ParsedObject]:
-    """All objects in an answer, in order, whatever else is in the text.
+    """All objects in an answer, in order. Other text is ignored.
 
-    It reads JSON (with or without a fence, a list or one object), `<ref>` and `<box>` tags and
-    Qwen2-VL's special tokens for them, and `<points>` elements. Raises RowError for a text whose
-    markup is cut off or malformed. `parse_objects("<ref>cat</ref><box>(1,2),(3,4)</box>")` is
-    `[ParsedObject("cat", (1, 2, 3, 4))]`.
+    The answer may contain JSON (with or without a fence, a list or one object), `<ref>` and `<box>`
+    tags, Qwen2-VL's special tokens for these tags, and `<points>` elements. Raises RowError for a
+    text whose markup is cut off or malformed.
+    `parse_objects("<ref>cat</ref><box>(1,2),(3,4)</box>")` is `[ParsedObject("cat", (1, 2, 3,
+    4))]`.
     """
     if not has_markup(text):
         return []
     found: list[ParsedObject] = []
     last_key = max(text.rfind(key) for key in JSON_KEYS.values())
-    label, end = None, 0  # of the last tag: a label is for all boxes right after it
+    label, end = None, 0  # of the last tag: a label is for all boxes directly after it
     while start := _STARTS.search(text, end):
         if text[end : start.start()].strip():
             label = None
@@ -77,7 +79,8 @@ def parse_objects(text: str) -> list[ParsedObject]:
 def objects_to_units(
     objects: Sequence[ParsedObject], space: Space, size: tuple[float, float] = (UNITS, UNITS)
 ) -> list[ParsedObject]:
-    """The objects with boxes and points in [0,1000], from coordinates in a space.
+    """The objects with their boxes and points converted from the coordinates of `space` to
+    [0,1000].
 
     `size` is width and height of the image in pixels, as shown. Raises RowError for a coordinate
     outside the image.
@@ -100,18 +103,18 @@ def objects_to_units(
 def outside_image_error(numbers: Sequence[float], space: Space) -> str:
     """The error text for coordinates outside their image."""
     listed = ", ".join(f"{number:g}" for number in numbers)
-    return f"[{listed}] reaches out of its image, as {str(space)!r}"
+    return f"[{listed}] is not inside its image, in the space {str(space)!r}"
 
 
 def _from_json(text: str, start: int, last_key: int) -> tuple[list[ParsedObject], int]:
     """The objects of the JSON value at index `start`, and the index where it ends.
 
-    Text that is not JSON is skipped; but if a key of objects follows in it, it is malformed.
+    Text that is not JSON is skipped. If it contains a key of objects, it is malformed: RowError.
     """
     try:
         value, end = _DECODER.raw_decode(text, start)
     except RecursionError:
-        raise RowError("JSON with too many levels.", fix=FIX) from None
+        raise RowError("the JSON has too many levels.", fix=FIX) from None
     except ValueError as error:
         if start < last_key:
             raise _json_error(text, error) from None
@@ -132,23 +135,24 @@ def _json_error(text: str, error: ValueError) -> RowError:
     near = repr(text[max(error.pos - 20, 0) :][:40])
     end = len(text.rstrip().removesuffix("```").rstrip())
     cut_off = error.pos >= end or error.msg.startswith("Unterminated")
-    fault = "the answer is cut off" if cut_off else "not JSON"
+    fault = "the answer is cut off" if cut_off else "the answer is not JSON"
     return RowError(f"{fault}: {error.msg}, near {near}.", fix=FIX)
 
 
 def _objects(value: Any, text: str) -> list[ParsedObject]:
-    """The objects of a JSON value; none if it is about something else. `text` is its source."""
+    """The objects of a JSON value; none if the value has no keys of objects. `text` is the source
+    of the value."""
     items = value if isinstance(value, list) else [value]
     is_object = [
         isinstance(item, dict) and not item.keys().isdisjoint(JSON_KEYS.values()) for item in items
     ]
     if not any(is_object):
         if _JSON_KEY.search(text):
-            raise RowError(f"not a list of objects: {text!r:.80}", fix=FIX)
+            raise RowError(f"{text!r:.80} is not a list of objects.", fix=FIX)
         return []
     for item, known in zip(items, is_object, strict=True):
         if not known:
-            raise RowError(f"a list of objects contains something else: {item!r:.80}.", fix=FIX)
+            raise RowError(f"{item!r:.80} in a list of objects is not an object.", fix=FIX)
     return [_object(item) for item in items]
 
 

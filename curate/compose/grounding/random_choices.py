@@ -19,15 +19,15 @@ T = TypeVar("T")
 class RandomChoices:
     """A generator of choices from one 64-bit key: splitmix64 (Steele et al. 2014).
 
-    It is plain Python because a record needs only a few choices. `choice` and `sample` are like
-    those of `random.Random`.
+    It is plain Python because a record needs only a few choices. `choice` and `sample` work like
+    the methods of `random.Random`.
     """
 
     def __init__(self, key: int) -> None:
         self._state = key
 
     def below(self, limit: int) -> int:
-        """A number from 0 to `limit` - 1, each equally likely. `limit` is far below 2^64."""
+        """A number from 0 to `limit` - 1, each equally likely. `limit` must be far below 2^64."""
         self._state, word = next_word(self._state)
         return word % limit
 
@@ -44,6 +44,6 @@ class RandomChoices:
 
 
 def random_choices(ids: pa.Array | pa.ChunkedArray, seed: int) -> list[RandomChoices]:
-    """A generator for each record. `seed` is that of the step (`context.seed`), so two steps of one
-    recipe choose independently."""
+    """A generator for each record. `seed` is the seed of the step (`context.seed`), so two steps of
+    one recipe choose independently."""
     return [RandomChoices(key) for key in random_keys(ids, seed).tolist()]

@@ -57,7 +57,7 @@ class RenderedObjects(NamedTuple):
     """The n objects of a batch, prepared for answers."""
 
     numbers: list[list[Number]]
-    """The rounded numbers of each object; without meaning where `complete` is false."""
+    """The rounded numbers of each object; undefined if `complete` is false for the object."""
     complete: np.ndarray
     """(n,) bool: the object has a finite box (or point, or 3D box)."""
     order: np.ndarray
@@ -93,7 +93,8 @@ def render_objects(
 
 
 def geometry_values(objects: Objects, geometry: Geometry) -> np.ndarray:
-    """(n, 4), (n, 2) or (n, 9) float64 as records have them; nan for an object without any."""
+    """(n, 4), (n, 2) or (n, 9) float64 as records have them; nan for an object without this
+    geometry."""
     known = {"boxes": objects.boxes, "points": objects.points}
     if geometry in known:
         return known[geometry]
@@ -103,7 +104,7 @@ def geometry_values(objects: Objects, geometry: Geometry) -> np.ndarray:
 def _pixels(
     values: np.ndarray, sizes: np.ndarray, rows: np.ndarray, how: Resize
 ) -> list[list[Number]]:
-    accepted = np.where(smart_resize(sizes, how) > 0, sizes, 1.0)  # `_errors` has the refused ones
+    accepted = np.where(smart_resize(sizes, how) > 0, sizes, 1.0)  # `_errors` has refused sizes
     numbers: list[list[Number]] = to_resized_pixels(values, accepted[rows], how).tolist()
     return numbers
 
@@ -141,8 +142,8 @@ def group_by_name(
 ) -> ObjectsByName:
     """The objects of each record by name (a label or an expression).
 
-    A name is left out if any of its objects is not `complete`, (n,) bool: an answer holds all
-    objects of its name, or is not given. Objects without a name are left out too.
+    `complete`: (n,) bool. A name is left out if any of its objects is not complete, because an
+    answer must contain all objects with its name. Objects without a name are left out too.
     """
     groups: ObjectsByName = [{} for _ in range(records)]
     rows, is_complete = objects.rows.tolist(), complete.tolist()

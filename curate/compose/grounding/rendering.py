@@ -1,8 +1,8 @@
 """Objects rendered as the text of an answer. Numbers are rounded here, and nowhere before.
 
-The layout of JSON is that of the answers of Qwen's models (documented: outputs in their cookbooks):
-a ```json fence with one object on each line, after a tab. `bbox_2d`, `point_2d` and `bbox_3d` are
-the names in the Qwen3-VL report.
+JSON has the same layout as in the answers of Qwen's models (documented: outputs in their
+cookbooks): a ```json fence with one object on each line, after a tab. `bbox_2d`, `point_2d` and
+`bbox_3d` are the names in the Qwen3-VL report.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from manifests.geometry.space import UNITS
 
 Style = Literal["qwen3", "qwen2.5", "xml", "tags"]
 """qwen3: JSON in thousandths of the image. qwen2.5: JSON in pixels after `smart_resize`. xml:
-`<points>` in such pixels. tags: Qwen-VL's `<ref>` and `<box>` in thousandths."""
+`<points>` in the same pixels. tags: Qwen-VL's `<ref>` and `<box>` in thousandths."""
 Geometry = Literal["boxes", "points", "boxes_3d"]
 JSON_KEYS = {"boxes": "bbox_2d", "points": "point_2d", "boxes_3d": "bbox_3d"}
 NUMBERS = {"boxes": 4, "points": 2, "boxes_3d": 9}
-"""How many numbers one box, point or 3D box has."""
+"""The number of coordinates of one box, point or 3D box."""
 PIXEL_STYLES = ("qwen2.5", "xml")
 STYLE_GEOMETRIES: dict[str, tuple[Geometry, ...]] = {
     "qwen3": ("boxes", "points", "boxes_3d"),
@@ -34,12 +34,13 @@ STYLE_GEOMETRIES: dict[str, tuple[Geometry, ...]] = {
     "xml": ("points",),
     "tags": ("boxes",),
 }
-"""What each style can render. A style in pixels has no form for metres."""
+"""The geometries that each style can render. Styles in pixels cannot render metres."""
 DECIMALS_3D = 2
-"""Decimals of metres and angles (ours): centimetres, and about two degrees in half turns."""
+"""Decimals of metres and of angles (ours): two decimals are centimetres, and about two degrees if
+the angle is in half turns."""
 
 EMPTY_ANSWER = "There are none in the image."
-"""The answer without objects in the styles that have no empty list (ours)."""
+"""The answer for an image without such objects, in styles that have no empty list (ours)."""
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 Number = int | float
@@ -69,8 +70,8 @@ def to_resized_pixels(
 ) -> np.ndarray:
     """(n, k) int64 pixels after `smart_resize`, from (n, k) x y x y ... in [0,1000].
 
-    `sizes` (n, 2) are widths and heights as shown. The largest number is that of the last pixel of
-    a side (published: process_bbox.ipynb).
+    `sizes` (n, 2) are widths and heights as shown. The largest coordinate is the last pixel of a
+    side (published: process_bbox.ipynb).
     """
     resized = np.tile(smart_resize(sizes, how), units.shape[1] // 2)
     scaled = np.rint(units * resized / UNITS)
@@ -87,7 +88,7 @@ def to_rounded_cuboids(boxes: np.ndarray, angles: Angles = QWEN3_ANGLES) -> list
 def render_answer(style: Style, geometry: Geometry, objects: Sequence[AnswerObject]) -> str:
     """The answer with these objects. Raises RowError for a label that the style cannot hold.
 
-    Objects keep their order; in the style xml all points of a label come together.
+    Objects keep their order; in the style xml, all points of a label are in one element.
     `render_answer("tags", "boxes", [AnswerObject("cat", (1, 2, 3, 4))])` is
     `<ref>cat</ref><box>(1,2),(3,4)</box>`.
     """
@@ -102,8 +103,8 @@ def render_answer(style: Style, geometry: Geometry, objects: Sequence[AnswerObje
 
 
 def _json(geometry: Geometry, one: AnswerObject) -> str:
-    """One object as JSON. It is formatted by hand, which is twice as fast; a Python list of finite
-    numbers is valid JSON."""
+    """One object as JSON. The text is built without the module json, which would take twice as
+    long; a Python list of finite numbers is valid JSON."""
     label = "" if one.label is None else f', "label": {_encode(one.label)}'
     return f'{{"{JSON_KEYS[geometry]}": {list(one.numbers)}{label}}}'
 
@@ -122,7 +123,7 @@ def _labels(objects: Sequence[AnswerObject]) -> list[str | None]:
 
 
 def _points(label: str | None, objects: Sequence[AnswerObject]) -> str:
-    """One element for all points of a label, the form that Qwen2.5-VL's cookbook parses."""
+    """One element for all points of a label, in the form that Qwen2.5-VL's cookbook parses."""
     name = label or ""
     if _NOT_XML.search(name):
         raise RowError(f"the label {name!r:.80} contains a character that XML does not allow")

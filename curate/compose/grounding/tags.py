@@ -20,7 +20,7 @@ _TAG = re.compile(
 _POINTS = re.compile(r"<points\s(?:[^<>\"']|\"[^\"]*\"|'[^']*')*>[^<]*</points>")
 
 LabelledPoint = tuple[str | None, tuple[float, ...]]
-"""The label of a point, and its x y."""
+"""The label of a point, and its coordinates x, y."""
 
 
 class Tag(NamedTuple):
@@ -32,7 +32,7 @@ class Tag(NamedTuple):
 
 
 def tag_at(text: str, at: int) -> Tag:
-    """The tag that starts at an index of the text. Raises RowError for one that is cut off.
+    """The tag that starts at an index of the text. Raises RowError for a tag that is cut off.
 
     `tag_at("<box>(1,2),(3,4)</box>", 0) -> Tag(None, (1, 2, 3, 4), 22)`
     """
@@ -48,7 +48,7 @@ def tag_at(text: str, at: int) -> Tag:
 def _corners(text: str) -> tuple[float, ...]:
     numbers = _BOX.fullmatch(text)
     if numbers is None:
-        raise RowError(f"{text!r:.80} is not a box: (x1,y1),(x2,y2).", fix=FIX)
+        raise RowError(f"{text!r:.80} is not a box of the form (x1,y1),(x2,y2).", fix=FIX)
     return tuple(_number(number) for number in numbers.groups())
 
 
@@ -75,7 +75,9 @@ def _points(element: str) -> Iterator[LabelledPoint]:
     for number in range(1, len(coordinates) // 2 + 1):
         pair = [coordinates.get(f"{axis}{number}", "") for axis in "xy"]
         if len(coordinates) % 2 or not all(re.fullmatch(_NUMBER, one) for one in pair):
-            raise RowError(f"{element!r:.80} has no pairs x1= y1= x2= y2= ...", fix=FIX)
+            raise RowError(
+                f"{element!r:.80} must have pairs of numbers x1= y1= x2= y2= ...", fix=FIX
+            )
         yield label, tuple(_number(one) for one in pair)
 
 

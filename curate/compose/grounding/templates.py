@@ -46,7 +46,7 @@ class Template(NamedTuple):
 
     text: str
     published: str = ""
-    """Where it is published; "" for our own."""
+    """Where the template is published; "" for our own templates."""
 
     def fill(self, name: str) -> str:
         return _PLACEHOLDER.sub(lambda _: name, self.text)
@@ -129,8 +129,8 @@ TEMPLATES: dict[tuple[AnswerForm, Geometry, Placeholder], tuple[Template, ...]] 
         Template('Where is "{expression}"? Answer with its box.'),
     ),
 }
-"""By the form of the answer, the geometry in it, and the placeholder of the question. Templates
-without a source are ours."""
+"""The templates by the form of the answer, the geometry in the answer, and the placeholder of the
+question. Templates without a source are ours."""
 
 EVERY_OBJECT: dict[Geometry, tuple[Template, ...]] = {
     "boxes": (Template("Detect every object in the image, and give the bounding box of each."),),
@@ -160,8 +160,8 @@ COUNTING: dict[str, tuple[Template, ...]] = {
         Template("Point to every {labels} in the image in JSON format, then say how many."),
     ),
 }
-"""By the form of the answer. All ours: the report (section 3.2.4) names the forms, but has no
-templates."""
+"""Templates of counting questions, by the form of the answer. All of them are ours: the report
+(section 3.2.4) names the forms, but has no templates."""
 
 ABSENT_ANSWERS = (
     Template("There is no {labels} in the image."),
@@ -174,18 +174,19 @@ ABSENT_ANSWERS = (
 def check_question_settings(
     style: Style, geometry: Geometry, templates: Sequence[str] | None, placeholder: str
 ) -> None:
-    """Raises ValueError if the style cannot render the geometry, or for unusable templates."""
+    """Raises ValueError if the style cannot render the geometry, or if the templates cannot be
+    used."""
     if geometry not in STYLE_GEOMETRIES[style]:
         known = ", ".join(STYLE_GEOMETRIES[style])
         raise ValueError(f"style {style!r} renders {known}, not {geometry}")
     if templates is not None and not templates:
-        raise ValueError("templates: an empty list; null takes the built-in ones")
+        raise ValueError("templates: the list is empty; write null for the built-in templates")
     check_templates(templates or (), placeholder)
 
 
 def check_templates(templates: Sequence[str], placeholder: str) -> None:
-    """Raises ValueError for a template without the placeholder, with another one, or with a media
-    tag."""
+    """Raises ValueError for a template without the placeholder, with another placeholder, or with a
+    media tag."""
     for template in templates:
         names = set(_IN_BRACES.findall(template))
         if names != {placeholder}:
@@ -195,5 +196,6 @@ def check_templates(templates: Sequence[str], placeholder: str) -> None:
             )
         if "<image>" in template or "<video>" in template:
             raise ValueError(
-                f"the template {template!r:.80} has a media tag: the image comes first anyway"
+                f"the template {template!r:.80} has a media tag. Remove the tag: the image always "
+                "comes first"
             )

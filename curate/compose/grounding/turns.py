@@ -32,8 +32,8 @@ def add_turns(
 ) -> list[Segment]:
     """The conversation with each turn inserted at a random place between its other turns.
 
-    Content without roles is not a conversation: it is replaced by one. If the conversation does
-    not contain the image, the image and all turns are appended to it.
+    Content without roles is not a conversation: it is replaced by a new conversation. If the
+    conversation does not contain the image, the image and all turns are appended to it.
     """
     if not any(segment["role"] for segment in content):
         return conversation(image, turns)
@@ -60,7 +60,7 @@ def _places_for_a_turn(content: list[Segment]) -> list[int]:
 
 
 def _turn_ends(before: list[Segment]) -> bool:
-    """Whether the content so far ends with an answer, or has no text except that of the system."""
+    """Whether the content so far ends with an answer, or has no text except the system's text."""
     if before[-1]["role"] == "assistant":
         return True
     return all(one["kind"] != "text" or one["role"] == "system" for one in before)
@@ -82,7 +82,7 @@ def replace_contents(batch: pa.Table, contents: dict[int, list[Segment]]) -> dic
     """The columns `content` and `raw_text` after the content of some rows is replaced.
 
     `contents` is the new content by row. The old text of these rows is kept in `raw_text`, unless
-    an earlier step has already kept one there.
+    an earlier step has already set `raw_text`.
     """
     content = record.one_chunk(batch["content"])
     rows = np.array(sorted(contents), np.int64)

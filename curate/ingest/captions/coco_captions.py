@@ -32,12 +32,12 @@ class CocoCaptions(Reader):
         {"images": [{"id": 9, "file_name": "9.jpg", "width": 640, "height": 480}],
          "annotations": [{"id": 1, "image_id": 9, "caption": "A cat on a sofa."}]}
 
-    Each annotation is a record: its image, `file_name` below `media_root`, and its `caption`; if
-    the caption is null, the image alone. An image without annotations makes no record. The other
-    fields of the annotation, and under `image` those of its image, go to `meta`; width and height
-    come from the image file. A record's key is the file's name and the annotation's id; a second
-    annotation with that id is quarantined. Memory holds the images of one split, however many the
-    file has.
+    Each annotation becomes a record with its image, which is `file_name` below `media_root`, and
+    its `caption`; if the caption is null, with the image alone. An image without annotations makes
+    no record. The other fields of the annotation go to `meta`, and the other fields of its image go
+    to `image` in `meta`; width and height come from the image file. A record's key is the file's
+    name and the annotation's id; a second annotation with the same id is quarantined. Only the
+    entries of one split's images are in memory, even if the file has many more.
     """
 
     suffixes: ClassVar[tuple[str, ...]] = SUFFIXES
@@ -71,13 +71,13 @@ class CocoCaptions(Reader):
 
 
 def _row(element: Element, seen: set[str], images: CocoImages) -> CaptionRow:
-    """The row of an annotation, whose id is added to `seen`."""
+    """The row of an annotation. Its id is added to `seen`."""
     within = f"annotations[{element.number}]"
     try:
         annotation = as_object(element)
         key = id_field(annotation, "id")
         if key in seen:
-            raise RowError(f"the id {key} occurs a second time")
+            raise RowError(f"an earlier annotation has the id {key}")
         seen.add(key)
         within = key
         text = caption_field(annotation, "caption")

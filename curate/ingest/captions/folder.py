@@ -26,7 +26,7 @@ from manifests.media.header import SUFFIXES, is_image
 from manifests.storage import File
 
 GROUP_STEMS = 2000
-"""Images that one task reads, on average (ours: seconds of work, and few parts to a million)."""
+"""Images that one task reads, on average (ours: seconds of work; 500 parts for a million)."""
 SIDECARS = ("txt", "json")
 
 
@@ -37,14 +37,14 @@ class Folder(Reader):
         photos/b.png   photos/b.json: {"caption": "A dog.", "license": "CC0"}
 
     img2dataset writes this layout with `output_format: files`. Subfolders are read too. The
-    setting `caption` says where the caption is found; an image without one becomes a record
-    without text. The other fields of `NAME.json` go to `meta`. Two images of one name (`a.jpg`,
-    `a.png`) are two records with the same caption. A record's key is the image's path below the
-    source.
+    setting `caption` names the place of the caption; an image without a caption becomes a record
+    without text. The other fields of `NAME.json` go to `meta`. Two images with the same name
+    (`a.jpg`, `a.png`) become two records with the same caption. A record's key is the image's path
+    below the source.
 
-    Quarantined, one by one: an image whose header cannot be read, or that is over a limit; an
-    image whose caption is not UTF-8, or whose JSON does not parse; a `.txt` or `.json` file
-    without an image. Left aside: hidden files, files of other kinds, and the `_stats.json` files
+    An image is quarantined if its header cannot be read, if it is over a limit, if its caption is
+    not UTF-8, or if its JSON does not parse. A `.txt` or `.json` file without an image is
+    quarantined too. Left aside: hidden files, files of other kinds, and the `_stats.json` files
     of img2dataset.
     """
 
@@ -52,8 +52,8 @@ class Folder(Reader):
 
     caption: Names = Field(
         CAPTION_NAMES,
-        description="where the caption is, in order of preference: `txt` for NAME.txt, or a field "
-        "of NAME.json; the first that is not blank is taken",
+        description="places of the caption, in order of preference: `txt` for NAME.txt, or a field "
+        "of NAME.json; the first text that is not blank is used",
     )
 
     @classmethod
@@ -62,7 +62,7 @@ class Folder(Reader):
 
     def groups(self, files: list[File]) -> list[list[File]]:
         """Groups of about 2000 names. A hash of the name decides whether it starts a group, so that
-        a file added or removed changes its own group and no other."""
+        a file that is added or removed changes only its own group."""
         groups: list[list[File]] = []
         for stem, members in groupby(sorted(files, key=_order), lambda file: _stem(file.name)):
             if not groups or xxhash.xxh3_64_intdigest(stem.encode()) % GROUP_STEMS == 0:
@@ -86,7 +86,7 @@ class Folder(Reader):
 
 
 class _Described(NamedTuple):
-    """An image file that opens, and what its sidecars contain."""
+    """An image file that opens, and the content of its sidecars."""
 
     file: File
     description: Description
@@ -102,13 +102,13 @@ def _suffix(name: str) -> str:
 
 
 def _order(file: File) -> tuple[str, bool, str]:
-    """The sort key: by stem, images before their sidecars."""
+    """The sort key of a file: stems in order, and images before their sidecars."""
     return _stem(file.name), _suffix(file.name) in SIDECARS, file.name
 
 
 def _images_first(group: list[File]) -> list[File]:
-    """Stems that have an image before those that have none: the engine checks a source's format
-    by its first files."""
+    """Files with an image of the same stem, then files without an image. The engine checks the
+    format of a source by its first files."""
     stems = {_stem(file.name) for file in group if _suffix(file.name) not in SIDECARS}
     return sorted(group, key=lambda file: _stem(file.name) not in stems)
 
@@ -116,7 +116,7 @@ def _images_first(group: list[File]) -> list[File]:
 def _open_images(
     members: list[File], caption: tuple[str, ...], context: Context
 ) -> Iterator[_Described | Failure]:
-    """The images among files of one stem, with the description from the others."""
+    """The images among files with the same stem, described by the other files."""
     images = [file for file in members if _suffix(file.name) not in SIDECARS]
     sidecars = [file for file in members if _suffix(file.name) in SIDECARS]
     if not images:
@@ -134,7 +134,7 @@ def _open_images(
 
 def _no_image(sidecar: File) -> Failure:
     fault = f"no image is beside {sidecar.name!r}."
-    fix = f"Put {_stem(sidecar.name)}.jpg, .png or the like there, or take it away."
+    fix = f"Put {_stem(sidecar.name)}.jpg, .png or the like there, or remove the file."
     return Failure.of(sidecar.name, sidecar.uri, RowError(fault, "", fix))
 
 

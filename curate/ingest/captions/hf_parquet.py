@@ -49,12 +49,12 @@ class HfParquet(Reader):
 
     text: Names | None = Field(
         None,
-        description="column of the caption, or several, of which the first that is not blank is "
-        "taken; if set, rows become captions even if there are conversations; [] for images "
+        description="column of the caption, or several columns: the first text that is not blank "
+        "is used; if set, rows become captions even if there are conversations; [] for images "
         "alone; null: caption, text, txt",
     )
     media_root: str | None = Field(
-        None, description="folder of the images of which the table has only paths"
+        None, description="folder of the images for which the table has only paths"
     )
 
     @classmethod
@@ -80,10 +80,10 @@ class HfParquet(Reader):
                 yield self._captions(page)
 
     def _captions(self, page: _Page) -> ReadBatch:
-        """Captions of one image each, made column by column, which is faster."""
+        """Captions with one image each. They are made column by column, which is faster."""
         texts, meta = self._texts_and_meta(page)
         images = [
-            self._image(page, row) if count else RowError("no image in the row")
+            self._image(page, row) if count else RowError("the row has no image")
             for row, count in enumerate(page.images.counts)
         ]
         columns = CaptionColumns(page.batch.numbers, texts, meta)
@@ -92,7 +92,7 @@ class HfParquet(Reader):
     def _captions_of_lists(self, page: _Page) -> ReadBatch:
         texts, meta = self._texts_and_meta(page)
         captions = [
-            text if count else RowError("no image in the row")
+            text if count else RowError("the row has no image")
             for text, count in zip(texts.to_pylist(), page.images.counts, strict=True)
         ]
         return self._row_by_row(page, "caption", captions, add_caption, meta)
@@ -120,7 +120,7 @@ class HfParquet(Reader):
         add: Callable[[record.Row, _Content, list[OpenedImage]], None],
         meta: pa.Array,
     ) -> ReadBatch:
-        """Records of several segments, which `add` fills with a row's content and its images."""
+        """Records of several segments. `add` fills a record with a row's content and its images."""
         builder = record.Builder(self.name, modality)
         errors = list(page.batch.broken)
         for row, number in enumerate(page.batch.numbers.tolist()):
@@ -153,15 +153,16 @@ class HfParquet(Reader):
         if data is not None:
             return keep_image(data, page.context)
         if path is None:
-            return RowError("no image: neither bytes nor a path")
+            return RowError("the image has neither bytes nor a path")
         if self.media_root is None:
-            fault = f"no bytes, only the path {path!r:.200}."
+            fault = f"the image has no bytes, only the path {path!r:.200}."
             return RowError(fault, fix="Set media_root to the folder of the image.")
         return open_below(self.media_root, path, page.context.media)
 
 
 class _Images(NamedTuple):
-    """The images of all rows of a batch in one list: row r has `counts[r]`, from `starts[r]` on.
+    """The images of all rows of a batch in one list. Row r has `counts[r]` images, and the first is
+    image `starts[r]`.
 
     An image has bytes in `data`, or a path in `paths`, or neither.
     """
@@ -175,7 +176,7 @@ class _Images(NamedTuple):
 
 
 class _Page(NamedTuple):
-    """A batch of rows, with what is needed to make records of it."""
+    """A batch of rows, with the values from which its records are made."""
 
     file: File
     batch: Batch
@@ -206,9 +207,10 @@ def _images(rows: pa.RecordBatch, file: File) -> _Images:
 
 def _no_images(schema: pa.Schema, file: File) -> InputError:
     return InputError(
-        f"no column image or images of images: there are {', '.join(schema.names)}.",
+        f"no column of images named image or images; the columns are: {', '.join(schema.names)}.",
         file.uri,
-        "Urls are for the reader url_table, paths for table, jpg columns for img2dataset_parquet.",
+        "Use the reader url_table for urls, table for paths, img2dataset_parquet for columns of "
+        "encoded images.",
     )
 
 

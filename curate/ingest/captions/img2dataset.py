@@ -1,4 +1,4 @@
-"""What img2dataset writes with `output_format: parquet`: encoded images inside the table."""
+"""Parquet files of img2dataset (`output_format: parquet`), with encoded images in the table."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class Img2DatasetParquet(Reader):
         A cat.     http://a.b/c    success     <bytes>
         A dog.     http://a.b/d    failed...   null
 
-    The text is `caption`, or `txt` if that is blank; all other columns go to `meta`. A row that
-    could not be downloaded or resized has no bytes: it is quarantined with its `status` and
-    `error_message`. The images are copied once, to a file beside the parts. A record's key is the
-    file's name and the number of the row, from 0.
+    The text is `caption`, or `txt` if `caption` is blank; all other columns go to `meta`. A row
+    whose image could not be downloaded or resized has no bytes: it is quarantined with its `status`
+    and `error_message`. The images are copied once, to a file beside the parts. A record's key is
+    the file's name and the number of the row, from 0.
     """
 
     suffixes: ClassVar[tuple[str, ...]] = SUFFIXES
@@ -67,9 +67,9 @@ class Img2DatasetParquet(Reader):
 def _no_images(schema: pa.Schema, file: File) -> InputError:
     return InputError(
         f"no column of bytes named {', '.join(ENCODED_NAMES)}; "
-        f"there are {', '.join(schema.names)}.",
+        f"the columns are: {', '.join(schema.names)}.",
         file.uri,
-        "Images in a struct are for the reader hf_parquet, urls for url_table.",
+        "Use the reader hf_parquet for images in structs, or url_table for urls.",
     )
 
 

@@ -33,10 +33,10 @@ class Karpathy(Reader):
         {"images": [{"filepath": "val2014", "filename": "9.jpg", "split": "val",
                      "sentences": [{"raw": "A cat on a sofa.", "tokens": [...]}]}]}
 
-    Each sentence is a record: its image, `filepath/filename` below `media_root`, and its `raw`
-    text. An image without sentences makes no record. `split`, `sentid` and all other fields go to
-    `meta`, except the tokens. A record's key is the file's name and the numbers of the image and
-    of its sentence, both from 0: `12.3`.
+    Each sentence becomes a record with its `raw` text and its image, which is `filepath/filename`
+    below `media_root`. An image without sentences makes no record. `split`, `sentid` and all other
+    fields go to `meta`, except the tokens. A record's key is the file's name, the number of the
+    image and the number of its sentence, both from 0: `12.3`.
     """
 
     suffixes: ClassVar[tuple[str, ...]] = SUFFIXES
@@ -66,7 +66,7 @@ class Karpathy(Reader):
                 yield batch_of_rows(self, file, rows)
 
     def _rows(self, element: Element, root: str, media: Media) -> Iterator[CaptionRow]:
-        """A row for each sentence of an image, which is opened once."""
+        """A row for each sentence of an image. The image is opened once."""
         try:
             image = as_object(element)
             if self.split is not None and image.get("split") not in self.split:
@@ -91,7 +91,7 @@ _USED = ("sentences", "sentids", "filepath", "filename")
 def _row(
     within: str, sentence: Any, opened: OpenedImage | RowError, fields: dict[str, Any]
 ) -> CaptionRow:
-    """The row of a sentence; `fields` are those of its image, which those of the sentence join."""
+    """The row of a sentence. `fields`: its image's fields, to which the sentence's are added."""
     try:
         if not isinstance(sentence, dict):
             raise RowError(f"{sentence!r:.80} is not an object")

@@ -38,13 +38,13 @@ class Llava(Reader):
             {"role": "assistant", "content": "A cat."}]}
 
     Each sample becomes a chat, with an image in place of each `<image>` tag of its user turns; a
-    `system` text becomes its first turn. Paths start from `media_root`. An array among the
-    elements is a packed one: each sample in it becomes a record. All other fields go to `meta`.
-    The content decides whether a file is an array or lines, not its suffix. Samples with videos
-    are quarantined: this reader does not read them.
+    `system` text becomes its first turn. Paths start from `media_root`. An element or line may
+    itself be an array of samples: each sample in it becomes a record. All other fields go to
+    `meta`. The content of a file, not its suffix, decides whether it is an array or lines. Samples
+    with videos are quarantined: this reader does not read them.
 
     A record's key is the file's name and the number of the element, from 0, or of the line, from
-    1; in a packed one `12.0`, `12.1`, and so on.
+    1. If element 12 is an array, its samples have the numbers `12.0`, `12.1`, and so on.
     """
 
     suffixes: ClassVar[tuple[str, ...]] = with_compressed(".json", ".jsonl", ".ndjson")
@@ -109,9 +109,9 @@ def _elements(split: Split, context: Context) -> Iterator[Element]:
 
 
 def _samples(element: Element) -> Iterator[tuple[str, Any]]:
-    """The samples of an element, each with its place: several if the element is a packed one.
+    """Yields (place, sample) for each sample of an element: several if the element is an array.
 
-    A RowError in place of a sample is the error of the element.
+    If the element is broken, the sample is replaced by a RowError.
     """
     try:
         value = element.value()

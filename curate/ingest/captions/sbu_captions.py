@@ -35,8 +35,8 @@ class SbuCaptions(Reader):
 
     Nothing is downloaded: an image is the file below `media_root` whose name is the last part of
     its url, with or without a suffix such as .jpg. A row with a null caption becomes a record of
-    the image alone. The url goes to `meta`, and the user if there is the column `user_ids`. A
-    record's key is the file's name and the number of the row, from 0.
+    the image alone. The url goes to `meta`, and so does the user, if there is a column
+    `user_ids`. A record's key is the file's name and the number of the row, from 0.
     """
 
     suffixes: ClassVar[tuple[str, ...]] = SUFFIXES
@@ -68,7 +68,7 @@ class SbuCaptions(Reader):
             rows = _join_images(list(zip_longest(*columns)), folder, context)
             yield batch_of_rows(self, file, rows)
         if split.stop == ranges["image_urls"].stop:
-            fault = RowError("a caption without a url: `image_urls` is shorter")
+            fault = RowError("the caption has no url: `image_urls` is shorter than `captions`")
             yield batch_of_failures(
                 self, file, [(f"captions[{e.number}]", fault) for e in others[0]]
             )
@@ -82,13 +82,13 @@ class _Row(NamedTuple):
 
 
 def _row(url: Element, caption: Element | None, user: Element | None = None) -> _Row:
-    """A row of the columns. `caption` or `user` is None if its column is shorter than that of the
-    urls."""
+    """A row of the columns. `caption` or `user` is None if its column is shorter than the column
+    of urls."""
     address = url.value()
     if not isinstance(address, str):
         raise RowError(f"the url is {address!r:.80}, not text")
     if caption is None:
-        raise RowError("a url without a caption: `captions` is shorter than `image_urls`")
+        raise RowError("the url has no caption: `captions` is shorter than `image_urls`")
     text = caption_field({"caption": caption.value()}, "caption")
     users = {} if user is None else {"user_id": user.value()}
     return _Row(url.number, address, text, to_json({"url": address, **users}))
@@ -97,7 +97,7 @@ def _row(url: Element, caption: Element | None, user: Element | None = None) -> 
 def _join_images(
     cells: Sequence[tuple[Element, ...]], folder: MediaFolder, context: Context
 ) -> list[CaptionRow]:
-    """The rows with their images, and those that are broken, in the order of the file."""
+    """The rows with their images, and the broken rows with their errors, in the file's order."""
     rows: list[_Row] = []
     broken: list[CaptionRow] = []
     for row in cells:

@@ -38,29 +38,29 @@ _TEXT_SUFFIXES = with_compressed(".jsonl", ".ndjson", ".csv", ".tsv")
 
 
 class Table(Reader):
-    """Any table with a column of text and one of paths: JSON lines, CSV, TSV, parquet.
+    """Any table with a column of text and a column of paths: JSON lines, CSV, TSV, parquet.
 
         {"file": "a/cat.jpg", "caption": "A cat.", "license": "CC0"}
 
-    with `text: caption` and `image: file`. A file is parquet by its suffix; otherwise its first
-    line decides: JSON lines start with `{`, and any other line is a header, of a TSV if it has a
-    tab, else of a CSV. CSV may be quoted, TSV is not.
+    is read with `text: caption` and `image: file`. The suffix of a file shows that it is parquet.
+    For other files the first line decides: JSON lines start with `{`, and any other line is a
+    header, of a TSV if it has a tab, else of a CSV. CSV may be quoted, TSV is not.
 
-    An image is the file below `media_root` that the column `image` names; a row without text is a
-    record of its image alone. Without the setting `image`, records are text alone, so captions
-    can be filtered before their images are downloaded. All other columns go to `meta`; columns of
-    text do too if there are several. A record's key is the file's name and the number of the line,
-    from 1, or of the row of a parquet file, from 0.
+    An image is the file below `media_root` that the column `image` names; a row without text
+    becomes a record with its image alone. Without the setting `image`, records have only text, so
+    captions can be filtered before their images are downloaded. All other columns go to `meta`. If
+    there are several columns of text, they go to `meta` too. A record's key is the file's name and
+    the number of the line, from 1, or of the row of a parquet file, from 0.
     """
 
     suffixes: ClassVar[tuple[str, ...]] = (*parquet.SUFFIXES, *_TEXT_SUFFIXES)
 
     text: Names = Field(
-        description="column of the caption, or several, of which the first that is not blank is "
-        "taken; [] for images alone"
+        description="column of the caption, or several columns: the first text that is not blank "
+        "is used; [] for images alone"
     )
     image: str | None = Field(
-        None, description="column of the paths of images, below media_root; null: text alone"
+        None, description="column of image paths, below media_root; null: records of text alone"
     )
     media_root: str | None = Field(None, description="folder of the images")
     language: str | None = Field(None, description="column of BCP 47 language tags")
@@ -68,7 +68,7 @@ class Table(Reader):
     @model_validator(mode="after")
     def _both_or_neither(self) -> Table:
         if (self.image is None) != (self.media_root is None):
-            raise ValueError("image and media_root go together: give both, or neither")
+            raise ValueError("image and media_root go together: set both, or neither")
         return self
 
     @classmethod
@@ -110,7 +110,7 @@ class Table(Reader):
             yield self._from_rows(batch)
 
     def _check(self, batch: list[Numbered], file: File) -> None:
-        """InputError for a field that no JSON line of a batch has; a single line may lack it."""
+        """InputError if no JSON line of a batch has the field of a setting; some may lack it."""
         lines = [row for _, row in batch if not isinstance(row, RowError)]
         present = list(dict.fromkeys(name for row in lines for name in row))
         if present:
@@ -150,7 +150,7 @@ class Table(Reader):
         return _Batch(columns.filter(valid), list(itertools.compress(images, valid)), broken)
 
     def _meta(self, rows: list[dict[str, Any]]) -> pa.Array:
-        """The other fields of each row as JSON, and the field of the text if it is a list."""
+        """The other fields of each row as JSON, with the field of the text if it is a list."""
         for name in filter(None, [self.image, self.language]):
             for row in rows:
                 row.pop(name, None)
@@ -169,12 +169,12 @@ class Table(Reader):
 
     def _image(self, root: str, value: object, media: Media) -> OpenedImage | RowError:
         if not isinstance(value, str) or not value:
-            return RowError(f"no image: '{self.image}' is {value!r:.200}")
+            return RowError(f"the row has no image: '{self.image}' is {value!r:.200}")
         return open_below(root, value, media)
 
 
 class _Batch(NamedTuple):
-    """Rows of a table: the columns of their records, the values of `image`, and broken rows."""
+    """Rows of a table: columns for their records, the values of `image`, and the broken rows."""
 
     columns: CaptionColumns
     images: Sequence[object]
@@ -188,8 +188,10 @@ def _is_parquet(file: File) -> bool:
 def _first_texts(
     rows: list[dict[str, Any]], names: Sequence[str]
 ) -> tuple[pa.Array, dict[int, RowError]]:
-    """One text for each row, from the first of the fields that is not blank, or null; and the
-    errors by row. A row has an error if a field that is not text comes before the first that is.
+    """Returns one text for each row, and the errors by row.
+
+    The text is that of the first field in `names` that is not blank, or null. A row has an error if
+    a field that is not text comes before the first field with text.
     """
     texts, errors = pa.nulls(len(rows), pa.string()), dict[int, RowError]()
     for name in names:
@@ -208,7 +210,7 @@ def _first_texts(
 
 
 def _text(value: object, name: str) -> str | None:
-    """A field as text; of a list, its first text. RowError for an object."""
+    """A field as text; for a list, its first text. RowError for an object."""
     if isinstance(value, list):
         value = next(filter(has_text, value), None)
     if isinstance(value, dict):

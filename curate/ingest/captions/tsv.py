@@ -35,10 +35,11 @@ class Tsv(Reader):
 
     The first lines of the file decide which column is which; a first line such as
     `caption<tab>url` is a header. A column of paths may take the place of the urls. Nothing is
-    downloaded: the image is the file below `media_root` that `file` names, by `{url_path}`, the
-    column itself if it is a path, `{url_sha256}`, `{url_md5}`, or `{url_name}`, the last part of
-    the url. A row whose image is not found is quarantined with the names that were tried. The url
-    goes to `meta`. A record's key is the file's name and the number of the line, from 1.
+    downloaded: the image is the file below `media_root` that `file` names. If `file` is not set,
+    these names are tried in order: `{url_path}` (the column itself, if it is a path),
+    `{url_sha256}`, `{url_md5}`, and `{url_name}` (the last part of the url). A row whose image is
+    not found is quarantined with the names that were tried. The url goes to `meta`. A record's key
+    is the file's name and the number of the line, from 1.
     """
 
     suffixes: ClassVar[tuple[str, ...]] = with_compressed(".tsv", ".txt")
@@ -50,12 +51,13 @@ class Tsv(Reader):
         "to try in order; null: url_path, url_sha256, url_md5, url_name",
     )
     url: Literal["first", "last"] | None = Field(
-        None, description="which column is the url or path; null: by the first lines"
+        None, description="which column has the urls or paths; null: decided by the first lines"
     )
 
     @classmethod
     def sniff(cls, head: Head) -> bool:
-        """Text of which most lines have a tab; settings may name the column of urls."""
+        """Whether this is text with a tab in most lines. A setting may name the column of urls, so
+        urls are not looked for."""
         if b"\0" in head.data:
             return False
         sample = head.data.decode("utf-8", "replace").splitlines()[:_SNIFFED_LINES]
@@ -75,7 +77,7 @@ class Tsv(Reader):
             yield self._read_batch(file, _pairs(batch, layout.url), folder, context)
 
     def _layout(self, file: File, context: Context) -> _Layout:
-        """The layout by the first lines of the file, the same for every split of it."""
+        """The layout of a file. It depends on the first lines only, so all splits have the same."""
         stream = lines(Split((file,)), context)
         first = [line.decode("utf-8", "replace") for _, line in islice(stream, _SNIFFED_LINES)]
         header = _header(first[0]) if first else None
@@ -136,7 +138,8 @@ def _header(line: str) -> _Position | None:
 
 
 def _url_column(sample: list[str]) -> _Position | None:
-    """The column that has a url, or the path of an image, in more of the lines."""
+    """The column with a url or an image path in more lines than the other; None if both have as
+    many."""
     rows = [line for line in sample if "\t" in line]
     first = sum(_URL_OR_PATH.fullmatch(row.partition("\t")[0].strip()) is not None for row in rows)
     last = sum(_URL_OR_PATH.fullmatch(row.rpartition("\t")[2].strip()) is not None for row in rows)
@@ -146,7 +149,7 @@ def _url_column(sample: list[str]) -> _Position | None:
 
 
 def _pairs(batch: list[tuple[int, bytes]], position: _Position) -> _Pairs:
-    """The lines cut at the tab beside the url; captions may have tabs of their own."""
+    """The columns of the lines, which are cut at the tab beside the url: captions may have tabs."""
     pairs = _Pairs([], [], [], [])
     for number, line in batch:
         try:

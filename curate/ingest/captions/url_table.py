@@ -39,10 +39,11 @@ class UrlTable(Reader):
     Nothing is downloaded: a row's image is the file below `media_root` that `file` names. If
     `file` is not set, these names are tried in order: `{uid}`, `{key}`, `{key[0:5]}/{key}`
     (img2dataset's folders), `{url_sha256}`, `{url_md5}`, and `{url_name}`, the last part of the
-    url. URLs with the same last part find the same file by that last rule: set `file` if yours
-    can. A suffix such as .jpg may be left out. A row whose image is not found is quarantined with
-    the names that were tried. Width and height come from the image file. All other columns, `uid`
-    too, go to `meta`. A record's key is the file's name and the number of the row, from 0.
+    url. By `{url_name}`, urls with the same last part find the same file: if your table has such
+    urls, set `file`. A suffix such as .jpg may be left out. A row whose image is not found is
+    quarantined with the names that were tried. Width and height come from the image file. All other
+    columns, including `uid`, go to `meta`. A record's key is the file's name and the number of the
+    row, from 0.
     """
 
     suffixes: ClassVar[tuple[str, ...]] = SUFFIXES
@@ -56,13 +57,14 @@ class UrlTable(Reader):
     url: str | None = Field(None, description="column of urls; null: url, image_url, in any case")
     text: Names | None = Field(
         None,
-        description="column of the caption, or several, of which the first that is not blank is "
-        "taken; [] for images alone; null: caption, text, txt, alt_text, alt, in any case",
+        description="column of the caption, or several columns: the first text that is not blank "
+        "is used; [] for images alone; null: caption, text, txt, alt_text, alt, in any case",
     )
 
     @classmethod
     def sniff(cls, head: Head) -> bool:
-        """A table with a column of text and none of images; settings may name the columns."""
+        """Whether this is a table with a column of text, and without a column of images. Settings
+        may name the columns, so their names are not checked."""
         schema = sniffed_schema(head)
         if schema is None or bytes_column(schema) or image_column(schema):
             return False
@@ -102,7 +104,7 @@ class UrlTable(Reader):
         return next((name for url in URLS for name in names if name.lower() == url), None)
 
     def _templates(self, names: list[str], url: str | None, file: File) -> list[Template]:
-        """The names to try: those set, or the usual ones whose columns the table has."""
+        """The names to try: the names in `file`, or the usual names whose columns exist."""
         known = {*names, *(URL_FIELDS if url is not None else ())}
         if self.file is not None:
             templates = [Template(name) for name in self.file]
@@ -112,7 +114,7 @@ class UrlTable(Reader):
         templates = [t for t in map(Template, USUAL_FILES) if t.columns <= known]
         if not templates:
             raise InputError(
-                f"no column of urls, uid or key: there are {', '.join(names)}.",
+                f"no column of urls, uid or key; the columns are: {', '.join(names)}.",
                 file.uri,
                 "Set `url`, or `file` to a template of the image names.",
             )

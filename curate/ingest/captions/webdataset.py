@@ -1,4 +1,4 @@
-"""WebDataset tars, those of img2dataset too: neighbouring members of one name are a sample."""
+"""WebDataset tars, such as img2dataset's: neighbouring members with the same name are a sample."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from manifests.storage import File
 SPLIT_TAR_BYTES = 1 << 30
 """A larger tar is cut into splits (ours): img2dataset's shards, of some 500 MB, are one split."""
 SPLIT_SAMPLES = 20_000
-"""Largest number of samples in a split of such a tar (ours): a minute or two of decoding."""
+"""Largest number of samples in a split of a large tar (ours): a minute or two of decoding."""
 
 
 class WebDataset(Reader):
@@ -38,32 +38,32 @@ class WebDataset(Reader):
 
         00017.tar:  000042.jpg  000042.txt  000042.json  000043.png  000043.txt ...
 
-    Neighbouring members are one sample if their names agree up to the first dot of the base name,
-    folder included. The members `jpg`, `png`, `webp`, `gif` and so on, also `0.jpg`, are its
-    images, in the order of the archive. The setting `caption` says where the caption is found, and
-    the other fields of `KEY.json` go to `meta`. Nothing is unpacked: records refer to byte ranges
-    of the tar, which may be local or remote, but not compressed. A record's key is the name of
-    the tar and that of the sample: `00017.tar#000042`.
+    Neighbouring members are one sample if their names are equal up to the first dot after the
+    folder. Members with the suffix `jpg`, `png`, `webp`, `gif` and so on, or `0.jpg`, are its
+    images, in the order of the archive. The setting `caption` names the place of the caption, and
+    the other fields of `KEY.json` go to `meta`. The tar is not unpacked: records refer to its byte
+    ranges. It may be local or remote, but not compressed. A record's key is the name of the tar and
+    the name of the sample: `00017.tar#000042`.
 
-    Quarantined, one by one: a sample without an image, or with two members of one name; an image
-    without a readable header, over a limit, or stored as a link; a caption that is not UTF-8, or
-    JSON that does not parse; a sample whose key occurred before in the tar; a member whose name is
-    absolute or points outside the archive; and, if the tar ends too early, the last sample. Left
-    aside: members of other kinds, hidden members, and members without a dot, as in the webdataset
-    library.
+    A sample is quarantined if it has no image, or two members with the same name; if an image has
+    no readable header, is over a limit, or is stored as a link; if its caption is not UTF-8, or its
+    JSON does not parse; if its key occurred before in the tar; or if it is the last sample of a tar
+    that ends too early. A member whose name is absolute or points outside the archive is
+    quarantined too. Left aside: members of other kinds, hidden members, and members without a dot,
+    as in the webdataset library.
     """
 
     suffixes: ClassVar[tuple[str, ...]] = (".tar",)
 
     caption: Names = Field(
         CAPTION_NAMES,
-        description="where the caption is, in order of preference: a suffix (`txt` for KEY.txt), "
-        "or a field of KEY.json; the first that is not blank is taken",
+        description="places of the caption, in order of preference: a suffix (`txt` for KEY.txt), "
+        "or a field of KEY.json; the first text that is not blank is used",
     )
 
     @classmethod
     def sniff(cls, head: Head) -> bool:
-        """Whether this is a tar that is empty or has the name of an image in its first bytes."""
+        """Whether this is an empty tar, or a tar with an image among its first members."""
         if not tar.is_tar(head.data):
             return False
         names = [found.name or "" for found in tar.members(memoryview(head.data))]
@@ -145,7 +145,7 @@ def _images(source: tar.Source, sample: Sample, uri: str, context: Context) -> l
                 raise with_suffix(suffix, error) from None
             images.append(OpenedImage(Reference(uri, offset, size), header))
     if not images:
-        fault = f"no image in it: its members are {', '.join(sample.members)}."
+        fault = f"the sample has no image: its members are {', '.join(sample.members)}."
         raise RowError(fault, "", "Name images KEY.jpg, KEY.png, KEY.webp and the like.")
     return images
 

@@ -8,14 +8,14 @@ from typing import TypeVar
 from curate.ingest.reader import BATCH_ROWS
 
 BATCH_BYTES = 32 << 20
-"""Bytes of a batch (ours): so that long texts do not fill the memory of a worker."""
+"""Bytes in one batch (ours: long texts do not fill the memory of a worker)."""
 _Item = TypeVar("_Item")
 
 
 def in_batches(items: Iterable[_Item], size_of: Callable[[_Item], int]) -> Iterator[list[_Item]]:
-    """Lists of BATCH_ROWS items, or of fewer as soon as they have more than BATCH_BYTES.
+    """Lists of BATCH_ROWS items. A list ends earlier as soon as its items exceed BATCH_BYTES.
 
-    `size_of` gives the bytes of an item.
+    `size_of` returns the number of bytes of an item.
     """
     batch: list[_Item] = []
     size_bytes = 0

@@ -1,4 +1,4 @@
-"""Bytes of a file, a chunk at a time, decompressed if the suffix is that of a compressed file."""
+"""Reads a file in chunks, decompressed if its suffix names a compressed format, such as `.gz`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ COMPRESSED = (".gz", ".zst", ".bz2", ".lz4")
 
 
 def with_compressed(*suffixes: str) -> tuple[str, ...]:
-    """Each suffix, alone and with that of a compressed file: `.json` -> `.json`, `.json.gz`, ..."""
+    """Each suffix, alone and before each compressed suffix: `.json` -> `.json`, `.json.gz`, ..."""
     return tuple(suffix + packed for suffix in suffixes for packed in ("", ".gz", ".zst", ".bz2"))
 
 
@@ -56,5 +56,5 @@ def _next(stream: pa.NativeFile) -> bytes:
     except OSError as error:
         if error.errno is not None:  # the disk or the network, not the data
             raise
-        fault = f"broken compressed file: {error}."
+        fault = f"the compressed file is broken: {error}."
         raise FileError(fault, fix="Compress or copy it again.") from error

@@ -1,4 +1,4 @@
-"""Ids in COCO's layout: those of one split, and those that come again in a later split."""
+"""Ids in COCO's layout: the ids in a split, and which of them occur before the split too."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class SplitIds(NamedTuple):
 
 
 def ids_in_split(place: str, split: Split) -> SplitIds:
-    """Both kinds of ids of a split of `annotations`. Broken elements are left out: reading the
-    split reports them."""
+    """The ids in a split of `annotations`. Broken elements are left out: their errors are reported
+    when the split is read."""
     ids = SplitIds(set(), set())
     for element in elements(place, *split[1:]):
         with contextlib.suppress(RowError):
@@ -31,10 +31,10 @@ def ids_in_split(place: str, split: Split) -> SplitIds:
 
 
 def earlier_ids(place: str, array: ByteRange, split: Split, ids: set[str]) -> set[str]:
-    """Those of `ids` that an element of the array before the split has too.
+    """The ids in `ids` that also occur in an element before the split.
 
-    A split cannot see the others, so each looks through the elements before it. Broken elements
-    are left out: the split that has them reports them.
+    A task reads only its own split, so it looks for repeated ids in all elements before the split.
+    Broken elements are left out: the task that reads their split reports them.
     """
     seen: set[str] = set()
     if split.first:

@@ -1,7 +1,8 @@
-"""JSON arrays of any size, read an element at a time, and the arrays inside a JSON object.
+"""JSON arrays of any size, read one element at a time, and the arrays inside a JSON object.
 
-Borders between elements are found before any element is parsed. So a broken element does no harm
-to those before it, nor to those after it if its brackets balance or it has lines of its own.
+Borders between elements are found before any element is parsed. So all elements before a broken
+element can be read. The elements after it can be read too, if its brackets balance or if its lines
+have no other element.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from manifests.errors import InputError, RowError
 
 
 class ByteRange(NamedTuple):
-    """The bytes of a file from `start` to before `stop`; `stop` of -1 is the end of the file."""
+    """The bytes of a file from `start` to before `stop`; if `stop` is -1, to the end."""
 
     start: int = 0
     stop: int = -1
@@ -35,11 +36,11 @@ class Members(NamedTuple):
 
 
 def elements(place: str, start: int = 0, stop: int = -1, first: int = 0) -> Iterator[Element]:
-    """The elements of the array whose bracket is at `start`, or of a split of it (`first` > 0).
+    """The elements of the array whose bracket is at `start`, or (if `first` > 0) of a split of it.
 
     `[1, {"a": 2}]` gives elements 0 and 1, with the data `1` and ` {"a": 2}`. If the array is
-    missing, or it is not closed, or something follows it, one more element, the last, has the
-    fault: its `value()` raises RowError.
+    missing or is not closed, or if something follows it, an additional last element has the fault:
+    its `value()` raises RowError.
     """
     chunks = read_chunks(place, start, stop)
     if first == 0:
@@ -49,7 +50,7 @@ def elements(place: str, start: int = 0, stop: int = -1, first: int = 0) -> Iter
             yield Element(0, start, start, b"", error.fault)
             return
     for element in pieces(chunks, start, first, is_array=True):
-        ends_at_border = element.fault and element.stop == stop  # the end of a split is no fault
+        ends_at_border = element.fault and element.stop == stop  # not a fault in a split
         if not ends_at_border:
             yield element
         elif element.start < stop:
@@ -65,8 +66,8 @@ def members(place: str) -> Members:
     """The byte ranges of the values of the object in a file; if a key occurs twice, the range of
     the first.
 
-    `{"a": [1], "b": 2}` -> ranges `a`: 5 to 9, `b`: 14 to 17. A value that the end of the file
-    cuts off has a range to the end, and the object a fault.
+    `{"a": [1], "b": 2}` -> ranges `a`: 5 to 9, `b`: 14 to 17. If the file ends inside a value, the
+    value's range goes to the end of the file, and the object has a fault.
     """
     ranges: dict[str, ByteRange] = {}
     key, fault = "", ""
@@ -74,7 +75,7 @@ def members(place: str) -> Members:
         for piece in _object_pieces(read_chunks(place)):
             if piece.number % 2 == 0:
                 key = str(piece.value())
-                fault = f"the key {key!r} comes twice." if key in ranges else fault
+                fault = f"the key {key!r} occurs twice." if key in ranges else fault
             else:
                 ranges.setdefault(key, ByteRange(piece.start, -1 if piece.fault else piece.stop))
                 fault = fault or piece.fault
@@ -84,7 +85,8 @@ def members(place: str) -> Members:
 
 
 def value_start(place: str, key: str) -> int | None:
-    """The position of a key's value in a file's object; reads no further than the key."""
+    """The position of a key's value in a file's object; None if there is no such key. The file is
+    read only up to the key."""
     for piece in _object_pieces(read_chunks(place)):
         if piece.number % 2 == 0 and piece.data.strip(BLANKS) == orjson.dumps(key):
             return piece.stop + 1
@@ -113,7 +115,7 @@ def is_array(place: str) -> bool:
     """Whether a file holds one JSON array; false for JSON lines, even if each line is an array."""
     try:
         start = next(read_chunks(place), b"").lstrip(BOM + BLANKS)
-    except InputError:  # reading the lines will report it
+    except InputError:  # reported when the lines are read
         return False
     first, _, rest = start.partition(b"\n")
     return start.startswith(b"[") and not (rest.strip() and _is_json(first))

@@ -10,7 +10,7 @@ from manifests.errors import RowError
 
 
 def as_object(element: Element) -> dict[str, Any]:
-    """The element parsed. RowError if it is broken, or not an object."""
+    """The parsed element. RowError if it is broken, or not an object."""
     value = element.value()
     if not isinstance(value, dict):
         raise RowError(f"{value!r:.80} is not an object")
@@ -28,7 +28,7 @@ def text_field(row: dict[str, Any], name: str) -> str:
 def caption_field(row: dict[str, Any], name: str) -> str | None:
     """A caption; None if it is null or blank. RowError if it is missing, or not text."""
     if name not in row:
-        raise RowError(f"no {name!r}; there are: {', '.join(row)}.")
+        raise RowError(f"no field {name!r}; the fields are: {', '.join(row)}.")
     value = row[name]
     if value is not None and not isinstance(value, str):
         raise RowError(f"{name!r} is {value!r:.80}, not text")
@@ -39,5 +39,5 @@ def id_field(row: dict[str, Any], name: str) -> str:
     """A required id as text, so that 5 and "5" are the same id. RowError for any other type."""
     value = row.get(name)
     if isinstance(value, bool) or not isinstance(value, int | str):
-        raise RowError(f"{name!r} is {value!r:.80}: neither a whole number nor text")
+        raise RowError(f"{name!r} is {value!r:.80}, neither a whole number nor text")
     return str(value)

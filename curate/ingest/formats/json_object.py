@@ -21,29 +21,30 @@ from manifests.storage import File
 
 SUFFIXES = with_compressed(".json")
 MIN_SPLIT_BYTES, MAX_SPLITS = 4 << 20, 32
-"""Splits are small, because each row opens an image; there are few of them, because each scans
-the file from its start (both ours)."""
+"""Splits are small, because each row opens an image. The number of splits is limited, because each
+split scans the file from its start (both ours)."""
 
 
 def find_arrays(
     place: str, names: Collection[str]
 ) -> tuple[dict[str, ByteRange], list[tuple[str, RowError]]]:
-    """The byte range of every value of a file's object, by key; and the faults of the object.
+    """Returns the byte range of each value of a file's object, by key, and the object's faults.
 
-    A fault is (where, error). `where` is `object` if the JSON is broken, or one of `names` that the
-    object does not have.
+    A fault is a pair (where, error). `where` is `object` if the JSON is broken. If the object does
+    not have one of the keys `names`, `where` is this key.
     """
     ranges, fault = members(place)
     faults = [("object", RowError(fault, fix=REPAIR))] if fault else []
     present = ", ".join(ranges) or "none"
     for name in names:
         if name not in ranges:
-            faults.append((name, RowError(f"no key {name!r}; there are: {present}.")))
+            faults.append((name, RowError(f"no key {name!r}; the keys are: {present}.")))
     return ranges, faults
 
 
 def splits_of_array(file: File, place: str, name: str) -> Iterator[Split]:
-    """Splits of the array under a key. A file without that key is one split: `read` reports it."""
+    """Splits of the array with the key `name`. If there is no such key, the file is one split, and
+    `read` reports the fault."""
     array = members(place).ranges.get(name)
     if array is None:
         yield Split((file,))
@@ -52,7 +53,7 @@ def splits_of_array(file: File, place: str, name: str) -> Iterator[Split]:
 
 
 def first_element(head: Head, name: str) -> Any:
-    """The first element of the array under a key of the file's object; None if there is none."""
+    """The first element of the array with the key `name` in a file's object; None without one."""
     if not object_keys(head.data):
         return None
     try:

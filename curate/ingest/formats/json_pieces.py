@@ -1,4 +1,4 @@
-"""The bytes of each element of a JSON array or object, from a stream of chunks, in flat memory."""
+"""Cuts a stream of chunks into the elements of a JSON array or object, one element in memory."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from manifests.errors import InputError, RowError
 from manifests.text.json_states import AT, CLOSED, SPOILED, STATE, TOP, new_state
 
 MAX_ELEMENT_BYTES = 64 << 20
-"""A longer element is an error (ours): a bracket is missing, and memory must not hold the rest."""
+"""A longer element is an error (ours): a closing bracket is missing, and the rest of the file would
+fill the memory."""
 REPAIR = "Repair the file."
 BLANKS = b" \t\r\n"
 BOM = b"\xef\xbb\xbf"
@@ -44,7 +45,7 @@ class Element(NamedTuple):
 
     def _reason(self, error: orjson.JSONDecodeError) -> str:
         if not self.data.strip(BLANKS):
-            return f"nothing between two commas, at byte {self.start}."
+            return f"no element between two commas, at byte {self.start}."
         try:
             text = self.data.decode()
         except UnicodeDecodeError as wrong:
@@ -56,9 +57,10 @@ class Element(NamedTuple):
 def after_bracket(
     chunks: Iterator[bytes], start: int, bracket: bytes
 ) -> tuple[int, Iterator[bytes]]:
-    """The position after the opening bracket, and the bytes from there; blanks may come before it.
+    """Returns the position after the opening bracket, and the chunks from that position on.
 
-    `start` is the position of the first chunk. RowError if something else comes first.
+    `start` is the position of the first chunk. RowError if anything except whitespace and a byte
+    order mark comes before the bracket.
     """
     at = start
     for chunk in chunks:
@@ -77,8 +79,9 @@ def pieces(
 ) -> Iterator[Element]:
     """The elements of an array, or the keys and values of an object in turn, from `start` on.
 
-    `start` follows the opening bracket or a border; `number` is that of the first element there. If
-    the array or object does not end properly, one more element is given, with the fault.
+    `start` is the position after the opening bracket or after a border, and `number` is the number
+    of the first element there. If the array or object does not end properly, an additional last
+    element has the fault.
     """
     memory = new_state(start)
     held = bytearray()  # bytes of the current element from earlier chunks
@@ -106,10 +109,10 @@ def pieces(
 
 
 def _limited(element: Element, is_array: bool) -> Element:
-    """An element over the limit without its bytes.
+    """The element, without its bytes if it is larger than MAX_ELEMENT_BYTES.
 
-    In an array this is a fault. A value of an object may be as long as the file, because it is an
-    array itself; only its byte range is needed.
+    In an array, such an element is a fault. In an object it is not: a value may be an array that is
+    almost as long as the file, and only its byte range is needed.
     """
     size = element.stop - element.start
     if size <= MAX_ELEMENT_BYTES:
@@ -121,14 +124,15 @@ def _limited(element: Element, is_array: bool) -> Element:
 
 
 def _ending(state: int, last: Element, broken: str, is_array: bool) -> Iterator[Element]:
-    """An element with a fault if the closing bracket is missing or something follows it; otherwise
-    nothing.
+    """Yields an element with a fault if the closing bracket is missing or if something follows it;
+    otherwise yields nothing.
 
-    `last` is what follows the last border; `broken` is why the file could not be read further.
+    `last` has the bytes after the last border. `broken` is the error that ended the reading of the
+    file, or empty.
     """
     at, kind = last.stop, "array" if is_array else "object"
     if state == SPOILED:
-        fault = f"something follows the {kind}, at byte {at}: it is not read."
+        fault = f"text follows the end of the {kind}, at byte {at}: it is not read."
         yield Element(last.number, at, at, b"", fault)
     elif state != CLOSED:
         rest = last.data.rstrip(BLANKS)
@@ -144,7 +148,7 @@ def _ending(state: int, last: Element, broken: str, is_array: bool) -> Iterator[
 def scan_chunks(
     chunks: Iterable[bytes], memory: np.ndarray, *, is_array: bool
 ) -> Iterator[tuple[bytes, int, np.ndarray]]:
-    """Each chunk, its position, and the borders in it, as `scan` gives them.
+    """Yields each chunk, its position, and the borders in it, as `scan` returns them.
 
     The array of borders is overwritten when the next chunk is scanned.
     """

@@ -20,8 +20,9 @@ def array_splits(
 ) -> Iterator[Split]:
     """Splits of at least `split_bytes` that end at a border between elements, found in one scan.
 
-    `start` and `stop` are bytes, `first` counts the elements before: what `elements` takes. A
-    compressed file is one split, because it can only be read from its start.
+    `start` and `stop` are bytes, and `first` is the number of elements before the split: these are
+    the arguments of `elements`. A compressed file is one split, because it can only be read from
+    its start.
     """
     start, first = array.start, 0
     if not is_compressed(place) and _size(file, array) > split_bytes:

@@ -12,14 +12,14 @@ from manifests.errors import FileError, RowError
 from manifests.storage import File
 
 MAX_LINE_BYTES = 256 << 20
-"""A longer line is an error (ours): memory must hold a line, and no real one is this long."""
+"""A longer line is an error (ours): a line is held in memory, and no real line is this long."""
 _BOM = b"\xef\xbb\xbf"
 
 
 def line_splits(file: File, context: Context, split_bytes: int = SPLIT_BYTES) -> Iterator[Split]:
-    """Splits of at least `split_bytes` that end after a newline, or with the file.
+    """Splits of at least `split_bytes`. Each ends after a newline or at the end of the file.
 
-    `start` and `stop` are bytes; `first` counts the lines before the split. A compressed file
+    `start` and `stop` are bytes; `first` is the number of lines before the split. A compressed file
     is one split, because it can only be read from its start.
     """
     if is_compressed(file.uri) or file.size <= split_bytes:
@@ -41,8 +41,8 @@ def line_splits(file: File, context: Context, split_bytes: int = SPLIT_BYTES) ->
 def lines(split: Split, context: Context) -> Iterator[tuple[int, bytes]]:
     """Each line with its number in the file, counted from 1 as editors do.
 
-    `b"a\\r\\nb"` -> (1, b"a"), (2, b"b"): without line ends (LF or CRLF) and byte order mark.
-    Memory holds one block and one line. FileError for a broken compressed file, or for a line
+    `b"a\\r\\nb"` -> (1, b"a"), (2, b"b"). Line ends (LF or CRLF) and a byte order mark are removed.
+    Only one block and one line are in memory. FileError for a broken compressed file, or for a line
     over MAX_LINE_BYTES.
     """
     number, held, held_bytes = split.first, list[bytes](), 0

@@ -28,10 +28,10 @@ _BLANKS = BOM + BLANKS
 
 
 class RowBatch(NamedTuple):
-    """Rows as dicts by column, with their numbers in the file; and the broken ones, with errors.
+    """Rows as dicts by column, with their numbers in the file; and broken rows, with their errors.
 
-    Rows are numbered from 0, lines from 1. Rows of parquet leave out columns of bytes, which
-    `table` has.
+    Rows are numbered from 0, lines from 1. Rows of a parquet file do not have its columns of bytes;
+    `table` has all columns.
     """
 
     numbers: list[int]
@@ -41,7 +41,7 @@ class RowBatch(NamedTuple):
 
 
 def row_splits(file: File, context: Context) -> Iterator[Split]:
-    """The splits of a file: small ones, because each row opens an image."""
+    """The splits of a file. They are small, because each row opens an image."""
     if _is_parquet(file):
         return parquet.row_group_splits(file, context)
     size_bytes = max(MIN_SPLIT_BYTES, file.size // MAX_SPLITS)
@@ -52,7 +52,7 @@ def row_splits(file: File, context: Context) -> Iterator[Split]:
 
 
 def row_batches(split: Split, context: Context) -> Iterator[RowBatch]:
-    """The rows of a split, in batches of some thousands."""
+    """The rows of a split, in batches of a few thousand rows."""
     file = split.files[0]
     if _is_parquet(file):
         for batch in parquet.batches(split, context):
@@ -103,7 +103,7 @@ def _object(element: Any) -> dict[str, Any] | RowError:
 
 
 def _separate(numbered: Any) -> RowBatch:
-    """A batch of numbered rows, with the errors among them apart."""
+    """A batch of numbered rows. Rows that are errors become the broken rows of the batch."""
     batch = RowBatch([], [], [])
     for number, row in numbered:
         if isinstance(row, RowError):

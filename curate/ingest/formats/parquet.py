@@ -1,4 +1,4 @@
-"""Parquet: opened with clear errors, cut by row groups, read in batches of bounded size."""
+"""Opens parquet files with clear errors, cuts them at row groups, and reads small batches."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MAGIC = b"PAR1"
 SPLIT_ROWS = 1 << 17
 """Rows in one split (ours: seconds of opening images)."""
 BATCH_BYTES = 32 << 20
-"""Bytes in one batch (ours): rows may hold images, and Arrow's nested arrays end at 2 GiB."""
+"""Bytes in one batch (ours): rows may hold images, and a nested Arrow array is at most 2 GiB."""
 _BUFFER_BYTES = 1 << 20
 
 
@@ -35,7 +35,7 @@ class Batch(NamedTuple):
 
 @contextlib.contextmanager
 def open_parquet(file: File, base: str) -> Iterator[pq.ParquetFile]:
-    """The file, closed afterwards. Any error of Arrow inside the `with` becomes a FileError."""
+    """Opens a file, closes it afterwards, and turns Arrow's errors in the `with` into FileError."""
     with storage.open_input(storage.resolve(base, file.uri)) as source:
         try:
             with pq.ParquetFile(
@@ -50,7 +50,7 @@ def open_parquet(file: File, base: str) -> Iterator[pq.ParquetFile]:
                 raise  # the disk or the network, not the data
             fault = " ".join(str(error).split()).rstrip(".")
             raise FileError(
-                f"broken parquet: {fault:.300}.",
+                f"the parquet file is broken: {fault:.300}.",
                 file.uri,
                 "Download or write it again, or leave it out of the source's path.",
             ) from error
@@ -88,8 +88,8 @@ def row_group_splits(file: File, context: Context) -> Iterator[Split]:
 def batches(split: Split, context: Context, texts: Collection[str] = ()) -> Iterator[Batch]:
     """The rows of a split, in batches of at most BATCH_ROWS and about BATCH_BYTES.
 
-    `texts` names, in any case, columns that hold text even if the file has them as bytes. A row
-    with a text that is not UTF-8 is a broken one.
+    `texts` has the names, in upper or lower case, of columns that hold text; they are read as text
+    even if their type is bytes. A row with a text that is not UTF-8 is a broken row.
     """
     file, first = split.files[0], split.first
     with open_parquet(file, context.base) as opened:
@@ -122,7 +122,7 @@ def _checked(first: int, rows: pa.RecordBatch) -> Batch:
     numbers = np.arange(first, first + rows.num_rows)
     if _fault(rows) is None:
         return Batch(numbers, rows, [])
-    # One by one, and by `take`: a slice of a list column still has its neighbours' values.
+    # Each row alone, by `take`: a slice of a list column still has the values of other rows.
     faults = [_fault(rows.take([n])) for n in range(rows.num_rows)]
     fix = "Write the table again."
     broken = [(first + n, RowError(f, fix=fix)) for n, f in enumerate(faults) if f]
@@ -140,7 +140,7 @@ def _fault(rows: pa.RecordBatch) -> str | None:
 
 
 def _shown(values: pa.Array) -> str | None:
-    """The value of the only row, if it is text that is not UTF-8."""
+    """The fault of the only row, if its value is text that is not UTF-8."""
     if not (pa.types.is_string(values.type) or pa.types.is_large_string(values.type)):
         return None
     return f"{values.cast(pa.binary())[0].as_py()!r:.80} is not UTF-8"

@@ -41,7 +41,7 @@ class Member(NamedTuple):
 
 
 class Fault(NamedTuple):
-    """A member that cannot be read. The name is missing if the tar ends before it."""
+    """A member that cannot be read. The name is None if the tar ends before the name."""
 
     name: str | None
     start: int
@@ -60,7 +60,7 @@ class BlockCache:
         return int(self._size)
 
     def __getitem__(self, span: slice) -> memoryview:
-        """The bytes of a slice. If it is not inside a single block, exactly these bytes are
+        """The bytes of a slice. If the slice is not inside a single block, only its bytes are
         fetched."""
         start, stop, _ = span.indices(self._size)
         number = start // self._block_bytes
@@ -87,7 +87,7 @@ Source = memoryview | BlockCache
 def open_tar(uri: str) -> Source:
     """The bytes of a tar by position: memory-mapped if it is local, else through a BlockCache.
 
-    FileError if it is not a tar.
+    FileError if the file is not a tar.
     """
     file = storage.open_input(uri)
     source = (
@@ -97,30 +97,30 @@ def open_tar(uri: str) -> Source:
     )
     head = bytes(source[:BLOCK])
     if not is_tar(head):
-        raise FileError(_not_a_tar(head), uri, "Name tars that are not compressed.")
+        raise FileError(_not_a_tar(head), uri, "Set the path to tars that are not compressed.")
     return source
 
 
 def is_tar(head: bytes) -> bool:
-    """Whether the start of a file, of at least 512 bytes, is that of a tar."""
+    """Whether a file is a tar. `head` is the start of the file, of at least 512 bytes."""
     header = head[:BLOCK]
     return len(header) == BLOCK and (sum_agrees(header) or not any(header))
 
 
 def _not_a_tar(head: bytes) -> str:
     if not head:
-        return "not a tar: the file is empty."
+        return "the file is not a tar: it is empty."
     for name, magic in {"gzip": b"\x1f\x8b", "zstd": b"\x28\xb5\x2f\xfd", "bzip2": b"BZh"}.items():
         if head.startswith(magic):
-            return f"a tar inside {name}: a record cannot refer to byte ranges in it."
-    return f"not a tar: it starts with {head[:8]!r}."
+            return f"the tar is compressed with {name}: a record cannot refer to byte ranges in it."
+    return f"the file is not a tar: it starts with {head[:8]!r}."
 
 
 def members(source: Source, start: int = 0, stop: int = -1) -> Iterator[Member | Fault]:
-    """The files whose headers start in `start` to `stop` (-1: the end), in order.
+    """The files whose headers begin at `start` or later, and before `stop` (-1: the end), in order.
 
-    A file that cannot be read is given as a Fault. Nothing is raised: a tar that ends too early
-    gives all its complete members, then a Fault.
+    A file that cannot be read becomes a Fault, and no error is raised. If the tar ends too early,
+    all complete members come first, and then a Fault.
     """
     at, end = start, len(source)
     while stop < 0 or at < stop:
@@ -149,10 +149,10 @@ _SPARSE = ord("S")
 def _member(
     source: Source, header: bytes, start: int, end: int
 ) -> tuple[Member | Fault | None, int]:
-    """The member whose headers begin at `start`, None if it is not a file; and where the next
-    headers begin."""
+    """Returns the member whose headers begin at `start`, or None if it is not a file; and the
+    position of the next headers."""
     at, size = start, size_of(header, start)
-    if header[156] == _PLAIN:  # nearly all are: the rest of this function is for the others
+    if header[156] == _PLAIN:  # nearly all members: the code below is for other kinds
         name, offset = name_of(header), start + BLOCK
         if offset + size <= end:
             return Member(name, offset, size, start), offset + size + (-size & 511)
@@ -169,15 +169,16 @@ def _member(
     offset = at + BLOCK
     if offset + size > end:
         there = max(0, end - offset)
-        raise BrokenError(f"the tar breaks off: {there} of {size} bytes of {name!r}.", name)
+        fault = f"the tar ends too early: it has {there} of {size} bytes of {name!r}."
+        raise BrokenError(fault, name)
     return Member(name, offset, size, start), offset + size + (-size & 511)
 
 
 def _no_file(
     source: Source, header: bytes, start: int, at: int, name: str, size: int
 ) -> tuple[Fault | None, int]:
-    """A Fault for a link or a sparse file; None for other members, such as folders and devices; and
-    where the next headers begin."""
+    """Returns a Fault for a link or a sparse file, or None for another member, such as a folder or
+    a device; and the position of the next headers."""
     kind, after = header[156], at + BLOCK
     if kind == _SPARSE:
         after = _after_sparse_map(source, header, after)
@@ -189,7 +190,7 @@ def _no_file(
         return _fault_without_bytes(name, start, fault), after
     if kind == _SPARSE or (kind in _FILES and not name.endswith("/")):
         return _fault_without_bytes(
-            name, start, "is stored with its holes left out (sparse)."
+            name, start, "is a sparse file: its zeros are not stored."
         ), after
     return None, after
 
@@ -204,16 +205,16 @@ def _after_sparse_map(source: Source, header: bytes, at: int) -> int:
     while more:
         block = bytes(source[at : at + BLOCK])
         if len(block) < BLOCK:
-            raise BrokenError(f"the tar breaks off at byte {len(source)}, inside a sparse map.")
+            raise BrokenError(f"the tar ends too early, at byte {len(source)}, in a sparse map.")
         more, at = block[504], at + BLOCK
     return at
 
 
 def _ends(source: Source, header: bytes, at: int) -> bool:
-    """Whether this is the end marker. BrokenError if the file ends here without one, or if
-    something follows it."""
+    """Whether a header is the end marker. BrokenError if the file ends without an end marker, or
+    if anything except zeros follows it."""
     if not header:
-        raise BrokenError(f"the tar ends at byte {at} without an end marker: it may be cut.")
+        raise BrokenError(f"the tar ends at byte {at} without an end marker: it may be incomplete.")
     if any(header):
         return False
     left = len(source) - at
@@ -223,13 +224,13 @@ def _ends(source: Source, header: bytes, at: int) -> bool:
 
 
 def _extended(source: Source, header: bytes, at: int, size: int, extension: Extension) -> Extension:
-    """The fields after the extended header at position `at`."""
+    """`extension` with the fields of the extended header at position `at` added."""
     kind, start = header[156:157], at + BLOCK
     if size > _MAX_EXTENDED_BYTES:
         raise BrokenError(f"the extended header at byte {at} states a size of {size} bytes.")
     body = bytes(source[start : start + size])
     if len(body) < size:
-        raise BrokenError(f"the tar breaks off at byte {len(source)}, inside a long name.")
+        raise BrokenError(f"the tar ends too early, at byte {len(source)}, inside a long name.")
     try:
         return extend(extension, kind, body)
     except ValueError:

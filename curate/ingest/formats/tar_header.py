@@ -1,4 +1,4 @@
-"""One 512-byte header of a tar: its checksum, its fields, and what extended headers add to it."""
+"""One 512-byte header of a tar: its checksum, its fields, and the fields of extended headers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ BLOCK = 512
 
 
 class BrokenError(Exception):
-    """The tar cannot be read further. `name` is the member in which it ends or is broken, if
+    """The tar cannot be read further. `name` is the name of the member with the fault, if it is
     known."""
 
     def __init__(self, fault: str, name: str | None = None) -> None:
@@ -21,9 +21,9 @@ class BrokenError(Exception):
 def size_of(header: bytes, at: int) -> int:
     """The size field of the header at position `at`, after its checksum is verified."""
     if len(header) < BLOCK:
-        raise BrokenError(f"the tar breaks off at byte {at + len(header)}, inside a header.")
+        raise BrokenError(f"the tar ends too early, at byte {at + len(header)}, inside a header.")
     if header[148:154] != b"%06o" % _sum(header) and not sum_agrees(header):
-        raise BrokenError(f"no header at byte {at}, where one belongs: the checksum disagrees.")
+        raise BrokenError(f"the header at byte {at} is not valid: its checksum is wrong.")
     try:
         return _number(header[124:136])
     except ValueError:
@@ -31,10 +31,10 @@ def size_of(header: bytes, at: int) -> int:
 
 
 def _sum(header: bytes) -> int:
-    """The sum of all bytes, where those of the checksum field count as spaces.
+    """The sum of all bytes. Each byte of the checksum field counts as a space.
 
-    The lower 16 bits of Adler-32 are this sum plus one, modulo 65521, and zlib computes it in C. It
-    is exact if names are ASCII; other headers are checked by `sum_agrees`.
+    The lower 16 bits of Adler-32 are this sum plus one, modulo 65521, and zlib computes it in C.
+    The result is exact if names are ASCII. For other headers, `sum_agrees` is called too.
     """
     return (zlib.adler32(header) & 0xFFFF) - sum(header[148:156]) + (8 * 0x20 - 1)
 
@@ -68,7 +68,7 @@ def name_of(header: bytes) -> str:
 
 
 class Extension(NamedTuple):
-    """Fields from extended headers, which replace those of the header of the next member."""
+    """Fields from extended headers, which replace fields in the header of the next member."""
 
     name: str | None = None
     size: int | None = None
@@ -76,7 +76,7 @@ class Extension(NamedTuple):
 
 
 def extend(extension: Extension, kind: bytes, body: bytes) -> Extension:
-    """The fields after one more extended header. ValueError if it is broken.
+    """`extension` with the fields of one more extended header. ValueError if it is broken.
 
     `kind` is the type byte of the header: L and K for GNU's long names and links, x and X for pax
     records, g for global ones.
@@ -103,8 +103,8 @@ def _extend(extension: Extension, records: dict[bytes, bytes]) -> Extension:
 
 
 def _extend_globally(extension: Extension, records: dict[bytes, bytes]) -> Extension:
-    """The fields unchanged, because comments and dates do not matter. A global header with a name
-    is an error, because it would name all members."""
+    """`extension` unchanged, because comments and dates do not matter. ValueError for a path or a
+    size in a global header, because it would be that of all members."""
     if b"path" in records or b"size" in records:
         raise ValueError("one path or size for every member")
     return extension
@@ -113,7 +113,7 @@ def _extend_globally(extension: Extension, records: dict[bytes, bytes]) -> Exten
 def _pax_records(body: bytes) -> Iterator[tuple[bytes, bytes]]:
     """The (key, value) records of a pax header: `b"12 path=a.b\\n"` -> (b"path", b"a.b").
 
-    The number is the length of the whole record, with the number itself.
+    The number is the length of the whole record, including the number itself.
     """
     at = 0
     while at < len(body) and body[at]:

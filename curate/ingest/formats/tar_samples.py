@@ -25,10 +25,10 @@ class Sample(NamedTuple):
 def samples(source: tar.Source, start: int = 0, stop: int = -1) -> Iterator[Sample]:
     """The samples whose first header is at `start` or later, and before `stop` (-1: the end).
 
-    A fault that belongs to no sample is given as a sample of its own.
+    A fault that belongs to no sample becomes a sample without members.
 
-    If the tar ends too early, the last sample gets the fault, because some of its members may be
-    lost.
+    If the tar ends too early, the last sample has the fault, because some of its members may be
+    missing.
     """
     current = None
     for found in tar.members(source, start, stop):
@@ -53,8 +53,8 @@ def samples(source: tar.Source, start: int = 0, stop: int = -1) -> Iterator[Samp
 
 
 def _key(name: str) -> tuple[str, str]:
-    """Key and suffix of a member: `a/b.0.jpg` -> (`a/b`, `0.jpg`). Both are empty if it belongs to
-    no sample: a hidden file, a name without a dot, or a name that points outside the tar."""
+    """Key and suffix of a member: `a/b.0.jpg` -> (`a/b`, `0.jpg`). Both are empty if the member
+    belongs to no sample: a hidden file, a name without a dot, or a path outside the tar."""
     base = name.rfind("/") + 1
     dot = name.find(".", base)
     if dot <= base or _leaves_archive(name):
@@ -74,16 +74,17 @@ def _stray_error(found: tar.Member | tar.Fault) -> RowError | None:
     if isinstance(found, tar.Fault):
         return found.error
     if _leaves_archive(found.name):
-        fault = f"the name {found.name!r} is absolute, or leaves the archive."
+        fault = f"the name {found.name!r} is absolute, or is outside the archive."
         return RowError(fault, "", "Pack the tar with relative names.")
     return None
 
 
 def _with_fault(sample: Sample, found: tar.Member | tar.Fault) -> Sample:
-    """The sample with a fault. If it already has one, it keeps that one."""
+    """The sample with a fault. If it already has a fault, it keeps the earlier fault."""
     error = found.error if isinstance(found, tar.Fault) else _repeated(found.name)
     return sample._replace(fault=sample.fault or error)
 
 
 def _repeated(name: str) -> RowError:
-    return RowError(f"a second member {name!r}.", "", "Give every member of a sample its own name.")
+    fix = "Give every member of a sample its own name."
+    return RowError(f"the sample has a second member {name!r}.", "", fix)

@@ -38,8 +38,8 @@ class Layout(NamedTuple):
 def layout_of(file: File, context: Context) -> Layout:
     """The layout of a file, by its first line that is not blank.
 
-    `{` starts JSON lines; a line with a tab is the header of a TSV, any other that of a CSV.
-    FileError for a JSON array, or a line that cannot be a header.
+    JSON lines start with `{`. Otherwise the line is a header: of a TSV if it has a tab, else of a
+    CSV. FileError for a JSON array, or for a line that cannot be a header.
     """
     numbered = lines(Split((file,)), context)
     number, first = next(((n, line) for n, line in numbered if line.strip()), (0, b"{"))
@@ -48,7 +48,7 @@ def layout_of(file: File, context: Context) -> Layout:
         return Layout("jsonl", [])
     if start == b"[":
         raise FileError(
-            "a JSON array, not JSON lines.",
+            "the file is a JSON array, not JSON lines.",
             file.uri,
             "`curate readers` lists readers of JSON arrays.",
         )
@@ -57,12 +57,12 @@ def layout_of(file: File, context: Context) -> Layout:
         fields = header.split("\t") if "\t" in header else next(csv.reader([header], strict=True))
     except (RowError, csv.Error) as error:
         reason = error.fault if isinstance(error, RowError) else f"{error}."
-        raise FileError(f"line {number} is not a header of a table: {reason}", file.uri) from None
+        raise FileError(f"line {number} is not the header of a table: {reason}", file.uri) from None
     return Layout("tsv" if "\t" in header else "csv", fields, number)
 
 
 def read_rows(split: Split, context: Context, layout: Layout) -> Iterator[list[Numbered]]:
-    """The rows of a split in batches; one that cannot be parsed has an error in its place."""
+    """The rows of a split in batches. A row that cannot be parsed is replaced by an error."""
     if layout.kind == "csv":
         yield from in_batches(_csv(split, context, layout), _characters)
         return
@@ -111,9 +111,7 @@ def _tsv(number: int, line: bytes, header: list[str]) -> Row:
 
 def _by_name(number: int, fields: list[str], header: list[str]) -> Row:
     if len(fields) != len(header):
-        return RowError(
-            f"line {number} has {len(fields)} fields where the header has {len(header)}"
-        )
+        return RowError(f"line {number} has {len(fields)} fields, but the header has {len(header)}")
     return dict(zip(header, fields, strict=True))
 
 
@@ -123,7 +121,7 @@ def _characters(item: Numbered) -> int:
 
 
 def _csv(split: Split, context: Context, layout: Layout) -> Iterator[Numbered]:
-    """Rows, each with the number of its first line: a quoted field may have newlines."""
+    """Rows, each with the number of its first line, because quoted fields may have newlines."""
     text = (line.decode(errors="surrogateescape") + "\n" for _, line in lines(split, context))
     reader = csv.reader(text, strict=True)
     while True:
@@ -140,7 +138,7 @@ def _csv(split: Split, context: Context, layout: Layout) -> Iterator[Numbered]:
 
 
 def _utf8_error(number: int, fields: list[str]) -> RowError | None:
-    """The error of fields that are not UTF-8: their bytes were decoded as lone surrogates."""
+    """The error if a field is not UTF-8. Its bytes were decoded as lone surrogates."""
     try:
         "".join(fields).encode()
     except UnicodeEncodeError as error:

@@ -1,4 +1,4 @@
-"""Small XML files, read safely: a file with a document type, which could have entities, fails."""
+"""Parses small XML files safely: a document type is refused, because it could define entities."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MAX_DIGITS = 15
 
 
 class _Refused(Exception):
-    """A well-formed file has something that is not allowed."""
+    """A well-formed file has content that is not allowed."""
 
 
 def parsed(data: bytes, place: str) -> Element:
@@ -40,7 +40,7 @@ def parsed(data: bytes, place: str) -> Element:
         tree.end(tag)
 
     def doctype(*_: Any) -> None:
-        raise _Refused("it declares a document type, which annotations do not need")
+        raise _Refused("the file declares a document type, which annotations do not need")
 
     parser.buffer_text = True
     parser.StartElementHandler, parser.EndElementHandler = start, end
@@ -56,12 +56,12 @@ def parsed(data: bytes, place: str) -> Element:
 
 
 def text_of(element: Element, tag: str) -> str | None:
-    """The text of the first child with a tag, stripped; None if there is none, or it is blank."""
+    """The text of the first child with a tag, stripped; None if it is missing or blank."""
     return (element.findtext(tag) or "").strip() or None
 
 
 def rest_of(element: Element, spent: tuple[str, ...] = ()) -> dict[str, Any]:
-    """The children, except those with a tag in `spent`, as JSON: an object by tag.
+    """The children as a JSON object by tag, without children whose tag is in `spent`.
 
     `<a><n>1</n><n>2</n><x>hi</x></a>` -> `{"n": [1, 2], "x": "hi"}`
     """

@@ -1,1 +1,1 @@
-"""Readers of images with annotated objects: one file for each dialect."""
+"""Readers of images with annotated objects: one file for each format."""

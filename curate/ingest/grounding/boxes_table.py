@@ -75,11 +75,12 @@ class BoxesTable(AnnotatedTable):
     `media_root`, or of Hugging Face images, whose bytes are kept beside the part. The objects are
     in one column, `objects`, as a list of objects or an object of parallel lists (`{bbox: [...],
     category: [...]}`); or in columns of equal length: `boxes`, `points`, `polygons`, `labels`,
-    `texts`. There, a single label or text applies to all objects, and a row may have a single box.
+    `texts`. In these columns, a single label or text applies to all objects, and a row may have a
+    single box without a list.
 
-    `space` declares the coordinates: `xyxy pixel`, `xywh fraction`, `coco`, ... Pixels are those of
-    the image, or of an image of `width` x `height`. Numeric labels get the names in `names`, or
-    those in the metadata of a Hugging Face table. Other fields of an object become attributes, and
+    `space` declares the coordinates: `xyxy pixel`, `xywh fraction`, `coco`, ... Pixels refer to the
+    image, or to an image of `width` x `height`. Class numbers are replaced by the names in `names`
+    or in the metadata of a Hugging Face table. Other fields of an object become attributes, and
     other columns go to `meta`. The key of a record is the file's name and the number of the row,
     from 0, or of the line, from 1.
     """
@@ -156,7 +157,9 @@ class BoxesTable(AnnotatedTable):
             return None
         width, height = _cell(row, self.width), _cell(row, self.height)
         if not all(isinstance(side, int | float) for side in (width, height)):
-            raise RowError(f"{self.width!r} and {self.height!r} are {width!r:.40}, {height!r:.40}")
+            raise RowError(
+                f"{self.width!r}, {self.height!r} are {width!r:.40}, {height!r:.40}, not numbers"
+            )
         return width, height
 
     def _class_names(self, batch: RowBatch) -> dict[int, str]:
@@ -190,10 +193,10 @@ _COLUMNS = {"box": "boxes", "point": "points", "polygon": "polygons", "label": "
 _FIELDS_OF_COLUMNS = ObjectFields(
     field="", box=("box",), point=("point",), polygon="polygon", label="label", text="text"
 )
-"""The fields of the entries that parallel columns are turned into."""
+"""The fields of the entries that are made from parallel columns."""
 
 
 def _cell(row: dict[str, Any], name: str) -> Any:
     if name not in row:
-        raise RowError(f"no {name!r}; there are: {', '.join(row) or 'none'}.")
+        raise RowError(f"no field {name!r}; the fields are: {', '.join(row) or 'none'}.")
     return row[name]

@@ -29,21 +29,22 @@ class Coco(CocoLayout):
          "categories": [{"id": 3, "name": "dog"}]}
 
     Each entry of `images` becomes a record with all its annotations, in file order. An annotation
-    becomes an object: the name of its category is the label, `bbox` (x y width height in pixels)
-    the box, and a `segmentation` of rings the polygon. A run-length mask (RLE, which COCO uses for
-    crowds) is kept in the attribute `rle`. A true `iscrowd`, `id`, `area`, `keypoints` and all
-    other fields become attributes, unchanged. The other fields of the image go to `meta`; category
-    ids there (LVIS's `neg_category_ids`) get a second field with the names.
+    becomes an object: the name of its category becomes the label, `bbox` (x y width height in
+    pixels) becomes the box, and a `segmentation` of rings becomes the polygon. A run-length mask
+    (RLE, which COCO uses for crowds) is kept in the attribute `rle`. A true `iscrowd`, `id`,
+    `area`, `keypoints` and all other fields become attributes, unchanged. The other fields of the
+    image go to `meta`. If such a field has category ids (LVIS's `neg_category_ids`), a second field
+    with the names is added.
 
     The image is `file_name` below `media_root`, or, without `file_name`, the path of `coco_url`.
     Leading folders that do not exist are left out: Objects365's `images/v1/patch8/a.jpg` is also
     found as `a.jpg`.
 
-    The key of a record is the file's name and the image's id. An annotation fails alone
+    The key of a record is the file's name and the image's id. An annotation fails without its image
     (`annotations[7]`) if its image or category does not exist, if it has neither box nor
-    segmentation, or if an earlier one has its id. A coordinate that is not a number fails its
-    image. Splits divide `images`; a split holds its own annotations in memory, and scans all of
-    them.
+    segmentation, or if an earlier annotation has the same id. If a coordinate is not a number, the
+    whole image fails. Each split has a part of `images`. It scans all annotations, but holds only
+    the annotations of its own images in memory.
     """
 
     own_space: ClassVar[Space] = SPACES["coco"]
@@ -72,7 +73,7 @@ class Coco(CocoLayout):
         self, entries: Sequence[dict[str, Any]], names: dict[str, str]
     ) -> list[Annotation | RowError]:
         parsed: list[Annotation | RowError] = []
-        for entry in entries:  # row by row: each has fields of its own
+        for entry in entries:  # row by row: entries have different fields
             try:
                 parsed.append(coco_annotation(entry, names))
             except RowError as error:
@@ -81,15 +82,15 @@ class Coco(CocoLayout):
 
 
 def coco_annotation(entry: dict[str, Any], names: dict[str, str]) -> Annotation:
-    """An entry of COCO's `annotations`. `names`: the names of categories by id. RowError if it is
-    malformed."""
+    """The annotation in an entry of COCO's `annotations`. `names` has the categories' names by id.
+    RowError if the entry is malformed."""
     category = id_field(entry, "category_id")
     if category not in names:
         raise RowError(f"no category has the id {category}")
     box = _box(entry.get("bbox"))
     rings, mask = _outline(entry.get("segmentation"))
     if box is None and rings is None and mask is None:
-        raise RowError("no 'bbox' and no 'segmentation'")
+        raise RowError("the annotation has no 'bbox' and no 'segmentation'")
     attributes = without(entry, *_USED, None if entry.get("iscrowd") else "iscrowd")
     masks = {} if mask is None else {"rle": mask}
     return Annotation(names[category], box=box, polygon=rings, attributes=attributes | masks)
@@ -110,7 +111,7 @@ def _box(value: Any) -> list[float] | None:
 
 
 def _outline(value: Any) -> tuple[list[list[float]] | None, dict[str, Any] | None]:
-    """The rings (x y x y ...) of a segmentation, or its run-length mask."""
+    """Returns (rings, mask): the rings (x y x y ...) of a segmentation or its run-length mask."""
     if not value:
         return None, None
     if isinstance(value, dict) and {"counts", "size"} <= value.keys():

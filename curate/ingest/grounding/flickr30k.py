@@ -42,28 +42,29 @@ class Sentence(NamedTuple):
 
 
 class Flickr30kEntities(FilePerImage):
-    """Flickr30k Entities: `Annotations/*.xml`, with `Sentences/*.txt` beside that folder.
+    """Flickr30k Entities: `Annotations/*.xml`, and `Sentences/*.txt` in the next folder.
 
         Annotations/36979.xml   <object><name>12</name><bndbox>...</bndbox></object>
         Sentences/36979.txt     [/EN#12/people A child] plays with [/EN#13/animals a dog] .
 
     `path` names the XML files. Each becomes a record: its image is `<filename>` below `media_root`,
-    and its text the first caption. All captions, without marks, go to `meta` under `sentences`,
+    and its text is the first caption. All captions, without marks, go to `meta` under `sentences`,
     each with its phrases: `start` and `end` in characters, `text`, `entity` and `types`.
 
     Each box of each entity becomes an object. Its label is the entity's type (people, clothing,
-    ...; the first if there are several), its text the first phrase of that entity, and its
+    ...; the first if there are several), its text is the first phrase of the entity, and its
     attributes are `entity`, `types` and all its `phrases`. A box that several entities share
-    becomes an object for each. An entity that is in no sentence becomes an object without label
-    and text. Entities without a box (the scene, or not visible) go to `meta` under `no_box`.
-    Coordinates are pixels numbered from 1, as in the authors' own code.
+    becomes several objects, one for each entity. An entity that no sentence mentions becomes an
+    object without label and text. Entities without a box (the scene, or not visible) go to `meta`
+    under `no_box`. Coordinates are pixels numbered from 1, as in the authors' own code.
     """
 
     suffixes: ClassVar[tuple[str, ...]] = (".xml",)
     own_space: ClassVar[Space] = SPACES["voc"]
 
     sentences: str | None = Field(
-        None, description="folder of the sentences; null: `Sentences` beside that of the XML files"
+        None,
+        description="folder of the sentences; null: `Sentences` beside the folder of the XML files",
     )
 
     @classmethod
@@ -98,7 +99,7 @@ class Flickr30kEntities(FilePerImage):
             )  # fmt: skip
         if found[0] > MAX_SENTENCES_BYTES:
             raise FileError(
-                f"the file of its sentences has {found[0]} bytes, over the limit of "
+                f"the file of its sentences has {found[0]} bytes, which is over the limit of "
                 f"{MAX_SENTENCES_BYTES}: {uri}.",
                 file.uri,
                 "Five sentences have about 500 bytes: check the file.",
@@ -126,7 +127,7 @@ def parse_sentence(line: str) -> Sentence:
         last = mark.end()
     text += line[last:]
     if "[/EN#" in text:
-        raise RowError(f"a broken mark in {line!r:.200}", fix="Repair the sentence.")
+        raise RowError(f"the sentence has a broken mark: {line!r:.200}", fix="Repair the sentence.")
     return Sentence(text, phrases)
 
 
@@ -148,7 +149,7 @@ def _entities(
     for number, element in enumerate(root.findall("object")):
         entities = [(name.text or "").strip() for name in element.findall("name")]
         if not all(entities) or not entities:
-            raise RowError(f"object {number} has no <name>.", fix="Add one.")
+            raise RowError(f"object {number} has no <name>.", fix="Add a name.")
         rest = rest_of(element, ("name", "bndbox"))
         if element.find("bndbox") is None and rest:
             without_box += [{"entity": entity, **rest} for entity in entities]

@@ -29,11 +29,13 @@ class Grit(AnnotatedTable):
     Each row becomes a record: its image, its caption, and an object for each phrase with a box,
     `[start, end, x1, y1, x2, y2, score]`. The box is in fractions of the image; the label is the
     caption from `start` to `end` (characters, as whole floats); `start`, `end` and `score` become
-    attributes. `phrases` chooses the list; the other one and all other fields go to `meta`.
+    attributes. The setting `phrases` chooses the list of phrases; the other list and all other
+    fields go to `meta`.
 
-    If a row has `width` and `height`, an image of another shape fails: it was cropped or replaced.
-    Nothing is downloaded: the image is a file below `media_root`, named as in `file`, or as a
-    downloader names it (`{key}`, `{key[0:5]}/{key}`, `{url_sha256}`, ...). The key of a record is
+    If a row has `width` and `height`, an image with another aspect ratio fails: it was cropped or
+    replaced. Nothing is downloaded: the image is the file below `media_root` that `file` names or,
+    if `file` is not set, a file with a usual name of a downloader (`{key}`, `{key[0:5]}/{key}`,
+    `{url_sha256}`, ...). The key of a record is
     the file's name and the number of the row, from 0, or of the line, from 1.
     """
 

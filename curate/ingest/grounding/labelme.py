@@ -21,7 +21,7 @@ from manifests.geometry.space import Space
 from manifests.storage import File
 
 RINGS = {"polygon": 3, "linestrip": 2, "line": 2}
-"""Shapes that become a ring, with the smallest number of points of each."""
+"""Shapes that become a ring, each with its smallest number of points."""
 _EMPTY: tuple[Any, ...] = (None, "", {}, [])
 _BLANKS = b"\xef\xbb\xbf \t\r\n"
 
@@ -36,13 +36,13 @@ class LabelMe(FilePerImage):
     the name of the JSON file; folders in `imagePath` are ignored. If neither exists, the image in
     `imageData` is used, and its bytes are kept beside the part.
 
-    A rectangle becomes a box, in whatever order its corners were drawn. A circle becomes the box
-    around it, and a mask the box between its two points. A point becomes a point, and each point of
-    `points` an object of its own. A polygon becomes one ring, and so does a line, although it is
-    open. The attribute `shape_type` has the kind of the shape, `points` the points of a circle as
-    they were drawn, and `mask` the mask image. `group_id`, `flags`, `description` and the other
-    fields of a shape become attributes. Coordinates are pixels of the image as shown, of the size
-    in the file. The other fields of the file go to `meta`.
+    A rectangle becomes a box, for any order of its corners. A circle becomes the box around the
+    circle, and a mask becomes the box between its two points. A shape `point` becomes a point, and
+    each point of a shape `points` becomes an object. A polygon or a line becomes one ring, although
+    a line is open. The attribute `shape_type` is the kind of the shape, `points` has the points of
+    a circle as they were drawn, and `mask` is the mask image. `group_id`, `flags`, `description`
+    and the other fields of a shape become attributes. Coordinates are pixels of the image as shown,
+    at the size that the file records. The other fields of the file go to `meta`.
     """
 
     suffixes: ClassVar[tuple[str, ...]] = (".json",)
@@ -109,7 +109,7 @@ def _annotations(shape: Any, number: int) -> Iterator[Annotation]:
 def _drawn(
     kind: str, points: list[Sequence[float]], annotation: Annotation
 ) -> Iterator[Annotation]:
-    """The annotation with the coordinates of a shape; one for each point of `points`."""
+    """The annotation with the coordinates of a shape; for `points`, one annotation per point."""
     if kind in RINGS and len(points) >= RINGS[kind]:
         yield annotation._replace(polygon=[[number for point in points for number in point]])
     elif kind in ("rectangle", "mask") and len(points) == 2:
@@ -123,7 +123,7 @@ def _drawn(
     elif kind == "points" or (kind == "point" and len(points) == 1):
         yield from (annotation._replace(point=point) for point in points)
     else:
-        raise RowError(f"there is no such shape with {len(points)} points")
+        raise RowError(f"a shape of this kind with {len(points)} points is not supported")
 
 
 def _points(points: Any) -> list[Sequence[float]]:

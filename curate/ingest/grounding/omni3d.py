@@ -21,11 +21,12 @@ from manifests.geometry.shown_sizes import TRANSPOSED
 from manifests.geometry.space import Space
 
 BOXES = ("bbox2D_tight", "bbox2D_trunc", "bbox2D_proj")
-"""In order of preference: annotated by hand; projected and clipped to the image; projected. The
-authors' own loader has the same order (cubercnn/util/math_util.py, `compute_priors`)."""
+"""The fields of a 2D box, in order of preference: annotated by hand; projected and clipped to the
+image; projected. The authors' own loader has the same order (cubercnn/util/math_util.py,
+`compute_priors`)."""
 TOLERANCE = 0.02
-"""The largest distance of a corner from the given one, as a share of the box's diagonal; and the
-largest error of a rotation matrix (ours: the files have rounded numbers)."""
+"""The largest distance of a computed corner from the corner in the file, as a share of the box's
+diagonal; and the largest error of a rotation matrix (ours: the files have rounded numbers)."""
 _IN_3D = ("bbox3D_cam", "center_cam", "dimensions", "R_cam")
 _USED = ("image_id", "category_id", "category_name", *BOXES, *_IN_3D)
 _SHAPES = {"center_cam": (3,), "dimensions": (3,), "R_cam": (3, 3), "bbox3D_cam": (8, 3)}
@@ -44,21 +45,21 @@ class Omni3d(CocoLayout):
 
     Each entry of `images` becomes a record with all its annotations. Its image is `file_path` below
     `media_root`; leading folders that do not exist are left out. `K` becomes the camera, in pixels
-    of the image as shown. `src_90_rotate`, `src_flagged` and its other fields go to `meta`.
+    of the image as shown. `src_90_rotate`, `src_flagged` and the other fields go to `meta`.
 
     An annotation becomes an object with `category_name` as the label. Its box is `bbox2D_tight`,
     else `bbox2D_trunc`, else `bbox2D_proj` (corners in pixels), and the attribute `bbox2D` names
-    the one used. Four times -1 means no box; a `bbox2D_proj` of an object partly behind the camera
-    is not used.
+    the field that is used. A box of four times -1 is missing, and the `bbox2D_proj` of an object
+    that is partly behind the camera is not used.
 
     If `valid3D` is true, `box3d` is made of `center_cam`, `dimensions` and `R_cam`. `dimensions`
     are width, height, length, but the axes of a box are length (x), height (y), width (z), so the
-    size is stored in that order; roll, pitch and yaw are those of `R_cam`. The eight corners of
+    size is stored in that order; roll, pitch and yaw come from `R_cam`. The eight corners of
     `bbox3D_cam` must agree, or the annotation fails (`trust: true` accepts it). `valid3D`,
     `visibility`, `truncation`, `behind_camera`, `lidar_pts`, `segmentation_pts`, `depth_error` and
     all other fields become attributes, except values of -1, which mean unknown.
 
-    Keys, failures and memory are those of `coco`.
+    Keys, failures and use of memory are the same as for `coco`.
     """
 
     own_space: ClassVar[Space] = Space(form="xyxy", unit="pixel")
@@ -83,7 +84,7 @@ class Omni3d(CocoLayout):
     ) -> list[Annotation | RowError]:
         boxes = _boxes_3d(entries, self.trust)
         parsed: list[Annotation | RowError] = []
-        for number, entry in enumerate(entries):  # row by row: each has fields of its own
+        for number, entry in enumerate(entries):  # row by row: entries have different fields
             try:
                 parsed.append(_annotation(entry, names, boxes.get(number)))
             except RowError as error:
@@ -110,14 +111,14 @@ def _annotation(
     if label is None:
         label = names.get(id_field(entry, "category_id"))
     if not isinstance(label, str):
-        raise RowError(f"no category_name, and no category {entry.get('category_id')}")
+        raise RowError(f"no category_name, and no category has the id {entry.get('category_id')}")
     attributes = {} if kind is None else {"bbox2D": kind}
     rest = {k: v for k, v in without(entry, *_USED).items() if not _is_unknown(v)}
     return Annotation(label, box=box, box3d=box3d, attributes=attributes | rest)
 
 
 def _box(entry: dict[str, Any]) -> tuple[str | None, list[float] | None]:
-    """The name and the corners of the preferred box: `("tight", [600, 170, 700, 240])`."""
+    """Returns the name and the corners of the preferred box: `("tight", [600, 170, 700, 240])`."""
     for name in BOXES:
         value = entry.get(name)
         is_meaningless = name == BOXES[-1] and entry.get("behind_camera") is True
@@ -158,7 +159,7 @@ def _cuboid(entry: dict[str, Any]) -> _Cuboid:
         for name, shape in _SHAPES.items()
         if entry.get(name) is not None or name != "bbox3D_cam"
     }
-    size = given["dimensions"][::-1]  # width height length, along the own axes z y x
+    size = given["dimensions"][::-1]  # width height length, along the box's axes z y x
     if (size <= 0).any():
         raise RowError(
             f"'dimensions' of a valid 3D box are {entry['dimensions']!r:.80}, not all positive"
@@ -171,8 +172,8 @@ def _cuboid(entry: dict[str, Any]) -> _Cuboid:
 
 
 def _corner_error(cuboid: _Cuboid, own: np.ndarray) -> RowError | None:
-    """An error if a corner in the file is far from all of `own`, or one of `own` is far from all
-    corners in the file. `own` (8, 3) are the corners computed from the nine numbers."""
+    """An error if the corners in the file and the corners `own` (8, 3), which are computed from the
+    nine numbers, differ: a corner in one set is far from all corners in the other set."""
     if cuboid.corners is None:
         return None
     with np.errstate(over="ignore"):  # the file may have numbers of any size
@@ -182,7 +183,8 @@ def _corner_error(cuboid: _Cuboid, own: np.ndarray) -> RowError | None:
     if worst <= TOLERANCE * diagonal:
         return None
     return RowError(
-        f"a corner of 'bbox3D_cam' is {worst:.2f} m off those of center_cam, dimensions and R_cam.",
+        f"a corner of 'bbox3D_cam' is {worst:.2f} m away from the corner computed from center_cam, "
+        "dimensions and R_cam.",
         fix="Fix the annotation, or set `trust: true` to ignore bbox3D_cam.",
     )
 

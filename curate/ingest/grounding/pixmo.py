@@ -21,10 +21,10 @@ from manifests.errors import RowError
 from manifests.geometry.space import Space
 
 POINTS = Space(form="xyxy", unit="percent")
-"""Pixels according to the data set's card, but the authors' own loader divides by 100 (molmo,
-olmo/data/pixmo_datasets.py and data_formatter.py)."""
+"""The space of PixMo-Points. The data set's card has pixels, but the authors' own loader divides by
+100 (molmo, olmo/data/pixmo_datasets.py and data_formatter.py)."""
 COUNT = Space(form="xyxy", unit="pixel")
-"""As in the same loader."""
+"""The space of PixMo-Count, as in the same loader."""
 
 
 class Pixmo(AnnotatedTable):
@@ -33,16 +33,16 @@ class Pixmo(AnnotatedTable):
         {"image_url": "https://a.org/b.jpg", "image_sha256": "0f3a...", "label": "dog",
          "points": [{"x": 12.5, "y": 50.0}], "count": 1}
 
-    Each row becomes a record: the points of one label on one image, each an object. An image has a
-    row for each label. PixMo-Points has a list of `{x, y}`, in percent of the image. PixMo-Count
-    has two lists, `{x: [...], y: [...]}`, in pixels of the annotated image, so a resized copy of
-    it does not match.
+    Each row becomes a record. It has the points of one label on one image, and each point becomes
+    an object. An image has a row for each label. PixMo-Points has a list of `{x, y}`, in percent of
+    the image. PixMo-Count has two lists, `{x: [...], y: [...]}`, in pixels of the annotated image,
+    so a resized copy of it does not match.
 
-    Nothing is downloaded: the image is a file below `media_root`, named as in `file`, or by its
-    `image_sha256`, or from the url (`{url_sha256}`, `{url_md5}`, `{url_name}`). A
-    row without points becomes a record without objects: nothing of that label is visible, or it
-    was not annotated. `label`, `count` and all other fields go to `meta`. The key of a record is
-    the file's name and the number of the row, from 0.
+    Nothing is downloaded: the image is the file below `media_root` that `file` names or, if `file`
+    is not set, a file whose name is made from the url (`{url_sha256}`, `{url_md5}`, `{url_name}`)
+    or is its `image_sha256`. A row without points becomes a record without objects: nothing of that
+    label is visible, or it was not annotated. `label`, `count` and all other fields go to `meta`.
+    The key of a record is the file's name and the number of the row, from 0.
     """
 
     media_root: str = Field(description="folder of the images")

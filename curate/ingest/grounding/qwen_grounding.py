@@ -35,7 +35,7 @@ from manifests.media.header import Header
 from manifests.record.objects import flat_objects
 from manifests.storage import File
 
-FIX_SPACE = "Set `space` to that of the coordinates, or leave it in quarantine."
+FIX_SPACE = "Set `space` to the space of the coordinates, or leave the sample in quarantine."
 HEAD_BYTES = 1 << 16
 """In a longer file, the first box may come after the bytes that sniffing looks at (ours)."""
 
@@ -47,17 +47,17 @@ class QwenGrounding(Llava):
           {"from": "human", "value": "<image>Find the dog."},
           {"from": "gpt", "value": "<ref>dog</ref><box>(100,100),(200,200)</box>"}]}
 
-    Files and samples are those of `llava`. The answers are searched for objects: JSON with
-    `bbox_2d`, `point_2d` or `bbox_3d` (Qwen2.5-VL, Qwen3-VL), with or without a fence, a list or
-    one object; `<ref>` and `<box>` (Qwen-VL), and Qwen2-VL's special tokens for them; and
-    `<points>` elements (Qwen2.5-VL). They become the record's objects: `label`, the coordinates,
+    Files and samples have the same form as for `llava`. The answers are searched for objects: JSON
+    with `bbox_2d`, `point_2d` or `bbox_3d` (Qwen2.5-VL, Qwen3-VL), with or without a fence, as a
+    list or one object; `<ref>` and `<box>` (Qwen-VL), or the special tokens of Qwen2-VL for them;
+    and `<points>` elements (Qwen2.5-VL). They become objects of the record: `label`, coordinates,
     `text_content` as `text`, and other keys as attributes. The text is kept unchanged. A sample
     without objects becomes the same record as with `llava`.
 
     Coordinates are thousandths unless `space` is set. Coordinates of Qwen2.5-VL need `space:
     qwen2.5`, which cannot be detected from a file. A sample fails if the markup of its objects is
-    cut off or malformed, if a coordinate is outside the image, or if it has objects and not exactly
-    one image.
+    cut off or malformed, if a coordinate is outside the image, or if it has objects but no image or
+    several images.
     """
 
     modality: ClassVar[str] = "chat"
@@ -106,8 +106,8 @@ def _image(chat: dict[str, Any]) -> OpenedImage:
     media = chat["media"]
     if len(media) != 1:
         raise RowError(
-            f"objects in the answer, and {len(media)} images.",
-            fix="It is not known which image they are on: split the sample.",
+            f"the answers have objects, but the sample has {len(media)} images, not 1.",
+            fix="It is not known to which image the objects belong: split the sample.",
         )
     [one] = media
     header = Header(one["mime"], one["width"], one["height"])
@@ -130,9 +130,9 @@ def _annotation(parsed: ParsedObject, angles: Angles) -> Annotation:
 def _outside_errors(
     grounded: pa.Table, images: list[AnnotatedImage], space: Space
 ) -> list[PlacedError]:
-    """The errors of samples with a coordinate outside the image, which no model would answer.
+    """The errors of samples with a coordinate outside the image, because models give none there.
 
-    Thousandths must be at most 1000; pixels may be outside by a rounding error.
+    Thousandths must be at most 1000. Pixels may be outside by a rounding error.
     """
     slack = 0.0 if space.unit == "thousandth" else SLACK
     objects = flat_objects(grounded["objects"])
@@ -153,8 +153,8 @@ def _outside_errors(
 
 
 def _with_objects(chats: pa.Table, grounded: pa.Table, failed: set[str]) -> pa.Table:
-    """The conversations that did not fail, with modality, media and objects of the grounding
-    record that has the same origin."""
+    """The conversations that did not fail. Their modality, media and objects are those of the
+    grounding record with the same origin."""
     grounded_rows = {origin: row for row, origin in enumerate(grounded["origin"].to_pylist())}
     origins = chats["origin"].to_pylist()
     kept = [row for row, origin in enumerate(origins) if origin not in failed]

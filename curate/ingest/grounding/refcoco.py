@@ -38,17 +38,18 @@ class RefCoco(GroundingReader):
     The refs are a Python pickle; only plain data is read from it, and nothing in it is run. Refs
     refer to annotations in `instances.json`, which has COCO's layout. Each image with refs becomes
     a record, and each sentence of each ref an object. Its text is `sent` (or `raw`, if `sent` is
-    blank); label, box, polygon and attributes are those of the annotation as `coco` reads it;
+    blank); the annotation gives the label, the box, the polygon and the attributes, as for `coco`;
     `ref_id`, `ann_id`, `sent_id`, `split`, and `raw` if it differs, become attributes too. The
     other fields of the image go to `meta`; tokens and proposals are left out.
 
-    Images are found below `media_root` as `coco` finds them. The key of a record is the file's name
-    and the image's id. A ref fails (`refs[7]`) if its annotation or image does not exist, or if an
-    earlier ref has its id.
+    Images below `media_root` are found in the same way as for `coco`. The key of a record is the
+    file's name and the image's id. A ref fails (`refs[7]`) if its annotation or image does not
+    exist, or if an earlier ref has the same id.
 
     The images of all splits, including val, testA and testB, are in COCO's train2014. So a model
-    trained on COCO has seen the test images of RefCOCO. `split: [train]` reads some splits only;
-    the other refs are skipped. The refs of a file and their annotations are held in memory.
+    trained on COCO has seen the test images of RefCOCO. `split: [train]` reads only the refs of
+    these splits and skips the other refs. The refs of a file and their annotations are held in
+    memory.
     """
 
     suffixes: ClassVar[tuple[str, ...]] = (".p", ".pkl", ".pickle")
@@ -85,7 +86,7 @@ class RefCoco(GroundingReader):
         place = context.media.resolve(uri)
         if storage.size_and_stamp(place) is None:
             fault = "there is no such file, but refs refer to its annotations."
-            raise FileError(fault, uri, "Put it there, or set `instances`.")
+            raise FileError(fault, uri, "Copy the file there, or set `instances`.")
         return place
 
 
@@ -98,8 +99,8 @@ class _Ref(NamedTuple):
 
 
 class _Targets(NamedTuple):
-    """What refs refer to: annotations by id, each with the id of its image; and images by id. An
-    entry is an error if it is malformed, or if several have the id."""
+    """The annotations by id, each with the id of its image, and the images by id, that refs refer
+    to. An entry is an error if it is malformed, or if several entries have the same id."""
 
     annotations: dict[str, tuple[str, Annotation] | RowError]
     images: dict[str, dict[str, Any] | RowError]
@@ -115,7 +116,8 @@ def _load_refs(data: bytes) -> list[Any]:
 def _refs_by_image(
     refs: list[Any], splits: tuple[str, ...] | None
 ) -> tuple[dict[str, list[_Ref]], list[PlacedError]]:
-    """The refs of the splits by the id of their image, in order of first occurrence."""
+    """Returns the refs of the splits by the id of their image, in order of first occurrence, and
+    the errors of malformed refs."""
     by_image: dict[str, list[_Ref]] = {}
     errors: list[PlacedError] = []
     seen: set[str] = set()
@@ -143,7 +145,8 @@ def _refs_by_image(
 def _read_targets(
     place: str, annotation_ids: set[str], image_ids: set[str]
 ) -> tuple[_Targets, list[PlacedError]]:
-    """The annotations and images with these ids, in one pass over `instances.json`."""
+    """Returns the annotations and images with these ids, and the errors of categories, after one
+    pass over each array of `instances.json`."""
     arrays, faults = find_arrays(place, ARRAYS)
     if not set(ARRAYS) <= arrays.keys():
         raise FileError("; ".join(str(error) for _, error in faults), place)
@@ -164,7 +167,7 @@ def _read_targets(
 
 
 def _entries(place: str, array: ByteRange, ids: set[str]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The entries with these ids. Malformed ones are skipped: a ref to one has no target."""
+    """The entries with these ids. Malformed entries are skipped: a ref to such an entry fails."""
     for element in elements(place, *array):
         try:
             entry = as_object(element)
@@ -201,7 +204,7 @@ def _annotated(
 def _annotations(
     ref: _Ref, image: str, targets: _Targets
 ) -> Iterator[tuple[str, Annotation | RowError]]:
-    """The annotation of each sentence of a ref, with the place of each; or one error."""
+    """Yields (place, annotation) for each sentence of a ref; or one error for the whole ref."""
     try:
         target = _target(ref, image, targets)
     except RowError as error:
@@ -225,10 +228,10 @@ def _target(ref: _Ref, image: str, targets: _Targets) -> Annotation:
             raise error
     assert isinstance(found, tuple)
     if found[0] != image:
-        fault = f"its annotation {ref.annotation} belongs to image {found[0]}, not to {image}"
+        fault = f"the annotation {ref.annotation} belongs to image {found[0]}, not to {image}"
         raise RowError(fault)
     if not ref.fields["sentences"]:
-        raise RowError("no sentence")
+        raise RowError("the ref has no sentence")
     return found[1]
 
 
@@ -239,7 +242,7 @@ def _with_sentence(target: Annotation, sentence: Any, ref: _Ref) -> Annotation:
     given = {name: _json_value(sentence, name) for name in ("sent", "raw", "sent_id")}
     text = next((text for text in (given["sent"], given["raw"]) if has_text(text)), None)
     if not isinstance(text, str):
-        raise RowError(f"a sentence without text: {sentence!r:.80}")
+        raise RowError(f"the sentence has no text: {sentence!r:.80}")
     ids = {name: ref.fields.get(name) for name in ("ref_id", "ann_id", "split")}
     ids["sent_id"] = given["sent_id"]
     raw = {"raw": given["raw"]} if given["raw"] not in (None, text) else {}

@@ -33,11 +33,11 @@ class ScreenSpot(AnnotatedTable):
          "bbox": [64, 48, 64, 48]}
 
     Each row becomes a record: its screenshot and one object, whose label is `data_type` (text or
-    icon) and whose text is the `instruction`. A screenshot occurs in several rows. All other fields
-    go to `meta`.
+    icon) and whose text is the `instruction`. A screenshot may occur in several rows. All other
+    fields go to `meta`.
 
     `bbox` is x, y, width, height in pixels in the repository's JSON (`img_filename`), but two
-    corners in fractions of the image in the parquet (`image`); the fields show which one it is.
+    corners in fractions of the image in the parquet (`image`); the fields show which form is used.
     ScreenSpot-Pro has a `ui_type`, which becomes the label, and two corners in pixels. The key of a
     record is the file's name and the number of the row, from 0.
     """
@@ -76,7 +76,7 @@ def _parse(number: int, row: dict[str, Any], image: OpenedImage | RowError) -> A
     if not isinstance(text, str) or not isinstance(label, str | None):
         raise RowError(f"'instruction' and {kind!r} are {text!r:.80} and {label!r:.40}, not text")
     if box is None:
-        raise RowError("no 'bbox'")
+        raise RowError("the row has no 'bbox'")
     meta = without(row, "bbox", "instruction", kind)
     return AnnotatedImage(number, image, [Annotation(label, box, text=text)], _size(row), meta=meta)
 

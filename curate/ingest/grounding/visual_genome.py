@@ -27,7 +27,7 @@ from manifests.media import Media
 from manifests.storage import File
 
 FOLDERS = ("VG_100K", "VG_100K_2", "")
-"""Folders of the images below media_root, as the two archives of Visual Genome unpack."""
+"""Folders of the images below media_root, as in the two archives of Visual Genome."""
 SPLIT_BYTES = 16 << 20
 """Bytes of text in a split (ours): some thousand images, each of which has to be opened."""
 LISTS = ("regions", "objects")
@@ -42,17 +42,18 @@ class VisualGenome(GroundingReader):
                                       "x": 64, "y": 48, "w": 64, "h": 48}]}]
 
     Each element becomes a record. A region becomes an object with its `phrase` as text; an object
-    gets the first of its `names` as label, and all of them as an attribute if there are several.
+    gets the first of its `names` as label. If it has several names, all names become an attribute.
     Boxes are x, y and `width`, `height` or `w`, `h`, in pixels. All other fields (`region_id`,
-    `object_id`, `synsets`, ...) become attributes; those of the image go to `meta`.
+    `object_id`, `synsets`, ...) become attributes. Other fields of the image go to `meta`.
 
     Images are `VG_100K/7.jpg`, `VG_100K_2/7.jpg` or `7.jpg` below `media_root`, by the `image_id`
-    (else `id`) of the element. If there is an `image_data.json` beside the file, or a file given
-    by `image_data`, boxes refer to the image sizes in it, and its other fields go to `meta`.
+    (else `id`) of the element. If there is an `image_data.json` beside the file, or a file named by
+    the setting `image_data`, boxes refer to the image sizes in that file, and its other fields go
+    to `meta`.
 
     The key of a record is the file's name and the number of the element, from 0. A region without a
-    phrase, an object without a name, and either without its four numbers fail alone
-    (`12.regions[3]`).
+    phrase, an object without a name, and a region or object without its four numbers fail without
+    their image (`12.regions[3]`).
     """
 
     suffixes: ClassVar[tuple[str, ...]] = SUFFIXES
@@ -116,7 +117,7 @@ def _annotated(
         entry = as_object(element)
         name = next((name for name in LISTS if isinstance(entry.get(name), list)), None)
         if name is None:
-            raise RowError(f"neither regions nor objects; there are: {', '.join(entry)}.")
+            raise RowError(f"neither regions nor objects; the fields are: {', '.join(entry)}.")
         key = _image_id(entry)
         data = image_data.get(key, {})
         size = size_of(data)
@@ -159,17 +160,17 @@ def _object(fields: Any, image: str) -> Annotation:
     given = rest.pop("names", None)
     names = [name for name in given if has_text(name)] if isinstance(given, list) else []
     if not names:
-        raise RowError(f"'names' is {given!r:.80}, without any name")
+        raise RowError(f"'names' is {given!r:.80}, not a list with a name")
     several = {"names": names} if len(names) > 1 else {}
     return Annotation(names[0], box=box, attributes=several | _not_empty(rest))
 
 
 def _box(fields: Any, image: str) -> tuple[list[float], dict[str, Any]]:
-    """The box (x y width height) of a region or an object, and its other fields."""
+    """Returns the box (x y width height) of a region or an object, and its other fields."""
     if not isinstance(fields, dict):
         raise RowError(f"{fields!r:.80} is not an object")
     if "image_id" in fields and id_field(fields, "image_id") != image:
-        raise RowError(f"its image_id is {fields['image_id']}, not {image}")
+        raise RowError(f"the image_id is {fields['image_id']}, but the image is {image}")
     sides = ("width", "height") if "width" in fields else ("w", "h")
     box = [fields.get(name) for name in ("x", "y", *sides)]
     numbers = [n for n in box if isinstance(n, int | float) and not isinstance(n, bool)]

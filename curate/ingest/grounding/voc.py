@@ -26,15 +26,15 @@ class Voc(FilePerImage):
             <bndbox><xmin>65</xmin><ymin>49</ymin><xmax>128</xmax><ymax>96</ymax></bndbox>
           </object></annotation>
 
-    Each file becomes a record. Its image is `<filename>` below `media_root`, whatever its suffix,
-    or else an image with the name of the XML file. Folders in `<filename>` are ignored, because
-    they are those of the annotator's machine.
+    Each file becomes a record. Its image is `<filename>` below `media_root`, with any suffix, or
+    else an image with the name of the XML file. Folders in `<filename>` are ignored, because they
+    are folders of the annotator's machine.
 
-    Each object has a label and a box. Its corners are pixels numbered from 1, the last one inside
-    the box, as in VOC's devkit; for a tool that numbers from 0, set `space: xyxy pixel zero`. Its
-    other fields (`difficult`, `truncated`, `pose`, `occluded`, ...) become attributes. A `<part>`
-    becomes an object too, with the attribute `part_of`: the number of its object, from 0. The
-    other fields of the file go to `meta`.
+    Each object has a label and a box. Pixels are numbered from 1, and the last pixel is inside the
+    box, as in VOC's devkit; for a tool that numbers from 0, set `space: xyxy pixel zero`. The other
+    fields of an object (`difficult`, `truncated`, `pose`, `occluded`, ...) become attributes. A
+    `<part>` becomes an object too, with the attribute `part_of`: the number of its object, from 0.
+    The other fields of the file go to `meta`.
 
     Files are read in groups, and the space is checked over each group. A file is quarantined if it
     is not XML, if it declares a document type, if its image is missing or has another shape than
@@ -72,12 +72,13 @@ def is_annotation(head: Head) -> bool:
 def annotation_root(data: bytes, file: File) -> Element:
     root = parsed(data, file.uri)
     if root.tag != "annotation":
-        raise FileError(f"its root is <{root.tag}>, not <annotation>.", file.uri)
+        raise FileError(f"the root element is <{root.tag}>, not <annotation>.", file.uri)
     return root
 
 
 def size_of(root: Element) -> tuple[float, float] | None:
-    """Width and height from `<size>`; None without it. RowError for text that is not a number."""
+    """Width and height from `<size>`; None if there is no `<size>`. RowError for other text than a
+    number."""
     size = root.find("size")
     if size is None:
         return None
@@ -85,7 +86,7 @@ def size_of(root: Element) -> tuple[float, float] | None:
 
 
 def box_of(holder: Element, what: str) -> list[float]:
-    """x1 y1 x2 y2 from the elements of `<bndbox>`, in whatever order they are. `what`: the name of
+    """x1 y1 x2 y2 from the elements of `<bndbox>`, which may be in any order. `what` is the name of
     the object in errors."""
     box = holder.find("bndbox")
     if box is None:
@@ -102,7 +103,7 @@ def _number(holder: Element, tag: str) -> float:
 
 
 def _annotations(element: Element, number: int) -> Iterator[Annotation]:
-    """The annotation of an `<object>`, then those of its parts."""
+    """The annotation of an `<object>`, then the annotations of its parts."""
     yield _annotation(element, f"object {number}", ("part",), {})
     for part in element.findall("part"):
         yield _annotation(part, f"a part of object {number}", (), {"part_of": number})

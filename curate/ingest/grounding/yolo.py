@@ -32,15 +32,15 @@ class Yolo(FilePerImage):
 
     Coordinates are fractions of the image's sides. Each file becomes a record; an empty file is an
     image without objects. After the class, a line has four numbers (a box), five (a box and its
-    confidence, which becomes an attribute) or at least three points (a polygon; an oriented box has
-    four). Lines of poses look like polygons and are not supported: a `data.yaml` with `kpt_shape`
-    is refused.
+    confidence, which becomes an attribute) or at least three points (a polygon; an oriented box is
+    a polygon of four points). Lines of poses look like polygons and are not supported: a
+    `data.yaml` with `kpt_shape` is refused.
 
     The image has the name of the label file and is looked for below `media_root`. Without
-    `media_root` it is beside the labels or, if they are in a folder `labels`, in the folder
-    `images` next to it. An image without a label file is not read. The names of classes come from
-    `names`, or from a `classes.txt` or `data.yaml` near the labels; those files are not read as
-    labels.
+    `media_root`, the image must be beside the labels or, if the labels are in a folder `labels`, in
+    the folder `images` next to that folder. An image without a label file is not read. The names of
+    classes come from `names`, or from a `classes.txt` or `data.yaml` near the labels; those files
+    are not read as labels.
     """
 
     suffixes: ClassVar[tuple[str, ...]] = (".txt",)
@@ -62,7 +62,7 @@ class Yolo(FilePerImage):
         return [file for file in files if file.name.rpartition("/")[2] not in FILES]
 
     def groups(self, files: list[File]) -> list[list[File]]:
-        """Groups with the empty files last: sniffing looks at the first file of a source."""
+        """Groups with the empty files last, because sniffing looks at a source's first file."""
         groups = super().groups(files)
         return [sorted(group, key=lambda file: file.size < _MIN_LINE_BYTES) for group in groups]
 
@@ -101,7 +101,7 @@ def _annotation(line: str, number: int, names: dict[int, str]) -> Annotation:
         if not all(map(math.isfinite, numbers)):
             raise ValueError
     except ValueError:
-        raise RowError(f"line {number}: {line!r:.80} is not a class and numbers") from None
+        raise RowError(f"line {number}: {line!r:.80} is not a class and its numbers") from None
     try:
         return Annotation(class_name(names, first), **_shape(numbers))
     except RowError as error:

@@ -1,6 +1,6 @@
 """An image with its annotations drawn on it, for people to check; never for training.
 
-All sizes and colours here are ours; they grow with the image.
+All sizes and colours here are ours. Sizes are proportional to the image.
 """
 
 from __future__ import annotations
@@ -22,18 +22,19 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 MIN_SIDE, MAX_SIDE = 480, 4096
-"""Pixels: a small image is enlarged until its shorter side is MIN_SIDE or the longer MAX_SIDE."""
+"""In pixels. A small image is enlarged until its shorter side is MIN_SIDE or its longer side is
+MAX_SIDE."""
 MAX_LABELLED = 40
-"""If there are more objects, only the first one of each label gets its label drawn."""
+"""If there are more objects, each label is drawn only once, at the first object that has it."""
 COLOURS: tuple[Colour, ...] = (
     (240, 50, 70), (60, 190, 75), (255, 225, 25), (40, 140, 255), (250, 130, 40), (190, 80, 240),
     (70, 240, 240), (250, 50, 220), (200, 250, 50), (255, 190, 210), (0, 190, 160),
     (220, 190, 255), (210, 150, 80), (170, 255, 195),
 )  # fmt: skip
-"""Bright enough to be visible on a dark image."""
+"""Colours that are bright enough to be visible on a dark image."""
 
 RecordObject = dict[str, Any]
-"""An object of a record, as a row has it."""
+"""An object of a record, as a dict from a row."""
 
 
 def draw_objects(
@@ -41,7 +42,7 @@ def draw_objects(
 ) -> Image:
     """A copy of an upright image with boxes, points, polygons and 3D boxes drawn on it.
 
-    `camera` is fx fy cx cy in pixels of this image; without one no 3D box is drawn.
+    `camera` is fx fy cx cy in pixels of this image; without a camera, no 3D box is drawn.
     """
     canvas, scale = _canvas(image)
     pen = Pen(canvas)
@@ -63,7 +64,7 @@ def draw_objects(
 
 
 def image_as_shown(image: Image, orientation: int) -> Image:
-    """The upright image, from the stored one and its Exif orientation (1 to 8)."""
+    """The upright image, made from the stored image and its Exif orientation (1 to 8)."""
     if orientation == 1:
         return image
     from PIL import Image as images
@@ -78,9 +79,11 @@ def object_name(one: RecordObject) -> str:
 
 
 def colours_by_name(names: Iterable[str]) -> dict[str, Colour]:
-    """A colour for each name: a hash of the name, or the next one that is free.
+    """A colour for each name, chosen by a hash of the name; if another name has this colour, the
+    next free colour.
 
-    So a name has the same colour on every image, unless another name of that image took it first.
+    So a name has the same colour on every image, unless an earlier name on the image already has
+    it.
     """
     found: dict[str, Colour] = {}
     for name in names:
@@ -94,7 +97,8 @@ def colours_by_name(names: Iterable[str]) -> dict[str, Colour]:
 
 
 def _canvas(image: Image) -> tuple[Image, float]:
-    """A copy to draw on, enlarged if the image is small; and the factor."""
+    """Returns a copy to draw on, enlarged if the image is small, and the factor by which it is
+    enlarged."""
     short, long = sorted(image.size)
     scale = max(1.0, min(MIN_SIDE / short, MAX_SIDE / long))
     size = (round(image.width * scale), round(image.height * scale))
@@ -128,9 +132,10 @@ def _points(pen: Pen, numbers: Sequence[float]) -> list[Point]:
 def _draw_cuboid(
     pen: Pen, box: Sequence[float], camera: np.ndarray, colour: Colour
 ) -> Point | None:
-    """Draws the edges, and returns the place for the label; None behind the camera.
+    """Draws the edges. Returns the place for the label; None if the box is behind the camera.
 
-    Edges of two hidden faces are thin. The front face is shaded, or crossed out if it is hidden.
+    An edge is thin if both its faces are hidden. The front face is shaded, or crossed out if it is
+    hidden.
     """
     projection = project_cuboids(corners(np.array([box])), camera[None])
     facing = projection.facing[0]

@@ -10,12 +10,12 @@ if TYPE_CHECKING:
 
 Colour = tuple[int, int, int]
 Point = tuple[float, float]
-"""x y in pixels."""
+"""A point x, y in pixels."""
 
 MAX_LABEL_CHARACTERS = 40
-"""A longer label is cut."""
+"""A longer label is shortened to this many characters."""
 SHADE, FAINT = 70, 130
-"""Opacity of a shaded area and of a faint line, of 255."""
+"""The opacity of a shaded area and of a faint line, from 0 to 255."""
 MARGIN = 4
 """A line is cut this many image sizes outside the image. An edge of a 3D box near the camera can
 end millions of pixels away."""

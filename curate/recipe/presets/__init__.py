@@ -1,4 +1,5 @@
-"""Published filters as lists of steps: a YAML file each, with the evidence for every number."""
+"""Published filters as lists of steps: one YAML file for each, with the evidence for every
+number."""
 
 from curate.recipe.presets.loader import Evidence, Preset, load_presets
 

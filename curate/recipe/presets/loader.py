@@ -1,9 +1,10 @@
 """Reads the YAML files of the presets, which lie beside this module.
 
-A file gives each setting its value, and beside it the evidence: `published`, the number is in the
-authors' own code or paper; `documented`, the authors of a library or model recommend it;
-`ours`, we chose it. `source` names one of the file's `sources`, `detail` the place in it.
-`differs` explains how our measure differs from theirs.
+A file gives each setting its value, and beside the value its evidence. `published` means that the
+number is in the authors' own code or paper, `documented` that the authors of a library or model
+recommend the number, and `ours` that we chose the number. `source` names one of the file's
+`sources`, and `detail` is the place in that source. `differs` explains how our measure differs from
+theirs.
 """
 
 from __future__ import annotations
@@ -42,7 +43,8 @@ class Evidence(_Entry):
 
 
 class Preset(_Entry):
-    """A list of steps that a recipe names as one. `left_out`: published rules it does not have."""
+    """A list of steps that a recipe includes by one name. `left_out`: published rules that are not
+    among the steps."""
 
     description: str
     sources: dict[str, str]
@@ -61,7 +63,9 @@ class Preset(_Entry):
     def _sources_are_named(self) -> Preset:
         used = {setting.source for _, _, setting in self._each()}
         if used != set(self.sources):
-            raise ValueError(f"sources {sorted(self.sources)}, but settings name {sorted(used)}")
+            raise ValueError(
+                f"the sources are {sorted(self.sources)}, but settings name {sorted(used)}"
+            )
         return self
 
     @property

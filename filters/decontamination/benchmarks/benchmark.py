@@ -14,7 +14,7 @@ from manifests.storage import File
 
 
 def _as_list(value: Any) -> Any:
-    """A single string as a list of one; any other value unchanged."""
+    """A single string as a list with one element; any other value unchanged."""
     return [value] if isinstance(value, str) else value
 
 
@@ -22,16 +22,17 @@ Fields = Annotated[tuple[str, ...], BeforeValidator(_as_list)]
 
 
 class Benchmark(BaseModel):
-    """A benchmark of a recipe. A field is a column, or a dotted path into one (`choices.text`)."""
+    """A benchmark of a recipe. A field is a column, or a dotted path to a field inside a column
+    (`choices.text`)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str = Field(min_length=1, description="its name in the measure `benchmark`")
+    name: str = Field(min_length=1, description="name of the benchmark in the measure `benchmark`")
     path: str = Field(
         description="file, folder or glob of JSON lines, JSON arrays, Parquet, CSV, TSV (also .gz, "
         ".zst), of .txt with an item on each line, or of images"
     )
-    text: Fields = Field((), description="fields of text; each is compared on its own")
+    text: Fields = Field((), description="fields of text; each field is compared separately")
     id: str | None = Field(
         None,
         description="field of the item's id; null: file name and item number, such as a.jsonl#1",

@@ -15,7 +15,7 @@ from manifests.errors import InputError
 from manifests.storage import File
 
 _BASE64_STARTS = ("/9j/", "iVBORw0KGgo", "UklGR", "R0lGOD")
-"""The first characters of JPEG, PNG, WebP and GIF in base64."""
+"""The first characters of JPEG, PNG, WebP and GIF files in base64."""
 
 
 class Item(NamedTuple):
@@ -57,7 +57,8 @@ def _in_file(benchmark: Benchmark, file: File, kind: Kind) -> Iterator[Item]:
 
 
 def _in_table(benchmark: Benchmark, file: File, kind: Kind) -> Iterator[Item]:
-    """The items of a table, one per row. A dotted field may be missing in some rows, not in all."""
+    """The items of a table, one per row. A dotted field may be missing in some rows, but not in all
+    rows."""
     named = (*benchmark.text, *benchmark.image, benchmark.embedding, benchmark.id)
     fields = tuple(dict.fromkeys(field for field in named if field))
     missing = set(fields)

@@ -28,8 +28,8 @@ _BLOCK_BYTES = 256 << 20
 def rows(file: File, kind: Kind, fields: Collection[str]) -> Iterator[tuple[int, Row]]:
     """Every row and its number, with at least the columns of these fields.
 
-    The number of a row of JSON lines is that of its line. Raises InputError for a row that cannot
-    be read, and for a field whose column is missing in all rows.
+    In JSON lines, the number of a row is the number of its line. Raises InputError for a row that
+    cannot be read, and for a field whose column is missing in all rows.
     """
     if kind is Kind.JSON:
         return _json(file, fields)
@@ -45,7 +45,7 @@ def lines(file: File) -> Iterator[tuple[int, str]]:
             text = line.decode().strip()
         except UnicodeDecodeError as error:
             raise InputError(
-                f"line {number}, byte {error.start}: not UTF-8.", file.uri, "Convert it to UTF-8."
+                f"line {number}, byte {error.start} is not UTF-8.", file.uri, "Convert it to UTF-8."
             ) from None
         if text:
             yield number, text
@@ -54,7 +54,7 @@ def lines(file: File) -> Iterator[tuple[int, str]]:
 def value(row: Row, field: str) -> Any:
     """The value of a field, or of a dotted path; for a list of objects, a list of their values.
 
-    value({"a": [{"b": 1}, {"b": 2}]}, "a.b") -> [1, 2]. Raises KeyError if it is missing.
+    value({"a": [{"b": 1}, {"b": 2}]}, "a.b") -> [1, 2]. Raises KeyError if the field is missing.
     """
     if field in row:
         return row[field]
@@ -98,7 +98,7 @@ def _columns(fields: Collection[str], known: Collection[str], file: File) -> lis
         column = field if field in known else field.partition(".")[0]
         if column not in known:
             names = ", ".join(known) or "none"
-            raise InputError(f"no field '{field}'.", file.uri, f"There are: {names}.")
+            raise InputError(f"there is no field '{field}'.", file.uri, f"Fields: {names}.")
         found.append(column)
     return list(dict.fromkeys(found))
 

@@ -12,11 +12,12 @@ from manifests.errors import InputError, StepError
 from manifests.record import one_chunk
 
 _TILE = 1 << 12
-"""Embeddings of items multiplied at once (ours)."""
+"""The number of items whose embeddings are multiplied at once (ours)."""
 
 
 class ItemEmbeddings(NamedTuple):
-    """Unit vectors (m, dimensions) float32, and the item of each, (m,) int32, ascending."""
+    """The embeddings of items as unit vectors (m, dimensions) float32, and the item of each vector,
+    (m,) int32, ascending."""
 
     vectors: np.ndarray
     items: np.ndarray
@@ -72,7 +73,8 @@ def _vectors(embeddings: pa.Array, dimensions: int) -> np.ndarray:
     if any(length != dimensions for length in lengths):
         other = next(length for length in lengths if length != dimensions)
         raise StepError(
-            f"the records' embeddings have {other} dimensions, the benchmarks' {dimensions}.",
+            f"the embeddings of records have {other} dimensions, the embeddings of benchmarks "
+            f"have {dimensions}.",
             "setting embedding",
             "Embed both with the same model.",
         )

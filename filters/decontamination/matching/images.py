@@ -17,12 +17,14 @@ from manifests.record import media_lists, one_chunk
 
 HASH_BITS = 64
 _QUERIES, _TILE = 256, 1 << 12
-"""Hashes of records and of items compared at once (ours): the distances fit in a core's cache."""
+"""The number of hashes of records, and of items, that are compared at once (ours). The distances
+fit into the cache of a core."""
 _32 = 32
 
 
 class ItemImage(NamedTuple):
-    """An image of an item, by number: its bytes, or the full path or URL of its file.
+    """An image of the item with the number `item`. `source`: its bytes, or the path or URL of its
+    file.
 
     `place`: where the item was read, for errors.
     """
@@ -33,14 +35,16 @@ class ItemImage(NamedTuple):
 
 
 class ItemHashes(NamedTuple):
-    """Perceptual hashes (m,) uint64, and the item of each, (m,) int32, ascending."""
+    """The perceptual hashes of items' images, (m,) uint64, and the item of each hash, (m,) int32,
+    ascending."""
 
     hashes: np.ndarray
     items: np.ndarray
 
 
 class NearestItems(NamedTuple):
-    """For each record the item with the nearest image, int32, and how many bits differ, int32.
+    """For each record, the item with the nearest image, int32, and the number of different bits,
+    int32.
 
     A record without a hashed image has item -1 and HASH_BITS + 1 bits. If several items are equally
     near, the first one is given.
@@ -63,7 +67,8 @@ class _ItemMedia(Media):
 
 
 def item_hashes(images: list[ItemImage], limits: Limits) -> ItemHashes:
-    """The hashes of items' images, computed as the step `image_hash` computes those of records.
+    """The hashes of items' images, computed in the same way as the step `image_hash` computes
+    hashes of records.
 
     An image with almost no detail has no hash. Raises InputError for an image that cannot be
     decoded.
@@ -76,7 +81,7 @@ def item_hashes(images: list[ItemImage], limits: Limits) -> ItemHashes:
         hashed = hash_images(record.from_rows(rows, "", "caption")["media"], media)
     for row, error in hashed.errors.items():
         raise InputError(
-            f"its image cannot be decoded: {error}", images[row].place,
+            f"the image of this item cannot be decoded: {error}", images[row].place,
             "Replace the image, or remove the item.",
         )  # fmt: skip
     _, hashes = media_lists(hashed.hash)
@@ -86,7 +91,7 @@ def item_hashes(images: list[ItemImage], limits: Limits) -> ItemHashes:
 
 def record_hashes(batch: pa.Table, media: Media, known: tuple[str, ...]) -> HashedImages:
     """The hashes of records' images. They are taken from the columns `known` (hash, mirror) if
-    those are given and have no null; otherwise they are computed."""
+    these columns are given and have no null; otherwise they are computed."""
     if known and not any(batch[name].null_count for name in known):
         hash_, mirror = (one_chunk(batch[name]) for name in known)
         return HashedImages(hash_, mirror, {})
@@ -109,7 +114,7 @@ def nearest_items(hashes: pa.Array, mirrors: pa.Array, items: ItemHashes) -> Nea
 
 
 def _nearest(hashes: np.ndarray, items: ItemHashes) -> np.ndarray:
-    """The distance to the nearest item << 32 | the number of that item, int64 for each hash."""
+    """For each hash, int64: (distance to the nearest item) << 32 | (number of this item)."""
     best = np.full(len(hashes), np.iinfo(np.int64).max)
     for top in range(0, len(hashes), _QUERIES):
         rows = slice(top, top + _QUERIES)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from manifests.kernels.overlap import Grams
 
 _IMAGES_AT_ONCE = 64
-"""Images of a benchmark held in memory at once (ours)."""
+"""The number of images of a benchmark that are held in memory at once (ours)."""
 
 
 Placed = tuple[Benchmark, str]
@@ -29,8 +29,8 @@ Placed = tuple[Benchmark, str]
 class Settings(NamedTuple):
     """How items are read and compared.
 
-    `min_words`: a text of fewer than n words, but at least these, is a single n-gram. `limits`: for
-    the images of items.
+    A text of fewer than `n` words, but at least `min_words`, is a single n-gram. `limits`: the
+    limits for the images of items.
     """
 
     n: int
@@ -39,7 +39,8 @@ class Settings(NamedTuple):
 
 
 class Index(NamedTuple):
-    """All items, numbered in the order of the recipe: `benchmark` and `item` (string) name each."""
+    """All items, numbered in the order of the recipe. `benchmark` and `item`: the names of the
+    benchmark and of the item, for each item."""
 
     benchmark: pa.Array
     item: pa.Array
@@ -62,7 +63,7 @@ def build_index(placed: list[Placed], settings: Settings) -> Index:
 
 
 def files_used(benchmark: Benchmark, place: str) -> Iterator[str]:
-    """The files of a benchmark, then those of the images that its tables name.
+    """The files of a benchmark, then the files of the images that its tables name.
 
     Raises InputError for the first item that cannot be read.
     """
@@ -96,7 +97,8 @@ def item_counts(benchmark: Benchmark, place: str, min_words: int) -> str:
 
 
 class _IndexBuilder:
-    """Collects items one by one; their images are hashed in batches, and not kept."""
+    """Collects items one by one. Their images are hashed in batches and are then not kept in
+    memory."""
 
     def __init__(self, placed: list[Placed], settings: Settings) -> None:
         self.placed, self.settings = placed, settings

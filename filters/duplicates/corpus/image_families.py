@@ -1,6 +1,7 @@
-"""The column `image_families`: for every image of a record, the family of equal images it is in.
+"""The column `image_families`: the family of equal images to which each image of a record belongs.
 
-Images are searched for duplicates before records are; this column carries the result over.
+Duplicate images are found before duplicate records. This column passes the result from the first
+search to the second.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ _SCHEMA = pa.schema([("unit", pa.uint32()), ("family", pa.uint64())])
 
 
 def write_image_families(forest: Forest, sources: int, space: Workspace) -> str:
-    """Write the family of every image that has a duplicate, a batch for each source."""
+    """Write the family of every image that has a duplicate, in one record batch for each source."""
     numbers, own = split_unit_ids(forest.units)
     columns = [pa.array(own.astype(np.uint32)), pa.array(forest.units[forest.component])]
     uri = storage.join(space.scratch, "families.arrow")

@@ -23,9 +23,10 @@ def write_index(
 ) -> FileEntry:
     """Write the index file of a part: id and index columns of the records that stay.
 
-    `stays`: bool for each row. `compared`: the kinds and identities that a later run compares by.
+    `stays`: bool for each row. `compared`: the kinds and identities by which a later run compares
+    records.
     """
-    # Families of images are of one run alone: a later run finds its own from the hashes.
+    # Families of images are valid in one run only: a later run computes its own from the hashes.
     names = [name for one in compared for name in one.columns if name != IMAGE_FAMILIES]
     table = rows.select(list(dict.fromkeys(("id", *names)))).filter(stays).combine_chunks()
     kept = {"id": table["id"]}
@@ -45,7 +46,8 @@ class IndexFiles(NamedTuple):
 def find_index_files(runs: tuple[str, ...], kind: str, settings: dict[str, Any]) -> IndexFiles:
     """Find in each run's folder the index of a step of this kind with the same settings.
 
-    `kind` is the step's class as manifests name it. Raises RecipeError for a run without one.
+    `kind`: the name of the step's class in manifests. Raises RecipeError if a run has no such
+    index.
     """
     files: list[str] = []
     rows = 0
@@ -57,7 +59,7 @@ def find_index_files(runs: tuple[str, ...], kind: str, settings: dict[str, Any])
 
 
 def corpus_passes(run: str) -> list[str]:
-    """The folders of a run's corpus passes. Raises RecipeError for a run that has none."""
+    """The folders of a run's corpus passes. Raises RecipeError if the run has no corpus pass."""
     passes = manifest.load_run(run).passes
     found = [storage.join(run, entry.folder) for entry in passes if entry.kind == "corpus"]
     if not found:

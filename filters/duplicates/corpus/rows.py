@@ -30,7 +30,7 @@ class RowReader:
     """Reads sources by number: the parts of the corpus, then the files of an index.
 
     `families_uri`: the file from which the column `image_families` is made. `row_per_medium`:
-    whether each image or video of a record gets a row of its own.
+    whether each image or video of a record becomes a separate row.
     """
 
     corpus: Corpus
@@ -82,7 +82,7 @@ class DescribeSource:
 
 @dataclass(frozen=True)
 class ReadFeatures:
-    """Reads the features that the verifier compares, of some units of a source."""
+    """Reads the features of some units of a source, which the verifier then compares."""
 
     rows: RowReader
     verifier: Verifier
@@ -92,9 +92,9 @@ class ReadFeatures:
 
 
 def pick_rows(table: pa.Table, rows: np.ndarray) -> pa.Table:
-    """Some rows of a table, by ascending number.
+    """The rows of a table with the given numbers, which must be in ascending order.
 
-    It filters chunk by chunk, because `take` would first copy all chunks into one.
+    The table is filtered chunk by chunk, because `take` would first copy all chunks into one.
     """
     mask = np.zeros(table.num_rows, bool)
     mask[rows] = True
@@ -102,7 +102,8 @@ def pick_rows(table: pa.Table, rows: np.ndarray) -> pa.Table:
 
 
 def _row_per_medium(table: pa.Table) -> pa.Table:
-    """A row for every image or video: lists have this one element, and other columns are repeated.
+    """One row for every image or video of every record. Lists then have only the element of this
+    image or video; other columns are repeated.
 
     A record with id r and media [x, y] becomes two rows: r with [x], and r with [y].
     """

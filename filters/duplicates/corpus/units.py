@@ -1,4 +1,4 @@
-"""Numbers of units and of the sources they come from.
+"""The numbers of units, and of the sources of units.
 
 A unit is what is compared: a record, or one image. Within a source units are numbered from 0.
 Across the corpus a unit has a uint64 id: number of the source << 32 | number within the source.
@@ -21,7 +21,8 @@ class Source(NamedTuple):
 
 
 class UnitsOfSource(NamedTuple):
-    """A task: some units of one source. Record batch `batch` of a file lists their numbers."""
+    """The input of a task: some units of one source. Their numbers are in record batch `batch` of a
+    file."""
 
     source: Source
     batch: int
@@ -37,11 +38,11 @@ def unit_ids(source: int, numbers: np.ndarray) -> np.ndarray:
 
 
 def first_unit_id(source: int) -> int:
-    """The id of unit 0 of a source; all ids of the sources before it are smaller."""
+    """The id of unit 0 of a source; all ids of earlier sources are smaller."""
     return source << 32
 
 
 def split_unit_ids(units: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The source of each unit and its number there, int64: split_unit_ids([2**32 + 3]) ->
-    ([1], [3])."""
+    """Returns the source of each unit, and its number within that source, both int64:
+    split_unit_ids([2**32 + 3]) -> ([1], [3])."""
     return (units >> _SHIFT).astype(np.int64), (units & np.uint64(0xFFFFFFFF)).astype(np.int64)

@@ -17,7 +17,8 @@ SCHEMA = pa.schema([("a", pa.uint64()), ("b", pa.uint64()), ("similarity", pa.fl
 
 
 class Edges(NamedTuple):
-    """Pairs of unit ids, uint64 with `a` below `b`, and their similarity, float32; (n,) each."""
+    """Pairs of unit ids, and the similarity of each pair. `a` and `b`: (n,) uint64, with a[i] <
+    b[i]. `similarity`: (n,) float32."""
 
     a: np.ndarray
     b: np.ndarray

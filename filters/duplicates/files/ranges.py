@@ -16,7 +16,7 @@ from filters.duplicates.files.batches import read_batch
 from manifests import storage
 
 EQUAL, NEAR = ".equal.arrow", ".near.arrow"
-"""Endings of the files of identities, and of those of keys."""
+"""The name endings of files of identities, and of files of keys."""
 EQUAL_SCHEMA = pa.schema([("high", pa.uint64()), ("low", pa.uint64()), ("unit", pa.uint32())])
 
 
@@ -29,7 +29,8 @@ def near_schema(words: int) -> pa.Schema:
 
 
 def range_starts(sorted_hashes: np.ndarray, bits: int) -> np.ndarray:
-    """Where each of 2^bits ranges starts in sorted hashes (uint64), and the end of the last.
+    """The index in sorted hashes (uint64) at which each of 2^bits ranges starts, then the end of
+    the last range.
 
     range_starts([1, 5, 2**63], 1) -> [0, 2, 3].
     """

@@ -1,1 +1,1 @@
-"""Kinds of duplicates: how each makes keys, finds candidate pairs and verifies them."""
+"""Kinds of duplicates. Each kind computes keys, finds candidate pairs and verifies them."""

@@ -1,4 +1,4 @@
-"""What the engine asks of a kind of duplicate, and the tables they exchange.
+"""The interface between the engine and a kind of duplicate: methods, and the tables they exchange.
 
 A unit is what is compared: a record, or one image. Here units are the rows of one source (a part
 of the corpus, or a file of an earlier run's index), numbered from 0.
@@ -15,7 +15,7 @@ from filters.duplicates.kinds.identity import combine_hashes
 
 
 class DescribedUnits(NamedTuple):
-    """What is compared of the n units of one source.
+    """The data by which the n units of one source are compared.
 
     `present` (n,) bool: false for units that are never duplicates, such as records without text.
     `identity` (n, 2) uint64: units with equal identities are duplicates without verification.
@@ -44,7 +44,8 @@ class Entries(NamedTuple):
 
 
 class CandidatePairs(NamedTuple):
-    """Pairs of positions (k, 2) int64 in some entries, and their similarity (k,) float32."""
+    """Pairs of entries, by position: (k, 2) int64; and the similarity of each pair: (k,)
+    float32."""
 
     pairs: np.ndarray
     similarity: np.ndarray
@@ -57,11 +58,13 @@ class Identity(Protocol):
     def columns(self) -> tuple[str, ...]: ...
 
     def identify(self, table: pa.Table) -> pa.Array:
-        """fixed_size_binary(16) for each row: equal rows have equal values; null is never equal."""
+        """Returns fixed_size_binary(16) for each row. Rows are equal if their values are equal and
+        not null."""
         ...
 
     def index_columns(self, table: pa.Table) -> dict[str, pa.Array]:
-        """What an index keeps of the rows: `identify` must accept a table of these columns."""
+        """The columns that an index stores for later runs. `identify` must accept a table of these
+        columns."""
         ...
 
 
@@ -75,18 +78,19 @@ class Kind(Protocol):
 
     @property
     def keys_per_unit(self) -> int:
-        """Roughly how many keys a unit has, to plan the number of ranges."""
+        """The approximate number of keys of a unit; the number of ranges is computed from it."""
         ...
 
     @property
     def words(self) -> int:
-        """uint64 words of payload a unit has."""
+        """The number of uint64 words in the payload of a unit."""
         ...
 
     def describe(self, table: pa.Table) -> DescribedUnits: ...
 
     def index_columns(self, table: pa.Table) -> dict[str, pa.Array]:
-        """What an index keeps of the rows: `describe` must accept a table of these columns."""
+        """The columns that an index stores for later runs. `describe` must accept a table of these
+        columns."""
         ...
 
     def candidates(self, entries: Entries) -> CandidatePairs:
@@ -100,9 +104,11 @@ class Kind(Protocol):
 
     @property
     def compare_across_slices(self) -> bool:
-        """Whether a key with too many entries for one task is still compared each with each.
+        """Whether all entries of a key are compared with each other, even if there are too many for
+        one task.
 
-        Its entries are cut into slices; without this, a slice is compared only with itself.
+        The entries of such a key are cut into slices. If this is false, the entries of a slice are
+        compared only with each other.
         """
         ...
 
@@ -116,11 +122,11 @@ class Verifier(Protocol):
         ...
 
     def features(self, table: pa.Table) -> pa.Array:
-        """list<uint32> for each row: what `similarity` compares."""
+        """The features that `similarity` compares: list<uint32> for each row."""
         ...
 
     def similarity(self, pairs: np.ndarray, features: pa.Array) -> np.ndarray:
-        """float32 for each pair (k, 2) of positions in `features`."""
+        """The similarity of each pair: (k,) float32. `pairs` (k, 2) are positions in `features`."""
         ...
 
     @property
@@ -132,9 +138,9 @@ class Verifier(Protocol):
 def with_identity(
     units: DescribedUnits, present: np.ndarray, identity: np.ndarray
 ) -> DescribedUnits:
-    """The same units, but duplicates only if this second identity is equal as well.
+    """The same units with a second condition: duplicates must also have equal values in `identity`.
 
-    The identity is mixed into the keys: units that differ in it share no key.
+    The identity is mixed into the keys, so units with different identities share no key.
     """
     return DescribedUnits(
         units.present & present,

@@ -9,16 +9,17 @@ from manifests.kernels.splitmix64 import GOLDEN, finalise
 
 
 def combine_hashes(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """One uint64 hash of each pair of uint64 (a[i], b[i]); the order of the two matters.
+    """A uint64 hash of each pair (a[i], b[i]) of uint64; swapping `a` and `b` changes the hash.
 
-    splitmix64's finaliser over their combination.
+    It is the finaliser of splitmix64, applied to the combination of both values.
     """
     with np.errstate(over="ignore"):
         return finalise(a ^ (b * np.uint64(GOLDEN) + (b >> np.uint64(29))))
 
 
 def list_identities(offsets: np.ndarray, values: np.ndarray) -> pa.Array:
-    """An identity for each list of values, which depends on their order; null for empty lists.
+    """An identity for each list of values, which depends on the order of the values; null for an
+    empty list.
 
     List i is values[offsets[i] : offsets[i + 1]]; `values` (m, 2) uint64. Returns
     fixed_size_binary(16).
@@ -33,7 +34,7 @@ def list_identities(offsets: np.ndarray, values: np.ndarray) -> pa.Array:
 
 
 def to_binary(present: np.ndarray, identity: np.ndarray) -> pa.Array:
-    """Identities (n, 2) uint64 as fixed_size_binary(16), null if not `present`."""
+    """Identities (n, 2) uint64 as fixed_size_binary(16), null for units that are not `present`."""
     values = pa.py_buffer(np.ascontiguousarray(identity))
     valid = pa.py_buffer(np.packbits(present, bitorder="little"))
     return pa.Array.from_buffers(pa.binary(16), len(present), [valid, values])

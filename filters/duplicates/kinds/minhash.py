@@ -18,30 +18,34 @@ if TYPE_CHECKING:
     from manifests.kernels.minhash import Scheme
 
 TOKENS = {"words": 0, "whitespace": 1, "characters": 2}
-"""The setting `tokens` as the kernels number it."""
+"""The number that the kernels use for each value of the setting `tokens`."""
 
 IDENTITY, SIGNATURE, SHINGLES = "minhash_identity", "minhash_signature", "minhash_shingles"
-"""Columns of an index."""
+"""The columns of an index."""
 
 WINDOW = 64
 """A text is compared with at most this many texts before it in its band (ours).
 
-So the cost stays linear where thousands of texts share a band, as boilerplate does.
+So the cost stays linear even if thousands of texts share a band, as boilerplate texts do.
 """
 NEAREST = 8
-"""At most this many of them, the nearest, become candidate pairs (ours)."""
+"""A text forms candidate pairs with at most this many of the texts in its band, the most similar
+ones (ours)."""
 DEVIATIONS = 4.0
-"""Standard deviations below the threshold at which the estimate of a sketch rejects a pair (ours).
+"""A pair is rejected if the similarity that is estimated from its sketches is more than this many
+standard deviations below the threshold (ours).
 
-Of pairs exactly at the threshold one in thirty thousand is lost.
+If the similarity of a pair is exactly the threshold, it is lost with a probability of one in thirty
+thousand.
 """
 SKETCH_BITS = 128
 
 
 @dataclass(frozen=True)
 class MinHash:
-    """Bands of a MinHash signature (Broder 1997; Leskovec et al., Mining of Massive Datasets, ch.
-    3). Signatures are those of datasketch's scheme `affine32`.
+    """Finds texts that share a band of their MinHash signatures (Broder 1997; Leskovec et al.,
+    Mining of Massive Datasets, ch. 3). The signatures are the same as in datasketch's scheme
+    `affine32`.
 
     The keys of a text are hashes of its bands; the payload is a sketch of 128 bits.
     """
@@ -129,10 +133,11 @@ class MinHash:
         return min(SKETCH_BITS, self.permutations)
 
     def _max_bits(self) -> int:
-        """Bits in which the sketches of two texts may differ for the pair to be verified.
+        """The largest number of different bits in the sketches of a pair for which the pair is
+        verified.
 
         A bit of 1-bit MinHash differs with probability (1 - J) / 2 (Li and Koenig 2010). Without
-        verification every pair that shares a band counts as duplicates, whatever the sketches.
+        verification, all pairs that share a band are duplicates, and sketches are ignored.
         """
         if not self.verify:
             return SKETCH_BITS
@@ -142,7 +147,8 @@ class MinHash:
 
 @dataclass(frozen=True)
 class Shingles:
-    """The exact Jaccard similarity of two texts' sets of n-grams, as sets of 32-bit hashes."""
+    """Computes the exact Jaccard similarity of two texts. The set of n-grams of a text is stored as
+    a set of 32-bit hashes."""
 
     min_similarity: float
     tokens: str

@@ -22,8 +22,8 @@ HASH_BITS = 64
 class Images:
     """Units are images: the media of all records of a source, in order.
 
-    The keys of an image are band keys of its hash and of its mirror image's; the payload is both
-    hashes. An image without a hash (almost no detail) is never a duplicate.
+    The keys of an image are band keys of its hash and of the hash of its mirror image; the payload
+    is both hashes. An image without a hash (almost no detail) is never a duplicate.
     """
 
     distance: int
@@ -77,11 +77,11 @@ class Images:
 
 @dataclass(frozen=True)
 class SameImages:
-    """Records with the same number of images, where the i-th images of both look the same for every
-    i.
+    """Two records are equal if they have the same number of images, and each image looks the same
+    as the image at the same position in the other record.
 
-    Images look the same if `Images` has put them in one family. A record with an image that has
-    no hash is never equal to another.
+    Images look the same if `Images` has put them in one family. A record with an image that has no
+    hash is never equal to another record.
     """
 
     columns: ClassVar[tuple[str, ...]] = (IMAGE_FAMILIES,)

@@ -17,12 +17,12 @@ from manifests.errors import StepError
 from manifests.record import one_chunk
 
 TILE = 512
-"""Rows and columns of one block of products (ours); half of it in small clusters. The block stays
-in a core's cache."""
+"""The number of rows and of columns of one block of products (ours); small clusters use half of
+this. A block fits into the cache of a core."""
 SLACK = 1e-4
-"""More than the error of a float32 product of two unit vectors (ours)."""
+"""An upper bound of the rounding error of a float32 product of two unit vectors (ours)."""
 MAX_PAIRS = 1 << 20
-"""Pairs held in memory before they are reduced to a spanning forest (ours)."""
+"""The number of pairs held in memory before they are reduced to a spanning forest (ours)."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class Semantic:
         return None
 
     def _keys(self, table: pa.Table, rows: int) -> tuple[np.ndarray, np.ndarray]:
-        """A key for each cluster of each row, uint64, and the row it belongs to."""
+        """Returns a key (uint64) for each cluster of each row, and the row of each key."""
         if self.clusters is None:
             return np.zeros(rows, np.uint64), np.arange(rows)
         clusters = one_chunk(table[self.clusters])
@@ -111,8 +111,8 @@ class Semantic:
 
 
 def _vectors(column: pa.Array, dimensions: int) -> tuple[np.ndarray, np.ndarray]:
-    """Which rows have a finite vector, bool; and (rows, dimensions) the vectors, zeros in other
-    rows."""
+    """Returns a mask of the rows that have a finite vector, and the vectors (rows, dimensions),
+    with zeros in all other rows."""
     present = np.asarray(column.is_valid())
     vectors = np.zeros((len(column), dimensions), np.float32)
     flat = np.asarray(column.drop_null().flatten()).astype(np.float32)
@@ -135,8 +135,9 @@ def _fingerprints(payload: np.ndarray) -> np.ndarray:
 def _near_pairs(vectors: np.ndarray, threshold: float) -> list[Edges]:
     """Pairs of rows with a cosine of at least the threshold, as edges of row numbers.
 
-    Only blocks on and above the diagonal are multiplied. The cosine of a pair they find is computed
-    again, because the last bits of a block depend on the machine and its threads.
+    Only blocks on and above the diagonal are multiplied. If a pair is found, its cosine is computed
+    again, because the last bits of a product of blocks depend on the machine and on the number of
+    threads.
     """
     from manifests.kernels.cosine import dot_products
 

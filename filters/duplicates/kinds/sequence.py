@@ -17,17 +17,18 @@ from filters.duplicates.kinds.minhash import NEAREST, WINDOW
 from manifests.record import media_lists
 
 _BATCH_ENTRIES = 1 << 16
-"""Entries whose pairs are listed in memory before repeated pairs are removed (ours)."""
+"""Pairs of about this many entries are collected in memory before repeated pairs are removed
+(ours)."""
 
 
 @dataclass(frozen=True)
 class Sequence:
-    """Records that have an image in common are candidates. Take the record with fewer images: the
-    other record must have at least the share `threshold` of them.
+    """Two records with an image in common are candidates. They are duplicates if at least the share
+    `threshold` of the images of the record with fewer images is also in the other record.
 
     The keys of a record are the families of its images. If a family is in more than WINDOW records,
-    each becomes a candidate with NEAREST of the others only: otherwise a very common frame, such as
-    a black one, would pair every record with every other.
+    each of these records is paired with only NEAREST of the others. Otherwise a very common frame,
+    such as a black frame, would pair every record with every other record.
     """
 
     threshold: float
@@ -71,8 +72,8 @@ class Sequence:
 def _batches_of_runs(starts: np.ndarray) -> Iterator[tuple[np.ndarray, int]]:
     """Runs of equal keys in batches whose pairs fit in memory, as slices of `starts`.
 
-    Each batch also has the number of other entries that an entry is paired with. It is lower for
-    runs longer than WINDOW, which are in batches of their own.
+    Each batch comes with the number of other entries that each entry is paired with. This number is
+    lower for runs longer than WINDOW, which are in separate batches.
     """
     lengths = np.diff(starts)
     long = lengths > WINDOW
@@ -86,8 +87,8 @@ def _batches_of_runs(starts: np.ndarray) -> Iterator[tuple[np.ndarray, int]]:
 
 @dataclass(frozen=True)
 class ShareInCommon:
-    """What share of the images of one record the other record has too; the record with fewer images
-    is taken.
+    """Computes the share of the images of the record with fewer images that the other record has
+    too.
 
     Images [p, q] and [q, r, s, t] have 1/2 in common; repeated images count once.
     """
@@ -115,7 +116,8 @@ class ShareInCommon:
 def _families(table: pa.Table) -> tuple[np.ndarray, np.ndarray]:
     """The distinct families of each record, in order of first appearance.
 
-    Record i has values[offsets[i] : offsets[i + 1]]; images without a hash are left out.
+    Returns (offsets, values): record i has values[offsets[i] : offsets[i + 1]]. Images without a
+    hash are left out.
     """
     offsets, families = media_lists(table[IMAGE_FAMILIES])
     known = np.flatnonzero(np.asarray(families.is_valid()))

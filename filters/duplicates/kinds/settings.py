@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 By = Literal["text", "image", "minhash", "perceptual", "semantic", "sequence"]
 NEAR = ("minhash", "semantic", "sequence")
-"""Ways that cannot be combined with each other."""
+"""Values of `by` that cannot be combined with each other."""
 DEFAULTS: dict[str, dict[str, Any]] = {
     "minhash": {
         "threshold": 0.8,
@@ -21,16 +21,16 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "semantic": {"threshold": 0.92, "embedding": None, "clusters": None},
     "sequence": {"threshold": 0.5, "distance": 6},
 }
-"""The settings of each way. All of these numbers are ours."""
+"""The settings of each value of `by`, and their defaults. All of these numbers are ours."""
 _TOKENS_IN_NGRAM = {"words": 5, "whitespace": 5, "characters": 24}
 INDEXED = {
     "by", "tokens", "n", "permutations", "bands", "rows", "distance", "embedding", "clusters"
 }  # fmt: skip
-"""Settings that must be equal in a step and in the step that made the index it reads."""
+"""Settings that must be equal in a step and in the earlier step whose index it reads."""
 
 
 def with_defaults(given: dict[str, Any], ways: list[Any] | tuple[Any, ...]) -> dict[str, Any]:
-    """The given settings, completed by the defaults of the values of `by`.
+    """The given settings, with the defaults for the values of `by` filled in.
 
     with_defaults({"by": "perceptual"}, ["perceptual"]) -> {"distance": 6, "by": "perceptual"}.
     Raises ValueError for a setting of another value of `by`.
@@ -40,7 +40,7 @@ def with_defaults(given: dict[str, Any], ways: list[Any] | tuple[Any, ...]) -> d
         for name in settings:
             if given.get(name) is not None and name not in own:
                 raise ValueError(
-                    f"{name}: is a setting of {way}, not of {', '.join(map(str, ways))}"
+                    f"{name} is a setting of {way}, not of {', '.join(map(str, ways))}"
                 )
     if "minhash" in ways and given.get("n") is None:
         own["n"] = _TOKENS_IN_NGRAM.get(given.get("tokens") or "words")
@@ -48,11 +48,11 @@ def with_defaults(given: dict[str, Any], ways: list[Any] | tuple[Any, ...]) -> d
 
 
 def contradiction(by: tuple[By, ...]) -> str:
-    """Why these values of `by` cannot be used together; "" if they can."""
+    """The reason why these values of `by` cannot be used together; "" if they can be used."""
     if len(set(by)) < len(by):
-        return "by: has one value twice"
+        return "by: a value is listed twice"
     if sum(way in NEAR for way in by) > 1:
-        return f"by: takes one of {', '.join(NEAR)}, not several"
+        return f"by: list only one of {', '.join(NEAR)}"
     if {"perceptual", "sequence"} <= set(by):
-        return "by: takes perceptual or sequence, not both"
+        return "by: list perceptual or sequence, not both"
     return ""

@@ -21,8 +21,8 @@ _SCHEMA = pa.schema([
     (UNIT, pa.uint32()), (SURVIVOR, pa.string()), (OF, pa.string()), (SIMILARITY, pa.float32()),
     (FAMILY, pa.int32()), (_EARLIER, pa.bool_()),
 ])  # fmt: skip
-"""`unit`: its number in the part. `survivor`, `of` and `similarity` are null for units that stay;
-`earlier`: the survivor is in the index of an earlier run."""
+"""`unit`: the number of the unit in its part. `survivor`, `of` and `similarity` are null for units
+that stay; `earlier`: the survivor is in the index of an earlier run."""
 
 
 def write_outcomes(uri: str, found: Found, corpus_parts: int) -> None:

@@ -1,4 +1,4 @@
-"""Phase 2 of 5: each range links units of equal identity, and finds pairs of near units.
+"""Phase 2 of 5: each range links units of equal identity, and finds pairs of similar units.
 
 A task reads the same range of all sources, so it sees all units that share a hash.
 """
@@ -55,11 +55,12 @@ class KeyRange(NamedTuple):
 def key_ranges(
     bits: int, hot: dict[int, int], max_entries: int, across_slices: bool
 ) -> list[KeyRange]:
-    """Every range, and the slices, of up to `max_entries` entries, of every hot key. `hot`: the
-    number of entries of each hot key.
+    """The work of all tasks: one task for each range, and tasks for the slices of every hot key. A
+    slice has at most `max_entries` entries. `hot`: the number of entries of each hot key.
 
-    `across_slices`: whether every two slices of a hot key are compared; otherwise each slice only
-    with itself. Three slices make the tasks (0, 1), (0, 2), (1, 2), or else (0, 0), (1, 1), (2, 2).
+    `across_slices`: if true, every two slices of a hot key are compared; if false, each slice is
+    compared only with itself. Three slices give the tasks (0, 1), (0, 2), (1, 2) if it is true, and
+    the tasks (0, 0), (1, 1), (2, 2) if it is false.
     """
     tasks = [KeyRange(number) for number in range(1 << bits)]
     for key, entries in sorted(hot.items()):
@@ -94,7 +95,8 @@ def _made(folder: str, name: str, found: Edges) -> TaskResult:
 
 
 def _link_equal(high: np.ndarray, low: np.ndarray, units: np.ndarray) -> Edges:
-    """Edges from the lowest unit of each identity (high, low) to the others that have it."""
+    """Edges from the lowest unit of each identity (high, low) to all other units with this
+    identity."""
     order = repeated_keys(high)
     order = order[np.lexsort((units[order], low[order], high[order]))]
     high, low, units = high[order], low[order], units[order]
@@ -129,8 +131,8 @@ def repeated_keys(keys: np.ndarray) -> np.ndarray:
 class FindCandidates:
     """A task: find the pairs of units that share a key and that the kind accepts as candidates.
 
-    `hot`: the keys that have tasks of their own. `first_earlier`: unit ids from this one on are
-    records of an earlier run's index; they are never compared with each other.
+    `hot`: keys that are compared by separate tasks. `first_earlier`: the lowest id of a unit from
+    an earlier run's index. Units with this id or a higher id are never compared with each other.
     """
 
     kind: Kind

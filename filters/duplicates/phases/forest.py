@@ -32,9 +32,10 @@ class Forest(NamedTuple):
 
 
 def spanning_forest(edges: Edges) -> Forest:
-    """Keep the most similar edges that connect the same units; ties go to the lower unit ids.
+    """Keep the most similar edges that are enough to connect the same units. If similarities are
+    equal, edges with lower unit ids are kept.
 
-    Edges 1-2 (0.9), 2-3 (0.8) and 1-3 (0.7) are one component; it keeps the first two edges.
+    Edges 1-2 (0.9), 2-3 (0.8) and 1-3 (0.7) form one component; the first two edges are kept.
     """
     from manifests.kernels.forest import spanning_edges
 

@@ -36,9 +36,9 @@ class Sizes(NamedTuple):
     """How the work is divided into tasks, so that a task needs a bounded amount of memory for a
     corpus of any size.
 
-    `equal_bits`, `near_bits`: identities and keys are split into 2^bits ranges each.
-    `max_entries`: a key with more entries than this is hot: it is taken out of its range, and
-    compared by tasks of its own. `sources`: how many sources there are.
+    `equal_bits`, `near_bits`: identities and keys are split into 2^bits ranges each. `max_entries`:
+    a key with more entries than this is hot: it is taken out of its range, and compared by separate
+    tasks. `sources`: how many sources there are.
     """
 
     equal_bits: int
@@ -48,8 +48,8 @@ class Sizes(NamedTuple):
 
     @property
     def reported_count(self) -> int:
-        """Every source reports keys with at least this many entries; a hot key has so many in at
-        least one source."""
+        """Every source reports its keys with at least this many entries. Every hot key has at least
+        this many entries in at least one source."""
         return max(64, self.max_entries // self.sources)
 
 
@@ -78,8 +78,8 @@ class WriteKeys:
 
 
 def _collapse_equal(units: DescribedUnits, source: int) -> tuple[np.ndarray, Edges]:
-    """The first unit of each identity, sorted by identity; and links from it to the other units
-    with the same identity."""
+    """Returns the first unit of each identity, sorted by identity, and links from this unit to the
+    other units with the same identity."""
     own = np.flatnonzero(units.present)
     own = own[np.argsort(units.identity[own, 0], kind="stable")]
     identity = units.identity[own]
@@ -109,7 +109,8 @@ def _identity_table(units: DescribedUnits, representatives: np.ndarray) -> pa.Ta
 def _key_table(
     units: DescribedUnits, representatives: np.ndarray, sizes: Sizes
 ) -> tuple[pa.Table, np.ndarray, dict[str, int]]:
-    """The keys of the representatives by range, where each range starts, and frequent keys."""
+    """Returns the keys of the representatives sorted by range, the row at which each range starts,
+    and the frequent keys with their counts."""
     from manifests.kernels.grouping import partition
 
     keys, owners = units.keys, units.owners

@@ -29,9 +29,11 @@ from manifests.step import Workspace
 from manifests.storage import parts
 
 RANGE_BYTES = 64 << 20
-"""Bytes of entries in a range (ours): a task sorts them in memory, about three times that."""
+"""The largest size of a range in bytes (ours). A task sorts one range in memory, and needs about
+three times this size."""
 MAX_COMPARED_ENTRIES = 1 << 17
-"""Entries of one key that a task compares each with each (ours): some ten seconds."""
+"""The largest number of entries of one key that one task compares with each other (ours). This
+takes about ten seconds."""
 _EQUAL_BYTES = 20
 _NEAR_BYTES = 20  # key, mark and unit; eight more for each word of payload
 
@@ -47,10 +49,10 @@ class Found(NamedTuple):
 
 class Search(NamedTuple):
     """What is compared, and how. The first `corpus_parts` of the sources are parts of the corpus;
-    the other sources are files of an earlier run's index. `units`: about how many units there are.
+    the other sources are files of an earlier run's index. `units`: the approximate number of units.
 
-    Units are duplicates if all their identities are equal: those of `equal`, and that of `kind`.
-    For units that share a key, `kind` decides.
+    Two units are duplicates if all their identities are equal: the identities of `equal`, and the
+    identity of `kind`. If two units share a key, `kind` compares them.
     """
 
     rows: RowReader
@@ -61,8 +63,8 @@ class Search(NamedTuple):
     equal: tuple[Identity, ...] = ()
 
     def forest(self, space: Workspace, prefix: str = "") -> Forest:
-        """Phases 1 to 4. `prefix` is added to folder names, so that two searches of one step do not
-        share folders."""
+        """Run phases 1 to 4. `prefix` is added to folder names, so that two searches of one step do
+        not share folders."""
         sizes = self._sizes()
         describe = DescribeSource(self.rows, self.kind, self.equal)
         folder, keys = space.phase(f"{prefix}ranges", WriteKeys(describe, sizes), self.sources)
@@ -78,7 +80,7 @@ class Search(NamedTuple):
     def survivors(
         self, forest: Forest, keep: tuple[SortKey, ...], hashes: bool, space: Workspace
     ) -> Found:
-        """Phase 5. `hashes`: whether the image hashes of members are read too."""
+        """Run phase 5. `hashes`: whether the image hashes of members are read too."""
         members = read_members(forest, self.rows, self.sources, keep, hashes, space)
         from_earlier_run = forest.units >= first_unit_id(self.corpus_parts)
         order = members.order(forest, from_earlier_run)
@@ -134,7 +136,7 @@ def _links(folder: str, commits: Iterable[Commit]) -> list[Edges]:
 
 
 def _hot_keys(commits: Iterable[Commit], max_entries: int) -> dict[int, int]:
-    """The keys with more entries than one task compares, and how many they have."""
+    """The keys with more entries than one task compares, and their numbers of entries."""
     total: Counter[int] = Counter()
     for commit in commits:
         total.update({int(key): n for key, n in commit.detail["frequent"].items()})

@@ -1,4 +1,4 @@
-"""Phase 5 of 5: of every family the best unit stays, and the others name it as their survivor."""
+"""Phase 5 of 5: the best unit of every family stays; the other units name it as their survivor."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from filters.duplicates.phases.forest import Forest
 
 
 class Survivors(NamedTuple):
-    """For each unit of a forest, by position, (n,) each.
+    """The result for each unit of a forest: arrays (n,), in the order of the forest.
 
     `survivor` int64: the position of the best unit of the family. `duplicate_of` int64: the next
     unit on the path to the survivor, which may be the survivor itself. Both are -1 for units that
@@ -27,7 +27,8 @@ def choose_survivors(forest: Forest, order: np.ndarray, from_earlier_run: np.nda
     """Keep one unit of each family: the first in `order`, a permutation of positions, best first.
 
     Units of an earlier run (`from_earlier_run`, (n,) bool) are never dropped and are not counted in
-    `family_size`. They come first in `order`, so if a family contains one, its survivor is one.
+    `family_size`. They come first in `order`, so a family with a unit of an earlier run has such a
+    unit as its survivor.
     """
     from manifests.kernels.forest import edges_towards_roots
 

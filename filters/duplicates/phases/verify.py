@@ -1,8 +1,8 @@
 """Phase 3 of 5: candidate pairs are compared exactly, by features of both units.
 
-The pairs are cut into slices. Each source writes the features of its units, once for every slice
-that needs them; then each slice compares its pairs. Pairs of one component are next to each other,
-so that few units are needed in more than one slice.
+The pairs are cut into slices. First a task for each source writes the features of its units, once
+for every slice that needs them. Then a task for each slice compares its pairs. Pairs of one
+component are next to each other, so that few units are needed in more than one slice.
 """
 
 from __future__ import annotations
@@ -24,14 +24,16 @@ from manifests import storage
 from manifests.step import TaskResult, Workspace
 
 SLICE_PAIRS = 1 << 16
-"""Pairs compared by one task (ours): their features take a few hundred MB at worst."""
+"""The number of pairs that one task compares (ours): their features need at most a few hundred
+MB."""
 
 _WANTED = pa.schema([("slice", pa.uint32()), ("unit", pa.uint32())])
 _FEATURES_SCHEMA = pa.schema([("unit", pa.uint64()), ("features", pa.list_(pa.uint32()))])
 _FEATURES = ".features.arrow"
 
 ReadUnits = Callable[[Source, np.ndarray], pa.Array]
-"""Reads the features, list<uint32>, of some units of a source, by ascending number."""
+"""Reads the features (list<uint32>) of some units of a source, in ascending order of their
+numbers."""
 
 
 class PairSlice(NamedTuple):
@@ -47,8 +49,8 @@ class PairSlice(NamedTuple):
 def verify_pairs(
     candidates: Edges, verifier: Verifier, sources: list[Source], read: ReadUnits, space: Workspace
 ) -> Edges:
-    """The pairs that are duplicates, with their exact similarity: one spanning forest for each
-    slice."""
+    """The pairs that are duplicates, with their exact similarity. The pairs of each slice are
+    reduced to a spanning forest."""
     if not len(candidates.a):
         return candidates
     pairs = _sorted_by_component(candidates)
@@ -66,16 +68,17 @@ def verify_pairs(
 
 
 def _sorted_by_component(pairs: Edges) -> Edges:
-    """The pairs sorted so that those of one component follow one another."""
+    """The pairs, sorted so that pairs of one component are next to each other."""
     forest = spanning_forest(pairs)
     component = forest.component[np.searchsorted(forest.units, pairs.a)]
     return pairs.take(np.lexsort((pairs.b, pairs.a, component)))
 
 
 def _write_wanted(pairs: Edges, uri: str) -> list[int]:
-    """Write which units each slice needs, a batch for each source; returns those sources' numbers.
+    """Write which units each slice needs, in one record batch for each source. Returns the numbers
+    of these sources.
 
-    A batch lists (slice, number of the unit in its source), sorted.
+    Each row of a batch is (slice, number of the unit in its source); rows are sorted.
     """
     slices = (np.arange(len(pairs.a)) // SLICE_PAIRS).astype(np.uint32)
     units, slices = np.concatenate([pairs.a, pairs.b]), np.concatenate([slices, slices])
@@ -94,7 +97,8 @@ def _write_wanted(pairs: Edges, uri: str) -> list[int]:
 
 @dataclass(frozen=True)
 class WriteFeatures:
-    """A task: the features of a source's units, a record batch for every slice of the pairs."""
+    """A task: write the features of a source's units, in one record batch for every slice of the
+    pairs."""
 
     read: ReadUnits
     wanted: str
@@ -116,7 +120,8 @@ class WriteFeatures:
 
 @dataclass(frozen=True)
 class ComparePairs:
-    """A task: the pairs of a slice that are duplicates, reduced to a spanning forest."""
+    """A task: find the pairs of a slice that are duplicates, and reduce them to a spanning
+    forest."""
 
     verifier: Verifier
     pairs: str

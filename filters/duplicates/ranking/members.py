@@ -1,4 +1,5 @@
-"""Reads what is needed of every member of a family: its record's id, ranks and image hashes."""
+"""Reads the data of every member of a family: the id, the ranks and the image hashes of its
+record."""
 
 from __future__ import annotations
 
@@ -25,9 +26,9 @@ _MEMBERS = ".members.arrow"
 
 
 class Members(NamedTuple):
-    """What is known of each unit of a forest, in the order of the forest. `ids`: the id of the
-    unit's record. `ranks`: (n, sort keys) float64; the lowest is best. `hashes` and `mirrors`: of
-    the images of the record; None if they were not read.
+    """The data of each unit of a forest, in the order of the forest. `ids`: the id of the unit's
+    record. `ranks`: (n, sort keys) float64; the lowest is best. `hashes` and `mirrors`: the hashes
+    of the record's images and of their mirror images; None if they were not read.
     """
 
     ids: pa.Array
@@ -36,14 +37,15 @@ class Members(NamedTuple):
     mirrors: pa.Array | None
 
     def order(self, forest: Forest, from_earlier_run: np.ndarray) -> np.ndarray:
-        """Positions of units, best first: units of an earlier run, then by ranks, then by id."""
+        """Positions of units, best first. Units of an earlier run come first. Then units are
+        ordered by rank, and by id if the ranks are equal."""
         ranks = (self.ranks[:, n] for n in reversed(range(self.ranks.shape[1])))
         return np.lexsort((forest.units, record.id_keys(self.ids), *ranks, ~from_earlier_run))
 
 
 @dataclass(frozen=True)
 class ReadMembers:
-    """A task: id, ranks and hashes of the members in a source.
+    """A task: read the id, ranks and hashes of each member in a source.
 
     `units_uri`: a file that lists the members. Units of an earlier run are not ranked: their ranks
     are all 0.
@@ -106,11 +108,12 @@ def _joined(tables: Iterable[pa.Table], keys: int, hashes: bool) -> Members:
 
 
 def image_similarity(members: Members, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """The similarity of the images of two records, float32: the lowest of all its pairs of images.
+    """The similarity of the images of two records, float32: the lowest similarity of a pair of
+    images.
 
-    The i-th image of one record is compared with the i-th image of the other, mirrored if that
-    makes it nearer. `first`, `second`: (n,) positions of members; both records of a pair have the
-    same number of images.
+    The i-th image of one record and the i-th image of the other record are a pair. The similarity
+    of a pair is the higher one of the similarities with and without mirroring. `first`, `second`:
+    (n,) positions of members; both records of a pair have the same number of images.
     """
     assert members.hashes is not None
     assert members.mirrors is not None

@@ -72,21 +72,22 @@ class SortKey(NamedTuple):
 
 
 def sort_key(line: str | Mapping[Any, tuple[str, ...]]) -> SortKey:
-    """A line of `keep` parsed: "-media.pixels" -> SortKey("media.pixels", descending=True)."""
+    """Parse a line of `keep`: "-media.pixels" -> SortKey("media.pixels", descending=True)."""
     if not isinstance(line, str):
         return SortKey("source", sources=line["source"])
     return SortKey(line.removeprefix("-"), line.startswith("-"))
 
 
 def sort_keys(keep: Iterable[str | Mapping[Any, tuple[str, ...]]]) -> tuple[SortKey, ...]:
-    """The lines of `keep` before `id`. Ids are unique, so lines after it never decide."""
+    """Parse the lines of `keep` before `id`. Ids are unique, so lines after `id` never decide."""
     keys = [sort_key(line) for line in keep]
     measures = [*(key.measure for key in keys), "id"]
     return tuple(keys[: measures.index("id")])
 
 
 def _media_measure(table: pa.Table, measure: str) -> np.ndarray:
-    """The sum over each record's media, or their count; nan if one of the values is unknown."""
+    """The sum of a value over the media of each record, or the number of media; nan if a value is
+    unknown."""
     offsets, flat = media_lists(table["media"])
     if measure == "media.count":
         return np.diff(offsets).astype(np.float64)
@@ -101,7 +102,7 @@ def _media_measure(table: pa.Table, measure: str) -> np.ndarray:
 
 
 def as_list(value: Any) -> Any:
-    """A single string or mapping as a list of one; any other value unchanged."""
+    """A single string or mapping as a list with one element; any other value unchanged."""
     return [value] if isinstance(value, str | dict) else value
 
 
@@ -131,7 +132,8 @@ def _checked(keep: tuple[Line, ...]) -> tuple[Line, ...]:
 
 
 def unknown_measure(measure: str) -> str:
-    """The error text for a misspelt measure of records, such as "text.lenght"; "" for others."""
+    """The error text for a misspelt measure of records, such as "text.lenght"; "" for any other
+    measure."""
     groups = {name.partition(".")[0] for name in RECORD_MEASURES if "." in name}
     if measure in RECORD_MEASURES or measure.partition(".")[0] not in groups:
         return ""

@@ -1,4 +1,4 @@
-"""An image as a small square of luma, which its perceptual hash is computed from."""
+"""An image as a small square of luma, from which its perceptual hash is computed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from manifests.geometry.orientation import pixels_as_shown
 from manifests.media import Decoded
 
 _REDUCED_FIRST = 1.5
-"""A fast reduction comes first and leaves the image this many times larger than the square, or more
+"""A fast method first reduces the image to at least this many times the size of the square
 (Pillow's `reducing_gap`; ours: larger values cost more and find no more copies)."""
 
 
@@ -16,7 +16,7 @@ def small_luma(decoded: Decoded, side: int) -> np.ndarray:
     """The luma of an image, resized to a square and turned upright: uint8 (side, side).
 
     Each value is a weighted mean of a part of the image. So an image gives nearly the same square
-    at full size, at half the size, or at the scale that its codec decoded it.
+    at full size, at half the size, and at a smaller scale that its codec decodes.
     """
     from PIL import Image
 

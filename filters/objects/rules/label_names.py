@@ -13,11 +13,12 @@ import yaml
 from manifests import storage
 from manifests.errors import InputError
 
-_FORM = "It is YAML or JSON of `old: new`, or CSV or TSV of two columns without a header."
+_FORM = "The file must be YAML or JSON of `old: new`, or CSV or TSV of two columns, no header."
 
 
 def normalise(labels: pa.Array, fold: bool = True) -> pa.Array:
-    """Labels in NFC, with one space for a run of whitespace and underscores, and none at the ends.
+    """Labels in Unicode's form NFC. A run of whitespace and underscores becomes one space, and is
+    removed at both ends.
 
     With `fold` they are also in lower case: `normalise(["Traffic__Light "]) -> ["traffic light"]`
     """
@@ -28,9 +29,10 @@ def normalise(labels: pa.Array, fold: bool = True) -> pa.Array:
 
 
 def read_renames(path: str) -> dict[str, str]:
-    """New labels by old ones, from a YAML, JSON, CSV or TSV file. InputError if it is malformed.
+    """A dict of old label to new label, from a YAML, JSON, CSV or TSV file. Raises InputError if
+    the file is malformed.
 
-    It is parsed again only when the size or date of the file changes.
+    The file is parsed again only when its size or date changes.
     """
     stamp = storage.size_and_stamp(path)
     if stamp is None:
@@ -43,7 +45,7 @@ def _read(path: str, stamp: tuple[int, int]) -> dict[str, str]:
     try:
         text = storage.read_bytes(path).decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise InputError(f"not UTF-8: {error}", path, "Save it as UTF-8.") from error
+        raise InputError(f"the file is not UTF-8: {error}", path, "Save it as UTF-8.") from error
     separator = {"csv": ",", "tsv": "\t"}.get(path.rsplit(".", 1)[-1].lower())
     return _mapping(text, path) if separator is None else _columns(text, separator, path)
 
@@ -52,13 +54,13 @@ def _mapping(text: str, path: str) -> dict[str, str]:
     try:
         parsed = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise InputError(f"not YAML: {error}", path, _FORM) from error
+        raise InputError(f"the file is not YAML: {error}", path, _FORM) from error
     if not isinstance(parsed, dict):
         raise InputError(f"{str(parsed)[:80]!r} is not a mapping of `old: new`", path, _FORM)
     for old, new in parsed.items():
         if not (isinstance(old, str) and isinstance(new, str)):
             raise InputError(
-                f"in {old!r}: {new!r} both must be text.", path, "Put quotes around both."
+                f"both labels must be text in {old!r}: {new!r}.", path, "Put quotes around both."
             )
     return parsed
 

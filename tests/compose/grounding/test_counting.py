@@ -186,7 +186,7 @@ def test_built_in_templates_name_the_label_and_differ() -> None:
         ({"forms": ["voxels"]}, "direct"),
         ({"min": 5, "max": 2}, "min: 5 is over max: 2"),
         ({"templates": {"direct": ["How many?"]}}, "no placeholder; it needs {labels}"),
-        ({"templates": {"direct": []}}, "none for direct"),
+        ({"templates": {"direct": []}}, "there is none for direct"),
         ({"style": "tags"}, "qwen3"),
     ],
 )

@@ -286,7 +286,7 @@ def test_published_templates_are_marked_and_name_the_label_once() -> None:
         ({"templates": ["Find {label}."]}, "has {label}; it needs {labels}"),
         ({"templates": ["<image>{labels}"]}, "media tag"),
         ({"templates": ["{labels}"], "by": "expression"}, "it needs {expression}"),
-        ({"templates": []}, "empty list"),
+        ({"templates": []}, "the list is empty"),
         ({"max_coordinate": 998}, "999"),
     ],
 )

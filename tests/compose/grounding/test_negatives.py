@@ -188,7 +188,7 @@ def test_the_choice_depends_only_on_seed_and_id() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"categories": []}, "there are none"),
+        ({"categories": []}, "there are no categories"),
         ({"categories": ["dog", "--"]}, "'--' has no letter or digit"),
         ({"style": "tags", "what": "points"}, "not points"),
         ({"templates": ["{expression}"]}, "it needs {labels}"),

@@ -33,7 +33,7 @@ def test_items_with_a_similar_embedding_are_found(
 def test_embeddings_of_other_dimensions_are_errors(tmp_path: Path) -> None:
     jsonl(tmp_path / "b.jsonl", {"v": [1, 0]})
     step_ = step({"name": "b", "path": "b.jsonl", "embedding": "v"}, embedding="embed.vector")
-    with pytest.raises(StepError, match="have 3 dimensions, the benchmarks' 2"):
+    with pytest.raises(StepError, match="have 3 dimensions, the embeddings of benchmarks have 2"):
         answers(step_, embedded([1, 0, 0]), Media(str(tmp_path)))
     jsonl(tmp_path / "b.jsonl", {"v": [1, 0]}, {"v": [1, 0, 0]})
     with pytest.raises(

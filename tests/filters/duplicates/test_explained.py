@@ -91,10 +91,10 @@ def test_the_command_prints_each_family_in_a_few_lines(base: Path, capsys: Captu
     lines = output.splitlines()
     (family,) = largest_families(str(base / "out"), 1, 2)
     assert family.survivor in first
-    assert lines[0] == f"4 dropped by duplicates for {family.survivor}  {family.origin}"
+    assert lines[0] == f"4 dropped by duplicates; kept: {family.survivor}  {family.origin}"
     assert lines[1] == "  a caption that many have"
     for line, member in zip(lines[2:4], family.members, strict=True):
-        of = [] if member.of == family.survivor else ["of", member.of]
+        of = [] if member.of == family.survivor else ["duplicate", "of", member.of]
         assert line.split() == ["1", member.id, member.origin, *of]
     assert lines[4].strip() == "and 2 more"
 
@@ -107,7 +107,7 @@ def test_an_indirect_member_names_the_record_between_and_a_long_text_is_cut(
     last, middle = ids[CHAIN[2]][0], ids[CHAIN[1]][0]
     (line,) = (line for line in output.splitlines() if line.split()[1:2] == [last])
     assert line.split()[0] == "0.7"
-    assert line.endswith(f"  of {middle}")
+    assert line.endswith(f"  duplicate of {middle}")
     (cut,) = (line for line in output.splitlines() if line.startswith("  a third"))
     assert len(cut) == 2 + 72
     assert cut.endswith("…")
@@ -183,7 +183,7 @@ def test_a_survivor_of_an_earlier_corpus_is_marked_as_such(base: Path, capsys: C
     first = _ids(base)[CHAIN[0]][0]
     assert family[:5] == ("duplicates", first, None, None, 2)
     _, output = answer(capsys, "duplicates", base / "new-out")
-    assert output.startswith(f"2 dropped by duplicates for {first}  in an earlier corpus\n")
+    assert output.startswith(f"2 dropped by duplicates; kept: {first}  in an earlier corpus\n")
     ids = _ids(base, "new-out")
     _, output = answer(capsys, "explain", base / "new-out", ids[last][0])
     assert "in an earlier corpus" in output

@@ -225,7 +225,7 @@ def test_verify_finds_a_damaged_sidecar_or_index(base: Path) -> None:
         assert [fault.place for fault in verify(str(base / "out")).faults] == [str(path)]
         path.write_bytes(whole)
     indexes[0].unlink()
-    assert [fault.fault for fault in verify(str(base / "out")).faults] == ["is missing"]
+    assert [fault.fault for fault in verify(str(base / "out")).faults] == ["the file is missing"]
 
 
 def test_a_missing_index_is_made_again(base: Path) -> None:

@@ -69,21 +69,21 @@ def test_zero_and_false_are_kept_as_settings() -> None:
 
 
 @pytest.mark.parametrize(("settings", "fault"), [
-    ({"by": "text", "threshold": 0.8}, "threshold: is a setting of minhash, not of text"),
+    ({"by": "text", "threshold": 0.8}, "threshold is a setting of minhash, not of text"),
     ({"by": ["text", "image"], "distance": 0},
-     "distance: is a setting of perceptual, not of text, image"),
-    ({"by": "text", "verify": False}, "verify: is a setting of minhash, not of text"),
-    ({"by": "perceptual", "bands": 4}, "bands: is a setting of minhash, not of perceptual"),
-    ({"by": "sequence", "clusters": "x"}, "clusters: is a setting of semantic, not of sequence"),
-    ({"by": "minhash", "embedding": "x"}, "embedding: is a setting of semantic, not of minhash"),
-    ({"by": ["text", "text"]}, "by: has one value twice"),
-    ({"by": ["minhash", "sequence"]}, "by: takes one of minhash, semantic, sequence, not several"),
-    ({"by": ["perceptual", "sequence"]}, "by: takes perceptual or sequence, not both"),
-    ({"by": "semantic"}, "by: semantic needs the column of embeddings in `embedding`"),
+     "distance is a setting of perceptual, not of text, image"),
+    ({"by": "text", "verify": False}, "verify is a setting of minhash, not of text"),
+    ({"by": "perceptual", "bands": 4}, "bands is a setting of minhash, not of perceptual"),
+    ({"by": "sequence", "clusters": "x"}, "clusters is a setting of semantic, not of sequence"),
+    ({"by": "minhash", "embedding": "x"}, "embedding is a setting of semantic, not of minhash"),
+    ({"by": ["text", "text"]}, "by: a value is listed twice"),
+    ({"by": ["minhash", "sequence"]}, "by: list only one of minhash, semantic, sequence"),
+    ({"by": ["perceptual", "sequence"]}, "by: list perceptual or sequence, not both"),
+    ({"by": "semantic"}, "by: semantic needs the setting embedding, the column of embeddings"),
     ({"by": "minhash", "bands": 20, "rows": 7},
-     "20 bands of 7 rows need 140 permutations, there are 128"),
+     "20 bands of 7 rows need 140 permutations, but there are 128"),
     ({"by": "minhash", "bands": 9, "rows": 8, "permutations": 64},
-     "9 bands of 8 rows need 72 permutations, there are 64"),
+     "9 bands of 8 rows need 72 permutations, but there are 64"),
 ])  # fmt: skip
 def test_settings_that_contradict_each_other_are_refused(
     settings: dict[str, Any], fault: str
@@ -96,7 +96,7 @@ def test_settings_that_contradict_each_other_are_refused(
     ({"by": []}, "by", "at least 1 item"),
     ({"by": 7}, "by", "valid tuple"),
     ({"by": "texts"}, "by", "'text', 'image', 'minhash', 'perceptual', 'semantic' or 'sequence'"),
-    ({"by": [1], "bands": 2}, "", "bands: is a setting of minhash, not of 1"),
+    ({"by": [1], "bands": 2}, "", "bands is a setting of minhash, not of 1"),
     ({"by": "minhash", "threshold": 0}, "threshold", "greater than 0"),
     ({"by": "minhash", "threshold": 1.1}, "threshold", "less than or equal to 1"),
     ({"by": "minhash", "tokens": "word"}, "tokens", "'words', 'whitespace' or 'characters'"),

@@ -90,8 +90,8 @@ def test_a_camera_of_the_image_at_another_size_is_an_error(base: Path) -> None:
     )
     result = answers(Cameras(path="cameras.json"), batch, Media(str(base)))
     assert [error.split(":")[0] for error in result["error"]] == [
-        "the camera's centre is far from the image's",
-        "the camera's `width` and `height` have another aspect than the image",
+        "the camera's centre is far from the image's centre",
+        "the camera's `width` and `height` have another aspect ratio than the image",
         "an image of unknown size",
     ]
     assert result["given"] == [None] * 3

@@ -97,12 +97,20 @@ def test_new_names_come_from_a_file(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "fault"),
     [
-        ("n.yaml", "no: norway", "in False: 'norway' both must be text. Put quotes around both."),
+        (
+            "n.yaml",
+            "no: norway",
+            "both labels must be text in False: 'norway'. Put quotes around both.",
+        ),
         ("n.yaml", "- a\n- b", "is not a mapping of `old: new`"),
         ("n.yaml", "a: [", "not YAML"),
         ("n.csv", "a,b\na,b,c\n", "line 2 has 3 columns, not 2"),
         ("n.csv", "a,b\na,c\n", "line 2 renames 'a' again"),
-        ("n.yaml", "A_b: c\na b: d", "'A_b' and 'a b' are the same label, and get two new names"),
+        (
+            "n.yaml",
+            "A_b: c\na b: d",
+            "'A_b' and 'a b' are the same label, but have different new names",
+        ),
     ],
 )
 def test_an_unusable_file_of_names_is_refused(

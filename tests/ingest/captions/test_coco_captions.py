@@ -123,7 +123,7 @@ def test_the_second_annotation_of_an_id_is_a_failure(tmp_path: Path) -> None:
         ("a.json#annotations[3]", "RowError"),
         ("a.json#annotations[4]", "RowError"),
     ]
-    assert failures[0].message == "the id 101 occurs a second time"
+    assert failures[0].message == "an earlier annotation has the id 101"
 
 
 def test_captions_of_an_image_id_with_two_files_are_failures(tmp_path: Path) -> None:
@@ -174,7 +174,7 @@ def test_the_failure_of_a_file_without_its_arrays_lists_its_keys(tmp_path: Path)
     reader = CocoCaptions(name="own", path="a.json")
     rows, failures = read(tmp_path, reader, {"images": IMAGES, "labels": []})
     assert (rows, kinds(failures)) == ([], [("a.json#annotations", "RowError")])
-    assert failures[0].message == "no key 'annotations'; there are: images, labels."
+    assert failures[0].message == "no key 'annotations'; the keys are: images, labels."
     rows, failures = read(tmp_path, reader, b"[1, 2]")
     assert rows == []
     assert [failure.key for failure in failures] == [
@@ -219,7 +219,7 @@ def test_a_repeated_key_is_a_failure(tmp_path: Path) -> None:
     rows, failures = read(tmp_path, CocoCaptions(name="own", path="a.json"), data)
     assert len(rows) == 3
     (failure,) = failures
-    assert failure.message == "the key 'images' comes twice. Repair the file."
+    assert failure.message == "the key 'images' occurs twice. Repair the file."
 
 
 def test_splits_join_and_find_repeated_ids_like_one_split(

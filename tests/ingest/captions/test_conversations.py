@@ -99,14 +99,26 @@ def test_fields_of_the_other_layout_may_be_present_and_null() -> None:
 @pytest.mark.parametrize(
     ("turns", "images", "fault"),
     [
-        ([], 0, "a conversation without a turn"),
-        ([{"from": "human", "value": "What?"}], 1, "0 <image> tags for 1 images."),
-        ([{"from": "human", "value": "<image><image>"}], 1, "2 <image> tags for 1 images."),
-        ([{"from": "human", "value": "<video>"}], 0, "1 <video> tags for 0 videos."),
+        ([], 0, "the conversation has no turns"),
+        (
+            [{"from": "human", "value": "What?"}],
+            1,
+            "the turns have 0 <image> tags, but the sample has 1 images.",
+        ),
+        (
+            [{"from": "human", "value": "<image><image>"}],
+            1,
+            "the turns have 2 <image> tags, but the sample has 1 images.",
+        ),
+        (
+            [{"from": "human", "value": "<video>"}],
+            0,
+            "the turns have 1 <video> tags, but the sample has 0 videos.",
+        ),
         (
             [{"from": "gpt", "value": "See <image>"}],
             1,
-            "turn 0 is an answer with a media tag in it",
+            "turn 0 is an answer, but it has a media tag",
         ),
         (
             [{"from": "robot", "value": "x"}],
@@ -114,18 +126,18 @@ def test_fields_of_the_other_layout_may_be_present_and_null() -> None:
             "turn 0 is from 'robot', which is not one of human, user, gpt, assistant, system",
         ),
         ([{"value": "x"}], 0, "turn 0 is from None, which is not one of"),
-        ([{"from": "human", "value": None}], 0, "turn 0 has None: neither text nor a list"),
-        ([{"from": "human", "value": 7}], 0, "turn 0 has 7: neither text nor a list of parts"),
+        ([{"from": "human", "value": None}], 0, "turn 0 has None, neither text nor a list"),
+        ([{"from": "human", "value": 7}], 0, "turn 0 has 7, neither text nor a list of parts"),
         (["hello"], 0, "turn 0 is 'hello', not an object"),
         (
             [{"role": "user", "content": [{"type": "audio"}]}],
             0,
-            "turn 0 has the part {'type': 'audio'}: neither text, image nor video",
+            "turn 0 has the part {'type': 'audio'}, neither text, image nor video",
         ),
         (
             [{"role": "user", "content": [{"type": "text", "text": None}]}],
             0,
-            "turn 0 has the part {'type': 'text', 'text': None}: neither text, image nor video",
+            "turn 0 has the part {'type': 'text', 'text': None}, neither text, image nor video",
         ),
     ],
 )

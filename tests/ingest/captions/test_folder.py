@@ -111,30 +111,34 @@ def test_failures_name_the_file_the_fault_and_the_fix(tmp_path: Path) -> None:
     }
     reader = folder(tmp_path, files)
     assert read_rows(reader, tmp_path) == []
-    parse = "json: does not parse: unexpected end of data: line 1 column 2 (char 1). Repair it."
+    parse = (
+        "json: the file is not JSON: unexpected end of data: line 1 column 2 (char 1). Repair it."
+    )
     assert failures(reader, tmp_path) == [
         failed("broken.jpg", "RowError", parse),
         failed("broken.png", "RowError", parse),
         failed(
             "cut.jpg",
             "MediaError",
-            f"jpg: truncated: 200 bytes end before the image size. {FIX}",
+            f"jpg: truncated: its 200 bytes end before the image size. {FIX}",
         ),
-        failed("empty.jpg", "MediaError", f"jpg: not an image: no bytes. {FIX}"),
+        failed("empty.jpg", "MediaError", f"jpg: not an image: it has no bytes. {FIX}"),
         failed(
-            "latin.jpg", "RowError", "txt: byte 3 is 0xe9: not UTF-8. Convert the caption to UTF-8."
+            "latin.jpg",
+            "RowError",
+            "txt: byte 3 is 0xe9, which is not UTF-8. Convert the caption to UTF-8.",
         ),
         failed(
             "lonely.txt",
             "RowError",
             "no image is beside 'lonely.txt'. "
-            "Put lonely.jpg, .png or the like there, or take it away.",
+            "Put lonely.jpg, .png or the like there, or remove the file.",
         ),
         failed(
             "nested/lonely.json",
             "RowError",
             "no image is beside 'nested/lonely.json'. "
-            "Put nested/lonely.jpg, .png or the like there, or take it away.",
+            "Put nested/lonely.jpg, .png or the like there, or remove the file.",
         ),
     ]
 

@@ -136,10 +136,10 @@ def test_a_chat_with_more_or_fewer_tags_than_images_is_a_failure_and_keeps_nothi
     chats = pa.array([TURNS, TURNS, None], pa.list_(TURN))
     found = read(tmp_path, {"images": images, "conversations": chats})
     assert found.records.num_rows == 1
-    fix = "Each must have its tag in a user turn."
+    fix = "Each image must have one tag, in a user turn."
     assert messages(found) == [
-        ("a.parquet#1", f"1 <image> tags for 2 images. {fix}"),
-        ("a.parquet#2", "a conversation without a turn"),
+        ("a.parquet#1", f"the turns have 1 <image> tags, but the sample has 2 images. {fix}"),
+        ("a.parquet#2", "the conversation has no turns"),
     ]
     assert (tmp_path / "kept.bin").read_bytes() == ONE
 
@@ -149,7 +149,7 @@ def test_one_bad_image_fails_its_whole_row(tmp_path: Path) -> None:
     found = read(tmp_path, {"images": images, "text": ["a", "b", "c"]})
     assert contents(found) == [[0, "c"]]
     assert [m for m in messages(found) if m[0] == "a.parquet#1"] == [
-        ("a.parquet#1", "no image: neither bytes nor a path")
+        ("a.parquet#1", "the image has neither bytes nor a path")
     ]
     assert [f.error for f in found.failures] == ["MediaError", "RowError"]
 
@@ -159,8 +159,8 @@ def test_a_caption_of_several_images_has_them_all_before_its_text(tmp_path: Path
     found = read(tmp_path, {"images": images, "text": ["both", None, "none", "none"]})
     assert contents(found) == [[0, 1, "both"], [0]]
     assert messages(found) == [
-        ("a.parquet#2", "no image in the row"),
-        ("a.parquet#3", "no image in the row"),
+        ("a.parquet#2", "the row has no image"),
+        ("a.parquet#3", "the row has no image"),
     ]
 
 
@@ -171,8 +171,8 @@ def test_a_caption_without_image_is_a_failure_and_one_without_text_is_not(
     found = read(tmp_path, {"image": images, "text": [None, "b", "c", ""]})
     assert contents(found) == [[0], [0]]
     assert messages(found) == [
-        ("a.parquet#1", "no image in the row"),
-        ("a.parquet#2", "no image in the row"),
+        ("a.parquet#1", "the row has no image"),
+        ("a.parquet#2", "the row has no image"),
     ]
 
 
@@ -198,7 +198,8 @@ def test_a_path_without_media_root_is_a_failure_that_names_the_setting(tmp_path:
     assert messages(found) == [
         (
             "a.parquet#0",
-            "no bytes, only the path 'a.jpg'. Set media_root to the folder of the image.",
+            "the image has no bytes, only the path 'a.jpg'. Set media_root to the folder of the "
+            "image.",
         )
     ]
 
@@ -250,7 +251,7 @@ def test_text_that_is_not_utf8_is_a_failure_of_its_row(tmp_path: Path) -> None:
 def test_images_may_be_bare_bytes(tmp_path: Path) -> None:
     found = read(tmp_path, {"image": pa.array([ONE, None], pa.large_binary()), "text": ["a", "b"]})
     assert contents(found) == [[0, "a"]]
-    assert messages(found) == [("a.parquet#1", "no image in the row")]
+    assert messages(found) == [("a.parquet#1", "the row has no image")]
 
 
 def test_a_table_without_rows_has_no_records(tmp_path: Path) -> None:
@@ -265,7 +266,7 @@ def test_a_table_without_images_is_an_input_error_that_names_other_readers(
     tmp_path: Path,
 ) -> None:
     pq.write_table(pa.table({"url": ["x"]}), tmp_path / "a.parquet")
-    with pytest.raises(InputError, match=r"a\.parquet: no column image or images .* url_table"):
+    with pytest.raises(InputError, match=r"a\.parquet: no column of images .* url_table"):
         read_all(HfParquet(name="hf", path="a.parquet"), str(tmp_path))
 
 

@@ -165,10 +165,10 @@ def test_json_lines_that_are_no_row_are_failures_with_line_and_position(tmp_path
         "'short' is an object, not text: {'en': 'a'}",
     )
     assert [by_line[f"a.jsonl#{n}"][1] for n in (9, 10, 11, 12)] == [
-        "no image: 'file' is None",
-        "no image: 'file' is ''",
-        "no image: 'file' is 7",
-        "no image: 'file' is ['dog.jpg']",
+        "the row has no image: 'file' is None",
+        "the row has no image: 'file' is ''",
+        "the row has no image: 'file' is 7",
+        "the row has no image: 'file' is ['dog.jpg']",
     ]
     assert by_line["a.jsonl#13"] == ("RowError", "'../a.jsonl' is outside media_root")
     missing = f"media/none.jpg: there is no such file. {FIX_MISSING_FILE}"
@@ -202,8 +202,8 @@ def test_broken_csv_rows_are_failures_with_their_lines(tmp_path: Path) -> None:
     rows, failures = read(tmp_path, data, "a.csv", text="t")
     assert captions(rows) == ["a cat"]
     assert [(f.origin, f.message) for f in failures] == [
-        ("a.csv#2", "line 2 has 1 fields where the header has 2"),
-        ("a.csv#3", "line 3 has 3 fields where the header has 2"),
+        ("a.csv#2", "line 2 has 1 fields, but the header has 2"),
+        ("a.csv#3", "line 3 has 3 fields, but the header has 2"),
         ("a.csv#4", f"line 4: 0xe9 is not UTF-8. {CONVERT}"),
         ("a.csv#5", "lines 5 to 5: broken CSV: ',' expected after '\"'"),
         ("a.csv#7", "lines 7 to 8: broken CSV: unexpected end of data"),
@@ -215,7 +215,7 @@ def test_a_quote_in_a_tsv_is_a_character_like_any(tmp_path: Path) -> None:
     rows, failures = read(tmp_path, data, "a.tsv", text="t")
     assert captions(rows) == ['"a dog']
     assert [f.message for f in failures] == [
-        "line 3 has 3 fields where the header has 2",
+        "line 3 has 3 fields, but the header has 2",
         f"line 4, byte 8: 0xff is not UTF-8. {CONVERT}",
     ]
 
@@ -273,13 +273,13 @@ def test_a_missing_column_is_an_input_error_with_the_nearest_spelling(
 @pytest.mark.parametrize(
     ("name", "data", "fault"),
     [
-        ("a.jsonl", b'[{"file": "dog.jpg"}]', "a JSON array, not JSON lines."),
+        ("a.jsonl", b'[{"file": "dog.jpg"}]', "the file is a JSON array, not JSON lines."),
         (
             "a.csv",
             b"\xff\xfef\0i\0l\0e\0",
-            "line 1 is not a header of a table: line 1, byte 0: 0xff",
+            "line 1 is not the header of a table: line 1, byte 0: 0xff",
         ),
-        ("a.parquet", b"file,short", "broken parquet"),
+        ("a.parquet", b"file,short", "the parquet file is broken"),
     ],
 )
 def test_a_file_that_is_no_table_is_an_input_error_that_names_it(

@@ -127,8 +127,8 @@ def test_lines_that_are_no_row_are_failures_with_their_line_and_blank_ones_are_n
             "a.tsv#7",
             "a.tsv#7",
             "MediaError",
-            f"no media for 'http://x.com/none.jpg': looked for {sha}, {md5}, none.jpg in media. "
-            "Nothing is fetched: bring the files there, or set `file` to how they are named.",
+            f"no image for 'http://x.com/none.jpg' in media: looked for {sha}, {md5}, none.jpg. "
+            "Images are not downloaded: copy the file there, or set `file` to its name.",
         ),
     ]
 

@@ -70,8 +70,8 @@ def test_a_datacomp_row_is_its_local_image_its_text_and_all_else_as_meta(tmp_pat
             "a.parquet#0",
             "a.parquet#0",
             "MediaError",
-            f"no media for 'http://x/1.jpg': looked for u1, {sha}, {md5}, 1.jpg in media. "
-            "Nothing is fetched: bring the files there, or set `file` to how they are named.",
+            f"no image for 'http://x/1.jpg' in media: looked for u1, {sha}, {md5}, 1.jpg. "
+            "Images are not downloaded: copy the file there, or set `file` to its name.",
         )
     ]
 
@@ -133,14 +133,14 @@ def test_a_name_that_leads_out_of_media_root_is_a_failure(tmp_path: Path) -> Non
     columns = {"uid": names, "url": ["http://x/"] * 8, "text": ["a"] * 8}
     rows, failures = read(tmp_path, columns, file="{uid}")
     assert uris(rows) == ["media/ok.jpg"]
-    assert [f.message.partition(". Nothing")[0] for f in failures] == [
+    assert [f.message.partition(". Images")[0] for f in failures] == [
         "'../secret' is outside media_root",
         "'/etc/passwd' is not a path below media_root",
         "'a/../../secret' is outside media_root",
         "'a\\x00/b' is not a path below media_root",
-        "no media for 'http://x/': looked for .. in media",
-        "no media for 'http://x/': looked for nothing in media",
-        "no media for 'http://x/': looked for nothing in media",
+        "no image for 'http://x/' in media: looked for ..",
+        "no image for 'http://x/' in media: looked for nothing",
+        "no image for 'http://x/' in media: looked for nothing",
     ]
 
 
@@ -211,7 +211,11 @@ def test_no_rows_are_no_records(tmp_path: Path) -> None:
     ("columns", "settings", "fault"),
     [
         ({"url": ["x"], "title": ["a"]}, {}, "no column of text: none of caption, text, txt"),
-        ({"text": ["a"], "link": ["x"]}, {}, "no column of urls, uid or key: there are text, link"),
+        (
+            {"text": ["a"], "link": ["x"]},
+            {},
+            "no column of urls, uid or key; the columns are: text, link",
+        ),
         ({"text": ["a"], "url": ["x"]}, {"url": "link"}, "no column 'link'"),
         ({"text": ["a"], "url": ["x"]}, {"text": "txet"}, "Did you mean 'text'?"),
         ({"text": ["a"], "uid": ["x"]}, {"file": "{udi}"}, "no column 'udi'. Did you mean 'uid'?"),
@@ -237,7 +241,7 @@ def test_a_missing_media_root_is_an_input_error(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("file", ["uid", "{}", "{uid", "{uid[1]}", "{uid}}", "{uid[a:b]}", ""])
 def test_a_template_without_a_column_is_refused_with_an_example(file: str) -> None:
-    with pytest.raises(ValidationError, match=r"names no column; a file is like"):
+    with pytest.raises(ValidationError, match=r"has no column in braces, as"):
         UrlTable(name="w", path="*", media_root="m", file=file)
 
 

@@ -38,22 +38,27 @@ def test_failures_name_the_sample_the_fault_and_the_fix(tmp_path: Path) -> None:
     reader = shard(tmp_path, members)
     assert [r["origin"] for r in read_samples(reader, tmp_path)] == ["a.tar#good"]
     assert failures(reader, tmp_path) == [
-        failure("cut", "MediaError", f"jpg: truncated: 200 bytes end before the image size. {fix}"),
+        failure(
+            "cut", "MediaError", f"jpg: truncated: its 200 bytes end before the image size. {fix}"
+        ),
         failure("garbage", "MediaError", f"jpg: not an image: it starts with b'<html>40'. {fix}"),
-        failure("empty", "MediaError", f"png: not an image: no bytes. {fix}"),
+        failure("empty", "MediaError", f"png: not an image: it has no bytes. {fix}"),
         failure(
             "text",
             "RowError",
-            "no image in it: its members are txt, json. "
+            "the sample has no image: its members are txt, json. "
             "Name images KEY.jpg, KEY.png, KEY.webp and the like.",
         ),
         failure(
-            "latin", "RowError", "txt: byte 3 is 0xe9: not UTF-8. Convert the caption to UTF-8."
+            "latin",
+            "RowError",
+            "txt: byte 3 is 0xe9, which is not UTF-8. Convert the caption to UTF-8.",
         ),
         failure(
             "broken",
             "RowError",
-            "json: does not parse: unexpected end of data: line 1 column 15 (char 14). Repair it.",
+            "json: the file is not JSON: unexpected end of data: line 1 column 15 (char 14). "
+            "Repair it.",
         ),
         failure(
             "list",
@@ -66,7 +71,7 @@ def test_failures_name_the_sample_the_fault_and_the_fix(tmp_path: Path) -> None:
             "json: field 'caption' is 7, not text. Name another field in the setting 'caption'.",
         ),
         failure(
-            "one", "MediaError", f"1.jpg: truncated: 100 bytes end before the image size. {fix}"
+            "one", "MediaError", f"1.jpg: truncated: its 100 bytes end before the image size. {fix}"
         ),
     ]
 
@@ -109,7 +114,7 @@ def test_a_caption_of_32_mebibytes_is_quarantined(tmp_path: Path) -> None:
         failure(
             "0",
             "LimitError",
-            "txt: 33554432 bytes is over the limit of 16777216 beside an image. "
+            "txt: 33554432 bytes is over the limit of 16777216 for a file beside an image. "
             "Leave out everything that is not a caption.",
         )
     ]
@@ -122,7 +127,7 @@ def test_a_caption_of_32_mebibytes_is_quarantined(tmp_path: Path) -> None:
 def test_a_member_that_leaves_the_archive_is_quarantined_alone(tmp_path: Path, name: str) -> None:
     reader = shard(tmp_path, [("0.jpg", JPEG), (name, JPEG), ("0.txt", b"a")])
     assert [(r["origin"], r["text"]) for r in read_samples(reader, tmp_path)] == [("a.tar#0", "a")]
-    fault = f"the name {name!r} is absolute, or leaves the archive."
+    fault = f"the name {name!r} is absolute, or is outside the archive."
     assert failures(reader, tmp_path) == [
         failure(name, "RowError", f"{fault} Pack the tar with relative names.")
     ]
@@ -138,7 +143,9 @@ def test_two_members_of_one_name_fail_their_sample(tmp_path: Path) -> None:
     assert [r["origin"] for r in read_samples(reader, tmp_path)] == ["a.tar#1"]
     assert failures(reader, tmp_path) == [
         failure(
-            "0", "RowError", "a second member '0.JPG'. Give every member of a sample its own name."
+            "0",
+            "RowError",
+            "the sample has a second member '0.JPG'. Give every member of a sample its own name.",
         )
     ]
 
@@ -192,9 +199,14 @@ def test_a_tar_cut_anywhere_loses_only_the_sample_at_the_cut(tmp_path: Path) -> 
 
 def test_a_file_that_is_no_tar_is_one_failure(tmp_path: Path) -> None:
     (tmp_path / "a.tar").write_bytes(b"<html>404 not found</html>")
-    fix = "Name tars that are not compressed."
+    fix = "Set the path to tars that are not compressed."
     assert failures(WebDataset(name="web", path="a.tar"), tmp_path) == [
-        Failure("a.tar", "a.tar", "FileError", f"not a tar: it starts with b'<html>40'. {fix}")
+        Failure(
+            "a.tar",
+            "a.tar",
+            "FileError",
+            f"the file is not a tar: it starts with b'<html>40'. {fix}",
+        )
     ]
 
 

@@ -203,7 +203,7 @@ def test_an_extra_comma_is_a_broken_element(tmp_path: Path) -> None:
     for data, broken in ((b"[1,,2]", [1]), (b"[,]", [0, 1]), (b"[1,]", [1]), (b"[,1]", [0])):
         assert values_and_broken(elements(write(tmp_path, data)))[1] == broken
     assert faults(elements(write(tmp_path, b"[1,,2]"))) == [
-        "nothing between two commas, at byte 3."
+        "no element between two commas, at byte 3."
     ]
 
 
@@ -254,7 +254,9 @@ def test_invalid_utf8_breaks_one_element_whose_error_has_the_position(tmp_path: 
 def test_something_after_the_array_is_a_fault_and_is_not_read(tmp_path: Path) -> None:
     place = write(tmp_path, b"[1]\n[2]\n")
     assert values_and_broken(elements(place)) == ([(0, 1)], [1])
-    assert faults(elements(place)) == ["something follows the array, at byte 4: it is not read."]
+    assert faults(elements(place)) == [
+        "text follows the end of the array, at byte 4: it is not read."
+    ]
 
 
 def test_anything_but_an_array_is_one_broken_element(tmp_path: Path) -> None:
@@ -279,7 +281,7 @@ def test_a_truncated_compressed_file_ends_where_it_breaks(tmp_path: Path) -> Non
     assert [n for n, _ in values] == list(range(len(values)))
     assert 1000 < len(values) < 5000
     assert broken == [len(values)]
-    assert faults(elements(place))[0].startswith("broken compressed file: ")
+    assert faults(elements(place))[0].startswith("the compressed file is broken: ")
 
 
 def test_an_element_over_the_limit_fails_and_those_after_it_do_not(
@@ -437,7 +439,7 @@ def test_the_first_value_of_a_repeated_key_is_given_and_the_second_is_a_fault(
     tmp_path: Path,
 ) -> None:
     found = members(write(tmp_path, b'{"a": [1], "a": [2]}'))
-    assert found == Members({"a": ByteRange(5, 9)}, "the key 'a' comes twice.")
+    assert found == Members({"a": ByteRange(5, 9)}, "the key 'a' occurs twice.")
 
 
 def test_an_array_closed_by_the_wrong_bracket_is_broken(tmp_path: Path) -> None:

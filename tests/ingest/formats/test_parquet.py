@@ -130,7 +130,9 @@ def test_anything_but_parquet_is_an_input_error_that_names_the_file(
     context: Context, data: bytes
 ) -> None:
     (Path(context.base) / "bad.parquet").write_bytes(data)
-    with pytest.raises(InputError, match=r"^bad\.parquet: broken parquet: .*Download or write"):
+    with pytest.raises(
+        InputError, match=r"^bad\.parquet: the parquet file is broken: .*Download or write"
+    ):
         list(row_group_splits(File("bad.parquet", "bad.parquet", len(data), 0), context))
 
 
@@ -138,7 +140,7 @@ def test_a_truncated_file_is_an_input_error(context: Context) -> None:
     file = written(context, numbers(1000))
     path = Path(context.base) / file.name
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(InputError, match="broken parquet"):
+    with pytest.raises(InputError, match="the parquet file is broken"):
         list(row_group_splits(file, context))
 
 

@@ -91,7 +91,7 @@ def test_a_cut_tar_gives_every_complete_member_and_then_one_fault(
     found = listed(data[:cut])
     assert found[:-1] == [m for m in whole if m.offset + m.size <= cut]
     [fault] = faults(found)
-    assert "breaks off" in fault or "without an end marker" in fault
+    assert "ends too early" in fault or "without an end marker" in fault
 
 
 def test_the_fault_of_a_cut_member_has_its_name_and_the_bytes_left() -> None:
@@ -101,14 +101,14 @@ def test_the_fault_of_a_cut_member_has_its_name_and_the_bytes_left() -> None:
     assert whole == Member("a.jpg", 512, 600, 0)
     assert (cut.name, str(cut.error)) == (
         "b.jpg",
-        "the tar breaks off: 300 of 1000 bytes of 'b.jpg'. Fetch or pack the tar again.",
+        "the tar ends too early: it has 300 of 1000 bytes of 'b.jpg'. Fetch or pack the tar again.",
     )
 
 
 def test_a_tar_without_an_end_marker_may_be_cut() -> None:
     data = packed({"a": b"x"})[: 2 * BLOCK]
     assert faults(listed(data)) == [
-        "the tar ends at byte 1024 without an end marker: it may be cut. "
+        "the tar ends at byte 1024 without an end marker: it may be incomplete. "
         "Fetch or pack the tar again."
     ]
 
@@ -134,8 +134,7 @@ def test_a_header_whose_checksum_disagrees_ends_the_reading() -> None:
     found = listed(bytes(data))
     assert places(found) == [("a", 512, 1)]
     assert faults(found) == [
-        "no header at byte 1024, where one belongs: the checksum disagrees. "
-        "Fetch or pack the tar again."
+        "the header at byte 1024 is not valid: its checksum is wrong. Fetch or pack the tar again."
     ]
 
 
@@ -256,13 +255,16 @@ def test_a_name_that_is_not_utf8_keeps_its_bytes_in_escapes() -> None:
 @pytest.mark.parametrize(
     ("data", "fault"),
     [
-        (b"", "not a tar: the file is empty."),
+        (b"", "the file is not a tar: it is empty."),
         (
             b"\x1f\x8b" + b"x" * 600,
-            "a tar inside gzip: a record cannot refer to byte ranges in it.",
+            "the tar is compressed with gzip: a record cannot refer to byte ranges in it.",
         ),
-        (b"hello, wo" * 100, "not a tar: it starts with b'hello, w'."),
-        (packed({"a": b"x"})[:300], r"not a tar: it starts with b'a\x00\x00\x00\x00\x00\x00\x00'."),
+        (b"hello, wo" * 100, "the file is not a tar: it starts with b'hello, w'."),
+        (
+            packed({"a": b"x"})[:300],
+            r"the file is not a tar: it starts with b'a\x00\x00\x00\x00\x00\x00\x00'.",
+        ),
     ],
 )
 def test_anything_but_a_tar_is_refused(tmp_path: Path, data: bytes, fault: str) -> None:
@@ -270,7 +272,7 @@ def test_anything_but_a_tar_is_refused(tmp_path: Path, data: bytes, fault: str) 
     path.write_bytes(data)
     with pytest.raises(InputError) as refused:
         tar.open_tar(str(path))
-    assert str(refused.value) == f"{path}: {fault} Name tars that are not compressed."
+    assert str(refused.value) == f"{path}: {fault} Set the path to tars that are not compressed."
 
 
 def test_an_empty_tar_has_no_members_and_no_fault() -> None:

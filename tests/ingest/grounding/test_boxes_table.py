@@ -128,7 +128,7 @@ def test_parquet_with_embedded_images_keeps_their_bytes_and_uses_its_own_class_n
                         "meta": {"id": 7}},
         "a.parquet#1": {"image": "a.jpg", "text": [], "objects": pets, "meta": {"id": 8}},
     }  # fmt: skip
-    assert found.failures == {"a.parquet#2": ("RowError", "no image: 'image' is None")}
+    assert found.failures == {"a.parquet#2": ("RowError", "the row has no image: 'image' is None")}
     [batch] = read_kept(reader, tmp_path)
     assert kept_bytes(tmp_path, batch.records["media"][0].as_py()[0]) == PHOTO
 
@@ -174,18 +174,18 @@ def test_boxes_on_stored_pixels_are_rotated_by_the_exif_orientation(
 B = {"boxes": "b", "labels": "l"}
 FAULTS: dict[str, tuple[dict[str, Any] | str, dict[str, Any], str]] = {
     "lengths": ({"b": [BOX], "l": ["a", "b"]}, B, "different lengths: 'b' has 1, 'l' has 2"),
-    "no column": ({"l": "a"}, B, "no 'b'; there are: image, l."),
+    "no column": ({"l": "a"}, B, "no field 'b'; the fields are: image, l."),
     "no list": ({"b": [5], "l": 0}, {"objects": {"field": "b", "box": "x"}},
                 "'b' is [5], not a list of objects or an object of lists"),
     "words": ({"b": [["a", 1, 2, 3]], "l": "x"}, B, "object 0: ['a', 1, 2, 3] is not 4 numbers"),
     "short": ({"b": [[1, 2, 3]], "l": "x"}, B, "object 0: [1, 2, 3] is not 4 numbers"),
     "label": ({"b": [BOX], "l": [1.5]}, B, "a label is 1.5, not text or a whole number"),
     "unnamed": ({"b": [BOX], "l": [7]}, B | {"names": ["cat"]}, "class 7 has no name"),
-    "points": ({"p": {"x": [1], "y": []}}, {"points": "p"}, "not lists x and y of one length"),
+    "points": ({"p": {"x": [1], "y": []}}, {"points": "p"}, "not lists x and y of the same length"),
     "size": ({"b": [BOX], "w": "9", "h": 9}, {"boxes": "b", "width": "w", "height": "h"},
-             "'w' and 'h' are '9', 9"),
+             "'w', 'h' are '9', 9, not numbers"),
     "caption": ({"b": [BOX], "t": 5}, {"boxes": "b", "text": "t"}, "'t' is 5, not text"),
-    "path": ({"image": 5, "b": [BOX], "l": "x"}, B, "no image: 'image' is 5"),
+    "path": ({"image": 5, "b": [BOX], "l": "x"}, B, "the row has no image: 'image' is 5"),
     "out": ({"image": "../a.jpg", "b": [BOX], "l": "x"}, B, "is outside media_root"),
     "polygon": ({"p": [{"counts": "abc"}]}, {"polygons": "p"}, "a polygon is {'counts': 'abc'}"),
     "json": ('{"image": ', B, "broken JSON"),
@@ -218,7 +218,7 @@ def test_a_column_missing_from_a_parquet_file_stops_the_run(tmp_path: Path) -> N
     ({"boxes": "b", "objects": IN_OBJECTS}, "objects and boxes both name the annotations"),
     ({"boxes": "b", "width": "w"}, "width and height go together"),
     ({"objects": {"field": "o", "label": "x"}}, "objects has none of box, point, polygon"),
-    ({"boxes": "b", "space": "xyxz pixel"}, "is not a space: 'xyxz'"),
+    ({"boxes": "b", "space": "xyxz pixel"}, "is not a space: unknown or repeated word 'xyxz'"),
 ])  # fmt: skip
 def test_incomplete_or_contradictory_settings_are_refused(
     settings: dict[str, Any], fault: str

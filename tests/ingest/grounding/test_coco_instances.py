@@ -99,8 +99,8 @@ def test_every_fault_of_an_annotation_fails_it_alone_with_its_place(tmp_path: Pa
         "no image has the id 70": {"image_id": 70},
         "no category has the id 2": {"category_id": 2},
         "another annotation has the id 2": {"id": 2},
-        "'id' is None: neither a whole number nor text": {"id": None},
-        "no 'bbox' and no 'segmentation'": {"bbox": []},
+        "'id' is None, neither a whole number nor text": {"id": None},
+        "the annotation has no 'bbox' and no 'segmentation'": {"bbox": []},
         "'bbox' is [1, 2, 3], not 4 numbers": {"bbox": [1, 2, 3]},
         "'bbox' is [1, 2, 3, '4'], not 4 numbers": {"bbox": [1, 2, 3, "4"]},
         "'segmentation' is [[1, 2, 3]], neither rings of x y x y ... nor a mask": {
@@ -158,7 +158,7 @@ def test_a_file_without_one_of_the_arrays_makes_no_records(tmp_path: Path, name:
     write_file(tmp_path / "a.json", {k: v for k, v in whole.items() if k != name})
     rows, failures = read_rows(Coco(name="own", path="a.json"), tmp_path)
     there = ", ".join(k for k in whole if k != name)
-    assert (rows, messages(failures)) == ([], {name: f"no key '{name}'; there are: {there}."})
+    assert (rows, messages(failures)) == ([], {name: f"no key '{name}'; the keys are: {there}."})
 
 
 def test_splits_change_nothing_and_each_failure_is_reported_once(

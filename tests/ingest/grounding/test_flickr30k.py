@@ -110,7 +110,7 @@ def test_sentences_are_read_from_the_given_folder(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("objects", "sentences", "fault"), [
     (["<object><name>1</name></object>"], SENTENCES, "object 0 has no <bndbox>"),
     ([f"<object>{BOX}</object>"], SENTENCES, "object 0 has no <name>"),
-    ([SHARED], "[/EN#12/people A dog sits", "a broken mark in '[/EN#12/people A dog sits'"),
+    ([SHARED], "[/EN#12/people A dog sits", "the sentence has a broken mark: '[/EN#12/people"),
     ([SHARED], "[/EN#x/people A dog]", "a broken mark"),
     ([SHARED], b"\xff", "byte 0 of Sentences/9.txt is not UTF-8"),
     ([SHARED], b" " * 2_000_000, "the file of its sentences has 2000000 bytes"),

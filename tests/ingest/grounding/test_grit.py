@@ -81,8 +81,8 @@ def test_a_phrase_is_the_part_of_the_caption_that_its_floats_name(
     ({"ref_exps": [[-1.0, *DOG[1:]]]}, "a phrase goes from -1 to 5 of 20 characters"),
     ({"ref_exps": [["a", *DOG[1:]]]}, "a phrase goes from 'a' to 5.0, which are not whole numbers"),
     ({"ref_exps": [[0.0, 5.0, None, *DOG[3:]]]}, "object 0: [None, 0.2, 0.3, 0.4] is not 4"),
-    ({"key": "000010006", "url": "https://example.org/b"}, "no media for 'https://example.org/b'"),
-    ({"width": 50}, "annotated on an image of 50 x 50, but this one is 100 x 50"),
+    ({"key": "000010006", "url": "https://example.org/b"}, "no image for 'https://example.org/b'"),
+    ({"width": 50}, "the annotations refer to an image of 50 x 50, but this image is 100 x 50"),
 ])  # fmt: skip
 def test_a_broken_row_fails_alone(tmp_path: Path, change: dict[str, Any], fault: str) -> None:
     rows(tmp_path, {}, change, {})

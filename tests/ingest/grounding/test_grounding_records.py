@@ -130,12 +130,12 @@ def test_the_size_of_another_image_fails_with_a_hint_if_exif_explains_it(tmp_pat
     ]
     faults = {f.key: f.message for f in read_batch(samples).failures}
     assert (
-        "annotated on an image of 80 x 40, but this one is 40 x 80 as shown."
+        "the annotations refer to an image of 80 x 40, but this image is 40 x 80 as shown."
         in (faults["boxes.json#turned"])
     )
     assert faults["boxes.json#turned"].endswith("A space with `exif: stored` would fit.")
     assert faults["boxes.json#other"].endswith("It is another image.")
-    assert faults["boxes.json#none"] == "annotated on an image of 0 x 40, which has no area"
+    assert faults["boxes.json#none"] == "the annotated image has no area: its size is 0 x 40"
 
 
 @pytest.mark.parametrize(("annotation", "fault"), [
@@ -153,7 +153,7 @@ def test_the_size_of_another_image_fails_with_a_hint_if_exif_explains_it(tmp_pat
     (Annotation("x", box=[float("nan"), 2, 3, 4]), "[nan, 2, 3, 4] is not possible on an image"),
     (Annotation("x", box=[1, 2, float("inf"), 4]), "is not possible on an image of 80 x 40"),
     (Annotation("x", box=[9000, 2, 9001, 4]), "[9000, 2, 9001, 4] is not possible on an image"),
-    (Annotation("x", box=[40, 2, 3, 4]), "is not possible on an image of 80 x 40, as 'xyxy pixel'"),
+    (Annotation("x", box=[40, 2, 3, 4]), "on an image of 80 x 40 in the space 'xyxy pixel'"),
     (Annotation("x", point=[900, 2]), "[900, 2] is not possible on an image"),
     (Annotation("x", polygon=[[1, 2, 3, 4, 900, 6]]), "[900, 6] is not possible on an image"),
 ])  # fmt: skip

@@ -112,21 +112,21 @@ BROKEN: dict[str, tuple[str, str, str]] = {
     "few": (
         content(shape("polygon", [1, 2], [3, 4])),
         "RowError",
-        "'polygon': there is no such shape with 2 points",
+        "'polygon': a shape of this kind with 2 points is not supported",
     ),
     "many": (
         content(shape("rectangle", *[[1, 2]] * 4)),
         "RowError",
-        "'rectangle': there is no such shape with 4 points",
+        "'rectangle': a shape of this kind with 4 points is not supported",
     ),
     "unknown": (
         content(shape("cube", [1, 2])),
         "RowError",
-        "a 'cube': there is no such shape with 1 points",
+        "a 'cube': a shape of this kind with 1 points is not supported",
     ),
     "aspect": (content(imageWidth=50), "RowError", "It is another image."),
     "data": (content(imagePath="x", imageData="%%"), "RowError", "'imageData' is not base64"),
-    "no data": (content(imagePath="x"), "MediaError", "looked for x, b in jpg"),
+    "no data": (content(imagePath="x"), "MediaError", "no image in jpg: looked for x, b"),
 }
 
 

@@ -158,7 +158,7 @@ def test_a_broken_camera_or_path_fails_the_image(tmp_path: Path) -> None:
 def test_every_fault_of_an_annotation_fails_it_alone_with_its_place(tmp_path: Path) -> None:
     mirrored = [[-1, 0, 0], [0, 1, 0], [0, 0, 1]]
     broken: dict[str, dict[str, Any]] = {
-        "no category_name, and no category 9": {"category_name": None, "category_id": 9},
+        "no category_name, and no category has the id 9": {"category_name": None, "category_id": 9},
         "'bbox2D_tight' is [1, 2, 3], not 4 numbers": {"bbox2D_tight": [1, 2, 3]},
         "'center_cam' is None, not 3 numbers": {"center_cam": None},
         "'center_cam' is ['1', '2', '3'], not 3 numbers": {"center_cam": ["1", "2", "3"]},

@@ -129,7 +129,9 @@ def test_rows_without_image_label_or_points_fail_alone(tmp_path: Path) -> None:
 
 def test_a_table_that_names_no_image_stops_the_run(tmp_path: Path) -> None:
     write_files(tmp_path, {"a.jsonl": '{"label": "cup", "points": []}'})
-    with pytest.raises(InputError, match="no column of urls or keys; there are: label, points"):
+    with pytest.raises(
+        InputError, match="no column of urls or keys; the columns are: label, points"
+    ):
         read_annotated(pixmo(path="a.jsonl"), tmp_path)
     with pytest.raises(InputError, match="no column 'imag'"):
         read_annotated(pixmo(path="a.jsonl", file="{imag}"), tmp_path)

@@ -90,10 +90,10 @@ def test_screenspot_pro_is_recognised_by_ui_type_and_has_two_corners_in_pixels(
 @pytest.mark.parametrize(("change", "fault"), [
     ({"instruction": None}, "'instruction' and 'data_type' are None and 'icon', not text"),
     ({"data_type": 5}, "are 'close this window' and 5, not text"),
-    ({"bbox": None}, "no 'bbox'"),
+    ({"bbox": None}, "the row has no 'bbox'"),
     ({"bbox": [1, 2, 3]}, "object 0: [1, 2, 3] is not 4 numbers"),
     ({"img_filename": "x.png"}, "there is no such file"),
-    ({"img_filename": None}, "no image: 'img_filename' is None"),
+    ({"img_filename": None}, "the row has no image: 'img_filename' is None"),
     ({"img_size": [50, 50]}, "It is another image."),
     (5, "5 is not an object"),
 ])  # fmt: skip

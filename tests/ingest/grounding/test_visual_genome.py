@@ -119,13 +119,13 @@ def test_malformed_regions_and_objects_fail_alone(tmp_path: Path) -> None:
         "0.regions[2]": "5 is not an object",
         "0.regions[3]": "'phrase' is ' ', not text",
         "0.regions[4]": "x, y, width, height are [None, 1, 5, 5], not 4 numbers",
-        "0.regions[5]": "its image_id is 13, not 12",
+        "0.regions[5]": "the image_id is 13, but the image is 12",
         "0.regions[6]": "x, y, width, height are [1, True, 5, 5], not 4 numbers",
     }
     nameless = [{"names": [], "x": 1, "y": 1, "w": 5, "h": 5}, {"names": ["a"], "x": 1, "y": 1}]
     _, failures = genome(tmp_path, [{"image_id": 12, "objects": nameless}])
     assert messages(failures) == {
-        "0.objects[0]": "'names' is [], without any name",
+        "0.objects[0]": "'names' is [], not a list with a name",
         "0.objects[1]": "x, y, w, h are [1, 1, None, None], not 4 numbers",
     }
 
@@ -144,8 +144,8 @@ def test_malformed_elements_fail_alone(tmp_path: Path) -> None:
     assert by_place.pop("5").startswith("VG_100K/14.jpg: there is no such file")
     assert by_place == {
         "2": "5 is not an object",
-        "3": "neither regions nor objects; there are: id.",
-        "4": "'id' is None: neither a whole number nor text",
+        "3": "neither regions nor objects; the fields are: id.",
+        "4": "'id' is None, neither a whole number nor text",
         "6": "'VG_100K/../../12.jpg' is outside media_root",
     }
 

@@ -90,7 +90,7 @@ def test_images_are_beside_the_annotations_or_in_the_same_folders_below_media_ro
     beside = read_annotated(voc(media_root=None), tmp_path)
     assert beside.records["xml/two/a.xml"]["image"] == "xml/two/a.jpg"
     assert beside.failures == {"one/a.xml": ("MediaError", (
-        "no image: looked for a.jpg, a in xml/one. "
+        "no image in xml/one: looked for a.jpg, a. "
         "Set media_root to the folder of the images."))}  # fmt: skip
 
 
@@ -102,15 +102,15 @@ DEEP = "<annotation>" + "<a>" * 100_000 + "</a>" * 100_000 + "</annotation>"
 NO_BOX = "<object><name>cat</name></object>"
 UNNAMED = "<object><bndbox/></object>"
 BROKEN: dict[str, tuple[bytes | str, str, str]] = {
-    "laughs": (LAUGHS, "FileError", "line 1: it declares a document type"),
-    "outside": (OUTSIDE, "FileError", "line 1: it declares a document type"),
+    "laughs": (LAUGHS, "FileError", "line 1: the file declares a document type"),
+    "outside": (OUTSIDE, "FileError", "line 1: the file declares a document type"),
     "deep": (DEEP, "FileError", "line 1: elements are nested more than 64 deep"),
     "cut": (xml("")[:50], "FileError", "broken XML: "),
     "empty": ("", "FileError", "broken XML: no element found"),
     "utf8": (xml("").encode() + b"\xff", "FileError", "broken XML: "),
     "entity": (xml("&lol;"), "FileError", "broken XML: undefined entity"),
     "encoding": ('<?xml version="1.0" encoding="ebcdic-9"?><annotation/>', "FileError", "XML"),
-    "other": ("<html/>", "FileError", "its root is <html>, not <annotation>."),
+    "other": ("<html/>", "FileError", "the root element is <html>, not <annotation>."),
     "no box": (xml(NO_BOX), "RowError", "object 0 has no <bndbox>"),
     "unnamed": (xml(xml_object() + UNNAMED), "RowError", "object 1 has no <name>"),
     "words": (
@@ -119,7 +119,7 @@ BROKEN: dict[str, tuple[bytes | str, str, str]] = {
         "<xmin> of <bndbox> is 'a', not a number",
     ),
     "no size": (xml("", size="<size/>"), "RowError", "<width> of <size> is None, not a number"),
-    "zero": (xml("", size=SIZE.replace("100", "0")), "RowError", "on an image of 0 x 50"),
+    "zero": (xml("", size=SIZE.replace("100", "0")), "RowError", "its size is 0 x 50"),
     "aspect": (xml("", size=SIZE.replace("100", "50")), "RowError", "It is another image."),
     "infinite": (
         xml(xml_object(corners=("inf", 1, 2, 3))),

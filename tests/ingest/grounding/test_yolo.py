@@ -40,7 +40,7 @@ def test_an_empty_file_is_an_image_without_objects(tmp_path: Path) -> None:
     found = read_annotated(yolo(), tmp_path)
     assert found.records["labels/a.txt"]["objects"] == []
     assert found.failures["b.txt"] == ("MediaError", (
-        "no image: looked for b in images. "
+        "no image in images: looked for b. "
         "Set media_root to the folder of the images."))  # fmt: skip
 
 
@@ -84,7 +84,7 @@ def test_class_names_come_from_the_given_file_or_one_near_the_labels(
     ({"c.yaml": "names: 5"}, "c.yaml", r"`names` is 5, not a list or"),
     ({"c.yaml": "train: x"}, "c.yaml", r"`names` is None, not a list or numbered"),
     ({"c.yaml": "names: {cat: 0}"}, "c.yaml", r"not a list or numbered"),
-    ({"data.yaml": "kpt_shape: [4, 3]\nnames: [cat]"}, None, r"data.yaml: it has `kpt_shape`"),
+    ({"data.yaml": "kpt_shape: [4, 3]\nnames: [cat]"}, None, r"data.yaml: the file has `kpt_"),
     ({"c.yaml": "names: ["}, "c.yaml", r"broken YAML"),
     ({"c.txt": b"\xff"}, "c.txt", r"byte 0 is not UTF-8"),
 ])  # fmt: skip
@@ -102,8 +102,8 @@ def test_missing_class_names_stop_the_run(
     ("9999999999 .5 .5 .1 .1", "RowError", "line 2: class '9999999999' has no name"),
     ("0 .5 .5 .1", "RowError", "line 2: 3 numbers after the class are neither a box nor"),
     ("0 .5 .5 .1 .1 " + ".5 .5 2 " * 17, "RowError", "line 2: 55 numbers after the class"),
-    ("0 .5 .5 x .1", "RowError", "line 2: '0 .5 .5 x .1' is not a class and numbers"),
-    ("0 .5 .5 nan .1", "RowError", "is not a class and numbers"),
+    ("0 .5 .5 x .1", "RowError", "line 2: '0 .5 .5 x .1' is not a class and its numbers"),
+    ("0 .5 .5 nan .1", "RowError", "is not a class and its numbers"),
     ("0 9 9 .1 .1", "RowError", "[9, 9, 0.1, 0.1] is not possible on an image"),
     ("\udcff", "FileError", "byte 12 is not UTF-8"),
 ])  # fmt: skip

@@ -153,7 +153,7 @@ def test_a_space_can_be_given_in_words_or_in_full(text: object, space: Space) ->
 
 @pytest.mark.parametrize(("text", "fault"), [
     ("xywhh pixel", "'xywhh'. Did you mean 'xywh'?"),
-    ("xyxy xywh pixel", "not a space: 'xywh'"),
+    ("xyxy xywh pixel", "not a space: unknown or repeated word 'xywh'"),
     ("xyxy", "unit"),
     ("xyxy fraction one", "index and resized need the unit pixel, not fraction"),
 ])  # fmt: skip

@@ -85,7 +85,7 @@ def test_a_header_cut_anywhere_is_truncated_or_complete(kind: str) -> None:
     for cut in range(12, len(data)):
         found = by_probe(data[:cut])
         assert found in (complete, None)
-    with pytest.raises(MediaError, match="truncated: 20 bytes end before the image size"):
+    with pytest.raises(MediaError, match="truncated: its 20 bytes end before the image size"):
         probe(data[:20] if kind != "GIF" else data[:19] + b"!")
 
 
@@ -107,7 +107,7 @@ def test_the_size_of_a_gif_includes_its_first_frame() -> None:
 @pytest.mark.parametrize(
     ("data", "fault"),
     [
-        (b"", "not an image: no bytes."),
+        (b"", "not an image: it has no bytes."),
         (b"<html>", "not an image: it starts with b'<html>'."),
         (
             b"\x89PNG\r\n\x1a\n\0\0\0\rCgBI" + bytes(20),

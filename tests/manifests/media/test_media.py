@@ -37,7 +37,7 @@ def test_a_reference_is_a_complete_file_or_a_byte_range(tmp_path: Path) -> None:
 
 def test_a_byte_range_beyond_the_end_is_truncated(tmp_path: Path) -> None:
     save(tmp_path, b"0123456789", "f")
-    with pytest.raises(MediaError, match=r"f@8: truncated: 2 of 5 bytes"):
+    with pytest.raises(MediaError, match=r"f@8: truncated: it has 2 of 5 bytes"):
         Media(str(tmp_path)).read(Reference("f", 8, 5))
 
 

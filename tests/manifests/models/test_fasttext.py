@@ -116,7 +116,7 @@ def test_labels_are_named_without_their_prefix(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", [1, 2])
 def test_word_vectors_are_refused_with_what_to_train(kind: int, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"holds word vectors .* `fasttext supervised`"):
+    with pytest.raises(InputError, match=r"it has word vectors .* `fasttext supervised`"):
         read_model(save(Made(kind=kind), tmp_path))
 
 
@@ -124,16 +124,21 @@ def test_word_vectors_are_refused_with_what_to_train(kind: int, tmp_path: Path) 
     ("made", "fault"),
     [
         (Made(version=10), "its version is 10, not 11 or 12"),
-        (Made(loss=5), "its arguments are .*loss=5"),
-        (Made(kept=3), "its n-grams are pruned and its matrix is not quantised"),
-        (Made(buckets=0, word_ngrams=2), "it has n-grams and no buckets"),
-        (Made(labels=()), "its dictionary has 11 entries, 11 words, 0 labels"),
+        (Made(loss=5), "its arguments are invalid: .*loss=5"),
+        (Made(kept=3), "its n-grams are pruned, but its matrix is not quantised"),
+        (Made(buckets=0, word_ngrams=2), "it has n-grams, but no buckets"),
+        (
+            Made(labels=()),
+            "the numbers of its dictionary are wrong: 11 entries, 11 words, 0 labels",
+        ),
     ],
 )
 def test_models_that_fasttext_would_not_write_are_refused(
     made: Made, fault: str, tmp_path: Path
 ) -> None:
-    with pytest.raises(InputError, match=rf"model\.bin: not a fastText classifier: {fault}"):
+    with pytest.raises(
+        InputError, match=rf"model\.bin: this is not a fastText classifier: {fault}"
+    ):
         read_model(save(made, tmp_path))
 
 

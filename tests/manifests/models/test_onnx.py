@@ -35,7 +35,7 @@ def test_a_model_has_named_shapes_and_runs_on_batches() -> None:
 
 @pytest.mark.parametrize("data", [b"", b"nonsense", doubling()[:-9]])
 def test_bytes_that_are_no_model_are_refused(data: bytes) -> None:
-    with pytest.raises(InputError, match=r"^a.onnx: not an ONNX model"):
+    with pytest.raises(InputError, match=r"^a.onnx: this is not an ONNX model"):
         OnnxModel(data, "a.onnx")
 
 

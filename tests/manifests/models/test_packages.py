@@ -42,5 +42,5 @@ def test_a_package_that_is_not_installed_is_named() -> None:
 
 
 def test_a_file_that_the_package_lacks_is_named() -> None:
-    with pytest.raises(InputError, match=r"numpy/none.bin: cannot be read"):
+    with pytest.raises(InputError, match=r"numpy/none.bin: the file cannot be read"):
         packaged(path="numpy/none.bin").read()

@@ -171,8 +171,14 @@ BOMBS = {
         + b"u.",
         "a dict key of type int",
     ),
-    "lists that unfold": (_doubled(b"\x86", b"]") + b".", "over 10 times its size"),
-    "empty text that unfolds": (_doubled(b"\x86", b"\x8c\x00") + b".", "over 10 times its size"),
+    "lists that unfold": (
+        _doubled(b"\x86", b"]") + b".",
+        "over 10 values and characters for each byte",
+    ),
+    "empty text that unfolds": (
+        _doubled(b"\x86", b"\x8c\x00") + b".",
+        "over 10 values and characters for each byte",
+    ),
     "a text that repeats": (
         b"\x8d"
         + struct.pack("<Q", 1 << 20)
@@ -180,7 +186,7 @@ BOMBS = {
         + b"\x940("
         + b"h\x00" * 99_999
         + b"t.",
-        "over 10 times its size",
+        "over 10 values and characters for each byte",
     ),
     "a list that holds itself": (b"]\x94h\x00a.", "over 64 deep"),
     "deep lists": (b"]" * 1_000_000 + b"a" * 999_999 + b".", "over 64 deep"),

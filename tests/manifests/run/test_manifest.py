@@ -53,14 +53,16 @@ def test_a_manifest_that_was_edited_is_refused(tmp_path: Path) -> None:
     content = json.loads(path.read_text())
     content["parts"][0]["files"][0]["digest"] = "other"
     path.write_text(json.dumps(content))
-    with pytest.raises(ManifestError, match="its digest does not match its content"):
+    with pytest.raises(
+        ManifestError, match="the digest in the manifest does not match its content"
+    ):
         manifest.load_pass(str(tmp_path))
 
 
 def test_the_manifest_of_an_older_version_is_refused_with_what_to_do(tmp_path: Path) -> None:
     path = tmp_path / "manifest.json"
     path.write_text(json.dumps({"format": 1, "recipe": {}, "digest": "d"}))
-    with pytest.raises(ManifestError, match=r"it has format 1.*with a new output folder"):
+    with pytest.raises(ManifestError, match=r"the manifest has format 1.*with a new output folder"):
         manifest.load_run(str(path))
 
 

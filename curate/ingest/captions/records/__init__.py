@@ -1,1 +1,1 @@
-"""Records of captions: made of columns, of rows, or of samples with sidecar files."""
+"""Records of captions: made from columns, from rows, or from samples with sidecar files."""

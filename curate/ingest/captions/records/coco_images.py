@@ -22,14 +22,14 @@ class _Entry(NamedTuple):
 
 
 class CocoImage(NamedTuple):
-    """An image, or why it does not open, and the other fields of its entry as JSON."""
+    """An image, or the error if it does not open; and the other fields of its entry as JSON."""
 
     opened: OpenedImage | RowError
     fields: orjson.Fragment
 
 
 class CocoImages:
-    """Entries of the array `images` by id. Each image is opened once, when first asked for."""
+    """Entries of the array `images` by id. Each image is opened once, when it is first needed."""
 
     def __init__(self, root: str, media: Media) -> None:
         self._root, self._media = root, media
@@ -37,8 +37,8 @@ class CocoImages:
         self._opened: dict[str, CocoImage] = {}
 
     def read(self, place: str, array: ByteRange, ids: set[str]) -> list[tuple[str, RowError]]:
-        """Read the entries with these ids. Returns the faults of the array: where each is, such as
-        `images[3]`, and the error."""
+        """Read the entries with these ids. Returns the faults of the array, each a place, such as
+        `images[3]`, and an error."""
         faults = []
         for element in elements(place, *array):
             try:
@@ -60,7 +60,7 @@ class CocoImages:
             self._entries[key] = _Entry(file_name, orjson.Fragment(orjson.dumps(fields)))
 
     def image(self, key: str) -> CocoImage:
-        """The image with an id. RowError if no entry has that id, or two different ones."""
+        """The image with an id. RowError if no entry, or two different entries, have it."""
         if key not in self._opened:
             entry = self._entries.get(key)
             if entry is None:

@@ -1,4 +1,4 @@
-"""Caption records: of one image each, from whole columns or rows, or of several images."""
+"""Makes caption records: with one image, from whole columns or rows; or with several images."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from manifests.storage import File
 
 
 class CaptionColumns(NamedTuple):
-    """The columns of a batch of captions, all of one length; images are passed beside them.
+    """The columns of a batch of captions, all of the same length. Images are passed separately.
 
     `within` is the place of each row in its file (a row or line number, or an id), which becomes
     part of the record's key; `meta` is JSON text; `language` is BCP 47 tags.
@@ -97,7 +97,7 @@ def batch_of_rows(reader: Reader, file: File, rows: Sequence[CaptionRow]) -> Rea
 def batch_of_failures(
     reader: Reader, file: File, errors: Sequence[tuple[int | str, RowError]]
 ) -> ReadBatch:
-    """No records, and a failure for each (place in the file, error)."""
+    """A batch without records, and with a failure for each pair (place in the file, error)."""
     return ReadBatch(record.SCHEMA.empty_table(), row_failures(reader, file, errors))
 
 

@@ -36,7 +36,8 @@ class Samples:
         return len(self._keys) >= BATCH_ROWS or self._characters >= SPLIT_BYTES
 
     def records(self) -> pa.Table:
-        """The records; made column by column, which is faster, if every sample has one image."""
+        """The records. If every sample has one image, they are made column by column, which is
+        faster."""
         if all(len(images) == 1 for images in self._images):
             return self._from_columns()
         return self._from_rows()

@@ -19,22 +19,22 @@ MAX_SIDECAR_BYTES = 16 << 20
 
 
 class Description(NamedTuple):
-    """What sidecar files contain: the caption, or null, and the other fields as JSON, or null."""
+    """The content of sidecar files: the caption, and the other fields as JSON. Both may be None."""
 
     text: str | None
     meta: str | None
 
 
 def is_image_suffix(suffix: str) -> bool:
-    """Whether a suffix in lower case, such as `jpg` or `0.jpg`, is that of an image."""
+    """Whether a suffix in lower case, such as `jpg` or `0.jpg`, belongs to an image."""
     return suffix in SUFFIXES or suffix.rpartition(".")[2] in SUFFIXES
 
 
 def check_sidecar_size(suffix: str, size_bytes: int) -> None:
     if size_bytes > MAX_SIDECAR_BYTES:
         fault = (
-            f"{suffix}: {size_bytes} bytes is over the limit of {MAX_SIDECAR_BYTES} beside an "
-            "image."
+            f"{suffix}: {size_bytes} bytes is over the limit of {MAX_SIDECAR_BYTES} for a file "
+            "beside an image."
         )
         raise LimitError(fault, "", "Leave out everything that is not a caption.")
 
@@ -48,8 +48,9 @@ def with_suffix(suffix: str, error: MediaError) -> MediaError:
 def describe(sidecars: Mapping[str, bytes | memoryview], names: Sequence[str]) -> Description:
     """The caption and the other fields of a sample, from the bytes of its sidecars by suffix.
 
-    Each of `names` is a suffix, or else a field of the `json` sidecar. The first that is not
-    blank is the caption, and fields that repeat it are left out of the others.
+    Each of `names` is the suffix of a sidecar or, if there is no such sidecar, a field of the
+    `json` sidecar. The first text that is not blank is the caption. Fields that repeat the caption
+    are left out of the other fields.
 
         {"json": b'{"caption": "A cat.", "w": 640}'}, ["txt", "caption"] ->
         Description("A cat.", '{"w":640}')
@@ -72,7 +73,7 @@ def _sidecar_text(suffix: str, data: bytes | memoryview) -> str | None:
     try:
         text = str(data, "utf-8").removeprefix("\ufeff").strip()
     except UnicodeDecodeError as error:
-        fault = f"{suffix}: byte {error.start} is {data[error.start]:#04x}: not UTF-8."
+        fault = f"{suffix}: byte {error.start} is {data[error.start]:#04x}, which is not UTF-8."
         raise RowError(fault, "", "Convert the caption to UTF-8.") from None
     return text or None
 
@@ -103,7 +104,8 @@ def _dump(value: Any) -> str:
     try:
         return orjson.dumps(value).decode()
     except TypeError as error:  # nested deeper than orjson can write
-        raise RowError(f"json: cannot be stored: {error}.", "", "Nest it less deeply.") from None
+        fault = f"json: the fields cannot be stored: {error}."
+        raise RowError(fault, "", "Nest the fields less deeply.") from None
 
 
 def _parse_leniently(data: bytes | memoryview, strict: ValueError) -> Any:
@@ -112,4 +114,4 @@ def _parse_leniently(data: bytes | memoryview, strict: ValueError) -> Any:
     try:
         return orjson.loads(orjson.dumps(json.loads(bytes(data))))
     except (ValueError, TypeError, RecursionError):
-        raise RowError(f"json: does not parse: {strict}.", "", "Repair it.") from None
+        raise RowError(f"json: the file is not JSON: {strict}.", "", "Repair it.") from None

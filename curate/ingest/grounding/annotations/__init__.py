@@ -1,1 +1,1 @@
-"""The parts that grounding readers share: annotations, their space, and the records of them."""
+"""The parts that grounding readers share: annotations, their space, and their records."""

@@ -14,11 +14,11 @@ from manifests.errors import RowError
 from manifests.storage import File
 
 ParseRow = Callable[[int, dict[str, Any], OpenedImage | RowError], AnnotatedImage]
-"""From the number of a row, its cells and its image; RowError for a row that is malformed."""
+"""Makes an annotated image from a row's number, cells and image; RowError if it is malformed."""
 
 
 class AnnotatedTable(GroundingReader):
-    """A reader of parquet, JSON lines or JSON arrays with a record in each row."""
+    """A reader of parquet, JSON lines or JSON arrays. Each row becomes a record."""
 
     suffixes: ClassVar[tuple[str, ...]] = SUFFIXES
 
@@ -29,7 +29,7 @@ class AnnotatedTable(GroundingReader):
 def annotated_rows(
     batch: RowBatch, images: Sequence[OpenedImage | RowError], parse: ParseRow
 ) -> list[AnnotatedImage]:
-    """An annotated image, or an error in its place, for each row; broken rows first."""
+    """An annotated image for each row, with an error if the row is malformed; broken rows first."""
     annotated = [AnnotatedImage(number, error) for number, error in batch.broken]
     for number, row, image in zip(batch.numbers, batch.rows, images, strict=True):
         try:

@@ -1,4 +1,4 @@
-"""What a grounding reader takes from a file: annotations, and the image that they belong to."""
+"""Annotations, and the image that they belong to, as a grounding reader reads them from a file."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ class Annotation(NamedTuple):
 
 
 class AnnotatedImage(NamedTuple):
-    """An image with its annotations; or, with an error in place of the image, an input that fails.
+    """An image with its annotations. If `image` is an error, the input becomes a failure.
 
-    `within`: its place in the file, such as a row number. `size`: width and height of the image
+    `within`: the place in the file, such as a row number. `size`: width and height of the image
     that was annotated, if the file records them. `text`: a caption. `camera`: fx fy cx cy. `file`:
-    set if a batch has many small files, so that each image names its own.
+    the file of this image, if a batch has a file for each image.
     """
 
     within: Any

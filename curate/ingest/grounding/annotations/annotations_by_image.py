@@ -27,7 +27,7 @@ class Joined(NamedTuple):
 
 
 def image_ids(place: str, start: int, stop: int = -1, first: int = 0) -> set[str]:
-    """The ids of the images in a byte range. Broken images are skipped: reading reports them."""
+    """The ids of the images in a byte range. Broken images are skipped; `read` reports them."""
     ids: set[str] = set()
     for element in elements(place, start, stop, first):
         with contextlib.suppress(RowError):
@@ -36,7 +36,8 @@ def image_ids(place: str, start: int, stop: int = -1, first: int = 0) -> set[str
 
 
 def category_names(place: str, categories: ByteRange) -> tuple[dict[str, str], list[PlacedError]]:
-    """The names of `categories` by id; errors for one without a name, and for two with one id."""
+    """Returns the names of `categories` by id; and errors for categories without a name, and for
+    two names with the same id."""
     names: dict[str, str] = {}
     errors: list[PlacedError] = []
     for element in elements(place, *categories):
@@ -53,8 +54,8 @@ def category_names(place: str, categories: ByteRange) -> tuple[dict[str, str], l
 def join(place: str, arrays: dict[str, ByteRange], split: Split, own: set[str]) -> Joined:
     """The annotations of the images with the ids `own`.
 
-    If several annotations have one id, the first in the file is used and the others are errors.
-    Errors of annotations whose image is in no split are reported by the first split.
+    If several annotations have the same id, the first in the file is used and the others become
+    errors. Errors of annotations whose image is in no split are reported by the first split.
     """
     is_first = split.first == 0
     is_only = is_first and split.stop == arrays["images"].stop
@@ -103,7 +104,7 @@ def _ids(element: Element) -> tuple[str, str]:
 def _ids_if_own(element: Element, own: set[str]) -> tuple[str, str]:
     """As `_ids`, but an annotation is not parsed if its bytes show that its image is not in `own`.
 
-    An error in such an annotation is not noticed here; the first split parses all of them.
+    An error in such an annotation is not noticed here; the first split parses all annotations.
     """
     ids, images = _ID.findall(element.data), _IMAGE_ID.findall(element.data)
     if len(ids) == len(images) == 1 and (image := images[0].decode()) not in own:

@@ -45,7 +45,7 @@ def entries_in_cell(value: Any, name: str) -> list[Entry]:
 
 
 def entries_in_lists(cells: dict[str, tuple[str, Any]]) -> list[Entry]:
-    """The entries of parallel lists; `cells`: field -> (name for errors, list).
+    """The entries of parallel lists. `cells` maps a field to (name for errors, list).
 
     A cell that is not a list applies to all entries. RowError if the lengths differ.
     """
@@ -53,7 +53,7 @@ def entries_in_lists(cells: dict[str, tuple[str, Any]]) -> list[Entry]:
     lengths = {name: len(cell) for name, cell in lists.values() if isinstance(cell, list)}
     if len(set(lengths.values())) > 1:
         counts = ", ".join(f"{name!r} has {length}" for name, length in lengths.items())
-        raise RowError(f"lists of different lengths: {counts}")
+        raise RowError(f"the lists have different lengths: {counts}")
     count = next(iter(lengths.values()), 0)
     columns = [cell if isinstance(cell, list) else [cell] * count for _, cell in lists.values()]
     return [dict(zip(lists, row, strict=True)) for row in zip(*columns, strict=True)]
@@ -79,8 +79,8 @@ def to_annotation(entry: Entry, fields: FieldNames, class_names: dict[int, str])
 def class_labels(feature: Any, field: str | None = None) -> dict[int, str]:
     """The class names in Hugging Face's description of a column, or of a field inside it.
 
-    `class_labels({"names": ["cat", "dog"], "_type": "ClassLabel"}) -> {0: "cat", 1: "dog"}`; empty
-    if the labels are not numbered classes.
+    `class_labels({"names": ["cat", "dog"], "_type": "ClassLabel"}) -> {0: "cat", 1: "dog"}`. The
+    result is empty if the labels are not numbered classes.
     """
     if isinstance(feature, list):
         return next((found for one in feature if (found := class_labels(one, field))), {})
@@ -137,12 +137,12 @@ def xy_pairs(value: Any, name: str) -> list[list[Any]]:
     x, y = (value.get("x"), value.get("y")) if isinstance(value, dict) else (None, None)
     if isinstance(x, list) and isinstance(y, list) and len(x) == len(y):
         return [list(pair) for pair in zip(x, y, strict=True)]
-    raise RowError(f"{name} are {value!r:.80}, not lists x and y of one length")
+    raise RowError(f"{name} are {value!r:.80}, not lists x and y of the same length")
 
 
 def _numbers(entry: Entry, names: Sequence[str] | None) -> Any:
-    """The numbers of a box or a point, from one field or from one field for each number; None if it
-    has none."""
+    """The numbers of a box or a point, from a single field or from a field for each number; None if
+    the entry has no such numbers."""
     if not names:
         return None
     if len(names) > 1:

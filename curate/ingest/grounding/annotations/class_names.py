@@ -25,15 +25,15 @@ ClassNames = Annotated[
     BeforeValidator(_as_tuple),
     Field(
         description="names of the classes, from 0 on; or a file with them: YAML with `names`, or "
-        "text with one name per line; null: a file of a usual name beside the labels, or in the "
-        "two folders above"
+        "text with one name per line; null: a file with a usual name, such as classes.txt, beside "
+        "the labels or in one of the two folders above"
     ),
 ]
 """The type of a setting that names classes."""
 
 
 def class_names_near(folder: str, base: str) -> dict[int, str]:
-    """The names from the first of FILES in a folder, else in the two above it."""
+    """The names from the first of FILES that exists in a folder, or in one of the two above it."""
     for place in _upwards(folder):
         for name in FILES:
             uri = f"{place}/{name}" if place else name
@@ -47,7 +47,7 @@ def class_names_near(folder: str, base: str) -> dict[int, str]:
 
 
 def read_class_names(uri: str, base: str) -> dict[int, str]:
-    """The names in a file: `cat\\ndog` -> `{0: "cat", 1: "dog"}`. InputError if it has none."""
+    """The names in a file: `cat\\ndog` -> `{0: "cat", 1: "dog"}`. InputError if there are none."""
     place = storage.resolve(base, uri)
     found = storage.size_and_stamp(place)
     if found is None:
@@ -64,7 +64,7 @@ def read_class_names(uri: str, base: str) -> dict[int, str]:
 
 
 def class_name(names: dict[int, str], number: str) -> str:
-    """The name of a class: `class_name({0: "cat"}, "0") -> "cat"`. RowError if it has none."""
+    """The name of a class: `class_name({0: "cat"}, "0") -> "cat"`. RowError if there is none."""
     is_number = number.isascii() and number.isdigit() and len(number) <= _MAX_DIGITS
     if not is_number or int(number) not in names:
         raise RowError(f"class {number!r:.40} has no name: the number of names is {len(names)}")
@@ -72,7 +72,7 @@ def class_name(names: dict[int, str], number: str) -> str:
 
 
 def _upwards(folder: str) -> Iterator[str]:
-    """A folder and the two above it, if the path has so many: `a/b` -> `a/b`, `a`, ``."""
+    """A folder and at most two folders above it: `a/b` -> `a/b`, `a`, ``."""
     places = [folder]
     for _ in range(2):
         above, slash, _ = places[-1].rpartition("/")
@@ -90,7 +90,7 @@ def _from_yaml(text: str, uri: str) -> dict[int, str]:
         raise InputError(f"broken YAML: {' '.join(str(error).split())}.", uri) from None
     if isinstance(content, dict) and "kpt_shape" in content:
         raise InputError(
-            "it has `kpt_shape`, so the labels are poses, which would be read as polygons.", uri,
+            "the file has `kpt_shape`: the labels are poses, which would be read as polygons.", uri,
             "Poses are not supported: leave these labels out.",
         )  # fmt: skip
     names = content.get("names") if isinstance(content, dict) else None

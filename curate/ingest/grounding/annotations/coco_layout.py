@@ -36,13 +36,13 @@ from manifests.storage import File
 ARRAYS = ("images", "annotations", "categories")
 SPLIT_BYTES, MAX_SPLITS = 64 << 20, 32
 """Bytes of the file for each split, and the largest number of splits. Each split holds its share of
-the annotations but scans all of them (both ours; 300,000 with outlines, 170 MB, take 2.5 s)."""
+the annotations but scans all annotations (both ours; 300,000 with outlines, 170 MB, take 2.5 s)."""
 BATCH_IMAGES = 1024
 """Images in a batch (ours): some 10 MB of objects, and enough to notice a wrong space."""
 
 
 class CocoFile(NamedTuple):
-    """What parsing needs of a file: the folder of its images, and the names of categories by id."""
+    """A file with the folder of its images (`root`) and the names of its categories by id."""
 
     file: File
     root: str
@@ -61,8 +61,8 @@ class _ImageEntry(NamedTuple):
 class CocoLayout(GroundingReader):
     """`images` and `annotations` of one JSON object, joined by `image_id`.
 
-    Each split has a range of `images`; it scans all annotations once, and keeps those of its own
-    images in memory.
+    Each split has a range of `images`. It scans all annotations once, and keeps the annotations of
+    its own images in memory.
     """
 
     suffixes: ClassVar[tuple[str, ...]] = SUFFIXES
@@ -77,8 +77,7 @@ class CocoLayout(GroundingReader):
     def parse_annotations(
         self, entries: Sequence[dict[str, Any]], names: dict[str, str]
     ) -> list[Annotation | RowError]:
-        """An annotation, or its error, for each entry. `names`: the names of the categories by
-        id."""
+        """An annotation or an error for each entry. `names` has the names of categories by id."""
 
     def splits(self, file: File, context: Context) -> Iterator[Split]:
         place = context.media.resolve(file.uri)
@@ -135,7 +134,7 @@ class CocoLayout(GroundingReader):
 
 
 def size_of(image: dict[str, Any]) -> tuple[float, float] | None:
-    """The size that an entry of `images` records; None without one. RowError if it is malformed.
+    """The size in an entry of `images`; None if it has no size. RowError if the size is malformed.
 
     `size_of({"width": 640, "height": 480}) -> (640.0, 480.0)`
     """
@@ -153,8 +152,8 @@ def size_of(image: dict[str, Any]) -> tuple[float, float] | None:
 def _image_entries(
     entries: Iterator[Element], annotations: dict[str, list[Element]], seen: set[str]
 ) -> Iterator[_ImageEntry]:
-    """The entries of `images`. If two have the same id, the first gets the annotations and the
-    second is an error. `seen` has the ids of earlier splits."""
+    """The entries of `images`. If two entries have the same id, the first gets the annotations and
+    the second becomes an error. `seen` has the ids in earlier splits."""
     for element in entries:
         within = f"images[{element.number}]"
         try:
@@ -170,7 +169,7 @@ def _image_entries(
 
 
 def _batches(images: Iterator[_ImageEntry]) -> Iterator[list[_ImageEntry]]:
-    """Batches of BATCH_IMAGES, or of fewer if their annotations reach BATCH_BYTES."""
+    """Batches of BATCH_IMAGES. A batch ends earlier if its annotations exceed BATCH_BYTES."""
     batch: list[_ImageEntry] = []
     size_bytes = 0
     for image in images:

@@ -25,8 +25,8 @@ class ReadyImage(NamedTuple):
 
 
 class BatchCoordinates(NamedTuple):
-    """The boxes, the points, and the vertices of polygons of a batch; their rows are the numbers
-    of the images."""
+    """The boxes, the points, and the vertices of polygons of a batch. Their rows are the numbers of
+    the images in the batch."""
 
     boxes: Coordinates
     points: Coordinates
@@ -35,14 +35,14 @@ class BatchCoordinates(NamedTuple):
     @property
     def checkable(self) -> Iterator[Coordinates]:
         """The coordinates from which a wrong space can be detected. Vertices on fewer than
-        MIN_BOXES images are not used: they are many numbers, but from few annotations."""
+        MIN_BOXES images are not used: many vertices may belong to few annotations."""
         yield from (self.boxes, self.points)
         if len(np.unique(self.vertices.rows)) >= MIN_BOXES:
             yield self.vertices
 
 
 def gather(images: Sequence[ReadyImage]) -> BatchCoordinates:
-    """The coordinates of all annotations. TypeError or ValueError if any is malformed."""
+    """The coordinates of all annotations. TypeError or ValueError if an annotation is malformed."""
     boxes: list[Sequence[float]] = []
     points: list[Sequence[float]] = []
     rings: list[Sequence[float]] = []
@@ -70,7 +70,7 @@ def gather(images: Sequence[ReadyImage]) -> BatchCoordinates:
 
 
 def malformed(images: Sequence[ReadyImage]) -> dict[int, RowError]:
-    """The errors of the images, by number, for which `gather` fails."""
+    """An error for each image for which `gather` fails, by the number of the image."""
     return {
         number: _malformed_annotation(image)
         for number, image in enumerate(images)
@@ -89,8 +89,8 @@ def to_units(coordinates: Coordinates, images: Sequence[ReadyImage], space: Spac
 
 
 def _array(values: list[Any], numbers: int) -> np.ndarray:
-    """(n, numbers) float64; (n,) for one number each. TypeError or ValueError for any other shape
-    and for what is not a number."""
+    """The values as float64, of shape (n, numbers), or (n,) if `numbers` is 1. TypeError or
+    ValueError for another shape, and for values that are not numbers."""
     array = np.array(values)
     shape = (len(values), numbers)[: min(numbers, 2)]
     if len(values) and (array.dtype.kind not in "iuf" or array.shape != shape):

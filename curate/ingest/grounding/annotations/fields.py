@@ -1,4 +1,4 @@
-"""Fields of a JSON object or a row that several grounding readers treat alike."""
+"""Fields of a JSON object or a row that several grounding readers treat in the same way."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ class FilePerImage(GroundingReader):
     """
 
     max_bytes: ClassVar[int] = 16 << 20
-    """A larger file is refused (ours): all of it is in memory."""
+    """A larger file is refused (ours): the whole file is in memory."""
 
     media_root: str | None = Field(None, description=ROOT_DESCRIPTION)
 
@@ -43,8 +43,8 @@ class FilePerImage(GroundingReader):
     def groups(self, files: list[File]) -> list[list[File]]:
         """Groups of GROUP_FILES on average, by name.
 
-        A hash of its name decides whether a file starts a group. So a file that is added or removed
-        changes its own group and no other.
+        A hash of a file's name decides whether the file starts a group. So a file that is added or
+        removed changes only its own group.
         """
         groups: list[list[File]] = []
         for file in sorted(files, key=lambda file: file.name):
@@ -72,7 +72,7 @@ class FilePerImage(GroundingReader):
     def _annotated(self, file: File, cache: SplitCache) -> AnnotatedImage:
         if file.size > self.max_bytes:
             fault = f"{file.size} bytes are over the limit of {self.max_bytes} for one image."
-            raise FileError(fault, file.uri, "Is it an annotation? Leave other files out.")
+            raise FileError(fault, file.uri, "If it is not an annotation file, leave it out.")
         data = storage.read_bytes(cache.context.media.resolve(file.uri))
         return self.parse(file, data, cache)._replace(within="", file=file)
 
@@ -98,27 +98,27 @@ class SplitCache:
     def __init__(self, context: Context) -> None:
         self.context = context
         self.class_names: dict[str, dict[int, str]] = {}
-        """By the folder or file that they come from."""
+        """Names of classes, by the folder or file that they are read from."""
         self._folders: dict[str, MediaFolder] = {}
 
     def find_image(self, root: str, names: list[str]) -> OpenedImage | RowError:
-        """The first of `names` that exists below `root`, with or without the suffix of an image; if
-        none exists, the error is returned."""
+        """The image with the first of `names` that exists below `root`, with or without an image's
+        suffix. If no name exists, an error is returned."""
         if root not in self._folders:
             self._folders[root] = MediaFolder(root, self.context.base)
         for name in names:
             uri = self._folders[root].find(name)
             if uri is not None:
                 return open_image(Reference(uri), self.context.media)
-        fault = f"no image: looked for {', '.join(names)} in {root or 'its own folder'}."
+        fault = f"no image in {root or 'the folder of the file'}: looked for {', '.join(names)}."
         return MediaError(fault, fix="Set media_root to the folder of the images.")
 
 
 def _possible_names(file: File, name: str | None, *, with_folder: bool) -> list[str]:
-    """Names to look for: the image's, its stem, then the stem of the annotation file.
+    """The names to look for: the image's name, its stem, then the stem of the annotation file.
 
-    With a folder, each is first looked for in the folder that the annotation file is in:
-    file `sub/a.xml`, name `C:\\b.png` -> `sub/b.png`, `sub/b`, `sub/a`, `b.png`, `b`, `a`.
+    `with_folder`: the names are first looked for in the subfolder of the annotation file.
+    File `sub/a.xml`, name `C:\\b.png` -> `sub/b.png`, `sub/b`, `sub/a`, `b.png`, `b`, `a`.
     """
     folder, _, own = file.name.rpartition("/")
     last = "" if name is None else name.replace("\\", "/").rpartition("/")[2]

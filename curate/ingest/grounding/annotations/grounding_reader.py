@@ -15,13 +15,14 @@ from manifests.geometry.space import Space, SpaceSetting
 from manifests.storage import File
 
 SpaceOverride = Annotated[
-    SpaceSetting | None, Field(description="space of the coordinates; null: that of the format")
+    SpaceSetting | None,
+    Field(description="space of the coordinates; null: the space of the format"),
 ]
 TrustSetting = Annotated[
     bool, Field(description="accept coordinates that contradict the space, without a check")
 ]
 PlacedError = tuple[str, RowError]
-"""A place in a file, such as `annotations[7]`, and what is wrong with the input there."""
+"""A place in a file, such as `annotations[7]`, and the error of the input there."""
 
 
 class GroundingReader(Reader):
@@ -41,7 +42,8 @@ class GroundingReader(Reader):
         context: Context,
         space: Space | None = None,
     ) -> ReadBatch:
-        """The records of a batch: in the space of the recipe, or `space`, or that of the format."""
+        """The records of a batch. Their space is the setting `space`, else the argument `space`,
+        else the space of the format."""
         chosen = self.space or space or self.own_space
         assert chosen is not None, f"{type(self).__name__} has no space"
         return grounding_records(self, file, images, chosen, context, self.trust)

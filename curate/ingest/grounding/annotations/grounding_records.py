@@ -1,7 +1,7 @@
 """Annotated images made into grounding records, a batch at a time.
 
-A reader passes coordinates exactly as the file has them. Only here are they converted to [0,1000],
-and refused if they contradict the space that they are declared to be in.
+A reader passes coordinates exactly as the file has them. This module converts them to [0,1000], and
+refuses coordinates that contradict their declared space.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ from manifests.geometry.space import Space
 from manifests.storage import File
 
 ASPECT_TOLERANCE = 0.02
-"""Two sizes are of different images if their aspect ratios differ by more (ours: the sides of a
-thumbnail are rounded)."""
+"""Two sizes belong to different images if their aspect ratios differ by a larger share (ours: the
+sides of a thumbnail are rounded)."""
 
 
 def grounding_records(
@@ -46,7 +46,7 @@ def grounding_records(
 ) -> ReadBatch:
     """A record or a failure for each image.
 
-    `file` is the file that they are read from, or the first of several if each image has its own.
+    `file` is the file that the images are read from, or the first file if each image has its own.
     Raises InputError if the coordinates contradict the space, unless `trust` is set.
     """
     ready: list[ReadyImage] = []
@@ -95,13 +95,13 @@ def _ready(annotated: AnnotatedImage, space: Space, context: Context) -> ReadyIm
         return ReadyImage(annotated, orientation, actual)
     width, height = annotated.size
     if not (width > 0 and height > 0):
-        raise RowError(f"annotated on an image of {width:g} x {height:g}, which has no area")
+        raise RowError(f"the annotated image has no area: its size is {width:g} x {height:g}")
     if abs(width / height * actual[1] / actual[0] - 1) > ASPECT_TOLERANCE:
         other = "stored" if space.exif == "shown" else "shown"
         fits = orientation in TRANSPOSED and (width, height) == actual[::-1]
         raise RowError(
-            f"annotated on an image of {width:g} x {height:g}, but this one is {actual[0]:g} x "
-            f"{actual[1]:g} as {space.exif}.",
+            f"the annotations refer to an image of {width:g} x {height:g}, but this image is "
+            f"{actual[0]:g} x {actual[1]:g} as {space.exif}.",
             annotated.image.reference.uri,
             f"A space with `exif: {other}` would fit." if fits else "It is another image.",
         )
@@ -111,7 +111,8 @@ def _ready(annotated: AnnotatedImage, space: Space, context: Context) -> ReadyIm
 def _gather(
     images: list[ReadyImage],
 ) -> tuple[list[ReadyImage], BatchCoordinates, dict[int, RowError]]:
-    """The coordinates; and the errors of malformed images, which are left without annotations."""
+    """Returns the images, their coordinates, and the errors of malformed images. Malformed images
+    are returned without annotations."""
     try:
         return images, gather(images), {}
     except (TypeError, ValueError):
@@ -139,6 +140,7 @@ def _impossible_error(coordinates: Coordinates, at: int, space: Space) -> RowErr
     value = ", ".join(f"{number:g}" for number in coordinates.values[at])
     width, height = coordinates.sizes[at]
     return RowError(
-        f"[{value}] is not possible on an image of {width:g} x {height:g}, as {str(space)!r}.",
+        f"[{value}] is not possible on an image of {width:g} x {height:g} in the space "
+        f"{str(space)!r}.",
         fix="Fix the annotation, or leave it in quarantine.",
     )

@@ -10,7 +10,7 @@ from manifests.media import Media, Reference
 
 
 def image_by_path_end(root: str, path: str, media: Media) -> OpenedImage | RowError:
-    """The image at `path` below `root`, or at the longest end of the path that exists.
+    """The image at `path` below `root`. If there is none, leading folders are removed one by one.
 
     For `images/v1/patch8/a.jpg` it tries that path, then `v1/patch8/a.jpg`, `patch8/a.jpg` and
     `a.jpg`.

@@ -22,10 +22,10 @@ def images_by_columns(
     context: Context,
     place: str,
 ) -> list[OpenedImage | RowError]:
-    """The image of each row in `folder`: the first file that exists, of those that `files` name.
+    """The image of each row in `folder`: the first file that exists, in the order of `files`.
 
-    Without `files`, the usual names: the key of the row, a digest of the column `url`, and others
-    (USUAL_FILES). `place` is the file of the rows, for errors.
+    If `files` is None, the usual names (USUAL_FILES) are tried, such as the key of the row or a
+    digest of the column `url`. `place` is the file of the rows, for errors.
     """
     if not rows:
         return []
@@ -47,7 +47,7 @@ def _templates(files: Files | None, known: set[str], place: str) -> list[Templat
     usual = [Template(file) for file in (*USUAL_FILES, "{image_sha256}")]
     templates = [template for template in usual if template.columns <= known]
     if not templates:
-        fault = f"no column of urls or keys; there are: {', '.join(sorted(known))}."
+        fault = f"no column of urls or keys; the columns are: {', '.join(sorted(known))}."
         raise InputError(fault, place, "Set `file` to a template of the image names.")
     return templates
 

@@ -20,8 +20,8 @@ from manifests.storage import File
 
 
 class Units(NamedTuple):
-    """Coordinates in [0,1000]: (n, 4) boxes, (n, 2) points and vertices, of those annotations that
-    have them, in order."""
+    """Coordinates in [0,1000]: (n, 4) boxes, (n, 2) points and (n, 2) vertices, in the order of the
+    annotations. An annotation without a box has no row in `boxes`, and so on."""
 
     boxes: np.ndarray
     points: np.ndarray
@@ -78,7 +78,7 @@ def _attributes(annotation: Annotation) -> str | None:
 
 
 def _with_gaps(values: np.ndarray, has: list[bool]) -> np.ndarray:
-    """The values in the rows that have one, nan in the others.
+    """The values in the rows where `has` is true, and nan in the other rows.
 
     `_with_gaps([[1, 2]], [False, True]) -> [[nan, nan], [1, 2]]`
     """

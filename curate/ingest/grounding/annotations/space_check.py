@@ -1,5 +1,4 @@
-"""Checks whether coordinates contradict the space they are declared to be in, and finds one that
-fits.
+"""Checks whether coordinates contradict their declared space, and finds spaces that fit.
 
 All thresholds here are ours.
 """
@@ -15,24 +14,24 @@ from manifests.errors import InputError
 from manifests.geometry.space import UNITS, Form, Space, Unit, boxes_to_units, points_to_units
 
 SLACK = 10.0
-"""Units (thousandths of a side) by which a box may be outside its image, or inverted: annotators
-round."""
+"""Units (thousandths of a side) by which a box may be outside its image, or inverted, because
+annotators round."""
 MAX_WRONG_SHARE = 0.25
-"""If more boxes are wrong, the space is wrong; if fewer, those annotations are."""
+"""If a larger share of boxes is wrong, the space is wrong; otherwise, these annotations are."""
 MAX_FITTING_SHARE = 0.01
 """A space fits if at most this share of boxes is wrong in it."""
 MIN_BOXES = 3
-"""With fewer boxes, an inverted one is no evidence against the space."""
+"""If there are fewer boxes, inverted boxes are not evidence against the space."""
 CORNER, MIN_IN_CORNER, LARGE_SIDE = 250.0, 50, 400
-"""At least 50 boxes on large images (shorter side, pixels), all in the first quarter of both sides
-(units): the coordinates are of a smaller scale."""
+"""If at least 50 boxes are on large images (shorter side, pixels), and all are in the first quarter
+of both sides (units), the coordinates have a smaller scale."""
 
 ToUnits = Callable[[np.ndarray, np.ndarray, Space], np.ndarray]
 
 
 class Coordinates(NamedTuple):
     """Boxes (n, 4) or points (n, 2) as a file has them; the sizes of their images (n, 2), and the
-    row that each belongs to (n,)."""
+    numbers of their rows (n,)."""
 
     values: np.ndarray
     sizes: np.ndarray
@@ -50,8 +49,8 @@ class Coordinates(NamedTuple):
 def check_space(coordinates: Coordinates, space: Space, place: str, names: Sequence[str]) -> None:
     """InputError if the coordinates of a file contradict the space.
 
-    It names the file (`place`), the first rows at fault (from `names`, one for each row), and the
-    spaces that would fit.
+    The error names the file (`place`), the first wrong rows (`names` has the name of each row), and
+    the spaces that would fit.
     """
     if not len(coordinates.values):
         return
@@ -91,7 +90,7 @@ def _is_inverted(units: np.ndarray) -> np.ndarray:
 
 
 def _is_wrong(units: np.ndarray) -> np.ndarray:
-    """(n,) bool: outside the image, or inverted."""
+    """(n,) bool: boxes or points that are outside the image, or inverted."""
     inside: np.ndarray = np.all((units >= -SLACK) & (units <= UNITS + SLACK), axis=1)
     wrong: np.ndarray = ~inside | _is_inverted(units)
     return wrong
@@ -105,7 +104,7 @@ def _contradicts(units: np.ndarray, wrong: np.ndarray) -> bool:
 
 
 def _in_corner(coordinates: Coordinates, units: np.ndarray, space: Space) -> bool:
-    """Whether all are so near the upper left corner that their scale must be smaller."""
+    """Whether all coordinates are so near the upper left corner that they have a smaller scale."""
     if space.unit != "fraction" and len(units) >= MIN_BOXES and coordinates.values.max() <= 1:
         return True
     on_large = units[coordinates.sizes.min(axis=1) >= LARGE_SIDE]
@@ -113,7 +112,7 @@ def _in_corner(coordinates: Coordinates, units: np.ndarray, space: Space) -> boo
 
 
 def _other_spaces(coordinates: Coordinates, space: Space) -> Iterator[Space]:
-    """The other spaces; first those that differ in one property only."""
+    """The other spaces. Spaces that differ in only one property come first."""
     is_boxes = coordinates.what == "boxes"
     forms = get_args(Form) if is_boxes else ("xyxy", "yxyx")
     own = space.form if is_boxes else ("yxyx" if space.y_first else "xyxy")
@@ -123,7 +122,7 @@ def _other_spaces(coordinates: Coordinates, space: Space) -> Iterator[Space]:
 
 
 def _fits(coordinates: Coordinates, space: Space) -> bool:
-    """Whether nearly all are right in a space, and are spread over the image."""
+    """Whether nearly all coordinates are right in a space, and are spread over the images."""
     units = coordinates.to_units(coordinates.values, coordinates.sizes, space)
     return bool(_is_wrong(units).mean() <= MAX_FITTING_SHARE and units.max() >= 2 * CORNER)
 

@@ -1,6 +1,6 @@
 """3D boxes: computes eight corners from nine numbers, and converts angles to matrices and back.
 
-The nine numbers are those of a record's `box3d`: centre x y z and size x y z in metres, then roll,
+The nine numbers are a record's `box3d`: centre x y z and size x y z in metres, then roll,
 pitch, yaw in radians. The centre is in the camera's coordinates, x right, y down, z forward
 (documented for Omni3D, DATA.md). The sizes are along the box's own axes, which are parallel to the
 camera's axes if all angles are 0.

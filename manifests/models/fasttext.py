@@ -161,7 +161,7 @@ def _model(file: mmap.mmap) -> FastTextModel:
 def _arguments(file: mmap.mmap) -> _Arguments:
     magic, version = _numbers(file, "ii")
     if magic != _MAGIC:
-        raise _BrokenError("its first bytes are not those of a model")
+        raise _BrokenError("it does not start with the first bytes of a model")
     if version not in (_OLD, _CURRENT):
         raise _BrokenError(f"its version is {version}, not {_OLD} or {_CURRENT}")
     arguments = _Arguments(*_numbers(file, "12id"))

@@ -190,7 +190,7 @@ def _first_texts(
 ) -> tuple[pa.Array, dict[int, RowError]]:
     """Returns one text for each row, and the errors by row.
 
-    The text is that of the first field in `names` that is not blank, or null. A row has an error if
+    The text is the first field in `names` that is not blank, or null. A row has an error if
     a field that is not text comes before the first field with text.
     """
     texts, errors = pa.nulls(len(rows), pa.string()), dict[int, RowError]()

@@ -36,7 +36,7 @@ class Members(NamedTuple):
 
 
 def elements(place: str, start: int = 0, stop: int = -1, first: int = 0) -> Iterator[Element]:
-    """The elements of the array whose bracket is at `start`, or (if `first` > 0) of a split of it.
+    """The elements of the array whose bracket is at `start`, or of a split, if `first` > 0.
 
     `[1, {"a": 2}]` gives elements 0 and 1, with the data `1` and ` {"a": 2}`. If the array is
     missing or is not closed, or if something follows it, an additional last element has the fault:

@@ -104,7 +104,7 @@ def _extend(extension: Extension, records: dict[bytes, bytes]) -> Extension:
 
 def _extend_globally(extension: Extension, records: dict[bytes, bytes]) -> Extension:
     """`extension` unchanged, because comments and dates do not matter. ValueError for a path or a
-    size in a global header, because it would be that of all members."""
+    size in a global header, because it would apply to all members."""
     if b"path" in records or b"size" in records:
         raise ValueError("one path or size for every member")
     return extension

@@ -82,7 +82,7 @@ def batch_of_columns(
 
 
 def batch_of_rows(reader: Reader, file: File, rows: Sequence[CaptionRow]) -> ReadBatch:
-    """Records of the rows whose image opened, and failures of the others, in the order of rows."""
+    """Records of rows whose image opened, and failures of the other rows, in the order of rows."""
     opened = [row for row in rows if isinstance(row.image, OpenedImage)]
     columns = CaptionColumns(
         [row.within for row in opened],

@@ -96,7 +96,7 @@ _ID, _IMAGE_ID = (re.compile(rb'"%s"\s*:\s*(\d+)\s*[,}]' % name) for name in (b"
 
 
 def _ids(element: Element) -> tuple[str, str]:
-    """The id of an annotation, and that of its image."""
+    """The id of an annotation, and the id of its image."""
     annotation = as_object(element)
     return id_field(annotation, "id"), id_field(annotation, "image_id")
 

@@ -21,7 +21,7 @@ from manifests.storage import File
 
 class Units(NamedTuple):
     """Coordinates in [0,1000]: (n, 4) boxes, (n, 2) points and (n, 2) vertices, in the order of the
-    annotations. An annotation without a box has no row in `boxes`, and so on."""
+    annotations. An annotation without a box has no row in `boxes`."""
 
     boxes: np.ndarray
     points: np.ndarray

@@ -40,7 +40,7 @@ class Photo(NamedTuple):
     """A photo of OpenStax, with the text that says what it shows."""
 
     name: str
-    last_answer: str
+    caption: str
     data: bytes
 
     @property

@@ -84,8 +84,8 @@ class PlannedStep(NamedTuple):
         version, settings, `only`, the names and digests of the files its settings name, its models,
         and the seed if it uses one.
 
-        Settings that only say where something is are left out. Without `bounds`: what decides the
-        measures alone.
+        Settings that only say where something is are left out. With `bounds=False`, settings marked
+        `Bound` are also left out, because the step's measures do not depend on them.
         """
         kind = type(self.step)
         left_out = {*kind.marked(Location), *(() if bounds else kind.marked(Bound))}
@@ -107,7 +107,7 @@ class PlannedStep(NamedTuple):
         return [_digest(uri) for uri in self.step.files(base)]
 
     def without_bounds(self) -> Step:
-        """The step as `measure` is asked: settings marked `Bound` have their defaults."""
+        """The step on which `measure` is called: settings marked `Bound` have their defaults."""
         fields = type(self.step).model_fields
         bounds = type(self.step).marked(Bound)
         defaults = {name: fields[name].get_default(call_default_factory=True) for name in bounds}
@@ -135,7 +135,7 @@ class PlannedStep(NamedTuple):
         return batch.select(names).rename_columns(own)
 
     def columns(self, given: Columns, rows: int) -> Columns:
-        """Columns that the step answered, under this run's names and in the declared types.
+        """Columns that the step returned, under this run's names and in the declared types.
 
         Raises StepError if one is missing, is not declared, or has not `rows` values.
         """
@@ -143,7 +143,7 @@ class PlannedStep(NamedTuple):
         expected = {**self.step.measures(), **rewrites}
         if set(given) != set(expected):
             names, declared = sorted(given), sorted(expected)
-            raise StepError(f"answered with columns {names}, not {declared}", f"step {self.name}")
+            raise StepError(f"returned the columns {names}, not {declared}", f"step {self.name}")
         return {
             name if name in rewrites else f"{self.name}.{name}": self.values(
                 given[name], name, rows

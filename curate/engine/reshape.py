@@ -88,7 +88,7 @@ def _made(planned: PlannedStep, given: pa.Table, answered: Reshaped) -> _Made:
     """
     place = f"step {planned.name}"
     if not isinstance(answered, Reshaped):
-        raise StepError(f"answered with a {type(answered).__name__}, not a Reshaped", place)
+        raise StepError(f"returned {type(answered).__name__}, not Reshaped", place)
     if set(answered.rows.schema.names) == set(record.SCHEMA.names):
         answered = answered._replace(rows=answered.rows.select(record.SCHEMA.names))
     if answered.rows.schema.names != record.SCHEMA.names:

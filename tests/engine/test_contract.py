@@ -291,6 +291,8 @@ def test_a_step_is_not_asked_about_no_rows(base: Path) -> None:
         ("decide", r"step Fails, decide: KeyError: 'absent' \(contract_steps.py, line"),
         ("mask", r"step Fails: drop reasons are bool, not text. Make them with reasons"),
         ("columns", r"step Fails: 'count' is a list, not a column of Arrow"),
+        ("dict", r"step Fails: returned list, not a dict of columns"),
+        ("names", r"step Fails: returned the columns \['number'\], not \['count'\]"),
     ],
 )
 def test_an_error_outside_the_rows_names_the_step_the_method_and_the_line(
@@ -304,6 +306,13 @@ def test_an_error_outside_the_rows_names_the_step_the_method_and_the_line(
 def test_an_error_of_a_corpus_step_names_the_step_and_the_method(base: Path, where: str) -> None:
     with pytest.raises(StepError, match=rf"step FitFails, {where}: RuntimeError: no "):
         run(base, step("FitFails", base, where=where))
+
+
+def test_an_error_names_what_a_reshape_step_or_apply_returned(base: Path) -> None:
+    with pytest.raises(StepError, match="step ReturnsTable: returned Table, not Reshaped"):
+        run(base, {STEPS + "ReturnsTable": {}})
+    with pytest.raises(StepError, match="step FitFails, apply: returned dict, not Outcome"):
+        run(base, step("FitFails", base, where="outcome"))
 
 
 def test_a_bound_needs_a_default() -> None:

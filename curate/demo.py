@@ -73,8 +73,8 @@ def make(folder: str) -> str:
 
 
 def _write(folder: str, name: str, data: bytes) -> None:
-    """Write a file, unless it has these bytes already. Its time is then kept, so that a second run
-    does not read it again."""
+    """Write a file, unless it has these bytes already. Such a file keeps its modification time, so
+    that a second run does not read it again."""
     place = storage.join(folder, name)
     known = storage.size_and_stamp(place)
     if known is None or storage.read_bytes(place) != data:

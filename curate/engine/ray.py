@@ -25,7 +25,7 @@ TASKS_PER_WORKER = 3
 START_SECONDS = 10
 """How long the first items wait for all actors, so that each actor gets one of them (ours)."""
 CHECK_SECONDS = 300
-"""How long no actor runs before the room in the cluster is counted again (ours)."""
+"""If no actor has an item, the nodes of the cluster are checked again after this time (ours)."""
 OBJECT_STORE_BYTES = 128 << 20
 """Shared memory of a local Ray: little, as tasks exchange file names and no data (ours)."""
 
@@ -55,7 +55,7 @@ class RayExecutor:
     def map_opened(
         self, work: Opened[T, R], items: Iterable[T], resources: Resources
     ) -> Iterator[tuple[T, R]]:
-        """On a pool of actors: each opens the work with its first item.
+        """Runs items on a pool of actors. Each actor opens the work with its first item.
 
         After an error, or when the caller stops early, running calls are killed, not awaited.
         """
@@ -206,7 +206,7 @@ class _Actors:
             results = self._finish(self._wait())
 
     def close(self) -> None:
-        """Let every actor close what it opened; raises what that raises."""
+        """Close the work that every actor opened. An error of closing is raised here."""
         import ray
 
         closing = [actor.close.remote() for actor in self._free]
@@ -288,9 +288,8 @@ class _Actors:
         self._free.append(actor)
 
     def _repeat(self, call: _Call, error: Any) -> None:
-        """Give the item of a dead actor to another; raises WorkerError if it killed too many.
-
-        A node that the cloud took back does not count.
+        """Give the item of a dead actor to another actor. Raises WorkerError if too many actors
+        died while they had this item; those on preempted nodes are not counted.
         """
         import ray
 

@@ -67,7 +67,8 @@ class ReadBatch(NamedTuple):
 
 
 class Context(NamedTuple):
-    """What `read` may use: the folder that relative uris start from, media, a file for copies."""
+    """What `read` may use. `base`: the folder that relative uris start from. `media`: opens images
+    and videos. `keep`: the file for bytes that `read` copies out of its input."""
 
     base: str
     media: Media

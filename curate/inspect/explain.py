@@ -102,7 +102,7 @@ def _after_pass(run: RunManifest, out: str, at: int, found: FoundRecord, row: _R
 
 
 def _after_rows(folder: str, known: PassManifest, found: FoundRecord, row: _Row) -> _AfterPass:
-    """After a pass that writes its rows anew."""
+    """The record after a pass that writes new parts, without the rows that it removed."""
     if removed := _removed_row(folder, known, found):
         return _AfterPass(step_events.of_removed(known.steps, row.table, removed), None)
     kept = _stored(folder, known, found, PART)
@@ -112,13 +112,14 @@ def _after_rows(folder: str, known: PassManifest, found: FoundRecord, row: _Row)
 
 
 def _after_measure(folder: str, known: PassManifest, found: FoundRecord, row: _Row) -> _AfterPass:
-    """After the first pass of a costly step. The events of the step follow with its second pass."""
+    """The record after the first pass of a costly step, which only adds measures. The events of the
+    step come from its second pass."""
     table = _with_sidecar(row, _sidecar(folder, found))
     return _AfterPass([], row._replace(table=table))
 
 
 def _after_sidecar(folder: str, known: PassManifest, found: FoundRecord, row: _Row) -> _AfterPass:
-    """After a pass that adds columns, and marks the rows that its step removed."""
+    """The record after a pass that adds columns, and marks the rows that its step removed."""
     sidecar = _sidecar(folder, found)
     table = _with_sidecar(row, sidecar)
     if removed := _removed_row(folder, known, found):

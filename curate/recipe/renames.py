@@ -35,7 +35,10 @@ def new_column(column: str, steps: Iterable[PlannedStep]) -> str | None:
 
 
 def refuse_old(columns: Mapping[str, Any] | list[str], steps: list[PlannedStep], at: str) -> None:
-    """Raises RecipeError if a column has another name now. `at`: where the recipe names it."""
+    """Raises RecipeError if one of `columns` is an old name, such as `old_step.old_measure`.
+
+    `at`: the place of `columns` in the recipe.
+    """
     for column in columns:
         if now := new_column(column, steps):
             raise RecipeError(f"'{column}' is now '{now}'.", at)

@@ -151,8 +151,8 @@ class Duplicates(CorpusStep):
     @model_validator(mode="before")
     @classmethod
     def _complete(cls, given: Any) -> Any:
-        """Fill in the default settings for the values of `by`. Raises ValueError for settings of
-        other values."""
+        """Fill in the defaults of the settings that the values of `by` use. Raises ValueError if
+        a setting is given that they do not use, such as `distance` with `by: minhash`."""
         ways = as_list(given.get("by")) if isinstance(given, dict) else None
         return with_defaults(given, ways) if isinstance(ways, list | tuple) else given
 

@@ -30,7 +30,9 @@ def finalise(x: np.ndarray) -> np.ndarray:
 
 
 def next_word(state: int) -> tuple[int, int]:
-    """Returns the next state and the random number of this state, as Python ints. For few numbers.
+    """Returns the next state, and the random number after `state`, as Python ints.
+
+    Each call makes one number; use `splitmix64` for an array of states.
 
     next_word(0) == (0x9e3779b97f4a7c15, 0xe220a8397b1dcdaf)
     """

@@ -120,7 +120,8 @@ class HfParquet(Reader):
         add: Callable[[record.Row, _Content, list[OpenedImage]], None],
         meta: pa.Array,
     ) -> ReadBatch:
-        """Records of several segments. `add` fills a record with a row's content and its images."""
+        """Makes one record for each row; a record may have several images. `add` adds the caption
+        or chat of a row, and its images, to the record."""
         builder = record.Builder(self.name, modality)
         errors = list(page.batch.broken)
         for row, number in enumerate(page.batch.numbers.tolist()):

@@ -91,7 +91,8 @@ _USED = ("sentences", "sentids", "filepath", "filename")
 def _row(
     within: str, sentence: Any, opened: OpenedImage | RowError, fields: dict[str, Any]
 ) -> CaptionRow:
-    """The row of a sentence. `fields`: its image's fields, to which the sentence's are added."""
+    """The row of a sentence. `meta` gets `fields`, which are the fields of the image, and the other
+    fields of the sentence."""
     try:
         if not isinstance(sentence, dict):
             raise RowError(f"{sentence!r:.80} is not an object")

@@ -49,8 +49,8 @@ class Table(Reader):
     An image is the file below `media_root` that the column `image` names; a row without text
     becomes a record with its image alone. Without the setting `image`, records have only text, so
     captions can be filtered before their images are downloaded. All other columns go to `meta`. If
-    there are several columns of text, they go to `meta` too. A record's key is the file's name and
-    the number of the line, from 1, or of the row of a parquet file, from 0.
+    `text` lists several columns, all of them go to `meta` too. A record's key is the file's name
+    and the number of the line, from 1, or of the row of a parquet file, from 0.
     """
 
     suffixes: ClassVar[tuple[str, ...]] = (*parquet.SUFFIXES, *_TEXT_SUFFIXES)

@@ -39,11 +39,11 @@ class UrlTable(Reader):
     Nothing is downloaded: a row's image is the file below `media_root` that `file` names. If
     `file` is not set, these names are tried in order: `{uid}`, `{key}`, `{key[0:5]}/{key}`
     (img2dataset's folders), `{url_sha256}`, `{url_md5}`, and `{url_name}`, the last part of the
-    url. By `{url_name}`, urls with the same last part find the same file: if your table has such
-    urls, set `file`. A suffix such as .jpg may be left out. A row whose image is not found is
-    quarantined with the names that were tried. Width and height come from the image file. All other
-    columns, including `uid`, go to `meta`. A record's key is the file's name and the number of the
-    row, from 0.
+    url. All urls with the same last part have the same `{url_name}`, so they get the same image: if
+    your table has such urls, set `file`. A suffix such as .jpg may be left out. A row whose image
+    is not found is quarantined with the names that were tried. Width and height come from the image
+    file. All other columns, including `uid`, go to `meta`. A record's key is the file's name and
+    the number of the row, from 0.
     """
 
     suffixes: ClassVar[tuple[str, ...]] = SUFFIXES

@@ -135,12 +135,16 @@ def _fault(rows: pa.RecordBatch) -> str | None:
         try:
             values.validate(full=True)
         except pa.ArrowInvalid as error:
-            return f"column {name!r}: {_shown(values) or error}."
+            return f"column {name!r}: {_not_utf8(values) or error}."
     return None
 
 
-def _shown(values: pa.Array) -> str | None:
-    """The fault of the only row, if its value is text that is not UTF-8."""
+def _not_utf8(values: pa.Array) -> str | None:
+    """A message that the text in row 0 is not UTF-8; None if the column is not of text.
+
+    The column failed its validation. If it has several rows, row 0 may be valid: `_checked` then
+    validates each row alone.
+    """
     if not (pa.types.is_string(values.type) or pa.types.is_large_string(values.type)):
         return None
     return f"{values.cast(pa.binary())[0].as_py()!r:.80} is not UTF-8"

@@ -66,8 +66,8 @@ def ours(bands: NDArray[np.uint64]) -> NDArray[np.int64]:
     sketches, which would reject pairs.
     """
     from filters.duplicates.phases.candidates import repeated_keys
-    from manifests.kernels.forest import spanning_edges
     from manifests.kernels.grouping import runs, similar_pairs
+    from manifests.kernels.union_find import spanning_edges
 
     a, b = [], []
     for band in range(bands.shape[1]):

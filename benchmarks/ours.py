@@ -21,9 +21,9 @@ def near_duplicates(table: pa.Table, threshold: float) -> tuple[NDArray[np.int64
     not timed; the corpus step is, with all files it writes. Words are split at whitespace, as in
     the truth.
     """
-    from manifests.kernels import forest, grouping, jaccard, minhash, shingles
+    from manifests.kernels import grouping, jaccard, minhash, shingles, union_find
 
-    assert all((forest, grouping, jaccard, minhash))
+    assert all((grouping, jaccard, minhash, union_find))
     shingles.text_hashes(pa.array(["the tables of Unicode are made now"]))
     settings = {"by": "minhash", "tokens": "whitespace", "threshold": threshold}
     with tempfile.TemporaryDirectory() as folder:

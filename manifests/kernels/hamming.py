@@ -13,10 +13,10 @@ import numpy as np
 from numba import int64, types, uint8, uint64
 
 from manifests.kernels.compiling import compiled, inlined
-from manifests.kernels.forest import find
 from manifests.kernels.grouping import runs
 from manifests.kernels.popcount import popcount
 from manifests.kernels.splitmix64 import GOLDEN, finalise
+from manifests.kernels.union_find import find
 
 HASH_BITS = 64
 MAX_DISTANCE = HASH_BITS - 2

@@ -14,7 +14,7 @@ import numpy as np
 
 from curate.inspect.drawing.pen import Colour, Pen, Point
 from manifests.geometry.cuboid import corners
-from manifests.geometry.orientation import pixels_as_shown
+from manifests.geometry.exif_orientation import pixels_as_shown
 from manifests.geometry.projection import EDGES, FACES, FRONT, project_cuboids
 from manifests.geometry.space import UNITS
 

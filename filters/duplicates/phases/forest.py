@@ -37,7 +37,7 @@ def spanning_forest(edges: Edges) -> Forest:
 
     Edges 1-2 (0.9), 2-3 (0.8) and 1-3 (0.7) form one component; the first two edges are kept.
     """
-    from manifests.kernels.forest import spanning_edges
+    from manifests.kernels.union_find import spanning_edges
 
     order = np.lexsort((edges.b, edges.a, -edges.similarity))
     units = np.unique(np.concatenate([edges.a, edges.b]))

@@ -30,7 +30,7 @@ def choose_survivors(forest: Forest, order: np.ndarray, from_earlier_run: np.nda
     `family_size`. They come first in `order`, so a family with a unit of an earlier run has such a
     unit as its survivor.
     """
-    from manifests.kernels.forest import edges_towards_roots
+    from manifests.kernels.union_find import edges_towards_roots
 
     nodes = len(forest.units)
     first = order[np.sort(np.unique(forest.component[order], return_index=True)[1])]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from manifests.geometry.orientation import pixels_as_shown
+from manifests.geometry.exif_orientation import pixels_as_shown
 from manifests.media import Decoded
 
 _REDUCED_FIRST = 1.5

@@ -10,7 +10,7 @@ import pytest
 from filters.duplicates.files.edges import Edges
 from filters.duplicates.phases.forest import Forest, spanning_forest
 from filters.duplicates.phases.survivors import choose_survivors
-from manifests.kernels.forest import edges_towards_roots, spanning_edges
+from manifests.kernels.union_find import edges_towards_roots, spanning_edges
 
 NODES = 60
 

@@ -16,7 +16,7 @@ from filters.image.image_decodes import ImageDecodes
 from filters.image.image_hash import ImageHash
 from filters.image.perceptual.luma import small_luma
 from filters.image.perceptual.phash import SIDE, hashes
-from manifests.geometry.orientation import pixels_as_shown
+from manifests.geometry.exif_orientation import pixels_as_shown
 from manifests.media import FIX_MISSING_FILE, Limits, Media, Reference
 from tests.filters.rows import answers, media_records, text_records
 from tests.make import make_image

@@ -11,7 +11,7 @@ import numpy as np
 from curate.ingest.grounding.annotations.annotation import AnnotatedImage, Annotation
 from curate.ingest.grounding.annotations.space_check import MIN_BOXES, Coordinates
 from manifests.errors import RowError
-from manifests.geometry.orientation import boxes_as_shown, points_as_shown
+from manifests.geometry.exif_orientation import boxes_as_shown, points_as_shown
 from manifests.geometry.space import Space
 
 

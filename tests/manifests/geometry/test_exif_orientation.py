@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from manifests.geometry.orientation import (
+from manifests.geometry.exif_orientation import (
     boxes_as_shown,
     boxes_as_stored,
     points_as_shown,

@@ -1,4 +1,5 @@
-"""The ledger: for each step, rows in + rows made = kept + dropped + quarantined."""
+"""The ledger of a run. For each step, rows in + rows made = rows kept + rows dropped + rows
+quarantined."""
 
 from __future__ import annotations
 
@@ -11,10 +12,10 @@ from manifests.errors import ManifestError
 
 
 class Account(BaseModel):
-    """The rows of one step: how many it got, kept, and removed for which reason.
+    """The row counts of one step: how many rows it got, made, kept, dropped and quarantined.
 
-    `a + b` is the account of the rows of both. `dropped` counts rows by reason, `quarantined` by
-    class of error.
+    `a + b` is the account of the rows of `a` and of `b`. `dropped` counts rows by drop reason,
+    `quarantined` counts rows by class of error.
     """
 
     step: str
@@ -51,7 +52,8 @@ def _sum(a: dict[str, int], b: dict[str, int]) -> dict[str, int]:
 
 
 def total(accounts: Iterable[Account]) -> list[Account]:
-    """One account for each step, the sum of its accounts; in order of first appearance."""
+    """Adds up the accounts of each step. Returns one account for each step, in order of first
+    appearance."""
     sums: dict[str, Account] = {}
     for account in accounts:
         known = sums.get(account.step)

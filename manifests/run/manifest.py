@@ -85,10 +85,10 @@ class PassEntry(BaseModel):
 
 
 class RunManifest(BaseModel):
-    """The manifest of a run: recipe, passes, ledger and shards. It has all that is needed to verify
-    and to repeat the run.
+    """The manifest of a run: recipe, passes, ledger and shards. It contains everything that is
+    needed to verify and to repeat the run.
 
-    `environment` says where and when the run took place; it is not part of `digest`.
+    `environment` states where and when the run took place; it is not part of `digest`.
     """
 
     format: int = FORMAT
@@ -122,8 +122,8 @@ def save(model: BaseModel, uri: str, durable: bool = True) -> None:
 
 
 def load_commit(uri: str) -> Commit | None:
-    """The commit of a part; None if it does not exist, or if it is broken, such as after a
-    crash."""
+    """Returns the commit of a part; None if the commit does not exist, or if it is broken, for
+    example after a crash."""
     if storage.size_and_stamp(uri) is None:
         return None
     try:
@@ -137,7 +137,8 @@ def load_pass(folder: str) -> PassManifest:
 
 
 def load_run(uri: str) -> RunManifest:
-    """The manifest of a run. `uri` is the path of the manifest or of the folder of the run."""
+    """Returns the manifest of a run. `uri` is the path of the manifest or of the folder of the
+    run."""
     place = uri if uri.endswith(".json") else storage.join(uri, NAME)
     return RunManifest.model_validate(_content(place))
 
@@ -163,7 +164,8 @@ def _content(place: str) -> dict[str, Any]:
 
 
 def _check_format(content: dict[str, Any], place: str) -> None:
-    """Raises ManifestError if another version of curate wrote the manifest, with other fields."""
+    """Raises ManifestError if the manifest was written by another version of curate, whose
+    manifests have other fields."""
     found = content.get("format", FORMAT)
     if found != FORMAT:
         raise ManifestError(

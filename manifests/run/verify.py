@@ -15,7 +15,8 @@ from manifests.storage.file_entry import FileEntry
 
 
 class Fault(NamedTuple):
-    """A difference between a manifest and the disk; `place` is the file, folder or pass."""
+    """A difference between a manifest and the files on disk. `place` is the file, folder or
+    pass."""
 
     place: str
     fault: str
@@ -41,7 +42,7 @@ def verify(folder: str) -> Verified:
 
 
 def entries(run: RunManifest, folder: str) -> Iterator[tuple[str, FileEntry]]:
-    """(path, entry) of every file of a run."""
+    """Yields the path and the manifest entry of every file of a run."""
     for entry in run.passes:
         known = manifest.load_pass(storage.join(folder, entry.folder))
         place = storage.join(folder, known.files_folder or entry.folder)
@@ -80,7 +81,7 @@ def _ledger(run: RunManifest, folder: str) -> Iterator[Fault]:
 
 
 def _counts(passes: list[PassManifest]) -> Iterator[Fault]:
-    """A fault for each pass that did not get as many rows as the pass before it kept."""
+    """Yields a fault for each pass that did not get as many rows as the pass before it kept."""
     kept = sum(p.rows for p in passes if p.kind == "read")
     for known in (p for p in passes if p.kind != "read"):
         rows_in = known.ledger[0].rows_in if known.ledger else known.rows

@@ -1,4 +1,5 @@
-"""A minimum and a maximum of one measure; both are optional and inclusive."""
+"""Helpers for steps that drop rows whose value is under a minimum or over a maximum. Both bounds
+are optional and inclusive."""
 
 from __future__ import annotations
 
@@ -14,7 +15,8 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Bounded(Protocol):
-    """A step that keeps rows whose value is from `min` to `max`; None: no such bound."""
+    """A step that keeps the rows whose value is from `min` to `max`. If a bound is None, it is not
+    applied."""
 
     @property
     def min(self) -> float | None: ...
@@ -27,16 +29,19 @@ B = TypeVar("B", bound=Bounded)
 
 
 def check_min_max(step: B) -> B:
-    """A `model_validator` that refuses a minimum over the maximum."""
+    """Returns the step unchanged. Raises ValueError if its minimum is over its maximum. Steps use
+    this function as a pydantic `model_validator`."""
     if step.min is not None and step.max is not None and step.min > step.max:
         raise ValueError(f"min {step.min} is over max {step.max}: no row can pass")
     return step
 
 
 def outside(step: Bounded, values: pa.Array, under: str, over: str) -> pa.Array:
-    """The drop reason of each row: `under` or `over` if its value is out of bounds, else null.
+    """Returns the drop reason of each row: `under` if the value is less than `step.min`, `over` if
+    it is greater than `step.max`, otherwise null.
 
-    With min 3: `outside(step, [2, 3, null], "too few", "too many") -> ["too few", null, null]`
+    If `step.min` is 3:
+    `outside(step, [2, 3, null], "too few", "too many") -> ["too few", null, null]`
     """
     rules = [(pc.less(values, step.min), under)] if step.min is not None else []
     rules += [(pc.greater(values, step.max), over)] if step.max is not None else []

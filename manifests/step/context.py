@@ -1,4 +1,4 @@
-"""What a step is given beside its rows."""
+"""What the engine passes to a step in addition to its rows."""
 
 from __future__ import annotations
 
@@ -9,20 +9,22 @@ from manifests.step.corpus import Part
 
 
 class Blobs(Protocol):
-    """Stores bytes that a step makes, such as a crop, a clip or a page, beside the part."""
+    """A function that stores the bytes of a crop, a clip or a page that a step makes, in a file
+    next to the part."""
 
     def __call__(self, data: bytes | memoryview) -> Reference:
-        """Store the bytes; the reference goes into a record's `media`."""
+        """Store the bytes. Returns a reference to them, which the step puts into the `media` of a
+        record."""
         ...
 
 
 class Context(NamedTuple):
-    """What a step is given for a batch.
+    """What the engine passes to a step with each batch.
 
     `media` opens images and videos. `blobs` stores bytes, if the step declares `stores_bytes`.
-    `seed` is made of the step's name and, if the step declares `uses_seed`, of the recipe's seed.
-    `model` is what `load` returned. `part` is the part of the rows in `apply` of a corpus step,
-    otherwise None.
+    `seed` is derived from the step's name and, if the step declares `uses_seed`, from the recipe's
+    seed. `model` is the object that `load` returned. `part` is the part that the rows belong to, if
+    the method `apply` of a corpus step is called; otherwise it is None.
     """
 
     media: Media

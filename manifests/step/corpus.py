@@ -1,4 +1,5 @@
-"""What a corpus step is given: the corpus, workers, and folders for the files of its phases."""
+"""What the engine passes to a corpus step: the corpus, workers, and folders for the files of its
+phases."""
 
 from __future__ import annotations
 
@@ -20,7 +21,7 @@ R_co = TypeVar("R_co", covariant=True)
 
 
 class Part(NamedTuple):
-    """One part of a corpus: its number in the corpus, its name, and its rows."""
+    """One part of a corpus: its number in the corpus, its name, and its number of rows."""
 
     number: int
     name: str
@@ -28,20 +29,23 @@ class Part(NamedTuple):
 
 
 class Corpus(Protocol):
-    """All parts of the corpus, read by column. Can be pickled and sent to workers."""
+    """All parts of the corpus, with a method that reads chosen columns of a part. A corpus can be
+    pickled and sent to workers."""
 
     @property
     def parts(self) -> tuple[Part, ...]: ...
 
     def read(self, part: Part, columns: tuple[str, ...] | None = None) -> pa.Table:
-        """The rows of a part that earlier steps kept; columns: those of `reads()` or fewer."""
+        """Returns the rows of a part that earlier steps kept. `columns` must be among the columns
+        of the step's `reads()`; None means all of them."""
         ...
 
 
 class Worker(NamedTuple):
-    """The process in which a step loads its model.
+    """The worker process in which a step loads its model.
 
-    `base`: the folder of relative paths; `limits`: of media files that are read while loading.
+    `base` is the folder of relative paths. `gpus` is the number of GPUs that the step may use.
+    `limits` are the limits of media files that the step reads while it loads the model.
     """
 
     base: str
@@ -55,7 +59,8 @@ class Worker(NamedTuple):
 
 
 class Opened(Protocol[T_contra, R_co]):
-    """Work that needs a set-up, such as loading a model: `with work.open() as call: call(item)`."""
+    """Work that needs a set-up, such as loading a model, before it can process items:
+    `with work.open() as call: call(item)`."""
 
     def open(self) -> AbstractContextManager[Callable[[T_contra], R_co]]: ...
 
@@ -63,25 +68,29 @@ class Opened(Protocol[T_contra, R_co]):
 class Executor(Protocol):
     """Runs a function on many items, in this process or on workers.
 
-    A call may be repeated after a crash, so functions must give the same result again.
+    A call may be repeated after a crash, so the function must return the same result each time.
     """
 
     def map(self, work: Callable[[T], R], items: Iterable[T]) -> Iterator[tuple[T, R]]:
-        """Pairs of item and result, each as soon as it is complete; the order is not defined."""
+        """Yields pairs (item, result), each as soon as the result is complete. The order is not
+        defined."""
         ...
 
     def map_opened(
         self, work: Opened[T, R], items: Iterable[T], resources: Resources
     ) -> Iterator[tuple[T, R]]:
-        """As `map`, with work that is set up once in every worker, and closed there at the end.
+        """The same as `map`, but every worker opens `work` once, and closes it after the worker's
+        last item.
 
-        Every worker has the resources; items of a worker that died are given to another.
+        Every worker has the given `resources`. If a worker crashes, its items are given to another
+        worker.
         """
         ...
 
 
 class Task(Protocol):
-    """One task of a phase. Its name is unique in the phase; its files' names begin with it."""
+    """One task of a phase. The name of the task is unique in the phase. The names of the files that
+    the task writes begin with the name of the task."""
 
     @property
     def name(self) -> str: ...
@@ -91,18 +100,19 @@ K = TypeVar("K", bound=Task)
 
 
 class TaskResult(NamedTuple):
-    """The files that a task wrote, and other results as JSON values."""
+    """The result of a task: the files that it wrote, and other results as JSON values."""
 
     files: list[FileEntry]
     detail: dict[str, Any]
 
 
 class Workspace(Protocol):
-    """Workers and folders for a corpus step. It lives in the driver process.
+    """The workers and folders that a corpus step can use. This object exists only in the driver
+    process.
 
-    A step works in phases. A phase is a list of tasks; each writes complete files and is committed
-    by itself. So a task may be killed and repeated, and a killed run continues in the middle of
-    the step.
+    A step works in phases. A phase is a list of tasks. Each task writes complete files and has its
+    own commit. So a task can be killed and repeated, and a run that was killed continues with the
+    tasks that have no commit.
     """
 
     @property
@@ -112,24 +122,26 @@ class Workspace(Protocol):
 
     @property
     def scratch(self) -> str:
-        """The folder for files of the phases. It is deleted when the step is done.
+        """The folder for files of the phases. It is deleted when the step is complete.
 
-        These files are written with `durable=False`; after a restart their digests are checked.
+        These files are written with `durable=False`, so their digests are checked after a restart.
         """
         ...
 
     def resolve(self, uri: str) -> str:
-        """The full path or URL of a uri in the settings, which may be relative to the recipe."""
+        """Returns the full path or URL of a uri in the step's settings. The uri may be relative to
+        the recipe."""
         ...
 
     def map(self, work: Callable[[T], R], items: Iterable[T]) -> Iterator[tuple[T, R]]:
-        """As `Executor.map`, for small results; nothing is written to disk."""
+        """The same as `Executor.map`. It is for small results, because nothing is written to
+        disk."""
         ...
 
     def phase(
         self, name: str, work: Callable[[K, str], TaskResult], tasks: Iterable[K]
     ) -> tuple[str, list[Commit]]:
-        """Run `work(task, folder)` for every task without a commit.
+        """Run `work(task, folder)` for every task that has no commit yet.
 
         Returns the folder and the commits of all tasks, in the order of the tasks. The files of a
         task must depend only on the corpus, the step's settings and the seed.

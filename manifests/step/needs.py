@@ -1,5 +1,5 @@
-"""What a worker must have to run a step, and which settings of a step do not change what it answers
-or measures."""
+"""Types with which a step declares what it needs: resources of a worker, the size of images, and
+models. Two marks declare that a setting does not change the step's results or its measures."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Resources(NamedTuple):
-    """CPUs, GPUs and memory of one worker that runs the step."""
+    """The CPUs, GPUs and memory that a worker needs to run the step."""
 
     cpus: float = 1
     gpus: float = 0
@@ -15,30 +15,32 @@ class Resources(NamedTuple):
 
 
 class Images(NamedTuple):
-    """The size at which a step looks at images: the shorter side in pixels; None: full size."""
+    """The minimum size of the images that a step needs. `min_side` is the length of the shorter
+    side in pixels; None means full size."""
 
     min_side: int | None = None
 
 
 class ModelIdentity(NamedTuple):
-    """The identity of a model: its name, and a digest or a revision. The place of its file is not
-    part of it."""
+    """The identity of a model: its name, and its digest or revision. The path of the model's file
+    is not part of the identity."""
 
     name: str
     revision: str
 
 
 class Location:
-    """Marks a setting that says only where something is: a path, an endpoint, a cache folder.
+    """Marks a setting that is only a location: a path, an endpoint or a cache folder.
 
-    `path: Annotated[str, Location()]`. It is not part of the step's identity, so a model file may
-    move. Its content is part of it, through `models` or `files`.
+    Example: `path: Annotated[str, Location()]`. The setting is not part of the step's identity, so
+    a model file can be moved. The content of the file is part of the identity, through the step's
+    methods `models` and `files`.
     """
 
 
 class Bound:
-    """Marks a setting that only `decide` uses: a minimum, a maximum, a list of values to keep.
+    """Marks a setting that only `decide` uses: a minimum, a maximum, or a list of values to keep.
 
-    `min: Annotated[int | None, Bound()] = None`. `measure` does not depend on it: when it changes,
-    stored measures are used again.
+    Example: `min: Annotated[int | None, Bound()] = None`. `measure` does not depend on the setting,
+    so the engine uses stored measures again when the setting changes.
     """

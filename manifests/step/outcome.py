@@ -1,5 +1,5 @@
-"""The answers of steps: measures, errors by row, drop reasons, and the new records of reshape
-steps."""
+"""The results that steps return: measures, errors of rows, drop reasons, and the new records of
+reshape steps."""
 
 from __future__ import annotations
 
@@ -14,19 +14,21 @@ from manifests.errors import CurateError, MediaError, RowError
 from manifests.storage.file_entry import FileEntry
 
 Columns = dict[str, pa.Array]
-"""Columns by name; each has one value for each row of the batch, in order."""
+"""Columns by name. Each column has one value for each row of the batch, in order."""
 
 
 TRANSIENT = (TimeoutError, ConnectionError, MediaError)
-"""Errors whose cause may be gone the next time: no answer, no connection, a media file that is
+"""Errors whose cause may be temporary: a timeout, a failed connection, or a media file that is
 missing or broken (ours)."""
 
 
 class RowErrors:
-    """The rows of a batch on which a step failed; the engine quarantines them.
+    """The errors of the rows on which a step failed, for one batch. The engine quarantines these
+    rows.
 
-    `kind` is the class of the error, such as "MediaError"; the ledger counts by it. `later`: the
-    cause is transient (a server that did not answer), so `--retry` asks again for that row.
+    Each error has a `kind`, the name of its class, such as "MediaError"; the ledger counts errors
+    by kind. `later` is true if the cause of the error is temporary, such as a server that did not
+    respond. `--retry` processes such rows again.
     """
 
     def __init__(self, rows: int) -> None:
@@ -35,9 +37,10 @@ class RowErrors:
         self._later = [False] * rows
 
     def add(self, row: int, error: Exception, later: bool | None = None) -> None:
-        """Record the first error of a row; further ones are ignored.
+        """Record the error of a row. If the row already has an error, the new error is ignored.
 
-        `later`: None: whether the error is one of `TRANSIENT`.
+        `later`: whether the cause is temporary. If it is None, the cause is temporary if the error
+        is one of `TRANSIENT`.
         """
         if self._kinds[row] is None:
             self._kinds[row] = type(error).__name__
@@ -46,8 +49,8 @@ class RowErrors:
 
     @classmethod
     def where(cls, messages: Iterable[str | None], kind: type[CurateError] = RowError) -> RowErrors:
-        """Errors of one kind from a message for each row, None for a row without an error:
-        `RowErrors.where([None, "no image"])`."""
+        """Makes errors of the class `kind` from one message for each row. A message is None if the
+        row has no error: `RowErrors.where([None, "no image"])`."""
         found = list(messages)
         errors = cls(len(found))
         for row, message in enumerate(found):
@@ -60,7 +63,8 @@ class RowErrors:
 
     @property
     def table(self) -> pa.Table:
-        """Columns `kind`, `message` (null where the row has no error) and `later`."""
+        """The errors as a table with one row for each row of the batch. Its columns are `kind`,
+        `message` and `later`. `kind` and `message` are null if the row has no error."""
         columns = [
             pa.array(self._kinds, pa.string()),
             pa.array(self._messages, pa.string()),
@@ -70,7 +74,8 @@ class RowErrors:
 
 
 def _text(error: Exception) -> str:
-    """The message of an error as text that can be stored, whatever it is."""
+    """Returns the message of an error as valid UTF-8 text. It works for every error, even if the
+    message cannot be computed."""
     try:
         return str(error).encode("utf-8", "backslashreplace").decode()
     except Exception:  # the error cannot even be printed
@@ -81,10 +86,10 @@ ERRORS = pa.schema([("kind", pa.string()), ("message", pa.string()), ("later", p
 
 
 class Measured(NamedTuple):
-    """What a row step measured on a batch: its columns, and the rows on which it failed.
+    """What a row step returns for a batch: columns, and the rows on which the step failed.
 
-    `columns` holds the measures, named as in `measures`, and the record columns that the step
-    rewrote, named as in `rewrites`. Values of rows with an error are ignored.
+    `columns` contains the measures, with the names in `measures`, and the record columns that the
+    step rewrote, with the names in `rewrites`. The values of rows with an error are ignored.
     """
 
     columns: Columns
@@ -92,11 +97,12 @@ class Measured(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What `apply` of a corpus step answers for the rows of a part."""
+    """What the method `apply` of a corpus step returns for the rows of a part."""
 
     columns: Columns
     drop: pa.Array | None = None
-    """string: the reason to drop the row, null to keep it: a short, fixed phrase."""
+    """string: for each row, the reason to drop it, a short and fixed phrase; null to keep the
+    row."""
     errors: RowErrors | None = None
     files: tuple[FileEntry, ...] = ()
     """Files that the step wrote to `workspace.kept` for this part, for later runs."""
@@ -105,16 +111,17 @@ class Outcome(NamedTuple):
 class Reshaped(NamedTuple):
     """The records that a reshape step made from a batch.
 
-    `parents` (int64): for each new record the row of the batch that it was made from. Every row of
-    the batch must have a new record, a drop reason or an error.
+    `parents` (int64) has, for each new record, the number of the row in the batch that the record
+    was made from. Every row of the batch must have a new record, a drop reason or an error.
     """
 
     rows: pa.Table
     parents: np.ndarray
     measures: Mapping[str, pa.Array] = MappingProxyType({})
-    """One value for each new record."""
+    """Columns of measures, with one value for each new record."""
     drop: pa.Array | None = None
-    """string: for each row of the batch the reason why nothing was made of it, else null."""
+    """string: for each row of the batch, the reason why no record was made from it, otherwise
+    null."""
     errors: RowErrors | None = None
     """The rows of the batch on which the step failed."""
 
@@ -125,9 +132,11 @@ def each_row(
     errors: RowErrors,
     later: tuple[type[Exception], ...] = TRANSIENT,
 ) -> None:
-    """Call `work(row)` once for every row; a row on which it raises gets an error.
+    """Call `work(row)` once for every row number of the batch. If the call raises an error, the
+    error is added to `errors` for this row.
 
-    Errors of a class in `later` are transient.
+    An error of a class in `later` is transient. A MemoryError, and a CurateError that is not a
+    RowError, are not caught.
     """
     for row in range(batch.num_rows):
         try:
@@ -138,14 +147,15 @@ def each_row(
             errors.add(row, error, isinstance(error, later))
         except MemoryError:
             raise
-        except Exception as error:  # whatever the row provokes is an error of that row
+        except Exception as error:  # any other error is an error of that row
             errors.add(row, error, isinstance(error, later))
 
 
 def reasons(rows: int, *rules: tuple[pa.Array | pa.ChunkedArray | np.ndarray, str]) -> pa.Array:
-    """The drop reason of each row: that of the first rule whose mask is true, else null.
+    """Returns the drop reason of each of the `rows` rows: the reason of the first rule whose mask
+    is true for the row, or null if no mask is true.
 
-    A rule is a bool mask and its reason; a null in a mask counts as false:
+    A rule is a bool mask and a reason. A null in a mask counts as false:
     `reasons(3, ([True, False, None], "too short"), ([True, True, False], "no image"))
     -> ["too short", "no image", null]`
     """

@@ -1,8 +1,9 @@
 """The contract of a step. There are three kinds: row, reshape and corpus steps.
 
-A step is a frozen model. Its fields are its settings in the recipe and its identity; its docstring
-is its manual page. It answers for every row, in order, and removes none: only the engine removes
-rows. Two further kinds are planned: steps that send requests to models, and steps that group rows.
+A step is a frozen pydantic model. Its fields are its settings in the recipe, and they are part of
+its identity. Its docstring is its manual page. A step returns a result for every row, in order, and
+removes no rows: only the engine removes rows. Two further kinds are planned: steps that send
+requests to models, and steps that group rows.
 """
 
 from __future__ import annotations
@@ -20,48 +21,51 @@ from manifests.step.outcome import Columns, Measured, Outcome, Reshaped
 
 
 class Step(BaseModel):
-    """What every step has. Raise `version` if the same settings would now give different
-    answers."""
+    """The base class of all steps. Increase `version` if a change of the code makes the step return
+    other results for the same settings."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     version: ClassVar[int] = 1
     renamed: ClassVar[dict[str, str]] = {}
-    """Old names of settings and measures, each with its new name. A recipe that uses an old name is
-    refused, with the new name in the message."""
+    """Old names of settings and measures, with the new name of each. If a recipe uses an old name,
+    it is refused, and the message gives the new name."""
     rewrites: ClassVar[tuple[str, ...]] = ()
     """The columns of the record that the step replaces."""
     stores_bytes: ClassVar[bool] = False
-    """Whether it stores bytes with `context.blobs`. A pass ends after such a step, so that later
-    steps can read them."""
+    """Whether the step stores bytes with `context.blobs`. A pass ends after such a step, so that
+    later steps can read the bytes."""
     uses_seed: ClassVar[bool] = False
-    """Whether its answers depend on the recipe's seed, given as `context.seed`."""
+    """Whether the results of the step depend on the recipe's seed. If so, the recipe's seed is part
+    of `context.seed`."""
 
     def resources(self) -> Resources:
-        """What a worker needs to run the step. A new pass starts at a step that needs something
-        else."""
+        """The resources that a worker needs to run the step. If they differ from those of the step
+        before it, a new pass starts at this step."""
         return Resources()
 
     def batch_rows(self) -> int | None:
-        """The number of rows that the step wants at a time; None: the engine chooses."""
+        """The maximum number of rows in a batch that the step is given; None: the engine chooses
+        the number."""
         return None
 
     def images(self) -> Images | None:
-        """The size at which the step looks at images; None if it does not look at images."""
+        """The minimum size of the images that the step needs; None if it does not use images."""
         return None
 
     def reads(self) -> tuple[str, ...]:
-        """The columns that the step is given: columns of the record, or measures of earlier steps
-        as `step.measure`. They are checked before a run starts."""
+        """The columns of the batches that the step is given: columns of the record, or measures of
+        earlier steps, named `step.measure`. The engine checks before a run starts that the columns
+        exist."""
         return ()
 
     def measures(self) -> dict[str, pa.DataType]:
-        """The types of the columns of measures that the step adds, by name. In a recipe a measure
-        is named `<step>.<measure>`."""
+        """The measures that the step adds: the name and the type of each column. In a recipe a
+        measure is named `<step>.<measure>`."""
         return {}
 
     def files(self, base: str) -> tuple[str, ...]:
-        """Full paths of the files that the answers depend on.
+        """The full paths of the files that the results of the step depend on.
 
         `base` is the folder of relative paths in the settings. Names and digests of the files are
         part of the step's identity.
@@ -69,73 +73,81 @@ class Step(BaseModel):
         return ()
 
     def models(self, base: str) -> tuple[ModelIdentity, ...]:
-        """The models that the answers depend on; part of the step's identity."""
+        """The models that the results of the step depend on. They are part of the step's identity.
+        `base` is the folder of relative paths in the settings."""
         return ()
 
     def notes(self, base: str) -> tuple[str, ...]:
-        """Remarks on these settings for the user, printed before a run starts."""
+        """Remarks on the step's settings for the user. They are printed before a run starts. `base`
+        is the folder of relative paths in the settings."""
         return ()
 
     def load(self, worker: Worker) -> Any:
-        """Called once in every worker process, before its first batch. The returned object becomes
-        `context.model`; if it has a method `close`, that is called at the end."""
+        """Load what the step needs, such as a model. The engine calls this method once in every
+        worker process, before the first batch. The returned object becomes `context.model`. If the
+        object has a method `close`, the engine calls `close` at the end."""
         return None
 
     @classmethod
     def marked(cls, mark: type[Bound] | type[Location]) -> tuple[str, ...]:
-        """The names of the settings that are marked with `mark`."""
+        """Returns the names of the settings that are marked with `mark`."""
         fields = cls.model_fields.items()
         return tuple(n for n, f in fields if any(isinstance(m, mark) for m in f.metadata))
 
 
 class RowStep(Step):
-    """A step that measures the records of a batch, and decides from the measures which records to
-    drop."""
+    """A step that measures the records of a batch, and then decides from the measures which records
+    to drop."""
 
     costs: ClassVar[bool] = False
-    """Whether measuring is expensive (a model, a request): then the step has a pass of its own,
-    its measures are kept, a changed `Bound` measures nothing again, and a crash loses seconds."""
+    """Whether it is expensive to measure a record, for example with a model or a request. If so,
+    the step runs in a pass of its own, and its measures are stored. Then a changed `Bound` does not
+    cause new measurements, and a crash loses only seconds of work."""
 
     @abstractmethod
     def measure(self, batch: pa.Table, context: Context) -> Columns | Measured:
-        """The measures and rewritten columns of every row, in order. The batch has the columns of
-        `reads`. While it runs, settings that are marked `Bound` have their defaults."""
+        """Returns the measures and the rewritten columns of every row, in order. The batch has the
+        columns of `reads`. While this method runs, settings that are marked `Bound` have their
+        default values."""
 
     def decide(self, measured: pa.Table) -> pa.Array | None:
-        """The reason to drop each row, null to keep it; None keeps all rows. It must be cheap, and
-        depend on nothing but the columns that `measure` returned, because it is called again
-        whenever a bound changes."""
+        """Returns the drop reason of each row, null for a row to keep; or None to keep all rows.
+        This method must be cheap, and besides the settings it may use only the columns that
+        `measure` returned, because it is called again whenever a setting marked `Bound` changes."""
         return None
 
 
 class ReshapeStep(Step):
     """A step that makes new records from a batch of records.
 
-    A new record has the id of the record that it replaces, or one of `record.child_ids`.
+    A new record has the id of the record that it replaces, or an id that `record.child_ids` makes.
     """
 
     @abstractmethod
     def reshape(self, batch: pa.Table, context: Context) -> Reshaped:
-        """New records. The batch has all columns of the record, and those of `reads`."""
+        """Returns the new records. The batch has all columns of the record, and the columns of
+        `reads`."""
 
 
 class CorpusStep(Step):
-    """A step that looks at the complete corpus, through a few columns, then answers part by part.
+    """A step that first reads a few columns of the complete corpus (`fit`), and then returns a
+    result for each part (`apply`).
 
-    No row passes through the process that drives the run: `fit` leaves files, and `apply` runs on
-    the workers.
+    The driver process of the run never reads the rows: `fit` writes files, and `apply` runs on the
+    workers.
     """
 
     def required_steps(self) -> dict[str, RowStep]:
-        """Row steps whose measures this step reads, by name. The engine adds those that the recipe
-        does not have."""
+        """The row steps whose measures this step reads, by name. If the recipe does not have one of
+        them, the engine adds it."""
         return {}
 
     @abstractmethod
     def fit(self, corpus: Corpus, workspace: Workspace, seed: int) -> Any:
-        """Look at the corpus, in phases. Returns a small value that is sent to the workers: paths
-        of files that it wrote to `workspace`, numbers."""
+        """Read the corpus, in phases. Returns a small value that is sent to the workers, such as
+        numbers and the paths of files that were written to `workspace`."""
 
     @abstractmethod
     def apply(self, rows: pa.Table, fit: Any, context: Context) -> Outcome:
-        """The answer for all rows of `context.part`, with the columns of `reads`."""
+        """Returns the result for all rows of `context.part`. `rows` has the columns of `reads`, and
+        `fit` is the value that the method `fit` returned."""

@@ -6,7 +6,8 @@ import difflib
 
 
 def nearest(name: str, known: list[str]) -> str:
-    """A sentence with the closest known name, or with all of them if none is close.
+    """Returns a sentence that suggests the known name closest to `name`. If no known name is close,
+    the sentence lists all known names.
 
     `nearest("treshold", ["threshold", "keep"]) -> "Did you mean 'threshold'?"`
     """

@@ -1,4 +1,4 @@
-"""Columns that a recipe names: checked against the table, and read as text."""
+"""Table columns that a recipe names: checks that they exist, and reads them as text."""
 
 from __future__ import annotations
 
@@ -21,14 +21,15 @@ def _as_tuple(value: object) -> object:
 Names = Annotated[
     tuple[str, ...], BeforeValidator(_as_tuple, json_schema_input_type=str | list[str])
 ]
-"""The type of a setting with one name, `caption`, or with several names in order of preference,
-`[caption, alt]`."""
+"""The type of a setting that takes one name (`caption`) or several names in order of preference
+(`[caption, alt]`)."""
 
 
 def require_columns(
     names: Iterable[str], present: Collection[str], setting: str, place: str
 ) -> None:
-    """InputError for the first name that is not a column; it suggests the nearest column."""
+    """Raises InputError for the first of `names` that is not in `present`. The error suggests the
+    most similar column name."""
     for name in names:
         if name not in present:
             fix = f"{nearest(name, list(present))} Check the setting '{setting}'."
@@ -38,10 +39,11 @@ def require_columns(
 def text_columns(
     named: tuple[str, ...] | None, usual: Sequence[str], present: Sequence[str], place: str
 ) -> tuple[str, ...]:
-    """The columns of text that the recipe names or, if it names none, all columns with a usual
-    name, in upper or lower case.
+    """The text columns that the recipe names. If it names none: all columns with a usual name, in
+    upper or lower case.
 
-    InputError if a column that the recipe names does not exist, or if no column has a usual name.
+    Raises InputError if a column that the recipe names does not exist, or if no column has a usual
+    name.
     """
     if named is not None:
         require_columns(named, present, "text", place)
@@ -57,12 +59,13 @@ def text_columns(
 
 
 def column(batch: pa.RecordBatch, name: str) -> pa.Array:
-    """The first column with a name, because in Arrow several columns may have the same name."""
+    """The first column with the given name. In Arrow, several columns may have the same name."""
     return batch.column(batch.schema.names.index(name))
 
 
 def first_text(batch: pa.RecordBatch, names: Sequence[str], place: str) -> pa.Array:
-    """One text for each row, from the first column in which it is not blank; null if all are blank.
+    """One text for each row: the text of the first column that is not blank in this row, or null if
+    all are blank.
 
     If a cell is a list of texts, its first text is used.
     """
@@ -71,10 +74,11 @@ def first_text(batch: pa.RecordBatch, names: Sequence[str], place: str) -> pa.Ar
 
 
 def fully_used(schema: pa.Schema, names: Sequence[str]) -> set[str]:
-    """The text columns that `first_text` uses completely, so that `meta` need not repeat them.
+    """The text columns whose whole content `first_text` returns, so that `meta` need not repeat
+    them.
 
-    A single column is used completely, unless it has lists. From several columns, or from a list,
-    `first_text` takes only one text for a row, so `meta` must keep the others.
+    This is the case for a single column without lists. If there are several columns, or if a cell
+    is a list, `first_text` returns only one text for each row, so `meta` must have the others.
     """
     return {
         name
@@ -88,8 +92,8 @@ def _is_list(kind: pa.DataType) -> bool:
 
 
 def as_text(batch: pa.RecordBatch, name: str, setting: str, place: str) -> pa.Array:
-    """A column of any Arrow type as strings; for a list, its first element. InputError if the type
-    cannot become a string. `setting` is the setting that names the column."""
+    """Converts a column of any Arrow type to strings; a list becomes its first element. Raises
+    InputError if the type cannot be converted. `setting` is the setting that names the column."""
     values = column(batch, name)
     if _is_list(values.type):
         sizes = np.asarray(pc.fill_null(pc.list_value_length(values), 0))
@@ -102,11 +106,11 @@ def as_text(batch: pa.RecordBatch, name: str, setting: str, place: str) -> pa.Ar
 
 
 def blank_to_null(texts: pa.Array) -> pa.Array:
-    """The texts, with null in place of a text that is empty or only whitespace."""
+    """Replaces each text that is empty or only whitespace with null."""
     has_text = pc.not_equal(pc.utf8_trim_whitespace(texts), "")
     return pc.if_else(pc.fill_null(has_text, False), texts, pa.scalar(None, pa.string()))
 
 
 def has_text(value: object) -> bool:
-    """Whether a value is a text that is not blank."""
+    """Whether a value is a string that is not blank."""
     return isinstance(value, str) and not (value == "" or value.isspace())

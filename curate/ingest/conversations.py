@@ -1,4 +1,4 @@
-"""Makes the segments of a record from conversations in LLaVA's or OpenAI's form."""
+"""Converts conversations in the format of LLaVA or OpenAI to the segments of a record."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ class ChatSegment(NamedTuple):
 
 
 def chat_segments(turns: Sequence[Mapping[str, Any]], image_count: int) -> list[ChatSegment]:
-    """The segments of a conversation with `image_count` images and without videos.
+    """Converts the turns of a conversation to segments. It has `image_count` images and no videos.
 
     A turn is {from, value} (LLaVA) or {role, content} (OpenAI). Its content is a text with
-    `<image>` and `<video>` tags, or a list of parts {type: text | image | video}. Whitespace
-    beside a tag is removed, as in Qwen's trainer.
+    `<image>` and `<video>` tags, or a list of parts {type: text | image | video}. Whitespace beside
+    a tag is removed, as in Qwen's trainer.
 
         {from: human, value: "<image>\\nWhat is this?"} and one image ->
         (user, image, None), (user, text, "What is this?")
 
-    RowError if the number of tags is not the number of media, if an answer has a tag, or if a turn
-    has neither of the two forms.
+    Raises RowError if the number of tags is not the number of images, if an assistant's turn has a
+    tag, or if a turn has neither of the two forms.
     """
     if not turns:
         raise RowError("the conversation has no turns")
@@ -53,7 +53,7 @@ def chat_segments(turns: Sequence[Mapping[str, Any]], image_count: int) -> list[
 def add_chat(
     row: record.Row, segments: Iterable[ChatSegment], images: Iterable[OpenedImage]
 ) -> None:
-    """Fill a record with a conversation; each image segment takes the next of `images`.
+    """Adds a conversation to a record. Each segment without text uses the next image of `images`.
 
     In training, the model learns to write only the assistant's texts.
     """
@@ -101,7 +101,8 @@ def _role(number: int, name: object) -> str:
 
 
 def _split_at_tags(role: str, text: str) -> list[ChatSegment]:
-    """The texts and media of a turn, in order. A text without a tag keeps its whitespace."""
+    """Splits the text of a turn into texts and media, in order. A text without a tag keeps its
+    surrounding whitespace."""
     if "<image>" not in text and "<video>" not in text:
         return [ChatSegment(role, "text", text)]
     segments = []

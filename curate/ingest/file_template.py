@@ -1,4 +1,4 @@
-"""File names that are made from the columns of a row, such as `{key[0:5]}/{key}.jpg`."""
+"""Templates that make file names from the columns of a row, such as `{key[0:5]}/{key}.jpg`."""
 
 from __future__ import annotations
 
@@ -23,11 +23,13 @@ USUAL_FILES = (
     "{url_md5}",
     "{url_name}",
 )
-"""The templates of a row's image, tried in this order if the recipe does not set `file`."""
+"""The templates that are tried, in this order, to find a row's image if the recipe does not set
+`file`."""
 
 
 class _Field(NamedTuple):
-    """Fixed text, followed by the characters from `start` to before `stop` of a column's value."""
+    """A part of a template: fixed text, then the characters `start` to `stop` (exclusive) of a
+    column's value."""
 
     before: str
     column: str
@@ -36,10 +38,12 @@ class _Field(NamedTuple):
 
 
 class Template:
-    """A file name with columns in braces. A field can be a slice of a column's value.
+    """A file name with column names in braces. A field in braces can be a slice of a column's
+    value.
 
-    `{key[0:5]}/{key}.jpg` with key `000012345` -> `00001/000012345.jpg`. A table with a column of
-    urls also has the fields of URL_FIELDS. Raises ValueError for a template without a column.
+    `{key[0:5]}/{key}.jpg` with key `000012345` -> `00001/000012345.jpg`. The fields in URL_FIELDS
+    are also available if the table has a column of urls. Raises ValueError for a template that uses
+    no column.
     """
 
     _FIELD = re.compile(r"\{([^{}\[\]]+)(?:\[(\d*):(\d*)\])?\}")
@@ -74,7 +78,7 @@ def _checked(files: tuple[str, ...]) -> tuple[str, ...]:
 
 
 Files = Annotated[Names, AfterValidator(_checked)]
-"""The type of a setting with one template, or with several templates to try in order."""
+"""The type of a setting that takes one template, or several templates to try in order."""
 
 
 def _digests(algorithm: Callable[[bytes], Any], urls: pa.Array) -> pa.Array:
@@ -97,4 +101,4 @@ URL_FIELDS: dict[str, Callable[[pa.Array], pa.Array]] = {
     "url_name": _last_of_path,
 }
 """Fields that are computed from a column of urls: the url itself if it is a plain path (`a/b.jpg`),
-the hex digests of the url, and the last part of the url's path."""
+the hexadecimal digests of the url, and the last part of the url's path."""

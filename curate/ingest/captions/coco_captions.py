@@ -32,12 +32,13 @@ class CocoCaptions(Reader):
         {"images": [{"id": 9, "file_name": "9.jpg", "width": 640, "height": 480}],
          "annotations": [{"id": 1, "image_id": 9, "caption": "A cat on a sofa."}]}
 
-    Each annotation becomes a record with its image, which is `file_name` below `media_root`, and
-    its `caption`; if the caption is null, with the image alone. An image without annotations makes
-    no record. The other fields of the annotation go to `meta`, and the other fields of its image go
-    to `image` in `meta`; width and height come from the image file. A record's key is the file's
-    name and the annotation's id; a second annotation with the same id is quarantined. Only the
-    entries of one split's images are in memory, even if the file has many more.
+    Each annotation becomes a record with the image `file_name` below `media_root`, followed by the
+    `caption`. If the caption is null, the record has only the image. An image without annotations
+    produces no record. The other fields of the annotation go to `meta`, and the other fields of its
+    entry in `images` go to `image` in `meta`. The width and height in the JSON are ignored; they
+    are read from the image file. A record's key is the file's name and the annotation's id; a
+    second annotation with the same id is quarantined. A task holds only the image entries of its
+    own split in memory, even if the file has many more.
     """
 
     suffixes: ClassVar[tuple[str, ...]] = SUFFIXES
@@ -71,7 +72,7 @@ class CocoCaptions(Reader):
 
 
 def _row(element: Element, seen: set[str], images: CocoImages) -> CaptionRow:
-    """The row of an annotation. Its id is added to `seen`."""
+    """Returns the row of an annotation, and adds the annotation's id to `seen`."""
     within = f"annotations[{element.number}]"
     try:
         annotation = as_object(element)

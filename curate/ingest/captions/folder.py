@@ -26,26 +26,28 @@ from manifests.media.header import SUFFIXES, is_image
 from manifests.storage import File
 
 GROUP_STEMS = 2000
-"""Images that one task reads, on average (ours: seconds of work; 500 parts for a million)."""
+"""Average number of images that one task reads (our choice: a task takes seconds, and a million
+images make 500 parts)."""
 SIDECARS = ("txt", "json")
 
 
 class Folder(Reader):
-    """Folders of images, each with `NAME.txt` or `NAME.json` beside it, or with neither.
+    """Folders of images, each with a caption file `NAME.txt` or `NAME.json` beside it, or without
+    one.
 
         photos/a.jpg   photos/a.txt: "A cat on a sofa."
         photos/b.png   photos/b.json: {"caption": "A dog.", "license": "CC0"}
 
-    img2dataset writes this layout with `output_format: files`. Subfolders are read too. The
-    setting `caption` names the place of the caption; an image without a caption becomes a record
-    without text. The other fields of `NAME.json` go to `meta`. Two images with the same name
-    (`a.jpg`, `a.png`) become two records with the same caption. A record's key is the image's path
-    below the source.
+    img2dataset writes this layout with `output_format: files`. Subfolders are read too. The setting
+    `caption` names the suffix of the caption's file or the JSON field of the caption; an image
+    without a caption becomes a record without text. The other fields of `NAME.json` go to `meta`.
+    Two images with the same name (`a.jpg`, `a.png`) become two records with the same caption. A
+    record's key is the image's path below the source.
 
     An image is quarantined if its header cannot be read, if it is over a limit, if its caption is
     not UTF-8, or if its JSON does not parse. A `.txt` or `.json` file without an image is
-    quarantined too. Left aside: hidden files, files of other kinds, and the `_stats.json` files
-    of img2dataset.
+    quarantined too. Hidden files, files of other types, and the `_stats.json` files of img2dataset
+    are ignored.
     """
 
     suffixes: ClassVar[tuple[str, ...]] = tuple(f".{s}" for s in (*sorted(SUFFIXES), *SIDECARS))
@@ -61,8 +63,9 @@ class Folder(Reader):
         return is_image(head.data)
 
     def groups(self, files: list[File]) -> list[list[File]]:
-        """Groups of about 2000 names. A hash of the name decides whether it starts a group, so that
-        a file that is added or removed changes only its own group."""
+        """Groups the files so that a group has about 2000 file names (without suffix). A hash of
+        the name decides whether it starts a group, so adding or removing a file changes only one
+        group."""
         groups: list[list[File]] = []
         for stem, members in groupby(sorted(files, key=_order), lambda file: _stem(file.name)):
             if not groups or xxhash.xxh3_64_intdigest(stem.encode()) % GROUP_STEMS == 0:
@@ -86,7 +89,7 @@ class Folder(Reader):
 
 
 class _Described(NamedTuple):
-    """An image file that opens, and the content of its sidecars."""
+    """An image that could be opened, and the content of the text and JSON files beside it."""
 
     file: File
     description: Description
@@ -102,13 +105,14 @@ def _suffix(name: str) -> str:
 
 
 def _order(file: File) -> tuple[str, bool, str]:
-    """The sort key of a file: stems in order, and images before their sidecars."""
+    """The sort key of a file: files are sorted by stem, and an image comes before its text and JSON
+    files."""
     return _stem(file.name), _suffix(file.name) in SIDECARS, file.name
 
 
 def _images_first(group: list[File]) -> list[File]:
-    """Files with an image of the same stem, then files without an image. The engine checks the
-    format of a source by its first files."""
+    """Sorts the files that have an image of the same stem before the files that have none. The
+    engine checks the format of a source on its first files."""
     stems = {_stem(file.name) for file in group if _suffix(file.name) not in SIDECARS}
     return sorted(group, key=lambda file: _stem(file.name) not in stems)
 
@@ -116,7 +120,8 @@ def _images_first(group: list[File]) -> list[File]:
 def _open_images(
     members: list[File], caption: tuple[str, ...], context: Context
 ) -> Iterator[_Described | Failure]:
-    """The images among files with the same stem, described by the other files."""
+    """Opens the images among `members`, which are files with the same stem; the other members
+    describe these images. Yields a Failure for an image that cannot be opened."""
     images = [file for file in members if _suffix(file.name) not in SIDECARS]
     sidecars = [file for file in members if _suffix(file.name) in SIDECARS]
     if not images:

@@ -38,11 +38,12 @@ class HfParquet(Reader):
         images                           messages
         [{bytes: <bytes>, path: null}]   [{role: user, content: "<image>What is this?"}, ...]
 
-    With a column `conversations` (LLaVA: from, value) or `messages` (OpenAI: role, content) a
-    row becomes a chat, with its images in place of its `<image>` tags. Otherwise it becomes a
-    caption: its images, then its text. Bytes are copied once, to a file beside the parts; an image
-    without bytes is opened by its path, below `media_root`. All other columns go to `meta`, except
-    raw bytes. A record's key is the file's name and the number of the row, from 0.
+    With a column `conversations` (LLaVA: from, value) or `messages` (OpenAI: role, content) a row
+    becomes a chat record, with an image in place of each `<image>` tag. Otherwise, the row becomes
+    a caption record: its images, then its text. Image bytes are copied once, to a file beside the
+    output part; an image without bytes is opened by its path below `media_root`. All other columns
+    go to `meta`, except raw bytes. A record's key is the file's name and the number of the row,
+    from 0.
     """
 
     suffixes: ClassVar[tuple[str, ...]] = SUFFIXES
@@ -80,7 +81,8 @@ class HfParquet(Reader):
                 yield self._captions(page)
 
     def _captions(self, page: _Page) -> ReadBatch:
-        """Captions with one image each. They are made column by column, which is faster."""
+        """Makes caption records with one image each, column by column, which is faster than row by
+        row."""
         texts, meta = self._texts_and_meta(page)
         images = [
             self._image(page, row) if count else RowError("the row has no image")
@@ -139,7 +141,7 @@ class HfParquet(Reader):
         return ReadBatch(builder.table(), failures)
 
     def _images_of_row(self, page: _Page, row: int) -> list[OpenedImage] | RowError:
-        """The images of a row, or the error of the first that does not open."""
+        """The images of a row, or the error of the first image that cannot be opened."""
         images = []
         start = page.images.starts[row]
         for place in range(start, start + page.images.counts[row]):
@@ -162,10 +164,10 @@ class HfParquet(Reader):
 
 
 class _Images(NamedTuple):
-    """The images of all rows of a batch in one list. Row r has `counts[r]` images, and the first is
-    image `starts[r]`.
+    """The images of all rows of a batch, in one list. Row r has `counts[r]` images, and the index
+    of its first image is `starts[r]`.
 
-    An image has bytes in `data`, or a path in `paths`, or neither.
+    Each image has bytes in `data`, a path in `paths`, or neither.
     """
 
     name: str | None
@@ -177,7 +179,7 @@ class _Images(NamedTuple):
 
 
 class _Page(NamedTuple):
-    """A batch of rows, with the values from which its records are made."""
+    """A batch of table rows, with the column values from which the records are made."""
 
     file: File
     batch: Batch

@@ -29,8 +29,8 @@ class Img2DatasetParquet(Reader):
 
     The text is `caption`, or `txt` if `caption` is blank; all other columns go to `meta`. A row
     whose image could not be downloaded or resized has no bytes: it is quarantined with its `status`
-    and `error_message`. The images are copied once, to a file beside the parts. A record's key is
-    the file's name and the number of the row, from 0.
+    and `error_message`. The image bytes are copied once, to a file beside the output part. A
+    record's key is the file's name and the number of the row, from 0.
     """
 
     suffixes: ClassVar[tuple[str, ...]] = SUFFIXES
@@ -74,7 +74,7 @@ def _no_images(schema: pa.Schema, file: File) -> InputError:
 
 
 def _no_bytes(rows: pa.RecordBatch, row: int) -> RowError:
-    """The error of a row without an image, with img2dataset's own reason."""
+    """The error of a row without image bytes. It has the reason that img2dataset recorded."""
     reasons = {
         name: column(rows, name)[row].as_py()
         for name in ("status", "error_message")

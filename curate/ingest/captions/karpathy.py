@@ -33,10 +33,10 @@ class Karpathy(Reader):
         {"images": [{"filepath": "val2014", "filename": "9.jpg", "split": "val",
                      "sentences": [{"raw": "A cat on a sofa.", "tokens": [...]}]}]}
 
-    Each sentence becomes a record with its `raw` text and its image, which is `filepath/filename`
-    below `media_root`. An image without sentences makes no record. `split`, `sentid` and all other
-    fields go to `meta`, except the tokens. A record's key is the file's name, the number of the
-    image and the number of its sentence, both from 0: `12.3`.
+    Each sentence becomes a record with the image `filepath/filename` below `media_root`, followed
+    by the sentence's `raw` text. An image without sentences produces no record. `split`, `sentid`
+    and all other fields go to `meta`, except the tokens. A record's key is the file's name, the
+    index of the image and the index of the sentence in that image, both from 0: `12.3`.
     """
 
     suffixes: ClassVar[tuple[str, ...]] = SUFFIXES
@@ -66,7 +66,7 @@ class Karpathy(Reader):
                 yield batch_of_rows(self, file, rows)
 
     def _rows(self, element: Element, root: str, media: Media) -> Iterator[CaptionRow]:
-        """A row for each sentence of an image. The image is opened once."""
+        """Returns one row for each sentence of an image. The image file is opened only once."""
         try:
             image = as_object(element)
             if self.split is not None and image.get("split") not in self.split:
@@ -91,8 +91,8 @@ _USED = ("sentences", "sentids", "filepath", "filename")
 def _row(
     within: str, sentence: Any, opened: OpenedImage | RowError, fields: dict[str, Any]
 ) -> CaptionRow:
-    """The row of a sentence. `meta` gets `fields`, which are the fields of the image, and the other
-    fields of the sentence."""
+    """Makes the row of one sentence. `fields` are the fields of the image; they go to `meta` with
+    the remaining fields of the sentence."""
     try:
         if not isinstance(sentence, dict):
             raise RowError(f"{sentence!r:.80} is not an object")

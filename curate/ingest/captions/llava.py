@@ -37,14 +37,14 @@ class Llava(Reader):
             {"role": "user", "content": "<image>What is this?"},
             {"role": "assistant", "content": "A cat."}]}
 
-    Each sample becomes a chat, with an image in place of each `<image>` tag of its user turns; a
-    `system` text becomes its first turn. Paths start from `media_root`. An element or line may
-    itself be an array of samples: each sample in it becomes a record. All other fields go to
-    `meta`. The content of a file, not its suffix, decides whether it is an array or lines. Samples
-    with videos are quarantined: this reader does not read them.
+    Each sample becomes a chat record, with an image in place of each `<image>` tag in the user
+    turns; a `system` text becomes the first turn. Image paths are relative to `media_root`. An
+    element or line may itself be an array of samples: each sample in it becomes a record. All other
+    fields go to `meta`. The content of a file, not its suffix, decides whether it is an array or
+    lines. Samples with videos are quarantined, because this reader does not support videos.
 
-    A record's key is the file's name and the number of the element, from 0, or of the line, from
-    1. If element 12 is an array, its samples have the numbers `12.0`, `12.1`, and so on.
+    A record's key is the file's name and the number of the element, from 0, or of the line, from 1.
+    If element 12 is an array, its samples have the numbers `12.0`, `12.1`, and so on.
     """
 
     suffixes: ClassVar[tuple[str, ...]] = with_compressed(".json", ".jsonl", ".ndjson")
@@ -77,8 +77,8 @@ class Llava(Reader):
     def _read_batch(
         self, file: File, batch: list[Element], root: str, context: Context
     ) -> ReadBatch:
-        """The records of a batch, built row by row because conversations differ in their number of
-        segments."""
+        """Makes the records of a batch one row at a time, because conversations differ in their
+        number of segments."""
         builder = record.Builder(self.name, self.modality)
         failures: list[Failure] = []
         for within, sample in (pair for element in batch for pair in _samples(element)):
@@ -94,7 +94,8 @@ class Llava(Reader):
 
 
 def _elements(split: Split, context: Context) -> Iterator[Element]:
-    """The elements of an array, or the lines of a file as elements numbered from 1."""
+    """Yields the elements of a JSON array, or the lines of a JSON lines file as elements numbered
+    from 1."""
     place = context.media.resolve(split.files[0].uri)
     if is_array(place):
         yield from elements(place, split.start, split.stop, split.first)
@@ -109,9 +110,10 @@ def _elements(split: Split, context: Context) -> Iterator[Element]:
 
 
 def _samples(element: Element) -> Iterator[tuple[str, Any]]:
-    """Yields (place, sample) for each sample of an element: several if the element is an array.
+    """Yields (place, sample) for each sample of an element. An element that is an array has several
+    samples.
 
-    If the element is broken, the sample is replaced by a RowError.
+    A broken element yields one pair, with a RowError in place of the sample.
     """
     try:
         value = element.value()
@@ -130,7 +132,8 @@ class _Chat(NamedTuple):
 
 
 def _parse(sample: Any, root: str, context: Context) -> _Chat:
-    """A sample with its images opened. RowError if any part of it is wrong."""
+    """Parses a sample and opens its images. Raises RowError if any part of the sample is
+    malformed."""
     if isinstance(sample, RowError):
         raise sample
     if not isinstance(sample, dict):
@@ -147,7 +150,7 @@ def _parse(sample: Any, root: str, context: Context) -> _Chat:
 
 
 def _present(sample: dict[str, Any], names: tuple[str, ...]) -> str:
-    """The first of `names` that the sample has, or else the first of all."""
+    """The first of `names` that is a key of the sample; if none is, the first of `names`."""
     return next((name for name in names if sample.get(name)), names[0])
 
 

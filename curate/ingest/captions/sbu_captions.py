@@ -34,9 +34,9 @@ class SbuCaptions(Reader):
          "captions": ["A wooden chair in the living room", ...], "user_ids": ["47889917@N08", ...]}
 
     Nothing is downloaded: an image is the file below `media_root` whose name is the last part of
-    its url, with or without a suffix such as .jpg. A row with a null caption becomes a record of
-    the image alone. The url goes to `meta`, and so does the user, if there is a column
-    `user_ids`. A record's key is the file's name and the number of the row, from 0.
+    its url, with or without a suffix such as .jpg. A row with a null caption becomes a record with
+    only the image. The url goes to `meta`, and so does the user id if there is a column `user_ids`.
+    A record's key is the file's name and the number of the row, from 0.
     """
 
     suffixes: ClassVar[tuple[str, ...]] = SUFFIXES
@@ -82,8 +82,8 @@ class _Row(NamedTuple):
 
 
 def _row(url: Element, caption: Element | None, user: Element | None = None) -> _Row:
-    """A row of the columns. `caption` or `user` is None if its column is shorter than the column
-    of urls."""
+    """Makes a row of the table. `caption` or `user` is None if its column is shorter than the
+    column of urls."""
     address = url.value()
     if not isinstance(address, str):
         raise RowError(f"the url is {address!r:.80}, not text")
@@ -97,7 +97,7 @@ def _row(url: Element, caption: Element | None, user: Element | None = None) -> 
 def _join_images(
     cells: Sequence[tuple[Element, ...]], folder: MediaFolder, context: Context
 ) -> list[CaptionRow]:
-    """The rows with their images, and the broken rows with their errors, in the file's order."""
+    """Opens the image of each row. Returns the rows in file order; a broken row has its error."""
     rows: list[_Row] = []
     broken: list[CaptionRow] = []
     for row in cells:

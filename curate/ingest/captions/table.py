@@ -42,12 +42,13 @@ class Table(Reader):
 
         {"file": "a/cat.jpg", "caption": "A cat.", "license": "CC0"}
 
-    is read with `text: caption` and `image: file`. The suffix of a file shows that it is parquet.
-    For other files the first line decides: JSON lines start with `{`, and any other line is a
-    header, of a TSV if it has a tab, else of a CSV. CSV may be quoted, TSV is not.
+    is read with `text: caption` and `image: file`. A parquet file is recognised by its suffix. Any
+    other file is recognised by its first line: JSON lines start with `{`; any other first line is
+    the header of a TSV if it has a tab, and otherwise of a CSV. Fields of a CSV may be quoted;
+    fields of a TSV may not.
 
     An image is the file below `media_root` that the column `image` names; a row without text
-    becomes a record with its image alone. Without the setting `image`, records have only text, so
+    becomes a record with only the image. Without the setting `image`, records have only text, so
     captions can be filtered before their images are downloaded. All other columns go to `meta`. If
     `text` lists several columns, all of them go to `meta` too. A record's key is the file's name
     and the number of the line, from 1, or of the row of a parquet file, from 0.
@@ -110,7 +111,8 @@ class Table(Reader):
             yield self._from_rows(batch)
 
     def _check(self, batch: list[Numbered], file: File) -> None:
-        """InputError if no JSON line of a batch has the field of a setting; some may lack it."""
+        """Raises InputError if none of the JSON lines of a batch has a field that a setting names.
+        Single lines may lack the field."""
         lines = [row for _, row in batch if not isinstance(row, RowError)]
         present = list(dict.fromkeys(name for row in lines for name in row))
         if present:
@@ -134,7 +136,7 @@ class Table(Reader):
         return _Batch(columns, images, batch.broken)
 
     def _from_rows(self, batch: list[Numbered]) -> _Batch:
-        """A batch of lines, turned into columns."""
+        """Converts a batch of lines to columns."""
         numbers = [number for number, row in batch if not isinstance(row, RowError)]
         rows = [row for _, row in batch if not isinstance(row, RowError)]
         broken = [(number, row) for number, row in batch if isinstance(row, RowError)]
@@ -150,7 +152,8 @@ class Table(Reader):
         return _Batch(columns.filter(valid), list(itertools.compress(images, valid)), broken)
 
     def _meta(self, rows: list[dict[str, Any]]) -> pa.Array:
-        """The other fields of each row as JSON, with the field of the text if it is a list."""
+        """The remaining fields of each row as JSON. The text field is included if its value is a
+        list."""
         for name in filter(None, [self.image, self.language]):
             for row in rows:
                 row.pop(name, None)
@@ -174,7 +177,8 @@ class Table(Reader):
 
 
 class _Batch(NamedTuple):
-    """Rows of a table: columns for their records, the values of `image`, and the broken rows."""
+    """Rows of a table: the columns of their records, the values of the image column, and the broken
+    rows."""
 
     columns: CaptionColumns
     images: Sequence[object]
@@ -188,10 +192,10 @@ def _is_parquet(file: File) -> bool:
 def _first_texts(
     rows: list[dict[str, Any]], names: Sequence[str]
 ) -> tuple[pa.Array, dict[int, RowError]]:
-    """Returns one text for each row, and the errors by row.
+    """Returns one text for each row, and the errors by row index.
 
-    The text is the first field in `names` that is not blank, or null. A row has an error if
-    a field that is not text comes before the first field with text.
+    The text of a row is the first field in `names` that is not blank; null if all are blank. A row
+    has an error if a field that is not text comes before the first field with text.
     """
     texts, errors = pa.nulls(len(rows), pa.string()), dict[int, RowError]()
     for name in names:
@@ -210,7 +214,7 @@ def _first_texts(
 
 
 def _text(value: object, name: str) -> str | None:
-    """A field as text; for a list, its first text. RowError for an object."""
+    """The value of a field as text; for a list, its first text. Raises RowError for an object."""
     if isinstance(value, list):
         value = next(filter(has_text, value), None)
     if isinstance(value, dict):

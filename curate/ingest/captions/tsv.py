@@ -33,13 +33,13 @@ class Tsv(Reader):
 
         A cat on a sofa.<tab>http://a.b/c/cat.jpg
 
-    The first lines of the file decide which column is which; a first line such as
-    `caption<tab>url` is a header. A column of paths may take the place of the urls. Nothing is
-    downloaded: the image is the file below `media_root` that `file` names. If `file` is not set,
-    these names are tried in order: `{url_path}` (the column itself, if it is a path),
-    `{url_sha256}`, `{url_md5}`, and `{url_name}` (the last part of the url). A row whose image is
-    not found is quarantined with the names that were tried. The url goes to `meta`. A record's key
-    is the file's name and the number of the line, from 1.
+    The first lines of the file decide which column is which; a first line such as `caption<tab>url`
+    is a header. The table may have a column of image paths instead of urls. Nothing is downloaded:
+    the image is the file below `media_root` that `file` names. If `file` is not set, these names
+    are tried in order: `{url_path}` (the column itself, if it is a path), `{url_sha256}`,
+    `{url_md5}`, and `{url_name}` (the last part of the url). A row whose image is not found is
+    quarantined with the names that were tried. The url goes to `meta`. A record's key is the file's
+    name and the number of the line, from 1.
     """
 
     suffixes: ClassVar[tuple[str, ...]] = with_compressed(".tsv", ".txt")
@@ -56,8 +56,8 @@ class Tsv(Reader):
 
     @classmethod
     def sniff(cls, head: Head) -> bool:
-        """Whether this is text with a tab in most lines. A setting may name the column of urls, so
-        urls are not looked for."""
+        """Whether a file is text with a tab in most lines. Urls are not required, because a setting
+        may name the column of urls."""
         if b"\0" in head.data:
             return False
         sample = head.data.decode("utf-8", "replace").splitlines()[:_SNIFFED_LINES]
@@ -77,7 +77,8 @@ class Tsv(Reader):
             yield self._read_batch(file, _pairs(batch, layout.url), folder, context)
 
     def _layout(self, file: File, context: Context) -> _Layout:
-        """The layout of a file. It depends on the first lines only, so all splits have the same."""
+        """The column layout of a file. It depends on only the first lines, so all splits have the
+        same."""
         stream = lines(Split((file,)), context)
         first = [line.decode("utf-8", "replace") for _, line in islice(stream, _SNIFFED_LINES)]
         header = _header(first[0]) if first else None
@@ -112,14 +113,14 @@ _Position = Literal["first", "last"]
 
 
 class _Layout(NamedTuple):
-    """Which column the url is, and whether line 1 is a header."""
+    """The position of the url column, and whether line 1 is a header."""
 
     url: _Position
     has_header: bool
 
 
 class _Pairs(NamedTuple):
-    """The columns of a batch of lines, and the lines that are broken."""
+    """The columns of a batch of lines, and the broken lines."""
 
     numbers: list[int]
     urls: list[str]
@@ -128,7 +129,7 @@ class _Pairs(NamedTuple):
 
 
 def _header(line: str) -> _Position | None:
-    """The position of the url, if the line is a header."""
+    """The position of the url column if the line is a header; otherwise None."""
     names = tuple(name.strip().lower() for name in line.split("\t"))
     if len(names) != 2:
         return None
@@ -138,8 +139,8 @@ def _header(line: str) -> _Position | None:
 
 
 def _url_column(sample: list[str]) -> _Position | None:
-    """The column with a url or an image path in more lines than the other; None if both have as
-    many."""
+    """The position of the column that has a url or an image path in more lines; None if both
+    columns have them in equally many lines."""
     rows = [line for line in sample if "\t" in line]
     first = sum(_URL_OR_PATH.fullmatch(row.partition("\t")[0].strip()) is not None for row in rows)
     last = sum(_URL_OR_PATH.fullmatch(row.rpartition("\t")[2].strip()) is not None for row in rows)
@@ -149,7 +150,8 @@ def _url_column(sample: list[str]) -> _Position | None:
 
 
 def _pairs(batch: list[tuple[int, bytes]], position: _Position) -> _Pairs:
-    """The columns of the lines, which are cut at the tab beside the url: captions may have tabs."""
+    """Splits each line into a url and a caption at the tab beside the url: captions may have
+    tabs."""
     pairs = _Pairs([], [], [], [])
     for number, line in batch:
         try:

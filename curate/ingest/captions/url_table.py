@@ -1,4 +1,4 @@
-"""Tables of urls and captions, joined to images that were downloaded before."""
+"""Reads tables of urls and captions, and joins them to images that were already downloaded."""
 
 from __future__ import annotations
 
@@ -63,8 +63,8 @@ class UrlTable(Reader):
 
     @classmethod
     def sniff(cls, head: Head) -> bool:
-        """Whether this is a table with a column of text, and without a column of images. Settings
-        may name the columns, so their names are not checked."""
+        """Whether a file is a table with a text column and without an image column. Column names
+        are not checked, because settings may name the columns."""
         schema = sniffed_schema(head)
         if schema is None or bytes_column(schema) or image_column(schema):
             return False
@@ -104,7 +104,8 @@ class UrlTable(Reader):
         return next((name for url in URLS for name in names if name.lower() == url), None)
 
     def _templates(self, names: list[str], url: str | None, file: File) -> list[Template]:
-        """The names to try: the names in `file`, or the usual names whose columns exist."""
+        """The file name templates to try: those of the setting `file`, or else the usual ones whose
+        columns exist."""
         known = {*names, *(URL_FIELDS if url is not None else ())}
         if self.file is not None:
             templates = [Template(name) for name in self.file]

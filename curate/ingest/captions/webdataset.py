@@ -1,4 +1,4 @@
-"""WebDataset tars, such as img2dataset's: neighbouring members with the same name are a sample."""
+"""WebDataset tars, such as img2dataset's: neighbouring members with the same key form a sample."""
 
 from __future__ import annotations
 
@@ -28,9 +28,11 @@ from manifests.media.header import FIRST_BYTES, Header, probe
 from manifests.storage import File
 
 SPLIT_TAR_BYTES = 1 << 30
-"""A larger tar is cut into splits (ours): img2dataset's shards, of some 500 MB, are one split."""
+"""A tar larger than this is cut into splits (our choice: a shard of img2dataset, about 500 MB, is
+one split)."""
 SPLIT_SAMPLES = 20_000
-"""Largest number of samples in a split of a large tar (ours): a minute or two of decoding."""
+"""Largest number of samples in a split of a large tar (our choice: they take one or two minutes to
+decode)."""
 
 
 class WebDataset(Reader):
@@ -38,19 +40,19 @@ class WebDataset(Reader):
 
         00017.tar:  000042.jpg  000042.txt  000042.json  000043.png  000043.txt ...
 
-    Neighbouring members are one sample if their names are equal up to the first dot after the
-    folder. Members with the suffix `jpg`, `png`, `webp`, `gif` and so on, or `0.jpg`, are its
-    images, in the order of the archive. The setting `caption` names the place of the caption, and
-    the other fields of `KEY.json` go to `meta`. The tar is not unpacked: records refer to its byte
-    ranges. It may be local or remote, but not compressed. A record's key is the name of the tar and
-    the name of the sample: `00017.tar#000042`.
+    Neighbouring members form one sample if their paths are equal up to the first dot in the file
+    name. Members with the suffix `jpg`, `png`, `webp`, `gif` and so on, or `0.jpg`, are its images,
+    in the order of the archive. The setting `caption` names the suffix or the JSON field of the
+    caption, and the other fields of `KEY.json` go to `meta`. The tar is not unpacked: records refer
+    to its byte ranges. It may be local or remote, but not compressed. A record's key is the name of
+    the tar and the name of the sample: `00017.tar#000042`.
 
-    A sample is quarantined if it has no image, or two members with the same name; if an image has
-    no readable header, is over a limit, or is stored as a link; if its caption is not UTF-8, or its
-    JSON does not parse; if its key occurred before in the tar; or if it is the last sample of a tar
-    that ends too early. A member whose name is absolute or points outside the archive is
-    quarantined too. Left aside: members of other kinds, hidden members, and members without a dot,
-    as in the webdataset library.
+    A sample is quarantined if it has no image or has two members with the same name; if an image
+    has no readable header, is over a limit, or is stored as a link; if its caption is not UTF-8, or
+    its JSON does not parse; if its key occurred before in the tar; or if it is the last sample of a
+    tar that ends too early. A member whose name is absolute or points outside the archive is
+    quarantined too. Other types of members, hidden members, and members without a dot in their
+    names are ignored, as in the webdataset library.
     """
 
     suffixes: ClassVar[tuple[str, ...]] = (".tar",)
@@ -107,7 +109,8 @@ class WebDataset(Reader):
 
 
 def _check(sample: Sample, seen: set[str]) -> None:
-    """Raise the sample's fault, or an error if its key was seen before; add the key to `seen`."""
+    """Raises the sample's fault, or an error if `seen` has its key. Otherwise adds the key to
+    `seen`."""
     is_repeated = sample.key in seen
     seen.add(sample.key)
     if sample.fault is not None:
@@ -151,8 +154,8 @@ def _images(source: tar.Source, sample: Sample, uri: str, context: Context) -> l
 
 
 def _header(source: tar.Source, offset: int, size: int) -> Header:
-    """The header, read from the first bytes if they are enough, so that less of a remote tar is
-    fetched."""
+    """The header of an image. Only the first bytes are read if they suffice, so that less of a
+    remote tar is fetched."""
     try:
         return probe(source[offset : offset + min(size, FIRST_BYTES)])
     except MediaError:
@@ -162,11 +165,11 @@ def _header(source: tar.Source, offset: int, size: int) -> Header:
 
 
 def _cuts(source: tar.Source) -> list[int]:
-    """The positions of the samples at which a large tar is cut into splits; [0] if a key occurs
-    twice in the tar.
+    """The byte positions of the samples at which a large tar is cut into splits; [0], which means
+    one split, if a key occurs twice in the tar.
 
-    The second sample with a key is an error, which can be found only if both are in one split. A
-    hash of each key is kept in memory.
+    A repeated key is an error that can be found only if both samples are in one split. A hash of
+    each key is held in memory.
     """
     starts, count, seen = [0], 0, set[int]()
     for sample in samples(source):

@@ -1,1 +1,1 @@
-"""File formats that several readers share: tar, JSON arrays, lines, parquet, tables, XML."""
+"""File formats that several readers use: tar, JSON arrays, lines, parquet, tables, XML."""

@@ -1,4 +1,4 @@
-"""Items of a stream in batches that are bounded in number and in bytes."""
+"""Splits a stream of items into batches of limited number and size."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from typing import TypeVar
 from curate.ingest.reader import BATCH_ROWS
 
 BATCH_BYTES = 32 << 20
-"""Bytes in one batch (ours: long texts do not fill the memory of a worker)."""
+"""Largest size of a batch in bytes (our choice, so that long texts do not fill a worker's
+memory)."""
 _Item = TypeVar("_Item")
 
 
 def in_batches(items: Iterable[_Item], size_of: Callable[[_Item], int]) -> Iterator[list[_Item]]:
-    """Lists of BATCH_ROWS items. A list ends earlier as soon as its items exceed BATCH_BYTES.
+    """Yields lists of BATCH_ROWS items. A list is shorter if its items exceed BATCH_BYTES.
 
-    `size_of` returns the number of bytes of an item.
+    `size_of` returns the size of an item in bytes.
     """
     batch: list[_Item] = []
     size_bytes = 0

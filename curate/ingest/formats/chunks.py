@@ -15,7 +15,8 @@ COMPRESSED = (".gz", ".zst", ".bz2", ".lz4")
 
 
 def with_compressed(*suffixes: str) -> tuple[str, ...]:
-    """Each suffix, alone and before each compressed suffix: `.json` -> `.json`, `.json.gz`, ..."""
+    """Each suffix, without and with the suffix of each compressed format: `.json` -> `.json`,
+    `.json.gz`, ..."""
     return tuple(suffix + packed for suffix in suffixes for packed in ("", ".gz", ".zst", ".bz2"))
 
 
@@ -24,9 +25,10 @@ def is_compressed(place: str) -> bool:
 
 
 def read_chunks(place: str, start: int = 0, stop: int = -1) -> Iterator[bytes]:
-    """The bytes from `start` to `stop` (-1: the end), counted after decompression.
+    """Yields the bytes from `start` to `stop` (-1: the end of the file) in chunks. Positions refer
+    to the decompressed data.
 
-    FileError for a broken compressed file.
+    Raises FileError for a broken compressed file.
     """
     with storage.storage_errors(place):
         if is_compressed(place):

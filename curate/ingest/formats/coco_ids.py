@@ -1,4 +1,4 @@
-"""Ids in COCO's layout: the ids in a split, and which of them occur before the split too."""
+"""Finds the ids of COCO annotations in a split, and which of them also occur before the split."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from manifests.errors import RowError
 
 
 class SplitIds(NamedTuple):
-    """The ids of the annotations in a split, and of the images that they refer to."""
+    """The ids of the annotations in a split, and the ids of the images to which they refer."""
 
     annotations: set[str]
     images: set[str]
 
 
 def ids_in_split(place: str, split: Split) -> SplitIds:
-    """The ids in a split of `annotations`. Broken elements are left out: their errors are reported
-    when the split is read."""
+    """The ids in a split of the array `annotations`. Broken elements are skipped; their errors are
+    reported when the split is read."""
     ids = SplitIds(set(), set())
     for element in elements(place, *split[1:]):
         with contextlib.suppress(RowError):
@@ -31,10 +31,10 @@ def ids_in_split(place: str, split: Split) -> SplitIds:
 
 
 def earlier_ids(place: str, array: ByteRange, split: Split, ids: set[str]) -> set[str]:
-    """The ids in `ids` that also occur in an element before the split.
+    """Those of `ids` that also occur in an element before the split.
 
     A task reads only its own split, so it looks for repeated ids in all elements before the split.
-    Broken elements are left out: the task that reads their split reports them.
+    Broken elements are skipped; the task that reads their split reports them.
     """
     seen: set[str] = set()
     if split.first:

@@ -1,6 +1,6 @@
-"""JSON arrays of any size, read one element at a time, and the arrays inside a JSON object.
+"""Reads JSON arrays of any size one element at a time, and finds the arrays inside a JSON object.
 
-Borders between elements are found before any element is parsed. So all elements before a broken
+Borders between elements are found before any element is parsed, so all elements before a broken
 element can be read. The elements after it can be read too, if its brackets balance or if its lines
 have no other element.
 """
@@ -19,7 +19,8 @@ from manifests.errors import InputError, RowError
 
 
 class ByteRange(NamedTuple):
-    """The bytes of a file from `start` to before `stop`; if `stop` is -1, to the end."""
+    """A byte range of a file, from `start` to `stop` (exclusive). If `stop` is -1, the range ends
+    at the end of the file."""
 
     start: int = 0
     stop: int = -1
@@ -29,18 +30,20 @@ WHOLE_FILE = ByteRange()
 
 
 class Members(NamedTuple):
-    """The byte range of each value of an object, by key; and the fault of the object, if any."""
+    """The byte range of each value of a JSON object, by key, and the error in the object, if
+    any."""
 
     ranges: dict[str, ByteRange]
     fault: str = ""
 
 
 def elements(place: str, start: int = 0, stop: int = -1, first: int = 0) -> Iterator[Element]:
-    """The elements of the array whose bracket is at `start`, or of a split, if `first` > 0.
+    """Yields the elements of the array whose opening bracket is at `start`. If `first` > 0, `start`
+    is a split's start, and `first` is the number of its first element.
 
     `[1, {"a": 2}]` gives elements 0 and 1, with the data `1` and ` {"a": 2}`. If the array is
-    missing or is not closed, or if something follows it, an additional last element has the fault:
-    its `value()` raises RowError.
+    missing or not closed, or if other data follows it, one more element is yielded at the end; its
+    `value()` raises a RowError with the fault.
     """
     chunks = read_chunks(place, start, stop)
     if first == 0:
@@ -63,11 +66,11 @@ def batches(elements: Iterable[Element]) -> Iterator[list[Element]]:
 
 
 def members(place: str) -> Members:
-    """The byte ranges of the values of the object in a file; if a key occurs twice, the range of
-    the first.
+    """The byte range of each value of the JSON object in a file. If a key occurs twice, the range
+    of its first value is returned.
 
     `{"a": [1], "b": 2}` -> ranges `a`: 5 to 9, `b`: 14 to 17. If the file ends inside a value, the
-    value's range goes to the end of the file, and the object has a fault.
+    value's range ends at the end of the file, and the result has a fault.
     """
     ranges: dict[str, ByteRange] = {}
     key, fault = "", ""
@@ -85,8 +88,8 @@ def members(place: str) -> Members:
 
 
 def value_start(place: str, key: str) -> int | None:
-    """The position of a key's value in a file's object; None if there is no such key. The file is
-    read only up to the key."""
+    """The byte position of a key's value in the JSON object of a file; None if the key is missing.
+    The file is read only up to the key."""
     for piece in _object_pieces(read_chunks(place)):
         if piece.number % 2 == 0 and piece.data.strip(BLANKS) == orjson.dumps(key):
             return piece.stop + 1
@@ -94,7 +97,8 @@ def value_start(place: str, key: str) -> int | None:
 
 
 def object_keys(data: bytes) -> list[str]:
-    """The keys of the object that `data` starts with. `data` may end inside the object.
+    """The keys of the JSON object at the start of `data`. The object may be cut off at the end of
+    `data`.
 
     `{"a": [1, 2], "b": [3` -> `["a", "b"]`
     """
@@ -106,7 +110,7 @@ def object_keys(data: bytes) -> list[str]:
 
 
 def _object_pieces(chunks: Iterator[bytes]) -> Iterator[Element]:
-    """The keys (even numbers) and values (odd numbers) of an object."""
+    """Yields the keys (even numbers) and values (odd numbers) of a JSON object."""
     start, chunks = after_bracket(chunks, 0, b"{")
     yield from pieces(chunks, start, 0, is_array=False)
 

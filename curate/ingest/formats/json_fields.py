@@ -1,4 +1,5 @@
-"""Fields of a JSON object, each checked: a field of the wrong type is a RowError with its value."""
+"""Reads fields of a JSON object and checks their types. A wrong type is a RowError that has the
+value."""
 
 from __future__ import annotations
 
@@ -10,7 +11,8 @@ from manifests.errors import RowError
 
 
 def as_object(element: Element) -> dict[str, Any]:
-    """The parsed element. RowError if it is broken, or not an object."""
+    """The parsed element, which must be an object. Raises RowError if it is broken or not an
+    object."""
     value = element.value()
     if not isinstance(value, dict):
         raise RowError(f"{value!r:.80} is not an object")
@@ -18,7 +20,7 @@ def as_object(element: Element) -> dict[str, Any]:
 
 
 def text_field(row: dict[str, Any], name: str) -> str:
-    """A required text. RowError if it is missing, empty, or not text."""
+    """The value of a required text field. Raises RowError if it is missing, empty, or not text."""
     value = row.get(name)
     if not isinstance(value, str) or not value:
         raise RowError(f"{name!r} is {value!r:.80}, not text")
@@ -26,7 +28,8 @@ def text_field(row: dict[str, Any], name: str) -> str:
 
 
 def caption_field(row: dict[str, Any], name: str) -> str | None:
-    """A caption; None if it is null or blank. RowError if it is missing, or not text."""
+    """The value of a caption field; None if it is null or blank. Raises RowError if it is missing
+    or not text."""
     if name not in row:
         raise RowError(f"no field {name!r}; the fields are: {', '.join(row)}.")
     value = row[name]
@@ -36,7 +39,8 @@ def caption_field(row: dict[str, Any], name: str) -> str | None:
 
 
 def id_field(row: dict[str, Any], name: str) -> str:
-    """A required id as text, so that 5 and "5" are the same id. RowError for any other type."""
+    """The value of a required id field as text, so that 5 and "5" are the same id. Raises RowError
+    for any other type."""
     value = row.get(name)
     if isinstance(value, bool) or not isinstance(value, int | str):
         raise RowError(f"{name!r} is {value!r:.80}, neither a whole number nor text")

@@ -1,4 +1,5 @@
-"""A file that is one JSON object of arrays, such as `{"images": [...], "annotations": [...]}`."""
+"""Reads a file that is one JSON object of arrays, such as `{"images": [...], "annotations":
+[...]}`."""
 
 from __future__ import annotations
 
@@ -21,17 +22,18 @@ from manifests.storage import File
 
 SUFFIXES = with_compressed(".json")
 MIN_SPLIT_BYTES, MAX_SPLITS = 4 << 20, 32
-"""Splits are small, because each row opens an image. The number of splits is limited, because each
-split scans the file from its start (both ours)."""
+"""Smallest size of a split, and largest number of splits (both our choice). Splits are small,
+because each row opens an image; their number is limited, because each split scans the file from its
+start."""
 
 
 def find_arrays(
     place: str, names: Collection[str]
 ) -> tuple[dict[str, ByteRange], list[tuple[str, RowError]]]:
-    """Returns the byte range of each value of a file's object, by key, and the object's faults.
+    """Returns the byte range of each value of a file's JSON object, by key, and the errors found.
 
-    A fault is a pair (where, error). `where` is `object` if the JSON is broken. If the object does
-    not have one of the keys `names`, `where` is this key.
+    An error is returned as a pair (where, error). `where` is `object` if the JSON is broken. If one
+    of `names` is missing from the object, `where` is that name.
     """
     ranges, fault = members(place)
     faults = [("object", RowError(fault, fix=REPAIR))] if fault else []
@@ -43,8 +45,8 @@ def find_arrays(
 
 
 def splits_of_array(file: File, place: str, name: str) -> Iterator[Split]:
-    """Splits of the array with the key `name`. If there is no such key, the file is one split, and
-    `read` reports the fault."""
+    """Yields splits of the array with the key `name`. If there is no such key, the whole file is
+    one split, and `read` reports the error."""
     array = members(place).ranges.get(name)
     if array is None:
         yield Split((file,))
@@ -53,7 +55,8 @@ def splits_of_array(file: File, place: str, name: str) -> Iterator[Split]:
 
 
 def first_element(head: Head, name: str) -> Any:
-    """The first element of the array with the key `name` in a file's object; None without one."""
+    """The first element of the array with the key `name` in the file's JSON object; None if there
+    is no such element."""
     if not object_keys(head.data):
         return None
     try:

@@ -1,1 +1,1 @@
-"""Records of captions: made from columns, from rows, or from samples with sidecar files."""
+"""Caption records, made from columns, from rows, or from samples with files beside an image."""

@@ -1,4 +1,4 @@
-"""The images of a COCO file that the captions of one split refer to."""
+"""The images of a COCO file to which the captions of one split refer."""
 
 from __future__ import annotations
 
@@ -15,21 +15,23 @@ from manifests.media import Media
 
 
 class _Entry(NamedTuple):
-    """An entry of `images`: its file, and its other fields as JSON."""
+    """An entry of the array `images`: its file name, and its other fields as JSON."""
 
     file_name: str
     fields: orjson.Fragment
 
 
 class CocoImage(NamedTuple):
-    """An image, or the error if it does not open; and the other fields of its entry as JSON."""
+    """An image, or the error if it could not be opened, and the other fields of its entry as
+    JSON."""
 
     opened: OpenedImage | RowError
     fields: orjson.Fragment
 
 
 class CocoImages:
-    """Entries of the array `images` by id. Each image is opened once, when it is first needed."""
+    """The entries of the COCO array `images`, by id. Each image file is opened once, on first
+    use."""
 
     def __init__(self, root: str, media: Media) -> None:
         self._root, self._media = root, media
@@ -37,8 +39,8 @@ class CocoImages:
         self._opened: dict[str, CocoImage] = {}
 
     def read(self, place: str, array: ByteRange, ids: set[str]) -> list[tuple[str, RowError]]:
-        """Read the entries with these ids. Returns the faults of the array, each a place, such as
-        `images[3]`, and an error."""
+        """Reads the entries with the given ids. Returns the errors found in the array, each with
+        its place, such as `images[3]`."""
         faults = []
         for element in elements(place, *array):
             try:
@@ -60,7 +62,8 @@ class CocoImages:
             self._entries[key] = _Entry(file_name, orjson.Fragment(orjson.dumps(fields)))
 
     def image(self, key: str) -> CocoImage:
-        """The image with an id. RowError if no entry, or two different entries, have it."""
+        """The image with the id `key`. Raises RowError if no entry has the id, or if two different
+        entries have it."""
         if key not in self._opened:
             entry = self._entries.get(key)
             if entry is None:

@@ -1,4 +1,4 @@
-"""Makes caption records: with one image, from whole columns or rows; or with several images."""
+"""Functions that make caption records from whole columns, from rows, or from several images."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from manifests.storage import File
 
 
 class CaptionColumns(NamedTuple):
-    """The columns of a batch of captions, all of the same length. Images are passed separately.
+    """The columns of a batch of captions, all of the same length. The images are passed separately.
 
-    `within` is the place of each row in its file (a row or line number, or an id), which becomes
-    part of the record's key; `meta` is JSON text; `language` is BCP 47 tags.
+    `within` has the place of each row in its file (a row or line number, or an id), which becomes
+    part of the record's key. `meta` has JSON text, and `language` has BCP 47 tags.
     """
 
     within: Sequence[int | str] | np.ndarray
@@ -40,7 +40,7 @@ class CaptionColumns(NamedTuple):
 
 
 class CaptionRow(NamedTuple):
-    """One caption and its image; an error in place of the image makes the row a failure.
+    """One caption and its image. If `image` is an error, the row becomes a failure.
 
     `within` is the place of the row in its file, which becomes part of the record's key.
     """
@@ -58,10 +58,11 @@ def batch_of_columns(
     images: Sequence[OpenedImage | RowError] | None,
     failed: Sequence[tuple[int | str, RowError]] = (),
 ) -> ReadBatch:
-    """Records of the rows whose image opened, and failures of the other rows and of `failed`.
+    """Makes a record for each row whose image was opened, and a failure for each other row and for
+    each entry of `failed`.
 
-    `images` has one entry for each row; None makes records that have only text. `failed` holds rows
-    that are not among `columns`: their place in the file, and the error.
+    `images` has one entry for each row; if it is None, the records have only text. `failed` has the
+    rows that are not in `columns`, as pairs (place in the file, error).
     """
     errors = list(failed)
     opened = [image for image in images or () if isinstance(image, OpenedImage)]
@@ -82,7 +83,8 @@ def batch_of_columns(
 
 
 def batch_of_rows(reader: Reader, file: File, rows: Sequence[CaptionRow]) -> ReadBatch:
-    """Records of rows whose image opened, and failures of the other rows, in the order of rows."""
+    """Makes a record for each row whose image was opened, and a failure for each other row, in the
+    order of `rows`."""
     opened = [row for row in rows if isinstance(row.image, OpenedImage)]
     columns = CaptionColumns(
         [row.within for row in opened],
@@ -97,12 +99,13 @@ def batch_of_rows(reader: Reader, file: File, rows: Sequence[CaptionRow]) -> Rea
 def batch_of_failures(
     reader: Reader, file: File, errors: Sequence[tuple[int | str, RowError]]
 ) -> ReadBatch:
-    """A batch without records, and with a failure for each pair (place in the file, error)."""
+    """A batch without records that has one failure for each pair (place in the file, error)."""
     return ReadBatch(record.SCHEMA.empty_table(), row_failures(reader, file, errors))
 
 
 def add_caption(row: record.Row, text: str | None, images: Iterable[OpenedImage]) -> None:
-    """Fill a record with its images, and then the caption that training learns to write."""
+    """Adds the images to a record, then the caption, which the model learns to write in
+    training."""
     for image in images:
         row.image(*image)
     if text is not None:

@@ -1,4 +1,4 @@
-"""Samples, each of one or more images and one caption, gathered into a batch of records."""
+"""Collects samples, each of one or more images and one caption, into a batch of records."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from manifests import record
 
 
 class Samples:
-    """A batch under construction: add samples until it is full, then take its records."""
+    """A batch that is being collected: add samples until it is full, then call `records`."""
 
     def __init__(self, source: str) -> None:
         self._source = source
@@ -36,8 +36,8 @@ class Samples:
         return len(self._keys) >= BATCH_ROWS or self._characters >= SPLIT_BYTES
 
     def records(self) -> pa.Table:
-        """The records. If every sample has one image, they are made column by column, which is
-        faster."""
+        """The records of the samples. They are made column by column, which is faster, if every
+        sample has exactly one image."""
         if all(len(images) == 1 for images in self._images):
             return self._from_columns()
         return self._from_rows()

@@ -13,20 +13,22 @@ from manifests.errors import LimitError, MediaError, RowError
 from manifests.media.header import SUFFIXES
 
 CAPTION_NAMES = ("txt", "caption", "text")
-"""Where a caption is looked for by default: `NAME.txt`, then two fields of `NAME.json`."""
+"""The default places of a caption: the file `NAME.txt`, then two fields of `NAME.json`."""
 MAX_SIDECAR_BYTES = 16 << 20
-"""Largest text or JSON file beside an image (ours): a thousand times the longest real caption."""
+"""Largest size of a text or JSON file beside an image (our choice: a thousand times the longest
+real caption)."""
 
 
 class Description(NamedTuple):
-    """The content of sidecar files: the caption, and the other fields as JSON. Both may be None."""
+    """What the text and JSON files beside an image contain: the caption, and the other fields as
+    JSON. Each may be None."""
 
     text: str | None
     meta: str | None
 
 
 def is_image_suffix(suffix: str) -> bool:
-    """Whether a suffix in lower case, such as `jpg` or `0.jpg`, belongs to an image."""
+    """Whether a lower-case suffix, such as `jpg` or `0.jpg`, is the suffix of an image file."""
     return suffix in SUFFIXES or suffix.rpartition(".")[2] in SUFFIXES
 
 
@@ -40,17 +42,19 @@ def check_sidecar_size(suffix: str, size_bytes: int) -> None:
 
 
 def with_suffix(suffix: str, error: MediaError) -> MediaError:
-    """The error of one image, with its suffix, because a sample may have several images."""
+    """The error of one image with the image's suffix added, because a sample may have several
+    images."""
     fix = error.fix or "Put an intact image in its place, or leave it in quarantine."
     return type(error)(f"{suffix}: {error.fault}", "", fix)
 
 
 def describe(sidecars: Mapping[str, bytes | memoryview], names: Sequence[str]) -> Description:
-    """The caption and the other fields of a sample, from the bytes of its sidecars by suffix.
+    """The caption and the other fields of a sample. `sidecars` maps a suffix to the bytes of the
+    file.
 
-    Each of `names` is the suffix of a sidecar or, if there is no such sidecar, a field of the
-    `json` sidecar. The first text that is not blank is the caption. Fields that repeat the caption
-    are left out of the other fields.
+    Each of `names` is the suffix of a file or, if there is no such file, a field of the `json`
+    file. The first text that is not blank is the caption. Fields that repeat the caption are left
+    out of the other fields.
 
         {"json": b'{"caption": "A cat.", "w": 640}'}, ["txt", "caption"] ->
         Description("A cat.", '{"w":640}')
@@ -69,7 +73,8 @@ def describe(sidecars: Mapping[str, bytes | memoryview], names: Sequence[str]) -
 
 
 def _sidecar_text(suffix: str, data: bytes | memoryview) -> str | None:
-    """A sidecar's text, stripped of whitespace and of a byte order mark; None if blank."""
+    """The text of a file, without surrounding whitespace and byte order mark; None if it is
+    blank."""
     try:
         text = str(data, "utf-8").removeprefix("\ufeff").strip()
     except UnicodeDecodeError as error:
@@ -79,7 +84,8 @@ def _sidecar_text(suffix: str, data: bytes | memoryview) -> str | None:
 
 
 def _field(name: str, fields: dict[str, Any]) -> str | None:
-    """The text of a field, or the first text if it is a list; None if blank."""
+    """The text of a field, or the first text of a field that is a list; None if the text is
+    blank."""
     value = fields.get(name)
     if isinstance(value, list):
         value = value[0] if value else None
@@ -109,8 +115,8 @@ def _dump(value: Any) -> str:
 
 
 def _parse_leniently(data: bytes | memoryview, strict: ValueError) -> Any:
-    """Parse JSON that Python's `json` reads but the strict parser refuses: with NaN, which becomes
-    null, or with a byte order mark."""
+    """Parses JSON that the strict parser rejects but Python's `json` accepts: JSON with a byte
+    order mark, or with NaN, which becomes null."""
     try:
         return orjson.loads(orjson.dumps(json.loads(bytes(data))))
     except (ValueError, TypeError, RecursionError):

@@ -1,1 +1,1 @@
-"""The commands, one module each, with `main(options) -> exit code`."""
+"""The commands of the command line. Each module has one, as `main(options) -> exit code`."""

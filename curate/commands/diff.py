@@ -1,4 +1,4 @@
-"""`curate diff`: what differs between two runs."""
+"""`curate diff`: print what differs between two runs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def main(options: argparse.Namespace) -> int:
 
 
 def report(found: list[Difference], as_json: bool, same: str) -> int:
-    """Print the differences, or `same` if there are none; returns the exit code."""
+    """Print the differences, or the text `same` if there are none; return the exit code."""
     if as_json:
         print(json.dumps([d._asdict() for d in found], indent=1, ensure_ascii=False))
     for difference in [] if as_json else found:

@@ -1,4 +1,4 @@
-"""`curate distinct`: how many different texts, images and n-grams were read, and written."""
+"""`curate distinct`: estimate how many different texts, images and n-grams a run read and wrote."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ from manifests.step import Executor
 from manifests.storage import parts
 
 READ, WRITTEN = "read", "order"
-"""The kind of the pass whose parts have the records as read, and the kind of the pass whose parts
-have the records as written to the shards."""
+"""The kinds of the passes to count: parts of a READ pass hold the records as they were read, parts
+of a WRITTEN pass hold the records that are written to the shards."""
 
 
 class Task(NamedTuple):
-    """One part to sketch, and the kind of the pass it belongs to."""
+    """One part whose sketch is to be computed, and the kind of its pass."""
 
     kind: str
     uri: str
@@ -43,7 +43,7 @@ class Task(NamedTuple):
 
 @dataclass(frozen=True)
 class SketchPart:
-    """A task: make the sketch of a part, batch by batch."""
+    """The work for one task: compute the sketch of a part, batch by batch."""
 
     n: int
 

@@ -1,4 +1,4 @@
-"""`curate duplicates`: the largest families of duplicates of a run."""
+"""`curate duplicates`: print the largest families of duplicates in a run."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def main(options: argparse.Namespace) -> int:
 
 
 def _check_step(out: str, step: str | None) -> None:
-    """Raises InputError if the run has no such step."""
+    """Raise InputError if the run has no step named `step`."""
     known = [a.step for a in manifest.load_run(out).ledger]
     if step is not None and step not in known:
         raise InputError(f"no step named '{step}' in this run.", out, nearest(step, known))
@@ -39,7 +39,7 @@ def _as_json(family: Family) -> dict[str, object]:
 
 
 def _listed(family: Family) -> str:
-    """The survivor, then the dropped members, one line for each."""
+    """Format a family as text: the survivor, then the dropped members, one line for each."""
     origin = family.origin or "in an earlier corpus"
     lines = [f"{family.dropped:,} dropped by {family.step}; kept: {family.survivor}  {origin}"]
     if family.text:

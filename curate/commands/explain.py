@@ -1,4 +1,4 @@
-"""`curate explain`: what happened to one record, or the list of all quarantined inputs."""
+"""`curate explain`: print what happened to one record, or list all quarantined inputs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from manifests.errors import RecipeError
 from manifests.storage import parts
 
 SHOWN_VALUES = 8
-"""Values of a long list, such as a vector, that are printed (ours)."""
+"""How many values of a long list, such as a vector, are printed (our choice)."""
 
 
 def main(options: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""`curate init`: a commented recipe to start from."""
+"""`curate init`: write a commented recipe to start from."""
 
 from __future__ import annotations
 

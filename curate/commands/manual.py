@@ -1,4 +1,4 @@
-"""The manual page of a step or reader: its docstring, and a table of its settings."""
+"""Builds the manual page of a step or reader: its docstring, and a table of its settings."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from curate.commands.tables import table
 
 
 def first_line(kind: type[BaseModel]) -> str:
-    """The first sentence of the docstring, without its full stop."""
+    """The first sentence of a class's docstring, without its full stop."""
     return (
         " ".join((inspect.getdoc(kind) or "").split("\n\n")[0].split()).split(". ")[0].rstrip(".")
     )
 
 
 def page(name: str, kind: type[BaseModel], facts: list[str]) -> str:
-    """Name, docstring, `facts` (further lines) and settings, as text."""
+    """The manual page as text: name, docstring, `facts` (further lines) and settings."""
     parts = [name, "", inspect.getdoc(kind) or "", "", *facts, ""]
     settings = fields(kind)
     parts.append(table(("setting", "type", "default", "meaning"), settings) if settings else
@@ -27,7 +27,7 @@ def page(name: str, kind: type[BaseModel], facts: list[str]) -> str:
 
 
 def fields(kind: type[BaseModel]) -> list[tuple[str, str, str, str]]:
-    """Name, type, default and meaning of every setting."""
+    """The name, type, default and description of each setting."""
     properties = kind.model_json_schema().get("properties", {})
     rows = []
     for name, field in kind.model_fields.items():
@@ -43,7 +43,7 @@ def fields(kind: type[BaseModel]) -> list[tuple[str, str, str, str]]:
 
 
 def _type(schema: dict[str, object]) -> str:
-    """The JSON Schema of a field in words: `list of string`, `a|b`, `integer or number`."""
+    """Describe the type in a field's JSON Schema: `list of string`, `a|b`, `integer or number`."""
     if "anyOf" in schema:
         options = schema["anyOf"]
         assert isinstance(options, list)

@@ -1,4 +1,4 @@
-"""`curate plan`: the passes of a recipe, and which of them are done already."""
+"""`curate plan`: list the passes of a recipe, and which of them are already done."""
 
 from __future__ import annotations
 

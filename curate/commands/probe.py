@@ -1,4 +1,4 @@
-"""`curate probe`: measure a sample and drop nothing, to choose thresholds by the result."""
+"""`curate probe`: measure a sample without dropping records, to help choose thresholds."""
 
 from __future__ import annotations
 

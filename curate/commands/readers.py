@@ -1,4 +1,4 @@
-"""`curate readers`: the list of readers, and the manual page of one reader."""
+"""`curate readers`: list all readers, or print the manual page of one reader."""
 
 from __future__ import annotations
 

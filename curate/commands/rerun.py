@@ -1,4 +1,5 @@
-"""`curate rerun`: run the recipe of a manifest again, and check that it makes the same bytes."""
+"""`curate rerun`: run the recipe of a manifest again, and check that the output is
+byte-identical."""
 
 from __future__ import annotations
 

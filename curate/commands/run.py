@@ -30,7 +30,7 @@ def main(options: argparse.Namespace) -> int:
 
 
 def execute(loaded: Loaded, out: str, options: argparse.Namespace) -> RunManifest:
-    """Run a recipe with the executor that the options name."""
+    """Run a recipe with the executor that the command-line options select."""
     storage.make_folder(out)
     retry = getattr(options, "retry", False)
     with executor(options) as running:
@@ -38,7 +38,7 @@ def execute(loaded: Loaded, out: str, options: argparse.Namespace) -> RunManifes
 
 
 def executor(options: argparse.Namespace) -> Any:
-    """A context manager with the executor of the options: this process (`--inline`) or Ray."""
+    """Return a context manager for the executor: this process (`--inline`), otherwise Ray."""
     if options.inline:
         return contextlib.nullcontext(Inline())
     from curate.engine.ray import RayExecutor
@@ -47,7 +47,8 @@ def executor(options: argparse.Namespace) -> Any:
 
 
 def ledger_table(accounts: list[Account]) -> str:
-    """For each step: rows in, kept, dropped and quarantined, and the reasons."""
+    """Format a table with, for each step, the rows in, kept, dropped and quarantined, and the
+    reasons."""
     head = ("step", "in", "kept", "dropped", "quarantined", "why")
     rows = [
         (
@@ -70,7 +71,7 @@ def _reasons(account: Account) -> list[tuple[str, int]]:
 
 
 def summary(made: RunManifest, out: str) -> str:
-    """What was made, where it is stored, and the command to type next."""
+    """Describe what the run made, where it is stored, and which command to run next."""
     lines = []
     for name, entry in made.shards.items():
         counts = f"{count(len(entry['shards']), 'shard')}, {count(entry['rows'], 'row')}"

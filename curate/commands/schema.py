@@ -1,4 +1,4 @@
-"""`curate schema`: the JSON Schema of a recipe, or the columns of a record."""
+"""`curate schema`: print the JSON Schema of a recipe, or the columns of a record."""
 
 from __future__ import annotations
 

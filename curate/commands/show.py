@@ -1,4 +1,4 @@
-"""`curate show`: a few records of a run, or of those it dropped or quarantined."""
+"""`curate show`: print a few records that a run wrote, dropped or quarantined."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from manifests.run import manifest
 from manifests.storage import parts
 
 SHOWN_OBJECTS = 5
-"""Objects of a record that are listed (ours)."""
+"""How many objects of a record are listed (our choice)."""
 
 
 def main(options: argparse.Namespace) -> int:
@@ -41,7 +41,7 @@ def main(options: argparse.Namespace) -> int:
 
 
 def _choose(options: argparse.Namespace) -> list[dict[str, Any]]:
-    """The records that the options name, or else the first `-n`."""
+    """Return the records whose ids are in the options, or else the first `-n` records."""
     rows = _candidates(options)
     if not options.records:
         return [row for row, _ in zip(rows, range(options.n), strict=False)]
@@ -60,9 +60,10 @@ def _is_named(row: dict[str, Any], names: list[str]) -> bool:
 
 
 def _draw(shown: list[dict[str, Any]], options: argparse.Namespace) -> list[str]:
-    """Draw the images of the records, and add the files made to their rows as `images`.
+    """Draw the images of the records, and add the paths of the drawn files to their rows as
+    `images`.
 
-    Returns what could not be drawn, a sentence each.
+    Returns one sentence for each image that could not be drawn.
     """
     from curate.inspect.drawn_files import draw  # imports Pillow, which other uses do not need
 
@@ -73,7 +74,8 @@ def _draw(shown: list[dict[str, Any]], options: argparse.Namespace) -> list[str]
 
 
 def _candidates(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """The rows of the kind and source that the options ask for."""
+    """Yield the rows of the kind (written, dropped, quarantined) and source that the options
+    select."""
     rows = _quarantined(options.run) if options.quarantined else _records(options)
     return (r for r in rows if options.source in (None, r["source"]))
 
@@ -84,7 +86,8 @@ def _quarantined(out: str) -> Iterator[dict[str, Any]]:
 
 
 def _records(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """The records in the shards, or with `--dropped` the dropped rows, last pass first."""
+    """Yield the records in the shards, or with `--dropped` the dropped rows, starting with the last
+    pass."""
     run = manifest.load_run(options.run)
     kinds = ("rows", "corpus", "decide") if options.dropped else ("order",)
     for entry in reversed(run.passes):
@@ -98,7 +101,7 @@ def _records(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
 
 
 def _text(row: dict[str, Any]) -> str:
-    """A record as lines of text: id and origin, content, objects, then all other columns."""
+    """Format a record as lines of text: id and origin, content, objects, then all other columns."""
     lines = [f"{row['id']}  {row['origin']}"]
     for segment in row.pop("content", None) or []:
         if segment["kind"] == "text":
@@ -119,7 +122,7 @@ def _text(row: dict[str, Any]) -> str:
 
 
 def _object_lines(objects: list[dict[str, Any]]) -> Iterator[str]:
-    """The first objects, a line each: the label, then the coordinates."""
+    """Yield one line for each of the first objects: the label, then the coordinates."""
     for annotated in objects[:SHOWN_OBJECTS]:
         places = [
             f"{what} {', '.join(f'{number:.4g}' for number in annotated[what])}"

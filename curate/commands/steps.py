@@ -1,4 +1,4 @@
-"""`curate steps`: the list of steps and presets, and the manual page of one."""
+"""`curate steps`: list all steps and presets, or print the manual page of one."""
 
 from __future__ import annotations
 
@@ -58,10 +58,10 @@ def _page(name: str, kind: type[Step]) -> str:
 
 
 def _measures(name: str, kind: type[Step]) -> list[str]:
-    """The columns of measures that the step adds, with their types: `words.count: int64`."""
+    """List the measures that a step adds as columns, with their types: `words.count: int64`."""
     short = name.rsplit(":", 1)[-1]
     try:
-        measures = kind.model_construct().measures()  # with the default of every setting
+        measures = kind.model_construct().measures()  # every setting has its default value
     except AttributeError as error:
         if error.name not in kind.model_fields:
             raise

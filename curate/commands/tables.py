@@ -1,4 +1,4 @@
-"""Plain text for terminals and logs: tables, sizes, and bars."""
+"""Formats plain text for terminals and logs: tables, sizes and bars."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Rows as aligned columns. Numbers are aligned to the right and have thousands separators."""
+    """Format rows as aligned columns. Numbers are right-aligned and have thousands separators."""
     cells = [[_cell(value) for value in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(head, *cells, strict=True)]
     right = [bool(rows) and isinstance(row, int | float) for row in (rows[0] if rows else head)]
@@ -29,12 +29,13 @@ def _cell(value: object) -> str:
 
 
 def number(value: float) -> str:
-    """Four significant digits: `number(0.123456) -> "0.1235"`, `number(12345.6) -> "12,346"`."""
+    """Format to four significant digits: `number(0.123456) -> "0.1235"`, `number(12345.6) ->
+    "12,346"`."""
     return f"{value:,.0f}" if abs(value) >= 1000 or value == int(value) else f"{value:.4g}"
 
 
 def size(size_bytes: float) -> str:
-    """`size(1_250_000) -> "1.2 MB"`."""
+    """Format a number of bytes: `size(1_250_000) -> "1.2 MB"`."""
     for unit in ("B", "kB", "MB", "GB"):
         if size_bytes < 1000:
             return f"{size_bytes:.0f} {unit}" if unit == "B" else f"{size_bytes:.1f} {unit}"
@@ -43,12 +44,13 @@ def size(size_bytes: float) -> str:
 
 
 def count(amount: int, noun: str) -> str:
-    """`count(1, "file") -> "1 file"`, `count(1200, "row") -> "1,200 rows"`."""
+    """Format a number and its noun: `count(1, "file") -> "1 file"`, `count(1200, "row") -> "1,200
+    rows"`."""
     return f"{amount:,} {noun}" + ("" if amount == 1 else "s")
 
 
 def bar(share: float, width: int = 40) -> str:
-    """A horizontal bar of `share` x `width` characters, exact to an eighth of a character."""
+    """Draw a horizontal bar of `share` x `width` characters, exact to an eighth of a character."""
     eighths = round(max(0.0, min(1.0, share)) * width * 8)
     full, rest = divmod(eighths, 8)
     return "█" * full + ("" if not rest else "▏▎▍▌▋▊▉"[rest - 1])

@@ -1,1 +1,1 @@
-"""Runs recipes: the plan, the passes, and the two executors."""
+"""Runs recipes: this package has the plan, the passes, and the two executors."""

@@ -1,7 +1,7 @@
-"""Checkpoints of a part that takes long: what is complete is committed every few seconds.
+"""Checkpoints of a costly part: the finished rows are committed every few seconds.
 
-The checkpoints of a part are in a folder of their own. At the end they are joined to the sidecar of
-the part, whose bytes do not depend on where one checkpoint ended and the next began.
+Each part has its own folder of checkpoints. When the part is complete, its checkpoints are joined
+into its sidecar, whose bytes do not depend on where one checkpoint ended and the next began.
 """
 
 from __future__ import annotations
@@ -23,16 +23,17 @@ from manifests.storage import parts
 from manifests.storage.file_entry import FileEntry
 
 SECONDS = 5.0
-"""Time between two checkpoints (ours)."""
+"""Seconds between two checkpoints (our choice)."""
 FOLDER = "checkpoints"
 BATCH_ROWS = 8192
-"""Rows in a record batch of the sidecar (ours)."""
+"""The number of rows in a record batch of the sidecar (our choice)."""
 
 
 class Checkpoints:
-    """The checkpoints of one part. `rows`: the number of rows in the committed checkpoints.
+    """The checkpoints of one part. `rows` is the number of rows in the committed checkpoints.
 
-    `earlier_blobs`: a file of blobs; new blobs are appended to a copy of it.
+    `earlier_blobs` is a file of blobs from an earlier attempt; new blobs are appended to a copy of
+    it.
     """
 
     def __init__(
@@ -56,9 +57,9 @@ class Checkpoints:
             self._start()
 
     def finish(self, rows: int) -> list[FileEntry]:
-        """Join all checkpoints to the sidecar and the blobs of the part.
+        """Join all checkpoints into the sidecar and the blob file of the part.
 
-        Raises ManifestError if they do not have as many rows as the part.
+        Raises ManifestError if the checkpoints do not have `rows` rows in total.
         """
         if self._tables:
             self._commit()
@@ -73,7 +74,7 @@ class Checkpoints:
         return [sidecar.entry, *self._join_blobs()]
 
     def delete(self) -> None:
-        """Delete the checkpoints, once the part is committed."""
+        """Delete the checkpoints. Call this after the part is committed."""
         storage.delete_folder(self._place)
 
     def close(self) -> None:
@@ -112,7 +113,8 @@ class Checkpoints:
         self._tables = []
 
     def _committed(self) -> list[Commit]:
-        """The checkpoints of an interrupted run that are unchanged, up to the first that is not."""
+        """The intact checkpoints of an interrupted run, up to the first one that is missing or
+        changed."""
         found: list[Commit] = []
         while True:
             commit = manifest.load_commit(storage.join(self._place, f"{len(found):05d}.json"))
@@ -141,7 +143,7 @@ class Checkpoints:
 
 
 def _in_batches(tables: Iterator[pa.Table], schema: pa.Schema) -> Iterator[pa.Table]:
-    """The same rows in tables of BATCH_ROWS rows; the last one may be smaller."""
+    """Yield the same rows in tables of BATCH_ROWS rows; the last table may be smaller."""
     waiting, rows = [schema.empty_table()], 0
     for table in tables:
         waiting.append(table)
@@ -155,5 +157,5 @@ def _in_batches(tables: Iterator[pa.Table], schema: pa.Schema) -> Iterator[pa.Ta
 
 
 def clear(folder: str) -> None:
-    """Delete all checkpoints of a pass that is complete."""
+    """Delete all checkpoints of a completed pass."""
     storage.delete_folder(storage.join(folder, FOLDER))

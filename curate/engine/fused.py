@@ -1,4 +1,5 @@
-"""Fused steps: each batch goes through consecutive steps at once, and images are decoded once."""
+"""Fused steps: each batch passes through several consecutive steps, and each image is decoded
+once."""
 
 from __future__ import annotations
 
@@ -17,25 +18,27 @@ from manifests.errors import StepError
 from manifests.step import Blobs, Images
 
 BATCH_ROWS = 8192
-"""Rows that fused steps handle at once (ours)."""
+"""The number of rows in a batch of fused steps (our choice)."""
 IMAGE_BATCH_ROWS = 128
-"""Rows at once if a step looks at images, so that the decoded images fit in memory (ours)."""
+"""The number of rows in a batch if a step uses images, so that the decoded images fit in memory
+(our choice)."""
 
 
 class FusedSteps(NamedTuple):
-    """Steps that run one after another on the same batch. `before`: the steps that ran earlier."""
+    """Steps that run one after another on the same batch. `before` lists the steps that ran
+    earlier."""
 
     steps: list[PlannedStep]
     before: list[PlannedStep]
 
     @property
     def schema(self) -> pa.Schema:
-        """The columns of a row after all steps."""
+        """The columns of a row after all steps have run."""
         return part_schema([*self.before, *self.steps])
 
     @property
     def images(self) -> Images | None:
-        """The size at which images are decoded for all steps; None if no step looks at images."""
+        """The size at which images are decoded for all steps; None if no step uses images."""
         return joint_images(self.steps)
 
     @property
@@ -50,9 +53,10 @@ class FusedSteps(NamedTuple):
         blobs: Blobs,
         remove: bool = True,
     ) -> Iterator[tuple[pa.Table, list[StepResult]]]:
-        """For each batch the rows after all steps, and the result of each step.
+        """Yield, for each batch, the rows that remain after all steps, and the result of each step.
 
-        With `remove` false no row is removed: each step measures also what a step before it drops.
+        If `remove` is false, no row is removed, so each step also measures the rows that an earlier
+        step would drop.
         """
         schema = self.schema
         dropped_as = dropped_schema(schema)
@@ -69,7 +73,7 @@ class FusedSteps(NamedTuple):
 
 
 def joint_images(steps: list[PlannedStep]) -> Images | None:
-    """The size that serves every step: full size if one wants it, else the largest."""
+    """The decoding size that suits every step: full size if any step needs it, else the largest."""
     wanted = [images for planned in steps if (images := planned.step.images()) is not None]
     if not wanted:
         return None
@@ -78,7 +82,7 @@ def joint_images(steps: list[PlannedStep]) -> Images | None:
 
 
 def joint_batch_rows(steps: list[PlannedStep]) -> int:
-    """The rows at once that suit every step."""
+    """The number of rows in a batch that suits every step."""
     wanted = [rows for planned in steps if (rows := planned.step.batch_rows()) is not None]
     if min(wanted, default=1) < 1:
         names = ", ".join(planned.name for planned in steps)

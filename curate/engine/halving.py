@@ -1,4 +1,4 @@
-"""Ask a step about a batch; if it raises, halve the batch until the row that causes it is found."""
+"""Finds the rows on which a step raises, by repeatedly halving a batch that fails."""
 
 from __future__ import annotations
 
@@ -14,11 +14,13 @@ from manifests.errors import CurateError, RowError, StepError
 T = TypeVar("T")
 
 MAX_FAILED_ROWS = 16
-"""A step that raises on more rows of one batch than this is itself broken (ours)."""
+"""If a step raises on more rows of one batch than this, the step itself is considered broken (our
+choice)."""
 
 
 class RaisedRows:
-    """Counts the rows on which a step raised: over a part for a costly step, else over a batch."""
+    """Counts the rows on which a step raised: within a part for a costly step, else within a
+    batch."""
 
     count = 0
 
@@ -30,10 +32,11 @@ def halving(
     failed: Callable[[int, Exception], T],
     raised: RaisedRows,
 ) -> list[T]:
-    """The results of `call(start, rows)` for blocks of rows, in order: one block if nothing raises.
+    """Return the results of `call(start, rows)` for blocks of rows, in order.
 
-    A block on which `call` raises is cut in two, again and again, until it is a single row. The
-    result for that row is `failed(row, error)`.
+    If nothing raises, the whole batch is one block. A block on which `call` raises is halved
+    repeatedly, until the failing block is a single row. The result for that row is `failed(row,
+    error)`.
     """
     results: list[T] = []
     waiting = [(0, batch.num_rows)]
@@ -46,7 +49,7 @@ def halving(
             raise
         except SystemExit as error:
             raise StepError("it ends the process (SystemExit)", f"step {planned.name}") from error
-        except Exception as error:  # whatever a row provokes in a step is the row's
+        except Exception as error:  # any error that a single row causes in a step
             _reraise_unless_row(error)
             if rows == 0:
                 raise StepError(describe(planned, error), f"step {planned.name}") from error
@@ -62,7 +65,8 @@ def halving(
 
 
 def _reraise_unless_row(error: Exception) -> None:
-    """Raise the error again if it is not caused by a single row: a full disk, a broken contract."""
+    """Raise the error again if a single row did not cause it, such as a full disk or a broken
+    contract."""
     if isinstance(error, CurateError) and not isinstance(error, RowError):
         raise error
 

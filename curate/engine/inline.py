@@ -1,4 +1,4 @@
-"""The executor that works in this process, for tests, debugging and small jobs."""
+"""The executor that runs tasks in this process, for tests, debugging and small jobs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ R = TypeVar("R")
 
 
 class Inline:
-    """Runs one item after the other, in order."""
+    """Runs one item after another, in order."""
 
     name = "inline"
     workers = 1
@@ -27,7 +27,7 @@ class Inline:
     ) -> Iterator[tuple[T, R]]:
         waiting = iter(items)
         first = next(waiting, None)
-        if first is None:  # nothing to do: no model is loaded
+        if first is None:  # there are no items, so load no model
             return
         with work.open() as call:
             for item in itertools.chain([first], waiting):

@@ -1,4 +1,4 @@
-"""What every task of a run needs to open media."""
+"""The settings that every task of a run needs to open media."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from manifests.step import Images
 
 
 class MediaOptions(NamedTuple):
-    """`base`: the folder that relative uris start from; `kept`: the folder of the media that
-    readers copied out of their inputs, and of the bytes that steps made."""
+    """Where media are found. `base` is the folder that relative uris start from. `kept` is the
+    folder of the media that readers copied from their inputs, and of the bytes that steps made."""
 
     base: str
     kept: str
     limits: Limits
 
     def open(self, images: Images | None = None) -> Media:
-        """`images`: the size at which images will be looked at."""
+        """Return a Media object that opens media. `images` is the size at which images will be
+        used."""
         return Media(self.base, self.kept, self.limits, images.min_side if images else None)

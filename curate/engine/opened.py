@@ -1,4 +1,4 @@
-"""The steps of a pass, set up in a worker: their models loaded, and closed at the end."""
+"""Sets up the steps of a pass in a worker: loads their models, and closes them at the end."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from manifests.step import Blobs, Context, Part, Resources, Worker
 
 
 class OpenedSteps(NamedTuple):
-    """What steps need in this process: the model of each, by name, and the seed of the recipe."""
+    """The loaded model of each step in this process, by step name, and the seed of the recipe."""
 
     models: dict[str, Any]
     seed: int
@@ -24,7 +24,7 @@ class OpenedSteps(NamedTuple):
     def context(
         self, planned: PlannedStep, media: Media, blobs: Blobs, part: Part | None = None
     ) -> Context:
-        """What one step is given for the batches of a part."""
+        """The context that one step receives for the batches of a part."""
         own = blobs if planned.step.stores_bytes else partial(_refuse, planned)
         return Context(media, own, planned.seed(self.seed), self.models.get(planned.name), part)
 
@@ -39,7 +39,7 @@ def _refuse(planned: PlannedStep, data: bytes | memoryview) -> NoReturn:
 
 @contextlib.contextmanager
 def opened(steps: list[PlannedStep], options: MediaOptions, seed: int) -> Iterator[OpenedSteps]:
-    """Load the models of the steps; those that have a method `close` are closed at the end."""
+    """Load the models of the steps. At the end, each model that has a method `close` is closed."""
     models: dict[str, Any] = {}
     with contextlib.ExitStack() as stack:
         for planned in steps:
@@ -58,7 +58,7 @@ def _close(planned: PlannedStep, model: Any) -> None:
 
 
 def joint_resources(steps: list[PlannedStep]) -> Resources:
-    """What one worker needs that runs all of these steps, one after another."""
+    """The resources that one worker needs to run all of these steps, one after another."""
     needs = [planned.step.resources() for planned in steps] or [Resources()]
     return Resources(
         max(need.cpus for need in needs),

@@ -1,4 +1,4 @@
-"""Apply the answer of a step to a batch: add its columns, remove rows, account for every row."""
+"""Applies the result of a step to a batch: adds columns, removes rows, and counts every row."""
 
 from __future__ import annotations
 
@@ -24,14 +24,15 @@ QUARANTINED = pa.schema(
         ("later", pa.bool_()),
     ]
 )
-"""The columns of a quarantined row. `later`: the cause is transient, so `--retry` may succeed."""
+"""The columns of a quarantined row. `later` is true if the cause is transient, so that `--retry`
+may succeed."""
 
 
 class Answer(NamedTuple):
-    """What a step answered for a batch, checked, under this run's column names.
+    """The result of a step for a batch, validated, with the column names of this run.
 
-    `drop` (string): reasons, null for rows that stay. `errors`: a table with the columns of
-    `ERRORS`, null for rows without one.
+    `drop` (string) has the drop reason of each row, null for a row that stays. `errors` is a table
+    with the columns of `ERRORS`, null for a row without an error.
     """
 
     columns: Columns
@@ -40,9 +41,10 @@ class Answer(NamedTuple):
 
 
 class StepResult(NamedTuple):
-    """The rows of a batch after a step.
+    """The rows of a batch after a step has run.
 
-    `annotated`: all rows with the columns that the step adds; `kept`: those that are not removed.
+    `annotated` has all rows, with the columns that the step adds; `kept` has the rows that the step
+    does not remove.
     """
 
     annotated: pa.Table
@@ -53,13 +55,13 @@ class StepResult(NamedTuple):
 
 
 def dropped_schema(part: pa.Schema) -> pa.Schema:
-    """The columns of a dropped row: its identity, the step, the reason, and all measures so far."""
+    """The columns of a dropped row: identity, step, reason, and all measures so far."""
     measures = [field for field in part if "." in field.name]
     return pa.schema([*ID_COLUMNS, ("step", pa.string()), ("reason", pa.string()), *measures])
 
 
 def no_errors(rows: int) -> pa.Table:
-    """Errors of a batch without any."""
+    """A table of errors for `rows` rows, none of which has an error."""
     columns = [pa.nulls(rows, pa.string()), pa.nulls(rows, pa.string()), pa.repeat(False, rows)]
     return pa.table(columns, schema=ERRORS)
 
@@ -67,10 +69,10 @@ def no_errors(rows: int) -> pa.Table:
 def apply_answer(
     name: str, batch: pa.Table, answer: Answer, dropped_as: pa.Schema, passed_over: int = 0
 ) -> StepResult:
-    """Add the answer's columns to the batch and remove the rows it drops or quarantines.
+    """Add the columns of `answer` to the batch, and remove the rows that it drops or quarantines.
 
-    A row with an error and a drop reason is quarantined. `dropped_as`: the schema of dropped rows
-    in this pass; `passed_over`: rows of the batch that the step was not asked about.
+    A row with both an error and a drop reason is quarantined. `dropped_as` is the schema of dropped
+    rows in this pass; `passed_over` is the number of rows that the step did not process.
     """
     annotated = with_columns(batch, dict(answer.columns))
     failed = pc.is_valid(answer.errors["kind"].combine_chunks())
@@ -96,9 +98,9 @@ def apply_answer(
 
 
 def expand(answer: Answer, mask: np.ndarray, batch: pa.Table) -> Answer:
-    """An answer for the rows of a mask, as one for all rows of the batch.
+    """Expand a step's result for the rows selected by `mask` to all rows of the batch.
 
-    The other rows get nulls; a column that the step rewrites keeps their values:
+    The other rows get nulls, except that a column that the step rewrites keeps their old values:
     drop ["short"] with mask [False, True] -> drop [None, "short"].
     """
     at = pa.array(np.cumsum(mask) - 1, mask=~mask)
@@ -114,12 +116,12 @@ def expand(answer: Answer, mask: np.ndarray, batch: pa.Table) -> Answer:
 
 
 def counts(values: pa.Array | pa.ChunkedArray) -> dict[str, int]:
-    """How often each value occurs, sorted by value."""
+    """Count how often each value occurs; the counts are sorted by value."""
     return dict(sorted((v["values"], v["counts"]) for v in pc.value_counts(values).to_pylist()))
 
 
 def dropped_rows(name: str, rows: pa.Table, reasons: pa.Array, schema: pa.Schema) -> pa.Table:
-    """Dropped rows in the schema of a pass; measures of later steps are null."""
+    """Convert dropped rows to the schema of the pass; measures of later steps are null."""
     given = {"step": pa.repeat(name, rows.num_rows), "reason": reasons}
     columns = [
         given[f.name] if f.name in given
@@ -131,7 +133,7 @@ def dropped_rows(name: str, rows: pa.Table, reasons: pa.Array, schema: pa.Schema
 
 
 def failed_rows(name: str, rows: pa.Table, errors: pa.Table) -> pa.Table:
-    """Rows that a step could not judge, as rows of the quarantine."""
+    """Convert rows on which a step failed to rows of the quarantine."""
     return quarantine_rows(
         rows["id"],
         rows["source"],
@@ -152,7 +154,7 @@ def quarantine_rows(
     messages: list[str] | pa.ChunkedArray,
     later: pa.ChunkedArray | None = None,
 ) -> pa.Table:
-    """Rows of the quarantine; `errors` are names of error classes."""
+    """Build rows of the quarantine. `errors` are names of error classes."""
     rows = len(errors)
     if later is None:
         later = pa.repeat(False, rows)

@@ -1,4 +1,4 @@
-"""Writes the files of one part: kept, dropped and quarantined rows, and the commit."""
+"""Writes the files of one part: the kept, dropped and quarantined rows, and the commit."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ from manifests.storage import parts
 from manifests.storage.file_entry import FileEntry
 
 PART, DROPPED, QUARANTINE, BLOBS = ".arrow", ".dropped.arrow", ".quarantined.arrow", ".media"
-"""The files of a part are named by the part and one of these endings."""
+"""Filename endings: each file of a part is named by the part and one of these endings."""
 
 
 class PartFiles:
-    """Kept rows are written batch by batch; dropped and quarantined rows at the end, if any."""
+    """Writes kept rows batch by batch; at the end, writes the dropped and quarantined rows, if
+    any."""
 
     def __init__(self, folder: str, part: str, kept: parts.Writer, blobs: BlobFile) -> None:
         self.folder, self.part, self._kept, self.blobs = folder, part, kept, blobs
@@ -51,7 +52,7 @@ class PartFiles:
     def commit(self, inputs_digest: str, origin: str, steps: list[str]) -> Commit:
         """Write the remaining files, then the commit.
 
-        `steps`: every step gets an account, also if no row reached it.
+        `steps` lists all steps: each one gets an account, even if no row reached it.
         """
         commit = Commit(
             part=self.part,
@@ -86,9 +87,10 @@ class PartFiles:
 
 @contextlib.contextmanager
 def writing(folder: str, part: str, schema: pa.Schema) -> Iterator[PartFiles]:
-    """Open the files of a part. An earlier commit is deleted first, since its files will change.
+    """Open the files of a part for writing. Any earlier commit is deleted first, because its files
+    change.
 
-    Call `commit` after the `with` block: only then the file of kept rows is complete.
+    Call `commit` after the `with` block: the file of kept rows is complete only then.
     """
     storage.delete(commit_uri(folder, part))
     with contextlib.ExitStack() as stack:
@@ -97,18 +99,19 @@ def writing(folder: str, part: str, schema: pa.Schema) -> Iterator[PartFiles]:
 
 
 def open_blobs(stack: contextlib.ExitStack, folder: str, part: str) -> BlobFile:
-    """Where bytes for a part are stored; the file is complete when the stack is closed."""
+    """Return the file in which blobs of a part are stored; it is complete when `stack` is
+    closed."""
     uri = storage.join(folder, part + BLOBS)
     return BlobFile(blobs_uri(folder, part), lambda: stack.enter_context(storage.writing(uri)))
 
 
 def blobs_uri(folder: str, part: str) -> str:
-    """How records refer to the bytes that were made for a part of a pass."""
+    """The uri by which records refer to the blobs of a part."""
     return f"{KEPT}{storage.base_name(folder)}/{part}{BLOBS}"
 
 
 def blob_entries(name: str, blobs: BlobFile) -> list[FileEntry]:
-    """The file of the blobs, if there are any."""
+    """The list with the file entry of the blobs; empty if there are no blobs."""
     if blobs.sink is None:
         return []
     return [
@@ -130,8 +133,8 @@ def save_commit(folder: str, commit: Commit) -> None:
 
 
 def _sum(lists: pa.ChunkedArray, field: str) -> int:
-    """The sum of a field over a column of lists of structs. For a text field it is the number of
-    bytes."""
+    """The sum of a field over a column of lists of structs. For a text field, the sum of the
+    lengths in bytes."""
     values = pc.struct_field(record.one_chunk(lists).flatten(), field)
     if pa.types.is_string(values.type):
         values = pc.binary_length(values)

@@ -1,4 +1,4 @@
-"""A part as later passes read it: its file, and the sidecars of later steps applied to it."""
+"""The view of a part that later passes read: its file, with the sidecars of later steps applied."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ from manifests.run.manifest import Commit
 from manifests.storage import parts
 
 DROP, ERROR = ".drop", ".error"
-"""Columns of a sidecar: why a row is dropped, or quarantined; null if it is not."""
+"""Columns of a sidecar: the reason why a row is dropped, and the error for which it is quarantined;
+null if it is not."""
 
 
 class PartView(NamedTuple):
-    """A part file, and the sidecars that steps wrote for it since, in order.
+    """A part file, and the sidecars that steps wrote for it later, in order.
 
     A sidecar has one row for each row that earlier sidecars did not remove. It has new columns, and
-    marks the rows that its step removed. Columns whose names start with a dot pass from a step's
-    first pass to its second: they are read only by name. `digest` identifies the content.
-    `media_bytes` and `text_bytes` are estimates once a sidecar removed rows.
+    marks the rows that its step removed. Columns whose names start with a dot pass data from a
+    step's first pass to its second; they are read only if requested by name. `digest` identifies
+    the content. `media_bytes` and `text_bytes` are estimates once a sidecar has removed rows.
     """
 
     name: str
@@ -48,7 +49,7 @@ class PartView(NamedTuple):
         )
 
     def with_sidecar(self, commit: Commit, uri: str) -> PartView:
-        """The part after a step, whose answer for it lies at `uri`."""
+        """Return the part as it is after a step whose sidecar is stored at `uri`."""
         return self._replace(
             digest=fingerprint([self.digest, commit.digest]),
             rows=commit.rows,
@@ -58,15 +59,15 @@ class PartView(NamedTuple):
         )
 
     def with_measures(self, commit: Commit, uri: str) -> PartView:
-        """The part with measures that lie at `uri`, from which no row is removed yet."""
+        """Return the part with the measures stored at `uri`; they do not remove any row."""
         return self._replace(
             digest=fingerprint([self.digest, commit.digest]), sidecars=(*self.sidecars, uri)
         )
 
     def read(self, batch_rows: int, columns: tuple[str, ...] | None = None) -> Iterator[pa.Table]:
-        """Batches of the rows that are left, with the columns that sidecars add.
+        """Yield batches of the remaining rows, with the columns that sidecars add.
 
-        `columns`: all that are needed; others are not read.
+        `columns` lists all columns to read; None reads every column except those of the engine.
         """
         sidecars, own = self._opened(columns)
         for batch in parts.read(self.uri, batch_rows, own):
@@ -75,14 +76,14 @@ class PartView(NamedTuple):
             yield table.select(shown if columns is None else list(columns))
 
     def read_columns(self, columns: tuple[str, ...]) -> pa.Table:
-        """Some columns of the rows that are left; no other column of the part is read."""
+        """Read some columns of the remaining rows; no other column of the part is read."""
         sidecars, own = self._opened(columns)
         return _apply_all(sidecars, parts.read_columns(self.uri, own)).select(list(columns))
 
     def _opened(
         self, columns: tuple[str, ...] | None
     ) -> tuple[list[_Sidecar], tuple[str, ...] | None]:
-        """The sidecars, and which of the columns lie in the part itself."""
+        """Return the sidecars, and the names of those columns that are in the part file itself."""
         tables = [parts.read_columns(uri) for uri in self.sidecars]
         if columns is None:
             return [_Sidecar(table) for table in tables], None
@@ -93,7 +94,7 @@ class PartView(NamedTuple):
 
 
 class _Sidecar:
-    """A sidecar that is read in slices, in step with the batches of its part."""
+    """A sidecar that is read in slices that match the batches of its part."""
 
     def __init__(self, table: pa.Table) -> None:
         self.table, self._start = table, 0
@@ -111,7 +112,7 @@ def _apply_all(sidecars: list[_Sidecar], batch: pa.Table) -> pa.Table:
 
 
 def _apply(sidecar: pa.Table, batch: pa.Table) -> pa.Table:
-    """Add or replace the columns of the sidecar, then remove the rows it drops, if it drops any."""
+    """Add or replace the columns of the sidecar, then remove the rows that it marks, if any."""
     added = {n: sidecar[n] for n in sidecar.column_names if n not in (DROP, ERROR)}
     table = with_columns(batch, added)
     if DROP not in sidecar.column_names:
@@ -120,7 +121,7 @@ def _apply(sidecar: pa.Table, batch: pa.Table) -> pa.Table:
 
 
 def with_columns(batch: pa.Table, columns: dict[str, pa.Array | pa.ChunkedArray]) -> pa.Table:
-    """The batch with these columns added; a column that it already has is replaced."""
+    """Add these columns to the batch; a column that the batch already has is replaced."""
     for name, values in columns.items():
         at = batch.schema.get_field_index(name)
         batch = batch.append_column(name, values) if at < 0 else batch.set_column(at, name, values)

@@ -1,4 +1,4 @@
-"""The folder of a pass: commits of its parts, and a manifest once every part is committed."""
+"""The folder of a pass: the commits of its parts, and a manifest once every part is committed."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ from manifests.run.manifest import Commit, PassManifest
 
 
 class PassFolder(NamedTuple):
-    """`folder`: has the commits and the manifest. `files`: has the files that they name; often it
-    is the same folder."""
+    """`folder` holds the commits and the manifest. `files` holds the files listed in them; it is
+    often the same folder."""
 
     folder: str
     files: str
 
     def commits(self, digests: dict[str, str]) -> dict[str, Commit]:
-        """The commits that are still valid, by part: made from the same inputs, all files present.
+        """Return the valid commits, by part: those made from the same inputs, with all files
+        present.
 
-        `digests`: for each part the digest of its inputs.
+        `digests` has the digest of the inputs of each part.
         """
         known = self._in_manifest()
         found = {}
@@ -34,15 +35,15 @@ class PassFolder(NamedTuple):
         return found
 
     def begin(self, parts: set[str]) -> None:
-        """Prepare for changes. Delete the manifests, because they would no longer be true; all
-        parts except `parts`; and unfinished files of killed tasks."""
+        """Prepare the folder for changes. This deletes the manifests, because they will no longer
+        be true, all parts that are not in `parts`, and unfinished files of killed tasks."""
         if self.files != self.folder:
             storage.delete(storage.join(self.files, shard_set.NAME))
         self._delete_other_parts(parts)
         storage.clear_unfinished(self.files)
 
     def finish(self, made: PassManifest) -> None:
-        """Write the manifest of the pass, unless it is there already."""
+        """Write the manifest of the pass, unless the folder already has an identical one."""
         if not self._is_current(made):
             self._delete_other_parts({commit.part for commit in made.parts})
             manifest.save(made, storage.join(self.folder, manifest.NAME))
@@ -60,7 +61,7 @@ class PassFolder(NamedTuple):
         return self._has_manifest() and manifest.load_pass(self.folder).digest == made.digest
 
     def _delete_other_parts(self, parts: set[str]) -> None:
-        """Delete the manifest of the pass, and the parts it names that are not among `parts`."""
+        """Delete the manifest of the pass, and the parts listed in it that are not in `parts`."""
         known = self._in_manifest()
         storage.delete(storage.join(self.folder, manifest.NAME))
         for commit in known.values():

@@ -1,7 +1,7 @@
-"""A recipe as passes: a pure function, the same on every machine, printed by `curate plan`.
+"""Converts a recipe to its passes. The plan is the same on every machine; `curate plan` prints it.
 
-The fingerprint of a pass covers its own settings and those of all passes before it. Each source
-has a fingerprint of its own, so adding one does not make the run read the others again.
+The fingerprint of a pass covers its own settings and those of all passes before it. Each source has
+its own fingerprint, so adding a source does not make the run read the others again.
 """
 
 from __future__ import annotations
@@ -25,11 +25,12 @@ from curate.recipe import Loaded
 from manifests.run.fingerprint import fingerprint
 
 RECORDS_VERSION = 1
-"""It goes up when the record schema or the format of parts changes its meaning."""
+"""The version of the record format. It increases when the meaning of the record schema or of the
+part format changes."""
 
 
 def plan(loaded: Loaded) -> list[Pass[Any]]:
-    """The passes of a recipe, in the order they run."""
+    """Return the passes of a recipe, in the order in which they run."""
     limits = loaded.recipe.media.model_dump(mode="json")
     reads = [_read_pass(reader, limits) for reader in loaded.readers]
     steps = _step_passes(loaded, limits)
@@ -41,7 +42,7 @@ _FIRST = fingerprint([RECORDS_VERSION])
 
 
 def notes(loaded: Loaded) -> list[str]:
-    """Notes of the steps for the user, shown before the run: `duplicates: ...`."""
+    """Return the notes of the steps for the user, shown before the run: `duplicates: ...`."""
     return [
         f"{planned.name}: {note}"
         for planned in loaded.steps
@@ -65,8 +66,11 @@ StepPass = RowsPass | MeasurePass | DecidePass | CorpusPass
 
 
 def _step_passes(loaded: Loaded, limits: dict[str, object]) -> list[StepPass]:
-    """Consecutive cheap row and reshape steps fused in one pass; a corpus step has its own; a step
-    that costs has two, so that a changed bound repeats only the second."""
+    """Return the passes of the steps.
+
+    Consecutive cheap row and reshape steps are fused into one pass. A corpus step has its own pass.
+    A costly step has two passes, so that a changed bound repeats only the second.
+    """
     passes: list[StepPass] = []
     before: list[PlannedStep] = []
     chain, seed = _FIRST, loaded.recipe.seed
@@ -76,7 +80,7 @@ def _step_passes(loaded: Loaded, limits: dict[str, object]) -> list[StepPass]:
             measures = step.identity(loaded.base, seed, bounds=False)
             mark = fingerprint([chain, "measures", measures, limits])
             passes.append(MeasurePass(number, step.name, mark, step, seed))
-        for one in group:  # step by step, so that it does not matter which steps share a pass
+        for one in group:  # one by one, so the result does not depend on the grouping
             chain = fingerprint([chain, one.identity(loaded.base, seed), limits])
         given = (number, step.name, chain)
         if step.costs:
@@ -90,7 +94,8 @@ def _step_passes(loaded: Loaded, limits: dict[str, object]) -> list[StepPass]:
 
 
 def _groups(steps: list[PlannedStep]) -> list[list[PlannedStep]]:
-    """Steps that run in one pass: cheap neighbours that need the same resources."""
+    """Group the steps that run in one pass: consecutive cheap steps that need the same
+    resources."""
     groups: list[list[PlannedStep]] = []
     for step in steps:
         last = groups[-1][-1] if groups else None
@@ -113,7 +118,7 @@ def _differ(a: PlannedStep, b: PlannedStep) -> bool:
 def _shard_passes(
     loaded: Loaded, limits: dict[str, object], chain: str
 ) -> list[OrderPass | ShardsPass]:
-    """One pass that sorts all rows, then one for each format of shards."""
+    """Return one pass that sorts all rows, then one pass for each shard format."""
     recipe, steps, settings = loaded.recipe, loaded.steps, loaded.recipe.shards
     order = fingerprint([chain, recipe.seed if settings.shuffle else None])
     number = len(steps) + 1

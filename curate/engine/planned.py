@@ -1,4 +1,5 @@
-"""A step as a recipe places it: its name in this run, its settings, and the rows it is for."""
+"""A step as it is used in a recipe: its name in this run, its settings, and the rows it
+processes."""
 
 from __future__ import annotations
 
@@ -26,10 +27,11 @@ from manifests.storage.digest import file_digest
 
 
 class PlannedStep(NamedTuple):
-    """`name` is unique in the run: the step's key, with -2, -3 if the key is used again.
+    """A step of this run. `name` is unique in the run: the step's key, with -2, -3 if it is used
+    again.
 
-    `only`: for each column the values of the rows that the step is for; None: all rows.
-    `required_steps`: the names in this run of the row steps that a corpus step needs.
+    `only` has, for each column, the values of the rows that the step processes; None means all
+    rows. `required_steps` are the names, in this run, of the row steps that a corpus step needs.
     """
 
     name: str
@@ -39,29 +41,29 @@ class PlannedStep(NamedTuple):
 
     @property
     def shape(self) -> str:
-        """`row`, `reshape` or `corpus`."""
+        """The kind of the step: `row`, `reshape` or `corpus`."""
         shapes = {"row": RowStep, "corpus": CorpusStep, "reshape": ReshapeStep}
         return next(shape for shape, kind in shapes.items() if isinstance(self.step, kind))
 
     @property
     def costs(self) -> bool:
-        """Whether the step has a pass of its own, in which its measures are kept."""
+        """Whether the step is costly: it has its own passes, and its measures are stored."""
         return isinstance(self.step, RowStep) and self.step.costs
 
     @property
     def loads(self) -> bool:
-        """Whether the step has to be set up in every worker."""
+        """Whether the step must be set up in every worker."""
         needs = self.step.resources() != Resources()
         return needs or type(self.step).load is not Step.load
 
     @property
     def measures(self) -> dict[str, pa.DataType]:
-        """The step's measures under the names they have in this run: `words-2.count`."""
+        """The step's measures under their names in this run: `words-2.count`."""
         return {f"{self.name}.{m}": kind for m, kind in self.step.measures().items()}
 
     @property
     def reads(self) -> tuple[str, ...]:
-        """The columns the step reads, under the names they have in this run."""
+        """The columns that the step reads, under their names in this run."""
         return tuple(self.in_run(column) for column in self.step.reads())
 
     def in_run(self, column: str) -> str:
@@ -73,19 +75,19 @@ class PlannedStep(NamedTuple):
     def seed(self, recipe_seed: int) -> int:
         """The recipe's seed mixed with the step's name, so that two steps draw different numbers.
 
-        The recipe's seed counts only if the step declares that it uses it, as in its identity.
+        The recipe's seed is used only if the step declares that it needs it, as in its identity.
         """
         own = recipe_seed if type(self.step).uses_seed else 0
         text = f"{self.name}\0{own}".encode()
         return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big")
 
     def identity(self, base: str, recipe_seed: int, bounds: bool = True) -> dict[str, Any]:
-        """All that decides the step's answers: its class and shape, the columns it rewrites, its
-        version, settings, `only`, the names and digests of the files its settings name, its models,
-        and the seed if it uses one.
+        """All values that determine the step's results: its class and shape, the columns it
+        rewrites, its version, settings, `only`, the names and digests of the files in its settings,
+        its models, and the seed if it uses one.
 
-        Settings that only say where something is are left out. With `bounds=False`, settings marked
-        `Bound` are also left out, because the step's measures do not depend on them.
+        Settings that are only locations are left out. If `bounds` is false, settings marked `Bound`
+        are also left out, because the step's measures do not depend on them.
         """
         kind = type(self.step)
         left_out = {*kind.marked(Location), *(() if bounds else kind.marked(Bound))}
@@ -103,18 +105,19 @@ class PlannedStep(NamedTuple):
         }
 
     def file_digests(self, base: str) -> list[str]:
-        """The digests of the files that the answers depend on."""
+        """The digests of the files that the step's results depend on."""
         return [_digest(uri) for uri in self.step.files(base)]
 
     def without_bounds(self) -> Step:
-        """The step on which `measure` is called: settings marked `Bound` have their defaults."""
+        """The step on which `measure` is called: its settings marked `Bound` have their default
+        values."""
         fields = type(self.step).model_fields
         bounds = type(self.step).marked(Bound)
         defaults = {name: fields[name].get_default(call_default_factory=True) for name in bounds}
         return self.step.model_copy(update=defaults) if bounds else self.step
 
     def row_mask(self, batch: pa.Table) -> np.ndarray | None:
-        """bool (rows,): the rows that `only` selects; None for all of them."""
+        """bool (rows,): true for the rows that `only` selects. None if it selects all rows."""
         if self.only is None:
             return None
         mask = np.ones(batch.num_rows, bool)
@@ -128,16 +131,16 @@ class PlannedStep(NamedTuple):
         return mask
 
     def given(self, batch: pa.Table, columns: tuple[str, ...] = ()) -> pa.Table:
-        """What the step is given of a batch: the columns it reads, under the names it uses."""
+        """The columns of a batch that the step reads, under the names that the step uses."""
         declared = self.step.reads()
         names = [*columns, *(c for c in self.reads if c not in columns)]
         own = [*columns, *(c for c in declared if c not in columns)]
         return batch.select(names).rename_columns(own)
 
     def columns(self, given: Columns, rows: int) -> Columns:
-        """Columns that the step returned, under this run's names and in the declared types.
+        """Convert the columns that the step returned to this run's names and the declared types.
 
-        Raises StepError if one is missing, is not declared, or has not `rows` values.
+        Raises StepError if a column is missing, is not declared, or does not have `rows` values.
         """
         rewrites = {name: record.SCHEMA.field(name).type for name in self.step.rewrites}
         expected = {**self.step.measures(), **rewrites}
@@ -148,11 +151,12 @@ class PlannedStep(NamedTuple):
             name if name in rewrites else f"{self.name}.{name}": self.values(
                 given[name], name, rows
             ).cast(kind)
-            for name, kind in expected.items()  # in whatever order the step answers
+            for name, kind in expected.items()  # the declared order, not the returned one
         }
 
     def values(self, value: pa.Array, name: str, rows: int) -> pa.Array:
-        """The values as one array. Raises StepError unless there is one for each row."""
+        """Return the values as one array. Raises StepError unless there is one value for each
+        row."""
         if not hasattr(value, "combine_chunks") and not isinstance(value, pa.Array):
             kind = type(value).__name__
             raise StepError(
@@ -164,7 +168,7 @@ class PlannedStep(NamedTuple):
         return record.one_chunk(value)
 
     def reasons(self, drop: pa.Array | None, rows: int) -> pa.Array:
-        """string (rows,): drop reasons; null for rows that stay."""
+        """string (rows,): the drop reasons, null for rows that stay."""
         if drop is None:
             return pa.nulls(rows, pa.string())
         found = self.values(drop, "drop", rows)
@@ -177,7 +181,7 @@ class PlannedStep(NamedTuple):
 
 
 def selected(batch: pa.Table, column: str, allowed: list[Any], place: str) -> np.ndarray:
-    """bool (rows,): the rows whose value in `column` is one of `allowed`."""
+    """bool (rows,): true for the rows whose value in `column` is one of `allowed`."""
     kind = batch.schema.field(column).type
     try:
         values = pa.array(allowed, from_pandas=False).cast(kind)
@@ -194,12 +198,14 @@ def _digest(uri: str) -> str:
 
 @lru_cache(maxsize=4096)
 def _digest_of_version(uri: str, size_and_stamp: tuple[int, int] | None) -> str:
-    """The digest of a file, read once as long as its size and time stay the same."""
+    """The digest of a file. The file is read only once while its size and modification time are the
+    same."""
     return file_digest(uri)
 
 
 def part_schema(steps: list[PlannedStep]) -> pa.Schema:
-    """The columns of a part after these steps: the record, then the measures of each step."""
+    """The columns of a part after these steps: those of the record, then the measures of each
+    step."""
     fields = list(record.SCHEMA)
     fields += [pa.field(n, t) for s in steps for n, t in s.measures.items()]
     return pa.schema(fields)

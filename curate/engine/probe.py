@@ -1,4 +1,5 @@
-"""Measure a sample of the sources: each measure's distribution, and what each step would drop."""
+"""Measures a sample of the sources: the distribution of each measure, and what each step would
+drop."""
 
 from __future__ import annotations
 
@@ -26,15 +27,16 @@ from manifests.media.blobs import BlobFile
 from manifests.run.ledger import Account, total
 
 _SPLITS = 16
-"""The maximum number of splits, spread evenly, that a sample of a source is read from (ours)."""
+"""The maximum number of splits, evenly spread, from which a sample of a source is read (our
+choice)."""
 _BINS = 12
 _QUANTILES = {"min": 0.0, "p1": 0.01, "p10": 0.1, "p50": 0.5, "p90": 0.9, "p99": 0.99, "max": 1.0}
 
 
 class Distribution(NamedTuple):
-    """One measure over the sample.
+    """The distribution of one measure over the sample.
 
-    Numbers have quantiles and counts in even bins; texts have counts of the commonest values.
+    Numbers have quantiles, and counts in even bins; texts have counts of the most common values.
     """
 
     name: str
@@ -44,9 +46,9 @@ class Distribution(NamedTuple):
 
 
 class Probed(NamedTuple):
-    """The results of a probe. `accounts`: each step alone, as if no step ran before it.
+    """The results of a probe. `accounts` counts for each step alone, as if no step ran before it.
 
-    `skipped`: steps that cannot be measured on a sample, each with the reason.
+    `skipped` lists the steps that cannot be measured on a sample, each with the reason.
     """
 
     rows: int
@@ -57,8 +59,11 @@ class Probed(NamedTuple):
 
 
 def probe(loaded: Loaded, rows: int) -> Probed:
-    """Read about `rows` records, spread over all sources; every row step measures all of them,
-    unless it needs the measures of a step that cannot be measured on a sample."""
+    """Read about `rows` records, spread over all sources, and measure all of them with every row
+    step.
+
+    A step is skipped if it needs the measures of a step that cannot be measured on a sample.
+    """
     skipped = _skipped(loaded.steps)
     steps = [step for step in loaded.steps if step.name not in skipped]
     with tempfile.TemporaryDirectory(prefix="curate-probe-") as folder:
@@ -75,7 +80,7 @@ def probe(loaded: Loaded, rows: int) -> Probed:
 
 
 def _skipped(steps: list[PlannedStep]) -> dict[str, str]:
-    """The steps that cannot be measured on a sample, each with the reason."""
+    """Return the steps that cannot be measured on a sample, each with the reason."""
     skipped: dict[str, str] = {}
     for step in steps:
         makers = {column.rpartition(".")[0]: column for column in (*step.reads, *(step.only or {}))}
@@ -91,7 +96,8 @@ def _skipped(steps: list[PlannedStep]) -> dict[str, str]:
 
 
 def _sample(reader: Reader, media: MediaOptions, rows: int, failures: list[Failure]) -> pa.Table:
-    """About `rows` records of a source, from the beginnings of splits spread over it."""
+    """Read about `rows` records of a source, from the beginnings of splits spread over the
+    source."""
     listing = storage.join(media.kept, f"list-{reader.name}")
     storage.make_folder(listing)
     found = splits.of_source(reader, media, listing, Inline())
@@ -104,7 +110,8 @@ def _sample(reader: Reader, media: MediaOptions, rows: int, failures: list[Failu
 def _head(
     reader: Reader, task: ReadTask, media: MediaOptions, rows: int, failures: list[Failure]
 ) -> pa.Table:
-    """The first rows of a split; inputs among them that cannot be read go to `failures`."""
+    """Read the first rows of a split. Inputs among them that cannot be read are added to
+    `failures`."""
     tables = [record.SCHEMA.empty_table()]
     with (
         contextlib.closing(media.open()) as source,
@@ -122,7 +129,7 @@ def _head(
 def _measure(
     fused: FusedSteps, sample: pa.Table, media: MediaOptions, seed: int
 ) -> tuple[pa.Table, list[Account]]:
-    """The sample with all measures, and an account for each step."""
+    """Return the sample with all measures, and an account for each step."""
     accounts: list[Account] = []
     found = [fused.schema.empty_table()]
     batches = _batches(sample, fused.batch_rows)
@@ -160,14 +167,14 @@ def _distribution(name: str, column: pa.ChunkedArray) -> Distribution:
 
 
 def _by_value(values: pa.Array) -> dict[str, int]:
-    """Counts of the commonest values, largest first."""
+    """Count the most common values, largest count first."""
     found: list[dict[str, Any]] = pc.value_counts(values).to_pylist()
     found.sort(key=lambda v: (-v["counts"], str(v["values"])))
     return {str(v["values"]): v["counts"] for v in found[:_BINS]}
 
 
 def _bins(numbers: np.ndarray) -> dict[str, int]:
-    """Counts in even bins up to the 99th percentile; larger numbers count in the last bin."""
+    """Count in even bins up to the 99th percentile; larger numbers are counted in the last bin."""
     low, high = float(numbers.min()), float(np.quantile(numbers, 0.99))
     if np.all(numbers == np.floor(numbers)):
         step = max(1, -(-(int(high) - int(low) + 1) // _BINS))

@@ -1,6 +1,6 @@
-"""What a person sees while a pass runs: share done, rate, time left, rows kept and removed.
+"""Shows the progress of a pass: share done, rate, time left, and rows kept and removed.
 
-Without a terminal: one line at the end of each pass that did something.
+Without a terminal, it prints one line at the end of each pass that did any work.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from manifests.run.ledger import Account
 
 
 class Bar:
-    """The progress of one pass. `shown`: the bars on the terminal, if there is one."""
+    """The progress of one pass. `shown` is the display of all bars on the terminal, if there is
+    one."""
 
     def __init__(self, title: str, tasks: int, shown: Any = None) -> None:
         self.title, self.tasks, self.done, self._shown = title, tasks, 0, shown
@@ -25,7 +26,7 @@ class Bar:
         self._bar = shown.add_task(title, total=tasks, summary="") if shown else None
 
     def step(self, ledger: list[Account]) -> None:
-        """One more part is done; `ledger` has an account for each step of the pass."""
+        """Count one more completed part; `ledger` has an account for each step of the pass."""
         self.done += 1
         if ledger:
             self.rows_in += ledger[0].rows_in
@@ -37,7 +38,8 @@ class Bar:
 
     @property
     def summary(self) -> str:
-        """`1,200 rows, 400/s, 1,100 kept, 100 dropped`, or the parts done before rows are known."""
+        """`1,200 rows, 400/s, 1,100 kept, 100 dropped`; the number of completed parts if no rows
+        are known."""
         if not self.rows_in:
             return f"{self.done:,} of {self.tasks:,} parts"
         seconds = max(time.monotonic() - self._start, 1e-3)
@@ -47,14 +49,14 @@ class Bar:
 
 
 class Progress:
-    """Shows a bar for each pass; `quiet` shows nothing at all."""
+    """Shows a progress bar for each pass. With `quiet`, it shows nothing."""
 
     def __init__(self, quiet: bool = False) -> None:
         self.quiet = quiet
 
     @contextmanager
     def show(self, title: str, tasks: int, done_before: int = 0) -> Iterator[Bar]:
-        """A bar for `tasks` parts; `done_before` parts of the pass need no work."""
+        """Show a bar for `tasks` parts. Another `done_before` parts of the pass need no work."""
         if self.quiet or not tasks:
             yield Bar(title, tasks)
         elif sys.stderr.isatty():

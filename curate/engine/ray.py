@@ -1,4 +1,5 @@
-"""The executor that works on Ray, and shards as a Ray Data dataset. No other file imports Ray."""
+"""The executor that runs tasks on Ray, and shards as a Ray Data dataset. No other file imports
+Ray."""
 
 from __future__ import annotations
 
@@ -19,21 +20,26 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 RETRIES = 5
-"""How often a task or an item is repeated after its worker or node died (ours)."""
+"""How often a task or an item is retried after its worker or node died (our choice)."""
 TASKS_PER_WORKER = 3
-"""Tasks in flight for each worker: enough that none is idle, few enough to bound memory (ours)."""
+"""The number of tasks in flight per worker: enough that no worker is idle, few enough to bound
+memory (our choice)."""
 START_SECONDS = 10
-"""How long the first items wait for all actors, so that each actor gets one of them (ours)."""
+"""How long to wait for all actors before the first items are assigned, so that each actor gets one
+of them (our choice)."""
 CHECK_SECONDS = 300
-"""If no actor has an item, the nodes of the cluster are checked again after this time (ours)."""
+"""If no actor has an item, the nodes of the cluster are checked again after this many seconds (our
+choice)."""
 OBJECT_STORE_BYTES = 128 << 20
-"""Shared memory of a local Ray: little, as tasks exchange file names and no data (ours)."""
+"""The shared memory of a local Ray. It is small because tasks exchange file names, not data (our
+choice)."""
 
 
 class RayExecutor:
-    """Runs items as Ray tasks: a local Ray by default, a cluster by address or RAY_ADDRESS.
+    """Runs items as Ray tasks, on a local Ray by default, or on a cluster given by address or
+    RAY_ADDRESS.
 
-    Ray is started with the first item, so that a run with nothing to do does not wait for it.
+    Ray is started with the first item, so that a run without work does not wait for it.
     """
 
     name = "ray"
@@ -55,9 +61,10 @@ class RayExecutor:
     def map_opened(
         self, work: Opened[T, R], items: Iterable[T], resources: Resources
     ) -> Iterator[tuple[T, R]]:
-        """Runs items on a pool of actors. Each actor opens the work with its first item.
+        """Run items on a pool of actors. Each actor opens `work` when it receives its first item.
 
-        After an error, or when the caller stops early, running calls are killed, not awaited.
+        After an error, or if the caller stops early, running calls are killed without waiting for
+        them.
         """
         waiting = iter(items)
         first = next(waiting, None)
@@ -74,7 +81,7 @@ class RayExecutor:
             pool.kill()
 
     def _run(self, work: Callable[[T], R], items: Iterator[T]) -> Iterator[tuple[T, R]]:
-        """Keep a bounded number of tasks in flight; yields their results as they complete."""
+        """Keep a bounded number of tasks in flight; yield their results as they complete."""
         import ray
 
         shared = ray.put(work)
@@ -138,7 +145,8 @@ def _result(reference: Any, item: object) -> Any:
 
 
 def _raised(error: Any) -> Exception:
-    """What the work raised in a worker: an error of ours as itself, others with Ray's traceback."""
+    """Return the exception that the work raised in a worker. An exception class of ours is returned
+    as it is; any other exception gets Ray's traceback."""
     cause: Exception = error.cause
     return cause if isinstance(cause, CurateError) else error
 
@@ -157,7 +165,8 @@ def _died(error: Any, item: object) -> WorkerError:
 
 
 class _Call(NamedTuple):
-    """An item at an actor. `deaths`: how many workers died while they had this item."""
+    """An item that an actor is processing. `deaths` is the number of workers that died while they
+    had this item."""
 
     actor: Any
     item: Any
@@ -165,9 +174,10 @@ class _Call(NamedTuple):
 
 
 class _Actors:
-    """A pool of actors. A free actor gets one item, so if an actor dies, it is known on which.
+    """A pool of actors. An actor has at most one item, so if the actor dies, it is known which item
+    it had.
 
-    An actor that does not run yet gets none: other work may occupy its place in the cluster.
+    An actor that has not started yet gets no item: other work may occupy its place in the cluster.
     """
 
     def __init__(self, work: Opened[Any, Any], resources: Resources, size: int) -> None:
@@ -192,7 +202,8 @@ class _Actors:
             self._start()
 
     def run(self, items: Iterator[T]) -> Iterator[tuple[T, Any]]:
-        """The items with their results; actors go on working while the caller uses a result."""
+        """Yield the items with their results. Actors continue to work while the caller uses a
+        result."""
         import ray
 
         ray.wait(list(self._starting), num_returns=len(self._starting), timeout=START_SECONDS)
@@ -201,12 +212,12 @@ class _Actors:
         while True:
             self._give(waiting)
             yield from results
-            if self._free and not self._calls:  # an actor is free: there was no item for it
+            if self._free and not self._calls:  # an actor is free because no item is left
                 return
             results = self._finish(self._wait())
 
     def close(self) -> None:
-        """Close the work that every actor opened. An error of closing is raised here."""
+        """Close the work that every actor opened. An error raised while closing is raised here."""
         import ray
 
         closing = [actor.close.remote() for actor in self._free]
@@ -217,7 +228,7 @@ class _Actors:
             except ray.exceptions.RayTaskError as error:
                 raise _raised(error) from None
             except ray.exceptions.RayError:
-                continue  # it died after its last item: all results are here, nothing is open
+                continue  # it died after its last item: no result is lost, nothing is open
 
     def kill(self) -> None:
         import ray
@@ -231,18 +242,19 @@ class _Actors:
         self._starting[actor.__ray_ready__.remote()] = actor
 
     def _give(self, waiting: Iterator[tuple[Any, int]]) -> None:
-        """Give an item to every free actor; items whose worker died come first."""
+        """Assign an item to every free actor. Items whose worker died are assigned first."""
         while self._free:
             known = self._again.pop() if self._again else next(waiting, None)
             if known is None:
                 return
-            actor = self._free.pop()  # the last that worked: it has opened the work
+            actor = self._free.pop()  # the last one used, because it has opened the work already
             self._calls[actor.call.remote(known[0])] = _Call(actor, *known)
 
     def _wait(self) -> Any:
-        """The next call or start that is complete.
+        """Wait for the next call or actor start to complete, and return its reference.
 
-        Raises WorkerError if no actor runs and the cluster has lost the nodes on which one fits.
+        Raises WorkerError if no actor runs and no node that is left in the cluster has room for
+        one.
         """
         import ray
 
@@ -255,7 +267,8 @@ class _Actors:
                 actors_that_fit(_nodes(), self._resources)
 
     def _finish(self, reference: Any) -> list[tuple[Any, Any]]:
-        """The item and result of a completed call; nothing if its actor died, or only started."""
+        """Return the item and the result of a completed call. The list is empty if the actor died,
+        or if only an actor start completed."""
         import ray
 
         if reference in self._starting:
@@ -288,8 +301,10 @@ class _Actors:
         self._free.append(actor)
 
     def _repeat(self, call: _Call, error: Any) -> None:
-        """Give the item of a dead actor to another actor. Raises WorkerError if too many actors
-        died while they had this item; those on preempted nodes are not counted.
+        """Queue the item of a dead actor for another actor.
+
+        Raises WorkerError if too many actors died while they had this item; actors on preempted
+        nodes are not counted.
         """
         import ray
 
@@ -302,13 +317,14 @@ class _Actors:
     def _replace(self, actor: Any) -> None:
         import ray
 
-        ray.kill(actor)  # it may live and be out of reach
+        ray.kill(actor)  # it may still be alive, but unreachable
         self._members.remove(actor)
         self._start()
 
 
 class _Holder:
-    """The state of an actor: the opened work. `work`: a list with the reference to it."""
+    """The state of an actor: the opened work. `work` is a list that contains an object reference to
+    it."""
 
     def __init__(self, work: list[Any]) -> None:
         self._stack = contextlib.ExitStack()
@@ -316,7 +332,7 @@ class _Holder:
         self._call: Callable[[Any], Any] | None = None
 
     def call(self, item: Any) -> Any:
-        """Opens the work with the first item: an error of it is raised here, with its cause."""
+        """Process an item. The first call opens the work, so an error of opening is raised here."""
         import ray
 
         if self._call is None:
@@ -336,7 +352,7 @@ def _nodes() -> list[dict[str, float]]:
 
 
 def actors_that_fit(nodes: list[dict[str, float]], resources: Resources) -> int:
-    """How many actors the nodes have room for; each actor must fit on one node.
+    """The number of actors that the nodes have room for; each actor must fit on one node.
 
     Raises WorkerError if there is room for none.
     """
@@ -359,12 +375,13 @@ def actors_that_fit(nodes: list[dict[str, float]], resources: Resources) -> int:
 
 
 def _times(has: float, need: float) -> int:
-    """How often the need fits; 1 CPU has room for ten times 0.1."""
+    """How many times `need` fits into `has`. It tolerates rounding: 1 CPU has room for ten times
+    0.1."""
     return int(has / need + 1e-9)
 
 
 def _listed(resources: dict[str, float]) -> str:
-    """`2 CPU, 0 GPU, 1.5 GiB of memory`."""
+    """Format resources as text: `2 CPU, 0 GPU, 1.5 GiB of memory`."""
     return ", ".join(
         f"{amount / 2**30:,.2f} GiB of memory" if name == "memory" else f"{amount:g} {name}"
         for name, amount in resources.items()
@@ -387,17 +404,17 @@ def _initialise(workers: int | None, address: str | None) -> None:
 
 
 def read_shards(folder: str) -> Any:
-    """The Arrow shards of a run as a Ray Data dataset: a block for each record batch.
+    """Return the Arrow shards of a run as a Ray Data dataset, with one block for each record batch.
 
-    It reads only the files that the manifest of the shards names. Ray's workers must be able to
-    open the folder by the same path.
+    Only the files listed in the manifest of the shards are read. Ray's workers must be able to open
+    the folder by the same path.
     """
     import pyarrow as pa
     import ray
     from ray.data.datasource import FileBasedDatasource
 
     class Shards(FileBasedDatasource):  # type: ignore[misc]
-        """IPC streams, one block for each record batch."""
+        """Reads Arrow IPC streams, with one block for each record batch."""
 
         def _read_stream(self, f: Any, path: str) -> Iterator[Any]:
             with pa.ipc.open_stream(f) as stream:

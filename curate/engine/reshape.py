@@ -1,4 +1,4 @@
-"""Run one reshape step on one batch: the records that it makes take the place of the rows."""
+"""Runs one reshape step on one batch: the records that the step makes replace the batch's rows."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ def run_reshape(
     context: Context,
     dropped_as: pa.Schema,
 ) -> StepResult:
-    """Replace the selected rows by those the step makes; rows outside the mask come first."""
+    """Replace the rows selected by `mask` with the records that the step makes from them. The rows
+    outside the mask come first in the result."""
     step = planned.step
     assert isinstance(step, ReshapeStep)
     given = planned.given(selected, tuple(record.SCHEMA.names))
@@ -42,7 +43,7 @@ def run_reshape(
         return nothing._replace(drop=pa.nulls(1, pa.string()), errors=errors.table)
 
     results = [_nothing(planned, selected)]
-    if selected.num_rows:  # a step is never asked about nothing
+    if selected.num_rows:  # a step is never called without rows
         results += halving(planned, selected, call, failed, RaisedRows())
     made = pa.concat_tables([result.rows for result in results])
     _check_ids(planned, made)
@@ -68,8 +69,8 @@ def run_reshape(
 
 
 class _Made(NamedTuple):
-    """What a reshape step made from some rows: records with all columns of the pass; and for each
-    input row a drop reason or an error, null if records were made from it."""
+    """The results of a reshape step for some rows: records with all columns of the pass; and, for
+    each input row, a drop reason or an error, both null if records were made from the row."""
 
     rows: pa.Table
     drop: pa.Array
@@ -82,9 +83,11 @@ def _nothing(planned: PlannedStep, selected: pa.Table) -> _Made:
 
 
 def _made(planned: PlannedStep, given: pa.Table, answered: Reshaped) -> _Made:
-    """The records that a reshape step made, checked; each also gets the measures of its parent.
+    """Validate and return the records that a reshape step made, each with the measures of its
+    parent.
 
-    Raises StepError if the records do not have the record schema, or if a row has no answer.
+    Raises StepError if the records do not have the record schema, or if an input row was neither
+    replaced nor removed, or both.
     """
     place = f"step {planned.name}"
     if not isinstance(answered, Reshaped):
@@ -122,7 +125,8 @@ def _made(planned: PlannedStep, given: pa.Table, answered: Reshaped) -> _Made:
 
 
 def _with_measures(planned: PlannedStep, rows: pa.Table, measures: Columns) -> pa.Table:
-    """The rows with the measures of a reshape step; measures that are not given are null."""
+    """Add the measures of a reshape step to the rows; a measure that is not in `measures` is
+    null."""
     for name, kind in planned.measures.items():
         column = measures.get(name, pa.nulls(rows.num_rows, kind))
         rows = rows.append_column(pa.field(name, kind), column)

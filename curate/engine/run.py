@@ -1,4 +1,4 @@
-"""Run a plan: pass after pass, part after part, doing only what is not done already."""
+"""Runs a plan, pass by pass and part by part, and skips the work that is already done."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ STEPS, QUARANTINE_FILE = "steps", "quarantine.arrow"
 
 
 class FinishedPass(NamedTuple):
-    """A pass of which all parts are committed."""
+    """A pass whose parts are all committed."""
 
     planned: Pass[Any]
     folder: str
@@ -40,9 +40,10 @@ class FinishedPass(NamedTuple):
 
 
 class Run:
-    """Runs one recipe into one output folder, on one executor.
+    """Runs one recipe into one output folder, with one executor.
 
-    `retry`: make parts with quarantined inputs again, because their media may exist now.
+    If `retry` is true, parts with quarantined inputs are made again, because their media may exist
+    now.
     """
 
     def __init__(
@@ -60,14 +61,15 @@ class Run:
         self.finished: list[FinishedPass] = []
 
     def __call__(self) -> RunManifest:
-        """Run the passes, skipping parts that are done, then write the manifest of the run."""
+        """Run the passes, skipping parts that are already complete, then write the manifest of the
+        run."""
         started, cpu = time.time(), time.process_time()
         for note in notes(self.loaded):
             self.context.progress.note(note)
         state = State()
         for planned in plan(self.loaded):
             if not isinstance(planned, ReadPass):
-                self._check_share()  # a share of the inputs, so only after all sources are read
+                self._check_share()  # all sources are read, so the inputs are counted
             state = self._run_pass(planned, state)
         self._check_share()
         self._write_quarantine([])
@@ -98,7 +100,7 @@ class Run:
         return planned.after(run, state, made)
 
     def _finish_pass(self, planned: Pass[Any], place: PassFolder, commits: list[Commit]) -> None:
-        """Write the manifest of a pass of which all parts are committed."""
+        """Write the manifest of a pass whose parts are all committed."""
         accounts = ledger.total(a for commit in commits for a in commit.ledger)
         ledger.check(accounts, planned.folder_name)
         elsewhere = place.files != place.folder
@@ -120,7 +122,8 @@ class Run:
         return [account for done in self.finished for account in done.manifest.ledger]
 
     def _check_count(self, planned: Pass[Any], folder: str, running: Iterable[Commit]) -> None:
-        """Fail at once when a budget that is a count is spent. `running`: commits of this pass."""
+        """Raise at once if an error budget given as a count is exceeded. `running` has the commits
+        of the current pass."""
         limit = self.loaded.recipe.max_quarantined
         if limit < 1:
             return
@@ -131,7 +134,7 @@ class Run:
             raise self._over_budget(spent, f"max_quarantined: {limit}")
 
     def _check_share(self) -> None:
-        """Fail when a budget that is a share of the inputs is spent."""
+        """Raise if an error budget given as a share of the inputs is exceeded."""
         limit, inputs = self.loaded.recipe.max_quarantined, self._inputs()
         spent = self._spent()
         if limit < 1 and inputs and spent > limit * inputs:
@@ -154,7 +157,8 @@ class Run:
         return sum(_quarantined_count(done.manifest.parts) for done in self.finished)
 
     def _write_quarantine(self, running: list[pa.Table]) -> None:
-        """Write the quarantined rows of all passes to one file. `running`: those of this pass."""
+        """Write the quarantined rows of all passes to one file. `running` has those of the current
+        pass."""
         tables = []
         for done in self.finished:
             for commit in done.manifest.parts:
@@ -179,7 +183,7 @@ class Run:
 
 
 def _quarantined_count(commits: Iterable[Commit]) -> int:
-    """How many inputs some parts of a pass have quarantined."""
+    """The number of inputs quarantined by the parts with these commits."""
     return sum(sum(a.quarantined.values()) for commit in commits for a in commit.ledger)
 
 

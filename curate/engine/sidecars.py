@@ -1,4 +1,5 @@
-"""The answer of a step for a part, written beside the part: new columns, and which rows go."""
+"""Writes the result of a step for a part, in a file beside the part: new columns and removed
+rows."""
 
 from __future__ import annotations
 
@@ -29,10 +30,10 @@ def write_sidecar(
     more: tuple[FileEntry, ...] = (),
     blobs: BlobFile | None = None,
 ) -> Commit:
-    """Write the sidecar, the dropped and the quarantined rows of a part, and their commit.
+    """Write the sidecar of a part, its dropped and quarantined rows, and their commit.
 
-    `answer` is for all rows of the part. Only those columns of the part are read that dropped rows
-    keep. `more`: files that the step wrote for the part.
+    `answer` covers all rows of the part. Of the part, only the columns that dropped rows retain are
+    read. `more` lists files that the step wrote for the part.
     """
     dropped_as = dropped_schema(part_schema([*before, step]))
     made_here = ("step", "reason", *answer.columns)
@@ -60,7 +61,7 @@ def write_sidecar(
 
 
 def _write(folder: str, part: str, answer: Answer, result: StepResult) -> Iterator[FileEntry]:
-    """The sidecar, then the dropped and the quarantined rows, if any."""
+    """Write the sidecar, then the dropped and the quarantined rows, if any."""
     columns = {**answer.columns, DROP: answer.drop, ERROR: answer.errors["kind"]}
     sidecar = pa.table(columns)
     yield parts.write(storage.join(folder, part + PART), sidecar.schema, [sidecar])

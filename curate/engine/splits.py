@@ -1,4 +1,5 @@
-"""The splits of a source. They are saved, so that later runs need not scan the files again."""
+"""Computes the splits of a source, and saves them so that later runs need not scan the files
+again."""
 
 from __future__ import annotations
 
@@ -19,13 +20,14 @@ from manifests.storage import File
 
 SPLITS = "splits.json"
 _SNIFFED_FILES = 3
-"""Files whose content is checked before reading (ours: a wrong reader fails on each)."""
+"""The number of files whose content is checked before reading. A few are enough, because a wrong
+reader fails on every file (our choice)."""
 
 
 def of_source(reader: Reader, media: MediaOptions, folder: str, executor: Executor) -> list[Split]:
-    """The splits of a source, in the order of its files. `folder` holds those of the last run.
+    """Return the splits of a source, in the order of its files.
 
-    Only new and changed files are cut.
+    `folder` holds the splits of the last run. Only new and changed files are split again.
     """
     groups = reader.groups(_list_files(reader, media.base))
     known = _load(folder)
@@ -40,8 +42,11 @@ def of_source(reader: Reader, media: MediaOptions, folder: str, executor: Execut
 
 
 def _list_files(reader: Reader, base: str) -> list[File]:
-    """The files of the source. If none has a suffix that the reader takes, the content of the
-    files is checked: an error that names the right reader is of more help."""
+    """List the files of the source.
+
+    If no file has a suffix that the reader accepts, the content of the files is checked, so that
+    the error can name the right reader.
+    """
     try:
         return reader.list_files(base)
     except InputError:
@@ -53,7 +58,7 @@ def _list_files(reader: Reader, base: str) -> list[File]:
 
 
 def _check_content(reader: Reader, groups: list[list[File]], base: str) -> None:
-    """Raises InputError if none of the first files looks like what the reader takes.
+    """Raise InputError if none of the first files has content that the reader accepts.
 
     A reader that is not in the catalog is not checked.
     """
@@ -73,8 +78,8 @@ def _check_content(reader: Reader, groups: list[list[File]], base: str) -> None:
 
 @dataclass(frozen=True)
 class _Cut:
-    """Cut a file into splits. A worker does it, because the file may have to be scanned. A group of
-    files is a single split."""
+    """The work of a worker that cuts a file into splits, which may require scanning the file. A
+    group of several files is a single split."""
 
     reader: Reader
     media: MediaOptions
@@ -87,7 +92,7 @@ class _Cut:
             context = Context(self.media.base, media, BlobFile())
             return list(self.reader.splits(group[0], context))
         except FileError:
-            return [Split(group)]  # reading it raises the same error, and quarantines the file
+            return [Split(group)]  # reading it will raise the same error, and quarantine the file
         finally:
             media.close()
 

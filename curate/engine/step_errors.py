@@ -1,4 +1,4 @@
-"""Errors that the code of a step raises, as errors that name the step and its line."""
+"""Converts errors raised by the code of a step into errors that name the step and the line."""
 
 from __future__ import annotations
 
@@ -13,23 +13,24 @@ from manifests.errors import CurateError, RowError, StepError
 
 @contextlib.contextmanager
 def naming(planned: PlannedStep, method: str) -> Iterator[None]:
-    """Turn an error of the step's method, which is not about a single row, into a StepError.
+    """Convert an error from the step's method into a StepError, since no single row can be
+    quarantined.
 
-    Errors of ours are passed on: they name their place already.
+    The project's own errors are passed on, because they already name their place.
     """
     try:
         yield
-    except RowError as error:  # there is no single row here
+    except RowError as error:  # no single row can be quarantined here
         raise StepError(describe(planned, error), f"step {planned.name}, {method}") from error
     except CurateError:
         raise
-    except (Exception, SystemExit) as error:  # whatever the code of a step raises
+    except (Exception, SystemExit) as error:  # the code of a step may raise anything
         raise StepError(describe(planned, error), f"step {planned.name}, {method}") from error
 
 
 def describe(planned: PlannedStep, error: BaseException) -> str:
-    """The error with the line of the step that raised it:
-    `KeyError: 'words' (mysteps.py, line 12)`."""
+    """Format the error with the line of the step's code that raised it: `KeyError: 'words'
+    (mysteps.py, line 12)`."""
     text = f"{type(error).__name__}: {error}"
     module = sys.modules.get(type(planned.step).__module__)
     own = getattr(module, "__file__", None)

@@ -1,4 +1,5 @@
-"""Run one row or reshape step on one batch. If it raises on a row, only that row is quarantined."""
+"""Runs one row or reshape step on one batch. If it raises on a row, only that row is
+quarantined."""
 
 from __future__ import annotations
 
@@ -50,10 +51,11 @@ def run_step(
 def measure(
     planned: PlannedStep, batch: pa.Table, context: Context, raised: RaisedRows | None = None
 ) -> tuple[Columns, pa.Table]:
-    """The measures and rewritten columns of a row step for every row, and the rows it failed on."""
+    """Return the measures and rewritten columns of a row step for every row, and its error for each
+    row."""
     step = planned.without_bounds()
     assert isinstance(step, RowStep)
-    if not batch.num_rows:  # a step is never asked about nothing
+    if not batch.num_rows:  # a step is never called without rows
         return _no_measures(planned), no_errors(0)
     given = planned.given(batch)
 
@@ -76,13 +78,13 @@ def measure(
 
 
 def _no_measures(planned: PlannedStep, rows: int = 0) -> Columns:
-    """Nulls in every column that the step answers with."""
+    """Return a column of nulls for every column that the step returns."""
     rewrites = {name: record.SCHEMA.field(name).type for name in planned.step.rewrites}
     return {name: pa.nulls(rows, kind) for name, kind in {**planned.measures, **rewrites}.items()}
 
 
 def decide(planned: PlannedStep, columns: Columns, rows: int) -> pa.Array:
-    """string (rows,): the drop reasons of a row step, by the columns it measured."""
+    """string (rows,): the drop reasons of a row step, decided from the columns it measured."""
     step = planned.step
     assert isinstance(step, RowStep)
     own = {name.removeprefix(f"{planned.name}."): column for name, column in columns.items()}
@@ -108,8 +110,8 @@ def _checked(
 def _without_failed(
     columns: Columns, rewrites: tuple[str, ...], batch: pa.Table, errors: pa.Table
 ) -> Columns:
-    """The columns, changed for rows on which the step failed: their measures are null, and columns
-    that the step rewrites keep their old values."""
+    """Return the columns with changes for rows on which the step failed: the measures of these rows
+    are null, and columns that the step rewrites have their old values."""
     failed = pc.is_valid(errors["kind"].combine_chunks())
     if not pc.any(failed).as_py():
         return columns

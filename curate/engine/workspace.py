@@ -1,4 +1,4 @@
-"""What a corpus step works with: the workers, and a folder for the files of its phases."""
+"""The workspace of a corpus step: workers, and a folder for the files of the step's phases."""
 
 from __future__ import annotations
 
@@ -18,12 +18,13 @@ R = TypeVar("R")
 K = TypeVar("K", bound=Task)
 
 WORK = "work"
-"""A subfolder of the step's folder. Its files are deleted when the step is done. They are not
-flushed to disk, so after a restart their digests are checked."""
+"""A subfolder of the step's folder for temporary files. They are deleted when the step is complete.
+They are not flushed to disk, so their digests are checked after a restart."""
 
 
 class Workspace(NamedTuple):
-    """`inputs_digest` identifies the corpus: files of a phase count only if it is the same."""
+    """`inputs_digest` identifies the corpus. Files of a phase are reused only if it has not
+    changed."""
 
     kept: str
     inputs_digest: str
@@ -68,7 +69,7 @@ class Workspace(NamedTuple):
 
 @dataclass(frozen=True)
 class _Committing(Generic[K]):
-    """Run a task of a phase, then write its commit."""
+    """Runs a task of a phase, then writes its commit."""
 
     work: Callable[[K, str], TaskResult]
     folder: str
@@ -88,5 +89,5 @@ class _Committing(Generic[K]):
 
 
 def clear(folder: str) -> None:
-    """Delete the files of the phases of a corpus step that is done."""
+    """Delete the files of the phases of a completed corpus step."""
     storage.delete_folder(storage.join(folder, WORK))

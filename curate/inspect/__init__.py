@@ -1,1 +1,1 @@
-"""Look into a finished run: one record, differences, families of duplicates, drawings."""
+"""Inspects a finished run: single records, differences, families of duplicates, drawings."""

@@ -1,4 +1,4 @@
-"""What differs between two runs: recipes, inputs, ledgers, records, shards."""
+"""Finds what differs between two runs: recipes, inputs, ledgers, records, shards."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from manifests.storage import parts
 
 _EXAMPLES = 5
 _IN_RECIPE = ("name", "parameters", "only", "seed")
-"""What the manifest of a pass repeats about a step from the recipe."""
+"""The keys of a step in the manifest of a pass that only repeat the recipe."""
 
 
 class Difference(NamedTuple):
@@ -28,10 +28,10 @@ class Difference(NamedTuple):
 
 
 def differences(out: str, other: str) -> list[Difference]:
-    """All that differs, causes first: recipe, versions, steps, inputs, then ledger, records, shards
-    and passes.
+    """Return all differences, causes first: recipe, versions, steps, inputs, then ledger, records,
+    shards and passes.
 
-    Empty if the two runs made the same bytes. Of the passes only the first that differs is
+    The list is empty if the two runs made the same bytes. Only the first pass that differs is
     compared.
     """
     a, b = manifest.load_run(out), manifest.load_run(other)
@@ -73,7 +73,7 @@ def _digests(run: RunManifest) -> dict[str, dict[str, str]]:
 
 
 def _inputs(a: RunManifest, out: str, b: RunManifest, other: str) -> Iterator[Difference]:
-    """The input files from which the two runs read different records."""
+    """Yield the input files from which the two runs read different records."""
     here, there = _reads(a, out), _reads(b, other)
     for origin in sorted(here.keys() | there.keys()):
         if here.get(origin) != there.get(origin):
@@ -106,7 +106,8 @@ def _ledgers(a: RunManifest, b: RunManifest) -> Iterator[Difference]:
 
 
 def _records(a: RunManifest, out: str, b: RunManifest, other: str) -> Iterator[Difference]:
-    """How many records only one of the runs wrote; for some of them, why the other did not."""
+    """Yield the number of records that only one of the runs wrote and, for some of them, why the
+    other run did not write them."""
     here, there = _written(a, out), _written(b, other)
     only_here = here.filter(pc.invert(pc.is_in(here, there)))
     only_there = there.filter(pc.invert(pc.is_in(there, here)))
@@ -119,7 +120,8 @@ def _records(a: RunManifest, out: str, b: RunManifest, other: str) -> Iterator[D
 
 
 def _written(run: RunManifest, out: str) -> pa.Array:
-    """The ids of the records in the shards, from the parts that were sorted for them."""
+    """Return the ids of the records in the shards, from the sorted parts that the shards are made
+    from."""
     (order,) = _passes(run, "order")
     folder = storage.join(out, order.folder)
     commits = manifest.load_pass(folder).parts
@@ -129,7 +131,8 @@ def _written(run: RunManifest, out: str) -> pa.Array:
 
 
 def _steps(run: RunManifest, out: str) -> dict[str, dict[str, Any]]:
-    """By step, what decides its answers beside what the recipe states: version, files, models."""
+    """Return, by step name, what determines a step's results besides the recipe: version, files,
+    models."""
     known = [manifest.load_pass(storage.join(out, entry.folder)) for entry in run.passes]
     return {
         step["name"]: {key: value for key, value in step.items() if key not in _IN_RECIPE}
@@ -143,8 +146,10 @@ def _fingerprints(run: RunManifest) -> dict[str, str]:
 
 
 def _first_pass(a: RunManifest, out: str, b: RunManifest, other: str) -> Iterator[Difference]:
-    """The files of the first part that differs, in the first pass that has one. Measures are in
-    parts and in no shard, so this may be all that differs."""
+    """Yield the files that differ in the first differing part of the first differing pass.
+
+    Measures are in parts but not in shards, so this may be the only difference.
+    """
     for one, two in zip(a.passes, b.passes, strict=False):
         if one.digest == two.digest:
             continue
@@ -165,12 +170,12 @@ def _first_part(name: str, here: PassManifest, there: PassManifest) -> Iterator[
 
 
 def _files(known: PassManifest) -> dict[str, dict[str, str]]:
-    """By part the digests of its files."""
+    """The digests of the files of each part, by part name."""
     return {commit.part: {f.name: f.digest for f in commit.files} for commit in known.parts}
 
 
 def _removed_by(run: RunManifest, out: str, record_id: str) -> str:
-    """The step that removed a record, and why."""
+    """Describe which step removed a record, and why."""
     for entry in run.passes:
         folder = storage.join(out, entry.folder)
         for commit in manifest.load_pass(folder).parts:

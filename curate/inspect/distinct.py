@@ -1,7 +1,7 @@
-"""Estimates of how many different texts, images and word n-grams records hold.
+"""Estimates how many different texts, images and word n-grams a set of records holds.
 
-HyperLogLog++ (Heule et al. 2013), compatible with datasketch: the standard error is
-1.04 / sqrt(2^p), and memory is constant. The sketches of parts can be merged in any order.
+The estimator is HyperLogLog++ (Heule et al. 2013), compatible with datasketch: the standard error
+is 1.04 / sqrt(2^p), and memory use is constant. The sketches of parts can be merged in any order.
 """
 
 from __future__ import annotations
@@ -16,14 +16,16 @@ from manifests import record
 from manifests.record.images import image_rows
 
 INDEX_BITS = 16
-"""p, the maximum of datasketch (ours): 65,536 registers, a standard error of 0.41 %."""
+"""The precision p, set to the maximum of datasketch: 65,536 registers, a standard error of 0.41 %
+(our choice)."""
 STANDARD_ERROR = 1.04 / 2 ** (INDEX_BITS / 2)
 NGRAM = 5
-"""Words in an n-gram by default (ours)."""
+"""The default number of words in an n-gram (our choice)."""
 
 
 class Sketch(NamedTuple):
-    """The number of records, and HyperLogLog registers of their contents, uint8 [2^INDEX_BITS]."""
+    """The number of records, and the HyperLogLog registers of their contents, uint8
+    [2^INDEX_BITS]."""
 
     records: int
     texts: np.ndarray
@@ -32,7 +34,8 @@ class Sketch(NamedTuple):
 
 
 class Counts(NamedTuple):
-    """Records, and estimates of how many different texts, images and word n-grams they hold."""
+    """The number of records, and estimates of how many different texts, images and n-grams they
+    hold."""
 
     records: int
     texts: int
@@ -41,15 +44,15 @@ class Counts(NamedTuple):
 
 
 def empty_sketch() -> Sketch:
-    """The sketch of no records."""
+    """Return the sketch of an empty set of records."""
     return Sketch(0, *(np.zeros(1 << INDEX_BITS, np.uint8) for _ in range(3)))
 
 
 def sketch_of(table: pa.Table, n: int = NGRAM) -> Sketch:
-    """The sketch of records, from their columns `content` and `media`.
+    """Compute the sketch of records from their columns `content` and `media`.
 
-    Texts that differ only in case and whitespace count as one. An image is identified by the
-    digest of its bytes if a step has made one, else by its uri and offset.
+    Texts that differ only in case and whitespace count as one. An image is identified by the digest
+    of its bytes if a step has computed it, otherwise by its uri and offset.
     """
     from manifests.kernels import distinct
     from manifests.kernels.shingles import text_hashes
@@ -64,7 +67,7 @@ def sketch_of(table: pa.Table, n: int = NGRAM) -> Sketch:
 
 
 def merged(a: Sketch, b: Sketch) -> Sketch:
-    """The sketch of all records of two sketches."""
+    """Return the sketch of the records of both sketches together."""
     registers = (np.maximum(x, y) for x, y in zip(a[1:], b[1:], strict=True))
     return Sketch(a.records + b.records, *registers)
 
@@ -74,7 +77,7 @@ def counts(sketch: Sketch) -> Counts:
 
 
 def estimate(registers: np.ndarray) -> float:
-    """How many different hashes were entered, as datasketch estimates it."""
+    """Estimate how many different hashes were added to the registers, as datasketch does."""
     from datasketch import HyperLogLogPlusPlus
 
     return float(HyperLogLogPlusPlus(reg=registers.astype(np.int8)).count())
@@ -85,6 +88,6 @@ def _image_hashes(images: pa.Array) -> np.ndarray:
 
     digest, offset = pc.struct_field(images, "digest"), pc.struct_field(images, "offset")
     zeros = np.zeros(len(images), np.uint64)
-    start = np.asarray(offset.fill_null(-1)).astype(np.uint64)  # no offset is not offset 0
+    start = np.asarray(offset.fill_null(-1)).astype(np.uint64)  # null must differ from 0
     by_uri = string_hashes(pc.struct_field(images, "uri"), start)
     return np.where(np.asarray(digest.is_valid()), string_hashes(digest, zeros), by_uri)

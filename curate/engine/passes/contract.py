@@ -1,7 +1,7 @@
-"""The contract of a pass: its tasks, the work of a task, and the state it leaves to later passes.
+"""The contract of a pass: its tasks, the work of a task, and the state passed to later passes.
 
-A task names files and carries no rows. It may be killed and repeated at any time: files are
-written under temporary names, and its part exists only once its commit does.
+A task refers to files and carries no rows. It may be killed and repeated at any time: files are
+written under temporary names, and its part exists only once its commit exists.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ from manifests.storage import parts
 
 
 class Task(Protocol):
-    """One part to make. It need not be made if a commit with the same `inputs_digest` exists."""
+    """A task that makes one part. It is skipped if a commit with the same `inputs_digest`
+    exists."""
 
     @property
     def part(self) -> str: ...
@@ -36,7 +37,7 @@ class Task(Protocol):
 
 
 class PartTask(NamedTuple):
-    """A part of the passes before, from which the pass makes a part with the same name."""
+    """A task that makes a part from the part of the same name from earlier passes."""
 
     view: PartView
 
@@ -53,9 +54,10 @@ T = TypeVar("T", bound=Task)
 
 
 class RunContext(NamedTuple):
-    """What all passes of a run share. `steps`: the folder that holds a folder for every pass.
+    """The settings that all passes of a run share. `steps` is the folder that has a subfolder for
+    each pass.
 
-    `retry`: inputs that were quarantined are tried again, because the cause may no longer exist.
+    If `retry` is true, quarantined inputs are tried again, because the cause may be gone.
     """
 
     out: str
@@ -67,7 +69,8 @@ class RunContext(NamedTuple):
 
 
 class SortedParts(NamedTuple):
-    """The parts of the order pass, each cut into one record batch for each of `shards` shards."""
+    """The parts of the order pass. Each part is cut into `shards` record batches, one for each
+    shard."""
 
     folder: str
     commits: tuple[Commit, ...]
@@ -75,9 +78,9 @@ class SortedParts(NamedTuple):
 
 
 class State(NamedTuple):
-    """What the passes so far have made. Each pass takes a state and returns the next.
+    """The results of all passes so far. Each pass takes a state and returns the next one.
 
-    `shards`: by format the folder, files, rows and bytes that were written.
+    `shards` has, for each format, the folder, files, rows and bytes that were written.
     """
 
     parts: tuple[PartView, ...] = ()
@@ -87,9 +90,9 @@ class State(NamedTuple):
 
 @dataclass(frozen=True)
 class Pass(ABC, Generic[T]):
-    """One pass over the corpus. `number` sorts the folders of the passes of a run.
+    """One pass over the corpus. `number` determines the order of the pass folders of a run.
 
-    `fingerprint` identifies the settings of this pass and of all before it.
+    `fingerprint` identifies the settings of this pass and of all passes before it.
     """
 
     kind: ClassVar[str]
@@ -105,7 +108,7 @@ class Pass(ABC, Generic[T]):
 
     @property
     def title(self) -> str:
-        """What the pass does, for people."""
+        """A description, for people, of what the pass does."""
         return self.name
 
     @property
@@ -113,35 +116,39 @@ class Pass(ABC, Generic[T]):
         return f"{self.number:02d}-{self.name}-{self.fingerprint}"
 
     def folder(self, run: RunContext) -> str:
-        """Where the commits and the manifest of the pass lie."""
+        """The folder of the commits and the manifest of the pass."""
         return storage.join(run.steps, self.folder_name)
 
     def files_folder(self, run: RunContext) -> str:
-        """Where the files that the commits name lie."""
+        """The folder of the files that are listed in the commits."""
         return self.folder(run)
 
     @abstractmethod
     def tasks(self, run: RunContext, state: State) -> list[T]:
-        """One task for each part that the pass makes, in order."""
+        """Return one task for each part that the pass makes, in order."""
 
     def holds(self, commit: Commit, retry: bool) -> bool:
-        """Whether a part that an earlier run committed need not be made again."""
+        """Whether a part committed by an earlier run is still usable, so that it need not be made
+        again."""
         return not (retry and any(account.quarantined for account in commit.ledger))
 
     def errors(self, commit: Commit) -> int:
-        """How many inputs the part with this commit quarantined, or will."""
+        """The number of inputs quarantined by the part with this commit, now or in the next
+        pass."""
         return sum(sum(account.quarantined.values()) for account in commit.ledger)
 
     def unfinished(self, tasks: list[T], commits: Mapping[str, Commit]) -> list[T]:
-        """The tasks to run. `commits`: those of an earlier run that are still valid, by part."""
+        """Return the tasks that must run. `commits` has the valid commits of an earlier run, by
+        part."""
         return [task for task in tasks if task.part not in commits]
 
     @abstractmethod
     def work(self, run: RunContext, tasks: Iterable[T]) -> Iterator[Commit]:
-        """Run tasks; yields their commits as they complete, in any order."""
+        """Run tasks; yield their commits as they complete, in any order."""
 
     def quarantined(self, folder: str, commit: Commit) -> list[pa.Table]:
-        """The rows that the part with this commit quarantined, with the columns `QUARANTINED`."""
+        """Return the rows that the part with this commit quarantined, with the columns
+        `QUARANTINED`."""
         entry = commit.file(QUARANTINE)
         if entry is None:
             return []
@@ -149,4 +156,4 @@ class Pass(ABC, Generic[T]):
 
     @abstractmethod
     def after(self, run: RunContext, state: State, commits: list[Commit]) -> State:
-        """The state after the pass; `commits` has one for each task, in order."""
+        """Return the state after the pass. `commits` has one commit for each task, in order."""

@@ -1,4 +1,5 @@
-"""The pass of a corpus step: it looks at the corpus, then answers for each part, as a sidecar."""
+"""The pass of a corpus step: the step reads the whole corpus, then writes a sidecar for each
+part."""
 
 from __future__ import annotations
 
@@ -31,9 +32,10 @@ from manifests.storage.file_entry import FileEntry
 
 
 class CorpusTask(NamedTuple):
-    """The sidecar of one part, by its number among `views`, which are shared by all tasks.
+    """A task that makes the sidecar of one part. The part is given by its index in `views`, a tuple
+    that all tasks share.
 
-    `inputs_digest`: the digest of all parts, because the step looks at all of them.
+    `inputs_digest` is the digest of all parts, because the step reads all of them.
     """
 
     part: str
@@ -43,7 +45,7 @@ class CorpusTask(NamedTuple):
 
 
 class ApplyTask(NamedTuple):
-    """The part of a corpus task that goes to a worker."""
+    """The data of a corpus task that is sent to a worker."""
 
     view: PartView
     part: Part
@@ -52,7 +54,7 @@ class ApplyTask(NamedTuple):
 
 @dataclass(frozen=True)
 class CorpusPass(Pass[CorpusTask]):
-    """Runs one corpus step. `before`: the steps that ran earlier."""
+    """Runs one corpus step. `before` lists the steps that ran earlier."""
 
     kind: ClassVar[str] = "corpus"
 
@@ -69,7 +71,7 @@ class CorpusPass(Pass[CorpusTask]):
         return [CorpusTask(view.name, n, digest, state.parts) for n, view in enumerate(state.parts)]
 
     def work(self, run: RunContext, tasks: Iterable[CorpusTask]) -> Iterator[Commit]:
-        """Let the step look at the corpus, then apply what it found to each part, on workers."""
+        """Let the step read the corpus, then apply what it found to each part, on workers."""
         tasks = list(tasks)
         if not tasks:
             return
@@ -90,7 +92,7 @@ class CorpusPass(Pass[CorpusTask]):
             yield commit
 
     def _corpus(self, run: RunContext, views: tuple[PartView, ...]) -> CorpusView:
-        """All parts, with the number of rows in each that the step is for."""
+        """Return all parts, with the number of rows in each part that the step processes."""
         rows = {view.name: view.rows for view in views}
         if self.step.only is not None:
             counted = run.executor.map(CountSelected(self.step), views)
@@ -107,7 +109,7 @@ class CorpusPass(Pass[CorpusTask]):
 
 @dataclass(frozen=True)
 class ApplyFit:
-    """What a worker does with a corpus task. `fit`: what the step found in the corpus."""
+    """The work of a worker for a corpus task. `fit` is what the step found in the corpus."""
 
     media: MediaOptions
     step: PlannedStep
@@ -143,7 +145,8 @@ class ApplyFit:
         )  # fmt: skip
 
     def _for_all_rows(self, view: PartView, answer: Answer) -> tuple[Answer, int]:
-        """The answer for all rows of the part, and how many `only` passed over."""
+        """Expand the result to all rows of the part; also return how many rows `only` passed
+        over."""
         planned = self.step
         if planned.only is None:
             return answer, 0
@@ -170,9 +173,10 @@ def _checked(planned: PlannedStep, outcome: Outcome, rows: int) -> _Checked:
 
 
 class CorpusView(NamedTuple):
-    """The corpus as one step reads it: the rows that its `only` selects, the columns it declares.
+    """The corpus as one step reads it: the rows selected by its `only`, and the columns it
+    declares.
 
-    `rows`: for each part the number of those rows. Can be pickled and sent to workers.
+    `rows` has the number of those rows for each part. The view can be pickled and sent to workers.
     """
 
     views: tuple[PartView, ...]
@@ -190,7 +194,8 @@ class CorpusView(NamedTuple):
 
 
 def read_selected(planned: PlannedStep, view: PartView, columns: tuple[str, ...]) -> pa.Table:
-    """Columns, under the step's own names, of the rows of a part that the step is for."""
+    """Read the rows of a part that the step processes: the given columns, under the step's own
+    names."""
     names = [planned.in_run(name) for name in columns]
     needed = tuple(dict.fromkeys((*names, *(planned.only or {}))))
     table = view.read_columns(needed)
@@ -201,7 +206,7 @@ def read_selected(planned: PlannedStep, view: PartView, columns: tuple[str, ...]
 
 @dataclass(frozen=True)
 class CountSelected:
-    """What a worker does to count the rows of a part that the step is for."""
+    """The work of a worker that counts the rows of a part that the step processes."""
 
     planned: PlannedStep
 

@@ -1,4 +1,4 @@
-"""The pass that decides, by kept measures, which rows a costly step drops."""
+"""The pass that decides which rows a costly step drops, based on the stored measures."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from manifests.step.outcome import ERRORS
 
 @dataclass(frozen=True)
 class DecidePass(Pass[PartTask]):
-    """Removes the rows that a costly step drops or could not judge. `before`: the steps that ran
+    """Removes the rows that a costly step drops or failed on. `before` lists the steps that ran
     earlier."""
 
     kind: ClassVar[str] = "decide"
@@ -39,7 +39,7 @@ class DecidePass(Pass[PartTask]):
         return [PartTask(view) for view in state.parts]
 
     def holds(self, commit: Commit, retry: bool) -> bool:
-        return True  # what may be tried again is measured again, which changes the inputs
+        return True  # a retry measures rows again, which changes the inputs of this pass
 
     def work(self, run: RunContext, tasks: Iterable[PartTask]) -> Iterator[Commit]:
         work = DecidePart(self.step, self.before, self.folder(run))
@@ -54,7 +54,7 @@ class DecidePass(Pass[PartTask]):
 
 @dataclass(frozen=True)
 class DecidePart:
-    """What a worker does with a decide task."""
+    """The work of a worker for a decide task."""
 
     step: PlannedStep
     before: list[PlannedStep]

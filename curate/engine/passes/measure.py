@@ -1,6 +1,7 @@
-"""The pass of one step that costs: its measures, kept in a sidecar for each part.
+"""The pass of one costly step: it stores the step's measures in a sidecar for each part.
 
-Bounds are not used in this pass. It commits inside a part, so a crash loses seconds of work.
+Bounds are not used in this pass. Results are committed several times within a part, so a crash
+loses only seconds of work.
 """
 
 from __future__ import annotations
@@ -38,14 +39,14 @@ from manifests.step.outcome import ERRORS
 from manifests.storage import parts
 
 PASSED_OVER = ".passed_over"
-"""Column of the sidecar: whether the `only` of the step does not select the row."""
+"""A column of the sidecar: true if the `only` of the step does not select the row."""
 
 
 class MeasureTask(NamedTuple):
-    """The measures of one part.
+    """A task that measures one part.
 
-    `earlier`: the commit of an earlier sidecar for the same rows. Then only the rows that have a
-    transient error in it are measured again.
+    `earlier` is the commit of an earlier sidecar for the same rows. If it is given, only the rows
+    with a transient error in that sidecar are measured again.
     """
 
     view: PartView
@@ -62,7 +63,7 @@ class MeasureTask(NamedTuple):
 
 @dataclass(frozen=True)
 class MeasurePass(Pass[MeasureTask]):
-    """Measures every row with one step; removes none."""
+    """Measures every row with one step; removes no row."""
 
     kind: ClassVar[str] = "measure"
 
@@ -96,7 +97,8 @@ class MeasurePass(Pass[MeasureTask]):
         return (commit for _, commit in made)
 
     def _with_earlier(self, run: RunContext, folder: str, task: MeasureTask) -> MeasureTask:
-        """With `--retry`: the task with the commit of the earlier sidecar, if that is intact."""
+        """With `--retry`, return the task with the commit of the earlier sidecar, if the sidecar is
+        intact."""
         commit = part_files.load_commit(folder, task.part) if run.retry else None
         if commit is None or commit.inputs_digest != task.inputs_digest:
             return task
@@ -115,7 +117,8 @@ class MeasurePass(Pass[MeasureTask]):
 
 @dataclass(frozen=True)
 class MeasurePart:
-    """What a worker does with a measure task. `digests`: of the files that the step loads."""
+    """The work of a worker for a measure task. `digests` are the digests of the files the step
+    loads."""
 
     media: MediaOptions
     step: PlannedStep
@@ -153,7 +156,7 @@ class MeasurePart:
                 context = steps.context(self.step, media, saved.blobs)
                 saved.add(self._measured(batch, known, context, raised))
                 media.forget()
-            # The old commit goes first: it would name a sidecar and blobs that are replaced now.
+            # Delete the old commit first, because the files it lists are about to be replaced.
             storage.delete(part_files.commit_uri(self.folder, view.name))
             files = saved.finish(view.rows)
         commit = Commit(
@@ -171,7 +174,8 @@ class MeasurePart:
     def _remaining(
         self, view: PartView, earlier: _Earlier, saved_rows: int
     ) -> Iterator[tuple[pa.Table, pa.Table | None]]:
-        """The batches after the rows that checkpoints hold, each with its earlier measures."""
+        """Yield the batches after the rows in checkpoints, each with its earlier measures, if
+        any."""
         start = 0
         for batch in self._batches(view):
             known = earlier.next_rows(batch.num_rows)
@@ -184,14 +188,15 @@ class MeasurePart:
         return self.media.open(self.step.step.images())
 
     def _batches(self, view: PartView) -> Iterator[pa.Table]:
-        """The rows of the part, with the columns that the step needs and no others."""
+        """Yield the rows of the part, with only the columns that the step needs."""
         columns = (*self.step.reads, *(self.step.only or {}), *self.step.step.rewrites, "origin")
         return view.read(joint_batch_rows([self.step]), tuple(dict.fromkeys(columns)))
 
     def _measured(
         self, batch: pa.Table, known: pa.Table | None, context: Context, raised: RaisedRows
     ) -> pa.Table:
-        """The sidecar's rows for a batch: measured now, or `known` from an earlier attempt."""
+        """Return the sidecar rows of a batch. Rows are measured now, or copied from `known`, the
+        measures of an earlier attempt."""
         again = np.ones(batch.num_rows, bool) if known is None else np.asarray(known[".later"])
         selected = self.step.row_mask(batch)
         mask = again if selected is None else again & selected
@@ -206,7 +211,8 @@ class MeasurePart:
 
 
 class _Earlier:
-    """Reads the sidecar of an earlier attempt, slice by slice; nothing if there was none."""
+    """Reads the sidecar of an earlier attempt, slice by slice. If there was none, every slice is
+    None."""
 
     def __init__(self, folder: str, commit: Commit | None) -> None:
         self.digest = commit.digest if commit else ""
@@ -230,14 +236,14 @@ def _sidecar(columns: Columns, errors: pa.Table, passed_over: np.ndarray) -> pa.
 
 
 def _merged(new: pa.Table, known: pa.Table, new_rows: np.ndarray) -> pa.Table:
-    """Rows of `new` if the mask is true, otherwise of `known`."""
+    """Take the rows of `new` where the mask `new_rows` is true, otherwise the rows of `known`."""
     both = pa.concat_tables([known.select(new.column_names), new])
     rows = np.arange(len(new_rows))
     return both.take(pa.array(np.where(new_rows, rows + len(new_rows), rows)))
 
 
 def _error_counts(sidecar: str) -> dict[str, int]:
-    """How many rows have an error, and how many of these errors are transient."""
+    """Count the rows that have an error, and how many of these errors are transient."""
     table = parts.read_columns(sidecar, (".kind", ".later"))
     later = int(pc.sum(table[".later"]).as_py() or 0)
     return {"errors": table.num_rows - table[".kind"].null_count, "later": later}

@@ -1,4 +1,4 @@
-"""The pass that sorts every part by a seeded hash, and cuts it into one batch for each shard."""
+"""The pass that sorts every part by a seeded hash, and cuts the part into one batch per shard."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ BATCH_ROWS = 1 << 16
 
 
 class OrderTask(NamedTuple):
-    """Sort one part for `shards` shards.
+    """A task that sorts one part and cuts it for `shards` shards.
 
-    `first`: the number of rows in the parts before it; `rows`: in all parts.
+    `first` is the number of rows in the parts before this one; `rows` is the number in all parts.
     """
 
     view: PartView
@@ -42,7 +42,8 @@ class OrderTask(NamedTuple):
 
 @dataclass(frozen=True)
 class OrderPass(Pass[OrderTask]):
-    """Sorts all parts into the order of the shards. `before`: the steps that added columns."""
+    """Sorts the rows of all parts into the order of the shards. `before` lists the steps that added
+    columns."""
 
     kind: ClassVar[str] = "order"
 
@@ -78,7 +79,7 @@ class OrderPass(Pass[OrderTask]):
 
 @dataclass(frozen=True)
 class SortPart:
-    """What a worker does with an order task."""
+    """The work of a worker for an order task."""
 
     schema: pa.Schema
     seed: int

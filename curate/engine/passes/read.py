@@ -1,4 +1,4 @@
-"""The pass that reads one source: it makes a part of each split, and quarantines bad inputs."""
+"""The pass that reads one source: it makes a part from each split, and quarantines bad inputs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from manifests.run.manifest import Commit
 
 
 class ReadTask(NamedTuple):
-    """Read one split into one part."""
+    """A task that reads one split into one part."""
 
     part: str
     inputs_digest: str
@@ -34,7 +34,7 @@ class ReadTask(NamedTuple):
 
 @dataclass(frozen=True)
 class ReadPass(Pass[ReadTask]):
-    """Makes the parts of one source."""
+    """Makes the parts of one source from its splits."""
 
     kind: ClassVar[str] = "read"
 
@@ -59,8 +59,11 @@ class ReadPass(Pass[ReadTask]):
 
 
 def read_task(reader: Reader, split: Split) -> ReadTask:
-    """The part is named by the place of the split, so the name stays when the files change; the
-    digest of its inputs covers size and time of the files."""
+    """Return the task that reads a split.
+
+    The part is named after the position of the split, so its name does not change when the files
+    do. The digest of its inputs covers the size and modification time of the files.
+    """
     names = [file.name for file in split.files]
     part = fingerprint([reader.name, names, split.start, split.stop])
     inputs = fingerprint([[f.name, f.size, f.stamp] for f in split.files] + [[*split[1:]]])
@@ -69,7 +72,7 @@ def read_task(reader: Reader, split: Split) -> ReadTask:
 
 @dataclass(frozen=True)
 class ReadSplit:
-    """What a worker does with a read task."""
+    """The work of a worker for a read task."""
 
     media: MediaOptions
     reader: Reader
@@ -88,7 +91,8 @@ class ReadSplit:
 
 
 def read_split(reader: Reader, split: Split, context: Context) -> Iterator[ReadBatch]:
-    """The records of a split. A file that cannot be read further is one failure after them."""
+    """Yield the records of a split. If a file cannot be read to its end, one failure follows the
+    records."""
     try:
         yield from reader.read(split, context)
     except FileError as error:
@@ -124,6 +128,6 @@ def _failed_rows(failures: list[Failure], source: str) -> pa.Table:
 
 
 def _utf8(text: str) -> str:
-    """The text, where characters that UTF-8 cannot encode (half of a surrogate pair) are
-    escaped."""
+    """Return the text with characters escaped that UTF-8 cannot encode (half of a surrogate
+    pair)."""
     return text.encode("utf-8", "backslashreplace").decode()

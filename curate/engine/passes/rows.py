@@ -1,4 +1,4 @@
-"""The pass of fused row and reshape steps: each part goes through all of them."""
+"""The pass of fused row and reshape steps: each part passes through all of them."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class RowsPass(Pass[PartTask]):
 
 @dataclass(frozen=True)
 class RunSteps:
-    """What a worker does with a rows task."""
+    """The work of a worker for a rows task."""
 
     media: MediaOptions
     fused: FusedSteps

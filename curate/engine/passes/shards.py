@@ -1,4 +1,4 @@
-"""The pass that writes the shards of one format, and the files that loaders need with them."""
+"""The pass that writes the shards of one format, and the files that data loaders need with them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ from manifests.run.manifest import Commit
 
 
 class ShardTask(NamedTuple):
-    """Write shard `number` of `shards` from its batch of every sorted part."""
+    """A task that writes shard `number` of `shards` from the corresponding batch of every sorted
+    part."""
 
     part: str
     inputs_digest: str
@@ -49,14 +50,14 @@ class ShardsPass(Pass[ShardTask]):
 
     @property
     def folder_name(self) -> str:
-        """Without the fingerprint: the shards of a format always lie in the same folder."""
+        """The name has no fingerprint: the shards of a format are always in the same folder."""
         return f"write-{self.name}"
 
     def files_folder(self, run: RunContext) -> str:
         return storage.join(run.out, formats.FOLDERS[self.format])
 
     def tasks(self, run: RunContext, state: State) -> list[ShardTask]:
-        """One task for each shard; each depends on every sorted part."""
+        """Return one task for each shard; each task depends on every sorted part."""
         folder, commits, count = state.sorted
         uris = tuple(storage.join(folder, commit.part + PART) for commit in commits)
         inputs = [[commit.part, commit.digest] for commit in commits]
@@ -88,7 +89,8 @@ class ShardsPass(Pass[ShardTask]):
 
 @dataclass(frozen=True)
 class WriteShard:
-    """What a worker does with a shard task: the commit goes to `folder`, the files to `shards`."""
+    """The work of a worker for a shard task. The commit is written to `folder`, the files to
+    `shards`."""
 
     media: MediaOptions
     settings: Shards
@@ -127,7 +129,7 @@ def _account(format: FormatName, rows: int, written: ShardCommit) -> Account:
 
 
 def not_written(commit: Commit) -> pa.Table:
-    """The records that could not be written to a shard, as rows of the quarantine."""
+    """Return the records that could not be written to a shard, as rows of the quarantine."""
     failed = ShardCommit.model_validate(commit.detail).quarantined
     rows = [{**q._asdict(), "step": commit.ledger[0].step, "later": False} for q in failed]
     return pa.Table.from_pylist(rows, schema=QUARANTINED)

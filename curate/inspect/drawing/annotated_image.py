@@ -1,6 +1,6 @@
-"""An image with its annotations drawn on it, for people to check; never for training.
+"""Draws the annotations of an image on the image, for people to check; never for training.
 
-All sizes and colours here are ours. Sizes are proportional to the image.
+All sizes and colours in this module are our choice. Sizes are proportional to the image.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ MIN_SIDE, MAX_SIDE = 480, 4096
 """In pixels. A small image is enlarged until its shorter side is MIN_SIDE or its longer side is
 MAX_SIDE."""
 MAX_LABELLED = 40
-"""If there are more objects, each label is drawn only once, at the first object that has it."""
+"""The maximum number of objects that are all labelled. If there are more objects, each label is
+drawn only once, at the first object that has it."""
 COLOURS: tuple[Colour, ...] = (
     (240, 50, 70), (60, 190, 75), (255, 225, 25), (40, 140, 255), (250, 130, 40), (190, 80, 240),
     (70, 240, 240), (250, 50, 220), (200, 250, 50), (255, 190, 210), (0, 190, 160),
@@ -34,20 +35,20 @@ COLOURS: tuple[Colour, ...] = (
 """Colours that are bright enough to be visible on a dark image."""
 
 RecordObject = dict[str, Any]
-"""An object of a record, as a dict from a row."""
+"""An object of a record, as the dict in the record's row."""
 
 
 def draw_objects(
     image: Image, objects: Sequence[RecordObject], camera: Sequence[float] | None = None
 ) -> Image:
-    """A copy of an upright image with boxes, points, polygons and 3D boxes drawn on it.
+    """Return a copy of an upright image with boxes, points, polygons and 3D boxes drawn on it.
 
-    `camera` is fx fy cx cy in pixels of this image; without a camera, no 3D box is drawn.
+    `camera` is fx fy cx cy, in pixels of this image; without a camera, no 3D box is drawn.
     """
     canvas, scale = _canvas(image)
     pen = Pen(canvas)
     palette = colours_by_name(object_name(one) for one in objects)
-    for one in objects:  # first, so that the shading covers nothing else
+    for one in objects:  # polygons first, so that their shading covers no other shape
         for ring in one.get("polygon") or ():
             pen.area(_points(pen, ring), palette[object_name(one)])
     labelled: set[str] = set()
@@ -64,7 +65,7 @@ def draw_objects(
 
 
 def image_as_shown(image: Image, orientation: int) -> Image:
-    """The upright image, made from the stored image and its Exif orientation (1 to 8)."""
+    """Return the upright image, made from the stored image and its Exif orientation (1 to 8)."""
     if orientation == 1:
         return image
     from PIL import Image as images
@@ -74,16 +75,15 @@ def image_as_shown(image: Image, orientation: int) -> Image:
 
 
 def object_name(one: RecordObject) -> str:
-    """The label of an object, else its text, else ""."""
+    """Return the label of an object; if it has none, its text; if it has no text, ""."""
     return str(one.get("label") or one.get("text") or "")
 
 
 def colours_by_name(names: Iterable[str]) -> dict[str, Colour]:
-    """A colour for each name, chosen by a hash of the name; if another name has this colour, the
-    next free colour.
+    """Choose a colour for each name by a hash of the name; if that colour is taken, use the next
+    free one.
 
-    So a name has the same colour on every image, unless an earlier name on the image already has
-    it.
+    So a name has the same colour on every image, unless an earlier name on the image has taken it.
     """
     found: dict[str, Colour] = {}
     for name in names:
@@ -97,8 +97,8 @@ def colours_by_name(names: Iterable[str]) -> dict[str, Colour]:
 
 
 def _canvas(image: Image) -> tuple[Image, float]:
-    """Returns a copy to draw on, enlarged if the image is small, and the factor by which it is
-    enlarged."""
+    """Return a copy to draw on, enlarged if the image is small, and the factor of the
+    enlargement."""
     short, long = sorted(image.size)
     scale = max(1.0, min(MIN_SIDE / short, MAX_SIDE / long))
     size = (round(image.width * scale), round(image.height * scale))
@@ -107,8 +107,8 @@ def _canvas(image: Image) -> tuple[Image, float]:
 
 
 def _draw_box_and_point(pen: Pen, one: RecordObject, colour: Colour) -> Point | None:
-    """Draws the box and the point of an object, if it has them. Returns the place for the label;
-    None if it has neither box, point nor polygon."""
+    """Draw the box and the point of an object, if it has them. Return the position for the label,
+    or None if the object has neither box, point nor polygon."""
     rings = [_points(pen, ring) for ring in one.get("polygon") or () if len(ring)]
     at = min(chain(*rings), key=lambda point: point[1], default=None)
     if one.get("box") is not None:
@@ -123,7 +123,7 @@ def _draw_box_and_point(pen: Pen, one: RecordObject, colour: Colour) -> Point | 
 
 
 def _points(pen: Pen, numbers: Sequence[float]) -> list[Point]:
-    """Points in pixels of the canvas, from x y x y ... in [0,1000]."""
+    """Convert coordinates x y x y ... in [0,1000] to points in pixels of the canvas."""
     width, height = pen.size
     pairs = zip(numbers[::2], numbers[1::2], strict=True)
     return [(x * width / UNITS, y * height / UNITS) for x, y in pairs]
@@ -132,7 +132,8 @@ def _points(pen: Pen, numbers: Sequence[float]) -> list[Point]:
 def _draw_cuboid(
     pen: Pen, box: Sequence[float], camera: np.ndarray, colour: Colour
 ) -> Point | None:
-    """Draws the edges. Returns the place for the label; None if the box is behind the camera.
+    """Draw the edges of a 3D box. Return the position for the label, or None if the box is behind
+    the camera.
 
     An edge is thin if both its faces are hidden. The front face is shaded, or crossed out if it is
     hidden.
@@ -156,7 +157,8 @@ def _draw_cuboid(
 
 
 def _faces_at(edge: np.ndarray) -> np.ndarray:
-    """(6,) bool: the two faces that meet at an edge, given by its two corners."""
+    """(6,) bool: true for the two faces that share an edge; the edge is given by its two
+    corners."""
     faces: np.ndarray = (FACES[:, :, None] == edge).any(axis=1).all(axis=1)
     return faces
 

@@ -1,4 +1,4 @@
-"""Drawing of lines, boxes, areas, points and labels, in widths that suit the image (ours)."""
+"""Draws lines, boxes, areas, points and labels, with widths that suit the image (our choice)."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ MAX_LABEL_CHARACTERS = 40
 SHADE, FAINT = 70, 130
 """The opacity of a shaded area and of a faint line, from 0 to 255."""
 MARGIN = 4
-"""A line is cut this many image sizes outside the image. An edge of a 3D box near the camera can
-end millions of pixels away."""
+"""The margin outside the image, in image sizes, at which a line is cut. An edge of a 3D box near
+the camera can end millions of pixels away."""
 
 
 class _Label(NamedTuple):
@@ -70,7 +70,7 @@ class Pen:
         self._draw.circle(point, self.radius, fill=colour)
 
     def label(self, point: Point, text: str, colour: Colour) -> None:
-        """Adds a label for `write_labels`, above a point or as near as there is space."""
+        """Add a label for `write_labels` to draw, above a point or as near as there is space."""
         short = (
             text if len(text) <= MAX_LABEL_CHARACTERS else text[: MAX_LABEL_CHARACTERS - 1] + "…"
         )
@@ -90,7 +90,8 @@ class Pen:
 
 
 def _bright(colour: Colour) -> bool:
-    """Whether black text is easier to read on a colour than white, by its luma (Rec. 601)."""
+    """Whether black text is easier to read than white on a colour, judged by its luma (Rec.
+    601)."""
     return 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2] > 140
 
 
@@ -100,10 +101,10 @@ def _free_position(
     size: tuple[int, int],
     taken: Sequence[tuple[float, float, float, float]],
 ) -> Point:
-    """The upper left corner of a label of the size `needed` near a point.
+    """Return the upper left corner at which to draw a label of the size `needed` near a point.
 
-    It is within the image, and the label overlaps none of the `taken` rectangles: above the point
-    if possible, else at the next free height. If none is free, it is above the point.
+    The label is inside the image and overlaps none of the `taken` rectangles: it is above the point
+    if possible, otherwise at the next free height. If no height is free, it is above the point.
     """
     width, height = needed
     x = min(max(point[0], 0), max(size[0] - width, 0))
@@ -118,7 +119,8 @@ def _free_position(
 
 
 def _cut_line(start: Point, end: Point, size: tuple[int, int]) -> list[Point] | None:
-    """The part of a line within `MARGIN` of the image (Liang and Barsky 1984), or None."""
+    """Return the part of a line within `MARGIN` of the image (Liang and Barsky 1984), or None if no
+    part is."""
     first, last = 0.0, 1.0
     for axis in (0, 1):
         along = end[axis] - start[axis]

@@ -1,4 +1,4 @@
-"""The images of a record, with the objects of the record drawn on them."""
+"""Draws the images of a record with the objects of the record on them."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ if TYPE_CHECKING:
 
 
 def image_numbers(row: dict[str, Any]) -> list[int]:
-    """The indices of the images among a record's media."""
+    """Return the indices of the images among a record's media."""
     return [n for n, medium in enumerate(row["media"]) if medium["kind"] == "image"]
 
 
 def annotated_image(row: dict[str, Any], number: int, media: Media) -> Image:
-    """Image `number` of a record with its objects. Raises MediaError if it cannot be opened."""
+    """Draw image `number` of a record with its objects. Raises MediaError if it cannot be
+    opened."""
     medium = row["media"][number]
     reference = Reference(medium["uri"], medium["offset"], medium["length"])
     orientation = medium["orientation"] or media.orientation(reference)
@@ -28,8 +29,8 @@ def annotated_image(row: dict[str, Any], number: int, media: Media) -> Image:
 
 
 def _objects_on(row: dict[str, Any], number: int) -> Iterator[dict[str, Any]]:
-    """The objects on image `number`. An object without a `media` index is on the only image or
-    video of its record."""
+    """Yield the objects on image `number`. An object without a `media` index belongs to the only
+    image or video of its record."""
     only = 0 if len(row["media"]) == 1 else None
     for one in row["objects"]:
         if (only if one["media"] is None else one["media"]) == number:

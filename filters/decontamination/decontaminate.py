@@ -49,10 +49,10 @@ class Decontaminate(RowStep):
     - its embedding (in the column `embedding`) and the embedding of an item have a cosine of at
       least `threshold`.
 
-    `benchmark` and `item` name the item of which the record has the largest share of n-grams, and
-    `overlap` is this share. If several items have equal shares, the item that is listed first is
-    named. If the drop reason is an image or an embedding, `benchmark` and `item` name the item with
-    this image or embedding, and `similarity` is 1 - bits / 64 for an image, or the cosine.
+    `benchmark` and `item` name the item that has the largest share of its n-grams in the record,
+    and `overlap` is this share. If several items have equal shares, the item that is listed first
+    is named. If the drop reason is an image or an embedding, `benchmark` and `item` name the item
+    with this image or embedding, and `similarity` is 1 - bits / 64 for an image, or the cosine.
     `found_by` is `text`, `image` or `embedding`. A record that stays has these measures too, if it
     shares an n-gram with an item.
 
@@ -134,7 +134,7 @@ class Decontaminate(RowStep):
         return [(one, storage.resolve(base, one.path)) for one in self.benchmarks]
 
     def files(self, base: str) -> tuple[str, ...]:
-        """The benchmarks' files, and the images they name.
+        """Returns the benchmarks' files, and the image files that their items name.
 
         Raises InputError for an invalid item, so a run with a mistake in its benchmarks never
         starts.
@@ -142,7 +142,8 @@ class Decontaminate(RowStep):
         return tuple(uri for one, place in self._placed(base) for uri in files_used(one, place))
 
     def notes(self, base: str) -> tuple[str, ...]:
-        """For each benchmark, how many items it has and how many are too short to be compared."""
+        """Returns a note for each benchmark: how many items it has, and how many are too short to
+        compare."""
         min_words = min(self.min_words, self.n)
         return tuple(item_counts(one, place, min_words) for one, place in self._placed(base))
 
@@ -206,8 +207,8 @@ _WAYS = pa.array(["text", "image", "embedding"])
 
 
 class _Match(NamedTuple):
-    """For each record: the item found (-1 for none), the share or similarity, and whether it is
-    dropped."""
+    """The result of one comparison, for each record: the number of the item found (-1 for none),
+    the share or similarity, and whether the record is dropped."""
 
     item: np.ndarray
     measure: np.ndarray
@@ -219,8 +220,8 @@ def _no_match(rows: int) -> _Match:
 
 
 def _columns(index: Index, text: _Match, image: _Match, embedding: _Match) -> Columns:
-    """The measures: the item that is the reason for the drop, or else the best item by text; and
-    how it was found."""
+    """Returns the measures of each record: the item that is the reason to drop it, or else the best
+    item by text, and how this item was found."""
     by_image = image.drop & ~text.drop
     by_embedding = embedding.drop & ~text.drop & ~image.drop
     by_text = (text.item >= 0) & ~by_image & ~by_embedding

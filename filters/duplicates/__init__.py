@@ -6,5 +6,5 @@ phases/     the search, phase by phase; `search.py` runs them in order
 files/      the files that one phase writes and a later phase reads
 corpus/     units of the corpus: their numbers, their rows, and the index of earlier runs
 ranking/    which unit of a component is the best: sort keys, and the values they are computed from
-outcome/    what the steps answer for every record
+outcome/    the result of the steps for every record
 """

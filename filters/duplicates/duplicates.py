@@ -53,7 +53,7 @@ from manifests.step import Context, Corpus, CorpusStep, Location, Outcome, RowSt
 
 
 class Fit(NamedTuple):
-    """What `apply` needs: the file of outcomes, and the folder in which the index is kept."""
+    """The input of `apply`: the file of outcomes, and the folder to which the index is written."""
 
     outcomes: str
     kept: str
@@ -62,21 +62,23 @@ class Fit(NamedTuple):
 class Duplicates(CorpusStep):
     """Keep the best record of every family of duplicates, and drop the others.
 
-    Two records are duplicates by
+    `by` decides which records are duplicates:
 
-    - `text`: the same text, ignoring case and runs of whitespace;
-    - `image`: the same images and videos in the same order, byte for byte;
-    - `minhash`: texts whose sets of n-grams have a Jaccard similarity of at least `threshold`.
-      MinHash signatures (Broder 1997), cut into `bands` of `rows` values, find candidate pairs; the
-      exact Jaccard similarity decides. A text shorter than an n-gram counts as one n-gram;
-    - `perceptual`: the same number of images, and each image looks like the image at the same
-      position in the other record: their 64-bit perceptual hashes differ in at most `distance`
-      bits, mirrored or not;
-    - `semantic`: embeddings (the column `embedding`) with a cosine of at least `threshold`. Only
-      records with a cluster in common are compared (`clusters` names a column with the number of
-      one cluster, or with a list of the nearest clusters);
-    - `sequence`: images in common, such as frames of a video. At least the share `threshold` of the
-      images of the record with fewer images must look like an image of the other record.
+    - `text`: records with the same text, ignoring case and runs of whitespace;
+    - `image`: records with the same images and videos in the same order, byte for byte;
+    - `minhash`: records with texts whose sets of n-grams have a Jaccard similarity of at least
+      `threshold`. MinHash signatures (Broder 1997), cut into `bands` of `rows` values, find
+      candidate pairs; the exact Jaccard similarity decides. A text shorter than an n-gram counts as
+      one n-gram;
+    - `perceptual`: records with the same number of images, in which each image looks like the image
+      at the same position in the other record: their 64-bit perceptual hashes differ in at most
+      `distance` bits, mirrored or not;
+    - `semantic`: records whose embeddings (the column `embedding`) have a cosine of at least
+      `threshold`. Only records with a cluster in common are compared (`clusters` names a column
+      with the number of one cluster, or with a list of the nearest clusters);
+    - `sequence`: records with images in common, such as frames of a video. At least the share
+      `threshold` of the images of the record with fewer images must look like an image of the other
+      record.
 
     If `by` lists several values, a pair must match on all of them. A record without text, images or
     embedding is never a duplicate. A family includes indirect duplicates: a and c are in one family
@@ -91,11 +93,11 @@ class Duplicates(CorpusStep):
 
     The measures of a dropped record are `survivor`, the id of the record that stays; `of`, the id
     of the record that it is a duplicate of (the survivor, or a record that is linked to the
-    survivor); `similarity`, between the record and the record in `of`; and `family`, the number of
-    records in the family.
+    survivor); `similarity`, the similarity of the record and the record in `of`; and `family`, the
+    number of records in the family.
 
-    With `index: true` the run keeps an index of its records. A later run with the same settings
-    names this run's folder in `against`, and drops duplicates of what this run kept.
+    With `index: true` the run writes an index of the records that stay. If a later run with the
+    same settings lists this run's folder in `against`, it drops duplicates of these records.
     """
 
     by: Annotated[tuple[By, ...], BeforeValidator(as_list)] = Field(
@@ -151,8 +153,8 @@ class Duplicates(CorpusStep):
     @model_validator(mode="before")
     @classmethod
     def _complete(cls, given: Any) -> Any:
-        """Fill in the defaults of the settings that the values of `by` use. Raises ValueError if
-        a setting is given that they do not use, such as `distance` with `by: minhash`."""
+        """Fill in the defaults of the settings that the values of `by` use. Raises ValueError for a
+        setting that none of them uses, such as `distance` with `by: minhash`."""
         ways = as_list(given.get("by")) if isinstance(given, dict) else None
         return with_defaults(given, ways) if isinstance(ways, list | tuple) else given
 
@@ -198,7 +200,7 @@ class Duplicates(CorpusStep):
         return tuple(storage.join(place, NAME) for run in runs for place in corpus_passes(run))
 
     def _images(self) -> Images | None:
-        """How images are compared; None if no value of `by` looks at images."""
+        """Returns the kind that compares images; None if no value of `by` compares images."""
         return None if self.distance is None else Images(self.distance)
 
     def _identities(self) -> tuple[Identity, ...]:
@@ -208,7 +210,8 @@ class Duplicates(CorpusStep):
         return tuple(ways[way] for way in self.by if way in ways)
 
     def _near(self, dimensions: int = 0) -> Kind | None:
-        """How records that are not equal are compared. `dimensions`: length of the embeddings."""
+        """Returns the kind of near-duplicate that is searched for. `dimensions` is the length of
+        embeddings."""
         if "minhash" in self.by:
             return MinHash(**self._settings("minhash"))
         if "sequence" in self.by:

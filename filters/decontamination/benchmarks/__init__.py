@@ -1,1 +1,1 @@
-"""Benchmarks as a recipe names them, and the items read from their files."""
+"""Reads the benchmarks that a recipe lists: their settings, files and items."""

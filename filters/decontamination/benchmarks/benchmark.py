@@ -1,4 +1,4 @@
-"""A benchmark as a recipe names it, and its files."""
+"""The settings of a benchmark in a recipe, and the files of the benchmark."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from manifests.storage import File
 
 
 def _as_list(value: Any) -> Any:
-    """A single string as a list with one element; any other value unchanged."""
+    """Returns a single string as a list with one element, and any other value unchanged."""
     return [value] if isinstance(value, str) else value
 
 
@@ -22,8 +22,8 @@ Fields = Annotated[tuple[str, ...], BeforeValidator(_as_list)]
 
 
 class Benchmark(BaseModel):
-    """A benchmark of a recipe. A field is a column, or a dotted path to a field inside a column
-    (`choices.text`)."""
+    """The settings of a benchmark in a recipe. A field is the name of a column, or a dotted path to
+    a field inside a column (`choices.text`)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -49,7 +49,7 @@ class Benchmark(BaseModel):
 
 
 class Kind(Enum):
-    """The format of a file, by the ending of its name."""
+    """A file format. The ending of a file's name determines its format."""
 
     JSON = (".json", ".jsonl", ".ndjson")
     PARQUET = (".parquet", ".parq", ".pq")
@@ -64,8 +64,8 @@ _PACKED = (".gz", ".zst", ".bz2", ".lz4")
 
 
 def kind_of(name: str) -> Kind | None:
-    """The format of a file, by its ending: "a.jsonl.gz" -> Kind.JSON; None if benchmarks cannot be
-    read from it."""
+    """Returns the format of a file from its name: "a.jsonl.gz" -> Kind.JSON. Returns None if
+    benchmarks cannot have this format."""
     name = name.lower()
     for ending in _PACKED:
         name = name.removesuffix(ending)
@@ -73,17 +73,19 @@ def kind_of(name: str) -> Kind | None:
 
 
 def may_have_images(benchmark: Benchmark) -> bool:
-    """Whether items may have images, as far as the settings alone show; files are not listed."""
+    """Returns whether items may have images, according to the settings alone; no files are
+    listed."""
     return bool(benchmark.image) or not (
         benchmark.has_fields or kind_of(storage.base_name(benchmark.path)) is Kind.LINES
     )
 
 
 def files_of(benchmark: Benchmark, place: str) -> list[tuple[File, Kind]]:
-    """The files of a benchmark and their formats, sorted by name. `place`: its full path.
+    """Returns the files of a benchmark and their formats, sorted by name. `place` is the full path
+    of the benchmark.
 
-    If the recipe names fields, images beside the tables are left out. Raises InputError if there is
-    no file, or if the format of a file does not fit the settings.
+    If the recipe names fields, image files in the same folder are ignored. Raises InputError if
+    there is no file, or if the format of a file does not fit the settings.
     """
     listed = [(file, kind_of(file.name)) for file in storage.list_files(place)]
     if not listed:

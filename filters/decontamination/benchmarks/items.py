@@ -19,9 +19,10 @@ _BASE64_STARTS = ("/9j/", "iVBORw0KGgo", "UklGR", "R0lGOD")
 
 
 class Item(NamedTuple):
-    """One item. `images` are bytes, or the full path or URL of a file.
+    """One item of a benchmark. Each of its `images` is the bytes of a file, or its full path or
+    URL.
 
-    `place`: file and number of the row, for error messages.
+    `place` is the file and the row number of the item, for error messages.
     """
 
     id: str
@@ -32,7 +33,7 @@ class Item(NamedTuple):
 
 
 def items_of(benchmark: Benchmark, place: str) -> Iterator[Item]:
-    """The items of all files of a benchmark, in order. `place`: its full path.
+    """Yields the items of all files of a benchmark, in order. `place` is its full path.
 
     Raises InputError for the first item that is invalid.
     """
@@ -46,7 +47,8 @@ def items_of(benchmark: Benchmark, place: str) -> Iterator[Item]:
 
 
 def _in_file(benchmark: Benchmark, file: File, kind: Kind) -> Iterator[Item]:
-    """The items of one file: an image is one item, a text file has an item on each line."""
+    """Yields the items of one file. An image file is one item; a text file has one item per
+    line."""
     if kind is Kind.IMAGE:
         yield Item(file.name, [], [file.uri], None, file.uri)
     elif kind is Kind.LINES:
@@ -57,8 +59,8 @@ def _in_file(benchmark: Benchmark, file: File, kind: Kind) -> Iterator[Item]:
 
 
 def _in_table(benchmark: Benchmark, file: File, kind: Kind) -> Iterator[Item]:
-    """The items of a table, one per row. A dotted field may be missing in some rows, but not in all
-    rows."""
+    """Yields the items of a table, one per row. A dotted field may be missing in some rows, but not
+    in all rows."""
     named = (*benchmark.text, *benchmark.image, benchmark.embedding, benchmark.id)
     fields = tuple(dict.fromkeys(field for field in named if field))
     missing = set(fields)
@@ -101,7 +103,8 @@ def _id(row: Row, field: str, place: str) -> str:
 
 
 def _texts(cell: Any, field: str, place: str) -> Iterator[str]:
-    """The texts in a value: ["a", ["b"], None, " ", 7] -> "a", "b".
+    """Yields the texts in a value, which may be a nested list: ["a", ["b"], None, " ", 7] -> "a",
+    "b".
 
     Raises InputError for an object or bytes.
     """
@@ -121,7 +124,7 @@ def _texts(cell: Any, field: str, place: str) -> Iterator[str]:
 
 
 def _images(cell: Any, field: str, file: File, place: str) -> Iterator[bytes | str]:
-    """The images in a value, as bytes or full paths; a list has several."""
+    """Yields the images in a value, as bytes or full paths. A list may contain several images."""
     if isinstance(cell, list):
         for one in cell:
             yield from _images(one, field, file, place)
@@ -139,7 +142,7 @@ def _images(cell: Any, field: str, file: File, place: str) -> Iterator[bytes | s
 
 
 def _decoded(text: str) -> bytes | None:
-    """The bytes of an image in base64 or in a data URL; None if the text is a path."""
+    """Returns the bytes of an image from base64 or a data URL; None if the text is a path."""
     if text.startswith("data:"):
         text = text.partition(",")[2]
     elif not text.startswith(_BASE64_STARTS):
@@ -151,7 +154,7 @@ def _decoded(text: str) -> bytes | None:
 
 
 def _folder(uri: str) -> str:
-    """The folder of a file: "s3://a/b.jsonl?region=x" -> "s3://a?region=x"."""
+    """Returns the folder of a file: "s3://a/b.jsonl?region=x" -> "s3://a?region=x"."""
     path, mark, query = uri.partition("?") if storage.is_remote(uri) else (uri, "", "")
     return path.rpartition("/")[0] + mark + query
 

@@ -1,4 +1,4 @@
-"""Reads the rows of a benchmark's table, each with its number, from 1."""
+"""Reads the rows of a benchmark's table. Rows are numbered from 1."""
 
 from __future__ import annotations
 
@@ -20,13 +20,15 @@ from manifests.storage import File
 
 Row = dict[str, Any]
 _BATCH_ROWS = 64
-"""Rows of Parquet read at once (ours): few, because they may hold images."""
+"""The number of Parquet rows that are read at once (ours). It is low because rows may contain
+images."""
 _BLOCK_BYTES = 256 << 20
-"""The longest row of a CSV or TSV (ours): large, because it may hold images."""
+"""The maximum size of a CSV or TSV row in bytes (ours). It is large because a row may contain
+images."""
 
 
 def rows(file: File, kind: Kind, fields: Collection[str]) -> Iterator[tuple[int, Row]]:
-    """Every row and its number, with at least the columns of these fields.
+    """Yields the number and the content of every row, with at least the columns of these fields.
 
     In JSON lines, the number of a row is the number of its line. Raises InputError for a row that
     cannot be read, and for a field whose column is missing in all rows.
@@ -39,7 +41,7 @@ def rows(file: File, kind: Kind, fields: Collection[str]) -> Iterator[tuple[int,
 
 
 def lines(file: File) -> Iterator[tuple[int, str]]:
-    """The lines of a text file with their numbers, from 1; blank lines are left out."""
+    """Yields the number (from 1) and the text of each line of a text file, except blank lines."""
     for number, line in enumerate(_read(file).split(b"\n"), 1):
         try:
             text = line.decode().strip()
@@ -52,7 +54,8 @@ def lines(file: File) -> Iterator[tuple[int, str]]:
 
 
 def value(row: Row, field: str) -> Any:
-    """The value of a field, or of a dotted path; for a list of objects, a list of their values.
+    """Returns the value of a field or dotted path in a row. For a list of objects, it is a list of
+    their values.
 
     value({"a": [{"b": 1}, {"b": 2}]}, "a.b") -> [1, 2]. Raises KeyError if the field is missing.
     """
@@ -68,7 +71,7 @@ def value(row: Row, field: str) -> Any:
 
 
 def _read(file: File) -> bytes:
-    """The bytes of a file, decompressed, without a byte order mark."""
+    """Returns the decompressed bytes of a file, without a byte order mark."""
     with (
         storage.storage_errors(file.uri),
         _reading(file),
@@ -79,7 +82,8 @@ def _read(file: File) -> bytes:
 
 @contextlib.contextmanager
 def _reading(file: File) -> Iterator[None]:
-    """Turns an error of Arrow into an InputError that names the file."""
+    """A context manager that converts an Arrow error into an InputError with the name of the
+    file."""
     try:
         yield
     except (pa.ArrowException, OSError) as error:
@@ -92,7 +96,7 @@ def _reading(file: File) -> Iterator[None]:
 
 
 def _columns(fields: Collection[str], known: Collection[str], file: File) -> list[str]:
-    """The columns that contain the fields: ["a.b", "c"] -> ["a", "c"]."""
+    """Returns the columns that contain the fields: ["a.b", "c"] -> ["a", "c"]."""
     found = []
     for field in fields:
         column = field if field in known else field.partition(".")[0]

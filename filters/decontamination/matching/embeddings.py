@@ -1,4 +1,4 @@
-"""Embeddings of items, and for each record the item with the highest cosine."""
+"""Compares the embeddings of records with the embeddings of items by their cosine."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class ItemEmbeddings(NamedTuple):
 
 
 class Cosines(NamedTuple):
-    """For each record the item with the highest cosine, int32, and that cosine, float32.
+    """The item with the highest cosine for each record (int32), and this cosine (float32).
 
     A record without an embedding has item -1 and cosine 0. If several items have the same cosine,
-    the first one is given.
+    the first of them is returned.
     """
 
     item: np.ndarray
@@ -37,9 +37,10 @@ class Cosines(NamedTuple):
 def item_embeddings(
     embeddings: list[list[float]], items: list[int], places: list[str]
 ) -> ItemEmbeddings:
-    """The embeddings as unit vectors. Raises InputError if their dimensions differ.
+    """Returns the embeddings of items as unit vectors. Raises InputError if their dimensions
+    differ.
 
-    `places`: where each embedding was read, for the error.
+    `places` states the file and row of each embedding, for the error message.
     """
     for one, place in zip(embeddings, places, strict=True):
         if len(one) != len(embeddings[0]):
@@ -54,7 +55,7 @@ def item_embeddings(
 
 
 def cosines(column: pa.Array | pa.ChunkedArray, known: ItemEmbeddings) -> Cosines:
-    """Compare every record with every item.
+    """Find the item with the highest cosine for each record.
 
     Raises StepError if the embeddings of records and items have different dimensions.
     """

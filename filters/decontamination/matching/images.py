@@ -1,4 +1,4 @@
-"""Perceptual hashes of items' images, and for each record the item whose image is nearest."""
+"""Computes perceptual hashes of items' images, and finds the item with the nearest image."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from manifests.record import media_lists, one_chunk
 
 HASH_BITS = 64
 _QUERIES, _TILE = 256, 1 << 12
-"""The number of hashes of records, and of items, that are compared at once (ours). The distances
-fit into the cache of a core."""
+"""The numbers of record hashes and of item hashes that are compared at once (ours). Their distances
+fit into the cache of a CPU core."""
 _32 = 32
 
 
 class ItemImage(NamedTuple):
-    """An image of the item with the number `item`. `source`: its bytes, or the path or URL of its
-    file.
+    """An image of the item with the number `item`. `source` is the image's bytes, or the path or
+    URL of its file.
 
-    `place`: where the item was read, for errors.
+    `place` is the file and row of the item, for error messages.
     """
 
     item: int
@@ -43,11 +43,11 @@ class ItemHashes(NamedTuple):
 
 
 class NearestItems(NamedTuple):
-    """For each record, the item with the nearest image, int32, and the number of different bits,
-    int32.
+    """The item with the nearest image for each record, and the number of bits in which the two
+    hashes differ. Both are int32.
 
     A record without a hashed image has item -1 and HASH_BITS + 1 bits. If several items are equally
-    near, the first one is given.
+    near, the first of them is returned.
     """
 
     item: np.ndarray
@@ -67,8 +67,7 @@ class _ItemMedia(Media):
 
 
 def item_hashes(images: list[ItemImage], limits: Limits) -> ItemHashes:
-    """The hashes of items' images, computed in the same way as the step `image_hash` computes
-    hashes of records.
+    """Returns the hashes of items' images, computed in the same way as in the step `image_hash`.
 
     An image with almost no detail has no hash. Raises InputError for an image that cannot be
     decoded.
@@ -90,8 +89,8 @@ def item_hashes(images: list[ItemImage], limits: Limits) -> ItemHashes:
 
 
 def record_hashes(batch: pa.Table, media: Media, known: tuple[str, ...]) -> HashedImages:
-    """The hashes of records' images. They are taken from the columns `known` (hash, mirror) if
-    these columns are given and have no null; otherwise they are computed."""
+    """Returns the hashes of records' images. They are read from the columns `known` (hash, mirror)
+    if these columns are given and have no null; otherwise they are computed."""
     if known and not any(batch[name].null_count for name in known):
         hash_, mirror = (one_chunk(batch[name]) for name in known)
         return HashedImages(hash_, mirror, {})
@@ -99,9 +98,10 @@ def record_hashes(batch: pa.Table, media: Media, known: tuple[str, ...]) -> Hash
 
 
 def nearest_items(hashes: pa.Array, mirrors: pa.Array, items: ItemHashes) -> NearestItems:
-    """The nearest item of each record, from the hashes of its images and their mirror images.
+    """Finds the item with the nearest image for each record, by the hashes of the record's images
+    and of their mirror images.
 
-    `hashes` and `mirrors` are list<uint64>, a list for each record.
+    `hashes` and `mirrors` are list<uint64>, with one list per record.
     """
     offsets, own = media_lists(hashes)
     _, mirrored = media_lists(mirrors)
@@ -114,7 +114,8 @@ def nearest_items(hashes: pa.Array, mirrors: pa.Array, items: ItemHashes) -> Nea
 
 
 def _nearest(hashes: np.ndarray, items: ItemHashes) -> np.ndarray:
-    """For each hash, int64: (distance to the nearest item) << 32 | (number of this item)."""
+    """Returns an int64 for each hash: (distance to the nearest item) << 32 | (number of this
+    item)."""
     best = np.full(len(hashes), np.iinfo(np.int64).max)
     for top in range(0, len(hashes), _QUERIES):
         rows = slice(top, top + _QUERIES)

@@ -27,10 +27,10 @@ Placed = tuple[Benchmark, str]
 
 
 class Settings(NamedTuple):
-    """How items are read and compared.
+    """The settings for reading and comparing items.
 
-    A text of fewer than `n` words, but at least `min_words`, is a single n-gram. `limits`: the
-    limits for the images of items.
+    A text of fewer than `n` words, but at least `min_words`, is a single n-gram. `limits` are the
+    limits for reading the items' images.
     """
 
     n: int
@@ -39,8 +39,8 @@ class Settings(NamedTuple):
 
 
 class Index(NamedTuple):
-    """All items, numbered in the order of the recipe. `benchmark` and `item`: the names of the
-    benchmark and of the item, for each item."""
+    """All items, numbered in the order of the recipe. `benchmark` and `item` are the benchmark's
+    name and the item's id, for each item."""
 
     benchmark: pa.Array
     item: pa.Array
@@ -74,7 +74,8 @@ def files_used(benchmark: Benchmark, place: str) -> Iterator[str]:
 
 
 def item_counts(benchmark: Benchmark, place: str, min_words: int) -> str:
-    """A note for the user: "gsm: 4 items; 1 is not compared: ..." if its texts are too short."""
+    """Returns a note for the user with the number of items and the number of items whose texts are
+    too short to compare: "gsm: 4 items; 1 is not compared: ..."."""
     from manifests.kernels.overlap import word_counts
 
     texts: list[str] = []
@@ -97,8 +98,8 @@ def item_counts(benchmark: Benchmark, place: str, min_words: int) -> str:
 
 
 class _IndexBuilder:
-    """Collects items one by one. Their images are hashed in batches and are then not kept in
-    memory."""
+    """Builds an index from items that are added one by one. Images are hashed in batches, and then
+    removed from memory."""
 
     def __init__(self, placed: list[Placed], settings: Settings) -> None:
         self.placed, self.settings = placed, settings

@@ -1,1 +1,1 @@
-"""The corpus as the engine sees it: numbered units, their rows, and indexes of earlier runs."""
+"""The units of a corpus: their numbers, their rows, and the indexes of earlier runs."""

@@ -17,7 +17,8 @@ from manifests.record import media_lists
 from manifests.step import Workspace
 
 IMAGE_FAMILIES = "image_families"
-"""list<uint64>: the lowest unit id of each image's family; null for an image without a hash."""
+"""The name of a list<uint64> column: the lowest unit id in the family of each image; null for an
+image without a hash."""
 _SCHEMA = pa.schema([("unit", pa.uint32()), ("family", pa.uint64())])
 
 
@@ -32,7 +33,8 @@ def write_image_families(forest: Forest, sources: int, space: Workspace) -> str:
 
 
 def image_families(uri: str, source: Source, hashes: pa.ChunkedArray) -> pa.Array:
-    """The column for the records of a source; an image without duplicates is its own family."""
+    """Returns the column `image_families` of a source. An image without duplicates is a family of
+    one."""
     listed = read_batch(uri, source.number)
     offsets, flat = media_lists(hashes)
     families = unit_ids(source.number, np.arange(len(flat)))

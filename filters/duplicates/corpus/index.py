@@ -1,4 +1,4 @@
-"""The index of a run: what later runs need to drop duplicates of the records it kept."""
+"""The index of a run: the data that later runs need to drop duplicates of the run's records."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ ENDING = ".index.arrow"
 def write_index(
     uri: str, rows: pa.Table, stays: pa.Array, compared: Sequence[Kind | Identity]
 ) -> FileEntry:
-    """Write the index file of a part: id and index columns of the records that stay.
+    """Write the index file of a part: the id and the index columns of each record that stays.
 
-    `stays`: bool for each row. `compared`: the kinds and identities by which a later run compares
-    records.
+    `stays` has a bool for each row. `compared` lists the kinds and identities by which a later run
+    compares records.
     """
     # Families of images are valid in one run only: a later run computes its own from the hashes.
     names = [name for one in compared for name in one.columns if name != IMAGE_FAMILIES]
@@ -44,10 +44,11 @@ class IndexFiles(NamedTuple):
 
 
 def find_index_files(runs: tuple[str, ...], kind: str, settings: dict[str, Any]) -> IndexFiles:
-    """Find in each run's folder the index of a step of this kind with the same settings.
+    """Find the index files that a step of this kind with the same settings wrote in each run's
+    folder.
 
-    `kind`: the name of the step's class in manifests. Raises RecipeError if a run has no such
-    index.
+    `kind` is the name of the step's class, as manifests state it. Raises RecipeError if a run has
+    no such index.
     """
     files: list[str] = []
     rows = 0

@@ -27,10 +27,11 @@ from manifests.storage import parts
 
 @dataclass(frozen=True)
 class RowReader:
-    """Reads sources by number: the parts of the corpus, then the files of an index.
+    """Reads the rows of a source by its number. The parts of the corpus have the first numbers, and
+    the files of an index have the next numbers.
 
-    `families_uri`: the file from which the column `image_families` is made. `row_per_medium`:
-    whether each image or video of a record becomes a separate row.
+    `families_uri` is the file from which the column `image_families` is computed. If
+    `row_per_medium` is true, each image or video of a record becomes a separate row.
     """
 
     corpus: Corpus
@@ -102,8 +103,8 @@ def pick_rows(table: pa.Table, rows: np.ndarray) -> pa.Table:
 
 
 def _row_per_medium(table: pa.Table) -> pa.Table:
-    """One row for every image or video of every record. Lists then have only the element of this
-    image or video; other columns are repeated.
+    """Returns one row for every image or video of every record. In such a row, each list has only
+    the element for this image or video; other columns are repeated.
 
     A record with id r and media [x, y] becomes two rows: r with [x], and r with [y].
     """

@@ -1,7 +1,7 @@
-"""The numbers of units, and of the sources of units.
+"""Converts between the ids of units, and their numbers within their sources.
 
-A unit is what is compared: a record, or one image. Within a source units are numbered from 0.
-Across the corpus a unit has a uint64 id: number of the source << 32 | number within the source.
+A unit is a record or a single image, whichever is compared. Within a source units are numbered from
+0. Across the corpus a unit has a uint64 id: number of the source << 32 | number within the source.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ class Source(NamedTuple):
 
 
 class UnitsOfSource(NamedTuple):
-    """The input of a task: some units of one source. Their numbers are in record batch `batch` of a
-    file."""
+    """The input of a task: some units of one source. Record batch `batch` of a file lists the
+    numbers of these units."""
 
     source: Source
     batch: int
@@ -33,12 +33,13 @@ class UnitsOfSource(NamedTuple):
 
 
 def unit_ids(source: int, numbers: np.ndarray) -> np.ndarray:
-    """Ids across the corpus, uint64, of units of one source: unit_ids(1, [3]) -> [2**32 + 3]."""
+    """Returns the corpus-wide ids (uint64) of units of one source: unit_ids(1, [3]) -> [2**32 +
+    3]."""
     return (np.uint64(source) << _SHIFT) | numbers.astype(np.uint64)
 
 
 def first_unit_id(source: int) -> int:
-    """The id of unit 0 of a source; all ids of earlier sources are smaller."""
+    """Returns the id of unit 0 of a source. All unit ids of earlier sources are lower."""
     return source << 32
 
 

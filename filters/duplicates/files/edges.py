@@ -17,8 +17,8 @@ SCHEMA = pa.schema([("a", pa.uint64()), ("b", pa.uint64()), ("similarity", pa.fl
 
 
 class Edges(NamedTuple):
-    """Pairs of unit ids, and the similarity of each pair. `a` and `b`: (n,) uint64, with a[i] <
-    b[i]. `similarity`: (n,) float32."""
+    """Pairs of unit ids, and the similarity of each pair. `a` and `b` are (n,) uint64, with a[i] <
+    b[i]. `similarity` is (n,) float32."""
 
     a: np.ndarray
     b: np.ndarray
@@ -26,7 +26,8 @@ class Edges(NamedTuple):
 
     @classmethod
     def between(cls, first: np.ndarray, second: np.ndarray, similarity: np.ndarray) -> Edges:
-        """Edges of pairs in any order: between([7, 1], [2, 5], s) has a = [2, 1], b = [7, 5]."""
+        """Creates edges from pairs whose ids may be in any order: between([7, 1], [2, 5], s) has a
+        = [2, 1], b = [7, 5]."""
         a, b = np.minimum(first, second), np.maximum(first, second)
         return cls(a, b, similarity.astype(np.float32))
 
@@ -38,11 +39,11 @@ class Edges(NamedTuple):
         return cls(*(np.concatenate(columns) for columns in zip(*found, strict=True)))
 
     def take(self, rows: np.ndarray) -> Edges:
-        """Some of the edges, by position or by mask."""
+        """Returns the edges that `rows` selects, by position or by mask."""
         return Edges(self.a[rows], self.b[rows], self.similarity[rows])
 
     def distinct(self) -> Edges:
-        """Each pair once, sorted by `a`, then `b`."""
+        """Returns the edges without repeated pairs, sorted by `a`, then `b`."""
         order = np.lexsort((self.b, self.a))
         sorted_ = self.take(order)
         first = np.ones(len(order), bool)
@@ -56,7 +57,7 @@ def write(uri: str, edges: Edges) -> FileEntry:
 
 
 def read(folder: str, commits: Iterable[Commit]) -> Iterable[Edges]:
-    """The edges in every file that the tasks of a phase wrote."""
+    """Yields the edges in each file that the tasks of a phase wrote."""
     for commit in commits:
         for entry in commit.files:
             yield from_table(parts.read_columns(storage.join(folder, entry.name)))

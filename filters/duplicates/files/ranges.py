@@ -1,7 +1,7 @@
 """Files of identities and of keys, cut into ranges by the top bits of the hash.
 
 Every source writes one file with a record batch for each range. A task of a later phase reads one
-range of all sources, so equal hashes of all sources come together in it.
+range of all sources, so it reads all units with equal hashes, whichever source they are in.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from filters.duplicates.files.batches import read_batch
 from manifests import storage
 
 EQUAL, NEAR = ".equal.arrow", ".near.arrow"
-"""The name endings of files of identities, and of files of keys."""
+"""The endings of the names of identity files and of key files."""
 EQUAL_SCHEMA = pa.schema([("high", pa.uint64()), ("low", pa.uint64()), ("unit", pa.uint32())])
 
 
@@ -40,9 +40,10 @@ def range_starts(sorted_hashes: np.ndarray, bits: int) -> np.ndarray:
 
 
 def read_range(folder: str, sources: Iterable[Source], ending: str, number: int) -> pa.Table | None:
-    """One range of all sources in one table, where `unit` is the id across the corpus.
+    """Returns the rows of one range from all sources in one table. The column `unit` has
+    corpus-wide ids.
 
-    None if no source wrote a file with this ending.
+    Returns None if no source wrote a file with this ending.
     """
     tables = []
     for source in sources:

@@ -1,7 +1,7 @@
 """The interface between the engine and a kind of duplicate: methods, and the tables they exchange.
 
-A unit is what is compared: a record, or one image. Here units are the rows of one source (a part
-of the corpus, or a file of an earlier run's index), numbered from 0.
+A unit is a record or a single image, whichever is compared. Here units are the rows of one source
+(a part of the corpus, or a file of an earlier run's index), numbered from 0.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ class DescribedUnits(NamedTuple):
 
     `present` (n,) bool: false for units that are never duplicates, such as records without text.
     `identity` (n, 2) uint64: units with equal identities are duplicates without verification.
-    `keys` (m,) uint64 and `owners` (m,) int64: unit owners[i] has keys[i]. Near-duplicates share
-    at least one key.
-    `payload` (n, words) uint64: written beside every key, to compare units that share the key.
+    `keys` (m,) uint64 and `owners` (m,) int64: unit owners[i] has keys[i]. Near-duplicates share at
+    least one key. `payload` (n, words) uint64: data to compare units that share a key, stored with
+    every key.
     """
 
     present: np.ndarray
@@ -35,7 +35,7 @@ class Entries(NamedTuple):
     """Keys that at least two units share, one entry for each key of each unit.
 
     Sorted by `keys` (m,) uint64, then by `marks` (m,) uint64, the first word of the unit's
-    identity: so the order within a key depends on content alone. `payload` (m, words) uint64.
+    identity. So the order within a key depends on content alone. `payload` is (m, words) uint64.
     """
 
     keys: np.ndarray
@@ -44,15 +44,16 @@ class Entries(NamedTuple):
 
 
 class CandidatePairs(NamedTuple):
-    """Pairs of entries, by position: (k, 2) int64; and the similarity of each pair: (k,)
-    float32."""
+    """Pairs of entries, given by the entries' positions, (k, 2) int64, and the similarity of each
+    pair, (k,) float32."""
 
     pairs: np.ndarray
     similarity: np.ndarray
 
 
 class Identity(Protocol):
-    """A rule that makes records equal, without verification. Picklable."""
+    """A rule that decides whether two records are equal, without verification. It must be
+    picklable."""
 
     @property
     def columns(self) -> tuple[str, ...]: ...
@@ -69,7 +70,8 @@ class Identity(Protocol):
 
 
 class Kind(Protocol):
-    """One kind of near-duplicate. Picklable; it handles arrays only, no parts, files or workers."""
+    """One kind of near-duplicate. It must be picklable, and handles arrays only: no parts, files or
+    workers."""
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -94,27 +96,29 @@ class Kind(Protocol):
         ...
 
     def candidates(self, entries: Entries) -> CandidatePairs:
-        """Pairs that share a key and may be duplicates. They are final if there is no verifier."""
+        """Returns pairs of entries that share a key and may be duplicates. If there is no verifier,
+        all of these pairs are duplicates."""
         ...
 
     @property
     def verifier(self) -> Verifier | None:
-        """Compares candidate pairs exactly; None if `candidates` has already done so."""
+        """The verifier that compares candidate pairs exactly; None if `candidates` compares them
+        exactly."""
         ...
 
     @property
     def compare_across_slices(self) -> bool:
-        """Whether all entries of a key are compared with each other, even if there are too many for
-        one task.
+        """Whether all entries of a key are compared with each other, even if the key has too many
+        entries for one task.
 
-        The entries of such a key are cut into slices. If this is false, the entries of a slice are
-        compared only with each other.
+        The entries of such a key are split into slices. If the value is false, entries in different
+        slices are not compared.
         """
         ...
 
 
 class Verifier(Protocol):
-    """Compares two units by features that are too large to be written beside every key."""
+    """Compares two units by features that are too large to be stored with every key."""
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -122,23 +126,25 @@ class Verifier(Protocol):
         ...
 
     def features(self, table: pa.Table) -> pa.Array:
-        """The features that `similarity` compares: list<uint32> for each row."""
+        """Returns the features that `similarity` compares: a list<uint32> for each row."""
         ...
 
     def similarity(self, pairs: np.ndarray, features: pa.Array) -> np.ndarray:
-        """The similarity of each pair: (k,) float32. `pairs` (k, 2) are positions in `features`."""
+        """Returns the similarity of each pair, (k,) float32. `pairs` (k, 2) are positions in
+        `features`."""
         ...
 
     @property
     def min_similarity(self) -> float:
-        """Pairs with at least this similarity are duplicates."""
+        """The lowest similarity that a pair of duplicates can have."""
         ...
 
 
 def with_identity(
     units: DescribedUnits, present: np.ndarray, identity: np.ndarray
 ) -> DescribedUnits:
-    """The same units with a second condition: duplicates must also have equal values in `identity`.
+    """Returns the units with an additional condition: duplicates must also have equal `identity`
+    values.
 
     The identity is mixed into the keys, so units with different identities share no key.
     """
@@ -152,7 +158,7 @@ def with_identity(
 
 
 def identity_only(present: np.ndarray, identity: np.ndarray) -> DescribedUnits:
-    """Units that are compared by their identity alone: they have no keys and no payload."""
+    """Returns units that are compared by identity alone. They have no keys and no payload."""
     no_keys = np.empty(0, np.uint64)
     payload = np.empty((len(present), 0), np.uint64)
     return DescribedUnits(present, identity, no_keys, no_keys.astype(np.int64), payload)

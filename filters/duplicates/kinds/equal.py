@@ -14,13 +14,13 @@ from manifests import record
 from manifests.record import media_lists, one_chunk
 
 TEXT, MEDIA = "text_hash", "media_hash"
-"""The columns of an index."""
+"""The names of the columns that are stored in an index."""
 
 
 @dataclass(frozen=True)
 class SameText:
-    """Texts that are equal in lower case, after every run of whitespace is replaced by one
-    space."""
+    """Two records are equal if their texts are equal in lower case, after every run of whitespace
+    is replaced by one space."""
 
     columns: ClassVar[tuple[str, ...]] = ("content",)
 
@@ -38,8 +38,8 @@ class SameText:
 
 @dataclass(frozen=True)
 class SameMedia:
-    """Records with the same images and videos in the same order, byte for byte; digests are
-    compared."""
+    """Two records are equal if they have the same images and videos in the same order, byte for
+    byte. Their digests are compared."""
 
     columns: ClassVar[tuple[str, ...]] = ("media",)
 
@@ -54,7 +54,7 @@ class SameMedia:
 
 
 def _digest_words(digests: pa.Array) -> np.ndarray:
-    """The last 32 hex digits of each digest, as two uint64: (n, 2)."""
+    """Returns the last 32 hex digits of each digest as two uint64: (n, 2)."""
     hexed = pc.binary_slice(pc.cast(digests, pa.binary()), -32)
     words = [[int(h[:16], 16), int(h[16:], 16)] for h in hexed.to_pylist()]
     return np.array(words, np.uint64).reshape(-1, 2)

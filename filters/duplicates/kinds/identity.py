@@ -9,17 +9,18 @@ from manifests.kernels.splitmix64 import GOLDEN, finalise
 
 
 def combine_hashes(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """A uint64 hash of each pair (a[i], b[i]) of uint64; swapping `a` and `b` changes the hash.
+    """Returns a uint64 hash of each pair (a[i], b[i]) of uint64. Swapping `a` and `b` changes the
+    hash.
 
-    It is the finaliser of splitmix64, applied to the combination of both values.
+    The hash is the finaliser of splitmix64, applied to the combination of both values.
     """
     with np.errstate(over="ignore"):
         return finalise(a ^ (b * np.uint64(GOLDEN) + (b >> np.uint64(29))))
 
 
 def list_identities(offsets: np.ndarray, values: np.ndarray) -> pa.Array:
-    """An identity for each list of values, which depends on the order of the values; null for an
-    empty list.
+    """Returns an identity for each list of values; null for an empty list. The identity depends on
+    the order of the values.
 
     List i is values[offsets[i] : offsets[i + 1]]; `values` (m, 2) uint64. Returns
     fixed_size_binary(16).
@@ -34,14 +35,15 @@ def list_identities(offsets: np.ndarray, values: np.ndarray) -> pa.Array:
 
 
 def to_binary(present: np.ndarray, identity: np.ndarray) -> pa.Array:
-    """Identities (n, 2) uint64 as fixed_size_binary(16), null for units that are not `present`."""
+    """Converts identities (n, 2) uint64 to fixed_size_binary(16); null for units that are not
+    `present`."""
     values = pa.py_buffer(np.ascontiguousarray(identity))
     valid = pa.py_buffer(np.packbits(present, bitorder="little"))
     return pa.Array.from_buffers(pa.binary(16), len(present), [valid, values])
 
 
 def from_binary(values: pa.Array) -> tuple[np.ndarray, np.ndarray]:
-    """The inverse of `to_binary`: `present` (n,) bool and identities (n, 2) uint64."""
+    """The inverse of `to_binary`. Returns `present` (n,) bool and the identities (n, 2) uint64."""
     words = np.frombuffer(values.buffers()[1], np.uint64).reshape(-1, 2)
     own = words[values.offset : values.offset + len(values)]
     return np.asarray(values.is_valid()), own

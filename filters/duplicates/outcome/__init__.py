@@ -1,1 +1,1 @@
-"""What the steps answer for every record, made from the survivors of the search."""
+"""Computes the result of the steps for every record from the survivors of the search."""

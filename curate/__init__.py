@@ -9,7 +9,7 @@ __version__ = "0.1.0"
 
 
 def _refuse_shadows() -> None:
-    """Raise ImportError if a file of the user hides one of our packages, here or on a worker."""
+    """Raise ImportError if a file of the user shadows one of our packages, here or on a worker."""
     home = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     for name in ("filters", "recaption", "clustering", "manifests"):
         spec = importlib.util.find_spec(name)

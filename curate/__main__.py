@@ -1,4 +1,4 @@
-"""`curate`, and `python -m curate`."""
+"""The entry point of the commands `curate` and `python -m curate`."""
 
 from __future__ import annotations
 

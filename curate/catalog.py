@@ -1,4 +1,4 @@
-"""The list of all readers and steps. Adding one takes a new file and a line here."""
+"""Lists all readers and steps. To add one, write a new file and add a line here."""
 
 from __future__ import annotations
 
@@ -74,11 +74,11 @@ STEPS = {
 
 RENAMED_READERS: dict[str, str] = {}
 RENAMED_STEPS: dict[str, str] = {}
-"""Old names in recipes, each with its new name."""
+"""The new name of each renamed step, by the old name that recipes may still use."""
 
 
 def resolve_reader(name: str) -> type[Reader]:
-    """The class of a reader, by its name or as `package.module:Class`."""
+    """Return the class of a reader, given by its name or as `package.module:Class`."""
     found: type[Reader] = _resolve(name, READERS, RENAMED_READERS, "reader")
     if not issubclass(found, Reader):
         raise RecipeError(f"{name} is not a reader: it does not extend Reader")
@@ -86,7 +86,7 @@ def resolve_reader(name: str) -> type[Reader]:
 
 
 def resolve_step(name: str) -> type[Step]:
-    """The class of a step, by its name or as `package.module:Class`."""
+    """Return the class of a step, given by its name or as `package.module:Class`."""
     found: type[Step] = _resolve(name, STEPS, RENAMED_STEPS, "step")
     if not issubclass(found, RowStep | CorpusStep | ReshapeStep):
         raise RecipeError(
@@ -97,7 +97,8 @@ def resolve_step(name: str) -> type[Step]:
 
 
 def _check_form(name: str, found: type[Step]) -> None:
-    """Refuse a class that lacks what its kind of step has to have, such as one of the old form."""
+    """Raise an error if a class lacks what its kind of step requires, such as a class of the old
+    form."""
     missing = sorted(getattr(found, "__abstractmethods__", ()))
     if isinstance(vars(found).get("measures"), dict):
         missing.append("measures (as a method)")
@@ -131,6 +132,6 @@ def _resolve(name: str, table: dict[str, str], renamed: dict[str, str], what: st
     except ModuleNotFoundError as error:
         fix = "Is its folder on PYTHONPATH? For the current folder: PYTHONPATH=. curate ..."
         raise RecipeError(f"{what} '{name}' cannot be loaded: {error}", fix=fix) from error
-    except Exception as error:  # importing runs the module
+    except Exception as error:  # importing runs the module's code
         fault = f"{what} '{name}' cannot be loaded: {type(error).__name__}: {error}"
         raise RecipeError(fault) from error

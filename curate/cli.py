@@ -1,7 +1,7 @@
 """The command line: the commands, their options, and the exit codes.
 
-Exit codes: 0 done; 1 an error while running; 2 a mistake in the recipe or the command; 3 over the
-error budget; 4 what was compared or verified differs; 130 interrupted.
+Exit codes: 0 success; 1 an error while running; 2 a mistake in the recipe or the command; 3 error
+budget exceeded; 4 a comparison or verification found a difference; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ start with:  curate demo      or:  curate init recipe.yaml
 
 
 def run(arguments: list[str]) -> int:
-    """Parse and run a command; errors that a user can cause become one line and an exit code."""
+    """Parse and run a command. An error that a user can cause is printed in one line and sets the
+    exit code."""
     options = parser().parse_args(arguments)
     from manifests.errors import BudgetError, CurateError, RecipeError
 
@@ -54,7 +55,7 @@ def _fail(error: object, code: int) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    """All commands and their options. Showing them imports nothing heavy."""
+    """Build the parser of all commands and their options. Building it imports no large packages."""
     top = argparse.ArgumentParser(
         prog="curate",
         description=curate.__doc__,

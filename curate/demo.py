@@ -1,4 +1,4 @@
-"""Makes a small corpus: drawings with captions and boxes, some of them broken on purpose."""
+"""Makes a small corpus: drawings with captions and boxes, some of them deliberately broken."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ _PER_TAR, _TARS, _PHOTOS = 120, 3, 150
 
 
 def make(folder: str) -> str:
-    """Write the corpus and its recipe below a folder; returns the recipe's path."""
+    """Write the corpus and its recipe into a folder; return the path of the recipe."""
     for name in ("data/web", "data/photos"):
         storage.make_folder(storage.join(folder, name))
     for number in range(_TARS):
@@ -73,8 +73,8 @@ def make(folder: str) -> str:
 
 
 def _write(folder: str, name: str, data: bytes) -> None:
-    """Write a file, unless it has these bytes already. Such a file keeps its modification time, so
-    that a second run does not read it again."""
+    """Write a file, unless it already has these bytes. An unchanged file retains its modification
+    time, so a second run does not read it again."""
     place = storage.join(folder, name)
     known = storage.size_and_stamp(place)
     if known is None or storage.read_bytes(place) != data:
@@ -87,13 +87,14 @@ def _caption(rng: np.random.Generator) -> tuple[str, str, str]:
 
 
 def _layout(rng: np.random.Generator, place: str, side: int) -> tuple[int, int, int, int]:
-    """The width of a drawing, then the centre x, y and the radius of its shape, in pixels."""
+    """Choose the width of a drawing, then the centre x, y and the radius of its shape, in
+    pixels."""
     width = int(side * rng.uniform(1.0, 1.8))
     return width, width * (_PLACES.index(place) + 1) // 4, side // 2, side // 5
 
 
 def _drawing(number: int, side: int = 96, kind: str = "JPEG") -> tuple[bytes, str]:
-    """An image of one coloured shape, and a caption of it."""
+    """Draw an image of one coloured shape, and write a caption for it."""
     from PIL import Image, ImageDraw
 
     rng = np.random.default_rng(number)
@@ -114,7 +115,7 @@ def _drawing(number: int, side: int = 96, kind: str = "JPEG") -> tuple[bytes, st
 
 
 def _reposted(number: int) -> tuple[bytes, str]:
-    """A near-duplicate of a drawing: smaller, and its caption in capitals."""
+    """Make a near-duplicate of a drawing: a smaller image, and the caption in capitals."""
     from PIL import Image
 
     drawing, caption = _drawing(number)
@@ -126,7 +127,8 @@ def _reposted(number: int) -> tuple[bytes, str]:
 
 
 def _tar(number: int) -> bytes:
-    """One tar as img2dataset would write it; some samples are broken, as on the web."""
+    """Make one tar as img2dataset would write it; some samples are broken, like samples from the
+    web."""
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w", format=tarfile.USTAR_FORMAT) as tar:
         for row in range(_PER_TAR):
@@ -180,7 +182,8 @@ def _photo_name(number: int) -> str:
 
 
 def _lines() -> bytes:
-    """Captions as JSON lines: one has no text, one has no image, the last is cut in half."""
+    """Make captions as JSON lines: one has no text, one has no image, and the last line is cut in
+    half."""
     rows: list[dict[str, Any]] = [
         {"file": _photo_name(n), "caption": _drawing(10_000 + n)[1]} for n in range(0, _PHOTOS, 2)
     ]
@@ -191,7 +194,8 @@ def _lines() -> bytes:
 
 
 def _chats() -> bytes:
-    """Conversations about the photos, in LLaVA's format; one has two image tags for one image."""
+    """Make conversations about the photos, in LLaVA's format; one has two image tags for one
+    image."""
     rows = [
         {
             "id": f"chat-{n}",
@@ -209,7 +213,8 @@ def _chats() -> bytes:
 
 
 def _boxes() -> bytes:
-    """The shapes on the photos as COCO boxes; one has no width, one lies far outside its image."""
+    """Make COCO boxes of the shapes on the photos: one has no width, one is far outside its
+    image."""
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     for n in range(0, _PHOTOS, 2):

@@ -43,7 +43,7 @@ class Task(NamedTuple):
 
 @dataclass(frozen=True)
 class SketchPart:
-    """The work for one task: compute the sketch of a part, batch by batch."""
+    """Computes the sketch of a part, batch by batch, on a worker."""
 
     n: int
 

@@ -67,7 +67,7 @@ class PartView(NamedTuple):
     def read(self, batch_rows: int, columns: tuple[str, ...] | None = None) -> Iterator[pa.Table]:
         """Yield batches of the remaining rows, with the columns that sidecars add.
 
-        `columns` lists all columns to read; None reads every column except those of the engine.
+        `columns` lists all columns to read; None means every column whose name has no leading dot.
         """
         sidecars, own = self._opened(columns)
         for batch in parts.read(self.uri, batch_rows, own):

@@ -1,4 +1,4 @@
-"""Draws the objects of records over their images, and writes these to files."""
+"""Draws the objects of records on their images, and writes these images to files."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from manifests.media import Limits, Media
 from manifests.run import manifest
 
 IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".webp")
-"""A path with one of these endings is one file; any other path is a folder."""
+"""A path with one of these endings is a file; any other path is a folder."""
 
 
 class DrawnFile(NamedTuple):
-    """An image of a record: the file that was written, or why it could not be."""
+    """An image of a record: the file that was written, or the reason why none was written."""
 
     id: str
     path: str | None
@@ -26,10 +26,10 @@ class DrawnFile(NamedTuple):
 
 
 def draw(out: str, rows: list[dict[str, Any]], where: str, base: str | None) -> list[DrawnFile]:
-    """Draw the images of records of the run `out` into a folder, or a single one into a file.
+    """Draw the images of records of the run `out` into a folder, or a single image into a file.
 
-    Dropped rows carry no media, so those records are drawn as they were read. Relative uris start
-    at `base`; by default at the folder they started from in the run.
+    Dropped rows do not contain media, so those records are drawn as they were read. Relative uris
+    start at `base`, by default the folder where they started in the run.
     """
     rows = [row if "media" in row else explain(out, row["id"]).record or row for row in rows]
     wanted = [(row, number) for row in rows for number in image_numbers(row)]

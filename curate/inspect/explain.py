@@ -1,4 +1,4 @@
-"""What happened to one record: how it was read, what each step did, and which shard has it."""
+"""Explains what happened to one record: how it was read, what each step did, which shard has it."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from manifests.storage import parts
 
 
 class Explanation(NamedTuple):
-    """All that happened to a record. `record`: its row as a reader or a reshape step made it; None
-    if it could not be read, or if the step that made it is in the pass that removed it."""
+    """All events of a record. `record` is its row as a reader or a reshape step made it. It is None
+    if the record could not be read, or if it was made and removed in the same pass."""
 
     id: str
     origin: str
@@ -39,7 +39,8 @@ class Explanation(NamedTuple):
 
 
 def explain(out: str, wanted: str) -> Explanation:
-    """What happened to a record, by its id, the start of its id, or its origin.
+    """Explain what happened to a record, which is given by its id, the start of its id, or its
+    origin.
 
     Raises InputError if no record matches, or more than one.
     """
@@ -51,8 +52,8 @@ def explain(out: str, wanted: str) -> Explanation:
 
 
 class _Row(NamedTuple):
-    """The row of the record between two passes, and its number among the rows of its part that are
-    left. `before_measuring`: the row as it was before a pass that only measures."""
+    """The row of the record between two passes, and its index among the remaining rows of its part.
+    `before_measuring` is the row before a pass that only measures."""
 
     table: pa.Table
     number: int
@@ -64,7 +65,8 @@ class _Row(NamedTuple):
 
 
 class _AfterPass(NamedTuple):
-    """What the steps of a pass did with the record, and its row after them; None if it is gone."""
+    """What the steps of a pass did with the record, and its row after them; None if it was
+    removed."""
 
     events: list[Event]
     row: _Row | None
@@ -102,7 +104,7 @@ def _after_pass(run: RunManifest, out: str, at: int, found: FoundRecord, row: _R
 
 
 def _after_rows(folder: str, known: PassManifest, found: FoundRecord, row: _Row) -> _AfterPass:
-    """The record after a pass that writes new parts, without the rows that it removed."""
+    """Return the record after a pass that writes new parts without the rows that it removed."""
     if removed := _removed_row(folder, known, found):
         return _AfterPass(step_events.of_removed(known.steps, row.table, removed), None)
     kept = _stored(folder, known, found, PART)
@@ -112,14 +114,15 @@ def _after_rows(folder: str, known: PassManifest, found: FoundRecord, row: _Row)
 
 
 def _after_measure(folder: str, known: PassManifest, found: FoundRecord, row: _Row) -> _AfterPass:
-    """The record after the first pass of a costly step, which only adds measures. The events of the
-    step come from its second pass."""
+    """Return the record after the first pass of a costly step, which only adds measures. The events
+    of the step come from its second pass."""
     table = _with_sidecar(row, _sidecar(folder, found))
     return _AfterPass([], row._replace(table=table))
 
 
 def _after_sidecar(folder: str, known: PassManifest, found: FoundRecord, row: _Row) -> _AfterPass:
-    """The record after a pass that adds columns, and marks the rows that its step removed."""
+    """Return the record after a pass that adds columns, and marks the rows that its step
+    removed."""
     sidecar = _sidecar(folder, found)
     table = _with_sidecar(row, sidecar)
     if removed := _removed_row(folder, known, found):
@@ -144,7 +147,7 @@ def _sidecar(folder: str, found: FoundRecord) -> pa.Table:
 
 
 def _with_sidecar(row: _Row, sidecar: pa.Table) -> pa.Table:
-    """The row with the columns of its row in the sidecar; those for the engine are left out."""
+    """Add the columns that the sidecar has for the row; columns for the engine are left out."""
     own = sidecar.slice(row.number, 1)
     return with_columns(
         row.table, {name: own[name] for name in own.column_names if not name.startswith(".")}
@@ -162,14 +165,14 @@ def _stored(folder: str, known: PassManifest, found: FoundRecord, ending: str) -
 
 
 def _survivor_events(out: str, entry: PassEntry, last: Event) -> Iterator[Event]:
-    """The path from a duplicate to the record that was kept in its place."""
+    """Yield the path from a duplicate to the record that was kept instead of it."""
     if of := last.facts.get(f"{last.step}.of"):
         for what, facts in families.path_to_survivor(out, entry, last.step, of):
             yield Event(last.step, what, facts)
 
 
 def _shard_events(run: RunManifest, out: str, found: FoundRecord) -> Iterator[Event]:
-    """For each format, the shard that has the record, or why no shard has it."""
+    """Yield, for each format, the shard that contains the record, or why no shard does."""
     for name, written in run.shards.items():
         if failed := _not_written(run, out, name, found.id):
             yield failed
@@ -181,7 +184,7 @@ def _shard_events(run: RunManifest, out: str, found: FoundRecord) -> Iterator[Ev
 
 
 def _not_written(run: RunManifest, out: str, name: str, record_id: str) -> Event | None:
-    """Why the record could not be written in a format; None if it could."""
+    """Explain why the record could not be written in a format; None if it could be written."""
     entry = next(e for e in run.passes if e.kind == "shards" and e.name == name)
     for commit in manifest.load_pass(storage.join(out, entry.folder)).parts:
         for row in shards.not_written(commit).to_pylist():

@@ -1,4 +1,4 @@
-"""Families of duplicates in a finished run: the largest ones, and the path to a survivor."""
+"""Finds families of duplicates in a finished run: the largest ones, and the path to a survivor."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from manifests.storage import parts
 
 
 class Member(NamedTuple):
-    """A dropped record, the record it is a duplicate of, and the similarity of the two."""
+    """A dropped record, the record that it duplicates, and the similarity of the two."""
 
     id: str
     origin: str
@@ -25,9 +25,10 @@ class Member(NamedTuple):
 
 
 class Family(NamedTuple):
-    """A survivor, how many records were dropped for it, and some of them, least similar first.
+    """A survivor, the number of records dropped as its duplicates, and some of these records, least
+    similar first.
 
-    `origin` and `text` are those of the survivor; None if it is a record of an earlier corpus.
+    `origin` and `text` are those of the survivor; None if the survivor is from an earlier corpus.
     """
 
     step: str
@@ -39,7 +40,7 @@ class Family(NamedTuple):
 
 
 def duplicate_passes(run: RunManifest, out: str) -> Iterator[tuple[PassEntry, str]]:
-    """The passes whose dropped records name a survivor, each with the name of its step."""
+    """Yield the passes whose dropped records have a survivor, each with the name of its step."""
     for entry in run.passes:
         if entry.kind == "corpus":
             name = manifest.load_pass(storage.join(out, entry.folder)).steps[0]["name"]
@@ -48,10 +49,10 @@ def duplicate_passes(run: RunManifest, out: str) -> Iterator[tuple[PassEntry, st
 
 
 def largest_families(out: str, count: int, members: int, step: str | None = None) -> list[Family]:
-    """The `count` families with the most dropped records. Up to `members` of these records are
-    given.
+    """Return the `count` families with the most dropped records.
 
-    Families of all steps that drop duplicates, or of the step named `step`.
+    Each family lists up to `members` of its dropped records. The families are those of all steps
+    that drop duplicates, or only of the step named `step`.
     """
     run = manifest.load_run(out)
     found = []
@@ -84,8 +85,8 @@ def _largest_of_step(
 def path_to_survivor(
     out: str, entry: PassEntry, name: str, of: str
 ) -> list[tuple[str, dict[str, Any]]]:
-    """The records on the path from `of` to the survivor. `of` is the id of the record that a
-    dropped record is a duplicate of.
+    """Return the records on the path from `of` to the survivor. `of` is the id of the record that a
+    dropped record duplicates.
 
     Each record comes with its role and its facts: [("by way of", {...}), ("survivor", {...})].
     """
@@ -106,7 +107,7 @@ def _survivor(out: str, record_id: str) -> dict[str, Any]:
 
 
 def _row(tables: list[pa.Table], record_id: str) -> dict[str, Any] | None:
-    """The row of a record in the tables of dropped records; None if it was not dropped."""
+    """Return the row of a record in the tables of dropped records; None if it was not dropped."""
     for table in tables:
         mask = pc.equal(table["id"], record_id)
         if pc.any(mask).as_py():
@@ -116,7 +117,8 @@ def _row(tables: list[pa.Table], record_id: str) -> dict[str, Any] | None:
 
 
 def _dropped(out: str, entry: PassEntry) -> Iterator[pa.Table]:
-    """The tables of records that a pass dropped, one for each part that has some."""
+    """Yield the tables of records that a pass dropped, one table for each part with dropped
+    records."""
     folder = storage.join(out, entry.folder)
     for commit in manifest.load_pass(folder).parts:
         if file := commit.file(DROPPED):
@@ -126,7 +128,8 @@ def _dropped(out: str, entry: PassEntry) -> Iterator[pa.Table]:
 def _records(
     run: RunManifest, out: str, ids: list[str]
 ) -> dict[str, tuple[str | None, str | None]]:
-    """Origin and text of some records by id, as a reader or a reshape step made them."""
+    """Return the origin and text of some records, by id, as a reader or a reshape step made
+    them."""
     found: dict[str, tuple[str | None, str | None]] = {}
     for entry in run.passes:
         wanted = pa.array([i for i in ids if i not in found], pa.string())

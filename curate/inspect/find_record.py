@@ -1,4 +1,4 @@
-"""Find a record of a finished run by its id, the start of its id, or its origin."""
+"""Finds a record of a finished run by its id, the start of its id, or its origin."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ from manifests.storage import parts
 
 
 class StoredRow(NamedTuple):
-    """The row of a record in a file of a pass: a table of one row, and its number in the file.
+    """The row of a record in a file of a pass: a table of one row, and the index of the row in the
+    file.
 
-    `ending` is that of the file: kept (`PART`), dropped or quarantined rows.
+    `ending` is the ending of the file's name: kept (`PART`), dropped or quarantined rows.
     """
 
     table: pa.Table
@@ -34,7 +35,7 @@ class StoredRow(NamedTuple):
 
 
 class FoundRecord(NamedTuple):
-    """A record that matches a request, in the pass that made it. `at`: the number of this pass in
+    """A record that matches a request, in the pass that made it. `at` is the index of this pass in
     the run."""
 
     at: int
@@ -46,11 +47,13 @@ class FoundRecord(NamedTuple):
 
 
 def find_record(run: RunManifest, out: str, wanted: str) -> list[FoundRecord]:
-    """The one record with this id or origin; if there is none, the one whose id starts so. After it
-    come quarantined inputs with the same id and origin, such as a key that occurs twice in a tar.
+    """Return the one record with this id or origin or, if there is none, the one whose id starts
+    with `wanted`.
 
-    If records that a reader made and records made from them have the same origin, it is that of the
-    reader. Raises InputError if no record matches, or more than one.
+    The list continues with quarantined inputs of the same id and origin, such as a key that occurs
+    twice in a tar. An origin may be shared by records that a reader made and records made from
+    them: then the reader's record is returned. Raises InputError if no record matches, or more than
+    one.
     """
     read = [m for at, entry in enumerate(run.passes) if entry.kind == "read"
             for m in _in_pass(out, run, at, wanted)]  # fmt: skip
@@ -71,7 +74,7 @@ def find_record(run: RunManifest, out: str, wanted: str) -> list[FoundRecord]:
 
 
 def ambiguous(found: list[FoundRecord], out: str, wanted: str) -> InputError:
-    """The error for several matches; it says what distinguishes them."""
+    """Build the error for several matches; its message explains how to distinguish them."""
     ids, origins = ({m.id for m in found}, {m.origin for m in found})
     names, fix = ids, "Give more of the id."
     if len(ids) > 1 and all(m.origin == wanted for m in found):
@@ -91,8 +94,8 @@ def ambiguous(found: list[FoundRecord], out: str, wanted: str) -> InputError:
 def _made_from_others(
     run: RunManifest, out: str, wanted: str, known: set[str]
 ) -> list[FoundRecord]:
-    """The records that reshape steps made, in the pass that made them. `known`: ids of records that
-    are no new ones."""
+    """Return matching records that reshape steps made, in the pass that made them. `known` has the
+    ids of records that already existed before these steps."""
     found: list[FoundRecord] = []
     for at, entry in enumerate(run.passes):
         if entry.kind == "rows" and has_reshape(pass_manifest(run, out, at)):
@@ -119,7 +122,7 @@ def _in_pass(out: str, run: RunManifest, at: int, wanted: str) -> Iterator[Found
 
 
 def _matching_rows(folder: str, commit: Commit, ending: str, wanted: str) -> list[StoredRow]:
-    """The rows of a file whose id starts with `wanted`, or whose origin it is."""
+    """Return the rows of a file whose id starts with `wanted`, or whose origin is `wanted`."""
 
     def matches(who: pa.Table) -> pa.ChunkedArray:
         return pc.or_(pc.starts_with(who["id"], wanted), pc.equal(who["origin"], wanted))
@@ -128,7 +131,7 @@ def _matching_rows(folder: str, commit: Commit, ending: str, wanted: str) -> lis
 
 
 def rows_of(folder: str, commit: Commit, ending: str, found: FoundRecord) -> list[StoredRow]:
-    """The rows of the record in the file with this ending: one, or none."""
+    """Return the rows of the record in the file with this ending: one row, or none."""
 
     def matches(who: pa.Table) -> pa.ChunkedArray:
         return pc.and_(pc.equal(who["id"], found.id), pc.equal(who["origin"], found.origin))

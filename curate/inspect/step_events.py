@@ -1,4 +1,4 @@
-"""What the steps of one pass did with a record, by its rows before and after the pass."""
+"""Finds what the steps of one pass did with a record, from its rows before and after the pass."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ from curate.inspect.find_record import StoredRow
 
 PASSED_OVER = "passed over"
 MAY_SUCCEED = "may succeed (the error is transient)"
-"""Beside an input with a transient error: `curate run --retry` processes it again."""
+"""The note shown with an input that has a transient error: `curate run --retry` processes it
+again."""
 
 Identity = dict[str, Any]
-"""A step as the manifest of its pass describes it."""
+"""A step as it is described in the manifest of its pass."""
 
 
 class Event(NamedTuple):
     """What one step did with the record: `Event("words", "dropped", {"words.count": 1})`.
 
-    `facts` hold the evidence: measures, settings, errors.
+    `facts` has the evidence: measures, settings, errors.
     """
 
     step: str
@@ -30,16 +31,16 @@ class Event(NamedTuple):
 
 
 def of_kept(steps: list[Identity], before: pa.Table, after: pa.Table) -> list[Event]:
-    """The events of a record that all steps of a pass kept, or passed over."""
+    """Return the events of a record that every step of a pass kept or passed over."""
     return [_kept(steps, number, before, after) for number in range(len(steps))]
 
 
 def of_removed(
     steps: list[Identity], before: pa.Table, removed: StoredRow, after: pa.Table | None = None
 ) -> list[Event]:
-    """The steps that kept a record, then the one that removed it.
+    """Return the events of the steps that kept a record, then of the step that removed it.
 
-    `after`: its row with what the steps measured, by default as the pass stored it.
+    `after` is its row with the measures of the steps; by default the row that the pass stored.
     """
     row, table = removed.values, removed.table if after is None else after
     at = next(number for number, step in enumerate(steps) if step["name"] == row["step"])
@@ -49,20 +50,22 @@ def of_removed(
 
 
 def of_replaced(steps: list[Identity], before: pa.Table) -> list[Event]:
-    """The steps that kept a record, then the reshape step that made others from it."""
+    """Return the events of the steps that kept a record, then of the reshape step that replaced
+    it."""
     none = before.select([])
     for at, step in enumerate(steps):
         if _is_reshape(step) and not _is_passed_over(steps, at, before, none):
             last = Event(step["name"], "made into other records", {})
             return [*(_kept(steps, number, before, none) for number in range(at)), last]
-    return [Event(steps[0]["name"], "made into other records", {})]  # a run of an older version
+    return [Event(steps[0]["name"], "made into other records", {})]  # made by an older version
 
 
 def of_new_record(steps: list[Identity], row: StoredRow) -> list[Event]:
-    """The reshape step of a pass that made a record, then the later steps of the pass.
+    """Return the event of the reshape step that made a record, then those of the later steps of the
+    pass.
 
-    If several could have made it, it was the last: what an earlier one makes is an input of the
-    next.
+    If several steps could have made the record, the last one did: a record that an earlier step
+    makes is an input of the next.
     """
     after, before = row.table, row.table.select([])
     if row.ending == PART:
@@ -77,13 +80,14 @@ def of_new_record(steps: list[Identity], row: StoredRow) -> list[Event]:
 
 
 def reasons(row: dict[str, Any]) -> dict[str, Any]:
-    """Why a step removed a row, and whether `--retry` may help."""
+    """Return why a step removed a row, and whether `--retry` may help."""
     why = {name: row[name] for name in ("reason", "error", "message") if row.get(name)}
     return {**why, "retry": MAY_SUCCEED} if row.get("later") else why
 
 
 def _kept(steps: list[Identity], number: int, before: pa.Table, after: pa.Table) -> Event:
-    """The event of a step that kept the record, or whose `only` did not select it."""
+    """Return the event of a step that kept the record, or whose `only` did not select the
+    record."""
     step = steps[number]
     if _is_passed_over(steps, number, before, after):
         return Event(step["name"], PASSED_OVER, {"only": step["only"]})
@@ -91,7 +95,7 @@ def _kept(steps: list[Identity], number: int, before: pa.Table, after: pa.Table)
 
 
 def _is_passed_over(steps: list[Identity], number: int, before: pa.Table, after: pa.Table) -> bool:
-    """Whether it is known that the step's `only` did not select the record."""
+    """Whether the step's `only` certainly did not select the record."""
     step = steps[number]
     for column, allowed in (step["only"] or {}).items():
         row = _row_with(column, steps, number, before, after)
@@ -103,8 +107,12 @@ def _is_passed_over(steps: list[Identity], number: int, before: pa.Table, after:
 def _row_with(
     column: str, steps: list[Identity], number: int, before: pa.Table, after: pa.Table
 ) -> pa.Table | None:
-    """The row, of the two, in which a column has the value that it had just before a step. None if
-    neither has: steps of the pass rewrote it before and after, so the value was never stored."""
+    """Return the row, `before` or `after`, in which the column has its value from just before a
+    step.
+
+    Returns None if neither has it: steps of the pass rewrote the column both before and after that
+    point, so the value was never stored.
+    """
     if column in after.column_names and not _rewritten(column, steps[number:]):
         return after
     if column in before.column_names and not _rewritten(column, steps[:number]):
@@ -114,7 +122,7 @@ def _row_with(
 
 def _rewritten(column: str, steps: list[Identity]) -> bool:
     """Whether one of the steps may have changed the column. A reshape step may change any column of
-    the record, except the name of its source."""
+    the record except `source`."""
     free = "." not in column and column != "source"
     return any(column in s.get("rewrites", []) or (free and _is_reshape(s)) for s in steps)
 
@@ -124,13 +132,13 @@ def _is_reshape(step: Identity) -> bool:
 
 
 def _facts(step: Identity, row: pa.Table) -> dict[str, Any]:
-    """What a step measured of a row, and its settings."""
+    """Return the measures of a row that a step added, and the step's settings."""
     own = [name for name in row.column_names if name.startswith(f"{step['name']}.")]
     measured = {name: row[name][0].as_py() for name in own}
     return {**{k: v for k, v in measured.items() if v is not None}, **_settings(step)}
 
 
 def _settings(step: Identity) -> dict[str, Any]:
-    """The settings of a step, without those that are empty or too large for a line."""
+    """Return the settings of a step, except those that are empty or too long for one line."""
     flat = {k: v for k, v in step["parameters"].items() if v not in (None, [], {})}
     return {k: v for k, v in flat.items() if not (isinstance(v, list) and isinstance(v[0], dict))}

@@ -1,4 +1,5 @@
-"""A recipe: the YAML a user writes, read, checked, and built into readers and steps."""
+"""Reads and checks recipes, the YAML files that users write, and builds readers and steps from
+them."""
 
 from curate.recipe.model import Loaded, Recipe, build, json_schema, load
 

@@ -1,4 +1,4 @@
-"""Checks a recipe and builds it. A mistake raises an error with the line, the field and the nearest
+"""Checks a recipe and builds it. An error gives the line, the field and the nearest valid
 spelling."""
 
 from __future__ import annotations
@@ -29,14 +29,15 @@ R = TypeVar("R")
 
 
 def _bare_names(steps: Any) -> Any:
-    """A step without settings may be written as its name alone: `- image_decodes`."""
+    """Convert bare names: a step without settings may be written as its name alone, `-
+    image_decodes`."""
     if not isinstance(steps, list):
         return steps
     return [{step: {}} if isinstance(step, str) else step for step in steps]
 
 
 class Recipe(BaseModel):
-    """All settings of a run. `sources` and `steps` are checked against the catalog later."""
+    """All settings of a run. `sources` and `steps` are checked later, against the catalog."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -57,7 +58,7 @@ class Recipe(BaseModel):
 
 
 class Loaded(NamedTuple):
-    """A recipe, and the readers and steps built from it. `base`: the folder where relative uris
+    """A recipe, and the readers and steps built from it. `base` is the folder where relative uris
     start."""
 
     recipe: Recipe
@@ -72,7 +73,8 @@ class Loaded(NamedTuple):
 
 
 def load(uri: str, settings: list[str] | None = None, base: str | None = None) -> Loaded:
-    """Read, expand and check a recipe file. `settings`: `path.to.field=value`, applied last."""
+    """Read, expand and check a recipe file. `settings` are `path.to.field=value`, and are applied
+    last."""
     content, text = read(uri)
     for setting in settings or []:
         assign(content, setting)
@@ -80,8 +82,8 @@ def load(uri: str, settings: list[str] | None = None, base: str | None = None) -
 
 
 def build(content: dict[str, Any], text: Text | None = None, base: str = "") -> Loaded:
-    """A recipe from plain data: the content of a file or of a manifest. `text`: the lines of the
-    file, for error messages."""
+    """Build a recipe from plain data: the content of a recipe file or of a manifest. `text` has the
+    lines of the file, for error messages."""
     text = text or Text("recipe", {})
     recipe = _model(Recipe, content, text, ())
     readers = [_reader(s, text, ("sources", i)) for i, s in enumerate(recipe.sources)]
@@ -113,7 +115,7 @@ def _refusal(error: ValidationError, kind: type[BaseModel], text: Text, path: Pa
         return RecipeError(f"no setting named '{name}'.", place, nearest(name, known))
     if first["type"] == "missing":
         return RecipeError(f"'{name}' is missing.", place)
-    if first["type"] == "value_error":  # raised by a validator of ours, with a full sentence
+    if first["type"] == "value_error":  # raised by a validator of ours, as a full sentence
         message = str(first["ctx"]["error"])
         return RecipeError(message if message.endswith((".", "?")) else f"{message}.", place)
     value = "" if isinstance(first["input"], dict) else f" (not {first['input']!r})"
@@ -121,12 +123,12 @@ def _refusal(error: ValidationError, kind: type[BaseModel], text: Text, path: Pa
 
 
 def _inside(error: ErrorDetails) -> Path:
-    """The path of an error inside the model, without the names of validators."""
+    """Return the path of an error within the model, without the names of validators."""
     return tuple(p for p in error["loc"] if isinstance(p, int) or not p.startswith("function-"))
 
 
 def _new_name(error: ErrorDetails, kind: type[BaseModel]) -> str | None:
-    """The new name of a setting, if the recipe has its old name; else None."""
+    """Return the new name of a setting if the recipe uses its old name, otherwise None."""
     *path, name = _inside(error) or ("",)
     if error["type"] != "extra_forbidden":
         return None
@@ -134,9 +136,10 @@ def _new_name(error: ErrorDetails, kind: type[BaseModel]) -> str | None:
 
 
 def _model_at(kind: Any, path: Path) -> type[BaseModel]:
-    """The model at a path inside a model; a number in the path is an item of a list of models."""
+    """Return the model at a path within a model; a number in the path is an index in a list of
+    models."""
     for name in path:
-        if isinstance(name, int):  # one of a list of models
+        if isinstance(name, int):  # an index in a list of models
             kind = get_args(kind)[0]
         elif name in kind.model_fields:
             kind = kind.model_fields[name].annotation
@@ -171,7 +174,7 @@ class _Item(NamedTuple):
 
 
 def _expand(steps: list[Any], text: Text) -> list[_Item]:
-    """One item for each step; a preset is replaced by its steps."""
+    """Return one item for each step; a preset is replaced by its steps."""
     items: list[_Item] = []
     for number, entry in enumerate(steps):
         path: Path = ("steps", number)
@@ -226,8 +229,8 @@ def _required_name(
     planned: list[PlannedStep],
     seen: Counter[str],
 ) -> str:
-    """The name of a row step that a corpus step needs, in this run. The step is added if it is
-    missing."""
+    """Return the name, in this run, of a row step that a corpus step needs. If the recipe does not
+    contain the step, it is added."""
     for known in planned:
         if known.step == step and known.only in (None, only):
             return known.name
@@ -236,8 +239,7 @@ def _required_name(
 
 
 def _check_columns(planned: list[PlannedStep], place: str) -> None:
-    """Raises RecipeError if a step reads a column, or selects rows by a column, that does not
-    exist."""
+    """Raise RecipeError if a step reads, or selects rows by, a column that does not exist."""
     last = planned[-1]
     schema = part_schema(planned[:-1])
     known = schema.names
@@ -268,7 +270,8 @@ def _only(value: Any, text: Text, path: Path) -> dict[str, list[Any]] | None:
 
 
 def json_schema() -> dict[str, Any]:
-    """The JSON Schema of a recipe, for editors: every reader, step and preset with its settings."""
+    """Return the JSON Schema of a recipe, for editors: every reader, step and preset with its
+    settings."""
     schema = Recipe.model_json_schema()
     defs = schema.setdefault("$defs", {})
     sources, steps = [], []

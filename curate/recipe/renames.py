@@ -1,7 +1,8 @@
-"""The new names of settings, measures and steps that were renamed, for old names in a recipe.
+"""Finds the new names of renamed settings, measures and steps, for recipes that use the old names.
 
 A step or reader class declares its old settings and measures as `renamed = {"old": "new"}`; the
-catalog lists renamed steps and readers. An old name is refused, and never read as the new name.
+catalog lists renamed steps and readers. An old name raises an error; it is never replaced by the
+new name automatically.
 """
 
 from __future__ import annotations
@@ -17,13 +18,14 @@ from manifests.errors import RecipeError
 
 
 def new_setting(kind: type[BaseModel], name: str) -> str | None:
-    """The new name of an old setting of a model; None if `name` is not an old setting."""
+    """Return the new name of a renamed setting of a model; None if `name` is not an old name."""
     renamed: dict[str, str] = getattr(kind, "renamed", {})
     return renamed.get(name)
 
 
 def new_column(column: str, steps: Iterable[PlannedStep]) -> str | None:
-    """The new name of an old column, such as `old_step.old_measure`; None if it is not old."""
+    """Return the new name of a renamed column, such as `old_step.old_measure`; None if the column
+    was not renamed."""
     name, dot, measure = column.partition(".")
     if not dot:
         return None
@@ -35,9 +37,9 @@ def new_column(column: str, steps: Iterable[PlannedStep]) -> str | None:
 
 
 def refuse_old(columns: Mapping[str, Any] | list[str], steps: list[PlannedStep], at: str) -> None:
-    """Raises RecipeError if one of `columns` is an old name, such as `old_step.old_measure`.
+    """Raise RecipeError if one of `columns` is an old name, such as `old_step.old_measure`.
 
-    `at`: the place of `columns` in the recipe.
+    `at` is the place of `columns` in the recipe.
     """
     for column in columns:
         if now := new_column(column, steps):

@@ -1,4 +1,5 @@
-"""Reads the YAML of a recipe: its lines for error messages, includes, variables and `--set`."""
+"""Reads the YAML of a recipe, with includes, variables, `--set`, and line numbers for error
+messages."""
 
 from __future__ import annotations
 
@@ -17,13 +18,14 @@ _VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
 
 
 class Text(NamedTuple):
-    """The name of a YAML file, and the line where each path in the file begins."""
+    """The name of a YAML file, and the line at which each path in the file begins."""
 
     name: str
     lines: dict[Path, int]
 
     def place(self, path: Path) -> str:
-        """`place(("steps", 0, "words")) -> "recipe.yaml:6: steps[0].words"`."""
+        """Format a place for an error message: `place(("steps", 0, "words")) -> "recipe.yaml:6:
+        steps[0].words"`."""
         above = (path[:n] for n in range(len(path), -1, -1))
         line = next((self.lines[p] for p in above if p in self.lines), 0)
         where = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in path).lstrip(".")
@@ -31,9 +33,10 @@ class Text(NamedTuple):
 
 
 def read(uri: str, seen: tuple[str, ...] = ()) -> tuple[dict[str, Any], Text]:
-    """A recipe file as plain data, merged over the recipe its `base` names, and its lines.
+    """Read a recipe file.
 
-    `seen`: the files that include this one.
+    Returns the recipe as plain data, merged over the recipe given by its `base`, and the lines of
+    the file. `seen` lists the files that include this one.
     """
     if uri in seen:
         raise RecipeError(f"the recipe includes itself through {' -> '.join(seen)}", uri)
@@ -57,7 +60,8 @@ def read(uri: str, seen: tuple[str, ...] = ()) -> tuple[dict[str, Any], Text]:
 
 
 def _plain(node: Any, path: Path, lines: dict[Any, int], name: str) -> Any:
-    """YAML nodes as plain data, with variables filled in; adds the line of each to `lines`."""
+    """Convert a YAML node to plain data, with variables replaced; add the line of each value to
+    `lines`."""
     lines[path] = node.start_mark.line + 1
     if isinstance(node, yaml.MappingNode):
         out: dict[str, Any] = {}
@@ -89,7 +93,7 @@ def _variable(match: re.Match[str], name: str, node: Any) -> str:
 
 
 def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    """Two recipes as one: mappings are merged; any other value of `above` replaces the value of
+    """Merge two recipes: mappings are merged, and any other value of `above` replaces that of
     `below`."""
     out = dict(below)
     for key, value in above.items():
@@ -101,7 +105,7 @@ def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
 def assign(content: dict[str, Any], setting: str) -> None:
     """Apply a setting such as `steps.words.min=5` to the content of a recipe, in place.
 
-    An item of a list is named by its number, its `name`, or its key.
+    An item of a list is selected by its index, its `name`, or its key.
     """
     path, equals, value = setting.partition("=")
     if not equals:
@@ -116,8 +120,8 @@ def assign(content: dict[str, Any], setting: str) -> None:
 
 
 def _enter(at: Any, name: str, setting: str) -> Any:
-    """The value with the name `name` inside a mapping or a list. A mapping without the name gets an
-    empty mapping for it."""
+    """Return the value named `name` in a mapping or a list. If a mapping does not have this key, an
+    empty mapping is added under it."""
     if isinstance(at, dict):
         if at.get(name) is None:
             at[name] = {}

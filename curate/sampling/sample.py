@@ -1,4 +1,4 @@
-"""A uniform sample of the corpus: the records whose hash of (seed, id) is smallest."""
+"""Draws a uniform sample of the corpus: the records with the smallest hashes of (seed, id)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from manifests.record import random_keys
 from manifests.step import Context, Corpus, CorpusStep, Outcome, Part, Workspace, reasons
 
 _BIN_BITS = 16
-"""Keys are counted in 2^16 bins (ours): for a billion records, a bin has about 15,000 keys."""
+"""Keys are counted in 2^16 bins (our choice). With a billion records, a bin has about 15,000
+keys."""
 
 
 class Sample(CorpusStep):
@@ -42,7 +43,7 @@ class Sample(CorpusStep):
         return {"rank": pa.float64()}
 
     def fit(self, corpus: Corpus, workspace: Workspace, seed: int) -> int | None:
-        """The largest random key that is kept; None if no record is kept."""
+        """Return the largest random key that is kept; None if no record is kept."""
         total = sum(part.rows for part in corpus.parts)
         count = min(total, self.rows if self.rows is not None else round(total * (self.share or 0)))
         if count == 0:
@@ -65,7 +66,8 @@ class Sample(CorpusStep):
 
 @dataclass(frozen=True)
 class _BinCounts:
-    """A task: count the random keys of a part in each bin. The first bits of a key are its bin."""
+    """The work for one part: count the random keys in each bin. The first bits of a key are its
+    bin."""
 
     corpus: Corpus
     seed: int
@@ -77,7 +79,7 @@ class _BinCounts:
 
 @dataclass(frozen=True)
 class _KeysOfBin:
-    """A task: find the random keys of a part that are in one bin."""
+    """Finds the random keys of a part that are in one bin."""
 
     corpus: Corpus
     seed: int

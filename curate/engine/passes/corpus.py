@@ -109,7 +109,7 @@ class CorpusPass(Pass[CorpusTask]):
 
 @dataclass(frozen=True)
 class ApplyFit:
-    """The work of a worker for a corpus task. `fit` is what the step found in the corpus."""
+    """Runs a corpus task on a worker. `fit` is what the step found in the corpus."""
 
     media: MediaOptions
     step: PlannedStep
@@ -206,7 +206,7 @@ def read_selected(planned: PlannedStep, view: PartView, columns: tuple[str, ...]
 
 @dataclass(frozen=True)
 class CountSelected:
-    """The work of a worker that counts the rows of a part that the step processes."""
+    """Counts the rows of a part that the step processes, on a worker."""
 
     planned: PlannedStep
 

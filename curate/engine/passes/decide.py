@@ -54,7 +54,7 @@ class DecidePass(Pass[PartTask]):
 
 @dataclass(frozen=True)
 class DecidePart:
-    """The work of a worker for a decide task."""
+    """Runs a decide task on a worker."""
 
     step: PlannedStep
     before: list[PlannedStep]
@@ -68,7 +68,7 @@ class DecidePart:
         measured = {name: table[name].combine_chunks() for name in columns}
         drop = decide(step, measured, table.num_rows)
         passed_over = table[PASSED_OVER].combine_chunks()
-        # A row that was not measured is not dropped by its measures.
+        # Rows that were passed over have no measures, so they are not dropped.
         drop = pc.if_else(passed_over, pa.scalar(None, pa.string()), drop)
         found = table.select(list(errors)).rename_columns(ERRORS.names)
         answer = Answer({}, drop, found.cast(ERRORS))

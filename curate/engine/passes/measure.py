@@ -117,7 +117,7 @@ class MeasurePass(Pass[MeasureTask]):
 
 @dataclass(frozen=True)
 class MeasurePart:
-    """The work of a worker for a measure task. `digests` are the digests of the files the step
+    """Runs a measure task on a worker. `digests` are the digests of the files the step
     loads."""
 
     media: MediaOptions

@@ -79,7 +79,7 @@ class OrderPass(Pass[OrderTask]):
 
 @dataclass(frozen=True)
 class SortPart:
-    """The work of a worker for an order task."""
+    """Runs an order task on a worker."""
 
     schema: pa.Schema
     seed: int

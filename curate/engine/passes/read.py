@@ -72,7 +72,7 @@ def read_task(reader: Reader, split: Split) -> ReadTask:
 
 @dataclass(frozen=True)
 class ReadSplit:
-    """The work of a worker for a read task."""
+    """Runs a read task on a worker."""
 
     media: MediaOptions
     reader: Reader

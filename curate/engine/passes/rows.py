@@ -56,7 +56,7 @@ class RowsPass(Pass[PartTask]):
 
 @dataclass(frozen=True)
 class RunSteps:
-    """The work of a worker for a rows task."""
+    """Runs all steps of the pass on one part, on a worker."""
 
     media: MediaOptions
     fused: FusedSteps

@@ -50,7 +50,7 @@ class ShardsPass(Pass[ShardTask]):
 
     @property
     def folder_name(self) -> str:
-        """The name has no fingerprint: the shards of a format are always in the same folder."""
+        """The folder name has no fingerprint: a format always has the same folder for its shards."""
         return f"write-{self.name}"
 
     def files_folder(self, run: RunContext) -> str:
@@ -89,7 +89,7 @@ class ShardsPass(Pass[ShardTask]):
 
 @dataclass(frozen=True)
 class WriteShard:
-    """The work of a worker for a shard task. The commit is written to `folder`, the files to
+    """Runs a shard task on a worker. The commit is written to `folder`, the files to
     `shards`."""
 
     media: MediaOptions

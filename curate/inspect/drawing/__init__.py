@@ -1,1 +1,1 @@
-"""Images of records with their annotations drawn on them."""
+"""Draws the annotations of records on their images."""

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 MIN_SIDE, MAX_SIDE = 480, 4096
-"""In pixels. A small image is enlarged until its shorter side is MIN_SIDE or its longer side is
-MAX_SIDE."""
+"""Limits in pixels: a small image is enlarged until its shorter side is MIN_SIDE or its longer side
+is MAX_SIDE."""
 MAX_LABELLED = 40
 """The maximum number of objects that are all labelled. If there are more objects, each label is
 drawn only once, at the first object that has it."""

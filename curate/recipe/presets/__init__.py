@@ -1,4 +1,4 @@
-"""Published filters as lists of steps: one YAML file for each, with the evidence for every
+"""Published filters as lists of steps. Each filter is a YAML file with the evidence for every
 number."""
 
 from curate.recipe.presets.loader import Evidence, Preset, load_presets

@@ -1,6 +1,6 @@
-"""Reads the YAML files of the presets, which lie beside this module.
+"""Reads the YAML files of the presets, which are in the folder of this module.
 
-A file gives each setting its value, and beside the value its evidence. `published` means that the
+A file gives each setting its value and the evidence for the value. `published` means that the
 number is in the authors' own code or paper, `documented` that the authors of a library or model
 recommend the number, and `ours` that we chose the number. `source` names one of the file's
 `sources`, and `detail` is the place in that source. `differs` explains how our measure differs from
@@ -43,8 +43,8 @@ class Evidence(_Entry):
 
 
 class Preset(_Entry):
-    """A list of steps that a recipe includes by one name. `left_out`: published rules that are not
-    among the steps."""
+    """A list of steps that a recipe includes by one name. `left_out` lists published rules that the
+    steps do not implement."""
 
     description: str
     sources: dict[str, str]
@@ -70,7 +70,7 @@ class Preset(_Entry):
 
     @property
     def steps(self) -> list[dict[str, dict[str, Any]]]:
-        """The steps as a recipe would list them: `[{"words": {"min": 3}}]`."""
+        """The steps in the form in which a recipe lists them: `[{"words": {"min": 3}}]`."""
         return [
             {step: {name: setting.value for name, setting in given.items()}}
             for entry in self.settings
@@ -79,7 +79,7 @@ class Preset(_Entry):
 
     @property
     def evidence(self) -> dict[str, Evidence]:
-        """The evidence for each setting, by `step.setting`."""
+        """The evidence for each setting, by the key `step.setting`."""
         return {f"{step}.{name}": self._evidence(setting) for step, name, setting in self._each()}
 
     def _each(self) -> list[tuple[str, str, Setting]]:
@@ -97,7 +97,7 @@ class Preset(_Entry):
 
 @cache
 def load_presets() -> dict[str, Preset]:
-    """All presets, by the names of their files, in order."""
+    """Load all presets, by the names of their files, in order."""
     files = [f for f in resources.files(__package__).iterdir() if f.name.endswith(_ENDING)]
     texts = {f.name.removesuffix(_ENDING): f.read_text("utf-8") for f in files}
     return {name: Preset.model_validate(yaml.safe_load(texts[name])) for name in sorted(texts)}

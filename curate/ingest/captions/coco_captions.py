@@ -35,10 +35,10 @@ class CocoCaptions(Reader):
     Each annotation becomes a record with the image `file_name` below `media_root`, followed by the
     `caption`. If the caption is null, the record has only the image. An image without annotations
     produces no record. The other fields of the annotation go to `meta`, and the other fields of its
-    entry in `images` go to `image` in `meta`. The width and height in the JSON are ignored; they
-    are read from the image file. A record's key is the file's name and the annotation's id; a
-    second annotation with the same id is quarantined. A task holds only the image entries of its
-    own split in memory, even if the file has many more.
+    entry in `images` go to `image` in `meta`. The record's width and height are read from the image
+    file. A record's key is the file's name and the annotation's id; a second annotation with the
+    same id is quarantined. A task holds only the image entries of its own split in memory, even if
+    the file has many more.
     """
 
     suffixes: ClassVar[tuple[str, ...]] = SUFFIXES

@@ -1,4 +1,5 @@
-"""Cuts a stream of chunks into the elements of a JSON array or object, one element in memory."""
+"""Splits a stream of chunks into the elements of a JSON array or object. Only one element is in
+memory."""
 
 from __future__ import annotations
 
@@ -13,18 +14,18 @@ from manifests.errors import InputError, RowError
 from manifests.text.json_states import AT, CLOSED, SPOILED, STATE, TOP, new_state
 
 MAX_ELEMENT_BYTES = 64 << 20
-"""A longer element is an error (ours): a closing bracket is missing, and the rest of the file would
-fill the memory."""
+"""A longer element is an error (our choice): its closing bracket is probably missing, and the rest
+of the file would fill the memory."""
 REPAIR = "Repair the file."
 BLANKS = b" \t\r\n"
 BOM = b"\xef\xbb\xbf"
 
 
 class Element(NamedTuple):
-    """One element: its bytes `data`, and their range `start` to `stop` in the file.
+    """One element of an array or object: its bytes, and their range `start` to `stop` in the file.
 
-    `number` counts the elements of the array from 0. An element that is cut off, too long, or not
-    an element at all has a `fault` in place of complete data.
+    `number` is the element's index in the array, from 0. `fault` is an error message if the element
+    is cut off, too long, or not an element; its data may then be incomplete.
     """
 
     number: int
@@ -34,8 +35,8 @@ class Element(NamedTuple):
     fault: str = ""
 
     def value(self) -> Any:
-        """The element, parsed. If a key occurs twice, the last one counts. RowError if it is
-        broken."""
+        """The parsed element. If a key occurs twice, its last value is used. Raises RowError if the
+        element is broken."""
         if self.fault:
             raise RowError(self.fault, fix=REPAIR)
         try:
@@ -57,10 +58,10 @@ class Element(NamedTuple):
 def after_bracket(
     chunks: Iterator[bytes], start: int, bracket: bytes
 ) -> tuple[int, Iterator[bytes]]:
-    """Returns the position after the opening bracket, and the chunks from that position on.
+    """Skips the opening bracket. Returns the position after it, and the chunks from there on.
 
-    `start` is the position of the first chunk. RowError if anything except whitespace and a byte
-    order mark comes before the bracket.
+    `start` is the position of the first chunk. Raises RowError if anything except whitespace and a
+    byte order mark comes before the bracket.
     """
     at = start
     for chunk in chunks:
@@ -77,11 +78,11 @@ def after_bracket(
 def pieces(
     chunks: Iterator[bytes], start: int, number: int, *, is_array: bool
 ) -> Iterator[Element]:
-    """The elements of an array, or the keys and values of an object in turn, from `start` on.
+    """Yields the elements of an array, or alternately the keys and values of an object.
 
-    `start` is the position after the opening bracket or after a border, and `number` is the number
-    of the first element there. If the array or object does not end properly, an additional last
-    element has the fault.
+    `start` is the position of the first chunk: after the opening bracket or after a border.
+    `number` is the number of the first element there. If the array or object does not end properly,
+    one more element is yielded at the end, with the fault.
     """
     memory = new_state(start)
     held = bytearray()  # bytes of the current element from earlier chunks
@@ -109,10 +110,11 @@ def pieces(
 
 
 def _limited(element: Element, is_array: bool) -> Element:
-    """The element, without its bytes if it is larger than MAX_ELEMENT_BYTES.
+    """Removes the bytes of an element that is larger than MAX_ELEMENT_BYTES; returns any other
+    element unchanged.
 
-    In an array, such an element is a fault. In an object it is not: a value may be an array that is
-    almost as long as the file, and only its byte range is needed.
+    In an array, such an element gets a fault. In an object it does not: a value may be an array
+    that is almost as long as the file, and only its byte range is needed.
     """
     size = element.stop - element.start
     if size <= MAX_ELEMENT_BYTES:
@@ -124,11 +126,11 @@ def _limited(element: Element, is_array: bool) -> Element:
 
 
 def _ending(state: int, last: Element, broken: str, is_array: bool) -> Iterator[Element]:
-    """Yields an element with a fault if the closing bracket is missing or if something follows it;
+    """Yields an element with a fault if the closing bracket is missing or if other data follows it;
     otherwise yields nothing.
 
-    `last` has the bytes after the last border. `broken` is the error that ended the reading of the
-    file, or empty.
+    `last` has the bytes after the last border. `broken` is the message of the error that stopped
+    reading, or empty.
     """
     at, kind = last.stop, "array" if is_array else "object"
     if state == SPOILED:
@@ -148,7 +150,8 @@ def _ending(state: int, last: Element, broken: str, is_array: bool) -> Iterator[
 def scan_chunks(
     chunks: Iterable[bytes], memory: np.ndarray, *, is_array: bool
 ) -> Iterator[tuple[bytes, int, np.ndarray]]:
-    """Yields each chunk, its position, and the borders in it, as `scan` returns them.
+    """Yields (chunk, its position, borders in it) for each chunk. The borders are as `scan` returns
+    them.
 
     The array of borders is overwritten when the next chunk is scanned.
     """

@@ -1,4 +1,4 @@
-"""JSON arrays of any size, cut into splits at borders between elements."""
+"""Cuts JSON arrays of any size into splits, at borders between elements."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ from manifests.text.json_states import CLOSED, STATE, new_state
 def array_splits(
     file: File, place: str, array: ByteRange = WHOLE_FILE, split_bytes: int = SPLIT_BYTES
 ) -> Iterator[Split]:
-    """Splits of at least `split_bytes` that end at a border between elements, found in one scan.
+    """Yields splits of at least `split_bytes` that end at a border between elements. The array is
+    scanned once.
 
-    `start` and `stop` are bytes, and `first` is the number of elements before the split: these are
-    the arguments of `elements`. A compressed file is one split, because it can only be read from
-    its start.
+    In a split, `start` and `stop` are byte positions, and `first` is the number of elements before
+    the split; pass them to `elements`. A compressed file is one split, because it can be read only
+    from its start.
     """
     start, first = array.start, 0
     if not is_compressed(place) and _size(file, array) > split_bytes:
@@ -37,7 +38,8 @@ def _size(file: File, array: ByteRange) -> int:
 
 
 def _cuts(place: str, array: ByteRange, split_bytes: int) -> Iterator[tuple[int, int]]:
-    """The positions to cut at, each with the number of elements before it."""
+    """Yields (position, number of elements before it) for each position at which the array is
+    cut."""
     try:
         at, chunks = after_bracket(read_chunks(place, *array), array.start, b"[")
     except RowError:

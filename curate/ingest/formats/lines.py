@@ -1,4 +1,4 @@
-"""Text files by lines: cut into splits at newlines, and streamed with exact line numbers."""
+"""Cuts text files into splits at newlines, and reads their lines with exact line numbers."""
 
 from __future__ import annotations
 
@@ -12,15 +12,17 @@ from manifests.errors import FileError, RowError
 from manifests.storage import File
 
 MAX_LINE_BYTES = 256 << 20
-"""A longer line is an error (ours): a line is held in memory, and no real line is this long."""
+"""A longer line is an error (our choice): a whole line is held in memory, and no real line is this
+long."""
 _BOM = b"\xef\xbb\xbf"
 
 
 def line_splits(file: File, context: Context, split_bytes: int = SPLIT_BYTES) -> Iterator[Split]:
-    """Splits of at least `split_bytes`. Each ends after a newline or at the end of the file.
+    """Yields splits of at least `split_bytes`. Each split ends after a newline or at the end of the
+    file.
 
-    `start` and `stop` are bytes; `first` is the number of lines before the split. A compressed file
-    is one split, because it can only be read from its start.
+    In a split, `start` and `stop` are byte positions, and `first` is the number of lines before it.
+    A compressed file is one split, because it can be read only from its start.
     """
     if is_compressed(file.uri) or file.size <= split_bytes:
         yield Split((file,))
@@ -39,11 +41,11 @@ def line_splits(file: File, context: Context, split_bytes: int = SPLIT_BYTES) ->
 
 
 def lines(split: Split, context: Context) -> Iterator[tuple[int, bytes]]:
-    """Each line with its number in the file, counted from 1 as editors do.
+    """Yields (line number, line) for each line of a split. Lines of the file are numbered from 1.
 
-    `b"a\\r\\nb"` -> (1, b"a"), (2, b"b"). Line ends (LF or CRLF) and a byte order mark are removed.
-    Only one block and one line are in memory. FileError for a broken compressed file, or for a line
-    over MAX_LINE_BYTES.
+    `b"a\\r\\nb"` -> (1, b"a"), (2, b"b"). Line endings (LF or CRLF) and a byte order mark are
+    removed. Only one block and one line are in memory. Raises FileError for a broken compressed
+    file, or for a line over MAX_LINE_BYTES.
     """
     number, held, held_bytes = split.first, list[bytes](), 0
     for block in _without_bom(split, context):
@@ -69,7 +71,8 @@ def line_batches(split: Split, context: Context) -> Iterator[list[tuple[int, byt
 
 
 def decoded(number: int, line: bytes) -> str:
-    """A line as text. RowError with the position of the first byte that is not UTF-8."""
+    """The line decoded as UTF-8. If a byte is invalid, raises a RowError that names the first
+    invalid position."""
     try:
         return line.decode()
     except UnicodeDecodeError as error:

@@ -1,4 +1,5 @@
-"""Tables whose cells may be lists or objects: parquet, JSON lines, and JSON arrays of objects."""
+"""Reads tables whose cells may be lists or objects: parquet, JSON lines, and JSON arrays of
+objects."""
 
 from __future__ import annotations
 
@@ -28,10 +29,10 @@ _BLANKS = BOM + BLANKS
 
 
 class RowBatch(NamedTuple):
-    """Rows as dicts by column, with their numbers in the file; and broken rows, with their errors.
+    """Valid rows as dicts, with their numbers in the file; and broken rows, with their errors.
 
-    Rows are numbered from 0, lines from 1. Rows of a parquet file do not have its columns of bytes;
-    `table` has all columns.
+    Rows are numbered from 0, but lines of JSON lines from 1. The dicts do not include a parquet
+    file's binary columns; `table` has all columns.
     """
 
     numbers: list[int]
@@ -41,7 +42,7 @@ class RowBatch(NamedTuple):
 
 
 def row_splits(file: File, context: Context) -> Iterator[Split]:
-    """The splits of a file. They are small, because each row opens an image."""
+    """Yields the splits of a file. Splits are small, because each row opens an image."""
     if _is_parquet(file):
         return parquet.row_group_splits(file, context)
     size_bytes = max(MIN_SPLIT_BYTES, file.size // MAX_SPLITS)
@@ -52,7 +53,7 @@ def row_splits(file: File, context: Context) -> Iterator[Split]:
 
 
 def row_batches(split: Split, context: Context) -> Iterator[RowBatch]:
-    """The rows of a split, in batches of a few thousand rows."""
+    """Yields the rows of a split in batches of a few thousand rows."""
     file = split.files[0]
     if _is_parquet(file):
         for batch in parquet.batches(split, context):
@@ -69,7 +70,7 @@ def row_batches(split: Split, context: Context) -> Iterator[RowBatch]:
 
 
 def column_names(head: Head) -> set[str]:
-    """The columns of a parquet file, or the keys of the first object of a JSON file."""
+    """The column names of a parquet file, or the keys of the first object of a JSON file."""
     schema = parquet.sniffed_schema(head)
     if schema is not None:
         return set(schema.names)
@@ -78,7 +79,7 @@ def column_names(head: Head) -> set[str]:
 
 
 def first_row(head: Head) -> dict[str, Any] | None:
-    """The first object of a JSON array, or of JSON lines; None for any other file."""
+    """The first object of a JSON array or of a JSON lines file; None for any other file."""
     start = head.data.lstrip(_BLANKS)
     try:
         if start.startswith(b"["):
@@ -103,7 +104,8 @@ def _object(element: Any) -> dict[str, Any] | RowError:
 
 
 def _separate(numbered: Any) -> RowBatch:
-    """A batch of numbered rows. Rows that are errors become the broken rows of the batch."""
+    """Makes a batch of numbered rows. A row that is an error is added to the batch's broken
+    rows."""
     batch = RowBatch([], [], [])
     for number, row in numbered:
         if isinstance(row, RowError):

@@ -19,14 +19,16 @@ from manifests.storage import File
 SUFFIXES = (".parquet", ".parq", ".pq")
 MAGIC = b"PAR1"
 SPLIT_ROWS = 1 << 17
-"""Rows in one split (ours: seconds of opening images)."""
+"""Largest number of rows in one split (our choice: it takes seconds to open their images)."""
 BATCH_BYTES = 32 << 20
-"""Bytes in one batch (ours): rows may hold images, and a nested Arrow array is at most 2 GiB."""
+"""Size of one batch in bytes (our choice): rows may have images, and a nested Arrow array can be at
+most 2 GiB."""
 _BUFFER_BYTES = 1 << 20
 
 
 class Batch(NamedTuple):
-    """Valid rows with their numbers in the file, from 0; and the broken rows with their errors."""
+    """The valid rows, with their numbers in the file from 0, and the broken rows, with their
+    errors."""
 
     numbers: np.ndarray
     rows: pa.RecordBatch
@@ -35,7 +37,8 @@ class Batch(NamedTuple):
 
 @contextlib.contextmanager
 def open_parquet(file: File, base: str) -> Iterator[pq.ParquetFile]:
-    """Opens a file, closes it afterwards, and turns Arrow's errors in the `with` into FileError."""
+    """Opens a parquet file for a `with` block. Arrow's errors in the block are raised as
+    FileError."""
     with storage.open_input(storage.resolve(base, file.uri)) as source:
         try:
             with pq.ParquetFile(
@@ -57,7 +60,7 @@ def open_parquet(file: File, base: str) -> Iterator[pq.ParquetFile]:
 
 
 def sniffed_schema(head: Head) -> pa.Schema | None:
-    """The schema of a parquet file; None for any other file, or a broken one."""
+    """The schema of a parquet file; None if the file is broken or has another format."""
     if not head.data.startswith(MAGIC):
         return None
     try:
@@ -68,9 +71,10 @@ def sniffed_schema(head: Head) -> pa.Schema | None:
 
 
 def row_group_splits(file: File, context: Context) -> Iterator[Split]:
-    """Splits of one or more row groups, each of about SPLIT_BYTES or SPLIT_ROWS.
+    """Yields splits of one or more row groups. A split has about SPLIT_BYTES or SPLIT_ROWS.
 
-    `start` and `stop` are row groups; `first` counts the rows before the split.
+    In a split, `start` and `stop` are row group numbers, and `first` is the number of rows before
+    it.
     """
     start = rows = size_bytes = first = 0
     with open_parquet(file, context.base) as opened:
@@ -86,10 +90,10 @@ def row_group_splits(file: File, context: Context) -> Iterator[Split]:
 
 
 def batches(split: Split, context: Context, texts: Collection[str] = ()) -> Iterator[Batch]:
-    """The rows of a split, in batches of at most BATCH_ROWS and about BATCH_BYTES.
+    """Yields the rows of a split in batches of at most BATCH_ROWS rows and about BATCH_BYTES.
 
-    `texts` has the names, in upper or lower case, of columns that hold text; they are read as text
-    even if their type is bytes. A row with a text that is not UTF-8 is a broken row.
+    `texts` has the names, in upper or lower case, of the text columns. They are read as text even
+    if their type is binary. A row with a text that is not valid UTF-8 is a broken row.
     """
     file, first = split.files[0], split.first
     with open_parquet(file, context.base) as opened:
@@ -122,7 +126,7 @@ def _checked(first: int, rows: pa.RecordBatch) -> Batch:
     numbers = np.arange(first, first + rows.num_rows)
     if _fault(rows) is None:
         return Batch(numbers, rows, [])
-    # Each row alone, by `take`: a slice of a list column still has the values of other rows.
+    # `take` copies one row; a slice of a list column would still have the values of other rows.
     faults = [_fault(rows.take([n])) for n in range(rows.num_rows)]
     fix = "Write the table again."
     broken = [(first + n, RowError(f, fix=fix)) for n, f in enumerate(faults) if f]
@@ -140,10 +144,11 @@ def _fault(rows: pa.RecordBatch) -> str | None:
 
 
 def _not_utf8(values: pa.Array) -> str | None:
-    """A message that the text in row 0 is not UTF-8; None if the column is not of text.
+    """An error message if the text in row 0 is not valid UTF-8; None if the column is not a text
+    column.
 
-    The column failed its validation. If it has several rows, row 0 may be valid: `_checked` then
-    validates each row alone.
+    Call this only for a column that failed validation. If it has several rows, row 0 may be valid:
+    `_checked` then validates each row separately.
     """
     if not (pa.types.is_string(values.type) or pa.types.is_large_string(values.type)):
         return None

@@ -1,7 +1,7 @@
-"""The members of a tar: name, offset and size of every file, from the headers alone.
+"""Lists the files in a tar from its headers alone: the name, offset and size of each.
 
-Formats: ustar and pax (POSIX.1-2024, `pax`), GNU tar 1.35 (long names, base-256 sizes), V7.
-Nothing is unpacked. A broken header is reported after all members before it.
+Supported formats: ustar and pax (POSIX.1-2024, `pax`), GNU tar 1.35 (long names, base-256 sizes),
+V7. Nothing is unpacked. A broken header is reported after all members before it.
 """
 
 from __future__ import annotations
@@ -23,16 +23,19 @@ from manifests import storage
 from manifests.errors import FileError, RowError
 
 BLOCK_BYTES = 4 << 20
-"""Bytes in one request to a remote file (ours: large enough that latency matters little)."""
+"""Size of one request to a remote file in bytes (our choice: large enough to make latency
+negligible)."""
 _MAX_BLOCKS = 4
 _MAX_EXTENDED_BYTES = 1 << 20
-"""Longest extended header that is read (ours): it holds names, and names are short."""
+"""Largest size of an extended header (our choice): it has names, and names are short."""
 _MAX_PADDING_BYTES = 1 << 20
-"""Most zeros after the end marker (ours): GNU tar pads to 10 KiB, tapes to some hundred KiB."""
+"""Largest number of zero bytes after the end marker (our choice): GNU tar pads to 10 KiB, tapes to
+some hundred KiB."""
 
 
 class Member(NamedTuple):
-    """A regular file in a tar, by byte positions: its headers at `start`, its data at `offset`."""
+    """A regular file in a tar. Its headers begin at the byte position `start`, and its data at
+    `offset`."""
 
     name: str
     offset: int
@@ -41,7 +44,8 @@ class Member(NamedTuple):
 
 
 class Fault(NamedTuple):
-    """A member that cannot be read. The name is None if the tar ends before the name."""
+    """A member of a tar that cannot be read. The name is None if the tar ends before the member's
+    name."""
 
     name: str | None
     start: int
@@ -49,7 +53,8 @@ class Fault(NamedTuple):
 
 
 class BlockCache:
-    """Random access to a remote file by slices, through an LRU cache of aligned blocks."""
+    """Random access to the bytes of a remote file by slicing. Aligned blocks are held in an LRU
+    cache."""
 
     def __init__(self, file: Any, uri: str = "", block_bytes: int = BLOCK_BYTES) -> None:
         self._file, self._size, self._uri = file, file.size(), uri
@@ -60,8 +65,8 @@ class BlockCache:
         return int(self._size)
 
     def __getitem__(self, span: slice) -> memoryview:
-        """The bytes of a slice. If the slice is not inside a single block, only its bytes are
-        fetched."""
+        """The bytes of a slice. If the slice crosses a block border, exactly its bytes are fetched,
+        without the cache."""
         start, stop, _ = span.indices(self._size)
         number = start // self._block_bytes
         first = number * self._block_bytes
@@ -85,9 +90,10 @@ Source = memoryview | BlockCache
 
 
 def open_tar(uri: str) -> Source:
-    """The bytes of a tar by position: memory-mapped if it is local, else through a BlockCache.
+    """Opens a tar so that its bytes can be sliced by position: a local file is memory-mapped, and a
+    remote file is read through a BlockCache.
 
-    FileError if the file is not a tar.
+    Raises FileError if the file is not a tar.
     """
     file = storage.open_input(uri)
     source = (
@@ -102,7 +108,7 @@ def open_tar(uri: str) -> Source:
 
 
 def is_tar(head: bytes) -> bool:
-    """Whether a file is a tar. `head` is the start of the file, of at least 512 bytes."""
+    """Whether a file is a tar. `head` is the start of the file and has at least 512 bytes."""
     header = head[:BLOCK]
     return len(header) == BLOCK and (sum_agrees(header) or not any(header))
 
@@ -117,10 +123,11 @@ def _not_a_tar(head: bytes) -> str:
 
 
 def members(source: Source, start: int = 0, stop: int = -1) -> Iterator[Member | Fault]:
-    """The files whose headers begin at `start` or later, and before `stop` (-1: the end), in order.
+    """Yields the files of a tar, in order, whose headers begin at `start` or later and before
+    `stop` (-1: the end).
 
-    A file that cannot be read becomes a Fault, and no error is raised. If the tar ends too early,
-    all complete members come first, and then a Fault.
+    A file that cannot be read is yielded as a Fault; no error is raised. If the tar ends too early,
+    all complete members are yielded before the Fault.
     """
     at, end = start, len(source)
     while stop < 0 or at < stop:
@@ -149,8 +156,8 @@ _SPARSE = ord("S")
 def _member(
     source: Source, header: bytes, start: int, end: int
 ) -> tuple[Member | Fault | None, int]:
-    """Returns the member whose headers begin at `start`, or None if it is not a file; and the
-    position of the next headers."""
+    """Returns the member whose headers begin at `start` (None if it is not a file), and the
+    position of the next member's headers."""
     at, size = start, size_of(header, start)
     if header[156] == _PLAIN:  # nearly all members: the code below is for other kinds
         name, offset = name_of(header), start + BLOCK
@@ -177,8 +184,8 @@ def _member(
 def _no_file(
     source: Source, header: bytes, start: int, at: int, name: str, size: int
 ) -> tuple[Fault | None, int]:
-    """Returns a Fault for a link or a sparse file, or None for another member, such as a folder or
-    a device; and the position of the next headers."""
+    """Handles a member that is not a regular file. Returns a Fault for a link or a sparse file, or
+    None for another type, such as a folder or a device; and the position of the next headers."""
     kind, after = header[156], at + BLOCK
     if kind == _SPARSE:
         after = _after_sparse_map(source, header, after)
@@ -211,8 +218,8 @@ def _after_sparse_map(source: Source, header: bytes, at: int) -> int:
 
 
 def _ends(source: Source, header: bytes, at: int) -> bool:
-    """Whether a header is the end marker. BrokenError if the file ends without an end marker, or
-    if anything except zeros follows it."""
+    """Whether a header is the end marker of the tar. Raises BrokenError if the file ends without an
+    end marker, or if anything except zeros follows the marker."""
     if not header:
         raise BrokenError(f"the tar ends at byte {at} without an end marker: it may be incomplete.")
     if any(header):
@@ -224,7 +231,8 @@ def _ends(source: Source, header: bytes, at: int) -> bool:
 
 
 def _extended(source: Source, header: bytes, at: int, size: int, extension: Extension) -> Extension:
-    """`extension` with the fields of the extended header at position `at` added."""
+    """Adds the fields of the extended header at position `at` to `extension`, and returns the
+    result."""
     kind, start = header[156:157], at + BLOCK
     if size > _MAX_EXTENDED_BYTES:
         raise BrokenError(f"the extended header at byte {at} states a size of {size} bytes.")

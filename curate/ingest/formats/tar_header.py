@@ -1,4 +1,5 @@
-"""One 512-byte header of a tar: its checksum, its fields, and the fields of extended headers."""
+"""Parses the 512-byte headers of a tar: the checksum, the fields, and the fields of extended
+headers."""
 
 from __future__ import annotations
 
@@ -10,8 +11,7 @@ BLOCK = 512
 
 
 class BrokenError(Exception):
-    """The tar cannot be read further. `name` is the name of the member with the fault, if it is
-    known."""
+    """The tar cannot be read further. `name` is the name of the broken member, if it is known."""
 
     def __init__(self, fault: str, name: str | None = None) -> None:
         super().__init__(fault, name)
@@ -19,7 +19,7 @@ class BrokenError(Exception):
 
 
 def size_of(header: bytes, at: int) -> int:
-    """The size field of the header at position `at`, after its checksum is verified."""
+    """Verifies the checksum of the header at position `at`, and returns its size field."""
     if len(header) < BLOCK:
         raise BrokenError(f"the tar ends too early, at byte {at + len(header)}, inside a header.")
     if header[148:154] != b"%06o" % _sum(header) and not sum_agrees(header):
@@ -31,16 +31,16 @@ def size_of(header: bytes, at: int) -> int:
 
 
 def _sum(header: bytes) -> int:
-    """The sum of all bytes. Each byte of the checksum field counts as a space.
+    """The sum of all bytes of a header. Each byte of the checksum field counts as a space.
 
-    The lower 16 bits of Adler-32 are this sum plus one, modulo 65521, and zlib computes it in C.
-    The result is exact if names are ASCII. For other headers, `sum_agrees` is called too.
+    zlib's Adler-32 computes the sum quickly in C: its lower 16 bits are the sum plus one, modulo
+    65521. The result is exact if names are ASCII. For other headers, `sum_agrees` is called too.
     """
     return (zlib.adler32(header) & 0xFFFF) - sum(header[148:156]) + (8 * 0x20 - 1)
 
 
 def sum_agrees(header: bytes) -> bool:
-    """Whether the checksum is right, in any notation; old tars may have a sum of signed bytes."""
+    """Whether the checksum is correct in any notation. Old tars may have a sum of signed bytes."""
     try:
         stated = _number(header[148:156]) - 8 * 0x20
     except ValueError:
@@ -50,7 +50,8 @@ def sum_agrees(header: bytes) -> bool:
 
 
 def _number(field: bytes) -> int:
-    """A number in octal digits, or in GNU's base-256. ValueError for anything else."""
+    """Parses a number in octal digits or in GNU's base-256 notation. Raises ValueError for anything
+    else."""
     if field[0] == 0x80:
         return int.from_bytes(field[1:], "big")
     value = int(field.partition(b"\0")[0].strip() or b"0", 8)
@@ -60,7 +61,7 @@ def _number(field: bytes) -> int:
 
 
 def name_of(header: bytes) -> str:
-    """The name with its ustar prefix; a byte that is not UTF-8 becomes `\\xff`."""
+    """The name of a member, with its ustar prefix. A byte that is not UTF-8 becomes `\\xff`."""
     name = header[:100].partition(b"\0")[0]
     if header[345] and header[257:263] == b"ustar\0":
         name = header[345:500].partition(b"\0")[0] + b"/" + name
@@ -68,7 +69,7 @@ def name_of(header: bytes) -> str:
 
 
 class Extension(NamedTuple):
-    """Fields from extended headers, which replace fields in the header of the next member."""
+    """Fields of extended headers. They replace the same fields in the header of the next member."""
 
     name: str | None = None
     size: int | None = None
@@ -76,10 +77,11 @@ class Extension(NamedTuple):
 
 
 def extend(extension: Extension, kind: bytes, body: bytes) -> Extension:
-    """`extension` with the fields of one more extended header. ValueError if it is broken.
+    """Adds the fields of an extended header to `extension`. Raises ValueError if the header is
+    broken.
 
     `kind` is the type byte of the header: L and K for GNU's long names and links, x and X for pax
-    records, g for global ones.
+    records, g for global pax records.
     """
     if kind == b"L":
         name = body.partition(b"\0")[0].decode("utf-8", "backslashreplace")
@@ -103,15 +105,16 @@ def _extend(extension: Extension, records: dict[bytes, bytes]) -> Extension:
 
 
 def _extend_globally(extension: Extension, records: dict[bytes, bytes]) -> Extension:
-    """`extension` unchanged, because comments and dates do not matter. ValueError for a path or a
-    size in a global header, because it would apply to all members."""
+    """Returns `extension` unchanged, because comments and dates in a global header are ignored.
+    Raises ValueError for a path or size in a global header, because it would apply to all
+    members."""
     if b"path" in records or b"size" in records:
         raise ValueError("one path or size for every member")
     return extension
 
 
 def _pax_records(body: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """The (key, value) records of a pax header: `b"12 path=a.b\\n"` -> (b"path", b"a.b").
+    """Yields the (key, value) records of a pax header: `b"12 path=a.b\\n"` -> (b"path", b"a.b").
 
     The number is the length of the whole record, including the number itself.
     """

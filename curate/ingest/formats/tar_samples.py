@@ -1,4 +1,4 @@
-"""Samples in a tar of the WebDataset layout: neighbouring members that share a key."""
+"""Groups the members of a WebDataset tar into samples: neighbouring members that share a key."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from manifests.errors import RowError
 
 
 class Sample(NamedTuple):
-    """The members with one key: suffix -> (offset, size) in the tar. `fault` is the error if the
+    """The members with one key, as suffix -> (offset, size) in the tar. `fault` is the error if the
     sample cannot be read.
 
-    `start` is the position of the first header.
+    `start` is the byte position of the first header.
     """
 
     key: str
@@ -23,7 +23,8 @@ class Sample(NamedTuple):
 
 
 def samples(source: tar.Source, start: int = 0, stop: int = -1) -> Iterator[Sample]:
-    """The samples whose first header is at `start` or later, and before `stop` (-1: the end).
+    """Yields the samples whose first header is at `start` or later, and before `stop` (-1: the
+    end).
 
     A fault that belongs to no sample becomes a sample without members.
 
@@ -53,8 +54,8 @@ def samples(source: tar.Source, start: int = 0, stop: int = -1) -> Iterator[Samp
 
 
 def _key(name: str) -> tuple[str, str]:
-    """Key and suffix of a member: `a/b.0.jpg` -> (`a/b`, `0.jpg`). Both are empty if the member
-    belongs to no sample: a hidden file, a name without a dot, or a path outside the tar."""
+    """Splits the name of a member into key and suffix: `a/b.0.jpg` -> (`a/b`, `0.jpg`). Both are
+    empty for a hidden file, a name without a dot, or a path outside the tar."""
     base = name.rfind("/") + 1
     dot = name.find(".", base)
     if dot <= base or _leaves_archive(name):
@@ -63,7 +64,7 @@ def _key(name: str) -> tuple[str, str]:
 
 
 def _leaves_archive(name: str) -> bool:
-    """Whether a path is absolute, on POSIX or Windows, or has a `..` in it."""
+    """Whether a path is absolute, on POSIX or Windows, or contains `..` as a folder."""
     if not (".." in name or ":" in name or name.startswith(("/", "\\"))):
         return False
     path = name.replace("\\", "/")
@@ -80,7 +81,7 @@ def _stray_error(found: tar.Member | tar.Fault) -> RowError | None:
 
 
 def _with_fault(sample: Sample, found: tar.Member | tar.Fault) -> Sample:
-    """The sample with a fault. If it already has a fault, it keeps the earlier fault."""
+    """Adds a fault to a sample. A fault that the sample already has is not replaced."""
     error = found.error if isinstance(found, tar.Fault) else _repeated(found.name)
     return sample._replace(fault=sample.fault or error)
 

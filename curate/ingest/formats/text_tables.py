@@ -1,4 +1,4 @@
-"""Tables in text files: JSON lines, CSV, and TSV with a header, as numbered rows."""
+"""Reads tables in text files (JSON lines, CSV, and TSV with a header) as numbered rows."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from manifests.storage import File
 Row = dict[str, Any] | RowError
 
 
-"""The values of a row by column name, or its error."""
+"""The values of a row by column name, or the error of a row that is broken."""
 
 
 Numbered = tuple[int, Row]
-"""A row with the number of its line, from 1."""
+"""A row and the number of its line, from 1."""
 
 
 class Layout(NamedTuple):
-    """The format of a table, and the column names of its header, which is line `line`.
+    """The format of a table, the column names in its header, and the number of the header's line.
 
     JSON lines have no header.
     """
@@ -36,10 +36,11 @@ class Layout(NamedTuple):
 
 
 def layout_of(file: File, context: Context) -> Layout:
-    """The layout of a file, by its first line that is not blank.
+    """Detects the layout of a file from its first line that is not blank.
 
-    JSON lines start with `{`. Otherwise the line is a header: of a TSV if it has a tab, else of a
-    CSV. FileError for a JSON array, or for a line that cannot be a header.
+    A line that starts with `{` means JSON lines. Any other line is a header: of a TSV if it has a
+    tab, otherwise of a CSV. Raises FileError for a JSON array, or for a line that cannot be a
+    header.
     """
     numbered = lines(Split((file,)), context)
     number, first = next(((n, line) for n, line in numbered if line.strip()), (0, b"{"))
@@ -62,7 +63,8 @@ def layout_of(file: File, context: Context) -> Layout:
 
 
 def read_rows(split: Split, context: Context, layout: Layout) -> Iterator[list[Numbered]]:
-    """The rows of a split in batches. A row that cannot be parsed is replaced by an error."""
+    """Yields the rows of a split in batches. A row that cannot be parsed is replaced by its
+    error."""
     if layout.kind == "csv":
         yield from in_batches(_csv(split, context, layout), _characters)
         return
@@ -121,7 +123,8 @@ def _characters(item: Numbered) -> int:
 
 
 def _csv(split: Split, context: Context, layout: Layout) -> Iterator[Numbered]:
-    """Rows, each with the number of its first line, because quoted fields may have newlines."""
+    """Yields each CSV row with the number of its first line: a quoted field may contain
+    newlines."""
     text = (line.decode(errors="surrogateescape") + "\n" for _, line in lines(split, context))
     reader = csv.reader(text, strict=True)
     while True:
@@ -138,7 +141,8 @@ def _csv(split: Split, context: Context, layout: Layout) -> Iterator[Numbered]:
 
 
 def _utf8_error(number: int, fields: list[str]) -> RowError | None:
-    """The error if a field is not UTF-8. Its bytes were decoded as lone surrogates."""
+    """An error if a field is not valid UTF-8; otherwise None. Invalid bytes were decoded as lone
+    surrogates."""
     try:
         "".join(fields).encode()
     except UnicodeEncodeError as error:

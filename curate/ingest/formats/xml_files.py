@@ -1,4 +1,5 @@
-"""Parses small XML files safely: a document type is refused, because it could define entities."""
+"""Parses small XML files safely. A document type declaration is rejected: it could define
+entities."""
 
 from __future__ import annotations
 
@@ -9,17 +10,18 @@ from xml.parsers import expat
 from manifests.errors import FileError
 
 MAX_DEPTH = 64
-"""Largest depth of nested elements (ours): annotations have about five."""
+"""Largest nesting depth of elements (our choice): annotations have about five levels."""
 _MAX_DIGITS = 15
-"""Largest number of digits that every JSON parser reads exactly."""
+"""Largest number of digits in an integer that every JSON parser reads exactly."""
 
 
 class _Refused(Exception):
-    """A well-formed file has content that is not allowed."""
+    """Raised for a well-formed XML file that has content that is not allowed."""
 
 
 def parsed(data: bytes, place: str) -> Element:
-    """The root element. FileError if the file is broken, nested too deep, or has a document type.
+    """The root element of an XML file. Raises FileError if the file is broken, is nested too
+    deeply, or declares a document type.
 
     A document type can define entities, which may grow without bound or include other files.
     """
@@ -56,12 +58,13 @@ def parsed(data: bytes, place: str) -> Element:
 
 
 def text_of(element: Element, tag: str) -> str | None:
-    """The text of the first child with a tag, stripped; None if it is missing or blank."""
+    """The stripped text of the first child with the given tag; None if there is no such child or
+    its text is blank."""
     return (element.findtext(tag) or "").strip() or None
 
 
 def rest_of(element: Element, spent: tuple[str, ...] = ()) -> dict[str, Any]:
-    """The children as a JSON object by tag, without children whose tag is in `spent`.
+    """The child elements as a JSON object by tag, without the children whose tag is in `spent`.
 
     `<a><n>1</n><n>2</n><x>hi</x></a>` -> `{"n": [1, 2], "x": "hi"}`
     """
@@ -74,6 +77,7 @@ def rest_of(element: Element, spent: tuple[str, ...] = ()) -> dict[str, Any]:
 
 
 def _value(text: str) -> str | int:
-    """A whole number as int, other text as it is: `7` -> 7, `007` -> "007"."""
+    """Converts the text of an integer to int, and returns other text unchanged: `7` -> 7, `007` ->
+    "007"."""
     is_plain = text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS
     return int(text) if is_plain and text == str(int(text)) else text

@@ -1,1 +1,1 @@
-"""The parts that grounding readers share: annotations, their space, and their records."""
+"""Code that all grounding readers share: annotations, coordinate spaces, and records."""

@@ -1,4 +1,4 @@
-"""A reader of tables with an image in each row, and the annotated images of its rows."""
+"""A base class for readers of tables that have one annotated image in each row."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from manifests.errors import RowError
 from manifests.storage import File
 
 ParseRow = Callable[[int, dict[str, Any], OpenedImage | RowError], AnnotatedImage]
-"""Makes an annotated image from a row's number, cells and image; RowError if it is malformed."""
+"""A function that makes an annotated image from a row's number, cells and image. It raises RowError
+if the row is malformed."""
 
 
 class AnnotatedTable(GroundingReader):
-    """A reader of parquet, JSON lines or JSON arrays. Each row becomes a record."""
+    """A reader of parquet, JSON lines or JSON arrays that makes one record from each row."""
 
     suffixes: ClassVar[tuple[str, ...]] = SUFFIXES
 
@@ -29,7 +30,8 @@ class AnnotatedTable(GroundingReader):
 def annotated_rows(
     batch: RowBatch, images: Sequence[OpenedImage | RowError], parse: ParseRow
 ) -> list[AnnotatedImage]:
-    """An annotated image for each row, with an error if the row is malformed; broken rows first."""
+    """An annotated image for each row. The broken rows of the batch come first. A malformed row
+    gets an error in place of its image."""
     annotated = [AnnotatedImage(number, error) for number, error in batch.broken]
     for number, row, image in zip(batch.numbers, batch.rows, images, strict=True):
         try:

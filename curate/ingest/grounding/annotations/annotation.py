@@ -1,4 +1,4 @@
-"""Annotations, and the image that they belong to, as a grounding reader reads them from a file."""
+"""Annotations and annotated images, as a grounding reader reads them from a file."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from manifests.storage import File
 
 
 class Annotation(NamedTuple):
-    """One annotation, with coordinates as the file has them, in the space of the reader.
+    """One annotation. Its coordinates are unchanged from the file, in the reader's coordinate
+    space.
 
-    `polygon`: rings of x y x y ...; `box3d`: 9 numbers as in the record (metres, radians);
-    `attributes`: the other fields of the annotation.
+    `polygon` has rings, each x y x y .... `box3d` has 9 numbers, as in the record (metres,
+    radians). `attributes` has the other fields of the annotation.
 
         Annotation("dog", box=[64, 48, 64, 48], attributes={"iscrowd": 1})
     """
@@ -31,9 +32,9 @@ class Annotation(NamedTuple):
 class AnnotatedImage(NamedTuple):
     """An image with its annotations. If `image` is an error, the input becomes a failure.
 
-    `within`: the place in the file, such as a row number. `size`: width and height of the image
-    that was annotated, if the file records them. `text`: a caption. `camera`: fx fy cx cy. `file`:
-    the file of this image, if a batch has a file for each image.
+    `within` is the place in the file, such as a row number. `size` is the width and height of the
+    image that was annotated, if the file has them. `text` is a caption. `camera` is fx fy cx cy.
+    `file` is the annotation file of this image, if each image of a batch has its own file.
     """
 
     within: Any

@@ -20,14 +20,15 @@ from manifests.errors import RowError
 
 class Joined(NamedTuple):
     """The annotations of a split's images, by image id, in file order and not yet parsed; and the
-    errors that this split reports."""
+    errors that the task of this split reports."""
 
     annotations: dict[str, list[Element]]
     errors: list[PlacedError]
 
 
 def image_ids(place: str, start: int, stop: int = -1, first: int = 0) -> set[str]:
-    """The ids of the images in a byte range. Broken images are skipped; `read` reports them."""
+    """The ids of the images in a byte range of the file. Broken images are skipped; `read` reports
+    their errors."""
     ids: set[str] = set()
     for element in elements(place, start, stop, first):
         with contextlib.suppress(RowError):
@@ -36,8 +37,8 @@ def image_ids(place: str, start: int, stop: int = -1, first: int = 0) -> set[str
 
 
 def category_names(place: str, categories: ByteRange) -> tuple[dict[str, str], list[PlacedError]]:
-    """Returns the names of `categories` by id; and errors for categories without a name, and for
-    two names with the same id."""
+    """Returns the category names by id, and the errors: for categories without a name, and for two
+    names with the same id."""
     names: dict[str, str] = {}
     errors: list[PlacedError] = []
     for element in elements(place, *categories):
@@ -52,17 +53,17 @@ def category_names(place: str, categories: ByteRange) -> tuple[dict[str, str], l
 
 
 def join(place: str, arrays: dict[str, ByteRange], split: Split, own: set[str]) -> Joined:
-    """The annotations of the images with the ids `own`.
+    """Finds the annotations of the images whose ids are in `own`.
 
     If several annotations have the same id, the first in the file is used and the others become
-    errors. Errors of annotations whose image is in no split are reported by the first split.
+    errors. If the image of an annotation does not exist, the first split reports the error.
     """
     is_first = split.first == 0
     is_only = is_first and split.stop == arrays["images"].stop
     every = image_ids(place, *arrays["images"]) if is_first and not is_only else own
     joined = Joined({}, [])
     mine: list[tuple[str, Element]] = []
-    hashes = array("q")  # of all ids: 8 bytes per annotation, a set would take 100
+    hashes = array("q")  # all ids, 8 bytes per annotation; a set would take 100
     for element in elements(place, *arrays["annotations"]):
         where = f"annotations[{element.number}]"
         try:
@@ -87,7 +88,7 @@ def join(place: str, arrays: dict[str, ByteRange], split: Split, own: set[str]) 
 
 
 def parsed(element: Element) -> dict[str, Any]:
-    """The JSON of an annotation that `join` returned."""
+    """Parses the JSON of an annotation that `join` returned."""
     value: dict[str, Any] = orjson.loads(element.data)
     return value
 
@@ -96,15 +97,17 @@ _ID, _IMAGE_ID = (re.compile(rb'"%s"\s*:\s*(\d+)\s*[,}]' % name) for name in (b"
 
 
 def _ids(element: Element) -> tuple[str, str]:
-    """The id of an annotation, and the id of its image."""
+    """The id of an annotation, and the id of the image to which it belongs."""
     annotation = as_object(element)
     return id_field(annotation, "id"), id_field(annotation, "image_id")
 
 
 def _ids_if_own(element: Element, own: set[str]) -> tuple[str, str]:
-    """As `_ids`, but an annotation is not parsed if its bytes show that its image is not in `own`.
+    """Like `_ids`, but does not parse an annotation if its bytes show that its image is not in
+    `own`.
 
-    An error in such an annotation is not noticed here; the first split parses all annotations.
+    An error in such an annotation is not detected here; the task of the first split parses all
+    annotations.
     """
     ids, images = _ID.findall(element.data), _IMAGE_ID.findall(element.data)
     if len(ids) == len(images) == 1 and (image := images[0].decode()) not in own:
@@ -113,7 +116,7 @@ def _ids_if_own(element: Element, own: set[str]) -> tuple[str, str]:
 
 
 def _first_of_repeated(hashes: array[int]) -> dict[int, int]:
-    """The position of the first occurrence of each value that occurs more than once.
+    """Maps each value that occurs more than once to the position of its first occurrence.
 
     `_first_of_repeated([7, 5, 8, 5]) -> {5: 1}`
     """

@@ -1,4 +1,4 @@
-"""Annotations from the cells of a row of a table: a list of objects, or parallel lists."""
+"""Reads annotations from the cells of a table row: a list of objects, or parallel lists."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Entry = dict[str, Any]
 
 
 class FieldNames(Protocol):
-    """The names of the fields of an annotation; None for a field that it does not have."""
+    """The field names of an annotation; None for a field that the annotations do not have."""
 
     @property
     def box(self) -> Sequence[str] | None: ...
@@ -30,10 +30,10 @@ class FieldNames(Protocol):
 
 
 def entries_in_cell(value: Any, name: str) -> list[Entry]:
-    """The entries of a cell, which is a list of objects, or an object of parallel lists.
+    """The entries of a cell, which is either a list of objects or an object of parallel lists.
 
-    `{"bbox": [[0, 0, 9, 9], [1, 1, 5, 5]], "label": ["a", "b"]}` ->
-    `[{"bbox": [0, 0, 9, 9], "label": "a"}, {"bbox": [1, 1, 5, 5], "label": "b"}]`
+    `{"bbox": [[0, 0, 9, 9], [1, 1, 5, 5]], "label": ["a", "b"]}` -> `[{"bbox": [0, 0, 9, 9],
+    "label": "a"}, {"bbox": [1, 1, 5, 5], "label": "b"}]`
     """
     if value is None:
         return []
@@ -45,9 +45,9 @@ def entries_in_cell(value: Any, name: str) -> list[Entry]:
 
 
 def entries_in_lists(cells: dict[str, tuple[str, Any]]) -> list[Entry]:
-    """The entries of parallel lists. `cells` maps a field to (name for errors, list).
+    """Makes entries from parallel lists. `cells` maps a field to (name for errors, list).
 
-    A cell that is not a list applies to all entries. RowError if the lengths differ.
+    A value that is not a list applies to all entries. Raises RowError if the lengths differ.
     """
     lists = {field: (name, _as_list(cell, field)) for field, (name, cell) in cells.items()}
     lengths = {name: len(cell) for name, cell in lists.values() if isinstance(cell, list)}
@@ -60,7 +60,7 @@ def entries_in_lists(cells: dict[str, tuple[str, Any]]) -> list[Entry]:
 
 
 def to_annotation(entry: Entry, fields: FieldNames, class_names: dict[int, str]) -> Annotation:
-    """An entry as an annotation; fields that `fields` does not name become attributes."""
+    """Converts an entry to an annotation. Fields that `fields` does not name become attributes."""
     polygon = entry.get(fields.polygon) if fields.polygon else None
     text = entry.get(fields.text) if fields.text else None
     if text is not None and not isinstance(text, str):
@@ -77,7 +77,8 @@ def to_annotation(entry: Entry, fields: FieldNames, class_names: dict[int, str])
 
 
 def class_labels(feature: Any, field: str | None = None) -> dict[int, str]:
-    """The class names in Hugging Face's description of a column, or of a field inside it.
+    """The class names by number, from Hugging Face's description of a column or of its field
+    `field`.
 
     `class_labels({"names": ["cat", "dog"], "_type": "ClassLabel"}) -> {0: "cat", 1: "dog"}`. The
     result is empty if the labels are not numbered classes.
@@ -94,7 +95,7 @@ def class_labels(feature: Any, field: str | None = None) -> dict[int, str]:
 
 
 def holds_coordinates(cell: Any) -> bool:
-    """Whether a cell may hold annotations: numbers inside two levels of lists, or one box."""
+    """Whether a cell may have annotations: numbers inside two levels of lists, or a single box."""
     if isinstance(cell, list) and len(cell) == 4 and all(_is_number(value) for value in cell):
         return True
     return any(
@@ -104,7 +105,7 @@ def holds_coordinates(cell: Any) -> bool:
 
 
 def holds_numbers(kind: pa.DataType) -> bool:
-    """Whether a column's type has numbers, at any depth."""
+    """Whether a column's type contains numbers, at any nesting depth."""
     if kind.num_fields:
         return any(holds_numbers(kind.field(n).type) for n in range(kind.num_fields))
     return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
@@ -119,9 +120,10 @@ def _is_number(value: Any) -> bool:
 
 
 def _as_list(cell: Any, field: str) -> Any:
-    """A cell as a list with a value for each annotation; unchanged if it applies to all.
+    """Converts a cell to a list with one value for each annotation. A cell that applies to all
+    annotations is returned unchanged.
 
-    Points may be `{"x": [1, 2], "y": [3, 4]}` -> `[[1, 3], [2, 4]]`; a single box may have no outer
+    Points `{"x": [1, 2], "y": [3, 4]}` become `[[1, 3], [2, 4]]`. A single box may have no outer
     list: `[0, 0, 9, 9]` -> `[[0, 0, 9, 9]]`.
     """
     if field == "point" and isinstance(cell, dict):
@@ -133,7 +135,7 @@ def _as_list(cell: Any, field: str) -> Any:
 
 
 def xy_pairs(value: Any, name: str) -> list[list[Any]]:
-    """Points from two parallel lists: `{"x": [1, 2], "y": [3, 4]} -> [[1, 3], [2, 4]]`."""
+    """Makes points from two parallel lists: `{"x": [1, 2], "y": [3, 4]} -> [[1, 3], [2, 4]]`."""
     x, y = (value.get("x"), value.get("y")) if isinstance(value, dict) else (None, None)
     if isinstance(x, list) and isinstance(y, list) and len(x) == len(y):
         return [list(pair) for pair in zip(x, y, strict=True)]
@@ -141,8 +143,8 @@ def xy_pairs(value: Any, name: str) -> list[list[Any]]:
 
 
 def _numbers(entry: Entry, names: Sequence[str] | None) -> Any:
-    """The numbers of a box or a point, from a single field or from a field for each number; None if
-    the entry has no such numbers."""
+    """The numbers of a box or a point. `names` is one field with all numbers, or one field for each
+    number. None if the entry has no such numbers."""
     if not names:
         return None
     if len(names) > 1:
@@ -153,8 +155,8 @@ def _numbers(entry: Entry, names: Sequence[str] | None) -> Any:
 
 
 def _rings(value: Any) -> Any:
-    """A polygon as a list of rings, each x y x y .... The value may also be a single ring, or a
-    list of (x, y) pairs.
+    """Converts a polygon to a list of rings, each x y x y .... The value may also be a single ring
+    or a list of (x, y) pairs.
 
     `[[0, 0], [9, 0], [9, 9]] -> [[0, 0, 9, 0, 9, 9]]`
     """

@@ -1,4 +1,4 @@
-"""The names of numbered classes: from the recipe, or from a file beside the labels."""
+"""Names of numbered classes, from the recipe or from a file beside the labels."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from manifests import storage
 from manifests.errors import InputError, RowError
 
 FILES = ("classes.txt", "obj.names", "data.yaml", "dataset.yaml")
-"""File names used by Label Studio and LabelImg, by darknet, and by Ultralytics (the last two)."""
+"""Files of class names that are written by Label Studio and LabelImg, by darknet, and by
+Ultralytics (the last two)."""
 _MAX_BYTES = 16 << 20
 _MAX_DIGITS = 9
 
@@ -29,11 +30,12 @@ ClassNames = Annotated[
         "the labels or in one of the two folders above"
     ),
 ]
-"""The type of a setting that names classes."""
+"""The type of a setting for class names: a list of names, or a file that has them."""
 
 
 def class_names_near(folder: str, base: str) -> dict[int, str]:
-    """The names from the first of FILES that exists in a folder, or in one of the two above it."""
+    """The class names in the first of FILES that exists in `folder`, or in one of the two folders
+    above it."""
     for place in _upwards(folder):
         for name in FILES:
             uri = f"{place}/{name}" if place else name
@@ -47,7 +49,8 @@ def class_names_near(folder: str, base: str) -> dict[int, str]:
 
 
 def read_class_names(uri: str, base: str) -> dict[int, str]:
-    """The names in a file: `cat\\ndog` -> `{0: "cat", 1: "dog"}`. InputError if there are none."""
+    """Reads class names from a file: `cat\\ndog` -> `{0: "cat", 1: "dog"}`. Raises InputError if
+    there are none."""
     place = storage.resolve(base, uri)
     found = storage.size_and_stamp(place)
     if found is None:
@@ -64,7 +67,8 @@ def read_class_names(uri: str, base: str) -> dict[int, str]:
 
 
 def class_name(names: dict[int, str], number: str) -> str:
-    """The name of a class: `class_name({0: "cat"}, "0") -> "cat"`. RowError if there is none."""
+    """The name of a class: `class_name({0: "cat"}, "0") -> "cat"`. Raises RowError if it has
+    none."""
     is_number = number.isascii() and number.isdigit() and len(number) <= _MAX_DIGITS
     if not is_number or int(number) not in names:
         raise RowError(f"class {number!r:.40} has no name: the number of names is {len(names)}")
@@ -72,7 +76,7 @@ def class_name(names: dict[int, str], number: str) -> str:
 
 
 def _upwards(folder: str) -> Iterator[str]:
-    """A folder and at most two folders above it: `a/b` -> `a/b`, `a`, ``."""
+    """Yields a folder and at most two folders above it: `a/b` -> `a/b`, `a`, ``."""
     places = [folder]
     for _ in range(2):
         above, slash, _ = places[-1].rpartition("/")

@@ -1,7 +1,8 @@
-"""A reader of COCO's layout: `images`, `annotations` and `categories` in one JSON object.
+"""A base class for readers of COCO's layout: `images`, `annotations` and `categories` in one JSON
+object.
 
 Formats with this layout (COCO itself, Omni3D) differ in the fields of an image and of an
-annotation, and implement the two methods that parse them.
+annotation. Their readers implement the two methods that parse these fields.
 """
 
 from __future__ import annotations
@@ -35,14 +36,16 @@ from manifests.storage import File
 
 ARRAYS = ("images", "annotations", "categories")
 SPLIT_BYTES, MAX_SPLITS = 64 << 20, 32
-"""Bytes of the file for each split, and the largest number of splits. Each split holds its share of
-the annotations but scans all annotations (both ours; 300,000 with outlines, 170 MB, take 2.5 s)."""
+"""Number of file bytes for each split, and the largest number of splits (both our choice). Each
+split holds its share of the annotations but scans all of them: 300,000 with outlines, 170 MB, take
+2.5 s."""
 BATCH_IMAGES = 1024
-"""Images in a batch (ours): some 10 MB of objects, and enough to notice a wrong space."""
+"""Number of images in a batch (our choice): some 10 MB of objects, and enough to detect a wrong
+coordinate space."""
 
 
 class CocoFile(NamedTuple):
-    """A file with the folder of its images (`root`) and the names of its categories by id."""
+    """A COCO file: the folder of its images (`root`), and the names of its categories by id."""
 
     file: File
     root: str
@@ -51,7 +54,7 @@ class CocoFile(NamedTuple):
 
 
 class _ImageEntry(NamedTuple):
-    """An entry of `images`, or its error, and the annotations of that image."""
+    """An entry of `images`, or the error of a broken entry; and the annotations of that image."""
 
     within: str
     fields: dict[str, Any] | RowError
@@ -59,10 +62,10 @@ class _ImageEntry(NamedTuple):
 
 
 class CocoLayout(GroundingReader):
-    """`images` and `annotations` of one JSON object, joined by `image_id`.
+    """A reader of one JSON object whose `annotations` are joined to its `images` by `image_id`.
 
-    Each split has a range of `images`. It scans all annotations once, and keeps the annotations of
-    its own images in memory.
+    Each split has a range of `images`. Its task scans all annotations once, and holds only the
+    annotations of its own images in memory.
     """
 
     suffixes: ClassVar[tuple[str, ...]] = SUFFIXES
@@ -71,13 +74,15 @@ class CocoLayout(GroundingReader):
 
     @abstractmethod
     def parse_image(self, key: str, fields: dict[str, Any], coco: CocoFile) -> AnnotatedImage:
-        """The image of an entry, without annotations. RowError if a field is malformed."""
+        """Makes the image of an entry, without annotations. Raises RowError if a field is
+        malformed."""
 
     @abstractmethod
     def parse_annotations(
         self, entries: Sequence[dict[str, Any]], names: dict[str, str]
     ) -> list[Annotation | RowError]:
-        """An annotation or an error for each entry. `names` has the names of categories by id."""
+        """Returns an annotation or an error for each entry. `names` has the names of categories by
+        id."""
 
     def splits(self, file: File, context: Context) -> Iterator[Split]:
         place = context.media.resolve(file.uri)
@@ -134,7 +139,8 @@ class CocoLayout(GroundingReader):
 
 
 def size_of(image: dict[str, Any]) -> tuple[float, float] | None:
-    """The size in an entry of `images`; None if it has no size. RowError if the size is malformed.
+    """The size (width, height) in an entry of `images`; None if it has no size. Raises RowError if
+    the size is malformed.
 
     `size_of({"width": 640, "height": 480}) -> (640.0, 480.0)`
     """
@@ -152,8 +158,8 @@ def size_of(image: dict[str, Any]) -> tuple[float, float] | None:
 def _image_entries(
     entries: Iterator[Element], annotations: dict[str, list[Element]], seen: set[str]
 ) -> Iterator[_ImageEntry]:
-    """The entries of `images`. If two entries have the same id, the first gets the annotations and
-    the second becomes an error. `seen` has the ids in earlier splits."""
+    """Yields the entries of `images`. If two entries have the same id, the first gets the
+    annotations and the second becomes an error. `seen` has the ids in earlier splits."""
     for element in entries:
         within = f"images[{element.number}]"
         try:
@@ -169,7 +175,8 @@ def _image_entries(
 
 
 def _batches(images: Iterator[_ImageEntry]) -> Iterator[list[_ImageEntry]]:
-    """Batches of BATCH_IMAGES. A batch ends earlier if its annotations exceed BATCH_BYTES."""
+    """Yields batches of BATCH_IMAGES images. A batch is smaller if its annotations exceed
+    BATCH_BYTES."""
     batch: list[_ImageEntry] = []
     size_bytes = 0
     for image in images:

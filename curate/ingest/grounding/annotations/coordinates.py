@@ -1,4 +1,5 @@
-"""The coordinates of a batch of annotated images as arrays, converted to [0,1000]."""
+"""Collects the coordinates of a batch of annotated images in arrays, and converts them to
+[0,1000]."""
 
 from __future__ import annotations
 
@@ -16,8 +17,8 @@ from manifests.geometry.space import Space
 
 
 class ReadyImage(NamedTuple):
-    """An annotated image that opened, with its Exif orientation and the size in pixels that its
-    coordinates refer to."""
+    """An annotated image that was opened, its Exif orientation, and the image size in pixels to
+    which its coordinates refer."""
 
     annotated: AnnotatedImage
     orientation: int
@@ -25,8 +26,8 @@ class ReadyImage(NamedTuple):
 
 
 class BatchCoordinates(NamedTuple):
-    """The boxes, the points, and the vertices of polygons of a batch. Their rows are the numbers of
-    the images in the batch."""
+    """The boxes, points and polygon vertices of a batch. The row number of each is the index of its
+    image in the batch."""
 
     boxes: Coordinates
     points: Coordinates
@@ -34,15 +35,16 @@ class BatchCoordinates(NamedTuple):
 
     @property
     def checkable(self) -> Iterator[Coordinates]:
-        """The coordinates from which a wrong space can be detected. Vertices on fewer than
-        MIN_BOXES images are not used: many vertices may belong to few annotations."""
+        """Yields the coordinates that can reveal a wrong coordinate space. Vertices on fewer than
+        MIN_BOXES images are not used, because many vertices may belong to few annotations."""
         yield from (self.boxes, self.points)
         if len(np.unique(self.vertices.rows)) >= MIN_BOXES:
             yield self.vertices
 
 
 def gather(images: Sequence[ReadyImage]) -> BatchCoordinates:
-    """The coordinates of all annotations. TypeError or ValueError if an annotation is malformed."""
+    """Collects the coordinates of all annotations. Raises TypeError or ValueError if an annotation
+    is malformed."""
     boxes: list[Sequence[float]] = []
     points: list[Sequence[float]] = []
     rings: list[Sequence[float]] = []
@@ -70,7 +72,7 @@ def gather(images: Sequence[ReadyImage]) -> BatchCoordinates:
 
 
 def malformed(images: Sequence[ReadyImage]) -> dict[int, RowError]:
-    """An error for each image for which `gather` fails, by the number of the image."""
+    """Returns an error, by image index, for each image for which `gather` raises an exception."""
     return {
         number: _malformed_annotation(image)
         for number, image in enumerate(images)
@@ -79,7 +81,8 @@ def malformed(images: Sequence[ReadyImage]) -> dict[int, RowError]:
 
 
 def to_units(coordinates: Coordinates, images: Sequence[ReadyImage], space: Space) -> np.ndarray:
-    """The values in [0,1000] of the images as shown, with their Exif orientation applied."""
+    """Converts coordinates to [0,1000] of the images as shown, with their Exif orientation
+    applied."""
     units = coordinates.to_units(coordinates.values, coordinates.sizes, space)
     if space.exif == "shown" or not len(units):
         return units
@@ -89,8 +92,8 @@ def to_units(coordinates: Coordinates, images: Sequence[ReadyImage], space: Spac
 
 
 def _array(values: list[Any], numbers: int) -> np.ndarray:
-    """The values as float64, of shape (n, numbers), or (n,) if `numbers` is 1. TypeError or
-    ValueError for another shape, and for values that are not numbers."""
+    """Converts the values to float64, of shape (n, numbers), or (n,) if `numbers` is 1. Raises
+    TypeError or ValueError for another shape or for values that are not numbers."""
     array = np.array(values)
     shape = (len(values), numbers)[: min(numbers, 2)]
     if len(values) and (array.dtype.kind not in "iuf" or array.shape != shape):

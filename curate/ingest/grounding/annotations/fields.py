@@ -1,4 +1,4 @@
-"""Fields of a JSON object or a row that several grounding readers treat in the same way."""
+"""Functions for fields of a JSON object or a row that several grounding readers use."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def without(fields: dict[str, Any], *used: str | None) -> dict[str, Any]:
-    """The fields that are not used elsewhere in the record.
+    """The fields without those that are already used elsewhere in the record.
 
     `without({"id": 7, "license": 4}, "id") -> {"license": 4}`
     """
@@ -14,7 +14,7 @@ def without(fields: dict[str, Any], *used: str | None) -> dict[str, Any]:
 
 
 def size_in(fields: dict[str, Any], width: str, height: str) -> tuple[float, float] | None:
-    """The size in two fields; None if either is not a number.
+    """The size in the fields named `width` and `height`; None if either is not a number.
 
     `size_in({"w": 640, "h": 480}, "w", "h") -> (640.0, 480.0)`
     """

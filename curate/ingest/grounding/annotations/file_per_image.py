@@ -1,4 +1,4 @@
-"""A reader of annotations in many small files, one for each image."""
+"""A base class for readers of many small annotation files, one for each image."""
 
 from __future__ import annotations
 
@@ -21,30 +21,31 @@ from manifests.media import Reference
 from manifests.storage import File
 
 GROUP_FILES = 2000
-"""Files for one task, on average (ours: seconds of work, and enough to notice a wrong space)."""
+"""Average number of files for one task (our choice: seconds of work, and enough to detect a wrong
+coordinate space)."""
 
 
 class FilePerImage(GroundingReader):
     """A reader of one annotation file per image. The key of a record is the name of the file.
 
-    Files are read in groups, so that the space is checked over many of them.
+    Files are read in groups, so that the coordinate space is checked over many files at once.
     """
 
     max_bytes: ClassVar[int] = 16 << 20
-    """A larger file is refused (ours): the whole file is in memory."""
+    """Largest size of an annotation file (our choice): the whole file is read into memory."""
 
     media_root: str | None = Field(None, description=ROOT_DESCRIPTION)
 
     @abstractmethod
     def parse(self, file: File, data: bytes, cache: SplitCache) -> AnnotatedImage:
-        """The image and annotations of a file. FileError if the file is broken, RowError if an
-        annotation is malformed."""
+        """Parses the image and annotations of a file. Raises FileError if the file is broken, or
+        RowError if an annotation is malformed."""
 
     def groups(self, files: list[File]) -> list[list[File]]:
-        """Groups of GROUP_FILES on average, by name.
+        """Groups the files, sorted by name. A group has GROUP_FILES files on average.
 
-        A hash of a file's name decides whether the file starts a group. So a file that is added or
-        removed changes only its own group.
+        A hash of a file's name decides whether the file starts a group, so adding or removing a
+        file changes only one group.
         """
         groups: list[list[File]] = []
         for file in sorted(files, key=lambda file: file.name):
@@ -77,12 +78,13 @@ class FilePerImage(GroundingReader):
         return self.parse(file, data, cache)._replace(within="", file=file)
 
     def find_image(self, file: File, name: str | None, cache: SplitCache) -> OpenedImage | RowError:
-        """The image with the name `name`, or else with the name of the annotation file."""
+        """Opens the image called `name` or, if it does not exist, the image with the annotation
+        file's name."""
         names = _possible_names(file, name, with_folder=self.media_root is not None)
         return cache.find_image(self.image_root(file, cache.context), names)
 
     def image_root(self, file: File, context: Context) -> str:
-        """The folder of a file's images."""
+        """The folder in which the image of an annotation file is looked for."""
         return root_of(self.media_root, file, context.base)
 
     def key(self, file: File, within: object) -> str:
@@ -93,17 +95,17 @@ class FilePerImage(GroundingReader):
 
 
 class SplitCache:
-    """Folders of images and names of classes, each read once for all files of a split."""
+    """Image folders and class names, each read only once for all files of a split."""
 
     def __init__(self, context: Context) -> None:
         self.context = context
         self.class_names: dict[str, dict[int, str]] = {}
-        """Names of classes, by the folder or file that they are read from."""
+        """Class names, by the folder or file from which they were read."""
         self._folders: dict[str, MediaFolder] = {}
 
     def find_image(self, root: str, names: list[str]) -> OpenedImage | RowError:
-        """The image with the first of `names` that exists below `root`, with or without an image's
-        suffix. If no name exists, an error is returned."""
+        """Opens the image for the first of `names` that exists below `root`, with or without an
+        image suffix. If none exists, an error is returned."""
         if root not in self._folders:
             self._folders[root] = MediaFolder(root, self.context.base)
         for name in names:
@@ -115,9 +117,9 @@ class SplitCache:
 
 
 def _possible_names(file: File, name: str | None, *, with_folder: bool) -> list[str]:
-    """The names to look for: the image's name, its stem, then the stem of the annotation file.
+    """The image names to try: the image's name, its stem, then the stem of the annotation file.
 
-    `with_folder`: the names are first looked for in the subfolder of the annotation file.
+    If `with_folder` is true, the names are first tried in the subfolder of the annotation file.
     File `sub/a.xml`, name `C:\\b.png` -> `sub/b.png`, `sub/b`, `sub/a`, `b.png`, `b`, `a`.
     """
     folder, _, own = file.name.rpartition("/")

@@ -1,4 +1,4 @@
-"""The settings that all grounding readers have, and their records."""
+"""The base class of grounding readers: their common settings, and the way they make records."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class GroundingReader(Reader):
 
     modality: ClassVar[str] = "grounding"
     own_space: ClassVar[Space | None] = None
-    """The space of the format; None if the reader finds it in each file."""
+    """The coordinate space of the format; None if the reader determines it for each file."""
 
     space: SpaceOverride = None
     trust: TrustSetting = False
@@ -42,12 +42,12 @@ class GroundingReader(Reader):
         context: Context,
         space: Space | None = None,
     ) -> ReadBatch:
-        """The records of a batch. Their space is the setting `space`, else the argument `space`,
-        else the space of the format."""
+        """Makes the records of a batch. The coordinate space is the setting `space`; if it is not
+        set, the argument `space`; if that is None, the space of the format."""
         chosen = self.space or space or self.own_space
         assert chosen is not None, f"{type(self).__name__} has no space"
         return grounding_records(self, file, images, chosen, context, self.trust)
 
     def failures(self, file: File, errors: Sequence[PlacedError], context: Context) -> ReadBatch:
-        """A batch without records, for inputs that belong to no image."""
+        """A batch without records, with failures for inputs that belong to no image."""
         return self.records(file, [AnnotatedImage(*error) for error in errors], context)

@@ -1,7 +1,7 @@
-"""Annotated images made into grounding records, a batch at a time.
+"""Makes grounding records from batches of annotated images.
 
 A reader passes coordinates exactly as the file has them. This module converts them to [0,1000], and
-refuses coordinates that contradict their declared space.
+rejects coordinates that contradict their declared space.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ from manifests.geometry.space import Space
 from manifests.storage import File
 
 ASPECT_TOLERANCE = 0.02
-"""Two sizes belong to different images if their aspect ratios differ by a larger share (ours: the
-sides of a thumbnail are rounded)."""
+"""Two sizes belong to different images if their aspect ratios differ by more than this share (our
+choice: the sides of a thumbnail are rounded)."""
 
 
 def grounding_records(
@@ -44,10 +44,10 @@ def grounding_records(
     context: Context,
     trust: bool = False,
 ) -> ReadBatch:
-    """A record or a failure for each image.
+    """Makes a record or a failure for each image.
 
-    `file` is the file that the images are read from, or the first file if each image has its own.
-    Raises InputError if the coordinates contradict the space, unless `trust` is set.
+    `file` is the file from which the images are read, or the first file if each image has its own.
+    Raises InputError if the coordinates contradict the space, unless `trust` is true.
     """
     ready: list[ReadyImage] = []
     failed: list[tuple[AnnotatedImage, RowError]] = []
@@ -71,7 +71,7 @@ def grounding_records(
 
 
 def _name(image: AnnotatedImage) -> str:
-    """The name of an image in the errors of its batch."""
+    """The name of an image, used in error messages."""
     return str(image.within) if image.file is None else image.file.name
 
 
@@ -81,8 +81,8 @@ def _failure(reader: Reader, file: File, image: AnnotatedImage, error: RowError)
 
 
 def _ready(annotated: AnnotatedImage, space: Space, context: Context) -> ReadyImage:
-    """The image with its orientation and size. RowError if it did not open, or if the file
-    records the size of another image."""
+    """Adds the orientation and the size to an annotated image. Raises RowError if the image was not
+    opened, or if the size in the file does not match the image."""
     if isinstance(annotated.image, RowError):
         raise annotated.image
     header, orientation = annotated.image.header, annotated.image.orientation
@@ -111,8 +111,8 @@ def _ready(annotated: AnnotatedImage, space: Space, context: Context) -> ReadyIm
 def _gather(
     images: list[ReadyImage],
 ) -> tuple[list[ReadyImage], BatchCoordinates, dict[int, RowError]]:
-    """Returns the images, their coordinates, and the errors of malformed images. Malformed images
-    are returned without annotations."""
+    """Returns the images, their coordinates, and the errors of malformed images. A malformed image
+    is returned without its annotations."""
     try:
         return images, gather(images), {}
     except (TypeError, ValueError):
@@ -127,7 +127,7 @@ def _gather(
 
 
 def _impossible(coordinates: BatchCoordinates, units: Units, space: Space) -> dict[int, RowError]:
-    """The errors of images with an impossible box, point or vertex. If an image has several, the
+    """The errors of images with an impossible box, point or vertex. If an image has several, its
     error names the first."""
     errors: dict[int, RowError] = {}
     for some, converted in zip(coordinates, units, strict=True):

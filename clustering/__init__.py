@@ -1,1 +1,1 @@
-"""Embeddings; clusters and rare concepts are planned."""
+"""Steps that compute embeddings. Steps for clusters and rare concepts are planned."""

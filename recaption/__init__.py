@@ -1,1 +1,1 @@
-"""Captions written anew by a vision-language model. Empty so far: only the name is held."""
+"""Reserved for steps that write new captions with a vision-language model. It has no steps yet."""

@@ -1,1 +1,1 @@
-"""Embeddings: images as vectors, so that similar images have similar vectors."""
+"""Computes embeddings: vectors of images, where similar images have similar vectors."""

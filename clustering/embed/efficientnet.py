@@ -1,4 +1,5 @@
-"""EfficientNet-lite0 from its package, as an ONNX model: 1280 image features, no download.
+"""Builds EfficientNet-lite0 as an ONNX model from an installed package, without a download. The
+model computes 1280 features of an image.
 
 Architecture: Tan and Le 2019 (EfficientNet), and the `lite` variants of TensorFlow's model garden:
 ReLU6 in place of swish, no squeeze-and-excitation. Weights: TensorFlow's, trained on ImageNet, from
@@ -29,24 +30,26 @@ FEATURES, SIDE = 1280, 224
 PREPROCESSING = Preprocessing(
     resize=256, crop=(SIDE, SIDE), mean=(127.0,) * 3, std=(128.0,) * 3, scale=1.0
 )
-"""Published (TensorFlow's lite models: MEAN_RGB 127, STDDEV_RGB 128; crop of 0.875)."""
+"""The published preprocessing (TensorFlow's lite models: MEAN_RGB 127, STDDEV_RGB 128; crop of
+0.875)."""
 _EPSILON = 1e-3
 """The epsilon of batch normalisation (published: TensorFlow's EfficientNet; PyTorch's default is
 1e-5)."""
 _STRIDE_2 = (1, 3, 5, 11)
-"""Blocks that halve the image (published: the first of stages 2, 3, 4 and 6)."""
+"""The blocks that halve the width and height (published: the first of stages 2, 3, 4 and 6)."""
 _BLOCKS = 16
 
 
 def build() -> bytes:
-    """The ONNX model with the input `image` (n, 3, 224, 224) and the output `features` (n,
+    """Returns the ONNX model, with the input `image` (n, 3, 224, 224) and the output `features` (n,
     1280)."""
     state = read_state(WEIGHTS.read(), f"{WEIGHTS.package}: {WEIGHTS.path}")
     return _Graph(state).model()
 
 
 class _Graph:
-    """Nodes and weights, in order; batch normalisation is folded into the convolutions."""
+    """The nodes and weights of the ONNX graph, in order. Batch normalisation is folded into the
+    convolutions."""
 
     def __init__(self, state: dict[str, np.ndarray]) -> None:
         self._onnx = _onnx()
@@ -77,8 +80,8 @@ class _Graph:
         return made
 
     def _block(self, x: str, name: str, stride: int) -> str:
-        """An inverted residual block: expand, filter each channel, project; then add the input, if
-        it has the same shape."""
+        """Add an inverted residual block: expand, filter each channel, project; then add the input
+        if it has the same shape as the output."""
         start, y = x, x
         if name + "_expand_conv.weight" in self._state:
             y = self._convolution(y, name + "_expand_conv", name + "_bn0")
@@ -94,8 +97,8 @@ class _Graph:
     def _convolution(
         self, x: str, name: str, norm: str, stride: int = 1, groups: int = 1, relu: bool = True
     ) -> str:
-        """Padding is TensorFlow's SAME: if the number of padding pixels is odd, there is one more
-        at the right and at the bottom than at the left and at the top."""
+        """Add a convolution with TensorFlow's SAME padding: if the number of padding pixels is odd,
+        there is one more at the right and at the bottom than at the left and at the top."""
         factor = self._state[norm + ".weight"] / np.sqrt(
             self._state[norm + ".running_var"] + _EPSILON
         )

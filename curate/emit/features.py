@@ -1,4 +1,4 @@
-"""The features of Hugging Face `datasets` for a schema; with them `datasets` decodes images."""
+"""Describes a schema as features of Hugging Face `datasets`, so that `datasets` decodes images."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ _NUMBERS = {"double": "float64", "float": "float32", "halffloat": "float16"}
 
 
 def plain_type(kind: pa.DataType) -> pa.DataType:
-    """The type without dictionaries, views and 64-bit offsets, which some readers lack.
+    """Returns the type without dictionaries, views and 64-bit offsets, which some readers do not
+    support.
 
     `plain_type(pa.dictionary(pa.int32(), pa.large_string())) -> pa.string()`
     """
@@ -36,13 +37,15 @@ def plain_type(kind: pa.DataType) -> pa.DataType:
 
 
 def with_features(schema: pa.Schema) -> pa.Schema:
-    """The schema with its features in the metadata, from which `Dataset.from_file` reads them."""
+    """Returns the schema with its features in the metadata, from which `Dataset.from_file` reads
+    them."""
     info = {"info": {"features": features(schema)}}
     return schema.with_metadata({"huggingface": json.dumps(info, separators=(",", ":"))})
 
 
 def features(schema: pa.Schema) -> dict[str, Any]:
-    """The features of every column, in the old form, which all versions of `datasets` read.
+    """Returns the features of every column, in the old form, which all versions of `datasets` can
+    read.
 
     `{"id": string, "images": list<IMAGE>} -> {"id": {"dtype": "string", "_type": "Value"},
     "images": [{"_type": "Image"}]}`

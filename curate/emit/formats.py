@@ -17,7 +17,8 @@ from manifests.errors import ManifestError, RowError
 from manifests.storage.file_entry import FileEntry
 
 Finish = Callable[[str, list[ShardCommit], str], list[FileEntry]]
-"""Gets the folder, all commits in order and the run's fingerprint; returns the files it wrote."""
+"""A function of the folder, all commits in order and the run's fingerprint. It returns the files
+that it wrote."""
 
 
 def _no_files(folder: str, commits: list[ShardCommit], fingerprint: str) -> list[FileEntry]:
@@ -25,7 +26,8 @@ def _no_files(folder: str, commits: list[ShardCommit], fingerprint: str) -> list
 
 
 class Format(NamedTuple):
-    """How to write one shard, and the files that are written once all shards exist."""
+    """The function that writes one shard, and the function that writes more files once all shards
+    exist."""
 
     write: Callable[[Job], ShardCommit]
     finish: Finish = _no_files
@@ -43,7 +45,7 @@ FOLDERS: dict[FormatName, str] = {
     "webdataset": "webdataset",
     "keep_list": "keep_list",
 }
-"""The folder of each format, in the folder of a run."""
+"""The name of each format's folder inside the folder of a run."""
 
 
 def write(name: FormatName, job: Job) -> ShardCommit:

@@ -1,4 +1,4 @@
-"""The column `messages` of shards: conversations, as chat templates take them.
+"""The column `messages` of shards: conversations in the form that chat templates accept.
 
 Consecutive segments of one role are one message. A record without roles becomes a user message with
 the media at its start, and an assistant message with all other segments. In a record with roles, a
@@ -19,7 +19,7 @@ MESSAGE = pa.struct([("role", pa.string()), ("content", pa.list_(ITEM))])
 
 
 def messages(table: pa.Table) -> pa.Array:
-    """list<MESSAGE>: the conversation of each record."""
+    """Returns the conversation of each record as list<MESSAGE>."""
     segments = Segments.from_table(table)
     roles, role = _roles(segments)
     row, size = segments.row, len(segments.row)
@@ -35,7 +35,7 @@ def messages(table: pa.Table) -> pa.Array:
 
 
 def _roles(segments: Segments) -> tuple[pa.Array, np.ndarray]:
-    """The names of all roles, and for each segment the index of its role among them."""
+    """Returns the names of all roles, and the index of each segment's role among these names."""
     encoded = segments.field("role").dictionary_encode()
     stated = np.asarray(encoded.indices.fill_null(-1))
     user, assistant = len(encoded.dictionary), len(encoded.dictionary) + 1
@@ -51,8 +51,8 @@ def _roles(segments: Segments) -> tuple[pa.Array, np.ndarray]:
 
 
 def _filled(role: np.ndarray, row: np.ndarray) -> np.ndarray:
-    """Missing roles (-1) replaced by the last role before in the same row, or else by the first
-    role after.
+    """Replaces each missing role (-1) by the previous role in the same row, or else by the next
+    one.
 
     `_filled([-1, 0, -1, 1], [0, 0, 0, 0]) -> [0, 0, 0, 1]`
     """

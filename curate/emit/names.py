@@ -27,8 +27,8 @@ ENDINGS = EXTENSIONS | VIDEO_ENDINGS
 
 
 class Names(NamedTuple):
-    """The names of all shown media. Names for which `lacks_ending`, (n,) bool, is true have no
-    ending yet.
+    """The names of all shown media. A name has no ending yet if `lacks_ending`, (n,) bool, is true
+    for it.
 
     The ending depends on the MIME type, or, if the MIME type is unknown, on the bytes after they
     are read.
@@ -51,7 +51,7 @@ class Names(NamedTuple):
         return cls(names, np.asarray(endings.is_null()), shown)
 
     def read(self, block: Block) -> pa.Array:
-        """The complete names of the media of a block."""
+        """Returns the complete names of the media of a block."""
         count = len(block.offsets) - 1
         names = self.names.slice(block.first, count)
         lacking = np.flatnonzero(self.lacks_ending[block.first : block.first + count])
@@ -66,8 +66,8 @@ class Names(NamedTuple):
 
 
 def ending(data: memoryview, uri: str) -> str:
-    """The ending for the bytes of an image. For other bytes, the ending of `uri` if it is an ending
-    of videos, otherwise `bin`."""
+    """Returns the name ending for the bytes of an image. For other bytes, returns the ending of
+    `uri` if it is a video ending, otherwise `bin`."""
     try:
         return EXTENSIONS[probe(data).mime]
     except (MediaError, KeyError):

@@ -1,8 +1,9 @@
 """The order of rows in shards: sorted by a hash of (seed, id) and cut into ranges of that hash.
 
-Two phases. First each part is sorted and cut into one record batch for each shard (`bucket`, or
-`cut` to keep the order of the corpus). Then each shard merges its batches of all parts (`gather`).
-The position of a row depends on the seed, its id and the number of shards, and on nothing else.
+There are two phases. First each part is sorted and cut into one record batch for each shard
+(`bucket`, or `cut` to keep the order of the corpus). Then each shard merges its batches of all
+parts (`gather`). The position of a row depends on the seed, its id and the number of shards, and on
+nothing else.
 """
 
 from __future__ import annotations
@@ -19,11 +20,12 @@ from manifests.record import one_chunk, random_keys
 from manifests.storage import parts
 
 SORT_KEY = "shard_order"
-"""The column (uint64) that the rows of a sorted part are sorted by; `gather` removes it."""
+"""The name of the uint64 column by which the rows of a part are sorted. `gather` removes this
+column."""
 
 
 def shard_count(rows: int, size_bytes: int, settings: Shards) -> int:
-    """The number of shards for `rows` rows with `size_bytes` of media and text; at least 1.
+    """Returns the number of shards for `rows` rows with `size_bytes` of media and text; at least 1.
 
     A shard is a range of hashes, so the sizes of shards vary at random.
     """
@@ -31,12 +33,13 @@ def shard_count(rows: int, size_bytes: int, settings: Shards) -> int:
 
 
 def shard_of(record_id: str, seed: int, count: int) -> int:
-    """The number of the shard that a record is in, if shards are shuffled."""
+    """Returns the number of the shard that contains a record, if shards are shuffled."""
     return int(random_keys(pa.array([record_id]), seed)[0]) * count >> 64
 
 
 def bucket(table: pa.Table, seed: int, count: int) -> list[pa.Table]:
-    """A part's rows sorted by hash, then by id, and cut into `count` tables; a table may be empty.
+    """Returns a part's rows sorted by hash, then by id, and cut into `count` tables, which may be
+    empty.
 
     Table i has the rows whose hash is in [i, i + 1) * 2**64 / count.
     """
@@ -45,17 +48,17 @@ def bucket(table: pa.Table, seed: int, count: int) -> list[pa.Table]:
 
 
 def cut(table: pa.Table, first: int, rows: int, count: int) -> list[pa.Table]:
-    """A part's rows in the order of the corpus, cut into `count` tables.
+    """Returns a part's rows in the order of the corpus, cut into `count` tables.
 
-    `first` is the number of its first row among all `rows` of the corpus. Table i has the rows
-    with numbers in [i, i + 1) * rows / count.
+    `first` is the number of the part's first row among all `rows` of the corpus. Table i has the
+    rows with numbers in [i, i + 1) * rows / count.
     """
     keys = np.arange(first, first + table.num_rows, dtype=np.uint64)
     return _pieces(_sorted(table, keys), [-(-i * rows // count) for i in range(1, count)])
 
 
 def gather(part_uris: Iterable[str], number: int) -> pa.Table:
-    """The rows of a shard in their final order, from batch `number` of every sorted part.
+    """Returns the rows of a shard in their final order, from batch `number` of every sorted part.
 
     Raises ManifestError if two rows have the same id. Such rows have the same hash, so they are
     always found if shards are shuffled. In the order of the corpus they are found only if they are
@@ -69,7 +72,7 @@ def gather(part_uris: Iterable[str], number: int) -> pa.Table:
 
 
 def _sorted(table: pa.Table, keys: np.ndarray) -> pa.Table:
-    """The rows sorted by key, then id, with the keys as column `SORT_KEY`."""
+    """Returns the rows sorted by key, then id, with the keys as column `SORT_KEY`."""
     order = np.argsort(keys)
     ascending = keys[order]
     if len(keys) and (ascending[1:] == ascending[:-1]).any():
@@ -80,8 +83,8 @@ def _sorted(table: pa.Table, keys: np.ndarray) -> pa.Table:
 
 
 def _pieces(table: pa.Table, bounds: list[int]) -> list[pa.Table]:
-    """A sorted table, cut at the keys `bounds` into len(bounds) + 1 tables; the first has the keys
-    below the first bound."""
+    """Cuts a sorted table at the keys `bounds` into len(bounds) + 1 tables. The first table has the
+    keys below the first bound."""
     keys = np.asarray(one_chunk(table[SORT_KEY]))
     cuts = np.searchsorted(keys, np.array(bounds, np.uint64), side="left").tolist()
     starts, stops = [0, *cuts], [*cuts, table.num_rows]

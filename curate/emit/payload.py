@@ -1,7 +1,8 @@
 """The media bytes of a shard, read in blocks of rows directly into one buffer, without a copy.
 
 A block of rows fits into a record batch. Within a block, media are read in their order on disk,
-independent of the order of the rows. If media of a row can no longer be read, the row gets a fault.
+independent of the order of the rows. If media of a row can no longer be read, an error is recorded
+for the row.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ MAX_ROW_BYTES = (1 << 31) - (1 << 20)
 """The largest number of media bytes in one row: the limit of 32-bit offsets, less 1 MiB for the
 other columns."""
 OPEN_FILES = 256
-"""Local files kept open for byte ranges (ours)."""
+"""The maximum number of local files that stay open to read byte ranges (ours)."""
 FIX_CHANGED_FILE = (
     "Restore the original file and run again with --retry, or leave it in quarantine."
 )
@@ -37,7 +38,7 @@ class Block(NamedTuple):
 
     Images and videos are numbered over the complete shard; the numbers of the block start at
     `first`. The bytes of number `first + i` are `data[offsets[i] : offsets[i + 1]]`; they are
-    undefined if its row is in `faults`. The memory of `data` is used again for the next block.
+    undefined if its row is in `faults`. The memory of `data` is overwritten by the next block.
     """
 
     start: int
@@ -59,10 +60,10 @@ class Block(NamedTuple):
 def read_blocks(
     shown: ShownMedia, row_bytes: np.ndarray, media: Media, settings: Shards
 ) -> Iterator[Block]:
-    """All rows in blocks of at most `batch_rows` and `batch_bytes`; a larger row is a separate
-    block.
+    """Yields all rows in blocks of at most `batch_rows` rows and `batch_bytes` bytes. A larger row
+    is a separate block.
 
-    `row_bytes`: the size of each row without its media.
+    `row_bytes` is the size of each row in bytes, without its media.
     """
     lengths, refs = _lengths(shown, media), references(shown.media)
     row_of = np.repeat(np.arange(len(row_bytes)), np.diff(shown.offsets))
@@ -84,7 +85,7 @@ def read_blocks(
 
 
 def _lengths(shown: ShownMedia, media: Media) -> np.ndarray:
-    """The length of each image or video in bytes; 0 for a missing file."""
+    """Returns the length of each image or video in bytes; 0 for a missing file."""
     stated = pc.struct_field(shown.media, "length")
     lengths = np.asarray(stated.fill_null(0)).astype(np.int64)
     unstated = np.flatnonzero(np.asarray(stated.is_null()))
@@ -97,7 +98,8 @@ def _lengths(shown: ShownMedia, media: Media) -> np.ndarray:
 def _over_limits(
     shown: ShownMedia, lengths: np.ndarray, row_of: np.ndarray, media: Media
 ) -> dict[int, LimitError]:
-    """By row: the error of a row that has a file over the limit, or too many bytes in total."""
+    """Returns a dict from row number to error, for rows that have a file over the limit, or too
+    many bytes in total."""
     max_bytes, uris = media.limits.max_bytes, pc.struct_field(shown.media, "uri")
     totals = sums(lengths, shown.offsets)
     fix = "or let it go to quarantine."
@@ -118,7 +120,8 @@ def _over_limits(
 
 
 def _cuts(row_bytes: np.ndarray, settings: Shards) -> Iterator[tuple[int, int]]:
-    """The first row and the row after the last of each block."""
+    """Yields, for each block, the number of its first row, and the number of its last row plus
+    1."""
     ends, start = np.cumsum(row_bytes), 0
     while start < len(ends):
         before = ends[start - 1] if start else 0
@@ -129,7 +132,7 @@ def _cuts(row_bytes: np.ndarray, settings: Shards) -> Iterator[tuple[int, int]]:
 
 
 def _ranks_on_disk(shown: ShownMedia) -> np.ndarray:
-    """The rank of each image or video by file, then by offset in the file."""
+    """Returns the rank of each image or video by file, then by offset in the file."""
     files = pc.struct_field(shown.media, "uri").dictionary_encode().indices
     offsets = pc.struct_field(shown.media, "offset").fill_null(0)
     ranks = np.empty(len(files), np.int64)
@@ -145,7 +148,8 @@ class _Files:
         self._open: dict[str, int] = {}
 
     def fill(self, block: Block, order: list[int], refs: list[Reference], rows: list[int]) -> None:
-        """Read the images and videos of a block; a row gets a fault if one cannot be read.
+        """Read the images and videos of a block. If one cannot be read, an error is recorded for
+        its row.
 
         `refs` and `rows` have the reference and the row of each image or video. `order` is the
         order in which they are read.
@@ -173,8 +177,8 @@ class _Files:
             os.close(self._open.popitem()[1])
 
     def _read(self, ref: Reference, buffer: memoryview) -> int:
-        """Fill the buffer. Returns the size that was found, which is another size if the file has
-        changed."""
+        """Read a medium into the buffer. Returns its actual size, which differs from the buffer's
+        if the file has changed."""
         if ref.offset is not None and ref.uri in self._open:
             return _fill(self._open[ref.uri], buffer, ref.offset)
         path = self._media.resolve(ref.uri)
@@ -189,7 +193,7 @@ class _Files:
             return _fill(file.fileno(), buffer, 0) if size == len(buffer) else size
 
     def _keep_open(self, uri: str, handle: int) -> int:
-        """Keep a file open. If there are too many, the file that was opened first is closed,
+        """Keep a file open. If too many files are open, the file that was opened first is closed,
         because blocks are read file by file."""
         self._open[uri] = handle
         if len(self._open) > OPEN_FILES:

@@ -34,7 +34,7 @@ SPEAKER_OF_ROLE = {"user": "human", "assistant": "gpt"}
 
 
 class Conversation(NamedTuple):
-    """A record in the loader's form. `kinds`: image or video, for each tag in order."""
+    """A record in the loader's form. `kinds` has "image" or "video" for each tag, in order."""
 
     turns: list[dict[str, str]]
     kinds: list[str]
@@ -69,7 +69,8 @@ def write(job: Job) -> ShardCommit:
 
 
 def _conversations(table: pa.Table) -> tuple[dict[int, Conversation], dict[int, RowError]]:
-    """By row: the conversation, or the error of a record that the loader would misread."""
+    """Returns two dicts by row number: the conversations, and the errors of records that the loader
+    would misread."""
     found, faults = dict[int, Conversation](), dict[int, RowError]()
     for number, row_messages in enumerate(messages(table).to_pylist()):
         try:
@@ -80,7 +81,8 @@ def _conversations(table: pa.Table) -> tuple[dict[int, Conversation], dict[int, 
 
 
 def conversation(messages: list[dict[str, Any]]) -> Conversation:
-    """The messages of a record in the loader's form. RowError if the loader would misread them."""
+    """Converts the messages of a record to the loader's form. Raises RowError if the loader would
+    misread them."""
     if not messages:
         raise RowError("the record has neither text nor media")
     turns = [{"from": _speaker(m["role"]), "value": _value(m)} for m in messages]

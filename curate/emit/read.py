@@ -1,4 +1,4 @@
-"""Read Arrow shards with pyarrow: the files that the manifest names, and no others."""
+"""Reads Arrow shards with pyarrow, but only the files that the manifest names."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from manifests.errors import ManifestError
 
 
 def shard_files(folder: str) -> list[str]:
-    """The paths of the Arrow shards of a folder, in order. Checks that each has its full size."""
+    """Returns the paths of the Arrow shards of a folder, in order. Checks that each file has its
+    full size."""
     shards = shard_set.load(folder)
     if shards.format != "arrow":
         raise ManifestError(
@@ -22,7 +23,7 @@ def shard_files(folder: str) -> list[str]:
 
 
 def read_shards(folder: str) -> Iterator[pa.Table]:
-    """All rows in order, a table for each record batch; local files are memory-mapped."""
+    """Yields all rows in order, as one table per record batch. Local files are memory-mapped."""
     for uri in shard_files(folder):
         try:
             with pa.ipc.open_stream(storage.open_input(uri)) as reader:

@@ -1,4 +1,5 @@
-"""The columns of a shard, made from whole columns of records: no Python object for each row.
+"""Builds the columns of a shard from whole columns of records, without a Python object for each
+row.
 
 `images` and `videos` are in the order in which `messages` shows them: an image that two segments
 show occurs twice, and media that no segment shows are not written. `objects.media` is the position,
@@ -39,7 +40,7 @@ copied."""
 
 
 def schema(records: pa.Schema, columns: list[str]) -> pa.Schema:
-    """The schema of shards of these records; `columns` are measures to add."""
+    """Returns the schema of shards of these records. `columns` are measures to add as columns."""
     fields = [pa.field(name, kind) for name, kind in COLUMNS.items()]
     for name in columns:
         if name not in records.names:
@@ -52,7 +53,8 @@ def schema(records: pa.Schema, columns: list[str]) -> pa.Schema:
 
 
 def faults(table: pa.Table) -> pa.Array:
-    """string: why a record cannot be written in any format, null if it can."""
+    """Returns the reason why each record cannot be written in any format (string); null if it
+    can."""
     segments, (offsets, _) = Segments.from_table(table), media_lists(table["media"])
     counts = np.diff(offsets)
     fault = np.full(table.num_rows, None, object)
@@ -67,21 +69,23 @@ def faults(table: pa.Table) -> pa.Array:
 
 
 def _exists(index: pa.Array, count: np.ndarray) -> np.ndarray:
-    """bool: whether each index is valid in a list of `count` values; false for null."""
+    """Returns a bool for each index: whether it is valid in a list of `count` values; false for
+    null."""
     at = np.asarray(index.fill_null(-1))
     exists: np.ndarray = (at >= 0) & (at < count)
     return exists
 
 
 def _object_media(table: pa.Table) -> tuple[np.ndarray, pa.Array]:
-    """The record of each annotated object, and the index of its media in that record."""
+    """Returns the record of each annotated object, and the index of the object's medium in that
+    record."""
     offsets, flat = media_lists(table["objects"])
     return np.repeat(np.arange(table.num_rows), np.diff(offsets)), pc.struct_field(flat, "media")
 
 
 def objects(table: pa.Table) -> pa.Array:
-    """list<OBJECT>: the annotated objects, with `media` renumbered as the module's docstring
-    says."""
+    """Returns the annotated objects as list<OBJECT>, with `media` renumbered as the module's
+    docstring describes."""
     offsets, flat = media_lists(table["objects"])
     media_offsets, media = media_lists(table["media"])
     row, index = shown_indices(table, *MEDIA_KINDS)
@@ -97,7 +101,7 @@ def objects(table: pa.Table) -> pa.Array:
 
 
 def videos(table: pa.Table) -> pa.Array:
-    """list<VIDEO>: references to the shown videos."""
+    """Returns references to the shown videos as list<VIDEO>."""
     shown = shown_media(table, "video")
     columns = [pc.struct_field(shown.media, field.name) for field in VIDEO]
     structs = pa.StructArray.from_arrays(columns, fields=list(VIDEO))
@@ -105,7 +109,7 @@ def videos(table: pa.Table) -> pa.Array:
 
 
 def cameras(table: pa.Table) -> pa.Array:
-    """fx fy cx cy of the camera of each of `images`, null if unknown.
+    """Returns fx fy cx cy of the camera of each image in the column `images`; null if unknown.
 
     A record without any known camera has an empty list.
     """
@@ -118,11 +122,11 @@ def cameras(table: pa.Table) -> pa.Array:
 
 
 BUILT = {"messages": messages, "videos": videos, "cameras": cameras, "objects": objects}
-"""The columns that are not copied from the record, and the function that builds each of them."""
+"""The columns that are not copied from the record, and the function that builds each column."""
 
 
 def columns(table: pa.Table, schema: pa.Schema) -> dict[str, pa.Array]:
-    """Every column of the shard except `images`, whose bytes are read later."""
+    """Returns every column of the shard except `images`, whose bytes are read later."""
     return {
         field.name: BUILT[field.name](table)
         if field.name in BUILT

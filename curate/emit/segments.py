@@ -14,7 +14,7 @@ MEDIA_KINDS = ("image", "video")
 
 
 class Segments(NamedTuple):
-    """The n segments of `records` records, without texts that are null. `row`: (n,) the record of
+    """The n segments of `records` records, without texts that are null. `row` (n,) is the record of
     each segment, ascending."""
 
     records: int
@@ -34,7 +34,7 @@ class Segments(NamedTuple):
         return pc.struct_field(self.structs, name)
 
     def is_kind(self, *kinds: str) -> np.ndarray:
-        """(n,) bool: whether each segment is of one of the kinds."""
+        """Returns a mask (n,) of the segments that are of one of the kinds."""
         return np.asarray(_is_kind(self.structs, *kinds))
 
 
@@ -50,14 +50,15 @@ class ShownMedia(NamedTuple):
 
 
 def shown_media(table: pa.Table, *kinds: str) -> ShownMedia:
-    """The media of these kinds that the segments show."""
+    """Returns the media of these kinds that segments show."""
     row, index = shown_indices(table, *kinds)
     _, media = media_lists(table["media"])
     return ShownMedia(row_offsets(row, table.num_rows), media.take(pa.array(index)))
 
 
 def shown_indices(table: pa.Table, *kinds: str) -> tuple[np.ndarray, np.ndarray]:
-    """The row of each segment that shows media, and the index of these media in the flat column."""
+    """Returns the row of each segment that shows a medium of these kinds, and the index of this
+    medium in the flat column."""
     segments, (offsets, _) = Segments.from_table(table), media_lists(table["media"])
     shows = segments.is_kind(*kinds)
     row, index = segments.row[shows], segments.field("media").filter(pa.array(shows))
@@ -65,7 +66,7 @@ def shown_indices(table: pa.Table, *kinds: str) -> tuple[np.ndarray, np.ndarray]
 
 
 def row_offsets(row: np.ndarray, rows: int) -> np.ndarray:
-    """Offsets (rows + 1) of lists, from the ascending row of each value.
+    """Returns the offsets (rows + 1) of lists, computed from the ascending row of each value.
 
     `row_offsets([0, 0, 2], 3) -> [0, 2, 2, 3]`
     """

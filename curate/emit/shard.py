@@ -16,7 +16,8 @@ from manifests.storage.file_entry import FileEntry
 
 
 class Job(NamedTuple):
-    """Write shard `number` of `shards` into `folder`; `table` has its rows in final order."""
+    """The task of writing shard `number` of `shards` into `folder`. `table` has the shard's rows in
+    final order."""
 
     folder: str
     number: int
@@ -32,7 +33,8 @@ class Job(NamedTuple):
         return storage.join(self.folder, self.name(ending))
 
     def entry(self, ending: str, rows: int, sink: storage.Sink) -> FileEntry:
-        """The entry of the written shard; valid after the `with` block of `storage.writing`."""
+        """Returns the manifest entry of the written shard. Call it after the `with` block of
+        `storage.writing`."""
         return FileEntry(
             name=self.name(ending), rows=rows, size_bytes=sink.size_bytes, digest=sink.digest
         )
@@ -49,14 +51,14 @@ class Quarantined(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """A record batch in its file: its offset in bytes, and its number of rows."""
+    """The position of a record batch in its file: its offset in bytes, and its number of rows."""
 
     offset: int
     rows: int
 
 
 class ShardCommit(BaseModel):
-    """The result of writing a shard; JSON and back gives an equal value."""
+    """The result of writing a shard. Converting it to JSON and back gives an equal value."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -72,7 +74,8 @@ class ShardCommit(BaseModel):
 
 
 def quarantined(table: pa.Table, errors: Iterable[tuple[int, RowError]]) -> list[Quarantined]:
-    """The entries of rows that could not be written; `errors` are pairs of row number and error."""
+    """Returns the entries of rows that could not be written; `errors` are pairs of row number and
+    error."""
     error_of_row = dict(errors)
     numbers = pa.array(list(error_of_row), pa.int64())
     identities = table.select(["id", "source", "origin"]).take(numbers)

@@ -49,8 +49,8 @@ def load(folder: str) -> ShardSet:
 
 
 def check(folder: str, entry: FileEntry) -> str:
-    """The path of the file of an entry. Raises ManifestError if the size of the file is not the
-    size in the entry."""
+    """Returns the path of the file of an entry. Raises ManifestError if the size of the file is not
+    the size in the entry."""
     place = storage.join(folder, entry.name)
     found = storage.size_and_stamp(place)
     if found is None or found[0] != entry.size_bytes:

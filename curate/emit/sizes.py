@@ -10,7 +10,7 @@ from manifests.record import media_lists
 
 
 def sizes(values: pa.Array) -> np.ndarray:
-    """(n,) int64: an upper bound of the size of each value in bytes, including offsets and
+    """Returns an upper bound of the size of each value in bytes, (n,) int64, including offsets and
     validity."""
     kind = values.type
     if pa.types.is_struct(kind):
@@ -28,7 +28,7 @@ def sizes(values: pa.Array) -> np.ndarray:
 
 
 def sums(values: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    """The sum of each list of values, given the offsets of the lists.
+    """Returns the sum of each list of values, given the offsets of the lists.
 
     `sums([1, 2, 3], [0, 2, 2, 3]) -> [3, 0, 3]`
     """

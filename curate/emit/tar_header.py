@@ -13,7 +13,8 @@ _FIXED_SUM = sum(_MODE_AND_OWNER + _TIME + _REST) + 8 * ord(" ")
 
 
 def header(name: str, size_bytes: int) -> bytes:
-    """The 512-byte header of a file. Raises RowError for a name of more than 100 bytes."""
+    """Returns the 512-byte tar header of a file. Raises RowError for a name of more than 100
+    bytes."""
     name_bytes = name.encode()
     if len(name_bytes) > 100:
         raise RowError(f"'{name}' has more than 100 bytes, too long for a name in a tar")
@@ -23,5 +24,5 @@ def header(name: str, size_bytes: int) -> bytes:
 
 
 def padding(size_bytes: int) -> bytes:
-    """The zero bytes that fill the last block of a file."""
+    """Returns the zero bytes that fill the last block of a file."""
     return bytes(-size_bytes % BLOCK)

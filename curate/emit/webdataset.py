@@ -29,7 +29,7 @@ ENDING = ".tar"
 
 
 def write(job: Job) -> ShardCommit:
-    """Write one tar; its bytes depend only on the rows."""
+    """Write one shard as a tar file. Its bytes depend only on the rows."""
     shown = shown_media(job.table, *MEDIA_KINDS)
     names, columns = Names.from_table(job.table, shown), _columns(job)
     faults: dict[int, RowError] = {}
@@ -57,8 +57,8 @@ def write(job: Job) -> ShardCommit:
 
 
 def _tar_bytes(files: Iterator[tuple[str, bytes | memoryview]]) -> Iterator[bytes | memoryview]:
-    """The bytes of tar members, in few pieces: media are not copied, and all bytes between two
-    media are joined."""
+    """Yields the bytes of tar members in few pieces: media are not copied, and all bytes between
+    two media are joined."""
     between = b""
     for name, data in files:
         between += header(name, len(data))
@@ -74,7 +74,8 @@ def _tar_bytes(files: Iterator[tuple[str, bytes | memoryview]]) -> Iterator[byte
 def members(
     row: dict[str, Any], media: list[tuple[str, memoryview]]
 ) -> Iterator[tuple[str, bytes | memoryview]]:
-    """The names and contents of a row's members; `media` are names and bytes."""
+    """Yields the names and contents of a row's tar members. `media` are the names and bytes of its
+    media."""
     key, text = row["id"], row.pop("text")
     for number, (name, data) in enumerate(media):
         ending = name.rpartition(".")[2]
@@ -85,7 +86,7 @@ def members(
 
 
 def _columns(job: Job) -> pa.RecordBatch:
-    """The columns for KEY.json, and `text` for KEY.txt."""
+    """Returns the columns for KEY.json, and the column `text` for KEY.txt."""
     schema = rows.schema(job.table.schema, job.settings.columns)
     columns = rows.columns(job.table, schema)
     del columns["videos"]
@@ -95,7 +96,7 @@ def _columns(job: Job) -> pa.RecordBatch:
 
 
 def _parsed(meta: str | None) -> Any:
-    """The value of a row's meta; the string itself if it is not valid JSON."""
+    """Returns the parsed value of a row's `meta`, or the string itself if it is not valid JSON."""
     try:
         return None if meta is None else orjson.loads(meta)
     except orjson.JSONDecodeError:

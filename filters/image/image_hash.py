@@ -1,4 +1,5 @@
-"""Perceptual hashes: 64 bits of how an image looks, nearly the same for all its copies."""
+"""The step `image_hash`: perceptual hashes of 64 bits, nearly the same for all copies of an
+image."""
 
 from __future__ import annotations
 
@@ -54,8 +55,8 @@ class ImageHash(RowStep):
 
 
 class HashedImages(NamedTuple):
-    """The measures of `image_hash`; and for each row with an error, the first error of its
-    images."""
+    """The measures of `image_hash`, and the first error of the images in each row that has an
+    error."""
 
     hash: pa.Array
     mirror: pa.Array
@@ -74,8 +75,8 @@ def hash_images(column: pa.Array | pa.ChunkedArray, media: Media) -> HashedImage
 
 
 def _lumas(images: pa.Array, media: Media) -> tuple[np.ndarray, dict[int, MediaError]]:
-    """Returns the luma of each image, uint8 (images, SIDE, SIDE), and the errors by number of the
-    image.
+    """Returns the luma of each image, uint8 (images, SIDE, SIDE), and a dict from the number of an
+    image to its error.
 
     An image that cannot be decoded is replaced by a black image, which has no detail and so no
     hash.
@@ -93,8 +94,8 @@ def _lumas(images: pa.Array, media: Media) -> tuple[np.ndarray, dict[int, MediaE
 
 
 def _beside_media(media: pa.Array | pa.ChunkedArray, of_images: pa.Array) -> pa.Array:
-    """Lists with one value for each medium of a record: the value of an image, and null for a
-    video.
+    """Returns a list for each record, with one value per medium: the value of an image, or null for
+    a video.
 
     media [[image, video], [image]], values [3, 5] -> [[3, null], [5]]
     """

@@ -17,11 +17,11 @@ from manifests.step import Bound, Context, Measured, RowErrors, RowStep, reasons
 class ImageShape(RowStep):
     """Drop records with an image that is too small, too large or too elongated.
 
-    A record is dropped if any of its images is out of bounds. The measures are taken over all its
-    images: the smallest shorter side, the largest longer side, the largest aspect (longer side
-    divided by shorter side), and the smallest and largest number of pixels. A record without images
-    is kept, and its measures are null. Sizes come from the files' headers, so nothing is decoded. A
-    record with an image of unknown size is quarantined.
+    A record is dropped if any of its images is out of bounds. The measures are computed over all
+    images of a record: the smallest shorter side, the largest longer side, the largest aspect
+    (longer side divided by shorter side), and the smallest and largest number of pixels. A record
+    without images is kept, and its measures are null. Sizes come from the files' headers, so
+    nothing is decoded. A record with an image of unknown size is quarantined.
 
     Source: DataComp's basic filter keeps a shorter side of at least 200 and an aspect of at most 3.
     """

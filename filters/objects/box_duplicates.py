@@ -20,13 +20,13 @@ class BoxDuplicates(RowStep):
 
     Two boxes of a record are compared if their objects have the same label, text, medium, start and
     end. They are duplicates if their intersection over union (IoU) is at least `threshold`. Objects
-    are visited in their order: the first of several duplicates stays, and every later box that
-    overlaps only removed boxes stays too. Objects without a box stay. `removed` counts the removed
-    objects of a record.
+    are compared in their order: the first of several duplicates stays. A later box that overlaps
+    only removed boxes stays too. Objects without a box stay. `removed` counts the removed objects
+    of a record.
 
-    Time grows with the square of the number of boxes that one label has on one image; memory does
-    not. The default is high on purpose: different objects in front of each other may overlap by
-    0.5, while two outlines of the same object usually agree better than that.
+    The time grows with the square of the number of boxes that one label has on one image; the
+    memory does not. The default is high on purpose: different objects in front of each other may
+    overlap by 0.5, while two outlines of the same object usually agree better than that.
     """
 
     rewrites: ClassVar[tuple[str, ...]] = ("objects",)
@@ -53,8 +53,8 @@ class BoxDuplicates(RowStep):
 
 
 def first_of_duplicates(boxes: np.ndarray, groups: np.ndarray, threshold: float) -> np.ndarray:
-    """(n,) bool: the boxes that are kept. A box is removed if its IoU with an earlier kept box of
-    its group is at least `threshold`.
+    """Returns a mask (n,) of the boxes that are kept. A box is removed if its IoU with an earlier
+    kept box of its group is at least `threshold`.
 
     `groups` (n,) int64: only boxes of the same group are compared. Each round works on all groups
     at once: it keeps the first remaining box of every group and removes the boxes that it overlaps.
@@ -73,7 +73,7 @@ def first_of_duplicates(boxes: np.ndarray, groups: np.ndarray, threshold: float)
 
 
 def _groups(objects: Objects, media: pa.ChunkedArray) -> np.ndarray:
-    """(n,) int64: the same number for objects whose boxes have to be compared."""
+    """Returns the group of each object, (n,) int64. Objects of one group are compared."""
     group = objects.rows
     for values in (
         object_media(objects, media),
@@ -87,7 +87,8 @@ def _groups(objects: Objects, media: pa.ChunkedArray) -> np.ndarray:
 
 
 def _codes(values: pa.Array) -> np.ndarray:
-    """(n,) int64: a number for each different value; null is a value too."""
+    """Returns an integer code for each value, (n,) int64. Equal values have equal codes; null is a
+    value too."""
     if values.null_count == len(values):
         return np.zeros(len(values), np.int64)
     coded = pc.dictionary_encode(values, null_encoding="encode")

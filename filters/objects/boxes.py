@@ -18,11 +18,11 @@ from manifests.step import Bound, Columns, Context, Measured, RowErrors, RowStep
 from manifests.step.bounds import Share
 
 POINT_TOLERANCE = 0.5
-"""In [0,1000]: a point that is less than this outside is on the edge after rounding to whole
-thousandths."""
+"""A tolerance in thousandths of the image. A point outside the image by less than this is on the
+edge after rounding to whole thousandths."""
 NOISE = 1e-3
-"""In [0,1000]: a smaller change is a rounding error (ours; the step of float32 near 1000 is
-6e-5)."""
+"""A tolerance in thousandths of the image. A smaller change is a rounding error (ours; float32
+values near 1000 are 6e-5 apart)."""
 REMOVED = ("degenerate", "outside", "small", "large")
 """Reasons to remove an object, in the order in which they are tested."""
 
@@ -34,8 +34,8 @@ class Boxes(RowStep):
     object is removed for the first of these reasons that applies:
 
     - `degenerate`: a side is zero or inverted, or a number is missing or infinite
-    - `outside`: a share of less than `min_inside` of its area is in the image, or no area is; or
-      its point is more than half a unit outside the image
+    - `outside`: the share of its area inside the image is less than `min_inside` or zero, or its
+      point is more than half a unit outside the image
     - `small`: a side of the part in the image is under `min_side` after rounding, or under
       `min_pixels`
     - `large`: the part in the image covers a share of more than `max_share` of the image
@@ -99,10 +99,10 @@ class Boxes(RowStep):
     def _removed(
         self, objects: Objects, shape: _Shape, inside: np.ndarray, sizes: np.ndarray | None
     ) -> dict[str, np.ndarray]:
-        """For each reason, (n,) bool: the objects that are removed for this reason. Only the first
-        reason of an object counts.
+        """Returns a mask (n,) for each reason: the objects that are removed for this reason. Only
+        the first reason of an object counts.
 
-        `inside` are the boxes clipped to the image, `sizes` the image sizes for `min_pixels`.
+        `inside` are the boxes clipped to the image. `sizes` are the image sizes for `min_pixels`.
         """
         width, height = (shape.extent[:, 2:] - shape.extent[:, :2]).T
         within = areas(inside)
@@ -134,7 +134,7 @@ class Boxes(RowStep):
 
 
 class _Shape(NamedTuple):
-    """The geometry by which n objects are kept or removed."""
+    """The geometry of n objects, by which objects are kept or removed."""
 
     extent: np.ndarray
     """(n, 4): the box, or the box around the polygon; nan for an object that has neither."""
@@ -143,7 +143,7 @@ class _Shape(NamedTuple):
     has_box: np.ndarray
     has_point: np.ndarray
     broken: np.ndarray
-    """(n,) bool: the box is not 4 finite numbers, or the point is not 2."""
+    """(n,) bool: the box is not 4 finite numbers, or the point is not 2 finite numbers."""
     polygons: Polygons | None
     """All polygons; None if no object has one."""
 
@@ -167,7 +167,7 @@ def _shape(objects: Objects) -> _Shape:
 
 
 def _without_noise(boxes: np.ndarray) -> np.ndarray:
-    """The boxes with sides that are outside the image by no more than `NOISE` moved to its edge."""
+    """Moves box sides that are outside the image by at most `NOISE` to the edge of the image."""
     inside = np.clip(boxes, 0, UNITS)
     cleaned: np.ndarray = np.where(np.abs(boxes - inside) <= NOISE, inside, boxes)
     return cleaned
@@ -198,8 +198,8 @@ def _clipped(
 
 
 def _distance_outside(values: np.ndarray) -> np.ndarray:
-    """(n,): the largest distance of a number in each row from [0,1000]; 0 if all numbers are
-    inside.
+    """Returns the largest distance of a number in each row from [0,1000], (n,); 0 if all numbers
+    are inside.
 
     `_distance_outside([[-3, 500], [1, 999]]) -> [3, 0]`
     """

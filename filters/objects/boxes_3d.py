@@ -58,8 +58,8 @@ class Boxes3d(RowStep):
     A box without a volume is always removed. If the image has a camera, the box is projected onto
     the image. `outside` removes boxes that are not on the image, and `min_iou` removes boxes that
     overlap too little with the 2D box of the same object. Boxes on images without a camera or a
-    size are not tested for this; `unprojected` counts them. Put `cameras` before this step to give
-    images a camera.
+    size cannot be tested in this way; `unprojected` counts them. Put `cameras` before this step to
+    give images a camera.
 
     The whole object is removed. With `keep_objects` an object that also has a box, a point or a
     polygon loses only its 3D box. The measures count removed 3D boxes by reason, each under the
@@ -164,7 +164,8 @@ class Boxes3d(RowStep):
     def _without(
         self, column: pa.Array | pa.ChunkedArray, objects: Objects, removed: np.ndarray
     ) -> pa.Array:
-        """The column without the removed objects, or without their 3D boxes (`keep_objects`)."""
+        """Returns the column without the removed objects, or with `keep_objects` without their 3D
+        boxes."""
         other = [np.asarray(objects.field(name).is_valid()) for name in ("box", "point", "polygon")]
         stripped = removed & np.any(other, axis=0) & self.keep_objects
         old = objects.field("box3d")
@@ -197,8 +198,8 @@ def read_annotations(
 
 
 def _numbers(texts: list[str]) -> np.ndarray:
-    """The fields of `ANNOTATED` in n JSON texts: (n, fields), nan if a field is null. Each text is
-    parsed separately."""
+    """Returns the fields of `ANNOTATED` in n JSON texts: (n, fields), nan if a field is null. Each
+    text is parsed separately."""
     parsed = [orjson.loads(text) for text in texts]
     values = [one.get(name) for one in parsed for name in ANNOTATED]
     return np.array(values, np.float64).reshape(-1, len(ANNOTATED))
@@ -213,7 +214,7 @@ def _over(values: np.ndarray, bound: float | None) -> np.ndarray:
 
 
 def _minimum(values: np.ndarray, objects: Objects, records: int) -> pa.Array:
-    """(records,): the smallest value of each record that is not nan; null for a record without such
-    a value."""
+    """Returns the smallest value of each record, (records,), ignoring nan; null for a record
+    without values."""
     known = ~np.isnan(values)
     return reduce_by_record(np.minimum, objects.rows[known], values[known], records)

@@ -103,8 +103,8 @@ class Cameras(RowStep):
         return Measured(columns, RowErrors.where(error.to_pylist()))
 
     def _file_entries(self, flat: pa.Array, media: Media, wanted: np.ndarray) -> np.ndarray:
-        """(media, 6) fx fy cx cy width height from the file; nan if the file has no entry for the
-        image, or if the image is not `wanted`."""
+        """Returns (media, 6) fx fy cx cy width height from the file; nan if the file has no entry
+        for the image, or if the image is not `wanted`."""
         entries = np.full((len(flat), 6), np.nan)
         if self.path is not None:
             # One image at a time, since each is looked up in a dict.
@@ -115,8 +115,7 @@ class Cameras(RowStep):
     def _faults(
         self, cameras: np.ndarray, camera_sizes: np.ndarray, sizes: np.ndarray, given: np.ndarray
     ) -> dict[str, np.ndarray]:
-        """For each error text, (media,) bool: the images to which this error of their camera
-        applies."""
+        """Returns a mask (media,) for each error text: the images whose camera has this error."""
         camera_aspect = camera_sizes[:, 0] / camera_sizes[:, 1]
         aspect = camera_aspect / (sizes[:, 0] / sizes[:, 1])
         off_centre = np.abs(cameras[:, 2:] / sizes - 0.5).max(axis=1, initial=0.0)
@@ -130,6 +129,6 @@ class Cameras(RowStep):
 
 
 def _has_any(mask: np.ndarray, records: np.ndarray, batch: pa.Table) -> np.ndarray:
-    """(records,) bool: whether a record has a medium that `mask` marks."""
+    """Returns a mask (records,) of the records with a medium for which `mask` is true."""
     found: np.ndarray = np.bincount(records[mask], minlength=batch.num_rows) > 0
     return found

@@ -75,8 +75,8 @@ def _stated(meta: str | None, field: str) -> Any:
 
 
 def _whole_number(value: Any) -> int | None:
-    """The value as a whole number from 0 to 2^31 - 1; None if it is not such a number. "3" and 3.0,
-    which occur in tables, are accepted."""
+    """Returns the value as a whole number from 0 to 2^31 - 1; None if it is not such a number. "3"
+    and 3.0, which occur in tables, are accepted."""
     if isinstance(value, str):
         value = int(value) if value.isascii() and value.isdigit() else None
     if isinstance(value, bool) or not isinstance(value, int | float) or value != value // 1:

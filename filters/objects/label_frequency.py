@@ -21,7 +21,7 @@ from manifests.storage import parts
 
 _SCHEMA = pa.schema([("label", pa.string()), ("count", pa.int64())])
 _MERGE_ROWS = 1 << 16
-"""Rows of counts that are collected before they are added up (ours)."""
+"""The number of rows of counts that are collected before they are summed (ours)."""
 
 
 class LabelFrequency(CorpusStep):
@@ -88,7 +88,7 @@ class LabelFrequency(CorpusStep):
         return Outcome(columns, reasons(records, (none_in_bounds, "no label in bounds")))
 
     def _out_of_bounds(self, frequency: np.ndarray) -> np.ndarray:
-        """(n,) bool: frequencies under `min` or over `max`."""
+        """Returns a mask (n,) of the frequencies under `min` or over `max`."""
         outside = np.zeros(len(frequency), bool)
         if self.min is not None:
             outside |= frequency < self.min
@@ -98,7 +98,7 @@ class LabelFrequency(CorpusStep):
 
 
 def _has(objects: Objects, chosen: np.ndarray, records: int) -> np.ndarray:
-    """(records,) bool: whether a record has an object that `chosen`, (n,) bool, marks."""
+    """Returns a mask (records,) of the records with an object for which `chosen` (n,) is true."""
     return np.bincount(objects.rows[chosen], minlength=records) > 0
 
 
@@ -129,7 +129,7 @@ class _CountLabels:
 
 
 def _add_counts(tables: Iterator[pa.Table]) -> pa.Table:
-    """The sum of all counts by label, sorted by label."""
+    """Returns the sum of the counts for each label, sorted by label."""
     total, waiting, waiting_rows = _SCHEMA.empty_table(), [], 0
     for table in tables:
         waiting.append(table)
@@ -145,9 +145,9 @@ def _sum_by_label(tables: list[pa.Table]) -> pa.Table:
 
 
 def _frequencies(uri: str, labels: pa.Array) -> np.ndarray:
-    """(labels,) int64: the frequency of each label, from the file of all labels.
+    """Reads the frequency of each label from the file of all labels: (labels,) int64.
 
-    The table of the file is scanned and not made into a dict, because it may be far longer than
+    The table in the file is scanned, and not converted to a dict, because it may be far longer than
     `labels`.
     """
     table = parts.read_columns(uri)

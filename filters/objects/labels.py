@@ -105,7 +105,7 @@ class Labels(RowStep):
         return names
 
     def _renamed(self, labels: pa.Array, names: dict[str, str]) -> pa.Array:
-        """The labels after `rename`; null for an empty label."""
+        """Returns the labels after `rename`; null for an empty label."""
         if names:
             olds = normalise(pa.array(list(names), pa.string()), fold=True)
             found = pc.index_in(pc.utf8_lower(labels), olds)
@@ -114,7 +114,7 @@ class Labels(RowStep):
         return pc.if_else(pc.equal(labels, ""), None, labels)
 
     def _unwanted(self, names: pa.Array, codes: pa.Array) -> np.ndarray:
-        """(n,) bool: objects whose label is not in `keep`, or is in `drop`."""
+        """Returns a mask (n,) of the objects whose label is not in `keep`, or is in `drop`."""
         listed = normalise(pa.array(self.drop if self.keep is None else self.keep, pa.string()))
         on_list = pc.is_in(normalise(names), listed).take(codes).fill_null(False)
         return np.asarray(on_list) if self.keep is None else ~np.asarray(on_list)
@@ -127,8 +127,8 @@ def _differ(a: pa.Array, b: pa.Array) -> np.ndarray:
 
 
 def _conflict(names: dict[str, str]) -> str | None:
-    """The error text for a mapping in which two spellings of one label get different names; else
-    None."""
+    """Returns the error text if two spellings of one label get different new names; None
+    otherwise."""
     olds = normalise(pa.array(list(names), pa.string())).to_pylist()
     first: dict[str, str] = {}
     for old, name in zip(olds, names, strict=True):

@@ -47,10 +47,10 @@ class Masks(RowStep):
     span in the column of the centroid.
 
     Existing boxes and points stay, unless `overwrite` is set. `agreement` is the smallest
-    intersection over union (IoU), among the objects of a record, of the given box and the mask's
-    box; `min_agreement` removes objects with a lower IoU. The measures count the new `boxes` and
-    `points`, the `removed` objects, and the `unreadable` objects, whose mask is broken or empty, or
-    has another aspect ratio than the image. Unreadable objects stay unchanged.
+    intersection over union (IoU), among the objects of a record, of the existing box and the box
+    around the mask; `min_agreement` removes objects with a lower IoU. The measures count the new
+    `boxes` and `points`, the `removed` objects, and the `unreadable` objects, whose mask is broken
+    or empty, or has another aspect ratio than the image. Unreadable objects stay unchanged.
     """
 
     rewrites: ClassVar[tuple[str, ...]] = ("objects",)
@@ -106,7 +106,8 @@ class Masks(RowStep):
         return emptied_records(measured["objects"], self.empty, measured["removed"])
 
     def _gets(self, objects: Objects, field: str, values: np.ndarray) -> np.ndarray:
-        """(n,) bool: objects whose field (box or point) is set to their row of `values`."""
+        """Returns a mask (n,) of the objects whose field (box or point) is set from their row of
+        `values`."""
         wanted = all_finite(values) & (field in self.to)
         missing = np.asarray(objects.field(field).is_null())
         chosen: np.ndarray = wanted & (missing | self.overwrite)

@@ -50,7 +50,7 @@ class ObjectCount(RowStep):
 
 
 def is_counted(objects: Objects, of: CountOf) -> np.ndarray:
-    """(n,) bool: whether each object is counted."""
+    """Returns a mask (n,) of the objects that are counted."""
     if of == "objects":
         return np.ones(len(objects.rows), bool)
     return np.asarray(objects.field({"boxes": "box", "points": "point"}[of]).is_valid())

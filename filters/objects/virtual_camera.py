@@ -93,7 +93,8 @@ class VirtualCamera(RowStep):
 
 
 def _moved(column: pa.Array | pa.ChunkedArray, objects: Objects, scale: np.ndarray) -> pa.Array:
-    """The column `objects` with scaled depths; a 3D box with an unknown scale does not change."""
+    """Returns the column `objects` with scaled depths; a 3D box with an unknown scale does not
+    change."""
     old = objects.field("box3d")
     moved = to_lists(scale_depths(to_matrix(old, 9), scale))
     box3d = pc.if_else(moved.is_valid(), moved, old)

@@ -16,7 +16,8 @@ from manifests.storage.keep_list import contains, is_uid, meta_uid, parse_uids, 
 
 
 class KeepList(RowStep):
-    """Keep the records whose `uid` is on a list, as DataComp publishes subsets of its pools.
+    """Keep the records whose `uid` is on a list, such as the lists in which DataComp publishes
+    subsets of its pools.
 
     The list is a .npy file of sorted 128-bit uids (dtype `u8,u8`). A record's uid is 32 hex digits
     in its `meta`: {"uid": "0000…002a"}. Records without a uid are dropped; a record with a uid of

@@ -25,8 +25,8 @@ su sv sw ta te tg th tk tl tr tt tyv ug uk ur uz vec vep vi vls vo wa war wuu xa
 zh
 """
 LANGUAGES = frozenset(_TAGS.split())
-"""The tags that the step writes. The model is trained on Wikipedias; its labels are BCP 47 subtags,
-except `als` for Alemannic, which is `gsw` in BCP 47."""
+"""The language tags that the step `language` writes. The model is trained on Wikipedias; its labels
+are BCP 47 subtags, except `als` for Alemannic, which is `gsw` in BCP 47."""
 
 _TAG_OF = {"als": "gsw"}
 
@@ -96,7 +96,8 @@ class Language(RowStep):
 
 
 def identify(lines: pa.Array, max_chars: int | None) -> tuple[pa.Array, pa.Array]:
-    """The BCP 47 tag of each text and its probability; null for a text without words.
+    """Returns the BCP 47 tag of each text, and the probability of the tag; null for a text without
+    words.
 
     ["Ein Hund läuft", " "] -> ["de", null], [0.99, null]
     """

@@ -50,9 +50,9 @@ class Counting(ReshapeStep):
     its original, and an id that is a hash of the original's id, the label and the form. The choice
     of form and template depends only on a hash of the recipe's seed and the original's id.
 
-    Use it only for labels that the source annotates completely. A label is not counted if one of
-    its objects has a true attribute named in `group_attributes`: such an object is a group, like
-    COCO's crowds. Put this step after steps that remove wrong or duplicate objects, and before
+    Use this step only for labels that the source annotates completely. A label is not counted if
+    one of its objects has a true attribute named in `group_attributes`: such an object is a group,
+    like COCO's crowds. Put this step after steps that remove wrong or duplicate objects, and before
     steps that remove objects which are visible, such as small objects. If `grounding_text` comes
     later, give it `turns: add`; otherwise it replaces the questions made here.
     """
@@ -116,7 +116,7 @@ class Counting(ReshapeStep):
         return Reshaped(pa.concat_tables(rows), parents)
 
     def _countable(self, objects: Objects, images: GroundedImages, records: int) -> ObjectsByName:
-        """The objects of each label that may be counted, in the order of annotation."""
+        """Returns the objects of each label that may be counted, in the order of annotation."""
         labels = objects.field("label").to_pylist()
         single = ~_is_group(objects, self.group_attributes)
         groups = group_by_name(objects, labels, single, np.arange(len(labels)), records)
@@ -177,12 +177,12 @@ class _Prepared(NamedTuple):
     rendered: dict[Geometry, RenderedObjects]
 
     def has(self, form: CountForm, indices: list[int]) -> bool:
-        """Whether all these objects have the coordinates that the form needs."""
+        """Returns whether all these objects have the coordinates that the form needs."""
         return form == "direct" or bool(self.rendered[form].complete[indices].all())
 
 
 class _CountingRecord(NamedTuple):
-    """A new record, and the row of the record it comes from."""
+    """A new record, and the row of its original record."""
 
     row: int
     label: str
@@ -198,7 +198,7 @@ class _CountingRecord(NamedTuple):
 
 
 def _is_group(objects: Objects, names: tuple[str, ...]) -> np.ndarray:
-    """(n,) bool: objects with a true attribute of one of these names.
+    """Returns a mask (n,) of the objects that have a true attribute with one of these names.
 
     To save time, only attributes (JSON) that contain one of the names are parsed.
     """
@@ -213,7 +213,7 @@ def _is_group(objects: Objects, names: tuple[str, ...]) -> np.ndarray:
 
 
 def _records(batch: pa.Table, images: GroundedImages, added: list[_CountingRecord]) -> pa.Table:
-    """The new records: the rows of their originals with another id and content."""
+    """Returns the new records: the rows of their originals, with a new id and new content."""
     out = batch.take(pa.array([one.row for one in added], pa.int64()))
     parents = out["id"].to_pylist()
     contents = [conversation(int(images.media[one.row]), [one.turn]) for one in added]

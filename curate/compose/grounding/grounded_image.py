@@ -22,11 +22,13 @@ class GroundedImages(NamedTuple):
     sizes: np.ndarray
     """(records, 2) float64: width and height in pixels as shown; nan if unknown."""
     drop: pa.Array
-    """(records,) string: the drop reason of a record without such an image, else null."""
+    """(records,) string: the drop reason of a record that has no such image; null for other
+    records."""
 
 
 def grounded_images(batch: pa.Table, objects: Objects) -> GroundedImages:
-    """The image that all objects of a record are on; without objects, its only image.
+    """Finds the image of each record that all its objects are on. For a record without objects, it
+    is the record's only image.
 
     An object without a `media` index belongs to the only medium of its record.
     """

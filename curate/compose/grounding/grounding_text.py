@@ -41,13 +41,14 @@ from manifests.step import Columns, Context, Measured, RowErrors, RowStep, reaso
 
 GEOMETRY_NAMES = {"boxes": "boxes", "points": "points", "boxes_3d": "3D boxes"}
 _Question = tuple[str | None, list[tuple[int, str | None]]]
-"""The name in a question (None: every object), and the objects of its answer: index and label."""
+"""The name in a question (None if the question is for every object), and the index and label of
+each object in the answer."""
 
 
 class _Prepared(NamedTuple):
     """The objects of a batch: grouped by the names of questions, labelled, and rendered.
 
-    `images`: for each record the index of the grounded image within its media.
+    `images` has, for each record, the index of the grounded image within its media.
     """
 
     groups: ObjectsByName
@@ -60,7 +61,7 @@ class _Prepared(NamedTuple):
 
 
 class _Conversation(NamedTuple):
-    """The new content of a record with its number of questions and of answered objects."""
+    """The new content of a record, its number of questions, and its number of answered objects."""
 
     content: list[Segment]
     queries: int
@@ -173,7 +174,8 @@ class GroundingText(RowStep):
     def _no_question(
         self, objects: Objects, rendered: RenderedObjects, groups: ObjectsByName
     ) -> pa.Array:
-        """(records,) string: why the objects of a record allow no question, else null."""
+        """Returns (records,) string: the reason why a record can have no question; null for other
+        records."""
         records = len(groups)
         has_objects = np.bincount(objects.rows, minlength=records) > 0
         complete = np.bincount(objects.rows[rendered.complete], minlength=records) > 0
@@ -188,7 +190,8 @@ class GroundingText(RowStep):
     def _conversations(
         self, batch: pa.Table, prepared: _Prepared, rows: list[int], seed: int, errors: RowErrors
     ) -> dict[int, _Conversation]:
-        """The conversations of some rows. Row by row, since each record has its own questions."""
+        """Returns the conversations of some rows, computed row by row, since each record has its
+        own questions."""
         choices = random_choices(batch["id"], seed)
         before = batch["content"].to_pylist() if self.turns == "add" else [[]] * batch.num_rows
         conversations = {}
@@ -218,8 +221,8 @@ class GroundingText(RowStep):
     def _questions(
         self, prepared: _Prepared, row: int, choices: RandomChoices
     ) -> Iterator[_Question]:
-        """The questions of a record. If the record has no name to ask for, it has no objects,
-        because records with objects but without such a name are dropped before."""
+        """Yields the questions of a record. A record without a name for a question has no objects
+        here, because records with objects but without such a name are already dropped."""
         group, labels = prepared.groups[row], prepared.labels
         if not group:
             yield None, []
@@ -233,8 +236,7 @@ class GroundingText(RowStep):
 
 
 def _counts(objects: Objects, conversations: dict[int, _Conversation], records: int) -> Columns:
-    """For each record, the number of its questions, of its answered objects and of its other
-    objects."""
+    """Returns the number of questions, of answered objects and of other objects of each record."""
     counts = np.zeros((records, 2), np.int32)
     for row, one in conversations.items():
         counts[row] = one.queries, one.answered

@@ -35,7 +35,8 @@ _FINAL_I = re.compile("(?<=.)i$")
 
 
 class Negatives(RowStep):
-    """Add questions for categories that the image does not have, with answers that say so.
+    """Add questions for categories that the image does not have, with answers that state their
+    absence.
 
     List in `categories` what the source annotates completely in every image: a category without an
     object in a record is then absent from its image. (Qwen2.5-VL's report has such questions for
@@ -112,7 +113,7 @@ class Negatives(RowStep):
         return columns | replace_contents(batch, contents)
 
     def _categories(self, media: Media) -> list[tuple[str, frozenset[str]]]:
-        """Every category, and the words of its name."""
+        """Returns every category, and the words of its name."""
         if isinstance(self.categories, str):
             path = media.resolve(self.categories)
             return _read_categories(path, storage.size_and_stamp(path))
@@ -124,7 +125,8 @@ class Negatives(RowStep):
         labels: list[frozenset[str]],
         choices: RandomChoices,
     ) -> list[str]:
-        """Randomly chosen categories that match no label. `labels`: the words of each label."""
+        """Returns randomly chosen categories that match no label. `labels` are the words of each
+        label."""
         absent = [
             name
             for name, own in categories
@@ -142,7 +144,8 @@ class Negatives(RowStep):
 
 
 def _suitable(objects: Objects, images: GroundedImages) -> np.ndarray:
-    """(records,) bool: the record is about one image, and all its objects have labels."""
+    """Returns a mask (records,) of the records that are about one image and whose objects all have
+    labels."""
     suitable: np.ndarray = images.media >= 0
     unnamed = pc.equal(pc.utf8_trim_whitespace(objects.field("label").fill_null("")), "")
     suitable[objects.rows[np.asarray(unnamed)]] = False
@@ -150,7 +153,7 @@ def _suitable(objects: Objects, images: GroundedImages) -> np.ndarray:
 
 
 def _label_words(objects: Objects, records: int) -> list[list[frozenset[str]]]:
-    """For each record: the words of each of its labels."""
+    """Returns, for each record, the words of each of its labels."""
     labels = objects.field("label").dictionary_encode()
     words_of = [_words(label or "") for label in labels.dictionary.to_pylist()]
     codes: list[dict[int, None]] = [{} for _ in range(records)]
@@ -161,7 +164,7 @@ def _label_words(objects: Objects, records: int) -> list[list[frozenset[str]]]:
 
 
 def _words(name: str) -> frozenset[str]:
-    """The words of a name in lower case, without the endings of plurals.
+    """Returns the words of a name in lower case, without plural endings.
 
     `_words("Red berries") -> {"red", "berry"}`. This is our own rule. It also cuts words that are
     not plurals (`glass` becomes `gla`), so that a category that may be in the image is not asked
@@ -182,8 +185,8 @@ def _check_categories(names: tuple[str, ...] | list[str], place: str) -> None:
 
 @lru_cache(maxsize=8)
 def _read_categories(path: str, stamp: object) -> list[tuple[str, frozenset[str]]]:
-    """The categories of a file with their words; read again when `stamp`, its size and date,
-    changes."""
+    """Returns the categories of a file and their words. The file is read again when `stamp`, its
+    size and date, changes."""
     data = storage.read_bytes(path)
     try:
         names = _parse_categories(data)

@@ -1,4 +1,4 @@
-"""Objects parsed from text: an answer of a model, or an answer that `rendering` made for
+"""Parses objects from text: from an answer of a model, or from an answer that `rendering` made for
 training."""
 
 from __future__ import annotations
@@ -35,16 +35,17 @@ class ParsedObject(NamedTuple):
     point: tuple[float, ...] | None = None
     box3d: tuple[float, ...] | None = None
     others: dict[str, Any] | None = None
-    """Other keys of the object's JSON."""
+    """The other keys of the object's JSON, and their values."""
 
 
 def has_markup(text: str) -> bool:
-    """Whether a text contains a JSON key, tag or element for boxes or points of any style."""
+    """Returns whether a text contains a JSON key, tag or element for boxes or points of any
+    style."""
     return _MARKUP.search(text) is not None
 
 
 def parse_objects(text: str) -> list[ParsedObject]:
-    """All objects in an answer, in order. Other text is ignored.
+    """Returns all objects in an answer, in order. Other text is ignored.
 
     The answer may contain JSON (with or without a fence, a list or one object), `<ref>` and `<box>`
     tags, Qwen2-VL's special tokens for these tags, and `<points>` elements. Raises RowError for a
@@ -79,11 +80,11 @@ def parse_objects(text: str) -> list[ParsedObject]:
 def objects_to_units(
     objects: Sequence[ParsedObject], space: Space, size: tuple[float, float] = (UNITS, UNITS)
 ) -> list[ParsedObject]:
-    """The objects with their boxes and points converted from the coordinates of `space` to
+    """Returns the objects, with their boxes and points converted from the coordinates of `space` to
     [0,1000].
 
-    `size` is width and height of the image in pixels, as shown. Raises RowError for a coordinate
-    outside the image.
+    `size` is the width and height of the image in pixels, as shown. Raises RowError for a
+    coordinate outside the image.
     """
     sizes = np.array([size], np.float64)
     out = []
@@ -101,15 +102,15 @@ def objects_to_units(
 
 
 def outside_image_error(numbers: Sequence[float], space: Space) -> str:
-    """The error text for coordinates outside their image."""
+    """Returns the error text for coordinates outside their image."""
     listed = ", ".join(f"{number:g}" for number in numbers)
     return f"[{listed}] is not inside its image, in the space {str(space)!r}"
 
 
 def _from_json(text: str, start: int, last_key: int) -> tuple[list[ParsedObject], int]:
-    """The objects of the JSON value at index `start`, and the index where it ends.
+    """Returns the objects of the JSON value at index `start`, and the index where this value ends.
 
-    Text that is not JSON is skipped. If it contains a key of objects, it is malformed: RowError.
+    Text that is not JSON is skipped. Raises RowError if such text contains a key of objects.
     """
     try:
         value, end = _DECODER.raw_decode(text, start)
@@ -140,8 +141,8 @@ def _json_error(text: str, error: ValueError) -> RowError:
 
 
 def _objects(value: Any, text: str) -> list[ParsedObject]:
-    """The objects of a JSON value; none if the value has no keys of objects. `text` is the source
-    of the value."""
+    """Returns the objects of a JSON value; none if the value has no keys of objects. `text` is the
+    source of the value."""
     items = value if isinstance(value, list) else [value]
     is_object = [
         isinstance(item, dict) and not item.keys().isdisjoint(JSON_KEYS.values()) for item in items

@@ -1,6 +1,6 @@
 """Random choices for a record that depend on the step's seed and the record's id alone.
 
-So they are the same for any number of workers and any order of records.
+So the choices are the same for any number of workers and any order of records.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ class RandomChoices:
         self._state = key
 
     def below(self, limit: int) -> int:
-        """A number from 0 to `limit` - 1, each equally likely. `limit` must be far below 2^64."""
+        """Returns a random number from 0 to `limit` - 1. All numbers are equally likely. `limit`
+        must be far below 2^64."""
         self._state, word = next_word(self._state)
         return word % limit
 
@@ -35,7 +36,8 @@ class RandomChoices:
         return values[self.below(len(values))]
 
     def sample(self, values: Sequence[T], count: int) -> list[T]:
-        """`count` different elements of `values`, or all if there are fewer, in random order."""
+        """Returns `count` different elements of `values` in random order, or all elements if there
+        are fewer."""
         left = list(values)
         return [left.pop(self.below(len(left))) for _ in range(min(count, len(left)))]
 
@@ -44,6 +46,6 @@ class RandomChoices:
 
 
 def random_choices(ids: pa.Array | pa.ChunkedArray, seed: int) -> list[RandomChoices]:
-    """A generator for each record. `seed` is the seed of the step (`context.seed`), so two steps of
-    one recipe choose independently."""
+    """Returns a generator for each record. `seed` is the seed of the step (`context.seed`), so two
+    steps of one recipe choose independently."""
     return [RandomChoices(key) for key in random_keys(ids, seed).tolist()]

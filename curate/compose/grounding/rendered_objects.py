@@ -43,7 +43,7 @@ Order = Annotated[
 
 
 class RenderOptions(NamedTuple):
-    """How the numbers of objects are rendered and ordered."""
+    """The options for rendering and ordering objects."""
 
     style: Style = "qwen3"
     geometry: Geometry = "boxes"
@@ -65,17 +65,19 @@ class RenderedObjects(NamedTuple):
     rank: list[int]
     """The position of each object in `order`."""
     error: pa.Array
-    """(records,) string: why the objects of a record cannot be rendered, else null."""
+    """(records,) string: the reason why the objects of a record cannot be rendered; null if they
+    can."""
 
     def answer_objects(self, labelled: Iterable[tuple[int, str | None]]) -> list[AnswerObject]:
-        """Objects of an answer, from pairs of an object's index and its label in the answer."""
+        """Returns the objects of an answer, from pairs of an object's index and its label in the
+        answer."""
         return [AnswerObject(label, self.numbers[index]) for index, label in labelled]
 
 
 def render_objects(
     objects: Objects, images: GroundedImages, options: RenderOptions
 ) -> RenderedObjects:
-    """All objects of a batch, with their numbers rounded as `options` say."""
+    """Returns all objects of a batch, with their numbers rounded according to `options`."""
     values = geometry_values(objects, options.geometry)
     complete = np.isfinite(values).all(axis=1)
     values = np.where(complete[:, None], values, 0.0)
@@ -93,8 +95,8 @@ def render_objects(
 
 
 def geometry_values(objects: Objects, geometry: Geometry) -> np.ndarray:
-    """(n, 4), (n, 2) or (n, 9) float64 as records have them; nan for an object without this
-    geometry."""
+    """Returns the coordinates of boxes (n, 4), points (n, 2) or 3D boxes (n, 9) as float64,
+    unchanged from the records; nan for an object without this geometry."""
     known = {"boxes": objects.boxes, "points": objects.points}
     if geometry in known:
         return known[geometry]
@@ -130,7 +132,7 @@ def _order(rows: np.ndarray, values: np.ndarray, options: RenderOptions) -> np.n
 
 
 ObjectsByName = list[dict[str, list[int]]]
-"""For each record: the indices of its objects by name, in the order of answers."""
+"""A dict for each record: the indices of its objects by name, in the order of answers."""
 
 
 def group_by_name(
@@ -140,7 +142,7 @@ def group_by_name(
     order: np.ndarray,
     records: int,
 ) -> ObjectsByName:
-    """The objects of each record by name (a label or an expression).
+    """Groups the objects of each record by name (a label or an expression).
 
     `complete`: (n,) bool. A name is left out if any of its objects is not complete, because an
     answer must contain all objects with its name. Objects without a name are left out too.

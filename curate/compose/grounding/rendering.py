@@ -1,4 +1,4 @@
-"""Objects rendered as the text of an answer. Numbers are rounded here, and nowhere before.
+"""Renders objects as the text of an answer. Numbers are rounded only here.
 
 JSON has the same layout as in the answers of Qwen's models (documented: outputs in their
 cookbooks): a ```json fence with one object on each line, after a tab. `bbox_2d`, `point_2d` and
@@ -36,8 +36,8 @@ STYLE_GEOMETRIES: dict[str, tuple[Geometry, ...]] = {
 }
 """The geometries that each style can render. Styles in pixels cannot render metres."""
 DECIMALS_3D = 2
-"""Decimals of metres and of angles (ours): two decimals are centimetres, and about two degrees if
-the angle is in half turns."""
+"""The number of decimals of metres and of angles (ours): two decimals are centimetres, and about
+two degrees if the angle is in half turns."""
 
 EMPTY_ANSWER = "There are none in the image."
 """The answer for an image without such objects, in styles that have no empty list (ours)."""
@@ -57,7 +57,7 @@ class AnswerObject(NamedTuple):
 
 
 def to_thousandths(units: np.ndarray, largest: int = 1000) -> np.ndarray:
-    """(n, k) int64 from coordinates in [0,1000]: rounded half to even, clipped to 0 .. `largest`.
+    """Rounds coordinates in [0,1000] half to even and clips them to 0 .. `largest`: (n, k) int64.
 
     `to_thousandths([[0.5, 1.5, 999.6]], 999) -> [[0, 2, 999]]`
     """
@@ -68,7 +68,8 @@ def to_thousandths(units: np.ndarray, largest: int = 1000) -> np.ndarray:
 def to_resized_pixels(
     units: np.ndarray, sizes: np.ndarray, how: Resize = QWEN2_5_RESIZE
 ) -> np.ndarray:
-    """(n, k) int64 pixels after `smart_resize`, from (n, k) x y x y ... in [0,1000].
+    """Converts (n, k) coordinates x y x y ... in [0,1000] to (n, k) int64 pixels after
+    `smart_resize`.
 
     `sizes` (n, 2) are widths and heights as shown. The largest coordinate is the last pixel of a
     side (published: process_bbox.ipynb).
@@ -80,13 +81,14 @@ def to_resized_pixels(
 
 
 def to_rounded_cuboids(boxes: np.ndarray, angles: Angles = QWEN3_ANGLES) -> list[list[float]]:
-    """The nine numbers of each `bbox_3d`, rounded, from (n, 9) `box3d` of a record."""
+    """Converts (n, 9) `box3d` values of records to the nine rounded numbers of each `bbox_3d`."""
     converted = boxes_from_record(boxes, angles).tolist()
     return [[round(number, DECIMALS_3D) + 0.0 for number in box] for box in converted]  # no -0.0
 
 
 def render_answer(style: Style, geometry: Geometry, objects: Sequence[AnswerObject]) -> str:
-    """The answer with these objects. Raises RowError for a label that the style cannot hold.
+    """Returns the answer with these objects. Raises RowError for a label that the style cannot
+    hold.
 
     Objects keep their order; in the style xml, all points of a label are in one element.
     `render_answer("tags", "boxes", [AnswerObject("cat", (1, 2, 3, 4))])` is
@@ -103,8 +105,8 @@ def render_answer(style: Style, geometry: Geometry, objects: Sequence[AnswerObje
 
 
 def _json(geometry: Geometry, one: AnswerObject) -> str:
-    """One object as JSON. The text is built without the module json, which would take twice as
-    long; a Python list of finite numbers is valid JSON."""
+    """Returns one object as JSON. The text is built without the module json, which would take twice
+    as long; a Python list of finite numbers is valid JSON."""
     label = "" if one.label is None else f', "label": {_encode(one.label)}'
     return f'{{"{JSON_KEYS[geometry]}": {list(one.numbers)}{label}}}'
 
@@ -123,7 +125,8 @@ def _labels(objects: Sequence[AnswerObject]) -> list[str | None]:
 
 
 def _points(label: str | None, objects: Sequence[AnswerObject]) -> str:
-    """One element for all points of a label, in the form that Qwen2.5-VL's cookbook parses."""
+    """Returns one element for all points of a label, in the form that Qwen2.5-VL's cookbook
+    parses."""
     name = label or ""
     if _NOT_XML.search(name):
         raise RowError(f"the label {name!r:.80} contains a character that XML does not allow")

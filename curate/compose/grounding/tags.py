@@ -1,4 +1,4 @@
-"""Objects parsed from tags: `<ref>` and `<box>`, Qwen2-VL's tokens for them, and `<points>`."""
+"""Parses objects from tags: `<ref>` and `<box>`, Qwen2-VL's tokens for them, and `<points>`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LabelledPoint = tuple[str | None, tuple[float, ...]]
 
 
 class Tag(NamedTuple):
-    """A parsed tag, which has a label or a box; and the index where it ends in the text."""
+    """A parsed tag, which has a label or a box, and the index in the text where the tag ends."""
 
     label: str | None
     box: tuple[float, ...] | None
@@ -32,7 +32,8 @@ class Tag(NamedTuple):
 
 
 def tag_at(text: str, at: int) -> Tag:
-    """The tag that starts at an index of the text. Raises RowError for a tag that is cut off.
+    """Returns the tag that starts at an index of the text. Raises RowError for a tag that is cut
+    off.
 
     `tag_at("<box>(1,2),(3,4)</box>", 0) -> Tag(None, (1, 2, 3, 4), 22)`
     """
@@ -53,7 +54,8 @@ def _corners(text: str) -> tuple[float, ...]:
 
 
 def points_at(text: str, at: int) -> tuple[list[LabelledPoint], int]:
-    """The points of the `<points>` element that starts at an index, and the index where it ends.
+    """Returns the points of the `<points>` element that starts at an index, and the index where the
+    element ends.
 
     Raises RowError for an element that is cut off.
     `<points x1="1" y1="2" alt="cat">cat</points>` has the points `[("cat", (1, 2))]`.

@@ -23,14 +23,16 @@ class Turn(NamedTuple):
 
 
 def conversation(image: int, turns: Sequence[Turn]) -> list[Segment]:
-    """The segments of a conversation: an image, by its index in the record's media, then turns."""
+    """Returns the segments of a conversation: an image (its index in the record's media), then
+    turns."""
     return [_image_segment(image), *_text_segments(turns)]
 
 
 def add_turns(
     content: list[Segment], image: int, turns: Sequence[Turn], choices: RandomChoices
 ) -> list[Segment]:
-    """The conversation with each turn inserted at a random place between its other turns.
+    """Returns the conversation with each new turn inserted at a random place between the existing
+    turns.
 
     Content without roles is not a conversation: it is replaced by a new conversation. If the
     conversation does not contain the image, the image and all turns are appended to it.
@@ -47,8 +49,8 @@ def add_turns(
 
 
 def _places_for_a_turn(content: list[Segment]) -> list[int]:
-    """Indices where a turn may be inserted: before a user's turn after the last image, or at the
-    end."""
+    """Returns the indices where a turn may be inserted: before each user turn after the last image,
+    and at the end."""
     images = [index for index, segment in enumerate(content) if segment["kind"] != "text"]
     first = max(images, default=-1) + 1
     places = [
@@ -60,7 +62,8 @@ def _places_for_a_turn(content: list[Segment]) -> list[int]:
 
 
 def _turn_ends(before: list[Segment]) -> bool:
-    """Whether the content so far ends with an answer, or has no text except the system's text."""
+    """Returns whether the content before a place ends with an answer, or has no text except a
+    system text."""
     if before[-1]["role"] == "assistant":
         return True
     return all(one["kind"] != "text" or one["role"] == "system" for one in before)
@@ -79,7 +82,7 @@ def _text_segments(turns: Sequence[Turn]) -> list[Segment]:
 
 
 def replace_contents(batch: pa.Table, contents: dict[int, list[Segment]]) -> dict[str, pa.Array]:
-    """The columns `content` and `raw_text` after the content of some rows is replaced.
+    """Replaces the content of some rows; returns the new columns `content` and `raw_text`.
 
     `contents` is the new content by row. The old text of these rows is kept in `raw_text`, unless
     an earlier step has already set `raw_text`.

@@ -21,12 +21,12 @@ TOKENS = {"words": 0, "whitespace": 1, "characters": 2}
 """The number that the kernels use for each value of the setting `tokens`."""
 
 IDENTITY, SIGNATURE, SHINGLES = "minhash_identity", "minhash_signature", "minhash_shingles"
-"""The columns of an index."""
+"""The names of the columns that are stored in an index."""
 
 WINDOW = 64
 """A text is compared with at most this many texts before it in its band (ours).
 
-So the cost stays linear even if thousands of texts share a band, as boilerplate texts do.
+This limit makes the cost linear even if thousands of texts share a band, as boilerplate texts do.
 """
 NEAREST = 8
 """A text forms candidate pairs with at most this many of the texts in its band, the most similar
@@ -35,7 +35,7 @@ DEVIATIONS = 4.0
 """A pair is rejected if the similarity that is estimated from its sketches is more than this many
 standard deviations below the threshold (ours).
 
-If the similarity of a pair is exactly the threshold, it is lost with a probability of one in thirty
+A pair whose similarity is exactly the threshold is rejected with a probability of one in thirty
 thousand.
 """
 SKETCH_BITS = 128

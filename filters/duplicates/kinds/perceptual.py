@@ -1,4 +1,5 @@
-"""Images that look the same: perceptual hashes within a Hamming distance, also mirrored."""
+"""Finds images that look the same: the Hamming distance of their perceptual hashes is small,
+mirrored or not."""
 
 from __future__ import annotations
 
@@ -20,7 +21,8 @@ HASH_BITS = 64
 
 @dataclass(frozen=True)
 class Images:
-    """Units are images: the media of all records of a source, in order.
+    """Finds images that look the same. The units are the media of all records of a source, in
+    order.
 
     The keys of an image are band keys of its hash and of the hash of its mirror image; the payload
     is both hashes. An image without a hash (almost no detail) is never a duplicate.
@@ -80,8 +82,8 @@ class SameImages:
     """Two records are equal if they have the same number of images, and each image looks the same
     as the image at the same position in the other record.
 
-    Images look the same if `Images` has put them in one family. A record with an image that has no
-    hash is never equal to another record.
+    Two images look the same if `Images` has assigned them to one family. A record with an image
+    that has no hash is never equal to another record.
     """
 
     columns: ClassVar[tuple[str, ...]] = (IMAGE_FAMILIES,)

@@ -1,4 +1,4 @@
-"""Records with similar embeddings: cosine similarity, compared within clusters."""
+"""Finds records whose embeddings have a high cosine similarity, within clusters."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from manifests.record import one_chunk
 
 TILE = 512
 """The number of rows and of columns of one block of products (ours); small clusters use half of
-this. A block fits into the cache of a core."""
+this. One block fits into the cache of a CPU core."""
 SLACK = 1e-4
 """An upper bound of the rounding error of a float32 product of two unit vectors (ours)."""
 MAX_PAIRS = 1 << 20
@@ -27,7 +27,8 @@ MAX_PAIRS = 1 << 20
 
 @dataclass(frozen=True)
 class Semantic:
-    """Cosine similarity of two embeddings. Only embeddings with a cluster in common are compared.
+    """Finds records by the cosine similarity of their embeddings. Only embeddings with a cluster in
+    common are compared.
 
     In SemDeDup (Abbas et al. 2023) each embedding is in one cluster, so similar embeddings in
     different clusters are never compared. Here the column `clusters` may list several nearest
@@ -123,7 +124,7 @@ def _vectors(column: pa.Array, dimensions: int) -> tuple[np.ndarray, np.ndarray]
 
 
 def _fingerprints(payload: np.ndarray) -> np.ndarray:
-    """A 128-bit hash of each row of words, as two uint64, (n, 2)."""
+    """Returns a 128-bit hash of each row of words as two uint64: (n, 2)."""
     identity = np.zeros((len(payload), 2), np.uint64)
     for word in range(payload.shape[1]):
         column = np.ascontiguousarray(payload[:, word])
@@ -133,7 +134,8 @@ def _fingerprints(payload: np.ndarray) -> np.ndarray:
 
 
 def _near_pairs(vectors: np.ndarray, threshold: float) -> list[Edges]:
-    """Pairs of rows with a cosine of at least the threshold, as edges of row numbers.
+    """Finds pairs of rows with a cosine of at least the threshold; returns them as edges of row
+    numbers.
 
     Only blocks on and above the diagonal are multiplied. If a pair is found, its cosine is computed
     again, because the last bits of a product of blocks depend on the machine and on the number of

@@ -1,4 +1,4 @@
-"""Records that have enough images in common, such as the frames of two cuts of one video."""
+"""Finds records that have enough images in common, such as the frames of two cuts of one video."""
 
 from __future__ import annotations
 
@@ -70,10 +70,11 @@ class Sequence:
 
 
 def _batches_of_runs(starts: np.ndarray) -> Iterator[tuple[np.ndarray, int]]:
-    """Runs of equal keys in batches whose pairs fit in memory, as slices of `starts`.
+    """Yields batches of runs of equal keys, as slices of `starts`. The pairs of one batch fit in
+    memory.
 
-    Each batch comes with the number of other entries that each entry is paired with. This number is
-    lower for runs longer than WINDOW, which are in separate batches.
+    Each batch is yielded with the number of other entries with which each of its entries is paired.
+    This number is lower for runs longer than WINDOW, which are in separate batches.
     """
     lengths = np.diff(starts)
     long = lengths > WINDOW
@@ -87,10 +88,11 @@ def _batches_of_runs(starts: np.ndarray) -> Iterator[tuple[np.ndarray, int]]:
 
 @dataclass(frozen=True)
 class ShareInCommon:
-    """Computes the share of the images of the record with fewer images that the other record has
-    too.
+    """Computes the similarity of two records: the share of images in the smaller record that are
+    also in the larger one.
 
-    Images [p, q] and [q, r, s, t] have 1/2 in common; repeated images count once.
+    Records with images [p, q] and [q, r, s, t] have a similarity of 1/2. Repeated images count
+    once.
     """
 
     min_similarity: float
@@ -114,10 +116,10 @@ class ShareInCommon:
 
 
 def _families(table: pa.Table) -> tuple[np.ndarray, np.ndarray]:
-    """The distinct families of each record, in order of first appearance.
+    """Finds the distinct families of the images of each record, in order of first appearance.
 
     Returns (offsets, values): record i has values[offsets[i] : offsets[i + 1]]. Images without a
-    hash are left out.
+    hash are ignored.
     """
     offsets, families = media_lists(table[IMAGE_FAMILIES])
     known = np.flatnonzero(np.asarray(families.is_valid()))

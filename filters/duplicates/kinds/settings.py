@@ -26,14 +26,15 @@ _TOKENS_IN_NGRAM = {"words": 5, "whitespace": 5, "characters": 24}
 INDEXED = {
     "by", "tokens", "n", "permutations", "bands", "rows", "distance", "embedding", "clusters"
 }  # fmt: skip
-"""Settings that must be equal in a step and in the earlier step whose index it reads."""
+"""Settings that must have equal values in a step and in the earlier step whose index this step
+reads."""
 
 
 def with_defaults(given: dict[str, Any], ways: list[Any] | tuple[Any, ...]) -> dict[str, Any]:
-    """The given settings, with the defaults for the values of `by` filled in.
+    """Returns the given settings, completed with the defaults of the values of `by`.
 
     with_defaults({"by": "perceptual"}, ["perceptual"]) -> {"distance": 6, "by": "perceptual"}.
-    Raises ValueError for a setting of another value of `by`.
+    Raises ValueError for a setting that only other values of `by` use.
     """
     own = {k: v for way in ways for k, v in DEFAULTS.get(str(way), {}).items()}
     for way, settings in DEFAULTS.items():
@@ -48,7 +49,8 @@ def with_defaults(given: dict[str, Any], ways: list[Any] | tuple[Any, ...]) -> d
 
 
 def contradiction(by: tuple[By, ...]) -> str:
-    """The reason why these values of `by` cannot be used together; "" if they can be used."""
+    """Returns the reason why these values of `by` cannot be combined; "" if they can be
+    combined."""
     if len(set(by)) < len(by):
         return "by: a value is listed twice"
     if sum(way in NEAR for way in by) > 1:

@@ -21,8 +21,8 @@ _SCHEMA = pa.schema([
     (UNIT, pa.uint32()), (SURVIVOR, pa.string()), (OF, pa.string()), (SIMILARITY, pa.float32()),
     (FAMILY, pa.int32()), (_EARLIER, pa.bool_()),
 ])  # fmt: skip
-"""`unit`: the number of the unit in its part. `survivor`, `of` and `similarity` are null for units
-that stay; `earlier`: the survivor is in the index of an earlier run."""
+"""`unit` is the number of the unit in its part. `survivor`, `of` and `similarity` are null for
+units that stay. `earlier` is true if the survivor is in the index of an earlier run."""
 
 
 def write_outcomes(uri: str, found: Found, corpus_parts: int) -> None:
@@ -33,7 +33,7 @@ def write_outcomes(uri: str, found: Found, corpus_parts: int) -> None:
 
 
 def _outcomes(found: Found, own: slice, first_earlier: int) -> pa.Table:
-    """The outcomes of the units at the positions `own`."""
+    """Returns the outcomes of the units at the positions `own` of the forest."""
     units, survivors, ids = found.forest.units, found.survivors, found.members.ids
     _, numbers = split_unit_ids(units[own])
     survivor, of = survivors.survivor[own], survivors.duplicate_of[own]
@@ -50,19 +50,20 @@ def _outcomes(found: Found, own: slice, first_earlier: int) -> pa.Table:
 
 
 def _positions_by_part(forest: Forest, corpus_parts: int) -> Iterator[slice]:
-    """For each part of the corpus the positions of its units in the forest."""
+    """Yields, for each part of the corpus, the positions of the part's units in the forest."""
     firsts = np.arange(corpus_parts + 1, dtype=np.uint64) << np.uint64(32)
     starts = np.searchsorted(forest.units, firsts).tolist()
     return map(slice, starts, starts[1:])
 
 
 def read_outcomes(uri: str, part: Part) -> pa.Table:
-    """The outcomes of the units of a part that have duplicates."""
+    """Returns the outcomes of those units of a part that have duplicates."""
     return read_batch(uri, part.number)
 
 
 def outcome_of_part(uri: str, part: Part) -> Outcome:
-    """The outcome of each record of a part. A record without duplicates is a family of one."""
+    """Returns the outcome of each record of a part. A record without duplicates is a family of
+    one."""
     found = read_outcomes(uri, part)
     place = np.full(part.rows, -1, np.int64)
     place[np.asarray(found[UNIT])] = np.arange(found.num_rows)

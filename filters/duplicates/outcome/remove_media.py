@@ -1,4 +1,5 @@
-"""Removes media from records: from `content`, `media` and `objects`; other media are renumbered."""
+"""Removes media from the columns `content`, `media` and `objects`, and renumbers the other
+media."""
 
 from __future__ import annotations
 
@@ -10,12 +11,12 @@ from manifests.record import media_lists
 
 
 def remove_media(table: pa.Table, removed: np.ndarray) -> dict[str, pa.Array]:
-    """The columns content, media and objects after some media are removed, with their segments and
-    objects.
+    """Remove some media, their segments and their objects. Returns the new columns `content`,
+    `media` and `objects`.
 
-    `removed`: bool for every medium, in the order of the flattened column. If x is removed from a
-    record with media [x, y], the record has media [y], and references to medium 1 become references
-    to medium 0.
+    `removed` has a bool for every medium, in the order of the flattened column `media`. If x is
+    removed from a record with media [x, y], the record has media [y], and references to medium 1
+    become references to medium 0.
     """
     offsets, flat = media_lists(table["media"])
     rows = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
@@ -31,10 +32,10 @@ def remove_media(table: pa.Table, removed: np.ndarray) -> dict[str, pa.Array]:
 def _without(
     column: pa.ChunkedArray, media: np.ndarray, removed: np.ndarray, renumbered: np.ndarray
 ) -> pa.Array:
-    """A list column without the structs of removed media. The field `media` of a struct is the
-    number of its medium within the record.
+    """Returns a list column without the structs of removed media. The field `media` of a struct is
+    the number of a medium within the record.
 
-    `media`: offsets of the column media. `renumbered`: the new number of every medium.
+    `media` are the offsets of the column `media`. `renumbered` has the new number of every medium.
     """
     offsets, flat = media_lists(column)
     rows = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
@@ -53,7 +54,7 @@ def _without(
 
 
 def _filtered(offsets: np.ndarray, flat: pa.Array, stays: np.ndarray) -> pa.Array:
-    """The lists with only the values that stay. List i with all its values is flat[offsets[i] :
+    """Returns the lists with only the values that stay. Before, list i is flat[offsets[i] :
     offsets[i + 1]]."""
     before = np.concatenate([[0], np.cumsum(stays)])[offsets]
     return pa.ListArray.from_arrays(pa.array(before.astype(np.int32)), flat.filter(pa.array(stays)))

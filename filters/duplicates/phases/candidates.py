@@ -22,7 +22,7 @@ from manifests.step import TaskResult
 
 
 class IdentityRange(NamedTuple):
-    """The work of one task: the identities of one range."""
+    """The input of one task: the identities of one range."""
 
     number: int
 
@@ -32,10 +32,10 @@ class IdentityRange(NamedTuple):
 
 
 class KeyRange(NamedTuple):
-    """The work of one task: the keys of one range without its hot keys (keys with too many entries
-    for one task); or a single hot key.
+    """The input of one task: either the keys of one range except its hot keys, or a single hot key.
+    A hot key is a key with too many entries for one task.
 
-    The entries of a hot key are cut into `slices` slices. The task compares the entries of slice
+    The entries of a hot key are split into `slices` slices. The task compares the entries of slice
     `first` with those of slice `second`, which may be the same slice.
     """
 
@@ -55,12 +55,13 @@ class KeyRange(NamedTuple):
 def key_ranges(
     bits: int, hot: dict[int, int], max_entries: int, across_slices: bool
 ) -> list[KeyRange]:
-    """The work of all tasks: one task for each range, and tasks for the slices of every hot key. A
-    slice has at most `max_entries` entries. `hot`: the number of entries of each hot key.
+    """Returns the inputs of all tasks: one task for each range, and tasks for the slices of every
+    hot key. A slice has at most `max_entries` entries. `hot` is the number of entries of each hot
+    key.
 
-    `across_slices`: if true, every two slices of a hot key are compared; if false, each slice is
-    compared only with itself. Three slices give the tasks (0, 1), (0, 2), (1, 2) if it is true, and
-    the tasks (0, 0), (1, 1), (2, 2) if it is false.
+    If `across_slices` is true, every two slices of a hot key are compared; otherwise each slice is
+    compared only with itself. For three slices, the tasks are (0, 1), (0, 2), (1, 2) if
+    `across_slices` is true, and (0, 0), (1, 1), (2, 2) if it is false.
     """
     tasks = [KeyRange(number) for number in range(1 << bits)]
     for key, entries in sorted(hot.items()):
@@ -74,7 +75,7 @@ def key_ranges(
 
 @dataclass(frozen=True)
 class LinkEqual:
-    """A task: link all units of one identity to the first of them."""
+    """A task: link all units with the same identity to the first of these units."""
 
     folder: str
     sources: list[Source]
@@ -88,14 +89,15 @@ class LinkEqual:
 
 
 def _made(folder: str, name: str, found: Edges) -> TaskResult:
-    """The result of the task: a file of the edges, or no file if there are no edges."""
+    """Writes the edges to a file and returns the task's result; without edges, no file is
+    written."""
     if not len(found.a):
         return TaskResult([], {})
     return TaskResult([edges.write(storage.join(folder, name + ".arrow"), found)], {})
 
 
 def _link_equal(high: np.ndarray, low: np.ndarray, units: np.ndarray) -> Edges:
-    """Edges from the lowest unit of each identity (high, low) to all other units with this
+    """Returns edges from the lowest unit of each identity (high, low) to all other units with this
     identity."""
     order = repeated_keys(high)
     order = order[np.lexsort((units[order], low[order], high[order]))]
@@ -109,11 +111,12 @@ def _link_equal(high: np.ndarray, low: np.ndarray, units: np.ndarray) -> Edges:
 
 
 def repeated_keys(keys: np.ndarray) -> np.ndarray:
-    """Positions (int64) of keys that occur more than once, sorted by key, then position.
+    """Returns the positions (int64) of keys that occur more than once, sorted by key, then
+    position.
 
-    repeated_keys([9, 4, 9, 7]) -> [0, 2]. The result may include a few keys that occur only once.
-    The reason: a key and its position are sorted as one 64-bit word, which has no room for all bits
-    of the key. This is several times faster than sorting positions by key.
+    repeated_keys([9, 4, 9, 7]) -> [0, 2]. The result may include a few keys that occur only once,
+    because a key and its position are sorted as one 64-bit word, which has no room for all bits of
+    the key. This sort is several times faster than sorting positions by key.
     """
     places = np.uint64(max(1, len(keys) - 1).bit_length())
     words = keys >> places << places | np.arange(len(keys), dtype=np.uint64)
@@ -131,8 +134,9 @@ def repeated_keys(keys: np.ndarray) -> np.ndarray:
 class FindCandidates:
     """A task: find the pairs of units that share a key and that the kind accepts as candidates.
 
-    `hot`: keys that are compared by separate tasks. `first_earlier`: the lowest id of a unit from
-    an earlier run's index. Units with this id or a higher id are never compared with each other.
+    The keys in `hot` are compared by separate tasks. `first_earlier` is the lowest id of a unit
+    from an earlier run's index. Units with this id or a higher id are never compared with each
+    other.
     """
 
     kind: Kind
@@ -161,7 +165,7 @@ class FindCandidates:
         return pairs.take(pairs.a < self.first_earlier).distinct()
 
     def _row_mask(self, task: KeyRange, keys: np.ndarray, marks: np.ndarray) -> np.ndarray:
-        """Which entries the task compares."""
+        """Returns a mask of the entries that the task compares."""
         if task.hot is None:
             if not self.hot:
                 return np.ones(len(keys), bool)

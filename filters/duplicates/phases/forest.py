@@ -15,9 +15,9 @@ from filters.duplicates.files.edges import Edges
 class Forest(NamedTuple):
     """A maximum spanning forest over the units that have a duplicate.
 
-    `units` (n,) uint64: their ids, ascending. `component` (n,) int64: for each unit the position
-    of the lowest unit it is connected to. Edge i joins the units at positions a[i] and b[i]
-    (int64) and has similarity[i] (float32).
+    `units` (n,) uint64: the ids of the units, ascending. `component` (n,) int64: the position of
+    the lowest unit to which each unit is connected. Edge i joins the units at positions a[i] and
+    b[i] (int64) and has similarity[i] (float32).
     """
 
     units: np.ndarray
@@ -32,8 +32,8 @@ class Forest(NamedTuple):
 
 
 def spanning_forest(edges: Edges) -> Forest:
-    """Keep the most similar edges that are enough to connect the same units. If similarities are
-    equal, edges with lower unit ids are kept.
+    """Compute a maximum spanning forest: the most similar edges that connect the same units. Among
+    edges of equal similarity, those with lower unit ids are preferred.
 
     Edges 1-2 (0.9), 2-3 (0.8) and 1-3 (0.7) form one component; the first two edges are kept.
     """

@@ -29,16 +29,16 @@ from manifests import storage
 from manifests.step import TaskResult
 
 LINKS = ".links.arrow"
-"""Ending of the files of links between equal units of one source."""
+"""The ending of the names of files with links between equal units of one source."""
 
 
 class Sizes(NamedTuple):
-    """How the work is divided into tasks, so that a task needs a bounded amount of memory for a
-    corpus of any size.
+    """The sizes by which work is divided into tasks, so that a task needs a bounded amount of
+    memory for a corpus of any size.
 
     `equal_bits`, `near_bits`: identities and keys are split into 2^bits ranges each. `max_entries`:
-    a key with more entries than this is hot: it is taken out of its range, and compared by separate
-    tasks. `sources`: how many sources there are.
+    a key with more entries than this is hot: it is removed from its range, and compared by separate
+    tasks. `sources`: the number of sources.
     """
 
     equal_bits: int
@@ -48,8 +48,8 @@ class Sizes(NamedTuple):
 
     @property
     def reported_count(self) -> int:
-        """Every source reports its keys with at least this many entries. Every hot key has at least
-        this many entries in at least one source."""
+        """The number of entries from which a source reports a key. Every hot key has at least this
+        many entries in at least one source."""
         return max(64, self.max_entries // self.sources)
 
 
@@ -132,7 +132,8 @@ def _key_table(
 
 
 def frequent_keys(keys: np.ndarray, min_count: int) -> dict[int, int]:
-    """Keys (uint64) that occur at least `min_count` times: frequent_keys([3, 3, 5], 2) -> {3: 2}.
+    """Returns the keys (uint64) that occur at least `min_count` times, with their counts:
+    frequent_keys([3, 3, 5], 2) -> {3: 2}.
 
     Keys are first counted by their upper 16 bits; only groups that can have a frequent key are
     sorted.

@@ -39,8 +39,8 @@ _NEAR_BYTES = 20  # key, mark and unit; eight more for each word of payload
 
 
 class Found(NamedTuple):
-    """The families of duplicates, the data of their members, and the member of each family that
-    stays."""
+    """The result of a search: the families of duplicates, the data of their members, and the member
+    of each family that stays."""
 
     forest: Forest
     members: Members
@@ -48,8 +48,9 @@ class Found(NamedTuple):
 
 
 class Search(NamedTuple):
-    """What is compared, and how. The first `corpus_parts` of the sources are parts of the corpus;
-    the other sources are files of an earlier run's index. `units`: the approximate number of units.
+    """The settings of a search for duplicates. The first `corpus_parts` of the sources are parts of
+    the corpus; the other sources are files of an earlier run's index. `units` is the approximate
+    number of units.
 
     Two units are duplicates if all their identities are equal: the identities of `equal`, and the
     identity of `kind`. If two units share a key, `kind` compares them.
@@ -80,7 +81,7 @@ class Search(NamedTuple):
     def survivors(
         self, forest: Forest, keep: tuple[SortKey, ...], hashes: bool, space: Workspace
     ) -> Found:
-        """Run phase 5. `hashes`: whether the image hashes of members are read too."""
+        """Run phase 5. If `hashes` is true, the image hashes of members are read too."""
         members = read_members(forest, self.rows, self.sources, keep, hashes, space)
         from_earlier_run = forest.units >= first_unit_id(self.corpus_parts)
         order = members.order(forest, from_earlier_run)
@@ -122,13 +123,13 @@ class Search(NamedTuple):
 
 
 def _bits(size_bytes: int) -> int:
-    """The number of bits for which each of 2^bits ranges has at most RANGE_BYTES: 200 MB -> 2
-    bits."""
+    """Returns the number of bits with which each of 2^bits ranges has at most RANGE_BYTES: 200 MB
+    -> 2 bits."""
     return max(0, -(-size_bytes // RANGE_BYTES) - 1).bit_length()
 
 
 def _links(folder: str, commits: Iterable[Commit]) -> list[Edges]:
-    """The links between equal units of one source, which phase 1 wrote."""
+    """Reads the links between equal units within each source, which phase 1 wrote."""
     entries = [entry for commit in commits if (entry := commit.file(LINKS))]
     return [
         edges.from_table(parts.read_columns(storage.join(folder, entry.name))) for entry in entries
@@ -136,7 +137,7 @@ def _links(folder: str, commits: Iterable[Commit]) -> list[Edges]:
 
 
 def _hot_keys(commits: Iterable[Commit], max_entries: int) -> dict[int, int]:
-    """The keys with more entries than one task compares, and their numbers of entries."""
+    """Returns the keys with too many entries for one task, and their numbers of entries."""
     total: Counter[int] = Counter()
     for commit in commits:
         total.update({int(key): n for key, n in commit.detail["frequent"].items()})

@@ -1,6 +1,6 @@
 """Phase 3 of 5: candidate pairs are compared exactly, by features of both units.
 
-The pairs are cut into slices. First a task for each source writes the features of its units, once
+The pairs are split into slices. First a task for each source writes the features of its units, once
 for every slice that needs them. Then a task for each slice compares its pairs. Pairs of one
 component are next to each other, so that few units are needed in more than one slice.
 """
@@ -49,8 +49,8 @@ class PairSlice(NamedTuple):
 def verify_pairs(
     candidates: Edges, verifier: Verifier, sources: list[Source], read: ReadUnits, space: Workspace
 ) -> Edges:
-    """The pairs that are duplicates, with their exact similarity. The pairs of each slice are
-    reduced to a spanning forest."""
+    """Returns the pairs that are duplicates, with their exact similarity. The pairs of each slice
+    are reduced to a spanning forest."""
     if not len(candidates.a):
         return candidates
     pairs = _sorted_by_component(candidates)
@@ -75,8 +75,8 @@ def _sorted_by_component(pairs: Edges) -> Edges:
 
 
 def _write_wanted(pairs: Edges, uri: str) -> list[int]:
-    """Write which units each slice needs, in one record batch for each source. Returns the numbers
-    of these sources.
+    """Write a list of the units that each slice needs, in one record batch for each source. Returns
+    the numbers of these sources.
 
     Each row of a batch is (slice, number of the unit in its source); rows are sorted.
     """

@@ -1,1 +1,1 @@
-"""Which unit of a family is the best: the setting `keep`, and the values it sorts by."""
+"""Ranks the units of a family by the setting `keep`, and by the values that it lists."""

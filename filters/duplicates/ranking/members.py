@@ -1,4 +1,4 @@
-"""Reads the data of every member of a family: the id, the ranks and the image hashes of its
+"""Reads the data of every member of a family: the id, ranks and image hashes of the member's
 record."""
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ _MEMBERS = ".members.arrow"
 
 
 class Members(NamedTuple):
-    """The data of each unit of a forest, in the order of the forest. `ids`: the id of the unit's
-    record. `ranks`: (n, sort keys) float64; the lowest is best. `hashes` and `mirrors`: the hashes
-    of the record's images and of their mirror images; None if they were not read.
+    """The data of each unit of a forest, in the order of the forest. `ids` are the ids of the
+    units' records. `ranks` are (n, sort keys) float64; the lowest is best. `hashes` and `mirrors`
+    are the hashes of the records' images and of their mirror images; None if they were not read.
     """
 
     ids: pa.Array
@@ -37,8 +37,8 @@ class Members(NamedTuple):
     mirrors: pa.Array | None
 
     def order(self, forest: Forest, from_earlier_run: np.ndarray) -> np.ndarray:
-        """Positions of units, best first. Units of an earlier run come first. Then units are
-        ordered by rank, and by id if the ranks are equal."""
+        """Returns the positions of units, best first. Units of an earlier run come first. Then
+        units are ordered by rank, and by id if the ranks are equal."""
         ranks = (self.ranks[:, n] for n in reversed(range(self.ranks.shape[1])))
         return np.lexsort((forest.units, record.id_keys(self.ids), *ranks, ~from_earlier_run))
 
@@ -108,12 +108,12 @@ def _joined(tables: Iterable[pa.Table], keys: int, hashes: bool) -> Members:
 
 
 def image_similarity(members: Members, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """The similarity of the images of two records, float32: the lowest similarity of a pair of
-    images.
+    """Returns the similarity (float32) of the images of two records, for each pair of records. It
+    is the lowest similarity of a pair of images.
 
     The i-th image of one record and the i-th image of the other record are a pair. The similarity
-    of a pair is the higher one of the similarities with and without mirroring. `first`, `second`:
-    (n,) positions of members; both records of a pair have the same number of images.
+    of a pair is the higher one of the similarities with and without mirroring. `first` and `second`
+    are (n,) positions of members; both records of a pair have the same number of images.
     """
     assert members.hashes is not None
     assert members.mirrors is not None

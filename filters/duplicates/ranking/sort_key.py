@@ -28,7 +28,7 @@ RECORD_MEASURES = {
     "media.bytes": "media",
     "objects.count": "objects",
 }
-"""Measures that every record has, and the column each is computed from."""
+"""Measures that every record has, and the column from which each measure is computed."""
 
 
 class SortKey(NamedTuple):
@@ -43,7 +43,8 @@ class SortKey(NamedTuple):
         return RECORD_MEASURES.get(self.measure, self.measure)
 
     def ranks(self, table: pa.Table) -> np.ndarray:
-        """float64 for each row; the lowest is best. Infinite if the measure is missing.
+        """Returns a float64 rank for each row. The lowest is best; the rank is infinite if the
+        measure is missing.
 
         SortKey("text.words", descending=True) ranks texts of 3 and 5 words as [-3, -5].
         """
@@ -86,8 +87,8 @@ def sort_keys(keep: Iterable[str | Mapping[Any, tuple[str, ...]]]) -> tuple[Sort
 
 
 def _media_measure(table: pa.Table, measure: str) -> np.ndarray:
-    """The sum of a value over the media of each record, or the number of media; nan if a value is
-    unknown."""
+    """Returns the sum of a value over the media of each record, or the number of media; nan if a
+    value is unknown."""
     offsets, flat = media_lists(table["media"])
     if measure == "media.count":
         return np.diff(offsets).astype(np.float64)
@@ -102,12 +103,14 @@ def _media_measure(table: pa.Table, measure: str) -> np.ndarray:
 
 
 def as_list(value: Any) -> Any:
-    """A single string or mapping as a list with one element; any other value unchanged."""
+    """Returns a single string or mapping as a list with one element, and any other value
+    unchanged."""
     return [value] if isinstance(value, str | dict) else value
 
 
 def _lines_as_lists(value: Any) -> Any:
-    """`keep` with single values as lists: {"source": "web"} -> [{"source": ["web"]}]."""
+    """Returns the value of `keep` with single values as lists: {"source": "web"} -> [{"source":
+    ["web"]}]."""
     lines = as_list(value)
     if not isinstance(lines, list | tuple):
         return lines
@@ -132,8 +135,8 @@ def _checked(keep: tuple[Line, ...]) -> tuple[Line, ...]:
 
 
 def unknown_measure(measure: str) -> str:
-    """The error text for a misspelt measure of records, such as "text.lenght"; "" for any other
-    measure."""
+    """Returns the error text for a misspelt measure of records, such as "text.lenght"; "" for any
+    other measure."""
     groups = {name.partition(".")[0] for name in RECORD_MEASURES if "." in name}
     if measure in RECORD_MEASURES or measure.partition(".")[0] not in groups:
         return ""

@@ -8,12 +8,12 @@ from manifests.geometry.exif_orientation import pixels_as_shown
 from manifests.media import Decoded
 
 _REDUCED_FIRST = 1.5
-"""A fast method first reduces the image to at least this many times the size of the square
+"""A fast method first reduces the image to this many times the size of the square, or more
 (Pillow's `reducing_gap`; ours: larger values cost more and find no more copies)."""
 
 
 def small_luma(decoded: Decoded, side: int) -> np.ndarray:
-    """The luma of an image, resized to a square and turned upright: uint8 (side, side).
+    """Returns the luma of an image, resized to a square and turned upright: uint8 (side, side).
 
     Each value is a weighted mean of a part of the image. So an image gives nearly the same square
     at full size, at half the size, and at a smaller scale that its codec decodes.

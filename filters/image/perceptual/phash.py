@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 SIDE = 32
-"""Pixels on a side of the square of luma that is hashed (Zauner 2010)."""
+"""The side in pixels of the square of luma that is hashed (Zauner 2010)."""
 
 _MIN_DETAIL = 2
 """An image gets a hash only if the median of its frequencies is at least this many gray levels
@@ -29,10 +29,11 @@ _GRAY_LEVEL = _SCALE * _SCALE * SIDE // 2
 
 
 def hashes(lumas: np.ndarray) -> tuple[pa.Array, pa.Array]:
-    """The hashes of images and of their mirror images, uint64; null for an image without detail.
+    """Returns the hashes of images and of their mirror images, uint64; null for an image without
+    detail.
 
-    `lumas`: uint8 (images, SIDE, SIDE). Each bit is for one of the 8 x 8 frequencies, row by row;
-    the highest bit is for the lowest frequency.
+    `lumas`: uint8 (images, SIDE, SIDE). Each bit represents one of the 8 x 8 frequencies, row by
+    row; the highest bit represents the lowest frequency.
     """
     blocks = _COSINES @ lumas.astype(np.float64) @ _COSINES.T
     flat = np.abs(blocks).reshape(len(blocks), 64)
@@ -41,7 +42,8 @@ def hashes(lumas: np.ndarray) -> tuple[pa.Array, pa.Array]:
 
 
 def _bits(blocks: np.ndarray) -> np.ndarray:
-    """Which of the 64 frequencies of a block are above their median: one uint64 for each block."""
+    """Returns one uint64 for each block. Its bits state which of the 64 frequencies are above their
+    median."""
     flat = blocks.reshape(len(blocks), 64)
     above = flat > np.median(flat, axis=1, keepdims=True)
     return np.packbits(above, axis=1).view(">u8").astype(np.uint64).ravel()

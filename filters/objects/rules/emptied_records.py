@@ -1,4 +1,4 @@
-"""Whether a record is dropped when a step removes all its objects."""
+"""Decides whether records are dropped when a step removes all their objects."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ NO_OBJECT_LEFT = "no object left"
 def emptied_records(
     objects: pa.Array | pa.ChunkedArray, empty: Empty, *removed: pa.Array | pa.ChunkedArray
 ) -> pa.Array | None:
-    """The drop reason of each record that lost objects to a step and has none left, else null.
+    """Returns the drop reason of each record from which a step removed all objects; null for all
+    other records.
 
-    `objects` is the column after the step, `removed` are counts of the objects that the step
+    `objects` is the column after the step. `removed` are counts of the objects that the step
     removed from each record. If `empty` is "keep", no record is dropped and the result is None.
     """
     if empty == "keep":

@@ -17,10 +17,11 @@ _FORM = "The file must be YAML or JSON of `old: new`, or CSV or TSV of two colum
 
 
 def normalise(labels: pa.Array, fold: bool = True) -> pa.Array:
-    """Labels in Unicode's form NFC. A run of whitespace and underscores becomes one space, and is
-    removed at both ends.
+    """Converts labels to Unicode's form NFC. A run of whitespace and underscores becomes one space,
+    and is removed at both ends.
 
-    With `fold` they are also in lower case: `normalise(["Traffic__Light "]) -> ["traffic light"]`
+    With `fold`, labels are also converted to lower case: `normalise(["Traffic__Light "]) ->
+    ["traffic light"]`
     """
     composed = pc.utf8_normalize(labels, "NFC")
     spaced = pc.replace_substring_regex(composed, r"[\s\p{Z}\x85_]+", " ")
@@ -29,8 +30,8 @@ def normalise(labels: pa.Array, fold: bool = True) -> pa.Array:
 
 
 def read_renames(path: str) -> dict[str, str]:
-    """A dict of old label to new label, from a YAML, JSON, CSV or TSV file. Raises InputError if
-    the file is malformed.
+    """Returns a dict from old label to new label, read from a YAML, JSON, CSV or TSV file. Raises
+    InputError if the file is malformed.
 
     The file is parsed again only when its size or date changes.
     """

@@ -1,1 +1,1 @@
-"""The commands of the command line. Each module has one, as `main(options) -> exit code`."""
+"""The commands of the command line, one module each. A module has `main(options) -> exit code`."""

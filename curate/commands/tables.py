@@ -29,8 +29,7 @@ def _cell(value: object) -> str:
 
 
 def number(value: float) -> str:
-    """Format to four significant digits: `number(0.123456) -> "0.1235"`, `number(12345.6) ->
-    "12,346"`."""
+    """Format a number to four significant digits: 0.123456 -> "0.1235", 12345.6 -> "12,346"."""
     return f"{value:,.0f}" if abs(value) >= 1000 or value == int(value) else f"{value:.4g}"
 
 
@@ -44,8 +43,7 @@ def size(size_bytes: float) -> str:
 
 
 def count(amount: int, noun: str) -> str:
-    """Format a number and its noun: `count(1, "file") -> "1 file"`, `count(1200, "row") -> "1,200
-    rows"`."""
+    """Format a number and its noun: (1, "file") -> "1 file", (1200, "row") -> "1,200 rows"."""
     return f"{amount:,} {noun}" + ("" if amount == 1 else "s")
 
 

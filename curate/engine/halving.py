@@ -35,8 +35,7 @@ def halving(
     """Return the results of `call(start, rows)` for blocks of rows, in order.
 
     If nothing raises, the whole batch is one block. A block on which `call` raises is halved
-    repeatedly, until the failing block is a single row. The result for that row is `failed(row,
-    error)`.
+    repeatedly, until the failing block is a single row; its result is `failed(row, error)`.
     """
     results: list[T] = []
     waiting = [(0, batch.num_rows)]

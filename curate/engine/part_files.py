@@ -18,7 +18,7 @@ from manifests.storage import parts
 from manifests.storage.file_entry import FileEntry
 
 PART, DROPPED, QUARANTINE, BLOBS = ".arrow", ".dropped.arrow", ".quarantined.arrow", ".media"
-"""Filename endings: each file of a part is named by the part and one of these endings."""
+"""File name endings: the name of each file of a part is the part's name and one of these."""
 
 
 class PartFiles:
@@ -111,7 +111,7 @@ def blobs_uri(folder: str, part: str) -> str:
 
 
 def blob_entries(name: str, blobs: BlobFile) -> list[FileEntry]:
-    """The list with the file entry of the blobs; empty if there are no blobs."""
+    """Return a list with the file entry of the blobs, or an empty list if there are no blobs."""
     if blobs.sink is None:
         return []
     return [
@@ -133,8 +133,7 @@ def save_commit(folder: str, commit: Commit) -> None:
 
 
 def _sum(lists: pa.ChunkedArray, field: str) -> int:
-    """The sum of a field over a column of lists of structs. For a text field, the sum of the
-    lengths in bytes."""
+    """Sum a field over a column of lists of structs. For a text field, sum the lengths in bytes."""
     values = pc.struct_field(record.one_chunk(lists).flatten(), field)
     if pa.types.is_string(values.type):
         values = pc.binary_length(values)

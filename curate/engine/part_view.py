@@ -1,4 +1,4 @@
-"""The view of a part that later passes read: its file, with the sidecars of later steps applied."""
+"""A view of a part for later passes: its file, with the sidecars of later steps applied."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from manifests.run.manifest import Commit
 from manifests.storage import parts
 
 DROP, ERROR = ".drop", ".error"
-"""Columns of a sidecar: the reason why a row is dropped, and the error for which it is quarantined;
-null if it is not."""
+"""Columns of a sidecar: the reason why a row is dropped, and the error for which a row is
+quarantined. Both are null for a row that is not removed."""
 
 
 class PartView(NamedTuple):

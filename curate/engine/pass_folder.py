@@ -12,8 +12,8 @@ from manifests.run.manifest import Commit, PassManifest
 
 
 class PassFolder(NamedTuple):
-    """`folder` holds the commits and the manifest. `files` holds the files listed in them; it is
-    often the same folder."""
+    """The folders of a pass. `folder` has the commits and the manifest. `files` has the files
+    listed in the commits; it is often the same folder."""
 
     folder: str
     files: str
@@ -35,8 +35,11 @@ class PassFolder(NamedTuple):
         return found
 
     def begin(self, parts: set[str]) -> None:
-        """Prepare the folder for changes. This deletes the manifests, because they will no longer
-        be true, all parts that are not in `parts`, and unfinished files of killed tasks."""
+        """Prepare the folder for changes.
+
+        Deletes unfinished files of killed tasks, all parts that are not in `parts`, and the
+        manifests, because they will no longer be true.
+        """
         if self.files != self.folder:
             storage.delete(storage.join(self.files, shard_set.NAME))
         self._delete_other_parts(parts)

@@ -46,7 +46,7 @@ class Distribution(NamedTuple):
 
 
 class Probed(NamedTuple):
-    """The results of a probe. `accounts` counts for each step alone, as if no step ran before it.
+    """The results of a probe. `accounts` has the counts of each step as if no other step ran.
 
     `skipped` lists the steps that cannot be measured on a sample, each with the reason.
     """

@@ -38,8 +38,8 @@ class Bar:
 
     @property
     def summary(self) -> str:
-        """`1,200 rows, 400/s, 1,100 kept, 100 dropped`; the number of completed parts if no rows
-        are known."""
+        """A summary: `1,200 rows, 400/s, 1,100 kept, 100 dropped`. It gives the number of completed
+        parts if no rows are known."""
         if not self.rows_in:
             return f"{self.done:,} of {self.tasks:,} parts"
         seconds = max(time.monotonic() - self._start, 1e-3)

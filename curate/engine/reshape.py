@@ -26,8 +26,10 @@ def run_reshape(
     context: Context,
     dropped_as: pa.Schema,
 ) -> StepResult:
-    """Replace the rows selected by `mask` with the records that the step makes from them. The rows
-    outside the mask come first in the result."""
+    """Replace the rows selected by `mask` with the records that the step makes from them.
+
+    The rows outside the mask come first in the result.
+    """
     step = planned.step
     assert isinstance(step, ReshapeStep)
     given = planned.given(selected, tuple(record.SCHEMA.names))

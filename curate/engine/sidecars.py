@@ -1,5 +1,4 @@
-"""Writes the result of a step for a part, in a file beside the part: new columns and removed
-rows."""
+"""Writes sidecars: files beside a part with the result of a step, new columns and removed rows."""
 
 from __future__ import annotations
 
@@ -32,7 +31,7 @@ def write_sidecar(
 ) -> Commit:
     """Write the sidecar of a part, its dropped and quarantined rows, and their commit.
 
-    `answer` covers all rows of the part. Of the part, only the columns that dropped rows retain are
+    `answer` covers all rows of the part. Only the columns of the part that dropped rows need are
     read. `more` lists files that the step wrote for the part.
     """
     dropped_as = dropped_schema(part_schema([*before, step]))

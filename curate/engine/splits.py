@@ -78,8 +78,8 @@ def _check_content(reader: Reader, groups: list[list[File]], base: str) -> None:
 
 @dataclass(frozen=True)
 class _Cut:
-    """The work of a worker that cuts a file into splits, which may require scanning the file. A
-    group of several files is a single split."""
+    """Cuts a file into splits on a worker, because the file may have to be scanned. A group of
+    several files is a single split."""
 
     reader: Reader
     media: MediaOptions

@@ -13,8 +13,7 @@ from manifests.errors import CurateError, RowError, StepError
 
 @contextlib.contextmanager
 def naming(planned: PlannedStep, method: str) -> Iterator[None]:
-    """Convert an error from the step's method into a StepError, since no single row can be
-    quarantined.
+    """Convert an error that does not belong to a single row into a StepError that names the method.
 
     The project's own errors are passed on, because they already name their place.
     """
@@ -29,8 +28,10 @@ def naming(planned: PlannedStep, method: str) -> Iterator[None]:
 
 
 def describe(planned: PlannedStep, error: BaseException) -> str:
-    """Format the error with the line of the step's code that raised it: `KeyError: 'words'
-    (mysteps.py, line 12)`."""
+    """Format the error with the line of the step's code that raised it.
+
+    Example: `KeyError: 'words' (mysteps.py, line 12)`.
+    """
     text = f"{type(error).__name__}: {error}"
     module = sys.modules.get(type(planned.step).__module__)
     own = getattr(module, "__file__", None)

@@ -34,7 +34,7 @@ def run_step(
 ) -> StepResult:
     """Run a step on the rows of the batch that its `only` selects; the other rows are kept.
 
-    `dropped_as`: the schema of dropped rows in this pass.
+    `dropped_as` is the schema of dropped rows in this pass.
     """
     mask = planned.row_mask(batch)
     selected = batch if mask is None else batch.filter(pa.array(mask))
@@ -51,7 +51,7 @@ def run_step(
 def measure(
     planned: PlannedStep, batch: pa.Table, context: Context, raised: RaisedRows | None = None
 ) -> tuple[Columns, pa.Table]:
-    """Return the measures and rewritten columns of a row step for every row, and its error for each
+    """Return the measures and rewritten columns of a row step, and a table with the error of each
     row."""
     step = planned.without_bounds()
     assert isinstance(step, RowStep)
@@ -78,7 +78,7 @@ def measure(
 
 
 def _no_measures(planned: PlannedStep, rows: int = 0) -> Columns:
-    """Return a column of nulls for every column that the step returns."""
+    """Return the columns that the step would return, filled with nulls."""
     rewrites = {name: record.SCHEMA.field(name).type for name in planned.step.rewrites}
     return {name: pa.nulls(rows, kind) for name, kind in {**planned.measures, **rewrites}.items()}
 

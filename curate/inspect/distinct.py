@@ -24,8 +24,8 @@ NGRAM = 5
 
 
 class Sketch(NamedTuple):
-    """The number of records, and the HyperLogLog registers of their contents, uint8
-    [2^INDEX_BITS]."""
+    """The number of records, and the HyperLogLog registers (uint8 [2^INDEX_BITS]) of their
+    contents."""
 
     records: int
     texts: np.ndarray

@@ -147,7 +147,7 @@ def _sidecar(folder: str, found: FoundRecord) -> pa.Table:
 
 
 def _with_sidecar(row: _Row, sidecar: pa.Table) -> pa.Table:
-    """Add the columns that the sidecar has for the row; columns for the engine are left out."""
+    """Add the columns that the sidecar has for the row, except the engine's own columns."""
     own = sidecar.slice(row.number, 1)
     return with_columns(
         row.table, {name: own[name] for name in own.column_names if not name.startswith(".")}

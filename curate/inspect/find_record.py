@@ -18,10 +18,10 @@ from manifests.storage import parts
 
 
 class StoredRow(NamedTuple):
-    """The row of a record in a file of a pass: a table of one row, and the index of the row in the
-    file.
+    """The row of a record in a file of a pass: a table of one row, and the row's index in the file.
 
-    `ending` is the ending of the file's name: kept (`PART`), dropped or quarantined rows.
+    `ending` is the ending of the file's name; it shows whether the file has kept (`PART`), dropped
+    or quarantined rows.
     """
 
     table: pa.Table
@@ -47,12 +47,11 @@ class FoundRecord(NamedTuple):
 
 
 def find_record(run: RunManifest, out: str, wanted: str) -> list[FoundRecord]:
-    """Return the one record with this id or origin or, if there is none, the one whose id starts
-    with `wanted`.
+    """Find the one record with this id or origin or, if there is none, the one whose id starts so.
 
-    The list continues with quarantined inputs of the same id and origin, such as a key that occurs
-    twice in a tar. An origin may be shared by records that a reader made and records made from
-    them: then the reader's record is returned. Raises InputError if no record matches, or more than
+    Returns the record, followed by quarantined inputs of the same id and origin, such as a key that
+    occurs twice in a tar. If records that a reader made and records made from them share the
+    origin, the reader's record is returned. Raises InputError if no record matches, or more than
     one.
     """
     read = [m for at, entry in enumerate(run.passes) if entry.kind == "read"
@@ -94,8 +93,10 @@ def ambiguous(found: list[FoundRecord], out: str, wanted: str) -> InputError:
 def _made_from_others(
     run: RunManifest, out: str, wanted: str, known: set[str]
 ) -> list[FoundRecord]:
-    """Return matching records that reshape steps made, in the pass that made them. `known` has the
-    ids of records that already existed before these steps."""
+    """Return the matching records that reshape steps made, in the pass that made them.
+
+    Records whose ids are in `known` are not returned, because they are not new.
+    """
     found: list[FoundRecord] = []
     for at, entry in enumerate(run.passes):
         if entry.kind == "rows" and has_reshape(pass_manifest(run, out, at)):

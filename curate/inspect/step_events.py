@@ -40,7 +40,8 @@ def of_removed(
 ) -> list[Event]:
     """Return the events of the steps that kept a record, then of the step that removed it.
 
-    `after` is its row with the measures of the steps; by default the row that the pass stored.
+    `after` is the record's row with the measures of the steps; by default the row that the pass
+    stored.
     """
     row, table = removed.values, removed.table if after is None else after
     at = next(number for number, step in enumerate(steps) if step["name"] == row["step"])
@@ -132,7 +133,7 @@ def _is_reshape(step: Identity) -> bool:
 
 
 def _facts(step: Identity, row: pa.Table) -> dict[str, Any]:
-    """Return the measures of a row that a step added, and the step's settings."""
+    """Return the measures that a step added to a row, and the step's settings."""
     own = [name for name in row.column_names if name.startswith(f"{step['name']}.")]
     measured = {name: row[name][0].as_py() for name in own}
     return {**{k: v for k, v in measured.items() if v is not None}, **_settings(step)}

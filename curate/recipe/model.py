@@ -29,8 +29,8 @@ R = TypeVar("R")
 
 
 def _bare_names(steps: Any) -> Any:
-    """Convert bare names: a step without settings may be written as its name alone, `-
-    image_decodes`."""
+    """Replace each step that is a bare name, as in `- image_decodes`, by that step without
+    settings."""
     if not isinstance(steps, list):
         return steps
     return [{step: {}} if isinstance(step, str) else step for step in steps]

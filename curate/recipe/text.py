@@ -24,8 +24,7 @@ class Text(NamedTuple):
     lines: dict[Path, int]
 
     def place(self, path: Path) -> str:
-        """Format a place for an error message: `place(("steps", 0, "words")) -> "recipe.yaml:6:
-        steps[0].words"`."""
+        """Format a path as a place: `("steps", 0, "words") -> "recipe.yaml:6: steps[0].words"`."""
         above = (path[:n] for n in range(len(path), -1, -1))
         line = next((self.lines[p] for p in above if p in self.lines), 0)
         where = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in path).lstrip(".")

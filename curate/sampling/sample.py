@@ -66,8 +66,7 @@ class Sample(CorpusStep):
 
 @dataclass(frozen=True)
 class _BinCounts:
-    """The work for one part: count the random keys in each bin. The first bits of a key are its
-    bin."""
+    """Counts the random keys of a part in each bin. The first bits of a key are its bin."""
 
     corpus: Corpus
     seed: int

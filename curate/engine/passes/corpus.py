@@ -92,7 +92,8 @@ class CorpusPass(Pass[CorpusTask]):
             yield commit
 
     def _corpus(self, run: RunContext, views: tuple[PartView, ...]) -> CorpusView:
-        """Return all parts, with the number of rows in each part that the step processes."""
+        """Return a view of all parts, with the number of rows in each part that the step
+        processes."""
         rows = {view.name: view.rows for view in views}
         if self.step.only is not None:
             counted = run.executor.map(CountSelected(self.step), views)

@@ -1,4 +1,4 @@
-"""The pass that decides which rows a costly step drops, based on the stored measures."""
+"""The second pass of a costly step: it decides from the stored measures which rows are dropped."""
 
 from __future__ import annotations
 

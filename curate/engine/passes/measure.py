@@ -1,4 +1,4 @@
-"""The pass of one costly step: it stores the step's measures in a sidecar for each part.
+"""The first pass of a costly step: it stores the step's measures in a sidecar for each part.
 
 Bounds are not used in this pass. Results are committed several times within a part, so a crash
 loses only seconds of work.
@@ -117,7 +117,7 @@ class MeasurePass(Pass[MeasureTask]):
 
 @dataclass(frozen=True)
 class MeasurePart:
-    """Runs a measure task on a worker. `digests` are the digests of the files the step
+    """Runs a measure task on a worker. `digests` has the digests of the files that the step
     loads."""
 
     media: MediaOptions
@@ -174,7 +174,7 @@ class MeasurePart:
     def _remaining(
         self, view: PartView, earlier: _Earlier, saved_rows: int
     ) -> Iterator[tuple[pa.Table, pa.Table | None]]:
-        """Yield the batches after the rows in checkpoints, each with its earlier measures, if
+        """Yield the batches that follow the rows in checkpoints, each with its earlier measures, if
         any."""
         start = 0
         for batch in self._batches(view):

@@ -50,7 +50,8 @@ class ShardsPass(Pass[ShardTask]):
 
     @property
     def folder_name(self) -> str:
-        """The folder name has no fingerprint: a format always has the same folder for its shards."""
+        """The name has no fingerprint, because the shards of a format are always in the same
+        folder."""
         return f"write-{self.name}"
 
     def files_folder(self, run: RunContext) -> str:

@@ -35,7 +35,7 @@ class Setting(_Entry):
 
 
 class Evidence(_Entry):
-    """Where the value of a setting comes from, as text for people."""
+    """A text for people that explains where the value of a setting comes from."""
 
     kind: Kind
     where: str

@@ -1,4 +1,5 @@
-"""The errors that a user can see, in one tree. Each gives the place, the fault and the fix."""
+"""The errors that a user can see, all subclasses of `CurateError`. Each error has a place, a fault
+and a fix."""
 
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ class CurateError(Exception):
 
     @property
     def message(self) -> str:
-        """Fault and fix as sentences, without the place."""
+        """The fault and the fix as sentences, without the place."""
         stop = "" if not self.fix or self.fault.endswith((".", "!", "?")) else "."
         return f"{self.fault}{stop} {self.fix}".rstrip()
 
@@ -25,7 +26,7 @@ class CurateError(Exception):
 
 
 class RecipeError(CurateError):
-    """The recipe has a mistake. Raised before any work starts."""
+    """The recipe has a mistake. This error is raised before any work starts."""
 
 
 class InputError(CurateError):
@@ -37,7 +38,8 @@ class FileError(InputError):
 
 
 class RowError(CurateError):
-    """One input cannot become a record, or a step failed on one record. It is quarantined."""
+    """One input cannot become a record, or a step failed on one record. The input or the record is
+    quarantined."""
 
 
 class MediaError(RowError):
@@ -49,12 +51,13 @@ class LimitError(MediaError):
 
 
 class StepError(CurateError):
-    """A step gave an invalid result, such as one of the wrong length or with an unknown column."""
+    """A step returned an invalid result, for example with the wrong length or with an unknown
+    column."""
 
 
 class StorageError(CurateError):
-    """A file could not be read or written, and the reason is not the data: a full disk, no
-    access."""
+    """A file could not be read or written, but its content is not the cause. Examples are a full
+    disk and missing permission."""
 
 
 class ManifestError(CurateError):
@@ -66,4 +69,4 @@ class BudgetError(CurateError):
 
 
 class WorkerError(CurateError):
-    """A worker process crashed more often than the engine retries it."""
+    """A worker process crashed, and the engine has used all its retries."""

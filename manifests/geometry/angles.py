@@ -46,7 +46,8 @@ QWEN3_ANGLES = Angles(unit="half_turn")
 
 
 def to_radians(written: np.ndarray, angles: Angles) -> np.ndarray:
-    """(n, 3) float64 roll, pitch, yaw in radians, from (n, 3) angles in the convention `angles`.
+    """Returns (n, 3) float64 roll, pitch, yaw in radians, from (n, 3) angles in the convention
+    `angles`.
 
     `to_radians([[90, 0, 0]], Angles(unit="degree")) -> [[1.5708, 0, 0]]`
     """
@@ -55,8 +56,8 @@ def to_radians(written: np.ndarray, angles: Angles) -> np.ndarray:
 
 
 def from_radians(radians: np.ndarray, angles: Angles) -> np.ndarray:
-    """(n, 3) float64 angles in the convention `angles`, not rounded, from (n, 3) roll, pitch, yaw
-    in radians.
+    """Returns (n, 3) float64 angles in the convention `angles`, not rounded, from (n, 3) roll,
+    pitch, yaw in radians.
 
     `from_radians([[pi / 2, 0, 0]], Angles(unit="half_turn")) -> [[0.5, 0, 0]]`
     """
@@ -65,12 +66,14 @@ def from_radians(radians: np.ndarray, angles: Angles) -> np.ndarray:
 
 
 def boxes_to_record(boxes: np.ndarray, angles: Angles) -> np.ndarray:
-    """(n, 9) `box3d`, from (n, 9) boxes whose last three numbers are in the convention `angles`."""
+    """Returns (n, 9) `box3d`, from (n, 9) boxes whose last three numbers are in the convention
+    `angles`."""
     given = np.asarray(boxes, np.float64).reshape(-1, 9)
     return np.concatenate([given[:, :6], to_radians(given[:, 6:], angles)], axis=1)
 
 
 def boxes_from_record(boxes: np.ndarray, angles: Angles) -> np.ndarray:
-    """(n, 9) boxes with angles in the convention `angles`, not rounded, from (n, 9) `box3d`."""
+    """Returns (n, 9) boxes with angles in the convention `angles`, not rounded, from (n, 9)
+    `box3d`."""
     given = np.asarray(boxes, np.float64).reshape(-1, 9)
     return np.concatenate([given[:, :6], from_radians(given[:, 6:], angles)], axis=1)

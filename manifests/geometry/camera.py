@@ -16,15 +16,16 @@ from manifests.record import MEDIA, media_lists
 from manifests.record.objects import to_lists, to_matrix
 
 FIELD_OF_VIEW = 60.0
-"""Degrees, both horizontally and vertically (published: Qwen3-VL's cookbook, for an unknown
-camera). So the two focal lengths differ if the image is not square."""
+"""The assumed field of view of an unknown camera in degrees, both horizontally and vertically
+(published: Qwen3-VL's cookbook). So the two focal lengths differ if the image is not square."""
 VIRTUAL_FOCAL = VIRTUAL_HEIGHT = 512.0
-"""Pixels (published: Omni3D, section on virtual depth; VIRTUAL_FOCAL and MIN_SIZE_TEST of Cube
-R-CNN)."""
+"""The focal length and the image height of the virtual camera, in pixels (published: Omni3D,
+section on virtual depth; VIRTUAL_FOCAL and MIN_SIZE_TEST of Cube R-CNN)."""
 
 
 class ImageCameras(NamedTuple):
-    """Cameras and sizes of all media of a batch, one row for each medium; nan if unknown."""
+    """The cameras and sizes of all media of a batch. Each medium has one row; unknown values are
+    nan."""
 
     cameras: np.ndarray
     """(media, 4): fx fy cx cy."""
@@ -33,13 +34,14 @@ class ImageCameras(NamedTuple):
 
 
 def image_cameras(media: pa.Array | pa.ChunkedArray) -> ImageCameras:
-    """The cameras and sizes in the column `media`, in the order of the flat values."""
+    """Returns the cameras and sizes in the column `media`, in the order of the flat values."""
     _, flat = media_lists(media)
     return ImageCameras(to_matrix(pc.struct_field(flat, "camera"), 4), shown_sizes(flat))
 
 
 def values_per_object(values: np.ndarray, medium: np.ndarray) -> np.ndarray:
-    """The value of each object's medium; nan if `medium` is -1 (the object has no medium).
+    """Returns the value of each object's medium. The result is nan if `medium` is -1, which means
+    that the object has no medium.
 
     `values_per_object([5.0, 7.0], [1, 1, 0, -1]) -> [7.0, 7.0, 5.0, nan]`
     """
@@ -49,8 +51,8 @@ def values_per_object(values: np.ndarray, medium: np.ndarray) -> np.ndarray:
 
 
 def assumed_cameras(sizes: np.ndarray, degrees: float = FIELD_OF_VIEW) -> np.ndarray:
-    """(n, 4) cameras for (n, 2) image sizes. The field of view is `degrees`, horizontally and
-    vertically, and the principal point is the centre of the image.
+    """Returns (n, 4) cameras for (n, 2) image sizes. The field of view is `degrees`, horizontally
+    and vertically, and the principal point is the centre of the image.
 
     `assumed_cameras([[640, 480]], 90) -> [[320, 240, 320, 240]]`
     """
@@ -62,7 +64,8 @@ def assumed_cameras(sizes: np.ndarray, degrees: float = FIELD_OF_VIEW) -> np.nda
 def rescale_cameras(
     cameras: np.ndarray, old_sizes: np.ndarray, new_sizes: np.ndarray
 ) -> np.ndarray:
-    """(n, 4) cameras of the same images after a resize from (n, 2) old sizes to (n, 2) new sizes.
+    """Returns (n, 4) cameras of the same images after a resize from (n, 2) old sizes to (n, 2) new
+    sizes.
 
     `rescale_cameras([[500, 500, 320, 240]], [[640, 480]], [[320, 240]]) -> [[250, 250, 160, 120]]`
     """
@@ -77,7 +80,7 @@ def virtual_depth_scale(
     focal: float = VIRTUAL_FOCAL,
     height: float = VIRTUAL_HEIGHT,
 ) -> np.ndarray:
-    """(n,) virtual depth divided by real depth: (focal / fy) * (image height / height).
+    """Returns (n,) virtual depth divided by real depth: (focal / fy) * (image height / height).
 
     Source: Omni3D; the focal length is fy, as in the code of Cube R-CNN.
     """
@@ -86,7 +89,7 @@ def virtual_depth_scale(
 
 
 def scale_depths(boxes: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    """(n, 9) 3D boxes with the depth z of their centres multiplied by `scale`, (n,).
+    """Returns (n, 9) 3D boxes with the depth z of their centres multiplied by `scale`, (n,).
 
     x, y, size and angles do not change. If the focal lengths are multiplied too
     (`scale_focal_lengths`), the centre stays at the same place on the image. A second call with
@@ -98,7 +101,7 @@ def scale_depths(boxes: np.ndarray, scale: np.ndarray) -> np.ndarray:
 
 
 def scale_focal_lengths(cameras: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    """(n, 4) cameras with both focal lengths multiplied by `scale`, (n,)."""
+    """Returns (n, 4) cameras with both focal lengths multiplied by `scale`, (n,)."""
     scaled = np.array(cameras, np.float64).reshape(-1, 4)
     scaled[:, :2] *= np.asarray(scale)[:, None]
     return scaled
@@ -107,9 +110,10 @@ def scale_focal_lengths(cameras: np.ndarray, scale: np.ndarray) -> np.ndarray:
 def with_cameras(
     media: pa.Array | pa.ChunkedArray, cameras: np.ndarray, **fields: pa.Array
 ) -> pa.Array:
-    """The column `media` with new cameras, (media, 4), and other `fields` replaced.
+    """Returns the column `media` with the new `cameras`, (media, 4), and with the given `fields`
+    replaced.
 
-    If a new camera has a nan, the medium keeps its old camera.
+    If a new camera contains a nan, the medium keeps its old camera.
     """
     offsets, flat = media_lists(media)
     old = pc.struct_field(flat, "camera")

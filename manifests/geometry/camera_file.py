@@ -1,4 +1,5 @@
-"""A JSON file of cameras by image, in the form of Qwen3-VL's cookbook (`cam_infos.json`)."""
+"""Reads a JSON file with the camera of each image, in the form of Qwen3-VL's cookbook
+(`cam_infos.json`)."""
 
 from __future__ import annotations
 
@@ -17,12 +18,12 @@ SIZE = ("width", "height")
 EXPECTED = 'The expected form is {"NAME": {"fx": ..., "fy": ..., "cx": ..., "cy": ...}}, in pixels.'
 
 CamerasByName = dict[str, tuple[float, ...]]
-"""fx fy cx cy width height by image name; width and height are nan if the file does not have
-them."""
+"""Maps the name of an image to its fx fy cx cy width height. Width and height are nan if the file
+does not contain them."""
 
 
 def read_cameras(path: str) -> CamerasByName:
-    """All cameras of a file. Raises InputError if the file has another form.
+    """Returns all cameras of a file. Raises InputError if the file does not have this form.
 
     `{"a.jpg": {"fx": 500, "fy": 500, "cx": 320, "cy": 240}}` becomes
     `{"a.jpg": (500, 500, 320, 240, nan, nan)}`.
@@ -32,8 +33,8 @@ def read_cameras(path: str) -> CamerasByName:
 
 @functools.lru_cache(maxsize=1)
 def _read(path: str, stamp: object) -> CamerasByName:
-    """The result is cached in this process until `stamp`, the size and date of the file,
-    changes."""
+    """Does the work of `read_cameras`. The result is cached in this process until `stamp`, the size
+    and date of the file, changes."""
     try:
         parsed = orjson.loads(storage.read_bytes(path))
     except ValueError as error:
@@ -44,7 +45,8 @@ def _read(path: str, stamp: object) -> CamerasByName:
 
 
 def cameras_by_uri(uris: Sequence[str], cameras: CamerasByName) -> np.ndarray:
-    """(n, 6) float64 fx fy cx cy width height of images; nan for an image that is not in the file.
+    """Returns (n, 6) float64 fx fy cx cy width height of images; nan for an image that is not in
+    the file.
 
     An image is looked up by its whole uri, then by the last part of the uri.
     """

@@ -22,9 +22,10 @@ the face at +z. This is the order of Omni3D's `bbox3D_cam` (documented, DATA.md)
 
 
 def matrices_from_euler(angles: np.ndarray) -> np.ndarray:
-    """(n, 3, 3) float64 Rz(yaw) Ry(pitch) Rx(roll), from (n, 3) roll, pitch, yaw in radians.
+    """Returns (n, 3, 3) float64 rotation matrices Rz(yaw) Ry(pitch) Rx(roll), from (n, 3) roll,
+    pitch, yaw in radians.
 
-    So the roll is applied first.
+    The matrices apply the roll first.
     """
     roll, pitch, yaw = np.asarray(angles, np.float64).reshape(-1, 3).T
     (sr, cr), (sp, cp), (sy, cy) = ((np.sin(a), np.cos(a)) for a in (roll, pitch, yaw))
@@ -37,7 +38,7 @@ def matrices_from_euler(angles: np.ndarray) -> np.ndarray:
 
 
 def euler_from_matrix(matrices: np.ndarray) -> np.ndarray:
-    """(n, 3) float64 roll, pitch, yaw in radians, from (n, 3, 3) rotation matrices.
+    """Returns (n, 3) float64 roll, pitch, yaw in radians, from (n, 3, 3) rotation matrices.
 
     Roll and yaw are in (-pi, pi], pitch is in [-pi/2, pi/2]. At a pitch of a quarter turn (gimbal
     lock) roll and yaw are rotations about the same axis, so yaw is set to 0. Roll is computed from
@@ -54,7 +55,7 @@ def euler_from_matrix(matrices: np.ndarray) -> np.ndarray:
 
 
 def corners(boxes: np.ndarray) -> np.ndarray:
-    """(n, 8, 3) float64 corners in metres, in the order of `SIGNS`, from (n, 9) `box3d`.
+    """Returns (n, 8, 3) float64 corners in metres, in the order of `SIGNS`, from (n, 9) `box3d`.
 
     `corners([[0, 0, 5, 2, 2, 2, 0, 0, 0]])[0, 0] -> [-1, -1, 4]`
     """

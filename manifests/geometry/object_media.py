@@ -11,7 +11,8 @@ from manifests.record.objects import Objects
 
 
 def object_media(objects: Objects, media: pa.Array | pa.ChunkedArray) -> np.ndarray:
-    """(n,) int64: the index of each object's medium among all media of the batch; -1 if none.
+    """Returns (n,) int64: the index of each object's medium among all media of the batch; -1 if
+    none.
 
     If an object has no `media` index and its record has exactly one medium, the object belongs to
     that medium. If the index is out of range in the record, the result is -1.
@@ -25,7 +26,8 @@ def object_media(objects: Objects, media: pa.Array | pa.ChunkedArray) -> np.ndar
 
 
 def object_image_sizes(objects: Objects, media: pa.Array | pa.ChunkedArray) -> np.ndarray:
-    """(n, 2) float64: width and height in pixels of each object's medium; nan if unknown."""
+    """Returns (n, 2) float64: width and height in pixels of each object's medium; nan if
+    unknown."""
     _, flat = media_lists(media)
     sizes = np.concatenate([shown_sizes(flat), [[np.nan, np.nan]]])  # the last row is for -1
     per_object: np.ndarray = sizes[object_media(objects, media)]

@@ -1,8 +1,9 @@
-"""Polygons of many objects at once: their bounding boxes, and a point inside each.
+"""Computes the bounding boxes of the polygons of many objects at once, and a point inside each
+polygon.
 
-A polygon is a list of rings. A ring is x y x y ...; the first point is not repeated at the end. A
-point is inside if it is in an odd number of rings (even-odd rule). So rings that do not overlap are
-parts of one object, and a ring within another ring is a hole.
+A polygon is a list of rings. A ring is a list of coordinates x y x y ...; its first point is not
+repeated at the end. A point is inside a polygon if it is in an odd number of rings (even-odd rule).
+So rings that do not overlap are parts of one object, and a ring within another ring is a hole.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ class Polygons(NamedTuple):
     ring_of: np.ndarray
     """(rings,) ascending: the object of each ring."""
     starts: np.ndarray
-    """(rings + 1,): index of the first point of each ring, then the number of all points."""
+    """(rings + 1,): the index of the first point of each ring, followed by the number of all
+    points."""
     points: np.ndarray
     """(points, 2) float64 x y."""
 
@@ -38,8 +40,8 @@ class Polygons(NamedTuple):
 
 
 def flatten_polygons(column: pa.Array) -> Polygons:
-    """The polygons of a flat column list<list<float32>>. Raises ManifestError if a ring has an odd
-    number of coordinates."""
+    """Returns the polygons of a flat column list<list<float32>>. Raises ManifestError if a ring has
+    an odd number of coordinates."""
     rings = column.flatten()
     lengths = _lengths(rings)
     if (lengths % 2).any():
@@ -54,7 +56,8 @@ def flatten_polygons(column: pa.Array) -> Polygons:
 
 
 def replace_points(column: pa.Array, points: np.ndarray) -> pa.Array:
-    """The same column and rings, but with the coordinates `points`, (points, 2)."""
+    """Returns the same column with the same rings, but with the coordinates `points`, (points,
+    2)."""
     rings = column.flatten()
     flat = pa.array(points.astype(np.float32).reshape(-1))
     inner = pa.ListArray.from_arrays(_offsets(_lengths(rings)), flat)
@@ -62,7 +65,7 @@ def replace_points(column: pa.Array, points: np.ndarray) -> pa.Array:
 
 
 def bounding_boxes(polygons: Polygons) -> np.ndarray:
-    """(objects, 4) x1 y1 x2 y2 around all points of each object; nan for an object without
+    """Returns (objects, 4) x1 y1 x2 y2 around all points of each object; nan for an object without
     points."""
     boxes = np.full((polygons.objects, 4), np.nan)
     if len(polygons.points):
@@ -73,7 +76,7 @@ def bounding_boxes(polygons: Polygons) -> np.ndarray:
 
 
 def inner_points(polygons: Polygons) -> np.ndarray:
-    """(objects, 2) x y of a point inside each polygon; nan for a polygon without an inside.
+    """Returns (objects, 2) x y of a point inside each polygon; nan for a polygon without an inside.
 
     The point is the centroid of the largest ring if the centroid is inside. Otherwise it is the
     middle of the widest horizontal segment inside the polygon at the height of the centroid. If
@@ -109,8 +112,8 @@ _MIN_WIDTH = 1e-3
 
 
 def _select(polygons: Polygons, objects: np.ndarray) -> Polygons:
-    """The polygons of the objects that the mask `objects`, (objects,) bool, selects. The objects
-    keep their numbers."""
+    """Returns only the polygons of the objects for which the mask `objects`, (objects,) bool, is
+    true. The objects keep their numbers."""
     rings = objects[polygons.ring_of]
     if rings.all():
         return polygons
@@ -123,8 +126,8 @@ def _select(polygons: Polygons, objects: np.ndarray) -> Polygons:
 
 
 def _centroids(polygons: Polygons) -> np.ndarray:
-    """(objects, 2) centroid of the largest ring; the middle of the bounding box if no ring has an
-    area."""
+    """Returns (objects, 2) centroid of the largest ring; the middle of the bounding box if no ring
+    has an area."""
     lengths, starts = np.diff(polygons.starts), polygons.starts[:-1]
     origin = polygons.points[starts]
     relative = polygons.points - np.repeat(origin, lengths, axis=0)
@@ -144,11 +147,13 @@ def _centroids(polygons: Polygons) -> np.ndarray:
 
 
 _NO_AREA = 1e-6
-"""A smaller area counts as 0, because it is a rounding error (ours). The image is 1000 x 1000."""
+"""An area smaller than this counts as 0, because it is a rounding error (ours). The whole image has
+the area 1000 x 1000."""
 
 
 def _crossings(polygons: Polygons, height: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Intersections of edges with a horizontal line through each object at `height`, (objects,).
+    """Finds the intersections of edges with a horizontal line through each object at `height`,
+    (objects,).
 
     Returns the object of each intersection, ascending, and its x, ascending within an object.
     """
@@ -163,8 +168,8 @@ def _crossings(polygons: Polygons, height: np.ndarray) -> tuple[np.ndarray, np.n
 
 
 def _widest_middles(owner: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """From the result of `_crossings`: the objects with a segment inside, and the x in the middle
-    of the widest segment of each."""
+    """Takes the result of `_crossings`. Returns the objects that have a segment inside, and for
+    each of these objects the x in the middle of its widest segment."""
     left, right, owner = x[::2], x[1::2], owner[::2]  # closed rings: an even number of crossings
     widest = _largest_of_each(owner, right - left)
     widest = widest[(right - left)[widest] > _MIN_WIDTH]
@@ -173,7 +178,8 @@ def _widest_middles(owner: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.nd
 
 
 def _largest_of_each(owner: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """The index of the largest value of each owner. If values are equal, the first index is taken.
+    """Returns the index of the largest value of each owner. If values are equal, the first index is
+    taken.
 
     `owner` is sorted: `_largest_of_each([0, 0, 1], [5, 7, 2]) -> [1, 2]`
     """
@@ -195,7 +201,7 @@ def _groups(owner: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _next_point(starts: np.ndarray) -> np.ndarray:
-    """(points,) index of the next point of the same ring: `[0, 3, 5] -> [1, 2, 0, 4, 3]`"""
+    """Returns (points,) index of the next point of the same ring: `[0, 3, 5] -> [1, 2, 0, 4, 3]`"""
     following = np.arange(1, starts[-1] + 1)
     following[starts[1:] - 1] = starts[:-1]
     return following

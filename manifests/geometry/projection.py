@@ -1,9 +1,9 @@
-"""3D boxes projected by a camera: their edges on the image, and the 2D box around them.
+"""Projects 3D boxes with a camera: computes their edges on the image, and the 2D boxes around them.
 
-A camera is fx fy cx cy in pixels of the image as it is shown. A point has the pixel coordinate
-u = fx x / z + cx (documented for Omni3D by its matrix K, and in the code of Qwen3-VL's cookbook).
-Parts behind the near plane are removed before the projection, because a corner behind the camera
-would be projected to the opposite side of the image.
+A camera is fx fy cx cy in pixels of the image as it is shown. A point has the pixel coordinate u =
+fx x / z + cx (documented for Omni3D by its matrix K, and in the code of Qwen3-VL's cookbook). Parts
+behind the near plane are removed before the projection, because a corner behind the camera would be
+projected to the opposite side of the image.
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ FRONT = 0
 
 
 class Projection(NamedTuple):
-    """n cuboids in pixels, not clipped to an image."""
+    """The projections of n cuboids, in pixels. They are not clipped to an image."""
 
     edges: np.ndarray
     """(n, 12, 2, 2) ends of the edges, cut at the near plane; nan for an edge behind the plane."""
     boxes: np.ndarray
     """(n, 4) x1 y1 x2 y2 around the edges; nan for a cuboid behind the near plane."""
     cut: np.ndarray
-    """(n,) bool: a part of the cuboid is behind the near plane."""
+    """(n,) bool: whether a part of the cuboid is behind the near plane."""
     facing: np.ndarray
-    """(n, 6) bool: the camera sees the outside of the face."""
+    """(n, 6) bool: whether the camera sees the outside of each face."""
 
 
 def project_points(points: np.ndarray, cameras: np.ndarray) -> np.ndarray:
-    """(n, k, 2) pixel coordinates, from (n, k, 3) points in metres and (n, 4) cameras; nan for a
-    point behind the camera.
+    """Returns (n, k, 2) pixel coordinates, from (n, k, 3) points in metres and (n, 4) cameras; nan
+    for a point behind the camera.
 
     `project_points([[[1, 0, 2]]], [[500, 500, 320, 240]]) -> [[[570, 240]]]`
     """
@@ -68,7 +68,7 @@ def project_cuboids(corners: np.ndarray, cameras: np.ndarray) -> Projection:
 
 
 def projected_boxes(corners: np.ndarray, cameras: np.ndarray) -> np.ndarray:
-    """(n, 4): the same as `project_cuboids(...).boxes`, computed faster.
+    """Returns (n, 4): the same as `project_cuboids(...).boxes`, computed faster.
 
     Only the corners are projected. Edges are needed only for cuboids that the near plane cuts.
     """
@@ -84,7 +84,7 @@ def projected_boxes(corners: np.ndarray, cameras: np.ndarray) -> np.ndarray:
 
 
 def pixels_to_units(pixels: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """Coordinates in [0,1000], from pixels: (n, ..., 2) points or (n, 4) boxes.
+    """Returns coordinates in [0,1000], from pixels: (n, ..., 2) points or (n, 4) boxes.
 
     `sizes` are (n, 2) widths and heights of the images as shown.
     `pixels_to_units([[320, 240]], [[640, 480]]) -> [[500, 500]]`
@@ -98,7 +98,8 @@ def pixels_to_units(pixels: np.ndarray, sizes: np.ndarray) -> np.ndarray:
 
 
 def clip_to_image(units: np.ndarray) -> np.ndarray:
-    """(n, 4) boxes in [0,1000], clipped to their images; nan for a box that is fully outside.
+    """Returns (n, 4) boxes in [0,1000], clipped to their images; nan for a box that is fully
+    outside.
 
     `clip_to_image([[-50, 10, 60, 20], [-50, 10, -40, 20]]) -> [[0, 10, 60, 20], [nan, ...]]`
     """
@@ -122,7 +123,7 @@ def _cut_at_near_plane(ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _facing(corners: np.ndarray) -> np.ndarray:
-    """(n, 6) bool: whether the camera, at the origin, is on the outer side of a face."""
+    """Returns (n, 6) bool: whether the camera, at the origin, is on the outer side of a face."""
     centre = corners.mean(axis=1)[:, None]
     middle = corners[:, FACES].mean(axis=2)
     outward = middle - centre

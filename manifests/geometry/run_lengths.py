@@ -20,8 +20,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 MAX_SIDE = 65535
-"""Pixels: the largest side of a JPEG, whose header has 16 bits for a side. A larger mask counts as
-broken."""
+"""The largest side of a JPEG in pixels, because its header has 16 bits for a side. A mask with a
+larger side counts as broken."""
 
 
 class RunLengths(NamedTuple):
@@ -39,8 +39,8 @@ class RunLengths(NamedTuple):
 
 
 class ColumnSpans(NamedTuple):
-    """The inside of masks as vertical spans. A span is the pixels of one column from row `top` to
-    row `bottom` - 1.
+    """The pixels inside masks, as vertical spans. A span is the pixels of one column from row `top`
+    to row `bottom` - 1.
 
     A run that continues in the next column becomes several spans.
     """
@@ -92,7 +92,7 @@ def _parse(attributes: pa.Array) -> tuple[list[_Mask], np.ndarray]:
     masks: list[_Mask] = []
     indices = np.flatnonzero(mentions_rle)
     texts = attributes.take(pa.array(indices)).to_pylist()
-    # Object by object: attributes are JSON, which has no columns.
+    # This loop visits each object, because attributes are JSON, which has no columns.
     for index, text in zip(indices.tolist(), texts, strict=True):
         rle = None
         try:
@@ -120,8 +120,8 @@ def _counts(value: Any) -> bytes | np.ndarray:
 
 
 def decompress_counts(texts: list[bytes]) -> tuple[np.ndarray, np.ndarray]:
-    """Run lengths of compressed masks. Returns, for each run, the index of its text (ascending) and
-    its length.
+    """Decompresses the run lengths of masks. Returns, for each run, the index of its text
+    (ascending) and its length.
 
     If a text ends inside a number or has an invalid character, all its runs get the length -1,
     which no valid mask has. `decompress_counts([b"121"]) -> [0, 0, 0], [1, 2, 1]`
@@ -149,16 +149,16 @@ def decompress_counts(texts: list[bytes]) -> tuple[np.ndarray, np.ndarray]:
 
 
 _LAST_DIGIT = 6
-"""The highest digit of a number. Digits 0 to 6 have 35 bits; the largest mask needs 32 bits and a
-sign."""
+"""The index of the last digit that a number may have. Digits 0 to 6 have 35 bits; the largest mask
+needs 32 bits and a sign."""
 
 
 def _undo_differences(values: np.ndarray, owner: np.ndarray) -> np.ndarray:
-    """Run lengths from compressed numbers: from the fourth on, a run is its number plus the run two
-    positions before.
+    """Computes run lengths from compressed numbers. From the fourth run on, the length is the run's
+    number plus the length of the run two positions before.
 
-    So runs 1, 3, 5, ... of an owner are one cumulative sum, and runs 2, 4, 6, ... are another
-    cumulative sum; run 0 is unchanged.
+    So the lengths of runs 1, 3, 5, ... of an owner are one cumulative sum, and those of runs 2, 4,
+    6, ... are another cumulative sum; run 0 is unchanged.
     `_undo_differences([1, 2, 3, 4, 5], [0] * 5) -> [1, 2, 3, 6, 8]`
     """
     number = _numbered(owner)
@@ -174,7 +174,7 @@ def _undo_differences(values: np.ndarray, owner: np.ndarray) -> np.ndarray:
 
 
 def _numbered(owner: np.ndarray) -> np.ndarray:
-    """The position of each value among the values of its owner, from 0. `owner` is sorted.
+    """Returns the position of each value among the values of its owner, from 0. `owner` is sorted.
 
     `_numbered([3, 3, 5]) -> [0, 1, 0]`
     """
@@ -185,8 +185,8 @@ def _numbered(owner: np.ndarray) -> np.ndarray:
 
 
 def _drop_incomplete(runs: RunLengths, broken: np.ndarray) -> tuple[RunLengths, np.ndarray]:
-    """Returns the masks whose runs add up to their size, and `broken`. The objects of all other
-    masks are marked in `broken`."""
+    """Returns only the masks whose runs add up to the number of their pixels, and `broken`, in
+    which the objects of all other masks are marked."""
     masks = len(runs.objects)
     possible = (runs.lengths >= 0) & (runs.lengths <= MAX_SIDE**2)
     covered = np.bincount(runs.mask_of, np.where(possible, runs.lengths, np.inf), masks)
@@ -206,7 +206,7 @@ def _drop_incomplete(runs: RunLengths, broken: np.ndarray) -> tuple[RunLengths, 
 
 
 def column_spans(runs: RunLengths) -> ColumnSpans:
-    """The runs inside the masks, cut at the end of each column.
+    """Returns the runs inside the masks, cut at the end of each column.
 
     Lengths [1, 4, 1] of a mask 2 high and 3 wide give the spans (column 0, rows 1 to 2),
     (column 1, rows 0 to 2) and (column 2, rows 0 to 1).
@@ -228,7 +228,7 @@ def column_spans(runs: RunLengths) -> ColumnSpans:
 
 
 def mask_boxes(spans: ColumnSpans, masks: int) -> np.ndarray:
-    """(masks, 4) x1 y1 x2 y2 around each mask, edges in pixels; nan for an empty mask."""
+    """Returns (masks, 4) x1 y1 x2 y2 around each mask, edges in pixels; nan for an empty mask."""
     boxes = np.full((masks, 4), np.nan)
     if len(spans.column):
         starts, owner = _groups(spans.mask_of)
@@ -240,12 +240,12 @@ def mask_boxes(spans: ColumnSpans, masks: int) -> np.ndarray:
 
 
 _MARGIN = 0.01
-"""Pixels between a point and the edge of its pixel, so that rounding to float32 cannot move it
-into the next pixel."""
+"""The minimum distance in pixels between a point and the edge of its pixel, so that rounding to
+float32 cannot move the point into the next pixel."""
 
 
 def mask_points(spans: ColumnSpans, masks: int) -> np.ndarray:
-    """(masks, 2) x y in pixels of a point inside each mask; nan for an empty mask.
+    """Returns (masks, 2) x y in pixels of a point inside each mask; nan for an empty mask.
 
     The point is the centroid if the centroid is inside. Otherwise it is the middle of the longest
     span in the centroid's column. If this column is empty, it is the middle of the longest span of

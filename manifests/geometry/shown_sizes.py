@@ -7,11 +7,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 TRANSPOSED = (5, 6, 7, 8)
-"""Orientations in which width and height change places (Exif 2.32, tag 0x0112)."""
+"""The orientations that exchange width and height (Exif 2.32, tag 0x0112)."""
 
 
 def shown_sizes(media: pa.Array) -> np.ndarray:
-    """(n, 2) float64 width and height in pixels of flat media structs, as shown; nan if unknown.
+    """Returns (n, 2) float64 width and height in pixels of flat media structs, as shown; nan if
+    unknown.
 
     A medium without an orientation counts as upright. A medium of 640 x 480 with orientation 6
     gives `[480, 640]`.
@@ -23,6 +24,7 @@ def shown_sizes(media: pa.Array) -> np.ndarray:
 
 
 def _side(media: pa.Array, name: str) -> np.ndarray:
-    """(n,) float64; nan if the side is null, 0 or negative."""
+    """Returns (n,) float64: the side `name` of each medium; nan if the side is null, 0 or
+    negative."""
     side = np.asarray(pc.struct_field(media, name).cast(pa.float64()).fill_null(np.nan))
     return np.where(side > 0, side, np.nan)

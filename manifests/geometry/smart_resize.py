@@ -33,7 +33,8 @@ QWEN3_RESIZE = Resize()
 
 
 def smart_resize(sizes: np.ndarray, how: Resize = QWEN3_RESIZE) -> np.ndarray:
-    """(n, 2) int64 widths and heights after the resize, from (n, 2) original widths and heights.
+    """Returns (n, 2) int64 widths and heights after the resize, from (n, 2) original widths and
+    heights.
 
     A refused image (aspect over `MAX_ASPECT`, or a side under 1) gives 0 x 0.
     `smart_resize([[640, 428]]) -> [[640, 416]]`
@@ -57,7 +58,8 @@ def smart_resize(sizes: np.ndarray, how: Resize = QWEN3_RESIZE) -> np.ndarray:
 
 
 def image_tokens(sizes: np.ndarray, how: Resize = QWEN3_RESIZE) -> np.ndarray:
-    """(n,) int64 numbers of visual tokens, from (n, 2) widths and heights; 0 for a refused image.
+    """Returns (n,) int64 numbers of visual tokens, from (n, 2) widths and heights; 0 for a refused
+    image.
 
     The two special tokens around an image are not counted. `image_tokens([[640, 428]]) -> [260]`
     """

@@ -37,7 +37,7 @@ _UNITS_PER = {"fraction": 1000.0, "percent": 10.0, "thousandth": 1.0}
 class Space(BaseModel):
     """The meaning of the numbers of a box, a point or a polygon.
 
-    A recipe gives it as words, `xywh pixel` or `xyxy pixel one`; as the name of a known space
+    A recipe gives a space as words, `xywh pixel` or `xyxy pixel one`; as the name of a known space
     (`coco`, `voc`, `yolo`, `qwen3`, ...); or as a mapping of these settings.
     """
 
@@ -125,7 +125,7 @@ SpaceSetting = Annotated[
 
 
 def boxes_to_units(boxes: np.ndarray, sizes: np.ndarray, space: Space) -> np.ndarray:
-    """(n, 4) float64 x1 y1 x2 y2 in [0,1000], from (n, 4) boxes in `space`.
+    """Returns (n, 4) float64 x1 y1 x2 y2 in [0,1000], from (n, 4) boxes in `space`.
 
     `sizes` (n, 2) are the width and height of each box's image, as shown or as stored: the same as
     in `space.exif`. Nothing is clipped, and an inverted box stays inverted.
@@ -151,7 +151,7 @@ def boxes_to_units(boxes: np.ndarray, sizes: np.ndarray, space: Space) -> np.nda
 
 
 def boxes_from_units(units: np.ndarray, sizes: np.ndarray, space: Space) -> np.ndarray:
-    """(n, 4) float64 boxes in `space`, not rounded, from (n, 4) x1 y1 x2 y2 in [0,1000].
+    """Returns (n, 4) float64 boxes in `space`, not rounded, from (n, 4) x1 y1 x2 y2 in [0,1000].
 
     `boxes_from_units([[100, 100, 200, 200]], [[640, 480]], SPACES["coco"]) -> [[64, 48, 64, 48]]`
     """
@@ -172,7 +172,7 @@ def boxes_from_units(units: np.ndarray, sizes: np.ndarray, space: Space) -> np.n
 
 
 def points_to_units(points: np.ndarray, sizes: np.ndarray, space: Space) -> np.ndarray:
-    """(n, 2) float64 x y in [0,1000], from (n, 2) points in `space`.
+    """Returns (n, 2) float64 x y in [0,1000], from (n, 2) points in `space`.
 
     If coordinates are numbers of pixels, a point is at the centre of its pixel.
     """
@@ -184,19 +184,19 @@ def points_to_units(points: np.ndarray, sizes: np.ndarray, space: Space) -> np.n
 
 
 def points_from_units(units: np.ndarray, sizes: np.ndarray, space: Space) -> np.ndarray:
-    """(n, 2) float64 points in `space`, not rounded, from (n, 2) x y in [0,1000]."""
+    """Returns (n, 2) float64 points in `space`, not rounded, from (n, 2) x y in [0,1000]."""
     points: np.ndarray = units / _units_per_number(sizes, space) - _to_centre(space)
     return points[:, ::-1] if space.y_first else points
 
 
 def _to_centre(space: Space) -> float:
-    """The position that a coordinate means, minus the coordinate, in pixels."""
+    """Returns the offset in pixels from a coordinate to the position that the coordinate means."""
     return {"edges": 0.0, "zero": 0.5, "one": -0.5}[space.index]
 
 
 def _units_per_number(sizes: np.ndarray, space: Space) -> np.ndarray:
-    """Factors that convert a number of the space to [0,1000]. Their shape is (n, 2), one row for
-    each image, if the unit is pixels, otherwise (1,)."""
+    """Returns the factors that convert a number of the space to [0,1000]. If the unit is pixels,
+    their shape is (n, 2), one row for each image; otherwise it is (1,)."""
     if space.unit != "pixel":
         return np.array([_UNITS_PER[space.unit]])
     pixels = np.asarray(sizes, np.float64)

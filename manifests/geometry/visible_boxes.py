@@ -17,7 +17,7 @@ from manifests.record.objects import Objects
 
 
 class VisibleBoxes(NamedTuple):
-    """Projections of the 3D boxes of n objects."""
+    """The projections of the 3D boxes of n objects."""
 
     boxes: np.ndarray
     """(n, 4) 2D boxes around the projections, in [0,1000], clipped to the image; nan if nothing is
@@ -26,16 +26,15 @@ class VisibleBoxes(NamedTuple):
     """(n,) intersection over union with the object's own 2D box, which is also clipped; nan if the
     object has no 2D box."""
     outside: np.ndarray
-    """(n,) bool: the 3D box can be projected, but nothing of it is on the image."""
+    """(n,) bool: whether the 3D box can be projected, but no part of it is on the image."""
     unknown: np.ndarray
-    """(n,) bool: the image has no camera or no size, so nothing can be projected."""
+    """(n,) bool: whether the image has no camera or no size, so that nothing can be projected."""
 
 
 def visible_boxes(
     media: pa.Array | pa.ChunkedArray, objects: Objects, boxes: np.ndarray
 ) -> VisibleBoxes:
-    """Projections of `boxes`, (n, 9): the `box3d` of each object, nan for an object without a
-    `box3d`."""
+    """Projects `boxes`, (n, 9): the `box3d` of each object, nan for an object without a `box3d`."""
     images, medium = image_cameras(media), object_media(objects, media)
     cameras = values_per_object(images.cameras, medium)
     sizes = values_per_object(images.sizes, medium)

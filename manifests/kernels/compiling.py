@@ -45,14 +45,15 @@ def compiled(signature: Any) -> Callable[[Callable[..., Any]], Any]:
 
 @lru_cache
 def digest(file: str) -> str:
-    """8 hex digits: a digest of all source files with functions that the loops of `file`
-    contain."""
+    """Returns 8 hex digits: a digest of all source files that define functions of the loops of
+    `file`."""
     content = b"".join(source.read_bytes() for source in source_files(Path(file)))
     return blake2b(content + bytes([PLAIN_LOOPS]), digest_size=4).hexdigest()
 
 
 def source_files(file: Path) -> list[Path]:
-    """The file and all files of `manifests` that it imports, directly or indirectly; sorted."""
+    """Returns the file and all files of `manifests` that it imports, directly or indirectly;
+    sorted."""
     manifests, found, waiting = file.parents[1], {file}, [file]
     while waiting:
         text = waiting.pop().read_text("utf-8")
@@ -82,5 +83,5 @@ def buffers(texts: pa.Array) -> tuple[np.ndarray, np.ndarray]:
 
 
 def longest(offsets: np.ndarray) -> int:
-    """The number of bytes of the longest text, from the offsets: [0, 2, 3] -> 2."""
+    """Returns the number of bytes of the longest text, given the offsets: [0, 2, 3] -> 2."""
     return int(np.diff(offsets).max(initial=0))

@@ -13,11 +13,11 @@ _LANES = 8
 
 
 def dot_products(vectors: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """float32 for each i: the dot product of vectors[a[i]] and vectors[b[i]].
+    """Returns float32 numbers: for each i, the dot product of vectors[a[i]] and vectors[b[i]].
 
-    `vectors` (n, dimensions) float32; `a`, `b` (pairs,) int64. In a linear algebra library the
-    order of additions depends on the processor and the number of threads. Here the order is fixed,
-    and the sums are float64.
+    `vectors` is (n, dimensions) float32; `a` and `b` are (pairs,) int64. In a linear algebra
+    library the order of additions depends on the processor and the number of threads. Here the
+    order is fixed, and the sums are float64.
 
     dot_products([[1, 2], [3, 4]], [0, 1], [1, 1]) -> [11, 25]
     """

@@ -1,9 +1,9 @@
 """HyperLogLog registers, from which the number of distinct hashes can be estimated.
 
-They are equal to the registers of datasketch's `HyperLogLogPlusPlus`, bit for bit. The lower p bits
-of a hash choose one of 2^p registers. For each hash, the number of leading zeros in the other bits
-is counted; the register has the highest number so far, plus one (Flajolet et al. 2007; with 64-bit
-hashes: Heule et al. 2013).
+The registers are equal to those of datasketch's `HyperLogLogPlusPlus`, bit for bit. The lower p
+bits of a hash choose one of 2^p registers. For each hash, the number of leading zeros in the other
+bits is counted. The register stores the highest count so far, plus one (Flajolet et al. 2007; with
+64-bit hashes: Heule et al. 2013).
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ def add_ngrams(registers: np.ndarray, texts: pa.Array, n: int) -> None:
 
 
 def string_hashes(strings: pa.Array, numbers: np.ndarray) -> np.ndarray:
-    """(strings,) uint64: a hash of each string combined with its number (uint64). The hash of a
-    null string is undefined: the caller must ignore it."""
+    """Returns (strings,) uint64: a hash of each string combined with its number (uint64). The hash
+    of a null string is undefined: the caller must ignore it."""
     hashes = np.empty(len(strings), np.uint64)
     _hash_strings(*buffers(strings), numbers, hashes)
     return hashes

@@ -1,4 +1,5 @@
-"""Labels of texts from a fastText classifier, equal to fastText's `predict`, bit for bit.
+"""Predicts the labels of texts with a fastText classifier. The results equal those of fastText's
+`predict`, bit for bit.
 
 The mean of a text's rows in the input matrix (`fasttext_rows`), multiplied by the output matrix,
 gives the probability of each label (Joulin et al. 2016, "Bag of Tricks for Efficient Text
@@ -54,7 +55,7 @@ def predict(texts: pa.Array, model: FastTextModel) -> tuple[np.ndarray, np.ndarr
 
 
 def probabilities(texts: pa.Array, model: FastTextModel) -> np.ndarray:
-    """The probability of every label for each text, float32 (texts, labels).
+    """Returns the probability of every label for each text, float32 (texts, labels).
 
     The probabilities are equal to those of fastText's `predict` with k = -1, which adds 0.00001 to
     each probability. If `predict` returns no label for a text, all its probabilities are 0.
@@ -69,7 +70,8 @@ def probabilities(texts: pa.Array, model: FastTextModel) -> np.ndarray:
 
 
 def _scratch(offsets: np.ndarray, model: FastTextModel) -> tuple[np.ndarray, ...]:
-    """Memory for one text: a word in brackets, the hash of each word, the mean of the rows."""
+    """Allocates the memory for one text: a word in brackets, the hash of each word, and the mean of
+    the rows."""
     size = longest(offsets)
     return (
         np.empty(size + 2, np.uint8),
@@ -102,7 +104,7 @@ def _product(weights: np.ndarray, hidden: np.ndarray, norm: np.float32) -> np.fl
 
 @inlined
 def _chance_of_right(product: np.float32) -> np.float32:
-    """The probability of the right child of a tree node, from the node's product."""
+    """Returns the probability of the right child of a tree node, from the node's product."""
     return np.float32(1.0 / np.float64(np.float32(1) + np.exp(-product)))
 
 
@@ -113,7 +115,7 @@ def _chance_of_left(right: np.float32) -> np.float32:
 
 @inlined
 def _sigmoid(value: np.float32, table: np.ndarray) -> np.float32:
-    """The logistic function, from fastText's table."""
+    """Returns the logistic function of `value`, from fastText's table."""
     if value < -_SIGMOID_MAX:
         return np.float32(0)
     if value > _SIGMOID_MAX:
@@ -126,8 +128,8 @@ def _sigmoid(value: np.float32, table: np.ndarray) -> np.float32:
 def _best_leaf(
     hidden: np.ndarray, model: Weights, open_nodes: np.ndarray, scores: np.ndarray
 ) -> tuple[int, np.float32]:
-    """Returns the most probable leaf of the tree, and its probability. The search is depth first,
-    and the left child comes before the right child."""
+    """Returns the most probable leaf of the tree, and its probability. The search is depth-first,
+    and visits the left child before the right child."""
     outputs, norms, children = model.outputs, model.output_norms, model.children
     lowest = _log(_ZERO)
     best, best_score = -1, np.float32(-np.inf)
@@ -205,7 +207,7 @@ def _predict(
         _score_flat(hidden, model, sigmoids, open_scores)
         best = 0
         for label in range(len(model.outputs)):
-            if open_scores[label] >= open_scores[best]:  # if equal, the last, as in fastText
+            if open_scores[label] >= open_scores[best]:  # if equal, take the last, as in fastText
                 best = label
         labels[row], scores[row] = best, np.exp(open_scores[best])
 

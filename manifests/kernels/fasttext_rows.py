@@ -23,7 +23,8 @@ _SPACE, _TAB, _RETURN, _OPEN, _CLOSE = b" \t\r<>"
 
 @inlined
 def _hashed(value: np.uint32, byte: int) -> np.uint32:
-    """The FNV-1a hash after one more byte; bytes count as signed, as in fastText."""
+    """Returns the FNV-1a hash `value`, updated with one more byte. Bytes count as signed, as in
+    fastText."""
     return np.uint32((value ^ np.uint32(np.int8(byte))) * _PRIME)
 
 
@@ -47,7 +48,7 @@ def _same(a: np.ndarray, b: np.ndarray) -> bool:
 
 @inlined
 def _find_word(word: np.ndarray, value: np.uint32, table: WordTable) -> int:
-    """The number of a word, given its hash; -1 if it is not in the table."""
+    """Returns the number of a word, given its hash; -1 if it is not in the table."""
     slots, offsets, known = table.slots, table.offsets, table.bytes
     last = np.uint32(len(slots) - 1)
     slot = value & last
@@ -140,7 +141,7 @@ def mean_of_rows(
         value = _hash_word(bare)
         number = _find_word(bare, value, table)
         if number >= words or (number < 0 and _same(bare[: len(_LABEL)], _LABEL)):
-            continue  # a label
+            continue  # a label is not a word
         if number >= 0:
             _add(hidden, inputs[number])
             added += 1

@@ -45,7 +45,10 @@ def partition(
 
 
 def runs(keys: np.ndarray) -> np.ndarray:
-    """Where each run of equal keys starts, int64, and the end: runs([4, 4, 7]) -> [0, 2, 3]."""
+    """Returns int64: where each run of equal keys starts, followed by the number of keys.
+
+    runs([4, 4, 7]) -> [0, 2, 3]
+    """
     if not len(keys):
         return np.zeros(1, np.int64)
     starts = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]]))
@@ -53,8 +56,8 @@ def runs(keys: np.ndarray) -> np.ndarray:
 
 
 def by_mark(keys: np.ndarray, marks: np.ndarray) -> np.ndarray:
-    """The order (int64) that sorts the entries of each run of equal keys by mark. Entries with
-    equal marks stay in order.
+    """Returns the order (int64) that sorts the entries of each run of equal keys by mark. Entries
+    with equal marks keep their order.
 
     by_mark([4, 4, 7], [9, 2, 5]) -> [1, 0, 2].
     """
@@ -71,13 +74,13 @@ def similar_pairs(
     window: int,
     nearest: int,
 ) -> np.ndarray:
-    """Pairs (k, 2) int64 of entries in the same run that differ in at most `max_bits` of their
-    bits.
+    """Returns pairs (k, 2) int64 of entries in the same run that differ in at most `max_bits` of
+    their bits.
 
     Run r has the entries starts[r] to starts[r + 1] - 1, sorted by mark; only the first entry of
-    each mark is compared. `bits` (n, 2) uint64. Each entry is compared with up to `window` entries
-    before it in its run, and paired with at most `nearest` entries, the most similar of them. So
-    the cost is linear in the number of entries, even if many entries share a key.
+    each mark is compared. `bits` is (n, 2) uint64. Each entry is compared with up to `window`
+    entries before it in its run, and paired with the most similar of them, at most `nearest`
+    entries. So the cost is linear in the number of entries, even if many entries share a key.
     """
     pairs = np.empty((len(marks) * nearest, 2), np.int64)
     found = _similar_pairs(starts, marks, bits, max_bits, window, nearest, pairs)

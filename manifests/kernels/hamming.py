@@ -30,7 +30,8 @@ _1 = np.uint64(1)
 
 
 def band_keys(hashes: np.ndarray, distance: int) -> np.ndarray:
-    """(n, bands) uint64: hashes that differ in at most `distance` bits share at least one key.
+    """Returns (n, bands) uint64: hashes that differ in at most `distance` bits share at least one
+    key.
 
     There are (distance + 2) (distance + 1) / 2 bands: 28 for a distance of 6. The number of the
     band is part of the key, so different bands do not share keys.
@@ -42,8 +43,8 @@ def band_keys(hashes: np.ndarray, distance: int) -> np.ndarray:
 
 
 def _masks(distance: int) -> list[np.uint64]:
-    """For each pair of chunks, a mask of the bits of both chunks. Chunk sizes differ by at most
-    1."""
+    """Returns, for each pair of chunks, a mask of the bits of both chunks. Chunk sizes differ by at
+    most 1."""
     assert 0 <= distance <= MAX_DISTANCE, distance
     chunks = distance + 2
     ends = [HASH_BITS * chunk // chunks for chunk in range(chunks + 1)]
@@ -52,7 +53,7 @@ def _masks(distance: int) -> list[np.uint64]:
 
 
 def near(first: np.ndarray, second: np.ndarray, distance: int) -> np.ndarray:
-    """bool for each i: whether first[i] and second[i] differ in at most `distance` bits."""
+    """Returns bool for each i: whether first[i] and second[i] differ in at most `distance` bits."""
     close: np.ndarray = np.bitwise_count(first ^ second) <= distance
     return close
 
@@ -84,10 +85,12 @@ def close_pairs(
 def _image_distance(
     hash_: np.uint64, mirror: np.uint64, other: np.uint64, other_mirror: np.uint64
 ) -> np.uint64:
-    """The number of bits in which two images differ: the lowest number of three comparisons, with
-    the images as they are, with the first image mirrored, and with the second image mirrored.
+    """Returns the number of bits in which two images differ: the lowest number of three
+    comparisons, with the images as they are, with the first image mirrored, and with the second
+    image mirrored.
 
-    The last two can differ, because pixels are rounded when an image is reduced.
+    The results of the last two comparisons can differ, because pixels are rounded when an image is
+    reduced.
     """
     return min(popcount(hash_ ^ other), popcount(hash_ ^ other_mirror), popcount(mirror ^ other))
 

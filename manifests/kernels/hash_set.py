@@ -24,7 +24,8 @@ _SPREAD = np.uint64(0x9E3779B97F4A7C15)
 
 
 def _slot_bits(count: int) -> int:
-    """The number of bits of a slot's index, in a table for `count` hashes: 3 -> 5, so 32 slots.
+    """Returns the number of bits of a slot's index, in a table for `count` hashes: 3 -> 5, so 32
+    slots.
 
     A table of up to 2^16 slots (512 KB) has at least 8 slots for each hash; a larger table has at
     least 2 (ours: three times as fast as 2 for all sizes, because slots are rarely taken).
@@ -45,8 +46,8 @@ def empty_slots(max_hashes: int) -> np.ndarray:
 
 @inlined
 def slot_of(slots: np.ndarray, bits: int, entry: np.uint64) -> np.uint64:
-    """The index of the slot that has an entry (set number and hash); if no slot has it, the index
-    of the free slot for it."""
+    """Returns the index of the slot that has an entry (set number and hash); if no slot has it, the
+    index of the free slot for it."""
     last = (_ONE << np.uint64(bits)) - _ONE
     slot = (entry << _32 >> _32) * _SPREAD >> (_64 - np.uint64(bits))
     while slots[slot] != entry and slots[slot] >> _32 == entry >> _32:

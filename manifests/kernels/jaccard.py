@@ -14,10 +14,10 @@ _NONE, _ONE, _32 = np.uint64(0), np.uint64(1), np.uint64(32)
 
 
 def jaccard(pairs: np.ndarray, offsets: np.ndarray, hashes: np.ndarray) -> np.ndarray:
-    """The exact Jaccard similarity of pairs of sets, float32; 1 for two empty sets.
+    """Returns the exact Jaccard similarity of pairs of sets, float32; 1 for two empty sets.
 
-    `pairs` (k, 2) int64: numbers of sets. Set i is hashes[offsets[i] : offsets[i + 1]], distinct
-    uint32. Fastest if pairs with the same first set follow one another.
+    `pairs` is (k, 2) int64: the numbers of the sets. Set i is hashes[offsets[i] : offsets[i + 1]],
+    distinct uint32. The function is fastest if pairs with the same first set follow one another.
     jaccard([[0, 1]], [0, 3, 5], [1, 2, 3, 2, 3]) -> [2/3].
     """
     similarity = np.empty(len(pairs), np.float32)
@@ -28,10 +28,10 @@ def jaccard(pairs: np.ndarray, offsets: np.ndarray, hashes: np.ndarray) -> np.nd
 
 
 def agreement(pairs: np.ndarray, signatures: np.ndarray) -> np.ndarray:
-    """The Jaccard similarity of pairs of sets, float32, estimated from their signatures.
+    """Returns the Jaccard similarity of pairs of sets, float32, estimated from their signatures.
 
-    It is the share of values in which two signatures agree. `pairs` (k, 2) int64, `signatures`
-    (sets, permutations) uint32. agreement([[0, 1]], [[5, 7], [5, 8]]) -> [0.5].
+    The estimate is the share of values in which two signatures agree. `pairs` is (k, 2) int64,
+    `signatures` is (sets, permutations) uint32. agreement([[0, 1]], [[5, 7], [5, 8]]) -> [0.5].
     """
     shares = np.empty(len(pairs), np.float32)
     for start in range(0, len(pairs), _PAIRS_AT_ONCE):

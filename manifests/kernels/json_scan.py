@@ -44,7 +44,8 @@ _TABLE = types.Array(uint8, 2, "C")
 
 
 def scan(data: bytes, memory: np.ndarray, is_array: bool, borders: np.ndarray) -> int:
-    """Continues the scan with the next bytes of a file. Returns how many borders they have.
+    """Continues the scan with the next bytes of a file. Returns how many borders these bytes
+    contain.
 
     `memory` is changed in place. For each border, a row of `borders` becomes (end of an element,
     start of the next element), as positions in the file. `borders` needs one row for each byte of
@@ -59,7 +60,7 @@ def scan(data: bytes, memory: np.ndarray, is_array: bool, borders: np.ndarray) -
 
 @inlined
 def _plain_bytes(word: np.uint64) -> np.int64:
-    """How many of 8 bytes come before the first quote, backslash or newline: 0 to 8.
+    """Returns how many of 8 bytes come before the first quote, backslash or newline: 0 to 8.
 
     Source: "Determine if a word has a byte equal to n", Bit Twiddling Hacks (Anderson).
     """
@@ -96,7 +97,7 @@ def _note(action: int, memory: np.ndarray, byte: int, at: int) -> None:
 
 @inlined
 def _can_resume(memory: np.ndarray, byte: int, at: int, end: int) -> bool:
-    """Whether the first byte of a line, after a fault, ends the array or starts an element.
+    """Returns whether the first byte of a line, after a fault, ends the array or starts an element.
 
     The element must start like the broken element: with the same byte, in the same column.
     """

@@ -56,7 +56,7 @@ class Sketches(NamedTuple):
     """
 
     present: np.ndarray
-    """(texts,) bool."""
+    """(texts,) bool: whether the text contains any character that is not whitespace."""
     identity: np.ndarray
     """(texts, 2) uint64: a 128-bit hash of the tokens in order; zeros if not present."""
     bands: np.ndarray
@@ -66,7 +66,7 @@ class Sketches(NamedTuple):
     first value. All are zero if there are fewer values (b-bit minwise hashing with b = 1, Li and
     König 2010)."""
     signatures: np.ndarray | None
-    """(texts, permutations) uint32; None if the caller did not ask for them."""
+    """(texts, permutations) uint32; None if `sketch` was called without `signatures`."""
 
 
 def sketch(texts: pa.Array, scheme: Scheme, signatures: bool = False) -> Sketches:
@@ -91,7 +91,8 @@ def sketch(texts: pa.Array, scheme: Scheme, signatures: bool = False) -> Sketche
 def signatures_of(
     hashes: np.ndarray, offsets: np.ndarray, permutations: int, seed: int = 1
 ) -> np.ndarray:
-    """Signatures, (sets, permutations) uint32. Set i is hashes[offsets[i] : offsets[i + 1]].
+    """Returns signatures, (sets, permutations) uint32. Set i is hashes[offsets[i] : offsets[i +
+    1]].
 
     `datasketch.MinHash(permutations, seed)` gives the same signatures for the same hashes.
     """
@@ -102,8 +103,8 @@ def signatures_of(
 
 
 def bands_of(signatures: np.ndarray, bands: int, rows: int) -> np.ndarray:
-    """(sets, bands) uint64: a hash of each band; band i has the values i * rows to
-    (i + 1) * rows - 1.
+    """Returns (sets, bands) uint64: a hash of each band; band i has the values i * rows to (i + 1)
+    * rows - 1.
 
     The hash of each band starts from a different number, and each step is one-to-one. So two
     different bands with the same values never have the same hash.
@@ -120,12 +121,12 @@ def bands_of(signatures: np.ndarray, bands: int, rows: int) -> np.ndarray:
 
 
 def bits_of(signatures: np.ndarray) -> np.ndarray:
-    """One bit of each of the first 128 values of each signature, (sets, 2) uint64.
+    """Returns one bit of each of the first 128 values of each signature, (sets, 2) uint64.
 
-    It is the highest bit of the value times a constant. The lowest bit of the value cannot be used,
-    because it is the lowest bit of the shingle's hash, and a permutation flips it for all shingles
-    or for no shingle. So two shingles would differ in this bit under all permutations or under
-    none.
+    Each bit is the highest bit of the value times a constant. The lowest bit of the value cannot be
+    used, because it is the lowest bit of the shingle's hash, and a permutation flips it for all
+    shingles or for no shingle. So two shingles would differ in this bit under all permutations or
+    under none.
     """
     some = np.zeros((len(signatures), _BITS), np.uint8)
     with np.errstate(over="ignore"):

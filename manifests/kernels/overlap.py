@@ -57,8 +57,8 @@ class Overlap(NamedTuple):
 
     `item` int32: the number of the item; NO_ITEM if the text shares no n-gram with any item. If
     several items have equal shares, the lowest number is taken. `share` float32: the share of the
-    item's n-grams that the text contains. A text with 2 of the 4 n-grams of item 7, and with no
-    other known n-gram: item 7, share 0.5.
+    item's n-grams that the text contains. Example: a text that contains 2 of the 4 n-grams of item
+    7, and no other known n-gram, has item 7 and share 0.5.
     """
 
     item: np.ndarray
@@ -66,7 +66,7 @@ class Overlap(NamedTuple):
 
 
 def grams_of(texts: pa.Array, owners: np.ndarray, items: int, n: int, min_tokens: int) -> Grams:
-    """The n-grams of items; text i belongs to item owners[i], and `owners` is ascending.
+    """Returns the n-grams of items; text i belongs to item owners[i], and `owners` is ascending.
 
     If a text has fewer than n tokens, but at least `min_tokens` (2 to n), the whole text is one
     n-gram. A shorter text has no n-grams.
@@ -110,7 +110,8 @@ def _places(offsets: np.ndarray, max_span: int) -> tuple[np.ndarray, np.ndarray,
 
 
 def _differs(values: np.ndarray) -> np.ndarray:
-    """bool for each value: whether it differs from the value before it; true for the first value.
+    """Returns bool for each value: whether it differs from the value before it; true for the first
+    value.
 
     _differs([4, 4, 7]) -> [True, False, True]
     """
@@ -120,13 +121,14 @@ def _differs(values: np.ndarray) -> np.ndarray:
 
 
 def word_counts(texts: pa.Array) -> np.ndarray:
-    """The number of words of each text, int64; it is 0 only if a text is empty or whitespace."""
+    """Returns the number of words of each text, int64; it is 0 only if a text is empty or
+    whitespace."""
     offsets, _ = shingles(texts, WORDS, 1, distinct=False)
     return np.diff(offsets)
 
 
 def _filter(hashes: np.ndarray) -> np.ndarray:
-    """A Bloom filter of the hashes, (words,) uint64; each hash sets two bits."""
+    """Returns a Bloom filter of the hashes, (words,) uint64; each hash sets two bits."""
     bits = min(max((_FILTER_BITS_PER_GRAM * len(hashes)).bit_length(), 8), 32)
     words = np.zeros(1 << (bits - 6), np.uint64)
     for shift in (32 - bits, 0):
@@ -136,15 +138,16 @@ def _filter(hashes: np.ndarray) -> np.ndarray:
 
 
 def _starts(keys: np.ndarray, bits: int) -> np.ndarray:
-    """For each value of the upper `bits` of a key: the index of the first key with this value.
-    There are about as many values as keys."""
+    """Returns, for each value of the upper `bits` of a key, the index of the first key with this
+    value. There are about as many values as keys."""
     upper = keys >> np.uint64(63 - bits) >> _ONE  # a shift by 64 bits is undefined
     numbers = np.arange((1 << bits) + 1, dtype=np.uint64)
     return np.searchsorted(upper, numbers).astype(np.int32)
 
 
 def overlaps(texts: pa.Array, grams: Grams) -> Overlap:
-    """For each text, the item whose n-grams it contains with the largest share, and this share."""
+    """Finds, for each text, the item whose n-grams the text contains with the largest share.
+    Returns the items and the shares."""
     item, share = np.empty(len(texts), np.int32), np.empty(len(texts), np.float32)
     scratch = _Scratch(
         np.empty(0, np.int64),
@@ -178,8 +181,8 @@ class _Scratch(NamedTuple):
 
 @inlined
 def _key(hashes: np.ndarray, at: int, span: int, window: int) -> np.uint64:
-    """The key of the n-gram of `span` windows from window `at` on: a hash of the hashes of windows
-    that cover it.
+    """Returns the key of the n-gram of `span` windows from window `at` on: a hash of the hashes of
+    windows that cover it.
 
     Only every `window`-th window is taken, so that they do not overlap; the last window is always
     taken.
@@ -193,7 +196,7 @@ def _key(hashes: np.ndarray, at: int, span: int, window: int) -> np.uint64:
 
 @inlined
 def _is_set(words: np.ndarray, bit: np.uint64) -> bool:
-    """Whether a bit of the Bloom filter is set."""
+    """Returns whether a bit of the Bloom filter is set."""
     return bool(words[bit >> _6] >> (bit & _63) & _ONE)
 
 
@@ -221,7 +224,7 @@ def _may_start(hashes: np.ndarray, at: int, end: int, first: np.ndarray, starts:
 
 @inlined
 def _find(grams: Grams, key: np.uint64) -> int:
-    """The number of the n-gram with this key; -1 if no item has it."""
+    """Returns the number of the n-gram with this key; -1 if no item has it."""
     upper = np.int64(key >> np.uint64(63 - grams.bits) >> _ONE)
     for gram in range(grams.starts[upper], grams.starts[upper + 1]):
         if grams.keys[gram] == key:

@@ -46,7 +46,7 @@ class Shingles(NamedTuple):
 
 
 class _Scratch(NamedTuple):
-    """Memory for one text at a time, and tables."""
+    """Memory that is used for one text at a time, and constant tables."""
 
     encodings: np.ndarray
     text: np.ndarray
@@ -104,7 +104,8 @@ def in_blocks(
 
 
 def _block_starts(offsets: np.ndarray, block_bytes: int) -> list[int]:
-    """The first row of each block of at most `block_bytes` bytes; then the number of all rows.
+    """Returns the first row of each block of at most `block_bytes` bytes; then the number of all
+    rows.
 
     offsets [0, 3, 6, 8], 5 bytes -> [0, 1, 3]: the blocks are row 0, and rows 1 and 2
     """
@@ -118,8 +119,8 @@ def _block_starts(offsets: np.ndarray, block_bytes: int) -> list[int]:
 
 
 def _max_tokens(size: int, tokens: int) -> int:
-    """The maximum number of tokens in a text of `size` bytes. For words it is about half of `size`:
-    between two words there is a separator, or one of the words has at least three bytes."""
+    """Returns the maximum number of tokens in a text of `size` bytes. For words it is about half of
+    `size`: between two words there is a separator, or one of the words has at least three bytes."""
     return size if tokens == CHARACTERS else size // 2 + 1
 
 

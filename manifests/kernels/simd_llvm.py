@@ -36,7 +36,7 @@ _BYTES, _WORDS = ir.VectorType(_BYTE, BLOCK), ir.VectorType(_WORD, 16)
 
 @intrinsic
 def load8(typing: Any, source: Any, at: Any) -> Any:
-    """The 8 bytes of `source` from `at` on as one number; the first byte is the lowest."""
+    """Returns the 8 bytes of `source` from `at` on as one number; the first byte is the lowest."""
 
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         address = _address(context, builder, signature.args[0], args[0], args[1], _LONG)
@@ -81,8 +81,9 @@ def lower_block(typing: Any, source: Any, at: Any, target: Any, to: Any) -> Any:
 
 @intrinsic
 def separator_mask(typing: Any, source: Any, at: Any, by_words: Any) -> Any:
-    """The mask of the bytes that are separators, among 64 bytes. Separators are ASCII whitespace,
-    as in `str.isspace`; if `by_words`, all ASCII except digits and small letters."""
+    """Returns the mask of the bytes that are separators, among 64 bytes. Separators are ASCII
+    whitespace, as in `str.isspace`. If `by_words` is true, separators are all ASCII characters
+    except digits and small letters."""
 
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         read = _load(
@@ -100,7 +101,7 @@ def separator_mask(typing: Any, source: Any, at: Any, by_words: Any) -> Any:
 
 @intrinsic
 def lowest_bit(typing: Any, mask: Any) -> Any:
-    """The number of the lowest bit that is set; 64 if no bit is set."""
+    """Returns the number of the lowest bit that is set; 64 if no bit is set."""
 
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return builder.cttz(args[0], ir.Constant(ir.IntType(1), 0))  # count of trailing zeros
@@ -110,7 +111,7 @@ def lowest_bit(typing: Any, mask: Any) -> Any:
 
 @intrinsic
 def count_bits(typing: Any, mask: Any) -> Any:
-    """How many bits are set."""
+    """Returns how many bits of `mask` are set."""
 
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return builder.ctpop(args[0])
@@ -120,7 +121,8 @@ def count_bits(typing: Any, mask: Any) -> Any:
 
 @intrinsic
 def upper_product(typing: Any, a: Any, b: Any) -> Any:
-    """The upper 64 bits of the 128-bit product of two numbers; the lower 64 bits are `a * b`."""
+    """Returns the upper 64 bits of the 128-bit product of two numbers; the lower 64 bits are
+    `a * b`."""
 
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         product = builder.mul(builder.zext(args[0], _WIDE), builder.zext(args[1], _WIDE))
@@ -168,7 +170,8 @@ def affine_minima(
 
 
 def _address(context: Any, builder: Any, array: Any, value: Any, at: Any, kind: Any) -> Any:
-    """The address of element `at` of a numba array, as the address of a value of type `kind`."""
+    """Returns the address of element `at` of a numba array, as the address of a value of type
+    `kind`."""
     data = context.make_array(array)(context, builder, value).data
     return builder.bitcast(builder.gep(data, [at]), kind.as_pointer())
 
@@ -196,8 +199,8 @@ def _copied_to_all_lanes(builder: Any, value: Any) -> Any:
 
 
 def _between(builder: Any, values: Any, first: str, last: str) -> Any:
-    """Whether each byte is in the range from `first` to `last`. `first` is subtracted, so that
-    bytes below it become large (0 - 1 is 255) and one comparison is enough."""
+    """Returns whether each byte is in the range from `first` to `last`. `first` is subtracted from
+    each byte. Bytes below `first` then become large (0 - 1 is 255), so one comparison is enough."""
     above_first = builder.sub(values, _in_all_lanes(_BYTES, ord(first)))
     return builder.icmp_unsigned("<=", above_first, _in_all_lanes(_BYTES, ord(last) - ord(first)))
 

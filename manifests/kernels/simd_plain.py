@@ -1,4 +1,4 @@
-"""The operations of `simd` as plain loops: slower, but only in Python."""
+"""The operations of `simd` as plain loops, which are slower but written only in Python."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _FILE_SEPARATOR, _NOT_ASCII, _TO_SMALL = 0x1C, 0x80, 32
 
 @inlined
 def load8(source: np.ndarray, at: int) -> np.uint64:
-    """The 8 bytes of `source` from `at` on as one number; the first byte is the lowest."""
+    """Returns the 8 bytes of `source` from `at` on as one number; the first byte is the lowest."""
     value = np.uint64(0)
     for i in range(8):
         value |= np.uint64(source[at + i]) << np.uint64(_BITS * i)
@@ -50,8 +50,9 @@ def lower_block(source: np.ndarray, at: int, target: np.ndarray, to: int) -> np.
 
 @inlined
 def separator_mask(source: np.ndarray, at: int, by_words: bool) -> np.uint64:
-    """The mask of the bytes that are separators, among 64 bytes. Separators are ASCII whitespace,
-    as in `str.isspace`; if `by_words`, all ASCII except digits and small letters."""
+    """Returns the mask of the bytes that are separators, among 64 bytes. Separators are ASCII
+    whitespace, as in `str.isspace`. If `by_words` is true, separators are all ASCII characters
+    except digits and small letters."""
     mask = np.uint64(0)
     for i in range(BLOCK):
         byte = source[at + i]
@@ -64,20 +65,21 @@ def separator_mask(source: np.ndarray, at: int, by_words: bool) -> np.uint64:
 
 @inlined
 def count_bits(mask: np.uint64) -> int:
-    """How many bits are set."""
+    """Returns how many bits of `mask` are set."""
     return int(popcount(mask))
 
 
 @inlined
 def lowest_bit(mask: np.uint64) -> int:
-    """The number of the lowest bit that is set; 64 if no bit is set."""
+    """Returns the number of the lowest bit that is set; 64 if no bit is set."""
     below = ~mask & (mask - _ONE)
     return int(count_bits(below))
 
 
 @inlined
 def upper_product(a: np.uint64, b: np.uint64) -> np.uint64:
-    """The upper 64 bits of the 128-bit product of two numbers; the lower 64 bits are `a * b`."""
+    """Returns the upper 64 bits of the 128-bit product of two numbers; the lower 64 bits are
+    `a * b`."""
     low_a, high_a, low_b, high_b = a & _LOW_HALF, a >> _32, b & _LOW_HALF, b >> _32
     first = low_a * high_b + (low_a * low_b >> _32)
     second = high_a * low_b + (first & _LOW_HALF)

@@ -15,13 +15,14 @@ _WORD = 2**64
 
 
 def splitmix64(x: np.ndarray) -> np.ndarray:
-    """The random number after each state `x` (uint64): 0 -> 0xe220a8397b1dcdaf."""
+    """Returns the random number after each state `x` (uint64): 0 -> 0xe220a8397b1dcdaf."""
     with np.errstate(over="ignore"):
         return finalise(x + np.uint64(GOLDEN))
 
 
 def finalise(x: np.ndarray) -> np.ndarray:
-    """Only the finaliser, without the step. Different numbers give different results; 0 -> 0."""
+    """Applies only the finaliser, without the step. Different numbers give different results; 0 ->
+    0."""
     with np.errstate(over="ignore"):
         x = (x ^ (x >> np.uint64(30))) * np.uint64(MIX_1)
         x = (x ^ (x >> np.uint64(27))) * np.uint64(MIX_2)

@@ -1,4 +1,4 @@
-"""Measures of texts: words, shares of classes of characters, repetition.
+"""Computes measures of texts: word counts, shares of classes of characters, and repetition.
 
 Characters are Unicode code points.
 """
@@ -14,7 +14,8 @@ from manifests.kernels.decoding import decode
 from manifests.text.code_points import SPACE, class_table, lower_case_table
 
 _TABLE_BITS = 21
-"""The largest n-gram table has 2^21 slots, 24 MB (ours); longer texts take several passes."""
+"""The largest hash table of n-grams has 2^21 slots, 24 MB (ours). The n-grams of longer texts are
+counted in several passes."""
 
 # Odd 64-bit constants for a rolling polynomial and a multiplicative hash (both from splitmix64);
 # and the constants of FNV-1a.
@@ -27,7 +28,8 @@ _TABLES = (uint64[::1], int32[::1], int32[::1])
 
 
 def word_counts(texts: pa.Array) -> np.ndarray:
-    """`len(text.split())` of every text, int32: ["a cat", ""] -> [2, 0]."""
+    """Returns the number of words of every text, `len(text.split())`, int32: ["a cat", ""] -> [2,
+    0]."""
     counts = np.empty(len(texts), np.int32)
     offsets, data = buffers(texts)
     points = np.empty(longest(offsets), np.uint32)
@@ -36,8 +38,8 @@ def word_counts(texts: pa.Array) -> np.ndarray:
 
 
 def shares(texts: pa.Array, kind: int) -> np.ndarray:
-    """(texts,) float64: the share of a text's characters that belong to the class `kind`, which is
-    a constant of `code_points`.
+    """Returns (texts,) float64: the share of a text's characters that belong to the class `kind`,
+    which is a constant of `code_points`.
 
     ["ab1!", ""], ALPHANUMERIC -> [0.75, 0]
     """
@@ -49,7 +51,7 @@ def shares(texts: pa.Array, kind: int) -> np.ndarray:
 
 
 def character_repetition(texts: pa.Array, n: int) -> np.ndarray:
-    """(texts,) float64: how many of a text's character n-grams are frequent n-grams, as a share.
+    """Returns (texts,) float64: the share of a text's character n-grams that are frequent n-grams.
 
     If a text has d distinct n-grams, its frequent n-grams are the sqrt(d) n-grams with the highest
     counts, without those that occur only once.
@@ -63,7 +65,8 @@ def character_repetition(texts: pa.Array, n: int) -> np.ndarray:
 
 
 def word_repetition(texts: pa.Array, n: int) -> np.ndarray:
-    """(texts,) float64: the share of a text's word n-grams that occur more than once in the text.
+    """Returns (texts,) float64: the share of a text's word n-grams that occur more than once in the
+    text.
 
     ["a cat a cat", "a cat"], n = 2 -> [2 / 3, 0]
     """

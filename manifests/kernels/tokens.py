@@ -23,8 +23,8 @@ from manifests.kernels.simd import (
 from manifests.text.code_points import COMBINING, SIZE
 
 FIRST = 8
-"""Position where the copy of a text starts; a space is before it. There must be bytes before the
-first token, because the hash of a short token reads the 8 bytes that end with the token."""
+"""The position where the copy of a text starts; a space is before it. There must be bytes before
+the first token, because the hash of a short token reads the 8 bytes that end with the token."""
 
 _SPACE, _SMALL_A, _DIGIT_0, _NOT_ASCII = (np.uint8(x) for x in (*b" a0", 0x80))
 _NONE, _ONE, _6, _7 = np.uint64(0), np.uint64(1), np.uint64(6), np.uint64(7)
@@ -78,7 +78,7 @@ def write_lower(
 @inlined
 def _code_point(data: np.ndarray, at: int, end: int) -> tuple[np.uint64, int]:
     """Returns the code point beyond ASCII that starts at byte `at`, and its size in bytes. If the
-    bytes are not UTF-8, the result is any code point."""
+    bytes are not UTF-8, the returned code point is arbitrary."""
     first = np.uint64(data[at])
     size = 2 + int(first >= 0xE0) + int(first >= 0xF0)
     if at + size > end:
@@ -91,7 +91,7 @@ def _code_point(data: np.ndarray, at: int, end: int) -> tuple[np.uint64, int]:
 
 @inlined
 def _in_word(byte: np.uint8) -> bool:
-    """Whether a byte of the copy belongs to a word."""
+    """Returns whether a byte of the copy belongs to a word."""
     letter, digit = np.uint8(byte - _SMALL_A) < 26, np.uint8(byte - _DIGIT_0) < 10
     return bool(byte >= _NOT_ASCII or letter or digit)
 

@@ -12,10 +12,11 @@ _NODES = types.Array(int64, 1, "C", readonly=True)
 
 
 def spanning_edges(a: np.ndarray, b: np.ndarray, nodes: int) -> tuple[np.ndarray, np.ndarray]:
-    """Kruskal's spanning forest of the edges a[i]-b[i] (int64 nodes), taken in their order.
+    """Computes Kruskal's spanning forest of the edges a[i]-b[i] (int64 nodes), taken in their
+    order.
 
-    Returns (edges,) bool: whether each edge is kept; and (nodes,) int64: the lowest node in the
-    tree of each node. Edges 0-1, 1-2, 0-2 -> [True, True, False], [0, 0, 0].
+    Returns (edges,) bool: whether each edge is in the forest; and (nodes,) int64: the lowest node
+    in the tree that contains each node. Edges 0-1, 1-2, 0-2 -> [True, True, False], [0, 0, 0].
     """
     kept, lowest = np.zeros(len(a), np.bool_), np.arange(nodes, dtype=np.int64)
     _span(a, b, kept, lowest)
@@ -23,10 +24,10 @@ def spanning_edges(a: np.ndarray, b: np.ndarray, nodes: int) -> tuple[np.ndarray
 
 
 def edges_towards_roots(a: np.ndarray, b: np.ndarray, roots: np.ndarray, nodes: int) -> np.ndarray:
-    """(nodes,) int64: the first edge on the path from each node to the root of its tree.
+    """Returns (nodes,) int64: the first edge on the path from each node to the root of its tree.
 
-    -1 for the roots, and for nodes of trees without a root. In a forest of the edges 0-1 and 1-2
-    with root 0 -> [-1, 0, 1].
+    The value is -1 for the roots, and for nodes of trees without a root. A forest of the edges 0-1
+    and 1-2 with root 0 -> [-1, 0, 1].
     """
     towards = np.full(nodes, -1, np.int64)
     _walk(a, b, roots, nodes, towards)
@@ -35,7 +36,8 @@ def edges_towards_roots(a: np.ndarray, b: np.ndarray, roots: np.ndarray, nodes: 
 
 @inlined
 def find(parents: np.ndarray, node: int) -> int:
-    """The root of a node's tree. The search also moves nodes closer to the root (path halving)."""
+    """Returns the root of a node's tree. The search also moves nodes closer to the root (path
+    halving)."""
     while parents[node] != node:
         parents[node] = parents[parents[node]]
         node = parents[node]
@@ -55,7 +57,8 @@ def _span(a: np.ndarray, b: np.ndarray, kept: np.ndarray, lowest: np.ndarray) ->
 
 @compiled(void(_NODES, _NODES, _NODES, int64, int64[::1]))
 def _walk(a: np.ndarray, b: np.ndarray, roots: np.ndarray, nodes: int, towards: np.ndarray) -> None:
-    """Breadth-first search from all roots."""
+    """Searches breadth-first from all roots, and writes the first edge of each node's path into
+    `towards`."""
     starts = np.zeros(nodes + 1, np.int64)  # where the list of each node's edges starts
     for edge in range(len(a)):
         starts[a[edge] + 1] += 1

@@ -1,4 +1,4 @@
-"""A file next to a part, with the bytes of all media that readers and steps make for the part."""
+"""Stores the bytes of media that readers and steps make for a part, in a file next to the part."""
 
 from __future__ import annotations
 

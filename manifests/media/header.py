@@ -1,4 +1,5 @@
-"""The header of an image: format, width and height from its first bytes, without decoding."""
+"""Reads the header of an image: its format, width and height, from its first bytes and without
+decoding."""
 
 from __future__ import annotations
 
@@ -16,7 +17,8 @@ Bytes = bytes | memoryview
 
 
 class Header(NamedTuple):
-    """MIME type and size of an image; the size is in stored pixels, before Exif orientation."""
+    """The MIME type and the size of an image. The size is in stored pixels, before Exif
+    orientation."""
 
     mime: str
     width: int
@@ -54,7 +56,7 @@ _gif_frame = struct.Struct("<HHHH").unpack_from
 
 
 def probe(data: Bytes) -> Header:
-    """The header of an image, from all of its bytes or from enough bytes at its start.
+    """Returns the header of an image, from all of its bytes or from enough bytes at its start.
 
     The size is the same as in Pillow. For a GIF it is the size of the screen, enlarged to contain
     the first frame. For a JPEG with several sizes it is the last size before the pixels. Raises
@@ -92,7 +94,7 @@ _ORIENTATION_MARKS = (
 
 
 def orientation(data: bytes) -> int:
-    """The Exif orientation, 1 (displayed as stored) to 8, from the first bytes of an image.
+    """Returns the Exif orientation, 1 (displayed as stored) to 8, from the first bytes of an image.
 
     It is 1 if the orientation is missing or broken. It is 1 for every TIFF, because decoders apply
     the orientation of a TIFF themselves.
@@ -112,7 +114,7 @@ def orientation(data: bytes) -> int:
 
 
 def exif_orientation(image: Image) -> int:
-    """The same as `orientation`, for an image that Pillow has opened."""
+    """Returns the same as `orientation`, for an image that Pillow has opened."""
     if image.format == "TIFF":
         return 1
     try:
@@ -124,7 +126,8 @@ def exif_orientation(image: Image) -> int:
 
 
 def is_image(data: Bytes) -> bool:
-    """Whether data is an image of a supported format. Only the first 16 bytes are checked."""
+    """Returns whether data is an image of a supported format. Only the first 16 bytes are
+    checked."""
     start = bytes(memoryview(data)[:16])
     return (
         start.startswith(_MAGICS)
@@ -145,8 +148,8 @@ _SEGMENT, _FRAME, _NO_DATA, _SCAN, _FILL, _UNKNOWN = range(6)
 
 
 def _jpeg_marker_kinds() -> bytes:
-    """256 bytes: the kind of data that follows a JPEG marker, by the second byte of the marker
-    (T.81, table B.1, as in Pillow)."""
+    """Returns 256 bytes: the kind of data that follows a JPEG marker, by the second byte of the
+    marker (T.81, table B.1, as in Pillow)."""
     kinds = bytearray([_SEGMENT]) * 256
     kinds[:0xC0] = bytes([_UNKNOWN]) * 0xC0
     for marker in (0x00, 0x01, 0xC8, *range(0xD0, 0xDA), *range(0xF0, 0xFE)):
@@ -161,7 +164,8 @@ _MARKER_KINDS = _jpeg_marker_kinds()
 
 
 def _jpeg(view: memoryview) -> Header:
-    """Reads markers up to the start of scan. Skips stray bytes between markers, as libjpeg does."""
+    """Returns the header of a JPEG. Reads markers up to the start of scan. Skips stray bytes
+    between markers, as libjpeg does."""
     width, height, at = 0, 0, 2
     for _ in range(_MAX_BLOCKS):
         marker = view[at + 1]
@@ -216,7 +220,8 @@ def _u24(view: memoryview, at: int) -> int:
 
 
 def _gif(view: memoryview) -> Header:
-    """The size is that of the screen, enlarged to contain the first frame, as in decoders."""
+    """Returns the header of a GIF. The size is that of the screen, enlarged to contain the first
+    frame, as in decoders."""
     width, height, flags = _gif_screen(view, 6)
     at = 13 + _palette_bytes(flags)
     for _ in range(_MAX_BLOCKS):
@@ -235,7 +240,7 @@ def _palette_bytes(flags: int) -> int:
 
 
 def _after_blocks(view: memoryview, at: int) -> int:
-    """The offset after a chain of sub-blocks, each of which starts with its length."""
+    """Returns the offset after a chain of sub-blocks, each of which starts with its length."""
     for _ in range(_MAX_BLOCKS):
         if not view[at]:
             return at + 1
@@ -244,7 +249,7 @@ def _after_blocks(view: memoryview, at: int) -> int:
 
 
 def _other(view: memoryview) -> Header:
-    """The header of an image in another format. Pillow reads it without decoding pixels."""
+    """Returns the header of an image in another format. Pillow reads it without decoding pixels."""
     from PIL import Image
 
     Image.MAX_IMAGE_PIXELS = None  # the caller applies its own limit

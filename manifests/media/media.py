@@ -48,7 +48,7 @@ class Decoded(NamedTuple):
     orientation: int
 
     def upright(self) -> Image:
-        """The image as it is shown, with its orientation applied."""
+        """Returns the image as it is shown, with its orientation applied."""
         from PIL.Image import Transpose
 
         turn = _TURNS.get(self.orientation)
@@ -84,14 +84,14 @@ class Media:
         self._images: dict[Reference, Decoded | MediaError] = {}
 
     def resolve(self, uri: str) -> str:
-        """The full path or URL of the uri of a reference."""
+        """Returns the full path or URL of the uri of a reference."""
         if uri.startswith(KEPT):
             return storage.join(self._kept, uri.removeprefix(KEPT))
         return storage.resolve(self._base, uri)
 
     def read(self, ref: Reference) -> bytes:
-        """All bytes of a reference. Raises MediaError if bytes are missing, LimitError if there are
-        more than `max_bytes`."""
+        """Returns all bytes of a reference. Raises MediaError if bytes are missing, LimitError if
+        there are more than `max_bytes`."""
         if ref.length is not None and ref.length > self.limits.max_bytes:
             raise self._too_big(ref, ref.length)
         if ref.offset is None:
@@ -102,7 +102,8 @@ class Media:
         return data
 
     def size(self, ref: Reference) -> int:
-        """The length of a reference in bytes. Raises MediaError if the file does not exist."""
+        """Returns the length of a reference in bytes. Raises MediaError if the file does not
+        exist."""
         if ref.length is not None:
             return ref.length
         found = storage.size_and_stamp(self.resolve(ref.uri))
@@ -111,7 +112,7 @@ class Media:
         return found[0]
 
     def header(self, ref: Reference) -> Header:
-        """The format and size of an image. If the first bytes are not enough, all bytes are
+        """Returns the format and size of an image. If the first bytes are not enough, all bytes are
         read."""
         data = self._first(ref, FIRST_BYTES)
         try:
@@ -124,7 +125,8 @@ class Media:
         return header
 
     def orientation(self, ref: Reference) -> int:
-        """The Exif orientation of an image: 1 (displayed as stored) to 8; 1 if it is missing."""
+        """Returns the Exif orientation of an image: 1 (displayed as stored) to 8; 1 if it is
+        missing."""
         return orientation(self._first(ref, FIRST_BYTES))
 
     def check(self, header: Header, place: str = "") -> None:
@@ -138,11 +140,11 @@ class Media:
             )
 
     def image(self, ref: Reference) -> Image:
-        """The first frame of the image as RGB, at the scale of the pass (see the class)."""
+        """Returns the first frame of the image as RGB, at the scale of the pass (see the class)."""
         return self.decoded(ref).image
 
     def decoded(self, ref: Reference) -> Decoded:
-        """The same image as `image`, with its exact extent and its orientation."""
+        """Returns the same image as `image`, with its exact extent and its orientation."""
         if ref not in self._images:
             try:
                 self._images[ref] = self._decode(ref)

@@ -9,7 +9,8 @@ import pyarrow.compute as pc
 
 
 class Reference(NamedTuple):
-    """A complete file if `offset` is None; otherwise `length` bytes of a file from `offset` on."""
+    """Refers to a complete file if `offset` is None; otherwise to `length` bytes of a file from
+    `offset` on."""
 
     uri: str
     offset: int | None = None
@@ -22,6 +23,7 @@ class Reference(NamedTuple):
 
 
 def references(media: pa.StructArray) -> list[Reference]:
-    """The reference of each media struct. `media` is flat: one struct for each image or video."""
+    """Returns the reference of each media struct. `media` is flat: one struct for each image or
+    video."""
     columns = (pc.struct_field(media, name).to_pylist() for name in Reference._fields)
     return [Reference(*fields) for fields in zip(*columns, strict=True)]

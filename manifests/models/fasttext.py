@@ -21,7 +21,8 @@ _MAGIC = 793712314
 _OLD, _CURRENT = 11, 12
 _CBOW, _SKIPGRAM, _SUPERVISED = 1, 2, 3
 TREE, NEGATIVE_SAMPLING, SOFTMAX, ONE_VS_ALL = 1, 2, 3, 4
-"""Numbers of the losses in a file. TREE is hierarchical softmax; the other losses have no tree."""
+"""The numbers that stand for the losses in a file. TREE is hierarchical softmax; the other losses
+have no tree."""
 
 _END_OF_LINE = b"</s>"
 _LABEL = "__label__"
@@ -40,10 +41,11 @@ class Ngrams(NamedTuple):
     the hash of the n-gram modulo the length of this array."""
     min_characters: int
     max_characters: int
-    """Characters in the shortest and the longest n-gram of a word. If the maximum is 0, the model
-    has no n-grams of characters."""
+    """The numbers of characters in the shortest and in the longest n-gram of a word. If the maximum
+    is 0, the model has no n-grams of characters."""
     max_words: int
-    """Words in the longest n-gram of words. If it is 1, the model has no n-grams of words."""
+    """The number of words in the longest n-gram of words. If it is 1, the model has no n-grams of
+    words."""
 
 
 class Weights(NamedTuple):
@@ -258,7 +260,7 @@ def _quantised(file: mmap.mmap) -> tuple[np.ndarray, np.ndarray | None]:
 
 
 def _centroids(file: mmap.mmap) -> list[np.ndarray]:
-    """The centroids of each part of a row, float32 (256, values in the part)."""
+    """Returns the centroids of each part of a row, float32 (256, values in the part)."""
     dimensions, parts, width, last_width = _numbers(file, "4i")
     if parts < 1 or dimensions != (parts - 1) * width + last_width:
         made = f"{parts} parts of {width} values, the last of {last_width} values"

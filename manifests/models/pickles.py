@@ -18,9 +18,9 @@ from manifests.errors import FileError
 MAX_BYTES = 256 << 20
 """Limit on the bytes of a pickle (ours: RefCOCO's pickles have under 100 MB)."""
 MAX_INSTRUCTIONS = 20_000_000
-"""Limit on the instructions of a pickle (ours: RefCOCO's pickles have about 7 million). Each takes
-about 0.5 us and up to 80 bytes (an empty list). So a malicious file takes up to about 15 s and
-1.6 GB, plus the memory for its text."""
+"""Limit on the instructions of a pickle (ours: RefCOCO's pickles have about 7 million). Each
+instruction takes about 0.5 us and up to 80 bytes (an empty list). So a malicious file takes up to
+about 15 s and 1.6 GB, plus the memory for its text."""
 MAX_DEPTH = 64
 """Limit on the depth of nested containers (ours: RefCOCO's pickles have 4)."""
 MAX_GROWTH, FREE_SIZE = 10, 1 << 20
@@ -35,7 +35,7 @@ _FIX = "Only lists, tuples, dicts, text, bytes, numbers, booleans and None are r
 
 
 def loads(data: bytes, allowed: Mapping[str, Callable[..., Any]] = MappingProxyType({})) -> Any:
-    """The value of a pickle; text of Python 2 is read as Latin-1.
+    """Returns the value of a pickle; text of Python 2 is read as Latin-1.
 
     `allowed` maps each name that the pickle may use to the function that is called instead, with
     the arguments in the file: `{"collections.OrderedDict": lambda: {}}`.
@@ -53,8 +53,8 @@ def load_next(
     allowed: Mapping[str, Callable[..., Any]],
     persistent: Callable[[Any], Any] | None = None,
 ) -> Any:
-    """The same as `loads`, for the pickle that begins at the position of `stream`. Afterwards the
-    stream is at the end of this pickle.
+    """Returns the same as `loads`, for the pickle that begins at the position of `stream`.
+    Afterwards the stream is at the end of this pickle.
 
     `size`: the size of the whole file, in bytes. `persistent` returns the object of a persistent
     id, such as a block of numbers outside the pickle; if it is None, such ids are an error.

@@ -17,10 +17,11 @@ _RESAMPLING = {0: "NEAREST", 1: "LANCZOS", 2: "BILINEAR", 3: "BICUBIC", 4: "BOX"
 
 
 class Preprocessing(NamedTuple):
-    """Resize, crop, then scale: (value x `scale` - mean) / std, for RGB values from 0 to 255.
+    """Settings for three operations, in this order: resize, crop, and scale to (value x `scale` -
+    mean) / std, for RGB values from 0 to 255.
 
-    `resize`: (width, height), or the length of the shorter side; None: not resized. `crop`:
-    (width, height) from the centre; None: not cropped.
+    `resize`: (width, height), or the length of the shorter side; None: not resized. `crop`: (width,
+    height) from the centre; None: not cropped.
     """
 
     resize: tuple[int, int] | int | None
@@ -31,7 +32,7 @@ class Preprocessing(NamedTuple):
     resampling: str = "BICUBIC"
 
     def tensor(self, image: Image) -> np.ndarray:
-        """float32 (3, height, width) of an RGB image."""
+        """Returns the tensor of an RGB image, float32 (3, height, width)."""
         pixels = np.asarray(self._fitted(image), np.float32)
         mean, std = (np.array(three, np.float32) for three in (self.mean, self.std))
         values = (pixels * np.float32(self.scale) - mean) / std
@@ -57,7 +58,8 @@ def _side(side: int, wanted: int, shorter: int) -> int:
 
 
 def from_config(data: bytes, place: str) -> Preprocessing:
-    """The settings of a `preprocessor_config.json` (Hugging Face transformers, image processors).
+    """Returns the settings of a `preprocessor_config.json` (Hugging Face transformers, image
+    processors).
 
     Raises InputError if a setting is missing, or if its value is not supported.
     """

@@ -46,7 +46,8 @@ class _Tensor(NamedTuple):
 
 
 def read_state(data: bytes, place: str) -> dict[str, np.ndarray]:
-    """Every tensor of a state dict by name: {"fc.weight": array of shape (1000, 1280), ...}.
+    """Returns every tensor of a state dict by name: {"fc.weight": array of shape (1000, 1280),
+    ...}.
 
     Plain values, such as numbers, are left out. Raises InputError if the bytes are not a
     checkpoint, or if they contain objects other than tensors.
@@ -107,7 +108,7 @@ def _rebuild(storage: _Storage, offset: int, shape: Any, strides: Any, *_: Any) 
 
 
 def _storage(identity: Any) -> _Storage:
-    """The storage of a persistent id, which is ("storage", type, key, device, size)."""
+    """Returns the storage of a persistent id, which is ("storage", type, key, device, size)."""
     kind, type_, key, _, numbers = identity[:5]
     if kind != "storage" or not callable(type_):
         raise ValueError(f"it refers to an unknown object: {identity!r:.80}")
@@ -122,8 +123,8 @@ _ALLOWED: dict[str, Callable[..., Any]] = {
 
 
 def _array(tensor: _Tensor, storages: Callable[[_Storage], memoryview]) -> np.ndarray:
-    """A copy of a tensor in C order. The strides in the file may be of any layout, such as channels
-    last."""
+    """Returns a copy of a tensor in C order. The strides in the file may be of any layout, such as
+    channels last."""
     block = storages(tensor.storage)
     if len(block) != tensor.storage.numbers * tensor.storage.type.itemsize:
         raise ValueError(f"a storage has {len(block)} bytes, not {tensor.storage.numbers} numbers")

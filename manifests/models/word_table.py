@@ -28,7 +28,7 @@ def word_table(words: list[bytes]) -> WordTable:
 
 
 def read_only(array: np.ndarray) -> np.ndarray:
-    """The same array, contiguous and read-only, as the compiled loops require."""
+    """Returns the same array, contiguous and read-only, as the compiled loops require."""
     array = np.ascontiguousarray(array)
     array.setflags(write=False)
     return array

@@ -135,7 +135,7 @@ def image_media(
     orientation: int | None = None,
     camera: Sequence[float] | None = None,
 ) -> dict[str, Any]:
-    """The media struct of an image.
+    """Returns the media struct of an image.
 
     `orientation` is the Exif number, 1 to 8, or None if the file was not checked for it;
     `camera` is fx fy cx cy in pixels of the image with its orientation applied.

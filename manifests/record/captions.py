@@ -15,7 +15,8 @@ from manifests.record.schema import MEDIA, OBJECT, SCHEMA, SEGMENT
 
 
 class ImageColumns(NamedTuple):
-    """Columns of the media struct, with one image for each record. None is a column of nulls."""
+    """The columns of the media struct, with one image for each record. A column that is None is
+    filled with nulls."""
 
     uri: pa.Array
     offset: pa.Array | None = None
@@ -28,7 +29,7 @@ class ImageColumns(NamedTuple):
 
     @classmethod
     def from_images(cls, images: Sequence[tuple[Reference, Header, int | None]]) -> ImageColumns:
-        """The columns of images; each is (reference, header, Exif orientation or None if
+        """Returns the columns of images; each is (reference, header, Exif orientation or None if
         unknown)."""
         return cls(
             uri=pa.array([reference.uri for reference, _, _ in images], pa.string()),
@@ -72,8 +73,8 @@ def captions(
 
 
 def _content(texts: pa.Array, with_image: bool) -> pa.Array:
-    """list<SEGMENT>, one list for each text: first the image if `with_image`, then the text if it
-    is not null."""
+    """Returns list<SEGMENT>, one list for each text: first the image if `with_image`, then the text
+    if it is not null."""
     has_text = np.asarray(texts.is_valid())
     starts = np.concatenate([[0], np.cumsum(int(with_image) + has_text)]).astype(np.int32)
     is_text = np.ones(int(starts[-1]), bool)

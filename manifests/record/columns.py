@@ -8,14 +8,15 @@ import pyarrow.compute as pc
 
 
 def one_chunk(column: pa.Array | pa.ChunkedArray) -> pa.Array:
-    """The column as one array; not copied if it is one array already."""
+    """Returns the column as one array. The column is not copied if it is one array already."""
     if isinstance(column, pa.ChunkedArray):
         return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
     return column
 
 
 def texts(content: pa.Array | pa.ChunkedArray) -> pa.Array:
-    """string: the text segments of each record, joined by newlines; "" if a record has no text.
+    """Returns strings: the text segments of each record, joined by newlines; "" if a record has no
+    text.
 
     `content` is the record's column `content`.
     """
@@ -32,8 +33,8 @@ def texts(content: pa.Array | pa.ChunkedArray) -> pa.Array:
 
 
 def media_lists(media: pa.Array | pa.ChunkedArray) -> tuple[np.ndarray, pa.Array]:
-    """The offsets (rows + 1) and the flat values of a column of lists: `media`, `content` or
-    `objects`. The values of row r are values[offsets[r] : offsets[r + 1]].
+    """Returns the offsets (rows + 1) and the flat values of a column of lists: `media`, `content`
+    or `objects`. The values of row r are values[offsets[r] : offsets[r + 1]].
 
     `[[a, b], [], [c]] -> [0, 2, 2, 3], [a, b, c]`
     """

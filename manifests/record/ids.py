@@ -15,12 +15,13 @@ from manifests.record.columns import one_chunk
 
 
 def record_id(source: str, key: str) -> str:
-    """The id of a record: 32 hex digits, which do not depend on where the files are stored."""
+    """Returns the id of a record: 32 hex digits, which do not depend on where the files are
+    stored."""
     return hashlib.blake2b(f"{source}\0{key}".encode(), digest_size=16).hexdigest()
 
 
 def record_ids(source: str, keys: Iterable[str]) -> pa.Array:
-    """`record_id` of every key, as an Arrow string array."""
+    """Returns `record_id` of every key, as an Arrow string array."""
     start = hashlib.blake2b(f"{source}\0".encode(), digest_size=16)
 
     def one(key: str) -> str:
@@ -32,12 +33,13 @@ def record_ids(source: str, keys: Iterable[str]) -> pa.Array:
 
 
 def child_ids(parents: Sequence[str], ordinals: Sequence[int]) -> pa.Array:
-    """The ids of rows that a reshape step makes. Each is a hash of (parent id, ordinal)."""
+    """Returns the ids of rows that a reshape step makes. Each is a hash of (parent id, ordinal)."""
     return pa.array([record_id(p, str(n)) for p, n in zip(parents, ordinals, strict=True)])
 
 
 def random_keys(ids: pa.Array | pa.ChunkedArray, seed: int) -> np.ndarray:
-    """(n,) uint64: a uniform random key for each id. Every random decision about a record uses it.
+    """Returns (n,) uint64: a uniform random key for each id. Every random decision about a record
+    uses it.
 
     The key mixes the seed and the first 64 bits of the id, which is a hash (splitmix64, Steele et
     al. 2014). So the key does not depend on workers, on order, or on other records.
@@ -52,8 +54,8 @@ def random_keys(ids: pa.Array | pa.ChunkedArray, seed: int) -> np.ndarray:
 
 
 def id_keys(ids: pa.Array | pa.ChunkedArray) -> np.ndarray:
-    """(n,) uint64: the first 16 hex digits of each id as a number. Numbers sort in the same order
-    as ids."""
+    """Returns (n,) uint64: the first 16 hex digits of each id as a number. Numbers sort in the same
+    order as ids."""
     return _hex_to_uint64(_first_16_digits(one_chunk(ids)))
 
 
@@ -63,8 +65,8 @@ time (measured)."""
 
 
 def _first_16_digits(ids: pa.Array) -> np.ndarray:
-    """(n, 2) big-endian uint64: the first 16 characters of each id; not copied if all ids have
-    32 characters."""
+    """Returns (n, 2) big-endian uint64: the first 16 characters of each id; not copied if all ids
+    have 32 characters."""
     if not len(ids):
         return np.empty((0, 2), ">u8")
     lengths = np.diff(np.frombuffer(ids.buffers()[1], np.int32, len(ids) + 1, 4 * ids.offset))
@@ -80,8 +82,8 @@ def _first_16_digits(ids: pa.Array) -> np.ndarray:
 
 
 def _hex_to_uint64(words: np.ndarray) -> np.ndarray:
-    """(n,) uint64 from (n, 2) words of 8 ASCII hex digits. Each digit becomes 4 bits; then pairs
-    are joined."""
+    """Converts (n, 2) words of 8 ASCII hex digits to (n,) uint64. Each digit becomes 4 bits; then
+    pairs are joined."""
     x = words.astype(np.uint64)
     letters = (x >> np.uint64(6)) & np.uint64(0x0101010101010101)
     x = (x & np.uint64(0x0F0F0F0F0F0F0F0F)) + letters * np.uint64(9)

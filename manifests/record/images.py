@@ -1,5 +1,5 @@
-"""The images of a batch as one flat column; and values of images reduced to one value per
-record."""
+"""Collects the images of a batch in one flat column, and reduces values of images to one value for
+each record."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class ImageRows(NamedTuple):
 
 
 def image_rows(media: pa.Array | pa.ChunkedArray) -> ImageRows:
-    """The images of the column `media`, without its videos.
+    """Returns the images of the column `media`, without its videos.
 
     media [[image a, image b], [], [video c, image d]] -> rows [0, 0, 2], images [a, b, d]
     """

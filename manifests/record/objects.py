@@ -30,7 +30,7 @@ class Objects(NamedTuple):
 
 
 def flat_objects(column: pa.Array | pa.ChunkedArray) -> Objects:
-    """The objects of the column `objects` as flat columns."""
+    """Returns the objects of the column `objects` as flat columns."""
     offsets, flat = media_lists(column)
     rows = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
     boxes, points = (
@@ -40,7 +40,7 @@ def flat_objects(column: pa.Array | pa.ChunkedArray) -> Objects:
 
 
 def to_matrix(lists: pa.Array, numbers: int) -> np.ndarray:
-    """(n, numbers) float64 from n lists; nan for a list that is null or has another length.
+    """Returns (n, numbers) float64 from n lists; nan for a list that is null or has another length.
 
     `to_matrix([[1, 2], None, [3]], 2) -> [[1, 2], [nan, nan], [nan, nan]]`
     """
@@ -55,7 +55,7 @@ def to_matrix(lists: pa.Array, numbers: int) -> np.ndarray:
 
 
 def to_lists(values: np.ndarray) -> pa.Array:
-    """list<float32> from a matrix (n, numbers); null for a row with a nan."""
+    """Returns list<float32> from a matrix (n, numbers); null for a row with a nan."""
     missing = np.isnan(values).any(axis=1)
     numbers = values.shape[1]
     offsets = np.concatenate([[0], np.cumsum(np.where(missing, 0, numbers))]).astype(np.int32)
@@ -67,7 +67,7 @@ def to_lists(values: np.ndarray) -> pa.Array:
 def edit_objects(
     column: pa.Array | pa.ChunkedArray, keep: np.ndarray, **fields: pa.Array
 ) -> pa.Array:
-    """The column `objects` with some fields replaced, and only with the objects that `keep`
+    """Returns the column `objects` with some fields replaced, and only with the objects that `keep`
     selects.
 
     `keep` (n,) bool and `fields` have a value for each flat object before the edit. If nothing
@@ -83,18 +83,18 @@ def edit_objects(
 
 
 def count_objects(objects: Objects, chosen: np.ndarray, records: int) -> pa.Array:
-    """int32: how many objects of each record are `chosen`, (n,) bool."""
+    """Returns int32: how many objects of each record the mask `chosen`, (n,) bool, selects."""
     return pa.array(np.bincount(objects.rows[chosen], minlength=records).astype(np.int32))
 
 
 def replace_where(old: pa.Array, chosen: np.ndarray, values: np.ndarray) -> pa.Array:
-    """A flat column list<float32>: the row of `values` (n, numbers) if a row is `chosen`, otherwise
-    the row of `old`."""
+    """Returns a flat column list<float32>: the row of `values` (n, numbers) where `chosen` is true,
+    otherwise the row of `old`."""
     return pc.if_else(pa.array(chosen), to_lists(values), old)
 
 
 def objects_column(counts: np.ndarray, **fields: pa.Array) -> pa.Array:
-    """The column `objects`; `counts`: the number of objects of each record.
+    """Returns the column `objects`; `counts`: the number of objects of each record.
 
     `fields` are flat, with one value for each object. A field that is not given is null.
     """

@@ -11,7 +11,8 @@ from manifests.record.schema import FIELDS, SCHEMA
 
 
 def from_rows(rows: list[dict[str, Any]], source: str, modality: str) -> pa.Table:
-    """Makes records from dicts. A dict has `key`, and columns except id, source and modality.
+    """Makes records from dicts. A dict has the entry `key`, and columns of the record except id,
+    source and modality.
 
     The id is made from `source` and `key`. A column that is not in a dict is null or an empty list.
     Readers use `Builder`, whose methods have typed arguments.

@@ -38,8 +38,8 @@ class Commit(BaseModel):
     )
 
     def file(self, ending: str) -> FileEntry | None:
-        """The file of the part whose name ends in `ending`, such as `.dropped.arrow`; None if the
-        part has no such file."""
+        """Returns the file of the part whose name ends in `ending`, such as `.dropped.arrow`; None
+        if the part has no such file."""
         return next((f for f in self.files if f.name == self.part + ending), None)
 
     @property
@@ -164,8 +164,7 @@ def _content(place: str) -> dict[str, Any]:
 
 
 def _check_format(content: dict[str, Any], place: str) -> None:
-    """Raises ManifestError if the manifest was written by another version of curate, whose
-    manifests have other fields."""
+    """Raises ManifestError if the format of the manifest is not `FORMAT`."""
     found = content.get("format", FORMAT)
     if found != FORMAT:
         raise ManifestError(

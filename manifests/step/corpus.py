@@ -36,8 +36,8 @@ class Corpus(Protocol):
     def parts(self) -> tuple[Part, ...]: ...
 
     def read(self, part: Part, columns: tuple[str, ...] | None = None) -> pa.Table:
-        """Returns the rows of a part that earlier steps kept. `columns` must be among the columns
-        of the step's `reads()`; None means all of them."""
+        """Returns the rows of a part that earlier steps kept and that the step's `only` selects.
+        `columns` must be among the columns of the step's `reads()`; None means all of them."""
         ...
 
 

@@ -40,32 +40,33 @@ class Step(BaseModel):
     of `context.seed`."""
 
     def resources(self) -> Resources:
-        """The resources that a worker needs to run the step. If they differ from those of the step
-        before it, a new pass starts at this step."""
+        """Returns the resources that a worker needs to run the step. If they differ from those of
+        the step before it, a new pass starts at this step."""
         return Resources()
 
     def batch_rows(self) -> int | None:
-        """The maximum number of rows in a batch that the step is given; None: the engine chooses
-        the number."""
+        """Returns the maximum number of rows in a batch that the step is given; None: the engine
+        chooses the number."""
         return None
 
     def images(self) -> Images | None:
-        """The minimum size of the images that the step needs; None if it does not use images."""
+        """Returns the minimum size of the images that the step needs; None if it does not use
+        images."""
         return None
 
     def reads(self) -> tuple[str, ...]:
-        """The columns of the batches that the step is given: columns of the record, or measures of
-        earlier steps, named `step.measure`. The engine checks before a run starts that the columns
-        exist."""
+        """Returns the columns of the batches that the step is given: columns of the record, or
+        measures of earlier steps, named `step.measure`. The engine checks before a run starts that
+        the columns exist."""
         return ()
 
     def measures(self) -> dict[str, pa.DataType]:
-        """The measures that the step adds: the name and the type of each column. In a recipe a
-        measure is named `<step>.<measure>`."""
+        """Returns the measures that the step adds: the name and the type of each column. In a
+        recipe a measure is named `<step>.<measure>`."""
         return {}
 
     def files(self, base: str) -> tuple[str, ...]:
-        """The full paths of the files that the results of the step depend on.
+        """Returns the full paths of the files that the results of the step depend on.
 
         `base` is the folder of relative paths in the settings. Names and digests of the files are
         part of the step's identity.
@@ -73,8 +74,8 @@ class Step(BaseModel):
         return ()
 
     def models(self, base: str) -> tuple[ModelIdentity, ...]:
-        """The models that the results of the step depend on. They are part of the step's identity.
-        `base` is the folder of relative paths in the settings."""
+        """Returns the models that the results of the step depend on. They are part of the step's
+        identity. `base` is the folder of relative paths in the settings."""
         return ()
 
     def notes(self, base: str) -> tuple[str, ...]:
@@ -138,8 +139,8 @@ class CorpusStep(Step):
     """
 
     def required_steps(self) -> dict[str, RowStep]:
-        """The row steps whose measures this step reads, by name. If the recipe does not have one of
-        them, the engine adds it."""
+        """Returns the row steps whose measures this step reads, by name. If the recipe does not
+        have one of them, the engine adds it."""
         return {}
 
     @abstractmethod

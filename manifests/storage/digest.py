@@ -12,7 +12,7 @@ def bytes_digest(data: bytes | memoryview) -> str:
 
 
 def file_digest(uri: str) -> str:
-    """The digest of the content of a file, which is read in chunks."""
+    """Returns the digest of the content of a file, which is read in chunks."""
     state = xxhash.xxh3_128()
     with open_input(uri) as handle:
         while chunk := handle.read(1 << 22):

@@ -23,19 +23,20 @@ _CHECKED_ROWS = 1 << 22
 
 
 def is_uid(uids: pa.Array) -> pa.Array:
-    """(n,) bool: whether each string is a uid: 32 hex digits, in upper or lower case."""
+    """Returns (n,) bool: whether each string is a uid: 32 hex digits, in upper or lower case."""
     return pc.match_substring_regex(uids, "^[0-9a-fA-F]{32}$")
 
 
 def parse_uids(uids: pa.Array) -> np.ndarray:
-    """The uids as an array of `DTYPE`, in the same order. Every string must be a uid (`is_uid`)."""
+    """Returns the uids as an array of `DTYPE`, in the same order. Every string must be a uid
+    (`is_uid`)."""
     digits = bytes.fromhex("".join(uids.to_pylist()))
     return np.frombuffer(digits, ">u8").astype("<u8").view(DTYPE)
 
 
 def meta_uid(meta: str | None) -> str | None:
-    """The field `uid` of a record's `meta`; None if the field is missing. A value that is not a
-    string is returned as JSON: `meta_uid('{"uid": 7}') -> "7"`."""
+    """Returns the field `uid` of a record's `meta`; None if the field is missing. A value that is
+    not a string is returned as JSON: `meta_uid('{"uid": 7}') -> "7"`."""
     fields = orjson.loads(meta) if meta else None
     uid = fields.get("uid") if isinstance(fields, dict) else None
     return uid if uid is None or isinstance(uid, str) else orjson.dumps(uid).decode()
@@ -52,8 +53,8 @@ def write_keep_list(path: str, uids: np.ndarray) -> int:
 
 
 def read_keep_list(path: str) -> np.ndarray:
-    """The sorted uids of a file. A local file is memory-mapped once in a process, and again if it
-    changes."""
+    """Returns the sorted uids of a file. A local file is memory-mapped once in a process, and again
+    if it changes."""
     stamp = storage.size_and_stamp(path)
     if stamp is None:
         raise InputError("there is no such keep list", path)
@@ -88,7 +89,8 @@ def _check_sorted(uids: np.ndarray, path: str) -> None:
 
 
 def contains(uids: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """(n,) bool: whether each of the n `wanted` uids is in the sorted `uids`; both are of `DTYPE`.
+    """Returns (n,) bool: whether each of the n `wanted` uids is in the sorted `uids`; both are of
+    `DTYPE`.
 
     It is a binary search for all wanted uids at once. If `uids` is memory-mapped, only the uids
     that are compared are read from disk, and nothing is copied.

@@ -26,7 +26,7 @@ class File(NamedTuple):
 
 
 def list_files(pattern: str) -> list[File]:
-    """The files of a path, of a folder and its subfolders, or of a glob; sorted by name.
+    """Returns the files of a path, of a folder and its subfolders, or of a glob; sorted by name.
 
     Hidden files are left out; this includes our temporary files. Names are relative to the folder
     before the first wildcard, so they do not change when the data is moved:
@@ -76,7 +76,8 @@ def _list_remote(pattern: str) -> list[File]:
 
 
 def _scheme_and_query(uri: str, path: str) -> tuple[str, str]:
-    """The scheme and the query of a URL: `s3://bucket/x?region=r -> ("s3://", "?region=r")`"""
+    """Returns the scheme and the query of a URL:
+    `s3://bucket/x?region=r -> ("s3://", "?region=r")`"""
     before, _, query = uri.partition("?") if "?" in uri.split("://", 1)[1] else (uri, "", "")
     return before[: before.index("://") + 3], f"?{query}" if query else ""
 
@@ -87,8 +88,8 @@ def _root(pattern: str) -> str:
 
 
 def glob_pattern(pattern: str) -> str:
-    """A regular expression that matches what a glob matches: `*` matches within one folder, `**`
-    across folders."""
+    """Returns a regular expression that matches what a glob matches: `*` matches within one folder,
+    `**` across folders."""
     out = ""
     for token in re.split(r"(\*\*/|\*\*|\*|\?|\[[^\]]*\])", pattern):
         special = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}

@@ -58,9 +58,11 @@ class _UnclosedSink:
 
 
 def buffered(sink: storage.Sink) -> pa.NativeFile:
-    """A buffer in front of the sink, because pyarrow writes a batch in about ninety small pieces.
+    """Returns a buffer in front of the sink, because pyarrow writes a batch in about ninety small
+    pieces.
 
-    Large pieces go to the sink without a copy. `flush` and `close` write the content of the buffer.
+    Large pieces are written to the sink without a copy. `flush` and `close` write the content of
+    the buffer.
     """
     return pa.BufferedOutputStream(pa.PythonFile(_UnclosedSink(sink), "w"), _BUFFER_BYTES)
 
@@ -86,7 +88,7 @@ def write(uri: str, schema: pa.Schema, tables: list[pa.Table], durable: bool = T
 
 
 def open_part(uri: str, columns: tuple[str, ...] | None = None) -> pa.ipc.RecordBatchFileReader:
-    """A reader that returns the record batches of a part by number.
+    """Returns a reader that returns the record batches of a part by number.
 
     Only `columns` are fetched from a remote part. A local part is memory-mapped with all columns,
     because pyarrow would copy the data if some columns were excluded. A column is read from disk on
@@ -106,7 +108,7 @@ def open_part(uri: str, columns: tuple[str, ...] | None = None) -> pa.ipc.Record
 def read(
     uri: str, rows: int | None = None, columns: tuple[str, ...] | None = None
 ) -> Iterator[pa.Table]:
-    """The batches of a part as tables, each cut into tables of at most `rows` rows.
+    """Yields the batches of a part as tables, each cut into tables of at most `rows` rows.
 
     `columns`: the columns that are needed; only these are fetched from a remote part.
     """
@@ -120,7 +122,7 @@ def read(
 
 
 def read_columns(uri: str, columns: tuple[str, ...] | None = None) -> pa.Table:
-    """All rows of a part, with the given columns (default: all). Other columns are not read from
-    disk."""
+    """Returns all rows of a part, with the given columns (default: all). Other columns are not read
+    from disk."""
     table = open_part(uri, columns).read_all()
     return table if columns is None else table.select(list(columns))

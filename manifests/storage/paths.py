@@ -16,9 +16,9 @@ def is_remote(uri: str) -> bool:
 
 
 def resolve(base: str, uri: str) -> str:
-    """The full path or URL of a uri in a recipe. A relative uri is joined to `base`.
+    """Returns the full path or URL of a uri in a recipe. A relative uri is joined to `base`.
 
-    `resolve("/data", "web/a.tar") -> "/data/web/a.tar"`; `s3://...` and `/abs` stay as they are.
+    `resolve("/data", "web/a.tar") -> "/data/web/a.tar"`; `s3://...` and `/abs` do not change.
     """
     if uri.startswith("file://"):
         return uri.removeprefix("file://")
@@ -37,7 +37,7 @@ def join(base: str, *names: str) -> str:
 
 
 def base_name(uri: str) -> str:
-    """The last component of a path or URL."""
+    """Returns the last component of a path or URL."""
     return (uri.partition("?")[0] if is_remote(uri) else uri).rstrip("/").rsplit("/", 1)[-1]
 
 
@@ -48,7 +48,7 @@ def _remote(scheme_and_host: str, query: str) -> pafs.FileSystem:
 
 
 def filesystem(uri: str) -> tuple[pafs.FileSystem, str]:
-    """The pyarrow file system of a uri, and the path within it."""
+    """Returns the pyarrow file system of a uri, and the path within it."""
     if not is_remote(uri):
         return pafs.LocalFileSystem(), uri
     scheme, rest = uri.split("://", 1)

@@ -1,4 +1,5 @@
-"""Tables with a value for every Unicode code point, by the Unicode version of this Python."""
+"""Tables with a value for every Unicode code point, according to the Unicode version of this
+Python."""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ SPACE, ALPHANUMERIC, SPECIAL, CAPITAL, SMALL = 1, 2, 4, 8, 16
 `str.isupper()`. SMALL: a letter with case that is not a capital."""
 
 _CASED = 0x20000
-"""No code point from this number on has a lower case (Unicode 14 to 16)."""
+"""Code points from this number on have no lower case (Unicode 14 to 16)."""
 _MARK_RANGES = ((0, _CASED), (0xE0000, 0xE0200))
 """All combining marks are in these ranges."""
 
@@ -51,7 +52,7 @@ _WITHOUT_SPACES = (
 
 @lru_cache(maxsize=1)
 def class_table() -> np.ndarray:
-    """(CODE_POINTS,) uint8: the classes of each code point, as bits.
+    """Returns (CODE_POINTS,) uint8: the classes of each code point, as bits.
 
     `class_table()[ord("a")] -> ALPHANUMERIC | SMALL`
     """
@@ -74,7 +75,8 @@ def class_table() -> np.ndarray:
 
 @lru_cache(maxsize=1)
 def lower_case_table() -> np.ndarray:
-    """(_CASED,) int32: the lower case of each code point, the first character of `str.lower()`."""
+    """Returns (_CASED,) int32: the lower case of each code point, the first character of
+    `str.lower()`."""
     points = np.arange(_CASED, dtype=np.uint32).view("U1")
     lower = np.arange(_CASED, dtype=np.int32)
     for p in np.flatnonzero(np.strings.isupper(points) | np.strings.istitle(points)):
@@ -84,8 +86,8 @@ def lower_case_table() -> np.ndarray:
 
 @lru_cache(maxsize=1)
 def encoding_table() -> np.ndarray:
-    """(2, CODE_POINTS) uint64: the UTF-8 bytes that replace each code point, so that the text can
-    then be split at spaces. Row 0 is for tokens between whitespace, row 1 is for words.
+    """Returns (2, CODE_POINTS) uint64: the UTF-8 bytes that replace each code point, so that the
+    text can then be split at spaces. Row 0 is for tokens between whitespace, row 1 is for words.
 
     Bytes 0 to 6 are the UTF-8 of the lower case; byte 0 is the first byte. Byte 7 has the number of
     these bytes (from bit SIZE). In row 1 it also has the bit COMBINING for a combining mark, which
@@ -107,7 +109,7 @@ def encoding_table() -> np.ndarray:
 
 
 def _utf8(size: int, first: int, stop: int, leading: int) -> np.ndarray:
-    """The encodings of the code points `first` to `stop`, which have `size` bytes."""
+    """Returns the encodings of the code points `first` to `stop`, which have `size` bytes."""
     points = np.arange(first, stop, dtype=np.uint64)
     encodings = points >> np.uint64(6 * (size - 1)) | np.uint64(leading | size << SIZE)
     for at in range(1, size):
@@ -117,7 +119,7 @@ def _utf8(size: int, first: int, stop: int, leading: int) -> np.ndarray:
 
 
 def _between_spaces(encodings: np.ndarray) -> np.ndarray:
-    """The encodings with one space added before and one space added after the character."""
+    """Returns the encodings with one space added before and one space added after the character."""
     space, size = np.uint64(ord(" ")), encodings >> np.uint64(SIZE)
     alone = encodings ^ size << np.uint64(SIZE)
     after = space << np.uint64(8) * (size + np.uint64(1))

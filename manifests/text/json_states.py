@@ -72,7 +72,7 @@ not change and there is no action."""
 
 
 def _classes(end: str, borders: str) -> np.ndarray:
-    """The class (OTHER, BLANK, ...) of each of the 256 byte values."""
+    """Returns the class (OTHER, BLANK, ...) of each of the 256 byte values."""
     classes = np.full(256, OTHER, np.uint8)
     members = {BLANK: " \t\r", NEWLINE: "\n", QUOTE: '"', BACKSLASH: "\\", OPEN: "{[",
                CLOSE: "}]", END: end, BORDER: borders}  # fmt: skip
@@ -82,8 +82,8 @@ def _classes(end: str, borders: str) -> np.ndarray:
 
 
 def _table(classes: np.ndarray) -> np.ndarray:
-    """(8, 256) uint8: `TRANSITIONS` for each state and each value of a byte. Bits 0 to 2 are the
-    next state, the higher bits are the action."""
+    """Returns (8, 256) uint8: `TRANSITIONS` for each state and each value of a byte. Bits 0 to 2
+    are the next state, the higher bits are the action."""
     table = np.repeat(np.arange(8, dtype=np.uint8)[:, None], 256, axis=1)
     for state, row in TRANSITIONS.items():
         for kind, (following, action) in row.items():
@@ -96,6 +96,6 @@ OBJECT_TABLE = _table(_classes("}", ",:"))
 
 
 def new_state(at: int) -> np.ndarray:
-    """The memory of a scan that starts at position `at`, after an opening bracket or a border:
-    int64, 6 numbers."""
+    """Returns the memory of a scan that starts at position `at`, after an opening bracket or a
+    border: int64, 6 numbers."""
     return np.array([at, TOP, 0, -1, -1, 0], np.int64)

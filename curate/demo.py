@@ -127,7 +127,7 @@ def _reposted(number: int) -> tuple[bytes, str]:
 
 
 def _tar(number: int) -> bytes:
-    """Make one tar as img2dataset would write it; some samples are broken, like samples from the
+    """Make one tar in the layout of img2dataset; some samples are broken, like samples from the
     web."""
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w", format=tarfile.USTAR_FORMAT) as tar:

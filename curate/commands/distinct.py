@@ -30,7 +30,7 @@ from manifests.step import Executor
 from manifests.storage import parts
 
 READ, WRITTEN = "read", "order"
-"""The kinds of the passes to count: parts of a READ pass hold the records as they were read, parts
+"""The kinds of the passes to count. Parts of a READ pass hold the records as they were read; parts
 of a WRITTEN pass hold the records that are written to the shards."""
 
 

@@ -73,7 +73,8 @@ class FusedSteps(NamedTuple):
 
 
 def joint_images(steps: list[PlannedStep]) -> Images | None:
-    """The decoding size that suits every step: full size if any step needs it, else the largest."""
+    """The decoding size that suits every step: full size if any step needs it, else the largest
+    size."""
     wanted = [images for planned in steps if (images := planned.step.images()) is not None]
     if not wanted:
         return None

@@ -17,6 +17,5 @@ class MediaOptions(NamedTuple):
     limits: Limits
 
     def open(self, images: Images | None = None) -> Media:
-        """Return a Media object that opens media. `images` is the size at which images will be
-        used."""
+        """Return an object that opens media. `images` is the size at which steps use the images."""
         return Media(self.base, self.kept, self.limits, images.min_side if images else None)

@@ -75,7 +75,7 @@ class PlannedStep(NamedTuple):
     def seed(self, recipe_seed: int) -> int:
         """The recipe's seed mixed with the step's name, so that two steps draw different numbers.
 
-        The recipe's seed is used only if the step declares that it needs it, as in its identity.
+        The recipe's seed has an effect only if the step declares that it uses the seed.
         """
         own = recipe_seed if type(self.step).uses_seed else 0
         text = f"{self.name}\0{own}".encode()

@@ -110,8 +110,7 @@ def _sample(reader: Reader, media: MediaOptions, rows: int, failures: list[Failu
 def _head(
     reader: Reader, task: ReadTask, media: MediaOptions, rows: int, failures: list[Failure]
 ) -> pa.Table:
-    """Read the first rows of a split. Inputs among them that cannot be read are added to
-    `failures`."""
+    """Read the first rows of a split, and add the inputs that cannot be read to `failures`."""
     tables = [record.SCHEMA.empty_table()]
     with (
         contextlib.closing(media.open()) as source,

@@ -25,11 +25,10 @@ TASKS_PER_WORKER = 3
 """The number of tasks in flight per worker: enough that no worker is idle, few enough to bound
 memory (our choice)."""
 START_SECONDS = 10
-"""How long to wait for all actors before the first items are assigned, so that each actor gets one
-of them (our choice)."""
+"""The maximum seconds to wait for all actors to start before the first items are assigned, so that
+each actor gets one of them (our choice)."""
 CHECK_SECONDS = 300
-"""If no actor has an item, the nodes of the cluster are checked again after this many seconds (our
-choice)."""
+"""The seconds between checks of the cluster's nodes while no actor has an item (our choice)."""
 OBJECT_STORE_BYTES = 128 << 20
 """The shared memory of a local Ray. It is small because tasks exchange file names, not data (our
 choice)."""
@@ -145,8 +144,8 @@ def _result(reference: Any, item: object) -> Any:
 
 
 def _raised(error: Any) -> Exception:
-    """Return the exception that the work raised in a worker. An exception class of ours is returned
-    as it is; any other exception gets Ray's traceback."""
+    """Return the exception that the work raised in a worker. A CurateError is returned as it is,
+    any other exception with Ray's traceback."""
     cause: Exception = error.cause
     return cause if isinstance(cause, CurateError) else error
 

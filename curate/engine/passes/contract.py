@@ -108,7 +108,7 @@ class Pass(ABC, Generic[T]):
 
     @property
     def title(self) -> str:
-        """A description, for people, of what the pass does."""
+        """A description of what the pass does, shown to the user."""
         return self.name
 
     @property

@@ -45,7 +45,7 @@ class CorpusTask(NamedTuple):
 
 
 class ApplyTask(NamedTuple):
-    """The data of a corpus task that is sent to a worker."""
+    """The data of a corpus task that a worker needs."""
 
     view: PartView
     part: Part

@@ -23,13 +23,13 @@ ENCODED_NAMES = ("jpg", "png", "webp")
 
 
 def image_column(schema: pa.Schema) -> str | None:
-    """The name of Hugging Face's image column; None without one. Its cells are `{bytes, path}`,
-    lists of such structs, or bytes."""
+    """The name of a Hugging Face image column; None if there is no such column. Its cells are
+    `{bytes, path}`, lists of such structs, or bytes."""
     return next((f.name for f in schema if f.name in IMAGE_NAMES and holds_images(f.type)), None)
 
 
 def bytes_column(schema: pa.Schema) -> str | None:
-    """The name of img2dataset's column of encoded images; None if there is no such column."""
+    """The name of an img2dataset column of encoded images; None if there is no such column."""
     types = {field.name: field.type for field in schema}
     return next((name for name in ENCODED_NAMES if is_bytes(types.get(name))), None)
 
@@ -53,9 +53,9 @@ def holds_images(kind: pa.DataType) -> bool:
 
 
 def bytes_and_paths(values: pa.Array) -> tuple[list[memoryview | None], list[str | None]]:
-    """The bytes and the paths of a column's images; None for bytes or a path that is missing.
+    """The bytes and the paths of the images in a column. Missing bytes or paths are None.
 
-    The bytes are not copied: each view points into the column.
+    The bytes are not copied: each view refers to the column's memory.
     """
     if not pa.types.is_struct(values.type):
         return byte_views(values), [None] * len(values)
@@ -82,10 +82,11 @@ def byte_views(values: pa.Array) -> list[memoryview | None]:
 def open_images(
     batch: RowBatch, name: str, media_root: str, context: Context
 ) -> list[OpenedImage | RowError]:
-    """The image of each row of a nested table, from its column `name`, with its Exif orientation.
+    """Opens the image of each row of a nested table, from its column `name`. Also reads the Exif
+    orientation.
 
-    If the column has the bytes of an image, they are copied to a file beside the part. Otherwise
-    its path is opened below `media_root`.
+    If a cell has the bytes of the image, they are copied to a file beside the output part.
+    Otherwise, the image is opened by its path below `media_root`.
     """
     table = batch.table
     if table is not None and name in table.schema.names:

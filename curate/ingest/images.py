@@ -1,4 +1,5 @@
-"""Opens the images of rows and reads their headers; bytes are copied to a file beside the part."""
+"""Opens the images of rows and reads their headers. Image bytes are copied to a file beside the
+output part."""
 
 from __future__ import annotations
 
@@ -13,9 +14,9 @@ from manifests.storage import File
 
 
 class OpenedImage(NamedTuple):
-    """An image whose header could be read: where its bytes are, and its format and size.
+    """An image whose header was read: the location of its bytes, its format, and its size.
 
-    `orientation` is Exif's number from 1 to 8; None if it was not read.
+    `orientation` is the Exif orientation from 1 to 8; None if it was not read.
     """
 
     reference: Reference
@@ -24,14 +25,15 @@ class OpenedImage(NamedTuple):
 
 
 def check_size(size_bytes: int, limits: Limits) -> None:
-    """LimitError for a media file that is larger than `limits.max_bytes`."""
+    """Raises LimitError if a media file is larger than `limits.max_bytes`."""
     if size_bytes > limits.max_bytes:
         fault = f"{size_bytes} bytes is over the limit of {limits.max_bytes}."
         raise LimitError(fault, "", "Raise media.max_bytes or let it go to quarantine.")
 
 
 def open_image(reference: Reference, media: Media) -> OpenedImage | RowError:
-    """The image at a reference. An error is returned, not raised, with the image's uri as place."""
+    """Opens the image at a reference. An error is returned, not raised; it has the image's uri as
+    its place."""
     try:
         size = media.size(reference)
         check_size(size, media.limits)
@@ -43,7 +45,7 @@ def open_image(reference: Reference, media: Media) -> OpenedImage | RowError:
 def keep_image(
     data: memoryview, context: Context, with_orientation: bool = False
 ) -> OpenedImage | RowError:
-    """The image with the bytes `data`, which are copied to a file beside the part.
+    """Copies image bytes to a file beside the output part, and returns the image.
 
     If the bytes are not an image or are over a limit, they are not copied, and the error is
     returned.
@@ -67,7 +69,7 @@ def _header(data: memoryview, media: Media) -> Header:
 def row_failures(
     reader: Reader, file: File, errors: Sequence[tuple[int | str, RowError]]
 ) -> list[Failure]:
-    """A failure for each pair (place in the file, error), in the same order."""
+    """Makes a failure for each pair (place in the file, error), in the same order."""
     return [
         Failure.of(reader.key(file, within), reader.origin(file, within), error)
         for within, error in errors

@@ -1,4 +1,4 @@
-"""Rows of a table joined to images that are already in a folder; nothing is downloaded."""
+"""Finds the images of table rows in a folder to which they were already downloaded."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from manifests.media.header import SUFFIXES
 
 
 class MediaFolder:
-    """Finds images below `media_root` by name. Each subfolder is listed once, when first needed."""
+    """Finds images below `media_root` by name. Each subfolder is listed once, on first use."""
 
     def __init__(self, media_root: str, base: str) -> None:
         self.media_root, self._place = media_root, storage.resolve(base, media_root)
@@ -29,9 +29,10 @@ class MediaFolder:
         self._folders: dict[str, tuple[str, dict[str, str]]] = {}
 
     def find(self, name: str) -> str | None:
-        """The uri of a file. The name may lack the suffix of an image: `a/b` finds `a/b.jpg`.
+        """The uri of the file `name`; the suffix of an image may be omitted: `a/b` finds `a/b.jpg`.
 
-        None if there is no such file. RowError for a path that points outside the folder.
+        Returns None if there is no such file. Raises RowError for a path that points outside the
+        folder.
         """
         folder, _, last = (path_below(name) if "/" in name else name).rpartition("/")
         if folder not in self._folders:
@@ -57,14 +58,14 @@ def _list_folder(place: str) -> dict[str, str]:
 
 @functools.lru_cache(maxsize=1024)
 def _list_local(place: str, modified_ns: int) -> dict[str, str]:
-    """A local folder's files. `modified_ns` is used only as a part of the cache's key, so that a
-    folder that has changed is listed again."""
+    """Lists the files of a local folder. `modified_ns` is only part of the cache key, so that a
+    folder is listed again after it has changed."""
     return _by_stem(os.listdir(place))
 
 
 def _by_stem(names: list[str]) -> dict[str, str]:
-    """File names by name and, for images, also by stem. If several images have the same stem, the
-    stem refers to the first of them in alphabetical order.
+    """Maps each file name to itself and, for images, also the stem to the file name. If several
+    images have the same stem, the stem refers to the first of them in alphabetical order.
 
     `["a.png", "a.jpg"] -> {"a": "a.jpg", "a.jpg": "a.jpg", "a.png": "a.png"}`
     """
@@ -83,7 +84,7 @@ def open_row_images(
     folder: MediaFolder,
     context: Context,
 ) -> list[OpenedImage | RowError]:
-    """The image of each row: the first file that exists, in the order of `templates`.
+    """Opens the image of each row: the first file that exists, in the order of `templates`.
 
     `columns` has the columns that the templates use. `urls` is the column of urls, or None.
     """
@@ -99,8 +100,8 @@ def _locate(
     urls: pa.Array | None,
     folder: MediaFolder,
 ) -> list[str | RowError]:
-    """The uri of each row's image, or an error if no image is found. Each template is tried only on
-    rows whose image was not found by an earlier template."""
+    """The uri of each row's image, or an error if the image was not found. Each template is tried
+    only for rows whose image was not found with an earlier template."""
     rows = len(urls) if urls is not None else len(next(iter(columns.values())))
     found: dict[int, str | RowError] = {}
     tried: dict[int, list[str]] = {row: [] for row in range(rows)}
@@ -121,7 +122,7 @@ def _values(
     urls: pa.Array | None,
     rows: list[int],
 ) -> dict[str, pa.Array]:
-    """The values that the fields of a template have in `rows`, by the name of the field."""
+    """The values of the template fields `names` for the given rows, by field name."""
     chosen = pa.array(np.asarray(rows, np.int64))
     return {
         name: URL_FIELDS[name](urls.take(chosen))

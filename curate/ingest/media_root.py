@@ -14,15 +14,17 @@ ROOT_DESCRIPTION = "folder that the paths start from; null: the file's own folde
 
 
 def check_root(media_root: str, base: str) -> None:
-    """InputError if the folder of images does not exist: the recipe is wrong, not a row."""
+    """Raises InputError if the folder of images does not exist. This is an error of the recipe, not
+    of a row."""
     if not storage.exists(storage.resolve(base, media_root)):
         raise InputError("there is no such folder.", media_root, "Check the setting 'media_root'.")
 
 
 def root_of(media_root: str | None, file: File, base: str) -> str:
-    """The folder that the paths in a file start from: `media_root`, or else the file's own folder.
+    """The folder to which the paths in a file are relative: `media_root` or, if it is None, the
+    file's own folder.
 
-    InputError if `media_root` is set and does not exist.
+    Raises InputError if `media_root` is set and does not exist.
     """
     if media_root is not None:
         check_root(media_root, base)
@@ -34,9 +36,9 @@ def root_of(media_root: str | None, file: File, base: str) -> str:
 
 
 def path_below(path: str) -> str:
-    """A relative path, normalised: `a/./b.jpg` -> `a/b.jpg`.
+    """Normalises a relative path: `a/./b.jpg` -> `a/b.jpg`.
 
-    RowError if it is empty, absolute, a url, or points outside the folder.
+    Raises RowError if the path is empty, absolute, a url, or outside the folder.
     """
     if not path or "\0" in path or "://" in path or path.startswith("/"):
         raise RowError(f"{path!r:.200} is not a path below media_root")
@@ -47,7 +49,7 @@ def path_below(path: str) -> str:
 
 
 def open_below(media_root: str, path: str, media: Media) -> OpenedImage | RowError:
-    """The image at a path below `media_root`. An error is returned, not raised."""
+    """Opens the image at a path below `media_root`. An error is returned, not raised."""
     try:
         return open_image(Reference(storage.join(media_root, path_below(path))), media)
     except RowError as error:

@@ -1,4 +1,4 @@
-"""The columns of a row that have no field of their own in a record, as JSON for `meta`."""
+"""Converts the columns of a row that have no field of their own in a record to JSON for `meta`."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import pyarrow as pa
 
 
 def meta_json(batch: pa.RecordBatch, without: Collection[str | None]) -> pa.Array:
-    """One JSON object for each row, with all columns except the columns in `without` and columns of
-    bytes.
+    """One JSON object for each row, with all columns except binary columns and the columns in
+    `without`.
 
-    Columns `caption`, `uid`, `w` without `caption` -> `{"uid": "a1", "w": 640}`. Null if no column
-    is left.
+    Columns `caption`, `uid`, `w` without `caption` -> `{"uid": "a1", "w": 640}`. The value is null
+    if no column remains.
     """
     rows = json_rows(batch, without)
     if not rows or not rows[0]:
@@ -24,8 +24,8 @@ def meta_json(batch: pa.RecordBatch, without: Collection[str | None]) -> pa.Arra
 
 
 def json_rows(batch: pa.RecordBatch, without: Collection[str | None] = ()) -> list[dict[str, Any]]:
-    """One dict for each row, with values that `to_json` can serialise. It has the same columns as
-    the objects of `meta_json`."""
+    """One dict for each row, with values that `to_json` can serialise. Its keys are those of the
+    objects that `meta_json` makes."""
     names, columns = [], []
     for field, values in zip(batch.schema, batch.columns, strict=True):
         plain = _json_type(field.type)
@@ -38,7 +38,8 @@ def json_rows(batch: pa.RecordBatch, without: Collection[str | None] = ()) -> li
 
 
 def to_json(row: dict[str, Any]) -> str:
-    """A row as JSON. Bytes become base64. Other values become text if JSON has no such type."""
+    """Serialises a row as JSON. Bytes become base64; other values without a JSON type become
+    text."""
     return orjson.dumps(row, default=_as_text).decode()
 
 
@@ -47,10 +48,10 @@ def _as_text(value: object) -> str:
 
 
 def _json_type(kind: pa.DataType) -> pa.DataType | None:
-    """The type that a column is cast to for JSON; None for bytes, which are left out.
+    """The type to which a column is cast for JSON; None for binary columns, which are omitted.
 
-    Times and decimals become text, because Python's dates have no nanoseconds and fewer years than
-    Arrow's.
+    Times and decimals become text, because Python's dates have no nanoseconds and a smaller range
+    of years than Arrow's.
     """
     if isinstance(kind, pa.BaseExtensionType):
         return _json_type(kind.storage_type)

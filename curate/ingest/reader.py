@@ -2,7 +2,7 @@
 
 The fields of a reader are its settings, as for a step. A reader downloads nothing and unpacks no
 archive. Every input in a split becomes a record or a Failure. The docstring of a reader lists the
-inputs that it leaves aside.
+inputs that the reader ignores.
 """
 
 from __future__ import annotations
@@ -21,17 +21,18 @@ from manifests.media.blobs import BlobFile
 from manifests.storage import File
 
 BATCH_ROWS = 4096
-"""Records in one batch of a reader (ours: about a megabyte of references)."""
+"""Number of records in one batch of a reader (our choice: about a megabyte of references)."""
 SPLIT_BYTES = 64 << 20
-"""Bytes of text, or of row groups, in one split (ours: a task takes seconds and little memory)."""
+"""Size of one split in bytes of text or of row groups (our choice: a task takes seconds and little
+memory)."""
 
 
 class Split(NamedTuple):
-    """What one task reads: part of one file, or several complete files.
+    """The input of one task: a range of one file, or several complete files.
 
-    The part goes from `start` to before `stop`, in bytes or in row groups: each reader has its own
-    unit. If `stop` is -1, the part goes to the end of the file. `first` is the number of rows or
-    lines before the part.
+    The range is `start` to `stop` (exclusive), in the unit of the reader: bytes or row groups. If
+    `stop` is -1, the range ends at the end of the file. `first` is the number of rows or lines
+    before the range.
     """
 
     files: tuple[File, ...]
@@ -50,25 +51,27 @@ class Failure(NamedTuple):
 
     @classmethod
     def of(cls, key: str, origin: str, error: CurateError) -> Failure:
-        """The failure for an error.
+        """Makes the failure for an error.
 
-        If a RowError has a place, it is the media file with the fault, and the message names it.
-        The message does not name the place of any other error: `origin` names that file already.
+        The place of a RowError, if it has one, is the media file with the fault, and the message
+        names this file. For any other error, the message does not name the place, because `origin`
+        already does.
         """
         text = str(error) if isinstance(error, RowError) else error.message
         return cls(key, origin, type(error).__name__, text)
 
 
 class ReadBatch(NamedTuple):
-    """Records of a split, in the record schema, and the failures among the same inputs."""
+    """Records of a split, in the record schema, and failures for the inputs that became no
+    record."""
 
     records: pa.Table
     failures: list[Failure]
 
 
 class Context(NamedTuple):
-    """What `read` may use. `base`: the folder that relative uris start from. `media`: opens images
-    and videos. `keep`: the file for bytes that `read` copies out of its input."""
+    """What a reader's `read` may use. `base` is the folder to which uris are relative. `media`
+    opens images and videos. `keep` is the file to which `read` copies bytes from its input."""
 
     base: str
     media: Media
@@ -80,7 +83,8 @@ class Context(NamedTuple):
 
 
 class Head(NamedTuple):
-    """The start of a file, from which `sniff` recognises the format: first bytes, name and size."""
+    """The start of a file, from which `sniff` detects the format: its first bytes, its name and its
+    size."""
 
     file: File
     data: bytes
@@ -93,10 +97,11 @@ class Reader(BaseModel):
 
     version: ClassVar[int] = 1
     renamed: ClassVar[dict[str, str]] = {}
-    """Old name of a setting -> its new name. A recipe with the old name is refused, and the error
-    names the new setting."""
+    """Maps the old name of a setting to its new name. A recipe with the old name is rejected, and
+    the error names the new one."""
     suffixes: ClassVar[tuple[str, ...]] = ()
-    """Suffixes, in lower case, of the files that the reader takes from a folder; empty: all."""
+    """Lower-case suffixes of the files that the reader accepts in a folder. If empty, it accepts
+    all files."""
     modality: ClassVar[str] = "caption"
 
     name: str = Field(
@@ -107,10 +112,10 @@ class Reader(BaseModel):
     @classmethod
     @abstractmethod
     def sniff(cls, head: Head) -> bool:
-        """Whether the start of a file looks like the format that this reader takes."""
+        """Whether the start of a file looks like the format of this reader."""
 
     def list_files(self, base: str) -> list[File]:
-        """The files of the source with one of `suffixes`. InputError if there are none."""
+        """The files of the source with one of `suffixes`. Raises InputError if there are none."""
         where = storage.resolve(base, self.path)
         wanted = tuple(self.suffixes)
         listed = storage.list_files(where)
@@ -126,33 +131,33 @@ class Reader(BaseModel):
         raise InputError("no such file or folder, or nothing in it", self.path, "Check the path.")
 
     def splits(self, file: File, context: Context) -> Iterator[Split]:
-        """The splits of one file. By default the file is one split."""
+        """Yields the splits of one file. By default, the whole file is one split."""
         yield Split((file,))
 
     def groups(self, files: list[File]) -> list[list[File]]:
-        """The files in groups. A reader of many small files reads each group as one split. By
-        default each group has one file, which `splits` may cut."""
+        """Groups the files. A reader of many small files reads each group as one split. By default,
+        each group has one file, which `splits` may cut into several splits."""
         return [[file] for file in files]
 
     @abstractmethod
     def read(self, split: Split, context: Context) -> Iterator[ReadBatch]:
-        """The records and failures of a split, in batches of about BATCH_ROWS."""
+        """Yields the records and failures of a split, in batches of about BATCH_ROWS records."""
 
     def key(self, file: File, within: object) -> str:
         """The key of a record, from which its id is made: `train.json#12`.
 
-        It is the file's name below the source and the record's place in the file, so it does not
-        change when the dataset is moved.
+        The key is the file's name below the source and the record's place in the file, so the key
+        does not change when the dataset is moved.
         """
         return f"{file.name}#{within}"
 
     def origin(self, file: File, within: object) -> str:
-        """Where a record comes from: the file's uri and the place in the file."""
+        """The origin of a record: the file's uri and the place in the file."""
         return f"{file.uri}#{within}"
 
 
 def recipe_uri(pattern: str, where: str, found: str) -> str:
-    """The uri of a listed file in the form of the recipe's path: relative if the path is.
+    """The uri of a listed file, relative if the path in the recipe is relative.
 
     `recipe_uri("data/*.tar", "/base/data/*.tar", "/base/data/a.tar") -> "data/a.tar"`
     """

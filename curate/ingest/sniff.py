@@ -1,4 +1,5 @@
-"""Finds the readers that take a file by its first bytes, and describes the file for messages."""
+"""Finds the readers that accept a file, from its first bytes, and describes the file for
+messages."""
 
 from __future__ import annotations
 
@@ -40,7 +41,8 @@ MAGIC = {
     b"\xff\xfe": "UTF-16 text",
     b"\xfe\xff": "UTF-16 text",
 }
-"""Formats by their first bytes. Images, tars and parquet are recognised by their own parsers."""
+"""Names of formats by their first bytes. Images, tars and parquet files are detected by their own
+parsers."""
 _BOM = b"\xef\xbb\xbf"
 _NOT_TEXT = re.compile(r"[\x00-\x08\x0e-\x1a]")
 _MAX_NAMES = 8
@@ -49,12 +51,12 @@ _MAX_NAMES = 8
 def head(file: File, base: str) -> Head:
     """The first bytes of a file, decompressed if its suffix names a compressed format (`.gz`).
 
-    A compressed tar is not decompressed, because no reader takes it. The uri of the file in the
-    head is complete, not relative to `base`.
+    A compressed tar is not decompressed, because no reader accepts it. The file's uri in the
+    returned head is absolute, not relative to `base`.
     """
     opened = file._replace(uri=storage.resolve(base, file.uri))
     if is_compressed(opened.uri):
-        with contextlib.suppress(InputError):  # if it is broken, describe the bytes
+        with contextlib.suppress(InputError):  # if the file is broken, its compressed bytes are used
             unpacked = next(read_chunks(opened.uri), b"")
             if not tar.is_tar(unpacked):
                 return Head(opened, unpacked)
@@ -64,7 +66,7 @@ def head(file: File, base: str) -> Head:
 
 
 def matching_readers(head: Head, readers: Mapping[str, type[Reader]]) -> list[str]:
-    """The names of the readers that take a file that begins with these bytes."""
+    """The names of the readers that accept a file with this start."""
     return [name for name, reader in readers.items() if reader.sniff(head)]
 
 
@@ -75,9 +77,9 @@ def check(
     base: str,
     readers: Mapping[str, type[Reader]],
 ) -> None:
-    """Raise InputError if a reader does not take a file.
+    """Raises InputError if a reader does not accept a file.
 
-    The error describes the file, and names the readers that take it.
+    The error describes the file and names the readers that accept it.
     """
     start = head(file, base)
     if reader.sniff(start):
@@ -90,8 +92,8 @@ def check(
 
 
 def _fix(head: Head, readers: Mapping[str, type[Reader]]) -> str:
-    """The text that names the readers of a file's content; readers of another suffix are named
-    only if no reader takes both content and suffix."""
+    """The text of an error's fix, which names the readers that accept the file's content. Readers
+    of another suffix are named only if no reader accepts both content and suffix."""
     matching = matching_readers(head, readers)
     name = head.file.name.lower()
     by_suffix = [reader for reader in matching if name.endswith(readers[reader].suffixes or "")]
@@ -175,6 +177,6 @@ def _object(start: bytes) -> str:
 
 
 def _listed(names: list[str]) -> str:
-    """At most _MAX_NAMES of the names, in their order: `a, b, c, ...`."""
+    """Lists the names in their order, at most _MAX_NAMES of them: `a, b, c, ...`."""
     shown = [name if name.isprintable() else repr(name) for name in names[:_MAX_NAMES]]
     return ", ".join(shown) + (", ..." if len(names) > _MAX_NAMES else "")

@@ -56,7 +56,7 @@ def _next(stream: pa.NativeFile) -> bytes:
     try:
         return bytes(stream.read(CHUNK_BYTES))
     except OSError as error:
-        if error.errno is not None:  # the disk or the network, not the data
+        if error.errno is not None:  # an error of the disk or network, not of the data
             raise
         fault = f"the compressed file is broken: {error}."
         raise FileError(fault, fix="Compress or copy it again.") from error

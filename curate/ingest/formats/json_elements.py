@@ -61,7 +61,7 @@ def elements(place: str, start: int = 0, stop: int = -1, first: int = 0) -> Iter
 
 
 def batches(elements: Iterable[Element]) -> Iterator[list[Element]]:
-    """The elements in batches of bounded size."""
+    """Yields the elements in batches of limited size."""
     return in_batches(elements, lambda element: len(element.data))
 
 
@@ -119,7 +119,7 @@ def is_array(place: str) -> bool:
     """Whether a file holds one JSON array; false for JSON lines, even if each line is an array."""
     try:
         start = next(read_chunks(place), b"").lstrip(BOM + BLANKS)
-    except InputError:  # reported when the lines are read
+    except InputError:  # the error is reported when the lines are read
         return False
     first, _, rest = start.partition(b"\n")
     return start.startswith(b"[") and not (rest.strip() and _is_json(first))

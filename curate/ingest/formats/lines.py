@@ -65,7 +65,7 @@ def lines(split: Split, context: Context) -> Iterator[tuple[int, bytes]]:
 
 
 def line_batches(split: Split, context: Context) -> Iterator[list[tuple[int, bytes]]]:
-    """The lines of a split that are not blank, in batches of bounded size."""
+    """Yields the lines of a split that are not blank, in batches of limited size."""
     numbered = ((n, line) for n, line in lines(split, context) if line and not line.isspace())
     return in_batches(numbered, lambda item: len(item[1]))
 

@@ -50,7 +50,7 @@ def open_parquet(file: File, base: str) -> Iterator[pq.ParquetFile]:
                 yield opened
         except (pa.ArrowException, OSError, UnicodeDecodeError, OverflowError) as error:
             if isinstance(error, OSError) and error.errno is not None:
-                raise  # the disk or the network, not the data
+                raise  # an error of the disk or network, not of the data
             fault = " ".join(str(error).split()).rstrip(".")
             raise FileError(
                 f"the parquet file is broken: {fault:.300}.",

@@ -1,1 +1,1 @@
-"""Readers of images with annotated objects: one file for each format."""
+"""Readers of images with annotated objects: one module for each format."""

@@ -1,4 +1,5 @@
-"""Any table of images with boxes, points or polygons, whose columns and space a recipe names."""
+"""A reader of any table of images with boxes, points or polygons. A recipe names the columns and
+the space."""
 
 from __future__ import annotations
 
@@ -41,7 +42,7 @@ SHAPES = ("box", "point", "polygon")
 
 
 class ObjectFields(BaseModel):
-    """The column of the objects, and the names of the fields in it."""
+    """The column that has the objects, and the names of the fields of an object."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -72,17 +73,17 @@ class BoxesTable(AnnotatedTable):
         labels: labels
 
     Each row becomes a record: its image and its objects. `image` is a column of paths below
-    `media_root`, or of Hugging Face images, whose bytes are kept beside the part. The objects are
-    in one column, `objects`, as a list of objects or an object of parallel lists (`{bbox: [...],
-    category: [...]}`); or in columns of equal length: `boxes`, `points`, `polygons`, `labels`,
-    `texts`. In these columns, a single label or text applies to all objects, and a row may have a
-    single box without a list.
+    `media_root`, or of Hugging Face images, whose bytes are copied to a file beside the output
+    part. The objects are in one column, `objects`, as a list of objects or an object of parallel
+    lists (`{bbox: [...], category: [...]}`); or in columns of equal length: `boxes`, `points`,
+    `polygons`, `labels`, `texts`. In these columns, a single label or text applies to all objects,
+    and a row may have a single box without a list.
 
-    `space` declares the coordinates: `xyxy pixel`, `xywh fraction`, `coco`, ... Pixels refer to the
-    image, or to an image of `width` x `height`. Class numbers are replaced by the names in `names`
-    or in the metadata of a Hugging Face table. Other fields of an object become attributes, and
-    other columns go to `meta`. The key of a record is the file's name and the number of the row,
-    from 0, or of the line, from 1.
+    `space` declares the order and unit of the coordinates: `xyxy pixel`, `xywh fraction`, `coco`,
+    ... Pixels refer to the image or, if the row has `width` and `height`, to an image of that size.
+    Class numbers are replaced by the names in `names` or in the metadata of a Hugging Face table.
+    Other fields of an object become attributes, and other columns go to `meta`. The key of a record
+    is the file's name and the number of the row, from 0, or of the line, from 1.
     """
 
     space: SpaceSetting = Field(description="space of the coordinates")
@@ -163,7 +164,7 @@ class BoxesTable(AnnotatedTable):
         return width, height
 
     def _class_names(self, batch: RowBatch) -> dict[int, str]:
-        """The names in the recipe, or in the metadata of a Hugging Face table."""
+        """The class names in the recipe, or else in the metadata of a Hugging Face table."""
         if self.names is not None:
             return dict(enumerate(self.names))
         metadata = (batch.table.schema.metadata if batch.table is not None else None) or {}
@@ -182,18 +183,18 @@ class BoxesTable(AnnotatedTable):
 
     @property
     def _used(self) -> set[str | None]:
-        """The columns that become fields of the record; the others go to `meta`."""
+        """The columns that become fields of the record. All other columns go to `meta`."""
         columns = {getattr(self, setting) for setting in ("image", "text", *_COLUMNS.values())}
         return columns | {self.objects.field if self.objects else None}
 
 
 _COLUMNS = {"box": "boxes", "point": "points", "polygon": "polygons", "label": "labels",
             "text": "texts"}  # fmt: skip
-"""The setting that names the column of each field."""
+"""For each field of an annotation, the setting that names its column."""
 _FIELDS_OF_COLUMNS = ObjectFields(
     field="", box=("box",), point=("point",), polygon="polygon", label="label", text="text"
 )
-"""The fields of the entries that are made from parallel columns."""
+"""The field names of entries that are made from parallel columns."""
 
 
 def _cell(row: dict[str, Any], name: str) -> Any:

@@ -31,20 +31,20 @@ class Coco(CocoLayout):
     Each entry of `images` becomes a record with all its annotations, in file order. An annotation
     becomes an object: the name of its category becomes the label, `bbox` (x y width height in
     pixels) becomes the box, and a `segmentation` of rings becomes the polygon. A run-length mask
-    (RLE, which COCO uses for crowds) is kept in the attribute `rle`. A true `iscrowd`, `id`,
+    (RLE, which COCO uses for crowds) is stored in the attribute `rle`. `iscrowd` (if true), `id`,
     `area`, `keypoints` and all other fields become attributes, unchanged. The other fields of the
     image go to `meta`. If such a field has category ids (LVIS's `neg_category_ids`), a second field
     with the names is added.
 
-    The image is `file_name` below `media_root`, or, without `file_name`, the path of `coco_url`.
-    Leading folders that do not exist are left out: Objects365's `images/v1/patch8/a.jpg` is also
-    found as `a.jpg`.
+    The image is `file_name` below `media_root` or, if there is no `file_name`, the path of
+    `coco_url`. Leading folders that do not exist are removed: Objects365's `images/v1/patch8/a.jpg`
+    is also found as `a.jpg`.
 
-    The key of a record is the file's name and the image's id. An annotation fails without its image
-    (`annotations[7]`) if its image or category does not exist, if it has neither box nor
-    segmentation, or if an earlier annotation has the same id. If a coordinate is not a number, the
-    whole image fails. Each split has a part of `images`. It scans all annotations, but holds only
-    the annotations of its own images in memory.
+    The key of a record is the file's name and the image's id. An annotation fails on its own, and
+    its image does not, with the place `annotations[7]`, if its image or category does not exist, if
+    it has neither box nor segmentation, or if an earlier annotation has the same id. If a
+    coordinate is not a number, the whole image fails. Each split has a range of `images`. Its task
+    scans all annotations, but holds only those of its own images in memory.
     """
 
     own_space: ClassVar[Space] = SPACES["coco"]
@@ -82,8 +82,8 @@ class Coco(CocoLayout):
 
 
 def coco_annotation(entry: dict[str, Any], names: dict[str, str]) -> Annotation:
-    """The annotation in an entry of COCO's `annotations`. `names` has the categories' names by id.
-    RowError if the entry is malformed."""
+    """Makes the annotation of an entry of COCO's `annotations`. `names` has the category names by
+    id. Raises RowError if the entry is malformed."""
     category = id_field(entry, "category_id")
     if category not in names:
         raise RowError(f"no category has the id {category}")
@@ -111,7 +111,8 @@ def _box(value: Any) -> list[float] | None:
 
 
 def _outline(value: Any) -> tuple[list[list[float]] | None, dict[str, Any] | None]:
-    """Returns (rings, mask): the rings (x y x y ...) of a segmentation or its run-length mask."""
+    """Parses a segmentation. Returns (rings, mask), at most one of which is not None: the
+    rings, each x y x y ..., or the run-length mask."""
     if not value:
         return None, None
     if isinstance(value, dict) and {"counts", "size"} <= value.keys():

@@ -19,13 +19,14 @@ from manifests.geometry.space import SPACES, Space
 from manifests.storage import File
 
 MAX_SENTENCES_BYTES = 1 << 20
-"""A larger file of sentences is refused (ours): five sentences have some 500 bytes."""
+"""Largest size of a file of sentences (our choice): five sentences have some 500 bytes."""
 _PHRASE = re.compile(r"\[/EN#(\d+)((?:/[^/\s\]]+)*)\s+([^\[\]]*)\]")
 _ENTITY = re.compile(rb"<nobndbox>|<name>\s*\d+\s*</name>")
 
 
 class Phrase(NamedTuple):
-    """A marked phrase; `start` and `end` count characters of its sentence without marks."""
+    """A marked phrase in a sentence. `start` and `end` are character positions in the sentence
+    without marks."""
 
     start: int
     end: int
@@ -35,21 +36,22 @@ class Phrase(NamedTuple):
 
 
 class Sentence(NamedTuple):
-    """A sentence without marks, and its phrases."""
+    """A sentence with its marks removed, and its phrases."""
 
     text: str
     phrases: list[Phrase]
 
 
 class Flickr30kEntities(FilePerImage):
-    """Flickr30k Entities: `Annotations/*.xml`, and `Sentences/*.txt` in the next folder.
+    """Flickr30k Entities: `Annotations/*.xml`, and `Sentences/*.txt` in the folder beside it.
 
         Annotations/36979.xml   <object><name>12</name><bndbox>...</bndbox></object>
         Sentences/36979.txt     [/EN#12/people A child] plays with [/EN#13/animals a dog] .
 
-    `path` names the XML files. Each becomes a record: its image is `<filename>` below `media_root`,
-    and its text is the first caption. All captions, without marks, go to `meta` under `sentences`,
-    each with its phrases: `start` and `end` in characters, `text`, `entity` and `types`.
+    The setting `path` names the XML files. Each file becomes a record: its image is `<filename>`
+    below `media_root`, and its text is the first caption. All captions, without marks, go to `meta`
+    under `sentences`, each with its phrases: `start` and `end` in characters, `text`, `entity` and
+    `types`.
 
     Each box of each entity becomes an object. Its label is the entity's type (people, clothing,
     ...; the first if there are several), its text is the first phrase of the entity, and its
@@ -112,7 +114,7 @@ class Flickr30kEntities(FilePerImage):
 
 
 def parse_sentence(line: str) -> Sentence:
-    """A sentence without its marks. RowError for a broken mark.
+    """Parses a line, and removes the marks of its phrases. Raises RowError for a malformed mark.
 
     `[/EN#12/people A child] plays` -> `Sentence("A child plays", [Phrase(0, 7, "A child", "12",
     ["people"])])`
@@ -132,7 +134,7 @@ def parse_sentence(line: str) -> Sentence:
 
 
 def _phrases_by_entity(sentences: list[Sentence]) -> dict[str, list[tuple[int, Phrase]]]:
-    """The phrases of each entity, with the number of their sentence, from 0."""
+    """The phrases of each entity, as pairs (index of the sentence from 0, phrase)."""
     phrases: dict[str, list[tuple[int, Phrase]]] = {}
     for number, sentence in enumerate(sentences):
         for phrase in sentence.phrases:
@@ -143,7 +145,8 @@ def _phrases_by_entity(sentences: list[Sentence]) -> dict[str, list[tuple[int, P
 def _entities(
     root: Element, phrases: dict[str, list[tuple[int, Phrase]]]
 ) -> tuple[list[Annotation], list[dict[str, Any]]]:
-    """The annotations, and the fields of the entities without a box."""
+    """Returns the annotations of the entities with boxes, and the fields of the entities without a
+    box."""
     annotations: list[Annotation] = []
     without_box: list[dict[str, Any]] = []
     for number, element in enumerate(root.findall("object")):

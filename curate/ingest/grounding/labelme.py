@@ -21,7 +21,7 @@ from manifests.geometry.space import Space
 from manifests.storage import File
 
 RINGS = {"polygon": 3, "linestrip": 2, "line": 2}
-"""Shapes that become a ring, each with its smallest number of points."""
+"""Shape types that become a ring, and the smallest number of points of each."""
 _EMPTY: tuple[Any, ...] = (None, "", {}, [])
 _BLANKS = b"\xef\xbb\xbf \t\r\n"
 
@@ -34,15 +34,15 @@ class LabelMe(FilePerImage):
 
     Each file becomes a record. Its image is `imagePath` below `media_root`, or else an image with
     the name of the JSON file; folders in `imagePath` are ignored. If neither exists, the image in
-    `imageData` is used, and its bytes are kept beside the part.
+    `imageData` is used, and its bytes are copied to a file beside the output part.
 
-    A rectangle becomes a box, for any order of its corners. A circle becomes the box around the
-    circle, and a mask becomes the box between its two points. A shape `point` becomes a point, and
-    each point of a shape `points` becomes an object. A polygon or a line becomes one ring, although
-    a line is open. The attribute `shape_type` is the kind of the shape, `points` has the points of
-    a circle as they were drawn, and `mask` is the mask image. `group_id`, `flags`, `description`
-    and the other fields of a shape become attributes. Coordinates are pixels of the image as shown,
-    at the size that the file records. The other fields of the file go to `meta`.
+    A rectangle becomes a box; its two corners may be in any order. A circle becomes the box around
+    the circle, and a mask becomes the box between its two points. A shape `point` becomes a point,
+    and each point of a shape `points` becomes an object. A polygon or a line becomes one ring,
+    although a line is open. The attribute `shape_type` is the type of the shape, `points` has the
+    points of a circle as they were drawn, and `mask` is the mask image. `group_id`, `flags`,
+    `description` and the other fields of a shape become attributes. Coordinates are pixels of the
+    image as shown, at the size that the file records. The other fields of the file go to `meta`.
     """
 
     suffixes: ClassVar[tuple[str, ...]] = (".json",)
@@ -109,7 +109,8 @@ def _annotations(shape: Any, number: int) -> Iterator[Annotation]:
 def _drawn(
     kind: str, points: list[Sequence[float]], annotation: Annotation
 ) -> Iterator[Annotation]:
-    """The annotation with the coordinates of a shape; for `points`, one annotation per point."""
+    """Yields the annotation with the coordinates of the shape; for the shape type `points`, one
+    annotation for each point."""
     if kind in RINGS and len(points) >= RINGS[kind]:
         yield annotation._replace(polygon=[[number for point in points for number in point]])
     elif kind in ("rectangle", "mask") and len(points) == 2:

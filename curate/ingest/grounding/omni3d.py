@@ -21,12 +21,13 @@ from manifests.geometry.shown_sizes import TRANSPOSED
 from manifests.geometry.space import Space
 
 BOXES = ("bbox2D_tight", "bbox2D_trunc", "bbox2D_proj")
-"""The fields of a 2D box, in order of preference: annotated by hand; projected and clipped to the
-image; projected. The authors' own loader has the same order (cubercnn/util/math_util.py,
+"""The fields of 2D boxes, in order of preference: annotated by hand; projected and clipped to the
+image; projected. The authors' own loader uses the same order (cubercnn/util/math_util.py,
 `compute_priors`)."""
 TOLERANCE = 0.02
-"""The largest distance of a computed corner from the corner in the file, as a share of the box's
-diagonal; and the largest error of a rotation matrix (ours: the files have rounded numbers)."""
+"""The largest allowed distance between a computed corner and the corner in the file, as a share of
+the box's diagonal; and the largest allowed error of a rotation matrix (our choice: numbers in the
+files are rounded)."""
 _IN_3D = ("bbox3D_cam", "center_cam", "dimensions", "R_cam")
 _USED = ("image_id", "category_id", "category_name", *BOXES, *_IN_3D)
 _SHAPES = {"center_cam": (3,), "dimensions": (3,), "R_cam": (3, 3), "bbox3D_cam": (8, 3)}
@@ -44,22 +45,23 @@ class Omni3d(CocoLayout):
          "categories": [{"id": 3, "name": "car"}]}
 
     Each entry of `images` becomes a record with all its annotations. Its image is `file_path` below
-    `media_root`; leading folders that do not exist are left out. `K` becomes the camera, in pixels
-    of the image as shown. `src_90_rotate`, `src_flagged` and the other fields go to `meta`.
+    `media_root`; leading folders that do not exist are removed. The matrix `K` becomes the camera,
+    in pixels of the image as shown. `src_90_rotate`, `src_flagged` and the other fields go to
+    `meta`.
 
     An annotation becomes an object with `category_name` as the label. Its box is `bbox2D_tight`,
     else `bbox2D_trunc`, else `bbox2D_proj` (corners in pixels), and the attribute `bbox2D` names
-    the field that is used. A box of four times -1 is missing, and the `bbox2D_proj` of an object
-    that is partly behind the camera is not used.
+    the field that is used. A box of four values -1 counts as missing, and the `bbox2D_proj` of an
+    object that is partly behind the camera is not used.
 
     If `valid3D` is true, `box3d` is made of `center_cam`, `dimensions` and `R_cam`. `dimensions`
     are width, height, length, but the axes of a box are length (x), height (y), width (z), so the
-    size is stored in that order; roll, pitch and yaw come from `R_cam`. The eight corners of
-    `bbox3D_cam` must agree, or the annotation fails (`trust: true` accepts it). `valid3D`,
-    `visibility`, `truncation`, `behind_camera`, `lidar_pts`, `segmentation_pts`, `depth_error` and
-    all other fields become attributes, except values of -1, which mean unknown.
+    size is stored in that order; roll, pitch and yaw come from `R_cam`. If the eight corners in
+    `bbox3D_cam` differ from those of this box, the annotation fails, unless `trust` is true.
+    `valid3D`, `visibility`, `truncation`, `behind_camera`, `lidar_pts`, `segmentation_pts`,
+    `depth_error` and all other fields become attributes, except values of -1, which mean unknown.
 
-    Keys, failures and use of memory are the same as for `coco`.
+    Keys, failures and memory use are the same as for the reader `coco`.
     """
 
     own_space: ClassVar[Space] = Space(form="xyxy", unit="pixel")
@@ -93,7 +95,8 @@ class Omni3d(CocoLayout):
 
 
 class _Cuboid(NamedTuple):
-    """The 3D box of an annotation, in metres along the camera's axes; `rotation`: (3, 3)."""
+    """The 3D box of an annotation, in metres along the camera's axes. `rotation` has shape (3,
+    3)."""
 
     centre: np.ndarray
     size: np.ndarray
@@ -134,7 +137,8 @@ def _is_unknown(value: Any) -> bool:
 
 
 def _boxes_3d(entries: Sequence[dict[str, Any]], trust: bool) -> dict[int, list[float] | RowError]:
-    """The `box3d` of each valid annotation, or its error, by the number of the annotation."""
+    """Returns the `box3d` of each valid annotation, or its error, by the index of the
+    annotation."""
     boxes: dict[int, list[float] | RowError] = {}
     cuboids: dict[int, _Cuboid] = {}
     for number, entry in enumerate(entries):
@@ -172,8 +176,8 @@ def _cuboid(entry: dict[str, Any]) -> _Cuboid:
 
 
 def _corner_error(cuboid: _Cuboid, own: np.ndarray) -> RowError | None:
-    """An error if the corners in the file and the corners `own` (8, 3), which are computed from the
-    nine numbers, differ: a corner in one set is far from all corners in the other set."""
+    """Returns an error if a corner in the file is far from all computed corners `own` (8, 3), or a
+    computed corner is far from all corners in the file. Otherwise returns None."""
     if cuboid.corners is None:
         return None
     with np.errstate(over="ignore"):  # the file may have numbers of any size
@@ -190,7 +194,8 @@ def _corner_error(cuboid: _Cuboid, own: np.ndarray) -> RowError | None:
 
 
 def _array(value: Any, shape: tuple[int, ...], name: str) -> np.ndarray:
-    """A field as float64 of a shape. RowError if it has another shape or is not finite."""
+    """Converts a field to a float64 array of the given shape. Raises RowError if the field has
+    another shape or is not finite."""
     try:
         array = np.array(value)
     except ValueError:  # lists of different lengths
@@ -208,8 +213,8 @@ def _shown_size(image: OpenedImage, context: Context) -> tuple[int, int]:
 def _camera(
     value: Any, size: tuple[float, float] | None, shown: tuple[int, int]
 ) -> list[float] | None:
-    """The camera, fx fy cx cy in pixels of the image as shown, from the matrix K (`value`), which
-    is in pixels of an image of `size`."""
+    """The camera, fx fy cx cy, in pixels of the image as shown. `value` is the matrix K, in pixels
+    of an image of `size`."""
     if value is None or _is_unknown(value):
         return None
     matrix = _array(value, (3, 3), "K")

@@ -21,10 +21,10 @@ from manifests.errors import RowError
 from manifests.geometry.space import Space
 
 POINTS = Space(form="xyxy", unit="percent")
-"""The space of PixMo-Points. The data set's card has pixels, but the authors' own loader divides by
-100 (molmo, olmo/data/pixmo_datasets.py and data_formatter.py)."""
+"""The coordinate space of PixMo-Points. The data set's card states pixels, but the authors' own
+loader divides by 100 (molmo, olmo/data/pixmo_datasets.py and data_formatter.py)."""
 COUNT = Space(form="xyxy", unit="pixel")
-"""The space of PixMo-Count, as in the same loader."""
+"""The coordinate space of PixMo-Count, as in the authors' loader (see POINTS)."""
 
 
 class Pixmo(AnnotatedTable):
@@ -34,9 +34,9 @@ class Pixmo(AnnotatedTable):
          "points": [{"x": 12.5, "y": 50.0}], "count": 1}
 
     Each row becomes a record. It has the points of one label on one image, and each point becomes
-    an object. An image has a row for each label. PixMo-Points has a list of `{x, y}`, in percent of
-    the image. PixMo-Count has two lists, `{x: [...], y: [...]}`, in pixels of the annotated image,
-    so a resized copy of it does not match.
+    an object. An image with several labels has several rows. PixMo-Points has a list of `{x, y}`,
+    in percent of the image. PixMo-Count has two lists, `{x: [...], y: [...]}`, in pixels of the
+    annotated image, so a resized copy of it does not match.
 
     Nothing is downloaded: the image is the file below `media_root` that `file` names or, if `file`
     is not set, a file whose name is made from the url (`{url_sha256}`, `{url_md5}`, `{url_name}`)
@@ -66,7 +66,8 @@ class Pixmo(AnnotatedTable):
 
 
 def _is_count(rows: list[dict[str, Any]]) -> bool:
-    """Whether the first row with points has two lists: all rows of a file have one form."""
+    """Whether the rows are PixMo-Count: the first row with points has two lists. All rows of a file
+    have the same form."""
     return isinstance(next((row["points"] for row in rows if row.get("points")), None), dict)
 
 

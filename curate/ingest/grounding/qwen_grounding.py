@@ -37,7 +37,8 @@ from manifests.storage import File
 
 FIX_SPACE = "Set `space` to the space of the coordinates, or leave the sample in quarantine."
 HEAD_BYTES = 1 << 16
-"""In a longer file, the first box may come after the bytes that sniffing looks at (ours)."""
+"""If the start of a file that `sniff` gets is at least this long, the first box may come after it
+(our choice)."""
 
 
 class QwenGrounding(Llava):
@@ -47,12 +48,12 @@ class QwenGrounding(Llava):
           {"from": "human", "value": "<image>Find the dog."},
           {"from": "gpt", "value": "<ref>dog</ref><box>(100,100),(200,200)</box>"}]}
 
-    Files and samples have the same form as for `llava`. The answers are searched for objects: JSON
-    with `bbox_2d`, `point_2d` or `bbox_3d` (Qwen2.5-VL, Qwen3-VL), with or without a fence, as a
-    list or one object; `<ref>` and `<box>` (Qwen-VL), or the special tokens of Qwen2-VL for them;
-    and `<points>` elements (Qwen2.5-VL). They become objects of the record: `label`, coordinates,
-    `text_content` as `text`, and other keys as attributes. The text is kept unchanged. A sample
-    without objects becomes the same record as with `llava`.
+    Files and samples have the same form as for the reader `llava`. The answers are searched for
+    objects: JSON with `bbox_2d`, `point_2d` or `bbox_3d` (Qwen2.5-VL, Qwen3-VL), with or without a
+    code fence, as a list or one object; `<ref>` and `<box>` (Qwen-VL), or the special tokens of
+    Qwen2-VL for them; and `<points>` elements (Qwen2.5-VL). These become objects of the record:
+    `label`, coordinates, `text_content` as `text`, and other keys as attributes. The text is not
+    changed. A sample without objects becomes the same record as with `llava`.
 
     Coordinates are thousandths unless `space` is set. Coordinates of Qwen2.5-VL need `space:
     qwen2.5`, which cannot be detected from a file. A sample fails if the markup of its objects is
@@ -78,7 +79,7 @@ class QwenGrounding(Llava):
         chats = super()._read_batch(file, batch, root, context)
         images: list[AnnotatedImage] = []
         errors: list[PlacedError] = []
-        # Row by row: each answer is a text to be parsed.
+        # This works row by row, because each answer is a text that must be parsed.
         for chat in chats.records.select(["origin", "content", "media"]).to_pylist():
             within = chat["origin"].removeprefix(self.origin(file, ""))
             try:
@@ -130,9 +131,10 @@ def _annotation(parsed: ParsedObject, angles: Angles) -> Annotation:
 def _outside_errors(
     grounded: pa.Table, images: list[AnnotatedImage], space: Space
 ) -> list[PlacedError]:
-    """The errors of samples with a coordinate outside the image, because models give none there.
+    """The errors of samples that have a coordinate outside the image, because models output no such
+    coordinates.
 
-    Thousandths must be at most 1000. Pixels may be outside by a rounding error.
+    Thousandths must be at most 1000. Pixels may be outside the image by a rounding error.
     """
     slack = 0.0 if space.unit == "thousandth" else SLACK
     objects = flat_objects(grounded["objects"])
@@ -153,7 +155,7 @@ def _outside_errors(
 
 
 def _with_objects(chats: pa.Table, grounded: pa.Table, failed: set[str]) -> pa.Table:
-    """The conversations that did not fail. Their modality, media and objects are those of the
+    """The conversations that did not fail. Each gets the modality, media and objects of the
     grounding record with the same origin."""
     grounded_rows = {origin: row for row, origin in enumerate(grounded["origin"].to_pylist())}
     origins = chats["origin"].to_pylist()

@@ -35,12 +35,13 @@ class RefCoco(GroundingReader):
                           "sentences": [{"sent": "left dog", "raw": "Left dog", "sent_id": 10}]}]
         instances.json  {"images": [...], "annotations": [{"id": 70, ...}], "categories": [...]}
 
-    The refs are a Python pickle; only plain data is read from it, and nothing in it is run. Refs
-    refer to annotations in `instances.json`, which has COCO's layout. Each image with refs becomes
-    a record, and each sentence of each ref an object. Its text is `sent` (or `raw`, if `sent` is
-    blank); the annotation gives the label, the box, the polygon and the attributes, as for `coco`;
-    `ref_id`, `ann_id`, `sent_id`, `split`, and `raw` if it differs, become attributes too. The
-    other fields of the image go to `meta`; tokens and proposals are left out.
+    The refs are a Python pickle; only plain data is read from the pickle, and no code in it is run.
+    Refs refer to annotations in `instances.json`, which has COCO's layout. Each image with refs
+    becomes a record, and each sentence of each ref becomes an object. The object's text is `sent`
+    (or `raw`, if `sent` is blank); the annotation gives the label, the box, the polygon and the
+    attributes, as for `coco`; `ref_id`, `ann_id`, `sent_id`, `split`, and `raw` if it differs,
+    become attributes too. The other fields of the image go to `meta`; tokens and proposals are left
+    out.
 
     Images below `media_root` are found in the same way as for `coco`. The key of a record is the
     file's name and the image's id. A ref fails (`refs[7]`) if its annotation or image does not
@@ -91,7 +92,7 @@ class RefCoco(GroundingReader):
 
 
 class _Ref(NamedTuple):
-    """A ref, its place in the file (`refs[7]`), and the id of its annotation."""
+    """A ref: its place in the file (`refs[7]`), the id of its annotation, and its fields."""
 
     within: str
     annotation: str
@@ -99,8 +100,8 @@ class _Ref(NamedTuple):
 
 
 class _Targets(NamedTuple):
-    """The annotations by id, each with the id of its image, and the images by id, that refs refer
-    to. An entry is an error if it is malformed, or if several entries have the same id."""
+    """The annotations and images to which refs refer, by id. Each annotation has the id of its
+    image. A value is an error if the entry is malformed or if several entries have the same id."""
 
     annotations: dict[str, tuple[str, Annotation] | RowError]
     images: dict[str, dict[str, Any] | RowError]
@@ -116,8 +117,8 @@ def _load_refs(data: bytes) -> list[Any]:
 def _refs_by_image(
     refs: list[Any], splits: tuple[str, ...] | None
 ) -> tuple[dict[str, list[_Ref]], list[PlacedError]]:
-    """Returns the refs of the splits by the id of their image, in order of first occurrence, and
-    the errors of malformed refs."""
+    """Returns the refs in `splits` by the id of their image, in order of first occurrence, and the
+    errors of malformed refs."""
     by_image: dict[str, list[_Ref]] = {}
     errors: list[PlacedError] = []
     seen: set[str] = set()
@@ -145,8 +146,8 @@ def _refs_by_image(
 def _read_targets(
     place: str, annotation_ids: set[str], image_ids: set[str]
 ) -> tuple[_Targets, list[PlacedError]]:
-    """Returns the annotations and images with these ids, and the errors of categories, after one
-    pass over each array of `instances.json`."""
+    """Reads each array of `instances.json` once. Returns the annotations and images with the given
+    ids, and the errors of categories."""
     arrays, faults = find_arrays(place, ARRAYS)
     if not set(ARRAYS) <= arrays.keys():
         raise FileError("; ".join(str(error) for _, error in faults), place)
@@ -167,7 +168,8 @@ def _read_targets(
 
 
 def _entries(place: str, array: ByteRange, ids: set[str]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The entries with these ids. Malformed entries are skipped: a ref to such an entry fails."""
+    """Yields (id, entry) for each entry with one of these ids. Malformed entries are skipped: a ref
+    to such an entry fails later."""
     for element in elements(place, *array):
         try:
             entry = as_object(element)
@@ -181,7 +183,8 @@ def _entries(place: str, array: ByteRange, ids: set[str]) -> Iterator[tuple[str,
 def _annotated(
     key: str, refs: Sequence[_Ref], targets: _Targets, root: str, context: Context
 ) -> Iterator[AnnotatedImage]:
-    """The image with the id `key`, and the errors of its refs and sentences."""
+    """Yields the image with the id `key` and its annotations, and the errors of its refs and
+    sentences."""
     annotations: list[Annotation] = []
     for ref in refs:
         for within, annotation in _annotations(ref, key, targets):
@@ -190,7 +193,7 @@ def _annotated(
             else:
                 annotations.append(annotation)
     if not annotations:
-        return  # each ref has its error
+        return  # each ref already has an error
     fields = targets.images[key]
     assert isinstance(fields, dict)
     try:
@@ -219,7 +222,8 @@ def _annotations(
 
 
 def _target(ref: _Ref, image: str, targets: _Targets) -> Annotation:
-    """The annotation of a ref. RowError if it, or its image, does not exist."""
+    """The annotation to which a ref refers. Raises RowError if the annotation or its image does not
+    exist."""
     fields = targets.images.get(image, RowError(f"no image has the id {image}"))
     missing = RowError(f"no annotation has the id {ref.annotation}")
     found = targets.annotations.get(ref.annotation, missing)
@@ -236,7 +240,7 @@ def _target(ref: _Ref, image: str, targets: _Targets) -> Annotation:
 
 
 def _with_sentence(target: Annotation, sentence: Any, ref: _Ref) -> Annotation:
-    """The annotation of a ref with a sentence as its text."""
+    """The annotation `target` of a ref, with a sentence of the ref as its text."""
     if not isinstance(sentence, dict):
         raise RowError(f"{sentence!r:.80} is not a sentence")
     given = {name: _json_value(sentence, name) for name in ("sent", "raw", "sent_id")}
@@ -250,8 +254,8 @@ def _with_sentence(target: Annotation, sentence: Any, ref: _Ref) -> Annotation:
 
 
 def _json_value(holder: dict[str, Any], name: str) -> str | int | None:
-    """A field, if JSON can hold it: valid text, a number of up to 63 bits, or None. RowError for
-    any other value that the pickle may have."""
+    """The value of a field that JSON can represent: valid text, an integer of up to 63 bits, or
+    None. Raises RowError for any other value in the pickle."""
     value = holder.get(name)
     if isinstance(value, str):
         with contextlib.suppress(UnicodeEncodeError):  # half of a surrogate pair

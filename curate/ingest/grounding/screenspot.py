@@ -23,7 +23,7 @@ from manifests.errors import RowError
 from manifests.geometry.space import SPACES, Space
 
 KIND, PRO_KIND = "data_type", "ui_type"
-"""The field with the kind of element (text, icon) in ScreenSpot and in ScreenSpot-Pro."""
+"""The fields with the type of an element (text, icon) in ScreenSpot and in ScreenSpot-Pro."""
 
 
 class ScreenSpot(AnnotatedTable):

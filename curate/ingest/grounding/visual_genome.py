@@ -27,14 +27,16 @@ from manifests.media import Media
 from manifests.storage import File
 
 FOLDERS = ("VG_100K", "VG_100K_2", "")
-"""Folders of the images below media_root, as in the two archives of Visual Genome."""
+"""The folders below `media_root` that may have the images, as in the two archives of Visual
+Genome."""
 SPLIT_BYTES = 16 << 20
-"""Bytes of text in a split (ours): some thousand images, each of which has to be opened."""
+"""Size of a split in bytes of text (our choice): some thousand images, each of which must be
+opened."""
 LISTS = ("regions", "objects")
 
 
 class VisualGenome(GroundingReader):
-    """Visual Genome: `region_descriptions.json` or `objects.json`, recognised by its content.
+    """Visual Genome: `region_descriptions.json` or `objects.json`, told apart by its content.
 
         [{"id": 7, "regions": [{"region_id": 1, "image_id": 7, "phrase": "a brown dog",
                                 "x": 64, "y": 48, "width": 64, "height": 48}]}]
@@ -52,8 +54,8 @@ class VisualGenome(GroundingReader):
     to `meta`.
 
     The key of a record is the file's name and the number of the element, from 0. A region without a
-    phrase, an object without a name, and a region or object without its four numbers fail without
-    their image (`12.regions[3]`).
+    phrase, an object without a name, and a region or object without its four numbers fail on their
+    own, with a place such as `12.regions[3]`; their image does not fail.
     """
 
     suffixes: ClassVar[tuple[str, ...]] = SUFFIXES
@@ -97,7 +99,8 @@ class VisualGenome(GroundingReader):
 
 
 def _read_image_data(place: str | None) -> dict[str, dict[str, Any]]:
-    """The entries of image_data.json by image id: 20 MB of text for all of Visual Genome."""
+    """The entries of `image_data.json` by image id. For all of Visual Genome, they are 20 MB of
+    text."""
     entries: dict[str, dict[str, Any]] = {}
     for element in elements(place) if place else ():
         try:
@@ -111,7 +114,8 @@ def _read_image_data(place: str | None) -> dict[str, dict[str, Any]]:
 def _annotated(
     element: Element, root: str, image_data: dict[str, dict[str, Any]], media: Media
 ) -> Iterator[AnnotatedImage]:
-    """The image of an element, and the errors of its regions or objects."""
+    """Yields the image of an element with its annotations, and the errors of its regions or
+    objects."""
     annotations: list[Annotation] = []
     try:
         entry = as_object(element)
@@ -135,7 +139,8 @@ def _annotated(
 
 
 def _open(root: str, key: str, media: Media) -> OpenedImage | RowError:
-    """The image with the id `key`, or an error that names its path in the first of FOLDERS."""
+    """Opens the image with the id `key`. If it is in none of FOLDERS, the error names its path in
+    the first."""
     for folder in FOLDERS:
         path = "/".join([*([folder] if folder else []), f"{key}.jpg"])
         if storage.size_and_stamp(media.resolve(storage.join(root, path))) is not None:
@@ -180,5 +185,6 @@ def _box(fields: Any, image: str) -> tuple[list[float], dict[str, Any]]:
 
 
 def _not_empty(fields: dict[str, Any]) -> dict[str, Any]:
-    """The fields with a value: most `synsets` and `merged_object_ids` are empty lists."""
+    """The fields whose value is not empty: most `synsets` and `merged_object_ids` are empty
+    lists."""
     return {name: value for name, value in fields.items() if value not in ([], None)}

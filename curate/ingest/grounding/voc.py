@@ -77,8 +77,8 @@ def annotation_root(data: bytes, file: File) -> Element:
 
 
 def size_of(root: Element) -> tuple[float, float] | None:
-    """Width and height from `<size>`; None if there is no `<size>`. RowError for other text than a
-    number."""
+    """The width and height from `<size>`; None if there is no `<size>`. Raises RowError if one is
+    not a number."""
     size = root.find("size")
     if size is None:
         return None
@@ -86,8 +86,8 @@ def size_of(root: Element) -> tuple[float, float] | None:
 
 
 def box_of(holder: Element, what: str) -> list[float]:
-    """x1 y1 x2 y2 from the elements of `<bndbox>`, which may be in any order. `what` is the name of
-    the object in errors."""
+    """The box x1 y1 x2 y2 from the elements of `<bndbox>`, which may be in any order. `what` names
+    the object in error messages."""
     box = holder.find("bndbox")
     if box is None:
         raise RowError(f"{what} has no <bndbox>.", fix="Add one, or remove the object.")
@@ -103,7 +103,7 @@ def _number(holder: Element, tag: str) -> float:
 
 
 def _annotations(element: Element, number: int) -> Iterator[Annotation]:
-    """The annotation of an `<object>`, then the annotations of its parts."""
+    """Yields the annotation of an `<object>`, then the annotations of its parts."""
     yield _annotation(element, f"object {number}", ("part",), {})
     for part in element.findall("part"):
         yield _annotation(part, f"a part of object {number}", (), {"part_of": number})

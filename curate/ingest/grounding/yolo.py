@@ -33,7 +33,7 @@ class Yolo(FilePerImage):
     Coordinates are fractions of the image's sides. Each file becomes a record; an empty file is an
     image without objects. After the class, a line has four numbers (a box), five (a box and its
     confidence, which becomes an attribute) or at least three points (a polygon; an oriented box is
-    a polygon of four points). Lines of poses look like polygons and are not supported: a
+    a polygon of four points). Lines with pose keypoints look like polygons and are not supported: a
     `data.yaml` with `kpt_shape` is refused.
 
     The image has the name of the label file and is looked for below `media_root`. Without
@@ -62,7 +62,8 @@ class Yolo(FilePerImage):
         return [file for file in files if file.name.rpartition("/")[2] not in FILES]
 
     def groups(self, files: list[File]) -> list[list[File]]:
-        """Groups with the empty files last, because sniffing looks at a source's first file."""
+        """Groups the files, with empty files last, because format detection reads a source's first
+        file."""
         groups = super().groups(files)
         return [sorted(group, key=lambda file: file.size < _MIN_LINE_BYTES) for group in groups]
 
@@ -94,7 +95,8 @@ class Yolo(FilePerImage):
 
 
 def _annotation(line: str, number: int, names: dict[int, str]) -> Annotation:
-    """`0 0.15 0.15 0.1 0.1` -> `Annotation("dog", box=[0.15, 0.15, 0.1, 0.1])`."""
+    """Parses a line of a label file: `0 0.15 0.15 0.1 0.1` -> `Annotation("dog", box=[0.15, 0.15,
+    0.1, 0.1])`."""
     first, *words = line.split()
     try:
         numbers = [float(word) for word in words]
@@ -109,7 +111,8 @@ def _annotation(line: str, number: int, names: dict[int, str]) -> Annotation:
 
 
 def _shape(numbers: list[float]) -> dict[str, Any]:
-    """The numbers of a line as fields of an annotation."""
+    """Converts the numbers of a line (without the class) to the fields of an annotation: a box or a
+    polygon."""
     if len(numbers) == 4:
         return {"box": numbers}
     if len(numbers) == 5:

@@ -1,4 +1,5 @@
-"""Finds an image whose path starts with folders that a copy of the data set may lack."""
+"""Finds an image by the end of its path, because a copy of the data set may lack leading
+folders."""
 
 from __future__ import annotations
 
@@ -10,10 +11,11 @@ from manifests.media import Media, Reference
 
 
 def image_by_path_end(root: str, path: str, media: Media) -> OpenedImage | RowError:
-    """The image at `path` below `root`. If there is none, leading folders are removed one by one.
+    """Opens the image at `path` below `root`. If it does not exist, leading folders are removed one
+    by one.
 
-    For `images/v1/patch8/a.jpg` it tries that path, then `v1/patch8/a.jpg`, `patch8/a.jpg` and
-    `a.jpg`.
+    For `images/v1/patch8/a.jpg` the function tries that path, then `v1/patch8/a.jpg`,
+    `patch8/a.jpg` and `a.jpg`.
     """
     try:
         names = path_below(path).split("/")

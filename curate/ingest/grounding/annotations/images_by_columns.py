@@ -1,4 +1,4 @@
-"""Opens the image of each row of a table, by a file name that is made of the row's columns."""
+"""Opens the image of each row of a table, whose file name is made from the row's columns."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ def images_by_columns(
     context: Context,
     place: str,
 ) -> list[OpenedImage | RowError]:
-    """The image of each row in `folder`: the first file that exists, in the order of `files`.
+    """Opens the image of each row in `folder`: the first existing file, in the order of the
+    templates `files`.
 
-    If `files` is None, the usual names (USUAL_FILES) are tried, such as the key of the row or a
-    digest of the column `url`. `place` is the file of the rows, for errors.
+    If `files` is None, the usual templates (USUAL_FILES) are tried, such as the key of the row or a
+    digest of the column `url`. `place` names the file of the rows in error messages.
     """
     if not rows:
         return []
@@ -38,7 +39,7 @@ def images_by_columns(
 
 
 def _templates(files: Files | None, known: set[str], place: str) -> list[Template]:
-    """The templates of the recipe, or else the usual templates whose columns exist."""
+    """The templates of the recipe; if it has none, the usual templates whose columns exist."""
     if files is not None:
         templates = [Template(file) for file in files]
         for template in templates:

@@ -1,4 +1,4 @@
-"""The table of grounding records: columns of images, and the column `objects`."""
+"""Makes the table of grounding records: the columns of images, and the column `objects`."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Units(NamedTuple):
 def record_table(
     reader: Reader, file: File, images: Sequence[ReadyImage], units: Units
 ) -> pa.Table:
-    """A record for each image, in the record's schema."""
+    """Makes one record for each image, in the record schema."""
     annotated = [image.annotated for image in images]
     base = record.captions(
         reader.name,
@@ -78,7 +78,7 @@ def _attributes(annotation: Annotation) -> str | None:
 
 
 def _with_gaps(values: np.ndarray, has: list[bool]) -> np.ndarray:
-    """The values in the rows where `has` is true, and nan in the other rows.
+    """Puts the values in the rows where `has` is true, and nan in the other rows.
 
     `_with_gaps([[1, 2]], [False, True]) -> [[nan, nan], [1, 2]]`
     """

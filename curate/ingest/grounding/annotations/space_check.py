@@ -1,6 +1,6 @@
-"""Checks whether coordinates contradict their declared space, and finds spaces that fit.
+"""Checks whether coordinates contradict their declared coordinate space, and finds spaces that fit.
 
-All thresholds here are ours.
+All thresholds here are our choice.
 """
 
 from __future__ import annotations
@@ -14,24 +14,26 @@ from manifests.errors import InputError
 from manifests.geometry.space import UNITS, Form, Space, Unit, boxes_to_units, points_to_units
 
 SLACK = 10.0
-"""Units (thousandths of a side) by which a box may be outside its image, or inverted, because
+"""Units (thousandths of a side) by which a box may extend beyond its image or be inverted, because
 annotators round."""
 MAX_WRONG_SHARE = 0.25
-"""If a larger share of boxes is wrong, the space is wrong; otherwise, these annotations are."""
+"""If more than this share of boxes is wrong, the coordinate space is wrong; otherwise, only those
+boxes are."""
 MAX_FITTING_SHARE = 0.01
-"""A space fits if at most this share of boxes is wrong in it."""
+"""A coordinate space fits if at most this share of boxes is wrong in it."""
 MIN_BOXES = 3
-"""If there are fewer boxes, inverted boxes are not evidence against the space."""
+"""Inverted boxes are evidence against the space only if there are at least this many boxes."""
 CORNER, MIN_IN_CORNER, LARGE_SIDE = 250.0, 50, 400
-"""If at least 50 boxes are on large images (shorter side, pixels), and all are in the first quarter
-of both sides (units), the coordinates have a smaller scale."""
+"""If there are at least MIN_IN_CORNER boxes on large images (shorter side of LARGE_SIDE pixels or
+more), and all boxes are within CORNER units of the upper left corner, the coordinates have a
+smaller scale."""
 
 ToUnits = Callable[[np.ndarray, np.ndarray, Space], np.ndarray]
 
 
 class Coordinates(NamedTuple):
-    """Boxes (n, 4) or points (n, 2) as a file has them; the sizes of their images (n, 2), and the
-    numbers of their rows (n,)."""
+    """Boxes (n, 4) or points (n, 2) as in the file, the sizes of their images (n, 2), and their row
+    numbers (n,)."""
 
     values: np.ndarray
     sizes: np.ndarray
@@ -47,7 +49,7 @@ class Coordinates(NamedTuple):
 
 
 def check_space(coordinates: Coordinates, space: Space, place: str, names: Sequence[str]) -> None:
-    """InputError if the coordinates of a file contradict the space.
+    """Raises InputError if the coordinates of a file contradict the declared space.
 
     The error names the file (`place`), the first wrong rows (`names` has the name of each row), and
     the spaces that would fit.
@@ -72,8 +74,8 @@ def check_space(coordinates: Coordinates, space: Space, place: str, names: Seque
 
 
 def is_impossible(units: np.ndarray) -> np.ndarray:
-    """(n,) bool: boxes or points that are not finite, are inverted, or are outside the image by
-    more than its size.
+    """Returns (n,) bool: true for boxes or points that are not finite, are inverted, or are outside
+    the image by more than its size.
 
     `is_impossible([[0, 0, 1000, 1000], [500, 0, 100, 9], [0, 0, 2500, 9]]) -> [False, True, True]`
     """
@@ -90,7 +92,8 @@ def _is_inverted(units: np.ndarray) -> np.ndarray:
 
 
 def _is_wrong(units: np.ndarray) -> np.ndarray:
-    """(n,) bool: boxes or points that are outside the image, or inverted."""
+    """Returns (n,) bool: true for boxes or points that are outside the image, and for inverted
+    boxes."""
     inside: np.ndarray = np.all((units >= -SLACK) & (units <= UNITS + SLACK), axis=1)
     wrong: np.ndarray = ~inside | _is_inverted(units)
     return wrong
@@ -104,7 +107,8 @@ def _contradicts(units: np.ndarray, wrong: np.ndarray) -> bool:
 
 
 def _in_corner(coordinates: Coordinates, units: np.ndarray, space: Space) -> bool:
-    """Whether all coordinates are so near the upper left corner that they have a smaller scale."""
+    """Whether all coordinates are so close to the upper left corner that they must have a smaller
+    scale."""
     if space.unit != "fraction" and len(units) >= MIN_BOXES and coordinates.values.max() <= 1:
         return True
     on_large = units[coordinates.sizes.min(axis=1) >= LARGE_SIDE]
@@ -112,7 +116,8 @@ def _in_corner(coordinates: Coordinates, units: np.ndarray, space: Space) -> boo
 
 
 def _other_spaces(coordinates: Coordinates, space: Space) -> Iterator[Space]:
-    """The other spaces. Spaces that differ in only one property come first."""
+    """Yields all spaces except `space`. Spaces that differ from it in only one property come
+    first."""
     is_boxes = coordinates.what == "boxes"
     forms = get_args(Form) if is_boxes else ("xyxy", "yxyx")
     own = space.form if is_boxes else ("yxyx" if space.y_first else "xyxy")
@@ -122,7 +127,7 @@ def _other_spaces(coordinates: Coordinates, space: Space) -> Iterator[Space]:
 
 
 def _fits(coordinates: Coordinates, space: Space) -> bool:
-    """Whether nearly all coordinates are right in a space, and are spread over the images."""
+    """Whether nearly all coordinates are valid in a space and are spread over the images."""
     units = coordinates.to_units(coordinates.values, coordinates.sizes, space)
     return bool(_is_wrong(units).mean() <= MAX_FITTING_SHARE and units.max() >= 2 * CORNER)
 

@@ -1,1 +1,1 @@
-"""Readers: files in the layouts that datasets already have, turned into records."""
+"""Readers, which turn files in the existing layouts of datasets into records."""

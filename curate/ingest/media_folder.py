@@ -50,7 +50,7 @@ def _list_folder(place: str) -> dict[str, str]:
         with storage.storage_errors(place):
             selector = pafs.FileSelector(path, allow_not_found=True)
             return _by_stem([info.base_name for info in system.get_file_info(selector)])
-    if not os.path.isdir(place):  # a row may name a folder that does not exist
+    if not os.path.isdir(place):  # the row names a folder that does not exist
         return {}
     with storage.storage_errors(place):
         return _list_local(place, os.stat(place).st_mtime_ns)

@@ -42,7 +42,7 @@ class Split(NamedTuple):
 
 
 class Failure(NamedTuple):
-    """An input that could not become a record. `error` is the name of the error's class."""
+    """An input that could not be made into a record. `error` is the name of the error's class."""
 
     key: str
     origin: str

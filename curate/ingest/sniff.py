@@ -56,7 +56,7 @@ def head(file: File, base: str) -> Head:
     """
     opened = file._replace(uri=storage.resolve(base, file.uri))
     if is_compressed(opened.uri):
-        with contextlib.suppress(InputError):  # if the file is broken, its compressed bytes are used
+        with contextlib.suppress(InputError):  # a broken file: describe its raw bytes
             unpacked = next(read_chunks(opened.uri), b"")
             if not tar.is_tar(unpacked):
                 return Head(opened, unpacked)

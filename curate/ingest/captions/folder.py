@@ -1,4 +1,4 @@
-"""Folders of images, each with its caption in a file of the same name beside it."""
+"""Reads folders of images. Each image has its caption in a file of the same name beside it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hugging Face parquet: images in structs, with captions or conversations about them."""
+"""Reads Hugging Face parquet files with images in structs, and captions or conversations."""
 
 from __future__ import annotations
 

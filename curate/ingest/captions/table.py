@@ -1,4 +1,4 @@
-"""Any table of captions and paths: JSON lines, CSV, TSV with a header, or parquet."""
+"""Reads any table of captions and image paths: JSON lines, CSV, TSV with a header, or parquet."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class Table(Reader):
         if _is_parquet(file):
             return parquet.row_group_splits(file, context)
         if layout_of(file, context).kind == "csv":
-            return iter([Split((file,))])  # a quoted field may hold a newline
+            return iter([Split((file,))])  # one split: a quoted field may contain a newline
         return line_splits(file, context)
 
     def read(self, split: Split, context: Context) -> Iterator[ReadBatch]:

@@ -1,4 +1,5 @@
-"""Tables of two columns without a header, a url and a caption: CC3M, CC12M and the like."""
+"""Reads tables of two columns, url and caption, usually without a header: CC3M, CC12M and
+similar."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ class WebDataset(Reader):
     def splits(self, file: File, context: Context) -> Iterator[Split]:
         starts = [0]
         if file.size > SPLIT_TAR_BYTES:
-            with contextlib.suppress(InputError):  # `read` reports it
+            with contextlib.suppress(InputError):  # `read` reports the error
                 starts = _cuts(tar.open_tar(context.media.resolve(file.uri)))
         for start, stop in pairwise([*starts, -1]):
             yield Split((file,), start, stop)

@@ -53,7 +53,7 @@ def elements(place: str, start: int = 0, stop: int = -1, first: int = 0) -> Iter
             yield Element(0, start, start, b"", error.fault)
             return
     for element in pieces(chunks, start, first, is_array=True):
-        ends_at_border = element.fault and element.stop == stop  # not a fault in a split
+        ends_at_border = element.fault and element.stop == stop  # in a split, this is not a fault
         if not ends_at_border:
             yield element
         elif element.start < stop:
@@ -116,7 +116,7 @@ def _object_pieces(chunks: Iterator[bytes]) -> Iterator[Element]:
 
 
 def is_array(place: str) -> bool:
-    """Whether a file holds one JSON array; false for JSON lines, even if each line is an array."""
+    """Whether a file is one JSON array. False for JSON lines, even if each line is an array."""
     try:
         start = next(read_chunks(place), b"").lstrip(BOM + BLANKS)
     except InputError:  # the error is reported when the lines are read

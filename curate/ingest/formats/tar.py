@@ -159,7 +159,7 @@ def _member(
     """Returns the member whose headers begin at `start` (None if it is not a file), and the
     position of the next member's headers."""
     at, size = start, size_of(header, start)
-    if header[156] == _PLAIN:  # nearly all members: the code below is for other kinds
+    if header[156] == _PLAIN:  # nearly all members; the code below handles other types
         name, offset = name_of(header), start + BLOCK
         if offset + size <= end:
             return Member(name, offset, size, start), offset + size + (-size & 511)

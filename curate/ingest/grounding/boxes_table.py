@@ -80,10 +80,11 @@ class BoxesTable(AnnotatedTable):
     and a row may have a single box without a list.
 
     `space` declares the order and unit of the coordinates: `xyxy pixel`, `xywh fraction`, `coco`,
-    ... Pixels refer to the image or, if the row has `width` and `height`, to an image of that size.
-    Class numbers are replaced by the names in `names` or in the metadata of a Hugging Face table.
-    Other fields of an object become attributes, and other columns go to `meta`. The key of a record
-    is the file's name and the number of the row, from 0, or of the line, from 1.
+    ... Pixels refer to the image or, if `width` and `height` are set, to an image of the size in
+    these columns. Class numbers are replaced by the names in `names` or in the metadata of a
+    Hugging Face table. Other fields of an object become attributes, and other columns go to `meta`.
+    The key of a record is the file's name and the number of the row, from 0, or of the line, from
+    1.
     """
 
     space: SpaceSetting = Field(description="space of the coordinates")

@@ -109,7 +109,7 @@ def _json_fields(data: bytes | memoryview) -> dict[str, Any]:
 def _dump(value: Any) -> str:
     try:
         return orjson.dumps(value).decode()
-    except TypeError as error:  # nested deeper than orjson can write
+    except TypeError as error:  # orjson cannot write such deep nesting
         fault = f"json: the fields cannot be stored: {error}."
         raise RowError(fault, "", "Nest the fields less deeply.") from None
 

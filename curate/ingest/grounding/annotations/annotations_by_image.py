@@ -125,5 +125,5 @@ def _first_of_repeated(hashes: array[int]) -> dict[int, int]:
     repeated = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
     if not len(repeated):
         return {}
-    places = np.flatnonzero(np.isin(values, repeated))[::-1]  # reversed, so that the first occurrence is used
+    places = np.flatnonzero(np.isin(values, repeated))[::-1]  # the first one wins
     return dict(zip(values[places].tolist(), places.tolist(), strict=True))

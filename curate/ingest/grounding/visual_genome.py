@@ -36,7 +36,7 @@ LISTS = ("regions", "objects")
 
 
 class VisualGenome(GroundingReader):
-    """Visual Genome: `region_descriptions.json` or `objects.json`, told apart by its content.
+    """Visual Genome: `region_descriptions.json` or `objects.json`, detected from its content.
 
         [{"id": 7, "regions": [{"region_id": 1, "image_id": 7, "phrase": "a brown dog",
                                 "x": 64, "y": 48, "width": 64, "height": 48}]}]

@@ -23,7 +23,8 @@ does not contain them."""
 
 
 def read_cameras(path: str) -> CamerasByName:
-    """Returns all cameras of a file. Raises InputError if the file does not have this form.
+    """Returns all cameras of a file. Raises InputError if the file has another form than this
+    example:
 
     `{"a.jpg": {"fx": 500, "fy": 500, "cx": 320, "cy": 240}}` becomes
     `{"a.jpg": (500, 500, 320, 240, nan, nan)}`.

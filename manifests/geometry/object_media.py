@@ -11,8 +11,8 @@ from manifests.record.objects import Objects
 
 
 def object_media(objects: Objects, media: pa.Array | pa.ChunkedArray) -> np.ndarray:
-    """Returns (n,) int64: the index of each object's medium among all media of the batch; -1 if
-    none.
+    """Returns (n,) int64: the index of each object's medium among all media of the batch; -1 if the
+    object has no medium.
 
     If an object has no `media` index and its record has exactly one medium, the object belongs to
     that medium. If the index is out of range in the record, the result is -1.

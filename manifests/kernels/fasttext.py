@@ -41,8 +41,8 @@ def predict(texts: pa.Array, model: FastTextModel) -> tuple[np.ndarray, np.ndarr
     """Returns the number of the most probable label of each text (int32), and the probability of
     this label (float32).
 
-    A newline counts as a space, so a text is one line. If the model has no end of line, a text
-    without any known word has label -1 and probability 0.
+    A newline counts as a space, so a text is one line. If the model has no word for the end of a
+    line, a text without any known word has label -1 and probability 0.
 
     ["Ein Hund"] -> [7], [0.98], if model.labels[7] is "de"
     """
@@ -104,7 +104,8 @@ def _product(weights: np.ndarray, hidden: np.ndarray, norm: np.float32) -> np.fl
 
 @inlined
 def _chance_of_right(product: np.float32) -> np.float32:
-    """Returns the probability of the right child of a tree node, from the node's product."""
+    """Returns the probability of the right child of a tree node. `product` is the dot product for
+    the node."""
     return np.float32(1.0 / np.float64(np.float32(1) + np.exp(-product)))
 
 

@@ -18,8 +18,8 @@ _1 = np.uint64(1)
 
 
 class Partitioned:
-    """Entries sorted by the range of their key. Range r has the entries starts[r] to starts[r + 1]
-    - 1."""
+    """Entries sorted by the range of their key. The entries starts[r] to starts[r + 1] - 1 have
+    keys in range r."""
 
     def __init__(self, rows: int, words: int, ranges: int) -> None:
         self.starts = np.zeros(ranges + 1, np.int64)

@@ -64,7 +64,7 @@ def close_pairs(
     """Finds pairs of entries that share a key and differ in at most `distance` bits.
 
     Returns the pairs, (k, 2) int64, and the number of bits in which each pair differs, (k,) uint8.
-    It is the lower of two numbers: with the images as they are, and with one image mirrored.
+    This number is the lower of two: with both images as they are, and with one image mirrored.
     `keys`, `hashes` and `mirrors` are (n,) uint64, sorted by key.
 
     If several images are equal, mirrored or not, only the first is compared, and the other images

@@ -46,8 +46,8 @@ def empty_slots(max_hashes: int) -> np.ndarray:
 
 @inlined
 def slot_of(slots: np.ndarray, bits: int, entry: np.uint64) -> np.uint64:
-    """Returns the index of the slot that has an entry (set number and hash); if no slot has it, the
-    index of the free slot for it."""
+    """Returns the index of the slot that contains an entry (set number and hash). If no slot
+    contains it, returns the index of the free slot for the entry."""
     last = (_ONE << np.uint64(bits)) - _ONE
     slot = (entry << _32 >> _32) * _SPREAD >> (_64 - np.uint64(bits))
     while slots[slot] != entry and slots[slot] >> _32 == entry >> _32:

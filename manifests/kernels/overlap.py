@@ -1,4 +1,4 @@
-"""Finds, for each text, the item that shares most n-grams with it, among many items.
+"""Finds, for each text, the item that shares the most n-grams with the text, among many items.
 
 Texts are split into windows of tokens that are shorter than an n-gram. Each window has a 32-bit
 hash (`shingles`). The hashes of at least two windows that cover an n-gram are combined to a key of
@@ -33,12 +33,12 @@ _BLOCK_BYTES = 1 << 20
 class Grams(NamedTuple):
     """A table of the n-grams of all items, in which the n-grams of a text are looked up.
 
-    - `window`: tokens in a window. - `spans`: the lengths of n-grams, counted in windows (2 or
-    more), ascending. - `first`: a Bloom filter of the windows that start an n-gram; the upper bits
-    and the lower bits of a window's hash set one bit each. - `keys`: the keys of all n-grams,
-    ascending; keys whose upper `bits` are i begin at `starts[i]`. - `items[bounds[g] : bounds[g +
-    1]]`: the items that have n-gram g, ascending. - `totals`: how many n-grams each item has; 0 for
-    an item too short to be compared.
+    `window`: the number of tokens in a window. `spans`: the lengths of n-grams, counted in windows
+    (2 or more), ascending. `first`: a Bloom filter of the windows that start an n-gram; the upper
+    bits and the lower bits of a window's hash set one bit each. `keys`: the keys of all n-grams,
+    ascending; keys whose upper `bits` are i begin at `starts[i]`.
+    `items[bounds[g] : bounds[g + 1]]`: the items that have n-gram g, ascending. `totals`: how many
+    n-grams each item has; 0 for an item too short to be compared.
     """
 
     window: int
@@ -204,8 +204,8 @@ def _is_set(words: np.ndarray, bit: np.uint64) -> bool:
 def _may_start(hashes: np.ndarray, at: int, end: int, first: np.ndarray, starts: np.ndarray) -> int:
     """Writes into `starts` the windows that pass the filter. Returns how many pass.
 
-    Every window is written. If it did not pass, the next window overwrites it. So there is no
-    branch that the processor could predict wrongly.
+    Every window is written. If a window does not pass, the next window overwrites it. So there is
+    no branch that the processor could predict wrongly.
     """
     bits = 6
     while 1 << (bits - 6) < len(first):

@@ -15,7 +15,7 @@ _WORD = 2**64
 
 
 def splitmix64(x: np.ndarray) -> np.ndarray:
-    """Returns the random number after each state `x` (uint64): 0 -> 0xe220a8397b1dcdaf."""
+    """Returns the random number that follows each state `x` (uint64): 0 -> 0xe220a8397b1dcdaf."""
     with np.errstate(over="ignore"):
         return finalise(x + np.uint64(GOLDEN))
 

@@ -68,12 +68,13 @@ _TURNS = {
 
 
 class Media:
-    """Opens the media of a batch. Each pass over a part has one `Media`; its steps share the
-    images.
+    """Opens the media of a batch. Each pass over a part has one `Media`, so the steps of the pass
+    share decoded images.
 
-    `base` is the folder of relative uris, `kept` is the folder of `kept:` uris. `side`: the number
-    of pixels of the shorter side that is enough for every step of the pass. An image is decoded
-    once, at the smallest scale of its codec whose shorter side is at least `side`. None: full size.
+    `base` is the folder of relative uris, `kept` is the folder of `kept:` uris. `side` is the
+    number of pixels of the shorter side that is enough for every step of the pass; None means full
+    size. An image is decoded once, at the smallest scale of its codec whose shorter side is at
+    least `side`.
     """
 
     def __init__(

@@ -113,7 +113,7 @@ class Row:
         """Add an annotated object on image number `media` of the record.
 
         Box (x1 y1 x2 y2), point (x y) and polygon (rings of x y x y ...) are in [0,1000] of the
-        image with its orientation applied; `attributes` is JSON.
+        image with its orientation applied. `attributes` is JSON.
         """
         self._objects.append(
             {

@@ -29,8 +29,8 @@ class ImageColumns(NamedTuple):
 
     @classmethod
     def from_images(cls, images: Sequence[tuple[Reference, Header, int | None]]) -> ImageColumns:
-        """Returns the columns of images; each is (reference, header, Exif orientation or None if
-        unknown)."""
+        """Returns the columns of `images`. Each image is (reference, header, Exif orientation or
+        None if unknown)."""
         return cls(
             uri=pa.array([reference.uri for reference, _, _ in images], pa.string()),
             offset=pa.array([reference.offset for reference, _, _ in images], pa.int64()),
@@ -73,8 +73,8 @@ def captions(
 
 
 def _content(texts: pa.Array, with_image: bool) -> pa.Array:
-    """Returns list<SEGMENT>, one list for each text: first the image if `with_image`, then the text
-    if it is not null."""
+    """Returns list<SEGMENT>, one list for each text: first the image if `with_image` is true, then
+    the text if it is not null."""
     has_text = np.asarray(texts.is_valid())
     starts = np.concatenate([[0], np.cumsum(int(with_image) + has_text)]).astype(np.int32)
     is_text = np.ones(int(starts[-1]), bool)

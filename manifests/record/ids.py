@@ -39,7 +39,7 @@ def child_ids(parents: Sequence[str], ordinals: Sequence[int]) -> pa.Array:
 
 def random_keys(ids: pa.Array | pa.ChunkedArray, seed: int) -> np.ndarray:
     """Returns (n,) uint64: a uniform random key for each id. Every random decision about a record
-    uses it.
+    uses this key.
 
     The key mixes the seed and the first 64 bits of the id, which is a hash (splitmix64, Steele et
     al. 2014). So the key does not depend on workers, on order, or on other records.

@@ -88,7 +88,7 @@ def write(uri: str, schema: pa.Schema, tables: list[pa.Table], durable: bool = T
 
 
 def open_part(uri: str, columns: tuple[str, ...] | None = None) -> pa.ipc.RecordBatchFileReader:
-    """Returns a reader that returns the record batches of a part by number.
+    """Returns a reader, which can read each record batch of a part by its number.
 
     Only `columns` are fetched from a remote part. A local part is memory-mapped with all columns,
     because pyarrow would copy the data if some columns were excluded. A column is read from disk on

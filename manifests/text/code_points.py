@@ -10,7 +10,7 @@ import numpy as np
 
 CODE_POINTS = 0x110000
 SPACE, ALPHANUMERIC, SPECIAL, CAPITAL, SMALL = 1, 2, 4, 8, 16
-"""The classes of characters, one bit for each class. SPACE: `str.isspace()`. ALPHANUMERIC:
+"""The classes of characters; each class is one bit. SPACE: `str.isspace()`. ALPHANUMERIC:
 `str.isalnum()`. SPECIAL: neither a letter nor a combining mark (categories L and M). CAPITAL:
 `str.isupper()`. SMALL: a letter with case that is not a capital."""
 

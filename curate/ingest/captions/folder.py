@@ -120,8 +120,9 @@ def _images_first(group: list[File]) -> list[File]:
 def _open_images(
     members: list[File], caption: tuple[str, ...], context: Context
 ) -> Iterator[_Described | Failure]:
-    """Opens the images among `members`, which are files with the same stem; the other members
-    describe these images. Yields a Failure for an image that cannot be opened."""
+    """Opens the images among `members`, which are files with the same stem; the text and JSON files
+    among them describe these images. Yields a Failure for an image that cannot be opened or
+    described, and for a text or JSON file without an image."""
     images = [file for file in members if _suffix(file.name) not in SIDECARS]
     sidecars = [file for file in members if _suffix(file.name) in SIDECARS]
     if not images:

@@ -66,7 +66,7 @@ class Karpathy(Reader):
                 yield batch_of_rows(self, file, rows)
 
     def _rows(self, element: Element, root: str, media: Media) -> Iterator[CaptionRow]:
-        """Returns one row for each sentence of an image. The image file is opened only once."""
+        """Yields one row for each sentence of an image. The image file is opened only once."""
         try:
             image = as_object(element)
             if self.split is not None and image.get("split") not in self.split:

@@ -93,7 +93,8 @@ class Embed(RowStep):
         return ()
 
     def files(self, base: str) -> tuple[str, ...]:
-        """The digests of the model and its configuration are the identity of the model."""
+        """Returns the files of the model and its configuration, whose digests identify the
+        model."""
         if self.config is None:
             return ()
         return storage.resolve(base, self.model), storage.resolve(base, self.config)

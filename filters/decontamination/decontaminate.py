@@ -127,7 +127,8 @@ class Decontaminate(RowStep):
         return any(map(may_have_images, self.benchmarks))
 
     def _known_hashes(self) -> tuple[str, ...]:
-        """The columns of image hashes of an earlier step: hash and mirror."""
+        """Returns the names of the columns `hash` and `mirror` of an earlier step; empty if none is
+        set."""
         return (f"{self.hashes}.hash", f"{self.hashes}.mirror") if self.hashes else ()
 
     def _placed(self, base: str) -> list[Placed]:
@@ -188,7 +189,8 @@ class Decontaminate(RowStep):
     def _by_image(
         self, batch: pa.Table, media: Media, index: Index
     ) -> tuple[_Match, dict[int, MediaError]]:
-        """The matches of the images, and the errors of rows whose images cannot be decoded."""
+        """Returns the matches of the images, and the errors of rows whose images cannot be
+        decoded."""
         if not len(index.images.items):
             return _no_match(batch.num_rows), {}
         hashed = record_hashes(batch, media, self._known_hashes())

@@ -194,8 +194,8 @@ class Duplicates(CorpusStep):
         return needs
 
     def files(self, base: str) -> tuple[str, ...]:
-        """The manifests of the passes of earlier runs. Equal indexes have equal manifests, because
-        a manifest contains no times."""
+        """Returns the manifests of the passes of earlier runs. Equal indexes have equal manifests,
+        because a manifest contains no timestamps."""
         runs = (storage.resolve(base, run) for run in self.against)
         return tuple(storage.join(place, NAME) for run in runs for place in corpus_passes(run))
 
@@ -224,7 +224,8 @@ class Duplicates(CorpusStep):
         return {name: getattr(self, name) for name in DEFAULTS[way]}
 
     def _dimensions(self, corpus: Corpus) -> int:
-        """The length of the first embedding of the corpus; 0 if no record has one."""
+        """Returns the length of the first embedding of the corpus; 0 if no record has an
+        embedding."""
         column = self.embedding
         if column is None:
             return 0

@@ -1,4 +1,4 @@
-"""Whether every image of a record can be decoded."""
+"""The step `image_decodes`: quarantines records with an image that cannot be decoded."""
 
 from __future__ import annotations
 

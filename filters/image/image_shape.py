@@ -1,4 +1,4 @@
-"""Sizes and aspect ratios of a record's images."""
+"""The step `image_shape`: sizes and aspect ratios of a record's images."""
 
 from __future__ import annotations
 

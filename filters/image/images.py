@@ -1,4 +1,4 @@
-"""Number of images in a record."""
+"""The step `images`: the number of images in a record."""
 
 from __future__ import annotations
 

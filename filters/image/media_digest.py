@@ -1,4 +1,4 @@
-"""Digests of the bytes of images and videos."""
+"""The step `media_digest`: digests of the bytes of images and videos."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ class CountAgreement(RowStep):
     def measure(self, batch: pa.Table, context: Context) -> Measured:
         objects = flat_objects(batch["objects"])
         found = count_objects(objects, is_counted(objects, self.of), batch.num_rows)
-        # Row by row: `meta` is JSON, which has no columns.
+        # Row by row: `meta` is JSON text, so each value is parsed separately.
         values = [_stated(meta, self.field) for meta in batch["meta"].to_pylist()]
         numbers = [_whole_number(value) for value in values]
         stated = pa.array(numbers, pa.int64())

@@ -1,4 +1,4 @@
-"""Selection of records by a list of uids."""
+"""The step `keep_list`: selects records by a list of uids."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class KeepList(RowStep):
         return {"listed": pa.bool_()}
 
     def measure(self, batch: pa.Table, context: Context) -> Measured:
-        # Row by row: `meta` is JSON text.
+        # Row by row: `meta` is JSON text, so each value is parsed separately.
         uids = pa.array([meta_uid(meta) for meta in batch["meta"].to_pylist()], pa.string())
         valid = np.asarray(is_uid(uids).fill_null(False))
         listed = np.zeros(len(uids), bool)

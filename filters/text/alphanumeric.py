@@ -1,4 +1,4 @@
-"""Share of a text that is letters and digits."""
+"""The step `alphanumeric`: the share of letters and digits in a text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Share of a text that is repeated, by n-grams of characters."""
+"""The step `character_repetition`: the share of a text's most frequent character n-grams."""
 
 from __future__ import annotations
 

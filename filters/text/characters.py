@@ -1,4 +1,4 @@
-"""Number of characters in a record's text."""
+"""The step `characters`: the number of characters in a record's text."""
 
 from __future__ import annotations
 

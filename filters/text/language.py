@@ -1,4 +1,4 @@
-"""Language of a text."""
+"""The step `language`: finds the language of a text."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def identify(lines: pa.Array, max_chars: int | None) -> tuple[pa.Array, pa.Array
     capitalised = pa.array(capitals.mostly_capitals(lines))
     lowered = [
         line.lower() for line in lines.filter(capitalised).to_pylist()
-    ]  # row by row: there are few
+    ]  # row by row: few texts are capitalised
     model = language_model()
     read = pc.replace_with_mask(lines, capitalised, pa.array(lowered, pa.string()))
     labels, scores = fasttext.predict(read, model)

@@ -1,4 +1,5 @@
-"""Share of a text that is not letters."""
+"""The step `special_characters`: the share of characters in a text that are not letters or
+marks."""
 
 from __future__ import annotations
 

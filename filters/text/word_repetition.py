@@ -1,4 +1,4 @@
-"""Share of a text that is repeated, by n-grams of words."""
+"""The step `word_repetition`: the share of a text's word n-grams that are repeated."""
 
 from __future__ import annotations
 

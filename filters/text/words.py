@@ -1,4 +1,4 @@
-"""Number of words in a record's text."""
+"""The step `words`: the number of words in a record's text."""
 
 from __future__ import annotations
 

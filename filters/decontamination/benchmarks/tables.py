@@ -88,7 +88,7 @@ def _reading(file: File) -> Iterator[None]:
         yield
     except (pa.ArrowException, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:
-            raise  # the disk or the network, not the data
+            raise  # an error of the disk or the network, not of the data
         fault = " ".join(str(error).split()).rstrip(".")
         raise InputError(
             f"the file cannot be read: {fault:.300}.", file.uri, "Replace the file."
@@ -166,6 +166,6 @@ def _separated(file: File, separator: str, fields: Collection[str]) -> Iterator[
 
 
 def _header(data: bytes, separator: str) -> list[str]:
-    """The column names in the first line."""
+    """Returns the column names in the first line."""
     first = io.StringIO(data.partition(b"\n")[0].decode(errors="replace"))
     return next(csv.reader(first, delimiter=separator), [])

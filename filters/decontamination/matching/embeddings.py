@@ -90,7 +90,7 @@ def _unit(vectors: np.ndarray) -> np.ndarray:
 
 
 def _highest(vectors: np.ndarray, known: ItemEmbeddings) -> tuple[np.ndarray, np.ndarray]:
-    """The item with the highest cosine for each unit vector, and that cosine."""
+    """Returns the item with the highest cosine for each unit vector, and this cosine."""
     item, best = np.zeros(len(vectors), np.int32), np.full(len(vectors), -np.inf, np.float32)
     for left in range(0, len(known.vectors), _TILE):
         cosine = vectors @ known.vectors[left : left + _TILE].T

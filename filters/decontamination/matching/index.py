@@ -63,7 +63,7 @@ def build_index(placed: list[Placed], settings: Settings) -> Index:
 
 
 def files_used(benchmark: Benchmark, place: str) -> Iterator[str]:
-    """The files of a benchmark, then the files of the images that its tables name.
+    """Yields the files of a benchmark, then the files of the images that its tables name.
 
     Raises InputError for the first item that cannot be read.
     """

@@ -60,7 +60,8 @@ def find_index_files(runs: tuple[str, ...], kind: str, settings: dict[str, Any])
 
 
 def corpus_passes(run: str) -> list[str]:
-    """The folders of a run's corpus passes. Raises RecipeError if the run has no corpus pass."""
+    """Returns the folders of a run's corpus passes. Raises RecipeError if the run has no corpus
+    pass."""
     passes = manifest.load_run(run).passes
     found = [storage.join(run, entry.folder) for entry in passes if entry.kind == "corpus"]
     if not found:

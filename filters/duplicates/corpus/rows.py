@@ -93,7 +93,7 @@ class ReadFeatures:
 
 
 def pick_rows(table: pa.Table, rows: np.ndarray) -> pa.Table:
-    """The rows of a table with the given numbers, which must be in ascending order.
+    """Returns the rows of a table with the given numbers, which must be in ascending order.
 
     The table is filtered chunk by chunk, because `take` would first copy all chunks into one.
     """

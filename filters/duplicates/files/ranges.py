@@ -21,7 +21,7 @@ EQUAL_SCHEMA = pa.schema([("high", pa.uint64()), ("low", pa.uint64()), ("unit", 
 
 
 def near_schema(words: int) -> pa.Schema:
-    """The columns of a file of keys, with `words` uint64 of payload per entry."""
+    """Returns the schema of a file of keys, with `words` uint64 of payload per entry."""
     payload = pa.list_(pa.field("item", pa.uint64(), nullable=False), words)
     return pa.schema(
         [("key", pa.uint64()), ("mark", pa.uint64()), ("unit", pa.uint32()), ("payload", payload)]
@@ -29,12 +29,12 @@ def near_schema(words: int) -> pa.Schema:
 
 
 def range_starts(sorted_hashes: np.ndarray, bits: int) -> np.ndarray:
-    """The index in sorted hashes (uint64) at which each of 2^bits ranges starts, then the end of
-    the last range.
+    """Returns the index in sorted hashes (uint64) at which each of 2^bits ranges starts, then the
+    end of the last range.
 
     range_starts([1, 5, 2**63], 1) -> [0, 2, 3].
     """
-    # A shift by all 64 bits is undefined, so a single range shifts by 63 and by 1.
+    # For a single range (0 bits), a shift by 64 is undefined, so the shift is done in two parts.
     ranges = sorted_hashes >> np.uint64(63 - bits) >> np.uint64(1)
     return np.searchsorted(ranges, np.arange((1 << bits) + 1, dtype=np.uint64))
 

@@ -64,8 +64,8 @@ class Identity(Protocol):
         ...
 
     def index_columns(self, table: pa.Table) -> dict[str, pa.Array]:
-        """The columns that an index stores for later runs. `identify` must accept a table of these
-        columns."""
+        """Returns the columns that an index stores for later runs. `identify` must accept a table
+        of these columns."""
         ...
 
 
@@ -91,8 +91,8 @@ class Kind(Protocol):
     def describe(self, table: pa.Table) -> DescribedUnits: ...
 
     def index_columns(self, table: pa.Table) -> dict[str, pa.Array]:
-        """The columns that an index stores for later runs. `describe` must accept a table of these
-        columns."""
+        """Returns the columns that an index stores for later runs. `describe` must accept a table
+        of these columns."""
         ...
 
     def candidates(self, entries: Entries) -> CandidatePairs:

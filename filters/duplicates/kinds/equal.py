@@ -1,4 +1,4 @@
-"""Records that are equal: the same text, or the same media byte for byte."""
+"""Finds records that are equal: with the same text, or with the same media byte for byte."""
 
 from __future__ import annotations
 

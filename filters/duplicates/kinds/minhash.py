@@ -1,4 +1,5 @@
-"""Texts that are nearly the same: MinHash bands find them, exact Jaccard verifies them."""
+"""Finds texts that are nearly the same by MinHash bands, and verifies them by exact Jaccard
+similarity."""
 
 from __future__ import annotations
 
@@ -133,8 +134,8 @@ class MinHash:
         return min(SKETCH_BITS, self.permutations)
 
     def _max_bits(self) -> int:
-        """The largest number of bits in which the sketches of a candidate pair may differ. Pairs
-        that differ in more bits are rejected before their exact similarity is computed.
+        """Returns the largest number of bits in which the sketches of a candidate pair may differ.
+        Pairs that differ in more bits are rejected before their exact similarity is computed.
 
         A bit of 1-bit MinHash differs with probability (1 - J) / 2 (Li and Koenig 2010). Without
         verification, all pairs that share a band are duplicates, and sketches are ignored.

@@ -97,4 +97,4 @@ class SameImages:
         return pc.if_else(pa.array(has_null), pa.scalar(None, identities.type), identities)
 
     def index_columns(self, table: pa.Table) -> dict[str, pa.Array]:
-        return {}  # families are found again from the hashes, which `Images` keeps
+        return {}  # families are computed again from the hashes, which `Images` stores

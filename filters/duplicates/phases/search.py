@@ -35,7 +35,7 @@ MAX_COMPARED_ENTRIES = 1 << 17
 """The largest number of entries of one key that one task compares with each other (ours). This
 takes about ten seconds."""
 _EQUAL_BYTES = 20
-_NEAR_BYTES = 20  # key, mark and unit; eight more for each word of payload
+_NEAR_BYTES = 20  # bytes of key, mark and unit, without the payload
 
 
 class Found(NamedTuple):

@@ -68,7 +68,7 @@ def verify_pairs(
 
 
 def _sorted_by_component(pairs: Edges) -> Edges:
-    """The pairs, sorted so that pairs of one component are next to each other."""
+    """Sorts the pairs so that pairs of one component are next to each other."""
     forest = spanning_forest(pairs)
     component = forest.component[np.searchsorted(forest.units, pairs.a)]
     return pairs.take(np.lexsort((pairs.b, pairs.a, component)))

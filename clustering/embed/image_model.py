@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image
 
 from clustering.embed import efficientnet
 from manifests import storage
@@ -13,6 +13,9 @@ from manifests.errors import InputError
 from manifests.models.onnx import OnnxModel
 from manifests.models.preprocessing import Preprocessing, from_config
 from manifests.step import Worker
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 
 class ImageModel:
@@ -33,7 +36,7 @@ class ImageModel:
         [self._input] = model.inputs
         self._output = _chosen(model, output)
 
-    def prepare(self, image: Image.Image) -> np.ndarray:
+    def prepare(self, image: Image) -> np.ndarray:
         """Returns the model's input for one image: float32 (3, height, width)."""
         return self._preprocessing.tensor(image)
 
@@ -67,10 +70,12 @@ def from_files(
 
     Raises InputError if the output does not have `width` numbers for each image.
     """
+    from PIL import Image as pillow
+
     opened = OnnxModel(storage.read_bytes(model), model, gpu=worker.gpu)
     found = ImageModel(opened, from_config(storage.read_bytes(config), config), output)
     try:
-        two = [found.prepare(Image.new("RGB", (64, 64)))] * 2
+        two = [found.prepare(pillow.new("RGB", (64, 64)))] * 2
         made = found.embed(two).shape[1]
     except InputError:
         raise

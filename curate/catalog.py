@@ -106,7 +106,7 @@ def _check_form(name: str, found: type[Step]) -> None:
         if found.model_fields[bound].is_required():
             raise RecipeError(
                 f"the setting '{bound}' of {name} is marked Bound and has no default",
-                fix="`measure` is called with the default: give it one, such as None.",
+                fix="Give the setting a default, such as None: `measure` is called with it.",
             )
     if missing:
         old = " It has `__call__`, as steps had before." if "__call__" in vars(found) else ""

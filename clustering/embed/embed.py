@@ -63,8 +63,8 @@ class Embed(RowStep):
     def _config_with_file(self) -> Embed:
         if self.model != PACKAGED and self.config is None:
             raise ValueError(
-                f"the ONNX file '{self.model}' needs config, its preprocessor_config.json; the "
-                f"model from a package is {PACKAGED}"
+                f"model '{self.model}' is read as an ONNX file, which needs config: set config to "
+                f"its preprocessor_config.json, or set model to {PACKAGED}, the packaged model"
             )
         if self.model == PACKAGED and self.config is not None:
             raise ValueError("config is only for an ONNX file: set model to the file")

@@ -79,8 +79,8 @@ class Images(NamedTuple):
 
     @property
     def row_bytes(self) -> np.ndarray:
-        """Estimates the size in bytes of the column `images` in each row, without the bytes of the
-        images."""
+        """Estimates how many bytes the column `images` takes in each row, not counting the image
+        bytes themselves."""
         return _LIST_BYTES + (_NAME_BYTES + _FIELDS_BYTES) * np.diff(self.shown.offsets)
 
     def read(self, block: Block) -> pa.Array:

@@ -24,8 +24,8 @@ def meta_json(batch: pa.RecordBatch, without: Collection[str | None]) -> pa.Arra
 
 
 def json_rows(batch: pa.RecordBatch, without: Collection[str | None] = ()) -> list[dict[str, Any]]:
-    """One dict for each row, with values that `to_json` can serialise. Its keys are those of the
-    objects that `meta_json` makes."""
+    """Returns one dict for each row, with values that `to_json` can serialise. Its keys are the
+    columns of `batch`, except those in `without` and those that JSON cannot hold."""
     names, columns = [], []
     for field, values in zip(batch.schema, batch.columns, strict=True):
         plain = _json_type(field.type)

@@ -70,8 +70,8 @@ def _add(hidden: np.ndarray, row: np.ndarray) -> None:
 def _add_characters(
     word: np.ndarray, ngrams: Ngrams, inputs: np.ndarray, hidden: np.ndarray
 ) -> int:
-    """Adds to `hidden` the rows of the n-grams of characters of a word in brackets. Returns how
-    many rows were added.
+    """Adds to `hidden` the input rows of the character n-grams of a word. The word is in the
+    brackets of fastText: `<cat>`. Returns how many rows were added.
 
     A single bracket is not an n-gram.
     """

@@ -110,7 +110,8 @@ def outside_image_error(numbers: Sequence[float], space: Space) -> str:
 def _from_json(text: str, start: int, last_key: int) -> tuple[list[ParsedObject], int]:
     """Returns the objects of the JSON value at index `start`, and the index where this value ends.
 
-    Text that is not JSON is skipped. Raises RowError if such text contains a key of objects.
+    Text that is not JSON is skipped. Raises RowError if such text contains a key of
+    `JSON_KEYS`, such as `bbox_2d`.
     """
     try:
         value, end = _DECODER.raw_decode(text, start)
@@ -141,8 +142,11 @@ def _json_error(text: str, error: ValueError) -> RowError:
 
 
 def _objects(value: Any, text: str) -> list[ParsedObject]:
-    """Returns the objects of a JSON value; none if the value has no keys of objects. `text` is the
-    source of the value."""
+    """Returns the labelled boxes and points that a JSON value lists. `text` is the JSON text.
+
+    A dict is one of them if it has a key of `JSON_KEYS`, such as `bbox_2d`. A value without any
+    such key gives an empty list. Raises RowError if only some items have such a key.
+    """
     items = value if isinstance(value, list) else [value]
     is_object = [
         isinstance(item, dict) and not item.keys().isdisjoint(JSON_KEYS.values()) for item in items

@@ -30,18 +30,19 @@ def remove_media(table: pa.Table, removed: np.ndarray) -> dict[str, pa.Array]:
 
 
 def _without(
-    column: pa.ChunkedArray, media: np.ndarray, removed: np.ndarray, renumbered: np.ndarray
+    column: pa.ChunkedArray, media_offsets: np.ndarray, removed: np.ndarray, renumbered: np.ndarray
 ) -> pa.Array:
-    """Returns a list column without the structs of removed media. The field `media` of a struct is
-    the number of a medium within the record.
+    """Returns `column`, a list of structs, without the structs that refer to a removed medium.
 
-    `media` are the offsets of the column `media`. `renumbered` has the new number of every medium.
+    The field `media` of a struct is the number of its medium within the record; it is replaced by
+    the new number. `media_offsets` has the first medium of each record. `removed` and `renumbered`
+    have one value for every medium: whether it is removed, and its new number.
     """
     offsets, flat = media_lists(column)
     rows = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
     numbers = pc.struct_field(flat, "media")
     named = np.asarray(numbers.is_valid())
-    at = (media[rows] + np.asarray(numbers.fill_null(0)))[named]
+    at = (media_offsets[rows] + np.asarray(numbers.fill_null(0)))[named]
     stays = np.ones(len(rows), bool)
     stays[named] = ~removed[at]
     number = np.zeros(len(rows), np.int32)

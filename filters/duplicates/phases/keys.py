@@ -48,8 +48,12 @@ class Sizes(NamedTuple):
 
     @property
     def reported_count(self) -> int:
-        """The number of entries from which a source reports a key. Every hot key has at least this
-        many entries in at least one source."""
+        """A source reports a key to the driving process if the key has at least this many entries.
+
+        With this minimum, a hot key is reported by at least one source. The lower limit of 64 keeps
+        reports short: with more than `max_entries` / 64 sources, a hot key can remain unreported.
+        Its range then is larger than planned; the results are the same.
+        """
         return max(64, self.max_entries // self.sources)
 
 

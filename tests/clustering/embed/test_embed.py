@@ -88,7 +88,7 @@ def test_a_model_of_ones_own_is_prepared_by_its_configuration(folder: Path) -> N
 
 
 def test_settings_that_do_not_belong_together_are_refused(folder: Path) -> None:
-    with pytest.raises(ValueError, match="needs config"):
+    with pytest.raises(ValueError, match="an ONNX file, which needs config"):
         Embed(model="own.onnx")
     step = Embed(**{**own_model(folder), "output": "flavour"})
     with pytest.raises(InputError, match=r"no output 'flavour'. Set output to one of \['colour'\]"):

@@ -18,6 +18,7 @@ import orjson
 import pyarrow as pa
 from PIL import Image
 
+from benchmarks.run_step import run_step
 from benchmarks.text_steps import rate
 from curate.compose.grounding.counting import Counting
 from curate.compose.grounding.grounding_text import GroundingText
@@ -161,7 +162,7 @@ def main() -> None:
         print(f"\nsteps on {title}")
         show("(flat_objects, in each)", partial(every, lambda b: flat_objects(b["objects"]), of))
         for name, step in steps.items():
-            show(name, partial(every, partial(step, media=Media()), of))
+            show(name, partial(every, partial(run_step, step, media=Media()), of))
     print("\nfewer of them, M/CPU-s")
     few = [one.slice(0, 2048) for one in batches(whole)[:4]]
     smaller: dict[str, tuple[RowStep | ReshapeStep, list[pa.Table]]] = {
@@ -174,7 +175,7 @@ def main() -> None:
     }
     for name, (step, some) in smaller.items():
         objects = sum(one.num_rows for one in some) * OBJECTS
-        found = rate(partial(every, partial(step, media=Media()), some), objects)
+        found = rate(partial(every, partial(run_step, step, media=Media()), some), objects)
         print(f"{name:40}{found / 1e6:12.3f}")
     print(f"{'coco, annotations of a file':40}{coco_rate() / 1e6:12.3f}")
 

@@ -30,7 +30,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from PIL import Image, ImageOps
 
-from filters.image.image_hash import ImageHash
+from benchmarks.run_step import run_step
+from filters.image.image_hash import ImageHash, hash_images
 from manifests.media import Media, Reference
 from manifests.record import media_lists
 from manifests.record.images import image_rows
@@ -105,7 +106,7 @@ def times_of_a_pass(batches: list[pa.Table], side: int) -> tuple[float, float]:
         for fields in zip(*columns, strict=True):
             media.decoded(Reference(*fields))
         middle = time.process_time()
-        hashing(batch, media)
+        run_step(hashing, batch, media)
         hashed += time.process_time() - middle
         decode += middle - start
         media.forget()
@@ -115,12 +116,11 @@ def times_of_a_pass(batches: list[pa.Table], side: int) -> tuple[float, float]:
 
 def step(batches: list[pa.Table], side: int = 32) -> np.ndarray:
     """Hash and mirror of every image, uint64 (images, 2); 0 where there is no detail."""
-    hashing, media, found = ImageHash(), Media(side=side), []
+    media, found = Media(side=side), []
     for batch in batches:
-        outcome = hashing(batch, media)
-        errors = outcome.error
-        assert not errors or errors.null_count == batch.num_rows, errors.drop_null()
-        lists = [media_lists(outcome.columns[name])[1] for name in ("hash", "mirror")]
+        outcome = hash_images(batch["media"], media)
+        assert not outcome.errors, outcome.errors
+        lists = [media_lists(one)[1] for one in (outcome.hash, outcome.mirror)]
         found.append(np.stack([np.asarray(one.fill_null(0)) for one in lists], axis=1))
         media.forget()
     media.close()

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from benchmarks.run_step import run_step
 from curate.ingest.captions.webdataset import WebDataset
 from curate.ingest.reader import Context
 from filters.image.image_shape import ImageShape
@@ -65,7 +66,7 @@ def read_and_measure(folder: str) -> None:
     for file in reader.list_files(folder):
         for split in reader.splits(file, context):
             for found in reader.read(split, context):
-                ImageShape(min_side=64)(found.records, media)
+                run_step(ImageShape(min_side=64), found.records, media)
                 rows += found.records.num_rows
     assert rows == IMAGES, rows
 

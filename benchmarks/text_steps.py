@@ -21,6 +21,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from benchmarks.run_step import run_step
 from filters.text.alphanumeric import Alphanumeric
 from filters.text.character_repetition import CharacterRepetition
 from filters.text.characters import Characters
@@ -124,9 +125,9 @@ def steps_table(batches: list[pa.Table], media: Media) -> None:
 
     print(f"\n{'step':24}{'rows/CPU-s':>14}")
     for step in [*STEPS, LANGUAGE]:
-        show(type(step).__name__, partial(step, media=media))
-    show("all but Language", *(partial(step, media=media) for step in STEPS))
-    show("all", *(partial(step, media=media) for step in [*STEPS, LANGUAGE]))
+        show(type(step).__name__, partial(run_step, step, media=media))
+    show("all but Language", *(partial(run_step, step, media=media) for step in STEPS))
+    show("all", *(partial(run_step, step, media=media) for step in [*STEPS, LANGUAGE]))
     show("(record.texts, in each)", lambda batch: record.texts(batch["content"]))
 
 

@@ -138,7 +138,8 @@ class _MediaFiles:
 
 
 def _write(uri: str, data: memoryview) -> None:
-    """Write a file directly to its final name: a reader opens only files that a line names."""
+    """Write a media file under its final name, without a temporary file. A file that is cut off
+    does no harm, because a reader opens only files that a line of the JSONL names."""
     if storage.is_remote(uri):
         storage.write_bytes(uri, bytes(data))
         return

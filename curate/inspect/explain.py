@@ -53,7 +53,10 @@ def explain(out: str, wanted: str) -> Explanation:
 
 class _Row(NamedTuple):
     """The row of the record between two passes, and its index among the remaining rows of its part.
-    `before_measuring` is the row before a pass that only measures."""
+
+    A costly step has two passes: one measures, and the next decides. Between the two,
+    `before_measuring` is the row before the first; otherwise it is `table`.
+    """
 
     table: pa.Table
     number: int

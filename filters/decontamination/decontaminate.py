@@ -127,8 +127,8 @@ class Decontaminate(RowStep):
         return any(map(may_have_images, self.benchmarks))
 
     def _known_hashes(self) -> tuple[str, ...]:
-        """Returns the names of the columns `hash` and `mirror` of an earlier step; empty if none is
-        set."""
+        """Returns the names of two columns of the step that the setting `hashes` names:
+        `<step>.hash` and `<step>.mirror`. Empty if the setting is null."""
         return (f"{self.hashes}.hash", f"{self.hashes}.mirror") if self.hashes else ()
 
     def _placed(self, base: str) -> list[Placed]:

@@ -146,8 +146,8 @@ def _starts(keys: np.ndarray, bits: int) -> np.ndarray:
 
 
 def overlaps(texts: pa.Array, grams: Grams) -> Overlap:
-    """Finds, for each text, the item whose n-grams the text contains with the largest share.
-    Returns the items and the shares."""
+    """Finds, for each text, the item of whose n-grams the text contains the largest share. Returns
+    the numbers of the items, and these shares of their n-grams."""
     item, share = np.empty(len(texts), np.int32), np.empty(len(texts), np.float32)
     scratch = _Scratch(
         np.empty(0, np.int64),

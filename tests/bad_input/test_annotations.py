@@ -59,9 +59,12 @@ def test_a_wrong_space_stops_the_run(base: Path, capsys: pytest.CaptureFixture[s
 
 def test_annotations_of_another_image_quarantine_their_record(base: Path) -> None:
     write_lines(base, GOOD, {**GOOD, "w": 48, "h": 64})
-    message = "the annotations refer to an image of 48 x 64, but this image is 64 x 48 as shown."
+    message = (
+        "the annotations refer to an image of 48 x 64, but this image is 64 x 48 with its Exif "
+        "rotation. Check that the annotations belong to this image: the aspect ratios differ."
+    )
     made = run_recipe(base, BOXES)
-    assert made.quarantine == [lost(2, f"data/0.jpg: {message} It is another image.")]
+    assert made.quarantine == [lost(2, f"data/0.jpg: {message}")]
 
 
 def test_a_broken_coco_annotation_is_quarantined_alone(base: Path) -> None:

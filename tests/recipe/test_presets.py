@@ -77,7 +77,11 @@ def test_a_file_gives_each_setting_its_value_and_its_evidence() -> None:
     ("before", "after", "message"),
     [
         ("published", "rumoured", "Input should be 'published', 'documented' or 'ours'"),
-        ("source: paper", "source: book", r"sources are \['paper'\], but settings name \['book'\]"),
+        (
+            "source: paper",
+            "source: book",
+            r"it lists \['paper'\], and the settings name \['book'\]",
+        ),
         ("source: paper, ", "", "Field required"),
         ("min: {value", "min: {valeu", "Field required"),
         ("differs: split", "difers: split", "Extra inputs are not permitted"),

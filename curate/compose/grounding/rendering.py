@@ -71,8 +71,8 @@ def to_resized_pixels(
     """Converts (n, k) coordinates x y x y ... in [0,1000] to (n, k) int64 pixels after
     `smart_resize`.
 
-    `sizes` (n, 2) are widths and heights as shown. The largest coordinate is the last pixel of a
-    side (published: process_bbox.ipynb).
+    `sizes` (n, 2) are widths and heights as shown. Pixels are rounded, and then limited to 0
+    .. side - 1 (published: process_bbox.ipynb).
     """
     resized = np.tile(smart_resize(sizes, how), units.shape[1] // 2)
     scaled = np.rint(units * resized / UNITS)

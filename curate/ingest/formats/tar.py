@@ -235,7 +235,10 @@ def _extended(source: Source, header: bytes, at: int, size: int, extension: Exte
     result."""
     kind, start = header[156:157], at + BLOCK
     if size > _MAX_EXTENDED_BYTES:
-        raise BrokenError(f"the extended header at byte {at} states a size of {size} bytes.")
+        raise BrokenError(
+            f"the extended header at byte {at} states a size of {size} bytes, more than the limit "
+            f"of {_MAX_EXTENDED_BYTES}."
+        )
     body = bytes(source[start : start + size])
     if len(body) < size:
         raise BrokenError(f"the tar ends too early, at byte {len(source)}, inside a long name.")

@@ -27,7 +27,8 @@ def size_of(header: bytes, at: int) -> int:
     try:
         return _number(header[124:136])
     except ValueError:
-        raise BrokenError(f"the header at byte {at} has the size {header[124:136]!r}.") from None
+        size = bytes(header[124:136])
+        raise BrokenError(f"the header at byte {at} has no valid size: {size!r}.") from None
 
 
 def _sum(header: bytes) -> int:

@@ -64,7 +64,8 @@ class Preset(_Entry):
         used = {setting.source for _, _, setting in self._each()}
         if used != set(self.sources):
             raise ValueError(
-                f"the sources are {sorted(self.sources)}, but settings name {sorted(used)}"
+                "`sources` must list exactly the sources that the settings name: it lists "
+                f"{sorted(self.sources)}, and the settings name {sorted(used)}"
             )
         return self
 

@@ -206,7 +206,8 @@ def test_an_extended_header_of_a_gibibyte_is_a_fault() -> None:
     info.type, info.size = tarfile.GNUTYPE_LONGNAME, 1 << 30
     data = info.tobuf() + bytes(4096)
     assert faults(listed(data)) == [
-        "the extended header at byte 0 states a size of 1073741824 bytes. "
+        "the extended header at byte 0 states a size of 1073741824 bytes, more than the "
+        "limit of 1048576. "
         "Fetch or pack the tar again."
     ]
 

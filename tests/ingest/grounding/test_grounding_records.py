@@ -129,12 +129,12 @@ def test_the_size_of_another_image_fails_with_a_hint_if_exif_explains_it(tmp_pat
         AnnotatedImage("none", photo(tmp_path), size=(0, 40)),
     ]
     faults = {f.key: f.message for f in read_batch(samples).failures}
-    assert (
-        "the annotations refer to an image of 80 x 40, but this image is 40 x 80 as shown."
-        in (faults["boxes.json#turned"])
-    )
+    sizes = "the annotations refer to an image of 80 x 40, but this image is 40 x 80 with its"
+    assert f"{sizes} Exif rotation." in faults["boxes.json#turned"]
     assert faults["boxes.json#turned"].endswith("A space with `exif: stored` would fit.")
-    assert faults["boxes.json#other"].endswith("It is another image.")
+    assert faults["boxes.json#other"].endswith(
+        "Check that the annotations belong to this image: the aspect ratios differ."
+    )
     assert faults["boxes.json#none"] == "the annotated image has no area: its size is 0 x 40"
 
 

@@ -124,7 +124,11 @@ BROKEN: dict[str, tuple[str, str, str]] = {
         "RowError",
         "a 'cube': a shape of this kind with 1 points is not supported",
     ),
-    "aspect": (content(imageWidth=50), "RowError", "It is another image."),
+    "aspect": (
+        content(imageWidth=50),
+        "RowError",
+        "Check that the annotations belong to this image: the aspect ratios differ.",
+    ),
     "data": (content(imagePath="x", imageData="%%"), "RowError", "'imageData' is not base64"),
     "no data": (content(imagePath="x"), "MediaError", "no image in jpg: looked for x, b"),
 }

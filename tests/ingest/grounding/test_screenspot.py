@@ -94,7 +94,7 @@ def test_screenspot_pro_is_recognised_by_ui_type_and_has_two_corners_in_pixels(
     ({"bbox": [1, 2, 3]}, "object 0: [1, 2, 3] is not 4 numbers"),
     ({"img_filename": "x.png"}, "there is no such file"),
     ({"img_filename": None}, "the row has no image: 'img_filename' is None"),
-    ({"img_size": [50, 50]}, "It is another image."),
+    ({"img_size": [50, 50]}, "the aspect ratios differ."),
     (5, "5 is not an object"),
 ])  # fmt: skip
 def test_a_broken_row_fails_alone(tmp_path: Path, change: Any, fault: str) -> None:

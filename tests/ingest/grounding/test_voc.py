@@ -120,7 +120,11 @@ BROKEN: dict[str, tuple[bytes | str, str, str]] = {
     ),
     "no size": (xml("", size="<size/>"), "RowError", "<width> of <size> is None, not a number"),
     "zero": (xml("", size=SIZE.replace("100", "0")), "RowError", "its size is 0 x 50"),
-    "aspect": (xml("", size=SIZE.replace("100", "50")), "RowError", "It is another image."),
+    "aspect": (
+        xml("", size=SIZE.replace("100", "50")),
+        "RowError",
+        "Check that the annotations belong to this image: the aspect ratios differ.",
+    ),
     "infinite": (
         xml(xml_object(corners=("inf", 1, 2, 3))),
         "RowError",

@@ -98,12 +98,15 @@ def _ready(annotated: AnnotatedImage, space: Space, context: Context) -> ReadyIm
         raise RowError(f"the annotated image has no area: its size is {width:g} x {height:g}")
     if abs(width / height * actual[1] / actual[0] - 1) > ASPECT_TOLERANCE:
         other = "stored" if space.exif == "shown" else "shown"
+        turned = "with" if space.exif == "shown" else "without"
         fits = orientation in TRANSPOSED and (width, height) == actual[::-1]
         raise RowError(
             f"the annotations refer to an image of {width:g} x {height:g}, but this image is "
-            f"{actual[0]:g} x {actual[1]:g} as {space.exif}.",
+            f"{actual[0]:g} x {actual[1]:g} {turned} its Exif rotation.",
             annotated.image.reference.uri,
-            f"A space with `exif: {other}` would fit." if fits else "It is another image.",
+            f"A space with `exif: {other}` would fit."
+            if fits
+            else "Check that the annotations belong to this image: the aspect ratios differ.",
         )
     return ReadyImage(annotated, orientation, (float(width), float(height)))
 

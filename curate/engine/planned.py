@@ -188,7 +188,9 @@ def selected(batch: pa.Table, column: str, allowed: list[Any], place: str) -> np
         return np.asarray(pc.is_in(batch[column], values))
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError):
         raise StepError(
-            f"rows cannot be selected by {allowed} in '{column}', which is {kind}", place
+            f"rows cannot be selected by {allowed} in '{column}', which is {kind}",
+            place,
+            f"Give values of the type {kind} in `only`.",
         ) from None
 
 

@@ -16,8 +16,9 @@ import pytest
 
 from curate.emit.read import read_shards as plain_shards
 from curate.engine import ray as on_ray
+from curate.engine.capacity import actors_that_fit
 from curate.engine.inline import Inline
-from curate.engine.ray import RayExecutor, actors_that_fit, read_shards
+from curate.engine.ray import RayExecutor, read_shards
 from manifests.errors import CurateError, InputError, StepError, WorkerError
 from manifests.step import Executor, Resources
 from tests.engine.contract_steps import log_lines, note

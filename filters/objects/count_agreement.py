@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from filters.objects.object_count import CountOf, is_counted
+from manifests.record import INCOMPLETE, lost_parts
 from manifests.record.objects import count_objects, flat_objects
 from manifests.step import Bound, Context, Measured, RowErrors, RowStep, reasons
 
@@ -22,7 +23,13 @@ class CountAgreement(RowStep):
     and `agrees`, and stays unless `missing: drop` is set. With `mismatch: keep`, no record is
     dropped because of a different number. A record is quarantined if the value of `field` is not a
     whole number.
+
+    A record that lost an annotation when it was read (`curate.lost` in `meta`) has null in `agrees`
+    and true in `incomplete`: how many objects it had is not known. If it states a number, it counts
+    as different.
     """
+
+    version: ClassVar[int] = 2
 
     renamed: ClassVar[dict[str, str]] = {"differing": "mismatch", "unstated": "missing"}
 
@@ -41,7 +48,12 @@ class CountAgreement(RowStep):
         return ("objects", "meta")
 
     def measures(self) -> dict[str, pa.DataType]:
-        return {"stated": pa.int64(), "found": pa.int32(), "agrees": pa.bool_()}
+        return {
+            "stated": pa.int64(),
+            "found": pa.int32(),
+            "agrees": pa.bool_(),
+            "incomplete": pa.bool_(),
+        }
 
     def measure(self, batch: pa.Table, context: Context) -> Measured:
         objects = flat_objects(batch["objects"])
@@ -50,14 +62,15 @@ class CountAgreement(RowStep):
         values = [_stated(meta, self.field) for meta in batch["meta"].to_pylist()]
         numbers = [_whole_number(value) for value in values]
         stated = pa.array(numbers, pa.int64())
-        agrees = pc.equal(stated, found.cast(pa.int64()))
+        incomplete = pa.array(lost_parts(batch["meta"]))
+        agrees = pc.if_else(incomplete, None, pc.equal(stated, found.cast(pa.int64())))
         faults = [
             f"{self.field} {value!r:.80} is not a number of objects"
             if number is None and value is not None
             else None
             for value, number in zip(values, numbers, strict=True)
         ]
-        columns = {"stated": stated, "found": found, "agrees": agrees}
+        columns = {"stated": stated, "found": found, "agrees": agrees, "incomplete": incomplete}
         return Measured(columns, RowErrors.where(faults))
 
     def decide(self, measured: pa.Table) -> pa.Array:
@@ -66,6 +79,8 @@ class CountAgreement(RowStep):
             rules.append((measured["stated"].is_null(), "no count stated"))
         if self.mismatch == "drop":
             rules.append((pc.invert(measured["agrees"]), "count differs"))
+            stated = measured["stated"].is_valid()
+            rules.append((pc.and_(measured["incomplete"], stated), INCOMPLETE))
         return reasons(measured.num_rows, *rules)
 
 

@@ -5,11 +5,13 @@ from manifests.record.builder import Builder, Row, image_media
 from manifests.record.captions import ImageColumns, captions
 from manifests.record.columns import media_lists, one_chunk, texts
 from manifests.record.ids import child_ids, id_keys, random_keys, record_id, record_ids
+from manifests.record.lost_parts import INCOMPLETE, LOST, lost_parts, with_lost
 from manifests.record.rows import from_rows
 from manifests.record.schema import FIELDS, MEDIA, MODALITIES, OBJECT, SCHEMA, SEGMENT, Field
 
 __all__ = [
-    "FIELDS", "MEDIA", "MODALITIES", "OBJECT", "SCHEMA", "SEGMENT", "Builder", "Field",
-    "ImageColumns", "Row", "captions", "child_ids", "from_rows", "id_keys", "image_media",
-    "media_lists", "one_chunk", "random_keys", "record_id", "record_ids", "texts",
+    "FIELDS", "INCOMPLETE", "LOST", "MEDIA", "MODALITIES", "OBJECT", "SCHEMA", "SEGMENT",
+    "Builder", "Field", "ImageColumns", "Row", "captions", "child_ids", "from_rows", "id_keys",
+    "image_media", "lost_parts", "media_lists", "one_chunk", "random_keys", "record_id",
+    "record_ids", "texts", "with_lost",
 ]  # fmt: skip

@@ -108,6 +108,11 @@ FIELDS = (
     ),
     Field("language", pa.string(), "BCP 47 tag, null if unknown"),
     Field("raw_text", pa.string(), "the original text, kept if a step rewrites it"),
-    Field("meta", pa.string(), "JSON: the other fields of the source"),
+    Field(
+        "meta",
+        pa.string(),
+        "JSON: the other fields of the source; `curate.lost` counts the parts of the record that "
+        "are in quarantine, such as annotations",
+    ),
 )
 SCHEMA = pa.schema([(field.name, field.type) for field in FIELDS])

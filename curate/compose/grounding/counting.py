@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from pydantic import Field, PositiveInt, model_validator
 
 from curate.compose.grounding import templates as words
-from curate.compose.grounding.grounded_image import GroundedImages, grounded_images
+from curate.compose.grounding.grounded_image import GroundedImages, grounded_images, incomplete
 from curate.compose.grounding.random_choices import RandomChoices, random_choices
 from curate.compose.grounding.rendered_objects import (
     MaxCoordinate,
@@ -29,7 +29,7 @@ from curate.compose.grounding.turns import Turn, conversation
 from manifests import record
 from manifests.geometry.smart_resize import QWEN2_5_RESIZE, Resize
 from manifests.record.objects import Objects, flat_objects
-from manifests.step import Context, Reshaped, ReshapeStep
+from manifests.step import Context, Reshaped, ReshapeStep, reasons
 
 CountForm = Literal["direct", "boxes", "points"]
 
@@ -51,13 +51,16 @@ class Counting(ReshapeStep):
     of form and template depends only on a hash of the recipe's seed and the original's id.
 
     Use this step only for labels that the source annotates completely. A label is not counted if
-    one of its objects has a true attribute named in `group_attributes`: such an object is a group,
-    like COCO's crowds. Put this step after steps that remove wrong or duplicate objects, and before
-    steps that remove objects which are visible, such as small objects. If `grounding_text` comes
-    later, give it `turns: add`; otherwise it replaces the questions made here.
+    one of its objects has a true attribute named in `group_attributes`: such an object is a group
+    of unknown number, like COCO's crowds. A record that lost an annotation when it was read
+    (`curate.lost` in `meta`) is not counted either. The measure `no_question` is the reason why an
+    original record got no question; it is null for all other records. Put this step after steps
+    that remove wrong or duplicate objects, and before steps that remove objects which are visible,
+    such as small objects. If `grounding_text` comes later, give it `turns: add`; otherwise it
+    replaces the questions made here.
     """
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     uses_seed: ClassVar[bool] = True
     renamed: ClassVar[dict[str, str]] = {
         "most": "max_coordinate",
@@ -84,7 +87,7 @@ class Counting(ReshapeStep):
         {}, description="your own questions for a form instead of the built-in ones, with {labels}"
     )
     group_attributes: tuple[str, ...] = Field(
-        ("iscrowd", "is_group_of", "IsGroupOf"),
+        ("iscrowd", "is_group_of", "IsGroupOf", "isGroupOf", "ignore"),
         description="attributes that mark an object as a group of several",
     )
 
@@ -98,11 +101,16 @@ class Counting(ReshapeStep):
             words.check_templates(own, "labels")
         return self
 
+    def measures(self) -> dict[str, pa.DataType]:
+        return {"no_question": pa.string()}
+
     def reshape(self, batch: pa.Table, context: Context) -> Reshaped:
         objects = flat_objects(batch["objects"])
         images = grounded_images(batch, objects)
+        unknown = pc.coalesce(images.drop, incomplete(batch))
+        groups = self._countable(objects, unknown, batch.num_rows)
         prepared = _Prepared(
-            self._countable(objects, images, batch.num_rows),
+            groups,
             {geometry: self._rendered(objects, images, geometry) for geometry in _GEOMETRIES},
         )
         choices = random_choices(batch["id"], context.seed)
@@ -113,14 +121,17 @@ class Counting(ReshapeStep):
         ]
         parents = np.array([*range(batch.num_rows), *(one.row for one in added)], np.int64)
         rows = [batch, _records(batch, images, added)] if added else [batch]
-        return Reshaped(pa.concat_tables(rows), parents)
+        asked = np.isin(np.arange(batch.num_rows), [one.row for one in added])
+        why = pc.coalesce(unknown, reasons(batch.num_rows, (~asked, "no countable label")))
+        measured = pa.concat_arrays([why, pa.nulls(len(added), pa.string())])
+        return Reshaped(pa.concat_tables(rows), parents, {"no_question": measured})
 
-    def _countable(self, objects: Objects, images: GroundedImages, records: int) -> ObjectsByName:
+    def _countable(self, objects: Objects, unknown: pa.Array, records: int) -> ObjectsByName:
         """Returns the objects of each label that may be counted, in the order of annotation."""
         labels = objects.field("label").to_pylist()
         single = ~_is_group(objects, self.group_attributes)
         groups = group_by_name(objects, labels, single, np.arange(len(labels)), records)
-        for row in np.flatnonzero(images.media < 0).tolist():
+        for row in np.flatnonzero(unknown.is_valid()).tolist():
             groups[row] = {}
         return groups
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from manifests.geometry.shown_sizes import shown_sizes
-from manifests.record import media_lists
+from manifests.record import INCOMPLETE, lost_parts, media_lists
 from manifests.record.objects import Objects
 from manifests.step import reasons
 
@@ -49,3 +49,9 @@ def grounded_images(batch: pa.Table, objects: Objects) -> GroundedImages:
                    (~is_image, "no image"))  # fmt: skip
     sizes = np.concatenate([shown_sizes(flat), [[np.nan, np.nan]]])
     return GroundedImages(np.where(is_image, lowest, -1), sizes[at], drop)
+
+
+def incomplete(batch: pa.Table) -> pa.Array:
+    """Returns (records,) string: the drop reason of a record that lost a part when it was read;
+    null for other records. Questions about all objects cannot be answered from such a record."""
+    return reasons(batch.num_rows, (lost_parts(batch["meta"]), INCOMPLETE))

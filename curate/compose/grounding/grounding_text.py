@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from pydantic import Field, PositiveInt, model_validator
 
 from curate.compose.grounding import templates as words
-from curate.compose.grounding.grounded_image import grounded_images
+from curate.compose.grounding.grounded_image import grounded_images, incomplete
 from curate.compose.grounding.random_choices import RandomChoices, random_choices
 from curate.compose.grounding.rendered_objects import (
     MaxCoordinate,
@@ -97,11 +97,12 @@ class GroundingText(RowStep):
     The old text of a record is kept in `raw_text`. A record without objects is dropped; with
     `empty: keep` it gets a question for every object, and an empty list as the answer. A record is
     also dropped if none of its objects has the box (or point, or 3D box) or the name that the
-    questions need. The choice of templates and questions depends only on a hash of the recipe's
-    seed and the record's id.
+    questions need, and if it lost an annotation when it was read (`curate.lost` in `meta`), because
+    an answer may then lack an object. The choice of templates and questions depends only on a hash
+    of the recipe's seed and the record's id.
     """
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     rewrites: ClassVar[tuple[str, ...]] = ("content", "raw_text")
     uses_seed: ClassVar[bool] = True
     renamed: ClassVar[dict[str, str]] = {"most": "max_coordinate", "unasked": "left_aside"}
@@ -142,7 +143,7 @@ class GroundingText(RowStep):
         return TEMPLATES[STYLE_FORMS[self.style], self.what, self._placeholder]
 
     def reads(self) -> tuple[str, ...]:
-        return ("id", "objects", "media", "content", "raw_text")
+        return ("id", "objects", "media", "content", "raw_text", "meta")
 
     def measures(self) -> dict[str, pa.DataType]:
         counts = dict.fromkeys(("queries", "answered", "left_aside"), pa.int32())
@@ -157,7 +158,9 @@ class GroundingText(RowStep):
         rendered = render_objects(objects, images, options)
         names = objects.field("text" if self.by == "expression" else "label").to_pylist()
         groups = group_by_name(objects, names, rendered.complete, rendered.order, records)
-        no_question = pc.coalesce(images.drop, self._no_question(objects, rendered, groups))
+        no_question = pc.coalesce(
+            images.drop, incomplete(batch), self._no_question(objects, rendered, groups)
+        )
         labels = objects.field("label").to_pylist()
         prepared = _Prepared(groups, labels, rendered, images.media.tolist())
         askable = pc.and_(no_question.is_null(), rendered.error.is_null())

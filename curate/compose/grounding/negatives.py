@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from pydantic import Field, PositiveInt, model_validator
 
 from curate.compose.grounding import templates as words
-from curate.compose.grounding.grounded_image import GroundedImages, grounded_images
+from curate.compose.grounding.grounded_image import grounded_images, incomplete
 from curate.compose.grounding.random_choices import RandomChoices, random_choices
 from curate.compose.grounding.rendering import Geometry, Style, render_answer
 from curate.compose.grounding.templates import (
@@ -28,7 +28,7 @@ from manifests import storage
 from manifests.errors import InputError
 from manifests.media import Media
 from manifests.record.objects import Objects, flat_objects
-from manifests.step import Columns, Context, RowStep
+from manifests.step import Columns, Context, RowStep, reasons
 
 _FINAL_I = re.compile("(?<=.)i$")
 """Matches the i of `berri`, which is `berries` without its ending; `berri` becomes `berry`."""
@@ -44,7 +44,8 @@ class Negatives(RowStep):
     the record, or if all words of one label are in the category; words are compared in the singular
     and in lower case. So `car` is not asked for beside `toy cars`. But `person` is asked for beside
     `man`: do not list a category that can include objects with another label. A record gets no
-    question if one of its objects has no label, or if it is not about exactly one image.
+    question if one of its objects has no label, if it is not about exactly one image, or if it lost
+    an annotation when it was read (`curate.lost` in `meta`); `no_question` has this reason.
 
     Put this step before steps that remove objects, because a removed object is still in the image.
     The new turn is inserted at a random place of the record's conversation. So put `grounding_text`
@@ -57,7 +58,7 @@ class Negatives(RowStep):
     only on a hash of the recipe's seed and the record's id.
     """
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     rewrites: ClassVar[tuple[str, ...]] = ("content", "raw_text")
     uses_seed: ClassVar[bool] = True
 
@@ -86,17 +87,18 @@ class Negatives(RowStep):
         return (storage.resolve(base, self.categories),) if isinstance(self.categories, str) else ()
 
     def reads(self) -> tuple[str, ...]:
-        return ("id", "objects", "media", "content", "raw_text")
+        return ("id", "objects", "media", "content", "raw_text", "meta")
 
     def measures(self) -> dict[str, pa.DataType]:
-        return {"absent": pa.list_(pa.string())}
+        return {"absent": pa.list_(pa.string()), "no_question": pa.string()}
 
     def measure(self, batch: pa.Table, context: Context) -> Columns:
         objects = flat_objects(batch["objects"])
         images = grounded_images(batch, objects)
         choices = random_choices(batch["id"], context.seed)
         chosen = np.array([one.below(2**53) < self.share * 2**53 for one in choices], bool)
-        rows = np.flatnonzero(chosen & _suitable(objects, images)).tolist()
+        unsuitable = pc.coalesce(images.drop, incomplete(batch), _unnamed(objects, batch.num_rows))
+        rows = np.flatnonzero(chosen & np.asarray(unsuitable.is_null())).tolist()
         categories = self._categories(context.media)
         labels = _label_words(objects, batch.num_rows)
         content = batch["content"].to_pylist() if rows else []
@@ -109,7 +111,7 @@ class Negatives(RowStep):
                 turn = self._turn(", ".join(names), choices[row])
                 image = int(images.media[row])
                 contents[row] = add_turns(content[row], image, [turn], choices[row])
-        columns = {"absent": pa.array(absent, pa.list_(pa.string()))}
+        columns = {"absent": pa.array(absent, pa.list_(pa.string())), "no_question": unsuitable}
         return columns | replace_contents(batch, contents)
 
     def _categories(self, media: Media) -> list[tuple[str, frozenset[str]]]:
@@ -143,13 +145,13 @@ class Negatives(RowStep):
         return Turn(template.fill(name), choices.choice(ABSENT_ANSWERS).fill(name))
 
 
-def _suitable(objects: Objects, images: GroundedImages) -> np.ndarray:
-    """Returns a mask (records,) of the records that are about one image and whose objects all have
-    labels."""
-    suitable: np.ndarray = images.media >= 0
+def _unnamed(objects: Objects, records: int) -> pa.Array:
+    """Returns (records,) string: the reason for a record with an object without a label, so that
+    its image may have any category; null for other records."""
     unnamed = pc.equal(pc.utf8_trim_whitespace(objects.field("label").fill_null("")), "")
-    suitable[objects.rows[np.asarray(unnamed)]] = False
-    return suitable
+    found = np.zeros(records, bool)
+    found[objects.rows[np.asarray(unnamed)]] = True
+    return reasons(records, (found, "an object without a label"))
 
 
 def _label_words(objects: Objects, records: int) -> list[list[frozenset[str]]]:

@@ -35,7 +35,8 @@ OWN = dict.fromkeys(COUNTING, ("{labels}?",))
 def made(table: pa.Table, seed: int = 0, **changes: Any) -> list[dict[str, Any]]:
     """The new records. The old ones come first, unchanged."""
     out = reshaped(Counting(**{"templates": OWN, **changes}), table, seed=seed).kept
-    assert out.schema.names == table.schema.names
+    assert out.schema.names == [*table.schema.names, "step.no_question"]
+    out = out.select(table.schema.names)
     assert out.slice(0, table.num_rows).to_pylist() == table.to_pylist()
     return list(out.slice(table.num_rows).to_pylist())
 
@@ -226,3 +227,20 @@ def test_a_run_counts_what_it_makes_and_no_form_is_lost(tmp_path: Path) -> None:
     assert asked["How many a?"] == asked["How many b?"] == 20
     assert asked["All a, b?"] + asked["All b, a?"] == 60
     assert len(made.rows) == 60
+
+
+def test_a_record_that_lost_an_annotation_is_not_counted_for_a_reason() -> None:
+    lost = batch([with_box("dog", 1, 2, 3, 4)], meta='{"curate.lost": {"annotations": 1}}')
+    assert made(lost) == []
+    out = reshaped(Counting(templates=OWN), lost).kept
+    assert out["step.no_question"].to_pylist() == ["incomplete record"]
+    whole = batch([with_box("dog", 1, 2, 3, 4)], [], meta='{"note": "curate.lost"}')
+    out = reshaped(Counting(templates=OWN), whole).kept
+    assert out["step.no_question"].to_pylist() == [None, "no countable label", None]
+
+
+@pytest.mark.parametrize("name", ["iscrowd", "isGroupOf", "ignore"])
+def test_a_label_with_a_group_of_unknown_number_is_not_counted(name: str) -> None:
+    group = with_box("dog", 1, 2, 3, 4, attributes=json.dumps({name: 1}))
+    table = batch([with_box("dog", 5, 2, 6, 4), group, with_box("cat", 1, 2, 3, 4)])
+    assert counts(table, forms=["direct"]) == {"cat": "1"}

@@ -311,3 +311,8 @@ def test_a_run_writes_the_conversations_and_reads_them_back(tmp_path: Path) -> N
     assert texts == [None, "Find cat.", answer]
     assert [one["box"] for one in row["objects"]] == [[228, 320, 961, 970]]
     assert row["id"] == record.record_id("own", "a.json#0")
+
+
+def test_a_record_that_lost_an_annotation_gets_no_answer_with_all_objects() -> None:
+    lost = batch([with_box("cat", 1, 2, 3, 4)], [], meta='{"curate.lost": {"annotations": 1}}')
+    assert answers(GroundingText(empty="keep"), lost)["drop"] == ["incomplete record"] * 2

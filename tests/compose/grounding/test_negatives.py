@@ -198,3 +198,10 @@ def test_the_choice_depends_only_on_seed_and_id() -> None:
 def test_invalid_settings_are_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=re.escape(message)):
         own(**changes)
+
+
+def test_an_image_that_lost_an_annotation_may_have_any_category() -> None:
+    table = batch([DOG], meta='{"curate.lost": {"annotations": 1}}')
+    answered = answers(own(), table)
+    assert (answered["absent"], answered["no_question"]) == ([None], ["incomplete record"])
+    assert answered["content"] == table["content"].to_pylist()

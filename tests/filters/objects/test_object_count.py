@@ -67,6 +67,7 @@ def test_a_record_that_states_another_number_is_dropped() -> None:
         "stated": [2, 3, None, None, None, None],
         "found": [2] * 6,
         "agrees": [True, False, None, None, None, None],
+        "incomplete": [False] * 6,
         "drop": [None, "count differs", None, None, None, None],
         "error": [None] * 6,
     }
@@ -135,3 +136,11 @@ def test_an_incomplete_box_gives_no_point_and_stays() -> None:
 )
 def test_slices_give_the_same_results_as_the_batch(step: Any) -> None:
     assert_slices_agree(step, MIXED)
+
+
+def test_a_number_never_agrees_with_a_record_that_lost_an_annotation() -> None:
+    batch = stating({"count": 2, "curate.lost": {"annotations": 1}}, {"curate.lost": {"refs": 1}})
+    answered = answers(CountAgreement(), batch)
+    assert (answered["agrees"], answered["incomplete"]) == ([None, None], [True, True])
+    assert answered["drop"] == ["incomplete record", None]
+    assert answers(CountAgreement(mismatch="keep"), batch)["drop"] == [None, None]

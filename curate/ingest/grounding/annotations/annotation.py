@@ -34,7 +34,8 @@ class AnnotatedImage(NamedTuple):
 
     `within` is the place in the file, such as a row number. `size` is the width and height of the
     image that was annotated, if the file has them. `text` is a caption. `camera` is fx fy cx cy.
-    `file` is the annotation file of this image, if each image of a batch has its own file.
+    `file` is the annotation file of this image, if each image of a batch has its own file. `lost`
+    is the number of its annotations that failed on their own.
     """
 
     within: Any
@@ -45,3 +46,4 @@ class AnnotatedImage(NamedTuple):
     meta: dict[str, Any] | None = None
     camera: Sequence[float] | None = None
     file: File | None = None
+    lost: int = 0

@@ -9,7 +9,7 @@ import numpy as np
 import orjson
 import pyarrow as pa
 
-from curate.ingest.grounding.annotations.annotation import Annotation
+from curate.ingest.grounding.annotations.annotation import AnnotatedImage, Annotation
 from curate.ingest.grounding.annotations.coordinates import ReadyImage
 from curate.ingest.images import OpenedImage
 from curate.ingest.meta import to_json
@@ -39,13 +39,18 @@ def record_table(
         pa.array([reader.origin(one.file or file, one.within) for one in annotated], pa.string()),
         pa.array([one.text for one in annotated], pa.string()),
         _image_columns(images),
-        pa.array([to_json(one.meta) if one.meta else None for one in annotated], pa.string()),
+        pa.array([_meta(one) for one in annotated], pa.string()),
     )
     counts = np.array([len(one.annotations) for one in annotated], np.int64)
     annotations = [annotation for one in annotated for annotation in one.annotations]
     column = base.schema.get_field_index
     base = base.set_column(column("objects"), "objects", _objects(counts, annotations, units))
     return base.set_column(column("modality"), "modality", pa.repeat("grounding", len(images)))
+
+
+def _meta(annotated: AnnotatedImage) -> str | None:
+    meta = record.with_lost(annotated.meta, annotations=annotated.lost)
+    return to_json(meta) if meta else None
 
 
 def _image_columns(images: Sequence[ReadyImage]) -> record.ImageColumns:

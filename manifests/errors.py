@@ -3,6 +3,12 @@ and a fix."""
 
 from __future__ import annotations
 
+import os
+import re
+
+_ADDRESS = re.compile(r"(<[^<>]*) at 0x[0-9a-fA-F]+>")
+"""Python's default text of an object, as in `<_io.BytesIO object at 0x7f21>`."""
+
 
 class CurateError(Exception):
     """The base class of all errors that a user can see.
@@ -12,6 +18,7 @@ class CurateError(Exception):
     """
 
     def __init__(self, fault: str, place: str = "", fix: str = "") -> None:
+        fault = _without_addresses(fault)
         super().__init__(fault, place, fix)
         self.fault, self.place, self.fix = fault, place, fix
 
@@ -70,3 +77,22 @@ class BudgetError(CurateError):
 
 class WorkerError(CurateError):
     """A worker process crashed, and the engine has used all its retries."""
+
+
+def _without_addresses(text: str) -> str:
+    """Removes memory addresses from a message, which would differ from run to run:
+    `<_io.BytesIO object at 0x7f21>` becomes `<_io.BytesIO object>`."""
+    return _ADDRESS.sub(r"\1>", text)
+
+
+def foreign_message(error: BaseException) -> str:
+    """Returns the message of any exception, the same in every run and on every machine.
+
+    It has no memory address, and only the last name of an absolute path: `[Errno 13] Permission
+    denied: '/tmp/a8f/x.jpg'` becomes `[Errno 13] Permission denied: 'x.jpg'`.
+    """
+    text = str(error)
+    for path in (getattr(error, "filename", None), getattr(error, "filename2", None)):
+        if isinstance(path, str) and os.path.isabs(path):
+            text = text.replace(path, os.path.basename(path))
+    return _without_addresses(text)

@@ -45,6 +45,7 @@ class Embed(RowStep):
                   output: pooler_output, width: 768}
     """
 
+    version: ClassVar[int] = 2
     costs: ClassVar[bool] = True
 
     model: Annotated[str, Location()] = Field(

@@ -20,7 +20,7 @@ from curate.emit.segments import ShownMedia
 from curate.emit.settings import Shards
 from curate.emit.sizes import sums
 from manifests import storage
-from manifests.errors import LimitError, MediaError, RowError
+from manifests.errors import LimitError, MediaError, RowError, foreign_message
 from manifests.media import FIX_MISSING_FILE, Media, Reference, references
 
 MAX_ROW_BYTES = (1 << 31) - (1 << 20)
@@ -167,7 +167,7 @@ class _Files:
             except FileNotFoundError:
                 block.faults[row] = MediaError("there is no such file", ref.uri, FIX_MISSING_FILE)
             except OSError as error:
-                block.faults[row] = MediaError(str(error), ref.uri)
+                block.faults[row] = MediaError(foreign_message(error), ref.uri)
             else:
                 if size != len(buffer):
                     block.faults[row] = _changed(ref, len(buffer), size)

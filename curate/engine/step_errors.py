@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Iterator
 
 from curate.engine.planned import PlannedStep
-from manifests.errors import CurateError, RowError, StepError
+from manifests.errors import CurateError, RowError, StepError, foreign_message
 
 
 @contextlib.contextmanager
@@ -32,7 +32,7 @@ def describe(planned: PlannedStep, error: BaseException) -> str:
 
     Example: `KeyError: 'words' (mysteps.py, line 12)`.
     """
-    text = f"{type(error).__name__}: {error}"
+    text = f"{type(error).__name__}: {foreign_message(error)}"
     module = sys.modules.get(type(planned.step).__module__)
     own = getattr(module, "__file__", None)
     frames = traceback.extract_tb(error.__traceback__)

@@ -8,7 +8,8 @@ import struct
 import warnings
 from typing import TYPE_CHECKING, NamedTuple
 
-from manifests.errors import MediaError
+from manifests.errors import MediaError, foreign_message
+from manifests.media.decoder_output import decoder_output
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -138,6 +139,10 @@ def is_image(data: Bytes) -> bool:
     )
 
 
+def is_tiff(data: Bytes) -> bool:
+    return bytes(memoryview(data)[:4]) in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+
+
 _MAGICS = (
     *(b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*"),
     *(b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP  \r\n\x87\n"),
@@ -255,7 +260,7 @@ def _other(view: memoryview) -> Header:
     Image.MAX_IMAGE_PIXELS = None  # the caller applies its own limit
     try:
         with (
-            warnings.catch_warnings(action="ignore"),  # about broken tags, which are not needed
+            decoder_output(prints=is_tiff(view)),  # about broken tags, which are not needed
             Image.open(io.BytesIO(view), formats=PILLOW_FORMATS) as image,
         ):
             mime = image.get_format_mimetype() or f"image/{str(image.format).lower()}"
@@ -269,4 +274,4 @@ def _reason(view: memoryview, error: Exception) -> str:
         return "it has no bytes"
     if "cannot identify" in str(error):
         return f"it starts with {bytes(view[:8])!r}"
-    return f"{type(error).__name__}: {error}"
+    return f"{type(error).__name__}: {foreign_message(error)}"

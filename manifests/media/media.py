@@ -13,16 +13,19 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from manifests import storage
-from manifests.errors import LimitError, MediaError
+from manifests.errors import LimitError, MediaError, foreign_message
+from manifests.media.decoder_output import decoder_output
 from manifests.media.header import (
     FIRST_BYTES,
     PILLOW_FORMATS,
     Header,
     exif_orientation,
+    is_tiff,
     orientation,
     probe,
 )
 from manifests.media.limits import Limits
+from manifests.media.pixels import rgb
 from manifests.media.reference import Reference
 
 if TYPE_CHECKING:
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
 
 KEPT = "kept:"
 """The prefix of uris of media that a reader copied from another format."""
+_FIX_BROKEN = "Put an intact image in its place, or leave it in quarantine."
 FIX_MISSING_FILE = "Put the file there and run again with --retry, or leave it in quarantine."
 _OPEN_FILES = 64
 """Number of files that stay open to read byte ranges from: the most recently used files (ours)."""
@@ -166,25 +170,27 @@ class Media:
             self._files.popitem()[1].close()
 
     def _decode(self, ref: Reference) -> Decoded:
+        data = self.read(ref)
+        with decoder_output(prints=is_tiff(data)) as printed:
+            try:
+                return self._decoded(data, ref)
+            except MediaError:
+                raise
+            except Exception as error:  # on broken bytes Pillow raises errors of many types
+                caught = error
+        fault = _decoder_fault(caught, len(data), printed.text)
+        raise MediaError(fault, ref.place, _FIX_BROKEN) from None
+
+    def _decoded(self, data: bytes, ref: Reference) -> Decoded:
         from PIL import Image
 
         Image.MAX_IMAGE_PIXELS = None  # `check` below applies the recipe's own limit
-        data = self.read(ref)
-        try:
-            with Image.open(io.BytesIO(data), formats=PILLOW_FORMATS) as image:
-                self.check(Header("", image.width, image.height), ref.place)
-                self._check_frames(image, ref)
-                extent = self._reduce(image)
-                image.load()
-                return Decoded(_rgb(image), extent or image.size, exif_orientation(image))
-        except MediaError:
-            raise
-        except Exception as error:  # on broken bytes Pillow raises errors of many types
-            raise MediaError(
-                f"{type(error).__name__}: {error}",
-                ref.place,
-                "Put an intact image in its place, or leave it in quarantine.",
-            ) from None
+        with Image.open(io.BytesIO(data), formats=PILLOW_FORMATS) as image:
+            self.check(Header("", image.width, image.height), ref.place)
+            self._check_frames(image, ref)
+            extent = self._reduce(image)
+            image.load()
+            return Decoded(rgb(image), extent or image.size, exif_orientation(image))
 
     def _reduce(self, image: Image) -> tuple[float, float] | None:
         """Ask the codec to decode at a smaller scale. Returns the extent at that scale; None if the
@@ -228,7 +234,7 @@ class Media:
         except FileNotFoundError:
             raise MediaError("there is no such file", uri, FIX_MISSING_FILE) from None
         except OSError as error:
-            raise MediaError(str(error), uri) from error
+            raise MediaError(foreign_message(error), uri) from error
 
     def _local(self, place: str) -> Any:
         return self._kept_open(place) or self._open(place, open(place, "rb", buffering=0))
@@ -258,13 +264,12 @@ class Media:
         )
 
 
-def _rgb(image: Image) -> Image:
-    """Converts an image to RGB as Qwen's processors do: a transparent image gets a white
-    background."""
-    from PIL import Image as pillow
+def _decoder_fault(error: Exception, size: int, printed: str) -> str:
+    """The fault of an image that Pillow cannot decode. `printed` is what its decoder printed."""
+    from PIL import UnidentifiedImageError
 
-    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
-        image = image.convert("RGBA")
-        background = pillow.new("RGBA", image.size, "white")
-        return pillow.alpha_composite(background, image).convert("RGB")
-    return image if image.mode == "RGB" else image.convert("RGB")
+    if isinstance(error, UnidentifiedImageError):
+        fault = f"no decoder can read its {size} bytes"
+    else:
+        fault = f"{type(error).__name__}: {foreign_message(error)}"
+    return f"{fault} ({printed})" if printed else fault

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from manifests.errors import CurateError, MediaError, RowError
+from manifests.errors import CurateError, MediaError, RowError, foreign_message
 from manifests.storage.file_entry import FileEntry
 
 Columns = dict[str, pa.Array]
@@ -77,7 +77,7 @@ def _text(error: Exception) -> str:
     """Returns the message of an error as valid UTF-8 text. It works for every error, even if the
     message cannot be computed."""
     try:
-        return str(error).encode("utf-8", "backslashreplace").decode()
+        return foreign_message(error).encode("utf-8", "backslashreplace").decode()
     except Exception:  # the error cannot even be printed
         return f"{type(error).__name__} without a message"
 

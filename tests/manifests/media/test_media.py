@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from manifests.errors import LimitError, MediaError
+from manifests.errors import LimitError, MediaError, foreign_message
 from manifests.media import Limits, Media, Reference
 from manifests.media.header import Header
 from tests.make import make_image
@@ -150,3 +150,26 @@ def test_the_extent_is_the_exact_size_of_a_reduced_image(tmp_path: Path) -> None
     reduced, full = Media(str(tmp_path), side=32).decoded(ref), Media(str(tmp_path)).decoded(ref)
     assert (reduced.image.size, reduced.extent) == ((33, 33), (32.125, 32.375))
     assert (full.image.size, full.extent) == ((257, 259), (257, 259))
+
+
+def test_a_message_has_no_memory_address_and_no_folder_of_the_machine(tmp_path: Path) -> None:
+    header_alone = encode(Image.new("RGB", (60, 40)), "PNG")[:30]
+    ref = save(tmp_path, header_alone, "cut.png")
+    with pytest.raises(MediaError) as caught:
+        Media(str(tmp_path)).image(ref)
+    assert caught.value.fault == "no decoder can read its 30 bytes"
+    assert "0x" not in str(MediaError(f"broken: {io.BytesIO()!r}"))
+    error = PermissionError(13, "Permission denied", str(tmp_path / "x.jpg"))
+    assert foreign_message(error) == "[Errno 13] Permission denied: 'x.jpg'"
+
+
+def test_a_decoder_prints_nothing_and_its_cause_is_in_the_message(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (40, 60, 3)).astype(np.uint8)
+    data = bytearray(encode(Image.fromarray(noise), "TIFF", compression="tiff_adobe_deflate"))
+    data[300:320] = bytes(20)
+    ref = save(tmp_path, bytes(data), "a.tif")
+    with pytest.raises(MediaError, match="ZIPDecode"):
+        Media(str(tmp_path)).image(ref)
+    assert capfd.readouterr() == ("", "")

@@ -1,0 +1,54 @@
+"""What decoders print: kept out of the terminal, and made available to error messages."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+import warnings
+from collections.abc import Iterator
+
+_STDERR = 2
+
+
+class Printed:
+    """The lines that a decoder printed. `text` is the last line, which names the cause; "" until
+    the decoder has ended, and if nothing was printed."""
+
+    text = ""
+
+
+@contextlib.contextmanager
+def decoder_output(prints: bool) -> Iterator[Printed]:
+    """Hide what a decoder prints and what it warns of.
+
+    `prints` is true for decoders that write to the standard error stream itself, past Python:
+    libtiff, of the decoders that Pillow has (13.0, measured with damaged files of all formats).
+    """
+    printed = Printed()
+    with warnings.catch_warnings(action="ignore"):
+        if not prints:
+            yield printed
+            return
+        with tempfile.TemporaryFile() as file, _redirected(file.fileno()):
+            try:
+                yield printed
+            finally:
+                file.seek(0)
+                lines = file.read().decode(errors="replace").split("\n")
+                printed.text = next((line for line in reversed(lines) if line.strip()), "")
+
+
+@contextlib.contextmanager
+def _redirected(target: int) -> Iterator[None]:
+    try:
+        own = os.dup(_STDERR)
+    except OSError:  # the process has no standard error stream
+        yield
+        return
+    try:
+        os.dup2(target, _STDERR)
+        yield
+    finally:
+        os.dup2(own, _STDERR)
+        os.close(own)

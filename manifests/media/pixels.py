@@ -1,0 +1,76 @@
+"""The pixels of a decoded image as 8-bit RGB, as an image viewer shows them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+_BLOCK_PIXELS = 1 << 20
+"""Number of pixels that are scaled at once (ours), so that a large image needs little memory."""
+_BITS_PER_SAMPLE, _PHOTOMETRIC = 258, 262  # TIFF 6.0, pages 29 and 37
+_WHITE_IS_ZERO = 0
+
+
+def rgb(image: Image) -> Image:
+    """Converts an image to RGB. A transparent image gets a white background, as Qwen's processors
+    do.
+
+    Gray values of more than 8 bits are scaled to 0 to 255, see `_gray`. CMYK is converted without a
+    colour profile: red = 255 - cyan - black, and so on.
+    """
+    from PIL import Image as pillow
+
+    if image.mode[0] in "IF":
+        image = _gray(image)
+    if image.mode == "La":  # alpha in a TIFF that is already multiplied
+        image = image.convert("LA")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        background = pillow.new("RGBA", image.size, "white")
+        return pillow.alpha_composite(background, image).convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _gray(image: Any) -> Image:
+    """Scales gray values of 16 bits, of 32 bits or of floating point to 8 bits: from their range to
+    0 to 255.
+
+    The range is 0 to 65535 for 16 bits, and 0 to 4095 for a TIFF of 12 bits; so a 16-bit copy has
+    the pixels of the 8-bit original. Signed integers, integers of 32 bits and floating point have
+    no range of their own: it is the lowest to the highest value of the image, but 0 to 1 for
+    floating point in that range. NaN and infinity become the lowest value.
+    """
+    from PIL import Image as pillow
+
+    values = np.asarray(image)
+    low, high = _range(image, values)
+    scaled = np.empty(values.shape, np.uint8)
+    rows = max(1, _BLOCK_PIXELS // max(1, values.shape[1]))
+    for top in range(0, len(values), rows):
+        block = values[top : top + rows].astype(np.float64)
+        block[~np.isfinite(block)] = low
+        scaled[top : top + rows] = np.rint((block - low) * 255 / (high - low)).clip(0, 255)
+    if image.format == "TIFF" and image.tag_v2.get(_PHOTOMETRIC) == _WHITE_IS_ZERO:
+        scaled = 255 - scaled
+    gray = pillow.fromarray(scaled)
+    if "transparency" in image.info:
+        gray.putalpha(pillow.fromarray(255 * (values != image.info["transparency"]).view(np.uint8)))
+    return gray
+
+
+def _range(image: Any, values: np.ndarray) -> tuple[float, float]:
+    """Returns the values that are shown as black and as white."""
+    if image.mode.startswith("I;16"):
+        tags = image.tag_v2 if image.format == "TIFF" else {}
+        return 0, 2 ** tags.get(_BITS_PER_SAMPLE, (16,))[0] - 1
+    if image.mode == "I" and image.format in ("PNG", "PPM"):
+        return 0, 65535
+    finite = values[np.isfinite(values)]
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
+    if image.mode == "F" and low >= 0 and high <= 1:
+        return 0, 1
+    return low, max(high, np.nextafter(low, np.inf))

@@ -44,6 +44,11 @@ class FileError(InputError):
     """One file of a source is broken. The file is quarantined; the other files are read."""
 
 
+class CountError(InputError):
+    """A reader did not state what became of every unit that a file has. The difference is
+    quarantined."""
+
+
 class RowError(CurateError):
     """One input cannot become a record, or a step failed on one record. The input or the record is
     quarantined."""

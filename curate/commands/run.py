@@ -15,6 +15,7 @@ from curate.engine.progress import Progress
 from curate.engine.run import QUARANTINE_FILE, Run
 from curate.recipe import Loaded
 from manifests import storage
+from manifests.run.counted import Counted
 from manifests.run.ledger import Account
 from manifests.run.manifest import RunManifest
 from manifests.storage import parts
@@ -24,6 +25,8 @@ def main(options: argparse.Namespace) -> int:
     loaded = recipe.load(options.recipe, options.set)
     made = execute(loaded, options.out, options)
     print(ledger_table(made.ledger))
+    print()
+    print(counted_table(made.counted))
     print()
     print(summary(made, options.out))
     return 0
@@ -62,6 +65,12 @@ def ledger_table(accounts: list[Account]) -> str:
         for account in accounts
     ]
     return table(head, rows)
+
+
+def counted_table(counted: list[Counted]) -> str:
+    """Format what each source has on disk, and what became of it, one line for each unit."""
+    width = max((len(entry.source) for entry in counted), default=0)
+    return "\n".join(f"{entry.source:<{width}}  {entry}" for entry in counted)
 
 
 def _reasons(account: Account) -> list[tuple[str, int]]:

@@ -22,10 +22,12 @@ QUARANTINED = pa.schema(
         ("error", pa.string()),
         ("message", pa.string()),
         ("later", pa.bool_()),
+        ("rows", pa.int64()),
     ]
 )
 """The columns of a quarantined row. `later` is true if the cause is transient, so that `--retry`
-may succeed."""
+may succeed. `rows` is the number of rows that it counts as: more than 1 for a range of a file that
+could not be read."""
 
 
 class Answer(NamedTuple):
@@ -153,10 +155,13 @@ def quarantine_rows(
     errors: list[str] | pa.ChunkedArray,
     messages: list[str] | pa.ChunkedArray,
     later: pa.ChunkedArray | None = None,
+    counts_as: list[int] | None = None,
 ) -> pa.Table:
-    """Build rows of the quarantine. `errors` are names of error classes."""
+    """Build rows of the quarantine. `errors` are names of error classes. `counts_as` has the number
+    of rows that each counts as (default: 1)."""
     rows = len(errors)
     if later is None:
         later = pa.repeat(False, rows)
-    columns = [ids, source, origin, pa.repeat(step, rows), errors, messages, later]
+    hidden = pa.repeat(1, rows) if counts_as is None else pa.array(counts_as, pa.int64())
+    columns = [ids, source, origin, pa.repeat(step, rows), errors, messages, later, hidden]
     return pa.table(dict(zip(QUARANTINED.names, columns, strict=True)), schema=QUARANTINED)

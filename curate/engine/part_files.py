@@ -12,6 +12,7 @@ from manifests import record, storage
 from manifests.media import KEPT
 from manifests.media.blobs import BlobFile
 from manifests.run import manifest
+from manifests.run.counted import Counted
 from manifests.run.ledger import Account, check, total
 from manifests.run.manifest import Commit
 from manifests.storage import parts
@@ -49,7 +50,13 @@ class PartFiles:
         if dropped is not None and dropped.num_rows:
             self._dropped.append(dropped)
 
-    def commit(self, inputs_digest: str, origin: str, steps: list[str]) -> Commit:
+    def commit(
+        self,
+        inputs_digest: str,
+        origin: str,
+        steps: list[str],
+        counted: list[Counted] | None = None,
+    ) -> Commit:
         """Write the remaining files, then the commit.
 
         `steps` lists all steps: each one gets an account, even if no row reached it.
@@ -68,6 +75,7 @@ class PartFiles:
                 *blob_entries(self.part + BLOBS, self.blobs),
             ],
             ledger=self._ledger(steps),
+            counted=counted or [],
         )
         check(commit.ledger, origin)
         save_commit(self.folder, commit)

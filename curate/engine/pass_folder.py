@@ -60,8 +60,11 @@ class PassFolder(NamedTuple):
         return storage.exists(storage.join(self.folder, manifest.NAME))
 
     def _is_current(self, made: PassManifest) -> bool:
-        """Whether the manifest in the folder describes the same parts."""
-        return self._has_manifest() and manifest.load_pass(self.folder).digest == made.digest
+        """Whether the manifest in the folder describes the same parts and counts."""
+        if not self._has_manifest():
+            return False
+        known = manifest.load_pass(self.folder)
+        return known.digest == made.digest and known.counted == made.counted
 
     def _delete_other_parts(self, parts: set[str]) -> None:
         """Delete the manifest of the pass, and the parts listed in it that are not in `parts`."""

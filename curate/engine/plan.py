@@ -24,7 +24,7 @@ from curate.ingest.reader import Reader
 from curate.recipe import Loaded
 from manifests.run.fingerprint import fingerprint
 
-RECORDS_VERSION = 1
+RECORDS_VERSION = 2
 """The version of the record format. It increases when the meaning of the record schema or of the
 part format changes."""
 

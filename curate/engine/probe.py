@@ -13,11 +13,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.engine import splits
+from curate.engine.counting import CountedRead
 from curate.engine.fused import FusedSteps
 from curate.engine.inline import Inline
 from curate.engine.media_options import MediaOptions
 from curate.engine.opened import opened
-from curate.engine.passes.read import ReadTask, read_split, read_task
+from curate.engine.passes.read import ReadTask, read_task
 from curate.engine.planned import PlannedStep
 from curate.ingest.reader import Context, Failure, Reader
 from curate.recipe import Loaded
@@ -117,7 +118,7 @@ def _head(
         storage.writing(storage.join(media.kept, f"{task.part}.media")) as sink,
     ):
         context = Context(media.base, source, BlobFile(f"{KEPT}{task.part}.media", lambda: sink))
-        for found in read_split(reader, task.split, context):
+        for found in CountedRead(reader, task.split, context):
             tables.append(found.records)
             failures += found.failures
             if sum(table.num_rows for table in tables) >= rows:

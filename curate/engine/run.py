@@ -114,6 +114,7 @@ class Run:
             files_folder=storage.base_name(place.files) if elsewhere else "",
             parts=commits,
             ledger=accounts,
+            counted=planned.counted(place.folder, commits),
         )
         place.finish(made)
         self.finished.append(FinishedPass(planned, place.folder, made))
@@ -175,6 +176,7 @@ class Run:
             fingerprint=fingerprint([entry.fingerprint for entry in entries]),
             passes=entries,
             ledger=self.accounts(),
+            counted=[entry for done in self.finished for entry in done.manifest.counted],
             shards=written,
             environment=_environment(self.context, started, cpu),
         )

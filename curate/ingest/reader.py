@@ -1,14 +1,19 @@
 """The contract of a reader: it lists files, cuts them into splits, and turns a split into records.
 
 The fields of a reader are its settings, as for a step. A reader downloads nothing and unpacks no
-archive. Every input in a split becomes a record or a Failure. The docstring of a reader lists the
-inputs that the reader ignores.
+archive. Every input in a split becomes a record or a Failure, or is left aside. The docstring of a
+reader lists the inputs that it leaves aside.
+
+Reading is counted against the disk. `count` counts the units of a split (lines, rows, elements,
+members) without parsing them; `ReadBatch` and `Failure` state what became of each. The engine
+compares the two sums of each split; a difference becomes a failure by itself.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import ClassVar, NamedTuple
 
 import pyarrow as pa
@@ -42,15 +47,30 @@ class Split(NamedTuple):
 
 
 class Failure(NamedTuple):
-    """An input that could not be made into a record. `error` is the name of the error's class."""
+    """An input that could not be made into a record. `error` is the name of the error's class.
+
+    `units` is the number of units that the input has, in the unit of `Reader.count`: a range of
+    40 lines that cannot be read has 40. `rows` is the number of rows that it counts as in the
+    ledger and in `max_quarantined`; None: as many as its units. State `rows=1` for an input of
+    several units that would have been one record, such as a sample of three members.
+    """
 
     key: str
     origin: str
     error: str
     message: str
+    units: int = 1
+    rows: int | None = None
+
+    @property
+    def counts_as(self) -> int:
+        """The number of rows that the failure counts as in the ledger."""
+        return self.units if self.rows is None else self.rows
 
     @classmethod
-    def of(cls, key: str, origin: str, error: CurateError) -> Failure:
+    def of(
+        cls, key: str, origin: str, error: CurateError, units: int = 1, rows: int | None = None
+    ) -> Failure:
         """Makes the failure for an error.
 
         The place of a RowError, if it has one, is the media file with the fault, and the message
@@ -58,15 +78,35 @@ class Failure(NamedTuple):
         already does.
         """
         text = str(error) if isinstance(error, RowError) else error.message
-        return cls(key, origin, type(error).__name__, text)
+        return cls(key, origin, type(error).__name__, text, units, rows)
+
+
+_NONE: Mapping[str, int] = MappingProxyType({})
 
 
 class ReadBatch(NamedTuple):
-    """Records of a split, in the record schema, and failures for the inputs that became no
-    record."""
+    """Records of a split, in the record schema, and failures for the inputs that became no record.
+
+    `left_aside` has the number of units that became neither, by kind: `{"header": 1}`. `units` is
+    the number of units that the records use; None: one each. A reader whose records share a unit,
+    or have several, states it: two samples of three members have 6.
+    """
 
     records: pa.Table
     failures: list[Failure]
+    left_aside: Mapping[str, int] = _NONE
+    units: int | None = None
+
+
+class Count(NamedTuple):
+    """The units of a split as they are on disk: `Count("lines", 100, {"blank": 2})`.
+
+    `left_aside` has the units, among all `units`, in which the format itself has no content.
+    """
+
+    unit: str
+    units: int
+    left_aside: Mapping[str, int] = _NONE
 
 
 class Context(NamedTuple):
@@ -142,6 +182,15 @@ class Reader(BaseModel):
     @abstractmethod
     def read(self, split: Split, context: Context) -> Iterator[ReadBatch]:
         """Yields the records and failures of a split, in batches of about BATCH_ROWS records."""
+
+    def count(self, split: Split, context: Context) -> Count | None:
+        """The number of units in a split, counted independently of `read`: newlines, headers of a
+        tar, the number of rows in the metadata of a parquet file. None, the default, means that
+        the reader cannot count; the ledger then says that its units were not counted.
+
+        Raises FileError for a file whose units cannot be counted to the end of the split.
+        """
+        return None
 
     def key(self, file: File, within: object) -> str:
         """The key of a record, from which its id is made: `train.json#12`.

@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from manifests import storage
 from manifests.errors import ManifestError
+from manifests.run.counted import Counted
 from manifests.run.fingerprint import fingerprint
 from manifests.run.ledger import Account
 from manifests.storage.file_entry import FileEntry
@@ -33,6 +34,9 @@ class Commit(BaseModel):
     text_bytes: int = 0
     files: list[FileEntry]
     ledger: list[Account] = Field(default_factory=list)
+    counted: list[Counted] = Field(
+        default_factory=list, description="what the part was read from, counted on disk"
+    )
     detail: dict[str, Any] = Field(
         default_factory=dict, description="other results of the task, as JSON values"
     )
@@ -62,6 +66,7 @@ class PassManifest(BaseModel):
     )
     parts: list[Commit]
     ledger: list[Account]
+    counted: list[Counted] = Field(default_factory=list)
 
     @property
     def rows(self) -> int:
@@ -98,6 +103,9 @@ class RunManifest(BaseModel):
     fingerprint: str
     passes: list[PassEntry]
     ledger: list[Account]
+    counted: list[Counted] = Field(
+        default_factory=list, description="what every source has, counted on disk"
+    )
     shards: dict[str, Any]
     environment: dict[str, Any]
 
@@ -108,6 +116,7 @@ class RunManifest(BaseModel):
                 self.fingerprint,
                 [p.digest for p in self.passes],
                 [a.model_dump() for a in self.ledger],
+                [c.model_dump() for c in self.counted],
                 self.shards,
             ]
         )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+import pyarrow.compute as pc
+
 from manifests import storage
 from manifests.errors import CurateError
 from manifests.run import ledger, manifest
@@ -67,6 +69,7 @@ def _file(place: str, entry: FileEntry) -> Iterator[Fault]:
 
 
 def _ledger(run: RunManifest, folder: str) -> Iterator[Fault]:
+    yield from (Fault(c.source, str(c)) for c in run.counted if not c.balances)
     try:
         ledger.check(run.ledger, folder)
     except CurateError as error:
@@ -93,6 +96,6 @@ def _counts(passes: list[PassManifest]) -> Iterator[Fault]:
 def _quarantine(run: RunManifest, folder: str) -> Iterator[Fault]:
     counted = sum(sum(account.quarantined.values()) for account in run.ledger)
     place = storage.join(folder, "quarantine.arrow")
-    listed = parts.read_columns(place, ("id",)).num_rows
+    listed = pc.sum(parts.read_columns(place, ("rows",))["rows"]).as_py() or 0
     if counted != listed:
         yield Fault(place, f"the file lists {listed} inputs, but the ledger has {counted}")

@@ -36,7 +36,7 @@ def test_rows_are_kept_dropped_or_quarantined_and_an_error_wins() -> None:
     ]  # fmt: skip
     assert result.quarantined.to_pylist() == [
         {"id": "c", "source": "made", "origin": "f#2", "step": "words", "error": "RowError",
-         "message": "broken", "later": False}
+         "message": "broken", "later": False, "rows": 1}
     ]  # fmt: skip
     assert result.account == Account(
         step="words", rows_in=4, kept=2, dropped={"short": 1}, quarantined={"RowError": 1}

@@ -20,6 +20,7 @@ from curate.engine.part_view import PartView
 from curate.engine.planned import PlannedStep
 from curate.engine.progress import Progress
 from manifests import storage
+from manifests.run.counted import Counted, total_counted
 from manifests.run.manifest import Commit
 from manifests.step import Executor
 from manifests.storage import parts
@@ -153,6 +154,10 @@ class Pass(ABC, Generic[T]):
         if entry is None:
             return []
         return [parts.read_columns(storage.join(folder, entry.name)).cast(QUARANTINED)]
+
+    def counted(self, folder: str, commits: list[Commit]) -> list[Counted]:
+        """What the inputs of the pass have on disk, and what became of it."""
+        return total_counted(entry for commit in commits for entry in commit.counted)
 
     @abstractmethod
     def after(self, run: RunContext, state: State, commits: list[Commit]) -> State:

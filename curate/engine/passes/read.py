@@ -11,6 +11,7 @@ from typing import ClassVar, NamedTuple
 import pyarrow as pa
 
 from curate.engine import part_files, splits
+from curate.engine.counting import CountedRead
 from curate.engine.media_options import MediaOptions
 from curate.engine.outcomes import quarantine_rows
 from curate.engine.part_files import PART, PartFiles
@@ -18,7 +19,7 @@ from curate.engine.part_view import PartView
 from curate.engine.passes.contract import Pass, RunContext, State
 from curate.ingest.reader import Context, Failure, ReadBatch, Reader, Split
 from manifests import record, storage
-from manifests.errors import FileError, StepError
+from manifests.errors import StepError
 from manifests.run.fingerprint import fingerprint
 from manifests.run.ledger import Account
 from manifests.run.manifest import Commit
@@ -84,22 +85,12 @@ class ReadSplit:
             part_files.writing(self.folder, task.part, record.SCHEMA) as files,
         ):
             context = Context(self.media.base, media, files.blobs)
-            for found in read_split(self.reader, task.split, context):
+            read = CountedRead(self.reader, task.split, context)
+            for found in read:
                 _add(files, found, self.reader.name)
         origin = task.split.files[0].uri
-        return files.commit(task.inputs_digest, origin, [f"read {self.reader.name}"])
-
-
-def read_split(reader: Reader, split: Split, context: Context) -> Iterator[ReadBatch]:
-    """Yield the records of a split. If a file cannot be read to its end, one failure follows the
-    records."""
-    try:
-        yield from reader.read(split, context)
-    except FileError as error:
-        file = split.files[0]
-        message = f"{error.fault} What follows in the file is lost. {error.fix}".strip()
-        broken = Failure(file.name, file.uri, type(error).__name__, message)
-        yield ReadBatch(record.SCHEMA.empty_table(), [broken])
+        step = f"read {self.reader.name}"
+        return files.commit(task.inputs_digest, origin, [step], [read.counted])
 
 
 def _add(files: PartFiles, found: ReadBatch, source: str) -> None:
@@ -107,11 +98,14 @@ def _add(files: PartFiles, found: ReadBatch, source: str) -> None:
         raise StepError("its records are not in the record schema", f"reader of source {source}")
     files.keep(found.records)
     rows, failures = found.records.num_rows, found.failures
+    quarantined: Counter[str] = Counter()
+    for failure in failures:
+        quarantined[failure.error] += failure.counts_as
     account = Account(
         step=f"read {source}",
-        rows_in=rows + len(failures),
+        rows_in=rows + quarantined.total(),
         kept=rows,
-        quarantined=dict(Counter(failure.error for failure in failures)),
+        quarantined=dict(quarantined),
     )
     files.account(account, _failed_rows(failures, source))
 
@@ -124,6 +118,7 @@ def _failed_rows(failures: list[Failure], source: str) -> pa.Table:
         f"read {source}",
         [f.error for f in failures],
         [_utf8(f.message) for f in failures],
+        counts_as=[f.counts_as for f in failures],
     )
 
 

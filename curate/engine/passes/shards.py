@@ -132,5 +132,6 @@ def _account(format: FormatName, rows: int, written: ShardCommit) -> Account:
 def not_written(commit: Commit) -> pa.Table:
     """Return the records that could not be written to a shard, as rows of the quarantine."""
     failed = ShardCommit.model_validate(commit.detail).quarantined
-    rows = [{**q._asdict(), "step": commit.ledger[0].step, "later": False} for q in failed]
+    more = {"step": commit.ledger[0].step, "later": False, "rows": 1}
+    rows = [{**q._asdict(), **more} for q in failed]
     return pa.Table.from_pylist(rows, schema=QUARANTINED)

@@ -14,12 +14,19 @@ from pydantic import Field
 from curate.ingest.captions.records.rows import CaptionColumns, add_caption, batch_of_columns
 from curate.ingest.columns import Names, column, first_text, fully_used, text_columns
 from curate.ingest.conversations import ChatSegment, add_chat, chat_segments
-from curate.ingest.formats.parquet import SUFFIXES, Batch, batches, row_group_splits, sniffed_schema
+from curate.ingest.formats.parquet import (
+    SUFFIXES,
+    Batch,
+    batches,
+    count_rows,
+    row_group_splits,
+    sniffed_schema,
+)
 from curate.ingest.image_columns import bytes_and_paths, image_column, is_list
 from curate.ingest.images import OpenedImage, keep_image, row_failures
 from curate.ingest.media_root import check_root, open_below
 from curate.ingest.meta import meta_json
-from curate.ingest.reader import Context, Head, ReadBatch, Reader, Split
+from curate.ingest.reader import Context, Count, Head, ReadBatch, Reader, Split
 from manifests import record
 from manifests.errors import InputError, RowError
 from manifests.storage import File
@@ -65,6 +72,9 @@ class HfParquet(Reader):
 
     def splits(self, file: File, context: Context) -> Iterator[Split]:
         return row_group_splits(file, context)
+
+    def count(self, split: Split, context: Context) -> Count:
+        return count_rows(split, context)
 
     def read(self, split: Split, context: Context) -> Iterator[ReadBatch]:
         file = split.files[0]

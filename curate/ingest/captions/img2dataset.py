@@ -9,11 +9,18 @@ import pyarrow as pa
 
 from curate.ingest.captions.records.rows import CaptionColumns, batch_of_columns
 from curate.ingest.columns import column, first_text
-from curate.ingest.formats.parquet import SUFFIXES, Batch, batches, row_group_splits, sniffed_schema
+from curate.ingest.formats.parquet import (
+    SUFFIXES,
+    Batch,
+    batches,
+    count_rows,
+    row_group_splits,
+    sniffed_schema,
+)
 from curate.ingest.image_columns import ENCODED_NAMES, byte_views, bytes_column
 from curate.ingest.images import keep_image
 from curate.ingest.meta import meta_json
-from curate.ingest.reader import Context, Head, ReadBatch, Reader, Split
+from curate.ingest.reader import Context, Count, Head, ReadBatch, Reader, Split
 from manifests.errors import InputError, RowError
 from manifests.storage import File
 
@@ -42,6 +49,9 @@ class Img2DatasetParquet(Reader):
 
     def splits(self, file: File, context: Context) -> Iterator[Split]:
         return row_group_splits(file, context)
+
+    def count(self, split: Split, context: Context) -> Count:
+        return count_rows(split, context)
 
     def read(self, split: Split, context: Context) -> Iterator[ReadBatch]:
         for batch in batches(split, context, TEXTS):

@@ -24,12 +24,12 @@ from curate.ingest.columns import (
 )
 from curate.ingest.formats import parquet
 from curate.ingest.formats.chunks import with_compressed
-from curate.ingest.formats.lines import line_splits
+from curate.ingest.formats.lines import count_lines, line_splits
 from curate.ingest.formats.text_tables import Numbered, layout_of, read_rows
 from curate.ingest.images import OpenedImage
 from curate.ingest.media_root import check_root, open_below
 from curate.ingest.meta import meta_json, to_json
-from curate.ingest.reader import Context, Head, ReadBatch, Reader, Split
+from curate.ingest.reader import Context, Count, Head, ReadBatch, Reader, Split
 from manifests.errors import RowError
 from manifests.media import Media
 from manifests.storage import File
@@ -86,6 +86,16 @@ class Table(Reader):
         if layout_of(file, context).kind == "csv":
             return iter([Split((file,))])  # one split: a quoted field may contain a newline
         return line_splits(file, context)
+
+    def count(self, split: Split, context: Context) -> Count | None:
+        if _is_parquet(split.files[0]):
+            return parquet.count_rows(split, context)
+        layout = layout_of(split.files[0], context)
+        if layout.kind == "csv":
+            return None
+        found = count_lines(split, context)
+        is_first = layout.line > 0 and split.start == 0
+        return found._replace(left_aside={**found.left_aside, "header": 1}) if is_first else found
 
     def read(self, split: Split, context: Context) -> Iterator[ReadBatch]:
         file = split.files[0]

@@ -15,10 +15,10 @@ from curate.ingest.captions.records.rows import CaptionColumns, batch_of_columns
 from curate.ingest.columns import has_text, require_columns
 from curate.ingest.file_template import URL_FIELDS, USUAL_FILES, Files, Template
 from curate.ingest.formats.chunks import with_compressed
-from curate.ingest.formats.lines import decoded, line_batches, line_splits, lines
+from curate.ingest.formats.lines import count_lines, decoded, line_batches, line_splits, lines
 from curate.ingest.media_folder import MediaFolder, open_row_images
 from curate.ingest.meta import to_json
-from curate.ingest.reader import Context, Head, ReadBatch, Reader, Split
+from curate.ingest.reader import Context, Count, Head, ReadBatch, Reader, Split
 from manifests.errors import InputError, RowError
 from manifests.media.header import SUFFIXES
 from manifests.storage import File
@@ -68,14 +68,18 @@ class Tsv(Reader):
     def splits(self, file: File, context: Context) -> Iterator[Split]:
         return line_splits(file, context)
 
+    def count(self, split: Split, context: Context) -> Count:
+        return count_lines(split, context)
+
     def read(self, split: Split, context: Context) -> Iterator[ReadBatch]:
         file = split.files[0]
         layout = self._layout(file, context)
         folder = MediaFolder(self.media_root, context.base)
         for batch in line_batches(split, context):
-            if layout.has_header and batch[0][0] == 1:
-                del batch[0]
-            yield self._read_batch(file, _pairs(batch, layout.url), folder, context)
+            header = batch[:1] if layout.has_header and batch[0][0] == 1 else []
+            pairs = _pairs(batch[len(header) :], layout.url)
+            found = self._read_batch(file, pairs, folder, context)
+            yield found._replace(left_aside={"header": 1}) if header else found
 
     def _layout(self, file: File, context: Context) -> _Layout:
         """The column layout of a file. It depends on only the first lines, so all splits have the

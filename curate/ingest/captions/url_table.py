@@ -18,11 +18,18 @@ from curate.ingest.columns import (
     text_columns,
 )
 from curate.ingest.file_template import URL_FIELDS, USUAL_FILES, Files, Template
-from curate.ingest.formats.parquet import SUFFIXES, Batch, batches, row_group_splits, sniffed_schema
+from curate.ingest.formats.parquet import (
+    SUFFIXES,
+    Batch,
+    batches,
+    count_rows,
+    row_group_splits,
+    sniffed_schema,
+)
 from curate.ingest.image_columns import bytes_column, image_column
 from curate.ingest.media_folder import MediaFolder, open_row_images
 from curate.ingest.meta import meta_json
-from curate.ingest.reader import Context, Head, ReadBatch, Reader, Split
+from curate.ingest.reader import Context, Count, Head, ReadBatch, Reader, Split
 from manifests.errors import InputError
 from manifests.storage import File
 
@@ -72,6 +79,9 @@ class UrlTable(Reader):
 
     def splits(self, file: File, context: Context) -> Iterator[Split]:
         return row_group_splits(file, context)
+
+    def count(self, split: Split, context: Context) -> Count:
+        return count_rows(split, context)
 
     def read(self, split: Split, context: Context) -> Iterator[ReadBatch]:
         folder = MediaFolder(self.media_root, context.base)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from curate.ingest.formats.batching import in_batches
 from curate.ingest.formats.chunks import is_compressed, read_chunks
-from curate.ingest.reader import SPLIT_BYTES, Context, Split
+from curate.ingest.reader import SPLIT_BYTES, Context, Count, Split
 from manifests import storage
 from manifests.errors import FileError, RowError
 from manifests.storage import File
@@ -15,6 +16,7 @@ MAX_LINE_BYTES = 256 << 20
 """A longer line is an error (our choice): a whole line is held in memory, and no real line is this
 long."""
 _BOM = b"\xef\xbb\xbf"
+_BLANK_LINE = re.compile(rb"\n[ \t\r\v\f]*(?=\n)")
 
 
 def line_splits(file: File, context: Context, split_bytes: int = SPLIT_BYTES) -> Iterator[Split]:
@@ -68,6 +70,30 @@ def line_batches(split: Split, context: Context) -> Iterator[list[tuple[int, byt
     """Yields the lines of a split that are not blank, in batches of limited size."""
     numbered = ((n, line) for n, line in lines(split, context) if line and not line.isspace())
     return in_batches(numbered, lambda item: len(item[1]))
+
+
+def count_lines(split: Split, context: Context) -> Count:
+    """The number of lines in a split, by their newlines, and how many of them are blank.
+
+    `b"a\\n \\nb"` -> `Count("lines", 3, {"blank": 1})`. The end of the file ends the last line.
+    """
+    found = blanks = held_bytes = 0
+    held_is_blank = True  # the line that the last block did not end
+    for block in _without_bom(split, context):
+        cut, last = block.find(b"\n"), block.rfind(b"\n")
+        if cut >= 0:
+            found += block.count(b"\n")
+            blanks += held_is_blank and _is_blank(block[:cut])
+            blanks += len(_BLANK_LINE.findall(block, cut))
+            held_bytes, held_is_blank = 0, True
+        held_bytes += len(block) - last - 1
+        held_is_blank = held_is_blank and _is_blank(block[last + 1 :])
+    found, blanks = found + (held_bytes > 0), blanks + (held_bytes > 0 and held_is_blank)
+    return Count("lines", found, {"blank": blanks} if blanks else {})
+
+
+def _is_blank(data: bytes) -> bool:
+    return not data or data.isspace()
 
 
 def decoded(number: int, line: bytes) -> str:

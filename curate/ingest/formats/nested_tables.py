@@ -11,15 +11,21 @@ import pyarrow as pa
 
 from curate.ingest.formats import parquet
 from curate.ingest.formats.chunks import with_compressed
-from curate.ingest.formats.json_elements import batches, elements, is_array, object_keys
+from curate.ingest.formats.json_elements import (
+    batches,
+    count_elements,
+    elements,
+    is_array,
+    object_keys,
+)
 from curate.ingest.formats.json_fields import as_object
 from curate.ingest.formats.json_object import MAX_SPLITS, MIN_SPLIT_BYTES
 from curate.ingest.formats.json_pieces import BLANKS, BOM
 from curate.ingest.formats.json_splits import array_splits
-from curate.ingest.formats.lines import line_splits
+from curate.ingest.formats.lines import count_lines, line_splits
 from curate.ingest.formats.text_tables import Layout, read_rows
 from curate.ingest.meta import json_rows
-from curate.ingest.reader import Context, Head, Split
+from curate.ingest.reader import Context, Count, Head, Split
 from manifests.errors import InputError, RowError
 from manifests.storage import File
 
@@ -67,6 +73,17 @@ def row_batches(split: Split, context: Context) -> Iterator[RowBatch]:
         return
     for lines in read_rows(split, context, Layout("jsonl", [])):
         yield _separate(lines)
+
+
+def count_rows(split: Split, context: Context) -> Count:
+    """The number of rows in a split: rows of parquet, lines, or elements of a JSON array."""
+    file = split.files[0]
+    if _is_parquet(file):
+        return parquet.count_rows(split, context)
+    place = context.media.resolve(file.uri)
+    if is_array(place):
+        return count_elements(place, *split[1:])
+    return count_lines(split, context)
 
 
 def column_names(head: Head) -> set[str]:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from curate.ingest.reader import BATCH_ROWS, SPLIT_BYTES, Context, Head, Split
+from curate.ingest.reader import BATCH_ROWS, SPLIT_BYTES, Context, Count, Head, Split
 from manifests import storage
 from manifests.errors import FileError, RowError
 from manifests.storage import File
@@ -87,6 +87,14 @@ def row_group_splits(file: File, context: Context) -> Iterator[Split]:
                 start, first, rows, size_bytes = number + 1, first + rows, 0, 0
         if start < len(groups) or not groups:
             yield Split((file,), start, len(groups), first)
+
+
+def count_rows(split: Split, context: Context) -> Count:
+    """The number of rows in the row groups of a split, by the metadata of the file."""
+    with open_parquet(split.files[0], context.base) as opened:
+        stop = opened.num_row_groups if split.stop < 0 else split.stop
+        groups = range(split.start, stop)
+        return Count("rows", sum(opened.metadata.row_group(n).num_rows for n in groups))
 
 
 def batches(split: Split, context: Context, texts: Collection[str] = ()) -> Iterator[Batch]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar
 
-from curate.ingest.formats.nested_tables import SUFFIXES, RowBatch, row_splits
+from curate.ingest.formats.nested_tables import SUFFIXES, RowBatch, count_rows, row_splits
 from curate.ingest.grounding.annotations.annotation import AnnotatedImage
 from curate.ingest.grounding.annotations.grounding_reader import GroundingReader
 from curate.ingest.images import OpenedImage
-from curate.ingest.reader import Context, Split
+from curate.ingest.reader import Context, Count, Split
 from manifests.errors import RowError
 from manifests.storage import File
 
@@ -25,6 +25,9 @@ class AnnotatedTable(GroundingReader):
 
     def splits(self, file: File, context: Context) -> Iterator[Split]:
         return row_splits(file, context)
+
+    def count(self, split: Split, context: Context) -> Count:
+        return count_rows(split, context)
 
 
 def annotated_rows(

@@ -1,0 +1,109 @@
+"""Reads a split and compares what its reader states with what is on disk, unit by unit."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from curate.ingest.reader import Context, Count, Failure, ReadBatch, Reader, Split
+from manifests import record
+from manifests.errors import CountError, FileError
+from manifests.run.counted import Counted
+
+NOT_COUNTED = "inputs"
+"""The unit of a split whose units could not be counted."""
+
+
+class CountedRead:
+    """Reads one split. Iterate over it once for its batches; then `counted` states what became of
+    its units."""
+
+    def __init__(self, reader: Reader, split: Split, context: Context) -> None:
+        self._reader, self._split, self._context = reader, split, context
+        self.records = self.used = self.failed = 0
+        self.left_aside: Counter[str] = Counter()
+        self.count: Count | None = None
+
+    def __iter__(self) -> Iterator[ReadBatch]:
+        """Yield the batches of the split. What the reader does not account for follows as one
+        failure."""
+        error = None
+        try:
+            for batch in self._reader.read(self._split, self._context):
+                self._add(batch)
+                yield batch
+        except FileError as raised:
+            error = raised
+        self.count = _count(self._reader, self._split, self._context)
+        self.left_aside.update(self.count.left_aside if self.count else {})
+        if failure := self._failure(error):
+            found = ReadBatch(record.SCHEMA.empty_table(), [failure])
+            self._add(found)
+            yield found
+
+    @property
+    def counted(self) -> Counted:
+        accounted = self.used + self.failed + self.left_aside.total()
+        count = self.count or Count(NOT_COUNTED, accounted)
+        return Counted(
+            source=self._reader.name,
+            unit=count.unit,
+            found=count.units,
+            used=self.used,
+            records=self.records,
+            failed=self.failed,
+            left_aside=dict(sorted(self.left_aside.items())),
+            uncounted=int(self.count is None),
+        )
+
+    def _add(self, batch: ReadBatch) -> None:
+        rows = batch.records.num_rows
+        self.records += rows
+        self.used += rows if batch.units is None else batch.units
+        self.failed += sum(failure.units for failure in batch.failures)
+        self.left_aside.update(batch.left_aside)
+
+    def _failure(self, error: FileError | None) -> Failure | None:
+        """The failure for the units that the reader did not account for, or for the error that
+        ended reading; None if there is neither."""
+        missing = self._missing()
+        if error is None and not missing:
+            return None
+        message = self._message(missing) if error is None else _lost(error)
+        name = CountError if error is None else type(error)
+        file = self._split.files[0]
+        units = max(0, missing) if self.count else 1
+        return Failure(file.name, file.uri, name.__name__, message, units, self._rows(missing))
+
+    def _missing(self) -> int:
+        """The number of units on disk for which the reader has stated nothing; negative if it has
+        stated more than there are."""
+        accounted = self.used + self.failed + self.left_aside.total()
+        return self.count.units - accounted if self.count else 0
+
+    def _rows(self, units: int) -> int:
+        """The number of rows that lost units count as, at the split's rate of records per unit."""
+        rate = self.records / self.used if self.used else 1
+        return max(1, round(units * rate))
+
+    def _message(self, missing: int) -> str:
+        assert self.count is not None
+        unit, found = self.count.unit, self.count.units
+        which = "are unaccounted for" if missing > 0 else "were read that it does not have"
+        return (
+            f"the file has {found} {unit}, but {abs(missing)} {which}: {self.used} are in "
+            f"{self.records} records, {self.failed} failed, {self.left_aside.total()} were left "
+            f"aside. If the file changed while it was read, run again; otherwise report this: the "
+            f"reader {type(self._reader).__name__} is wrong."
+        )
+
+
+def _count(reader: Reader, split: Split, context: Context) -> Count | None:
+    try:
+        return reader.count(split, context)
+    except FileError:  # what the file has after the fault cannot be known
+        return None
+
+
+def _lost(error: FileError) -> str:
+    return f"{error.fault} What follows in the file is lost. {error.fix}".strip()

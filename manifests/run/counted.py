@@ -1,0 +1,79 @@
+"""What a source holds on disk, counted without parsing it, and what became of each unit."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+from pydantic import BaseModel, Field
+
+
+class Counted(BaseModel):
+    """The units of a source (its files, or the lines, rows, elements or members in them), and what
+    became of them: found = used + failed + left aside.
+
+    `a + b` counts the units of `a` and of `b`. `found` is counted without the parser; where that
+    is not possible, `uncounted` is 1, and `found` is what was used, failed or left aside.
+    """
+
+    source: str
+    unit: str = Field(description="plural word for what is counted, such as `lines`")
+    found: int = 0
+    used: int = Field(0, description="units in records; of files, those that were read")
+    records: int = Field(0, description="records that were made of the used units")
+    failed: int = Field(0, description="units of which no record could be made")
+    left_aside: dict[str, int] = Field(default_factory=dict, description="units by kind")
+    uncounted: int = Field(0, description="ranges of files whose units could not be counted")
+
+    def __add__(self, other: Counted) -> Counted:
+        return Counted(
+            source=self.source,
+            unit=self.unit,
+            found=self.found + other.found,
+            used=self.used + other.used,
+            records=self.records + other.records,
+            failed=self.failed + other.failed,
+            left_aside=dict(sorted((Counter(self.left_aside) + Counter(other.left_aside)).items())),
+            uncounted=self.uncounted + other.uncounted,
+        )
+
+    @property
+    def accounted(self) -> int:
+        """The number of units whose outcome is known."""
+        return self.used + self.failed + sum(self.left_aside.values())
+
+    @property
+    def balances(self) -> bool:
+        return self.found == self.accounted
+
+    def __str__(self) -> str:
+        """`lines 100 = 97 in 97 records + 1 failed + 2 left aside (blank 2)`"""
+        what = f"{self.unit} {self.found:,}" if self.found or not self.uncounted else self.unit
+        sign = "=" if self.balances else "is NOT"
+        text = f"{what} {sign} {' + '.join(self._terms())}"
+        if self.uncounted:
+            text += f"; not counted on disk: {self.uncounted:,} of the ranges that were read"
+        return text
+
+    def _terms(self) -> list[str]:
+        read = "read" if self.unit == FILES else f"in {self.records:,} records"
+        terms = [f"{self.used:,} {read}"]
+        if self.failed:
+            terms.append(f"{self.failed:,} failed")
+        if self.left_aside:
+            kinds = ", ".join(f"{kind} {n:,}" for kind, n in self.left_aside.items())
+            terms.append(f"{sum(self.left_aside.values()):,} left aside ({kinds})")
+        return terms
+
+
+FILES = "files"
+"""The unit of the entry that counts the files of a source."""
+
+
+def total_counted(entries: Iterable[Counted]) -> list[Counted]:
+    """Adds up the entries of each source and unit, in order of first appearance."""
+    sums: dict[tuple[str, str], Counted] = {}
+    for entry in entries:
+        key = entry.source, entry.unit
+        sums[key] = sums[key] + entry if key in sums else entry
+    return list(sums.values())

@@ -1,0 +1,125 @@
+"""Reading is counted against the disk: what a reader does not account for is a failure."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from curate.engine.counting import CountedRead
+from curate.ingest.captions.table import Table
+from curate.ingest.formats.lines import count_lines, lines
+from curate.ingest.reader import Context, Count, Failure, ReadBatch, Split
+from manifests.errors import FileError
+from manifests.media import Media
+from manifests.media.blobs import BlobFile
+from manifests.run.counted import Counted, total_counted
+from manifests.storage import File
+from tests.make import splits
+
+
+class Forgetful(Table):
+    """Counts `there` lines, whatever the file has."""
+
+    there: int | None = None
+    breaks: bool = False
+
+    def count(self, split: Split, context: Context) -> Count | None:
+        return None if self.there is None else Count("lines", self.there, {"blank": 1})
+
+    def read(self, split: Split, context: Context) -> Iterator[ReadBatch]:
+        yield from super().read(split, context)
+        if self.breaks:
+            raise FileError("line 4 is too long.")
+
+
+def read(folder: Path, there: int | None, breaks: bool = False) -> tuple[Counted, list[Failure]]:
+    (folder / "a.jsonl").write_text('{"text": "one"}\n\n{"text": "two"}\n{"te\n')
+    reader = Forgetful(name="made", path="a.jsonl", text=("text",), there=there, breaks=breaks)
+    [split] = splits(reader, str(folder))
+    found = CountedRead(reader, split, Context(str(folder), Media(str(folder)), BlobFile()))
+    failures = [failure for batch in found for failure in batch.failures]
+    return found.counted, failures
+
+
+def test_a_reader_that_accounts_for_every_unit_balances(tmp_path: Path) -> None:
+    counted, failures = read(tmp_path, 4)
+    assert [f.error for f in failures] == ["RowError"]
+    assert str(counted) == "lines 4 = 2 in 2 records + 1 failed + 1 left aside (blank 1)"
+    assert counted.balances
+
+
+def test_units_that_a_reader_does_not_account_for_are_one_failure_that_counts_them(
+    tmp_path: Path,
+) -> None:
+    counted, (_, failure) = read(tmp_path, 11)
+    assert (failure.error, failure.origin, failure.units, failure.counts_as) == (
+        "CountError", "a.jsonl", 7, 7
+    )  # fmt: skip
+    assert failure.message.startswith(
+        "the file has 11 lines, but 7 are unaccounted for: 2 are in 2 records, 1 failed, 1 were "
+        "left aside."
+    )
+    assert counted.balances
+    assert counted.failed == 8
+
+
+def test_units_that_are_not_on_disk_are_a_failure_and_the_count_does_not_balance(
+    tmp_path: Path,
+) -> None:
+    counted, (_, failure) = read(tmp_path, 3)
+    assert "but 1 were read that it does not have" in failure.message
+    assert (failure.units, failure.counts_as) == (0, 1)
+    assert not counted.balances
+    assert str(counted).startswith("lines 3 is NOT 2 in 2 records")
+
+
+def test_a_range_that_cannot_be_read_counts_as_the_units_that_it_hides(tmp_path: Path) -> None:
+    counted, (_, failure) = read(tmp_path, 104, breaks=True)
+    assert (failure.error, failure.units, failure.counts_as) == ("FileError", 100, 100)
+    assert counted.balances
+
+
+def test_what_is_not_counted_is_called_so(tmp_path: Path) -> None:
+    counted, _ = read(tmp_path, None)
+    assert str(counted) == (
+        "inputs 3 = 2 in 2 records + 1 failed; not counted on disk: 1 of the ranges that were read"
+    )
+
+
+def test_lost_samples_count_as_rows_at_the_rate_of_the_split() -> None:
+    assert Failure("a", "a", "RowError", "", units=3).counts_as == 3
+    assert Failure("a", "a", "RowError", "", units=3, rows=1).counts_as == 1
+
+
+def test_counts_add_up_by_source_and_unit() -> None:
+    a = Counted(source="a", unit="lines", found=2, used=2, records=2)
+    b = Counted(source="a", unit="lines", found=3, used=1, records=1, left_aside={"blank": 2})
+    c = Counted(source="a", unit="rows", found=1, failed=1)
+    assert total_counted([a, c, b]) == [
+        Counted(source="a", unit="lines", found=5, used=3, records=3, left_aside={"blank": 2}),
+        c,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("data", "found", "blank"),
+    [
+        (b"", 0, 0),
+        (b"a", 1, 0),
+        (b"a\nb\n", 2, 0),
+        (b"\n\n \t\r\n\na\n \n\nb\n  ", 9, 7),
+        (b"\xef\xbb\xbf\na", 2, 1),
+        (b"\xef\xbb\xbf", 0, 0),
+        (b" " * 3_000_000 + b"\nx" + b" " * 3_000_000 + b"\n\n" + b"\n" * 2_000_000, 2_000_003, 0),
+    ],
+)
+def test_lines_are_counted_as_they_are_read(
+    tmp_path: Path, data: bytes, found: int, blank: int
+) -> None:
+    (tmp_path / "a.txt").write_bytes(data)
+    split = Split((File("a.txt", "a.txt", len(data), 0),))
+    context = Context(str(tmp_path), Media(str(tmp_path)), BlobFile())
+    numbered = list(lines(split, context))
+    blanks = sum(not line or line.isspace() for _, line in numbered)
+    assert count_lines(split, context) == Count("lines", found, {"blank": blanks} if blanks else {})
+    assert (len(numbered), blanks) == (found, blank or blanks)

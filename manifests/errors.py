@@ -76,6 +76,10 @@ class ManifestError(CurateError):
     """A manifest and the files that it names disagree."""
 
 
+class LockError(CurateError):
+    """Another run holds the folder of the run."""
+
+
 class BudgetError(CurateError):
     """More inputs were quarantined than the recipe's `max_quarantined` allows."""
 

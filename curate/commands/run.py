@@ -83,9 +83,9 @@ def summary(made: RunManifest, out: str) -> str:
     """Describe what the run made, where it is stored, and which command to run next."""
     lines = []
     for name, entry in made.shards.items():
-        counts = f"{count(len(entry['shards']), 'shard')}, {count(entry['rows'], 'row')}"
-        folder = storage.join(out, entry["folder"])
-        lines.append(f"{name:<11} {counts}, {size(entry['size_bytes'])}   {folder}")
+        counts = f"{count(len(entry.shards), 'shard')}, {count(entry.rows, 'row')}"
+        folder = storage.join(out, entry.folder)
+        lines.append(f"{name:<11} {counts}, {size(entry.size_bytes)}   {folder}")
     quarantined = sum(sum(a.quarantined.values()) for a in made.ledger)
     place = storage.join(out, QUARANTINE_FILE)
     lines.append(f"quarantine  {count(quarantined, 'input')}   {place}")

@@ -9,6 +9,9 @@ from curate.cli import DIFFERS, OK
 from curate.commands.tables import count, size
 from manifests.run.verify import verify
 
+_FOLDERS = 20
+"""The number of folders whose files that are not covered are listed (our choice)."""
+
 
 def main(options: argparse.Namespace) -> int:
     checked = verify(options.run)
@@ -18,7 +21,24 @@ def main(options: argparse.Namespace) -> int:
     else:
         for fault in checked.faults:
             print(f"{fault.place}: {fault.fault}")
+        print(not_covered(checked.uncovered), end="")
         checked_files = f"{count(checked.files, 'file')}, {size(checked.size_bytes)}"
         verdict = "there are faults" if checked.faults else "no faults, and all counts agree"
         print(f"{checked_files}: {verdict}")
     return DIFFERS if checked.faults else OK
+
+
+def not_covered(names: list[str]) -> str:
+    """List, by folder, the files that no manifest of the run names: at most _FOLDERS lines."""
+    found: dict[str, list[str]] = {}
+    for name in names:
+        found.setdefault(name.rpartition("/")[0], []).append(name)
+    lines = [f"not covered: {shown(files)}\n" for files in found.values()]
+    more = len(lines) - _FOLDERS
+    return "".join(lines[:_FOLDERS]) + (f"not covered: {more} more folders\n" if more > 0 else "")
+
+
+def shown(files: list[str]) -> str:
+    """`shown(["a/b", "a/c"]) -> "a/b and 1 more file beside it"`."""
+    more = len(files) - 1
+    return files[0] + (f" and {count(more, 'more file')} beside it" if more else "")

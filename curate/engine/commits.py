@@ -1,24 +1,70 @@
-"""Checks that the files listed in a commit still exist and are unchanged."""
+"""Checks that the files listed in commits exist and have the digests that the commits state."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import chain
+from typing import NamedTuple
+
 from manifests import storage
 from manifests.run.manifest import Commit
-from manifests.storage.digest import file_digest
+from manifests.step import Executor
+from manifests.storage.digest import MISSING, fault_of
+from manifests.storage.file_entry import FileEntry
+
+THREADS = 8
+"""Threads that read files at once in the driver (our choice). Reading and hashing release the
+GIL."""
+ON_WORKERS_BYTES = 16 << 30
+"""Files of more bytes than this are checked on the workers, not in the driver (our choice): a local
+disk needs seconds for less."""
 
 
-def present(folder: str, commit: Commit) -> bool:
-    """Whether all files of a commit exist and have their recorded size. Their bytes are not read;
-    `curate verify` does that."""
-    for entry in commit.files:
-        found = storage.size_and_stamp(storage.join(folder, entry.name))
-        if found is None or found[0] != entry.size_bytes:
-            return False
-    return True
+class Damage(NamedTuple):
+    """A file that is not as its commit states: its part, its entry and path, and the fault."""
+
+    part: str
+    entry: FileEntry
+    place: str
+    fault: str
+
+    @property
+    def was_read(self) -> bool:
+        """Whether later parts may have been made from the wrong bytes: they exist."""
+        return self.fault != MISSING
+
+
+def damage(folder: str, commits: Iterable[Commit], executor: Executor) -> list[Damage]:
+    """Read all files of these commits, and return those that differ from their entries."""
+    known = list(commits)
+    check = _Check(folder)
+    if sum(file.size_bytes for commit in known for file in commit.files) > ON_WORKERS_BYTES:
+        found = [faults for _, faults in executor.map(check, known)]
+        return sorted(chain.from_iterable(found), key=lambda one: one.place)
+    with ThreadPoolExecutor(THREADS) as threads:
+        return [*chain.from_iterable(threads.map(check, known))]
 
 
 def unchanged(folder: str, commit: Commit) -> bool:
     """Whether all files of a commit exist and have the digests recorded in it."""
-    return present(folder, commit) and all(
-        file_digest(storage.join(folder, entry.name)) == entry.digest for entry in commit.files
-    )
+    return not any(_faults(folder, commit))
+
+
+@dataclass(frozen=True)
+class _Check:
+    """Checks the files of a commit, in a thread or on a worker."""
+
+    folder: str
+
+    def __call__(self, commit: Commit) -> list[Damage]:
+        return list(_faults(self.folder, commit))
+
+
+def _faults(folder: str, commit: Commit) -> Iterator[Damage]:
+    for entry in commit.files:
+        place = storage.join(folder, entry.name)
+        fault = fault_of(place, entry)
+        if fault is not None:
+            yield Damage(commit.part, entry, place, fault)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 from curate.emit import shard_set
-from curate.engine.commits import present
+from curate.engine import checkpoints, workspace
+from curate.engine.commits import THREADS
+from curate.engine.part_files import commit_uri
 from manifests import storage
+from manifests.errors import ManifestError
 from manifests.run import manifest
 from manifests.run.manifest import Commit, PassManifest
 
@@ -18,21 +23,25 @@ class PassFolder(NamedTuple):
     folder: str
     files: str
 
-    def commits(self, digests: dict[str, str]) -> dict[str, Commit]:
-        """Return the valid commits, by part: those made from the same inputs, with all files
-        present.
+    def open(self, out: str) -> None:
+        """Make the folders. Raises ManifestError if one of them is a link that leads out of the
+        folder `out` of the run, because files in it will be deleted."""
+        for folder in dict.fromkeys((self.folder, self.files)):
+            storage.make_folder(folder)
+            if not storage.is_inside(out, folder):
+                raise ManifestError(
+                    f"this folder is a link that leads out of the run's folder {out}",
+                    folder,
+                    "Remove the link. To store a run elsewhere, name that folder with -o.",
+                )
 
-        `digests` has the digest of the inputs of each part.
+    def commits(self, digests: dict[str, str]) -> dict[str, Commit]:
+        """Return the commits, by part, of the parts that were made from the same inputs.
+
+        `digests` has the digest of the inputs of each part. The files are not looked at.
         """
-        known = self._in_manifest()
-        found = {}
-        for part, digest in digests.items():
-            commit = known.get(part)
-            if commit is None or commit.inputs_digest != digest:
-                commit = manifest.load_commit(storage.join(self.folder, f"{part}.json"))
-            if commit and commit.inputs_digest == digest and present(self.files, commit):
-                found[part] = commit
-        return found
+        found = self._load(digests)
+        return {p: c for p, c in found.items() if c.inputs_digest == digests[p]}
 
     def begin(self, parts: set[str]) -> None:
         """Prepare the folder for changes.
@@ -42,36 +51,52 @@ class PassFolder(NamedTuple):
         """
         if self.files != self.folder:
             storage.delete(storage.join(self.files, shard_set.NAME))
-        self._delete_other_parts(parts)
+        self._delete(self._committed() - parts)
         storage.clear_unfinished(self.files)
+
+    def forget(self, parts: set[str] | None) -> None:
+        """Delete these parts, or all, and what a killed run made of them: they were made from
+        damaged files."""
+        committed = self._committed()
+        self._delete(committed if parts is None else committed & parts)
+        storage.delete_folder(storage.join(self.folder, workspace.WORK))
+        for part in parts or ():
+            storage.delete_folder(storage.join(self.folder, checkpoints.FOLDER, part))
 
     def finish(self, made: PassManifest) -> None:
         """Write the manifest of the pass, unless the folder already has an identical one."""
-        if not self._is_current(made):
-            self._delete_other_parts({commit.part for commit in made.parts})
-            manifest.save(made, storage.join(self.folder, manifest.NAME))
+        place = storage.join(self.folder, manifest.NAME)
+        content = manifest.content_of(made)
+        if storage.exists(place) and storage.read_bytes(place) == content:
+            return
+        self._delete(self._committed() - {commit.part for commit in made.parts})
+        storage.write_bytes(place, content)
 
-    def _in_manifest(self) -> dict[str, Commit]:
-        if not self._has_manifest():
-            return {}
-        return {commit.part: commit for commit in manifest.load_pass(self.folder).parts}
+    def _committed(self) -> set[str]:
+        """The names of all parts that have a commit in the folder."""
+        names = storage.names(self.folder)
+        ours = (name.removesuffix(".json") for name in names if name.endswith(".json"))
+        return {*ours} - {"manifest", "splits"}
 
-    def _has_manifest(self) -> bool:
-        return storage.exists(storage.join(self.folder, manifest.NAME))
+    def _load(self, parts: Iterable[str]) -> dict[str, Commit]:
+        """The intact commits among those of these parts."""
+        names = list(parts)
+        uris = [commit_uri(self.folder, name) for name in names]
+        with ThreadPoolExecutor(THREADS) as threads:
+            found = zip(names, threads.map(manifest.load_commit, uris), strict=True)
+            return {name: commit for name, commit in found if commit and commit.part == name}
 
-    def _is_current(self, made: PassManifest) -> bool:
-        """Whether the manifest in the folder describes the same parts and counts."""
-        if not self._has_manifest():
-            return False
-        known = manifest.load_pass(self.folder)
-        return known.digest == made.digest and known.counted == made.counted
-
-    def _delete_other_parts(self, parts: set[str]) -> None:
-        """Delete the manifest of the pass, and the parts listed in it that are not in `parts`."""
-        known = self._in_manifest()
+    def _delete(self, parts: set[str]) -> None:
+        """Delete the manifest of the pass, and these parts."""
         storage.delete(storage.join(self.folder, manifest.NAME))
-        for commit in known.values():
-            if commit.part not in parts:
-                storage.delete(storage.join(self.folder, f"{commit.part}.json"))
-                for entry in commit.files:
-                    storage.delete(storage.join(self.files, entry.name))
+        known = self._load(parts)
+        there = storage.names(self.files) if parts - known.keys() else []
+        for part in parts:
+            if part in known:
+                files = [entry.name for entry in known[part].files]
+            else:  # its commit is damaged
+                files = [name for name in there if name.startswith(f"{part}.")]
+            places = [storage.join(self.files, name) for name in files]
+            for place in [p for p in places if storage.is_inside(self.files, p)]:
+                storage.delete(place)
+            storage.delete(commit_uri(self.folder, part))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import time
 from collections.abc import Iterable
@@ -12,8 +11,10 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 import curate
+from curate.engine.commits import damage
 from curate.engine.media_options import MediaOptions
 from curate.engine.outcomes import QUARANTINED
+from curate.engine.part_files import BLOBS, PART
 from curate.engine.pass_folder import PassFolder
 from curate.engine.passes import Pass, ReadPass, RunContext, State
 from curate.engine.plan import notes, plan
@@ -24,9 +25,17 @@ from manifests.errors import BudgetError
 from manifests.run import ledger, manifest
 from manifests.run.fingerprint import fingerprint
 from manifests.run.ledger import Account
-from manifests.run.manifest import Commit, PassEntry, PassManifest, RunManifest
+from manifests.run.lock import holding
+from manifests.run.manifest import (
+    Commit,
+    PassEntry,
+    PassManifest,
+    RunManifest,
+    ShardsEntry,
+)  # fmt: skip
 from manifests.step import Executor
 from manifests.storage import parts
+from manifests.storage.file_entry import FileEntry
 
 STEPS, QUARANTINE_FILE = "steps", "quarantine.arrow"
 
@@ -54,35 +63,44 @@ class Run:
         progress: Progress,
         retry: bool = False,
     ) -> None:
-        steps = storage.join(out, STEPS)
+        full = storage.absolute(out)  # workers may have another current folder
+        steps = storage.join(full, STEPS)
         media = MediaOptions(loaded.base, steps, loaded.recipe.media)
         self.loaded, self.out = loaded, out
-        self.context = RunContext(out, steps, media, executor, progress, retry)
+        self._passes: list[Pass[Any]] = []
+        self.context = RunContext(full, steps, media, executor, progress, retry)
         self.finished: list[FinishedPass] = []
 
     def __call__(self) -> RunManifest:
         """Run the passes, skipping parts that are already complete, then write the manifest of the
-        run."""
+        run.
+
+        Raises LockError if another run writes to the same folder.
+        """
+        storage.make_folder(self.out)
+        with holding(self.out, self.context.progress.note) as self._lock:
+            return self._run()
+
+    def _run(self) -> RunManifest:
         started, cpu = time.time(), time.process_time()
         for note in notes(self.loaded):
             self.context.progress.note(note)
         state = State()
-        for planned in plan(self.loaded):
+        self._passes = plan(self.loaded)
+        for planned in self._passes:
             if not isinstance(planned, ReadPass):
                 self._check_share()  # all sources are read, so the inputs are counted
             state = self._run_pass(planned, state)
         self._check_share()
-        self._write_quarantine([])
-        return self._finish(dict(state.shards), started, cpu)
+        files = [self._write_quarantine([])]
+        return self._finish(dict(state.shards), files, started, cpu)
 
     def _run_pass(self, planned: Pass[Any], state: State) -> State:
         run = self.context
         place = PassFolder(planned.folder(run), planned.files_folder(run))
-        storage.make_folder(place.folder)
-        storage.make_folder(place.files)
+        place.open(self.out)
         tasks = planned.tasks(run, state)
-        known = place.commits({task.part: task.inputs_digest for task in tasks})
-        commits = {p: c for p, c in known.items() if planned.holds(c, run.retry)}
+        commits = self._usable(planned, place, tasks)
         unfinished = planned.unfinished(tasks, commits)
         if unfinished:
             storage.delete(storage.join(self.out, manifest.NAME))
@@ -90,6 +108,7 @@ class Run:
         done = len(tasks) - len(unfinished)
         with run.progress.show(planned.title, len(unfinished), done) as bar:
             for commit in planned.work(run, unfinished):
+                self._lock.check()
                 commits[commit.part] = commit
                 bar.step(commit.ledger)
                 self._check_count(planned, place.folder, commits.values())
@@ -98,6 +117,34 @@ class Run:
         made = [commits[task.part] for task in tasks]
         self._finish_pass(planned, place, made)
         return planned.after(run, state, made)
+
+    def _usable(self, planned: Pass[Any], place: PassFolder, tasks: list[Any]) -> dict[str, Commit]:
+        """Return the commits of an earlier run whose files are what the commits state.
+
+        Every file is read once for that. A part with a damaged file is made again, and so are the
+        parts of later passes that may have been made from the damaged bytes.
+        """
+        known = place.commits({task.part: task.inputs_digest for task in tasks})
+        damaged = damage(place.files, known.values(), self.context.executor)
+        for one in damaged:
+            self.context.progress.note(f"{one.place}: {one.fault}; this part is made again")
+        read = {d.part for d in damaged if d.was_read and d.entry.name.endswith((PART, BLOBS))}
+        if read and planned.kind != "shards":
+            self._forget_after(planned, read)
+        wrong = {one.part for one in damaged}
+        usable = {part: commit for part, commit in known.items() if part not in wrong}
+        return {p: c for p, c in usable.items() if planned.holds(c, self.context.retry)}
+
+    def _forget_after(self, damaged: Pass[Any], parts: set[str]) -> None:
+        """Delete what later passes made from these parts, before the parts are made again."""
+        storage.delete(storage.join(self.out, manifest.NAME))
+        run = self.context
+        spoiled: set[str] | None = parts
+        for later in self._passes[self._passes.index(damaged) + 1 :]:
+            if later.kind == "read":
+                continue
+            spoiled = None if later.reads_all else spoiled
+            PassFolder(later.folder(run), later.files_folder(run)).forget(spoiled)
 
     def _finish_pass(self, planned: Pass[Any], place: PassFolder, commits: list[Commit]) -> None:
         """Write the manifest of a pass whose parts are all committed."""
@@ -157,16 +204,19 @@ class Run:
     def _spent(self) -> int:
         return sum(_quarantined_count(done.manifest.parts) for done in self.finished)
 
-    def _write_quarantine(self, running: list[pa.Table]) -> None:
+    def _write_quarantine(self, running: list[pa.Table]) -> FileEntry:
         """Write the quarantined rows of all passes to one file. `running` has those of the current
         pass."""
-        tables = []
+        tables = list[pa.Table]()
         for done in self.finished:
             for commit in done.manifest.parts:
                 tables += done.planned.quarantined(done.folder, commit)
-        parts.write(storage.join(self.out, QUARANTINE_FILE), QUARANTINED, [*tables, *running])
+        uri = storage.join(self.out, QUARANTINE_FILE)
+        return parts.write(uri, QUARANTINED, [*tables, *running])
 
-    def _finish(self, written: dict[str, Any], started: float, cpu: float) -> RunManifest:
+    def _finish(
+        self, written: dict[str, ShardsEntry], files: list[FileEntry], started: float, cpu: float
+    ) -> RunManifest:
         recipe = self.loaded.recipe
         entries = [_entry(done) for done in self.finished]
         made = RunManifest(
@@ -178,6 +228,7 @@ class Run:
             ledger=self.accounts(),
             counted=[entry for done in self.finished for entry in done.manifest.counted],
             shards=written,
+            files=files,
             environment=_environment(self.context, started, cpu),
         )
         manifest.save(made, storage.join(self.out, manifest.NAME))
@@ -206,7 +257,7 @@ def _environment(run: RunContext, started: float, cpu: float) -> dict[str, Any]:
         "curate": curate.__version__,
         "python": platform.python_version(),
         "pyarrow": pa.__version__,
-        "base": os.path.abspath(run.media.base) if run.media.base else os.getcwd(),
+        "base": run.media.base,
         "executor": getattr(run.executor, "name", ""),
         "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
         "seconds": round(time.time() - started, 3),

@@ -14,6 +14,7 @@ from curate.ingest.reader import Context, Reader, Split, recipe_uri
 from manifests import storage
 from manifests.errors import FileError, InputError
 from manifests.media.blobs import BlobFile
+from manifests.run import manifest
 from manifests.run.fingerprint import fingerprint
 from manifests.step import Executor
 from manifests.storage import File
@@ -105,7 +106,10 @@ def _load(folder: str) -> dict[str, list[Split]]:
     uri = storage.join(folder, SPLITS)
     if storage.size_and_stamp(uri) is None:
         return {}
-    known = json.loads(storage.read_bytes(uri))
+    data = storage.read_bytes(uri)
+    if not manifest.is_intact(data):
+        return {}
+    known = json.loads(data)["splits"]
     return {key: [_split(content) for content in splits] for key, splits in known.items()}
 
 
@@ -114,4 +118,5 @@ def _split(content: list[Any]) -> Split:
 
 
 def _save(folder: str, known: dict[str, list[Split]]) -> None:
-    storage.write_bytes(storage.join(folder, SPLITS), json.dumps(known).encode())
+    content = manifest.with_checksum({"splits": known})
+    storage.write_bytes(storage.join(folder, SPLITS), content)

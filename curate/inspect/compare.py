@@ -67,7 +67,7 @@ def _versions(run: RunManifest) -> dict[str, str]:
 
 def _digests(run: RunManifest) -> dict[str, dict[str, str]]:
     return {
-        name: {file["name"]: file["digest"] for file in written["files"]}
+        name: {file.name: file.digest for file in written.files}
         for name, written in run.shards.items()
     }
 

@@ -180,7 +180,7 @@ def _shard_events(run: RunManifest, out: str, found: FoundRecord) -> Iterator[Ev
         if failed := _not_written(run, out, name, found.id):
             yield failed
             continue
-        names, place = written["shards"], written["folder"]
+        names, place = written.shards, written.folder
         if names and run.recipe["shards"]["shuffle"]:
             place = names[shard_of(found.id, run.seed, len(names))]
         yield Event("shards", "written", {name: place})

@@ -3,7 +3,6 @@ spelling."""
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Callable
 from typing import Annotated, Any, NamedTuple, TypeVar, get_args
@@ -19,6 +18,7 @@ from curate.ingest.reader import Reader
 from curate.recipe.presets import load_presets
 from curate.recipe.renames import new_column, new_setting, refuse_old
 from curate.recipe.text import Path, Text, assign, read
+from manifests import storage
 from manifests.errors import RecipeError
 from manifests.media import Limits
 from manifests.step import CorpusStep, RowStep
@@ -72,13 +72,13 @@ class Loaded(NamedTuple):
         return self.recipe.model_dump(mode="json")
 
 
-def load(uri: str, settings: list[str] | None = None, base: str | None = None) -> Loaded:
+def load(uri: str, settings: list[str] | None = None, base: str = "") -> Loaded:
     """Read, expand and check a recipe file. `settings` are `path.to.field=value`, and are applied
     last."""
     content, text = read(uri)
     for setting in settings or []:
         assign(content, setting)
-    return build(content, text, os.getcwd() if base is None else base)
+    return build(content, text, base)
 
 
 def build(content: dict[str, Any], text: Text | None = None, base: str = "") -> Loaded:
@@ -92,7 +92,7 @@ def build(content: dict[str, Any], text: Text | None = None, base: str = "") -> 
         raise RecipeError(f"two sources are named '{twice[0]}'.", text.place(("sources",)))
     steps = _steps(_expand(recipe.steps, text), text)
     refuse_old(recipe.shards.columns, steps, text.place(("shards", "columns")))
-    return Loaded(recipe, readers, steps, base)
+    return Loaded(recipe, readers, steps, storage.absolute(base))
 
 
 def _model(kind: type[M], content: Any, text: Text, path: Path) -> M:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError
 
@@ -12,21 +12,24 @@ from manifests.errors import ManifestError
 from manifests.run.counted import Counted
 from manifests.run.fingerprint import fingerprint
 from manifests.run.ledger import Account
-from manifests.storage.file_entry import FileEntry
+from manifests.storage.digest import bytes_digest
+from manifests.storage.file_entry import FileEntry, InsideName
 
 NAME = "manifest.json"
-FORMAT = 2
+FORMAT = 3
 """The version of the format of a run's manifest. Increase it if older code cannot read the new
 format."""
 
 
 _FRESH = "Run the recipe again, with a new output folder."
+_CHECKSUM = b'"checksum": "'
+"""The last field of every manifest and commit; its value is the digest of all bytes before it."""
 
 
 class Commit(BaseModel):
     """The manifest of one part. A part is valid only if its commit exists."""
 
-    part: str
+    part: InsideName
     inputs_digest: str = Field(description="digest of the inputs that the part was made from")
     origin: str = Field("", description="name of the input of the part, for people to read")
     rows: int
@@ -61,7 +64,7 @@ class PassManifest(BaseModel):
     kind: str
     fingerprint: str
     steps: list[dict[str, Any]] = Field(default_factory=list)
-    files_folder: str = Field(
+    files_folder: InsideName | Literal[""] = Field(
         "", description="folder of the files, if it is not the folder of the pass"
     )
     parts: list[Commit]
@@ -80,7 +83,7 @@ class PassManifest(BaseModel):
 class PassEntry(BaseModel):
     """A pass in the manifest of the run; `folder` is relative to the folder of the run."""
 
-    folder: str
+    folder: InsideName
     kind: str
     name: str
     fingerprint: str
@@ -89,11 +92,23 @@ class PassEntry(BaseModel):
     parts: int
 
 
+class ShardsEntry(BaseModel):
+    """The shards of one format in the manifest of the run. `files` are the files for all shards
+    together; the passes have an entry of each shard."""
+
+    folder: InsideName
+    rows: int
+    size_bytes: int
+    shards: list[InsideName]
+    files: list[FileEntry]
+
+
 class RunManifest(BaseModel):
     """The manifest of a run: recipe, passes, ledger and shards. It contains everything that is
     needed to verify and to repeat the run.
 
-    `environment` states where and when the run took place; it is not part of `digest`.
+    `environment` states where and when the run took place; it is not part of `digest`. `files` are
+    the files of the run that belong to no pass.
     """
 
     format: int = FORMAT
@@ -106,7 +121,8 @@ class RunManifest(BaseModel):
     counted: list[Counted] = Field(
         default_factory=list, description="what every source has, counted on disk"
     )
-    shards: dict[str, Any]
+    shards: dict[str, ShardsEntry]
+    files: list[FileEntry]
     environment: dict[str, Any]
 
     @property
@@ -117,26 +133,50 @@ class RunManifest(BaseModel):
                 [p.digest for p in self.passes],
                 [a.model_dump() for a in self.ledger],
                 [c.model_dump() for c in self.counted],
-                self.shards,
+                {name: entry.model_dump() for name, entry in self.shards.items()},
+                [file.model_dump() for file in self.files],
             ]
         )
 
 
 def save(model: BaseModel, uri: str, durable: bool = True) -> None:
+    storage.write_bytes(uri, content_of(model), durable)
+
+
+def content_of(model: BaseModel) -> bytes:
+    """Returns the bytes of the file of a manifest or commit."""
     content = model.model_dump(mode="json")
     if isinstance(model, PassManifest | RunManifest):
         content["digest"] = model.digest
-    text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
-    storage.write_bytes(uri, text.encode(), durable)
+    return with_checksum(content)
+
+
+def with_checksum(content: dict[str, Any]) -> bytes:
+    """Returns a JSON object as the bytes of a file. They end with a checksum of all bytes before
+    it, which `is_intact` checks."""
+    text = json.dumps(content, indent=1, ensure_ascii=False).removesuffix("\n}")
+    covered = text.encode() + b",\n " + _CHECKSUM
+    return covered + _ending(covered)
+
+
+def _ending(covered: bytes) -> bytes:
+    return bytes_digest(covered).encode() + b'"\n}\n'
+
+
+def is_intact(data: bytes) -> bool:
+    """Returns whether the checksum at the end of a manifest agrees with the bytes before it."""
+    before, mark, ending = data.rpartition(_CHECKSUM)
+    return bool(mark) and ending == _ending(before + mark)
 
 
 def load_commit(uri: str) -> Commit | None:
-    """Returns the commit of a part; None if the commit does not exist, or if it is broken, for
+    """Returns the commit of a part; None if the commit does not exist, or if it is damaged, for
     example after a crash."""
     if storage.size_and_stamp(uri) is None:
         return None
+    data = storage.read_bytes(uri)
     try:
-        return Commit.model_validate_json(storage.read_bytes(uri))
+        return Commit.model_validate_json(data) if is_intact(data) else None
     except ValidationError:
         return None
 
@@ -155,18 +195,20 @@ def load_run(uri: str) -> RunManifest:
 def _content(place: str) -> dict[str, Any]:
     if storage.size_and_stamp(place) is None:
         raise ManifestError("there is no manifest here", place, "Has the run finished?")
+    data = storage.read_bytes(place)
     try:
-        content = json.loads(storage.read_bytes(place))
-        stated = content.pop("digest", None)
+        content = json.loads(data)
         kind = RunManifest if "recipe" in content else PassManifest
         _check_format(content, place)
-        if kind.model_validate(content).digest != stated:
+        if not is_intact(data):
             raise ManifestError(
-                "the digest in the manifest does not match its content",
+                "the checksum in the manifest does not match its content: the file was edited or "
+                "damaged.",
                 place,
-                "The file was edited: run the recipe again.",
+                "Run the recipe again, with the same output folder.",
             )
-    except (ValueError, ValidationError, AttributeError) as error:
+        kind.model_validate(content)
+    except (ValueError, ValidationError, AttributeError, TypeError) as error:
         raise ManifestError(f"this is not a manifest: {error}", place, _FRESH) from error
     assert isinstance(content, dict)
     return content

@@ -1,19 +1,33 @@
-"""Verify a run against its manifests: digests of files, ledgers, and row counts between passes."""
+"""Verify a run against its manifests: digests of files, ledgers, rows, and references to stored
+media.
+
+Every byte of the folder is compared with a digest or a checksum, or its file is listed as not
+covered.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from typing import NamedTuple
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from manifests import storage
-from manifests.errors import CurateError
+from manifests.errors import CurateError, ManifestError
 from manifests.run import ledger, manifest
-from manifests.run.manifest import PassManifest, RunManifest
+from manifests.run.blob_references import blobs_of, broken_references
+from manifests.run.manifest import Commit, PassEntry, PassManifest, RunManifest
 from manifests.storage import parts
-from manifests.storage.digest import file_digest
+from manifests.storage.digest import fault_of
 from manifests.storage.file_entry import FileEntry
+
+_THREADS = 8
+_SPLITS = "splits.json"
+_ROWS_OF_PART = {"read", "rows", "order"}
+"""Kinds of passes that write the rows of a part; the others write sidecars or shards."""
 
 
 class Fault(NamedTuple):
@@ -25,61 +39,121 @@ class Fault(NamedTuple):
 
 
 class Verified(NamedTuple):
-    """The files that were read, and the faults that were found."""
+    """The files that were read, and the faults that were found.
+
+    `uncovered` lists the files in the folder that no manifest of the run names, relative to the
+    folder: the lock of a run that is at work, parts of earlier recipes, files that others wrote.
+    """
 
     files: int
     size_bytes: int
     faults: list[Fault]
+    uncovered: list[str]
+
+
+class _Pass(NamedTuple):
+    """A pass of the run: its entry, its manifest, and the folders of its commits and its files,
+    relative to the folder of the run."""
+
+    entry: PassEntry
+    manifest: PassManifest
+    commits: str
+    files: str
 
 
 def verify(folder: str) -> Verified:
-    """Read every file that the manifests of a run name, and compare it with its entry."""
+    """Read every file that the manifests of a run name, and compare it with its entry.
+
+    Raises ManifestError if there is no manifest of the run, or if it is damaged.
+    """
     run = manifest.load_run(folder)
-    files = size_bytes = 0
-    faults = list(_ledger(run, folder))
-    for place, entry in entries(run, folder):
-        files, size_bytes = files + 1, size_bytes + entry.size_bytes
-        faults += _file(place, entry)
-    return Verified(files, size_bytes, faults)
+    passes, faults = _passes(run, folder)
+    files = [*_entries(run, passes)]
+    with ThreadPoolExecutor(_THREADS) as threads:
+        found = threads.map(lambda one: _file(folder, *one), files)
+        wrong = {fault.place: fault for fault in found if fault}
+    faults += wrong.values()
+    faults += [*_ledgers(run, folder, passes), *_rows(folder, passes, wrong)]
+    covered = {name for name, _ in files}
+    for one in passes:
+        faults += _commits(folder, one, covered)
+    if not wrong:
+        faults += _references(folder, passes)
+    uncovered, damaged = _uncovered(folder, covered)
+    size_bytes = sum(entry.size_bytes for _, entry in files)
+    return Verified(len(files), size_bytes, faults + damaged, uncovered)
 
 
-def entries(run: RunManifest, folder: str) -> Iterator[tuple[str, FileEntry]]:
-    """Yields the path and the manifest entry of every file of a run."""
+def _passes(run: RunManifest, folder: str) -> tuple[list[_Pass], list[Fault]]:
+    """Load the manifests of all passes; those that are damaged become faults."""
+    found, faults = list[_Pass](), list[Fault]()
     for entry in run.passes:
-        known = manifest.load_pass(storage.join(folder, entry.folder))
-        place = storage.join(folder, known.files_folder or entry.folder)
-        for commit in known.parts:
+        place = storage.join(folder, entry.folder)
+        try:
+            known = manifest.load_pass(place)
+        except ManifestError as error:
+            faults.append(Fault(error.place, error.fault))
+            continue
+        if known.digest != entry.digest:
+            faults.append(
+                Fault(entry.folder, f"the manifest has digest {known.digest}, not {entry.digest}")
+            )
+        found.append(_Pass(entry, known, entry.folder, known.files_folder or entry.folder))
+    return found, faults
+
+
+def _entries(run: RunManifest, passes: list[_Pass]) -> Iterator[tuple[str, FileEntry]]:
+    """Yields the name in the run's folder and the manifest entry of every file of a run."""
+    for known in passes:
+        for commit in known.manifest.parts:
             for file in commit.files:
-                yield storage.join(place, file.name), file
+                yield f"{known.files}/{file.name}", file
     for written in run.shards.values():
-        place = storage.join(folder, written["folder"])
-        for file in written["files"]:
-            one = FileEntry.model_validate(file)
-            yield storage.join(place, one.name), one
+        for file in written.files:
+            yield f"{written.folder}/{file.name}", file
+    for file in run.files:
+        yield file.name, file
 
 
-def _file(place: str, entry: FileEntry) -> Iterator[Fault]:
-    found = storage.size_and_stamp(place)
-    if found is None:
-        yield Fault(place, "the file is missing")
-    elif found[0] != entry.size_bytes:
-        yield Fault(place, f"the file has {found[0]} bytes, not {entry.size_bytes}")
-    elif (digest := file_digest(place)) != entry.digest:
-        yield Fault(place, f"the file has digest {digest}, not {entry.digest}")
+def _file(folder: str, name: str, entry: FileEntry) -> Fault | None:
+    place = storage.join(folder, name)
+    fault = fault_of(place, entry)
+    return None if fault is None else Fault(place, fault)
 
 
-def _ledger(run: RunManifest, folder: str) -> Iterator[Fault]:
+def _commits(folder: str, known: _Pass, covered: set[str]) -> Iterator[Fault]:
+    """Yields a fault for each commit on disk that is not as the manifest of its pass has it.
+
+    The names of the manifest and the commits are added to `covered`.
+    """
+    covered.add(f"{known.commits}/{manifest.NAME}")
+    for commit in known.manifest.parts:
+        name = f"{known.commits}/{commit.part}.json"
+        covered.add(name)
+        place = storage.join(folder, name)
+        if storage.size_and_stamp(place) is None:
+            yield Fault(place, "the file is missing")
+        elif storage.read_bytes(place) != manifest.content_of(commit):
+            yield Fault(place, "the commit is not the one in the manifest of its pass")
+
+
+def _ledgers(run: RunManifest, folder: str, passes: list[_Pass]) -> Iterator[Fault]:
     yield from (Fault(c.source, str(c)) for c in run.counted if not c.balances)
     try:
         ledger.check(run.ledger, folder)
     except CurateError as error:
         yield Fault(folder, error.fault)
-    passes = [(e, manifest.load_pass(storage.join(folder, e.folder))) for e in run.passes]
-    for entry, known in passes:
-        if known.digest != entry.digest:
-            fault = f"the manifest has digest {known.digest}, not {entry.digest}"
-            yield Fault(entry.folder, fault)
-    yield from _counts([known for _, known in passes])
+    for known in passes:
+        parts_sum = ledger.total(a for commit in known.manifest.parts for a in commit.ledger)
+        if parts_sum != known.manifest.ledger:
+            yield Fault(known.commits, "the ledger of the pass is not the sum of its parts")
+        if known.manifest.rows != known.entry.rows:
+            fault = f"its parts have {known.manifest.rows} rows, not {known.entry.rows}"
+            yield Fault(known.commits, fault)
+    if len(passes) == len(run.passes):
+        if [*chain.from_iterable(known.manifest.ledger for known in passes)] != run.ledger:
+            yield Fault(folder, "the ledger of the run is not that of its passes")
+        yield from _counts([known.manifest for known in passes])
     yield from _quarantine(run, folder)
 
 
@@ -96,6 +170,62 @@ def _counts(passes: list[PassManifest]) -> Iterator[Fault]:
 def _quarantine(run: RunManifest, folder: str) -> Iterator[Fault]:
     counted = sum(sum(account.quarantined.values()) for account in run.ledger)
     place = storage.join(folder, "quarantine.arrow")
-    listed = pc.sum(parts.read_columns(place, ("rows",))["rows"]).as_py() or 0
+    try:
+        listed = pc.sum(parts.read_columns(place, ("rows",))["rows"]).as_py() or 0
+    except (CurateError, pa.ArrowException):
+        return  # its digest is wrong, which is a fault already
     if counted != listed:
         yield Fault(place, f"the file lists {listed} inputs, but the ledger has {counted}")
+
+
+def _rows(folder: str, passes: list[_Pass], wrong: dict[str, Fault]) -> Iterator[Fault]:
+    """Yields a fault for each part whose files do not have the rows that its commit states."""
+    for known in (one for one in passes if one.entry.kind != "shards"):
+        for commit in known.manifest.parts:
+            for name, rows in _stated_rows(known.entry.kind, commit).items():
+                place = storage.join(folder, known.files, name)
+                if place not in wrong and (found := _rows_in(place)) != rows:
+                    yield Fault(place, f"the file has {found} rows, but its commit states {rows}")
+
+
+def _stated_rows(kind: str, commit: Commit) -> dict[str, int]:
+    """The number of rows of each Arrow file of a part, by the commit and its ledger."""
+    stated = {file.name: file.rows for file in commit.files if file.name.endswith(".arrow")}
+    if kind in _ROWS_OF_PART:
+        stated[f"{commit.part}.arrow"] = commit.rows
+    if dropped := sum(sum(account.dropped.values()) for account in commit.ledger):
+        stated[f"{commit.part}.dropped.arrow"] = dropped
+    return stated
+
+
+def _rows_in(place: str) -> int | None:
+    """The rows of an Arrow file; None if it is missing, or not an Arrow file."""
+    try:
+        reader = parts.open_part(place)
+        return int(sum(reader.get_batch(n).num_rows for n in range(reader.num_record_batches)))
+    except (CurateError, pa.ArrowException):
+        return None
+
+
+def _references(folder: str, passes: list[_Pass]) -> Iterator[Fault]:
+    """Yields a fault for each part with a record that refers to bytes which no stored file has."""
+    blobs = blobs_of((known.files, known.manifest.parts) for known in passes)
+    for known in (one for one in passes if one.entry.kind in _ROWS_OF_PART):
+        for commit in known.manifest.parts:
+            place = storage.join(folder, known.files, f"{commit.part}.arrow")
+            for fault in broken_references(place, blobs):
+                yield Fault(place, fault)
+
+
+def _uncovered(folder: str, covered: set[str]) -> tuple[list[str], list[Fault]]:
+    """Returns the files that no manifest names, and faults of files with a checksum of their
+    own."""
+    there = [name for name in storage.files_below(folder) if name not in covered]
+    split_lists = [name for name in there if storage.base_name(name) == _SPLITS]
+    faults = [
+        Fault(place, "the checksum in the file does not match its content")
+        for place in (storage.join(folder, name) for name in split_lists)
+        if not manifest.is_intact(storage.read_bytes(place))
+    ]
+    known = {manifest.NAME, *split_lists}
+    return [name for name in there if name not in known], faults

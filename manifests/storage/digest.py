@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import xxhash
 
-from manifests.storage.files import open_input
+from manifests.storage.file_entry import FileEntry
+from manifests.storage.files import open_input, size_and_stamp, storage_errors
+from manifests.storage.paths import is_remote
+
+_CHUNK_BYTES = 1 << 22
 
 
 def bytes_digest(data: bytes | memoryview) -> str:
@@ -14,7 +18,32 @@ def bytes_digest(data: bytes | memoryview) -> str:
 def file_digest(uri: str) -> str:
     """Returns the digest of the content of a file, which is read in chunks."""
     state = xxhash.xxh3_128()
-    with open_input(uri) as handle:
-        while chunk := handle.read(1 << 22):
-            state.update(chunk)
+    with storage_errors(uri):
+        if not is_remote(uri):
+            buffer = bytearray(_CHUNK_BYTES)
+            with open(uri, "rb", buffering=0) as handle:
+                while count := handle.readinto(buffer):
+                    state.update(memoryview(buffer)[:count])
+            return f"xxh128:{state.hexdigest()}"
+        with open_input(uri) as handle:
+            while chunk := handle.read(_CHUNK_BYTES):
+                state.update(chunk)
     return f"xxh128:{state.hexdigest()}"
+
+
+MISSING = "the file is missing"
+
+
+def fault_of(uri: str, entry: FileEntry) -> str | None:
+    """Returns how the file at `uri` differs from its entry, by size, then by digest; None if it
+    does not.
+
+    `"the file has 12 bytes, not 20"`
+    """
+    found = size_and_stamp(uri)
+    if found is None:
+        return MISSING
+    if found[0] != entry.size_bytes:
+        return f"the file has {found[0]} bytes, not {entry.size_bytes}"
+    digest = file_digest(uri)
+    return None if digest == entry.digest else f"the file has digest {digest}, not {entry.digest}"

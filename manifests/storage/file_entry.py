@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel
+
+
+def _inside(name: str) -> str:
+    """Raises ValueError if a name in a manifest could lead out of the folder of the manifest."""
+    parts = name.split("/")
+    if {"", ".", ".."} & {*parts} or "\\" in name or "\0" in name:
+        raise ValueError(f"the name {name!r} leads out of the folder; names are like a/b.arrow")
+    return name
+
+
+InsideName = Annotated[str, AfterValidator(_inside)]
+"""The name of a file or folder below the folder of the manifest: relative, without `..`."""
 
 
 class FileEntry(BaseModel):
     """A file in a manifest: name in the folder of the manifest, number of rows, size and digest."""
 
-    name: str
+    name: InsideName
     rows: int
     size_bytes: int
     digest: str

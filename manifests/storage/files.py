@@ -93,6 +93,38 @@ def exists(uri: str) -> bool:
     return bool(system.get_file_info(path).type != pafs.FileType.NotFound)
 
 
+def names(folder: str) -> list[str]:
+    """Returns the names of all files and folders in a folder, sorted; hidden ones too. The list is
+    empty if there is no such folder."""
+    if not is_remote(folder):
+        with storage_errors(folder):
+            return sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+    system, path = filesystem(folder)
+    selector = pafs.FileSelector(path, allow_not_found=True)
+    return sorted(info.base_name for info in system.get_file_info(selector))
+
+
+def files_below(folder: str) -> list[str]:
+    """Returns the names of all files below a folder, relative to it, sorted; hidden ones too."""
+    if not is_remote(folder):
+        found = (os.path.join(where, n) for where, _, files in os.walk(folder) for n in files)
+        return sorted(os.path.relpath(path, folder).replace(os.sep, "/") for path in found)
+    system, path = filesystem(folder)
+    selector = pafs.FileSelector(path, recursive=True, allow_not_found=True)
+    infos = [i for i in system.get_file_info(selector) if i.type == pafs.FileType.File]
+    return sorted(info.path[len(path) + 1 :] for info in infos)
+
+
+def is_inside(folder: str, uri: str) -> bool:
+    """Returns whether a file or folder lies below `folder`, after links to folders are followed. A
+    link to a file counts as where the link is. Object storage has no links."""
+    if is_remote(uri):
+        return True
+    root = os.path.realpath(folder)
+    place = uri if os.path.isdir(uri) else os.path.dirname(uri)
+    return os.path.commonpath([root, os.path.realpath(place)]) == root
+
+
 def make_folder(uri: str) -> None:
     with storage_errors(uri):
         if not is_remote(uri):

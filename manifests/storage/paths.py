@@ -25,6 +25,11 @@ def resolve(base: str, uri: str) -> str:
     return uri if is_remote(uri) or os.path.isabs(uri) else join(base, uri)
 
 
+def absolute(uri: str) -> str:
+    """Returns a full path or URL. A relative path starts from the current folder."""
+    return uri if is_remote(uri) else os.path.abspath(uri.removeprefix("file://"))
+
+
 def join(base: str, *names: str) -> str:
     """Append names to `base`. The query of a URL stays at the end.
 

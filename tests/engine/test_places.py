@@ -50,7 +50,7 @@ def test_a_run_reads_from_s3_and_writes_to_s3(tmp_path: Path, bucket: tuple[obje
     out = f"s3://corpus/out{ending}"
     loaded = recipe.build(what)
     made = Run(loaded, out, Inline(), Progress(quiet=True))()
-    assert made.shards["arrow"]["rows"] == 16
+    assert made.shards["arrow"].rows == 16
     assert verify(out).faults == []
     again = Run(loaded, out, Inline(), Progress(quiet=True))()
     assert again.digest == made.digest

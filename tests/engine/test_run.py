@@ -131,7 +131,7 @@ def test_two_corpus_steps_in_a_row_each_see_what_the_first_left(corpus: Path) ->
     made = run_engine(caption_recipe(steps=steps), corpus, corpus / "out")
     assert row_counts(made)["sample"][:2] == (120, 60)
     assert row_counts(made)["sample-2"][:2] == (60, 20)
-    assert made.shards["arrow"]["rows"] == 20
+    assert made.shards["arrow"].rows == 20
 
 
 def test_a_sample_is_the_same_whatever_the_parts_and_grows_with_its_size(corpus: Path) -> None:
@@ -155,7 +155,7 @@ def test_rows_that_a_reshape_step_makes_are_in_the_ledger(corpus: Path) -> None:
     )
     account = next(a for a in made.ledger if a.step == "Twice")
     assert (account.rows_in, account.made, account.kept) == (120, 120, 240)
-    assert made.shards["arrow"]["rows"] == 240
+    assert made.shards["arrow"].rows == 240
     assert verify(str(corpus / "out")).faults == []
 
 
@@ -237,7 +237,7 @@ def test_a_missing_folder_is_an_error_not_an_empty_success(tmp_path: Path) -> No
 def test_shards_without_rows_can_be_opened(tmp_path: Path) -> None:
     write_captions(tmp_path / "data", files=1, rows=1)
     made = run_engine(caption_recipe(steps=[{"words": {"min": 99}}]), tmp_path, tmp_path / "out")
-    assert made.shards["arrow"]["rows"] == 0
+    assert made.shards["arrow"].rows == 0
     datasets = pytest.importorskip("datasets")
     assert len(datasets.load_from_disk(str(tmp_path / "out" / "shards"))) == 0
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar
+from typing import ClassVar, Generic, NamedTuple, Protocol, TypeVar
 
 import pyarrow as pa
 
@@ -21,7 +21,7 @@ from curate.engine.planned import PlannedStep
 from curate.engine.progress import Progress
 from manifests import storage
 from manifests.run.counted import Counted, total_counted
-from manifests.run.manifest import Commit
+from manifests.run.manifest import Commit, ShardsEntry
 from manifests.step import Executor
 from manifests.storage import parts
 
@@ -86,7 +86,7 @@ class State(NamedTuple):
 
     parts: tuple[PartView, ...] = ()
     sorted: SortedParts = SortedParts("", (), 1)
-    shards: Mapping[str, dict[str, Any]] = {}
+    shards: Mapping[str, ShardsEntry] = {}
 
 
 @dataclass(frozen=True)
@@ -97,6 +97,8 @@ class Pass(ABC, Generic[T]):
     """
 
     kind: ClassVar[str]
+    reads_all: ClassVar[bool] = False
+    """Whether a part is made from all parts of earlier passes, not only from those of its name."""
 
     number: int
     name: str

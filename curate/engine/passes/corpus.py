@@ -57,6 +57,7 @@ class CorpusPass(Pass[CorpusTask]):
     """Runs one corpus step. `before` lists the steps that ran earlier."""
 
     kind: ClassVar[str] = "corpus"
+    reads_all: ClassVar[bool] = True
 
     step: PlannedStep
     before: list[PlannedStep]

@@ -6,7 +6,7 @@ import contextlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import pyarrow as pa
 
@@ -21,7 +21,7 @@ from curate.engine.passes.contract import Pass, RunContext, State
 from manifests import storage
 from manifests.run.fingerprint import fingerprint
 from manifests.run.ledger import Account, check
-from manifests.run.manifest import Commit
+from manifests.run.manifest import Commit, ShardsEntry
 
 
 class ShardTask(NamedTuple):
@@ -40,6 +40,7 @@ class ShardsPass(Pass[ShardTask]):
     """Writes all shards of one format."""
 
     kind: ClassVar[str] = "shards"
+    reads_all: ClassVar[bool] = True
 
     format: FormatName
     settings: Shards
@@ -78,13 +79,13 @@ class ShardsPass(Pass[ShardTask]):
         written = [ShardCommit.model_validate(commit.detail) for commit in commits]
         folder = self.files_folder(run)
         files = formats.finish(self.format, folder, written, self.fingerprint)
-        entry: dict[str, Any] = {
-            "folder": formats.FOLDERS[self.format],
-            "rows": sum(shard.rows for shard in written),
-            "size_bytes": sum(shard.size_bytes for shard in written),
-            "shards": [shard.files[0].name for shard in written if shard.files],
-            "files": [file.model_dump() for file in files],
-        }
+        entry = ShardsEntry(
+            folder=formats.FOLDERS[self.format],
+            rows=sum(shard.rows for shard in written),
+            size_bytes=sum(shard.size_bytes for shard in written),
+            shards=[shard.files[0].name for shard in written if shard.files],
+            files=files,
+        )
         return state._replace(shards={**state.shards, self.name: entry})
 
 

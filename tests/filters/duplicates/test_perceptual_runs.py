@@ -121,7 +121,7 @@ def test_removed_images_are_in_no_shard(base: Path) -> None:
     assert sorted(uri.rsplit("/", 1)[-1] for uri in left) == [
         "a.jpg", "b.jpg", "blue.jpg", "c.jpg", "red.jpg",
     ]  # fmt: skip
-    assert made.shards["arrow"]["rows"] == 3
+    assert made.shards["arrow"].rows == 3
 
 
 def _rows(base: Path, out: str, made: manifest.RunManifest) -> list[dict[str, Any]]:

@@ -54,7 +54,7 @@ def test_a_manifest_that_was_edited_is_refused(tmp_path: Path) -> None:
     content["parts"][0]["files"][0]["digest"] = "other"
     path.write_text(json.dumps(content))
     with pytest.raises(
-        ManifestError, match="the digest in the manifest does not match its content"
+        ManifestError, match="the checksum in the manifest does not match its content"
     ):
         manifest.load_pass(str(tmp_path))
 

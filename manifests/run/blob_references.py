@@ -1,0 +1,42 @@
+"""Whether the media that records refer to lie in files that the run stored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from manifests import storage
+from manifests.media import KEPT
+from manifests.run.manifest import Commit
+from manifests.storage import parts
+
+_ENDING = ".media"
+
+
+def blobs_of(passes: Iterable[tuple[str, list[Commit]]]) -> dict[str, int]:
+    """Returns the size of each file of stored media, by the uri in records: `{"kept:00-web-1f/
+    part-2a.media": 4096}`. `passes` are pairs of a pass's folder and its commits."""
+    return {
+        f"{KEPT}{storage.base_name(folder)}/{file.name}": file.size_bytes
+        for folder, commits in passes
+        for commit in commits
+        for file in commit.files
+        if file.name.endswith(_ENDING)
+    }
+
+
+def broken_references(part: str, blobs: dict[str, int]) -> Iterator[str]:
+    """Yields a fault for each file of stored media that a part refers to, if the file is unknown or
+    too short. Only the column `media` is read."""
+    media = parts.read_columns(part, ("media",))["media"].combine_chunks().flatten()
+    fields = {name: pc.struct_field(media, name) for name in ("uri", "offset", "length")}
+    kept = pa.table(fields).filter(pc.starts_with(fields["uri"], KEPT))
+    ends = kept.append_column("end", pc.add(kept["offset"], kept["length"]))
+    for last in ends.group_by("uri").aggregate([("end", "max")]).to_pylist():
+        uri, end = last["uri"], last["end_max"]
+        if uri not in blobs:
+            yield f"a record refers to {uri}, which no part of the run stored"
+        elif end is not None and end > blobs[uri]:
+            yield f"a record refers to byte {end} of {uri}, which has {blobs[uri]} bytes"

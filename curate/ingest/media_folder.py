@@ -26,13 +26,13 @@ class MediaFolder:
     def __init__(self, media_root: str, base: str) -> None:
         self.media_root, self._place = media_root, storage.resolve(base, media_root)
         check_root(media_root, base)
-        self._folders: dict[str, tuple[str, dict[str, str]]] = {}
+        self._folders: dict[str, tuple[str, Listed]] = {}
 
     def find(self, name: str) -> str | None:
         """The uri of the file `name`; the suffix of an image may be omitted: `a/b` finds `a/b.jpg`.
 
         Returns None if there is no such file. Raises RowError for a path that points outside the
-        folder.
+        folder, and for a name without suffix that several images have.
         """
         folder, _, last = (path_below(name) if "/" in name else name).rpartition("/")
         if folder not in self._folders:
@@ -41,10 +41,17 @@ class MediaFolder:
             self._folders[folder] = storage.join(self.media_root, *below), listed
         uri, files = self._folders[folder]
         found = files.get(last)
+        if isinstance(found, list):
+            fault = f"several images have the name {last}: {' and '.join(found[:3])}."
+            raise RowError(fault, storage.join(uri, last), "Keep one of them in this folder.")
         return None if found is None else storage.join(uri, found)
 
 
-def _list_folder(place: str) -> dict[str, str]:
+Listed = dict[str, str | list[str]]
+"""The files of a folder by name and by stem; a list if several images have the stem."""
+
+
+def _list_folder(place: str) -> Listed:
     if storage.is_remote(place):
         system, path = storage.filesystem(place)
         with storage.storage_errors(place):
@@ -57,23 +64,25 @@ def _list_folder(place: str) -> dict[str, str]:
 
 
 @functools.lru_cache(maxsize=1024)
-def _list_local(place: str, modified_ns: int) -> dict[str, str]:
+def _list_local(place: str, modified_ns: int) -> Listed:
     """Lists the files of a local folder. `modified_ns` is only part of the cache key, so that a
     folder is listed again after it has changed."""
     return _by_stem(os.listdir(place))
 
 
-def _by_stem(names: list[str]) -> dict[str, str]:
-    """Maps each file name to itself and, for images, also the stem to the file name. If several
-    images have the same stem, the stem refers to the first of them in alphabetical order.
+def _by_stem(names: list[str]) -> Listed:
+    """Maps each file name to itself and, for images, also the stem to the file name, or to all file
+    names with this stem.
 
-    `["a.png", "a.jpg"] -> {"a": "a.jpg", "a.jpg": "a.jpg", "a.png": "a.png"}`
+    `["b.jpg", "a.png", "a.jpg"] -> {"a": ["a.jpg", "a.png"], "b": "b.jpg", "a.jpg": "a.jpg", ...}`
     """
-    stems: dict[str, str] = {}
-    for name in sorted(names, reverse=True):
+    stems: Listed = {}
+    for name in sorted(names):
         stem, _, suffix = name.rpartition(".")
         if suffix.lower() in SUFFIXES:
-            stems[stem] = name
+            known = stems.get(stem)
+            several = [known] if isinstance(known, str) else known
+            stems[stem] = name if several is None else [*several, name]
     return stems | {name: name for name in names}
 
 

@@ -69,7 +69,7 @@ def test_annotations_of_another_image_quarantine_their_record(base: Path) -> Non
 
 def test_a_broken_coco_annotation_is_quarantined_alone(base: Path) -> None:
     sound = {"id": 1, "image_id": 0, "category_id": 1, "bbox": [8, 6, 24, 18]}
-    wrong = [{**sound, "id": 2, "image_id": 9}, {**sound, "id": 3, "category_id": 9}, sound]
+    wrong = [{**sound, "id": 2, "image_id": 9}, {**sound, "id": 3, "category_id": 9}, sound, 5]
     split = {
         "images": [{"id": 0, "file_name": "0.jpg", "width": 64, "height": 48}],
         "annotations": [sound, *wrong], "categories": [{"id": 1, "name": "cat"}],
@@ -80,9 +80,10 @@ def test_a_broken_coco_annotation_is_quarantined_alone(base: Path) -> None:
     assert [(one.origin, one.message) for one in made.quarantine] == [
         ("data/a.json#annotations[1]", "no image has the id 9"),
         ("data/a.json#annotations[2]", "no category has the id 9"),
-        ("data/a.json#annotations[3]", "another annotation has the id 1"),
+        ("data/a.json#annotations[4]", "5 is not an object"),
     ]
-    assert [len(row["objects"]) for row in made.rows] == [1]
+    assert [len(row["objects"]) for row in made.rows] == [2]
+    assert '"curate.lost":{"annotations":2}' in made.rows[0]["meta"]
 
 
 class Runs:

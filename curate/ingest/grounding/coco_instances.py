@@ -10,9 +10,11 @@ from curate.ingest.formats.json_elements import object_keys
 from curate.ingest.formats.json_fields import id_field, text_field
 from curate.ingest.formats.json_object import first_element
 from curate.ingest.grounding.annotations.annotation import AnnotatedImage, Annotation
+from curate.ingest.grounding.annotations.categories import Categories
 from curate.ingest.grounding.annotations.coco_layout import CocoFile, CocoLayout, size_of
 from curate.ingest.grounding.annotations.fields import without
 from curate.ingest.grounding.annotations.image_by_path_end import image_by_path_end
+from curate.ingest.grounding.annotations.rings import to_rings
 from curate.ingest.reader import Head
 from manifests.errors import RowError
 from manifests.geometry.space import SPACES, Space
@@ -30,23 +32,32 @@ class Coco(CocoLayout):
 
     Each entry of `images` becomes a record with all its annotations, in file order. An annotation
     becomes an object: the name of its category becomes the label, `bbox` (x y width height in
-    pixels) becomes the box, and a `segmentation` of rings becomes the polygon. A run-length mask
-    (RLE, which COCO uses for crowds) is stored in the attribute `rle`. `iscrowd` (if true), `id`,
-    `area`, `keypoints` and all other fields become attributes, unchanged. The other fields of the
-    image go to `meta`. If such a field has category ids (LVIS's `neg_category_ids`), a second field
-    with the names is added.
+    pixels) becomes the box, and a `segmentation` of rings becomes the polygon; its rings may be
+    x y x y ... or (x, y) pairs. A run-length mask (RLE, which COCO uses for crowds) is stored in
+    the attribute `rle`. A segmentation of another form, beside a box, stays an attribute as it is,
+    and is reported as a failure of its own (`annotations[7].segmentation`). `iscrowd` (if true),
+    `id`, `area`, `keypoints` and all other fields become attributes, unchanged. The other fields of
+    the image go to `meta`. If such a field has category ids (LVIS's `neg_category_ids`), a second
+    field with the names is added.
 
     The image is `file_name` below `media_root` or, if there is no `file_name`, the path of
     `coco_url`. Leading folders that do not exist are removed: Objects365's `images/v1/patch8/a.jpg`
     is also found as `a.jpg`.
 
-    The key of a record is the file's name and the image's id. An annotation fails on its own, and
-    its image does not, with the place `annotations[7]`, if its image or category does not exist, if
-    it has neither box nor segmentation, or if an earlier annotation has the same id. If a
-    coordinate is not a number, the whole image fails. Each split has a range of `images`. Its task
-    scans all annotations, but holds only those of its own images in memory.
+    The key of a record is the file's name and the image's id. Annotations are joined by `image_id`;
+    their own ids may occur several times, as in merged files. If several images have the same id,
+    all of them fail, and all annotations with this `image_id`. If several categories have the same
+    id, all annotations of this category fail.
+
+    An annotation fails on its own, with the place `annotations[7]`, if its image or category does
+    not exist, or if it has neither box nor segmentation. Its image does not fail, but is marked
+    (`curate.lost` in `meta`). An annotation whose `image_id` cannot be read, and a file that is cut
+    off, mark all images of the file. If a vertex is not a number, the whole image fails. Each split
+    has a range of `images`. Its task scans all annotations, but holds only those of its own images
+    in memory.
     """
 
+    version: ClassVar[int] = 2
     own_space: ClassVar[Space] = SPACES["coco"]
 
     @classmethod
@@ -65,35 +76,40 @@ class Coco(CocoLayout):
         meta = without(fields, "id", "width", "height")
         for name, ids in fields.items():
             if name.endswith("_category_ids") and isinstance(ids, list):
-                names = [coco.names.get(str(one)) for one in ids]
+                names = [coco.categories.names.get(str(one)) for one in ids]
                 meta[name.removesuffix("_ids") + "_names"] = names
         return AnnotatedImage(key, image, size=size_of(fields), meta=meta)
 
     def parse_annotations(
-        self, entries: Sequence[dict[str, Any]], names: dict[str, str]
+        self, entries: Sequence[dict[str, Any]], categories: Categories
     ) -> list[Annotation | RowError]:
         parsed: list[Annotation | RowError] = []
         for entry in entries:  # row by row: entries have different fields
             try:
-                parsed.append(coco_annotation(entry, names))
+                parsed.append(coco_annotation(entry, categories))
             except RowError as error:
                 parsed.append(error)
         return parsed
 
 
-def coco_annotation(entry: dict[str, Any], names: dict[str, str]) -> Annotation:
-    """Makes the annotation of an entry of COCO's `annotations`. `names` has the category names by
-    id. Raises RowError if the entry is malformed."""
-    category = id_field(entry, "category_id")
-    if category not in names:
-        raise RowError(f"no category has the id {category}")
+def coco_annotation(entry: dict[str, Any], categories: Categories) -> Annotation:
+    """Makes the annotation of an entry of COCO's `annotations`. Raises RowError if the entry is
+    malformed. A malformed segmentation beside a box is a `fault` of the annotation."""
+    label = categories.name(id_field(entry, "category_id"))
     box = _box(entry.get("bbox"))
-    rings, mask = _outline(entry.get("segmentation"))
-    if box is None and rings is None and mask is None:
-        raise RowError("the annotation has no 'bbox' and no 'segmentation'")
     attributes = without(entry, *_USED, None if entry.get("iscrowd") else "iscrowd")
+    outline = entry.get("segmentation")
+    if box is None and not outline:
+        raise RowError("the annotation has no 'bbox' and no 'segmentation'")
+    try:
+        rings, mask = _outline(outline)
+    except RowError as error:
+        if box is None:
+            raise
+        attributes["segmentation"] = outline
+        return Annotation(label, box=box, attributes=attributes, fault=error)
     masks = {} if mask is None else {"rle": mask}
-    return Annotation(names[category], box=box, polygon=rings, attributes=attributes | masks)
+    return Annotation(label, box=box, polygon=rings, attributes=attributes | masks)
 
 
 def _path(image: dict[str, Any]) -> str:
@@ -117,7 +133,8 @@ def _outline(value: Any) -> tuple[list[list[float]] | None, dict[str, Any] | Non
         return None, None
     if isinstance(value, dict) and {"counts", "size"} <= value.keys():
         return None, value
-    rings = [value] if isinstance(value, list) and not isinstance(value[0], list) else value
-    if isinstance(rings, list) and all(isinstance(r, list) and len(r) % 2 == 0 for r in rings):
-        return rings, None
-    raise RowError(f"'segmentation' is {value!r:.80}, neither rings of x y x y ... nor a mask")
+    try:
+        return to_rings(value), None
+    except RowError:
+        fault = f"'segmentation' is {value!r:.80}, neither rings of x y x y ... nor a mask"
+        raise RowError(fault) from None

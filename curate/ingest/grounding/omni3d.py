@@ -10,6 +10,7 @@ import numpy as np
 from curate.ingest.formats.json_fields import id_field, text_field
 from curate.ingest.formats.json_object import first_element
 from curate.ingest.grounding.annotations.annotation import AnnotatedImage, Annotation
+from curate.ingest.grounding.annotations.categories import Categories
 from curate.ingest.grounding.annotations.coco_layout import CocoFile, CocoLayout, size_of
 from curate.ingest.grounding.annotations.fields import without
 from curate.ingest.grounding.annotations.image_by_path_end import image_by_path_end
@@ -64,6 +65,7 @@ class Omni3d(CocoLayout):
     Keys, failures and memory use are the same as for the reader `coco`.
     """
 
+    version: ClassVar[int] = 2
     own_space: ClassVar[Space] = Space(form="xyxy", unit="pixel")
 
     @classmethod
@@ -82,13 +84,13 @@ class Omni3d(CocoLayout):
         return AnnotatedImage(key, image, size=size, meta=meta, camera=camera)
 
     def parse_annotations(
-        self, entries: Sequence[dict[str, Any]], names: dict[str, str]
+        self, entries: Sequence[dict[str, Any]], categories: Categories
     ) -> list[Annotation | RowError]:
         boxes = _boxes_3d(entries, self.trust)
         parsed: list[Annotation | RowError] = []
         for number, entry in enumerate(entries):  # row by row: entries have different fields
             try:
-                parsed.append(_annotation(entry, names, boxes.get(number)))
+                parsed.append(_annotation(entry, categories, boxes.get(number)))
             except RowError as error:
                 parsed.append(error)
         return parsed
@@ -105,16 +107,16 @@ class _Cuboid(NamedTuple):
 
 
 def _annotation(
-    entry: dict[str, Any], names: dict[str, str], box3d: list[float] | RowError | None
+    entry: dict[str, Any], categories: Categories, box3d: list[float] | RowError | None
 ) -> Annotation:
     if isinstance(box3d, RowError):
         raise box3d
     kind, box = _box(entry)
     label = entry.get("category_name")
     if label is None:
-        label = names.get(id_field(entry, "category_id"))
+        label = categories.name(id_field(entry, "category_id"))
     if not isinstance(label, str):
-        raise RowError(f"no category_name, and no category has the id {entry.get('category_id')}")
+        raise RowError(f"'category_name' is {label!r:.80}, not text")
     attributes = {} if kind is None else {"bbox2D": kind}
     rest = {k: v for k, v in without(entry, *_USED).items() if not _is_unknown(v)}
     return Annotation(label, box=box, box3d=box3d, attributes=attributes | rest)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, NamedTuple
 
@@ -13,7 +14,7 @@ from curate.ingest.formats.json_elements import ByteRange, elements
 from curate.ingest.formats.json_fields import as_object, id_field, text_field
 from curate.ingest.formats.json_object import find_arrays
 from curate.ingest.grounding.annotations.annotation import AnnotatedImage, Annotation
-from curate.ingest.grounding.annotations.annotations_by_image import category_names
+from curate.ingest.grounding.annotations.categories import read_categories
 from curate.ingest.grounding.annotations.coco_layout import ARRAYS, BATCH_IMAGES, size_of
 from curate.ingest.grounding.annotations.fields import without
 from curate.ingest.grounding.annotations.grounding_reader import GroundingReader, PlacedError
@@ -45,7 +46,8 @@ class RefCoco(GroundingReader):
 
     Images below `media_root` are found in the same way as for `coco`. The key of a record is the
     file's name and the image's id. A ref fails (`refs[7]`) if its annotation or image does not
-    exist, or if an earlier ref has the same id.
+    exist, or if another ref, annotation or image has the same id. The image of such a ref is marked
+    (`curate.lost` in `meta`).
 
     The images of all splits, including val, testA and testB, are in COCO's train2014. So a model
     trained on COCO has seen the test images of RefCOCO. `split: [train]` reads only the refs of
@@ -54,6 +56,7 @@ class RefCoco(GroundingReader):
     """
 
     suffixes: ClassVar[tuple[str, ...]] = (".p", ".pkl", ".pickle")
+    version: ClassVar[int] = 2
     own_space: ClassVar[Space] = SPACES["coco"]
 
     instances: str | None = Field(
@@ -71,7 +74,7 @@ class RefCoco(GroundingReader):
 
     def read(self, split: Split, context: Context) -> Iterator[ReadBatch]:
         file, place = split.files[0], context.media.resolve(split.files[0].uri)
-        refs, malformed = _refs_by_image(_load_refs(storage.read_bytes(place)), self.split)
+        refs, malformed, broken = _refs_by_image(_load_refs(storage.read_bytes(place)), self.split)
         annotation_ids = {ref.annotation for of_image in refs.values() for ref in of_image}
         targets, errors = _read_targets(self._instances(file, context), annotation_ids, set(refs))
         yield self.failures(file, malformed + errors, context)
@@ -79,7 +82,11 @@ class RefCoco(GroundingReader):
         images = list(refs.items())
         for start in range(0, len(images), BATCH_IMAGES):
             batch = images[start : start + BATCH_IMAGES]
-            annotated = [one for pair in batch for one in _annotated(*pair, targets, root, context)]
+            annotated = [
+                one._replace(lost=one.lost + broken[key] + broken[None])
+                for key, of_image in batch
+                for one in _annotated(key, of_image, targets, root, context)
+            ]
             yield self.records(file, annotated, context)
 
     def _instances(self, file: File, context: Context) -> str:
@@ -116,12 +123,13 @@ def _load_refs(data: bytes) -> list[Any]:
 
 def _refs_by_image(
     refs: list[Any], splits: tuple[str, ...] | None
-) -> tuple[dict[str, list[_Ref]], list[PlacedError]]:
-    """Returns the refs in `splits` by the id of their image, in order of first occurrence, and the
-    errors of malformed refs."""
+) -> tuple[dict[str, list[_Ref]], list[PlacedError], Counter[str | None]]:
+    """Returns the refs in `splits` by the id of their image, in order of first occurrence, the
+    errors of malformed refs, and their numbers by image; None if it is not known."""
     by_image: dict[str, list[_Ref]] = {}
     errors: list[PlacedError] = []
-    seen: set[str] = set()
+    broken: Counter[str | None] = Counter()
+    repeated = Counter(str(ref.get("ref_id")) for ref in refs if isinstance(ref, dict))
     for number, ref in enumerate(refs):
         within = f"refs[{number}]"
         try:
@@ -131,16 +139,18 @@ def _refs_by_image(
                 continue
             ids = {n: _json_value(ref, n) for n in ("ref_id", "image_id", "ann_id", "split")}
             key, image, annotation = (id_field(ids, n) for n in ("ref_id", "image_id", "ann_id"))
-            if key in seen:
-                raise RowError(f"another ref has the ref_id {key}")
-            seen.add(key)
+            if repeated[key] > 1:
+                raise RowError(f"{repeated[key]} refs have the ref_id {key}")
             if not isinstance(ref.get("sentences"), list):
                 raise RowError(f"'sentences' is {ref.get('sentences')!r:.80}, not a list")
         except RowError as error:
             errors.append((within, error))
+            broken[
+                str(ref["image_id"]) if isinstance(ref, dict) and "image_id" in ref else None
+            ] += 1
             continue
         by_image.setdefault(image, []).append(_Ref(within, annotation, ref))
-    return by_image, errors
+    return by_image, errors, broken
 
 
 def _read_targets(
@@ -151,14 +161,14 @@ def _read_targets(
     arrays, faults = find_arrays(place, ARRAYS)
     if not set(ARRAYS) <= arrays.keys():
         raise FileError("; ".join(str(error) for _, error in faults), place)
-    names, errors = category_names(place, arrays["categories"])
+    categories, errors = read_categories(place, arrays["categories"])
     targets = _Targets({}, {})
     for key, entry in _entries(place, arrays["annotations"], annotation_ids):
         try:
             if key in targets.annotations:
                 raise RowError(f"two annotations have the id {key}")
             image = id_field(entry, "image_id")
-            targets.annotations[key] = image, coco_annotation(entry, names)
+            targets.annotations[key] = image, coco_annotation(entry, categories)
         except RowError as error:
             targets.annotations[key] = error
     for key, entry in _entries(place, arrays["images"], image_ids):
@@ -186,10 +196,12 @@ def _annotated(
     """Yields the image with the id `key` and its annotations, and the errors of its refs and
     sentences."""
     annotations: list[Annotation] = []
+    lost = 0
     for ref in refs:
         for within, annotation in _annotations(ref, key, targets):
             if isinstance(annotation, RowError):
                 yield AnnotatedImage(within, annotation)
+                lost += 1
             else:
                 annotations.append(annotation)
     if not annotations:
@@ -199,7 +211,7 @@ def _annotated(
     try:
         image = image_by_path_end(root, text_field(fields, "file_name"), context.media)
         meta = without(fields, "id", "width", "height")
-        yield AnnotatedImage(key, image, annotations, size_of(fields), meta=meta)
+        yield AnnotatedImage(key, image, annotations, size_of(fields), meta=meta, lost=lost)
     except RowError as error:
         yield AnnotatedImage(key, error)
 

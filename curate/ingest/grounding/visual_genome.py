@@ -55,10 +55,12 @@ class VisualGenome(GroundingReader):
 
     The key of a record is the file's name and the number of the element, from 0. A region without a
     phrase, an object without a name, and a region or object without its four numbers fail on their
-    own, with a place such as `12.regions[3]`; their image does not fail.
+    own, with a place such as `12.regions[3]`; their image does not fail, but is marked
+    (`curate.lost` in `meta`). An image with several different entries in `image_data.json` fails.
     """
 
     suffixes: ClassVar[tuple[str, ...]] = SUFFIXES
+    version: ClassVar[int] = 2
     own_space: ClassVar[Space] = SPACES["coco"]
 
     media_root: str | None = Field(None, description=ROOT_DESCRIPTION)
@@ -98,21 +100,23 @@ class VisualGenome(GroundingReader):
         raise FileError("there is no such file.", uri, "Check the setting 'image_data'.")
 
 
-def _read_image_data(place: str | None) -> dict[str, dict[str, Any]]:
-    """The entries of `image_data.json` by image id. For all of Visual Genome, they are 20 MB of
-    text."""
-    entries: dict[str, dict[str, Any]] = {}
+def _read_image_data(place: str | None) -> dict[str, dict[str, Any] | RowError]:
+    """The entries of `image_data.json` by image id; an error for an image with several different
+    entries. For all of Visual Genome, they are 20 MB of text."""
+    entries: dict[str, dict[str, Any] | RowError] = {}
     for element in elements(place) if place else ():
         try:
             entry = as_object(element)
-            entries[_image_id(entry)] = entry
+            key = _image_id(entry)
+            if entries.setdefault(key, entry) != entry:
+                entries[key] = RowError(f"image_data.json has several entries for image {key}")
         except RowError as error:
             raise FileError(f"element {element.number}: {error.fault}", place or "") from None
     return entries
 
 
 def _annotated(
-    element: Element, root: str, image_data: dict[str, dict[str, Any]], media: Media
+    element: Element, root: str, image_data: dict[str, dict[str, Any] | RowError], media: Media
 ) -> Iterator[AnnotatedImage]:
     """Yields the image of an element with its annotations, and the errors of its regions or
     objects."""
@@ -124,6 +128,8 @@ def _annotated(
             raise RowError(f"neither regions nor objects; the fields are: {', '.join(entry)}.")
         key = _image_id(entry)
         data = image_data.get(key, {})
+        if isinstance(data, RowError):
+            raise data
         size = size_of(data)
     except RowError as error:
         yield AnnotatedImage(element.number, error)
@@ -135,7 +141,9 @@ def _annotated(
         except RowError as error:
             yield AnnotatedImage(f"{element.number}.{name}[{number}]", error)
     meta = without(data, "width", "height") | without(entry, name)
-    yield AnnotatedImage(element.number, _open(root, key, media), annotations, size, meta=meta)
+    lost = len(entry[name]) - len(annotations)
+    image = _open(root, key, media)
+    yield AnnotatedImage(element.number, image, annotations, size, meta=meta, lost=lost)
 
 
 def _open(root: str, key: str, media: Media) -> OpenedImage | RowError:

@@ -192,13 +192,16 @@ def test_each_folder_is_listed_once_for_all_rows(
     assert listed == [f"{tmp_path}/media/{name}".rstrip("/") for name in ("a", "b", "c", "")]
 
 
-def test_the_first_by_name_of_files_with_different_suffixes_is_taken(tmp_path: Path) -> None:
+def test_a_name_without_suffix_that_several_images_have_finds_none(tmp_path: Path) -> None:
     media(tmp_path, "a.png", "a.jpg", "a.txt", "a")
     folder = MediaFolder("media", str(tmp_path))
     assert [folder.find(name) for name in ("a", "a.png", "a.txt")] == [
         "media/a", "media/a.png", "media/a.txt",
     ]  # fmt: skip
     (tmp_path / "media" / "a").unlink()
+    with pytest.raises(RowError, match=r"media/a: several images have the name a: a.jpg and a.png"):
+        MediaFolder("media", str(tmp_path)).find("a")
+    (tmp_path / "media" / "a.png").unlink()
     assert MediaFolder("media", str(tmp_path)).find("a") == "media/a.jpg"
 
 

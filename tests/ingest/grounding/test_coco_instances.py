@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from curate.ingest import sniff
 from curate.ingest.formats import json_pieces
 from curate.ingest.grounding.annotations import coco_layout
+from curate.ingest.grounding.annotations.annotations_by_image import quick_image_id
 from curate.ingest.grounding.coco_instances import Coco
 from manifests import storage
 from manifests.errors import InputError
@@ -98,29 +101,83 @@ def test_every_fault_of_an_annotation_fails_it_alone_with_its_place(tmp_path: Pa
     broken: dict[str, dict[str, Any]] = {
         "no image has the id 70": {"image_id": 70},
         "no category has the id 2": {"category_id": 2},
-        "another annotation has the id 2": {"id": 2},
-        "'id' is None, neither a whole number nor text": {"id": None},
         "the annotation has no 'bbox' and no 'segmentation'": {"bbox": []},
         "'bbox' is [1, 2, 3], not 4 numbers": {"bbox": [1, 2, 3]},
         "'bbox' is [1, 2, 3, '4'], not 4 numbers": {"bbox": [1, 2, 3, "4"]},
         "'segmentation' is [[1, 2, 3]], neither rings of x y x y ... nor a mask": {
-            "segmentation": [[1, 2, 3]]
+            "bbox": None,
+            "segmentation": [[1, 2, 3]],
         },
     }
     whole, _ = coco(tmp_path)
     for message, changes in broken.items():
         rows, failures = coco(tmp_path, annotations=annotated(**changes))
         assert messages(failures) == {"annotations[3]": message}
-        assert rows == whole
+        lost = {} if "image_id" in changes else {"curate.lost": {"annotations": 1}}
+        assert rows[0]["meta"] == whole[0]["meta"] | lost
+        assert [{**row, "meta": 0} for row in rows] == [{**row, "meta": 0} for row in whole]
 
 
-def test_of_annotations_with_one_id_the_first_is_used_and_ids_may_be_text(
-    tmp_path: Path,
-) -> None:
-    twice = [{**ANNOTATIONS[0], "id": "2", "image_id": 9}, *ANNOTATIONS[1:]]
-    rows, failures = coco(tmp_path, annotations=twice)
-    assert [len(row["objects"]) for row in rows] == [0, 1, 1]
-    assert messages(failures) == {"annotations[1]": "another annotation has the id 2"}
+def test_annotations_are_joined_by_image_although_their_ids_start_again(tmp_path: Path) -> None:
+    again = [{**one, "id": 1, "image_id": str(9)} for one in ANNOTATIONS]
+    without_id = {k: v for k, v in ANNOTATIONS[0].items() if k != "id"}
+    rows, failures = coco(tmp_path, annotations=[*ANNOTATIONS, *again, without_id])
+    assert ([len(row["objects"]) for row in rows], failures) == ([1, 3, 3], [])
+    assert not any("curate.lost" in row["meta"] for row in rows)
+
+
+@pytest.mark.parametrize("broken", [3, {"id": 9}, {"image_id": None, "x": {"image_id": 7}}])
+def test_an_annotation_of_an_unknown_image_marks_all_images(tmp_path: Path, broken: Any) -> None:
+    rows, failures = coco(tmp_path, annotations=[*ANNOTATIONS, broken])
+    assert [one.origin for one in failures] == ["a.json#annotations[3]"]
+    assert [row["meta"]["curate.lost"] for row in rows] == [{"annotations": 1}] * 3
+
+
+def test_broken_json_that_names_its_image_marks_only_this_image(tmp_path: Path) -> None:
+    coco(tmp_path)
+    text = (tmp_path / "a.json").read_text()
+    (tmp_path / "a.json").write_text(text.replace('"area": 9.5', '"area": 9.5.5'))
+    rows, failures = read_rows(Coco(name="own", path="a.json"), tmp_path)
+    assert [one.origin for one in failures] == ["a.json#annotations[1]"]
+    marks = {row["origin"]: row["meta"].get("curate.lost") for row in rows}
+    assert marks["a.json#8"] is marks["a.json#9"]
+
+
+JSON = st.recursive(
+    st.none() | st.integers(-3, 30) | st.text('"{}\\image_id:,1', max_size=12),
+    lambda one: (
+        st.lists(one, max_size=2)
+        | st.dictionaries(st.sampled_from(["id", "image_id", "a"]), one, max_size=3)
+    ),
+    max_leaves=6,
+)
+
+
+@given(JSON, st.booleans())
+def test_the_image_id_found_without_parsing_is_the_one_at_the_top(value: Any, tight: bool) -> None:
+    data = json.dumps(value, separators=(",", ":") if tight else None).encode()
+    quick = quick_image_id(data)
+    assert quick is None or not isinstance(value, dict) or quick == str(value["image_id"])
+
+
+def test_plain_annotations_need_no_parsing() -> None:
+    assert quick_image_id(json.dumps(ANNOTATIONS[0]).encode()) == "8"
+    assert quick_image_id(b' {"id": 7, "image_id" : 12}') == "12"
+
+
+def test_a_segmentation_of_another_form_leaves_the_box(tmp_path: Path) -> None:
+    pairs = [[10, 5], [60, 5], [60, 30]]
+    for readable in (pairs, [pairs], RING, [RING]):
+        rows, failures = coco(tmp_path, annotations=annotated(segmentation=readable))
+        assert failures == []
+        assert rows[0]["objects"][1]["polygon"] == [[100, 100, 600, 100, 600, 600]]
+    for other in ([RING[:5]], [MASK, MASK], "rings", {"counts": [1]}, [[*pairs, 4]]):
+        rows, failures = coco(tmp_path, annotations=annotated(segmentation=other))
+        made = objects(rows[0])[1]
+        assert (made["box"], made["attributes"]["segmentation"]) == ([0, 0, 90, 180], other)
+        assert "polygon" not in made
+        assert list(messages(failures)) == ["annotations[3].segmentation"]
+        assert "curate.lost" not in rows[0]["meta"]
 
 
 def test_broken_images_fail_alone(tmp_path: Path) -> None:
@@ -130,11 +187,13 @@ def test_broken_images_fail_alone(tmp_path: Path) -> None:
         {"id": 13, "file_name": "cat.png", "width": 0, "height": 3},
     ]  # fmt: skip
     rows, failures = coco(tmp_path, images=images)
-    assert [len(row["objects"]) for row in rows] == [1, 2, 0]
+    assert [row["origin"] for row in rows] == ["a.json#8", "a.json#9"]
     by_place = messages(failures)
+    two = "2 images have the id 7: dog.jpg and cat.png, so it is not known which of them an annotat"
+    for place in ("images[0]", "images[3]", "annotations[1]"):
+        assert by_place.pop(place).startswith(two)
     assert by_place.pop("11").startswith("gone.jpg: there is no such file")
     assert by_place == {
-        "images[3]": "another image has the id 7",
         "10": "'file_name' is None, not text",
         "images[5]": "5 is not an object",
         "12": "'../a.jpg' is outside media_root",
@@ -145,9 +204,12 @@ def test_broken_images_fail_alone(tmp_path: Path) -> None:
 def test_broken_categories_and_categories_with_one_id_fail(tmp_path: Path) -> None:
     categories = [*CATEGORIES, {"id": 3, "name": "tiger"}, {"id": 4}]
     rows, failures = coco(tmp_path, categories=categories)
-    assert [one["label"] for one in rows[1]["objects"]] == ["cat", "dog"]
+    assert [one["label"] for one in rows[1]["objects"]] == ["dog"]
+    several = "several categories have the id 3: cat and tiger"
     assert messages(failures) == {
-        "categories[2]": "two categories have the id 3: cat and tiger",
+        "categories[1]": several,
+        "categories[2]": several,
+        "annotations[0]": f"{several}. Give each category its own id.",
         "categories[3]": "'name' is None, not text",
     }
 
@@ -186,7 +248,8 @@ def test_splits_change_nothing_and_each_failure_is_reported_once(
     assert sorted(again) == sorted(failures)
     assert set(messages(again)) == {
         "categories[2]", "images[3]", "images[4]", "annotations[3]", "annotations[4]",
-        "annotations[5]", "annotations[6]", "annotations[7]", "annotations[11]",
+        "annotations[5]", "annotations[1]", "annotations[7]", "annotations[8]", "annotations[11]",
+        "images[0]",
     }  # fmt: skip
 
 

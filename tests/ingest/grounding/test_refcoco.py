@@ -123,7 +123,6 @@ def test_every_fault_of_a_ref_fails_it_alone_with_its_place(tmp_path: Path) -> N
         "no annotation has the id 71": ref(4, 7, 71, "a"),
         "the annotation 80 belongs to image 8, not to 7": ref(4, 7, 80, "a"),
         "no category has the id 5": ref(4, 8, 91, "a"),
-        "another ref has the ref_id 2": ref(2, 7, 70, "a"),
         "the ref has no sentence": ref(4, 7, 70),
         "'sentences' is None, not a list": ref(4, 7, 70, sentences=None),
         "'ref_id' is None, neither a whole number nor text": ref(4, 7, 70, "a", ref_id=None),
@@ -136,7 +135,17 @@ def test_every_fault_of_a_ref_fails_it_alone_with_its_place(tmp_path: Path) -> N
     for message, one in broken.items():
         rows, failures = refs(tmp_path, [*REFS, one], protocol=4)
         assert messages(failures) == {"refs[3]": message}
-        assert rows == whole
+        assert [row["objects"] for row in rows] == [row["objects"] for row in whole]
+        image = None if one == 5 else str(one["image_id"])
+        lost = {row["origin"].rpartition("#")[2]: "curate.lost" in row["meta"] for row in rows}
+        assert lost == {key: image in (None, key) for key in lost}
+
+
+def test_refs_with_one_id_all_fail(tmp_path: Path) -> None:
+    rows, failures = refs(tmp_path, [*REFS, ref(2, 7, 70, "a")])
+    assert set(messages(failures).values()) == {"2 refs have the ref_id 2"}
+    assert len(failures) == 2
+    assert [len(row["objects"]) for row in rows] == [2]
 
 
 def test_malformed_sentences_fail_alone(tmp_path: Path) -> None:

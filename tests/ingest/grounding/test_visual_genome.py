@@ -107,6 +107,16 @@ def test_boxes_refer_to_the_size_in_image_data(tmp_path: Path) -> None:
         genome(tmp_path, OBJECTS, image_data="sizes.json")
 
 
+def test_an_image_with_two_sizes_in_image_data_fails(tmp_path: Path) -> None:
+    data = [{"image_id": 12, "width": 1000, "height": 500}, {"image_id": 12, "width": 500}]
+    write_file(tmp_path / "image_data.json", data)
+    rows, failures = genome(tmp_path, OBJECTS)
+    assert "a.json#0" not in {row["origin"] for row in rows}
+    assert messages(failures)["0"] == "image_data.json has several entries for image 12"
+    write_file(tmp_path / "image_data.json", data[:1] * 2)
+    assert genome(tmp_path, OBJECTS)[1] == []
+
+
 def test_malformed_regions_and_objects_fail_alone(tmp_path: Path) -> None:
     place = {"x": 1, "y": 1, "width": 5, "height": 5}
     regions = [

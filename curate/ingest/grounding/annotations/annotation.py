@@ -15,7 +15,8 @@ class Annotation(NamedTuple):
     space.
 
     `polygon` has rings, each x y x y .... `box3d` has 9 numbers, as in the record (metres,
-    radians). `attributes` has the other fields of the annotation.
+    radians). `attributes` has the other fields of the annotation. `fault` is the error of a part
+    of the annotation that is left out, although the rest is read.
 
         Annotation("dog", box=[64, 48, 64, 48], attributes={"iscrowd": 1})
     """
@@ -27,6 +28,7 @@ class Annotation(NamedTuple):
     box3d: Sequence[float] | None = None
     text: str | None = None
     attributes: dict[str, Any] | None = None
+    fault: RowError | None = None
 
 
 class AnnotatedImage(NamedTuple):

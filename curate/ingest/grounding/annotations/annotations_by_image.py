@@ -1,89 +1,94 @@
-"""Joins COCO's `annotations` to the images of one split, in one pass over the file."""
+"""Joins COCO's `annotations` to the images of one split, in one pass over the file.
+
+The key of the join is the id of an image. Ids of annotations are not joined by, so they may occur
+several times: files that were merged often start again at 1.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import re
-from array import array
+from collections import Counter
 from typing import Any, NamedTuple
 
-import numpy as np
 import orjson
 
 from curate.ingest.formats.json_elements import ByteRange, elements
-from curate.ingest.formats.json_fields import as_object, id_field, text_field
+from curate.ingest.formats.json_fields import as_object, id_field
 from curate.ingest.formats.json_pieces import Element
 from curate.ingest.grounding.annotations.grounding_reader import PlacedError
 from curate.ingest.reader import Split
 from manifests.errors import RowError
 
+_NAMES = ("file_name", "file_path", "coco_url")
+
+
+class ImageIds(NamedTuple):
+    """The ids of images that a task knows: of its own split, of all images (of the own ones only,
+    if it is not the first split), and the fault of each known id that several images have."""
+
+    own: set[str]
+    known: set[str]
+    repeated: dict[str, str]
+
 
 class Joined(NamedTuple):
-    """The annotations of a split's images, by image id, in file order and not yet parsed; and the
-    errors that the task of this split reports."""
+    """The annotations of a split's images, and the errors that the task of this split reports.
+
+    `annotations` are by image id, in file order and not yet parsed. `broken` is the number of
+    annotations that cannot be read, by image id; None stands for those whose image is not known:
+    each image of the file may have lost them.
+    """
 
     annotations: dict[str, list[Element]]
     errors: list[PlacedError]
+    broken: Counter[str | None]
+
+    def lost(self, image: str) -> int:
+        """The number of annotations that cannot be read and that may belong to this image."""
+        return self.broken[image] + self.broken[None]
 
 
-def image_ids(place: str, start: int, stop: int = -1, first: int = 0) -> set[str]:
-    """The ids of the images in a byte range of the file. Broken images are skipped; `read` reports
-    their errors."""
-    ids: set[str] = set()
-    for element in elements(place, start, stop, first):
+def read_image_ids(place: str, images: ByteRange, split: Split) -> ImageIds:
+    """Reads the ids of all images. Broken images are skipped; `read` reports their errors."""
+    own = _ids_in(place, *split[1:])
+    known = set() if split.first == 0 else own
+    seen: set[str] = set()
+    repeated: set[str] = set()
+    for element in elements(place, *images):
         with contextlib.suppress(RowError):
-            ids.add(id_field(as_object(element), "id"))
-    return ids
+            key = id_field(as_object(element), "id")
+            if split.first == 0:
+                known.add(key)
+            if key in known:
+                (repeated if key in seen else seen).add(key)
+    return ImageIds(own, known, _faults(place, images, repeated) if repeated else {})
 
 
-def category_names(place: str, categories: ByteRange) -> tuple[dict[str, str], list[PlacedError]]:
-    """Returns the category names by id, and the errors: for categories without a name, and for two
-    names with the same id."""
-    names: dict[str, str] = {}
-    errors: list[PlacedError] = []
-    for element in elements(place, *categories):
-        try:
-            category = as_object(element)
-            key, name = id_field(category, "id"), text_field(category, "name")
-            if names.setdefault(key, name) != name:
-                raise RowError(f"two categories have the id {key}: {names[key]} and {name}")
-        except RowError as error:
-            errors.append((f"categories[{element.number}]", error))
-    return names, errors
+def join(place: str, annotations: ByteRange, split: Split, ids: ImageIds) -> Joined:
+    """Finds the annotations of the images in `ids.own`.
 
-
-def join(place: str, arrays: dict[str, ByteRange], split: Split, own: set[str]) -> Joined:
-    """Finds the annotations of the images whose ids are in `own`.
-
-    If several annotations have the same id, the first in the file is used and the others become
-    errors. If the image of an annotation does not exist, the first split reports the error.
+    The first split reports the errors of all annotations: those that cannot be read, and those
+    whose image does not exist or is one of several with this id.
     """
     is_first = split.first == 0
-    is_only = is_first and split.stop == arrays["images"].stop
-    every = image_ids(place, *arrays["images"]) if is_first and not is_only else own
-    joined = Joined({}, [])
-    mine: list[tuple[str, Element]] = []
-    hashes = array("q")  # all ids, 8 bytes per annotation; a set would take 100
-    for element in elements(place, *arrays["annotations"]):
+    joined = Joined({}, [], Counter())
+    for element in elements(place, *annotations):
         where = f"annotations[{element.number}]"
         try:
-            key, image = _ids(element) if is_first else _ids_if_own(element, own)
+            image = quick_image_id(element.data)
+            if is_first or image is None or image in ids.own:
+                image = id_field(as_object(element), "image_id")
+            if is_first and image in ids.repeated:
+                raise RowError(ids.repeated[image])
+            if is_first and image not in ids.known:
+                raise RowError(f"no image has the id {image}")
         except RowError as error:
-            hashes.append(hash(where))
             joined.errors.extend([(where, error)] if is_first else [])
+            joined.broken[image] += 1
             continue
-        hashes.append(hash(key))
-        if image in own:
-            mine.append((image, element))
-        elif is_first and image not in every:
-            joined.errors.append((where, RowError(f"no image has the id {image}")))
-    firsts = _first_of_repeated(hashes)
-    for image, element in mine:
-        if firsts.get(hashes[element.number], element.number) == element.number:
+        if image in ids.own and image not in ids.repeated:
             joined.annotations.setdefault(image, []).append(element)
-        else:
-            repeated = RowError(f"another annotation has the id {_ids(element)[0]}")
-            joined.errors.append((f"annotations[{element.number}]", repeated))
     return joined
 
 
@@ -93,37 +98,40 @@ def parsed(element: Element) -> dict[str, Any]:
     return value
 
 
-_ID, _IMAGE_ID = (re.compile(rb'"%s"\s*:\s*(\d+)\s*[,}]' % name) for name in (b"id", b"image_id"))
+_IMAGE_ID = re.compile(rb'"image_id"\s*:\s*(0|[1-9]\d*)\s*[,}]')
 
 
-def _ids(element: Element) -> tuple[str, str]:
-    """The id of an annotation, and the id of the image to which it belongs."""
-    annotation = as_object(element)
-    return id_field(annotation, "id"), id_field(annotation, "image_id")
+def quick_image_id(data: bytes) -> str | None:
+    """The image id of an annotation, found without parsing it; None if it must be parsed.
 
-
-def _ids_if_own(element: Element, own: set[str]) -> tuple[str, str]:
-    """Like `_ids`, but does not parse an annotation if its bytes show that its image is not in
-    `own`.
-
-    An error in such an annotation is not detected here; the task of the first split parses all
-    annotations.
+    Only an element with a single `{` and without escapes is sure to have the id at its top level.
+    `quick_image_id(b'{"id": 1, "image_id": 7}') -> "7"`.
     """
-    ids, images = _ID.findall(element.data), _IMAGE_ID.findall(element.data)
-    if len(ids) == len(images) == 1 and (image := images[0].decode()) not in own:
-        return ids[0].decode(), image
-    return _ids(element)
+    if data.count(b"{") != 1 or b"\\" in data:
+        return None
+    found = _IMAGE_ID.findall(data)
+    return found[0].decode() if len(found) == 1 else None
 
 
-def _first_of_repeated(hashes: array[int]) -> dict[int, int]:
-    """Maps each value that occurs more than once to the position of its first occurrence.
+def _ids_in(place: str, start: int, stop: int, first: int) -> set[str]:
+    ids: set[str] = set()
+    for element in elements(place, start, stop, first):
+        with contextlib.suppress(RowError):
+            ids.add(id_field(as_object(element), "id"))
+    return ids
 
-    `_first_of_repeated([7, 5, 8, 5]) -> {5: 1}`
-    """
-    values = np.frombuffer(hashes, np.int64)
-    ordered = np.sort(values)
-    repeated = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
-    if not len(repeated):
-        return {}
-    places = np.flatnonzero(np.isin(values, repeated))[::-1]  # the first one wins
-    return dict(zip(values[places].tolist(), places.tolist(), strict=True))
+
+def _faults(place: str, images: ByteRange, repeated: set[str]) -> dict[str, str]:
+    """The fault of each id in `repeated`, with the names of its images."""
+    names: dict[str, list[str]] = {}
+    for element in elements(place, *images):
+        with contextlib.suppress(RowError):
+            fields = as_object(element)
+            if (key := id_field(fields, "id")) in repeated:
+                given = next((fields[name] for name in _NAMES if name in fields), None)
+                names.setdefault(key, []).append(str(given or f"images[{element.number}]"))
+    return {
+        key: f"{len(some)} images have the id {key}: {' and '.join(some[:3])}, so it is not known "
+        "which of them an annotation belongs to."
+        for key, some in names.items()
+    }

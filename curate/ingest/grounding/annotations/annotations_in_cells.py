@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from curate.ingest.grounding.annotations.annotation import Annotation
+from curate.ingest.grounding.annotations.rings import to_rings
 from manifests.errors import RowError
 
 Entry = dict[str, Any]
@@ -70,7 +71,7 @@ def to_annotation(entry: Entry, fields: FieldNames, class_names: dict[int, str])
         label=_label(entry.get(fields.label), class_names) if fields.label else None,
         box=_numbers(entry, fields.box),
         point=_numbers(entry, fields.point),
-        polygon=None if polygon is None else _rings(polygon),
+        polygon=None if polygon is None else to_rings(polygon),
         text=text,
         attributes={name: value for name, value in entry.items() if name not in used},
     )
@@ -152,21 +153,6 @@ def _numbers(entry: Entry, names: Sequence[str] | None) -> Any:
         return None if all(value is None for value in values) else values
     value = entry.get(names[0])
     return [value.get("x"), value.get("y")] if isinstance(value, dict) else value
-
-
-def _rings(value: Any) -> Any:
-    """Converts a polygon to a list of rings, each x y x y .... The value may also be a single ring
-    or a list of (x, y) pairs.
-
-    `[[0, 0], [9, 0], [9, 9]] -> [[0, 0, 9, 0, 9, 9]]`
-    """
-    if not isinstance(value, list) or not value:
-        raise RowError(f"a polygon is {value!r:.80}, not a list of coordinates")
-    if not isinstance(value[0], list):
-        return [value]
-    if all(isinstance(pair, list) and len(pair) == 2 for pair in value):
-        return [[number for pair in value for number in pair]]
-    return value
 
 
 def _label(value: Any, class_names: dict[int, str]) -> str | None:

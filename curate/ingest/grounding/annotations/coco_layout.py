@@ -15,7 +15,6 @@ from typing import Any, ClassVar, NamedTuple
 from pydantic import Field
 
 from curate.ingest.formats.batching import BATCH_BYTES
-from curate.ingest.formats.coco_ids import earlier_ids
 from curate.ingest.formats.json_elements import elements, members
 from curate.ingest.formats.json_fields import as_object, id_field
 from curate.ingest.formats.json_object import SUFFIXES, find_arrays
@@ -23,11 +22,13 @@ from curate.ingest.formats.json_pieces import Element
 from curate.ingest.formats.json_splits import array_splits
 from curate.ingest.grounding.annotations.annotation import AnnotatedImage, Annotation
 from curate.ingest.grounding.annotations.annotations_by_image import (
-    category_names,
-    image_ids,
+    ImageIds,
+    Joined,
     join,
     parsed,
+    read_image_ids,
 )
+from curate.ingest.grounding.annotations.categories import Categories, read_categories
 from curate.ingest.grounding.annotations.grounding_reader import GroundingReader
 from curate.ingest.media_root import ROOT_DESCRIPTION, root_of
 from curate.ingest.reader import Context, ReadBatch, Split
@@ -45,20 +46,22 @@ coordinate space."""
 
 
 class CocoFile(NamedTuple):
-    """A COCO file: the folder of its images (`root`), and the names of its categories by id."""
+    """A COCO file: the folder of its images (`root`), and its categories."""
 
     file: File
     root: str
-    names: dict[str, str]
+    categories: Categories
     context: Context
 
 
 class _ImageEntry(NamedTuple):
-    """An entry of `images`, or the error of a broken entry; and the annotations of that image."""
+    """An entry of `images`, or the error of a broken entry; the annotations of that image, and the
+    number of its annotations that cannot be read."""
 
     within: str
     fields: dict[str, Any] | RowError
     annotations: list[Element]
+    broken: int = 0
 
 
 class CocoLayout(GroundingReader):
@@ -79,10 +82,9 @@ class CocoLayout(GroundingReader):
 
     @abstractmethod
     def parse_annotations(
-        self, entries: Sequence[dict[str, Any]], names: dict[str, str]
+        self, entries: Sequence[dict[str, Any]], categories: Categories
     ) -> list[Annotation | RowError]:
-        """Returns an annotation or an error for each entry. `names` has the names of categories by
-        id."""
+        """Returns an annotation or an error for each entry."""
 
     def splits(self, file: File, context: Context) -> Iterator[Split]:
         place = context.media.resolve(file.uri)
@@ -101,29 +103,34 @@ class CocoLayout(GroundingReader):
             yield self.failures(file, errors, context)
             return
         root = root_of(self.media_root, file, context.base)
-        names, unnamed = category_names(place, arrays["categories"])
-        own = image_ids(place, *split[1:])
-        joined = join(place, arrays, split, own)
+        categories, unnamed = read_categories(place, arrays["categories"])
+        ids = read_image_ids(place, arrays["images"], split)
+        joined = join(place, arrays["annotations"], split, ids)
+        joined.broken[None] += len(errors)  # annotations after the error of a file are not read
         of_file = errors + unnamed if split.first == 0 else []
         yield self.failures(file, of_file + joined.errors, context)
-        seen = earlier_ids(place, arrays["images"], split, own)
-        images = _image_entries(elements(place, *split[1:]), joined.annotations, seen)
+        images = _image_entries(elements(place, *split[1:]), joined, ids)
         for batch in _batches(images):
-            yield self._batch(batch, CocoFile(file, root, names, context))
+            yield self._batch(batch, CocoFile(file, root, categories, context))
 
     def _batch(self, images: Sequence[_ImageEntry], coco: CocoFile) -> ReadBatch:
         entries = [element for image in images for element in image.annotations]
-        parsed_entries = self.parse_annotations([parsed(entry) for entry in entries], coco.names)
-        pairs = zip(entries, parsed_entries, strict=True)
+        fields = [parsed(entry) for entry in entries]
+        pairs = zip(entries, self.parse_annotations(fields, coco.categories), strict=True)
         annotated, failed = [], []
         for image in images:
             own: list[Annotation] = []
+            lost = image.broken
             for entry, annotation in islice(pairs, len(image.annotations)):
                 if isinstance(annotation, RowError):
                     failed.append(AnnotatedImage(f"annotations[{entry.number}]", annotation))
-                else:
-                    own.append(annotation)
-            annotated.append(self._annotated(image, own, coco))
+                    lost += 1
+                    continue
+                if annotation.fault is not None:
+                    within = f"annotations[{entry.number}].segmentation"
+                    failed.append(AnnotatedImage(within, annotation.fault))
+                own.append(annotation)
+            annotated.append(self._annotated(image, own, coco)._replace(lost=lost))
         return self.records(coco.file, annotated + failed, coco.context)
 
     def _annotated(
@@ -156,22 +163,20 @@ def size_of(image: dict[str, Any]) -> tuple[float, float] | None:
 
 
 def _image_entries(
-    entries: Iterator[Element], annotations: dict[str, list[Element]], seen: set[str]
+    entries: Iterator[Element], joined: Joined, ids: ImageIds
 ) -> Iterator[_ImageEntry]:
-    """Yields the entries of `images`. If two entries have the same id, the first gets the
-    annotations and the second becomes an error. `seen` has the ids in earlier splits."""
+    """Yields the entries of `images`. Each entry whose id several images have becomes an error."""
     for element in entries:
         within = f"images[{element.number}]"
         try:
             fields = as_object(element)
             key = id_field(fields, "id")
-            if key in seen:
-                raise RowError(f"another image has the id {key}")
+            if key in ids.repeated:
+                raise RowError(ids.repeated[key], fix="Give each image its own id.")
         except RowError as error:
             yield _ImageEntry(within, error, [])
             continue
-        seen.add(key)
-        yield _ImageEntry(key, fields, annotations.pop(key, []))
+        yield _ImageEntry(key, fields, joined.annotations.pop(key, []), joined.lost(key))
 
 
 def _batches(images: Iterator[_ImageEntry]) -> Iterator[list[_ImageEntry]]:

@@ -145,9 +145,8 @@ def _refs_by_image(
                 raise RowError(f"'sentences' is {ref.get('sentences')!r:.80}, not a list")
         except RowError as error:
             errors.append((within, error))
-            broken[
-                str(ref["image_id"]) if isinstance(ref, dict) and "image_id" in ref else None
-            ] += 1
+            image_id = ref.get("image_id") if isinstance(ref, dict) else None
+            broken[None if image_id is None else str(image_id)] += 1
             continue
         by_image.setdefault(image, []).append(_Ref(within, annotation, ref))
     return by_image, errors, broken

@@ -80,7 +80,7 @@ RENAMED_STEPS: dict[str, str] = {}
 def resolve_reader(name: str) -> type[Reader]:
     """Return the class of a reader, given by its name or as `package.module:Class`."""
     found: type[Reader] = _resolve(name, READERS, RENAMED_READERS, "reader")
-    if not issubclass(found, Reader):
+    if not (isinstance(found, type) and issubclass(found, Reader)):
         raise RecipeError(f"{name} is not a reader: it does not extend Reader")
     return found
 
@@ -88,7 +88,7 @@ def resolve_reader(name: str) -> type[Reader]:
 def resolve_step(name: str) -> type[Step]:
     """Return the class of a step, given by its name or as `package.module:Class`."""
     found: type[Step] = _resolve(name, STEPS, RENAMED_STEPS, "step")
-    if not issubclass(found, RowStep | CorpusStep | ReshapeStep):
+    if not (isinstance(found, type) and issubclass(found, RowStep | CorpusStep | ReshapeStep)):
         raise RecipeError(
             f"{name} is not a step: it extends none of RowStep, ReshapeStep and CorpusStep"
         )
@@ -127,11 +127,14 @@ def _resolve(name: str, table: dict[str, str], renamed: dict[str, str], what: st
     if ":" not in place:
         raise RecipeError(f"no {what} named '{name}'.", fix=nearest(name, list(table)))
     module, _, attribute = place.partition(":")
+    if not all(part.isidentifier() for part in [*module.split("."), attribute]):
+        fix = "Write package.module:Class."
+        raise RecipeError(f"'{name}' is not the name of a class in a module.", fix=fix)
     try:
         return getattr(importlib.import_module(module), attribute)
     except ModuleNotFoundError as error:
         fix = "Is its folder on PYTHONPATH? For the current folder: PYTHONPATH=. curate ..."
         raise RecipeError(f"{what} '{name}' cannot be loaded: {error}", fix=fix) from error
-    except Exception as error:  # importing runs the module's code
+    except (Exception, SystemExit) as error:  # importing runs the module's code
         fault = f"{what} '{name}' cannot be loaded: {type(error).__name__}: {error}"
         raise RecipeError(fault) from error

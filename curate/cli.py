@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
+import traceback
 from typing import TYPE_CHECKING
 
 import curate
+from curate.terminal import screens
+from manifests.visible import without_passwords
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -27,26 +31,45 @@ start with:  curate demo      or:  curate init recipe.yaml
 
 
 def run(arguments: list[str]) -> int:
-    """Parse and run a command. An error that a user can cause is printed in one line and sets the
-    exit code."""
-    options = parser().parse_args(arguments)
+    """Parse and run a command; return its exit code. All that it prints passes through `Screen`."""
+    with screens():
+        options = parser().parse_args(arguments)
+        return _run(options)
+
+
+def _run(options: argparse.Namespace) -> int:
+    """Run a command. Any error is printed in one line, with `--debug` after its traceback."""
     from manifests.errors import BudgetError, CurateError, RecipeError
 
     try:
         command = importlib.import_module(f"curate.commands.{options.command}")
         return int(command.main(options))
-    except RecipeError as error:
-        return _fail(error, MISTAKE)
-    except BudgetError as error:
-        return _fail(error, OVER_BUDGET)
-    except CurateError as error:
-        return _fail(error, FAILED)
     except KeyboardInterrupt:
         return _fail("interrupted. Finished parts are kept: the same command continues from there.",
-                    INTERRUPTED)  # fmt: skip
-    except BrokenPipeError:
-        sys.stderr.close()
-        return OK
+                     INTERRUPTED)  # fmt: skip
+    except Exception as error:
+        if options.debug:
+            print(without_passwords(traceback.format_exc()), file=sys.stderr, end="")
+        if isinstance(error, CurateError):
+            codes = {RecipeError: MISTAKE, BudgetError: OVER_BUDGET}
+            return _fail(error, next((c for k, c in codes.items() if isinstance(error, k)), FAILED))
+        return _fail(_unexpected(error), FAILED)
+
+
+def _unexpected(error: Exception) -> str:
+    """Describe an error that no part of the project foresaw: what it is, and how to report it."""
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{without_passwords(os.fsdecode(error.filename))}: {error.strerror}."
+    if isinstance(error, MemoryError):
+        return "out of memory. Free some, or run fewer tasks at a time: --workers."
+    lines = without_passwords(str(error)).strip().splitlines() or [""]
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"{os.path.basename(place.filename)}, line {place.lineno}"
+    return (
+        f"unexpected {type(error).__name__}: {lines[-1]} ({where}). This is a fault in curate or "
+        "in a step of your own. To report it, send the recipe and what the same command prints "
+        "with --debug."
+    )
 
 
 def _fail(error: object, code: int) -> int:
@@ -69,6 +92,8 @@ def parser() -> argparse.ArgumentParser:
     _add_comparison(commands)
     _add_manuals(commands)
     _add_beginning(commands)
+    for command in commands.choices.values():
+        _flag(command, "--debug", "print the traceback of an error too")
     return top
 
 

@@ -8,17 +8,19 @@ import re
 
 _ADDRESS = re.compile(r"(<[^<>]*) at 0x[0-9a-fA-F]+>")
 """Python's default text of an object, as in `<_io.BytesIO object at 0x7f21>`."""
+from manifests.visible import without_passwords
 
 
 class CurateError(Exception):
     """The base class of all errors that a user can see.
 
     `fault` is what is wrong, with the value; `place` is the file, row or field; `fix` is what the
-    user can do.
+    user can do. Passwords in addresses are hidden in all three.
     """
 
     def __init__(self, fault: str, place: str = "", fix: str = "") -> None:
-        fault = _without_addresses(fault)
+        fault = _without_addresses(without_passwords(fault))
+        place, fix = without_passwords(place), without_passwords(fix)
         super().__init__(fault, place, fix)
         self.fault, self.place, self.fix = fault, place, fix
 

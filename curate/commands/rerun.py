@@ -17,6 +17,7 @@ def main(options: argparse.Namespace) -> int:
     folder = options.manifest.removesuffix(manifest.NAME).rstrip("/") or "."
     base = options.base or made.environment["base"]
     out = options.out or f"{folder}-rerun"
-    again = execute(recipe.build(made.recipe, base=base), out, options)
+    loaded = recipe.of_manifest(made, options.manifest, base)
+    again = execute(loaded, out, options)
     same = f"the same bytes: manifest {again.digest}   {out}"
     return report(differences(folder, out), options.json, same)

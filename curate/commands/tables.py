@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+
+from manifests.visible import on_one_line
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
@@ -25,11 +28,13 @@ def _cell(value: object) -> str:
         return "" if value is None else str(value)
     if isinstance(value, int):
         return f"{value:,}"
-    return number(value) if isinstance(value, float) else str(value)
+    return number(value) if isinstance(value, float) else on_one_line(str(value))
 
 
 def number(value: float) -> str:
     """Format a number to four significant digits: 0.123456 -> "0.1235", 12345.6 -> "12,346"."""
+    if not math.isfinite(value):
+        return str(value)
     return f"{value:,.0f}" if abs(value) >= 1000 or value == int(value) else f"{value:.4g}"
 
 

@@ -32,12 +32,14 @@ class PlannedStep(NamedTuple):
 
     `only` has, for each column, the values of the rows that the step processes; None means all
     rows. `required_steps` are the names, in this run, of the row steps that a corpus step needs.
+    `place` is the path of the step's settings in the recipe, if they are there.
     """
 
     name: str
     step: Step
     only: dict[str, list[Any]] | None = None
     required_steps: dict[str, str] | None = None
+    place: tuple[str | int, ...] = ()
 
     @property
     def shape(self) -> str:

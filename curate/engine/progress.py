@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from manifests.run.ledger import Account
+from manifests.visible import on_one_line
 
 
 class Bar:
@@ -62,7 +63,7 @@ class Progress:
         elif sys.stderr.isatty():
             with _rich() as shown:
                 done = f" ({done_before} parts done before)" if done_before else ""
-                yield Bar(title + done, tasks, shown)
+                yield Bar(on_one_line(title) + done, tasks, shown)
         else:
             bar = Bar(title, tasks)
             yield bar
@@ -80,10 +81,12 @@ def _rich() -> Any:
     from rich.progress import Progress as Rich
 
     return Rich(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("{task.fields[summary]}"),
         TimeRemainingColumn(),
-        console=Console(stderr=True),
+        console=Console(file=getattr(sys.stderr, "stream", sys.stderr)),  # it moves the cursor
+        redirect_stdout=False,
+        redirect_stderr=False,
     )

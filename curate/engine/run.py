@@ -155,9 +155,7 @@ class Run:
             name=planned.name,
             kind=planned.kind,
             fingerprint=planned.fingerprint,
-            steps=[
-                step.identity(self.loaded.base, self.loaded.recipe.seed) for step in planned.steps
-            ],
+            steps=[self.loaded.identity(step) for step in planned.steps],
             files_folder=storage.base_name(place.files) if elsewhere else "",
             parts=commits,
             ledger=accounts,
@@ -223,6 +221,7 @@ class Run:
             name=recipe.name,
             seed=recipe.seed,
             recipe=self.loaded.content,
+            variables=self.loaded.kept_variables(),
             fingerprint=fingerprint([entry.fingerprint for entry in entries]),
             passes=entries,
             ledger=self.accounts(),

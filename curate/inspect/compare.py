@@ -39,6 +39,7 @@ def differences(out: str, other: str) -> list[Difference]:
         return []
     found = [
         *_settings("recipe", a.recipe, b.recipe),
+        *_settings("value of the variable", a.variables.digests, b.variables.digests),
         *_settings("version of", _versions(a), _versions(b)),
         *_settings("step", _steps(a, out), _steps(b, other)),
         *_inputs(a, out, b, other),

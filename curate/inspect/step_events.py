@@ -99,6 +99,8 @@ def _is_passed_over(steps: list[Identity], number: int, before: pa.Table, after:
     """Whether the step's `only` certainly did not select the record."""
     step = steps[number]
     for column, allowed in (step["only"] or {}).items():
+        if isinstance(allowed, str):  # the name of a variable, whose value is not kept
+            continue
         row = _row_with(column, steps, number, before, after)
         if row is not None and not selected(row, column, allowed, step["name"])[0]:
             return True

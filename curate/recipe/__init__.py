@@ -1,6 +1,6 @@
 """Reads and checks recipes, the YAML files that users write, and builds readers and steps from
 them."""
 
-from curate.recipe.model import Loaded, Recipe, build, json_schema, load
+from curate.recipe.model import Loaded, Recipe, build, json_schema, load, of_manifest
 
-__all__ = ["Loaded", "Recipe", "build", "json_schema", "load"]
+__all__ = ["Loaded", "Recipe", "build", "json_schema", "load", "of_manifest"]

@@ -3,6 +3,8 @@ spelling."""
 
 from __future__ import annotations
 
+import copy
+import os
 from collections import Counter
 from collections.abc import Callable
 from typing import Annotated, Any, NamedTuple, TypeVar, get_args
@@ -17,12 +19,20 @@ from curate.engine.planned import PlannedStep, part_schema
 from curate.ingest.reader import Reader
 from curate.recipe.presets import load_presets
 from curate.recipe.renames import new_column, new_setting, refuse_old
-from curate.recipe.text import Path, Text, assign, read
+from curate.recipe.text import Text, assign, read
+from curate.recipe.values import Path, Variable, filled, names
 from manifests import storage
 from manifests.errors import RecipeError
 from manifests.media import Limits
+from manifests.run.manifest import RunManifest
+from manifests.run.variables import Variables, VariableSetting, check, put, value_digest
 from manifests.step import CorpusStep, RowStep
 from manifests.step.spelling import nearest
+from manifests.storage.paths import PASSWORD_FAULT, PASSWORD_FIX
+from manifests.visible import has_password
+
+_SHOWN = 200
+"""How many characters of a wrong value a message shows (our choice)."""
 
 M = TypeVar("M", bound=BaseModel)
 R = TypeVar("R")
@@ -59,17 +69,46 @@ class Recipe(BaseModel):
 
 class Loaded(NamedTuple):
     """A recipe, and the readers and steps built from it. `base` is the folder where relative uris
-    start."""
+    start; `variables` are the settings whose values came from the environment."""
 
     recipe: Recipe
     readers: list[Reader]
     steps: list[PlannedStep]
     base: str
+    variables: dict[Path, Variable]
 
     @property
     def content(self) -> dict[str, Any]:
-        """The recipe as plain data, from which `rerun` builds the same run again."""
-        return self.recipe.model_dump(mode="json")
+        """The recipe as plain data, from which `rerun` builds the same run again; with the names of
+        variables, not their values."""
+        content = self.recipe.model_dump(mode="json")
+        for path, variable in self.variables.items():
+            put(content, [*path], variable.text)
+        return content
+
+    def kept_variables(self) -> Variables:
+        """The variables of the recipe, as the manifest of the run keeps them."""
+        used = sorted({n for v in self.variables.values() for n in names(v.text)})
+        known = {name: os.environ.get(name) for name in used}
+        seed = self.recipe.seed
+        return Variables(
+            settings=[
+                VariableSetting(path=[*path], text=one.text, plain=one.plain)
+                for path, one in self.variables.items()
+            ],
+            digests={n: None if v is None else value_digest(n, v, seed) for n, v in known.items()},
+        )
+
+    def identity(self, planned: PlannedStep) -> dict[str, Any]:
+        """The identity of a step as the manifest of its pass keeps it: without values of
+        variables. In `only`, all values of a column with a variable become its text."""
+        identity = planned.identity(self.base, self.recipe.seed)
+        for path, variable in self.variables.items():
+            own = [*path[len(planned.place) :]]
+            if planned.place and path[: len(planned.place)] == planned.place and own:
+                where = own[:2] if own[0] == "only" else ["parameters", *own]
+                put(identity, where, variable.text)
+        return identity
 
 
 def load(uri: str, settings: list[str] | None = None, base: str = "") -> Loaded:
@@ -77,14 +116,28 @@ def load(uri: str, settings: list[str] | None = None, base: str = "") -> Loaded:
     last."""
     content, text = read(uri)
     for setting in settings or []:
-        assign(content, setting)
+        assign(content, setting, text)
+    return build(content, text, base)
+
+
+def of_manifest(made: RunManifest, place: str, base: str = "") -> Loaded:
+    """Build the recipe of an earlier run. Its variables are taken from the environment.
+
+    Raises RecipeError if the environment has other values than that run had.
+    """
+    check(made.variables, made.seed, place)
+    content, text = copy.deepcopy(made.recipe), Text(place, {}, {})
+    for one in made.variables.settings:
+        put(content, one.path, filled(one.text, one.plain, place))
+        text.variables[tuple(one.path)] = Variable(one.text, one.plain)
     return build(content, text, base)
 
 
 def build(content: dict[str, Any], text: Text | None = None, base: str = "") -> Loaded:
     """Build a recipe from plain data: the content of a recipe file or of a manifest. `text` has the
     lines of the file, for error messages."""
-    text = text or Text("recipe", {})
+    text = text or Text("recipe", {}, {})
+    _refuse_passwords(content, text, ())
     recipe = _model(Recipe, content, text, ())
     readers = [_reader(s, text, ("sources", i)) for i, s in enumerate(recipe.sources)]
     twice = [name for name, n in Counter(r.name for r in readers).items() if n > 1]
@@ -92,7 +145,17 @@ def build(content: dict[str, Any], text: Text | None = None, base: str = "") -> 
         raise RecipeError(f"two sources are named '{twice[0]}'.", text.place(("sources",)))
     steps = _steps(_expand(recipe.steps, text), text)
     refuse_old(recipe.shards.columns, steps, text.place(("shards", "columns")))
-    return Loaded(recipe, readers, steps, storage.absolute(base))
+    return Loaded(recipe, readers, steps, storage.absolute(base), text.variables)
+
+
+def _refuse_passwords(value: Any, text: Text, path: Path) -> None:
+    """Raise RecipeError for an address with a password: it would be written to origins and
+    manifests."""
+    if isinstance(value, str) and has_password(value):
+        raise RecipeError(PASSWORD_FAULT, text.place(path), PASSWORD_FIX)
+    if isinstance(value, dict | list):
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+            _refuse_passwords(item, text, (*path, key))
 
 
 def _model(kind: type[M], content: Any, text: Text, path: Path) -> M:
@@ -104,7 +167,13 @@ def _model(kind: type[M], content: Any, text: Text, path: Path) -> M:
 
 def _refusal(error: ValidationError, kind: type[BaseModel], text: Text, path: Path) -> RecipeError:
     old = (e for e in error.errors() if _new_name(e, kind))
-    first = next(old, error.errors()[0])
+    refusal = _first_refusal(next(old, error.errors()[0]), kind, text, path)
+    return RecipeError(text.hidden(refusal.fault), refusal.place, text.hidden(refusal.fix))
+
+
+def _first_refusal(
+    first: ErrorDetails, kind: type[BaseModel], text: Text, path: Path
+) -> RecipeError:
     inner = _inside(first)
     place = text.place((*path, *inner))
     name = str(inner[-1]) if inner else ""
@@ -118,8 +187,16 @@ def _refusal(error: ValidationError, kind: type[BaseModel], text: Text, path: Pa
     if first["type"] == "value_error":  # raised by a validator of ours, as a full sentence
         message = str(first["ctx"]["error"])
         return RecipeError(message if message.endswith((".", "?")) else f"{message}.", place)
-    value = "" if isinstance(first["input"], dict) else f" (not {first['input']!r})"
-    return RecipeError(f"{first['msg']}{value}.", place)
+    if isinstance(first["input"], dict):
+        return RecipeError(f"{first['msg']}.", place)
+    variable = text.variables.get((*path, *inner))
+    value = variable.text if variable else _short(first["input"])
+    return RecipeError(f"{first['msg']} (not {value}).", place)
+
+
+def _short(value: Any) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}…"
 
 
 def _inside(error: ErrorDetails) -> Path:
@@ -212,7 +289,8 @@ def _steps(items: list[_Item], text: Text) -> list[PlannedStep]:
         needs = step.required_steps() if isinstance(step, CorpusStep) else {}
         required = {n: _required_name(n, s, only, planned, seen) for n, s in needs.items()}
         short = item.name.rsplit(":", 1)[-1]
-        planned.append(PlannedStep(_unique(short, seen), step, only, required or None))
+        name = _unique(short, seen)
+        planned.append(PlannedStep(name, step, only, required or None, item.path))
         _check_columns(planned, text.place(item.path))
     return planned
 

@@ -1,94 +1,114 @@
-"""Reads the YAML of a recipe, with includes, variables, `--set`, and line numbers for error
-messages."""
+"""Reads the recipe files: includes, `--set`, and the line of each setting for error messages."""
 
 from __future__ import annotations
 
 import os
-import re
+import stat
 from typing import Any, NamedTuple
 
-import yaml
-
+from curate.recipe.values import Path, Values, Variable, names
 from manifests import storage
 from manifests.errors import RecipeError
 from manifests.step.spelling import nearest
+from manifests.visible import on_one_line
 
-Path = tuple[str | int, ...]
-_VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
+MAX_BYTES, MAX_INCLUDES = 16 << 20, 16
+"""The largest recipe file, and how many recipes may include one another (our choice)."""
 
 
 class Text(NamedTuple):
-    """The name of a YAML file, and the line at which each path in the file begins."""
+    """The name of a YAML file, the line at which each path in the file begins, and the settings
+    with variables."""
 
     name: str
     lines: dict[Path, int]
+    variables: dict[Path, Variable]
 
     def place(self, path: Path) -> str:
         """Format a path as a place: `("steps", 0, "words") -> "recipe.yaml:6: steps[0].words"`."""
         above = (path[:n] for n in range(len(path), -1, -1))
         line = next((self.lines[p] for p in above if p in self.lines), 0)
         where = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in path).lstrip(".")
-        return f"{self.name}:{line}" + (f": {where}" if where else "")
+        return on_one_line(f"{self.name}:{line}" + (f": {where}" if where else ""))
+
+    def hidden(self, text: str) -> str:
+        """Return the text with the values of variables replaced by their names. Short values stay:
+        they may be any word."""
+        for name in {n for variable in self.variables.values() for n in names(variable.text)}:
+            value = os.environ.get(name, "")
+            text = text.replace(value, f"${{{name}}}") if len(value) >= _SECRET_LENGTH else text
+        return text
 
 
-def read(uri: str, seen: tuple[str, ...] = ()) -> tuple[dict[str, Any], Text]:
+_SECRET_LENGTH = 6
+
+
+def read(uri: str, seen: tuple[str, ...] = (), place: str = "") -> tuple[dict[str, Any], Text]:
     """Read a recipe file.
 
     Returns the recipe as plain data, merged over the recipe given by its `base`, and the lines of
-    the file. `seen` lists the files that include this one.
+    the file. `seen` lists the files that include this one, and `place` is where the last one does.
     """
-    if uri in seen:
-        raise RecipeError(f"the recipe includes itself through {' -> '.join(seen)}", uri)
-    if storage.size_and_stamp(uri) is None:
-        raise RecipeError("there is no such recipe", uri, "`curate init` writes a first recipe.")
+    if uri in seen or len(seen) >= MAX_INCLUDES:
+        shown = " -> ".join([*seen[-2:], uri])
+        raise RecipeError(f"the recipe includes itself through {shown}", place or uri)
     name = storage.base_name(uri)
-    try:
-        node = yaml.compose(storage.read_bytes(uri).decode(), yaml.SafeLoader)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise RecipeError(f"this is not YAML: {error}", name) from error
-    lines: dict[Path, int] = {}
-    content = _plain(node, (), lines, name) if node else None
+    values = Values(name, {}, {})
+    content = values.of(_decoded(uri, name, place))
     if not isinstance(content, dict):
         raise RecipeError("a recipe must be a mapping of name, sources, steps, shards", name)
-    text = Text(name, lines)
+    text = Text(*values)
     if "base" in content:
-        other = storage.resolve(os.path.dirname(uri), str(content.pop("base")))
-        below, _ = read(other, (*seen, uri))
-        content = _merged(below, content)
+        content = _over_base(content, text, uri, seen)
     return content, text
 
 
-def _plain(node: Any, path: Path, lines: dict[Any, int], name: str) -> Any:
-    """Convert a YAML node to plain data, with variables replaced; add the line of each value to
-    `lines`."""
-    lines[path] = node.start_mark.line + 1
-    if isinstance(node, yaml.MappingNode):
-        out: dict[str, Any] = {}
-        for key, value in node.value:
-            if key.value in out:
-                raise RecipeError(
-                    f"'{key.value}' is given twice", f"{name}:{key.start_mark.line + 1}"
-                )
-            out[key.value] = _plain(value, (*path, key.value), lines, name)
-            lines[(*path, key.value)] = key.start_mark.line + 1
-        return out
-    if isinstance(node, yaml.SequenceNode):
-        return [_plain(item, (*path, i), lines, name) for i, item in enumerate(node.value)]
-    if "${" in node.value:
-        filled = _VARIABLE.sub(lambda m: _variable(m, name, node), node.value)
-        return yaml.safe_load(filled) if node.style is None else filled
-    return yaml.SafeLoader("").construct_object(node)
+def _decoded(uri: str, name: str, place: str) -> str:
+    if not storage.is_remote(uri) and os.path.exists(uri) and not _is_file(uri):
+        raise RecipeError("a recipe must be a file", place or uri, f"Not a file: {uri}.")
+    found = storage.size_and_stamp(uri)
+    if found is None:
+        fix = f"There is no file {uri}." if place else "`curate init` writes a first recipe."
+        raise RecipeError("there is no such recipe", place or uri, fix)
+    if found[0] > MAX_BYTES:
+        fault = f"{found[0]} bytes is over the limit of {MAX_BYTES} for a recipe"
+        raise RecipeError(fault, place or uri, "Is this the recipe?")
+    try:
+        return storage.read_bytes(uri).decode()
+    except UnicodeDecodeError as error:
+        raise RecipeError(f"this is not UTF-8: byte {error.start}.", name) from None
 
 
-def _variable(match: re.Match[str], name: str, node: Any) -> str:
-    value = os.environ.get(match[1], match[2])
-    if value is None:
-        raise RecipeError(
-            f"the environment has no variable {match[1]}.",
-            f"{name}:{node.start_mark.line + 1}",
-            f"Set it, or write ${{{match[1]}:-default}}.",
-        )
-    return value
+def _is_file(uri: str) -> bool:
+    return stat.S_ISREG(os.stat(uri).st_mode)
+
+
+def _over_base(
+    content: dict[str, Any], text: Text, uri: str, seen: tuple[str, ...]
+) -> dict[str, Any]:
+    """Merge a recipe over the one that its `base` names. Variables of that recipe that still count
+    are added to `text`."""
+    place, base = text.place(("base",)), content.pop("base")
+    text.variables.pop(("base",), None)
+    if not isinstance(base, str) or not base:
+        raise RecipeError(f"the path of a recipe, not {base!r}.", place)
+    other = storage.resolve(os.path.dirname(uri), base)
+    below, lower = read(other, (*seen, uri), place)
+    for path, variable in lower.variables.items():
+        if not _replaced(content, path):
+            text.variables[path] = variable
+    return _merged(below, content)
+
+
+def _replaced(above: Any, path: Path) -> bool:
+    """Whether a recipe that is merged over another replaces its setting at this path."""
+    for name in path:
+        if not isinstance(above, dict):
+            return True
+        if name not in above:
+            return False
+        above = above[name]
+    return True
 
 
 def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
@@ -101,41 +121,51 @@ def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
     return out
 
 
-def assign(content: dict[str, Any], setting: str) -> None:
+def assign(content: dict[str, Any], setting: str, text: Text) -> None:
     """Apply a setting such as `steps.words.min=5` to the content of a recipe, in place.
 
     An item of a list is selected by its index, its `name`, or its key.
     """
-    path, equals, value = setting.partition("=")
-    if not equals:
-        raise RecipeError(f"'{setting}' has no '='.", "--set", "Write --set path.to.field=value.")
-    *walk, last = path.split(".")
+    place = f"--set {on_one_line(setting)}"
+    name, equals, value = setting.partition("=")
+    if not equals or not all(name.split(".")):
+        fault = f"'{on_one_line(setting)}' is not PATH=VALUE."
+        raise RecipeError(fault, "--set", "Write --set path.to.field=value.")
+    *walk, last = name.split(".")
     at: Any = content
-    for name in walk:
-        at = _enter(at, name, setting)
+    path: Path = ()
+    for one in walk:
+        at, path = _enter(at, one, place, path)
     if isinstance(at, list):
-        raise RecipeError(f"'{last}' is an item of a list, not a setting.", f"--set {setting}")
-    at[last] = yaml.safe_load(value)
+        raise RecipeError(f"'{last}' is an item of a list, not a setting.", place)
+    if not isinstance(at, dict):
+        raise RecipeError(f"'{last}' is inside a plain value, not a mapping.", place)
+    path = (*path, last)
+    for known in [p for p in text.variables if p[: len(path)] == path]:
+        del text.variables[known]
+    at[last] = Values(place, {}, text.variables).of(value, path)
 
 
-def _enter(at: Any, name: str, setting: str) -> Any:
-    """Return the value named `name` in a mapping or a list. If a mapping does not have this key, an
-    empty mapping is added under it."""
+def _enter(at: Any, name: str, place: str, path: Path) -> tuple[Any, Path]:
+    """Return the value named `name` in a mapping or a list, and its path. If a mapping does not
+    have this key, an empty mapping is added under it."""
     if isinstance(at, dict):
         if at.get(name) is None:
             at[name] = {}
-        return at[name]
+        return at[name], (*path, name)
     if isinstance(at, list):
         for number, item in enumerate(at):
             if isinstance(item, dict) and item.get("name") == name:
-                return item
+                return item, (*path, number)
             if isinstance(item, dict) and name in item:
-                return _enter(item, name, setting)
+                return _enter(item, name, place, (*path, number))
             if item == name:
                 at[number] = {name: {}}
-                return at[number][name]
+                return at[number][name], (*path, number, name)
             if name == str(number):
-                return item
-        known = [str(i.get("name") or next(iter(i))) if isinstance(i, dict) else str(i) for i in at]
-        raise RecipeError(f"no item named '{name}'.", f"--set {setting}", nearest(name, known))
-    raise RecipeError(f"'{name}' is inside a plain value, not a mapping.", f"--set {setting}")
+                return item, (*path, number)
+        known = [
+            str(i.get("name") or next(iter(i), "{}")) if isinstance(i, dict) else str(i) for i in at
+        ]
+        raise RecipeError(f"no item named '{name}'.", place, nearest(name, known))
+    raise RecipeError(f"'{name}' is inside a plain value, not a mapping.", place)

@@ -12,6 +12,7 @@ from manifests.errors import ManifestError
 from manifests.run.counted import Counted
 from manifests.run.fingerprint import fingerprint
 from manifests.run.ledger import Account
+from manifests.run.variables import Variables
 from manifests.storage.digest import bytes_digest
 from manifests.storage.file_entry import FileEntry, InsideName
 
@@ -115,6 +116,7 @@ class RunManifest(BaseModel):
     name: str
     seed: int
     recipe: dict[str, Any]
+    variables: Variables = Field(default_factory=Variables)
     fingerprint: str
     passes: list[PassEntry]
     ledger: list[Account]

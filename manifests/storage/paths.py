@@ -9,6 +9,13 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 
 from manifests.errors import StorageError
+from manifests.visible import has_password
+
+PASSWORD_FAULT = "an address must not contain a user, a password or a key"
+PASSWORD_FIX = (
+    "It would be written to manifests and logs. Give it by the environment: AWS_ACCESS_KEY_ID and "
+    "AWS_SECRET_ACCESS_KEY, or GOOGLE_APPLICATION_CREDENTIALS."
+)
 
 
 def is_remote(uri: str) -> bool:
@@ -56,6 +63,8 @@ def filesystem(uri: str) -> tuple[pafs.FileSystem, str]:
     """Returns the pyarrow file system of a uri, and the path within it."""
     if not is_remote(uri):
         return pafs.LocalFileSystem(), uri
+    if has_password(uri):
+        raise StorageError(PASSWORD_FAULT, uri, PASSWORD_FIX)
     scheme, rest = uri.split("://", 1)
     path, _, query = rest.partition("?")
     bucket = path.split("/", 1)[0]

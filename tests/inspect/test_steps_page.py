@@ -56,6 +56,9 @@ def test_measures_that_depend_on_a_required_setting_are_described_as_such(
     assert expected in page(capsys, "PerLabel")
 
 
-def test_a_mistake_of_a_step_is_not_hidden() -> None:
-    with pytest.raises(AttributeError, match="limmit"):
-        cli.run(["steps", f"{HERE}Faulty"])
+def test_a_mistake_of_a_step_is_not_hidden(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["steps", f"{HERE}Faulty"]) == cli.FAILED
+    error = capsys.readouterr().err
+    assert "unexpected AttributeError: 'Faulty' object has no attribute 'limmit'" in error
+    assert "--debug" in error
+    assert "Traceback" not in error

@@ -1,0 +1,146 @@
+"""Converts the YAML of a recipe to plain values, with variables replaced and limits on its size."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Any, NamedTuple
+
+import yaml
+
+from manifests.errors import RecipeError
+from manifests.visible import on_one_line
+
+Path = tuple[str | int, ...]
+MAX_DEPTH = 50
+"""How deep the values of a recipe may be nested (our choice; a recipe has about six levels)."""
+MAX_VALUES = 100_000
+"""How many values a recipe may have, each use of an anchor counted (our choice)."""
+_VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
+_TAG = "tag:yaml.org,2002:"
+_KINDS = ("map", "seq", "str", "int", "float", "bool", "null")
+_TEXTS = ("timestamp", "merge", "value")
+"""What YAML 1.1 calls a date, `<<` and `=`: no setting takes one, so they are text."""
+
+
+class Variable(NamedTuple):
+    """The text of a setting that contains variables. `plain`: it is not in quotes."""
+
+    text: str
+    plain: bool
+
+
+class Values(NamedTuple):
+    """What the values of one YAML text are: `lines` has the line of each path, `variables` the
+    settings with variables."""
+
+    name: str
+    lines: dict[Path, int]
+    variables: dict[Path, Variable]
+
+    def of(self, data: str, path: Path = ()) -> Any:
+        """Parse a YAML text to plain values; `path` is where they go in the recipe."""
+        try:
+            node = yaml.compose(data, yaml.SafeLoader)
+        except yaml.MarkedYAMLError as error:
+            line = error.problem_mark.line + 1 if error.problem_mark else 0
+            raise RecipeError(
+                f"this is not YAML: {error.problem}.", f"{self.name}:{line}"
+            ) from None
+        except yaml.YAMLError as error:
+            fault = f"this is not YAML: {on_one_line(str(error))}."
+            raise RecipeError(fault, self.name) from None
+        except RecursionError:
+            raise self._too_deep(self.name) from None
+        return self._plain(node, path, 0) if node else None
+
+    def _plain(self, node: Any, path: Path, depth: int) -> Any:
+        self.lines[path] = node.start_mark.line + 1
+        place = f"{self.name}:{node.start_mark.line + 1}"
+        if depth > MAX_DEPTH:
+            raise self._too_deep(place)
+        if len(self.lines) > MAX_VALUES:
+            fault = f"a recipe has up to {MAX_VALUES} values, each use of an anchor counted."
+            raise RecipeError(fault, place, "Write fewer, or use fewer anchors.")
+        if node.tag.removeprefix(_TAG) not in (*_KINDS, *_TEXTS):
+            raise RecipeError(
+                f"the tag {on_one_line(node.tag)} is not known in recipes.",
+                place,
+                "Leave it out: values are texts, numbers, true, false, null, lists and mappings.",
+            )
+        if isinstance(node, yaml.MappingNode):
+            return self._mapping(node, path, depth)
+        if isinstance(node, yaml.SequenceNode):
+            return [self._plain(v, (*path, i), depth + 1) for i, v in enumerate(node.value)]
+        return self._scalar(node, path, place)
+
+    def _mapping(self, node: Any, path: Path, depth: int) -> dict[str, Any]:
+        out: dict[str, Any] = {}
+        for key, value in node.value:
+            place = f"{self.name}:{key.start_mark.line + 1}"
+            if not isinstance(key, yaml.ScalarNode) or not key.value:
+                raise RecipeError("a key must be the name of a setting, as text.", place)
+            if key.value in out:
+                raise RecipeError(f"'{on_one_line(key.value)}' is given twice", place)
+            out[key.value] = self._plain(value, (*path, key.value), depth + 1)
+            self.lines[(*path, key.value)] = key.start_mark.line + 1
+        return out
+
+    def _scalar(self, node: Any, path: Path, place: str) -> Any:
+        plain = node.style is None
+        if _VARIABLE.search(node.value):
+            self.variables[path] = Variable(node.value, plain)
+            return filled(node.value, plain, place)
+        kind = node.tag.removeprefix(_TAG)
+        if plain and _is_text(node.value, kind):
+            return node.value
+        try:
+            return yaml.SafeLoader("").construct_object(node)
+        except (ValueError, KeyError, yaml.YAMLError):
+            fault = f"{on_one_line(node.value)[:80]!r} is not a valid {kind}."
+            raise RecipeError(fault, place, "Put it in quotes if it is text.") from None
+
+    @staticmethod
+    def _too_deep(place: str) -> RecipeError:
+        fault = f"values are nested more than {MAX_DEPTH} levels deep."
+        return RecipeError(fault, place, "Is an anchor used inside its own value?")
+
+
+def _is_text(value: str, kind: str) -> bool:
+    """Whether a value without quotes is text in YAML 1.2, unlike in YAML 1.1: a date, `no` (also a
+    language), `16:9`."""
+    if kind == "bool":
+        return value.lower() not in ("true", "false")
+    return kind in _TEXTS or (kind in ("int", "float") and ":" in value)
+
+
+def names(text: str) -> list[str]:
+    """The names of the variables in a text."""
+    return [found[1] for found in _VARIABLE.finditer(text)]
+
+
+def filled(text: str, plain: bool, place: str) -> Any:
+    """Return the value of a text with variables. If it is `plain`, it may become a number, a list
+    and so on. No error shows the value of a variable."""
+    value = _VARIABLE.sub(lambda found: _variable(found, place), text)
+    if not plain:
+        return value
+    try:
+        return yaml.safe_load(value)
+    except (yaml.YAMLError, ValueError, RecursionError):
+        raise RecipeError(
+            f"with the values of its variables, {text} is not valid YAML.",
+            place,
+            f'If the values are text, write it in quotes: "{text}".',
+        ) from None
+
+
+def _variable(match: re.Match[str], place: str) -> str:
+    value = os.environ.get(match[1], match[2])
+    if value is None:
+        raise RecipeError(
+            f"the environment has no variable {match[1]}.",
+            place,
+            f"Set it, or write ${{{match[1]}:-default}}.",
+        )
+    return value

@@ -1,0 +1,61 @@
+"""The door to the terminal: all that a command prints passes through a `Screen`."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from typing import Any, TextIO
+
+from manifests.visible import visible
+
+
+class Screen:
+    """A text stream that makes control characters visible, and never fails while it prints.
+
+    If the reader of a pipe has gone (`curate show out | head`), what follows is not printed, and
+    the command goes on to its own end and exit code.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+        self._gone = False
+
+    def write(self, text: str) -> int:
+        shown = visible(text)
+        encoding = self.stream.encoding or "utf-8"
+        try:
+            shown.encode(encoding)
+        except UnicodeEncodeError:  # such as LANG=C
+            shown = shown.encode(encoding, "backslashreplace").decode(encoding)
+        self._send(lambda: self.stream.write(shown))
+        return len(text)
+
+    def flush(self) -> None:
+        self._send(self.stream.flush)
+
+    def _send(self, call: Any) -> None:
+        if self._gone:
+            return
+        try:
+            call()
+        except BrokenPipeError:
+            self._gone = True
+            with contextlib.suppress(OSError, ValueError):  # Python flushes again when it ends
+                os.dup2(os.open(os.devnull, os.O_WRONLY), self.stream.fileno())
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+
+@contextlib.contextmanager
+def screens() -> Iterator[None]:
+    """Print through a `Screen` in a `with` block, to stdout and stderr alike."""
+    out, err = Screen(sys.stdout), Screen(sys.stderr)
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            yield
+        finally:
+            out.flush()
+            err.flush()

@@ -1,0 +1,85 @@
+"""The variables `${NAME}` of a recipe as a manifest keeps them: without their values."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+from manifests.errors import RecipeError
+
+_COST, _BLOCK, _MEMORY = 1 << 14, 8, 64 << 20
+"""Parameters of scrypt (RFC 7914): about 50 ms and 16 MB for one value, so that short values cannot
+be guessed quickly from their digests (our choice)."""
+
+
+class VariableSetting(BaseModel):
+    """A setting with a variable in its value: `${PORT}` at `["steps", 2, "embed", "port"]`.
+
+    If `plain` is true, it is not in quotes, so its value may be a number, as everywhere in YAML.
+    """
+
+    path: list[str | int]
+    text: str
+    plain: bool
+
+
+class Variables(BaseModel):
+    """The settings of a recipe that have variables, and a keyed digest of each variable's value."""
+
+    settings: list[VariableSetting] = Field(default_factory=list)
+    digests: dict[str, str | None] = Field(
+        default_factory=dict, description="None: the environment did not have the variable"
+    )
+
+
+def value_digest(name: str, value: str, seed: int) -> str:
+    """The digest of a variable's value, by scrypt; its salt is the recipe's seed and the name."""
+    salt = f"curate:{seed}:{name}".encode()
+    data = value.encode("utf-8", "surrogateescape")
+    key = hashlib.scrypt(
+        data, salt=salt, n=_COST, r=_BLOCK, p=1, maxmem=_MEMORY, dklen=16
+    )  # fmt: skip
+    return f"scrypt:{key.hex()}"
+
+
+def check(variables: Variables, seed: int, place: str) -> None:
+    """Raise RecipeError if the environment does not have the values that the run had."""
+    for name, digest in variables.digests.items():
+        value = os.environ.get(name)
+        if fault := _difference(name, value, digest, seed):
+            fix = "" if digest is None else f"Set it to the value of that run: export {name}=..."
+            raise RecipeError(fault, place, fix or f"Remove it: unset {name}.")
+
+
+def _difference(name: str, value: str | None, digest: str | None, seed: int) -> str | None:
+    if digest is None:
+        return (
+            None if value is None else f"the environment has {name}, which that run did not have."
+        )
+    if value is None:
+        return f"the environment has no variable {name}, which that run had."
+    if not hmac.compare_digest(value_digest(name, value, seed), digest):
+        return f"the variable {name} has another value than in that run."
+    return None
+
+
+def put(content: Any, path: list[str | int], value: Any) -> None:
+    """Set the value at a path of nested mappings and lists, if all of the path exists."""
+    *walk, last = path
+    at = content
+    for name in walk:
+        if not _has(at, name):
+            return
+        at = at[name]
+    if _has(at, last):
+        at[last] = value
+
+
+def _has(at: Any, name: str | int) -> bool:
+    if isinstance(at, dict):
+        return name in at
+    return isinstance(at, list) and isinstance(name, int) and name < len(at)

@@ -1,0 +1,188 @@
+"""What a command prints is safe to show, and no mistake of a user ends in a traceback."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from curate import cli
+from curate.terminal import Screen
+
+Capture = pytest.CaptureFixture[str]
+
+TEXT = "a \x1b]0;owned\x07 \x1b[2J \u202e\x9b car"
+RECIPE = """\
+name: x
+sources: [{name: s, reader: table, path: t.jsonl, text: t}]
+steps: [{duplicates: {by: text}}, {words: {min: 2}}]
+"""
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run over texts with escape sequences; one is a duplicate, one is short, one is broken."""
+    folder = tmp_path_factory.mktemp("hostile")
+    lines = [{"t": TEXT}, {"t": TEXT}, {"t": "\x1b[1m"}, {"t": 5}]
+    text = "".join(json.dumps(line) + "\n" for line in lines) + '{"\\u001b[2J": 1}\n'
+    (folder / "t.jsonl").write_text(text)
+    (folder / "r.yaml").write_text(RECIPE)
+    done = curate(folder, "run", "r.yaml", "-o", "out", "--inline")
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def curate(folder: Path, *arguments: str, **more: Any) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "curate", *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, **more)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["show", "out"], ["show", "out", "--json"], ["show", "out", "--dropped"],
+        ["show", "out", "--quarantined"], ["explain", "out", "--quarantine"],
+        ["explain", "out", "t.jsonl#1"], ["duplicates", "out"], ["duplicates", "out", "--json"],
+        ["explain", "out", "no \x1b[2J"], ["show", "out", "\x1b[2J"], ["show", "no \x1b[2J"],
+        ["steps", "\x1b[2J"], ["plan", "r.yaml", "--set", "\x1b[2J"],
+        ["plan", "r.yaml", "--set", "name=\x1b[2J"], ["\x1b[2J"], ["probe", "r.yaml"],
+    ],
+)  # fmt: skip
+def test_no_command_prints_a_control_character(
+    hostile: Path, command: list[str], capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(hostile)
+    with contextlib.suppress(SystemExit):  # of argparse
+        cli.run(command)
+    shown = capsys.readouterr()
+    assert shown.out + shown.err
+    assert re.findall("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]", shown.out + shown.err) == []
+    if "--json" in command:
+        assert TEXT in _texts(json.loads(shown.out))
+
+
+def _texts(value: Any) -> list[str]:
+    """All texts in a JSON value."""
+    if isinstance(value, dict | list):
+        items = value.values() if isinstance(value, dict) else value
+        return [text for item in items for text in _texts(item)]
+    return [value] if isinstance(value, str) else []
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "message"),
+    [
+        (["show", "nowhere"], 1, "nowhere/manifest.json: there is no manifest here"),
+        (["show", "r.yaml"], 1, "there is no manifest here"),
+        (["verify", "t.jsonl"], 1, "there is no manifest here"),
+        (["diff", "out", "nowhere"], 1, "nowhere/manifest.json: there is no manifest here"),
+        (["rerun", "nowhere"], 1, "there is no manifest here"),
+        (["duplicates", "nowhere"], 1, "there is no manifest here"),
+        (["distinct", "nowhere", "--inline"], 1, "there is no manifest here"),
+        (["explain", "nowhere", "--quarantine"], 1, "nowhere/quarantine.arrow"),
+        (["explain", "nowhere", "x"], 1, "there is no manifest here"),
+        (["run", "nowhere.yaml", "-o", "o", "--inline"], 2, "there is no such recipe"),
+        (["run", "out", "-o", "o", "--inline"], 2, "a recipe must be a file"),
+        (["run", "/dev/zero", "-o", "o", "--inline"], 2, "a recipe must be a file"),
+        (["run", "r.yaml", "-o", "t.jsonl", "--inline"], 1, "t.jsonl"),
+        (["run", "r.yaml", "-o", "t.jsonl/o", "--inline"], 1, "t.jsonl/o"),
+        (["init", "nowhere/r.yaml"], 1, "nowhere"),
+        (["demo", "-o", "t.jsonl", "--inline"], 1, "t.jsonl"),
+        (["plan", "r.yaml", "--set", "name.x=1"], 2, "inside a plain value"),
+        (["plan", "r.yaml", "--set", "=1"], 2, "not PATH=VALUE"),
+        (["plan", "r.yaml", "--set", "name=["], 2, "not YAML"),
+        (["plan", "r.yaml", "--set", "steps.words=1"], 2, "'words' is an item of a list"),
+        (["plan", "r.yaml", "--set", "steps=1"], 2, "steps"),
+    ],
+)  # fmt: skip
+def test_a_mistake_in_a_command_is_one_line(
+    hostile: Path, command: list[str], code: int, message: str, capsys: Capture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(hostile)
+    assert cli.run(command) == code
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert "unexpected" not in error
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read every file")
+def test_a_folder_without_permission_is_one_line(
+    hostile: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    (tmp_path / "out").mkdir(mode=0)
+    assert cli.run(["show", str(tmp_path / "out")]) == cli.FAILED
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_the_end_of_a_pipe_ends_nothing_else(hostile: Path) -> None:
+    program = f"{sys.executable} -m curate show out --json -n 1000 2>err | head -c 1; cat err"
+    done = subprocess.run(
+        ["bash", "-c", program], cwd=hostile, capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout == "["
+
+
+def test_a_reader_that_has_gone_leaves_the_exit_code() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    screen = Screen(os.fdopen(write, "w"))
+    screen.write("x" * 100_000)
+    screen.flush()
+    screen.write("more")
+
+
+def test_a_terminal_without_utf_8_shows_escapes() -> None:
+    raw = io.BytesIO()
+    screen = Screen(io.TextIOWrapper(raw, "ascii"))
+    screen.write("naïve")
+    screen.flush()
+    assert raw.getvalue() == b"na\\xefve"
+
+
+def test_an_interrupted_run_ends_with_one_line(tmp_path: Path) -> None:
+    (tmp_path / "t.jsonl").write_text('{"t": "words"}\n')
+    recipe = RECIPE.replace("words: {min: 2}", "'slow:Slow': {}")
+    (tmp_path / "r.yaml").write_text(recipe)
+    (tmp_path / "slow.py").write_text(
+        "import time\nfrom manifests.step import RowStep\n"
+        "class Slow(RowStep):\n    '''Sleep.'''\n    def reads(self): return ()\n"
+        "    def measures(self): return {}\n"
+        "    def measure(self, batch, context):\n"
+        "        open('started', 'w').close()\n        time.sleep(60)\n"
+        "    def decide(self, measured): return None\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}"}
+    command = [sys.executable, "-m", "curate", "run", "r.yaml", "-o", "out", "--inline", "-q"]
+    running = subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True
+    )
+    while not (tmp_path / "started").exists() and running.poll() is None:
+        time.sleep(0.05)
+    running.send_signal(signal.SIGINT)
+    _, error = running.communicate(timeout=60)
+    assert (running.returncode, error.count("\n")) == (cli.INTERRUPTED, 1), error
+    assert "the same command continues" in error
+
+
+def test_nothing_is_imported_from_the_current_folder_unless_it_is_named(tmp_path: Path) -> None:
+    (tmp_path / "yaml.py").write_text("raise SystemExit('imported')")
+    (tmp_path / "mine.py").write_text("raise SystemExit('imported')")
+    steps = "steps: [{'mine:Step': {}}]\n"
+    (tmp_path / "r.yaml").write_text(RECIPE[: RECIPE.index("steps")] + steps)
+    home = str(Path(cli.__file__).parents[1])
+    done = curate(tmp_path, "plan", "r.yaml", env={**os.environ, "PYTHONPATH": home})
+    assert (done.returncode, done.stdout) == (cli.MISTAKE, "")
+    assert "'mine:Step' cannot be loaded: No module named 'mine'" in done.stderr
+    assert "PYTHONPATH=. curate" in done.stderr

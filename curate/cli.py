@@ -42,6 +42,7 @@ def _run(options: argparse.Namespace) -> int:
     from manifests.errors import BudgetError, CurateError, RecipeError
 
     try:
+        _refuse_passwords(options)
         command = importlib.import_module(f"curate.commands.{options.command}")
         return int(command.main(options))
     except KeyboardInterrupt:
@@ -54,6 +55,16 @@ def _run(options: argparse.Namespace) -> int:
             codes = {RecipeError: MISTAKE, BudgetError: OVER_BUDGET}
             return _fail(error, next((c for k, c in codes.items() if isinstance(error, k)), FAILED))
         return _fail(_unexpected(error), FAILED)
+
+
+def _refuse_passwords(options: argparse.Namespace) -> None:
+    """Raise RecipeError for an address with a password in an option."""
+    from manifests.errors import RecipeError
+    from manifests.visible import PASSWORD_FAULT, PASSWORD_FIX, has_password
+
+    for name, value in vars(options).items():
+        if any(has_password(str(one)) for one in (value if isinstance(value, list) else [value])):
+            raise RecipeError(PASSWORD_FAULT, f"the option '{name}'", PASSWORD_FIX)
 
 
 def _unexpected(error: Exception) -> str:

@@ -6,9 +6,10 @@ from __future__ import annotations
 import os
 import re
 
+from manifests.visible import without_passwords
+
 _ADDRESS = re.compile(r"(<[^<>]*) at 0x[0-9a-fA-F]+>")
 """Python's default text of an object, as in `<_io.BytesIO object at 0x7f21>`."""
-from manifests.visible import without_passwords
 
 
 class CurateError(Exception):

@@ -16,6 +16,11 @@ _KEYED = re.compile(
     r"[^&\s'\"]+"
 )
 HIDDEN = "***"
+PASSWORD_FAULT = "an address must not contain a user, a password or a key"
+PASSWORD_FIX = (
+    "It would be written to manifests and logs. Give it by the environment: AWS_ACCESS_KEY_ID and "
+    "AWS_SECRET_ACCESS_KEY, or GOOGLE_APPLICATION_CREDENTIALS."
+)
 
 
 def visible(text: str) -> str:

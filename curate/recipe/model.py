@@ -28,8 +28,7 @@ from manifests.run.manifest import RunManifest
 from manifests.run.variables import Variables, VariableSetting, check, put, value_digest
 from manifests.step import CorpusStep, RowStep
 from manifests.step.spelling import nearest
-from manifests.storage.paths import PASSWORD_FAULT, PASSWORD_FIX
-from manifests.visible import has_password
+from manifests.visible import PASSWORD_FAULT, PASSWORD_FIX, has_password
 
 _SHOWN = 200
 """How many characters of a wrong value a message shows (our choice)."""

@@ -9,13 +9,7 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 
 from manifests.errors import StorageError
-from manifests.visible import has_password
-
-PASSWORD_FAULT = "an address must not contain a user, a password or a key"
-PASSWORD_FIX = (
-    "It would be written to manifests and logs. Give it by the environment: AWS_ACCESS_KEY_ID and "
-    "AWS_SECRET_ACCESS_KEY, or GOOGLE_APPLICATION_CREDENTIALS."
-)
+from manifests.visible import PASSWORD_FAULT, PASSWORD_FIX, has_password
 
 
 def is_remote(uri: str) -> bool:

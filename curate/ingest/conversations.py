@@ -1,12 +1,14 @@
-"""Converts conversations in the format of LLaVA or OpenAI to the segments of a record."""
+"""Converts conversations in the formats of LLaVA, OpenAI and ms-swift to segments."""
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from curate.ingest.images import OpenedImage
+from curate.ingest.message_parts import ChatSegment, part_segment
 from manifests import record
 from manifests.errors import RowError
 
@@ -18,36 +20,60 @@ ROLES = {
     "system": "system",
 }
 _TAG = re.compile(r"<(image|video)>")
-_PARTS = {"image": "image", "image_url": "image", "video": "video", "video_url": "video"}
+_LOSSES = ("loss", "loss_scale", "weight")
+_UNREAD = ("tool_calls", "function_call", "reasoning_content", "audio")
+"""Fields of a turn that hold a part of the answer."""
 
 
-class ChatSegment(NamedTuple):
-    """One segment of a conversation: a text, or (if `text` is None) the next image."""
-
-    role: str
-    kind: str
-    text: str | None
-
-
-def chat_segments(turns: Sequence[Mapping[str, Any]], image_count: int) -> list[ChatSegment]:
-    """Converts the turns of a conversation to segments. It has `image_count` images and no videos.
+def chat_segments(
+    turns: object, image_count: int, paths: Sequence[str | None] | None = None
+) -> list[ChatSegment]:
+    """Converts the turns of a conversation to segments. The sample has `image_count` images, of
+    which the paths may be known, and no videos.
 
     A turn is {from, value} (LLaVA) or {role, content} (OpenAI). Its content is a text with
     `<image>` and `<video>` tags, or a list of parts {type: text | image | video}. Whitespace beside
-    a tag is removed, as in Qwen's trainer.
+    a tag is removed, as in Qwen's trainer. `loss` (ms-swift), `loss_scale` or `weight` (OpenAI) of
+    a turn says whether the model learns to write it. `turns` may also be one object of lists, as
+    `datasets` stores a sequence of objects.
 
         {from: human, value: "<image>\\nWhat is this?"} and one image ->
-        (user, image, None), (user, text, "What is this?")
+        (user, image, None, 0), (user, text, "What is this?")
 
-    Raises RowError if the number of tags is not the number of images, if an assistant's turn has a
-    tag, or if a turn has neither of the two forms.
+    The images of a sample belong to its tags in order. If a part of a message names its image, by
+    a path or an index, then all of them must, and each part has the image that it names.
+
+    Raises RowError if the tags and the images do not correspond, if an assistant's turn has a tag,
+    or if a turn has neither of the two forms.
     """
-    if not turns:
+    listed = turns_of(turns)
+    if not listed:
         raise RowError("the conversation has no turns")
-    segments = [segment for turn in enumerate(turns) for segment in _turn_segments(*turn)]
-    _check_count("image", segments, image_count)
+    segments = [segment for turn in enumerate(listed) for segment in _turn_segments(*turn)]
     _check_count("video", segments, 0)
-    return segments
+    images = [segment for segment in segments if segment.kind == "image"]
+    if all(segment.image is None for segment in images):
+        _check_count("image", segments, image_count)
+        number = itertools.count()
+        return [s._replace(image=next(number)) if s.kind == "image" else s for s in segments]
+    return _with_named_images(segments, image_count, paths or [None] * image_count)
+
+
+def turns_of(value: object) -> list[Any]:
+    """The turns of a conversation, which are a list or an object of lists.
+
+    `{"from": ["human", "gpt"], "value": ["Hi", "Hello"]}` ->
+    `[{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Hello"}]`
+    """
+    if isinstance(value, list):
+        return value
+    if not isinstance(value, Mapping) or not all(isinstance(v, list) for v in value.values()):
+        fault = f"the turns are {value!r:.80}, not a list."
+        raise RowError(fault, fix="Write the turns of a sample as a list of objects.")
+    counts = {name: len(values) for name, values in value.items()}
+    if len(set(counts.values())) > 1:
+        raise RowError(f"the turns are an object of lists of different lengths: {counts}.")
+    return [dict(zip(value, turn, strict=True)) for turn in zip(*value.values(), strict=True)]
 
 
 def add_chat(
@@ -55,14 +81,60 @@ def add_chat(
 ) -> None:
     """Adds a conversation to a record. Each segment without text uses the next image of `images`.
 
-    In training, the model learns to write only the assistant's texts.
+    In training, the model learns to write only the assistant's texts, unless a turn says otherwise.
     """
     following = iter(images)
     for segment in segments:
         if segment.text is None:
             row.image(*next(following), role=segment.role)
         else:
-            row.turn(segment.role, segment.text)
+            loss = segment.role == "assistant" if segment.loss is None else segment.loss
+            row.text(segment.text, role=segment.role, loss=loss)
+
+
+def _with_named_images(
+    segments: list[ChatSegment], image_count: int, paths: Sequence[str | None]
+) -> list[ChatSegment]:
+    """The segments with the images that their parts name: an index if the sample lists the
+    image."""
+    named = [
+        s._replace(image=_named_image(s.image, image_count, paths)) if s.kind == "image" else s
+        for s in segments
+    ]
+    shown = {segment.image for segment in named if segment.kind == "image"}
+    for number, path in enumerate(itertools.islice(paths, image_count)):
+        if number not in shown and (path is None or paths.index(path) not in shown):
+            name = f"number {number}" if path is None else repr(path)
+            raise RowError(
+                f"no part of the turns shows the image {name} of the sample.",
+                fix="Name it in a part, or leave it out of the sample's images.",
+            )
+    return named
+
+
+def _named_image(
+    image: int | str | bytes | None, image_count: int, paths: Sequence[str | None]
+) -> int | str | bytes:
+    if image is None:
+        raise RowError(
+            "one part of the turns names its image, and another part or tag does not.",
+            fix="Name the image in each part, or in none.",
+        )
+    if isinstance(image, int):
+        if 0 <= image < image_count:
+            return image
+        raise RowError(
+            f"a part shows the image with the index {image}, but the sample has {image_count}.",
+            fix="The first image has the index 0.",
+        )
+    if isinstance(image, str) and image_count and not image.startswith("data:"):
+        if image in paths:
+            return paths.index(image)
+        raise RowError(
+            f"a part shows the image {image!r:.200}, which is not among the sample's images.",
+            fix="Name one of the sample's images, or list no images beside those in parts.",
+        )
+    return image
 
 
 def _check_count(kind: str, segments: list[ChatSegment], count: int) -> None:
@@ -74,22 +146,37 @@ def _check_count(kind: str, segments: list[ChatSegment], count: int) -> None:
         )
 
 
-def _turn_segments(number: int, turn: Mapping[str, Any]) -> list[ChatSegment]:
+def _turn_segments(number: int, turn: object) -> list[ChatSegment]:
     if not isinstance(turn, Mapping):
         raise RowError(f"turn {number} is {turn!r:.80}, not an object")
-    role = _role(number, turn.get("from") or turn.get("role"))
+    role, loss = _role(number, turn.get("from") or turn.get("role")), _loss(number, turn)
     content = turn.get("value")
     if content is None:
         content = turn.get("content")
     if isinstance(content, str):
         segments = _split_at_tags(role, content)
     elif isinstance(content, Sequence) and not isinstance(content, bytes):
-        segments = [_part(number, role, part) for part in content]
+        segments = [part_segment(number, role, part) for part in content]
     else:
         raise RowError(f"turn {number} has {content!r:.80}, neither text nor a list of parts")
     if role == "assistant" and any(segment.kind != "text" for segment in segments):
         raise RowError(f"turn {number} is an answer, but it has a media tag")
-    return segments or [ChatSegment(role, "text", "")]
+    segments = segments or [ChatSegment(role, "text", "")]
+    return segments if loss is None else [one._replace(loss=loss) for one in segments]
+
+
+def _loss(number: int, turn: Mapping[str, Any]) -> bool | None:
+    """Whether the model learns to write a turn; None if the turn does not say so."""
+    for name in _UNREAD:
+        if turn.get(name):
+            fault = f"turn {number} has the field {name!r}, which this reader does not read."
+            raise RowError(fault, fix="Write it as text of the turn, or leave it out.")
+    stated = {name: turn[name] for name in _LOSSES if turn.get(name) is not None}
+    for name, value in stated.items():
+        if value not in (0, 1):
+            fault = f"turn {number}: {name!r} is {value!r:.80}, neither 0 nor 1."
+            raise RowError(fault, fix="A text is either learned (1) or not (0).")
+    return all(stated.values()) if stated else None
 
 
 def _role(number: int, name: object) -> str:
@@ -112,13 +199,3 @@ def _split_at_tags(role: str, text: str) -> list[ChatSegment]:
         elif stripped := piece.strip():
             segments.append(ChatSegment(role, "text", stripped))
     return segments
-
-
-def _part(number: int, role: str, part: object) -> ChatSegment:
-    kind = part.get("type") if isinstance(part, Mapping) else None
-    if kind in _PARTS:
-        return ChatSegment(role, _PARTS[kind], None)
-    text = part.get("text") if isinstance(part, Mapping) and kind == "text" else None
-    if not isinstance(text, str):
-        raise RowError(f"turn {number} has the part {part!r:.80}, neither text, image nor video")
-    return ChatSegment(role, "text", text)

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.ingest.columns import column
+from curate.ingest.formats.arrow_types import plain_array
 from curate.ingest.formats.nested_tables import RowBatch
 from curate.ingest.images import OpenedImage, keep_image
 from curate.ingest.media_root import open_below
@@ -20,26 +21,28 @@ IMAGE_NAMES = ("image", "images")
 structs."""
 ENCODED_NAMES = ("jpg", "png", "webp")
 """Names of img2dataset's columns of encoded images."""
+_DATA = (pa.binary(), pa.null(), None)
+_PATHS = (pa.string(), pa.null(), None)
+"""Types of the fields of an image; None for a field that is absent."""
 
 
-def image_column(schema: pa.Schema) -> str | None:
+def image_column(schema: pa.Schema, *, or_paths: bool = False) -> str | None:
     """The name of a Hugging Face image column; None if there is no such column. Its cells are
-    `{bytes, path}`, lists of such structs, or bytes."""
-    return next((f.name for f in schema if f.name in IMAGE_NAMES and holds_images(f.type)), None)
+    `{bytes, path}`, lists of such structs, or bytes; with `or_paths`, also paths."""
+    named = {field.name: field.type for field in schema if field.name in IMAGE_NAMES}
+    found = (name for name, kind in named.items() if holds_images(kind))
+    paths = (name for name, kind in named.items() if or_paths and _holds_paths(kind))
+    return next(itertools.chain(found, paths), None)
 
 
 def bytes_column(schema: pa.Schema) -> str | None:
     """The name of an img2dataset column of encoded images; None if there is no such column."""
     types = {field.name: field.type for field in schema}
-    return next((name for name in ENCODED_NAMES if is_bytes(types.get(name))), None)
+    return next((name for name in ENCODED_NAMES if types.get(name) == pa.binary()), None)
 
 
 def is_list(kind: pa.DataType) -> bool:
-    return isinstance(kind, pa.ListType | pa.LargeListType | pa.FixedSizeListType)
-
-
-def is_bytes(kind: pa.DataType | None) -> bool:
-    return kind in (pa.binary(), pa.large_binary())
+    return isinstance(kind, pa.ListType)
 
 
 def holds_images(kind: pa.DataType) -> bool:
@@ -47,9 +50,14 @@ def holds_images(kind: pa.DataType) -> bool:
     if is_list(kind):
         kind = kind.value_type
     if pa.types.is_struct(kind):
-        names = {field.name for field in kind}
-        return "bytes" in names or "path" in names
-    return is_bytes(kind)
+        types = {field.name: field.type for field in kind}
+        is_image = types.get("bytes") in _DATA and types.get("path") in _PATHS
+        return is_image and bool({"bytes", "path"} & types.keys())
+    return bool(kind == pa.binary())
+
+
+def _holds_paths(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind.value_type if is_list(kind) else kind))
 
 
 def bytes_and_paths(values: pa.Array) -> tuple[list[memoryview | None], list[str | None]]:
@@ -57,22 +65,25 @@ def bytes_and_paths(values: pa.Array) -> tuple[list[memoryview | None], list[str
 
     The bytes are not copied: each view refers to the column's memory.
     """
+    if pa.types.is_string(values.type):
+        return [None] * len(values), values.to_pylist()
     if not pa.types.is_struct(values.type):
         return byte_views(values), [None] * len(values)
     names = {field.name for field in values.type}
-    nothing = pa.nulls(len(values), pa.binary())
-    data = pc.struct_field(values, "bytes") if "bytes" in names else nothing
-    paths = pc.struct_field(values, "path") if "path" in names else nothing
-    return byte_views(data), paths.to_pylist()
+    data, paths = (
+        pc.struct_field(values, name) if name in names else pa.nulls(len(values))
+        for name in ("bytes", "path")
+    )
+    return byte_views(data.cast(pa.binary())), paths.to_pylist()
 
 
 def byte_views(values: pa.Array) -> list[memoryview | None]:
     """The values of a binary column as views into its buffer; None for null."""
     if not len(values):
         return []
+    values = plain_array(values)
     _, offsets, data = values.buffers()
-    kind = np.int64 if values.type == pa.large_binary() else np.int32
-    at = np.frombuffer(offsets, kind, len(values) + 1, values.offset * np.dtype(kind).itemsize)
+    at = np.frombuffer(offsets, np.int32, len(values) + 1, values.offset * 4)
     view = memoryview(data or b"").cast("B")
     slices = (view[start:stop] for start, stop in itertools.pairwise(at.tolist()))
     valid = values.is_valid().to_pylist()

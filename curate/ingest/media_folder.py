@@ -30,20 +30,26 @@ class MediaFolder:
 
     def find(self, name: str) -> str | None:
         """The uri of the file `name`; the suffix of an image may be omitted: `a/b` finds `a/b.jpg`.
+        Its case may differ: `a.JPG` finds `a.jpg`.
 
         Returns None if there is no such file. Raises RowError for a path that points outside the
         folder, and for a name without suffix that several images have.
         """
-        folder, _, last = (path_below(name) if "/" in name else name).rpartition("/")
+        is_name = "/" not in name and "\\" not in name
+        folder, _, last = (name if is_name else path_below(name, self._place)).rpartition("/")
         if folder not in self._folders:
             below = [folder] if folder else []
             listed = _list_folder(storage.join(self._place, *below))
             self._folders[folder] = storage.join(self.media_root, *below), listed
         uri, files = self._folders[folder]
-        found = files.get(last)
+        found = files.get(last) or files.get(_lower_suffix(last))
         if isinstance(found, list):
             fault = f"several images have the name {last}: {' and '.join(found[:3])}."
-            raise RowError(fault, storage.join(uri, last), "Keep one of them in this folder.")
+            raise RowError(
+                fault,
+                storage.join(uri, last),
+                "Keep one of them in this folder, or name it with its suffix.",
+            )
         return None if found is None else storage.join(uri, found)
 
 
@@ -71,19 +77,26 @@ def _list_local(place: str, modified_ns: int) -> Listed:
 
 
 def _by_stem(names: list[str]) -> Listed:
-    """Maps each file name to itself and, for images, also the stem to the file name, or to all file
-    names with this stem.
+    """Maps each file name to itself and, for images, also the stem, and the name with its suffix in
+    lower case, to the file name, or to all file names that have it.
 
-    `["b.jpg", "a.png", "a.jpg"] -> {"a": ["a.jpg", "a.png"], "b": "b.jpg", "a.jpg": "a.jpg", ...}`
+    `["b.JPG", "a.png", "a.jpg"] ->
+    {"a": ["a.jpg", "a.png"], "b": "b.JPG", "b.jpg": "b.JPG", "a.jpg": "a.jpg", ...}`
     """
     stems: Listed = {}
     for name in sorted(names):
         stem, _, suffix = name.rpartition(".")
         if suffix.lower() in SUFFIXES:
-            known = stems.get(stem)
-            several = [known] if isinstance(known, str) else known
-            stems[stem] = name if several is None else [*several, name]
+            for short in {stem, _lower_suffix(name)} - {name}:
+                known = stems.get(short)
+                several = [known] if isinstance(known, str) else known
+                stems[short] = name if several is None else [*several, name]
     return stems | {name: name for name in names}
+
+
+def _lower_suffix(name: str) -> str:
+    stem, dot, suffix = name.rpartition(".")
+    return f"{stem}{dot}{suffix.lower()}"
 
 
 def open_row_images(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import posixpath
+import re
+from urllib.parse import unquote
 
 from curate.ingest.images import OpenedImage, open_image
 from manifests import storage
-from manifests.errors import InputError, RowError
+from manifests.errors import InputError, LimitError, MediaError, RowError
 from manifests.media import Media, Reference
 from manifests.storage import File
 
@@ -35,22 +37,77 @@ def root_of(media_root: str | None, file: File, base: str) -> str:
     return path.rpartition("/")[0] + mark + query
 
 
-def path_below(path: str) -> str:
-    """Normalises a relative path: `a/./b.jpg` -> `a/b.jpg`.
+def path_below(path: str, place: str = "") -> str:
+    """The path relative to the folder, normalised: `a/./b.jpg` -> `a/b.jpg`.
 
-    Raises RowError if the path is empty, absolute, a url, or outside the folder.
+    A backslash separates folders, as in paths written on Windows. A full path or url is taken if it
+    is inside the folder, whose full path or url is `place`:
+
+        path_below("file:///data/img/a%20b.jpg", "/data/img") -> "a b.jpg"
+
+    Raises RowError for any other full path or url, and for a path that leaves the folder.
     """
-    if not path or "\0" in path or "://" in path or path.startswith("/"):
+    plain = _without_root(_unescaped(path).replace("\\", "/"), place)
+    if not plain or "\0" in plain:
         raise RowError(f"{path!r:.200} is not a path below media_root")
-    plain = posixpath.normpath(path)
+    if plain.startswith("/") or "://" in plain or _DRIVE.match(plain):
+        fix = _FIX_URL if "://" in plain else _FIX_FULL
+        raise RowError(f"{path!r:.200} is not a path below media_root", fix=fix)
+    plain = posixpath.normpath(plain)
     if plain in (".", "..") or plain.startswith("../"):
         raise RowError(f"{path!r:.200} is outside media_root")
     return plain
 
 
+_FIX_FULL = "Write a path that starts in media_root, or set media_root to a folder above it."
+_FIX_URL = "Images are not downloaded: write the path of the file below media_root."
+_DRIVE = re.compile(r"[A-Za-z]:/")
+_FILE_URL = re.compile(r"file:(?://(?:localhost)?(?=/))?(?=/)", re.IGNORECASE)
+
+
+def _unescaped(path: str) -> str:
+    """The path in a `file:` url of this machine; any other path or url unchanged. Only urls have
+    percent-encoded characters."""
+    found = _FILE_URL.match(path)
+    return unquote(path[found.end() :]) if found else path
+
+
+def _without_root(path: str, place: str) -> str:
+    """A full path or url relative to the folder `place`; unchanged if it is not inside."""
+    if not place or not (path.startswith("/") or "://" in path):
+        return path
+    is_url = "://" in path
+    if is_url != storage.is_remote(place):
+        return path
+    plain = path if is_url else posixpath.normpath(path)
+    for root in (place,) if is_url else (posixpath.abspath(place), posixpath.realpath(place)):
+        inside = root.partition("?")[0].rstrip("/") + "/"
+        if plain.startswith(inside):
+            return plain.removeprefix(inside)
+    return path
+
+
 def open_below(media_root: str, path: str, media: Media) -> OpenedImage | RowError:
-    """Opens the image at a path below `media_root`. An error is returned, not raised."""
+    """Opens the image at a path below `media_root`. An error is returned, not raised.
+
+    If there is no such file, the ending may be in lower or upper case: `a.JPG` finds `a.jpg`.
+    """
     try:
-        return open_image(Reference(storage.join(media_root, path_below(path))), media)
+        place = "" if path[:1].isalnum() and ":" not in path else media.resolve(media_root)
+        plain = path_below(path, place)
     except RowError as error:
         return error
+    opened = open_image(Reference(storage.join(media_root, plain)), media)
+    if isinstance(opened, MediaError) and not isinstance(opened, LimitError):
+        for name in _other_case(plain):
+            uri = storage.join(media_root, name)
+            if storage.size_and_stamp(media.resolve(uri)) is not None:
+                return open_image(Reference(uri), media)
+    return opened
+
+
+def _other_case(path: str) -> list[str]:
+    """The path with its ending in lower and in upper case, without the path itself."""
+    stem, dot, ending = path.rpartition(".")
+    names = {f"{stem}{dot}{one}" for one in (ending.lower(), ending.upper())}
+    return sorted(names - {path}, reverse=True)

@@ -12,8 +12,8 @@ import orjson
 
 from curate.ingest.formats import tar
 from curate.ingest.formats.chunks import is_compressed, read_chunks
+from curate.ingest.formats.columnar import sniffed_schema
 from curate.ingest.formats.json_elements import object_keys
-from curate.ingest.formats.parquet import sniffed_schema
 from curate.ingest.reader import Head, Reader
 from manifests import storage
 from manifests.errors import InputError, MediaError
@@ -31,7 +31,8 @@ MAGIC = {
     b"7z\xbc\xaf\x27\x1c": "a 7z archive",
     b"Rar!": "a rar archive",
     b"PAR1": "a broken parquet file",
-    b"ARROW1": "an Arrow file",
+    b"ARROW1": "a broken Arrow file",
+    b"\xff\xff\xff\xff": "a broken Arrow stream",
     b"%PDF": "a PDF",
     b"\x1aE\xdf\xa3": "a Matroska or WebM video",
     b"RIFF": "a RIFF file, perhaps an AVI video",
@@ -41,8 +42,8 @@ MAGIC = {
     b"\xff\xfe": "UTF-16 text",
     b"\xfe\xff": "UTF-16 text",
 }
-"""Names of formats by their first bytes. Images, tars and parquet files are detected by their own
-parsers."""
+"""Names of formats by their first bytes. Images, tars, parquet and Arrow files are detected by
+their own parsers."""
 _BOM = b"\xef\xbb\xbf"
 _NOT_TEXT = re.compile(r"[\x00-\x08\x0e-\x1a]")
 _MAX_NAMES = 8
@@ -113,7 +114,8 @@ def describe(head: Head) -> str:
         return _tar(data)
     schema = sniffed_schema(head)
     if schema is not None:
-        return f"a parquet file with columns {_listed(schema.names)}"
+        kind = "a parquet" if data.startswith(b"PAR1") else "an Arrow"
+        return f"{kind} file with columns {_listed(schema.names)}"
     if data[4:8] == b"ftyp":
         return "an MP4 or QuickTime video"
     known = next((name for magic, name in MAGIC.items() if data.startswith(magic)), None)

@@ -41,6 +41,7 @@ class CocoCaptions(Reader):
     the file has many more.
     """
 
+    version: ClassVar[int] = 2
     suffixes: ClassVar[tuple[str, ...]] = SUFFIXES
 
     media_root: str | None = Field(None, description=ROOT_DESCRIPTION)

@@ -1,8 +1,8 @@
-"""Reads Hugging Face parquet files with images in structs, and captions or conversations."""
+"""Reads Hugging Face parquet and Arrow files with images, and captions or conversations."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import itemgetter
 from typing import ClassVar, NamedTuple, TypeVar
 
@@ -13,18 +13,19 @@ from pydantic import Field
 
 from curate.ingest.captions.records.rows import CaptionColumns, add_caption, batch_of_columns
 from curate.ingest.columns import Names, column, first_text, fully_used, text_columns
-from curate.ingest.conversations import ChatSegment, add_chat, chat_segments
-from curate.ingest.formats.parquet import (
+from curate.ingest.conversations import add_chat, chat_segments
+from curate.ingest.formats.columnar import (
     SUFFIXES,
     Batch,
     batches,
     count_rows,
-    row_group_splits,
     sniffed_schema,
+    splits,
 )
 from curate.ingest.image_columns import bytes_and_paths, image_column, is_list
 from curate.ingest.images import OpenedImage, keep_image, row_failures
-from curate.ingest.media_root import check_root, open_below
+from curate.ingest.media_root import check_root
+from curate.ingest.message_parts import ChatSegment, open_source
 from curate.ingest.meta import meta_json
 from curate.ingest.reader import Context, Count, Head, ReadBatch, Reader, Split
 from manifests import record
@@ -45,14 +46,16 @@ class HfParquet(Reader):
         images                           messages
         [{bytes: <bytes>, path: null}]   [{role: user, content: "<image>What is this?"}, ...]
 
-    With a column `conversations` (LLaVA: from, value) or `messages` (OpenAI: role, content) a row
-    becomes a chat record, with an image in place of each `<image>` tag. Otherwise, the row becomes
+    Files are parquet, or Arrow files as `datasets` writes them (`save_to_disk`, its cache). With a
+    column `conversations` (LLaVA: from, value) or `messages` (OpenAI: role, content) a row becomes
+    a chat record, with an image in place of each `<image>` tag or part. Otherwise, the row becomes
     a caption record: its images, then its text. Image bytes are copied once, to a file beside the
     output part; an image without bytes is opened by its path below `media_root`. All other columns
     go to `meta`, except raw bytes. A record's key is the file's name and the number of the row,
     from 0.
     """
 
+    version: ClassVar[int] = 2
     suffixes: ClassVar[tuple[str, ...]] = SUFFIXES
 
     text: Names | None = Field(
@@ -71,7 +74,7 @@ class HfParquet(Reader):
         return schema is not None and bool(image_column(schema) or chat_column(schema))
 
     def splits(self, file: File, context: Context) -> Iterator[Split]:
-        return row_group_splits(file, context)
+        return splits(file, context)
 
     def count(self, split: Split, context: Context) -> Count:
         return count_rows(split, context)
@@ -118,8 +121,8 @@ class HfParquet(Reader):
     def _chats(self, page: _Page, chat: str) -> ReadBatch:
         rows = page.batch.rows
         chats = [
-            _segments(turns, count)
-            for turns, count in zip(column(rows, chat).to_pylist(), page.images.counts, strict=True)
+            _segments(turns, page.images.paths_of(row))
+            for row, turns in enumerate(column(rows, chat).to_pylist())
         ]
         meta = meta_json(rows, {page.images.name, chat})
         return self._row_by_row(page, "chat", chats, add_chat, meta)
@@ -133,7 +136,7 @@ class HfParquet(Reader):
         meta: pa.Array,
     ) -> ReadBatch:
         """Makes one record for each row; a record may have several images. `add` adds the caption
-        or chat of a row, and its images, to the record."""
+        or chat of a row, and the images that it shows, to the record."""
         builder = record.Builder(self.name, modality)
         errors = list(page.batch.broken)
         for row, number in enumerate(page.batch.numbers.tolist()):
@@ -141,7 +144,7 @@ class HfParquet(Reader):
             if isinstance(content, RowError):
                 errors.append((number, content))
                 continue
-            images = self._images_of_row(page, row)
+            images = self._images_of_row(page, row, content)
             if isinstance(images, RowError):
                 errors.append((number, images))
                 continue
@@ -150,16 +153,30 @@ class HfParquet(Reader):
         failures = row_failures(self, page.file, sorted(errors, key=itemgetter(0)))
         return ReadBatch(builder.table(), failures)
 
-    def _images_of_row(self, page: _Page, row: int) -> list[OpenedImage] | RowError:
-        """The images of a row, or the error of the first image that cannot be opened."""
+    def _images_of_row(
+        self, page: _Page, row: int, content: object
+    ) -> list[OpenedImage] | RowError:
+        """The images that a row shows, or the error of the first image that cannot be opened.
+
+        A chat says which images it shows, and in which order; a caption shows all of them.
+        """
+        shown: Iterable[int | str | bytes | None] = range(page.images.counts[row])
+        if isinstance(content, list):
+            shown = [segment.image for segment in content if segment.text is None]
         images = []
-        start = page.images.starts[row]
-        for place in range(start, start + page.images.counts[row]):
-            image = self._image(page, place)
-            if isinstance(image, RowError):
-                return image
-            images.append(image)
+        for image in shown:
+            opened = self._image_of_row(page, row, image)
+            if isinstance(opened, RowError):
+                return opened
+            images.append(opened)
         return images
+
+    def _image_of_row(
+        self, page: _Page, row: int, image: int | str | bytes | None
+    ) -> OpenedImage | RowError:
+        if isinstance(image, str | bytes):
+            return open_source(image, self.media_root, page.context)
+        return self._image(page, page.images.starts[row] + (image or 0))
 
     def _image(self, page: _Page, place: int) -> OpenedImage | RowError:
         data, path = page.images.data[place], page.images.paths[place]
@@ -167,10 +184,7 @@ class HfParquet(Reader):
             return keep_image(data, page.context)
         if path is None:
             return RowError("the image has neither bytes nor a path")
-        if self.media_root is None:
-            fault = f"the image has no bytes, only the path {path!r:.200}."
-            return RowError(fault, fix="Set media_root to the folder of the image.")
-        return open_below(self.media_root, path, page.context.media)
+        return open_source(path, self.media_root, page.context)
 
 
 class _Images(NamedTuple):
@@ -187,6 +201,9 @@ class _Images(NamedTuple):
     data: list[memoryview | None]
     paths: list[str | None]
 
+    def paths_of(self, row: int) -> list[str | None]:
+        return self.paths[self.starts[row] : self.starts[row] + self.counts[row]]
+
 
 class _Page(NamedTuple):
     """A batch of table rows, with the column values from which the records are made."""
@@ -198,13 +215,22 @@ class _Page(NamedTuple):
 
 
 def chat_column(schema: pa.Schema) -> str | None:
-    return next((f.name for f in schema if f.name in CHATS and is_list(f.type)), None)
+    """The name of a column of conversations: lists of turns, or structs of lists, as `datasets`
+    stores a sequence of objects."""
+    return next((f.name for f in schema if f.name in CHATS and _holds_turns(f.type)), None)
+
+
+def _holds_turns(kind: pa.DataType) -> bool:
+    if pa.types.is_struct(kind):
+        return kind.num_fields > 0 and all(is_list(field.type) for field in kind)
+    return is_list(kind)
 
 
 def _images(rows: pa.RecordBatch, file: File) -> _Images:
-    name = image_column(rows.schema)
+    has_chat = chat_column(rows.schema) is not None
+    name = image_column(rows.schema, or_paths=has_chat)
     if name is None:
-        if chat_column(rows.schema) is None:
+        if not has_chat:
             raise _no_images(rows.schema, file)
         return _Images(None, True, [0] * rows.num_rows, [0] * rows.num_rows, [], [])
     values = column(rows, name)
@@ -227,8 +253,8 @@ def _no_images(schema: pa.Schema, file: File) -> InputError:
     )
 
 
-def _segments(turns: list[dict[str, object]] | None, count: int) -> list[ChatSegment] | RowError:
+def _segments(turns: object, paths: list[str | None]) -> list[ChatSegment] | RowError:
     try:
-        return chat_segments(turns or [], count)
+        return chat_segments(turns or [], len(paths), paths)
     except RowError as error:
         return error

@@ -9,13 +9,13 @@ import pyarrow as pa
 
 from curate.ingest.captions.records.rows import CaptionColumns, batch_of_columns
 from curate.ingest.columns import column, first_text
-from curate.ingest.formats.parquet import (
+from curate.ingest.formats.columnar import (
     SUFFIXES,
     Batch,
     batches,
     count_rows,
-    row_group_splits,
     sniffed_schema,
+    splits,
 )
 from curate.ingest.image_columns import ENCODED_NAMES, byte_views, bytes_column
 from curate.ingest.images import keep_image
@@ -48,7 +48,7 @@ class Img2DatasetParquet(Reader):
         return schema is not None and bytes_column(schema) is not None
 
     def splits(self, file: File, context: Context) -> Iterator[Split]:
-        return row_group_splits(file, context)
+        return splits(file, context)
 
     def count(self, split: Split, context: Context) -> Count:
         return count_rows(split, context)

@@ -39,6 +39,7 @@ class Karpathy(Reader):
     index of the image and the index of the sentence in that image, both from 0: `12.3`.
     """
 
+    version: ClassVar[int] = 2
     suffixes: ClassVar[tuple[str, ...]] = SUFFIXES
 
     media_root: str | None = Field(None, description=ROOT_DESCRIPTION)

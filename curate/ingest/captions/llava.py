@@ -7,14 +7,15 @@ from typing import Any, ClassVar, NamedTuple
 
 from pydantic import Field
 
-from curate.ingest.conversations import ChatSegment, add_chat, chat_segments
+from curate.ingest.conversations import add_chat, chat_segments, turns_of
 from curate.ingest.formats.chunks import with_compressed
 from curate.ingest.formats.json_elements import batches, elements, is_array, object_keys
 from curate.ingest.formats.json_pieces import BLANKS, BOM, Element
 from curate.ingest.formats.json_splits import array_splits
 from curate.ingest.formats.lines import line_splits, lines
 from curate.ingest.images import OpenedImage
-from curate.ingest.media_root import ROOT_DESCRIPTION, open_below, root_of
+from curate.ingest.media_root import ROOT_DESCRIPTION, root_of
+from curate.ingest.message_parts import ChatSegment, image_source, open_source
 from curate.ingest.meta import to_json
 from curate.ingest.reader import SPLIT_BYTES, Context, Failure, Head, ReadBatch, Reader, Split
 from manifests import record
@@ -38,7 +39,9 @@ class Llava(Reader):
             {"role": "assistant", "content": "A cat."}]}
 
     Each sample becomes a chat record, with an image in place of each `<image>` tag in the user
-    turns; a `system` text becomes the first turn. Image paths are relative to `media_root`. An
+    turns; a `system` text becomes the first turn. The content of a turn may be a list of parts; a
+    part that names its image (`image`, `image_url`, `path`, `url`, `base64`, `index`) has that
+    image. Image paths are relative to `media_root`. An
     element or line may itself be an array of samples: each sample in it becomes a record. All other
     fields go to `meta`. The content of a file, not its suffix, decides whether it is an array or
     lines. Samples with videos are quarantined, because this reader does not support videos.
@@ -47,6 +50,7 @@ class Llava(Reader):
     If element 12 is an array, its samples have the numbers `12.0`, `12.1`, and so on.
     """
 
+    version: ClassVar[int] = 2
     suffixes: ClassVar[tuple[str, ...]] = with_compressed(".json", ".jsonl", ".ndjson")
     modality: ClassVar[str] = "chat"
 
@@ -141,9 +145,11 @@ def _parse(sample: Any, root: str, context: Context) -> _Chat:
     if any(sample.get(name) for name in VIDEOS):
         raise RowError("this reader cannot read samples with video yet")
     turns_name, images_name = _present(sample, TURNS), _present(sample, IMAGES)
-    paths = _paths(sample.get(images_name))
-    segments = chat_segments(_turns(sample.get(turns_name), sample.get("system")), len(paths))
-    images = [_open(root, path, context) for path in paths]
+    sources = _sources(sample.get(images_name))
+    paths = [source if isinstance(source, str) else None for source in sources]
+    turns = _turns(sample.get(turns_name), sample.get("system"))
+    segments = chat_segments(turns, len(paths), paths)
+    images = [_open(root, one.image, sources, context) for one in segments if one.text is None]
     used = {turns_name, images_name, "system"}
     others = {name: value for name, value in sample.items() if name not in used}
     return _Chat(segments, images, to_json(others) if others else None)
@@ -155,21 +161,24 @@ def _present(sample: dict[str, Any], names: tuple[str, ...]) -> str:
 
 
 def _turns(value: Any, system: Any) -> list[Any]:
-    if not isinstance(value, list):
-        fault = f"'conversations' or 'messages' is {value!r:.80}, not a list of turns."
-        raise RowError(fault, fix="Write the turns of a sample as a list.")
-    return [{"role": "system", "content": system}, *value] if system else value
+    turns = turns_of(value)
+    return [{"role": "system", "content": system}, *turns] if system else turns
 
 
-def _paths(value: Any) -> list[str]:
-    paths = [value] if isinstance(value, str) and value else value or []
-    if not isinstance(paths, list) or not all(isinstance(path, str) for path in paths):
-        raise RowError(f"the images are {value!r:.80}, not a path or a list of paths.")
-    return paths
+def _sources(value: Any) -> list[str | bytes]:
+    """The path or data url of each image of a sample; images may be texts or {path} objects."""
+    given = value if isinstance(value, list) else [value] if value else []
+    sources = [image_source(one) for one in given]
+    if None in sources:
+        raise RowError(f"the images are {value!r:.80}: one has no path.")
+    return [source for source in sources if source is not None]
 
 
-def _open(root: str, path: str, context: Context) -> OpenedImage:
-    image = open_below(root, path, context.media)
-    if isinstance(image, RowError):
-        raise image
-    return image
+def _open(
+    root: str, image: int | str | bytes | None, sources: list[str | bytes], context: Context
+) -> OpenedImage:
+    assert image is not None, "chat_segments gives each image segment an image"
+    opened = open_source(sources[image] if isinstance(image, int) else image, root, context)
+    if isinstance(opened, RowError):
+        raise opened
+    return opened

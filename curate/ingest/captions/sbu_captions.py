@@ -39,6 +39,7 @@ class SbuCaptions(Reader):
     A record's key is the file's name and the number of the row, from 0.
     """
 
+    version: ClassVar[int] = 2
     suffixes: ClassVar[tuple[str, ...]] = SUFFIXES
 
     media_root: str = Field(description="folder of the images")

@@ -1,4 +1,4 @@
-"""Reads any table of captions and image paths: JSON lines, CSV, TSV with a header, or parquet."""
+"""Reads any table of captions and image paths: JSON lines, CSV, TSV, parquet or Arrow."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from curate.ingest.columns import (
     has_text,
     require_columns,
 )
-from curate.ingest.formats import parquet
+from curate.ingest.formats import columnar
 from curate.ingest.formats.chunks import with_compressed
 from curate.ingest.formats.lines import count_lines, line_splits
 from curate.ingest.formats.text_tables import Numbered, layout_of, read_rows
@@ -38,23 +38,23 @@ _TEXT_SUFFIXES = with_compressed(".jsonl", ".ndjson", ".csv", ".tsv")
 
 
 class Table(Reader):
-    """Any table with a column of text and a column of paths: JSON lines, CSV, TSV, parquet.
+    """Any table with a column of text and a column of paths: JSON lines, CSV, TSV, parquet, Arrow.
 
         {"file": "a/cat.jpg", "caption": "A cat.", "license": "CC0"}
 
-    is read with `text: caption` and `image: file`. A parquet file is recognised by its suffix. Any
-    other file is recognised by its first line: JSON lines start with `{`; any other first line is
-    the header of a TSV if it has a tab, and otherwise of a CSV. Fields of a CSV may be quoted;
-    fields of a TSV may not.
+    is read with `text: caption` and `image: file`. A parquet or Arrow file is recognised by its
+    suffix. Any other file is recognised by its first line: JSON lines start with `{`; any other
+    first line is the header of a TSV if it has a tab, and otherwise of a CSV. Fields of a CSV may
+    be quoted; fields of a TSV may not.
 
     An image is the file below `media_root` that the column `image` names; a row without text
     becomes a record with only the image. Without the setting `image`, records have only text, so
     captions can be filtered before their images are downloaded. All other columns go to `meta`. If
     `text` lists several columns, all of them go to `meta` too. A record's key is the file's name
-    and the number of the line, from 1, or of the row of a parquet file, from 0.
+    and the number of the line, from 1, or of the row of a parquet or Arrow file, from 0.
     """
 
-    suffixes: ClassVar[tuple[str, ...]] = (*parquet.SUFFIXES, *_TEXT_SUFFIXES)
+    suffixes: ClassVar[tuple[str, ...]] = (*columnar.SUFFIXES, *_TEXT_SUFFIXES)
 
     text: Names = Field(
         description="column of the caption, or several columns: the first text that is not blank "
@@ -78,18 +78,18 @@ class Table(Reader):
         if first.startswith(b"{"):
             return not newline or first.rstrip().endswith(b"}")
         is_header = (b"\t" in first or b"," in first) and b"\0" not in first
-        return first.startswith(parquet.MAGIC) or (is_header and not first.startswith(b"["))
+        return columnar.is_columnar_data(head.data) or (is_header and not first.startswith(b"["))
 
     def splits(self, file: File, context: Context) -> Iterator[Split]:
-        if _is_parquet(file):
-            return parquet.row_group_splits(file, context)
+        if columnar.is_columnar(file.name):
+            return columnar.splits(file, context)
         if layout_of(file, context).kind == "csv":
             return iter([Split((file,))])  # one split: a quoted field may contain a newline
         return line_splits(file, context)
 
     def count(self, split: Split, context: Context) -> Count | None:
-        if _is_parquet(split.files[0]):
-            return parquet.count_rows(split, context)
+        if columnar.is_columnar(split.files[0].name):
+            return columnar.count_rows(split, context)
         layout = layout_of(split.files[0], context)
         if layout.kind == "csv":
             return None
@@ -107,9 +107,9 @@ class Table(Reader):
 
     def _batches(self, split: Split, context: Context) -> Iterator[_Batch]:
         file = split.files[0]
-        if _is_parquet(file):
+        if columnar.is_columnar(file.name):
             names = (*self.text, *filter(None, [self.image, self.language]))
-            for table in parquet.batches(split, context, names):
+            for table in columnar.batches(split, context, names):
                 yield self._from_columns(table, file)
             return
         layout = layout_of(file, context)
@@ -135,7 +135,7 @@ class Table(Reader):
         require_columns(filter(None, [self.image]), header, "image", file.uri)
         require_columns(filter(None, [self.language]), header, "language", file.uri)
 
-    def _from_columns(self, batch: parquet.Batch, file: File) -> _Batch:
+    def _from_columns(self, batch: columnar.Batch, file: File) -> _Batch:
         table, place = batch.rows, file.uri
         self._require(table.schema.names, file)
         language = as_text(table, self.language, "language", place) if self.language else None
@@ -193,10 +193,6 @@ class _Batch(NamedTuple):
     columns: CaptionColumns
     images: Sequence[object]
     broken: list[tuple[int, RowError]]
-
-
-def _is_parquet(file: File) -> bool:
-    return file.name.lower().endswith(parquet.SUFFIXES)
 
 
 def _first_texts(

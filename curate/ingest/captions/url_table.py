@@ -18,13 +18,13 @@ from curate.ingest.columns import (
     text_columns,
 )
 from curate.ingest.file_template import URL_FIELDS, USUAL_FILES, Files, Template
-from curate.ingest.formats.parquet import (
+from curate.ingest.formats.columnar import (
     SUFFIXES,
     Batch,
     batches,
     count_rows,
-    row_group_splits,
     sniffed_schema,
+    splits,
 )
 from curate.ingest.image_columns import bytes_column, image_column
 from curate.ingest.media_folder import MediaFolder, open_row_images
@@ -53,6 +53,7 @@ class UrlTable(Reader):
     the number of the row, from 0.
     """
 
+    version: ClassVar[int] = 2
     suffixes: ClassVar[tuple[str, ...]] = SUFFIXES
 
     media_root: str = Field(description="folder of the images")
@@ -78,7 +79,7 @@ class UrlTable(Reader):
         return any(pa.types.is_string(f.type) or pa.types.is_large_string(f.type) for f in schema)
 
     def splits(self, file: File, context: Context) -> Iterator[Split]:
-        return row_group_splits(file, context)
+        return splits(file, context)
 
     def count(self, split: Split, context: Context) -> Count:
         return count_rows(split, context)

@@ -1,5 +1,5 @@
-"""Reads tables whose cells may be lists or objects: parquet, JSON lines, and JSON arrays of
-objects."""
+"""Reads tables whose cells may be lists or objects: parquet, Arrow, JSON lines, and JSON
+arrays of objects."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import orjson
 import pyarrow as pa
 
-from curate.ingest.formats import parquet
+from curate.ingest.formats import columnar
 from curate.ingest.formats.chunks import with_compressed
 from curate.ingest.formats.json_elements import (
     batches,
@@ -30,7 +30,7 @@ from manifests.errors import InputError, RowError
 from manifests.storage import File
 
 JSON_SUFFIXES = with_compressed(".jsonl", ".ndjson", ".json")
-SUFFIXES = (*parquet.SUFFIXES, *JSON_SUFFIXES)
+SUFFIXES = (*columnar.SUFFIXES, *JSON_SUFFIXES)
 _BLANKS = BOM + BLANKS
 
 
@@ -38,7 +38,7 @@ class RowBatch(NamedTuple):
     """Valid rows as dicts, with their numbers in the file; and broken rows, with their errors.
 
     Rows are numbered from 0, but lines of JSON lines from 1. The dicts do not include a parquet
-    file's binary columns; `table` has all columns.
+    file's or Arrow file's binary columns; `table` has all columns.
     """
 
     numbers: list[int]
@@ -49,8 +49,8 @@ class RowBatch(NamedTuple):
 
 def row_splits(file: File, context: Context) -> Iterator[Split]:
     """Yields the splits of a file. Splits are small, because each row opens an image."""
-    if _is_parquet(file):
-        return parquet.row_group_splits(file, context)
+    if columnar.is_columnar(file.name):
+        return columnar.splits(file, context)
     size_bytes = max(MIN_SPLIT_BYTES, file.size // MAX_SPLITS)
     place = context.media.resolve(file.uri)
     if is_array(place):
@@ -61,8 +61,8 @@ def row_splits(file: File, context: Context) -> Iterator[Split]:
 def row_batches(split: Split, context: Context) -> Iterator[RowBatch]:
     """Yields the rows of a split in batches of a few thousand rows."""
     file = split.files[0]
-    if _is_parquet(file):
-        for batch in parquet.batches(split, context):
+    if columnar.is_columnar(file.name):
+        for batch in columnar.batches(split, context):
             rows = json_rows(batch.rows)
             yield RowBatch(batch.numbers.tolist(), rows, batch.broken, batch.rows)
         return
@@ -78,8 +78,8 @@ def row_batches(split: Split, context: Context) -> Iterator[RowBatch]:
 def count_rows(split: Split, context: Context) -> Count:
     """The number of rows in a split: rows of parquet, lines, or elements of a JSON array."""
     file = split.files[0]
-    if _is_parquet(file):
-        return parquet.count_rows(split, context)
+    if columnar.is_columnar(file.name):
+        return columnar.count_rows(split, context)
     place = context.media.resolve(file.uri)
     if is_array(place):
         return count_elements(place, *split[1:])
@@ -87,8 +87,8 @@ def count_rows(split: Split, context: Context) -> Count:
 
 
 def column_names(head: Head) -> set[str]:
-    """The column names of a parquet file, or the keys of the first object of a JSON file."""
-    schema = parquet.sniffed_schema(head)
+    """The column names of a columnar file, or the keys of the first object of a JSON file."""
+    schema = columnar.sniffed_schema(head)
     if schema is not None:
         return set(schema.names)
     start = head.data.lstrip(_BLANKS)
@@ -107,10 +107,6 @@ def first_row(head: Head) -> dict[str, Any] | None:
     except (RowError, InputError, orjson.JSONDecodeError):
         return None
     return row if isinstance(row, dict) else None
-
-
-def _is_parquet(file: File) -> bool:
-    return file.name.lower().endswith(parquet.SUFFIXES)
 
 
 def _object(element: Any) -> dict[str, Any] | RowError:

@@ -1,19 +1,19 @@
-"""Opens parquet files with clear errors, cuts them at row groups, and reads small batches."""
+"""Opens parquet files with clear errors, cuts them at row groups, and reads small batches.
+
+Readers use `formats.columnar`, which also reads Arrow files and converts the types of columns.
+"""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Iterator
-from typing import NamedTuple
+from collections.abc import Iterator
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from curate.ingest.reader import BATCH_ROWS, SPLIT_BYTES, Context, Count, Head, Split
 from manifests import storage
-from manifests.errors import FileError, RowError
+from manifests.errors import FileError
 from manifests.storage import File
 
 SUFFIXES = (".parquet", ".parq", ".pq")
@@ -24,15 +24,6 @@ BATCH_BYTES = 32 << 20
 """Size of one batch in bytes (our choice): rows may have images, and a nested Arrow array can be at
 most 2 GiB."""
 _BUFFER_BYTES = 1 << 20
-
-
-class Batch(NamedTuple):
-    """The valid rows, with their numbers in the file from 0, and the broken rows, with their
-    errors."""
-
-    numbers: np.ndarray
-    rows: pa.RecordBatch
-    broken: list[tuple[int, RowError]]
 
 
 @contextlib.contextmanager
@@ -89,6 +80,16 @@ def row_group_splits(file: File, context: Context) -> Iterator[Split]:
             yield Split((file,), start, len(groups), first)
 
 
+def record_batches(split: Split, context: Context) -> Iterator[pa.RecordBatch]:
+    """Yields the row groups of a split in batches of at most BATCH_ROWS rows and about
+    BATCH_BYTES."""
+    with open_parquet(split.files[0], context.base) as opened:
+        stop = opened.num_row_groups if split.stop < 0 else split.stop
+        groups = range(split.start, stop)
+        size = _batch_rows(opened.metadata, groups)
+        yield from opened.iter_batches(size, groups, use_threads=False)
+
+
 def count_rows(split: Split, context: Context) -> Count:
     """The number of rows in the row groups of a split, by the metadata of the file."""
     with open_parquet(split.files[0], context.base) as opened:
@@ -97,67 +98,9 @@ def count_rows(split: Split, context: Context) -> Count:
         return Count("rows", sum(opened.metadata.row_group(n).num_rows for n in groups))
 
 
-def batches(split: Split, context: Context, texts: Collection[str] = ()) -> Iterator[Batch]:
-    """Yields the rows of a split in batches of at most BATCH_ROWS rows and about BATCH_BYTES.
-
-    `texts` has the names, in upper or lower case, of the text columns. They are read as text even
-    if their type is binary. A row with a text that is not valid UTF-8 is a broken row.
-    """
-    file, first = split.files[0], split.first
-    with open_parquet(file, context.base) as opened:
-        stop = opened.num_row_groups if split.stop < 0 else split.stop
-        groups = range(split.start, stop)
-        size = _batch_rows(opened.metadata, groups)
-        for rows in opened.iter_batches(size, groups, use_threads=False):
-            yield _checked(first, _as_text(rows, {name.lower() for name in texts}))
-            first += rows.num_rows
-
-
 def _batch_rows(metadata: pq.FileMetaData, groups: range) -> int:
     heaviest = max(
         (metadata.row_group(n).total_byte_size // max(1, metadata.row_group(n).num_rows)
          for n in groups), default=1,
     )  # fmt: skip
     return max(1, min(BATCH_ROWS, BATCH_BYTES // max(1, heaviest)))
-
-
-def _as_text(rows: pa.RecordBatch, texts: set[str]) -> pa.RecordBatch:
-    for place, field in enumerate(rows.schema):
-        if field.name.lower() in texts and field.type in (pa.binary(), pa.large_binary()):
-            options = pc.CastOptions(pa.string(), allow_invalid_utf8=True)
-            text = pc.cast(rows.column(place), options=options)
-            rows = rows.set_column(place, field.name, text)
-    return rows
-
-
-def _checked(first: int, rows: pa.RecordBatch) -> Batch:
-    numbers = np.arange(first, first + rows.num_rows)
-    if _fault(rows) is None:
-        return Batch(numbers, rows, [])
-    # `take` copies one row; a slice of a list column would still have the values of other rows.
-    faults = [_fault(rows.take([n])) for n in range(rows.num_rows)]
-    fix = "Write the table again."
-    broken = [(first + n, RowError(f, fix=fix)) for n, f in enumerate(faults) if f]
-    valid = np.flatnonzero([fault is None for fault in faults])
-    return Batch(numbers[valid], rows.take(valid), broken)
-
-
-def _fault(rows: pa.RecordBatch) -> str | None:
-    for name, values in zip(rows.schema.names, rows.columns, strict=True):
-        try:
-            values.validate(full=True)
-        except pa.ArrowInvalid as error:
-            return f"column {name!r}: {_not_utf8(values) or error}."
-    return None
-
-
-def _not_utf8(values: pa.Array) -> str | None:
-    """An error message if the text in row 0 is not valid UTF-8; None if the column is not a text
-    column.
-
-    Call this only for a column that failed validation. If it has several rows, row 0 may be valid:
-    `_checked` then validates each row separately.
-    """
-    if not (pa.types.is_string(values.type) or pa.types.is_large_string(values.type)):
-        return None
-    return f"{values.cast(pa.binary())[0].as_py()!r:.80} is not UTF-8"

@@ -11,12 +11,12 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from curate.ingest.columns import Names, require_columns
+from curate.ingest.formats.columnar import sniffed_schema
 from curate.ingest.formats.nested_tables import (
     RowBatch,
     first_row,
     row_batches,
 )
-from curate.ingest.formats.parquet import sniffed_schema
 from curate.ingest.grounding.annotations.annotated_table import AnnotatedTable, annotated_rows
 from curate.ingest.grounding.annotations.annotation import AnnotatedImage
 from curate.ingest.grounding.annotations.annotations_in_cells import (

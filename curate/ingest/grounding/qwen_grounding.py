@@ -61,6 +61,7 @@ class QwenGrounding(Llava):
     several images.
     """
 
+    version: ClassVar[int] = 2
     modality: ClassVar[str] = "chat"
 
     space: SpaceOverride = None

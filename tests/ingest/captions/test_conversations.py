@@ -147,3 +147,100 @@ def test_a_turn_of_the_wrong_form_is_an_error_that_names_it(
     with pytest.raises(RowError) as error:
         chat_segments(turns, images)
     assert error.value.fault.startswith(fault)
+
+
+def parts(*given: dict[str, Any]) -> list[dict[str, Any]]:
+    return [{"role": "user", "content": list(given)}, {"role": "assistant", "content": "x"}]
+
+
+def images_of(turns: Any, paths: list[str | None]) -> list[int | str | bytes | None]:
+    found = chat_segments(turns, len(paths), paths)
+    return [segment.image for segment in found if segment.kind == "image"]
+
+
+P0, P1 = "p0.jpg", "p1.jpg"
+
+
+@pytest.mark.parametrize(
+    ("given", "paths", "shown"),
+    [
+        ([{"type": "image"}, {"type": "image"}], [P0, P1], [0, 1]),
+        ([{"type": "image", "index": 1}, {"type": "image", "index": 0}], [P0, P1], [1, 0]),
+        ([{"type": "image", "image": P1}, {"type": "image", "image": P0}], [P0, P1], [1, 0]),
+        ([{"type": "image", "image": P1, "text": None, "index": None}], [P1], [0]),
+        ([{"type": "image", "path": P0}, {"type": "image", "path": P0}], [P0], [0, 0]),
+        ([{"type": "image", "image": P0}], [], [P0]),
+        ([{"type": "image_url", "image_url": {"url": P0, "detail": "low"}}], [], [P0]),
+        ([{"type": "input_image", "image_url": "data:image/png;base64,QQ=="}], [],
+         ["data:image/png;base64,QQ=="]),
+        ([{"type": "image", "base64": "QQ=="}], [], ["data:;base64,QQ=="]),
+        ([{"type": "image", "image": {"bytes": b"A", "path": P0}}], [], [b"A"]),
+        ([{"type": "image", "image": P0, "min_pixels": 9}], [], [P0]),
+    ],
+)  # fmt: skip
+def test_a_part_has_the_image_that_it_names(
+    given: list[dict[str, Any]], paths: list[str | None], shown: list[Any]
+) -> None:
+    assert images_of(parts(*given), paths) == shown
+
+
+@pytest.mark.parametrize(
+    ("given", "paths", "fault"),
+    [
+        ([{"type": "image", "image": P1}, {"type": "image"}], [P0, P1], "one part of the turns"),
+        ([{"type": "image", "image": "p2.jpg"}], [P0], "a part shows the image 'p2.jpg', which is"),
+        ([{"type": "image", "index": 2}], [P0, P1], "a part shows the image with the index 2"),
+        ([{"type": "image", "index": -1}], [P0], "a part shows the image with the index -1"),
+        ([{"type": "image", "index": 1}], [P0, P1], "no part of the turns shows the image 'p0"),
+        ([{"type": "image", "index": "1"}], [P0, P1], "turn 0: the index '1' is not a whole"),
+        ([{"type": "image", "file_id": "f1"}], [P0], "turn 0: the part {'type': 'image', 'file"),
+        ([{"type": "image", "image": P0, "index": 0}], [P0], "turn 0: the part {"),
+        ([{"type": "image", "image": 7}], [], "7 is not an image: neither a path, a data"),
+        ([{"type": "image", "image": {"bytes": "QQ=="}}], [], "the bytes of an image are 'QQ=='."),
+    ],
+)  # fmt: skip
+def test_a_part_that_names_no_image_of_the_sample_is_an_error(
+    given: list[dict[str, Any]], paths: list[str | None], fault: str
+) -> None:
+    with pytest.raises(RowError) as error:
+        chat_segments(parts(*given), len(paths), paths)
+    assert error.value.fault.startswith(fault)
+
+
+def test_turns_may_be_an_object_of_lists() -> None:
+    turns = {"from": ["human", "gpt"], "value": ["<image>What?", "A cat."]}
+    assert chat_segments(turns, 1) == chat_segments(
+        [{"from": "human", "value": "<image>What?"}, {"from": "gpt", "value": "A cat."}], 1
+    )
+    for wrong in ({"from": ["human"], "value": []}, {"from": "human"}, "text", 7):
+        with pytest.raises(RowError, match="the turns are "):
+            chat_segments(wrong, 0)
+
+
+def test_a_turn_may_say_whether_the_model_learns_to_write_it() -> None:
+    turns = [
+        {"role": "user", "content": "Why?", "loss": True},
+        {"role": "assistant", "content": "So.", "loss": False},
+        {"role": "assistant", "content": "Thus.", "loss_scale": 1.0, "weight": None},
+        {"role": "assistant", "content": "Then.", "weight": 0},
+    ]
+    segments = chat_segments(turns, 0)
+    assert [segment.loss for segment in segments] == [True, False, True, False]
+    builder = record.Builder("chats", "chat")
+    add_chat(builder.add("key", "origin"), segments, [])
+    [row] = builder.table().to_pylist()
+    assert [segment["loss"] for segment in row["content"]] == [True, False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("turn", "fault"),
+    [
+        ({"content": "x", "loss_scale": 0.5}, "turn 0: 'loss_scale' is 0.5, neither 0 nor 1."),
+        ({"content": "x", "tool_calls": [{}]}, "turn 0 has the field 'tool_calls', which this"),
+        ({"content": "x", "reasoning_content": "y"}, "turn 0 has the field 'reasoning_content'"),
+    ],
+)
+def test_what_a_record_cannot_hold_of_a_turn_is_an_error(turn: dict[str, Any], fault: str) -> None:
+    with pytest.raises(RowError) as error:
+        chat_segments([{"role": "assistant", **turn}], 0)
+    assert error.value.fault.startswith(fault)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from curate.ingest.captions.hf_parquet import HfParquet
+from curate.ingest.media_root import _FIX_FULL, _FIX_URL
 from curate.ingest.reader import Head, ReadBatch
 from manifests.errors import InputError
 from manifests.media import FIX_MISSING_FILE
@@ -187,8 +189,8 @@ def test_an_image_without_bytes_is_opened_by_its_path_below_media_root(tmp_path:
     assert messages(found) == [
         ("a.parquet#1", f"media/none.jpg: there is no such file. {FIX_MISSING_FILE}"),
         ("a.parquet#2", "'../a.parquet' is outside media_root"),
-        ("a.parquet#3", "'/etc/passwd' is not a path below media_root"),
-        ("a.parquet#4", "'http://x/a.jpg' is not a path below media_root"),
+        ("a.parquet#3", f"'/etc/passwd' is not a path below media_root. {_FIX_FULL}"),
+        ("a.parquet#4", f"'http://x/a.jpg' is not a path below media_root. {_FIX_URL}"),
         ("a.parquet#5", "'a\\x00.jpg' is not a path below media_root"),
     ]
 
@@ -286,3 +288,75 @@ def test_columns_of_images_and_of_chats_are_sniffed(tmp_path: Path) -> None:
         if HfParquet.sniff(Head(File(str(path), path.name, 1, 0), b"PAR1")):
             sniffed.add(name)
     assert sniffed == {"struct", "list", "chat"}
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pa.binary_view(),
+        pa.large_binary(),
+        pa.struct([("bytes", pa.binary_view()), ("path", pa.string_view())]),
+        pa.struct([("bytes", pa.large_binary()), ("path", pa.large_string())]),
+        pa.struct([("bytes", pa.binary()), ("path", pa.null())]),
+        pa.struct([("bytes", pa.binary()), ("path", pa.dictionary(pa.int32(), pa.string()))]),
+    ],
+)
+def test_images_of_any_arrow_type_of_bytes_are_read(tmp_path: Path, kind: pa.DataType) -> None:
+    images: list[Any] = [ONE, TWO] * 6
+    if pa.types.is_struct(kind):
+        images = [of(data) for data in images]
+    words = pa.array([str(n) for n in range(12)], pa.string_view())
+    found = read(tmp_path, {"image": pa.array(images, kind), "caption": words})
+    assert found.failures == []
+    assert contents(found) == [[0, str(n)] for n in range(12)]
+    kept = [kept_bytes(tmp_path, row["media"][0]) for row in found.records.to_pylist()]
+    assert kept == [ONE, TWO] * 6
+
+
+@pytest.mark.parametrize("new_list", [pa.large_list, pa.list_view, partial(pa.list_, list_size=2)])
+def test_chats_of_any_arrow_type_of_lists_are_read(tmp_path: Path, new_list: Any) -> None:
+    columns = {
+        "images": pa.array([[of(ONE)]], pa.large_list(IMAGE)),
+        "conversations": pa.array([TURNS], new_list(TURN)),
+    }
+    assert contents(read(tmp_path, columns)) == [[0, "What is it?", "A thing."]]
+
+
+def test_a_chat_stored_as_a_struct_of_lists_is_read(tmp_path: Path) -> None:
+    kind = pa.struct([("from", pa.list_(pa.string())), ("value", pa.large_list(pa.string()))])
+    turns = {name: [turn[name] for turn in TURNS] for name in ("from", "value")}
+    broken = {"from": ["human"], "value": []}
+    columns = {
+        "image": pa.array([of(ONE), of(TWO)], IMAGE),
+        "conversations": pa.array([turns, broken], kind),
+    }
+    found = read(tmp_path, columns)
+    assert contents(found) == [[0, "What is it?", "A thing."]]
+    assert [f.key for f in found.failures] == ["a.parquet#1"]
+
+
+def test_parts_of_a_chat_show_the_images_that_they_name(tmp_path: Path) -> None:
+    part = pa.struct([("type", pa.string()), ("text", pa.string()), ("index", pa.int64())])
+    turn = pa.struct([("role", pa.string()), ("content", pa.list_(part))])
+    parts = [{"type": "image", "index": 1}, {"type": "text", "text": "then"}]
+    messages_of_row = [{"role": "user", "content": [*parts, {"type": "image", "index": 0}]}]
+    columns = {
+        "images": pa.array([[of(ONE), of(TWO)]], pa.list_(IMAGE)),
+        "messages": pa.array([messages_of_row], pa.list_(turn)),
+    }
+    [row] = read(tmp_path, columns).records.to_pylist()
+    assert [kept_bytes(tmp_path, one) for one in row["media"]] == [TWO, ONE]
+    assert [segment["media"] for segment in row["content"]] == [0, None, 1]
+
+
+def test_a_chat_may_have_the_paths_of_its_images(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(ONE)
+    columns = {"images": [["a.jpg"]], "conversations": pa.array([TURNS], pa.list_(TURN))}
+    [row] = read(tmp_path, columns, media_root=".").records.to_pylist()
+    assert [one["uri"] for one in row["media"]] == ["./a.jpg"]
+
+
+def test_columns_may_have_dots_in_their_names(tmp_path: Path) -> None:
+    columns = {"image": pa.array([of(ONE)], IMAGE), "a.b": ["a cat"], "c.d": [{"e.f": 1}]}
+    [row] = read(tmp_path, columns, text="a.b").records.to_pylist()
+    assert (row["content"][1]["text"], row["meta"]) == ("a cat", '{"c.d":{"e.f":1}}')

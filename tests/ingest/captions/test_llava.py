@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import json
 from pathlib import Path
@@ -16,6 +17,7 @@ from manifests import record
 from manifests.errors import InputError
 from manifests.media import Limits
 from tests.ingest.expected import kinds, rows_and_failures
+from tests.ingest.kept import kept_bytes, read_kept
 from tests.make import make_image, read_all, splits
 
 DOG_JPEG, CAT_PNG = make_image(64, 48), make_image(32, 16, kind="PNG")
@@ -322,3 +324,44 @@ def test_qwens_own_demo_is_read_completely(real_data: Path) -> None:
         segment("image", None, 0, "user"),
         segment("text", "Yes", None, "assistant"),
     ]
+
+
+def test_parts_of_messages_show_the_images_that_they_name(tmp_path: Path) -> None:
+    def sample(*parts: dict[str, Any], **fields: Any) -> dict[str, Any]:
+        turns = [{"role": "user", "content": list(parts)}, {"role": "assistant", "content": "x"}]
+        return {"messages": turns, **fields}
+
+    both = ["dog.jpg", "sub/cat.png"]
+    data = f"data:image/png;base64,{base64.b64encode(CAT_PNG).decode()}"
+    samples = [
+        sample({"type": "image", "image": "sub/cat.png"}),
+        sample({"type": "image", "index": 1}, {"type": "image", "index": 0}, images=both),
+        sample(
+            {"type": "image", "image": both[1]}, {"type": "image", "image": both[0]}, images=both
+        ),
+        sample({"type": "image_url", "image_url": {"url": "dog.jpg"}}),
+        sample({"type": "image_url", "image_url": {"url": data}}),
+        sample({"type": "image"}, images=[{"path": "dog.jpg"}]),
+    ]
+    (tmp_path / "a.json").write_bytes(json.dumps(samples).encode())
+    [found] = read_kept(Llava(name="own", path="a.json"), tmp_path)
+    assert found.failures == []
+    rows = found.records.to_pylist()
+    assert [[m["uri"] for m in row["media"]] for row in rows] == [
+        ["sub/cat.png"],
+        ["sub/cat.png", "dog.jpg"],
+        ["sub/cat.png", "dog.jpg"],
+        ["dog.jpg"],
+        ["kept:kept.bin"],
+        ["dog.jpg"],
+    ]
+    assert kept_bytes(tmp_path, rows[4]["media"][0]) == CAT_PNG
+
+
+def test_paths_of_images_may_be_full_file_urls_or_have_backslashes(tmp_path: Path) -> None:
+    paths = [f"{tmp_path}/sub/cat.png", f"file://{tmp_path}/sub/cat.png", "sub\\cat.png",
+             ".\\sub\\cat.png", "sub/cat.PNG"]  # fmt: skip
+    samples = [{**CAT, "images": [path]} for path in paths]
+    rows, failures = read(tmp_path, json.dumps(samples).encode())
+    assert failures == []
+    assert [row["media"][0]["uri"] for row in rows] == ["sub/cat.png"] * 5

@@ -12,6 +12,7 @@ import pytest
 from curate.ingest.captions import tsv
 from curate.ingest.captions.tsv import Tsv
 from curate.ingest.formats import lines
+from curate.ingest.media_root import _FIX_FULL
 from curate.ingest.reader import Failure, Head
 from manifests.errors import InputError
 from manifests.storage import File
@@ -85,7 +86,7 @@ def test_a_column_may_hold_paths(tmp_path: Path) -> None:
     ]
     assert [f.message for f in failures] == [
         "'../a.tsv' is outside media_root",
-        "'/etc/x' is not a path below media_root",
+        f"'/etc/x' is not a path below media_root. {_FIX_FULL}",
     ]
 
 

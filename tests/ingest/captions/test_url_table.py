@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path
 from typing import Any
 
@@ -133,7 +134,7 @@ def test_a_name_that_leads_out_of_media_root_is_a_failure(tmp_path: Path) -> Non
     columns = {"uid": names, "url": ["http://x/"] * 8, "text": ["a"] * 8}
     rows, failures = read(tmp_path, columns, file="{uid}")
     assert uris(rows) == ["media/ok.jpg"]
-    assert [f.message.partition(". Images")[0] for f in failures] == [
+    assert [re.split(r"\. (?:Images|Write) ", f.message)[0] for f in failures] == [
         "'../secret' is outside media_root",
         "'/etc/passwd' is not a path below media_root",
         "'a/../../secret' is outside media_root",
@@ -205,6 +206,14 @@ def test_a_name_without_suffix_that_several_images_have_finds_none(tmp_path: Pat
     assert MediaFolder("media", str(tmp_path)).find("a") == "media/a.jpg"
 
 
+def test_names_have_backslashes_full_paths_and_suffixes_in_any_case(tmp_path: Path) -> None:
+    media(tmp_path, "sub/a.JPG", "b.png", "c.jpg", "c.JPG")
+    folder = MediaFolder("media", str(tmp_path))
+    names = ["sub\\a", "sub/a.jpg", "sub\\a.JPG", f"{tmp_path}/media/sub/a.jpg", "b.PNG"]
+    assert [folder.find(name) for name in names] == ["media/sub/a.JPG"] * 4 + ["media/b.png"]
+    assert [folder.find(name) for name in ("c.jpg", "c.JPG")] == ["media/c.jpg", "media/c.JPG"]
+
+
 def test_no_rows_are_no_records(tmp_path: Path) -> None:
     columns = {"url": pa.array([], pa.string()), "text": pa.array([], pa.string())}
     assert read(tmp_path, columns) == ([], [])
@@ -260,6 +269,41 @@ def test_paths_below_the_folder_are_normalised() -> None:
     for path in ("", ".", "..", "../a", "a/../..", "/a", "http://a/b", "file:///a", "a\0"):
         with pytest.raises(RowError):
             path_below(path)
+
+
+@pytest.mark.parametrize(
+    ("path", "below"),
+    [
+        ("a\\b.jpg", "a/b.jpg"),
+        (".\\a\\b.jpg", "a/b.jpg"),
+        ("/data/img/a.jpg", "a.jpg"),
+        ("/data/./img//x/../a.jpg", "a.jpg"),
+        ("file:///data/img/a%20b.jpg", "a b.jpg"),
+        ("file://localhost/data/img/a.jpg", "a.jpg"),
+        ("file:/data/img/a.jpg", "a.jpg"),
+        ("a%20b.jpg", "a%20b.jpg"),
+    ],
+)
+def test_a_full_path_inside_the_folder_and_backslashes_are_taken(path: str, below: str) -> None:
+    assert path_below(path, "/data/img") == path_below(path, "/data/img/") == below
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/data/images/a.jpg", "/data/img", "/data/img/../a.jpg", "file:///etc/a.jpg", "C:\\a\\b.jpg",
+     "file://host/data/img/a.jpg", "..\\a.jpg", "file:///data/img/%2e%2e/a.jpg", "https://a/b.jpg",
+     "s3://data/img/a.jpg", "\\\\host\\a.jpg"],
+)  # fmt: skip
+def test_a_full_path_outside_the_folder_is_refused_by_name(path: str) -> None:
+    with pytest.raises(RowError) as error:
+        path_below(path, "/data/img")
+    assert repr(path) in error.value.fault
+
+
+def test_a_full_url_inside_a_remote_folder_is_taken() -> None:
+    assert path_below("s3://data/img/a/b.jpg", "s3://data/img?region=r") == "a/b.jpg"
+    with pytest.raises(RowError):
+        path_below("s3://data/img2/b.jpg", "s3://data/img?region=r")
 
 
 def test_tables_of_text_without_images_are_sniffed(tmp_path: Path) -> None:

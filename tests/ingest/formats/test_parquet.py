@@ -10,7 +10,8 @@ import pytest
 
 from curate.ingest.columns import first_text
 from curate.ingest.formats import parquet
-from curate.ingest.formats.parquet import batches, row_group_splits, sniffed_schema
+from curate.ingest.formats.columnar import batches, sniffed_schema
+from curate.ingest.formats.parquet import row_group_splits
 from curate.ingest.image_columns import byte_views
 from curate.ingest.meta import meta_json
 from curate.ingest.reader import Context, Head, Split
@@ -205,7 +206,7 @@ def _read_everything(file: File, context: Context) -> None:
                     first_text(batch.rows, [field.name], file.uri)
 
 
-@pytest.mark.parametrize("kind", [pa.binary(), pa.large_binary()])
+@pytest.mark.parametrize("kind", [pa.binary(), pa.large_binary(), pa.binary_view()])
 def test_bytes_of_any_slice_of_an_array_are_views(kind: pa.DataType) -> None:
     values = pa.array([b"gone", b"\xff\xd8", None, b"", b"x"], kind)
     views = byte_views(values.slice(1))

@@ -1,0 +1,117 @@
+"""Reads Arrow files (IPC streams and IPC files), such as `datasets` writes with `save_to_disk`."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import pyarrow as pa
+
+from curate.ingest.formats.arrow_messages import (
+    FILE_MAGIC,
+    STREAM_MAGIC,
+    Message,
+    first_message,
+    messages,
+)
+from curate.ingest.reader import SPLIT_BYTES, Context, Count, Head, Split
+from manifests import storage
+from manifests.errors import FileError
+from manifests.storage import File
+
+SUFFIXES = (".arrow",)
+_FIX = "Copy or write it again, or leave it out of the source's path."
+
+
+def is_arrow(data: bytes) -> bool:
+    """Whether the first bytes of a file are those of an Arrow file or of an Arrow stream."""
+    return data.startswith((FILE_MAGIC, STREAM_MAGIC))
+
+
+def sniffed_schema(head: Head) -> pa.Schema | None:
+    """The schema of an Arrow file; None if the file is broken or has another format."""
+    if not is_arrow(head.data):
+        return None
+    try:
+        with _open(head.file, "") as source:
+            return _schema(source)
+    except FileError:
+        return None
+
+
+def batch_splits(file: File, context: Context) -> Iterator[Split]:
+    """Yields splits of one or more record batches, of about SPLIT_BYTES each.
+
+    In a split, `start` and `stop` are byte positions, and `first` is the number of rows before it.
+    A file with dictionary-encoded columns is one split, because a dictionary holds for all batches
+    after it. So is a file that is broken: `read` returns what comes before the damage.
+    """
+    try:
+        with _open(file, context.base) as source:
+            found = list(messages(source))
+    except FileError:
+        found = []
+    first = rows = 0
+    begin = None
+    for message in found if not any(m.kind == "dictionary" for m in found) else ():
+        if message.kind != "rows":
+            continue
+        begin = message.start if begin is None else begin
+        rows += message.rows
+        if message.stop - begin >= SPLIT_BYTES:
+            yield Split((file,), begin, message.stop, first)
+            begin, first, rows = None, first + rows, 0
+    if begin is not None:
+        yield Split((file,), begin, found[-1].stop, first)
+    elif first == 0:
+        yield Split((file,))
+
+
+def record_batches(split: Split, context: Context) -> Iterator[pa.RecordBatch]:
+    """Yields the record batches of a split. Raises FileError where the file is broken."""
+    with _open(split.files[0], context.base) as source:
+        if split.stop >= 0:
+            schema = _schema(source)
+            source.seek(split.start)
+            while source.tell() < split.stop:
+                message = pa.ipc.read_message(source)
+                if message.type == "record batch":
+                    yield pa.ipc.read_record_batch(message, schema)
+        else:
+            source.seek(first_message(source))
+            yield from pa.ipc.open_stream(source)
+            for _ in messages(source):  # a file that was cut between two messages has no end mark
+                pass
+
+
+def count_rows(split: Split, context: Context) -> Count:
+    """The number of rows in a split, by the descriptions of its record batches. Raises FileError
+    for a broken file."""
+    with _open(split.files[0], context.base) as source:
+        found = [message.rows for message in messages(source) if _is_inside(message, split)]
+    return Count("rows", sum(found))
+
+
+def _is_inside(message: Message, split: Split) -> bool:
+    return message.start >= split.start and (split.stop < 0 or message.stop <= split.stop)
+
+
+def _schema(source: pa.NativeFile) -> pa.Schema:
+    source.seek(first_message(source))
+    return pa.ipc.read_schema(source)
+
+
+@contextlib.contextmanager
+def _open(file: File, base: str) -> Iterator[pa.NativeFile]:
+    """Opens an Arrow file for a `with` block. Arrow's errors in the block are raised as
+    FileError."""
+    with storage.open_input(storage.resolve(base, file.uri)) as source:
+        try:
+            yield source
+        except FileError as error:
+            raise FileError(error.fault, file.uri, error.fix) from None
+        except (pa.ArrowException, OSError, EOFError) as error:
+            if isinstance(error, OSError) and error.errno is not None:
+                raise  # an error of the disk or network, not of the data
+            fault = " ".join(str(error).split()).rstrip(".")
+            raise FileError(f"the Arrow file is broken: {fault:.300}.", file.uri, _FIX) from error

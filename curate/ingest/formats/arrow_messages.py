@@ -1,0 +1,110 @@
+"""Finds the record batches of an Arrow file, and their numbers of rows, without reading the rows.
+
+An Arrow stream is a row of messages: four bytes `ff ff ff ff`, the size of the message's
+description (int32), the description, and the values. An Arrow file has the same messages after
+eight bytes `ARROW1\\0\\0`. The description is a flatbuffer, of which three numbers are read here.
+
+Source: Arrow columnar format, "Serialization and Interprocess Communication", and Message.fbs.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import pyarrow as pa
+
+from manifests.errors import FileError
+
+FILE_MAGIC = b"ARROW1\0\0"
+STREAM_MAGIC = b"\xff\xff\xff\xff"
+_KINDS = {1: "schema", 2: "dictionary", 3: "rows"}
+_MAX_DESCRIPTION = 1 << 28
+"""A longer description is damage (our choice): a thousand columns need less than a megabyte."""
+
+
+class Message(NamedTuple):
+    """A message of an Arrow file: its range of bytes, its kind, and the rows of a record batch."""
+
+    kind: str
+    start: int
+    stop: int
+    rows: int
+
+
+def messages(source: pa.NativeFile) -> Iterator[Message]:
+    """Yields the messages of an Arrow stream or Arrow file, in order.
+
+    Raises FileError where the file ends inside a message, or is not made of messages. Rows of a
+    record batch whose values are cut off are still counted: its message is yielded before the
+    error.
+    """
+    size, at = source.size(), first_message(source)
+    while at + 8 <= size:
+        source.seek(at)
+        mark, length = struct.unpack("<4si", source.read(8))
+        if mark != STREAM_MAGIC or not 0 <= length <= _MAX_DESCRIPTION:
+            raise _broken(f"no message starts at byte {at}")
+        if length == 0:  # the end of the stream
+            return
+        description = source.read(length)
+        if len(description) < length:
+            break
+        kind, rows, values = _parsed(description, at)
+        yield Message(kind, at, at + 8 + length + values, rows)
+        at += 8 + length + values
+    if at != size:
+        raise _broken(f"it ends at byte {size}, inside a message")
+
+
+def first_message(source: pa.NativeFile) -> int:
+    """The position of the first message: 8 in an Arrow file, 0 in a stream."""
+    source.seek(0)
+    return len(FILE_MAGIC) if source.read(len(FILE_MAGIC)) == FILE_MAGIC else 0
+
+
+def _parsed(description: bytes, at: int) -> tuple[str, int, int]:
+    """The kind of a message, its number of rows, and the size of its values in bytes."""
+    try:
+        table = struct.unpack_from("<I", description, 0)[0]
+        kind = _KINDS.get(_field(description, table, 1, "<B"), "other")
+        values = _field(description, table, 3, "<q")
+        rows = 0
+        if kind == "rows":
+            place = _place(description, table, 2)
+            rows = _field(description, place + _at(description, place, "<I"), 0, "<q")
+    except struct.error:
+        raise _broken(f"the message at byte {at} is damaged") from None
+    if values < 0 or rows < 0:
+        raise _broken(f"the message at byte {at} is damaged")
+    return kind, rows, values
+
+
+def _field(data: bytes, table: int, number: int, form: str) -> int:
+    """The value of a flatbuffer table's field; 0 if the table does not have it."""
+    place = _place(data, table, number)
+    return _at(data, place, form) if place else 0
+
+
+def _place(data: bytes, table: int, number: int) -> int:
+    """The position of a flatbuffer table's field; 0 if the table does not have it."""
+    fields = table - _at(data, table, "<i")
+    if 4 + 2 * number >= _at(data, fields, "<H"):
+        return 0
+    offset = _at(data, fields + 4 + 2 * number, "<H")
+    return table + offset if offset else 0
+
+
+def _at(data: bytes, place: int, form: str) -> int:
+    if place < 0:
+        raise struct.error
+    value: int = struct.unpack_from(form, data, place)[0]
+    return value
+
+
+def _broken(fault: str) -> FileError:
+    return FileError(
+        f"the Arrow file is broken: {fault}.",
+        fix="Copy or write it again, or leave it out of the source's path.",
+    )

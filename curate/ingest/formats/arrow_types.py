@@ -1,0 +1,150 @@
+"""Converts the columns of a table to the few Arrow types that readers know.
+
+Arrow has several types for one kind of value, and which one a file has depends on the program that
+wrote it: text may be a string, a large_string, a string_view or dictionary-encoded. A table is
+converted once, when it is read, so no reader has to know them all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+
+def plain_type(kind: pa.DataType) -> pa.DataType:
+    """The type to which a column is converted; the same type for numbers, times and booleans.
+
+        large_string, string_view                                        -> string
+        large_binary, binary_view, fixed_size_binary                     -> binary
+        large_list, fixed_size_list, list_view, large_list_view          -> list
+        dictionary, run_end_encoded, extension                           -> the type of the values
+
+    The types inside lists, structs and maps are converted too.
+    """
+    if isinstance(kind, pa.BaseExtensionType):
+        return plain_type(kind.storage_type)
+    if isinstance(kind, pa.DictionaryType | pa.RunEndEncodedType):
+        return plain_type(kind.value_type)
+    if is_any_list(kind):
+        field = kind.value_field
+        return pa.list_(field.with_type(plain_type(field.type)))
+    if pa.types.is_struct(kind):
+        return pa.struct([field.with_type(plain_type(field.type)) for field in kind])
+    if pa.types.is_map(kind):
+        return pa.map_(plain_type(kind.key_type), plain_type(kind.item_type))
+    if pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+        return pa.string()
+    if is_any_binary(kind):
+        return pa.binary()
+    return kind
+
+
+def plain_schema(schema: pa.Schema) -> pa.Schema:
+    """The schema of a table after its conversion, with the same metadata."""
+    fields = [pa.field(field.name, plain_type(field.type)) for field in schema]
+    return pa.schema(fields, schema.metadata)
+
+
+def plain_batch(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """A batch with its columns converted. A column that needs no conversion is not copied; neither
+    are the values of a list that is a slice, but its offsets are."""
+    schema = plain_schema(batch.schema)
+    columns = [
+        values if values.type == field.type and not _is_slice(values) else plain_array(values)
+        for values, field in zip(batch.columns, schema, strict=True)
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def plain_array(values: pa.Array) -> pa.Array:
+    """An array converted to `plain_type`. A list holds only the values of its own rows afterwards,
+    even if it was a slice of a longer list."""
+    kind = values.type
+    if isinstance(kind, pa.BaseExtensionType):
+        return plain_array(values.storage)
+    if isinstance(kind, pa.RunEndEncodedType):
+        return plain_array(pc.run_end_decode(values))
+    if isinstance(kind, pa.DictionaryType):
+        return plain_array(values.dictionary).take(values.indices)
+    if is_any_list(kind):
+        return _list(values)
+    if pa.types.is_struct(kind):
+        return _struct(values)
+    plain = plain_type(kind)
+    return values if plain == kind else _cast(values, plain)
+
+
+def pieces(batch: pa.RecordBatch, rows: int, size_bytes: int) -> Iterator[pa.RecordBatch]:
+    """Cuts a batch into pieces of at most `rows` rows and about `size_bytes` each.
+
+    The size is the one after the conversion: a dictionary-encoded column has a copy of its value in
+    each row then. The rows are taken to be of one size.
+    """
+    total = max(1, batch.nbytes + sum(map(_decoded_bytes, batch.columns)))
+    count = max(1, min(rows, size_bytes * batch.num_rows // total))
+    for start in range(0, batch.num_rows, count):
+        yield batch.slice(start, count)
+
+
+def is_any_list(kind: pa.DataType) -> bool:
+    """Whether a type is one of Arrow's five types of lists."""
+    return isinstance(
+        kind,
+        pa.ListType | pa.LargeListType | pa.FixedSizeListType | pa.ListViewType
+        | pa.LargeListViewType,
+    )  # fmt: skip
+
+
+def is_any_binary(kind: pa.DataType) -> bool:
+    """Whether a type is one of Arrow's four types of bytes."""
+    return bool(
+        pa.types.is_binary(kind)
+        or pa.types.is_large_binary(kind)
+        or pa.types.is_fixed_size_binary(kind)
+        or pa.types.is_binary_view(kind)
+    )
+
+
+def _is_slice(values: pa.Array) -> bool:
+    return bool(values.offset) and is_any_list(values.type)
+
+
+def _list(values: pa.Array) -> pa.Array:
+    counts = np.asarray(pc.fill_null(pc.list_value_length(values), 0))
+    offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
+    mask = values.is_null() if values.null_count else None
+    flat = plain_array(values.flatten())
+    return pa.ListArray.from_arrays(pa.array(offsets), flat, plain_type(values.type), mask=mask)
+
+
+def _struct(values: pa.Array) -> pa.Array:
+    kind = plain_type(values.type)
+    fields = [plain_array(values.field(n)) for n in range(kind.num_fields)]
+    mask = values.is_null() if values.null_count else None
+    if not fields:
+        return values
+    return pa.StructArray.from_arrays(fields, fields=list(kind), mask=mask)
+
+
+def _cast(values: pa.Array, kind: pa.DataType) -> pa.Array:
+    """Converts strings and bytes. Text that is not UTF-8 stays as it is: it is reported row by row
+    when the table is checked."""
+    if pa.types.is_map(kind):
+        return values.cast(kind)
+    return pc.cast(values, options=pc.CastOptions(kind, allow_invalid_utf8=True))
+
+
+def _decoded_bytes(values: pa.Array) -> int:
+    """The bytes that the values of a dictionary-encoded column need if each row has its own
+    copy."""
+    if not isinstance(values.type, pa.DictionaryType) or not len(values.dictionary):
+        return 0
+    words = values.dictionary
+    try:
+        sizes = pc.binary_length(plain_array(words))
+    except pa.ArrowNotImplementedError:  # numbers
+        return 8 * len(values)
+    return int(pc.sum(pc.take(sizes, values.indices)).as_py() or 0)

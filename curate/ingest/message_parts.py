@@ -1,0 +1,135 @@
+"""Reads the parts of a message: texts, and images that a part may name or hold."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from curate.ingest.images import OpenedImage, keep_image
+from curate.ingest.media_root import open_below
+from curate.ingest.reader import Context
+from manifests.errors import RowError
+
+_KINDS = {
+    "text": "text",
+    "input_text": "text",
+    "output_text": "text",
+    "image": "image",
+    "image_url": "image",
+    "input_image": "image",
+    "video": "video",
+    "video_url": "video",
+}
+_NAMES = ("image", "image_url", "path", "url", "bytes", "base64")
+_SIZES = (
+    "detail", "min_pixels", "max_pixels", "resized_width", "resized_height", "width", "height",
+)  # fmt: skip
+"""Fields of a part of the kind image that do not say which image it is."""
+
+
+class ChatSegment(NamedTuple):
+    """One segment of a conversation: a text, or (if `text` is None) an image.
+
+    `image` is an image's index among the images of the sample, or the image itself if a part of a
+    message has it: its path, a data url, or its bytes. `loss` is None if the turn does not say
+    whether the model learns to write the text.
+    """
+
+    role: str
+    kind: str
+    text: str | None
+    image: int | str | bytes | None = None
+    loss: bool | None = None
+
+
+def part_segment(number: int, role: str, part: object) -> ChatSegment:
+    """The segment of a part of turn `number`. Its image is None if the part names none.
+
+        {type: image}                                    -> the next image of the sample
+        {type: image, index: 1}                          -> 1
+        {type: image, image: a.jpg}                      -> "a.jpg"
+        {type: image_url, image_url: {url: "data:..."}}  -> "data:..."
+        {type: image, image: {bytes: ..., path: null}}   -> the bytes
+
+    Raises RowError for any other part, and for a part of the kind image with a field that may name
+    an image in a way that is not known here.
+    """
+    fields = part if isinstance(part, Mapping) else {}
+    kind = _KINDS.get(str(fields.get("type")))
+    if kind == "image":
+        return ChatSegment(role, kind, None, _image(number, fields))
+    if kind == "video":
+        return ChatSegment(role, kind, None)
+    text = fields.get("text")
+    if kind is None or not isinstance(text, str):
+        raise RowError(f"turn {number} has the part {part!r:.80}, neither text, image nor video")
+    return ChatSegment(role, kind, text)
+
+
+def image_source(value: object) -> str | bytes | None:
+    """The path, data url or bytes of an image that is given as text, or as an object such as
+    {bytes, path} or {url}; None if it is null or has none of these."""
+    if isinstance(value, Mapping):
+        given = [value[name] for name in _NAMES if value.get(name) is not None]
+        if value.get("base64") is not None:
+            return f"data:;base64,{value['base64']}"
+        held = [value["bytes"]] if value.get("bytes") is not None else []
+        if held and not isinstance(held[0], bytes):
+            fault = f"the bytes of an image are {held[0]!r:.80}."
+            raise RowError(fault, fix="Text has images as paths, data urls or `base64`.")
+        return image_source((held or given or [None])[0])
+    if value is None or (isinstance(value, str | bytes) and value):
+        return value
+    raise RowError(f"{value!r:.80} is not an image: neither a path, a data url nor bytes.")
+
+
+def open_source(source: str | bytes, root: str | None, context: Context) -> OpenedImage | RowError:
+    """Opens an image by its path below `root`, or keeps the bytes of a data url. An error is
+    returned, not raised."""
+    if isinstance(source, bytes):
+        return keep_image(memoryview(source), context, with_orientation=True)
+    if source.startswith("data:"):
+        data = _data_url(source)
+        return data if isinstance(data, RowError) else open_source(data, root, context)
+    if root is None:
+        fault = f"the image has no bytes, only the path {source!r:.200}."
+        return RowError(fault, fix="Set media_root to the folder of the image.")
+    return open_below(root, source, context.media)
+
+
+def _data_url(url: str) -> bytes | RowError:
+    """The bytes of `data:image/png;base64,iVBOR...`."""
+    head, comma, data = url.partition(",")
+    try:
+        if comma and head.endswith(";base64"):
+            return base64.b64decode(data, validate=True)
+    except (binascii.Error, ValueError):
+        pass
+    fault = f"the image is {url!r:.60}, which is not a data url with base64."
+    return RowError(fault, fix="Write it as data:image/png;base64,... or as a path.")
+
+
+def _image(number: int, part: Mapping[str, Any]) -> int | str | bytes | None:
+    """What names the image of a part; None if nothing does."""
+    given = {name: v for name, v in part.items() if v is not None and v != "" and name != "type"}
+    unknown = given.keys() - {*_NAMES, *_SIZES, "index"}
+    if unknown:
+        fault = f"turn {number}: the part {part!r:.80} has the field {min(unknown)!r}."
+        known = ", ".join((*_NAMES, "index"))
+        raise RowError(fault, fix=f"An image is named by one of: {known}.")
+    index, named = given.get("index"), {k: given[k] for k in _NAMES if k in given}
+    if len(named) + (index is not None) > 1:
+        fault = f"turn {number}: the part {part!r:.80} names its image twice."
+        raise RowError(fault, fix="Keep one of the names.")
+    if index is not None:
+        if isinstance(index, bool) or not isinstance(index, int):
+            raise RowError(f"turn {number}: the index {index!r:.80} is not a whole number.")
+        return index
+    if not named:
+        return None
+    source = image_source(named if "base64" in named else next(iter(named.values())))
+    if source is None:
+        raise RowError(f"turn {number}: the part {part!r:.80} has neither bytes nor a path.")
+    return source

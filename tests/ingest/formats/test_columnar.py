@@ -1,0 +1,173 @@
+"""Tables with typed columns: one set of types for all readers, and Arrow files as parquet."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from curate.ingest.formats import arrow_ipc
+from curate.ingest.formats.arrow_types import pieces, plain_array, plain_type
+from curate.ingest.formats.columnar import batches, count_rows, sniffed_schema, splits
+from curate.ingest.reader import Context, Count, Head
+from manifests.errors import FileError
+from manifests.media import Media
+from manifests.media.blobs import BlobFile
+from manifests.storage import File
+
+WORDS: list[str | None] = ["a", None, "long enough for a view", "d"]
+LISTS = [["a", None], None, [], ["b", "c"]]
+DICTIONARY = pa.dictionary(pa.int32(), pa.string())
+VIEWS = pa.DictionaryArray.from_arrays(
+    pa.array([0, None, 1, 2]), pa.array(["a", "long enough for a view", "d"], pa.string_view())
+)
+RUNS = pa.RunEndEncodedArray.from_arrays(pa.array([1, 4], pa.int32()), pa.array(["a", "b"]))
+
+
+def bytes_of(kind: pa.DataType) -> pa.Array:
+    return pa.array([b"x", None, b"", b"more bytes than a view holds"], kind)
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        (pa.array(WORDS, pa.large_string()), pa.string()),
+        (pa.array(WORDS, pa.string_view()), pa.string()),
+        (pa.array(WORDS).dictionary_encode(), pa.string()),
+        (VIEWS, pa.string()),
+        (RUNS, pa.string()),
+        (bytes_of(pa.large_binary()), pa.binary()),
+        (bytes_of(pa.binary_view()), pa.binary()),
+        (pa.array([b"ab", None, b"cd"], pa.binary(2)), pa.binary()),
+        (pa.array(LISTS, pa.large_list(pa.large_string())), pa.list_(pa.string())),
+        (pa.array(LISTS, pa.list_view(pa.string_view())), pa.list_(pa.string())),
+        (pa.array(LISTS, pa.large_list_view(DICTIONARY)), pa.list_(pa.string())),
+        (pa.array([["a", "b"], None, ["c", None]], pa.list_(DICTIONARY, 2)), pa.list_(pa.string())),
+        (
+            pa.array(
+                [[{"a.b": b"x"}], None, [None, {"a.b": None}]],
+                pa.list_view(pa.struct([("a.b", pa.binary_view())])),
+            ),
+            pa.list_(pa.struct([("a.b", pa.binary())])),
+        ),
+        (
+            pa.array([[("k", "v")], None], pa.map_(pa.string_view(), pa.large_string())),
+            pa.map_(pa.string(), pa.string()),
+        ),
+        (pa.array([1, None, 3]).dictionary_encode(), pa.int64()),
+        (pa.ExtensionArray.from_storage(pa.json_(), pa.array(['{"a":1}', None])), pa.string()),
+        (pa.array([{}, None], pa.struct([])), pa.struct([])),
+    ],
+    ids=lambda given: str(given)[:40] if isinstance(given, pa.DataType) else str(given.type)[:40],
+)
+def test_an_array_and_its_slice_are_converted_without_a_change_of_values(
+    values: pa.Array, kind: pa.DataType
+) -> None:
+    assert plain_type(values.type) == kind
+    for given in (values, values.slice(1), values.slice(0, 1), values.slice(0, 0)):
+        plain = plain_array(given)
+        plain.validate(full=True)
+        assert plain.type == kind
+        assert plain.to_pylist() == [
+            str(value) if isinstance(value, pa.BaseExtensionType) else value
+            for value in given.to_pylist()
+        ]
+
+
+def test_a_batch_is_cut_by_the_bytes_that_its_rows_have_when_they_are_converted() -> None:
+    text = pa.array(["x" * 1000] * 64).dictionary_encode()
+    sizes = [piece.num_rows for piece in pieces(pa.record_batch({"t": text}), 4096, 16_000)]
+    assert sum(sizes) == 64
+    assert max(sizes) <= 16
+    assert [p.num_rows for p in pieces(pa.record_batch({"n": [1] * 10}), 4, 1 << 20)] == [4, 4, 2]
+
+
+TABLE = pa.table(
+    {
+        "n": pa.array(range(40), pa.int64()),
+        "words": pa.array([[str(n)] for n in range(40)], pa.list_view(pa.string_view())),
+        "kind": pa.array(["a", "b"] * 20).dictionary_encode(),
+    }
+)
+ROWS = [{"n": n, "words": [str(n)], "kind": "ab"[n % 2]} for n in range(40)]
+
+
+def write_arrow(path: Path, table: pa.Table, *, as_file: bool, rows: int = 7) -> None:
+    new = pa.ipc.new_file if as_file else pa.ipc.new_stream
+    with new(str(path), table.schema) as sink:
+        sink.write_table(table, max_chunksize=rows)
+
+
+def context_at(folder: Path) -> Context:
+    return Context(str(folder), Media(str(folder)), BlobFile())
+
+
+def read(folder: Path, name: str = "a.arrow") -> tuple[list[dict[str, Any]], list[int]]:
+    """All rows of a file with their numbers, and the number of rows of each split."""
+    context = context_at(folder)
+    rows, counts = [], []
+    for split in splits(File(name, name, (folder / name).stat().st_size, 0), context):
+        counts.append(0)
+        for batch in batches(split, context):
+            assert [int(n) for n in batch.numbers] == batch.rows["n"].to_pylist()
+            rows += batch.rows.to_pylist()
+            counts[-1] += batch.rows.num_rows
+    return rows, counts
+
+
+@pytest.mark.parametrize("as_file", [True, False])
+def test_an_arrow_file_has_the_rows_of_a_parquet_file_in_splits_of_record_batches(
+    tmp_path: Path, as_file: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(arrow_ipc, "SPLIT_BYTES", 1000)
+    write_arrow(tmp_path / "a.arrow", TABLE, as_file=as_file)
+    assert read(tmp_path) == (ROWS, [40])  # a dictionary holds for all batches after it
+    write_arrow(tmp_path / "b.arrow", TABLE.drop_columns("kind"), as_file=as_file)
+    rows, counts = read(tmp_path, "b.arrow")
+    assert rows == [{"n": row["n"], "words": row["words"]} for row in ROWS]
+    assert (len(counts) > 2, sum(counts)) == (True, 40)
+    pq.write_table(TABLE.select(["n"]), tmp_path / "c.parquet")
+    assert read(tmp_path, "c.parquet") == ([{"n": n} for n in range(40)], [40])
+
+
+def test_rows_are_counted_without_reading_them(tmp_path: Path) -> None:
+    write_arrow(tmp_path / "a.arrow", TABLE.drop_columns("kind"), as_file=False)
+    data = (tmp_path / "a.arrow").read_bytes()
+    context = context_at(tmp_path)
+    for size in (len(data), len(data) - 8):  # the last eight bytes are the end mark
+        (tmp_path / "a.arrow").write_bytes(data[:size])
+        [split] = splits(File("a.arrow", "a.arrow", size, 0), context)
+        assert count_rows(split, context) == Count("rows", 40)
+    (tmp_path / "a.arrow").write_bytes(data[: len(data) // 2])
+    [split] = splits(File("a.arrow", "a.arrow", len(data) // 2, 0), context)
+    with pytest.raises(FileError, match=r"a\.arrow: the Arrow file is broken: it ends at byte"):
+        count_rows(split, context)
+
+
+@pytest.mark.parametrize("kept", [0.3, 0.6, 0.9])
+def test_rows_before_the_damage_of_an_arrow_file_are_read(tmp_path: Path, kept: float) -> None:
+    write_arrow(tmp_path / "a.arrow", TABLE.drop_columns("kind"), as_file=False)
+    data = (tmp_path / "a.arrow").read_bytes()
+    (tmp_path / "a.arrow").write_bytes(data[: int(kept * len(data))])
+    file, context = File("a.arrow", "a.arrow", int(kept * len(data)), 0), context_at(tmp_path)
+    [split] = splits(file, context)
+    found = batches(split, context)
+    numbers = [n for _ in range({0.3: 1, 0.6: 3, 0.9: 5}[kept]) for n in next(found).numbers]
+    with pytest.raises(FileError, match="the Arrow file is broken: "):
+        next(found)
+    assert numbers == list(range(len(numbers)))
+    assert len(numbers) == {0.3: 7, 0.6: 21, 0.9: 35}[kept]
+
+
+def test_the_schema_of_an_arrow_file_is_detected_from_its_content(tmp_path: Path) -> None:
+    write_arrow(tmp_path / "a.arrow", TABLE, as_file=False)
+    data = (tmp_path / "a.arrow").read_bytes()
+    file = File(str(tmp_path / "a.arrow"), "a.arrow", len(data), 0)
+    schema = sniffed_schema(Head(file, data[:64]))
+    assert schema == pa.schema(
+        [("n", pa.int64()), ("words", pa.list_(pa.string())), ("kind", pa.string())]
+    )
+    assert sniffed_schema(Head(file, b"{}")) is None

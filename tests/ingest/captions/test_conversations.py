@@ -217,7 +217,7 @@ def test_turns_may_be_an_object_of_lists() -> None:
             chat_segments(wrong, 0)
 
 
-def test_a_turn_may_say_whether_the_model_learns_to_write_it() -> None:
+def test_the_loss_of_a_turn_is_kept() -> None:
     turns = [
         {"role": "user", "content": "Why?", "loss": True},
         {"role": "assistant", "content": "So.", "loss": False},

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from benchmarks.corpus_step import run_step, write_parts
 from benchmarks.peers.driver import Clock, Found, Job, main
+from filters.duplicates.duplicates import Duplicates
 
 
 def near_duplicates(table: pa.Table, threshold: float) -> tuple[NDArray[np.int64], float]:
@@ -36,7 +37,8 @@ def work(job: Job, clock: Clock) -> Found:
     blocks = pyarrow.json.ReadOptions(block_size=64 << 20, use_threads=False)
     table = pyarrow.json.read_json(job.corpus, read_options=blocks)
     labels, clock.seconds["all"] = near_duplicates(table, job.threshold)
-    return Found("clusters", labels, "20 x 6")
+    step = Duplicates.model_validate({"by": "minhash", "threshold": job.threshold})
+    return Found("clusters", labels, f"{step.bands} x {step.rows}")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +20,7 @@ from filters.duplicates.corpus.index import (
 )
 from filters.duplicates.corpus.rows import RowReader
 from filters.duplicates.corpus.units import Source
+from filters.duplicates.kinds.bands import Bands, bands_note
 from filters.duplicates.kinds.contract import Identity, Kind
 from filters.duplicates.kinds.equal import SameMedia, SameText
 from filters.duplicates.kinds.minhash import MinHash
@@ -42,6 +43,7 @@ from filters.duplicates.outcome.outcomes import (
     write_outcomes,
 )
 from filters.duplicates.phases.forest import Forest
+from filters.duplicates.phases.image_proof import ImageProof
 from filters.duplicates.phases.search import Found, Search
 from filters.duplicates.ranking.members import image_similarity
 from filters.duplicates.ranking.sort_key import Keep, as_list, sort_key, sort_keys
@@ -68,8 +70,9 @@ class Duplicates(CorpusStep):
     - `image`: records with the same images and videos in the same order, byte for byte;
     - `minhash`: records with texts whose sets of n-grams have a Jaccard similarity of at least
       `threshold`. MinHash signatures (Broder 1997), cut into `bands` of `rows` values, find
-      candidate pairs; the exact Jaccard similarity decides. A text shorter than an n-gram counts as
-      one n-gram;
+      candidate pairs; the exact Jaccard similarity decides. Bands follow from the threshold, so
+      that at least 0.99 of the pairs at the threshold are candidates. A text shorter than an n-gram
+      counts as one n-gram;
     - `perceptual`: records with the same number of images, in which each image looks like the image
       at the same position in the other record: their 64-bit perceptual hashes differ in at most
       `distance` bits, mirrored or not;
@@ -100,6 +103,8 @@ class Duplicates(CorpusStep):
     same settings lists this run's folder in `against`, it drops duplicates of these records.
     """
 
+    version: ClassVar[int] = 2
+
     by: Annotated[tuple[By, ...], BeforeValidator(as_list)] = Field(
         min_length=1,
         description="what makes records duplicates; a pair must match on all listed values",
@@ -127,9 +132,12 @@ class Duplicates(CorpusStep):
     )
     bands: PositiveInt | None = Field(
         None,
-        description="minhash: bands of a signature; candidates share at least one (default 20)",
+        description="minhash: bands of a signature; candidates share at least one (default: by the "
+        "threshold, 20 at 0.8)",
     )
-    rows: PositiveInt | None = Field(None, description="minhash: values in a band (default 6)")
+    rows: PositiveInt | None = Field(
+        None, description="minhash: values in a band (default: by the threshold, 6 at 0.8)"
+    )
     verify: bool | None = Field(
         None,
         description="minhash: compare candidates by exact Jaccard similarity (default true); "
@@ -177,6 +185,14 @@ class Duplicates(CorpusStep):
             SURVIVOR: pa.string(), OF: pa.string(), SIMILARITY: pa.float32(), FAMILY: pa.int32()
         }  # fmt: skip
 
+    def notes(self, base: str) -> tuple[str, ...]:
+        if "minhash" not in self.by:
+            return ()
+        used = self._settings("minhash")
+        chosen = Bands(used["bands"], used["rows"])
+        note = bands_note(used["threshold"], used["permutations"], chosen, used["verify"])
+        return (note,) if note else ()
+
     def reads(self) -> tuple[str, ...]:
         compared = [name for one in self._identities() for name in one.columns]
         kinds = (self._images(), self._near())
@@ -215,7 +231,8 @@ class Duplicates(CorpusStep):
         if "minhash" in self.by:
             return MinHash(**self._settings("minhash"))
         if "sequence" in self.by:
-            return Sequence(self._settings("sequence")["threshold"])
+            used = self._settings("sequence")
+            return Sequence(used["threshold"], used["distance"])
         if "semantic" in self.by:
             return Semantic(**self._settings("semantic"), dimensions=dimensions)
         return None
@@ -241,6 +258,10 @@ class Duplicates(CorpusStep):
             families = search._replace(kind=images).forest(workspace, "images-")
             uri = write_image_families(families, len(search.sources), workspace)
             search = search._replace(rows=replace(search.rows, families_uri=uri))
+            if "perceptual" in self.by:
+                least = images.min_similarity
+                proof = ImageProof(search.rows, search.sources, families, least)
+                search = search._replace(proof=proof)
         near = self._near(self._dimensions(corpus))
         search = search._replace(kind=near, equal=self._identities())
         found = self._survivors(search, search.forest(workspace), workspace)

@@ -76,7 +76,8 @@ class DescribeSource:
             if units is None:
                 units = identity_only(present, identity)
             else:
-                units = with_identity(units, present, identity)
+                certain = from_binary(rule.certain(table))[1] if self.kind else identity
+                units = with_identity(units, present, identity, certain)
         assert units is not None
         return units
 

@@ -63,6 +63,11 @@ class Identity(Protocol):
         not null."""
         ...
 
+    def certain(self, table: pa.Table) -> pa.Array:
+        """Returns fixed_size_binary(16) for each row: rows with equal values are equal for certain,
+        if `identify` only says that they may be."""
+        ...
+
     def index_columns(self, table: pa.Table) -> dict[str, pa.Array]:
         """Returns the columns that an index stores for later runs. `identify` must accept a table
         of these columns."""
@@ -141,16 +146,17 @@ class Verifier(Protocol):
 
 
 def with_identity(
-    units: DescribedUnits, present: np.ndarray, identity: np.ndarray
+    units: DescribedUnits, present: np.ndarray, identity: np.ndarray, certain: np.ndarray
 ) -> DescribedUnits:
     """Returns the units with an additional condition: duplicates must also have equal `identity`
     values.
 
-    The identity is mixed into the keys, so units with different identities share no key.
+    The identity is mixed into the keys, so units with different identities share no key. Units with
+    equal `certain` values are not compared at all.
     """
     return DescribedUnits(
         units.present & present,
-        combine_hashes(units.identity, identity),
+        combine_hashes(units.identity, certain),
         combine_hashes(units.keys, identity[units.owners, 0]),
         units.owners,
         units.payload,

@@ -32,6 +32,9 @@ class SameText:
         hashes, present = text_hashes(record.texts(table["content"]))
         return to_binary(present, hashes)
 
+    def certain(self, table: pa.Table) -> pa.Array:
+        return self.identify(table)
+
     def index_columns(self, table: pa.Table) -> dict[str, pa.Array]:
         return {TEXT: self.identify(table)}
 
@@ -48,6 +51,9 @@ class SameMedia:
             return one_chunk(table[MEDIA])
         offsets, flat = media_lists(table["media"])
         return list_identities(offsets, _digest_words(pc.struct_field(flat, "digest")))
+
+    def certain(self, table: pa.Table) -> pa.Array:
+        return self.identify(table)
 
     def index_columns(self, table: pa.Table) -> dict[str, pa.Array]:
         return {MEDIA: self.identify(table)}

@@ -36,20 +36,20 @@ class Images:
         chunks = self.distance + 2
         return chunks * (chunks - 1)  # every pair of chunks, for the hash and its mirror image
 
+    @property
+    def min_similarity(self) -> float:
+        """The lowest similarity of two images that look the same: 1 - distance / 64."""
+        return 1 - self.distance / HASH_BITS
+
     words: ClassVar[int] = 2
     compare_across_slices: ClassVar[bool] = True
 
     def describe(self, table: pa.Table) -> DescribedUnits:
         from manifests.kernels.hamming import band_keys
 
-        _, hashes = media_lists(table[HASH])
-        _, mirrors = media_lists(table[MIRROR])
-        present = np.asarray(hashes.is_valid())
-        words = [np.asarray(h.fill_null(0)).astype(np.uint64) for h in (hashes, mirrors)]
-        payload = np.stack(words, axis=1)
-        # An image and its mirror image have one identity: both hashes, the lower one first.
-        low, high = payload.min(axis=1), payload.max(axis=1)
-        identity = np.stack([combine_hashes(low, high), combine_hashes(high, low)], axis=1)
+        present = np.asarray(media_lists(table[HASH])[1].is_valid())
+        payload = both_hashes(table)
+        identity = image_identities(payload)
         own = np.flatnonzero(present)
         keys = [band_keys(np.ascontiguousarray(payload[own, w]), self.distance) for w in (0, 1)]
         owners = np.repeat(own, keys[0].shape[1])
@@ -77,16 +77,31 @@ class Images:
         return None
 
 
+def both_hashes(table: pa.Table) -> np.ndarray:
+    """Returns the hashes of all images and of their mirror images, (n, 2) uint64; 0 without a
+    hash."""
+    lists = (media_lists(table[name])[1] for name in (HASH, MIRROR))
+    return np.stack([np.asarray(h.fill_null(0)).astype(np.uint64) for h in lists], axis=1)
+
+
+def image_identities(hashes: np.ndarray) -> np.ndarray:
+    """Returns a 128-bit hash of both hashes of each image, (n, 2) uint64. An image and its mirror
+    image have the same one."""
+    low, high = hashes.min(axis=1), hashes.max(axis=1)
+    return np.stack([combine_hashes(low, high), combine_hashes(high, low)], axis=1)
+
+
 @dataclass(frozen=True)
 class SameImages:
     """Two records are equal if they have the same number of images, and each image looks the same
     as the image at the same position in the other record.
 
-    Two images look the same if `Images` has assigned them to one family. A record with an image
-    that has no hash is never equal to another record.
+    Two images look the same if `Images` has assigned them to one family: a chain of images, so
+    `ImageProof` compares the images of two such records. A record with an image that has no hash is
+    never equal to another record.
     """
 
-    columns: ClassVar[tuple[str, ...]] = (IMAGE_FAMILIES,)
+    columns: ClassVar[tuple[str, ...]] = (IMAGE_FAMILIES, HASH, MIRROR)
 
     def identify(self, table: pa.Table) -> pa.Array:
         offsets, families = media_lists(table[IMAGE_FAMILIES])
@@ -95,6 +110,10 @@ class SameImages:
         nulls = np.cumsum(np.concatenate([[0], np.asarray(families.is_null())]))
         has_null = nulls[offsets[1:]] > nulls[offsets[:-1]]
         return pc.if_else(pa.array(has_null), pa.scalar(None, identities.type), identities)
+
+    def certain(self, table: pa.Table) -> pa.Array:
+        offsets, _ = media_lists(table[HASH])
+        return list_identities(offsets, image_identities(both_hashes(table)))
 
     def index_columns(self, table: pa.Table) -> dict[str, pa.Array]:
         return {}  # families are computed again from the hashes, which `Images` stores

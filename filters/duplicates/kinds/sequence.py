@@ -14,8 +14,11 @@ from filters.duplicates.corpus.image_families import IMAGE_FAMILIES
 from filters.duplicates.kinds.contract import CandidatePairs, DescribedUnits, Entries, Verifier
 from filters.duplicates.kinds.identity import combine_hashes, from_binary, list_identities
 from filters.duplicates.kinds.minhash import NEAREST, WINDOW
+from filters.duplicates.kinds.perceptual import HASH, MIRROR, both_hashes, image_identities
 from manifests.record import media_lists
 
+_WORDS = 5
+"""The number of uint32 in the features of an image."""
 _BATCH_ENTRIES = 1 << 16
 """Pairs of about this many entries are collected in memory before repeated pairs are removed
 (ours)."""
@@ -32,7 +35,8 @@ class Sequence:
     """
 
     threshold: float
-    columns: ClassVar[tuple[str, ...]] = (IMAGE_FAMILIES,)
+    distance: int
+    columns: ClassVar[tuple[str, ...]] = (IMAGE_FAMILIES, HASH, MIRROR)
 
     keys_per_unit: ClassVar[int] = 16
     words: ClassVar[int] = 1
@@ -40,8 +44,7 @@ class Sequence:
 
     def describe(self, table: pa.Table) -> DescribedUnits:
         offsets, families = _families(table)
-        values = np.stack([families, families], axis=1)
-        present, identity = from_binary(list_identities(offsets, values))
+        present, identity = from_binary(_same_images(table))
         keys = combine_hashes(families, np.zeros(len(families), np.uint64))
         owners = np.repeat(np.arange(len(present)), np.diff(offsets))
         unused = np.zeros((len(present), self.words), np.uint64)  # Arrow needs a list length of 1
@@ -66,7 +69,7 @@ class Sequence:
 
     @property
     def verifier(self) -> Verifier | None:
-        return ShareInCommon(self.threshold)
+        return ShareInCommon(self.threshold, self.distance)
 
 
 def _batches_of_runs(starts: np.ndarray) -> Iterator[tuple[np.ndarray, int]]:
@@ -92,27 +95,58 @@ class ShareInCommon:
     also in the larger one.
 
     Records with images [p, q] and [q, r, s, t] have a similarity of 1/2. Repeated images count
-    once.
+    once. An image is in both records if it is in one family and within `distance`, so images that
+    only a chain of other images connects do not count.
     """
 
     min_similarity: float
-    columns: ClassVar[tuple[str, ...]] = (IMAGE_FAMILIES,)
+    distance: int
+    columns: ClassVar[tuple[str, ...]] = (IMAGE_FAMILIES, HASH, MIRROR)
 
     def features(self, table: pa.Table) -> pa.Array:
-        offsets, families = _families(table)
-        short = (combine_hashes(families, ~families) >> np.uint64(32)).astype(np.uint32)
-        return pa.ListArray.from_arrays(pa.array(offsets.astype(np.int32)), pa.array(short))
+        """Returns _WORDS numbers for each image: a hash of its family, then both of its hashes."""
+        rows, known = _known(table)
+        _, families = media_lists(table[IMAGE_FAMILIES])
+        values = np.asarray(families.fill_null(0)).astype(np.uint64)
+        short = (combine_hashes(values, ~values) >> np.uint64(32)).astype(np.uint32)
+        order = np.lexsort((short[known], rows))
+        words = np.empty((len(order), _WORDS), np.uint32)
+        words[:, 0] = short[known[order]]
+        hashes = np.ascontiguousarray(both_hashes(table)[known[order]])
+        words[:, 1:] = hashes.view(np.uint32).reshape(-1, _WORDS - 1)
+        counts = np.bincount(rows, minlength=table.num_rows)
+        ends = _WORDS * np.concatenate([[0], np.cumsum(counts)])
+        return pa.ListArray.from_arrays(
+            pa.array(ends.astype(np.int32)), pa.array(words.reshape(-1))
+        )
 
     def similarity(self, pairs: np.ndarray, features: pa.Array) -> np.ndarray:
-        from manifests.kernels.jaccard import jaccard
+        from manifests.kernels.common_images import common_images
 
-        offsets = np.asarray(features.offsets).astype(np.int64)
-        union_share = jaccard(pairs, offsets, np.asarray(features.values)).astype(np.float64)
-        lengths = np.diff(offsets)
-        first, second = lengths[pairs[:, 0]], lengths[pairs[:, 1]]
-        common = union_share * (first + second) / (1 + union_share)
-        share: np.ndarray = np.round(common) / np.minimum(first, second)
-        return share.astype(np.float32)
+        offsets = np.asarray(features.offsets).astype(np.int64) // _WORDS
+        words = np.asarray(features.values).reshape(-1, _WORDS)
+        families = np.ascontiguousarray(words[:, 0])
+        hashes, mirrors = (
+            np.ascontiguousarray(words[:, at : at + 2]).view(np.uint64)[:, 0] for at in (1, 3)
+        )
+        return common_images(pairs, offsets, families, hashes, mirrors, self.distance)
+
+
+def _known(table: pa.Table) -> tuple[np.ndarray, np.ndarray]:
+    """Returns, for each image with a hash, the row of its record and its position among all
+    images."""
+    offsets, families = media_lists(table[IMAGE_FAMILIES])
+    known = np.flatnonzero(np.asarray(families.is_valid()))
+    return np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))[known], known
+
+
+def _same_images(table: pa.Table) -> pa.Array:
+    """Returns an identity for each record: those with equal images in the same order are equal."""
+    rows, known = _known(table)
+    counts = np.bincount(rows, minlength=table.num_rows)
+    return list_identities(
+        np.concatenate([[0], np.cumsum(counts)]), image_identities(both_hashes(table)[known])
+    )
 
 
 def _families(table: pa.Table) -> tuple[np.ndarray, np.ndarray]:
@@ -121,13 +155,12 @@ def _families(table: pa.Table) -> tuple[np.ndarray, np.ndarray]:
     Returns (offsets, values): record i has values[offsets[i] : offsets[i + 1]]. Images without a
     hash are ignored.
     """
-    offsets, families = media_lists(table[IMAGE_FAMILIES])
-    known = np.flatnonzero(np.asarray(families.is_valid()))
+    rows, known = _known(table)
+    _, families = media_lists(table[IMAGE_FAMILIES])
     values = np.asarray(families.fill_null(0)).astype(np.uint64)[known]
-    rows = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))[known]
     order = np.lexsort((values, rows))
     first = np.ones(len(order), bool)
     first[1:] = (values[order][1:] != values[order][:-1]) | (rows[order][1:] != rows[order][:-1])
     kept = np.sort(order[first])
-    counts = np.bincount(rows[kept], minlength=len(offsets) - 1)
+    counts = np.bincount(rows[kept], minlength=table.num_rows)
     return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), values[kept]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from filters.duplicates.kinds.bands import choose_bands
+
 By = Literal["text", "image", "minhash", "perceptual", "semantic", "sequence"]
 NEAR = ("minhash", "semantic", "sequence")
 """Values of `by` that cannot be combined with each other."""
@@ -13,19 +15,18 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "tokens": "words",
         "n": None,
         "permutations": 128,
-        "bands": 20,
-        "rows": 6,
+        "bands": None,
+        "rows": None,
         "verify": True,
     },
     "perceptual": {"distance": 6},
     "semantic": {"threshold": 0.92, "embedding": None, "clusters": None},
     "sequence": {"threshold": 0.5, "distance": 6},
 }
-"""The settings of each value of `by`, and their defaults. All of these numbers are ours."""
+"""The settings of each value of `by`, and their defaults. All of these numbers are ours. The bands
+of minhash follow from its threshold."""
 _TOKENS_IN_NGRAM = {"words": 5, "whitespace": 5, "characters": 24}
-INDEXED = {
-    "by", "tokens", "n", "permutations", "bands", "rows", "distance", "embedding", "clusters"
-}  # fmt: skip
+INDEXED = {"by", "tokens", "n", "permutations", "distance", "embedding", "clusters"}
 """Settings that must have equal values in a step and in the earlier step whose index this step
 reads."""
 
@@ -45,7 +46,21 @@ def with_defaults(given: dict[str, Any], ways: list[Any] | tuple[Any, ...]) -> d
                 )
     if "minhash" in ways and given.get("n") is None:
         own["n"] = _TOKENS_IN_NGRAM.get(given.get("tokens") or "words")
-    return own | {name: value for name, value in given.items() if value is not None}
+    known = own | {name: value for name, value in given.items() if value is not None}
+    return _with_bands(known) if "minhash" in ways else known
+
+
+def _with_bands(settings: dict[str, Any]) -> dict[str, Any]:
+    """Returns the settings of minhash with the numbers of bands and rows, which follow from the
+    threshold. Settings that are not numbers are returned unchanged, for the check of types."""
+    try:
+        threshold, permutations = float(settings["threshold"]), int(settings["permutations"])
+        given = [None if settings[n] is None else int(settings[n]) for n in ("bands", "rows")]
+    except (TypeError, ValueError, OverflowError):
+        return settings
+    if not (0 < threshold <= 1 and permutations > 0 and all(n is None or n > 0 for n in given)):
+        return settings
+    return settings | choose_bands(threshold, permutations, *given)._asdict()
 
 
 def contradiction(by: tuple[By, ...]) -> str:

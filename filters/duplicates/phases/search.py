@@ -18,6 +18,7 @@ from filters.duplicates.phases.candidates import (
     key_ranges,
 )
 from filters.duplicates.phases.forest import Forest, spanning_forest
+from filters.duplicates.phases.image_proof import ImageProof
 from filters.duplicates.phases.keys import LINKS, Sizes, WriteKeys
 from filters.duplicates.phases.survivors import Survivors, choose_survivors
 from filters.duplicates.phases.verify import verify_pairs
@@ -53,7 +54,8 @@ class Search(NamedTuple):
     number of units.
 
     Two units are duplicates if all their identities are equal: the identities of `equal`, and the
-    identity of `kind`. If two units share a key, `kind` compares them.
+    identity of `kind`. If two units share a key, `kind` compares them. `proof` compares the images
+    of two records, if records whose images look the same are searched for.
     """
 
     rows: RowReader
@@ -62,6 +64,7 @@ class Search(NamedTuple):
     units: int
     kind: Kind | None
     equal: tuple[Identity, ...] = ()
+    proof: ImageProof | None = None
 
     def forest(self, space: Workspace, prefix: str = "") -> Forest:
         """Run phases 1 to 4. `prefix` is added to folder names, so that two searches of one step do
@@ -73,6 +76,8 @@ class Search(NamedTuple):
         ranges = [IdentityRange(number) for number in range(1 << sizes.equal_bits)]
         equal = space.phase(f"{prefix}equal", link_equal, ranges)
         links = [*_links(folder, keys), *edges.read(*equal)]
+        if self.proof is not None and self.kind is None:
+            links = [self.proof.links(Edges.joined(links), space)]
         if self.kind is not None:
             near = self._candidates(self.kind, sizes, folder, keys, space, prefix)
             links.append(self._verified(self.kind, near, space))
@@ -82,7 +87,7 @@ class Search(NamedTuple):
         self, forest: Forest, keep: tuple[SortKey, ...], hashes: bool, space: Workspace
     ) -> Found:
         """Run phase 5. If `hashes` is true, the image hashes of members are read too."""
-        members = read_members(forest, self.rows, self.sources, keep, hashes, space)
+        members = read_members(forest.units, self.rows, self.sources, keep, hashes, space)
         from_earlier_run = forest.units >= first_unit_id(self.corpus_parts)
         order = members.order(forest, from_earlier_run)
         return Found(forest, members, choose_survivors(forest, order, from_earlier_run))
@@ -104,6 +109,8 @@ class Search(NamedTuple):
         return Edges.joined(edges.read(*space.phase(f"{prefix}near", find, tasks)))
 
     def _verified(self, kind: Kind, candidates: Edges, space: Workspace) -> Edges:
+        if self.proof is not None:
+            candidates = self.proof.proven(candidates.distinct(), space)
         if kind.verifier is None:
             return candidates
         read = ReadFeatures(self.rows, kind.verifier)

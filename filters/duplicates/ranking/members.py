@@ -74,21 +74,25 @@ class ReadMembers:
 
 
 def read_members(
-    forest: Forest,
+    members: np.ndarray,
     rows: RowReader,
     sources: list[Source],
     keep: tuple[SortKey, ...],
     hashes: bool,
     space: Workspace,
+    name: str = "members",
 ) -> Members:
-    """Read the members of all families on the workers: one task for each source with members."""
-    numbers, own = split_unit_ids(forest.units)
+    """Read the data of some units on the workers: one task for each source with such units.
+
+    `members` are ascending unit ids; `name` is the name of the phase.
+    """
+    numbers, own = split_unit_ids(members)
     with_members, starts = np.unique(numbers, return_index=True)
-    uri = storage.join(space.scratch, "members.arrow")
+    uri = storage.join(space.scratch, f"{name}.arrow")
     units = pa.table([pa.array(own.astype(np.uint32))], schema=_UNITS)
     write_batches(uri, units, [*starts, len(own)])
     tasks = [UnitsOfSource(sources[n], batch) for batch, n in enumerate(with_members.tolist())]
-    folder, commits = space.phase("members", ReadMembers(rows, keep, hashes, uri), tasks)
+    folder, commits = space.phase(name, ReadMembers(rows, keep, hashes, uri), tasks)
     files = [storage.join(folder, commit.files[0].name) for commit in commits]
     return _joined(map(parts.read_columns, files), len(keep), hashes)
 

@@ -162,7 +162,6 @@ def test_threshold_and_keep_may_differ_from_those_of_the_index(base: Path) -> No
 @pytest.mark.parametrize(("changed", "named"), [
     ({"n": 4}, "{'n': 5}"),
     ({"tokens": "whitespace"}, "{'tokens': 'words'}"),
-    ({"bands": 20, "rows": 6}, "{'bands': 40, 'rows': 3}"),
     ({"permutations": 256}, "{'permutations': 128}"),
 ])  # fmt: skip
 def test_an_index_of_other_settings_is_refused_and_the_difference_named(
@@ -272,3 +271,11 @@ def test_the_index_has_only_the_rows_that_the_step_applies_to(base: Path) -> Non
     assert {RecordOutcome().family} <= {
         one.family for one in outcomes_of_run(base, "second").values()
     }
+
+
+def test_an_index_serves_runs_with_other_thresholds_and_bands(base: Path) -> None:
+    run_steps(base, "first", step(True, by="minhash"), sources=OLD)
+    apart = run_steps(base, "near", step(against="first", by="minhash"), sources=NEW)
+    wide = run_steps(base, "wide", step(against="first", by="minhash", threshold=0.4), sources=NEW)
+    known = [row_counts(made)["duplicates"][2][EARLIER] for made in (apart, wide)]
+    assert known[0] < known[1]

@@ -238,13 +238,21 @@ def test_identities_of_lists_depend_on_their_values_and_order() -> None:
 def test_a_second_identity_changes_identities_and_keys() -> None:
     units = described([(1, 2), (1, 2), (3, 4)], [(0, 9), (1, 9), (2, 9)], absent=(2,))
     other = np.array([[5, 6], [7, 8], [5, 6]], U64)
-    both = with_identity(units, np.array([True, False, True]), other)
+    both = with_identity(units, np.array([True, False, True]), other, other)
     assert both.present.tolist() == [True, False, False]
     assert len({*both.keys.tolist()}) == 2
     assert both.keys[0] == both.keys[2]
     assert len({tuple(one) for one in both.identity.tolist()}) == 3
     assert both.owners.tolist() == [0, 1, 2]
     assert both.payload.tolist() == units.payload.tolist()
+
+
+def test_units_that_may_be_equal_share_keys_and_are_compared() -> None:
+    units = described([(1, 2), (1, 2)], [(0, 9), (1, 9)])
+    looks, hashes = np.array([[5, 6], [5, 6]], U64), np.array([[7, 8], [9, 8]], U64)
+    both = with_identity(units, np.array([True, True]), looks, hashes)
+    assert both.keys[0] == both.keys[1]
+    assert both.identity[0].tolist() != both.identity[1].tolist()
 
 
 def test_units_compared_by_identity_only_have_no_keys() -> None:

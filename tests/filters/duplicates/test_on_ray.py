@@ -65,6 +65,7 @@ def test_images_are_measured_and_removed_the_same_on_ray(ray: None, tmp_path: Pa
     steps: list[dict[str, Any]] = [
         {"duplicates": {"by": "sequence", "index": True}},
         {"duplicates": {"by": "image"}},
+        {"duplicates": {"by": "perceptual", "distance": 12}},
         {"duplicate_images": {}},
     ]
     run_steps(tmp_path, "inline", *steps, sources=[SOURCE])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -50,15 +51,16 @@ def looks(rows: list[dict[str, Any]], max_bits: int) -> dict[tuple[str, int], in
     return {at: number.get(f"{at[0]} {at[1]}", 1000 + n) for n, at in enumerate(shown)}
 
 
-def same_looks(rows: list[dict[str, Any]], max_bits: int) -> Any:
-    known = looks(rows, max_bits)
-
-    def shown(one: dict[str, Any]) -> list[int | None]:
-        return [known.get((one["key"], n)) for n in range(len(one["image_hash.hash"]))]
+def look_alike(max_bits: int) -> Callable[[dict[str, Any], dict[str, Any]], float | None]:
+    """The similarity of two records by their images; None if an image is farther than `max_bits`
+    from the image at the same position."""
 
     def alike(one: dict[str, Any], other: dict[str, Any]) -> float | None:
-        a, b = shown(one), shown(other)
-        return 1.0 if a and None not in a and a == b else None
+        hashes = [row["image_hash.hash"] for row in (one, other)]
+        if len({len(hash_) for hash_ in hashes}) > 1 or None in hashes[0] + hashes[1]:
+            return None
+        similarity = image_similarity(one, other) if hashes[0] else 0
+        return similarity if similarity >= 1 - max_bits / 64 else None
 
     return alike
 
@@ -81,6 +83,7 @@ def assert_looks(
             assert path_to_survivor(outcomes, key)[-1] == by_id(family)[0]
             of = outcomes[key].of
             assert of is not None
+            assert frozenset((key, of)) in found
             assert outcomes[key].similarity == pytest.approx(
                 image_similarity(known[key], known[of])
             )
@@ -91,7 +94,7 @@ def assert_looks(
 @pytest.mark.parametrize("seed", SEEDS)
 def test_by_perceptual_of_one_image_each(seed: int, max_bits: int) -> None:
     rows = one_each(planted.images(seed))
-    found = links(rows, same_looks(rows, max_bits), 1)
+    found = links(rows, look_alike(max_bits), 0)
     assert found
     outcomes = find_duplicates(rows, by="perceptual", distance=max_bits, keep="id")
     assert_looks(outcomes, rows, found)
@@ -101,7 +104,7 @@ def test_by_perceptual_of_one_image_each(seed: int, max_bits: int) -> None:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_by_perceptual_of_several_images_in_order(seed: int) -> None:
     rows = planted.records(seed)
-    found = links(rows, same_looks(rows, 6), 1)
+    found = links(rows, look_alike(6), 0)
     assert len(found) > 100
     assert_looks(find_duplicates(rows, by="perceptual", keep="id"), rows, found)
 
@@ -109,7 +112,7 @@ def test_by_perceptual_of_several_images_in_order(seed: int) -> None:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_by_perceptual_and_text(seed: int) -> None:
     rows = planted.records(seed)
-    found = links(rows, all_of(same_looks(rows, 6), texts_equal), 1)
+    found = links(rows, all_of(look_alike(6), texts_equal), 0)
     assert len(found) > 5
     assert_looks(find_duplicates(rows, by=["perceptual", "text"], keep="id"), rows, found)
 
@@ -117,13 +120,15 @@ def test_by_perceptual_and_text(seed: int) -> None:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_by_minhash_and_perceptual(seed: int) -> None:
     rows = planted.records(seed)
-    found = links(rows, all_of(same_looks(rows, 6), texts_alike), 0.7)
+    similar = links(rows, texts_alike, 0.7)
+    found = {pair: near for pair, near in links(rows, look_alike(6), 0).items() if pair in similar}
     settings = {"threshold": 0.7, "bands": 40, "rows": 3, "keep": "id"}
     outcomes = find_duplicates(rows, by=["perceptual", "minhash"], **settings)
     assert families(outcomes) == connected(found)
     known = {one["key"]: one for one in rows}
     for key, one in outcomes.items():
         if one.of is not None:
+            assert frozenset((key, one.of)) in found
             both = (
                 texts_alike(known[key], known[one.of]),
                 image_similarity(known[key], known[one.of]),
@@ -181,8 +186,15 @@ def test_images_of_a_chain_are_one_family() -> None:
     assert {one.family for one in outcomes.values()} == {6}
 
 
-def shared(one: set[int], other: set[int]) -> float | None:
-    return len(one & other) / min(len(one), len(other)) if one & other else None
+def share_in_common(
+    one: dict[str, Any], other: dict[str, Any], family: dict[tuple[str, int], int]
+) -> float | None:
+    """The share of images that both records have; images of one family count once."""
+    a, b = ([(n, f) for (key, n), f in family.items() if key == row["key"]] for row in (one, other))
+    if not a or not b:
+        return None
+    common = {f for n, f in a for m, g in b if f == g and distance(one, other, n, m) <= 6}
+    return len(common) / min(len({f for _, f in a}), len({f for _, f in b}))
 
 
 @pytest.mark.parametrize("threshold", [0.3, 0.5, 0.75, 1.0])
@@ -198,17 +210,75 @@ def test_by_sequence(seed: int, threshold: float) -> None:
         rows.append(
             row(f"s{number}", hashes=[h for h, _ in frames], mirrors=[m for _, m in frames])
         )
-    known = {one["key"]: set[int]() for one in rows}
-    for (key, _), family in looks(rows, 6).items():
-        known[key].add(family)
+    family = looks(rows, 6)
 
     def alike(one: dict[str, Any], other: dict[str, Any]) -> float | None:
-        return shared(known[one["key"]], known[other["key"]])
+        return share_in_common(one, other, family)
 
     found = links(rows, alike, threshold)
     assert len(found) > 10
     outcomes = find_duplicates(rows, by="sequence", threshold=threshold, keep="id")
     assert_same(outcomes, found)
+
+
+def test_images_that_only_a_chain_connects_are_not_in_common() -> None:
+    (first,) = random_hashes(21, 1)
+    middle, last = flip_bits(first, 1, 2, 3, 4), flip_bits(first, 1, 2, 3, 4, 5, 6, 7, 8)
+    rows = [row("first", hashes=[first]), row("last", hashes=[last])]
+    between = row("between", hashes=[middle, *random_hashes(22, 3)])
+    outcomes = find_duplicates([*rows, between], by="sequence", threshold=0.5, keep="-media.count")
+    assert {key: one.of for key, one in outcomes.items() if not one.stays} == {
+        "first": "between", "last": "between",
+    }  # fmt: skip
+    assert families(find_duplicates([*rows, between], by="sequence", distance=3)) == set()
+
+
+def test_records_of_chained_images_name_a_record_within_the_distance() -> None:
+    (first,) = random_hashes(21, 1)
+    middle, last = flip_bits(first, *range(6)), flip_bits(first, *range(10))
+    outcomes = find_duplicates(one_each([(h, h) for h in (first, middle, last)]), by="perceptual",
+                               keep="id")  # fmt: skip
+    (family,) = families(outcomes)
+    assert family == {"p0", "p1", "p2"}
+    links_ = {frozenset((key, one.of)): one.similarity for key, one in outcomes.items() if one.of}
+    assert links_ == {frozenset(("p0", "p1")): 1 - 6 / 64, frozenset(("p1", "p2")): 1 - 4 / 64}
+
+
+def test_images_chained_by_a_record_of_another_kind_make_no_duplicates() -> None:
+    (first,) = random_hashes(21, 1)
+    middle, last = flip_bits(first, *range(6)), flip_bits(first, *range(10))
+    rows = [row("first", hashes=[first]), row("last", hashes=[last]),
+            row("two", hashes=[middle, *random_hashes(23, 1)])]  # fmt: skip
+    outcomes = find_duplicates(rows, by="perceptual", keep="id")
+    assert families(outcomes) == set()
+    words = "the very same words again and again"
+    texts = [row("a", words, hashes=[first]), row("b", words, hashes=[last]), *rows]
+    for by in ("text", "minhash"):
+        assert families(find_duplicates(texts, by=["perceptual", by], keep="id")) == set()
+
+
+def test_copies_whose_mirror_images_differ_are_compared() -> None:
+    shown, mirror = random_hashes(25, 2)
+    text = "a yellow circle on the right of a pale image"
+    rows = [row("a", text, hashes=[shown], mirrors=[mirror]),
+            row("b", text.upper(), hashes=[shown], mirrors=[flip_bits(mirror, 3)])]  # fmt: skip
+    for by in ("minhash", "text"):
+        outcomes = find_duplicates(rows, by=["perceptual", by], keep="id")
+        assert families(outcomes) == {frozenset("ab")}
+    assert families(find_duplicates(rows, by="sequence")) == {frozenset("ab")}
+
+
+def test_records_of_several_images_are_connected_by_records_between_them() -> None:
+    chance = random.Random(5)
+    one, other = random_hashes(24, 2)
+    rows = []
+    for number in range(60):  # every record has one bit more than the one before, in both images
+        one, other = (flip_bits(h, number) for h in (one, other))
+        rows.append(row(f"r{number:02}", hashes=[one, other]))
+    chance.shuffle(rows)
+    outcomes = find_duplicates(rows, by="perceptual", distance=1, keep="id")
+    assert families(outcomes) == {frozenset(r["key"] for r in rows)}
+    assert {one.similarity for one in outcomes.values() if not one.stays} == {1 - 1 / 64}
 
 
 def test_videos_that_share_a_common_frame_are_all_compared() -> None:
@@ -223,7 +293,7 @@ def test_the_number_of_pairs_is_linear_in_the_videos_with_a_frame() -> None:
     marks = np.random.default_rng(12).integers(0, 2**64, 100_000, np.uint64)
     keys = np.zeros(len(marks), np.uint64)
     entries = Entries(keys, np.sort(marks), np.zeros((len(marks), 1), np.uint64))
-    pairs, _ = Sequence(0.5).candidates(entries)
+    pairs, _ = Sequence(0.5, 6).candidates(entries)
     assert len(marks) - 1 <= len(pairs) <= NEAREST * len(marks)
 
 

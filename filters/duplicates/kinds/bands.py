@@ -1,0 +1,76 @@
+"""Chooses the bands of MinHash signatures by the threshold, so that few duplicates are missed."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+MIN_RECALL = 0.99
+"""The smallest share of pairs at the threshold that chosen bands find (ours)."""
+MAX_ROWS = 64
+"""The largest number of rows that is tried (ours)."""
+
+
+class Bands(NamedTuple):
+    """`bands` bands of `rows` values of a signature. Candidate pairs share at least one band."""
+
+    bands: int
+    rows: int
+
+    def recall(self, similarity: float) -> float:
+        """Returns the probability that a pair of this Jaccard similarity shares a band, the S-curve
+        of Leskovec et al., Mining of Massive Datasets, 3.4.2: 20 bands of 6 rows find 0.998 of the
+        pairs at 0.8, and 0.27 at 0.5."""
+        return float(1 - (1 - similarity**self.rows) ** self.bands)
+
+
+USUAL = Bands(20, 6)
+"""The bands for a threshold of 0.77 or more (ours)."""
+
+
+def choose_bands(
+    threshold: float, permutations: int, bands: int | None = None, rows: int | None = None
+) -> Bands:
+    """Returns bands that find at least MIN_RECALL of the pairs at the threshold; as many as
+    possible if none does.
+
+    A number that is given is kept. USUAL is preferred; otherwise the largest number of rows is
+    taken, because pairs below the threshold then share the fewest bands: 42 bands of 3 rows for a
+    threshold of 0.5 and 128 permutations.
+    """
+    fits = bands is None and rows is None and USUAL.bands * USUAL.rows <= permutations
+    if fits and USUAL.recall(threshold) >= MIN_RECALL:
+        return USUAL
+    most = max(1, min(MAX_ROWS, permutations // (bands or 1)))
+    tried = [rows] if rows else range(most, 0, -1)
+    options = [Bands(bands or max(1, permutations // number), number) for number in tried]
+    return next((one for one in options if one.recall(threshold) >= MIN_RECALL), options[-1])
+
+
+def bands_note(threshold: float, permutations: int, chosen: Bands, verify: bool) -> str:
+    """Returns the sentence of `curate plan` on the pairs that bands miss; "" for USUAL bands that
+    miss few."""
+    found = chosen.recall(threshold)
+    if chosen == USUAL and verify and found >= MIN_RECALL:
+        return ""
+    note = (
+        f"{chosen.bands} bands of {chosen.rows} rows find {_percent(found)} of the pairs with a "
+        f"similarity of {threshold:g}"
+    )
+    if not verify:
+        note += f", and accept {_percent(chosen.recall(threshold / 2))} of those with half of it"
+    if found < MIN_RECALL:
+        better = choose_bands(threshold, permutations)
+        if better.recall(threshold) <= found:
+            return f"{note}. More permutations find more: set permutations: {2 * permutations}"
+        return (
+            f"{note}. Without the settings bands and rows, {better.bands} bands of {better.rows} "
+            f"rows find {_percent(better.recall(threshold))}"
+        )
+    if chosen.bands > USUAL.bands:
+        note += f"; they need {chosen.bands / USUAL.bands:.1f} times as many keys as the default"
+    return note
+
+
+def _percent(share: float) -> str:
+    """Formats a share, never rounded up to 100: 0.99996 -> "99.99 %"."""
+    return f"{int(share * 10_000) / 100:g} %"

@@ -1,0 +1,95 @@
+"""Compares the images of two records by their families and by the bits of their hashes."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import boolean, float32, int64, types, uint32, uint64, void
+
+from manifests.kernels.compiling import compiled, inlined
+from manifests.kernels.popcount import popcount
+
+_PAIRS = types.Array(int64, 2, "C", readonly=True)
+_OFFSETS = types.Array(int64, 1, "C", readonly=True)
+_FAMILIES = types.Array(uint32, 1, "C", readonly=True)
+_HASHES = types.Array(uint64, 1, "C", readonly=True)
+
+
+def common_images(
+    pairs: np.ndarray,
+    offsets: np.ndarray,
+    families: np.ndarray,
+    hashes: np.ndarray,
+    mirrors: np.ndarray,
+    distance: int,
+) -> np.ndarray:
+    """Returns, for each pair of records, the share of the images of the record with fewer images
+    that the other record has too, float32. Images of one family count once.
+
+    Record i has the images offsets[i] to offsets[i + 1] - 1, sorted by family. Both records have an
+    image if an image of each is in one family (uint32), and their hashes (uint64) differ in at most
+    `distance` bits, mirrored or not. `pairs` is (k, 2) int64. Families [1, 2] and [2, 3, 4], with
+    equal hashes for 2 -> 0.5.
+    """
+    shares = np.empty(len(pairs), np.float32)
+    _shares(np.ascontiguousarray(pairs), offsets, families, hashes, mirrors, distance, shares)
+    return shares
+
+
+@inlined
+def _run_end(families: np.ndarray, start: int, end: int) -> int:
+    """Returns the end of the images of one family that begin at `start`."""
+    at = start + 1
+    while at < end and families[at] == families[start]:
+        at += 1
+    return at
+
+
+@compiled(boolean(_HASHES, _HASHES, int64, int64, int64, int64, int64))
+def _near(
+    hashes: np.ndarray,
+    mirrors: np.ndarray,
+    a: int,
+    a_end: int,
+    b: int,
+    b_end: int,
+    distance: int,
+) -> bool:
+    """Whether an image of a .. a_end looks like an image of b .. b_end."""
+    for one in range(a, a_end):
+        for other in range(b, b_end):
+            if (
+                np.int64(popcount(hashes[one] ^ hashes[other])) <= distance
+                or np.int64(popcount(hashes[one] ^ mirrors[other])) <= distance
+                or np.int64(popcount(mirrors[one] ^ hashes[other])) <= distance
+            ):
+                return True
+    return False
+
+
+@compiled(void(_PAIRS, _OFFSETS, _FAMILIES, _HASHES, _HASHES, int64, float32[::1]))
+def _shares(
+    pairs: np.ndarray,
+    offsets: np.ndarray,
+    families: np.ndarray,
+    hashes: np.ndarray,
+    mirrors: np.ndarray,
+    distance: int,
+    shares: np.ndarray,
+) -> None:
+    for pair in range(len(shares)):
+        a, a_last = offsets[pairs[pair, 0]], offsets[pairs[pair, 0] + 1]
+        b, b_last = offsets[pairs[pair, 1]], offsets[pairs[pair, 1] + 1]
+        common, in_a, in_b = 0, 0, 0
+        while a < a_last or b < b_last:
+            a_end = _run_end(families, a, a_last)
+            b_end = _run_end(families, b, b_last)
+            first = b >= b_last or (a < a_last and families[a] < families[b])
+            second = a >= a_last or (b < b_last and families[b] < families[a])
+            if not first and not second:
+                common += _near(hashes, mirrors, a, a_end, b, b_end, distance)
+            if not second:
+                a, in_a = a_end, in_a + 1
+            if not first:
+                b, in_b = b_end, in_b + 1
+        fewer = min(in_a, in_b)
+        shares[pair] = common / fewer if fewer > 0 else 0

@@ -30,6 +30,7 @@ READERS = {
     "pixmo": "curate.ingest.grounding.pixmo:Pixmo",
     "screenspot": "curate.ingest.grounding.screenspot:ScreenSpot",
     "qwen_grounding": "curate.ingest.grounding.qwen_grounding:QwenGrounding",
+    "ms_swift": "curate.ingest.grounding.ms_swift:MsSwift",
     "voc": "curate.ingest.grounding.voc:Voc",
     "yolo": "curate.ingest.grounding.yolo:Yolo",
     "labelme": "curate.ingest.grounding.labelme:LabelMe",

@@ -19,6 +19,8 @@ ROLES = {
     "assistant": "assistant",
     "system": "system",
 }
+NAME, BOX = "<ref-object>", "<bbox>"
+"""Placeholders of ms-swift for a name and for a box or point, whose values are in `objects`."""
 _TAG = re.compile(r"<(image|video)>")
 _LOSSES = ("loss", "loss_scale", "weight")
 _UNREAD = ("tool_calls", "function_call", "reasoning_content", "audio")
@@ -57,6 +59,18 @@ def chat_segments(
         number = itertools.count()
         return [s._replace(image=next(number)) if s.kind == "image" else s for s in segments]
     return _with_named_images(segments, image_count, paths or [None] * image_count)
+
+
+def check_placeholders(segments: Iterable[ChatSegment]) -> None:
+    """Raises RowError for a text with a placeholder of ms-swift, for which this text would be
+    learned."""
+    for segment in segments:
+        for tag in (NAME, BOX):
+            if tag in (segment.text or ""):
+                raise RowError(
+                    f"the turns have the placeholder {tag} of ms-swift.",
+                    fix="Read samples with `objects` with the reader ms_swift, from JSON.",
+                )
 
 
 def turns_of(value: object) -> list[Any]:

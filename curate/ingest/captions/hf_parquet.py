@@ -13,7 +13,7 @@ from pydantic import Field
 
 from curate.ingest.captions.records.rows import CaptionColumns, add_caption, batch_of_columns
 from curate.ingest.columns import Names, column, first_text, fully_used, text_columns
-from curate.ingest.conversations import add_chat, chat_segments
+from curate.ingest.conversations import add_chat, chat_segments, check_placeholders
 from curate.ingest.formats.columnar import (
     SUFFIXES,
     Batch,
@@ -255,6 +255,8 @@ def _no_images(schema: pa.Schema, file: File) -> InputError:
 
 def _segments(turns: object, paths: list[str | None]) -> list[ChatSegment] | RowError:
     try:
-        return chat_segments(turns or [], len(paths), paths)
+        segments = chat_segments(turns or [], len(paths), paths)
+        check_placeholders(segments)
+        return segments
     except RowError as error:
         return error

@@ -7,17 +7,39 @@ from typing import Any, ClassVar, NamedTuple
 
 from pydantic import Field
 
-from curate.ingest.conversations import add_chat, chat_segments, turns_of
+from curate.ingest.conversations import (
+    BOX,
+    NAME,
+    add_chat,
+    chat_segments,
+    check_placeholders,
+    turns_of,
+)
 from curate.ingest.formats.chunks import with_compressed
-from curate.ingest.formats.json_elements import batches, elements, is_array, object_keys
+from curate.ingest.formats.json_elements import (
+    batches,
+    count_elements,
+    elements,
+    is_array,
+    object_keys,
+)
 from curate.ingest.formats.json_pieces import BLANKS, BOM, Element
 from curate.ingest.formats.json_splits import array_splits
-from curate.ingest.formats.lines import line_splits, lines
+from curate.ingest.formats.lines import count_lines, line_splits, lines
 from curate.ingest.images import OpenedImage
 from curate.ingest.media_root import ROOT_DESCRIPTION, root_of
 from curate.ingest.message_parts import ChatSegment, image_source, open_source
 from curate.ingest.meta import to_json
-from curate.ingest.reader import SPLIT_BYTES, Context, Failure, Head, ReadBatch, Reader, Split
+from curate.ingest.reader import (
+    SPLIT_BYTES,
+    Context,
+    Count,
+    Failure,
+    Head,
+    ReadBatch,
+    Reader,
+    Split,
+)
 from manifests import record
 from manifests.errors import InputError, RowError
 from manifests.storage import File
@@ -60,6 +82,8 @@ class Llava(Reader):
     def sniff(cls, head: Head) -> bool:
         blanks = BOM + BLANKS
         start = head.data.lstrip(blanks)
+        if BOX.encode() in start and NAME.encode() in start:  # rows of ms-swift
+            return False
         if start.startswith(b"["):
             start = start[1:].lstrip(blanks)
             if start.startswith(b"]"):  # an array without samples is valid
@@ -72,11 +96,19 @@ class Llava(Reader):
             return array_splits(file, place, split_bytes=SPLIT_BYTES)
         return line_splits(file, context, SPLIT_BYTES)
 
+    def count(self, split: Split, context: Context) -> Count:
+        place = context.media.resolve(split.files[0].uri)
+        if is_array(place):
+            return count_elements(place, *split[1:])
+        return count_lines(split, context)
+
     def read(self, split: Split, context: Context) -> Iterator[ReadBatch]:
         file = split.files[0]
         root = root_of(self.media_root, file, context.base)
         for batch in batches(_elements(split, context)):
-            yield self._read_batch(file, batch, root, context)
+            found = self._read_batch(file, batch, root, context)
+            has_arrays = found.records.num_rows + len(found.failures) != len(batch)
+            yield _one_unit_each(found, len(batch)) if has_arrays else found
 
     def _read_batch(
         self, file: File, batch: list[Element], root: str, context: Context
@@ -85,16 +117,23 @@ class Llava(Reader):
         number of segments."""
         builder = record.Builder(self.name, self.modality)
         failures: list[Failure] = []
-        for within, sample in (pair for element in batch for pair in _samples(element)):
+        for within, sample in (pair for element in batch for pair in samples(element)):
             key, origin = self.key(file, within), self.origin(file, within)
             try:
-                chat = _parse(sample, root, context)
+                chat = parse_sample(sample, root, context)
             except RowError as error:
                 failures.append(Failure.of(key, origin, error))
             else:
                 row = builder.add(key, origin, meta=chat.meta)
                 add_chat(row, chat.segments, chat.images)
         return ReadBatch(builder.table(), failures)
+
+
+def _one_unit_each(found: ReadBatch, elements: int) -> ReadBatch:
+    """The same batch, if some of its elements are arrays of samples: the samples of an element are
+    one unit together. Failures count as rows, and have no units of their own."""
+    failures = [failure._replace(units=0, rows=1) for failure in found.failures]
+    return found._replace(failures=failures, units=elements)
 
 
 def _elements(split: Split, context: Context) -> Iterator[Element]:
@@ -113,7 +152,7 @@ def _elements(split: Split, context: Context) -> Iterator[Element]:
         yield Element(number + 1, 0, 0, b"", error.fault)
 
 
-def _samples(element: Element) -> Iterator[tuple[str, Any]]:
+def samples(element: Element) -> Iterator[tuple[str, Any]]:
     """Yields (place, sample) for each sample of an element. An element that is an array has several
     samples.
 
@@ -129,15 +168,19 @@ def _samples(element: Element) -> Iterator[tuple[str, Any]]:
         yield f"{element.number}", value
 
 
-class _Chat(NamedTuple):
+class Chat(NamedTuple):
+    """A sample: its segments, the image of each segment without text, and its other fields."""
+
     segments: list[ChatSegment]
     images: list[OpenedImage]
     meta: str | None
 
 
-def _parse(sample: Any, root: str, context: Context) -> _Chat:
-    """Parses a sample and opens its images. Raises RowError if any part of the sample is
-    malformed."""
+def parse_sample(
+    sample: Any, root: str, context: Context, *, has_placeholders: bool = False
+) -> Chat:
+    """Parses a sample and opens its images. Raises RowError if any part of the sample is malformed,
+    or if it has the placeholders of ms-swift, unless `has_placeholders`."""
     if isinstance(sample, RowError):
         raise sample
     if not isinstance(sample, dict):
@@ -149,15 +192,22 @@ def _parse(sample: Any, root: str, context: Context) -> _Chat:
     paths = [source if isinstance(source, str) else None for source in sources]
     turns = _turns(sample.get(turns_name), sample.get("system"))
     segments = chat_segments(turns, len(paths), paths)
+    if not has_placeholders:
+        check_placeholders(segments)
     images = [_open(root, one.image, sources, context) for one in segments if one.text is None]
     used = {turns_name, images_name, "system"}
     others = {name: value for name, value in sample.items() if name not in used}
-    return _Chat(segments, images, to_json(others) if others else None)
+    return Chat(segments, images, to_json(others) if others else None)
 
 
 def _present(sample: dict[str, Any], names: tuple[str, ...]) -> str:
-    """The first of `names` that is a key of the sample; if none is, the first of `names`."""
-    return next((name for name in names if sample.get(name)), names[0])
+    """The one of `names` that is a key of the sample; if none is, the first of `names`. Raises
+    RowError if several are."""
+    present = [name for name in names if sample.get(name)]
+    if len(present) > 1:
+        fault = f"the sample has both {present[0]!r} and {present[1]!r}."
+        raise RowError(fault, fix="Keep the one that belongs to the sample.")
+    return present[0] if present else names[0]
 
 
 def _turns(value: Any, system: Any) -> list[Any]:

@@ -12,10 +12,11 @@ import pytest
 
 from curate.ingest.captions import llava
 from curate.ingest.captions.llava import Llava
-from curate.ingest.reader import Failure
+from curate.ingest.reader import Context, Count, Failure
 from manifests import record
 from manifests.errors import InputError
-from manifests.media import Limits
+from manifests.media import Limits, Media
+from manifests.media.blobs import BlobFile
 from tests.ingest.expected import kinds, rows_and_failures
 from tests.ingest.kept import kept_bytes, read_kept
 from tests.make import make_image, read_all, splits
@@ -365,3 +366,26 @@ def test_paths_of_images_may_be_full_file_urls_or_have_backslashes(tmp_path: Pat
     rows, failures = read(tmp_path, json.dumps(samples).encode())
     assert failures == []
     assert [row["media"][0]["uri"] for row in rows] == ["sub/cat.png"] * 5
+
+
+def test_samples_and_failures_are_counted_by_elements_and_lines(tmp_path: Path) -> None:
+    for name, data, counted in (
+        ("a.json", [[DOG, CAT, 3], CAT, [], 7, [CAT]], Count("elements", 5)),
+        ("b.jsonl", [DOG, 7, CAT], Count("lines", 5, {"blank": 2})),
+    ):
+        text = json.dumps(data) if name == "a.json" else "\n\n".join(map(json.dumps, data))
+        (tmp_path / name).write_text(text)
+        reader = Llava(name="own", path=name)
+        [split] = splits(reader, str(tmp_path))
+        context = Context(str(tmp_path), Media(str(tmp_path)), BlobFile())
+        assert reader.count(split, context) == counted
+        [found] = reader.read(split, context)
+        units = found.records.num_rows if found.units is None else found.units
+        failed = sum(failure.units for failure in found.failures)
+        assert units + failed == counted.units - sum(counted.left_aside.values())
+        assert sum(failure.counts_as for failure in found.failures) == len(found.failures)
+
+
+def test_a_sample_with_two_lists_of_images_is_a_failure(tmp_path: Path) -> None:
+    failure = read_one(tmp_path, {**DOG, "images": ["sub/cat.png"]})
+    assert failure.message.startswith("the sample has both 'image' and 'images'.")

@@ -7,13 +7,14 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from curate.ingest.captions.records.coco_images import CocoImages
+from curate.ingest.captions.records.coco_images import CocoImages, Entries
 from curate.ingest.captions.records.rows import CaptionRow, batch_of_failures, batch_of_rows
-from curate.ingest.formats.coco_ids import SplitIds, earlier_ids, ids_in_split
-from curate.ingest.formats.json_elements import batches, elements, object_keys
+from curate.ingest.formats.coco_ids import SplitIds, read_ids
+from curate.ingest.formats.json_elements import batches, count_elements, elements, object_keys
 from curate.ingest.formats.json_fields import as_object, caption_field, id_field
 from curate.ingest.formats.json_object import (
     SUFFIXES,
+    count_array,
     find_arrays,
     first_element,
     splits_of_array,
@@ -21,7 +22,7 @@ from curate.ingest.formats.json_object import (
 from curate.ingest.formats.json_pieces import Element
 from curate.ingest.media_root import ROOT_DESCRIPTION, root_of
 from curate.ingest.meta import to_json
-from curate.ingest.reader import Context, Head, ReadBatch, Reader, Split
+from curate.ingest.reader import Context, Count, Head, ReadBatch, Reader, Split
 from manifests.errors import RowError
 from manifests.storage import File
 
@@ -33,12 +34,16 @@ class CocoCaptions(Reader):
          "annotations": [{"id": 1, "image_id": 9, "caption": "A cat on a sofa."}]}
 
     Each annotation becomes a record with the image `file_name` below `media_root`, followed by the
-    `caption`. If the caption is null, the record has only the image. An image without annotations
-    produces no record. The other fields of the annotation go to `meta`, and the other fields of its
+    `caption`. If the caption is null, the record has only the image. Images without annotations
+    are left aside. The other fields of the annotation go to `meta`, and the other fields of its
     entry in `images` go to `image` in `meta`. The record's width and height are read from the image
-    file. A record's key is the file's name and the annotation's id; a second annotation with the
-    same id is quarantined. A task holds only the image entries of its own split in memory, even if
-    the file has many more.
+    file.
+
+    A record's key is the file's name and the annotation's id. In merged files, in which ids start
+    again at 1, annotations that share an id have the key `image id/annotation id`. All annotations
+    that share both ids are quarantined, and so are all annotations of an id that several images
+    have. A task holds only the image entries of its own split in memory, even if the file has many
+    more.
     """
 
     version: ClassVar[int] = 2
@@ -56,34 +61,51 @@ class CocoCaptions(Reader):
     def splits(self, file: File, context: Context) -> Iterator[Split]:
         return splits_of_array(file, context.media.resolve(file.uri), "annotations")
 
+    def count(self, split: Split, context: Context) -> Count:
+        """The annotations of the split; in the first split, also all images."""
+        place = context.media.resolve(split.files[0].uri)
+        ranges, _ = find_arrays(place, ())
+        count = count_array(place, split, ranges.get("annotations"))
+        if split.first or "images" not in ranges:
+            return count
+        return count._replace(units=count.units + count_elements(place, *ranges["images"]).units)
+
     def read(self, split: Split, context: Context) -> Iterator[ReadBatch]:
         file, place = split.files[0], context.media.resolve(split.files[0].uri)
         ranges, faults = find_arrays(place, ("images", "annotations"))
-        ids = ids_in_split(place, split) if "annotations" in ranges else SplitIds(set(), set())
+        array = ranges.get("annotations")
+        ids = SplitIds.of_nothing() if array is None else read_ids(place, array, split)
         images = CocoImages(root_of(self.media_root, file, context.base), context.media)
-        if "images" in ranges:
-            faults += images.read(place, ranges["images"], ids.images)
         if faults and split.first == 0:
-            yield batch_of_failures(self, file, faults)
-        if "annotations" in ranges:
-            seen = earlier_ids(place, ranges["annotations"], split, ids.annotations)
+            yield batch_of_failures(self, file, faults, units=0)
+        if "images" in ranges:
+            entries = images.read(place, ranges["images"], ids)
+            if split.first == 0:
+                yield _of_entries(batch_of_failures(self, file, entries.faults), entries)
+        if array is not None:
             for batch in batches(elements(place, *split[1:])):
-                rows = [_row(element, seen, images) for element in batch]
-                yield batch_of_rows(self, file, rows)
+                yield batch_of_rows(self, file, [_row(element, ids, images) for element in batch])
 
 
-def _row(element: Element, seen: set[str], images: CocoImages) -> CaptionRow:
-    """Returns the row of an annotation, and adds the annotation's id to `seen`."""
+def _of_entries(failures: ReadBatch, entries: Entries) -> ReadBatch:
+    """The batch of failures, with the number of images that have records, and of those without
+    annotations."""
+    left_aside = {"image without annotations": entries.unused} if entries.unused else {}
+    return failures._replace(left_aside=left_aside, units=entries.read - entries.unused)
+
+
+def _row(element: Element, ids: SplitIds, images: CocoImages) -> CaptionRow:
+    """Returns the row of an annotation."""
     within = f"annotations[{element.number}]"
     try:
         annotation = as_object(element)
-        key = id_field(annotation, "id")
-        if key in seen:
-            raise RowError(f"an earlier annotation has the id {key}")
-        seen.add(key)
-        within = key
+        key, image_id = id_field(annotation, "id"), id_field(annotation, "image_id")
+        if (number := ids.pair_count[key, image_id]) > 1:
+            fault = f"{number} annotations of the image {image_id} have the id {key}."
+            raise RowError(fault, fix="Give each annotation of an image its own id.")
+        within = key if ids.id_count[key] == 1 else f"{image_id}/{key}"
         text = caption_field(annotation, "caption")
-        image = images.image(id_field(annotation, "image_id"))
+        image = images.image(image_id)
     except RowError as error:
         return CaptionRow(within, error)
     fields = {k: v for k, v in annotation.items() if k not in ("id", "caption")}

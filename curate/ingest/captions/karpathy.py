@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
@@ -13,6 +14,7 @@ from curate.ingest.formats.json_elements import batches, elements
 from curate.ingest.formats.json_fields import as_object, caption_field, text_field
 from curate.ingest.formats.json_object import (
     SUFFIXES,
+    count_array,
     find_arrays,
     first_element,
     splits_of_array,
@@ -21,7 +23,7 @@ from curate.ingest.formats.json_pieces import Element
 from curate.ingest.images import OpenedImage
 from curate.ingest.media_root import ROOT_DESCRIPTION, open_below, root_of
 from curate.ingest.meta import to_json
-from curate.ingest.reader import Context, Head, ReadBatch, Reader, Split
+from curate.ingest.reader import Context, Count, Head, ReadBatch, Reader, Split
 from manifests.errors import RowError
 from manifests.media import Media
 from manifests.storage import File
@@ -34,8 +36,9 @@ class Karpathy(Reader):
                      "sentences": [{"raw": "A cat on a sofa.", "tokens": [...]}]}]}
 
     Each sentence becomes a record with the image `filepath/filename` below `media_root`, followed
-    by the sentence's `raw` text. An image without sentences produces no record. `split`, `sentid`
-    and all other fields go to `meta`, except the tokens. A record's key is the file's name, the
+    by the sentence's `raw` text. Images without sentences, and images of other splits than the
+    setting `split` names, are left aside. `split`, `sentid` and all other fields go to `meta`,
+    except the tokens. A record's key is the file's name, the
     index of the image and the index of the sentence in that image, both from 0: `12.3`.
     """
 
@@ -55,28 +58,50 @@ class Karpathy(Reader):
     def splits(self, file: File, context: Context) -> Iterator[Split]:
         return splits_of_array(file, context.media.resolve(file.uri), "images")
 
+    def count(self, split: Split, context: Context) -> Count:
+        place = context.media.resolve(split.files[0].uri)
+        return count_array(place, split, find_arrays(place, ())[0].get("images"))
+
     def read(self, split: Split, context: Context) -> Iterator[ReadBatch]:
         file, place = split.files[0], context.media.resolve(split.files[0].uri)
         root = root_of(self.media_root, file, context.base)
         ranges, faults = find_arrays(place, ("images",))
         if faults and split.first == 0:
-            yield batch_of_failures(self, file, faults)
+            yield batch_of_failures(self, file, faults, units=0)
         if "images" in ranges:
             for batch in batches(elements(place, *split[1:])):
-                rows = [row for e in batch for row in self._rows(e, root, context.media)]
-                yield batch_of_rows(self, file, rows)
+                yield self._read_batch(file, batch, root, context.media)
 
-    def _rows(self, element: Element, root: str, media: Media) -> Iterator[CaptionRow]:
-        """Yields one row for each sentence of an image. The image file is opened only once."""
+    def _read_batch(self, file: File, batch: list[Element], root: str, media: Media) -> ReadBatch:
+        """Makes the records of a batch of images. An image is one unit, with all its sentences."""
+        left_aside: Counter[str] = Counter()
+        rows: list[CaptionRow] = []
+        for element in batch:
+            found = list(self._rows(element, root, media))
+            kinds = [row for row in found if isinstance(row, str)]
+            left_aside.update(kinds)
+            rows += [row for row in found if not isinstance(row, str)]
+        made = batch_of_rows(self, file, rows)
+        failures = [failure._replace(units=0, rows=1) for failure in made.failures]
+        units = len(batch) - left_aside.total()
+        return ReadBatch(made.records, failures, left_aside, units)
+
+    def _rows(self, element: Element, root: str, media: Media) -> Iterator[CaptionRow | str]:
+        """Yields one row for each sentence of an image, or the reason why the image is left aside.
+        The image file is opened only once."""
         try:
             image = as_object(element)
             if self.split is not None and image.get("split") not in self.split:
+                yield "image of another split"
                 return
             sentences = image.get("sentences")
             if not isinstance(sentences, list):
                 raise RowError(f"'sentences' is {sentences!r:.80}, not a list")
             folders = [text_field(image, "filepath")] if image.get("filepath") else []
             path = "/".join([*folders, text_field(image, "filename")])
+            if not sentences:
+                yield "image without sentences"
+                return
         except RowError as error:
             yield CaptionRow(element.number, error)
             return

@@ -15,6 +15,7 @@ from curate.ingest.formats.json_elements import batches, elements
 from curate.ingest.formats.json_fields import caption_field
 from curate.ingest.formats.json_object import (
     SUFFIXES,
+    count_array,
     find_arrays,
     first_element,
     splits_of_array,
@@ -22,7 +23,7 @@ from curate.ingest.formats.json_object import (
 from curate.ingest.formats.json_pieces import Element
 from curate.ingest.media_folder import MediaFolder, open_row_images
 from curate.ingest.meta import to_json
-from curate.ingest.reader import Context, Head, ReadBatch, Reader, Split
+from curate.ingest.reader import Context, Count, Head, ReadBatch, Reader, Split
 from manifests.errors import RowError
 from manifests.storage import File
 
@@ -51,12 +52,17 @@ class SbuCaptions(Reader):
     def splits(self, file: File, context: Context) -> Iterator[Split]:
         return splits_of_array(file, context.media.resolve(file.uri), "image_urls")
 
+    def count(self, split: Split, context: Context) -> Count:
+        """The number of urls; captions without a url are failures beside them."""
+        place = context.media.resolve(split.files[0].uri)
+        return count_array(place, split, find_arrays(place, ())[0].get("image_urls"))
+
     def read(self, split: Split, context: Context) -> Iterator[ReadBatch]:
         file, place = split.files[0], context.media.resolve(split.files[0].uri)
         folder = MediaFolder(self.media_root, context.base)
         ranges, faults = find_arrays(place, ("image_urls", "captions"))
         if faults and split.first == 0:
-            yield batch_of_failures(self, file, faults)
+            yield batch_of_failures(self, file, faults, units=0)
         if not {"image_urls", "captions"} <= ranges.keys():
             return
         others = [
@@ -70,9 +76,8 @@ class SbuCaptions(Reader):
             yield batch_of_rows(self, file, rows)
         if split.stop == ranges["image_urls"].stop:
             fault = RowError("the caption has no url: `image_urls` is shorter than `captions`")
-            yield batch_of_failures(
-                self, file, [(f"captions[{e.number}]", fault) for e in others[0]]
-            )
+            rest = [(f"captions[{e.number}]", fault) for e in others[0]]
+            yield batch_of_failures(self, file, rest, units=0)
 
 
 class _Row(NamedTuple):

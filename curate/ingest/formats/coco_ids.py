@@ -1,45 +1,78 @@
-"""Finds the ids of COCO annotations in a split, and which of them also occur before the split."""
+"""Finds the ids of COCO annotations in a split, and how often each of them occurs in the file."""
 
 from __future__ import annotations
 
 import contextlib
+import re
+from collections import Counter
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from curate.ingest.formats.json_elements import ByteRange, elements
 from curate.ingest.formats.json_fields import as_object, id_field
+from curate.ingest.formats.json_pieces import Element
 from curate.ingest.reader import Split
 from manifests.errors import RowError
 
+_ID, _IMAGE_ID = (
+    re.compile(rb'"%s"\s*:\s*(0|[1-9]\d*)\s*[,}]' % name) for name in (b"id", b"image_id")
+)
+
 
 class SplitIds(NamedTuple):
-    """The ids of the annotations in a split, and the ids of the images to which they refer."""
+    """The ids of the annotations in a split.
 
-    annotations: set[str]
+    `id_count` has the number of annotations in the whole file for each of them, and `pair_count` for
+    each pair (id, id of the image). `images` are the images of the split's annotations; in the
+    first split, `used` are the images of all annotations.
+    """
+
+    id_count: Counter[str]
+    pair_count: Counter[tuple[str, str]]
     images: set[str]
+    used: set[str]
+
+    @classmethod
+    def of_nothing(cls) -> SplitIds:
+        return cls(Counter(), Counter(), set(), set())
 
 
-def ids_in_split(place: str, split: Split) -> SplitIds:
-    """The ids in a split of the array `annotations`. Broken elements are skipped; their errors are
-    reported when the split is read."""
-    ids = SplitIds(set(), set())
-    for element in elements(place, *split[1:]):
-        with contextlib.suppress(RowError):
-            annotation = as_object(element)
-            ids.annotations.add(id_field(annotation, "id"))
-            ids.images.add(id_field(annotation, "image_id"))
+def read_ids(place: str, array: ByteRange, split: Split) -> SplitIds:
+    """Reads the ids of the array `annotations`. Broken elements are skipped; their errors are
+    reported when their split is read."""
+    own = list(_pairs(elements(place, *split[1:])))
+    keys, images = {key for key, _ in own}, {image for _, image in own}
+    if (split.start, split.stop) == array:
+        return SplitIds(Counter(key for key, _ in own), Counter(own), images, images)
+    ids = SplitIds(Counter(), Counter(), images, set())
+    for key, image in _pairs(elements(place, *array)):
+        if key in keys:
+            ids.id_count[key] += 1
+            ids.pair_count[key, image] += 1
+        if split.first == 0:
+            ids.used.add(image)
     return ids
 
 
-def earlier_ids(place: str, array: ByteRange, split: Split, ids: set[str]) -> set[str]:
-    """Those of `ids` that also occur in an element before the split.
+def _pairs(found: Iterator[Element]) -> Iterator[tuple[str, str]]:
+    """Yields (id, image id) of each annotation."""
+    for element in found:
+        with contextlib.suppress(RowError):
+            yield _quick_pair(element) or _pair(element)
 
-    A task reads only its own split, so it looks for repeated ids in all elements before the split.
-    Broken elements are skipped; the task that reads their split reports them.
+
+def _pair(element: Element) -> tuple[str, str]:
+    annotation = as_object(element)
+    return id_field(annotation, "id"), id_field(annotation, "image_id")
+
+
+def _quick_pair(element: Element) -> tuple[str, str] | None:
+    """The ids of an annotation, found without parsing it; None if it must be parsed.
+
+    Only an element with a single `{` and without escapes is sure to have the ids at its top level.
     """
-    seen: set[str] = set()
-    if split.first:
-        for element in elements(place, array.start, split.start):
-            with contextlib.suppress(RowError):
-                if (key := id_field(as_object(element), "id")) in ids:
-                    seen.add(key)
-    return seen
+    data = element.data
+    if element.fault or data.count(b"{") != 1 or b"\\" in data:
+        return None
+    key, image = _ID.findall(data), _IMAGE_ID.findall(data)
+    return (key[0].decode(), image[0].decode()) if len(key) == len(image) == 1 else None

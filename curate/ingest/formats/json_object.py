@@ -9,6 +9,7 @@ from typing import Any
 from curate.ingest.formats.chunks import with_compressed
 from curate.ingest.formats.json_elements import (
     ByteRange,
+    count_elements,
     elements,
     members,
     object_keys,
@@ -16,7 +17,7 @@ from curate.ingest.formats.json_elements import (
 )
 from curate.ingest.formats.json_pieces import REPAIR
 from curate.ingest.formats.json_splits import array_splits
-from curate.ingest.reader import Head, Split
+from curate.ingest.reader import Count, Head, Split
 from manifests.errors import InputError, RowError
 from manifests.storage import File
 
@@ -52,6 +53,11 @@ def splits_of_array(file: File, place: str, name: str) -> Iterator[Split]:
         yield Split((file,))
     else:
         yield from array_splits(file, place, array, max(MIN_SPLIT_BYTES, file.size // MAX_SPLITS))
+
+
+def count_array(place: str, split: Split, array: ByteRange | None) -> Count:
+    """The number of elements of the array in a split; 0 if the file has no such array."""
+    return Count("elements", 0) if array is None else count_elements(place, *split[1:])
 
 
 def first_element(head: Head, name: str) -> Any:

@@ -13,8 +13,10 @@ from curate.ingest.captions.coco_captions import CocoCaptions
 from curate.ingest.captions.karpathy import Karpathy
 from curate.ingest.captions.sbu_captions import SbuCaptions
 from curate.ingest.formats import json_object
-from curate.ingest.reader import Failure, Reader
+from curate.ingest.reader import Context, Count, Failure, Reader
 from manifests.errors import InputError
+from manifests.media import Media
+from manifests.media.blobs import BlobFile
 from tests.ingest.expected import caption_record, captions, kinds, rows_and_failures
 from tests.make import make_image, read_all, splits
 
@@ -115,22 +117,61 @@ def test_a_file_name_that_leaves_media_root_is_a_failure(tmp_path: Path, path: s
     assert (rows, kinds(failures)) == ([], [("a.json#101", "RowError")])
 
 
-def test_the_second_annotation_of_an_id_is_a_failure(tmp_path: Path) -> None:
+def test_annotations_of_merged_files_are_told_apart_by_their_images(tmp_path: Path) -> None:
     again = {"id": 101, "image_id": 8, "caption": "Again."}
-    rows, failures = coco(tmp_path, annotations=[*ANNOTATIONS, again, {**again, "id": "102"}])
-    assert captions(rows) == ["A dog.", "A cat.", "A dog runs."]
+    rows, failures = coco(tmp_path, annotations=[*ANNOTATIONS, again])
+    assert captions(rows) == ["A dog.", "A cat.", "A dog runs.", "Again."]
+    keys = [row["origin"].partition("#")[2] for row in rows]
+    assert (keys, failures) == (["7/101", "102", "103", "8/101"], [])
+
+
+def test_annotations_that_share_their_id_and_image_are_all_failures(tmp_path: Path) -> None:
+    again = {"id": "102", "image_id": 8, "caption": "Again."}
+    rows, failures = coco(tmp_path, annotations=[*ANNOTATIONS, again])
+    assert captions(rows) == ["A dog.", "A dog runs."]
     assert kinds(failures) == [
+        ("a.json#annotations[1]", "RowError"),
         ("a.json#annotations[3]", "RowError"),
-        ("a.json#annotations[4]", "RowError"),
     ]
-    assert failures[0].message == "an earlier annotation has the id 101"
+    assert failures[0].message == (
+        "2 annotations of the image 8 have the id 102. Give each annotation of an image its own id."
+    )
+
+
+def counted(reader: Reader, folder: Path) -> tuple[list[Count | None], int, dict[str, int]]:
+    """Counts by split, the units that records and failures state, and what was left aside."""
+    context = Context(str(folder), Media(str(folder)), BlobFile())
+    counts, units, left_aside = [], 0, dict[str, int]()
+    for split in splits(reader, str(folder)):
+        counts.append(reader.count(split, context))
+        for found in reader.read(split, context):
+            units += found.records.num_rows if found.units is None else found.units
+            units += sum(failure.units for failure in found.failures)
+            for kind, number in found.left_aside.items():
+                left_aside[kind] = left_aside.get(kind, 0) + number
+    return counts, units, left_aside
+
+
+def test_annotations_and_images_are_counted_and_images_without_annotations_left_aside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    many = [{"id": n, "image_id": 7, "caption": f"The {n}th."} for n in range(80)]
+    coco(tmp_path, [*IMAGES, 3, {"id": 9, "file_name": "gone.jpg"}], [*many, 7])
+    reader = CocoCaptions(name="own", path="a.json")
+    left_aside = {"image without annotations": 2}
+    assert counted(reader, tmp_path) == ([Count("elements", 85)], 83, left_aside)
+    monkeypatch.setattr(json_object, "MIN_SPLIT_BYTES", 300)
+    counts, units, found = counted(reader, tmp_path)
+    assert (sum(count.units for count in counts if count), units, found) == (85, 83, left_aside)
+    (tmp_path / "a.json").write_text('{"images": []}')
+    assert counted(reader, tmp_path) == ([Count("elements", 0)], 0, {})
 
 
 def test_captions_of_an_image_id_with_two_files_are_failures(tmp_path: Path) -> None:
     rows, failures = coco(tmp_path, [*IMAGES, IMAGES[1], {"id": 7, "file_name": "other.jpg"}])
     assert captions(rows) == ["A cat."]
     assert [failure.message for failure in failures] == [
-        "two images have the id 7: dog.jpg and other.jpg"
+        "two images have the id 7: dog.jpg and other.jpg. Give each image one entry and an own id."
     ] * 2
 
 
@@ -225,11 +266,12 @@ def test_a_repeated_key_is_a_failure(tmp_path: Path) -> None:
 def test_splits_join_and_find_repeated_ids_like_one_split(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    many = [{"id": n % 60, "image_id": 7 + n % 3, "caption": f"The {n}th."} for n in range(80)]
+    many = [{"id": n % 40, "image_id": 7 + n % 3, "caption": f"The {n}th."} for n in range(80)]
+    many += many[:2]
     images = [*IMAGES, 3]
     rows, failures = coco(tmp_path, images, many)
-    assert len(rows) == 40
-    assert len(failures) == 41
+    assert len(rows) == 52
+    assert len(failures) == 31
     monkeypatch.setattr(json_object, "MIN_SPLIT_BYTES", 300)
     assert len(splits(CocoCaptions(name="own", path="a.json"), str(tmp_path))) > 10
     assert coco(tmp_path, images, many) == (rows, failures)
@@ -389,3 +431,24 @@ def test_splits_of_columns_have_the_same_rows(
 
 def test_zero_rows_are_zero_records(tmp_path: Path) -> None:
     assert sbu(tmp_path, image_urls=[], captions=[]) == ([], [])
+
+
+def test_images_of_karpathy_and_urls_of_sbu_are_counted(tmp_path: Path) -> None:
+    sentences = [{"raw": "A dog."}, {"raw": 3}, {"raw": "Runs."}]
+    images = [
+        {"filename": "dog.jpg", "split": "train", "sentences": sentences},
+        {"filename": "dog.jpg", "split": "train", "sentences": []},
+        {"filename": "dog.jpg", "split": "val", "sentences": sentences},
+        {"filename": "gone.jpg", "split": "train", "sentences": sentences},
+        7,
+    ]
+    karpathy = Karpathy(name="own", path="k.json", split="train")
+    _, failures = read(tmp_path, karpathy, {"images": images})
+    assert sum(failure.counts_as for failure in failures) == len(failures) == 5
+    left_aside = {"image without sentences": 1, "image of another split": 1}
+    assert counted(karpathy, tmp_path) == ([Count("elements", 5)], 3, left_aside)
+    sbu = SbuCaptions(name="own", path="s.json", media_root=".")
+    columns = {"image_urls": ["http://x/dog.jpg", 3], "captions": ["a", "b", "c"]}
+    _, failures = read(tmp_path, sbu, columns)
+    assert len(failures) == 2
+    assert counted(sbu, tmp_path) == ([Count("elements", 2)], 2, {})

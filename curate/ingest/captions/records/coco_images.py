@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from curate.ingest.formats.coco_ids import SplitIds
 from curate.ingest.formats.json_elements import ByteRange, elements
 from curate.ingest.formats.json_fields import as_object, id_field, text_field
 from curate.ingest.images import OpenedImage
@@ -18,7 +19,16 @@ class _Entry(NamedTuple):
     """An entry of the array `images`: its file name, and its other fields as JSON."""
 
     file_name: str
-    fields: orjson.Fragment
+    fields: bytes
+
+
+class Entries(NamedTuple):
+    """What was found in the array `images`: errors with their places, such as `images[3]`, the
+    number of entries that could be read, and how many of these have no annotation."""
+
+    faults: list[tuple[str, RowError]]
+    read: int
+    unused: int
 
 
 class CocoImage(NamedTuple):
@@ -38,28 +48,34 @@ class CocoImages:
         self._entries: dict[str, _Entry | RowError] = {}
         self._opened: dict[str, CocoImage] = {}
 
-    def read(self, place: str, array: ByteRange, ids: set[str]) -> list[tuple[str, RowError]]:
-        """Reads the entries with the given ids. Returns the errors found in the array, each with
-        its place, such as `images[3]`."""
+    def read(self, place: str, array: ByteRange, ids: SplitIds) -> Entries:
+        """Reads the entries of the split's images."""
+        read = unused = 0
         faults = []
         for element in elements(place, *array):
             try:
-                self._add(as_object(element), ids)
+                key = self._add(as_object(element), ids.images)
+                read, unused = read + 1, unused + (key not in ids.used)
             except RowError as error:
                 faults.append((f"images[{element.number}]", error))
-        return faults
+        return Entries(faults, read, unused)
 
-    def _add(self, image: dict[str, Any], ids: set[str]) -> None:
+    def _add(self, image: dict[str, Any], ids: set[str]) -> str:
+        """Adds an entry if its id is in `ids`. Returns its id."""
         key, file_name = id_field(image, "id"), text_field(image, "file_name")
         if key not in ids:
-            return
+            return key
         other = self._entries.get(key)
-        if isinstance(other, _Entry) and other.file_name != file_name:
+        fields = {k: v for k, v in image.items() if k not in ("id", "file_name")}
+        entry = _Entry(file_name, orjson.dumps(fields))
+        if isinstance(other, _Entry) and other != entry:
             fault = f"two images have the id {key}: {other.file_name} and {file_name}"
-            self._entries[key] = RowError(fault)
+            if other.file_name == file_name:
+                fault = f"two entries of the image {file_name} have the id {key}, and they differ"
+            self._entries[key] = RowError(fault, fix="Give each image one entry and an own id.")
         elif other is None:
-            fields = {k: v for k, v in image.items() if k not in ("id", "file_name")}
-            self._entries[key] = _Entry(file_name, orjson.Fragment(orjson.dumps(fields)))
+            self._entries[key] = entry
+        return key
 
     def image(self, key: str) -> CocoImage:
         """The image with the id `key`. Raises RowError if no entry has the id, or if two different
@@ -71,5 +87,5 @@ class CocoImages:
             if isinstance(entry, RowError):
                 raise entry
             opened = open_below(self._root, entry.file_name, self._media)
-            self._opened[key] = CocoImage(opened, entry.fields)
+            self._opened[key] = CocoImage(opened, orjson.Fragment(entry.fields))
         return self._opened[key]

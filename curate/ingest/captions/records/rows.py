@@ -97,10 +97,14 @@ def batch_of_rows(reader: Reader, file: File, rows: Sequence[CaptionRow]) -> Rea
 
 
 def batch_of_failures(
-    reader: Reader, file: File, errors: Sequence[tuple[int | str, RowError]]
+    reader: Reader, file: File, errors: Sequence[tuple[int | str, RowError]], units: int = 1
 ) -> ReadBatch:
-    """A batch without records that has one failure for each pair (place in the file, error)."""
-    return ReadBatch(record.SCHEMA.empty_table(), row_failures(reader, file, errors))
+    """A batch without records that has one failure for each pair (place in the file, error). Each
+    failure hides `units` units of the split: 0 for the fault of something that is not counted."""
+    failures = row_failures(reader, file, errors)
+    if units != 1:
+        failures = [failure._replace(units=units, rows=1) for failure in failures]
+    return ReadBatch(record.SCHEMA.empty_table(), failures)
 
 
 def add_caption(row: record.Row, text: str | None, images: Iterable[OpenedImage]) -> None:

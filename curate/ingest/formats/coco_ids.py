@@ -22,7 +22,7 @@ _ID, _IMAGE_ID = (
 class SplitIds(NamedTuple):
     """The ids of the annotations in a split.
 
-    `id_count` has the number of annotations in the whole file for each of them, and `pair_count` for
+    `id_count` has the number of annotations of the whole file with each of them, `pair_count` with
     each pair (id, id of the image). `images` are the images of the split's annotations; in the
     first split, `used` are the images of all annotations.
     """

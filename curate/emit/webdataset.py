@@ -2,7 +2,9 @@
 
 The key is the record's id. KEY.txt has all text of the record; there is no such file if the record
 has no text. KEY.json has the conversation, in which a literal `<image>` is distinct from an image,
-and the other columns of an Arrow shard. Videos are members like images.
+and the other columns of an Arrow shard. If the roles and losses of the record are not those of a
+conversation, `segments` has them, in the order of the parts of `messages`:
+`{"role": [null, null], "loss": [false, true]}`. Videos are members like images.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ import pyarrow.compute as pc
 from curate.emit import rows
 from curate.emit.names import Names
 from curate.emit.payload import read_blocks
-from curate.emit.segments import MEDIA_KINDS, shown_media
+from curate.emit.segments import MEDIA_KINDS, Segments, row_offsets, shown_media
 from curate.emit.shard import Job, ShardCommit, quarantined
 from curate.emit.tar_header import END, header, padding
 from manifests import storage
@@ -26,6 +28,7 @@ from manifests.errors import RowError
 from manifests.record import texts
 
 ENDING = ".tar"
+_TEXT_ROLES = ("system", "assistant")
 
 
 def write(job: Job) -> ShardCommit:
@@ -77,6 +80,7 @@ def members(
     """Yields the names and contents of a row's tar members. `media` are the names and bytes of its
     media."""
     key, text = row["id"], row.pop("text")
+    _state_segments(row)
     for number, (name, data) in enumerate(media):
         ending = name.rpartition(".")[2]
         yield f"{key}.{number}.{ending}" if len(media) > 1 else f"{key}.{ending}", data
@@ -85,13 +89,29 @@ def members(
     yield f"{key}.json", orjson.dumps(row | {"meta": _parsed(row["meta"])}, default=bytes.hex)
 
 
+def _state_segments(row: dict[str, Any]) -> None:
+    """Replaces the columns `role` and `loss` by `segments`, if they differ from those of a
+    conversation in which a user asks with images and an assistant answers with text."""
+    stated = {"role": row.pop("role"), "loss": row.pop("loss")}
+    parts = [(m["role"], item["type"]) for m in row["messages"] for item in m["content"]]
+    loss = [role == "assistant" and kind == "text" for role, kind in parts]
+    is_usual = all(role == "user" or (role in _TEXT_ROLES and k == "text") for role, k in parts)
+    if not is_usual or stated != {"role": [role for role, _ in parts], "loss": loss}:
+        row["segments"] = stated
+
+
 def _columns(job: Job) -> pa.RecordBatch:
-    """Returns the columns for KEY.json, and the column `text` for KEY.txt."""
+    """Returns the columns for KEY.json, with the role and loss of each segment, and the column
+    `text` for KEY.txt."""
     schema = rows.schema(job.table.schema, job.settings.columns)
     columns = rows.columns(job.table, schema)
     del columns["videos"]
     text = texts(job.table["content"])
     columns["text"] = pc.if_else(pc.equal(text, ""), None, text)
+    segments = Segments.from_table(job.table)
+    offsets = pa.array(row_offsets(segments.row, segments.records).astype(np.int32))
+    for name in ("role", "loss"):
+        columns[name] = pa.ListArray.from_arrays(offsets, segments.field(name))
     return pa.record_batch(columns)
 
 

@@ -61,6 +61,7 @@ def test_a_row_is_its_images_its_text_and_its_json(tmp_path: Path) -> None:
         "cameras": [],
         "language": None,
         "meta": {"uid": "x"},
+        "segments": {"role": [None, None], "loss": [False, True]},
         "words.count": 2,
         "hash.bits": "01",
     }
@@ -111,5 +112,5 @@ def test_our_own_reader_reads_back_images_texts_and_meta(tmp_path: Path) -> None
     for record, ref in zip(back.to_pylist(), refs, strict=True):
         caption = record["content"][1]["text"]
         images[caption] = media.read(ref)
-        assert json.loads(record["meta"])["source"] == "web"
+        assert json.loads(record["meta"])["curate.from"]["source"] == "web"
     assert images == {f"caption {n}": IMAGES[n % 3] for n in range(30)}

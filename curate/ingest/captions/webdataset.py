@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
+from curate.ingest.captions.records.chat_samples import chat_fields, chat_row
 from curate.ingest.captions.records.samples import Samples
 from curate.ingest.captions.records.sidecars import (
     CAPTION_NAMES,
@@ -25,7 +26,7 @@ from curate.ingest.reader import BATCH_ROWS, Context, Failure, Head, ReadBatch, 
 from manifests.errors import InputError, MediaError, RowError
 from manifests.media import Reference
 from manifests.media.header import FIRST_BYTES, Header, probe
-from manifests.storage import File
+from manifests.storage import File, base_name
 
 SPLIT_TAR_BYTES = 1 << 30
 """A tar larger than this is cut into splits (our choice: a shard of img2dataset, about 500 MB, is
@@ -43,7 +44,9 @@ class WebDataset(Reader):
     Neighbouring members form one sample if their paths are equal up to the first dot in the file
     name. Members with the suffix `jpg`, `png`, `webp`, `gif` and so on, or `0.jpg`, are its images,
     in the order of the archive. The setting `caption` names the suffix or the JSON field of the
-    caption, and the other fields of `KEY.json` go to `meta`. The tar is not unpacked: records refer
+    caption, and the other fields of `KEY.json` go to `meta`. If `KEY.json` has `messages` or
+    `conversations`, the sample becomes a chat with these images, as with the reader `llava`. A
+    sample of our own shards becomes the record that it was. The tar is not unpacked: records refer
     to its byte ranges. It may be local or remote, but not compressed. A record's key is the name of
     the tar and the name of the sample: `00017.tar#000042`.
 
@@ -55,12 +58,19 @@ class WebDataset(Reader):
     names are ignored, as in the webdataset library.
     """
 
+    version: ClassVar[int] = 2
     suffixes: ClassVar[tuple[str, ...]] = (".tar",)
 
     caption: Names = Field(
         CAPTION_NAMES,
         description="places of the caption, in order of preference: a suffix (`txt` for KEY.txt), "
         "or a field of KEY.json; the first text that is not blank is used",
+    )
+
+    chats: bool = Field(
+        True,
+        description="a sample whose JSON has `messages` or `conversations` becomes a chat; false: "
+        "a caption",
     )
 
     @classmethod
@@ -97,9 +107,19 @@ class WebDataset(Reader):
             key, origin = self.key(file, sample.key), self.origin(file, sample.key)
             try:
                 _check(sample, seen)
-                description = describe(_sidecars(source, sample, self.caption), self.caption)
-                images = _images(source, sample, file.uri, context)
-                batch.add(key, origin, description, images)
+                sidecars = _sidecars(source, sample, self.caption)
+                fields = chat_fields(sidecars) if self.chats else None
+                if fields is None:
+                    description = describe(sidecars, self.caption)
+                    images = _images(source, sample, file.uri, context)
+                    batch.add(key, origin, description, _required(images, sample))
+                else:
+                    images = _images(source, sample, file.uri, context)
+                    del sidecars["json"]
+                    text = describe(sidecars, self.caption).text
+                    names = [f"{base_name(sample.key)}.{suffix}" for suffix in sample.members]
+                    paths = [name for name in names if is_image_suffix(name.partition(".")[2])]
+                    batch.add_row(key, origin, chat_row(fields, text, images, paths))
             except RowError as error:
                 failures.append(Failure.of(key, origin, error))
             if batch.is_full or len(failures) >= BATCH_ROWS:
@@ -147,6 +167,10 @@ def _images(source: tar.Source, sample: Sample, uri: str, context: Context) -> l
             except MediaError as error:
                 raise with_suffix(suffix, error) from None
             images.append(OpenedImage(Reference(uri, offset, size), header))
+    return images
+
+
+def _required(images: list[OpenedImage], sample: Sample) -> list[OpenedImage]:
     if not images:
         fault = f"the sample has no image: its members are {', '.join(sample.members)}."
         raise RowError(fault, "", "Name images KEY.jpg, KEY.png, KEY.webp and the like.")

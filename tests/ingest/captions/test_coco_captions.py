@@ -117,7 +117,7 @@ def test_a_file_name_that_leaves_media_root_is_a_failure(tmp_path: Path, path: s
     assert (rows, kinds(failures)) == ([], [("a.json#101", "RowError")])
 
 
-def test_annotations_of_merged_files_are_told_apart_by_their_images(tmp_path: Path) -> None:
+def test_annotations_of_merged_files_have_keys_of_both_ids(tmp_path: Path) -> None:
     again = {"id": 101, "image_id": 8, "caption": "Again."}
     rows, failures = coco(tmp_path, annotations=[*ANNOTATIONS, again])
     assert captions(rows) == ["A dog.", "A cat.", "A dog runs.", "Again."]

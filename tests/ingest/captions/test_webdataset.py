@@ -234,3 +234,61 @@ def test_real_tars_give_one_record_for_each_image(real_data: Path) -> None:
     loose = base / "clip_retrieval_tests/test_images"
     for row in rows:
         assert row["bytes"] == [(loose / f"{row['origin'].partition('#')[2]}.jpg").read_bytes()]
+
+
+TURNS = [
+    {"from": "human", "value": "<image> and <image>?"},
+    {"from": "gpt", "value": "Two."},
+]
+
+
+def test_a_sample_with_a_conversation_is_a_chat_of_its_images(tmp_path: Path) -> None:
+    members = [("0.a.jpg", JPEG), ("0.b.png", PNG), ("0.json", b""), ("0.txt", b"Two images.")]
+    members[2] = ("0.json", json.dumps({"conversations": TURNS, "w": 1}).encode())
+    reader = shard(tmp_path, members)
+    [found] = read_all(reader, str(tmp_path))
+    assert found.failures == []
+    [row] = found.records.to_pylist()
+    assert row["modality"] == "chat"
+    assert [(s["role"], s["text"], s["media"], s["loss"]) for s in row["content"]] == [
+        ("user", None, 0, False),
+        ("user", "and", None, False),
+        ("user", None, 1, False),
+        ("user", "?", None, False),
+        ("assistant", "Two.", None, True),
+    ]
+    assert [medium["mime"] for medium in row["media"]] == ["image/jpeg", "image/png"]
+    assert json.loads(row["meta"]) == {"w": 1, "txt": "Two images."}
+    [row] = read_samples(reader.model_copy(update={"chats": False}), tmp_path)
+    assert (row["text"], row["meta"]) == ("Two images.", {"conversations": TURNS, "w": 1})
+
+
+def test_parts_name_members_and_a_wrong_conversation_is_a_failure(tmp_path: Path) -> None:
+    def sample(key: str, *parts: Any) -> list[tuple[str, bytes]]:
+        fields = {"messages": [{"role": "user", "content": list(parts)}]}
+        data = json.dumps(fields).encode()
+        return [(f"{key}.0.jpg", JPEG), (f"{key}.1.png", PNG), (f"{key}.json", data)]
+
+    first, second = ({"type": "image", "image": f"a.{name}"} for name in ("0.jpg", "1.png"))
+    reader = shard(
+        tmp_path,
+        [
+            *sample("d/a", second, first),
+            *sample("b", {"type": "image"}),
+            *sample("c", {"type": "image", "image": "gone.jpg"}),
+        ],
+    )
+    [found] = read_all(reader, str(tmp_path))
+    [row] = found.records.to_pylist()
+    assert [medium["mime"] for medium in row["media"]] == ["image/png", "image/jpeg"]
+    assert [failure.message.partition(",")[0] for failure in found.failures] == [
+        "the turns have 1 <image> tags",
+        "a part shows the image 'gone.jpg'",
+    ]
+
+
+def test_messages_that_are_no_conversation_stay_a_field(tmp_path: Path) -> None:
+    fields = {"messages": ["hello"], "conversations": 3}
+    reader = shard(tmp_path, [("0.jpg", JPEG), ("0.json", json.dumps(fields).encode())])
+    [row] = read_samples(reader, tmp_path)
+    assert row["meta"] == fields

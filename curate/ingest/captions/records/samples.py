@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pyarrow as pa
 
 from curate.ingest.captions.records.rows import add_caption
@@ -20,7 +22,14 @@ class Samples:
         self._origins: list[str] = []
         self._descriptions: list[Description] = []
         self._images: list[list[OpenedImage]] = []
+        self._chats: list[dict[str, Any]] = []
         self._characters = 0
+
+    def add_row(self, key: str, origin: str, columns: dict[str, Any]) -> None:
+        """Adds a sample whose record is not a caption, as the columns that `record.from_rows`
+        takes, and its modality."""
+        self._chats.append({"key": key, "origin": origin, **columns})
+        self._characters += sum(len(segment["text"] or "") for segment in columns["content"])
 
     def add(
         self, key: str, origin: str, description: Description, images: list[OpenedImage]
@@ -33,11 +42,21 @@ class Samples:
 
     @property
     def is_full(self) -> bool:
-        return len(self._keys) >= BATCH_ROWS or self._characters >= SPLIT_BYTES
+        rows = len(self._keys) + len(self._chats)
+        return rows >= BATCH_ROWS or self._characters >= SPLIT_BYTES
 
     def records(self) -> pa.Table:
-        """The records of the samples. They are made column by column, which is faster, if every
-        sample has exactly one image."""
+        """The records of the samples: first the captions, then all others. Captions are made column
+        by column, which is faster, if every sample has exactly one image."""
+        captions = self._captions()
+        return pa.concat_tables([captions, self._others()]) if self._chats else captions
+
+    def _others(self) -> pa.Table:
+        table = record.from_rows(self._chats, self._source, "chat")
+        modality = pa.array([row["modality"] for row in self._chats], pa.string())
+        return table.set_column(table.schema.names.index("modality"), "modality", modality)
+
+    def _captions(self) -> pa.Table:
         if all(len(images) == 1 for images in self._images):
             return self._from_columns()
         return self._from_rows()

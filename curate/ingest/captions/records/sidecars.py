@@ -59,7 +59,7 @@ def describe(sidecars: Mapping[str, bytes | memoryview], names: Sequence[str]) -
         {"json": b'{"caption": "A cat.", "w": 640}'}, ["txt", "caption"] ->
         Description("A cat.", '{"w":640}')
     """
-    fields = _json_fields(sidecars["json"]) if "json" in sidecars else {}
+    fields = json_fields(sidecars["json"]) if "json" in sidecars else {}
     text = None
     for name in names:
         text = _sidecar_text(name, sidecars[name]) if name in sidecars else _field(name, fields)
@@ -95,7 +95,8 @@ def _field(name: str, fields: dict[str, Any]) -> str | None:
     return value if has_text(value) else None
 
 
-def _json_fields(data: bytes | memoryview) -> dict[str, Any]:
+def json_fields(data: bytes | memoryview) -> dict[str, Any]:
+    """The fields of a JSON file beside an image. Raises RowError if it is not one object."""
     try:
         value = orjson.loads(data)
     except ValueError as error:

@@ -1,0 +1,138 @@
+"""Makes records of samples whose JSON has a conversation, such as those of our own tars."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from curate.ingest.captions.records.sidecars import json_fields
+from curate.ingest.conversations import chat_segments, check_placeholders, turns_of
+from curate.ingest.images import OpenedImage
+from curate.ingest.message_parts import ChatSegment
+from curate.ingest.meta import to_json
+from manifests.errors import RowError
+from manifests.record import MODALITIES, image_media
+
+TURNS = ("messages", "conversations")
+OWN = ("id", "modality", "source", "origin", "messages", "objects", "cameras", "language", "meta")
+"""The fields of every row of our own shards."""
+FROM = "curate.from"
+"""The field of `meta` that holds the id, source and origin which a row of our shards had."""
+
+
+def turns_field(fields: Mapping[str, Any]) -> str | None:
+    """The name of the field that has a conversation: a list of turns, or an object of lists."""
+    return next((name for name in TURNS if _holds_turns(fields.get(name))), None)
+
+
+def chat_fields(sidecars: Mapping[str, bytes | memoryview]) -> dict[str, Any] | None:
+    """The fields of a sample's JSON file if it has a conversation; otherwise None. Only JSON that
+    mentions one is parsed."""
+    data = bytes(sidecars.get("json", b""))
+    if not any(f'"{name}"'.encode() in data for name in TURNS):
+        return None
+    fields = json_fields(data)
+    return fields if turns_field(fields) else None
+
+
+def chat_row(
+    fields: Mapping[str, Any], text: str | None, images: Sequence[OpenedImage], paths: Sequence[str]
+) -> dict[str, Any]:
+    """The columns of the record of a sample with a conversation, for `record.from_rows`.
+
+    `fields` is the sample's JSON, `text` its caption, and `paths` has the names of its images. All
+    other fields go to `meta`; a caption that is not the text of the conversation goes there as
+    `txt`. A row of our own shards becomes the record that it was: modality, roles, loss, objects
+    and language. Raises RowError for a malformed conversation.
+    """
+    name = turns_field(fields)
+    assert name is not None, "the caller asks turns_field first"
+    is_own = set(OWN) <= fields.keys()
+    stated, turns = fields.get("segments") if is_own else None, fields[name]
+    if stated is not None:  # the roles of the turns are not those of the record
+        turns = [{**turn, "role": "user"} for turn in turns]
+    segments = chat_segments(turns, len(images), list(paths))
+    if not is_own:
+        check_placeholders(segments)
+    content = _content(segments, stated)
+    others = {key: value for key, value in fields.items() if key != name}
+    if text and text.strip() != "\n".join(one["text"] for one in content if one["text"]).strip():
+        others["txt"] = text
+    columns: dict[str, Any] = {"modality": "chat", "content": content}
+    if is_own:
+        columns |= _own_columns(others)
+        others = _own_meta(others)
+    cameras = columns.pop("cameras", None) or [None] * len(images)
+    columns["media"] = [
+        image_media(*images[number], camera=camera)
+        for number, camera in zip(_shown(segments), cameras, strict=True)
+    ]
+    return columns | {"meta": to_json(others) if others else None}
+
+
+def _holds_turns(value: Any) -> bool:
+    """Whether a value looks like a conversation. A field of the same name with anything else is
+    not one."""
+    try:
+        turns = turns_of(value)
+    except RowError:
+        return False
+    first = turns[0] if turns else None
+    return isinstance(first, Mapping) and not {"role", "from"}.isdisjoint(first)
+
+
+def _shown(segments: list[ChatSegment]) -> list[int]:
+    """The index of the image of each segment that shows one."""
+    shown = [segment.image for segment in segments if segment.text is None]
+    if not all(isinstance(image, int) for image in shown):
+        fault = "the conversation shows an image that is not a member of the sample."
+        raise RowError(fault, fix="Put the image beside the text, with the same key.")
+    return [image for image in shown if isinstance(image, int)]
+
+
+def _content(segments: list[ChatSegment], stated: Any) -> list[dict[str, Any]]:
+    """The segments of a record. `stated` has the role and the loss of each, if they are not those
+    of the turns: `{"role": [null, null], "loss": [false, true]}`."""
+    loss = [
+        s.role == "assistant" and s.text is not None if s.loss is None else s.loss for s in segments
+    ]
+    roles: list[str | None] = [segment.role for segment in segments]
+    if stated is not None:
+        roles, loss = (_list_of(stated, one) for one in ("role", "loss"))
+        if not len(roles) == len(loss) == len(segments):
+            fault = f"segments has {len(roles)} roles, but messages has {len(segments)} parts."
+            raise RowError(fault, fix="Write the shard again.")
+    media = iter(range(len(segments)))
+    return [
+        {
+            "kind": segment.kind,
+            "text": segment.text,
+            "media": next(media) if segment.text is None else None,
+            "role": role,
+            "loss": learned,
+        }
+        for segment, role, learned in zip(segments, roles, loss, strict=True)
+    ]
+
+
+def _list_of(stated: Any, name: str) -> list[Any]:
+    value = stated.get(name) if isinstance(stated, dict) else None
+    if not isinstance(value, list):
+        raise RowError(f"segments has {value!r:.80} as {name}.", fix="Write the shard again.")
+    return value
+
+
+def _own_columns(fields: dict[str, Any]) -> dict[str, Any]:
+    modality = fields["modality"]
+    if modality not in MODALITIES:
+        raise RowError(f"the modality is {modality!r:.80}, which no record has.")
+    names = ("modality", "objects", "language", "cameras")
+    return {name: fields[name] for name in names}
+
+
+def _own_meta(fields: dict[str, Any]) -> dict[str, Any]:
+    """The `meta` of a row of our shards, with the columns of measures, and where it came from."""
+    before = fields["meta"]
+    meta = before if isinstance(before, dict) else {} if before is None else {"meta": before}
+    rest = {key: value for key, value in fields.items() if key not in (*OWN, "segments")}
+    return {**meta, **rest, FROM: {key: fields[key] for key in ("id", "source", "origin")}}

@@ -19,6 +19,7 @@ from typing import ClassVar, NamedTuple
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
+from curate.ingest.formats.saved_datasets import data_files
 from manifests import storage
 from manifests.errors import CurateError, InputError, RowError
 from manifests.media import Limits, Media
@@ -160,6 +161,7 @@ class Reader(BaseModel):
         wanted = tuple(self.suffixes)
         listed = storage.list_files(where)
         files = [f for f in listed if not wanted or f.name.lower().endswith(wanted)]
+        files = data_files(files)
         if files:
             return [f._replace(uri=recipe_uri(self.path, where, f.uri)) for f in files]
         if listed:

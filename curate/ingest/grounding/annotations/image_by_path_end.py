@@ -18,7 +18,7 @@ def image_by_path_end(root: str, path: str, media: Media) -> OpenedImage | RowEr
     `patch8/a.jpg` and `a.jpg`.
     """
     try:
-        names = path_below(path).split("/")
+        names = path_below(path, media.resolve(root)).split("/")
     except RowError as error:
         return error
     for start in range(len(names)):

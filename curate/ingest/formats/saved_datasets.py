@@ -1,0 +1,81 @@
+"""Finds the data files in folders that Hugging Face's `datasets` wrote, among the caches beside
+them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+import orjson
+
+from manifests import storage
+from manifests.errors import InputError
+from manifests.storage import File
+
+STATE = "state.json"
+_CACHE = "cache-"
+_INDICES = ("_indices_files", "_indices_data_files")
+
+
+def data_files(files: list[File]) -> list[File]:
+    """The files without the Arrow files that are no data of their folder, in the same order.
+
+    In a folder of `save_to_disk`, `state.json` lists the data files. In any other folder, a file
+    `cache-*.arrow` beside other Arrow files is a copy that `datasets` keeps of a step's result.
+    Without this rule, the rows of a cache would be records once more.
+
+    Raises InputError if `state.json` lists a file that does not exist, or says that the rows are in
+    another order or number (indices).
+    """
+    arrow: dict[str, list[File]] = defaultdict(list)
+    for file in files:
+        if file.uri.lower().endswith(".arrow"):
+            arrow[_folder(file.uri)].append(file)
+    if not arrow:
+        return files
+    dropped = {one.uri for folder, some in arrow.items() for one in _no_data(folder, some)}
+    return [file for file in files if file.uri not in dropped]
+
+
+def _no_data(folder: str, files: list[File]) -> list[File]:
+    named = _data_names(storage.join(folder, STATE))
+    if named is not None:
+        return [file for file in files if storage.base_name(file.uri) not in named]
+    caches = [file for file in files if storage.base_name(file.uri).startswith(_CACHE)]
+    return caches if len(caches) < len(files) else []
+
+
+def _data_names(place: str) -> set[str] | None:
+    """The names of the data files that a `state.json` lists; None if there is none."""
+    if not storage.exists(place):
+        return None
+    state = _state(storage.read_bytes(place))
+    if state is None:
+        return None
+    if any(state.get(name) for name in _INDICES):
+        raise InputError(
+            "the rows of this data set are selected by indices, which are not read.",
+            place,
+            "Save it again: dataset.flatten_indices().save_to_disk(...).",
+        )
+    names = [one["filename"] for one in state["_data_files"]]
+    for name in names:
+        if not storage.exists(storage.join(_folder(place), name)):
+            fix = "Copy it there, or take it out of `_data_files`."
+            raise InputError(f"the data file {name} does not exist.", place, fix)
+    return set(names)
+
+
+def _state(data: bytes) -> dict[str, Any] | None:
+    """The parsed file; None if it is a `state.json` of another program."""
+    try:
+        state: Any = orjson.loads(data)
+        names = [one["filename"] for one in state["_data_files"]]
+    except (orjson.JSONDecodeError, LookupError, TypeError):
+        return None
+    return state if all(isinstance(name, str) for name in names) else None
+
+
+def _folder(uri: str) -> str:
+    path, mark, query = uri.partition("?") if storage.is_remote(uri) else (uri, "", "")
+    return path.rpartition("/")[0] + mark + query

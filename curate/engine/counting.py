@@ -106,4 +106,4 @@ def _count(reader: Reader, split: Split, context: Context) -> Count | None:
 
 
 def _lost(error: FileError) -> str:
-    return f"{error.fault} What follows in the file is lost. {error.fix}".strip()
+    return f"{error.fault} What could not be read is lost. {error.fix}".strip()

@@ -107,7 +107,7 @@ def test_a_broken_parquet_is_quarantined_and_the_others_are_read(base: Path) -> 
     assert lost[:3] == ("data/1.parquet", "read urls", "FileError")
     assert lost.message == (
         "the parquet file is broken: Parquet magic bytes not found in footer. Either the file is "
-        "corrupted or this is not a parquet file. What follows in the file is lost. Download or "
+        "corrupted or this is not a parquet file. What could not be read is lost. Download or "
         "write it again, or leave it out of the source's path."
     )
     assert made.captions == {f"data/{n}.parquet#0": f"Caption {n}." for n in (0, 2)}
@@ -119,7 +119,7 @@ def test_a_file_of_another_format_among_good_ones_is_quarantined(base: Path) -> 
     write_lines(base, make_image(), name="image.jsonl")
     made = run_recipe(base, LINES)
     assert made.accounts["read lines"] == (5, 3, {}, {"FileError": 2})
-    rest = "What follows in the file is lost."
+    rest = "What could not be read is lost."
     assert [lost[0::3] for lost in made.quarantine] == [
         ("data/array.jsonl", f"the file is a JSON array, not JSON lines. {rest} `curate "
          "readers` lists readers of JSON arrays."),

@@ -14,6 +14,7 @@ from curate.ingest.formats.arrow_messages import (
     first_message,
     messages,
 )
+from curate.ingest.formats.lost_rows import LostRows
 from curate.ingest.reader import SPLIT_BYTES, Context, Count, Head, Split
 from manifests import storage
 from manifests.errors import FileError
@@ -67,21 +68,51 @@ def batch_splits(file: File, context: Context) -> Iterator[Split]:
         yield Split((file,))
 
 
-def record_batches(split: Split, context: Context) -> Iterator[pa.RecordBatch]:
-    """Yields the record batches of a split. Raises FileError where the file is broken."""
+def record_batches(split: Split, context: Context) -> Iterator[tuple[int, pa.RecordBatch]]:
+    """Yields the record batches of a split, each with the number of its first row in the file.
+
+    If a record batch cannot be read, all others are. Then FileError is raised, with the rows that
+    are lost. A file that is cut off is read up to there.
+    """
+    read = _from_start if split.stop < 0 else _in_range
+    yield from read(split, context)
+
+
+def _from_start(split: Split, context: Context) -> Iterator[tuple[int, pa.RecordBatch]]:
+    at = split.first
     with _open(split.files[0], context.base) as source:
-        if split.stop >= 0:
-            schema = _schema(source)
-            source.seek(split.start)
-            while source.tell() < split.stop:
-                message = pa.ipc.read_message(source)
-                if message.type == "record batch":
-                    yield pa.ipc.read_record_batch(message, schema)
-        else:
-            source.seek(first_message(source))
-            yield from pa.ipc.open_stream(source)
-            for _ in messages(source):  # a file that was cut between two messages has no end mark
-                pass
+        source.seek(first_message(source))
+        for batch in pa.ipc.open_stream(source):
+            yield at, batch
+            at += batch.num_rows
+        for _ in messages(source):  # raises the error of a file that ends inside a message
+            pass
+
+
+def _in_range(split: Split, context: Context) -> Iterator[tuple[int, pa.RecordBatch]]:
+    at, lost = split.first, LostRows()
+    with _open(split.files[0], context.base) as source:
+        schema = _schema(source)
+        for message in messages(source, split.start):
+            if message.start >= split.stop:
+                break
+            if message.kind == "rows":
+                try:
+                    batch = _batch(source, message, schema, split.files[0])
+                except FileError as error:
+                    lost.add(at, at + message.rows, error)
+                else:
+                    yield at, batch
+                at += message.rows
+    lost.check()
+
+
+def _batch(
+    source: pa.NativeFile, message: Message, schema: pa.Schema, file: File
+) -> pa.RecordBatch:
+    source.seek(message.start)
+    with _arrow_errors(file):
+        return pa.ipc.read_record_batch(pa.ipc.read_message(source), schema)
 
 
 def count_rows(split: Split, context: Context) -> Count:
@@ -105,13 +136,18 @@ def _schema(source: pa.NativeFile) -> pa.Schema:
 def _open(file: File, base: str) -> Iterator[pa.NativeFile]:
     """Opens an Arrow file for a `with` block. Arrow's errors in the block are raised as
     FileError."""
-    with storage.open_input(storage.resolve(base, file.uri)) as source:
-        try:
-            yield source
-        except FileError as error:
-            raise FileError(error.fault, file.uri, error.fix) from None
-        except (pa.ArrowException, OSError, EOFError) as error:
-            if isinstance(error, OSError) and error.errno is not None:
-                raise  # an error of the disk or network, not of the data
-            fault = " ".join(str(error).split()).rstrip(".")
-            raise FileError(f"the Arrow file is broken: {fault:.300}.", file.uri, _FIX) from error
+    with storage.open_input(storage.resolve(base, file.uri)) as source, _arrow_errors(file):
+        yield source
+
+
+@contextlib.contextmanager
+def _arrow_errors(file: File) -> Iterator[None]:
+    try:
+        yield
+    except FileError as error:
+        raise FileError(error.fault, file.uri, error.fix) from None
+    except (pa.ArrowException, OSError, EOFError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # an error of the disk or network, not of the data
+        fault = " ".join(str(error).split()).rstrip(".")
+        raise FileError(f"the Arrow file is broken: {fault:.300}.", file.uri, _FIX) from error

@@ -33,14 +33,14 @@ class Message(NamedTuple):
     rows: int
 
 
-def messages(source: pa.NativeFile) -> Iterator[Message]:
-    """Yields the messages of an Arrow stream or Arrow file, in order.
+def messages(source: pa.NativeFile, start: int = 0) -> Iterator[Message]:
+    """Yields the messages of an Arrow stream or Arrow file, in order, from byte `start` on.
 
     Raises FileError where the file ends inside a message, or is not made of messages. Rows of a
     record batch whose values are cut off are still counted: its message is yielded before the
     error.
     """
-    size, at = source.size(), first_message(source)
+    size, at = source.size(), start or first_message(source)
     while at + 8 <= size:
         source.seek(at)
         mark, length = struct.unpack("<4si", source.read(8))

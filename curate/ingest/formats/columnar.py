@@ -68,9 +68,9 @@ def batches(split: Split, context: Context, texts: Collection[str] = ()) -> Iter
     `texts` has the names, in upper or lower case, of the text columns. They are read as text even
     if their type is binary. A row with a text that is not valid UTF-8 is a broken row.
     """
-    first, names = split.first, {name.lower() for name in texts}
+    names = {name.lower() for name in texts}
     read = arrow_ipc.record_batches if _is_arrow(split.files[0]) else parquet.record_batches
-    for found in read(split, context):
+    for first, found in read(split, context):
         for piece in pieces(found, BATCH_ROWS, PIECE_BYTES):
             yield _checked(first, _as_text(plain_batch(piece), names))
             first += piece.num_rows

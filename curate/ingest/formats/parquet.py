@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from curate.ingest.formats.lost_rows import LostRows
 from curate.ingest.reader import BATCH_ROWS, SPLIT_BYTES, Context, Count, Head, Split
 from manifests import storage
 from manifests.errors import FileError
@@ -24,6 +25,7 @@ BATCH_BYTES = 32 << 20
 """Size of one batch in bytes (our choice): rows may have images, and a nested Arrow array can be at
 most 2 GiB."""
 _BUFFER_BYTES = 1 << 20
+_FIX = "Download or write it again, or leave it out of the source's path."
 
 
 @contextlib.contextmanager
@@ -46,7 +48,7 @@ def open_parquet(file: File, base: str) -> Iterator[pq.ParquetFile]:
             raise FileError(
                 f"the parquet file is broken: {fault:.300}.",
                 file.uri,
-                "Download or write it again, or leave it out of the source's path.",
+                _FIX,
             ) from error
 
 
@@ -80,9 +82,67 @@ def row_group_splits(file: File, context: Context) -> Iterator[Split]:
             yield Split((file,), start, len(groups), first)
 
 
-def record_batches(split: Split, context: Context) -> Iterator[pa.RecordBatch]:
-    """Yields the row groups of a split in batches of at most BATCH_ROWS rows and about
-    BATCH_BYTES."""
+def record_batches(split: Split, context: Context) -> Iterator[tuple[int, pa.RecordBatch]]:
+    """Yields the row groups of a split in batches of at most BATCH_ROWS rows and about BATCH_BYTES,
+    each with the number of its first row in the file.
+
+    If a row group cannot be read, all others are. Then FileError is raised, with the rows that are
+    lost.
+    """
+    at = split.first
+    try:
+        for batch in _read(split, context):
+            yield at, batch
+            at += batch.num_rows
+    except FileError:
+        yield from _group_by_group(split, context, at)
+
+
+def _group_by_group(
+    split: Split, context: Context, begin: int
+) -> Iterator[tuple[int, pa.RecordBatch]]:
+    """Yields the rows from number `begin` on, as `record_batches`, each row group by itself.
+
+    A group is read once before it is yielded: if its columns have different numbers of rows, this
+    is known only at its end, and values of its rows may not belong together.
+    """
+    lost = LostRows()
+    at = split.first
+    for number, rows in _group_rows(split, context):
+        group = Split(split.files, number, number + 1)
+        if begin >= at + rows:
+            at += rows
+            continue
+        try:
+            _check_group(group, rows, context)
+        except FileError as error:
+            lost.add(max(at, begin), at + rows, error)
+            at += rows
+            continue
+        for batch in _read(group, context):
+            if at + batch.num_rows > begin:
+                yield max(at, begin), batch.slice(max(0, begin - at))
+            at += batch.num_rows
+    lost.check()
+
+
+def _check_group(group: Split, rows: int, context: Context) -> None:
+    """Raises FileError if a row group cannot be read, or has not as many rows as the metadata
+    states."""
+    found = sum(batch.num_rows for batch in _read(group, context))
+    if found != rows:
+        fault = f"the row group has {found} rows, but the metadata has {rows}."
+        raise FileError(fault, group.files[0].uri, _FIX)
+
+
+def _group_rows(split: Split, context: Context) -> list[tuple[int, int]]:
+    """The number of each row group of a split, and its number of rows."""
+    with open_parquet(split.files[0], context.base) as opened:
+        stop = opened.num_row_groups if split.stop < 0 else split.stop
+        return [(n, opened.metadata.row_group(n).num_rows) for n in range(split.start, stop)]
+
+
+def _read(split: Split, context: Context) -> Iterator[pa.RecordBatch]:
     with open_parquet(split.files[0], context.base) as opened:
         stop = opened.num_row_groups if split.stop < 0 else split.stop
         groups = range(split.start, stop)
@@ -92,10 +152,7 @@ def record_batches(split: Split, context: Context) -> Iterator[pa.RecordBatch]:
 
 def count_rows(split: Split, context: Context) -> Count:
     """The number of rows in the row groups of a split, by the metadata of the file."""
-    with open_parquet(split.files[0], context.base) as opened:
-        stop = opened.num_row_groups if split.stop < 0 else split.stop
-        groups = range(split.start, stop)
-        return Count("rows", sum(opened.metadata.row_group(n).num_rows for n in groups))
+    return Count("rows", sum(rows for _, rows in _group_rows(split, context)))
 
 
 def _batch_rows(metadata: pq.FileMetaData, groups: range) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from curate.ingest.formats import arrow_ipc
+from curate.ingest.formats.arrow_messages import messages
 from curate.ingest.formats.arrow_types import pieces, plain_array, plain_type
 from curate.ingest.formats.columnar import batches, count_rows, sniffed_schema, splits
 from curate.ingest.reader import Context, Count, Head
@@ -171,3 +173,43 @@ def test_the_schema_of_an_arrow_file_is_detected_from_its_content(tmp_path: Path
         [("n", pa.int64()), ("words", pa.list_(pa.string())), ("kind", pa.string())]
     )
     assert sniffed_schema(Head(file, b"{}")) is None
+
+
+def broken_rows(context: Context, name: str) -> tuple[list[int], str]:
+    """The numbers of the rows that are read of a file, and the error at the end."""
+    size = (Path(context.base) / name).stat().st_size
+    [split] = splits(File(name, name, size, 0), context)
+    found, numbers = batches(split, context), list[int]()
+    try:
+        for batch in found:
+            assert batch.numbers.tolist() == batch.rows["n"].to_pylist()
+            numbers += batch.numbers.tolist()
+    except FileError as error:
+        return numbers, error.fault
+    return numbers, ""
+
+
+def test_row_groups_and_record_batches_around_a_broken_one_are_read(tmp_path: Path) -> None:
+    table = pa.table({"n": range(40), "t": [f"word {n}" for n in range(40)]})
+    pq.write_table(
+        table, tmp_path / "a.parquet", row_group_size=10, compression=None, use_dictionary=False
+    )
+    path = tmp_path / "a.parquet"
+    data = bytearray(path.read_bytes())
+    page = pq.ParquetFile(path).metadata.row_group(1).column(1).data_page_offset
+    data[page + 40 : page + 90] = b"\xff" * 50
+    path.write_bytes(data)
+    numbers, fault = broken_rows(context_at(tmp_path), "a.parquet")
+    assert numbers == [*range(10), *range(20, 40)]
+    assert fault.startswith("rows 10 to 19 cannot be read: the parquet file is broken: ")
+
+    write_arrow(tmp_path / "a.arrow", table, as_file=False, rows=10)
+    context, path = context_at(tmp_path), tmp_path / "a.arrow"
+    data = bytearray(path.read_bytes())
+    at = [message for message in messages(pa.memory_map(str(path))) if message.kind == "rows"][2]
+    length = struct.pack("<qq", 10, 0)  # of a column in the description of the batch
+    data[:] = data[: at.start] + data[at.start :].replace(length, struct.pack("<qq", 1 << 40, 0), 1)
+    path.write_bytes(data)
+    numbers, fault = broken_rows(context, "a.arrow")
+    assert numbers == [*range(20), *range(30, 40)]
+    assert fault.startswith("rows 20 to 29 cannot be read: the Arrow file is broken: ")

@@ -1,0 +1,29 @@
+"""Collects the ranges of rows of a file that cannot be read, while the others are."""
+
+from __future__ import annotations
+
+from manifests.errors import FileError
+
+_SHOWN = 5
+
+
+class LostRows:
+    """Ranges of rows that are lost, with the first error."""
+
+    def __init__(self) -> None:
+        self._ranges: list[str] = []
+        self._error: FileError | None = None
+
+    def add(self, start: int, stop: int, error: FileError) -> None:
+        """Adds the rows from `start` to `stop` (exclusive)."""
+        self._ranges.append(f"{start} to {stop - 1}")
+        self._error = self._error or error
+
+    def check(self) -> None:
+        """Raises FileError if there are lost rows."""
+        if self._error is None:
+            return
+        more = len(self._ranges) - _SHOWN
+        shown = ", ".join(self._ranges[:_SHOWN]) + (f" and {more} more ranges" if more > 0 else "")
+        fault = f"rows {shown} cannot be read: {self._error.fault}"
+        raise FileError(fault, self._error.place, self._error.fix)

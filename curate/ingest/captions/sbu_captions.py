@@ -61,6 +61,10 @@ class SbuCaptions(Reader):
         file, place = split.files[0], context.media.resolve(split.files[0].uri)
         folder = MediaFolder(self.media_root, context.base)
         ranges, faults = find_arrays(place, ("image_urls", "captions"))
+        if not {"image_urls", "captions"} <= ranges.keys():
+            hidden = self.count(split, context).units
+            yield batch_of_failures(self, file, faults[:1], units=hidden)
+            faults = faults[1:]
         if faults and split.first == 0:
             yield batch_of_failures(self, file, faults, units=0)
         if not {"image_urls", "captions"} <= ranges.keys():

@@ -452,3 +452,6 @@ def test_images_of_karpathy_and_urls_of_sbu_are_counted(tmp_path: Path) -> None:
     _, failures = read(tmp_path, sbu, columns)
     assert len(failures) == 2
     assert counted(sbu, tmp_path) == ([Count("elements", 2)], 2, {})
+    _, [failure] = read(tmp_path, sbu, {"image_urls": ["http://x/dog.jpg", "b", "c"]})
+    assert (failure.units, failure.counts_as) == (3, 3)
+    assert counted(sbu, tmp_path) == ([Count("elements", 3)], 3, {})

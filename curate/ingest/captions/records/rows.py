@@ -103,7 +103,8 @@ def batch_of_failures(
     failure hides `units` units of the split: 0 for the fault of something that is not counted."""
     failures = row_failures(reader, file, errors)
     if units != 1:
-        failures = [failure._replace(units=units, rows=1) for failure in failures]
+        rows = max(1, units)
+        failures = [failure._replace(units=units, rows=rows) for failure in failures]
     return ReadBatch(record.SCHEMA.empty_table(), failures)
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from curate.ingest.formats.chunks import read_chunks
 from curate.ingest.formats.json_elements import ByteRange, elements
 from curate.ingest.formats.json_fields import as_object, id_field
 from curate.ingest.formats.json_pieces import Element
@@ -44,7 +45,11 @@ def read_ids(place: str, array: ByteRange, split: Split) -> SplitIds:
     keys, images = {key for key, _ in own}, {image for _, image in own}
     if (split.start, split.stop) == array:
         return SplitIds(Counter(key for key, _ in own), Counter(own), images, images)
-    ids = SplitIds(Counter(), Counter(), images, set())
+    ids = SplitIds(Counter(keys), Counter(own), images, set())
+    if split.first and _are_unique(keys, len(own), read_chunks(place, *array)):
+        return ids
+    ids.id_count.clear()
+    ids.pair_count.clear()
     for key, image in _pairs(elements(place, *array)):
         if key in keys:
             ids.id_count[key] += 1
@@ -52,6 +57,52 @@ def read_ids(place: str, array: ByteRange, split: Split) -> SplitIds:
         if split.first == 0:
             ids.used.add(image)
     return ids
+
+
+def _are_unique(keys: set[str], count: int, chunks: Iterable[bytes]) -> bool:
+    """Whether `keys`, the ids of `count` annotations, surely occur once in a file.
+
+    No element is parsed: every `"id": value` in the bytes is taken for an id, also one in a nested
+    object. So a repeated id is always found, and an id that is not repeated may be taken for one.
+    """
+    if len(keys) < count:
+        return False
+    found = 0
+    for tokens in _raw_ids(chunks):
+        if None in tokens:
+            return False
+        found += sum(token in keys for token in tokens)
+    return found <= count
+
+
+def _raw_ids(chunks: Iterable[bytes]) -> Iterator[list[str | None]]:
+    """Yields the values of all keys `id` in the bytes, as `id_field` returns them. None stands for
+    bytes in which an id may be written in another way: with escapes, or as a number like -0."""
+    rest = b""
+    for chunk in chunks:
+        text = rest + chunk
+        cut = text.rfind(b'"id"')
+        if cut < 0 or len(text) - cut > _MAX_ID_BYTES:  # the last id is complete
+            cut = len(text) - len('"id')
+        yield _tokens(text[:cut])
+        rest = text[max(cut, 0) :]
+    yield _tokens(rest)
+
+
+_RAW_ID = re.compile(rb'"id"\s*:\s*("[^"]*"|[^\s,}\]"]*)')
+_PLAIN = re.compile(rb"0|-?[1-9]\d*|\"[^\\]*\"")
+_ESCAPED_KEY = re.compile(rb'"(?:i|\\u0069)(?:d|\\u0064)"', re.IGNORECASE)
+_MAX_ID_BYTES = 1 << 20
+
+
+def _tokens(data: bytes) -> list[str | None]:
+    found: list[str | None] = [
+        value.strip(b'"').decode(errors="replace") if _PLAIN.fullmatch(value) else None
+        for value in _RAW_ID.findall(data)
+        if value not in (b"null", b"true", b"false")
+    ]
+    has_escapes = b"\\u006" in data and any(b"\\" in key for key in _ESCAPED_KEY.findall(data))
+    return [*found, None] if has_escapes else found
 
 
 def _pairs(found: Iterator[Element]) -> Iterator[tuple[str, str]]:

@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from curate.ingest.captions.coco_captions import CocoCaptions
 from curate.ingest.captions.karpathy import Karpathy
 from curate.ingest.captions.sbu_captions import SbuCaptions
 from curate.ingest.formats import json_object
+from curate.ingest.formats.coco_ids import _raw_ids
 from curate.ingest.reader import Context, Count, Failure, Reader
 from manifests.errors import InputError
 from manifests.media import Media
@@ -455,3 +458,33 @@ def test_images_of_karpathy_and_urls_of_sbu_are_counted(tmp_path: Path) -> None:
     _, [failure] = read(tmp_path, sbu, {"image_urls": ["http://x/dog.jpg", "b", "c"]})
     assert (failure.units, failure.counts_as) == (3, 3)
     assert counted(sbu, tmp_path) == ([Count("elements", 3)], 3, {})
+
+
+ODD = ['"id": "7"', '"i\\u0064": 7', '"id" :\n7', '"id": 7, "user": {"id": 3}', '"id":"\\u0037"']
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_a_repeated_id_is_found_however_it_is_written(
+    tmp_path: Path, odd: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = [f'{{"id": {n}, "image_id": 7, "caption": "The {n}th, \\"id\\": 7."}}' for n in range(30)]
+    own.insert(2, f'{{{odd}, "image_id": 7, "caption": "odd"}}')
+    data = f'{{"images": {json.dumps(IMAGES)}, "annotations": [{", ".join(own)}]}}'.encode()
+    reader = CocoCaptions(name="own", path="a.json")
+    whole = read(tmp_path, reader, data)
+    assert len(whole[0]) == 29
+    assert [failure.key for failure in whole[1]] == [
+        "a.json#annotations[2]",
+        "a.json#annotations[8]",
+    ]
+    monkeypatch.setattr(json_object, "MIN_SPLIT_BYTES", 100)
+    assert len(splits(reader, str(tmp_path))) > 10
+    assert read(tmp_path, reader, data) == whole
+
+
+@given(st.lists(st.integers(0, 40), max_size=60), st.integers(1, 50))
+def test_the_quick_search_for_repeated_ids_finds_each(ids: list[int], size: int) -> None:
+    data = b", ".join(b'{"id": %d, "caption": "a"}' % one for one in ids)
+    chunks = [data[start : start + size] for start in range(0, len(data), size)]
+    tokens = [token for some in _raw_ids(chunks) for token in some]
+    assert tokens == [str(one) for one in ids]

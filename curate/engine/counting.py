@@ -34,7 +34,8 @@ class CountedRead:
                 yield batch
         except FileError as raised:
             error = raised
-        self.count = _count(self._reader, self._split, self._context)
+        if self.count is None:
+            self.count = _count(self._reader, self._split, self._context)
         self.left_aside.update(self.count.left_aside if self.count else {})
         if failure := self._failure(error):
             found = ReadBatch(record.SCHEMA.empty_table(), [failure])
@@ -53,7 +54,7 @@ class CountedRead:
             records=self.records,
             failed=self.failed,
             left_aside=dict(sorted(self.left_aside.items())),
-            uncounted=int(self.count is None),
+            uncounted=int(self.count is None or not self.count.is_whole),
         )
 
     def _add(self, batch: ReadBatch) -> None:
@@ -62,6 +63,7 @@ class CountedRead:
         self.used += rows if batch.units is None else batch.units
         self.failed += sum(failure.units for failure in batch.failures)
         self.left_aside.update(batch.left_aside)
+        self.count = batch.found or self.count
 
     def _failure(self, error: FileError | None) -> Failure | None:
         """The failure for the units that the reader did not account for, or for the error that

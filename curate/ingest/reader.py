@@ -85,29 +85,34 @@ class Failure(NamedTuple):
 _NONE: Mapping[str, int] = MappingProxyType({})
 
 
+class Count(NamedTuple):
+    """The units of a split as they are on disk: `Count("lines", 100, {"blank": 2})`.
+
+    `left_aside` has the units, among all `units`, in which the format itself has no content.
+    `is_whole` is false if a fault hides the rest of the split, so that more may follow.
+    """
+
+    unit: str
+    units: int
+    left_aside: Mapping[str, int] = _NONE
+    is_whole: bool = True
+
+
 class ReadBatch(NamedTuple):
     """Records of a split, in the record schema, and failures for the inputs that became no record.
 
     `left_aside` has the number of units that became neither, by kind: `{"header": 1}`. `units` is
     the number of units that the records use; None: one each. A reader whose records share a unit,
-    or have several, states it: two samples of three members have 6.
+    or have several, states it: two samples of three members have 6. `found` has the units that are
+    on disk, from a reader that has to count them while it reads; one batch of the split states it,
+    and `Reader.count` is not called for this split.
     """
 
     records: pa.Table
     failures: list[Failure]
     left_aside: Mapping[str, int] = _NONE
     units: int | None = None
-
-
-class Count(NamedTuple):
-    """The units of a split as they are on disk: `Count("lines", 100, {"blank": 2})`.
-
-    `left_aside` has the units, among all `units`, in which the format itself has no content.
-    """
-
-    unit: str
-    units: int
-    left_aside: Mapping[str, int] = _NONE
+    found: Count | None = None
 
 
 class Context(NamedTuple):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Collection, Iterator
 from itertools import pairwise
 from typing import ClassVar
 
@@ -20,13 +21,19 @@ from curate.ingest.captions.records.sidecars import (
 )
 from curate.ingest.columns import Names
 from curate.ingest.formats import tar
+from curate.ingest.formats.random_access import Source
 from curate.ingest.formats.tar_samples import Sample, samples
 from curate.ingest.images import OpenedImage, check_size
-from curate.ingest.reader import BATCH_ROWS, Context, Failure, Head, ReadBatch, Reader, Split
+from curate.ingest.reader import BATCH_ROWS, Context, Count, Failure, Head, ReadBatch, Reader, Split
 from manifests.errors import InputError, MediaError, RowError
 from manifests.media import Reference
+<<<<<<< HEAD
 from manifests.media.header import FIRST_BYTES, Header, probe
 from manifests.storage import File, base_name
+=======
+from manifests.media.header import FIRST_BYTES, SHORT_BYTES, Header, probe
+from manifests.storage import File
+>>>>>>> bff2557 (Tars are read and not memory-mapped; every member is counted; keys may have dots)
 
 SPLIT_TAR_BYTES = 1 << 30
 """A tar larger than this is cut into splits (our choice: a shard of img2dataset, about 500 MB, is
@@ -34,6 +41,9 @@ one split)."""
 SPLIT_SAMPLES = 20_000
 """Largest number of samples in a split of a large tar (our choice: they take one or two minutes to
 decode)."""
+
+
+_AGAIN = "Run again when nothing writes to the tar."
 
 
 class WebDataset(Reader):
@@ -85,9 +95,13 @@ class WebDataset(Reader):
         starts = [0]
         if file.size > SPLIT_TAR_BYTES:
             with contextlib.suppress(InputError):  # `read` reports the error
-                starts = _cuts(tar.open_tar(context.media.resolve(file.uri)))
+                starts = _cuts(tar.open_tar(context.media.resolve(file.uri)), self.caption)
         for start, stop in pairwise([*starts, -1]):
             yield Split((file,), start, stop)
+
+    def count(self, split: Split, context: Context) -> Count:
+        source = tar.open_tar(context.media.resolve(split.files[0].uri))
+        return tar.count_members(source, split.start, split.stop)
 
     def read(self, split: Split, context: Context) -> Iterator[ReadBatch]:
         (file,) = split.files
@@ -100,14 +114,16 @@ class WebDataset(Reader):
         yield from self._read_tar(file, source, split, context)
 
     def _read_tar(
-        self, file: File, source: tar.Source, split: Split, context: Context
+        self, file: File, source: Source, split: Split, context: Context
     ) -> Iterator[ReadBatch]:
         batch, failures, seen = Samples(self.name), list[Failure](), set[str]()
-        for sample in samples(source, split.start, split.stop):
+        walked, used, aside = tar.Walked(), 0, Counter[str]()
+        for sample in samples(source, split.start, split.stop, self.caption, walked):
             key, origin = self.key(file, sample.key), self.origin(file, sample.key)
             try:
                 _check(sample, seen)
                 sidecars = _sidecars(source, sample, self.caption)
+<<<<<<< HEAD
                 fields = chat_fields(sidecars) if self.chats else None
                 if fields is None:
                     description = describe(sidecars, self.caption)
@@ -120,12 +136,25 @@ class WebDataset(Reader):
                     names = [f"{base_name(sample.key)}.{suffix}" for suffix in sample.members]
                     paths = [name for name in names if is_image_suffix(name.partition(".")[2])]
                     batch.add_row(key, origin, chat_row(fields, text, images, paths))
+=======
+                images = _images(source, sample, file.uri, context)
+                batch.add(key, origin, describe(sidecars, self.caption), images)
+>>>>>>> bff2557 (Tars are read and not memory-mapped; every member is counted; keys may have dots)
             except RowError as error:
-                failures.append(Failure.of(key, origin, error))
+                failures.append(Failure.of(key, origin, error, sample.size, rows=1))
+            else:
+                used += len(sidecars) + len(images)
+                if sample.size > len(sidecars) + len(images):
+                    aside.update(_unknown(sample, sidecars))
             if batch.is_full or len(failures) >= BATCH_ROWS:
-                yield ReadBatch(batch.records(), failures)
-                batch, failures = Samples(self.name), []
-        yield ReadBatch(batch.records(), failures)
+                yield ReadBatch(batch.records(), failures, aside, used)
+                batch, failures, used, aside = Samples(self.name), [], 0, Counter()
+        yield ReadBatch(batch.records(), failures, aside, used, tar.count_of(walked))
+
+
+def _unknown(sample: Sample, sidecars: Collection[str]) -> Iterator[str]:
+    """The suffixes, with a dot, of the members that are no part of the record."""
+    return (f".{s}" for s in sample.members if s not in sidecars and not is_image_suffix(s))
 
 
 def _check(sample: Sample, seen: set[str]) -> None:
@@ -145,7 +174,7 @@ def _check(sample: Sample, seen: set[str]) -> None:
 
 
 def _sidecars(
-    source: tar.Source, sample: Sample, caption: tuple[str, ...]
+    source: Source, sample: Sample, caption: tuple[str, ...]
 ) -> dict[str, bytes | memoryview]:
     found: dict[str, bytes | memoryview] = {}
     for suffix in ("json", *caption):
@@ -153,10 +182,12 @@ def _sidecars(
             offset, size = sample.members[suffix]
             check_sidecar_size(suffix, size)
             found[suffix] = source[offset : offset + size]
+            if len(found[suffix]) < size:
+                raise RowError(f"{suffix}: the tar became shorter while it was read", "", _AGAIN)
     return found
 
 
-def _images(source: tar.Source, sample: Sample, uri: str, context: Context) -> list[OpenedImage]:
+def _images(source: Source, sample: Sample, uri: str, context: Context) -> list[OpenedImage]:
     images = []
     for suffix, (offset, size) in sample.members.items():
         if is_image_suffix(suffix):
@@ -177,31 +208,31 @@ def _required(images: list[OpenedImage], sample: Sample) -> list[OpenedImage]:
     return images
 
 
-def _header(source: tar.Source, offset: int, size: int) -> Header:
+def _header(source: Source, offset: int, size: int) -> Header:
     """The header of an image. Only the first bytes are read if they suffice, so that less of a
     remote tar is fetched."""
-    try:
-        return probe(source[offset : offset + min(size, FIRST_BYTES)])
-    except MediaError:
-        if size <= FIRST_BYTES:
-            raise
-        return probe(source[offset : offset + size])
+    for first in (SHORT_BYTES, FIRST_BYTES):
+        with contextlib.suppress(MediaError):
+            return probe(source[offset : offset + min(size, first)])
+    return probe(source[offset : offset + size])
 
 
-def _cuts(source: tar.Source) -> list[int]:
+def _cuts(source: Source, captions: tuple[str, ...]) -> list[int]:
     """The byte positions of the samples at which a large tar is cut into splits; [0], which means
     one split, if a key occurs twice in the tar.
 
     A repeated key is an error that can be found only if both samples are in one split. A hash of
     each key is held in memory.
     """
-    starts, count, seen = [0], 0, set[int]()
-    for sample in samples(source):
+    starts, count, last, seen = [0], 0, -1, set[int]()
+    for sample in samples(source, captions=captions):
         if hash(sample.key) in seen:
             return [0]
         seen.add(hash(sample.key))
         far = sample.start - starts[-1] >= SPLIT_TAR_BYTES
-        if sample.members and (far or count >= SPLIT_SAMPLES):
+        is_next = sample.start > last  # samples of one group have the same start
+        last = sample.start
+        if sample.members and is_next and (far or count >= SPLIT_SAMPLES):
             starts.append(sample.start)
             count = 0
         count += 1

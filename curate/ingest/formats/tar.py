@@ -6,10 +6,12 @@ V7. Nothing is unpacked. A broken header is reported after all members before it
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
+from curate.ingest.formats.random_access import Source, open_source
 from curate.ingest.formats.tar_header import (
     BLOCK,
     BrokenError,
@@ -19,13 +21,9 @@ from curate.ingest.formats.tar_header import (
     size_of,
     sum_agrees,
 )
-from manifests import storage
+from curate.ingest.reader import Count
 from manifests.errors import FileError, RowError
 
-BLOCK_BYTES = 4 << 20
-"""Size of one request to a remote file in bytes (our choice: large enough to make latency
-negligible)."""
-_MAX_BLOCKS = 4
 _MAX_EXTENDED_BYTES = 1 << 20
 """Largest size of an extended header (our choice): it has names, and names are short."""
 _MAX_PADDING_BYTES = 1 << 20
@@ -52,55 +50,20 @@ class Fault(NamedTuple):
     error: RowError
 
 
-class BlockCache:
-    """Random access to the bytes of a remote file by slicing. Aligned blocks are held in an LRU
-    cache."""
+@dataclass
+class Walked:
+    """What a walk over a tar has found so far: the number of members of any type, and those that
+    are not files, by type. `is_whole` is false if the tar cannot be read to its end."""
 
-    def __init__(self, file: Any, uri: str = "", block_bytes: int = BLOCK_BYTES) -> None:
-        self._file, self._size, self._uri = file, file.size(), uri
-        self._block_bytes = block_bytes
-        self._blocks: OrderedDict[int, memoryview] = OrderedDict()
-
-    def __len__(self) -> int:
-        return int(self._size)
-
-    def __getitem__(self, span: slice) -> memoryview:
-        """The bytes of a slice. If the slice crosses a block border, exactly its bytes are fetched,
-        without the cache."""
-        start, stop, _ = span.indices(self._size)
-        number = start // self._block_bytes
-        first = number * self._block_bytes
-        if stop <= first + self._block_bytes:
-            return self._block(number)[start - first : stop - first]
-        return self._fetch(start, stop - start)
-
-    def _block(self, number: int) -> memoryview:
-        if number not in self._blocks:
-            self._blocks[number] = self._fetch(number * self._block_bytes, self._block_bytes)
-            if len(self._blocks) > _MAX_BLOCKS:
-                self._blocks.popitem(last=False)
-        return self._blocks[number]
-
-    def _fetch(self, start: int, length: int) -> memoryview:
-        with storage.storage_errors(self._uri):
-            return memoryview(self._file.read_at(length, start))
-
-
-Source = memoryview | BlockCache
+    members: int = 0
+    left_aside: Counter[str] = field(default_factory=Counter)
+    is_whole: bool = True
 
 
 def open_tar(uri: str) -> Source:
-    """Opens a tar so that its bytes can be sliced by position: a local file is memory-mapped, and a
-    remote file is read through a BlockCache.
-
-    Raises FileError if the file is not a tar.
-    """
-    file = storage.open_input(uri)
-    source = (
-        BlockCache(file, uri)
-        if storage.is_remote(uri)
-        else memoryview(file.read_buffer()).cast("B")
-    )
+    """Opens a tar so that its bytes can be sliced by position. Raises FileError if the file is not
+    a tar."""
+    source = open_source(uri)
     head = bytes(source[:BLOCK])
     if not is_tar(head):
         raise FileError(_not_a_tar(head), uri, "Set the path to tars that are not compressed.")
@@ -122,13 +85,16 @@ def _not_a_tar(head: bytes) -> str:
     return f"the file is not a tar: it starts with {head[:8]!r}."
 
 
-def members(source: Source, start: int = 0, stop: int = -1) -> Iterator[Member | Fault]:
+def members(
+    source: Source, start: int = 0, stop: int = -1, walked: Walked | None = None
+) -> Iterator[Member | Fault]:
     """Yields the files of a tar, in order, whose headers begin at `start` or later and before
-    `stop` (-1: the end).
+    `stop` (-1: the end). Members of all types are counted in `walked`.
 
     A file that cannot be read is yielded as a Fault; no error is raised. If the tar ends too early,
     all complete members are yielded before the Fault.
     """
+    walked = Walked() if walked is None else walked
     at, end = start, len(source)
     while stop < 0 or at < stop:
         header = bytes(source[at : at + BLOCK])
@@ -137,11 +103,28 @@ def members(source: Source, start: int = 0, stop: int = -1) -> Iterator[Member |
                 return
             found, after = _member(source, header, at, end)
         except BrokenError as broken:
+            walked.members += broken.name is not None
+            walked.is_whole = False
             yield Fault(broken.name, at, RowError(broken.fault, "", _FETCH_AGAIN))
             return
-        if found is not None:
+        walked.members += 1
+        if isinstance(found, str):
+            walked.left_aside[found] += 1
+        else:
             yield found
         at = after
+
+
+def count_members(source: Source, start: int = 0, stop: int = -1) -> Count:
+    """The number of members of a tar, by their headers: files, links, folders and devices."""
+    walked = Walked()
+    for _ in members(source, start, stop, walked):
+        pass
+    return count_of(walked)
+
+
+def count_of(walked: Walked) -> Count:
+    return Count("members", walked.members, walked.left_aside, walked.is_whole)
 
 
 _FETCH_AGAIN = "Fetch or pack the tar again."
@@ -155,8 +138,8 @@ _SPARSE = ord("S")
 
 def _member(
     source: Source, header: bytes, start: int, end: int
-) -> tuple[Member | Fault | None, int]:
-    """Returns the member whose headers begin at `start` (None if it is not a file), and the
+) -> tuple[Member | Fault | str, int]:
+    """Returns the member whose headers begin at `start` (its type, if it is not a file), and the
     position of the next member's headers."""
     at, size = start, size_of(header, start)
     if header[156] == _PLAIN:  # nearly all members; the code below handles other types
@@ -183,9 +166,10 @@ def _member(
 
 def _no_file(
     source: Source, header: bytes, start: int, at: int, name: str, size: int
-) -> tuple[Fault | None, int]:
+) -> tuple[Fault | str, int]:
     """Handles a member that is not a regular file. Returns a Fault for a link or a sparse file, or
-    None for another type, such as a folder or a device; and the position of the next headers."""
+    the name of another type, such as a folder or a device; and the position of the next
+    headers."""
     kind, after = header[156], at + BLOCK
     if kind == _SPARSE:
         after = _after_sparse_map(source, header, after)
@@ -199,7 +183,11 @@ def _no_file(
         return _fault_without_bytes(
             name, start, "is a sparse file: its zeros are not stored."
         ), after
-    return None, after
+    return _TYPES.get(kind, "folder" if kind in _FILES else "member of unknown type"), after
+
+
+_TYPES = {51: "device", 52: "device", 53: "folder", 54: "FIFO"}
+"""The types of members that are not files: the type byte is `3`, `4`, `5` or `6`."""
 
 
 def _fault_without_bytes(name: str, start: int, fault: str) -> Fault:

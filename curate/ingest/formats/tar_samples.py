@@ -2,55 +2,134 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from curate.ingest.formats import tar
+from curate.ingest.formats.random_access import Source
 from manifests.errors import RowError
+
+_NAME_IT = (
+    "If it is the caption, name its suffix: `caption: [{0}]`. Otherwise give each image its own "
+    "key, without a dot."
+)
 
 
 class Sample(NamedTuple):
     """The members with one key, as suffix -> (offset, size) in the tar. `fault` is the error if the
-    sample cannot be read.
+    sample cannot be read; `at` is the suffix of the member with the fault.
 
-    `start` is the byte position of the first header.
+    `start` is the byte position of the first header. `others` is the number of its members that are
+    not in `members`, because they cannot be read or have a name that occurred before.
     """
 
     key: str
     start: int
     members: dict[str, tuple[int, int]]
     fault: RowError | None = None
+    at: str = ""
+    others: int = 0
+
+    @property
+    def size(self) -> int:
+        """The number of members of the sample."""
+        return len(self.members) + self.others
 
 
-def samples(source: tar.Source, start: int = 0, stop: int = -1) -> Iterator[Sample]:
+def samples(
+    source: Source,
+    start: int = 0,
+    stop: int = -1,
+    captions: Sequence[str] = (),
+    walked: tar.Walked | None = None,
+) -> Iterator[Sample]:
     """Yields the samples whose first header is at `start` or later, and before `stop` (-1: the
-    end).
+    end). `captions` has the suffixes of the files with captions.
 
-    A fault that belongs to no sample becomes a sample without members.
-
-    If the tar ends too early, the last sample has the fault, because some of its members may be
-    missing.
+    A fault that belongs to no sample becomes a sample without members. Members that belong to no
+    sample are counted in `walked`. If the tar ends too early, the last sample has the fault,
+    because some of its members may be missing.
     """
+    walked = tar.Walked() if walked is None else walked
+    for group in _groups(source, start, stop, walked):
+        if any("." in suffix for suffix in group.members):
+            yield from _by_stem(group, captions)
+        else:
+            yield group
+
+
+def _groups(source: Source, start: int, stop: int, walked: tar.Walked) -> Iterator[Sample]:
+    """Yields the neighbouring members whose names are equal up to the first dot."""
     current = None
-    for found in tar.members(source, start, stop):
+    for found in tar.members(source, start, stop, walked):
         if found.name is None and current is not None:
-            current = _with_fault(current, found)
+            current = _with_fault(current, found.error, next(reversed(current.members), ""), 0)
             continue
         key, suffix = _key(found.name or "")
         if not key:
             if error := _stray_error(found):
-                yield Sample(found.name or f"@{found.start}", found.start, {}, error)
+                size = int(found.name is not None)
+                yield Sample(found.name or f"@{found.start}", found.start, {}, error, "", size)
+            else:
+                walked.left_aside[_kind_of_stray(found.name or "")] += 1
             continue
         if current is None or key != current.key:
             if current is not None:
                 yield current
             current = Sample(key, found.start, {})
-        if isinstance(found, tar.Fault) or suffix in current.members:
-            current = _with_fault(current, found)
+        if isinstance(found, tar.Fault):
+            current = _with_fault(current, found.error, suffix, 1)
+        elif suffix in current.members:
+            current = _with_fault(current, _repeated(found.name), suffix, 1)
         else:
             current.members[suffix] = found.offset, found.size
     if current is not None:
         yield current
+
+
+def _by_stem(group: Sample, captions: Sequence[str]) -> Iterator[Sample]:
+    """Yields the samples of a group that has suffixes with a dot, such as `0.jpg`.
+
+    A text or JSON file with such a suffix (`05.txt`) shows that the key itself has a dot: if all
+    members have one, each name up to its last dot is a sample, so `22.05.jpg` and `22.05.txt` are
+    the sample `22.05`. Where the file could be the caption of one image or of all, the group has a
+    fault. Without such a file, all images of the group are one sample, as in the webdataset
+    library.
+    """
+    exact = {"json", *captions}
+    endings = {suffix.rpartition(".")[2] for suffix in exact}
+    dotted = [s for s in group.members if "." in s]
+    sidecars = [s for s in dotted if s not in exact and s.rpartition(".")[2] in endings]
+    if not sidecars:
+        yield group
+    elif len(dotted) == len(group.members) and not exact & set(dotted):
+        yield from _split(group)
+    else:
+        stems = {s.rpartition(".")[0] for s in dotted if s not in sidecars}
+        unclear = [s for s in sidecars if s.rpartition(".")[0] in stems]
+        if not unclear and exact.isdisjoint(group.members):
+            unclear = sidecars
+        yield _with_fault(group, _unclear(group, unclear), unclear[0], 0) if unclear else group
+
+
+def _split(group: Sample) -> Iterator[Sample]:
+    by_stem: dict[str, dict[str, tuple[int, int]]] = {}
+    for suffix, place in group.members.items():
+        stem, _, last = suffix.rpartition(".")
+        by_stem.setdefault(stem, {})[last] = place
+    faulty = group.at.rpartition(".")[0]
+    if group.fault is not None:
+        by_stem.setdefault(faulty, {})
+    for stem, members in by_stem.items():
+        sample = Sample(f"{group.key}.{stem}", group.start, members)
+        has_fault = group.fault is not None and stem == faulty
+        yield sample._replace(fault=group.fault, others=group.others) if has_fault else sample
+
+
+def _unclear(group: Sample, sidecars: list[str]) -> RowError:
+    names = ", ".join(f"{group.key}.{suffix}" for suffix in group.members)
+    fault = f"it is not clear which image {sidecars[0]!r} describes: the members are {names:.300}."
+    return RowError(fault, "", _NAME_IT.format(sidecars[0]))
 
 
 def _key(name: str) -> tuple[str, str]:
@@ -61,6 +140,10 @@ def _key(name: str) -> tuple[str, str]:
     if dot <= base or _leaves_archive(name):
         return "", ""
     return name[:dot], name[dot + 1 :].lower()
+
+
+def _kind_of_stray(name: str) -> str:
+    return "hidden" if name.rpartition("/")[2].startswith(".") else "name without a dot"
 
 
 def _leaves_archive(name: str) -> bool:
@@ -80,10 +163,12 @@ def _stray_error(found: tar.Member | tar.Fault) -> RowError | None:
     return None
 
 
-def _with_fault(sample: Sample, found: tar.Member | tar.Fault) -> Sample:
+def _with_fault(sample: Sample, error: RowError, at: str, others: int) -> Sample:
     """Adds a fault to a sample. A fault that the sample already has is not replaced."""
-    error = found.error if isinstance(found, tar.Fault) else _repeated(found.name)
-    return sample._replace(fault=sample.fault or error)
+    others += sample.others
+    if sample.fault is not None:
+        return sample._replace(others=others)
+    return sample._replace(fault=error, at=at, others=others)
 
 
 def _repeated(name: str) -> RowError:

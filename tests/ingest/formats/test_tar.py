@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curate.ingest.formats import tar
+from curate.ingest.formats.random_access import BlockCache
 from curate.ingest.formats.tar import Fault, Member
 from curate.ingest.formats.tar_header import BLOCK
 from manifests.errors import InputError
@@ -288,7 +289,7 @@ def test_a_remote_tar_reads_the_same_through_a_cache_of_blocks(
     path = tmp_path / "a.tar"
     path.write_bytes(data)
     with pa.OSFile(str(path)) as file:
-        source = tar.BlockCache(file, block_bytes=block_bytes)
+        source = BlockCache(file, block_bytes=block_bytes)
         found = only_members(list(tar.members(source)))
         assert found == listed(data)
         assert [bytes(source[m.offset : m.offset + m.size]) for m in reversed(found)] == [

@@ -1,0 +1,103 @@
+"""Random access to the bytes of an input file by slicing: `source[start:stop]`.
+
+Inputs are read, not memory-mapped: if a file becomes shorter while it is read, a slice of it is
+shorter too. With a memory map, the process would be killed (SIGBUS).
+"""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections import OrderedDict
+from typing import Any
+
+from manifests import storage
+
+BLOCK_BYTES = 4 << 20
+"""Size of one request to a remote file in bytes (our choice: large enough to make latency
+negligible)."""
+_MAX_BLOCKS = 4
+_PAGE_BYTES = 2048
+"""Size of one read of a local file (our choice, measured): four blocks of a tar, which are headers
+and short captions."""
+_MAX_PAGES = 64
+
+
+class LocalFile:
+    """A local file that is open for reading. The last pages that were read are kept, because the
+    slices that are read next are often in them."""
+
+    def __init__(self, path: str) -> None:
+        with storage.storage_errors(path):
+            self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            self._size = os.fstat(self._descriptor).st_size
+        weakref.finalize(self, os.close, self._descriptor)
+        self._path = path
+        self._pages: dict[int, bytes] = {}
+
+    def __len__(self) -> int:
+        """The size of the file when it was opened."""
+        return self._size
+
+    def __getitem__(self, span: slice) -> bytes:
+        start = span.start or 0
+        stop = self._size if span.stop is None else span.stop
+        number, first = divmod(start, _PAGE_BYTES)
+        if first + stop - start > _PAGE_BYTES:
+            return self._read(start, stop - start)
+        page = self._pages.get(number)
+        if page is None:
+            if len(self._pages) == _MAX_PAGES:
+                self._pages.clear()
+            page = self._pages[number] = self._read(start - first, _PAGE_BYTES)
+        return page[first : first + stop - start]
+
+    def _read(self, start: int, length: int) -> bytes:
+        try:
+            return os.pread(self._descriptor, length, start)
+        except OSError:
+            with storage.storage_errors(self._path):
+                raise
+
+
+class BlockCache:
+    """A remote file. Aligned blocks are held in an LRU cache."""
+
+    def __init__(self, file: Any, uri: str = "", block_bytes: int = BLOCK_BYTES) -> None:
+        self._file, self._size, self._uri = file, file.size(), uri
+        self._block_bytes = block_bytes
+        self._blocks: OrderedDict[int, memoryview] = OrderedDict()
+
+    def __len__(self) -> int:
+        return int(self._size)
+
+    def __getitem__(self, span: slice) -> memoryview:
+        """The bytes of a slice. If the slice crosses a block border, exactly its bytes are fetched,
+        without the cache."""
+        start, stop, _ = span.indices(self._size)
+        number = start // self._block_bytes
+        first = number * self._block_bytes
+        if stop <= first + self._block_bytes:
+            return self._block(number)[start - first : stop - first]
+        return self._fetch(start, stop - start)
+
+    def _block(self, number: int) -> memoryview:
+        if number not in self._blocks:
+            self._blocks[number] = self._fetch(number * self._block_bytes, self._block_bytes)
+            if len(self._blocks) > _MAX_BLOCKS:
+                self._blocks.popitem(last=False)
+        return self._blocks[number]
+
+    def _fetch(self, start: int, length: int) -> memoryview:
+        with storage.storage_errors(self._uri):
+            return memoryview(self._file.read_at(length, start))
+
+
+Source = memoryview | LocalFile | BlockCache
+
+
+def open_source(uri: str) -> Source:
+    """Opens a local or remote file so that its bytes can be sliced by position."""
+    if storage.is_remote(uri):
+        return BlockCache(storage.open_input(uri), uri)
+    return LocalFile(uri)

@@ -27,13 +27,8 @@ from curate.ingest.images import OpenedImage, check_size
 from curate.ingest.reader import BATCH_ROWS, Context, Count, Failure, Head, ReadBatch, Reader, Split
 from manifests.errors import InputError, MediaError, RowError
 from manifests.media import Reference
-<<<<<<< HEAD
-from manifests.media.header import FIRST_BYTES, Header, probe
-from manifests.storage import File, base_name
-=======
 from manifests.media.header import FIRST_BYTES, SHORT_BYTES, Header, probe
-from manifests.storage import File
->>>>>>> bff2557 (Tars are read and not memory-mapped; every member is counted; keys may have dots)
+from manifests.storage import File, base_name
 
 SPLIT_TAR_BYTES = 1 << 30
 """A tar larger than this is cut into splits (our choice: a shard of img2dataset, about 500 MB, is
@@ -123,7 +118,6 @@ class WebDataset(Reader):
             try:
                 _check(sample, seen)
                 sidecars = _sidecars(source, sample, self.caption)
-<<<<<<< HEAD
                 fields = chat_fields(sidecars) if self.chats else None
                 if fields is None:
                     description = describe(sidecars, self.caption)
@@ -131,15 +125,11 @@ class WebDataset(Reader):
                     batch.add(key, origin, description, _required(images, sample))
                 else:
                     images = _images(source, sample, file.uri, context)
-                    del sidecars["json"]
-                    text = describe(sidecars, self.caption).text
+                    others = {name: data for name, data in sidecars.items() if name != "json"}
+                    text = describe(others, self.caption).text
                     names = [f"{base_name(sample.key)}.{suffix}" for suffix in sample.members]
                     paths = [name for name in names if is_image_suffix(name.partition(".")[2])]
                     batch.add_row(key, origin, chat_row(fields, text, images, paths))
-=======
-                images = _images(source, sample, file.uri, context)
-                batch.add(key, origin, describe(sidecars, self.caption), images)
->>>>>>> bff2557 (Tars are read and not memory-mapped; every member is counted; keys may have dots)
             except RowError as error:
                 failures.append(Failure.of(key, origin, error, sample.size, rows=1))
             else:

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Iterator
 
 from curate.ingest.reader import Context, Count, Failure, ReadBatch, Reader, Split
-from manifests import record
+from manifests import record, storage
 from manifests.errors import CountError, FileError
-from manifests.run.counted import Counted
+from manifests.run.counted import FILES, Counted
 
 NOT_COUNTED = "inputs"
 """The unit of a split whose units could not be counted."""
@@ -28,6 +28,9 @@ class CountedRead:
         """Yield the batches of the split. What the reader does not account for follows as one
         failure."""
         error = None
+        if fault := storage.FAULTS.get(self._split.files[0].size):
+            yield self._no_file(fault)
+            return
         try:
             for batch in self._reader.read(self._split, self._context):
                 self._add(batch)
@@ -41,6 +44,14 @@ class CountedRead:
             found = ReadBatch(record.SCHEMA.empty_table(), [failure])
             self._add(found)
             yield found
+
+    def _no_file(self, fault: str) -> ReadBatch:
+        file = self._split.files[0]
+        self.count = Count(FILES, 1)
+        failure = Failure(file.name, file.uri, FileError.__name__, fault)
+        batch = ReadBatch(record.SCHEMA.empty_table(), [failure])
+        self._add(batch)
+        return batch
 
     @property
     def counted(self) -> Counted:

@@ -28,9 +28,11 @@ reader fails on every file (our choice)."""
 def of_source(reader: Reader, media: MediaOptions, folder: str, executor: Executor) -> list[Split]:
     """Return the splits of a source, in the order of its files.
 
-    `folder` holds the splits of the last run. Only new and changed files are split again.
+    `folder` holds the splits of the last run. Only new and changed files are split again. An entry
+    that is not a readable file is a split of its own, at the end.
     """
-    groups = reader.groups(_list_files(reader, media.base))
+    files = _list_files(reader, media.base)
+    groups = reader.groups([file for file in files if file.size >= 0])
     known = _load(folder)
     missing = [group for group in groups if _key(group) not in known]
     if missing:
@@ -39,7 +41,8 @@ def of_source(reader: Reader, media: MediaOptions, folder: str, executor: Execut
         known |= {_key(group): splits for group, splits in found.items()}
         known = {_key(group): known[_key(group)] for group in groups}
         _save(folder, known)
-    return [split for group in groups for split in known[_key(group)]]
+    readable = [split for group in groups for split in known[_key(group)]]
+    return readable + [Split((file,)) for file in files if file.size < 0]
 
 
 def _list_files(reader: Reader, base: str) -> list[File]:

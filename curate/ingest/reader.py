@@ -161,14 +161,17 @@ class Reader(BaseModel):
         """Whether the start of a file looks like the format of this reader."""
 
     def list_files(self, base: str) -> list[File]:
-        """The files of the source with one of `suffixes`. Raises InputError if there are none."""
+        """The files of the source with one of `suffixes`, then the entries that are not readable
+        files, whose size is below 0. Raises InputError if there are no files."""
         where = storage.resolve(base, self.path)
         wanted = tuple(self.suffixes)
-        listed = storage.list_files(where)
-        files = [f for f in listed if not wanted or f.name.lower().endswith(wanted)]
-        files = data_files(files)
+        listed = storage.list_entries(where)
+        faulty = [file for file in listed if file.size < 0]
+        fine = [file for file in listed if file.size >= 0]
+        files = data_files([f for f in fine if not wanted or f.name.lower().endswith(wanted)])
         if files:
-            return [f._replace(uri=recipe_uri(self.path, where, f.uri)) for f in files]
+            every = (*files, *faulty)
+            return [f._replace(uri=recipe_uri(self.path, where, f.uri)) for f in every]
         if listed:
             ends = ", ".join(wanted)
             raise InputError(

@@ -19,12 +19,36 @@ from manifests.storage.files import (
     write_bytes,
     writing,
 )
-from manifests.storage.listing import File, glob_pattern, list_files
+from manifests.storage.listing import FAULTS, File, glob_pattern, list_entries, list_files
 from manifests.storage.paths import absolute, base_name, filesystem, is_remote, join, resolve
 
 __all__ = [
-    "TEMPORARY", "File", "Sink", "absolute", "base_name", "clear_unfinished", "delete",
-    "delete_folder", "exists", "files_below", "filesystem", "glob_pattern", "is_inside",
-    "is_remote", "join", "list_files", "make_folder", "names", "open_input", "open_stream",
-    "read_bytes", "resolve", "size_and_stamp", "storage_errors", "write_bytes", "writing",
+    "FAULTS",
+    "TEMPORARY",
+    "File",
+    "Sink",
+    "absolute",
+    "base_name",
+    "clear_unfinished",
+    "delete",
+    "delete_folder",
+    "exists",
+    "files_below",
+    "filesystem",
+    "glob_pattern",
+    "is_inside",
+    "is_remote",
+    "join",
+    "list_entries",
+    "list_files",
+    "make_folder",
+    "names",
+    "open_input",
+    "open_stream",
+    "read_bytes",
+    "resolve",
+    "size_and_stamp",
+    "storage_errors",
+    "write_bytes",
+    "writing",
 ]  # fmt: skip

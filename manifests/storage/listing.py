@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import functools
 import glob
 import os
 import re
+import stat
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import pyarrow.fs as pafs
@@ -25,13 +29,33 @@ class File(NamedTuple):
     stamp: int
 
 
+MISSING, NOT_REGULAR, UNREADABLE, NOT_UTF8, LOOP = -1, -2, -3, -4, -5
+FAULTS = {
+    MISSING: "the link points to nothing. Restore its target, or delete the link.",
+    NOT_REGULAR: "it is not a regular file, but a FIFO, socket or device. Delete or move it.",
+    UNREADABLE: "the folder cannot be listed (permission denied). Allow reading it: chmod u+rx.",
+    NOT_UTF8: "its name is not UTF-8. Rename it.",
+    LOOP: "the link leads back to a folder that is already read. Delete the link.",
+}
+"""What is wrong with an entry that is not a readable file; its key is the `size` of the entry."""
+_PASS = re.compile(r"\d\d-.+-[0-9a-f]{8,}")
+
+
 def list_files(pattern: str) -> list[File]:
     """Returns the files of a path, of a folder and its subfolders, or of a glob; sorted by name.
 
-    Hidden files are left out; this includes our temporary files. Names are relative to the folder
-    before the first wildcard, so they do not change when the data is moved:
-    `list_files("data/*/a.tar")` gives the file `data/web/a.tar` the name `web/a.tar`.
+    Hidden files are left out; this includes our temporary files. So are the folders of runs below
+    the listed folder, because a run must not read what a run wrote. A linked folder is followed
+    once. Names are relative to the folder before the first wildcard, so they do not change when the
+    data is moved: `list_files("data/*/a.tar")` gives the file `data/web/a.tar` the name
+    `web/a.tar`.
     """
+    return [file for file in list_entries(pattern) if file.size >= 0]
+
+
+def list_entries(pattern: str) -> list[File]:
+    """Returns what `list_files` returns, and each entry that is not a readable file: a dangling
+    link, a FIFO, an unreadable folder. The size of such an entry is a key of FAULTS."""
     found = _list_remote(pattern) if is_remote(pattern) else _list_local(pattern)
     kept = [f for f in found if not any(p.startswith(".") for p in f.name.split("/"))]
     return sorted(kept, key=lambda f: f.name)
@@ -39,21 +63,77 @@ def list_files(pattern: str) -> list[File]:
 
 def _list_local(pattern: str) -> list[File]:
     if os.path.isfile(pattern):
-        root, paths = os.path.dirname(pattern), [pattern]
-    elif os.path.isdir(pattern):
-        root = pattern
-        paths = [os.path.join(d, n) for d, _, names in os.walk(pattern) for n in names]
-    else:
-        root = _root(pattern)
-        found = set(glob.glob(pattern, recursive=True))  # `**/**` lists a file more than once
-        paths = [path for path in found if os.path.isfile(path)]
+        return [_local_file(os.path.dirname(pattern), pattern)]
+    if os.path.isdir(pattern):
+        return list(_walk(pattern))
+    root = _root(pattern)
+    found = set(glob.glob(pattern, recursive=True))  # `**/**` lists a file more than once
+    paths = [path for path in found if not os.path.isdir(path) and not _in_a_run(root, path)]
     return [_local_file(root, path) for path in paths]
 
 
+def _walk(root: str) -> Iterator[File]:
+    """Yields the entries below a folder. Linked folders come last, so that a folder that is also
+    there by its own name keeps this name."""
+    seen: set[tuple[int, int]] = set()
+    folders, linked = [root], list[str]()
+    while folders or linked:
+        is_link = not folders
+        folder = (linked if is_link else folders).pop()
+        try:
+            found = os.stat(folder)
+            if (found.st_dev, found.st_ino) in seen:
+                yield _entry(root, folder, LOOP)
+                continue
+            seen.add((found.st_dev, found.st_ino))
+            entries = sorted(os.scandir(folder), key=lambda entry: entry.name, reverse=True)
+        except OSError:
+            yield _entry(root, folder, UNREADABLE)
+            continue
+        for entry in entries:
+            if not os.path.isdir(entry.path):
+                yield _local_file(root, entry.path)
+            elif not _is_run(entry.path):
+                (linked if entry.is_symlink() else folders).append(entry.path)
+
+
+@functools.lru_cache(maxsize=4096)
+def _in_a_run(root: str, path: str) -> bool:
+    folder = os.path.dirname(path)
+    if len(folder) <= len(root):
+        return False
+    return _is_run(folder) or _in_a_run(root, folder)
+
+
+def _is_run(folder: str) -> bool:
+    """Whether a folder is the output of a run: it has `steps/` with the folders of passes."""
+    try:
+        return any(_PASS.fullmatch(name) for name in os.listdir(os.path.join(folder, "steps")))
+    except OSError:
+        return False
+
+
 def _local_file(root: str, path: str) -> File:
-    stat = os.stat(path)
+    try:
+        found = os.stat(path)
+    except OSError as error:
+        return _entry(root, path, LOOP if error.errno == errno.ELOOP else MISSING)
+    if not stat.S_ISREG(found.st_mode):
+        return _entry(root, path, NOT_REGULAR)
+    return _entry(root, path, found.st_size, found.st_mtime_ns)
+
+
+def _entry(root: str, path: str, size: int, stamp: int = 0) -> File:
     name = os.path.relpath(path, root or ".").replace(os.sep, "/")
-    return File(path, name, stat.st_size, stat.st_mtime_ns)
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return File(_escaped(path), _escaped(name), NOT_UTF8, 0)
+    return File(path, name, size, stamp)
+
+
+def _escaped(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _list_remote(pattern: str) -> list[File]:

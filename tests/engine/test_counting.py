@@ -1,5 +1,6 @@
 """Reading is counted against the disk: what a reader does not account for is a failure."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,8 +14,10 @@ from manifests.errors import FileError
 from manifests.media import Media
 from manifests.media.blobs import BlobFile
 from manifests.run.counted import Counted, total_counted
+from manifests.run.verify import verify
 from manifests.storage import File
-from tests.make import splits
+from tests.make import splits, write_captions
+from tests.runs import caption_recipe, read_run, row_counts, run_engine
 
 
 class Forgetful(Table):
@@ -123,3 +126,24 @@ def test_lines_are_counted_as_they_are_read(
     blanks = sum(not line or line.isspace() for _, line in numbered)
     assert count_lines(split, context) == Count("lines", found, {"blank": blanks} if blanks else {})
     assert (len(numbered), blanks) == (found, blank or blanks)
+
+
+def test_entries_that_are_no_files_are_failures_by_name(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    write_captions(data, files=1)
+    (data / "gone.jsonl").symlink_to("nowhere")
+    os.mkfifo(data / "pipe.jsonl")
+    recipe = caption_recipe()
+    recipe["sources"][0]["path"] = "data"
+    made = run_engine(recipe | {"max_quarantined": 0.9}, tmp_path, tmp_path / "out")
+    assert row_counts(made)["read made"] == (42, 40, {}, {"FileError": 2})
+    messages = [(q.origin, q.error, q.message[:30]) for q in read_run(tmp_path / "out").quarantine]
+    assert messages == [
+        ("data/gone.jsonl", "FileError", "the link points to nothing. Re"),
+        ("data/pipe.jsonl", "FileError", "it is not a regular file, but "),
+    ]
+    assert [str(c) for c in made.counted] == [
+        "lines 40 = 40 in 40 records",
+        "files 2 = 0 read + 2 failed",
+    ]
+    assert verify(str(tmp_path / "out")).faults == []

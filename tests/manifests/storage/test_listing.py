@@ -1,0 +1,37 @@
+"""Entries that are not readable files are listed by name; nothing that a run wrote is listed."""
+
+import os
+from pathlib import Path
+
+from manifests import storage
+from manifests.storage.listing import LOOP, MISSING, NOT_REGULAR, NOT_UTF8
+
+
+def test_odd_entries_are_listed_with_their_fault(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store" / "a.jpg").write_bytes(b"a")
+    data.mkdir()
+    (data / "own.jpg").write_bytes(b"ab")
+    (data / "gone.jpg").symlink_to("nowhere")
+    (data / "self.jpg").symlink_to("self.jpg")
+    (data / "photos").symlink_to("../store")
+    (data / "up").symlink_to(".")
+    os.mkfifo(data / "pipe.jpg")
+    Path(os.fsdecode(os.fsencode(data) + b"/b\xff.jpg")).write_bytes(b"b")
+    found = {file.name: file.size for file in storage.list_entries(str(data))}
+    assert found == {
+        "b\\udcff.jpg": NOT_UTF8, "gone.jpg": MISSING, "own.jpg": 2, "photos/a.jpg": 1,
+        "pipe.jpg": NOT_REGULAR, "self.jpg": LOOP, "up": LOOP,
+    }  # fmt: skip
+    files = [file.name for file in storage.list_files(str(data / "*.jpg"))]
+    assert files == ["own.jpg"]
+
+
+def test_what_a_run_wrote_is_not_listed(tmp_path: Path) -> None:
+    (tmp_path / "out" / "steps" / "00-web-0123456789abcdef").mkdir(parents=True)
+    (tmp_path / "out" / "a.json").write_bytes(b"{}")
+    (tmp_path / "b.json").write_bytes(b"{}")
+    for pattern in ("", "**/*.json"):
+        assert [f.name for f in storage.list_files(str(tmp_path / pattern))] == ["b.json"]
+    assert [f.name for f in storage.list_files(str(tmp_path / "out"))] == ["a.json"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import os
+import stat
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -220,7 +221,10 @@ class Media:
         size = self.size(ref._replace(length=None))
         if size > self.limits.max_bytes:
             raise self._too_big(ref, size)
-        return storage.read_bytes(self.resolve(ref.uri))
+        place = self.resolve(ref.uri)
+        if storage.is_remote(place):
+            return storage.read_bytes(place)
+        return self._slice(ref.uri, 0, size, keep=False)
 
     def _slice(self, uri: str, offset: int, length: int, keep: bool = True) -> bytes:
         place = self.resolve(uri)
@@ -229,7 +233,7 @@ class Media:
                 return bytes(self._remote(place, keep).read_at(length, offset))
             if keep:
                 return os.pread(self._local(place).fileno(), length, offset)
-            with open(place, "rb", buffering=0) as handle:
+            with _open_regular(place) as handle:
                 return os.pread(handle.fileno(), length, offset)
         except FileNotFoundError:
             raise MediaError("there is no such file", uri, FIX_MISSING_FILE) from None
@@ -237,7 +241,7 @@ class Media:
             raise MediaError(foreign_message(error), uri) from error
 
     def _local(self, place: str) -> Any:
-        return self._kept_open(place) or self._open(place, open(place, "rb", buffering=0))
+        return self._kept_open(place) or self._open(place, _open_regular(place))
 
     def _remote(self, place: str, keep: bool) -> Any:
         system, path = storage.filesystem(place)
@@ -273,3 +277,12 @@ def _decoder_fault(error: Exception, size: int, printed: str) -> str:
     else:
         fault = f"{type(error).__name__}: {foreign_message(error)}"
     return f"{fault} ({printed})" if printed else fault
+
+
+def _open_regular(place: str) -> io.FileIO:
+    """Opens a file. Raises OSError for a FIFO, socket or device, which could block or never end."""
+    handle = io.FileIO(os.open(place, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC))
+    if stat.S_ISREG(os.fstat(handle.fileno()).st_mode):
+        return handle
+    handle.close()
+    raise OSError("it is not a regular file, but a FIFO, device or folder")

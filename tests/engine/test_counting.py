@@ -144,6 +144,6 @@ def test_entries_that_are_no_files_are_failures_by_name(tmp_path: Path) -> None:
     ]
     assert [str(c) for c in made.counted] == [
         "lines 40 = 40 in 40 records",
-        "files 2 = 0 read + 2 failed",
+        "entries that are no files 2 = 0 in 0 records + 2 failed",
     ]
     assert verify(str(tmp_path / "out")).faults == []

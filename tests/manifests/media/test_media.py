@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from pathlib import Path
 
 import numpy as np
@@ -173,3 +174,11 @@ def test_a_decoder_prints_nothing_and_its_cause_is_in_the_message(
     with pytest.raises(MediaError, match="ZIPDecode"):
         Media(str(tmp_path)).image(ref)
     assert capfd.readouterr() == ("", "")
+
+
+def test_an_image_that_is_a_fifo_is_refused_and_does_not_block(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.jpg")
+    media = Media(str(tmp_path))
+    for read in (media.header, media.read, media.image):
+        with pytest.raises(MediaError, match="it is not a regular file"):
+            read(Reference("pipe.jpg"))

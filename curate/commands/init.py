@@ -26,13 +26,14 @@ sources:                  # `curate readers` lists the formats
 #   path: data/photos
 
 steps:                    # run in this order; `curate steps` lists them
-  - words: {min: 3, max: 256}
   - image_shape: {min_side: 64, max_aspect: 3}
-  - language: {keep: [en, zh], min_score: 0.5}
+  - language: {keep: [en, zh, ja], min_score: 0.3}        # some short Chinese texts look Japanese
+  - words: {min: 3, max: 256, only: {language: en}}       # `only`: limits a step to some rows
+  - characters: {min: 4, max: 512, only: {language: [zh, ja]}}  # written without spaces
   - character_repetition: {max: 0.2}
+  - image_decodes         # quarantines images that are broken
 # - preset: datacomp_basic          published thresholds, with their evidence
 # - sample: {rows: 100000}
-# - words: {min: 1, only: {source: photos}}     `only`: any step can be limited to some rows
 
 shards:
   formats: [arrow]        # or jsonl (Qwen fine-tuning), webdataset, keep_list

@@ -181,7 +181,7 @@ def _exclusive(place: str) -> Iterator[IO[bytes]]:
     """Open the file of a lock; no other process has it open in this way at the same time.
 
     A file system without locks of files (`flock`) is used without one: two runs that start in the
-    same millisecond are then not told apart.
+    same millisecond can then both believe that they hold it.
     """
     import fcntl
 

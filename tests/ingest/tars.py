@@ -61,5 +61,6 @@ def failures(reader: WebDataset, base: Path, limits: Limits | None = None) -> li
     return [failure for found in read_all(reader, str(base), limits) for failure in found.failures]
 
 
-def failure(key: str, error: str, message: str) -> Failure:
-    return Failure(f"a.tar#{key}", f"a.tar#{key}", error, message)
+def failure(key: str, error: str, message: str, units: int = 1) -> Failure:
+    """The failure of a sample: one row of the ledger, and `units` members of the tar."""
+    return Failure(f"a.tar#{key}", f"a.tar#{key}", error, message, units, rows=1)

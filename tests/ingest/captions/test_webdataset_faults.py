@@ -48,30 +48,38 @@ def test_failures_name_the_sample_the_fault_and_the_fix(tmp_path: Path) -> None:
             "RowError",
             "the sample has no image: its members are txt, json. "
             "Name images KEY.jpg, KEY.png, KEY.webp and the like.",
+            units=2,
         ),
         failure(
             "latin",
             "RowError",
             "txt: byte 3 is 0xe9, which is not UTF-8. Convert the caption to UTF-8.",
+            units=2,
         ),
         failure(
             "broken",
             "RowError",
             "json: the file is not JSON: unexpected end of data: line 1 column 15 (char 14). "
             "Repair it.",
+            units=2,
         ),
         failure(
             "list",
             "RowError",
             "json: [1,2] is not an object. Write one object of fields for each sample.",
+            units=2,
         ),
         failure(
             "number",
             "RowError",
             "json: field 'caption' is 7, not text. Name another field in the setting 'caption'.",
+            units=2,
         ),
         failure(
-            "one", "MediaError", f"1.jpg: truncated: its 100 bytes end before the image size. {fix}"
+            "one",
+            "MediaError",
+            f"1.jpg: truncated: its 100 bytes end before the image size. {fix}",
+            2,
         ),
     ]
 
@@ -116,6 +124,7 @@ def test_a_caption_of_32_mebibytes_is_quarantined(tmp_path: Path) -> None:
             "LimitError",
             "txt: 33554432 bytes is over the limit of 16777216 for a file beside an image. "
             "Leave out everything that is not a caption.",
+            units=2,
         )
     ]
 
@@ -146,6 +155,7 @@ def test_two_members_of_one_name_fail_their_sample(tmp_path: Path) -> None:
             "0",
             "RowError",
             "the sample has a second member '0.JPG'. Give every member of a sample its own name.",
+            units=3,
         )
     ]
 

@@ -22,7 +22,11 @@ from benchmarks.run_step import run_step
 from benchmarks.text_steps import rate
 from curate.compose.grounding.counting import Counting
 from curate.compose.grounding.grounding_text import GroundingText
-from curate.ingest.grounding.annotations.space_check import Coordinates, check_space, is_impossible
+from curate.ingest.grounding.annotations.space_check import (
+    Coordinates,
+    is_impossible,
+    space_evidence,
+)
 from curate.ingest.grounding.coco_instances import Coco
 from curate.ingest.reader import Context, ReadBatch
 from filters.objects.box_duplicates import BoxDuplicates
@@ -151,7 +155,7 @@ def main() -> None:
     print(f"{'work':40}{'M boxes/CPU-s':>14}{'raw passes':>12}")
     show("raw pass (boxes * a number)", lambda: whole.boxes * 1.5625)
     show("boxes_to_units, of xywh pixel", lambda: boxes_to_units(whole.boxes, whole.sizes, COCO))
-    show("check", lambda: check_space(numbers, COCO, "made", names))
+    show("check", lambda: space_evidence(numbers, COCO, "made", names))
     show("impossible", lambda: is_impossible(units))
     per_record = np.full(RECORDS, OBJECTS)
     show("objects_column, to_lists", lambda: objects_column(per_record, box=to_lists(units)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
+from curate.ingest import evidence
 from curate.ingest.reader import Context, Count, Failure, ReadBatch, Reader, Split
 from manifests import record, storage
 from manifests.errors import CountError, FileError
@@ -25,6 +26,7 @@ class CountedRead:
         self.records = self.used = self.failed = 0
         self.left_aside: Counter[str] = Counter()
         self.count: Count | None = None
+        self.evidence: evidence.Findings = {}
 
     def __iter__(self) -> Iterator[ReadBatch]:
         """Yield the batches of the split. What the reader does not account for follows as one
@@ -77,6 +79,8 @@ class CountedRead:
         self.failed += sum(failure.units for failure in batch.failures)
         self.left_aside.update(batch.left_aside)
         self.count = batch.found or self.count
+        if batch.evidence:
+            self.evidence = evidence.total([self.evidence, batch.evidence])
 
     def _failure(self, error: FileError | None) -> Failure | None:
         """The failure for the units that the reader did not account for, or for the error that

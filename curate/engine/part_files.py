@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -56,6 +57,7 @@ class PartFiles:
         origin: str,
         steps: list[str],
         counted: list[Counted] | None = None,
+        detail: dict[str, Any] | None = None,
     ) -> Commit:
         """Write the remaining files, then the commit.
 
@@ -76,6 +78,7 @@ class PartFiles:
             ],
             ledger=self._ledger(steps),
             counted=counted or [],
+            detail=detail or {},
         )
         check(commit.ledger, origin)
         save_commit(self.folder, commit)

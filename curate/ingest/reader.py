@@ -19,6 +19,7 @@ from typing import ClassVar, NamedTuple
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
+from curate.ingest.evidence import Findings
 from curate.ingest.formats.saved_datasets import data_files
 from manifests import storage
 from manifests.errors import CurateError, InputError, RowError
@@ -83,6 +84,7 @@ class Failure(NamedTuple):
 
 
 _NONE: Mapping[str, int] = MappingProxyType({})
+_NOTHING: Findings = MappingProxyType({})
 
 
 class Count(NamedTuple):
@@ -105,7 +107,8 @@ class ReadBatch(NamedTuple):
     the number of units that the records use; None: one each. A reader whose records share a unit,
     or have several, states it: two samples of three members have 6. `found` has the units that are
     on disk, from a reader that has to count them while it reads; one batch of the split states it,
-    and `Reader.count` is not called for this split.
+    and `Reader.count` is not called for this split. `evidence` is what
+    the batch shows about the meaning of the source, for `Reader.check_evidence`.
     """
 
     records: pa.Table
@@ -113,6 +116,7 @@ class ReadBatch(NamedTuple):
     left_aside: Mapping[str, int] = _NONE
     units: int | None = None
     found: Count | None = None
+    evidence: Findings = _NOTHING
 
 
 class Context(NamedTuple):
@@ -201,6 +205,10 @@ class Reader(BaseModel):
         Raises FileError for a file whose units cannot be counted to the end of the split.
         """
         return None
+
+    def check_evidence(self, evidence: Findings) -> None:
+        """Raises InputError if the evidence of all splits together contradicts the settings. It is
+        called after the source is read. By default, there is nothing to judge."""
 
     def key(self, file: File, within: object) -> str:
         """The key of a record, from which its id is made: `train.json#12`.

@@ -107,3 +107,25 @@ def test_files_that_would_run_code_are_quarantined_completely(base: Path) -> Non
         ("data/refs(unc).p", "FileError"), ("data/a.xml", "FileError"),
     }  # fmt: skip
     assert not (base / "gone").exists()
+
+
+def test_files_of_one_box_each_stop_the_run_if_they_contradict_the_space_together(
+    base: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(8):  # corners, which as x y width height reach out of the image
+        one = {"id": 1, "image_id": 0, "category_id": 1, "bbox": [24, 18, 56, 42]}
+        split = {
+            "images": [{"id": 0, "file_name": "0.jpg", "width": 64, "height": 48}],
+            "annotations": [one], "categories": [{"id": 1, "name": "cat"}],
+        }  # fmt: skip
+        (base / f"data/{number}.json").write_text(json.dumps(split))
+    source = {"name": "boxes", "reader": "coco", "path": "data/*.json"}
+    write_recipe(base, source)
+    assert curate(base, "run", "recipe.yaml", "-o", "out", "--inline", "-q") == 1
+    message = capsys.readouterr().err
+    assert "data/*.json: 8 of 8 boxes contradict 'xywh pixel'" in message
+    assert "data/0.json#0" in message
+    assert "'xyxy pixel'" in message
+    assert not (base / "out/manifest.json").exists()
+    write_recipe(base, {**source, "space": "xyxy pixel"})
+    assert curate(base, "run", "recipe.yaml", "-o", "out", "--inline", "-q") == 0

@@ -17,12 +17,16 @@ from curate.engine.outcomes import quarantine_rows
 from curate.engine.part_files import PART, PartFiles
 from curate.engine.part_view import PartView
 from curate.engine.passes.contract import Pass, RunContext, State
+from curate.ingest import evidence
 from curate.ingest.reader import Context, Failure, ReadBatch, Reader, Split
 from manifests import record, storage
 from manifests.errors import StepError
 from manifests.run.fingerprint import fingerprint
 from manifests.run.ledger import Account
 from manifests.run.manifest import Commit
+
+EVIDENCE = "evidence"
+"""The key of a commit's detail with what the split shows about the meaning of its source."""
 
 
 class ReadTask(NamedTuple):
@@ -55,6 +59,8 @@ class ReadPass(Pass[ReadTask]):
 
     def after(self, run: RunContext, state: State, commits: list[Commit]) -> State:
         folder = self.folder(run)
+        found = (evidence.from_json(commit.detail.get(EVIDENCE, {})) for commit in commits)
+        self.reader.check_evidence(evidence.total(found))
         made = (PartView.of_commit(c, storage.join(folder, c.part + PART)) for c in commits)
         return state._replace(parts=(*state.parts, *made))
 
@@ -90,7 +96,8 @@ class ReadSplit:
                 _add(files, found, self.reader.name)
         origin = task.split.files[0].uri
         step = f"read {self.reader.name}"
-        return files.commit(task.inputs_digest, origin, [step], [read.counted])
+        detail = {EVIDENCE: evidence.to_json(read.evidence)} if read.evidence else {}
+        return files.commit(task.inputs_digest, origin, [step], [read.counted], detail)
 
 
 def _add(files: PartFiles, found: ReadBatch, source: str) -> None:

@@ -16,6 +16,7 @@ from curate.compose.grounding.parsing import (
 )
 from curate.compose.grounding.tags import FIX
 from curate.ingest.captions.llava import Llava
+from curate.ingest.evidence import Findings
 from curate.ingest.formats.json_pieces import Element
 from curate.ingest.grounding.annotations.annotation import AnnotatedImage, Annotation
 from curate.ingest.grounding.annotations.grounding_reader import (
@@ -23,7 +24,7 @@ from curate.ingest.grounding.annotations.grounding_reader import (
     SpaceOverride,
     TrustSetting,
 )
-from curate.ingest.grounding.annotations.grounding_records import grounding_records
+from curate.ingest.grounding.annotations.grounding_records import check_spaces, grounding_records
 from curate.ingest.grounding.annotations.space_check import SLACK
 from curate.ingest.images import OpenedImage, row_failures
 from curate.ingest.reader import Context, Head, ReadBatch
@@ -97,7 +98,10 @@ class QwenGrounding(Llava):
         failures = row_failures(self, file, errors) + grounded.failures
         failed = {failure.origin for failure in failures}
         records = _with_objects(chats.records, grounded.records, failed)
-        return ReadBatch(records, [*chats.failures, *failures])
+        return ReadBatch(records, [*chats.failures, *failures], evidence=grounded.evidence)
+
+    def check_evidence(self, evidence: Findings) -> None:
+        check_spaces(evidence, self.path)
 
 
 def _answers(chat: dict[str, Any]) -> list[str]:

@@ -7,7 +7,12 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from curate.ingest.grounding.annotations.space_check import Coordinates, check_space, is_impossible
+from curate.ingest.grounding.annotations.space_check import (
+    Coordinates,
+    check_evidence,
+    is_impossible,
+    space_evidence,
+)
 from manifests.errors import InputError
 from manifests.geometry.space import SPACES, Form, Space, Unit, boxes_from_units, points_from_units
 
@@ -19,6 +24,10 @@ def coordinates(
 ) -> Coordinates:
     array = np.array(values, np.float64)
     return Coordinates(array, np.tile([width, height], (len(array), 1)), np.arange(len(array)))
+
+
+def check_space(numbers: Coordinates, space: Space, place: str, names: list[str]) -> None:
+    check_evidence(space_evidence(numbers, space, place, names), space, place)
 
 
 def error_text(numbers: Coordinates, space: Space) -> str:
@@ -70,7 +79,7 @@ def test_a_fraction_of_312_is_refused_with_the_space_that_fits() -> None:
     message = error_text(coordinates([[312, 40, 500, 80]]), SPACES["fraction"])
     assert message == (
         "boxes.json: 1 of 1 boxes contradict 'xyxy fraction': [312, 40, 500, 80], on an image of "
-        "640 x 480, would be at [312000, 40000, 500000, 80000] of 1000. Rows row-0. "
+        "640 x 480, would be at [312000, 40000, 500000, 80000] of 1000. Rows boxes.json#row-0. "
         "'xyxy pixel' or 'xyxy thousandth' or 'xywh thousandth' would fit: set `space`."
     )
 

@@ -3,14 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from curate.ingest.grounding.annotations.annotation import AnnotatedImage, Annotation
-from curate.ingest.grounding.annotations.space_check import MIN_BOXES, Coordinates
+from curate.ingest.grounding.annotations.space_check import Coordinates
 from manifests.errors import RowError
 from manifests.geometry.exif_orientation import boxes_as_shown, points_as_shown
 from manifests.geometry.space import Space
@@ -34,12 +34,8 @@ class BatchCoordinates(NamedTuple):
     vertices: Coordinates
 
     @property
-    def checkable(self) -> Iterator[Coordinates]:
-        """Yields the coordinates that can reveal a wrong coordinate space. Vertices on fewer than
-        MIN_BOXES images are not used, because many vertices may belong to few annotations."""
-        yield from (self.boxes, self.points)
-        if len(np.unique(self.vertices.rows)) >= MIN_BOXES:
-            yield self.vertices
+    def by_name(self) -> dict[str, Coordinates]:
+        return {n: some for n, some in self._asdict().items() if len(some.values)}
 
 
 def gather(images: Sequence[ReadyImage]) -> BatchCoordinates:

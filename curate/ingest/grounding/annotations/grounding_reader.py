@@ -7,8 +7,9 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
+from curate.ingest.evidence import Findings
 from curate.ingest.grounding.annotations.annotation import AnnotatedImage
-from curate.ingest.grounding.annotations.grounding_records import grounding_records
+from curate.ingest.grounding.annotations.grounding_records import check_spaces, grounding_records
 from curate.ingest.reader import Context, ReadBatch, Reader
 from manifests.errors import RowError
 from manifests.geometry.space import Space, SpaceSetting
@@ -47,6 +48,9 @@ class GroundingReader(Reader):
         chosen = self.space or space or self.own_space
         assert chosen is not None, f"{type(self).__name__} has no space"
         return grounding_records(self, file, images, chosen, context, self.trust)
+
+    def check_evidence(self, evidence: Findings) -> None:
+        check_spaces(evidence, self.path)
 
     def failures(self, file: File, errors: Sequence[PlacedError], context: Context) -> ReadBatch:
         """A batch without records, with failures for inputs that belong to no image."""

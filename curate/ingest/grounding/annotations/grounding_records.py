@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import orjson
 import pyarrow as pa
 
+from curate.ingest.evidence import Findings
 from curate.ingest.grounding.annotations.annotation import AnnotatedImage
 from curate.ingest.grounding.annotations.coordinates import (
     BatchCoordinates,
@@ -21,9 +23,11 @@ from curate.ingest.grounding.annotations.coordinates import (
 )
 from curate.ingest.grounding.annotations.record_table import Units, record_table
 from curate.ingest.grounding.annotations.space_check import (
+    MIN_BOXES,
     Coordinates,
-    check_space,
+    check_evidence,
     is_impossible,
+    space_evidence,
 )
 from curate.ingest.reader import Context, Failure, ReadBatch, Reader
 from manifests.errors import RowError
@@ -34,6 +38,9 @@ from manifests.storage import File
 ASPECT_TOLERANCE = 0.02
 """Two sizes belong to different images if their aspect ratios differ by more than this share (our
 choice: the sides of a thumbnail are rounded)."""
+MIN_IMAGES = {"boxes": 1, "points": 1, "vertices": MIN_BOXES}
+"""The number of images whose coordinates can reveal a wrong space. Vertices of fewer images are not
+used, because many vertices may belong to few annotations."""
 
 
 def grounding_records(
@@ -47,7 +54,8 @@ def grounding_records(
     """Makes a record or a failure for each image.
 
     `file` is the file from which the images are read, or the first file if each image has its own.
-    Raises InputError if the coordinates contradict the space, unless `trust` is true.
+    The batch has the evidence of its coordinates about the space, unless `trust` is true. Raises
+    InputError if they contradict it on their own.
     """
     ready: list[ReadyImage] = []
     failed: list[tuple[AnnotatedImage, RowError]] = []
@@ -57,17 +65,37 @@ def grounding_records(
         except RowError as error:
             failed.append((image, error))
     ready, coordinates, errors = _gather(ready)
-    if not trust:
-        names = [_name(image.annotated) for image in ready]
-        for some in coordinates.checkable:
-            check_space(some, space, file.uri, names)
+    found = {} if trust else _evidence(coordinates, space, file, ready)
     units = Units(*[to_units(some, ready, space) for some in coordinates])
     errors |= _impossible(coordinates, units, space)
     failed += [(ready[row].annotated, error) for row, error in errors.items()]
     table = record_table(reader, file, ready, units)
     if errors:
         table = table.filter(pa.array([row not in errors for row in range(len(ready))]))
-    return ReadBatch(table, [_failure(reader, file, image, error) for image, error in failed])
+    failures = [_failure(reader, file, image, error) for image, error in failed]
+    return ReadBatch(table, failures, evidence=found)
+
+
+def check_spaces(evidence: Findings, place: str) -> None:
+    """Raises InputError if the coordinates of a source contradict a space in which they were read.
+    `place` is the path of the source."""
+    for question, one in evidence.items():
+        what, space = orjson.loads(question)
+        check_evidence(one, Space(**space), place, MIN_IMAGES[what])
+
+
+def _evidence(
+    coordinates: BatchCoordinates, space: Space, file: File, images: Sequence[ReadyImage]
+) -> Findings:
+    """What each kind of coordinates shows about the space, by a text that has both. Raises
+    InputError if the coordinates of a batch contradict the space on their own."""
+    names = [_name(image.annotated) for image in images]
+    return {
+        orjson.dumps([what, space.model_dump(mode="json")]).decode(): space_evidence(
+            some, space, file.uri, names, MIN_IMAGES[what]
+        )
+        for what, some in coordinates.by_name.items()
+    }
 
 
 def _name(image: AnnotatedImage) -> str:

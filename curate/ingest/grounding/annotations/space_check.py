@@ -10,6 +10,7 @@ from typing import NamedTuple, get_args
 
 import numpy as np
 
+from curate.ingest.evidence import MAX_EXAMPLES, Evidence
 from manifests.errors import InputError
 from manifests.geometry.space import UNITS, Form, Space, Unit, boxes_to_units, points_to_units
 
@@ -48,25 +49,116 @@ class Coordinates(NamedTuple):
         return "boxes" if self.values.shape[1] == 4 else "points"
 
 
-def check_space(coordinates: Coordinates, space: Space, place: str, names: Sequence[str]) -> None:
-    """Raises InputError if the coordinates of a file contradict the declared space.
+class _Tally(NamedTuple):
+    """What coordinates show about a space: their number and that of their images, how many are
+    wrong in it, far outside, and on large images; the largest number in the file, and the largest
+    unit on large images."""
 
-    The error names the file (`place`), the first wrong rows (`names` has the name of each row), and
-    the spaces that would fit.
+    number: int
+    images: int
+    wrong: int
+    far: int
+    large: int
+    largest: float
+    on_large: float
+
+    @classmethod
+    def of(cls, coordinates: Coordinates, units: np.ndarray, wrong: np.ndarray) -> _Tally:
+        far = is_impossible(units) & ~_is_inverted(units)
+        on_large = units[coordinates.sizes.min(axis=1) >= LARGE_SIDE]
+        return cls(
+            len(units),
+            len(np.unique(coordinates.rows)),
+            int(wrong.sum()),
+            int(far.sum()),
+            len(on_large),
+            _largest(coordinates.values),
+            _largest(on_large),
+        )
+
+    def contradicts(self, space: Space) -> bool:
+        if self.wrong > MAX_WRONG_SHARE * self.number and (self.far or self.wrong >= MIN_BOXES):
+            return True
+        return self._in_corner(space)
+
+    def _in_corner(self, space: Space) -> bool:
+        """Whether all coordinates are so close to the upper left corner that they must have a
+        smaller scale."""
+        if space.unit != "fraction" and self.number >= MIN_BOXES and self.largest <= 1:
+            return True
+        return self.large >= MIN_IN_CORNER and self.on_large < CORNER
+
+
+def space_evidence(
+    coordinates: Coordinates, space: Space, place: str, names: Sequence[str], min_images: int = 1
+) -> Evidence:
+    """Returns what the coordinates of a batch show about the declared space. `place` is their file,
+    and `names` has the name of each row.
+
+    Raises InputError if at least MIN_BOXES of them, on `min_images` images, contradict the space on
+    their own. The error names the file, the first wrong rows, and the spaces that would fit.
     """
-    if not len(coordinates.values):
-        return
     units = coordinates.to_units(coordinates.values, coordinates.sizes, space)
     wrong = _is_wrong(units)
-    if not _contradicts(units, wrong) and not _in_corner(coordinates, units, space):
-        return
+    tally = _Tally.of(coordinates, units, wrong)
+    enough = tally.images >= min_images and tally.number >= MIN_BOXES
+    if enough and tally.contradicts(space):
+        rows = [names[row] for row in dict.fromkeys(coordinates.rows[wrong].tolist())]
+        _refuse(tally, coordinates, space, place, _listed(rows))
+    counts = {name: getattr(tally, name) for name in _COUNTS}
+    largest = {name: getattr(tally, name) for name in ("largest", "on_large")}
+    examples = {
+        kind: [_example(coordinates, at, place, names) for at in np.flatnonzero(of)[:MAX_EXAMPLES]]
+        for kind, of in (("right", ~wrong), ("wrong", wrong))
+    }
+    return Evidence(counts, largest, examples)
+
+
+def check_evidence(evidence: Evidence, space: Space, place: str, min_images: int = 1) -> None:
+    """Raises InputError if the coordinates of a complete source contradict the declared space.
+    `place` is the path of the source."""
+    tally = _Tally(**evidence.counts, **evidence.largest)  # type: ignore[arg-type]
+    if tally.images >= min_images and tally.contradicts(space):
+        examples = [*evidence.examples["wrong"], *evidence.examples["right"]]
+        names, values, sizes = zip(*examples, strict=True)
+        known = Coordinates(np.array(values), np.array(sizes), np.arange(len(names)))
+        shown = names[: len(evidence.examples["wrong"])]
+        more = " and others" if tally.wrong > len(shown) else ""
+        _refuse(tally, known, space, place, ", ".join(dict.fromkeys(shown)) + more)
+
+
+_COUNTS = ("number", "images", "wrong", "far", "large")
+
+
+def _largest(values: np.ndarray) -> float:
+    finite = values[np.isfinite(values)]
+    return float(finite.max()) if finite.size else 0.0
+
+
+def _example(
+    coordinates: Coordinates, at: int, place: str, names: Sequence[str]
+) -> tuple[str, list[float], list[float]]:
+    """The name of a row with its file, the numbers there, and the size of the image."""
+    values, size = coordinates.values[at].tolist(), coordinates.sizes[at].tolist()
+    return f"{place}#{names[int(coordinates.rows[at])]}", values, size
+
+
+def _listed(rows: list[str]) -> str:
+    return ", ".join(rows[:5]) + (f" and {len(rows) - 5} more" if len(rows) > 5 else "")
+
+
+def _refuse(tally: _Tally, coordinates: Coordinates, space: Space, place: str, rows: str) -> None:
+    """Raises the error of coordinates that contradict a space. `coordinates` are all of them or
+    examples, and `rows` names the wrong ones. A space that has no wrong one stands, unless another
+    one fits."""
+    units = coordinates.to_units(coordinates.values, coordinates.sizes, space)
     fitting = [
         str(other) for other in _other_spaces(coordinates, space) if _fits(coordinates, other)
     ]
-    if not wrong.any() and not fitting:
+    if not tally.wrong and not fitting:
         return
     raise InputError(
-        _fault(coordinates, units, wrong, space, names), place,
+        _fault(tally, coordinates, units, space, rows), place,
         f"{' or '.join(repr(one) for one in fitting[:3])} would fit: set `space`."
         if fitting
         else "No known space would fit; `trust: true` accepts the coordinates unchecked.",
@@ -99,22 +191,6 @@ def _is_wrong(units: np.ndarray) -> np.ndarray:
     return wrong
 
 
-def _contradicts(units: np.ndarray, wrong: np.ndarray) -> bool:
-    if wrong.mean() <= MAX_WRONG_SHARE:
-        return False
-    far = is_impossible(units) & ~_is_inverted(units)
-    return bool(far.any() or (wrong.sum() >= MIN_BOXES and len(wrong) >= MIN_BOXES))
-
-
-def _in_corner(coordinates: Coordinates, units: np.ndarray, space: Space) -> bool:
-    """Whether all coordinates are so close to the upper left corner that they must have a smaller
-    scale."""
-    if space.unit != "fraction" and len(units) >= MIN_BOXES and coordinates.values.max() <= 1:
-        return True
-    on_large = units[coordinates.sizes.min(axis=1) >= LARGE_SIDE]
-    return len(on_large) >= MIN_IN_CORNER and bool(on_large.max() < CORNER)
-
-
 def _other_spaces(coordinates: Coordinates, space: Space) -> Iterator[Space]:
     """Yields all spaces except `space`. Spaces that differ from it in only one property come
     first."""
@@ -133,27 +209,20 @@ def _fits(coordinates: Coordinates, space: Space) -> bool:
 
 
 def _fault(
-    coordinates: Coordinates,
-    units: np.ndarray,
-    wrong: np.ndarray,
-    space: Space,
-    names: Sequence[str],
+    tally: _Tally, coordinates: Coordinates, units: np.ndarray, space: Space, rows: str
 ) -> str:
-    what, count = coordinates.what, len(wrong)
-    if not wrong.any():
+    what = coordinates.what
+    if not tally.wrong:
         return (
-            f"all {count} {what} lie in the first quarter of their images as {str(space)!r}: "
-            f"no number is over {coordinates.values.max():g}."
+            f"all {tally.number} {what} lie in the first quarter of their images as "
+            f"{str(space)!r}: no number is over {tally.largest:g}."
         )
-    first = int(np.flatnonzero(wrong)[0])
+    first = int(np.flatnonzero(_is_wrong(units))[0])
     value = "[" + ", ".join(f"{number:g}" for number in coordinates.values[first]) + "]"
     width, height = coordinates.sizes[first]
-    rows = [names[row] for row in dict.fromkeys(coordinates.rows[wrong].tolist())]
-    more = f" and {len(rows) - 5} more" if len(rows) > 5 else ""
     return (
-        f"{int(wrong.sum())} of {count} {what} contradict {str(space)!r}: {value}, on an image of "
-        f"{width:g} x {height:g}, would be at {_rounded(units[first])} of 1000. Rows "
-        f"{', '.join(rows[:5])}{more}."
+        f"{tally.wrong} of {tally.number} {what} contradict {str(space)!r}: {value}, on an image "
+        f"of {width:g} x {height:g}, would be at {_rounded(units[first])} of 1000. Rows {rows}."
     )
 
 

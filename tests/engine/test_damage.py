@@ -175,12 +175,12 @@ def test_a_random_byte_of_a_random_file_is_refused_or_made_again(
     chance = random.Random(f"flip {number}")
     path = chance.choice(sorted(p for p in out.rglob("*") if p.is_file() and p.stat().st_size))
     flip(path, chance.randrange(path.stat().st_size), chance.randrange(1, 256))
+    refused = ""
     try:
         run_engine(recipe(), base, out)
     except CurateError as error:
-        assert path.name in str(error)
-    else:
-        assert contents(out) == contents(base / "sound")
+        refused = str(error)
+    assert path.name in refused if refused else contents(out) == contents(base / "sound")
 
 
 def test_parts_made_from_a_damaged_part_are_made_again(

@@ -48,7 +48,8 @@ def differences(out: str, other: str) -> list[Difference]:
         *_settings("shards", _digests(a), _digests(b)),
         *_first_pass(a, out, b, other),
     ]
-    return found or list(_settings("fingerprint of pass", _fingerprints(a), _fingerprints(b)))
+    found = found or list(_settings("fingerprint of pass", _fingerprints(a), _fingerprints(b)))
+    return found or [Difference("digest of the run", a.digest, b.digest)]
 
 
 def _settings(what: str, here: Any, there: Any) -> Iterator[Difference]:

@@ -6,18 +6,17 @@ Each shard is a separate list. `keep_list.npy` has the uids of all lists, sorted
 from __future__ import annotations
 
 import numpy as np
-import orjson
 import pyarrow as pa
 
 from curate.emit.shard import Job, ShardCommit, quarantined
 from manifests import storage
 from manifests.errors import RowError
+from manifests.record.meta_uid import meta_uid
 from manifests.storage.digest import file_digest
 from manifests.storage.file_entry import FileEntry
 from manifests.storage.keep_list import (
     DTYPE,
     is_uid,
-    meta_uid,
     parse_uids,
     read_keep_list,
     write_keep_list,
@@ -55,7 +54,7 @@ def finish(folder: str, commits: list[ShardCommit], fingerprint: str) -> list[Fi
 def _uid(meta: str | None) -> str | None:
     try:
         return meta_uid(meta)
-    except orjson.JSONDecodeError:
+    except RowError:
         return None
 
 

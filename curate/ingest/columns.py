@@ -92,17 +92,32 @@ def _is_list(kind: pa.DataType) -> bool:
 
 
 def as_text(batch: pa.RecordBatch, name: str, setting: str, place: str) -> pa.Array:
-    """Converts a column of any Arrow type to strings; a list becomes its first element. Raises
-    InputError if the type cannot be converted. `setting` is the setting that names the column."""
+    """Converts a column of any Arrow type to strings; a list becomes its first element that is
+    neither null nor blank. Raises InputError if the type cannot be converted. `setting` is the
+    setting that names the column."""
     values = column(batch, name)
-    if _is_list(values.type):
-        sizes = np.asarray(pc.fill_null(pc.list_value_length(values), 0))
-        values = values.flatten().take(pa.array(np.cumsum(sizes) - sizes, mask=sizes == 0))
     try:
-        return values.cast(pa.string())
+        return _first_items(values) if _is_list(values.type) else values.cast(pa.string())
     except (pa.ArrowNotImplementedError, pa.ArrowInvalid) as error:
         fault = f"column {name!r} is {values.type}, which cannot be read as text: {error}."
         raise InputError(fault, place, f"Check the setting '{setting}'.") from error
+
+
+def _first_items(lists: pa.Array) -> pa.Array:
+    """`[[null, "x"], []]` -> `["x", null]`."""
+    items = blank_to_null(lists.flatten().cast(pa.string()))
+    valid = np.flatnonzero(np.asarray(items.is_valid()))
+    rows, first = np.unique(np.asarray(pc.list_parent_indices(lists))[valid], return_index=True)
+    places, is_null = np.zeros(len(lists), np.int64), np.ones(len(lists), bool)
+    places[rows], is_null[rows] = valid[first], False
+    return items.take(pa.array(places, mask=is_null))
+
+
+def first_item(values: Sequence[object]) -> object:
+    """The first element of a list that is neither null nor blank text; None if there is none."""
+    return next(
+        (v for v in values if v is not None and (not isinstance(v, str) or has_text(v))), None
+    )
 
 
 def blank_to_null(texts: pa.Array) -> pa.Array:

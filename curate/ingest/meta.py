@@ -6,8 +6,9 @@ import base64
 from collections.abc import Collection
 from typing import Any
 
-import orjson
 import pyarrow as pa
+
+from manifests.text.json_values import dump_json
 
 
 def meta_json(batch: pa.RecordBatch, without: Collection[str | None]) -> pa.Array:
@@ -40,7 +41,7 @@ def json_rows(batch: pa.RecordBatch, without: Collection[str | None] = ()) -> li
 def to_json(row: dict[str, Any]) -> str:
     """Serialises a row as JSON. Bytes become base64; other values without a JSON type become
     text."""
-    return orjson.dumps(row, default=_as_text).decode()
+    return dump_json(row, _as_text)
 
 
 def _as_text(value: object) -> str:

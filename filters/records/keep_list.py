@@ -11,8 +11,9 @@ from pydantic import Field
 
 from manifests import storage
 from manifests.errors import RowError
+from manifests.record.meta_uid import meta_uid
 from manifests.step import Context, Location, Measured, RowErrors, RowStep, reasons
-from manifests.storage.keep_list import contains, is_uid, meta_uid, parse_uids, read_keep_list
+from manifests.storage.keep_list import contains, is_uid, parse_uids, read_keep_list
 
 
 class KeepList(RowStep):

@@ -6,10 +6,14 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
 
 class Limits(BaseModel):
-    """Limits of media files. A file over a limit is quarantined without being decoded."""
+    """Limits of media files and of rows of text. A file or row over a limit is
+    quarantined without being decoded."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     max_pixels: PositiveInt = Field(178_956_970, description="width x height of an image")
     max_bytes: PositiveInt = Field(256 << 20, description="size of one media file")
     max_frames: PositiveInt = Field(1000, description="frames of an animated image")
+    max_row_bytes: PositiveInt = Field(
+        64 << 20, description="one row, line or field of a text file, in bytes"
+    )

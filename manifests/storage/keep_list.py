@@ -10,7 +10,6 @@ import io
 from functools import lru_cache
 
 import numpy as np
-import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -32,14 +31,6 @@ def parse_uids(uids: pa.Array) -> np.ndarray:
     (`is_uid`)."""
     digits = bytes.fromhex("".join(uids.to_pylist()))
     return np.frombuffer(digits, ">u8").astype("<u8").view(DTYPE)
-
-
-def meta_uid(meta: str | None) -> str | None:
-    """Returns the field `uid` of a record's `meta`; None if the field is missing. A value that is
-    not a string is returned as JSON: `meta_uid('{"uid": 7}') -> "7"`."""
-    fields = orjson.loads(meta) if meta else None
-    uid = fields.get("uid") if isinstance(fields, dict) else None
-    return uid if uid is None or isinstance(uid, str) else orjson.dumps(uid).decode()
 
 
 def write_keep_list(path: str, uids: np.ndarray) -> int:

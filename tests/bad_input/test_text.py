@@ -50,7 +50,7 @@ def test_a_caption_that_is_not_utf8_is_quarantined_in_every_format(photos: Path)
     at = coco.read_bytes().index(b"\xe9")
     messages = {
         ("data/a.coco.json#annotations[1]", "read coco"):
-            f"0xe9 is not UTF-8, at byte {at}. Repair the file.",
+            f"0xe9 is not UTF-8, at byte {at}. Convert the file to UTF-8.",
         ("data/a.jsonl#4", "read lines"): f"line 4, byte 33: 0xe9 {UTF8}",
         ("data/a.parquet#1", "read urls"):
             "column 'caption': b'caf\\xe9' is not UTF-8. Write the table again.",
@@ -82,7 +82,7 @@ def test_json_cut_in_half_loses_only_the_element_at_the_cut(base: Path) -> None:
         Quarantined("data/a.chats.json#2", "read chats", "RowError", inside(len(chats))),
         Quarantined("data/a.coco.json#annotations[3]", "read coco", "RowError", inside(len(text))),
         Quarantined("data/a.coco.json#object", "read coco", "RowError", inside(len(text))),
-        Quarantined("data/a.jsonl#4", "read lines", "RowError", line + "Repair the line."),
+        Quarantined("data/a.jsonl#4", "read lines", "RowError", line + "Repair the JSON."),
     ]
     assert made.captions == {
         **{f"data/a.jsonl#{n + 1}": caption for n, caption in enumerate(GOOD)},

@@ -197,7 +197,7 @@ def test_readers_that_take_the_suffix_too_are_named_alone(
     tmp_path: Path, readers: dict[str, type[Reader]]
 ) -> None:
     file = made(tmp_path, "coco.json")
-    assert sniff.matching_readers(sniff.head(file, ""), readers) == ["table", "coco_captions"]
+    assert sniff.matching_readers(sniff.head(file, ""), readers) == ["coco_captions"]
     with pytest.raises(InputError) as caught:
         sniff.check("llava", readers["llava"], file, "", readers)
     assert caught.value.fix == "Read it with: coco_captions."

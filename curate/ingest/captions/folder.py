@@ -50,6 +50,7 @@ class Folder(Reader):
     are ignored.
     """
 
+    version: ClassVar[int] = 2
     suffixes: ClassVar[tuple[str, ...]] = tuple(f".{s}" for s in (*sorted(SUFFIXES), *SIDECARS))
 
     caption: Names = Field(

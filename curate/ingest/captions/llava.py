@@ -23,6 +23,7 @@ from curate.ingest.formats.json_elements import (
     is_array,
     object_keys,
 )
+from curate.ingest.formats.json_heads import first_keys
 from curate.ingest.formats.json_pieces import BLANKS, BOM, Element
 from curate.ingest.formats.json_splits import array_splits
 from curate.ingest.formats.lines import count_lines, line_splits, lines
@@ -88,7 +89,8 @@ class Llava(Reader):
             start = start[1:].lstrip(blanks)
             if start.startswith(b"]"):  # an array without samples is valid
                 return not start[1:].strip(blanks)
-        return not set(TURNS).isdisjoint(object_keys(start.lstrip(blanks + b"[")))
+        keys = (*object_keys(start.lstrip(blanks + b"[")), *first_keys(head))
+        return not set(TURNS).isdisjoint(keys)
 
     def splits(self, file: File, context: Context) -> Iterator[Split]:
         place = context.media.resolve(file.uri)

@@ -12,20 +12,36 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field, model_validator
 
-from curate.ingest.captions.records.rows import CaptionColumns, batch_of_columns
+from curate.ingest.captions.records.rows import (
+    CaptionColumns,
+    batch_of_columns,
+    with_lines,
+)
 from curate.ingest.columns import (
     Names,
     as_text,
     blank_to_null,
+    first_item,
     first_text,
     fully_used,
-    has_text,
     require_columns,
 )
 from curate.ingest.formats import columnar
 from curate.ingest.formats.chunks import with_compressed
-from curate.ingest.formats.lines import count_lines, line_splits
-from curate.ingest.formats.text_tables import Numbered, layout_of, read_rows
+from curate.ingest.formats.json_heads import first_object
+from curate.ingest.formats.lines import NO_LINES, Lines
+from curate.ingest.formats.text_tables import (
+    DELIMITERS,
+    JSON_SUFFIXES,
+    Numbered,
+    Wanted,
+    count_units,
+    layout_of,
+    lines_of,
+    read_rows,
+    table_splits,
+)
+from curate.ingest.formats.tsv_quotes import QUOTES_DESCRIPTION, Quotes
 from curate.ingest.images import OpenedImage
 from curate.ingest.media_root import check_root, open_below
 from curate.ingest.meta import meta_json, to_json
@@ -33,26 +49,33 @@ from curate.ingest.reader import Context, Count, Head, ReadBatch, Reader, Split
 from manifests.errors import RowError
 from manifests.media import Media
 from manifests.storage import File
+from manifests.text.json_values import dump_json
 
-_TEXT_SUFFIXES = with_compressed(".jsonl", ".ndjson", ".csv", ".tsv")
+_TEXT_SUFFIXES = (*JSON_SUFFIXES, *with_compressed(".csv", ".tsv"))
 
 
 class Table(Reader):
-    """Any table with a column of text and a column of paths: JSON lines, CSV, TSV, parquet, Arrow.
+    """Any table with texts and paths: JSON lines, JSON arrays, CSV, TSV, parquet, Arrow.
 
         {"file": "a/cat.jpg", "caption": "A cat.", "license": "CC0"}
 
-    is read with `text: caption` and `image: file`. A parquet or Arrow file is recognised by its
-    suffix. Any other file is recognised by its first line: JSON lines start with `{`; any other
-    first line is the header of a TSV if it has a tab, and otherwise of a CSV. Fields of a CSV may
-    be quoted; fields of a TSV may not.
+    is read with `text: caption` and `image: file`. Files that end in .json, .jsonl or .ndjson are
+    JSON lines, or one array; parquet and Arrow files are known by their suffix too. The first line
+    of any other file is a header. Its names are separated by a comma, tab, semicolon or bar: the
+    one that gives the columns of the recipe. Fields may be quoted, with the quotes within them
+    doubled. In a TSV all lines with quotes decide whether they are: captions of the web begin with
+    quotes of their own. A header or quotes with two readings are refused; `delimiter` and `quotes`
+    choose.
 
     An image is the file below `media_root` that the column `image` names; a row without text
     becomes a record with only the image. Without the setting `image`, records have only text, so
     captions can be filtered before their images are downloaded. All other columns go to `meta`. If
     `text` lists several columns, all of them go to `meta` too. A record's key is the file's name
-    and the number of the line, from 1, or of the row of a parquet or Arrow file, from 0.
+    and the number of the line, from 1, or of the element of an array or row of a parquet or Arrow
+    file, from 0. A CSV row whose quote is not closed is quarantined without those that follow.
     """
+
+    version: ClassVar[int] = 2
 
     suffixes: ClassVar[tuple[str, ...]] = (*columnar.SUFFIXES, *_TEXT_SUFFIXES)
 
@@ -65,37 +88,38 @@ class Table(Reader):
     )
     media_root: str | None = Field(None, description="folder of the images")
     language: str | None = Field(None, description="column of BCP 47 language tags")
+    delimiter: str | None = Field(
+        None,
+        pattern=r"^[^\"\r\n]$",
+        description="character between columns of a CSV or TSV; null: decided by the header",
+    )
+    quotes: Quotes | None = Field(None, description=QUOTES_DESCRIPTION)
 
     @model_validator(mode="after")
     def _both_or_neither(self) -> Table:
+        if not self.text and self.image is None:
+            raise ValueError("text is [] and image is not set: name a column for one of them")
         if (self.image is None) != (self.media_root is None):
             raise ValueError("image and media_root go together: set both, or neither")
         return self
 
     @classmethod
     def sniff(cls, head: Head) -> bool:
-        first, newline, _ = head.data.removeprefix(b"\xef\xbb\xbf").lstrip().partition(b"\n")
-        if first.startswith(b"{"):
-            return not newline or first.rstrip().endswith(b"}")
-        is_header = (b"\t" in first or b"," in first) and b"\0" not in first
-        return columnar.is_columnar_data(head.data) or (is_header and not first.startswith(b"["))
+        first = head.data.removeprefix(b"\xef\xbb\xbf").lstrip().partition(b"\n")[0]
+        if first.startswith((b"{", b"[")) or head.file.name.lower().endswith(JSON_SUFFIXES):
+            return _is_row(first_object(head))
+        is_header = any(mark.encode() in first for mark in DELIMITERS) and b"\0" not in first
+        return columnar.is_columnar_data(head.data) or is_header
 
     def splits(self, file: File, context: Context) -> Iterator[Split]:
         if columnar.is_columnar(file.name):
             return columnar.splits(file, context)
-        if layout_of(file, context).kind == "csv":
-            return iter([Split((file,))])  # one split: a quoted field may contain a newline
-        return line_splits(file, context)
+        return table_splits(file, context, self._wanted())
 
     def count(self, split: Split, context: Context) -> Count | None:
         if columnar.is_columnar(split.files[0].name):
             return columnar.count_rows(split, context)
-        layout = layout_of(split.files[0], context)
-        if layout.kind == "csv":
-            return None
-        found = count_lines(split, context)
-        is_first = layout.line > 0 and split.start == 0
-        return found._replace(left_aside={**found.left_aside, "header": 1}) if is_first else found
+        return count_units(split, context, layout_of(split, context, self._wanted()))
 
     def read(self, split: Split, context: Context) -> Iterator[ReadBatch]:
         file = split.files[0]
@@ -103,7 +127,8 @@ class Table(Reader):
             check_root(self.media_root, context.base)
         for batch in self._batches(split, context):
             images = self._images(batch.images, context.media)
-            yield batch_of_columns(self, file, batch.columns, images, batch.broken)
+            found = batch_of_columns(self, file, batch.columns, images, batch.broken)
+            yield with_lines(self, file, found, batch.lines)
 
     def _batches(self, split: Split, context: Context) -> Iterator[_Batch]:
         file = split.files[0]
@@ -112,7 +137,7 @@ class Table(Reader):
             for table in columnar.batches(split, context, names):
                 yield self._from_columns(table, file)
             return
-        layout = layout_of(file, context)
+        layout = layout_of(split, context, self._wanted())
         if layout.header:
             self._require(layout.header, file)
         for place, batch in enumerate(read_rows(split, context, layout)):
@@ -120,10 +145,14 @@ class Table(Reader):
                 self._check(batch, file)
             yield self._from_rows(batch)
 
+    def _wanted(self) -> Wanted:
+        names = (*self.text, *filter(None, [self.image, self.language]))
+        return Wanted(names, self.delimiter, self.quotes)
+
     def _check(self, batch: list[Numbered], file: File) -> None:
         """Raises InputError if none of the JSON lines of a batch has a field that a setting names.
         Single lines may lack the field."""
-        lines = [row for _, row in batch if not isinstance(row, RowError)]
+        lines = [row for _, row, _ in batch if isinstance(row, dict)]
         present = list(dict.fromkeys(name for row in lines for name in row))
         if present:
             require_columns(filter(None, [self.image]), present, "image", file.uri)
@@ -147,19 +176,20 @@ class Table(Reader):
 
     def _from_rows(self, batch: list[Numbered]) -> _Batch:
         """Converts a batch of lines to columns."""
-        numbers = [number for number, row in batch if not isinstance(row, RowError)]
-        rows = [row for _, row in batch if not isinstance(row, RowError)]
-        broken = [(number, row) for number, row in batch if isinstance(row, RowError)]
+        numbers = [number for number, row, _ in batch if isinstance(row, dict)]
+        rows = [row for _, row, _ in batch if isinstance(row, dict)]
+        broken = [(number, row) for number, row, _ in batch if isinstance(row, RowError)]
+        lines = lines_of(batch)
         texts, errors = _first_texts(rows, self.text)
         images = [row.get(self.image) for row in rows] if self.image else []
         tags = [row.get(self.language) if self.language else None for row in rows]
         language = pa.array([t if isinstance(t, str) and t else None for t in tags], pa.string())
         columns = CaptionColumns(numbers, texts, self._meta(rows), language)
         if not errors:
-            return _Batch(columns, images, broken)
+            return _Batch(columns, images, broken, lines)
         broken += [(numbers[row], error) for row, error in errors.items()]
         valid = np.array([row not in errors for row in range(len(rows))], bool)
-        return _Batch(columns.filter(valid), list(itertools.compress(images, valid)), broken)
+        return _Batch(columns.filter(valid), list(itertools.compress(images, valid)), broken, lines)
 
     def _meta(self, rows: list[dict[str, Any]]) -> pa.Array:
         """The remaining fields of each row as JSON. The text field is included if its value is a
@@ -187,12 +217,20 @@ class Table(Reader):
 
 
 class _Batch(NamedTuple):
-    """Rows of a table: the columns of their records, the values of the image column, and the broken
-    rows."""
+    """Rows of a table: the columns of their records, the values of the image column, the broken
+    rows, and the lines that the rows have if some have more than one."""
 
     columns: CaptionColumns
     images: Sequence[object]
     broken: list[tuple[int, RowError]]
+    lines: Lines = NO_LINES
+
+
+def _is_row(fields: dict[str, Any] | None) -> bool:
+    """Whether an object may be a row: no field is a list of objects, as in the files of
+    annotations."""
+    lists = [value for value in (fields or {}).values() if isinstance(value, list)]
+    return bool(fields) and not any(isinstance(item, dict) for value in lists for item in value)
 
 
 def _first_texts(
@@ -220,9 +258,11 @@ def _first_texts(
 
 
 def _text(value: object, name: str) -> str | None:
-    """The value of a field as text; for a list, its first text. Raises RowError for an object."""
+    """The value of a field as text; for a list, its first element that is not blank. Raises
+    RowError for an object."""
     if isinstance(value, list):
-        value = next(filter(has_text, value), None)
-    if isinstance(value, dict):
-        raise RowError(f"'{name}' is an object, not text: {value!r:.80}")
-    return value if value is None or isinstance(value, str) else str(value)
+        value = first_item(value)
+    if isinstance(value, dict | list):
+        kind = "an object" if isinstance(value, dict) else "a list of lists"
+        raise RowError(f"'{name}' is {kind}, not text: {value!r:.80}")
+    return value if value is None or isinstance(value, str) else dump_json(value)

@@ -11,11 +11,15 @@ from typing import ClassVar, Literal, NamedTuple
 import pyarrow as pa
 from pydantic import Field
 
-from curate.ingest.captions.records.rows import CaptionColumns, batch_of_columns
+from curate.ingest.captions.records.rows import CaptionColumns, batch_of_columns, with_lines
 from curate.ingest.columns import has_text, require_columns
 from curate.ingest.file_template import URL_FIELDS, USUAL_FILES, Files, Template
+from curate.ingest.formats.batching import in_batches
 from curate.ingest.formats.chunks import with_compressed
+from curate.ingest.formats.csv_rows import csv_rows
 from curate.ingest.formats.lines import count_lines, decoded, line_batches, line_splits, lines
+from curate.ingest.formats.text_tables import is_one_split, lines_of, split_quotes
+from curate.ingest.formats.tsv_quotes import QUOTES_DESCRIPTION, Quotes
 from curate.ingest.media_folder import MediaFolder, open_row_images
 from curate.ingest.meta import to_json
 from curate.ingest.reader import Context, Count, Head, ReadBatch, Reader, Split
@@ -39,9 +43,13 @@ class Tsv(Reader):
     the image is the file below `media_root` that `file` names. If `file` is not set, these names
     are tried in order: `{url_path}` (the column itself, if it is a path), `{url_sha256}`,
     `{url_md5}`, and `{url_name}` (the last part of the url). A row whose image is not found is
-    quarantined with the names that were tried. The url goes to `meta`. A record's key is the file's
-    name and the number of the line, from 1.
+    quarantined with the names that were tried. The url goes to `meta`. Fields may be quoted, as
+    data frames write them, or begin with quotes of their text: all lines with quotes decide, and a
+    file with two readings is refused. A record's key is the file's name and the number of its first
+    line, from 1.
     """
+
+    version: ClassVar[int] = 2
 
     suffixes: ClassVar[tuple[str, ...]] = with_compressed(".tsv", ".txt")
 
@@ -54,6 +62,7 @@ class Tsv(Reader):
     url: Literal["first", "last"] | None = Field(
         None, description="which column has the urls or paths; null: decided by the first lines"
     )
+    quotes: Quotes | None = Field(None, description=QUOTES_DESCRIPTION)
 
     @classmethod
     def sniff(cls, head: Head) -> bool:
@@ -66,20 +75,32 @@ class Tsv(Reader):
         return 2 * sum("\t" in line for line in rows) > len(rows)
 
     def splits(self, file: File, context: Context) -> Iterator[Split]:
-        return line_splits(file, context)
+        if is_one_split(file):
+            return iter([Split((file,))])
+        is_quoted = self._quotes(Split((file,)), context) == "doubled"
+        return iter([Split((file,))]) if is_quoted else line_splits(file, context)
 
     def count(self, split: Split, context: Context) -> Count:
-        return count_lines(split, context)
+        found = count_lines(split, context)
+        is_quoted = self._quotes(split, context) == "doubled"
+        return found._replace(left_aside={}) if is_quoted else found
 
     def read(self, split: Split, context: Context) -> Iterator[ReadBatch]:
         file = split.files[0]
         layout = self._layout(file, context)
         folder = MediaFolder(self.media_root, context.base)
-        for batch in line_batches(split, context):
+        is_quoted = self._quotes(split, context) == "doubled"
+        for batch in (_quoted_rows if is_quoted else _plain_rows)(split, context, layout.url):
             header = batch[:1] if layout.has_header and batch[0][0] == 1 else []
-            pairs = _pairs(batch[len(header) :], layout.url)
-            found = self._read_batch(file, pairs, folder, context)
-            yield found._replace(left_aside={"header": 1}) if header else found
+            rows = batch[len(header) :]
+            found = self._read_batch(file, _pairs(rows), folder, context)
+            found = with_lines(self, file, found, lines_of(rows))
+            if header:
+                found = found._replace(left_aside={**found.left_aside, "header": 1})
+            yield found
+
+    def _quotes(self, split: Split, context: Context) -> Quotes:
+        return self.quotes or split_quotes(split, context, None)
 
     def _layout(self, file: File, context: Context) -> _Layout:
         """The column layout of a file. It depends on only the first lines, so all splits have the
@@ -135,7 +156,7 @@ class _Pairs(NamedTuple):
 
 def _header(line: str) -> _Position | None:
     """The position of the url column if the line is a header; otherwise None."""
-    names = tuple(name.strip().lower() for name in line.split("\t"))
+    names = tuple(name.strip().strip('"').lower() for name in line.split("\t"))
     if len(names) != 2:
         return None
     if names[0] in _URL_NAMES and names[1] in _TEXT_NAMES:
@@ -147,37 +168,68 @@ def _url_column(sample: list[str]) -> _Position | None:
     """The position of the column that has a url or an image path in more lines; None if both
     columns have them in equally many lines."""
     rows = [line for line in sample if "\t" in line]
-    first = sum(_URL_OR_PATH.fullmatch(row.partition("\t")[0].strip()) is not None for row in rows)
-    last = sum(_URL_OR_PATH.fullmatch(row.rpartition("\t")[2].strip()) is not None for row in rows)
+    first = sum(
+        _URL_OR_PATH.fullmatch(row.partition("\t")[0].strip(' "')) is not None for row in rows
+    )
+    last = sum(
+        _URL_OR_PATH.fullmatch(row.rpartition("\t")[2].strip(' "')) is not None for row in rows
+    )
     if first == last:
         return None
     return "first" if first > last else "last"
 
 
-def _pairs(batch: list[tuple[int, bytes]], position: _Position) -> _Pairs:
-    """Splits each line into a url and a caption at the tab beside the url: captions may have
-    tabs."""
+_Row = tuple[int, tuple[str, str] | RowError | None, int]
+"""The number of a row's first line; its url and caption, its error, or None for a blank line; and
+the number of its lines."""
+
+
+def _pairs(batch: list[_Row]) -> _Pairs:
+    """The columns of a batch of rows."""
     pairs = _Pairs([], [], [], [])
-    for number, line in batch:
-        try:
-            row = decoded(number, line)
-        except RowError as error:
-            pairs.broken.append((number, error))
-            continue
-        if "\t" not in row:
-            fault = f"line {number} has no tab: it has one column, not two"
-            pairs.broken.append((number, RowError(fault)))
-            continue
-        url, text = _cut(row, position)
-        pairs.numbers.append(number)
-        pairs.urls.append(url.strip())
-        pairs.texts.append(text)
+    for number, row, _ in batch:
+        if isinstance(row, RowError):
+            pairs.broken.append((number, row))
+        elif row is not None:
+            pairs.numbers.append(number)
+            pairs.urls.append(row[0].strip())
+            pairs.texts.append(row[1])
     return pairs
 
 
-def _cut(row: str, position: _Position) -> tuple[str, str]:
+def _plain_rows(split: Split, context: Context, position: _Position) -> Iterator[list[_Row]]:
+    for batch in line_batches(split, context):
+        yield [(number, _cut(number, line, position), 1) for number, line in batch]
+
+
+def _cut(number: int, line: bytes, position: _Position) -> tuple[str, str] | RowError:
+    """Splits a line into a url and a caption at the tab beside the url: captions may have tabs."""
+    try:
+        row = decoded(number, line)
+    except RowError as error:
+        return error
+    if "\t" not in row:
+        return RowError(f"line {number} has no tab: it has one column, not two")
     if position == "first":
         url, _, text = row.partition("\t")
     else:
         text, _, url = row.rpartition("\t")
+    return url, text
+
+
+def _quoted_rows(split: Split, context: Context, position: _Position) -> Iterator[list[_Row]]:
+    numbered = lines(split, context, keep_ends=True)
+    rows = csv_rows(numbered, "\t", 2, context.limits.max_row_bytes)
+    ordered = ((row.first, _ordered(row.fields, position), row.lines) for row in rows)
+    return in_batches(ordered, lambda row: len(row[1][1]) if isinstance(row[1], tuple) else 0)
+
+
+def _ordered(
+    fields: list[str] | RowError, position: _Position
+) -> tuple[str, str] | RowError | None:
+    if isinstance(fields, RowError):
+        return fields
+    if not fields:
+        return None
+    url, text = fields if position == "first" else reversed(fields)
     return url, text

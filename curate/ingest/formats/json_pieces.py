@@ -8,10 +8,10 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
-import orjson
 
 from manifests.errors import InputError, RowError
 from manifests.text.json_states import AT, CLOSED, SPOILED, STATE, TOP, new_state
+from manifests.text.json_values import error_in, parse_json
 
 MAX_ELEMENT_BYTES = 64 << 20
 """A longer element is an error (our choice): its closing bracket is probably missing, and the rest
@@ -35,24 +35,25 @@ class Element(NamedTuple):
     fault: str = ""
 
     def value(self) -> Any:
-        """The parsed element. If a key occurs twice, its last value is used. Raises RowError if the
-        element is broken."""
+        """The parsed element. Raises RowError if it is broken, as `parse_json` does."""
         if self.fault:
             raise RowError(self.fault, fix=REPAIR)
         try:
-            return orjson.loads(self.data)
-        except orjson.JSONDecodeError as error:
-            raise RowError(self._reason(error), fix=REPAIR) from None
+            return parse_json(self.data)
+        except RowError as error:
+            if not self.data.strip(BLANKS):
+                fault = f"no element between two commas, at byte {self.start}."
+                raise RowError(fault, fix=REPAIR) from None
+            raise self._placed(error) from None
 
-    def _reason(self, error: orjson.JSONDecodeError) -> str:
-        if not self.data.strip(BLANKS):
-            return f"no element between two commas, at byte {self.start}."
+    def _placed(self, error: RowError) -> RowError:
         try:
-            text = self.data.decode()
+            self.data.decode()
         except UnicodeDecodeError as wrong:
             at = self.start + wrong.start
-            return f"0x{self.data[wrong.start]:02x} is not UTF-8, at byte {at}."
-        return f"not JSON: {error.msg}, near {text[max(error.pos - 20, 0) :][:40]!r}."
+            fault = f"0x{self.data[wrong.start]:02x} is not UTF-8, at byte {at}."
+            return RowError(fault, fix=error.fix)
+        return error_in(f"element at byte {self.start}", error)
 
 
 def after_bracket(

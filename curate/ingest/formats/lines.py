@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
+from typing import NamedTuple
 
 from curate.ingest.formats.batching import in_batches
 from curate.ingest.formats.chunks import is_compressed, read_chunks
@@ -12,11 +13,21 @@ from manifests import storage
 from manifests.errors import FileError, RowError
 from manifests.storage import File
 
-MAX_LINE_BYTES = 256 << 20
-"""A longer line is an error (our choice): a whole line is held in memory, and no real line is this
-long."""
 _BOM = b"\xef\xbb\xbf"
 _BLANK_LINE = re.compile(rb"\n[ \t\r\v\f]*(?=\n)")
+
+
+class Lines(NamedTuple):
+    """The lines of a batch of rows: how many each row has that has several, by its number; which of
+    these rows could not be read; and the number of blank lines."""
+
+    of_rows: Mapping[int, int]
+    hidden: Collection[int] = ()
+    blank: int = 0
+
+
+NO_LINES = Lines({})
+"""Each row has one line, and no line is blank."""
 
 
 def line_splits(file: File, context: Context, split_bytes: int = SPLIT_BYTES) -> Iterator[Split]:
@@ -42,14 +53,15 @@ def line_splits(file: File, context: Context, split_bytes: int = SPLIT_BYTES) ->
         yield Split((file,), start, offset, first)
 
 
-def lines(split: Split, context: Context) -> Iterator[tuple[int, bytes]]:
+def lines(split: Split, context: Context, keep_ends: bool = False) -> Iterator[tuple[int, bytes]]:
     """Yields (line number, line) for each line of a split. Lines of the file are numbered from 1.
 
-    `b"a\\r\\nb"` -> (1, b"a"), (2, b"b"). Line endings (LF or CRLF) and a byte order mark are
-    removed. Only one block and one line are in memory. Raises FileError for a broken compressed
-    file, or for a line over MAX_LINE_BYTES.
+    `b"a\\r\\nb"` -> (1, b"a"), (2, b"b"). A byte order mark is removed, and so are line endings (LF
+    or CRLF), unless `keep_ends`. Only one block and one line are in memory. Raises FileError for a
+    broken compressed file, or for a line over the limit `max_row_bytes`.
     """
     number, held, held_bytes = split.first, list[bytes](), 0
+    limit = context.limits.max_row_bytes
     for block in _without_bom(split, context):
         *complete, last = block.split(b"\n")
         if complete:
@@ -57,13 +69,14 @@ def lines(split: Split, context: Context) -> Iterator[tuple[int, bytes]]:
             held, held_bytes = [], 0
         for line in complete:
             number += 1
-            yield number, line.removesuffix(b"\r")
+            yield number, line + b"\n" if keep_ends else line.removesuffix(b"\r")
         held.append(last)
         held_bytes += len(last)
-        if held_bytes > MAX_LINE_BYTES:
-            raise _too_long(split.files[0], number + 1)
+        if held_bytes > limit:
+            raise _too_long(split.files[0], number + 1, limit)
     if held_bytes:
-        yield number + 1, b"".join(held).removesuffix(b"\r")
+        line = b"".join(held)
+        yield number + 1, line if keep_ends else line.removesuffix(b"\r")
 
 
 def line_batches(split: Split, context: Context) -> Iterator[list[tuple[int, bytes]]]:
@@ -115,9 +128,9 @@ def _without_bom(split: Split, context: Context) -> Iterator[bytes]:
     yield from blocks
 
 
-def _too_long(file: File, number: int) -> FileError:
+def _too_long(file: File, number: int, limit: int) -> FileError:
     return FileError(
-        f"line {number} is longer than {MAX_LINE_BYTES} bytes: the file is not text in lines.",
+        f"line {number} is longer than the limit of {limit} bytes: is the file text in lines?",
         file.uri,
-        "Name the reader that fits: `curate readers` lists them.",
+        "Name the reader that fits (`curate readers` lists them), or raise media.max_row_bytes.",
     )

@@ -6,32 +6,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-import orjson
 import pyarrow as pa
 
 from curate.ingest.formats import columnar
-from curate.ingest.formats.chunks import with_compressed
-from curate.ingest.formats.json_elements import (
-    batches,
-    count_elements,
-    elements,
-    is_array,
-    object_keys,
-)
-from curate.ingest.formats.json_fields import as_object
+from curate.ingest.formats.json_elements import count_elements, is_array
+from curate.ingest.formats.json_heads import first_keys
 from curate.ingest.formats.json_object import MAX_SPLITS, MIN_SPLIT_BYTES
-from curate.ingest.formats.json_pieces import BLANKS, BOM
 from curate.ingest.formats.json_splits import array_splits
 from curate.ingest.formats.lines import count_lines, line_splits
-from curate.ingest.formats.text_tables import Layout, read_rows
+from curate.ingest.formats.text_tables import JSON_SUFFIXES, Layout, read_rows
 from curate.ingest.meta import json_rows
 from curate.ingest.reader import Context, Count, Head, Split
-from manifests.errors import InputError, RowError
+from manifests.errors import RowError
 from manifests.storage import File
 
-JSON_SUFFIXES = with_compressed(".jsonl", ".ndjson", ".json")
 SUFFIXES = (*columnar.SUFFIXES, *JSON_SUFFIXES)
-_BLANKS = BOM + BLANKS
 
 
 class RowBatch(NamedTuple):
@@ -67,12 +56,9 @@ def row_batches(split: Split, context: Context) -> Iterator[RowBatch]:
             yield RowBatch(batch.numbers.tolist(), rows, batch.broken, batch.rows)
         return
     place = context.media.resolve(file.uri)
-    if is_array(place):
-        for batch_of_elements in batches(elements(place, *split[1:])):
-            yield _separate((element.number, _object(element)) for element in batch_of_elements)
-        return
-    for lines in read_rows(split, context, Layout("jsonl", [])):
-        yield _separate(lines)
+    layout = Layout("array" if is_array(place) else "lines", [])
+    for numbered in read_rows(split, context, layout):
+        yield _separate(numbered)
 
 
 def count_rows(split: Split, context: Context) -> Count:
@@ -91,36 +77,14 @@ def column_names(head: Head) -> set[str]:
     schema = columnar.sniffed_schema(head)
     if schema is not None:
         return set(schema.names)
-    start = head.data.lstrip(_BLANKS)
-    return set(object_keys(start[1:].lstrip(_BLANKS) if start.startswith(b"[") else start))
-
-
-def first_row(head: Head) -> dict[str, Any] | None:
-    """The first object of a JSON array or of a JSON lines file; None for any other file."""
-    start = head.data.lstrip(_BLANKS)
-    try:
-        if start.startswith(b"["):
-            first = next(elements(head.file.uri), None)
-            row = first and first.value()
-        else:
-            row = orjson.loads(start.partition(b"\n")[0])
-    except (RowError, InputError, orjson.JSONDecodeError):
-        return None
-    return row if isinstance(row, dict) else None
-
-
-def _object(element: Any) -> dict[str, Any] | RowError:
-    try:
-        return as_object(element)
-    except RowError as error:
-        return error
+    return set(first_keys(head))
 
 
 def _separate(numbered: Any) -> RowBatch:
     """Makes a batch of numbered rows. A row that is an error is added to the batch's broken
     rows."""
     batch = RowBatch([], [], [])
-    for number, row in numbered:
+    for number, row, _ in numbered:
         if isinstance(row, RowError):
             batch.broken.append((number, row))
         else:

@@ -1,152 +1,264 @@
-"""Reads tables in text files (JSON lines, CSV, and TSV with a header) as numbered rows."""
+"""Reads tables in text files (JSON lines, JSON arrays of objects, CSV, TSV) as numbered rows."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any, Literal, NamedTuple
 
-import orjson
-
 from curate.ingest.formats.batching import in_batches
-from curate.ingest.formats.lines import decoded, line_batches, lines
-from curate.ingest.reader import Context, Split
+from curate.ingest.formats.chunks import is_compressed, with_compressed
+from curate.ingest.formats.csv_rows import csv_rows
+from curate.ingest.formats.json_elements import batches, count_elements, elements, is_array
+from curate.ingest.formats.json_fields import as_object
+from curate.ingest.formats.json_heads import FIRST_LINES
+from curate.ingest.formats.json_pieces import Element
+from curate.ingest.formats.json_splits import array_splits
+from curate.ingest.formats.lines import (
+    Lines,
+    count_lines,
+    decoded,
+    line_batches,
+    line_splits,
+    lines,
+)
+from curate.ingest.formats.tsv_quotes import Quotes, quotes_of
+from curate.ingest.reader import SPLIT_BYTES, Context, Count, Split
+from manifests import storage
 from manifests.errors import FileError, RowError
 from manifests.storage import File
+from manifests.text.json_values import error_in, parse_objects
+
+JSON_SUFFIXES = with_compressed(".jsonl", ".ndjson", ".json")
+DELIMITERS = {",": "comma", "\t": "tab", ";": "semicolon", "|": "bar"}
 
 Row = dict[str, Any] | RowError
-
-
 """The values of a row by column name, or the error of a row that is broken."""
-
-
-Numbered = tuple[int, Row]
-"""A row and the number of its line, from 1."""
+Numbered = tuple[int, Row | None, int]
+"""The number of a row (of its first line, from 1, or of its element in a JSON array, from 0), the
+row, None for a blank line, and the number of its lines."""
 
 
 class Layout(NamedTuple):
-    """The format of a table, the column names in its header, and the number of the header's line.
+    """The format of a table: for CSV and TSV the column names in its header, the number of the
+    header's line, the delimiter, and whether fields may be quoted.
 
-    JSON lines have no header.
+    JSON has no header.
     """
 
-    kind: Literal["jsonl", "csv", "tsv"]
+    kind: Literal["lines", "array", "fields"]
     header: list[str]
     line: int = 0
+    delimiter: str = ","
+    quotes: Quotes = "doubled"
+
+    @property
+    def has_newlines(self) -> bool:
+        """Whether a field may contain a newline, so that the file cannot be cut at newlines."""
+        return self.kind == "fields" and self.quotes == "doubled"
 
 
-def layout_of(file: File, context: Context) -> Layout:
-    """Detects the layout of a file from its first line that is not blank.
+class Wanted(NamedTuple):
+    """What a recipe says of a table: names of columns that it must have, and the settings
+    `delimiter` and `quotes`, null if the file decides."""
 
-    A line that starts with `{` means JSON lines. Any other line is a header: of a TSV if it has a
-    tab, otherwise of a CSV. Raises FileError for a JSON array, or for a line that cannot be a
-    header.
+    names: Collection[str] = ()
+    delimiter: str | None = None
+    quotes: Quotes | None = None
+
+
+def layout_of(split: Split, context: Context, wanted: Wanted) -> Layout:
+    """Detects the layout of a split's file.
+
+    A file that ends in .json, .jsonl or .ndjson is a JSON array, or lines. In any other file, the
+    first line that is not blank decides: `{` starts JSON lines, and other lines are the header of a
+    table. Raises FileError if a line cannot be a header, or if a header or the quotes have two
+    readings.
     """
+    file = split.files[0]
+    place = storage.resolve(context.base, file.uri)
+    if file.name.lower().endswith(JSON_SUFFIXES):
+        if is_array(place):
+            return Layout("array", [])
+        _check_lines(split, context)
+        return Layout("lines", [])
     numbered = lines(Split((file,)), context)
     number, first = next(((n, line) for n, line in numbered if line.strip()), (0, b"{"))
     start = first.lstrip()[:1]
-    if start == b"{":
-        return Layout("jsonl", [])
-    if start == b"[":
-        raise FileError(
-            "the file is a JSON array, not JSON lines.",
-            file.uri,
-            "`curate readers` lists readers of JSON arrays.",
-        )
+    if start in (b"{", b"["):
+        return Layout("lines" if start == b"{" else "array", [])
     try:
         header = decoded(number, first)
-        fields = header.split("\t") if "\t" in header else next(csv.reader([header], strict=True))
-    except (RowError, csv.Error) as error:
-        reason = error.fault if isinstance(error, RowError) else f"{error}."
-        raise FileError(f"line {number} is not the header of a table: {reason}", file.uri) from None
-    return Layout("tsv" if "\t" in header else "csv", fields, number)
+    except RowError as error:
+        fault = f"line {number} is not the header of a table: {error.fault}"
+        raise FileError(fault, file.uri, error.fix) from None
+    delimiter, names = _delimiter_and_names(header, number, file, wanted)
+    quotes = wanted.quotes or "doubled"
+    if wanted.quotes is None and delimiter == "\t":
+        quotes = split_quotes(split, context, len(names))
+    return Layout("fields", names, number, delimiter, quotes)
+
+
+def _check_lines(split: Split, context: Context) -> None:
+    """Raises FileError if no line at the start of a file begins as an object: it is of another
+    format. A broken line among others is no reason to leave the file out."""
+    file = split.files[0]
+    first = list(islice(line_batches(Split((file,)), context), 1))
+    starts = [line.lstrip()[:1] for batch in first for _, line in batch[:FIRST_LINES]]
+    if starts and b"{" not in starts:
+        fault = f"none of the first {len(starts)} lines is a JSON object."
+        raise FileError(fault, file.uri, "Remove the file, or give it the ending of its format.")
+
+
+def split_quotes(split: Split, context: Context, width: int | None) -> Quotes:
+    """How the fields of a split's TSV are quoted; see `quotes_of`. A file was cut into several
+    splits only if its fields are not quoted."""
+    file = split.files[0]
+    if split.start > 0 or split.stop >= 0:
+        return "none"
+    return quotes_of(lines(Split((file,)), context), width, file)
+
+
+def _delimiter_and_names(
+    header: str, number: int, file: File, wanted: Wanted
+) -> tuple[str, list[str]]:
+    """The delimiter of a header and the column names that it separates.
+
+    `a;b` -> `;`, [a, b]. If several delimiters occur, the one that gives the wanted names is used.
+    """
+    given = [wanted.delimiter] if wanted.delimiter else [d for d in DELIMITERS if d in header]
+    readings = {d: names for d in given or [","] if (names := _fields(header, d)) is not None}
+    if not readings:
+        fault = f"line {number} is not the header of a table: {header!r:.80} has a broken quote."
+        raise FileError(fault, file.uri, "Close each quoted name with a quote.")
+    with_names = {d: names for d, names in readings.items() if set(wanted.names) <= set(names)}
+    if len(with_names) > 1:
+        both = " or ".join(
+            f"{len(names)} columns at each {DELIMITERS.get(d, d)}"
+            for d, names in with_names.items()
+        )
+        fault = f"the header in line {number} has two readings: {both}: {header!r:.80}."
+        raise FileError(fault, file.uri, "Set `delimiter` to the character between columns.")
+    [(delimiter, names), *_] = (with_names or _most_columns(readings)).items()
+    return delimiter, names
+
+
+def _most_columns(readings: dict[str, list[str]]) -> dict[str, list[str]]:
+    most = max(readings, key=lambda delimiter: len(readings[delimiter]))
+    return {most: readings[most]}
+
+
+def _fields(header: str, delimiter: str) -> list[str] | None:
+    try:
+        return next(csv.reader([header], delimiter=delimiter, strict=True))
+    except csv.Error:
+        return None
+
+
+def is_one_split(file: File) -> bool:
+    """Whether a file is one split, whatever its layout is."""
+    return is_compressed(file.uri) or file.size <= SPLIT_BYTES
+
+
+def table_splits(file: File, context: Context, wanted: Wanted) -> Iterator[Split]:
+    """Yields the splits of a table. A table whose fields may contain newlines is one split, and so
+    is a compressed or small file."""
+    if is_one_split(file):
+        return iter([Split((file,))])
+    layout = layout_of(Split((file,)), context, wanted)
+    if layout.kind == "array":
+        return array_splits(file, storage.resolve(context.base, file.uri))
+    return iter([Split((file,))]) if layout.has_newlines else line_splits(file, context)
 
 
 def read_rows(split: Split, context: Context, layout: Layout) -> Iterator[list[Numbered]]:
     """Yields the rows of a split in batches. A row that cannot be parsed is replaced by its
     error."""
-    if layout.kind == "csv":
-        yield from in_batches(_csv(split, context, layout), _characters)
-        return
-    for batch in line_batches(split, context):
-        if layout.kind == "jsonl":
-            yield _objects(batch)
-        else:
-            yield [(n, _tsv(n, line, layout.header)) for n, line in batch if n > layout.line]
+    if layout.kind == "array":
+        place = storage.resolve(context.base, split.files[0].uri)
+        for found in batches(elements(place, *split[1:])):
+            yield [(element.number, _object(element), 1) for element in found]
+    elif layout.has_newlines:
+        yield from in_batches(_quoted(split, context, layout), _characters)
+    else:
+        for batch in line_batches(split, context):
+            yield _objects(batch) if layout.kind == "lines" else list(_plain(batch, layout))
 
 
-def _objects(batch: list[tuple[int, bytes]]) -> list[Numbered]:
+def _object(element: Element) -> Row:
     try:
-        found = [(number, orjson.loads(line)) for number, line in batch]
-    except orjson.JSONDecodeError:
-        return [(number, _json(number, line)) for number, line in batch]
-    if all(type(row) is dict for _, row in found):
-        return found
-    return [(number, _json(number, line)) for number, line in batch]
-
-
-def _json(number: int, line: bytes) -> Row:
-    try:
-        row = orjson.loads(line)
-    except orjson.JSONDecodeError as error:
-        return _json_error(number, line, error)
-    if isinstance(row, dict):
-        return row
-    return RowError(f"line {number} is {row!r:.80}, not an object")
-
-
-def _json_error(number: int, line: bytes, error: orjson.JSONDecodeError) -> RowError:
-    try:
-        before = decoded(number, line)[: error.pos][-30:]
-    except RowError as not_utf8:
-        return not_utf8
-    fault = f"line {number}, character {error.pos}: broken JSON: {error.msg}, after {before!r}."
-    return RowError(fault, fix="Repair the line.")
-
-
-def _tsv(number: int, line: bytes, header: list[str]) -> Row:
-    try:
-        return _by_name(number, decoded(number, line).split("\t"), header)
+        return as_object(element)
     except RowError as error:
         return error
 
 
-def _by_name(number: int, fields: list[str], header: list[str]) -> Row:
-    if len(fields) != len(header):
-        return RowError(f"line {number} has {len(fields)} fields, but the header has {len(header)}")
-    return dict(zip(header, fields, strict=True))
+def _objects(batch: list[tuple[int, bytes]]) -> list[Numbered]:
+    values = parse_objects([line for _, line in batch])
+    return [
+        (number, value if type(value) is dict else _not_object(number, value), 1)
+        for (number, _), value in zip(batch, values, strict=True)
+    ]
+
+
+def _not_object(number: int, value: Any) -> RowError:
+    if isinstance(value, RowError):
+        return error_in(f"line {number}", value)
+    return RowError(f"line {number} is {value!r:.80}, not an object")
+
+
+def _plain(batch: Iterable[tuple[int, bytes]], layout: Layout) -> Iterator[Numbered]:
+    """Yields the rows of lines whose fields are not quoted."""
+    for number, line in batch:
+        if number > layout.line:
+            yield number, _by_name(number, line, layout), 1
+
+
+def _by_name(number: int, line: bytes, layout: Layout) -> Row:
+    try:
+        fields = decoded(number, line).split(layout.delimiter)
+    except RowError as error:
+        return error
+    if len(fields) != len(layout.header):
+        count = len(layout.header)
+        fault = f"line {number}: {len(fields)} fields, but the table has {count} columns."
+        return RowError(fault, fix="Write each column once.")
+    return dict(zip(layout.header, fields, strict=True))
+
+
+def _quoted(split: Split, context: Context, layout: Layout) -> Iterator[Numbered]:
+    """Yields each row with the number of its first line: a quoted field may contain newlines."""
+    numbered = lines(split, context, keep_ends=True)
+    limit = context.limits.max_row_bytes
+    for row in csv_rows(numbered, layout.delimiter, len(layout.header), limit):
+        if isinstance(row.fields, RowError):
+            yield row.first, row.fields, row.lines
+        elif not row.fields:
+            yield row.first, None, row.lines
+        elif row.first > layout.line:
+            yield row.first, dict(zip(layout.header, row.fields, strict=True)), row.lines
 
 
 def _characters(item: Numbered) -> int:
-    _, row = item
+    _, row, _ = item
     return sum(map(len, row.values())) if isinstance(row, dict) else 0
 
 
-def _csv(split: Split, context: Context, layout: Layout) -> Iterator[Numbered]:
-    """Yields each CSV row with the number of its first line: a quoted field may contain
-    newlines."""
-    text = (line.decode(errors="surrogateescape") + "\n" for _, line in lines(split, context))
-    reader = csv.reader(text, strict=True)
-    while True:
-        number = reader.line_num + 1
-        try:
-            fields = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            yield number, RowError(f"lines {number} to {reader.line_num}: broken CSV: {error}")
-            continue
-        if fields and number > layout.line:
-            yield number, _utf8_error(number, fields) or _by_name(number, fields, layout.header)
+def lines_of(batch: Sequence[tuple[int, object, int]]) -> Lines:
+    """The lines of a batch's rows."""
+    several = [(number, row, lines) for number, row, lines in batch if lines != 1]
+    hidden = {number for number, row, _ in several if isinstance(row, RowError)}
+    blank = sum(row is None for _, row, _ in batch)
+    return Lines({number: lines for number, _, lines in several}, hidden, blank)
 
 
-def _utf8_error(number: int, fields: list[str]) -> RowError | None:
-    """An error if a field is not valid UTF-8; otherwise None. Invalid bytes were decoded as lone
-    surrogates."""
-    try:
-        "".join(fields).encode()
-    except UnicodeEncodeError as error:
-        value = ord(error.object[error.start]) - 0xDC00
-        fault = f"line {number}: 0x{value:02x} is not UTF-8."
-        return RowError(fault, fix="Convert the file to UTF-8.")
-    return None
+def count_units(split: Split, context: Context, layout: Layout) -> Count:
+    """The units of a split: elements of a JSON array, or lines. Blank lines of a table whose fields
+    may contain newlines are not known from their bytes; `read_rows` states them."""
+    if layout.kind == "array":
+        place = storage.resolve(context.base, split.files[0].uri)
+        return count_elements(place, *split[1:])
+    found = count_lines(split, context)
+    blank = {} if layout.has_newlines else found.left_aside
+    header = {"header": 1} if layout.line and split.start == 0 else {}
+    return found._replace(left_aside={**blank, **header})

@@ -12,9 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from curate.ingest.columns import Names, require_columns
 from curate.ingest.formats.columnar import sniffed_schema
+from curate.ingest.formats.json_heads import first_object
 from curate.ingest.formats.nested_tables import (
     RowBatch,
-    first_row,
     row_batches,
 )
 from curate.ingest.grounding.annotations.annotated_table import AnnotatedTable, annotated_rows
@@ -119,7 +119,7 @@ class BoxesTable(AnnotatedTable):
         schema = sniffed_schema(head)
         if schema is not None:
             return any(f.type.num_fields and holds_numbers(f.type) for f in schema)
-        row = first_row(head) or {}
+        row = first_object(head) or {}
         has_path = any(isinstance(cell, str) for cell in row.values())
         return has_path and any(holds_coordinates(cell) for cell in row.values())
 

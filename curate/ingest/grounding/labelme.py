@@ -8,8 +8,6 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
-import orjson
-
 from curate.ingest.formats.json_elements import object_keys
 from curate.ingest.grounding.annotations.annotation import AnnotatedImage, Annotation
 from curate.ingest.grounding.annotations.fields import size_in, without
@@ -19,6 +17,7 @@ from curate.ingest.reader import Head
 from manifests.errors import FileError, RowError
 from manifests.geometry.space import Space
 from manifests.storage import File
+from manifests.text.json_values import parse_json
 
 RINGS = {"polygon": 3, "linestrip": 2, "line": 2}
 """Shape types that become a ring, and the smallest number of points of each."""
@@ -45,6 +44,7 @@ class LabelMe(FilePerImage):
     image as shown, at the size that the file records. The other fields of the file go to `meta`.
     """
 
+    version: ClassVar[int] = 2
     suffixes: ClassVar[tuple[str, ...]] = (".json",)
     own_space: ClassVar[Space] = Space(form="xyxy", unit="pixel")
     max_bytes: ClassVar[int] = 256 << 20  # a file may have its image inside
@@ -81,9 +81,9 @@ class LabelMe(FilePerImage):
 
 def _parse_json(data: bytes, file: File) -> dict[str, Any]:
     try:
-        content = orjson.loads(data.removeprefix(b"\xef\xbb\xbf"))
-    except orjson.JSONDecodeError as error:
-        raise FileError(f"broken JSON: {error}.", file.uri, "Repair the file.") from None
+        content = parse_json(data)
+    except RowError as error:
+        raise FileError(error.fault, file.uri, error.fix) from None
     if not isinstance(content, dict):
         raise FileError(f"{content!r:.80} is not an object.", file.uri)
     return content

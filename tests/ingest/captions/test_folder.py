@@ -111,9 +111,7 @@ def test_failures_name_the_file_the_fault_and_the_fix(tmp_path: Path) -> None:
     }
     reader = folder(tmp_path, files)
     assert read_rows(reader, tmp_path) == []
-    parse = (
-        "json: the file is not JSON: unexpected end of data: line 1 column 2 (char 1). Repair it."
-    )
+    parse = "json, character 1: broken JSON: unexpected end of data, after '{'. Repair the JSON."
     assert failures(reader, tmp_path) == [
         failed("broken.jpg", "RowError", parse),
         failed("broken.png", "RowError", parse),

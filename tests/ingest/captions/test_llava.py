@@ -244,9 +244,11 @@ def test_deep_nesting_fails_one_sample(tmp_path: Path) -> None:
     assert kinds(failures) == [("a.json#0", "RowError")]
 
 
-def test_the_last_value_of_a_repeated_key_is_taken(tmp_path: Path) -> None:
+def test_a_sample_with_a_key_twice_is_a_failure_that_names_both_values(tmp_path: Path) -> None:
     data = json.dumps([DOG]).encode().replace(b'"image": ', b'"image": "gone.jpg", "image": ')
-    assert contents(read(tmp_path, data)[0]) == [DOG_CONTENT]
+    rows, [failure] = read(tmp_path, data)
+    assert rows == []
+    assert "key 'image': it occurs twice in one object, with 'gone.jpg' and" in failure.message
 
 
 def test_a_sample_with_video_is_a_failure(tmp_path: Path) -> None:

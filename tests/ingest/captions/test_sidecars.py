@@ -35,7 +35,7 @@ def test_json_deeper_than_can_be_kept_is_refused() -> None:
     fix = "Nest the fields less deeply."
     assert refused({"json": b'{"x": ' + deep + b"}"}).endswith(fix)
     assert refused({"json": deep}).endswith(fix)
-    assert "is not JSON" in refused({"json": b"[" * 100_000})
+    assert refused({"json": b"[" * 100_000}).endswith(fix)
 
 
 def test_a_value_in_a_message_is_cut_between_characters() -> None:
@@ -46,11 +46,11 @@ def test_a_value_in_a_message_is_cut_between_characters() -> None:
 
 
 def test_half_a_surrogate_pair_is_refused() -> None:
-    assert "is not JSON" in refused({"json": b'{"caption": "\\ud800", "n": NaN}'})
+    assert "half of a character" in refused({"json": b'{"caption": "\\ud800", "n": NaN}'})
 
 
 def test_the_json_test_suite_is_accepted_or_refused_as_specified(real_data: Path) -> None:
-    """Inside an object, and but for NaN and Infinity, which Python writes."""
+    """Inside an object, but for NaN and Infinity, which Python writes, and a key twice."""
     files = sorted((real_data / "hostile/json_test_suite").rglob("*.json"))
     accepted = set()
     for path in files:
@@ -58,7 +58,9 @@ def test_the_json_test_suite_is_accepted_or_refused_as_specified(real_data: Path
             description = describe({"json": b'{"x": ' + path.read_bytes() + b"}"}, CAPTION_NAMES)
             assert list(orjson.loads(description.meta or "")) == ["x"]
             accepted.add(path.name)
-    assert {p.name for p in files if p.name.startswith("y_")} <= accepted
+    assert {p.name for p in files if p.name.startswith("y_")} - accepted == {
+        "y_object_duplicated_key.json"
+    }
     assert {name for name in accepted if name.startswith("n_")} == {
         "n_number_NaN.json",
         "n_number_infinity.json",

@@ -59,7 +59,7 @@ def test_failures_name_the_sample_the_fault_and_the_fix(tmp_path: Path) -> None:
         failure(
             "broken",
             "RowError",
-            "json: the file is not JSON: unexpected end of data: line 1 column 15 (char 14). "
+            'json, character 14: broken JSON: unexpected end of data, after \'{"caption": "a\'. '
             "Repair it.",
             units=2,
         ),

@@ -10,11 +10,10 @@ import pyarrow as pa
 import pytest
 
 from curate.ingest.formats import batching, chunks
-from curate.ingest.formats import lines as module
 from curate.ingest.formats.lines import decoded, line_batches, line_splits, lines
 from curate.ingest.reader import Context, Split
 from manifests.errors import InputError, RowError, StorageError
-from manifests.media import Media
+from manifests.media import Limits, Media
 from manifests.media.blobs import BlobFile
 from manifests.storage import File
 
@@ -118,9 +117,10 @@ def test_a_line_without_end_is_an_input_error_before_memory_is_full(
     context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(chunks, "CHUNK_BYTES", 10)
-    monkeypatch.setattr(module, "MAX_LINE_BYTES", 100)
+    limits = Limits(max_row_bytes=100)
+    context = context._replace(media=Media(context.base, limits=limits))
     file = written(context, b"short\n" + b"x" * 1000)
-    with pytest.raises(InputError, match=r"a\.txt: line 2 is longer than 100 bytes"):
+    with pytest.raises(InputError, match=r"a\.txt: line 2 is longer than the limit of 100 bytes"):
         all_lines(context, file)
 
 

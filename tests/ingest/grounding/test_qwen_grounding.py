@@ -207,7 +207,7 @@ def test_an_answer_with_broken_quotes_fails_alone(tmp_path: Path) -> None:
     failures = [failure for part in found for failure in part.failures]
     assert rows == ["a.json#0", "a.json#2"]
     assert [failure.origin for failure in failures] == ["a.json#1"]
-    assert "not JSON" in failures[0].message
+    assert "broken JSON" in failures[0].message
 
 
 def test_a_file_of_pixels_is_refused_with_the_space_that_fits(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from curate.ingest.images import OpenedImage
 from curate.ingest.media_root import open_below
 from manifests.errors import RowError
 from manifests.media import Media
+from manifests.text.json_values import dump_json
 
 
 class _Entry(NamedTuple):
@@ -67,7 +68,7 @@ class CocoImages:
             return key
         other = self._entries.get(key)
         fields = {k: v for k, v in image.items() if k not in ("id", "file_name")}
-        entry = _Entry(file_name, orjson.dumps(fields))
+        entry = _Entry(file_name, dump_json(fields).encode())
         if isinstance(other, _Entry) and other != entry:
             fault = f"two images have the id {key}: {other.file_name} and {file_name}"
             if other.file_name == file_name:

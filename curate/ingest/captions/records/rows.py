@@ -9,8 +9,9 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from curate.ingest.formats.lines import Lines
 from curate.ingest.images import OpenedImage, row_failures
-from curate.ingest.reader import ReadBatch, Reader
+from curate.ingest.reader import Failure, ReadBatch, Reader
 from manifests import record
 from manifests.errors import RowError
 from manifests.storage import File
@@ -106,6 +107,29 @@ def batch_of_failures(
         rows = max(1, units)
         failures = [failure._replace(units=units, rows=rows) for failure in failures]
     return ReadBatch(record.SCHEMA.empty_table(), failures)
+
+
+def with_lines(reader: Reader, file: File, found: ReadBatch, lines: Lines) -> ReadBatch:
+    """The same batch with the lines that its records and failures use.
+
+    A range of lines that cannot be read counts as one row a line: nobody knows how many rows it
+    hides. A row that was read counts once, even if its image could not be opened.
+    """
+    if not lines.of_rows and not lines.blank:
+        return found
+    of_keys = {reader.key(file, number): number for number in lines.of_rows}
+    failures, units = list[Failure](), found.records.num_rows + sum(lines.of_rows.values())
+    units -= len(lines.of_rows)
+    for failure in found.failures:
+        number = of_keys.get(failure.key)
+        if number is not None:
+            count = lines.of_rows[number]
+            units -= count - 1
+            rows = None if number in lines.hidden else 1
+            failure = failure._replace(units=count, rows=rows)
+        failures.append(failure)
+    left_aside = {"blank": lines.blank} if lines.blank else {}
+    return ReadBatch(found.records, failures, left_aside, units)
 
 
 def add_caption(row: record.Row, text: str | None, images: Iterable[OpenedImage]) -> None:

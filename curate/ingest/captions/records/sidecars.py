@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-import orjson
-
-from curate.ingest.columns import has_text
+from curate.ingest.columns import first_item, has_text
 from manifests.errors import LimitError, MediaError, RowError
 from manifests.media.header import SUFFIXES
+from manifests.text.json_values import dump_json, error_in, parse_json
 
 CAPTION_NAMES = ("txt", "caption", "text")
 """The default places of a caption: the file `NAME.txt`, then two fields of `NAME.json`."""
@@ -69,7 +67,7 @@ def describe(sidecars: Mapping[str, bytes | memoryview], names: Sequence[str]) -
         value = fields.get(name)
         if isinstance(value, str) and (text is None or value.strip() == text.strip()):
             del fields[name]
-    return Description(text, _dump(fields) if fields else None)
+    return Description(text, dump_json(fields) if fields else None)
 
 
 def _sidecar_text(suffix: str, data: bytes | memoryview) -> str | None:
@@ -88,9 +86,9 @@ def _field(name: str, fields: dict[str, Any]) -> str | None:
     blank."""
     value = fields.get(name)
     if isinstance(value, list):
-        value = value[0] if value else None
+        value = first_item(value)
     if value is not None and not isinstance(value, str):
-        fault = f"json: field {name!r} is {_dump(value)[:40]}, not text."
+        fault = f"json: field {name!r} is {dump_json(value)[:40]}, not text."
         raise RowError(fault, "", "Name another field in the setting 'caption'.")
     return value if has_text(value) else None
 
@@ -98,27 +96,10 @@ def _field(name: str, fields: dict[str, Any]) -> str | None:
 def json_fields(data: bytes | memoryview) -> dict[str, Any]:
     """The fields of a JSON file beside an image. Raises RowError if it is not one object."""
     try:
-        value = orjson.loads(data)
-    except ValueError as error:
-        value = _parse_leniently(data, error)
+        value = parse_json(data)
+    except RowError as error:
+        raise error_in("json", error) from None
     if not isinstance(value, dict):
-        fault = f"json: {_dump(value)[:40]} is not an object."
+        fault = f"json: {dump_json(value)[:40]} is not an object."
         raise RowError(fault, "", "Write one object of fields for each sample.")
     return value
-
-
-def _dump(value: Any) -> str:
-    try:
-        return orjson.dumps(value).decode()
-    except TypeError as error:  # orjson cannot write such deep nesting
-        fault = f"json: the fields cannot be stored: {error}."
-        raise RowError(fault, "", "Nest the fields less deeply.") from None
-
-
-def _parse_leniently(data: bytes | memoryview, strict: ValueError) -> Any:
-    """Parses JSON that the strict parser rejects but Python's `json` accepts: JSON with a byte
-    order mark, or with NaN, which becomes null."""
-    try:
-        return orjson.loads(orjson.dumps(json.loads(bytes(data))))
-    except (ValueError, TypeError, RecursionError):
-        raise RowError(f"json: the file is not JSON: {strict}.", "", "Repair it.") from None

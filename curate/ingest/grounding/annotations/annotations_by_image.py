@@ -11,14 +11,13 @@ import re
 from collections import Counter
 from typing import Any, NamedTuple
 
-import orjson
-
 from curate.ingest.formats.json_elements import ByteRange, elements
 from curate.ingest.formats.json_fields import as_object, id_field
 from curate.ingest.formats.json_pieces import Element
 from curate.ingest.grounding.annotations.grounding_reader import PlacedError
 from curate.ingest.reader import Split
 from manifests.errors import RowError
+from manifests.text.json_values import parse_json
 
 _NAMES = ("file_name", "file_path", "coco_url")
 
@@ -94,7 +93,7 @@ def join(place: str, annotations: ByteRange, split: Split, ids: ImageIds) -> Joi
 
 def parsed(element: Element) -> dict[str, Any]:
     """Parses the JSON of an annotation that `join` returned."""
-    value: dict[str, Any] = orjson.loads(element.data)
+    value: dict[str, Any] = parse_json(element.data)
     return value
 
 

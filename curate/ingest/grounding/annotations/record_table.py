@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-import orjson
 import pyarrow as pa
 
 from curate.ingest.grounding.annotations.annotation import AnnotatedImage, Annotation
@@ -17,6 +16,7 @@ from curate.ingest.reader import Reader
 from manifests import record
 from manifests.record.objects import objects_column, to_lists
 from manifests.storage import File
+from manifests.text.json_values import dump_json
 
 
 class Units(NamedTuple):
@@ -79,7 +79,7 @@ def _objects(counts: np.ndarray, annotations: list[Annotation], units: Units) ->
 
 
 def _attributes(annotation: Annotation) -> str | None:
-    return orjson.dumps(annotation.attributes).decode() if annotation.attributes else None
+    return dump_json(annotation.attributes) if annotation.attributes else None
 
 
 def _with_gaps(values: np.ndarray, has: list[bool]) -> np.ndarray:

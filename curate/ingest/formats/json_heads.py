@@ -1,0 +1,48 @@
+"""The first objects of a JSON file, by which readers recognise their format."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from curate.ingest.formats.json_elements import elements, object_keys
+from curate.ingest.formats.json_pieces import BLANKS, BOM, after_bracket, pieces
+from curate.ingest.reader import Head
+from manifests.errors import InputError, RowError
+from manifests.text.json_values import parse_objects
+
+FIRST_LINES = 100
+"""Lines of which one must be an object (our choice): a few broken first lines hide no file."""
+_BLANKS = BOM + BLANKS
+
+
+def first_object(head: Head) -> dict[str, Any] | None:
+    """The first object of a JSON array or of JSON lines that is not broken; None if there is
+    none."""
+    start = head.data.lstrip(_BLANKS)
+    try:
+        if start.startswith(b"["):
+            found = [_first_element(head)]
+        else:
+            found = parse_objects(start.split(b"\n", FIRST_LINES)[:FIRST_LINES])
+    except (RowError, InputError):
+        return None
+    return next((row for row in found if isinstance(row, dict)), None)
+
+
+def _first_element(head: Head) -> Any:
+    """The value of the first element of an array; the file is read if the head ends inside it."""
+    at, chunks = after_bracket(iter([head.data]), 0, b"[")
+    first = next(pieces(chunks, at, 0, is_array=True), None)
+    if first is not None and first.fault and head.file.size > len(head.data):
+        first = next(elements(head.file.uri), None)
+    return first and first.value()
+
+
+def first_keys(head: Head) -> list[str]:
+    """The keys of the first object of a JSON array or of JSON lines. The object may be cut off at
+    the end of the head."""
+    found = first_object(head)
+    if found is not None:
+        return list(found)
+    start = head.data.lstrip(_BLANKS)
+    return object_keys(start[1:].lstrip(_BLANKS) if start.startswith(b"[") else start)

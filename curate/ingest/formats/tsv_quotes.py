@@ -1,0 +1,113 @@
+"""Decides whether fields of a TSV are quoted, as data frames write them, or begin with quotes of
+their text, as captions of the web do."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
+
+from curate.ingest.formats.csv_rows import complete_row, is_complete
+from manifests.errors import FileError
+from manifests.storage import File
+
+Quotes = Literal["doubled", "none"]
+"""How fields are quoted. `doubled`: a field may be in quotes, and the quotes within it are doubled.
+`none`: a quote is a character like others."""
+QUOTES_DESCRIPTION = (
+    "`doubled`: fields of a CSV or TSV may be in quotes, and quotes within them are doubled; "
+    "`none`: a quote is a character like others; null: doubled for a CSV, and for a TSV as its "
+    "lines show"
+)
+MAX_MINORITY = 0.01
+"""Largest share of lines that contradict the others (our choice). With a larger share, the file has
+two readings."""
+_MAX_LINES = 1000
+"""Most lines of one quoted field that are tried (our choice)."""
+
+
+class _Evidence(NamedTuple):
+    """The quotes that a range of lines shows, if any, and how many lines it has."""
+
+    quotes: Quotes | None
+    lines: int = 1
+
+
+def quotes_of(lines: Iterator[tuple[int, bytes]], width: int | None, file: File) -> Quotes:
+    """How the fields of a TSV with `width` columns are quoted, from all of its lines that have
+    quotes; `none` if no line shows it.
+
+    If `width` is None, the table has two columns, of which a text that is not quoted may have tabs.
+    A line `a "b"<tab>c` shows `none`, because a data frame would quote it;
+    `"a ""b"" d"<tab>c` shows `doubled`, and so does a quoted field with a tab or a newline. Raises
+    FileError if more than MAX_MINORITY of the lines show each.
+    """
+    found: dict[Quotes, list[int]] = {"doubled": [], "none": []}
+    again = deque[tuple[int, bytes]]()
+    while (item := again.popleft() if again else next(lines, None)) is not None:
+        if b'"' in item[1]:
+            held = [item]
+            evidence = _evidence(held, again, lines, width)
+            again.extendleft(reversed(held[evidence.lines :]))
+            if evidence.quotes is not None:
+                found[evidence.quotes].append(item[0])
+    return _decide(found["doubled"], found["none"], file)
+
+
+def _decide(doubled: list[int], none: list[int], file: File) -> Quotes:
+    if min(len(doubled), len(none)) > MAX_MINORITY * (len(doubled) + len(none)):
+        fault = (
+            "the quotes have two readings: around whole fields, with quotes within them doubled "
+            f"(line {doubled[0]}), and as characters of the text (line {none[0]})."
+        )
+        fix = "Set `quotes: doubled` or `quotes: none`, after a look at both lines."
+        raise FileError(fault, file.uri, fix)
+    return "doubled" if len(doubled) > len(none) else "none"
+
+
+def _evidence(
+    held: list[tuple[int, bytes]],
+    again: deque[tuple[int, bytes]],
+    lines: Iterator[tuple[int, bytes]],
+    width: int | None,
+) -> _Evidence:
+    """What the line in `held` shows. Lines that may belong to its quoted field are added to
+    `held`."""
+    text = _text(held[0][1])
+    is_plain = _is_plain(text, width)
+    if not any(field.startswith('"') for field in text.split("\t")):
+        return _Evidence("none" if is_plain else None)
+    is_open, texts = text.count('"') % 2, [text]
+    while is_open and len(held) < _MAX_LINES:
+        following = again.popleft() if again else next(lines, None)
+        if following is None:
+            break
+        held.append(following)
+        texts.append(_text(following[1]))
+        is_open ^= texts[-1].count('"') % 2
+    text, are_plain = "\n".join(texts), all(_is_plain(line, width) for line in texts)
+    is_quoted = is_complete(text, "\t") and len(complete_row(text, "\t")) == (width or 2)
+    if not is_quoted:
+        return _Evidence("none" if is_plain else None)
+    if not are_plain or (len(held) == 1 and _needs_quotes(text)):
+        return _Evidence("doubled", len(held))
+    return _Evidence(None)
+
+
+def _text(line: bytes) -> str:
+    return line.decode("utf-8", "replace")
+
+
+def _is_plain(line: str, width: int | None) -> bool:
+    """Whether a line is a row of a table without quoted fields."""
+    tabs = line.count("\t")
+    return tabs > 0 if width is None else tabs == width - 1
+
+
+def _needs_quotes(row: str) -> bool:
+    """Whether a complete row has a quoted field with a tab or quotes within, or only quoted
+    fields."""
+    fields = complete_row(row, "\t")
+    return all(field.startswith('"') for field in fields) or any(
+        field.startswith('"') and ("\t" in field or '"' in field[1:-1]) for field in fields
+    )

@@ -1,0 +1,243 @@
+"""Parses and writes JSON, so that every reader answers the same for every JSON text.
+
+orjson parses what it can represent exactly. All other texts are parsed a second time by Python's
+`json`, which is slower: whole numbers over 64 bits, NaN and Infinity, keys that occur twice.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+import orjson
+
+from manifests.errors import RowError
+
+MAX_DEPTH = 200
+"""Deepest nesting of brackets in a JSON text (our choice: orjson writes 254 levels, and a record is
+itself nested in the files that are written)."""
+_MAX_DIGITS = 4300
+"""Python converts no longer number; a longer one is kept as text."""
+_BOM = b"\xef\xbb\xbf"
+_ZEROS = bytes.maketrans(b"123456789", b"000000000")
+_LONG = (b"0" * 20, b"-" + b"0" * 19)  # in digits: what may be outside -2**63 to 2**64 - 1
+_BLANK_BEFORE_COLON = re.compile(rb'"[ \t\r\n]+:')
+_HALF = re.compile(r"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
+_FIX = "Repair the JSON."
+
+
+def parse_json(data: bytes | memoryview) -> Any:
+    """The value of a JSON text: whole numbers of any length, and null for NaN and Infinity.
+
+    `b'{"n": 18446744073709551616, "x": NaN}'` -> `{"n": 18446744073709551616, "x": None}`. A byte
+    order mark is ignored. Raises RowError if the text is not JSON, if an object has a key twice
+    with different values, if brackets are nested deeper than MAX_DEPTH, or if an escape is half of
+    a character.
+    """
+    data = bytes(data)
+    try:
+        value = orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        return _parse_exactly(data, error)
+    return _checked(data, value)
+
+
+def parse_objects(texts: list[bytes]) -> list[Any | RowError]:
+    """The value of each JSON text as `parse_json` gives it, or its error. Faster for many objects
+    without nested values, which are checked together."""
+    try:
+        values = [orjson.loads(text) for text in texts]
+    except orjson.JSONDecodeError:
+        return [_value_or_error(text) for text in texts]
+    if all(type(value) is dict for value in values) and _are_flat(b"\n".join(texts), values):
+        return values
+    return [_checked_or_error(*pair) for pair in zip(texts, values, strict=True)]
+
+
+def dump_json(value: Any, default: Callable[[Any], Any] | None = None) -> str:
+    """Writes a value as JSON; whole numbers of any length digit by digit, NaN and Infinity as null.
+
+    Raises RowError if the value is nested too deeply or has half of a character.
+    """
+    try:
+        return orjson.dumps(value, default=default).decode()
+    except TypeError:
+        pass
+    try:
+        return orjson.dumps(_without_long_numbers(value), default=default).decode()
+    except (TypeError, RecursionError) as error:
+        raise RowError(f"the fields cannot be stored as JSON: {error}.", fix=_FIX) from None
+
+
+def error_in(place: str, error: RowError) -> RowError:
+    """The same error, with the place of the JSON text before the fault: `line 3, key 'a': ...`."""
+    return RowError(f"{place}, {error.fault}", fix=error.fix)
+
+
+def _without_long_numbers(value: Any) -> Any:
+    """The same value with each whole number over 64 bits as the fragment that orjson copies."""
+    if isinstance(value, dict):
+        return {key: _without_long_numbers(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_long_numbers(item) for item in value]
+    if isinstance(value, int) and not -(1 << 63) <= value < 1 << 64:
+        return orjson.Fragment(str(value))
+    return value
+
+
+def _value_or_error(text: bytes) -> Any | RowError:
+    try:
+        return parse_json(text)
+    except RowError as error:
+        return error
+
+
+def _checked_or_error(text: bytes, value: Any) -> Any | RowError:
+    try:
+        return _checked(text, value)
+    except RowError as error:
+        return error
+
+
+def _are_flat(text: bytes, values: list[dict[str, Any]]) -> bool:
+    """Whether texts of objects certainly have no nested value, no key twice, no blank before a
+    colon and no number over 64 bits.
+
+    A key is at least one `":`, so as many of them as there are distinct keys leave no key out.
+    """
+    codes = np.frombuffer(text, np.uint8)
+    is_colon, before = codes[1:] == ord(":"), codes[:-1]
+    return bool(
+        np.count_nonzero(codes | 0x20 == ord("{")) == len(values)  # 0x20 makes [ to {
+        and not ((before <= ord(" ")) & is_colon).any()
+        and np.count_nonzero((before == ord('"')) & is_colon) == sum(map(len, values))
+        and not (_may_have_long_number(codes) and _has_long_number(text))
+    )
+
+
+def _may_have_long_number(codes: np.ndarray) -> bool:
+    """Whether three neighbours among each fifth byte are digits, as in every run of 19 digits."""
+    is_digit = codes[::5] - ord("0") < 10
+    return bool((is_digit[:-2] & is_digit[1:-1] & is_digit[2:]).any())
+
+
+def _checked(data: bytes, value: Any) -> Any:
+    """The value that orjson parsed, or the exact value if orjson cannot have it."""
+    opened = data.count(b"{") + data.count(b"[")
+    if opened > MAX_DEPTH:
+        _check_depth(value)
+    has_keys_twice = _BLANK_BEFORE_COLON.search(data) or data.count(b'":') != _count_keys(value)
+    if has_keys_twice or _has_long_number(data):
+        return _parse_exactly(data, None)
+    return value
+
+
+def _has_long_number(data: bytes) -> bool:
+    digits = data.translate(_ZEROS)
+    return any(run in digits for run in _LONG)
+
+
+def _count_keys(value: Any) -> int:
+    if type(value) is dict:
+        nested = [v for v in value.values() if type(v) is dict or type(v) is list]
+        return len(value) + sum(map(_count_keys, nested))
+    if type(value) is list:
+        return sum(_count_keys(v) for v in value if type(v) is dict or type(v) is list)
+    return 0
+
+
+def _check_depth(value: Any) -> None:
+    """Raises RowError if a value is nested deeper than MAX_DEPTH. Goes down level by level."""
+    level, depth = [value], 0
+    while level := [v for v in level if type(v) is dict or type(v) is list]:
+        depth += 1
+        if depth > MAX_DEPTH:
+            raise _too_deep()
+        level = [v for item in level for v in (item.values() if type(item) is dict else item)]
+
+
+def _too_deep() -> RowError:
+    fault = f"brackets: they are nested deeper than the limit of {MAX_DEPTH}."
+    return RowError(fault, fix="Nest the fields less deeply.")
+
+
+def _parse_exactly(data: bytes, strict: orjson.JSONDecodeError | None) -> Any:
+    """Parses what orjson rejects or cannot represent. `strict` is orjson's error, if any."""
+    text = _decoded(data.removeprefix(_BOM))
+    try:
+        value = json.loads(
+            text,
+            object_pairs_hook=_object,
+            parse_int=_whole,
+            parse_float=_finite,
+            parse_constant=_null,
+        )
+        _check_depth(value)
+    except RecursionError:
+        raise _too_deep() from None
+    except json.JSONDecodeError as error:
+        raise _broken(text, strict, error) from None
+    _check_characters(text, value)
+    return value
+
+
+def _decoded(data: bytes) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        fault = f"byte {error.start}: 0x{data[error.start]:02x} is not UTF-8."
+        raise RowError(fault, fix="Convert the file to UTF-8.") from None
+
+
+def _broken(
+    text: str, strict: orjson.JSONDecodeError | None, error: json.JSONDecodeError
+) -> RowError:
+    found = strict or error
+    before = text[: found.pos][-30:]
+    fault = f"character {found.pos}: broken JSON: {found.msg}, after {before!r}."
+    return RowError(fault, fix=_FIX)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        for name, value in pairs:
+            if not _are_same(value, found[name]):
+                fault = f"key {name!r}: it occurs twice in one object, with {value!r:.40}"
+                raise RowError(f"{fault} and {found[name]!r:.40}.", fix="Write each key once.")
+    return found
+
+
+def _are_same(a: Any, b: Any) -> bool:
+    return type(a) is type(b) and bool(a == b)
+
+
+def _whole(digits: str) -> int | str:
+    return int(digits) if len(digits) <= _MAX_DIGITS else digits
+
+
+def _finite(digits: str) -> float | None:
+    number = float(digits)
+    return number if math.isfinite(number) else None
+
+
+def _null(_: str) -> None:
+    return None
+
+
+def _check_characters(text: str, value: Any) -> None:
+    """Raises RowError for an escape such as `\\ud83d` without its other half."""
+    escapes: Iterable[re.Match[str]] = _HALF.finditer(text)
+    found = next(iter(escapes), None)
+    if found is None:
+        return
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        half = ascii(error.object[error.start]).strip("'")
+        fault = f"text {half}: this escape is half of a character (a lone surrogate)."
+        raise RowError(fault, fix="Write the character itself, or leave the escape out.") from None

@@ -1,0 +1,106 @@
+"""Rows of quoted fields: as Python's csv module reads them, and the next row after an error."""
+
+from __future__ import annotations
+
+import csv
+import io
+import random
+
+import pytest
+
+from curate.ingest.formats.csv_rows import CsvRow, complete_row, csv_rows, is_complete
+from manifests.errors import RowError
+
+
+def rows_of(text: str, width: int, delimiter: str = ",", limit: int = 1 << 26) -> list[CsvRow]:
+    *lines, last = text.encode().split(b"\n")
+    ended = [line + b"\n" for line in lines] + ([last] if last else [])
+    return list(csv_rows(enumerate(ended, 1), delimiter, width, limit))
+
+
+def outcome(text: str, width: int, limit: int = 1 << 26) -> list[object]:
+    """The fields of each row, and the lines of each failure."""
+    return [
+        (row.first, row.last) if isinstance(row.fields, RowError) else row.fields
+        for row in rows_of(text, width, limit=limit)
+    ]
+
+
+def _table(random_: random.Random, width: int, newline: str, delimiter: str) -> str:
+    parts = ["a", "b c", '"', '""', delimiter, "\n", "\r\n", "é", " ", ""]
+    texts = [
+        ["".join(random_.choices(parts, k=random_.randrange(5))) for _ in range(width)]
+        for _ in range(random_.randrange(1, 12))
+    ]
+    out = io.StringIO()
+    quoting = random_.choice([csv.QUOTE_MINIMAL, csv.QUOTE_ALL])
+    csv.writer(out, delimiter=delimiter, lineterminator=newline, quoting=quoting).writerows(texts)
+    return out.getvalue()
+
+
+def test_random_sound_tables_are_read_as_the_csv_module_reads_them() -> None:
+    random_ = random.Random(3)
+    for _ in range(500):
+        delimiter, newline = random_.choice(",;\t|"), random_.choice(["\n", "\r\n"])
+        width = random_.randrange(2, 5)
+        text = _table(random_, width, newline, delimiter)
+        found = [row.fields for row in rows_of(text, width, delimiter)]
+        assert found == list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
+
+
+def test_every_line_of_random_damaged_tables_is_in_one_row_or_failure() -> None:
+    random_ = random.Random(4)
+    for _ in range(1000):
+        text = list(_table(random_, 2, "\n", ",").replace("\r", ""))
+        for _ in range(random_.randrange(1, 4)):
+            text[random_.randrange(len(text))] = random_.choice('",\nx')
+        data = "".join(text)
+        covered = [n for row in rows_of(data, 2) for n in range(row.first, row.last + 1)]
+        assert covered == list(range(1, data.count("\n") + (not data.endswith("\n")) + 1))
+
+
+def test_a_quote_that_is_not_closed_costs_its_own_line() -> None:
+    sound = "".join(f"{n},text {n}\n" for n in range(3, 3000))
+    text = f'1,one\n2,"open\n{sound}3000,"quoted, text"\n3001,last\n'
+    found = outcome(text, 2)
+    assert [row for row in found if isinstance(row, tuple)] == [(2, 2)]
+    assert len(found) == 3001
+    assert found[-2:] == [["3000", "quoted, text"], ["3001", "last"]]
+
+
+def test_a_quote_that_is_never_closed_costs_its_own_line() -> None:
+    assert outcome('1,"open\n2,two\n3,three\n', 2) == [(1, 1), ["2", "two"], ["3", "three"]]
+
+
+def test_reading_never_goes_on_in_the_middle_of_a_field() -> None:
+    text = '1,"para one, x, y\npara two, a, b\nend" oops,z\n5,6,7\n'
+    assert outcome(text, 3) == [(1, 3), ["5", "6", "7"]]
+    assert outcome('1,"two lines\nof a, poem" oops\n5,6\n', 2) == [(1, 2), ["5", "6"]]
+
+
+def test_a_field_of_many_megabytes_and_lines_is_a_record() -> None:
+    long = "a paragraph, with commas\n" * 400_000
+    [row] = rows_of(f'1,"{long}"\n', 2)
+    assert (row.fields, row.lines) == (["1", long], 400_001)
+
+
+def test_a_row_over_the_limit_is_a_failure_that_names_the_setting() -> None:
+    first, *_, last = rows_of('1,"' + "x y\n" * 30 + '"\n2,two\n', 2, limit=100)
+    assert isinstance(first.fields, RowError)
+    assert "the row is longer than the limit of 100 bytes." in str(first.fields)
+    assert "media.max_row_bytes" in str(first.fields)
+    assert last.fields == ["2", "two"]
+
+
+@pytest.mark.parametrize(
+    ("row", "is_sound"),
+    [("a,b", True), ('a,"b ""c"" d"', True), ('a,b "c"', False), ('"a" b,c', False), ('"a', False)],
+)
+def test_a_row_is_complete_if_quotes_are_around_fields_and_doubled(
+    row: str, is_sound: bool
+) -> None:
+    assert is_complete(row, ",") is is_sound
+
+
+def test_the_fields_of_a_complete_row_keep_their_quotes() -> None:
+    assert complete_row('a,,"b,""c""",\n', ",") == ["a", "", '"b,""c"""', ""]

@@ -53,9 +53,12 @@ def parse_objects(texts: list[bytes]) -> list[Any | RowError]:
         values = [orjson.loads(text) for text in texts]
     except orjson.JSONDecodeError:
         return [_value_or_error(text) for text in texts]
-    if all(type(value) is dict for value in values) and _are_flat(b"\n".join(texts), values):
-        return values
-    return [_checked_or_error(*pair) for pair in zip(texts, values, strict=True)]
+    text = b"\n".join(texts)
+    if not all(type(value) is dict for value in values) or not _are_flat(text, values):
+        return [_checked_or_error(*pair) for pair in zip(texts, values, strict=True)]
+    for number in _with_long_numbers(text, texts):
+        values[number] = _value_or_error(texts[number])
+    return values
 
 
 def dump_json(value: Any, default: Callable[[Any], Any] | None = None) -> str:
@@ -104,8 +107,8 @@ def _checked_or_error(text: bytes, value: Any) -> Any | RowError:
 
 
 def _are_flat(text: bytes, values: list[dict[str, Any]]) -> bool:
-    """Whether texts of objects certainly have no nested value, no key twice, no blank before a
-    colon and no number over 64 bits.
+    """Whether texts of objects certainly have no nested value, no key twice and no blank before a
+    colon.
 
     A key is at least one `":`, so as many of them as there are distinct keys leave no key out.
     """
@@ -115,8 +118,22 @@ def _are_flat(text: bytes, values: list[dict[str, Any]]) -> bool:
         np.count_nonzero(codes | 0x20 == ord("{")) == len(values)  # 0x20 makes [ to {
         and not ((before <= ord(" ")) & is_colon).any()
         and np.count_nonzero((before == ord('"')) & is_colon) == sum(map(len, values))
-        and not (_may_have_long_number(codes) and _has_long_number(text))
     )
+
+
+def _with_long_numbers(text: bytes, texts: list[bytes]) -> list[int]:
+    """Which of the texts may have a number over 64 bits; `text` is all of them joined."""
+    if not _may_have_long_number(np.frombuffer(text, np.uint8)):
+        return []
+    digits = text.translate(_ZEROS)
+    ends = np.cumsum([len(one) + 1 for one in texts])
+    found = list[int]()
+    for run in _LONG:
+        at = -1
+        while (at := digits.find(run, at + 1)) >= 0:
+            found.append(int(np.searchsorted(ends, at, side="right")))
+            at = int(ends[found[-1]]) - 1
+    return found
 
 
 def _may_have_long_number(codes: np.ndarray) -> bool:

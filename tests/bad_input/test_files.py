@@ -128,7 +128,7 @@ def test_a_file_of_another_format_among_good_ones_is_quarantined(base: Path) -> 
             "the ending of its format.",
         ),
     ]
-    assert len(made.rows) == 3
+    assert len(made.rows) == 6
 
 
 def test_a_table_without_a_named_column_stops_the_run(

@@ -66,7 +66,7 @@ def csv_rows(
         elif fields and not is_certain and not _is_complete(held, delimiter):
             error = RowError("a quote is inside a field, after a broken row.", fix=_QUOTES)
         elif fields:
-            is_certain, error = True, _utf8_error(fields)
+            is_certain, error = True, _utf8_error(fields) if source.is_escaped else None
         if error is not None:
             yield CsvRow(held[0][0], held[-1][0], _placed(held, error))
         else:
@@ -75,11 +75,12 @@ def csv_rows(
 
 class _Source:
     """The decoded lines that the csv reader takes. `held` has the numbered lines of the row that is
-    being read."""
+    being read; `is_escaped` is whether a line so far was not UTF-8."""
 
     def __init__(self, lines: Iterable[tuple[int, bytes]], max_bytes: int) -> None:
         self._lines, self._again = iter(lines), deque[tuple[int, str]]()
         self._max_bytes, self._held_bytes = max_bytes, 0
+        self.is_escaped = False
         self.held: list[tuple[int, str]] = []
 
     def start_row(self) -> None:
@@ -88,15 +89,18 @@ class _Source:
     def read_again(self, lines: list[tuple[int, str]]) -> None:
         self._again.extendleft(reversed(lines))
 
+    def _decoded(self, number: int, line: bytes) -> tuple[int, str]:
+        try:
+            return number, line.decode()
+        except UnicodeDecodeError:
+            self.is_escaped = True
+            return number, line.decode(errors="surrogateescape")
+
     def __iter__(self) -> Iterator[str]:
         return self
 
     def __next__(self) -> str:
-        if self._again:
-            line = self._again.popleft()
-        else:
-            number, data = next(self._lines)
-            line = number, data.decode(errors="surrogateescape")
+        line = self._again.popleft() if self._again else self._decoded(*next(self._lines))
         self.held.append(line)
         self._held_bytes += len(line[1])
         if self._held_bytes > self._max_bytes:

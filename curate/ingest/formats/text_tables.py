@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any, Literal, NamedTuple
 
 from curate.ingest.formats.batching import in_batches
-from curate.ingest.formats.chunks import is_compressed, with_compressed
+from curate.ingest.formats.chunks import is_compressed, read_chunks, with_compressed
 from curate.ingest.formats.csv_rows import csv_rows
 from curate.ingest.formats.json_elements import batches, count_elements, elements, is_array
 from curate.ingest.formats.json_fields import as_object
@@ -116,6 +116,9 @@ def split_quotes(split: Split, context: Context, width: int | None) -> Quotes:
     splits only if its fields are not quoted."""
     file = split.files[0]
     if split.start > 0 or split.stop >= 0:
+        return "none"
+    place = storage.resolve(context.base, file.uri)
+    if not any(b'"' in chunk for chunk in read_chunks(place)):
         return "none"
     return quotes_of(lines(Split((file,)), context), width, file)
 

@@ -60,7 +60,7 @@ def test_failures_name_the_sample_the_fault_and_the_fix(tmp_path: Path) -> None:
             "broken",
             "RowError",
             'json, character 14: broken JSON: unexpected end of data, after \'{"caption": "a\'. '
-            "Repair it.",
+            "Repair the JSON.",
             units=2,
         ),
         failure(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any, ClassVar
 
+from pydantic import Field
+
 from curate.ingest.grounding.annotations.annotation import AnnotatedImage, Annotation
 from curate.ingest.grounding.annotations.class_names import (
     FILES,
@@ -19,6 +21,11 @@ from manifests.errors import FileError, RowError
 from manifests.geometry.space import SPACES, Space
 from manifests.storage import File
 
+_TRACKED = {
+    5: "the confidence of the box",
+    6: "a coordinate of a polygon of three points",
+}
+"""The other reading of a line with this many numbers after the class whose last is whole."""
 _MIN_LINE_BYTES = len("0 0 0 0 0")
 
 
@@ -33,8 +40,11 @@ class Yolo(FilePerImage):
     Coordinates are fractions of the image's sides. Each file becomes a record; an empty file is an
     image without objects. After the class, a line has four numbers (a box), five (a box and its
     confidence, which becomes an attribute) or at least three points (a polygon; an oriented box is
-    a polygon of four points). Lines with pose keypoints look like polygons and are not supported: a
-    `data.yaml` with `kpt_shape` is refused.
+    a polygon of four points). The trackers of ultralytics write the id of a track as the last
+    number, after the box or its confidence. So if the fifth or sixth and last number is written
+    without a decimal point, the line has two readings: its file is quarantined, unless the setting
+    `tracks` chooses one. With `tracks: true` the id becomes the attribute `track`. Lines with pose
+    keypoints look like polygons and are not supported: a `data.yaml` with `kpt_shape` is refused.
 
     The image has the name of the label file and is looked for below `media_root`. Without
     `media_root`, the image must be beside the labels or, if the labels are in a folder `labels`, in
@@ -43,10 +53,17 @@ class Yolo(FilePerImage):
     are not read as labels.
     """
 
+    version: ClassVar[int] = 2
     suffixes: ClassVar[tuple[str, ...]] = (".txt",)
     own_space: ClassVar[Space] = SPACES["yolo"]
 
     names: ClassNames = None
+    tracks: bool | None = Field(
+        None,
+        description="whether the last of five or six numbers after the class is the id of a track "
+        "(true), or a confidence or a coordinate (false); null: lines with both readings are "
+        "refused",
+    )
 
     @classmethod
     def sniff(cls, head: Head) -> bool:
@@ -74,7 +91,7 @@ class Yolo(FilePerImage):
         except UnicodeDecodeError as error:
             raise FileError(f"byte {error.start} is not UTF-8.", file.uri) from None
         numbered = [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
-        annotations = [_annotation(line, number, names) for number, line in numbered]
+        annotations = [_annotation(line, number, names, self.tracks) for number, line in numbered]
         return AnnotatedImage("", self.find_image(file, None, cache), annotations)
 
     def image_root(self, file: File, context: Context) -> str:
@@ -94,7 +111,7 @@ class Yolo(FilePerImage):
         return cache.class_names[where]
 
 
-def _annotation(line: str, number: int, names: dict[int, str]) -> Annotation:
+def _annotation(line: str, number: int, names: dict[int, str], tracks: bool | None) -> Annotation:
     """Parses a line of a label file: `0 0.15 0.15 0.1 0.1` -> `Annotation("dog", box=[0.15, 0.15,
     0.1, 0.1])`."""
     first, *words = line.split()
@@ -105,9 +122,33 @@ def _annotation(line: str, number: int, names: dict[int, str]) -> Annotation:
     except ValueError:
         raise RowError(f"line {number}: {line!r:.80} is not a class and its numbers") from None
     try:
-        return Annotation(class_name(names, first), **_shape(numbers))
+        is_track = len(words) in _TRACKED and _is_track(words, numbers, tracks)
+        shape = _tracked(numbers) if is_track else _shape(numbers)
+        return Annotation(class_name(names, first), **shape)
     except RowError as error:
         raise RowError(f"line {number}: {error.fault}") from None
+
+
+def _is_track(words: list[str], numbers: list[float], tracks: bool | None) -> bool:
+    """Whether the last of five or six numbers is the id of a track. Raises RowError if the line has
+    two readings and `tracks` is None. A fifth of six numbers above 1 is no confidence."""
+    if not words[-1].isdecimal() or not all(0 <= n <= 1 for n in numbers[4:-1]):
+        return False
+    if tracks is None:
+        other = _TRACKED[len(words)]
+        raise RowError(
+            f"the last number, {words[-1]}, is the id of a track, or {other}: the line has both "
+            "readings. Set `tracks` to true or false."
+        )
+    return tracks
+
+
+def _tracked(numbers: list[float]) -> dict[str, Any]:
+    """Converts a box with a track: `[0.5, 0.5, 0.2, 0.4, 0.91, 7]` -> `{"box": [0.5, 0.5, 0.2,
+    0.4], "attributes": {"confidence": 0.91, "track": 7}}`."""
+    *confidence, track = numbers[4:]
+    known = {"confidence": confidence[0]} if confidence else {}
+    return {"box": numbers[:4], "attributes": {**known, "track": int(track)}}
 
 
 def _shape(numbers: list[float]) -> dict[str, Any]:

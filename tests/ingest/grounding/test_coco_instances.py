@@ -338,13 +338,15 @@ def test_only_files_of_annotated_objects_are_taken(tmp_path: Path) -> None:
     assert taken == {"a.json", "late.json", "empty.json"}
 
 
-def test_real_photos_have_the_boxes_and_rings_of_their_files(real_data: Path) -> None:
+def test_real_photos_have_the_boxes_and_rings_of_their_files(
+    real_data: Path, tmp_path: Path
+) -> None:
     folder = real_data / "grounding" / "coco_permissive"
     if not folder.is_dir():
         pytest.skip(f"no photos of COCO at {folder}")
     path = folder / "annotations" / "COCO_Tiny__instances_val2017.json"
     rows, failures = read_rows(
-        Coco(name="own", path=str(path), media_root=str(folder / "images")), folder
+        Coco(name="own", path=str(path), media_root=str(folder / "images")), tmp_path
     )
     whole = json.loads(path.read_text())
     assert (len(rows), failures) == (len(whole["images"]), [])

@@ -35,6 +35,41 @@ def test_lines_are_boxes_boxes_with_a_confidence_or_polygons(tmp_path: Path) -> 
     }
 
 
+TRACK = "0 0.3125 0.3125 0.3125 0.208333 0.91 1\n"
+TRACK_WITHOUT_CONFIDENCE = "0 0.5 0.5 0.2 0.4 27\n"
+
+
+def test_a_track_is_a_box_if_the_setting_chooses_it(tmp_path: Path) -> None:
+    lines = TRACK + TRACK_WITHOUT_CONFIDENCE + "0 0.1 0.2 0.3 0.2 0.3 0.6\n"
+    write_files(tmp_path, {"images/a.jpg": PHOTO, "labels/a.txt": lines})
+    assert read_annotated(yolo(tracks=True), tmp_path).records["labels/a.txt"]["objects"] == [
+        {
+            "label": "cat",
+            "box": [156.25, 208.333, 468.75, 416.667],
+            "attributes": {"confidence": 0.91, "track": 1},
+        },
+        {"label": "cat", "box": [400, 300, 600, 700], "attributes": {"track": 27}},
+        {"label": "cat", "polygon": [[100, 200, 300, 200, 300, 600]]},
+    ]
+
+
+@pytest.mark.parametrize(("line", "reading"), [
+    (TRACK, "a coordinate of a polygon of three points"),
+    ("0 0.5 0.5 0.2 0.4 1\n", "the confidence of the box"),
+])  # fmt: skip
+def test_a_line_with_two_readings_fails_its_file_until_the_setting_chooses(
+    tmp_path: Path, line: str, reading: str
+) -> None:
+    write_files(tmp_path, {"images/a.jpg": PHOTO, "labels/a.txt": line})
+    found = read_annotated(yolo(), tmp_path)
+    assert found.records == {}
+    assert found.failures["a.txt"] == ("RowError", (
+        f"line 1: the last number, 1, is the id of a track, or {reading}: the line has both "
+        "readings. Set `tracks` to true or false."))  # fmt: skip
+    for tracks in (True, False):
+        assert len(read_annotated(yolo(tracks=tracks), tmp_path).records) == 1
+
+
 def test_an_empty_file_is_an_image_without_objects(tmp_path: Path) -> None:
     write_files(tmp_path, {"images/a.jpg": PHOTO, "labels/a.txt": "", "labels/b.txt": "\n"})
     found = read_annotated(yolo(), tmp_path)

@@ -134,7 +134,11 @@ def _add_running(commands: Commands) -> None:
 def _add_inspection(commands: Commands) -> None:
     explain = commands.add_parser("explain", help="show what happened to one record, step by step")
     _run_folder(explain)
-    explain.add_argument("record", nargs="?", help="its id, the start of its id, or its origin")
+    explain.add_argument(
+        "record",
+        nargs="?",
+        help="its id, the start of its id, its origin, or the end of its origin",
+    )
     _flag(explain, "--quarantine", "list all quarantined inputs")
     _json(explain)
 
@@ -159,7 +163,9 @@ def _add_inspection(commands: Commands) -> None:
 def _add_show(commands: Commands) -> None:
     show = commands.add_parser("show", help="print a few records of a run")
     _run_folder(show)
-    show.add_argument("records", nargs="*", metavar="ID", help="ids, starts of ids, or origins")
+    show.add_argument(
+        "records", nargs="*", metavar="ID", help="ids, origins, or parts of them: see explain"
+    )
     show.add_argument("-n", type=int, default=3, help="number of records (default 3)")
     show.add_argument("--source", help="print only records of this source")
     _flag(show, "--dropped", "print dropped records and the reasons instead")

@@ -41,10 +41,11 @@ def _quarantine(out: str, as_json: bool) -> int:
         print(json.dumps(rows, ensure_ascii=False, indent=1))
         return 0
     shown = [
-        (r["origin"], r["step"], r["error"], MAY_SUCCEED if r["later"] else "", r["message"])
+        (r["origin"], r["step"], r["error"], r["rows"], MAY_SUCCEED if r["later"] else "",
+         r["message"])
         for r in rows
-    ]
-    print(table(("origin", "step", "error", "retry", "message"), shown))
+    ]  # fmt: skip
+    print(table(("origin", "step", "error", "rows", "retry", "message"), shown))
     return 0
 
 

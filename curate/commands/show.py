@@ -8,8 +8,9 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from curate.engine.part_files import DROPPED, PART
+from curate.engine.part_files import PART
 from curate.engine.run import QUARANTINE_FILE
+from curate.inspect.dropped_content import dropped
 from curate.inspect.step_events import MAY_SUCCEED
 from manifests import storage
 from manifests.errors import InputError, RecipeError
@@ -18,6 +19,7 @@ from manifests.storage import parts
 
 SHOWN_OBJECTS = 5
 """How many objects of a record are listed (our choice)."""
+NOT_STORED = "(its content is not stored: one pass made this record from another, and dropped it)"
 
 
 def main(options: argparse.Namespace) -> int:
@@ -56,7 +58,8 @@ def _choose(options: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 def _is_named(row: dict[str, Any], names: list[str]) -> bool:
-    return any(row.get("id", "").startswith(name) or row["origin"] == name for name in names)
+    id_, origin = row["id"], row["origin"]
+    return any(id_.startswith(n) or f"#/{origin}".endswith((f"/{n}", f"#{n}")) for n in names)
 
 
 def _draw(shown: list[dict[str, Any]], options: argparse.Namespace) -> list[str]:
@@ -76,7 +79,10 @@ def _draw(shown: list[dict[str, Any]], options: argparse.Namespace) -> list[str]
 def _candidates(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """Yield the rows of the kind (written, dropped, quarantined) and source that the options
     select."""
-    rows = _quarantined(options.run) if options.quarantined else _records(options)
+    if options.quarantined:
+        rows = _quarantined(options.run)
+    else:
+        rows = dropped(options.run) if options.dropped else _written(options.run)
     return (r for r in rows if options.source in (None, r["source"]))
 
 
@@ -85,24 +91,22 @@ def _quarantined(out: str) -> Iterator[dict[str, Any]]:
         yield from batch.to_pylist()
 
 
-def _records(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """Yield the records in the shards, or with `--dropped` the dropped rows, starting with the last
-    pass."""
-    run = manifest.load_run(options.run)
-    kinds = ("rows", "corpus", "decide") if options.dropped else ("order",)
-    for entry in reversed(run.passes):
-        if entry.kind not in kinds:
-            continue
-        folder = storage.join(options.run, entry.folder)
-        for commit in manifest.load_pass(folder).parts:
-            file = commit.file(DROPPED if options.dropped else PART)
-            for batch in parts.read(storage.join(folder, file.name), 64) if file else ():
-                yield from batch.to_pylist()
+def _written(out: str) -> Iterator[dict[str, Any]]:
+    """Yield the records in the shards."""
+    for entry in manifest.load_run(out).passes:
+        if entry.kind == "order":
+            folder = storage.join(out, entry.folder)
+            for commit in manifest.load_pass(folder).parts:
+                file = commit.file(PART)
+                for batch in parts.read(storage.join(folder, file.name), 64) if file else ():
+                    yield from batch.to_pylist()
 
 
 def _text(row: dict[str, Any]) -> str:
     """Format a record as lines of text: id and origin, content, objects, then all other columns."""
     lines = [f"{row['id']}  {row['origin']}"]
+    if "reason" in row and "content" not in row:
+        lines.append(f"  {NOT_STORED}")
     for segment in row.pop("content", None) or []:
         if segment["kind"] == "text":
             role = f"{segment['role']}: " if segment["role"] else ""

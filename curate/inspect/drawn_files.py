@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 from curate.engine.run import STEPS
 from curate.inspect.drawing.record_images import annotated_image, image_numbers
-from curate.inspect.explain import explain
 from manifests import storage
 from manifests.errors import MediaError, RecipeError
 from manifests.media import Limits, Media
@@ -28,10 +27,8 @@ class DrawnFile(NamedTuple):
 def draw(out: str, rows: list[dict[str, Any]], where: str, base: str | None) -> list[DrawnFile]:
     """Draw the images of records of the run `out` into a folder, or a single image into a file.
 
-    Dropped rows do not contain media, so those records are drawn as they were read. Relative uris
-    start at `base`, by default the folder where they started in the run.
+    Relative uris start at `base`, by default the folder where they started in the run.
     """
-    rows = [row if "media" in row else explain(out, row["id"]).record or row for row in rows]
     wanted = [(row, number) for row in rows for number in image_numbers(row)]
     single = where.lower().endswith(IMAGE_ENDINGS)
     if single and len(wanted) > 1:

@@ -1,4 +1,5 @@
-"""Finds a record of a finished run by its id, the start of its id, or its origin."""
+"""Finds a record of a finished run by its id or origin, the start of its id or the end of its
+origin."""
 
 from __future__ import annotations
 
@@ -15,6 +16,9 @@ from manifests.errors import InputError
 from manifests.run import manifest
 from manifests.run.manifest import Commit, PassManifest, RunManifest
 from manifests.storage import parts
+
+LISTED = 10
+"""How many matches are listed if there are several (our choice)."""
 
 
 class StoredRow(NamedTuple):
@@ -47,23 +51,18 @@ class FoundRecord(NamedTuple):
 
 
 def find_record(run: RunManifest, out: str, wanted: str) -> list[FoundRecord]:
-    """Find the one record with this id or origin or, if there is none, the one whose id starts so.
+    """Find the one record with this id or origin or, if there is none, the one whose id starts so
+    or whose origin ends so: `000123.jpg` for `web/00000.tar#000123.jpg`.
 
     Returns the record, followed by quarantined inputs of the same id and origin, such as a key that
     occurs twice in a tar. If records that a reader made and records made from them share the
     origin, the reader's record is returned. Raises InputError if no record matches, or more than
     one.
     """
-    read = [m for at, entry in enumerate(run.passes) if entry.kind == "read"
-            for m in _in_pass(out, run, at, wanted)]  # fmt: skip
-    found = [m for m in read if wanted in (m.id, m.origin)]
-    if not found:
-        made = _made_from_others(run, out, wanted, {m.id for m in read})
-        exact = [m for m in made if m.id == wanted] or [m for m in made if m.origin == wanted]
-        found = exact or [*read, *made]
+    found = _found(run, out, Wanted(wanted)) or _found(run, out, Wanted(wanted, anywhere=True))
     if not found:
         raise InputError(
-            f"no record has the id or origin '{wanted}'", out,
+            f"no record has the id or origin '{wanted}', and no origin ends so", out,
             "`curate show` lists records with their ids.",
         )  # fmt: skip
     records = [m for m in found if m.row.ending == PART]
@@ -72,26 +71,60 @@ def find_record(run: RunManifest, out: str, wanted: str) -> list[FoundRecord]:
     return sorted(found, key=lambda match: match.row.ending != PART)
 
 
+class Wanted(NamedTuple):
+    """What a user named: an id, the start of an id, an origin, or the end of an origin.
+
+    The end of an origin begins after a `/` or `#`, or `anywhere`.
+    """
+
+    text: str
+    anywhere: bool = False
+
+    def mask(self, who: pa.Table) -> pa.ChunkedArray:
+        """Whether each row, by its `id` and `origin`, is named so."""
+        ends = [self.text] if self.anywhere else [f"/{self.text}", f"#{self.text}"]
+        named = pc.or_(pc.starts_with(who["id"], self.text), pc.equal(who["origin"], self.text))
+        for end in ends:
+            named = pc.or_(named, pc.ends_with(who["origin"], end))
+        return named
+
+
+def _found(run: RunManifest, out: str, wanted: Wanted) -> list[FoundRecord]:
+    """Return the records that match exactly or, if there are none, all that match."""
+    read = [m for at, entry in enumerate(run.passes) if entry.kind == "read"
+            for m in _in_pass(out, run, at, wanted)]  # fmt: skip
+    text = wanted.text
+    if exact := [m for m in read if text in (m.id, m.origin)]:
+        return exact
+    made = _made_from_others(run, out, wanted, {m.id for m in read})
+    origins = {m.origin for m in read}
+    others = [m for m in made if m.id.startswith(text) or m.origin not in origins]
+    exact = [m for m in made if m.id == text] or [m for m in made if m.origin == text]
+    return exact or [*read, *others]
+
+
 def ambiguous(found: list[FoundRecord], out: str, wanted: str) -> InputError:
     """Build the error for several matches; its message explains how to distinguish them."""
     ids, origins = ({m.id for m in found}, {m.origin for m in found})
-    names, fix = ids, "Give more of the id."
-    if len(ids) > 1 and all(m.origin == wanted for m in found):
-        fix = "They have the same origin. Name one by its id."
+    names, fix = {f"{m.id} ({m.origin})" for m in found}, "Give more of the id or of the origin."
+    if len(ids) > 1 and len(origins) == 1:
+        names, fix = ids, "They have the same origin. Name one by its id."
     elif len(ids) == 1 and len(origins) > 1:
         names, fix = origins, "They have the same id. Name one by its origin."
     elif len(ids) == 1:
+        names = ids
         fix = (
             "They have the same id and the same origin, so no name distinguishes them. List those "
             f"that were written: curate show {out} {found[0].id}. List those that were dropped: "
             f"curate show {out} {found[0].id} --dropped."
         )
-    shown = ", ".join(sorted(names)[:5])
-    return InputError(f"{len(found)} records match '{wanted}': {shown}", out, fix)
+    shown = sorted(names)[:LISTED]
+    more = [f"and {len(names) - LISTED} more"] if len(names) > LISTED else []
+    return InputError(f"{len(found)} records match '{wanted}': {', '.join(shown + more)}", out, fix)
 
 
 def _made_from_others(
-    run: RunManifest, out: str, wanted: str, known: set[str]
+    run: RunManifest, out: str, wanted: Wanted, known: set[str]
 ) -> list[FoundRecord]:
     """Return the matching records that reshape steps made, in the pass that made them.
 
@@ -113,22 +146,13 @@ def pass_manifest(run: RunManifest, out: str, at: int) -> PassManifest:
     return manifest.load_pass(storage.join(out, run.passes[at].folder))
 
 
-def _in_pass(out: str, run: RunManifest, at: int, wanted: str) -> Iterator[FoundRecord]:
+def _in_pass(out: str, run: RunManifest, at: int, wanted: Wanted) -> Iterator[FoundRecord]:
     folder = storage.join(out, run.passes[at].folder)
     for commit in pass_manifest(run, out, at).parts:
         for ending in (PART, DROPPED, QUARANTINE):
-            for row in _matching_rows(folder, commit, ending, wanted):
+            for row in _rows(folder, commit, ending, wanted.mask):
                 who = [row.values[name] for name in ("id", "origin", "source")]
                 yield FoundRecord(at, commit.part, row, *who)
-
-
-def _matching_rows(folder: str, commit: Commit, ending: str, wanted: str) -> list[StoredRow]:
-    """Return the rows of a file whose id starts with `wanted`, or whose origin is `wanted`."""
-
-    def matches(who: pa.Table) -> pa.ChunkedArray:
-        return pc.or_(pc.starts_with(who["id"], wanted), pc.equal(who["origin"], wanted))
-
-    return _rows(folder, commit, ending, matches)
 
 
 def rows_of(folder: str, commit: Commit, ending: str, found: FoundRecord) -> list[StoredRow]:

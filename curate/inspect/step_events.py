@@ -81,8 +81,11 @@ def of_new_record(steps: list[Identity], row: StoredRow) -> list[Event]:
 
 
 def reasons(row: dict[str, Any]) -> dict[str, Any]:
-    """Return why a step removed a row, and whether `--retry` may help."""
+    """Return why a step removed a row, how many rows the failure hides if it is more than one, and
+    whether `--retry` may help."""
     why = {name: row[name] for name in ("reason", "error", "message") if row.get(name)}
+    if row.get("rows", 1) > 1:
+        why["hides"] = f"{row['rows']:,} rows"
     return {**why, "retry": MAY_SUCCEED} if row.get("later") else why
 
 

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 
 def image_numbers(row: dict[str, Any]) -> list[int]:
-    """Return the indices of the images among a record's media."""
-    return [n for n, medium in enumerate(row["media"]) if medium["kind"] == "image"]
+    """Return the indices of the images among a record's media; none if its media are not stored."""
+    return [n for n, medium in enumerate(row.get("media", ())) if medium["kind"] == "image"]
 
 
 def annotated_image(row: dict[str, Any], number: int, media: Media) -> Image:

@@ -1,0 +1,66 @@
+"""Finds the content of dropped records. Files of dropped rows have measures and reasons only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from curate.engine.part_files import DROPPED, PART
+from manifests import storage
+from manifests.run import manifest
+from manifests.run.manifest import Commit, RunManifest
+from manifests.storage import parts
+
+CONTENT = ("content", "media", "objects")
+_WRITES_RECORDS = ("read", "rows")
+"""Kinds of passes whose part files have complete records."""
+_BATCH_ROWS = 64
+
+
+def dropped(out: str, kinds: tuple[str, ...] = ("rows", "corpus", "decide")) -> Iterator[Any]:
+    """Yield the dropped rows of a run, starting with the last pass, each with its content.
+
+    The content is that of the last part file that has the record: a text is shown as it was before
+    the steps of the pass that dropped it. A record that one pass made and dropped has none.
+    """
+    run = manifest.load_run(out)
+    for at in reversed(range(len(run.passes))):
+        if run.passes[at].kind in kinds:
+            folder = storage.join(out, run.passes[at].folder)
+            for commit in manifest.load_pass(folder).parts:
+                yield from _of_part(run, out, at, commit)
+
+
+def _of_part(run: RunManifest, out: str, at: int, commit: Commit) -> Iterator[dict[str, Any]]:
+    file = commit.file(DROPPED)
+    if file is None:
+        return
+    stored = list(_stored(run, out, at, commit.part))
+    uri = storage.join(out, run.passes[at].folder, file.name)
+    for batch in parts.read(uri, _BATCH_ROWS):
+        known = _contents(batch, stored)
+        for row in batch.to_pylist():
+            yield {**row, **known.get((row["id"], row["origin"]), {})}
+
+
+def _stored(run: RunManifest, out: str, at: int, part: str) -> Iterator[str]:
+    """Yield the files with the records of a part before a pass, the latest first."""
+    for entry in reversed(run.passes[:at]):
+        place = storage.join(out, entry.folder, part + PART)
+        if entry.kind in _WRITES_RECORDS and storage.exists(place):
+            yield place
+
+
+def _contents(batch: pa.Table, stored: list[str]) -> dict[tuple[str, str], dict[str, Any]]:
+    """Return the content of the records of a batch, by id and origin."""
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for uri in stored:
+        if len(found) >= batch.num_rows:
+            break
+        table = parts.read_columns(uri, ("id", "origin", *CONTENT))
+        for row in table.filter(pc.is_in(table["id"], batch["id"])).to_pylist():
+            found.setdefault((row.pop("id"), row.pop("origin")), row)
+    return found

@@ -1,0 +1,92 @@
+"""`curate show --dropped` and `curate explain`: what was removed, by its text and by its name."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from curate.cli import FAILED, OK
+from tests.make import write_texts
+from tests.runs import curate, run_recipe, text_source
+
+Capture = pytest.CaptureFixture[str]
+PIECES = "tests.engine.pieces:"
+TEXTS = ["one", "two words", "three words here", "two words", "four words are here"]
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    base = tmp_path_factory.mktemp("dropped")
+    write_texts(base / "data", TEXTS, 1)
+    write_texts(base / "more", ["a fifth text of words"], 1)
+    (base / "more" / "000.jsonl").open("ab").write(b'{"text": "a tail that is cut off')
+    steps = [{"words": {"min": 2}}, {"duplicates": {"by": "text"}}, {"characters": {"min": 16}}]
+    run_recipe(base, text_source(), text_source("more"), steps=steps)
+    return base
+
+
+def answer(base: Path, capsys: Capture, *arguments: str) -> tuple[int, str]:
+    capsys.readouterr()
+    code = curate(base, *arguments)
+    printed = capsys.readouterr()
+    return code, printed.out + printed.err
+
+
+def test_dropped_records_are_shown_with_the_text_that_was_dropped(
+    base: Path, capsys: Capture
+) -> None:
+    code, output = answer(base, capsys, "show", "out", "--dropped", "-n", "9", "--json")
+    rows: list[dict[str, Any]] = json.loads(output)
+    shown = [(row["origin"], row["step"], row["content"][0]["text"]) for row in rows]
+    assert (code, sorted(shown)) == (OK, [
+        ("data/000.jsonl#1", "words", "one"),
+        ("data/000.jsonl#2", "characters", "two words"),
+        ("data/000.jsonl#4", "duplicates", "two words"),
+    ])  # fmt: skip
+    _, output = answer(base, capsys, "show", "out", "000.jsonl#1", "--dropped")
+    assert "data/000.jsonl#1\n  one\n  source: data\n  step: words\n" in output
+
+
+def test_a_record_that_one_pass_made_and_dropped_says_that_its_text_is_not_stored(
+    base: Path, capsys: Capture
+) -> None:
+    steps = [{PIECES + "Twice": {}}, {"words": {"min": 3}}]
+    run_recipe(base, text_source(), out="pieces", steps=steps)
+    _, output = answer(base, capsys, "show", "pieces", "--dropped", "-n", "99")
+    assert "(its content is not stored: one pass made this record from another" in output
+
+
+@pytest.mark.parametrize("end", ["data/000.jsonl#3", "000.jsonl#3", "ata/000.jsonl#3", ".jsonl#3"])
+def test_explain_takes_the_end_of_an_origin(base: Path, capsys: Capture, end: str) -> None:
+    code, output = answer(base, capsys, "explain", "out", end)
+    assert (code, "origin  data/000.jsonl#3" in output) == (OK, True)
+
+
+def test_all_matches_of_an_end_are_listed(base: Path, capsys: Capture) -> None:
+    code, output = answer(base, capsys, "explain", "out", "jsonl#1")
+    assert (code, "2 records match 'jsonl#1': " in output) == (FAILED, True)
+    assert "(data/000.jsonl#1)" in output
+    assert "(more/000.jsonl#1)" in output
+    assert "Give more of the id or of the origin." in output
+
+
+def test_a_failure_says_how_many_rows_it_hides(tmp_path: Path, capsys: Capture) -> None:
+    path = tmp_path / "data.parquet"
+    table = pa.table({"caption": [f"a caption of {n} words" for n in range(80)]})
+    pq.write_table(table, path, row_group_size=40, compression="zstd", use_dictionary=False)
+    data = bytearray(path.read_bytes())
+    start = pq.read_metadata(path).row_group(1).column(0).data_page_offset
+    data[start : start + 60] = b"\xff" * 60
+    path.write_bytes(data)
+    source = {"name": "web", "reader": "table", "path": "data.parquet", "text": "caption"}
+    made = run_recipe(tmp_path, source, steps=[], max_quarantined=100)
+    _, output = answer(tmp_path, capsys, "explain", "out", made.quarantine[0].origin)
+    assert "hides 40 rows" in output
+    _, output = answer(tmp_path, capsys, "explain", "out", "--quarantine")
+    assert output.split()[:6] == ["origin", "step", "error", "rows", "retry", "message"]
+    assert "FileError    40" in output

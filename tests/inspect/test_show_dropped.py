@@ -52,7 +52,7 @@ def test_dropped_records_are_shown_with_the_text_that_was_dropped(
     assert "data/000.jsonl#1\n  one\n  source: data\n  step: words\n" in output
 
 
-def test_a_record_that_one_pass_made_and_dropped_says_that_its_text_is_not_stored(
+def test_a_record_that_one_pass_made_and_dropped_is_shown_without_a_text(
     base: Path, capsys: Capture
 ) -> None:
     steps = [{PIECES + "Twice": {}}, {"words": {"min": 3}}]
@@ -75,7 +75,7 @@ def test_all_matches_of_an_end_are_listed(base: Path, capsys: Capture) -> None:
     assert "Give more of the id or of the origin." in output
 
 
-def test_a_failure_says_how_many_rows_it_hides(tmp_path: Path, capsys: Capture) -> None:
+def test_explain_counts_the_rows_that_a_failure_hides(tmp_path: Path, capsys: Capture) -> None:
     path = tmp_path / "data.parquet"
     table = pa.table({"caption": [f"a caption of {n} words" for n in range(80)]})
     pq.write_table(table, path, row_group_size=40, compression="zstd", use_dictionary=False)

@@ -5,22 +5,30 @@ from __future__ import annotations
 import base64
 import binascii
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
+from itertools import product
 from typing import Any, ClassVar
 
 from curate.ingest.formats.json_elements import object_keys
 from curate.ingest.grounding.annotations.annotation import AnnotatedImage, Annotation
 from curate.ingest.grounding.annotations.fields import size_in, without
 from curate.ingest.grounding.annotations.file_per_image import FilePerImage, SplitCache
+from curate.ingest.grounding.annotations.object_parts import box_around, join_parts
 from curate.ingest.images import OpenedImage, keep_image
 from curate.ingest.reader import Head
-from manifests.errors import FileError, RowError
+from manifests.errors import FileError, MediaError, RowError
 from manifests.geometry.space import Space
+from manifests.media.header import probe
 from manifests.storage import File
 from manifests.text.json_values import parse_json
 
 RINGS = {"polygon": 3, "linestrip": 2, "line": 2}
 """Shape types that become a ring, and the smallest number of points of each."""
+QUADS = ("rectangle", "rotation", "oriented_rectangle", "quadrilateral")
+"""Shape types with four corners: X-AnyLabeling's rectangle, rotated box and quadrilateral, and
+LabelMe's rotated box."""
+_HEADER_CHARACTERS = 64
+"""Number of characters of base64 in which a PNG states its size (its first 24 bytes)."""
 _EMPTY: tuple[Any, ...] = (None, "", {}, [])
 _BLANKS = b"\xef\xbb\xbf \t\r\n"
 
@@ -35,16 +43,25 @@ class LabelMe(FilePerImage):
     the name of the JSON file; folders in `imagePath` are ignored. If neither exists, the image in
     `imageData` is used, and its bytes are copied to a file beside the output part.
 
-    A rectangle becomes a box; its two corners may be in any order. A circle becomes the box around
-    the circle, and a mask becomes the box between its two points. A shape `point` becomes a point,
-    and each point of a shape `points` becomes an object. A polygon or a line becomes one ring,
-    although a line is open. The attribute `shape_type` is the type of the shape, `points` has the
-    points of a circle as they were drawn, and `mask` is the mask image. `group_id`, `flags`,
-    `description` and the other fields of a shape become attributes. Coordinates are pixels of the
-    image as shown, at the size that the file records. The other fields of the file go to `meta`.
+    A rectangle becomes a box; it has two corners in any order, or four (X-AnyLabeling). A rotated
+    box (`rotation`, `oriented_rectangle`) and a `quadrilateral` become a ring of four points and
+    the box around it. A circle becomes the box around the circle. A mask becomes the box from its
+    first to its last pixel, which is inside: points 100 and 300 are a box from 100 to 301. A shape
+    `point` becomes a point, and each point of a shape `points` becomes an object. A polygon or a
+    line becomes one ring, although a line is open.
+
+    Shapes with the same label and the same `group_id` are the parts of one object (as in LabelMe's
+    own conversion to COCO): it has the rings of all parts and the box around them. The attribute
+    `parts` has what differs between them.
+
+    The attribute `shape_type` is the type of the shape, `points` has the points of a circle as they
+    were drawn, and `mask` is the mask image. `group_id`, `flags`, `description` and the other
+    fields of a shape become attributes. Coordinates are pixels of the image as shown, at the size
+    that the file records. The other fields of the file go to `meta`. A file with a shape of another
+    kind, such as a cuboid, is quarantined.
     """
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     suffixes: ClassVar[tuple[str, ...]] = (".json",)
     own_space: ClassVar[Space] = Space(form="xyxy", unit="pixel")
     max_bytes: ClassVar[int] = 256 << 20  # a file may have its image inside
@@ -59,7 +76,7 @@ class LabelMe(FilePerImage):
         shapes = content.get("shapes")
         if not isinstance(shapes, list):
             raise FileError(f"'shapes' is {shapes!r:.80}, not a list.", file.uri)
-        annotations = [one for n, shape in enumerate(shapes) for one in _annotations(shape, n)]
+        annotations = join_parts(one for n, shape in enumerate(shapes) for one in _parts(shape, n))
         size = size_in(content, "imageWidth", "imageHeight")
         image = self._image(content, file, cache)
         meta = without(content, "shapes", "imageData")
@@ -89,7 +106,8 @@ def _parse_json(data: bytes, file: File) -> dict[str, Any]:
     return content
 
 
-def _annotations(shape: Any, number: int) -> Iterator[Annotation]:
+def _parts(shape: Any, number: int) -> Iterator[tuple[Hashable, Annotation]]:
+    """Yields the annotations of a shape, each with the key of its object; None: its own."""
     if not isinstance(shape, dict):
         raise RowError(f"shape {number} is {shape!r:.80}, not an object")
     label, kind = shape.get("label"), shape.get("shape_type") or "polygon"
@@ -99,9 +117,14 @@ def _annotations(shape: Any, number: int) -> Iterator[Annotation]:
         raise RowError(f"the 'shape_type' of shape {number} is {kind!r:.80}, not text")
     rest = without(shape, "label", "points", "shape_type")
     attributes = {k: v for k, v in rest.items() if v not in _EMPTY} | {"shape_type": kind}
+    group = attributes.get("group_id")
+    if not isinstance(group, int | float | str | None):
+        raise RowError(f"the 'group_id' of shape {number} is {group!r:.80}, not a number or text")
+    key = None if group is None else (label, group)
     try:
         points = _points(shape.get("points"))
-        yield from _drawn(kind, points, Annotation(label, attributes=attributes))
+        for drawn in _drawn(kind, points, Annotation(label, attributes=attributes)):
+            yield key, drawn
     except RowError as error:
         raise RowError(f"shape {number}, a {kind!r:.40}: {error.fault}") from None
 
@@ -114,8 +137,13 @@ def _drawn(
     if kind in RINGS and len(points) >= RINGS[kind]:
         yield annotation._replace(polygon=[[number for point in points for number in point]])
     elif kind in ("rectangle", "mask") and len(points) == 2:
-        (a, b), (c, d) = points
-        yield annotation._replace(box=[min(a, c), min(b, d), max(a, c), max(b, d)])
+        box = box_around(points)
+        yield annotation._replace(box=box if kind == "rectangle" else _mask_box(box, annotation))
+    elif kind in QUADS and len(points) == 4:
+        ring = [number for point in points for number in point]
+        box = box_around([ring])
+        is_upright = {*map(tuple, points)} == {*product(box[0::2], box[1::2])}
+        yield annotation._replace(box=box, polygon=None if is_upright else [ring])
     elif kind == "circle" and len(points) == 2:
         (x, y), radius = points[0], math.dist(*points)
         attributes = {**(annotation.attributes or {}), "points": points}
@@ -125,6 +153,28 @@ def _drawn(
         yield from (annotation._replace(point=point) for point in points)
     else:
         raise RowError(f"a shape of this kind with {len(points)} points is not supported")
+
+
+def _mask_box(box: list[float], annotation: Annotation) -> list[float]:
+    """The edges of a mask. LabelMe states its first and its last pixel; a mask that is one pixel
+    smaller than that was stated by its edges. Raises RowError if the mask has neither size."""
+    mask = (annotation.attributes or {}).get("mask")
+    width, height = box[2] - box[0], box[3] - box[1]
+    with_last = [*box[:2], box[2] + 1, box[3] + 1]
+    if mask is None:
+        return with_last
+    try:
+        size = probe(base64.b64decode(mask[:_HEADER_CHARACTERS]))[1:]
+    except (TypeError, ValueError, MediaError):
+        raise RowError(f"'mask' is {mask!r:.40}, not an image in base64") from None
+    if size == (width + 1, height + 1):
+        return with_last
+    if size == (width, height):
+        return box
+    raise RowError(
+        f"the mask has {size[0]} x {size[1]} pixels, but from its first to its last point there "
+        f"are {width + 1:g} x {height + 1:g}"
+    )
 
 
 def _points(points: Any) -> list[Sequence[float]]:

@@ -16,6 +16,7 @@ from curate.ingest.images import OpenedImage, open_image
 from curate.ingest.reader import Context, ReadBatch
 from manifests import record
 from manifests.errors import InputError, RowError
+from manifests.geometry.smart_resize import QWEN2_5_RESIZE
 from manifests.geometry.space import SPACES, Space
 from manifests.media import Media, Reference
 from manifests.media.blobs import BlobFile
@@ -39,11 +40,14 @@ def photo(folder: Path, width: int = 80, height: int = 40, orientation: int = 1)
 
 
 def read_batch(
-    samples: list[AnnotatedImage], space: Space = PIXELS, trust: bool = False
+    samples: list[AnnotatedImage],
+    space: Space = PIXELS,
+    trust: bool = False,
+    turned_sizes: bool = False,
 ) -> ReadBatch:
     context = Context("", Media(), BlobFile())
     batch = grounding_records(
-        READER, File("boxes.json", "boxes.json", 1, 1), samples, space, context, trust
+        READER, File("boxes.json", "boxes.json", 1, 1), samples, space, context, trust, turned_sizes
     )
     assert batch.records.num_rows + len(batch.failures) == len(samples)
     assert batch.records.schema == record.SCHEMA
@@ -131,11 +135,34 @@ def test_the_size_of_another_image_fails_with_a_hint_if_exif_explains_it(tmp_pat
     faults = {f.key: f.message for f in read_batch(samples).failures}
     sizes = "the annotations refer to an image of 80 x 40, but this image is 40 x 80 with its"
     assert f"{sizes} Exif rotation." in faults["boxes.json#turned"]
-    assert faults["boxes.json#turned"].endswith("A space with `exif: stored` would fit.")
+    assert faults["boxes.json#turned"].endswith(
+        "The size is that of the image as stored. The coordinates may be on the image as stored "
+        "too: set `space: xyxy pixel stored`. Or they are on the image as shown, and only the size "
+        "is of the other: set `turned_sizes: true`. Look at one such image to see which."
+    )
     assert faults["boxes.json#other"].endswith(
         "Check that the annotations belong to this image: the aspect ratios differ."
     )
     assert faults["boxes.json#none"] == "the annotated image has no area: its size is 0 x 40"
+
+
+def test_each_reading_of_a_turned_size_has_a_setting_that_gives_it(tmp_path: Path) -> None:
+    turned = photo(tmp_path, orientation=6)  # stored 80 x 40, shown 40 x 80
+    boxes = [Annotation("x", [10, 20, 30, 40])]
+    samples = [
+        AnnotatedImage("turned", turned, boxes, size=(80, 40)),
+        AnnotatedImage("twice as large", turned, [Annotation("x", [20, 40, 60, 80])], (160, 80)),
+        AnnotatedImage("as shown", turned, boxes, size=(40, 80)),
+    ]
+    on_shown = read_batch(samples, turned_sizes=True)
+    assert on_shown.failures == []
+    assert [objects(on_shown, n)[0]["box"] for n in range(3)] == [[250, 250, 750, 500]] * 3
+    on_stored = read_batch(samples[:2], Space(form="xyxy", unit="pixel", exif="stored"))
+    assert on_stored.failures == []
+    assert [objects(on_stored, n)[0]["box"] for n in range(2)] == [[0, 125, 500, 375]] * 2
+    resized = Space(form="xyxy", unit="pixel", resized=QWEN2_5_RESIZE)
+    [failure] = read_batch(samples[:1], resized).failures
+    assert "set `exif: stored` in `space`. Or they" in failure.message
 
 
 @pytest.mark.parametrize(("annotation", "fault"), [

@@ -16,6 +16,7 @@ from manifests.errors import InputError
 from manifests.storage import File
 from tests.ingest.grounding.reading import PHOTO, read_annotated, write_files
 from tests.ingest.kept import kept_bytes, read_kept
+from tests.make import make_image
 from tests.runs import run_recipe
 
 
@@ -33,6 +34,12 @@ def content(*shapes: Any, **more: Any) -> str:
     return json.dumps(fields | {"imageData": None, "imageHeight": 50, "imageWidth": 100} | more)
 
 
+def mask(width: int, height: int) -> str:
+    return base64.b64encode(make_image(width, height, kind="PNG")).decode()
+
+
+DIAMOND = [[20, 5], [30, 10], [20, 15], [10, 10]]
+RING = [[200, 100, 300, 200, 200, 300, 100, 200]]
 SHAPES: dict[str, tuple[dict[str, Any], list[dict[str, Any]]]] = {
     "rectangle": (shape("rectangle", [10, 10], [30, 5]), [{"box": [100, 100, 300, 200]}]),
     "drawn upwards": (shape("rectangle", [30, 10], [10, 5]), [{"box": [100, 100, 300, 200]}]),
@@ -43,14 +50,37 @@ SHAPES: dict[str, tuple[dict[str, Any], list[dict[str, Any]]]] = {
     "line": (shape("line", [10, 5], [20, 5]), [{"polygon": [[100, 100, 200, 100]]}]),
     "linestrip": (shape("linestrip", [10, 5], [20, 5]), [{"polygon": [[100, 100, 200, 100]]}]),
     "point": (shape("point", [10, 5]), [{"point": [100, 100]}]),
-    "points": (shape("points", [10, 5], [20, 5]), [{"point": [100, 100]}, {"point": [200, 100]}]),
     "circle": (
         shape("circle", [50, 25], [53, 29]),
         [{"box": [450, 400, 550, 600], "points": [[50, 25], [53, 29]]}],
     ),
     "mask": (
-        shape("mask", [10, 5], [30, 10], mask="iVBO"),
-        [{"box": [100, 100, 300, 200], "mask": "iVBO"}],
+        shape("mask", [10, 5], [30, 10], mask=mask(21, 6)),
+        [{"box": [100, 100, 310, 220], "mask": mask(21, 6)}],
+    ),
+    "mask by its edges": (
+        shape("mask", [10, 5], [30, 10], mask=mask(20, 5)),
+        [{"box": [100, 100, 300, 200], "mask": mask(20, 5)}],
+    ),
+    "mask without an image": (
+        shape("mask", [10, 5], [30, 10]),
+        [{"box": [100, 100, 310, 220]}],
+    ),
+    "four corners": (
+        shape("rectangle", [30, 10], [10, 10], [10, 5], [30, 5]),
+        [{"box": [100, 100, 300, 200]}],
+    ),
+    "rotation": (
+        shape("rotation", *DIAMOND, direction=0.78),
+        [{"box": [100, 100, 300, 300], "polygon": RING, "direction": 0.78}],
+    ),
+    "oriented_rectangle": (
+        shape("oriented_rectangle", *DIAMOND),
+        [{"box": [100, 100, 300, 300], "polygon": RING}],
+    ),
+    "quadrilateral": (
+        shape("quadrilateral", *DIAMOND),
+        [{"box": [100, 100, 300, 300], "polygon": RING}],
     ),
 }
 
@@ -61,7 +91,7 @@ def test_a_shape_is_an_object_and_nothing_of_it_is_lost(tmp_path: Path, name: st
     fields = drawn | {"group_id": 0, "flags": {"blurred": True}}
     write_files(tmp_path, {"json/b.json": content(fields), "jpg/a.jpg": PHOTO})
     for one in wanted:
-        own = {key: one.pop(key) for key in ("points", "mask") if key in one}
+        own = {key: one.pop(key) for key in ("points", "mask", "direction") if key in one}
         kind = {"group_id": 0, "flags": {"blurred": True}, "shape_type": drawn["shape_type"]}
         one |= {"label": "cat", "attributes": kind | own}
     found = read_annotated(labelme(), tmp_path)
@@ -75,6 +105,48 @@ def test_a_shape_is_an_object_and_nothing_of_it_is_lost(tmp_path: Path, name: st
                      "imageHeight": 50, "imageWidth": 100},
         }
     }  # fmt: skip
+
+
+def test_each_point_of_a_shape_without_a_group_is_an_object(tmp_path: Path) -> None:
+    text = content(shape("points", [10, 5], [20, 5]))
+    write_files(tmp_path, {"json/b.json": text, "jpg/a.jpg": PHOTO})
+    found = read_annotated(labelme(), tmp_path).records["json/b.json"]["objects"]
+    assert [one["point"] for one in found] == [[100, 100], [200, 100]]
+
+
+def test_shapes_of_one_label_and_group_are_one_object(tmp_path: Path) -> None:
+    triangles = [[10, 5], [20, 5], [20, 10]], [[40, 20], [50, 20], [50, 30]]
+    shapes = [
+        shape("polygon", *triangles[0], group_id=1),
+        shape("polygon", *triangles[0], group_id=2),
+        shape("polygon", *triangles[0], group_id=1, label="dog"),
+        shape("polygon", *triangles[1], group_id=1),
+        shape("mask", [60, 5], [69, 9], group_id=2, mask=mask(10, 5)),
+        shape("point", [10, 5], group_id=2),
+        shape("points", [1, 2], [3, 4], group_id=3, label="ear"),
+        shape("polygon", *triangles[0]),
+        shape("polygon", *triangles[0]),
+    ]
+    write_files(tmp_path, {"json/b.json": content(*shapes), "jpg/a.jpg": PHOTO})
+    ring, other = [100, 100, 200, 100, 200, 200], [400, 400, 500, 400, 500, 600]
+    found = read_annotated(labelme(), tmp_path)
+    polygon = {"shape_type": "polygon"}
+    assert found.failures == {}
+    assert found.records["json/b.json"]["objects"] == [
+        {"label": "cat", "box": [100, 100, 500, 600], "polygon": [ring, other],
+         "attributes": polygon | {"group_id": 1}},
+        {"label": "cat", "box": [100, 100, 700, 200], "polygon": [ring], "point": [100, 100],
+         "attributes": {"group_id": 2, "parts": [
+             polygon,
+             {"shape_type": "mask", "mask": mask(10, 5), "box": [60, 5, 70, 10]},
+             {"shape_type": "point"},
+         ]}},
+        {"label": "dog", "polygon": [ring], "attributes": polygon | {"group_id": 1}},
+        {"label": "ear", "attributes": {"group_id": 3, "shape_type": "points",
+                                        "parts": [{"point": [1, 2]}, {"point": [3, 4]}]}},
+        {"label": "cat", "polygon": [ring], "attributes": polygon},
+        {"label": "cat", "polygon": [ring], "attributes": polygon},
+    ]  # fmt: skip
 
 
 def test_the_embedded_image_is_kept_if_there_is_no_file(tmp_path: Path) -> None:
@@ -115,14 +187,29 @@ BROKEN: dict[str, tuple[str, str, str]] = {
         "'polygon': a shape of this kind with 2 points is not supported",
     ),
     "many": (
-        content(shape("rectangle", *[[1, 2]] * 4)),
+        content(shape("rectangle", *[[1, 2]] * 3)),
         "RowError",
-        "'rectangle': a shape of this kind with 4 points is not supported",
+        "'rectangle': a shape of this kind with 3 points is not supported",
     ),
     "unknown": (
         content(shape("cube", [1, 2])),
         "RowError",
         "a 'cube': a shape of this kind with 1 points is not supported",
+    ),
+    "group": (
+        content(shape("point", [1, 2], group_id=[1])),
+        "RowError",
+        "the 'group_id' of shape 0 is [1], not a number or text",
+    ),
+    "no mask": (
+        content(shape("mask", [1, 2], [3, 4], mask="iVBO")),
+        "RowError",
+        "shape 0, a 'mask': 'mask' is 'iVBO', not an image in base64",
+    ),
+    "other mask": (
+        content(shape("mask", [1, 2], [3, 4], mask=mask(9, 9))),
+        "RowError",
+        "the mask has 9 x 9 pixels, but from its first to its last point there are 3 x 3",
     ),
     "aspect": (
         content(imageWidth=50),

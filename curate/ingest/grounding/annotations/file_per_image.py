@@ -14,7 +14,7 @@ from curate.ingest.grounding.annotations.grounding_reader import GroundingReader
 from curate.ingest.images import OpenedImage, open_image
 from curate.ingest.media_folder import MediaFolder
 from curate.ingest.media_root import ROOT_DESCRIPTION, root_of
-from curate.ingest.reader import BATCH_ROWS, Context, Failure, ReadBatch, Split
+from curate.ingest.reader import BATCH_ROWS, Context, Count, Failure, ReadBatch, Split
 from manifests import storage
 from manifests.errors import FileError, MediaError, RowError
 from manifests.media import Reference
@@ -53,6 +53,9 @@ class FilePerImage(GroundingReader):
                 groups.append([])
             groups[-1].append(file)
         return groups
+
+    def count(self, split: Split, context: Context) -> Count:
+        return Count("files", len(split.files))
 
     def read(self, split: Split, context: Context) -> Iterator[ReadBatch]:
         cache = SplitCache(context)

@@ -22,6 +22,13 @@ SpaceOverride = Annotated[
 TrustSetting = Annotated[
     bool, Field(description="accept coordinates that contradict the space, without a check")
 ]
+TurnedSizes = Annotated[
+    bool,
+    Field(
+        description="accept a size that is that of the image in its other Exif orientation, as "
+        "stored or as shown; the coordinates are still on the image that `space` states"
+    ),
+]
 PlacedError = tuple[str, RowError]
 """A place in a file, such as `annotations[7]`, and the error of the input there."""
 
@@ -35,6 +42,7 @@ class GroundingReader(Reader):
 
     space: SpaceOverride = None
     trust: TrustSetting = False
+    turned_sizes: TurnedSizes = False
 
     def records(
         self,
@@ -47,7 +55,7 @@ class GroundingReader(Reader):
         set, the argument `space`; if that is None, the space of the format."""
         chosen = self.space or space or self.own_space
         assert chosen is not None, f"{type(self).__name__} has no space"
-        return grounding_records(self, file, images, chosen, context, self.trust)
+        return grounding_records(self, file, images, chosen, context, self.trust, self.turned_sizes)
 
     def check_evidence(self, evidence: Findings) -> None:
         check_spaces(evidence, self.path)

@@ -29,6 +29,7 @@ from curate.ingest.grounding.annotations.space_check import (
     is_impossible,
     space_evidence,
 )
+from curate.ingest.images import OpenedImage
 from curate.ingest.reader import Context, Failure, ReadBatch, Reader
 from manifests.errors import RowError
 from manifests.geometry.shown_sizes import TRANSPOSED
@@ -50,10 +51,12 @@ def grounding_records(
     space: Space,
     context: Context,
     trust: bool = False,
+    turned_sizes: bool = False,
 ) -> ReadBatch:
     """Makes a record or a failure for each image.
 
     `file` is the file from which the images are read, or the first file if each image has its own.
+    With `turned_sizes`, the size in the file may be that of the other Exif orientation.
     The batch has the evidence of its coordinates about the space, unless `trust` is true. Raises
     InputError if they contradict it on their own.
     """
@@ -61,7 +64,7 @@ def grounding_records(
     failed: list[tuple[AnnotatedImage, RowError]] = []
     for image in images:
         try:
-            ready.append(_ready(image, space, context))
+            ready.append(_ready(image, space, context, turned_sizes))
         except RowError as error:
             failed.append((image, error))
     ready, coordinates, errors = _gather(ready)
@@ -108,7 +111,9 @@ def _failure(reader: Reader, file: File, image: AnnotatedImage, error: RowError)
     return Failure.of(reader.key(own, image.within), reader.origin(own, image.within), error)
 
 
-def _ready(annotated: AnnotatedImage, space: Space, context: Context) -> ReadyImage:
+def _ready(
+    annotated: AnnotatedImage, space: Space, context: Context, turned_sizes: bool
+) -> ReadyImage:
     """Adds the orientation and the size to an annotated image. Raises RowError if the image was not
     opened, or if the size in the file does not match the image."""
     if isinstance(annotated.image, RowError):
@@ -124,19 +129,45 @@ def _ready(annotated: AnnotatedImage, space: Space, context: Context) -> ReadyIm
     width, height = annotated.size
     if not (width > 0 and height > 0):
         raise RowError(f"the annotated image has no area: its size is {width:g} x {height:g}")
-    if abs(width / height * actual[1] / actual[0] - 1) > ASPECT_TOLERANCE:
-        other = "stored" if space.exif == "shown" else "shown"
-        turned = "with" if space.exif == "shown" else "without"
-        fits = orientation in TRANSPOSED and (width, height) == actual[::-1]
-        raise RowError(
-            f"the annotations refer to an image of {width:g} x {height:g}, but this image is "
-            f"{actual[0]:g} x {actual[1]:g} {turned} its Exif rotation.",
-            annotated.image.reference.uri,
-            f"A space with `exif: {other}` would fit."
-            if fits
-            else "Check that the annotations belong to this image: the aspect ratios differ.",
+    if _same_shape((width, height), actual):
+        return ReadyImage(annotated, orientation, (float(width), float(height)))
+    is_turned = orientation in TRANSPOSED and _same_shape((height, width), actual)
+    if is_turned and turned_sizes:
+        return ReadyImage(annotated, orientation, (float(height), float(width)))
+    raise _other_size(annotated, actual, space, is_turned)
+
+
+def _same_shape(a: tuple[float, float], b: tuple[float, float]) -> bool:
+    return abs(a[0] / a[1] * b[1] / b[0] - 1) <= ASPECT_TOLERANCE
+
+
+def _other_size(
+    annotated: AnnotatedImage, actual: tuple[float, float], space: Space, is_turned: bool
+) -> RowError:
+    """The error of a size that is not that of the image. If the size is that of the other Exif
+    orientation (`is_turned`), the coordinates may belong to either, and both are named."""
+    assert annotated.size is not None
+    assert isinstance(annotated.image, OpenedImage)
+    stated = "{:g} x {:g}".format(*annotated.size)
+    turned = "with" if space.exif == "shown" else "without"
+    other = "stored" if space.exif == "shown" else "shown"
+    space_setting = f"`space: {space.model_copy(update={'exif': other})}`"
+    if space.resized is not None:  # a space that has no form in words
+        space_setting = f"`exif: {other}` in `space`"
+    fix = "Check that the annotations belong to this image: the aspect ratios differ."
+    if is_turned:
+        fix = (
+            f"The size is that of the image as {other}. The coordinates may be on the image as "
+            f"{other} too: set {space_setting}. Or they are on the image as {space.exif}, and only "
+            "the size is of the other: set `turned_sizes: true`. Look at one such image to see "
+            "which."
         )
-    return ReadyImage(annotated, orientation, (float(width), float(height)))
+    return RowError(
+        f"the annotations refer to an image of {stated}, but this image is {actual[0]:g} x "
+        f"{actual[1]:g} {turned} its Exif rotation.",
+        annotated.image.reference.uri,
+        fix,
+    )
 
 
 def _gather(

@@ -1,0 +1,55 @@
+"""Joins the parts of one object, which a tool keeps as several shapes, to one annotation."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Sequence
+from itertools import count
+from typing import Any
+
+from curate.ingest.grounding.annotations.annotation import Annotation
+
+
+def join_parts(shapes: Iterable[tuple[Hashable, Annotation]]) -> list[Annotation]:
+    """One annotation for each key, in the order of the first shape of each. A shape whose key is
+    None is an object of its own."""
+    unnamed = count()
+    parts: dict[tuple[Hashable, int], list[Annotation]] = {}
+    for key, shape in shapes:
+        parts.setdefault((key, next(unnamed) if key is None else -1), []).append(shape)
+    return [own[0] if len(own) == 1 else _joined(own) for own in parts.values()]
+
+
+def box_around(rings: Sequence[Sequence[float]]) -> list[float]:
+    """The box around rings of x y x y ...: `[[0, 0, 9, 0, 9, 4]]` -> `[0, 0, 9, 4]`."""
+    xs = [x for ring in rings for x in ring[0::2]]
+    ys = [y for ring in rings for y in ring[1::2]]
+    return [min(xs), min(ys), max(xs), max(ys)]
+
+
+def _joined(parts: Sequence[Annotation]) -> Annotation:
+    """The object of several parts: all their rings, the box around all of them, and the point if
+    one part has a point.
+
+    Attributes in which the parts agree are those of the object. The others are in the attribute
+    `parts`, with the box of a part without rings, and the points if several parts have one.
+    """
+    rings = [ring for part in parts for ring in part.polygon or ()]
+    edges = [*rings, *(part.box for part in parts if part.box is not None)]
+    points = [part.point for part in parts if part.point is not None]
+    point = points[0] if len(points) == 1 else None
+    given = [part.attributes or {} for part in parts]
+    shared = {k: v for k, v in given[0].items() if all(k in own and own[k] == v for own in given)}
+    own = [_own(part, shared, len(points) > 1) for part in parts]
+    return Annotation(
+        parts[0].label,
+        box=box_around(edges) if edges else None,
+        point=point,
+        polygon=rings or None,
+        attributes=shared | ({"parts": own} if any(own) else {}),
+    )
+
+
+def _own(part: Annotation, shared: dict[str, Any], with_point: bool) -> dict[str, Any]:
+    own = {name: value for name, value in (part.attributes or {}).items() if name not in shared}
+    box = {} if part.box is None or part.polygon else {"box": list(part.box)}
+    return own | box | ({"point": list(part.point)} if with_point and part.point else {})

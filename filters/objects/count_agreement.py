@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
 
+import numpy as np
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
 from filters.objects.object_count import CountOf, is_counted
-from manifests.record import INCOMPLETE, lost_parts
+from manifests.record import INCOMPLETE, known_absent, lost_parts
 from manifests.record.objects import count_objects, flat_objects
 from manifests.step import Bound, Context, Measured, RowErrors, RowStep, reasons
 
@@ -24,8 +25,9 @@ class CountAgreement(RowStep):
     dropped because of a different number. A record is quarantined if the value of `field` is not a
     whole number.
 
-    A record that lost an annotation when it was read (`curate.lost` in `meta`) has null in `agrees`
-    and true in `incomplete`: how many objects it had is not known. If it states a number, it counts
+    A record that lost an annotation when it was read (`curate.lost` in `meta`), or of which the
+    source annotates only some labels (`curate.absent`), has null in `agrees` and true in
+    `incomplete`: how many objects its image has is not known. If it states a number, it counts
     as different.
     """
 
@@ -62,7 +64,8 @@ class CountAgreement(RowStep):
         values = [_stated(meta, self.field) for meta in batch["meta"].to_pylist()]
         numbers = [_whole_number(value) for value in values]
         stated = pa.array(numbers, pa.int64())
-        incomplete = pa.array(lost_parts(batch["meta"]))
+        some_labels = [labels is not None for labels in known_absent(batch["meta"])]
+        incomplete = pa.array(lost_parts(batch["meta"]) | np.array(some_labels, bool))
         agrees = pc.if_else(incomplete, None, pc.equal(stated, found.cast(pa.int64())))
         faults = [
             f"{self.field} {value!r:.80} is not a number of objects"

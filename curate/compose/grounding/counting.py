@@ -6,7 +6,6 @@ import hashlib
 from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
-import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field, PositiveInt, model_validator
@@ -52,12 +51,13 @@ class Counting(ReshapeStep):
 
     Use this step only for labels that the source annotates completely. A label is not counted if
     one of its objects has a true attribute named in `group_attributes`: such an object is a group
-    of unknown number, like COCO's crowds. A record that lost an annotation when it was read
-    (`curate.lost` in `meta`) is not counted either. The measure `no_question` is the reason why an
-    original record got no question; it is null for all other records. Put this step after steps
-    that remove wrong or duplicate objects, and before steps that remove objects which are visible,
-    such as small objects. If `grounding_text` comes later, give it `turns: add`; otherwise it
-    replaces the questions made here.
+    of unknown number, like COCO's crowds. It is not counted either if the source says that not all
+    its objects are annotated (`curate.partial` in their attributes). A record that lost an
+    annotation when it was read (`curate.lost` in `meta`) is not counted. The measure `no_question`
+    is the reason why an original record got no question; it is null for all other records. Put this
+    step after steps that remove wrong or duplicate objects, and before steps that remove objects
+    which are visible, such as small objects. If `grounding_text` comes later, give it `turns: add`;
+    otherwise it replaces the questions made here.
     """
 
     version: ClassVar[int] = 3
@@ -129,7 +129,8 @@ class Counting(ReshapeStep):
     def _countable(self, objects: Objects, unknown: pa.Array, records: int) -> ObjectsByName:
         """Returns the objects of each label that may be counted, in the order of annotation."""
         labels = objects.field("label").to_pylist()
-        single = ~_is_group(objects, self.group_attributes)
+        unknown_number = (*self.group_attributes, record.PARTIAL)
+        single = ~record.with_true(objects.field("attributes"), unknown_number)
         groups = group_by_name(objects, labels, single, np.arange(len(labels)), records)
         for row in np.flatnonzero(unknown.is_valid()).tolist():
             groups[row] = {}
@@ -206,21 +207,6 @@ class _CountingRecord(NamedTuple):
         children made by other steps have other numbers."""
         key = f"counting\0{self.form}\0{self.label}".encode()
         return int.from_bytes(hashlib.blake2b(key, digest_size=8).digest(), "big")
-
-
-def _is_group(objects: Objects, names: tuple[str, ...]) -> np.ndarray:
-    """Returns a mask (n,) of the objects that have a true attribute with one of these names.
-
-    To save time, only attributes (JSON) that contain one of the names are parsed.
-    """
-    groups = np.zeros(len(objects.rows), bool)
-    attributes = objects.field("attributes")
-    for name in names:
-        mentioned = pc.match_substring(attributes, name).fill_null(False)
-        for index in np.flatnonzero(np.asarray(mentioned)).tolist():
-            parsed = orjson.loads(attributes[index].as_py())
-            groups[index] |= isinstance(parsed, dict) and bool(parsed.get(name))
-    return groups
 
 
 def _records(batch: pa.Table, images: GroundedImages, added: list[_CountingRecord]) -> pa.Table:

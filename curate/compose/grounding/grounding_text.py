@@ -33,6 +33,7 @@ from curate.compose.grounding.templates import (
     Template,
 )
 from curate.compose.grounding.turns import Segment, Turn, add_turns, replace_contents
+from manifests import record
 from manifests.errors import RowError
 from manifests.geometry.angles import QWEN3_ANGLES, Angles
 from manifests.geometry.smart_resize import QWEN2_5_RESIZE, Resize
@@ -79,9 +80,11 @@ class GroundingText(RowStep):
       the expression if the object has no label
 
     Every answer contains all objects with the name in the question. A name is skipped if one of its
-    objects has no box (or point, or 3D box). Measures: `queries` counts the questions of a record,
-    `answered` the objects in their answers, and `left_aside` its other objects; `no_question` is
-    the reason why a record has no question, and null if it has a question.
+    objects has no box (or point, or 3D box), and a label if the source says that not all its
+    objects are annotated (`curate.partial` in their attributes). Measures: `queries` counts the
+    questions of a record, `answered` the objects in their answers, and `left_aside` its other
+    objects; `no_question` is the reason why a record has no question, and null if it has a
+    question.
 
     `style` sets the format of answers. For a cat in the middle of an image:
 
@@ -157,9 +160,15 @@ class GroundingText(RowStep):
         )
         rendered = render_objects(objects, images, options)
         names = objects.field("text" if self.by == "expression" else "label").to_pylist()
-        groups = group_by_name(objects, names, rendered.complete, rendered.order, records)
+        partial = self._partial(objects)
+        groups = group_by_name(
+            objects, names, rendered.complete & ~partial, rendered.order, records
+        )
         no_question = pc.coalesce(
-            images.drop, incomplete(batch), self._no_question(objects, rendered, groups)
+            images.drop,
+            incomplete(batch),
+            self._unknown(batch, objects, partial, groups),
+            self._no_question(objects, rendered, groups),
         )
         labels = objects.field("label").to_pylist()
         prepared = _Prepared(groups, labels, rendered, images.media.tolist())
@@ -189,6 +198,26 @@ class GroundingText(RowStep):
             (has_objects & ~complete, f"no {GEOMETRY_NAMES[self.what]}"),
             (has_objects & ~named, "no expression" if self.by == "expression" else "no label"),
         )
+
+    def _partial(self, objects: Objects) -> np.ndarray:
+        """Returns (n,) bool: true for objects of a label of which others are not annotated. An
+        expression refers to its own objects."""
+        if self.by == "expression":
+            return np.zeros(len(objects.rows), bool)
+        return record.with_true(objects.field("attributes"), [record.PARTIAL])
+
+    def _unknown(
+        self, batch: pa.Table, objects: Objects, partial: np.ndarray, groups: ObjectsByName
+    ) -> pa.Array:
+        """Returns (records,) string: the reason for a record without a name to ask for, because its
+        labels are partial, or because it has no objects and only some labels were looked for."""
+        records = len(groups)
+        some = np.array([labels is not None for labels in record.known_absent(batch["meta"])], bool)
+        is_partial = np.bincount(objects.rows[partial], minlength=records) > 0
+        is_empty = np.bincount(objects.rows, minlength=records) == 0
+        unnamed = np.array([not group for group in groups], bool)
+        unknown = is_partial | (some & is_empty & (self.empty == "keep"))
+        return reasons(records, (unnamed & unknown, record.INCOMPLETE))
 
     def _conversations(
         self, batch: pa.Table, prepared: _Prepared, rows: list[int], seed: int, errors: RowErrors

@@ -27,6 +27,7 @@ from curate.compose.grounding.turns import Segment, Turn, add_turns, replace_con
 from manifests import storage
 from manifests.errors import InputError
 from manifests.media import Media
+from manifests.record import known_absent
 from manifests.record.objects import Objects, flat_objects
 from manifests.step import Columns, Context, RowStep, reasons
 
@@ -45,7 +46,9 @@ class Negatives(RowStep):
     and in lower case. So `car` is not asked for beside `toy cars`. But `person` is asked for beside
     `man`: do not list a category that can include objects with another label. A record gets no
     question if one of its objects has no label, if it is not about exactly one image, or if it lost
-    an annotation when it was read (`curate.lost` in `meta`); `no_question` has this reason.
+    an annotation when it was read (`curate.lost` in `meta`); `no_question` has this reason. If the
+    source names the categories that are absent from an image (LVIS does; `curate.absent` in
+    `meta`), only these are asked for.
 
     Put this step before steps that remove objects, because a removed object is still in the image.
     The new turn is inserted at a random place of the record's conversation. So put `grounding_text`
@@ -101,11 +104,13 @@ class Negatives(RowStep):
         rows = np.flatnonzero(chosen & np.asarray(unsuitable.is_null())).tolist()
         categories = self._categories(context.media)
         labels = _label_words(objects, batch.num_rows)
+        known = known_absent(batch["meta"])
         content = batch["content"].to_pylist() if rows else []
         absent: list[list[str] | None] = [None] * batch.num_rows
         contents: dict[int, list[Segment]] = {}
         for row in rows:  # row by row: each record has its own labels
-            names = self._absent(categories, labels[row], choices[row])
+            possible = _known(categories, known[row])
+            names = self._absent(possible, labels[row], choices[row])
             if names:
                 absent[row] = names
                 turn = self._turn(", ".join(names), choices[row])
@@ -143,6 +148,16 @@ class Negatives(RowStep):
         if self.answer == "list" and form == "json":
             return Turn(template.fill(name), render_answer(self.style, self.what, []))
         return Turn(template.fill(name), choices.choice(ABSENT_ANSWERS).fill(name))
+
+
+def _known(
+    categories: list[tuple[str, frozenset[str]]], absent: list[str] | None
+) -> list[tuple[str, frozenset[str]]]:
+    """The categories with the same words as one that is known to be absent; all if None."""
+    if absent is None:
+        return categories
+    known = {_words(str(name)) for name in absent}
+    return [category for category in categories if category[1] in known]
 
 
 def _unnamed(objects: Objects, records: int) -> pa.Array:

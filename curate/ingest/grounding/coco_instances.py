@@ -20,6 +20,10 @@ from manifests.errors import RowError
 from manifests.geometry.space import SPACES, Space
 
 OUTLINES = ("bbox", "segmentation")
+FEDERATED = ("neg_category_ids", "not_exhaustive_category_ids")
+"""Fields of an image of LVIS: the categories that are absent, and those of which not all objects
+are annotated. Of a category that has no annotation either, nothing is known (Gupta et al. 2019,
+section 2: a federated data set)."""
 _USED = ("image_id", "category_id", *OUTLINES)
 
 
@@ -38,7 +42,10 @@ class Coco(CocoLayout):
     and is reported as a failure of its own (`annotations[7].segmentation`). `iscrowd` (if true),
     `id`, `area`, `keypoints` and all other fields become attributes, unchanged. The other fields of
     the image go to `meta`. If such a field has category ids (LVIS's `neg_category_ids`), a second
-    field with the names is added.
+    field with the names is added. An image with `neg_category_ids` or `not_exhaustive_category_ids`
+    (LVIS, Open Images) is annotated for some categories only: `curate.absent` in `meta` has the
+    names of the first, and objects of the second have the attribute `curate.partial`, so that no
+    step asks how many there are.
 
     The image is `file_name` below `media_root` or, if there is no `file_name`, the path of
     `coco_url`. Leading folders that do not exist are removed: Objects365's `images/v1/patch8/a.jpg`
@@ -57,7 +64,7 @@ class Coco(CocoLayout):
     in memory.
     """
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     own_space: ClassVar[Space] = SPACES["coco"]
 
     @classmethod
@@ -78,7 +85,16 @@ class Coco(CocoLayout):
             if name.endswith("_category_ids") and isinstance(ids, list):
                 names = [coco.categories.names.get(str(one)) for one in ids]
                 meta[name.removesuffix("_ids") + "_names"] = names
-        return AnnotatedImage(key, image, size=size_of(fields), meta=meta)
+        absent, partial = (_named(fields, name, coco.categories) for name in FEDERATED)
+        is_federated = not fields.keys().isdisjoint(FEDERATED)
+        return AnnotatedImage(
+            key,
+            image,
+            size=size_of(fields),
+            meta=meta,
+            absent=absent if is_federated else None,
+            partial=partial,
+        )
 
     def parse_annotations(
         self, entries: Sequence[dict[str, Any]], categories: Categories
@@ -110,6 +126,16 @@ def coco_annotation(entry: dict[str, Any], categories: Categories) -> Annotation
         return Annotation(label, box=box, attributes=attributes, fault=error)
     masks = {} if mask is None else {"rle": mask}
     return Annotation(label, box=box, polygon=rings, attributes=attributes | masks)
+
+
+def _named(image: dict[str, Any], name: str, categories: Categories) -> list[str]:
+    """The names of the categories in a field; the ids of unknown categories name nothing."""
+    ids = image.get(name)
+    if ids is None:
+        return []
+    if not isinstance(ids, list):
+        raise RowError(f"{name!r} is {ids!r:.80}, not a list of category ids")
+    return [categories.names[str(one)] for one in ids if str(one) in categories.names]
 
 
 def _path(image: dict[str, Any]) -> str:

@@ -239,6 +239,12 @@ def test_a_record_that_lost_an_annotation_is_not_counted_for_a_reason() -> None:
     assert out["step.no_question"].to_pylist() == [None, "no countable label", None]
 
 
+def test_a_label_of_which_not_all_objects_are_annotated_is_not_counted() -> None:
+    partial = with_box("dog", 1, 2, 3, 4, attributes='{"curate.partial": true}')
+    table = batch([with_box("dog", 5, 2, 6, 4), partial, with_box("cat", 1, 2, 3, 4)])
+    assert counts(table, forms=["direct"], group_attributes=[]) == {"cat": "1"}
+
+
 @pytest.mark.parametrize("name", ["iscrowd", "isGroupOf", "ignore"])
 def test_a_label_with_a_group_of_unknown_number_is_not_counted(name: str) -> None:
     group = with_box("dog", 1, 2, 3, 4, attributes=json.dumps({name: 1}))

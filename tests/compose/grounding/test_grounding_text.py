@@ -313,6 +313,17 @@ def test_a_run_writes_the_conversations_and_reads_them_back(tmp_path: Path) -> N
     assert row["id"] == record.record_id("own", "a.json#0")
 
 
+def test_a_label_of_which_not_all_objects_are_annotated_is_not_asked_for() -> None:
+    partial = with_box("cat", 1, 2, 3, 4, attributes='{"curate.partial": true}')
+    cats, dog = [partial, with_box("cat", 5, 2, 6, 4)], with_box("dog", 1, 2, 3, 4)
+    table = batch([*cats, dog], cats, [], meta='{"curate.absent": []}')
+    for by in ("category", "label"):
+        found = answers(GroundingText(by=by, templates=["{labels}?"], empty="keep"), table)
+        assert found["drop"] == [None, "incomplete record", "incomplete record"]
+        assert [asked for asked, _ in questions_and_answers(found["content"][0])] == ["dog?"]
+    assert answers(GroundingText(), table)["drop"] == [None, "incomplete record", "no objects"]
+
+
 def test_a_record_that_lost_an_annotation_gets_no_answer_with_all_objects() -> None:
     lost = batch([with_box("cat", 1, 2, 3, 4)], [], meta='{"curate.lost": {"annotations": 1}}')
     assert answers(GroundingText(empty="keep"), lost)["drop"] == ["incomplete record"] * 2

@@ -200,6 +200,14 @@ def test_invalid_settings_are_refused(changes: dict[str, Any], message: str) -> 
         own(**changes)
 
 
+def test_only_categories_that_are_known_to_be_absent_are_asked_for() -> None:
+    table = batch([DOG], meta='{"curate.absent": ["Fire_hydrants", "dog", "fire"]}')
+    for seed in range(9):
+        assert answers(own(per_query=9), table, seed=seed)["absent"] == [["fire hydrant"]]
+    nothing = batch([DOG], meta='{"curate.absent": []}')
+    assert answers(own(per_query=9), nothing)["absent"] == [None]
+
+
 def test_an_image_that_lost_an_annotation_may_have_any_category() -> None:
     table = batch([DOG], meta='{"curate.lost": {"annotations": 1}}')
     answered = answers(own(), table)

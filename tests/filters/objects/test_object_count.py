@@ -138,6 +138,12 @@ def test_slices_give_the_same_results_as_the_batch(step: Any) -> None:
     assert_slices_agree(step, MIXED)
 
 
+def test_a_number_never_agrees_with_a_record_of_which_only_some_labels_are_annotated() -> None:
+    answered = answers(CountAgreement(), stating({"count": 2, "curate.absent": []}, {"count": 2}))
+    assert answered["incomplete"] == [True, False]
+    assert answered["agrees"][0] is None
+
+
 def test_a_number_never_agrees_with_a_record_that_lost_an_annotation() -> None:
     batch = stating({"count": 2, "curate.lost": {"annotations": 1}}, {"curate.lost": {"refs": 1}})
     answered = answers(CountAgreement(), batch)

@@ -20,6 +20,7 @@ from manifests import storage
 from manifests.errors import InputError
 from tests.ingest.grounding.reading import messages, objects, read_rows, write_file
 from tests.make import make_image, splits
+from tests.runs import run_recipe
 
 IMAGES = [
     {"id": 7, "file_name": "dog.jpg", "width": 100, "height": 50, "license": 4},
@@ -294,6 +295,50 @@ def test_lvis_images_are_found_by_url_and_absent_categories_get_names(tmp_path: 
     assert rows[0]["media"][0]["uri"] == "coco/train2017/000000391895.jpg"
     assert rows[0]["meta"]["neg_category_names"] == ["cat", "dog"]
     assert rows[0]["meta"]["not_exhaustive_category_names"] == []
+
+
+def test_lvis_images_state_which_categories_are_annotated_completely(tmp_path: Path) -> None:
+    images = [
+        IMAGES[0] | {"neg_category_ids": [3, 99]},
+        IMAGES[1] | {"not_exhaustive_category_ids": [3], "neg_category_ids": None},
+        IMAGES[2] | {"neg_category_ids": "3"},
+    ]
+    (dog, cat), [failure] = coco(tmp_path, images=images)
+    assert (dog["meta"]["curate.absent"], cat["meta"]["curate.absent"]) == (["cat"], [])
+    marked = [[one["attributes"].get("curate.partial") for one in row["objects"]]
+              for row in (dog, cat)]  # fmt: skip
+    assert marked == [[None], [True, None]]
+    assert failure.message == "'neg_category_ids' is '3', not a list of category ids"
+    assert "curate.absent" not in coco(tmp_path)[0][0]["meta"]
+
+
+def test_no_step_asks_more_of_a_lvis_image_than_is_annotated(tmp_path: Path) -> None:
+    images = [IMAGES[1] | {"neg_category_ids": [5], "not_exhaustive_category_ids": [3]}]
+    names = [*CATEGORIES, {"id": 5, "name": "fire_hydrant"}, {"id": 6, "name": "sofa"}]
+    whole = {"images": images, "annotations": ANNOTATIONS[:1], "categories": names}
+    dog = {"id": 9, "image_id": 8, "category_id": 1, "bbox": [0, 0, 200, 200]}
+    whole["annotations"] = [ANNOTATIONS[0], dog]
+    write_file(tmp_path / "a.json", whole)
+    made = run_recipe(
+        tmp_path,
+        {"name": "lvis", "reader": "coco", "path": "a.json"},
+        steps=[
+            {"negatives": {"categories": ["sofa", "fire hydrant"], "share": 1, "per_query": 9,
+                           "answer": "words"}},
+            {"counting": {"forms": ["direct"], "templates": {"direct": ["How many {labels}?"]}}},
+            {"grounding_text": {"turns": "add", "by": "label", "templates": ["All {labels}?"]}},
+        ],
+    )  # fmt: skip
+    asked = {
+        item["text"]
+        for row in made.rows
+        for message in row["messages"]
+        for item in message["content"]
+        if message["role"] == "user" and item["text"]
+    }
+    assert {text for text in asked if "sofa" in text or "cat?" in text} == set()
+    assert {"How many dog?", "All dog?"} <= asked
+    assert any("fire hydrant" in text for text in asked)
 
 
 def test_boxes_refer_to_the_size_in_the_image_entry(tmp_path: Path) -> None:

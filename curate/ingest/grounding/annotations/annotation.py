@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 from curate.ingest.images import OpenedImage
@@ -37,7 +37,9 @@ class AnnotatedImage(NamedTuple):
     `within` is the place in the file, such as a row number. `size` is the width and height of the
     image that was annotated, if the file has them. `text` is a caption. `camera` is fx fy cx cy.
     `file` is the annotation file of this image, if each image of a batch has its own file. `lost`
-    is the number of its annotations that failed on their own.
+    is the number of its annotations that failed on their own. `absent` has the labels that are
+    known to be absent, if only some labels were looked for, and `partial` those of which not all
+    objects are annotated.
     """
 
     within: Any
@@ -49,3 +51,5 @@ class AnnotatedImage(NamedTuple):
     camera: Sequence[float] | None = None
     file: File | None = None
     lost: int = 0
+    absent: Sequence[str] | None = None
+    partial: Collection[str] = ()

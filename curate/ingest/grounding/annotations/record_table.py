@@ -42,7 +42,7 @@ def record_table(
         pa.array([_meta(one) for one in annotated], pa.string()),
     )
     counts = np.array([len(one.annotations) for one in annotated], np.int64)
-    annotations = [annotation for one in annotated for annotation in one.annotations]
+    annotations = [_marked(own, one) for one in annotated for own in one.annotations]
     column = base.schema.get_field_index
     base = base.set_column(column("objects"), "objects", _objects(counts, annotations, units))
     return base.set_column(column("modality"), "modality", pa.repeat("grounding", len(images)))
@@ -50,7 +50,15 @@ def record_table(
 
 def _meta(annotated: AnnotatedImage) -> str | None:
     meta = record.with_lost(annotated.meta, annotations=annotated.lost)
+    if annotated.absent is not None:
+        meta[record.ABSENT] = sorted(annotated.absent)
     return to_json(meta) if meta else None
+
+
+def _marked(annotation: Annotation, image: AnnotatedImage) -> Annotation:
+    if annotation.label not in image.partial:
+        return annotation
+    return annotation._replace(attributes={**(annotation.attributes or {}), record.PARTIAL: True})
 
 
 def _image_columns(images: Sequence[ReadyImage]) -> record.ImageColumns:

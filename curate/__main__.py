@@ -10,7 +10,7 @@ def main() -> None:
     _leave_current_folder()
     from curate.cli import run
 
-    sys.exit(run(sys.argv[1:]))
+    sys.exit(run(sys.argv[1:], owns_process=True))
 
 
 def _leave_current_folder() -> None:

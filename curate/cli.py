@@ -14,6 +14,7 @@ import traceback
 from typing import TYPE_CHECKING
 
 import curate
+from curate.supervisor import supervised
 from curate.terminal import screens
 from manifests.visible import without_passwords
 
@@ -30,10 +31,22 @@ start with:  curate demo      or:  curate init recipe.yaml
 """
 
 
-def run(arguments: list[str]) -> int:
-    """Parse and run a command; return its exit code. All that it prints passes through `Screen`."""
+def run(arguments: list[str], owns_process: bool = False) -> int:
+    """Parse and run a command; return its exit code. All that it prints passes through `Screen`.
+
+    With `owns_process`, `--inline` works in a child process, which is started again if it hangs.
+    """
     with screens():
         options = parser().parse_args(arguments)
+        if not (owns_process and getattr(options, "inline", False)):
+            return _run(options)
+        return supervised(lambda: _run_supervised(options))
+
+
+def _run_supervised(options: argparse.Namespace) -> int:
+    from curate.engine import time_limit
+
+    with time_limit.supervised():
         return _run(options)
 
 

@@ -65,6 +65,10 @@ class LimitError(MediaError):
     """A media file exceeds a limit of the recipe's section `media:`."""
 
 
+class TimeLimitError(RowError):
+    """A record took more CPU seconds than the recipe's `max_cpu_seconds`."""
+
+
 class StepError(CurateError):
     """A step returned an invalid result, for example with the wrong length or with an unknown
     column."""

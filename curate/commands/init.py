@@ -42,6 +42,7 @@ shards:
 
 # media: {max_pixels: 178956970}
 # max_quarantined: 0.01   # share or count of unreadable inputs above which the run fails
+# max_cpu_seconds: 30   # CPU seconds for one record in a reader or a step
 """
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 
+from curate.engine import time_limit
 from curate.ingest import evidence
 from curate.ingest.reader import Context, Count, Failure, ReadBatch, Reader, Split
 from manifests import record, storage
-from manifests.errors import CountError, FileError
+from manifests.errors import CountError, FileError, TimeLimitError
 from manifests.run.counted import Counted
 
+READ, COUNT = "read", "count"
 NOT_COUNTED = "inputs"
 """The unit of a split whose units could not be counted."""
 NO_FILES = "entries that are no files"
@@ -36,10 +40,10 @@ class CountedRead:
             yield self._no_file(fault)
             return
         try:
-            for batch in self._reader.read(self._split, self._context):
+            for batch in self._limited(self._reader.read(self._split, self._context)):
                 self._add(batch)
                 yield batch
-        except FileError as raised:
+        except (FileError, TimeLimitError) as raised:
             error = raised
         if self.count is None:
             self.count = _count(self._reader, self._split, self._context)
@@ -48,6 +52,16 @@ class CountedRead:
             found = ReadBatch(record.SCHEMA.empty_table(), [failure])
             self._add(found)
             yield found
+
+    def _limited(self, batches: Iterator[ReadBatch]) -> Iterator[ReadBatch]:
+        """Yield the batches. Raises TimeLimitError if one takes longer than the limit."""
+        limit = time_limit.current()
+        for number in itertools.count():
+            work = partial(next, batches, None)
+            batch = limit.call(READ, number, 0, work, time_limit.READ_FACTOR)
+            if batch is None:
+                return
+            yield batch
 
     def _no_file(self, fault: str) -> ReadBatch:
         file = self._split.files[0]
@@ -82,7 +96,7 @@ class CountedRead:
         if batch.evidence:
             self.evidence = evidence.total([self.evidence, batch.evidence])
 
-    def _failure(self, error: FileError | None) -> Failure | None:
+    def _failure(self, error: FileError | TimeLimitError | None) -> Failure | None:
         """The failure for the units that the reader did not account for, or for the error that
         ended reading; None if there is neither."""
         missing = self._missing()
@@ -92,7 +106,8 @@ class CountedRead:
         name = CountError if error is None else type(error)
         file = self._split.files[0]
         units = max(0, missing) if self.count else 1
-        return Failure(file.name, file.uri, name.__name__, message, units, self._rows(missing))
+        rows, later = self._rows(missing), isinstance(error, TimeLimitError)
+        return Failure(file.name, file.uri, name.__name__, message, units, rows, later)
 
     def _missing(self) -> int:
         """The number of units on disk for which the reader has stated nothing; negative if it has
@@ -118,11 +133,12 @@ class CountedRead:
 
 
 def _count(reader: Reader, split: Split, context: Context) -> Count | None:
+    work = partial(reader.count, split, context)
     try:
-        return reader.count(split, context)
-    except FileError:  # what the file has after the fault cannot be known
+        return time_limit.current().call(COUNT, 0, 0, work, time_limit.READ_FACTOR)
+    except (FileError, TimeLimitError):  # what the file has after the fault cannot be known
         return None
 
 
-def _lost(error: FileError) -> str:
+def _lost(error: FileError | TimeLimitError) -> str:
     return f"{error.fault} What could not be read is lost. {error.fix}".strip()

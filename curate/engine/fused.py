@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
+from curate.engine import time_limit
 from curate.engine.media_options import MediaOptions
 from curate.engine.opened import OpenedSteps
 from curate.engine.outcomes import StepResult, dropped_schema
@@ -62,7 +63,10 @@ class FusedSteps(NamedTuple):
         dropped_as = dropped_schema(schema)
         with contextlib.closing(options.open(self.images)) as media:
             contexts = [opened.context(step, media, blobs) for step in self.steps]
+            row = 0
             for batch in batches:
+                time_limit.current().row = row
+                row += batch.num_rows
                 results = []
                 for planned, context in zip(self.steps, contexts, strict=True):
                     result = run_step(planned, batch, context, dropped_as)

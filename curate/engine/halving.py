@@ -1,15 +1,17 @@
-"""Finds the rows on which a step raises, by repeatedly halving a batch that fails."""
+"""Finds the rows on which a step raises or hangs, by repeatedly cutting a batch that fails."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
 import pyarrow as pa
 
+from curate.engine import time_limit
 from curate.engine.planned import PlannedStep
 from curate.engine.step_errors import describe
-from manifests.errors import CurateError, RowError, StepError
+from manifests.errors import CurateError, RowError, StepError, TimeLimitError
 
 T = TypeVar("T")
 
@@ -35,14 +37,16 @@ def halving(
     """Return the results of `call(start, rows)` for blocks of rows, in order.
 
     If nothing raises, the whole batch is one block. A block on which `call` raises is halved
-    repeatedly, until the failing block is a single row; its result is `failed(row, error)`.
+    repeatedly, until the failing block is a single row; its result is `failed(row, error)`. A block
+    that takes longer than the limit on CPU time is cut in the same way, in smaller blocks.
     """
     results: list[T] = []
-    waiting = [(0, batch.num_rows)]
+    limit = time_limit.current()
+    waiting = limit.blocks(planned.name, 0, batch.num_rows)
     while waiting:
         start, rows = waiting.pop()
         try:
-            results.append(call(start, rows))
+            results.append(limit.call(planned.name, start, rows, partial(call, start, rows)))
             continue
         except MemoryError:
             raise
@@ -57,6 +61,9 @@ def halving(
                 if raised.count > MAX_FAILED_ROWS:
                     raise _broken_step(planned, batch, start, error) from error
                 results.append(failed(start, error))
+                continue
+            if isinstance(error, TimeLimitError):
+                waiting += limit.blocks(planned.name, start, rows)
                 continue
         half = rows // 2
         waiting += [(start + half, rows - half), (start, half)]

@@ -154,7 +154,7 @@ def quarantine_rows(
     step: str,
     errors: list[str] | pa.ChunkedArray,
     messages: list[str] | pa.ChunkedArray,
-    later: pa.ChunkedArray | None = None,
+    later: pa.Array | pa.ChunkedArray | None = None,
     counts_as: list[int] | None = None,
 ) -> pa.Table:
     """Build rows of the quarantine. `errors` are names of error classes. `counts_as` has the number

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate.engine import splits
+from curate.engine import splits, time_limit
 from curate.engine.counting import CountedRead
 from curate.engine.fused import FusedSteps
 from curate.engine.inline import Inline
@@ -67,8 +67,12 @@ def probe(loaded: Loaded, rows: int) -> Probed:
     """
     skipped = _skipped(loaded.steps)
     steps = [step for step in loaded.steps if step.name not in skipped]
-    with tempfile.TemporaryDirectory(prefix="curate-probe-") as folder:
-        media = MediaOptions(loaded.base, folder, loaded.recipe.media)
+    seconds = loaded.recipe.max_cpu_seconds
+    with (
+        tempfile.TemporaryDirectory(prefix="curate-probe-") as folder,
+        time_limit.limiting(folder, "probe", seconds),
+    ):
+        media = MediaOptions(loaded.base, folder, loaded.recipe.media, seconds)
         failures: list[Failure] = []
         share = max(1, rows // len(loaded.readers))
         found = [_sample(reader, media, share, failures) for reader in loaded.readers]

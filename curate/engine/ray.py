@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any, NamedTuple, TypeVar
 
 from curate.emit.read import shard_files
+from curate.engine import time_limit
 from curate.engine.capacity import actors_that_fit
 from manifests.errors import CurateError, WorkerError
 from manifests.step import Opened, Resources
@@ -129,7 +130,8 @@ class RayExecutor:
 
 
 def _task(work: Callable[[T], R], item: T) -> R:
-    return work(item)
+    with time_limit.supervised():
+        return work(item)
 
 
 def _result(reference: Any, item: object) -> Any:
@@ -337,7 +339,8 @@ class _Holder:
         if self._call is None:
             [work] = ray.get(self._work)
             self._call = self._stack.enter_context(work.open())
-        return self._call(item)
+        with time_limit.supervised():
+            return self._call(item)
 
     def close(self) -> None:
         self._stack.close()

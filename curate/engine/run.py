@@ -65,7 +65,7 @@ class Run:
     ) -> None:
         full = storage.absolute(out)  # workers may have another current folder
         steps = storage.join(full, STEPS)
-        media = MediaOptions(loaded.base, steps, loaded.recipe.media)
+        media = MediaOptions(loaded.base, steps, loaded.recipe.media, loaded.recipe.max_cpu_seconds)
         self.loaded, self.out = loaded, out
         self._passes: list[Pass[Any]] = []
         self.context = RunContext(full, steps, media, executor, progress, retry)

@@ -3,9 +3,12 @@ quarantined."""
 
 from __future__ import annotations
 
+from functools import partial
+
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curate.engine import time_limit
 from curate.engine.halving import RaisedRows, halving
 from curate.engine.outcomes import (
     Answer,
@@ -90,8 +93,9 @@ def decide(planned: PlannedStep, columns: Columns, rows: int) -> pa.Array:
     own = {name.removeprefix(f"{planned.name}."): column for name, column in columns.items()}
     if not own:
         return planned.reasons(None, rows)
+    work = partial(step.decide, pa.table(own))
     with naming(planned, "decide"):
-        drop = step.decide(pa.table(own))
+        drop = time_limit.current().call(f"{planned.name}.decide", 0, rows, work)
     return planned.reasons(drop, rows)
 
 

@@ -54,7 +54,8 @@ class Failure(NamedTuple):
     `units` is the number of units that the input has, in the unit of `Reader.count`: a range of
     40 lines that cannot be read has 40. `rows` is the number of rows that it counts as in the
     ledger and in `max_quarantined`; None: as many as its units. State `rows=1` for an input of
-    several units that would have been one record, such as a sample of three members.
+    several units that would have been one record, such as a sample of three members. `later` is
+    true if the cause is temporary.
     """
 
     key: str
@@ -63,6 +64,7 @@ class Failure(NamedTuple):
     message: str
     units: int = 1
     rows: int | None = None
+    later: bool = False
 
     @property
     def counts_as(self) -> int:

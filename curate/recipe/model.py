@@ -64,6 +64,12 @@ class Recipe(BaseModel):
         description="error budget: a share of the inputs (below 1) or a count; the run fails when "
         "more inputs are quarantined (the default is ours)",
     )
+    max_cpu_seconds: float = Field(
+        30,
+        ge=0,
+        description="CPU seconds that a reader or a step may take for one record; 0: no limit "
+        "(the default is ours)",
+    )
 
 
 class Loaded(NamedTuple):

@@ -9,6 +9,8 @@ from typing import ClassVar
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curate.engine import time_limit
+from curate.engine.media_options import MediaOptions
 from curate.engine.outcomes import Answer
 from curate.engine.part_files import PART
 from curate.engine.passes.contract import PartTask, Pass, RunContext, State
@@ -42,7 +44,7 @@ class DecidePass(Pass[PartTask]):
         return True  # a retry measures rows again, which changes the inputs of this pass
 
     def work(self, run: RunContext, tasks: Iterable[PartTask]) -> Iterator[Commit]:
-        work = DecidePart(self.step, self.before, self.folder(run))
+        work = DecidePart(run.media, self.step, self.before, self.folder(run))
         return (commit for _, commit in run.executor.map(work, tasks))
 
     def after(self, run: RunContext, state: State, commits: list[Commit]) -> State:
@@ -56,6 +58,7 @@ class DecidePass(Pass[PartTask]):
 class DecidePart:
     """Runs a decide task on a worker."""
 
+    media: MediaOptions
     step: PlannedStep
     before: list[PlannedStep]
     folder: str
@@ -66,7 +69,8 @@ class DecidePart:
         errors = tuple(f".{name}" for name in ERRORS.names)
         table = view.read_columns((*columns, *errors, PASSED_OVER))
         measured = {name: table[name].combine_chunks() for name in columns}
-        drop = decide(step, measured, table.num_rows)
+        with time_limit.limiting(self.folder, view.name, self.media.max_cpu_seconds):
+            drop = decide(step, measured, table.num_rows)
         passed_over = table[PASSED_OVER].combine_chunks()
         # Rows that were passed over have no measures, so they are not dropped.
         drop = pc.if_else(passed_over, pa.scalar(None, pa.string()), drop)

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate.engine import checkpoints, part_files
+from curate.engine import checkpoints, part_files, time_limit
 from curate.engine.checkpoints import Checkpoints
 from curate.engine.commits import unchanged
 from curate.engine.fused import joint_batch_rows
@@ -151,7 +151,11 @@ class MeasurePart:
         digest = fingerprint([view.digest, earlier.digest])
         saved = Checkpoints(self.folder, view.name, digest, self.schema, earlier.blobs)
         raised = RaisedRows()
-        with contextlib.closing(saved), contextlib.closing(self._media()) as media:
+        with (
+            time_limit.limiting(self.folder, view.name, self.media.max_cpu_seconds),
+            contextlib.closing(saved),
+            contextlib.closing(self._media()) as media,
+        ):
             for batch, known in self._remaining(view, earlier, saved.rows):
                 context = steps.context(self.step, media, saved.blobs)
                 saved.add(self._measured(batch, known, context, raised))
@@ -180,6 +184,7 @@ class MeasurePart:
         for batch in self._batches(view):
             known = earlier.next_rows(batch.num_rows)
             skipped = min(max(saved_rows - start, 0), batch.num_rows)
+            time_limit.current().row = start + skipped
             start += batch.num_rows
             if skipped < batch.num_rows:
                 yield batch.slice(skipped), None if known is None else known.slice(skipped)

@@ -10,7 +10,7 @@ from typing import ClassVar, NamedTuple
 
 import pyarrow as pa
 
-from curate.engine import part_files, splits
+from curate.engine import part_files, splits, time_limit
 from curate.engine.counting import CountedRead
 from curate.engine.media_options import MediaOptions
 from curate.engine.outcomes import quarantine_rows
@@ -87,6 +87,7 @@ class ReadSplit:
 
     def __call__(self, task: ReadTask) -> Commit:
         with (
+            time_limit.limiting(self.folder, task.part, self.media.max_cpu_seconds),
             contextlib.closing(self.media.open()) as media,
             part_files.writing(self.folder, task.part, record.SCHEMA) as files,
         ):
@@ -125,6 +126,7 @@ def _failed_rows(failures: list[Failure], source: str) -> pa.Table:
         f"read {source}",
         [f.error for f in failures],
         [_utf8(f.message) for f in failures],
+        pa.array([f.later for f in failures], pa.bool_()),
         counts_as=[f.counts_as for f in failures],
     )
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar
 
-from curate.engine import part_files
+from curate.engine import part_files, time_limit
 from curate.engine.fused import FusedSteps
 from curate.engine.media_options import MediaOptions
 from curate.engine.opened import OpenedSteps, joint_resources, opened
@@ -74,7 +74,10 @@ class RunSteps:
 
     def _run(self, steps: OpenedSteps, task: PartTask) -> Commit:
         view, fused = task.view, self.fused
-        with part_files.writing(self.folder, view.name, fused.schema) as files:
+        with (
+            time_limit.limiting(self.folder, view.name, self.media.max_cpu_seconds),
+            part_files.writing(self.folder, view.name, fused.schema) as files,
+        ):
             batches = view.read(fused.batch_rows)
             for kept, results in fused.run(steps, batches, self.media, files.blobs):
                 for result in results:

@@ -1,0 +1,84 @@
+"""Notes on disk of the rows that a process works on, for whoever repeats its work after it was
+ended."""
+
+from __future__ import annotations
+
+import faulthandler
+import json
+import mmap
+import os
+import signal
+import tempfile
+import threading
+from typing import Any, NamedTuple
+
+from manifests import storage
+from manifests.run.fingerprint import fingerprint
+
+_NOTE_BYTES = 4096
+_LIST = "s"
+"""The ending of the file with all blocks in which an attempt was ended."""
+
+
+class Block(NamedTuple):
+    """Rows that a step processes in one call, from the row of a part with the number `start`. For a
+    reader, `start` is the number of the batch, and `rows` is 0."""
+
+    step: str
+    start: int
+    rows: int
+
+
+class Note:
+    """The file that names the rows at work, in its first bytes.
+
+    It is mapped into memory, so its content is kept when the process is ended. At SIGPROF,
+    faulthandler adds the traceback of each thread, which shows that the timer ended the process,
+    and then the signal ends it.
+    """
+
+    def __init__(self, place: str) -> None:
+        self._place = place
+        storage.delete(place)  # a process that is about to end may still have the old file
+        self._file = open(place, "w+b", buffering=0)  # noqa: SIM115
+        self._file.truncate(_NOTE_BYTES)
+        self._map = mmap.mmap(self._file.fileno(), _NOTE_BYTES)
+        self._file.seek(0, os.SEEK_END)
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGPROF, signal.SIG_DFL)
+        faulthandler.register(signal.SIGPROF, self._file, all_threads=True, chain=True)
+
+    def begin(self, block: Block) -> None:
+        data = json.dumps(block).encode()[: _NOTE_BYTES - 1]
+        self._map[: len(data) + 1] = data + b"\0"
+
+    def close(self) -> None:
+        faulthandler.unregister(signal.SIGPROF)
+        self._map.close()
+        self._file.close()
+
+    def forget(self) -> None:
+        """Delete what is known about the part, because it is complete."""
+        storage.delete(self._place)
+        storage.delete(self._place + _LIST)
+
+
+def place_of(folder: str, part: str) -> str:
+    """The path of a part's note: in its folder, or on the disk of this machine if the folder is on
+    object storage."""
+    if not storage.is_remote(folder):
+        return storage.join(folder, f".{part}.work")
+    name = fingerprint([folder, part])
+    return os.path.join(tempfile.gettempdir(), f".curate-{os.getuid()}-{name}.work")
+
+
+def read_notes(place: str) -> set[Block]:
+    """The blocks in which attempts at a part were ended, the last attempt among them."""
+    listed: list[Any] = []
+    if storage.size_and_stamp(place + _LIST):
+        listed = json.loads(storage.read_bytes(place + _LIST))
+    found = storage.size_and_stamp(place)
+    if found and found[0] > _NOTE_BYTES:
+        listed.append(json.loads(storage.read_bytes(place)[:_NOTE_BYTES].partition(b"\0")[0]))
+        storage.write_bytes(place + _LIST, json.dumps(listed).encode())
+    return {Block(*block) for block in listed}

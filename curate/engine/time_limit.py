@@ -1,0 +1,175 @@
+"""Limits the CPU seconds of one call of a step or a reader, so that no record can hang a run.
+
+Two timers of the kernel count the CPU time of this process during a call. The first raises an
+exception between two bytecodes. C code that never returns does not see it, so the second timer ends
+the process. Before that, a handler in C (faulthandler) marks in a file which rows were at work.
+Whoever started the process (Ray, or `curate.supervisor` for `--inline`) runs the task again, and
+the mark makes these rows smaller blocks, until a single row is an error.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import TypeVar
+
+from curate.engine.hang_notes import Block, Note, place_of, read_notes
+from manifests.errors import TimeLimitError
+
+T = TypeVar("T")
+
+READ_FACTOR = 20
+"""A batch of a reader may take this many times the limit, because it has thousands of records, and
+the first one may need an index of the whole file (our choice)."""
+ROWS_PER_LIMIT, MAX_FACTOR = 8, 4
+"""A block of rows has one limit for every 8 rows, and at most 4 (our choice): a hang in a batch of
+thousands of rows is found soon, and batches of a slow model are not cut."""
+HARD_FACTOR = 2
+"""Code that does not see the exception is ended after this many times its limit (our choice)."""
+CUT = 64
+"""After a block took too long, the step gets blocks that are this many times smaller in the rest of
+the part (our choice)."""
+AGAIN_SECONDS = 1.0
+"""CPU seconds after which the exception is raised once more, if something caught it (our
+choice)."""
+_NOT_INTERRUPTED = ("<frozen importlib", "/numba/", "/llvmlite/", "manifests/storage/", "/blobs.py")
+"""Code in which the exception would leave something half made: imports, the compiler, and the
+writing of files."""
+
+
+class _OverTimeError(BaseException):
+    """Raised by the timer in whatever code runs. It is no Exception, so that a step that catches
+    the errors of its rows does not blame one of them."""
+
+
+class TimeLimit:
+    """Limits the CPU time of calls for one part. 0 `seconds`: no limit.
+
+    `row` is the number of the first row of the current batch; it only has to be the same when the
+    part is repeated. `hung` are the blocks in which an earlier attempt was ended.
+    """
+
+    def __init__(self, seconds: float, hung: set[Block], note: Note | None) -> None:
+        self.seconds, self._hung, self._note = seconds, hung, note
+        self.row = 0
+        self._sizes: dict[str, int] = {}
+        for block in hung:
+            self._smaller(block)
+
+    def blocks(self, step: str, start: int, rows: int) -> list[tuple[int, int]]:
+        """The blocks (start, rows) in which a step gets these rows of the batch, the last block
+        first."""
+        size = 1 if Block(step, self.row + start, rows) in self._hung else rows
+        size = max(1, min(size, self._sizes.get(step, rows)))
+        found = [(at, min(size, start + rows - at)) for at in range(start, start + rows, size)]
+        return found[::-1] or [(start, rows)]
+
+    def call(self, step: str, start: int, rows: int, work: Callable[[], T], factor: int = 0) -> T:
+        """Return `work()`. Raises TimeLimitError if it takes longer than the limit of `rows` rows
+        (or `factor` limits), now or in an earlier attempt."""
+        if not self.seconds:
+            return work()
+        block = Block(step, self.row + start, rows)
+        seconds = self.seconds * (factor or min(max(1, rows // ROWS_PER_LIMIT), MAX_FACTOR))
+        if block in self._hung:
+            raise self._over(block, seconds)
+        if self._note:
+            self._note.begin(block)
+        timer = _Timer(seconds, hard=self._note is not None)
+        try:
+            with timer:
+                made = work()
+        except (_OverTimeError, Exception):
+            if not timer.is_over:
+                raise
+        if timer.is_over:  # the result may contain the exception, as the error of a row
+            raise self._over(block, seconds) from None
+        return made
+
+    def _over(self, block: Block, seconds: float) -> TimeLimitError:
+        self._smaller(block)
+        what = {0: "the next batch", 1: "this record"}.get(block.rows, f"{block.rows} records")
+        return TimeLimitError(
+            f"{what} took more than {seconds:g} CPU seconds.",
+            fix="If it needs them, raise max_cpu_seconds. Then run again with --retry.",
+        )
+
+    def _smaller(self, block: Block) -> None:
+        size = min(block.rows, self._sizes.get(block.step, block.rows))
+        self._sizes[block.step] = max(1, size // CUT)
+
+
+_OFF = TimeLimit(0, set(), None)
+_current = _OFF  # timers and signals belong to the process, so it has one limit at a time
+_is_supervised = False
+
+
+def current() -> TimeLimit:
+    """The limit of the part that this process is working on."""
+    return _current
+
+
+@contextlib.contextmanager
+def limiting(folder: str, part: str, seconds: float) -> Iterator[None]:
+    """Limit the CPU time of calls for a part to `seconds`, in a `with` block."""
+    global _current
+    with contextlib.ExitStack() as stack:
+        hung: set[Block] = set()
+        note = None
+        if _is_supervised and seconds:
+            place = place_of(folder, part)
+            hung = read_notes(place)
+            note = stack.enter_context(contextlib.closing(Note(place)))
+        _current = TimeLimit(seconds, hung, note)
+        try:
+            yield
+        finally:
+            _current = _OFF
+    if note:
+        note.forget()
+
+
+@contextlib.contextmanager
+def supervised() -> Iterator[None]:
+    """State, for a `with` block, that the work is repeated if this process is ended."""
+    global _is_supervised
+    before, _is_supervised = _is_supervised, True
+    try:
+        yield
+    finally:
+        _is_supervised = before
+
+
+class _Timer:
+    """Raises _OverTimeError in a `with` block after `seconds` CPU seconds. With `hard`, ends the
+    process after HARD_FACTOR times as many."""
+
+    def __init__(self, seconds: float, hard: bool) -> None:
+        self.is_over = False
+        self._seconds, self._hard = seconds, seconds * HARD_FACTOR if hard else 0.0
+        self._is_main = threading.current_thread() is threading.main_thread()
+
+    def __enter__(self) -> None:
+        if self._is_main:  # Python handles signals in the main thread only
+            self._before = signal.signal(signal.SIGVTALRM, self._raise)
+            signal.setitimer(signal.ITIMER_VIRTUAL, self._seconds, AGAIN_SECONDS)
+        signal.setitimer(signal.ITIMER_PROF, self._hard)
+
+    def __exit__(self, *error: object) -> None:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        if self._is_main:
+            signal.signal(signal.SIGVTALRM, self._before)
+
+    def _raise(self, number: int, frame: FrameType | None) -> None:
+        while frame is not None:
+            name = frame.f_code.co_filename
+            if any(part in name for part in _NOT_INTERRUPTED):
+                signal.setitimer(signal.ITIMER_PROF, self._hard)  # it does return to Python
+                return
+            frame = frame.f_back
+        self.is_over = True
+        raise _OverTimeError

@@ -1,0 +1,55 @@
+"""Runs a command in a child process, and starts it again if its own timer ended it.
+
+The timer is that of `curate.engine.time_limit`: it ends a process whose C code does not return.
+Finished parts are kept, and the next attempt passes over the record that hung. Signals for this
+process go to the child, and its end is this process's end.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+from collections.abc import Callable
+
+_ATTEMPTS = 1000
+"""Attempts of a command: more than there are records that hang (our choice)."""
+_PASSED_ON = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+_SET_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG, prctl(2)
+
+
+def supervised(work: Callable[[], int]) -> int:
+    """Return the exit code of `work()`. In the child, this returns too, after the work."""
+    if sys.platform != "linux":
+        return work()
+    waited = _PASSED_ON | {signal.SIGCHLD}
+    for _ in range(_ATTEMPTS):
+        signal.pthread_sigmask(signal.SIG_BLOCK, waited)
+        parent, child = os.getpid(), os.fork()
+        if not child:
+            ctypes.CDLL(None).prctl(_SET_DEATH_SIGNAL, signal.SIGKILL)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, waited)
+            return work() if os.getppid() == parent else 1
+        code = _wait(child, waited)
+        if code != -signal.SIGPROF:
+            break
+    if code < 0:  # end by the same signal, so that the caller sees which it was
+        signal.signal(-code, signal.SIG_DFL) if -code != signal.SIGKILL else None
+        os.kill(parent, -code)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, waited)
+    return code
+
+
+def _wait(child: int, waited: set[signal.Signals]) -> int:
+    """Return the exit code of the child, negative for a signal. What the terminal sends, it sends
+    to the child as well; what a process sends, is passed on."""
+    while True:
+        found = signal.sigwaitinfo(waited)
+        if found.si_signo != signal.SIGCHLD:
+            if found.si_code <= 0:  # SI_USER and the like, sigaction(2)
+                os.kill(child, found.si_signo)
+            continue
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            return os.waitstatus_to_exitcode(status)

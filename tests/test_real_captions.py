@@ -221,7 +221,7 @@ def test_every_dialect_gives_the_same_images_and_captions(
         f"read {dialect}": (inputs, PHOTOS, {}, {"MediaError": 1}),
         "write arrow": (PHOTOS, PHOTOS, {}, {}),
     }
-    assert "not an image: it starts with b'<html>40'" in made.quarantine[0].message
+    assert "the file is not an image: it starts with b'<html>40'" in made.quarantine[0].message
     whole = photos[:-1]
     assert {last_answer(row): image_digests(row) for row in made.rows} == {
         photo.caption: [sha256(photo.data)] for photo in whole
@@ -410,6 +410,7 @@ def test_explain_shows_kept_dropped_and_quarantined_real_records(
     assert events_of(broken) == [
         {"step": "read skimage", "what": "quarantined", "facts": {
             "error": "MediaError",
-            "message": "jpg: truncated: its 400 bytes end before the image size. Put an intact "
+            "message": "jpg: the image is truncated: its 400 bytes end before its width and "
+            "height. Put an intact "
                        "image in its place, or leave it in quarantine."}},
     ]  # fmt: skip

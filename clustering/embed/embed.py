@@ -49,16 +49,18 @@ class Embed(RowStep):
     costs: ClassVar[bool] = True
 
     model: Annotated[str, Location()] = Field(
-        PACKAGED, description=f"an ONNX file, or {PACKAGED} from its package"
+        PACKAGED, description=f"an ONNX file, or {PACKAGED}, which comes in a package"
     )
     config: Annotated[str | None, Location()] = Field(
-        None, description="the model's preprocessor_config.json"
+        None, description="the model's preprocessor_config.json; null for the packaged model"
     )
     output: str | None = Field(
         None, description="name of the model's output; null: its only output"
     )
-    width: PositiveInt = Field(1280, description="numbers in an embedding")
-    gpus: Annotated[NonNegativeFloat, Location()] = Field(0, description="GPUs of a worker")
+    width: PositiveInt = Field(1280, description="number of values in an embedding")
+    gpus: Annotated[NonNegativeFloat, Location()] = Field(
+        0, description="number of GPUs of each worker"
+    )
 
     @model_validator(mode="after")
     def _config_with_file(self) -> Embed:
@@ -68,9 +70,15 @@ class Embed(RowStep):
                 f"its preprocessor_config.json, or set model to {PACKAGED}, the packaged model"
             )
         if self.model == PACKAGED and self.config is not None:
-            raise ValueError("config is only for an ONNX file: set model to the file")
+            raise ValueError(
+                "config is only for a model of your own: set model to its ONNX file, or remove "
+                "config"
+            )
         if self.model == PACKAGED and self.width != efficientnet.FEATURES:
-            raise ValueError(f"width is {self.width}, but {PACKAGED} has {efficientnet.FEATURES}")
+            raise ValueError(
+                f"width is {self.width}, but {PACKAGED} makes vectors of {efficientnet.FEATURES} "
+                "numbers: remove width"
+            )
         return self
 
     def resources(self) -> Resources:
@@ -128,7 +136,9 @@ class Embed(RowStep):
         if prepared:
             vectors[embedded] = model.embed(prepared)
         for row in np.flatnonzero(~np.isfinite(vectors).all(axis=1)).tolist():
-            errors.add(row, RowError("the embedding has numbers that are not finite"))
+            errors.add(
+                row, RowError("the model's embedding of the image has NaN or an infinite number")
+            )
         missing = np.ones(batch.num_rows, bool)
         missing[embedded] = False
         flat = pa.array(vectors.reshape(-1))

@@ -18,19 +18,25 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 
+_EXPORT = "Export the model with one input: images of the shape (images, 3, height, width)."
+
+
 class ImageModel:
     """Embeds RGB images: `model.embed([model.prepare(image)])` -> float32 (1, width)."""
 
     def __init__(self, model: OnnxModel, preprocessing: Preprocessing, output: str | None) -> None:
         if len(model.inputs) != 1:
             raise InputError(
-                f"the model has the inputs {list(model.inputs)}, not one input", model.place
+                f"the model has the inputs {list(model.inputs)}, not one input",
+                model.place,
+                _EXPORT,
             )
         [shape] = model.inputs.values()
         if len(shape) != 4 or shape[1] not in (3, None):
             raise InputError(
                 f"the model's input has the shape {shape}, not (images, 3, height, width)",
                 model.place,
+                _EXPORT,
             )
         self._model, self._preprocessing = model, preprocessing
         [self._input] = model.inputs
@@ -45,10 +51,10 @@ class ImageModel:
         found = self._model.run(self._output, **{self._input: np.stack(prepared)})
         if len(found) != len(prepared):
             raise InputError(
-                f"the output {self._output!r} has the shape {found.shape}, for {len(prepared)} "
+                f"the output {self._output!r} has the shape {found.shape} for {len(prepared)} "
                 "images",
                 self._model.place,
-                "The output must have one row for each image.",
+                "Name an output that has one row for each image.",
             )
         return found.reshape(len(prepared), -1).astype(np.float32)
 
@@ -80,10 +86,12 @@ def from_files(
     except InputError:
         raise
     except Exception as error:  # onnxruntime has many classes of errors
-        raise InputError(f"the model cannot embed an image: {error}", model) from None
+        raise InputError(f"the model fails on an image: {error}", model, _EXPORT) from None
     if made != width:
         raise InputError(
-            f"the model gives {made} numbers for an image, not {width}", model, "Set width."
+            f"the model makes {made} numbers for an image, but width is {width}",
+            model,
+            f"Set width: {made}.",
         )
     return found
 

@@ -83,31 +83,42 @@ class Decontaminate(RowStep):
         None,
         gt=0,
         le=1,
-        description="lowest share of an item's n-grams; null: one n-gram is enough",
+        description="lowest share of an item's n-grams that a record must have to be dropped; "
+        "null: "
+        "one n-gram is enough",
     )
     distance: int = Field(
-        6, ge=0, le=31, description="similar images: largest number of different bits, of 64"
+        6,
+        ge=0,
+        le=31,
+        description="largest number of bits, of 64, in which hashes of similar images differ",
     )
     hashes: str | None = Field(
         None,
         description="name of an earlier step image_hash, whose hashes are used; null: this step "
-        "hashes the images",
+        "computes the hashes",
     )
     embedding: str | None = Field(None, description="the column of the records' embeddings")
-    threshold: float = Field(0.95, gt=0, le=1, description="lowest cosine of embeddings")
+    threshold: float = Field(0.95, gt=0, le=1, description="lowest cosine of embeddings that match")
 
     @model_validator(mode="after")
     def _consistent(self) -> Decontaminate:
         twice = [name for name, n in Counter(one.name for one in self.benchmarks).items() if n > 1]
         if twice:
-            raise ValueError(f"two benchmarks are named '{twice[0]}'")
+            raise ValueError(f"two benchmarks are named '{twice[0]}': give each its own name")
         embedded = any(one.embedding for one in self.benchmarks)
         if embedded and not self.embedding:
             raise ValueError(
-                "a benchmark has the field embedding: name the records' column in embedding too"
+                "a benchmark sets embedding, so the step must set embedding too: the column that "
+                "has "
+                "the records' embeddings"
             )
         if self.embedding and not embedded:
-            raise ValueError("embedding is set, but no benchmark has the field embedding")
+            raise ValueError(
+                "the step sets embedding, but no benchmark does: set the embedding of a "
+                "benchmark, or "
+                "remove it from the step"
+            )
         return self
 
     def reads(self) -> tuple[str, ...]:

@@ -149,13 +149,18 @@ class Duplicates(CorpusStep):
         le=16,
         description="perceptual, sequence: largest number of different bits, of 64 (default 6)",
     )
-    embedding: str | None = Field(None, description="semantic: the column of embeddings")
+    embedding: str | None = Field(None, description="semantic: the column that has the embeddings")
     clusters: str | None = Field(
-        None, description="semantic: the column of nearest clusters; null: compare all records"
+        None,
+        description="semantic: the column that has the nearest clusters of a record; only records "
+        "that "
+        "share a cluster are compared; null: compare all records",
     )
     index: bool = Field(False, description="keep an index for later runs")
     against: Annotated[tuple[str, ...], Location()] = Field(
-        (), description="folders of earlier runs; duplicates of records in their index are dropped"
+        (),
+        description="folders of earlier runs; duplicates of the records in their indexes are "
+        "dropped",
     )
 
     @model_validator(mode="before")
@@ -171,12 +176,14 @@ class Duplicates(CorpusStep):
         if fault := contradiction(self.by):
             raise ValueError(fault)
         if "semantic" in self.by and self.embedding is None:
-            raise ValueError("by: semantic needs the setting embedding, the column of embeddings")
+            raise ValueError(
+                "by: semantic needs the setting embedding: the column that has the embeddings"
+            )
         if self.bands and self.rows and self.bands * self.rows > (self.permutations or 0):
             needed = self.bands * self.rows
             raise ValueError(
-                f"{self.bands} bands of {self.rows} rows need {needed} permutations, but there "
-                f"are {self.permutations}"
+                f"{self.bands} bands of {self.rows} rows need {needed} permutations, but there are "
+                f"{self.permutations}: raise permutations, or lower bands or rows"
             )
         return self
 

@@ -59,7 +59,7 @@ class ImageShape(RowStep):
         width, height = _sizes(images, "width"), _sizes(images, "height")
         errors = RowErrors(batch.num_rows)
         for row in rows[(width < 1) | (height < 1)].tolist():
-            errors.add(row, RowError("an image of unknown size"))
+            errors.add(row, RowError("the width and height of an image are not known"))
         return Measured(_measures(rows, width, height, batch.num_rows), errors)
 
     def decide(self, measured: pa.Table) -> pa.Array:

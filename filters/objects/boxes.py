@@ -54,7 +54,7 @@ class Boxes(RowStep):
 
     clip: bool = Field(True, description="move parts that are outside the image to its edge")
     min_inside: Share = Field(
-        0.5, description="smallest share of an object's area in the image (ours)"
+        0.5, description="smallest share of an object's area that is inside the image (our choice)"
     )
     min_side: NonNegativeFloat = Field(
         1, description="smallest side, in thousandths of the image, rounded (ours)"
@@ -89,7 +89,8 @@ class Boxes(RowStep):
             return columns
         unknown = np.zeros(records, bool)
         unknown[objects.rows[shape.known & np.isnan(sizes).any(axis=1)]] = True
-        faults = reasons(records, (unknown, "an object on an image of unknown size"))
+        fault = "an object is on an image whose width and height are not known"
+        faults = reasons(records, (unknown, fault))
         return Measured(columns, RowErrors.where(faults.to_pylist()))
 
     def decide(self, measured: pa.Table) -> pa.Array | None:

@@ -129,7 +129,8 @@ class Boxes3d(RowStep):
         error = np.bincount(objects.rows[broken], minlength=rows) > 0
         columns = {n: pc.if_else(pa.array(error), None, c) for n, c in columns.items()}
         columns["objects"] = self._without(batch["objects"], objects, first >= 0)
-        faults = reasons(rows, (error, "an attribute about a 3D box is not a number"))
+        fault = "an attribute of a 3D box, such as `visibility`, is not a number"
+        faults = reasons(rows, (error, fault))
         return Measured(columns, RowErrors.where(faults.to_pylist()))
 
     def decide(self, measured: pa.Table) -> pa.Array | None:

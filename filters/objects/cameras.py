@@ -53,7 +53,7 @@ class Cameras(RowStep):
     rewrites: ClassVar[tuple[str, ...]] = ("media",)
 
     path: Annotated[str | None, Location()] = Field(
-        None, description="JSON file of cameras; null: assume all of them"
+        None, description="JSON file with the camera of each image; null: every camera is assumed"
     )
     field_of_view: float | None = Field(
         FIELD_OF_VIEW, gt=0, lt=180, description="degrees of an assumed camera; null: assume none"
@@ -91,7 +91,9 @@ class Cameras(RowStep):
         counted = {"given": given, "assumed": left & bool(view), "unknown": left & (view is None)}
         faults = self._faults(new, camera_sizes, sizes, given)
         no_size = np.isnan(new[:, 0])
-        faults["an image of unknown size"] = (given | counted["assumed"]) & no_size
+        faults["the width and height of an image are not known"] = (
+            given | counted["assumed"]
+        ) & no_size
         error = reasons(
             batch.num_rows,
             *((_has_any(mask, records, batch), fault) for fault, mask in faults.items()),
@@ -123,8 +125,9 @@ class Cameras(RowStep):
         return {
             "the camera's `width` and `height` have another aspect ratio than the image": given
             & (abs(aspect - 1) > ASPECT_TOLERANCE),
-            "the camera's centre is far from the image's centre: add the `width` and `height` of "
-            "the camera's image to the file": given & (off_centre > limit),
+            "the camera's centre is too far from the image's centre: add the `width` and `height` "
+            "of the camera's image to the file, or raise max_off_centre": given
+            & (off_centre > limit),
         }
 
 

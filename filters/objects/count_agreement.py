@@ -68,7 +68,7 @@ class CountAgreement(RowStep):
         incomplete = pa.array(lost_parts(batch["meta"]) | np.array(some_labels, bool))
         agrees = pc.if_else(incomplete, None, pc.equal(stated, found.cast(pa.int64())))
         faults = [
-            f"{self.field} {value!r:.80} is not a number of objects"
+            f"field '{self.field}' of meta is {value!r:.80}, which is not a number of objects"
             if number is None and value is not None
             else None
             for value, number in zip(values, numbers, strict=True)

@@ -41,9 +41,11 @@ class LabelFrequency(CorpusStep):
     of: Literal["records", "objects"] = Field(
         "records", description="count the records, or the objects, that have a label"
     )
-    min: PositiveInt | None = Field(None, description="lowest frequency that stays; null: no bound")
+    min: PositiveInt | None = Field(
+        None, description="labels with a lower frequency are removed; null: no bound"
+    )
     max: PositiveInt | None = Field(
-        None, description="highest frequency that stays; null: no bound"
+        None, description="labels with a higher frequency are removed; null: no bound"
     )
     remove: Literal["objects", "records"] = Field(
         "objects", description="remove single objects, or drop records with no label in bounds"

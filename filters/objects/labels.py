@@ -57,12 +57,12 @@ class Labels(RowStep):
     @model_validator(mode="after")
     def _check_settings(self) -> Labels:
         if self.rename and self.rename_file:
-            raise ValueError("give rename or rename_file, not both")
+            raise ValueError("set rename or rename_file, not both")
         if fault := _conflict(self.rename):
             raise ValueError(f"rename: {fault}")
         if self.keep is not None and self.drop:
             raise ValueError(
-                "give keep or drop, not both: objects that are not in keep are removed"
+                "set keep or drop, not both: keep already removes every label that it does not list"
             )
         return self
 
@@ -133,5 +133,5 @@ def _conflict(names: dict[str, str]) -> str | None:
     first: dict[str, str] = {}
     for old, name in zip(olds, names, strict=True):
         if names[first.setdefault(old, name)] != names[name]:
-            return f"{first[old]!r} and {name!r} are the same label, but have different new names"
+            return f"{first[old]!r} and {name!r} are the same label, but get different new names"
     return None

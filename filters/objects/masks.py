@@ -61,7 +61,12 @@ class Masks(RowStep):
     )
     overwrite: bool = Field(False, description="replace boxes and points that exist already")
     min_agreement: float | None = Field(
-        None, gt=0, le=1, description="smallest IoU of given box and mask's box; null: no limit"
+        None,
+        gt=0,
+        le=1,
+        description="smallest intersection over union of the given box and the box around the "
+        "mask; "
+        "null: no limit",
     )
     empty: Annotated[Empty, Bound()] = "drop"
 

@@ -88,7 +88,8 @@ class VirtualCamera(RowStep):
             moved = scale_focal_lengths(images.cameras, scales)
             columns["objects"] = _moved(batch["objects"], objects, scale)
             columns["media"] = with_cameras(batch["media"], moved)
-        faults = reasons(rows, (error, "a 3D box on an image without a camera"))
+        fault = "a 3D box is on an image without a camera; run the step cameras before"
+        faults = reasons(rows, (error, fault))
         return Measured(columns, RowErrors.where(faults.to_pylist()))
 
 

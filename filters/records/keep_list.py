@@ -50,7 +50,7 @@ class KeepList(RowStep):
         )
         errors = RowErrors(len(uids))
         for row in np.flatnonzero(np.asarray(uids.is_valid()) & ~valid).tolist():
-            errors.add(row, RowError(f"uid {uids[row]} is not 32 hex digits"))
+            errors.add(row, RowError(f"the uid '{uids[row]}' is not 32 hex digits"))
         return Measured({"listed": pa.array(listed, mask=np.asarray(uids.is_null()))}, errors)
 
     def decide(self, measured: pa.Table) -> pa.Array:

@@ -67,7 +67,7 @@ class Language(RowStep):
             if tag not in LANGUAGES:
                 near = get_close_matches(tag.split("-")[0].lower(), sorted(LANGUAGES), 1, 0.5)
                 fix = f"Did you mean '{near[0]}'?" if near else "Use ISO 639 codes: en, zh"
-                raise ValueError(f"lid.176 has no language '{tag}'. {fix}")
+                raise ValueError(f"the language model lid.176 has no language '{tag}'. {fix}")
         return keep
 
     def files(self, base: str) -> tuple[str, ...]:

@@ -29,7 +29,7 @@ class Angles(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    axes: Axes = Field("xyz", description="axis that each of the three angles rotates about")
+    axes: Axes = Field("xyz", description="axis of rotation of the first, second and third angle")
     unit: AngleUnit = Field(
         "radian", description="unit of the angles; half_turn: radians divided by pi"
     )

@@ -15,7 +15,9 @@ from manifests.errors import InputError
 
 INTRINSICS = ("fx", "fy", "cx", "cy")
 SIZE = ("width", "height")
-EXPECTED = 'The expected form is {"NAME": {"fx": ..., "fy": ..., "cx": ..., "cy": ...}}, in pixels.'
+EXPECTED = (
+    'Write {"IMAGE": {"fx": NUMBER, "fy": NUMBER, "cx": NUMBER, "cy": NUMBER}, ...}, in pixels.'
+)
 
 CamerasByName = dict[str, tuple[float, ...]]
 """Maps the name of an image to its fx fy cx cy width height. Width and height are nan if the file
@@ -58,7 +60,7 @@ def cameras_by_uri(uris: Sequence[str], cameras: CamerasByName) -> np.ndarray:
 
 def _camera(value: Any, place: str) -> tuple[float, ...]:
     if not isinstance(value, dict):
-        raise InputError(f"{value!r:.80} is not a camera", place, EXPECTED)
+        raise InputError(f"the camera is {value!r:.80}, not a JSON object", place, EXPECTED)
     numbers: list[Any] = [value.get(name) for name in INTRINSICS]
     numbers += [value.get(name, np.nan) for name in SIZE]
     for name, number in zip((*INTRINSICS, *SIZE), numbers, strict=True):

@@ -46,7 +46,9 @@ def flatten_polygons(column: pa.Array) -> Polygons:
     lengths = _lengths(rings)
     if (lengths % 2).any():
         raise ManifestError(
-            "a ring of a polygon has an x without a y", "column 'objects'", "Read the source again."
+            "a ring of a polygon has an odd number of coordinates, so an x has no y",
+            "column 'objects'",
+            "Run the recipe again, with a new output folder.",
         )
     ring_of = np.repeat(np.arange(len(column)), _lengths(column))
     filled = lengths > 0

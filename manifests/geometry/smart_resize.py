@@ -20,10 +20,15 @@ class Resize(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     factor: PositiveInt = Field(
-        32, description="sides become multiples of this: patch size x merged patches"
+        32,
+        description="sides become multiples of this number: patch size x merge size of the model",
     )
-    min_pixels: PositiveInt = Field(4 * 32**2, description="fewest pixels of the resized image")
-    max_pixels: PositiveInt = Field(16384 * 32**2, description="most pixels of the resized image")
+    min_pixels: PositiveInt = Field(
+        4 * 32**2, description="smallest number of pixels of the resized image"
+    )
+    max_pixels: PositiveInt = Field(
+        16384 * 32**2, description="largest number of pixels of the resized image"
+    )
 
 
 QWEN2_5_RESIZE = Resize(factor=28, min_pixels=4 * 28**2, max_pixels=16384 * 28**2)

@@ -63,7 +63,11 @@ class Space(BaseModel):
     @model_validator(mode="after")
     def _pixel_settings_need_pixels(self) -> Space:
         if self.unit != "pixel" and (self.index != "edges" or self.resized is not None):
-            raise ValueError(f"index and resized need the unit pixel, not {self.unit}")
+            raise ValueError(
+                "index and resized are only for coordinates in pixels, but the unit is "
+                f"{self.unit}: "
+                "remove them, or set unit: pixel"
+            )
         return self
 
     @property
@@ -110,7 +114,11 @@ def _parse_space(value: Any) -> Any:
         name = next((name for name, words in words_of.items() if word in words), None)
         if name is None or name in parsed:
             known = [*SPACES, *chain.from_iterable(words_of.values())]
-            fault = f"{value!r} is not a space: unknown or repeated word {word!r}."
+            fault = (
+                f"{value!r} is not a coordinate space: the word {word!r} is unknown, or follows "
+                "another "
+                "word of its kind."
+            )
             raise ValueError(f"{fault} {nearest(word, known)}")
         parsed[name] = word
     return parsed

@@ -82,9 +82,13 @@ def probe(data: Bytes) -> Header:
         else:
             header = _other(view)
     except (struct.error, IndexError):
-        raise MediaError(f"truncated: its {len(view)} bytes end before the image size.") from None
+        raise MediaError(
+            f"the image is truncated: its {len(view)} bytes end before its width and height."
+        ) from None
     if header.width < 1 or header.height < 1:
-        raise MediaError(f"broken header: {header.width} x {header.height} pixels.")
+        raise MediaError(
+            f"the image's header is broken: it states {header.width} x {header.height} pixels."
+        )
     return header
 
 
@@ -186,16 +190,18 @@ def _jpeg(view: memoryview) -> Header:
         elif kind == _SCAN:
             return Header("image/jpeg", width, height)
         elif kind == _UNKNOWN:
-            raise MediaError(f"broken JPEG: unknown marker 0xff{marker:02x}.")
+            raise MediaError(f"the JPEG is broken: 0xff{marker:02x} is not a marker of JPEG.")
         else:
             at += 1 + (kind == _NO_DATA)
-    raise MediaError(f"broken JPEG: no image in the first {at} bytes.")
+    raise MediaError(f"the JPEG is broken: its first {at} bytes state no width and height.")
 
 
 def _frame(view: memoryview, at: int) -> tuple[int, int]:
     bits, height, width, components = _jpeg_frame(view, at)
     if bits != 8 or components not in (1, 3, 4):
-        raise MediaError(f"unsupported JPEG: {components} components of {bits} bits.")
+        raise MediaError(
+            f"the JPEG is of an unsupported kind: {components} components of {bits} bits."
+        )
     return width, height
 
 
@@ -203,7 +209,7 @@ def _png(view: memoryview) -> Header:
     width, height = _u32_pair_big(view, 16)
     kind = bytes(view[12:16])
     if kind != b"IHDR":
-        raise MediaError(f"broken PNG: its first chunk is {kind!r}, not IHDR.")
+        raise MediaError(f"the PNG is broken: its first chunk is {kind!r}, not IHDR.")
     return Header("image/png", width, height)
 
 
@@ -219,7 +225,7 @@ def _webp(view: memoryview) -> Header:
     elif len(kind) < 4:
         raise IndexError
     else:
-        raise MediaError(f"broken WebP: its first chunk is {kind!r}.")
+        raise MediaError(f"the WebP is broken: its first chunk is {kind!r}, not VP8, VP8L or VP8X.")
     return Header("image/webp", width, height)
 
 
@@ -238,9 +244,9 @@ def _gif(view: memoryview) -> Header:
             left, top, wide, high = _gif_frame(view, at + 1)
             return Header("image/gif", max(width, left + wide), max(height, top + high))
         if block == 0x3B:
-            raise MediaError("broken GIF: it ends before its first frame.")
+            raise MediaError("the GIF is broken: it ends before its first frame.")
         at = _after_blocks(view, at + 2) if block == 0x21 else at + 1
-    raise MediaError(f"broken GIF: no frame in the first {at} bytes.")
+    raise MediaError(f"the GIF is broken: its first {at} bytes have no frame.")
 
 
 def _palette_bytes(flags: int) -> int:
@@ -253,7 +259,7 @@ def _after_blocks(view: memoryview, at: int) -> int:
         if not view[at]:
             return at + 1
         at += 1 + view[at]
-    raise MediaError(f"broken GIF: an extension does not end in the first {at} bytes.")
+    raise MediaError(f"the GIF is broken: an extension does not end in the first {at} bytes.")
 
 
 def _other(view: memoryview) -> Header:
@@ -269,7 +275,7 @@ def _other(view: memoryview) -> Header:
             mime = image.get_format_mimetype() or f"image/{str(image.format).lower()}"
             return Header(mime, image.width, image.height)
     except Exception as error:  # on broken bytes Pillow raises errors of many types
-        raise MediaError(f"not an image: {_reason(view, error)}.") from None
+        raise MediaError(f"the file is not an image: {_reason(view, error)}.") from None
 
 
 def _reason(view: memoryview, error: Exception) -> str:

@@ -11,9 +11,11 @@ class Limits(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    max_pixels: PositiveInt = Field(178_956_970, description="width x height of an image")
-    max_bytes: PositiveInt = Field(256 << 20, description="size of one media file")
-    max_frames: PositiveInt = Field(1000, description="frames of an animated image")
+    max_pixels: PositiveInt = Field(178_956_970, description="largest width x height of an image")
+    max_bytes: PositiveInt = Field(256 << 20, description="largest size of a media file, in bytes")
+    max_frames: PositiveInt = Field(
+        1000, description="largest number of frames of an animated image"
+    )
     max_row_bytes: PositiveInt = Field(
-        64 << 20, description="one row, line or field of a text file, in bytes"
+        64 << 20, description="largest row, line or field of a text file, in bytes"
     )

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 KEPT = "kept:"
 """The prefix of uris of media that a reader copied from another format."""
 _FIX_BROKEN = "Put an intact image in its place, or leave it in quarantine."
+_FIX_TRUNCATED = "Put the whole file in its place, or leave it in quarantine."
 FIX_MISSING_FILE = "Put the file there and run again with --retry, or leave it in quarantine."
 _OPEN_FILES = 64
 """Number of files that stay open to read byte ranges from: the most recently used files (ours)."""
@@ -104,7 +105,13 @@ class Media:
             return self._read_file(ref)
         data = self._slice(ref.uri, ref.offset, ref.length or 0)
         if len(data) != ref.length:
-            raise MediaError(f"truncated: it has {len(data)} of {ref.length} bytes", ref.place)
+            raise MediaError(
+                f"the file is truncated: it has {len(data)} of the {ref.length} bytes that the "
+                "record "
+                "refers to",
+                ref.place,
+                _FIX_TRUNCATED,
+            )
         return data
 
     def size(self, ref: Reference) -> int:
@@ -123,9 +130,9 @@ class Media:
         data = self._first(ref, FIRST_BYTES)
         try:
             header = probe(data)
-        except MediaError:
+        except MediaError as error:
             if len(data) < FIRST_BYTES:
-                raise
+                raise MediaError(error.fault, ref.place, _FIX_BROKEN) from None
             header = probe(self.read(ref))
         self.check(header, ref.place)
         return header
@@ -273,9 +280,9 @@ def _decoder_fault(error: Exception, size: int, printed: str) -> str:
     from PIL import UnidentifiedImageError
 
     if isinstance(error, UnidentifiedImageError):
-        fault = f"no decoder can read its {size} bytes"
+        fault = f"its {size} bytes are not an image of a known format"
     else:
-        fault = f"{type(error).__name__}: {foreign_message(error)}"
+        fault = f"the image cannot be decoded: {type(error).__name__}: {foreign_message(error)}"
     return f"{fault} ({printed})" if printed else fault
 
 

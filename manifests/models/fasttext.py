@@ -111,7 +111,7 @@ def read_model(path: str) -> FastTextModel:
         with open(path, "rb") as handle:
             file = mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ)
     except ValueError:
-        raise InputError("the file is empty: this is not a fastText model", path) from None
+        raise InputError("this is not a fastText model: the file is empty", path, _COPY) from None
     except OSError as error:
         raise InputError(f"the model cannot be read: {error.strerror}", path) from None
     with file:
@@ -122,7 +122,11 @@ def read_model(path: str) -> FastTextModel:
                 f"this is not a fastText classifier: {error.fault}", path, error.fix
             ) from None
         except (struct.error, ValueError) as error:
-            raise InputError(f"the fastText model is truncated or broken: {error}", path) from None
+            fault = f"the fastText model is truncated or broken: {error}"
+            raise InputError(fault, path, _COPY) from None
+
+
+_COPY = "Copy the file again, or name another model."
 
 
 class _BrokenError(Exception):
@@ -139,7 +143,9 @@ def _model(file: mmap.mmap) -> FastTextModel:
     words, labels = dictionary.words, len(dictionary.entries) - dictionary.words
     quantised = _boolean(file)
     if dictionary.pruned is not None and not quantised:
-        raise _BrokenError("its n-grams are pruned, but its matrix is not quantised")
+        raise _BrokenError(
+            "its list of n-grams is pruned, but only a quantised model can have a pruned list"
+        )
     inputs, norms = _quantised(file) if quantised else _dense(file)
     inputs = inputs if norms is None else inputs * norms[:, None]
     # As in fastText: the output is quantised only if the input is quantised.
@@ -163,17 +169,18 @@ def _model(file: mmap.mmap) -> FastTextModel:
 def _arguments(file: mmap.mmap) -> _Arguments:
     magic, version = _numbers(file, "ii")
     if magic != _MAGIC:
-        raise _BrokenError("it does not start with the first bytes of a model")
+        raise _BrokenError("it does not start with the bytes that every fastText model starts with")
     if version not in (_OLD, _CURRENT):
-        raise _BrokenError(f"its version is {version}, not {_OLD} or {_CURRENT}")
+        raise _BrokenError(f"its format has version {version}, not {_OLD} or {_CURRENT}")
     arguments = _Arguments(*_numbers(file, "12id"))
     if arguments.kind in (_CBOW, _SKIPGRAM):
         raise _BrokenError(
-            "it has word vectors (cbow or skipgram)", "Train one with `fasttext supervised`."
+            "it has word vectors (cbow or skipgram), and no labels",
+            "Name a model that was trained with `fasttext supervised`.",
         )
     known = arguments.kind == _SUPERVISED and TREE <= arguments.loss <= ONE_VS_ALL
     if not known or arguments.dimensions < 1 or not 0 <= arguments.buckets <= _MAX_BUCKETS:
-        raise _BrokenError(f"its arguments are invalid: {arguments}")
+        raise _BrokenError(f"one of the training arguments in its header is invalid: {arguments}")
     # Classifiers of the old version have no n-grams of characters, whatever the file declares.
     return arguments if version == _CURRENT else arguments._replace(max_characters=0)
 
@@ -181,8 +188,11 @@ def _arguments(file: mmap.mmap) -> _Arguments:
 def _dictionary(file: mmap.mmap) -> _Dictionary:
     size, words, labels, _, kept = _numbers(file, "iiiqq")
     if words < 0 or labels < 1 or size != words + labels:
-        counted = f"{size} entries, {words} words, {labels} labels"
-        raise _BrokenError(f"the numbers of its dictionary are wrong: {counted}")
+        raise _BrokenError(
+            f"its dictionary states {size} entries, {words} words and {labels} labels; entries "
+            "must "
+            "be words plus labels, with at least one label"
+        )
     entries, counts, kinds = [], [], []
     for _ in range(size):
         start = file.tell()
@@ -192,10 +202,14 @@ def _dictionary(file: mmap.mmap) -> _Dictionary:
         counts.append(count)
         kinds.append(kind)
     if kinds != [_WORD] * words + [_LABEL_KIND] * labels:
-        raise _BrokenError("its dictionary is not in order: first all words, then all labels")
+        raise _BrokenError(
+            "its dictionary is not in the required order: all words, then all labels"
+        )
     if not all(0 <= count < _MAX_COUNT for count in counts[words:]):
         raise _BrokenError(
-            f"the count of a label is negative or too high, up to {max(counts[words:])}"
+            f"the counts of its labels are from {min(counts[words:])} to {max(counts[words:])}; "
+            "each "
+            f"must be from 0 to {_MAX_COUNT - 1}"
         )
     pruned = _array(file, "<i4", 2 * kept).reshape(kept, 2) if kept >= 0 else None
     return _Dictionary(entries, counts, words, pruned)
@@ -204,7 +218,9 @@ def _dictionary(file: mmap.mmap) -> _Dictionary:
 def _ngrams(arguments: _Arguments, dictionary: _Dictionary) -> Ngrams:
     lengths = arguments.min_characters, arguments.max_characters, arguments.word_ngrams
     if arguments.buckets == 0 and (arguments.max_characters > 0 or arguments.word_ngrams > 1):
-        raise _BrokenError("it has n-grams, but no buckets for them")
+        raise _BrokenError(
+            "its training arguments ask for n-grams, but state 0 hash buckets for them"
+        )
     return Ngrams(read_only(_ngram_rows(arguments.buckets, dictionary)), *lengths)
 
 
@@ -218,9 +234,9 @@ def _ngram_rows(buckets: int, dictionary: _Dictionary) -> np.ndarray:
 def _kept_rows(pruned: np.ndarray, buckets: int, first: int) -> np.ndarray:
     hashes, rows = pruned.T
     if len(pruned) and not (hashes.min() >= 0 and hashes.max() < buckets):
-        raise _BrokenError(f"the hash of an n-gram is negative or not below {buckets}")
+        raise _BrokenError(f"the hash of an n-gram is not from 0 to {buckets - 1}")
     if len(pruned) and not (rows.min() >= 0 and rows.max() < len(pruned)):
-        raise _BrokenError(f"the row of an n-gram is negative or not below {len(pruned)}")
+        raise _BrokenError(f"the matrix row of an n-gram is not from 0 to {len(pruned) - 1}")
     table = np.full(buckets, -1, np.int32)
     table[hashes] = first + rows
     return table
@@ -232,8 +248,8 @@ def _ngram_count(arguments: _Arguments, dictionary: _Dictionary) -> int:
 
 def _check(matrix: np.ndarray, rows: int, dimensions: int, name: str) -> None:
     if len(matrix) < rows or matrix.shape[1] != dimensions:
-        expected = f"({rows}, {dimensions})"
-        raise _BrokenError(f"its {name} matrix has the shape {matrix.shape}, not {expected}")
+        needed = f"at least {rows} rows of {dimensions} values"
+        raise _BrokenError(f"its {name} matrix has the shape {matrix.shape}; it needs {needed}")
 
 
 def _dense(file: mmap.mmap) -> tuple[np.ndarray, None]:
@@ -249,7 +265,9 @@ def _quantised(file: mmap.mmap) -> tuple[np.ndarray, np.ndarray | None]:
     parts = _centroids(file)
     if codes.shape[1] != len(parts) or sum(part.shape[1] for part in parts) != columns:
         raise _BrokenError(
-            "the codes, centroids and columns of a quantised matrix do not fit together"
+            f"a quantised matrix has {codes.shape[1]} codes for a row of {columns} values, but "
+            f"{len(parts)} "
+            f"tables of centroids for {sum(part.shape[1] for part in parts)} values"
         )
     matrix = np.concatenate([part[code] for part, code in zip(parts, codes.T, strict=True)], axis=1)
     if not has_norms:
@@ -263,8 +281,8 @@ def _centroids(file: mmap.mmap) -> list[np.ndarray]:
     """Returns the centroids of each part of a row, float32 (256, values in the part)."""
     dimensions, parts, width, last_width = _numbers(file, "4i")
     if parts < 1 or dimensions != (parts - 1) * width + last_width:
-        made = f"{parts} parts of {width} values, the last of {last_width} values"
-        raise _BrokenError(f"a row of {dimensions} values cannot have {made}")
+        made = f"{parts} parts of {width} values, the last part of {last_width} values"
+        raise _BrokenError(f"a row of {dimensions} values cannot be divided into {made}")
     widths = [width] * (parts - 1) + [last_width]
     return [_array(file, "<f4", _CENTROIDS * n).reshape(_CENTROIDS, n) for n in widths]
 
@@ -290,7 +308,5 @@ def _numbers(file: mmap.mmap, layout: str) -> tuple[int, ...]:
 def _array(file: mmap.mmap, kind: str, count: int) -> np.ndarray:
     size = np.dtype(kind).itemsize * count
     if not 0 <= size <= len(file) - file.tell():
-        raise ValueError(
-            f"an array has {size} bytes, but only {len(file) - file.tell()} bytes are left"
-        )
+        raise ValueError(f"it ends after {len(file) - file.tell()} of the {size} bytes of an array")
     return np.frombuffer(file.read(size), kind)

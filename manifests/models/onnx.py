@@ -25,15 +25,19 @@ class OnnxModel:
         if gpu:
             if "CUDAExecutionProvider" not in runtime.get_available_providers():
                 raise InputError(
-                    "the recipe asks for a GPU, but this onnxruntime has no CUDA",
+                    "the recipe asks for a GPU, but the installed onnxruntime has no support for "
+                    "CUDA",
                     place,
-                    "Install onnxruntime-gpu, or set gpus: 0",
+                    "Install onnxruntime-gpu, or set gpus: 0.",
                 )
             providers.insert(0, "CUDAExecutionProvider")
         try:
             self._session = runtime.InferenceSession(data, options, providers=providers)
         except Exception as error:  # on broken bytes onnxruntime raises errors of many types
-            raise InputError(f"this is not an ONNX model: {error}", place) from None
+            fault = f"this is not a working ONNX model: {error}"
+            raise InputError(
+                fault, place, "Copy the file again, or export the model again."
+            ) from None
         self.place = place
 
     @property

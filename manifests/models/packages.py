@@ -45,8 +45,9 @@ def _read(wanted: PackagedFile) -> bytes:
     found = hashlib.sha256(data).hexdigest()
     if found != wanted.sha256:
         raise InputError(
-            f"the file has SHA-256 {found}, not {wanted.sha256}; "
-            f"version {installed.version} of the package is installed",
+            f"the file has SHA-256 {found}; version {wanted.version} of the package has a file "
+            "with "
+            f"SHA-256 {wanted.sha256}. Version {installed.version} is installed",
             f"{wanted.package}: {wanted.path}",
             install,
         )

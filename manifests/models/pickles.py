@@ -32,6 +32,7 @@ hashes."""
 MAX_BITS = 4096
 """Limit on the bits of a whole number (ours). Python cannot print a number of over 4,300 digits."""
 _FIX = "Only lists, tuples, dicts, text, bytes, numbers, booleans and None are read."
+_SPLIT = "Write its data as several smaller files."
 
 
 def loads(data: bytes, allowed: Mapping[str, Callable[..., Any]] = MappingProxyType({})) -> Any:
@@ -43,7 +44,9 @@ def loads(data: bytes, allowed: Mapping[str, Callable[..., Any]] = MappingProxyT
     Raises FileError if the pickle is broken, is over a limit, or uses a name that is not allowed.
     """
     if len(data) > MAX_BYTES:
-        raise FileError(f"the pickle has {len(data)} bytes, over the limit of {MAX_BYTES}.")
+        raise FileError(
+            f"the pickle has {len(data)} bytes, over the limit of {MAX_BYTES}.", fix=_SPLIT
+        )
     return load_next(io.BytesIO(data), len(data), allowed)
 
 
@@ -87,7 +90,10 @@ class _Unpickler(pickle._Unpickler):
 
     def persistent_load(self, pid: Any) -> Any:
         if self._persistent is None:
-            raise FileError("the pickle uses persistent ids, which are not allowed here.", fix=_FIX)
+            raise FileError(
+                "the pickle refers to objects outside it (persistent ids), which is not allowed.",
+                fix=_FIX,
+            )
         return self._persistent(pid)
 
     def find_class(self, module: str, name: str) -> Any:
@@ -107,7 +113,10 @@ class _Instructions(dict[int, Callable[..., Any]]):
     def __getitem__(self, code: int) -> Callable[..., Any]:
         self.count += 1
         if self.count > MAX_INSTRUCTIONS:
-            raise FileError(f"the pickle has more than {MAX_INSTRUCTIONS} instructions.")
+            raise FileError(
+                f"the pickle has over {MAX_INSTRUCTIONS} instructions, which is the limit.",
+                fix=_SPLIT,
+            )
         if code not in self:
             raise FileError(
                 f"the pickle uses the instruction {bytes([code])!r}, which is not allowed.",
@@ -125,7 +134,7 @@ def _checking_keys(code: bytes, keys: slice) -> Callable[..., Any]:
         for key in unpickler.stack[keys]:
             if type(key) is not str and not (type(key) is int and abs(key) < MAX_KEY):
                 fault = f"the pickle has a dict key of type {type(key).__name__}."
-                raise FileError(fault, fix=f"Keys may be text, or whole numbers below {MAX_KEY}.")
+                raise FileError(fault, fix=f"Keys must be text, or whole numbers below {MAX_KEY}.")
         load(unpickler)
 
     return checked
@@ -151,12 +160,12 @@ def _check_size(container: Any, left: int, depth: int) -> int:
     for value in chain(container, container.values()) if is_dict else container:
         left -= 1 + (len(value) if isinstance(value, str | bytes) else 0)
         if left < 0:
-            raise _bomb(f"over {MAX_GROWTH} values and characters for each byte of the file")
+            raise _bomb(f"over {MAX_GROWTH} values and characters for each byte of its file")
         if isinstance(value, int) and value.bit_length() > MAX_BITS:
             raise _bomb(f"a number of {value.bit_length()} bits, over the limit of {MAX_BITS}")
         if isinstance(value, list | tuple | dict):
             if depth == 0:
-                raise _bomb(f"containers nested over {MAX_DEPTH} deep")
+                raise _bomb(f"lists, tuples or dicts that are nested over {MAX_DEPTH} deep")
             left = _check_size(value, left, depth - 1)
     return left
 

@@ -76,7 +76,7 @@ def from_config(data: bytes, place: str) -> Preprocessing:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         fix = "Use the preprocessor_config.json that was published with the model."
         raise InputError(
-            f"this is not a preprocessor configuration: {error!r}", place, fix
+            f"a setting of the preprocessor is missing or not supported: {error!r}", place, fix
         ) from None
 
 

@@ -65,9 +65,11 @@ def read_state(data: bytes, place: str) -> dict[str, np.ndarray]:
             if isinstance(tensor, _Tensor)
         }
     except FileError as error:
-        raise InputError(f"this is not a checkpoint of tensors: {error.message}", place) from None
+        raise InputError(
+            f"this is not a PyTorch checkpoint of tensors: {error.message}", place
+        ) from None
     except Exception as error:  # on broken bytes zipfile and numpy raise errors of many types
-        raise InputError(f"this is not a checkpoint of tensors: {error}", place) from error
+        raise InputError(f"this is not a PyTorch checkpoint of tensors: {error}", place) from error
 
 
 def _read_stream(data: bytes) -> tuple[Any, Callable[[_Storage], memoryview]]:
@@ -127,16 +129,19 @@ def _array(tensor: _Tensor, storages: Callable[[_Storage], memoryview]) -> np.nd
     channels last."""
     block = storages(tensor.storage)
     if len(block) != tensor.storage.numbers * tensor.storage.type.itemsize:
-        raise ValueError(f"a storage has {len(block)} bytes, not {tensor.storage.numbers} numbers")
+        raise ValueError(
+            f"a block of {tensor.storage.numbers} numbers of type {tensor.storage.type} has "
+            f"{len(block)} bytes"
+        )
     numbers = np.frombuffer(block, tensor.storage.type)
     steps = [(size - 1) * stride for size, stride in zip(tensor.shape, tensor.strides, strict=True)]
     last = tensor.offset + sum(steps)
     if min([tensor.offset, *tensor.shape, *tensor.strides], default=0) < 0 or (
         0 not in tensor.shape and last >= len(numbers)
     ):
-        raise ValueError(f"a tensor of shape {tensor.shape} has numbers outside its storage")
+        raise ValueError(f"a tensor of shape {tensor.shape} reaches outside its block of numbers")
     if math.prod(tensor.shape) > len(numbers):  # strides of 0 repeat the same numbers
-        raise ValueError(f"a tensor of shape {tensor.shape} has more numbers than its storage")
+        raise ValueError(f"a tensor of shape {tensor.shape} is larger than its block of numbers")
     item = numbers.itemsize
     view = np.lib.stride_tricks.as_strided(
         numbers[tensor.offset :], tensor.shape, [stride * item for stride in tensor.strides]

@@ -71,7 +71,11 @@ def _first_16_digits(ids: pa.Array) -> np.ndarray:
         return np.empty((0, 2), ">u8")
     lengths = np.diff(np.frombuffer(ids.buffers()[1], np.int32, len(ids) + 1, 4 * ids.offset))
     if ids.null_count or (lengths < 16).any():
-        raise ManifestError("an id is null, or shorter than 16 hex digits", "column 'id'")
+        raise ManifestError(
+            "a record has no id, or an id of fewer than 16 hex digits",
+            "column 'id'",
+            "Run the recipe again, with a new output folder.",
+        )
     if (lengths != 32).any():
         ids = pc.binary_slice(ids.cast(pa.binary()), 0, 16)
     width = 32 if (lengths == 32).all() else 16

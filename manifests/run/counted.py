@@ -19,10 +19,12 @@ class Counted(BaseModel):
     source: str
     unit: str = Field(description="plural word for what is counted, such as `lines`")
     found: int = 0
-    used: int = Field(0, description="units in records; of files, those that were read")
+    used: int = Field(0, description="units that are in records; for files, those that were read")
     records: int = Field(0, description="records that were made of the used units")
-    failed: int = Field(0, description="units of which no record could be made")
-    left_aside: dict[str, int] = Field(default_factory=dict, description="units by kind")
+    failed: int = Field(0, description="units from which no record could be made")
+    left_aside: dict[str, int] = Field(
+        default_factory=dict, description="number of unused units, by kind"
+    )
     uncounted: int = Field(0, description="ranges of files whose units could not be counted")
 
     def __add__(self, other: Counted) -> Counted:

@@ -20,7 +20,7 @@ class Account(BaseModel):
 
     step: str
     rows_in: int = 0
-    made: int = Field(0, description="rows that a reshape step made, minus the rows that it got")
+    made: int = Field(0, description="rows that a reshape step made, minus the rows it got")
     kept: int = 0
     passed_over: int = Field(0, description="kept rows that the step's `only` did not select")
     dropped: dict[str, int] = Field(default_factory=dict)
@@ -66,8 +66,8 @@ def check(accounts: Iterable[Account], place: str) -> None:
     for account in accounts:
         if not account.balances:
             raise ManifestError(
-                f"step {account.step}: {account.rows_in} rows in, {account.made} made, but "
-                f"{account.kept} kept and {account.removed} removed",
+                f"step {account.step} got {account.rows_in} rows and made {account.made}, but kept "
+                f"{account.kept} and removed {account.removed}, so rows were lost or added",
                 place,
-                "Please report this: the engine lost or added rows.",
+                "Please report this: it is a mistake in curate.",
             )

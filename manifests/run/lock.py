@@ -106,10 +106,11 @@ class Lock:
         suspended."""
         if self._place and _read(self._place) != self._holder:
             raise LockError(
-                "another run has taken over this folder, because this one did not renew its lock "
+                "another run has taken over this folder, because this run did not renew its lock "
                 f"for {DEAD_SECONDS:g} seconds.",
                 self._place,
-                "Nothing is damaged. Wait for the other run, or name another folder with -o.",
+                "Nothing is damaged. Wait until the other run ends, or name another folder with "
+                "-o.",
             )
 
 
@@ -124,7 +125,7 @@ def holding(folder: str, note: Callable[[str], None]) -> Iterator[Lock]:
     if storage.is_remote(folder):
         note(
             f"{folder}: a folder on object storage cannot be locked. "
-            "See that no other run writes to it at the same time."
+            "Make sure that no other run writes to it at the same time."
         )
         yield Lock("", holder)
         return
@@ -149,8 +150,9 @@ def _acquire(place: str, holder: Holder) -> None:
                 f"another run holds this folder: process {known.pid} of {known.user} on "
                 f"{known.host}, since {known.since}.",
                 os.path.dirname(place),
-                "Wait until it ends, or name another folder with -o. Looking into the run with "
-                "show, explain or verify needs no lock.",
+                "Wait until it ends, or name another folder with -o. The commands show, explain "
+                "and "
+                "verify need no lock.",
             )
         file.seek(0)
         file.truncate()

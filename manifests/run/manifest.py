@@ -31,15 +31,16 @@ class Commit(BaseModel):
     """The manifest of one part. A part is valid only if its commit exists."""
 
     part: InsideName
-    inputs_digest: str = Field(description="digest of the inputs that the part was made from")
-    origin: str = Field("", description="name of the input of the part, for people to read")
+    inputs_digest: str = Field(description="digest of the inputs from which the part was made")
+    origin: str = Field("", description="name of the input of the part, for messages")
     rows: int
     media_bytes: int = 0
     text_bytes: int = 0
     files: list[FileEntry]
     ledger: list[Account] = Field(default_factory=list)
     counted: list[Counted] = Field(
-        default_factory=list, description="what the part was read from, counted on disk"
+        default_factory=list,
+        description="counts of the input's units on disk, and of their outcomes",
     )
     detail: dict[str, Any] = Field(
         default_factory=dict, description="other results of the task, as JSON values"
@@ -66,7 +67,7 @@ class PassManifest(BaseModel):
     fingerprint: str
     steps: list[dict[str, Any]] = Field(default_factory=list)
     files_folder: InsideName | Literal[""] = Field(
-        "", description="folder of the files, if it is not the folder of the pass"
+        "", description="folder of the parts' files, if it is not the folder of the pass"
     )
     parts: list[Commit]
     ledger: list[Account]
@@ -121,7 +122,8 @@ class RunManifest(BaseModel):
     passes: list[PassEntry]
     ledger: list[Account]
     counted: list[Counted] = Field(
-        default_factory=list, description="what every source has, counted on disk"
+        default_factory=list,
+        description="counts of each source's units on disk, and of their outcomes",
     )
     shards: dict[str, ShardsEntry]
     files: list[FileEntry]
@@ -196,7 +198,11 @@ def load_run(uri: str) -> RunManifest:
 
 def _content(place: str) -> dict[str, Any]:
     if storage.size_and_stamp(place) is None:
-        raise ManifestError("there is no manifest here", place, "Has the run finished?")
+        raise ManifestError(
+            "there is no manifest here, so this is not the folder of a finished run",
+            place,
+            "Name the output folder of a finished run, or run the recipe again to finish it.",
+        )
     data = storage.read_bytes(place)
     try:
         content = json.loads(data)

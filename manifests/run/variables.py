@@ -51,19 +51,19 @@ def check(variables: Variables, seed: int, place: str) -> None:
     for name, digest in variables.digests.items():
         value = os.environ.get(name)
         if fault := _difference(name, value, digest, seed):
-            fix = "" if digest is None else f"Set it to the value of that run: export {name}=..."
+            fix = "" if digest is None else f"Set it to the value of that run: export {name}=VALUE"
             raise RecipeError(fault, place, fix or f"Remove it: unset {name}.")
 
 
 def _difference(name: str, value: str | None, digest: str | None, seed: int) -> str | None:
     if digest is None:
-        return (
-            None if value is None else f"the environment has {name}, which that run did not have."
-        )
+        if value is None:
+            return None
+        return f"the environment variable {name} is set, but it was not set in the run to repeat."
     if value is None:
-        return f"the environment has no variable {name}, which that run had."
+        return f"the environment variable {name} is not set, but it was set in the run to repeat."
     if not hmac.compare_digest(value_digest(name, value, seed), digest):
-        return f"the variable {name} has another value than in that run."
+        return f"the environment variable {name} has another value than in the run to repeat."
     return None
 
 

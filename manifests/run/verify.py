@@ -96,7 +96,11 @@ def _passes(run: RunManifest, folder: str) -> tuple[list[_Pass], list[Fault]]:
             continue
         if known.digest != entry.digest:
             faults.append(
-                Fault(entry.folder, f"the manifest has digest {known.digest}, not {entry.digest}")
+                Fault(
+                    entry.folder,
+                    f"the manifest has digest {known.digest}, but the manifest of the run states "
+                    f"{entry.digest}",
+                )
             )
         found.append(_Pass(entry, known, entry.folder, known.files_folder or entry.folder))
     return found, faults
@@ -134,11 +138,12 @@ def _commits(folder: str, known: _Pass, covered: set[str]) -> Iterator[Fault]:
         if storage.size_and_stamp(place) is None:
             yield Fault(place, "the file is missing")
         elif storage.read_bytes(place) != manifest.content_of(commit):
-            yield Fault(place, "the commit is not the one in the manifest of its pass")
+            yield Fault(place, "the commit differs from its copy in the manifest of the pass")
 
 
 def _ledgers(run: RunManifest, folder: str, passes: list[_Pass]) -> Iterator[Fault]:
-    yield from (Fault(c.source, str(c)) for c in run.counted if not c.balances)
+    for counted in (one for one in run.counted if not one.balances):
+        yield Fault(counted.source, f"not every unit of the source has an outcome: {counted}")
     try:
         ledger.check(run.ledger, folder)
     except CurateError as error:
@@ -146,13 +151,21 @@ def _ledgers(run: RunManifest, folder: str, passes: list[_Pass]) -> Iterator[Fau
     for known in passes:
         parts_sum = ledger.total(a for commit in known.manifest.parts for a in commit.ledger)
         if parts_sum != known.manifest.ledger:
-            yield Fault(known.commits, "the ledger of the pass is not the sum of its parts")
+            yield Fault(
+                known.commits, "the ledger of the pass is not the sum of its parts' ledgers"
+            )
         if known.manifest.rows != known.entry.rows:
-            fault = f"its parts have {known.manifest.rows} rows, not {known.entry.rows}"
+            fault = (
+                f"the parts of the pass have {known.manifest.rows} rows, but the manifest of the "
+                "run "
+                f"states {known.entry.rows}"
+            )
             yield Fault(known.commits, fault)
     if len(passes) == len(run.passes):
         if [*chain.from_iterable(known.manifest.ledger for known in passes)] != run.ledger:
-            yield Fault(folder, "the ledger of the run is not that of its passes")
+            yield Fault(
+                folder, "the ledger of the run does not agree with the ledgers of its passes"
+            )
         yield from _counts([known.manifest for known in passes])
     yield from _quarantine(run, folder)
 
@@ -163,7 +176,7 @@ def _counts(passes: list[PassManifest]) -> Iterator[Fault]:
     for known in (p for p in passes if p.kind != "read"):
         rows_in = known.ledger[0].rows_in if known.ledger else known.rows
         if rows_in != kept:
-            yield Fault(known.name, f"the pass got {rows_in} rows, but the pass before kept {kept}")
+            yield Fault(known.name, f"it got {rows_in} rows, but the pass before it kept {kept}")
         kept = kept if known.kind == "shards" else known.rows
 
 
@@ -175,7 +188,7 @@ def _quarantine(run: RunManifest, folder: str) -> Iterator[Fault]:
     except (CurateError, pa.ArrowException):
         return  # its digest is wrong, which is a fault already
     if counted != listed:
-        yield Fault(place, f"the file lists {listed} inputs, but the ledger has {counted}")
+        yield Fault(place, f"the file has {listed} quarantined inputs, but the ledger {counted}")
 
 
 def _rows(folder: str, passes: list[_Pass], wrong: dict[str, Fault]) -> Iterator[Fault]:

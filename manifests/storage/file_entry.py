@@ -11,7 +11,7 @@ def _inside(name: str) -> str:
     """Raises ValueError if a name in a manifest could lead out of the folder of the manifest."""
     parts = name.split("/")
     if {"", ".", ".."} & {*parts} or "\\" in name or "\0" in name:
-        raise ValueError(f"the name {name!r} leads out of the folder; names are like a/b.arrow")
+        raise ValueError(f"the name {name!r} leads out of the folder; names must be like a/b.arrow")
     return name
 
 

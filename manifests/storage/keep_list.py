@@ -17,6 +17,7 @@ from manifests import storage
 from manifests.errors import InputError
 
 DTYPE = np.dtype("u8,u8")
+_FORM = "A keep list is a .npy file of one dimension and of dtype u8,u8."
 _CHECKED_ROWS = 1 << 22
 """Number of uids that are compared at once when a file is checked (ours): 64 MiB."""
 
@@ -48,7 +49,7 @@ def read_keep_list(path: str) -> np.ndarray:
     if it changes."""
     stamp = storage.size_and_stamp(path)
     if stamp is None:
-        raise InputError("there is no such keep list", path)
+        raise InputError("there is no such keep list", path, "Correct the path in the recipe.")
     return _read(path, stamp)
 
 
@@ -60,9 +61,10 @@ def _read(path: str, stamp: tuple[int, int]) -> np.ndarray:
         else:
             uids = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError, OSError) as error:
-        raise InputError(f"this is not a .npy file: {error}", path) from error
+        raise InputError(f"this is not a .npy file: {error}", path, _FORM) from error
     if uids.dtype != DTYPE or uids.ndim != 1:
-        raise InputError(f"the array has dtype {uids.dtype}; a keep list has u8,u8.", path)
+        fault = f"the array has dtype {uids.dtype} and {uids.ndim} dimensions"
+        raise InputError(fault, path, _FORM)
     _check_sorted(uids, path)
     return np.asarray(uids)
 

@@ -13,6 +13,7 @@ from manifests.errors import ManifestError
 from manifests.storage.file_entry import FileEntry
 
 _BUFFER_BYTES = 1 << 16
+_VERIFY = "Run `curate verify` to see which files of the run are damaged."
 
 
 class Writer:
@@ -102,7 +103,9 @@ def open_part(uri: str, columns: tuple[str, ...] | None = None) -> pa.ipc.Record
         options = pa.ipc.IpcReadOptions(included_fields=fields)
         return pa.ipc.open_file(storage.open_input(uri), options=options)
     except pa.ArrowInvalid as error:
-        raise ManifestError(f"this is not a part file: {error}", uri) from error
+        raise ManifestError(
+            f"this is not the Arrow file of a part: {error}", uri, _VERIFY
+        ) from error
 
 
 def read(

@@ -27,7 +27,10 @@ def test_an_image_cut_in_half_is_quarantined_by_image_decodes(photos: Path) -> N
     }
     (lost,) = made.quarantine
     assert lost[:3] == ("data/half.jpg", "image_decodes", "MediaError")
-    pattern = r"data/half\.jpg: OSError: image file is truncated \(\d+ bytes not processed\)\. "
+    pattern = (
+        r"data/half\.jpg: the image cannot be decoded: OSError: image file is truncated "
+        r"\(\d+ bytes not processed\)\. "
+    )
     assert re.fullmatch(pattern + re.escape(REPLACE), lost.message)
     assert made.captions == PHOTOS_KEPT
 
@@ -36,7 +39,9 @@ def test_an_image_whose_header_is_cut_is_quarantined_at_reading(photos: Path) ->
     (photos / "data/head.jpg").write_bytes(make_image(640, 480, 9)[:100])
     made = run_recipe(photos, PHOTOS)
     assert made.accounts["read photos"] == (4, 3, {}, {"MediaError": 1})
-    message = f"jpg: truncated: its 100 bytes end before the image size. {REPLACE}"
+    message = (
+        f"jpg: the image is truncated: its 100 bytes end before its width and height. {REPLACE}"
+    )
     assert made.quarantine == [Quarantined("data/head.jpg", "read photos", "MediaError", message)]
     assert made.captions == PHOTOS_KEPT
 

@@ -75,16 +75,19 @@ def test_rerun_takes_the_values_from_the_environment(
     assert "the same bytes" in capsys.readouterr().out
     monkeypatch.setenv("LEAST", "2")
     assert run("rerun", "out", "-o", "again") == cli.MISTAKE
-    assert "the variable LEAST has another value than in that run" in capsys.readouterr().err
+    assert (
+        "the environment variable LEAST has another value than in the run"
+        in capsys.readouterr().err
+    )
     monkeypatch.setenv("LEAST", "1")
     monkeypatch.setenv("SEED", "9")
     assert run("rerun", "out", "-o", "again") == cli.MISTAKE
-    assert "has SEED, which that run did not have" in capsys.readouterr().err
+    assert "SEED is set, but it was not set in the run to repeat" in capsys.readouterr().err
     monkeypatch.delenv("SEED")
     monkeypatch.delenv("TOKEN")
     assert run("rerun", "out", "-o", "again") == cli.MISTAKE
     error = capsys.readouterr().err
-    assert "the environment has no variable TOKEN" in error
+    assert "the environment variable TOKEN is not set" in error
     assert SECRET not in error
 
 

@@ -32,16 +32,21 @@ class Benchmark(BaseModel):
         description="file, folder or glob of JSON lines, JSON arrays, Parquet, CSV, TSV (also .gz, "
         ".zst), of .txt with an item on each line, or of images"
     )
-    text: Fields = Field((), description="fields of text; each field is compared separately")
+    text: Fields = Field((), description="fields that have text; each field is compared separately")
     id: str | None = Field(
         None,
-        description="field of the item's id; null: file name and item number, such as a.jsonl#1",
+        description="field that has the item's id; null: the id is the file name and the number "
+        "of the "
+        "item, such as a.jsonl#1",
     )
     image: Fields = Field(
-        (), description="fields of images: bytes, base64, Hugging Face's struct, or a path "
-        "relative to the file's folder"
+        (), description="fields that have images: bytes, base64, Hugging Face's struct of bytes "
+        "and "
+        "path, or a path relative to the file's folder"
     )  # fmt: skip
-    embedding: str | None = Field(None, description="field of the embedding, a list of numbers")
+    embedding: str | None = Field(
+        None, description="field that has the embedding, a list of numbers"
+    )
 
     @property
     def has_fields(self) -> bool:
@@ -102,17 +107,18 @@ def _checked(benchmark: Benchmark, file: File, kind: Kind | None) -> Kind:
     if kind is None:
         known = ", ".join(ending for one in Kind if one is not Kind.IMAGE for ending in one.value)
         raise InputError(
-            f"{name}: files with this ending cannot be read, only images and {known}.",
-            file.uri, "Write a path that excludes it, such as folder/*.parquet.",
+            f"{name}: this file has an ending that cannot be read. Images and {known} can be read.",
+            file.uri, "Write a path that excludes this file, such as folder/*.parquet.",
         )  # fmt: skip
     if kind in _TABLES and not (benchmark.text or benchmark.image or benchmark.embedding):
         raise InputError(
-            f"{name}: this is a table, but no field is named.", file.uri,
-            "Name the fields to compare, such as text: [question].",
+            f"{name}: this file is a table, but the recipe names no field to compare.", file.uri,
+            "Set text, image or embedding of this benchmark, such as text: [question].",
         )  # fmt: skip
     if kind not in _TABLES and benchmark.has_fields:
         raise InputError(
             f"{name}: the recipe names fields, but this file is not a table.", file.uri,
-            "Remove text, id, image and embedding, or write a path that has only tables.",
+            "Remove the settings text, id, image and embedding of this benchmark, or write a path "
+            "that matches only tables.",
         )  # fmt: skip
     return kind

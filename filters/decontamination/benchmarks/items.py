@@ -43,7 +43,10 @@ def items_of(benchmark: Benchmark, place: str) -> Iterator[Item]:
             count += 1
             yield item
     if count == 0:
-        raise InputError(f"benchmark '{benchmark.name}' has no items.", place)
+        raise InputError(
+            f"benchmark '{benchmark.name}' has no items.", place,
+            "Correct the path, or remove the benchmark.",
+        )  # fmt: skip
 
 
 def _in_file(benchmark: Benchmark, file: File, kind: Kind) -> Iterator[Item]:
@@ -75,7 +78,8 @@ def _in_table(benchmark: Benchmark, file: File, kind: Kind) -> Iterator[Item]:
         yield _item(benchmark, found, file, number)
     for field in fields:
         if "." in field and field in missing:
-            raise InputError(f"no row has the field '{field}'.", file.uri)
+            fault = f"no row of the table has the field '{field}'."
+            raise InputError(fault, file.uri, "Correct the name in the recipe.")
 
 
 def _item(benchmark: Benchmark, row: Row, file: File, number: int) -> Item:
@@ -91,14 +95,15 @@ def _item(benchmark: Benchmark, row: Row, file: File, number: int) -> Item:
         fields = " and ".join(f"'{field}'" for field in row if field != benchmark.id)
         raise InputError(
             f"benchmark '{benchmark.name}': this item is empty in {fields}.", place,
-            "Fill it, remove it, or name the field that has its text.",
+            "Fill in a field, remove the item, or name the field that has its text.",
         )  # fmt: skip
     return item
 
 
 def _id(row: Row, field: str, place: str) -> str:
     if row[field] is None or isinstance(row[field], list | dict):
-        raise InputError(f"'{field}' is {row[field]!r:.80}, which is not an id.", place)
+        fault = f"the field '{field}' is {row[field]!r:.80}, which is not an id."
+        raise InputError(fault, place, "Use text or a number, or remove the setting id.")
     return str(row[field])
 
 
@@ -117,7 +122,7 @@ def _texts(cell: Any, field: str, place: str) -> Iterator[str]:
     elif isinstance(cell, dict | bytes):
         inner = f", such as {field}.{next(iter(cell))}" if isinstance(cell, dict) and cell else ""
         raise InputError(
-            f"'{field}' is {cell!r:.80}, which is not text.",
+            f"the field '{field}' is {cell!r:.80}, which is not text.",
             place,
             f"Name a field that has text{inner}.",
         )
@@ -136,7 +141,7 @@ def _images(cell: Any, field: str, file: File, place: str) -> Iterator[bytes | s
         yield _decoded(cell) or storage.resolve(_folder(file.uri), cell)
     elif cell is not None and cell != "":
         raise InputError(
-            f"'{field}' is {cell!r:.80}, which is not an image.", place,
+            f"the field '{field}' is {cell!r:.80}, which is not an image.", place,
             "An image is bytes, base64, a struct of bytes and path, or a path.",
         )  # fmt: skip
 
@@ -166,7 +171,7 @@ def _embedding(row: Row, field: str, place: str) -> list[float] | None:
     numbers = isinstance(cell, list) and all(isinstance(one, int | float) for one in cell)
     if not numbers or not any(cell) or not all(map(math.isfinite, cell)):
         raise InputError(
-            f"'{field}' is {cell!r:.80}, which is not an embedding.", place,
+            f"the field '{field}' is {cell!r:.80}, which is not an embedding.", place,
             "An embedding is a list of finite numbers, not all of them 0.",
         )  # fmt: skip
     return [float(one) for one in cell]

@@ -47,7 +47,9 @@ def lines(file: File) -> Iterator[tuple[int, str]]:
             text = line.decode().strip()
         except UnicodeDecodeError as error:
             raise InputError(
-                f"line {number}, byte {error.start} is not UTF-8.", file.uri, "Convert it to UTF-8."
+                f"line {number}, byte {error.start} is not UTF-8.",
+                file.uri,
+                "Convert the file to UTF-8.",
             ) from None
         if text:
             yield number, text
@@ -91,7 +93,7 @@ def _reading(file: File) -> Iterator[None]:
             raise  # an error of the disk or the network, not of the data
         fault = " ".join(str(error).split()).rstrip(".")
         raise InputError(
-            f"the file cannot be read: {fault:.300}.", file.uri, "Replace the file."
+            f"the file cannot be read: {fault:.300}.", file.uri, "Repair or replace the file."
         ) from error
 
 
@@ -102,7 +104,8 @@ def _columns(fields: Collection[str], known: Collection[str], file: File) -> lis
         column = field if field in known else field.partition(".")[0]
         if column not in known:
             names = ", ".join(known) or "none"
-            raise InputError(f"there is no field '{field}'.", file.uri, f"Fields: {names}.")
+            fault = f"the table has no field '{field}'."
+            raise InputError(fault, file.uri, f"Its fields are: {names}.")
         found.append(column)
     return list(dict.fromkeys(found))
 
@@ -113,7 +116,8 @@ def _json(file: File, fields: Collection[str]) -> Iterator[tuple[int, Row]]:
     numbered = list(parse(data, file))
     for number, row in numbered:
         if not isinstance(row, dict):
-            raise InputError(f"item {number} is {row!r:.80}, not an object.", file.uri)
+            fault = f"item {number} is {row!r:.80}, not a JSON object."
+            raise InputError(fault, file.uri, 'Write each item as an object: {"FIELD": VALUE}.')
     _columns(fields, dict.fromkeys(name for _, row in numbered for name in row), file)
     yield from numbered
 
@@ -132,7 +136,7 @@ def _objects(data: bytes, file: File) -> Iterator[tuple[int, Any]]:
         try:
             yield number, orjson.loads(line)
         except orjson.JSONDecodeError as error:
-            fix = "Repair the file: an object on each line, or one array of objects."
+            fix = "Write one JSON object on each line, or one array of JSON objects."
             raise InputError(f"line {number}: broken JSON: {error.msg}.", file.uri, fix) from None
 
 

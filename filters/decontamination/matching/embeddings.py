@@ -45,7 +45,8 @@ def item_embeddings(
     for one, place in zip(embeddings, places, strict=True):
         if len(one) != len(embeddings[0]):
             raise InputError(
-                f"it has {len(one)} dimensions, but the first embedding has {len(embeddings[0])}.",
+                f"the embedding of this item has {len(one)} dimensions, but that of the first item "
+                f"has {len(embeddings[0])}.",
                 place,
                 "Embed all items and all records with one model.",
             )
@@ -74,10 +75,10 @@ def _vectors(embeddings: pa.Array, dimensions: int) -> np.ndarray:
     if any(length != dimensions for length in lengths):
         other = next(length for length in lengths if length != dimensions)
         raise StepError(
-            f"the embeddings of records have {other} dimensions, the embeddings of benchmarks "
+            f"the embeddings of records have {other} dimensions, but the embeddings of benchmarks "
             f"have {dimensions}.",
             "setting embedding",
-            "Embed both with the same model.",
+            "Embed records and benchmarks with the same model.",
         )
     flat = np.asarray(embeddings.flatten().fill_null(np.nan), np.float32)
     return flat.reshape(-1, dimensions)

@@ -80,7 +80,7 @@ def item_hashes(images: list[ItemImage], limits: Limits) -> ItemHashes:
         hashed = hash_images(record.from_rows(rows, "", "caption")["media"], media)
     for row, error in hashed.errors.items():
         raise InputError(
-            f"the image of this item cannot be decoded: {error}", images[row].place,
+            f"an image of this item cannot be read: {error}", images[row].place,
             "Replace the image, or remove the item.",
         )  # fmt: skip
     _, hashes = media_lists(hashed.hash)

@@ -90,10 +90,10 @@ def item_counts(benchmark: Benchmark, place: str, min_words: int) -> str:
             compared.add(number)
     long = word_counts(pa.array(texts, pa.string())) >= min_words
     short = items - len(compared.union(np.array(owners, np.int64)[long].tolist()))
-    note = f"{benchmark.name}: {items:,} item{'s' if items > 1 else ''}"
+    note = f"benchmark {benchmark.name}: {items:,} item{'s' if items > 1 else ''}"
     if short:
         are = "is" if short == 1 else "are"
-        note += f"; {short:,} {are} not compared: no text of {min_words} words or more (min_words)"
+        note += f"; {short:,} {are} not compared: no text has {min_words} words (min_words)"
     return note
 
 

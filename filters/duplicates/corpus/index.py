@@ -82,12 +82,12 @@ def _index_of(run: str, kind: str, settings: dict[str, Any]) -> list[tuple[str, 
         differing.append({k: v for k, v in indexed.items() if v != settings[k]})
     if not differing:
         raise _no_index(run)
-    raise _no_index(run, f": its index was made with other settings, {differing[0]}")
+    raise _no_index(run, f": its index was made with other settings, such as {differing[0]}")
 
 
 def _no_index(run: str, reason: str = "") -> RecipeError:
     return RecipeError(
         f"this run has no index to compare with{reason}.",
         run,
-        "Name a run whose `duplicates` step has the same settings and `index: true`.",
+        "Name a run that has this step with the same settings and with `index: true`.",
     )

@@ -53,21 +53,27 @@ def bands_note(threshold: float, permutations: int, chosen: Bands, verify: bool)
     if chosen == USUAL and verify and found >= MIN_RECALL:
         return ""
     note = (
-        f"{chosen.bands} bands of {chosen.rows} rows find {_percent(found)} of the pairs with a "
-        f"similarity of {threshold:g}"
+        f"{chosen.bands} bands of {chosen.rows} rows find {_percent(found)} of the pairs whose "
+        f"similarity is {threshold:g}"
     )
     if not verify:
-        note += f", and accept {_percent(chosen.recall(threshold / 2))} of those with half of it"
+        half = (
+            f"{_percent(chosen.recall(threshold / 2))} of the pairs whose similarity is half of it"
+        )
+        note += f", and take {half} for duplicates too, because verify is false"
     if found < MIN_RECALL:
         better = choose_bands(threshold, permutations)
         if better.recall(threshold) <= found:
-            return f"{note}. More permutations find more: set permutations: {2 * permutations}"
+            return f"{note}. To find more of them, set permutations: {2 * permutations}"
         return (
-            f"{note}. Without the settings bands and rows, {better.bands} bands of {better.rows} "
-            f"rows find {_percent(better.recall(threshold))}"
+            f"{note}. Remove the settings bands and rows: then {better.bands} bands of "
+            f"{better.rows} "
+            f"rows find {_percent(better.recall(threshold))} of them"
         )
     if chosen.bands > USUAL.bands:
-        note += f"; they need {chosen.bands / USUAL.bands:.1f} times as many keys as the default"
+        note += (
+            f"; they write {chosen.bands / USUAL.bands:.1f} times the keys of {USUAL.bands} bands"
+        )
     return note
 
 

@@ -59,7 +59,9 @@ class Semantic:
         if set(lengths) - {self.dimensions}:
             sizes = " and ".join(map(str, sorted({*lengths, self.dimensions})))
             raise StepError(
-                f"the embeddings have different numbers of dimensions: {sizes}", self.embedding
+                f"the embeddings have different numbers of dimensions: {sizes}",
+                f"column '{self.embedding}'",
+                "Embed all records with the same model.",
             )
         present, vectors = _vectors(column, self.dimensions)
         norms = np.linalg.norm(vectors, axis=1, keepdims=True)

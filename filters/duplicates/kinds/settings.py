@@ -42,7 +42,9 @@ def with_defaults(given: dict[str, Any], ways: list[Any] | tuple[Any, ...]) -> d
         for name in settings:
             if given.get(name) is not None and name not in own:
                 raise ValueError(
-                    f"{name} is a setting of {way}, not of {', '.join(map(str, ways))}"
+                    f"{name} is a setting of `by: {way}`, not of `by: "
+                    f"{', '.join(map(str, ways))}`. "
+                    "Remove it."
                 )
     if "minhash" in ways and given.get("n") is None:
         own["n"] = _TOKENS_IN_NGRAM.get(given.get("tokens") or "words")
@@ -67,7 +69,7 @@ def contradiction(by: tuple[By, ...]) -> str:
     """Returns the reason why these values of `by` cannot be combined; "" if they can be
     combined."""
     if len(set(by)) < len(by):
-        return "by: a value is listed twice"
+        return "by: a value is listed twice; list each value once"
     if sum(way in NEAR for way in by) > 1:
         return f"by: list only one of {', '.join(NEAR)}"
     if {"perceptual", "sequence"} <= set(by):

@@ -68,7 +68,11 @@ class SortKey(NamedTuple):
             return _media_measure(table, self.measure)
         column = table[self.measure]
         if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
-            raise StepError(f"'{self.measure}' is not a number: its type is {column.type}", "keep")
+            raise StepError(
+                f"the measure '{self.measure}' is not a number: its type is {column.type}",
+                "setting keep",
+                "Name a measure that is a number.",
+            )
         return np.asarray(column.cast(pa.float64()).fill_null(np.nan))
 
 
@@ -125,9 +129,14 @@ Line = str | dict[Literal["source"], tuple[str, ...]]
 
 def _checked(keep: tuple[Line, ...]) -> tuple[Line, ...]:
     if {"source", "-source"} & {line for line in keep if isinstance(line, str)}:
-        raise ValueError("source needs an order: {source: [first, second]}")
+        raise ValueError(
+            "source needs a list of sources, the preferred source first: {source: [first, second]}"
+        )
     if "-id" in keep:
-        raise ValueError("'-id' is not possible: the lowest id is always best. Write id")
+        raise ValueError(
+            "'-id' is not possible, because the record with the lowest id is always preferred: "
+            "write id"
+        )
     for line in keep:
         if fault := unknown_measure(sort_key(line).measure):
             raise ValueError(fault)
@@ -140,7 +149,7 @@ def unknown_measure(measure: str) -> str:
     groups = {name.partition(".")[0] for name in RECORD_MEASURES if "." in name}
     if measure in RECORD_MEASURES or measure.partition(".")[0] not in groups:
         return ""
-    return f"no measure '{measure}'. {nearest(measure, list(RECORD_MEASURES))}"
+    return f"records have no measure '{measure}'. {nearest(measure, list(RECORD_MEASURES))}"
 
 
 Keep = Annotated[tuple[Line, ...], BeforeValidator(_lines_as_lists), AfterValidator(_checked)]

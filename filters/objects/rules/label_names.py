@@ -13,7 +13,7 @@ import yaml
 from manifests import storage
 from manifests.errors import InputError
 
-_FORM = "The file must be YAML or JSON of `old: new`, or CSV or TSV of two columns, no header."
+_FORM = "Write YAML or JSON of `old: new`, or CSV or TSV with two columns and no header."
 
 
 def normalise(labels: pa.Array, fold: bool = True) -> pa.Array:
@@ -37,7 +37,7 @@ def read_renames(path: str) -> dict[str, str]:
     """
     stamp = storage.size_and_stamp(path)
     if stamp is None:
-        raise InputError("the file of labels does not exist", path, "Check `rename_file`.")
+        raise InputError("the file of labels does not exist", path, "Correct `rename_file`.")
     return _read(path, stamp)
 
 
@@ -57,11 +57,13 @@ def _mapping(text: str, path: str) -> dict[str, str]:
     except yaml.YAMLError as error:
         raise InputError(f"the file is not YAML: {error}", path, _FORM) from error
     if not isinstance(parsed, dict):
-        raise InputError(f"{str(parsed)[:80]!r} is not a mapping of `old: new`", path, _FORM)
+        raise InputError(
+            f"the file has {str(parsed)[:80]!r}, which is not a mapping of `old: new`", path, _FORM
+        )
     for old, new in parsed.items():
         if not (isinstance(old, str) and isinstance(new, str)):
             raise InputError(
-                f"both labels must be text in {old!r}: {new!r}.", path, "Put quotes around both."
+                f"a label is not text in {old!r}: {new!r}.", path, "Put quotes around both labels."
             )
     return parsed
 
@@ -73,6 +75,8 @@ def _columns(text: str, separator: str, path: str) -> dict[str, str]:
             raise InputError(f"line {number} has {len(row)} columns, not 2: {row}", path, _FORM)
         if row and names.setdefault(row[0], row[1]) != row[1]:
             raise InputError(
-                f"line {number} renames {row[0]!r} again", path, "Keep one line for each label."
+                f"line {number} renames {row[0]!r}, which an earlier line gives another name",
+                path,
+                "Keep one line for each label.",
             )
     return names

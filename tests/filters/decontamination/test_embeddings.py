@@ -33,10 +33,13 @@ def test_items_with_a_similar_embedding_are_found(
 def test_embeddings_of_other_dimensions_are_errors(tmp_path: Path) -> None:
     jsonl(tmp_path / "b.jsonl", {"v": [1, 0]})
     step_ = step({"name": "b", "path": "b.jsonl", "embedding": "v"}, embedding="embed.vector")
-    with pytest.raises(StepError, match="have 3 dimensions, the embeddings of benchmarks have 2"):
+    with pytest.raises(
+        StepError, match="have 3 dimensions, but the embeddings of benchmarks have 2"
+    ):
         answers(step_, embedded([1, 0, 0]), Media(str(tmp_path)))
     jsonl(tmp_path / "b.jsonl", {"v": [1, 0]}, {"v": [1, 0, 0]})
     with pytest.raises(
-        InputError, match=r"b.jsonl#2: it has 3 dimensions, but the first embedding has 2"
+        InputError,
+        match=r"b.jsonl#2: the embedding of this item has 3 dimensions, but that of the first",
     ):
         answers(step_, embedded([1, 0]), Media(str(tmp_path)))

@@ -163,5 +163,5 @@ def test_hashes_of_an_earlier_step_are_used(images: Path) -> None:
 def test_an_undecodable_image_of_a_benchmark_is_an_error(images: Path, value: str) -> None:
     jsonl(images / "b.jsonl", {"i": "0.jpg"}, {"i": value})
     step_ = step({"name": "b", "path": "b.jsonl", "image": "i"})
-    with pytest.raises(InputError, match=r"b.jsonl#2: the image of this item cannot be decoded: "):
+    with pytest.raises(InputError, match=r"b.jsonl#2: an image of this item cannot be read: "):
         answers(step_, media_records(image_list("1.jpg")), Media(str(images), side=SIDE))

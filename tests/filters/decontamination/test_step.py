@@ -77,9 +77,9 @@ def test_slices_of_a_batch_get_the_same_answers(images: Path) -> None:
         ({"benchmarks": [{"name": "b", "path": "x"}] * 2}, "two benchmarks are named 'b'"),
         (
             {"benchmarks": [{"name": "b", "path": "x", "embedding": "v"}]},
-            "name the records' column",
+            "so the step must set embedding too",
         ),
-        ({"benchmarks": [{"name": "b", "path": "x"}], "embedding": "v"}, "no benchmark has"),
+        ({"benchmarks": [{"name": "b", "path": "x"}], "embedding": "v"}, "but no benchmark does"),
         ({"benchmarks": [{"name": "b", "path": "x"}], "overlap": 0}, "greater than 0"),
         ({"benchmarks": [{"name": "b", "path": "x", "fields": "q"}]}, "Extra inputs"),
     ],

@@ -124,42 +124,48 @@ def test_files_of_folders_and_globs_are_read_sorted_by_name(tmp_path: Path, path
     ("name", "data", "fields", "message"),
     [
         ("a.jsonl", b'{"q": "x"}\n', {"text": "question"},
-         "{0}: there is no field 'question'. Fields: q."),
+         "{0}: the table has no field 'question'. Its fields are: q."),
         ("a.parquet", as_parquet(), {"text": ["q", "choices"]},
-         "{0}: there is no field 'choices'. Fields: id, q, n."),
-        ("a.csv", b"q,a\nx,y\n", {"text": "b"}, "{0}: there is no field 'b'. Fields: q, a."),
+         "{0}: the table has no field 'choices'. Its fields are: id, q, n."),
+        ("a.csv", b"q,a\nx,y\n", {"text": "b"}, "{0}: the table has no field 'b'. Its fields are: "
+        "q, a."),
         ("a.jsonl", b'{"q": {"x": "y"}}\n', {"text": ["q.x", "q.z"]},
-         "{0}: no row has the field 'q.z'."),
+         "{0}: no row of the table has the field 'q.z'."),
         ("a.jsonl", b'{"q": "one"}\n\n{"q": " "}\n', {"text": "q"},
          "{0}#3: benchmark 'b': this item is empty in 'q'. "
-         "Fill it, remove it, or name the field that has its text."),
+         "Fill in a field, remove the item, or name the field that has its text."),
         ("a.jsonl", b'{"q": {"x": 1}}\n', {"text": "q"},
-         "{0}#1: 'q' is {{'x': 1}}, which is not text. Name a field that has text, such as q.x."),
+         "{0}#1: the field 'q' is {{'x': 1}}, which is not text. Name a field that has text, such "
+         "as q.x."),
         ("a.jsonl", b'{"q": "x"}\n{"q": \n', {"text": "q"},
          "{0}: line 2: broken JSON: unexpected end of data. "
-         "Repair the file: an object on each line, or one array of objects."),
+         "Write one JSON object on each line, or one array of JSON objects."),
         ("a.json", b'[{"q": "x"},]', {"text": "q"}, "{0}: broken JSON: "),
-        ("a.jsonl", b'{"q": "x"}\n[1]\n', {"text": "q"}, "{0}: item 2 is [1], not an object."),
+        ("a.jsonl", b'{"q": "x"}\n[1]\n', {"text": "q"}, "{0}: item 2 is [1], not a JSON object."),
         ("a.parquet", b"PAR1 and no more", {"text": "q"}, "{0}: the file cannot be read: "),
         ("a.csv", b"q,a\nx,y\nz\n", {"text": "q"}, "{0}: the file cannot be read: "),
         ("a.jsonl.gz", b"not gzip", {"text": "q"}, "{0}: the file cannot be read: "),
-        ("a.txt", b"one\nt\xff\n", {}, "{0}: line 2, byte 1 is not UTF-8. Convert it to UTF-8."),
+        ("a.txt", b"one\nt\xff\n", {}, "{0}: line 2, byte 1 is not UTF-8. Convert the file to "
+        "UTF-8."),
         ("a.txt", b"\n \n", {}, "{0}: benchmark 'b' has no items."),
-        ("a.jsonl", b"", {"text": "q"}, "{0}: there is no field 'q'. Fields: none."),
+        ("a.jsonl", b"", {"text": "q"}, "{0}: the table has no field 'q'. Its fields are: none."),
         ("a.jsonl", b'{"q": "x"}', {},
-         "{0}: benchmark 'b': this is a table, but no field is named. Name the fields "
-         "to compare, such as text: [question]."),
+         "{0}: benchmark 'b': this file is a table, but the recipe names no field to compare. "
+         "Set text, image or embedding of this benchmark, such as text: [question]."),
         ("a.txt", b"x", {"text": "q"},
          "{0}: benchmark 'b': the recipe names fields, but this file is not a table. "
-         "Remove text, id, image and embedding, or write a path that has only tables."),
+         "Remove the settings text, id, image and embedding of this benchmark, or write a path"),
         ("a.docx", b"x", {"text": "q"},
-         "{0}: benchmark 'b': files with this ending cannot be read, only images and .json, "
-         ".jsonl, .ndjson, .parquet, .parq, .pq, .csv, .tsv, .txt. Write a path"),
+         "{0}: benchmark 'b': this file has an ending that cannot be read. Images and .json, "
+         ".jsonl, .ndjson, .parquet, .parq, .pq, .csv, .tsv, .txt can be read. Write a path"),
         ("a.jsonl", b'{"q": "x", "k": null}', {"text": "q", "id": "k"},
-         "{0}#1: 'k' is None, which is not an id."),
-        ("a.jsonl", b'{"i": 7}', {"image": "i"}, "{0}#1: 'i' is 7, which is not an image. "),
-        ("a.jsonl", b'{"v": [0, 0]}', {"embedding": "v"}, "{0}#1: 'v' is [0, 0], which is not "),
-        ("a.jsonl", b'{"v": ["a"]}', {"embedding": "v"}, "{0}#1: 'v' is ['a'], which is not "),
+         "{0}#1: the field 'k' is None, which is not an id."),
+        ("a.jsonl", b'{"i": 7}', {"image": "i"}, "{0}#1: the field 'i' is 7, which is not an "
+        "image. "),
+        ("a.jsonl", b'{"v": [0, 0]}', {"embedding": "v"}, "{0}#1: the field 'v' is [0, 0], which "
+        "is not "),
+        ("a.jsonl", b'{"v": ["a"]}', {"embedding": "v"}, "{0}#1: the field 'v' is ['a'], which is "
+        "not "),
     ],
 )  # fmt: skip
 def test_a_benchmark_with_a_mistake_is_refused_before_the_run_starts(
@@ -235,7 +241,7 @@ def test_items_too_short_to_be_compared_are_counted_in_the_notes(tmp_path: Path)
     jsonl(tmp_path / "b.jsonl", *({"q": q} for q in QUESTIONS))
     step_ = step({"name": "b", "path": "b.jsonl", "text": "q"})
     assert step_.notes(str(tmp_path)) == (
-        "b: 4 items; 1 is not compared: no text of 8 words or more (min_words)",
+        "benchmark b: 4 items; 1 is not compared: no text has 8 words (min_words)",
     )
     imaged = step({"name": "b", "path": "b.jsonl", "text": "q", "image": "q"}, min_words=2)
-    assert imaged.notes(str(tmp_path)) == ("b: 4 items",)
+    assert imaged.notes(str(tmp_path)) == ("benchmark b: 4 items",)

@@ -57,21 +57,21 @@ def test_planted_pairs_are_found(threshold: float) -> None:
 
 def test_a_note_names_what_given_bands_miss_and_what_would_find_it() -> None:
     assert note(threshold=0.5, bands=20, rows=6) == (
-        "20 bands of 6 rows find 27.01 % of the pairs with a similarity of 0.5. Without the "
-        "settings bands and rows, 42 bands of 3 rows find 99.63 %"
+        "20 bands of 6 rows find 27.01 % of the pairs whose similarity is 0.5. Remove the settings "
+        "bands and rows: then 42 bands of 3 rows find 99.63 % of them"
     )
-    assert note(threshold=0.02).endswith("More permutations find more: set permutations: 256")
-    assert note(bands=16, rows=6) == "16 bands of 6 rows find 99.22 % of the pairs with a " \
-        "similarity of 0.8"  # fmt: skip
+    assert note(threshold=0.02).endswith("To find more of them, set permutations: 256")
+    assert note(bands=16, rows=6) == "16 bands of 6 rows find 99.22 % of the pairs whose " \
+        "similarity is 0.8"  # fmt: skip
 
 
 def test_a_note_names_what_more_bands_cost_and_there_is_none_for_the_default() -> None:
-    assert note(threshold=0.5).endswith("they need 2.1 times as many keys as the default")
+    assert note(threshold=0.5).endswith("they write 2.1 times the keys of 20 bands")
     assert [note(), note(threshold=0.9), "".join(Duplicates(by="text").notes("."))] == [""] * 3
 
 
 def test_a_note_names_the_pairs_that_are_accepted_without_verification() -> None:
-    assert ", and accept 7.88 % of those with half of it" in note(verify=False)
+    assert ", and take 7.88 % of the pairs whose similarity is half of it" in note(verify=False)
 
 
 def test_a_threshold_of_another_type_is_still_refused_by_its_own_check() -> None:

@@ -69,17 +69,21 @@ def test_zero_and_false_are_kept_as_settings() -> None:
 
 
 @pytest.mark.parametrize(("settings", "fault"), [
-    ({"by": "text", "threshold": 0.8}, "threshold is a setting of minhash, not of text"),
+    ({"by": "text", "threshold": 0.8}, "threshold is a setting of `by: minhash`, not of `by: "
+    "text`"),
     ({"by": ["text", "image"], "distance": 0},
-     "distance is a setting of perceptual, not of text, image"),
-    ({"by": "text", "verify": False}, "verify is a setting of minhash, not of text"),
-    ({"by": "perceptual", "bands": 4}, "bands is a setting of minhash, not of perceptual"),
-    ({"by": "sequence", "clusters": "x"}, "clusters is a setting of semantic, not of sequence"),
-    ({"by": "minhash", "embedding": "x"}, "embedding is a setting of semantic, not of minhash"),
+     "distance is a setting of `by: perceptual`, not of `by: text, image`"),
+    ({"by": "text", "verify": False}, "verify is a setting of `by: minhash`, not of `by: text`"),
+    ({"by": "perceptual", "bands": 4}, "bands is a setting of `by: minhash`, not of `by: "
+    "perceptual`"),
+    ({"by": "sequence", "clusters": "x"}, "clusters is a setting of `by: semantic`, not of `by: "
+    "sequence`"),
+    ({"by": "minhash", "embedding": "x"}, "embedding is a setting of `by: semantic`, not of `by: "
+    "minhash`"),
     ({"by": ["text", "text"]}, "by: a value is listed twice"),
     ({"by": ["minhash", "sequence"]}, "by: list only one of minhash, semantic, sequence"),
     ({"by": ["perceptual", "sequence"]}, "by: list perceptual or sequence, not both"),
-    ({"by": "semantic"}, "by: semantic needs the setting embedding, the column of embeddings"),
+    ({"by": "semantic"}, "by: semantic needs the setting embedding: the column that has"),
     ({"by": "minhash", "bands": 20, "rows": 7},
      "20 bands of 7 rows need 140 permutations, but there are 128"),
     ({"by": "minhash", "bands": 9, "rows": 8, "permutations": 64},
@@ -96,16 +100,17 @@ def test_settings_that_contradict_each_other_are_refused(
     ({"by": []}, "by", "at least 1 item"),
     ({"by": 7}, "by", "valid tuple"),
     ({"by": "texts"}, "by", "'text', 'image', 'minhash', 'perceptual', 'semantic' or 'sequence'"),
-    ({"by": [1], "bands": 2}, "", "bands is a setting of minhash, not of 1"),
+    ({"by": [1], "bands": 2}, "", "bands is a setting of `by: minhash`, not of `by: 1`"),
     ({"by": "minhash", "threshold": 0}, "threshold", "greater than 0"),
     ({"by": "minhash", "threshold": 1.1}, "threshold", "less than or equal to 1"),
     ({"by": "minhash", "tokens": "word"}, "tokens", "'words', 'whitespace' or 'characters'"),
     ({"by": "minhash", "n": 0}, "n", "greater than 0"),
     ({"by": "perceptual", "distance": 17}, "distance", "less than or equal to 16"),
     ({"by": "perceptual", "distance": -1}, "distance", "greater than or equal to 0"),
-    ({"by": "text", "keep": "source"}, "keep", "source needs an order: {source: [first, second]}"),
-    ({"by": "text", "keep": ["id", "-source"]}, "keep", "source needs an order"),
-    ({"by": "text", "keep": "-id"}, "keep", "the lowest id is always best"),
+    ({"by": "text", "keep": "source"}, "keep", "source needs a list of sources, the preferred "
+    "source first"),
+    ({"by": "text", "keep": ["id", "-source"]}, "keep", "source needs a list of sources"),
+    ({"by": "text", "keep": "-id"}, "keep", "the record with the lowest id is always preferred"),
     ({"by": "minhash", "treshold": 1}, "treshold",
      "no setting named 'treshold'. Did you mean 'threshold'?"),
 ])  # fmt: skip
@@ -147,7 +152,8 @@ def test_a_missing_column_is_refused_with_the_nearest_name() -> None:
 def test_a_misspelt_measure_of_records_is_refused_with_the_nearest_name() -> None:
     fault = refused({"duplicates": {"by": "text", "keep": "-text.lenght"}})
     assert fault == (
-        "recipe:0: steps[0].duplicates.keep: no measure 'text.lenght'. Did you mean 'text.length'?"
+        "recipe:0: steps[0].duplicates.keep: records have no measure 'text.lenght'. Did you mean "
+        "'text.length'?"
     )
 
 

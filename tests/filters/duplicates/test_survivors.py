@@ -131,5 +131,5 @@ def test_the_best_of_equal_records_stays_not_their_representative() -> None:
 
 
 def test_a_measure_that_is_not_a_number_is_an_error() -> None:
-    with pytest.raises(StepError, match="'origin' is not a number: its type is string"):
+    with pytest.raises(StepError, match="the measure 'origin' is not a number: its type is string"):
         find_duplicates(scored(a=1, b=2), by="text", keep="origin")

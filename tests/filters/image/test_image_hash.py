@@ -305,7 +305,9 @@ def test_a_record_whose_image_cannot_be_decoded_is_an_error(tmp_path: Path) -> N
     media = Media(str(tmp_path), side=SIDE)
     answer, decodes = answers(ImageHash(), batch, media), answers(ImageDecodes(), batch, media)
     assert answer["error"] == decodes["error"]
-    assert answer["error"][1].startswith("cut.jpg: OSError: image file is truncated")
+    assert answer["error"][1].startswith(
+        "cut.jpg: the image cannot be decoded: OSError: image file is truncated"
+    )
     assert answer["error"][5] == f"gone.jpg: there is no such file. {FIX_MISSING_FILE}"
     ((known,),) = answer["hash"][:1]
     assert known is not None

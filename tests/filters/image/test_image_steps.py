@@ -58,7 +58,7 @@ def test_an_image_of_unknown_size_is_an_error_and_measures_nothing() -> None:
         "min_pixels": [5000, None, None],
         "max_pixels": [5000, None, None],
         "drop": ["image too small", STAYS, STAYS],
-        "error": [None, "an image of unknown size", "an image of unknown size"],
+        "error": [None, *["the width and height of an image are not known"] * 2],
     }
 
 
@@ -99,7 +99,9 @@ def test_a_record_with_an_image_that_does_not_decode_is_quarantined(tmp_path: Pa
     answer = answers(ImageDecodes(), batch, Media(str(tmp_path), side=64))
     assert (answer["decoded"], answer["drop"]) == ([1, None, 0, None, None, None], [STAYS] * 6)
     assert [bool(error) for error in answer["error"]] == [False, True, False, True, True, True]
-    assert answer["error"][1].startswith("cut.jpg: OSError: image file is truncated")
+    assert answer["error"][1].startswith(
+        "cut.jpg: the image cannot be decoded: OSError: image file is truncated"
+    )
     assert answer["error"][5] == f"gone.jpg: there is no such file. {FIX_MISSING_FILE}"
 
 

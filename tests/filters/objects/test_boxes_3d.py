@@ -152,7 +152,11 @@ def test_small_and_far_boxes_are_removed_if_a_bound_is_set() -> None:
 def test_attributes_that_are_not_numbers_are_an_error(broken: str) -> None:
     batch = records_of([box(attributes=broken)], [box()], [{"label": "a", "attributes": broken}])
     result = answers(Boxes3d(), batch)
-    assert result["error"] == ["an attribute about a 3D box is not a number", None, None]
+    assert result["error"] == [
+        "an attribute of a 3D box, such as `visibility`, is not a number",
+        None,
+        None,
+    ]
     assert result["count"] == [None, 1, 0]
 
 

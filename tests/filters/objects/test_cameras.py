@@ -90,9 +90,9 @@ def test_a_camera_of_the_image_at_another_size_is_an_error(base: Path) -> None:
     )
     result = answers(Cameras(path="cameras.json"), batch, Media(str(base)))
     assert [error.split(":")[0] for error in result["error"]] == [
-        "the camera's centre is far from the image's centre",
+        "the camera's centre is too far from the image's centre",
         "the camera's `width` and `height` have another aspect ratio than the image",
-        "an image of unknown size",
+        "the width and height of an image are not known",
     ]
     assert result["given"] == [None] * 3
     loose = answers(
@@ -107,7 +107,7 @@ def test_a_camera_of_the_image_at_another_size_is_an_error(base: Path) -> None:
     [
         ("[]", "is not a JSON object"),
         ("{", "is not JSON"),
-        ('{"a": 3}', "3 is not a camera"),
+        ('{"a": 3}', "the camera is 3, not a JSON object"),
         ('{"a": {"fx": 1, "fy": 0, "cx": 1, "cy": 1}}', "fy is 0"),
         ('{"a": {"fx": 1, "fy": 1, "cx": 1}}', "cy is None"),
     ],
@@ -206,7 +206,10 @@ def test_without_rewrite_the_virtual_camera_only_measures() -> None:
 def test_a_3d_box_without_a_camera_quarantines_only_its_record() -> None:
     batch = records_of([box()], [{"label": "a", "box": [1, 2, 3, 4]}])
     result = answers(VirtualCamera(), batch)
-    assert result["error"] == ["a 3D box on an image without a camera", None]
+    assert result["error"] == [
+        "a 3D box is on an image without a camera; run the step cameras before",
+        None,
+    ]
     assert result["boxes"] == [None, 0]
     assert result["objects"][1] == batch["objects"][1].as_py()
 

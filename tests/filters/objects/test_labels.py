@@ -100,16 +100,16 @@ def test_new_names_come_from_a_file(tmp_path: Path, name: str) -> None:
         (
             "n.yaml",
             "no: norway",
-            "both labels must be text in False: 'norway'. Put quotes around both.",
+            "a label is not text in False: 'norway'. Put quotes around both labels.",
         ),
         ("n.yaml", "- a\n- b", "is not a mapping of `old: new`"),
         ("n.yaml", "a: [", "not YAML"),
         ("n.csv", "a,b\na,b,c\n", "line 2 has 3 columns, not 2"),
-        ("n.csv", "a,b\na,c\n", "line 2 renames 'a' again"),
+        ("n.csv", "a,b\na,c\n", "line 2 renames 'a', which an earlier line gives another name"),
         (
             "n.yaml",
             "A_b: c\na b: d",
-            "'A_b' and 'a b' are the same label, but have different new names",
+            "'A_b' and 'a b' are the same label, but get different new names",
         ),
     ],
 )

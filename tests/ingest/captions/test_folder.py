@@ -118,9 +118,9 @@ def test_failures_name_the_file_the_fault_and_the_fix(tmp_path: Path) -> None:
         failed(
             "cut.jpg",
             "MediaError",
-            f"jpg: truncated: its 200 bytes end before the image size. {FIX}",
+            f"jpg: the image is truncated: its 200 bytes end before its width and height. {FIX}",
         ),
-        failed("empty.jpg", "MediaError", f"jpg: not an image: it has no bytes. {FIX}"),
+        failed("empty.jpg", "MediaError", f"jpg: the file is not an image: it has no bytes. {FIX}"),
         failed(
             "latin.jpg",
             "RowError",

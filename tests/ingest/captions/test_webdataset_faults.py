@@ -39,10 +39,16 @@ def test_failures_name_the_sample_the_fault_and_the_fix(tmp_path: Path) -> None:
     assert [r["origin"] for r in read_samples(reader, tmp_path)] == ["a.tar#good"]
     assert failures(reader, tmp_path) == [
         failure(
-            "cut", "MediaError", f"jpg: truncated: its 200 bytes end before the image size. {fix}"
+            "cut",
+            "MediaError",
+            f"jpg: the image is truncated: its 200 bytes end before its width and height. {fix}",
         ),
-        failure("garbage", "MediaError", f"jpg: not an image: it starts with b'<html>40'. {fix}"),
-        failure("empty", "MediaError", f"png: not an image: it has no bytes. {fix}"),
+        failure(
+            "garbage",
+            "MediaError",
+            f"jpg: the file is not an image: it starts with b'<html>40'. {fix}",
+        ),
+        failure("empty", "MediaError", f"png: the file is not an image: it has no bytes. {fix}"),
         failure(
             "text",
             "RowError",
@@ -78,7 +84,7 @@ def test_failures_name_the_sample_the_fault_and_the_fix(tmp_path: Path) -> None:
         failure(
             "one",
             "MediaError",
-            f"1.jpg: truncated: its 100 bytes end before the image size. {fix}",
+            f"1.jpg: the image is truncated: its 100 bytes end before its width and height. {fix}",
             2,
         ),
     ]

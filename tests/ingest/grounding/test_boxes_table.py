@@ -218,7 +218,8 @@ def test_a_column_missing_from_a_parquet_file_stops_the_run(tmp_path: Path) -> N
     ({"boxes": "b", "objects": IN_OBJECTS}, "objects and boxes both name the annotations"),
     ({"boxes": "b", "width": "w"}, "width and height go together"),
     ({"objects": {"field": "o", "label": "x"}}, "objects has none of box, point, polygon"),
-    ({"boxes": "b", "space": "xyxz pixel"}, "is not a space: unknown or repeated word 'xyxz'"),
+    ({"boxes": "b", "space": "xyxz pixel"}, "is not a coordinate space: the word 'xyxz' is "
+    "unknown"),
 ])  # fmt: skip
 def test_incomplete_or_contradictory_settings_are_refused(
     settings: dict[str, Any], fault: str

@@ -152,10 +152,11 @@ def test_a_space_can_be_given_in_words_or_in_full(text: object, space: Space) ->
 
 
 @pytest.mark.parametrize(("text", "fault"), [
-    ("xywhh pixel", "'xywhh'. Did you mean 'xywh'?"),
-    ("xyxy xywh pixel", "not a space: unknown or repeated word 'xywh'"),
+    ("xywhh pixel", "the word 'xywhh' is unknown, or follows another word of its kind. Did you "
+    "mean 'xywh'?"),
+    ("xyxy xywh pixel", "the word 'xywh' is unknown, or follows another word"),
     ("xyxy", "unit"),
-    ("xyxy fraction one", "index and resized need the unit pixel, not fraction"),
+    ("xyxy fraction one", "only for coordinates in pixels, but the unit is fraction"),
 ])  # fmt: skip
 def test_words_that_are_not_a_space_are_refused(text: str, fault: str) -> None:
     with pytest.raises(ValidationError) as caught:

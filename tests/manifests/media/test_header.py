@@ -85,7 +85,9 @@ def test_a_header_cut_anywhere_is_truncated_or_complete(kind: str) -> None:
     for cut in range(12, len(data)):
         found = by_probe(data[:cut])
         assert found in (complete, None)
-    with pytest.raises(MediaError, match="truncated: its 20 bytes end before the image size"):
+    with pytest.raises(
+        MediaError, match="the image is truncated: its 20 bytes end before its width and height"
+    ):
         probe(data[:20] if kind != "GIF" else data[:19] + b"!")
 
 
@@ -107,21 +109,24 @@ def test_the_size_of_a_gif_includes_its_first_frame() -> None:
 @pytest.mark.parametrize(
     ("data", "fault"),
     [
-        (b"", "not an image: it has no bytes."),
-        (b"<html>", "not an image: it starts with b'<html>'."),
+        (b"", "the file is not an image: it has no bytes."),
+        (b"<html>", "the file is not an image: it starts with b'<html>'."),
         (
             b"\x89PNG\r\n\x1a\n\0\0\0\rCgBI" + bytes(20),
-            "broken PNG: its first chunk is b'CgBI', not IHDR.",
+            "the PNG is broken: its first chunk is b'CgBI', not IHDR.",
         ),
         (
             b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + bytes(20),
-            "broken header: 0 x 0 pixels.",
+            "the image's header is broken: it states 0 x 0 pixels.",
         ),
-        (b"RIFF\0\0\0\0WEBPXXXX" + bytes(20), "broken WebP: its first chunk is b'XXXX'."),
-        (b"\xff\xd8\xff\x02" + bytes(20), "broken JPEG: unknown marker 0xff02."),
+        (
+            b"RIFF\0\0\0\0WEBPXXXX" + bytes(20),
+            "the WebP is broken: its first chunk is b'XXXX', not VP8, VP8L or VP8X.",
+        ),
+        (b"\xff\xd8\xff\x02" + bytes(20), "the JPEG is broken: 0xff02 is not a marker of JPEG."),
         (
             b"\xff\xd8\xff\xc3\x00\x0b\x10\x00\x10\x00\x10\x01" + bytes(20),
-            "unsupported JPEG: 1 components of 16 bits.",
+            "the JPEG is of an unsupported kind: 1 components of 16 bits.",
         ),
     ],
 )

@@ -123,13 +123,16 @@ def test_word_vectors_are_refused_with_what_to_train(kind: int, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("made", "fault"),
     [
-        (Made(version=10), "its version is 10, not 11 or 12"),
-        (Made(loss=5), "its arguments are invalid: .*loss=5"),
-        (Made(kept=3), "its n-grams are pruned, but its matrix is not quantised"),
-        (Made(buckets=0, word_ngrams=2), "it has n-grams, but no buckets"),
+        (Made(version=10), "its format has version 10, not 11 or 12"),
+        (Made(loss=5), "one of the training arguments in its header is invalid: .*loss=5"),
+        (Made(kept=3), "its list of n-grams is pruned, but only a quantised model"),
+        (
+            Made(buckets=0, word_ngrams=2),
+            "its training arguments ask for n-grams, but state 0 hash buckets",
+        ),
         (
             Made(labels=()),
-            "the numbers of its dictionary are wrong: 11 entries, 11 words, 0 labels",
+            "its dictionary states 11 entries, 11 words and 0 labels",
         ),
     ],
 )

@@ -35,7 +35,7 @@ def test_a_model_has_named_shapes_and_runs_on_batches() -> None:
 
 @pytest.mark.parametrize("data", [b"", b"nonsense", doubling()[:-9]])
 def test_bytes_that_are_no_model_are_refused(data: bytes) -> None:
-    with pytest.raises(InputError, match=r"^a.onnx: this is not an ONNX model"):
+    with pytest.raises(InputError, match=r"^a.onnx: this is not a working ONNX model"):
         OnnxModel(data, "a.onnx")
 
 
@@ -44,5 +44,5 @@ def test_a_gpu_that_is_not_there_is_named() -> None:
 
     if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
         pytest.skip("this onnxruntime has CUDA")
-    with pytest.raises(InputError, match="has no CUDA"):
+    with pytest.raises(InputError, match="has no support for CUDA"):
         OnnxModel(doubling(), "a.onnx", gpu=True)

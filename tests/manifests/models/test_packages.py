@@ -31,7 +31,7 @@ def test_a_file_of_a_package_is_read_without_an_import() -> None:
 
 def test_another_digest_is_refused() -> None:
     with pytest.raises(
-        InputError, match=r"has SHA-256 .*, not abc.*pip install 'curate\[models\]'"
+        InputError, match=r"has SHA-256 .* with SHA-256 abc.*pip install 'curate\[models\]'"
     ):
         packaged(sha256="abc").read()
 

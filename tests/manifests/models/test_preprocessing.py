@@ -58,5 +58,7 @@ def test_sizes_as_plain_numbers_and_steps_that_are_off() -> None:
     "data", [b"", b"[1]", b'{"size": {}}', b'{"size": 4, "image_mean": [1], "image_std": [1]}']
 )
 def test_a_file_that_is_no_configuration_is_refused(data: bytes) -> None:
-    with pytest.raises(InputError, match=r"^p.json: this is not a preprocessor configuration"):
+    with pytest.raises(
+        InputError, match=r"^p.json: a setting of the preprocessor is missing or not supported"
+    ):
         from_config(data, "p.json")

@@ -140,7 +140,7 @@ def test_a_tensor_in_another_order_of_memory_is_read_by_its_strides(layout: Any)
 @pytest.mark.parametrize("layout", [stream, archive])
 def test_a_tensor_outside_its_storage_is_refused(layout: Any) -> None:
     far = _Stored("0", np.arange(6, dtype=np.float32).reshape(2, 3), strides=(100, 1))
-    with pytest.raises(InputError, match="has numbers outside its storage"):
+    with pytest.raises(InputError, match="reaches outside its block of numbers"):
         read_state(layout(OrderedDict(w=far), {"0": far.array}), "model.pth")
 
 
@@ -151,14 +151,14 @@ def test_a_checkpoint_that_names_other_code_is_refused(layout: Any) -> None:
             return print, ("run",)
 
     with pytest.raises(
-        InputError, match=r"model.pth: this is not a checkpoint of tensors: .*print"
+        InputError, match=r"model.pth: this is not a PyTorch checkpoint of tensors: .*print"
     ):
         read_state(layout(OrderedDict(w=Evil()), {}), "model.pth")
 
 
 @pytest.mark.parametrize("data", [b"", b"PK\x03\x04", b"\x80\x02K\x01.", b"not a pickle"])
 def test_bytes_that_are_no_checkpoint_are_refused(data: bytes) -> None:
-    with pytest.raises(InputError, match=r"^model.pth: this is not a checkpoint"):
+    with pytest.raises(InputError, match=r"^model.pth: this is not a PyTorch checkpoint"):
         read_state(data, "model.pth")
 
 
@@ -168,7 +168,7 @@ def test_a_checkpoint_that_is_cut_is_refused() -> None:
     for layout in (stream, archive):
         data = layout(state, blocks)
         for size in range(0, len(data) - 1, 37):
-            with pytest.raises(InputError, match="not a checkpoint"):
+            with pytest.raises(InputError, match="not a PyTorch checkpoint"):
                 read_state(data[:size], "model.pth")
 
 

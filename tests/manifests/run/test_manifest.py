@@ -38,7 +38,7 @@ def test_accounts_add_in_any_order_and_stay_balanced(a: Account, b: Account, c: 
 
 def test_a_lost_row_is_an_error_that_names_the_step() -> None:
     with pytest.raises(
-        ManifestError, match="step words: 3 rows in, 0 made, but 2 kept and 0 removed"
+        ManifestError, match="step words got 3 rows and made 0, but kept 2 and removed 0"
     ):
         ledger.check([Account(step="words", rows_in=3, kept=2)], "x")
 

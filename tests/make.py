@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 from collections.abc import Iterable, Sequence
@@ -13,6 +14,7 @@ from PIL import Image
 
 from curate.ingest.reader import Context, ReadBatch, Reader, Split
 from manifests import storage
+from manifests.errors import FileError
 from manifests.media import Limits, Media
 from manifests.media.blobs import BlobFile
 
@@ -66,9 +68,23 @@ def read_all(reader: Reader, base: str = "", limits: Limits | None = None) -> li
     """Everything that a reader makes of its source, split by split."""
     found: list[ReadBatch] = []
     for split in splits(reader, base):
-        media = Media(base, limits=limits)
-        found += list(reader.read(split, Context(base, media, BlobFile())))
+        context = Context(base, Media(base, limits=limits), BlobFile())
+        found += read_counted(reader, split, context)
     return found
+
+
+def read_counted(reader: Reader, split: Split, context: Context) -> list[ReadBatch]:
+    """Everything that a reader makes of a split, and a check that it answers for all units."""
+    read = list(reader.read(split, context))
+    count = next((b.found for b in read if b.found), None)
+    with contextlib.suppress(FileError):  # a broken file cannot be counted
+        count = count or reader.count(split, context)
+    if count is not None:
+        used = sum(b.records.num_rows if b.units is None else b.units for b in read)
+        failed = sum(failure.units for b in read for failure in b.failures)
+        aside = sum(count.left_aside.values()) + sum(sum(b.left_aside.values()) for b in read)
+        assert used + failed + aside == count.units, (used, failed, aside, count)
+    return read
 
 
 def splits(reader: Reader, base: str = "") -> list[Split]:

@@ -25,6 +25,7 @@ from manifests import storage
 from manifests.errors import CurateError, InputError, RowError
 from manifests.media import Limits, Media
 from manifests.media.blobs import BlobFile
+from manifests.run.counted import FILES
 from manifests.storage import File
 
 BATCH_ROWS = 4096
@@ -223,6 +224,11 @@ class Reader(BaseModel):
     def origin(self, file: File, within: object) -> str:
         """The origin of a record: the file's uri and the place in the file."""
         return f"{file.uri}#{within}"
+
+
+def count_files(split: Split) -> Count:
+    """The units of a split of a reader that makes its records from complete files."""
+    return Count(FILES, len(split.files))
 
 
 def recipe_uri(pattern: str, where: str, found: str) -> str:

@@ -58,7 +58,8 @@ class Counted(BaseModel):
         return text
 
     def _terms(self) -> list[str]:
-        read = "read" if self.unit == FILES else f"in {self.records:,} records"
+        is_listing = self.unit == FILES and not self.records
+        read = "read" if is_listing else f"in {self.records:,} records"
         terms = [f"{self.used:,} {read}"]
         if self.failed:
             terms.append(f"{self.failed:,} failed")

@@ -7,7 +7,7 @@ from pathlib import Path
 from curate.ingest.reader import Context, ReadBatch, Reader
 from manifests import storage
 from manifests.media import Limits, Media
-from tests.make import keeping, splits
+from tests.make import keeping, read_counted, splits
 
 NAME = "kept.bin"
 
@@ -18,7 +18,8 @@ def read_kept(reader: Reader, base: Path, limits: Limits | None = None) -> list[
     media = Media(str(base), limits=limits)
     with storage.writing(str(base / NAME)) as sink:
         for split in splits(reader, str(base)):
-            found += list(reader.read(split, Context(str(base), media, keeping(NAME, sink))))
+            context = Context(str(base), media, keeping(NAME, sink))
+            found += read_counted(reader, split, context)
     return found
 
 

@@ -10,7 +10,7 @@ from pydantic import Field
 from curate.ingest.captions.records.coco_images import CocoImages, Entries
 from curate.ingest.captions.records.rows import CaptionRow, batch_of_failures, batch_of_rows
 from curate.ingest.formats.coco_ids import SplitIds, read_ids
-from curate.ingest.formats.json_elements import batches, count_elements, elements, object_keys
+from curate.ingest.formats.json_elements import batches, elements, object_keys
 from curate.ingest.formats.json_fields import as_object, caption_field, id_field
 from curate.ingest.formats.json_object import (
     SUFFIXES,
@@ -64,11 +64,7 @@ class CocoCaptions(Reader):
     def count(self, split: Split, context: Context) -> Count:
         """The annotations of the split; in the first split, also all images."""
         place = context.media.resolve(split.files[0].uri)
-        ranges, _ = find_arrays(place, ())
-        count = count_array(place, split, ranges.get("annotations"))
-        if split.first or "images" not in ranges:
-            return count
-        return count._replace(units=count.units + count_elements(place, *ranges["images"]).units)
+        return count_array(place, split, "annotations", of_all="images")
 
     def read(self, split: Split, context: Context) -> Iterator[ReadBatch]:
         file, place = split.files[0], context.media.resolve(split.files[0].uri)

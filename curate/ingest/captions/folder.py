@@ -19,7 +19,17 @@ from curate.ingest.captions.records.sidecars import (
 )
 from curate.ingest.columns import Names
 from curate.ingest.images import OpenedImage, check_size
-from curate.ingest.reader import BATCH_ROWS, Context, Failure, Head, ReadBatch, Reader, Split
+from curate.ingest.reader import (
+    BATCH_ROWS,
+    Context,
+    Count,
+    Failure,
+    Head,
+    ReadBatch,
+    Reader,
+    Split,
+    count_files,
+)
 from manifests.errors import MediaError, RowError
 from manifests.media import Reference
 from manifests.media.header import SUFFIXES, is_image
@@ -29,6 +39,8 @@ GROUP_STEMS = 2000
 """Average number of images that one task reads (our choice: a task takes seconds, and a million
 images make 500 parts)."""
 SIDECARS = ("txt", "json")
+_STATISTICS = "_stats.json"
+"""The end of the name of the statistics that img2dataset writes beside each of its shards."""
 
 
 class Folder(Reader):
@@ -46,8 +58,8 @@ class Folder(Reader):
 
     An image is quarantined if its header cannot be read, if it is over a limit, if its caption is
     not UTF-8, or if its JSON does not parse. A `.txt` or `.json` file without an image is
-    quarantined too. Hidden files, files of other types, and the `_stats.json` files of img2dataset
-    are ignored.
+    quarantined too. Files of other types, and the `_stats.json` files of img2dataset, are left
+    aside.
     """
 
     version: ClassVar[int] = 2
@@ -74,19 +86,35 @@ class Folder(Reader):
             groups[-1].extend(members)
         return [_images_first(group) for group in groups]
 
+    def count(self, split: Split, context: Context) -> Count:
+        return count_files(split)
+
     def read(self, split: Split, context: Context) -> Iterator[ReadBatch]:
-        batch, failures = Samples(self.name), list[Failure]()
-        for _, members in groupby(split.files, lambda file: _stem(file.name)):
-            for result in _open_images(list(members), self.caption, context):
-                if isinstance(result, Failure):
-                    failures.append(result)
-                else:
-                    file, description, image = result
-                    batch.add(file.name, file.uri, description, [image])
+        batch, failures, aside, used = Samples(self.name), list[Failure](), 0, 0
+        for _, grouped in groupby(split.files, lambda file: _stem(file.name)):
+            members = list(grouped)
+            images = list(_open_images(members, self.caption, context))
+            opened = [image for image in images if isinstance(image, _Described)]
+            for file, description, image in opened:
+                batch.add(file.name, file.uri, description, [image])
+            failed = [image for image in images if isinstance(image, Failure)]
+            if not images:
+                aside += len(members)
+            elif opened:
+                used += len(members) - len(failed)
+            else:  # the files beside the image are lost with it
+                if beside := len(members) - len(failed):
+                    failed[0] = failed[0]._replace(units=1 + beside, rows=1)
+            failures += failed
             if batch.is_full or len(failures) >= BATCH_ROWS:
-                yield ReadBatch(batch.records(), failures)
-                batch, failures = Samples(self.name), []
-        yield ReadBatch(batch.records(), failures)
+                yield _batch(batch, failures, aside, used)
+                batch, failures, aside, used = Samples(self.name), [], 0, 0
+        yield _batch(batch, failures, aside, used)
+
+
+def _batch(batch: Samples, failures: list[Failure], aside: int, used: int) -> ReadBatch:
+    """The batch, whose records have `used` files. `aside` files of statistics are no part of it."""
+    return ReadBatch(batch.records(), failures, {_STATISTICS: aside} if aside else {}, used)
 
 
 class _Described(NamedTuple):
@@ -127,7 +155,7 @@ def _open_images(
     images = [file for file in members if _suffix(file.name) not in SIDECARS]
     sidecars = [file for file in members if _suffix(file.name) in SIDECARS]
     if not images:
-        yield from (_no_image(f) for f in sidecars if not f.name.endswith("_stats.json"))
+        yield from (_no_image(f) for f in sidecars if not f.name.endswith(_STATISTICS))
         return
     description = _describe(sidecars, caption, context)
     for file in images:

@@ -60,7 +60,7 @@ class Karpathy(Reader):
 
     def count(self, split: Split, context: Context) -> Count:
         place = context.media.resolve(split.files[0].uri)
-        return count_array(place, split, find_arrays(place, ())[0].get("images"))
+        return count_array(place, split, "images")
 
     def read(self, split: Split, context: Context) -> Iterator[ReadBatch]:
         file, place = split.files[0], context.media.resolve(split.files[0].uri)

@@ -55,7 +55,7 @@ class SbuCaptions(Reader):
     def count(self, split: Split, context: Context) -> Count:
         """The number of urls; captions without a url are failures beside them."""
         place = context.media.resolve(split.files[0].uri)
-        return count_array(place, split, find_arrays(place, ())[0].get("image_urls"))
+        return count_array(place, split, "image_urls")
 
     def read(self, split: Split, context: Context) -> Iterator[ReadBatch]:
         file, place = split.files[0], context.media.resolve(split.files[0].uri)

@@ -63,8 +63,35 @@ def elements(place: str, start: int = 0, stop: int = -1, first: int = 0) -> Iter
 
 def count_elements(place: str, start: int = 0, stop: int = -1, first: int = 0) -> Count:
     """The number of elements that `elements` finds, with the same arguments, by the commas between
-    them; none is parsed. What is broken at the end of an array counts as an element."""
-    return Count("elements", sum(1 for _ in elements(place, start, stop, first)))
+    them; none is parsed.
+
+    A scanner of its own counts them (`kernels.json_count`). Only in a damaged array, where commas
+    cannot be relied on, they are counted as `elements` finds them; what is broken at the end of an
+    array counts as an element.
+    """
+    found = _count_commas(place, start, stop, first)
+    if found is None:
+        found = sum(1 for _ in elements(place, start, stop, first))
+    return Count("elements", found)
+
+
+def _count_commas(place: str, start: int, stop: int, first: int) -> int | None:
+    """The number of elements, by the commas between them; None if the array is damaged."""
+    from manifests.kernels import json_count  # imports numba
+
+    chunks, memory = read_chunks(place, start, stop), json_count.new_count()
+    try:
+        if first == 0:
+            _, chunks = after_bracket(chunks, start, b"[")
+        for chunk in chunks:
+            json_count.count(chunk, memory)
+    except (RowError, InputError):
+        return None
+    commas, depth, where, has_content = map(int, memory)
+    if where != json_count.PLAIN or depth > 1 or (depth == 1 and (stop < 0 or has_content)):
+        return None
+    is_last = depth == 0 and (commas > 0 or first > 0 or has_content)
+    return commas + bool(is_last)
 
 
 def batches(elements: Iterable[Element]) -> Iterator[list[Element]]:

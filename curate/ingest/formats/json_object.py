@@ -55,9 +55,14 @@ def splits_of_array(file: File, place: str, name: str) -> Iterator[Split]:
         yield from array_splits(file, place, array, max(MIN_SPLIT_BYTES, file.size // MAX_SPLITS))
 
 
-def count_array(place: str, split: Split, array: ByteRange | None) -> Count:
-    """The number of elements of the array in a split; 0 if the file has no such array."""
-    return Count("elements", 0) if array is None else count_elements(place, *split[1:])
+def count_array(place: str, split: Split, name: str, of_all: str = "") -> Count:
+    """The number of elements of the array `name` in a split; in the first split of a file also
+    those of the array `of_all`, which all splits have in common. A missing array has none."""
+    ranges = members(place).ranges
+    found = count_elements(place, *split[1:]).units if name in ranges else 0
+    if split.first == 0 and of_all in ranges:
+        found += count_elements(place, *ranges[of_all]).units
+    return Count("elements", found)
 
 
 def first_element(head: Head, name: str) -> Any:

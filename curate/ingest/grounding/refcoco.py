@@ -21,7 +21,7 @@ from curate.ingest.grounding.annotations.grounding_reader import GroundingReader
 from curate.ingest.grounding.annotations.image_by_path_end import image_by_path_end
 from curate.ingest.grounding.coco_instances import coco_annotation
 from curate.ingest.media_root import ROOT_DESCRIPTION, root_of
-from curate.ingest.reader import Context, Head, ReadBatch, Split
+from curate.ingest.reader import Context, Count, Head, ReadBatch, Split
 from manifests import storage
 from manifests.errors import FileError, RowError
 from manifests.geometry.space import SPACES, Space
@@ -72,12 +72,20 @@ class RefCoco(GroundingReader):
         is_pickle = head.data[:1] in (b"\x80", b"(", b"]", b"c")
         return is_pickle and b"ref_id" in head.data and b"sentences" in head.data
 
+    def count(self, split: Split, context: Context) -> Count:
+        """The number of refs. The pickle has to be loaded to count them."""
+        return Count("elements", len(_load_refs(split, context)))
+
     def read(self, split: Split, context: Context) -> Iterator[ReadBatch]:
-        file, place = split.files[0], context.media.resolve(split.files[0].uri)
-        refs, malformed, broken = _refs_by_image(_load_refs(storage.read_bytes(place)), self.split)
+        file, found = split.files[0], _load_refs(split, context)
+        refs, malformed, broken = _refs_by_image(found, self.split)
+        left_aside = len(found) - len(malformed) - sum(map(len, refs.values()))
         annotation_ids = {ref.annotation for of_image in refs.values() for ref in of_image}
         targets, errors = _read_targets(self._instances(file, context), annotation_ids, set(refs))
-        yield self.failures(file, malformed + errors, context)
+        yield self.failures(file, errors, context, units=0)
+        failed = self.failures(file, malformed, context)
+        aside = {"ref of another split": left_aside} if left_aside else {}
+        yield failed._replace(left_aside=aside, found=Count("elements", len(found)))
         root = root_of(self.media_root, file, context.base)
         images = list(refs.items())
         for start in range(0, len(images), BATCH_IMAGES):
@@ -114,8 +122,8 @@ class _Targets(NamedTuple):
     images: dict[str, dict[str, Any] | RowError]
 
 
-def _load_refs(data: bytes) -> list[Any]:
-    value = loads(data)
+def _load_refs(split: Split, context: Context) -> list[Any]:
+    value = loads(storage.read_bytes(context.media.resolve(split.files[0].uri)))
     if not isinstance(value, list):
         raise FileError(f"the pickle has a {type(value).__name__}, not a list of refs.")
     return value
@@ -193,16 +201,17 @@ def _annotated(
     key: str, refs: Sequence[_Ref], targets: _Targets, root: str, context: Context
 ) -> Iterator[AnnotatedImage]:
     """Yields the image with the id `key` and its annotations, and the errors of its refs and
-    sentences."""
+    sentences. A ref is one unit; so is its first error, if nothing of the ref could be read."""
     annotations: list[Annotation] = []
-    lost = 0
+    lost = units = 0
     for ref in refs:
-        for within, annotation in _annotations(ref, key, targets):
-            if isinstance(annotation, RowError):
-                yield AnnotatedImage(within, annotation)
-                lost += 1
-            else:
-                annotations.append(annotation)
+        found = list(_annotations(ref, key, targets))
+        failed = [(where, one) for where, one in found if isinstance(one, RowError)]
+        annotations += [one for _, one in found if not isinstance(one, RowError)]
+        is_lost = len(failed) == len(found)
+        units, lost = units + (not is_lost), lost + len(failed)
+        for number, (within, error) in enumerate(failed):
+            yield AnnotatedImage(within, error, units=int(is_lost and number == 0))
     if not annotations:
         return  # each ref already has an error
     fields = targets.images[key]
@@ -210,9 +219,10 @@ def _annotated(
     try:
         image = image_by_path_end(root, text_field(fields, "file_name"), context.media)
         meta = without(fields, "id", "width", "height")
-        yield AnnotatedImage(key, image, annotations, size_of(fields), meta=meta, lost=lost)
+        size = size_of(fields)
+        yield AnnotatedImage(key, image, annotations, size, meta=meta, lost=lost, units=units)
     except RowError as error:
-        yield AnnotatedImage(key, error)
+        yield AnnotatedImage(key, error, units=units)
 
 
 def _annotations(

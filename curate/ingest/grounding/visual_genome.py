@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from curate.ingest.columns import has_text
-from curate.ingest.formats.json_elements import elements, object_keys
+from curate.ingest.formats.json_elements import count_elements, elements, object_keys
 from curate.ingest.formats.json_fields import as_object, id_field
 from curate.ingest.formats.json_object import SUFFIXES
 from curate.ingest.formats.json_pieces import Element
@@ -19,7 +19,7 @@ from curate.ingest.grounding.annotations.fields import without
 from curate.ingest.grounding.annotations.grounding_reader import GroundingReader
 from curate.ingest.images import OpenedImage
 from curate.ingest.media_root import ROOT_DESCRIPTION, open_below, root_of
-from curate.ingest.reader import Context, Head, ReadBatch, Split
+from curate.ingest.reader import Context, Count, Head, ReadBatch, Split
 from manifests import storage
 from manifests.errors import FileError, RowError
 from manifests.geometry.space import SPACES, Space
@@ -77,6 +77,10 @@ class VisualGenome(GroundingReader):
     def splits(self, file: File, context: Context) -> Iterator[Split]:
         place = context.media.resolve(file.uri)
         return array_splits(file, place, split_bytes=SPLIT_BYTES)
+
+    def count(self, split: Split, context: Context) -> Count:
+        """The number of images; their regions and objects are parts of them."""
+        return count_elements(context.media.resolve(split.files[0].uri), *split[1:])
 
     def read(self, split: Split, context: Context) -> Iterator[ReadBatch]:
         file, place = split.files[0], context.media.resolve(split.files[0].uri)
@@ -139,7 +143,7 @@ def _annotated(
         try:
             annotations.append(parse(fields, key))
         except RowError as error:
-            yield AnnotatedImage(f"{element.number}.{name}[{number}]", error)
+            yield AnnotatedImage(f"{element.number}.{name}[{number}]", error, units=0)
     meta = without(data, "width", "height") | without(entry, name)
     lost = len(entry[name]) - len(annotations)
     image = _open(root, key, media)

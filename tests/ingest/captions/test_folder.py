@@ -45,8 +45,9 @@ def failures(reader: Folder, base: Path, limits: Limits | None = None) -> list[F
     return [failure for found in read_all(reader, str(base), limits) for failure in found.failures]
 
 
-def failed(name: str, error: str, message: str) -> Failure:
-    return Failure(name, f"photos/{name}", error, message)
+def failed(name: str, error: str, message: str, files: int = 1) -> Failure:
+    """A failure of an image with the files beside it, `files` in all."""
+    return Failure(name, f"photos/{name}", error, message, files, 1 if files > 1 else None)
 
 
 def listed(count: int) -> list[File]:
@@ -113,7 +114,7 @@ def test_failures_name_the_file_the_fault_and_the_fix(tmp_path: Path) -> None:
     assert read_rows(reader, tmp_path) == []
     parse = "json, character 1: broken JSON: unexpected end of data, after '{'. Repair the JSON."
     assert failures(reader, tmp_path) == [
-        failed("broken.jpg", "RowError", parse),
+        failed("broken.jpg", "RowError", parse, files=2),
         failed("broken.png", "RowError", parse),
         failed(
             "cut.jpg",
@@ -125,6 +126,7 @@ def test_failures_name_the_file_the_fault_and_the_fix(tmp_path: Path) -> None:
             "latin.jpg",
             "RowError",
             "txt: byte 3 is 0xe9, which is not UTF-8. Convert the caption to UTF-8.",
+            files=2,
         ),
         failed(
             "lonely.txt",

@@ -39,7 +39,8 @@ class AnnotatedImage(NamedTuple):
     `file` is the annotation file of this image, if each image of a batch has its own file. `lost`
     is the number of its annotations that failed on their own. `absent` has the labels that are
     known to be absent, if only some labels were looked for, and `partial` those of which not all
-    objects are annotated.
+    objects are annotated. `units` is the number of units of the source that the image has with its
+    annotations, as `Reader.count` counts them.
     """
 
     within: Any
@@ -53,3 +54,4 @@ class AnnotatedImage(NamedTuple):
     lost: int = 0
     absent: Sequence[str] | None = None
     partial: Collection[str] = ()
+    units: int = 1

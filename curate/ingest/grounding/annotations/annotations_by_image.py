@@ -36,12 +36,14 @@ class Joined(NamedTuple):
 
     `annotations` are by image id, in file order and not yet parsed. `broken` is the number of
     annotations that cannot be read, by image id; None stands for those whose image is not known:
-    each image of the file may have lost them.
+    each image of the file may have lost them. `elsewhere` is the number of annotations of other
+    splits' images; only the first split counts them.
     """
 
     annotations: dict[str, list[Element]]
     errors: list[PlacedError]
     broken: Counter[str | None]
+    elsewhere: int = 0
 
     def lost(self, image: str) -> int:
         """The number of annotations that cannot be read and that may belong to this image."""
@@ -71,7 +73,7 @@ def join(place: str, annotations: ByteRange, split: Split, ids: ImageIds) -> Joi
     whose image does not exist or is one of several with this id.
     """
     is_first = split.first == 0
-    joined = Joined({}, [], Counter())
+    joined, elsewhere = Joined({}, [], Counter()), 0
     for element in elements(place, *annotations):
         where = f"annotations[{element.number}]"
         try:
@@ -88,7 +90,9 @@ def join(place: str, annotations: ByteRange, split: Split, ids: ImageIds) -> Joi
             continue
         if image in ids.own and image not in ids.repeated:
             joined.annotations.setdefault(image, []).append(element)
-    return joined
+        elif is_first:
+            elsewhere += 1
+    return joined._replace(elsewhere=elsewhere)
 
 
 def parsed(element: Element) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from pydantic import Field
 from curate.ingest.formats.batching import BATCH_BYTES
 from curate.ingest.formats.json_elements import elements, members
 from curate.ingest.formats.json_fields import as_object, id_field
-from curate.ingest.formats.json_object import SUFFIXES, find_arrays
+from curate.ingest.formats.json_object import SUFFIXES, count_array, find_arrays
 from curate.ingest.formats.json_pieces import Element
 from curate.ingest.formats.json_splits import array_splits
 from curate.ingest.grounding.annotations.annotation import AnnotatedImage, Annotation
@@ -29,9 +29,9 @@ from curate.ingest.grounding.annotations.annotations_by_image import (
     read_image_ids,
 )
 from curate.ingest.grounding.annotations.categories import Categories, read_categories
-from curate.ingest.grounding.annotations.grounding_reader import GroundingReader
+from curate.ingest.grounding.annotations.grounding_reader import GroundingReader, PlacedError
 from curate.ingest.media_root import ROOT_DESCRIPTION, root_of
-from curate.ingest.reader import Context, ReadBatch, Split
+from curate.ingest.reader import Context, Count, ReadBatch, Split
 from manifests.errors import RowError
 from manifests.storage import File
 
@@ -96,11 +96,16 @@ class CocoLayout(GroundingReader):
         pieces = min(max(file.size // SPLIT_BYTES, 1), MAX_SPLITS)
         yield from array_splits(file, place, images, max(size // pieces, 1))
 
+    def count(self, split: Split, context: Context) -> Count:
+        """The images of the split; in the first split, also all annotations."""
+        place = context.media.resolve(split.files[0].uri)
+        return count_array(place, split, "images", of_all="annotations")
+
     def read(self, split: Split, context: Context) -> Iterator[ReadBatch]:
         file, place = split.files[0], context.media.resolve(split.files[0].uri)
         arrays, errors = find_arrays(place, ARRAYS)
         if not set(ARRAYS) <= arrays.keys():
-            yield self.failures(file, errors, context)
+            yield self._lost(errors, split, context)
             return
         root = root_of(self.media_root, file, context.base)
         categories, unnamed = read_categories(place, arrays["categories"])
@@ -108,10 +113,34 @@ class CocoLayout(GroundingReader):
         joined = join(place, arrays["annotations"], split, ids)
         joined.broken[None] += len(errors)  # annotations after the error of a file are not read
         of_file = errors + unnamed if split.first == 0 else []
-        yield self.failures(file, of_file + joined.errors, context)
+        yield self.failures(file, of_file, context, units=0)
+        failed = self.failures(file, joined.errors, context)
+        yield failed._replace(found=self._found(joined, split, context))
         images = _image_entries(elements(place, *split[1:]), joined, ids)
         for batch in _batches(images):
             yield self._batch(batch, CocoFile(file, root, categories, context))
+
+    def _lost(self, errors: Sequence[PlacedError], split: Split, context: Context) -> ReadBatch:
+        """The failures of a file in which an array is missing. The first counts as the images of
+        the split, which all are lost."""
+        place = context.media.resolve(split.files[0].uri)
+        found = self.failures(split.files[0], errors, context, units=0)
+        first, *more = found.failures
+        hidden, images = self.count(split, context), count_array(place, split, "images")
+        first = first._replace(units=hidden.units, rows=max(1, images.units))
+        return found._replace(failures=[first, *more])
+
+    def _found(self, joined: Joined, split: Split, context: Context) -> Count:
+        """What the split answers for: its images and their annotations, and, if it is the first,
+        the annotations of no image.
+
+        It is what `count` counts, but each split has its own annotations, which the first split
+        counts for all.
+        """
+        found = self.count(split, context)
+        if split.first == 0:
+            return found._replace(units=found.units - joined.elsewhere)
+        return found._replace(units=found.units + sum(map(len, joined.annotations.values())))
 
     def _batch(self, images: Sequence[_ImageEntry], coco: CocoFile) -> ReadBatch:
         entries = [element for image in images for element in image.annotations]
@@ -128,9 +157,10 @@ class CocoLayout(GroundingReader):
                     continue
                 if annotation.fault is not None:
                     within = f"annotations[{entry.number}].segmentation"
-                    failed.append(AnnotatedImage(within, annotation.fault))
+                    failed.append(AnnotatedImage(within, annotation.fault, units=0))
                 own.append(annotation)
-            annotated.append(self._annotated(image, own, coco)._replace(lost=lost))
+            found = self._annotated(image, own, coco)
+            annotated.append(found._replace(lost=lost, units=1 + len(own)))
         return self.records(coco.file, annotated + failed, coco.context)
 
     def _annotated(

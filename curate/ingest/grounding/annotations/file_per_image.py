@@ -14,7 +14,15 @@ from curate.ingest.grounding.annotations.grounding_reader import GroundingReader
 from curate.ingest.images import OpenedImage, open_image
 from curate.ingest.media_folder import MediaFolder
 from curate.ingest.media_root import ROOT_DESCRIPTION, root_of
-from curate.ingest.reader import BATCH_ROWS, Context, Count, Failure, ReadBatch, Split
+from curate.ingest.reader import (
+    BATCH_ROWS,
+    Context,
+    Count,
+    Failure,
+    ReadBatch,
+    Split,
+    count_files,
+)
 from manifests import storage
 from manifests.errors import FileError, MediaError, RowError
 from manifests.media import Reference
@@ -55,7 +63,7 @@ class FilePerImage(GroundingReader):
         return groups
 
     def count(self, split: Split, context: Context) -> Count:
-        return Count("files", len(split.files))
+        return count_files(split)
 
     def read(self, split: Split, context: Context) -> Iterator[ReadBatch]:
         cache = SplitCache(context)

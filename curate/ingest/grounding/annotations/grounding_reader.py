@@ -60,6 +60,10 @@ class GroundingReader(Reader):
     def check_evidence(self, evidence: Findings) -> None:
         check_spaces(evidence, self.path)
 
-    def failures(self, file: File, errors: Sequence[PlacedError], context: Context) -> ReadBatch:
-        """A batch without records, with failures for inputs that belong to no image."""
-        return self.records(file, [AnnotatedImage(*error) for error in errors], context)
+    def failures(
+        self, file: File, errors: Sequence[PlacedError], context: Context, units: int = 1
+    ) -> ReadBatch:
+        """A batch without records, with failures for inputs that belong to no image. Each hides
+        `units` units: 0 for the fault of something that is not counted."""
+        images = [AnnotatedImage(*error, units=units) for error in errors]
+        return self.records(file, images, context)

@@ -69,14 +69,15 @@ def grounding_records(
             failed.append((image, error))
     ready, coordinates, errors = _gather(ready)
     found = {} if trust else _evidence(coordinates, space, file, ready)
-    units = Units(*[to_units(some, ready, space) for some in coordinates])
-    errors |= _impossible(coordinates, units, space)
+    converted = Units(*[to_units(some, ready, space) for some in coordinates])
+    errors |= _impossible(coordinates, converted, space)
     failed += [(ready[row].annotated, error) for row, error in errors.items()]
-    table = record_table(reader, file, ready, units)
+    table = record_table(reader, file, ready, converted)
     if errors:
         table = table.filter(pa.array([row not in errors for row in range(len(ready))]))
     failures = [_failure(reader, file, image, error) for image, error in failed]
-    return ReadBatch(table, failures, evidence=found)
+    units = sum(one.annotated.units for row, one in enumerate(ready) if row not in errors)
+    return ReadBatch(table, failures, units=units, evidence=found)
 
 
 def check_spaces(evidence: Findings, place: str) -> None:
@@ -108,7 +109,8 @@ def _name(image: AnnotatedImage) -> str:
 
 def _failure(reader: Reader, file: File, image: AnnotatedImage, error: RowError) -> Failure:
     own = image.file or file
-    return Failure.of(reader.key(own, image.within), reader.origin(own, image.within), error)
+    key, origin = reader.key(own, image.within), reader.origin(own, image.within)
+    return Failure.of(key, origin, error, image.units, rows=1)
 
 
 def _ready(

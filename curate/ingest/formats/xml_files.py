@@ -3,6 +3,7 @@ entities."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Any
 from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers import expat
@@ -25,36 +26,89 @@ def parsed(data: bytes, place: str) -> Element:
 
     A document type can define entities, which may grow without bound or include other files.
     """
-    tree = TreeBuilder()
-    parser = expat.ParserCreate()
-    depth = 0
+    parser = _Parser(place, 0)
+    [root] = [*parser.feed(data), *parser.close()]
+    return root
 
-    def start(tag: str, attributes: dict[str, str]) -> None:
-        nonlocal depth
-        depth += 1
-        if depth > MAX_DEPTH:
+
+def children(chunks: Iterable[bytes], place: str, root: str, max_bytes: int) -> Iterator[Element]:
+    """Yields the children of the root element one at a time, so a large file needs little memory.
+    Raises FileError as `parsed` does, for another root, and for a child over `max_bytes`."""
+    parser = _Parser(place, 1, root, max_bytes)
+    for chunk in chunks:
+        yield from parser.feed(chunk)
+    yield from parser.close()
+
+
+class _Parser:
+    """Builds the elements at one depth (0: the root, 1: its children)."""
+
+    def __init__(self, place: str, depth: int, root: str = "", max_bytes: int = -1) -> None:
+        self._place, self._depth, self._root, self._max_bytes = place, depth, root, max_bytes
+        self._tree, self._open, self._start = TreeBuilder(), 0, 0
+        self._complete: list[Element] = []
+        parser = self._expat = expat.ParserCreate()
+        parser.buffer_text = True
+        parser.StartElementHandler, parser.EndElementHandler = self._begin, self._end
+        parser.CharacterDataHandler, parser.StartDoctypeDeclHandler = self._text, _doctype
+
+    def feed(self, data: bytes) -> list[Element]:
+        """The elements that are complete with this data."""
+        return self._parse(data, False)
+
+    def close(self) -> list[Element]:
+        return self._parse(b"", True)
+
+    def _parse(self, data: bytes, is_last: bool) -> list[Element]:
+        try:
+            self._expat.Parse(data, is_last)
+            if self._open > self._depth:
+                self._check_size()
+        except _Refused as refused:
+            fault = f"line {self._expat.CurrentLineNumber}: {refused}."
+            raise FileError(fault, self._place, "Remove it.") from None
+        except (expat.ExpatError, ValueError, LookupError) as error:
+            raise FileError(f"broken XML: {error}.", self._place, "Repair the file.") from None
+        complete, self._complete = self._complete, []
+        return complete
+
+    def _begin(self, tag: str, attributes: dict[str, str]) -> None:
+        if self._open == 0 and self._root and tag != self._root:
+            raise FileError(f"the root element is <{tag}>, not <{self._root}>.", self._place)
+        if self._open == self._depth:
+            self._start = self._expat.CurrentByteIndex
+        self._open += 1
+        if self._open > MAX_DEPTH:
             raise _Refused(f"elements are nested more than {MAX_DEPTH} deep")
-        tree.start(tag, attributes)
+        if self._open > self._depth:
+            self._tree.start(tag, attributes)
 
-    def end(tag: str) -> None:
-        nonlocal depth
-        depth -= 1
-        tree.end(tag)
+    def _text(self, text: str) -> None:
+        if self._open > self._depth:
+            self._tree.data(text)
 
-    def doctype(*_: Any) -> None:
-        raise _Refused("the file declares a document type, which annotations do not need")
+    def _end(self, tag: str) -> None:
+        self._open -= 1
+        if self._open >= self._depth:
+            self._tree.end(tag)
+        if self._open == self._depth:
+            self._check_size()
+            self._complete.append(self._tree.close())
+            self._tree = TreeBuilder()
 
-    parser.buffer_text = True
-    parser.StartElementHandler, parser.EndElementHandler = start, end
-    parser.CharacterDataHandler, parser.StartDoctypeDeclHandler = tree.data, doctype
-    try:
-        parser.Parse(data, True)
-        return tree.close()
-    except _Refused as refused:
-        line = parser.CurrentLineNumber
-        raise FileError(f"line {line}: {refused}.", place, "Remove it.") from None
-    except (expat.ExpatError, ValueError, LookupError) as error:
-        raise FileError(f"broken XML: {error}.", place, "Repair the file.") from None
+    def _check_size(self) -> None:
+        size = self._expat.CurrentByteIndex - self._start
+        if size > self._max_bytes >= 0:
+            raise FileError(
+                f"line {self._expat.CurrentLineNumber}: an element of {size} bytes is over the "
+                f"limit of {self._max_bytes}.",
+                self._place,
+                "Raise media.max_row_bytes.",
+            )
+
+
+def _doctype(*_: Any) -> None:
+    raise _Refused("the file declares a document type, which annotations do not need")
 
 
 def text_of(element: Element, tag: str) -> str | None:

@@ -49,7 +49,7 @@ class Coco(CocoLayout):
 
     The image is `file_name` below `media_root` or, if there is no `file_name`, the path of
     `coco_url`. Leading folders that do not exist are removed: Objects365's `images/v1/patch8/a.jpg`
-    is also found as `a.jpg`.
+    is also found as `a.jpg`, unless another path of the file ends in `a.jpg` too.
 
     The key of a record is the file's name and the image's id. Annotations are joined by `image_id`;
     their own ids may occur several times, as in merged files. If several images have the same id,
@@ -79,7 +79,7 @@ class Coco(CocoLayout):
         )
 
     def parse_image(self, key: str, fields: dict[str, Any], coco: CocoFile) -> AnnotatedImage:
-        image = image_by_path_end(coco.root, _path(fields), coco.context.media)
+        image = image_by_path_end(coco.root, _path(fields), coco.context.media, coco.shared)
         meta = without(fields, "id", "width", "height")
         for name, ids in fields.items():
             if name.endswith("_category_ids") and isinstance(ids, list):

@@ -65,7 +65,7 @@ class Omni3d(CocoLayout):
     Keys, failures and memory use are the same as for the reader `coco`.
     """
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     own_space: ClassVar[Space] = Space(form="xyxy", unit="pixel")
 
     @classmethod
@@ -75,7 +75,7 @@ class Omni3d(CocoLayout):
 
     def parse_image(self, key: str, fields: dict[str, Any], coco: CocoFile) -> AnnotatedImage:
         path = text_field(fields, "file_path")
-        image = image_by_path_end(coco.root, path, coco.context.media)
+        image = image_by_path_end(coco.root, path, coco.context.media, coco.shared)
         meta = without(fields, "id", "width", "height", "K")
         size = size_of(fields)
         camera = None

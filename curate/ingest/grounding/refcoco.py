@@ -18,8 +18,9 @@ from curate.ingest.grounding.annotations.categories import read_categories
 from curate.ingest.grounding.annotations.coco_layout import ARRAYS, BATCH_IMAGES, size_of
 from curate.ingest.grounding.annotations.fields import without
 from curate.ingest.grounding.annotations.grounding_reader import GroundingReader, PlacedError
-from curate.ingest.grounding.annotations.image_by_path_end import image_by_path_end
+from curate.ingest.grounding.annotations.image_by_path_end import SharedEnds, image_by_path_end
 from curate.ingest.grounding.coco_instances import coco_annotation
+from curate.ingest.images import OpenedImage
 from curate.ingest.media_root import ROOT_DESCRIPTION, root_of
 from curate.ingest.reader import Context, Count, Head, ReadBatch, Split
 from manifests import storage
@@ -56,7 +57,7 @@ class RefCoco(GroundingReader):
     """
 
     suffixes: ClassVar[tuple[str, ...]] = (".p", ".pkl", ".pickle")
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     own_space: ClassVar[Space] = SPACES["coco"]
 
     instances: str | None = Field(
@@ -86,14 +87,16 @@ class RefCoco(GroundingReader):
         failed = self.failures(file, malformed, context)
         aside = {"ref of another split": left_aside} if left_aside else {}
         yield failed._replace(left_aside=aside, found=Count("elements", len(found)))
-        root = root_of(self.media_root, file, context.base)
+        image_folder = _Images(
+            root_of(self.media_root, file, context.base), context, SharedEnds(targets.image_paths)
+        )
         images = list(refs.items())
         for start in range(0, len(images), BATCH_IMAGES):
             batch = images[start : start + BATCH_IMAGES]
             annotated = [
                 one._replace(lost=one.lost + broken[key] + broken[None])
                 for key, of_image in batch
-                for one in _annotated(key, of_image, targets, root, context)
+                for one in _annotated(key, of_image, targets, image_folder)
             ]
             yield self.records(file, annotated, context)
 
@@ -120,6 +123,23 @@ class _Targets(NamedTuple):
 
     annotations: dict[str, tuple[str, Annotation] | RowError]
     images: dict[str, dict[str, Any] | RowError]
+
+    def image_paths(self) -> Iterator[str]:
+        """Yields the path of each image, as far as it can be read."""
+        for fields in self.images.values():
+            if isinstance(fields, dict) and isinstance(path := fields.get("file_name"), str):
+                yield path
+
+
+class _Images(NamedTuple):
+    """Where the images are: their folder, and the ends that several of their paths have."""
+
+    root: str
+    context: Context
+    shared: SharedEnds
+
+    def open(self, path: str) -> OpenedImage | RowError:
+        return image_by_path_end(self.root, path, self.context.media, self.shared)
 
 
 def _load_refs(split: Split, context: Context) -> list[Any]:
@@ -198,7 +218,7 @@ def _entries(place: str, array: ByteRange, ids: set[str]) -> Iterator[tuple[str,
 
 
 def _annotated(
-    key: str, refs: Sequence[_Ref], targets: _Targets, root: str, context: Context
+    key: str, refs: Sequence[_Ref], targets: _Targets, images: _Images
 ) -> Iterator[AnnotatedImage]:
     """Yields the image with the id `key` and its annotations, and the errors of its refs and
     sentences. A ref is one unit; so is its first error, if nothing of the ref could be read."""
@@ -217,7 +237,7 @@ def _annotated(
     fields = targets.images[key]
     assert isinstance(fields, dict)
     try:
-        image = image_by_path_end(root, text_field(fields, "file_name"), context.media)
+        image = images.open(text_field(fields, "file_name"))
         meta = without(fields, "id", "width", "height")
         size = size_of(fields)
         yield AnnotatedImage(key, image, annotations, size, meta=meta, lost=lost, units=units)

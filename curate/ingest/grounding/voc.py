@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any, ClassVar
 from xml.etree.ElementTree import Element
@@ -14,6 +15,7 @@ from manifests.errors import FileError, RowError
 from manifests.geometry.space import SPACES, Space
 from manifests.storage import File
 
+_ROOT = re.compile(rb"<annotation[\s>]")
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 
@@ -67,7 +69,7 @@ class Voc(FilePerImage):
 def is_annotation(head: Head) -> bool:
     """Whether a file is XML with the root `<annotation>`."""
     start = head.data.removeprefix(b"\xef\xbb\xbf").lstrip()
-    return start.startswith(b"<") and b"<annotation" in start[:4096]
+    return start.startswith(b"<") and _ROOT.search(start[:4096]) is not None
 
 
 def annotation_root(data: bytes, file: File) -> Element:

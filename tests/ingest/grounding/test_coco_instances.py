@@ -284,6 +284,14 @@ def test_objects365_images_are_found_with_or_without_their_folders(
     assert rows[0]["meta"] == {"file_name": "images/v1/patch8/o365.jpg"}
 
 
+def test_images_of_two_folders_are_not_read_from_one_file(tmp_path: Path) -> None:
+    write_file(tmp_path / "flat" / "1.jpg", make_image(30, 20))
+    images = [{"id": n, "file_name": f"{folder}/1.jpg"} for n, folder in enumerate("ab")]
+    rows, failures = coco(tmp_path, images=images, settings={"media_root": "flat"}, annotations=[])
+    assert rows == []
+    assert messages(failures)["0"].startswith("flat/1.jpg: 'a/1.jpg' does not exist below")
+
+
 def test_lvis_images_are_found_by_url_and_absent_categories_get_names(tmp_path: Path) -> None:
     write_file(tmp_path / "coco" / "train2017" / "000000391895.jpg", make_image(30, 20))
     image = {

@@ -9,7 +9,9 @@ from __future__ import annotations
 import contextlib
 import re
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 from curate.ingest.formats.json_elements import ByteRange, elements
 from curate.ingest.formats.json_fields import as_object, id_field
@@ -64,6 +66,22 @@ def read_image_ids(place: str, images: ByteRange, split: Split) -> ImageIds:
             if key in known:
                 (repeated if key in seen else seen).add(key)
     return ImageIds(own, known, _faults(place, images, repeated) if repeated else {})
+
+
+def image_paths(place: str, images: ByteRange) -> Iterator[str]:
+    """Yields the path of each image, as far as it can be read."""
+    for element in elements(place, *images):
+        with contextlib.suppress(RowError):
+            if path := _path_in(as_object(element)):
+                yield path
+
+
+def _path_in(image: dict[str, Any]) -> str | None:
+    name = next((name for name in _NAMES if image.get(name) is not None), None)
+    path = None if name is None else image[name]
+    if not isinstance(path, str):
+        return None
+    return urlsplit(path).path if name == "coco_url" else path
 
 
 def join(place: str, annotations: ByteRange, split: Split, ids: ImageIds) -> Joined:

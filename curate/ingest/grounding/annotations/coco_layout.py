@@ -24,12 +24,14 @@ from curate.ingest.grounding.annotations.annotation import AnnotatedImage, Annot
 from curate.ingest.grounding.annotations.annotations_by_image import (
     ImageIds,
     Joined,
+    image_paths,
     join,
     parsed,
     read_image_ids,
 )
 from curate.ingest.grounding.annotations.categories import Categories, read_categories
 from curate.ingest.grounding.annotations.grounding_reader import GroundingReader, PlacedError
+from curate.ingest.grounding.annotations.image_by_path_end import SharedEnds
 from curate.ingest.media_root import ROOT_DESCRIPTION, root_of
 from curate.ingest.reader import Context, Count, ReadBatch, Split
 from manifests.errors import RowError
@@ -46,12 +48,14 @@ coordinate space."""
 
 
 class CocoFile(NamedTuple):
-    """A COCO file: the folder of its images (`root`), and its categories."""
+    """A COCO file: the folder of its images (`root`), its categories, and the ends that several
+    paths of its images have."""
 
     file: File
     root: str
     categories: Categories
     context: Context
+    shared: SharedEnds
 
 
 class _ImageEntry(NamedTuple):
@@ -116,9 +120,10 @@ class CocoLayout(GroundingReader):
         yield self.failures(file, of_file, context, units=0)
         failed = self.failures(file, joined.errors, context)
         yield failed._replace(found=self._found(joined, split, context))
+        shared = SharedEnds(lambda: image_paths(place, arrays["images"]))
         images = _image_entries(elements(place, *split[1:]), joined, ids)
         for batch in _batches(images):
-            yield self._batch(batch, CocoFile(file, root, categories, context))
+            yield self._batch(batch, CocoFile(file, root, categories, context, shared))
 
     def _lost(self, errors: Sequence[PlacedError], split: Split, context: Context) -> ReadBatch:
         """The failures of a file in which an array is missing. The first counts as the images of

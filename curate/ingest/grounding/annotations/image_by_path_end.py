@@ -3,6 +3,12 @@ folders."""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable, Iterable
+from functools import cached_property
+
+import xxhash
+
 from curate.ingest.images import OpenedImage, open_image
 from curate.ingest.media_root import open_below, path_below
 from manifests import storage
@@ -10,9 +16,40 @@ from manifests.errors import RowError
 from manifests.media import Media, Reference
 
 
-def image_by_path_end(root: str, path: str, media: Media) -> OpenedImage | RowError:
+class SharedEnds:
+    """The ends of paths that several paths of a file have, such as `1.jpg` of `a/1.jpg` and
+    `b/1.jpg`: an image that is found by such an end may be the image of either.
+
+    `paths` is called only if a path is not found as it is: once to find the last names that occur
+    several times, and once more for the paths that have them.
+    """
+
+    def __init__(self, paths: Callable[[], Iterable[str]]) -> None:
+        self._paths = paths
+
+    def others(self, path: str, end: str) -> list[str]:
+        """The paths other than `path` that have this end, sorted."""
+        own = _slashed(path)
+        some = self._by_last_name.get(end.rpartition("/")[2], ())
+        return sorted(one for one in some if one != own and (one == end or one.endswith(f"/{end}")))
+
+    @cached_property
+    def _by_last_name(self) -> dict[str, set[str]]:
+        counts = Counter(_last_digest(path) for path in self._paths())
+        repeated = {digest for digest, count in counts.items() if count > 1}
+        found: dict[str, set[str]] = {}
+        for path in self._paths() if repeated else ():
+            if _last_digest(path) in repeated:
+                plain = _slashed(path)
+                found.setdefault(plain.rpartition("/")[2], set()).add(plain)
+        return found
+
+
+def image_by_path_end(
+    root: str, path: str, media: Media, shared: SharedEnds
+) -> OpenedImage | RowError:
     """Opens the image at `path` below `root`. If it does not exist, leading folders are removed one
-    by one.
+    by one, as long as no other path of the file has the same end.
 
     For `images/v1/patch8/a.jpg` the function tries that path, then `v1/patch8/a.jpg`,
     `patch8/a.jpg` and `a.jpg`.
@@ -24,5 +61,24 @@ def image_by_path_end(root: str, path: str, media: Media) -> OpenedImage | RowEr
     for start in range(len(names)):
         uri = storage.join(root, *names[start:])
         if storage.size_and_stamp(media.resolve(uri)) is not None:
-            return open_image(Reference(uri), media)
+            others = shared.others(path, "/".join(names[start:])) if start else []
+            return _shared(path, others, uri) if others else open_image(Reference(uri), media)
     return open_below(root, path, media)
+
+
+def _shared(path: str, others: list[str], uri: str) -> RowError:
+    return RowError(
+        f"{path!r:.200} does not exist below media_root, and this file may be of "
+        f"{' or '.join(repr(one) for one in others[:3])} too.",
+        uri,
+        "Copy the images with their folders, or set media_root to the folder above these.",
+    )
+
+
+def _slashed(path: str) -> str:
+    return path.replace("\\", "/")
+
+
+def _last_digest(path: str) -> int:
+    name = _slashed(path).rpartition("/")[2]
+    return xxhash.xxh3_64_intdigest(name.encode("utf-8", "surrogatepass"))

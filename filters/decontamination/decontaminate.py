@@ -84,8 +84,7 @@ class Decontaminate(RowStep):
         gt=0,
         le=1,
         description="lowest share of an item's n-grams that a record must have to be dropped; "
-        "null: "
-        "one n-gram is enough",
+        "null: one n-gram is enough",
     )
     distance: int = Field(
         6,
@@ -110,14 +109,12 @@ class Decontaminate(RowStep):
         if embedded and not self.embedding:
             raise ValueError(
                 "a benchmark sets embedding, so the step must set embedding too: the column that "
-                "has "
-                "the records' embeddings"
+                "has the records' embeddings"
             )
         if self.embedding and not embedded:
             raise ValueError(
                 "the step sets embedding, but no benchmark does: set the embedding of a "
-                "benchmark, or "
-                "remove it from the step"
+                "benchmark, or remove it from the step"
             )
         return self
 

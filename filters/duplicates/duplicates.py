@@ -153,8 +153,7 @@ class Duplicates(CorpusStep):
     clusters: str | None = Field(
         None,
         description="semantic: the column that has the nearest clusters of a record; only records "
-        "that "
-        "share a cluster are compared; null: compare all records",
+        "that share a cluster are compared; null: compare all records",
     )
     index: bool = Field(False, description="keep an index for later runs")
     against: Annotated[tuple[str, ...], Location()] = Field(

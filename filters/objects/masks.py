@@ -65,8 +65,7 @@ class Masks(RowStep):
         gt=0,
         le=1,
         description="smallest intersection over union of the given box and the box around the "
-        "mask; "
-        "null: no limit",
+        "mask; null: no limit",
     )
     empty: Annotated[Empty, Bound()] = "drop"
 

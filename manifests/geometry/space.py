@@ -65,8 +65,7 @@ class Space(BaseModel):
         if self.unit != "pixel" and (self.index != "edges" or self.resized is not None):
             raise ValueError(
                 "index and resized are only for coordinates in pixels, but the unit is "
-                f"{self.unit}: "
-                "remove them, or set unit: pixel"
+                f"{self.unit}: remove them, or set unit: pixel"
             )
         return self
 
@@ -116,8 +115,7 @@ def _parse_space(value: Any) -> Any:
             known = [*SPACES, *chain.from_iterable(words_of.values())]
             fault = (
                 f"{value!r} is not a coordinate space: the word {word!r} is unknown, or follows "
-                "another "
-                "word of its kind."
+                "another word of its kind."
             )
             raise ValueError(f"{fault} {nearest(word, known)}")
         parsed[name] = word

@@ -107,8 +107,7 @@ class Media:
         if len(data) != ref.length:
             raise MediaError(
                 f"the file is truncated: it has {len(data)} of the {ref.length} bytes that the "
-                "record "
-                "refers to",
+                "record refers to",
                 ref.place,
                 _FIX_TRUNCATED,
             )

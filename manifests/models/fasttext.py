@@ -190,8 +190,7 @@ def _dictionary(file: mmap.mmap) -> _Dictionary:
     if words < 0 or labels < 1 or size != words + labels:
         raise _BrokenError(
             f"its dictionary states {size} entries, {words} words and {labels} labels; entries "
-            "must "
-            "be words plus labels, with at least one label"
+            "must be words plus labels, with at least one label"
         )
     entries, counts, kinds = [], [], []
     for _ in range(size):
@@ -208,8 +207,7 @@ def _dictionary(file: mmap.mmap) -> _Dictionary:
     if not all(0 <= count < _MAX_COUNT for count in counts[words:]):
         raise _BrokenError(
             f"the counts of its labels are from {min(counts[words:])} to {max(counts[words:])}; "
-            "each "
-            f"must be from 0 to {_MAX_COUNT - 1}"
+            f"each must be from 0 to {_MAX_COUNT - 1}"
         )
     pruned = _array(file, "<i4", 2 * kept).reshape(kept, 2) if kept >= 0 else None
     return _Dictionary(entries, counts, words, pruned)
@@ -266,8 +264,7 @@ def _quantised(file: mmap.mmap) -> tuple[np.ndarray, np.ndarray | None]:
     if codes.shape[1] != len(parts) or sum(part.shape[1] for part in parts) != columns:
         raise _BrokenError(
             f"a quantised matrix has {codes.shape[1]} codes for a row of {columns} values, but "
-            f"{len(parts)} "
-            f"tables of centroids for {sum(part.shape[1] for part in parts)} values"
+            f"{len(parts)} tables of centroids for {sum(part.shape[1] for part in parts)} values"
         )
     matrix = np.concatenate([part[code] for part, code in zip(parts, codes.T, strict=True)], axis=1)
     if not has_norms:

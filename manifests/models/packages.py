@@ -46,8 +46,7 @@ def _read(wanted: PackagedFile) -> bytes:
     if found != wanted.sha256:
         raise InputError(
             f"the file has SHA-256 {found}; version {wanted.version} of the package has a file "
-            "with "
-            f"SHA-256 {wanted.sha256}. Version {installed.version} is installed",
+            f"with SHA-256 {wanted.sha256}. Version {installed.version} is installed",
             f"{wanted.package}: {wanted.path}",
             install,
         )

@@ -124,8 +124,8 @@ def holding(folder: str, note: Callable[[str], None]) -> Iterator[Lock]:
     holder = Holder.this()
     if storage.is_remote(folder):
         note(
-            f"{folder}: a folder on object storage cannot be locked. "
-            "Make sure that no other run writes to it at the same time."
+            f"{folder}: a folder on object storage cannot be locked. Make sure that no other run "
+            "writes to it at the same time."
         )
         yield Lock("", holder)
         return
@@ -151,8 +151,7 @@ def _acquire(place: str, holder: Holder) -> None:
                 f"{known.host}, since {known.since}.",
                 os.path.dirname(place),
                 "Wait until it ends, or name another folder with -o. The commands show, explain "
-                "and "
-                "verify need no lock.",
+                "and verify need no lock.",
             )
         file.seek(0)
         file.truncate()

@@ -157,8 +157,7 @@ def _ledgers(run: RunManifest, folder: str, passes: list[_Pass]) -> Iterator[Fau
         if known.manifest.rows != known.entry.rows:
             fault = (
                 f"the parts of the pass have {known.manifest.rows} rows, but the manifest of the "
-                "run "
-                f"states {known.entry.rows}"
+                f"run states {known.entry.rows}"
             )
             yield Fault(known.commits, fault)
     if len(passes) == len(run.passes):

@@ -36,13 +36,11 @@ class Benchmark(BaseModel):
     id: str | None = Field(
         None,
         description="field that has the item's id; null: the id is the file name and the number "
-        "of the "
-        "item, such as a.jsonl#1",
+        "of the item, such as a.jsonl#1",
     )
     image: Fields = Field(
         (), description="fields that have images: bytes, base64, Hugging Face's struct of bytes "
-        "and "
-        "path, or a path relative to the file's folder"
+        "and path, or a path relative to the file's folder"
     )  # fmt: skip
     embedding: str | None = Field(
         None, description="field that has the embedding, a list of numbers"

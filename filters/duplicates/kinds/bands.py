@@ -67,8 +67,7 @@ def bands_note(threshold: float, permutations: int, chosen: Bands, verify: bool)
             return f"{note}. To find more of them, set permutations: {2 * permutations}"
         return (
             f"{note}. Remove the settings bands and rows: then {better.bands} bands of "
-            f"{better.rows} "
-            f"rows find {_percent(better.recall(threshold))} of them"
+            f"{better.rows} rows find {_percent(better.recall(threshold))} of them"
         )
     if chosen.bands > USUAL.bands:
         note += (

@@ -1,1 +1,2 @@
-"""What all packages share: records, media, storage, compiled loops, the contract of steps, runs."""
+"""What all other packages import: records, media files, storage, compiled loops, the base classes
+of steps, and the manifests of runs."""

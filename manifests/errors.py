@@ -48,8 +48,8 @@ class FileError(InputError):
 
 
 class CountError(InputError):
-    """A reader did not state what became of every unit that a file has. The difference is
-    quarantined."""
+    """A reader did not account for every line, row or member of a file: each must be in a record,
+    in a failure, or counted as not used. The difference is quarantined."""
 
 
 class RowError(CurateError):
@@ -80,11 +80,12 @@ class StorageError(CurateError):
 
 
 class ManifestError(CurateError):
-    """A manifest and the files that it names disagree."""
+    """A manifest (a JSON file that lists the files of a run) is missing or broken, or its files are
+    not as it states."""
 
 
 class LockError(CurateError):
-    """Another run holds the folder of the run."""
+    """Another run is using the same output folder."""
 
 
 class BudgetError(CurateError):

@@ -59,7 +59,7 @@ class Decontaminate(RowStep):
     The default is 13 words and one n-gram in common. The training set of GPT-3 was first filtered
     in this way (published: Brown et al. 2020, appendix C; later the authors removed only the
     passages, and ignored n-grams found in more than 10 documents). They used no n below 8 words,
-    because shorter n-grams match by chance. For this reason there is `min_words` (ours). PaLM
+    because shorter n-grams match by chance. For this reason there is `min_words` (our choice). PaLM
     counted an item as contaminated if 70 % of its 8-grams were found (published: Chowdhery et al.
     2022, section 8): `n: 8, overlap: 0.7`. `distance` and `threshold` are ours.
 

@@ -46,7 +46,7 @@ class DuplicateImages(CorpusStep):
         "perceptual", description="equal images look the same, or have the same bytes"
     )
     distance: Annotated[int, Field(ge=0, le=16)] = Field(
-        6, description="perceptual: largest number of different bits, of 64 (ours)"
+        6, description="perceptual: largest number of different bits, of 64 (our choice)"
     )
     keep: Keep = Field(
         ("-media.pixels", "id"),

@@ -32,7 +32,7 @@ class BoxDuplicates(RowStep):
     rewrites: ClassVar[tuple[str, ...]] = ("objects",)
 
     threshold: float = Field(
-        0.9, gt=0, le=1, description="smallest intersection over union of duplicates (ours)"
+        0.9, gt=0, le=1, description="smallest intersection over union of duplicates (our choice)"
     )
 
     def reads(self) -> tuple[str, ...]:

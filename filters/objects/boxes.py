@@ -21,8 +21,8 @@ POINT_TOLERANCE = 0.5
 """A tolerance in thousandths of the image. A point outside the image by less than this is on the
 edge after rounding to whole thousandths."""
 NOISE = 1e-3
-"""A tolerance in thousandths of the image. A smaller change is a rounding error (ours; float32
-values near 1000 are 6e-5 apart)."""
+"""A tolerance in thousandths of the image. A smaller change is a rounding error (our choice;
+float32 values near 1000 are 6e-5 apart)."""
 REMOVED = ("degenerate", "outside", "small", "large")
 """Reasons to remove an object, in the order in which they are tested."""
 
@@ -57,7 +57,7 @@ class Boxes(RowStep):
         0.5, description="smallest share of an object's area that is inside the image (our choice)"
     )
     min_side: NonNegativeFloat = Field(
-        1, description="smallest side, in thousandths of the image, rounded (ours)"
+        1, description="smallest side, in thousandths of the image, rounded (our choice)"
     )
     min_pixels: PositiveFloat | None = Field(
         None, description="smallest side, in pixels of the image as shown; null: no limit"

@@ -24,7 +24,7 @@ from manifests.step import Columns, Context, Location, Measured, RowErrors, RowS
 
 ASPECT_TOLERANCE = 0.02
 """The aspect ratios of two sizes of one image may differ by this much, because sizes are rounded to
-whole pixels (ours)."""
+whole pixels (our choice)."""
 
 
 class Cameras(RowStep):
@@ -63,7 +63,7 @@ class Cameras(RowStep):
         0.25,
         gt=0,
         description="largest distance between the centres of camera and image, as a share of "
-        "each side (ours: a quarter of an image cropped away); null: no check",
+        "each side (our choice: a quarter of an image cropped away); null: no check",
     )
 
     def files(self, base: str) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ from manifests.storage import parts
 
 _SCHEMA = pa.schema([("label", pa.string()), ("count", pa.int64())])
 _MERGE_ROWS = 1 << 16
-"""The number of rows of counts that are collected before they are summed (ours)."""
+"""The number of rows of counts that are collected before they are summed (our choice)."""
 
 
 class LabelFrequency(CorpusStep):

@@ -26,7 +26,7 @@ from manifests.step import Bound, Columns, Context, RowStep
 
 ASPECT_TOLERANCE = 0.02
 """If the aspect ratios of a mask and its image differ by more than this, the mask belongs to
-another image (ours: small differences come from rounding to whole pixels)."""
+another image (our choice: small differences come from rounding to whole pixels)."""
 
 
 def _as_list(value: Any) -> Any:

@@ -1,1 +1,2 @@
-"""Coordinates on images: spaces, orientation, sizes, boxes, polygons, masks, cameras, 3D boxes."""
+"""Geometry of annotations on images: coordinate spaces, orientation, image sizes, boxes, polygons,
+masks, cameras and 3D boxes."""

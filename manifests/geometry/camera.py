@@ -24,8 +24,8 @@ section on virtual depth; VIRTUAL_FOCAL and MIN_SIZE_TEST of Cube R-CNN)."""
 
 
 class ImageCameras(NamedTuple):
-    """The cameras and sizes of all media of a batch. Each medium has one row; unknown values are
-    nan."""
+    """The cameras and sizes of all images and videos of a batch, one row for each; unknown values
+    are nan."""
 
     cameras: np.ndarray
     """(media, 4): fx fy cx cy."""
@@ -34,14 +34,15 @@ class ImageCameras(NamedTuple):
 
 
 def image_cameras(media: pa.Array | pa.ChunkedArray) -> ImageCameras:
-    """Returns the cameras and sizes in the column `media`, in the order of the flat values."""
+    """Returns the cameras and sizes of all images and videos in the column `media`, which has a
+    list of them for each record."""
     _, flat = media_lists(media)
     return ImageCameras(to_matrix(pc.struct_field(flat, "camera"), 4), shown_sizes(flat))
 
 
 def values_per_object(values: np.ndarray, medium: np.ndarray) -> np.ndarray:
-    """Returns the value of each object's medium. The result is nan if `medium` is -1, which means
-    that the object has no medium.
+    """Returns for each object the value of the image that the object is on. `medium` has the index
+    of this image in `values`; -1 stands for no image and gives nan.
 
     `values_per_object([5.0, 7.0], [1, 1, 0, -1]) -> [7.0, 7.0, 5.0, nan]`
     """

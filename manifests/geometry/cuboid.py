@@ -12,7 +12,7 @@ import numpy as np
 
 GIMBAL_LOCK = 1e-6
 """If the cosine of the pitch is below this, roll and yaw count as rotations about the same axis
-(ours: above the rounding errors of float32)."""
+(our choice: above the rounding errors of float32)."""
 
 SIGNS = np.array(
     [[x, y, z] for z in (-1, 1) for x, y in ((-1, -1), (1, -1), (1, 1), (-1, 1))], np.float64

@@ -1,4 +1,4 @@
-"""The medium of each object, and the size of its image as it is shown."""
+"""Finds the image that each annotated object is on, and the size of this image as it is shown."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from manifests.record.objects import Objects
 
 
 def object_media(objects: Objects, media: pa.Array | pa.ChunkedArray) -> np.ndarray:
-    """Returns (n,) int64: the index of each object's medium among all media of the batch; -1 if the
-    object has no medium.
+    """Returns (n,) int64: for each object, the index of its image among all images and videos of
+    the batch; -1 if it has none.
 
-    If an object has no `media` index and its record has exactly one medium, the object belongs to
-    that medium. If the index is out of range in the record, the result is -1.
+    The field `media` of an object is an index within the object's record. If it is null and the
+    record has exactly one image or video, this one is taken. If it is out of range, the result is
+    -1.
     """
     offsets, _ = media_lists(media)
     count = np.diff(offsets)[objects.rows]
@@ -26,8 +27,8 @@ def object_media(objects: Objects, media: pa.Array | pa.ChunkedArray) -> np.ndar
 
 
 def object_image_sizes(objects: Objects, media: pa.Array | pa.ChunkedArray) -> np.ndarray:
-    """Returns (n, 2) float64: width and height in pixels of each object's medium; nan if
-    unknown."""
+    """Returns (n, 2) float64: the width and height in pixels of the image that each object is on,
+    as the image is shown; nan if unknown."""
     _, flat = media_lists(media)
     sizes = np.concatenate([shown_sizes(flat), [[np.nan, np.nan]]])  # the last row is for -1
     per_object: np.ndarray = sizes[object_media(objects, media)]

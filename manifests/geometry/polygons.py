@@ -58,8 +58,8 @@ def flatten_polygons(column: pa.Array) -> Polygons:
 
 
 def replace_points(column: pa.Array, points: np.ndarray) -> pa.Array:
-    """Returns the same column with the same rings, but with the coordinates `points`, (points,
-    2)."""
+    """Returns the column of polygons with new coordinates: `points`, (points, 2) x y. Each ring
+    keeps its number of points."""
     rings = column.flatten()
     flat = pa.array(points.astype(np.float32).reshape(-1))
     inner = pa.ListArray.from_arrays(_offsets(_lengths(rings)), flat)
@@ -107,7 +107,7 @@ def inner_points(polygons: Polygons) -> np.ndarray:
 
 _HEIGHTS = (1 / 2, 1 / 4, 3 / 4, 1 / 8, 3 / 8, 5 / 8, 7 / 8)
 """Other heights to try, as fractions of the object's height, if no segment is inside at the height
-of the centroid. This happens if an outline crosses itself (ours)."""
+of the centroid. This happens if an outline crosses itself (our choice)."""
 _MIN_WIDTH = 1e-3
 """Minimum width of a segment, in [0,1000]. A narrower segment may contain no float32 number (near
 1000, float32 numbers are 6e-5 apart)."""
@@ -149,8 +149,8 @@ def _centroids(polygons: Polygons) -> np.ndarray:
 
 
 _NO_AREA = 1e-6
-"""An area smaller than this counts as 0, because it is a rounding error (ours). The whole image has
-the area 1000 x 1000."""
+"""An area smaller than this counts as 0, because it is a rounding error (our choice). The whole
+image has the area 1000 x 1000."""
 
 
 def _crossings(polygons: Polygons, height: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -180,10 +180,10 @@ def _widest_middles(owner: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.nd
 
 
 def _largest_of_each(owner: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Returns the index of the largest value of each owner. If values are equal, the first index is
-    taken.
+    """Returns, for each group of equal numbers in the sorted `owner`, the index of the largest of
+    the group's `values`; of equal values, the first index.
 
-    `owner` is sorted: `_largest_of_each([0, 0, 1], [5, 7, 2]) -> [1, 2]`
+    `_largest_of_each([0, 0, 1], [5, 7, 2]) -> [1, 2]`
     """
     starts, _ = _groups(owner)
     if len(starts) == len(owner):
@@ -193,8 +193,8 @@ def _largest_of_each(owner: np.ndarray, values: np.ndarray) -> np.ndarray:
 
 
 def _groups(owner: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the index of the first value of each owner, and the distinct owners. `owner` is
-    sorted.
+    """Returns the index at which each group of equal numbers in the sorted `owner` begins, and the
+    number of each group.
 
     `_groups([0, 0, 2]) -> [0, 2], [0, 2]`
     """
@@ -203,7 +203,9 @@ def _groups(owner: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _next_point(starts: np.ndarray) -> np.ndarray:
-    """Returns (points,) index of the next point of the same ring: `[0, 3, 5] -> [1, 2, 0, 4, 3]`"""
+    """Returns (points,) int: for each point, the index of the next point of its ring. The last
+    point of a ring is followed by its first point. `starts` has the first point of each ring, then
+    the number of all points: `[0, 3, 5] -> [1, 2, 0, 4, 3]`"""
     following = np.arange(1, starts[-1] + 1)
     following[starts[1:] - 1] = starts[:-1]
     return following

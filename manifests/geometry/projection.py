@@ -15,7 +15,7 @@ import numpy as np
 from manifests.geometry.space import UNITS
 
 NEAR = 0.01
-"""Distance of the near plane in metres (ours: no real object is nearer to a camera)."""
+"""Distance of the near plane in metres (our choice: no real object is nearer to a camera)."""
 
 EDGES = np.array(
     [[0, 1], [1, 2], [2, 3], [3, 0], [4, 5], [5, 6], [6, 7], [7, 4], [0, 4], [1, 5], [2, 6], [3, 7]]

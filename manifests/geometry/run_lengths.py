@@ -53,8 +53,8 @@ class ColumnSpans(NamedTuple):
 
 
 def read_masks(attributes: pa.Array) -> tuple[RunLengths, np.ndarray]:
-    """Returns the masks in the field `rle` of a flat column of JSON, and (n,) bool: whether the
-    mask of an object is broken.
+    """Returns the masks in the JSON field `rle` of the objects' `attributes`, and (n,) bool:
+    whether the mask of each object is broken.
 
     A mask is broken if its size or counts are malformed, or if its runs do not add up to the number
     of its pixels. `{"rle": {"size": [2, 2], "counts": [1, 2, 1]}}` gives lengths [1, 2, 1].
@@ -174,7 +174,8 @@ def _undo_differences(values: np.ndarray, owner: np.ndarray) -> np.ndarray:
 
 
 def _numbered(owner: np.ndarray) -> np.ndarray:
-    """Returns the position of each value among the values of its owner, from 0. `owner` is sorted.
+    """Returns, for each element of the sorted `owner`, its position within its group of equal
+    numbers, from 0.
 
     `_numbered([3, 3, 5]) -> [0, 1, 0]`
     """
@@ -206,10 +207,11 @@ def _drop_incomplete(runs: RunLengths, broken: np.ndarray) -> tuple[RunLengths, 
 
 
 def column_spans(runs: RunLengths) -> ColumnSpans:
-    """Returns the runs inside the masks, cut at the end of each column.
+    """Returns the pixels inside the masks as vertical spans: each run of pixels, divided at the end
+    of each column.
 
-    Lengths [1, 4, 1] of a mask 2 high and 3 wide give the spans (column 0, rows 1 to 2),
-    (column 1, rows 0 to 2) and (column 2, rows 0 to 1).
+    Lengths [1, 4, 1] of a mask 2 high and 3 wide give the spans (column 0, rows 1 to 2), (column 1,
+    rows 0 to 2) and (column 2, rows 0 to 1).
     """
     ends = np.cumsum(runs.lengths)
     inside = (_numbered(runs.mask_of) % 2 == 1) & (runs.lengths > 0)
@@ -273,8 +275,8 @@ def mask_points(spans: ColumnSpans, masks: int) -> np.ndarray:
 
 
 def _groups(owner: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the index of the first value of each owner, and the distinct owners. `owner` is
-    sorted.
+    """Returns the index at which each group of equal numbers in the sorted `owner` begins, and the
+    number of each group.
 
     `_groups([0, 0, 2]) -> [0, 2], [0, 2]`
     """

@@ -1,4 +1,4 @@
-"""Sizes of images as they are shown: with Exif's orientation applied."""
+"""Sizes of images as an image viewer shows them: with Exif's orientation applied."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ TRANSPOSED = (5, 6, 7, 8)
 
 
 def shown_sizes(media: pa.Array) -> np.ndarray:
-    """Returns (n, 2) float64 width and height in pixels of flat media structs, as shown; nan if
-    unknown.
+    """Returns (n, 2) float64: the width and height in pixels of n media structs, with Exif's
+    orientation applied; nan if unknown.
 
     A medium without an orientation counts as upright. A medium of 640 x 480 with orientation 6
     gives `[480, 640]`.

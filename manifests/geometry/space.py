@@ -1,4 +1,5 @@
-"""Coordinate spaces of annotations; converts whole columns to the record's space and back.
+"""Coordinate spaces: what the numbers of an annotation mean. Converts whole columns to the
+coordinates of records and back.
 
 A record has coordinates in [0,1000], called units here: x and y as thousandths of the width and
 height of the image as it is shown (Qwen3-VL report, section 3.2.4: "normalized [0, 1000]"). x runs
@@ -98,7 +99,8 @@ makers."""
 
 
 def _parse_space(value: Any) -> Any:
-    """Converts a text to the settings of a space. Any other value is returned unchanged.
+    """Converts a space that a recipe gives as words to a mapping of settings. Any other value is
+    returned unchanged.
 
     `"xywh pixel" -> {"form": "xywh", "unit": "pixel"}`
     """
@@ -196,13 +198,14 @@ def points_from_units(units: np.ndarray, sizes: np.ndarray, space: Space) -> np.
 
 
 def _to_centre(space: Space) -> float:
-    """Returns the offset in pixels from a coordinate to the position that the coordinate means."""
+    """Returns what must be added to a coordinate to get a position on the image in pixels: 0.5 if
+    pixels are numbered from 0, because the position is the centre of the pixel."""
     return {"edges": 0.0, "zero": 0.5, "one": -0.5}[space.index]
 
 
 def _units_per_number(sizes: np.ndarray, space: Space) -> np.ndarray:
-    """Returns the factors that convert a number of the space to [0,1000]. If the unit is pixels,
-    their shape is (n, 2), one row for each image; otherwise it is (1,)."""
+    """Returns the factors that convert numbers in `space` to [0,1000]: one factor, or (n, 2)
+    factors if the unit is pixels, because they then depend on the size of each image."""
     if space.unit != "pixel":
         return np.array([_UNITS_PER[space.unit]])
     pixels = np.asarray(sizes, np.float64)

@@ -1,4 +1,5 @@
-"""Compares the images of two records by their families and by the bits of their hashes."""
+"""Computes how many similar images two records have in common, from groups of similar images
+("families") and from perceptual hashes."""
 
 from __future__ import annotations
 
@@ -22,13 +23,14 @@ def common_images(
     mirrors: np.ndarray,
     distance: int,
 ) -> np.ndarray:
-    """Returns, for each pair of records, the share of the images of the record with fewer images
-    that the other record has too, float32. Images of one family count once.
+    """Returns, for each pair of records, the number of images that they have in common, divided by
+    the number of images of the record with fewer images, float32.
 
-    Record i has the images offsets[i] to offsets[i + 1] - 1, sorted by family. Both records have an
-    image if an image of each is in one family (uint32), and their hashes (uint64) differ in at most
-    `distance` bits, mirrored or not. `pairs` is (k, 2) int64. Families [1, 2] and [2, 3, 4], with
-    equal hashes for 2 -> 0.5.
+    A family is a group of similar images; several images of one family count once. Record i has the
+    images offsets[i] to offsets[i + 1] - 1, sorted by family. Both records have an image if an
+    image of each is in one family (uint32), and their hashes (uint64) differ in at most `distance`
+    bits, mirrored or not. `pairs` is (k, 2) int64. Families [1, 2] and [2, 3, 4], with equal hashes
+    for 2 -> 0.5.
     """
     shares = np.empty(len(pairs), np.float32)
     _shares(np.ascontiguousarray(pairs), offsets, families, hashes, mirrors, distance, shares)
@@ -37,7 +39,7 @@ def common_images(
 
 @inlined
 def _run_end(families: np.ndarray, start: int, end: int) -> int:
-    """Returns the end of the images of one family that begin at `start`."""
+    """Returns the index after the last image of the family that begins at index `start`."""
     at = start + 1
     while at < end and families[at] == families[start]:
         at += 1
@@ -54,7 +56,8 @@ def _near(
     b_end: int,
     distance: int,
 ) -> bool:
-    """Whether an image of a .. a_end looks like an image of b .. b_end."""
+    """Returns whether any of the images `a` to `a_end` - 1 looks like any of the images `b` to
+    `b_end` - 1."""
     for one in range(a, a_end):
         for other in range(b, b_end):
             if (

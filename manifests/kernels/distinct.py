@@ -58,8 +58,8 @@ def _add(hashes: np.ndarray, registers: np.ndarray) -> None:
 
 @compiled(void(int64[::1], uint32[::1], uint8[::1]))
 def _add_pairs(offsets: np.ndarray, windows: np.ndarray, registers: np.ndarray) -> None:
-    """Adds n-grams. An n-gram is identified by the two hashes of its two windows of n - 1 words,
-    because a single hash of 32 bits has only 4 * 10^9 values."""
+    """Adds the n-grams of texts to the registers. An n-gram is identified by the two hashes of its
+    two windows of n - 1 words, because a single hash of 32 bits has only 4 * 10^9 values."""
     p = np.uint64(count_bits(np.uint64(len(registers) - 1)))
     for row in range(len(offsets) - 1):
         for at in range(offsets[row], offsets[row + 1] - 1):

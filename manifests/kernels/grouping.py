@@ -1,4 +1,8 @@
-"""Splits entries into ranges of keys, and finds pairs of similar entries that share a key."""
+"""Sorts entries into ranges of keys, and finds pairs of similar entries that share a key.
+
+An entry is one key of one unit, which is a record or an image that is compared with others. A unit
+has several keys; near-duplicates share at least one key.
+"""
 
 from __future__ import annotations
 
@@ -13,13 +17,13 @@ _PAYLOAD = types.Array(uint64, 2, "C", readonly=True)
 _NUMBERS = types.Array(int64, 1, "C", readonly=True)
 
 _SHORT = 32
-"""Runs up to this length are sorted by insertion, longer runs by merging (ours)."""
+"""Runs up to this length are sorted by insertion, longer runs by merging (our choice)."""
 _1 = np.uint64(1)
 
 
 class Partitioned:
-    """Entries sorted by the range of their key. The entries starts[r] to starts[r + 1] - 1 have
-    keys in range r."""
+    """Entries that are grouped by the range of their key: those with a key in range r have the
+    indexes starts[r] to starts[r + 1] - 1."""
 
     def __init__(self, rows: int, words: int, ranges: int) -> None:
         self.starts = np.zeros(ranges + 1, np.int64)
@@ -31,11 +35,11 @@ class Partitioned:
 def partition(
     keys: np.ndarray, owners: np.ndarray, marks: np.ndarray, payload: np.ndarray, bits: int
 ) -> Partitioned:
-    """Splits entries into 2^bits ranges by the highest bits of their key. The order in a range does
-    not change.
+    """Groups entries into 2^bits ranges by the highest bits of their key. Entries of one range keep
+    their order.
 
-    Entry i has keys[i] (uint64) and belongs to unit owners[i] (int64); it gets that unit's mark
-    (uint64) and payload (words of uint64).
+    Entry i has keys[i] (uint64) and belongs to unit owners[i] (int64); it gets a copy of that
+    unit's mark (uint64, a hash of its content) and payload (words of uint64).
     """
     out = Partitioned(len(keys), payload.shape[1], 1 << bits)
     _partition(
@@ -56,8 +60,8 @@ def runs(keys: np.ndarray) -> np.ndarray:
 
 
 def by_mark(keys: np.ndarray, marks: np.ndarray) -> np.ndarray:
-    """Returns the order (int64) that sorts the entries of each run of equal keys by mark. Entries
-    with equal marks keep their order.
+    """Returns the order (int64) in which each run of equal keys is sorted by `marks`, the hashes of
+    the units' contents. Entries with equal marks keep their order.
 
     by_mark([4, 4, 7], [9, 2, 5]) -> [1, 0, 2].
     """
@@ -77,10 +81,11 @@ def similar_pairs(
     """Returns pairs (k, 2) int64 of entries in the same run that differ in at most `max_bits` of
     their bits.
 
-    Run r has the entries starts[r] to starts[r + 1] - 1, sorted by mark; only the first entry of
-    each mark is compared. `bits` is (n, 2) uint64. Each entry is compared with up to `window`
-    entries before it in its run, and paired with the most similar of them, at most `nearest`
-    entries. So the cost is linear in the number of entries, even if many entries share a key.
+    Run r has the entries starts[r] to starts[r + 1] - 1, which have one key in common and are
+    sorted by mark; only the first entry of each mark is compared. `bits` is (n, 2) uint64. Each
+    entry is compared with up to `window` entries before it in its run, and paired with the most
+    similar of them, at most `nearest` entries. So the cost is linear in the number of entries, even
+    if many entries share a key.
     """
     pairs = np.empty((len(marks) * nearest, 2), np.int64)
     found = _similar_pairs(starts, marks, bits, max_bits, window, nearest, pairs)

@@ -22,7 +22,7 @@ HASH_BITS = 64
 MAX_DISTANCE = HASH_BITS - 2
 """A larger distance would need more chunks than a hash has bits."""
 _BLOCK = 64
-"""Number of hashes that are compared in one vectorised loop (ours)."""
+"""Number of hashes that are compared in one vectorised loop (our choice)."""
 
 _WORDS = types.Array(uint64, 1, "C", readonly=True)
 _STARTS = types.Array(int64, 1, "C", readonly=True)

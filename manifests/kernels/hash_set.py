@@ -28,7 +28,7 @@ def _slot_bits(count: int) -> int:
     slots.
 
     A table of up to 2^16 slots (512 KB) has at least 8 slots for each hash; a larger table has at
-    least 2 (ours: three times as fast as 2 for all sizes, because slots are rarely taken).
+    least 2 (our choice: three times as fast as 2 for all sizes, because slots are rarely taken).
     """
     bits = 1
     while 1 << bits < 2 * count or (bits < _SPARSE_BITS and 1 << bits < 8 * count):

@@ -22,7 +22,7 @@ from manifests.kernels.shingles import in_blocks
 from manifests.kernels.simd import MINIMA, affine_minima
 
 _BLOCK_BYTES = 1 << 20
-"""Number of bytes of texts in a block, so that their shingles fit a core's cache (ours)."""
+"""Number of bytes of texts in a block, so that their shingles fit a core's cache (our choice)."""
 _BITS = 128
 
 _13, _16, _MIX_1, _MIX_2 = (np.uint32(x) for x in (13, 16, 0x85EBCA6B, 0xC2B2AE35))
@@ -34,7 +34,8 @@ _BAND, _STEP = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9)
 
 
 class Scheme(NamedTuple):
-    """The settings of a sketch.
+    """The settings of MinHash: how a text becomes a set of n-grams, and the length of its
+    signature.
 
     `tokens`: WORDS, WHITESPACE or CHARACTERS of `shingles`; `n`: tokens in an n-gram. A signature
     has `permutations` values. The first bands * rows values are split into bands of `rows` values.
@@ -49,7 +50,8 @@ class Scheme(NamedTuple):
 
 
 class Sketches(NamedTuple):
-    """The sketch of each text.
+    """The results for each text: hashes of the text and of the bands of its signature, one bit of
+    each value, and the signature itself.
 
     A text that has only whitespace is not present. Its signature is that of the empty set: every
     value is 2^32 - 1. So all such texts have equal bands.
@@ -70,8 +72,8 @@ class Sketches(NamedTuple):
 
 
 def sketch(texts: pa.Array, scheme: Scheme, signatures: bool = False) -> Sketches:
-    """Sketches each text of a column. It works in blocks, so it needs little memory besides the
-    sketches."""
+    """Computes the MinHash signature of each text of a column, and the hashes that are made from
+    the signature. It works in blocks, so it needs little memory besides the results."""
     assert scheme.bands * scheme.rows <= scheme.permutations, scheme
     rows = len(texts)
     present, identity = np.empty(rows, bool), np.empty((rows, 2), np.uint64)

@@ -24,10 +24,10 @@ NO_ITEM = -1
 _ONE, _6, _63 = (np.uint64(bits) for bits in (1, 6, 63))
 _SPREAD = np.uint64(0x9E3779B97F4A7C15)
 _FILTER_BITS_PER_GRAM = 16
-"""Minimum number of filter bits for each n-gram (ours). Of the windows that do not start an n-gram,
-one in 64 to 256 passes the filter."""
+"""Minimum number of filter bits for each n-gram (our choice). Of the windows that do not start an
+n-gram, one in 64 to 256 passes the filter."""
 _BLOCK_BYTES = 1 << 20
-"""Number of bytes of texts in a block, so that their hashes fit a core's cache (ours)."""
+"""Number of bytes of texts in a block, so that their hashes fit a core's cache (our choice)."""
 
 
 class Grams(NamedTuple):

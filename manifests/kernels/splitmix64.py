@@ -1,7 +1,7 @@
 """splitmix64 (Steele et al. 2014): a random 64-bit number from each 64-bit number.
 
-It is used for the random keys of records, the random numbers of a step, the keys of bands, and
-combined identities. It needs only numpy, because code that reads ids must not load the compiler.
+It is used for the random keys of records, the random numbers of a step, the keys of bands, and to
+combine hashes. It needs only numpy, because modules that do not load numba import it.
 """
 
 from __future__ import annotations

@@ -14,8 +14,8 @@ from manifests.kernels.decoding import decode
 from manifests.text.code_points import SPACE, class_table, lower_case_table
 
 _TABLE_BITS = 21
-"""The largest hash table of n-grams has 2^21 slots, 24 MB (ours). The n-grams of longer texts are
-counted in several passes."""
+"""The largest hash table of n-grams has 2^21 slots, 24 MB (our choice). The n-grams of longer texts
+are counted in several passes."""
 
 # Odd 64-bit constants for a rolling polynomial and a multiplicative hash (both from splitmix64);
 # and the constants of FNV-1a.

@@ -1,4 +1,5 @@
-"""Media: references to bytes, image headers, and images decoded at the scale that a pass needs."""
+"""Media files: references to their bytes, headers of images, and images decoded at the scale that
+the steps need."""
 
 from manifests.media.limits import Limits
 from manifests.media.media import FIX_MISSING_FILE, KEPT, Decoded, Media

@@ -1,4 +1,5 @@
-"""What decoders print: kept out of the terminal, and made available to error messages."""
+"""Captures what image decoders print, so that it appears in error messages and not on the
+terminal."""
 
 from __future__ import annotations
 

@@ -45,13 +45,14 @@ SUFFIXES = frozenset(
 """File name endings of images, in lower case."""
 
 FIRST_BYTES = 1 << 16
-"""Number of bytes at the start of a file that contain the header of almost every image (ours)."""
+"""Number of bytes at the start of a file that contain the header of almost every image (our
+choice)."""
 SHORT_BYTES = 1 << 10
-"""Number of bytes at the start of a file that contain the header of most images (ours, measured: a
-read of 64 KiB takes 20 times as long)."""
+"""Number of bytes at the start of a file that contain the header of most images (our choice,
+measured: a read of 64 KiB takes 20 times as long)."""
 _MAX_BLOCKS = 1 << 18
-"""Limit on the blocks and stray bytes that are read to find the image size (ours). Real files have
-a few dozen. Malicious files have millions, to make the reader slow."""
+"""Limit on the blocks and stray bytes that are read to find the image size (our choice). Real files
+have a few dozen. Malicious files have millions, to make the reader slow."""
 
 _u32_pair_big = struct.Struct(">II").unpack_from
 _jpeg_frame = struct.Struct(">BHHB").unpack_from

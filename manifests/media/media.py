@@ -1,8 +1,9 @@
-"""Opens all media: reads bytes by reference, and decodes images at the scale that a pass needs.
+"""Opens media files: reads their bytes by reference, and decodes images at the scale that steps
+need.
 
 The uri of a reference is relative, as in the recipe, so records do not depend on where the data is
-stored. A uri `kept:NAME` is a file in the folder of the parts. It has the bytes of media that a
-reader copied from another format, such as parquet.
+stored. A uri `kept:NAME` is a file in the output folder of the run. It has the bytes of media that
+a reader copied from another format, such as parquet.
 """
 
 from __future__ import annotations
@@ -38,7 +39,8 @@ _FIX_BROKEN = "Put an intact image in its place, or leave it in quarantine."
 _FIX_TRUNCATED = "Put the whole file in its place, or leave it in quarantine."
 FIX_MISSING_FILE = "Put the file there and run again with --retry, or leave it in quarantine."
 _OPEN_FILES = 64
-"""Number of files that stay open to read byte ranges from: the most recently used files (ours)."""
+"""Number of files that stay open to read byte ranges from: the most recently used files (our
+choice)."""
 
 
 class Decoded(NamedTuple):
@@ -74,13 +76,13 @@ _TURNS = {
 
 
 class Media:
-    """Opens the media of a batch. Each pass over a part has one `Media`, so the steps of the pass
-    share decoded images.
+    """Opens the images and videos of batches of records. Steps that run together share one `Media`,
+    so each image is decoded once for all of them.
 
-    `base` is the folder of relative uris, `kept` is the folder of `kept:` uris. `side` is the
-    number of pixels of the shorter side that is enough for every step of the pass; None means full
-    size. An image is decoded once, at the smallest scale of its codec whose shorter side is at
-    least `side`.
+    `base` is the folder of relative uris, `kept` is the folder of `kept:` uris. `side` is a number
+    of pixels: every step can work with an image whose shorter side has at least this length; None
+    means that the full size is needed. An image is decoded once, at the smallest scale of its codec
+    whose shorter side is at least `side`.
     """
 
     def __init__(
@@ -152,7 +154,8 @@ class Media:
             )
 
     def image(self, ref: Reference) -> Image:
-        """Returns the first frame of the image as RGB, at the scale of the pass (see the class)."""
+        """Returns the first frame of the image as RGB, at the scale that the docstring of the class
+        defines."""
         return self.decoded(ref).image
 
     def decoded(self, ref: Reference) -> Decoded:

@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 _BLOCK_PIXELS = 1 << 20
-"""Number of pixels that are scaled at once (ours), so that a large image needs little memory."""
+"""Number of pixels that are scaled at once (our choice), so that a large image needs little
+memory."""
 _BITS_PER_SAMPLE, _PHOTOMETRIC = 258, 262  # TIFF 6.0, pages 29 and 37
 _WHITE_IS_ZERO = 0
 

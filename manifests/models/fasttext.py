@@ -30,7 +30,8 @@ _CENTROIDS = 256
 _WORD, _LABEL_KIND = 0, 1
 _MAX_COUNT = 10**15
 _MAX_BUCKETS = 10**8
-"""Limit on the number of hashes of n-grams (ours: 400 MB). fastText's default is 2 million."""
+"""Limit on the number of hashes of n-grams (our choice: 400 MB). fastText's default is 2
+million."""
 
 
 class Ngrams(NamedTuple):

@@ -16,21 +16,23 @@ from typing import Any, BinaryIO
 from manifests.errors import FileError
 
 MAX_BYTES = 256 << 20
-"""Limit on the bytes of a pickle (ours: RefCOCO's pickles have under 100 MB)."""
+"""Limit on the bytes of a pickle (our choice: RefCOCO's pickles have under 100 MB)."""
 MAX_INSTRUCTIONS = 20_000_000
-"""Limit on the instructions of a pickle (ours: RefCOCO's pickles have about 7 million). Each
+"""Limit on the instructions of a pickle (our choice: RefCOCO's pickles have about 7 million). Each
 instruction takes about 0.5 us and up to 80 bytes (an empty list). So a malicious file takes up to
 about 15 s and 1.6 GB, plus the memory for its text."""
 MAX_DEPTH = 64
-"""Limit on the depth of nested containers (ours: RefCOCO's pickles have 4)."""
+"""Limit on the depth of nested containers (our choice: RefCOCO's pickles have 4)."""
 MAX_GROWTH, FREE_SIZE = 10, 1 << 20
 """Limit on the values and characters in a pickle: MAX_GROWTH for each byte of the file, but at
-least FREE_SIZE for a file of any size (both ours). A shared value counts at each occurrence."""
+least FREE_SIZE for a file of any size (both our choice). A shared value counts at each
+occurrence."""
 MAX_KEY = 1 << 31
-"""Limit on whole numbers as dict keys (ours): an attacker can choose larger numbers that have equal
-hashes."""
+"""Limit on whole numbers as dict keys (our choice): an attacker can choose larger numbers that have
+equal hashes."""
 MAX_BITS = 4096
-"""Limit on the bits of a whole number (ours). Python cannot print a number of over 4,300 digits."""
+"""Limit on the bits of a whole number (our choice). Python cannot print a number of over 4,300
+digits."""
 _FIX = "Only lists, tuples, dicts, text, bytes, numbers, booleans and None are read."
 _SPLIT = "Write its data as several smaller files."
 
@@ -126,8 +128,8 @@ class _Instructions(dict[int, Callable[..., Any]]):
 
 
 def _checking_keys(code: bytes, keys: slice) -> Callable[..., Any]:
-    """The function of the instruction `code`, with a check before it: the dict keys in the part
-    `keys` of the stack must be valid."""
+    """Returns the standard library's function for the pickle instruction `code`, with a check
+    before it: each dict key in the slice `keys` of the stack must be a text or a whole number."""
     load = pickle._Unpickler.dispatch[code[0]]
 
     def checked(unpickler: Any) -> None:

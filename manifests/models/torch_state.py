@@ -105,7 +105,8 @@ def _load(stream: io.BytesIO) -> Any:
 
 
 def _rebuild(storage: _Storage, offset: int, shape: Any, strides: Any, *_: Any) -> _Tensor:
-    """Replaces `torch._utils._rebuild_tensor_v2`."""
+    """Is called in place of `torch._utils._rebuild_tensor_v2`, the function that a checkpoint names
+    for each tensor."""
     return _Tensor(storage, offset, tuple(shape), tuple(strides))
 
 

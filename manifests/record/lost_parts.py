@@ -22,8 +22,8 @@ INCOMPLETE = "incomplete record"
 
 
 def with_lost(meta: Mapping[str, Any] | None, **lost: int) -> dict[str, Any]:
-    """Returns `meta` with the number of lost parts of each kind. Numbers of 0 add nothing, and
-    numbers that `meta` has are added to.
+    """Returns `meta` with the number of lost parts of each kind. A number is added to the number
+    that `meta` already has; 0 changes nothing.
 
     `with_lost({"a": 1}, annotations=2) -> {"a": 1, "curate.lost": {"annotations": 2}}`
     """

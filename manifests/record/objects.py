@@ -13,7 +13,7 @@ from manifests.record.schema import OBJECT
 
 
 class Objects(NamedTuple):
-    """The n objects of a batch, flat.
+    """The n objects of a batch of records as flat arrays.
 
     `rows` (n,) int64 ascending: the record of each object. `boxes` (n, 4) and `points` (n, 2)
     float64 in [0,1000]: nan if the object has no box or no point. `structs`: the objects as Arrow

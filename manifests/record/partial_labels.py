@@ -1,4 +1,5 @@
-"""Marks what a source annotates completely, label by label, where it does not annotate all labels.
+"""Marks of records whose source annotates only some labels: which labels are known to be absent
+from the image, and which are not annotated completely.
 
 In a federated data set (LVIS, Open Images) each image has a few labels that were looked for. Some
 of them are verified to be absent, and of some not all objects are annotated. Nothing is known of
@@ -47,7 +48,8 @@ def with_true(attributes: pa.Array, names: Sequence[str]) -> np.ndarray:
 
 
 def _parsed(texts: pa.Array | pa.ChunkedArray, name: str) -> list[tuple[int, dict[str, Any]]]:
-    """The row and the value of each JSON object that contains the text `name`."""
+    """Returns the row number and the parsed value of each JSON object whose text contains
+    `name`."""
     mentioned = np.flatnonzero(np.asarray(pc.match_substring(texts, name).fill_null(False)))
     values = ((row, orjson.loads(texts[row].as_py())) for row in mentioned.tolist())
     return [(row, value) for row, value in values if isinstance(value, dict)]

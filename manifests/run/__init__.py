@@ -1,1 +1,2 @@
-"""What a run records: commits, manifests, ledger and fingerprints; and how to verify a run."""
+"""What a run records about itself: manifests of its files, counts of rows, and hashes of settings;
+and how this is verified."""

@@ -1,4 +1,4 @@
-"""Whether the media that records refer to lie in files that the run stored."""
+"""Checks that records refer only to bytes that are in the media files which the run stored."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ _ENDING = ".media"
 
 
 def blobs_of(passes: Iterable[tuple[str, list[Commit]]]) -> dict[str, int]:
-    """Returns the size of each file of stored media, by the uri in records: `{"kept:00-web-1f/
-    part-2a.media": 4096}`. `passes` are pairs of a pass's folder and its commits."""
+    """Returns the size in bytes of each file of stored media, by the uri that records use:
+    `{"kept:00-web-1f/part-2a.media": 4096}`. `passes` are pairs of a pass's folder and its
+    commits."""
     return {
         f"{KEPT}{storage.base_name(folder)}/{file.name}": file.size_bytes
         for folder, commits in passes
@@ -28,8 +29,8 @@ def blobs_of(passes: Iterable[tuple[str, list[Commit]]]) -> dict[str, int]:
 
 
 def broken_references(part: str, blobs: dict[str, int]) -> Iterator[str]:
-    """Yields a fault for each file of stored media that a part refers to, if the file is unknown or
-    too short. Only the column `media` is read."""
+    """Yields an error text for each file of stored media to which the records of a part refer, if
+    this file does not exist or is too short. Only the column `media` is read."""
     media = parts.read_columns(part, ("media",))["media"].combine_chunks().flatten()
     fields = {name: pc.struct_field(media, name) for name in ("uri", "offset", "length")}
     kept = pa.table(fields).filter(pc.starts_with(fields["uri"], KEPT))

@@ -1,4 +1,5 @@
-"""What a source holds on disk, counted without parsing it, and what became of each unit."""
+"""Counts of the files, lines, rows, elements or members of a source on disk, and of what became of
+them."""
 
 from __future__ import annotations
 
@@ -12,8 +13,9 @@ class Counted(BaseModel):
     """The units of a source (its files, or the lines, rows, elements or members in them), and what
     became of them: found = used + failed + left aside.
 
-    `a + b` counts the units of `a` and of `b`. `found` is counted without the parser; where that
-    is not possible, `uncounted` is 1, and `found` is what was used, failed or left aside.
+    Left aside are units that are neither used nor an error, such as blank lines. `a + b` counts the
+    units of `a` and of `b`. `found` is counted without the parser; where that is not possible,
+    `uncounted` is 1, and `found` is what was used, failed or left aside.
     """
 
     source: str
@@ -49,7 +51,8 @@ class Counted(BaseModel):
         return self.found == self.accounted
 
     def __str__(self) -> str:
-        """`lines 100 = 97 in 97 records + 1 failed + 2 left aside (blank 2)`"""
+        """The counts as one line of text:
+        `lines 100 = 97 in 97 records + 1 failed + 2 left aside (blank 2)`"""
         what = f"{self.unit} {self.found:,}" if self.found or not self.uncounted else self.unit
         sign = "=" if self.balances else "is NOT"
         text = f"{what} {sign} {' + '.join(self._terms())}"

@@ -1,7 +1,8 @@
-"""The lock of a run's folder: only one run at a time writes to a folder.
+"""The lock of a run's output folder: only one run at a time may write to a folder.
 
-The file `run.lock` states who holds the folder. The holder renews its modification time, so that
-runs on other machines see that it is alive. On the same machine, the process itself is looked for.
+The file `run.lock` states which process holds the lock. This process renews the modification time
+of the file, so that runs on other machines see that it is alive. A run on the same machine checks
+whether the process exists.
 """
 
 from __future__ import annotations
@@ -33,11 +34,11 @@ minute (nfs(5), acdirmax)."""
 
 
 class Holder(BaseModel):
-    """The process that holds a folder.
+    """The process that has locked a folder.
 
-    `machine` identifies the machine since its last start, and the space of process ids on it;
-    `started` is the start of the process in ticks of that machine, so that a reused `pid` is
-    another holder.
+    `machine` identifies a start of a machine, and the namespace of process ids in which `pid` is
+    valid; `started` is the start of the process in clock ticks, so that a later process with the
+    same `pid` is not taken for it.
     """
 
     host: str
@@ -61,14 +62,16 @@ class Holder(BaseModel):
         )  # fmt: skip
 
     def is_alive(self, silent_seconds: float) -> bool:
-        """`silent_seconds` is the time since the lock was renewed."""
+        """Returns whether the process still runs. On another machine, it counts as running if it
+        has renewed the lock in the last DEAD_SECONDS; `silent_seconds` is the time since then."""
         if self.machine == _machine():
             return _started(self.pid) == self.started
         return silent_seconds < DEAD_SECONDS
 
 
 def _machine() -> str:
-    """The start of this machine, and the process ids that are seen here."""
+    """Returns a text that identifies the last start of this machine, and the namespace of process
+    ids that this process is in."""
     boot = Path("/proc/sys/kernel/random/boot_id")
     with contextlib.suppress(OSError):
         return f"{boot.read_text().strip()} {os.readlink('/proc/self/ns/pid')}"
@@ -76,9 +79,10 @@ def _machine() -> str:
 
 
 def _started(pid: int) -> int | None:
-    """When a process started, in ticks since the start of the machine; None if it has ended.
+    """Returns when a process started, in clock ticks since the start of the machine; None if it has
+    ended.
 
-    0 where the system has no /proc, and the process exists.
+    On a system without /proc, the result is 0 for a process that exists.
     """
     if not Path("/proc/self/stat").exists():
         try:
@@ -96,7 +100,8 @@ def _started(pid: int) -> int | None:
 
 
 class Lock:
-    """The lock of a folder that this process holds; `place` is its file, "" if there is none."""
+    """A lock of a folder that this process holds. `place` is the path of the lock file; "" if the
+    folder could not be locked."""
 
     def __init__(self, place: str, holder: Holder) -> None:
         self._place, self._holder = place, holder
@@ -116,10 +121,10 @@ class Lock:
 
 @contextlib.contextmanager
 def holding(folder: str, note: Callable[[str], None]) -> Iterator[Lock]:
-    """Hold a folder for the `with` block. Raises LockError at once if a living process holds it.
+    """Locks a folder for the `with` block. Raises LockError at once if another process that still
+    runs has locked it.
 
-    Object storage has no operation for this in pyarrow: `note` is then called with a sentence that
-    says so.
+    pyarrow cannot lock a folder on object storage: `note` is then called with a warning.
     """
     holder = Holder.this()
     if storage.is_remote(folder):
@@ -159,7 +164,7 @@ def _acquire(place: str, holder: Holder) -> None:
 
 
 def _silent_seconds(place: str) -> float:
-    """The time since the lock was renewed, by the clock of the file system."""
+    """Returns the seconds since the lock was renewed, by the clock of the file system."""
     with tempfile.TemporaryFile(dir=os.path.dirname(place)) as now:
         return os.fstat(now.fileno()).st_mtime - os.stat(place).st_mtime
 
@@ -179,10 +184,10 @@ def _renew(place: str, holder: Holder, ended: threading.Event) -> None:
 
 @contextlib.contextmanager
 def _exclusive(place: str) -> Iterator[IO[bytes]]:
-    """Open the file of a lock; no other process has it open in this way at the same time.
+    """Opens the lock file; no other process can open it through this function at the same time.
 
-    A file system without locks of files (`flock`) is used without one: two runs that start in the
-    same millisecond can then both believe that they hold it.
+    On a file system without `flock`, two runs that start in the same millisecond can both open it,
+    and both take the lock.
     """
     import fcntl
 
@@ -209,7 +214,8 @@ def _read(place: str) -> Holder | None:
 
 
 def _parse(data: bytes) -> Holder | None:
-    """None if the file is empty or damaged: nobody holds the folder."""
+    """Returns the holder that a lock file states; None if the file is empty or damaged, which
+    counts as not locked."""
     try:
         return Holder.model_validate_json(data)
     except ValidationError:

@@ -1,4 +1,9 @@
-"""The manifests of a run, a pass and a part. Each is written after all files that it names."""
+"""The manifests of a run, of a pass and of a part: JSON files that list other files with their
+digests.
+
+A pass is one processing of all records, and a part is a group of records that one task processes.
+Each manifest is written after all files that it lists.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +62,7 @@ class Commit(BaseModel):
 
 
 class PassManifest(BaseModel):
-    """The manifest of a pass: its steps, its parts, and its ledger.
+    """The manifest of a pass: its steps, its parts, and the row counts of its steps (the ledger).
 
     It is written when every part of the pass has a commit.
     """
@@ -95,8 +100,8 @@ class PassEntry(BaseModel):
 
 
 class ShardsEntry(BaseModel):
-    """The shards of one format in the manifest of the run. `files` are the files for all shards
-    together; the passes have an entry of each shard."""
+    """The shards of one format in the manifest of the run. `files` are files about all shards, such
+    as an index; the shards themselves are listed in the manifests of their passes."""
 
     folder: InsideName
     rows: int
@@ -106,7 +111,7 @@ class ShardsEntry(BaseModel):
 
 
 class RunManifest(BaseModel):
-    """The manifest of a run: recipe, passes, ledger and shards. It contains everything that is
+    """The manifest of a run: recipe, passes, row counts and shards. It contains everything that is
     needed to verify and to repeat the run.
 
     `environment` states where and when the run took place; it is not part of `digest`. `files` are

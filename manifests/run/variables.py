@@ -1,4 +1,5 @@
-"""The variables `${NAME}` of a recipe as a manifest keeps them: without their values."""
+"""The variables `${NAME}` of a recipe in the manifest of a run, which must not contain their
+values."""
 
 from __future__ import annotations
 
@@ -17,9 +18,11 @@ be guessed quickly from their digests (our choice)."""
 
 
 class VariableSetting(BaseModel):
-    """A setting with a variable in its value: `${PORT}` at `["steps", 2, "embed", "port"]`.
+    """A setting whose value contains a variable, and its path in the recipe: `${PORT}` at
+    `["steps", 2, "embed", "port"]`.
 
-    If `plain` is true, it is not in quotes, so its value may be a number, as everywhere in YAML.
+    If `plain` is true, the value is not in quotes in the recipe, so the variable may stand for a
+    number, as everywhere in YAML.
     """
 
     path: list[str | int]
@@ -47,7 +50,8 @@ def value_digest(name: str, value: str, seed: int) -> str:
 
 
 def check(variables: Variables, seed: int, place: str) -> None:
-    """Raise RecipeError if the environment does not have the values that the run had."""
+    """Raises RecipeError if an environment variable has another value now than it had in the run
+    whose manifest has `variables`."""
     for name, digest in variables.digests.items():
         value = os.environ.get(name)
         if fault := _difference(name, value, digest, seed):
@@ -68,7 +72,8 @@ def _difference(name: str, value: str | None, digest: str | None, seed: int) -> 
 
 
 def put(content: Any, path: list[str | int], value: Any) -> None:
-    """Set the value at a path of nested mappings and lists, if all of the path exists."""
+    """Sets the value at a path of keys and indexes in nested mappings and lists; does nothing if
+    the path does not exist."""
     *walk, last = path
     at = content
     for name in walk:

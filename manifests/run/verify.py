@@ -27,7 +27,8 @@ from manifests.storage.file_entry import FileEntry
 _THREADS = 8
 _SPLITS = "splits.json"
 _ROWS_OF_PART = {"read", "rows", "order"}
-"""Kinds of passes that write the rows of a part; the others write sidecars or shards."""
+"""Kinds of passes that write the rows of their parts; other passes write columns for these rows, or
+shards."""
 
 
 class Fault(NamedTuple):
@@ -39,10 +40,11 @@ class Fault(NamedTuple):
 
 
 class Verified(NamedTuple):
-    """The files that were read, and the faults that were found.
+    """The result of verifying a run: how many files were read, and the faults that were found.
 
     `uncovered` lists the files in the folder that no manifest of the run names, relative to the
-    folder: the lock of a run that is at work, parts of earlier recipes, files that others wrote.
+    folder: the lock of a run that still works, parts of earlier recipes, files that other programs
+    wrote.
     """
 
     files: int
@@ -62,7 +64,8 @@ class _Pass(NamedTuple):
 
 
 def verify(folder: str) -> Verified:
-    """Read every file that the manifests of a run name, and compare it with its entry.
+    """Reads every file that the manifests of a run name, and compares it with the size, digest and
+    number of rows that they state.
 
     Raises ManifestError if there is no manifest of the run, or if it is damaged.
     """
@@ -85,7 +88,7 @@ def verify(folder: str) -> Verified:
 
 
 def _passes(run: RunManifest, folder: str) -> tuple[list[_Pass], list[Fault]]:
-    """Load the manifests of all passes; those that are damaged become faults."""
+    """Loads the manifests of all passes. Returns a fault for each manifest that is damaged."""
     found, faults = list[_Pass](), list[Fault]()
     for entry in run.passes:
         place = storage.join(folder, entry.folder)
@@ -126,7 +129,8 @@ def _file(folder: str, name: str, entry: FileEntry) -> Fault | None:
 
 
 def _commits(folder: str, known: _Pass, covered: set[str]) -> Iterator[Fault]:
-    """Yields a fault for each commit on disk that is not as the manifest of its pass has it.
+    """Yields a fault for each commit (the manifest of a part) that is missing, or that differs from
+    its copy in the manifest of the pass.
 
     The names of the manifest and the commits are added to `covered`.
     """
@@ -201,7 +205,8 @@ def _rows(folder: str, passes: list[_Pass], wrong: dict[str, Fault]) -> Iterator
 
 
 def _stated_rows(kind: str, commit: Commit) -> dict[str, int]:
-    """The number of rows of each Arrow file of a part, by the commit and its ledger."""
+    """Returns the number of rows that each Arrow file of a part must have, according to the part's
+    commit."""
     stated = {file.name: file.rows for file in commit.files if file.name.endswith(".arrow")}
     if kind in _ROWS_OF_PART:
         stated[f"{commit.part}.arrow"] = commit.rows
@@ -211,7 +216,7 @@ def _stated_rows(kind: str, commit: Commit) -> dict[str, int]:
 
 
 def _rows_in(place: str) -> int | None:
-    """The rows of an Arrow file; None if it is missing, or not an Arrow file."""
+    """Returns the number of rows of an Arrow file; None if it is missing, or not an Arrow file."""
     try:
         reader = parts.open_part(place)
         return int(sum(reader.get_batch(n).num_rows for n in range(reader.num_record_batches)))
@@ -230,8 +235,8 @@ def _references(folder: str, passes: list[_Pass]) -> Iterator[Fault]:
 
 
 def _uncovered(folder: str, covered: set[str]) -> tuple[list[str], list[Fault]]:
-    """Returns the files that no manifest names, and faults of files with a checksum of their
-    own."""
+    """Returns the files that no manifest names, and a fault for each file whose content does not
+    match the checksum that it ends with."""
     there = [name for name in storage.files_below(folder) if name not in covered]
     split_lists = [name for name in there if storage.base_name(name) == _SPLITS]
     faults = [

@@ -1,4 +1,4 @@
-"""The contract of a step: the three kinds of steps, their inputs and their outcomes."""
+"""The base classes of the three kinds of steps, and the types of their inputs and results."""
 
 from manifests.step.context import Blobs, Context
 from manifests.step.corpus import (

@@ -21,7 +21,8 @@ R_co = TypeVar("R_co", covariant=True)
 
 
 class Part(NamedTuple):
-    """One part of a corpus: its number in the corpus, its name, and its number of rows."""
+    """One part of a corpus, which is a group of records in one file: its number in the corpus, its
+    name, and its number of rows."""
 
     number: int
     name: str

@@ -19,7 +19,7 @@ Columns = dict[str, pa.Array]
 
 TRANSIENT = (TimeoutError, ConnectionError, MediaError, TimeLimitError)
 """Errors whose cause may be temporary: a timeout, a failed connection, a media file that is missing
-or broken, or a limit on CPU time (ours)."""
+or broken, or a limit on CPU time (our choice)."""
 
 
 class RowErrors:

@@ -1,4 +1,4 @@
-"""The contract of a step. There are three kinds: row, reshape and corpus steps.
+"""The base classes of steps. There are three kinds: row, reshape and corpus steps.
 
 A step is a frozen pydantic model. Its fields are its settings in the recipe, and they are part of
 its identity. Its docstring is its manual page. A step returns a result for every row, in order, and
@@ -33,15 +33,15 @@ class Step(BaseModel):
     rewrites: ClassVar[tuple[str, ...]] = ()
     """The columns of the record that the step replaces."""
     stores_bytes: ClassVar[bool] = False
-    """Whether the step stores bytes with `context.blobs`. A pass ends after such a step, so that
-    later steps can read the bytes."""
+    """Whether the step stores bytes with `context.blobs`. The steps after it then run separately,
+    because they can read these bytes only when they are all written."""
     uses_seed: ClassVar[bool] = False
     """Whether the results of the step depend on the recipe's seed. If so, the recipe's seed is part
     of `context.seed`."""
 
     def resources(self) -> Resources:
         """Returns the resources that a worker needs to run the step. If they differ from those of
-        the step before it, a new pass starts at this step."""
+        the step before it, the two steps do not run in the same tasks."""
         return Resources()
 
     def batch_rows(self) -> int | None:
@@ -102,8 +102,8 @@ class RowStep(Step):
 
     costs: ClassVar[bool] = False
     """Whether it is expensive to measure a record, for example with a model or a request. If so,
-    the step runs in a pass of its own, and its measures are stored. Then a changed `Bound` does not
-    cause new measurements, and a crash loses only seconds of work."""
+    the step runs separately from other steps, and its measures are stored. Then a changed `Bound`
+    does not cause new measurements, and a crash loses only seconds of work."""
 
     @abstractmethod
     def measure(self, batch: pa.Table, context: Context) -> Columns | Measured:

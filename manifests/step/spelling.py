@@ -12,4 +12,8 @@ def nearest(name: str, known: list[str]) -> str:
     `nearest("treshold", ["threshold", "keep"]) -> "Did you mean 'threshold'?"`
     """
     close = difflib.get_close_matches(name, known, 1, 0.6)
-    return f"Did you mean '{close[0]}'?" if close else f"The known names are: {', '.join(sorted(known))}."
+    return (
+        f"Did you mean '{close[0]}'?"
+        if close
+        else f"The known names are: {', '.join(sorted(known))}."
+    )

@@ -35,8 +35,8 @@ MISSING = "the file is missing"
 
 
 def fault_of(uri: str, entry: FileEntry) -> str | None:
-    """Returns how the file at `uri` differs from its entry, by size, then by digest; None if it
-    does not.
+    """Returns how the file at `uri` differs from its entry in a manifest, by size, then by digest;
+    None if it does not differ.
 
     `"the file has 12 bytes, not 20"`
     """

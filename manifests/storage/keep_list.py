@@ -19,7 +19,7 @@ from manifests.errors import InputError
 DTYPE = np.dtype("u8,u8")
 _FORM = "A keep list is a .npy file of one dimension and of dtype u8,u8."
 _CHECKED_ROWS = 1 << 22
-"""Number of uids that are compared at once when a file is checked (ours): 64 MiB."""
+"""Number of uids that are compared at once when a file is checked (our choice): 64 MiB."""
 
 
 def is_uid(uids: pa.Array) -> pa.Array:

@@ -1,4 +1,5 @@
-"""Part files are Arrow IPC files. They are memory-mapped, and written completely or not at all."""
+"""Reads and writes the files of parts, which are Arrow IPC files with a group of records each. They
+are memory-mapped, and written completely or not at all."""
 
 from __future__ import annotations
 

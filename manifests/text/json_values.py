@@ -21,7 +21,7 @@ MAX_DEPTH = 200
 """Deepest nesting of brackets in a JSON text (our choice: orjson writes 254 levels, and a record is
 itself nested in the files that are written)."""
 _MAX_DIGITS = 4300
-"""Python converts no longer number; a longer one is kept as text."""
+"""The largest number of digits that Python converts to an int; a longer number is kept as text."""
 _BOM = b"\xef\xbb\xbf"
 _ZEROS = bytes.maketrans(b"123456789", b"000000000")
 _LONG = (b"0" * 20, b"-" + b"0" * 19)  # in digits: what may be outside -2**63 to 2**64 - 1
@@ -31,12 +31,13 @@ _FIX = "Repair the JSON."
 
 
 def parse_json(data: bytes | memoryview) -> Any:
-    """The value of a JSON text: whole numbers of any length, and null for NaN and Infinity.
+    """Returns the value of a JSON text: whole numbers of any length, and None for null, NaN and
+    Infinity.
 
     `b'{"n": 18446744073709551616, "x": NaN}'` -> `{"n": 18446744073709551616, "x": None}`. A byte
     order mark is ignored. Raises RowError if the text is not JSON, if an object has a key twice
-    with different values, if brackets are nested deeper than MAX_DEPTH, or if an escape is half of
-    a character.
+    with different values, if brackets are nested deeper than MAX_DEPTH, or if a `\\u` escape is one
+    half of a surrogate pair.
     """
     data = bytes(data)
     try:
@@ -47,8 +48,8 @@ def parse_json(data: bytes | memoryview) -> Any:
 
 
 def parse_objects(texts: list[bytes]) -> list[Any | RowError]:
-    """The value of each JSON text as `parse_json` gives it, or its error. Faster for many objects
-    without nested values, which are checked together."""
+    """Returns the value or the RowError of each JSON text, as `parse_json` gives it. It is faster
+    for many objects without nested values, because they are checked together."""
     try:
         values = [orjson.loads(text) for text in texts]
     except orjson.JSONDecodeError:
@@ -62,9 +63,10 @@ def parse_objects(texts: list[bytes]) -> list[Any | RowError]:
 
 
 def dump_json(value: Any, default: Callable[[Any], Any] | None = None) -> str:
-    """Writes a value as JSON; whole numbers of any length digit by digit, NaN and Infinity as null.
+    """Returns a value as JSON text: whole numbers of any length digit by digit, NaN and Infinity as
+    null.
 
-    Raises RowError if the value is nested too deeply or has half of a character.
+    Raises RowError if the value is nested too deeply, or contains one half of a surrogate pair.
     """
     try:
         return orjson.dumps(value, default=default).decode()
@@ -77,12 +79,14 @@ def dump_json(value: Any, default: Callable[[Any], Any] | None = None) -> str:
 
 
 def error_in(place: str, error: RowError) -> RowError:
-    """The same error, with the place of the JSON text before the fault: `line 3, key 'a': ...`."""
+    """Returns the same error, with the place of the JSON text before the fault:
+    `line 3, key 'a': ...`."""
     return RowError(f"{place}, {error.fault}", fix=error.fix)
 
 
 def _without_long_numbers(value: Any) -> Any:
-    """The same value with each whole number over 64 bits as the fragment that orjson copies."""
+    """Returns the same value, in which each whole number over 64 bits is an `orjson.Fragment`,
+    which orjson copies into its output."""
     if isinstance(value, dict):
         return {key: _without_long_numbers(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -107,10 +111,11 @@ def _checked_or_error(text: bytes, value: Any) -> Any | RowError:
 
 
 def _are_flat(text: bytes, values: list[dict[str, Any]]) -> bool:
-    """Whether texts of objects certainly have no nested value, no key twice and no blank before a
-    colon.
+    """Returns whether it is certain that no object has a nested value, a key twice, or a blank
+    before a colon.
 
-    A key is at least one `":`, so as many of them as there are distinct keys leave no key out.
+    Each key is followed by at least one `":`. So if the texts have as many of them as there are
+    distinct keys, no key occurs twice.
     """
     codes = np.frombuffer(text, np.uint8)
     is_colon, before = codes[1:] == ord(":"), codes[:-1]
@@ -122,7 +127,8 @@ def _are_flat(text: bytes, values: list[dict[str, Any]]) -> bool:
 
 
 def _with_long_numbers(text: bytes, texts: list[bytes]) -> list[int]:
-    """Which of the texts may have a number over 64 bits; `text` is all of them joined."""
+    """Returns the indexes of the texts that may have a number over 64 bits; `text` is all texts,
+    joined by newlines."""
     if not _may_have_long_number(np.frombuffer(text, np.uint8)):
         return []
     digits = text.translate(_ZEROS)
@@ -137,13 +143,15 @@ def _with_long_numbers(text: bytes, texts: list[bytes]) -> list[int]:
 
 
 def _may_have_long_number(codes: np.ndarray) -> bool:
-    """Whether three neighbours among each fifth byte are digits, as in every run of 19 digits."""
+    """Returns whether every fifth byte is a digit three times in a row. This is so in every run of
+    19 digits, so no long number is missed."""
     is_digit = codes[::5] - ord("0") < 10
     return bool((is_digit[:-2] & is_digit[1:-1] & is_digit[2:]).any())
 
 
 def _checked(data: bytes, value: Any) -> Any:
-    """The value that orjson parsed, or the exact value if orjson cannot have it."""
+    """Returns `value`, which orjson parsed from `data`; or parses `data` exactly, if a number is
+    too long for orjson or a key occurs twice."""
     opened = data.count(b"{") + data.count(b"[")
     if opened > MAX_DEPTH:
         _check_depth(value)
@@ -168,7 +176,8 @@ def _count_keys(value: Any) -> int:
 
 
 def _check_depth(value: Any) -> None:
-    """Raises RowError if a value is nested deeper than MAX_DEPTH. Goes down level by level."""
+    """Raises RowError if a value is nested deeper than MAX_DEPTH. It works level by level, without
+    recursion."""
     level, depth = [value], 0
     while level := [v for v in level if type(v) is dict or type(v) is list]:
         depth += 1
@@ -183,7 +192,8 @@ def _too_deep() -> RowError:
 
 
 def _parse_exactly(data: bytes, strict: orjson.JSONDecodeError | None) -> Any:
-    """Parses what orjson rejects or cannot represent. `strict` is orjson's error, if any."""
+    """Parses a text that orjson rejects or cannot represent exactly. `strict` is orjson's error, or
+    None."""
     text = _decoded(data.removeprefix(_BOM))
     try:
         value = json.loads(
@@ -247,7 +257,7 @@ def _null(_: str) -> None:
 
 
 def _check_characters(text: str, value: Any) -> None:
-    """Raises RowError for an escape such as `\\ud83d` without its other half."""
+    """Raises RowError for one half of a surrogate pair, such as the escape `\\ud83d` alone."""
     escapes: Iterable[re.Match[str]] = _HALF.finditer(text)
     found = next(iter(escapes), None)
     if found is None:

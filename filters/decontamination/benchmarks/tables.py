@@ -20,10 +20,10 @@ from manifests.storage import File
 
 Row = dict[str, Any]
 _BATCH_ROWS = 64
-"""The number of Parquet rows that are read at once (ours). It is low because rows may contain
+"""The number of Parquet rows that are read at once (our choice). It is low because rows may contain
 images."""
 _BLOCK_BYTES = 256 << 20
-"""The maximum size of a CSV or TSV row in bytes (ours). It is large because a row may contain
+"""The maximum size of a CSV or TSV row in bytes (our choice). It is large because a row may contain
 images."""
 
 

@@ -12,7 +12,7 @@ from manifests.errors import InputError, StepError
 from manifests.record import one_chunk
 
 _TILE = 1 << 12
-"""The number of items whose embeddings are multiplied at once (ours)."""
+"""The number of items whose embeddings are multiplied at once (our choice)."""
 
 
 class ItemEmbeddings(NamedTuple):

@@ -17,8 +17,8 @@ from manifests.record import media_lists, one_chunk
 
 HASH_BITS = 64
 _QUERIES, _TILE = 256, 1 << 12
-"""The numbers of record hashes and of item hashes that are compared at once (ours). Their distances
-fit into the cache of a CPU core."""
+"""The numbers of record hashes and of item hashes that are compared at once (our choice). Their
+distances fit into the cache of a CPU core."""
 _32 = 32
 
 

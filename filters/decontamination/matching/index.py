@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from manifests.kernels.overlap import Grams
 
 _IMAGES_AT_ONCE = 64
-"""The number of images of a benchmark that are held in memory at once (ours)."""
+"""The number of images of a benchmark that are held in memory at once (our choice)."""
 
 
 Placed = tuple[Benchmark, str]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 MIN_RECALL = 0.99
-"""The smallest share of pairs at the threshold that chosen bands find (ours)."""
+"""The smallest share of pairs at the threshold that chosen bands find (our choice)."""
 MAX_ROWS = 64
-"""The largest number of rows that is tried (ours)."""
+"""The largest number of rows that is tried (our choice)."""
 
 
 class Bands(NamedTuple):
@@ -24,7 +24,7 @@ class Bands(NamedTuple):
 
 
 USUAL = Bands(20, 6)
-"""The bands for a threshold of 0.77 or more (ours)."""
+"""The bands for a threshold of 0.77 or more (our choice)."""
 
 
 def choose_bands(

@@ -25,16 +25,16 @@ IDENTITY, SIGNATURE, SHINGLES = "minhash_identity", "minhash_signature", "minhas
 """The names of the columns that are stored in an index."""
 
 WINDOW = 64
-"""A text is compared with at most this many texts before it in its band (ours).
+"""A text is compared with at most this many texts before it in its band (our choice).
 
 This limit makes the cost linear even if thousands of texts share a band, as boilerplate texts do.
 """
 NEAREST = 8
 """A text forms candidate pairs with at most this many of the texts in its band, the most similar
-ones (ours)."""
+ones (our choice)."""
 DEVIATIONS = 4.0
 """A pair is rejected if the similarity that is estimated from its sketches is more than this many
-standard deviations below the threshold (ours).
+standard deviations below the threshold (our choice).
 
 A pair whose similarity is exactly the threshold is rejected with a probability of one in thirty
 thousand.

@@ -17,12 +17,12 @@ from manifests.errors import StepError
 from manifests.record import one_chunk
 
 TILE = 512
-"""The number of rows and of columns of one block of products (ours); small clusters use half of
-this. One block fits into the cache of a CPU core."""
+"""The number of rows and of columns of one block of products (our choice); small clusters use half
+of this. One block fits into the cache of a CPU core."""
 SLACK = 1e-4
-"""An upper bound of the rounding error of a float32 product of two unit vectors (ours)."""
+"""An upper bound of the rounding error of a float32 product of two unit vectors (our choice)."""
 MAX_PAIRS = 1 << 20
-"""The number of pairs held in memory before they are reduced to a spanning forest (ours)."""
+"""The number of pairs held in memory before they are reduced to a spanning forest (our choice)."""
 
 
 @dataclass(frozen=True)

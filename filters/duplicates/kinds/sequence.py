@@ -20,8 +20,8 @@ from manifests.record import media_lists
 _WORDS = 5
 """The number of uint32 in the features of an image."""
 _BATCH_ENTRIES = 1 << 16
-"""Pairs of about this many entries are collected in memory before repeated pairs are removed
-(ours)."""
+"""Pairs of about this many entries are collected in memory before repeated pairs are removed (our
+choice)."""
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,8 @@ from manifests.storage import parts
 
 MAX_COMPARED = 4096
 """A record that is not linked yet is compared with at most this many of the records that were
-linked last (ours). Only families of records of several images, or with equal texts, need this."""
+linked last (our choice). Only families of records of several images, or with equal texts, need
+this."""
 _BLOCK_PAIRS = 1 << 20
 _RECORDS = pa.schema([("record", pa.uint32())])
 

@@ -30,11 +30,11 @@ from manifests.step import Workspace
 from manifests.storage import parts
 
 RANGE_BYTES = 64 << 20
-"""The largest size of a range in bytes (ours). A task sorts one range in memory, and needs about
-three times this size."""
+"""The largest size of a range in bytes (our choice). A task sorts one range in memory, and needs
+about three times this size."""
 MAX_COMPARED_ENTRIES = 1 << 17
-"""The largest number of entries of one key that one task compares with each other (ours). This
-takes about ten seconds."""
+"""The largest number of entries of one key that one task compares with each other (our choice).
+This takes about ten seconds."""
 _EQUAL_BYTES = 20
 _NEAR_BYTES = 20  # bytes of key, mark and unit, without the payload
 

@@ -24,8 +24,8 @@ from manifests import storage
 from manifests.step import TaskResult, Workspace
 
 SLICE_PAIRS = 1 << 16
-"""The number of pairs that one task compares (ours): their features need at most a few hundred
-MB."""
+"""The number of pairs that one task compares (our choice): their features need at most a few
+hundred MB."""
 
 _WANTED = pa.schema([("slice", pa.uint32()), ("unit", pa.uint32())])
 _FEATURES_SCHEMA = pa.schema([("unit", pa.uint64()), ("features", pa.list_(pa.uint32()))])

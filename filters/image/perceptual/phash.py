@@ -9,8 +9,8 @@ SIDE = 32
 """The side in pixels of the square of luma that is hashed (Zauner 2010)."""
 
 _MIN_DETAIL = 2
-"""An image gets a hash only if the median of its frequencies is at least this many gray levels
-(ours). Nine of 1365 real images have a lower median. Seven of these, with 0.1 or less, are
+"""An image gets a hash only if the median of its frequencies is at least this many gray levels (our
+choice). Nine of 1365 real images have a lower median. Seven of these, with 0.1 or less, are
 patterns: the hashes of their copies differ as much as the hashes of different images. For the other
 two, a third of the copies are not found. For all other images, 99 % of the copies (re-encoded, or
 at half the size) are found."""

@@ -35,7 +35,7 @@ class ImageHash(RowStep):
     Source: Zauner, Implementation and Benchmarking of Perceptual Image Hash Functions (2010).
     """
 
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
 
     def reads(self) -> tuple[str, ...]:
         return ("media",)

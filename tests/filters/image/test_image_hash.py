@@ -17,7 +17,7 @@ from filters.image.image_hash import ImageHash
 from filters.image.perceptual.luma import small_luma
 from filters.image.perceptual.phash import SIDE, hashes
 from manifests.geometry.exif_orientation import pixels_as_shown
-from manifests.media import FIX_MISSING_FILE, Limits, Media, Reference
+from manifests.media import FIX_MISSING_FILE, Decoded, Limits, Media, Reference
 from tests.filters.rows import answers, media_records, text_records
 from tests.make import make_image
 
@@ -285,6 +285,13 @@ def test_a_jpeg_reduced_to_no_whole_pixels_is_not_stretched() -> None:
     pixels = luma(encoded(image, quality=98), SIDE).astype(int)
     expected = np.asarray(image.convert("L").resize((SIDE, SIDE), Image.Resampling.BILINEAR))
     assert np.abs(pixels - expected).mean() < 1
+
+
+def test_an_image_in_several_pieces_of_memory_has_the_same_luma() -> None:
+    large = drawing(1, 2400, 1800)  # Pillow stores more than 16 MB in pieces
+    decoded = Decoded(large, large.size, 1)
+    expected = np.asarray(large.reduce((50, 37)).convert("L").resize((SIDE, SIDE))).astype(int)
+    assert np.abs(small_luma(decoded, SIDE).astype(int) - expected).mean() < 2
 
 
 def test_a_record_whose_image_cannot_be_decoded_is_an_error(tmp_path: Path) -> None:

@@ -1,0 +1,78 @@
+"""Reduces an image to the luma of its blocks of pixels."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import int64, types, uint8, uint16, uint64, void
+
+from manifests.kernels.compiling import compiled, inlined
+
+_PIXELS = types.Array(uint8, 2, "C", readonly=True)
+_RED, _GREEN, _BLUE = (np.uint64(weight) for weight in (19595, 38470, 7471))
+"""The weights of luma in 65536ths, as Pillow has them (ITU-R BT.601: 0.299, 0.587, 0.114)."""
+_MOST_ROWS = 256
+"""How many rows of bytes are added in 16 bits: the sum of 257 times 255 is the largest that
+fits."""
+
+
+def block_luma(pixels: np.ndarray, block: tuple[int, int]) -> np.ndarray:
+    """Returns the mean luma of each block of an image, rounded: uint8 (rows, columns).
+
+    `pixels`: uint8 (height, 4 x width); each pixel has the bytes red, green, blue and one that is
+    not read. `block`: width and height of a block in pixels; blocks at the right and lower edges
+    may be smaller. Example: 5 x 4 pixels in blocks of (2, 4) -> shape (1, 3).
+    """
+    height, width = pixels.shape[0], pixels.shape[1] // 4
+    luma = np.empty((-(-height // block[1]), -(-width // block[0])), np.uint8)
+    _block_luma(pixels, block[0], block[1], luma)
+    return luma
+
+
+@inlined
+def _add_four(a, b, c, d, sums):  # type: ignore[no-untyped-def]
+    for i in range(len(sums)):
+        sums[i] = uint16(sums[i] + uint16(a[i]) + uint16(b[i]) + uint16(c[i]) + uint16(d[i]))
+
+
+@inlined
+def _add_rows(pixels, first, end, sums):  # type: ignore[no-untyped-def]
+    """Set `sums` to the sums of the rows' bytes. Four rows at a time: the sums are loaded and
+    stored less often."""
+    sums[:] = 0
+    row = first
+    while row + 4 <= end:
+        _add_four(pixels[row], pixels[row + 1], pixels[row + 2], pixels[row + 3], sums)
+        row += 4
+    while row < end:
+        for i in range(len(sums)):
+            sums[i] = uint16(sums[i] + uint16(pixels[row, i]))
+        row += 1
+
+
+@inlined
+def _luma(sums, first, end):  # type: ignore[no-untyped-def]
+    """Returns the luma of the pixels first to end - 1 of a row of sums, times 65536."""
+    red, green, blue = uint64(0), uint64(0), uint64(0)
+    for x in range(first, end):
+        red += uint64(sums[4 * x])
+        green += uint64(sums[4 * x + 1])
+        blue += uint64(sums[4 * x + 2])
+    return _RED * red + _GREEN * green + _BLUE * blue
+
+
+@compiled(void(_PIXELS, int64, int64, uint8[:, ::1]))
+def _block_luma(pixels, block_width, block_height, luma):  # type: ignore[no-untyped-def]
+    height, width = pixels.shape[0], pixels.shape[1] // 4
+    sums, total = np.empty(pixels.shape[1], np.uint16), np.empty(luma.shape[1], np.uint64)
+    for row in range(luma.shape[0]):
+        top, bottom = row * block_height, min(height, (row + 1) * block_height)
+        total[:] = 0
+        for first in range(top, bottom, _MOST_ROWS):
+            _add_rows(pixels, first, min(bottom, first + _MOST_ROWS), sums)
+            for column in range(len(total)):
+                left, right = column * block_width, min(width, (column + 1) * block_width)
+                total[column] += _luma(sums, left, right)
+        for column in range(len(total)):
+            right = min(width, (column + 1) * block_width)
+            count = uint64((bottom - top) * (right - column * block_width)) << uint64(16)
+            luma[row, column] = uint8((total[column] + (count >> uint64(1))) // count)

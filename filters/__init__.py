@@ -1,1 +1,1 @@
-"""Steps that measure records and drop some of them, in one folder for each kind of data."""
+"""Steps that measure records and drop some of them; one folder for each kind of data."""

@@ -1,1 +1,2 @@
-"""Reserved for steps that write new captions with a vision-language model. It has no steps yet."""
+"""A place for steps that write new captions with a vision-language model. There are no such steps
+yet."""

@@ -1,4 +1,5 @@
-"""A model that embeds images: an ONNX file with the preprocessing that it was trained with."""
+"""A model that computes embeddings of images: an ONNX file, with the preprocessing that it was
+trained with."""
 
 from __future__ import annotations
 

@@ -135,8 +135,8 @@ class Decontaminate(RowStep):
         return any(map(may_have_images, self.benchmarks))
 
     def _known_hashes(self) -> tuple[str, ...]:
-        """Returns the names of two columns of the step that the setting `hashes` names:
-        `<step>.hash` and `<step>.mirror`. Empty if the setting is null."""
+        """Returns the columns with the hashes that an earlier step computed: `<step>.hash` and
+        `<step>.mirror`, for the step that the setting `hashes` names; () if the setting is null."""
         return (f"{self.hashes}.hash", f"{self.hashes}.mirror") if self.hashes else ()
 
     def _placed(self, base: str) -> list[Placed]:
@@ -157,7 +157,8 @@ class Decontaminate(RowStep):
         return tuple(item_counts(one, place, min_words) for one, place in self._placed(base))
 
     def load(self, worker: Worker) -> Index:
-        """Reads the items of all benchmarks."""
+        """Reads the items of all benchmarks, and returns an index in which records are looked
+        up."""
         settings = Settings(self.n, min(self.min_words, self.n), worker.limits)
         return build_index(self._placed(worker.base), settings)
 
@@ -197,8 +198,8 @@ class Decontaminate(RowStep):
     def _by_image(
         self, batch: pa.Table, media: Media, index: Index
     ) -> tuple[_Match, dict[int, MediaError]]:
-        """Returns the matches of the images, and the errors of rows whose images cannot be
-        decoded."""
+        """Returns the benchmark image that is nearest to each record, and the errors of rows whose
+        images cannot be decoded."""
         if not len(index.images.items):
             return _no_match(batch.num_rows), {}
         hashed = record_hashes(batch, media, self._known_hashes())
@@ -217,8 +218,9 @@ _WAYS = pa.array(["text", "image", "embedding"])
 
 
 class _Match(NamedTuple):
-    """The result of one comparison, for each record: the number of the item found (-1 for none),
-    the share or similarity, and whether the record is dropped."""
+    """The result of comparing n records with the benchmarks in one way: for each record the number
+    of the item found (-1 for none), its share of n-grams or its similarity, and whether the record
+    is dropped."""
 
     item: np.ndarray
     measure: np.ndarray
@@ -230,8 +232,8 @@ def _no_match(rows: int) -> _Match:
 
 
 def _columns(index: Index, text: _Match, image: _Match, embedding: _Match) -> Columns:
-    """Returns the measures of each record: the item that is the reason to drop it, or else the best
-    item by text, and how this item was found."""
+    """Returns the measures of each record: the item that is the reason to drop the record, or else
+    the item that shares most n-grams with it; and how this item was found."""
     by_image = image.drop & ~text.drop
     by_embedding = embedding.drop & ~text.drop & ~image.drop
     by_text = (text.item >= 0) & ~by_image & ~by_embedding

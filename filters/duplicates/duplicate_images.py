@@ -1,4 +1,4 @@
-"""The step that keeps one image of every family of equal images, across all records."""
+"""The step that keeps one image of every group of equal images, across all records."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ from manifests.step import Context, Corpus, CorpusStep, Outcome, RowStep, Worksp
 
 
 class DuplicateImages(CorpusStep):
-    """Keep one image of every family of equal images, and remove the others from their records.
+    """Keep one image of every family (group) of equal images, and remove the others from their
+    records.
 
     With `by: perceptual`, two images are equal if they look the same: their 64-bit perceptual
     hashes differ in at most `distance` bits, mirrored or not. With `by: image`, two images are

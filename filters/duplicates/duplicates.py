@@ -1,4 +1,4 @@
-"""The step that keeps one record of every family of duplicates."""
+"""The step that keeps one record of every group of duplicates."""
 
 from __future__ import annotations
 
@@ -55,7 +55,8 @@ from manifests.step import Context, Corpus, CorpusStep, Location, Outcome, RowSt
 
 
 class Fit(NamedTuple):
-    """The input of `apply`: the file of outcomes, and the folder to which the index is written."""
+    """The result of the method `fit`: the file that states what becomes of each record, and the
+    folder for the index files."""
 
     outcomes: str
     kept: str
@@ -222,7 +223,8 @@ class Duplicates(CorpusStep):
         return tuple(storage.join(place, NAME) for run in runs for place in corpus_passes(run))
 
     def _images(self) -> Images | None:
-        """Returns the kind that compares images; None if no value of `by` compares images."""
+        """Returns the comparison of images that the setting `by` asks for; None if `by` compares no
+        images."""
         return None if self.distance is None else Images(self.distance)
 
     def _identities(self) -> tuple[Identity, ...]:
@@ -232,8 +234,8 @@ class Duplicates(CorpusStep):
         return tuple(ways[way] for way in self.by if way in ways)
 
     def _near(self, dimensions: int = 0) -> Kind | None:
-        """Returns the kind of near-duplicate that is searched for. `dimensions` is the length of
-        embeddings."""
+        """Returns the kind of near-duplicate that `by` lists (minhash, semantic or sequence); None
+        if it lists none of them. `dimensions` is the length of embeddings."""
         if "minhash" in self.by:
             return MinHash(**self._settings("minhash"))
         if "sequence" in self.by:
@@ -300,8 +302,8 @@ class Duplicates(CorpusStep):
         return find_index_files(tuple(map(workspace.resolve, self.against)), kind, settings)
 
     def _survivors(self, search: Search, forest: Forest, workspace: Workspace) -> Found:
-        """Run phase 5. If records are linked because their images are equal, the similarity of the
-        link is computed from the images."""
+        """Chooses the record of each family that stays. If records are duplicates because their
+        images are equal, their similarity is computed from the images."""
         by_images = "perceptual" in self.by
         found = search.survivors(forest, sort_keys(self.keep), by_images, workspace)
         _, duplicate_of, similarity, _ = found.survivors

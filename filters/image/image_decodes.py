@@ -15,9 +15,8 @@ from manifests.step import Context, Images, Measured, RowErrors, RowStep
 class ImageDecodes(RowStep):
     """Quarantine records with an image that cannot be decoded, with the decoder's error text.
 
-    Every image is decoded, at the smallest scale that its codec offers. Steps of the same pass that
-    need images share the decoded image. `decoded` is the number of a record's images that could be
-    decoded.
+    Every image is decoded, at the smallest scale that its codec offers. Steps that run together
+    decode each image only once. `decoded` is the number of a record's images that could be decoded.
     """
 
     def reads(self) -> tuple[str, ...]:

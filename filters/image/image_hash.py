@@ -30,7 +30,7 @@ class ImageHash(RowStep):
     transform (DCT-II) is applied; the bits record which of the 8 x 8 lowest frequencies are above
     their median. Frequencies that are 0 in one direction are left out. Images are hashed as they
     are shown, by their Exif orientation. They are decoded at the smallest scale their codec offers;
-    steps that look at images in the same pass share the work.
+    steps that run together decode each image only once.
 
     Source: Zauner, Implementation and Benchmarking of Perceptual Image Hash Functions (2010).
     """
@@ -55,8 +55,8 @@ class ImageHash(RowStep):
 
 
 class HashedImages(NamedTuple):
-    """The measures of `image_hash`, and the first error of the images in each row that has an
-    error."""
+    """The hashes that `image_hash` computes for the records of a batch, and an error for each row
+    that has an image which cannot be decoded."""
 
     hash: pa.Array
     mirror: pa.Array
@@ -64,7 +64,7 @@ class HashedImages(NamedTuple):
 
 
 def hash_images(column: pa.Array | pa.ChunkedArray, media: Media) -> HashedImages:
-    """Hash all images of a column `media`."""
+    """Computes the perceptual hashes of all images in the column `media`."""
     rows, images = image_rows(column)
     lumas, failed = _lumas(images, media)
     errors: dict[int, MediaError] = {}
@@ -94,8 +94,8 @@ def _lumas(images: pa.Array, media: Media) -> tuple[np.ndarray, dict[int, MediaE
 
 
 def _beside_media(media: pa.Array | pa.ChunkedArray, of_images: pa.Array) -> pa.Array:
-    """Returns a list for each record, with one value per medium: the value of an image, or null for
-    a video.
+    """Returns a list for each record with a value for each of its media: for an image its value in
+    `of_images`, for a video null.
 
     media [[image, video], [image]], values [3, 5] -> [[3, null], [5]]
     """

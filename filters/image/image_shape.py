@@ -80,7 +80,7 @@ class ImageShape(RowStep):
 
 
 def _sizes(images: pa.Array, side: str) -> np.ndarray:
-    """Widths or heights as int64; 0 if unknown."""
+    """Returns the widths or heights of images as int64; 0 if unknown."""
     return np.asarray(pc.struct_field(images, side).fill_null(0).cast(pa.int64()))
 
 

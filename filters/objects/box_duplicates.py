@@ -18,7 +18,7 @@ from manifests.step import Columns, Context, RowStep
 class BoxDuplicates(RowStep):
     """Remove objects whose box is a duplicate of an earlier box with the same label.
 
-    Two boxes of a record are compared if their objects have the same label, text, medium, start and
+    Two boxes of a record are compared if their objects have the same label, text, image, start and
     end. They are duplicates if their intersection over union (IoU) is at least `threshold`. Objects
     are compared in their order: the first of several duplicates stays. A later box that overlaps
     only removed boxes stays too. Objects without a box stay. `removed` counts the removed objects
@@ -73,7 +73,8 @@ def first_of_duplicates(boxes: np.ndarray, groups: np.ndarray, threshold: float)
 
 
 def _groups(objects: Objects, media: pa.ChunkedArray) -> np.ndarray:
-    """Returns the group of each object, (n,) int64. Objects of one group are compared."""
+    """Returns a group number for each object, (n,) int64. Boxes are compared only within a group:
+    the same record, image, label, text, start and end."""
     group = objects.rows
     for values in (
         object_media(objects, media),

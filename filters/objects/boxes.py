@@ -46,8 +46,8 @@ class Boxes(RowStep):
     polygon nor point (3D boxes, time spans) stay.
 
     The measures count the objects of each record: the `clipped` objects, and the removed objects by
-    reason. Records without objects stay. With `min_pixels` a record with an image of unknown size
-    is quarantined.
+    reason. Records without objects stay. With `min_pixels` a record is quarantined if it has an
+    object on an image whose width and height are not known.
     """
 
     rewrites: ClassVar[tuple[str, ...]] = ("objects",)
@@ -135,7 +135,8 @@ class Boxes(RowStep):
 
 
 class _Shape(NamedTuple):
-    """The geometry of n objects, by which objects are kept or removed."""
+    """What is needed of n objects to decide whether they are kept: their boxes, and whether these
+    are valid."""
 
     extent: np.ndarray
     """(n, 4): the box, or the box around the polygon; nan for an object that has neither."""
@@ -177,8 +178,8 @@ def _without_noise(boxes: np.ndarray) -> np.ndarray:
 def _clipped(
     objects: Objects, shape: _Shape, inside: np.ndarray
 ) -> tuple[dict[str, pa.Array], np.ndarray]:
-    """Returns the fields that clipping changes, and a mask (n,) of the objects that it moves by
-    more than `NOISE`."""
+    """Clips objects to their images. Returns the columns that change, and a mask (n,) of the
+    objects that move by more than `NOISE`."""
     fields = {}
     outside = np.where(shape.has_box, _distance_outside(objects.boxes), 0)
     if outside.any():

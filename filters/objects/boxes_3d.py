@@ -165,8 +165,8 @@ class Boxes3d(RowStep):
     def _without(
         self, column: pa.Array | pa.ChunkedArray, objects: Objects, removed: np.ndarray
     ) -> pa.Array:
-        """Returns the column without the removed objects, or with `keep_objects` without their 3D
-        boxes."""
+        """Returns the column `objects` without the objects in `removed`; with `keep_objects`, only
+        their 3D boxes are removed."""
         other = [np.asarray(objects.field(name).is_valid()) for name in ("box", "point", "polygon")]
         stripped = removed & np.any(other, axis=0) & self.keep_objects
         old = objects.field("box3d")

@@ -1,4 +1,4 @@
-"""The step `cameras`: images get a camera from a file, or an assumed camera."""
+"""The step `cameras`: gives images a camera from a file, or an assumed camera."""
 
 from __future__ import annotations
 
@@ -132,6 +132,7 @@ class Cameras(RowStep):
 
 
 def _has_any(mask: np.ndarray, records: np.ndarray, batch: pa.Table) -> np.ndarray:
-    """Returns a mask (records,) of the records with a medium for which `mask` is true."""
+    """Returns a mask (records,) of the records that have at least one image for which `mask` is
+    true."""
     found: np.ndarray = np.bincount(records[mask], minlength=batch.num_rows) > 0
     return found

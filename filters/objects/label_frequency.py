@@ -100,7 +100,8 @@ class LabelFrequency(CorpusStep):
 
 
 def _has(objects: Objects, chosen: np.ndarray, records: int) -> np.ndarray:
-    """Returns a mask (records,) of the records with an object for which `chosen` (n,) is true."""
+    """Returns a mask (records,) of the records that have at least one object for which `chosen`
+    (n,) is true."""
     return np.bincount(objects.rows[chosen], minlength=records) > 0
 
 

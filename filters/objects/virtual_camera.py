@@ -1,4 +1,4 @@
-"""The step `virtual_camera`: 3D boxes moved to the depths of one virtual camera."""
+"""The step `virtual_camera`: moves 3D boxes to the depths that they have for one virtual camera."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ from manifests.step import Context, Measured, RowErrors, RowStep, reasons
 
 
 class VirtualCamera(RowStep):
-    """Move 3D boxes to the depth that they have for Omni3D's virtual camera, the same for all
-    images.
+    """Move 3D boxes to the depth that they have for Omni3D's virtual camera, which is the same for
+    all images.
 
     With one virtual camera, objects of the same size and depth appear equally large on all images.
     The depth of a box's centre is multiplied by (focal / fy) * (image height / height), with the
@@ -47,8 +47,8 @@ class VirtualCamera(RowStep):
     the smallest and largest factor, null for a record without 3D boxes.
 
     With `rewrite: false` the step only measures. Records without 3D boxes are not changed. A record
-    with a 3D box on an image of unknown camera or size is quarantined: put `cameras` before this
-    step; it gives images a camera, and counts assumed cameras in `cameras.assumed`.
+    with a 3D box on an image without a known camera or size is quarantined: put `cameras` before
+    this step; it gives images a camera, and counts assumed cameras in `cameras.assumed`.
 
     Source: Omni3D, section on virtual depth. The report on Qwen3-VL (section 3.2.5) unifies its 3D
     data this way.
@@ -94,8 +94,8 @@ class VirtualCamera(RowStep):
 
 
 def _moved(column: pa.Array | pa.ChunkedArray, objects: Objects, scale: np.ndarray) -> pa.Array:
-    """Returns the column `objects` with scaled depths; a 3D box with an unknown scale does not
-    change."""
+    """Returns the column `objects` in which the depth of each 3D box is multiplied by `scale`; a 3D
+    box with an unknown scale does not change."""
     old = objects.field("box3d")
     moved = to_lists(scale_depths(to_matrix(old, 9), scale))
     box3d = pc.if_else(moved.is_valid(), moved, old)

@@ -1,1 +1,2 @@
-"""Reads the benchmarks that a recipe lists: their settings, files and items."""
+"""Reads the benchmarks that a recipe lists: their settings, their files, and their items
+(questions, texts or images)."""

@@ -1,4 +1,5 @@
-"""Reads the items of a benchmark: their ids, texts, images and embeddings."""
+"""Reads the items of a benchmark, such as its questions: their ids, texts, images and
+embeddings."""
 
 from __future__ import annotations
 
@@ -19,8 +20,8 @@ _BASE64_STARTS = ("/9j/", "iVBORw0KGgo", "UklGR", "R0lGOD")
 
 
 class Item(NamedTuple):
-    """One item of a benchmark. Each of its `images` is the bytes of a file, or its full path or
-    URL.
+    """One item of a benchmark, such as a question. Each of its `images` is either the bytes of an
+    image file, or the full path or URL of the file.
 
     `place` is the file and the row number of the item, for error messages.
     """
@@ -50,8 +51,8 @@ def items_of(benchmark: Benchmark, place: str) -> Iterator[Item]:
 
 
 def _in_file(benchmark: Benchmark, file: File, kind: Kind) -> Iterator[Item]:
-    """Yields the items of one file. An image file is one item; a text file has one item per
-    line."""
+    """Yields the items of one file: an image file is one item, a text file has one item per line,
+    and a table has one item per row."""
     if kind is Kind.IMAGE:
         yield Item(file.name, [], [file.uri], None, file.uri)
     elif kind is Kind.LINES:
@@ -129,7 +130,8 @@ def _texts(cell: Any, field: str, place: str) -> Iterator[str]:
 
 
 def _images(cell: Any, field: str, file: File, place: str) -> Iterator[bytes | str]:
-    """Yields the images in a value, as bytes or full paths. A list may contain several images."""
+    """Yields the images in the value of a table's field, as bytes or as full paths. A list may
+    contain several images."""
     if isinstance(cell, list):
         for one in cell:
             yield from _images(one, field, file, place)

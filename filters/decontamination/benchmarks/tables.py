@@ -1,4 +1,5 @@
-"""Reads the rows of a benchmark's table. Rows are numbered from 1."""
+"""Reads the rows of a table of a benchmark (JSON, Parquet, CSV or TSV). Rows are numbered from
+1."""
 
 from __future__ import annotations
 
@@ -28,7 +29,8 @@ images."""
 
 
 def rows(file: File, kind: Kind, fields: Collection[str]) -> Iterator[tuple[int, Row]]:
-    """Yields the number and the content of every row, with at least the columns of these fields.
+    """Yields the number and the content of every row of a file. A row has at least the columns that
+    contain `fields`.
 
     In JSON lines, the number of a row is the number of its line. Raises InputError for a row that
     cannot be read, and for a field whose column is missing in all rows.
@@ -56,8 +58,8 @@ def lines(file: File) -> Iterator[tuple[int, str]]:
 
 
 def value(row: Row, field: str) -> Any:
-    """Returns the value of a field or dotted path in a row. For a list of objects, it is a list of
-    their values.
+    """Returns the value of a field in a row; a field inside another field is given by a dotted
+    path. For a list of objects, it is the list of their values.
 
     value({"a": [{"b": 1}, {"b": 2}]}, "a.b") -> [1, 2]. Raises KeyError if the field is missing.
     """
@@ -98,7 +100,8 @@ def _reading(file: File) -> Iterator[None]:
 
 
 def _columns(fields: Collection[str], known: Collection[str], file: File) -> list[str]:
-    """Returns the columns that contain the fields: ["a.b", "c"] -> ["a", "c"]."""
+    """Returns the columns that contain the fields, which may be dotted paths: ["a.b", "c"] -> ["a",
+    "c"]."""
     found = []
     for field in fields:
         column = field if field in known else field.partition(".")[0]
@@ -170,6 +173,6 @@ def _separated(file: File, separator: str, fields: Collection[str]) -> Iterator[
 
 
 def _header(data: bytes, separator: str) -> list[str]:
-    """Returns the column names in the first line."""
+    """Returns the column names in the first line of a CSV or TSV file."""
     first = io.StringIO(data.partition(b"\n")[0].decode(errors="replace"))
     return next(csv.reader(first, delimiter=separator), [])

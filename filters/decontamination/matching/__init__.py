@@ -1,1 +1,2 @@
-"""Searches records for the items of benchmarks: by text, by image, by embedding."""
+"""Searches records for items of benchmarks: by n-grams of texts, by hashes of images, by
+embeddings."""

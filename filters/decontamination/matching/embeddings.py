@@ -1,4 +1,4 @@
-"""Compares the embeddings of records with the embeddings of items by their cosine."""
+"""Compares the embeddings of records with the embeddings of benchmark items by their cosine."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ _TILE = 1 << 12
 
 
 class ItemEmbeddings(NamedTuple):
-    """The embeddings of items as unit vectors (m, dimensions) float32, and the item of each vector,
-    (m,) int32, ascending."""
+    """The embeddings of benchmark items: unit vectors (m, dimensions) float32, and the number of
+    each vector's item, (m,) int32, ascending."""
 
     vectors: np.ndarray
     items: np.ndarray
 
 
 class Cosines(NamedTuple):
-    """The item with the highest cosine for each record (int32), and this cosine (float32).
+    """For each record, the number of the benchmark item with the highest cosine (int32), and this
+    cosine (float32).
 
     A record without an embedding has item -1 and cosine 0. If several items have the same cosine,
     the first of them is returned.
@@ -37,8 +38,8 @@ class Cosines(NamedTuple):
 def item_embeddings(
     embeddings: list[list[float]], items: list[int], places: list[str]
 ) -> ItemEmbeddings:
-    """Returns the embeddings of items as unit vectors. Raises InputError if their dimensions
-    differ.
+    """Returns the embeddings of benchmark items as unit vectors. `items` has the number of each
+    embedding's item. Raises InputError if the embeddings have different dimensions.
 
     `places` states the file and row of each embedding, for the error message.
     """
@@ -56,7 +57,8 @@ def item_embeddings(
 
 
 def cosines(column: pa.Array | pa.ChunkedArray, known: ItemEmbeddings) -> Cosines:
-    """Find the item with the highest cosine for each record.
+    """Returns the benchmark item with the highest cosine for each record. `column` has the records'
+    embeddings.
 
     Raises StepError if the embeddings of records and items have different dimensions.
     """
@@ -91,7 +93,8 @@ def _unit(vectors: np.ndarray) -> np.ndarray:
 
 
 def _highest(vectors: np.ndarray, known: ItemEmbeddings) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the item with the highest cosine for each unit vector, and this cosine."""
+    """Returns, for each unit vector, the number of the item with the highest cosine, and this
+    cosine."""
     item, best = np.zeros(len(vectors), np.int32), np.full(len(vectors), -np.inf, np.float32)
     for left in range(0, len(known.vectors), _TILE):
         cosine = vectors @ known.vectors[left : left + _TILE].T

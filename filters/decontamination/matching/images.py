@@ -1,4 +1,5 @@
-"""Computes perceptual hashes of items' images, and finds the item with the nearest image."""
+"""Computes perceptual hashes of the images of benchmark items, and finds the item whose image is
+nearest to a record's images."""
 
 from __future__ import annotations
 
@@ -23,8 +24,8 @@ _32 = 32
 
 
 class ItemImage(NamedTuple):
-    """An image of the item with the number `item`. `source` is the image's bytes, or the path or
-    URL of its file.
+    """An image of the benchmark item with the number `item`. `source` is the bytes of the image, or
+    the path or URL of its file.
 
     `place` is the file and row of the item, for error messages.
     """
@@ -35,16 +36,16 @@ class ItemImage(NamedTuple):
 
 
 class ItemHashes(NamedTuple):
-    """The perceptual hashes of items' images, (m,) uint64, and the item of each hash, (m,) int32,
-    ascending."""
+    """The perceptual hashes of the images of benchmark items, (m,) uint64, and the number of each
+    hash's item, (m,) int32, ascending."""
 
     hashes: np.ndarray
     items: np.ndarray
 
 
 class NearestItems(NamedTuple):
-    """The item with the nearest image for each record, and the number of bits in which the two
-    hashes differ. Both are int32.
+    """For each record, the number of the benchmark item with the nearest image, and the number of
+    bits in which the two hashes differ. Both are int32.
 
     A record without a hashed image has item -1 and HASH_BITS + 1 bits. If several items are equally
     near, the first of them is returned.
@@ -55,7 +56,7 @@ class NearestItems(NamedTuple):
 
 
 class _ItemMedia(Media):
-    """Reads the images of items; the URI of an image is its number in the list."""
+    """Reads the images of benchmark items; the uri of an image is its position in `images`."""
 
     def __init__(self, images: list[ItemImage], limits: Limits) -> None:
         super().__init__(limits=limits, side=SIDE)
@@ -67,7 +68,8 @@ class _ItemMedia(Media):
 
 
 def item_hashes(images: list[ItemImage], limits: Limits) -> ItemHashes:
-    """Returns the hashes of items' images, computed in the same way as in the step `image_hash`.
+    """Returns the hashes of the images of benchmark items, computed in the same way as in the step
+    `image_hash`.
 
     An image with almost no detail has no hash. Raises InputError for an image that cannot be
     decoded.
@@ -98,8 +100,8 @@ def record_hashes(batch: pa.Table, media: Media, known: tuple[str, ...]) -> Hash
 
 
 def nearest_items(hashes: pa.Array, mirrors: pa.Array, items: ItemHashes) -> NearestItems:
-    """Finds the item with the nearest image for each record, by the hashes of the record's images
-    and of their mirror images.
+    """Returns the benchmark item with the nearest image for each record, by the hashes of the
+    record's images and of their mirror images.
 
     `hashes` and `mirrors` are list<uint64>, with one list per record.
     """
@@ -114,8 +116,8 @@ def nearest_items(hashes: pa.Array, mirrors: pa.Array, items: ItemHashes) -> Nea
 
 
 def _nearest(hashes: np.ndarray, items: ItemHashes) -> np.ndarray:
-    """Returns an int64 for each hash: (distance to the nearest item) << 32 | (number of this
-    item)."""
+    """Returns an int64 for each hash: (number of bits in which the nearest item's hash differs) <<
+    32 | (number of this item)."""
     best = np.full(len(hashes), np.iinfo(np.int64).max)
     for top in range(0, len(hashes), _QUERIES):
         rows = slice(top, top + _QUERIES)

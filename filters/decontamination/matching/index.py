@@ -1,4 +1,5 @@
-"""An index of the items of all benchmarks, built once in every worker."""
+"""An index of the items of all benchmarks, in which records are looked up. Every worker builds it
+once."""
 
 from __future__ import annotations
 
@@ -39,8 +40,8 @@ class Settings(NamedTuple):
 
 
 class Index(NamedTuple):
-    """All items, numbered in the order of the recipe. `benchmark` and `item` are the benchmark's
-    name and the item's id, for each item."""
+    """The items of all benchmarks, numbered in the order of the recipe: for each item the name of
+    its benchmark and its id, then the n-grams, image hashes and embeddings of all items."""
 
     benchmark: pa.Array
     item: pa.Array
@@ -50,10 +51,10 @@ class Index(NamedTuple):
 
 
 def build_index(placed: list[Placed], settings: Settings) -> Index:
-    """Read all items of the benchmarks, each given with its full path.
+    """Reads all items of the benchmarks, which are given with their full paths.
 
-    Raises InputError for the first item that cannot be read, and for a benchmark without an item
-    that can be compared.
+    Raises InputError for the first item that cannot be read, and for a benchmark that has no item
+    long enough or detailed enough to be compared.
     """
     builder = _IndexBuilder(placed, settings)
     for number, (benchmark, place) in enumerate(placed):
@@ -63,7 +64,8 @@ def build_index(placed: list[Placed], settings: Settings) -> Index:
 
 
 def files_used(benchmark: Benchmark, place: str) -> Iterator[str]:
-    """Yields the files of a benchmark, then the files of the images that its tables name.
+    """Yields the paths of a benchmark's files, then the paths of the image files that its tables
+    name.
 
     Raises InputError for the first item that cannot be read.
     """
@@ -152,7 +154,7 @@ class _IndexBuilder:
         return grams_of(texts, owners, len(self.ids), self.settings.n, self.settings.min_words)
 
     def _check(self, index: Index) -> None:
-        """Raises InputError for a benchmark without a single item that can be compared."""
+        """Raises InputError for a benchmark that has no item which can be compared."""
         comparable = np.zeros(len(self.ids), bool)
         if index.grams is not None:
             comparable = index.grams.totals > 0

@@ -1,1 +1,2 @@
-"""The units of a corpus: their numbers, their rows, and the indexes of earlier runs."""
+"""Numbers and reads the units that are compared (records or single images), in the corpus and in
+the index files of earlier runs."""

@@ -1,4 +1,5 @@
-"""The column `image_families`: the family of equal images to which each image of a record belongs.
+"""The column `image_families`: a number for each image of a record, equal for images that are
+duplicates of each other.
 
 Duplicate images are found before duplicate records. This column passes the result from the first
 search to the second.
@@ -17,13 +18,14 @@ from manifests.record import media_lists
 from manifests.step import Workspace
 
 IMAGE_FAMILIES = "image_families"
-"""The name of a list<uint64> column: the lowest unit id in the family of each image; null for an
-image without a hash."""
+"""The name of a list<uint64> column with a value for each image: the lowest unit id among the
+duplicates of the image; null for an image without a hash."""
 _SCHEMA = pa.schema([("unit", pa.uint32()), ("family", pa.uint64())])
 
 
 def write_image_families(forest: Forest, sources: int, space: Workspace) -> str:
-    """Write the family of every image that has a duplicate, in one record batch for each source."""
+    """Writes the family (group of duplicates) of every image that has a duplicate, in one record
+    batch for each source."""
     numbers, own = split_unit_ids(forest.units)
     columns = [pa.array(own.astype(np.uint32)), pa.array(forest.units[forest.component])]
     uri = storage.join(space.scratch, "families.arrow")
@@ -33,8 +35,8 @@ def write_image_families(forest: Forest, sources: int, space: Workspace) -> str:
 
 
 def image_families(uri: str, source: Source, hashes: pa.ChunkedArray) -> pa.Array:
-    """Returns the column `image_families` of a source. An image without duplicates is a family of
-    one."""
+    """Returns the column `image_families` of a source, with the family of each image. An image
+    without duplicates has a family of its own."""
     listed = read_batch(uri, source.number)
     offsets, flat = media_lists(hashes)
     families = unit_ids(source.number, np.arange(len(flat)))

@@ -1,4 +1,5 @@
-"""The index of a run: the data that later runs need to drop duplicates of the run's records."""
+"""The index of a run: a file for each part, with the data that later runs need to drop duplicates
+of the run's records."""
 
 from __future__ import annotations
 
@@ -21,10 +22,10 @@ ENDING = ".index.arrow"
 def write_index(
     uri: str, rows: pa.Table, stays: pa.Array, compared: Sequence[Kind | Identity]
 ) -> FileEntry:
-    """Write the index file of a part: the id and the index columns of each record that stays.
+    """Writes the index file of a part: the id of each record that stays, and the values by which
+    later runs compare it.
 
-    `stays` has a bool for each row. `compared` lists the kinds and identities by which a later run
-    compares records.
+    `stays` has a bool for each row. `compared` lists the comparisons that later runs make.
     """
     # Families of images are valid in one run only: a later run computes its own from the hashes.
     names = [name for one in compared for name in one.columns if name != IMAGE_FAMILIES]
@@ -44,8 +45,8 @@ class IndexFiles(NamedTuple):
 
 
 def find_index_files(runs: tuple[str, ...], kind: str, settings: dict[str, Any]) -> IndexFiles:
-    """Find the index files that a step of this kind with the same settings wrote in each run's
-    folder.
+    """Returns the index files in the folders of earlier runs that a step of this kind with the same
+    settings wrote.
 
     `kind` is the name of the step's class, as manifests state it. Raises RecipeError if a run has
     no such index.
@@ -60,8 +61,8 @@ def find_index_files(runs: tuple[str, ...], kind: str, settings: dict[str, Any])
 
 
 def corpus_passes(run: str) -> list[str]:
-    """Returns the folders of a run's corpus passes. Raises RecipeError if the run has no corpus
-    pass."""
+    """Returns the folders in which a run's corpus steps wrote their files. Raises RecipeError if
+    the run has no corpus step."""
     passes = manifest.load_run(run).passes
     found = [storage.join(run, entry.folder) for entry in passes if entry.kind == "corpus"]
     if not found:

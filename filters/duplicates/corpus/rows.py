@@ -1,5 +1,4 @@
-"""Reads the rows of a source. A source is a part of the corpus, or a file of an earlier run's
-index."""
+"""Reads the rows of a source, which is a part of the corpus or an index file of an earlier run."""
 
 from __future__ import annotations
 
@@ -27,8 +26,8 @@ from manifests.storage import parts
 
 @dataclass(frozen=True)
 class RowReader:
-    """Reads the rows of a source by its number. The parts of the corpus have the first numbers, and
-    the files of an index have the next numbers.
+    """Reads the rows of a source (a part of the corpus, or an index file of an earlier run) by its
+    number. The parts have the first numbers, and the index files have the next numbers.
 
     `families_uri` is the file from which the column `image_families` is computed. If
     `row_per_medium` is true, each image or video of a record becomes a separate row.
@@ -60,8 +59,8 @@ class RowReader:
 
 @dataclass(frozen=True)
 class DescribeSource:
-    """Reads the units of a source, and computes the identities and keys by which they are
-    compared."""
+    """Reads the units of a source (records or single images), and computes the hashes and keys by
+    which they are compared."""
 
     rows: RowReader
     kind: Kind | None
@@ -84,7 +83,8 @@ class DescribeSource:
 
 @dataclass(frozen=True)
 class ReadFeatures:
-    """Reads the features of some units of a source, which the verifier then compares."""
+    """Reads the features of some units of a source, by which the verifier compares candidate
+    pairs."""
 
     rows: RowReader
     verifier: Verifier

@@ -1,7 +1,8 @@
-"""Converts between the ids of units, and their numbers within their sources.
+"""Converts the ids of units to their numbers within their sources, and back.
 
-A unit is a record or a single image, whichever is compared. Within a source units are numbered from
-0. Across the corpus a unit has a uint64 id: number of the source << 32 | number within the source.
+A unit is a record or a single image, whichever is compared. A source is a part of the corpus, or an
+index file of an earlier run. Within a source units are numbered from 0. Across the corpus a unit
+has a uint64 id: number of the source << 32 | number within the source.
 """
 
 from __future__ import annotations
@@ -14,15 +15,16 @@ _SHIFT = np.uint64(32)
 
 
 class Source(NamedTuple):
-    """Where units come from: a part of the corpus, or a file of an earlier run's index."""
+    """A file of units that are compared: a part of the corpus, or an index file of an earlier
+    run."""
 
     number: int
     name: str
 
 
 class UnitsOfSource(NamedTuple):
-    """The input of a task: some units of one source. Record batch `batch` of a file lists the
-    numbers of these units."""
+    """The input of a task that reads some units of one source: record batch number `batch` of a
+    file lists the numbers of these units."""
 
     source: Source
     batch: int
@@ -44,6 +46,6 @@ def first_unit_id(source: int) -> int:
 
 
 def split_unit_ids(units: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the source of each unit, and its number within that source, both int64:
-    split_unit_ids([2**32 + 3]) -> ([1], [3])."""
+    """Returns the number of each unit's source, and the number of the unit within that source, both
+    int64: split_unit_ids([2**32 + 3]) -> ([1], [3])."""
     return (units >> _SHIFT).astype(np.int64), (units & np.uint64(0xFFFFFFFF)).astype(np.int64)

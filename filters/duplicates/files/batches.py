@@ -1,4 +1,5 @@
-"""Scratch files with one record batch for each range, slice or source."""
+"""Temporary Arrow files that have one record batch for each range of keys, slice of pairs, or
+source."""
 
 from __future__ import annotations
 
@@ -13,7 +14,8 @@ from manifests.storage.file_entry import FileEntry
 
 
 def write_batches(uri: str, table: pa.Table, starts: Iterable[int] | np.ndarray) -> FileEntry:
-    """Write rows starts[i] to starts[i + 1] as record batch i; a batch may be empty."""
+    """Writes an Arrow file whose record batch i has the rows starts[i] to starts[i + 1] - 1 of the
+    table; a batch may be empty."""
     with parts.writing(uri, table.schema, durable=False) as file:
         for start, end in pairwise(int(start) for start in starts):
             file.write(table.slice(start, end - start))

@@ -1,4 +1,4 @@
-"""Links between duplicates: in memory as arrays, on disk as files of three columns."""
+"""Pairs of duplicates: in memory as arrays, on disk as files of three columns."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ SCHEMA = pa.schema([("a", pa.uint64()), ("b", pa.uint64()), ("similarity", pa.fl
 
 
 class Edges(NamedTuple):
-    """Pairs of unit ids, and the similarity of each pair. `a` and `b` are (n,) uint64, with a[i] <
-    b[i]. `similarity` is (n,) float32."""
+    """Pairs of duplicates, as ids of units (records or images), and the similarity of each pair.
+    `a` and `b` are (n,) uint64, with a[i] < b[i]. `similarity` is (n,) float32."""
 
     a: np.ndarray
     b: np.ndarray
@@ -43,7 +43,7 @@ class Edges(NamedTuple):
         return Edges(self.a[rows], self.b[rows], self.similarity[rows])
 
     def distinct(self) -> Edges:
-        """Returns the edges without repeated pairs, sorted by `a`, then `b`."""
+        """Returns the pairs sorted by `a`, then `b`, each pair only once."""
         order = np.lexsort((self.b, self.a))
         sorted_ = self.take(order)
         first = np.ones(len(order), bool)
@@ -57,7 +57,7 @@ def write(uri: str, edges: Edges) -> FileEntry:
 
 
 def read(folder: str, commits: Iterable[Commit]) -> Iterable[Edges]:
-    """Yields the edges in each file that the tasks of a phase wrote."""
+    """Yields the pairs in each file that the tasks of a phase wrote."""
     for commit in commits:
         for entry in commit.files:
             yield from_table(parts.read_columns(storage.join(folder, entry.name)))

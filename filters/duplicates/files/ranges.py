@@ -1,4 +1,4 @@
-"""Files of identities and of keys, cut into ranges by the top bits of the hash.
+"""Files of hashes and keys of units, divided into ranges by their highest bits.
 
 Every source writes one file with a record batch for each range. A task of a later phase reads one
 range of all sources, so it reads all units with equal hashes, whichever source they are in.
@@ -40,8 +40,8 @@ def range_starts(sorted_hashes: np.ndarray, bits: int) -> np.ndarray:
 
 
 def read_range(folder: str, sources: Iterable[Source], ending: str, number: int) -> pa.Table | None:
-    """Returns the rows of one range from all sources in one table. The column `unit` has
-    corpus-wide ids.
+    """Returns the rows of one range of hashes from the files of all sources, in one table. Its
+    column `unit` has ids that are unique in the corpus.
 
     Returns None if no source wrote a file with this ending.
     """

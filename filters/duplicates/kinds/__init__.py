@@ -1,1 +1,2 @@
-"""Kinds of duplicates. Each kind computes keys, finds candidate pairs and verifies them."""
+"""Kinds of duplicates, such as equal texts or similar images. Each kind computes keys, finds
+candidate pairs that share a key, and verifies them."""

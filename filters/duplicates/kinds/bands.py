@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import NamedTuple
 
 MIN_RECALL = 0.99
-"""The smallest share of pairs at the threshold that chosen bands find (our choice)."""
+"""The smallest share of the pairs with a similarity at the threshold that the chosen bands must
+find (our choice)."""
 MAX_ROWS = 64
-"""The largest number of rows that is tried (our choice)."""
+"""The largest number of rows in a band that is tried (our choice)."""
 
 
 class Bands(NamedTuple):
-    """`bands` bands of `rows` values of a signature. Candidate pairs share at least one band."""
+    """A division of a MinHash signature into `bands` bands of `rows` values each. Two texts are
+    compared if at least one band is equal."""
 
     bands: int
     rows: int
@@ -24,14 +26,14 @@ class Bands(NamedTuple):
 
 
 USUAL = Bands(20, 6)
-"""The bands for a threshold of 0.77 or more (our choice)."""
+"""The bands that are used for a threshold of 0.77 or more (our choice)."""
 
 
 def choose_bands(
     threshold: float, permutations: int, bands: int | None = None, rows: int | None = None
 ) -> Bands:
-    """Returns bands that find at least MIN_RECALL of the pairs at the threshold; as many as
-    possible if none does.
+    """Returns the bands that find at least MIN_RECALL of the pairs with a similarity at the
+    threshold; if there are none, the bands that find most of them.
 
     A number that is given is kept. USUAL is preferred; otherwise the largest number of rows is
     taken, because pairs below the threshold then share the fewest bands: 42 bands of 3 rows for a
@@ -47,8 +49,8 @@ def choose_bands(
 
 
 def bands_note(threshold: float, permutations: int, chosen: Bands, verify: bool) -> str:
-    """Returns the sentence of `curate plan` on the pairs that bands miss; "" for USUAL bands that
-    miss few."""
+    """Returns the sentence with which `curate plan` states the share of pairs that the bands find;
+    "" if the bands are USUAL and find almost all."""
     found = chosen.recall(threshold)
     if chosen == USUAL and verify and found >= MIN_RECALL:
         return ""

@@ -1,4 +1,5 @@
-"""The interface between the engine and a kind of duplicate: methods, and the tables they exchange.
+"""The interface between the search for duplicates and a kind of duplicate: methods, and the tables
+they exchange.
 
 A unit is a record or a single image, whichever is compared. Here units are the rows of one source
 (a part of the corpus, or a file of an earlier run's index), numbered from 0.
@@ -32,10 +33,11 @@ class DescribedUnits(NamedTuple):
 
 
 class Entries(NamedTuple):
-    """Keys that at least two units share, one entry for each key of each unit.
+    """The keys that at least two units share, one entry for each key of each unit.
 
-    Sorted by `keys` (m,) uint64, then by `marks` (m,) uint64, the first word of the unit's
-    identity. So the order within a key depends on content alone. `payload` is (m, words) uint64.
+    Sorted by `keys` (m,) uint64, then by `marks` (m,) uint64, which are the first word of the
+    unit's identity (a hash of its content). So the order within a key depends on content alone.
+    `payload` is (m, words) uint64.
     """
 
     keys: np.ndarray
@@ -44,16 +46,16 @@ class Entries(NamedTuple):
 
 
 class CandidatePairs(NamedTuple):
-    """Pairs of entries, given by the entries' positions, (k, 2) int64, and the similarity of each
-    pair, (k,) float32."""
+    """Pairs of entries that may be duplicates, given by the positions of the entries, (k, 2) int64,
+    and the similarity of each pair, (k,) float32."""
 
     pairs: np.ndarray
     similarity: np.ndarray
 
 
 class Identity(Protocol):
-    """A rule that decides whether two records are equal, without verification. It must be
-    picklable."""
+    """A rule for equality: it computes a hash of each record, and records with the same hash are
+    duplicates. It must be picklable."""
 
     @property
     def columns(self) -> tuple[str, ...]: ...
@@ -64,8 +66,9 @@ class Identity(Protocol):
         ...
 
     def certain(self, table: pa.Table) -> pa.Array:
-        """Returns fixed_size_binary(16) for each row: rows with equal values are equal for certain,
-        if `identify` only says that they may be."""
+        """Returns fixed_size_binary(16) for each row: rows with equal values are certain to be
+        equal. It differs from `identify` only if equal values of `identify` must still be
+        checked."""
         ...
 
     def index_columns(self, table: pa.Table) -> dict[str, pa.Array]:
@@ -75,22 +78,23 @@ class Identity(Protocol):
 
 
 class Kind(Protocol):
-    """One kind of near-duplicate. It must be picklable, and handles arrays only: no parts, files or
-    workers."""
+    """One kind of near-duplicate, such as texts with common n-grams. It must be picklable, and
+    works on arrays only: it knows nothing of parts, files or workers."""
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns that `describe` reads."""
+        """The columns of records that `describe` reads."""
         ...
 
     @property
     def keys_per_unit(self) -> int:
-        """The approximate number of keys of a unit; the number of ranges is computed from it."""
+        """The approximate number of keys of a unit. From it the engine computes the number of
+        ranges into which keys are divided."""
         ...
 
     @property
     def words(self) -> int:
-        """The number of uint64 words in the payload of a unit."""
+        """The number of uint64 words of data that are stored with each key of a unit."""
         ...
 
     def describe(self, table: pa.Table) -> DescribedUnits: ...
@@ -127,7 +131,7 @@ class Verifier(Protocol):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns that `features` reads."""
+        """The columns of records that `features` reads."""
         ...
 
     def features(self, table: pa.Table) -> pa.Array:
@@ -151,8 +155,8 @@ def with_identity(
     """Returns the units with an additional condition: duplicates must also have equal `identity`
     values.
 
-    The identity is mixed into the keys, so units with different identities share no key. Units with
-    equal `certain` values are not compared at all.
+    The identity is mixed into the keys, so units with different identities share no key. Units
+    whose own identities and `certain` values are equal are duplicates without a comparison.
     """
     return DescribedUnits(
         units.present & present,
@@ -164,7 +168,8 @@ def with_identity(
 
 
 def identity_only(present: np.ndarray, identity: np.ndarray) -> DescribedUnits:
-    """Returns units that are compared by identity alone. They have no keys and no payload."""
+    """Returns units whose only duplicates are units with equal `identity` values. They have no keys
+    and no payload."""
     no_keys = np.empty(0, np.uint64)
     payload = np.empty((len(present), 0), np.uint64)
     return DescribedUnits(present, identity, no_keys, no_keys.astype(np.int64), payload)

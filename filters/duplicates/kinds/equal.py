@@ -1,4 +1,5 @@
-"""Finds records that are equal: with the same text, or with the same media byte for byte."""
+"""Finds records that are equal: with the same text, or with the same images and videos byte for
+byte."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""128-bit identities: units with equal identities are duplicates, and nothing else is compared."""
+"""Identities: 128-bit hashes of units (records or images). Units with equal identities are
+duplicates, without any further comparison."""
 
 from __future__ import annotations
 
@@ -19,8 +20,8 @@ def combine_hashes(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def list_identities(offsets: np.ndarray, values: np.ndarray) -> pa.Array:
-    """Returns an identity for each list of values; null for an empty list. The identity depends on
-    the order of the values.
+    """Returns an identity (128-bit hash) for each list of values; null for an empty list. The
+    identity depends on the order of the values.
 
     List i is values[offsets[i] : offsets[i + 1]]; `values` (m, 2) uint64. Returns
     fixed_size_binary(16).
@@ -35,8 +36,8 @@ def list_identities(offsets: np.ndarray, values: np.ndarray) -> pa.Array:
 
 
 def to_binary(present: np.ndarray, identity: np.ndarray) -> pa.Array:
-    """Converts identities (n, 2) uint64 to fixed_size_binary(16); null for units that are not
-    `present`."""
+    """Converts identities, (n, 2) uint64, to fixed_size_binary(16). The result is null where
+    `present`, (n,) bool, is false."""
     values = pa.py_buffer(np.ascontiguousarray(identity))
     valid = pa.py_buffer(np.packbits(present, bitorder="little"))
     return pa.Array.from_buffers(pa.binary(16), len(present), [valid, values])

@@ -25,16 +25,17 @@ IDENTITY, SIGNATURE, SHINGLES = "minhash_identity", "minhash_signature", "minhas
 """The names of the columns that are stored in an index."""
 
 WINDOW = 64
-"""A text is compared with at most this many texts before it in its band (our choice).
+"""A text is compared with at most this many of the texts that share a band with it and come before
+it (our choice).
 
 This limit makes the cost linear even if thousands of texts share a band, as boilerplate texts do.
 """
 NEAREST = 8
-"""A text forms candidate pairs with at most this many of the texts in its band, the most similar
-ones (our choice)."""
+"""Of the texts that share a band with a text, at most this many become candidate pairs with it: the
+most similar ones (our choice)."""
 DEVIATIONS = 4.0
-"""A pair is rejected if the similarity that is estimated from its sketches is more than this many
-standard deviations below the threshold (our choice).
+"""A candidate pair is rejected if its similarity, estimated from 128 bits of each signature, is
+more than this many standard deviations below the threshold (our choice).
 
 A pair whose similarity is exactly the threshold is rejected with a probability of one in thirty
 thousand.
@@ -48,7 +49,8 @@ class MinHash:
     Mining of Massive Datasets, ch. 3). The signatures are the same as in datasketch's scheme
     `affine32`.
 
-    The keys of a text are hashes of its bands; the payload is a sketch of 128 bits.
+    The keys of a text are hashes of its bands; the payload is one bit of each of 128 values of its
+    signature.
     """
 
     threshold: float
@@ -134,11 +136,12 @@ class MinHash:
         return min(SKETCH_BITS, self.permutations)
 
     def _max_bits(self) -> int:
-        """Returns the largest number of bits in which the sketches of a candidate pair may differ.
-        Pairs that differ in more bits are rejected before their exact similarity is computed.
+        """Returns the largest number of bits in which two texts of a candidate pair may differ, of
+        the 128 bits that are stored with each key. Pairs that differ in more bits are rejected
+        before their exact similarity is computed.
 
         A bit of 1-bit MinHash differs with probability (1 - J) / 2 (Li and Koenig 2010). Without
-        verification, all pairs that share a band are duplicates, and sketches are ignored.
+        verification, all pairs that share a band are duplicates, and these bits are ignored.
         """
         if not self.verify:
             return SKETCH_BITS

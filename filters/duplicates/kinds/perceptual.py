@@ -21,8 +21,8 @@ HASH_BITS = 64
 
 @dataclass(frozen=True)
 class Images:
-    """Finds images that look the same. The units are the media of all records of a source, in
-    order.
+    """Finds images that look the same. The units are all images and videos of a source's records,
+    in order.
 
     The keys of an image are band keys of its hash and of the hash of its mirror image; the payload
     is both hashes. An image without a hash (almost no detail) is never a duplicate.
@@ -78,15 +78,15 @@ class Images:
 
 
 def both_hashes(table: pa.Table) -> np.ndarray:
-    """Returns the hashes of all images and of their mirror images, (n, 2) uint64; 0 without a
+    """Returns the hash of each image and of its mirror image, (n, 2) uint64; 0 if the image has no
     hash."""
     lists = (media_lists(table[name])[1] for name in (HASH, MIRROR))
     return np.stack([np.asarray(h.fill_null(0)).astype(np.uint64) for h in lists], axis=1)
 
 
 def image_identities(hashes: np.ndarray) -> np.ndarray:
-    """Returns a 128-bit hash of both hashes of each image, (n, 2) uint64. An image and its mirror
-    image have the same one."""
+    """Returns a 128-bit hash of each row of `hashes`, (n, 2) uint64: the hashes of an image and of
+    its mirror image. An image and its mirror image get the same result."""
     low, high = hashes.min(axis=1), hashes.max(axis=1)
     return np.stack([combine_hashes(low, high), combine_hashes(high, low)], axis=1)
 
@@ -96,9 +96,9 @@ class SameImages:
     """Two records are equal if they have the same number of images, and each image looks the same
     as the image at the same position in the other record.
 
-    Two images look the same if `Images` has assigned them to one family: a chain of images, so
-    `ImageProof` compares the images of two such records. A record with an image that has no hash is
-    never equal to another record.
+    Here two images look the same if `Images` has found them in one family, which may be a chain of
+    similar images; so `ImageProof` then compares the images of the two records. A record with an
+    image that has no hash is never equal to another record.
     """
 
     columns: ClassVar[tuple[str, ...]] = (IMAGE_FAMILIES, HASH, MIRROR)

@@ -17,8 +17,8 @@ from manifests.errors import StepError
 from manifests.record import one_chunk
 
 TILE = 512
-"""The number of rows and of columns of one block of products (our choice); small clusters use half
-of this. One block fits into the cache of a CPU core."""
+"""The number of rows and of columns of one block of cosines that is computed at once (our choice);
+small clusters use half of this. One block fits into the cache of a CPU core."""
 SLACK = 1e-4
 """An upper bound of the rounding error of a float32 product of two unit vectors (our choice)."""
 MAX_PAIRS = 1 << 20
@@ -50,7 +50,7 @@ class Semantic:
 
     @property
     def words(self) -> int:
-        """The number of uint64 words of a payload: each has four float16 values."""
+        """The number of uint64 words that store a vector: each has four float16 values."""
         return -(-self.dimensions // 4)
 
     def describe(self, table: pa.Table) -> DescribedUnits:
@@ -98,7 +98,8 @@ class Semantic:
         return None
 
     def _keys(self, table: pa.Table, rows: int) -> tuple[np.ndarray, np.ndarray]:
-        """Returns a key (uint64) for each cluster of each row, and the row of each key."""
+        """Returns a key (uint64) for each cluster that a row is in, and the number of the row of
+        each key."""
         if self.clusters is None:
             return np.zeros(rows, np.uint64), np.arange(rows)
         clusters = one_chunk(table[self.clusters])
@@ -126,7 +127,7 @@ def _vectors(column: pa.Array, dimensions: int) -> tuple[np.ndarray, np.ndarray]
 
 
 def _fingerprints(payload: np.ndarray) -> np.ndarray:
-    """Returns a 128-bit hash of each row of words as two uint64: (n, 2)."""
+    """Returns a 128-bit hash of each row of `payload`, as two uint64: (n, 2)."""
     identity = np.zeros((len(payload), 2), np.uint64)
     for word in range(payload.shape[1]):
         column = np.ascontiguousarray(payload[:, word])
@@ -136,7 +137,7 @@ def _fingerprints(payload: np.ndarray) -> np.ndarray:
 
 
 def _near_pairs(vectors: np.ndarray, threshold: float) -> list[Edges]:
-    """Finds pairs of rows with a cosine of at least the threshold; returns them as edges of row
+    """Returns the pairs of vectors with a cosine of at least the threshold, as pairs of row
     numbers.
 
     Only blocks on and above the diagonal are multiplied. If a pair is found, its cosine is computed

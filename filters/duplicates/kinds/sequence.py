@@ -18,7 +18,7 @@ from filters.duplicates.kinds.perceptual import HASH, MIRROR, both_hashes, image
 from manifests.record import media_lists
 
 _WORDS = 5
-"""The number of uint32 in the features of an image."""
+"""The number of uint32 values that are stored for each image."""
 _BATCH_ENTRIES = 1 << 16
 """Pairs of about this many entries are collected in memory before repeated pairs are removed (our
 choice)."""
@@ -29,9 +29,10 @@ class Sequence:
     """Two records with an image in common are candidates. They are duplicates if at least the share
     `threshold` of the images of the record with fewer images is also in the other record.
 
-    The keys of a record are the families of its images. If a family is in more than WINDOW records,
-    each of these records is paired with only NEAREST of the others. Otherwise a very common frame,
-    such as a black frame, would pair every record with every other record.
+    The keys of a record are the families of its images (groups of similar images). If a family is
+    in more than WINDOW records, each of these records is paired with only NEAREST of the others.
+    Otherwise a very common frame, such as a black frame, would pair every record with every other
+    record.
     """
 
     threshold: float
@@ -73,8 +74,8 @@ class Sequence:
 
 
 def _batches_of_runs(starts: np.ndarray) -> Iterator[tuple[np.ndarray, int]]:
-    """Yields batches of runs of equal keys, as slices of `starts`. The pairs of one batch fit in
-    memory.
+    """Yields batches of runs of equal keys, as slices of `starts`, so that the pairs of one batch
+    fit in memory.
 
     Each batch is yielded with the number of other entries with which each of its entries is paired.
     This number is lower for runs longer than WINDOW, which are in separate batches.
@@ -104,7 +105,8 @@ class ShareInCommon:
     columns: ClassVar[tuple[str, ...]] = (IMAGE_FAMILIES, HASH, MIRROR)
 
     def features(self, table: pa.Table) -> pa.Array:
-        """Returns _WORDS numbers for each image: a hash of its family, then both of its hashes."""
+        """Returns _WORDS numbers for each image of a record: a hash of its family, the hash of the
+        image and the hash of its mirror image."""
         rows, known = _known(table)
         _, families = media_lists(table[IMAGE_FAMILIES])
         values = np.asarray(families.fill_null(0)).astype(np.uint64)
@@ -133,15 +135,16 @@ class ShareInCommon:
 
 
 def _known(table: pa.Table) -> tuple[np.ndarray, np.ndarray]:
-    """Returns, for each image with a hash, the row of its record and its position among all
-    images."""
+    """Returns, for each image that has a hash, the row of its record and its position among all
+    images of the table."""
     offsets, families = media_lists(table[IMAGE_FAMILIES])
     known = np.flatnonzero(np.asarray(families.is_valid()))
     return np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))[known], known
 
 
 def _same_images(table: pa.Table) -> pa.Array:
-    """Returns an identity for each record: those with equal images in the same order are equal."""
+    """Returns a 128-bit hash for each record, which is equal for records with equal images in the
+    same order."""
     rows, known = _known(table)
     counts = np.bincount(rows, minlength=table.num_rows)
     return list_identities(
@@ -150,7 +153,8 @@ def _same_images(table: pa.Table) -> pa.Array:
 
 
 def _families(table: pa.Table) -> tuple[np.ndarray, np.ndarray]:
-    """Finds the distinct families of the images of each record, in order of first appearance.
+    """Returns the distinct families (groups of similar images) to which the images of each record
+    belong, in order of first appearance.
 
     Returns (offsets, values): record i has values[offsets[i] : offsets[i + 1]]. Images without a
     hash are ignored.

@@ -27,12 +27,13 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 of minhash follow from its threshold."""
 _TOKENS_IN_NGRAM = {"words": 5, "whitespace": 5, "characters": 24}
 INDEXED = {"by", "tokens", "n", "permutations", "distance", "embedding", "clusters"}
-"""Settings that must have equal values in a step and in the earlier step whose index this step
-reads."""
+"""Settings that must have the same values in a step and in the step of the earlier run whose index
+it reads."""
 
 
 def with_defaults(given: dict[str, Any], ways: list[Any] | tuple[Any, ...]) -> dict[str, Any]:
-    """Returns the given settings, completed with the defaults of the values of `by`.
+    """Returns the given settings of the step, completed with the defaults for the kinds of
+    duplicates that `by` lists.
 
     with_defaults({"by": "perceptual"}, ["perceptual"]) -> {"distance": 6, "by": "perceptual"}.
     Raises ValueError for a setting that only other values of `by` use.

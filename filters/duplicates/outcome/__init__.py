@@ -1,1 +1,2 @@
-"""Computes the result of the steps for every record from the survivors of the search."""
+"""States for every record what the search for duplicates decided: whether it stays, and of which
+record it is a duplicate."""

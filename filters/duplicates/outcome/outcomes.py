@@ -1,4 +1,5 @@
-"""The outcomes of the units of all families, in a file with a record batch for each part."""
+"""Writes and reads what becomes of each unit (record or image) that has duplicates, in a file with
+a record batch for each part."""
 
 from __future__ import annotations
 
@@ -26,14 +27,15 @@ units that stay. `earlier` is true if the survivor is in the index of an earlier
 
 
 def write_outcomes(uri: str, found: Found, corpus_parts: int) -> None:
-    """Write the outcomes of all units that have duplicates, sorted by part and by unit."""
+    """Writes what becomes of each unit that has duplicates, sorted by part and by unit."""
     with parts.writing(uri, _SCHEMA, durable=False) as file:
         for own in _positions_by_part(found.forest, corpus_parts):
             file.write(_outcomes(found, own, first_unit_id(corpus_parts)))
 
 
 def _outcomes(found: Found, own: slice, first_earlier: int) -> pa.Table:
-    """Returns the outcomes of the units at the positions `own` of the forest."""
+    """Returns the rows of the outcomes file for the units at the positions `own` of the forest.
+    Unit ids from `first_earlier` on are in indexes of earlier runs."""
     units, survivors, ids = found.forest.units, found.survivors, found.members.ids
     _, numbers = split_unit_ids(units[own])
     survivor, of = survivors.survivor[own], survivors.duplicate_of[own]
@@ -50,20 +52,22 @@ def _outcomes(found: Found, own: slice, first_earlier: int) -> pa.Table:
 
 
 def _positions_by_part(forest: Forest, corpus_parts: int) -> Iterator[slice]:
-    """Yields, for each part of the corpus, the positions of the part's units in the forest."""
+    """Yields, for each part of the corpus, the slice of `forest.units` that has the part's
+    units."""
     firsts = np.arange(corpus_parts + 1, dtype=np.uint64) << np.uint64(32)
     starts = np.searchsorted(forest.units, firsts).tolist()
     return map(slice, starts, starts[1:])
 
 
 def read_outcomes(uri: str, part: Part) -> pa.Table:
-    """Returns the outcomes of those units of a part that have duplicates."""
+    """Returns the rows of the outcomes file for one part: only units that have duplicates have a
+    row."""
     return read_batch(uri, part.number)
 
 
 def outcome_of_part(uri: str, part: Part) -> Outcome:
-    """Returns the outcome of each record of a part. A record without duplicates is a family of
-    one."""
+    """Returns the measures and the drop reason of each record of a part. A record without
+    duplicates is a family of one."""
     found = read_outcomes(uri, part)
     place = np.full(part.rows, -1, np.int64)
     place[np.asarray(found[UNIT])] = np.arange(found.num_rows)

@@ -1,5 +1,5 @@
-"""Removes media from the columns `content`, `media` and `objects`, and renumbers the other
-media."""
+"""Removes images and videos from records: from the columns `content`, `media` and `objects`. The
+others get new numbers."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from manifests.record import media_lists
 
 
 def remove_media(table: pa.Table, removed: np.ndarray) -> dict[str, pa.Array]:
-    """Remove some media, their segments and their objects. Returns the new columns `content`,
-    `media` and `objects`.
+    """Removes some images and videos with their segments and objects. Returns the new columns
+    `content`, `media` and `objects`.
 
     `removed` has a bool for every medium, in the order of the flattened column `media`. If x is
     removed from a record with media [x, y], the record has media [y], and references to medium 1
@@ -55,7 +55,7 @@ def _without(
 
 
 def _filtered(offsets: np.ndarray, flat: pa.Array, stays: np.ndarray) -> pa.Array:
-    """Returns the lists with only the values that stay. Before, list i is flat[offsets[i] :
-    offsets[i + 1]]."""
+    """Returns the lists with only the values for which `stays` is true. Before, list i is
+    flat[offsets[i] : offsets[i + 1]]."""
     before = np.concatenate([[0], np.cumsum(stays)])[offsets]
     return pa.ListArray.from_arrays(pa.array(before.astype(np.int32)), flat.filter(pa.array(stays)))

@@ -1,6 +1,7 @@
-"""Phase 2 of 5: each range links units of equal identity, and finds pairs of similar units.
+"""Phase 2 of 5: finds equal units and pairs of similar units, in one task for each range of hashes.
 
-A task reads the same range of all sources, so it sees all units that share a hash.
+A task reads the same range of all sources, so it sees all units (records or images) that share a
+hash.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from manifests.step import TaskResult
 
 
 class IdentityRange(NamedTuple):
-    """The input of one task: the identities of one range."""
+    """The input of a task that finds equal units: the number of a range of identities (hashes of
+    units' contents)."""
 
     number: int
 
@@ -32,8 +34,8 @@ class IdentityRange(NamedTuple):
 
 
 class KeyRange(NamedTuple):
-    """The input of one task: either the keys of one range except its hot keys, or a single hot key.
-    A hot key is a key with too many entries for one task.
+    """The input of a task that compares units: the keys of one range except its hot keys, or a
+    single hot key. A hot key is a key that too many units have for one task.
 
     The entries of a hot key are split into `slices` slices. The task compares the entries of slice
     `first` with those of slice `second`, which may be the same slice.
@@ -75,7 +77,8 @@ def key_ranges(
 
 @dataclass(frozen=True)
 class LinkEqual:
-    """A task: link all units with the same identity to the first of these units."""
+    """A task: links each unit to the first unit that has the same identity (hash of its
+    content)."""
 
     folder: str
     sources: list[Source]
@@ -89,16 +92,16 @@ class LinkEqual:
 
 
 def _made(folder: str, name: str, found: Edges) -> TaskResult:
-    """Writes the edges to a file and returns the task's result; without edges, no file is
-    written."""
+    """Writes the pairs to a file and returns the result of the task. If there are no pairs, no file
+    is written."""
     if not len(found.a):
         return TaskResult([], {})
     return TaskResult([edges.write(storage.join(folder, name + ".arrow"), found)], {})
 
 
 def _link_equal(high: np.ndarray, low: np.ndarray, units: np.ndarray) -> Edges:
-    """Returns edges from the lowest unit of each identity (high, low) to all other units with this
-    identity."""
+    """Returns pairs of the lowest unit of each identity (high, low) with every other unit that has
+    this identity."""
     order = repeated_keys(high)
     order = order[np.lexsort((units[order], low[order], high[order]))]
     high, low, units = high[order], low[order], units[order]
@@ -132,7 +135,7 @@ def repeated_keys(keys: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class FindCandidates:
-    """A task: find the pairs of units that share a key and that the kind accepts as candidates.
+    """A task: finds the pairs of units that share a key and that `kind` accepts as candidate pairs.
 
     The keys in `hot` are compared by separate tasks. `first_earlier` is the lowest id of a unit
     from an earlier run's index. Units with this id or a higher id are never compared with each
@@ -165,7 +168,8 @@ class FindCandidates:
         return pairs.take(pairs.a < self.first_earlier).distinct()
 
     def _row_mask(self, task: KeyRange, keys: np.ndarray, marks: np.ndarray) -> np.ndarray:
-        """Returns a mask of the entries that the task compares."""
+        """Returns a mask of the entries that the task compares: all entries except those of hot
+        keys, or the entries of its own hot key that are in its slices."""
         if task.hot is None:
             if not self.hot:
                 return np.ones(len(keys), bool)

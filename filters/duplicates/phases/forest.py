@@ -1,4 +1,5 @@
-"""Phase 4 of 5: all links are reduced to a spanning forest; each of its trees is a family.
+"""Phase 4 of 5: reduces all pairs of duplicates to a spanning forest; each of its trees is a family
+of duplicates.
 
 A family is a connected component: a and c are in one family if both are duplicates of b.
 """
@@ -13,7 +14,8 @@ from filters.duplicates.files.edges import Edges
 
 
 class Forest(NamedTuple):
-    """A maximum spanning forest over the units that have a duplicate.
+    """A maximum spanning forest of the pairs of duplicates: its nodes are the units that have a
+    duplicate.
 
     `units` (n,) uint64: the ids of the units, ascending. `component` (n,) int64: the position of
     the lowest unit to which each unit is connected. Edge i joins the units at positions a[i] and
@@ -32,8 +34,8 @@ class Forest(NamedTuple):
 
 
 def spanning_forest(edges: Edges) -> Forest:
-    """Compute a maximum spanning forest: the most similar edges that connect the same units. Among
-    edges of equal similarity, those with lower unit ids are preferred.
+    """Returns a maximum spanning forest: the most similar pairs that connect the same units. Among
+    pairs of equal similarity, those with lower unit ids are preferred.
 
     Edges 1-2 (0.9), 2-3 (0.8) and 1-3 (0.7) form one component; the first two edges are kept.
     """

@@ -1,7 +1,8 @@
-"""Finds which records of one family of images are duplicates themselves, position by position.
+"""Compares records whose images are in the same families: each image of a record must look like the
+image at the same position in the other record.
 
-A family of images may be a chain: a looks like b, and b like c, but a is not within the distance of
-c. So records whose images are in the same families are compared by their own hashes.
+A family of images may be a chain: a looks like b, and b like c, but a does not look like c. So
+records are not duplicates merely because their images are in the same families.
 """
 
 from __future__ import annotations
@@ -24,16 +25,16 @@ from manifests.step import TaskResult, Workspace
 from manifests.storage import parts
 
 MAX_COMPARED = 4096
-"""A record that is not linked yet is compared with at most this many of the records that were
-linked last (our choice). Only families of records of several images, or with equal texts, need
-this."""
+"""Of the records of a family that were connected in the last round, each other record is compared
+with at most this many (our choice). Only families of records of several images, or with equal
+texts, need this."""
 _BLOCK_PAIRS = 1 << 20
 _RECORDS = pa.schema([("record", pa.uint32())])
 
 
 @dataclass(frozen=True)
 class FindRecords:
-    """A task: find the record of each listed image of a source."""
+    """A task: finds the record to which each listed image of a source belongs."""
 
     rows: RowReader
     images_uri: str
@@ -61,7 +62,8 @@ class ImageProof:
     min_similarity: float
 
     def proven(self, pairs: Edges, space: Workspace) -> Edges:
-        """Returns the pairs of records that are proven. Their similarity does not change."""
+        """Returns those pairs of records whose images all look the same, position by position. The
+        similarities of the pairs do not change."""
         units, (a, b) = _numbered(pairs)
         if not len(units):
             return pairs
@@ -72,8 +74,9 @@ class ImageProof:
         """Returns proven pairs that connect the records of each family of `same`, with the
         similarity of their images. `same` connects records whose images are in the same families.
 
-        Images a, b, c with a-b and b-c within the distance, and a-c not: the records of a and c are
-        connected by way of the record of b; if there is no such record, they are not connected.
+        Example: images a and b look the same, b and c too, but a and c do not. The records of a and
+        c are connected by way of the record of b; if there is no such record, they are not
+        connected.
         """
         if not len(same.a):
             return same
@@ -102,8 +105,8 @@ class ImageProof:
     def _pairs_of_images(
         self, units: np.ndarray, family: np.ndarray, space: Workspace
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Returns the pairs of records, as positions in `units`, of which two images are linked and
-        which are in one family."""
+        """Returns pairs of records that are in one family and have two images which look the same.
+        Records are given by their positions in `units`."""
         record = self._records_of_images(space)
         ends = record[self.images.a], record[self.images.b]
         at = [np.minimum(np.searchsorted(units, end), len(units) - 1) for end in ends]
@@ -130,8 +133,9 @@ class ImageProof:
     def _search(
         self, members: Members, family: np.ndarray, open_: np.ndarray
     ) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        """Connects the records `open_` of each family breadth-first: all that are near the first,
-        then all that are near one of these, and so on; then the same with what is left."""
+        """Connects the records `open_` of each family by a breadth-first search: first all records
+        that look like the first record, then all that look like one of these, and so on. Records
+        that remain start a new search. Returns the pairs found in each round."""
         found = []
         last = _firsts(family, open_)
         open_ = np.setdiff1d(open_, last)
@@ -148,8 +152,8 @@ class ImageProof:
     def _nearest(
         self, members: Members, family: np.ndarray, last: np.ndarray, open_: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Returns (first, second, similarity) of each pair of an open record and the most similar
-        of the records `last` in its family, if that pair is proven."""
+        """Pairs each record in `open_` with the most similar of the records `last` of the same
+        family. Returns (first, second, similarity) of the pairs whose images all look the same."""
         last = last[np.argsort(family[last], kind="stable")]
         start = np.searchsorted(family[last], family[open_], side="left")
         count = np.searchsorted(family[last], family[open_], side="right") - start
@@ -167,20 +171,22 @@ class ImageProof:
 
 
 def _numbered(pairs: Edges) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
-    """Returns the units of the pairs, ascending, and the positions of both ends of each pair."""
+    """Returns the distinct units of the pairs, ascending, and the position in this list of both
+    units of each pair."""
     units = np.unique(np.concatenate([pairs.a, pairs.b]))
     return units, (np.searchsorted(units, pairs.a), np.searchsorted(units, pairs.b))
 
 
 def _firsts(family: np.ndarray, some: np.ndarray) -> np.ndarray:
-    """Returns the first record of each family among `some`, which are ascending positions."""
+    """Returns the first record of each family among the records `some`, which are ascending
+    positions."""
     return some[np.sort(np.unique(family[some], return_index=True)[1])]
 
 
 def _not_connected(
     units: np.ndarray, family: np.ndarray, pairs: tuple[np.ndarray, np.ndarray, np.ndarray]
 ) -> np.ndarray:
-    """Returns a mask of the units in families that the pairs do not connect completely."""
+    """Returns a mask of the units whose family is not connected completely by the pairs."""
     from manifests.kernels.union_find import spanning_edges
 
     _, component = spanning_edges(pairs[0], pairs[1], len(units))

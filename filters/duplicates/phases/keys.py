@@ -1,4 +1,5 @@
-"""Phase 1 of 5: every source writes the identities and keys of its units, split into ranges.
+"""Phase 1 of 5: every source (a part, or an index file of an earlier run) writes the hashes and
+keys of its units, split into ranges.
 
 If several units of a source are equal, only the first is written, as their representative; the
 others are linked to it.
@@ -48,7 +49,8 @@ class Sizes(NamedTuple):
 
     @property
     def reported_count(self) -> int:
-        """A source reports a key to the driving process if the key has at least this many entries.
+        """The number of entries of one key from which a source reports this key to the driver
+        process.
 
         With this minimum, a hot key is reported by at least one source. The lower limit of 64 keeps
         reports short: with more than `max_entries` / 64 sources, a hot key can remain unreported.
@@ -59,7 +61,8 @@ class Sizes(NamedTuple):
 
 @dataclass(frozen=True)
 class WriteKeys:
-    """A task: describe the units of a source, and write one unit of each identity with its keys."""
+    """A task: reads the units of a source, and writes the first unit of each identity (hash of its
+    content) with its keys."""
 
     describe: Callable[[Source], DescribedUnits]
     sizes: Sizes
@@ -82,8 +85,8 @@ class WriteKeys:
 
 
 def _collapse_equal(units: DescribedUnits, source: int) -> tuple[np.ndarray, Edges]:
-    """Returns the first unit of each identity, sorted by identity, and links from this unit to the
-    other units with the same identity."""
+    """Returns the first unit of each identity, sorted by identity, and pairs of this unit with the
+    other units that have the same identity."""
     own = np.flatnonzero(units.present)
     own = own[np.argsort(units.identity[own, 0], kind="stable")]
     identity = units.identity[own]
@@ -114,7 +117,7 @@ def _key_table(
     units: DescribedUnits, representatives: np.ndarray, sizes: Sizes
 ) -> tuple[pa.Table, np.ndarray, dict[str, int]]:
     """Returns the keys of the representatives sorted by range, the row at which each range starts,
-    and the frequent keys with their counts."""
+    and the number of entries of each key that many representatives have."""
     from manifests.kernels.grouping import partition
 
     keys, owners = units.keys, units.owners

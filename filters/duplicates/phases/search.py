@@ -1,4 +1,5 @@
-"""Runs the five phases: keys, candidates, verification, spanning forest, survivors."""
+"""Runs the five phases of a search for duplicates: keys, candidate pairs, verification, spanning
+forest, survivors."""
 
 from __future__ import annotations
 
@@ -67,8 +68,8 @@ class Search(NamedTuple):
     proof: ImageProof | None = None
 
     def forest(self, space: Workspace, prefix: str = "") -> Forest:
-        """Run phases 1 to 4. `prefix` is added to folder names, so that two searches of one step do
-        not share folders."""
+        """Runs phases 1 to 4 and returns the forest of all duplicates. `prefix` is added to folder
+        names, so that two searches of one step do not share folders."""
         sizes = self._sizes()
         describe = DescribeSource(self.rows, self.kind, self.equal)
         folder, keys = space.phase(f"{prefix}ranges", WriteKeys(describe, sizes), self.sources)
@@ -86,7 +87,8 @@ class Search(NamedTuple):
     def survivors(
         self, forest: Forest, keep: tuple[SortKey, ...], hashes: bool, space: Workspace
     ) -> Found:
-        """Run phase 5. If `hashes` is true, the image hashes of members are read too."""
+        """Runs phase 5: chooses the unit of each family that stays. If `hashes` is true, the image
+        hashes of the units are read too."""
         members = read_members(forest.units, self.rows, self.sources, keep, hashes, space)
         from_earlier_run = forest.units >= first_unit_id(self.corpus_parts)
         order = members.order(forest, from_earlier_run)
@@ -130,13 +132,13 @@ class Search(NamedTuple):
 
 
 def _bits(size_bytes: int) -> int:
-    """Returns the number of bits with which each of 2^bits ranges has at most RANGE_BYTES: 200 MB
-    -> 2 bits."""
+    """Returns the number of bits for which each of 2^bits ranges has at most RANGE_BYTES: 200 MB ->
+    2 bits."""
     return max(0, -(-size_bytes // RANGE_BYTES) - 1).bit_length()
 
 
 def _links(folder: str, commits: Iterable[Commit]) -> list[Edges]:
-    """Reads the links between equal units within each source, which phase 1 wrote."""
+    """Reads the pairs of equal units within each source, which phase 1 wrote."""
     entries = [entry for commit in commits if (entry := commit.file(LINKS))]
     return [
         edges.from_table(parts.read_columns(storage.join(folder, entry.name))) for entry in entries
@@ -144,7 +146,8 @@ def _links(folder: str, commits: Iterable[Commit]) -> list[Edges]:
 
 
 def _hot_keys(commits: Iterable[Commit], max_entries: int) -> dict[int, int]:
-    """Returns the keys with too many entries for one task, and their numbers of entries."""
+    """Returns the keys that have too many entries for one task to compare, with their numbers of
+    entries."""
     total: Counter[int] = Counter()
     for commit in commits:
         total.update({int(key): n for key, n in commit.detail["frequent"].items()})

@@ -1,4 +1,5 @@
-"""Phase 5 of 5: the best unit of every family stays; the other units name it as their survivor."""
+"""Phase 5 of 5: chooses the unit of every family that stays, the survivor; the other units refer to
+it."""
 
 from __future__ import annotations
 
@@ -24,7 +25,8 @@ class Survivors(NamedTuple):
 
 
 def choose_survivors(forest: Forest, order: np.ndarray, from_earlier_run: np.ndarray) -> Survivors:
-    """Keep one unit of each family: the first in `order`, a permutation of positions, best first.
+    """Chooses the unit of each family that stays: the first in `order`, a permutation of positions,
+    best first.
 
     Units of an earlier run (`from_earlier_run`, (n,) bool) are never dropped and are not counted in
     `family_size`. They come first in `order`, so a family with a unit of an earlier run has such a

@@ -1,8 +1,9 @@
-"""Phase 3 of 5: candidate pairs are compared exactly, by features of both units.
+"""Phase 3 of 5: candidate pairs are compared exactly, by data of both units that is too large to be
+stored with every key (their features).
 
 The pairs are split into slices. First a task for each source writes the features of its units, once
 for every slice that needs them. Then a task for each slice compares its pairs. Pairs of one
-component are next to each other, so that few units are needed in more than one slice.
+connected component are next to each other, so that few units are needed in more than one slice.
 """
 
 from __future__ import annotations
@@ -32,12 +33,12 @@ _FEATURES_SCHEMA = pa.schema([("unit", pa.uint64()), ("features", pa.list_(pa.ui
 _FEATURES = ".features.arrow"
 
 ReadUnits = Callable[[Source, np.ndarray], pa.Array]
-"""Reads the features (list<uint32>) of some units of a source, in ascending order of their
-numbers."""
+"""A function that reads the features (list<uint32>) of some units of a source, in ascending order
+of their numbers."""
 
 
 class PairSlice(NamedTuple):
-    """One slice of the candidate pairs."""
+    """One slice of the candidate pairs: the pairs that one task compares."""
 
     number: int
 
@@ -68,7 +69,7 @@ def verify_pairs(
 
 
 def _sorted_by_component(pairs: Edges) -> Edges:
-    """Sorts the pairs so that pairs of one component are next to each other."""
+    """Sorts the pairs so that pairs of one connected component are next to each other."""
     forest = spanning_forest(pairs)
     component = forest.component[np.searchsorted(forest.units, pairs.a)]
     return pairs.take(np.lexsort((pairs.b, pairs.a, component)))

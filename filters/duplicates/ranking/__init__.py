@@ -1,1 +1,2 @@
-"""Ranks the units of a family by the setting `keep`, and by the values that it lists."""
+"""Orders the members of a family of duplicates by the setting `keep`, to choose the one that
+stays."""

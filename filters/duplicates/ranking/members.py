@@ -1,5 +1,5 @@
-"""Reads the data of every member of a family: the id, ranks and image hashes of the member's
-record."""
+"""Reads the data by which the members of a family are compared: the id, the ranks and the image
+hashes of each member's record."""
 
 from __future__ import annotations
 
@@ -28,8 +28,7 @@ _MEMBERS = ".members.arrow"
 class Members(NamedTuple):
     """The data of each unit of a forest, in the order of the forest. `ids` are the ids of the
     units' records. `ranks` are (n, sort keys) float64; the lowest is best. `hashes` and `mirrors`
-    are the hashes of the records' images and of their mirror images; None if they were not read.
-    """
+    are the hashes of the records' images and of their mirror images; None if they were not read."""
 
     ids: pa.Array
     ranks: np.ndarray
@@ -82,7 +81,7 @@ def read_members(
     space: Workspace,
     name: str = "members",
 ) -> Members:
-    """Read the data of some units on the workers: one task for each source with such units.
+    """Reads the data of some units on the workers, in one task for each source that has such units.
 
     `members` are ascending unit ids; `name` is the name of the phase.
     """

@@ -1,4 +1,4 @@
-"""The setting `keep`: an order of preference among the records of a family.
+"""The setting `keep`: the order of preference among the records of a family of duplicates.
 
 The order depends on the records alone, never on which of them was read first.
 """
@@ -32,7 +32,8 @@ RECORD_MEASURES = {
 
 
 class SortKey(NamedTuple):
-    """One line of `keep`: a measure, ascending or descending, or a list of sources, best first."""
+    """One line of the setting `keep`: a measure, ascending or descending, or a list of sources,
+    best first."""
 
     measure: str
     descending: bool = False
@@ -91,8 +92,8 @@ def sort_keys(keep: Iterable[str | Mapping[Any, tuple[str, ...]]]) -> tuple[Sort
 
 
 def _media_measure(table: pa.Table, measure: str) -> np.ndarray:
-    """Returns the sum of a value over the media of each record, or the number of media; nan if a
-    value is unknown."""
+    """Returns the sum of the pixels or bytes of each record's images and videos, or their number;
+    nan if a value is unknown."""
     offsets, flat = media_lists(table["media"])
     if measure == "media.count":
         return np.diff(offsets).astype(np.float64)
@@ -113,8 +114,8 @@ def as_list(value: Any) -> Any:
 
 
 def _lines_as_lists(value: Any) -> Any:
-    """Returns the value of `keep` with single values as lists: {"source": "web"} -> [{"source":
-    ["web"]}]."""
+    """Returns the value of the setting `keep` with single values as lists: {"source": "web"} ->
+    [{"source": ["web"]}]."""
     lines = as_list(value)
     if not isinstance(lines, list | tuple):
         return lines
@@ -153,4 +154,4 @@ def unknown_measure(measure: str) -> str:
 
 
 Keep = Annotated[tuple[Line, ...], BeforeValidator(_lines_as_lists), AfterValidator(_checked)]
-"""The type of the setting `keep`, in both steps."""
+"""The type of the setting `keep`, in the steps `duplicates` and `duplicate_images`."""

@@ -1,1 +1,2 @@
-"""Perceptual hashes of images: from pixels to luma, from luma to 64 bits."""
+"""Perceptual hashes of images: an image is reduced to a small square of gray values, from which 64
+bits are computed."""

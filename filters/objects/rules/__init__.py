@@ -1,1 +1,1 @@
-"""Rules that several steps on objects share."""
+"""Functions that several of the steps on objects use."""

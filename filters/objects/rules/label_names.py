@@ -1,4 +1,4 @@
-"""The normal form of labels, and files with new names for them."""
+"""Normalises labels, and reads files that give labels new names."""
 
 from __future__ import annotations
 

@@ -165,8 +165,8 @@ def main() -> None:
     ):
         print(f"\nsteps on {title}")
         show("(flat_objects, in each)", partial(every, lambda b: flat_objects(b["objects"]), of))
-        for name, step in steps.items():
-            show(name, partial(every, partial(run_step, step, media=Media()), of))
+        for name, row_step in steps.items():
+            show(name, partial(every, partial(run_step, row_step, media=Media()), of))
     print("\nfewer of them, M/CPU-s")
     few = [one.slice(0, 2048) for one in batches(whole)[:4]]
     smaller: dict[str, tuple[RowStep | ReshapeStep, list[pa.Table]]] = {

@@ -96,7 +96,7 @@ def records(files: list[Path]) -> list[pa.Table]:
     return [media_records(*media[n : n + BATCH_ROWS]) for n in range(0, len(media), BATCH_ROWS)]
 
 
-def times_of_a_pass(batches: list[pa.Table], side: int) -> tuple[float, float]:
+def times_of_a_pass(batches: list[pa.Table], side: int) -> tuple[float, ...]:
     """CPU seconds of the decode that the steps of a pass share, and of the step `image_hash`."""
     hashing, media, decode, hashed = ImageHash(), Media(side=side), 0.0, 0.0
     for batch in batches:
@@ -135,7 +135,7 @@ def peer(files: list[Path]) -> np.ndarray | None:
     return np.packbits(np.array(bits), axis=1).view(">u8").astype(np.uint64).ravel()
 
 
-def time_of_peer(files: list[Path]) -> tuple[float]:
+def time_of_peer(files: list[Path]) -> tuple[float, ...]:
     start = time.process_time()
     peer(files)
     return (time.process_time() - start,)
@@ -143,8 +143,10 @@ def time_of_peer(files: list[Path]) -> tuple[float]:
 
 def print_times(name: str, files: list[Path], rounds: int) -> None:
     batches = records(files)
-    works = [partial(times_of_a_pass, batches, side) for side in SIDES.values()]
-    works.append(partial(time_of_peer, files))
+    works: list[Callable[[], tuple[float, ...]]] = [
+        *(partial(times_of_a_pass, batches, side) for side in SIDES.values()),
+        partial(time_of_peer, files),
+    ]
     taken = [[work() for work in works] for _ in range(rounds + 1)][1:]
     us = [1e6 * np.min(some, axis=0) / len(files) for some in zip(*taken, strict=True)]
     size = sum(file.stat().st_size for file in files) / len(files) / 1000
@@ -216,8 +218,8 @@ def main() -> None:
         for number in range(options.count):
             for kind, files in kinds.items():
                 file = folder / f"{kind}-{number}.jpg"
-                way = {"progressive": kind != "made"}
-                file.write_bytes(encoded(made(number), quality=90, **way))
+                progressive = kind != "made"
+                file.write_bytes(encoded(made(number), quality=90, progressive=progressive))
                 files.append(file)
         if options.photos:
             kinds["photographs"] = photographs(options.photos, options.count)

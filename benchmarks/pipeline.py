@@ -22,8 +22,9 @@ import yaml
 from benchmarks.measure import Cost, cost
 from benchmarks.text_steps import captions
 
+Steps = list[dict[str, dict[str, object]]]
 CURATE = [sys.executable, "-m", "curate"]
-STEPS = [
+STEPS: Steps = [
     {"words": {"min": 3, "max": 256}},
     {"characters": {"min": 6}},
     {"alphanumeric": {"min": 0.25}},
@@ -31,7 +32,10 @@ STEPS = [
     {"word_repetition": {"max": 0.5}},
     {"language": {}},
 ]
-TWO_FILTERS = [{"characters": {"min": 10, "max": 100_000}}, {"alphanumeric": {"min": 0.25}}]
+TWO_FILTERS: Steps = [
+    {"characters": {"min": 10, "max": 100_000}},
+    {"alphanumeric": {"min": 0.25}},
+]
 DATA_JUICER = [
     {"text_length_filter": {"min_len": 10, "max_len": 100000}},
     {"alphanumeric_filter": {"min_ratio": 0.25}},
@@ -50,7 +54,7 @@ def corpus(folder: Path, rows: int) -> Path:
     return folder
 
 
-def recipe(base: Path, path: str, steps: list[dict[str, object]], **shards: object) -> Path:
+def recipe(base: Path, path: str, steps: Steps, **shards: object) -> Path:
     source = {"name": "made", "reader": "table", "path": path, "text": "text"}
     content = {"name": "benchmark", "sources": [source], "steps": steps, "shards": shards}
     (base / "recipe.yaml").write_text(yaml.safe_dump(content))
@@ -140,7 +144,7 @@ def memory() -> None:
 def driver() -> None:
     """The process that drives a run on Ray: it must not grow with the corpus."""
     print("rows, and the largest memory of the driving process, for each corpus step")
-    steps = [{"sample": {"share": 0.5}}, {"duplicates": {"by": "text"}}]
+    steps: Steps = [{"sample": {"share": 0.5}}, {"duplicates": {"by": "text"}}]
     for rows in (10_000, 100_000, 1_000_000):
         with tempfile.TemporaryDirectory() as folder:
             base = Path(folder)

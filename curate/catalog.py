@@ -34,6 +34,7 @@ READERS = {
     "voc": "curate.ingest.grounding.voc:Voc",
     "yolo": "curate.ingest.grounding.yolo:Yolo",
     "labelme": "curate.ingest.grounding.labelme:LabelMe",
+    "cvat": "curate.ingest.grounding.cvat:Cvat",
     "omni3d": "curate.ingest.grounding.omni3d:Omni3d",
     "boxes_table": "curate.ingest.grounding.boxes_table:BoxesTable",
 }

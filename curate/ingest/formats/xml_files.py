@@ -125,12 +125,12 @@ def rest_of(element: Element, spent: tuple[str, ...] = ()) -> dict[str, Any]:
     values: dict[str, list[Any]] = {}
     for child in element:
         if child.tag not in spent:
-            inner = rest_of(child) if len(child) else _value((child.text or "").strip())
+            inner = rest_of(child) if len(child) else plain_value((child.text or "").strip())
             values.setdefault(child.tag, []).append(inner)
     return {tag: of_tag[0] if len(of_tag) == 1 else of_tag for tag, of_tag in values.items()}
 
 
-def _value(text: str) -> str | int:
+def plain_value(text: str) -> str | int:
     """Converts the text of an integer to int, and returns other text unchanged: `7` -> 7, `007` ->
     "007"."""
     is_plain = text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS

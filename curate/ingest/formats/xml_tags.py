@@ -1,0 +1,71 @@
+"""Finds the start tags of an XML file without parsing it, for counts and lists of names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Iterator
+from typing import NamedTuple
+
+_SKIPPED = {b"<!--": b"-->", b"<![CDATA[": b"]]>", b"<?": b"?>"}
+_ATTRIBUTE = re.compile(rb"""([\w:.-]+)\s*=\s*(?:"([^"]*)"|'([^']*)')""")
+MAX_TAG_BYTES = 1 << 20
+"""Largest size of a tag whose attributes are found (our choice): a tag has some 200 bytes."""
+_KEEP = 16
+"""Number of bytes at the end of a chunk in which the start of a tag's name may be."""
+
+
+class Tag(NamedTuple):
+    """A start tag: its name, and its attributes as they are written, with escapes."""
+
+    name: str
+    attributes: dict[str, str]
+
+
+def tags(chunks: Iterable[bytes], names: Collection[str]) -> Iterator[Tag]:
+    """Yields the start tags with one of the names, outside comments and CDATA, in file order.
+
+    `<a><b x="1"/><!-- <b> --></a>` -> `Tag("b", {"x": "1"})` for the name `b`. A tag that is cut
+    off at the end of the file, or longer than MAX_TAG_BYTES, is yielded without attributes. The
+    file must be UTF-8 or another superset of ASCII.
+    """
+    wanted = b"|".join(name.encode() for name in names)
+    mark = re.compile(rb"<!--|<!\[CDATA\[|<\?|<(?:" + wanted + rb")(?=[\s/>])")
+    whole = re.compile(rb"""<(?P<name>[^\s/>]+)(?P<rest>(?:[^>"']|"[^"]*"|'[^']*')*)>""")
+    text, until = b"", b""
+    for chunk in chunks:
+        text, at = text + chunk, 0
+        while True:
+            if until:
+                end = text.find(until, at)
+                if end < 0:
+                    at = max(at, len(text) - len(until) + 1)
+                    break
+                at, until = end + len(until), b""
+            found = mark.search(text, at)
+            if found is None:
+                at = max(at, len(text) - _KEEP)
+                break
+            at = found.start()
+            if found.group() in _SKIPPED:
+                at, until = found.end(), _SKIPPED[found.group()]
+                continue
+            tag = whole.match(text, at)
+            if tag is None and len(text) - at > MAX_TAG_BYTES:
+                yield _tag(found.group()[1:], b"")
+                at = found.end()
+                continue
+            if tag is None:
+                break
+            yield _tag(tag["name"], tag["rest"])
+            at = tag.end()
+        text = text[at:]
+    rest = None if until else mark.search(text)
+    if rest is not None and rest.group() not in _SKIPPED:
+        yield _tag(rest.group()[1:], b"")
+
+
+def _tag(name: bytes, rest: bytes) -> Tag:
+    found = ((key, one or other) for key, one, other in _ATTRIBUTE.findall(rest))
+    return Tag(
+        name.decode(), {key.decode(): text.decode("utf-8", "replace") for key, text in found}
+    )

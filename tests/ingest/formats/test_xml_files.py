@@ -1,0 +1,39 @@
+"""Children of a large XML file one at a time: the same elements as of the complete tree."""
+
+from __future__ import annotations
+
+from xml.etree.ElementTree import tostring
+
+import pytest
+
+from curate.ingest.formats.xml_files import children, parsed
+from manifests.errors import FileError
+
+TEXT = b"<a>text<b x='1'>one<c/>two</b> <b/><d><e>&lt;</e></d></a>"
+
+
+@pytest.mark.parametrize("size", [1, 5, 1000])
+def test_children_are_those_of_the_tree(size: int) -> None:
+    chunks = [TEXT[at : at + size] for at in range(0, len(TEXT), size)]
+    found = [tostring(child) for child in children(chunks, "a.xml", "a", 99)]
+    whole = parsed(TEXT, "a.xml")
+    for child in whole:
+        child.tail = None
+    assert found == [tostring(child) for child in whole]
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        (b"<a><b>", "broken XML: no element found: line 1, column 6. Repair the file."),
+        (b"<x><b/></x>", "the root element is <x>, not <a>."),
+        (b"<!DOCTYPE a><a/>", "line 1: the file declares a document type"),
+        (b"<a>" + b"<b>" * 64, "line 1: elements are nested more than 64 deep"),
+        (b"<a><b>" + b"c" * 99 + b"</b></a>", "an element of 102 bytes is over the limit of 99."),
+        (b"<a><b x='" + b"c" * 99, "broken XML"),
+    ],
+)
+def test_a_file_that_is_refused_states_why(text: bytes, fault: str) -> None:
+    with pytest.raises(FileError) as raised:
+        list(children([text], "a.xml", "a", 99))
+    assert fault in str(raised.value)

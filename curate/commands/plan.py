@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import argparse
 import json
+from itertools import zip_longest
 from typing import Any
 
 from curate import recipe
 from curate.commands.tables import table
 from curate.engine import plan as planning
+from curate.engine.files_counted import listed
 from curate.engine.passes import Pass
 from curate.engine.run import STEPS
+from curate.ingest.reader import Reader
 from manifests import storage
+from manifests.errors import CurateError
 from manifests.run import manifest
+from manifests.run.counted import Counted
 from manifests.run.manifest import PassManifest
 
 
@@ -23,14 +28,32 @@ def main(options: argparse.Namespace) -> int:
         done = _done(options.out, planned)
         parts = len(done.parts) if done else None
         rows.append((number, planned.kind, planned.title, planned.fingerprint, _state(done), parts))
+    files = [_files(reader, loaded.base) for reader in loaded.readers]
     if options.json:
-        keys = ("number", "kind", "does", "fingerprint", "state", "parts")
-        print(json.dumps([dict(zip(keys, row, strict=True)) for row in rows], indent=1))
+        keys = ("number", "kind", "does", "fingerprint", "state", "parts", "files")
+        shown = zip_longest(rows, (_as_json(found) for found in files))
+        print(json.dumps([dict(zip(keys, (*r, f), strict=True)) for r, f in shown], indent=1))
         return 0
     print(table(("pass", "kind", "does", "fingerprint", "state", "parts"), rows))
+    print()
+    width = max(len(reader.name) for reader in loaded.readers)
+    for reader, found in zip(loaded.readers, files, strict=True):
+        print(f"{reader.name:<{width}}  {found}")
     print("".join(f"\n{note}" for note in planning.notes(loaded)), end="")
     print("\nA run checks each part of a pass that is done, and makes again only what changed.")
     return 0
+
+
+def _files(reader: Reader, base: str) -> Counted | str:
+    """The files that a run would read, or why there are none. A plan does not need the files."""
+    try:
+        return listed(reader, base)
+    except CurateError as error:
+        return str(error)
+
+
+def _as_json(found: Counted | str) -> Any:
+    return found if isinstance(found, str) else found.model_dump(mode="json")
 
 
 def _done(out: str | None, planned: Pass[Any]) -> PassManifest | None:

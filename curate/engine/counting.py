@@ -12,13 +12,11 @@ from curate.ingest import evidence
 from curate.ingest.reader import Context, Count, Failure, ReadBatch, Reader, Split
 from manifests import record, storage
 from manifests.errors import CountError, FileError, TimeLimitError
-from manifests.run.counted import Counted
+from manifests.run.counted import FILES, Counted
 
 READ, COUNT = "read", "count"
 NOT_COUNTED = "inputs"
 """The unit of a split whose units could not be counted."""
-NO_FILES = "entries that are no files"
-"""The unit of dangling links, FIFOs, folders that cannot be listed, and the like."""
 
 
 class CountedRead:
@@ -65,7 +63,7 @@ class CountedRead:
 
     def _no_file(self, fault: str) -> ReadBatch:
         file = self._split.files[0]
-        self.count = Count(NO_FILES, 1)
+        self.count = Count(FILES, 1)  # a dangling link, a FIFO, or the like
         failure = Failure(file.name, file.uri, FileError.__name__, fault)
         batch = ReadBatch(record.SCHEMA.empty_table(), [failure])
         self._add(batch)

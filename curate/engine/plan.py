@@ -56,7 +56,7 @@ def _read_pass(reader: Reader, limits: dict[str, object]) -> ReadPass:
         "records": RECORDS_VERSION,
         "kind": f"{kind.__module__}:{kind.__qualname__}",
         "version": kind.version,
-        "settings": reader.model_dump(mode="json"),
+        "settings": reader.model_dump(mode="json", exclude={"exclude"}),  # changes no part
         "limits": limits,
     }
     return ReadPass(0, reader.name, fingerprint(identity), reader)

@@ -4,13 +4,15 @@ again."""
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from curate import catalog
 from curate.engine.media_options import MediaOptions
 from curate.ingest import sniff
 from curate.ingest.reader import Context, Reader, Split, recipe_uri
+from curate.ingest.source_files import SourceFiles
 from manifests import storage
 from manifests.errors import FileError, InputError
 from manifests.media.blobs import BlobFile
@@ -25,6 +27,14 @@ _SNIFFED_FILES = 3
 reader fails on every file (our choice)."""
 
 
+class Saved(NamedTuple):
+    """The splits of each group of files, by a fingerprint of the group, and the numbers of files
+    that were left aside, by kind."""
+
+    by_group: Mapping[str, list[Split]]
+    left_aside: Mapping[str, int]
+
+
 def of_source(reader: Reader, media: MediaOptions, folder: str, executor: Executor) -> list[Split]:
     """Return the splits of a source, in the order of its files.
 
@@ -32,27 +42,29 @@ def of_source(reader: Reader, media: MediaOptions, folder: str, executor: Execut
     that is not a readable file is a split of its own, at the end.
     """
     files = _list_files(reader, media.base)
-    groups = reader.groups([file for file in files if file.size >= 0])
-    known = _load(folder)
-    missing = [group for group in groups if _key(group) not in known]
+    groups = reader.groups(files.readable)
+    saved = load(folder)
+    known = dict(saved.by_group)
+    missing = [group for group in groups if group_key(group) not in known]
     if missing:
         _check_content(reader, missing, media.base)
         found = dict(executor.map(_Cut(reader, media), [tuple(group) for group in missing]))
-        known |= {_key(group): splits for group, splits in found.items()}
-        known = {_key(group): known[_key(group)] for group in groups}
-        _save(folder, known)
-    readable = [split for group in groups for split in known[_key(group)]]
-    return readable + [Split((file,)) for file in files if file.size < 0]
+        known |= {group_key(group): splits for group, splits in found.items()}
+    known = {group_key(group): known[group_key(group)] for group in groups}
+    if (found_now := Saved(known, files.left_aside)) != saved:
+        _save(folder, found_now)
+    readable = [split for group in groups for split in known[group_key(group)]]
+    return readable + [Split((file,)) for file in files.faulty]
 
 
-def _list_files(reader: Reader, base: str) -> list[File]:
+def _list_files(reader: Reader, base: str) -> SourceFiles:
     """List the files of the source.
 
     If no file has a suffix that the reader accepts, the content of the files is checked, so that
     the error can name the right reader.
     """
     try:
-        return reader.list_files(base)
+        return reader.find_files(base)
     except InputError:
         where = storage.resolve(base, reader.path)
         others = storage.list_files(where)
@@ -101,25 +113,29 @@ class _Cut:
             media.close()
 
 
-def _key(group: list[File] | tuple[File, ...]) -> str:
+def group_key(group: list[File] | tuple[File, ...]) -> str:
+    """Return the key of a group of files in `Saved.by_group`."""
     return fingerprint([list(file) for file in group])
 
 
-def _load(folder: str) -> dict[str, list[Split]]:
+def load(folder: str) -> Saved:
+    """Return the splits that a run saved in the folder of a read pass; none if they are damaged."""
     uri = storage.join(folder, SPLITS)
-    if storage.size_and_stamp(uri) is None:
-        return {}
-    data = storage.read_bytes(uri)
+    data = b"" if storage.size_and_stamp(uri) is None else storage.read_bytes(uri)
     if not manifest.is_intact(data):
-        return {}
-    known = json.loads(data)["splits"]
-    return {key: [_split(content) for content in splits] for key, splits in known.items()}
+        return Saved({}, {})
+    content = json.loads(data)
+    known = content["splits"].items()
+    by_group = {key: [_split(one) for one in splits] for key, splits in known}
+    return Saved(by_group, content.get("left_aside", {}))
 
 
 def _split(content: list[Any]) -> Split:
     return Split(tuple(File(*file) for file in content[0]), *content[1:])
 
 
-def _save(folder: str, known: dict[str, list[Split]]) -> None:
-    content = manifest.with_checksum({"splits": known})
+def _save(folder: str, saved: Saved) -> None:
+    content = manifest.with_checksum(
+        {"splits": saved.by_group, "left_aside": dict(saved.left_aside)}
+    )
     storage.write_bytes(storage.join(folder, SPLITS), content)

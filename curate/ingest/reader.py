@@ -11,16 +11,18 @@ compares the two sums of each split; a difference becomes a failure by itself.
 
 from __future__ import annotations
 
+import re
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import ClassVar, NamedTuple
 
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from curate.ingest.columns import Names
 from curate.ingest.evidence import Findings
-from curate.ingest.formats.saved_datasets import data_files
+from curate.ingest.source_files import EXCLUDED, SourceFiles, ending_of, excluding, sort_files
 from manifests import storage
 from manifests.errors import CurateError, InputError, RowError
 from manifests.media import Limits, Media
@@ -161,6 +163,23 @@ class Reader(BaseModel):
         description="name of the source, which the records have as `source`", pattern=r"^[\w.-]+$"
     )
     path: str = Field(description="a file, a folder, or a glob; local, s3:// or gs://")
+    exclude: Names = Field(
+        (),
+        description="globs of files and folders to leave out: `*.tmp.jsonl` by name, at any depth; "
+        "`2019/*.jsonl` by the path below the source",
+    )
+
+    @field_validator("exclude")
+    @classmethod
+    def _are_globs(cls, globs: tuple[str, ...]) -> tuple[str, ...]:
+        for glob in globs:
+            try:
+                if not glob.strip("/"):
+                    raise ValueError(f"{glob!r} is no glob: write one such as `*.tmp`")
+                excluding([glob])
+            except re.error as error:
+                raise ValueError(f"{glob!r} is no glob: {error}") from None
+        return globs
 
     @classmethod
     @abstractmethod
@@ -168,24 +187,45 @@ class Reader(BaseModel):
         """Whether the start of a file looks like the format of this reader."""
 
     def list_files(self, base: str) -> list[File]:
-        """The files of the source with one of `suffixes`, then the entries that are not readable
-        files, whose size is below 0. Raises InputError if there are no files."""
+        """The files that are read, then the entries that are not readable files, whose size is
+        below 0. Raises InputError if there are no files."""
+        found = self.find_files(base)
+        return [*found.readable, *found.faulty]
+
+    def find_files(self, base: str) -> SourceFiles:
+        """The files of the source, and how many are left aside. Raises InputError if none can be
+        read."""
         where = storage.resolve(base, self.path)
-        wanted = tuple(self.suffixes)
-        listed = storage.list_entries(where)
-        faulty = [file for file in listed if file.size < 0]
-        fine = [file for file in listed if file.size >= 0]
-        files = data_files([f for f in fine if not wanted or f.name.lower().endswith(wanted)])
-        if files:
-            every = (*files, *faulty)
-            return [f._replace(uri=recipe_uri(self.path, where, f.uri)) for f in every]
-        if listed:
-            ends = ", ".join(wanted)
-            raise InputError(
-                f"{len(listed)} files, but none ends in {ends}", self.path,
-                "Name a pattern, or another reader: `curate readers` lists them."
-            )  # fmt: skip
-        raise InputError("no such file or folder, or nothing in it", self.path, "Check the path.")
+        found = sort_files(storage.list_entries(where), self.kind_aside, self.exclude)
+        if not found.readable:
+            raise self._nothing_found(found)
+        readable, faulty = (
+            [f._replace(uri=recipe_uri(self.path, where, f.uri)) for f in files]
+            for files in found[:2]
+        )
+        return SourceFiles(readable, faulty, found.left_aside)
+
+    def kind_aside(self, name: str) -> str | None:
+        """The kind under which a file of the source is left aside, by its name: `.md`. None: it is
+        read. By default, files without one of `suffixes` are left aside."""
+        is_wanted = not self.suffixes or name.lower().endswith(self.suffixes)
+        return None if is_wanted else ending_of(name)
+
+    def _nothing_found(self, found: SourceFiles) -> InputError:
+        total = len(found.faulty) + sum(found.left_aside.values())
+        if not total:
+            fault = "no such file or folder, or nothing in it"
+            return InputError(fault, self.path, "Check the path.")
+        if EXCLUDED in found.left_aside:
+            fault = f"{total} files, but `exclude` and the endings leave none to read"
+            return InputError(fault, self.path, "Check the setting 'exclude'.")
+        kinds = ", ".join(f"{kind} {n:,}" for kind, n in found.left_aside.items())
+        what = f"ends in {', '.join(self.suffixes)}" if self.suffixes else "can be read"
+        return InputError(
+            f"{total} files, but none {what}" + (f" (left aside: {kinds})" if kinds else ""),
+            self.path,
+            "Name a pattern, or another reader: `curate readers` lists them.",
+        )
 
     def splits(self, file: File, context: Context) -> Iterator[Split]:
         """Yields the splits of one file. By default, the whole file is one split."""

@@ -10,7 +10,7 @@ from docs.generator.markdown import code, codes, plain, table
 from manifests.record import FIELDS
 from manifests.step import Step
 
-OF_EVERY_READER = ("name", "path")
+OF_EVERY_READER = ("name", "path", "exclude")
 
 
 def readers() -> str:

@@ -19,7 +19,14 @@ from manifests.storage.files import (
     write_bytes,
     writing,
 )
-from manifests.storage.listing import FAULTS, File, glob_pattern, list_entries, list_files
+from manifests.storage.listing import (
+    FAULTS,
+    File,
+    glob_pattern,
+    is_hidden,
+    list_entries,
+    list_files,
+)
 from manifests.storage.paths import absolute, base_name, filesystem, is_remote, join, resolve
 
 __all__ = [
@@ -36,6 +43,7 @@ __all__ = [
     "files_below",
     "filesystem",
     "glob_pattern",
+    "is_hidden",
     "is_inside",
     "is_remote",
     "join",

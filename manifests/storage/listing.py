@@ -50,15 +50,19 @@ def list_files(pattern: str) -> list[File]:
     data is moved: `list_files("data/*/a.tar")` gives the file `data/web/a.tar` the name
     `web/a.tar`.
     """
-    return [file for file in list_entries(pattern) if file.size >= 0]
+    return [f for f in list_entries(pattern) if f.size >= 0 and not is_hidden(f.name)]
 
 
 def list_entries(pattern: str) -> list[File]:
-    """Returns what `list_files` returns, and each entry that is not a readable file: a dangling
-    link, a FIFO, an unreadable folder. The size of such an entry is a key of FAULTS."""
+    """Returns what `list_files` returns, hidden files, and each entry that is not a readable file:
+    a dangling link, a FIFO, an unreadable folder. The size of such an entry is a key of FAULTS."""
     found = _list_remote(pattern) if is_remote(pattern) else _list_local(pattern)
-    kept = [f for f in found if not any(p.startswith(".") for p in f.name.split("/"))]
-    return sorted(kept, key=lambda f: f.name)
+    return sorted(found, key=lambda f: f.name)
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file, or a folder above it in its name, is hidden: `a/.b/c`."""
+    return name.startswith(".") or "/." in name
 
 
 def _list_local(pattern: str) -> list[File]:
@@ -173,5 +177,13 @@ def glob_pattern(pattern: str) -> str:
     out = ""
     for token in re.split(r"(\*\*/|\*\*|\*|\?|\[[^\]]*\])", pattern):
         special = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
-        out += special.get(token) or (token if token.startswith("[") else re.escape(token))
+        out += special.get(token) or (_one_of(token) if token[:1] == "[" else re.escape(token))
     return out
+
+
+def _one_of(token: str) -> str:
+    """`[!a-c]` -> `[^a-c]`, `[` -> an escaped bracket."""
+    inner = re.sub(r"([\\\[&~|])", r"\\\1", token[1:-1])
+    if not inner.strip("!^"):
+        return re.escape(token)
+    return f"[^{inner[1:]}]" if inner[0] == "!" else f"[{inner}]"

@@ -143,7 +143,7 @@ def test_entries_that_are_no_files_are_failures_by_name(tmp_path: Path) -> None:
         ("data/pipe.jsonl", "FileError", "it is not a regular file, but "),
     ]
     assert [str(c) for c in made.counted] == [
+        "files 7 = 1 read + 2 failed + 4 left aside (.jpg 4)",
         "lines 40 = 40 in 40 records",
-        "entries that are no files 2 = 0 in 0 records + 2 failed",
     ]
     assert verify(str(tmp_path / "out")).faults == []

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from curate.engine import part_files, splits, time_limit
 from curate.engine.counting import CountedRead
+from curate.engine.files_counted import with_files
 from curate.engine.media_options import MediaOptions
 from curate.engine.outcomes import quarantine_rows
 from curate.engine.part_files import PART, PartFiles
@@ -21,6 +22,7 @@ from curate.ingest import evidence
 from curate.ingest.reader import Context, Failure, ReadBatch, Reader, Split
 from manifests import record, storage
 from manifests.errors import StepError
+from manifests.run.counted import Counted
 from manifests.run.fingerprint import fingerprint
 from manifests.run.ledger import Account
 from manifests.run.manifest import Commit
@@ -56,6 +58,9 @@ class ReadPass(Pass[ReadTask]):
     def work(self, run: RunContext, tasks: Iterable[ReadTask]) -> Iterator[Commit]:
         read = ReadSplit(run.media, self.reader, self.folder(run))
         return (commit for _, commit in run.executor.map(read, tasks))
+
+    def counted(self, folder: str, commits: list[Commit]) -> list[Counted]:
+        return with_files(self.name, commits, splits.load(folder).left_aside)
 
     def after(self, run: RunContext, state: State, commits: list[Commit]) -> State:
         folder = self.folder(run)

@@ -13,7 +13,7 @@ from manifests.errors import InputError
 from manifests.storage import File
 
 STATE = "state.json"
-_CACHE = "cache-"
+CACHE = "cache-"
 _INDICES = ("_indices_files", "_indices_data_files")
 
 
@@ -41,7 +41,7 @@ def _no_data(folder: str, files: list[File]) -> list[File]:
     named = _data_names(storage.join(folder, STATE))
     if named is not None:
         return [file for file in files if storage.base_name(file.uri) not in named]
-    caches = [file for file in files if storage.base_name(file.uri).startswith(_CACHE)]
+    caches = [file for file in files if storage.base_name(file.uri).startswith(CACHE)]
     return caches if len(caches) < len(files) else []
 
 

@@ -74,9 +74,8 @@ class Yolo(FilePerImage):
         except ValueError:
             return False
 
-    def list_files(self, base: str) -> list[File]:
-        files = super().list_files(base)
-        return [file for file in files if file.name.rpartition("/")[2] not in FILES]
+    def kind_aside(self, name: str) -> str | None:
+        return "class names" if name.rpartition("/")[2] in FILES else super().kind_aside(name)
 
     def groups(self, files: list[File]) -> list[list[File]]:
         """Groups the files, with empty files last, because format detection reads a source's first

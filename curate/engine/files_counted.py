@@ -1,0 +1,50 @@
+"""Counts the files of a source, as they are listed or from the commits of its parts."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+
+from curate.ingest.reader import Reader
+from manifests.run.counted import FILES, Counted, total_counted
+from manifests.run.manifest import Commit
+
+
+def listed(reader: Reader, base: str) -> Counted:
+    """Return the files that a source has now: those to read, and those left aside.
+
+    Raises InputError if none can be read.
+    """
+    found = reader.find_files(base)
+    return Counted(
+        source=reader.name,
+        unit=FILES,
+        found=len(found.readable) + len(found.faulty) + sum(found.left_aside.values()),
+        used=len(found.readable),
+        failed=len(found.faulty),
+        left_aside=dict(found.left_aside),
+    )
+
+
+def with_files(
+    source: str, commits: Iterable[Commit], left_aside: Mapping[str, int]
+) -> list[Counted]:
+    """Return what a source has on disk: its files, then the units in them.
+
+    `left_aside` has the numbers of files that were not read. A file of which inputs failed and
+    nothing became a record has failed.
+    """
+    aside = sum(left_aside.values())
+    files = [Counted(source=source, unit=FILES, found=aside, left_aside=dict(left_aside))]
+    by_file: dict[str, list[Counted]] = defaultdict(list)
+    units: list[Counted] = []
+    for commit in commits:
+        units += commit.counted
+        by_file[commit.origin] += [entry for entry in commit.counted if entry.unit != FILES]
+    files += [_file(source, entries) for entries in by_file.values() if entries]
+    return total_counted([*files, *units])
+
+
+def _file(source: str, entries: list[Counted]) -> Counted:
+    failed = any(e.failed for e in entries) and not any(e.used for e in entries)
+    return Counted(source=source, unit=FILES, found=1, used=int(not failed), failed=int(failed))

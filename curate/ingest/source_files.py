@@ -1,0 +1,92 @@
+"""Sorts the files that a source's path finds: those that are read, and those that are left aside.
+
+What a run wrote below the source is not in the listing at all, because it would count differently
+in every run.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+from curate.ingest.formats.saved_datasets import CACHE, data_files
+from manifests import storage
+from manifests.storage import File
+
+HIDDEN, EXCLUDED = "hidden", "excluded"
+CACHES, NOT_IN_STATE = "cache-*.arrow", "not in state.json"
+NO_ENDING, OTHER_ENDINGS = "no ending", "other endings"
+MAX_KINDS = 20
+"""The number of kinds that are listed by name (our choice); the files of all rarer kinds count as
+`other endings`."""
+_ENDING = re.compile(r"\.\w{1,12}")
+
+
+class SourceFiles(NamedTuple):
+    """The files that are read; the entries that are not readable files, whose size is a key of
+    FAULTS; and the numbers of files that are left aside, by kind, such as `{".md": 1}`."""
+
+    readable: list[File]
+    faulty: list[File]
+    left_aside: Mapping[str, int]
+
+
+def sort_files(
+    listed: Sequence[File], kind_of: Callable[[str], str | None], exclude: Sequence[str]
+) -> SourceFiles:
+    """Sorts the listed entries of a source. `kind_of` returns the kind under which a file is left
+    aside, by its name, or None."""
+    excluded = excluding(exclude)
+    readable, faulty, aside = list[File](), list[File](), Counter[str]()
+    for file in listed:
+        kind = HIDDEN if storage.is_hidden(file.name) else None
+        if kind is None and excluded.fullmatch(file.name):
+            kind = EXCLUDED
+        if kind is None and file.size >= 0:
+            kind = kind_of(file.name)
+        if kind is not None:
+            aside[kind] += 1
+        else:
+            (faulty if file.size < 0 else readable).append(file)
+    kept = data_files(readable)
+    if len(kept) < len(readable):
+        names = {file.name for file in kept}
+        aside.update(_copy_kind(file) for file in readable if file.name not in names)
+    return SourceFiles(kept, faulty, _bounded(aside))
+
+
+def ending_of(name: str) -> str:
+    """The kind of a file whose ending the reader does not accept: `.md`, or `no ending`."""
+    stem, dot, last = storage.base_name(name).rpartition(".")
+    ending = (dot + last).lower()
+    return ending if stem and _ENDING.fullmatch(ending) else NO_ENDING
+
+
+def excluding(globs: Sequence[str]) -> re.Pattern[str]:
+    """A pattern of the names that the setting `exclude` leaves out: of the files that a glob
+    matches, and of all files in the folders that it matches.
+
+    A glob without a slash is that of a name at any depth: `*.tmp`, `old`. Any other is that of a
+    path below the source: `2019/*.jsonl`, `/old`. Raises re.error for a glob that is malformed.
+    """
+    nothing = "(?!)"
+    return re.compile("|".join(map(_excluding, globs)) or nothing, re.DOTALL)
+
+
+def _excluding(glob: str) -> str:
+    anywhere = "" if "/" in glob.rstrip("/") else "(?:.*/)?"
+    return f"{anywhere}(?:{storage.glob_pattern(glob.strip('/'))})(?:/.*)?"
+
+
+def _copy_kind(file: File) -> str:
+    return CACHES if storage.base_name(file.uri).startswith(CACHE) else NOT_IN_STATE
+
+
+def _bounded(kinds: Counter[str]) -> dict[str, int]:
+    if len(kinds) <= MAX_KINDS:
+        return dict(sorted(kinds.items()))
+    most = sorted(kinds, key=lambda kind: (kind[0] == ".", -kinds[kind], kind))[: MAX_KINDS - 1]
+    kept = {kind: kinds[kind] for kind in sorted(most)}
+    return kept | {OTHER_ENDINGS: kinds.total() - sum(kept.values())}

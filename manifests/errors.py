@@ -92,6 +92,10 @@ class BudgetError(CurateError):
     """More inputs were quarantined than the recipe's `max_quarantined` allows."""
 
 
+class ClusterError(CurateError):
+    """The Ray cluster cannot be reached, or refuses the connection."""
+
+
 class WorkerError(CurateError):
     """A worker process crashed, and the engine has used all its retries."""
 

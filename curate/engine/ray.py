@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, TypeVar
 from curate.emit.read import shard_files
 from curate.engine import time_limit
 from curate.engine.capacity import actors_that_fit
+from curate.engine.cluster_address import check_cluster, refusal
 from manifests.errors import CurateError, WorkerError
 from manifests.step import Opened, Resources
 
@@ -101,12 +102,13 @@ class RayExecutor:
                 ray.cancel(reference, force=False)
 
     def _start(self) -> None:
-        import ray
-
         if self._started:
             return
+        check_cluster(self._address)
         logging.getLogger("ray").setLevel(logging.ERROR)
         os.environ.setdefault("RAY_DATA_DISABLE_PROGRESS_BARS", "1")
+        import ray
+
         if not ray.is_initialized():
             _initialise(self._asked, self._address)
             self._started = True
@@ -357,7 +359,10 @@ def _initialise(workers: int | None, address: str | None) -> None:
     import ray
 
     if address and address != "local":
-        ray.init(address=address, logging_level=logging.ERROR)
+        try:
+            ray.init(address=address, logging_level=logging.ERROR)
+        except (OSError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
+            raise refusal(address, error) from error
         return
     ray.init(
         address="local",

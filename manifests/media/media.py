@@ -8,14 +8,16 @@ a reader copied from another format, such as parquet.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import stat
 from collections import OrderedDict
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from manifests import storage
-from manifests.errors import LimitError, MediaError, foreign_message
+from manifests.errors import LimitError, MediaError, StorageError, foreign_message
 from manifests.media.decoder_output import decoder_output
 from manifests.media.header import (
     FIRST_BYTES,
@@ -120,7 +122,8 @@ class Media:
         exist."""
         if ref.length is not None:
             return ref.length
-        found = storage.size_and_stamp(self.resolve(ref.uri))
+        with _media_errors(ref.uri):
+            found = storage.size_and_stamp(self.resolve(ref.uri))
         if found is None:
             raise MediaError("there is no such file", ref.uri, FIX_MISSING_FILE)
         return found[0]
@@ -232,22 +235,19 @@ class Media:
             raise self._too_big(ref, size)
         place = self.resolve(ref.uri)
         if storage.is_remote(place):
-            return storage.read_bytes(place)
+            with _media_errors(ref.uri):
+                return storage.read_bytes(place)
         return self._slice(ref.uri, 0, size, keep=False)
 
     def _slice(self, uri: str, offset: int, length: int, keep: bool = True) -> bytes:
         place = self.resolve(uri)
-        try:
+        with _media_errors(uri):
             if storage.is_remote(place):
                 return bytes(self._remote(place, keep).read_at(length, offset))
             if keep:
                 return os.pread(self._local(place).fileno(), length, offset)
             with _open_regular(place) as handle:
                 return os.pread(handle.fileno(), length, offset)
-        except FileNotFoundError:
-            raise MediaError("there is no such file", uri, FIX_MISSING_FILE) from None
-        except OSError as error:
-            raise MediaError(foreign_message(error), uri) from error
 
     def _local(self, place: str) -> Any:
         return self._kept_open(place) or self._open(place, _open_regular(place))
@@ -275,6 +275,20 @@ class Media:
             ref.place,
             "Raise media.max_bytes or let it go to quarantine.",
         )
+
+
+@contextlib.contextmanager
+def _media_errors(uri: str) -> Iterator[None]:
+    """Replace errors of disks and servers in the `with` block by a MediaError with the uri. The
+    data name the file or bucket, so it costs the record and does not stop the run."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise MediaError("there is no such file", uri, FIX_MISSING_FILE) from None
+    except StorageError as error:
+        raise MediaError(error.fault, uri, error.fix) from error
+    except OSError as error:
+        raise MediaError(foreign_message(error), uri) from error
 
 
 def _decoder_fault(error: Exception, size: int, printed: str) -> str:

@@ -15,7 +15,7 @@ import pyarrow.fs as pafs
 import xxhash
 
 from manifests.errors import StorageError
-from manifests.storage.paths import filesystem, is_remote
+from manifests.storage.paths import UNREACHABLE_FIX, filesystem, is_remote
 
 TEMPORARY = ".tmp"
 
@@ -81,16 +81,18 @@ def size_and_stamp(uri: str) -> tuple[int, int] | None:
         except OSError:
             return None
         return stat.st_size, stat.st_mtime_ns
-    system, path = filesystem(uri)
-    info = system.get_file_info(path)
+    with storage_errors(uri):
+        system, path = filesystem(uri)
+        info = system.get_file_info(path)
     return (info.size, info.mtime_ns or 0) if info.type == pafs.FileType.File else None
 
 
 def exists(uri: str) -> bool:
     if not is_remote(uri):
         return os.path.exists(uri)
-    system, path = filesystem(uri)
-    return bool(system.get_file_info(path).type != pafs.FileType.NotFound)
+    with storage_errors(uri):
+        system, path = filesystem(uri)
+        return bool(system.get_file_info(path).type != pafs.FileType.NotFound)
 
 
 def names(folder: str) -> list[str]:
@@ -99,9 +101,10 @@ def names(folder: str) -> list[str]:
     if not is_remote(folder):
         with storage_errors(folder):
             return sorted(os.listdir(folder)) if os.path.isdir(folder) else []
-    system, path = filesystem(folder)
-    selector = pafs.FileSelector(path, allow_not_found=True)
-    return sorted(info.base_name for info in system.get_file_info(selector))
+    with storage_errors(folder):
+        system, path = filesystem(folder)
+        selector = pafs.FileSelector(path, allow_not_found=True)
+        return sorted(info.base_name for info in system.get_file_info(selector))
 
 
 def files_below(folder: str) -> list[str]:
@@ -109,9 +112,10 @@ def files_below(folder: str) -> list[str]:
     if not is_remote(folder):
         found = (os.path.join(where, n) for where, _, files in os.walk(folder) for n in files)
         return sorted(os.path.relpath(path, folder).replace(os.sep, "/") for path in found)
-    system, path = filesystem(folder)
-    selector = pafs.FileSelector(path, recursive=True, allow_not_found=True)
-    infos = [i for i in system.get_file_info(selector) if i.type == pafs.FileType.File]
+    with storage_errors(folder):
+        system, path = filesystem(folder)
+        selector = pafs.FileSelector(path, recursive=True, allow_not_found=True)
+        infos = [i for i in system.get_file_info(selector) if i.type == pafs.FileType.File]
     return sorted(info.path[len(path) + 1 :] for info in infos)
 
 
@@ -219,4 +223,4 @@ def storage_errors(uri: str) -> Iterator[None]:
                 uri,
                 "Free some space and run the same command again: it continues where it stopped.",
             ) from error
-        raise StorageError(str(error), uri) from error
+        raise StorageError(str(error), uri, UNREACHABLE_FIX if is_remote(uri) else "") from error

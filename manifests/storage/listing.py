@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import pyarrow.fs as pafs
 
+from manifests.storage.files import storage_errors
 from manifests.storage.paths import filesystem, is_remote
 
 
@@ -141,22 +142,28 @@ def _escaped(text: str) -> str:
 
 
 def _list_remote(pattern: str) -> list[File]:
-    system, path = filesystem(pattern)
+    with storage_errors(pattern):
+        system, path = filesystem(pattern)
+        root, infos = _infos(system, path)
     prefix, query = _scheme_and_query(pattern, path)
-    info = system.get_file_info(path)
-    if info.type == pafs.FileType.File:
-        infos, root = [info], path.rsplit("/", 1)[0]
-    else:
-        root = _root(path) if re.search(r"[*?\[]", path) else path
-        selector = pafs.FileSelector(root, recursive=True, allow_not_found=True)
-        infos = [i for i in system.get_file_info(selector) if i.type == pafs.FileType.File]
-        if root != path:
-            matcher = re.compile(glob_pattern(path))
-            infos = [i for i in infos if matcher.fullmatch(i.path)]
     return [
         File(prefix + i.path + query, i.path[len(root) + 1 :], i.size, i.mtime_ns or 0)
         for i in infos
     ]
+
+
+def _infos(system: pafs.FileSystem, path: str) -> tuple[str, list[pafs.FileInfo]]:
+    """Returns the folder to which names are relative, and the files that a remote path matches."""
+    info = system.get_file_info(path)
+    if info.type == pafs.FileType.File:
+        return path.rsplit("/", 1)[0], [info]
+    root = _root(path) if re.search(r"[*?\[]", path) else path
+    selector = pafs.FileSelector(root, recursive=True, allow_not_found=True)
+    infos = [i for i in system.get_file_info(selector) if i.type == pafs.FileType.File]
+    if root != path:
+        matcher = re.compile(glob_pattern(path))
+        infos = [i for i in infos if matcher.fullmatch(i.path)]
+    return root, infos
 
 
 def _scheme_and_query(uri: str, path: str) -> tuple[str, str]:

@@ -9,7 +9,13 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 
 from manifests.errors import StorageError
+from manifests.storage.reachable import endpoint_fault
 from manifests.visible import PASSWORD_FAULT, PASSWORD_FIX, has_password
+
+UNREACHABLE_FIX = (
+    "Check the address, the region, the credentials and the network, then run the same command "
+    "again: it continues where it stopped."
+)
 
 
 def is_remote(uri: str) -> bool:
@@ -62,7 +68,11 @@ def filesystem(uri: str) -> tuple[pafs.FileSystem, str]:
     scheme, rest = uri.split("://", 1)
     path, _, query = rest.partition("?")
     bucket = path.split("/", 1)[0]
+    if fault := endpoint_fault(scheme, bucket, query):
+        raise StorageError(fault, uri, UNREACHABLE_FIX)
     try:
         return _remote(f"{scheme}://{bucket}", query), path.rstrip("/")
-    except (pa.ArrowInvalid, OSError) as error:
+    except pa.ArrowInvalid as error:
         raise StorageError(str(error), uri, "Use a local path, s3:// or gs://.") from error
+    except OSError as error:
+        raise StorageError(str(error), uri, UNREACHABLE_FIX) from error

@@ -1,0 +1,68 @@
+"""Asks a Ray cluster for an answer before Ray connects to it, because Ray tries for minutes."""
+
+from __future__ import annotations
+
+import os
+from urllib.parse import urlsplit
+
+from manifests.errors import ClusterError
+from manifests.storage.reachable import first_answer
+
+_HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + b"\x04" + bytes(5)
+"""The preface of HTTP/2 and empty settings (RFC 9113, 3.4): a gRPC server answers with its own
+settings."""
+_SETTINGS = 4
+FIX = (
+    "Name the head node of a running cluster, as in --address 10.0.0.1:6379, check that it has "
+    "this version of Ray, or leave out the address for a local Ray."
+)
+
+_TOKEN = (
+    " If the cluster asks for a token, set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN or "
+    "RAY_AUTH_TOKEN_PATH."
+)
+CONNECTION_TRIES = 6
+"""How often Ray asks a cluster that refuses the connection, once a second (our choice; Ray's own
+default is 20)."""
+
+
+def check_cluster(address: str | None) -> None:
+    """Raises ClusterError if no Ray cluster answers at an address within seconds. Call it before
+    Ray is imported, so that Ray does not wait long for a cluster that refuses the connection."""
+    if not address or address == "local":
+        return
+    os.environ.setdefault("RAY_NUM_REDIS_GET_RETRIES", str(CONNECTION_TRIES))
+    if address != "auto":
+        _check(address)
+
+
+def refusal(address: str, error: Exception) -> ClusterError:
+    """Returns the error of a run to whose connection Ray raised an error."""
+    [fault, *_] = [*str(error).strip().splitlines(), type(error).__name__]
+    return ClusterError(fault, _place(address), FIX + _TOKEN)
+
+
+def _check(address: str) -> None:
+    host, port = _host_and_port(address)
+    try:
+        tls = os.environ.get("RAY_USE_TLS", "0").lower() in ("1", "true")
+        answer = first_answer(host, port, _HELLO, tls)
+    except OSError as error:
+        raise ClusterError(str(error), _place(address), FIX) from None
+    if not tls and (len(answer) < 4 or answer[3] != _SETTINGS):
+        raise ClusterError("what answers is not a Ray cluster", _place(address), FIX)
+
+
+def _host_and_port(address: str) -> tuple[str, int]:
+    scheme, _, rest = address.rpartition("://")
+    try:
+        found = urlsplit(f"//{rest}")
+        if scheme in ("", "ray") and found.hostname and found.port:
+            return found.hostname, found.port
+    except ValueError:  # the port is no number
+        pass
+    raise ClusterError("an address of Ray is HOST:PORT or ray://HOST:PORT", _place(address), FIX)
+
+
+def _place(address: str) -> str:
+    return f"the Ray cluster '{address}'"

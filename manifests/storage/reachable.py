@@ -1,0 +1,106 @@
+"""Asks a server for an answer before libraries connect to it, because they retry for minutes."""
+
+from __future__ import annotations
+
+import os
+import socket
+import ssl
+import time
+from urllib.parse import urlsplit
+
+import pyarrow.fs as pafs
+
+SECONDS = 5
+"""How long to wait for a connection, and as long for the first byte of an answer (our choice: with
+both, an error comes within 15 seconds)."""
+KNOWN_SECONDS = 60
+"""How long an endpoint that did not answer is not asked again (our choice)."""
+_HELLO = "HEAD / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+_ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
+_NOT_REACHED = ("UNAVAILABLE", "DEADLINE_EXCEEDED")
+_known: dict[tuple[str, str, str], tuple[float, str | None]] = {}
+
+
+def first_answer(host: str, port: int, hello: bytes, tls: bool = False) -> bytes:
+    """Returns the first bytes that a server sends after `hello`. Raises OSError, whose message is a
+    fault in plain words, if it cannot be reached, or sends nothing within SECONDS."""
+    place = f"{host}:{port}"
+    try:
+        with socket.create_connection((host, port), SECONDS) as plain:
+            connection = _encrypted(plain) if tls else plain
+            connection.sendall(hello)
+            answer = connection.recv(64)
+    except TimeoutError:
+        raise OSError(f"{place} does not answer within {SECONDS} seconds") from None
+    except socket.gaierror:
+        raise OSError(f"no machine has the name '{host}'") from None
+    except OSError as error:
+        raise OSError(f"{place} cannot be reached: {error.strerror or error}") from None
+    if not answer:
+        raise OSError(f"{place} closes the connection without an answer")
+    return answer
+
+
+def _encrypted(plain: socket.socket) -> socket.socket:
+    """Certificates are checked by the library that connects later: here an answer is enough."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context.wrap_socket(plain)
+
+
+def endpoint_fault(scheme: str, bucket: str, query: str) -> str | None:
+    """Returns why the endpoint of a bucket cannot be used; None if it answers."""
+    key = (scheme, bucket, query)
+    when, fault = _known.get(key, (0.0, ""))
+    if fault is None or (fault and time.monotonic() - when < KNOWN_SECONDS):
+        return fault
+    fault = _asked(scheme, bucket, query)
+    _known[key] = (time.monotonic(), fault)
+    return fault
+
+
+def _asked(scheme: str, bucket: str, query: str) -> str | None:
+    endpoint = _endpoint(scheme, query)
+    if endpoint is not None:
+        return _endpoint_fault(endpoint)
+    return _cloud_fault(bucket, query) if scheme in ("gs", "gcs") else None
+
+
+def _endpoint(scheme: str, query: str) -> str | None:
+    """The address of the endpoint, if the recipe or the environment has one.
+
+    Without it, the library for S3 gives up by itself after 6 seconds without a connection.
+    """
+    settings = dict(p.partition("=")[::2] for p in query.split("&"))
+    given = settings.get("endpoint_override")
+    if given is None and scheme == "s3":
+        given = next((os.environ[n] for n in _ENDPOINT_VARIABLES if os.environ.get(n)), None)
+    if not given or "://" in given:
+        return given or None
+    return f"{settings.get('scheme', 'https')}://{given}"
+
+
+def _endpoint_fault(endpoint: str) -> str | None:
+    found = urlsplit(endpoint)
+    tls = found.scheme != "http"
+    host = found.hostname or ""
+    try:
+        first_answer(
+            host, found.port or (443 if tls else 80), _HELLO.format(host=host).encode(), tls
+        )
+    except (OSError, ValueError) as error:
+        return f"the endpoint {error}"
+    return None
+
+
+def _cloud_fault(bucket: str, query: str) -> str | None:
+    """Why Google's servers, of storage or of credentials, do not answer. By default its library
+    tries again for 15 minutes."""
+    limited = query if "retry_limit_seconds" in query else f"{query}&retry_limit_seconds=4"
+    try:
+        system, path = pafs.FileSystem.from_uri(f"gs://{bucket}?{limited.lstrip('&')}")
+        system.get_file_info(path)
+    except OSError as error:
+        if any(word in str(error) for word in _NOT_REACHED):
+            return str(error).partition(" error_info=")[0]
+    return None

@@ -24,20 +24,21 @@ PASSWORD_FIX = (
 
 
 def visible(text: str) -> str:
-    r"""Return the text with control characters as escapes, which JSON reads back as they were.
+    r"""Returns the text with each control character as a JSON escape. Tabs and newlines stay.
 
-    Tabs and newlines stay: `visible("a\x1b[2J") -> "a\\u001b[2J"`.
+    `visible("a\x1b[2J") -> "a\\u001b[2J"`.
     """
     return _CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def on_one_line(text: str) -> str:
-    r"""Return the visible text without line breaks: `on_one_line("a\nb") -> "a\\nb"`."""
+    r"""Returns the text on one line: line breaks and control characters become escapes:
+    `on_one_line("a\nb") -> "a\\nb"`."""
     return visible(text).replace("\n", "\\n").replace("\t", "\\t")
 
 
 def without_passwords(text: str) -> str:
-    """Return the text with users, passwords and keys in addresses replaced:
+    """Returns the text with users, passwords and keys in addresses replaced:
     `s3://key:secret@bucket/a -> s3://***@bucket/a`, `?secret_key=x -> ?secret_key=***`."""
     if "://" not in text:
         return text
@@ -45,5 +46,5 @@ def without_passwords(text: str) -> str:
 
 
 def has_password(uri: str) -> bool:
-    """Whether an address contains a user, a password or a key."""
+    """Returns whether an address contains a user, a password or a key."""
     return without_passwords(uri) != uri

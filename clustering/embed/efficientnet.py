@@ -48,8 +48,8 @@ def build() -> bytes:
 
 
 class _Graph:
-    """The nodes and weights of the ONNX graph, in order. Batch normalisation is folded into the
-    convolutions."""
+    """Collects the nodes and weights of the ONNX graph, in order. Batch normalisation is folded
+    into the convolutions."""
 
     def __init__(self, state: dict[str, np.ndarray]) -> None:
         self._onnx = _onnx()

@@ -1,4 +1,4 @@
-"""The step that embeds images."""
+"""The step `embed`: computes a vector for the first image of each record."""
 
 from __future__ import annotations
 

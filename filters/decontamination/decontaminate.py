@@ -1,4 +1,4 @@
-"""The step that drops records which contain items of evaluation benchmarks."""
+"""The step `decontaminate`: drops records that contain items of evaluation benchmarks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""The step that keeps one image of every group of equal images, across all records."""
+"""The step `duplicate_images`: keeps one image of every group of equal images, across all
+records."""
 
 from __future__ import annotations
 
@@ -69,7 +70,8 @@ class DuplicateImages(CorpusStep):
         return {"media_digest": MediaDigest()}
 
     def fit(self, corpus: Corpus, workspace: Workspace, seed: int) -> str:
-        """Search for equal images, and return the path of a file with the outcome of each image."""
+        """Searches for equal images, and returns the path of a file that states which images are
+        removed."""
         search = self._search(corpus)
         forest = search.forest(workspace)
         found = search.survivors(forest, sort_keys(self.keep), False, workspace)

@@ -1,4 +1,4 @@
-"""The step that keeps one record of every group of duplicates."""
+"""The step `duplicates`: keeps one record of every group of duplicates."""
 
 from __future__ import annotations
 

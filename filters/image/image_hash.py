@@ -1,5 +1,5 @@
-"""The step `image_hash`: perceptual hashes of 64 bits, nearly the same for all copies of an
-image."""
+"""The step `image_hash`: computes perceptual hashes of 64 bits, which are nearly the same for all
+copies of an image."""
 
 from __future__ import annotations
 

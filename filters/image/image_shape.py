@@ -1,4 +1,4 @@
-"""The step `image_shape`: sizes and aspect ratios of a record's images."""
+"""The step `image_shape`: drops records by the sizes and aspect ratios of their images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The step `images`: the number of images in a record."""
+"""The step `images`: drops records by their number of images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The step `media_digest`: digests of the bytes of images and videos."""
+"""The step `media_digest`: computes digests of the bytes of images and videos."""
 
 from __future__ import annotations
 

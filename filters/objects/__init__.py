@@ -1,1 +1,2 @@
-"""Steps on annotated objects: boxes, points, polygons, masks, labels, 3D boxes, cameras."""
+"""Steps that measure, change or remove annotated objects: boxes, points, polygons, masks, labels,
+3D boxes, cameras."""

@@ -1,4 +1,4 @@
-"""The step `box_duplicates`: boxes that were annotated twice."""
+"""The step `box_duplicates`: removes boxes that were annotated twice."""
 
 from __future__ import annotations
 

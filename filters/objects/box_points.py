@@ -1,4 +1,4 @@
-"""The step `box_points`: points in the middle of boxes."""
+"""The step `box_points`: gives objects a point in the middle of their box."""
 
 from __future__ import annotations
 

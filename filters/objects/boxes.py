@@ -1,4 +1,4 @@
-"""The step `boxes`: boxes, points and polygons clipped to their image, or removed."""
+"""The step `boxes`: clips boxes, points and polygons to their image, or removes them."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from manifests.step import Bound, Columns, Context, Measured, RowErrors, RowStep
 from manifests.step.bounds import Share
 
 POINT_TOLERANCE = 0.5
-"""A tolerance in thousandths of the image. A point outside the image by less than this is on the
-edge after rounding to whole thousandths."""
+"""A distance in thousandths of the image. A point that is outside the image by at most this is
+moved to the edge, where it is after rounding to whole thousandths."""
 NOISE = 1e-3
-"""A tolerance in thousandths of the image. A smaller change is a rounding error (our choice;
+"""A distance in thousandths of the image. A change by at most this is a rounding error (our choice;
 float32 values near 1000 are 6e-5 apart)."""
 REMOVED = ("degenerate", "outside", "small", "large")
 """Reasons to remove an object, in the order in which they are tested."""

@@ -1,4 +1,5 @@
-"""The step `boxes_3d`: 3D boxes with a bad annotation, or not visible on their image."""
+"""The step `boxes_3d`: removes 3D boxes that have a bad annotation, or are not visible on their
+image."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""The step `count_agreement`: compares the stated number of objects with the annotated number."""
+"""The step `count_agreement`: drops records whose stated number of objects is not the annotated
+number."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""The step `label_frequency`: labels that are too rare or too frequent in the corpus."""
+"""The step `label_frequency`: removes objects whose label is too rare or too frequent in the
+corpus."""
 
 from __future__ import annotations
 
@@ -61,7 +62,7 @@ class LabelFrequency(CorpusStep):
         return {"rarest": pa.int64(), "removed": pa.int32()}
 
     def fit(self, corpus: Corpus, workspace: Workspace, seed: int) -> str:
-        """Count the labels of all parts, and return the path of a file with their frequencies."""
+        """Counts the labels of all parts, and returns the path of a file with their frequencies."""
         storage.make_folder(workspace.scratch)
         uri = storage.join(workspace.scratch, "labels.arrow")
         count = _CountLabels(corpus, self.of == "records")
@@ -117,7 +118,7 @@ def _encode_labels(objects: Objects) -> tuple[np.ndarray, np.ndarray, pa.Array]:
 
 @dataclass(frozen=True)
 class _CountLabels:
-    """A task: count the records (or objects) of a part that have each label."""
+    """A task: counts the records (or objects) of a part that have each label."""
 
     corpus: Corpus
     records: bool

@@ -1,4 +1,4 @@
-"""The step `masks`: boxes and points from polygons and RLE masks."""
+"""The step `masks`: gives objects a box and a point, made from their polygon or RLE mask."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ class Masks(RowStep):
         return emptied_records(measured["objects"], self.empty, measured["removed"])
 
     def _gets(self, objects: Objects, field: str, values: np.ndarray) -> np.ndarray:
-        """Returns a mask (n,) of the objects whose field (box or point) is set from their row of
+        """Returns a mask (n,) of the objects whose `field` (box or point) is set to their row of
         `values`."""
         wanted = all_finite(values) & (field in self.to)
         missing = np.asarray(objects.field(field).is_null())

@@ -1,4 +1,4 @@
-"""The step `object_count`: records with too few or too many objects."""
+"""The step `object_count`: drops records with too few or too many objects."""
 
 from __future__ import annotations
 
@@ -50,7 +50,8 @@ class ObjectCount(RowStep):
 
 
 def is_counted(objects: Objects, of: CountOf) -> np.ndarray:
-    """Returns a mask (n,) of the objects that are counted."""
+    """Returns a mask (n,) of the objects that count, by the value `of`: all, those with a box, or
+    those with a point."""
     if of == "objects":
         return np.ones(len(objects.rows), bool)
     return np.asarray(objects.field({"boxes": "box", "points": "point"}[of]).is_valid())

@@ -1,4 +1,4 @@
-"""The step `alphanumeric`: the share of letters and digits in a text."""
+"""The step `alphanumeric`: drops records by the share of letters and digits in their text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The step `character_repetition`: the share of a text's most frequent character n-grams."""
+"""The step `character_repetition`: drops records by how much their text repeats characters."""
 
 from __future__ import annotations
 

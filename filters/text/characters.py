@@ -1,4 +1,4 @@
-"""The step `characters`: the number of characters in a record's text."""
+"""The step `characters`: drops records by the number of characters in their text."""
 
 from __future__ import annotations
 

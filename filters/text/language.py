@@ -1,4 +1,4 @@
-"""The step `language`: finds the language of a text."""
+"""The step `language`: finds the language of a text, and drops records in other languages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The step `special_characters`: the share of characters in a text that are not letters or
+"""The step `special_characters`: drops records by the share of characters that are not letters or
 marks."""
 
 from __future__ import annotations

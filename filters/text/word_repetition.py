@@ -1,4 +1,4 @@
-"""The step `word_repetition`: the share of a text's word n-grams that are repeated."""
+"""The step `word_repetition`: drops records by how much their text repeats words."""
 
 from __future__ import annotations
 

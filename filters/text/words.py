@@ -1,4 +1,4 @@
-"""The step `words`: the number of words in a record's text."""
+"""The step `words`: drops records by the number of words in their text."""
 
 from __future__ import annotations
 

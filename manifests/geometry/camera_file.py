@@ -36,7 +36,7 @@ def read_cameras(path: str) -> CamerasByName:
 
 @functools.lru_cache(maxsize=1)
 def _read(path: str, stamp: object) -> CamerasByName:
-    """Does the work of `read_cameras`. The result is cached in this process until `stamp`, the size
+    """Returns all cameras of a file. The result is cached in this process until `stamp`, the size
     and date of the file, changes."""
     try:
         parsed = orjson.loads(storage.read_bytes(path))

@@ -106,8 +106,8 @@ def inner_points(polygons: Polygons) -> np.ndarray:
 
 
 _HEIGHTS = (1 / 2, 1 / 4, 3 / 4, 1 / 8, 3 / 8, 5 / 8, 7 / 8)
-"""Other heights to try, as fractions of the object's height, if no segment is inside at the height
-of the centroid. This happens if an outline crosses itself (our choice)."""
+"""Heights that are tried, as fractions of the object's height (our choice), if the polygon has no
+inside at the height of its centroid. This happens if its outline crosses itself."""
 _MIN_WIDTH = 1e-3
 """Minimum width of a segment, in [0,1000]. A narrower segment may contain no float32 number (near
 1000, float32 numbers are 6e-5 apart)."""
@@ -154,10 +154,10 @@ image has the area 1000 x 1000."""
 
 
 def _crossings(polygons: Polygons, height: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Finds the intersections of edges with a horizontal line through each object at `height`,
-    (objects,).
+    """Returns where the edges of each polygon cross a horizontal line at `height`, (objects,).
 
-    Returns the object of each intersection, ascending, and its x, ascending within an object.
+    The result is the object of each crossing, ascending, and the x of each crossing, ascending
+    within an object.
     """
     point_of, following = polygons.point_of, _next_point(polygons.starts)
     above = polygons.points[:, 1] <= height[point_of]
@@ -170,8 +170,9 @@ def _crossings(polygons: Polygons, height: np.ndarray) -> tuple[np.ndarray, np.n
 
 
 def _widest_middles(owner: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Takes the result of `_crossings`. Returns the objects that have a segment inside, and for
-    each of these objects the x in the middle of its widest segment."""
+    """Returns the objects whose polygon has an inside on the line, and the x in the middle of the
+    widest segment inside each of them. `owner` and `x` are the crossings that `_crossings`
+    returns."""
     left, right, owner = x[::2], x[1::2], owner[::2]  # closed rings: an even number of crossings
     widest = _largest_of_each(owner, right - left)
     widest = widest[(right - left)[widest] > _MIN_WIDTH]

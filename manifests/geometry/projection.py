@@ -123,7 +123,8 @@ def _cut_at_near_plane(ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _facing(corners: np.ndarray) -> np.ndarray:
-    """Returns (n, 6) bool: whether the camera, at the origin, is on the outer side of a face."""
+    """Returns (n, 6) bool: for each face of n cuboids, whether the camera, which is at the origin,
+    sees it from outside."""
     centre = corners.mean(axis=1)[:, None]
     middle = corners[:, FACES].mean(axis=2)
     outward = middle - centre

@@ -11,8 +11,8 @@ _PIXELS = types.Array(uint8, 2, "C", readonly=True)
 _RED, _GREEN, _BLUE = (np.uint64(weight) for weight in (19595, 38470, 7471))
 """The weights of luma in 65536ths, as Pillow has them (ITU-R BT.601: 0.299, 0.587, 0.114)."""
 _MOST_ROWS = 256
-"""How many rows of bytes are added in 16 bits: the sum of 257 times 255 is the largest that
-fits."""
+"""The number of rows of bytes that are added in 16-bit sums without overflow: at most 257, because
+257 * 255 = 2^16 - 1."""
 
 
 def block_luma(pixels: np.ndarray, block: tuple[int, int]) -> np.ndarray:
@@ -36,8 +36,8 @@ def _add_four(a, b, c, d, sums):  # type: ignore[no-untyped-def]
 
 @inlined
 def _add_rows(pixels, first, end, sums):  # type: ignore[no-untyped-def]
-    """Set `sums` to the sums of the rows' bytes. Four rows at a time: the sums are loaded and
-    stored less often."""
+    """Writes into `sums` the sums of the bytes of the rows `first` to `end` - 1, column by column.
+    Four rows are added at a time, so that the sums are loaded and stored less often."""
     sums[:] = 0
     row = first
     while row + 4 <= end:
@@ -51,7 +51,8 @@ def _add_rows(pixels, first, end, sums):  # type: ignore[no-untyped-def]
 
 @inlined
 def _luma(sums, first, end):  # type: ignore[no-untyped-def]
-    """Returns the luma of the pixels first to end - 1 of a row of sums, times 65536."""
+    """Returns 65536 times the sum of the lumas of the pixels `first` to `end` - 1, from the sums of
+    their bytes."""
     red, green, blue = uint64(0), uint64(0), uint64(0)
     for x in range(first, end):
         red += uint64(sums[4 * x])

@@ -1,4 +1,4 @@
-"""Compiles and caches the loops, and makes the arrays that they take."""
+"""Compiles loops over arrays with numba, caches them, and makes the arrays that they take."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ PLAIN_LOOPS = os.environ.get("CURATE_PLAIN_LOOPS", "0") not in ("", "0")
 """Whether loops are compiled without vector instructions (see `simd`)."""
 
 inlined = njit(nogil=True)
-"""A decorator for functions that loops call. They are compiled into each of these loops."""
+"""A decorator for functions that compiled loops call. They are compiled into each of these
+loops."""
 
 
 def compiled(signature: Any) -> Callable[[Callable[..., Any]], Any]:
@@ -45,8 +46,8 @@ def compiled(signature: Any) -> Callable[[Callable[..., Any]], Any]:
 
 @lru_cache
 def digest(file: str) -> str:
-    """Returns 8 hex digits: a digest of all source files that define functions of the loops of
-    `file`."""
+    """Returns 8 hex digits: a digest of a source file and of all source files whose functions its
+    compiled loops call."""
     content = b"".join(source.read_bytes() for source in source_files(Path(file)))
     return blake2b(content + bytes([PLAIN_LOOPS]), digest_size=4).hexdigest()
 

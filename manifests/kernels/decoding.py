@@ -1,4 +1,4 @@
-"""Decodes UTF-8 to code points; for kernels to call."""
+"""Decodes UTF-8 to code points; called by compiled loops."""
 
 from __future__ import annotations
 

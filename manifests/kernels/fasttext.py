@@ -70,8 +70,8 @@ def probabilities(texts: pa.Array, model: FastTextModel) -> np.ndarray:
 
 
 def _scratch(offsets: np.ndarray, model: FastTextModel) -> tuple[np.ndarray, ...]:
-    """Allocates the memory for one text: a word in brackets, the hash of each word, and the mean of
-    the rows."""
+    """Allocates the memory for the prediction of one text: for a word in angle brackets, for a hash
+    of each word, and for the mean of the rows."""
     size = longest(offsets)
     return (
         np.empty(size + 2, np.uint8),
@@ -104,8 +104,8 @@ def _product(weights: np.ndarray, hidden: np.ndarray, norm: np.float32) -> np.fl
 
 @inlined
 def _chance_of_right(product: np.float32) -> np.float32:
-    """Returns the probability of the right child of a tree node. `product` is the dot product for
-    the node."""
+    """Returns the probability that a label is below the right child of a tree node. `product` is
+    the dot product of the text's mean row and the row of the node."""
     return np.float32(1.0 / np.float64(np.float32(1) + np.exp(-product)))
 
 
@@ -154,8 +154,8 @@ def _best_leaf(
 
 @inlined
 def _score_leaves(hidden: np.ndarray, model: Weights, nodes: np.ndarray) -> None:
-    """Writes the logarithm of the probability of each node of the tree; the first nodes are the
-    leaves."""
+    """Writes the logarithm of the probability of each node of the label tree into `nodes`; the
+    first nodes are the leaves, which are the labels."""
     nodes[len(model.children) - 1] = _ZERO
     for node in range(len(model.children) - 1, len(model.outputs) - 1, -1):
         inner = node - len(model.outputs)

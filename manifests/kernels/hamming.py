@@ -20,7 +20,7 @@ from manifests.kernels.union_find import find
 
 HASH_BITS = 64
 MAX_DISTANCE = HASH_BITS - 2
-"""A larger distance would need more chunks than a hash has bits."""
+"""The largest Hamming distance: a larger one would need more chunks than a hash has bits."""
 _BLOCK = 64
 """Number of hashes that are compared in one vectorised loop (our choice)."""
 
@@ -61,7 +61,7 @@ def near(first: np.ndarray, second: np.ndarray, distance: int) -> np.ndarray:
 def close_pairs(
     keys: np.ndarray, hashes: np.ndarray, mirrors: np.ndarray, distance: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Finds pairs of entries that share a key and differ in at most `distance` bits.
+    """Finds pairs of images that share a key and whose hashes differ in at most `distance` bits.
 
     Returns the pairs, (k, 2) int64, and the number of bits in which each pair differs, (k,) uint8.
     This number is the lower of two: with both images as they are, and with one image mirrored.
@@ -97,7 +97,8 @@ def _image_distance(
 
 @inlined
 def _union(parents: np.ndarray, one: int, other: int) -> bool:
-    """Joins the trees of two nodes. Returns whether the trees were different before."""
+    """Joins the trees that contain two nodes. Returns whether they were two different trees
+    before."""
     first, second = find(parents, one), find(parents, other)
     parents[max(first, second)] = min(first, second)
     return bool(first != second)
@@ -112,7 +113,8 @@ def _close_pairs(
     pairs: np.ndarray,
     distances: np.ndarray,
 ) -> int:
-    """Returns how many pairs there are. As many pairs as fit are written into `pairs`.
+    """Writes the pairs that `close_pairs` returns into `pairs` and `distances`, as many as fit.
+    Returns how many there are.
 
     The hashes of the images so far are copied into one array, so that a block of them is compared
     in one vectorised loop. The images of a block are compared one by one only if at least one image

@@ -1,4 +1,4 @@
-"""A hash set of 32-bit hashes that can be emptied without any work; for kernels to call.
+"""A hash set of 32-bit hashes that can be emptied without any work; called by compiled loops.
 
 Many sets use the same table, one after another; they have the numbers 1, 2, 3, ... A slot has the
 number of its set in the upper 32 bits and a hash in the lower 32 bits, so slots of earlier sets
@@ -40,7 +40,7 @@ slot_bits = inlined(_slot_bits)
 
 
 def empty_slots(max_hashes: int) -> np.ndarray:
-    """An empty table (uint64) for sets of at most `max_hashes` hashes."""
+    """Returns an empty table (uint64) for sets of at most `max_hashes` hashes."""
     return np.zeros(1 << _slot_bits(max_hashes), np.uint64)
 
 

@@ -1,8 +1,8 @@
 """Counts the elements of a JSON array by the commas between them.
 
-This is a second scanner beside `json_scan`, and shares no code with it: it checks what the readers
-find. It knows strings and the depth of brackets, and nothing about damage: where it meets some, it
-reports it instead of counting.
+It checks what the readers find, so it shares no code with the scanner that they use, `json_scan`.
+It tracks strings and the depth of brackets. Where the JSON is damaged, it does not count, but
+reports the damage.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ from manifests.kernels.compiling import compiled
 
 COMMAS, DEPTH, PLACE, HAS_CONTENT = range(4)
 """Indices of the numbers in memory. COMMAS: commas between elements so far. DEPTH: open brackets,
-of which the array's own is one; 0 after it is closed. PLACE: one of those below. HAS_CONTENT:
-whether anything but whitespace followed the last comma."""
+including that of the array itself; 0 after it is closed. PLACE: one of the four constants below.
+HAS_CONTENT: whether anything but whitespace followed the last comma."""
 PLAIN, IN_STRING, IN_ESCAPE, IS_DAMAGED = range(4)
-"""Where the next byte is. IS_DAMAGED: in a string with a newline, after a bracket that closes
-nothing, or after the end of the array; commas cannot be relied on from there."""
+"""Values of PLACE: where the next byte is. IS_DAMAGED: in a string with a newline, after a bracket
+that closes nothing, or after the end of the array; from there on, commas are not counted
+reliably."""
 _BYTES = types.Array(uint8, 1, "C", readonly=True)
 
 

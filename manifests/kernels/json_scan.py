@@ -97,7 +97,8 @@ def _note(action: int, memory: np.ndarray, byte: int, at: int) -> None:
 
 @inlined
 def _can_resume(memory: np.ndarray, byte: int, at: int, end: int) -> bool:
-    """Returns whether the first byte of a line, after a fault, ends the array or starts an element.
+    """Returns whether the scan can go on at the first byte of a line after broken JSON, because
+    this byte ends the array or starts an element.
 
     The element must start like the broken element: with the same byte, in the same column.
     """

@@ -30,7 +30,7 @@ _32, _31 = np.uint64(32), np.uint32(31)
 _TURN = np.uint32(0x9E3779B1)
 """The factor of Knuth's multiplicative hash: the prime nearest to 2^32 / golden ratio."""
 _BAND, _STEP = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9)
-"""Odd 64-bit constants, both of splitmix64 (Steele et al. 2014)."""
+"""Odd 64-bit constants for the hashes of bands, both taken from splitmix64 (Steele et al. 2014)."""
 
 
 class Scheme(NamedTuple):
@@ -148,8 +148,8 @@ def permutations_of(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 @lru_cache(maxsize=8)
 def _padded_permutations(permutations: int, seed: int) -> list[np.ndarray]:
-    """`permutations_of`, with zeros added until the length is a multiple of MINIMA, because MINIMA
-    values are computed at once."""
+    """Returns the result of `permutations_of`, with zeros added until the length is a multiple of
+    MINIMA, because MINIMA values are computed at once."""
     padding = 0, -permutations % MINIMA
     return [np.pad(drawn, padding) for drawn in permutations_of(permutations, seed)]
 
@@ -164,7 +164,8 @@ def _sign_sets(
     bits: np.ndarray,
     signatures: np.ndarray,
 ) -> None:
-    """Fills `bands`, `bits` and `signatures`. An array without rows is not filled."""
+    """Computes the signature of each set of hashes, and fills the arrays `bands`, `bits` and
+    `signatures`. An array without rows is not filled."""
     a, b = _padded_permutations(permutations, seed)
     mixed = np.empty(int(np.diff(offsets).max(initial=0)), np.uint32)
     values = np.zeros(max(len(a), _BITS), np.uint32)
@@ -174,8 +175,8 @@ def _sign_sets(
 
 @inlined
 def _mix(hashes: np.ndarray, mixed: np.ndarray) -> None:
-    """Writes fmix32 of each hash into `mixed`. In numba a product of two uint32 is a uint64, so it
-    is reduced to 32 bits each time."""
+    """Writes the finalizer of MurmurHash3 (fmix32) of each hash into `mixed`. In numba a product of
+    two uint32 is a uint64, so it is reduced to 32 bits each time."""
     for i in range(len(hashes)):
         value = hashes[i]
         value = np.uint32((value ^ value >> _16) * _MIX_1)
@@ -185,8 +186,9 @@ def _mix(hashes: np.ndarray, mixed: np.ndarray) -> None:
 
 @inlined
 def _hash_bands(values: np.ndarray, rows: int, keys: np.ndarray) -> None:
-    """The same as `bands_of`, but it takes one value of every band at a time. The bands do not
-    depend on each other, so the processor can compute them in parallel."""
+    """Writes the hashes of the bands of one signature into `keys`, as `bands_of` defines them. It
+    takes one value of every band at a time: the bands do not depend on each other, so the processor
+    can compute them in parallel."""
     for band in range(len(keys)):
         keys[band] = np.uint64(band + 1) * _BAND
     for row in range(rows):
@@ -197,7 +199,7 @@ def _hash_bands(values: np.ndarray, rows: int, keys: np.ndarray) -> None:
 
 @inlined
 def _take_bits(values: np.ndarray, bits: np.ndarray) -> None:
-    """The same as `bits_of`, for the values of one signature."""
+    """Writes the bits of one signature into `bits`, as `bits_of` defines them."""
     for half in range(2):
         taken = np.uint64(0)
         for i in range(64):

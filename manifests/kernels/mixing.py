@@ -1,4 +1,4 @@
-"""Spreads every bit of a number over all bits of the result; for kernels to call."""
+"""Spreads every bit of a number over all bits of the result; called by compiled loops."""
 
 from __future__ import annotations
 

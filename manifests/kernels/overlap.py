@@ -1,4 +1,5 @@
-"""Finds, for each text, the item that shares the most n-grams with the text, among many items.
+"""Finds, for each text, the item (such as a question of a benchmark) that shares the most n-grams
+with the text, among many items.
 
 Texts are split into windows of tokens that are shorter than an n-gram. Each window has a 32-bit
 hash (`shingles`). The hashes of at least two windows that cover an n-gram are combined to a key of
@@ -24,8 +25,8 @@ NO_ITEM = -1
 _ONE, _6, _63 = (np.uint64(bits) for bits in (1, 6, 63))
 _SPREAD = np.uint64(0x9E3779B97F4A7C15)
 _FILTER_BITS_PER_GRAM = 16
-"""Minimum number of filter bits for each n-gram (our choice). Of the windows that do not start an
-n-gram, one in 64 to 256 passes the filter."""
+"""The smallest number of bits of the Bloom filter for each n-gram (our choice). Of the windows that
+do not start an n-gram, one in 64 to 256 passes the filter."""
 _BLOCK_BYTES = 1 << 20
 """Number of bytes of texts in a block, so that their hashes fit a core's cache (our choice)."""
 

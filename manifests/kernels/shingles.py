@@ -137,8 +137,8 @@ def _scratch(size: int, tokens: int, distinct: bool) -> _Scratch:
 
 @inlined
 def _tokenise(data: np.ndarray, start: int, end: int, by_words: bool, scratch: _Scratch) -> int:
-    """Writes a text in lower case and the edges of its tokens. Returns how many tokens there
-    are."""
+    """Writes a text in lower case, and the positions where its tokens start and end. Returns how
+    many tokens there are."""
     written = write_lower(data, start, end, scratch.encodings[int(by_words)], scratch.text)
     return int(find_tokens(scratch.text, written, by_words, scratch.edges))
 
@@ -154,7 +154,8 @@ def _shingle_one(
     identity: np.ndarray,
     grams: np.ndarray,
 ) -> int:
-    """Writes the shingles and the identity of a text. Returns how many shingles there are."""
+    """Writes the shingles of a text, and a hash of all its tokens into `identity`. Returns how many
+    shingles there are."""
     by_words = tokens == WORDS
     count = _tokenise(data, start, end, by_words, scratch)
     has_no_word = by_words and count == 0

@@ -1,4 +1,4 @@
-"""Operations on many values at once; for kernels to call.
+"""Operations on many values at once; called by compiled loops.
 
 There are two versions with the same results: vector instructions, written in LLVM, and plain loops.
 The plain loops are used if numba cannot compile the LLVM version, or if the environment variable

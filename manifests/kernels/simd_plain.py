@@ -8,9 +8,9 @@ from manifests.kernels.compiling import inlined
 from manifests.kernels.popcount import popcount
 
 BLOCK = 64
-"""Number of bytes that one operation reads."""
+"""The number of bytes that `lower_block` and `separator_mask` read in one call."""
 MINIMA = 32
-"""Number of minima that one operation computes."""
+"""The number of minima that `affine_minima` computes in one call."""
 
 _BITS = 8
 _ONE, _32 = np.uint64(1), np.uint64(32)

@@ -9,7 +9,8 @@ from __future__ import annotations
 import numpy as np
 
 GOLDEN, MIX_1, MIX_2 = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
-"""The step of the state, and the two multipliers of the finaliser (published)."""
+"""Constants of splitmix64 (published): the number that is added to the state each time, and the two
+multipliers of the finaliser."""
 
 _WORD = 2**64
 
@@ -21,8 +22,8 @@ def splitmix64(x: np.ndarray) -> np.ndarray:
 
 
 def finalise(x: np.ndarray) -> np.ndarray:
-    """Applies only the finaliser, without the step. Different numbers give different results; 0 ->
-    0."""
+    """Returns the finaliser of splitmix64 for each number, without adding to it first. Different
+    numbers give different results; 0 -> 0."""
     with np.errstate(over="ignore"):
         x = (x ^ (x >> np.uint64(30))) * np.uint64(MIX_1)
         x = (x ^ (x >> np.uint64(27))) * np.uint64(MIX_2)

@@ -1,4 +1,4 @@
-"""Finds the tokens of a text, and hashes each token; for kernels to call.
+"""Finds the tokens of a text, and hashes each token; called by compiled loops.
 
 First the text is copied in lower case. Characters beyond ASCII that separate tokens become spaces.
 Then the edges of the tokens are found, 64 bytes at once. Then each token is hashed.
@@ -91,7 +91,7 @@ def _code_point(data: np.ndarray, at: int, end: int) -> tuple[np.uint64, int]:
 
 @inlined
 def _in_word(byte: np.uint8) -> bool:
-    """Returns whether a byte of the copy belongs to a word."""
+    """Returns whether a byte of the lower-case copy of a text belongs to a word."""
     letter, digit = np.uint8(byte - _SMALL_A) < 26, np.uint8(byte - _DIGIT_0) < 10
     return bool(byte >= _NOT_ASCII or letter or digit)
 

@@ -42,7 +42,7 @@ EXTENSIONS = {
 SUFFIXES = frozenset(
     [*EXTENSIONS.values(), "jpeg", "jpe", "jfif", "apng", "tiff", "j2k", "ppm", "pgm", "pbm"]
 )
-"""File name endings of images, in lower case."""
+"""Endings of the names of image files, in lower case, without a dot."""
 
 FIRST_BYTES = 1 << 16
 """Number of bytes at the start of a file that contain the header of almost every image (our
@@ -255,7 +255,8 @@ def _palette_bytes(flags: int) -> int:
 
 
 def _after_blocks(view: memoryview, at: int) -> int:
-    """Returns the offset after a chain of sub-blocks, each of which starts with its length."""
+    """Returns the offset after a chain of sub-blocks of a GIF, each of which starts with its
+    length."""
     for _ in range(_MAX_BLOCKS):
         if not view[at]:
             return at + 1

@@ -36,7 +36,8 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 KEPT = "kept:"
-"""The prefix of uris of media that a reader copied from another format."""
+"""The prefix of the uris of media whose bytes a reader copied from another format into a file of
+the run."""
 _FIX_BROKEN = "Put an intact image in its place, or leave it in quarantine."
 _FIX_TRUNCATED = "Put the whole file in its place, or leave it in quarantine."
 FIX_MISSING_FILE = "Put the file there and run again with --retry, or leave it in quarantine."
@@ -157,12 +158,13 @@ class Media:
             )
 
     def image(self, ref: Reference) -> Image:
-        """Returns the first frame of the image as RGB, at the scale that the docstring of the class
-        defines."""
+        """Returns the first frame of the image as RGB, reduced as far as the argument `side` of
+        `Media` allows."""
         return self.decoded(ref).image
 
     def decoded(self, ref: Reference) -> Decoded:
-        """Returns the same image as `image`, with its exact extent and its orientation."""
+        """Returns the same image as `image`, with its size before rounding and its Exif
+        orientation."""
         if ref not in self._images:
             try:
                 self._images[ref] = self._decode(ref)
@@ -206,8 +208,8 @@ class Media:
             return Decoded(rgb(image), extent or image.size, exif_orientation(image))
 
     def _reduce(self, image: Image) -> tuple[float, float] | None:
-        """Ask the codec to decode at a smaller scale. Returns the extent at that scale; None if the
-        codec cannot scale."""
+        """Asks the codec to decode the image at a smaller scale. Returns the size of the image at
+        that scale, not rounded; None if the codec cannot scale."""
         if not self._side:
             return None
         scale = min(image.width, image.height) / self._side
@@ -292,7 +294,8 @@ def _media_errors(uri: str) -> Iterator[None]:
 
 
 def _decoder_fault(error: Exception, size: int, printed: str) -> str:
-    """The fault of an image that Pillow cannot decode. `printed` is what its decoder printed."""
+    """Returns the error text for an image that Pillow cannot decode. `printed` is what its decoder
+    printed."""
     from PIL import UnidentifiedImageError
 
     if isinstance(error, UnidentifiedImageError):

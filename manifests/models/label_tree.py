@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 _NOT_BUILT = 10**15
-"""The count that fastText gives an inner node before it is built. Counts of labels are lower."""
+"""The count that fastText gives each inner node of the tree before its children are known. The
+counts of labels are lower."""
 
 
 def label_tree(counts: list[int]) -> np.ndarray:

@@ -111,7 +111,8 @@ def _rebuild(storage: _Storage, offset: int, shape: Any, strides: Any, *_: Any) 
 
 
 def _storage(identity: Any) -> _Storage:
-    """Returns the storage of a persistent id, which is ("storage", type, key, device, size)."""
+    """Returns the block of numbers that a persistent id in the pickle stands for. The id is
+    ("storage", type, key, device, size)."""
     kind, type_, key, _, numbers = identity[:5]
     if kind != "storage" or not callable(type_):
         raise ValueError(f"it refers to an unknown object: {identity!r:.80}")

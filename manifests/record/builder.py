@@ -71,7 +71,7 @@ class Row:
 
     @property
     def columns(self) -> dict[str, Any]:
-        """The record as a dict for `from_rows`."""
+        """The record as a dict of columns, which `from_rows` accepts."""
         lists = {"content": self._content, "media": self._media, "objects": self._objects}
         return {**self._columns, **lists}
 
@@ -84,7 +84,8 @@ class Row:
         camera: Sequence[float] | None = None,
         role: str | None = None,
     ) -> Row:
-        """Add an image and a segment with it. The arguments are those of `image_media`."""
+        """Add an image to the record, and a segment of `content` that shows it. The arguments are
+        those of `image_media`."""
         segment = {"kind": "image", "media": len(self._media), "role": role, "loss": False}
         self._content.append(segment)
         self._media.append(image_media(reference, header, orientation, camera))

@@ -51,7 +51,8 @@ def captions(
     meta: pa.Array | None = None,
     language: pa.Array | None = None,
 ) -> pa.Table:
-    """Caption records in `SCHEMA`; `content` is [image, text]. No Python object is made per row.
+    """Returns caption records in `SCHEMA`; `content` is [image, text]. No Python object is made per
+    row.
 
     A record whose text is null has only the image. If `images` is None, a record has only the text.
     """

@@ -1,4 +1,4 @@
-"""Columns of records as flat arrays."""
+"""Converts columns of lists, such as `content` and `media` of records, to flat arrays."""
 
 from __future__ import annotations
 

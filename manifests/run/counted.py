@@ -73,11 +73,12 @@ class Counted(BaseModel):
 
 
 FILES = "files"
-"""The unit of the entry that counts the files of a source."""
+"""The value of `unit` in the entry that counts the files of a source."""
 
 
 def total_counted(entries: Iterable[Counted]) -> list[Counted]:
-    """Adds up the entries of each source and unit, in order of first appearance."""
+    """Adds up the entries that have the same source and unit. Returns the sums in order of first
+    appearance."""
     sums: dict[tuple[str, str], Counted] = {}
     for entry in entries:
         key = entry.source, entry.unit

@@ -1,5 +1,5 @@
-"""The ledger of a run. For each step, rows in + rows made = rows kept + rows dropped + rows
-quarantined."""
+"""The ledger of a run: the row counts of its steps. For each step, rows in + rows made = rows kept
++ rows dropped + rows quarantined."""
 
 from __future__ import annotations
 

@@ -63,7 +63,8 @@ class Holder(BaseModel):
 
     def is_alive(self, silent_seconds: float) -> bool:
         """Returns whether the process still runs. On another machine, it counts as running if it
-        has renewed the lock in the last DEAD_SECONDS; `silent_seconds` is the time since then."""
+        has renewed the lock in the last DEAD_SECONDS. `silent_seconds`: the time since the lock was
+        renewed."""
         if self.machine == _machine():
             return _started(self.pid) == self.started
         return silent_seconds < DEAD_SECONDS

@@ -40,7 +40,8 @@ class Variables(BaseModel):
 
 
 def value_digest(name: str, value: str, seed: int) -> str:
-    """The digest of a variable's value, by scrypt; its salt is the recipe's seed and the name."""
+    """Returns a digest of a variable's value, by scrypt; its salt is the recipe's seed and the name
+    of the variable."""
     salt = f"curate:{seed}:{name}".encode()
     data = value.encode("utf-8", "surrogateescape")
     key = hashlib.scrypt(

@@ -79,8 +79,8 @@ class Step(BaseModel):
         return ()
 
     def notes(self, base: str) -> tuple[str, ...]:
-        """Remarks on the step's settings for the user. They are printed before a run starts. `base`
-        is the folder of relative paths in the settings."""
+        """Returns remarks on the step's settings for the user. They are printed before a run
+        starts. `base` is the folder of relative paths in the settings."""
         return ()
 
     def load(self, worker: Worker) -> Any:

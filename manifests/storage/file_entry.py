@@ -1,4 +1,4 @@
-"""The entry of a file in a manifest."""
+"""The entry of a file in a manifest: its name, number of rows, size and digest."""
 
 from __future__ import annotations
 

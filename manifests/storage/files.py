@@ -74,7 +74,8 @@ def read_bytes(uri: str) -> bytes:
 
 
 def size_and_stamp(uri: str) -> tuple[int, int] | None:
-    """(size in bytes, modification time in nanoseconds) of a file; None if it does not exist."""
+    """Returns the size of a file in bytes and its modification time in nanoseconds; None if it does
+    not exist."""
     if not is_remote(uri):
         try:
             stat = os.stat(uri)

@@ -111,7 +111,8 @@ def _in_a_run(root: str, path: str) -> bool:
 
 
 def _is_run(folder: str) -> bool:
-    """Whether a folder is the output of a run: it has `steps/` with the folders of passes."""
+    """Returns whether a folder is the output of a run: it has a folder `steps` with the folders of
+    passes."""
     try:
         return any(_PASS.fullmatch(name) for name in os.listdir(os.path.join(folder, "steps")))
     except OSError:

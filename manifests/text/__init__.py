@@ -1,1 +1,1 @@
-"""Tables about text: classes of code points, and the states of a JSON scan."""
+"""Functions and tables for text: classes of characters, and reading JSON."""

@@ -20,8 +20,8 @@ _MARK_RANGES = ((0, _CASED), (0xE0000, 0xE0200))
 """All combining marks are in these ranges."""
 
 SIZE, COMBINING = 56, 63
-"""Positions of bits in an encoding of `encoding_table`. SIZE: the lowest bit of the number of
-bytes. COMBINING: the bit that marks a combining mark."""
+"""Positions of bits in a number of `encoding_table`. SIZE: the lowest bit of the number of bytes.
+COMBINING: the bit that marks a combining mark."""
 _UTF8 = (
     (1, 0, 0x80, 0),
     (2, 0x80, 0x800, 0xC0),
@@ -109,7 +109,8 @@ def encoding_table() -> np.ndarray:
 
 
 def _utf8(size: int, first: int, stop: int, leading: int) -> np.ndarray:
-    """Returns the encodings of the code points `first` to `stop`, which have `size` bytes."""
+    """Returns the numbers of `encoding_table` for the code points `first` to `stop` - 1, whose
+    UTF-8 has `size` bytes."""
     points = np.arange(first, stop, dtype=np.uint64)
     encodings = points >> np.uint64(6 * (size - 1)) | np.uint64(leading | size << SIZE)
     for at in range(1, size):
@@ -119,7 +120,8 @@ def _utf8(size: int, first: int, stop: int, leading: int) -> np.ndarray:
 
 
 def _between_spaces(encodings: np.ndarray) -> np.ndarray:
-    """Returns the encodings with one space added before and one space added after the character."""
+    """Returns the numbers of `encoding_table` with one space added before and one after the
+    character."""
     space, size = np.uint64(ord(" ")), encodings >> np.uint64(SIZE)
     alone = encodings ^ size << np.uint64(SIZE)
     after = space << np.uint64(8) * (size + np.uint64(1))

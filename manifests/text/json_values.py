@@ -1,4 +1,4 @@
-"""Parses and writes JSON, so that every reader answers the same for every JSON text.
+"""Parses and writes JSON, so that all readers get the same values from the same JSON text.
 
 orjson parses what it can represent exactly. All other texts are parsed a second time by Python's
 `json`, which is slower: whole numbers over 64 bits, NaN and Infinity, keys that occur twice.
@@ -143,8 +143,8 @@ def _with_long_numbers(text: bytes, texts: list[bytes]) -> list[int]:
 
 
 def _may_have_long_number(codes: np.ndarray) -> bool:
-    """Returns whether every fifth byte is a digit three times in a row. This is so in every run of
-    19 digits, so no long number is missed."""
+    """Returns whether three sampled bytes in a row are digits; every fifth byte is sampled. This is
+    so in every run of 19 digits, so no long number is missed."""
     is_digit = codes[::5] - ord("0") < 10
     return bool((is_digit[:-2] & is_digit[1:-1] & is_digit[2:]).any())
 

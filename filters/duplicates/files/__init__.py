@@ -1,1 +1,1 @@
-"""Files that one phase of the search writes and a later phase reads."""
+"""Files that one phase of the search for duplicates writes and a later phase reads."""

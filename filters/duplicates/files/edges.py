@@ -26,8 +26,8 @@ class Edges(NamedTuple):
 
     @classmethod
     def between(cls, first: np.ndarray, second: np.ndarray, similarity: np.ndarray) -> Edges:
-        """Creates edges from pairs whose ids may be in any order: between([7, 1], [2, 5], s) has a
-        = [2, 1], b = [7, 5]."""
+        """Makes an Edges object from pairs whose two ids may be in any order: between([7, 1], [2,
+        5], s) has a = [2, 1], b = [7, 5]."""
         a, b = np.minimum(first, second), np.maximum(first, second)
         return cls(a, b, similarity.astype(np.float32))
 
@@ -39,7 +39,7 @@ class Edges(NamedTuple):
         return cls(*(np.concatenate(columns) for columns in zip(*found, strict=True)))
 
     def take(self, rows: np.ndarray) -> Edges:
-        """Returns the edges that `rows` selects, by position or by mask."""
+        """Returns the pairs that `rows` selects, by position or by mask."""
         return Edges(self.a[rows], self.b[rows], self.similarity[rows])
 
     def distinct(self) -> Edges:

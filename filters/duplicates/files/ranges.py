@@ -16,12 +16,13 @@ from filters.duplicates.files.batches import read_batch
 from manifests import storage
 
 EQUAL, NEAR = ".equal.arrow", ".near.arrow"
-"""The endings of the names of identity files and of key files."""
+"""The endings of the names of files with identities (hashes of units) and of files with keys."""
 EQUAL_SCHEMA = pa.schema([("high", pa.uint64()), ("low", pa.uint64()), ("unit", pa.uint32())])
 
 
 def near_schema(words: int) -> pa.Schema:
-    """Returns the schema of a file of keys, with `words` uint64 of payload per entry."""
+    """Returns the Arrow schema of a file of keys. Each row has a key and its unit, and `words`
+    uint64 of data by which the unit is compared."""
     payload = pa.list_(pa.field("item", pa.uint64(), nullable=False), words)
     return pa.schema(
         [("key", pa.uint64()), ("mark", pa.uint64()), ("unit", pa.uint32()), ("payload", payload)]

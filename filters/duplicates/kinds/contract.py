@@ -61,14 +61,14 @@ class Identity(Protocol):
     def columns(self) -> tuple[str, ...]: ...
 
     def identify(self, table: pa.Table) -> pa.Array:
-        """Returns fixed_size_binary(16) for each row. Rows are equal if their values are equal and
-        not null."""
+        """Returns a 128-bit hash, fixed_size_binary(16), for each row. Rows with equal hashes are
+        duplicates; a row with null never is."""
         ...
 
     def certain(self, table: pa.Table) -> pa.Array:
-        """Returns fixed_size_binary(16) for each row: rows with equal values are certain to be
-        equal. It differs from `identify` only if equal values of `identify` must still be
-        checked."""
+        """Returns another 128-bit hash for each row: rows with equal hashes are certain to be
+        duplicates. It differs from `identify` only if rows with equal values of `identify` must
+        still be compared."""
         ...
 
     def index_columns(self, table: pa.Table) -> dict[str, pa.Array]:
@@ -127,7 +127,7 @@ class Kind(Protocol):
 
 
 class Verifier(Protocol):
-    """Compares two units by features that are too large to be stored with every key."""
+    """Compares two units by data that is too large to be stored with every key (features)."""
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -135,12 +135,12 @@ class Verifier(Protocol):
         ...
 
     def features(self, table: pa.Table) -> pa.Array:
-        """Returns the features that `similarity` compares: a list<uint32> for each row."""
+        """Returns the features of each row, by which `similarity` compares rows: list<uint32>."""
         ...
 
     def similarity(self, pairs: np.ndarray, features: pa.Array) -> np.ndarray:
-        """Returns the similarity of each pair, (k,) float32. `pairs` (k, 2) are positions in
-        `features`."""
+        """Returns the similarity of each pair of rows, (k,) float32. `pairs` (k, 2) are the
+        positions of the rows in `features`."""
         ...
 
     @property

@@ -15,7 +15,7 @@ from manifests import record
 from manifests.record import media_lists, one_chunk
 
 TEXT, MEDIA = "text_hash", "media_hash"
-"""The names of the columns that are stored in an index."""
+"""The names of columns in the index that later runs read."""
 
 
 @dataclass(frozen=True)

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from manifests.kernels.minhash import Scheme
 
 TOKENS = {"words": 0, "whitespace": 1, "characters": 2}
-"""The number that the kernels use for each value of the setting `tokens`."""
+"""The number by which the compiled loops know each value of the setting `tokens`."""
 
 IDENTITY, SIGNATURE, SHINGLES = "minhash_identity", "minhash_signature", "minhash_shingles"
-"""The names of the columns that are stored in an index."""
+"""The names of columns in the index that later runs read."""
 
 WINDOW = 64
 """A text is compared with at most this many of the texts that share a band with it and come before

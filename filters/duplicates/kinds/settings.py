@@ -1,4 +1,5 @@
-"""The settings of each value of `by`: their defaults, and which values can be used together."""
+"""The setting `by`, which lists kinds of duplicates: the other settings that each kind has, their
+defaults, and which kinds can be listed together."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from filters.duplicates.kinds.bands import choose_bands
 
 By = Literal["text", "image", "minhash", "perceptual", "semantic", "sequence"]
 NEAR = ("minhash", "semantic", "sequence")
-"""Values of `by` that cannot be combined with each other."""
+"""Values of the setting `by` of which only one can be listed."""
 DEFAULTS: dict[str, dict[str, Any]] = {
     "minhash": {
         "threshold": 0.8,
@@ -23,8 +24,8 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "semantic": {"threshold": 0.92, "embedding": None, "clusters": None},
     "sequence": {"threshold": 0.5, "distance": 6},
 }
-"""The settings of each value of `by`, and their defaults. All of these numbers are ours. The bands
-of minhash follow from its threshold."""
+"""The settings that belong to each value of `by`, and their defaults. All of these numbers are our
+choice. The bands of minhash follow from its threshold."""
 _TOKENS_IN_NGRAM = {"words": 5, "whitespace": 5, "characters": 24}
 INDEXED = {"by", "tokens", "n", "permutations", "distance", "embedding", "clusters"}
 """Settings that must have the same values in a step and in the step of the earlier run whose index

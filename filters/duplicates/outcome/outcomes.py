@@ -22,8 +22,9 @@ _SCHEMA = pa.schema([
     (UNIT, pa.uint32()), (SURVIVOR, pa.string()), (OF, pa.string()), (SIMILARITY, pa.float32()),
     (FAMILY, pa.int32()), (_EARLIER, pa.bool_()),
 ])  # fmt: skip
-"""`unit` is the number of the unit in its part. `survivor`, `of` and `similarity` are null for
-units that stay. `earlier` is true if the survivor is in the index of an earlier run."""
+"""The columns of the file of outcomes. `unit` is the number of the unit in its part. `survivor`,
+`of` and `similarity` are null for units that stay. `earlier` is true if the survivor is in the
+index of an earlier run."""
 
 
 def write_outcomes(uri: str, found: Found, corpus_parts: int) -> None:

@@ -50,8 +50,9 @@ class FindRecords:
 
 @dataclass(frozen=True)
 class ImageProof:
-    """Compares the images of two records. A pair is proven if each image is within the distance of
-    the image at the same position: its similarity is at least `min_similarity`.
+    """Compares the images of two records. A pair of records is proven to be duplicates if each
+    image looks like the image at the same position in the other record: their similarity is at
+    least `min_similarity`.
 
     `images` is the forest of images that look the same.
     """
@@ -115,7 +116,7 @@ class ImageProof:
         return at[0][here & one_family], at[1][here & one_family]
 
     def _records_of_images(self, space: Workspace) -> np.ndarray:
-        """Returns the unit id of the record of each image in the forest of images."""
+        """Returns, for each image in the forest of similar images, the unit id of its record."""
         numbers, own = split_unit_ids(self.images.units)
         with_images, starts = np.unique(numbers, return_index=True)
         uri = storage.join(space.scratch, "images.arrow")

@@ -76,8 +76,8 @@ def _sorted_by_component(pairs: Edges) -> Edges:
 
 
 def _write_wanted(pairs: Edges, uri: str) -> list[int]:
-    """Write a list of the units that each slice needs, in one record batch for each source. Returns
-    the numbers of these sources.
+    """Writes a list of the units that each slice needs, in one record batch for each source.
+    Returns the numbers of these sources.
 
     Each row of a batch is (slice, number of the unit in its source); rows are sorted.
     """
@@ -98,7 +98,7 @@ def _write_wanted(pairs: Edges, uri: str) -> list[int]:
 
 @dataclass(frozen=True)
 class WriteFeatures:
-    """A task: write the features of a source's units, in one record batch for every slice of the
+    """A task: writes the features of a source's units, in one record batch for every slice of the
     pairs."""
 
     read: ReadUnits
@@ -121,8 +121,8 @@ class WriteFeatures:
 
 @dataclass(frozen=True)
 class ComparePairs:
-    """A task: find the pairs of a slice that are duplicates, and reduce them to a spanning
-    forest."""
+    """A task: finds the pairs of a slice that are duplicates, and writes a spanning forest of
+    them."""
 
     verifier: Verifier
     pairs: str

@@ -44,7 +44,7 @@ class Members(NamedTuple):
 
 @dataclass(frozen=True)
 class ReadMembers:
-    """A task: read the id, ranks and hashes of each member in a source.
+    """A task: reads the id, ranks and hashes of each member in a source.
 
     `units_uri`: a file that lists the members. Units of an earlier run are not ranked: their ranks
     are all 0.

@@ -78,14 +78,16 @@ class SortKey(NamedTuple):
 
 
 def sort_key(line: str | Mapping[Any, tuple[str, ...]]) -> SortKey:
-    """Parse a line of `keep`: "-media.pixels" -> SortKey("media.pixels", descending=True)."""
+    """Returns a line of the setting `keep` as a SortKey: "-media.pixels" -> SortKey("media.pixels",
+    descending=True)."""
     if not isinstance(line, str):
         return SortKey("source", sources=line["source"])
     return SortKey(line.removeprefix("-"), line.startswith("-"))
 
 
 def sort_keys(keep: Iterable[str | Mapping[Any, tuple[str, ...]]]) -> tuple[SortKey, ...]:
-    """Parse the lines of `keep` before `id`. Ids are unique, so lines after `id` never decide."""
+    """Returns the lines of the setting `keep` that come before `id`. Ids are unique, so lines after
+    `id` never decide."""
     keys = [sort_key(line) for line in keep]
     measures = [*(key.measure for key in keys), "id"]
     return tuple(keys[: measures.index("id")])

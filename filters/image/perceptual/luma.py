@@ -1,4 +1,5 @@
-"""An image as a small square of luma, from which its perceptual hash is computed."""
+"""Reduces an image to a small square of gray values (luma), from which its perceptual hash is
+computed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""pHash: 64 bits of the low frequencies of an image's luma (Zauner 2010)."""
+"""pHash: a perceptual hash of 64 bits, computed from the low frequencies of an image's luma (Zauner
+2010)."""
 
 from __future__ import annotations
 
@@ -23,7 +24,8 @@ _COSINES = np.rint(
     _SCALE * np.cos(np.pi / (2 * SIDE) * np.outer(_FREQUENCIES, 2 * np.arange(SIDE) + 1))
 )
 _MIRROR_SIGNS = (-1.0) ** _FREQUENCIES
-"""An odd frequency changes its sign when the image is mirrored along the axis of the frequency."""
+"""The factor by which each frequency changes when the image is mirrored: odd frequencies change
+their sign."""
 _GRAY_LEVEL = _SCALE * _SCALE * SIDE // 2
 """The value in this DCT that corresponds to 1 gray level in an orthonormal DCT."""
 
@@ -42,8 +44,8 @@ def hashes(lumas: np.ndarray) -> tuple[pa.Array, pa.Array]:
 
 
 def _bits(blocks: np.ndarray) -> np.ndarray:
-    """Returns one uint64 for each block. Its bits state which of the 64 frequencies are above their
-    median."""
+    """Returns one uint64 for each block of 8 x 8 frequencies. Its bits state which of the 64
+    frequencies are above their median."""
     flat = blocks.reshape(len(blocks), 64)
     above = flat > np.median(flat, axis=1, keepdims=True)
     return np.packbits(above, axis=1).view(">u8").astype(np.uint64).ravel()

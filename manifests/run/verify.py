@@ -201,7 +201,8 @@ def _rows(folder: str, passes: list[_Pass], wrong: dict[str, Fault]) -> Iterator
             for name, rows in _stated_rows(known.entry.kind, commit).items():
                 place = storage.join(folder, known.files, name)
                 if place not in wrong and (found := _rows_in(place)) != rows:
-                    yield Fault(place, f"the file has {found} rows, but its commit states {rows}")
+                    has = "no readable" if found is None else found
+                    yield Fault(place, f"the file has {has} rows, but its commit states {rows}")
 
 
 def _stated_rows(kind: str, commit: Commit) -> dict[str, int]:

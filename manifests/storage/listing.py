@@ -62,7 +62,8 @@ def list_entries(pattern: str) -> list[File]:
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a file, or a folder above it in its name, is hidden: `a/.b/c`."""
+    """Returns whether a file, or a folder in its name, is hidden, which means that its name starts
+    with a dot: `a/.b/c`."""
     return name.startswith(".") or "/." in name
 
 
@@ -190,7 +191,8 @@ def glob_pattern(pattern: str) -> str:
 
 
 def _one_of(token: str) -> str:
-    """`[!a-c]` -> `[^a-c]`, `[` -> an escaped bracket."""
+    """Returns the part of a regular expression for a glob's brackets, which match one of several
+    characters: `[!a-c]` -> `[^a-c]`. Brackets without characters match themselves."""
     inner = re.sub(r"([\\\[&~|])", r"\\\1", token[1:-1])
     if not inner.strip("!^"):
         return re.escape(token)

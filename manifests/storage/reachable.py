@@ -1,4 +1,4 @@
-"""Asks a server for an answer before libraries connect to it, because they retry for minutes."""
+"""Checks that a server answers, before libraries connect to it: they would retry for minutes."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from urllib.parse import urlsplit
 import pyarrow.fs as pafs
 
 SECONDS = 5
-"""How long to wait for a connection, and as long for the first byte of an answer (our choice: with
+"""The seconds to wait for a connection, and again for the first byte of an answer (our choice: with
 both, an error comes within 15 seconds)."""
 KNOWN_SECONDS = 60
-"""How long an endpoint that did not answer is not asked again (our choice)."""
+"""The seconds for which an endpoint that did not answer is not asked again (our choice)."""
 _HELLO = "HEAD / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
 _ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
 _NOT_REACHED = ("UNAVAILABLE", "DEADLINE_EXCEEDED")
@@ -22,8 +22,9 @@ _known: dict[tuple[str, str, str], tuple[float, str | None]] = {}
 
 
 def first_answer(host: str, port: int, hello: bytes, tls: bool = False) -> bytes:
-    """Returns the first bytes that a server sends after `hello`. Raises OSError, whose message is a
-    fault in plain words, if it cannot be reached, or sends nothing within SECONDS."""
+    """Returns the first bytes that a server sends after it has received `hello`. Raises OSError,
+    whose message says what is wrong, if the server cannot be reached, or sends nothing within
+    SECONDS."""
     place = f"{host}:{port}"
     try:
         with socket.create_connection((host, port), SECONDS) as plain:
@@ -42,7 +43,8 @@ def first_answer(host: str, port: int, hello: bytes, tls: bool = False) -> bytes
 
 
 def _encrypted(plain: socket.socket) -> socket.socket:
-    """Certificates are checked by the library that connects later: here an answer is enough."""
+    """Returns the connection with TLS. The certificate is not checked here, because the library
+    that connects later checks it."""
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     return context.wrap_socket(plain)
@@ -67,7 +69,8 @@ def _asked(scheme: str, bucket: str, query: str) -> str | None:
 
 
 def _endpoint(scheme: str, query: str) -> str | None:
-    """The address of the endpoint, if the recipe or the environment has one.
+    """Returns the address of the storage endpoint that the recipe or the environment states; None
+    if neither does.
 
     Without it, the library for S3 gives up by itself after 6 seconds without a connection.
     """
@@ -94,8 +97,8 @@ def _endpoint_fault(endpoint: str) -> str | None:
 
 
 def _cloud_fault(bucket: str, query: str) -> str | None:
-    """Why Google's servers, of storage or of credentials, do not answer. By default its library
-    tries again for 15 minutes."""
+    """Returns why Google's servers, of storage or of credentials, do not answer; None if they do.
+    By default Google's library tries again for 15 minutes."""
     limited = query if "retry_limit_seconds" in query else f"{query}&retry_limit_seconds=4"
     try:
         system, path = pafs.FileSystem.from_uri(f"gs://{bucket}?{limited.lstrip('&')}")

@@ -24,7 +24,8 @@ _MAX_DIGITS = 4300
 """The largest number of digits that Python converts to an int; a longer number is kept as text."""
 _BOM = b"\xef\xbb\xbf"
 _ZEROS = bytes.maketrans(b"123456789", b"000000000")
-_LONG = (b"0" * 20, b"-" + b"0" * 19)  # in digits: what may be outside -2**63 to 2**64 - 1
+# With each digit written as 0: the numbers that may be outside -2**63 to 2**64 - 1.
+_LONG = (b"0" * 20, b"-" + b"0" * 19)
 _BLANK_BEFORE_COLON = re.compile(rb'"[ \t\r\n]+:')
 _HALF = re.compile(r"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
 _FIX = "Repair the JSON."
@@ -187,7 +188,7 @@ def _check_depth(value: Any) -> None:
 
 
 def _too_deep() -> RowError:
-    fault = f"brackets: they are nested deeper than the limit of {MAX_DEPTH}."
+    fault = f"nesting: the brackets are nested deeper than the limit of {MAX_DEPTH}."
     return RowError(fault, fix="Nest the fields less deeply.")
 
 

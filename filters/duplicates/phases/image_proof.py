@@ -25,9 +25,9 @@ from manifests.step import TaskResult, Workspace
 from manifests.storage import parts
 
 MAX_COMPARED = 4096
-"""Of the records of a family that were connected in the last round, each other record is compared
-with at most this many (our choice). Only families of records of several images, or with equal
-texts, need this."""
+"""In each round of the search, a record that is not connected yet is compared with at most this
+many of the records that the round before has connected (our choice). Only families of records of
+several images, or with equal texts, need this."""
 _BLOCK_PAIRS = 1 << 20
 _RECORDS = pa.schema([("record", pa.uint32())])
 

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 _REDUCED_FIRST = 1.5
-"""A fast method first reduces the image to this many times the size of the square, or more (ours:
-larger values cost more and find no more copies)."""
+"""A fast method first reduces the image to this many times the size of the square, or more (our
+choice: larger values cost more and find no more copies)."""
 
 
 def small_luma(decoded: Decoded, side: int) -> np.ndarray:

@@ -184,7 +184,7 @@ def test_json_lines_that_are_no_row_are_failures_with_line_and_position(tmp_path
         ),
         (
             "line 18, brackets",
-            "they are nested deeper than the limit of 200. Nest the fields less deeply.",
+            "the brackets are nested deeper than the limit of 200. Nest the fields less deeply.",
         ),
     ]
 

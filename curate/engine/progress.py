@@ -71,8 +71,13 @@ class Progress:
             print(f"{title}: {bar.summary}{done}", file=sys.stderr, flush=True)
 
     def note(self, text: str) -> None:
+        """Print what is good to know; with `quiet`, nothing."""
         if not self.quiet:
-            print(text, file=sys.stderr, flush=True)
+            self.warn(text)
+
+    def warn(self, text: str) -> None:
+        """Print what is wrong, such as a damaged file, with `quiet`, too."""
+        print(text, file=sys.stderr, flush=True)
 
 
 def _rich() -> Any:

@@ -78,7 +78,7 @@ class Run:
         Raises LockError if another run writes to the same folder.
         """
         storage.make_folder(self.out)
-        with holding(self.out, self.context.progress.note) as self._lock:
+        with holding(self.out, self.context.progress.warn) as self._lock:
             return self._run()
 
     def _run(self) -> RunManifest:
@@ -127,7 +127,7 @@ class Run:
         known = place.commits({task.part: task.inputs_digest for task in tasks})
         damaged = damage(place.files, known.values(), self.context.executor)
         for one in damaged:
-            self.context.progress.note(f"{one.place}: {one.fault}; this part is made again")
+            self.context.progress.warn(f"{one.place}: {one.fault}; this part is made again")
         read = {d.part for d in damaged if d.was_read and d.entry.name.endswith((PART, BLOBS))}
         if read and planned.kind != "shards":
             self._forget_after(planned, read)

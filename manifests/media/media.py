@@ -31,6 +31,7 @@ from manifests.media.header import (
 from manifests.media.limits import Limits
 from manifests.media.pixels import rgb
 from manifests.media.reference import Reference
+from manifests.storage.file_entry import inside
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -41,6 +42,7 @@ the run."""
 _FIX_BROKEN = "Put an intact image in its place, or leave it in quarantine."
 _FIX_TRUNCATED = "Put the whole file in its place, or leave it in quarantine."
 FIX_MISSING_FILE = "Put the file there and run again with --retry, or leave it in quarantine."
+_FIX_OUTSIDE = "No run writes such a reference: make the run again from its sources."
 _OPEN_FILES = 64
 """Number of files that stay open to read byte ranges from: the most recently used files (our
 choice)."""
@@ -96,9 +98,13 @@ class Media:
         self._images: dict[Reference, Decoded | MediaError] = {}
 
     def resolve(self, uri: str) -> str:
-        """Returns the full path or URL of the uri of a reference."""
+        """Returns the full path or URL of the uri of a reference. Raises MediaError for a `kept:`
+        uri that leads out of the folder of the parts."""
         if uri.startswith(KEPT):
-            return storage.join(self._kept, uri.removeprefix(KEPT))
+            try:
+                return storage.join(self._kept, inside(uri.removeprefix(KEPT)))
+            except ValueError as error:
+                raise MediaError(str(error), uri, _FIX_OUTSIDE) from None
         return storage.resolve(self._base, uri)
 
     def read(self, ref: Reference) -> bytes:

@@ -121,15 +121,15 @@ class Lock:
 
 
 @contextlib.contextmanager
-def holding(folder: str, note: Callable[[str], None]) -> Iterator[Lock]:
+def holding(folder: str, warn: Callable[[str], None]) -> Iterator[Lock]:
     """Locks a folder for the `with` block. Raises LockError at once if another process that still
     runs has locked it.
 
-    pyarrow cannot lock a folder on object storage: `note` is then called with a warning.
+    pyarrow cannot lock a folder on object storage: `warn` is then called.
     """
     holder = Holder.this()
     if storage.is_remote(folder):
-        note(
+        warn(
             f"{folder}: a folder on object storage cannot be locked. Make sure that no other run "
             "writes to it at the same time."
         )

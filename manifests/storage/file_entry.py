@@ -7,15 +7,16 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel
 
 
-def _inside(name: str) -> str:
-    """Raises ValueError if a name in a manifest could lead out of the folder of the manifest."""
+def inside(name: str) -> str:
+    """Returns a name from a manifest or a record. Raises ValueError if it could lead out of the
+    folder that it is relative to."""
     parts = name.split("/")
     if {"", ".", ".."} & {*parts} or "\\" in name or "\0" in name:
         raise ValueError(f"the name {name!r} leads out of the folder; names must be like a/b.arrow")
     return name
 
 
-InsideName = Annotated[str, AfterValidator(_inside)]
+InsideName = Annotated[str, AfterValidator(inside)]
 """The name of a file or folder below the folder of the manifest: relative, without `..`."""
 
 

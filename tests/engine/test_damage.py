@@ -15,6 +15,10 @@ from typing import Any
 
 import pytest
 
+from curate import recipe as recipes
+from curate.engine.inline import Inline
+from curate.engine.progress import Progress
+from curate.engine.run import Run
 from manifests.errors import CurateError, ManifestError
 from manifests.run import manifest
 from manifests.run.manifest import Commit
@@ -130,6 +134,19 @@ DAMAGE: dict[str, tuple[str, Callable[[Path], None]]] = {
     "the commit of a shard": ("steps/write-arrow/data-00000-*.json", garbage),
     "the quarantine": ("quarantine.arrow", flip),
 }
+
+
+@pytest.mark.parametrize("quiet", [True, False])
+def test_a_damaged_file_is_named_also_when_progress_is_not_shown(
+    base: Path, out: Path, capsys: pytest.CaptureFixture[str], quiet: bool
+) -> None:
+    part = sorted(out.glob("steps/01-words-*/part-*[0-9a-f].arrow"))[0]
+    flip(part)
+    loaded = recipes.build(recipe(), base=str(base))
+    Run(loaded, str(out), Inline(), Progress(quiet))()
+    printed = capsys.readouterr().err
+    assert f"{part.name}: " in printed
+    assert "; this part is made again" in printed
 
 
 @pytest.mark.parametrize("name", DAMAGE)

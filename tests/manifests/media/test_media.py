@@ -52,6 +52,17 @@ def test_kept_bytes_are_in_the_folder_of_the_parts(tmp_path: Path) -> None:
     assert media.read(Reference("kept:00-x/p.media", 1, 2)) == b"bc"
 
 
+@pytest.mark.parametrize("name", ["../secret", "a/../../secret", "/etc/passwd", "a\\..\\b", ""])
+def test_a_reference_to_stored_bytes_that_leads_out_of_the_run_is_refused(
+    tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "secret").write_bytes(b"abc")
+    media = Media(str(tmp_path), str(tmp_path / "steps"))
+    for read in (media.read, media.size, media.header):
+        with pytest.raises(MediaError, match="leads out of the folder"):
+            read(Reference(f"kept:{name}", None, None))
+
+
 def test_a_missing_file_is_a_media_error_that_names_it(tmp_path: Path) -> None:
     with pytest.raises(MediaError, match=r"missing\.jpg: there is no such file"):
         Media(str(tmp_path)).header(Reference("missing.jpg"))

@@ -12,9 +12,11 @@ from pydantic import Field
 from filters.duplicates.corpus.rows import RowReader
 from filters.duplicates.corpus.units import Source
 from filters.duplicates.kinds.equal import SameMedia
-from filters.duplicates.kinds.perceptual import HASH, MIRROR, Images
+from filters.duplicates.kinds.perceptual import LOOKS, Images, Tolerance
 from filters.duplicates.outcome.outcomes import SURVIVOR, UNIT, read_outcomes, write_outcomes
 from filters.duplicates.outcome.remove_media import remove_media
+from filters.duplicates.phases.forest import spanning_forest
+from filters.duplicates.phases.image_proof import ImageProof
 from filters.duplicates.phases.search import Search
 from filters.duplicates.ranking.sort_key import Keep, sort_key, sort_keys
 from filters.image.image_hash import ImageHash
@@ -28,9 +30,10 @@ class DuplicateImages(CorpusStep):
     """Keep one image of every family (group) of equal images, and remove the others from their
     records.
 
-    With `by: perceptual`, two images are equal if they look the same: their 64-bit perceptual
-    hashes differ in at most `distance` bits, mirrored or not. With `by: image`, two images are
-    equal if they have the same bytes.
+    With `by: perceptual`, two images are equal if they look the same, mirrored or not: their 64-bit
+    perceptual hashes differ in at most `distance` bits, and on a second look their small colour
+    images differ by at most `colour_distance` gray levels, as in `duplicates`. With `by: image`,
+    two images are equal if they have the same bytes.
 
     `keep` decides which image stays, as in `duplicates`. `media.pixels` and `media.bytes` are
     measured on the image itself, all other measures on its record. When an image is removed, its
@@ -41,6 +44,7 @@ class DuplicateImages(CorpusStep):
     the records in which equal images stay.
     """
 
+    version: ClassVar[int] = 2
     rewrites: ClassVar[tuple[str, ...]] = ("content", "media", "objects")
     renamed: ClassVar[dict[str, str]] = {"text_stays": "keep_text"}
 
@@ -49,6 +53,16 @@ class DuplicateImages(CorpusStep):
     )
     distance: Annotated[int, Field(ge=0, le=16)] = Field(
         6, description="perceptual: largest number of different bits, of 64 (our choice)"
+    )
+    colour_distance: Annotated[float, Field(ge=0, le=255)] = Field(
+        24.0,
+        description="perceptual: largest difference of two small colour images, in gray levels "
+        "(our choice); 255 compares images by their hashes alone",
+    )
+    chains: Literal["cut", "keep"] = Field(
+        "cut",
+        description="perceptual: cut: every removed image is within the distance of the image that "
+        "stays; keep: or of another removed image",
     )
     keep: Keep = Field(
         ("-media.pixels", "id"),
@@ -60,9 +74,9 @@ class DuplicateImages(CorpusStep):
         return {"removed": pa.int32(), "survivors": pa.list_(pa.string())}
 
     def reads(self) -> tuple[str, ...]:
-        hashes = (HASH, MIRROR) if self.by == "perceptual" else ()
+        looks = LOOKS if self.by == "perceptual" else ()
         kept = [sort_key(line).column for line in self.keep]
-        return tuple(dict.fromkeys(("id", "content", "media", "objects", *hashes, *kept)))
+        return tuple(dict.fromkeys(("id", "content", "media", "objects", *looks, *kept)))
 
     def required_steps(self) -> dict[str, RowStep]:
         if self.by == "perceptual":
@@ -74,7 +88,16 @@ class DuplicateImages(CorpusStep):
         removed."""
         search = self._search(corpus)
         forest = search.forest(workspace)
-        found = search.survivors(forest, sort_keys(self.keep), False, workspace)
+        within = None
+        if self.by == "perceptual":
+            tolerance = Tolerance(self.distance, self.colour_distance)
+            if self.chains == "cut":
+                within = tolerance
+            else:
+                proof = ImageProof(search.rows, search.sources, None, tolerance)
+                forest = spanning_forest(proof.links(forest.edges, workspace))
+        looks = within is not None
+        found = search.survivors(forest, sort_keys(self.keep), looks, workspace, within)
         uri = storage.join(workspace.scratch, "outcomes.arrow")
         write_outcomes(uri, found, search.corpus_parts)
         return uri

@@ -24,12 +24,13 @@ from filters.duplicates.kinds.bands import Bands, bands_note
 from filters.duplicates.kinds.contract import Identity, Kind
 from filters.duplicates.kinds.equal import SameMedia, SameText
 from filters.duplicates.kinds.minhash import MinHash
-from filters.duplicates.kinds.perceptual import Images, SameImages
+from filters.duplicates.kinds.perceptual import Images, SameImages, Tolerance
 from filters.duplicates.kinds.semantic import Semantic
 from filters.duplicates.kinds.sequence import Sequence
 from filters.duplicates.kinds.settings import (
     DEFAULTS,
     INDEXED,
+    NEAR,
     By,
     contradiction,
     with_defaults,
@@ -75,8 +76,10 @@ class Duplicates(CorpusStep):
       that at least 0.99 of the pairs at the threshold are candidates. A text shorter than an n-gram
       counts as one n-gram;
     - `perceptual`: records with the same number of images, in which each image looks like the image
-      at the same position in the other record: their 64-bit perceptual hashes differ in at most
-      `distance` bits, mirrored or not;
+      at the same position in the other record, mirrored or not: their 64-bit perceptual hashes
+      differ in at most `distance` bits, and on a second look their small colour images (8 x 8
+      pixels, brought to the same brightness and contrast) differ by at most `colour_distance` gray
+      levels where they differ most. Only luma is compared if one of the images is gray;
     - `semantic`: records whose embeddings (the column `embedding`) have a cosine of at least
       `threshold`. Only records with a cluster in common are compared (`clusters` names a column
       with the number of one cluster, or with a list of the nearest clusters);
@@ -86,7 +89,7 @@ class Duplicates(CorpusStep):
 
     If `by` lists several values, a pair must match on all of them. A record without text, images or
     embedding is never a duplicate. A family includes indirect duplicates: a and c are in one family
-    if both are duplicates of b.
+    if both are duplicates of b; for `perceptual` only with `chains: keep`.
 
     The best record of a family stays. `keep` lists measures in order of preference. The lowest
     value of a measure is best; with `-` in front, the highest value is best. The list may contain
@@ -104,7 +107,7 @@ class Duplicates(CorpusStep):
     same settings lists this run's folder in `against`, it drops duplicates of these records.
     """
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     by: Annotated[tuple[By, ...], BeforeValidator(as_list)] = Field(
         min_length=1,
@@ -150,6 +153,19 @@ class Duplicates(CorpusStep):
         le=16,
         description="perceptual, sequence: largest number of different bits, of 64 (default 6)",
     )
+    colour_distance: float | None = Field(
+        None,
+        ge=0,
+        le=255,
+        description="perceptual, sequence: largest difference of two small colour images, in gray "
+        "levels (default 24); 255 compares images by their hashes alone",
+    )
+    chains: Literal["cut", "keep"] | None = Field(
+        None,
+        description="perceptual: cut: every dropped record is within the distance of the record "
+        "that stays (the default); keep: or of another dropped record (the default with minhash "
+        "or semantic)",
+    )
     embedding: str | None = Field(None, description="semantic: the column that has the embeddings")
     clusters: str | None = Field(
         None,
@@ -184,6 +200,11 @@ class Duplicates(CorpusStep):
             raise ValueError(
                 f"{self.bands} bands of {self.rows} rows need {needed} permutations, but there are "
                 f"{self.permutations}: raise permutations, or lower bands or rows"
+            )
+        if self.chains == "cut" and (near := [way for way in self.by if way in NEAR]):
+            raise ValueError(
+                f"chains: cut is not possible with {near[0]}: only images are compared with the "
+                "record that stays. Write chains: keep"
             )
         return self
 
@@ -227,6 +248,11 @@ class Duplicates(CorpusStep):
         images."""
         return None if self.distance is None else Images(self.distance)
 
+    def _tolerance(self) -> Tolerance:
+        assert self.distance is not None
+        assert self.colour_distance is not None
+        return Tolerance(self.distance, self.colour_distance)
+
     def _identities(self) -> tuple[Identity, ...]:
         ways: dict[str, Identity] = {
             "text": SameText(), "image": SameMedia(), "perceptual": SameImages()
@@ -240,7 +266,7 @@ class Duplicates(CorpusStep):
             return MinHash(**self._settings("minhash"))
         if "sequence" in self.by:
             used = self._settings("sequence")
-            return Sequence(used["threshold"], used["distance"])
+            return Sequence(used["threshold"], self._tolerance())
         if "semantic" in self.by:
             return Semantic(**self._settings("semantic"), dimensions=dimensions)
         return None
@@ -266,9 +292,8 @@ class Duplicates(CorpusStep):
             families = search._replace(kind=images).forest(workspace, "images-")
             uri = write_image_families(families, len(search.sources), workspace)
             search = search._replace(rows=replace(search.rows, families_uri=uri))
-            if "perceptual" in self.by:
-                least = images.min_similarity
-                proof = ImageProof(search.rows, search.sources, families, least)
+            if self.chains == "keep":
+                proof = ImageProof(search.rows, search.sources, families, self._tolerance())
                 search = search._replace(proof=proof)
         near = self._near(self._dimensions(corpus))
         search = search._replace(kind=near, equal=self._identities())
@@ -305,10 +330,13 @@ class Duplicates(CorpusStep):
         """Chooses the record of each family that stays. If records are duplicates because their
         images are equal, their similarity is computed from the images."""
         by_images = "perceptual" in self.by
-        found = search.survivors(forest, sort_keys(self.keep), by_images, workspace)
+        within = self._tolerance() if self.chains == "cut" else None
+        found = search.survivors(forest, sort_keys(self.keep), by_images, workspace, within)
         _, duplicate_of, similarity, _ = found.survivors
         dropped = np.flatnonzero(duplicate_of >= 0)
         if by_images and len(dropped):
-            of_images = image_similarity(found.members, dropped, duplicate_of[dropped])
+            of_images = image_similarity(
+                found.members, dropped, duplicate_of[dropped], self._tolerance()
+            )
             similarity[dropped] = np.minimum(similarity[dropped], of_images)
         return found

@@ -1,5 +1,5 @@
-"""The step `image_hash`: computes perceptual hashes of 64 bits, which are nearly the same for all
-copies of an image."""
+"""The step `image_hash`: computes perceptual hashes of 64 bits and small colour images, which are
+nearly the same for all copies of an image."""
 
 from __future__ import annotations
 
@@ -9,13 +9,20 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from filters.image.perceptual.luma import small_luma
 from filters.image.perceptual.phash import SIDE, hashes
+from filters.image.perceptual.small_image import (
+    COLOURS_BYTES,
+    COLOURS_SIDE,
+    SmallImage,
+    small_image,
+)
 from manifests.errors import MediaError
 from manifests.media import Media, Reference
 from manifests.record import media_lists
 from manifests.record.images import image_rows
 from manifests.step import Context, Images, Measured, RowErrors, RowStep
+
+COLOURS_TYPE = pa.binary(COLOURS_BYTES)
 
 
 class ImageHash(RowStep):
@@ -23,7 +30,9 @@ class ImageHash(RowStep):
 
     `hash` and `mirror` have one value for each of a record's media, in order: null for a video, and
     for an image with almost no detail (a plain colour). Two images look alike if the `hash` of one
-    image differs in few bits (6 to 10 of 64) from the `hash` or the `mirror` of the other image. A
+    image differs in few bits (6 to 10 of 64) from the `hash` or the `mirror` of the other image.
+    `colours` is the image reduced to 8 x 8 pixels of RGB (192 bytes), row by row; `duplicates` and
+    `duplicate_images` compare it, if two hashes are near. It is null where the hash is null. A
     record with an image that cannot be decoded is quarantined.
 
     The hash is pHash: the image is reduced to 32 x 32 pixels of luma and a discrete cosine
@@ -41,7 +50,11 @@ class ImageHash(RowStep):
         return ("media",)
 
     def measures(self) -> dict[str, pa.DataType]:
-        return {"hash": pa.list_(pa.uint64()), "mirror": pa.list_(pa.uint64())}
+        return {
+            "hash": pa.list_(pa.uint64()),
+            "mirror": pa.list_(pa.uint64()),
+            "colours": pa.list_(COLOURS_TYPE),
+        }
 
     def images(self) -> Images:
         return Images(SIDE)
@@ -51,7 +64,8 @@ class ImageHash(RowStep):
         errors = RowErrors(batch.num_rows)
         for row, error in hashed.errors.items():
             errors.add(row, error)
-        return Measured({"hash": hashed.hash, "mirror": hashed.mirror}, errors)
+        columns = {"hash": hashed.hash, "mirror": hashed.mirror, "colours": hashed.colours}
+        return Measured(columns, errors)
 
 
 class HashedImages(NamedTuple):
@@ -60,37 +74,49 @@ class HashedImages(NamedTuple):
 
     hash: pa.Array
     mirror: pa.Array
+    colours: pa.Array
     errors: dict[int, MediaError]
 
 
 def hash_images(column: pa.Array | pa.ChunkedArray, media: Media) -> HashedImages:
     """Computes the perceptual hashes of all images in the column `media`."""
     rows, images = image_rows(column)
-    lumas, failed = _lumas(images, media)
+    small, failed = _small_images(images, media)
     errors: dict[int, MediaError] = {}
     for number, error in failed.items():
         errors.setdefault(int(rows[number]), error)
-    hash_, mirror = (_beside_media(column, values) for values in hashes(lumas))
-    return HashedImages(hash_, mirror, errors)
+    hash_, mirror = hashes(small.luma)
+    measures = hash_, mirror, _colours(small.colours, hash_)
+    hash_, mirror, colours = (_beside_media(column, values) for values in measures)
+    return HashedImages(hash_, mirror, colours, errors)
 
 
-def _lumas(images: pa.Array, media: Media) -> tuple[np.ndarray, dict[int, MediaError]]:
-    """Returns the luma of each image, uint8 (images, SIDE, SIDE), and a dict from the number of an
-    image to its error.
+def _colours(colours: np.ndarray, hashes: pa.Array) -> pa.Array:
+    """Returns the small colour image of each image; null where its hash is null."""
+    data = pa.py_buffer(colours)
+    values = pa.Array.from_buffers(COLOURS_TYPE, len(colours), [None, data])
+    return pc.if_else(hashes.is_valid(), values, pa.scalar(None, COLOURS_TYPE))
+
+
+def _small_images(images: pa.Array, media: Media) -> tuple[SmallImage, dict[int, MediaError]]:
+    """Returns the small squares of all images in arrays with one dimension more, uint8 (images,
+    side, side) and (images, side, side, 3), and a dict from the number of an image to its error.
 
     An image that cannot be decoded is replaced by a black image, which has no detail and so no
     hash.
     """
     lumas = np.zeros((len(images), SIDE, SIDE), np.uint8)
+    colours = np.zeros((len(images), COLOURS_SIDE, COLOURS_SIDE, 3), np.uint8)
     errors: dict[int, MediaError] = {}
     columns = (pc.struct_field(images, name).to_pylist() for name in Reference._fields)
     # One image at a time: a codec takes one file, and decoding costs far more than the loop.
     for number, fields in enumerate(zip(*columns, strict=True)):
         try:
-            lumas[number] = small_luma(media.decoded(Reference(*fields)), SIDE)
+            small = small_image(media.decoded(Reference(*fields)), SIDE)
+            lumas[number], colours[number] = small
         except MediaError as error:
             errors[number] = error
-    return lumas, errors
+    return SmallImage(lumas, colours), errors
 
 
 def _beside_media(media: pa.Array | pa.ChunkedArray, of_images: pa.Array) -> pa.Array:

@@ -1,39 +1,40 @@
 """Computes how many similar images two records have in common, from groups of similar images
-("families") and from perceptual hashes."""
+("families") and from what the images look like."""
 
 from __future__ import annotations
 
 import numpy as np
-from numba import boolean, float32, int64, types, uint32, uint64, void
+from numba import boolean, float32, float64, int64, types, uint32, void
 
 from manifests.kernels.compiling import compiled, inlined
-from manifests.kernels.popcount import popcount
+from manifests.kernels.look_alike import (
+    COLOURS,
+    LOOKS,
+    TONES,
+    WORDS,
+    Looks,
+    Tolerance,
+    alike,
+    image_bits,
+)
 
 _PAIRS = types.Array(int64, 2, "C", readonly=True)
-_OFFSETS = types.Array(int64, 1, "C", readonly=True)
 _FAMILIES = types.Array(uint32, 1, "C", readonly=True)
-_HASHES = types.Array(uint64, 1, "C", readonly=True)
 
 
 def common_images(
-    pairs: np.ndarray,
-    offsets: np.ndarray,
-    families: np.ndarray,
-    hashes: np.ndarray,
-    mirrors: np.ndarray,
-    distance: int,
+    pairs: np.ndarray, families: np.ndarray, images: Looks, tolerance: Tolerance
 ) -> np.ndarray:
     """Returns, for each pair of records, the number of images that they have in common, divided by
     the number of images of the record with fewer images, float32.
 
-    A family is a group of similar images; several images of one family count once. Record i has the
-    images offsets[i] to offsets[i + 1] - 1, sorted by family. Both records have an image if an
-    image of each is in one family (uint32), and their hashes (uint64) differ in at most `distance`
-    bits, mirrored or not. `pairs` is (k, 2) int64. Families [1, 2] and [2, 3, 4], with equal hashes
-    for 2 -> 0.5.
+    A family is a group of similar images; several images of one family count once. The images of a
+    record are sorted by family. Both records have an image if an image of each is in one family
+    (uint32), and the two look alike. `pairs` is (k, 2) int64. Families [1, 2] and [2, 3, 4], with
+    equal images for 2 -> 0.5.
     """
     shares = np.empty(len(pairs), np.float32)
-    _shares(np.ascontiguousarray(pairs), offsets, families, hashes, mirrors, distance, shares)
+    _shares(np.ascontiguousarray(pairs), families, *images, *tolerance, shares)
     return shares
 
 
@@ -46,37 +47,39 @@ def _run_end(families: np.ndarray, start: int, end: int) -> int:
     return at
 
 
-@compiled(boolean(_HASHES, _HASHES, int64, int64, int64, int64, int64))
+@compiled(boolean(WORDS, COLOURS, TONES, int64, float64, int64, int64, int64, int64))
 def _near(
-    hashes: np.ndarray,
-    mirrors: np.ndarray,
+    words: np.ndarray,
+    colours: np.ndarray,
+    tones: np.ndarray,
+    distance: int,
+    colour_distance: float,
     a: int,
     a_end: int,
     b: int,
     b_end: int,
-    distance: int,
 ) -> bool:
     """Returns whether any of the images `a` to `a_end` - 1 looks like any of the images `b` to
     `b_end` - 1."""
     for one in range(a, a_end):
         for other in range(b, b_end):
-            if (
-                np.int64(popcount(hashes[one] ^ hashes[other])) <= distance
-                or np.int64(popcount(hashes[one] ^ mirrors[other])) <= distance
-                or np.int64(popcount(mirrors[one] ^ hashes[other])) <= distance
+            if image_bits(words, one, other) <= distance and alike(
+                colours, tones, one, other, colour_distance
             ):
                 return True
     return False
 
 
-@compiled(void(_PAIRS, _OFFSETS, _FAMILIES, _HASHES, _HASHES, int64, float32[::1]))
+@compiled(void(_PAIRS, _FAMILIES, *LOOKS, float32[::1]))
 def _shares(
     pairs: np.ndarray,
-    offsets: np.ndarray,
     families: np.ndarray,
-    hashes: np.ndarray,
-    mirrors: np.ndarray,
+    offsets: np.ndarray,
+    words: np.ndarray,
+    colours: np.ndarray,
+    tones: np.ndarray,
     distance: int,
+    colour_distance: float,
     shares: np.ndarray,
 ) -> None:
     for pair in range(len(shares)):
@@ -89,7 +92,9 @@ def _shares(
             first = b >= b_last or (a < a_last and families[a] < families[b])
             second = a >= a_last or (b < b_last and families[b] < families[a])
             if not first and not second:
-                common += _near(hashes, mirrors, a, a_end, b, b_end, distance)
+                common += _near(
+                    words, colours, tones, distance, colour_distance, a, a_end, b, b_end
+                )
             if not second:
                 a, in_a = a_end, in_a + 1
             if not first:

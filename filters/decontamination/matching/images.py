@@ -95,7 +95,7 @@ def record_hashes(batch: pa.Table, media: Media, known: tuple[str, ...]) -> Hash
     if these columns are given and have no null; otherwise they are computed."""
     if known and not any(batch[name].null_count for name in known):
         hash_, mirror = (one_chunk(batch[name]) for name in known)
-        return HashedImages(hash_, mirror, {})
+        return HashedImages(hash_, mirror, None, {})
     return hash_images(batch["media"], media)
 
 

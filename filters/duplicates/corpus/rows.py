@@ -18,7 +18,7 @@ from filters.duplicates.kinds.contract import (
     with_identity,
 )
 from filters.duplicates.kinds.identity import from_binary
-from filters.duplicates.kinds.perceptual import HASH, MIRROR
+from filters.duplicates.kinds.perceptual import HASH, LOOKS
 from manifests.record import media_lists
 from manifests.step import Corpus
 from manifests.storage import parts
@@ -110,7 +110,7 @@ def _row_per_medium(table: pa.Table) -> pa.Table:
     A record with id r and media [x, y] becomes two rows: r with [x], and r with [y].
     """
     own = {}
-    for name in ("media", HASH, MIRROR):
+    for name in ("media", *LOOKS):
         if name in table.column_names:
             offsets, own[name] = media_lists(table[name])
     rows = pa.array(np.repeat(np.arange(table.num_rows), np.diff(offsets)))

@@ -1,10 +1,10 @@
-"""Finds images that look the same: the Hamming distance of their perceptual hashes is small,
-mirrored or not."""
+"""Finds images that may look the same: the Hamming distance of their perceptual hashes is small,
+mirrored or not. Whether they do is decided by a second look, at their small colour images."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -15,31 +15,46 @@ from filters.duplicates.kinds.contract import CandidatePairs, DescribedUnits, En
 from filters.duplicates.kinds.identity import combine_hashes, list_identities
 from manifests.record import media_lists
 
-HASH, MIRROR = "image_hash.hash", "image_hash.mirror"
+if TYPE_CHECKING:
+    from manifests.kernels.look_alike import Looks
+
+HASH, MIRROR, COLOURS = "image_hash.hash", "image_hash.mirror", "image_hash.colours"
+LOOKS = (HASH, MIRROR, COLOURS)
+"""The columns by which two images are compared."""
 HASH_BITS = 64
+BYTES = 192
+"""The size of a small colour image, see `image_hash`."""
+
+
+class Tolerance(NamedTuple):
+    """Two images look the same if their hashes differ in at most `distance` bits, and their small
+    colour images by at most `colour_distance` gray levels; both mirrored or not."""
+
+    distance: int
+    colour_distance: float
+
+    @property
+    def min_similarity(self) -> float:
+        """The lowest similarity of two images that look the same: 1 - distance / 64."""
+        return 1 - self.distance / HASH_BITS
 
 
 @dataclass(frozen=True)
 class Images:
-    """Finds images that look the same. The units are all images and videos of a source's records,
-    in order.
+    """Finds images that may look the same. The units are all images and videos of a source's
+    records, in order.
 
     The keys of an image are band keys of its hash and of the hash of its mirror image; the payload
     is both hashes. An image without a hash (almost no detail) is never a duplicate.
     """
 
     distance: int
-    columns: ClassVar[tuple[str, ...]] = (HASH, MIRROR)
+    columns: ClassVar[tuple[str, ...]] = LOOKS
 
     @property
     def keys_per_unit(self) -> int:
         chunks = self.distance + 2
         return chunks * (chunks - 1)  # every pair of chunks, for the hash and its mirror image
-
-    @property
-    def min_similarity(self) -> float:
-        """The lowest similarity of two images that look the same: 1 - distance / 64."""
-        return 1 - self.distance / HASH_BITS
 
     words: ClassVar[int] = 2
     compare_across_slices: ClassVar[bool] = True
@@ -84,6 +99,32 @@ def both_hashes(table: pa.Table) -> np.ndarray:
     return np.stack([np.asarray(h.fill_null(0)).astype(np.uint64) for h in lists], axis=1)
 
 
+def record_looks(table: pa.Table) -> Looks:
+    """Returns what the images of each record look like: their hashes and small colour images."""
+    from manifests.kernels.look_alike import looks
+
+    offsets, _ = media_lists(table[HASH])
+    return looks(offsets, both_hashes(table), small_colours(table))
+
+
+def small_colours(table: pa.Table) -> np.ndarray:
+    """Returns the small colour images of all images, (n, 192) uint8; 0 without one."""
+    _, flat = media_lists(table[COLOURS])
+    filled = flat.fill_null(bytes(BYTES)) if flat.null_count else flat
+    data = np.frombuffer(filled.buffers()[1] or b"", np.uint8)
+    start = filled.offset * BYTES
+    return data[start : start + len(filled) * BYTES].reshape(-1, BYTES)
+
+
+def certain_identities(table: pa.Table) -> np.ndarray:
+    """Returns a 128-bit hash of what each image looks like, (n, 2) uint64: its hashes, and its
+    small colour image. Images that are equal in all of these look the same for certain."""
+    identities = image_identities(both_hashes(table))
+    for word in small_colours(table).view(np.uint64).T:
+        identities = combine_hashes(identities, np.stack([word, ~word], axis=1))
+    return identities
+
+
 def image_identities(hashes: np.ndarray) -> np.ndarray:
     """Returns a 128-bit hash of each row of `hashes`, (n, 2) uint64: the hashes of an image and of
     its mirror image. An image and its mirror image get the same result."""
@@ -93,15 +134,15 @@ def image_identities(hashes: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class SameImages:
-    """Two records are equal if they have the same number of images, and each image looks the same
-    as the image at the same position in the other record.
+    """Two records may be equal if they have the same number of images, and each image may look the
+    same as the image at the same position in the other record.
 
-    Here two images look the same if `Images` has found them in one family, which may be a chain of
-    similar images; so `ImageProof` then compares the images of the two records. A record with an
-    image that has no hash is never equal to another record.
+    Two images may look the same if `Images` has assigned them to one family: a chain of images with
+    near hashes. So the images of two such records are compared one by one (`Looks`). A record with
+    an image that has no hash is never equal to another record.
     """
 
-    columns: ClassVar[tuple[str, ...]] = (IMAGE_FAMILIES, HASH, MIRROR)
+    columns: ClassVar[tuple[str, ...]] = (IMAGE_FAMILIES, *LOOKS)
 
     def identify(self, table: pa.Table) -> pa.Array:
         offsets, families = media_lists(table[IMAGE_FAMILIES])
@@ -113,7 +154,7 @@ class SameImages:
 
     def certain(self, table: pa.Table) -> pa.Array:
         offsets, _ = media_lists(table[HASH])
-        return list_identities(offsets, image_identities(both_hashes(table)))
+        return list_identities(offsets, certain_identities(table))
 
     def index_columns(self, table: pa.Table) -> dict[str, pa.Array]:
         return {}  # families are computed again from the hashes, which `Images` stores

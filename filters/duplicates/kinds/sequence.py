@@ -14,11 +14,19 @@ from filters.duplicates.corpus.image_families import IMAGE_FAMILIES
 from filters.duplicates.kinds.contract import CandidatePairs, DescribedUnits, Entries, Verifier
 from filters.duplicates.kinds.identity import combine_hashes, from_binary, list_identities
 from filters.duplicates.kinds.minhash import NEAREST, WINDOW
-from filters.duplicates.kinds.perceptual import HASH, MIRROR, both_hashes, image_identities
+from filters.duplicates.kinds.perceptual import (
+    BYTES,
+    LOOKS,
+    Tolerance,
+    both_hashes,
+    certain_identities,
+    small_colours,
+)
 from manifests.record import media_lists
 
-_WORDS = 5
-"""The number of uint32 values that are stored for each image."""
+_HASH_WORDS = 5
+_WORDS = _HASH_WORDS + BYTES // 4
+"""The number of uint32 values that are stored for each image: family, hashes, colours."""
 _BATCH_ENTRIES = 1 << 16
 """Pairs of about this many entries are collected in memory before repeated pairs are removed (our
 choice)."""
@@ -36,8 +44,8 @@ class Sequence:
     """
 
     threshold: float
-    distance: int
-    columns: ClassVar[tuple[str, ...]] = (IMAGE_FAMILIES, HASH, MIRROR)
+    tolerance: Tolerance
+    columns: ClassVar[tuple[str, ...]] = (IMAGE_FAMILIES, *LOOKS)
 
     keys_per_unit: ClassVar[int] = 16
     words: ClassVar[int] = 1
@@ -70,7 +78,7 @@ class Sequence:
 
     @property
     def verifier(self) -> Verifier | None:
-        return ShareInCommon(self.threshold, self.distance)
+        return ShareInCommon(self.threshold, self.tolerance)
 
 
 def _batches_of_runs(starts: np.ndarray) -> Iterator[tuple[np.ndarray, int]]:
@@ -96,17 +104,17 @@ class ShareInCommon:
     also in the larger one.
 
     Records with images [p, q] and [q, r, s, t] have a similarity of 1/2. Repeated images count
-    once. An image is in both records if it is in one family and within `distance`, so images that
-    only a chain of other images connects do not count.
+    once. An image is in both records if it is in one family and within the tolerance, so images
+    that only a chain of other images connects do not count.
     """
 
     min_similarity: float
-    distance: int
-    columns: ClassVar[tuple[str, ...]] = (IMAGE_FAMILIES, HASH, MIRROR)
+    tolerance: Tolerance
+    columns: ClassVar[tuple[str, ...]] = (IMAGE_FAMILIES, *LOOKS)
 
     def features(self, table: pa.Table) -> pa.Array:
         """Returns _WORDS numbers for each image of a record: a hash of its family, the hash of the
-        image and the hash of its mirror image."""
+        image, the hash of its mirror image, and its small colour image."""
         rows, known = _known(table)
         _, families = media_lists(table[IMAGE_FAMILIES])
         values = np.asarray(families.fill_null(0)).astype(np.uint64)
@@ -115,7 +123,8 @@ class ShareInCommon:
         words = np.empty((len(order), _WORDS), np.uint32)
         words[:, 0] = short[known[order]]
         hashes = np.ascontiguousarray(both_hashes(table)[known[order]])
-        words[:, 1:] = hashes.view(np.uint32).reshape(-1, _WORDS - 1)
+        words[:, 1:_HASH_WORDS] = hashes.view(np.uint32).reshape(-1, _HASH_WORDS - 1)
+        words[:, _HASH_WORDS:] = small_colours(table)[known[order]].view(np.uint32)
         counts = np.bincount(rows, minlength=table.num_rows)
         ends = _WORDS * np.concatenate([[0], np.cumsum(counts)])
         return pa.ListArray.from_arrays(
@@ -124,14 +133,14 @@ class ShareInCommon:
 
     def similarity(self, pairs: np.ndarray, features: pa.Array) -> np.ndarray:
         from manifests.kernels.common_images import common_images
+        from manifests.kernels.look_alike import looks
 
         offsets = np.asarray(features.offsets).astype(np.int64) // _WORDS
         words = np.asarray(features.values).reshape(-1, _WORDS)
         families = np.ascontiguousarray(words[:, 0])
-        hashes, mirrors = (
-            np.ascontiguousarray(words[:, at : at + 2]).view(np.uint64)[:, 0] for at in (1, 3)
-        )
-        return common_images(pairs, offsets, families, hashes, mirrors, self.distance)
+        hashes = np.ascontiguousarray(words[:, 1:_HASH_WORDS]).view(np.uint64)
+        colours = np.ascontiguousarray(words[:, _HASH_WORDS:]).view(np.uint8)
+        return common_images(pairs, families, looks(offsets, hashes, colours), self.tolerance)
 
 
 def _known(table: pa.Table) -> tuple[np.ndarray, np.ndarray]:
@@ -148,7 +157,7 @@ def _same_images(table: pa.Table) -> pa.Array:
     rows, known = _known(table)
     counts = np.bincount(rows, minlength=table.num_rows)
     return list_identities(
-        np.concatenate([[0], np.cumsum(counts)]), image_identities(both_hashes(table)[known])
+        np.concatenate([[0], np.cumsum(counts)]), certain_identities(table)[known]
     )
 
 

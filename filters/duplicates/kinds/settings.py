@@ -20,9 +20,9 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "rows": None,
         "verify": True,
     },
-    "perceptual": {"distance": 6},
+    "perceptual": {"distance": 6, "colour_distance": 24.0, "chains": "cut"},
     "semantic": {"threshold": 0.92, "embedding": None, "clusters": None},
-    "sequence": {"threshold": 0.5, "distance": 6},
+    "sequence": {"threshold": 0.5, "distance": 6, "colour_distance": 24.0},
 }
 """The settings that belong to each value of `by`, and their defaults. All of these numbers are our
 choice. The bands of minhash follow from its threshold."""
@@ -49,6 +49,8 @@ def with_defaults(given: dict[str, Any], ways: list[Any] | tuple[Any, ...]) -> d
                 )
     if "minhash" in ways and given.get("n") is None:
         own["n"] = _TOKENS_IN_NGRAM.get(given.get("tokens") or "words")
+    if "chains" in own and any(way in NEAR for way in ways):
+        own["chains"] = "keep"
     known = own | {name: value for name, value in given.items() if value is not None}
     return _with_bands(known) if "minhash" in ways else known
 

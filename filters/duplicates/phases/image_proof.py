@@ -1,8 +1,9 @@
 """Compares records whose images are in the same families: each image of a record must look like the
 image at the same position in the other record.
 
-A family of images may be a chain: a looks like b, and b like c, but a does not look like c. So
-records are not duplicates merely because their images are in the same families.
+A family of images is a chain of near hashes: a is near b, and b near c, but a is not within the
+distance of c; and images with near hashes may have other colours. So records whose images are in
+the same families are compared by their own hashes and small colour images.
 """
 
 from __future__ import annotations
@@ -16,18 +17,23 @@ from filters.duplicates.corpus.rows import RowReader
 from filters.duplicates.corpus.units import Source, UnitsOfSource, split_unit_ids, unit_ids
 from filters.duplicates.files.batches import read_batch, write_batches
 from filters.duplicates.files.edges import Edges
-from filters.duplicates.kinds.perceptual import HASH
+from filters.duplicates.kinds.perceptual import HASH, Tolerance
 from filters.duplicates.phases.forest import Forest, spanning_forest
-from filters.duplicates.ranking.members import Members, image_similarity, read_members
+from filters.duplicates.ranking.members import (
+    Members,
+    image_similarity,
+    read_members,
+    similarity_of_bits,
+)
 from manifests import storage
 from manifests.record import media_lists
 from manifests.step import TaskResult, Workspace
 from manifests.storage import parts
 
 MAX_COMPARED = 4096
-"""In each round of the search, a record that is not connected yet is compared with at most this
-many of the records that the round before has connected (our choice). Only families of records of
-several images, or with equal texts, need this."""
+"""At most this many records of a family are compared with all others that are not linked yet
+(our choice): 100,000 images of one family take minutes. Only families of images that have near
+hashes but do not look the same need so many comparisons."""
 _BLOCK_PAIRS = 1 << 20
 _RECORDS = pa.schema([("record", pa.uint32())])
 
@@ -51,16 +57,16 @@ class FindRecords:
 @dataclass(frozen=True)
 class ImageProof:
     """Compares the images of two records. A pair of records is proven to be duplicates if each
-    image looks like the image at the same position in the other record: their similarity is at
-    least `min_similarity`.
+    image looks like the image at the same position in the other record, by hash and by colours.
 
-    `images` is the forest of images that look the same.
+    `images` is the forest of images with near hashes; None if the records themselves are the images
+    that are compared.
     """
 
     rows: RowReader
     sources: list[Source]
-    images: Forest
-    min_similarity: float
+    images: Forest | None
+    tolerance: Tolerance
 
     def proven(self, pairs: Edges, space: Workspace) -> Edges:
         """Returns those pairs of records whose images all look the same, position by position. The
@@ -69,7 +75,7 @@ class ImageProof:
         if not len(units):
             return pairs
         members = self._members(units, space, "looks")
-        return pairs.take(self._similarity(members, a, b) >= self.min_similarity)
+        return pairs.take(self._similarity(members, a, b) > 0)
 
     def links(self, same: Edges, space: Workspace) -> Edges:
         """Returns proven pairs that connect the records of each family of `same`, with the
@@ -81,15 +87,17 @@ class ImageProof:
         """
         if not len(same.a):
             return same
-        units, _ = _numbered(same)
+        units, ends = _numbered(same)
         members = self._members(units, space, "looks")
         family = spanning_forest(same).component
-        known = self._pairs_of_images(units, family, space)
+        known = ends
+        if self.images is not None:
+            known = self._pairs_of_images(self.images, units, family, space)
         similarity = self._similarity(members, *known)
-        proven = similarity >= self.min_similarity
+        proven = similarity > 0
         found = [(known[0][proven], known[1][proven], similarity[proven])]
         open_ = _not_connected(units, family, found[0])
-        found += self._search(members, family, np.flatnonzero(open_))
+        found.append(self._search(members, family, np.flatnonzero(open_)))
         first, second, near = (np.concatenate(column) for column in zip(*found, strict=True))
         return Edges.between(units[first], units[second], near)
 
@@ -100,24 +108,24 @@ class ImageProof:
         blocks = [np.empty(0, np.float32)]
         for start in range(0, len(a), _BLOCK_PAIRS):
             some = slice(start, start + _BLOCK_PAIRS)
-            blocks.append(image_similarity(members, a[some], b[some]))
+            blocks.append(image_similarity(members, a[some], b[some], self.tolerance))
         return np.concatenate(blocks)
 
     def _pairs_of_images(
-        self, units: np.ndarray, family: np.ndarray, space: Workspace
+        self, images: Forest, units: np.ndarray, family: np.ndarray, space: Workspace
     ) -> tuple[np.ndarray, np.ndarray]:
         """Returns pairs of records that are in one family and have two images which look the same.
         Records are given by their positions in `units`."""
-        record = self._records_of_images(space)
-        ends = record[self.images.a], record[self.images.b]
+        record = self._records_of_images(images, space)
+        ends = record[images.a], record[images.b]
         at = [np.minimum(np.searchsorted(units, end), len(units) - 1) for end in ends]
         one_family = family[at[0]] == family[at[1]]
         here = (units[at[0]] == ends[0]) & (units[at[1]] == ends[1]) & (at[0] != at[1])
         return at[0][here & one_family], at[1][here & one_family]
 
-    def _records_of_images(self, space: Workspace) -> np.ndarray:
+    def _records_of_images(self, images: Forest, space: Workspace) -> np.ndarray:
         """Returns, for each image in the forest of similar images, the unit id of its record."""
-        numbers, own = split_unit_ids(self.images.units)
+        numbers, own = split_unit_ids(images.units)
         with_images, starts = np.unique(numbers, return_index=True)
         uri = storage.join(space.scratch, "images.arrow")
         table = pa.table({"image": pa.array(own)})
@@ -133,42 +141,23 @@ class ImageProof:
 
     def _search(
         self, members: Members, family: np.ndarray, open_: np.ndarray
-    ) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        """Connects the records `open_` of each family by a breadth-first search: first all records
-        that look like the first record, then all that look like one of these, and so on. Records
-        that remain start a new search. Returns the pairs found in each round."""
-        found = []
-        last = _firsts(family, open_)
-        open_ = np.setdiff1d(open_, last)
-        while len(open_):
-            near = self._nearest(members, family, last, open_)
-            found.append(near)
-            last = near[1]
-            open_ = np.setdiff1d(open_, last)
-            ended = open_[~np.isin(family[open_], family[last])]
-            last = np.union1d(last, _firsts(family, ended))
-            open_ = np.setdiff1d(open_, last)
-        return found
-
-    def _nearest(
-        self, members: Members, family: np.ndarray, last: np.ndarray, open_: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Pairs each record in `open_` with the most similar of the records `last` of the same
-        family. Returns (first, second, similarity) of the pairs whose images all look the same."""
-        last = last[np.argsort(family[last], kind="stable")]
-        start = np.searchsorted(family[last], family[open_], side="left")
-        count = np.searchsorted(family[last], family[open_], side="right") - start
-        count = np.minimum(count, MAX_COMPARED)
-        best = np.full(len(open_), -1, np.int64)
-        nearest = np.full(len(open_), -1, np.float32)
-        for place in range(int(count.max(initial=0))):
-            some = np.flatnonzero(count > place)
-            near = self._similarity(members, last[start[some] + place], open_[some])
-            better = near > nearest[some]
-            nearest[some[better]] = near[better]
-            best[some[better]] = last[start[some[better]] + place]
-        proven = nearest >= self.min_similarity
-        return best[proven], open_[proven], nearest[proven]
+        """Returns (first, second, similarity) of pairs that connect the records `open_` of each
+        family, if records that look the same connect them."""
+        from manifests.kernels.look_families import chained
+
+        assert members.looks is not None
+        starts, order = by_family(family[open_])
+        links = chained(members.looks, starts, open_[order], self.tolerance, MAX_COMPARED)
+        return links.first, links.second, similarity_of_bits(links.bits)
+
+
+def by_family(family: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns where each family starts, and the end of the last, and the positions of the records
+    by family; within a family in the given order. [7, 2, 7] -> [0, 1, 3], [1, 0, 2]."""
+    order = np.argsort(family, kind="stable")
+    _, starts = np.unique(family[order], return_index=True)
+    return np.append(starts, len(family)), order
 
 
 def _numbered(pairs: Edges) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
@@ -176,12 +165,6 @@ def _numbered(pairs: Edges) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
     units of each pair."""
     units = np.unique(np.concatenate([pairs.a, pairs.b]))
     return units, (np.searchsorted(units, pairs.a), np.searchsorted(units, pairs.b))
-
-
-def _firsts(family: np.ndarray, some: np.ndarray) -> np.ndarray:
-    """Returns the first record of each family among the records `some`, which are ascending
-    positions."""
-    return some[np.sort(np.unique(family[some], return_index=True)[1])]
 
 
 def _not_connected(

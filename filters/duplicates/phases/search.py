@@ -12,6 +12,7 @@ from filters.duplicates.corpus.units import Source, first_unit_id
 from filters.duplicates.files import edges
 from filters.duplicates.files.edges import Edges
 from filters.duplicates.kinds.contract import Identity, Kind
+from filters.duplicates.kinds.perceptual import Tolerance
 from filters.duplicates.phases.candidates import (
     FindCandidates,
     IdentityRange,
@@ -21,7 +22,11 @@ from filters.duplicates.phases.candidates import (
 from filters.duplicates.phases.forest import Forest, spanning_forest
 from filters.duplicates.phases.image_proof import ImageProof
 from filters.duplicates.phases.keys import LINKS, Sizes, WriteKeys
-from filters.duplicates.phases.survivors import Survivors, choose_survivors
+from filters.duplicates.phases.survivors import (
+    Survivors,
+    choose_survivors,
+    choose_within_distance,
+)
 from filters.duplicates.phases.verify import verify_pairs
 from filters.duplicates.ranking.members import Members, read_members
 from filters.duplicates.ranking.sort_key import SortKey
@@ -85,14 +90,23 @@ class Search(NamedTuple):
         return spanning_forest(Edges.joined(links))
 
     def survivors(
-        self, forest: Forest, keep: tuple[SortKey, ...], hashes: bool, space: Workspace
+        self,
+        forest: Forest,
+        keep: tuple[SortKey, ...],
+        looks: bool,
+        space: Workspace,
+        within: Tolerance | None = None,
     ) -> Found:
-        """Runs phase 5: chooses the unit of each family that stays. If `hashes` is true, the image
-        hashes of the units are read too."""
-        members = read_members(forest.units, self.rows, self.sources, keep, hashes, space)
+        """Runs phase 5: chooses the unit of each family that stays. If `looks` is true, it is read
+        what the units' images look like. With `within`, only units that look the same as the best
+        unit of a family are dropped."""
+        members = read_members(forest.units, self.rows, self.sources, keep, looks, space)
         from_earlier_run = forest.units >= first_unit_id(self.corpus_parts)
         order = members.order(forest, from_earlier_run)
-        return Found(forest, members, choose_survivors(forest, order, from_earlier_run))
+        if within is None or not len(forest.units):
+            return Found(forest, members, choose_survivors(forest, order, from_earlier_run))
+        chosen = choose_within_distance(forest, order, from_earlier_run, members, within)
+        return Found(forest, members, chosen)
 
     def _candidates(
         self,

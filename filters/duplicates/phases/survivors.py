@@ -7,7 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from filters.duplicates.kinds.perceptual import Tolerance
 from filters.duplicates.phases.forest import Forest
+from filters.duplicates.phases.image_proof import MAX_COMPARED, by_family
+from filters.duplicates.ranking.members import Members, similarity_of_bits
 
 
 class Survivors(NamedTuple):
@@ -49,3 +52,32 @@ def choose_survivors(forest: Forest, order: np.ndarray, from_earlier_run: np.nda
         np.where(dropped, forest.similarity[edge], np.nan).astype(np.float32),
         size.astype(np.int32),
     )
+
+
+def choose_within_distance(
+    forest: Forest,
+    order: np.ndarray,
+    from_earlier_run: np.ndarray,
+    members: Members,
+    tolerance: Tolerance,
+) -> Survivors:
+    """Keep the best unit of each family, and drop the units that look the same as this unit. The
+    others of the family are a family of their own; and so on.
+
+    So every dropped unit is within the distance of the unit that stays, and names it as
+    `duplicate_of`. `order` and `from_earlier_run` are as in `choose_survivors`.
+    """
+    from manifests.kernels.look_families import starred
+
+    assert members.looks is not None
+    nodes = len(forest.units)
+    starts, positions = by_family(forest.component[order])
+    families = order[positions]
+    links = starred(members.looks, starts, families, tolerance, MAX_COMPARED, from_earlier_run)
+    survivor = np.full(nodes, -1, np.int64)
+    survivor[links.second] = links.first
+    similarity = np.full(nodes, np.nan, np.float32)
+    similarity[links.second] = similarity_of_bits(links.bits)
+    best = np.where(survivor >= 0, survivor, np.arange(nodes))
+    size = np.bincount(best[~from_earlier_run], minlength=nodes)[best]
+    return Survivors(survivor, survivor, similarity, size.astype(np.int32))

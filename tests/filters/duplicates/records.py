@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from filters.image.image_hash import COLOURS_TYPE
 from manifests import record
 from tests.filters.corpus_steps import MemoryCorpus
 
@@ -17,6 +18,7 @@ HASHES = pa.list_(pa.uint64())
 MORE_COLUMNS = {
     "image_hash.hash": HASHES,
     "image_hash.mirror": HASHES,
+    "image_hash.colours": pa.list_(COLOURS_TYPE),
     "embed.vector": pa.list_(pa.float32()),
     "embed.nearest": pa.list_(pa.int32()),
     "embed.cluster": pa.int32(),
@@ -28,7 +30,8 @@ def row(key: str, text: str | None = None, **more: Any) -> dict[str, Any]:
     """A record as a Python dict.
 
     `hashes` and `digests` have one value for each of its images, `mirrors` the hashes of their
-    mirror images (default: the same as `hashes`). `vector`, `nearest`, `cluster` and `score` are
+    mirror images (default: the same as `hashes`), `colours` their small colour images (default: all
+    the same). `vector`, `nearest`, `cluster` and `score` are
     columns of earlier steps; any other column of a record may be given too.
     """
     content = [] if text is None else [{"kind": "text", "text": text}]
@@ -41,6 +44,7 @@ def row(key: str, text: str | None = None, **more: Any) -> dict[str, Any]:
         "media": [{"kind": "image", "uri": f"{key}.jpg", "digest": d} for d in digests],
         "image_hash.hash": hashes,
         "image_hash.mirror": more.pop("mirrors", hashes),
+        "image_hash.colours": more.pop("colours", [None] * len(hashes)),
     }
     known = {"vector", "nearest", "cluster"}
     made |= {f"embed.{name}": more.pop(name) for name in known & set(more)}

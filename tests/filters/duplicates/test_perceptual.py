@@ -96,7 +96,7 @@ def test_by_perceptual_of_one_image_each(seed: int, max_bits: int) -> None:
     rows = one_each(planted.images(seed))
     found = links(rows, look_alike(max_bits), 0)
     assert found
-    outcomes = find_duplicates(rows, by="perceptual", distance=max_bits, keep="id")
+    outcomes = find_duplicates(rows, by="perceptual", distance=max_bits, keep="id", chains="keep")
     assert_looks(outcomes, rows, found)
     assert max_bits < 6 or any((one.similarity or 1) < 1 for one in outcomes.values())
 
@@ -106,7 +106,7 @@ def test_by_perceptual_of_several_images_in_order(seed: int) -> None:
     rows = planted.records(seed)
     found = links(rows, look_alike(6), 0)
     assert len(found) > 100
-    assert_looks(find_duplicates(rows, by="perceptual", keep="id"), rows, found)
+    assert_looks(find_duplicates(rows, by="perceptual", keep="id", chains="keep"), rows, found)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -114,7 +114,9 @@ def test_by_perceptual_and_text(seed: int) -> None:
     rows = planted.records(seed)
     found = links(rows, all_of(look_alike(6), texts_equal), 0)
     assert len(found) > 5
-    assert_looks(find_duplicates(rows, by=["perceptual", "text"], keep="id"), rows, found)
+    assert_looks(
+        find_duplicates(rows, by=["perceptual", "text"], keep="id", chains="keep"), rows, found
+    )
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -181,7 +183,9 @@ def test_images_are_found_wherever_their_bits_differ(max_bits: int) -> None:
 def test_images_of_a_chain_are_one_family() -> None:
     (one,) = random_hashes(6, 1)
     chain = [flip_bits(one, *range(n)) for n in range(0, 30, 5)]
-    outcomes = find_duplicates(one_each([(h, h) for h in chain]), by="perceptual", keep="id")
+    outcomes = find_duplicates(
+        one_each([(h, h) for h in chain]), by="perceptual", keep="id", chains="keep"
+    )
     assert len(kept_keys(outcomes)) == 1
     assert {one.family for one in outcomes.values()} == {6}
 
@@ -237,7 +241,7 @@ def test_records_of_chained_images_name_a_record_within_the_distance() -> None:
     (first,) = random_hashes(21, 1)
     middle, last = flip_bits(first, *range(6)), flip_bits(first, *range(10))
     outcomes = find_duplicates(one_each([(h, h) for h in (first, middle, last)]), by="perceptual",
-                               keep="id")  # fmt: skip
+                               keep="id", chains="keep")  # fmt: skip
     (family,) = families(outcomes)
     assert family == {"p0", "p1", "p2"}
     links_ = {frozenset((key, one.of)): one.similarity for key, one in outcomes.items() if one.of}
@@ -276,7 +280,7 @@ def test_records_of_several_images_are_connected_by_records_between_them() -> No
         one, other = (flip_bits(h, number) for h in (one, other))
         rows.append(row(f"r{number:02}", hashes=[one, other]))
     chance.shuffle(rows)
-    outcomes = find_duplicates(rows, by="perceptual", distance=1, keep="id")
+    outcomes = find_duplicates(rows, by="perceptual", distance=1, keep="id", chains="keep")
     assert families(outcomes) == {frozenset(r["key"] for r in rows)}
     assert {one.similarity for one in outcomes.values() if not one.stays} == {1 - 1 / 64}
 

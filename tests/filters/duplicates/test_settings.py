@@ -45,9 +45,12 @@ def test_every_way_has_its_own_defaults_only() -> None:
         "by": ["minhash"], **MINHASH, "tokens": "characters", "n": 24, "threshold": 0.9, **COMMON,
     }  # fmt: skip
     assert completed(by="minhash", tokens="whitespace", n=3, verify=False)["n"] == 3
-    assert completed(by="perceptual") == {"by": ["perceptual"], "distance": 6, **COMMON}
+    assert completed(by="perceptual") == {"by": ["perceptual"], "distance": 6,
+        "colour_distance": 24.0, "chains": "cut", **COMMON,
+    }  # fmt: skip
     assert completed(by="sequence") == {
         "by": ["sequence"],
+        "colour_distance": 24.0,
         "threshold": 0.5,
         "distance": 6,
         **COMMON,

@@ -14,8 +14,8 @@ from PIL import Image, ImageOps
 
 from filters.image.image_decodes import ImageDecodes
 from filters.image.image_hash import ImageHash
-from filters.image.perceptual.luma import small_luma
 from filters.image.perceptual.phash import SIDE, hashes
+from filters.image.perceptual.small_image import small_image
 from manifests.geometry.exif_orientation import pixels_as_shown
 from manifests.media import FIX_MISSING_FILE, Decoded, Limits, Media, Reference
 from tests.filters.rows import answers, media_records, text_records
@@ -266,8 +266,8 @@ def test_the_same_pixels_have_nearly_the_same_hash_as_jpeg_and_png(size: tuple[i
         assert apart(one, other) <= 4
 
 
-def luma(file: bytes, side: int) -> np.ndarray:
-    return small_luma(ListedMedia([file], side).decoded(Reference("0")), side)
+def luma_of(file: bytes, side: int) -> np.ndarray:
+    return small_image(ListedMedia([file], side).decoded(Reference("0")), side).luma
 
 
 def test_luma_has_the_side_that_is_asked_for() -> None:
@@ -275,14 +275,14 @@ def test_luma_has_the_side_that_is_asked_for() -> None:
     for side in (8, 16, 48):
         expected = np.asarray(gray.resize((side, side), Image.Resampling.BILINEAR)).astype(int)
         for file in (encoded(image), encoded(image, "PNG"), encoded(gray)):
-            pixels = luma(file, side)
+            pixels = luma_of(file, side)
             assert pixels.shape == (side, side)
             assert np.abs(pixels.astype(int) - expected).mean() < 2
 
 
 def test_a_jpeg_reduced_to_no_whole_pixels_is_not_stretched() -> None:
     image = drawing(1, 257, 259)
-    pixels = luma(encoded(image, quality=98), SIDE).astype(int)
+    pixels = luma_of(encoded(image, quality=98), SIDE).astype(int)
     expected = np.asarray(image.convert("L").resize((SIDE, SIDE), Image.Resampling.BILINEAR))
     assert np.abs(pixels - expected).mean() < 1
 
@@ -291,7 +291,7 @@ def test_an_image_in_several_pieces_of_memory_has_the_same_luma() -> None:
     large = drawing(1, 2400, 1800)  # Pillow stores more than 16 MB in pieces
     decoded = Decoded(large, large.size, 1)
     expected = np.asarray(large.reduce((50, 37)).convert("L").resize((SIDE, SIDE))).astype(int)
-    assert np.abs(small_luma(decoded, SIDE).astype(int) - expected).mean() < 2
+    assert np.abs(small_image(decoded, SIDE).luma.astype(int) - expected).mean() < 2
 
 
 def test_a_record_whose_image_cannot_be_decoded_is_an_error(tmp_path: Path) -> None:
@@ -345,6 +345,7 @@ def test_no_records_have_no_hashes() -> None:
     assert answers(ImageHash(), text_records()) == {
         "hash": [],
         "mirror": [],
+        "colours": [],
         "drop": [],
         "error": [],
     }

@@ -1,4 +1,4 @@
-"""Reduces an image to the luma of its blocks of pixels."""
+"""Reduces an image to the mean colours and the luma of its blocks of pixels."""
 
 from __future__ import annotations
 
@@ -8,24 +8,25 @@ from numba import int64, types, uint8, uint16, uint64, void
 from manifests.kernels.compiling import compiled, inlined
 
 _PIXELS = types.Array(uint8, 2, "C", readonly=True)
-_RED, _GREEN, _BLUE = (np.uint64(weight) for weight in (19595, 38470, 7471))
+_LUMA = np.array([19595, 38470, 7471], np.uint64)
 """The weights of luma in 65536ths, as Pillow has them (ITU-R BT.601: 0.299, 0.587, 0.114)."""
 _MOST_ROWS = 256
 """The number of rows of bytes that are added in 16-bit sums without overflow: at most 257, because
 257 * 255 = 2^16 - 1."""
 
 
-def block_luma(pixels: np.ndarray, block: tuple[int, int]) -> np.ndarray:
-    """Returns the mean luma of each block of an image, rounded: uint8 (rows, columns).
+def block_colours(pixels: np.ndarray, block: tuple[int, int]) -> np.ndarray:
+    """Returns the mean red, green, blue and luma of each block of an image, rounded: uint8 (rows,
+    columns, 4).
 
     `pixels`: uint8 (height, 4 x width); each pixel has the bytes red, green, blue and one that is
     not read. `block`: width and height of a block in pixels; blocks at the right and lower edges
-    may be smaller. Example: 5 x 4 pixels in blocks of (2, 4) -> shape (1, 3).
+    may be smaller. Example: 5 x 4 pixels in blocks of (2, 4) -> shape (1, 3, 4).
     """
     height, width = pixels.shape[0], pixels.shape[1] // 4
-    luma = np.empty((-(-height // block[1]), -(-width // block[0])), np.uint8)
-    _block_luma(pixels, block[0], block[1], luma)
-    return luma
+    means = np.empty((-(-height // block[1]), -(-width // block[0]), 4), np.uint8)
+    _block_colours(pixels, block[0], block[1], means)
+    return means
 
 
 @inlined
@@ -50,30 +51,39 @@ def _add_rows(pixels, first, end, sums):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _luma(sums, first, end):  # type: ignore[no-untyped-def]
-    """Returns 65536 times the sum of the lumas of the pixels `first` to `end` - 1, from the sums of
+def _colours(sums, first, end):  # type: ignore[no-untyped-def]
+    """Returns the sums of red, green and blue of the pixels `first` to `end` - 1, from the sums of
     their bytes."""
     red, green, blue = uint64(0), uint64(0), uint64(0)
     for x in range(first, end):
         red += uint64(sums[4 * x])
         green += uint64(sums[4 * x + 1])
         blue += uint64(sums[4 * x + 2])
-    return _RED * red + _GREEN * green + _BLUE * blue
+    return red, green, blue
 
 
-@compiled(void(_PIXELS, int64, int64, uint8[:, ::1]))
-def _block_luma(pixels, block_width, block_height, luma):  # type: ignore[no-untyped-def]
+@compiled(void(_PIXELS, int64, int64, uint8[:, :, ::1]))
+def _block_colours(pixels, block_width, block_height, means):  # type: ignore[no-untyped-def]
     height, width = pixels.shape[0], pixels.shape[1] // 4
-    sums, total = np.empty(pixels.shape[1], np.uint16), np.empty(luma.shape[1], np.uint64)
-    for row in range(luma.shape[0]):
+    sums, total = np.empty(pixels.shape[1], np.uint16), np.empty((means.shape[1], 3), np.uint64)
+    for row in range(means.shape[0]):
         top, bottom = row * block_height, min(height, (row + 1) * block_height)
         total[:] = 0
         for first in range(top, bottom, _MOST_ROWS):
             _add_rows(pixels, first, min(bottom, first + _MOST_ROWS), sums)
             for column in range(len(total)):
                 left, right = column * block_width, min(width, (column + 1) * block_width)
-                total[column] += _luma(sums, left, right)
+                red, green, blue = _colours(sums, left, right)
+                total[column, 0] += red
+                total[column, 1] += green
+                total[column, 2] += blue
         for column in range(len(total)):
             right = min(width, (column + 1) * block_width)
-            count = uint64((bottom - top) * (right - column * block_width)) << uint64(16)
-            luma[row, column] = uint8((total[column] + (count >> uint64(1))) // count)
+            count = uint64((bottom - top) * (right - column * block_width))
+            luma = uint64(0)
+            for channel in range(3):
+                level = total[column, channel]
+                means[row, column, channel] = uint8((level + (count >> uint64(1))) // count)
+                luma += _LUMA[channel] * level
+            count <<= uint64(16)
+            means[row, column, 3] = uint8((luma + (count >> uint64(1))) // count)

@@ -1,0 +1,242 @@
+"""Compares images, and records of images: by the bits of their perceptual hashes, and then by their
+small colour images (the second look)."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import boolean, float64, int64, types, uint8, uint64, void
+
+from manifests.kernels.compiling import compiled, inlined
+from manifests.kernels.popcount import popcount
+
+SIDE, CHANNELS = 8, 3
+BYTES = SIDE * SIDE * CHANNELS
+"""The size of a small colour image: 8 x 8 blocks of RGB, row by row."""
+WORST = 4
+"""The difference of two images is the mean over this many blocks, those that differ most (our choice: of
+4, 8, 16 and 32 the fewest find the most inserted parts among as many true copies)."""
+MAX_DIFFERENCE = 255.0
+_MIN_DEVIATION = 1.0
+"""Contrasts lower than one gray level are not enlarged (our choice)."""
+_MAX_GRAY = 6.0
+"""An image is gray if its channels differ by less than this many levels in the mean (our choice: JPEG
+gives gray photographs up to 2)."""
+_BLOCKS = SIDE * SIDE
+_LUMA_UNIT = 1000
+"""Luma is computed in thousandths of a gray level, in whole numbers (ITU-R BT.601)."""
+
+_NUMBERS = types.Array(int64, 1, "C", readonly=True)
+WORDS = types.Array(uint64, 2, "C", readonly=True)
+COLOURS = types.Array(uint8, 2, "C", readonly=True)
+TONES = types.Array(float64, 2, "C", readonly=True)
+"""The types of `words`, `colours` and `tones` of Looks."""
+LOOKS = (_NUMBERS, WORDS, COLOURS, TONES, int64, float64)
+"""The types of Looks, followed by those of Tolerance."""
+
+
+class Looks(NamedTuple):
+    """What the images of n records look like. Record i has the images offsets[i] to offsets[i + 1]
+    - 1.
+
+    `offsets` (n + 1,) int64. `words` (m, 2) uint64: the hash of each image and of its mirror image.
+    `colours` (m, BYTES) uint8: its small colour image. `tones` (m, 3) float64: the mean and the
+    standard deviation of its luma, and 1 if it is gray.
+    """
+
+    offsets: np.ndarray
+    words: np.ndarray
+    colours: np.ndarray
+    tones: np.ndarray
+
+
+Tolerance = tuple[int, float]
+"""Two images look alike if their hashes differ in at most so many bits, and their small colour
+images by at most so many gray levels; both mirrored or not."""
+
+
+def looks(offsets: np.ndarray, words: np.ndarray, colours: np.ndarray) -> Looks:
+    """Returns the looks of records, with the tones that comparisons need."""
+    words, colours = np.ascontiguousarray(words), np.ascontiguousarray(colours)
+    tones = np.empty((len(colours), 3), np.float64)
+    _measure_tones(colours, tones)
+    return Looks(np.ascontiguousarray(offsets, np.int64), words, colours, tones)
+
+
+def bits_apart(
+    images: Looks, first: np.ndarray, second: np.ndarray, tolerance: Tolerance
+) -> np.ndarray:
+    """Returns, for each pair of records, the bits in which their least similar images differ,
+    int64; -1 if an image does not look like the image at the same position.
+
+    Both records of a pair have the same number of images.
+    """
+    bits = np.empty(len(first), np.int64)
+    ends = (np.ascontiguousarray(end, np.int64) for end in (first, second))
+    _bits_of_pairs(*images, *tolerance, *ends, bits)
+    return bits
+
+
+def colour_differences(images: Looks, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Returns, for each pair of images, how much their small colour images differ, in gray levels,
+    float64."""
+    differences = np.empty(len(first), np.float64)
+    ends = (np.ascontiguousarray(end, np.int64) for end in (first, second))
+    _differences_of_pairs(images.colours, images.tones, *ends, differences)
+    return differences
+
+
+@inlined
+def _luma(colours: np.ndarray, image: int, block: int) -> Any:
+    at = CHANNELS * block
+    red, green, blue = (
+        np.int64(colours[image, at]),
+        np.int64(colours[image, at + 1]),
+        np.int64(colours[image, at + 2]),
+    )
+    return 299 * red + 587 * green + 114 * blue
+
+
+@compiled(void(COLOURS, float64[:, ::1]))
+def _measure_tones(colours: np.ndarray, tones: np.ndarray) -> None:
+    """Sums are of whole numbers, so they are the same on every machine."""
+    for image in range(len(colours)):
+        total, squares, spread = np.int64(0), np.int64(0), np.int64(0)
+        for block in range(_BLOCKS):
+            luma = _luma(colours, image, block)
+            total += luma
+            squares += luma * luma
+            at = CHANNELS * block
+            red, green, blue = colours[image, at], colours[image, at + 1], colours[image, at + 2]
+            spread += np.int64(max(red, green, blue)) - np.int64(min(red, green, blue))
+        tones[image, 0] = total / (_BLOCKS * _LUMA_UNIT)
+        deviation = np.sqrt(float(_BLOCKS * squares - total * total)) / (_BLOCKS * _LUMA_UNIT)
+        tones[image, 1] = max(deviation, _MIN_DEVIATION)
+        tones[image, 2] = 1.0 if spread < _MAX_GRAY * _BLOCKS else 0.0
+
+
+@inlined
+def _difference(
+    colours: np.ndarray, tones: np.ndarray, one: int, other: int, mirrored: bool
+) -> Any:
+    """Returns the mean difference of the WORST blocks of two images, in gray levels.
+
+    Both images are shifted to the same mean and stretched to the same contrast, which is between
+    theirs. If one is gray, only luma is compared.
+    """
+    gain_one = np.sqrt(tones[other, 1] / tones[one, 1])
+    gain_other = np.sqrt(tones[one, 1] / tones[other, 1])
+    mean_one, mean_other = tones[one, 0], tones[other, 0]
+    gray = tones[one, 2] + tones[other, 2] > 0
+    worst = np.zeros(WORST)
+    for block in range(_BLOCKS):
+        facing = block ^ (SIDE - 1) if mirrored else block
+        apart = 0.0
+        if gray:
+            luma_one = _luma(colours, one, block) / _LUMA_UNIT
+            luma_other = _luma(colours, other, facing) / _LUMA_UNIT
+            apart = abs((luma_one - mean_one) * gain_one - (luma_other - mean_other) * gain_other)
+        else:
+            for channel in range(CHANNELS):
+                level_one = float(colours[one, CHANNELS * block + channel])
+                level_other = float(colours[other, CHANNELS * facing + channel])
+                apart += abs(
+                    (level_one - mean_one) * gain_one - (level_other - mean_other) * gain_other
+                )
+            apart /= CHANNELS
+        if apart > worst[0]:  # `worst` is ascending
+            place = 0
+            while place + 1 < WORST and worst[place + 1] < apart:
+                worst[place] = worst[place + 1]
+                place += 1
+            worst[place] = apart
+    total = 0.0
+    for place in range(WORST):
+        total += worst[place]
+    return min(total / WORST, MAX_DIFFERENCE)
+
+
+@compiled(float64(COLOURS, TONES, int64, int64))
+def _colour_difference(colours: np.ndarray, tones: np.ndarray, one: int, other: int) -> Any:
+    """Returns the lower of the differences of two images with and without mirroring."""
+    shown = _difference(colours, tones, one, other, False)
+    return min(shown, _difference(colours, tones, one, other, True))
+
+
+@compiled(boolean(COLOURS, TONES, int64, int64, float64))
+def alike(
+    colours: np.ndarray, tones: np.ndarray, one: int, other: int, colour_distance: float
+) -> bool:
+    """Whether the small colour images of two images differ by at most `colour_distance`."""
+    if _difference(colours, tones, one, other, False) <= colour_distance:
+        return True
+    return bool(_difference(colours, tones, one, other, True) <= colour_distance)
+
+
+@inlined
+def image_bits(words: np.ndarray, one: int, other: int) -> Any:
+    """Returns the number of bits in which two images differ, mirrored or not."""
+    return np.int64(
+        min(
+            popcount(words[one, 0] ^ words[other, 0]),
+            popcount(words[one, 0] ^ words[other, 1]),
+            popcount(words[one, 1] ^ words[other, 0]),
+        )
+    )
+
+
+@compiled(int64(*LOOKS, int64, int64))
+def record_bits(
+    offsets: np.ndarray,
+    words: np.ndarray,
+    colours: np.ndarray,
+    tones: np.ndarray,
+    distance: int,
+    colour_distance: float,
+    first: int,
+    second: int,
+) -> int:
+    """Returns the bits in which the least similar images of two records differ; -1 if they do not
+    look alike."""
+    worst = 0
+    start, other_start = offsets[first], offsets[second]
+    for image in range(offsets[first + 1] - start):
+        bits = image_bits(words, start + image, other_start + image)
+        if bits > distance:
+            return -1
+        worst = max(worst, bits)
+    for image in range(offsets[first + 1] - start):
+        if not alike(colours, tones, start + image, other_start + image, colour_distance):
+            return -1
+    return worst
+
+
+@compiled(void(*LOOKS, _NUMBERS, _NUMBERS, int64[::1]))
+def _bits_of_pairs(
+    offsets: np.ndarray,
+    words: np.ndarray,
+    colours: np.ndarray,
+    tones: np.ndarray,
+    distance: int,
+    colour_distance: float,
+    first: np.ndarray,
+    second: np.ndarray,
+    bits: np.ndarray,
+) -> None:
+    for pair in range(len(first)):
+        bits[pair] = record_bits(
+            offsets, words, colours, tones, distance, colour_distance, first[pair], second[pair]
+        )
+
+
+@compiled(void(COLOURS, TONES, _NUMBERS, _NUMBERS, float64[::1]))
+def _differences_of_pairs(
+    colours: np.ndarray,
+    tones: np.ndarray,
+    first: np.ndarray,
+    second: np.ndarray,
+    differences: np.ndarray,
+) -> None:
+    for pair in range(len(first)):
+        differences[pair] = _colour_difference(colours, tones, first[pair], second[pair])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 
-from curate.commands.tables import number, table
+from curate.commands.tables import number, table, without_bytes
 from curate.engine.run import QUARANTINE_FILE
 from curate.inspect.explain import Explanation, explain
 from curate.inspect.step_events import MAY_SUCCEED
@@ -28,8 +28,8 @@ def main(options: argparse.Namespace) -> int:
         )
     found = explain(options.run, options.record)
     if options.json:
-        events = [event._asdict() for event in found.events]
-        print(json.dumps({**found._asdict(), "events": events}, ensure_ascii=False, indent=1))
+        explained = {**found._asdict(), "events": [event._asdict() for event in found.events]}
+        print(json.dumps(without_bytes(explained), ensure_ascii=False, indent=1))
     else:
         print(_summary(found))
     return 0
@@ -56,7 +56,7 @@ def _summary(found: Explanation) -> str:
     lines.append("")
     width = max(len(event.step) for event in found.events)
     for event in found.events:
-        facts = ", ".join(f"{k} {_value(v)}" for k, v in event.facts.items())
+        facts = ", ".join(f"{k} {_value(without_bytes(v))}" for k, v in event.facts.items())
         lines.append(f"{event.step:<{width}}  {event.what:<11}  {facts}".rstrip())
     return "\n".join(lines)
 

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
+from curate.commands.tables import without_bytes
 from curate.engine.part_files import PART
 from curate.engine.run import QUARANTINE_FILE
 from curate.inspect.dropped_content import dropped
@@ -29,7 +30,7 @@ def main(options: argparse.Namespace) -> int:
             "curate show",
             "Leave out one of --image and --quarantined.",
         )
-    shown = _choose(options)
+    shown = [without_bytes(row) for row in _choose(options)]
     faults = _draw(shown, options) if options.image else []
     if options.json:
         print(json.dumps(shown, ensure_ascii=False, indent=1, default=str))

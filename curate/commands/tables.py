@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from manifests.visible import on_one_line
 
@@ -57,3 +58,13 @@ def bar(share: float, width: int = 40) -> str:
     eighths = round(max(0.0, min(1.0, share)) * width * 8)
     full, rest = divmod(eighths, 8)
     return "█" * full + ("" if not rest else "▏▎▍▌▋▊▉"[rest - 1])
+
+
+def without_bytes(value: Any) -> Any:
+    """Return a value with all binary values, at any depth, replaced by their size: {"a": [b"xyz"]}
+    -> {"a": ["3 bytes"]}."""
+    if isinstance(value, dict):
+        return {name: without_bytes(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [without_bytes(one) for one in value]
+    return count(len(value), "byte") if isinstance(value, bytes) else value

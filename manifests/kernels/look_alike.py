@@ -15,14 +15,14 @@ SIDE, CHANNELS = 8, 3
 BYTES = SIDE * SIDE * CHANNELS
 """The size of a small colour image: 8 x 8 blocks of RGB, row by row."""
 WORST = 4
-"""The difference of two images is the mean over this many blocks, those that differ most (our choice: of
-4, 8, 16 and 32 the fewest find the most inserted parts among as many true copies)."""
+"""The difference of two images is the mean over this many blocks, those that differ most (our
+choice: of 4, 8, 16 and 32, the fewest find the most inserted parts among as many true copies)."""
 MAX_DIFFERENCE = 255.0
 _MIN_DEVIATION = 1.0
 """Contrasts lower than one gray level are not enlarged (our choice)."""
 _MAX_GRAY = 6.0
-"""An image is gray if its channels differ by less than this many levels in the mean (our choice: JPEG
-gives gray photographs up to 2)."""
+"""An image is gray if its channels differ by less than this many levels in the mean (our
+choice: JPEG gives gray photographs up to 2)."""
 _BLOCKS = SIDE * SIDE
 _LUMA_UNIT = 1000
 """Luma is computed in thousandths of a gray level, in whole numbers (ITU-R BT.601)."""

@@ -12,8 +12,8 @@ from PIL import Image, ImageEnhance, ImageOps
 
 from filters.image.perceptual.small_image import COLOURS_BYTES as BYTES
 from filters.image.perceptual.small_image import small_image
-from manifests.media import Decoded
 from manifests.kernels.look_alike import bits_apart, colour_differences, looks
+from manifests.media import Decoded
 from tests.filters.duplicates import planted
 from tests.filters.duplicates.outcomes import (
     RecordOutcome,

@@ -108,7 +108,8 @@ class _Unpickler(pickle._Unpickler):
 
 
 class _Instructions(dict[int, Callable[..., Any]]):
-    """The function of each instruction, by code. It also counts the instructions that are run."""
+    """Maps the code of each pickle instruction to the function that runs it, and counts the
+    instructions that are run."""
 
     count = 0
 

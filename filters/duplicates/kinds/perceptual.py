@@ -44,8 +44,9 @@ class Images:
     """Finds images that may look the same. The units are all images and videos of a source's
     records, in order.
 
-    The keys of an image are band keys of its hash and of the hash of its mirror image; the payload
-    is both hashes. An image without a hash (almost no detail) is never a duplicate.
+    The keys of an image are groups of bits of its hash and of the hash of its mirror image
+    (`hamming.band_keys`); the payload is both hashes. An image without a hash (almost no detail) is
+    never a duplicate.
     """
 
     distance: int

@@ -183,7 +183,7 @@ def test_json_lines_that_are_no_row_are_failures_with_line_and_position(tmp_path
             "leave the escape out.",
         ),
         (
-            "line 18, brackets",
+            "line 18, nesting",
             "the brackets are nested deeper than the limit of 200. Nest the fields less deeply.",
         ),
     ]

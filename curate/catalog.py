@@ -35,6 +35,7 @@ READERS = {
     "yolo": "curate.ingest.grounding.yolo:Yolo",
     "labelme": "curate.ingest.grounding.labelme:LabelMe",
     "cvat": "curate.ingest.grounding.cvat:Cvat",
+    "label_studio": "curate.ingest.grounding.label_studio:LabelStudio",
     "omni3d": "curate.ingest.grounding.omni3d:Omni3d",
     "boxes_table": "curate.ingest.grounding.boxes_table:BoxesTable",
 }

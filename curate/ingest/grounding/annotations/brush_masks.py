@@ -1,0 +1,64 @@
+"""Masks that were drawn with Label Studio's brush.
+
+They are the red, green, blue and alpha of each pixel, compressed with @thi.ng/rle-pack: numbers of
+bits without borders between bytes, the highest bit first. A header has the number of values (32
+bits), the bits of a value (5, minus 1), and four widths of lengths (4 each, minus 1). A block has
+a bit that is 1 if its value is repeated, the number of its width (2 bits), its length minus 1, and
+its value or values.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from manifests.errors import RowError
+
+_CHANNELS, _ALPHA = 4, 3
+
+
+def brush_mask(rle: Any, size: tuple[int, int]) -> np.ndarray:
+    """Returns (height, width) bool: the pixels that are not transparent. `size` is (width, height).
+    Raises RowError if `rle` is malformed or has another number of pixels."""
+    width, height = size
+    try:
+        values = _unpack(bytes(rle), _CHANNELS * width * height)
+    except (TypeError, ValueError, IndexError):
+        raise RowError(f"'rle' is {rle!r:.40}, not a mask of {width} x {height} pixels") from None
+    opaque: np.ndarray = values.reshape(height, width, _CHANNELS)[:, :, _ALPHA] > 0
+    return opaque
+
+
+def _unpack(data: bytes, expected: int) -> np.ndarray:
+    """Returns (expected,) uint8. Raises ValueError for another number of values, and IndexError at
+    the end of the data."""
+    bits = _Bits(data)
+    number, bits_of_value = bits.read(32), bits.read(5) + 1
+    widths = [bits.read(4) + 1 for _ in range(4)]
+    if number != expected or bits_of_value != 8:
+        raise ValueError
+    values = np.zeros(number, np.uint8)
+    at = 0
+    while at < number:
+        is_repeated = bits.read(1)
+        end = at + 1 + bits.read(widths[bits.read(2)])
+        if end > number:
+            raise ValueError
+        values[at:end] = bits.read(8) if is_repeated else [bits.read(8) for _ in range(at, end)]
+        at = end
+    return values
+
+
+class _Bits:
+    def __init__(self, data: bytes) -> None:
+        self._data, self._at = data, 0
+
+    def read(self, bits: int) -> int:
+        """The next number of this many bits. Raises IndexError at the end of the data."""
+        first, end = self._at, self._at + bits
+        if end > 8 * len(self._data):
+            raise IndexError
+        self._at = end
+        window = int.from_bytes(self._data[first // 8 : (end + 7) // 8], "big")
+        return (window >> (-end % 8)) & ((1 << bits) - 1)

@@ -1,0 +1,263 @@
+"""Label Studio's export `JSON`: tasks with an image and the regions that people drew on it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar, Literal, NamedTuple
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from pydantic import Field
+
+from curate.ingest.formats.nested_tables import column_names, row_batches
+from curate.ingest.formats.text_tables import JSON_SUFFIXES
+from curate.ingest.grounding.annotations.annotated_table import AnnotatedTable
+from curate.ingest.grounding.annotations.annotation import AnnotatedImage, Annotation
+from curate.ingest.grounding.annotations.fields import without
+from curate.ingest.grounding.annotations.image_by_path_end import SharedEnds, image_by_path_end
+from curate.ingest.grounding.annotations.label_studio_regions import (
+    Result,
+    Size,
+    group_results,
+    is_plain,
+    plain_results,
+    region,
+    texts_of,
+)
+from curate.ingest.media_root import ROOT_DESCRIPTION, root_of
+from curate.ingest.reader import Context, Head, ReadBatch, Split
+from manifests.errors import RowError
+from manifests.geometry.space import SPACES, Space
+
+_LISTS = ("annotations", "completions")
+"""The key of a task's annotations, and the one that old versions write."""
+_NOT_READ = (*_LISTS, "predictions", "drafts")
+UNFINISHED, SKIPPED = "task without annotation", "skipped task"
+"""Kinds of tasks that are left aside."""
+
+
+class LabelStudio(AnnotatedTable):
+    """Label Studio's export `JSON` (not `JSON-MIN`): tasks, each with an image and its regions.
+
+        [{"id": 1, "data": {"image": "/data/upload/1/7f3a-a.jpg"}, "annotations": [{"result": [
+          {"id": "x1", "type": "rectanglelabels", "original_width": 640, "original_height": 480,
+           "value": {"x": 10, "y": 10, "width": 20, "height": 5, "rotation": 0,
+                     "rectanglelabels": ["dog"]}}]}]}]
+
+    Each task becomes a record. Its image is the path in `data` below `media_root`: that of a url
+    or of a local file (`?d=`), without leading folders that do not exist, unless another path of
+    the file has the same end. Results with one id describe one region, which becomes an object:
+    a rectangle becomes a box, and if it is rotated, a ring of four points and the box around it; a
+    polygon becomes a ring, a key point a point, an ellipse the box around it, and a brush a box and
+    a run-length mask in the attribute `rle` (which the step `masks` reads). The text of a region
+    becomes the text of its object; its choices and other fields become attributes.
+
+    A text of the image becomes the caption if the image has only one; the setting `text` names one
+    of several. Texts, choices and numbers of the image go to `meta` under `results`, relations
+    under `relations`, and so do the other fields of the task. Predictions and drafts are not read.
+
+    A task without annotation and a skipped one are left aside. A task that several people annotated
+    is quarantined unless `annotation` chooses. A region that is malformed, has several labels, or
+    is of another kind fails on its own, and its image is marked (`curate.lost` in `meta`). The key
+    of a record is the file's name and the number of the task, from 0, or of the line, from 1.
+    """
+
+    suffixes: ClassVar[tuple[str, ...]] = JSON_SUFFIXES
+    own_space: ClassVar[Space] = SPACES["percent"]
+
+    media_root: str | None = Field(None, description=ROOT_DESCRIPTION)
+    image: str | None = Field(
+        None, description="field of `data` with the image; null: `image`, or the only text"
+    )
+    text: str | None = Field(
+        None, description="`from_name` of the text that becomes the caption; null: the only text"
+    )
+    annotation: Literal["ground_truth", "latest"] | None = Field(
+        None,
+        description="annotation of a task that has several: the one that is marked as ground "
+        "truth, or the one with the latest date; null: such a task is refused",
+    )
+
+    @classmethod
+    def sniff(cls, head: Head) -> bool:
+        names = column_names(head)
+        return "data" in names and not names.isdisjoint(_LISTS)
+
+    def read(self, split: Split, context: Context) -> Iterator[ReadBatch]:
+        file = split.files[0]
+        root = root_of(self.media_root, file, context.base)
+        folder = _Folder(root, context, SharedEnds(lambda: self._paths(split, context)))
+        for batch in row_batches(split, context):
+            images = [AnnotatedImage(number, error) for number, error in batch.broken]
+            aside: Counter[str] = Counter()
+            for number, task in zip(batch.numbers, batch.rows, strict=True):
+                kind = _unfinished(task)
+                if kind is not None:
+                    aside[kind] += 1
+                    continue
+                try:
+                    images += self._images(number, task, folder)
+                except RowError as error:
+                    images.append(AnnotatedImage(number, error))
+            yield self.records(file, images, context)._replace(left_aside=dict(aside))
+
+    def _paths(self, split: Split, context: Context) -> Iterator[str]:
+        """Yields the path of each task's image in the complete file, as far as it can be read."""
+        for batch in row_batches(Split(split.files[:1]), context):
+            for task in batch.rows:
+                with contextlib.suppress(RowError):
+                    yield self._path(task)
+
+    def _path(self, task: dict[str, Any]) -> str:
+        data = task.get("data")
+        if not isinstance(data, dict):
+            raise RowError(f"'data' is {data!r:.80}, not an object")
+        texts = [name for name, value in data.items() if isinstance(value, str)]
+        usual = "image" if "image" in data else texts[0] if len(texts) == 1 else None
+        name = self.image or usual
+        if name is None or not isinstance(data.get(name), str):
+            fault = f"'data' has no text {name or 'image'!r}; its fields are {', '.join(data)}."
+            raise RowError(fault, fix="Set `image` to the field of the image.")
+        return _plain_path(data[name])
+
+    def _images(self, number: int, task: dict[str, Any], folder: _Folder) -> list[AnnotatedImage]:
+        """The image of a task, and the failures of its regions."""
+        image = folder.open(self._path(task))
+        groups = group_results(self._chosen(_finished(task)).get("result"))
+        relations = [one for group in groups for one in group if one["type"] == "relation"]
+        groups = [group for group in groups if group[0]["type"] != "relation"]
+        sizes = _sizes(groups)
+        objects: list[Annotation] = []
+        failed: list[AnnotatedImage] = []
+        for at, group in enumerate(group for group in groups if not is_plain(group)):
+            try:
+                objects.append(region(group, lambda: self._size(sizes, folder.context)))
+            except RowError as error:
+                fault = f"region {at}, a {group[0]['type']!r:.40}: {error.fault}"
+                failed.append(AnnotatedImage(f"{number}.region[{at}]", RowError(fault), units=0))
+        meta = without(task, *_NOT_READ)
+        results = _by_name(plain_results(groups))
+        meta |= {"results": results} if results else {}
+        meta |= {"relations": relations} if relations else {}
+        size = sizes[0] if sizes else None
+        text = self._caption(groups)
+        own = AnnotatedImage(number, image, objects, size, text, meta, lost=len(failed))
+        return [own, *failed]
+
+    def _chosen(self, finished: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        """The annotation of a task. Raises RowError if it has several, of which none is chosen."""
+        if len(finished) == 1:
+            return finished[0]
+        if self.annotation == "ground_truth":
+            found = [one for one in finished if one.get("ground_truth") is True]
+        elif self.annotation == "latest":
+            last = max(_date(one) for one in finished)
+            found = [one for one in finished if _date(one) == last]
+        else:
+            raise RowError(
+                f"{len(finished)} people annotated the task, so it is not known which annotation "
+                "is right.",
+                fix="Set `annotation` to ground_truth or latest.",
+            )
+        if len(found) != 1:
+            raise RowError(
+                f"{len(found)} of its {len(finished)} annotations are {self.annotation}, not one.",
+                fix="Mark one of them, or delete the others.",
+            )
+        return found[0]
+
+    def _size(self, sizes: Sequence[Size], context: Context) -> Size:
+        """The size in pixels that a rotated shape or a mask needs."""
+        if not sizes:
+            raise RowError("it has no original_width and original_height")
+        if self.turned_sizes:
+            raise RowError("its size in pixels is needed, which may be turned (`turned_sizes`)")
+        if sizes[0].width * sizes[0].height > context.limits.max_pixels:
+            raise RowError("its size is over the limit media.max_pixels")
+        return sizes[0]
+
+    def _caption(self, groups: Sequence[Sequence[Result]]) -> str | None:
+        texts = [
+            text
+            for group in groups
+            for one in group
+            if is_plain(group) and one["type"] == "textarea"
+            if self.text in (None, one.get("from_name"))
+            for text in texts_of(one)
+        ]
+        return texts[0] if len(texts) == 1 else None
+
+
+class _Folder(NamedTuple):
+    """The folder of the images, and the ends that several of their paths have."""
+
+    root: str
+    context: Context
+    shared: SharedEnds
+
+    def open(self, path: str) -> Any:
+        return image_by_path_end(self.root, path, self.context.media, self.shared)
+
+
+def _given(task: dict[str, Any]) -> Any:
+    return next((task[name] for name in _LISTS if task.get(name) is not None), [])
+
+
+def _finished(task: dict[str, Any]) -> list[dict[str, Any]]:
+    """The annotations of a task that were not skipped. Raises RowError if they are malformed."""
+    given = _given(task)
+    if not isinstance(given, list) or not all(isinstance(one, dict) for one in given):
+        raise RowError(f"'annotations' is {given!r:.80}, not a list of objects")
+    return [one for one in given if not one.get("was_cancelled")]
+
+
+def _unfinished(task: dict[str, Any]) -> str | None:
+    """The kind of a task that nobody annotated; None for all others, and for malformed ones."""
+    given = _given(task)
+    with contextlib.suppress(RowError):
+        if not _finished(task):
+            return SKIPPED if given else UNFINISHED
+    return None
+
+
+def _sizes(groups: Sequence[Sequence[Result]]) -> list[Size]:
+    """The size of the image on which the regions were drawn, or nothing. Raises RowError if they
+    differ."""
+    found: dict[str, Size] = {}
+    for one in (one for group in groups for one in group):
+        width, height = one.get("original_width"), one.get("original_height")
+        if width is None and height is None:
+            continue
+        if not all(isinstance(side, int | float) and side >= 1 for side in (width, height)):
+            raise RowError(f"the original size is {width!r:.40} x {height!r:.40}, not two numbers")
+        found[f"{width} x {height}"] = Size(int(width or 0), int(height or 0))
+    if len(found) > 1:
+        raise RowError(f"the regions were drawn on images of the sizes {' and '.join(found)}")
+    return list(found.values())
+
+
+def _by_name(results: Iterator[tuple[str, Any]]) -> dict[str, Any]:
+    """The values by name; a list of values if several results have the name."""
+    found: dict[str, list[Any]] = {}
+    for name, value in results:
+        found.setdefault(name, []).append(value)
+    return {name: some[0] if len(some) == 1 else some for name, some in found.items()}
+
+
+def _date(annotation: dict[str, Any]) -> str:
+    return str(annotation.get("updated_at") or annotation.get("created_at") or "")
+
+
+def _plain_path(url: str) -> str:
+    """The path of an image: `/data/local-files/?d=img/a%20b.jpg` -> `img/a b.jpg`,
+    `/data/upload/1/a.jpg` -> `data/upload/1/a.jpg`."""
+    if url.startswith("data:"):
+        raise RowError("the image is inside the task (`data:`): only image files are read")
+    parts = urlsplit(url)
+    local = parse_qs(parts.query).get("d")
+    if local:
+        return local[0].lstrip("/")
+    if parts.scheme in ("http", "https", "s3", "gs", "azure-blob") or url.startswith("/data/"):
+        return unquote(parts.path).lstrip("/")
+    return url

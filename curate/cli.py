@@ -200,6 +200,10 @@ def _add_show(commands: Commands) -> None:
 def _add_comparison(commands: Commands) -> None:
     verify = commands.add_parser("verify", help="check the digests, ledgers and counts of a run")
     _run_folder(verify)
+    _flag(verify, "--no-inputs", "do not count the inputs again")
+    verify.add_argument(
+        "--base", help="folder that relative paths of inputs start from (default: as in the run)"
+    )
     _json(verify)
 
     diff = commands.add_parser("diff", help="show what differs between two runs")

@@ -7,6 +7,7 @@ import json
 
 from curate.cli import DIFFERS, OK
 from curate.commands.tables import count, size
+from curate.engine.recount import recount
 from manifests.run.verify import verify
 
 _FOLDERS = 20
@@ -14,14 +15,20 @@ _FOLDERS = 20
 
 
 def main(options: argparse.Namespace) -> int:
-    checked = verify(options.run)
+    checked, inputs = verify(options.run), None
+    if not options.no_inputs:
+        inputs = recount(options.run, options.base)
+        checked = checked._replace(faults=checked.faults + inputs.faults)
     if options.json:
         faults = [fault._asdict() for fault in checked.faults]
-        print(json.dumps({**checked._asdict(), "faults": faults}, indent=1))
+        counted = {"inputs": inputs.files if inputs else None}
+        print(json.dumps({**checked._asdict(), **counted, "faults": faults}, indent=1))
     else:
         for fault in checked.faults:
             print(f"{fault.place}: {fault.fault}")
         print(not_covered(checked.uncovered), end="")
+        if inputs:
+            print(f"{count(inputs.files, 'input file')} counted again")
         checked_files = f"{count(checked.files, 'file')}, {size(checked.size_bytes)}"
         verdict = "there are faults" if checked.faults else "no faults, and all counts agree"
         print(f"{checked_files}: {verdict}")

@@ -34,6 +34,12 @@ class Saved(NamedTuple):
     by_group: Mapping[str, list[Split]]
     left_aside: Mapping[str, int]
 
+    @property
+    def files(self) -> dict[str, File]:
+        """The files, as they were when they were read, by uri."""
+        splits = (split for some in self.by_group.values() for split in some)
+        return {file.uri: file for split in splits for file in split.files}
+
 
 def of_source(reader: Reader, media: MediaOptions, folder: str, executor: Executor) -> list[Split]:
     """Return the splits of a source, in the order of its files.
@@ -48,7 +54,7 @@ def of_source(reader: Reader, media: MediaOptions, folder: str, executor: Execut
     missing = [group for group in groups if group_key(group) not in known]
     if missing:
         _check_content(reader, missing, media.base)
-        found = dict(executor.map(_Cut(reader, media), [tuple(group) for group in missing]))
+        found = dict(executor.map(Cut(reader, media), [tuple(group) for group in missing]))
         known |= {group_key(group): splits for group, splits in found.items()}
     known = {group_key(group): known[group_key(group)] for group in groups}
     if (found_now := Saved(known, files.left_aside)) != saved:
@@ -93,7 +99,7 @@ def _check_content(reader: Reader, groups: list[list[File]], base: str) -> None:
 
 
 @dataclass(frozen=True)
-class _Cut:
+class Cut:
     """Cuts a file into splits on a worker, because the file may have to be scanned. A group of
     several files is a single split."""
 

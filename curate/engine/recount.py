@@ -1,0 +1,160 @@
+"""Lists and counts the inputs of a finished run again, and compares them with its manifest."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import NamedTuple
+
+from curate import recipe
+from curate.engine import splits
+from curate.engine.counting import NOT_COUNTED
+from curate.engine.media_options import MediaOptions
+from curate.engine.splits import Cut, Saved, group_key
+from curate.ingest.reader import Context, Count, Reader
+from manifests import storage
+from manifests.errors import CurateError
+from manifests.media.blobs import BlobFile
+from manifests.run import manifest
+from manifests.run.counted import FILES
+from manifests.run.manifest import Commit, PassManifest
+from manifests.run.verify import Fault
+from manifests.storage import File
+
+_THREADS = 8
+
+
+class Recounted(NamedTuple):
+    """The number of input files that were counted again, and the differences from the manifest."""
+
+    files: int
+    faults: list[Fault]
+
+
+def recount(folder: str, base: str | None = None) -> Recounted:
+    """List the files of every source of a run, count their units, and compare both with what the
+    manifest of the run states.
+
+    Relative paths start from `base`; None: from the folder that they started from in the run.
+    """
+    made = manifest.load_run(folder)
+    try:
+        loaded = recipe.of_manifest(made, folder, base or made.environment["base"])
+    except CurateError as error:
+        fix = "Or check the output alone: --no-inputs."
+        return Recounted(0, [Fault(folder, f"its inputs cannot be counted again: {error} {fix}")])
+    media = MediaOptions(loaded.base, folder, loaded.recipe.media)
+    read = {entry.name: entry.folder for entry in made.passes if entry.kind == "read"}
+    found = [
+        _source(reader, media, storage.join(folder, read[reader.name]))
+        for reader in loaded.readers
+        if reader.name in read
+    ]
+    return Recounted(sum(one.files for one in found), [f for one in found for f in one.faults])
+
+
+def _source(reader: Reader, media: MediaOptions, folder: str) -> Recounted:
+    try:
+        known, saved = manifest.load_pass(folder), splits.load(folder)
+        files = reader.find_files(media.base)
+    except CurateError as error:  # `verify` reports a damaged manifest too
+        return Recounted(0, [Fault(f"source {reader.name}", str(error))])
+    groups = [*reader.groups(files.readable), *([file] for file in files.faulty)]
+    with ThreadPoolExecutor(_THREADS) as threads:
+        counted = list(threads.map(partial(_units_now, reader, media), groups))
+    stated = _stated(known.parts)
+    faults = [*_left_aside(reader, known, files.left_aside), *_gone(stated, saved, groups)]
+    for group, now in zip(groups, counted, strict=True):
+        faults += _group(group, saved, stated.get(group[0].uri), now)
+    return Recounted(sum(map(len, groups)), faults)
+
+
+Units = Mapping[str, int]
+_CHANGED, _GONE, _NEW = (
+    "the file changed since the run read it",
+    "the file is gone since the run read it",
+    "the file is new since the run",
+)
+_READ_AGAIN = "Run the recipe again to read the source as it is now."
+_EDITED = (
+    "Its size and time did not change: it was damaged, or edited and dated back. Restore it, or "
+    "`touch` it and run the recipe again."
+)
+
+
+def _units_now(reader: Reader, media: MediaOptions, group: list[File]) -> Units | str:
+    """The units of a group of files, or why they cannot be counted."""
+    if group[0].size < 0:
+        return {FILES: 1}
+    units: dict[str, int] = defaultdict(int)
+    with contextlib.closing(media.open()) as opened:
+        context = Context(media.base, opened, BlobFile())
+        try:
+            for split in Cut(reader, media)(tuple(group)):
+                count = reader.count(split, context) or Count(NOT_COUNTED, 0)
+                units[count.unit] += count.units
+        except CurateError as error:
+            return error.fault
+    return units
+
+
+def _stated(commits: Iterable[Commit]) -> dict[str, Units]:
+    """The units that the commits state, by the first file of the group that they were counted
+    in."""
+    stated: dict[str, dict[str, int]] = {}
+    for commit in commits:
+        units = stated.setdefault(commit.origin, defaultdict(int))
+        for entry in commit.counted:
+            units[entry.unit] += entry.found
+    return dict(stated)
+
+
+def _gone(stated: Mapping[str, Units], saved: Saved, groups: list[list[File]]) -> Iterator[Fault]:
+    there = {file.uri for group in groups for file in group}
+    for uri in dict.fromkeys([*stated, *saved.files]):
+        if uri not in there:
+            yield Fault(uri, f"{_GONE}. {_READ_AGAIN}")
+
+
+def _group(
+    group: list[File], saved: Saved, then: Units | None, now: Units | str
+) -> Iterator[Fault]:
+    """Yields the differences of a group of files from what the run states: other units if the
+    files have the sizes and times with which they were read; else the files that changed."""
+    first = group[0].uri
+    is_same = not saved.files or group_key(group) in saved.by_group or group[0].size < 0
+    if then is not None and is_same:
+        if NOT_COUNTED not in then and now != then:
+            more = f" (with {len(group) - 1} more of its part)" if len(group) > 1 else ""
+            units = _compared(then, now)
+            yield Fault(first, f"the file{more} is not as the run read it: {units}. {_EDITED}")
+        return
+    for file in group:
+        before = saved.files.get(file.uri)
+        if before is None:
+            yield Fault(file.uri, f"{_NEW}. {_READ_AGAIN}")
+        elif before != file:
+            units = f": {_compared(then, now)}" if then and len(group) == 1 else ""
+            yield Fault(file.uri, f"{_CHANGED}{units}. {_READ_AGAIN}")
+
+
+def _left_aside(reader: Reader, known: PassManifest, now: Units) -> Iterator[Fault]:
+    """Yields a fault if other files are left aside than the run states."""
+    then = next((entry.left_aside for entry in known.counted if entry.unit == FILES), {})
+    if now != then:
+        fault = f"other files are left aside than in the run: {_compared(then, now)}. {_READ_AGAIN}"
+        yield Fault(f"source {reader.name}", fault)
+
+
+def _compared(then: Units, now: Units | str) -> str:
+    if isinstance(now, str):
+        return f"{_units(then)} then, and now it cannot be counted ({now.rstrip('.')})"
+    return f"{_units(then)} then, {_units(now)} now"
+
+
+def _units(units: Units) -> str:
+    """`{"lines": 1200}` -> `lines 1,200`"""
+    return ", ".join(f"{unit} {n:,}" for unit, n in units.items()) or "none"

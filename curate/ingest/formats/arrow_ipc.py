@@ -14,6 +14,7 @@ from curate.ingest.formats.arrow_messages import (
     first_message,
     messages,
 )
+from curate.ingest.formats.arrow_types import check_layout
 from curate.ingest.formats.lost_rows import LostRows
 from curate.ingest.reader import SPLIT_BYTES, Context, Count, Head, Split
 from manifests import storage
@@ -79,12 +80,18 @@ def record_batches(split: Split, context: Context) -> Iterator[tuple[int, pa.Rec
 
 
 def _from_start(split: Split, context: Context) -> Iterator[tuple[int, pa.RecordBatch]]:
-    at = split.first
+    at, lost = split.first, LostRows()
     with _open(split.files[0], context.base) as source:
         source.seek(first_message(source))
         for batch in pa.ipc.open_stream(source):
-            yield at, batch
+            try:
+                _check(batch, split.files[0])
+            except FileError as error:
+                lost.add(at, at + batch.num_rows, error)
+            else:
+                yield at, batch
             at += batch.num_rows
+        lost.check()
         for _ in messages(source):  # raises the error of a file that ends inside a message
             pass
 
@@ -112,7 +119,15 @@ def _batch(
 ) -> pa.RecordBatch:
     source.seek(message.start)
     with _arrow_errors(file):
-        return pa.ipc.read_record_batch(pa.ipc.read_message(source), schema)
+        batch = pa.ipc.read_record_batch(pa.ipc.read_message(source), schema)
+    _check(batch, file)
+    return batch
+
+
+def _check(batch: pa.RecordBatch, file: File) -> None:
+    """Raises FileError for a batch whose bytes are damaged so that its values have no place."""
+    with _arrow_errors(file):
+        check_layout(batch)
 
 
 def count_rows(split: Split, context: Context) -> Count:

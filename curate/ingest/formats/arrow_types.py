@@ -59,6 +59,44 @@ def plain_batch(batch: pa.RecordBatch) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
+def check_layout(batch: pa.RecordBatch) -> None:
+    """Raises ArrowInvalid if an offset or an index of a batch points outside its values, so that a
+    conversion would read memory that is not its own. Text that is not UTF-8 is no such error."""
+    for values in batch.columns:
+        values.view(_as_bytes(values.type)).validate(full=True)
+
+
+def _as_bytes(kind: pa.DataType) -> pa.DataType:
+    """The type with bytes in place of text, of the same layout."""
+    for is_text, as_bytes in _BYTES_OF_TEXT:
+        if is_text(kind):
+            return as_bytes
+    if is_any_list(kind):
+        field = kind.value_field
+        inner = field.with_type(_as_bytes(field.type))
+        if isinstance(kind, pa.FixedSizeListType):
+            return pa.list_(inner, kind.list_size)
+        return _LISTS[type(kind)](inner)
+    if isinstance(kind, pa.DictionaryType):
+        return pa.dictionary(kind.index_type, _as_bytes(kind.value_type), kind.ordered)
+    if pa.types.is_struct(kind):
+        return pa.struct([field.with_type(_as_bytes(field.type)) for field in kind])
+    return kind
+
+
+_BYTES_OF_TEXT = (
+    (pa.types.is_string, pa.binary()),
+    (pa.types.is_large_string, pa.large_binary()),
+    (pa.types.is_string_view, pa.binary_view()),
+)
+_LISTS = {
+    pa.ListType: pa.list_,
+    pa.LargeListType: pa.large_list,
+    pa.ListViewType: pa.list_view,
+    pa.LargeListViewType: pa.large_list_view,
+}
+
+
 def plain_array(values: pa.Array) -> pa.Array:
     """An array converted to `plain_type`. A list holds only the values of its own rows afterwards,
     even if it was a slice of a longer list."""

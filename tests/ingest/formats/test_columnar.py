@@ -213,3 +213,27 @@ def test_row_groups_and_record_batches_around_a_broken_one_are_read(tmp_path: Pa
     numbers, fault = broken_rows(context, "a.arrow")
     assert numbers == [*range(20), *range(30, 40)]
     assert fault.startswith("rows 20 to 29 cannot be read: the Arrow file is broken: ")
+
+
+@pytest.mark.parametrize("values", [["aa", "bbb"], [["aa"], ["bbb"]], [{"x": "aa"}, {"x": "bbb"}]])
+@pytest.mark.parametrize("kind", ["stream", "file"])
+def test_a_record_batch_whose_offsets_are_damaged_is_lost_and_the_others_are_read(
+    kind: str, values: list[Any], tmp_path: Path
+) -> None:
+    table = pa.table({"a": values, "b": [b"\xff", b"x"]}).to_batches()[0]
+    path = tmp_path / "a.arrow"
+    new = pa.ipc.new_stream if kind == "stream" else pa.ipc.new_file
+    with new(path, table.schema) as writer:
+        for _ in range(3):
+            writer.write_batch(table)
+    data = path.read_bytes()
+    offsets = struct.pack("<2i", 2, 5)  # the ends of the two texts in each of the batches
+    at = data.index(offsets, data.index(offsets) + 1)
+    path.write_bytes(data[:at] + struct.pack("<2i", 2, 1 << 20) + data[at + 8 :])
+    file = File("a.arrow", "a.arrow", len(data), 0)
+    context = Context(str(tmp_path), Media(str(tmp_path)), BlobFile())
+    rows: list[Any] = []
+    found = (batch for split in splits(file, context) for batch in batches(split, context))
+    with pytest.raises(FileError, match="rows 2 to 3 cannot be read: the Arrow file is broken"):
+        rows.extend(row for batch in found for row in batch.rows["a"].to_pylist())
+    assert rows == values * 2

@@ -41,6 +41,7 @@ SLOW = (
     "tests/manifests/kernels/test_kernels.py",
     "tests/manifests/kernels/test_overlap.py",
     "tests/test_recipes.py",
+    "tests/hunt/test_hunt.py::test_what",
     "tests/ingest/captions/test_folder.py::test_a_file_more",
     "tests/ingest/captions/test_llava.py::test_a_truncated_compressed_file",
     "tests/ingest/formats/test_json_elements.py",

@@ -113,6 +113,7 @@ def _stated(commits: Iterable[Commit]) -> dict[str, Units]:
 
 
 def _gone(stated: Mapping[str, Units], saved: Saved, groups: list[list[File]]) -> Iterator[Fault]:
+    """Yields a fault for each file that the run read and that is not there now."""
     there = {file.uri for group in groups for file in group}
     for uri in dict.fromkeys([*stated, *saved.files]):
         if uri not in there:

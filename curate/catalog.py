@@ -84,7 +84,10 @@ def resolve_reader(name: str) -> type[Reader]:
     """Return the class of a reader, given by its name or as `package.module:Class`."""
     found: type[Reader] = _resolve(name, READERS, RENAMED_READERS, "reader")
     if not (isinstance(found, type) and issubclass(found, Reader)):
-        raise RecipeError(f"{name} is not a reader: it does not extend Reader")
+        raise RecipeError(
+            f"{name} cannot be used as a reader: it does not extend the class "
+            "curate.ingest.reader.Reader"
+        )
     return found
 
 
@@ -93,7 +96,8 @@ def resolve_step(name: str) -> type[Step]:
     found: type[Step] = _resolve(name, STEPS, RENAMED_STEPS, "step")
     if not (isinstance(found, type) and issubclass(found, RowStep | CorpusStep | ReshapeStep)):
         raise RecipeError(
-            f"{name} is not a step: it extends none of RowStep, ReshapeStep and CorpusStep"
+            f"{name} cannot be used as a step: it extends none of the classes RowStep, "
+            "ReshapeStep and CorpusStep of manifests.step"
         )
     _check_form(name, found)
     return found
@@ -108,13 +112,20 @@ def _check_form(name: str, found: type[Step]) -> None:
     for bound in found.marked(Bound):
         if found.model_fields[bound].is_required():
             raise RecipeError(
-                f"the setting '{bound}' of {name} is marked Bound and has no default",
-                fix="Give the setting a default, such as None: `measure` is called with it.",
+                f"the setting '{bound}' of {name} is marked Bound, but has no default",
+                fix=(
+                    "Give the setting a default, such as None: `measure` is called with the "
+                    "default."
+                ),
             )
     if missing:
-        old = " It has `__call__`, as steps had before." if "__call__" in vars(found) else ""
+        old = (
+            " It has the method `__call__`, which steps had in earlier versions of curate."
+            if "__call__" in vars(found)
+            else ""
+        )
         raise RecipeError(
-            f"the step {name} lacks {', '.join(missing)}.{old}",
+            f"the class of the step {name} does not define {', '.join(missing)}.{old}",
             fix="docs/write-a-step.md shows a step of each kind.",
         )
 
@@ -125,18 +136,21 @@ def readers() -> dict[str, type[Reader]]:
 
 def _resolve(name: str, table: dict[str, str], renamed: dict[str, str], what: str) -> Any:
     if name in renamed:
-        raise RecipeError(f"'{name}' is now '{renamed[name]}'.")
+        raise RecipeError(f"'{name}' is now '{renamed[name]}': write the new name.")
     place = table.get(name, name)
     if ":" not in place:
         raise RecipeError(f"no {what} named '{name}'.", fix=nearest(name, list(table)))
     module, _, attribute = place.partition(":")
     if not all(part.isidentifier() for part in [*module.split("."), attribute]):
-        fix = "Write package.module:Class."
+        fix = "Write it in the form package.module:Class."
         raise RecipeError(f"'{name}' is not the name of a class in a module.", fix=fix)
     try:
         return getattr(importlib.import_module(module), attribute)
     except ModuleNotFoundError as error:
-        fix = "Is its folder on PYTHONPATH? For the current folder: PYTHONPATH=. curate ..."
+        fix = (
+            "Check that the folder of the module is on PYTHONPATH. For the current folder, "
+            "write: PYTHONPATH=. curate ..."
+        )
         raise RecipeError(f"{what} '{name}' cannot be loaded: {error}", fix=fix) from error
     except (Exception, SystemExit) as error:  # importing runs the module's code
         fault = f"{what} '{name}' cannot be loaded: {type(error).__name__}: {error}"

@@ -25,7 +25,8 @@ OK, FAILED, MISTAKE, OVER_BUDGET, DIFFERS, INTERRUPTED = 0, 1, 2, 3, 4, 130
 
 _EPILOG = """\
 exit codes: 0 done; 1 an error while running; 2 a mistake in the recipe or the command;
-3 over the error budget; 4 what was compared or verified differs; 130 interrupted
+3 more quarantined inputs than max_quarantined allows; 4 diff, rerun or verify found a difference;
+130 interrupted
 
 start with:  curate demo      or:  curate init recipe.yaml
 """
@@ -59,7 +60,8 @@ def _run(options: argparse.Namespace) -> int:
         command = importlib.import_module(f"curate.commands.{options.command}")
         return int(command.main(options))
     except KeyboardInterrupt:
-        return _fail("interrupted. Finished parts are kept: the same command continues from there.",
+        return _fail("interrupted. Finished parts are kept: run the same command again to "
+                     "continue.",
                      INTERRUPTED)  # fmt: skip
     except Exception as error:
         if options.debug:
@@ -85,7 +87,7 @@ def _unexpected(error: Exception) -> str:
     if isinstance(error, OSError) and error.filename is not None:
         return f"{without_passwords(os.fsdecode(error.filename))}: {error.strerror}."
     if isinstance(error, MemoryError):
-        return "out of memory. Free some, or run fewer tasks at a time: --workers."
+        return "there is not enough memory. Free some, or run fewer tasks at a time with --workers."
     lines = without_passwords(str(error)).strip().splitlines() or [""]
     place = traceback.extract_tb(error.__traceback__)[-1]
     where = f"{os.path.basename(place.filename)}, line {place.lineno}"
@@ -117,7 +119,7 @@ def parser() -> argparse.ArgumentParser:
     _add_manuals(commands)
     _add_beginning(commands)
     for command in commands.choices.values():
-        _flag(command, "--debug", "print the traceback of an error too")
+        _flag(command, "--debug", "if there is an error, print its traceback too")
     return top
 
 
@@ -129,16 +131,22 @@ def _add_running(commands: Commands) -> None:
     _flag(
         run,
         "--retry",
-        "try quarantined inputs again: cheap steps make their parts again, costly steps ask again "
-        "only for rows whose error was transient",
+        "process quarantined inputs again; a part with such inputs is processed again as a "
+        "whole, but a costly step, such as one that calls a model, repeats only rows with a "
+        "transient error",
     )
 
-    plan = commands.add_parser("plan", help="list the passes of a recipe, and which are done")
+    plan = commands.add_parser(
+        "plan",
+        help="list the passes over the data that a recipe needs, and which of them are done",
+    )
     _recipe(plan)
     _out(plan, required=False)
     _json(plan)
 
-    probe = commands.add_parser("probe", help="measure a sample of the sources; drop nothing")
+    probe = commands.add_parser(
+        "probe", help="measure a sample of the records, and count how many each step would drop"
+    )
     _recipe(probe)
     probe.add_argument("--rows", type=int, default=2000, help="records to measure (default 2000)")
     _json(probe)
@@ -150,25 +158,43 @@ def _add_inspection(commands: Commands) -> None:
     explain.add_argument(
         "record",
         nargs="?",
-        help="its id, the start of its id, its origin, or the end of its origin",
+        help=(
+            "the record: its id, the start of its id, its origin (file#place), or the end of "
+            "its origin"
+        ),
     )
-    _flag(explain, "--quarantine", "list all quarantined inputs")
+    _flag(
+        explain,
+        "--quarantine",
+        "list all inputs and records that had an error, instead of one record",
+    )
     _json(explain)
 
     _add_show(commands)
 
-    duplicates = commands.add_parser("duplicates", help="list the largest families of duplicates")
+    duplicates = commands.add_parser(
+        "duplicates",
+        help="list the largest families, which are groups of records that duplicate each other",
+    )
     _run_folder(duplicates)
     duplicates.add_argument("--top", type=int, default=10, help="families to list (default 10)")
     duplicates.add_argument(
-        "--members", type=int, default=3, help="dropped records to list for each (default 3)"
+        "--members",
+        type=int,
+        default=3,
+        help="dropped records to list for each family (default 3)",
     )
-    duplicates.add_argument("--step", help="list only families that this step found")
+    duplicates.add_argument("--step", help="list only families that the step of this name found")
     _json(duplicates)
 
-    distinct = commands.add_parser("distinct", help="estimate how many texts and images differ")
+    distinct = commands.add_parser(
+        "distinct",
+        help="estimate the number of different texts, images and n-grams that a run read and wrote",
+    )
     _run_folder(distinct)
-    distinct.add_argument("--ngram", type=int, default=5, help="words in an n-gram (default 5)")
+    distinct.add_argument(
+        "--ngram", type=int, default=5, help="number of words in an n-gram (default 5)"
+    )
     _executor(distinct)
     _json(distinct)
 
@@ -177,12 +203,15 @@ def _add_show(commands: Commands) -> None:
     show = commands.add_parser("show", help="print a few records of a run")
     _run_folder(show)
     show.add_argument(
-        "records", nargs="*", metavar="ID", help="ids, origins, or parts of them: see explain"
+        "records",
+        nargs="*",
+        metavar="ID",
+        help="records to print: ids, origins, or parts of them, as for `curate explain`",
     )
     show.add_argument("-n", type=int, default=3, help="number of records (default 3)")
     show.add_argument("--source", help="print only records of this source")
-    _flag(show, "--dropped", "print dropped records and the reasons instead")
-    _flag(show, "--quarantined", "print quarantined inputs and the errors instead")
+    _flag(show, "--dropped", "print dropped records with their reasons instead")
+    _flag(show, "--quarantined", "print quarantined inputs with their errors instead")
     show.add_argument(
         "--image",
         nargs="?",
@@ -192,13 +221,16 @@ def _add_show(commands: Commands) -> None:
         "image file if there is only one image (default curate-images)",
     )
     show.add_argument(
-        "--base", help="folder that relative paths of images start from (default: as in the run)"
+        "--base", help="folder to which relative paths of images refer (default: as in the run)"
     )
     _json(show)
 
 
 def _add_comparison(commands: Commands) -> None:
-    verify = commands.add_parser("verify", help="check the digests, ledgers and counts of a run")
+    verify = commands.add_parser(
+        "verify",
+        help="check that the files of a run are intact, and that its numbers of records agree",
+    )
     _run_folder(verify)
     _flag(verify, "--no-inputs", "do not count the inputs again")
     verify.add_argument(
@@ -206,22 +238,28 @@ def _add_comparison(commands: Commands) -> None:
     )
     _json(verify)
 
-    diff = commands.add_parser("diff", help="show what differs between two runs")
+    diff = commands.add_parser("diff", help="list what differs between two runs")
     _run_folder(diff)
     diff.add_argument("other", help="the folder of another run")
     _json(diff)
 
-    rerun = commands.add_parser("rerun", help="run the recipe of a manifest again, and compare")
-    rerun.add_argument("manifest", help="the manifest of a run, or its folder")
-    rerun.add_argument("-o", "--out", help="folder of the new run (default: the old one + -rerun)")
-    rerun.add_argument("--base", help="folder that relative paths of the recipe start from")
+    rerun = commands.add_parser(
+        "rerun", help="run the recipe of an earlier run again, and compare the results"
+    )
+    rerun.add_argument("manifest", help="the manifest.json of a run, or the folder of the run")
+    rerun.add_argument(
+        "-o", "--out", help="folder of the new run (default: the old folder's name + -rerun)"
+    )
+    rerun.add_argument("--base", help="folder to which relative paths of the recipe refer")
     _executor(rerun)
     _json(rerun)
 
 
 def _add_manuals(commands: Commands) -> None:
-    for name, what in (("steps", "a step or a preset"), ("readers", "a reader")):
-        listing = commands.add_parser(name, help=f"list the {name}, or show the manual of one")
+    for name, what in (("steps", "name of a step or a preset"), ("readers", "name of a reader")):
+        listing = commands.add_parser(
+            name, help=f"list all {name}, or print the manual page of one"
+        )
         listing.add_argument("name", nargs="?", help=what)
         _json(listing)
 
@@ -231,11 +269,14 @@ def _add_manuals(commands: Commands) -> None:
 
 
 def _add_beginning(commands: Commands) -> None:
-    commands.add_parser("warm", help="compile all kernels now, so that no run waits for it")
+    commands.add_parser("warm", help="compile all numba functions now, so that no run waits for it")
 
-    demo = commands.add_parser("demo", help="make a small corpus and run a recipe over it")
+    demo = commands.add_parser("demo", help="make a small example data set, and run a recipe on it")
     demo.add_argument(
-        "-o", "--out", default="curate-demo", help="folder to make it in (default curate-demo)"
+        "-o",
+        "--out",
+        default="curate-demo",
+        help="folder for the data set and the run (default curate-demo)",
     )
     _executor(demo)
 
@@ -261,13 +302,25 @@ def _run_folder(command: argparse.ArgumentParser) -> None:
 
 
 def _out(command: argparse.ArgumentParser, required: bool = True) -> None:
-    command.add_argument("-o", "--out", required=required, help="the folder of the run")
+    command.add_argument(
+        "-o", "--out", required=required, help="the folder for the results of the run"
+    )
 
 
 def _executor(command: argparse.ArgumentParser) -> None:
     _flag(command, "--inline", "run in this process, without Ray")
-    command.add_argument("--workers", type=int, help="parallel tasks (default: all CPUs of Ray)")
-    command.add_argument("--address", help="a Ray cluster (default: RAY_ADDRESS, or a local Ray)")
+    command.add_argument(
+        "--workers",
+        type=int,
+        help="number of parallel tasks (default: the number of CPUs of Ray)",
+    )
+    command.add_argument(
+        "--address",
+        help=(
+            "address of a Ray cluster (default: RAY_ADDRESS, "
+            "or a Ray that is started on this machine)"
+        ),
+    )
     command.add_argument("-q", "--quiet", action="store_true", help="show no progress")
 
 

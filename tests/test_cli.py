@@ -154,7 +154,7 @@ def test_rerun_makes_the_same_bytes_from_the_manifest_alone(
         "-q",
     ]
     code, output = answer(capsys, *arguments)
-    assert (code, output.startswith("the same bytes")) == (OK, True)
+    assert (code, output.startswith("no differences: both runs have the same bytes")) == (OK, True)
 
 
 def test_rerun_names_exactly_the_input_that_differs(
@@ -183,7 +183,10 @@ def test_diff_lists_settings_ledger_and_records_that_differ(
     demo: Path, tmp_path: Path, capsys: Capture, monkeypatch: Any
 ) -> None:
     monkeypatch.chdir(demo)
-    assert answer(capsys, "diff", "out", "out") == (OK, "the same bytes\n")
+    assert answer(capsys, "diff", "out", "out") == (
+        OK,
+        "no differences: both runs have the same bytes\n",
+    )
     run(
         [
             "run",

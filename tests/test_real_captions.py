@@ -377,8 +377,9 @@ def test_a_list_of_urls_without_images_fetches_nothing_and_names_the_places(
     sha, md5 = hashlib.sha256(url.encode()).hexdigest(), hashlib.md5(url.encode()).hexdigest()
     first = next(lost for lost in made.quarantine if lost.origin == f"{table}#0")
     assert first.message == (
-        f"no image for {url!r} in {files}/resize_test_image: looked for {sha}, {md5}, "
-        "170x170.jpg. Images are not downloaded: copy the file there, or set `file` to its name."
+        f"there is no image file for {url!r} in the folder {files}/resize_test_image: looked "
+        f"for {sha}, {md5}, 170x170.jpg. curate downloads no images: copy the file to this "
+        "folder, or set `file` to the template of its name."
     )
 
 
@@ -410,7 +411,7 @@ def test_explain_shows_kept_dropped_and_quarantined_real_records(
     assert events_of(broken) == [
         {"step": "read skimage", "what": "quarantined", "facts": {
             "error": "MediaError",
-            "message": "jpg: the image is truncated: its 400 bytes end before its width and "
+            "message": ".jpg file: the image is truncated: its 400 bytes end before its width and "
             "height. Put an intact "
                        "image in its place, or leave it in quarantine."}},
     ]  # fmt: skip

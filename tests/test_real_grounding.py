@@ -149,7 +149,7 @@ def test_a_wrong_space_stops_the_run_and_names_the_right_one(
     assert curate(base, "run", str(RECIPE), "-o", "wrong", "-q", "--inline", *wrong) != OK
     message = capsys.readouterr().err
     assert "instances" in message
-    assert "contradict 'xyxy pixel'" in message
+    assert "do not fit the coordinate space 'xyxy pixel'" in message
     assert "'xywh pixel'" in message
 
 

@@ -91,16 +91,16 @@ def _texts(value: Any) -> list[str]:
         (["distinct", "nowhere", "--inline"], 1, "there is no manifest here"),
         (["explain", "nowhere", "--quarantine"], 1, "nowhere/quarantine.arrow"),
         (["explain", "nowhere", "x"], 1, "there is no manifest here"),
-        (["run", "nowhere.yaml", "-o", "o", "--inline"], 2, "there is no such recipe"),
-        (["run", "out", "-o", "o", "--inline"], 2, "a recipe must be a file"),
-        (["run", "/dev/zero", "-o", "o", "--inline"], 2, "a recipe must be a file"),
+        (["run", "nowhere.yaml", "-o", "o", "--inline"], 2, "the recipe does not exist"),
+        (["run", "out", "-o", "o", "--inline"], 2, "the recipe must be a file"),
+        (["run", "/dev/zero", "-o", "o", "--inline"], 2, "the recipe must be a file"),
         (["run", "r.yaml", "-o", "t.jsonl", "--inline"], 1, "t.jsonl"),
         (["run", "r.yaml", "-o", "t.jsonl/o", "--inline"], 1, "t.jsonl/o"),
         (["init", "nowhere/r.yaml"], 1, "nowhere"),
         (["demo", "-o", "t.jsonl", "--inline"], 1, "t.jsonl"),
-        (["plan", "r.yaml", "--set", "name.x=1"], 2, "inside a plain value"),
-        (["plan", "r.yaml", "--set", "=1"], 2, "not PATH=VALUE"),
-        (["plan", "r.yaml", "--set", "name=["], 2, "not YAML"),
+        (["plan", "r.yaml", "--set", "name.x=1"], 2, "inside a single value"),
+        (["plan", "r.yaml", "--set", "=1"], 2, "not of the form PATH=VALUE"),
+        (["plan", "r.yaml", "--set", "name=["], 2, "not valid YAML"),
         (["plan", "r.yaml", "--set", "steps.words=1"], 2, "'words' is an item of a list"),
         (["plan", "r.yaml", "--set", "steps=1"], 2, "steps"),
     ],
@@ -173,7 +173,7 @@ def test_an_interrupted_run_ends_with_one_line(tmp_path: Path) -> None:
     running.send_signal(signal.SIGINT)
     _, error = running.communicate(timeout=60)
     assert (running.returncode, error.count("\n")) == (cli.INTERRUPTED, 1), error
-    assert "the same command continues" in error
+    assert "run the same command again" in error
 
 
 def test_nothing_is_imported_from_the_current_folder_unless_it_is_named(tmp_path: Path) -> None:

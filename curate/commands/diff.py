@@ -10,7 +10,11 @@ from curate.inspect.compare import Difference, differences
 
 
 def main(options: argparse.Namespace) -> int:
-    return report(differences(options.run, options.other), options.json, "the same bytes")
+    return report(
+        differences(options.run, options.other),
+        options.json,
+        "no differences: both runs have the same bytes",
+    )
 
 
 def report(found: list[Difference], as_json: bool, same: str) -> int:

@@ -40,7 +40,9 @@ def main(options: argparse.Namespace) -> int:
     for reader, found in zip(loaded.readers, files, strict=True):
         print(f"{reader.name:<{width}}  {found}")
     print("".join(f"\n{note}" for note in planning.notes(loaded)), end="")
-    print("\nA run checks each part of a pass that is done, and makes again only what changed.")
+    print(
+        "\nA run checks each part of the passes that are done, and makes only changed parts again."
+    )
     return 0
 
 

@@ -45,16 +45,20 @@ def _summary(probed: Probed) -> str:
         )
         for a in probed.accounts
     ]
-    parts.append("what each step would drop of all these records, whatever other steps drop:")
+    parts.append("how many of all these records each step would drop, if it were the only step:")
     parts.append(table(("step", "in", "would drop", "share", "why"), rows))
     if probed.skipped:
-        parts += ["", "skipped, because a sample cannot show what they do:"]
+        parts += ["", "steps that were skipped, because a sample cannot show what they do:"]
         parts.append(table(("step", "why"), list(probed.skipped.items())))
     return "\n".join(parts)
 
 
 def _histogram(measure: Distribution) -> str:
-    lines = [f"{measure.name}   ({measure.nulls:,} without)" if measure.nulls else measure.name]
+    lines = [
+        f"{measure.name}   ({measure.nulls:,} records without a value)"
+        if measure.nulls
+        else measure.name
+    ]
     if measure.quantiles:
         quantiles = (f"{name} {number(value)}" for name, value in measure.quantiles.items())
         lines.append("  " + "  ".join(quantiles))

@@ -19,5 +19,5 @@ def main(options: argparse.Namespace) -> int:
     out = options.out or f"{folder}-rerun"
     loaded = recipe.of_manifest(made, options.manifest, base)
     again = execute(loaded, out, options)
-    same = f"the same bytes: manifest {again.digest}   {out}"
+    same = f"no differences: both runs have the same bytes. manifest {again.digest}   {out}"
     return report(differences(folder, out), options.json, same)

@@ -26,7 +26,7 @@ NOT_STORED = "(its content is not stored: one pass made this record from another
 def main(options: argparse.Namespace) -> int:
     if options.image and options.quarantined:
         raise RecipeError(
-            "--image cannot draw quarantined inputs: they never became records with images",
+            "--image cannot draw quarantined inputs, because they never became records with images",
             "curate show",
             "Leave out one of --image and --quarantined.",
         )
@@ -35,11 +35,14 @@ def main(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(shown, ensure_ascii=False, indent=1, default=str))
     else:
-        print("\n\n".join(_text(row) for row in shown) or "no such records")
+        print("\n\n".join(_text(row) for row in shown) or "the run has no such records")
         if shown and "id" in shown[0]:
             print(f"\nmore: curate explain {options.run} {shown[0]['id']}")
     for fault in faults:
-        print(f"curate: {fault} If it was moved, name its folder: --base FOLDER.", file=sys.stderr)
+        print(
+            f"curate: {fault} If the file was moved, name its new folder with --base FOLDER.",
+            file=sys.stderr,
+        )
     return 1 if faults else 0
 
 
@@ -52,7 +55,7 @@ def _choose(options: argparse.Namespace) -> list[dict[str, Any]]:
     for name in options.records:
         if not any(_is_named(row, [name]) for row in found):
             raise InputError(
-                f"no record '{name}' among those shown", options.run,
+                f"no record '{name}' is among the records of this kind", options.run,
                 f"See what happened to it: curate explain {options.run} {name}",
             )  # fmt: skip
     return found

@@ -77,6 +77,6 @@ def _preset(name: str, preset: Preset) -> str:
         lines.append(f"  {setting}: {why.kind}, {why.where}")
         lines += [f"    differs: {why.differs}"] if why.differs else []
     if preset.left_out:
-        lines += ["", "published, but left out:"]
+        lines += ["", "published rules that the preset does not have:"]
         lines += [f"  {rule}" for rule in preset.left_out]
     return "\n".join(lines)

@@ -40,9 +40,10 @@ def not_covered(names: list[str]) -> str:
     found: dict[str, list[str]] = {}
     for name in names:
         found.setdefault(name.rpartition("/")[0], []).append(name)
-    lines = [f"not covered: {shown(files)}\n" for files in found.values()]
+    lines = [f"not covered by a manifest: {shown(files)}\n" for files in found.values()]
     more = len(lines) - _FOLDERS
-    return "".join(lines[:_FOLDERS]) + (f"not covered: {more} more folders\n" if more > 0 else "")
+    rest = f"not covered by a manifest: {more} more folders\n" if more > 0 else ""
+    return "".join(lines[:_FOLDERS]) + rest
 
 
 def shown(files: list[str]) -> str:

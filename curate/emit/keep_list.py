@@ -60,8 +60,10 @@ def _uid(meta: str | None) -> str | None:
 
 def _fault(uid: str | None) -> str:
     if uid is None:
-        return "the record's meta has no `uid`, so a keep list cannot contain the record"
-    return f"uid {uid} is not 32 hex digits, so a keep list cannot contain the record"
+        return "the record's `meta` has no `uid`, so the record cannot be in a keep list"
+    return (
+        f"the uid {uid} of the record is not 32 hex digits, so the record cannot be in a keep list"
+    )
 
 
 def _entry(folder: str, name: str, rows: int) -> FileEntry:

@@ -101,5 +101,5 @@ def _refuse_repeated_ids(table: pa.Table) -> None:
     raise ManifestError(
         f"{len(origins)} records have the same id: {' and '.join(map(str, origins[:2]))}.",
         f"record {record_id}",
-        "Give the sources different names, or read each file once.",
+        "Give the sources different names, or list each file in only one source.",
     )

@@ -102,11 +102,12 @@ def _over_limits(
     many bytes in total."""
     max_bytes, uris = media.limits.max_bytes, pc.struct_field(shown.media, "uri")
     totals = sums(lengths, shown.offsets)
-    fix = "or let it go to quarantine."
+    fix = "or leave the record in quarantine."
     over = {
         int(row): LimitError(
-            f"its media have {totals[row]} bytes; a row of a shard can have {MAX_ROW_BYTES}.",
-            fix=f"Drop some of the media, {fix}",
+            f"the media of the record have {totals[row]} bytes, but a row of a shard can have "
+            f"at most {MAX_ROW_BYTES}.",
+            fix=f"Remove some of the media, {fix}",
         )
         for row in np.flatnonzero(totals > MAX_ROW_BYTES)
     }
@@ -114,7 +115,7 @@ def _over_limits(
         over[int(row_of[number])] = LimitError(
             f"{lengths[number]} bytes is over the limit of {max_bytes}.",
             uris[number].as_py(),
-            f"Raise media.max_bytes {fix}",
+            f"Raise media.max_bytes, {fix}",
         )
     return over
 
@@ -214,5 +215,7 @@ def _fill(handle: int, buffer: memoryview, start: int) -> int:
 
 def _changed(ref: Reference, expected: int, found: int) -> MediaError:
     return MediaError(
-        f"{found} bytes instead of {expected}: the file has changed", ref.place, FIX_CHANGED_FILE
+        f"the file has changed: {found} bytes could be read instead of {expected}",
+        ref.place,
+        FIX_CHANGED_FILE,
     )

@@ -93,7 +93,8 @@ def conversation(messages: list[dict[str, Any]]) -> Conversation:
 def _speaker(role: str) -> str:
     if role not in SPEAKER_OF_ROLE:
         raise RowError(
-            f"the record has a {role} turn, which Qwen's loader reads as the assistant's"
+            f"the record has a turn of the role {role}, which Qwen's loader would read as the "
+            "assistant's"
         )
     return SPEAKER_OF_ROLE[role]
 
@@ -101,10 +102,15 @@ def _speaker(role: str) -> str:
 def _value(message: dict[str, Any]) -> str:
     for item in message["content"]:
         if item["type"] in TAGS and message["role"] != "user":
-            raise RowError(f"an assistant turn shows {item['type']}s; only user turns may do so")
+            raise RowError(
+                f"an assistant turn contains {item['type']}s, which only user turns may contain"
+            )
         for tag in TAGS.values():
             if tag in (item["text"] or ""):
-                raise RowError(f"the text contains {tag}, which Qwen's loader reads as a tag")
+                raise RowError(
+                    f"the text contains {tag}, which Qwen's loader would read as a "
+                    "placeholder of an image or video"
+                )
     return "\n".join(TAGS.get(item["type"]) or item["text"] for item in message["content"])
 
 

@@ -17,7 +17,9 @@ def shard_files(folder: str) -> list[str]:
     shards = shard_set.load(folder)
     if shards.format != "arrow":
         raise ManifestError(
-            f"these are {shards.format} shards", folder, "Name a folder of Arrow shards."
+            f"the folder has {shards.format} shards, not Arrow shards",
+            folder,
+            "Name a folder of Arrow shards.",
         )
     return [shard_set.check(folder, entry) for shard in shards.shards for entry in shard.files]
 
@@ -30,4 +32,4 @@ def read_shards(folder: str) -> Iterator[pa.Table]:
                 for batch in reader:
                     yield pa.table(batch)
         except pa.ArrowInvalid as error:
-            raise ManifestError(f"this is not a shard: {error}", uri) from error
+            raise ManifestError(f"the file is not an Arrow shard: {error}", uri) from error

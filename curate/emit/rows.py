@@ -60,11 +60,17 @@ def faults(table: pa.Table) -> pa.Array:
     fault = np.full(table.num_rows, None, object)
     object_row, object_media = _object_media(table)
     missing = np.asarray(object_media.is_valid()) & ~_exists(object_media, counts[object_row])
-    fault[object_row[missing]] = "an object is on media that the record does not have"
+    fault[object_row[missing]] = (
+        "an annotated object refers to an image or video that the record does not have"
+    )
     shows = ~segments.is_kind("text")
     row, index = segments.row[shows], segments.field("media").filter(pa.array(shows))
-    fault[row[~_exists(index, counts[row])]] = "a segment shows media that the record does not have"
-    fault[row[~segments.is_kind(*MEDIA_KINDS)[shows]]] = "a segment is not a text, image or video"
+    fault[row[~_exists(index, counts[row])]] = (
+        "a segment refers to an image or video that the record does not have"
+    )
+    fault[row[~segments.is_kind(*MEDIA_KINDS)[shows]]] = (
+        "a segment is neither a text, an image nor a video"
+    )
     return pa.array(fault, pa.string())
 
 

@@ -12,7 +12,7 @@ FormatName = Literal["arrow", "jsonl", "webdataset", "keep_list"]
 def _each_once(names: list[FormatName]) -> list[FormatName]:
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
-        raise ValueError(f"listed twice: {', '.join(repeated)}")
+        raise ValueError(f"these values are listed twice: {', '.join(repeated)}")
     return names
 
 
@@ -24,14 +24,18 @@ class Shards(BaseModel):
     formats: Annotated[list[FormatName], AfterValidator(_each_once)] = Field(
         ["arrow"],
         min_length=1,
-        description="arrow: for `datasets`, PyTorch and Ray; jsonl: for Qwen's fine-tuning, media "
-        "in files; webdataset: tars; keep_list: only the uids of the surviving records",
+        description="file formats. arrow: for `datasets`, PyTorch and Ray; jsonl: for Qwen's "
+        "fine-tuning, with media in files; webdataset: tars; keep_list: only the "
+        "uids of the surviving records",
     )
     shard_bytes: ByteSize = Field(
         ByteSize(512 << 20),
         ge=1,
         le=1 << 30,
-        description="average size of media and text in one shard; rows are assigned by hash",
+        description=(
+            "average size of media and text in one shard; a hash assigns rows to "
+            "shards, so sizes vary"
+        ),
     )
     batch_rows: int = Field(100, ge=1, le=100, description="maximum rows in one Arrow record batch")
     batch_bytes: ByteSize = Field(
@@ -42,7 +46,7 @@ class Shards(BaseModel):
     )
     columns: list[str] = Field(
         default_factory=list,
-        description="measures to write with the record, such as `words.count`",
+        description="measures to write as additional columns, such as `words.count`",
     )
     shuffle: bool = Field(
         True,

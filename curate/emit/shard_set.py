@@ -41,11 +41,15 @@ def save(folder: str, shards: ShardSet) -> FileEntry:
 def load(folder: str) -> ShardSet:
     place = storage.join(folder, NAME)
     if storage.size_and_stamp(place) is None:
-        raise ManifestError("there is no manifest of shards", place, "Has the run finished?")
+        raise ManifestError(
+            "the folder has no manifest of shards",
+            place,
+            "Check that the run has finished, and that this is a folder of shards.",
+        )
     try:
         return ShardSet.model_validate_json(storage.read_bytes(place))
     except ValidationError as error:
-        raise ManifestError(f"this is not a manifest of shards: {error}", place) from error
+        raise ManifestError(f"the file is not a manifest of shards: {error}", place) from error
 
 
 def check(folder: str, entry: FileEntry) -> str:
@@ -54,11 +58,11 @@ def check(folder: str, entry: FileEntry) -> str:
     place = storage.join(folder, entry.name)
     found = storage.size_and_stamp(place)
     if found is None or found[0] != entry.size_bytes:
-        actual = "there is no such file" if found is None else f"{found[0]} bytes"
+        actual = "the file does not exist" if found is None else f"the file has {found[0]} bytes"
         raise ManifestError(
-            f"{actual}, but the manifest has {entry.size_bytes} bytes",
+            f"{actual}, but the manifest states {entry.size_bytes} bytes",
             place,
-            "Run the recipe again: it writes what is missing.",
+            "Run the recipe again, which writes missing and changed shards.",
         )
     return place
 

@@ -25,11 +25,12 @@ def actors_that_fit(nodes: list[dict[str, float]], resources: Resources) -> int:
     if not fit:
         have = dict.fromkeys(_listed({name: node.get(name, 0) for name in needs}) for node in nodes)
         raise WorkerError(
-            f"a worker of this step needs {_listed(needed)}, and no node of the cluster has that; "
-            f"the nodes have: {'; '.join(have)}",
+            f"each worker of this step needs {_listed(needed)}, and no node of the cluster has "
+            f"that; the nodes have: {'; '.join(have)}",
             "resources",
-            "Run it where there is more, or change the setting of the step that asks for it. "
-            "A local Ray has as many CPU as --workers; --inline runs without such limits.",
+            "Use a cluster with a larger node, or lower the setting of the step that requests "
+            "these resources. A Ray that curate starts on this machine has as many CPUs as "
+            "--workers; --inline does not check resources.",
         )
     return fit
 

@@ -67,7 +67,9 @@ class Checkpoints:
         uri = storage.join(self._folder, self._part + PART)
         found = sum(commit.rows for commit in self._commits)
         if found != rows:
-            raise ManifestError(f"the checkpoints have {found} rows, the part {rows}", uri)
+            raise ManifestError(
+                f"the checkpoints of the part have {found} rows, but the part has {rows}", uri
+            )
         with parts.writing(uri, self._schema) as sidecar:
             for table in _in_batches(self._joined(), self._schema):
                 sidecar.write(table)

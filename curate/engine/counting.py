@@ -121,12 +121,11 @@ class CountedRead:
     def _message(self, missing: int) -> str:
         assert self.count is not None
         unit, found = self.count.unit, self.count.units
-        which = "are unaccounted for" if missing > 0 else "were read that it does not have"
         return (
-            f"the file has {found} {unit}, but {abs(missing)} {which}: {self.used} are in "
-            f"{self.records} records, {self.failed} failed, {self.left_aside.total()} were left "
-            f"aside. If the file changed while it was read, run again; otherwise report this: the "
-            f"reader {type(self._reader).__name__} is wrong."
+            f"the file has {found} {unit}, but the reader {type(self._reader).__name__} accounts "
+            f"for {found - missing}: {self.used} are in {self.records} records, {self.failed} "
+            f"failed, and {self.left_aside.total()} were left aside. If the file was changed while "
+            "it was read, run again. Otherwise the reader has a fault: please report it."
         )
 
 
@@ -139,4 +138,4 @@ def _count(reader: Reader, split: Split, context: Context) -> Count | None:
 
 
 def _lost(error: FileError | TimeLimitError) -> str:
-    return f"{error.fault} What could not be read is lost. {error.fix}".strip()
+    return f"{error.fault} The content after this error was not read. {error.fix}".strip()

@@ -91,6 +91,6 @@ def joint_batch_rows(steps: list[PlannedStep]) -> int:
     wanted = [rows for planned in steps if (rows := planned.step.batch_rows()) is not None]
     if min(wanted, default=1) < 1:
         names = ", ".join(planned.name for planned in steps)
-        raise StepError(f"batch_rows is {min(wanted)}; it has to be 1 or more", f"step {names}")
+        raise StepError(f"batch_rows is {min(wanted)}, but it must be 1 or more", f"step {names}")
     ours = BATCH_ROWS if joint_images(steps) is None else IMAGE_BATCH_ROWS
     return min([ours, *wanted])

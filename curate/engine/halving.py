@@ -51,7 +51,9 @@ def halving(
         except MemoryError:
             raise
         except SystemExit as error:
-            raise StepError("it ends the process (SystemExit)", f"step {planned.name}") from error
+            raise StepError(
+                "the step tried to end the process (it raised SystemExit)", f"step {planned.name}"
+            ) from error
         except Exception as error:  # any error that a single row causes in a step
             _reraise_unless_row(error)
             if rows == 0:
@@ -81,6 +83,6 @@ def _broken_step(planned: PlannedStep, batch: pa.Table, row: int, error: Excepti
     return StepError(
         describe(planned, error),
         f"step {planned.name}",
-        f"It failed on more than {MAX_FAILED_ROWS} rows, the last from "
+        f"The step failed on more than {MAX_FAILED_ROWS} rows, the last from "
         f"{batch['origin'][row].as_py()}.",
     )

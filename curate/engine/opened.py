@@ -31,9 +31,9 @@ class OpenedSteps(NamedTuple):
 
 def _refuse(planned: PlannedStep, data: bytes | memoryview) -> NoReturn:
     raise StepError(
-        "stores bytes, but does not declare it",
+        "the step stores bytes, but its class does not declare this",
         f"step {planned.name}",
-        "Set stores_bytes: ClassVar[bool] = True in its class.",
+        "Set stores_bytes: ClassVar[bool] = True in the class of the step.",
     )
 
 

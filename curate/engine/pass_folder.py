@@ -30,9 +30,9 @@ class PassFolder(NamedTuple):
             storage.make_folder(folder)
             if not storage.is_inside(out, folder):
                 raise ManifestError(
-                    f"this folder is a link that leads out of the run's folder {out}",
+                    f"this folder is a link to a place outside the run's folder {out}",
                     folder,
-                    "Remove the link. To store a run elsewhere, name that folder with -o.",
+                    "Remove the link. To store a run in another place, name its folder with -o.",
                 )
 
     def commits(self, digests: dict[str, str]) -> dict[str, Commit]:

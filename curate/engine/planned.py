@@ -126,8 +126,9 @@ class PlannedStep(NamedTuple):
         for column, allowed in self.only.items():
             if column not in batch.column_names:
                 raise StepError(
-                    f"there is no column '{column}' here", f"steps.{self.name}.only",
-                    f"There are: {', '.join(batch.column_names)}.",
+                    f"`only` names the column '{column}', which the rows do not have",
+                    f"steps.{self.name}.only",
+                    f"Their columns are: {', '.join(batch.column_names)}.",
                 )  # fmt: skip
             mask &= selected(batch, column, allowed, f"steps.{self.name}.only")
         return mask
@@ -148,7 +149,10 @@ class PlannedStep(NamedTuple):
         expected = {**self.step.measures(), **rewrites}
         if set(given) != set(expected):
             names, declared = sorted(given), sorted(expected)
-            raise StepError(f"returned the columns {names}, not {declared}", f"step {self.name}")
+            raise StepError(
+                f"the step returned the columns {names}, but it declares {declared}",
+                f"step {self.name}",
+            )
         return {
             name if name in rewrites else f"{self.name}.{name}": self.values(
                 given[name], name, rows
@@ -162,11 +166,15 @@ class PlannedStep(NamedTuple):
         if not hasattr(value, "combine_chunks") and not isinstance(value, pa.Array):
             kind = type(value).__name__
             raise StepError(
-                f"'{name}' is a {kind}, not a column of Arrow", f"step {self.name}",
-                "Make one with pa.array(values, type).",
+                f"the step returned '{name}' as a {kind} instead of an Arrow array",
+                f"step {self.name}",
+                "Make it with pa.array(values, type).",
             )  # fmt: skip
         if len(value) != rows:
-            raise StepError(f"{len(value)} values for {rows} rows in '{name}'", f"step {self.name}")
+            raise StepError(
+                f"the step returned {len(value)} values of '{name}' for {rows} rows",
+                f"step {self.name}",
+            )
         return record.one_chunk(value)
 
     def reasons(self, drop: pa.Array | None, rows: int) -> pa.Array:
@@ -176,7 +184,8 @@ class PlannedStep(NamedTuple):
         found = self.values(drop, "drop", rows)
         if not (pa.types.is_string(found.type) or pa.types.is_null(found.type)):
             raise StepError(
-                f"drop reasons are {found.type}, not text", f"step {self.name}",
+                f"the drop reasons that the step returned are {found.type}, not text",
+                f"step {self.name}",
                 "Make them with reasons(rows, (mask, 'the reason')).",
             )  # fmt: skip
         return found.cast(pa.string())
@@ -190,9 +199,9 @@ def selected(batch: pa.Table, column: str, allowed: list[Any], place: str) -> np
         return np.asarray(pc.is_in(batch[column], values))
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError):
         raise StepError(
-            f"rows cannot be selected by {allowed} in '{column}', which is {kind}",
+            f"the rows cannot be compared with {allowed} in the column '{column}', which is {kind}",
             place,
-            f"Give values of the type {kind} in `only`.",
+            f"Write values of the type {kind} in `only`.",
         ) from None
 
 

@@ -93,10 +93,12 @@ def _skipped(steps: list[PlannedStep]) -> dict[str, str]:
         if step.shape == "corpus":
             skipped[step.name] = "needs the whole corpus"
         elif step.shape == "reshape":
-            skipped[step.name] = "makes new records; the steps after it measured the original ones"
+            skipped[step.name] = (
+                "makes new records, so the steps after it were measured on the original records"
+            )
         elif missing:
             maker = missing.rpartition(".")[0]
-            skipped[step.name] = f"needs {missing}, a measure of {maker}, which was skipped"
+            skipped[step.name] = f"needs {missing}, a measure of the skipped step {maker}"
     return skipped
 
 

@@ -158,12 +158,16 @@ def _died(error: Any, item: object) -> WorkerError:
     import ray
 
     is_node = isinstance(error, ray.exceptions.LocalRayletDiedError)
-    died = "The node died" if is_node else f"Its worker died {RETRIES + 1} times"
+    died = (
+        "The machine of its worker died"
+        if is_node
+        else f"Its worker process died {RETRIES + 1} times"
+    )
     return WorkerError(
         f"{type(error).__name__}: {error}",
         str(item)[:300],
-        f"{died}. Finished parts are kept: the same command "
-        "continues from there. To see the cause, run it in this process: --inline.",
+        f"{died}. Finished parts are kept: run the same command again to continue. To see the "
+        "cause, add --inline, which runs the work in this process.",
     )
 
 

@@ -93,19 +93,31 @@ def _made(planned: PlannedStep, given: pa.Table, answered: Reshaped) -> _Made:
     """
     place = f"step {planned.name}"
     if not isinstance(answered, Reshaped):
-        raise StepError(f"returned {type(answered).__name__}, not Reshaped", place)
+        raise StepError(
+            f"the step returned a value of type {type(answered).__name__} instead of Reshaped",
+            place,
+        )
     if set(answered.rows.schema.names) == set(record.SCHEMA.names):
         answered = answered._replace(rows=answered.rows.select(record.SCHEMA.names))
     if answered.rows.schema.names != record.SCHEMA.names:
         differ = sorted(set(answered.rows.schema.names) ^ set(record.SCHEMA.names))
         raise StepError(
-            f"the columns of its new records differ from the record schema in {differ}", place
+            "the columns of the new records and those of manifests.record.SCHEMA differ in "
+            f"{differ}",
+            place,
         )
     rows, parents = given.num_rows, np.asarray(answered.parents, np.int64)
     if len(parents) != answered.rows.num_rows:
-        raise StepError(f"{len(parents)} parents for {answered.rows.num_rows} new records", place)
+        raise StepError(
+            f"the step returned {len(parents)} parents for "
+            f"{answered.rows.num_rows} new records; each record needs one",
+            place,
+        )
     if len(parents) and not 0 <= parents.min() <= parents.max() < rows:
-        raise StepError(f"a parent is not the number of one of the {rows} input rows", place)
+        raise StepError(
+            f"the step returned a parent that is not the index of one of the {rows} input rows",
+            place,
+        )
     drop = planned.reasons(answered.drop, rows)
     errors = no_errors(rows) if answered.errors is None else answered.errors.table
     planned.values(errors, "errors", rows)
@@ -115,8 +127,16 @@ def _made(planned: PlannedStep, given: pa.Table, answered: Reshaped) -> _Made:
         row = int(np.flatnonzero(wrong)[0])
         key = given["id"][row].as_py()
         if replaced[row]:
-            raise StepError(f"made records from {key}, and removed it as well", place)
-        raise StepError(f"made no record from {key}, and gave no reason to drop it", place)
+            raise StepError(
+                f"the step made new records from the record {key}, but also "
+                "dropped it or gave an error for it",
+                place,
+            )
+        raise StepError(
+            f"the step made no new record from the record {key}, and gave neither "
+            "a drop reason nor an error",
+            place,
+        )
     inherited = given.drop_columns(record.SCHEMA.names).take(pa.array(parents))
     columns = {name: inherited[name] for name in inherited.column_names}
     new = answered.rows.cast(record.SCHEMA)
@@ -138,4 +158,6 @@ def _with_measures(planned: PlannedStep, rows: pa.Table, measures: Columns) -> p
 def _check_ids(planned: PlannedStep, made: pa.Table) -> None:
     twice = [i for i, n in Counter(made["id"].to_pylist()).items() if n > 1]
     if twice:
-        raise StepError(f"made several records with the id {twice[0]}", f"step {planned.name}")
+        raise StepError(
+            f"the step made several new records with the same id {twice[0]}", f"step {planned.name}"
+        )

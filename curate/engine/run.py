@@ -127,7 +127,7 @@ class Run:
         known = place.commits({task.part: task.inputs_digest for task in tasks})
         damaged = damage(place.files, known.values(), self.context.executor)
         for one in damaged:
-            self.context.progress.warn(f"{one.place}: {one.fault}; this part is made again")
+            self.context.progress.warn(f"{one.place}: {one.fault}; this part is computed again")
         read = {d.part for d in damaged if d.was_read and d.entry.name.endswith((PART, BLOBS))}
         if read and planned.kind != "shards":
             self._forget_after(planned, read)
@@ -189,9 +189,9 @@ class Run:
 
     def _over_budget(self, spent: int, budget: str) -> BudgetError:
         return BudgetError(
-            f"{spent} inputs were quarantined, over the budget of {budget}.",
+            f"{spent} inputs were quarantined, more than the error budget of {budget}.",
             self.out,
-            f"See why: curate explain --quarantine {self.out}. Fix the source, or raise "
+            f"To see why: curate explain --quarantine {self.out}. Correct the source, or raise "
             "max_quarantined.",
         )
 

@@ -105,7 +105,10 @@ def _checked(
     columns, errors = answered if isinstance(answered, Measured) else (answered, None)
     if not isinstance(columns, dict):
         kind = type(columns).__name__
-        raise StepError(f"returned {kind}, not a dict of columns", f"step {planned.name}")
+        raise StepError(
+            f"the step returned a value of type {kind} instead of a dict of columns",
+            f"step {planned.name}",
+        )
     found = no_errors(rows) if errors is None else errors.table
     planned.values(found, "errors", rows)
     return planned.columns(columns, rows), found

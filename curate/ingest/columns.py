@@ -51,7 +51,8 @@ def text_columns(
     found = [name for wanted in usual for name in present if name.lower() == wanted]
     if not found:
         raise InputError(
-            f"no column of text: none of {', '.join(usual)} is among {', '.join(present)}.",
+            f"the table has no text column with a usual name ({', '.join(usual)}); its columns "
+            f"are: {', '.join(present)}.",
             place,
             "Set `text` to the column of text, or to [] for records without text.",
         )

@@ -68,8 +68,9 @@ def check_placeholders(segments: Iterable[ChatSegment]) -> None:
         for tag in (NAME, BOX):
             if tag in (segment.text or ""):
                 raise RowError(
-                    f"the turns have the placeholder {tag} of ms-swift.",
-                    fix="Read samples with `objects` with the reader ms_swift, from JSON.",
+                    f"a turn contains the placeholder {tag}, which ms-swift replaces by a name "
+                    "or a box, and this reader does not.",
+                    fix="For samples with `objects`, use the reader ms_swift, which reads JSON.",
                 )
 
 
@@ -86,7 +87,9 @@ def turns_of(value: object) -> list[Any]:
         raise RowError(fault, fix="Write the turns of a sample as a list of objects.")
     counts = {name: len(values) for name, values in value.items()}
     if len(set(counts.values())) > 1:
-        raise RowError(f"the turns are an object of lists of different lengths: {counts}.")
+        raise RowError(
+            f"the turns are an object of lists, but the lists have different lengths: {counts}."
+        )
     return [dict(zip(value, turn, strict=True)) for turn in zip(*value.values(), strict=True)]
 
 
@@ -120,8 +123,8 @@ def _with_named_images(
         if number not in shown and (path is None or paths.index(path) not in shown):
             name = f"number {number}" if path is None else repr(path)
             raise RowError(
-                f"no part of the turns shows the image {name} of the sample.",
-                fix="Name it in a part, or leave it out of the sample's images.",
+                f"no turn refers to the image {name} of the sample.",
+                fix="Refer to it in a turn, or remove it from the sample's images.",
             )
     return named
 
@@ -131,22 +134,24 @@ def _named_image(
 ) -> int | str | bytes:
     if image is None:
         raise RowError(
-            "one part of the turns names its image, and another part or tag does not.",
-            fix="Name the image in each part, or in none.",
+            "a part of a turn names its image, but another part or <image> tag does not.",
+            fix="Name the image in all parts, or in none.",
         )
     if isinstance(image, int):
         if 0 <= image < image_count:
             return image
         raise RowError(
-            f"a part shows the image with the index {image}, but the sample has {image_count}.",
+            f"a part of a turn refers to the image with the index {image}, but the sample has "
+            f"{image_count} images.",
             fix="The first image has the index 0.",
         )
     if isinstance(image, str) and image_count and not image.startswith("data:"):
         if image in paths:
             return paths.index(image)
         raise RowError(
-            f"a part shows the image {image!r:.200}, which is not among the sample's images.",
-            fix="Name one of the sample's images, or list no images beside those in parts.",
+            f"a part of a turn refers to the image {image!r:.200}, which is not among the "
+            "sample's images.",
+            fix="Use a path that the sample lists, or remove the sample's list of images.",
         )
     return image
 
@@ -172,9 +177,14 @@ def _turn_segments(number: int, turn: object) -> list[ChatSegment]:
     elif isinstance(content, Sequence) and not isinstance(content, bytes):
         segments = [part_segment(number, role, part) for part in content]
     else:
-        raise RowError(f"turn {number} has {content!r:.80}, neither text nor a list of parts")
+        raise RowError(
+            f"the content of turn {number} is {content!r:.80}, neither text nor a list of parts"
+        )
     if role == "assistant" and any(segment.kind != "text" for segment in segments):
-        raise RowError(f"turn {number} is an answer, but it has a media tag")
+        raise RowError(
+            f"turn {number} is from the assistant, but it contains an image or a "
+            "video, which only user turns may contain"
+        )
     segments = segments or [ChatSegment(role, "text", "")]
     return segments if loss is None else [one._replace(loss=loss) for one in segments]
 
@@ -183,13 +193,15 @@ def _loss(number: int, turn: Mapping[str, Any]) -> bool | None:
     """Whether the model learns to write a turn; None if the turn does not say so."""
     for name in _UNREAD:
         if turn.get(name):
-            fault = f"turn {number} has the field {name!r}, which this reader does not read."
-            raise RowError(fault, fix="Write it as text of the turn, or leave it out.")
+            fault = f"turn {number} has the field {name!r}, which this reader does not support."
+            raise RowError(fault, fix="Move its content into the text of the turn, or remove it.")
     stated = {name: turn[name] for name in _LOSSES if turn.get(name) is not None}
     for name, value in stated.items():
         if value not in (0, 1):
             fault = f"turn {number}: {name!r} is {value!r:.80}, neither 0 nor 1."
-            raise RowError(fault, fix="A text is either learned (1) or not (0).")
+            raise RowError(
+                fault, fix="Write 1 if the model should learn to write this turn, otherwise 0."
+            )
     return all(stated.values()) if stated else None
 
 
@@ -198,7 +210,9 @@ def _role(number: int, name: object) -> str:
         return ROLES[str(name)]
     except KeyError:
         known = ", ".join(ROLES)
-        raise RowError(f"turn {number} is from {name!r}, which is not one of {known}") from None
+        raise RowError(
+            f"the role of turn {number} is {name!r}, which is not one of {known}"
+        ) from None
 
 
 def _split_at_tags(role: str, text: str) -> list[ChatSegment]:

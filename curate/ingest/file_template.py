@@ -51,7 +51,10 @@ class Template:
     def __init__(self, text: str) -> None:
         *pieces, self._after = self._FIELD.split(text)
         if not pieces or re.search(r"[{}]", self._FIELD.sub("", text)):
-            raise ValueError(f"'{text}' has no column in braces, as '{{key[0:5]}}/{{key}}.jpg' has")
+            raise ValueError(
+                f"the file name template '{text}' is not valid: it needs column "
+                f"names in braces, as in '{{key[0:5]}}/{{key}}.jpg'"
+            )
         self._fields = [
             _Field(before, column, int(start or 0), int(stop) if stop else None)
             for before, column, start, stop in zip(*[iter(pieces)] * 4, strict=True)

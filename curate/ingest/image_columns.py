@@ -121,5 +121,5 @@ def _open_path(
     media_root: str, path: object, name: str, context: Context
 ) -> OpenedImage | RowError:
     if not isinstance(path, str) or not path:
-        return RowError(f"the row has no image: {name!r} is {path!r:.80}")
+        return RowError(f"the row has no image: the column {name!r} is {path!r:.80}, not a path")
     return open_below(media_root, path, context.media)

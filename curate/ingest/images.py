@@ -28,7 +28,7 @@ def check_size(size_bytes: int, limits: Limits) -> None:
     """Raises LimitError if a media file is larger than `limits.max_bytes`."""
     if size_bytes > limits.max_bytes:
         fault = f"{size_bytes} bytes is over the limit of {limits.max_bytes}."
-        raise LimitError(fault, "", "Raise media.max_bytes or let it go to quarantine.")
+        raise LimitError(fault, "", "Raise media.max_bytes, or leave the file in quarantine.")
 
 
 def open_image(reference: Reference, media: Media) -> OpenedImage | RowError:

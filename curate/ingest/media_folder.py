@@ -48,7 +48,7 @@ class MediaFolder:
             raise RowError(
                 fault,
                 storage.join(uri, last),
-                "Keep one of them in this folder, or name it with its suffix.",
+                "Keep only one of them in this folder, or write the name with its suffix.",
             )
         return None if found is None else storage.join(uri, found)
 
@@ -166,7 +166,10 @@ def _not_found(
 ) -> MediaError:
     what = "this row" if urls is None else repr(urls[row].as_py())
     return MediaError(
-        f"no image for {what:.200} in {folder.media_root}: looked for "
+        f"there is no image file for {what:.200} in the folder {folder.media_root}: looked for "
         f"{', '.join(tried) or 'nothing'}.",
-        fix="Images are not downloaded: copy the file there, or set `file` to its name.",
+        fix=(
+            "curate downloads no images: copy the file to this folder, or set `file` to the "
+            "template of its name."
+        ),
     )

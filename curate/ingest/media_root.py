@@ -12,7 +12,7 @@ from manifests.errors import InputError, LimitError, MediaError, RowError
 from manifests.media import Media, Reference
 from manifests.storage import File
 
-ROOT_DESCRIPTION = "folder that the paths start from; null: the file's own folder"
+ROOT_DESCRIPTION = "folder to which the paths are relative; null: the folder of the file itself"
 
 
 def check_root(media_root: str, base: str) -> None:
@@ -59,8 +59,10 @@ def path_below(path: str, place: str = "") -> str:
     return plain
 
 
-_FIX_FULL = "Write a path that starts in media_root, or set media_root to a folder above it."
-_FIX_URL = "Images are not downloaded: write the path of the file below media_root."
+_FIX_FULL = (
+    "Write a path relative to media_root, or set media_root to a folder that contains the file."
+)
+_FIX_URL = "curate downloads no images: write the path of the file below media_root."
 _DRIVE = re.compile(r"[A-Za-z]:/")
 _FILE_URL = re.compile(r"file:(?://(?:localhost)?(?=/))?(?=/)", re.IGNORECASE)
 

@@ -64,7 +64,9 @@ def part_segment(number: int, role: str, part: object) -> ChatSegment:
         return ChatSegment(role, kind, None)
     text = fields.get("text")
     if kind is None or not isinstance(text, str):
-        raise RowError(f"turn {number} has the part {part!r:.80}, neither text, image nor video")
+        raise RowError(
+            f"turn {number} has the part {part!r:.80}, which is neither text, an image nor a video"
+        )
     return ChatSegment(role, kind, text)
 
 
@@ -77,8 +79,11 @@ def image_source(value: object) -> str | bytes | None:
             return f"data:;base64,{value['base64']}"
         held = [value["bytes"]] if value.get("bytes") is not None else []
         if held and not isinstance(held[0], bytes):
-            fault = f"the bytes of an image are {held[0]!r:.80}."
-            raise RowError(fault, fix="Text has images as paths, data urls or `base64`.")
+            fault = f"the field 'bytes' of an image is {held[0]!r:.80}, which is not binary data."
+            raise RowError(
+                fault,
+                fix="In JSON, give an image as a path, as a data url, or in the field `base64`.",
+            )
         return image_source((held or given or [None])[0])
     if value is None or (isinstance(value, str | bytes) and value):
         return value
@@ -116,13 +121,13 @@ def _image(number: int, part: Mapping[str, Any]) -> int | str | bytes | None:
     given = {name: v for name, v in part.items() if v is not None and v != "" and name != "type"}
     unknown = given.keys() - {*_NAMES, *_SIZES, "index"}
     if unknown:
-        fault = f"turn {number}: the part {part!r:.80} has the field {min(unknown)!r}."
+        fault = f"turn {number}: the part {part!r:.80} has the unknown field {min(unknown)!r}."
         known = ", ".join((*_NAMES, "index"))
-        raise RowError(fault, fix=f"An image is named by one of: {known}.")
+        raise RowError(fault, fix=f"Name the image with one of these fields: {known}.")
     index, named = given.get("index"), {k: given[k] for k in _NAMES if k in given}
     if len(named) + (index is not None) > 1:
-        fault = f"turn {number}: the part {part!r:.80} names its image twice."
-        raise RowError(fault, fix="Keep one of the names.")
+        fault = f"turn {number}: the part {part!r:.80} names its image in two fields."
+        raise RowError(fault, fix="Keep only one of these fields.")
     if index is not None:
         if isinstance(index, bool) or not isinstance(index, int):
             raise RowError(f"turn {number}: the index {index!r:.80} is not a whole number.")

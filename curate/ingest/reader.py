@@ -160,13 +160,14 @@ class Reader(BaseModel):
     modality: ClassVar[str] = "caption"
 
     name: str = Field(
-        description="name of the source, which the records have as `source`", pattern=r"^[\w.-]+$"
+        description="name of the source; it becomes the column `source` of its records",
+        pattern=r"^[\w.-]+$",
     )
-    path: str = Field(description="a file, a folder, or a glob; local, s3:// or gs://")
+    path: str = Field(description="a file, a folder, or a glob pattern; local, s3:// or gs://")
     exclude: Names = Field(
         (),
-        description="globs of files and folders to leave out: `*.tmp.jsonl` by name, at any depth; "
-        "`2019/*.jsonl` by the path below the source",
+        description="glob patterns of files and folders to leave out: `*.tmp.jsonl` by name, at "
+        "any depth; `2019/*.jsonl` by the path below the source",
     )
 
     @field_validator("exclude")
@@ -175,10 +176,10 @@ class Reader(BaseModel):
         for glob in globs:
             try:
                 if not glob.strip("/"):
-                    raise ValueError(f"{glob!r} is no glob: write one such as `*.tmp`")
+                    raise ValueError(f"{glob!r} is not a glob pattern: write one such as `*.tmp`")
                 excluding([glob])
             except re.error as error:
-                raise ValueError(f"{glob!r} is no glob: {error}") from None
+                raise ValueError(f"{glob!r} is not a glob pattern: {error}") from None
         return globs
 
     @classmethod
@@ -214,17 +215,22 @@ class Reader(BaseModel):
     def _nothing_found(self, found: SourceFiles) -> InputError:
         total = len(found.faulty) + sum(found.left_aside.values())
         if not total:
-            fault = "no such file or folder, or nothing in it"
+            fault = "the path does not exist, or it is an empty folder"
             return InputError(fault, self.path, "Check the path.")
         if EXCLUDED in found.left_aside:
-            fault = f"{total} files, but `exclude` and the endings leave none to read"
+            fault = f"the path has {total} files, but `exclude` and the suffixes leave none to read"
             return InputError(fault, self.path, "Check the setting 'exclude'.")
         kinds = ", ".join(f"{kind} {n:,}" for kind, n in found.left_aside.items())
-        what = f"ends in {', '.join(self.suffixes)}" if self.suffixes else "can be read"
+        what = (
+            f"has a suffix that the reader accepts ({', '.join(self.suffixes)})"
+            if self.suffixes
+            else "can be read"
+        )
         return InputError(
-            f"{total} files, but none {what}" + (f" (left aside: {kinds})" if kinds else ""),
+            f"the path has {total} files, but none {what}"
+            + (f"; left aside: {kinds}" if kinds else ""),
             self.path,
-            "Name a pattern, or another reader: `curate readers` lists them.",
+            "Use a pattern such as data/*.tar, or another reader: `curate readers` lists them.",
         )
 
     def splits(self, file: File, context: Context) -> Iterator[Split]:

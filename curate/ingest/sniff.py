@@ -86,7 +86,7 @@ def check(
     if reader.sniff(start):
         return
     raise InputError(
-        f"the file is {describe(start)}, which the reader {reader_name!r} does not take.",
+        f"the file is {describe(start)}, which the reader {reader_name!r} cannot read.",
         file.uri,
         _fix(start, readers),
     )
@@ -99,8 +99,11 @@ def _fix(head: Head, readers: Mapping[str, type[Reader]]) -> str:
     name = head.file.name.lower()
     by_suffix = [reader for reader in matching if name.endswith(readers[reader].suffixes or "")]
     if not matching:
-        return "No reader takes this file: leave it out of the path."
-    return f"Read it with: {' or '.join(by_suffix or matching)}."
+        return (
+            "No reader can read this file: change the path of the source so that it does "
+            "not include it."
+        )
+    return f"Use the reader {' or '.join(by_suffix or matching)}."
 
 
 def describe(head: Head) -> str:

@@ -114,7 +114,9 @@ def _records(a: RunManifest, out: str, b: RunManifest, other: str) -> Iterator[D
     only_here = here.filter(pc.invert(pc.is_in(here, there)))
     only_there = there.filter(pc.invert(pc.is_in(there, here)))
     if len(only_here) or len(only_there):
-        yield Difference("records written by one run only", len(only_here), len(only_there))
+        yield Difference(
+            "number of records that only one run wrote", len(only_here), len(only_there)
+        )
     for record_id in only_here.slice(0, _EXAMPLES).to_pylist():
         yield Difference(f"record {record_id}", "written", _removed_by(b, other, record_id))
     for record_id in only_there.slice(0, _EXAMPLES).to_pylist():

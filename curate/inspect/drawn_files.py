@@ -33,9 +33,9 @@ def draw(out: str, rows: list[dict[str, Any]], where: str, base: str | None) -> 
     single = where.lower().endswith(IMAGE_ENDINGS)
     if single and len(wanted) > 1:
         raise RecipeError(
-            f"{len(wanted)} images would be written to one file",
+            f"{len(wanted)} images cannot be written to one file",
             where,
-            "Name a folder, or one record.",
+            "Name a folder, or only one record.",
         )
     os.makedirs((os.path.dirname(where) or ".") if single else where, exist_ok=True)
     media = _media(out, base)

@@ -62,8 +62,9 @@ def find_record(run: RunManifest, out: str, wanted: str) -> list[FoundRecord]:
     found = _found(run, out, Wanted(wanted)) or _found(run, out, Wanted(wanted, anywhere=True))
     if not found:
         raise InputError(
-            f"no record has the id or origin '{wanted}', and no origin ends so", out,
-            "`curate show` lists records with their ids.",
+            f"no record has the id or origin '{wanted}', or an id that starts or an origin "
+            "that ends with it", out,
+            "`curate show` prints records with their ids.",
         )  # fmt: skip
     records = [m for m in found if m.row.ending == PART]
     if len({(m.id, m.origin) for m in found}) > 1 or len(records) > 1:
@@ -106,7 +107,7 @@ def _found(run: RunManifest, out: str, wanted: Wanted) -> list[FoundRecord]:
 def ambiguous(found: list[FoundRecord], out: str, wanted: str) -> InputError:
     """Build the error for several matches; its message explains how to distinguish them."""
     ids, origins = ({m.id for m in found}, {m.origin for m in found})
-    names, fix = {f"{m.id} ({m.origin})" for m in found}, "Give more of the id or of the origin."
+    names, fix = {f"{m.id} ({m.origin})" for m in found}, "Write more of the id or of the origin."
     if len(ids) > 1 and len(origins) == 1:
         names, fix = ids, "They have the same origin. Name one by its id."
     elif len(ids) == 1 and len(origins) > 1:
@@ -114,9 +115,9 @@ def ambiguous(found: list[FoundRecord], out: str, wanted: str) -> InputError:
     elif len(ids) == 1:
         names = ids
         fix = (
-            "They have the same id and the same origin, so no name distinguishes them. List those "
-            f"that were written: curate show {out} {found[0].id}. List those that were dropped: "
-            f"curate show {out} {found[0].id} --dropped."
+            "They have the same id and the same origin, so a name cannot distinguish them. To "
+            f"list those that were written: curate show {out} {found[0].id}. To list those "
+            f"that were dropped: curate show {out} {found[0].id} --dropped."
         )
     shown = sorted(names)[:LISTED]
     more = [f"and {len(names) - LISTED} more"] if len(names) > LISTED else []

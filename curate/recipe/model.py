@@ -50,19 +50,28 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str = Field(pattern=r"^[\w.-]+$", description="name of the run in its manifest")
-    seed: int = Field(0, ge=0, description="random decisions depend on it and on a record's id")
-    sources: list[dict[str, Any]] = Field(min_length=1, description="where records come from")
-    steps: Annotated[list[dict[str, Any]], BeforeValidator(_bare_names)] = Field(
-        default_factory=list, description="steps that process the records, in order"
+    name: str = Field(pattern=r"^[\w.-]+$", description="name of the run, in its manifest")
+    seed: int = Field(
+        0,
+        ge=0,
+        description="seed of all random decisions: each is a hash of it and the record's id",
     )
-    shards: Shards = Field(default_factory=Shards, description="what is written for training")
-    media: Limits = Field(default_factory=Limits, description="limits on media files")
+    sources: list[dict[str, Any]] = Field(
+        min_length=1, description="the data sets to read, each with its reader"
+    )
+    steps: Annotated[list[dict[str, Any]], BeforeValidator(_bare_names)] = Field(
+        default_factory=list,
+        description="steps that measure, drop or change the records, in order",
+    )
+    shards: Shards = Field(
+        default_factory=Shards, description="format and size of the output files"
+    )
+    media: Limits = Field(default_factory=Limits, description="limits on the size of media files")
     max_quarantined: int | float = Field(
         0.5,
         ge=0,
-        description="error budget: a share of the inputs (below 1) or a count; the run fails when "
-        "more inputs are quarantined (the default is ours)",
+        description="error budget: a share of the inputs (below 1) or a number; the run fails "
+        "when more inputs are quarantined (the default is our choice)",
     )
     max_cpu_seconds: float = Field(
         30,
@@ -147,7 +156,7 @@ def build(content: dict[str, Any], text: Text | None = None, base: str = "") -> 
     readers = [_reader(s, text, ("sources", i)) for i, s in enumerate(recipe.sources)]
     twice = [name for name, n in Counter(r.name for r in readers).items() if n > 1]
     if twice:
-        raise RecipeError(f"two sources are named '{twice[0]}'.", text.place(("sources",)))
+        raise RecipeError(f"two sources have the name '{twice[0]}'.", text.place(("sources",)))
     steps = _steps(_expand(recipe.steps, text), text)
     refuse_old(recipe.shards.columns, steps, text.place(("shards", "columns")))
     return Loaded(recipe, readers, steps, storage.absolute(base), text.variables)
@@ -183,12 +192,12 @@ def _first_refusal(
     place = text.place((*path, *inner))
     name = str(inner[-1]) if inner else ""
     if now := _new_name(first, kind):
-        return RecipeError(f"'{name}' is now '{now}'.", place)
+        return RecipeError(f"'{name}' is now '{now}': write the new name.", place)
     if first["type"] == "extra_forbidden":
         known = list(_model_at(kind, inner[:-1]).model_fields)
-        return RecipeError(f"no setting named '{name}'.", place, nearest(name, known))
+        return RecipeError(f"there is no setting named '{name}'.", place, nearest(name, known))
     if first["type"] == "missing":
-        return RecipeError(f"'{name}' is missing.", place)
+        return RecipeError(f"the setting '{name}' is missing.", place)
     if first["type"] == "value_error":  # raised by a validator of ours, as a full sentence
         message = str(first["ctx"]["error"])
         return RecipeError(message if message.endswith((".", "?")) else f"{message}.", place)
@@ -234,7 +243,9 @@ def _reader(source: dict[str, Any], text: Text, path: Path) -> Reader:
     name = settings.pop("reader", None)
     if not isinstance(name, str):
         raise RecipeError(
-            "'reader' is missing.", text.place(path), "`curate readers` lists all readers."
+            "the setting 'reader' is missing.",
+            text.place(path),
+            "`curate readers` lists all readers.",
         )
     kind = _resolve_at(catalog.resolve_reader, name, text, (*path, "reader"))
     return _model(kind, settings, text, path)
@@ -262,13 +273,16 @@ def _expand(steps: list[Any], text: Text) -> list[_Item]:
         path: Path = ("steps", number)
         if len(entry) != 1:
             raise RecipeError(
-                f"a step is one key and its settings, not {list(entry)}.", text.place(path)
+                f"a step must be one name with its settings, not {list(entry)}.", text.place(path)
             )
         name, settings = next(iter(entry.items()))
         if name == "preset":
             items += _preset(settings, text, path)
         elif settings is not None and not isinstance(settings, dict):
-            raise RecipeError(f"'{name}' takes settings, not {settings!r}.", text.place(path))
+            raise RecipeError(
+                f"the step '{name}' needs a mapping of settings, not {settings!r}.",
+                text.place(path),
+            )
         else:
             items.append(_Item(name, settings or {}, (*path, name)))
     return items
@@ -277,7 +291,7 @@ def _expand(steps: list[Any], text: Text) -> list[_Item]:
 def _preset(name: str, text: Text, path: Path) -> list[_Item]:
     if name not in load_presets():
         fix = nearest(str(name), list(load_presets()))
-        raise RecipeError(f"no preset named '{name}'.", text.place((*path, "preset")), fix)
+        raise RecipeError(f"there is no preset named '{name}'.", text.place((*path, "preset")), fix)
     steps = load_presets()[name].steps
     return [_Item(key, dict(value), path) for step in steps for key, value in step.items()]
 
@@ -329,10 +343,12 @@ def _check_columns(planned: list[PlannedStep], place: str) -> None:
     for column in (*last.reads, *(last.only or {})):
         if column not in known:
             if now := new_column(column, planned[:-1]):
-                raise RecipeError(f"'{column}' is now '{now}'.", place)
+                raise RecipeError(f"'{column}' is now '{now}': write the new name.", place)
             fix = nearest(column, known)
             raise RecipeError(
-                f"no column '{column}' in the record or from an earlier step.", place, fix
+                f"there is no column '{column}', neither in the record nor from an earlier step.",
+                place,
+                fix,
             )
     for column, values in (last.only or {}).items():
         try:
@@ -340,7 +356,8 @@ def _check_columns(planned: list[PlannedStep], place: str) -> None:
         except pa.ArrowException:
             kind = schema.field(column).type
             raise RecipeError(
-                f"only: {values} cannot be values of '{column}', which is {kind}.", place
+                f"only: the values {values} do not fit the column '{column}', which is {kind}.",
+                place,
             ) from None
 
 
@@ -348,7 +365,10 @@ def _only(value: Any, text: Text, path: Path) -> dict[str, list[Any]] | None:
     if value is None:
         return None
     if not isinstance(value, dict) or not value:
-        raise RecipeError("only: write `column: value` or `column: [values]`.", text.place(path))
+        raise RecipeError(
+            "only: the value must be a mapping, `column: value` or `column: [values]`.",
+            text.place(path),
+        )
     return {str(k): v if isinstance(v, list) else [v] for k, v in value.items()}
 
 
@@ -373,7 +393,10 @@ def json_schema() -> dict[str, Any]:
                   "required": ["preset"], "additionalProperties": False})  # fmt: skip
     schema["properties"]["sources"]["items"] = {"anyOf": sources}
     schema["properties"]["steps"]["items"] = {"anyOf": steps}
-    schema["properties"]["base"] = {"type": "string", "description": "recipe that this one extends"}
+    schema["properties"]["base"] = {
+        "type": "string",
+        "description": "path of a recipe that this one extends",
+    }
     return schema
 
 

@@ -51,12 +51,14 @@ def read(uri: str, seen: tuple[str, ...] = (), place: str = "") -> tuple[dict[st
     """
     if uri in seen or len(seen) >= MAX_INCLUDES:
         shown = " -> ".join([*seen[-2:], uri])
-        raise RecipeError(f"the recipe includes itself through {shown}", place or uri)
+        raise RecipeError(f"the recipe includes itself through `base`: {shown}", place or uri)
     name = storage.base_name(uri)
     values = Values(name, {}, {})
     content = values.of(_decoded(uri, name, place))
     if not isinstance(content, dict):
-        raise RecipeError("a recipe must be a mapping of name, sources, steps, shards", name)
+        raise RecipeError(
+            "a recipe must be a mapping with the keys name, sources, steps and shards", name
+        )
     text = Text(*values)
     if "base" in content:
         content = _over_base(content, text, uri, seen)
@@ -65,18 +67,26 @@ def read(uri: str, seen: tuple[str, ...] = (), place: str = "") -> tuple[dict[st
 
 def _decoded(uri: str, name: str, place: str) -> str:
     if not storage.is_remote(uri) and os.path.exists(uri) and not _is_file(uri):
-        raise RecipeError("a recipe must be a file", place or uri, f"Not a file: {uri}.")
+        raise RecipeError(
+            "the recipe must be a file", place or uri, f"{uri} is a folder, a pipe or the like."
+        )
     found = storage.size_and_stamp(uri)
     if found is None:
-        fix = f"There is no file {uri}." if place else "`curate init` writes a first recipe."
-        raise RecipeError("there is no such recipe", place or uri, fix)
+        fix = (
+            f"The file {uri} does not exist."
+            if place
+            else "Check the path. `curate init` writes a recipe to start from."
+        )
+        raise RecipeError("the recipe does not exist", place or uri, fix)
     if found[0] > MAX_BYTES:
-        fault = f"{found[0]} bytes is over the limit of {MAX_BYTES} for a recipe"
-        raise RecipeError(fault, place or uri, "Is this the recipe?")
+        fault = f"the file has {found[0]} bytes, over the limit of {MAX_BYTES} for a recipe"
+        raise RecipeError(fault, place or uri, "Check that this file is the recipe.")
     try:
         return storage.read_bytes(uri).decode()
     except UnicodeDecodeError as error:
-        raise RecipeError(f"this is not UTF-8: byte {error.start}.", name) from None
+        raise RecipeError(
+            f"the file is not UTF-8 text: byte {error.start} is not valid.", name
+        ) from None
 
 
 def _is_file(uri: str) -> bool:
@@ -91,7 +101,7 @@ def _over_base(
     place, base = text.place(("base",)), content.pop("base")
     text.variables.pop(("base",), None)
     if not isinstance(base, str) or not base:
-        raise RecipeError(f"the path of a recipe, not {base!r}.", place)
+        raise RecipeError(f"`base` must be the path of a recipe, not {base!r}.", place)
     other = storage.resolve(os.path.dirname(uri), base)
     below, lower = read(other, (*seen, uri), place)
     for path, variable in lower.variables.items():
@@ -129,7 +139,7 @@ def assign(content: dict[str, Any], setting: str, text: Text) -> None:
     place = f"--set {on_one_line(setting)}"
     name, equals, value = setting.partition("=")
     if not equals or not all(name.split(".")):
-        fault = f"'{on_one_line(setting)}' is not PATH=VALUE."
+        fault = f"'{on_one_line(setting)}' is not of the form PATH=VALUE."
         raise RecipeError(fault, "--set", "Write --set path.to.field=value.")
     *walk, last = name.split(".")
     at: Any = content
@@ -139,7 +149,9 @@ def assign(content: dict[str, Any], setting: str, text: Text) -> None:
     if isinstance(at, list):
         raise RecipeError(f"'{last}' is an item of a list, not a setting.", place)
     if not isinstance(at, dict):
-        raise RecipeError(f"'{last}' is inside a plain value, not a mapping.", place)
+        raise RecipeError(
+            f"'{last}' cannot be set, because it is inside a single value, not a mapping.", place
+        )
     path = (*path, last)
     for known in [p for p in text.variables if p[: len(path)] == path]:
         del text.variables[known]
@@ -167,5 +179,7 @@ def _enter(at: Any, name: str, place: str, path: Path) -> tuple[Any, Path]:
         known = [
             str(i.get("name") or next(iter(i), "{}")) if isinstance(i, dict) else str(i) for i in at
         ]
-        raise RecipeError(f"no item named '{name}'.", place, nearest(name, known))
-    raise RecipeError(f"'{name}' is inside a plain value, not a mapping.", place)
+        raise RecipeError(f"the list has no item named '{name}'.", place, nearest(name, known))
+    raise RecipeError(
+        f"'{name}' does not exist, because it is inside a single value, not a mapping.", place
+    )

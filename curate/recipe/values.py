@@ -45,10 +45,10 @@ class Values(NamedTuple):
         except yaml.MarkedYAMLError as error:
             line = error.problem_mark.line + 1 if error.problem_mark else 0
             raise RecipeError(
-                f"this is not YAML: {error.problem}.", f"{self.name}:{line}"
+                f"the recipe is not valid YAML: {error.problem}.", f"{self.name}:{line}"
             ) from None
         except yaml.YAMLError as error:
-            fault = f"this is not YAML: {on_one_line(str(error))}."
+            fault = f"the recipe is not valid YAML: {on_one_line(str(error))}."
             raise RecipeError(fault, self.name) from None
         except RecursionError:
             raise self._too_deep(self.name) from None
@@ -60,13 +60,16 @@ class Values(NamedTuple):
         if depth > MAX_DEPTH:
             raise self._too_deep(place)
         if len(self.lines) > MAX_VALUES:
-            fault = f"a recipe has up to {MAX_VALUES} values, each use of an anchor counted."
-            raise RecipeError(fault, place, "Write fewer, or use fewer anchors.")
+            fault = (
+                f"the recipe has more than {MAX_VALUES} values; each use of a YAML anchor "
+                "counts again."
+            )
+            raise RecipeError(fault, place, "Write fewer values, or use fewer anchors.")
         if node.tag.removeprefix(_TAG) not in (*_KINDS, *_TEXTS):
             raise RecipeError(
-                f"the tag {on_one_line(node.tag)} is not known in recipes.",
+                f"the YAML tag {on_one_line(node.tag)} is not allowed in recipes.",
                 place,
-                "Leave it out: values are texts, numbers, true, false, null, lists and mappings.",
+                "Remove it: values are texts, numbers, true, false, null, lists and mappings.",
             )
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, path, depth)
@@ -79,9 +82,11 @@ class Values(NamedTuple):
         for key, value in node.value:
             place = f"{self.name}:{key.start_mark.line + 1}"
             if not isinstance(key, yaml.ScalarNode) or not key.value:
-                raise RecipeError("a key must be the name of a setting, as text.", place)
+                raise RecipeError(
+                    "the key of a mapping must be text: the name of a setting.", place
+                )
             if key.value in out:
-                raise RecipeError(f"'{on_one_line(key.value)}' is given twice", place)
+                raise RecipeError(f"the key '{on_one_line(key.value)}' occurs twice", place)
             out[key.value] = self._plain(value, (*path, key.value), depth + 1)
             self.lines[(*path, key.value)] = key.start_mark.line + 1
         return out
@@ -98,12 +103,14 @@ class Values(NamedTuple):
             return yaml.SafeLoader("").construct_object(node)
         except (ValueError, KeyError, yaml.YAMLError):
             fault = f"{on_one_line(node.value)[:80]!r} is not a valid {kind}."
-            raise RecipeError(fault, place, "Put it in quotes if it is text.") from None
+            raise RecipeError(fault, place, "Write it in quotes if it is text.") from None
 
     @staticmethod
     def _too_deep(place: str) -> RecipeError:
         fault = f"values are nested more than {MAX_DEPTH} levels deep."
-        return RecipeError(fault, place, "Is an anchor used inside its own value?")
+        return RecipeError(
+            fault, place, "Check whether a YAML anchor is used inside its own value."
+        )
 
 
 def _is_text(value: str, kind: str) -> bool:
@@ -129,7 +136,7 @@ def filled(text: str, plain: bool, place: str) -> Any:
         return yaml.safe_load(value)
     except (yaml.YAMLError, ValueError, RecursionError):
         raise RecipeError(
-            f"with the values of its variables, {text} is not valid YAML.",
+            f"after its variables are replaced by their values, {text} is not valid YAML.",
             place,
             f'If the values are text, write it in quotes: "{text}".',
         ) from None
@@ -139,7 +146,7 @@ def _variable(match: re.Match[str], place: str) -> str:
     value = os.environ.get(match[1], match[2])
     if value is None:
         raise RecipeError(
-            f"the environment has no variable {match[1]}.",
+            f"the environment variable {match[1]} is not set.",
             place,
             f"Set it, or write ${{{match[1]}:-default}}.",
         )

@@ -33,7 +33,7 @@ class Sample(CorpusStep):
     @model_validator(mode="after")
     def _one_of_two(self) -> Sample:
         if (self.rows is None) == (self.share is None):
-            raise ValueError("set either rows or share")
+            raise ValueError("exactly one of `rows` and `share` must be set")
         return self
 
     def reads(self) -> tuple[str, ...]:

@@ -160,7 +160,7 @@ class Media:
                 f"{header.width} x {header.height} pixels is over the limit of "
                 f"{self.limits.max_pixels}.",
                 place,
-                "Raise media.max_pixels or let it go to quarantine.",
+                "Raise media.max_pixels, or leave the file in quarantine.",
             )
 
     def image(self, ref: Reference) -> Image:
@@ -230,7 +230,7 @@ class Media:
             raise LimitError(
                 f"{frames} frames is over the limit of {self.limits.max_frames}.",
                 ref.place,
-                "Raise media.max_frames or let it go to quarantine.",
+                "Raise media.max_frames, or leave the file in quarantine.",
             )
 
     def _first(self, ref: Reference, size: int) -> bytes:
@@ -281,7 +281,7 @@ class Media:
         return LimitError(
             f"{size} bytes is over the limit of {self.limits.max_bytes}.",
             ref.place,
-            "Raise media.max_bytes or let it go to quarantine.",
+            "Raise media.max_bytes, or leave the file in quarantine.",
         )
 
 

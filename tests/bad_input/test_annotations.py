@@ -28,14 +28,15 @@ def test_numbers_that_are_no_box_quarantine_only_their_record(base: Path) -> Non
     odd = [[8, 6, 32], [8, 6, None, 24], [32, 6, 8, 24], [8, 6, 3200, 24]]
     write_lines(base, *[GOOD] * 12, *({**GOOD, "boxes": [box]} for box in odd))
     made = run_recipe(base, BOXES)
-    nowhere = "is not possible on an image of 64 x 48 in the space 'xyxy pixel'"
-    fix = "Fix the annotation, or leave it in quarantine."
+    nowhere = "impossible on an image of 64 x 48 in the coordinate space 'xyxy pixel': "
+    nowhere += "not finite, in reverse order, or far outside."
+    fix = "Correct the annotation, or leave it in quarantine."
     assert made.accounts["read boxes"] == (16, 12, {}, {"RowError": 4})
     assert made.quarantine == [
         lost(13, "object 0: [8, 6, 32] is not 4 numbers"),
         lost(14, "object 0: [8, 6, None, 24] is not 4 numbers"),
-        lost(15, f"[32, 6, 8, 24] {nowhere}. {fix}"),
-        lost(16, f"[8, 6, 3200, 24] {nowhere}. {fix}"),
+        lost(15, f"the coordinates [32, 6, 8, 24] are {nowhere} {fix}"),
+        lost(16, f"the coordinates [8, 6, 3200, 24] are {nowhere} {fix}"),
     ]
 
 
@@ -52,7 +53,7 @@ def test_a_wrong_space_stops_the_run(base: Path, capsys: pytest.CaptureFixture[s
     write_recipe(base, {**BOXES, "space": "xyxy fraction"})
     assert curate(base, "run", "recipe.yaml", "-o", "out", "--inline", "-q") == 1
     message = capsys.readouterr().err
-    assert "data/a.jsonl: 12 of 12 boxes contradict 'xyxy fraction'" in message
+    assert "data/a.jsonl: 12 of 12 boxes do not fit the coordinate space 'xyxy fraction'" in message
     assert "'xyxy pixel'" in message
     assert not (base / "out/manifest.json").exists()
 
@@ -60,8 +61,9 @@ def test_a_wrong_space_stops_the_run(base: Path, capsys: pytest.CaptureFixture[s
 def test_annotations_of_another_image_quarantine_their_record(base: Path) -> None:
     write_lines(base, GOOD, {**GOOD, "w": 48, "h": 64})
     message = (
-        "the annotations refer to an image of 48 x 64, but this image is 64 x 48 with its Exif "
-        "rotation. Check that the annotations belong to this image: the aspect ratios differ."
+        "the annotations refer to an image of 48 x 64, but the image file is 64 x 48 with its "
+        "Exif rotation. Check that the annotations belong to this image: the aspect ratios "
+        "differ."
     )
     made = run_recipe(base, BOXES)
     assert made.quarantine == [lost(2, f"data/0.jpg: {message}")]
@@ -78,9 +80,15 @@ def test_a_broken_coco_annotation_is_quarantined_alone(base: Path) -> None:
     source = {"name": "boxes", "reader": "coco", "path": "data/a.json"}
     made = run_recipe(base, source, max_quarantined=3)
     assert [(one.origin, one.message) for one in made.quarantine] == [
-        ("data/a.json#annotations[1]", "no image has the id 9"),
-        ("data/a.json#annotations[2]", "no category has the id 9"),
-        ("data/a.json#annotations[4]", "5 is not an object"),
+        (
+            "data/a.json#annotations[1]",
+            "the annotation's image_id is 9, but no entry of `images` has this id",
+        ),
+        (
+            "data/a.json#annotations[2]",
+            "the category id is 9, but no entry of `categories` has this id",
+        ),
+        ("data/a.json#annotations[4]", "the element is 5, not a JSON object"),
     ]
     assert [len(row["objects"]) for row in made.rows] == [2]
     assert '"curate.lost":{"annotations":2}' in made.rows[0]["meta"]
@@ -123,7 +131,7 @@ def test_files_of_one_box_each_stop_the_run_if_they_contradict_the_space_togethe
     write_recipe(base, source)
     assert curate(base, "run", "recipe.yaml", "-o", "out", "--inline", "-q") == 1
     message = capsys.readouterr().err
-    assert "data/*.json: 8 of 8 boxes contradict 'xywh pixel'" in message
+    assert "data/*.json: 8 of 8 boxes do not fit the coordinate space 'xywh pixel'" in message
     assert "data/0.json#0" in message
     assert "'xyxy pixel'" in message
     assert not (base / "out/manifest.json").exists()

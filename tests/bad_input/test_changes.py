@@ -49,7 +49,7 @@ def test_an_image_changed_after_reading_is_quarantined_at_writing(base: Path) ->
     (base / "data/1.jpg").write_bytes(b"not what it was")
     made = run_recipe(base, LINES, shards={"columns": ["source"]})
     fix = "Restore the original file and run again with --retry, or leave it in quarantine."
-    message = f"data/1.jpg: 15 bytes instead of {size}: the file has changed. {fix}"
+    message = f"data/1.jpg: the file has changed: 15 bytes could be read instead of {size}. {fix}"
     assert made.quarantine == [Quarantined("data/a.jsonl#2", "write arrow", "MediaError", message)]
     assert len(made.rows) == 2
 

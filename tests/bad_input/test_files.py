@@ -70,9 +70,18 @@ def test_zero_rows_make_zero_rows_and_shards_that_open(base: Path, name: str) ->
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        (PHOTOS | {"path": "gone"}, "gone: no such file or folder, or nothing in it. Check the"),
-        (TARS | {"path": "gone/*.tar"}, "gone/*.tar: no such file or folder, or nothing in it."),
-        (PHOTOS | {"path": "empty"}, "empty: no such file or folder, or nothing in it. Check the"),
+        (
+            PHOTOS | {"path": "gone"},
+            "gone: the path does not exist, or it is an empty folder. Check the",
+        ),
+        (
+            TARS | {"path": "gone/*.tar"},
+            "gone/*.tar: the path does not exist, or it is an empty folder.",
+        ),
+        (
+            PHOTOS | {"path": "empty"},
+            "empty: the path does not exist, or it is an empty folder. Check the",
+        ),
         (LINES | {"media_root": "gone"}, "gone: there is no such folder. Check the setting 'me"),
         (TSV | {"media_root": "gone"}, "gone: there is no such folder. Check the setting 'me"),
     ],
@@ -106,9 +115,10 @@ def test_a_broken_parquet_is_quarantined_and_the_others_are_read(base: Path) -> 
     (lost,) = made.quarantine
     assert lost[:3] == ("data/1.parquet", "read urls", "FileError")
     assert lost.message == (
-        "the parquet file is broken: Parquet magic bytes not found in footer. Either the file is "
-        "corrupted or this is not a parquet file. What could not be read is lost. Download or "
-        "write it again, or leave it out of the source's path."
+        "the parquet file is broken: Parquet magic bytes not found in footer. Either the file "
+        "is corrupted or this is not a parquet file. The content after this error was not "
+        "read. Download or write the file again, or change the source's path so that it does "
+        "not include the file."
     )
     assert made.captions == {f"data/{n}.parquet#0": f"Caption {n}." for n in (0, 2)}
 
@@ -120,12 +130,14 @@ def test_a_file_of_another_format_among_good_ones_is_quarantined(base: Path) -> 
     lines = sum(not line.isspace() for line in make_image().split(b"\n") if line)
     made = run_recipe(base, LINES)
     assert made.accounts["read lines"] == (7, 6, {}, {"FileError": 1})
-    rest = "What could not be read is lost."
+    rest = "The content after this error was not read."
     assert [lost[0::3] for lost in made.quarantine] == [
         (
             "data/image.jsonl",
-            f"none of the first {lines} lines is a JSON object. {rest} Remove the file, or give it "
-            "the ending of its format.",
+            (
+                f"none of the first {lines} lines is a JSON object. {rest} Remove the file from "
+                "the source, or give it the suffix of its format."
+            ),
         ),
     ]
     assert len(made.rows) == 6
@@ -155,7 +167,10 @@ def test_empty_files_are_broken_files(base: Path) -> None:
         ("data/9.parquet", "read urls", "FileError"),
         ("data/9.tar", "read tars", "FileError"),
     ]
-    message = "the file is not a tar: it is empty. Set the path to tars that are not compressed."
+    message = (
+        "the file is not a tar: it is empty. Set the path of the source to tars that "
+        "are not compressed."
+    )
     assert made.quarantine[1].message == message
     assert len(made.rows) == 6
 
@@ -168,8 +183,11 @@ def test_a_source_of_broken_files_is_over_the_budget(
     write_recipe(base, URLS)
     assert curate(base, "run", "recipe.yaml", "-o", "out", "--inline") == OVER_BUDGET
     assert capsys.readouterr().err.endswith(
-        "curate: out: 2 inputs were quarantined, over the budget of max_quarantined: 0.5 of 3. "
-        "See why: curate explain --quarantine out. Fix the source, or raise max_quarantined.\n"
+        "curate: out: 2 inputs were quarantined, more than the error budget of max_quarantined: "
+        "0.5 of 3. "
+        ""
+        "To see why: curate explain --quarantine out. Correct the source, or raise "
+        "max_quarantined.\n"
     )
     assert not (base / "out/manifest.json").exists()
 
@@ -208,12 +226,15 @@ def test_the_error_of_a_wrong_reader_describes_the_file_and_names_the_right_one(
     write_recipe(base, source)
     assert curate(base, "run", "recipe.yaml", "-o", "out", "--inline") == FAILED
     fix = (
-        f"Read it with: {takes}."
+        f"Use the reader {takes}."
         if takes
-        else "No reader takes this file: leave it out of the path."
+        else (
+            "No reader can read this file: change the path of the source so that it does not "
+            "include it."
+        )
     )
     name, _, what = looks.partition(": ")
     reader = source["reader"]
-    message = f"data/{name}: the file is {what}, which the reader {reader!r} does not take. {fix}"
+    message = f"data/{name}: the file is {what}, which the reader {reader!r} cannot read. {fix}"
     assert capsys.readouterr().err == f"curate: {message}\n"
     assert not (base / "out/manifest.json").exists()

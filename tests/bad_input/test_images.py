@@ -39,22 +39,20 @@ def test_an_image_whose_header_is_cut_is_quarantined_at_reading(photos: Path) ->
     (photos / "data/head.jpg").write_bytes(make_image(640, 480, 9)[:100])
     made = run_recipe(photos, PHOTOS)
     assert made.accounts["read photos"] == (4, 3, {}, {"MediaError": 1})
-    message = (
-        f"jpg: the image is truncated: its 100 bytes end before its width and height. {REPLACE}"
-    )
+    message = f".jpg file: the image is truncated: its 100 bytes end before its width and height. {REPLACE}"
     assert made.quarantine == [Quarantined("data/head.jpg", "read photos", "MediaError", message)]
     assert made.captions == PHOTOS_KEPT
 
 
 def over(what: str, limit: str) -> str:
-    return f"{what}. Raise media.{limit} or let it go to quarantine."
+    return f"{what}. Raise media.{limit}, or leave the file in quarantine."
 
 
 def test_a_decompression_bomb_is_quarantined_unopened(photos: Path) -> None:
     (photos / "data/bomb.png").write_bytes(bomb())
     made = run_recipe(photos, PHOTOS, steps=[{"image_decodes": {}}])
     assert made.accounts["read photos"] == (4, 3, {}, {"LimitError": 1})
-    message = over("png: 120000 x 90000 pixels is over the limit of 178956970", "max_pixels")
+    message = over(".png file: 120000 x 90000 pixels is over the limit of 178956970", "max_pixels")
     assert made.quarantine == [Quarantined("data/bomb.png", "read photos", "LimitError", message)]
     assert made.captions == PHOTOS_KEPT
 
@@ -73,11 +71,11 @@ def test_the_limits_of_media_are_the_recipe_s(photos: Path) -> None:
         Quarantined("data/a.jsonl#2", "read lines", "LimitError",
              over(f"data/heavy.png: {heavy} bytes is over the limit of 9999", "max_bytes")),
         Quarantined("data/heavy.png", "read photos", "LimitError",
-             over(f"png: {heavy} bytes is over the limit of 9999", "max_bytes")),
+             over(f".png file: {heavy} bytes is over the limit of 9999", "max_bytes")),
         Quarantined(moving, "image_decodes", "LimitError",
              over(f"{moving}: 3 frames is over the limit of 2", "max_frames")),
         Quarantined("data/wide.jpg", "read photos", "LimitError",
-             over("jpg: 80 x 60 pixels is over the limit of 4000", "max_pixels")),
+             over(".jpg file: 80 x 60 pixels is over the limit of 4000", "max_pixels")),
     ]  # fmt: skip
     assert made.captions == PHOTOS_KEPT | {"data/a.jsonl#1": GOOD[0]}
 

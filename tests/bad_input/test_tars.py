@@ -29,7 +29,7 @@ def test_every_complete_sample_before_the_cut_of_a_tar_is_kept(base: Path) -> No
     assert made.captions == {f"data/a.tar#{n:02d}": f"Caption {n}." for n in whole}
     assert made.accounts["read tars"] == (11, 10, {}, {"RowError": 1})
     fault = f"the tar ends too early: it has 100 of {size} bytes of '10.jpg'."
-    message = f"{fault} Fetch or pack the tar again."
+    message = f"{fault} Download or create the tar again."
     assert made.quarantine == [Quarantined("data/a.tar#10", "read tars", "RowError", message)]
 
 
@@ -37,9 +37,12 @@ def test_a_tar_member_that_leaves_the_archive_is_quarantined_by_its_name(base: P
     evil = [("../../etc/x", b"root::0:0"), ("../../etc/y.jpg", make_image()), ("/etc/z.jpg", b"")]
     shard(base / "data", [*MEMBERS[:2], *evil, *MEMBERS[2:]])
     made = run_recipe(base, TARS)
-    fix = "is absolute, or is outside the archive. Pack the tar with relative names."
+    fix = "is an absolute path, or leads out of the archive. "
+    fix += "Create the tar again with relative names."
     assert made.quarantine == sorted(
-        Quarantined(f"data/a.tar#{name}", "read tars", "RowError", f"the name {name!r} {fix}")
+        Quarantined(
+            f"data/a.tar#{name}", "read tars", "RowError", f"the member name {name!r} {fix}"
+        )
         for name, _ in evil
     )
     assert made.accounts["read tars"] == (6, 3, {}, {"RowError": 3})
@@ -57,7 +60,10 @@ def test_the_first_sample_of_a_repeated_key_in_a_tar_is_kept(base: Path) -> None
         "the key '0' occurs more than once in this tar. "
         "Put the members of a sample one after another, and give each sample its own key."
     )
-    second = "the sample has a second member 'z.jpg'. Give every member of a sample its own name."
+    second = (
+        "the sample has two members with the name 'z.jpg'. Give every member of a sample "
+        "its own name."
+    )
     assert made.quarantine == [
         Quarantined("data/a.tar#0", "read tars", "RowError", again),
         Quarantined("data/a.tar#z", "read tars", "RowError", second),

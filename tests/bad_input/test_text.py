@@ -46,14 +46,15 @@ def test_a_caption_that_is_not_utf8_is_quarantined_in_every_format(photos: Path)
     coco.write_bytes(coco.read_bytes().replace(b"Bad.", latin))
     pairs = PHOTOS | {"path": "data/[0-9x].*"}
     made = run_recipe(photos, pairs, TARS, LINES, TSV, URLS, COCO)
-    beside = "txt: byte 3 is 0xe9, which is not UTF-8. Convert the caption to UTF-8."
+    beside = ".txt file: byte 3 is 0xe9, which is not UTF-8. Convert the caption to UTF-8."
     at = coco.read_bytes().index(b"\xe9")
     messages = {
         ("data/a.coco.json#annotations[1]", "read coco"):
-            f"0xe9 is not UTF-8, at byte {at}. Convert the file to UTF-8.",
+            f"the byte 0xe9 at position {at} is not UTF-8. Convert the file to UTF-8.",
         ("data/a.jsonl#4", "read lines"): f"line 4, byte 33: 0xe9 {UTF8}",
         ("data/a.parquet#1", "read urls"):
-            "column 'caption': b'caf\\xe9' is not UTF-8. Write the table again.",
+            ("column 'caption': b'caf\\xe9' is not UTF-8. Correct the value, and write the "
+            "table again."),
         ("data/a.tar#x", "read tars"): beside,
         ("data/a.tsv#2", "read tsv"): f"line 2, byte 9: 0xe9 {UTF8}",
         ("data/x.png", "read photos"): beside,
@@ -77,7 +78,7 @@ def test_json_cut_in_half_loses_only_the_element_at_the_cut(base: Path) -> None:
     coco.write_text(text)
     made = run_recipe(base, LINES, CHATS, COCO)
     line = f"line 4, character 30: broken JSON: unexpected end of data, after {cut.decode()!r}. "
-    inside = "the file ends inside this element, at byte {}. Repair the file.".format
+    inside = "the file ends inside this element, at byte {}. Correct the JSON in the file.".format
     assert made.quarantine == [
         Quarantined("data/a.chats.json#2", "read chats", "RowError", inside(len(chats))),
         Quarantined("data/a.coco.json#annotations[3]", "read coco", "RowError", inside(len(text))),
@@ -153,8 +154,9 @@ def test_a_text_of_more_than_16_megabytes_beside_an_image_is_over_the_limit(phot
     (photos / "data/x.txt").write_bytes(b"w " * (8 << 20) + b"w")
     made = run_recipe(photos, PHOTOS)
     message = (
-        "txt: 16777217 bytes is over the limit of 16777216 for a file beside an image. "
-        "Leave out everything that is not a caption."
+        ".txt file: 16777217 bytes is over the limit of 16777216 bytes for a text or JSON "
+        "file beside an image. Shorten the file: it should contain only the caption and its "
+        "fields."
     )
     assert made.quarantine == [
         Quarantined("data/x.png", "read photos", "LimitError", message),

@@ -227,11 +227,11 @@ def test_unreadable_media_quarantine_their_row_and_no_other(tmp_path: Path) -> N
     commit = write("arrow", tmp_path, table)
     size = len(IMAGES[0])
     ids = table["id"].to_pylist()
-    changed = f"bytes instead of {size}: the file has changed. {FIX_CHANGED_FILE}"
+    changed = f"bytes could be read instead of {size}. {FIX_CHANGED_FILE}"
     messages = {
         1: f"missing.jpg: there is no such file. {FIX_MISSING_FILE}",
-        2: f"grown.jpg: {size + 1} {changed}",
-        3: f"in.tar@{end - 10}: 10 {changed}",
+        2: f"grown.jpg: the file has changed: {size + 1} {changed}",
+        3: f"in.tar@{end - 10}: the file has changed: 10 {changed}",
         4: f"missing.tar: there is no such file. {FIX_MISSING_FILE}",
     }
     assert commit.rows == 2
@@ -260,7 +260,8 @@ def test_an_image_over_the_limit_quarantines_its_row_and_no_other(tmp_path: Path
     limited = Media(str(tmp_path), limits=Limits(max_bytes=1000))
     commit = formats.write("arrow", job(tmp_path, table)._replace(media=limited))
     fault = (
-        "1001 bytes is over the limit of 1000. Raise media.max_bytes or let it go to quarantine."
+        "1001 bytes is over the limit of 1000. Raise media.max_bytes, or leave the record in "
+        "quarantine."
     )
     assert [(q.origin, q.error, q.message) for q in commit.quarantined] == [
         ("in#0", "LimitError", f"in.tar: {fault}"), ("in#2", "LimitError", f"file.jpg: {fault}")
@@ -284,7 +285,11 @@ def test_a_record_that_shows_media_it_does_not_have_is_quarantined(tmp_path: Pat
     commit = write("arrow", tmp_path, records(row("a", [medium(3)]), row("b", [text("t")])))
     assert commit.rows == 1
     assert [(q.origin, q.error, q.message) for q in commit.quarantined] == [
-        ("in#a", "RowError", "a segment shows media that the record does not have")
+        (
+            "in#a",
+            "RowError",
+            "a segment refers to an image or video that the record does not have",
+        )
     ]
 
 
@@ -362,7 +367,7 @@ def test_reading_without_a_manifest_or_without_a_shard_is_an_error(tmp_path: Pat
         shard_files(str(tmp_path))
     write_all("arrow", tmp_path, captioned(tmp_path, 9), 2)
     os.remove(tmp_path / "out" / "data-00001-of-00002.arrow")
-    with pytest.raises(ManifestError, match=r"data-00001-of-00002\.arrow.*no such file"):
+    with pytest.raises(ManifestError, match=r"data-00001-of-00002\.arrow: the file does not exist"):
         list(read_shards(str(tmp_path / "out")))
 
 

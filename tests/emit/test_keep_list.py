@@ -42,12 +42,15 @@ def test_a_record_without_a_uid_is_quarantined(tmp_path: Path) -> None:
     table = records(*(row(f"{n}", [text("t")], meta=m) for n, m in enumerate(metas)))
     commit = write("keep_list", tmp_path, table)
     assert commit.rows == 1
-    no_uid = "the record's meta has no `uid`, so a keep list cannot contain the record"
+    no_uid = "the record's `meta` has no `uid`, so the record cannot be in a keep list"
     assert [(q.origin, q.error, q.message) for q in commit.quarantined] == [
         (
             "in#1",
             "RowError",
-            "uid 12 is not 32 hex digits, so a keep list cannot contain the record",
+            (
+                "the uid 12 of the record is not 32 hex digits, so the record cannot be in a keep "
+                "list"
+            ),
         ),
         *((f"in#{n}", "RowError", no_uid) for n in range(2, 6)),
     ]

@@ -109,14 +109,19 @@ def test_the_loader_reads_the_content_of_the_records(tmp_path: Path) -> None:
     ("content", "fault"),
     [
         ([medium(0), text("an <image> tag")],
-         "the text contains <image>, which Qwen's loader reads as a tag"),
+         ("the text contains <image>, which Qwen's loader would read as a placeholder of an "
+         "image or video")),
         ([medium(0), text("a <video> tag")],
-         "the text contains <video>, which Qwen's loader reads as a tag"),
+         ("the text contains <video>, which Qwen's loader would read as a placeholder of an "
+         "image or video")),
         ([medium(0, "user"), text("my <image>?", "user"), text("yes", "assistant")],
-         "the text contains <image>, which Qwen's loader reads as a tag"),
-        ([text("see"), medium(0)], "an assistant turn shows images; only user turns may do so"),
+         ("the text contains <image>, which Qwen's loader would read as a placeholder of an "
+         "image or video")),
+        ([text("see"), medium(0)], ("an assistant turn contains images, which only user turns "
+                                   "may contain")),
         ([text("be brief", "system"), text("hi", "user"), text("hi", "assistant")],
-         "the record has a system turn, which Qwen's loader reads as the assistant's"),
+         ("the record has a turn of the role system, which Qwen's loader would read as the "
+         "assistant's")),
         ([text(None)], "the record has neither text nor media"),
     ],
 )  # fmt: skip

@@ -149,10 +149,14 @@ def test_the_other_columns_are_those_of_the_record() -> None:
 @pytest.mark.parametrize(
     ("content", "objects", "fault"),
     [
-        ([medium(1)], [], "a segment shows media that the record does not have"),
-        ([medium(-1)], [], "a segment shows media that the record does not have"),
-        ([medium(0, kind="sound")], [], "a segment is not a text, image or video"),
-        ([medium(0)], [{"media": 1}], "an object is on media that the record does not have"),
+        ([medium(1)], [], "a segment refers to an image or video that the record does not have"),
+        ([medium(-1)], [], "a segment refers to an image or video that the record does not have"),
+        ([medium(0, kind="sound")], [], "a segment is neither a text, an image nor a video"),
+        (
+            [medium(0)],
+            [{"media": 1}],
+            "an annotated object refers to an image or video that the record does not have",
+        ),
         ([medium(0)], [{"media": 0}], None),
     ],
 )

@@ -180,7 +180,10 @@ def test_a_reshape_step_drops_with_a_reason_measures_and_stores_bytes(base: Path
 
 def test_a_row_of_which_a_reshape_step_makes_nothing_unsaid_is_an_error(base: Path) -> None:
     (base / "data/0.jsonl").write_text('{"text": "alone"}\n')
-    with pytest.raises(StepError, match=r"step Halves: made no record from .*, and gave no reason"):
+    with pytest.raises(
+        StepError,
+        match=r"step Halves: the step made no new record from .*, and gave neither a drop reason",
+    ):
         run(base, {STEPS + "Halves": {"lose": True}})
 
 
@@ -213,12 +216,14 @@ def test_rows_that_only_passes_over_are_counted_apart(base: Path) -> None:
 
 def test_a_column_that_nothing_makes_is_refused_before_the_run(base: Path) -> None:
     settings = {"folder": ".", "only": {"words.cuont": 3}}
-    with pytest.raises(RecipeError, match=r"no column 'words.cuont' .*words.count"):
+    with pytest.raises(RecipeError, match=r"no column 'words.cuont', .*words.count"):
         recipe.build(text_recipe({"words": {}}, {STEPS + "Lengths": settings}))
 
 
 def test_a_step_of_the_old_form_is_refused_with_what_it_lacks() -> None:
-    with pytest.raises(RecipeError, match=r"OldForm lacks measure, measures .*write-a-step"):
+    with pytest.raises(
+        RecipeError, match=r"OldForm does not define measure, measures .*write-a-step"
+    ):
         recipe.build(text_recipe({STEPS + "OldForm": {}}))
 
 
@@ -268,12 +273,16 @@ def test_later_steps_read_the_bytes_that_a_step_stored(photos: Path) -> None:
 
 def test_a_step_that_stores_bytes_has_to_declare_it(photos: Path) -> None:
     steps = [{STEPS + "UndeclaredCrops": {}}]
-    with pytest.raises(StepError, match="stores bytes, but does not declare it"):
+    with pytest.raises(
+        StepError, match="the step stores bytes, but its class does not declare this"
+    ):
         run_engine(caption_recipe(steps=steps), photos, photos / "out")
 
 
 def test_a_record_cannot_be_replaced_and_dropped(base: Path) -> None:
-    with pytest.raises(StepError, match=r"step Both: made records from .*, and removed it as well"):
+    with pytest.raises(
+        StepError, match=r"step Both: the step made new records from .*, but also dropped it"
+    ):
         run(base, {STEPS + "Both": {}})
 
 
@@ -289,10 +298,16 @@ def test_a_step_is_not_asked_about_no_rows(base: Path) -> None:
         ("load", r"step Fails, load: RuntimeError: no weights \(contract_steps.py, line \d+\)"),
         ("close", r"step Fails, close: RuntimeError: no way out \(contract_steps.py"),
         ("decide", r"step Fails, decide: KeyError: 'absent' \(contract_steps.py, line"),
-        ("mask", r"step Fails: drop reasons are bool, not text. Make them with reasons"),
-        ("columns", r"step Fails: 'count' is a list, not a column of Arrow"),
-        ("dict", r"step Fails: returned list, not a dict of columns"),
-        ("names", r"step Fails: returned the columns \['number'\], not \['count'\]"),
+        (
+            "mask",
+            r"step Fails: the drop reasons that the step returned are bool, not text. Make",
+        ),
+        ("columns", r"step Fails: the step returned 'count' as a list instead of an Arrow array"),
+        (
+            "dict",
+            r"step Fails: the step returned a value of type list instead of a dict of columns",
+        ),
+        ("names", r"step Fails: the step returned the columns \['number'\], but it declares"),
     ],
 )
 def test_an_error_outside_the_rows_names_the_step_the_method_and_the_line(
@@ -309,9 +324,15 @@ def test_an_error_of_a_corpus_step_names_the_step_and_the_method(base: Path, whe
 
 
 def test_an_error_names_what_a_reshape_step_or_apply_returned(base: Path) -> None:
-    with pytest.raises(StepError, match="step ReturnsTable: returned Table, not Reshaped"):
+    with pytest.raises(
+        StepError,
+        match="step ReturnsTable: the step returned a value of type Table instead of Reshaped",
+    ):
         run(base, {STEPS + "ReturnsTable": {}})
-    with pytest.raises(StepError, match="step FitFails, apply: returned dict, not Outcome"):
+    with pytest.raises(
+        StepError,
+        match="step FitFails, apply: the method returned a value of type dict instead of Outcome",
+    ):
         run(base, step("FitFails", base, where="outcome"))
 
 
@@ -322,7 +343,9 @@ def test_a_bound_needs_a_default() -> None:
 
 def test_values_of_only_that_a_column_cannot_have_are_refused_before_the_run() -> None:
     steps = ({"words": {}}, {"characters": {"only": {"words.count": "many"}}})
-    with pytest.raises(RecipeError, match=r"only: \['many'\] cannot be values of 'words.count'"):
+    with pytest.raises(
+        RecipeError, match=r"the values \['many'\] do not fit the column 'words.count'"
+    ):
         recipe.build(text_recipe(*steps))
 
 

@@ -59,8 +59,8 @@ def test_units_that_a_reader_does_not_account_for_are_one_failure_that_counts_th
         "CountError", "a.jsonl", 7, 7
     )  # fmt: skip
     assert failure.message.startswith(
-        "the file has 11 lines, but 7 are unaccounted for: 2 are in 2 records, 1 failed, 1 were "
-        "left aside."
+        "the file has 11 lines, but the reader Forgetful accounts for 4: 2 are in 2 records, 1 "
+        "failed, and 1 were left aside."
     )
     assert counted.balances
     assert counted.failed == 8
@@ -70,7 +70,7 @@ def test_units_that_are_not_on_disk_are_a_failure_and_the_count_does_not_balance
     tmp_path: Path,
 ) -> None:
     counted, (_, failure) = read(tmp_path, 3)
-    assert "but 1 were read that it does not have" in failure.message
+    assert "accounts for 4: 2 are in 2 records" in failure.message
     assert (failure.units, failure.counts_as) == (0, 1)
     assert not counted.balances
     assert str(counted).startswith("lines 3 is NOT 2 in 2 records")

@@ -20,6 +20,6 @@ def test_a_value_that_the_column_cannot_have_is_refused_with_both() -> None:
     with pytest.raises(StepError) as raised:
         selected(ROWS, "count", ["many"], "step words")
     assert str(raised.value).startswith(
-        "step words: rows cannot be selected by ['many'] in 'count'"
+        "step words: the rows cannot be compared with ['many'] in the column 'count'"
     )
-    assert str(raised.value).endswith("Give values of the type int64 in `only`.")
+    assert str(raised.value).endswith("Write values of the type int64 in `only`.")

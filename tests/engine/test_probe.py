@@ -62,11 +62,11 @@ def test_steps_that_a_sample_cannot_show_are_skipped_with_the_reason(tmp_path: P
     ]  # fmt: skip
     found = probed(tmp_path, caption_recipe(steps=steps))
     assert found.skipped == {
-        "Halves": "makes new records; the steps after it measured the original ones",
+        "Halves": "makes new records, so the steps after it were measured on the original records",
         "Longest": "needs the whole corpus",
-        "words": "needs Halves.half, a measure of Halves, which was skipped",
-        "characters": "needs words.count, a measure of words, which was skipped",
-        "Reads": "needs Longest.longest, a measure of Longest, which was skipped",
+        "words": "needs Halves.half, a measure of the skipped step Halves",
+        "characters": "needs words.count, a measure of the skipped step words",
+        "Reads": "needs Longest.longest, a measure of the skipped step Longest",
     }
     assert [account.step for account in found.accounts] == ["words-2"]
 

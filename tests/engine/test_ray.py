@@ -78,7 +78,7 @@ def test_a_worker_that_dies_once_loses_no_record(ray: None, corpus: Path) -> Non
 
 def test_an_error_of_a_step_reaches_the_driver_unchanged(ray: None, corpus: Path) -> None:
     what = caption_recipe(steps=[{"tests.engine.pieces:Misaligned": {}}])
-    with pytest.raises(StepError, match="29 values for 30 rows in 'count'"):
+    with pytest.raises(StepError, match="the step returned 29 values of 'count' for 30 rows"):
         run_engine(what, corpus, corpus / "misaligned", RayExecutor(2))
 
 

@@ -208,7 +208,7 @@ def test_a_step_that_fails_on_everything_stops_the_run(corpus: Path) -> None:
 
 
 def test_an_outcome_with_too_few_rows_is_an_error_not_a_drop(corpus: Path) -> None:
-    with pytest.raises(StepError, match="39 values for 40 rows in 'count'"):
+    with pytest.raises(StepError, match="the step returned 39 values of 'count' for 40 rows"):
         run_engine(
             caption_recipe(steps=[{"tests.engine.pieces:Misaligned": {}}]), corpus, corpus / "out"
         )
@@ -230,7 +230,7 @@ def test_a_spent_error_budget_fails_the_run(corpus: Path, budget: float, spent: 
 
 
 def test_a_missing_folder_is_an_error_not_an_empty_success(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no such file or folder"):
+    with pytest.raises(InputError, match="the path does not exist"):
         run_engine(caption_recipe(path="nowhere/*.jsonl"), tmp_path, tmp_path / "out")
 
 

@@ -188,8 +188,8 @@ def test_the_error_of_a_wrong_reader_describes_the_file_and_names_the_right_read
     with pytest.raises(InputError) as caught:
         sniff.check("llava", readers["llava"], file, str(tmp_path), readers)
     assert str(caught.value) == (
-        "a.tar: the file is a tar of jpg, json, txt, which the reader 'llava' does not take. "
-        "Read it with: webdataset."
+        "a.tar: the file is a tar of jpg, json, txt, which the reader 'llava' cannot read. "
+        "Use the reader webdataset."
     )
 
 
@@ -200,7 +200,7 @@ def test_readers_that_take_the_suffix_too_are_named_alone(
     assert sniff.matching_readers(sniff.head(file, ""), readers) == ["coco_captions"]
     with pytest.raises(InputError) as caught:
         sniff.check("llava", readers["llava"], file, "", readers)
-    assert caught.value.fix == "Read it with: coco_captions."
+    assert caught.value.fix == "Use the reader coco_captions."
 
 
 def test_a_file_that_no_reader_takes_has_an_error_with_a_fix(
@@ -208,10 +208,11 @@ def test_a_file_that_no_reader_takes_has_an_error_with_a_fix(
 ) -> None:
     with pytest.raises(InputError) as caught:
         sniff.check("llava", readers["llava"], made(tmp_path, "empty.json"), "", readers)
-    assert (
-        caught.value.fault == "the file is an empty file, which the reader 'llava' does not take."
+    assert caught.value.fault == "the file is an empty file, which the reader 'llava' cannot read."
+    assert caught.value.fix == (
+        "No reader can read this file: change the path of the source "
+        "so that it does not include it."
     )
-    assert caught.value.fix == "No reader takes this file: leave it out of the path."
 
 
 def test_the_right_reader_gets_no_error(tmp_path: Path, readers: dict[str, type[Reader]]) -> None:

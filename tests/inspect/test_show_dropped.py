@@ -72,7 +72,7 @@ def test_all_matches_of_an_end_are_listed(base: Path, capsys: Capture) -> None:
     assert (code, "2 records match 'jsonl#1': " in output) == (FAILED, True)
     assert "(data/000.jsonl#1)" in output
     assert "(more/000.jsonl#1)" in output
-    assert "Give more of the id or of the origin." in output
+    assert "Write more of the id or of the origin." in output
 
 
 def test_explain_counts_the_rows_that_a_failure_hides(tmp_path: Path, capsys: Capture) -> None:

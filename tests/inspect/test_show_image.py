@@ -123,7 +123,7 @@ def test_several_images_for_one_file_are_a_mistake(
     base: Path, tmp_path: Path, capsys: Capture
 ) -> None:
     code, _, err = answer(base, capsys, "--image", str(tmp_path / "one.png"))
-    assert (code, "2 images would be written to one file" in err) == (MISTAKE, True)
+    assert (code, "2 images cannot be written to one file" in err) == (MISTAKE, True)
     assert not list(tmp_path.iterdir())
 
 

@@ -80,12 +80,16 @@ def test_a_file_gives_each_setting_its_value_and_its_evidence() -> None:
         (
             "source: paper",
             "source: book",
-            r"it lists \['paper'\], and the settings name \['book'\]",
+            r"it lists \['paper'\], but the settings name \['book'\]",
         ),
         ("source: paper, ", "", "Field required"),
         ("min: {value", "min: {valeu", "Field required"),
         ("differs: split", "difers: split", "Extra inputs are not permitted"),
-        ("  - words:", "  - characters: {}\n    words:", "a step is one key and its settings"),
+        (
+            "  - words:",
+            "  - characters: {}\n    words:",
+            "a step must be one name with its settings",
+        ),
     ],
 )
 def test_a_file_with_a_mistake_is_refused(before: str, after: str, message: str) -> None:

@@ -43,7 +43,8 @@ def test_steps_keep_their_order_and_the_second_of_a_kind_gets_a_number(write) ->
     ("before", "after", "message"),
     [
         ("min: 3", "mim: 3",
-         "recipe.yaml:6: steps[0].words.mim: no setting named 'mim'. Did you mean 'min'?"),
+         ("recipe.yaml:6: steps[0].words.mim: there is no setting named 'mim'. Did you mean "
+         "'min'?")),
         ("image_shape", "image_shap",
          "recipe.yaml:7: steps[1].image_shap: no step named 'image_shap'. "
          "Did you mean 'image_shape'?"),
@@ -51,16 +52,19 @@ def test_steps_keep_their_order_and_the_second_of_a_kind_gets_a_number(write) ->
          "recipe.yaml:4: sources[0].reader: no reader named 'webdatset'. "
          "Did you mean 'webdataset'?"),
         ("seed: 17", "sead: 17",
-         "recipe.yaml:2: sead: no setting named 'sead'. Did you mean 'seed'?"),
+         "recipe.yaml:2: sead: there is no setting named 'sead'. Did you mean 'seed'?"),
         ("min: 3", "min: three", "recipe.yaml:6: steps[0].words.min: Input should be a valid "
          "integer, unable to parse string as an integer (not 'three')."),
         ("name: captions", "name: 'a b'", "recipe.yaml:1: name: String should match pattern "
          "'^[\\w.-]+$' (not 'a b')."),
-        ("seed: 17", "seed: 17\nseed: 18", "recipe.yaml:3: 'seed' is given twice"),
-        ("{min: 3}", "3", "recipe.yaml:6: steps[0]: 'words' takes settings, not 3."),
+        ("seed: 17", "seed: 17\nseed: 18", "recipe.yaml:3: the key 'seed' occurs twice"),
+        ("{min: 3}", "3", ("recipe.yaml:6: steps[0]: the step 'words' needs a mapping of "
+                          "settings, not 3.")),
         ("{modality: caption}", "caption",
-         "recipe.yaml:10: steps[2].words.only: only: write `column: value` or `column: [values]`."),
-        ("path: \"data/*.tar\"", "pth: x", "recipe.yaml:4: sources[0].path: 'path' is missing."),
+         ("recipe.yaml:10: steps[2].words.only: only: the value must be a mapping, `column: "
+         "value` or `column: [values]`.")),
+        ("path: \"data/*.tar\"", "pth: x", ("recipe.yaml:4: sources[0].path: the setting "
+                                           "'path' is missing.")),
     ],
 )  # fmt: skip
 def test_a_mistake_is_named_with_line_field_and_fix(write, before, after, message) -> None:  # type: ignore[no-untyped-def]
@@ -89,7 +93,9 @@ def test_variables_are_filled_from_the_environment_or_their_default(write, monke
     loaded = recipe.load(write(text))
     assert loaded.readers[0].path == "s3://bucket/web/*.tar"
     assert loaded.recipe.seed == 5
-    with pytest.raises(RecipeError, match=r"recipe\.yaml:2: the environment has no variable SEED"):
+    with pytest.raises(
+        RecipeError, match=r"recipe\.yaml:2: the environment variable SEED is not set"
+    ):
         recipe.load(write(text.replace(":-5", "")))
 
 
@@ -108,7 +114,7 @@ def test_a_recipe_that_includes_itself_is_refused(write) -> None:  # type: ignor
 
 def test_two_sources_of_one_name_are_refused(write) -> None:  # type: ignore[no-untyped-def]
     line = '  - {name: web, reader: webdataset, path: "data/*.tar"}\n'
-    with pytest.raises(RecipeError, match="two sources are named 'web'"):
+    with pytest.raises(RecipeError, match="two sources have the name 'web'"):
         recipe.load(write(GOOD.replace(line, line * 2)))
 
 

@@ -72,7 +72,7 @@ def test_rerun_takes_the_values_from_the_environment(
 ) -> None:
     assert run("run", "r.yaml", "-o", "out") == cli.OK
     assert run("rerun", "out") == cli.OK
-    assert "the same bytes" in capsys.readouterr().out
+    assert "no differences: both runs have the same bytes" in capsys.readouterr().out
     monkeypatch.setenv("LEAST", "2")
     assert run("rerun", "out", "-o", "again") == cli.MISTAKE
     assert (
@@ -134,8 +134,8 @@ def test_a_value_that_breaks_the_yaml_is_refused_by_line(
     with pytest.raises(RecipeError) as caught:
         recipe.load("r.yaml")
     assert str(caught.value) == (
-        "r.yaml:7: with the values of its variables, ${LEAST} is not valid YAML. If the values are "
-        'text, write it in quotes: "${LEAST}".'
+        "r.yaml:7: after its variables are replaced by their values, ${LEAST} is not valid "
+        'YAML. If the values are text, write it in quotes: "${LEAST}".'
     )
 
 

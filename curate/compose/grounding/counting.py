@@ -68,36 +68,49 @@ class Counting(ReshapeStep):
     }
 
     forms: tuple[CountForm, ...] = Field(
-        ("direct", "boxes", "points"), min_length=1, description="allowed forms of answers"
+        ("direct", "boxes", "points"),
+        min_length=1,
+        description="forms of answers, of which one is chosen at random",
     )
-    min: PositiveInt = Field(1, description="smallest number of objects that is asked for")
-    max: PositiveInt = Field(20, description="largest number of objects that is asked for (ours)")
+    min: PositiveInt = Field(1, description="smallest number of objects that questions ask for")
+    max: PositiveInt = Field(
+        20, description="largest number of objects that questions ask for (our choice)"
+    )
     max_labels: PositiveInt | None = Field(
-        None, description="maximum labels to ask for in a record, chosen at random; null: all"
+        None,
+        description="maximum number of labels of a record to ask for, chosen at random; null: all",
     )
     style: Literal["qwen3", "qwen2.5"] = Field(
-        "qwen3", description="how boxes and points are rendered, as in `grounding_text`"
+        "qwen3", description="format of boxes and points, as in `grounding_text`"
     )
     max_coordinate: MaxCoordinate = None
     order: Order = "reading"
     resize: Resize = Field(
-        QWEN2_5_RESIZE, description="settings of `smart_resize` for coordinates in pixels"
+        QWEN2_5_RESIZE,
+        description="settings of `smart_resize`, for styles with coordinates in pixels",
     )
     templates: dict[CountForm, tuple[str, ...]] = Field(
-        {}, description="your own questions for a form instead of the built-in ones, with {labels}"
+        {},
+        description=(
+            "for each form, your own questions instead of the built-in ones; "
+            "`{labels}` in them is replaced by the label"
+        ),
     )
     group_attributes: tuple[str, ...] = Field(
         ("iscrowd", "is_group_of", "IsGroupOf", "isGroupOf", "ignore"),
-        description="attributes that mark an object as a group of several",
+        description="attributes that mark an object as a group of unknown number",
     )
 
     @model_validator(mode="after")
     def _check_settings(self) -> Counting:
         if self.min > self.max:
-            raise ValueError(f"min: {self.min} is over max: {self.max}")
+            raise ValueError(f"min is {self.min}, but max is only {self.max}")
         for form, own in self.templates.items():
             if not own:
-                raise ValueError(f"templates: there is none for {form}")
+                raise ValueError(
+                    f"templates: the list for {form} is empty; leave it out for "
+                    "the built-in questions"
+                )
             words.check_templates(own, "labels")
         return self
 

@@ -112,21 +112,22 @@ class GroundingText(RowStep):
 
     style: Style = Field("qwen3", description="format of answers")
     what: Geometry = Field("boxes", description="what answers contain: boxes, points or 3D boxes")
-    by: QuestionBy = Field("category", description="what a question names")
+    by: QuestionBy = Field("category", description="which names the questions ask for: see above")
     max_coordinate: MaxCoordinate = None
     order: Order = "reading"
     max_queries: PositiveInt | None = Field(
-        None, description="maximum questions for a record, chosen at random; null: all"
+        None, description="maximum number of questions for a record, chosen at random; null: all"
     )
     templates: OwnTemplates = None
     turns: Literal["replace", "add"] = Field(
-        "replace", description="replace the conversation that a record has, or add to it"
+        "replace", description="replace the conversation that a record already has, or add to it"
     )
     empty: Literal["drop", "keep"] = Field(
         "drop", description="drop a record without objects, or keep it with an empty answer"
     )
     resize: Resize = Field(
-        QWEN2_5_RESIZE, description="settings of `smart_resize` for styles in pixels"
+        QWEN2_5_RESIZE,
+        description="settings of `smart_resize`, for styles with coordinates in pixels",
     )
     angles: Angles = Field(QWEN3_ANGLES, description="convention of the angles of 3D boxes")
 

@@ -66,14 +66,22 @@ class Negatives(RowStep):
     uses_seed: ClassVar[bool] = True
 
     categories: tuple[str, ...] | str = Field(
-        description="the categories, or a file with one category on each line or a JSON list"
+        description="the categories; or a file with one category on each line, or with a JSON list"
     )
-    share: float = Field(0.1, ge=0, le=1, description="share of records that get a question (ours)")
+    share: float = Field(
+        0.1, ge=0, le=1, description="share of records that get a question (our choice)"
+    )
     per_query: PositiveInt = Field(
-        1, description="maximum categories in a question; the number is random (ours)"
+        1,
+        description=(
+            "maximum number of categories in a question; the number is chosen at "
+            "random (our choice)"
+        ),
     )
     style: Style = Field("qwen3", description="format of answers, as in `grounding_text`")
-    what: Geometry = Field("boxes", description="what the question asks for")
+    what: Geometry = Field(
+        "boxes", description="what the question asks for: boxes, points or 3D boxes"
+    )
     answer: Literal["list", "words"] = Field(
         "list", description="the answer: an empty list, or a sentence"
     )
@@ -194,10 +202,10 @@ def _words(name: str) -> frozenset[str]:
 def _check_categories(names: tuple[str, ...] | list[str], place: str) -> None:
     """Raises ValueError if there is no category, or if a category has no letter or digit."""
     if not names:
-        raise ValueError(f"{place}: there are no categories")
+        raise ValueError(f"{place}: the list of categories is empty")
     wordless = [name for name in names if not _words(name)]
     if wordless:
-        raise ValueError(f"{place}: {wordless[0]!r} has no letter or digit")
+        raise ValueError(f"{place}: the category {wordless[0]!r} has no letter or digit")
 
 
 @lru_cache(maxsize=8)
@@ -223,5 +231,5 @@ def _parse_categories(data: bytes) -> list[str]:
         return [line.strip() for line in lines if line.strip()]
     names = orjson.loads(data)
     if not all(isinstance(name, str) for name in names):
-        raise ValueError("an element is not text")
+        raise ValueError("an element of the JSON list is not text")
     return list(names)

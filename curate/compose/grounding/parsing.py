@@ -73,7 +73,10 @@ def parse_objects(text: str) -> list[ParsedObject]:
             label = tag.label if tag.box is None else label
             found += [] if tag.box is None else [ParsedObject(label, tag.box)]
     if not found:
-        raise RowError(f"no object can be read from {text!r:.80}.", fix=FIX)
+        raise RowError(
+            f"the answer has markup of objects, but no object can be read from {text!r:.80}.",
+            fix=FIX,
+        )
     return found
 
 
@@ -104,7 +107,9 @@ def objects_to_units(
 def outside_image_error(numbers: Sequence[float], space: Space) -> str:
     """Returns the error text for coordinates outside their image."""
     listed = ", ".join(f"{number:g}" for number in numbers)
-    return f"[{listed}] is not inside its image, in the space {str(space)!r}"
+    return (
+        f"the coordinates [{listed}] are outside the image, in the coordinate space {str(space)!r}"
+    )
 
 
 def _from_json(text: str, start: int, last_key: int) -> tuple[list[ParsedObject], int]:
@@ -116,7 +121,7 @@ def _from_json(text: str, start: int, last_key: int) -> tuple[list[ParsedObject]
     try:
         value, end = _DECODER.raw_decode(text, start)
     except RecursionError:
-        raise RowError("the JSON has too many levels.", fix=FIX) from None
+        raise RowError("the JSON of the answer is nested too deeply.", fix=FIX) from None
     except ValueError as error:
         if start < last_key:
             raise _json_error(text, error) from None
@@ -153,11 +158,13 @@ def _objects(value: Any, text: str) -> list[ParsedObject]:
     ]
     if not any(is_object):
         if _JSON_KEY.search(text):
-            raise RowError(f"{text!r:.80} is not a list of objects.", fix=FIX)
+            raise RowError(
+                f"{text!r:.80} mentions boxes or points, but is not a list of objects.", fix=FIX
+            )
         return []
     for item, known in zip(items, is_object, strict=True):
         if not known:
-            raise RowError(f"{item!r:.80} in a list of objects is not an object.", fix=FIX)
+            raise RowError(f"the item {item!r:.80} in a list of objects is not an object.", fix=FIX)
     return [_object(item) for item in items]
 
 
@@ -183,7 +190,9 @@ def _object(item: dict[str, Any]) -> ParsedObject:
 def _numbers(value: Any, geometry: str) -> tuple[float, ...]:
     count = NUMBERS[geometry]
     if not isinstance(value, list) or len(value) != count or not all(map(_is_number, value)):
-        raise RowError(f"{JSON_KEYS[geometry]} is {value!r:.80}, not {count} numbers.", fix=FIX)
+        raise RowError(
+            f"the key {JSON_KEYS[geometry]} is {value!r:.80}, not {count} numbers.", fix=FIX
+        )
     return tuple(value)
 
 

@@ -29,15 +29,16 @@ from manifests.step import reasons
 MaxCoordinate = Annotated[
     Literal[999, 1000] | None,
     Field(
-        description="largest coordinate in thousandths: 1000 as in the Qwen3-VL report, 999 as in "
-        "Qwen's own answers; null: 999 for the style tags, else 1000"
+        description="largest coordinate in thousandths of the image: 1000 as in the Qwen3-VL "
+        "report, 999 as in Qwen's own answers; null: 999 for the style tags, else "
+        "1000"
     ),
 ]
 Order = Annotated[
     Literal["reading", "given"],
     Field(
-        description="order of the objects in an answer: by upper edge, then left edge (3D boxes: "
-        "nearest first), or as they are annotated (ours)"
+        description="order of the objects in an answer: reading: by upper edge, then left "
+        "edge (3D boxes: nearest first); given: as they are annotated (our choice)"
     ),
 ]
 

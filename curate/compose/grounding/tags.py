@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from manifests.errors import RowError
 
-FIX = "Fix the answer, or leave it in quarantine."
+FIX = "Correct the answer, or leave it in quarantine."
 _NUMBER = r"\s*(-?\d{1,15}(?:\.\d{1,15})?)\s*"
 _BOX = re.compile(rf"\s*\({_NUMBER},{_NUMBER}\)\s*,\s*\({_NUMBER},{_NUMBER}\)\s*")
 _TAG = re.compile(
@@ -39,7 +39,7 @@ def tag_at(text: str, at: int) -> Tag:
     """
     tag = _TAG.match(text, at)
     if tag is None:
-        raise RowError(f"a tag is cut off or unknown: {text[at : at + 40]!r}.", fix=FIX)
+        raise RowError(f"a tag is cut off or not known: {text[at : at + 40]!r}.", fix=FIX)
     box = tag["box"] if tag["box"] is not None else tag["box2"]
     if box is not None:
         return Tag(None, _corners(box), tag.end())

@@ -16,8 +16,8 @@ expression: one question for each expression (`text`)."""
 OwnTemplates = Annotated[
     tuple[str, ...] | None,
     Field(
-        description="your own questions instead of the built-in ones, each with {labels} or, for "
-        "by: expression, with {expression}"
+        description="your own questions instead of the built-in ones; each must contain "
+        "{labels} or, with by: expression, {expression}"
     ),
 ]
 FORMAT_3D = (
@@ -178,7 +178,7 @@ def check_question_settings(
     used."""
     if geometry not in STYLE_GEOMETRIES[style]:
         known = ", ".join(STYLE_GEOMETRIES[style])
-        raise ValueError(f"style {style!r} renders {known}, not {geometry}")
+        raise ValueError(f"the style {style!r} supports {known}, but not {geometry}")
     if templates is not None and not templates:
         raise ValueError("templates: the list is empty; write null for the built-in templates")
     check_templates(templates or (), placeholder)
@@ -192,7 +192,7 @@ def check_templates(templates: Sequence[str], placeholder: str) -> None:
         if names != {placeholder}:
             found = ", ".join(f"{{{name}}}" for name in sorted(names)) or "no placeholder"
             raise ValueError(
-                f"the template {template!r:.80} has {found}; it needs {{{placeholder}}}"
+                f"the template {template!r:.80} has {found}; it must have {{{placeholder}}}"
             )
         if "<image>" in template or "<video>" in template:
             raise ValueError(

@@ -167,7 +167,10 @@ class _Checked(NamedTuple):
 def _checked(planned: PlannedStep, outcome: Outcome, rows: int) -> _Checked:
     if not isinstance(outcome, Outcome):
         kind = type(outcome).__name__
-        raise StepError(f"returned {kind}, not Outcome", f"step {planned.name}, apply")
+        raise StepError(
+            f"the method returned a value of type {kind} instead of Outcome",
+            f"step {planned.name}, apply",
+        )
     errors = no_errors(rows) if outcome.errors is None else outcome.errors.table
     planned.values(errors, "errors", rows)
     columns = planned.columns(outcome.columns, rows)

@@ -132,9 +132,9 @@ class MeasurePart:
             if self.step.file_digests(self.media.base) != self.digests:
                 files = ", ".join(self.step.step.files(self.media.base))
                 raise StepError(
-                    "a file that the step loads has changed since the run started",
+                    "a file that the step loads was changed after the run had started",
                     f"step {self.step.name}: {files}",
-                    "Run the same command again.",
+                    "Run the same command again: it measures with the new file.",
                 )
             yield partial(self._run, steps)
 

@@ -108,7 +108,11 @@ class ReadSplit:
 
 def _add(files: PartFiles, found: ReadBatch, source: str) -> None:
     if found.records.schema != record.SCHEMA:
-        raise StepError("its records are not in the record schema", f"reader of source {source}")
+        raise StepError(
+            "the records that the reader returned do not have the columns and "
+            "types of manifests.record.SCHEMA",
+            f"reader of source {source}",
+        )
     files.keep(found.records)
     rows, failures = found.records.num_rows, found.failures
     quarantined: Counter[str] = Counter()

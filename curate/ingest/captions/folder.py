@@ -67,8 +67,9 @@ class Folder(Reader):
 
     caption: Names = Field(
         CAPTION_NAMES,
-        description="places of the caption, in order of preference: `txt` for NAME.txt, or a field "
-        "of NAME.json; the first text that is not blank is used",
+        description="where to find the caption, in order of preference: `txt` means the file "
+        "NAME.txt, any other name a field of NAME.json; the first text that is "
+        "not blank is used",
     )
 
     @classmethod
@@ -168,8 +169,8 @@ def _open_images(
 
 
 def _no_image(sidecar: File) -> Failure:
-    fault = f"no image is beside {sidecar.name!r}."
-    fix = f"Put {_stem(sidecar.name)}.jpg, .png or the like there, or remove the file."
+    fault = f"no image has the same name as the file {sidecar.name!r}."
+    fix = f"Add an image such as {_stem(sidecar.name)}.jpg, or remove the file."
     return Failure.of(sidecar.name, sidecar.uri, RowError(fault, "", fix))
 
 

@@ -60,9 +60,10 @@ class HfParquet(Reader):
 
     text: Names | None = Field(
         None,
-        description="column of the caption, or several columns: the first text that is not blank "
-        "is used; if set, rows become captions even if there are conversations; [] for images "
-        "alone; null: caption, text, txt",
+        description="column of the caption, or several columns, of which the first text that "
+        "is not blank is used; if set, rows become captions even if the table has "
+        "conversations; []: images without captions; null: the columns caption, "
+        "text, txt",
     )
     media_root: str | None = Field(
         None, description="folder of the images for which the table has only paths"
@@ -98,7 +99,9 @@ class HfParquet(Reader):
         row."""
         texts, meta = self._texts_and_meta(page)
         images = [
-            self._image(page, row) if count else RowError("the row has no image")
+            self._image(page, row)
+            if count
+            else RowError("the row has no image: its image column is empty")
             for row, count in enumerate(page.images.counts)
         ]
         columns = CaptionColumns(page.batch.numbers, texts, meta)
@@ -107,7 +110,7 @@ class HfParquet(Reader):
     def _captions_of_lists(self, page: _Page) -> ReadBatch:
         texts, meta = self._texts_and_meta(page)
         captions = [
-            text if count else RowError("the row has no image")
+            text if count else RowError("the row has no image: its image column is empty")
             for text, count in zip(texts.to_pylist(), page.images.counts, strict=True)
         ]
         return self._row_by_row(page, "caption", captions, add_caption, meta)
@@ -183,7 +186,7 @@ class HfParquet(Reader):
         if data is not None:
             return keep_image(data, page.context)
         if path is None:
-            return RowError("the image has neither bytes nor a path")
+            return RowError("the image of the row has neither bytes nor a path")
         return open_source(path, self.media_root, page.context)
 
 
@@ -246,10 +249,11 @@ def _images(rows: pa.RecordBatch, file: File) -> _Images:
 
 def _no_images(schema: pa.Schema, file: File) -> InputError:
     return InputError(
-        f"no column of images named image or images; the columns are: {', '.join(schema.names)}.",
+        "the table has no column `image` or `images` that contains images; its columns are: "
+        f"{', '.join(schema.names)}.",
         file.uri,
-        "Use the reader url_table for urls, table for paths, img2dataset_parquet for columns of "
-        "encoded images.",
+        "Use the reader url_table for a table of urls, table for image paths, or "
+        "img2dataset_parquet for columns of encoded images.",
     )
 
 

@@ -77,10 +77,10 @@ class Img2DatasetParquet(Reader):
 
 def _no_images(schema: pa.Schema, file: File) -> InputError:
     return InputError(
-        f"no column of bytes named {', '.join(ENCODED_NAMES)}; "
-        f"the columns are: {', '.join(schema.names)}.",
+        f"the table has no binary column named {' or '.join(ENCODED_NAMES)}; its columns are: "
+        f"{', '.join(schema.names)}.",
         file.uri,
-        "Use the reader hf_parquet for images in structs, or url_table for urls.",
+        "Use the reader hf_parquet for images in structs of bytes and path, or url_table for urls.",
     )
 
 
@@ -92,4 +92,4 @@ def _no_bytes(rows: pa.RecordBatch, row: int) -> RowError:
         if name in rows.schema.names
     }
     reason = ", ".join(f"{name} is {value!r:.200}" for name, value in reasons.items())
-    return RowError(f"the row has no image: {reason}" if reason else "the row has no image")
+    return RowError(f"the row has no image bytes: {reason}" if reason else "the row has no image")

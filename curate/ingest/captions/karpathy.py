@@ -47,7 +47,7 @@ class Karpathy(Reader):
 
     media_root: str | None = Field(None, description=ROOT_DESCRIPTION)
     split: Names | None = Field(
-        None, description="only images of these splits: train, restval, val, test; null: all"
+        None, description="splits of the data set to read: train, restval, val, test; null: all"
     )
 
     @classmethod
@@ -96,7 +96,7 @@ class Karpathy(Reader):
                 return
             sentences = image.get("sentences")
             if not isinstance(sentences, list):
-                raise RowError(f"'sentences' is {sentences!r:.80}, not a list")
+                raise RowError(f"the field 'sentences' is {sentences!r:.80}, not a list")
             folders = [text_field(image, "filepath")] if image.get("filepath") else []
             path = "/".join([*folders, text_field(image, "filename")])
             if not sentences:
@@ -121,7 +121,7 @@ def _row(
     the remaining fields of the sentence."""
     try:
         if not isinstance(sentence, dict):
-            raise RowError(f"{sentence!r:.80} is not an object")
+            raise RowError(f"the sentence is {sentence!r:.80}, not a JSON object")
         text = caption_field(sentence, "raw")
     except RowError as error:
         return CaptionRow(within, error)

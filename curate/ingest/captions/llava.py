@@ -186,9 +186,12 @@ def parse_sample(
     if isinstance(sample, RowError):
         raise sample
     if not isinstance(sample, dict):
-        raise RowError(f"{sample!r:.80} is not a sample: a sample is a JSON object")
+        raise RowError(f"the sample is {sample!r:.80}, not a JSON object")
     if any(sample.get(name) for name in VIDEOS):
-        raise RowError("this reader cannot read samples with video yet")
+        raise RowError(
+            "the sample has a video, which this reader does not support. Remove "
+            "the video, or leave the sample in quarantine."
+        )
     turns_name, images_name = _present(sample, TURNS), _present(sample, IMAGES)
     sources = _sources(sample.get(images_name))
     paths = [source if isinstance(source, str) else None for source in sources]
@@ -208,7 +211,7 @@ def _present(sample: dict[str, Any], names: tuple[str, ...]) -> str:
     present = [name for name in names if sample.get(name)]
     if len(present) > 1:
         fault = f"the sample has both {present[0]!r} and {present[1]!r}."
-        raise RowError(fault, fix="Keep the one that belongs to the sample.")
+        raise RowError(fault, fix="Keep only one of these two fields.")
     return present[0] if present else names[0]
 
 
@@ -222,7 +225,10 @@ def _sources(value: Any) -> list[str | bytes]:
     given = value if isinstance(value, list) else [value] if value else []
     sources = [image_source(one) for one in given]
     if None in sources:
-        raise RowError(f"the images are {value!r:.80}: one has no path.")
+        raise RowError(
+            "one of the sample's images has neither a path nor a data url: the "
+            f"images are {value!r:.80}."
+        )
     return [source for source in sources if source is not None]
 
 

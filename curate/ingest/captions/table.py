@@ -80,18 +80,22 @@ class Table(Reader):
     suffixes: ClassVar[tuple[str, ...]] = (*columnar.SUFFIXES, *_TEXT_SUFFIXES)
 
     text: Names = Field(
-        description="column of the caption, or several columns: the first text that is not blank "
-        "is used; [] for images alone"
+        description="column of the caption, or several columns, of which the first text that "
+        "is not blank is used; []: images without captions"
     )
     image: str | None = Field(
-        None, description="column of image paths, below media_root; null: records of text alone"
+        None,
+        description="column of the image paths, relative to media_root; null: records have only "
+        "text",
     )
     media_root: str | None = Field(None, description="folder of the images")
-    language: str | None = Field(None, description="column of BCP 47 language tags")
+    language: str | None = Field(
+        None, description="column of the language: BCP 47 tags, such as en or zh-Hant"
+    )
     delimiter: str | None = Field(
         None,
         pattern=r"^[^\"\r\n]$",
-        description="character between columns of a CSV or TSV; null: decided by the header",
+        description="character between columns of a CSV or TSV; null: detected from the header",
     )
     quotes: Quotes | None = Field(None, description=QUOTES_DESCRIPTION)
 
@@ -212,7 +216,9 @@ class Table(Reader):
 
     def _image(self, root: str, value: object, media: Media) -> OpenedImage | RowError:
         if not isinstance(value, str) or not value:
-            return RowError(f"the row has no image: '{self.image}' is {value!r:.200}")
+            return RowError(
+                f"the row has no image: the column '{self.image}' is {value!r:.200}, not a path"
+            )
         return open_below(root, value, media)
 
 
@@ -264,5 +270,5 @@ def _text(value: object, name: str) -> str | None:
         value = first_item(value)
     if isinstance(value, dict | list):
         kind = "an object" if isinstance(value, dict) else "a list of lists"
-        raise RowError(f"'{name}' is {kind}, not text: {value!r:.80}")
+        raise RowError(f"the column '{name}' is {kind}, not text: {value!r:.80}")
     return value if value is None or isinstance(value, str) else dump_json(value)

@@ -56,11 +56,14 @@ class Tsv(Reader):
     media_root: str = Field(description="folder of the images")
     file: Files | None = Field(
         None,
-        description="name of a row's image below media_root, such as `{url_sha256}`; or several "
-        "to try in order; null: url_path, url_sha256, url_md5, url_name",
+        description="file name of a row's image below media_root, made from its url, such as "
+        "`{url_sha256}`; or several names that are tried in order; null: "
+        "`{url_path}`, `{url_sha256}`, `{url_md5}`, `{url_name}`",
     )
     url: Literal["first", "last"] | None = Field(
-        None, description="which column has the urls or paths; null: decided by the first lines"
+        None,
+        description="which of the two columns has the urls or paths; null: detected from the "
+        "first lines",
     )
     quotes: Quotes | None = Field(None, description=QUOTES_DESCRIPTION)
 
@@ -111,9 +114,10 @@ class Tsv(Reader):
         url = self.url or header or _url_column(first)
         if url is None and any(line.strip() for line in first):
             raise InputError(
-                f"no column of urls or paths in the first {len(first)} lines.",
+                "it is not clear which of the two columns has the urls or image paths: in the "
+                f"first {len(first)} lines, both or neither have them.",
                 file.uri,
-                "Set `url: first` or `url: last`; columns are separated by one tab.",
+                "Set `url: first` or `url: last`. Columns must be separated by one tab.",
             )
         return _Layout(url or "first", header is not None)
 
@@ -209,7 +213,7 @@ def _cut(number: int, line: bytes, position: _Position) -> tuple[str, str] | Row
     except RowError as error:
         return error
     if "\t" not in row:
-        return RowError(f"line {number} has no tab: it has one column, not two")
+        return RowError(f"line {number} has no tab: it has one column instead of two")
     if position == "first":
         url, _, text = row.partition("\t")
     else:

@@ -59,14 +59,19 @@ class UrlTable(Reader):
     media_root: str = Field(description="folder of the images")
     file: Files | None = Field(
         None,
-        description="name of a row's image below media_root, made of columns: `{uid}`, "
-        "`{key[0:5]}/{key}.jpg`; or several names to try in order",
+        description="file name of a row's image below media_root, made from its columns: "
+        "`{uid}`, `{key[0:5]}/{key}.jpg`; or several names that are tried in order",
     )
-    url: str | None = Field(None, description="column of urls; null: url, image_url, in any case")
+    url: str | None = Field(
+        None,
+        description="column of the urls; null: the column url, image_url or img_url, in upper "
+        "or lower case",
+    )
     text: Names | None = Field(
         None,
-        description="column of the caption, or several columns: the first text that is not blank "
-        "is used; [] for images alone; null: caption, text, txt, alt_text, alt, in any case",
+        description="column of the caption, or several columns, of which the first text that "
+        "is not blank is used; []: images without captions; null: the columns "
+        "caption, text, txt, alt_text, alt, in upper or lower case",
     )
 
     @classmethod
@@ -126,8 +131,9 @@ class UrlTable(Reader):
         templates = [t for t in map(Template, USUAL_FILES) if t.columns <= known]
         if not templates:
             raise InputError(
-                f"no column of urls, uid or key; the columns are: {', '.join(names)}.",
+                "the table has no column from which an image name can be made (url, uid or "
+                f"key); its columns are: {', '.join(names)}.",
                 file.uri,
-                "Set `url`, or `file` to a template of the image names.",
+                "Set `url` to the column of urls, or `file` to a template such as `{name}.jpg`.",
             )
         return templates

@@ -38,7 +38,7 @@ SPLIT_SAMPLES = 20_000
 decode)."""
 
 
-_AGAIN = "Run again when nothing writes to the tar."
+_AGAIN = "Run again when no other program writes to the tar."
 
 
 class WebDataset(Reader):
@@ -68,14 +68,15 @@ class WebDataset(Reader):
 
     caption: Names = Field(
         CAPTION_NAMES,
-        description="places of the caption, in order of preference: a suffix (`txt` for KEY.txt), "
-        "or a field of KEY.json; the first text that is not blank is used",
+        description="where to find the caption, in order of preference: a suffix (`txt` means "
+        "the member KEY.txt) or a field of KEY.json; the first text that is not "
+        "blank is used",
     )
 
     chats: bool = Field(
         True,
-        description="a sample whose JSON has `messages` or `conversations` becomes a chat; false: "
-        "a caption",
+        description="true: a sample whose JSON has `messages` or `conversations` becomes a "
+        "chat; false: it becomes a caption",
     )
 
     @classmethod
@@ -173,7 +174,9 @@ def _sidecars(
             check_sidecar_size(suffix, size)
             found[suffix] = source[offset : offset + size]
             if len(found[suffix]) < size:
-                raise RowError(f"{suffix}: the tar became shorter while it was read", "", _AGAIN)
+                raise RowError(
+                    f".{suffix} file: the tar became shorter while it was read", "", _AGAIN
+                )
     return found
 
 
@@ -194,7 +197,7 @@ def _images(source: Source, sample: Sample, uri: str, context: Context) -> list[
 def _required(images: list[OpenedImage], sample: Sample) -> list[OpenedImage]:
     if not images:
         fault = f"the sample has no image: its members are {', '.join(sample.members)}."
-        raise RowError(fault, "", "Name images KEY.jpg, KEY.png, KEY.webp and the like.")
+        raise RowError(fault, "", "Name the image members KEY.jpg, KEY.png, KEY.webp or similar.")
     return images
 
 

@@ -22,7 +22,10 @@ from manifests.errors import FileError
 from manifests.storage import File
 
 SUFFIXES = (".arrow",)
-_FIX = "Copy or write it again, or leave it out of the source's path."
+_FIX = (
+    "Copy or write the file again, or change the source's path so that it does not include "
+    "the file."
+)
 
 
 def is_arrow(data: bytes) -> bool:

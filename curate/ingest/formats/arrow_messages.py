@@ -45,7 +45,7 @@ def messages(source: pa.NativeFile, start: int = 0) -> Iterator[Message]:
         source.seek(at)
         mark, length = struct.unpack("<4si", source.read(8))
         if mark != STREAM_MAGIC or not 0 <= length <= _MAX_DESCRIPTION:
-            raise _broken(f"no message starts at byte {at}")
+            raise _broken(f"no Arrow message starts at byte {at}")
         if length == 0:  # the end of the stream
             return
         description = source.read(length)
@@ -55,7 +55,7 @@ def messages(source: pa.NativeFile, start: int = 0) -> Iterator[Message]:
         yield Message(kind, at, at + 8 + length + values, rows)
         at += 8 + length + values
     if at != size:
-        raise _broken(f"it ends at byte {size}, inside a message")
+        raise _broken(f"it ends at byte {size}, inside an Arrow message")
 
 
 def first_message(source: pa.NativeFile) -> int:
@@ -106,5 +106,8 @@ def _at(data: bytes, place: int, form: str) -> int:
 def _broken(fault: str) -> FileError:
     return FileError(
         f"the Arrow file is broken: {fault}.",
-        fix="Copy or write it again, or leave it out of the source's path.",
+        fix=(
+            "Copy or write the file again, or change the source's path so that it does not "
+            "include the file."
+        ),
     )

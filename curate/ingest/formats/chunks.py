@@ -59,4 +59,4 @@ def _next(stream: pa.NativeFile) -> bytes:
         if error.errno is not None:  # an error of the disk or network, not of the data
             raise
         fault = f"the compressed file is broken: {error}."
-        raise FileError(fault, fix="Compress or copy it again.") from error
+        raise FileError(fault, fix="Compress or copy the file again.") from error

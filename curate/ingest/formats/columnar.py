@@ -94,7 +94,7 @@ def _checked(first: int, rows: pa.RecordBatch) -> Batch:
         return Batch(numbers, rows, [])
     # `take` copies one row; a slice of a list column would still have the values of other rows.
     faults = [_fault(rows.take([n])) for n in range(rows.num_rows)]
-    fix = "Write the table again."
+    fix = "Correct the value, and write the table again."
     broken = [(first + n, RowError(f, fix=fix)) for n, f in enumerate(faults) if f]
     valid = np.flatnonzero([fault is None for fault in faults])
     return Batch(numbers[valid], rows.take(valid), broken)

@@ -64,7 +64,11 @@ def csv_rows(
         elif error is not None:
             is_certain = is_certain and len(held) == 1
         elif fields and not is_certain and not _is_complete(held, delimiter):
-            error = RowError("a quote is inside a field, after a broken row.", fix=_QUOTES)
+            error = RowError(
+                "a field contains a quote, and the row before it is broken, so "
+                "it is not certain where this row starts.",
+                fix=_QUOTES,
+            )
         elif fields:
             is_certain, error = True, _utf8_error(fields) if source.is_escaped else None
         if error is not None:
@@ -112,8 +116,10 @@ class _Source:
 def _width_error(fields: list[str], width: int) -> RowError | None:
     if len(fields) == width:
         return None
-    fault = f"{len(fields)} fields, but the table has {width} columns."
-    return RowError(fault, fix="Write each column once, and quote fields that have the delimiter.")
+    fault = f"the row has {len(fields)} fields, but the table has {width} columns."
+    return RowError(
+        fault, fix="Write one field for each column, and quote fields that contain the delimiter."
+    )
 
 
 def _utf8_error(fields: list[str]) -> RowError | None:
@@ -122,7 +128,7 @@ def _utf8_error(fields: list[str]) -> RowError | None:
     try:
         "".join(fields).encode()
     except UnicodeEncodeError as error:
-        fault = f"0x{ord(error.object[error.start]) - 0xDC00:02x} is not UTF-8."
+        fault = f"the byte 0x{ord(error.object[error.start]) - 56320:02x} is not UTF-8."
         return RowError(fault, fix="Convert the file to UTF-8.")
     return None
 

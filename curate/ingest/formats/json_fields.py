@@ -15,7 +15,7 @@ def as_object(element: Element) -> dict[str, Any]:
     object."""
     value = element.value()
     if not isinstance(value, dict):
-        raise RowError(f"{value!r:.80} is not an object")
+        raise RowError(f"the element is {value!r:.80}, not a JSON object")
     return value
 
 
@@ -23,7 +23,7 @@ def text_field(row: dict[str, Any], name: str) -> str:
     """The value of a required text field. Raises RowError if it is missing, empty, or not text."""
     value = row.get(name)
     if not isinstance(value, str) or not value:
-        raise RowError(f"{name!r} is {value!r:.80}, not text")
+        raise RowError(f"the field {name!r} is {value!r:.80}, not text")
     return value
 
 
@@ -31,10 +31,10 @@ def caption_field(row: dict[str, Any], name: str) -> str | None:
     """The value of a caption field; None if it is null or blank. Raises RowError if it is missing
     or not text."""
     if name not in row:
-        raise RowError(f"no field {name!r}; the fields are: {', '.join(row)}.")
+        raise RowError(f"there is no field {name!r}; the fields are: {', '.join(row)}.")
     value = row[name]
     if value is not None and not isinstance(value, str):
-        raise RowError(f"{name!r} is {value!r:.80}, not text")
+        raise RowError(f"the field {name!r} is {value!r:.80}, not text")
     return value if has_text(value) else None
 
 
@@ -43,5 +43,5 @@ def id_field(row: dict[str, Any], name: str) -> str:
     for any other type."""
     value = row.get(name)
     if isinstance(value, bool) or not isinstance(value, int | str):
-        raise RowError(f"{name!r} is {value!r:.80}, neither a whole number nor text")
+        raise RowError(f"the field {name!r} is {value!r:.80}, neither a whole number nor text")
     return str(value)

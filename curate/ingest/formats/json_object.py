@@ -41,7 +41,9 @@ def find_arrays(
     present = ", ".join(ranges) or "none"
     for name in names:
         if name not in ranges:
-            faults.append((name, RowError(f"no key {name!r}; the keys are: {present}.")))
+            faults.append(
+                (name, RowError(f"the JSON object has no key {name!r}; its keys are: {present}."))
+            )
     return ranges, faults
 
 

@@ -16,7 +16,7 @@ from manifests.text.json_values import error_in, parse_json
 MAX_ELEMENT_BYTES = 64 << 20
 """A longer element is an error (our choice): its closing bracket is probably missing, and the rest
 of the file would fill the memory."""
-REPAIR = "Repair the file."
+REPAIR = "Correct the JSON in the file."
 BLANKS = b" \t\r\n"
 BOM = b"\xef\xbb\xbf"
 
@@ -42,7 +42,9 @@ class Element(NamedTuple):
             return parse_json(self.data)
         except RowError as error:
             if not self.data.strip(BLANKS):
-                fault = f"no element between two commas, at byte {self.start}."
+                fault = (
+                    f"the element at byte {self.start} is empty: the JSON has one comma too many."
+                )
                 raise RowError(fault, fix=REPAIR) from None
             raise self._placed(error) from None
 
@@ -51,7 +53,7 @@ class Element(NamedTuple):
             self.data.decode()
         except UnicodeDecodeError as wrong:
             at = self.start + wrong.start
-            fault = f"0x{self.data[wrong.start]:02x} is not UTF-8, at byte {at}."
+            fault = f"the byte 0x{self.data[wrong.start]:02x} at position {at} is not UTF-8."
             return RowError(fault, fix=error.fix)
         return error_in(f"element at byte {self.start}", error)
 
@@ -72,8 +74,10 @@ def after_bracket(
             return at + 1, itertools.chain([body[1:]], chunks)
         if body:
             kind = "array" if bracket == b"[" else "object"
-            raise RowError(f"no JSON {kind}: it starts with {body[:24]!r}, at byte {at}.")
-    raise RowError("the file is empty or only whitespace.")
+            raise RowError(
+                f"the data is not a JSON {kind}: it starts with {body[:24]!r}, at byte {at}."
+            )
+    raise RowError("the file is empty or has only whitespace.")
 
 
 def pieces(
@@ -122,7 +126,10 @@ def _limited(element: Element, is_array: bool) -> Element:
         return element
     if not is_array:
         return element._replace(data=b"")
-    fault = f"{size} bytes is over the limit of {MAX_ELEMENT_BYTES}: a bracket may be missing."
+    fault = (
+        f"the element has {size} bytes, over the limit of {MAX_ELEMENT_BYTES}: its closing "
+        "bracket may be missing."
+    )
     return element._replace(data=b"", fault=fault)
 
 
@@ -135,14 +142,14 @@ def _ending(state: int, last: Element, broken: str, is_array: bool) -> Iterator[
     """
     at, kind = last.stop, "array" if is_array else "object"
     if state == SPOILED:
-        fault = f"text follows the end of the {kind}, at byte {at}: it is not read."
+        fault = f"more text follows the end of the JSON {kind}, at byte {at}: it is not read."
         yield Element(last.number, at, at, b"", fault)
     elif state != CLOSED:
         rest = last.data.rstrip(BLANKS)
         if state == TOP and rest.endswith((b"}", b"]", b'"')):
             yield last
             last, rest = Element(last.number + 1, at, at, b""), b""
-        where = "inside this element" if rest else f"before the {kind} does"
+        where = "inside this element" if rest else f"before the {kind} is closed"
         yield last._replace(fault=f"{broken or 'the file ends'} {where}, at byte {at}.")
     elif broken:
         yield Element(last.number, at, at, b"", f"{broken}, at byte {at}.")

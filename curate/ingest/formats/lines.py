@@ -130,7 +130,8 @@ def _without_bom(split: Split, context: Context) -> Iterator[bytes]:
 
 def _too_long(file: File, number: int, limit: int) -> FileError:
     return FileError(
-        f"line {number} is longer than the limit of {limit} bytes: is the file text in lines?",
+        f"line {number} is longer than the limit of {limit} bytes: perhaps the file is not "
+        "text with one record on each line.",
         file.uri,
-        "Name the reader that fits (`curate readers` lists them), or raise media.max_row_bytes.",
+        "Use another reader (`curate readers` lists them), or raise media.max_row_bytes.",
     )

@@ -25,7 +25,10 @@ BATCH_BYTES = 32 << 20
 """Size of one batch in bytes (our choice): rows may have images, and a nested Arrow array can be at
 most 2 GiB."""
 _BUFFER_BYTES = 1 << 20
-_FIX = "Download or write it again, or leave it out of the source's path."
+_FIX = (
+    "Download or write the file again, or change the source's path so that it does not "
+    "include the file."
+)
 
 
 @contextlib.contextmanager
@@ -131,7 +134,7 @@ def _check_group(group: Split, rows: int, context: Context) -> None:
     states."""
     found = sum(batch.num_rows for batch in _read(group, context))
     if found != rows:
-        fault = f"the row group has {found} rows, but the metadata has {rows}."
+        fault = f"the row group has {found} rows, but the metadata of the file states {rows}."
         raise FileError(fault, group.files[0].uri, _FIX)
 
 

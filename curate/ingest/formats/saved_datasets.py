@@ -54,15 +54,18 @@ def _data_names(place: str) -> set[str] | None:
         return None
     if any(state.get(name) for name in _INDICES):
         raise InputError(
-            "the rows of this data set are selected by indices, which are not read.",
+            "this saved data set has an indices file, which selects or reorders its rows; the "
+            "reader does not support it.",
             place,
             "Save it again: dataset.flatten_indices().save_to_disk(...).",
         )
     names = [one["filename"] for one in state["_data_files"]]
     for name in names:
         if not storage.exists(storage.join(_folder(place), name)):
-            fix = "Copy it there, or take it out of `_data_files`."
-            raise InputError(f"the data file {name} does not exist.", place, fix)
+            fix = "Copy the file there, or remove it from `_data_files`."
+            raise InputError(
+                f"the data file {name}, which `_data_files` lists, does not exist.", place, fix
+            )
     return set(names)
 
 

@@ -66,7 +66,9 @@ def open_tar(uri: str) -> Source:
     source = open_source(uri)
     head = bytes(source[:BLOCK])
     if not is_tar(head):
-        raise FileError(_not_a_tar(head), uri, "Set the path to tars that are not compressed.")
+        raise FileError(
+            _not_a_tar(head), uri, "Set the path of the source to tars that are not compressed."
+        )
     return source
 
 
@@ -127,7 +129,7 @@ def count_of(walked: Walked) -> Count:
     return Count("members", walked.members, walked.left_aside, walked.is_whole)
 
 
-_FETCH_AGAIN = "Fetch or pack the tar again."
+_FETCH_AGAIN = "Download or create the tar again."
 _PLAIN = ord("0")
 _FILES = frozenset(b"0\x007")
 _EXTENDED = frozenset(b"xXgLK")
@@ -181,7 +183,7 @@ def _no_file(
         return _fault_without_bytes(name, start, fault), after
     if kind == _SPARSE or (kind in _FILES and not name.endswith("/")):
         return _fault_without_bytes(
-            name, start, "is a sparse file: its zeros are not stored."
+            name, start, "is a sparse file: the tar does not store its zero bytes."
         ), after
     return _TYPES.get(kind, "folder" if kind in _FILES else "member of unknown type"), after
 
@@ -191,7 +193,7 @@ _TYPES = {51: "device", 52: "device", 53: "folder", 54: "FIFO"}
 
 
 def _fault_without_bytes(name: str, start: int, fault: str) -> Fault:
-    fix = "Pack the tar again with --dereference --hard-dereference and without --sparse."
+    fix = "Create the tar again with --dereference --hard-dereference and without --sparse."
     return Fault(name, start, RowError(f"{name!r} {fault}", "", fix))
 
 
@@ -200,7 +202,9 @@ def _after_sparse_map(source: Source, header: bytes, at: int) -> int:
     while more:
         block = bytes(source[at : at + BLOCK])
         if len(block) < BLOCK:
-            raise BrokenError(f"the tar ends too early, at byte {len(source)}, in a sparse map.")
+            raise BrokenError(
+                f"the tar ends too early, at byte {len(source)}, inside the map of a sparse file."
+            )
         more, at = block[504], at + BLOCK
     return at
 
@@ -214,7 +218,9 @@ def _ends(source: Source, header: bytes, at: int) -> bool:
         return False
     left = len(source) - at
     if left > _MAX_PADDING_BYTES or any(bytes(source[at : at + left])):
-        raise BrokenError(f"{left} bytes follow the end marker at byte {at}.")
+        raise BrokenError(
+            f"{left} bytes follow the end marker at byte {at}, where a tar has only zeros."
+        )
     return True
 
 
@@ -229,7 +235,9 @@ def _extended(source: Source, header: bytes, at: int, size: int, extension: Exte
         )
     body = bytes(source[start : start + size])
     if len(body) < size:
-        raise BrokenError(f"the tar ends too early, at byte {len(source)}, inside a long name.")
+        raise BrokenError(
+            f"the tar ends too early, at byte {len(source)}, inside an extended header."
+        )
     try:
         return extend(extension, kind, body)
     except ValueError:

@@ -10,8 +10,8 @@ from curate.ingest.formats.random_access import Source
 from manifests.errors import RowError
 
 _NAME_IT = (
-    "If it is the caption, name its suffix: `caption: [{0}]`. Otherwise give each image its own "
-    "key, without a dot."
+    "If it is the caption of all images, set `caption: [{0}]`. Otherwise give each image its "
+    "own key, without a dot."
 )
 
 
@@ -158,8 +158,8 @@ def _stray_error(found: tar.Member | tar.Fault) -> RowError | None:
     if isinstance(found, tar.Fault):
         return found.error
     if _leaves_archive(found.name):
-        fault = f"the name {found.name!r} is absolute, or is outside the archive."
-        return RowError(fault, "", "Pack the tar with relative names.")
+        fault = f"the member name {found.name!r} is an absolute path, or leads out of the archive."
+        return RowError(fault, "", "Create the tar again with relative names.")
     return None
 
 
@@ -173,4 +173,4 @@ def _with_fault(sample: Sample, error: RowError, at: str, others: int) -> Sample
 
 def _repeated(name: str) -> RowError:
     fix = "Give every member of a sample its own name."
-    return RowError(f"the sample has a second member {name!r}.", "", fix)
+    return RowError(f"the sample has two members with the name {name!r}.", "", fix)

@@ -108,7 +108,9 @@ def _check_lines(split: Split, context: Context) -> None:
     starts = [line.lstrip()[:1] for batch in first for _, line in batch[:FIRST_LINES]]
     if starts and b"{" not in starts:
         fault = f"none of the first {len(starts)} lines is a JSON object."
-        raise FileError(fault, file.uri, "Remove the file, or give it the ending of its format.")
+        raise FileError(
+            fault, file.uri, "Remove the file from the source, or give it the suffix of its format."
+        )
 
 
 def split_quotes(split: Split, context: Context, width: int | None) -> Quotes:
@@ -138,10 +140,10 @@ def _delimiter_and_names(
     with_names = {d: names for d, names in readings.items() if set(wanted.names) <= set(names)}
     if len(with_names) > 1:
         both = " or ".join(
-            f"{len(names)} columns at each {DELIMITERS.get(d, d)}"
+            f"{len(names)} columns separated by {DELIMITERS.get(d, d)}"
             for d, names in with_names.items()
         )
-        fault = f"the header in line {number} has two readings: {both}: {header!r:.80}."
+        fault = f"the header in line {number} can be read in two ways, as {both}: {header!r:.80}."
         raise FileError(fault, file.uri, "Set `delimiter` to the character between columns.")
     [(delimiter, names), *_] = (with_names or _most_columns(readings)).items()
     return delimiter, names
@@ -207,7 +209,7 @@ def _objects(batch: list[tuple[int, bytes]]) -> list[Numbered]:
 def _not_object(number: int, value: Any) -> RowError:
     if isinstance(value, RowError):
         return error_in(f"line {number}", value)
-    return RowError(f"line {number} is {value!r:.80}, not an object")
+    return RowError(f"line {number} is {value!r:.80}, not a JSON object")
 
 
 def _plain(batch: Iterable[tuple[int, bytes]], layout: Layout) -> Iterator[Numbered]:
@@ -224,8 +226,10 @@ def _by_name(number: int, line: bytes, layout: Layout) -> Row:
         return error
     if len(fields) != len(layout.header):
         count = len(layout.header)
-        fault = f"line {number}: {len(fields)} fields, but the table has {count} columns."
-        return RowError(fault, fix="Write each column once.")
+        fault = (
+            f"line {number}: the row has {len(fields)} fields, but the table has {count} columns."
+        )
+        return RowError(fault, fix="Write one field for each column.")
     return dict(zip(layout.header, fields, strict=True))
 
 

@@ -15,9 +15,9 @@ Quotes = Literal["doubled", "none"]
 """How fields are quoted. `doubled`: a field may be in quotes, and the quotes within it are doubled.
 `none`: a quote is a character like others."""
 QUOTES_DESCRIPTION = (
-    "`doubled`: fields of a CSV or TSV may be in quotes, and quotes within them are doubled; "
-    "`none`: a quote is a character like others; null: doubled for a CSV, and for a TSV as its "
-    "lines show"
+    "how fields are quoted. `doubled`: a field may be in quotes, and quotes inside it are "
+    "doubled; `none`: a quote is an ordinary character; null: `doubled` for a CSV, detected "
+    "from the lines for a TSV"
 )
 MAX_MINORITY = 0.01
 """Largest share of lines that contradict the others (our choice). With a larger share, the file has
@@ -57,10 +57,10 @@ def quotes_of(lines: Iterator[tuple[int, bytes]], width: int | None, file: File)
 def _decide(doubled: list[int], none: list[int], file: File) -> Quotes:
     if min(len(doubled), len(none)) > MAX_MINORITY * (len(doubled) + len(none)):
         fault = (
-            "the quotes have two readings: around whole fields, with quotes within them doubled "
-            f"(line {doubled[0]}), and as characters of the text (line {none[0]})."
+            "the file uses quotes in two ways: around whole fields, with inner quotes doubled "
+            f"(line {doubled[0]}), and as ordinary characters of the text (line {none[0]})."
         )
-        fix = "Set `quotes: doubled` or `quotes: none`, after a look at both lines."
+        fix = "Look at both lines, and set `quotes: doubled` or `quotes: none`."
         raise FileError(fault, file.uri, fix)
     return "doubled" if len(doubled) > len(none) else "none"
 

@@ -66,9 +66,9 @@ class _Parser:
                 self._check_size()
         except _Refused as refused:
             fault = f"line {self._expat.CurrentLineNumber}: {refused}."
-            raise FileError(fault, self._place, "Remove it.") from None
+            raise FileError(fault, self._place, "Remove this part of the file.") from None
         except (expat.ExpatError, ValueError, LookupError) as error:
-            raise FileError(f"broken XML: {error}.", self._place, "Repair the file.") from None
+            raise FileError(f"broken XML: {error}.", self._place, "Correct the XML.") from None
         complete, self._complete = self._complete, []
         return complete
 
@@ -79,7 +79,7 @@ class _Parser:
             self._start = self._expat.CurrentByteIndex
         self._open += 1
         if self._open > MAX_DEPTH:
-            raise _Refused(f"elements are nested more than {MAX_DEPTH} deep")
+            raise _Refused(f"elements are nested more than {MAX_DEPTH} levels deep")
         if self._open > self._depth:
             self._tree.start(tag, attributes)
 

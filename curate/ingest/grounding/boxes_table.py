@@ -46,12 +46,19 @@ class ObjectFields(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    field: str = Field(description="column of the objects: a list of them, or an object of lists")
-    box: Names | None = Field(None, description="field of four numbers, or four fields")
-    point: Names | None = Field(None, description="field of x and y, or two fields")
-    polygon: str | None = Field(None, description="field of x y x y ..., of pairs, or of rings")
-    label: str | None = Field(None, description="field of the label: text, or a class number")
-    text: str | None = Field(None, description="field of a phrase that refers to the object")
+    field: str = Field(
+        description="column of the objects: a list of objects, or an object of parallel lists"
+    )
+    box: Names | None = Field(
+        None,
+        description="field with the four numbers of a box, or four fields with one number each",
+    )
+    point: Names | None = Field(None, description="field with x and y of a point, or two fields")
+    polygon: str | None = Field(
+        None, description="field with a polygon: x y x y ..., (x, y) pairs, or a list of rings"
+    )
+    label: str | None = Field(None, description="field with the label: text, or a class number")
+    text: str | None = Field(None, description="field with a phrase that refers to the object")
 
     @model_validator(mode="after")
     def _has_a_shape(self) -> ObjectFields:
@@ -87,20 +94,32 @@ class BoxesTable(AnnotatedTable):
     1.
     """
 
-    space: SpaceSetting = Field(description="space of the coordinates")
-    image: str = Field("image", description="column of image paths, or of images")
+    space: SpaceSetting = Field(
+        description="coordinate space: the order and unit of the coordinates, such as `xyxy pixel`"
+    )
+    image: str = Field(
+        "image", description="column of the image paths, or of the images themselves"
+    )
     media_root: str | None = Field(None, description=ROOT_DESCRIPTION)
     objects: ObjectFields | None = Field(None, description="column of the objects, and its fields")
     boxes: str | None = Field(None, description="column of boxes, four numbers each")
-    points: str | None = Field(None, description="column of points: x y, or {x: [...], y: [...]}")
-    polygons: str | None = Field(None, description="column of polygons")
+    points: str | None = Field(
+        None, description="column of points, each x y, or of objects {x: [...], y: [...]}"
+    )
+    polygons: str | None = Field(
+        None, description="column of polygons, each x y x y ..., (x, y) pairs, or a list of rings"
+    )
     labels: str | None = Field(None, description="column of labels: text, or class numbers")
     texts: str | None = Field(None, description="column of phrases that refer to the objects")
-    width: str | None = Field(None, description="column of the width that pixels refer to")
-    height: str | None = Field(None, description="column of the height that pixels refer to")
+    width: str | None = Field(
+        None, description="column of the width of the image to which pixel coordinates refer"
+    )
+    height: str | None = Field(
+        None, description="column of the height of the image to which pixel coordinates refer"
+    )
     text: str | None = Field(None, description="column of a caption of the image")
     names: ClassNames = Field(
-        None, description="names of the classes from 0 on, or a file with them"
+        None, description="names of the classes, the first for class 0; or a file with them"
     )
 
     @model_validator(mode="after")
@@ -142,7 +161,7 @@ class BoxesTable(AnnotatedTable):
         annotations = [to_annotation(entry, fields, names) for entry in self._entries(row)]
         text = row.get(self.text) if self.text else None
         if text is not None and not isinstance(text, str):
-            raise RowError(f"{self.text!r} is {text!r:.80}, not text")
+            raise RowError(f"the field {self.text!r} is {text!r:.80}, not text")
         meta = without(row, *self._used)
         return AnnotatedImage(number, image, annotations, self._size(row), text or None, meta)
 
@@ -160,7 +179,8 @@ class BoxesTable(AnnotatedTable):
         width, height = _cell(row, self.width), _cell(row, self.height)
         if not all(isinstance(side, int | float) for side in (width, height)):
             raise RowError(
-                f"{self.width!r}, {self.height!r} are {width!r:.40}, {height!r:.40}, not numbers"
+                f"the fields {self.width!r} and {self.height!r} are {width!r:.40} and "
+                f"{height!r:.40}, not numbers"
             )
         return width, height
 
@@ -200,5 +220,5 @@ _FIELDS_OF_COLUMNS = ObjectFields(
 
 def _cell(row: dict[str, Any], name: str) -> Any:
     if name not in row:
-        raise RowError(f"no field {name!r}; the fields are: {', '.join(row) or 'none'}.")
+        raise RowError(f"there is no field {name!r}; the fields are: {', '.join(row) or 'none'}.")
     return row[name]

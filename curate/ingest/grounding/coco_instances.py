@@ -116,7 +116,7 @@ def coco_annotation(entry: dict[str, Any], categories: Categories) -> Annotation
     attributes = without(entry, *_USED, None if entry.get("iscrowd") else "iscrowd")
     outline = entry.get("segmentation")
     if box is None and not outline:
-        raise RowError("the annotation has no 'bbox' and no 'segmentation'")
+        raise RowError("the annotation has neither 'bbox' nor 'segmentation'")
     try:
         rings, mask = _outline(outline)
     except RowError as error:
@@ -162,5 +162,5 @@ def _outline(value: Any) -> tuple[list[list[float]] | None, dict[str, Any] | Non
     try:
         return to_rings(value), None
     except RowError:
-        fault = f"'segmentation' is {value!r:.80}, neither rings of x y x y ... nor a mask"
+        fault = f"'segmentation' is {value!r:.80}, neither lists of numbers x y x y ... nor a mask"
         raise RowError(fault) from None

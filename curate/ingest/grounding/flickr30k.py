@@ -67,7 +67,10 @@ class Flickr30kEntities(FilePerImage):
 
     sentences: str | None = Field(
         None,
-        description="folder of the sentences; null: `Sentences` beside the folder of the XML files",
+        description=(
+            "folder of the files with the sentences; null: the folder `Sentences` "
+            "beside the folder of the XML files"
+        ),
     )
 
     @classmethod
@@ -97,15 +100,15 @@ class Flickr30kEntities(FilePerImage):
         found = storage.size_and_stamp(place)
         if found is None:
             raise FileError(
-                f"the file of its sentences does not exist: {uri}.", file.uri,
+                f"the file with the sentences of this image does not exist: {uri}.", file.uri,
                 "Set `sentences` to the folder of these files.",
             )  # fmt: skip
         if found[0] > MAX_SENTENCES_BYTES:
             raise FileError(
-                f"the file of its sentences has {found[0]} bytes, which is over the limit of "
-                f"{MAX_SENTENCES_BYTES}: {uri}.",
+                f"the file with the sentences of this image has {found[0]} bytes, over the "
+                f"limit of {MAX_SENTENCES_BYTES}: {uri}.",
                 file.uri,
-                "Five sentences have about 500 bytes: check the file.",
+                "Five sentences have about 500 bytes: check whether this is the right file.",
             )
         try:
             lines = storage.read_bytes(place).decode("utf-8-sig").splitlines()
@@ -130,7 +133,10 @@ def parse_sentence(line: str) -> Sentence:
         last = mark.end()
     text += line[last:]
     if "[/EN#" in text:
-        raise RowError(f"the sentence has a broken mark: {line!r:.200}", fix="Repair the sentence.")
+        raise RowError(
+            f"the sentence has a malformed phrase mark: {line!r:.200}",
+            fix="Correct the mark, which has the form [/EN#12/people A child].",
+        )
     return Sentence(text, phrases)
 
 
@@ -153,7 +159,9 @@ def _entities(
     for number, element in enumerate(root.findall("object")):
         entities = [(name.text or "").strip() for name in element.findall("name")]
         if not all(entities) or not entities:
-            raise RowError(f"object {number} has no <name>.", fix="Add a name.")
+            raise RowError(
+                f"object {number} has no <name>.", fix="Add a name, or remove the object."
+            )
         rest = rest_of(element, ("name", "bndbox"))
         if element.find("bndbox") is None and rest:
             without_box += [{"entity": entity, **rest} for entity in entities]

@@ -44,11 +44,12 @@ class Grit(AnnotatedTable):
     media_root: str = Field(description="folder of the images")
     file: Files | None = Field(
         None,
-        description="file name of a row's image below media_root, with columns in braces: "
-        "`{key[0:5]}/{key}.jpg`; or several names, tried in order",
+        description="file name of a row's image below media_root, made from its columns, such "
+        "as `{key[0:5]}/{key}.jpg`; or several names that are tried in order",
     )
     phrases: Literal["ref_exps", "noun_chunks"] = Field(
-        "ref_exps", description="referring expressions, or only the nouns inside them"
+        "ref_exps",
+        description="list of phrases to use: referring expressions, or only the nouns inside them",
     )
 
     @classmethod
@@ -80,13 +81,19 @@ def _annotation(caption: str, phrase: Any) -> Annotation:
     """Makes the annotation of a phrase: `("A dog runs", [0, 5, 0.1, 0.1, 0.2, 0.2, 0.9])` -> label
     "A dog", box 0.1 0.1 0.2 0.2."""
     if not isinstance(phrase, list) or len(phrase) not in (6, 7):
-        raise RowError(f"a phrase is {phrase!r:.80}, not start, end, a box and a score")
+        raise RowError(
+            f"a phrase is {phrase!r:.80}, not a list of start, end, four box "
+            "coordinates and a score"
+        )
     start, end, score = phrase[0], phrase[1], phrase[6] if len(phrase) == 7 else None
     if not all(isinstance(place, int | float) and place == place // 1 for place in (start, end)):
         fault = f"a phrase goes from {start!r:.40} to {end!r:.40}, which are not whole numbers"
         raise RowError(fault)
     first, last = int(start), int(end)
     if not 0 <= first < last <= len(caption):
-        raise RowError(f"a phrase goes from {first} to {last} of {len(caption)} characters")
+        raise RowError(
+            f"a phrase goes from character {first} to {last}, but the caption has "
+            f"{len(caption)} characters"
+        )
     attributes = {"start": first, "end": last, "score": score}
     return Annotation(caption[first:last].strip(), phrase[2:6], attributes=attributes)

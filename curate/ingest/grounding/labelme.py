@@ -75,7 +75,7 @@ class LabelMe(FilePerImage):
         content = _parse_json(data, file)
         shapes = content.get("shapes")
         if not isinstance(shapes, list):
-            raise FileError(f"'shapes' is {shapes!r:.80}, not a list.", file.uri)
+            raise FileError(f"the field 'shapes' is {shapes!r:.80}, not a list.", file.uri)
         annotations = join_parts(one for n, shape in enumerate(shapes) for one in _parts(shape, n))
         size = size_in(content, "imageWidth", "imageHeight")
         image = self._image(content, file, cache)
@@ -102,7 +102,7 @@ def _parse_json(data: bytes, file: File) -> dict[str, Any]:
     except RowError as error:
         raise FileError(error.fault, file.uri, error.fix) from None
     if not isinstance(content, dict):
-        raise FileError(f"{content!r:.80} is not an object.", file.uri)
+        raise FileError(f"the file contains {content!r:.80}, not a JSON object.", file.uri)
     return content
 
 
@@ -152,7 +152,7 @@ def _drawn(
     elif kind == "points" or (kind == "point" and len(points) == 1):
         yield from (annotation._replace(point=point) for point in points)
     else:
-        raise RowError(f"a shape of this kind with {len(points)} points is not supported")
+        raise RowError(f"this type of shape cannot have {len(points)} points, or is not supported")
 
 
 def _mask_box(box: list[float], annotation: Annotation) -> list[float]:
@@ -172,8 +172,8 @@ def _mask_box(box: list[float], annotation: Annotation) -> list[float]:
     if size == (width, height):
         return box
     raise RowError(
-        f"the mask has {size[0]} x {size[1]} pixels, but from its first to its last point there "
-        f"are {width + 1:g} x {height + 1:g}"
+        f"the mask has {size[0]} x {size[1]} pixels, but its first and last point span "
+        f"{width + 1:g} x {height + 1:g} pixels"
     )
 
 
@@ -183,5 +183,5 @@ def _points(points: Any) -> list[Sequence[float]]:
     for point in points:
         is_pair = isinstance(point, list) and len(point) == 2
         if not is_pair or not all(isinstance(n, int | float) for n in point):
-            raise RowError(f"the point {point!r:.80} is not x and y")
+            raise RowError(f"the point {point!r:.80} is not two numbers, x and y")
     return points

@@ -132,7 +132,7 @@ def _row(within: str, sample: Any, root: str, context: Context) -> _Row:
         found = sum(text.count(tag) for text in texts)
         if found != len(values[name]):
             raise RowError(
-                f"the turns have {found} {tag}, but objects.{name} of ms-swift has "
+                f"the turns contain {found} placeholders {tag}, but objects.{name} has "
                 f"{len(values[name])} entries.",
                 fix="Write one entry for each placeholder, in their order.",
             )
@@ -142,7 +142,10 @@ def _row(within: str, sample: Any, root: str, context: Context) -> _Row:
 def _values(objects: Any) -> dict[str, Any]:
     """The lists of `objects`, checked: names are texts, boxes have two or four numbers."""
     if not isinstance(objects, dict) or not objects.keys() <= {*_LISTS, "bbox_type"}:
-        fault = f"objects is {objects!r:.80}, not an object of ref, bbox, bbox_type and image_id."
+        fault = (
+            f"the field 'objects' is {objects!r:.80}, not an object with the keys ref, "
+            "bbox, bbox_type and image_id."
+        )
         raise RowError(fault, fix="Write the objects as ms-swift 3 documents them.")
     values: dict[str, Any] = {name: objects.get(name) or [] for name in _LISTS}
     values["bbox_type"] = objects.get("bbox_type") or "real"
@@ -152,7 +155,7 @@ def _values(objects: Any) -> dict[str, Any]:
         if not isinstance(values[name], list) or not all(map(is_valid, values[name])):
             raise RowError(f"objects.{name} is {values[name]!r:.80}, not {_EXPECTED[name]}.")
     if values["image_id"] and len(values["image_id"]) != len(values["bbox"]):
-        raise RowError("objects.image_id has not as many entries as objects.bbox.")
+        raise RowError("objects.image_id and objects.bbox have different numbers of entries.")
     return values
 
 
@@ -185,7 +188,7 @@ def _boxes(chat: Chat, values: dict[str, Any]) -> list[_Box]:
     image_ids = values["image_id"] or [0] * len(values["bbox"])
     for number in set(image_ids) - set(shown):
         raise RowError(
-            f"a box is on image {number}, which no turn shows.",
+            f"objects.image_id has the index {number}, but no turn shows this image.",
             fix="The first image has the index 0 in objects.image_id.",
         )
     return [

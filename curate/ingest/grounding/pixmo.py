@@ -48,8 +48,8 @@ class Pixmo(AnnotatedTable):
     media_root: str = Field(description="folder of the images")
     file: Files | None = Field(
         None,
-        description="file name of a row's image below media_root, with columns in braces: "
-        "`{image_sha256}`; or several names, tried in order",
+        description="file name of a row's image below media_root, made from its columns, such "
+        "as `{image_sha256}`; or several names that are tried in order",
     )
 
     @classmethod

@@ -36,7 +36,9 @@ from manifests.media.header import Header
 from manifests.record.objects import flat_objects
 from manifests.storage import File
 
-FIX_SPACE = "Set `space` to the space of the coordinates, or leave the sample in quarantine."
+FIX_SPACE = (
+    "Set `space` to the coordinate space that the answers use, or leave the sample in quarantine."
+)
 HEAD_BYTES = 1 << 16
 """If the start of a file that `sniff` gets is at least this long, the first box may come after it
 (our choice)."""
@@ -67,7 +69,9 @@ class QwenGrounding(Llava):
 
     space: SpaceOverride = None
     trust: TrustSetting = False
-    angles: Angles = Field(QWEN3_ANGLES, description="how the angles of 3D boxes are given")
+    angles: Angles = Field(
+        QWEN3_ANGLES, description="convention of the angles of 3D boxes in the answers"
+    )
 
     @classmethod
     def sniff(cls, head: Head) -> bool:
@@ -113,7 +117,10 @@ def _image(chat: dict[str, Any]) -> OpenedImage:
     if len(media) != 1:
         raise RowError(
             f"the answers have objects, but the sample has {len(media)} images, not 1.",
-            fix="It is not known to which image the objects belong: split the sample.",
+            fix=(
+                "Split the sample, because it is not known to which of its images the objects "
+                "belong."
+            ),
         )
     [one] = media
     header = Header(one["mime"], one["width"], one["height"])
@@ -124,7 +131,7 @@ def _annotation(parsed: ParsedObject, angles: Angles) -> Annotation:
     others = dict(parsed.others or {})
     text = others.pop("text_content", None)
     if text is not None and not isinstance(text, str):
-        raise RowError(f"text_content is {text!r:.80}, not text.", fix=FIX)
+        raise RowError(f"the key text_content of an object is {text!r:.80}, not text.", fix=FIX)
     box3d = None
     if parsed.box3d is not None:
         box3d = boxes_to_record(np.array([parsed.box3d]), angles)[0].tolist()

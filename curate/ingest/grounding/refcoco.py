@@ -61,7 +61,9 @@ class RefCoco(GroundingReader):
     own_space: ClassVar[Space] = SPACES["coco"]
 
     instances: str | None = Field(
-        None, description="file of the annotations; null: `instances.json` beside the refs"
+        None,
+        description="file of the annotations, in COCO's layout; null: `instances.json` beside "
+        "the refs",
     )
     media_root: str | None = Field(None, description=ROOT_DESCRIPTION)
     split: Names | None = Field(
@@ -104,7 +106,7 @@ class RefCoco(GroundingReader):
         uri = self.instances or storage.join(root_of(None, file, context.base), "instances.json")
         place = context.media.resolve(uri)
         if storage.size_and_stamp(place) is None:
-            fault = "there is no such file, but refs refer to its annotations."
+            fault = "the file does not exist, but the refs refer to annotations in it."
             raise FileError(fault, uri, "Copy the file there, or set `instances`.")
         return place
 
@@ -145,7 +147,7 @@ class _Images(NamedTuple):
 def _load_refs(split: Split, context: Context) -> list[Any]:
     value = loads(storage.read_bytes(context.media.resolve(split.files[0].uri)))
     if not isinstance(value, list):
-        raise FileError(f"the pickle has a {type(value).__name__}, not a list of refs.")
+        raise FileError(f"the pickle contains a {type(value).__name__}, not a list of refs.")
     return value
 
 
@@ -162,7 +164,7 @@ def _refs_by_image(
         within = f"refs[{number}]"
         try:
             if not isinstance(ref, dict):
-                raise RowError(f"{ref!r:.80} is not a ref")
+                raise RowError(f"the ref is {ref!r:.80}, not an object")
             if splits is not None and ref.get("split") not in splits:
                 continue
             ids = {n: _json_value(ref, n) for n in ("ref_id", "image_id", "ann_id", "split")}
@@ -170,7 +172,7 @@ def _refs_by_image(
             if repeated[key] > 1:
                 raise RowError(f"{repeated[key]} refs have the ref_id {key}")
             if not isinstance(ref.get("sentences"), list):
-                raise RowError(f"'sentences' is {ref.get('sentences')!r:.80}, not a list")
+                raise RowError(f"the field 'sentences' is {ref.get('sentences')!r:.80}, not a list")
         except RowError as error:
             errors.append((within, error))
             image_id = ref.get("image_id") if isinstance(ref, dict) else None
@@ -265,8 +267,10 @@ def _annotations(
 def _target(ref: _Ref, image: str, targets: _Targets) -> Annotation:
     """The annotation to which a ref refers. Raises RowError if the annotation or its image does not
     exist."""
-    fields = targets.images.get(image, RowError(f"no image has the id {image}"))
-    missing = RowError(f"no annotation has the id {ref.annotation}")
+    fields = targets.images.get(
+        image, RowError(f"the ref's image_id is {image}, but no image has this id")
+    )
+    missing = RowError(f"the ref's ann_id is {ref.annotation}, but no annotation has this id")
     found = targets.annotations.get(ref.annotation, missing)
     for error in (fields, found):
         if isinstance(error, RowError):
@@ -276,14 +280,14 @@ def _target(ref: _Ref, image: str, targets: _Targets) -> Annotation:
         fault = f"the annotation {ref.annotation} belongs to image {found[0]}, not to {image}"
         raise RowError(fault)
     if not ref.fields["sentences"]:
-        raise RowError("the ref has no sentence")
+        raise RowError("the ref has an empty list of sentences")
     return found[1]
 
 
 def _with_sentence(target: Annotation, sentence: Any, ref: _Ref) -> Annotation:
     """The annotation `target` of a ref, with a sentence of the ref as its text."""
     if not isinstance(sentence, dict):
-        raise RowError(f"{sentence!r:.80} is not a sentence")
+        raise RowError(f"a sentence is {sentence!r:.80}, not an object")
     given = {name: _json_value(sentence, name) for name in ("sent", "raw", "sent_id")}
     text = next((text for text in (given["sent"], given["raw"]) if has_text(text)), None)
     if not isinstance(text, str):
@@ -304,4 +308,4 @@ def _json_value(holder: dict[str, Any], name: str) -> str | int | None:
             return value
     if value is None or (isinstance(value, int) and value.bit_length() < 64):
         return value
-    raise RowError(f"{name!r} is {value!r:.80}, neither text nor a number")
+    raise RowError(f"the field {name!r} is {value!r:.80}, neither text nor a whole number")

@@ -74,7 +74,9 @@ def _parse(number: int, row: dict[str, Any], image: OpenedImage | RowError) -> A
     kind = PRO_KIND if PRO_KIND in row else KIND
     label, text, box = row.get(kind), row.get("instruction"), row.get("bbox")
     if not isinstance(text, str) or not isinstance(label, str | None):
-        raise RowError(f"'instruction' and {kind!r} are {text!r:.80} and {label!r:.40}, not text")
+        raise RowError(
+            f"the fields 'instruction' and {kind!r} are {text!r:.80} and {label!r:.40}, not text"
+        )
     if box is None:
         raise RowError("the row has no 'bbox'")
     meta = without(row, "bbox", "instruction", kind)

@@ -65,7 +65,8 @@ class VisualGenome(GroundingReader):
 
     media_root: str | None = Field(None, description=ROOT_DESCRIPTION)
     image_data: str | None = Field(
-        None, description="file of the images' sizes; null: `image_data.json` beside the file"
+        None,
+        description="file with the sizes of the images; null: `image_data.json` beside the file",
     )
 
     @classmethod
@@ -113,7 +114,9 @@ def _read_image_data(place: str | None) -> dict[str, dict[str, Any] | RowError]:
             entry = as_object(element)
             key = _image_id(entry)
             if entries.setdefault(key, entry) != entry:
-                entries[key] = RowError(f"image_data.json has several entries for image {key}")
+                entries[key] = RowError(
+                    f"image_data.json has several different entries for image {key}"
+                )
         except RowError as error:
             raise FileError(f"element {element.number}: {error.fault}", place or "") from None
     return entries
@@ -129,7 +132,10 @@ def _annotated(
         entry = as_object(element)
         name = next((name for name in LISTS if isinstance(entry.get(name), list)), None)
         if name is None:
-            raise RowError(f"neither regions nor objects; the fields are: {', '.join(entry)}.")
+            raise RowError(
+                "the element has neither a list `regions` nor a list `objects`; "
+                f"its fields are: {', '.join(entry)}."
+            )
         key = _image_id(entry)
         data = image_data.get(key, {})
         if isinstance(data, RowError):
@@ -168,7 +174,7 @@ def _region(fields: Any, image: str) -> Annotation:
     box, rest = _box(fields, image)
     phrase = rest.pop("phrase", None)
     if not has_text(phrase):
-        raise RowError(f"'phrase' is {phrase!r:.80}, not text")
+        raise RowError(f"the field 'phrase' is {phrase!r:.80}, not text")
     return Annotation(box=box, text=phrase, attributes=_not_empty(rest))
 
 
@@ -177,7 +183,7 @@ def _object(fields: Any, image: str) -> Annotation:
     given = rest.pop("names", None)
     names = [name for name in given if has_text(name)] if isinstance(given, list) else []
     if not names:
-        raise RowError(f"'names' is {given!r:.80}, not a list with a name")
+        raise RowError(f"the field 'names' is {given!r:.80}, not a list with at least one name")
     several = {"names": names} if len(names) > 1 else {}
     return Annotation(names[0], box=box, attributes=several | _not_empty(rest))
 
@@ -185,14 +191,17 @@ def _object(fields: Any, image: str) -> Annotation:
 def _box(fields: Any, image: str) -> tuple[list[float], dict[str, Any]]:
     """Returns the box (x y width height) of a region or an object, and its other fields."""
     if not isinstance(fields, dict):
-        raise RowError(f"{fields!r:.80} is not an object")
+        raise RowError(f"the region or object is {fields!r:.80}, not a JSON object")
     if "image_id" in fields and id_field(fields, "image_id") != image:
-        raise RowError(f"the image_id is {fields['image_id']}, but the image is {image}")
+        raise RowError(
+            f"the image_id is {fields['image_id']}, but the region or object "
+            f"belongs to image {image}"
+        )
     sides = ("width", "height") if "width" in fields else ("w", "h")
     box = [fields.get(name) for name in ("x", "y", *sides)]
     numbers = [n for n in box if isinstance(n, int | float) and not isinstance(n, bool)]
     if len(numbers) < 4:
-        raise RowError(f"x, y, {sides[0]}, {sides[1]} are {box!r:.80}, not 4 numbers")
+        raise RowError(f"the fields x, y, {sides[0]}, {sides[1]} are {box!r:.80}, not 4 numbers")
     return numbers, without(fields, "x", "y", *sides, "image_id")
 
 

@@ -60,9 +60,9 @@ class Yolo(FilePerImage):
     names: ClassNames = None
     tracks: bool | None = Field(
         None,
-        description="whether the last of five or six numbers after the class is the id of a track "
-        "(true), or a confidence or a coordinate (false); null: lines with both readings are "
-        "refused",
+        description="true: the last of five or six numbers after the class is the id of a "
+        "track; false: it is a confidence or a coordinate; null: a line for which "
+        "both are possible is an error",
     )
 
     @classmethod
@@ -88,7 +88,7 @@ class Yolo(FilePerImage):
         try:
             lines = data.decode("utf-8-sig").splitlines()
         except UnicodeDecodeError as error:
-            raise FileError(f"byte {error.start} is not UTF-8.", file.uri) from None
+            raise FileError(f"byte {error.start} of the file is not UTF-8.", file.uri) from None
         numbered = [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
         annotations = [_annotation(line, number, names, self.tracks) for number, line in numbered]
         return AnnotatedImage("", self.find_image(file, None, cache), annotations)
@@ -119,7 +119,9 @@ def _annotation(line: str, number: int, names: dict[int, str], tracks: bool | No
         if not all(map(math.isfinite, numbers)):
             raise ValueError
     except ValueError:
-        raise RowError(f"line {number}: {line!r:.80} is not a class and its numbers") from None
+        raise RowError(
+            f"line {number}: {line!r:.80} is not a class number followed by numbers"
+        ) from None
     try:
         is_track = len(words) in _TRACKED and _is_track(words, numbers, tracks)
         shape = _tracked(numbers) if is_track else _shape(numbers)
@@ -136,8 +138,8 @@ def _is_track(words: list[str], numbers: list[float], tracks: bool | None) -> bo
     if tracks is None:
         other = _TRACKED[len(words)]
         raise RowError(
-            f"the last number, {words[-1]}, is the id of a track, or {other}: the line has both "
-            "readings. Set `tracks` to true or false."
+            f"the last number, {words[-1]}, may be the id of a track or {other}. Set `tracks: "
+            "true` if it is the id of a track, otherwise `tracks: false`."
         )
     return tracks
 
@@ -159,4 +161,7 @@ def _shape(numbers: list[float]) -> dict[str, Any]:
         return {"box": numbers[:4], "attributes": {"confidence": numbers[4]}}
     if len(numbers) >= 6 and len(numbers) % 2 == 0:
         return {"polygon": [numbers]}
-    raise RowError(f"{len(numbers)} numbers after the class are neither a box nor a polygon")
+    raise RowError(
+        f"{len(numbers)} numbers after the class are neither a box (4 or 5 numbers) "
+        "nor a polygon (6, 8, 10, ... numbers)"
+    )

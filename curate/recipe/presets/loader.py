@@ -56,7 +56,7 @@ class Preset(_Entry):
     def _one_step_each(cls, steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
         for step in steps:
             if len(step) != 1:
-                raise ValueError(f"a step is one key and its settings, not {list(step)}")
+                raise ValueError(f"a step must be one name with its settings, not {list(step)}")
         return steps
 
     @model_validator(mode="after")
@@ -64,8 +64,8 @@ class Preset(_Entry):
         used = {setting.source for _, _, setting in self._each()}
         if used != set(self.sources):
             raise ValueError(
-                "`sources` must list exactly the sources that the settings name: it lists "
-                f"{sorted(self.sources)}, and the settings name {sorted(used)}"
+                "`sources` must list exactly those sources that the settings name: it lists "
+                f"{sorted(self.sources)}, but the settings name {sorted(used)}"
             )
         return self
 

@@ -185,9 +185,9 @@ def test_built_in_templates_name_the_label_and_differ() -> None:
     [
         ({"forms": []}, "at least 1"),
         ({"forms": ["voxels"]}, "direct"),
-        ({"min": 5, "max": 2}, "min: 5 is over max: 2"),
-        ({"templates": {"direct": ["How many?"]}}, "no placeholder; it needs {labels}"),
-        ({"templates": {"direct": []}}, "there is none for direct"),
+        ({"min": 5, "max": 2}, "min is 5, but max is only 2"),
+        ({"templates": {"direct": ["How many?"]}}, "no placeholder; it must have {labels}"),
+        ({"templates": {"direct": []}}, "the list for direct is empty"),
         ({"style": "tags"}, "qwen3"),
     ],
 )

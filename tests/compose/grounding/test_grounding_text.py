@@ -280,12 +280,12 @@ def test_published_templates_are_marked_and_name_the_label_once() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"style": "tags", "what": "points"}, "style 'tags' renders boxes, not points"),
+        ({"style": "tags", "what": "points"}, "the style 'tags' supports boxes, but not points"),
         ({"style": "qwen2.5", "what": "boxes_3d"}, "not boxes_3d"),
-        ({"templates": ["Find it."]}, "has no placeholder; it needs {labels}"),
-        ({"templates": ["Find {label}."]}, "has {label}; it needs {labels}"),
+        ({"templates": ["Find it."]}, "has no placeholder; it must have {labels}"),
+        ({"templates": ["Find {label}."]}, "has {label}; it must have {labels}"),
         ({"templates": ["<image>{labels}"]}, "media tag"),
-        ({"templates": ["{labels}"], "by": "expression"}, "it needs {expression}"),
+        ({"templates": ["{labels}"], "by": "expression"}, "it must have {expression}"),
         ({"templates": []}, "the list is empty"),
         ({"max_coordinate": 998}, "999"),
     ],

@@ -188,10 +188,10 @@ def test_the_choice_depends_only_on_seed_and_id() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"categories": []}, "there are no categories"),
+        ({"categories": []}, "the list of categories is empty"),
         ({"categories": ["dog", "--"]}, "'--' has no letter or digit"),
         ({"style": "tags", "what": "points"}, "not points"),
-        ({"templates": ["{expression}"]}, "it needs {labels}"),
+        ({"templates": ["{expression}"]}, "it must have {labels}"),
         ({"share": 2}, "less than or equal to 1"),
     ],
 )

@@ -137,13 +137,14 @@ def test_duplicate_images_refuses_settings_of_duplicates_and_wrong_values(
 def test_a_missing_column_is_refused_with_the_nearest_name() -> None:
     words: dict[str, Any] = {"words": {}}
     assert refused(words, {"duplicates": {"by": "text", "keep": "-word.count"}}) == (
-        "recipe:0: steps[1].duplicates: no column 'word.count' in the record or from an "
+        "recipe:0: steps[1].duplicates: there is no column 'word.count', neither in the record "
+        "nor from an "
         "earlier step. Did you mean 'words.count'?"
     )
     semantic = {"by": "semantic", "embedding": "embed.vectr"}
     embed: dict[str, Any] = {"tests.engine.pieces:Embed": {}}
     fault = refused(embed, {"duplicates": semantic})
-    assert fault.startswith("recipe:0: steps[1].duplicates: no column 'embed.vectr'")
+    assert fault.startswith("recipe:0: steps[1].duplicates: there is no column 'embed.vectr'")
     lost = {**semantic, "embedding": "Embed.vector", "clusters": "Embed.nearst"}
     assert "Did you mean 'Embed.nearest'?" in refused(embed, {"duplicates": lost})
     assert "no column 'words.count'" in refused(

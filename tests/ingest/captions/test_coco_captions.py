@@ -99,7 +99,14 @@ def test_an_annotation_of_an_unknown_image_is_a_failure(tmp_path: Path) -> None:
     lost = {"id": 9, "image_id": 99, "caption": "?"}
     rows, failures = coco(tmp_path, annotations=[lost, *ANNOTATIONS])
     assert captions(rows) == ["A dog.", "A cat.", "A dog runs."]
-    assert failures == [Failure("a.json#9", "a.json#9", "RowError", "no image has the id 99")]
+    assert failures == [
+        Failure(
+            "a.json#9",
+            "a.json#9",
+            "RowError",
+            "the annotation's image_id is 99, but no entry of `images` has this id",
+        )
+    ]
 
 
 def test_a_missing_or_broken_image_is_a_failure_of_each_of_its_captions(tmp_path: Path) -> None:
@@ -174,7 +181,10 @@ def test_captions_of_an_image_id_with_two_files_are_failures(tmp_path: Path) -> 
     rows, failures = coco(tmp_path, [*IMAGES, IMAGES[1], {"id": 7, "file_name": "other.jpg"}])
     assert captions(rows) == ["A cat."]
     assert [failure.message for failure in failures] == [
-        "two images have the id 7: dog.jpg and other.jpg. Give each image one entry and an own id."
+        (
+            "two images have the id 7: dog.jpg and other.jpg. Write one entry for each image, "
+            "with an id that no other image has."
+        )
     ] * 2
 
 
@@ -218,7 +228,9 @@ def test_the_failure_of_a_file_without_its_arrays_lists_its_keys(tmp_path: Path)
     reader = CocoCaptions(name="own", path="a.json")
     rows, failures = read(tmp_path, reader, {"images": IMAGES, "labels": []})
     assert (rows, kinds(failures)) == ([], [("a.json#annotations", "RowError")])
-    assert failures[0].message == "no key 'annotations'; the keys are: images, labels."
+    assert failures[0].message == (
+        "the JSON object has no key 'annotations'; its keys are: images, labels."
+    )
     rows, failures = read(tmp_path, reader, b"[1, 2]")
     assert rows == []
     assert [failure.key for failure in failures] == [
@@ -263,7 +275,7 @@ def test_a_repeated_key_is_a_failure(tmp_path: Path) -> None:
     rows, failures = read(tmp_path, CocoCaptions(name="own", path="a.json"), data)
     assert len(rows) == 3
     (failure,) = failures
-    assert failure.message == "the key 'images' occurs twice. Repair the file."
+    assert failure.message == "the key 'images' occurs twice. Correct the JSON in the file."
 
 
 def test_splits_join_and_find_repeated_ids_like_one_split(

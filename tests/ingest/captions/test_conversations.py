@@ -118,26 +118,43 @@ def test_fields_of_the_other_layout_may_be_present_and_null() -> None:
         (
             [{"from": "gpt", "value": "See <image>"}],
             1,
-            "turn 0 is an answer, but it has a media tag",
+            (
+                "turn 0 is from the assistant, but it contains an image or a video, which only "
+                "user turns may contain"
+            ),
         ),
         (
             [{"from": "robot", "value": "x"}],
             0,
-            "turn 0 is from 'robot', which is not one of human, user, gpt, assistant, system",
+            (
+                "the role of turn 0 is 'robot', which is not one of human, user, gpt, assistant, "
+                "system"
+            ),
         ),
-        ([{"value": "x"}], 0, "turn 0 is from None, which is not one of"),
-        ([{"from": "human", "value": None}], 0, "turn 0 has None, neither text nor a list"),
-        ([{"from": "human", "value": 7}], 0, "turn 0 has 7, neither text nor a list of parts"),
+        ([{"value": "x"}], 0, "the role of turn 0 is None, which is not one of"),
+        (
+            [{"from": "human", "value": None}],
+            0,
+            "the content of turn 0 is None, neither text nor a list",
+        ),
+        (
+            [{"from": "human", "value": 7}],
+            0,
+            "the content of turn 0 is 7, neither text nor a list of parts",
+        ),
         (["hello"], 0, "turn 0 is 'hello', not an object"),
         (
             [{"role": "user", "content": [{"type": "audio"}]}],
             0,
-            "turn 0 has the part {'type': 'audio'}, neither text, image nor video",
+            "turn 0 has the part {'type': 'audio'}, which is neither text, an image nor a video",
         ),
         (
             [{"role": "user", "content": [{"type": "text", "text": None}]}],
             0,
-            "turn 0 has the part {'type': 'text', 'text': None}, neither text, image nor video",
+            (
+                "turn 0 has the part {'type': 'text', 'text': None}, which is neither text, an "
+                "image nor a video"
+            ),
         ),
     ],
 )
@@ -187,16 +204,18 @@ def test_a_part_has_the_image_that_it_names(
 @pytest.mark.parametrize(
     ("given", "paths", "fault"),
     [
-        ([{"type": "image", "image": P1}, {"type": "image"}], [P0, P1], "one part of the turns"),
-        ([{"type": "image", "image": "p2.jpg"}], [P0], "a part shows the image 'p2.jpg', which is"),
-        ([{"type": "image", "index": 2}], [P0, P1], "a part shows the image with the index 2"),
-        ([{"type": "image", "index": -1}], [P0], "a part shows the image with the index -1"),
-        ([{"type": "image", "index": 1}], [P0, P1], "no part of the turns shows the image 'p0"),
+        ([{"type": "image", "image": P1}, {"type": "image"}], [P0, P1], "a part of a turn"),
+        ([{"type": "image", "image": "p2.jpg"}], [P0], "a part of a turn refers to the image 'p2"),
+        ([{"type": "image", "index": 2}], [P0, P1], "a part of a turn refers to the image with"),
+        ([{"type": "image", "index": -1}], [P0], "a part of a turn refers to the image with"),
+        ([{"type": "image", "index": 1}], [P0, P1], "no turn refers to the image 'p0"),
         ([{"type": "image", "index": "1"}], [P0, P1], "turn 0: the index '1' is not a whole"),
         ([{"type": "image", "file_id": "f1"}], [P0], "turn 0: the part {'type': 'image', 'file"),
         ([{"type": "image", "image": P0, "index": 0}], [P0], "turn 0: the part {"),
         ([{"type": "image", "image": 7}], [], "7 is not an image: neither a path, a data"),
-        ([{"type": "image", "image": {"bytes": "QQ=="}}], [], "the bytes of an image are 'QQ=='."),
+        ([{"type": "image", "image": {"bytes": "QQ=="}}], [], ("the field 'bytes' of an image "
+                                                              "is 'QQ==', which is not binary "
+                                                              "data.")),
     ],
 )  # fmt: skip
 def test_a_part_that_names_no_image_of_the_sample_is_an_error(

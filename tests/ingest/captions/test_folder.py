@@ -112,33 +112,44 @@ def test_failures_name_the_file_the_fault_and_the_fix(tmp_path: Path) -> None:
     }
     reader = folder(tmp_path, files)
     assert read_rows(reader, tmp_path) == []
-    parse = "json, character 1: broken JSON: unexpected end of data, after '{'. Repair the JSON."
+    parse = (
+        ".json file, character 1: broken JSON: unexpected end of data, after '{'. Repair the JSON."
+    )
     assert failures(reader, tmp_path) == [
         failed("broken.jpg", "RowError", parse, files=2),
         failed("broken.png", "RowError", parse),
         failed(
             "cut.jpg",
             "MediaError",
-            f"jpg: the image is truncated: its 200 bytes end before its width and height. {FIX}",
+            ".jpg file: the image is truncated: its 200 bytes end before its width and height. "
+            f"{FIX}",
         ),
-        failed("empty.jpg", "MediaError", f"jpg: the file is not an image: it has no bytes. {FIX}"),
+        failed(
+            "empty.jpg",
+            "MediaError",
+            f".jpg file: the file is not an image: it has no bytes. {FIX}",
+        ),
         failed(
             "latin.jpg",
             "RowError",
-            "txt: byte 3 is 0xe9, which is not UTF-8. Convert the caption to UTF-8.",
+            ".txt file: byte 3 is 0xe9, which is not UTF-8. Convert the caption to UTF-8.",
             files=2,
         ),
         failed(
             "lonely.txt",
             "RowError",
-            "no image is beside 'lonely.txt'. "
-            "Put lonely.jpg, .png or the like there, or remove the file.",
+            (
+                "no image has the same name as the file 'lonely.txt'. Add an image such as "
+                "lonely.jpg, or remove the file."
+            ),
         ),
         failed(
             "nested/lonely.json",
             "RowError",
-            "no image is beside 'nested/lonely.json'. "
-            "Put nested/lonely.jpg, .png or the like there, or remove the file.",
+            (
+                "no image has the same name as the file 'nested/lonely.json'. Add an image such "
+                "as nested/lonely.jpg, or remove the file."
+            ),
         ),
     ]
 
@@ -149,14 +160,18 @@ def test_limits_hold_before_an_image_is_opened(tmp_path: Path) -> None:
         failed(
             "a.jpg",
             "LimitError",
-            "jpg: 64 x 48 pixels is over the limit of 3000. "
-            "Raise media.max_pixels or let it go to quarantine.",
+            (
+                ".jpg file: 64 x 48 pixels is over the limit of 3000. Raise media.max_pixels, "
+                "or leave the file in quarantine."
+            ),
         ),
         failed(
             "b.png",
             "LimitError",
-            f"png: {len(PNG)} bytes is over the limit of 2000. "
-            "Raise media.max_bytes or let it go to quarantine.",
+            (
+                f".png file: {len(PNG)} bytes is over the limit of 2000. Raise "
+                "media.max_bytes, or leave the file in quarantine."
+            ),
         ),
     ]
 
@@ -168,7 +183,7 @@ def test_a_header_beyond_the_first_64_kib_is_found(tmp_path: Path) -> None:
 
 
 def test_a_folder_of_other_files_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="1 files, but none ends in"):
+    with pytest.raises(InputError, match="1 files, but none has a suffix"):
         folder(tmp_path, {"a.mp4": b"x"}).list_files(str(tmp_path))
 
 

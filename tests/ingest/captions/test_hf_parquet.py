@@ -151,7 +151,7 @@ def test_one_bad_image_fails_its_whole_row(tmp_path: Path) -> None:
     found = read(tmp_path, {"images": images, "text": ["a", "b", "c"]})
     assert contents(found) == [[0, "c"]]
     assert [m for m in messages(found) if m[0] == "a.parquet#1"] == [
-        ("a.parquet#1", "the image has neither bytes nor a path")
+        ("a.parquet#1", "the image of the row has neither bytes nor a path")
     ]
     assert [f.error for f in found.failures] == ["MediaError", "RowError"]
 
@@ -161,8 +161,8 @@ def test_a_caption_of_several_images_has_them_all_before_its_text(tmp_path: Path
     found = read(tmp_path, {"images": images, "text": ["both", None, "none", "none"]})
     assert contents(found) == [[0, 1, "both"], [0]]
     assert messages(found) == [
-        ("a.parquet#2", "the row has no image"),
-        ("a.parquet#3", "the row has no image"),
+        ("a.parquet#2", "the row has no image: its image column is empty"),
+        ("a.parquet#3", "the row has no image: its image column is empty"),
     ]
 
 
@@ -173,8 +173,8 @@ def test_a_caption_without_image_is_a_failure_and_one_without_text_is_not(
     found = read(tmp_path, {"image": images, "text": [None, "b", "c", ""]})
     assert contents(found) == [[0], [0]]
     assert messages(found) == [
-        ("a.parquet#1", "the row has no image"),
-        ("a.parquet#2", "the row has no image"),
+        ("a.parquet#1", "the row has no image: its image column is empty"),
+        ("a.parquet#2", "the row has no image: its image column is empty"),
     ]
 
 
@@ -234,7 +234,10 @@ def test_text_columns_in_any_case_are_found_and_a_missing_one_is_an_input_error(
 ) -> None:
     images = pa.array([of(ONE)], IMAGE)
     assert contents(read(tmp_path, {"image": images, "Text": ["a"]})) == [[0, "a"]]
-    with pytest.raises(InputError, match="no column of text: none of caption, text, txt is among"):
+    with pytest.raises(
+        InputError,
+        match="the table has no text column with a usual name",
+    ):
         read(tmp_path, {"image": images, "sentence": ["a"]})
     with pytest.raises(InputError, match=r"no column 'sentense'\. Did you mean 'sentence'\?"):
         read(tmp_path, {"image": images, "sentence": ["a"]}, text="sentense")
@@ -253,7 +256,7 @@ def test_text_that_is_not_utf8_is_a_failure_of_its_row(tmp_path: Path) -> None:
 def test_images_may_be_bare_bytes(tmp_path: Path) -> None:
     found = read(tmp_path, {"image": pa.array([ONE, None], pa.large_binary()), "text": ["a", "b"]})
     assert contents(found) == [[0, "a"]]
-    assert messages(found) == [("a.parquet#1", "the row has no image")]
+    assert messages(found) == [("a.parquet#1", "the row has no image: its image column is empty")]
 
 
 def test_a_table_without_rows_has_no_records(tmp_path: Path) -> None:
@@ -268,7 +271,9 @@ def test_a_table_without_images_is_an_input_error_that_names_other_readers(
     tmp_path: Path,
 ) -> None:
     pq.write_table(pa.table({"url": ["x"]}), tmp_path / "a.parquet")
-    with pytest.raises(InputError, match=r"a\.parquet: no column of images .* url_table"):
+    with pytest.raises(
+        InputError, match=r"a\.parquet: the table has no column `image` or `images` .*url_table"
+    ):
         read_all(HfParquet(name="hf", path="a.parquet"), str(tmp_path))
 
 

@@ -69,8 +69,10 @@ def test_a_row_that_failed_is_a_failure_with_its_status_and_message(tmp_path: Pa
             "00000.parquet#1",
             "00000.parquet#1",
             "RowError",
-            "the row has no image: status is 'failed_to_download', error_message is "
-            "'HTTP Error 404: Not Found'",
+            (
+                "the row has no image bytes: status is 'failed_to_download', error_message "
+                "is 'HTTP Error 404: Not Found'"
+            ),
         )
     ]
 
@@ -93,8 +95,10 @@ def test_images_over_the_limits_are_failures(tmp_path: Path) -> None:
     assert [(f.key, f.error) for f in found.failures] == [("00000.parquet#0", "LimitError")]
     (found,) = read_kept(reader(), tmp_path, Limits(max_bytes=len(PNG)))
     assert [f.message for f in found.failures] == [
-        f"{len(JPEG)} bytes is over the limit of {len(PNG)}. "
-        "Raise media.max_bytes or let it go to quarantine."
+        (
+            f"{len(JPEG)} bytes is over the limit of {len(PNG)}. Raise media.max_bytes, "
+            "or leave the file in quarantine."
+        )
     ]
 
 
@@ -148,7 +152,7 @@ def test_a_table_of_urls_alone_is_an_input_error_that_names_the_reader_for_it(
     tmp_path: Path,
 ) -> None:
     pq.write_table(pa.table({"url": ["http://x"], "jpg": ["a path"]}), tmp_path / "a.parquet")
-    with pytest.raises(InputError, match=r"a\.parquet: no column of bytes .* url_table"):
+    with pytest.raises(InputError, match=r"a\.parquet: the table has no binary column .*url_table"):
         read_all(reader(), str(tmp_path))
 
 

@@ -200,7 +200,8 @@ def test_an_array_cut_in_half_gives_the_samples_before_the_cut(tmp_path: Path) -
             "a.json#2",
             "a.json#2",
             "RowError",
-            f"the file ends inside this element, at byte {len(data)}. Repair the file.",
+            f"the file ends inside this element, at byte {len(data)}. Correct the JSON in the "
+            "file.",
         )
     ]
 
@@ -234,7 +235,7 @@ def test_invalid_utf8_fails_one_sample(tmp_path: Path) -> None:
     }.items():
         rows, failures = read(tmp_path, data, name)
         assert contents(rows) == [CAT_CONTENT]
-        assert [f.message[:16] for f in failures] == ["0xff is not UTF-"]
+        assert [f.message[:16] for f in failures] == ["the byte 0xff at"]
 
 
 def test_deep_nesting_fails_one_sample(tmp_path: Path) -> None:
@@ -254,7 +255,10 @@ def test_a_sample_with_a_key_twice_is_a_failure_that_names_both_values(tmp_path:
 def test_a_sample_with_video_is_a_failure(tmp_path: Path) -> None:
     failure = read_one(tmp_path, {**DOG, "video": "a.mp4"})
     assert (failure.key, failure.error) == ("a.json#0", "RowError")
-    assert failure.message == "this reader cannot read samples with video yet"
+    assert failure.message == (
+        "the sample has a video, which this reader does not support. "
+        "Remove the video, or leave the sample in quarantine."
+    )
 
 
 @pytest.mark.parametrize(

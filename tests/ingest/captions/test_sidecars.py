@@ -41,7 +41,7 @@ def test_json_deeper_than_can_be_kept_is_refused() -> None:
 def test_a_value_in_a_message_is_cut_between_characters() -> None:
     data = json.dumps({"caption": {"x": "é" * 100}}, ensure_ascii=False).encode()
     assert refused({"json": data}).startswith(
-        'json: field \'caption\' is {"x":"' + "é" * 34 + ", not text."
+        '.json file: the field \'caption\' is {"x":"' + "é" * 34 + ", not text."
     )
 
 

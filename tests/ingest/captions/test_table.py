@@ -158,17 +158,20 @@ def test_json_lines_that_are_no_row_are_failures_with_line_and_position(tmp_path
     assert len(rows) == 2
     assert [failure.origin for failure in failures] == [f"a.jsonl#{n}" for n in range(5, 19)]
     by_line = {f.origin: (f.error, f.message) for f in failures}
-    assert by_line["a.jsonl#6"] == ("RowError", "line 6 is [1, 2], not an object")
-    assert by_line["a.jsonl#7"] == ("RowError", f"line 7, byte 33: 0xe9 is not UTF-8. {CONVERT}")
+    assert by_line["a.jsonl#6"] == ("RowError", "line 6 is [1, 2], not a JSON object")
+    assert by_line["a.jsonl#7"] == (
+        "RowError",
+        f"line 7, byte 33: 0xe9 is not UTF-8. {CONVERT}",
+    )
     assert by_line["a.jsonl#8"] == (
         "RowError",
-        "'short' is an object, not text: {'en': 'a'}",
+        "the column 'short' is an object, not text: {'en': 'a'}",
     )
     assert [by_line[f"a.jsonl#{n}"][1] for n in (9, 10, 11, 12)] == [
-        "the row has no image: 'file' is None",
-        "the row has no image: 'file' is ''",
-        "the row has no image: 'file' is 7",
-        "the row has no image: 'file' is ['dog.jpg']",
+        "the row has no image: the column 'file' is None, not a path",
+        "the row has no image: the column 'file' is '', not a path",
+        "the row has no image: the column 'file' is 7, not a path",
+        "the row has no image: the column 'file' is ['dog.jpg'], not a path",
     ]
     assert by_line["a.jsonl#13"] == ("RowError", "'../a.jsonl' is outside media_root")
     missing = f"media/none.jpg: there is no such file. {FIX_MISSING_FILE}"
@@ -210,12 +213,12 @@ def test_broken_csv_rows_are_failures_with_their_lines(tmp_path: Path) -> None:
     )
     rows, failures = read(tmp_path, data, "a.csv", text="t")
     assert captions(rows) == ["a cat", "lost"]
-    columns = "Write each column once, and quote fields that have the delimiter."
+    columns = "Write one field for each column, and quote fields that contain the delimiter."
     quotes = "Close each quoted field with a quote, and double the quotes within it."
     assert [(f.origin, f.message) for f in failures] == [
-        ("a.csv#2", f"line 2: 1 fields, but the table has 2 columns. {columns}"),
-        ("a.csv#3", f"line 3: 3 fields, but the table has 2 columns. {columns}"),
-        ("a.csv#4", f"line 4: 0xe9 is not UTF-8. {CONVERT}"),
+        ("a.csv#2", f"line 2: the row has 1 fields, but the table has 2 columns. {columns}"),
+        ("a.csv#3", f"line 3: the row has 3 fields, but the table has 2 columns. {columns}"),
+        ("a.csv#4", f"line 4: the byte 0xe9 is not UTF-8. {CONVERT}"),
         ("a.csv#5", f"line 5: broken CSV: ',' expected after '\"'. {quotes}"),
         ("a.csv#7", f"line 7: a quoted field is not closed. {quotes}"),
     ]
@@ -226,7 +229,8 @@ def test_a_quote_in_a_tsv_is_a_character_like_any(tmp_path: Path) -> None:
     rows, failures = read(tmp_path, data, "a.tsv", text="t")
     assert captions(rows) == ['"a dog']
     assert [f.message for f in failures] == [
-        "line 3: 3 fields, but the table has 2 columns. Write each column once.",
+        "line 3: the row has 3 fields, but the table has 2 columns. Write one field for each "
+        "column.",
         f"line 4, byte 8: 0xff is not UTF-8. {CONVERT}",
     ]
 

@@ -55,7 +55,9 @@ def test_the_delimiter_is_the_one_that_gives_the_columns_of_the_recipe(
 
 def test_a_header_with_two_readings_is_refused_and_a_setting_chooses(tmp_path: Path) -> None:
     data = "caption,x;y;caption\none,two;y;three\n"
-    with pytest.raises(FileError, match="2 columns at each comma or 3 columns at each semi") as e:
+    with pytest.raises(
+        FileError, match="2 columns separated by comma or 3 columns separated by semi"
+    ) as e:
         read(tmp_path, "a.csv", data)
     assert e.value.fix == "Set `delimiter` to the character between columns."
     assert captions(read(tmp_path, "a.csv", data, delimiter=",")[0]) == ["one"]

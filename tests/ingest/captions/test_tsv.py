@@ -116,20 +116,23 @@ def test_lines_that_are_no_row_are_failures_with_their_line_and_blank_ones_are_n
             "a.tsv#5",
             "a.tsv#5",
             "RowError",
-            "line 5 has no tab: it has one column, not two",
+            "line 5 has no tab: it has one column instead of two",
         ),
         Failure(
             "a.tsv#6",
             "a.tsv#6",
             "RowError",
-            "line 6, byte 3: 0xe9 is not UTF-8. Convert the file to UTF-8.",
+            ("line 6, byte 3: 0xe9 is not UTF-8. Convert the file to UTF-8."),
         ),
         Failure(
             "a.tsv#7",
             "a.tsv#7",
             "MediaError",
-            f"no image for 'http://x.com/none.jpg' in media: looked for {sha}, {md5}, none.jpg. "
-            "Images are not downloaded: copy the file there, or set `file` to its name.",
+            (
+                "there is no image file for 'http://x.com/none.jpg' in the folder media: looked "
+                f"for {sha}, {md5}, none.jpg. curate downloads no images: copy the file to this "
+                "folder, or set `file` to the template of its name."
+            ),
         ),
     ]
 
@@ -170,7 +173,7 @@ def test_a_file_without_urls_is_an_input_error_unless_the_column_is_named(
     tmp_path: Path,
 ) -> None:
     data = "dog\ta dog runs\ncat\ta cat sits\n"
-    with pytest.raises(InputError, match=r"^a\.tsv: no column of urls or paths in the first 2"):
+    with pytest.raises(InputError, match=r"^a\.tsv: it is not clear which of the two columns has"):
         read(tmp_path, data)
     rows, failures = read(tmp_path, data, url="first")
     assert failures == []

@@ -71,8 +71,11 @@ def test_a_datacomp_row_is_its_local_image_its_text_and_all_else_as_meta(tmp_pat
             "a.parquet#0",
             "a.parquet#0",
             "MediaError",
-            f"no image for 'http://x/1.jpg' in media: looked for u1, {sha}, {md5}, 1.jpg. "
-            "Images are not downloaded: copy the file there, or set `file` to its name.",
+            (
+                "there is no image file for 'http://x/1.jpg' in the folder media: looked for u1, "
+                f"{sha}, {md5}, 1.jpg. curate downloads no images: copy the file to this folder, "
+                "or set `file` to the template of its name."
+            ),
         )
     ]
 
@@ -134,14 +137,14 @@ def test_a_name_that_leads_out_of_media_root_is_a_failure(tmp_path: Path) -> Non
     columns = {"uid": names, "url": ["http://x/"] * 8, "text": ["a"] * 8}
     rows, failures = read(tmp_path, columns, file="{uid}")
     assert uris(rows) == ["media/ok.jpg"]
-    assert [re.split(r"\. (?:Images|Write) ", f.message)[0] for f in failures] == [
+    assert [re.split(r"\. (?:curate|Write) ", f.message)[0] for f in failures] == [
         "'../secret' is outside media_root",
         "'/etc/passwd' is not a path below media_root",
         "'a/../../secret' is outside media_root",
         "'a\\x00/b' is not a path below media_root",
-        "no image for 'http://x/' in media: looked for ..",
-        "no image for 'http://x/' in media: looked for nothing",
-        "no image for 'http://x/' in media: looked for nothing",
+        "there is no image file for 'http://x/' in the folder media: looked for ..",
+        "there is no image file for 'http://x/' in the folder media: looked for nothing",
+        "there is no image file for 'http://x/' in the folder media: looked for nothing",
     ]
 
 
@@ -222,11 +225,15 @@ def test_no_rows_are_no_records(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("columns", "settings", "fault"),
     [
-        ({"url": ["x"], "title": ["a"]}, {}, "no column of text: none of caption, text, txt"),
+        (
+            {"url": ["x"], "title": ["a"]},
+            {},
+            "the table has no text column with a usual name (caption, text, txt",
+        ),
         (
             {"text": ["a"], "link": ["x"]},
             {},
-            "no column of urls, uid or key; the columns are: text, link",
+            "(url, uid or key); its columns are: text, link",
         ),
         ({"text": ["a"], "url": ["x"]}, {"url": "link"}, "no column 'link'"),
         ({"text": ["a"], "url": ["x"]}, {"text": "txet"}, "Did you mean 'text'?"),
@@ -253,7 +260,7 @@ def test_a_missing_media_root_is_an_input_error(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("file", ["uid", "{}", "{uid", "{uid[1]}", "{uid}}", "{uid[a:b]}", ""])
 def test_a_template_without_a_column_is_refused_with_an_example(file: str) -> None:
-    with pytest.raises(ValidationError, match=r"has no column in braces, as"):
+    with pytest.raises(ValidationError, match=r"it needs column names in braces"):
         UrlTable(name="w", path="*", media_root="m", file=file)
 
 

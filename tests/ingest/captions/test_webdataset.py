@@ -283,7 +283,7 @@ def test_parts_name_members_and_a_wrong_conversation_is_a_failure(tmp_path: Path
     assert [medium["mime"] for medium in row["media"]] == ["image/png", "image/jpeg"]
     assert [failure.message.partition(",")[0] for failure in found.failures] == [
         "the turns have 1 <image> tags",
-        "a part shows the image 'gone.jpg'",
+        "a part of a turn refers to the image 'gone.jpg'",
     ]
 
 

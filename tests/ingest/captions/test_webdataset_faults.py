@@ -41,50 +41,63 @@ def test_failures_name_the_sample_the_fault_and_the_fix(tmp_path: Path) -> None:
         failure(
             "cut",
             "MediaError",
-            f"jpg: the image is truncated: its 200 bytes end before its width and height. {fix}",
+            ".jpg file: the image is truncated: its 200 bytes end before its width and height. "
+            f"{fix}",
         ),
         failure(
             "garbage",
             "MediaError",
-            f"jpg: the file is not an image: it starts with b'<html>40'. {fix}",
+            f".jpg file: the file is not an image: it starts with b'<html>40'. {fix}",
         ),
-        failure("empty", "MediaError", f"png: the file is not an image: it has no bytes. {fix}"),
+        failure(
+            "empty", "MediaError", f".png file: the file is not an image: it has no bytes. {fix}"
+        ),
         failure(
             "text",
             "RowError",
-            "the sample has no image: its members are txt, json. "
-            "Name images KEY.jpg, KEY.png, KEY.webp and the like.",
+            (
+                "the sample has no image: its members are txt, json. Name the image members "
+                "KEY.jpg, KEY.png, KEY.webp or similar."
+            ),
             units=2,
         ),
         failure(
             "latin",
             "RowError",
-            "txt: byte 3 is 0xe9, which is not UTF-8. Convert the caption to UTF-8.",
+            ".txt file: byte 3 is 0xe9, which is not UTF-8. Convert the caption to UTF-8.",
             units=2,
         ),
         failure(
             "broken",
             "RowError",
-            'json, character 14: broken JSON: unexpected end of data, after \'{"caption": "a\'. '
+            ".json file, character 14: broken JSON: unexpected end of data, after "
+            '\'{"caption": "a\'. '
             "Repair the JSON.",
             units=2,
         ),
         failure(
             "list",
             "RowError",
-            "json: [1,2] is not an object. Write one object of fields for each sample.",
+            (
+                ".json file: the content is [1,2], not an object. Write one JSON object for each "
+                "sample."
+            ),
             units=2,
         ),
         failure(
             "number",
             "RowError",
-            "json: field 'caption' is 7, not text. Name another field in the setting 'caption'.",
+            (
+                ".json file: the field 'caption' is 7, not text. Name another field in the "
+                "setting 'caption'."
+            ),
             units=2,
         ),
         failure(
             "one",
             "MediaError",
-            f"1.jpg: the image is truncated: its 100 bytes end before its width and height. {fix}",
+            ".1.jpg file: the image is truncated: its 100 bytes end before its width and "
+            f"height. {fix}",
             2,
         ),
     ]
@@ -102,8 +115,10 @@ def test_a_decompression_bomb_is_quarantined_unopened(tmp_path: Path) -> None:
         failure(
             "0",
             "LimitError",
-            "png: 120000 x 90000 pixels is over the limit of 178956970. "
-            "Raise media.max_pixels or let it go to quarantine.",
+            (
+                ".png file: 120000 x 90000 pixels is over the limit of 178956970. Raise "
+                "media.max_pixels, or leave the file in quarantine."
+            ),
         )
     ]
 
@@ -116,8 +131,10 @@ def test_an_image_over_max_bytes_is_quarantined(tmp_path: Path) -> None:
         failure(
             "0",
             "LimitError",
-            f"jpg: {len(JPEG)} bytes is over the limit of 500. "
-            "Raise media.max_bytes or let it go to quarantine.",
+            (
+                f".jpg file: {len(JPEG)} bytes is over the limit of 500. Raise "
+                "media.max_bytes, or leave the file in quarantine."
+            ),
         )
     ]
 
@@ -128,8 +145,11 @@ def test_a_caption_of_32_mebibytes_is_quarantined(tmp_path: Path) -> None:
         failure(
             "0",
             "LimitError",
-            "txt: 33554432 bytes is over the limit of 16777216 for a file beside an image. "
-            "Leave out everything that is not a caption.",
+            (
+                ".txt file: 33554432 bytes is over the limit of 16777216 bytes for a text or JSON "
+                "file beside an image. Shorten the file: it should contain only the caption and "
+                "its fields."
+            ),
             units=2,
         )
     ]
@@ -142,9 +162,9 @@ def test_a_caption_of_32_mebibytes_is_quarantined(tmp_path: Path) -> None:
 def test_a_member_that_leaves_the_archive_is_quarantined_alone(tmp_path: Path, name: str) -> None:
     reader = shard(tmp_path, [("0.jpg", JPEG), (name, JPEG), ("0.txt", b"a")])
     assert [(r["origin"], r["text"]) for r in read_samples(reader, tmp_path)] == [("a.tar#0", "a")]
-    fault = f"the name {name!r} is absolute, or is outside the archive."
+    fault = f"the member name {name!r} is an absolute path, or leads out of the archive."
     assert failures(reader, tmp_path) == [
-        failure(name, "RowError", f"{fault} Pack the tar with relative names.")
+        failure(name, "RowError", f"{fault} Create the tar again with relative names.")
     ]
 
 
@@ -160,7 +180,10 @@ def test_two_members_of_one_name_fail_their_sample(tmp_path: Path) -> None:
         failure(
             "0",
             "RowError",
-            "the sample has a second member '0.JPG'. Give every member of a sample its own name.",
+            (
+                "the sample has two members with the name '0.JPG'. Give every member of a sample "
+                "its own name."
+            ),
             units=3,
         )
     ]
@@ -190,8 +213,10 @@ def test_a_link_in_place_of_an_image_fails_its_sample(tmp_path: Path) -> None:
         failure(
             "1",
             "RowError",
-            "'1.jpg' is a link to '/etc/passwd', and has no bytes of its own. Pack the tar again "
-            "with --dereference --hard-dereference and without --sparse.",
+            (
+                "'1.jpg' is a link to '/etc/passwd', and has no bytes of its own. Create the tar "
+                "again with --dereference --hard-dereference and without --sparse."
+            ),
         )
     ]
 
@@ -211,12 +236,12 @@ def test_a_tar_cut_anywhere_loses_only_the_sample_at_the_cut(tmp_path: Path) -> 
         ]
         [failure] = failures(reader, tmp_path)
         assert failure.key == f"a.tar#{known_whole}"
-        assert failure.message.endswith("Fetch or pack the tar again.")
+        assert failure.message.endswith("Download or create the tar again.")
 
 
 def test_a_file_that_is_no_tar_is_one_failure(tmp_path: Path) -> None:
     (tmp_path / "a.tar").write_bytes(b"<html>404 not found</html>")
-    fix = "Set the path to tars that are not compressed."
+    fix = "Set the path of the source to tars that are not compressed."
     assert failures(WebDataset(name="web", path="a.tar"), tmp_path) == [
         Failure(
             "a.tar",

@@ -186,7 +186,7 @@ def test_an_array_cut_between_elements_has_a_fault_after_the_last(tmp_path: Path
     for data in (b'[{"a": 1}, {"b": 2}', b'[{"a": 1}, {"b": 2},', b'[{"a": 1}, {"b": 2}, \n'):
         place = write(tmp_path, data)
         assert values_and_broken(elements(place)) == ([(0, {"a": 1}), (1, {"b": 2})], [2])
-        fault = f"the file ends before the array does, at byte {len(data)}."
+        fault = f"the file ends before the array is closed, at byte {len(data)}."
         assert faults(elements(place)) == [fault]
 
 
@@ -203,7 +203,7 @@ def test_an_extra_comma_is_a_broken_element(tmp_path: Path) -> None:
     for data, broken in ((b"[1,,2]", [1]), (b"[,]", [0, 1]), (b"[1,]", [1]), (b"[,1]", [0])):
         assert values_and_broken(elements(write(tmp_path, data)))[1] == broken
     assert faults(elements(write(tmp_path, b"[1,,2]"))) == [
-        "no element between two commas, at byte 3."
+        "the element at byte 3 is empty: the JSON has one comma too many."
     ]
 
 
@@ -248,23 +248,25 @@ def test_an_element_that_shares_its_line_is_read_the_same_by_any_split(tmp_path:
 def test_invalid_utf8_breaks_one_element_whose_error_has_the_position(tmp_path: Path) -> None:
     place = write(tmp_path, b'["ok", "\xff\xfe", "too"]')
     assert values_and_broken(elements(place)) == ([(0, "ok"), (2, "too")], [1])
-    assert faults(elements(place)) == ["0xff is not UTF-8, at byte 8."]
+    assert faults(elements(place)) == ["the byte 0xff at position 8 is not UTF-8."]
 
 
 def test_something_after_the_array_is_a_fault_and_is_not_read(tmp_path: Path) -> None:
     place = write(tmp_path, b"[1]\n[2]\n")
     assert values_and_broken(elements(place)) == ([(0, 1)], [1])
     assert faults(elements(place)) == [
-        "text follows the end of the array, at byte 4: it is not read."
+        "more text follows the end of the JSON array, at byte 4: it is not read."
     ]
 
 
 def test_anything_but_an_array_is_one_broken_element(tmp_path: Path) -> None:
     assert faults(elements(write(tmp_path, b' {"a": [1]}'))) == [
-        "no JSON array: it starts with b'{\"a\": [1]}', at byte 1."
+        "the data is not a JSON array: it starts with b'{\"a\": [1]}', at byte 1."
     ]
-    assert faults(elements(write(tmp_path, b""))) == ["the file is empty or only whitespace."]
-    assert faults(elements(write(tmp_path, b" \n"))) == ["the file is empty or only whitespace."]
+    assert faults(elements(write(tmp_path, b""))) == ["the file is empty or has only whitespace."]
+    assert faults(elements(write(tmp_path, b" \n"))) == [
+        "the file is empty or has only whitespace."
+    ]
 
 
 def test_deep_nesting_breaks_one_element(tmp_path: Path) -> None:
@@ -292,7 +294,7 @@ def test_an_element_over_the_limit_fails_and_those_after_it_do_not(
     place = write(tmp_path, b'[1, "' + b"x" * 2000 + b'", 3]')
     assert values_and_broken(elements(place)) == ([(0, 1), (2, 3)], [1])
     assert faults(elements(place)) == [
-        "2003 bytes is over the limit of 1000: a bracket may be missing."
+        "the element has 2003 bytes, over the limit of 1000: its closing bracket may be missing."
     ]
     unclosed = write(tmp_path, b'[1, {"a": "' + b"x" * 2000)
     assert values_and_broken(elements(unclosed)) == ([(0, 1)], [1])

@@ -74,10 +74,13 @@ def test_a_cache_is_read_if_it_is_the_only_arrow_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "fault"),
     [
-        ({"_data_files": [{"filename": "gone.arrow"}]}, "the data file gone.arrow does not exist."),
+        (
+            {"_data_files": [{"filename": "gone.arrow"}]},
+            "the data file gone.arrow, which `_data_files` lists, does not exist.",
+        ),
         (
             {"_indices_files": [{"filename": "i.arrow"}]},
-            "the rows of this data set are selected",
+            "this saved data set has an indices file",
         ),
     ],
 )
@@ -97,7 +100,7 @@ def test_a_data_file_that_is_taken_out_of_the_state_is_not_missed(tmp_path: Path
     dataset().save_to_disk(str(tmp_path / "in"), num_shards=2)
     (tmp_path / "in" / "data-00001-of-00002.arrow").unlink()
     state = tmp_path / "in" / "state.json"
-    with pytest.raises(InputError, match="take it out of `_data_files`"):
+    with pytest.raises(InputError, match="remove it from `_data_files`"):
         read_kept(HfParquet(name="hf", path="in"), tmp_path)
     fields = orjson.loads(state.read_bytes())
     del fields["_data_files"][1]

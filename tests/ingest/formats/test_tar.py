@@ -102,30 +102,40 @@ def test_the_fault_of_a_cut_member_has_its_name_and_the_bytes_left() -> None:
     assert whole == Member("a.jpg", 512, 600, 0)
     assert (cut.name, str(cut.error)) == (
         "b.jpg",
-        "the tar ends too early: it has 300 of 1000 bytes of 'b.jpg'. Fetch or pack the tar again.",
+        (
+            "the tar ends too early: it has 300 of 1000 bytes of 'b.jpg'. Download or create the "
+            "tar again."
+        ),
     )
 
 
 def test_a_tar_without_an_end_marker_may_be_cut() -> None:
     data = packed({"a": b"x"})[: 2 * BLOCK]
     assert faults(listed(data)) == [
-        "the tar ends at byte 1024 without an end marker: it may be incomplete. "
-        "Fetch or pack the tar again."
+        (
+            "the tar ends at byte 1024 without an end marker: it may be incomplete. Download or "
+            "create the tar again."
+        )
     ]
 
 
 def test_something_after_the_end_marker_is_a_fault() -> None:
     data = packed({"a": b"x"})
     assert faults(listed(data + data)) == [
-        f"{2 * len(data) - 1024} bytes follow the end marker at byte 1024. "
-        "Fetch or pack the tar again."
+        (
+            f"{2 * len(data) - 1024} bytes follow the end marker at byte 1024, where a tar has "
+            "only zeros. Download or create the tar again."
+        )
     ]
 
 
 def test_a_tar_of_too_many_zeros_is_not_an_empty_one() -> None:
     data = packed({"a": b"x"})[:1024] + bytes(2 << 20)
     assert faults(listed(data)) == [
-        "2097152 bytes follow the end marker at byte 1024. Fetch or pack the tar again."
+        (
+            "2097152 bytes follow the end marker at byte 1024, where a tar has only zeros. "
+            "Download or create the tar again."
+        )
     ]
 
 
@@ -135,7 +145,10 @@ def test_a_header_whose_checksum_disagrees_ends_the_reading() -> None:
     found = listed(bytes(data))
     assert places(found) == [("a", 512, 1)]
     assert faults(found) == [
-        "the header at byte 1024 is not valid: its checksum is wrong. Fetch or pack the tar again."
+        (
+            "the header at byte 1024 is not valid: its checksum is wrong. Download or create the "
+            "tar again."
+        )
     ]
 
 
@@ -188,7 +201,10 @@ def test_global_headers_are_skipped() -> None:
 def test_a_global_header_that_names_every_member_is_refused() -> None:
     data = packed({"a.jpg": b"x"}, pax_headers={"path": "all"})
     assert faults(listed(data)) == [
-        "the extended header at byte 0 is broken: b'12 path=all\\n'. Fetch or pack the tar again."
+        (
+            "the extended header at byte 0 is broken: b'12 path=all\\n'. Download or create the "
+            "tar again."
+        )
     ]
 
 
@@ -198,7 +214,7 @@ def test_a_broken_pax_header_ends_the_reading(body: bytes) -> None:
     info.type, info.size = tarfile.XHDTYPE, len(body)
     data = info.tobuf() + body.ljust(512, b"\0") + packed({"a.jpg": b"x"})
     assert faults(listed(data)) == [
-        f"the extended header at byte 0 is broken: {body!r}. Fetch or pack the tar again."
+        f"the extended header at byte 0 is broken: {body!r}. Download or create the tar again."
     ]
 
 
@@ -207,9 +223,10 @@ def test_an_extended_header_of_a_gibibyte_is_a_fault() -> None:
     info.type, info.size = tarfile.GNUTYPE_LONGNAME, 1 << 30
     data = info.tobuf() + bytes(4096)
     assert faults(listed(data)) == [
-        "the extended header at byte 0 states a size of 1073741824 bytes, more than the "
-        "limit of 1048576. "
-        "Fetch or pack the tar again."
+        (
+            "the extended header at byte 0 states a size of 1073741824 bytes, more than the limit "
+            "of 1048576. Download or create the tar again."
+        )
     ]
 
 
@@ -229,8 +246,10 @@ def test_links_are_faults_and_folders_are_skipped() -> None:
     assert [(m.name, str(m.error)) for m in found if isinstance(m, Fault)] == [
         (
             "b.jpg",
-            "'b.jpg' is a link to 'a.jpg', and has no bytes of its own. Pack the tar again with "
-            "--dereference --hard-dereference and without --sparse.",
+            (
+                "'b.jpg' is a link to 'a.jpg', and has no bytes of its own. Create the tar again "
+                "with --dereference --hard-dereference and without --sparse."
+            ),
         )
     ]
 
@@ -274,7 +293,9 @@ def test_anything_but_a_tar_is_refused(tmp_path: Path, data: bytes, fault: str) 
     path.write_bytes(data)
     with pytest.raises(InputError) as refused:
         tar.open_tar(str(path))
-    assert str(refused.value) == f"{path}: {fault} Set the path to tars that are not compressed."
+    assert str(refused.value) == (
+        f"{path}: {fault} Set the path of the source to tars that are not compressed."
+    )
 
 
 def test_an_empty_tar_has_no_members_and_no_fault() -> None:

@@ -128,7 +128,12 @@ def test_parquet_with_embedded_images_keeps_their_bytes_and_uses_its_own_class_n
                         "meta": {"id": 7}},
         "a.parquet#1": {"image": "a.jpg", "text": [], "objects": pets, "meta": {"id": 8}},
     }  # fmt: skip
-    assert found.failures == {"a.parquet#2": ("RowError", "the row has no image: 'image' is None")}
+    assert found.failures == {
+        "a.parquet#2": (
+            "RowError",
+            "the row has no image: the column 'image' is None, not a path",
+        )
+    }
     [batch] = read_kept(reader, tmp_path)
     assert kept_bytes(tmp_path, batch.records["media"][0].as_py()[0]) == PHOTO
 
@@ -174,18 +179,19 @@ def test_boxes_on_stored_pixels_are_rotated_by_the_exif_orientation(
 B = {"boxes": "b", "labels": "l"}
 FAULTS: dict[str, tuple[dict[str, Any] | str, dict[str, Any], str]] = {
     "lengths": ({"b": [BOX], "l": ["a", "b"]}, B, "different lengths: 'b' has 1, 'l' has 2"),
-    "no column": ({"l": "a"}, B, "no field 'b'; the fields are: image, l."),
+    "no column": ({"l": "a"}, B, "there is no field 'b'; the fields are: image, l."),
     "no list": ({"b": [5], "l": 0}, {"objects": {"field": "b", "box": "x"}},
-                "'b' is [5], not a list of objects or an object of lists"),
+                "the field 'b' is [5], not a list of objects or an object of lists"),
     "words": ({"b": [["a", 1, 2, 3]], "l": "x"}, B, "object 0: ['a', 1, 2, 3] is not 4 numbers"),
     "short": ({"b": [[1, 2, 3]], "l": "x"}, B, "object 0: [1, 2, 3] is not 4 numbers"),
-    "label": ({"b": [BOX], "l": [1.5]}, B, "a label is 1.5, not text or a whole number"),
+    "label": ({"b": [BOX], "l": [1.5]}, B, "a label is 1.5, neither text nor a whole number"),
     "unnamed": ({"b": [BOX], "l": [7]}, B | {"names": ["cat"]}, "class 7 has no name"),
     "points": ({"p": {"x": [1], "y": []}}, {"points": "p"}, "not lists x and y of the same length"),
     "size": ({"b": [BOX], "w": "9", "h": 9}, {"boxes": "b", "width": "w", "height": "h"},
-             "'w', 'h' are '9', 9, not numbers"),
-    "caption": ({"b": [BOX], "t": 5}, {"boxes": "b", "text": "t"}, "'t' is 5, not text"),
-    "path": ({"image": 5, "b": [BOX], "l": "x"}, B, "the row has no image: 'image' is 5"),
+             "the fields 'w' and 'h' are '9' and 9, not numbers"),
+    "caption": ({"b": [BOX], "t": 5}, {"boxes": "b", "text": "t"}, "the field 't' is 5, not text"),
+    "path": ({"image": 5, "b": [BOX], "l": "x"}, B, ("the row has no image: the column 'image' "
+                                                    "is 5, not a path")),
     "out": ({"image": "../a.jpg", "b": [BOX], "l": "x"}, B, "is outside media_root"),
     "polygon": ({"p": [{"counts": "abc"}]}, {"polygons": "p"}, "a polygon is {'counts': 'abc'}"),
     "json": ('{"image": ', B, "broken JSON"),
@@ -238,7 +244,9 @@ def test_a_recipe_without_a_space_is_refused(
 
 def test_coordinates_that_contradict_the_space_stop_the_run(tmp_path: Path) -> None:
     jsonl(tmp_path, *[{"image": "a.jpg", "b": [[60, 30, 20, 10]]}] * 5)
-    with pytest.raises(InputError, match=r"5 of 5 boxes contradict 'xyxy pixel'.*'xywh pixel'"):
+    with pytest.raises(
+        InputError, match=r"5 of 5 boxes do not fit the coordinate space 'xyxy pixel'.*'xywh pixel'"
+    ):
         read_annotated(boxes_table(boxes="b", space="xyxy pixel"), tmp_path)
 
 

@@ -100,12 +100,12 @@ def test_an_image_without_annotations_is_a_record_without_objects(tmp_path: Path
 
 def test_every_fault_of_an_annotation_fails_it_alone_with_its_place(tmp_path: Path) -> None:
     broken: dict[str, dict[str, Any]] = {
-        "no image has the id 70": {"image_id": 70},
-        "no category has the id 2": {"category_id": 2},
-        "the annotation has no 'bbox' and no 'segmentation'": {"bbox": []},
+        "the annotation's image_id is 70, but no entry of `images` has this id": {"image_id": 70},
+        "the category id is 2, but no entry of `categories` has this id": {"category_id": 2},
+        "the annotation has neither 'bbox' nor 'segmentation'": {"bbox": []},
         "'bbox' is [1, 2, 3], not 4 numbers": {"bbox": [1, 2, 3]},
         "'bbox' is [1, 2, 3, '4'], not 4 numbers": {"bbox": [1, 2, 3, "4"]},
-        "'segmentation' is [[1, 2, 3]], neither rings of x y x y ... nor a mask": {
+        "'segmentation' is [[1, 2, 3]], neither lists of numbers x y x y ... nor a mask": {
             "bbox": None,
             "segmentation": [[1, 2, 3]],
         },
@@ -195,8 +195,8 @@ def test_broken_images_fail_alone(tmp_path: Path) -> None:
         assert by_place.pop(place).startswith(two)
     assert by_place.pop("11").startswith("gone.jpg: there is no such file")
     assert by_place == {
-        "10": "'file_name' is None, not text",
-        "images[5]": "5 is not an object",
+        "10": "the field 'file_name' is None, not text",
+        "images[5]": "the element is 5, not a JSON object",
         "12": "'../a.jpg' is outside media_root",
         "13": "width and height are 0 and 3, not positive numbers",
     }
@@ -211,7 +211,7 @@ def test_broken_categories_and_categories_with_one_id_fail(tmp_path: Path) -> No
         "categories[1]": several,
         "categories[2]": several,
         "annotations[0]": f"{several}. Give each category its own id.",
-        "categories[3]": "'name' is None, not text",
+        "categories[3]": "the field 'name' is None, not text",
     }
 
 
@@ -221,7 +221,10 @@ def test_a_file_without_one_of_the_arrays_makes_no_records(tmp_path: Path, name:
     write_file(tmp_path / "a.json", {k: v for k, v in whole.items() if k != name})
     rows, failures = read_rows(Coco(name="own", path="a.json"), tmp_path)
     there = ", ".join(k for k in whole if k != name)
-    assert (rows, messages(failures)) == ([], {name: f"no key '{name}'; the keys are: {there}."})
+    assert (rows, messages(failures)) == (
+        [],
+        {name: f"the JSON object has no key '{name}'; its keys are: {there}."},
+    )
 
 
 def test_splits_change_nothing_and_each_failure_is_reported_once(

@@ -102,18 +102,19 @@ def test_sentences_are_read_from_the_given_folder(tmp_path: Path) -> None:
     entities(tmp_path, SHARED)
     (tmp_path / "Sentences").rename(tmp_path / "texts")
     assert read_annotated(flickr(), tmp_path).failures == {"9.xml": ("FileError", (
-        "the file of its sentences does not exist: Sentences/9.txt. "
-        "Set `sentences` to the folder of these files."))}  # fmt: skip
+        "the file with the sentences of this image does not exist: Sentences/9.txt. Set "
+        "`sentences` to the folder of these files."))}  # fmt: skip
     assert read_annotated(flickr(sentences="texts"), tmp_path).failures == {}
 
 
 @pytest.mark.parametrize(("objects", "sentences", "fault"), [
     (["<object><name>1</name></object>"], SENTENCES, "object 0 has no <bndbox>"),
     ([f"<object>{BOX}</object>"], SENTENCES, "object 0 has no <name>"),
-    ([SHARED], "[/EN#12/people A dog sits", "the sentence has a broken mark: '[/EN#12/people"),
-    ([SHARED], "[/EN#x/people A dog]", "a broken mark"),
+    ([SHARED], "[/EN#12/people A dog sits", ("the sentence has a malformed phrase mark: "
+                                            "'[/EN#12/people")),
+    ([SHARED], "[/EN#x/people A dog]", "a malformed phrase mark"),
     ([SHARED], b"\xff", "byte 0 of Sentences/9.txt is not UTF-8"),
-    ([SHARED], b" " * 2_000_000, "the file of its sentences has 2000000 bytes"),
+    ([SHARED], b" " * 2_000_000, "the file with the sentences of this image has 2000000 bytes"),
 ])  # fmt: skip
 def test_what_is_broken_fails_its_image(
     tmp_path: Path, objects: list[str], sentences: str | bytes, fault: str

@@ -74,15 +74,19 @@ def test_a_phrase_is_the_part_of_the_caption_that_its_floats_name(
 @pytest.mark.parametrize(("change", "fault"), [
     ({"caption": None}, "'caption' is None, not text"),
     ({"ref_exps": None}, "'ref_exps' is None, not a list of phrases"),
-    ({"ref_exps": [[0.0, 5.0]]}, "a phrase is [0.0, 5.0], not start, end, a box and a score"),
+    ({"ref_exps": [[0.0, 5.0]]}, ("a phrase is [0.0, 5.0], not a list of start, end, four box "
+                                 "coordinates and a score")),
     ({"ref_exps": [[0.5, *DOG[1:]]]}, "a phrase goes from 0.5 to 5.0, which are not whole numbers"),
-    ({"ref_exps": [[0.0, 21.0, *DOG[2:]]]}, "a phrase goes from 0 to 21 of 20 characters"),
-    ({"ref_exps": [[5.0, 5.0, *DOG[2:]]]}, "a phrase goes from 5 to 5 of 20 characters"),
-    ({"ref_exps": [[-1.0, *DOG[1:]]]}, "a phrase goes from -1 to 5 of 20 characters"),
+    ({"ref_exps": [[0.0, 21.0, *DOG[2:]]]}, ("a phrase goes from character 0 to 21, but the "
+                                            "caption has 20 characters")),
+    ({"ref_exps": [[5.0, 5.0, *DOG[2:]]]}, ("a phrase goes from character 5 to 5, but the "
+                                           "caption has 20 characters")),
+    ({"ref_exps": [[-1.0, *DOG[1:]]]}, ("a phrase goes from character -1 to 5, but the caption "
+                                       "has 20 characters")),
     ({"ref_exps": [["a", *DOG[1:]]]}, "a phrase goes from 'a' to 5.0, which are not whole numbers"),
     ({"ref_exps": [[0.0, 5.0, None, *DOG[3:]]]}, "object 0: [None, 0.2, 0.3, 0.4] is not 4"),
-    ({"key": "000010006", "url": "https://example.org/b"}, "no image for 'https://example.org/b'"),
-    ({"width": 50}, "the annotations refer to an image of 50 x 50, but this image is 100 x 50"),
+    ({"key": "000010006", "url": "https://example.org/b"}, "no image file for 'https://example.org/b'"),
+    ({"width": 50}, "the annotations refer to an image of 50 x 50, but the image file is 100 x 50"),
 ])  # fmt: skip
 def test_a_broken_row_fails_alone(tmp_path: Path, change: dict[str, Any], fault: str) -> None:
     rows(tmp_path, {}, change, {})
@@ -102,7 +106,9 @@ def test_a_caption_with_no_phrases_is_an_image_without_objects(tmp_path: Path) -
 def test_boxes_in_pixels_stop_the_run_and_the_space_that_fits_is_named(tmp_path: Path) -> None:
     pixels = [0.0, 5.0, 20, 20, 90, 45, 0.5]
     rows(tmp_path, *[{"ref_exps": [pixels]}] * 3)
-    with pytest.raises(InputError, match=r"contradict 'xyxy fraction'.*'xyxy pixel'"):
+    with pytest.raises(
+        InputError, match=r"do not fit the coordinate space 'xyxy fraction'.*'xyxy pixel'"
+    ):
         read_annotated(grit(), tmp_path)
     assert len(read_annotated(grit(space="xyxy pixel"), tmp_path).records) == 3
 

@@ -133,17 +133,19 @@ def test_the_size_of_another_image_fails_with_a_hint_if_exif_explains_it(tmp_pat
         AnnotatedImage("none", photo(tmp_path), size=(0, 40)),
     ]
     faults = {f.key: f.message for f in read_batch(samples).failures}
-    sizes = "the annotations refer to an image of 80 x 40, but this image is 40 x 80 with its"
+    sizes = "the annotations refer to an image of 80 x 40, but the image file is 40 x 80 with its"
     assert f"{sizes} Exif rotation." in faults["boxes.json#turned"]
     assert faults["boxes.json#turned"].endswith(
-        "The size is that of the image as stored. The coordinates may be on the image as stored "
-        "too: set `space: xyxy pixel stored`. Or they are on the image as shown, and only the size "
-        "is of the other: set `turned_sizes: true`. Look at one such image to see which."
+        "The stated size is that of the image as stored. If the coordinates are on the image "
+        "as stored too, set `space: xyxy pixel stored`. If they are on the image as shown, "
+        "set `turned_sizes: true`. Look at one such image to find out."
     )
     assert faults["boxes.json#other"].endswith(
         "Check that the annotations belong to this image: the aspect ratios differ."
     )
-    assert faults["boxes.json#none"] == "the annotated image has no area: its size is 0 x 40"
+    assert faults["boxes.json#none"] == (
+        "the file states an image size of 0 x 40, but both numbers must be above 0"
+    )
 
 
 def test_each_reading_of_a_turned_size_has_a_setting_that_gives_it(tmp_path: Path) -> None:
@@ -162,7 +164,7 @@ def test_each_reading_of_a_turned_size_has_a_setting_that_gives_it(tmp_path: Pat
     assert [objects(on_stored, n)[0]["box"] for n in range(2)] == [[0, 125, 500, 375]] * 2
     resized = Space(form="xyxy", unit="pixel", resized=QWEN2_5_RESIZE)
     [failure] = read_batch(samples[:1], resized).failures
-    assert "set `exif: stored` in `space`. Or they" in failure.message
+    assert "set `exif: stored` in `space`. If they" in failure.message
 
 
 @pytest.mark.parametrize(("annotation", "fault"), [
@@ -177,12 +179,12 @@ def test_each_reading_of_a_turned_size_has_a_setting_that_gives_it(tmp_path: Pat
     (Annotation("x", polygon=[[[1, 2], [3, 4]]]), "is not rings of x y"),  # type: ignore[list-item]
     (Annotation("x", box=[[1], [2], [3], [4]]), "is not 4 numbers"),  # type: ignore[list-item]
     (Annotation("x", polygon=["ab"]), "is not rings of x y x y ..."),  # type: ignore[list-item]
-    (Annotation("x", box=[float("nan"), 2, 3, 4]), "[nan, 2, 3, 4] is not possible on an image"),
-    (Annotation("x", box=[1, 2, float("inf"), 4]), "is not possible on an image of 80 x 40"),
-    (Annotation("x", box=[9000, 2, 9001, 4]), "[9000, 2, 9001, 4] is not possible on an image"),
-    (Annotation("x", box=[40, 2, 3, 4]), "on an image of 80 x 40 in the space 'xyxy pixel'"),
-    (Annotation("x", point=[900, 2]), "[900, 2] is not possible on an image"),
-    (Annotation("x", polygon=[[1, 2, 3, 4, 900, 6]]), "[900, 6] is not possible on an image"),
+    (Annotation("x", box=[float("nan"), 2, 3, 4]), "[nan, 2, 3, 4] are impossible on an image"),
+    (Annotation("x", box=[1, 2, float("inf"), 4]), "are impossible on an image of 80 x 40"),
+    (Annotation("x", box=[9000, 2, 9001, 4]), "[9000, 2, 9001, 4] are impossible on an image"),
+    (Annotation("x", box=[40, 2, 3, 4]), "in the coordinate space 'xyxy pixel'"),
+    (Annotation("x", point=[900, 2]), "[900, 2] are impossible on an image"),
+    (Annotation("x", polygon=[[1, 2, 3, 4, 900, 6]]), "[900, 6] are impossible on an image"),
 ])  # fmt: skip
 def test_malformed_coordinates_fail_their_image_alone(
     tmp_path: Path, annotation: Annotation, fault: str

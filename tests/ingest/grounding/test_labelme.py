@@ -174,27 +174,39 @@ def test_numbers_are_of_the_size_that_the_file_states(tmp_path: Path) -> None:
 
 BROKEN: dict[str, tuple[str, str, str]] = {
     "json": ('{"shapes": [', "FileError", "broken JSON: "),
-    "list": ("[]", "FileError", "[] is not an object."),
-    "no shapes": ('{"imagePath": "a.jpg"}', "FileError", "'shapes' is None, not a list."),
+    "list": ("[]", "FileError", "the file contains [], not a JSON object."),
+    "no shapes": (
+        '{"imagePath": "a.jpg"}',
+        "FileError",
+        "the field 'shapes' is None, not a list.",
+    ),
     "no shape": (content(5), "RowError", "shape 0 is 5, not an object"),
     "unnamed": (content(shape("point", [1, 2], label=None)), "RowError", "label of shape 0 is No"),
     "no points": (content(shape("point")), "RowError", "shape 0, a 'point': 'points' is []"),
-    "words": (content(shape("point", ["a", 2])), "RowError", "the point ['a', 2] is not x and y"),
-    "triple": (content(shape("point", [1, 2, 3])), "RowError", "[1, 2, 3] is not x and y"),
+    "words": (
+        content(shape("point", ["a", 2])),
+        "RowError",
+        "the point ['a', 2] is not two numbers, x and y",
+    ),
+    "triple": (
+        content(shape("point", [1, 2, 3])),
+        "RowError",
+        "[1, 2, 3] is not two numbers, x and y",
+    ),
     "few": (
         content(shape("polygon", [1, 2], [3, 4])),
         "RowError",
-        "'polygon': a shape of this kind with 2 points is not supported",
+        "'polygon': this type of shape cannot have 2 points, or is not supported",
     ),
     "many": (
         content(shape("rectangle", *[[1, 2]] * 3)),
         "RowError",
-        "'rectangle': a shape of this kind with 3 points is not supported",
+        "'rectangle': this type of shape cannot have 3 points, or is not supported",
     ),
     "unknown": (
         content(shape("cube", [1, 2])),
         "RowError",
-        "a 'cube': a shape of this kind with 1 points is not supported",
+        "a 'cube': this type of shape cannot have 1 points, or is not supported",
     ),
     "group": (
         content(shape("point", [1, 2], group_id=[1])),
@@ -209,7 +221,7 @@ BROKEN: dict[str, tuple[str, str, str]] = {
     "other mask": (
         content(shape("mask", [1, 2], [3, 4], mask=mask(9, 9))),
         "RowError",
-        "the mask has 9 x 9 pixels, but from its first to its last point there are 3 x 3",
+        "the mask has 9 x 9 pixels, but its first and last point span 3 x 3 pixels",
     ),
     "aspect": (
         content(imageWidth=50),
@@ -217,7 +229,7 @@ BROKEN: dict[str, tuple[str, str, str]] = {
         "Check that the annotations belong to this image: the aspect ratios differ.",
     ),
     "data": (content(imagePath="x", imageData="%%"), "RowError", "'imageData' is not base64"),
-    "no data": (content(imagePath="x"), "MediaError", "no image in jpg: looked for x, b"),
+    "no data": (content(imagePath="x"), "MediaError", "annotation file in jpg: looked for x, b"),
 }
 
 
@@ -237,7 +249,7 @@ def test_a_broken_file_fails_alone(tmp_path: Path, name: str) -> None:
 def test_polygons_in_another_space_stop_the_run(tmp_path: Path) -> None:
     shares = content(shape("polygon", [0.1, 0.1], [0.5, 0.2], [0.9, 0.8]))
     write_files(tmp_path, {f"json/{n}.json": shares for n in "abc"} | {"jpg/a.jpg": PHOTO})
-    with pytest.raises(InputError, match=r"'xyxy fraction' .*would fit"):
+    with pytest.raises(InputError, match=r"would fit 'xyxy fraction'"):
         read_annotated(labelme(), tmp_path)
     row = read_annotated(labelme(space="fraction"), tmp_path).records["json/a.json"]
     assert row["objects"][0]["polygon"] == [[100, 100, 500, 200, 900, 800]]

@@ -87,18 +87,20 @@ PAIR = {"ref": ["dog", "dog"], "bbox": [[1, 2, 3, 4]]}
 @pytest.mark.parametrize(
     ("given", "fault"),
     [
-        (PAIR | {"ref": ["dog"]}, "the turns have 2 <ref-object>, but objects.ref of ms-swift"),
-        (PAIR | {"bbox": []}, "the turns have 1 <bbox>, but objects.bbox of ms-swift has 0"),
-        (None, "the turns have 2 <ref-object>, but objects.ref of ms-swift has 0 entries."),
+        (PAIR | {"ref": ["dog"]}, "the turns contain 2 placeholders <ref-object>, but objects.ref"),
+        (PAIR | {"bbox": []}, "the turns contain 1 placeholders <bbox>, but objects.bbox has 0"),
+        (None, "the turns contain 2 placeholders <ref-object>, but objects.ref has 0 entries."),
         (PAIR | {"bbox": [[1, 2, 3]]}, "objects.bbox is [[1, 2, 3]], not a list of boxes of four"),
         (PAIR | {"bbox": [["1", 2]]}, "objects.bbox is [['1', 2]], not a list of boxes"),
         (PAIR | {"ref": [1]}, "objects.ref is [1], not a list of texts."),
         (PAIR | {"bbox_type": "norm1000"}, "objects.bbox_type is 'norm1000', neither real"),
-        (PAIR | {"image_id": [1]}, "a box is on image 1, which no turn shows."),
-        (PAIR | {"image_id": [0, 0]}, "objects.image_id has not as many entries as objects.bbox."),
-        (PAIR | {"labels": []}, "objects is {'ref': ['dog', 'dog'], 'bbox': [[1, 2, 3, 4]]"),
-        ([{"ref": "dog"}], "objects is [{'ref': 'dog'}], not an object of ref, bbox, bbox"),
-        (PAIR | {"bbox": [[1, 2, 9999, 9999]]}, "[1, 2, 9999, 9999] is not possible on an image"),
+        (PAIR | {"image_id": [1]}, ("objects.image_id has the index 1, but no turn shows this "
+                                   "image.")),
+        (PAIR | {"image_id": [0, 0]}, ("objects.image_id and objects.bbox have different "
+                                      "numbers of entries.")),
+        (PAIR | {"labels": []}, "the field 'objects' is {'ref': ['dog', 'dog'], 'bbox'"),
+        ([{"ref": "dog"}], "the field 'objects' is [{'ref': 'dog'}], not an object with"),
+        (PAIR | {"bbox": [[1, 2, 9999, 9999]]}, "the coordinates [1, 2, 9999, 9999] are"),
     ],
 )  # fmt: skip
 def test_values_that_do_not_replace_all_placeholders_are_an_error(
@@ -123,6 +125,7 @@ def test_other_readers_of_chats_refuse_placeholders_by_the_name_of_the_dialect(
         [found] = read_all(reader(name="own", path="a.jsonl"), str(tmp_path))
         [failure] = found.failures
         assert failure.message == (
-            "the turns have the placeholder <ref-object> of ms-swift. Read samples with `objects` "
-            "with the reader ms_swift, from JSON."
+            "a turn contains the placeholder <ref-object>, which ms-swift replaces by a name "
+            "or a box, and this reader does not. For samples with `objects`, use the reader "
+            "ms_swift, which reads JSON."
         )

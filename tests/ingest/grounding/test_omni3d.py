@@ -148,7 +148,7 @@ def test_the_camera_is_in_pixels_of_the_actual_image(tmp_path: Path) -> None:
 def test_a_broken_camera_or_path_fails_the_image(tmp_path: Path) -> None:
     for changes, message in (
         ({"K": [[1, 2], [3, 4]]}, "'K' is [[1, 2], [3, 4]], not 3 x 3 numbers"),
-        ({"file_path": None}, "'file_path' is None, not text"),
+        ({"file_path": None}, "the field 'file_path' is None, not text"),
         ({"width": 0}, "width and height are 0 and 100, not positive numbers"),
     ):
         rows, failures = omni(tmp_path, annotation(), image={**IMAGE, **changes})
@@ -158,14 +158,17 @@ def test_a_broken_camera_or_path_fails_the_image(tmp_path: Path) -> None:
 def test_every_fault_of_an_annotation_fails_it_alone_with_its_place(tmp_path: Path) -> None:
     mirrored = [[-1, 0, 0], [0, 1, 0], [0, 0, 1]]
     broken: dict[str, dict[str, Any]] = {
-        "no category has the id 9": {"category_name": None, "category_id": 9},
+        "the category id is 9, but no entry of `categories` has this id": {
+            "category_name": None,
+            "category_id": 9,
+        },
         "'bbox2D_tight' is [1, 2, 3], not 4 numbers": {"bbox2D_tight": [1, 2, 3]},
         "'center_cam' is None, not 3 numbers": {"center_cam": None},
         "'center_cam' is ['1', '2', '3'], not 3 numbers": {"center_cam": ["1", "2", "3"]},
         "'dimensions' of a valid 3D box are [0, 1, 1], not all positive": {"dimensions": [0, 1, 1]},
         "'bbox3D_cam' is [[1, 2], [3]], not 8 x 3 numbers": {"bbox3D_cam": [[1, 2], [3]]},
         "'R_cam' is not a rotation: [[-1, 0, 0], [0, 1, 0], [0, 0, 1]]": {"R_cam": mirrored},
-        "no image has the id 8": {"image_id": 8},
+        "the annotation's image_id is 8, but no entry of `images` has this id": {"image_id": 8},
     }
     whole, _ = omni(tmp_path, annotation())
     for message, changes in broken.items():

@@ -172,15 +172,18 @@ def test_records_keep_their_order_and_their_own_objects(tmp_path: Path) -> None:
         ('[{"bbox_2d": [1, 2, 3, NaN]}]', "NaN is not a number"),
         ('[{"bbox_2d": ["1", 2, 3, 4]}]', "not 4 numbers"),
         ('[{"point_2d": [true, 2]}]', "not 2 numbers"),
-        ('[{"bbox_2d": [1, 2, 3, 4]}, 5]', "5 in a list of objects is not an object"),
+        (
+            '[{"bbox_2d": [1, 2, 3, 4]}, 5]',
+            "the item 5 in a list of objects is not an object",
+        ),
         ('{"found": [{"bbox_2d": [1, 2, 3, 4]}]}', "not a list of objects"),
         ("bbox_2d: 1 2 3 4", "no object can be read"),
-        ("<ref>a</ref><box>(1,2),(3,4)", "cut off or unknown"),
+        ("<ref>a</ref><box>(1,2),(3,4)", "cut off or not known"),
         ("<box>(1,2,3,4)</box>", "not a box"),
-        ("<quad>(1,2),(3,4),(5,6),(7,8)</quad>", "cut off or unknown"),
+        ("<quad>(1,2),(3,4),(5,6),(7,8)</quad>", "cut off or not known"),
         ('<points x1="1" y1="2" x2="3" alt="a">a</points>', "must have pairs"),
         ('<points x1="1" y1="2"', "cut off"),
-        ('[{"bbox_2d": [1, 2, 3, 4], "text_content": 5}]', "text_content is 5"),
+        ('[{"bbox_2d": [1, 2, 3, 4], "text_content": 5}]', "text_content of an object is 5"),
     ],
 )
 def test_an_answer_with_malformed_markup_fails(tmp_path: Path, answer: str, message: str) -> None:
@@ -189,7 +192,7 @@ def test_an_answer_with_malformed_markup_fails(tmp_path: Path, answer: str, mess
 
 def test_a_coordinate_over_1000_is_not_a_thousandth(tmp_path: Path) -> None:
     message = fault(tmp_path, '{"bbox_2d": [135, 114, 1016, 672]}')
-    assert "object 0: [135, 114, 1016, 672] is not inside its image" in message
+    assert "object 0: the coordinates [135, 114, 1016, 672] are outside the image" in message
     assert "Set `space`" in message
     assert "1001" in fault(tmp_path, FENCED, '{"point_2d": [1001, 5]}')
     assert objects(tmp_path, '{"point_2d": [1001, 5]}', trust=True) == [{"point": [1001, 5]}]

@@ -119,17 +119,23 @@ def test_the_raw_sentence_is_kept_if_it_differs(tmp_path: Path) -> None:
 
 def test_every_fault_of_a_ref_fails_it_alone_with_its_place(tmp_path: Path) -> None:
     broken = {
-        "no image has the id 6": ref(4, 6, 70, "a"),
-        "no annotation has the id 71": ref(4, 7, 71, "a"),
+        "the ref's image_id is 6, but no image has this id": ref(4, 6, 70, "a"),
+        "the ref's ann_id is 71, but no annotation has this id": ref(4, 7, 71, "a"),
         "the annotation 80 belongs to image 8, not to 7": ref(4, 7, 80, "a"),
-        "no category has the id 5": ref(4, 8, 91, "a"),
-        "the ref has no sentence": ref(4, 7, 70),
-        "'sentences' is None, not a list": ref(4, 7, 70, sentences=None),
-        "'ref_id' is None, neither a whole number nor text": ref(4, 7, 70, "a", ref_id=None),
-        "'split' is b'x', neither text nor a number": ref(4, 7, 70, "a", split=b"x"),
-        f"'ann_id' is {2**70}, neither text nor a number": ref(4, 7, 2**70, "a"),
-        "'image_id' is '\\ud800', neither text nor a number": ref(4, 7, 7, image_id="\ud800"),
-        "5 is not a ref": 5,
+        "the category id is 5, but no entry of `categories` has this id": ref(4, 8, 91, "a"),
+        "the ref has an empty list of sentences": ref(4, 7, 70),
+        "the field 'sentences' is None, not a list": ref(4, 7, 70, sentences=None),
+        "the field 'ref_id' is None, neither a whole number nor text": ref(
+            4, 7, 70, "a", ref_id=None
+        ),
+        "the field 'split' is b'x', neither text nor a whole number": ref(
+            4, 7, 70, "a", split=b"x"
+        ),
+        f"the field 'ann_id' is {2**70}, neither text nor a whole number": ref(4, 7, 2**70, "a"),
+        "the field 'image_id' is '\\ud800', neither text nor a whole number": ref(
+            4, 7, 7, image_id="\ud800"
+        ),
+        "the ref is 5, not an object": 5,
     }
     whole, _ = refs(tmp_path, REFS)
     for message, one in broken.items():
@@ -155,8 +161,8 @@ def test_malformed_sentences_fail_alone(tmp_path: Path) -> None:
     rows, failures = refs(tmp_path, [one])
     assert [one["text"] for one in rows[0]["objects"]] == ["c"]
     assert messages(failures) == {
-        "refs[0].sentences[0]": "'text' is not a sentence",
-        "refs[0].sentences[1]": "'sent' is ['b'], neither text nor a number",
+        "refs[0].sentences[0]": "a sentence is 'text', not an object",
+        "refs[0].sentences[1]": "the field 'sent' is ['b'], neither text nor a whole number",
     }
 
 
@@ -186,7 +192,7 @@ def test_instances_and_images_may_be_in_other_folders(tmp_path: Path) -> None:
     for name in ("COCO_train2014_7.jpg", "COCO_train2014_8.jpg"):
         (tmp_path / name).rename(tmp_path / "images" / name)
     (tmp_path / "instances.json").rename(tmp_path / "all.json")
-    with pytest.raises(FileError, match=r"instances\.json: there is no such file"):
+    with pytest.raises(FileError, match=r"instances\.json: the file does not exist"):
         refs(tmp_path, REFS)
     rows, failures = refs(tmp_path, REFS, instances="all.json", media_root="images")
     assert ([row["objects"] for row in rows], failures) == ([r["objects"] for r in whole], [])
@@ -199,7 +205,7 @@ def test_batches_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_pickle_of_anything_else_is_a_broken_file(tmp_path: Path) -> None:
-    with pytest.raises(FileError, match="the pickle has a dict, not a list of refs"):
+    with pytest.raises(FileError, match="the pickle contains a dict, not a list of refs"):
         refs(tmp_path, {"refs": REFS})
     with pytest.raises(FileError, match="the pickle uses the instruction"):
         refs(tmp_path, [*REFS, {1, 2}], protocol=4)

@@ -88,14 +88,16 @@ def test_screenspot_pro_is_recognised_by_ui_type_and_has_two_corners_in_pixels(
 
 
 @pytest.mark.parametrize(("change", "fault"), [
-    ({"instruction": None}, "'instruction' and 'data_type' are None and 'icon', not text"),
+    ({"instruction": None}, ("the fields 'instruction' and 'data_type' are None and 'icon', "
+                            "not text")),
     ({"data_type": 5}, "are 'close this window' and 5, not text"),
     ({"bbox": None}, "the row has no 'bbox'"),
     ({"bbox": [1, 2, 3]}, "object 0: [1, 2, 3] is not 4 numbers"),
     ({"img_filename": "x.png"}, "there is no such file"),
-    ({"img_filename": None}, "the row has no image: 'img_filename' is None"),
+    ({"img_filename": None}, ("the row has no image: the column 'img_filename' is None, not a "
+                             "path")),
     ({"img_size": [50, 50]}, "the aspect ratios differ."),
-    (5, "5 is not an object"),
+    (5, "the element is 5, not a JSON object"),
 ])  # fmt: skip
 def test_a_broken_row_fails_alone(tmp_path: Path, change: Any, fault: str) -> None:
     listed(tmp_path, {}, change, {})
@@ -108,7 +110,7 @@ def test_a_broken_row_fails_alone(tmp_path: Path, change: Any, fault: str) -> No
 
 def test_fractions_in_a_file_of_pixels_stop_the_run(tmp_path: Path) -> None:
     listed(tmp_path, *[{"bbox": [0.1, 0.4, 0.4, 0.6]}] * 3)
-    with pytest.raises(InputError, match=r"'xywh pixel'.*fraction' would fit"):
+    with pytest.raises(InputError, match=r"'xywh pixel'.*would fit '.* fraction'"):
         read_annotated(screenspot(media_root="imgs"), tmp_path)
 
 

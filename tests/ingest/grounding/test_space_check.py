@@ -72,15 +72,17 @@ def test_coordinates_in_another_space_are_refused_and_their_own_is_named(true: S
         if declared != true and _is_distinguishable(true, declared):
             message = error_text(numbers, declared)
             assert f"{str(declared)!r}" in message
-            assert "would fit: set `space`" in message
+            assert "set `space` to it" in message
 
 
 def test_a_fraction_of_312_is_refused_with_the_space_that_fits() -> None:
     message = error_text(coordinates([[312, 40, 500, 80]]), SPACES["fraction"])
     assert message == (
-        "boxes.json: 1 of 1 boxes contradict 'xyxy fraction': [312, 40, 500, 80], on an image of "
-        "640 x 480, would be at [312000, 40000, 500000, 80000] of 1000. Rows boxes.json#row-0. "
-        "'xyxy pixel' or 'xyxy thousandth' or 'xywh thousandth' would fit: set `space`."
+        "boxes.json: 1 of 1 boxes do not fit the coordinate space "
+        "'xyxy fraction': for example, [312, 40, 500, 80] on an image of 640 x 480 would be "
+        "[312000, 40000, 500000, 80000] in thousandths of the image. Rows boxes.json#row-0. "
+        "The coordinates would fit 'xyxy pixel' or 'xyxy thousandth' or 'xywh thousandth': set "
+        "`space` to it."
     )
 
 
@@ -100,7 +102,7 @@ def test_percents_declared_as_pixels_are_refused_though_all_are_inside() -> None
     random = np.random.default_rng(4)
     points = coordinates(random.uniform(0, 100, (80, 2)), 1200, 900)
     message = error_text(points, Space(form="xyxy", unit="pixel"))
-    assert "all 80 points lie in the first quarter of their images as 'xyxy pixel'" in message
+    assert "all 80 points are in the upper left corner of their images" in message
     assert "'xyxy percent'" in message
     check_space(
         coordinates(points.values[:40], 1200, 900),
@@ -128,7 +130,8 @@ def test_a_few_wrong_boxes_are_no_evidence_against_the_space() -> None:
 def test_coordinates_that_fit_no_space_are_refused_without_a_proposal() -> None:
     message = error_text(coordinates([[1e7, 2e7, 3e7, 4e7]] * 5), SPACES["coco"])
     assert message.endswith(
-        "No known space would fit; `trust: true` accepts the coordinates unchecked."
+        "They fit no known space. Correct the annotations, or set `trust: true` to accept the "
+        "coordinates unchecked."
     )
 
 

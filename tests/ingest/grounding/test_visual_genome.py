@@ -103,7 +103,7 @@ def test_boxes_refer_to_the_size_in_image_data(tmp_path: Path) -> None:
     with pytest.raises(FileError, match=r"gone\.json: there is no such file"):
         genome(tmp_path, OBJECTS, image_data="gone.json")
     write_file(tmp_path / "sizes.json", [{"image_id": 12}, 5])
-    with pytest.raises(FileError, match="element 1: 5 is not an object"):
+    with pytest.raises(FileError, match="element 1: the element is 5, not a JSON object"):
         genome(tmp_path, OBJECTS, image_data="sizes.json")
 
 
@@ -112,7 +112,7 @@ def test_an_image_with_two_sizes_in_image_data_fails(tmp_path: Path) -> None:
     write_file(tmp_path / "image_data.json", data)
     rows, failures = genome(tmp_path, OBJECTS)
     assert "a.json#0" not in {row["origin"] for row in rows}
-    assert messages(failures)["0"] == "image_data.json has several entries for image 12"
+    assert messages(failures)["0"] == ("image_data.json has several different entries for image 12")
     write_file(tmp_path / "image_data.json", data[:1] * 2)
     assert genome(tmp_path, OBJECTS)[1] == []
 
@@ -126,17 +126,17 @@ def test_malformed_regions_and_objects_fail_alone(tmp_path: Path) -> None:
     rows, failures = genome(tmp_path, [{"id": 12, "regions": regions}])
     assert [one["text"] for one in rows[0]["objects"]] == ["a red hat", "grass"]
     assert messages(failures) == {
-        "0.regions[2]": "5 is not an object",
-        "0.regions[3]": "'phrase' is ' ', not text",
-        "0.regions[4]": "x, y, width, height are [None, 1, 5, 5], not 4 numbers",
-        "0.regions[5]": "the image_id is 13, but the image is 12",
-        "0.regions[6]": "x, y, width, height are [1, True, 5, 5], not 4 numbers",
+        "0.regions[2]": "the region or object is 5, not a JSON object",
+        "0.regions[3]": "the field 'phrase' is ' ', not text",
+        "0.regions[4]": "the fields x, y, width, height are [None, 1, 5, 5], not 4 numbers",
+        "0.regions[5]": "the image_id is 13, but the region or object belongs to image 12",
+        "0.regions[6]": "the fields x, y, width, height are [1, True, 5, 5], not 4 numbers",
     }
     nameless = [{"names": [], "x": 1, "y": 1, "w": 5, "h": 5}, {"names": ["a"], "x": 1, "y": 1}]
     _, failures = genome(tmp_path, [{"image_id": 12, "objects": nameless}])
     assert messages(failures) == {
-        "0.objects[0]": "'names' is [], not a list with a name",
-        "0.objects[1]": "x, y, w, h are [1, 1, None, None], not 4 numbers",
+        "0.objects[0]": "the field 'names' is [], not a list with at least one name",
+        "0.objects[1]": "the fields x, y, w, h are [1, 1, None, None], not 4 numbers",
     }
 
 
@@ -153,9 +153,9 @@ def test_malformed_elements_fail_alone(tmp_path: Path) -> None:
     assert len(rows) == 2
     assert by_place.pop("5").startswith("VG_100K/14.jpg: there is no such file")
     assert by_place == {
-        "2": "5 is not an object",
-        "3": "neither regions nor objects; the fields are: id.",
-        "4": "'id' is None, neither a whole number nor text",
+        "2": "the element is 5, not a JSON object",
+        "3": "the element has neither a list `regions` nor a list `objects`; its fields are: id.",
+        "4": "the field 'id' is None, neither a whole number nor text",
         "6": "'VG_100K/../../12.jpg' is outside media_root",
     }
 

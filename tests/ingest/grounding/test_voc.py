@@ -90,8 +90,8 @@ def test_images_are_beside_the_annotations_or_in_the_same_folders_below_media_ro
     beside = read_annotated(voc(media_root=None), tmp_path)
     assert beside.records["xml/two/a.xml"]["image"] == "xml/two/a.jpg"
     assert beside.failures == {"one/a.xml": ("MediaError", (
-        "no image in xml/one: looked for a.jpg, a. "
-        "Set media_root to the folder of the images."))}  # fmt: skip
+        "there is no image for this annotation file in xml/one: looked for a.jpg, a. Set "
+        "media_root to the folder of the images."))}  # fmt: skip
 
 
 LAUGHS = """<?xml version="1.0"?><!DOCTYPE lolz [<!ENTITY lol "lol">
@@ -104,7 +104,7 @@ UNNAMED = "<object><bndbox/></object>"
 BROKEN: dict[str, tuple[bytes | str, str, str]] = {
     "laughs": (LAUGHS, "FileError", "line 1: the file declares a document type"),
     "outside": (OUTSIDE, "FileError", "line 1: the file declares a document type"),
-    "deep": (DEEP, "FileError", "line 1: elements are nested more than 64 deep"),
+    "deep": (DEEP, "FileError", "line 1: elements are nested more than 64 levels deep"),
     "cut": (xml("")[:50], "FileError", "broken XML: "),
     "empty": ("", "FileError", "broken XML: no element found"),
     "utf8": (xml("").encode() + b"\xff", "FileError", "broken XML: "),
@@ -119,7 +119,7 @@ BROKEN: dict[str, tuple[bytes | str, str, str]] = {
         "<xmin> of <bndbox> is 'a', not a number",
     ),
     "no size": (xml("", size="<size/>"), "RowError", "<width> of <size> is None, not a number"),
-    "zero": (xml("", size=SIZE.replace("100", "0")), "RowError", "its size is 0 x 50"),
+    "zero": (xml("", size=SIZE.replace("100", "0")), "RowError", "an image size of 0 x 50"),
     "aspect": (
         xml("", size=SIZE.replace("100", "50")),
         "RowError",
@@ -128,7 +128,7 @@ BROKEN: dict[str, tuple[bytes | str, str, str]] = {
     "infinite": (
         xml(xml_object(corners=("inf", 1, 2, 3))),
         "RowError",
-        "is not possible on an image",
+        "are impossible on an image",
     ),
 }
 
@@ -152,7 +152,7 @@ def test_a_file_too_large_for_one_image_is_not_read(
     write_files(tmp_path, {"jpg/a.jpg": PHOTO, "xml/b.xml": xml(xml_object())})
     [(error, fault)] = read_annotated(voc(), tmp_path).failures.values()
     assert error == "FileError"
-    assert "bytes are over the limit of 100 for one image" in fault
+    assert "bytes, over the limit of 100 bytes" in fault
 
 
 def test_the_space_is_checked_over_a_group_of_files_that_the_error_names(
@@ -164,7 +164,7 @@ def test_the_space_is_checked_over_a_group_of_files_that_the_error_names(
     coco = Space(form="xywh", unit="pixel")
     with pytest.raises(InputError) as raised:
         read_annotated(voc(space=coco), tmp_path)
-    assert "8 of 8 boxes contradict 'xywh pixel'" in raised.value.fault
+    assert "8 of 8 boxes do not fit the coordinate space 'xywh pixel'" in raised.value.fault
     assert "Rows 0.xml, 1.xml, 2.xml, 3.xml, 4.xml and 3 more" in raised.value.fault
     assert "'xyxy pixel'" in raised.value.fix
     assert len(read_annotated(voc(space=coco, trust=True), tmp_path).records) == 8

@@ -64,8 +64,8 @@ def test_a_line_with_two_readings_fails_its_file_until_the_setting_chooses(
     found = read_annotated(yolo(), tmp_path)
     assert found.records == {}
     assert found.failures["a.txt"] == ("RowError", (
-        f"line 1: the last number, 1, is the id of a track, or {reading}: the line has both "
-        "readings. Set `tracks` to true or false."))  # fmt: skip
+        f"line 1: the last number, 1, may be the id of a track or {reading}. Set `tracks: "
+        "true` if it is the id of a track, otherwise `tracks: false`."))  # fmt: skip
     for tracks in (True, False):
         assert len(read_annotated(yolo(tracks=tracks), tmp_path).records) == 1
 
@@ -75,8 +75,8 @@ def test_an_empty_file_is_an_image_without_objects(tmp_path: Path) -> None:
     found = read_annotated(yolo(), tmp_path)
     assert found.records["labels/a.txt"]["objects"] == []
     assert found.failures["b.txt"] == ("MediaError", (
-        "no image in images: looked for b. "
-        "Set media_root to the folder of the images."))  # fmt: skip
+        "there is no image for this annotation file in images: looked for b. Set media_root "
+        "to the folder of the images."))  # fmt: skip
 
 
 @pytest.mark.parametrize(("label", "photo", "settings"), [
@@ -116,12 +116,12 @@ def test_class_names_come_from_the_given_file_or_one_near_the_labels(
 @pytest.mark.parametrize(("files", "setting", "fault"), [
     ({}, None, r"labels: none of classes.txt, obj.names, data.yaml, dataset.yaml is in this"),
     ({}, "c.txt", r"c.txt: there is no such file. Check the setting 'names'."),
-    ({"c.yaml": "names: 5"}, "c.yaml", r"`names` is 5, not a list or"),
-    ({"c.yaml": "train: x"}, "c.yaml", r"`names` is None, not a list or numbered"),
-    ({"c.yaml": "names: {cat: 0}"}, "c.yaml", r"not a list or numbered"),
+    ({"c.yaml": "names: 5"}, "c.yaml", r"`names` is 5, neither a list of names nor"),
+    ({"c.yaml": "train: x"}, "c.yaml", r"`names` is None, neither a list of names nor"),
+    ({"c.yaml": "names: {cat: 0}"}, "c.yaml", r"neither a list of names nor"),
     ({"data.yaml": "kpt_shape: [4, 3]\nnames: [cat]"}, None, r"data.yaml: the file has `kpt_"),
     ({"c.yaml": "names: ["}, "c.yaml", r"broken YAML"),
-    ({"c.txt": b"\xff"}, "c.txt", r"byte 0 is not UTF-8"),
+    ({"c.txt": b"\xff"}, "c.txt", r"byte 0 of the file is not UTF-8"),
 ])  # fmt: skip
 def test_missing_class_names_stop_the_run(
     tmp_path: Path, files: dict[str, bytes | str], setting: str | None, fault: str
@@ -132,15 +132,16 @@ def test_missing_class_names_stop_the_run(
 
 
 @pytest.mark.parametrize(("line", "error", "fault"), [
-    ("2 .5 .5 .1 .1", "RowError", "line 2: class '2' has no name: the number of names is 2"),
+    ("2 .5 .5 .1 .1", "RowError", "line 2: class '2' has no name: only 2 class names are known"),
     ("-1 .5 .5 .1 .1", "RowError", "line 2: class '-1' has no name"),
     ("9999999999 .5 .5 .1 .1", "RowError", "line 2: class '9999999999' has no name"),
-    ("0 .5 .5 .1", "RowError", "line 2: 3 numbers after the class are neither a box nor"),
+    ("0 .5 .5 .1", "RowError", "line 2: 3 numbers after the class are neither a box (4 or 5"),
     ("0 .5 .5 .1 .1 " + ".5 .5 2 " * 17, "RowError", "line 2: 55 numbers after the class"),
-    ("0 .5 .5 x .1", "RowError", "line 2: '0 .5 .5 x .1' is not a class and its numbers"),
-    ("0 .5 .5 nan .1", "RowError", "is not a class and its numbers"),
-    ("0 9 9 .1 .1", "RowError", "[9, 9, 0.1, 0.1] is not possible on an image"),
-    ("\udcff", "FileError", "byte 12 is not UTF-8"),
+    ("0 .5 .5 x .1", "RowError", ("line 2: '0 .5 .5 x .1' is not a class number followed by "
+                                 "numbers")),
+    ("0 .5 .5 nan .1", "RowError", "is not a class number followed by numbers"),
+    ("0 9 9 .1 .1", "RowError", "[9, 9, 0.1, 0.1] are impossible on an image"),
+    ("\udcff", "FileError", "byte 12 of the file is not UTF-8"),
 ])  # fmt: skip
 def test_a_broken_line_fails_its_file_alone(
     tmp_path: Path, line: str, error: str, fault: str
@@ -165,7 +166,9 @@ def test_coordinates_that_are_not_fractions_are_refused_with_the_space_that_fits
 ) -> None:
     write_files(tmp_path, {f"images/{n}.jpg": PHOTO for n in "abc"})
     write_files(tmp_path, {f"labels/{n}.txt": line for n in "abc"})
-    with pytest.raises(InputError, match=f"{what} contradict 'cxcywh fraction'") as raised:
+    with pytest.raises(
+        InputError, match=f"{what} do not fit the coordinate space 'cxcywh fraction'"
+    ) as raised:
         read_annotated(yolo(), tmp_path)
     assert f"'{space}'" in raised.value.fix
     assert len(read_annotated(yolo(space=space), tmp_path).records) == 3

@@ -85,8 +85,8 @@ def _shown(segments: list[ChatSegment]) -> list[int]:
     """The index of the image of each segment that shows one."""
     shown = [segment.image for segment in segments if segment.text is None]
     if not all(isinstance(image, int) for image in shown):
-        fault = "the conversation shows an image that is not a member of the sample."
-        raise RowError(fault, fix="Put the image beside the text, with the same key.")
+        fault = "the conversation refers to an image that is not a member of the sample."
+        raise RowError(fault, fix="Add the image to the tar as a member with the sample's key.")
     return [image for image in shown if isinstance(image, int)]
 
 
@@ -100,8 +100,11 @@ def _content(segments: list[ChatSegment], stated: Any) -> list[dict[str, Any]]:
     if stated is not None:
         roles, loss = (_list_of(stated, one) for one in ("role", "loss"))
         if not len(roles) == len(loss) == len(segments):
-            fault = f"segments has {len(roles)} roles, but messages has {len(segments)} parts."
-            raise RowError(fault, fix="Write the shard again.")
+            fault = (
+                f"the field 'segments' has {len(roles)} roles, but the field 'messages' "
+                f"has {len(segments)} parts."
+            )
+            raise RowError(fault, fix="Run the recipe that wrote this shard again.")
     media = iter(range(len(segments)))
     return [
         {
@@ -118,14 +121,19 @@ def _content(segments: list[ChatSegment], stated: Any) -> list[dict[str, Any]]:
 def _list_of(stated: Any, name: str) -> list[Any]:
     value = stated.get(name) if isinstance(stated, dict) else None
     if not isinstance(value, list):
-        raise RowError(f"segments has {value!r:.80} as {name}.", fix="Write the shard again.")
+        raise RowError(
+            f"'{name}' in the field 'segments' is {value!r:.80}, not a list.",
+            fix="Run the recipe that wrote this shard again.",
+        )
     return value
 
 
 def _own_columns(fields: dict[str, Any]) -> dict[str, Any]:
     modality = fields["modality"]
     if modality not in MODALITIES:
-        raise RowError(f"the modality is {modality!r:.80}, which no record has.")
+        raise RowError(
+            f"the field 'modality' is {modality!r:.80}, which is not a modality of records."
+        )
     names = ("modality", "objects", "language", "cameras")
     return {name: fields[name] for name in names}
 

@@ -72,8 +72,12 @@ class CocoImages:
         if isinstance(other, _Entry) and other != entry:
             fault = f"two images have the id {key}: {other.file_name} and {file_name}"
             if other.file_name == file_name:
-                fault = f"two entries of the image {file_name} have the id {key}, and they differ"
-            self._entries[key] = RowError(fault, fix="Give each image one entry and an own id.")
+                fault = (
+                    f"`images` has two different entries with the id {key} for the file {file_name}"
+                )
+            self._entries[key] = RowError(
+                fault, fix="Write one entry for each image, with an id that no other image has."
+            )
         elif other is None:
             self._entries[key] = entry
         return key
@@ -84,7 +88,9 @@ class CocoImages:
         if key not in self._opened:
             entry = self._entries.get(key)
             if entry is None:
-                raise RowError(f"no image has the id {key}")
+                raise RowError(
+                    f"the annotation's image_id is {key}, but no entry of `images` has this id"
+                )
             if isinstance(entry, RowError):
                 raise entry
             opened = open_below(self._root, entry.file_name, self._media)

@@ -33,17 +33,19 @@ def is_image_suffix(suffix: str) -> bool:
 def check_sidecar_size(suffix: str, size_bytes: int) -> None:
     if size_bytes > MAX_SIDECAR_BYTES:
         fault = (
-            f"{suffix}: {size_bytes} bytes is over the limit of {MAX_SIDECAR_BYTES} for a file "
-            "beside an image."
+            f".{suffix} file: {size_bytes} bytes is over the limit of {MAX_SIDECAR_BYTES} "
+            "bytes for a text or JSON file beside an image."
         )
-        raise LimitError(fault, "", "Leave out everything that is not a caption.")
+        raise LimitError(
+            fault, "", "Shorten the file: it should contain only the caption and its fields."
+        )
 
 
 def with_suffix(suffix: str, error: MediaError) -> MediaError:
     """The error of one image with the image's suffix added, because a sample may have several
     images."""
     fix = error.fix or "Put an intact image in its place, or leave it in quarantine."
-    return type(error)(f"{suffix}: {error.fault}", "", fix)
+    return type(error)(f".{suffix} file: {error.fault}", "", fix)
 
 
 def describe(sidecars: Mapping[str, bytes | memoryview], names: Sequence[str]) -> Description:
@@ -76,7 +78,9 @@ def _sidecar_text(suffix: str, data: bytes | memoryview) -> str | None:
     try:
         text = str(data, "utf-8").removeprefix("\ufeff").strip()
     except UnicodeDecodeError as error:
-        fault = f"{suffix}: byte {error.start} is {data[error.start]:#04x}, which is not UTF-8."
+        fault = (
+            f".{suffix} file: byte {error.start} is {data[error.start]:#04x}, which is not UTF-8."
+        )
         raise RowError(fault, "", "Convert the caption to UTF-8.") from None
     return text or None
 
@@ -88,7 +92,7 @@ def _field(name: str, fields: dict[str, Any]) -> str | None:
     if isinstance(value, list):
         value = first_item(value)
     if value is not None and not isinstance(value, str):
-        fault = f"json: field {name!r} is {dump_json(value)[:40]}, not text."
+        fault = f".json file: the field {name!r} is {dump_json(value)[:40]}, not text."
         raise RowError(fault, "", "Name another field in the setting 'caption'.")
     return value if has_text(value) else None
 
@@ -98,8 +102,8 @@ def json_fields(data: bytes | memoryview) -> dict[str, Any]:
     try:
         value = parse_json(data)
     except RowError as error:
-        raise error_in("json", error) from None
+        raise error_in(".json file", error) from None
     if not isinstance(value, dict):
-        fault = f"json: {dump_json(value)[:40]} is not an object."
-        raise RowError(fault, "", "Write one object of fields for each sample.")
+        fault = f".json file: the content is {dump_json(value)[:40]}, not an object."
+        raise RowError(fault, "", "Write one JSON object for each sample.")
     return value

@@ -101,7 +101,9 @@ def join(place: str, annotations: ByteRange, split: Split, ids: ImageIds) -> Joi
             if is_first and image in ids.repeated:
                 raise RowError(ids.repeated[image])
             if is_first and image not in ids.known:
-                raise RowError(f"no image has the id {image}")
+                raise RowError(
+                    f"the annotation's image_id is {image}, but no entry of `images` has this id"
+                )
         except RowError as error:
             joined.errors.extend([(where, error)] if is_first else [])
             joined.broken[image] += 1

@@ -42,7 +42,9 @@ def entries_in_cell(value: Any, name: str) -> list[Entry]:
         return entries_in_lists({field: (f"{name}.{field}", cell) for field, cell in value.items()})
     if isinstance(value, list) and all(isinstance(entry, dict) for entry in value):
         return value
-    raise RowError(f"{name!r} is {value!r:.80}, not a list of objects or an object of lists")
+    raise RowError(
+        f"the field {name!r} is {value!r:.80}, not a list of objects or an object of lists"
+    )
 
 
 def entries_in_lists(cells: dict[str, tuple[str, Any]]) -> list[Entry]:
@@ -65,7 +67,7 @@ def to_annotation(entry: Entry, fields: FieldNames, class_names: dict[int, str])
     polygon = entry.get(fields.polygon) if fields.polygon else None
     text = entry.get(fields.text) if fields.text else None
     if text is not None and not isinstance(text, str):
-        raise RowError(f"{fields.text!r} is {text!r:.80}, not text")
+        raise RowError(f"the field {fields.text!r} is {text!r:.80}, not text")
     used = {*(fields.box or ()), *(fields.point or ()), fields.polygon, fields.label, fields.text}
     return Annotation(
         label=_label(entry.get(fields.label), class_names) if fields.label else None,
@@ -160,6 +162,8 @@ def _label(value: Any, class_names: dict[int, str]) -> str | None:
         return value
     if isinstance(value, int) and not isinstance(value, bool):
         if class_names and value not in class_names:
-            raise RowError(f"class {value} has no name: the number of names is {len(class_names)}")
+            raise RowError(
+                f"class {value} has no name: only {len(class_names)} class names are known"
+            )
         return class_names.get(value, str(value))
-    raise RowError(f"a label is {value!r:.80}, not text or a whole number")
+    raise RowError(f"a label is {value!r:.80}, neither text nor a whole number")

@@ -23,7 +23,7 @@ class Categories(NamedTuple):
         if key in self.repeated:
             raise RowError(self.repeated[key], fix="Give each category its own id.")
         if key not in self.names:
-            raise RowError(f"no category has the id {key}")
+            raise RowError(f"the category id is {key}, but no entry of `categories` has this id")
         return self.names[key]
 
 

@@ -25,9 +25,10 @@ ClassNames = Annotated[
     tuple[str, ...] | str | None,
     BeforeValidator(_as_tuple),
     Field(
-        description="names of the classes, from 0 on; or a file with them: YAML with `names`, or "
-        "text with one name per line; null: a file with a usual name, such as classes.txt, beside "
-        "the labels or in one of the two folders above"
+        description="names of the classes, the first for class 0; or a file with them: YAML "
+        "with `names`, or text with one name per line; null: a file with a usual "
+        "name, such as classes.txt, beside the labels or in one of the two "
+        "folders above"
     ),
 ]
 """The type of a setting for class names: a list of names, or a file that has them."""
@@ -56,11 +57,17 @@ def read_class_names(uri: str, base: str) -> dict[int, str]:
     if found is None:
         raise InputError("there is no such file.", uri, "Check the setting 'names'.")
     if found[0] > _MAX_BYTES:
-        raise InputError(f"{found[0]} bytes are too many for a file of class names.", uri)
+        raise InputError(
+            f"the file has {found[0]} bytes, over the limit of {_MAX_BYTES} bytes "
+            "for class names. Check the setting 'names'.",
+            uri,
+        )
     try:
         text = storage.read_bytes(place).decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise InputError(f"byte {error.start} is not UTF-8.", uri) from None
+        raise InputError(
+            f"byte {error.start} of the file is not UTF-8. Convert the file to UTF-8.", uri
+        ) from None
     if uri.lower().endswith((".yaml", ".yml")):
         return _from_yaml(text, uri)
     return dict(enumerate(line.strip() for line in text.rstrip().splitlines()))
@@ -71,7 +78,7 @@ def class_name(names: dict[int, str], number: str) -> str:
     none."""
     is_number = number.isascii() and number.isdigit() and len(number) <= _MAX_DIGITS
     if not is_number or int(number) not in names:
-        raise RowError(f"class {number!r:.40} has no name: the number of names is {len(names)}")
+        raise RowError(f"class {number!r:.40} has no name: only {len(names)} class names are known")
     return names[int(number)]
 
 
@@ -95,12 +102,15 @@ def _from_yaml(text: str, uri: str) -> dict[int, str]:
     if isinstance(content, dict) and "kpt_shape" in content:
         raise InputError(
             "the file has `kpt_shape`: the labels are poses, which would be read as polygons.", uri,
-            "Poses are not supported: leave these labels out.",
+            "Poses are not supported: remove these labels from the source.",
         )  # fmt: skip
     names = content.get("names") if isinstance(content, dict) else None
     numbered: Any = dict(enumerate(names)) if isinstance(names, list) else names
     try:
         return {int(number): str(name) for number, name in numbered.items()}
     except (ValueError, TypeError, AttributeError):
-        fault = f"`names` is {names!r:.80}, not a list or numbered names."
+        fault = (
+            f"`names` is {names!r:.80}, neither a list of names nor a mapping from class "
+            "numbers to names."
+        )
         raise InputError(fault, uri) from None

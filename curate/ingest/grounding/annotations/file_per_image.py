@@ -83,8 +83,13 @@ class FilePerImage(GroundingReader):
 
     def _annotated(self, file: File, cache: SplitCache) -> AnnotatedImage:
         if file.size > self.max_bytes:
-            fault = f"{file.size} bytes are over the limit of {self.max_bytes} for one image."
-            raise FileError(fault, file.uri, "If it is not an annotation file, leave it out.")
+            fault = (
+                f"the file has {file.size} bytes, over the limit of {self.max_bytes} bytes "
+                "for the annotations of one image."
+            )
+            raise FileError(
+                fault, file.uri, "If it is not an annotation file, remove it from the source."
+            )
         data = storage.read_bytes(cache.context.media.resolve(file.uri))
         return self.parse(file, data, cache)._replace(within="", file=file)
 
@@ -123,7 +128,10 @@ class SplitCache:
             uri = self._folders[root].find(name)
             if uri is not None:
                 return open_image(Reference(uri), self.context.media)
-        fault = f"no image in {root or 'the folder of the file'}: looked for {', '.join(names)}."
+        fault = (
+            "there is no image for this annotation file in "
+            f"{root or 'the folder of the file'}: looked for {', '.join(names)}."
+        )
         return MediaError(fault, fix="Set media_root to the folder of the images.")
 
 

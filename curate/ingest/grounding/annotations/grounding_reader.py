@@ -17,10 +17,15 @@ from manifests.storage import File
 
 SpaceOverride = Annotated[
     SpaceSetting | None,
-    Field(description="space of the coordinates; null: the space of the format"),
+    Field(
+        description=(
+            "coordinate space: the order and unit of the coordinates, such as `xyxy "
+            "pixel`; null: the space that the format defines"
+        )
+    ),
 ]
 TrustSetting = Annotated[
-    bool, Field(description="accept coordinates that contradict the space, without a check")
+    bool, Field(description="true: do not check whether the coordinates fit the coordinate space")
 ]
 TurnedSizes = Annotated[
     bool,

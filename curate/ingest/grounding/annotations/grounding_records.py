@@ -130,7 +130,10 @@ def _ready(
         return ReadyImage(annotated, orientation, actual)
     width, height = annotated.size
     if not (width > 0 and height > 0):
-        raise RowError(f"the annotated image has no area: its size is {width:g} x {height:g}")
+        raise RowError(
+            f"the file states an image size of {width:g} x {height:g}, but both "
+            "numbers must be above 0"
+        )
     if _same_shape((width, height), actual):
         return ReadyImage(annotated, orientation, (float(width), float(height)))
     is_turned = orientation in TRANSPOSED and _same_shape((height, width), actual)
@@ -159,13 +162,12 @@ def _other_size(
     fix = "Check that the annotations belong to this image: the aspect ratios differ."
     if is_turned:
         fix = (
-            f"The size is that of the image as {other}. The coordinates may be on the image as "
-            f"{other} too: set {space_setting}. Or they are on the image as {space.exif}, and only "
-            "the size is of the other: set `turned_sizes: true`. Look at one such image to see "
-            "which."
+            f"The stated size is that of the image as {other}. If the coordinates are on the "
+            f"image as {other} too, set {space_setting}. If they are on the image as "
+            f"{space.exif}, set `turned_sizes: true`. Look at one such image to find out."
         )
     return RowError(
-        f"the annotations refer to an image of {stated}, but this image is {actual[0]:g} x "
+        f"the annotations refer to an image of {stated}, but the image file is {actual[0]:g} x "
         f"{actual[1]:g} {turned} its Exif rotation.",
         annotated.image.reference.uri,
         fix,
@@ -204,7 +206,7 @@ def _impossible_error(coordinates: Coordinates, at: int, space: Space) -> RowErr
     value = ", ".join(f"{number:g}" for number in coordinates.values[at])
     width, height = coordinates.sizes[at]
     return RowError(
-        f"[{value}] is not possible on an image of {width:g} x {height:g} in the space "
-        f"{str(space)!r}.",
-        fix="Fix the annotation, or leave it in quarantine.",
+        f"the coordinates [{value}] are impossible on an image of {width:g} x {height:g} in "
+        f"the coordinate space {str(space)!r}: not finite, in reverse order, or far outside.",
+        fix="Correct the annotation, or leave it in quarantine.",
     )

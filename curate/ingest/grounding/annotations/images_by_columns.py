@@ -48,8 +48,11 @@ def _templates(files: Files | None, known: set[str], place: str) -> list[Templat
     usual = [Template(file) for file in (*USUAL_FILES, "{image_sha256}")]
     templates = [template for template in usual if template.columns <= known]
     if not templates:
-        fault = f"no column of urls or keys; the columns are: {', '.join(sorted(known))}."
-        raise InputError(fault, place, "Set `file` to a template of the image names.")
+        fault = (
+            "the table has no column from which an image name can be made (url or key); "
+            f"its columns are: {', '.join(sorted(known))}."
+        )
+        raise InputError(fault, place, "Set `file` to a template such as `{name}.jpg`.")
     return templates
 
 

@@ -23,7 +23,7 @@ def to_rings(value: Any) -> list[list[Any]]:
     else:
         rings = [_flat(ring) if _are_pairs(ring) else ring for ring in value]
     if not all(map(_is_ring, rings)):
-        raise RowError(f"a polygon is {value!r:.80}, not rings of x y x y ...")
+        raise RowError(f"a polygon is {value!r:.80}, not one or more lists of numbers x y x y ...")
     return rings
 
 

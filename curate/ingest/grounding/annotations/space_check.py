@@ -159,9 +159,11 @@ def _refuse(tally: _Tally, coordinates: Coordinates, space: Space, place: str, r
         return
     raise InputError(
         _fault(tally, coordinates, units, space, rows), place,
-        f"{' or '.join(repr(one) for one in fitting[:3])} would fit: set `space`."
+        (f"The coordinates would fit {' or '.join(repr(one) for one in fitting[:3])}: set "
+        "`space` to it.")
         if fitting
-        else "No known space would fit; `trust: true` accepts the coordinates unchecked.",
+        else ("They fit no known space. Correct the annotations, or set `trust: true` to "
+             "accept the coordinates unchecked."),
     )  # fmt: skip
 
 
@@ -214,15 +216,17 @@ def _fault(
     what = coordinates.what
     if not tally.wrong:
         return (
-            f"all {tally.number} {what} lie in the first quarter of their images as "
-            f"{str(space)!r}: no number is over {tally.largest:g}."
+            f"in the coordinate space {str(space)!r}, all {tally.number} {what} are in the "
+            "upper left corner of their images, within a quarter of each side: the largest "
+            f"number is {tally.largest:g}."
         )
     first = int(np.flatnonzero(_is_wrong(units))[0])
     value = "[" + ", ".join(f"{number:g}" for number in coordinates.values[first]) + "]"
     width, height = coordinates.sizes[first]
     return (
-        f"{tally.wrong} of {tally.number} {what} contradict {str(space)!r}: {value}, on an image "
-        f"of {width:g} x {height:g}, would be at {_rounded(units[first])} of 1000. Rows {rows}."
+        f"{tally.wrong} of {tally.number} {what} do not fit the coordinate space "
+        f"{str(space)!r}: for example, {value} on an image of {width:g} x {height:g} would be "
+        f"{_rounded(units[first])} in thousandths of the image. Rows {rows}."
     )
 
 

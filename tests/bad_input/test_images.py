@@ -39,7 +39,8 @@ def test_an_image_whose_header_is_cut_is_quarantined_at_reading(photos: Path) ->
     (photos / "data/head.jpg").write_bytes(make_image(640, 480, 9)[:100])
     made = run_recipe(photos, PHOTOS)
     assert made.accounts["read photos"] == (4, 3, {}, {"MediaError": 1})
-    message = f".jpg file: the image is truncated: its 100 bytes end before its width and height. {REPLACE}"
+    fault = "the image is truncated: its 100 bytes end before its width and height."
+    message = f".jpg file: {fault} {REPLACE}"
     assert made.quarantine == [Quarantined("data/head.jpg", "read photos", "MediaError", message)]
     assert made.captions == PHOTOS_KEPT
 

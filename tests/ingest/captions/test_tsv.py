@@ -181,7 +181,7 @@ def test_a_file_without_urls_is_an_input_error_unless_the_column_is_named(
 
 
 def test_a_name_made_of_a_missing_column_is_an_input_error(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"no column 'key'\. There are: url, url_md5"):
+    with pytest.raises(InputError, match=r"no column 'key'\. The known names are: url, url_md5"):
         read(tmp_path, CC3M, file="{key}")
 
 

@@ -47,7 +47,7 @@ def test_a_glob_leaves_out_names_at_any_depth_or_paths_below_the_source(
 @pytest.mark.parametrize("glob", ["", "/", "[z-a]"])
 def test_a_glob_that_is_none_is_refused_by_the_recipe(tmp_path: Path, glob: str) -> None:
     source = text_source("data", exclude=glob)
-    with pytest.raises(RecipeError, match=r"exclude.*is no glob"):
+    with pytest.raises(RecipeError, match=r"exclude.*is not a glob pattern"):
         run_engine({"name": "test", "sources": [source]}, tmp_path, tmp_path / "out")
 
 
@@ -81,7 +81,10 @@ def test_the_plan_and_the_end_of_a_run_print_the_files(
     assert curate(tmp_path, "plan", "recipe.yaml") == 0
     printed = capsys.readouterr().out
     assert f"\nweb   {line}\n" in printed
-    assert "\ngone  nowhere: no such file or folder, or nothing in it. Check the path.\n" in printed
+    assert (
+        "\ngone  nowhere: the path does not exist, or it is an empty folder. Check the path.\n"
+        in printed
+    )
     assert curate(tmp_path, "plan", "recipe.yaml", "--json") == 0
     files = [one["files"] for one in json.loads(capsys.readouterr().out)]
     assert files[0]["left_aside"] == {".md": 1}
@@ -140,5 +143,5 @@ def test_rare_endings_are_counted_together(tmp_path: Path) -> None:
 
 def test_a_source_of_which_nothing_is_left_is_refused_with_the_reason(tmp_path: Path) -> None:
     write_files(tmp_path / "own", {"a.csv": "text\nx\n", "b.md": ""})
-    with pytest.raises(InputError, match="2 files, but `exclude` and the endings leave none"):
+    with pytest.raises(InputError, match="2 files, but `exclude` and the suffixes leave none"):
         Table(name="own", path="own", text=("text",), exclude=("*.csv",)).find_files(str(tmp_path))

@@ -88,7 +88,7 @@ def test_the_plan_and_the_end_of_a_run_print_the_files(
     assert curate(tmp_path, "plan", "recipe.yaml", "--json") == 0
     files = [one["files"] for one in json.loads(capsys.readouterr().out)]
     assert files[0]["left_aside"] == {".md": 1}
-    assert files[1].startswith("nowhere: no such file")
+    assert files[1].startswith("nowhere: the path does not")
     write_recipe(tmp_path, source)
     assert curate(tmp_path, "run", "recipe.yaml", "-o", "out", "--inline") == 0
     assert f"\nweb  {line}\n" in capsys.readouterr().out

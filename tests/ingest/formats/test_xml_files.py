@@ -25,10 +25,10 @@ def test_children_are_those_of_the_tree(size: int) -> None:
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        (b"<a><b>", "broken XML: no element found: line 1, column 6. Repair the file."),
+        (b"<a><b>", "broken XML: no element found: line 1, column 6. Correct the XML."),
         (b"<x><b/></x>", "the root element is <x>, not <a>."),
         (b"<!DOCTYPE a><a/>", "line 1: the file declares a document type"),
-        (b"<a>" + b"<b>" * 64, "line 1: elements are nested more than 64 deep"),
+        (b"<a>" + b"<b>" * 64, "line 1: elements are nested more than 64 levels deep"),
         (b"<a><b>" + b"c" * 99 + b"</b></a>", "an element of 102 bytes is over the limit of 99."),
         (b"<a><b x='" + b"c" * 99, "broken XML"),
     ],

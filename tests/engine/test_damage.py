@@ -146,7 +146,7 @@ def test_a_damaged_file_is_named_also_when_progress_is_not_shown(
     Run(loaded, str(out), Inline(), Progress(quiet))()
     printed = capsys.readouterr().err
     assert f"{part.name}: " in printed
-    assert "; this part is made again" in printed
+    assert "; this part is computed again" in printed
 
 
 @pytest.mark.parametrize("name", DAMAGE)

@@ -21,6 +21,7 @@ RAY = (
 SLOW = (
     "tests/benchmarks/test_quality.py",
     "tests/engine/test_places.py",
+    "tests/engine/test_same_bytes.py",
     "tests/filters/duplicates/test_cuts.py",
     "tests/filters/duplicates/test_families.py",
     "tests/filters/duplicates/test_index.py",

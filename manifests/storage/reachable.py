@@ -6,7 +6,7 @@ import os
 import socket
 import ssl
 import time
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import pyarrow.fs as pafs
 
@@ -34,7 +34,7 @@ def first_answer(host: str, port: int, hello: bytes, tls: bool = False) -> bytes
     except TimeoutError:
         raise OSError(f"{place} does not answer within {SECONDS} seconds") from None
     except socket.gaierror:
-        raise OSError(f"no machine has the name '{host}'") from None
+        raise OSError(f"{place} cannot be reached: no machine has the name '{host}'") from None
     except OSError as error:
         raise OSError(f"{place} cannot be reached: {error.strerror or error}") from None
     if not answer:
@@ -74,7 +74,7 @@ def _endpoint(scheme: str, query: str) -> str | None:
 
     Without it, the library for S3 gives up by itself after 6 seconds without a connection.
     """
-    settings = dict(p.partition("=")[::2] for p in query.split("&"))
+    settings = dict(parse_qsl(query))
     given = settings.get("endpoint_override")
     if given is None and scheme == "s3":
         given = next((os.environ[n] for n in _ENDPOINT_VARIABLES if os.environ.get(n)), None)

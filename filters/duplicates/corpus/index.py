@@ -11,12 +11,14 @@ import pyarrow as pa
 from filters.duplicates.corpus.image_families import IMAGE_FAMILIES
 from filters.duplicates.kinds.contract import Identity, Kind
 from manifests import storage
-from manifests.errors import RecipeError
+from manifests.errors import ManifestError, RecipeError
 from manifests.run import manifest
 from manifests.storage import parts
+from manifests.storage.digest import fault_of
 from manifests.storage.file_entry import FileEntry
 
 ENDING = ".index.arrow"
+_FIX_DAMAGED = "Repeat the earlier run in its folder: it makes a damaged index again."
 
 
 def write_index(
@@ -49,7 +51,7 @@ def find_index_files(runs: tuple[str, ...], kind: str, settings: dict[str, Any])
     settings wrote.
 
     `kind` is the name of the step's class, as manifests state it. Raises RecipeError if a run has
-    no such index.
+    no such index, ManifestError if a file is not as its manifest states: every file is read once.
     """
     files: list[str] = []
     rows = 0
@@ -57,6 +59,8 @@ def find_index_files(runs: tuple[str, ...], kind: str, settings: dict[str, Any])
         for folder, entry in _index_of(run, kind, settings):
             files.append(storage.join(folder, entry.name))
             rows += entry.rows
+            if fault := fault_of(files[-1], entry):
+                raise ManifestError(fault, files[-1], _FIX_DAMAGED)
     return IndexFiles(tuple(files), rows)
 
 

@@ -116,6 +116,21 @@ def test_a_run_drops_planted_items_and_explains_which(
     assert "Decontaminate.item q-1, Decontaminate.overlap 1" in text
 
 
+def test_a_rerun_with_a_benchmark_that_changed_names_the_step(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    jsonl(tmp_path / "gsm.jsonl", {"q": QUESTIONS[0]})
+    jsonl(tmp_path / "a.jsonl", *({"caption": PADDING + str(n)} for n in range(3)))
+    source = {"name": "web", "reader": "table", "path": "a.jsonl", "text": "caption"}
+    benchmark = {"name": "gsm", "path": "gsm.jsonl", "text": "q"}
+    run_recipe(tmp_path, source, steps=[{"decontaminate": {"benchmarks": [benchmark]}}])
+    assert curate(tmp_path, "rerun", "out", "--inline", "-q") == cli.OK
+    jsonl(tmp_path / "gsm.jsonl", {"q": QUESTIONS[1]})
+    capsys.readouterr()
+    assert curate(tmp_path, "rerun", "out", "--inline", "-q") == cli.DIFFERS
+    assert "step decontaminate files[0]" in capsys.readouterr().out
+
+
 def test_a_run_with_a_mistake_in_a_benchmark_never_starts(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

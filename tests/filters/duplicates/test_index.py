@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from curate.cli import DIFFERS, OK
 from filters.duplicates.corpus.index import find_index_files
 from manifests.errors import ManifestError, RecipeError
 from manifests.run.manifest import load_run
@@ -19,6 +20,7 @@ from tests.filters.duplicates.outcomes import RecordOutcome, outcomes_of_run
 from tests.filters.duplicates.test_semantic import cosine, vectors
 from tests.make import write_texts
 from tests.runs import (
+    curate,
     row_counts,
     run_engine,
     run_steps,
@@ -222,6 +224,32 @@ def test_a_changed_index_makes_the_step_run_again(base: Path) -> None:
     after = run_steps(base, "second", step(against="first", **MINHASH), sources=NEW)
     counts = [row_counts(made)["duplicates"][2][EARLIER] for made in (before, after)]
     assert counts[0] > counts[1] > 0
+
+
+def test_a_damaged_index_is_refused_by_name_until_its_run_is_repeated(base: Path) -> None:
+    run_steps(base, "first", step(True, **MINHASH), sources=OLD)
+    path = sorted((base / "first").glob("steps/*/*.index.arrow"))[0]
+    sound = path.read_bytes()
+    path.write_bytes(sound[:1000] + bytes([sound[1000] ^ 1]) + sound[1001:])
+    with pytest.raises(ManifestError, match=rf"{path.name}: the file has digest .* Repeat the ear"):
+        run_steps(base, "second", step(against="first", **MINHASH), sources=NEW)
+    run_steps(base, "first", step(True, **MINHASH), sources=OLD)
+    assert path.read_bytes() == sound
+    run_steps(base, "second", step(against="first", **MINHASH), sources=NEW)
+
+
+def test_a_rerun_against_an_index_that_changed_names_the_step(
+    base: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_steps(base, "first", step(True, **MINHASH), sources=OLD)
+    run_steps(base, "second", step(against="first", **MINHASH), sources=NEW)
+    again = ("rerun", "second", "--inline", "-q", "--base", str(base))
+    assert curate(base, *again) == OK
+    write_texts(base / "old", planted.texts(1, 30, 90)[:3])
+    run_steps(base, "first", step(True, **MINHASH), sources=OLD)
+    capsys.readouterr()
+    assert curate(base, *again) == DIFFERS
+    assert "step duplicates files[0]" in capsys.readouterr().out
 
 
 def test_an_index_keeps_embeddings(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ def answer(status: str) -> bytes:
 
 
 def bucket(port: int) -> str:
-    return f"s3://bucket/data.jsonl?endpoint_override=127.0.0.1:{port}&scheme=http&region=r"
+    return f"s3://bucket/data.jsonl?endpoint_override=127.0.0.1%3A{port}&scheme=http&region=r"
 
 
 @pytest.fixture(autouse=True)

@@ -92,15 +92,15 @@ def hash_images(column: pa.Array | pa.ChunkedArray, media: Media) -> HashedImage
 
 
 def _colours(colours: np.ndarray, hashes: pa.Array) -> pa.Array:
-    """Returns the small colour image of each image; null where its hash is null."""
+    """Returns the small colour image of each image; null if the image has no hash."""
     data = pa.py_buffer(colours)
     values = pa.Array.from_buffers(COLOURS_TYPE, len(colours), [None, data])
     return pc.if_else(hashes.is_valid(), values, pa.scalar(None, COLOURS_TYPE))
 
 
 def _small_images(images: pa.Array, media: Media) -> tuple[SmallImage, dict[int, MediaError]]:
-    """Returns the small squares of all images in arrays with one dimension more, uint8 (images,
-    side, side) and (images, side, side, 3), and a dict from the number of an image to its error.
+    """Returns the small squares of all images as arrays, uint8 (images, side, side) and (images,
+    side, side, 3), and a dict from the number of an image to its error.
 
     An image that cannot be decoded is replaced by a black image, which has no detail and so no
     hash.

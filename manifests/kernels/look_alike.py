@@ -1,5 +1,5 @@
-"""Compares images, and records of images: by the bits of their perceptual hashes, and then by their
-small colour images (the second look)."""
+"""Compares images, and the images of records position by position: first by the bits of their
+perceptual hashes, then by their small colour images."""
 
 from __future__ import annotations
 
@@ -13,15 +13,17 @@ from manifests.kernels.popcount import popcount
 
 SIDE, CHANNELS = 8, 3
 BYTES = SIDE * SIDE * CHANNELS
-"""The size of a small colour image: 8 x 8 blocks of RGB, row by row."""
+"""The number of bytes of a small colour image: 8 x 8 blocks of RGB, row by row."""
 WORST = 4
-"""The difference of two images is the mean over this many blocks, those that differ most (our
-choice: of 4, 8, 16 and 32, the fewest find the most inserted parts among as many true copies)."""
+"""The number of blocks, those that differ most, over which the difference of two images is averaged
+(our choice: of 4, 8, 16 and 32, this finds the most images with an inserted part, if equally many
+true copies are found)."""
 MAX_DIFFERENCE = 255.0
 _MIN_DEVIATION = 1.0
-"""Contrasts lower than one gray level are not enlarged (our choice)."""
+"""The smallest contrast (standard deviation of luma, in gray levels) that is assumed for an image
+(our choice), so that noise in a plain image is not enlarged."""
 _MAX_GRAY = 6.0
-"""An image is gray if its channels differ by less than this many levels in the mean (our
+"""An image counts as gray if its channels differ by less than this many levels on average (our
 choice: JPEG gives gray photographs up to 2)."""
 _BLOCKS = SIDE * SIDE
 _LUMA_UNIT = 1000
@@ -31,14 +33,14 @@ _NUMBERS = types.Array(int64, 1, "C", readonly=True)
 WORDS = types.Array(uint64, 2, "C", readonly=True)
 COLOURS = types.Array(uint8, 2, "C", readonly=True)
 TONES = types.Array(float64, 2, "C", readonly=True)
-"""The types of `words`, `colours` and `tones` of Looks."""
+"""The numba types of the fields `words`, `colours` and `tones` of Looks."""
 LOOKS = (_NUMBERS, WORDS, COLOURS, TONES, int64, float64)
-"""The types of Looks, followed by those of Tolerance."""
+"""The numba types of the fields of Looks, followed by those of a Tolerance."""
 
 
 class Looks(NamedTuple):
-    """What the images of n records look like. Record i has the images offsets[i] to offsets[i + 1]
-    - 1.
+    """What is known of the looks of the images of n records. Record i has the images offsets[i] to
+    offsets[i + 1] - 1.
 
     `offsets` (n + 1,) int64. `words` (m, 2) uint64: the hash of each image and of its mirror image.
     `colours` (m, BYTES) uint8: its small colour image. `tones` (m, 3) float64: the mean and the
@@ -52,12 +54,13 @@ class Looks(NamedTuple):
 
 
 Tolerance = tuple[int, float]
-"""Two images look alike if their hashes differ in at most so many bits, and their small colour
-images by at most so many gray levels; both mirrored or not."""
+"""(bits, gray levels): two images look alike if their hashes differ in at most so many bits, and
+their small colour images by at most so many gray levels, both mirrored or not."""
 
 
 def looks(offsets: np.ndarray, words: np.ndarray, colours: np.ndarray) -> Looks:
-    """Returns the looks of records, with the tones that comparisons need."""
+    """Returns a Looks object for records with these images; computes the mean, the contrast and the
+    grayness of each image."""
     words, colours = np.ascontiguousarray(words), np.ascontiguousarray(colours)
     tones = np.empty((len(colours), 3), np.float64)
     _measure_tones(colours, tones)
@@ -67,8 +70,8 @@ def looks(offsets: np.ndarray, words: np.ndarray, colours: np.ndarray) -> Looks:
 def bits_apart(
     images: Looks, first: np.ndarray, second: np.ndarray, tolerance: Tolerance
 ) -> np.ndarray:
-    """Returns, for each pair of records, the bits in which their least similar images differ,
-    int64; -1 if an image does not look like the image at the same position.
+    """Returns, for each pair of records, the number of bits in which the hashes of their least
+    similar images differ, int64; -1 if an image does not look like the image at the same position.
 
     Both records of a pair have the same number of images.
     """
@@ -100,7 +103,8 @@ def _luma(colours: np.ndarray, image: int, block: int) -> Any:
 
 @compiled(void(COLOURS, float64[:, ::1]))
 def _measure_tones(colours: np.ndarray, tones: np.ndarray) -> None:
-    """Sums are of whole numbers, so they are the same on every machine."""
+    """Writes into `tones` the mean and the standard deviation of each image's luma, and whether the
+    image is gray. Sums are of whole numbers, so they are the same on every machine."""
     for image in range(len(colours)):
         total, squares, spread = np.int64(0), np.int64(0), np.int64(0)
         for block in range(_BLOCKS):
@@ -168,7 +172,7 @@ def _colour_difference(colours: np.ndarray, tones: np.ndarray, one: int, other: 
 def alike(
     colours: np.ndarray, tones: np.ndarray, one: int, other: int, colour_distance: float
 ) -> bool:
-    """Whether the small colour images of two images differ by at most `colour_distance`."""
+    """Returns whether the small colour images of two images differ by at most `colour_distance`."""
     if _difference(colours, tones, one, other, False) <= colour_distance:
         return True
     return bool(_difference(colours, tones, one, other, True) <= colour_distance)
@@ -176,7 +180,8 @@ def alike(
 
 @inlined
 def image_bits(words: np.ndarray, one: int, other: int) -> Any:
-    """Returns the number of bits in which two images differ, mirrored or not."""
+    """Returns the number of bits in which the hashes of two images differ: the lowest number with
+    and without mirroring."""
     return np.int64(
         min(
             popcount(words[one, 0] ^ words[other, 0]),
@@ -197,8 +202,8 @@ def record_bits(
     first: int,
     second: int,
 ) -> int:
-    """Returns the bits in which the least similar images of two records differ; -1 if they do not
-    look alike."""
+    """Returns the number of bits in which the hashes of the least similar images of two records
+    differ; -1 if the images at one position do not look alike."""
     worst = 0
     start, other_start = offsets[first], offsets[second]
     for image in range(offsets[first + 1] - start):

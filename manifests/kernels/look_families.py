@@ -1,4 +1,5 @@
-"""Finds, within families of records that may look alike, which records do look alike."""
+"""Finds which records of a family look alike. A family is a group of records whose images have
+similar hashes."""
 
 from __future__ import annotations
 
@@ -27,8 +28,8 @@ class Links(NamedTuple):
 def chained(
     images: Looks, starts: np.ndarray, members: np.ndarray, tolerance: Tolerance, most: int
 ) -> Links:
-    """Links each record to one that looks like it, so that all records that are connected by
-    records that look alike are connected by links.
+    """Returns links between records that look alike. If a chain of records that look alike connects
+    two records, then links connect them too.
 
     Family i has the records members[starts[i] : starts[i + 1]]; only records of one family are
     compared. At most `most` records of a family are compared with the others.
@@ -44,8 +45,8 @@ def starred(
     most: int,
     stays: np.ndarray,
 ) -> Links:
-    """Links records to the first of their family that they look like: `first` has the records that
-    are kept, `second` those that look like them.
+    """Returns links from the records that are kept (`first`) to the records of the same family that
+    look like them (`second`).
 
     The members of a family are in order of preference. The first is kept, and all that look like it
     are linked to it; then the same with the others. `stays` (n,) bool: records that are never
@@ -103,7 +104,8 @@ def _chained(
     bits: np.ndarray,
     left: np.ndarray,
 ) -> int:
-    """Breadth-first: `waiting` has the linked records that were not compared with the open ones."""
+    """Does the work of `chained` by a breadth-first search: `waiting` has the linked records that
+    are still to be compared with the records which are not linked yet."""
     found = 0
     open_, waiting = np.empty(len(members), np.int64), np.empty(len(members), np.int64)
     for family in range(len(starts) - 1):

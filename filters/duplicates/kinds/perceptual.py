@@ -1,5 +1,5 @@
 """Finds images that may look the same: the Hamming distance of their perceptual hashes is small,
-mirrored or not. Whether they do is decided by a second look, at their small colour images."""
+mirrored or not. Whether they do look the same is decided by their small colour images."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LOOKS = (HASH, MIRROR, COLOURS)
 """The columns by which two images are compared."""
 HASH_BITS = 64
 BYTES = 192
-"""The size of a small colour image, see `image_hash`."""
+"""The number of bytes of a small colour image, which the step `image_hash` computes."""
 
 
 class Tolerance(NamedTuple):
@@ -101,7 +101,8 @@ def both_hashes(table: pa.Table) -> np.ndarray:
 
 
 def record_looks(table: pa.Table) -> Looks:
-    """Returns what the images of each record look like: their hashes and small colour images."""
+    """Returns the hashes and the small colour images of the images of each record, in the form in
+    which they are compared."""
     from manifests.kernels.look_alike import looks
 
     offsets, _ = media_lists(table[HASH])
@@ -109,7 +110,8 @@ def record_looks(table: pa.Table) -> Looks:
 
 
 def small_colours(table: pa.Table) -> np.ndarray:
-    """Returns the small colour images of all images, (n, 192) uint8; 0 without one."""
+    """Returns the small colour image of each image, (n, 192) uint8; zeros for an image without
+    one."""
     _, flat = media_lists(table[COLOURS])
     filled = flat.fill_null(bytes(BYTES)) if flat.null_count else flat
     data = np.frombuffer(filled.buffers()[1] or b"", np.uint8)

@@ -31,9 +31,9 @@ from manifests.step import TaskResult, Workspace
 from manifests.storage import parts
 
 MAX_COMPARED = 4096
-"""At most this many records of a family are compared with all others that are not linked yet
-(our choice): 100,000 images of one family take minutes. Only families of images that have near
-hashes but do not look the same need so many comparisons."""
+"""The largest number of records of a family that are compared with all records of the family that
+are not linked yet (our choice): 100,000 images of one family take minutes. Only families of images
+that have near hashes but do not look the same need so many comparisons."""
 _BLOCK_PAIRS = 1 << 20
 _RECORDS = pa.schema([("record", pa.uint32())])
 
@@ -142,8 +142,8 @@ class ImageProof:
     def _search(
         self, members: Members, family: np.ndarray, open_: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Returns (first, second, similarity) of pairs that connect the records `open_` of each
-        family, if records that look the same connect them."""
+        """Returns (first, second, similarity) of pairs of records that look the same. Together they
+        connect the records `open_` of each family as far as possible."""
         from manifests.kernels.look_families import chained
 
         assert members.looks is not None
@@ -153,8 +153,12 @@ class ImageProof:
 
 
 def by_family(family: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns where each family starts, and the end of the last, and the positions of the records
-    by family; within a family in the given order. [7, 2, 7] -> [0, 1, 3], [1, 0, 2]."""
+    """Returns the positions of the records sorted by family (second result), and where each family
+    starts among them, followed by their number (first result). Records of one family keep their
+    order.
+
+    [7, 2, 7] -> [0, 1, 3], [1, 0, 2].
+    """
     order = np.argsort(family, kind="stable")
     _, starts = np.unique(family[order], return_index=True)
     return np.append(starts, len(family)), order

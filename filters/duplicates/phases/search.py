@@ -97,9 +97,9 @@ class Search(NamedTuple):
         space: Workspace,
         within: Tolerance | None = None,
     ) -> Found:
-        """Runs phase 5: chooses the unit of each family that stays. If `looks` is true, it is read
-        what the units' images look like. With `within`, only units that look the same as the best
-        unit of a family are dropped."""
+        """Runs phase 5: chooses the unit of each family that stays. If `looks` is true, the hashes
+        and colours of the units' images are read too. If `within` is given, only units that look
+        the same as a unit that stays are dropped."""
         members = read_members(forest.units, self.rows, self.sources, keep, looks, space)
         from_earlier_run = forest.units >= first_unit_id(self.corpus_parts)
         order = members.order(forest, from_earlier_run)

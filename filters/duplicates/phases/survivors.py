@@ -61,10 +61,10 @@ def choose_within_distance(
     members: Members,
     tolerance: Tolerance,
 ) -> Survivors:
-    """Keep the best unit of each family, and drop the units that look the same as this unit. The
-    others of the family are a family of their own; and so on.
+    """Chooses the units that stay: the best unit of each family, from which only the units that
+    look the same as it are dropped; then the best of the units that remain, and so on.
 
-    So every dropped unit is within the distance of the unit that stays, and names it as
+    So every dropped unit is within the distance of the unit that stays, and has it as
     `duplicate_of`. `order` and `from_earlier_run` are as in `choose_survivors`.
     """
     from manifests.kernels.look_families import starred

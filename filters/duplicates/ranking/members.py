@@ -1,5 +1,5 @@
 """Reads the data by which the members of a family are compared: the id and the ranks of each
-member's record, and what its images look like."""
+member's record, and the hashes and colours of its images."""
 
 from __future__ import annotations
 
@@ -45,7 +45,8 @@ class Members(NamedTuple):
 
 @dataclass(frozen=True)
 class ReadMembers:
-    """A task: reads the id, ranks and looks of each member in a source.
+    """A task: reads the id and the ranks of each member in a source, and the hashes and colours of
+    its images.
 
     `units_uri`: a file that lists the members. Units of an earlier run are not ranked: their ranks
     are all 0.
@@ -128,5 +129,6 @@ def image_similarity(
 
 
 def similarity_of_bits(bits: np.ndarray) -> np.ndarray:
-    """Returns 1 - bits / 64, float32; 0 for -1, of images that do not look the same."""
+    """Returns 1 - bits / 64, float32, for numbers of bits in which the hashes of images differ; 0
+    for -1, which means that the images do not look the same."""
     return np.where(bits < 0, 0, 1 - bits / HASH_BITS).astype(np.float32)

@@ -1,5 +1,5 @@
-"""An image as two small squares: of luma, from which its perceptual hash is computed, and of
-colours, which are compared if two hashes are near."""
+"""Reduces an image to two small squares: one of luma, from which its perceptual hash is computed,
+and one of colours, which are compared if two hashes are near."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ choice: larger values cost more and find no more copies)."""
 
 
 class SmallImage(NamedTuple):
-    """`luma`: uint8 (side, side). `colours`: RGB, uint8 (COLOURS_SIDE, COLOURS_SIDE, 3)."""
+    """An image as two small squares. `luma`: uint8 (side, side). `colours`: RGB, uint8
+    (COLOURS_SIDE, COLOURS_SIDE, 3)."""
 
     luma: np.ndarray
     colours: np.ndarray

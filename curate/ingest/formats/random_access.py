@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import weakref
 from collections import OrderedDict
-from typing import Any
+from typing import Any, NamedTuple
 
 from manifests import storage
 
@@ -17,15 +17,27 @@ BLOCK_BYTES = 4 << 20
 """Size of one request to a remote file in bytes (our choice: large enough to make latency
 negligible)."""
 _MAX_BLOCKS = 4
-_PAGE_BYTES = 2048
-"""Size of one read of a local file (our choice, measured): four blocks of a tar, which are headers
-and short captions."""
-_MAX_PAGES = 64
+_MIN_WINDOW, _MAX_WINDOW = 2048, 1 << 20
+"""Size of one read of a local file in bytes (our choice, measured): at least four blocks of a tar,
+which are headers and short captions; more while the reads follow one another."""
+_NEAR = 4096
+"""A read that starts at most this many bytes after the last one follows it (our choice)."""
+
+
+class Window(NamedTuple):
+    """Bytes of a file, and the positions of their start and stop in the file."""
+
+    data: bytes | memoryview
+    start: int
+    stop: int
+
+
+_EMPTY = Window(b"", 0, 0)
 
 
 class LocalFile:
-    """A local file that is open for reading. The last pages that were read are kept, because the
-    slices that are read next are often in them."""
+    """A local file that is open for reading. The last two windows that were read are kept, because
+    the slices that are read next are often in them."""
 
     def __init__(self, path: str) -> None:
         with storage.storage_errors(path):
@@ -33,24 +45,27 @@ class LocalFile:
             self._size = os.fstat(self._descriptor).st_size
         weakref.finalize(self, os.close, self._descriptor)
         self._path = path
-        self._pages: dict[int, bytes] = {}
+        self._window = self._before = _EMPTY
+        self._window_bytes = _MIN_WINDOW
 
     def __len__(self) -> int:
         """The size of the file when it was opened."""
         return self._size
 
-    def __getitem__(self, span: slice) -> bytes:
-        start = span.start or 0
-        stop = self._size if span.stop is None else span.stop
-        number, first = divmod(start, _PAGE_BYTES)
-        if first + stop - start > _PAGE_BYTES:
-            return self._read(start, stop - start)
-        page = self._pages.get(number)
-        if page is None:
-            if len(self._pages) == _MAX_PAGES:
-                self._pages.clear()
-            page = self._pages[number] = self._read(start - first, _PAGE_BYTES)
-        return page[first : first + stop - start]
+    def __getitem__(self, span: slice) -> bytes | memoryview:
+        start, stop = span.start or 0, self._size if span.stop is None else span.stop
+        for data, first, last in (self._window, self._before):
+            if first <= start and stop <= last:
+                return data[start - first : stop - first]
+        return self._read(start, stop - start)
+
+    def window(self, start: int) -> Window:
+        """A range of the file that begins at `start`."""
+        follows = 0 <= start - self._window.stop <= _NEAR
+        self._window_bytes = min(2 * self._window_bytes, _MAX_WINDOW) if follows else _MIN_WINDOW
+        data = self._read(start, self._window_bytes)
+        self._before, self._window = self._window, Window(data, start, start + len(data))
+        return self._window
 
     def _read(self, start: int, length: int) -> bytes:
         try:
@@ -81,6 +96,14 @@ class BlockCache:
             return self._block(number)[start - first : stop - first]
         return self._fetch(start, stop - start)
 
+    def window(self, start: int) -> Window:
+        """The rest of the block in which `start` is; if that is very short, a range of its own."""
+        number, at = divmod(start, self._block_bytes)
+        data = self._block(number)[at:]
+        if len(data) < _MIN_WINDOW:
+            data = self[start : start + _MIN_WINDOW]
+        return Window(data, start, start + len(data))
+
     def _block(self, number: int) -> memoryview:
         if number not in self._blocks:
             self._blocks[number] = self._fetch(number * self._block_bytes, self._block_bytes)
@@ -94,6 +117,14 @@ class BlockCache:
 
 
 Source = memoryview | LocalFile | BlockCache
+
+
+def window_at(source: Source, start: int) -> Window:
+    """A range of a file with the bytes from `start` on, as many as are best read together: at
+    least 2 KiB, if the file has them."""
+    if isinstance(source, memoryview):
+        return Window(source, 0, len(source))
+    return source.window(start)
 
 
 def open_source(uri: str) -> Source:

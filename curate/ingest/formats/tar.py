@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from curate.ingest.formats.random_access import Source, open_source
+from curate.ingest.formats.random_access import Source, open_source, window_at
 from curate.ingest.formats.tar_header import (
     BLOCK,
     BrokenError,
@@ -97,9 +97,12 @@ def members(
     all complete members are yielded before the Fault.
     """
     walked = Walked() if walked is None else walked
-    at, end = start, len(source)
+    at, end, window, first = start, len(source), memoryview(b""), 0
     while stop < 0 or at < stop:
-        header = bytes(source[at : at + BLOCK])
+        header = bytes(window[at - first : at - first + BLOCK])
+        if len(header) < BLOCK:
+            window, first, _ = window_at(source, at)
+            header = bytes(window[at - first : at - first + BLOCK])
         try:
             if not header[:1].strip(b"\0") and _ends(source, header, at):
                 return

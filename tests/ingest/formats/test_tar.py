@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import tarfile
 from pathlib import Path
 from typing import Literal
@@ -13,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curate.ingest.formats import tar
-from curate.ingest.formats.random_access import BlockCache
+from curate.ingest.formats.random_access import BlockCache, LocalFile
 from curate.ingest.formats.tar import Fault, Member
 from curate.ingest.formats.tar_header import BLOCK
 from manifests.errors import InputError
@@ -316,6 +317,36 @@ def test_a_remote_tar_reads_the_same_through_a_cache_of_blocks(
         assert [bytes(source[m.offset : m.offset + m.size]) for m in reversed(found)] == [
             data[m.offset : m.offset + m.size] for m in reversed(found)
         ]
+
+
+@pytest.mark.parametrize("sizes", [[0, 1, 40], [700, 3000], [40_000, 10, 10, 300_000]])
+def test_a_local_tar_reads_the_same_through_windows_of_any_size(
+    tmp_path: Path, sizes: list[int]
+) -> None:
+    data = packed({f"{n:04d}.jpg": bytes([n % 251]) * sizes[n % len(sizes)] for n in range(400)})
+    (tmp_path / "a.tar").write_bytes(data)
+    source = LocalFile(str(tmp_path / "a.tar"))
+    found = []
+    for member in tar.members(source):  # readers take bytes between two headers
+        assert not isinstance(member, tar.Fault)
+        found.append(member)
+        for one in found[-3:]:
+            assert source[one.offset : one.offset + one.size] == data[one.offset :][: one.size]
+    assert found == listed(data)
+
+
+def test_headers_that_lie_together_are_read_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads: list[int] = []
+    pread = os.pread
+    monkeypatch.setattr(os, "pread", lambda *a: reads.append(a[1]) or pread(*a))
+    for size, most in ((100, 20), (100_000, 210)):
+        (tmp_path / "a.tar").write_bytes(packed({f"{n}.txt": b"x" * size for n in range(200)}))
+        reads.clear()
+        assert tar.count_members(tar.open_tar(str(tmp_path / "a.tar"))).units == 200
+        assert len(reads) <= most
+    assert sum(reads) <= 211 * 4096  # the bytes of large members are not read
 
 
 def test_real_tars_hold_what_tarfile_finds(real_data: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from typing import Any, NamedTuple
 
@@ -131,17 +132,26 @@ def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
     return out
 
 
+_NAME = re.compile(r'"([^"]+)"|([^."=]+)')
+_SETTING = re.compile(
+    rf"(?P<path>(?:{_NAME.pattern})(?:\.(?:{_NAME.pattern}))*)=(?P<value>.*)", re.DOTALL
+)
+
+
 def assign(content: dict[str, Any], setting: str, text: Text) -> None:
     """Apply a setting such as `steps.words.min=5` to the content of a recipe, in place.
 
-    An item of a list is selected by its index, its `name`, or its key.
+    An item of a list is selected by its index, its `name`, or its key. A name that has a dot or an
+    equals sign is written in double quotes: `steps.labels.rename."a.b"=c`.
     """
     place = f"--set {on_one_line(setting)}"
-    name, equals, value = setting.partition("=")
-    if not equals or not all(name.split(".")):
+    found = _SETTING.fullmatch(setting)
+    if found is None:
         fault = f"'{on_one_line(setting)}' is not of the form PATH=VALUE."
-        raise RecipeError(fault, "--set", "Write --set path.to.field=value.")
-    *walk, last = name.split(".")
+        fix = 'Write --set path.to.field=value; a name with a dot in quotes: path."a.b"=value.'
+        raise RecipeError(fault, "--set", fix)
+    *walk, last = [quoted or plain for quoted, plain in _NAME.findall(found["path"])]
+    value = found["value"]
     at: Any = content
     path: Path = ()
     for one in walk:

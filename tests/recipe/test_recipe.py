@@ -82,6 +82,16 @@ def test_settings_from_the_command_line_override_the_file(write) -> None:  # typ
     assert loaded.recipe.media.max_pixels == 9
 
 
+def test_a_name_with_a_dot_is_set_in_quotes(write) -> None:  # type: ignore[no-untyped-def]
+    text = GOOD.replace("name: web", "name: web.v1")
+    assert text != GOOD
+    loaded = recipe.load(write(text), ['sources."web.v1".path=other=1'])
+    assert loaded.readers[0].path == "other=1"
+    for wrong in ("a..b=1", 'a."b=1', ".a=1", "a", 'a."".b=1', '"a"b=1'):
+        with pytest.raises(RecipeError, match="not of the form PATH=VALUE"):
+            recipe.load(write(text), [wrong])
+
+
 def test_a_setting_for_an_unknown_item_names_the_nearest(write) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(RecipeError, match=r"no item named 'wrods'\. Did you mean 'words'"):
         recipe.load(write(GOOD), ["steps.wrods.min=5"])

@@ -61,17 +61,29 @@ def value(row: Row, field: str) -> Any:
     """Returns the value of a field in a row; a field inside another field is given by a dotted
     path. For a list of objects, it is the list of their values.
 
-    value({"a": [{"b": 1}, {"b": 2}]}, "a.b") -> [1, 2]. Raises KeyError if the field is missing.
+    value({"a": [{"b": 1}, {"b": 2}]}, "a.b") -> [1, 2]. A name may itself have dots: of the names
+    that begin the path, the longest is taken. Raises KeyError if the field is missing.
     """
-    if field in row:
-        return row[field]
-    name, dot, rest = field.partition(".")
-    inner = row[name] if dot else row[field]
+    name = _first_name(field, row)
+    if name is None:
+        raise KeyError(field)
+    inner, rest = row[name], field[len(name) + 1 :]
+    if not rest:
+        return inner
     if isinstance(inner, list):
         return [value(one, rest) for one in inner if isinstance(one, dict)]
     if inner is None:
         return None
-    return value(inner, rest) if isinstance(inner, dict) else row[field]
+    if not isinstance(inner, dict):
+        raise KeyError(field)
+    return value(inner, rest)
+
+
+def _first_name(path: str, known: Collection[str]) -> str | None:
+    """The longest of the known names with which a dotted path begins: `a.b` of `a.b.c`."""
+    parts = path.split(".")
+    names = (".".join(parts[:end]) for end in range(len(parts), 0, -1))
+    return next((name for name in names if name in known), None)
 
 
 def _read(file: File) -> bytes:
@@ -104,8 +116,8 @@ def _columns(fields: Collection[str], known: Collection[str], file: File) -> lis
     "c"]."""
     found = []
     for field in fields:
-        column = field if field in known else field.partition(".")[0]
-        if column not in known:
+        column = _first_name(field, known)
+        if column is None:
             names = ", ".join(known) or "none"
             fault = f"the table has no field '{field}'."
             raise InputError(fault, file.uri, f"Its fields are: {names}.")

@@ -8,10 +8,10 @@ from functools import lru_cache
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import yaml
 
 from manifests import storage
 from manifests.errors import InputError
+from manifests.text.yaml_values import parse_yaml
 
 _FORM = "Write YAML or JSON of `old: new`, or CSV or TSV with two columns and no header."
 
@@ -52,10 +52,7 @@ def _read(path: str, stamp: tuple[int, int]) -> dict[str, str]:
 
 
 def _mapping(text: str, path: str) -> dict[str, str]:
-    try:
-        parsed = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise InputError(f"the file is not YAML: {error}", path, _FORM) from error
+    parsed = parse_yaml(text, path, _FORM)
     if not isinstance(parsed, dict):
         raise InputError(
             f"the file has {str(parsed)[:80]!r}, which is not a mapping of `old: new`", path, _FORM

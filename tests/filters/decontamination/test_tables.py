@@ -245,3 +245,18 @@ def test_items_too_short_to_be_compared_are_counted_in_the_notes(tmp_path: Path)
     )
     imaged = step({"name": "b", "path": "b.jsonl", "text": "q", "image": "q"}, min_words=2)
     assert imaged.notes(str(tmp_path)) == ("benchmark b: 4 items",)
+
+
+@pytest.mark.parametrize(
+    ("row", "path", "found"),
+    [
+        ({"a.b": 1, "a": {"b": 2}}, "a.b", 1),
+        ({"a": {"b.c": 1}}, "a.b.c", 1),
+        ({"a.b": {"c.d": 1}}, "a.b.c.d", 1),
+        ({"a.b": [{"c": 1}, {"c": 2}]}, "a.b.c", [1, 2]),
+    ],
+)
+def test_names_with_dots_are_found(row: dict[str, Any], path: str, found: object) -> None:
+    assert tables.value(row, path) == found
+    with pytest.raises(KeyError):
+        tables.value(row, f"{path}.x.y" if not isinstance(found, list) else "x.y")

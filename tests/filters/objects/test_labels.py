@@ -103,7 +103,8 @@ def test_new_names_come_from_a_file(tmp_path: Path, name: str) -> None:
             "a label is not text in False: 'norway'. Put quotes around both labels.",
         ),
         ("n.yaml", "- a\n- b", "is not a mapping of `old: new`"),
-        ("n.yaml", "a: [", "not YAML"),
+        ("n.yaml", "a: [", "broken YAML"),
+        ("n.yaml", "a: b\nc: d\na: e", "line 3: the key 'a' is in line 1 too. Keep one of them."),
         ("n.csv", "a,b\na,b,c\n", "line 2 has 3 columns, not 2"),
         ("n.csv", "a,b\na,c\n", "line 2 renames 'a', which an earlier line gives another name"),
         (

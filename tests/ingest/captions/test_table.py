@@ -19,7 +19,7 @@ from manifests.media import FIX_MISSING_FILE, Media
 from manifests.media.blobs import BlobFile
 from manifests.storage import File
 from tests.ingest.expected import caption_record, captions, rows_and_failures
-from tests.make import make_image
+from tests.make import make_image, read_all
 
 JPEG = make_image(64, 48)
 CONVERT = "Convert the file to UTF-8."
@@ -348,3 +348,16 @@ def test_openstax_is_read_completely(real_data: Path, book: str) -> None:
     assert [[row["media"][0]["width"], row["media"][0]["height"]] for row in rows] == [
         row["size"] for row in wanted
     ]
+
+
+def test_columns_whose_names_have_dots_are_read(tmp_path: Path) -> None:
+    row = {"text.en": "A cat.", "file.path": "a.jpg", "text": {"en": "no"}, "image.id": 7}
+    (tmp_path / "a.jsonl").write_bytes(orjson.dumps(row))
+    (tmp_path / "a.jpg").write_bytes(make_image())
+    pq.write_table(pa.Table.from_pylist([row]), tmp_path / "a.parquet")
+    for name in ("a.jsonl", "a.parquet"):
+        reader = Table(name="own", path=name, text=("text.en",), image="file.path", media_root=".")
+        [batch] = read_all(reader, str(tmp_path))
+        [found] = batch.records.to_pylist()
+        assert [one["text"] for one in found["content"] if one["text"]] == ["A cat."]
+        assert orjson.loads(found["meta"]) == {"text": {"en": "no"}, "image.id": 7}

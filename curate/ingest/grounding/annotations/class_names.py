@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field
 
 from manifests import storage
 from manifests.errors import InputError, RowError
+from manifests.text.yaml_values import parse_yaml
 
 FILES = ("classes.txt", "obj.names", "data.yaml", "dataset.yaml")
 """Files of class names that are written by Label Studio and LabelImg, by darknet, and by
@@ -93,12 +94,7 @@ def _upwards(folder: str) -> Iterator[str]:
 
 
 def _from_yaml(text: str, uri: str) -> dict[int, str]:
-    import yaml
-
-    try:
-        content: Any = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise InputError(f"broken YAML: {' '.join(str(error).split())}.", uri) from None
+    content: Any = parse_yaml(text, uri)
     if isinstance(content, dict) and "kpt_shape" in content:
         raise InputError(
             "the file has `kpt_shape`: the labels are poses, which would be read as polygons.", uri,
@@ -107,10 +103,13 @@ def _from_yaml(text: str, uri: str) -> dict[int, str]:
     names = content.get("names") if isinstance(content, dict) else None
     numbered: Any = dict(enumerate(names)) if isinstance(names, list) else names
     try:
-        return {int(number): str(name) for number, name in numbered.items()}
+        found = {int(number): str(name) for number, name in numbered.items()}
     except (ValueError, TypeError, AttributeError):
         fault = (
             f"`names` is {names!r:.80}, neither a list of names nor a mapping from class "
             "numbers to names."
         )
         raise InputError(fault, uri) from None
+    if len(found) < len(numbered):
+        raise InputError("`names` has a number twice, once as text.", uri, "Keep one of them.")
+    return found

@@ -1,0 +1,43 @@
+"""Parses small YAML and JSON files that a setting names, such as class names and labels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+from manifests.errors import InputError
+
+
+class _OneOfEachKey(yaml.SafeLoader):
+    """YAML whose mappings have each key once; PyYAML itself keeps the last value in silence."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        seen: dict[str, int] = {}
+        for key, _ in node.value:
+            line = key.start_mark.line + 1
+            if not isinstance(key, yaml.ScalarNode):
+                continue
+            if key.value in seen:
+                first = seen[key.value]
+                raise _Repeated(f"line {line}: the key {key.value!r:.80} is in line {first} too.")
+            seen[key.value] = line
+        return super().construct_mapping(node, deep)
+
+
+class _Repeated(Exception):
+    pass
+
+
+def parse_yaml(text: str, place: str, fix: str = "") -> Any:
+    """Returns the value of a YAML or JSON text. Raises InputError for `place`, with the line, if it
+    is broken, is nested too deeply, or has a mapping with a key twice. `fix` is the form that is
+    expected."""
+    try:
+        return yaml.load(text, _OneOfEachKey)
+    except _Repeated as error:
+        raise InputError(str(error), place, "Keep one of them.") from None
+    except RecursionError:
+        raise InputError("the values are nested too deeply.", place, fix) from None
+    except (yaml.YAMLError, ValueError) as error:
+        raise InputError(f"broken YAML: {' '.join(str(error).split())}.", place, fix) from None

@@ -97,7 +97,8 @@ def members(
     all complete members are yielded before the Fault.
     """
     walked = Walked() if walked is None else walked
-    at, end, window, first = start, len(source), memoryview(b""), 0
+    window: bytes | memoryview = b""
+    at, end, first = start, len(source), 0
     while stop < 0 or at < stop:
         header = bytes(window[at - first : at - first + BLOCK])
         if len(header) < BLOCK:

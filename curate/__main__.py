@@ -14,7 +14,8 @@ def main() -> None:
 
 
 def _leave_current_folder() -> None:
-    """Take the current folder, which `python -m` puts first, out of the places of imports.
+    """Remove the current folder, which `python -m` puts first, from `sys.path`, so that no module
+    of the user is imported from it by mistake.
 
     It stays if PYTHONPATH names it, or if this package itself is imported from it.
     """

@@ -1,4 +1,5 @@
-"""The door to the terminal: all that a command prints passes through a `Screen`."""
+"""Makes the output of commands safe for a terminal: all that a command prints passes through a
+`Screen`."""
 
 from __future__ import annotations
 

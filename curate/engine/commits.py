@@ -32,7 +32,8 @@ class Damage(NamedTuple):
 
     @property
     def was_read(self) -> bool:
-        """Whether later parts may have been made from the wrong bytes: they exist."""
+        """Whether the damaged file exists, so that later parts may have been made from its wrong
+        bytes."""
         return self.fault != MISSING
 
 

@@ -1,4 +1,5 @@
-"""Reads a split and compares what its reader states with what is on disk, unit by unit."""
+"""Reads a split, and compares the units (lines, rows, ...) that its reader reports with those that
+are on disk."""
 
 from __future__ import annotations
 
@@ -20,8 +21,8 @@ NOT_COUNTED = "inputs"
 
 
 class CountedRead:
-    """Reads one split. Iterate over it once for its batches; then `counted` states what became of
-    its units."""
+    """Reads one split, and counts what becomes of its units (lines, rows, ...). Iterate over it
+    once for its batches; after that, `counted` has the counts."""
 
     def __init__(self, reader: Reader, split: Split, context: Context) -> None:
         self._reader, self._split, self._context = reader, split, context
@@ -31,8 +32,8 @@ class CountedRead:
         self.evidence: evidence.Findings = {}
 
     def __iter__(self) -> Iterator[ReadBatch]:
-        """Yield the batches of the split. What the reader does not account for follows as one
-        failure."""
+        """Yield the batches of the split. If the reader does not report all units, one failure for
+        the missing units follows."""
         error = None
         if fault := storage.FAULTS.get(self._split.files[0].size):
             yield self._no_file(fault)

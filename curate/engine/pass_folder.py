@@ -55,8 +55,8 @@ class PassFolder(NamedTuple):
         storage.clear_unfinished(self.files)
 
     def forget(self, parts: set[str] | None) -> None:
-        """Delete these parts, or all, and what a killed run made of them: they were made from
-        damaged files."""
+        """Delete these parts (None: all parts) and the unfinished work on them, because they were
+        made from damaged files."""
         committed = self._committed()
         self._delete(committed if parts is None else committed & parts)
         storage.delete_folder(storage.join(self.folder, workspace.WORK))
@@ -79,7 +79,7 @@ class PassFolder(NamedTuple):
         return {*ours} - {"manifest", "splits"}
 
     def _load(self, parts: Iterable[str]) -> dict[str, Commit]:
-        """The intact commits among those of these parts."""
+        """Read the commits of these parts. Missing and damaged commits are left out."""
         names = list(parts)
         uris = [commit_uri(self.folder, name) for name in names]
         with ThreadPoolExecutor(THREADS) as threads:

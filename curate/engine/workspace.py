@@ -23,8 +23,8 @@ They are not flushed to disk, so their digests are checked after a restart."""
 
 
 class Workspace(NamedTuple):
-    """What a corpus step works with. `inputs_digest` identifies the corpus: files of a phase are
-    reused only if it has not changed."""
+    """The folder, executor and progress display that a corpus step works with. `inputs_digest`
+    identifies the corpus: files of a phase are reused only if it has not changed."""
 
     kept: str
     inputs_digest: str

@@ -24,7 +24,7 @@ NAME, BOX = "<ref-object>", "<bbox>"
 _TAG = re.compile(r"<(image|video)>")
 _LOSSES = ("loss", "loss_scale", "weight")
 _UNREAD = ("tool_calls", "function_call", "reasoning_content", "audio")
-"""Fields of a turn that hold a part of the answer."""
+"""Fields of a turn that may have a part of the answer. A turn with one of them is an error."""
 
 
 def chat_segments(
@@ -62,8 +62,8 @@ def chat_segments(
 
 
 def check_placeholders(segments: Iterable[ChatSegment]) -> None:
-    """Raises RowError for a text with a placeholder of ms-swift, for which this text would be
-    learned."""
+    """Raises RowError for a text with a placeholder of ms-swift, such as `<bbox>`, because a model
+    would learn to write the placeholder itself."""
     for segment in segments:
         for tag in (NAME, BOX):
             if tag in (segment.text or ""):
@@ -112,8 +112,8 @@ def add_chat(
 def _with_named_images(
     segments: list[ChatSegment], image_count: int, paths: Sequence[str | None]
 ) -> list[ChatSegment]:
-    """The segments with the images that their parts name: an index if the sample lists the
-    image."""
+    """The segments, each with the image that its message part names: as an index if the sample
+    lists the image, otherwise as a path, data url or bytes."""
     named = [
         s._replace(image=_named_image(s.image, image_count, paths)) if s.kind == "image" else s
         for s in segments

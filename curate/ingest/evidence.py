@@ -1,8 +1,10 @@
-"""What a source shows about its own meaning: counts and examples, added up over all its splits.
+"""Evidence about the format of a source, such as the coordinate space of its boxes, added up over
+all its files.
 
-One file may be too small to show that its boxes have another space, or that its lines have another
-dialect. So a reader gathers evidence in each split, the commit of the part keeps it, and the pass
-judges the sum after all splits are read. A new file changes the sum, and no part.
+One file may be too small to show that its boxes have another coordinate space than declared. So a
+reader gathers evidence in each split (the range of a file that one task reads), and the sum is
+judged after all splits are read. A new file changes this sum, but none of the parts that were
+already made.
 """
 
 from __future__ import annotations
@@ -12,14 +14,16 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 MAX_EXAMPLES = 8
-"""Number of examples of each kind that a split, and the sum, keep (our choice: enough to find the
-spaces that fit, and under a kilobyte)."""
+"""Number of examples of each kind that are kept, for one split and for the sum (our choice: enough
+to find the spaces that fit, and under a kilobyte)."""
 
 
 class Evidence(NamedTuple):
-    """The evidence on one question. All values are JSON values.
+    """Counts, maxima and examples on one question, such as whether the boxes fit the declared
+    space. All values are JSON values.
 
-    `counts` are added, of `largest` the maximum is kept, and of `examples` the first ones, by kind.
+    If the evidence of two splits is added, `counts` are summed, `largest` keeps the maximum, and
+    `examples` keeps the first MAX_EXAMPLES of each kind.
     """
 
     counts: Mapping[str, int]
@@ -28,11 +32,11 @@ class Evidence(NamedTuple):
 
 
 Findings = Mapping[str, Evidence]
-"""The evidence of a batch, of a split or of a source, by question."""
+"""Maps each question to its evidence, for a batch, a split or a source."""
 
 
 def total(findings: Iterable[Findings]) -> Findings:
-    """Returns the sum of the evidence on each question."""
+    """Adds up the evidence on each question."""
     out: dict[str, Evidence] = {}
     for one in findings:
         for question, evidence in one.items():

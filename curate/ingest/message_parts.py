@@ -45,7 +45,8 @@ class ChatSegment(NamedTuple):
 
 
 def part_segment(number: int, role: str, part: object) -> ChatSegment:
-    """The segment of a part of turn `number`. Its image is None if the part names none.
+    """Converts one part of a chat message (of turn `number`) to a segment. Its image is None if the
+    part names none.
 
         {type: image}                                    -> the next image of the sample
         {type: image, index: 1}                          -> 1
@@ -117,7 +118,8 @@ def _data_url(url: str) -> bytes | RowError:
 
 
 def _image(number: int, part: Mapping[str, Any]) -> int | str | bytes | None:
-    """What names the image of a part; None if nothing does."""
+    """What identifies the image of a message part: an index, a path, a data url or bytes; None if
+    the part has none of these."""
     given = {name: v for name, v in part.items() if v is not None and v != "" and name != "type"}
     unknown = given.keys() - {*_NAMES, *_SIZES, "index"}
     if unknown:

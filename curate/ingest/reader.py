@@ -93,10 +93,11 @@ _NOTHING: Findings = MappingProxyType({})
 
 
 class Count(NamedTuple):
-    """The units of a split as they are on disk: `Count("lines", 100, {"blank": 2})`.
+    """The number of units (lines, rows, ...) that a split has on disk, counted without parsing it:
+    `Count("lines", 100, {"blank": 2})`.
 
-    `left_aside` has the units, among all `units`, in which the format itself has no content.
-    `is_whole` is false if a fault hides the rest of the split, so that more may follow.
+    `left_aside` has, by kind, how many of these units have no content, such as blank lines.
+    `is_whole` is false if a fault hides the rest of the split, so that there may be more units.
     """
 
     unit: str
@@ -112,8 +113,8 @@ class ReadBatch(NamedTuple):
     the number of units that the records use; None: one each. A reader whose records share a unit,
     or have several, states it: two samples of three members have 6. `found` has the units that are
     on disk, from a reader that has to count them while it reads; one batch of the split states it,
-    and `Reader.count` is not called for this split. `evidence` is what
-    the batch shows about the meaning of the source, for `Reader.check_evidence`.
+    and `Reader.count` is not called for this split. `evidence` is what the batch shows about the
+    format of the source, for `Reader.check_evidence`.
     """
 
     records: pa.Table
@@ -257,7 +258,7 @@ class Reader(BaseModel):
 
     def check_evidence(self, evidence: Findings) -> None:
         """Raises InputError if the evidence of all splits together contradicts the settings. It is
-        called after the source is read. By default, there is nothing to judge."""
+        called after the source is read. By default, it does nothing."""
 
     def key(self, file: File, within: object) -> str:
         """The key of a record, from which its id is made: `train.json#12`.

@@ -73,16 +73,17 @@ def find_record(run: RunManifest, out: str, wanted: str) -> list[FoundRecord]:
 
 
 class Wanted(NamedTuple):
-    """What a user named: an id, the start of an id, an origin, or the end of an origin.
+    """The name by which a user asks for a record: an id, the start of an id, an origin, or the end
+    of an origin.
 
-    The end of an origin begins after a `/` or `#`, or `anywhere`.
+    If `anywhere` is false, the end of an origin must begin after a `/` or a `#`.
     """
 
     text: str
     anywhere: bool = False
 
     def mask(self, who: pa.Table) -> pa.ChunkedArray:
-        """Whether each row, by its `id` and `origin`, is named so."""
+        """A mask of the rows whose `id` or `origin` matches."""
         ends = [self.text] if self.anywhere else [f"/{self.text}", f"#{self.text}"]
         named = pc.or_(pc.starts_with(who["id"], self.text), pc.equal(who["origin"], self.text))
         for end in ends:

@@ -97,8 +97,8 @@ def _is_file(uri: str) -> bool:
 def _over_base(
     content: dict[str, Any], text: Text, uri: str, seen: tuple[str, ...]
 ) -> dict[str, Any]:
-    """Merge a recipe over the one that its `base` names. Variables of that recipe that still count
-    are added to `text`."""
+    """Merge a recipe over the one that its `base` names. Variables in settings of that recipe that
+    are not replaced are added to `text`."""
     place, base = text.place(("base",)), content.pop("base")
     text.variables.pop(("base",), None)
     if not isinstance(base, str) or not base:

@@ -20,7 +20,8 @@ _VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
 _TAG = "tag:yaml.org,2002:"
 _KINDS = ("map", "seq", "str", "int", "float", "bool", "null")
 _TEXTS = ("timestamp", "merge", "value")
-"""What YAML 1.1 calls a date, `<<` and `=`: no setting takes one, so they are text."""
+"""YAML 1.1 has types of their own for dates, `<<` and `=`. No setting has such a type, so these
+values are read as text."""
 
 
 class Variable(NamedTuple):
@@ -31,8 +32,8 @@ class Variable(NamedTuple):
 
 
 class Values(NamedTuple):
-    """What the values of one YAML text are: `lines` has the line of each path, `variables` the
-    settings with variables."""
+    """Converts one YAML text to plain values. `name` names the text in errors; `lines` gets the
+    line of each path, and `variables` gets the settings that contain variables."""
 
     name: str
     lines: dict[Path, int]

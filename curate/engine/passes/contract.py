@@ -158,7 +158,8 @@ class Pass(ABC, Generic[T]):
         return [parts.read_columns(storage.join(folder, entry.name)).cast(QUARANTINED)]
 
     def counted(self, folder: str, commits: list[Commit]) -> list[Counted]:
-        """What the inputs of the pass have on disk, and what became of it."""
+        """Return, for each source, how many units (lines, rows, ...) are on disk, and what became
+        of them."""
         return total_counted(entry for commit in commits for entry in commit.counted)
 
     @abstractmethod

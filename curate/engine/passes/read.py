@@ -28,7 +28,8 @@ from manifests.run.ledger import Account
 from manifests.run.manifest import Commit
 
 EVIDENCE = "evidence"
-"""The key of a commit's detail with what the split shows about the meaning of its source."""
+"""The key, in the details of a commit, of the evidence that the split has about the format of its
+source; see `curate.ingest.evidence`."""
 
 
 class ReadTask(NamedTuple):

@@ -62,7 +62,8 @@ class CocoCaptions(Reader):
         return splits_of_array(file, context.media.resolve(file.uri), "annotations")
 
     def count(self, split: Split, context: Context) -> Count:
-        """The annotations of the split; in the first split, also all images."""
+        """The number of annotations in a split, which is a range of the array `annotations`; for
+        the first split, also the number of entries in `images`."""
         place = context.media.resolve(split.files[0].uri)
         return count_array(place, split, "annotations", of_all="images")
 
@@ -84,14 +85,15 @@ class CocoCaptions(Reader):
 
 
 def _of_entries(failures: ReadBatch, entries: Entries) -> ReadBatch:
-    """The batch of failures, with the number of images that have records, and of those without
-    annotations."""
+    """Adds two counts of the array `images` to a batch of failures: the entries that have
+    annotations, and those that have none."""
     left_aside = {"image without annotations": entries.unused} if entries.unused else {}
     return failures._replace(left_aside=left_aside, units=entries.read - entries.unused)
 
 
 def _row(element: Element, ids: SplitIds, images: CocoImages) -> CaptionRow:
-    """Returns the row of an annotation."""
+    """Makes the caption row of one annotation. If the annotation or its image is faulty, the row
+    has the error."""
     within = f"annotations[{element.number}]"
     try:
         annotation = as_object(element)

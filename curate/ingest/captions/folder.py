@@ -77,9 +77,9 @@ class Folder(Reader):
         return is_image(head.data)
 
     def groups(self, files: list[File]) -> list[list[File]]:
-        """Groups the files so that a group has about 2000 file names (without suffix). A hash of
-        the name decides whether it starts a group, so adding or removing a file changes only one
-        group."""
+        """Groups the files; one task reads one group. A group has about 2000 different file names
+        (without suffix). A hash of the name decides whether it starts a group, so adding or
+        removing a file changes only one group."""
         groups: list[list[File]] = []
         for stem, members in groupby(sorted(files, key=_order), lambda file: _stem(file.name)):
             if not groups or xxhash.xxh3_64_intdigest(stem.encode()) % GROUP_STEMS == 0:

@@ -209,7 +209,8 @@ class _Images(NamedTuple):
 
 
 class _Page(NamedTuple):
-    """A batch of table rows, with the column values from which the records are made."""
+    """A batch of table rows, the images of its image column, and the file from which it was
+    read."""
 
     file: File
     batch: Batch

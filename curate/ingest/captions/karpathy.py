@@ -73,7 +73,8 @@ class Karpathy(Reader):
                 yield self._read_batch(file, batch, root, context.media)
 
     def _read_batch(self, file: File, batch: list[Element], root: str, media: Media) -> ReadBatch:
-        """Makes the records of a batch of images. An image is one unit, with all its sentences."""
+        """Makes the records of a batch of images. Each image counts as one unit of `Reader.count`,
+        however many sentences it has."""
         left_aside: Counter[str] = Counter()
         rows: list[CaptionRow] = []
         for element in batch:

@@ -132,8 +132,9 @@ class Llava(Reader):
 
 
 def _one_unit_each(found: ReadBatch, elements: int) -> ReadBatch:
-    """The same batch, if some of its elements are arrays of samples: the samples of an element are
-    one unit together. Failures count as rows, and have no units of their own."""
+    """The same batch, with its units counted by element: if an element of the file is an array of
+    samples, all of them count as one unit. A failed sample counts as one row, but as no unit of its
+    own."""
     failures = [failure._replace(units=0, rows=1) for failure in found.failures]
     return found._replace(failures=failures, units=elements)
 
@@ -171,7 +172,8 @@ def samples(element: Element) -> Iterator[tuple[str, Any]]:
 
 
 class Chat(NamedTuple):
-    """A sample: its segments, the image of each segment without text, and its other fields."""
+    """A parsed sample: its segments (texts and images, in order), the opened image of each image
+    segment, and its other fields as JSON."""
 
     segments: list[ChatSegment]
     images: list[OpenedImage]

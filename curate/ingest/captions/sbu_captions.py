@@ -53,7 +53,8 @@ class SbuCaptions(Reader):
         return splits_of_array(file, context.media.resolve(file.uri), "image_urls")
 
     def count(self, split: Split, context: Context) -> Count:
-        """The number of urls; captions without a url are failures beside them."""
+        """The number of urls in a split. Captions without a url become failures, but are not
+        counted here."""
         place = context.media.resolve(split.files[0].uri)
         return count_array(place, split, "image_urls")
 

@@ -63,9 +63,9 @@ class Table(Reader):
     JSON lines, or one array; parquet and Arrow files are known by their suffix too. The first line
     of any other file is a header. Its names are separated by a comma, tab, semicolon or bar: the
     one that gives the columns of the recipe. Fields may be quoted, with the quotes within them
-    doubled. In a TSV all lines with quotes decide whether they are: captions of the web begin with
-    quotes of their own. A header or quotes with two readings are refused; `delimiter` and `quotes`
-    choose.
+    doubled. In a TSV, all lines with quotes together decide whether fields are quoted, because
+    captions of the web may begin with quotes of their own. A file whose header or quotes can be
+    read in two ways is quarantined; then set `delimiter` or `quotes`.
 
     An image is the file below `media_root` that the column `image` names; a row without text
     becomes a record with only the image. Without the setting `image`, records have only text, so
@@ -223,8 +223,8 @@ class Table(Reader):
 
 
 class _Batch(NamedTuple):
-    """Rows of a table: the columns of their records, the values of the image column, the broken
-    rows, and the lines that the rows have if some have more than one."""
+    """Rows of a table, as the columns of their records, the values of the image column, the broken
+    rows with their errors, and the number of text lines of rows that have several."""
 
     columns: CaptionColumns
     images: Sequence[object]
@@ -233,8 +233,8 @@ class _Batch(NamedTuple):
 
 
 def _is_row(fields: dict[str, Any] | None) -> bool:
-    """Whether an object may be a row: no field is a list of objects, as in the files of
-    annotations."""
+    """Whether a JSON object can be a row of a table: not if a field is a list of objects, as in
+    annotation files."""
     lists = [value for value in (fields or {}).values() if isinstance(value, list)]
     return bool(fields) and not any(isinstance(item, dict) for value in lists for item in value)
 

@@ -44,9 +44,9 @@ class Tsv(Reader):
     are tried in order: `{url_path}` (the column itself, if it is a path), `{url_sha256}`,
     `{url_md5}`, and `{url_name}` (the last part of the url). A row whose image is not found is
     quarantined with the names that were tried. The url goes to `meta`. Fields may be quoted, as
-    data frames write them, or begin with quotes of their text: all lines with quotes decide, and a
-    file with two readings is refused. A record's key is the file's name and the number of its first
-    line, from 1.
+    data frames write them, or a text may begin with a quote of its own: all lines with quotes
+    together decide, and a file that can be read in both ways is quarantined. A record's key is the
+    file's name and the number of its first line, from 1.
     """
 
     version: ClassVar[int] = 2

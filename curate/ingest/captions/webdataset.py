@@ -51,7 +51,7 @@ class WebDataset(Reader):
     in the order of the archive. The setting `caption` names the suffix or the JSON field of the
     caption, and the other fields of `KEY.json` go to `meta`. If `KEY.json` has `messages` or
     `conversations`, the sample becomes a chat with these images, as with the reader `llava`. A
-    sample of our own shards becomes the record that it was. The tar is not unpacked: records refer
+    sample that curate wrote becomes the same record again. The tar is not unpacked: records refer
     to its byte ranges. It may be local or remote, but not compressed. A record's key is the name of
     the tar and the name of the sample: `00017.tar#000042`.
 
@@ -144,7 +144,7 @@ class WebDataset(Reader):
 
 
 def _unknown(sample: Sample, sidecars: Collection[str]) -> Iterator[str]:
-    """The suffixes, with a dot, of the members that are no part of the record."""
+    """The suffixes, with a dot, of the members that the record does not use."""
     return (f".{s}" for s in sample.members if s not in sidecars and not is_image_suffix(s))
 
 

@@ -48,8 +48,8 @@ def batch_splits(file: File, context: Context) -> Iterator[Split]:
     """Yields splits of one or more record batches, of about SPLIT_BYTES each.
 
     In a split, `start` and `stop` are byte positions, and `first` is the number of rows before it.
-    A file with dictionary-encoded columns is one split, because a dictionary holds for all batches
-    after it. So is a file that is broken: `read` returns what comes before the damage.
+    A file with dictionary-encoded columns is one split, because a dictionary is used by all batches
+    after it. A broken file is one split too; the rows before the damage are read.
     """
     try:
         with _open(file, context.base) as source:
@@ -75,8 +75,8 @@ def batch_splits(file: File, context: Context) -> Iterator[Split]:
 def record_batches(split: Split, context: Context) -> Iterator[tuple[int, pa.RecordBatch]]:
     """Yields the record batches of a split, each with the number of its first row in the file.
 
-    If a record batch cannot be read, all others are. Then FileError is raised, with the rows that
-    are lost. A file that is cut off is read up to there.
+    A record batch that cannot be read is skipped; after the last batch, FileError is raised with
+    the numbers of the lost rows. A file that is cut off is read up to the cut.
     """
     read = _from_start if split.stop < 0 else _in_range
     yield from read(split, context)
@@ -134,8 +134,8 @@ def _check(batch: pa.RecordBatch, file: File) -> None:
 
 
 def count_rows(split: Split, context: Context) -> Count:
-    """The number of rows in a split, by the descriptions of its record batches. Raises FileError
-    for a broken file."""
+    """The number of rows in a split, from the headers of its record batches; no values are read.
+    Raises FileError for a broken file."""
     with _open(split.files[0], context.base) as source:
         found = [message.rows for message in messages(source) if _is_inside(message, split)]
     return Count("rows", sum(found))

@@ -1,6 +1,6 @@
 """Finds the record batches of an Arrow file, and their numbers of rows, without reading the rows.
 
-An Arrow stream is a row of messages: four bytes `ff ff ff ff`, the size of the message's
+An Arrow stream is a sequence of messages: four bytes `ff ff ff ff`, the size of the message's
 description (int32), the description, and the values. An Arrow file has the same messages after
 eight bytes `ARROW1\\0\\0`. The description is a flatbuffer, of which three numbers are read here.
 

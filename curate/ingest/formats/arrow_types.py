@@ -118,8 +118,8 @@ def plain_array(values: pa.Array) -> pa.Array:
 def pieces(batch: pa.RecordBatch, rows: int, size_bytes: int) -> Iterator[pa.RecordBatch]:
     """Cuts a batch into pieces of at most `rows` rows and about `size_bytes` each.
 
-    The size is the one after the conversion: a dictionary-encoded column has a copy of its value in
-    each row then. The rows are taken to be of one size.
+    The size is that after the conversion, when each row of a dictionary-encoded column has its own
+    copy of the value. All rows are assumed to have the same size.
     """
     total = max(1, batch.nbytes + sum(map(_decoded_bytes, batch.columns)))
     count = max(1, min(rows, size_bytes * batch.num_rows // total))

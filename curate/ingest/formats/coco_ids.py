@@ -23,9 +23,9 @@ _ID, _IMAGE_ID = (
 class SplitIds(NamedTuple):
     """The ids of the annotations in a split.
 
-    `id_count` has the number of annotations of the whole file with each of them, `pair_count` with
-    each pair (id, id of the image). `images` are the images of the split's annotations; in the
-    first split, `used` are the images of all annotations.
+    `id_count` has, for each of these ids, the number of annotations in the whole file that have it;
+    `pair_count` has the same for each pair (annotation id, image id). `images` are the image ids of
+    the split's annotations; in the first split, `used` are those of all annotations in the file.
     """
 
     id_count: Counter[str]
@@ -60,10 +60,12 @@ def read_ids(place: str, array: ByteRange, split: Split) -> SplitIds:
 
 
 def _are_unique(keys: set[str], count: int, chunks: Iterable[bytes]) -> bool:
-    """Whether `keys`, the ids of `count` annotations, surely occur once in a file.
+    """Whether it is certain that each of `keys`, the ids of `count` annotations, occurs only once
+    in a file.
 
     No element is parsed: every `"id": value` in the bytes is taken for an id, also one in a nested
-    object. So a repeated id is always found, and an id that is not repeated may be taken for one.
+    object. So a repeated id is always found, but an id that occurs once may be taken for a repeated
+    one.
     """
     if len(keys) < count:
         return False

@@ -35,11 +35,11 @@ def csv_rows(
 
     `(1, b'a,"x\\n'), (2, b'y"\\n')` and two columns -> `CsvRow(1, 2, ["a", "x\\ny"])`.
 
-    A row without an error is as Python's csv module reads it. After an error in a quoted field, the
-    lines that it hides decide: if all lines but the first are rows of `width` fields, the first
-    line alone is broken (its quote is not closed), and the others are read. If not, they may be the
-    text of the field, so one error covers all of them, and reading goes on at the next line whose
-    quotes are complete. A row over `max_bytes` is an error like others.
+    A row without an error is as Python's csv module reads it. If a quoted field is faulty, the
+    following lines decide: if all of them are rows of `width` fields, only the first line is broken
+    (its quote is not closed), and the others are read as rows. Otherwise they may be the text of
+    the field, so one error covers all of them, and reading continues at the next line whose quotes
+    are complete. A row over `max_bytes` is an error like others.
     """
     csv.field_size_limit(max_bytes)  # of the process; the csv module has no other
     source = _Source(lines, max_bytes)

@@ -11,7 +11,8 @@ from manifests.errors import InputError, RowError
 from manifests.text.json_values import parse_objects
 
 FIRST_LINES = 100
-"""Lines of which one must be an object (our choice): a few broken first lines hide no file."""
+"""Number of lines at the start of a file in which a JSON object is looked for (our choice), so that
+a file with a few broken lines at its start is still recognised."""
 _BLANKS = BOM + BLANKS
 
 

@@ -85,9 +85,9 @@ def pieces(
 ) -> Iterator[Element]:
     """Yields the elements of an array, or alternately the keys and values of an object.
 
-    `start` is the position of the first chunk: after the opening bracket or after a border.
-    `number` is the number of the first element there. If the array or object does not end properly,
-    one more element is yielded at the end, with the fault.
+    `start` is the position of the first chunk: after the opening bracket, or after a comma at which
+    the array was cut. `number` is the number of the first element there. If the array or object
+    does not end properly, one more element is yielded at the end, with the fault.
     """
     memory = new_state(start)
     held = bytearray()  # bytes of the current element from earlier chunks
@@ -137,7 +137,7 @@ def _ending(state: int, last: Element, broken: str, is_array: bool) -> Iterator[
     """Yields an element with a fault if the closing bracket is missing or if other data follows it;
     otherwise yields nothing.
 
-    `last` has the bytes after the last border. `broken` is the message of the error that stopped
+    `last` has the bytes after the last comma. `broken` is the message of the error that stopped
     reading, or empty.
     """
     at, kind = last.stop, "array" if is_array else "object"

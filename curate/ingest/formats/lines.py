@@ -18,8 +18,9 @@ _BLANK_LINE = re.compile(rb"\n[ \t\r\v\f]*(?=\n)")
 
 
 class Lines(NamedTuple):
-    """The lines of a batch of rows: how many each row has that has several, by its number; which of
-    these rows could not be read; and the number of blank lines."""
+    """How many text lines the rows of a batch take up. `of_rows` has the number of lines of each
+    row that has several, by row number; `hidden` has the numbers of those rows among them that
+    could not be read; `blank` is the number of blank lines."""
 
     of_rows: Mapping[int, int]
     hidden: Collection[int] = ()
@@ -27,7 +28,7 @@ class Lines(NamedTuple):
 
 
 NO_LINES = Lines({})
-"""Each row has one line, and no line is blank."""
+"""The value for a batch in which each row has one line, and no line is blank."""
 
 
 def line_splits(file: File, context: Context, split_bytes: int = SPLIT_BYTES) -> Iterator[Split]:

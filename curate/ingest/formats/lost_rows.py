@@ -1,4 +1,4 @@
-"""Collects the ranges of rows of a file that cannot be read, while the others are."""
+"""Collects the ranges of rows that cannot be read, while the other rows of the file are read."""
 
 from __future__ import annotations
 

@@ -89,8 +89,8 @@ def record_batches(split: Split, context: Context) -> Iterator[tuple[int, pa.Rec
     """Yields the row groups of a split in batches of at most BATCH_ROWS rows and about BATCH_BYTES,
     each with the number of its first row in the file.
 
-    If a row group cannot be read, all others are. Then FileError is raised, with the rows that are
-    lost.
+    A row group that cannot be read is skipped; after the last row group, FileError is raised with
+    the numbers of the lost rows.
     """
     at = split.first
     try:

@@ -18,7 +18,8 @@ _INDICES = ("_indices_files", "_indices_data_files")
 
 
 def data_files(files: list[File]) -> list[File]:
-    """The files without the Arrow files that are no data of their folder, in the same order.
+    """The files of a source without those Arrow files that `datasets` itself does not read as data,
+    such as caches; in the same order.
 
     In a folder of `save_to_disk`, `state.json` lists the data files. In any other folder, a file
     `cache-*.arrow` beside other Arrow files is a copy that `datasets` keeps of a step's result.

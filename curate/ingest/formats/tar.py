@@ -52,8 +52,8 @@ class Fault(NamedTuple):
 
 @dataclass
 class Walked:
-    """What a walk over a tar has found so far: the number of members of any type, and those that
-    are not files, by type. `is_whole` is false if the tar cannot be read to its end."""
+    """Counts of the tar members that were read so far: the number of members of any type, and of
+    those that are not files, by type. `is_whole` is false if the tar cannot be read to its end."""
 
     members: int = 0
     left_aside: Counter[str] = field(default_factory=Counter)

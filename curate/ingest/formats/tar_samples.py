@@ -92,9 +92,9 @@ def _by_stem(group: Sample, captions: Sequence[str]) -> Iterator[Sample]:
 
     A text or JSON file with such a suffix (`05.txt`) shows that the key itself has a dot: if all
     members have one, each name up to its last dot is a sample, so `22.05.jpg` and `22.05.txt` are
-    the sample `22.05`. Where the file could be the caption of one image or of all, the group has a
-    fault. Without such a file, all images of the group are one sample, as in the webdataset
-    library.
+    the sample `22.05`. If it is not clear whether the file is the caption of one image or of all
+    images, the group gets an error. Without such a file, all images of the group are one sample, as
+    in the webdataset library.
     """
     exact = {"json", *captions}
     endings = {suffix.rpartition(".")[2] for suffix in exact}

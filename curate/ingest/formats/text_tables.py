@@ -60,8 +60,8 @@ class Layout(NamedTuple):
 
 
 class Wanted(NamedTuple):
-    """What a recipe says of a table: names of columns that it must have, and the settings
-    `delimiter` and `quotes`, null if the file decides."""
+    """What the recipe requires of a table: columns that it must have, and the settings `delimiter`
+    and `quotes`, which are None if they are detected from the file."""
 
     names: Collection[str] = ()
     delimiter: str | None = None
@@ -73,8 +73,8 @@ def layout_of(split: Split, context: Context, wanted: Wanted) -> Layout:
 
     A file that ends in .json, .jsonl or .ndjson is a JSON array, or lines. In any other file, the
     first line that is not blank decides: `{` starts JSON lines, and other lines are the header of a
-    table. Raises FileError if a line cannot be a header, or if a header or the quotes have two
-    readings.
+    table. Raises FileError if a line cannot be a header, or if the header or the quotes can be read
+    in two ways.
     """
     file = split.files[0]
     place = storage.resolve(context.base, file.uri)
@@ -101,8 +101,8 @@ def layout_of(split: Split, context: Context, wanted: Wanted) -> Layout:
 
 
 def _check_lines(split: Split, context: Context) -> None:
-    """Raises FileError if no line at the start of a file begins as an object: it is of another
-    format. A broken line among others is no reason to leave the file out."""
+    """Raises FileError if none of the first lines of a file is a JSON object, because the file then
+    has another format. Single broken lines are no error here."""
     file = split.files[0]
     first = list(islice(line_batches(Split((file,)), context), 1))
     starts = [line.lstrip()[:1] for batch in first for _, line in batch[:FIRST_LINES]]
@@ -252,7 +252,7 @@ def _characters(item: Numbered) -> int:
 
 
 def lines_of(batch: Sequence[tuple[int, object, int]]) -> Lines:
-    """The lines of a batch's rows."""
+    """How many text lines the rows of a batch take up; see `Lines`."""
     several = [(number, row, lines) for number, row, lines in batch if lines != 1]
     hidden = {number for number, row, _ in several if isinstance(row, RowError)}
     blank = sum(row is None for _, row, _ in batch)
@@ -260,8 +260,9 @@ def lines_of(batch: Sequence[tuple[int, object, int]]) -> Lines:
 
 
 def count_units(split: Split, context: Context, layout: Layout) -> Count:
-    """The units of a split: elements of a JSON array, or lines. Blank lines of a table whose fields
-    may contain newlines are not known from their bytes; `read_rows` states them."""
+    """Counts the units of a split: the elements of a JSON array, or the lines of any other table.
+    If quoted fields may contain newlines, blank lines cannot be counted from the bytes alone; then
+    `read_rows` counts them."""
     if layout.kind == "array":
         place = storage.resolve(context.base, split.files[0].uri)
         return count_elements(place, *split[1:])

@@ -20,14 +20,15 @@ QUOTES_DESCRIPTION = (
     "from the lines for a TSV"
 )
 MAX_MINORITY = 0.01
-"""Largest share of lines that contradict the others (our choice). With a larger share, the file has
-two readings."""
+"""Largest share of lines that contradict the others (our choice). With a larger share, the file can
+be read in both ways, and is quarantined."""
 _MAX_LINES = 1000
 """Most lines of one quoted field that are tried (our choice)."""
 
 
 class _Evidence(NamedTuple):
-    """The quotes that a range of lines shows, if any, and how many lines it has."""
+    """What a range of lines shows about the quoting of the file (None: nothing), and its number of
+    lines."""
 
     quotes: Quotes | None
     lines: int = 1
@@ -71,8 +72,8 @@ def _evidence(
     lines: Iterator[tuple[int, bytes]],
     width: int | None,
 ) -> _Evidence:
-    """What the line in `held` shows. Lines that may belong to its quoted field are added to
-    `held`."""
+    """What the first line in `held` shows about the quoting of the file. The following lines that
+    may belong to its quoted field are appended to `held`."""
     text = _text(held[0][1])
     is_plain = _is_plain(text, width)
     if not any(field.startswith('"') for field in text.split("\t")):

@@ -85,7 +85,8 @@ class MsSwift(Llava):
     def _objects(
         self, file: File, rows: list[_Row], context: Context
     ) -> tuple[dict[str, _Objects], dict[str, Failure]]:
-        """The objects of each row, in thousandths, and the failures, both by row."""
+        """The objects of each row, in thousandths of the image, and the failures; both by the place
+        of the row in the file."""
         found: dict[str, _Objects] = {}
         wrong: dict[str, Failure] = {}
         for kind, space in _SPACES.items():
@@ -113,7 +114,8 @@ class _Box(NamedTuple):
 
 
 class _Row(NamedTuple):
-    """A sample with its placeholders, and what replaces them. `kind` is its `bbox_type`."""
+    """A parsed sample: its conversation with placeholders, and the names and boxes that replace
+    them. `kind` is its `bbox_type`."""
 
     within: str
     chat: Chat

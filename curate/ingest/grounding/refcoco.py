@@ -155,7 +155,8 @@ def _refs_by_image(
     refs: list[Any], splits: tuple[str, ...] | None
 ) -> tuple[dict[str, list[_Ref]], list[PlacedError], Counter[str | None]]:
     """Returns the refs in `splits` by the id of their image, in order of first occurrence, the
-    errors of malformed refs, and their numbers by image; None if it is not known."""
+    errors of malformed refs, and the number of malformed refs by the id of their image (None: not
+    known)."""
     by_image: dict[str, list[_Ref]] = {}
     errors: list[PlacedError] = []
     broken: Counter[str | None] = Counter()

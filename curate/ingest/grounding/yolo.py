@@ -25,7 +25,8 @@ _TRACKED = {
     5: "the confidence of the box",
     6: "a coordinate of a polygon of three points",
 }
-"""The other reading of a line with this many numbers after the class whose last is whole."""
+"""For a line with this many numbers after the class, the last of which is whole: what the last
+number may be if it is not the id of a track."""
 _MIN_LINE_BYTES = len("0 0 0 0 0")
 
 
@@ -132,7 +133,8 @@ def _annotation(line: str, number: int, names: dict[int, str], tracks: bool | No
 
 def _is_track(words: list[str], numbers: list[float], tracks: bool | None) -> bool:
     """Whether the last of five or six numbers is the id of a track. Raises RowError if the line has
-    two readings and `tracks` is None. A fifth of six numbers above 1 is no confidence."""
+    two readings and `tracks` is None. If the fifth of six numbers is above 1, it is no confidence,
+    so the sixth is not the id of a track."""
     if not words[-1].isdecimal() or not all(0 <= n <= 1 for n in numbers[4:-1]):
         return False
     if tracks is None:

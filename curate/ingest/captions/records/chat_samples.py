@@ -1,4 +1,5 @@
-"""Makes records of samples whose JSON has a conversation, such as those of our own tars."""
+"""Makes records from tar samples whose JSON file has a conversation, such as the samples that
+curate itself wrote."""
 
 from __future__ import annotations
 
@@ -15,13 +16,15 @@ from manifests.record import MODALITIES, image_media
 
 TURNS = ("messages", "conversations")
 OWN = ("id", "modality", "source", "origin", "messages", "objects", "cameras", "language", "meta")
-"""The fields of every row of our own shards."""
+"""The JSON fields of every sample in a WebDataset shard that curate wrote."""
 FROM = "curate.from"
-"""The field of `meta` that holds the id, source and origin which a row of our shards had."""
+"""The key in `meta` for the id, source and origin that a record had in the shard from which it is
+read."""
 
 
 def turns_field(fields: Mapping[str, Any]) -> str | None:
-    """The name of the field that has a conversation: a list of turns, or an object of lists."""
+    """The name of the JSON field, `messages` or `conversations`, that has a conversation as a list
+    of turns or an object of lists; None if neither has one."""
     return next((name for name in TURNS if _holds_turns(fields.get(name))), None)
 
 
@@ -42,8 +45,8 @@ def chat_row(
 
     `fields` is the sample's JSON, `text` its caption, and `paths` has the names of its images. All
     other fields go to `meta`; a caption that is not the text of the conversation goes there as
-    `txt`. A row of our own shards becomes the record that it was: modality, roles, loss, objects
-    and language. Raises RowError for a malformed conversation.
+    `txt`. A sample that curate wrote becomes the same record again, with its modality, roles, loss,
+    objects and language. Raises RowError for a malformed conversation.
     """
     name = turns_field(fields)
     assert name is not None, "the caller asks turns_field first"
@@ -71,8 +74,7 @@ def chat_row(
 
 
 def _holds_turns(value: Any) -> bool:
-    """Whether a value looks like a conversation. A field of the same name with anything else is
-    not one."""
+    """Whether a JSON value is a conversation: its first turn must have a `role` or a `from`."""
     try:
         turns = turns_of(value)
     except RowError:
@@ -82,7 +84,8 @@ def _holds_turns(value: Any) -> bool:
 
 
 def _shown(segments: list[ChatSegment]) -> list[int]:
-    """The index of the image of each segment that shows one."""
+    """The image index of each image segment. Raises RowError if a segment has its image as a path
+    or as bytes."""
     shown = [segment.image for segment in segments if segment.text is None]
     if not all(isinstance(image, int) for image in shown):
         fault = "the conversation refers to an image that is not a member of the sample."
@@ -91,8 +94,9 @@ def _shown(segments: list[ChatSegment]) -> list[int]:
 
 
 def _content(segments: list[ChatSegment], stated: Any) -> list[dict[str, Any]]:
-    """The segments of a record. `stated` has the role and the loss of each, if they are not those
-    of the turns: `{"role": [null, null], "loss": [false, true]}`."""
+    """The `content` of a record: a dict for each segment. If `stated` is not None, it replaces the
+    roles and losses of the turns, one for each segment: `{"role": [null, null], "loss": [false,
+    true]}`."""
     loss = [
         s.role == "assistant" and s.text is not None if s.loss is None else s.loss for s in segments
     ]
@@ -139,7 +143,8 @@ def _own_columns(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def _own_meta(fields: dict[str, Any]) -> dict[str, Any]:
-    """The `meta` of a row of our shards, with the columns of measures, and where it came from."""
+    """The `meta` of a sample that curate wrote: the sample's own `meta`, its columns of measures
+    and, under FROM, its former id, source and origin."""
     before = fields["meta"]
     meta = before if isinstance(before, dict) else {} if before is None else {"meta": before}
     rest = {key: value for key, value in fields.items() if key not in (*OWN, "segments")}

@@ -1,4 +1,5 @@
-"""The images of a COCO file to which the captions of one split refer."""
+"""The images of a COCO file to which the captions of one split refer. A split is the range of the
+file that one task reads."""
 
 from __future__ import annotations
 
@@ -50,7 +51,8 @@ class CocoImages:
         self._opened: dict[str, CocoImage] = {}
 
     def read(self, place: str, array: ByteRange, ids: SplitIds) -> Entries:
-        """Reads the entries of the split's images."""
+        """Reads the array `images` of a file, and keeps the entries whose ids are in `ids.images`.
+        Returns the errors and the number of entries."""
         read = unused = 0
         faults = []
         for element in elements(place, *array):

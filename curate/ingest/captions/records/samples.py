@@ -26,8 +26,8 @@ class Samples:
         self._characters = 0
 
     def add_row(self, key: str, origin: str, columns: dict[str, Any]) -> None:
-        """Adds a sample whose record is not a caption, as the columns that `record.from_rows`
-        takes, and its modality."""
+        """Adds a sample that is not a caption, such as a chat. `columns` has its modality, and its
+        values for `record.from_rows`."""
         self._chats.append({"key": key, "origin": origin, **columns})
         self._characters += sum(len(segment["text"] or "") for segment in columns["content"])
 

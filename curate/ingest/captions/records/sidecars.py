@@ -42,8 +42,8 @@ def check_sidecar_size(suffix: str, size_bytes: int) -> None:
 
 
 def with_suffix(suffix: str, error: MediaError) -> MediaError:
-    """The error of one image with the image's suffix added, because a sample may have several
-    images."""
+    """The same error with the suffix of the image (`.jpg file: ...`), because a sample may have
+    several images."""
     fix = error.fix or "Put an intact image in its place, or leave it in quarantine."
     return type(error)(f".{suffix} file: {error.fault}", "", fix)
 

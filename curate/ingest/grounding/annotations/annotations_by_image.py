@@ -1,7 +1,7 @@
 """Joins COCO's `annotations` to the images of one split, in one pass over the file.
 
-The key of the join is the id of an image. Ids of annotations are not joined by, so they may occur
-several times: files that were merged often start again at 1.
+The join uses the ids of images. The ids of the annotations themselves are not used, so they may
+repeat: in merged files, they often start again at 1.
 """
 
 from __future__ import annotations
@@ -25,8 +25,9 @@ _NAMES = ("file_name", "file_path", "coco_url")
 
 
 class ImageIds(NamedTuple):
-    """The ids of images that a task knows: of its own split, of all images (of the own ones only,
-    if it is not the first split), and the fault of each known id that several images have."""
+    """The image ids that a task has read. `own` are those of its split. `known` are those of the
+    whole file; if the split is not the first, the same as `own`. `repeated` has the error text of
+    each known id that several images have."""
 
     own: set[str]
     known: set[str]

@@ -11,8 +11,8 @@ from manifests.errors import RowError
 
 
 class Categories(NamedTuple):
-    """The names of categories by id. `repeated` has the fault of each id that several names
-    have."""
+    """The names of categories by id. `repeated` has the error text of each id that is given to
+    several names."""
 
     names: dict[str, str]
     repeated: dict[str, str]
@@ -28,8 +28,9 @@ class Categories(NamedTuple):
 
 
 def read_categories(place: str, array: ByteRange) -> tuple[Categories, list[PlacedError]]:
-    """Reads the array `categories`. The errors are those of categories without a name, and of all
-    categories whose id has several names: none of them names an annotation."""
+    """Reads the array `categories`. Returns the categories and the errors: of categories without a
+    name, and of categories that have the same id but another name. Such categories label no
+    annotation."""
     found: dict[str, dict[str, str]] = {}
     errors: list[PlacedError] = []
     for element in elements(place, *array):

@@ -56,9 +56,9 @@ def grounding_records(
     """Makes a record or a failure for each image.
 
     `file` is the file from which the images are read, or the first file if each image has its own.
-    With `turned_sizes`, the size in the file may be that of the other Exif orientation.
-    The batch has the evidence of its coordinates about the space, unless `trust` is true. Raises
-    InputError if they contradict it on their own.
+    With `turned_sizes`, the size in the file may be that of the other Exif orientation. The batch
+    also has evidence whether its coordinates fit the space, unless `trust` is true. Raises
+    InputError if this batch alone shows that they do not fit.
     """
     ready: list[ReadyImage] = []
     failed: list[tuple[AnnotatedImage, RowError]] = []
@@ -91,8 +91,9 @@ def check_spaces(evidence: Findings, place: str) -> None:
 def _evidence(
     coordinates: BatchCoordinates, space: Space, file: File, images: Sequence[ReadyImage]
 ) -> Findings:
-    """What each kind of coordinates shows about the space, by a text that has both. Raises
-    InputError if the coordinates of a batch contradict the space on their own."""
+    """Returns evidence whether each kind of coordinates (boxes, points, vertices) fits the space,
+    by a key that names the kind and the space. Raises InputError if a batch alone shows that they
+    do not fit."""
     names = [_name(image.annotated) for image in images]
     return {
         orjson.dumps([what, space.model_dump(mode="json")]).decode(): space_evidence(

@@ -50,9 +50,10 @@ class Coordinates(NamedTuple):
 
 
 class _Tally(NamedTuple):
-    """What coordinates show about a space: their number and that of their images, how many are
-    wrong in it, far outside, and on large images; the largest number in the file, and the largest
-    unit on large images."""
+    """Counts that show whether coordinates fit a space: the `number` of boxes or points, and of
+    their `images`; how many are `wrong` (outside the image, or inverted), `far` outside, and on
+    `large` images; the `largest` number in the file, and the largest coordinate on large images in
+    thousandths of the image (`on_large`)."""
 
     number: int
     images: int
@@ -149,8 +150,8 @@ def _listed(rows: list[str]) -> str:
 
 def _refuse(tally: _Tally, coordinates: Coordinates, space: Space, place: str, rows: str) -> None:
     """Raises the error of coordinates that contradict a space. `coordinates` are all of them or
-    examples, and `rows` names the wrong ones. A space that has no wrong one stands, unless another
-    one fits."""
+    examples, and `rows` names the wrong ones. If no coordinate is wrong, an error is raised only if
+    another space fits."""
     units = coordinates.to_units(coordinates.values, coordinates.sizes, space)
     fitting = [
         str(other) for other in _other_spaces(coordinates, space) if _fits(coordinates, other)

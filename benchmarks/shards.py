@@ -78,7 +78,7 @@ def ordered(folder: Path, table: pa.Table) -> pa.Table:
     """The rows as the engine's first round leaves them for the one shard."""
     pieces = order.bucket(table, 17, 1)
     parts.write(str(folder / "sorted.arrow"), pieces[0].schema, pieces)
-    return order.gather([str(folder / "sorted.arrow")], 0)
+    return pa.concat_tables(order.gather([str(folder / "sorted.arrow")], 0).tables)
 
 
 def copy_by_kernel(source: Path, target: Path) -> None:
@@ -93,7 +93,7 @@ def copy_by_loop(source: Path, target: Path) -> None:
 
 
 def write_shard(folder: Path, table: pa.Table) -> None:
-    job = Job(str(folder / "out"), 0, 1, table, Media(str(folder)), Shards())
+    job = Job(str(folder / "out"), 0, 1, table.schema, iter([table]), Media(str(folder)), Shards())
     assert formats.write("arrow", job).rows == table.num_rows
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,7 +14,7 @@ from curate.emit.features import IMAGE
 from curate.emit.names import Names
 from curate.emit.payload import Block, read_blocks
 from curate.emit.segments import ShownMedia, shown_media
-from curate.emit.shard import Batch, Job, ShardCommit, quarantined
+from curate.emit.shard import Batch, Job, Quarantined, ShardCommit, quarantined
 from curate.emit.shard_set import write_json
 from curate.emit.sizes import sizes
 from manifests import storage
@@ -34,36 +35,46 @@ name."""
 def write(job: Job) -> ShardCommit:
     """Write one shard: an uncompressed stream whose metadata contains the features for
     `datasets`."""
-    schema = rows.schema(job.table.schema, job.settings.columns)
-    columns = rows.columns(job.table, schema)
-    images = Images.from_table(job.table)
-    row_bytes = sum(map(sizes, columns.values()), images.row_bytes)
-    columns["images"] = pa.nulls(job.table.num_rows, schema.field("images").type)
-    without_images = pa.record_batch([columns[name] for name in schema.names], schema=schema)
+    schema = rows.schema(job.schema, job.settings.columns)
     batches: list[Batch] = []
-    faults: dict[int, RowError] = {}
+    lost: list[Quarantined] = []
     with (
         storage.writing(job.uri(ENDING)) as sink,
         buffered(sink) as stream,
         pa.ipc.new_stream(stream, schema) as writer,
     ):
         offset = len(schema.serialize())
-        for block in read_blocks(images.shown, row_bytes, job.media, job.settings):
-            batch = _batch(without_images, images, block)
-            faults.update(block.faults)
-            if batch.num_rows:
-                writer.write_batch(batch)
-                stream.flush()
-                batches.append(Batch(offset, batch.num_rows))
-                offset = sink.size_bytes
+        for batch in _batches(job, schema, lost):
+            writer.write_batch(batch)
+            stream.flush()
+            batches.append(Batch(offset, batch.num_rows))
+            offset = sink.size_bytes
     written = sum(batch.rows for batch in batches)
     return ShardCommit(
         number=job.number,
         rows=written,
         files=[job.entry(ENDING, written, sink)],
         batches=batches,
-        quarantined=quarantined(job.table, faults.items()),
+        quarantined=lost,
     )
+
+
+def _batches(job: Job, schema: pa.Schema, lost: list[Quarantined]) -> Iterator[pa.RecordBatch]:
+    """Yields the record batches of the shard. Rows that could not be written are added to
+    `lost`."""
+    for table in job.tables:
+        columns = rows.columns(table, schema)
+        images = Images.from_table(table)
+        row_bytes = sum(map(sizes, columns.values()), images.row_bytes)
+        columns["images"] = pa.nulls(table.num_rows, schema.field("images").type)
+        without_images = pa.record_batch([columns[name] for name in schema.names], schema=schema)
+        faults: dict[int, RowError] = {}
+        for block in read_blocks(images.shown, row_bytes, job.media, job.settings):
+            batch = _batch(without_images, images, block)
+            faults.update(block.faults)
+            if batch.num_rows:
+                yield batch
+        lost += quarantined(table, faults.items())
 
 
 class Images(NamedTuple):

@@ -3,14 +3,15 @@ together."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.emit import arrow, keep_list, qwen_jsonl, rows, shard_set, webdataset
 from curate.emit.settings import FormatName
-from curate.emit.shard import Job, ShardCommit, quarantined
+from curate.emit.shard import Job, Quarantined, ShardCommit, quarantined
 from curate.emit.shard_set import ShardSet
 from manifests import storage
 from manifests.errors import ManifestError, RowError
@@ -51,12 +52,20 @@ FOLDERS: dict[FormatName, str] = {
 def write(name: FormatName, job: Job) -> ShardCommit:
     """Write one shard. The call may be repeated. Every row is written or quarantined."""
     storage.make_folder(job.folder)
-    faults = rows.faults(job.table)
-    valid = job._replace(table=job.table.filter(pc.is_null(faults)))
-    commit = FORMATS[name].write(valid)
-    errors = ((n, RowError(f)) for n, f in enumerate(faults.to_pylist()) if f is not None)
-    lost = [*quarantined(job.table, errors), *commit.quarantined]
-    assert commit.rows + len(lost) == job.table.num_rows, "a row was lost, or written twice"
+    given, lost = 0, list[Quarantined]()
+
+    def valid() -> Iterator[pa.Table]:
+        nonlocal given
+        for table in job.tables:
+            given += table.num_rows
+            faults = rows.faults(table)
+            errors = [(n, RowError(f)) for n, f in enumerate(faults.to_pylist()) if f is not None]
+            lost.extend(quarantined(table, errors))
+            yield table.filter(pc.is_null(faults)) if errors else table
+
+    commit = FORMATS[name].write(job._replace(tables=valid()))
+    lost += commit.quarantined
+    assert commit.rows + len(lost) == given, "a row was lost, or written twice"
     return commit.model_copy(update={"quarantined": lost})
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from curate.emit.shard import Job, ShardCommit, quarantined
+from curate.emit.shard import Job, Quarantined, ShardCommit, quarantined
 from manifests import storage
 from manifests.errors import RowError
 from manifests.record.meta_uid import meta_uid
@@ -28,17 +28,21 @@ NAME = "keep_list.npy"
 
 def write(job: Job) -> ShardCommit:
     """Write the uids of one shard's rows; a row whose meta has no uid is quarantined."""
-    uids = pa.array([_uid(meta) for meta in job.table["meta"].to_pylist()], pa.string())
-    valid = is_uid(uids).fill_null(False)
-    written = uids.filter(valid)
-    distinct = write_keep_list(job.uri(ENDING), parse_uids(written))
-    invalid = np.flatnonzero(~np.asarray(valid)).tolist()
-    faults = ((row, RowError(_fault(uids[row].as_py()))) for row in invalid)
+    found, lost = [np.empty(0, DTYPE)], list[Quarantined]()
+    for table in job.tables:
+        uids = pa.array([_uid(meta) for meta in table["meta"].to_pylist()], pa.string())
+        valid = is_uid(uids).fill_null(False)
+        found.append(parse_uids(uids.filter(valid)))
+        invalid = np.flatnonzero(~np.asarray(valid)).tolist()
+        faults = ((row, RowError(_fault(uids[row].as_py()))) for row in invalid)
+        lost += quarantined(table, faults)
+    written = np.concatenate(found)
+    distinct = write_keep_list(job.uri(ENDING), written)
     return ShardCommit(
         number=job.number,
         rows=len(written),
         files=[_entry(job.folder, job.name(ENDING), distinct)],
-        quarantined=quarantined(job.table, faults),
+        quarantined=lost,
     )
 
 

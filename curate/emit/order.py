@@ -8,7 +8,8 @@ nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -22,6 +23,10 @@ from manifests.storage import parts
 SORT_KEY = "shard_order"
 """The name of the uint64 column by which the rows of a part are sorted. `gather` removes this
 column."""
+
+
+TABLE_BYTES = 64 << 20
+"""Rows of a shard are merged in tables of this size (our choice)."""
 
 
 def shard_count(rows: int, size_bytes: int, settings: Shards) -> int:
@@ -57,18 +62,37 @@ def cut(table: pa.Table, first: int, rows: int, count: int) -> list[pa.Table]:
     return _pieces(_sorted(table, keys), [-(-i * rows // count) for i in range(1, count)])
 
 
-def gather(part_uris: Iterable[str], number: int) -> pa.Table:
-    """Returns the rows of a shard in their final order, from batch `number` of every sorted part.
+class Gathered(NamedTuple):
+    """The rows of a shard in their final order. `tables` yields them once, in tables of about
+    TABLE_BYTES, so that only one of them is copied to memory at a time."""
+
+    schema: pa.Schema
+    rows: int
+    tables: Iterator[pa.Table]
+
+
+def gather(part_uris: Iterable[str], number: int) -> Gathered:
+    """Returns the rows of a shard, from batch `number` of every sorted part.
 
     Raises ManifestError if two rows have the same id. Such rows have the same hash, so they are
     always found if shards are shuffled. In the order of the corpus they are found only if they are
     in the same shard.
     """
     batches = [pa.table(parts.open_part(uri).get_batch(number)) for uri in part_uris]
-    table = pa.concat_tables(batches)
-    table = _sorted(table.drop_columns([SORT_KEY]), np.asarray(one_chunk(table[SORT_KEY])))
-    _refuse_repeated_ids(table)
-    return table.drop_columns([SORT_KEY])
+    narrow = pa.concat_tables(batch.select(["id", "origin", SORT_KEY]) for batch in batches)
+    _refuse_repeated_ids(narrow)
+    schema, keys = batches[0].drop_columns([SORT_KEY]).schema, np.asarray(narrow[SORT_KEY])
+    return Gathered(schema, len(keys), _merged(batches, np.sort(keys)))
+
+
+def _merged(batches: list[pa.Table], keys: np.ndarray) -> Iterator[pa.Table]:
+    """Yields the rows of sorted tables in one order. `keys` are the keys of all rows, sorted."""
+    count = -(-sum(batch.nbytes for batch in batches) // TABLE_BYTES) or 1
+    bounds = [int(keys[len(keys) * i // count]) for i in range(1, count)]
+    for same_keys in zip(*(_pieces(batch, bounds) for batch in batches), strict=True):
+        table = pa.concat_tables(same_keys)
+        table = _sorted(table.drop_columns([SORT_KEY]), np.asarray(one_chunk(table[SORT_KEY])))
+        yield table.drop_columns([SORT_KEY])
 
 
 def _sorted(table: pa.Table, keys: np.ndarray) -> pa.Table:

@@ -21,7 +21,7 @@ from curate.emit.messages import messages
 from curate.emit.names import Names
 from curate.emit.payload import read_blocks
 from curate.emit.segments import MEDIA_KINDS, shown_media
-from curate.emit.shard import Job, ShardCommit, quarantined
+from curate.emit.shard import Job, Quarantined, ShardCommit, quarantined
 from manifests import storage
 from manifests.errors import RowError
 from manifests.storage.digest import bytes_digest
@@ -42,30 +42,40 @@ class Conversation(NamedTuple):
 
 def write(job: Job) -> ShardCommit:
     """Write one shard; the media files of a line are written before the line."""
-    found, faults = _conversations(job.table)
-    numbers, conversations = list(found), list(found.values())
-    table = job.table.take(pa.array(numbers, pa.int64()))
-    shown = shown_media(table, *MEDIA_KINDS)
-    names, ids = Names.from_table(table, shown), table["id"].to_pylist()
-    media_files = _MediaFiles(job.folder)
-    row_bytes = np.zeros(len(conversations), np.int64)
+    media_files, written, lost = _MediaFiles(job.folder), 0, list[Quarantined]()
     with storage.writing(job.uri(ENDING)) as sink:
-        for block in read_blocks(shown, row_bytes, job.media, job.settings):
-            faults |= {numbers[row]: error for row, error in block.faults.items()}
-            block_names = names.read(block).to_pylist()
-            for row in block.valid_rows:
-                paths = [
-                    media_files.write(block_names[n - block.first], block.media_bytes(n))
-                    for n in range(shown.offsets[row], shown.offsets[row + 1])
-                ]
-                sink.write(_line(ids[row], conversations[row], paths))
-    written = job.table.num_rows - len(faults)
+        for table in job.tables:
+            faults = _write_table(table, job, sink, media_files)
+            written += table.num_rows - len(faults)
+            lost += quarantined(table, sorted(faults.items()))
     return ShardCommit(
         number=job.number,
         rows=written,
         files=[job.entry(ENDING, written, sink), *media_files.entries],
-        quarantined=quarantined(job.table, sorted(faults.items())),
+        quarantined=lost,
     )
+
+
+def _write_table(
+    given: pa.Table, job: Job, sink: storage.Sink, media_files: _MediaFiles
+) -> dict[int, RowError]:
+    """Write the lines of these rows; returns the errors of rows that were not written."""
+    found, faults = _conversations(given)
+    numbers, conversations = list(found), list(found.values())
+    table = given.take(pa.array(numbers, pa.int64()))
+    shown = shown_media(table, *MEDIA_KINDS)
+    names, ids = Names.from_table(table, shown), table["id"].to_pylist()
+    row_bytes = np.zeros(len(conversations), np.int64)
+    for block in read_blocks(shown, row_bytes, job.media, job.settings):
+        faults |= {numbers[row]: error for row, error in block.faults.items()}
+        block_names = names.read(block).to_pylist()
+        for row in block.valid_rows:
+            paths = [
+                media_files.write(block_names[n - block.first], block.media_bytes(n))
+                for n in range(shown.offsets[row], shown.offsets[row + 1])
+            ]
+            sink.write(_line(ids[row], conversations[row], paths))
+    return faults
 
 
 def _conversations(table: pa.Table) -> tuple[dict[int, Conversation], dict[int, RowError]]:

@@ -16,13 +16,14 @@ from manifests.storage.file_entry import FileEntry
 
 
 class Job(NamedTuple):
-    """The task of writing shard `number` of `shards` into `folder`. `table` has the shard's rows in
-    final order."""
+    """The task of writing shard `number` of `shards` into `folder`. `tables` yields the rows of the
+    shard in final order, once; all tables have the columns `schema`."""
 
     folder: str
     number: int
     shards: int
-    table: pa.Table
+    schema: pa.Schema
+    tables: Iterable[pa.Table]
     media: Media
     settings: Shards
 

@@ -21,7 +21,7 @@ from curate.emit import rows
 from curate.emit.names import Names
 from curate.emit.payload import read_blocks
 from curate.emit.segments import MEDIA_KINDS, Segments, row_offsets, shown_media
-from curate.emit.shard import Job, ShardCommit, quarantined
+from curate.emit.shard import Job, Quarantined, ShardCommit, quarantined
 from curate.emit.tar_header import END, header, padding
 from manifests import storage
 from manifests.errors import RowError
@@ -33,30 +33,39 @@ _TEXT_ROLES = ("system", "assistant")
 
 def write(job: Job) -> ShardCommit:
     """Write one shard as a tar file. Its bytes depend only on the rows."""
-    shown = shown_media(job.table, *MEDIA_KINDS)
-    names, columns = Names.from_table(job.table, shown), _columns(job)
-    faults: dict[int, RowError] = {}
-    row_bytes = np.zeros(job.table.num_rows, np.int64)
+    written, lost = 0, list[Quarantined]()
     with storage.writing(job.uri(ENDING)) as sink:
-        for block in read_blocks(shown, row_bytes, job.media, job.settings):
-            faults |= block.faults
-            block_names = names.read(block).to_pylist()
-            block_rows = columns.slice(block.start, block.stop - block.start).to_pylist()
-            for row in block.valid_rows:
-                media = [
-                    (block_names[n - block.first], block.media_bytes(n))
-                    for n in range(shown.offsets[row], shown.offsets[row + 1])
-                ]
-                for piece in _tar_bytes(members(block_rows[row - block.start], media)):
-                    sink.write(piece)
+        for table in job.tables:
+            faults = _write_table(table, job, sink)
+            written += table.num_rows - len(faults)
+            lost += quarantined(table, faults.items())
         sink.write(END)
-    written = job.table.num_rows - len(faults)
     return ShardCommit(
         number=job.number,
         rows=written,
         files=[job.entry(ENDING, written, sink)],
-        quarantined=quarantined(job.table, faults.items()),
+        quarantined=lost,
     )
+
+
+def _write_table(table: pa.Table, job: Job, sink: storage.Sink) -> dict[int, RowError]:
+    """Write the members of these rows; returns the errors of rows that were not written."""
+    shown = shown_media(table, *MEDIA_KINDS)
+    names, columns = Names.from_table(table, shown), _columns(table, job)
+    faults: dict[int, RowError] = {}
+    row_bytes = np.zeros(table.num_rows, np.int64)
+    for block in read_blocks(shown, row_bytes, job.media, job.settings):
+        faults |= block.faults
+        block_names = names.read(block).to_pylist()
+        block_rows = columns.slice(block.start, block.stop - block.start).to_pylist()
+        for row in block.valid_rows:
+            media = [
+                (block_names[n - block.first], block.media_bytes(n))
+                for n in range(shown.offsets[row], shown.offsets[row + 1])
+            ]
+            for piece in _tar_bytes(members(block_rows[row - block.start], media)):
+                sink.write(piece)
+    return faults
 
 
 def _tar_bytes(files: Iterator[tuple[str, bytes | memoryview]]) -> Iterator[bytes | memoryview]:
@@ -100,15 +109,15 @@ def _state_segments(row: dict[str, Any]) -> None:
         row["segments"] = stated
 
 
-def _columns(job: Job) -> pa.RecordBatch:
+def _columns(table: pa.Table, job: Job) -> pa.RecordBatch:
     """Returns the columns for KEY.json, with the role and loss of each segment, and the column
     `text` for KEY.txt."""
-    schema = rows.schema(job.table.schema, job.settings.columns)
-    columns = rows.columns(job.table, schema)
+    schema = rows.schema(table.schema, job.settings.columns)
+    columns = rows.columns(table, schema)
     del columns["videos"]
-    text = texts(job.table["content"])
+    text = texts(table["content"])
     columns["text"] = pc.if_else(pc.equal(text, ""), None, text)
-    segments = Segments.from_table(job.table)
+    segments = Segments.from_table(table)
     offsets = pa.array(row_offsets(segments.row, segments.records).astype(np.int32))
     for name in ("role", "loss"):
         columns[name] = pa.ListArray.from_arrays(offsets, segments.field(name))

@@ -32,11 +32,12 @@ class PartFiles:
         self._dropped: list[pa.Table] = []
         self._quarantined: list[pa.Table] = []
         self._accounts: list[Account] = []
-        self._media_bytes = self._text_bytes = 0
+        self._media_bytes = self._text_bytes = self.size_bytes = 0
 
     def keep(self, batch: pa.Table) -> None:
         """Write a batch of kept rows."""
         if batch.num_rows:
+            self.size_bytes += batch.nbytes
             self._media_bytes += _sum(batch["media"], "length")
             self._text_bytes += _sum(batch["content"], "text")
             self._kept.write(batch)
@@ -58,10 +59,12 @@ class PartFiles:
         steps: list[str],
         counted: list[Counted] | None = None,
         detail: dict[str, Any] | None = None,
+        more: list[str] | None = None,
     ) -> Commit:
         """Write the remaining files, then the commit.
 
-        `steps` lists all steps: each one gets an account, even if no row reached it.
+        `steps` lists all steps: each one gets an account, even if no row reached it. `more` has the
+        names of further parts of the same task, whose commits are written.
         """
         commit = Commit(
             part=self.part,
@@ -78,6 +81,7 @@ class PartFiles:
             ],
             ledger=self._ledger(steps),
             counted=counted or [],
+            more=more or [],
             detail=detail or {},
         )
         check(commit.ledger, origin)
@@ -97,16 +101,19 @@ class PartFiles:
 
 
 @contextlib.contextmanager
-def writing(folder: str, part: str, schema: pa.Schema) -> Iterator[PartFiles]:
+def writing(
+    folder: str, part: str, schema: pa.Schema, blobs: BlobFile | None = None
+) -> Iterator[PartFiles]:
     """Open the files of a part for writing. Any earlier commit is deleted first, because its files
     change.
 
-    Call `commit` after the `with` block: the file of kept rows is complete only then.
+    Call `commit` after the `with` block: the file of kept rows is complete only then. `blobs` is a
+    file of blobs that is already open, to be named in the part's commit.
     """
     storage.delete(commit_uri(folder, part))
     with contextlib.ExitStack() as stack:
         kept = stack.enter_context(parts.writing(storage.join(folder, part + PART), schema))
-        yield PartFiles(folder, part, kept, open_blobs(stack, folder, part))
+        yield PartFiles(folder, part, kept, blobs or open_blobs(stack, folder, part))
 
 
 def open_blobs(stack: contextlib.ExitStack, folder: str, part: str) -> BlobFile:

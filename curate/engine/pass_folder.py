@@ -35,13 +35,21 @@ class PassFolder(NamedTuple):
                     "Remove the link. To store a run in another place, name its folder with -o.",
                 )
 
-    def commits(self, digests: dict[str, str]) -> dict[str, Commit]:
-        """Return the commits, by part, of the parts that were made from the same inputs.
+    def groups(self, digests: dict[str, str]) -> list[list[Commit]]:
+        """Return the commits of each task whose parts were all made from the same inputs.
 
-        `digests` has the digest of the inputs of each part. The files are not looked at.
+        `digests` has the digest of the inputs of the first part of each task. The files are not
+        looked at.
         """
-        found = self._load(digests)
-        return {p: c for p, c in found.items() if c.inputs_digest == digests[p]}
+        first = [c for p, c in self._load(digests).items() if c.inputs_digest == digests[p]]
+        more = self._load(name for commit in first for name in commit.more)
+        found = ([c, *(more[name] for name in c.more if name in more)] for c in first)
+        return [
+            group
+            for group in found
+            if len(group) == 1 + len(group[0].more)
+            and all(c.inputs_digest == group[0].inputs_digest for c in group)
+        ]
 
     def begin(self, parts: set[str]) -> None:
         """Prepare the folder for changes.

@@ -26,9 +26,10 @@ class Bar:
         self.removed = {"dropped": 0, "quarantined": 0}
         self._bar = shown.add_task(title, total=tasks, summary="") if shown else None
 
-    def step(self, ledger: list[Account]) -> None:
-        """Count one more completed part; `ledger` has an account for each step of the pass."""
-        self.done += 1
+    def step(self, ledger: list[Account], is_task: bool = True) -> None:
+        """Count one more completed part; `ledger` has an account for each step of the pass. If
+        `is_task` is false, it is a further part of a task that has been counted."""
+        self.done += is_task
         if ledger:
             self.rows_in += ledger[0].rows_in
             self.kept += ledger[-1].kept

@@ -104,17 +104,17 @@ class Run:
         unfinished = planned.unfinished(tasks, commits)
         if unfinished:
             storage.delete(storage.join(self.out, manifest.NAME))
-            place.begin({task.part for task in tasks})
-        done = len(tasks) - len(unfinished)
+            place.begin({task.part for task in tasks} | commits.keys())
+        done, names = len(tasks) - len(unfinished), {task.part for task in unfinished}
         with run.progress.show(planned.title, len(unfinished), done) as bar:
             for commit in planned.work(run, unfinished):
                 self._lock.check()
                 commits[commit.part] = commit
-                bar.step(commit.ledger)
+                bar.step(commit.ledger, commit.part in names)
                 self._check_count(planned, place.folder, commits.values())
         if unfinished:
             storage.clear_unfinished(place.files)
-        made = [commits[task.part] for task in tasks]
+        made = [commits[name] for task in tasks for name in _parts(commits[task.part])]
         self._finish_pass(planned, place, made)
         return planned.after(run, state, made)
 
@@ -124,16 +124,23 @@ class Run:
         Every file is read once for that. A part with a damaged file is made again, and so are the
         parts of later passes that may have been made from the damaged bytes.
         """
-        known = place.commits({task.part: task.inputs_digest for task in tasks})
-        damaged = damage(place.files, known.values(), self.context.executor)
+        groups = place.groups({task.part: task.inputs_digest for task in tasks})
+        known = [commit for group in groups for commit in group]
+        damaged = damage(place.files, known, self.context.executor)
         for one in damaged:
             self.context.progress.warn(f"{one.place}: {one.fault}; this part is computed again")
         read = {d.part for d in damaged if d.was_read and d.entry.name.endswith((PART, BLOBS))}
-        if read and planned.kind != "shards":
-            self._forget_after(planned, read)
         wrong = {one.part for one in damaged}
-        usable = {part: commit for part, commit in known.items() if part not in wrong}
-        return {p: c for p, c in usable.items() if planned.holds(c, self.context.retry)}
+        if read and planned.kind != "shards":
+            spoiled = (group for group in groups if read & {c.part for c in group})
+            self._forget_after(planned, {c.part for group in spoiled for c in group})
+        retry = self.context.retry
+        return {
+            commit.part: commit
+            for group in groups
+            if all(c.part not in wrong and planned.holds(c, retry) for c in group)
+            for commit in group
+        }
 
     def _forget_after(self, damaged: Pass[Any], parts: set[str]) -> None:
         """Delete what later passes made from these parts, before the parts are made again."""
@@ -232,6 +239,11 @@ class Run:
         )
         manifest.save(made, storage.join(self.out, manifest.NAME))
         return made
+
+
+def _parts(commit: Commit) -> list[str]:
+    """The names of all parts that the task of this commit made."""
+    return [commit.part, *commit.more]
 
 
 def _quarantined_count(commits: Iterable[Commit]) -> int:

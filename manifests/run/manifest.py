@@ -47,6 +47,10 @@ class Commit(BaseModel):
         default_factory=list,
         description="counts of the input's units on disk, and of their outcomes",
     )
+    more: list[InsideName] = Field(
+        default_factory=list,
+        description="names of further parts that the same task made; their commits are older",
+    )
     detail: dict[str, Any] = Field(
         default_factory=dict, description="other results of the task, as JSON values"
     )

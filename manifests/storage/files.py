@@ -55,6 +55,14 @@ def open_input(uri: str) -> pa.NativeFile:
         return system.open_input_file(path)
 
 
+def open_file(uri: str) -> pa.NativeFile:
+    """Open a file for random access, without mapping it: a file that becomes shorter is an error,
+    and what was read does not stay in memory."""
+    with storage_errors(uri):
+        system, path = filesystem(uri)
+        return system.open_input_file(path)
+
+
 def open_stream(uri: str) -> pa.NativeFile:
     """Open a file to read it from start to end. It is decompressed if its name ends in .gz, .zst,
     .bz2 or .lz4."""

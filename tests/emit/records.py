@@ -60,10 +60,11 @@ def captioned(folder: Path, count: int) -> pa.Table:
     )
 
 
-def job(folder: Path, table: pa.Table, number: int = 0, shards: int = 1, **settings: Any) -> Job:
+def job(folder: Path, *tables: pa.Table, number: int = 0, shards: int = 1, **settings: Any) -> Job:
     """The job of writing a shard into `folder`/out; media are in `folder`."""
     media = Media(str(folder), str(folder))
-    return Job(str(folder / "out"), number, shards, table, media, Shards(**settings))
+    given = (tables[0].schema, iter(tables))
+    return Job(str(folder / "out"), number, shards, *given, media, Shards(**settings))
 
 
 def write(name: FormatName, folder: Path, table: pa.Table, **settings: Any) -> ShardCommit:
@@ -77,7 +78,9 @@ def write_all(
     uri, pieces = str(folder / "sorted.arrow"), order.bucket(table, 17, count)
     parts.write(uri, pieces[0].schema, pieces)
     commits = [
-        formats.write(name, job(folder, order.gather([uri], n), n, count, **settings))
+        formats.write(
+            name, job(folder, *order.gather([uri], n).tables, number=n, shards=count, **settings)
+        )
         for n in range(count)
     ]
     return commits, formats.finish(name, str(folder / "out"), commits, "5eed")

@@ -49,7 +49,8 @@ def sort_parts(folder: str, tables: list[pa.Table], count: int, shuffle: bool = 
 def shards(tables: list[pa.Table], count: int, shuffle: bool = True) -> list[pa.Table]:
     with tempfile.TemporaryDirectory() as folder:
         uris = sort_parts(folder, tables, count, shuffle)
-        return [order.gather(uris, number) for number in range(count)]
+        gathered = [order.gather(uris, number) for number in range(count)]
+        return [pa.concat_tables(one.tables).combine_chunks() for one in gathered]
 
 
 def split(table: pa.Table, cuts: list[int]) -> list[pa.Table]:
@@ -157,3 +158,17 @@ def test_the_number_of_shards_follows_the_bytes_and_is_at_most_the_rows(
     rows: int, size_bytes: int, count: int
 ) -> None:
     assert order.shard_count(rows, size_bytes, Shards(shard_bytes=100)) == count
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_a_shard_that_is_merged_in_many_tables_has_the_same_rows(
+    monkeypatch: pytest.MonkeyPatch, shuffle: bool
+) -> None:
+    tables = split(records(*(row(f"{n}", [text("words " * 9)]) for n in range(ROWS))), [3, 9])
+    whole = shards(tables, 2, shuffle)
+    monkeypatch.setattr(order, "TABLE_BYTES", 500)
+    with tempfile.TemporaryDirectory() as folder:
+        uris = sort_parts(folder, tables, 2, shuffle)
+        pieces = [list(order.gather(uris, number).tables) for number in range(2)]
+    assert min(map(len, pieces)) > 2
+    assert [pa.concat_tables(found).combine_chunks() for found in pieces] == whole

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -22,18 +23,22 @@ from curate.ingest import evidence
 from curate.ingest.reader import Context, Failure, ReadBatch, Reader, Split
 from manifests import record, storage
 from manifests.errors import StepError
+from manifests.media.blobs import BlobFile
 from manifests.run.counted import Counted
 from manifests.run.fingerprint import fingerprint
 from manifests.run.ledger import Account
 from manifests.run.manifest import Commit
 
+PART_BYTES = 128 << 20
+"""Records of this size in memory are one part (our choice), so that later passes, which hold a few
+copies of a part, need little memory whatever a file has."""
 EVIDENCE = "evidence"
 """The key, in the details of a commit, of the evidence that the split has about the format of its
 source; see `curate.ingest.evidence`."""
 
 
 class ReadTask(NamedTuple):
-    """A task that reads one split into one part."""
+    """A task that reads one split into one part, or several if its records are large."""
 
     part: str
     inputs_digest: str
@@ -58,7 +63,7 @@ class ReadPass(Pass[ReadTask]):
 
     def work(self, run: RunContext, tasks: Iterable[ReadTask]) -> Iterator[Commit]:
         read = ReadSplit(run.media, self.reader, self.folder(run))
-        return (commit for _, commit in run.executor.map(read, tasks))
+        return (commit for _, made in run.executor.map(read, tasks) for commit in made)
 
     def counted(self, folder: str, commits: list[Commit]) -> list[Counted]:
         return with_files(self.name, commits, splits.load(folder).left_aside)
@@ -91,20 +96,38 @@ class ReadSplit:
     reader: Reader
     folder: str
 
-    def __call__(self, task: ReadTask) -> Commit:
+    def __call__(self, task: ReadTask) -> list[Commit]:
+        """Return the commits of all parts. The first part is committed last, with the account of
+        the whole split and its blobs."""
         with (
             time_limit.limiting(self.folder, task.part, self.media.max_cpu_seconds),
             contextlib.closing(self.media.open()) as media,
-            part_files.writing(self.folder, task.part, record.SCHEMA) as files,
+            contextlib.ExitStack() as stack,
         ):
-            context = Context(self.media.base, media, files.blobs)
+            blobs = part_files.open_blobs(stack, self.folder, task.part)
+            context = Context(self.media.base, media, blobs)
             read = CountedRead(self.reader, task.split, context)
-            for found in read:
-                _add(files, found, self.reader.name)
-        origin = task.split.files[0].uri
-        step = f"read {self.reader.name}"
+            first, *others = self._parts(task.part, iter(read), blobs)
+        given = (task.inputs_digest, task.split.files[0].uri, [f"read {self.reader.name}"])
+        more = [files.commit(*given) for files in others]
         detail = {EVIDENCE: evidence.to_json(read.evidence)} if read.evidence else {}
-        return files.commit(task.inputs_digest, origin, [step], [read.counted], detail)
+        names = [files.part for files in others]
+        return [first.commit(*given, [read.counted], detail, names), *more]
+
+    def _parts(
+        self, part: str, batches: Iterator[ReadBatch], blobs: BlobFile
+    ) -> Iterator[PartFiles]:
+        """Yield the files of `part`, `part-1`, ...: a new part begins after PART_BYTES."""
+        found, name = next(batches, None), part
+        for number in itertools.count(1):
+            with part_files.writing(self.folder, name, record.SCHEMA, blobs) as files:
+                while found is not None and files.size_bytes < PART_BYTES:
+                    _add(files, found, self.reader.name)
+                    found = next(batches, None)
+            yield files
+            if found is None:
+                return
+            name, blobs = f"{part}-{number}", BlobFile()  # the first part has all blobs
 
 
 def _add(files: PartFiles, found: ReadBatch, source: str) -> None:

@@ -102,9 +102,17 @@ class WriteShard:
 
     def __call__(self, task: ShardTask) -> Commit:
         storage.delete(part_files.commit_uri(self.folder, task.part))
-        table = order.gather(task.sorted_parts, task.number)
+        rows = order.gather(task.sorted_parts, task.number)
         with contextlib.closing(self.media.open()) as media:
-            job = Job(self.shards, task.number, task.shards, table, media, self.settings)
+            job = Job(
+                self.shards,
+                task.number,
+                task.shards,
+                rows.schema,
+                rows.tables,
+                media,
+                self.settings,
+            )
             written = formats.write(self.format, job)
         commit = Commit(
             part=task.part,
@@ -112,7 +120,7 @@ class WriteShard:
             origin=f"shard {task.number} of {task.shards}",
             rows=written.rows,
             files=written.files,
-            ledger=[_account(self.format, table.num_rows, written)],
+            ledger=[_account(self.format, rows.rows, written)],
             detail=written.model_dump(mode="json"),
         )
         check(commit.ledger, commit.origin)

@@ -178,6 +178,10 @@ def _cast(values: pa.Array, kind: pa.DataType) -> pa.Array:
 def _decoded_bytes(values: pa.Array) -> int:
     """The bytes that the values of a dictionary-encoded column need if each row has its own
     copy."""
+    if is_any_list(values.type):
+        return _decoded_bytes(values.flatten())
+    if pa.types.is_struct(values.type):
+        return sum(_decoded_bytes(values.field(n)) for n in range(values.type.num_fields))
     if not isinstance(values.type, pa.DictionaryType) or not len(values.dictionary):
         return 0
     words = values.dictionary

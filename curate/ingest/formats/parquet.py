@@ -6,12 +6,13 @@ Readers use `formats.columnar`, which also reads Arrow files and converts the ty
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curate.ingest.formats.lost_rows import LostRows
+from curate.ingest.formats.repeated_values import long_repeated, repetitive
 from curate.ingest.reader import BATCH_ROWS, SPLIT_BYTES, Context, Count, Head, Split
 from manifests import storage
 from manifests.errors import FileError
@@ -32,15 +33,18 @@ _FIX = (
 
 
 @contextlib.contextmanager
-def open_parquet(file: File, base: str) -> Iterator[pq.ParquetFile]:
-    """Opens a parquet file for a `with` block. Arrow's errors in the block are raised as
-    FileError."""
-    with storage.open_input(storage.resolve(base, file.uri)) as source:
+def open_parquet(
+    file: File, base: str, dictionaries: Sequence[str] = ()
+) -> Iterator[pq.ParquetFile]:
+    """Opens a parquet file for a `with` block. Arrow's errors in the block are raised as FileError.
+    `dictionaries` are the paths of columns that are read as dictionaries."""
+    with storage.open_file(storage.resolve(base, file.uri)) as source:
         try:
             with pq.ParquetFile(
                 source,
                 buffer_size=_BUFFER_BYTES,
                 pre_buffer=False,
+                read_dictionary=dictionaries,
                 page_checksum_verification=True,
             ) as opened:
                 yield opened
@@ -141,16 +145,29 @@ def _check_group(group: Split, rows: int, context: Context) -> None:
 def _group_rows(split: Split, context: Context) -> list[tuple[int, int]]:
     """The number of each row group of a split, and its number of rows."""
     with open_parquet(split.files[0], context.base) as opened:
-        stop = opened.num_row_groups if split.stop < 0 else split.stop
-        return [(n, opened.metadata.row_group(n).num_rows) for n in range(split.start, stop)]
+        return [(n, opened.metadata.row_group(n).num_rows) for n in _groups(opened, split)]
 
 
 def _read(split: Split, context: Context) -> Iterator[pa.RecordBatch]:
-    with open_parquet(split.files[0], context.base) as opened:
-        stop = opened.num_row_groups if split.stop < 0 else split.stop
-        groups = range(split.start, stop)
+    dictionaries = _long_repeated(split, context)
+    with open_parquet(split.files[0], context.base, dictionaries) as opened:
+        groups = _groups(opened, split)
         size = _batch_rows(opened.metadata, groups)
         yield from opened.iter_batches(size, groups, use_threads=False)
+
+
+def _long_repeated(split: Split, context: Context) -> list[str]:
+    with open_parquet(split.files[0], context.base) as opened:
+        groups = _groups(opened, split)
+        paths = repetitive(opened.metadata, groups)
+    if not paths:
+        return []
+    with open_parquet(split.files[0], context.base, paths) as opened:
+        return long_repeated(opened, groups, paths)
+
+
+def _groups(opened: pq.ParquetFile, split: Split) -> range:
+    return range(split.start, opened.num_row_groups if split.stop < 0 else split.stop)
 
 
 def count_rows(split: Split, context: Context) -> Count:

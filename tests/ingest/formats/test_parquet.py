@@ -262,3 +262,17 @@ def test_a_text_column_that_cannot_be_text_is_an_input_error() -> None:
     batch = pa.record_batch({"a": [{"x": 1}]})
     with pytest.raises(InputError, match=r"^f: column 'a' is struct<x: int64>, which cannot"):
         first_text(batch, ["a"], "f")
+
+
+def test_long_values_that_repeat_are_read_in_small_batches(context: Context) -> None:
+    texts = [f"{'x' * 200_000}{n % 2}" for n in range(1500)]
+    table = pa.table({"t": texts, "l": [[{"s": text}] for text in texts]})
+    file = written(context, table, 1500)
+    [split] = row_group_splits(file, context)
+    sizes, ends = [], []
+    for batch in batches(split, context):
+        sizes.append(batch.rows.nbytes)
+        ends += [text[-1] for text in batch.rows.column(0).to_pylist()]
+    assert ends == ["0", "1"] * 750
+    assert sum(sizes) > 600_000_000
+    assert max(sizes) < 100_000_000

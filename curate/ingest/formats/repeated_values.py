@@ -1,0 +1,56 @@
+"""Finds the columns of a parquet file that are many times larger in memory than its metadata
+states, because they repeat long values.
+
+The metadata has the size of a dictionary, not how often its values are repeated, nor their lengths.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from curate.ingest.formats.arrow_types import is_any_list, plain_array
+from curate.ingest.reader import BATCH_ROWS
+
+_BATCH_BYTES = 128 << 20
+"""The size of a batch of repeated values from which they are kept as a dictionary (our choice)."""
+_LONG_BYTES = _BATCH_BYTES // BATCH_ROWS
+
+
+def repetitive(metadata: pq.FileMetaData, groups: range) -> list[str]:
+    """The paths of the text and binary columns that may have a dictionary with a long value."""
+    found: dict[str, None] = {}
+    for group in map(metadata.row_group, groups):
+        for column in map(group.column, range(group.num_columns)):
+            is_text = column.physical_type == "BYTE_ARRAY" and column.has_dictionary_page
+            if is_text and column.total_uncompressed_size > _LONG_BYTES:
+                found[column.path_in_schema] = None
+    return [*found]
+
+
+def long_repeated(opened: pq.ParquetFile, groups: range, paths: list[str]) -> list[str]:
+    """Those of the columns `paths` whose dictionary has a value that is so long that a batch of it
+    would not fit in memory. `opened` reads these columns as dictionaries.
+    """
+    return [path for path in paths if any(_longest(opened, g, path) > _LONG_BYTES for g in groups)]
+
+
+def _longest(opened: pq.ParquetFile, group: int, path: str) -> int:
+    """The length of the longest value in the dictionary of a column, in bytes."""
+    batch = next(opened.iter_batches(1, [group], [path], use_threads=False), None)
+    words = [] if batch is None else [*_dictionaries(batch.columns[0])]
+    return max((pc.max(pc.binary_length(plain_array(w))).as_py() or 0 for w in words), default=0)
+
+
+def _dictionaries(values: pa.Array) -> Iterator[pa.Array]:
+    kind = values.type
+    if isinstance(kind, pa.DictionaryType):
+        yield values.dictionary
+    elif is_any_list(kind):
+        yield from _dictionaries(values.flatten())
+    elif pa.types.is_struct(kind):
+        for number in range(kind.num_fields):
+            yield from _dictionaries(values.field(number))

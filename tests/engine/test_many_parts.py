@@ -1,0 +1,103 @@
+"""A file with large records becomes several parts, and everything that lasts is as with one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from curate import cli
+from curate.emit import order
+from curate.engine.passes import read
+from curate.ingest.formats import batching
+from manifests.run import manifest
+from manifests.run.verify import verify
+from tests.make import write_captions
+from tests.runs import caption_recipe, curate, file_bytes, run_engine
+
+FORMATS = ["arrow", "jsonl", "webdataset"]
+
+
+def _recipe(max_words: int = 60) -> dict[str, Any]:
+    steps: list[Any] = [
+        {"words": {"min": 5, "max": max_words}},
+        {"tests.engine.pieces:SlowModel": {"milliseconds": 0}},
+        {"duplicates": {"by": "text"}},
+        {"characters": {"min": 3}},
+    ]
+    return caption_recipe(steps=steps, shards={"formats": FORMATS, "shard_bytes": 30_000})
+
+
+@pytest.fixture
+def base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A run with one part for each file in `one`, and one with many parts in `many`."""
+    monkeypatch.setattr(batching, "BATCH_BYTES", 200)
+    write_captions(tmp_path / "data", files=2, rows=40)
+    run_engine(_recipe(), tmp_path, tmp_path / "one")
+    monkeypatch.setattr(read, "PART_BYTES", 2000)
+    monkeypatch.setattr(order, "TABLE_BYTES", 2000)
+    run_engine(_recipe(), tmp_path, tmp_path / "many")
+    return tmp_path
+
+
+def _products(out: Path) -> dict[str, bytes]:
+    """What the records are in the end: not the record batches of Arrow, which are smaller."""
+    wanted = ("jsonl/data", "webdataset/data")
+    return {name: data for name, data in file_bytes(out).items() if name.startswith(wanted)}
+
+
+def _read_parts(out: Path) -> list[manifest.Commit]:
+    made = manifest.load_run(str(out))
+    return manifest.load_pass(str(out / made.passes[0].folder)).parts
+
+
+def test_shards_and_ledgers_do_not_depend_on_the_number_of_parts(base: Path) -> None:
+    one, many = manifest.load_run(str(base / "one")), manifest.load_run(str(base / "many"))
+    assert (len(_read_parts(base / "one")), len(_read_parts(base / "many")) > 6) == (2, True)
+    assert _products(base / "many") == _products(base / "one") != {}
+    assert (many.ledger, many.counted) == (one.ledger, one.counted)
+    found = verify(str(base / "many"))
+    assert (found.faults, found.uncovered) == ([], [])
+
+
+def test_a_second_run_makes_no_part_again(base: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in (base / "many" / "steps").rglob("*")}
+    run_engine(_recipe(), base, base / "many")
+    after = {path: path.stat().st_mtime_ns for path in (base / "many" / "steps").rglob("*")}
+    assert {p for p in before if p.is_file() and before[p] != after.get(p)} == set()
+
+
+@pytest.mark.parametrize("which", [0, 1, -1])
+@pytest.mark.parametrize("ending", [".arrow", ".json"])
+def test_a_damaged_part_is_made_again_with_the_others_of_its_file(
+    base: Path, which: int, ending: str
+) -> None:
+    sound = file_bytes(base / "many")
+    folder = base / "many" / manifest.load_run(str(base / "many")).passes[0].folder
+    place = folder / (_read_parts(base / "many")[which].part + ending)
+    data = bytearray(place.read_bytes())
+    data[len(data) // 2] ^= 1
+    place.write_bytes(data)
+    run_engine(_recipe(), base, base / "many")
+    assert file_bytes(base / "many") == sound
+
+
+def test_parts_that_a_file_no_longer_has_are_deleted(base: Path) -> None:
+    first = next(iter(sorted((base / "data").glob("*.jsonl"))))
+    first.write_text("".join(first.read_text().splitlines(keepends=True)[:3]))
+    run_engine(_recipe(), base, base / "many")
+    found = verify(str(base / "many"))
+    assert (found.faults, found.uncovered) == ([], [])
+
+
+def test_what_happened_to_a_record_of_a_later_part_is_explained(
+    base: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    last = _read_parts(base / "many")[1:][0]
+    assert last.part.endswith("-1")
+    key = next(iter((base / "many" / "jsonl").glob("*.jsonl"))).read_text().split('"')[3]
+    assert curate(base, "explain", "many", key) == cli.OK
+    many = capsys.readouterr().out
+    assert curate(base, "explain", "one", key) == cli.OK
+    assert many == capsys.readouterr().out

@@ -27,7 +27,7 @@ MAX_ROW_BYTES = (1 << 31) - (1 << 20)
 """The largest number of media bytes in one row: the limit of 32-bit offsets, less 1 MiB for the
 other columns."""
 OPEN_FILES = 256
-"""The maximum number of local files that stay open to read byte ranges (ours)."""
+"""The maximum number of local files that stay open to read byte ranges (our choice)."""
 FIX_CHANGED_FILE = (
     "Restore the original file and run again with --retry, or leave it in quarantine."
 )

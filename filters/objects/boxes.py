@@ -89,7 +89,7 @@ class Boxes(RowStep):
             return columns
         unknown = np.zeros(records, bool)
         unknown[objects.rows[shape.known & np.isnan(sizes).any(axis=1)]] = True
-        fault = "an object is on an image whose width and height are not known"
+        fault = "an object is on an image of unknown size: read the source with its image files"
         faults = reasons(records, (unknown, fault))
         return Measured(columns, RowErrors.where(faults.to_pylist()))
 

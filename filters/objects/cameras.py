@@ -91,7 +91,7 @@ class Cameras(RowStep):
         counted = {"given": given, "assumed": left & bool(view), "unknown": left & (view is None)}
         faults = self._faults(new, camera_sizes, sizes, given)
         no_size = np.isnan(new[:, 0])
-        faults["the width and height of an image are not known"] = (
+        faults["an image has an unknown size: read the source with its image files"] = (
             given | counted["assumed"]
         ) & no_size
         error = reasons(

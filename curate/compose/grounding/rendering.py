@@ -36,11 +36,11 @@ STYLE_GEOMETRIES: dict[str, tuple[Geometry, ...]] = {
 }
 """The geometries that each style can render. Styles in pixels cannot render metres."""
 DECIMALS_3D = 2
-"""The number of decimals of metres and of angles (ours): two decimals are centimetres, and about
-two degrees if the angle is in half turns."""
+"""The number of decimals of metres and of angles (our choice): two decimals are centimetres, and
+about two degrees if the angle is in half turns."""
 
 EMPTY_ANSWER = "There are none in the image."
-"""The answer for an image without such objects, in styles that have no empty list (ours)."""
+"""The answer for an image without such objects, in styles that have no empty list (our choice)."""
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 Number = int | float

@@ -137,7 +137,7 @@ EVERY_OBJECT: dict[Geometry, tuple[Template, ...]] = {
     "points": (Template("Point to every object in the image."),),
     "boxes_3d": (Template("Detect every object in the image in 3D."),),
 }
-"""Questions for a record without objects, which has no label to name (ours)."""
+"""Questions for a record without objects, which has no label to name (our choice)."""
 
 COUNTING: dict[str, tuple[Template, ...]] = {
     "direct": (
@@ -168,7 +168,7 @@ ABSENT_ANSWERS = (
     Template("The image shows no {labels}."),
     Template("I cannot find {labels} in this picture."),
 )
-"""Answers in words to a question for a category that is not in the image (ours)."""
+"""Answers in words to a question for a category that is not in the image (our choice)."""
 
 
 def check_question_settings(

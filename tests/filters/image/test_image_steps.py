@@ -58,7 +58,14 @@ def test_an_image_of_unknown_size_is_an_error_and_measures_nothing() -> None:
         "min_pixels": [5000, None, None],
         "max_pixels": [5000, None, None],
         "drop": ["image too small", STAYS, STAYS],
-        "error": [None, *["the width and height of an image are not known"] * 2],
+        "error": [
+            None,
+            *[
+                "the width and height of an image are not known: read the source with "
+                "its image files"
+            ]
+            * 2,
+        ],
     }
 
 

@@ -175,7 +175,7 @@ def test_each_object_is_measured_on_its_own_medium() -> None:
 def test_min_pixels_on_an_image_of_unknown_size_is_an_error(
     media: list[Any], number: int | None
 ) -> None:
-    fault = "an object is on an image whose width and height are not known"
+    fault = "an object is on an image of unknown size: read the source with its image files"
     batch = records_of([], [with_box(0, 0, 9, 9, media=number)], [{"media": 7}], media=media)
     known = records_of([with_box(0, 0, 9, 9)])
     batch = pa.concat_tables([known, batch, known])

@@ -92,7 +92,7 @@ def test_a_camera_of_the_image_at_another_size_is_an_error(base: Path) -> None:
     assert [error.split(":")[0] for error in result["error"]] == [
         "the camera's centre is too far from the image's centre",
         "the camera's `width` and `height` have another aspect ratio than the image",
-        "the width and height of an image are not known",
+        "an image has an unknown size",
     ]
     assert result["given"] == [None] * 3
     loose = answers(

@@ -1,4 +1,4 @@
-"""From raw captions, documents and videos to training shards: fast, every record accounted for."""
+"""Turns raw captions, documents and videos into training shards, and accounts for every record."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ __version__ = "0.1.0"
 
 
 def _refuse_shadows() -> None:
-    """Raise ImportError if a file of the user shadows one of our packages, here or on a worker."""
+    """Raise ImportError if Python would import a module of the user instead of one of our packages,
+    such as `filters`. Workers check this too."""
     home = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     for name in ("filters", "recaption", "clustering", "manifests"):
         spec = importlib.util.find_spec(name)

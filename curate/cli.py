@@ -35,7 +35,8 @@ start with:  curate demo      or:  curate init recipe.yaml
 def run(arguments: list[str], owns_process: bool = False) -> int:
     """Parse and run a command; return its exit code. All that it prints passes through `Screen`.
 
-    With `owns_process`, `--inline` works in a child process, which is started again if it hangs.
+    If `owns_process` is true, a command with `--inline` runs in a child process, which is started
+    again if it hangs.
     """
     with screens():
         options = parser().parse_args(arguments)
@@ -83,7 +84,8 @@ def _refuse_passwords(options: argparse.Namespace) -> None:
 
 
 def _unexpected(error: Exception) -> str:
-    """Describe an error that no part of the project foresaw: what it is, and how to report it."""
+    """Describe an error that is not one of the project's own errors: what it is, and how to report
+    it."""
     if isinstance(error, OSError) and error.filename is not None:
         return f"{without_passwords(os.fsdecode(error.filename))}: {error.strerror}."
     if isinstance(error, MemoryError):

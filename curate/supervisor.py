@@ -1,8 +1,8 @@
 """Runs a command in a child process, and starts it again if its own timer ended it.
 
 The timer is that of `curate.engine.time_limit`: it ends a process whose C code does not return.
-Finished parts are kept, and the next attempt passes over the record that hung. Signals for this
-process go to the child, and its end is this process's end.
+Finished parts are kept, and the next attempt passes over the record that hung. Signals to this
+process are passed to the child, and this process ends when the child ends.
 """
 
 from __future__ import annotations
@@ -14,13 +14,15 @@ import sys
 from collections.abc import Callable
 
 _ATTEMPTS = 1000
-"""Attempts of a command: more than there are records that hang (our choice)."""
+"""The maximum number of attempts of a command (our choice): more than the number of records that
+hang."""
 _PASSED_ON = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 _SET_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG, prctl(2)
 
 
 def supervised(work: Callable[[], int]) -> int:
-    """Return the exit code of `work()`. In the child, this returns too, after the work."""
+    """Run `work()` in a child process, and return its exit code. In the child, this function
+    returns too, after the work."""
     if sys.platform != "linux":
         return work()
     waited = _PASSED_ON | {signal.SIGCHLD}

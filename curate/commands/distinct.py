@@ -35,7 +35,8 @@ of a WRITTEN pass hold the records that are written to the shards."""
 
 
 class Task(NamedTuple):
-    """One part whose sketch is to be computed, and the kind of its pass."""
+    """One part of which the sketch (HyperLogLog registers) is computed, and the kind of its
+    pass."""
 
     kind: str
     uri: str

@@ -47,7 +47,8 @@ def main(options: argparse.Namespace) -> int:
 
 
 def _files(reader: Reader, base: str) -> Counted | str:
-    """The files that a run would read, or why there are none. A plan does not need the files."""
+    """Return the counts of the files that a run would read, or the error text if there are none: a
+    plan can be printed without the files."""
     try:
         return listed(reader, base)
     except CurateError as error:

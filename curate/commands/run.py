@@ -68,7 +68,8 @@ def ledger_table(accounts: list[Account]) -> str:
 
 
 def counted_table(counted: list[Counted]) -> str:
-    """Format what each source has on disk, and what became of it, one line for each unit."""
+    """Format one line for each source and unit (files, lines, rows, ...): how many units are on
+    disk, and what became of them."""
     width = max((len(entry.source) for entry in counted), default=0)
     return "\n".join(f"{entry.source:<{width}}  {entry}" for entry in counted)
 

@@ -11,7 +11,7 @@ from curate.engine.recount import recount
 from manifests.run.verify import verify
 
 _FOLDERS = 20
-"""The number of folders whose files that are not covered are listed (our choice)."""
+"""The number of folders for which files that no manifest names are listed (our choice)."""
 
 
 def main(options: argparse.Namespace) -> int:
@@ -47,6 +47,7 @@ def not_covered(names: list[str]) -> str:
 
 
 def shown(files: list[str]) -> str:
-    """`shown(["a/b", "a/c"]) -> "a/b and 1 more file beside it"`."""
+    """Format the first file and the number of others: `shown(["a/b", "a/c"]) -> "a/b and 1 more
+    file beside it"`."""
     more = len(files) - 1
     return files[0] + (f" and {count(more, 'more file')} beside it" if more else "")

@@ -1,4 +1,5 @@
-"""Checkpoints of a costly part: the finished rows are committed every few seconds.
+"""Checkpoints within a part that a costly step measures: its finished rows are saved every few
+seconds.
 
 Each part has its own folder of checkpoints. When the part is complete, its checkpoints are joined
 into its sidecar, whose bytes do not depend on where one checkpoint ended and the next began.

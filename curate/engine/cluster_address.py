@@ -37,7 +37,8 @@ def check_cluster(address: str | None) -> None:
 
 
 def refusal(address: str, error: Exception) -> ClusterError:
-    """Returns the error of a run to whose connection Ray raised an error."""
+    """Converts an error that Ray raised while it connected to a cluster to a ClusterError with the
+    address and a remedy."""
     [fault, *_] = [*str(error).strip().splitlines(), type(error).__name__]
     return ClusterError(fault, _place(address), FIX + _TOKEN)
 

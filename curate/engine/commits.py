@@ -1,4 +1,5 @@
-"""Checks that the files listed in commits exist and have the digests that the commits state."""
+"""Checks that the files of parts exist and have the digests that the commits state. A commit is the
+JSON file that is written last for a part, and lists the part's files."""
 
 from __future__ import annotations
 

@@ -96,8 +96,8 @@ class CountedRead:
             self.evidence = evidence.total([self.evidence, batch.evidence])
 
     def _failure(self, error: FileError | TimeLimitError | None) -> Failure | None:
-        """The failure for the units that the reader did not account for, or for the error that
-        ended reading; None if there is neither."""
+        """The failure for the units that the reader did not report, or for the error that ended
+        reading; None if there is neither."""
         missing = self._missing()
         if error is None and not missing:
             return None
@@ -109,13 +109,14 @@ class CountedRead:
         return Failure(file.name, file.uri, name.__name__, message, units, rows, later)
 
     def _missing(self) -> int:
-        """The number of units on disk for which the reader has stated nothing; negative if it has
-        stated more than there are."""
+        """The number of units on disk that the reader did not report; negative if it reported more
+        than there are."""
         accounted = self.used + self.failed + self.left_aside.total()
         return self.count.units - accounted if self.count else 0
 
     def _rows(self, units: int) -> int:
-        """The number of rows that lost units count as, at the split's rate of records per unit."""
+        """The number of rows as which lost units are counted: `units` times the split's average
+        number of records per unit."""
         rate = self.records / self.used if self.used else 1
         return max(1, round(units * rate))
 

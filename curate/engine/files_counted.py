@@ -29,10 +29,10 @@ def listed(reader: Reader, base: str) -> Counted:
 def with_files(
     source: str, commits: Iterable[Commit], left_aside: Mapping[str, int]
 ) -> list[Counted]:
-    """Return what a source has on disk: its files, then the units in them.
+    """Return the counts of a source: of its files, then of the units (lines, rows, ...) in them.
 
-    `left_aside` has the numbers of files that were not read. A file of which inputs failed and
-    nothing became a record has failed.
+    `left_aside` has the numbers of files that were not read, by kind. A file counts as failed if
+    inputs in it failed and none became a record.
     """
     aside = sum(left_aside.values())
     files = [Counted(source=source, unit=FILES, found=aside, left_aside=dict(left_aside))]

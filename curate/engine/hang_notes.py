@@ -1,5 +1,5 @@
-"""Notes on disk of the rows that a process works on, for whoever repeats its work after it was
-ended."""
+"""Notes on disk of the rows that a process works on. If the process is ended because it hangs, the
+process that repeats the work reads from them which rows were the last."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ _LIST = "s"
 
 
 class Block(NamedTuple):
-    """Rows that a step processes in one call, from the row of a part with the number `start`. For a
-    reader, `start` is the number of the batch, and `rows` is 0."""
+    """Rows of a part that a step processes in one call: `rows` rows, from the row number `start`.
+    For a reader, `start` is the number of the batch, and `rows` is 0."""
 
     step: str
     start: int

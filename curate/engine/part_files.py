@@ -1,4 +1,9 @@
-"""Writes the files of one part: the kept, dropped and quarantined rows, and the commit."""
+"""Writes the files of one part: the kept, dropped and quarantined rows, and the commit.
+
+A part is made from one split of a source (a range of a file, or a group of files). Its commit is a
+JSON file that is written last and lists the other files with their digests; a part exists when its
+commit exists.
+"""
 
 from __future__ import annotations
 

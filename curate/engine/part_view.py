@@ -1,4 +1,5 @@
-"""A view of a part for later passes: its file, with the sidecars of later steps applied."""
+"""A view of a part for later passes: its file, with the sidecars of later steps applied. A sidecar
+is a file beside a part with new columns for its rows, and marks for rows that a step removed."""
 
 from __future__ import annotations
 

@@ -88,8 +88,9 @@ class PlannedStep(NamedTuple):
         rewrites, its version, settings, `only`, the names and digests of the files in its settings,
         its models, and the seed if it uses one.
 
-        Settings that are only locations are left out. If `bounds` is false, settings marked `Bound`
-        are also left out, because the step's measures do not depend on them.
+        Settings marked `Location`, such as paths and endpoints, are left out. If `bounds` is false,
+        settings marked `Bound` are also left out, because the step's measures do not depend on
+        them.
         """
         kind = type(self.step)
         left_out = {*kind.marked(Location), *(() if bounds else kind.marked(Bound))}

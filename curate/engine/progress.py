@@ -72,12 +72,12 @@ class Progress:
             print(f"{title}: {bar.summary}{done}", file=sys.stderr, flush=True)
 
     def note(self, text: str) -> None:
-        """Print what is good to know; with `quiet`, nothing."""
+        """Print a message for the user; print nothing if `quiet` is set."""
         if not self.quiet:
             self.warn(text)
 
     def warn(self, text: str) -> None:
-        """Print what is wrong, such as a damaged file, with `quiet`, too."""
+        """Print a warning, such as about a damaged file, even if `quiet` is set."""
         print(text, file=sys.stderr, flush=True)
 
 

@@ -102,8 +102,8 @@ def _units_now(reader: Reader, media: MediaOptions, group: list[File]) -> Units 
 
 
 def _stated(commits: Iterable[Commit]) -> dict[str, Units]:
-    """The units that the commits state, by the first file of the group that they were counted
-    in."""
+    """Return the units that the commits of a run state, by the uri of the first file in each group
+    of files."""
     stated: dict[str, dict[str, int]] = {}
     for commit in commits:
         units = stated.setdefault(commit.origin, defaultdict(int))
@@ -123,8 +123,9 @@ def _gone(stated: Mapping[str, Units], saved: Saved, groups: list[list[File]]) -
 def _group(
     group: list[File], saved: Saved, then: Units | None, now: Units | str
 ) -> Iterator[Fault]:
-    """Yields the differences of a group of files from what the run states: other units if the
-    files have the sizes and times with which they were read; else the files that changed."""
+    """Yields the differences between a group of files now and in the run. If the sizes and times of
+    the files are still the same, these are different numbers of units; otherwise, the files that
+    have changed."""
     first = group[0].uri
     is_same = not saved.files or group_key(group) in saved.by_group or group[0].size < 0
     if then is not None and is_same:
@@ -143,7 +144,8 @@ def _group(
 
 
 def _left_aside(reader: Reader, known: PassManifest, now: Units) -> Iterator[Fault]:
-    """Yields a fault if other files are left aside than the run states."""
+    """Yields a fault if the numbers of files that are left aside, by kind, are not those of the
+    run."""
     then = next((entry.left_aside for entry in known.counted if entry.unit == FILES), {})
     if now != then:
         fault = f"other files are left aside than in the run: {_compared(then, now)}. {_READ_AGAIN}"

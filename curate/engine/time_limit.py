@@ -2,9 +2,9 @@
 
 Two timers of the kernel count the CPU time of this process during a call. The first raises an
 exception between two bytecodes. C code that never returns does not see it, so the second timer ends
-the process. Before that, a handler in C (faulthandler) marks in a file which rows were at work.
-Whoever started the process (Ray, or `curate.supervisor` for `--inline`) runs the task again, and
-the mark makes these rows smaller blocks, until a single row is an error.
+the process. Before that, a handler in C (faulthandler) marks in a file which rows were at work. Ray
+(or, for `--inline`, `curate.supervisor`) then runs the task again, with smaller blocks of the
+marked rows, until the block that hangs is a single row, which becomes an error.
 """
 
 from __future__ import annotations

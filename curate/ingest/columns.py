@@ -105,7 +105,8 @@ def as_text(batch: pa.RecordBatch, name: str, setting: str, place: str) -> pa.Ar
 
 
 def _first_items(lists: pa.Array) -> pa.Array:
-    """`[[null, "x"], []]` -> `["x", null]`."""
+    """The first element of each list that is neither null nor blank; null if there is none:
+    `[[null, "x"], []]` -> `["x", null]`."""
     items = blank_to_null(lists.flatten().cast(pa.string()))
     valid = np.flatnonzero(np.asarray(items.is_valid()))
     rows, first = np.unique(np.asarray(pc.list_parent_indices(lists))[valid], return_index=True)

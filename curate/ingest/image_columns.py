@@ -23,7 +23,8 @@ ENCODED_NAMES = ("jpg", "png", "webp")
 """Names of img2dataset's columns of encoded images."""
 _DATA = (pa.binary(), pa.null(), None)
 _PATHS = (pa.string(), pa.null(), None)
-"""Types of the fields of an image; None for a field that is absent."""
+"""_DATA and _PATHS are the allowed types of the fields `bytes` and `path` of an image; None stands
+for an absent field."""
 
 
 def image_column(schema: pa.Schema, *, or_paths: bool = False) -> str | None:

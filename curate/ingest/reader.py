@@ -195,8 +195,8 @@ class Reader(BaseModel):
         return [*found.readable, *found.faulty]
 
     def find_files(self, base: str) -> SourceFiles:
-        """The files of the source, and how many are left aside. Raises InputError if none can be
-        read."""
+        """The files of the source: those to read, those that are not readable, and the numbers of
+        those that are left aside. Raises InputError if none can be read."""
         where = storage.resolve(base, self.path)
         found = sort_files(storage.list_entries(where), self.kind_aside, self.exclude)
         if not found.readable:
@@ -208,8 +208,8 @@ class Reader(BaseModel):
         return SourceFiles(readable, faulty, found.left_aside)
 
     def kind_aside(self, name: str) -> str | None:
-        """The kind under which a file of the source is left aside, by its name: `.md`. None: it is
-        read. By default, files without one of `suffixes` are left aside."""
+        """The kind under which a file is left aside because of its name, such as `.md`; None if the
+        file is read. By default, files without one of `suffixes` are left aside."""
         is_wanted = not self.suffixes or name.lower().endswith(self.suffixes)
         return None if is_wanted else ending_of(name)
 
@@ -274,7 +274,7 @@ class Reader(BaseModel):
 
 
 def count_files(split: Split) -> Count:
-    """The units of a split of a reader that makes its records from complete files."""
+    """Counts the files of a split, for a reader that makes each record from complete files."""
     return Count(FILES, len(split.files))
 
 

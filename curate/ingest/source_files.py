@@ -19,8 +19,8 @@ HIDDEN, EXCLUDED = "hidden", "excluded"
 CACHES, NOT_IN_STATE = "cache-*.arrow", "not in state.json"
 NO_ENDING, OTHER_ENDINGS = "no ending", "other endings"
 MAX_KINDS = 20
-"""The number of kinds that are listed by name (our choice); the files of all rarer kinds count as
-`other endings`."""
+"""The largest number of kinds that are listed by name (our choice). Files of all rarer kinds are
+counted together as `other endings`."""
 _ENDING = re.compile(r"\.\w{1,12}")
 
 

@@ -27,7 +27,7 @@ class DrawnFile(NamedTuple):
 def draw(out: str, rows: list[dict[str, Any]], where: str, base: str | None) -> list[DrawnFile]:
     """Draw the images of records of the run `out` into a folder, or a single image into a file.
 
-    Relative uris start at `base`, by default the folder where they started in the run.
+    Relative uris are relative to `base`, by default to the same folder as in the run.
     """
     wanted = [(row, number) for row in rows for number in image_numbers(row)]
     single = where.lower().endswith(IMAGE_ENDINGS)

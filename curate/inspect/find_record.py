@@ -51,8 +51,8 @@ class FoundRecord(NamedTuple):
 
 
 def find_record(run: RunManifest, out: str, wanted: str) -> list[FoundRecord]:
-    """Find the one record with this id or origin or, if there is none, the one whose id starts so
-    or whose origin ends so: `000123.jpg` for `web/00000.tar#000123.jpg`.
+    """Find the one record with this id or origin or, if there is none, the one whose id starts with
+    `wanted` or whose origin ends with it: `000123.jpg` for `web/00000.tar#000123.jpg`.
 
     Returns the record, followed by quarantined inputs of the same id and origin, such as a key that
     occurs twice in a tar. If records that a reader made and records made from them share the

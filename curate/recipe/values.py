@@ -25,7 +25,8 @@ values are read as text."""
 
 
 class Variable(NamedTuple):
-    """The text of a setting that contains variables. `plain`: it is not in quotes."""
+    """The text of a setting that contains variables. `plain` is true if the text is not in
+    quotes."""
 
     text: str
     plain: bool

@@ -201,8 +201,9 @@ class GroundingText(RowStep):
         )
 
     def _partial(self, objects: Objects) -> np.ndarray:
-        """Returns (n,) bool: true for objects of a label of which others are not annotated. An
-        expression refers to its own objects."""
+        """Returns (n,) bool: true for objects whose label is only partly annotated, so that other
+        objects with this label may be missing. All are false if `by` is `expression`, because an
+        expression refers only to its own objects."""
         if self.by == "expression":
             return np.zeros(len(objects.rows), bool)
         return record.with_true(objects.field("attributes"), [record.PARTIAL])

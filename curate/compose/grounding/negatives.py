@@ -161,7 +161,8 @@ class Negatives(RowStep):
 def _known(
     categories: list[tuple[str, frozenset[str]]], absent: list[str] | None
 ) -> list[tuple[str, frozenset[str]]]:
-    """The categories with the same words as one that is known to be absent; all if None."""
+    """Returns the categories that have the same words as one of `absent`, the labels that are known
+    to be absent from the image. If `absent` is None, returns all categories."""
     if absent is None:
         return categories
     known = {_words(str(name)) for name in absent}

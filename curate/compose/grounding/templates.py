@@ -130,7 +130,7 @@ TEMPLATES: dict[tuple[AnswerForm, Geometry, Placeholder], tuple[Template, ...]] 
     ),
 }
 """The templates by the form of the answer, the geometry in the answer, and the placeholder of the
-question. Templates without a source are ours."""
+question. Templates without a source are our own."""
 
 EVERY_OBJECT: dict[Geometry, tuple[Template, ...]] = {
     "boxes": (Template("Detect every object in the image, and give the bounding box of each."),),
@@ -160,7 +160,7 @@ COUNTING: dict[str, tuple[Template, ...]] = {
         Template("Point to every {labels} in the image in JSON format, then say how many."),
     ),
 }
-"""Templates of counting questions, by the form of the answer. All of them are ours: the report
+"""Templates of counting questions, by the form of the answer. All of them are our own: the report
 (section 3.2.4) names the forms, but has no templates."""
 
 ABSENT_ANSWERS = (

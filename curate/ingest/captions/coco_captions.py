@@ -34,10 +34,10 @@ class CocoCaptions(Reader):
          "annotations": [{"id": 1, "image_id": 9, "caption": "A cat on a sofa."}]}
 
     Each annotation becomes a record with the image `file_name` below `media_root`, followed by the
-    `caption`. If the caption is null, the record has only the image. Images without annotations
-    are left aside. The other fields of the annotation go to `meta`, and the other fields of its
-    entry in `images` go to `image` in `meta`. The record's width and height are read from the image
-    file.
+    `caption`. If the caption is null, the record has only the image. Images without annotations are
+    left aside: counted, but no error. The other fields of the annotation go to `meta`, and the
+    other fields of its entry in `images` go to `image` in `meta`. The record's width and height are
+    read from the image file.
 
     A record's key is the file's name and the annotation's id. In merged files, in which ids start
     again at 1, annotations that share an id have the key `image id/annotation id`. All annotations

@@ -184,8 +184,8 @@ def _url_column(sample: list[str]) -> _Position | None:
 
 
 _Row = tuple[int, tuple[str, str] | RowError | None, int]
-"""The number of a row's first line; its url and caption, its error, or None for a blank line; and
-the number of its lines."""
+"""A row as (number of its first line, content, number of its lines). The content is its url and
+caption, its error, or None for a blank line."""
 
 
 def _pairs(batch: list[_Row]) -> _Pairs:

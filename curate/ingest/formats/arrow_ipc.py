@@ -128,7 +128,8 @@ def _batch(
 
 
 def _check(batch: pa.RecordBatch, file: File) -> None:
-    """Raises FileError for a batch whose bytes are damaged so that its values have no place."""
+    """Raises FileError for a batch whose bytes are damaged, so that positions of its values are
+    invalid."""
     with _arrow_errors(file):
         check_layout(batch)
 

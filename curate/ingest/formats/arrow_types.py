@@ -67,7 +67,7 @@ def check_layout(batch: pa.RecordBatch) -> None:
 
 
 def _as_bytes(kind: pa.DataType) -> pa.DataType:
-    """The type with bytes in place of text, of the same layout."""
+    """The same type with binary in place of string, which has the same memory layout."""
     for is_text, as_bytes in _BYTES_OF_TEXT:
         if is_text(kind):
             return as_bytes

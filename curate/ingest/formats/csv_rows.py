@@ -166,7 +166,7 @@ def _hides_rows(held: list[tuple[int, str]], delimiter: str, width: int) -> bool
 
 
 def _is_open(texts: list[str], delimiter: str) -> bool:
-    """Whether a row is complete but for the end of its last field."""
+    """Whether a row is complete, except that its last field is quoted and not closed."""
     return is_complete("".join(texts) + '"', delimiter)
 
 

@@ -1,6 +1,6 @@
 """Reads JSON arrays of any size one element at a time, and finds the arrays inside a JSON object.
 
-Borders between elements are found before any element is parsed, so all elements before a broken
+The commas between elements are found before any element is parsed, so all elements before a broken
 element can be read. The elements after it can be read too, if its brackets balance or if its lines
 have no other element.
 """
@@ -62,12 +62,12 @@ def elements(place: str, start: int = 0, stop: int = -1, first: int = 0) -> Iter
 
 
 def count_elements(place: str, start: int = 0, stop: int = -1, first: int = 0) -> Count:
-    """The number of elements that `elements` finds, with the same arguments, by the commas between
-    them; none is parsed.
+    """The number of elements that `elements` yields for the same arguments. They are counted by the
+    commas between them, without parsing.
 
-    A scanner of its own counts them (`kernels.json_count`). Only in a damaged array, where commas
-    cannot be relied on, they are counted as `elements` finds them; what is broken at the end of an
-    array counts as an element.
+    A separate scanner counts the commas (`kernels.json_count`). In a damaged array, where commas
+    cannot be relied on, the elements that `elements` yields are counted instead; whatever is broken
+    at the end of the array counts as one element.
     """
     found = _count_commas(place, start, stop, first)
     if found is None:

@@ -158,8 +158,8 @@ def _ending(state: int, last: Element, broken: str, is_array: bool) -> Iterator[
 def scan_chunks(
     chunks: Iterable[bytes], memory: np.ndarray, *, is_array: bool
 ) -> Iterator[tuple[bytes, int, np.ndarray]]:
-    """Yields (chunk, its position, borders in it) for each chunk. The borders are as `scan` returns
-    them.
+    """Yields (chunk, its position in the file, borders in it) for each chunk. A border is a comma
+    between two elements (in an object, also a colon), in the form in which `scan` returns it.
 
     The array of borders is overwritten when the next chunk is scanned.
     """

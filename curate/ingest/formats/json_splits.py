@@ -1,4 +1,5 @@
-"""Cuts JSON arrays of any size into splits, at borders between elements."""
+"""Cuts JSON arrays of any size into splits (the ranges that one task reads), at commas between
+elements."""
 
 from __future__ import annotations
 
@@ -18,7 +19,7 @@ from manifests.text.json_states import CLOSED, STATE, new_state
 def array_splits(
     file: File, place: str, array: ByteRange = WHOLE_FILE, split_bytes: int = SPLIT_BYTES
 ) -> Iterator[Split]:
-    """Yields splits of at least `split_bytes` that end at a border between elements. The array is
+    """Yields splits of at least `split_bytes` that end at a comma between elements. The array is
     scanned once.
 
     In a split, `start` and `stop` are byte positions, and `first` is the number of elements before

@@ -19,9 +19,10 @@ negligible)."""
 _MAX_BLOCKS = 4
 _MIN_WINDOW, _MAX_WINDOW = 2048, 1 << 20
 """Size of one read of a local file in bytes (our choice, measured): at least four blocks of a tar,
-which are headers and short captions; more while the reads follow one another."""
+which are headers and short captions; more while the file is read in order."""
 _NEAR = 4096
-"""A read that starts at most this many bytes after the last one follows it (our choice)."""
+"""A read that starts at most this many bytes after the end of the last one counts as reading in
+order (our choice)."""
 
 
 class Window(NamedTuple):
@@ -97,7 +98,8 @@ class BlockCache:
         return self._fetch(start, stop - start)
 
     def window(self, start: int) -> Window:
-        """The rest of the block in which `start` is; if that is very short, a range of its own."""
+        """The bytes from `start` to the end of its block; if these are very few, a separate range
+        is fetched instead."""
         number, at = divmod(start, self._block_bytes)
         data = self._block(number)[at:]
         if len(data) < _MIN_WINDOW:
@@ -120,8 +122,8 @@ Source = memoryview | LocalFile | BlockCache
 
 
 def window_at(source: Source, start: int) -> Window:
-    """A range of a file with the bytes from `start` on, as many as are best read together: at
-    least 2 KiB, if the file has them."""
+    """The bytes of a file from `start` on, as many as are best read together: at least 2 KiB, if
+    the file has them."""
     if isinstance(source, memoryview):
         return Window(source, 0, len(source))
     return source.window(start)

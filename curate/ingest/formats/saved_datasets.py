@@ -23,7 +23,7 @@ def data_files(files: list[File]) -> list[File]:
 
     In a folder of `save_to_disk`, `state.json` lists the data files. In any other folder, a file
     `cache-*.arrow` beside other Arrow files is a copy that `datasets` keeps of a step's result.
-    Without this rule, the rows of a cache would be records once more.
+    Without this rule, the rows of a cache would become records a second time.
 
     Raises InputError if `state.json` lists a file that does not exist, or says that the rows are in
     another order or number (indices).

@@ -36,8 +36,9 @@ DELIMITERS = {",": "comma", "\t": "tab", ";": "semicolon", "|": "bar"}
 Row = dict[str, Any] | RowError
 """The values of a row by column name, or the error of a row that is broken."""
 Numbered = tuple[int, Row | None, int]
-"""The number of a row (of its first line, from 1, or of its element in a JSON array, from 0), the
-row, None for a blank line, and the number of its lines."""
+"""A row as (number, row, lines). The number is that of its first line, from 1, or of its element in
+a JSON array, from 0. The row is None for a blank line. `lines` is the number of text lines that it
+takes up."""
 
 
 class Layout(NamedTuple):
@@ -114,8 +115,8 @@ def _check_lines(split: Split, context: Context) -> None:
 
 
 def split_quotes(split: Split, context: Context, width: int | None) -> Quotes:
-    """How the fields of a split's TSV are quoted; see `quotes_of`. A file was cut into several
-    splits only if its fields are not quoted."""
+    """How the fields of a split's TSV are quoted; see `quotes_of`. If the split is only a part of a
+    file, the result is `none`, because only files without quoted fields are cut."""
     file = split.files[0]
     if split.start > 0 or split.stop >= 0:
         return "none"

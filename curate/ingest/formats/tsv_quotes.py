@@ -23,7 +23,7 @@ MAX_MINORITY = 0.01
 """Largest share of lines that contradict the others (our choice). With a larger share, the file can
 be read in both ways, and is quarantined."""
 _MAX_LINES = 1000
-"""Most lines of one quoted field that are tried (our choice)."""
+"""Largest number of lines that are tried as one quoted field (our choice)."""
 
 
 class _Evidence(NamedTuple):
@@ -35,8 +35,8 @@ class _Evidence(NamedTuple):
 
 
 def quotes_of(lines: Iterator[tuple[int, bytes]], width: int | None, file: File) -> Quotes:
-    """How the fields of a TSV with `width` columns are quoted, from all of its lines that have
-    quotes; `none` if no line shows it.
+    """How the fields of a TSV with `width` columns are quoted, judged from all of its lines that
+    have quotes; `none` if no line shows how.
 
     If `width` is None, the table has two columns, of which a text that is not quoted may have tabs.
     A line `a "b"<tab>c` shows `none`, because a data frame would quote it;

@@ -33,7 +33,8 @@ def parsed(data: bytes, place: str) -> Element:
 
 def children(chunks: Iterable[bytes], place: str, root: str, max_bytes: int) -> Iterator[Element]:
     """Yields the children of the root element one at a time, so a large file needs little memory.
-    Raises FileError as `parsed` does, for another root, and for a child over `max_bytes`."""
+    Raises FileError in the same cases as `parsed`, for a root element with another tag than `root`,
+    and for a child of more than `max_bytes`."""
     parser = _Parser(place, 1, root, max_bytes)
     for chunk in chunks:
         yield from parser.feed(chunk)
@@ -41,7 +42,8 @@ def children(chunks: Iterable[bytes], place: str, root: str, max_bytes: int) -> 
 
 
 class _Parser:
-    """Builds the elements at one depth (0: the root, 1: its children)."""
+    """Parses XML in pieces, and returns the complete elements of one depth (0: the root, 1: its
+    children)."""
 
     def __init__(self, place: str, depth: int, root: str = "", max_bytes: int = -1) -> None:
         self._place, self._depth, self._root, self._max_bytes = place, depth, root, max_bytes
@@ -53,7 +55,7 @@ class _Parser:
         parser.CharacterDataHandler, parser.StartDoctypeDeclHandler = self._text, _doctype
 
     def feed(self, data: bytes) -> list[Element]:
-        """The elements that are complete with this data."""
+        """Parses more bytes of the file. Returns the elements that end in them."""
         return self._parse(data, False)
 
     def close(self) -> list[Element]:

@@ -129,7 +129,8 @@ def coco_annotation(entry: dict[str, Any], categories: Categories) -> Annotation
 
 
 def _named(image: dict[str, Any], name: str, categories: Categories) -> list[str]:
-    """The names of the categories in a field; the ids of unknown categories name nothing."""
+    """The names of the categories whose ids are in a field of the image. Unknown ids are left
+    out."""
     ids = image.get(name)
     if ids is None:
         return []

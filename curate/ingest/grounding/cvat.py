@@ -32,7 +32,7 @@ from manifests.errors import FileError, MediaError, RowError
 from manifests.geometry.space import Space
 
 UNITS = ("image", "track")
-"""The elements of a file that are counted."""
+"""The tags whose elements are counted (see `Reader.count`)."""
 _ROOT = re.compile(rb"<annotations[\s>]")
 _QUOTES = {"&quot;": '"', "&apos;": "'"}
 _VIDEO = (
@@ -183,12 +183,13 @@ class Cvat(GroundingReader):
 
 
 class _TwoReadings(RowError):
-    """The error of an image of which a shape has two readings: the setting that chooses is for the
-    complete image."""
+    """The error for an image with a shape that can be read in two ways. A setting decides, and it
+    applies to the complete image."""
 
 
 class _Folder(NamedTuple):
-    """The folder of the images, the paths that several images have, and the ends of paths."""
+    """The folder of the images, the paths that several images have, and the ends of paths that
+    several images share."""
 
     root: str
     context: Context
@@ -258,13 +259,15 @@ def _group(annotation: Annotation) -> tuple[str | None, Any] | None:
 
 
 def _plain(shape: Element, *used: str) -> Annotation:
-    """The annotation of a shape without coordinates; `used` are attributes that became some."""
+    """The annotation of a shape without its coordinates. `used` are the XML attributes from which
+    the coordinates are made."""
     attributes = {"shape": shape.tag, **without(_attributes(shape), "label", *used)}
     return Annotation(shape.get("label"), attributes=attributes)
 
 
 def _attributes(element: Element) -> dict[str, Any]:
-    """The attributes of an element, and CVAT's own under `attributes`."""
+    """The XML attributes of an element, and its child elements `<attribute>` under the key
+    `attributes`."""
     own = {one.get("name", ""): (one.text or "").strip() for one in element.findall("attribute")}
     plain = {name: plain_value(value) for name, value in element.attrib.items()}
     return plain | ({"attributes": own} if own else {})

@@ -31,7 +31,7 @@ from manifests.errors import RowError
 from manifests.geometry.space import SPACES, Space
 
 _LISTS = ("annotations", "completions")
-"""The key of a task's annotations, and the one that old versions write."""
+"""The key of a task's annotations, and the key that old versions of Label Studio write."""
 _NOT_READ = (*_LISTS, "predictions", "drafts")
 UNFINISHED, SKIPPED = "task without annotation", "skipped task"
 """Kinds of tasks that are left aside."""
@@ -103,7 +103,8 @@ class LabelStudio(AnnotatedTable):
             yield self.records(file, images, context)._replace(left_aside=dict(aside))
 
     def _paths(self, split: Split, context: Context) -> Iterator[str]:
-        """Yields the path of each task's image in the complete file, as far as it can be read."""
+        """Yields the path of the image of each task in the complete file; tasks that cannot be read
+        are skipped."""
         for batch in row_batches(Split(split.files[:1]), context):
             for task in batch.rows:
                 with contextlib.suppress(RowError):
@@ -190,7 +191,7 @@ class LabelStudio(AnnotatedTable):
 
 
 class _Folder(NamedTuple):
-    """The folder of the images, and the ends that several of their paths have."""
+    """The folder of the images, and the ends of paths that several images share."""
 
     root: str
     context: Context
@@ -213,7 +214,8 @@ def _finished(task: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _unfinished(task: dict[str, Any]) -> str | None:
-    """The kind of a task that nobody annotated; None for all others, and for malformed ones."""
+    """The kind under which a task without annotation is left aside; None for all other tasks, and
+    for malformed ones."""
     given = _given(task)
     with contextlib.suppress(RowError):
         if not _finished(task):

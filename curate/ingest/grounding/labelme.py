@@ -107,7 +107,8 @@ def _parse_json(data: bytes, file: File) -> dict[str, Any]:
 
 
 def _parts(shape: Any, number: int) -> Iterator[tuple[Hashable, Annotation]]:
-    """Yields the annotations of a shape, each with the key of its object; None: its own."""
+    """Yields the annotations of a shape, each with the key of the object to which it belongs; the
+    key is None if it is an object of its own."""
     if not isinstance(shape, dict):
         raise RowError(f"shape {number} is {shape!r:.80}, not an object")
     label, kind = shape.get("label"), shape.get("shape_type") or "polygon"

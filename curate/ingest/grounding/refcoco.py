@@ -127,14 +127,14 @@ class _Targets(NamedTuple):
     images: dict[str, dict[str, Any] | RowError]
 
     def image_paths(self) -> Iterator[str]:
-        """Yields the path of each image, as far as it can be read."""
+        """Yields the path of each image whose entry can be read."""
         for fields in self.images.values():
             if isinstance(fields, dict) and isinstance(path := fields.get("file_name"), str):
                 yield path
 
 
 class _Images(NamedTuple):
-    """Where the images are: their folder, and the ends that several of their paths have."""
+    """Where the images are: their folder, and the ends of paths that several images share."""
 
     root: str
     context: Context
@@ -224,7 +224,8 @@ def _annotated(
     key: str, refs: Sequence[_Ref], targets: _Targets, images: _Images
 ) -> Iterator[AnnotatedImage]:
     """Yields the image with the id `key` and its annotations, and the errors of its refs and
-    sentences. A ref is one unit; so is its first error, if nothing of the ref could be read."""
+    sentences. Each ref counts as one unit (see `Reader.count`): of the image, or of the ref's first
+    error if no sentence of the ref could be read."""
     annotations: list[Annotation] = []
     lost = units = 0
     for ref in refs:

@@ -80,7 +80,8 @@ class VisualGenome(GroundingReader):
         return array_splits(file, place, split_bytes=SPLIT_BYTES)
 
     def count(self, split: Split, context: Context) -> Count:
-        """The number of images; their regions and objects are parts of them."""
+        """The number of images in a split. Their regions and objects are not counted as units of
+        their own."""
         return count_elements(context.media.resolve(split.files[0].uri), *split[1:])
 
     def read(self, split: Split, context: Context) -> Iterator[ReadBatch]:

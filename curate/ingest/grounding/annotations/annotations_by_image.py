@@ -70,7 +70,7 @@ def read_image_ids(place: str, images: ByteRange, split: Split) -> ImageIds:
 
 
 def image_paths(place: str, images: ByteRange) -> Iterator[str]:
-    """Yields the path of each image, as far as it can be read."""
+    """Yields the path of each image whose entry can be read."""
     for element in elements(place, *images):
         with contextlib.suppress(RowError):
             if path := _path_in(as_object(element)):
@@ -146,7 +146,7 @@ def _ids_in(place: str, start: int, stop: int, first: int) -> set[str]:
 
 
 def _faults(place: str, images: ByteRange, repeated: set[str]) -> dict[str, str]:
-    """The fault of each id in `repeated`, with the names of its images."""
+    """The error text for each id in `repeated`, which names the images that have this id."""
     names: dict[str, list[str]] = {}
     for element in elements(place, *images):
         with contextlib.suppress(RowError):

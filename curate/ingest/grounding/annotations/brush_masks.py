@@ -31,8 +31,8 @@ def brush_mask(rle: Any, size: tuple[int, int]) -> np.ndarray:
 
 
 def _unpack(data: bytes, expected: int) -> np.ndarray:
-    """Returns (expected,) uint8. Raises ValueError for another number of values, and IndexError at
-    the end of the data."""
+    """Decompresses values to (expected,) uint8. Raises ValueError for another number of values, and
+    IndexError at the end of the data."""
     bits = _Bits(data)
     number, bits_of_value = bits.read(32), bits.read(5) + 1
     widths = [bits.read(4) + 1 for _ in range(4)]

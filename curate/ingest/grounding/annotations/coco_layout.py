@@ -48,8 +48,8 @@ coordinate space."""
 
 
 class CocoFile(NamedTuple):
-    """A COCO file: the folder of its images (`root`), its categories, and the ends that several
-    paths of its images have."""
+    """A COCO file: the folder of its images (`root`), its categories, and those ends of image
+    paths, such as `1.jpg`, that several images have."""
 
     file: File
     root: str
@@ -101,7 +101,8 @@ class CocoLayout(GroundingReader):
         yield from array_splits(file, place, images, max(size // pieces, 1))
 
     def count(self, split: Split, context: Context) -> Count:
-        """The images of the split; in the first split, also all annotations."""
+        """The number of images in a split; for the first split, also the number of all annotations
+        in the file."""
         place = context.media.resolve(split.files[0].uri)
         return count_array(place, split, "images", of_all="annotations")
 
@@ -126,8 +127,8 @@ class CocoLayout(GroundingReader):
             yield self._batch(batch, CocoFile(file, root, categories, context, shared))
 
     def _lost(self, errors: Sequence[PlacedError], split: Split, context: Context) -> ReadBatch:
-        """The failures of a file in which an array is missing. The first counts as the images of
-        the split, which all are lost."""
+        """The failures of a file in which one of the arrays is missing. The first failure stands
+        for all images of the split, because they are lost."""
         place = context.media.resolve(split.files[0].uri)
         found = self.failures(split.files[0], errors, context, units=0)
         first, *more = found.failures
@@ -136,11 +137,11 @@ class CocoLayout(GroundingReader):
         return found._replace(failures=[first, *more])
 
     def _found(self, joined: Joined, split: Split, context: Context) -> Count:
-        """What the split answers for: its images and their annotations, and, if it is the first,
-        the annotations of no image.
+        """The number of units that the records and failures of this split add up to: its images and
+        their annotations and, for the first split, the annotations that belong to no image.
 
-        It is what `count` counts, but each split has its own annotations, which the first split
-        counts for all.
+        Summed over all splits, this is what `count` returns; but `count` attributes all annotations
+        to the first split.
         """
         found = self.count(split, context)
         if split.first == 0:

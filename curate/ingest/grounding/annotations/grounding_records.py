@@ -56,9 +56,9 @@ def grounding_records(
     """Makes a record or a failure for each image.
 
     `file` is the file from which the images are read, or the first file if each image has its own.
-    With `turned_sizes`, the size in the file may be that of the other Exif orientation. The batch
-    also has evidence whether its coordinates fit the space, unless `trust` is true. Raises
-    InputError if this batch alone shows that they do not fit.
+    If `turned_sizes` is true, the size in the file may be that of the image before, or after, its
+    Exif rotation. The batch also has evidence whether its coordinates fit the space, unless `trust`
+    is true. Raises InputError if this batch alone shows that they do not fit.
     """
     ready: list[ReadyImage] = []
     failed: list[tuple[AnnotatedImage, RowError]] = []
@@ -150,8 +150,9 @@ def _same_shape(a: tuple[float, float], b: tuple[float, float]) -> bool:
 def _other_size(
     annotated: AnnotatedImage, actual: tuple[float, float], space: Space, is_turned: bool
 ) -> RowError:
-    """The error of a size that is not that of the image. If the size is that of the other Exif
-    orientation (`is_turned`), the coordinates may belong to either, and both are named."""
+    """The error for a size in the file that is not the size of the image. If it is the size before
+    (or after) the Exif rotation (`is_turned`), the coordinates may refer to either image, and the
+    error names both possibilities."""
     assert annotated.size is not None
     assert isinstance(annotated.image, OpenedImage)
     stated = "{:g} x {:g}".format(*annotated.size)

@@ -17,11 +17,12 @@ from manifests.media import Media, Reference
 
 
 class SharedEnds:
-    """The ends of paths that several paths of a file have, such as `1.jpg` of `a/1.jpg` and
-    `b/1.jpg`: an image that is found by such an end may be the image of either.
+    """The ends of paths that several images of a file share, such as `1.jpg` of `a/1.jpg` and
+    `b/1.jpg`: a file that is found by such an end may be either image.
 
-    `paths` is called only if a path is not found as it is: once to find the last names that occur
-    several times, and once more for the paths that have them.
+    `paths` is a function that yields all paths. It is called only if a path is not found as it is:
+    once to find the last names that occur several times, and once more for the paths that have
+    them.
     """
 
     def __init__(self, paths: Callable[[], Iterable[str]]) -> None:

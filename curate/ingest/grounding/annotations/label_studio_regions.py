@@ -18,7 +18,7 @@ from manifests.errors import RowError
 Result = dict[str, Any]
 """One entry of `result`: its `type`, its `value`, and the `id` of its region."""
 PLAIN = ("choices", "textarea", "number", "rating", "taxonomy", "datetime")
-"""Types of results that describe the image, or the region with the same id."""
+"""Types of results that describe the complete image, or add to the region with the same id."""
 _USED = ("value", "original_width", "original_height", "image_rotation", "to_name", "type", "id")
 
 
@@ -43,8 +43,8 @@ GetSize = Callable[[], Size]
 
 
 def group_results(results: Any) -> list[list[Result]]:
-    """The results by the id of their region, in file order. A result without id is alone. Raises
-    RowError if `results` is no list of results."""
+    """The results by the id of their region, in file order. A result without an id forms a group of
+    its own. Raises RowError if `results` is not a list of results."""
     if not isinstance(results, list) or not all(
         isinstance(one, dict) and isinstance(one.get("type"), str) for one in results
     ):
@@ -195,7 +195,7 @@ _COORDINATES = {
     "keypoint": ("x", "y"),
     "brush": ("rle", "format"),
 }
-"""The fields of each shape that its coordinates have completely; the others become attributes."""
+"""For each shape, the fields that its coordinates use up; the other fields become attributes."""
 
 
 def _rotation(value: Mapping[str, Any]) -> float:

@@ -18,16 +18,16 @@ SLACK = 10.0
 """Units (thousandths of a side) by which a box may extend beyond its image or be inverted, because
 annotators round."""
 MAX_WRONG_SHARE = 0.25
-"""If more than this share of boxes is wrong, the coordinate space is wrong; otherwise, only those
-boxes are."""
+"""If more than this share of the boxes is wrong, the declared coordinate space is wrong; otherwise,
+only these boxes are wrong."""
 MAX_FITTING_SHARE = 0.01
 """A coordinate space fits if at most this share of boxes is wrong in it."""
 MIN_BOXES = 3
 """Inverted boxes are evidence against the space only if there are at least this many boxes."""
 CORNER, MIN_IN_CORNER, LARGE_SIDE = 250.0, 50, 400
 """If there are at least MIN_IN_CORNER boxes on large images (shorter side of LARGE_SIDE pixels or
-more), and all boxes are within CORNER units of the upper left corner, the coordinates have a
-smaller scale."""
+more), and all of them are within CORNER units of the upper left corner, then the coordinates are in
+a smaller unit than declared."""
 
 ToUnits = Callable[[np.ndarray, np.ndarray, Space], np.ndarray]
 
@@ -83,8 +83,8 @@ class _Tally(NamedTuple):
         return self._in_corner(space)
 
     def _in_corner(self, space: Space) -> bool:
-        """Whether all coordinates are so close to the upper left corner that they must have a
-        smaller scale."""
+        """Whether all coordinates are so close to the upper left corner that they must be in a
+        smaller unit than declared."""
         if space.unit != "fraction" and self.number >= MIN_BOXES and self.largest <= 1:
             return True
         return self.large >= MIN_IN_CORNER and self.on_large < CORNER
@@ -93,11 +93,12 @@ class _Tally(NamedTuple):
 def space_evidence(
     coordinates: Coordinates, space: Space, place: str, names: Sequence[str], min_images: int = 1
 ) -> Evidence:
-    """Returns what the coordinates of a batch show about the declared space. `place` is their file,
-    and `names` has the name of each row.
+    """Returns evidence whether the coordinates of a batch fit the declared space. `place` is their
+    file, and `names` has the name of each row.
 
-    Raises InputError if at least MIN_BOXES of them, on `min_images` images, contradict the space on
-    their own. The error names the file, the first wrong rows, and the spaces that would fit.
+    Raises InputError if at least MIN_BOXES of them, on at least `min_images` images, do not fit, so
+    that this batch alone is proof. The error names the file, the first wrong rows, and the spaces
+    that would fit.
     """
     units = coordinates.to_units(coordinates.values, coordinates.sizes, space)
     wrong = _is_wrong(units)

@@ -46,6 +46,7 @@ MAGIC = {
 their own parsers."""
 _BOM = b"\xef\xbb\xbf"
 _NOT_TEXT = re.compile(r"[\x00-\x08\x0e-\x1a]")
+_BROKEN = "a broken "
 _MAX_NAMES = 8
 
 
@@ -95,6 +96,8 @@ def check(
 def _fix(head: Head, readers: Mapping[str, type[Reader]]) -> str:
     """The text of an error's fix, which names the readers that accept the file's content. Readers
     of another suffix are named only if no reader accepts both content and suffix."""
+    if describe(head).startswith(_BROKEN):
+        return "Download or write it again, or leave it out of the path."
     matching = matching_readers(head, readers)
     name = head.file.name.lower()
     by_suffix = [reader for reader in matching if name.endswith(readers[reader].suffixes or "")]

@@ -87,7 +87,7 @@ def size_and_stamp(uri: str) -> tuple[int, int] | None:
     if not is_remote(uri):
         try:
             stat = os.stat(uri)
-        except OSError:
+        except (OSError, ValueError):  # ValueError: no file has a name with a null character
             return None
         return stat.st_size, stat.st_mtime_ns
     with storage_errors(uri):

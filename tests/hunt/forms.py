@@ -120,9 +120,11 @@ def _count_array(data: bytes) -> int | None:
 
 def _count_parquet(data: bytes) -> int | None:
     try:
-        return int(pq.read_metadata(io.BytesIO(data)).num_rows)
+        found = pq.read_metadata(io.BytesIO(data))
+        groups = sum(found.row_group(n).num_rows for n in range(found.num_row_groups))
     except (pa.ArrowException, OSError):
         return None
+    return groups if groups == found.num_rows else None
 
 
 def _count_arrow(data: bytes) -> int | None:

@@ -25,8 +25,6 @@ from tests.hunt.seen import Seen, seen
 from tests.hunt.words import names_by_digest, write_photos
 from tests.make import keeping
 
-KEPT = "kept.bin"
-
 
 class Observed(NamedTuple):
     """What a reader made of a source: its records, failures and counts, the error that refused it,
@@ -80,15 +78,16 @@ class _Reading:
     def __init__(self, reader: Reader, base: Path) -> None:
         self._reader, self._base = reader, base
         self._media = Media(str(base), str(base), Limits())
+        self.records: Counter[Seen] = Counter()
         self.rows: list[dict[str, Any]] = []
         self.failures: list[Failure] = []
         self.counted: list[Counted] = []
         self.evidence: list[evidence.Findings] = []
 
     def read(self, split: Split) -> None:
-        start = len(self.rows)
-        with storage.writing(str(self._base / KEPT), durable=False) as sink:
-            context = Context(str(self._base), self._media, keeping(KEPT, sink))
+        start, kept = len(self.rows), f"kept{len(self.counted)}.bin"
+        with storage.writing(str(self._base / kept), durable=False) as sink:
+            context = Context(str(self._base), self._media, keeping(kept, sink))
             read = CountedRead(self._reader, split, context)
             for batch in read:
                 assert batch.records.schema == record.SCHEMA
@@ -97,12 +96,11 @@ class _Reading:
                 self.failures += batch.failures
         self.counted.append(read.counted)
         self.evidence.append(read.evidence)
-        for row in self.rows[start:]:
-            row["seen"] = seen(row, self._media, names_by_digest())
+        rows = self.rows[start:]
+        self.records.update(seen(row, self._media, names_by_digest()) for row in rows)
 
     def observed(self, refused: str | None) -> Observed:
-        records = Counter(row.pop("seen") for row in self.rows)
         digested = json.dumps([self.rows, self.failures], ensure_ascii=False)
         ids = [row["id"] for row in self.rows]
         counted = total_counted(self.counted)
-        return Observed(records, ids, self.failures, counted, refused, digested)
+        return Observed(self.records, ids, self.failures, counted, refused, digested)

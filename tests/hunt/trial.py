@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import signal
 import traceback
+import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from random import Random
 from types import FrameType
 from typing import NamedTuple
 
+from tests.hunt.cutting import cut_small
 from tests.hunt.made import Generator
 from tests.hunt.observe import observe, write_source
 from tests.hunt.rules import faults_of_damaged, faults_of_sound
@@ -38,7 +40,11 @@ def findings(generator: Generator, seed: int, base: Path) -> Iterator[Finding]:
     """What is wrong in the trial of a seed. The folder `base` then has the last source."""
     draw, damage = Random(f"{generator.reader} {seed}"), "sound"
     try:
-        with _no_hang():
+        with (
+            warnings.catch_warnings(action="error", category=RuntimeWarning),
+            _no_hang(),
+            cut_small() if draw.random() < 0.4 else nullcontext(),
+        ):
             made = generator.make(draw)
             write_source(base, made.files)
             sound = observe(generator.reader, made.settings, base)

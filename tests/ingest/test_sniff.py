@@ -193,6 +193,18 @@ def test_the_error_of_a_wrong_reader_describes_the_file_and_names_the_right_read
     )
 
 
+def test_the_error_of_a_broken_file_names_no_reader(
+    tmp_path: Path, readers: dict[str, type[Reader]]
+) -> None:
+    file = made(tmp_path, "cut.parquet")
+    with pytest.raises(InputError) as caught:
+        sniff.check("url_table", readers["url_table"], file, str(tmp_path), readers)
+    assert caught.value.message == (
+        "the file is a broken parquet file, which the reader 'url_table' does not take. Download "
+        "or write it again, or leave it out of the path."
+    )
+
+
 def test_readers_that_take_the_suffix_too_are_named_alone(
     tmp_path: Path, readers: dict[str, type[Reader]]
 ) -> None:

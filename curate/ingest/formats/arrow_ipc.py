@@ -85,6 +85,7 @@ def record_batches(split: Split, context: Context) -> Iterator[tuple[int, pa.Rec
 def _from_start(split: Split, context: Context) -> Iterator[tuple[int, pa.RecordBatch]]:
     at, lost = split.first, LostRows()
     with _open(split.files[0], context.base) as source:
+        _schema(source)
         source.seek(first_message(source))
         for batch in pa.ipc.open_stream(source):
             try:
@@ -148,7 +149,9 @@ def _is_inside(message: Message, split: Split) -> bool:
 
 def _schema(source: pa.NativeFile) -> pa.Schema:
     source.seek(first_message(source))
-    return pa.ipc.read_schema(source)
+    schema = pa.ipc.read_schema(source)
+    schema.to_string()  # UnicodeDecodeError for a name that is not UTF-8
+    return schema
 
 
 @contextlib.contextmanager
@@ -165,7 +168,7 @@ def _arrow_errors(file: File) -> Iterator[None]:
         yield
     except FileError as error:
         raise FileError(error.fault, file.uri, error.fix) from None
-    except (pa.ArrowException, OSError, EOFError) as error:
+    except (pa.ArrowException, OSError, EOFError, UnicodeDecodeError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise  # an error of the disk or network, not of the data
         fault = " ".join(str(error).split()).rstrip(".")

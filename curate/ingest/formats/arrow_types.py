@@ -63,6 +63,7 @@ def check_layout(batch: pa.RecordBatch) -> None:
     """Raises ArrowInvalid if an offset or an index of a batch points outside its values, so that a
     conversion would read memory that is not its own. Text that is not UTF-8 is no such error."""
     for values in batch.columns:
+        values.validate()
         values.view(_as_bytes(values.type)).validate(full=True)
 
 

@@ -47,6 +47,7 @@ def open_parquet(
                 read_dictionary=dictionaries,
                 page_checksum_verification=True,
             ) as opened:
+                opened.schema_arrow.to_string()  # UnicodeDecodeError for a name that is not UTF-8
                 yield opened
         except (pa.ArrowException, OSError, UnicodeDecodeError, OverflowError) as error:
             if isinstance(error, OSError) and error.errno is not None:
@@ -103,6 +104,20 @@ def record_batches(split: Split, context: Context) -> Iterator[tuple[int, pa.Rec
             at += batch.num_rows
     except FileError:
         yield from _group_by_group(split, context, at)
+    _check_total(split, context)
+
+
+def _check_total(split: Split, context: Context) -> None:
+    """Raises FileError in the last split of a file whose row groups have fewer rows than the file
+    states. (Old writers state 0.)"""
+    with open_parquet(split.files[0], context.base) as opened:
+        groups, stated = opened.num_row_groups, opened.metadata.num_rows
+        if split.stop not in (-1, groups):
+            return
+        found = sum(opened.metadata.row_group(n).num_rows for n in range(groups))
+    if found < stated:
+        fault = f"the row groups have {found} rows, but the file states {stated}."
+        raise FileError(fault, split.files[0].uri, _FIX)
 
 
 def _group_by_group(

@@ -237,3 +237,20 @@ def test_a_record_batch_whose_offsets_are_damaged_is_lost_and_the_others_are_rea
     with pytest.raises(FileError, match="rows 2 to 3 cannot be read: the Arrow file is broken"):
         rows.extend(row for batch in found for row in batch.rows["a"].to_pylist())
     assert rows == values * 2
+
+
+@pytest.mark.parametrize("name", ["a.parquet", "stream.arrow", "file.arrow"])
+def test_a_table_with_a_name_that_is_not_utf8_is_broken(name: str, tmp_path: Path) -> None:
+    table, path = pa.table({"caption": ["a"]}), tmp_path / name
+    if name == "a.parquet":
+        pq.write_table(table, path, store_schema=False)
+    else:
+        new = pa.ipc.new_stream if name.startswith("stream") else pa.ipc.new_file
+        with new(path, table.schema) as writer:
+            writer.write_table(table)
+    path.write_bytes(path.read_bytes().replace(b"caption", b"\xc0aption"))
+    file = File(str(path), name, path.stat().st_size, 0)
+    context = Context("", Media(""), BlobFile())
+    assert sniffed_schema(Head(file, path.read_bytes())) is None
+    with pytest.raises(FileError, match="file is broken: 'utf-8' codec can't decode byte 0xc0"):
+        [list(batches(split, context)) for split in splits(file, context)]

@@ -11,11 +11,11 @@ import pytest
 from curate.ingest.columns import first_text
 from curate.ingest.formats import parquet
 from curate.ingest.formats.columnar import batches, sniffed_schema
-from curate.ingest.formats.parquet import row_group_splits
+from curate.ingest.formats.parquet import record_batches, row_group_splits
 from curate.ingest.image_columns import byte_views
 from curate.ingest.meta import meta_json
 from curate.ingest.reader import Context, Head, Split
-from manifests.errors import CurateError, InputError
+from manifests.errors import CurateError, FileError, InputError
 from manifests.media import Media
 from manifests.media.blobs import BlobFile
 from manifests.storage import File
@@ -156,6 +156,21 @@ def test_bytes_changed_inside_a_page_are_an_input_error_if_pages_have_checksums(
     path.write_bytes(bytes(data))
     with pytest.raises(InputError, match="CRC checksum verification failed"):
         read_rows(context, File("a.parquet", "a.parquet", len(data), 0))
+
+
+def test_rows_that_a_file_states_but_no_row_group_has_are_reported_after_all_others(
+    context: Context,
+) -> None:
+    file = written(context, numbers(1))
+    path = Path(context.base) / file.name
+    footer = path.read_bytes()
+    assert footer.count(b"\x16\x02\x19\x1c") == 1  # one row, then a list of one row group
+    path.write_bytes(footer.replace(b"\x16\x02\x19\x1c", b"\x16\x06\x19\x1c"))
+    [split] = row_group_splits(file, context)
+    found = record_batches(split, context)
+    assert next(found)[1].num_rows == 1
+    with pytest.raises(FileError, match="the row groups have 1 rows, but the file states 3"):
+        next(found)
 
 
 def test_sniffing_gives_the_schema_and_none_for_a_broken_file(context: Context) -> None:

@@ -43,6 +43,11 @@ def test_files_are_listed_by_their_names_below_the_fixed_folder(
     assert all(Path(file.uri).read_bytes() == b"x" and file.size == 1 for file in listed)
 
 
+@pytest.mark.parametrize("name", ["a\0b", "x" * 300, "no/such"])
+def test_a_name_that_no_file_can_have_is_the_name_of_no_file(tmp_path: Path, name: str) -> None:
+    assert storage.size_and_stamp(str(tmp_path / name)) is None
+
+
 def test_a_write_that_fails_half_way_leaves_no_file(tmp_path: Path) -> None:
     def fail_half_way() -> None:
         with storage.writing(str(tmp_path / "f")) as sink:

@@ -72,7 +72,8 @@ def grounding_records(
     converted = Units(*[to_units(some, ready, space) for some in coordinates])
     errors |= _impossible(coordinates, converted, space)
     failed += [(ready[row].annotated, error) for row, error in errors.items()]
-    table = record_table(reader, file, ready, converted)
+    with np.errstate(over="ignore"):  # numbers too large for a record have an error
+        table = record_table(reader, file, ready, converted)
     if errors:
         table = table.filter(pa.array([row not in errors for row in range(len(ready))]))
     failures = [_failure(reader, file, image, error) for image, error in failed]

@@ -40,7 +40,7 @@ shards:
   shard_bytes: 512MB
 # columns: [words.count]  # measures to write with each record
 
-# media: {max_pixels: 178956970}
+# media: {max_pixels: 89478485}
 # max_quarantined: 0.01   # share or count of unreadable inputs above which the run fails
 # max_cpu_seconds: 30   # CPU seconds for one record in a reader or a step
 """

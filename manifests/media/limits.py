@@ -11,7 +11,11 @@ class Limits(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    max_pixels: PositiveInt = Field(178_956_970, description="largest width x height of an image")
+    max_pixels: PositiveInt = Field(
+        89_478_485,
+        description="largest width x height of an image; a worker needs up to 10 bytes of memory "
+        "for each pixel. The default is the one at which Pillow warns of a decompression bomb",
+    )
     max_bytes: PositiveInt = Field(256 << 20, description="largest size of a media file, in bytes")
     max_frames: PositiveInt = Field(
         1000, description="largest number of frames of an animated image"

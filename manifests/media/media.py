@@ -43,6 +43,9 @@ _FIX_BROKEN = "Put an intact image in its place, or leave it in quarantine."
 _FIX_TRUNCATED = "Put the whole file in its place, or leave it in quarantine."
 FIX_MISSING_FILE = "Put the file there and run again with --retry, or leave it in quarantine."
 _FIX_OUTSIDE = "No run writes such a reference: make the run again from its sources."
+CACHED_BYTES = 256 << 20
+"""Decoded images of a batch that are kept for its other steps (our choice: 128 images of 512 x 1024
+pixels). Images beyond it are decoded again by each step."""
 _OPEN_FILES = 64
 """Number of files that stay open to read byte ranges from: the most recently used files (our
 choice)."""
@@ -96,6 +99,7 @@ class Media:
         self._base, self._kept, self.limits, self._side = base, kept, limits or Limits(), side
         self._files: OrderedDict[str, Any] = OrderedDict()
         self._images: dict[Reference, Decoded | MediaError] = {}
+        self._cached_bytes = 0
 
     def resolve(self, uri: str) -> str:
         """Returns the full path or URL of the uri of a reference. Raises MediaError for a `kept:`
@@ -171,19 +175,31 @@ class Media:
     def decoded(self, ref: Reference) -> Decoded:
         """Returns the same image as `image`, with its size before rounding and its Exif
         orientation."""
-        if ref not in self._images:
-            try:
-                self._images[ref] = self._decode(ref)
-            except MediaError as error:
-                self._images[ref] = error
-        image = self._images[ref]
+        image = self._images.get(ref)
+        if image is None:
+            image = self._decode_once(ref)
+            self._cache(ref, image)
         if isinstance(image, MediaError):
             raise image
         return image
 
+    def _decode_once(self, ref: Reference) -> Decoded | MediaError:
+        try:
+            return self._decode(ref)
+        except MediaError as error:
+            return error
+
+    def _cache(self, ref: Reference, image: Decoded | MediaError) -> None:
+        """Keep an image for the other steps of the pass, until CACHED_BYTES are full."""
+        size = 0 if isinstance(image, MediaError) else 4 * image.image.width * image.image.height
+        if self._cached_bytes + size <= CACHED_BYTES:
+            self._images[ref] = image
+            self._cached_bytes += size
+
     def forget(self) -> None:
         """Free the decoded images, at the end of a batch."""
         self._images.clear()
+        self._cached_bytes = 0
 
     def close(self) -> None:
         self.forget()

@@ -23,17 +23,30 @@ def rgb(image: Image) -> Image:
     Gray values of more than 8 bits are scaled to 0 to 255, see `_gray`. CMYK is converted without a
     colour profile: red = 255 - cyan - black, and so on.
     """
-    from PIL import Image as pillow
 
     if image.mode[0] in "IF":
         image = _gray(image)
     if image.mode == "La":  # alpha in a TIFF that is already multiplied
         image = image.convert("LA")
     if image.has_transparency_data:
-        image = image.convert("RGBA")
-        background = pillow.new("RGBA", image.size, "white")
-        return pillow.alpha_composite(background, image).convert("RGB")
+        return _on_white(image)
     return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _on_white(image: Image) -> Image:
+    from PIL import Image as pillow
+
+    shown = pillow.new("RGB", image.size)
+    rows = _block_rows(image.width)
+    for top in range(0, image.height, rows):
+        block = image.crop((0, top, image.width, min(image.height, top + rows))).convert("RGBA")
+        background = pillow.new("RGBA", block.size, "white")
+        shown.paste(pillow.alpha_composite(background, block).convert("RGB"), (0, top))
+    return shown
+
+
+def _block_rows(width: int) -> int:
+    return max(1, _BLOCK_PIXELS // max(1, width))
 
 
 def _gray(image: Any) -> Image:
@@ -50,7 +63,7 @@ def _gray(image: Any) -> Image:
     values = np.asarray(image)
     low, high = _range(image, values)
     scaled = np.empty(values.shape, np.uint8)
-    rows = max(1, _BLOCK_PIXELS // max(1, values.shape[1]))
+    rows = _block_rows(values.shape[1])
     for top in range(0, len(values), rows):
         block = values[top : top + rows].astype(np.float64)
         block[~np.isfinite(block)] = low
@@ -70,8 +83,18 @@ def _range(image: Any, values: np.ndarray) -> tuple[float, float]:
         return 0, 2 ** tags.get(_BITS_PER_SAMPLE, (16,))[0] - 1
     if image.mode == "I" and image.format in ("PNG", "PPM"):
         return 0, 65535
-    finite = values[np.isfinite(values)]
-    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
+    low, high = _finite_range(values)
     if image.mode == "F" and low >= 0 and high <= 1:
         return 0, 1
     return low, max(high, np.nextafter(low, np.inf))
+
+
+def _finite_range(values: np.ndarray) -> tuple[float, float]:
+    """Returns the lowest and the highest value that is a number; 0 and 1 if there is none."""
+    rows = _block_rows(values.shape[1])
+    found: list[float] = []
+    for top in range(0, len(values), rows):
+        block = values[top : top + rows]
+        numbers = block[np.isfinite(block)]
+        found += [float(numbers.min()), float(numbers.max())] if numbers.size else []
+    return (min(found), max(found)) if found else (0.0, 1.0)

@@ -26,7 +26,7 @@ from curate.ingest.formats.json_elements import (
 from curate.ingest.formats.json_heads import first_keys
 from curate.ingest.formats.json_pieces import BLANKS, BOM, Element
 from curate.ingest.formats.json_splits import array_splits
-from curate.ingest.formats.lines import count_lines, line_splits, lines
+from curate.ingest.formats.lines import LongLine, count_lines, line_splits, lines
 from curate.ingest.images import OpenedImage
 from curate.ingest.media_root import ROOT_DESCRIPTION, root_of
 from curate.ingest.message_parts import ChatSegment, image_source, open_source
@@ -149,7 +149,9 @@ def _elements(split: Split, context: Context) -> Iterator[Element]:
     number = split.first
     try:
         for number, line in lines(split, context):
-            if line and not line.isspace():
+            if isinstance(line, LongLine):
+                yield Element(number, 0, 0, b"", line.error(f"line {number}").message)
+            elif line and not line.isspace():
                 yield Element(number, 0, 0, line)
     except InputError as error:
         yield Element(number + 1, 0, 0, b"", error.fault)

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
+from curate.ingest.formats.lines import LongLine
 from manifests.errors import RowError
 
 _QUOTES = "Close each quoted field with a quote, and double the quotes within it."
@@ -85,6 +86,7 @@ class _Source:
         self._lines, self._again = iter(lines), deque[tuple[int, str]]()
         self._max_bytes, self._held_bytes = max_bytes, 0
         self.is_escaped = False
+        self._long: LongLine | None = None
         self.held: list[tuple[int, str]] = []
 
     def start_row(self) -> None:
@@ -94,6 +96,7 @@ class _Source:
         self._again.extendleft(reversed(lines))
 
     def _decoded(self, number: int, line: bytes) -> tuple[int, str]:
+        self._long = line if isinstance(line, LongLine) else None
         try:
             return number, line.decode()
         except UnicodeDecodeError:
@@ -106,6 +109,9 @@ class _Source:
     def __next__(self) -> str:
         line = self._again.popleft() if self._again else self._decoded(*next(self._lines))
         self.held.append(line)
+        if self._long:
+            long_line, self._long = self._long, None
+            raise long_line.error("the line")
         self._held_bytes += len(line[1])
         if self._held_bytes > self._max_bytes:
             fault = f"the row is longer than the limit of {self._max_bytes} bytes."

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from curate.ingest.formats.batching import in_batches
 from curate.ingest.formats.chunks import is_compressed, read_chunks
 from curate.ingest.reader import SPLIT_BYTES, Context, Count, Split
 from manifests import storage
-from manifests.errors import FileError, RowError
+from manifests.errors import RowError
 from manifests.storage import File
 
 _BOM = b"\xef\xbb\xbf"
@@ -54,30 +54,82 @@ def line_splits(file: File, context: Context, split_bytes: int = SPLIT_BYTES) ->
         yield Split((file,), start, offset, first)
 
 
+class LongLine(bytes):
+    """Stands for a line over the limit `max_row_bytes`, which is not in memory. Its content is not
+    UTF-8, so it is never taken for the line."""
+
+    size: int
+    limit: int
+
+    @classmethod
+    def of(cls, size: int, limit: int) -> LongLine:
+        line = cls(b"\xff")
+        line.size, line.limit = size, limit
+        return line
+
+    def __add__(self, end: Any) -> LongLine:
+        return self
+
+    def removesuffix(self, end: Any) -> LongLine:
+        return self
+
+    def error(self, subject: str) -> RowError:
+        return RowError(
+            f"{subject} has {self.size} bytes, more than the limit of {self.limit}.",
+            fix="Raise media.max_row_bytes. If the file is not text with one record on each line, "
+            "use another reader: `curate readers` lists them.",
+        )
+
+
 def lines(split: Split, context: Context, keep_ends: bool = False) -> Iterator[tuple[int, bytes]]:
     """Yields (line number, line) for each line of a split. Lines of the file are numbered from 1.
 
     `b"a\\r\\nb"` -> (1, b"a"), (2, b"b"). A byte order mark is removed, and so are line endings (LF
-    or CRLF), unless `keep_ends`. Only one block and one line are in memory. Raises FileError for a
-    broken compressed file, or for a line over the limit `max_row_bytes`.
+    or CRLF), unless `keep_ends`. Only one block and one line are in memory; a line over the limit
+    `max_row_bytes` is a LongLine. Raises FileError for a broken compressed file.
     """
-    number, held, held_bytes = split.first, list[bytes](), 0
-    limit = context.limits.max_row_bytes
+    number, limit = split.first, context.limits.max_row_bytes
+    begun = _Begun(limit)
     for block in _without_bom(split, context):
         *complete, last = block.split(b"\n")
         if complete:
-            complete[0] = b"".join((*held, complete[0]))
-            held, held_bytes = [], 0
+            complete[0] = begun.take(complete[0])
+        if limit < len(block):
+            complete = [_within(line, limit) for line in complete]
         for line in complete:
             number += 1
             yield number, line + b"\n" if keep_ends else line.removesuffix(b"\r")
-        held.append(last)
-        held_bytes += len(last)
-        if held_bytes > limit:
-            raise _too_long(split.files[0], number + 1, limit)
-    if held_bytes:
-        line = b"".join(held)
+        begun.add(last)
+    if begun.size:
+        line = begun.take(b"")
         yield number + 1, line if keep_ends else line.removesuffix(b"\r")
+
+
+class _Begun:
+    """The blocks of a line whose end has not been read. Over the limit, only its size is kept."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit, self._held, self.size = limit, list[bytes](), 0
+
+    def add(self, block: bytes) -> None:
+        self.size += len(block)
+        if self.size > self._limit:
+            self._held = []
+        else:
+            self._held.append(block)
+
+    def take(self, end: bytes) -> bytes:
+        """Return the line with its last block, and begin the next one."""
+        self.add(end)
+        size, held = self.size, self._held
+        self._held, self.size = [], 0
+        return LongLine.of(size, self._limit) if size > self._limit else b"".join(held)
+
+
+def _within(line: bytes, limit: int) -> bytes:
+    if isinstance(line, LongLine) or len(line) <= limit:
+        return line
+    return LongLine.of(len(line), limit)
 
 
 def line_batches(split: Split, context: Context) -> Iterator[list[tuple[int, bytes]]]:
@@ -112,7 +164,9 @@ def _is_blank(data: bytes) -> bool:
 
 def decoded(number: int, line: bytes) -> str:
     """The line decoded as UTF-8. If a byte is invalid, raises a RowError that names the first
-    invalid position."""
+    invalid position; for a LongLine, its error."""
+    if isinstance(line, LongLine):
+        raise line.error(f"line {number}")
     try:
         return line.decode()
     except UnicodeDecodeError as error:
@@ -127,12 +181,3 @@ def _without_bom(split: Split, context: Context) -> Iterator[bytes]:
     if split.start == 0:
         yield next(blocks, b"").removeprefix(_BOM)
     yield from blocks
-
-
-def _too_long(file: File, number: int, limit: int) -> FileError:
-    return FileError(
-        f"line {number} is longer than the limit of {limit} bytes: perhaps the file is not "
-        "text with one record on each line.",
-        file.uri,
-        "Use another reader (`curate readers` lists them), or raise media.max_row_bytes.",
-    )

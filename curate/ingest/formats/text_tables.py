@@ -17,6 +17,7 @@ from curate.ingest.formats.json_pieces import Element
 from curate.ingest.formats.json_splits import array_splits
 from curate.ingest.formats.lines import (
     Lines,
+    LongLine,
     count_lines,
     decoded,
     line_batches,
@@ -202,12 +203,14 @@ def _object(element: Element) -> Row:
 def _objects(batch: list[tuple[int, bytes]]) -> list[Numbered]:
     values = parse_objects([line for _, line in batch])
     return [
-        (number, value if type(value) is dict else _not_object(number, value), 1)
-        for (number, _), value in zip(batch, values, strict=True)
+        (number, value if type(value) is dict else _not_object(number, line, value), 1)
+        for (number, line), value in zip(batch, values, strict=True)
     ]
 
 
-def _not_object(number: int, value: Any) -> RowError:
+def _not_object(number: int, line: bytes, value: Any) -> RowError:
+    if isinstance(line, LongLine):
+        return line.error(f"line {number}")
     if isinstance(value, RowError):
         return error_in(f"line {number}", value)
     return RowError(f"line {number} is {value!r:.80}, not a JSON object")

@@ -116,7 +116,7 @@ def test_a_decompression_bomb_is_quarantined_unopened(tmp_path: Path) -> None:
             "0",
             "LimitError",
             (
-                ".png file: 120000 x 90000 pixels is over the limit of 178956970. Raise "
+                ".png file: 120000 x 90000 pixels is over the limit of 89478485. Raise "
                 "media.max_pixels, or leave the file in quarantine."
             ),
         )

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from curate.ingest.formats import batching, chunks
-from curate.ingest.formats.lines import decoded, line_batches, line_splits, lines
+from curate.ingest.formats.lines import LongLine, decoded, line_batches, line_splits, lines
 from curate.ingest.reader import Context, Split
 from manifests.errors import InputError, RowError, StorageError
 from manifests.media import Limits, Media
@@ -113,15 +113,31 @@ def test_a_missing_file_is_a_storage_error_that_names_it(context: Context) -> No
             all_lines(context, File(name, name, 10, 0))
 
 
-def test_a_line_without_end_is_an_input_error_before_memory_is_full(
+@pytest.mark.parametrize("keep_ends", [True, False])
+@pytest.mark.parametrize("block_bytes", [10, 99, 5000])
+def test_a_line_over_the_limit_is_an_error_and_the_lines_after_it_are_read(
+    context: Context, monkeypatch: pytest.MonkeyPatch, block_bytes: int, keep_ends: bool
+) -> None:
+    monkeypatch.setattr(chunks, "CHUNK_BYTES", block_bytes)
+    context = context._replace(media=Media(context.base, limits=Limits(max_row_bytes=100)))
+    texts = [b"short", b"x" * 1000, b"y" * 100, b"z" * 101, b"end"]
+    file = written(context, b"\n".join(texts))
+    found = [line for _, line in lines(Split((file,)), context, keep_ends)]
+    read = [None if isinstance(line, LongLine) else line.rstrip(b"\n") for line in found]
+    assert read == [b"short", None, b"y" * 100, None, b"end"]
+    with pytest.raises(
+        RowError, match=r"line 2 has 1000 bytes, more than the limit of 100\. Raise"
+    ):
+        decoded(2, found[1])
+
+
+def test_the_last_line_over_the_limit_is_never_in_memory(
     context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(chunks, "CHUNK_BYTES", 10)
-    limits = Limits(max_row_bytes=100)
-    context = context._replace(media=Media(context.base, limits=limits))
-    file = written(context, b"short\n" + b"x" * 1000)
-    with pytest.raises(InputError, match=r"a\.txt: line 2 is longer than the limit of 100 bytes"):
-        all_lines(context, file)
+    context = context._replace(media=Media(context.base, limits=Limits(max_row_bytes=100)))
+    [(_, line)] = all_lines(context, written(context, b"x" * 1000))
+    assert (isinstance(line, LongLine), len(line)) == (True, 1)
 
 
 def test_batches_skip_blank_lines_and_keep_the_numbers_of_the_others(

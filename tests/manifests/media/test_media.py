@@ -12,6 +12,7 @@ from PIL import Image
 
 from manifests.errors import LimitError, MediaError, foreign_message
 from manifests.media import Limits, Media, Reference
+from manifests.media import media as module
 from manifests.media.header import Header
 from tests.make import make_image
 
@@ -196,3 +197,17 @@ def test_an_image_that_is_a_fifo_is_refused_and_does_not_block(tmp_path: Path) -
     for read in (media.header, media.read, media.image):
         with pytest.raises(MediaError, match="it is not a regular file"):
             read(Reference("pipe.jpg"))
+
+
+def test_images_beyond_the_bytes_of_a_batch_are_decoded_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in "ab":
+        (tmp_path / name).write_bytes(make_image(20, 20))
+    monkeypatch.setattr(module, "CACHED_BYTES", 4 * 20 * 20)
+    media = Media(str(tmp_path))
+    first, second = Reference("a"), Reference("b")
+    assert media.image(first) is media.image(first)
+    assert media.image(second) is not media.image(second)
+    media.forget()
+    assert media.image(second) is media.image(second)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image, TiffImagePlugin
 
-from manifests.media import Media, Reference
+from manifests.media import Media, Reference, pixels
 
 DRAW = np.random.default_rng(1)
 GRAY = DRAW.integers(0, 256, (20, 30)).astype(np.uint8)
@@ -118,3 +118,21 @@ def test_transparent_pixels_are_shown_on_white_and_other_modes_as_in_a_viewer(
 ) -> None:
     found = shown(encoded(image, kind, **options), tmp_path)
     assert tuple(found[1, 1].tolist()) == pixel
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "PA", "P", "RGB", "L"])
+def test_transparent_pixels_are_shown_on_white_block_by_block(
+    mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noise = np.random.default_rng(3).integers(0, 255, (41, 30, 4), np.uint8)
+    image = Image.fromarray(noise).convert("RGB" if mode in ("RGB", "L", "P") else "RGBA")
+    image = image.quantize(9) if mode in ("P", "PA") else image.convert(mode)
+    image = image.convert(mode)
+    if mode in ("P", "RGB", "L"):
+        image.info["transparency"] = image.getpixel((2, 2))
+    whole = np.asarray(pixels.rgb(image))
+    monkeypatch.setattr(pixels, "_BLOCK_PIXELS", 100)
+    assert (np.asarray(pixels.rgb(image)) == whole).all()
+    background = Image.new("RGBA", image.size, "white")
+    due = Image.alpha_composite(background, image.convert("RGBA")).convert("RGB")
+    assert (whole == np.asarray(due)).all()

@@ -9,7 +9,9 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-hypothesis.settings.register_profile("fast", max_examples=20)
+hypothesis.settings.register_profile("full", deadline=None)  # a busy machine is no fault
+hypothesis.settings.register_profile("fast", max_examples=20, deadline=None)
+hypothesis.settings.load_profile("full")
 
 RAY = (
     "tests/engine/test_kill.py",

@@ -144,7 +144,7 @@ def test_a_batch_has_at_most_batch_rows_rows(tmp_path: Path, batch_rows: int) ->
     assert found == [batch_rows] * (205 // batch_rows) + [205 % batch_rows] * bool(205 % batch_rows)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.lists(st.integers(0, 9000), min_size=1, max_size=30), st.integers(2000, 20000))
 def test_a_batch_has_at_most_batch_bytes_or_one_row(
     tmp_path_factory: pytest.TempPathFactory, sizes: list[int], batch_bytes: int
@@ -192,7 +192,7 @@ def test_writing_again_writes_the_same_bytes(tmp_path: Path) -> None:
     assert {p.name: p.read_bytes() for p in (tmp_path / "out").iterdir()} == before
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.permutations(range(30)))
 def test_the_bytes_do_not_depend_on_the_order_of_the_input(
     tmp_path_factory: pytest.TempPathFactory, shuffled: list[int]

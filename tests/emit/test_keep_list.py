@@ -18,7 +18,7 @@ def pairs(uids: list[str]) -> list[tuple[int, int]]:
     return sorted({(int(uid[:16], 16), int(uid[16:], 16)) for uid in uids})
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.lists(st.integers(0, 2**128 - 1), max_size=20), st.integers(1, 4))
 def test_the_list_holds_the_uids_of_all_shards_once_and_sorted(
     tmp_path_factory: pytest.TempPathFactory, numbers: list[int], count: int

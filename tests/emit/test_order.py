@@ -80,7 +80,7 @@ def test_an_id_too_short_to_be_a_hash_is_refused(bad: str | None) -> None:
         record.random_keys(pa.array(["0" * 32, bad]), 1)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.lists(st.integers(0, ROWS), max_size=5),
     st.permutations(range(ROWS)),
@@ -130,7 +130,7 @@ def test_rows_of_equal_keys_are_in_order_of_their_ids() -> None:
     assert shard["id"].to_pylist() == sorted(ids)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.lists(st.integers(0, ROWS), max_size=5), st.integers(1, 9))
 def test_without_shuffling_the_order_of_the_corpus_is_kept(cuts: list[int], count: int) -> None:
     found = shards(split(TABLE, cuts), count, shuffle=False)

@@ -79,7 +79,7 @@ def by_former_id(table: pa.Table) -> dict[str, dict[str, Any]]:
     return found
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_records_that_go_out_as_tars_come_back_as_the_same_records(data: st.DataObject) -> None:
     with tempfile.TemporaryDirectory() as name:

@@ -42,7 +42,6 @@ def same(a: Sketch, b: Sketch) -> bool:
     )
 
 
-@settings(deadline=None)
 @given(hashes, st.sampled_from([4, 5, 11, 16]))
 def test_registers_are_those_of_datasketch(some: list[int], p: int) -> None:
     theirs = HyperLogLogPlusPlus(p=p, hashfunc=lambda hashed: hashed)
@@ -104,7 +103,7 @@ def test_a_text_shorter_than_an_ngram_has_none() -> None:
     assert counts(sketch_of(same)).ngrams == 1
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.lists(st.sampled_from(["a b c d e f", "a", "b c d e f g", None, "猫が好きです。"])))
 def test_merging_parts_in_any_order_gives_the_sketch_of_all(texts: list[str | None]) -> None:
     whole = sketch_of(text_records(*texts))

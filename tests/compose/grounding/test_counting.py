@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -58,7 +58,6 @@ object_lists = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(st.lists(object_lists, max_size=4), st.integers(0, 5))
 def test_the_number_equals_the_objects_and_the_listed_ones(
     drawn: list[list[tuple[str | None, bool, bool]]], seed: int

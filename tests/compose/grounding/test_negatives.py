@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -49,7 +49,6 @@ def every(*objects: dict[str, Any], **changes: Any) -> set[str]:
     return {name for some in found for name in some or ()}
 
 
-@settings(deadline=None)
 @given(st.lists(st.sampled_from(NAMES), max_size=5), st.integers(1, 9), st.integers(0, 99))
 def test_no_category_of_the_image_is_asked_for(
     labels: list[str], per_query: int, seed: int

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from curate.compose.grounding.parsing import ParsedObject, objects_to_units, parse_objects
@@ -35,7 +35,6 @@ def shown(labels: list[str | None], numbers: np.ndarray) -> list[AnswerObject]:
     return [AnswerObject(label, row) for label, row in zip(labels, numbers.tolist(), strict=True)]
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(LABELS, UNIT, UNIT, UNIT, UNIT), max_size=5), AROUND)
 def test_boxes_of_thousandths_are_the_same_after_json(
     drawn: list[tuple[str, float, float, float, float]], around: tuple[str, str]
@@ -53,7 +52,6 @@ def test_boxes_of_thousandths_are_the_same_after_json(
     assert objects_to_units(wanted, SPACES["qwen3"]) == wanted
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.tuples(LABELS, UNIT, UNIT, UNIT, UNIT), min_size=1, max_size=5),
     st.tuples(SIDES, SIDES).filter(lambda s: max(s) <= 200 * min(s)),
@@ -76,7 +74,6 @@ def test_pixels_after_resizing_are_the_same_once_read_and_written_again(
     assert (close | (units > inner)).all()
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(LABELS, UNIT, UNIT), min_size=1, max_size=5))
 def test_points_are_the_same_after_json(drawn: list[tuple[str, float, float]]) -> None:
     rounded = to_thousandths(np.array([one[1:] for one in drawn], np.float32).astype(np.float64))
@@ -93,7 +90,6 @@ XML_LABELS = st.one_of(
 )
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(XML_LABELS, st.integers(0, 999), st.integers(0, 999)), max_size=6))
 def test_points_are_the_same_after_xml_label_by_label(drawn: list[tuple[str, int, int]]) -> None:
     text = render_answer("xml", "points", [AnswerObject(label, (x, y)) for label, x, y in drawn])
@@ -105,7 +101,6 @@ def test_points_are_the_same_after_xml_label_by_label(drawn: list[tuple[str, int
 TAG_LABELS = LABELS.filter(lambda label: "<" not in label)
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(TAG_LABELS, UNIT, UNIT, UNIT, UNIT), max_size=5))
 def test_boxes_are_the_same_after_tags(
     drawn: list[tuple[str, float, float, float, float]],
@@ -117,7 +112,6 @@ def test_boxes_are_the_same_after_tags(
     ]
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.floats(-99, 99, width=32), min_size=9, max_size=9),
     st.sampled_from([RECORD_ANGLES, QWEN3_ANGLES, Angles(axes="yxz", unit="degree")]),

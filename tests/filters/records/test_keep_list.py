@@ -8,7 +8,7 @@ import numpy as np
 import orjson
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from filters.records.keep_list import KeepList
@@ -40,7 +40,6 @@ def with_meta(*metas: object) -> pa.Table:
     return batch.set_column(batch.schema.get_field_index("meta"), "meta", pa.array(answer))
 
 
-@settings(deadline=None)
 @given(st.lists(numbers, max_size=60), st.lists(numbers, max_size=20))
 def test_a_list_contains_what_was_written_and_nothing_else(
     tmp_path_factory: pytest.TempPathFactory, listed: list[int], others: list[int]

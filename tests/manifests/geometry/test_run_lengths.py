@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
@@ -41,7 +41,6 @@ def a_mask(max_side: int) -> st.SearchStrategy[np.ndarray]:
     return arrays.arrays(bool, shapes)
 
 
-@settings(deadline=None)
 @given(st.lists(a_mask(9), max_size=5), st.booleans())
 @example([np.zeros((3, 2), bool), np.ones((2, 3), bool), np.zeros((1, 1), bool)], True)
 @example([np.array([[1, 1, 1], [1, 0, 1], [1, 1, 1]], bool)], False)
@@ -70,7 +69,6 @@ def test_boxes_and_points_are_those_of_the_pixels(
     find_spec("pycocotools") is None,
     reason="pycocotools is not installed: pip install curate[dev]",
 )
-@settings(deadline=None)
 @given(st.lists(a_mask(40), min_size=1, max_size=4))
 @example([np.ones((3, 5), bool), np.eye(70, dtype=bool)])
 def test_masks_encoded_by_pycocotools_have_the_boxes_that_pycocotools_gives(
@@ -99,7 +97,6 @@ def read_lengths(rle: dict[str, Any]) -> list[int]:
     return found
 
 
-@settings(deadline=None)
 @given(st.lists(st.lists(st.integers(0, 2**32 - 1), max_size=12), max_size=4))
 def test_compressed_counts_are_read_back(counts: list[list[int]]) -> None:
     owner, lengths = decompress_counts([compress(one).encode() for one in counts])
@@ -175,7 +172,6 @@ def test_broken_masks_are_marked_and_do_not_affect_others() -> None:
     assert boxes.tolist() == [[0, 0, 2, 2]] * len(boxes)
 
 
-@settings(deadline=None)
 @given(st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=20), st.integers(1, 9))
 def test_any_text_of_counts_is_a_mask_or_broken(text: str, side: int) -> None:
     rle = json.dumps({"rle": {"size": [side, side], "counts": text}})

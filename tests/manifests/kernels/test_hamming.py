@@ -8,7 +8,7 @@ import time
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from manifests.kernels.hamming import HASH_BITS, band_keys, close_pairs, near
@@ -133,7 +133,6 @@ some_hashes = st.one_of(st.integers(0, 15), few_bits, st.integers(0, 2**64 - 1))
 entries = st.lists(st.tuples(st.integers(0, 3), some_hashes, some_hashes), max_size=40)
 
 
-@settings(deadline=None)
 @given(entries, st.integers(0, 64))
 def test_close_pairs_have_the_components_of_all_pairs(
     drawn: list[tuple[int, int, int]], distance: int

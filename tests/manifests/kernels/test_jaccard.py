@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from manifests.kernels.hash_set import empty_slots
@@ -28,7 +28,6 @@ def check(some: list[list[int]], pairs: list[tuple[int, int]]) -> None:
     assert found.tolist() == np.array(expected, np.float32).tolist()
 
 
-@settings(deadline=None)
 @given(sets, st.data())
 @example([[]], None)
 def test_jaccard_is_that_of_python_sets(some: list[list[int]], data: st.DataObject) -> None:

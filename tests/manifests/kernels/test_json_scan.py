@@ -57,7 +57,7 @@ def laid_out(value: Any, indent: int | str | None) -> str:
 
 
 @given(st.lists(VALUES, min_size=1, max_size=8), INDENTS, st.integers(1, 40))
-@settings(deadline=None, database=None)
+@settings(database=None)
 def test_borders_of_an_array_are_those_of_the_parser(
     array: list[Any], indent: int | str | None, chunk_bytes: int
 ) -> None:
@@ -67,7 +67,7 @@ def test_borders_of_an_array_are_those_of_the_parser(
 
 
 @given(st.dictionaries(TEXT, VALUES, min_size=1, max_size=8), INDENTS, st.integers(1, 40))
-@settings(deadline=None, database=None)
+@settings(database=None)
 def test_borders_of_an_object_are_those_of_the_parser_between_keys_and_values(
     members: dict[str, Any], indent: int | str | None, chunk_bytes: int
 ) -> None:
@@ -77,7 +77,7 @@ def test_borders_of_an_object_are_those_of_the_parser_between_keys_and_values(
 
 
 @given(st.text(' \t\r\n"\\{}[],:a', max_size=60), st.booleans(), st.integers(1, 9))
-@settings(deadline=None, database=None)
+@settings(database=None)
 def test_a_scan_in_chunks_gives_the_borders_of_one_scan(
     text: str, is_array: bool, chunk_bytes: int
 ) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from manifests.kernels import compiling
@@ -46,7 +46,6 @@ def check(some: list[str], n: int) -> None:
         assert kernel(column, n).tolist() == [repetition(t, n) for t in some]
 
 
-@settings(deadline=None)
 @given(st.lists(texts, max_size=6), st.integers(1, 12))
 def test_measures_are_those_of_plain_python(some: list[str], n: int) -> None:
     check(some, n)

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 from datasketch import MinHash
 from datasketch.hashfunc import sha1_hash32
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from manifests.kernels import minhash
@@ -49,7 +49,6 @@ def test_permutations_are_those_of_datasketch(count: int, seed: int) -> None:
     assert np.array_equal(ours, theirs)
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.lists(st.integers(0, 2**32 - 1), max_size=50), max_size=5),
     st.sampled_from(COUNTS),
@@ -149,7 +148,6 @@ def test_an_empty_column_has_no_sketches() -> None:
     assert [column.shape for column in made] == [(0,), (0, 2), (0, 20), (0, 2), (0, 128)]
 
 
-@settings(deadline=None)
 @given(st.integers(1, 200), st.integers(1, 9), st.integers(0, 2**32))
 def test_bands_and_bits_are_those_of_plain_python(count: int, rows: int, seed: int) -> None:
     signatures = np.random.default_rng(seed).integers(0, 2**32, (3, count), np.uint32)

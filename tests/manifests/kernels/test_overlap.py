@@ -19,7 +19,7 @@ def has(text: list[str], gram: tuple[str, ...]) -> bool:
     return any(tuple(text[i : i + size]) == gram for i in range(len(text) - size + 1))
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.lists(texts, min_size=1, max_size=5), st.lists(texts, max_size=4), st.data())
 def test_overlaps_are_those_of_plain_python(items: list[str], some: list[str], data: Any) -> None:
     n = data.draw(st.integers(2, 7))

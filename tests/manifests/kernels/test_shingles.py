@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from manifests.kernels import shingles as kernels
@@ -66,7 +66,6 @@ def check(some: list[str], kind: int, n: int) -> None:
     assert hashes == [hashed for _, g in expected for hashed in g]
 
 
-@settings(deadline=None)
 @given(st.lists(texts, max_size=6), st.sampled_from(KINDS), st.integers(1, 7))
 @example(["a" * size for size in range(1, 40)], WHITESPACE, 1)
 @example(["x " * size for size in range(30, 68)], WORDS, 3)
@@ -194,7 +193,6 @@ def test_shingles_collide_no_more_than_32_random_bits_do(kind: int, n: int) -> N
     assert collisions <= chance + 4 * chance**0.5 + 1
 
 
-@settings(deadline=None)
 @given(st.lists(st.binary(max_size=150), min_size=1, max_size=4), st.sampled_from(KINDS))
 @example([("漢" * 50).encode()], WORDS)
 @example([("Ⱥ" * 50).encode()], WORDS)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from numba import njit
 
@@ -36,7 +36,6 @@ LOWEST, COUNT = callers("lowest_bit", "mask"), callers("count_bits", "mask")
 UPPER = callers("upper_product", "a, b")
 
 
-@settings(deadline=None)
 @given(words, words)
 @example(0, 2**64 - 1)
 @example(2**64 - 1, 2**64 - 1)

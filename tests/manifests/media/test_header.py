@@ -153,7 +153,7 @@ def test_eight_mebibytes_without_an_image_are_refused_in_time(data: bytes) -> No
     assert time.process_time() - start < 2
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     kind=st.sampled_from(list(SMALL)),
     changes=st.lists(st.tuples(st.integers(0, 700), st.integers(0, 255)), max_size=8),

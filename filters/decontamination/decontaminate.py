@@ -67,7 +67,7 @@ class Decontaminate(RowStep):
     an item is over the limits of `media`; no item is skipped.
     """
 
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
 
     benchmarks: tuple[Benchmark, ...] = Field(
         min_length=1, description="the benchmarks whose items are searched for"

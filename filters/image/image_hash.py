@@ -38,13 +38,15 @@ class ImageHash(RowStep):
     The hash is pHash: the image is reduced to 32 x 32 pixels of luma and a discrete cosine
     transform (DCT-II) is applied; the bits record which of the 8 x 8 lowest frequencies are above
     their median. Frequencies that are 0 in one direction are left out. Images are hashed as they
-    are shown, by their Exif orientation. They are decoded at the smallest scale their codec offers;
+    are shown, by their Exif orientation, and without plain borders: bars of one colour at two
+    opposite sides, neither more than twice as wide as the other, if at least half of the image
+    remains. A border that is white around a white ground is not seen. They are decoded at the smallest scale their codec offers;
     steps that run together decode each image only once.
 
     Source: Zauner, Implementation and Benchmarking of Perceptual Image Hash Functions (2010).
     """
 
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
 
     def reads(self) -> tuple[str, ...]:
         return ("media",)

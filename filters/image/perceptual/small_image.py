@@ -14,6 +14,7 @@ from manifests.media import Decoded
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+
 COLOURS_SIDE = 8
 COLOURS_BYTES = COLOURS_SIDE * COLOURS_SIDE * 3
 _REDUCED_FIRST = 1.5
@@ -30,7 +31,8 @@ class SmallImage(NamedTuple):
 
 
 def small_image(decoded: Decoded, side: int) -> SmallImage:
-    """Returns an image reduced to small squares and turned upright; `side` is that of the luma.
+    """Returns an image without its plain borders, reduced to small squares and turned upright;
+    `side` is that of the luma.
 
     Each value is a weighted mean of a part of the image. So an image gives nearly the same squares
     at full size, at half the size, and at a smaller scale that its codec decodes.
@@ -39,8 +41,8 @@ def small_image(decoded: Decoded, side: int) -> SmallImage:
 
     block = tuple(max(1, int(length / (_REDUCED_FIRST * side))) for length in decoded.extent)
     width, height = (length / step for length, step in zip(decoded.extent, block, strict=True))
-    luma, colours = _reduced(decoded.image, block)
-    box = (0, 0, width, height)
+    luma, colours, (left, top, right, bottom) = _reduced(decoded.image, block)
+    box = (left, top, min(right, width), min(bottom, height))
     squares = (
         luma.resize((side, side), Resampling.BILINEAR, box=box),
         colours.resize((COLOURS_SIDE, COLOURS_SIDE), Resampling.BOX, box=box),
@@ -50,20 +52,23 @@ def small_image(decoded: Decoded, side: int) -> SmallImage:
     )
 
 
-def _reduced(image: Image, block: tuple[int, ...]) -> tuple[Image, Image]:
-    """Returns the mean luma and the mean RGB of each block of pixels, as two images; `block` is its
-    width and height in pixels."""
+def _reduced(image: Image, block: tuple[int, ...]) -> tuple[Image, Image, tuple[float, ...]]:
+    """Returns the mean luma and the mean RGB of each block of pixels, as two images, and their box
+    without plain borders. `block` is the width and height of a block in pixels."""
     from PIL.Image import frombytes
 
     from manifests.kernels.block_colours import block_colours
+    from manifests.kernels.plain_borders import without_borders
 
     width, height = block
     if width * height == 1:
-        return image.convert("L"), image
+        pixels = _pixels(image).reshape(image.height, image.width, 4)
+        return image.convert("L"), image, without_borders(pixels)
     means = block_colours(_pixels(image), (width, height))
     size = means.shape[1], means.shape[0]
     luma = frombytes("L", size, means[:, :, 3].tobytes())
-    return luma, frombytes("RGB", size, means.tobytes(), "raw", "RGBX")
+    colours = frombytes("RGB", size, means.tobytes(), "raw", "RGBX")
+    return luma, colours, without_borders(means)
 
 
 def _pixels(image: Image) -> np.ndarray:

@@ -341,6 +341,31 @@ def test_an_image_over_a_limit_is_the_same_error_as_of_image_decodes(tmp_path: P
         assert "is over the limit of 1000." in answer["error"][0]
 
 
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_a_copy_with_plain_borders_is_near(kind: str) -> None:
+    for seed in range(4):
+        image = drawing(seed)
+        width, height = image.size
+        copies = {
+            "letterboxed": ImageOps.expand(image, (0, height // 8), "black"),
+            "framed": ImageOps.expand(image, width // 20, "white"),
+            "padded to a square": ImageOps.pad(image, (448, 448), color="#727272"),
+        }
+        files = [encoded(copy, kind) for copy in (image, *copies.values())]
+        known, *others = hashed(*files)[0]
+        for name, other in zip(copies, others, strict=True):
+            assert apart(known, other) <= NEAR, name
+
+
+def test_an_image_that_is_all_plain_has_no_hash() -> None:
+    plain = Image.new("RGB", (200, 100), "white")
+    boxed = ImageOps.expand(Image.new("RGB", (200, 100), "#303030"), 20, "white")
+    for image in (plain, ImageOps.expand(plain, 30, "black"), boxed):
+        (known,), (mirror,) = hashed(encoded(image, "PNG"))
+        assert known is None
+        assert mirror is None
+
+
 def test_no_records_have_no_hashes() -> None:
     assert answers(ImageHash(), text_records()) == {
         "hash": [],

@@ -1,0 +1,144 @@
+"""Finds the plain borders of an image: bars above and below a film, a frame around a photograph."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import float64, int64, types, uint8, void
+
+from manifests.kernels.compiling import compiled, inlined
+
+_TOLERANCE = 16
+"""A border is plain if the levels of each channel differ by at most this many (our choice: fewer
+find less of the borders of re-encoded copies, more take dark or bright parts of photographs for
+borders)."""
+_MIN_SHARE = 0.5
+"""An image keeps at least this share of its width and height (our choice). If more is plain, it is
+an object on a plain ground, not a smaller image with a border."""
+_MIN_CHANGED = 0.5
+"""Behind a border at least this share of the pixels of a line has other colours (our choice). So
+the sky above a hill is no border, and neither is the paper around a text."""
+_MAX_RATIO = 2
+"""A border is at most so many times as wide as the one at the opposite side (our choice)."""
+_ROUNDS = 3
+"""The number of borders inside each other that are found: a black bar inside a white frame (our
+choice)."""
+
+_PIXELS = types.Array(uint8, 3, "C", readonly=True)
+Box = tuple[float, float, float, float]
+"""Left, top, right, bottom, in pixels."""
+
+
+def without_borders(pixels: np.ndarray) -> Box:
+    """Returns the box of an image without its plain borders; the whole image if it has none, or is
+    all plain. Borders come in pairs: at the left and right, or above and below, in one colour.
+
+    `pixels`: uint8 (height, width, 3 or more); only the first three channels are read. A border may
+    end within a pixel: then the edge of the box is not a whole number.
+    """
+    box = np.array([0, 0, pixels.shape[1], pixels.shape[0]], np.int64)
+    edges = box.astype(np.float64)
+    _cut(np.ascontiguousarray(pixels), box, edges)
+    left, top, right, bottom = edges.tolist()
+    return left, top, right, bottom
+
+
+@inlined
+def _level(pixels: np.ndarray, side: int, line: int, at: int, channel: int) -> int:
+    """Returns a level of the pixel at the place `at` of a line; at the sides 0 (left) and 2 (right)
+    a line is a column."""
+    return int64(pixels[at, line, channel] if side % 2 == 0 else pixels[line, at, channel])
+
+
+@inlined
+def _line(box: np.ndarray, side: int, depth: int) -> int:
+    return box[side] + depth if side < 2 else box[side] - 1 - depth
+
+
+@compiled(int64(_PIXELS, int64[::1], int64, int64[:, ::1]))
+def _depth(pixels: np.ndarray, box: np.ndarray, side: int, levels: np.ndarray) -> int:
+    """Returns how many lines at a side of the box are plain. The lowest and highest levels of each
+    channel in these lines are written into `levels`."""
+    across = 1 - side % 2
+    depth, wider = 0, np.empty((2, 3), np.int64)
+    levels[0], levels[1] = 255, 0
+    for depth in range(box[side % 2 + 2] - box[side % 2]):
+        line = _line(box, side, depth)
+        wider[:] = levels
+        for at in range(box[across], box[across + 2]):
+            for channel in range(3):
+                level = _level(pixels, side, line, at, channel)
+                wider[0, channel] = min(wider[0, channel], level)
+                wider[1, channel] = max(wider[1, channel], level)
+                if wider[1, channel] - wider[0, channel] > _TOLERANCE:
+                    return depth
+        levels[:] = wider
+    return depth + 1
+
+
+@compiled(float64(_PIXELS, int64[::1], int64, int64, int64[:, ::1]))
+def _mixed_share(
+    pixels: np.ndarray, box: np.ndarray, side: int, depth: int, levels: np.ndarray
+) -> float:
+    """Returns which share of the line behind a border belongs to the border; -1 if it is no border,
+    because most pixels of the next line have its colours.
+
+    The line is a mixture of the border and the next line: a line that is half border is half as far
+    from the colour of the border as the next line.
+    """
+    across = 1 - side % 2
+    start, end = box[across], box[across + 2]
+    mixed, behind = _line(box, side, depth), _line(box, side, depth + 1)
+    changed, apart, apart_behind = 0, 0.0, 0.0
+    for at in range(start, end):
+        other = False
+        for channel in range(3):
+            level = _level(pixels, side, behind, at, channel)
+            low, high = levels[0, channel], levels[1, channel]
+            other |= level < high - _TOLERANCE or level > low + _TOLERANCE
+            middle = (low + high) / 2
+            apart += abs(_level(pixels, side, mixed, at, channel) - middle)
+            apart_behind += abs(level - middle)
+        changed += other
+    if changed < _MIN_CHANGED * (end - start):
+        return -1.0
+    return max(0.0, 1.0 - apart / apart_behind)
+
+
+@inlined
+def _alike(levels: np.ndarray, others: np.ndarray) -> bool:
+    """Returns whether two borders have the same colour."""
+    for channel in range(3):
+        low = min(levels[0, channel], others[0, channel])
+        high = max(levels[1, channel], others[1, channel])
+        if high - low > 2 * _TOLERANCE:
+            return False
+    return True
+
+
+@compiled(void(_PIXELS, int64[::1], float64[::1]))
+def _cut(pixels: np.ndarray, box: np.ndarray, edges: np.ndarray) -> None:
+    """Moves the sides of the box inwards, past the borders; `edges` has the same sides with the
+    parts of pixels that belong to the borders."""
+    first, last = np.empty((2, 3), np.int64), np.empty((2, 3), np.int64)
+    for _ in range(_ROUNDS):
+        moved = False
+        for axis in range(2):
+            depth = _depth(pixels, box, axis, first)
+            if depth == 0:
+                continue
+            other = _depth(pixels, box, axis + 2, last)
+            length = box[axis + 2] - box[axis] - depth - other
+            if length < max(2, _MIN_SHARE * pixels.shape[1 - axis]):
+                continue
+            if max(depth, other) > _MAX_RATIO * min(depth, other) + 1 or not _alike(first, last):
+                continue
+            share = _mixed_share(pixels, box, axis, depth, first)
+            other_share = _mixed_share(pixels, box, axis + 2, other, last)
+            if share < 0 or other_share < 0:
+                continue
+            box[axis] += depth
+            box[axis + 2] -= other
+            edges[axis], edges[axis + 2] = box[axis] + share, box[axis + 2] - other_share
+            moved = True
+        if not moved:
+            return

@@ -40,8 +40,8 @@ class ImageHash(RowStep):
     their median. Frequencies that are 0 in one direction are left out. Images are hashed as they
     are shown, by their Exif orientation, and without plain borders: bars of one colour at two
     opposite sides, neither more than twice as wide as the other, if at least half of the image
-    remains. A border that is white around a white ground is not seen. They are decoded at the smallest scale their codec offers;
-    steps that run together decode each image only once.
+    remains. A white border around a white ground is not seen. Images are decoded at the smallest
+    scale their codec offers; steps that run together decode each image only once.
 
     Source: Zauner, Implementation and Benchmarking of Perceptual Image Hash Functions (2010).
     """

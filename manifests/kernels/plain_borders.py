@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numba import float64, int64, types, uint8, void
 
@@ -43,14 +45,14 @@ def without_borders(pixels: np.ndarray) -> Box:
 
 
 @inlined
-def _level(pixels: np.ndarray, side: int, line: int, at: int, channel: int) -> int:
+def _level(pixels: np.ndarray, side: int, line: int, at: int, channel: int) -> Any:
     """Returns a level of the pixel at the place `at` of a line; at the sides 0 (left) and 2 (right)
     a line is a column."""
     return int64(pixels[at, line, channel] if side % 2 == 0 else pixels[line, at, channel])
 
 
 @inlined
-def _line(box: np.ndarray, side: int, depth: int) -> int:
+def _line(box: np.ndarray, side: int, depth: int) -> Any:
     return box[side] + depth if side < 2 else box[side] - 1 - depth
 
 

@@ -14,7 +14,7 @@ from curate.ingest.formats.arrow_messages import (
     first_message,
     messages,
 )
-from curate.ingest.formats.arrow_types import check_layout
+from curate.ingest.formats.arrow_types import check_layout, check_names
 from curate.ingest.formats.lost_rows import LostRows
 from curate.ingest.reader import SPLIT_BYTES, Context, Count, Head, Split
 from manifests import storage
@@ -150,7 +150,7 @@ def _is_inside(message: Message, split: Split) -> bool:
 def _schema(source: pa.NativeFile) -> pa.Schema:
     source.seek(first_message(source))
     schema = pa.ipc.read_schema(source)
-    schema.to_string()  # UnicodeDecodeError for a name that is not UTF-8
+    check_names(schema)
     return schema
 
 

@@ -59,6 +59,14 @@ def plain_batch(batch: pa.RecordBatch) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
+def check_names(fields: pa.Schema | pa.DataType) -> None:
+    """Raises UnicodeDecodeError if the name of a column, or of a field inside it, is not UTF-8."""
+    count = len(fields) if isinstance(fields, pa.Schema) else fields.num_fields
+    for field in (fields.field(number) for number in range(count)):
+        assert isinstance(field.name, str)  # pyarrow decodes the name here
+        check_names(field.type)
+
+
 def check_layout(batch: pa.RecordBatch) -> None:
     """Raises ArrowInvalid if an offset or an index of a batch points outside its values, so that a
     conversion would read memory that is not its own. Text that is not UTF-8 is no such error."""

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from curate.ingest.formats.arrow_types import check_names
 from curate.ingest.formats.lost_rows import LostRows
 from curate.ingest.formats.repeated_values import long_repeated, repetitive
 from curate.ingest.reader import BATCH_ROWS, SPLIT_BYTES, Context, Count, Head, Split
@@ -47,7 +48,7 @@ def open_parquet(
                 read_dictionary=dictionaries,
                 page_checksum_verification=True,
             ) as opened:
-                opened.schema_arrow.to_string()  # UnicodeDecodeError for a name that is not UTF-8
+                check_names(opened.schema_arrow)
                 yield opened
         except (pa.ArrowException, OSError, UnicodeDecodeError, OverflowError) as error:
             if isinstance(error, OSError) and error.errno is not None:

@@ -47,7 +47,6 @@ HOLDERS = st.dictionaries(TEXT, st.lists(VALUES, max_size=5), max_size=5)
 INDENTS = st.sampled_from([None, 0, 2, "line"])
 HERE = settings(
     max_examples=80,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
     database=None,
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -42,7 +43,7 @@ class MediaFolder:
             listed = _list_folder(storage.join(self._place, *below))
             self._folders[folder] = storage.join(self.media_root, *below), listed
         uri, files = self._folders[folder]
-        found = files.get(last) or files.get(_lower_suffix(last))
+        found = files.get(last) or files.get(lower_suffix(last))
         if isinstance(found, list):
             fault = f"several images have the name {last}: {' and '.join(found[:3])}."
             raise RowError(
@@ -51,6 +52,13 @@ class MediaFolder:
                 "Keep only one of them in this folder, or write the name with its suffix.",
             )
         return None if found is None else storage.join(uri, found)
+
+
+class UrlCounts(Protocol):
+    """What `open_row_images` asks about the urls of a table."""
+
+    def urls(self, urls: pa.Array) -> list[int]:
+        """The number of different urls of the table with the last part of each of these urls."""
 
 
 Listed = dict[str, str | list[str]]
@@ -87,14 +95,15 @@ def _by_stem(names: list[str]) -> Listed:
     for name in sorted(names):
         stem, _, suffix = name.rpartition(".")
         if suffix.lower() in SUFFIXES:
-            for short in {stem, _lower_suffix(name)} - {name}:
+            for short in {stem, lower_suffix(name)} - {name}:
                 known = stems.get(short)
                 several = [known] if isinstance(known, str) else known
                 stems[short] = name if several is None else [*several, name]
     return stems | {name: name for name in names}
 
 
-def _lower_suffix(name: str) -> str:
+def lower_suffix(name: str) -> str:
+    """The name with its suffix in lower case: `A.JPG` -> `A.jpg`."""
     stem, dot, suffix = name.rpartition(".")
     return f"{stem}{dot}{suffix.lower()}"
 
@@ -105,14 +114,17 @@ def open_row_images(
     urls: pa.Array | None,
     folder: MediaFolder,
     context: Context,
+    last_parts: UrlCounts,
 ) -> list[OpenedImage | RowError]:
     """Opens the image of each row: the first file that exists, in the order of `templates`.
 
-    `columns` has the columns that the templates use. `urls` is the column of urls, or None.
+    `columns` has the columns that the templates use. `urls` is the column of urls, or None. An
+    image that is found by the last part of its url is an error if `last_parts` counts several urls
+    with this part.
     """
     return [
         found if isinstance(found, RowError) else open_image(Reference(found), context.media)
-        for found in _locate(templates, columns, urls, folder)
+        for found in _locate(templates, columns, urls, folder, last_parts)
     ]
 
 
@@ -121,6 +133,7 @@ def _locate(
     columns: Mapping[str, pa.Array],
     urls: pa.Array | None,
     folder: MediaFolder,
+    last_parts: UrlCounts,
 ) -> list[str | RowError]:
     """The uri of each row's image, or an error if the image was not found. Each template is tried
     only for rows whose image was not found with an earlier template."""
@@ -135,7 +148,31 @@ def _locate(
                 tried[row].append(name)
                 if (place := _find(folder, name)) is not None:
                     found[row] = place
+        if template.columns == {"url_name"} and urls is not None:
+            found |= _ambiguous(
+                {row: found[row] for row in missing if row in found}, urls, last_parts
+            )
     return [found.get(row) or _not_found(urls, row, tried[row], folder) for row in range(rows)]
+
+
+def _ambiguous(
+    found: dict[int, str | RowError], urls: pa.Array, last_parts: UrlCounts
+) -> dict[int, str | RowError]:
+    """The errors of the rows whose image may be that of another url."""
+    if not found:
+        return {}
+    own = urls.take(pa.array(list(found), pa.int64()))
+    counted = zip(found.items(), own.to_pylist(), last_parts.urls(own), strict=True)
+    return {
+        row: RowError(
+            f"{number} different urls of the file have the last part of {url!r:.200}, so it is not "
+            "known of which of them the image with this name is.",
+            place if isinstance(place, str) else "",
+            "Name the images by their complete urls, such as `{url_sha256}`.",
+        )
+        for (row, place), url, number in counted
+        if number > 1
+    }
 
 
 def _values(

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from curate.ingest.captions.records.rows import CaptionRow, batch_of_failures, batch_of_rows
 from curate.ingest.file_template import Template
-from curate.ingest.formats.json_elements import batches, elements
+from curate.ingest.formats.json_elements import ByteRange, batches, elements
 from curate.ingest.formats.json_fields import caption_field
 from curate.ingest.formats.json_object import (
     SUFFIXES,
@@ -21,6 +21,7 @@ from curate.ingest.formats.json_object import (
     splits_of_array,
 )
 from curate.ingest.formats.json_pieces import Element
+from curate.ingest.last_parts import LastParts
 from curate.ingest.media_folder import MediaFolder, open_row_images
 from curate.ingest.meta import to_json
 from curate.ingest.reader import Context, Count, Head, ReadBatch, Reader, Split
@@ -35,12 +36,14 @@ class SbuCaptions(Reader):
          "captions": ["A wooden chair in the living room", ...], "user_ids": ["47889917@N08", ...]}
 
     Nothing is downloaded: an image is the file below `media_root` whose name is the last part of
-    its url, with or without a suffix such as .jpg. A row with a null caption becomes a record with
-    only the image. The url goes to `meta`, and so does the user id if there is a column `user_ids`.
-    A record's key is the file's name and the number of the row, from 0.
+    its url, with or without a suffix such as .jpg. If several urls of the file have the same last
+    part, their rows are quarantined, because the image may be that of any of them. A row with a
+    null caption becomes a record with only the image. The url goes to `meta`, and so does the user
+    id if there is a column `user_ids`. A record's key is the file's name and the number of the row,
+    from 0.
     """
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     suffixes: ClassVar[tuple[str, ...]] = SUFFIXES
 
     media_root: str = Field(description="folder of the images")
@@ -70,6 +73,9 @@ class SbuCaptions(Reader):
             yield batch_of_failures(self, file, faults, units=0)
         if not {"image_urls", "captions"} <= ranges.keys():
             return
+        last_parts = LastParts(
+            context.base, file, "image_urls", lambda: _urls(place, ranges["image_urls"])
+        )
         others = [
             islice(elements(place, *ranges[name]), split.first, None)
             for name in ("captions", "user_ids")
@@ -77,12 +83,19 @@ class SbuCaptions(Reader):
         ]
         for batch in batches(elements(place, *split[1:])):
             columns = [batch, *(list(islice(other, len(batch))) for other in others)]
-            rows = _join_images(list(zip_longest(*columns)), folder, context)
+            rows = _join_images(list(zip_longest(*columns)), folder, context, last_parts)
             yield batch_of_rows(self, file, rows)
         if split.stop == ranges["image_urls"].stop:
             fault = RowError("the caption has no url: `image_urls` is shorter than `captions`")
             rest = [(f"captions[{e.number}]", fault) for e in others[0]]
             yield batch_of_failures(self, file, rest, units=0)
+
+
+def _urls(place: str, array: ByteRange) -> Iterator[pa.Array]:
+    """Yields all urls of the file."""
+    for batch in batches(elements(place, *array)):
+        values = [element.value() for element in batch if not element.fault]
+        yield pa.array([one for one in values if isinstance(one, str)], pa.string())
 
 
 class _Row(NamedTuple):
@@ -106,7 +119,10 @@ def _row(url: Element, caption: Element | None, user: Element | None = None) -> 
 
 
 def _join_images(
-    cells: Sequence[tuple[Element, ...]], folder: MediaFolder, context: Context
+    cells: Sequence[tuple[Element, ...]],
+    folder: MediaFolder,
+    context: Context,
+    last_parts: LastParts,
 ) -> list[CaptionRow]:
     """Opens the image of each row. Returns the rows in file order; a broken row has its error."""
     rows: list[_Row] = []
@@ -117,7 +133,9 @@ def _join_images(
         except RowError as error:
             broken.append(CaptionRow(row[0].number, error))
     urls = pa.array([row.url for row in rows], pa.string())
-    images = open_row_images([Template("{url_name}")], {"url": urls}, urls, folder, context)
+    images = open_row_images(
+        [Template("{url_name}")], {"url": urls}, urls, folder, context, last_parts
+    )
     joined = [
         CaptionRow(row.number, opened, row.text, row.meta)
         for row, opened in zip(rows, images, strict=True)

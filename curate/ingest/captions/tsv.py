@@ -20,6 +20,7 @@ from curate.ingest.formats.csv_rows import csv_rows
 from curate.ingest.formats.lines import count_lines, decoded, line_batches, line_splits, lines
 from curate.ingest.formats.text_tables import is_one_split, lines_of, split_quotes
 from curate.ingest.formats.tsv_quotes import QUOTES_DESCRIPTION, Quotes
+from curate.ingest.last_parts import LastParts
 from curate.ingest.media_folder import MediaFolder, open_row_images
 from curate.ingest.meta import to_json
 from curate.ingest.reader import Context, Count, Head, ReadBatch, Reader, Split
@@ -42,14 +43,15 @@ class Tsv(Reader):
     is a header. The table may have a column of image paths instead of urls. Nothing is downloaded:
     the image is the file below `media_root` that `file` names. If `file` is not set, these names
     are tried in order: `{url_path}` (the column itself, if it is a path), `{url_sha256}`,
-    `{url_md5}`, and `{url_name}` (the last part of the url). A row whose image is not found is
-    quarantined with the names that were tried. The url goes to `meta`. Fields may be quoted, as
-    data frames write them, or a text may begin with a quote of its own: all lines with quotes
-    together decide, and a file that can be read in both ways is quarantined. A record's key is the
-    file's name and the number of its first line, from 1.
+    `{url_md5}`, and `{url_name}` (the last part of the url; if several urls of the file have it,
+    their rows are quarantined). A row whose image is not found is quarantined with the names that
+    were tried. The url goes to `meta`. Fields may be quoted, as data frames write them, or a text
+    may begin with a quote of its own: all lines with quotes together decide, and a file that can be
+    read in both ways is quarantined. A record's key is the file's name and the number of its first
+    line, from 1.
     """
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     suffixes: ClassVar[tuple[str, ...]] = with_compressed(".tsv", ".txt")
 
@@ -92,15 +94,25 @@ class Tsv(Reader):
         file = split.files[0]
         layout = self._layout(file, context)
         folder = MediaFolder(self.media_root, context.base)
+        last_parts = LastParts(
+            context.base, file, layout.url, lambda: self._urls(split, context, layout)
+        )
         is_quoted = self._quotes(split, context) == "doubled"
-        for batch in (_quoted_rows if is_quoted else _plain_rows)(split, context, layout.url):
+        for batch in _rows(split, context, layout.url, is_quoted):
             header = batch[:1] if layout.has_header and batch[0][0] == 1 else []
             rows = batch[len(header) :]
-            found = self._read_batch(file, _pairs(rows), folder, context)
+            found = self._read_batch(file, _pairs(rows), folder, context, last_parts)
             found = with_lines(self, file, found, lines_of(rows))
             if header:
                 found = found._replace(left_aside={**found.left_aside, "header": 1})
             yield found
+
+    def _urls(self, split: Split, context: Context, layout: _Layout) -> Iterator[pa.Array]:
+        """Yields the urls of the complete file."""
+        whole = Split(split.files[:1])
+        is_quoted = self._quotes(whole, context) == "doubled"
+        for batch in _rows(whole, context, layout.url, is_quoted):
+            yield pa.array(_pairs(batch).urls, pa.string())
 
     def _quotes(self, split: Split, context: Context) -> Quotes:
         return self.quotes or split_quotes(split, context, None)
@@ -122,12 +134,19 @@ class Tsv(Reader):
         return _Layout(url or "first", header is not None)
 
     def _read_batch(
-        self, file: File, pairs: _Pairs, folder: MediaFolder, context: Context
+        self,
+        file: File,
+        pairs: _Pairs,
+        folder: MediaFolder,
+        context: Context,
+        last_parts: LastParts,
     ) -> ReadBatch:
         urls = pa.array(pairs.urls, pa.string())
         texts = pa.array([t if has_text(t) else None for t in pairs.texts], pa.string())
         meta = pa.array([to_json({"url": url}) for url in pairs.urls], pa.string())
-        images = open_row_images(self._templates(file), {"url": urls}, urls, folder, context)
+        images = open_row_images(
+            self._templates(file), {"url": urls}, urls, folder, context, last_parts
+        )
         return batch_of_columns(
             self, file, CaptionColumns(pairs.numbers, texts, meta), images, pairs.broken
         )
@@ -199,6 +218,12 @@ def _pairs(batch: list[_Row]) -> _Pairs:
             pairs.urls.append(row[0].strip())
             pairs.texts.append(row[1])
     return pairs
+
+
+def _rows(
+    split: Split, context: Context, position: _Position, is_quoted: bool
+) -> Iterator[list[_Row]]:
+    return (_quoted_rows if is_quoted else _plain_rows)(split, context, position)
 
 
 def _plain_rows(split: Split, context: Context, position: _Position) -> Iterator[list[_Row]]:

@@ -27,6 +27,7 @@ from curate.ingest.formats.columnar import (
     splits,
 )
 from curate.ingest.image_columns import bytes_column, image_column
+from curate.ingest.last_parts import LastParts
 from curate.ingest.media_folder import MediaFolder, open_row_images
 from curate.ingest.meta import meta_json
 from curate.ingest.reader import Context, Count, Head, ReadBatch, Reader, Split
@@ -43,17 +44,17 @@ class UrlTable(Reader):
         uid     url                      text
         f3b2    http://a.b/c/cat.jpg     A cat.
 
-    Nothing is downloaded: a row's image is the file below `media_root` that `file` names. If
-    `file` is not set, these names are tried in order: `{uid}`, `{key}`, `{key[0:5]}/{key}`
-    (img2dataset's folders), `{url_sha256}`, `{url_md5}`, and `{url_name}`, the last part of the
-    url. All urls with the same last part have the same `{url_name}`, so they get the same image: if
-    your table has such urls, set `file`. A suffix such as .jpg may be left out. A row whose image
-    is not found is quarantined with the names that were tried. Width and height come from the image
-    file. All other columns, including `uid`, go to `meta`. A record's key is the file's name and
-    the number of the row, from 0.
+    Nothing is downloaded: a row's image is the file below `media_root` that `file` names. If `file`
+    is not set, these names are tried in order: `{uid}`, `{key}`, `{key[0:5]}/{key}` (img2dataset's
+    folders), `{url_sha256}`, `{url_md5}`, and `{url_name}`, the last part of the url. If several
+    urls of a file have the same last part, an image that is found by it may be that of any of them,
+    so these rows are quarantined. A suffix such as .jpg may be left out. A row whose image is not
+    found is quarantined with the names that were tried. Width and height come from the image file.
+    All other columns, including `uid`, go to `meta`. A record's key is the file's name and the
+    number of the row, from 0.
     """
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     suffixes: ClassVar[tuple[str, ...]] = SUFFIXES
 
     media_root: str = Field(description="folder of the images")
@@ -91,12 +92,29 @@ class UrlTable(Reader):
 
     def read(self, split: Split, context: Context) -> Iterator[ReadBatch]:
         folder = MediaFolder(self.media_root, context.base)
-        texts = (*URLS, *TEXTS, *(self.text or ()), *filter(None, [self.url]))
-        for batch in batches(split, context, texts):
-            yield self._read_batch(split.files[0], batch, folder, context)
+        last_parts = LastParts(
+            context.base, split.files[0], f"{self.url}", lambda: self._urls(split, context)
+        )
+        for batch in batches(split, context, self._texts()):
+            yield self._read_batch(split.files[0], batch, folder, context, last_parts)
+
+    def _texts(self) -> tuple[str, ...]:
+        return (*URLS, *TEXTS, *(self.text or ()), *filter(None, [self.url]))
+
+    def _urls(self, split: Split, context: Context) -> Iterator[pa.Array]:
+        """Yields the urls of the complete file."""
+        file = split.files[0]
+        for batch in batches(Split((file,)), context, self._texts()):
+            if (name := self._url_column(batch.rows.schema.names, file)) is not None:
+                yield as_text(batch.rows, name, "url", file.uri)
 
     def _read_batch(
-        self, file: File, batch: Batch, folder: MediaFolder, context: Context
+        self,
+        file: File,
+        batch: Batch,
+        folder: MediaFolder,
+        context: Context,
+        last_parts: LastParts,
     ) -> ReadBatch:
         names = batch.rows.schema.names
         texts = text_columns(self.text, TEXTS, names, file.uri)
@@ -110,7 +128,7 @@ class UrlTable(Reader):
         used = {name for template in templates for name in template.columns} & set(names)
         columns = {name: as_text(batch.rows, name, "file", file.uri) for name in used}
         urls = None if url is None else as_text(batch.rows, url, "url", file.uri)
-        images = open_row_images(templates, columns, urls, folder, context)
+        images = open_row_images(templates, columns, urls, folder, context, last_parts)
         return batch_of_columns(self, file, captions, images, batch.broken)
 
     def _url_column(self, names: list[str], file: File) -> str | None:

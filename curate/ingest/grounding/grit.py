@@ -39,6 +39,7 @@ class Grit(AnnotatedTable):
     of the row, from 0, or of the line, from 1.
     """
 
+    version: ClassVar[int] = 3
     own_space: ClassVar[Space] = SPACES["fraction"]
 
     media_root: str = Field(description="folder of the images")
@@ -60,7 +61,7 @@ class Grit(AnnotatedTable):
     def read(self, split: Split, context: Context) -> Iterator[ReadBatch]:
         file, folder = split.files[0], MediaFolder(self.media_root, context.base)
         for batch in row_batches(split, context):
-            images = images_by_columns(batch.rows, "url", self.file, folder, context, file.uri)
+            images = images_by_columns(batch.rows, "url", self.file, folder, context, split)
             yield self.records(file, annotated_rows(batch, images, self._parse), context)
 
     def _parse(

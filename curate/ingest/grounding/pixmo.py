@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import Field
 
@@ -36,7 +36,8 @@ class Pixmo(AnnotatedTable):
     Each row becomes a record. It has the points of one label on one image, and each point becomes
     an object. An image with several labels has several rows. PixMo-Points has a list of `{x, y}`,
     in percent of the image. PixMo-Count has two lists, `{x: [...], y: [...]}`, in pixels of the
-    annotated image, so a resized copy of it does not match.
+    annotated image, so a resized copy of it does not match. The form of a row decides about the
+    row; whether its numbers fit is judged over the complete source.
 
     Nothing is downloaded: the image is the file below `media_root` that `file` names or, if `file`
     is not set, a file whose name is made from the url (`{url_sha256}`, `{url_md5}`, `{url_name}`)
@@ -44,6 +45,9 @@ class Pixmo(AnnotatedTable):
     label is visible, or it was not annotated. `label`, `count` and all other fields go to `meta`.
     The key of a record is the file's name and the number of the row, from 0.
     """
+
+    version: ClassVar[int] = 3
+    own_space: ClassVar[Space] = POINTS
 
     media_root: str = Field(description="folder of the images")
     file: Files | None = Field(
@@ -60,23 +64,18 @@ class Pixmo(AnnotatedTable):
         file, folder = split.files[0], MediaFolder(self.media_root, context.base)
         for batch in row_batches(split, context):
             rows = batch.rows
-            images = images_by_columns(rows, "image_url", self.file, folder, context, file.uri)
-            space = COUNT if _is_count(rows) else POINTS
-            yield self.records(file, annotated_rows(batch, images, _parse), context, space)
-
-
-def _is_count(rows: list[dict[str, Any]]) -> bool:
-    """Whether the rows are PixMo-Count: the first row with points has two lists. All rows of a file
-    have the same form."""
-    return isinstance(next((row["points"] for row in rows if row.get("points")), None), dict)
+            images = images_by_columns(rows, "image_url", self.file, folder, context, split)
+            yield self.records(file, annotated_rows(batch, images, _parse), context)
 
 
 def _parse(number: int, row: dict[str, Any], image: OpenedImage | RowError) -> AnnotatedImage:
     label = row.get("label")
     if not isinstance(label, str):
         raise RowError(f"'label' is {label!r:.80}, not text")
-    annotations = [Annotation(label, point=point) for point in _points(row.get("points"))]
-    return AnnotatedImage(number, image, annotations, meta=without(row, "points"))
+    points = row.get("points")
+    annotations = [Annotation(label, point=point) for point in _points(points)]
+    space = COUNT if isinstance(points, dict) else POINTS
+    return AnnotatedImage(number, image, annotations, meta=without(row, "points"), space=space)
 
 
 def _points(value: Any) -> list[list[Any]]:

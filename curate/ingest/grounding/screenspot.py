@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from functools import partial
+from typing import Any, ClassVar
 
 from pydantic import Field
 
@@ -37,10 +38,15 @@ class ScreenSpot(AnnotatedTable):
     fields go to `meta`.
 
     `bbox` is x, y, width, height in pixels in the repository's JSON (`img_filename`), but two
-    corners in fractions of the image in the parquet (`image`); the fields show which form is used.
-    ScreenSpot-Pro has a `ui_type`, which becomes the label, and two corners in pixels. The key of a
-    record is the file's name and the number of the row, from 0.
+    corners in fractions of the image in the parquet (`image`). ScreenSpot-Pro has a `ui_type`,
+    which becomes the label, and two corners in pixels. The fields of a row decide about the row: a
+    row with both `data_type` and `ui_type`, or with neither, is quarantined unless `space` is set.
+    Whether the numbers fit is judged over the complete source. The key of a record is the file's
+    name and the number of the row, from 0.
     """
+
+    version: ClassVar[int] = 3
+    own_space: ClassVar[Space] = SPACES["coco"]
 
     media_root: str | None = Field(None, description=ROOT_DESCRIPTION)
 
@@ -56,31 +62,43 @@ class ScreenSpot(AnnotatedTable):
             is_parquet = _has_image_column(batch)
             name = "image" if is_parquet else "img_filename"
             images = open_images(batch, name, root, context)
-            space = _space(batch.rows, is_parquet)
-            yield self.records(file, annotated_rows(batch, images, _parse), context, space)
+            parse = partial(self._parse, is_parquet)
+            yield self.records(file, annotated_rows(batch, images, parse), context)
+
+    def _parse(
+        self, is_parquet: bool, number: int, row: dict[str, Any], image: OpenedImage | RowError
+    ) -> AnnotatedImage:
+        kind = PRO_KIND if PRO_KIND in row else KIND
+        label, text, box = row.get(kind), row.get("instruction"), row.get("bbox")
+        if not isinstance(text, str) or not isinstance(label, str | None):
+            raise RowError(
+                f"the fields 'instruction' and {kind!r} are {text!r:.80} and {label!r:.40}, "
+                "not text"
+            )
+        if box is None:
+            raise RowError("the row has no 'bbox'")
+        space = None if self.space is not None else _space(row, is_parquet)
+        meta = without(row, "bbox", "instruction", kind)
+        objects = [Annotation(label, box, text=text)]
+        return AnnotatedImage(number, image, objects, _size(row), meta=meta, space=space)
 
 
 def _has_image_column(batch: RowBatch) -> bool:
     return batch.table is not None and "image" in batch.table.schema.names
 
 
-def _space(rows: list[dict[str, Any]], is_parquet: bool) -> Space:
-    if any(PRO_KIND in row for row in rows):
-        return Space(form="xyxy", unit="pixel")
-    return SPACES["fraction" if is_parquet else "coco"]
-
-
-def _parse(number: int, row: dict[str, Any], image: OpenedImage | RowError) -> AnnotatedImage:
-    kind = PRO_KIND if PRO_KIND in row else KIND
-    label, text, box = row.get(kind), row.get("instruction"), row.get("bbox")
-    if not isinstance(text, str) or not isinstance(label, str | None):
+def _space(row: dict[str, Any], is_parquet: bool) -> Space:
+    """The space of a row. Raises RowError if its fields do not show it."""
+    if is_parquet and PRO_KIND not in row:
+        return SPACES["fraction"]
+    if (KIND in row) == (PRO_KIND in row):
+        has = "both" if KIND in row else "neither"
         raise RowError(
-            f"the fields 'instruction' and {kind!r} are {text!r:.80} and {label!r:.40}, not text"
+            f"the row has {has} of {KIND!r} and {PRO_KIND!r}, so it is not known whether its "
+            "'bbox' is x y width height (ScreenSpot) or two corners (ScreenSpot-Pro).",
+            fix="Set `space`, for example to `xywh pixel` or `xyxy pixel`.",
         )
-    if box is None:
-        raise RowError("the row has no 'bbox'")
-    meta = without(row, "bbox", "instruction", kind)
-    return AnnotatedImage(number, image, [Annotation(label, box, text=text)], _size(row), meta=meta)
+    return SPACES["coco"] if KIND in row else Space(form="xyxy", unit="pixel")
 
 
 def _size(row: dict[str, Any]) -> tuple[float, float] | None:

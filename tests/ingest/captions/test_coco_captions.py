@@ -444,6 +444,19 @@ def test_splits_of_columns_have_the_same_rows(
     assert sbu(tmp_path, **columns) == (rows, failures)
 
 
+def test_urls_with_the_same_last_part_do_not_share_an_image(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    urls = ["http://a/dog.jpg", *URLS[1:], "http://b/dog.jpg"]
+    columns: Any = {"image_urls": urls, "captions": ["1", "2", "3"]}
+    for split_bytes in (4 << 20, 1):
+        monkeypatch.setattr(json_object, "MIN_SPLIT_BYTES", split_bytes)
+        rows, failures = sbu(tmp_path, **columns)
+        assert captions(rows) == ["2"]
+        assert [failure.key for failure in failures] == ["s.json#0", "s.json#2"]
+        assert failures[0].message.startswith("./dog.jpg: 2 different urls of the file have the")
+
+
 def test_zero_rows_are_zero_records(tmp_path: Path) -> None:
     assert sbu(tmp_path, image_urls=[], captions=[]) == ([], [])
 

@@ -199,3 +199,16 @@ def test_urls_and_captions_by_tab_are_sniffed() -> None:
     assert not sniffed('{"url": "http://x.com/a.jpg"}\n')
     assert not sniffed("http://x.com/a.jpg\n")
     assert tsv.Tsv.suffixes[:3] == (".tsv", ".tsv.gz", ".tsv.zst")
+
+
+def test_lines_whose_urls_have_the_same_last_part_do_not_share_an_image(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = CC3M + "a third dog\thttp://other.com/dog.jpg\n"
+    for split_bytes in (1, 1 << 20):
+        monkeypatch.setattr(lines.line_splits, "__defaults__", (split_bytes,))
+        rows, failures = read(tmp_path, data)
+        assert [row["media"][0]["uri"] for row in rows] == ["media/cat.jpg"]
+        assert ["2 different urls of the file" in failure.message for failure in failures] == [
+            True, True,
+        ]  # fmt: skip

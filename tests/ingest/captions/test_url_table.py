@@ -18,8 +18,10 @@ from curate.ingest.captions.url_table import UrlTable
 from curate.ingest.file_template import Template
 from curate.ingest.media_folder import MediaFolder
 from curate.ingest.media_root import path_below
-from curate.ingest.reader import Failure, Head
+from curate.ingest.reader import Context, Failure, Head, Split
 from manifests.errors import InputError, RowError
+from manifests.media import Media
+from manifests.media.blobs import BlobFile
 from manifests.storage import File
 from tests.ingest.expected import caption_record, rows_and_failures
 from tests.make import make_image, read_all
@@ -342,3 +344,33 @@ def test_every_row_of_img2dataset_s_own_url_lists_is_a_record_or_a_failure(
     # the url of the first image stands in both of the longer lists
     assert sum(part.records.num_rows for part in found) == 2
     assert sum(len(part.failures) for part in found) == 2 + 1000 + 10000 - 2
+
+
+def test_urls_with_the_same_last_part_do_not_share_an_image(tmp_path: Path) -> None:
+    media(tmp_path, "1.jpg", "2.jpg", "u9.jpg")
+    urls = ["http://a/1.jpg", "http://b/1.jpg?x=1", "http://a/2.jpg", "http://a/2.jpg",
+            "http://b/1.JPG", "http://c/1.jpg"]  # fmt: skip
+    uids = [f"u{n}" for n in range(5)] + ["u9"]
+    rows, failures = read(tmp_path, {"uid": uids, "url": urls, "text": ["a"] * 6})
+    assert [(row["origin"], row["media"][0]["uri"]) for row in rows] == [
+        ("a.parquet#2", "media/2.jpg"), ("a.parquet#3", "media/2.jpg"),
+        ("a.parquet#5", "media/u9.jpg"),
+    ]  # fmt: skip
+    assert [failure.key for failure in failures] == ["a.parquet#0", "a.parquet#1", "a.parquet#4"]
+    assert failures[0].message == (
+        "media/1.jpg: 4 different urls of the file have the last part of 'http://a/1.jpg', so it "
+        "is not known of which of them the image with this name is. Name the images by their "
+        "complete urls, such as `{url_sha256}`."
+    )
+
+
+def test_urls_in_other_row_groups_are_compared_too(tmp_path: Path) -> None:
+    media(tmp_path, "1.jpg")
+    table = pa.table({"url": ["http://a/1.jpg", "http://b/1.jpg"], "text": ["a", "b"]})
+    pq.write_table(table, tmp_path / "a.parquet", row_group_size=1)
+    reader = UrlTable(name="web", path="a.parquet", media_root="media", file="{url_name}")
+    [file] = reader.list_files(str(tmp_path))
+    for group in range(2):
+        context = Context(str(tmp_path), Media(str(tmp_path)), BlobFile())
+        found = list(reader.read(Split((file,), group, group + 1, group), context))
+        assert [batch.records.num_rows for batch in found] == [0]

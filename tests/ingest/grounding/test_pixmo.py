@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from curate import cli
+from curate.ingest.formats import batching
 from curate.ingest.grounding.pixmo import Pixmo
 from curate.ingest.reader import Head
 from manifests.errors import InputError
 from manifests.storage import File
 from tests.ingest.grounding.reading import PHOTO, read_annotated, write_files
-from tests.runs import run_recipe
+from tests.make import make_image
+from tests.runs import curate, run_recipe, write_recipe
 
 URL = "https://example.org/a.jpg?x=1"
 SHA = hashlib.sha256(PHOTO).hexdigest()
@@ -147,3 +151,37 @@ def test_files_are_recognised_by_their_columns_and_read_by_the_command_line(tmp_
     assert not Pixmo.sniff(head._replace(data=b'{"image_url": 1, "caption": 2}'))
     source = {"name": "a", "reader": "pixmo", "path": "a.parquet", "media_root": "."}
     assert run_recipe(tmp_path, source).accounts["read a"] == (3, 3, {}, {})
+
+
+def test_each_row_has_the_space_of_its_own_form(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows of both forms, in batches that begin with either, give the same records."""
+    percent, pixels = [{"x": 10.0, "y": 50.0}], {"x": [50.0], "y": [10.0]}
+    forms = [percent, None, pixels, pixels, percent, pixels]
+    rows = [
+        json.dumps({"image_url": URL, "image_sha256": SHA, "label": "cup", "points": form})
+        for form in forms
+    ]
+    write_files(tmp_path, {"a.jsonl": "\n".join(rows), f"{SHA}.jpg": PHOTO})
+    wanted = [[100, 500], None, [500, 200], [500, 200], [100, 500], [500, 200]]
+    for size in (1, 2, 3, 99):
+        monkeypatch.setattr(batching, "BATCH_ROWS", size)
+        records = read_annotated(pixmo(path="a.jsonl"), tmp_path).records
+        found = [records[f"a.jsonl#{n}"]["objects"] for n in range(1, 7)]
+        assert [one[0]["point"] if one else None for one in found] == wanted
+
+
+def test_the_space_is_judged_over_all_files_of_the_source(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Files of one point each are too small to show that their percents are pixels."""
+    write_files(tmp_path, {f"{SHA}.jpg": make_image(1000, 800)})
+    for number in range(4):
+        row = {"image_url": URL, "image_sha256": SHA, "label": "cup",
+               "points": [{"x": 600 + number, "y": 300}]}  # fmt: skip
+        write_files(tmp_path, {f"in/{number}.jsonl": json.dumps(row)})
+    write_recipe(tmp_path, {"name": "a", "reader": "pixmo", "path": "in", "media_root": "."})
+    assert curate(tmp_path, "run", "recipe.yaml", "-o", "out", "--inline") == cli.FAILED
+    error = capsys.readouterr().err
+    assert "curate: in: 4 of 4 points do not fit the coordinate space 'xyxy percent'" in error

@@ -122,3 +122,23 @@ def test_files_are_recognised_by_their_fields_and_read_by_the_command_line(tmp_p
     assert not ScreenSpot.sniff(head._replace(data=b'[{"bbox": [1], "img_filename": "a"}]'))
     source = {"name": "a", "reader": "screenspot", "path": "a.json", "media_root": "imgs"}
     assert run_recipe(tmp_path, source).accounts["read a"] == (3, 2, {}, {"RowError": 1})
+
+
+def test_each_row_has_the_space_of_its_own_fields(tmp_path: Path) -> None:
+    pro = {k: v for k, v in ROW.items() if k != "data_type"} | {
+        "ui_type": "icon", "bbox": [10, 20, 40, 30]
+    }  # fmt: skip
+    both, neither = ROW | {"ui_type": "icon"}, {k: v for k, v in pro.items() if k != "ui_type"}
+    rows = [ROW, pro, ROW, both, neither]
+    write_files(tmp_path, {"a.json": json.dumps(rows), "pc_1.png": PHOTO})
+    found = read_annotated(screenspot(), tmp_path)
+    assert {key: row["objects"] for key, row in found.records.items()} == {
+        f"a.json#{n}": [OBJECT] for n in range(3)
+    }
+    assert [message for _, message in found.failures.values()] == [
+        f"the row has {has} of 'data_type' and 'ui_type', so it is not known whether its 'bbox' is "
+        "x y width height (ScreenSpot) or two corners (ScreenSpot-Pro). Set `space`, for example "
+        "to `xywh pixel` or `xyxy pixel`."
+        for has in ("both", "neither")
+    ]
+    assert read_annotated(screenspot(space="xywh pixel"), tmp_path).failures == {}

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from curate.ingest.images import OpenedImage
 from manifests.errors import RowError
+from manifests.geometry.space import Space
 from manifests.storage import File
 
 
@@ -40,7 +41,8 @@ class AnnotatedImage(NamedTuple):
     is the number of its annotations that failed on their own. `absent` has the labels that are
     known to be absent, if only some labels were looked for, and `partial` those of which not all
     objects are annotated. `units` is the number of units of the source that the image has with its
-    annotations, as `Reader.count` counts them.
+    annotations, as `Reader.count` counts them. `space` is the space of its coordinates, if the
+    image itself shows it.
     """
 
     within: Any
@@ -55,3 +57,4 @@ class AnnotatedImage(NamedTuple):
     absent: Sequence[str] | None = None
     partial: Collection[str] = ()
     units: int = 1
+    space: Space | None = None

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, ClassVar
 
+import pyarrow as pa
 from pydantic import Field
 
-from curate.ingest.evidence import Findings
+from curate.ingest.evidence import Findings, total
 from curate.ingest.grounding.annotations.annotation import AnnotatedImage
 from curate.ingest.grounding.annotations.grounding_records import check_spaces, grounding_records
 from curate.ingest.reader import Context, ReadBatch, Reader
@@ -57,10 +58,21 @@ class GroundingReader(Reader):
         space: Space | None = None,
     ) -> ReadBatch:
         """Makes the records of a batch. The coordinate space is the setting `space`; if it is not
-        set, the argument `space`; if that is None, the space of the format."""
-        chosen = self.space or space or self.own_space
-        assert chosen is not None, f"{type(self).__name__} has no space"
-        return grounding_records(self, file, images, chosen, context, self.trust, self.turned_sizes)
+        set, that of the image; then the argument `space`; and then the space of the format."""
+        by_space: dict[Space | None, list[AnnotatedImage]] = {}
+        for image in images:
+            chosen = self.space or image.space or space or self.own_space
+            by_space.setdefault(chosen, []).append(image)
+        return _joined(
+            [self._records(file, own, context, chosen) for chosen, own in by_space.items()]
+            or [self._records(file, [], context, self.space or space or self.own_space)]
+        )
+
+    def _records(
+        self, file: File, images: Sequence[AnnotatedImage], context: Context, space: Space | None
+    ) -> ReadBatch:
+        assert space is not None, f"{type(self).__name__} has no space"
+        return grounding_records(self, file, images, space, context, self.trust, self.turned_sizes)
 
     def check_evidence(self, evidence: Findings) -> None:
         check_spaces(evidence, self.path)
@@ -73,3 +85,15 @@ class GroundingReader(Reader):
         a place whose units are not counted."""
         images = [AnnotatedImage(*error, units=units) for error in errors]
         return self.records(file, images, context)
+
+
+def _joined(batches: Sequence[ReadBatch]) -> ReadBatch:
+    """The batches of one file as one batch."""
+    if len(batches) == 1:
+        return batches[0]
+    return ReadBatch(
+        pa.concat_tables([batch.records for batch in batches]),
+        [failure for batch in batches for failure in batch.failures],
+        units=sum(batch.units or 0 for batch in batches),
+        evidence=total([batch.evidence for batch in batches]),
+    )

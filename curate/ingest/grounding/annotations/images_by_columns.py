@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pyarrow as pa
 
 from curate.ingest.columns import require_columns
 from curate.ingest.file_template import URL_FIELDS, USUAL_FILES, Files, Template
+from curate.ingest.formats.nested_tables import row_batches
 from curate.ingest.images import OpenedImage
+from curate.ingest.last_parts import LastParts
 from curate.ingest.media_folder import MediaFolder, open_row_images
-from curate.ingest.reader import Context
+from curate.ingest.reader import Context, Split
 from manifests.errors import InputError, RowError
 
 
@@ -20,22 +23,30 @@ def images_by_columns(
     files: Files | None,
     folder: MediaFolder,
     context: Context,
-    place: str,
+    split: Split,
 ) -> list[OpenedImage | RowError]:
     """Opens the image of each row in `folder`: the first existing file, in the order of the
     templates `files`.
 
     If `files` is None, the usual templates (USUAL_FILES) are tried, such as the key of the row or a
-    digest of the column `url`. `place` names the file of the rows in error messages.
+    digest of the column `url`. `split` has the rows: its file is read once more if an image is
+    found by the last part of its url.
     """
     if not rows:
         return []
-    names = {name for row in rows for name in row}
-    templates = _templates(files, names | (URL_FIELDS.keys() if url in names else set()), place)
+    names, file = {name for row in rows for name in row}, split.files[0]
+    templates = _templates(files, names | (URL_FIELDS.keys() if url in names else set()), file.uri)
     used = {name for template in templates for name in template.columns} & names
     urls = _texts(rows, url) if url in names else None
     columns = {name: _texts(rows, name) for name in used}
-    return open_row_images(templates, columns, urls, folder, context)
+    last_parts = LastParts(context.base, file, url, lambda: _urls(split, url, context))
+    return open_row_images(templates, columns, urls, folder, context, last_parts)
+
+
+def _urls(split: Split, url: str, context: Context) -> Iterator[pa.Array]:
+    """Yields the urls of the complete file."""
+    for batch in row_batches(Split(split.files[:1]), context):
+        yield _texts(batch.rows, url)
 
 
 def _templates(files: Files | None, known: set[str], place: str) -> list[Template]:

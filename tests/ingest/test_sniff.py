@@ -200,7 +200,7 @@ def test_the_error_of_a_broken_file_names_no_reader(
     with pytest.raises(InputError) as caught:
         sniff.check("url_table", readers["url_table"], file, str(tmp_path), readers)
     assert caught.value.message == (
-        "the file is a broken parquet file, which the reader 'url_table' does not take. Download "
+        "the file is a broken parquet file, which the reader 'url_table' cannot read. Download "
         "or write it again, or leave it out of the path."
     )
 

@@ -20,6 +20,10 @@ class Limits(BaseModel):
     max_frames: PositiveInt = Field(
         1000, description="largest number of frames of an animated image"
     )
+    max_sidecar_bytes: PositiveInt = Field(
+        16 << 20,
+        description="largest text or JSON file that describes one image beside it, in bytes",
+    )
     max_row_bytes: PositiveInt = Field(
         64 << 20, description="largest row, line or field of a text file, in bytes"
     )

@@ -20,6 +20,9 @@ from manifests.errors import RowError
 MAX_DEPTH = 200
 """Deepest nesting of brackets in a JSON text (our choice: orjson writes 254 levels, and a record is
 itself nested in the files that are written)."""
+MAX_VALUES = 4_000_000
+"""Largest number of lists, objects and keys in a JSON text (our choice): in memory, each of them
+needs up to 50 times the bytes of its text."""
 _MAX_DIGITS = 4300
 """The largest number of digits that Python converts to an int; a longer number is kept as text."""
 _BOM = b"\xef\xbb\xbf"
@@ -41,6 +44,7 @@ def parse_json(data: bytes | memoryview) -> Any:
     half of a surrogate pair.
     """
     data = bytes(data)
+    _check_size(data)
     try:
         value = orjson.loads(data)
     except orjson.JSONDecodeError as error:
@@ -51,6 +55,8 @@ def parse_json(data: bytes | memoryview) -> Any:
 def parse_objects(texts: list[bytes]) -> list[Any | RowError]:
     """Returns the value or the RowError of each JSON text, as `parse_json` gives it. It is faster
     for many objects without nested values, because they are checked together."""
+    if max(map(len, texts), default=0) > MAX_VALUES:
+        return [_value_or_error(text) for text in texts]
     try:
         values = [orjson.loads(text) for text in texts]
     except orjson.JSONDecodeError:
@@ -174,6 +180,17 @@ def _count_keys(value: Any) -> int:
     if type(value) is list:
         return sum(_count_keys(v) for v in value if type(v) is dict or type(v) is list)
     return 0
+
+
+def _check_size(data: bytes) -> None:
+    """Raises RowError if a text has more than MAX_VALUES lists, objects and keys, before it is
+    parsed. Brackets and colons in strings are counted, too."""
+    if len(data) <= MAX_VALUES:  # each has a byte at least
+        return
+    found = data.count(b"[") + data.count(b"{") + data.count(b'":')
+    if found > MAX_VALUES:
+        fault = f"size: it has {found} brackets and keys, more than the limit of {MAX_VALUES}."
+        raise RowError(fault, fix="Divide the record into several, or leave out what is not used.")
 
 
 def _check_depth(value: Any) -> None:

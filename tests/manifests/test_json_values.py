@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from manifests.errors import RowError
+from manifests.text import json_values
 from manifests.text.json_values import MAX_DEPTH, dump_json, parse_json, parse_objects
 
 
@@ -119,3 +120,16 @@ def test_random_texts_are_refused_alike_alone_and_in_a_batch() -> None:
         except RowError as error:
             alone = error
         assert repr(alone) == repr(together)
+
+
+def test_a_text_of_too_many_values_is_refused_before_it_is_parsed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(json_values, "MAX_VALUES", 100)
+    few, many = b'{"a": "%s"}' % (b"x" * 500), b'{"a": [%s]}' % b",".join([b"[]"] * 100)
+    fault = "size: it has 103 brackets and keys, more than the limit of 100."
+    for values in (parse_objects([few, many, few]), parse_objects([many])):
+        [error] = [value for value in values if isinstance(value, RowError)]
+        assert error.fault == fault
+    with pytest.raises(RowError, match="more than the limit"):
+        parse_json(many)

@@ -80,7 +80,7 @@ class CocoCaptions(Reader):
             if split.first == 0:
                 yield _of_entries(batch_of_failures(self, file, entries.faults), entries)
         if array is not None:
-            for batch in batches(elements(place, *split[1:])):
+            for batch in batches(elements(place, *split[1:], context.limits.max_row_bytes)):
                 yield batch_of_rows(self, file, [_row(element, ids, images) for element in batch])
 
 

@@ -181,7 +181,7 @@ def _describe(
     data = {}
     try:
         for file in sidecars:
-            check_sidecar_size(_suffix(file.name), file.size)
+            check_sidecar_size(_suffix(file.name), file.size, context.limits)
             data[_suffix(file.name)] = context.media.read(Reference(file.uri))
         return describe(data, caption)
     except RowError as error:

@@ -69,7 +69,7 @@ class Karpathy(Reader):
         if faults and split.first == 0:
             yield batch_of_failures(self, file, faults, units=0)
         if "images" in ranges:
-            for batch in batches(elements(place, *split[1:])):
+            for batch in batches(elements(place, *split[1:], context.limits.max_row_bytes)):
                 yield self._read_batch(file, batch, root, context.media)
 
     def _read_batch(self, file: File, batch: list[Element], root: str, media: Media) -> ReadBatch:

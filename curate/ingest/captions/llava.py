@@ -144,7 +144,9 @@ def _elements(split: Split, context: Context) -> Iterator[Element]:
     from 1."""
     place = context.media.resolve(split.files[0].uri)
     if is_array(place):
-        yield from elements(place, split.start, split.stop, split.first)
+        yield from elements(
+            place, split.start, split.stop, split.first, context.limits.max_row_bytes
+        )
         return
     number = split.first
     try:

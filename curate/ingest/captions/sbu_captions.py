@@ -81,7 +81,7 @@ class SbuCaptions(Reader):
             for name in ("captions", "user_ids")
             if name in ranges
         ]
-        for batch in batches(elements(place, *split[1:])):
+        for batch in batches(elements(place, *split[1:], context.limits.max_row_bytes)):
             columns = [batch, *(list(islice(other, len(batch))) for other in others)]
             rows = _join_images(list(zip_longest(*columns)), folder, context, last_parts)
             yield batch_of_rows(self, file, rows)

@@ -26,7 +26,7 @@ from curate.ingest.formats.tar_samples import Sample, samples
 from curate.ingest.images import OpenedImage, check_size
 from curate.ingest.reader import BATCH_ROWS, Context, Count, Failure, Head, ReadBatch, Reader, Split
 from manifests.errors import InputError, MediaError, RowError
-from manifests.media import Reference
+from manifests.media import Limits, Reference
 from manifests.media.header import FIRST_BYTES, SHORT_BYTES, Header, probe
 from manifests.storage import File, base_name
 
@@ -118,7 +118,7 @@ class WebDataset(Reader):
             key, origin = self.key(file, sample.key), self.origin(file, sample.key)
             try:
                 _check(sample, seen)
-                sidecars = _sidecars(source, sample, self.caption)
+                sidecars = _sidecars(source, sample, self.caption, context.limits)
                 fields = chat_fields(sidecars) if self.chats else None
                 if fields is None:
                     description = describe(sidecars, self.caption)
@@ -165,13 +165,13 @@ def _check(sample: Sample, seen: set[str]) -> None:
 
 
 def _sidecars(
-    source: Source, sample: Sample, caption: tuple[str, ...]
+    source: Source, sample: Sample, caption: tuple[str, ...], limits: Limits
 ) -> dict[str, bytes | memoryview]:
     found: dict[str, bytes | memoryview] = {}
     for suffix in ("json", *caption):
         if suffix in sample.members:
             offset, size = sample.members[suffix]
-            check_sidecar_size(suffix, size)
+            check_sidecar_size(suffix, size, limits)
             found[suffix] = source[offset : offset + size]
             if len(found[suffix]) < size:
                 raise RowError(

@@ -14,7 +14,13 @@ import orjson
 
 from curate.ingest.formats.batching import in_batches
 from curate.ingest.formats.chunks import read_chunks
-from curate.ingest.formats.json_pieces import BLANKS, BOM, Element, after_bracket, pieces
+from curate.ingest.formats.json_pieces import (
+    BLANKS,
+    BOM,
+    Element,
+    after_bracket,
+    pieces,
+)
 from curate.ingest.reader import Count
 from manifests.errors import InputError, RowError
 
@@ -38,13 +44,16 @@ class Members(NamedTuple):
     fault: str = ""
 
 
-def elements(place: str, start: int = 0, stop: int = -1, first: int = 0) -> Iterator[Element]:
+def elements(
+    place: str, start: int = 0, stop: int = -1, first: int = 0, limit: int | None = None
+) -> Iterator[Element]:
     """Yields the elements of the array whose opening bracket is at `start`. If `first` > 0, `start`
     is a split's start, and `first` is the number of its first element.
 
     `[1, {"a": 2}]` gives elements 0 and 1, with the data `1` and ` {"a": 2}`. If the array is
     missing or not closed, or if other data follows it, one more element is yielded at the end; its
-    `value()` raises a RowError with the fault.
+    `value()` raises a RowError with the fault. An element of more than `limit` bytes
+    (None: MAX_ELEMENT_BYTES) has a fault, and is never in memory.
     """
     chunks = read_chunks(place, start, stop)
     if first == 0:
@@ -53,7 +62,7 @@ def elements(place: str, start: int = 0, stop: int = -1, first: int = 0) -> Iter
         except (RowError, InputError) as error:
             yield Element(0, start, start, b"", error.fault)
             return
-    for element in pieces(chunks, start, first, is_array=True):
+    for element in pieces(chunks, start, first, is_array=True, limit=limit):
         ends_at_border = element.fault and element.stop == stop  # in a split, this is not a fault
         if not ends_at_border:
             yield element

@@ -14,8 +14,8 @@ from manifests.text.json_states import AT, CLOSED, SPOILED, STATE, TOP, new_stat
 from manifests.text.json_values import error_in, parse_json
 
 MAX_ELEMENT_BYTES = 64 << 20
-"""A longer element is an error (our choice): its closing bracket is probably missing, and the rest
-of the file would fill the memory."""
+"""A longer element is an error (our choice), unless the caller has another limit: its closing
+bracket is probably missing, and the rest of the file would fill the memory."""
 REPAIR = "Correct the JSON in the file."
 BLANKS = b" \t\r\n"
 BOM = b"\xef\xbb\xbf"
@@ -81,14 +81,21 @@ def after_bracket(
 
 
 def pieces(
-    chunks: Iterator[bytes], start: int, number: int, *, is_array: bool
+    chunks: Iterator[bytes],
+    start: int,
+    number: int,
+    *,
+    is_array: bool,
+    limit: int | None = None,
 ) -> Iterator[Element]:
     """Yields the elements of an array, or alternately the keys and values of an object.
 
     `start` is the position of the first chunk: after the opening bracket, or after a comma at which
     the array was cut. `number` is the number of the first element there. If the array or object
-    does not end properly, one more element is yielded at the end, with the fault.
+    does not end properly, one more element is yielded at the end, with the fault. `limit` is the
+    largest size of an element; None: MAX_ELEMENT_BYTES.
     """
+    limit = MAX_ELEMENT_BYTES if limit is None else limit
     memory = new_state(start)
     held = bytearray()  # bytes of the current element from earlier chunks
     broken = ""
@@ -100,35 +107,37 @@ def pieces(
                     piece = Element(number, start, stop, chunk[start - begin : stop - begin])
                 else:
                     data = bytes(held) + chunk[: max(stop - begin, 0)]
-                    piece = _limited(Element(number, start, stop, data[: stop - start]), is_array)
+                    piece = _limited(
+                        Element(number, start, stop, data[: stop - start]), is_array, limit
+                    )
                     del held[: following - start]
                 start = following
                 if number or len(borders) > 1 or not is_closed or piece.data.strip(BLANKS):
                     yield piece
                     number += 1
-            if begin + len(chunk) - start <= MAX_ELEMENT_BYTES:
+            if begin + len(chunk) - start <= limit:
                 held += chunk[max(start - begin, 0) :]
     except InputError as error:
         broken = error.fault
-    last = _limited(Element(number, start, int(memory[AT]), bytes(held)), is_array)
+    last = _limited(Element(number, start, int(memory[AT]), bytes(held)), is_array, limit)
     yield from [last] if last.fault else _ending(int(memory[STATE]), last, broken, is_array)
 
 
-def _limited(element: Element, is_array: bool) -> Element:
-    """Removes the bytes of an element that is larger than MAX_ELEMENT_BYTES; returns any other
-    element unchanged.
+def _limited(element: Element, is_array: bool, limit: int) -> Element:
+    """Removes the bytes of an element that is larger than `limit`; returns any other element
+    unchanged.
 
     In an array, such an element gets a fault. In an object it does not: a value may be an array
     that is almost as long as the file, and only its byte range is needed.
     """
     size = element.stop - element.start
-    if size <= MAX_ELEMENT_BYTES:
+    if size <= limit:
         return element
     if not is_array:
         return element._replace(data=b"")
     fault = (
-        f"the element has {size} bytes, over the limit of {MAX_ELEMENT_BYTES}: its closing "
-        "bracket may be missing."
+        f"the element has {size} bytes, over the limit of {limit}: its closing bracket may be "
+        "missing. If the element is whole, raise media.max_row_bytes."
     )
     return element._replace(data=b"", fault=fault)
 

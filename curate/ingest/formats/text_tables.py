@@ -184,7 +184,7 @@ def read_rows(split: Split, context: Context, layout: Layout) -> Iterator[list[N
     error."""
     if layout.kind == "array":
         place = storage.resolve(context.base, split.files[0].uri)
-        for found in batches(elements(place, *split[1:])):
+        for found in batches(elements(place, *split[1:], context.limits.max_row_bytes)):
             yield [(element.number, _object(element), 1) for element in found]
     elif layout.has_newlines:
         yield from in_batches(_quoted(split, context, layout), _characters)

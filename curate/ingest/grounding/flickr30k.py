@@ -18,8 +18,6 @@ from manifests.errors import FileError, RowError
 from manifests.geometry.space import SPACES, Space
 from manifests.storage import File
 
-MAX_SENTENCES_BYTES = 1 << 20
-"""Largest size of a file of sentences (our choice): five sentences have some 500 bytes."""
 _PHRASE = re.compile(r"\[/EN#(\d+)((?:/[^/\s\]]+)*)\s+([^\[\]]*)\]")
 _ENTITY = re.compile(rb"<nobndbox>|<name>\s*\d+\s*</name>")
 
@@ -103,12 +101,14 @@ class Flickr30kEntities(FilePerImage):
                 f"the file with the sentences of this image does not exist: {uri}.", file.uri,
                 "Set `sentences` to the folder of these files.",
             )  # fmt: skip
-        if found[0] > MAX_SENTENCES_BYTES:
+        limit = context.limits.max_sidecar_bytes
+        if found[0] > limit:
             raise FileError(
                 f"the file with the sentences of this image has {found[0]} bytes, over the "
-                f"limit of {MAX_SENTENCES_BYTES}: {uri}.",
+                f"limit of {limit}: {uri}.",
                 file.uri,
-                "Five sentences have about 500 bytes: check whether this is the right file.",
+                "Five sentences have about 500 bytes: check whether this is the right file, or "
+                "raise media.max_sidecar_bytes.",
             )
         try:
             lines = storage.read_bytes(place).decode("utf-8-sig").splitlines()

@@ -89,7 +89,9 @@ class VisualGenome(GroundingReader):
         root = root_of(self.media_root, file, context.base)
         image_data = _read_image_data(self._image_data(file, context))
         images: list[AnnotatedImage] = []
-        for number, element in enumerate(elements(place, *split[1:]), 1):
+        for number, element in enumerate(
+            elements(place, *split[1:], context.limits.max_row_bytes), 1
+        ):
             images += _annotated(element, root, image_data, context.media)
             if number % BATCH_IMAGES == 0:
                 yield self.records(file, images, context)

@@ -114,7 +114,7 @@ def test_sentences_are_read_from_the_given_folder(tmp_path: Path) -> None:
                                             "'[/EN#12/people")),
     ([SHARED], "[/EN#x/people A dog]", "a malformed phrase mark"),
     ([SHARED], b"\xff", "byte 0 of Sentences/9.txt is not UTF-8"),
-    ([SHARED], b" " * 2_000_000, "the file with the sentences of this image has 2000000 bytes"),
+    ([SHARED], b" " * (17 << 20), "the file with the sentences of this image has 17825792 bytes"),
 ])  # fmt: skip
 def test_what_is_broken_fails_its_image(
     tmp_path: Path, objects: list[str], sentences: str | bytes, fault: str

@@ -7,14 +7,12 @@ from typing import Any, NamedTuple
 
 from curate.ingest.columns import first_item, has_text
 from manifests.errors import LimitError, MediaError, RowError
+from manifests.media import Limits
 from manifests.media.header import SUFFIXES
 from manifests.text.json_values import dump_json, error_in, parse_json
 
 CAPTION_NAMES = ("txt", "caption", "text")
 """The default places of a caption: the file `NAME.txt`, then two fields of `NAME.json`."""
-MAX_SIDECAR_BYTES = 16 << 20
-"""Largest size of a text or JSON file beside an image (our choice: a thousand times the longest
-real caption)."""
 
 
 class Description(NamedTuple):
@@ -30,14 +28,17 @@ def is_image_suffix(suffix: str) -> bool:
     return suffix in SUFFIXES or suffix.rpartition(".")[2] in SUFFIXES
 
 
-def check_sidecar_size(suffix: str, size_bytes: int) -> None:
-    if size_bytes > MAX_SIDECAR_BYTES:
+def check_sidecar_size(suffix: str, size_bytes: int, limits: Limits) -> None:
+    if size_bytes > limits.max_sidecar_bytes:
         fault = (
-            f".{suffix} file: {size_bytes} bytes is over the limit of {MAX_SIDECAR_BYTES} "
+            f".{suffix} file: {size_bytes} bytes is over the limit of {limits.max_sidecar_bytes} "
             "bytes for a text or JSON file beside an image."
         )
         raise LimitError(
-            fault, "", "Shorten the file: it should contain only the caption and its fields."
+            fault,
+            "",
+            "It should contain only the caption and its fields: shorten it, or raise "
+            "media.max_sidecar_bytes.",
         )
 
 

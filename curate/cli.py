@@ -234,9 +234,9 @@ def _add_comparison(commands: Commands) -> None:
         help="check that the files of a run are intact, and that its numbers of records agree",
     )
     _run_folder(verify)
-    _flag(verify, "--no-inputs", "do not count the inputs again")
+    _flag(verify, "--no-inputs", "check only the output: do not list and count the inputs again")
     verify.add_argument(
-        "--base", help="folder that relative paths of inputs start from (default: as in the run)"
+        "--base", help="folder to which relative paths of inputs refer (default: as in the run)"
     )
     _json(verify)
 

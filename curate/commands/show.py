@@ -20,7 +20,9 @@ from manifests.storage import parts
 
 SHOWN_OBJECTS = 5
 """How many objects of a record are listed (our choice)."""
-NOT_STORED = "(its content is not stored: one pass made this record from another, and dropped it)"
+NOT_STORED = (
+    "(its content is not stored, because one pass made this record from another and dropped it)"
+)
 
 
 def main(options: argparse.Namespace) -> int:

@@ -51,7 +51,7 @@ def _check(address: str) -> None:
     except OSError as error:
         raise ClusterError(str(error), _place(address), FIX) from None
     if not tls and (len(answer) < 4 or answer[3] != _SETTINGS):
-        raise ClusterError("what answers is not a Ray cluster", _place(address), FIX)
+        raise ClusterError("the server at this address is not a Ray cluster", _place(address), FIX)
 
 
 def _host_and_port(address: str) -> tuple[str, int]:
@@ -62,7 +62,9 @@ def _host_and_port(address: str) -> tuple[str, int]:
             return found.hostname, found.port
     except ValueError:  # the port is no number
         pass
-    raise ClusterError("an address of Ray is HOST:PORT or ray://HOST:PORT", _place(address), FIX)
+    raise ClusterError(
+        "the address of a Ray cluster must be HOST:PORT or ray://HOST:PORT", _place(address), FIX
+    )
 
 
 def _place(address: str) -> str:

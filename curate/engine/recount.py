@@ -44,7 +44,7 @@ def recount(folder: str, base: str | None = None) -> Recounted:
     try:
         loaded = recipe.of_manifest(made, folder, base or made.environment["base"])
     except CurateError as error:
-        fix = "Or check the output alone: --no-inputs."
+        fix = "To check only the output, add --no-inputs."
         return Recounted(0, [Fault(folder, f"its inputs cannot be counted again: {error} {fix}")])
     media = MediaOptions(loaded.base, folder, loaded.recipe.media)
     read = {entry.name: entry.folder for entry in made.passes if entry.kind == "read"}
@@ -74,14 +74,14 @@ def _source(reader: Reader, media: MediaOptions, folder: str) -> Recounted:
 
 Units = Mapping[str, int]
 _CHANGED, _GONE, _NEW = (
-    "the file changed since the run read it",
-    "the file is gone since the run read it",
-    "the file is new since the run",
+    "the file was changed after the run had read it",
+    "the file was removed after the run had read it",
+    "the file was added after the run",
 )
 _READ_AGAIN = "Run the recipe again to read the source as it is now."
 _EDITED = (
-    "Its size and time did not change: it was damaged, or edited and dated back. Restore it, or "
-    "`touch` it and run the recipe again."
+    "Its size and modification time are the same, so it was damaged, or edited and given its "
+    "old time. Restore it, or `touch` it and run the recipe again."
 )
 
 
@@ -130,9 +130,15 @@ def _group(
     is_same = not saved.files or group_key(group) in saved.by_group or group[0].size < 0
     if then is not None and is_same:
         if NOT_COUNTED not in then and now != then:
-            more = f" (with {len(group) - 1} more of its part)" if len(group) > 1 else ""
+            more = (
+                f" (or of one of {len(group) - 1} other files of its part)"
+                if len(group) > 1
+                else ""
+            )
             units = _compared(then, now)
-            yield Fault(first, f"the file{more} is not as the run read it: {units}. {_EDITED}")
+            yield Fault(
+                first, f"the content of the file{more} is not what the run read: {units}. {_EDITED}"
+            )
         return
     for file in group:
         before = saved.files.get(file.uri)
@@ -148,14 +154,17 @@ def _left_aside(reader: Reader, known: PassManifest, now: Units) -> Iterator[Fau
     run."""
     then = next((entry.left_aside for entry in known.counted if entry.unit == FILES), {})
     if now != then:
-        fault = f"other files are left aside than in the run: {_compared(then, now)}. {_READ_AGAIN}"
+        fault = (
+            "the files that are left aside are not those of the run: "
+            f"{_compared(then, now)}. {_READ_AGAIN}"
+        )
         yield Fault(f"source {reader.name}", fault)
 
 
 def _compared(then: Units, now: Units | str) -> str:
     if isinstance(now, str):
-        return f"{_units(then)} then, and now it cannot be counted ({now.rstrip('.')})"
-    return f"{_units(then)} then, {_units(now)} now"
+        return f"{_units(then)} in the run, and now they cannot be counted ({now.rstrip('.')})"
+    return f"{_units(then)} in the run, {_units(now)} now"
 
 
 def _units(units: Units) -> str:

@@ -94,7 +94,7 @@ class TimeLimit:
         what = {0: "the next batch", 1: "this record"}.get(block.rows, f"{block.rows} records")
         return TimeLimitError(
             f"{what} took more than {seconds:g} CPU seconds.",
-            fix="If it needs them, raise max_cpu_seconds. Then run again with --retry.",
+            fix="If it needs more time, raise max_cpu_seconds. Then run again with --retry.",
         )
 
     def _smaller(self, block: Block) -> None:

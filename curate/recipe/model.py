@@ -77,7 +77,7 @@ class Recipe(BaseModel):
         30,
         ge=0,
         description="CPU seconds that a reader or a step may take for one record; 0: no limit "
-        "(the default is ours)",
+        "(the default is our choice)",
     )
 
 

@@ -148,7 +148,9 @@ def assign(content: dict[str, Any], setting: str, text: Text) -> None:
     found = _SETTING.fullmatch(setting)
     if found is None:
         fault = f"'{on_one_line(setting)}' is not of the form PATH=VALUE."
-        fix = 'Write --set path.to.field=value; a name with a dot in quotes: path."a.b"=value.'
+        fix = (
+            'Write --set path.to.field=value. Write a name with a dot in quotes: path."a.b"=value.'
+        )
         raise RecipeError(fault, "--set", fix)
     *walk, last = [quoted or plain for quoted, plain in _NAME.findall(found["path"])]
     value = found["value"]

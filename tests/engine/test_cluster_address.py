@@ -43,7 +43,7 @@ def test_a_server_that_never_answers_is_no_cluster() -> None:
 
 
 def test_a_server_of_something_else_is_no_cluster() -> None:
-    refused = pytest.raises(ClusterError, match="what answers is not a Ray cluster")
+    refused = pytest.raises(ClusterError, match="the server at this address is not a Ray cluster")
     with server(b"HTTP/1.1 400 Bad Request\r\n\r\n") as port, refused:
         check_cluster(f"ray://127.0.0.1:{port}")
 
@@ -55,7 +55,7 @@ def test_a_server_that_speaks_the_protocol_is_left_to_ray() -> None:
 
 @pytest.mark.parametrize("address", ["nonsense", "http://127.0.0.1:1", "a:b", "host:", ":6379"])
 def test_an_address_in_another_form_is_refused(address: str) -> None:
-    with pytest.raises(ClusterError, match=r"is HOST:PORT or ray://HOST:PORT"):
+    with pytest.raises(ClusterError, match=r"must be HOST:PORT or ray://HOST:PORT"):
         check_cluster(address)
 
 

@@ -44,10 +44,11 @@ def test_files_that_changed_since_are_named_with_both_counts(out: str, tmp_path:
     (tmp_path / "data" / "b.jsonl").unlink()
     write_files(tmp_path / "data", {"d.jsonl": LINES, "README.md": "#"})
     assert faults(out) == [
-        ("data/b.jsonl", f"the file is gone since the run read it. {AGAIN}"),
+        ("data/b.jsonl", f"the file was removed after the run had read it. {AGAIN}"),
         ("data/a.jsonl",
-         f"the file changed since the run read it: lines 40 then, lines 41 now. {AGAIN}"),
-        ("data/d.jsonl", f"the file is new since the run. {AGAIN}"),
+         "the file was changed after the run had read it: "
+         f"lines 40 in the run, lines 41 now. {AGAIN}"),
+        ("data/d.jsonl", f"the file was added after the run. {AGAIN}"),
     ]  # fmt: skip
     run_recipe(tmp_path, text_source())
     assert recount(out) == (3, [])
@@ -64,8 +65,8 @@ def test_a_line_that_vanished_behind_the_same_size_and_time_is_found(
     [(place, fault)] = faults(out)
     assert place == "data/b.jsonl"
     assert fault.startswith(
-        "the file is not as the run read it: lines 40 then, lines 39 now. Its size and time did "
-        "not change"
+        "the content of the file is not what the run read: lines 40 in the run, lines 39 now. "
+        "Its size and modification time are the same"
     )
 
 
@@ -76,7 +77,9 @@ def test_the_command_fails_on_a_difference_and_counts_no_inputs_without_them(
     assert "\n3 input files counted again\n" in "\n" + capsys.readouterr().out
     (tmp_path / "data" / "a.jsonl").unlink()
     assert curate(tmp_path, "verify", "out") == cli.DIFFERS
-    assert "data/a.jsonl: the file is gone since the run read it." in capsys.readouterr().out
+    assert (
+        "data/a.jsonl: the file was removed after the run had read it." in capsys.readouterr().out
+    )
     assert curate(tmp_path, "verify", "out", "--no-inputs") == cli.OK
     assert "counted again" not in capsys.readouterr().out
     assert curate(tmp_path, "verify", "out", "--json") == cli.DIFFERS
@@ -87,7 +90,7 @@ def test_data_that_were_moved_are_counted_from_another_base(out: str, tmp_path: 
     shutil.copytree(tmp_path / "data", tmp_path / "moved" / "data")  # keeps times
     shutil.rmtree(tmp_path / "data")
     [(place, fault)] = faults(out)
-    assert (place, "no such file or folder" in fault) == ("source data", True)
+    assert (place, "the path does not exist" in fault) == ("source data", True)
     assert faults(out, str(tmp_path / "moved")) == []
 
 
@@ -105,11 +108,14 @@ def test_a_changed_file_of_a_group_is_named_and_so_is_one_that_is_left_aside(
     assert faults(out) == [
         (
             "source photos",
-            f"other files are left aside than in the run: none then, .pdf 1 now. {AGAIN}",
+            (
+                "the files that are left aside are not those of the run: "
+                f"none in the run, .pdf 1 now. {AGAIN}"
+            ),
         ),
-        ("photos/a.jpg", f"the file is gone since the run read it. {AGAIN}"),
-        ("photos/b.txt", f"the file changed since the run read it. {AGAIN}"),
-        ("photos/e.jpg", f"the file is new since the run. {AGAIN}"),
+        ("photos/a.jpg", f"the file was removed after the run had read it. {AGAIN}"),
+        ("photos/b.txt", f"the file was changed after the run had read it. {AGAIN}"),
+        ("photos/e.jpg", f"the file was added after the run. {AGAIN}"),
     ]
 
 
@@ -121,7 +127,9 @@ def test_entries_that_are_no_files_are_counted_by_name(tmp_path: Path) -> None:
     out = str(tmp_path / "out")
     assert recount(out) == (2, [])
     link.unlink()
-    assert faults(out) == [("data/b.jsonl", f"the file is gone since the run read it. {AGAIN}")]
+    assert faults(out) == [
+        ("data/b.jsonl", (f"the file was removed after the run had read it. {AGAIN}"))
+    ]
 
 
 def test_a_file_that_cannot_be_counted_now_is_a_difference(tmp_path: Path) -> None:
@@ -134,7 +142,7 @@ def test_a_file_that_cannot_be_counted_now_is_a_difference(tmp_path: Path) -> No
     (tmp_path / "data" / "a.parquet").write_bytes(b"PAR1 broken")
     [(place, fault)] = faults(str(tmp_path / "out"))
     assert place == "data/a.parquet"
-    assert "rows 2 then, and now it cannot be counted (the parquet file is broken" in fault
+    assert "rows 2 in the run, and now they cannot be counted (the parquet file is broken" in fault
 
 
 def test_a_recipe_whose_variables_are_missing_is_not_counted(
@@ -155,4 +163,4 @@ def test_without_the_list_of_splits_counts_are_still_compared(out: str, tmp_path
     assert recount(out) == (3, [])
     (tmp_path / "data" / "c.jsonl").write_text("")
     [(place_now, fault)] = faults(out)
-    assert (place_now, "lines 40 then, lines 0 now" in fault) == ("data/c.jsonl", True)
+    assert (place_now, "lines 40 in the run, lines 0 now" in fault) == ("data/c.jsonl", True)

@@ -58,7 +58,7 @@ def test_a_record_that_one_pass_made_and_dropped_is_shown_without_a_text(
     steps = [{PIECES + "Twice": {}}, {"words": {"min": 3}}]
     run_recipe(base, text_source(), out="pieces", steps=steps)
     _, output = answer(base, capsys, "show", "pieces", "--dropped", "-n", "99")
-    assert "(its content is not stored: one pass made this record from another" in output
+    assert "(its content is not stored, because one pass made this record from another" in output
 
 
 @pytest.mark.parametrize("end", ["data/000.jsonl#3", "000.jsonl#3", "ata/000.jsonl#3", ".jsonl#3"])

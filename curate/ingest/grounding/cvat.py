@@ -74,13 +74,13 @@ class Cvat(GroundingReader):
     media_root: str | None = Field(None, description=ROOT_DESCRIPTION)
     points: Literal["objects", "landmarks"] | None = Field(
         None,
-        description="what a shape of several points is: an object for each point, or one object "
-        "with landmarks; null: it is refused",
+        description="what a <points> shape with several points is: `objects`: an object for "
+        "each point; `landmarks`: one object; null: its image is quarantined",
     )
     group_id: Literal["parts", "objects"] | None = Field(
         None,
-        description="what shapes of one label and group are: the parts of one object, or "
-        "several objects; null: they are refused",
+        description="what shapes with the same label and group are: the `parts` of one "
+        "object, or several `objects`; null: their image is quarantined",
     )
 
     @classmethod
@@ -159,8 +159,8 @@ class Cvat(GroundingReader):
         points = [ring[at : at + 2] for at in range(0, len(ring), 2)]
         if len(points) > 1 and self.points is None:
             raise _TwoReadings(
-                f"a <points> of {plain.label!r:.80} has {len(points)} points: they are that many "
-                "objects, or the landmarks of one.",
+                f"a <points> shape of {plain.label!r:.80} has {len(points)} points, which may "
+                "be that many objects, or the landmarks of one object.",
                 fix="Set `points` to objects or landmarks.",
             )
         if len(points) > 1 and self.points == "landmarks":
@@ -175,8 +175,8 @@ class Cvat(GroundingReader):
         if repeated and self.group_id is None:
             label, group = repeated[0]
             raise _TwoReadings(
-                f"several shapes of {label!r:.80} have the group_id {group}: they are the parts of "
-                "one object, or several objects.",
+                f"several shapes of {label!r:.80} have the group_id {group}, so they may be "
+                "the parts of one object, or several objects.",
                 fix="Set `group_id` to parts or objects.",
             )
         return list(parsed)
@@ -214,8 +214,8 @@ class _Folder(NamedTuple):
             raise RowError("the <image> has no name")
         if path in self.repeated:
             raise RowError(
-                f"several images have the name {path!r:.200}, so it is not known whose shapes are "
-                "on the file of this name.",
+                f"several images have the name {path!r:.200}, so it is not known which of the "
+                "shapes belong to the file of this name.",
                 fix="Give each image its own name, or export the tasks one by one.",
             )
         found = [
@@ -238,7 +238,7 @@ def _size(image: Element, context: Context) -> tuple[float, float]:
     if width * height > context.limits.max_pixels:
         raise RowError(
             f"{width:g} x {height:g} pixels are over the limit of {context.limits.max_pixels}.",
-            fix="Raise media.max_pixels or let it go to quarantine.",
+            fix="Raise media.max_pixels, or leave the file in quarantine.",
         )
     return width, height
 

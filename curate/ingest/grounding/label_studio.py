@@ -68,15 +68,23 @@ class LabelStudio(AnnotatedTable):
 
     media_root: str | None = Field(None, description=ROOT_DESCRIPTION)
     image: str | None = Field(
-        None, description="field of `data` with the image; null: `image`, or the only text"
+        None,
+        description=(
+            "field of `data` with the path of the image; null: `image`, or else "
+            "the only field with text"
+        ),
     )
     text: str | None = Field(
-        None, description="`from_name` of the text that becomes the caption; null: the only text"
+        None,
+        description=(
+            "`from_name` of the results whose text becomes the caption; null: "
+            "the only text of the image"
+        ),
     )
     annotation: Literal["ground_truth", "latest"] | None = Field(
         None,
         description="annotation of a task that has several: the one that is marked as ground "
-        "truth, or the one with the latest date; null: such a task is refused",
+        "truth, or the one with the latest date; null: such a task is quarantined",
     )
 
     @classmethod
@@ -163,7 +171,8 @@ class LabelStudio(AnnotatedTable):
             )
         if len(found) != 1:
             raise RowError(
-                f"{len(found)} of its {len(finished)} annotations are {self.annotation}, not one.",
+                f"{len(found)} of the {len(finished)} annotations of the task are "
+                f"{self.annotation}, but exactly one must be.",
                 fix="Mark one of them, or delete the others.",
             )
         return found[0]
@@ -171,9 +180,11 @@ class LabelStudio(AnnotatedTable):
     def _size(self, sizes: Sequence[Size], context: Context) -> Size:
         """The size in pixels that a rotated shape or a mask needs."""
         if not sizes:
-            raise RowError("it has no original_width and original_height")
+            raise RowError("it has no original_width and original_height, which are needed")
         if self.turned_sizes:
-            raise RowError("its size in pixels is needed, which may be turned (`turned_sizes`)")
+            raise RowError(
+                "its size in pixels is needed, but is not certain, because `turned_sizes` is set"
+            )
         if sizes[0].width * sizes[0].height > context.limits.max_pixels:
             raise RowError("its size is over the limit media.max_pixels")
         return sizes[0]
@@ -255,7 +266,10 @@ def _plain_path(url: str) -> str:
     """The path of an image: `/data/local-files/?d=img/a%20b.jpg` -> `img/a b.jpg`,
     `/data/upload/1/a.jpg` -> `data/upload/1/a.jpg`."""
     if url.startswith("data:"):
-        raise RowError("the image is inside the task (`data:`): only image files are read")
+        raise RowError(
+            "the image is stored inside the task as a `data:` url, but this reader "
+            "reads only image files"
+        )
     parts = urlsplit(url)
     local = parse_qs(parts.query).get("d")
     if local:

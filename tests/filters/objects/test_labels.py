@@ -104,7 +104,11 @@ def test_new_names_come_from_a_file(tmp_path: Path, name: str) -> None:
         ),
         ("n.yaml", "- a\n- b", "is not a mapping of `old: new`"),
         ("n.yaml", "a: [", "broken YAML"),
-        ("n.yaml", "a: b\nc: d\na: e", "line 3: the key 'a' is in line 1 too. Keep one of them."),
+        (
+            "n.yaml",
+            "a: b\nc: d\na: e",
+            ("line 3: the key 'a' is in line 1 too. Keep only one of them."),
+        ),
         ("n.csv", "a,b\na,b,c\n", "line 2 has 3 columns, not 2"),
         ("n.csv", "a,b\na,c\n", "line 2 renames 'a', which an earlier line gives another name"),
         (

@@ -139,12 +139,12 @@ def test_what_has_two_readings_is_refused_until_a_setting_chooses(tmp_path: Path
     parts = part.format(10) + part.format(20)
     refused = read(tmp_path, image(points), image(parts, name="b.jpg")).failures
     assert refused["a.xml#0"][1] == (
-        "a <points> of 'cat' has 2 points: they are that many objects, or the landmarks of one. "
-        "Set `points` to objects or landmarks."
+        "a <points> shape of 'cat' has 2 points, which may be that many objects, or the "
+        "landmarks of one object. Set `points` to objects or landmarks."
     )
     assert refused["a.xml#1"][1] == (
-        "several shapes of 'dog' have the group_id 3: they are the parts of one object, or several "
-        "objects. Set `group_id` to parts or objects."
+        "several shapes of 'dog' have the group_id 3, so they may be the parts of one object, "
+        "or several objects. Set `group_id` to parts or objects."
     )
     both = image(points + parts)
     several = read(tmp_path, both, points="objects", group_id="objects").records["a.xml#0"]
@@ -171,8 +171,8 @@ def test_images_are_found_by_their_own_names_only(tmp_path: Path) -> None:
         "a.xml#0": "images/x/b.jpg", "a.xml#1": "images/c &.jpg", "a.xml#4": "images/train/e.jpg",
     }  # fmt: skip
     faults = {key: message for key, (_, message) in found.failures.items()}
-    assert "this file may be of 'w/d.jpg' too" in faults["a.xml#2"]
-    assert "this file may be of 'u/d.jpg' too" in faults["a.xml#3"]
+    assert "may also be 'w/d.jpg'" in faults["a.xml#2"]
+    assert "may also be 'u/d.jpg'" in faults["a.xml#3"]
     assert "gone" in faults["a.xml#5"]
     assert faults["a.xml#6"].startswith("several images have the name 'a.jpg'")
     assert faults["a.xml#8"] == "the <image> has no name"

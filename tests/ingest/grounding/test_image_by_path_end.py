@@ -27,11 +27,11 @@ def test_an_image_that_several_paths_may_mean_is_taken_for_none_of_them(tmp_path
     }
     assert places == {"x/b/a.jpg": "./b/a.jpg"}
     assert str(found["x/a.jpg"]) == (
-        "./a.jpg: 'x/a.jpg' does not exist below media_root, and this file may be of 'x/b/a.jpg' "
-        "or 'y/a.jpg' too. Copy the images with their folders, or set media_root to the folder "
-        "above these."
+        "./a.jpg: 'x/a.jpg' does not exist below media_root, and the file that was found by "
+        "the end of this path may also be 'x/b/a.jpg' or 'y/a.jpg'. Copy the images with "
+        "their folders, or set media_root to the folder that contains these folders."
     )
-    assert "'y/b/c.jpg' too" in str(found["z/b/c.jpg"])
+    assert "also be 'y/b/c.jpg'" in str(found["z/b/c.jpg"])
     alone = image_by_path_end(".", "x/a.jpg", media, ends("x/a.jpg", "x/a.jpg"))
     assert isinstance(alone, OpenedImage)
 

@@ -177,7 +177,8 @@ def test_regions_that_fail_mark_their_image(tmp_path: Path) -> None:
         "region 2, a 'keypointlabels': 'x' is '1', not a number",
         "not a mask of 100 x 50 pixels", "a mask of the format 'png' is not supported",
         "'points' is [[1, 2]], not three or more points x y", "rotated by 90 degrees",
-        "it has the labels 'cat', 'dog': an object has one", "the mask has no pixel",
+        "it has the labels 'cat', 'dog', but an object can have only one",
+        "the mask is empty: it has no pixel",
     ]  # fmt: skip
     assert len(faults) == len(wanted)
     assert all(want in fault for want, fault in zip(wanted, faults, strict=True))
@@ -201,7 +202,9 @@ def test_of_several_annotations_none_is_read_unless_a_setting_chooses(tmp_path: 
         assert found["point"] == [x, 200]
     same = task(annotations=[several[0], several[0]])
     [(_, message)] = read(tmp_path, same, annotation="latest").failures.values()
-    assert message.startswith("2 of its 2 annotations are latest, not one.")
+    assert message.startswith(
+        "2 of the 2 annotations of the task are latest, but exactly one must be."
+    )
 
 
 @pytest.mark.parametrize(
@@ -226,7 +229,7 @@ def test_images_are_found_by_url_or_path(tmp_path: Path, image: Any, found: str 
 def test_two_uploads_are_not_read_from_one_file(tmp_path: Path) -> None:
     found = read(tmp_path, task(image="/data/upload/1/a.jpg"), task(image="/data/upload/2/a.jpg"))
     assert found.records == {}
-    assert all("may be of" in message for _, message in found.failures.values())
+    assert all("may also be" in message for _, message in found.failures.values())
 
 
 def test_tasks_that_nobody_annotated_are_left_aside_and_all_are_counted(tmp_path: Path) -> None:
@@ -245,7 +248,7 @@ def test_tasks_that_nobody_annotated_are_left_aside_and_all_are_counted(tmp_path
 def test_a_size_that_is_turned_is_not_used_for_rotated_shapes(tmp_path: Path) -> None:
     rotated = SHAPES["rotated rectangle"][0]
     found = read(tmp_path, task(rotated), turned_sizes=True)
-    assert "which may be turned" in next(iter(found.failures.values()))[1]
+    assert "is needed, but is not certain" in next(iter(found.failures.values()))[1]
     unknown = {k: v for k, v in rotated.items() if not k.startswith("original")}
     found = read(tmp_path, task(unknown))
     assert "no original_width" in next(iter(found.failures.values()))[1]

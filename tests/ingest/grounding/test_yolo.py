@@ -122,7 +122,7 @@ def test_class_names_come_from_the_given_file_or_one_near_the_labels(
     ({"data.yaml": "kpt_shape: [4, 3]\nnames: [cat]"}, None, r"data.yaml: the file has `kpt_"),
     ({"c.yaml": "names: ["}, "c.yaml", r"broken YAML"),
     ({"c.yaml": "names:\n  0: a\n  0: b"}, "c.yaml", r"line 3: the key '0' is in line 2"),
-    ({"c.yaml": "names: {0: a, '0 ': b}"}, "c.yaml", r"`names` has a number twice, once as text"),
+    ({"c.yaml": "names: {0: a, '0 ': b}"}, "c.yaml", r"`names` has the same class number twice"),
     ({"c.txt": b"\xff"}, "c.txt", r"byte 0 of the file is not UTF-8"),
 ])  # fmt: skip
 def test_missing_class_names_stop_the_run(

@@ -111,5 +111,9 @@ def _from_yaml(text: str, uri: str) -> dict[int, str]:
         )
         raise InputError(fault, uri) from None
     if len(found) < len(numbered):
-        raise InputError("`names` has a number twice, once as text.", uri, "Keep one of them.")
+        raise InputError(
+            "`names` has the same class number twice, once as a number and once as text.",
+            uri,
+            "Keep only one of them.",
+        )
     return found

@@ -31,8 +31,9 @@ TrustSetting = Annotated[
 TurnedSizes = Annotated[
     bool,
     Field(
-        description="accept a size that is that of the image in its other Exif orientation, as "
-        "stored or as shown; the coordinates are still on the image that `space` states"
+        description="true: accept a stated size whose width and height are swapped by the "
+        "Exif rotation; the coordinates still refer to the image that `space` "
+        "names, as stored or as shown"
     ),
 ]
 PlacedError = tuple[str, RowError]

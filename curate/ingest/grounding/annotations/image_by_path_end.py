@@ -69,10 +69,11 @@ def image_by_path_end(
 
 def _shared(path: str, others: list[str], uri: str) -> RowError:
     return RowError(
-        f"{path!r:.200} does not exist below media_root, and this file may be of "
-        f"{' or '.join(repr(one) for one in others[:3])} too.",
+        f"{path!r:.200} does not exist below media_root, and the file that was found by the "
+        f"end of this path may also be {' or '.join(repr(one) for one in others[:3])}.",
         uri,
-        "Copy the images with their folders, or set media_root to the folder above these.",
+        "Copy the images with their folders, or set media_root to the folder that contains "
+        "these folders.",
     )
 
 

@@ -48,7 +48,7 @@ def group_results(results: Any) -> list[list[Result]]:
     if not isinstance(results, list) or not all(
         isinstance(one, dict) and isinstance(one.get("type"), str) for one in results
     ):
-        raise RowError(f"'result' is {results!r:.80}, not a list of results with a type")
+        raise RowError(f"'result' is {results!r:.80}, not a list of objects with a `type`")
     groups: dict[Any, list[Result]] = {}
     for number, one in enumerate(results):
         key = one.get("id")
@@ -73,8 +73,8 @@ def region(results: Sequence[Result], size: GetSize) -> Annotation:
     [shape] = shapes
     if shape.get("image_rotation"):
         raise RowError(
-            f"it was drawn on the image rotated by {shape['image_rotation']} degrees: that is not "
-            "supported"
+            f"it was drawn on the image rotated by {shape['image_rotation']} degrees, which is "
+            "not supported"
         )
     kind, value = shape["type"].removesuffix("labels"), _value(shape)
     drawn = _SHAPES[kind](value, size)
@@ -94,7 +94,9 @@ def texts_of(result: Result) -> list[str]:
     given = _value(result).get("text")
     texts: list[Any] = given if isinstance(given, list) else [given]
     if not all(isinstance(text, str) for text in texts):
-        raise RowError(f"the text of {_name(result)!r:.80} is {given!r:.80}")
+        raise RowError(
+            f"the text of {_name(result)!r:.80} is {given!r:.80}, not text or a list of texts"
+        )
     return texts
 
 
@@ -129,7 +131,9 @@ def _label(results: Sequence[Result]) -> str | None:
     if not all(isinstance(label, str) for label in labels):
         raise RowError(f"its labels are {labels!r:.80}, not texts")
     if len(set(labels)) > 1:
-        raise RowError(f"it has the labels {', '.join(map(repr, labels))}: an object has one")
+        raise RowError(
+            f"it has the labels {', '.join(map(repr, labels))}, but an object can have only one"
+        )
     return labels[0] if labels else None
 
 
@@ -174,7 +178,7 @@ def _brush(value: Mapping[str, Any], size: GetSize) -> Annotation:
     mask = brush_mask(value["rle"], image)
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if not len(rows):
-        raise RowError("the mask has no pixel")
+        raise RowError("the mask is empty: it has no pixel")
     left, top, right, bottom = (int(n) for n in (columns[0], rows[0], columns[-1], rows[-1]))
     inside = mask[top : bottom + 1, left : right + 1]
     box = image.to_percent([left, top, right + 1, bottom + 1])

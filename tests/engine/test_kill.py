@@ -1,7 +1,10 @@
-"""A worker, the driver or the raylet is killed at a random moment: resuming gives the same bytes.
+"""A worker, the driver, the raylet or the GCS is killed at a random moment: resuming gives the same
+bytes.
 
-CURATE_KILLS is the number of kills: 4 by default. Every second run looks for duplicates, and is
-killed in one of the phases of that step; the others have a costly step with checkpoints.
+CURATE_KILLS is the number of folders: 4 by default, with one kill each. Every second of the first 8
+looks for duplicates, and is killed in one of the phases of that step; the others have a costly step
+with checkpoints. From the ninth on, the recipe is small, and there are three to five kills in each:
+on Ray (of a worker three times), then twice inline. The last run is by turns inline and on Ray.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,7 +32,12 @@ from tests.runs import caption_recipe, file_bytes, row_counts, run_engine
 
 ROOT = Path(__file__).resolve().parents[2]
 KILLS = int(os.environ.get("CURATE_KILLS", "4"))
-VICTIMS = {"worker": "ray::", "driver": "curate run", "raylet": "raylet/raylet"}
+VICTIMS = {
+    "worker": "ray::",
+    "driver": "curate run",
+    "raylet": "raylet/raylet",
+    "gcs": "gcs_server",
+}
 STEPS = [
     {"words": {"min": 5}},
     {"tests.engine.pieces:Slow": {"milliseconds": 120}},
@@ -39,6 +47,13 @@ STEPS = [
     {"tests.engine.pieces:Slow": {"milliseconds": 60}},
 ]
 IN_PIECES = {"by": "minhash", "threshold": 0.5, "n": 2, "index": True, "milliseconds": 40}
+SMALL = [
+    {"words": {"min": 5}},
+    {"tests.engine.pieces:SlowModel": {"milliseconds": 10, "min": 20}},
+    {"duplicates": {"by": "text", "index": True}},
+    {"tests.engine.pieces:Slow": {"milliseconds": 40}},
+    {"characters": {"min": 3}},
+]
 DUPLICATES = [
     {"words": {"min": 5}},
     {"duplicates": {"by": "text"}},
@@ -48,14 +63,19 @@ DUPLICATES = [
 
 
 class Case(NamedTuple):
-    """A recipe; it is killed after `first` commits at the earliest, before `last` at the latest."""
+    """A recipe; it is killed after `first` commits at the earliest, before `last` at the latest.
+    `seconds` is how long a run may go on after the kill."""
 
     recipe: str
     first: int
     last: int
+    seconds: int = 120
 
 
-CASES = {False: Case("rows", 0, 110), True: Case("duplicates", 60, 160)}
+ROWS, PHASES = Case("rows", 0, 110), Case("duplicates", 60, 160)
+QUICK = Case("small", 0, 34, 25)
+LARGE = 8
+"""The number of folders with large recipes."""
 
 
 @pytest.fixture(scope="module")
@@ -71,34 +91,65 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     recipes = {
         "rows": caption_recipe(steps=STEPS, shards=shards),
         "duplicates": caption_recipe(steps=DUPLICATES, shards=shards, sources=more),
+        "small": caption_recipe("data/00[0-5].jsonl", steps=SMALL, shards=shards),
     }
     for name, what in recipes.items():
         (base / f"{name}.yaml").write_text(yaml.safe_dump(what))
         counts = row_counts(run_engine(what, base, base / f"{name}-reference", Inline()))
-    assert counts["duplicates"][2]["duplicate"] > 100
-    assert counts["InPieces"][2]["duplicate"] > 100
+        if name == "duplicates":
+            assert counts["duplicates"][2]["duplicate"] > 100
+            assert counts["InPieces"][2]["duplicate"] > 100
     return base
 
 
 @pytest.mark.parametrize("number", range(KILLS))
-def test_killed_at_a_random_moment_it_resumes_to_the_same_bytes(corpus: Path, number: int) -> None:
-    case = CASES[number % 2 == 1]
-    victim = list(VICTIMS)[number % len(VICTIMS)]
+def test_killed_at_a_random_moment_it_resumes_to_the_same_bytes(
+    corpus: Path, number: int, record_property: Callable[[str, object], None]
+) -> None:
+    small = number >= LARGE
+    case = QUICK if small else (ROWS, PHASES)[number % 2]
     out, reference = corpus / f"killed-{number}", corpus / f"{case.recipe}-reference"
-    mark, chance = uuid.uuid4().hex, random.Random(number)
-    with _running(corpus, case.recipe, out, mark) as driver:
-        _wait_for_commits(out, driver, chance.randrange(case.first, case.last))
-        _kill(mark, VICTIMS[victim], chance)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            driver.wait(timeout=120)
-    for _ in range(3):
-        with _running(corpus, case.recipe, out, uuid.uuid4().hex) as again:
-            if again.wait(timeout=240) == 0:
+    chance = random.Random(number)
+    victim = list(VICTIMS)[number % len(VICTIMS)]
+    killed = _killed_run(corpus, case, out, chance, victim, 3 if small else 1)
+    for _ in range(2 if small else 0):
+        killed += _killed_run(corpus, case, out, chance, "driver", 1, inline=True)
+    record_property("killed", " ".join(killed))
+    for again in range(3):
+        inline = small and (number + again) % 2 == 0
+        with _running(corpus, case.recipe, out, uuid.uuid4().hex, inline) as driver:
+            if driver.wait(timeout=240) == 0:
                 break
     assert verify(str(out)).faults == []
     assert _manifest_digest(out) == _manifest_digest(reference)
     assert _products(out) == _products(reference)
     assert list(out.glob("steps/*/work")) == []
+
+
+def _killed_run(
+    corpus: Path,
+    case: Case,
+    out: Path,
+    chance: random.Random,
+    victim: str,
+    times: int,
+    inline: bool = False,
+) -> list[str]:
+    """Start a run, and kill one of its processes at a random moment; of workers, as many as `times`
+    says. Returns what was killed: nothing, if the run was faster."""
+    mark, killed = uuid.uuid4().hex, list[str]()
+    with _running(corpus, case.recipe, out, mark, inline) as driver:
+        done = _commits(out)
+        _wait_for_commits(
+            out, driver, min(case.last, done + chance.randrange(case.first, case.last))
+        )
+        for _ in range(times if victim == "worker" else 1):
+            time.sleep(chance.random() / 5)
+            killed += [victim] if _kill(mark, VICTIMS[victim], chance) else []
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            driver.wait(timeout=case.seconds)
+        assert killed or driver.returncode == 0, f"there was no {victim} to kill"
+    return killed
 
 
 def _products(out: Path) -> dict[str, bytes]:
@@ -115,18 +166,11 @@ def _manifest_digest(out: Path) -> str:
 
 
 @contextlib.contextmanager
-def _running(corpus: Path, recipe: str, out: Path, mark: str) -> Iterator[subprocess.Popen[bytes]]:
-    command = [
-        sys.executable,
-        "-m",
-        "curate",
-        "run",
-        f"{recipe}.yaml",
-        "-o",
-        str(out),
-        "--workers",
-        "2",
-    ]
+def _running(
+    corpus: Path, recipe: str, out: Path, mark: str, inline: bool = False
+) -> Iterator[subprocess.Popen[bytes]]:
+    how = ["--inline"] if inline else ["--workers", "2"]
+    command = [sys.executable, "-m", "curate", "run", f"{recipe}.yaml", "-o", str(out), *how]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "CURATE_TEST_MARK": mark}
     driver = subprocess.Popen(
         command, cwd=corpus, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -143,12 +187,13 @@ def _running(corpus: Path, recipe: str, out: Path, mark: str) -> Iterator[subpro
 def _wait_for_commits(out: Path, driver: subprocess.Popen[bytes], commits: int) -> None:
     """Wait until that many parts, and tasks of phases of corpus steps, are committed."""
     deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and driver.poll() is None:
-        kinds = ("part-*", "work/*/*", "segments/*/*")
-        found = (out.glob(f"steps/*/{kind}.json") for kind in kinds)
-        if len([*itertools.chain(*found)]) >= commits:
-            return
+    while time.monotonic() < deadline and driver.poll() is None and _commits(out) < commits:
         time.sleep(0.02)
+
+
+def _commits(out: Path) -> int:
+    kinds = ("part-*", "work/*/*", "segments/*/*")
+    return len([*itertools.chain(*(out.glob(f"steps/*/{kind}.json") for kind in kinds))])
 
 
 def _marked(mark: str) -> list[int]:
@@ -161,7 +206,8 @@ def _marked(mark: str) -> list[int]:
     return found
 
 
-def _kill(mark: str, what: str, chance: random.Random) -> None:
+def _kill(mark: str, what: str, chance: random.Random) -> bool:
+    """Kill one of the processes of a run whose command has this text; False if there is none."""
     victims = []
     for pid in _marked(mark):
         with contextlib.suppress(OSError):
@@ -170,3 +216,4 @@ def _kill(mark: str, what: str, chance: random.Random) -> None:
                 victims.append(pid)
     if victims:
         os.kill(chance.choice(sorted(victims)), signal.SIGKILL)
+    return bool(victims)

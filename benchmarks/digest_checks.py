@@ -16,11 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from curate import recipe as recipes
-from curate.engine import run as engine
+from curate.engine.commits import damage
 from curate.engine.inline import Inline
 from curate.engine.progress import Progress
+from curate.engine.run import Run
 from manifests import storage
 from tests.make import write_texts
 
@@ -69,15 +71,12 @@ def recipe(least: int) -> dict[str, Any]:
 
 def measured(what: str, base: Path, least: int) -> None:
     checks, writes = Clock(), Clock()
-    engine.damage, plain_damage = checks.wrap(engine.damage), engine.damage
-    digest = storage.Sink.write
-    storage.Sink.write = _timed_hash(writes)  # type: ignore[method-assign]
     start = time.process_time()
-    try:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("curate.engine.run.damage", checks.wrap(damage))
+        patched.setattr(storage.Sink, "write", _timed_hash(writes))
         loaded = recipes.build(recipe(least), base=str(base))
-        engine.Run(loaded, str(base / "out"), Inline(), Progress(quiet=True))()
-    finally:
-        engine.damage, storage.Sink.write = plain_damage, digest  # type: ignore[method-assign]
+        Run(loaded, str(base / "out"), Inline(), Progress(quiet=True))()
     total = time.process_time() - start
     shares = ", ".join(
         f"{name} {clock.seconds:.3f} s ({clock.seconds / total:.2%})"

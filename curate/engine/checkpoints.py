@@ -31,7 +31,8 @@ BATCH_ROWS = 8192
 
 
 class Checkpoints:
-    """The checkpoints of one part. `rows` is the number of rows in the committed checkpoints.
+    """The checkpoints of one part: rows that a costly step has measured, saved before the part is
+    complete. `rows` is the number of rows that are saved.
 
     `earlier_blobs` is a file of blobs from an earlier attempt; new blobs are appended to a copy of
     it.
@@ -58,7 +59,8 @@ class Checkpoints:
             self._start()
 
     def finish(self, rows: int) -> list[FileEntry]:
-        """Join all checkpoints into the sidecar and the blob file of the part.
+        """Join all checkpoints into two files of the part: its sidecar (the measures) and its blob
+        file (bytes that the step stored).
 
         Raises ManifestError if the checkpoints do not have `rows` rows in total.
         """

@@ -24,7 +24,8 @@ disk needs seconds for less."""
 
 
 class Damage(NamedTuple):
-    """A file that is not as its commit states: its part, its entry and path, and the fault."""
+    """A file that is missing, or whose size or digest is not the one in its commit: the part, the
+    file's entry and path, and the fault."""
 
     part: str
     entry: FileEntry

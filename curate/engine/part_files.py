@@ -50,7 +50,8 @@ class PartFiles:
     def account(
         self, account: Account, quarantined: pa.Table, dropped: pa.Table | None = None
     ) -> None:
-        """Add the account of one step for one batch, and the rows that the step removed."""
+        """Add the account of one step for one batch (its numbers of kept, dropped and quarantined
+        rows), and the rows that the step removed."""
         self._accounts.append(account)
         if quarantined.num_rows:
             self._quarantined.append(quarantined)
@@ -66,7 +67,8 @@ class PartFiles:
         detail: dict[str, Any] | None = None,
         more: list[str] | None = None,
     ) -> Commit:
-        """Write the remaining files, then the commit.
+        """Write the files of dropped and quarantined rows, then the commit, which lists all files
+        of the part and completes it.
 
         `steps` lists all steps: each one gets an account, even if no row reached it. `more` has the
         names of further parts of the same task, whose commits are written.
@@ -122,19 +124,20 @@ def writing(
 
 
 def open_blobs(stack: contextlib.ExitStack, folder: str, part: str) -> BlobFile:
-    """Return the file in which blobs of a part are stored; it is complete when `stack` is
-    closed."""
+    """Return the file for the blobs of a part: bytes that a reader or a step stores, such as
+    images. It is complete when `stack` is closed."""
     uri = storage.join(folder, part + BLOBS)
     return BlobFile(blobs_uri(folder, part), lambda: stack.enter_context(storage.writing(uri)))
 
 
 def blobs_uri(folder: str, part: str) -> str:
-    """The uri by which records refer to the blobs of a part."""
+    """The uri by which records refer to the blob file of a part."""
     return f"{KEPT}{storage.base_name(folder)}/{part}{BLOBS}"
 
 
 def blob_entries(name: str, blobs: BlobFile) -> list[FileEntry]:
-    """Return a list with the file entry of the blobs, or an empty list if there are no blobs."""
+    """Return a list with the commit's entry for the blob file, or an empty list if no blobs were
+    stored."""
     if blobs.sink is None:
         return []
     return [
@@ -147,7 +150,8 @@ def commit_uri(folder: str, part: str) -> str:
 
 
 def load_commit(folder: str, part: str) -> Commit | None:
-    """The commit of a part; None if there is none."""
+    """Read the commit of a part, the JSON file that lists its other files; None if there is
+    none."""
     return manifest.load_commit(commit_uri(folder, part))
 
 

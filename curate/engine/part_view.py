@@ -50,7 +50,8 @@ class PartView(NamedTuple):
         )
 
     def with_sidecar(self, commit: Commit, uri: str) -> PartView:
-        """Return the part as it is after a step whose sidecar is stored at `uri`."""
+        """Return the view of the part after one more step, whose sidecar (new columns, and marks
+        for removed rows) is the file `uri`."""
         return self._replace(
             digest=fingerprint([self.digest, commit.digest]),
             rows=commit.rows,
@@ -60,7 +61,7 @@ class PartView(NamedTuple):
         )
 
     def with_measures(self, commit: Commit, uri: str) -> PartView:
-        """Return the part with the measures stored at `uri`; they do not remove any row."""
+        """Return the view of the part with the measures in the file `uri`, which remove no row."""
         return self._replace(
             digest=fingerprint([self.digest, commit.digest]), sidecars=(*self.sidecars, uri)
         )
@@ -84,7 +85,8 @@ class PartView(NamedTuple):
     def _opened(
         self, columns: tuple[str, ...] | None
     ) -> tuple[list[_Sidecar], tuple[str, ...] | None]:
-        """Return the sidecars, and the names of those columns that are in the part file itself."""
+        """Open the sidecar files. Also return the names of those columns that are in the part file
+        itself."""
         tables = [parts.read_columns(uri) for uri in self.sidecars]
         if columns is None:
             return [_Sidecar(table) for table in tables], None

@@ -17,8 +17,9 @@ from manifests.run.manifest import Commit, PassManifest
 
 
 class PassFolder(NamedTuple):
-    """The folders of a pass. `folder` has the commits and the manifest. `files` has the files
-    listed in the commits; it is often the same folder."""
+    """The folders of a pass, which is one reading and writing of all parts. `folder` has the
+    commits and the manifest. `files` has the files listed in the commits; it is often the same
+    folder."""
 
     folder: str
     files: str
@@ -38,8 +39,8 @@ class PassFolder(NamedTuple):
     def groups(self, digests: dict[str, str]) -> list[list[Commit]]:
         """Return the commits of each task whose parts were all made from the same inputs.
 
-        `digests` has the digest of the inputs of the first part of each task. The files are not
-        looked at.
+        `digests` has the digest of the inputs of the first part of each task. The files themselves
+        are not read.
         """
         first = [c for p, c in self._load(digests).items() if c.inputs_digest == digests[p]]
         more = self._load(name for commit in first for name in commit.more)

@@ -41,7 +41,7 @@ STEPS, QUARANTINE_FILE = "steps", "quarantine.arrow"
 
 
 class FinishedPass(NamedTuple):
-    """A pass whose parts are all committed."""
+    """A pass of which all parts are complete, its folder and its manifest."""
 
     planned: Pass[Any]
     folder: str

@@ -16,7 +16,8 @@ from manifests.storage import parts
 
 _EXAMPLES = 5
 _IN_RECIPE = ("name", "parameters", "only", "seed")
-"""The keys of a step in a pass manifest that only repeat the recipe."""
+"""Keys of a step in the manifest of a pass that are not compared, because they only repeat the
+recipe."""
 
 
 class Difference(NamedTuple):

@@ -31,7 +31,8 @@ class Event(NamedTuple):
 
 
 def of_kept(steps: list[Identity], before: pa.Table, after: pa.Table) -> list[Event]:
-    """Return the events of a record that every step of a pass kept or passed over."""
+    """Return the events of a record that every step of a pass kept, or did not process because its
+    `only` did not select the record."""
     return [_kept(steps, number, before, after) for number in range(len(steps))]
 
 

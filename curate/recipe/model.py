@@ -137,7 +137,7 @@ def load(uri: str, settings: list[str] | None = None, base: str = "") -> Loaded:
 def of_manifest(made: RunManifest, place: str, base: str = "") -> Loaded:
     """Build the recipe of an earlier run. Its variables are taken from the environment.
 
-    Raises RecipeError if the environment has other values than that run had.
+    Raises RecipeError if a variable has another value than in that run.
     """
     check(made.variables, made.seed, place)
     content, text = copy.deepcopy(made.recipe), Text(place, {}, {})

@@ -129,8 +129,9 @@ def names(text: str) -> list[str]:
 
 
 def filled(text: str, plain: bool, place: str) -> Any:
-    """Return the value of a text with variables. If it is `plain`, it may become a number, a list
-    and so on. No error shows the value of a variable."""
+    """Return the value of a setting whose text contains variables. If `plain` is true (the text is
+    not in quotes), the value may become a number, a list and so on. No error shows the value of a
+    variable."""
     value = _VARIABLE.sub(lambda found: _variable(found, place), text)
     if not plain:
         return value

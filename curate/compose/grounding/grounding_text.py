@@ -211,8 +211,9 @@ class GroundingText(RowStep):
     def _unknown(
         self, batch: pa.Table, objects: Objects, partial: np.ndarray, groups: ObjectsByName
     ) -> pa.Array:
-        """Returns (records,) string: the reason for a record without a name to ask for, because its
-        labels are partial, or because it has no objects and only some labels were looked for."""
+        """Returns (records,) string: the reason why a record gets no question because its
+        annotations are incomplete: all its labels are only partly annotated, or it has no objects
+        and only some labels were looked for in its image. Null for all other records."""
         records = len(groups)
         some = np.array([labels is not None for labels in record.known_absent(batch["meta"])], bool)
         is_partial = np.bincount(objects.rows[partial], minlength=records) > 0

@@ -70,8 +70,8 @@ class RunContext(NamedTuple):
 
 
 class SortedParts(NamedTuple):
-    """The parts of the order pass. Each part is cut into `shards` record batches, one for each
-    shard."""
+    """The parts whose rows the order pass has sorted. Each part is cut into `shards` record
+    batches, one for each shard."""
 
     folder: str
     commits: tuple[Commit, ...]

@@ -45,7 +45,7 @@ class CorpusTask(NamedTuple):
 
 
 class ApplyTask(NamedTuple):
-    """The data of a corpus task that a worker needs."""
+    """What a worker needs to apply a corpus step to one part."""
 
     view: PartView
     part: Part
@@ -111,7 +111,8 @@ class CorpusPass(Pass[CorpusTask]):
 
 @dataclass(frozen=True)
 class ApplyFit:
-    """Runs a corpus task on a worker. `fit` is what the step found in the corpus."""
+    """Applies a corpus step to one part, on a worker. `fit` is what the step found in the whole
+    corpus."""
 
     media: MediaOptions
     step: PlannedStep
@@ -147,8 +148,8 @@ class ApplyFit:
         )  # fmt: skip
 
     def _for_all_rows(self, view: PartView, answer: Answer) -> tuple[Answer, int]:
-        """Expand the result to all rows of the part; also return how many rows `only` passed
-        over."""
+        """Expand the result of a step to all rows of the part; also return the number of rows that
+        `only` did not select."""
         planned = self.step
         if planned.only is None:
             return answer, 0

@@ -56,7 +56,7 @@ class DecidePass(Pass[PartTask]):
 
 @dataclass(frozen=True)
 class DecidePart:
-    """Runs a decide task on a worker."""
+    """Decides for one part, on a worker, which rows a costly step drops."""
 
     media: MediaOptions
     step: PlannedStep

@@ -117,8 +117,8 @@ class MeasurePass(Pass[MeasureTask]):
 
 @dataclass(frozen=True)
 class MeasurePart:
-    """Runs a measure task on a worker. `digests` has the digests of the files that the step
-    loads."""
+    """Measures the rows of one part with a step, on a worker. `digests` has the digests of the
+    files that the step loads."""
 
     media: MediaOptions
     step: PlannedStep
@@ -140,7 +140,8 @@ class MeasurePart:
 
     @property
     def schema(self) -> pa.Schema:
-        """The columns of the sidecar."""
+        """The columns of the sidecar file of a part: measures, rewritten columns, errors, and
+        PASSED_OVER."""
         fields = [pa.field(name, kind) for name, kind in self.step.measures.items()]
         fields += [record.SCHEMA.field(name) for name in self.step.step.rewrites]
         errors = (field.with_name(f".{field.name}") for field in ERRORS)

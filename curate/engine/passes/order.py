@@ -79,7 +79,7 @@ class OrderPass(Pass[OrderTask]):
 
 @dataclass(frozen=True)
 class SortPart:
-    """Runs an order task on a worker."""
+    """Sorts the rows of one part and cuts them into one batch for each shard, on a worker."""
 
     schema: pa.Schema
     seed: int

@@ -90,7 +90,7 @@ def read_task(reader: Reader, split: Split) -> ReadTask:
 
 @dataclass(frozen=True)
 class ReadSplit:
-    """Runs a read task on a worker."""
+    """Reads one split of a source into a part, on a worker."""
 
     media: MediaOptions
     reader: Reader

@@ -91,8 +91,7 @@ class ShardsPass(Pass[ShardTask]):
 
 @dataclass(frozen=True)
 class WriteShard:
-    """Runs a shard task on a worker. The commit is written to `folder`, the files to
-    `shards`."""
+    """Writes one shard, on a worker. The commit is written to `folder`, the files to `shards`."""
 
     media: MediaOptions
     settings: Shards

@@ -41,7 +41,7 @@ def _first_element(head: Head) -> Any:
 
 def first_keys(head: Head) -> list[str]:
     """The keys of the first object of a JSON array or of JSON lines. The object may be cut off at
-    the end of the head."""
+    the end of `head.data`."""
     found = first_object(head)
     if found is not None:
         return list(found)

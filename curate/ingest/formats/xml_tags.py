@@ -11,7 +11,8 @@ _ATTRIBUTE = re.compile(rb"""([\w:.-]+)\s*=\s*(?:"([^"]*)"|'([^']*)')""")
 MAX_TAG_BYTES = 1 << 20
 """Largest size of a tag whose attributes are found (our choice): a tag has some 200 bytes."""
 _KEEP = 16
-"""Number of bytes at the end of a chunk in which the start of a tag's name may be."""
+"""Number of bytes at the end of a chunk that are searched again with the next chunk, because the
+name of a tag may begin in them."""
 
 
 class Tag(NamedTuple):

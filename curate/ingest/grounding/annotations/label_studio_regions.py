@@ -57,7 +57,7 @@ def group_results(results: Any) -> list[list[Result]]:
 
 
 def is_plain(results: Sequence[Result]) -> bool:
-    """Whether results describe the image, not a region."""
+    """Whether Label Studio results describe the complete image instead of a region."""
     return all(one["type"] in PLAIN for one in results)
 
 

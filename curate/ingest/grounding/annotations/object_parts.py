@@ -27,11 +27,12 @@ def box_around(rings: Sequence[Sequence[float]]) -> list[float]:
 
 
 def _joined(parts: Sequence[Annotation]) -> Annotation:
-    """The object of several parts: all their rings, the box around all of them, and the point if
-    one part has a point.
+    """Joins several parts to one object, which has all their rings, the box around all of them, and
+    the point if only one part has a point.
 
-    Attributes in which the parts agree are those of the object. The others are in the attribute
-    `parts`, with the box of a part without rings, and the points if several parts have one.
+    Attributes that have the same value in all parts become attributes of the object. All others are
+    listed for each part in the attribute `parts`, with the box of a part without rings, and the
+    point if several parts have one.
     """
     rings = [ring for part in parts for ring in part.polygon or ()]
     edges = [*rings, *(part.box for part in parts if part.box is not None)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import int64, types, uint8, uint16, uint64, void
+from numba import float64, int64, types, uint8, uint16, uint64, void
 
 from manifests.kernels.compiling import compiled, inlined
 
@@ -83,7 +83,7 @@ def _block_colours(pixels, block_width, block_height, means):  # type: ignore[no
             luma = uint64(0)
             for channel in range(3):
                 level = total[column, channel]
-                means[row, column, channel] = uint8((level + (count >> uint64(1))) // count)
+                means[row, column, channel] = uint8(float64(level) / float64(count) + 0.5)
                 luma += _LUMA[channel] * level
             count <<= uint64(16)
             means[row, column, 3] = uint8((luma + (count >> uint64(1))) // count)

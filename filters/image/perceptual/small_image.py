@@ -39,36 +39,37 @@ def small_image(decoded: Decoded, side: int) -> SmallImage:
     """
     from PIL.Image import Resampling
 
-    block = tuple(max(1, int(length / (_REDUCED_FIRST * side))) for length in decoded.extent)
-    width, height = (length / step for length, step in zip(decoded.extent, block, strict=True))
-    luma, colours, (left, top, right, bottom) = _reduced(decoded.image, block)
-    box = (left, top, min(right, width), min(bottom, height))
-    squares = (
-        luma.resize((side, side), Resampling.BILINEAR, box=box),
-        colours.resize((COLOURS_SIDE, COLOURS_SIDE), Resampling.BOX, box=box),
-    )
-    return SmallImage(
-        *(pixels_as_shown(np.asarray(square), decoded.orientation) for square in squares)
-    )
-
-
-def _reduced(image: Image, block: tuple[int, ...]) -> tuple[Image, Image, tuple[float, ...]]:
-    """Returns the mean luma and the mean RGB of each block of pixels, as two images, and their box
-    without plain borders. `block` is the width and height of a block in pixels."""
-    from PIL.Image import frombytes
-
-    from manifests.kernels.block_colours import block_colours
+    from manifests.kernels.mean_colours import mean_colours
     from manifests.kernels.plain_borders import without_borders
 
+    block = tuple(max(1, int(length / (_REDUCED_FIRST * side))) for length in decoded.extent)
+    width, height = (length / step for length, step in zip(decoded.extent, block, strict=True))
+    luma, pixels = _reduced(decoded.image, block)
+    left, top, right, bottom = without_borders(pixels)
+    box = (left, top, min(right, width), min(bottom, height))
+    square = luma.resize((side, side), Resampling.BILINEAR, box=box).tobytes()
+    squares = (
+        np.frombuffer(square, np.uint8).reshape(side, side),
+        mean_colours(pixels, box, COLOURS_SIDE),
+    )
+    return SmallImage(*(pixels_as_shown(one, decoded.orientation) for one in squares))
+
+
+def _reduced(image: Image, block: tuple[int, ...]) -> tuple[Image, np.ndarray]:
+    """Returns the mean luma of each block of pixels, as an image, and the mean colours, uint8
+    (height, width, 4), of which the last channel is not for use. `block` is the width and height of
+    a block in pixels."""
+    from PIL.Image import frombuffer
+
+    from manifests.kernels.block_colours import block_colours
+
     width, height = block
+    pixels = _pixels(image)
     if width * height == 1:
-        pixels = _pixels(image).reshape(image.height, image.width, 4)
-        return image.convert("L"), image, without_borders(pixels)
-    means = block_colours(_pixels(image), (width, height))
-    size = means.shape[1], means.shape[0]
-    luma = frombytes("L", size, means[:, :, 3].tobytes())
-    colours = frombytes("RGB", size, means.tobytes(), "raw", "RGBX")
-    return luma, colours, without_borders(means)
+        return image.convert("L"), pixels.reshape(image.height, image.width, 4)
+    means = block_colours(pixels, (width, height))
+    luma = means[:, :, 3].tobytes()
+    return frombuffer("L", (means.shape[1], means.shape[0]), luma, "raw", "L", 0, 1), means
 
 
 def _pixels(image: Image) -> np.ndarray:

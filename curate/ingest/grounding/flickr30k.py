@@ -59,7 +59,7 @@ class Flickr30kEntities(FilePerImage):
     under `no_box`. Coordinates are pixels numbered from 1, as in the authors' own code.
     """
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     suffixes: ClassVar[tuple[str, ...]] = (".xml",)
     own_space: ClassVar[Space] = SPACES["voc"]
 

@@ -43,7 +43,7 @@ class Voc(FilePerImage):
     `<size>`, or if one of its objects has no box.
     """
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     suffixes: ClassVar[tuple[str, ...]] = (".xml",)
     own_space: ClassVar[Space] = SPACES["voc"]
 

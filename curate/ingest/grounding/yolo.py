@@ -54,7 +54,7 @@ class Yolo(FilePerImage):
     are not read as labels.
     """
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     suffixes: ClassVar[tuple[str, ...]] = (".txt",)
     own_space: ClassVar[Space] = SPACES["yolo"]
 

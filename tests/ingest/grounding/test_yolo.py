@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from curate.ingest.grounding.annotations import file_per_image
 from curate.ingest.grounding.yolo import Yolo
 from curate.ingest.reader import Head
 from manifests.errors import InputError
@@ -92,6 +93,40 @@ def test_images_are_in_the_folder_images_or_below_media_root(
 ) -> None:
     write_files(tmp_path, {label: "0 .5 .5 .1 .1", photo: PHOTO})
     assert read_annotated(yolo(**settings), tmp_path).records[label]["image"] == photo
+
+
+def test_labels_of_two_folders_are_not_read_with_one_image(tmp_path: Path) -> None:
+    line = "0 .5 .5 .1 .1"
+    files = {f"labels/{name}.txt": line for name in ("train/a", "val/a", "train/b", "val/c")}
+    write_files(tmp_path, files | {f"photos/{name}.jpg": PHOTO for name in ("a", "b", "val/c")})
+    found = read_annotated(yolo(media_root="photos"), tmp_path)
+    assert {key: row["image"] for key, row in found.records.items()} == {
+        "labels/train/b.txt": "photos/b.jpg", "labels/val/c.txt": "photos/val/c.jpg",
+    }  # fmt: skip
+    assert found.failures["train/a.txt"] == (
+        "RowError",
+        "photos/a.jpg: there is no image in the folder of 'train/a.txt', and this image may be "
+        "that of 'val/a.txt' too. Put the images in the same folders as the annotation files, "
+        "below media_root.",
+    )
+    write_files(tmp_path, {"photos/val/a.jpg": PHOTO})
+    found = read_annotated(yolo(media_root="photos"), tmp_path)
+    assert found.records["labels/val/a.txt"]["image"] == "photos/val/a.jpg"
+    assert [*found.failures] == ["train/a.txt"]
+
+
+def test_files_of_one_name_are_in_one_group_of_files(tmp_path: Path) -> None:
+    names = [f"{folder}/{n}.txt" for n in range(500) for folder in "abc"]
+    files = [File(name, name, 20, 0) for name in names]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(file_per_image, "GROUP_FILES", 20)
+        groups = yolo().groups(files)
+        fewer = yolo().groups(files[3:])
+    assert len(groups) > 9
+    assert sorted(file for group in groups for file in group) == sorted(files)
+    owners = {file.name[2:]: n for n, group in enumerate(groups) for file in group}
+    assert all(owners[file.name[2:]] == n for n, group in enumerate(groups) for file in group)
+    assert sum(group not in groups for group in fewer) <= 1
 
 
 @pytest.mark.parametrize(("file", "content", "setting"), [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
 import xxhash
@@ -50,23 +50,28 @@ class FilePerImage(GroundingReader):
         RowError if an annotation is malformed."""
 
     def groups(self, files: list[File]) -> list[list[File]]:
-        """Groups the files, sorted by name. A group has GROUP_FILES files on average.
+        """Groups the files, sorted by their last names without endings. A group has GROUP_FILES
+        files on average, and all files with the same last name, which may claim the same image.
 
-        A hash of a file's name decides whether the file starts a group, so adding or removing a
-        file changes only one group.
+        A hash of the last name decides whether it starts a group, so adding or removing a file
+        changes only one group.
         """
         groups: list[list[File]] = []
-        for file in sorted(files, key=lambda file: file.name):
-            if not groups or xxhash.xxh3_64_intdigest(file.name.encode()) % GROUP_FILES == 0:
+        last = ""
+        for file in sorted(files, key=lambda file: (_own_stem(file), file.name)):
+            own = _own_stem(file)
+            is_first = xxhash.xxh3_64_intdigest(own.encode()) % GROUP_FILES == 0
+            if not groups or (own != last and is_first):
                 groups.append([])
             groups[-1].append(file)
+            last = own
         return groups
 
     def count(self, split: Split, context: Context) -> Count:
         return count_files(split)
 
     def read(self, split: Split, context: Context) -> Iterator[ReadBatch]:
-        cache = SplitCache(context)
+        cache = SplitCache(context, split.files)
         for start in range(0, len(split.files), BATCH_ROWS):
             yield self._batch(split.files[start : start + BATCH_ROWS], cache)
 
@@ -97,7 +102,14 @@ class FilePerImage(GroundingReader):
         """Opens the image called `name` or, if it does not exist, the image with the annotation
         file's name."""
         names = _possible_names(file, name, with_folder=self.media_root is not None)
-        return cache.find_image(self.image_root(file, cache.context), names)
+        root, folder = self.image_root(file, cache.context), file.name.rpartition("/")[0]
+        found = cache.find_image(root, names)
+        if self.media_root is None or not isinstance(found, OpenedImage):
+            return found
+        is_own = found.reference.uri.startswith(storage.join(root, folder) if folder else root)
+        is_by_stem = _stem(found.reference.uri.rpartition("/")[2]) == _own_stem(file)
+        others = cache.same_name(file) if is_by_stem and not is_own else []
+        return _of_several(file, others, found) if others else found
 
     def image_root(self, file: File, context: Context) -> str:
         """The folder in which the image of an annotation file is looked for."""
@@ -110,14 +122,30 @@ class FilePerImage(GroundingReader):
         return file.uri
 
 
+def _of_several(file: File, others: list[str], found: OpenedImage) -> RowError:
+    return RowError(
+        f"there is no image in the folder of {file.name!r:.200}, and this image may be that of "
+        f"{' or '.join(repr(name) for name in others[:3])} too.",
+        found.reference.uri,
+        "Put the images in the same folders as the annotation files, below media_root.",
+    )
+
+
 class SplitCache:
     """Image folders and class names, each read only once for all files of a split."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, files: Sequence[File]) -> None:
         self.context = context
+        self._files: dict[str, list[str]] = {}
+        for file in files:
+            self._files.setdefault(_own_stem(file), []).append(file.name)
         self.class_names: dict[str, dict[int, str]] = {}
         """Class names, by the folder or file from which they were read."""
         self._folders: dict[str, MediaFolder] = {}
+
+    def same_name(self, file: File) -> list[str]:
+        """The other annotation files with the last name of this one, without its ending."""
+        return [name for name in self._files[_own_stem(file)] if name != file.name]
 
     def find_image(self, root: str, names: list[str]) -> OpenedImage | RowError:
         """Opens the image for the first of `names` that exists below `root`, with or without an
@@ -141,12 +169,17 @@ def _possible_names(file: File, name: str | None, *, with_folder: bool) -> list[
     If `with_folder` is true, the names are first tried in the subfolder of the annotation file.
     File `sub/a.xml`, name `C:\\b.png` -> `sub/b.png`, `sub/b`, `sub/a`, `b.png`, `b`, `a`.
     """
-    folder, _, own = file.name.rpartition("/")
+    folder = file.name.rpartition("/")[0]
     last = "" if name is None else name.replace("\\", "/").rpartition("/")[2]
-    candidates = [last, _stem(last), _stem(own)]
+    candidates = [last, _stem(last), _own_stem(file)]
     names = [one for one in dict.fromkeys(candidates) if one not in ("", ".", "..")]
     return [f"{folder}/{one}" for one in names if folder and with_folder] + names
 
 
 def _stem(name: str) -> str:
     return name.rpartition(".")[0] or name
+
+
+def _own_stem(file: File) -> str:
+    """The last name of a file without its ending: `train/a.b.txt` -> `a.b`."""
+    return _stem(file.name.rpartition("/")[2])

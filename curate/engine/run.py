@@ -92,6 +92,8 @@ class Run:
                 self._check_share()  # all sources are read, so the inputs are counted
             state = self._run_pass(planned, state)
         self._check_share()
+        if not storage.exists(storage.join(self.out, manifest.NAME)):  # it, or one before, worked
+            storage.clear_unfinished(self.out, below=True)
         files = [self._write_quarantine([])]
         return self._finish(dict(state.shards), files, started, cpu)
 
@@ -112,8 +114,6 @@ class Run:
                 commits[commit.part] = commit
                 bar.step(commit.ledger, commit.part in names)
                 self._check_count(planned, place.folder, commits.values())
-        if unfinished:
-            storage.clear_unfinished(place.files)
         made = [commits[name] for task in tasks for name in _parts(commits[task.part])]
         self._finish_pass(planned, place, made)
         return planned.after(run, state, made)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -18,6 +19,8 @@ from manifests.errors import StorageError
 from manifests.storage.paths import UNREACHABLE_FIX, filesystem, is_remote
 
 TEMPORARY = ".tmp"
+_UNFINISHED = re.compile(r"\..+\.[a-z0-9_]{8}\.tmp")
+"""The names that `writing` gives to files until they are complete."""
 
 
 class Sink:
@@ -166,14 +169,16 @@ def delete_folder(uri: str) -> None:
             system.delete_dir(path)
 
 
-def clear_unfinished(folder: str) -> None:
-    """Delete the temporary files of processes that were killed. Only local folders have such
-    files."""
-    if is_remote(folder) or not os.path.isdir(folder):
+def clear_unfinished(folder: str, below: bool = False) -> None:
+    """Delete the temporary files of processes that were killed, in a folder or in all folders
+    `below` it, too. Only local folders have such files."""
+    if is_remote(folder):
         return
-    for name in os.listdir(folder):
-        if name.startswith(".") and name.endswith(TEMPORARY):
-            delete(os.path.join(folder, name))
+    for place, folders, files in os.walk(folder):
+        for name in filter(_UNFINISHED.fullmatch, files):
+            delete(os.path.join(place, name))
+        if not below:
+            folders.clear()
 
 
 @contextlib.contextmanager

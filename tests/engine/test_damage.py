@@ -212,6 +212,16 @@ def test_parts_made_from_a_damaged_part_are_made_again(
     assert [p.name for p in made if p.stat().st_mtime_ns != times[p]] == [part.name]
 
 
+def test_unfinished_files_of_a_killed_run_are_deleted_wherever_they_are(
+    base: Path, out: Path
+) -> None:
+    (out / "manifest.json").unlink()
+    for folder in ("", "steps/write-arrow", "jsonl/media", "steps"):
+        (out / folder / ".data.json.ab12_cd3.tmp").write_text("half")
+    run_engine(recipe(), base, out)
+    assert contents(out) == contents(base / "sound")
+
+
 def test_a_stray_file_is_listed_as_not_covered(out: Path) -> None:
     (out / "shards" / "data-00099-of-00100.arrow").write_text("x")
     assert verify(str(out)).uncovered == ["shards/data-00099-of-00100.arrow"]

@@ -69,10 +69,14 @@ def test_a_file_has_the_old_content_until_the_new_is_complete(tmp_path: Path) ->
 
 
 def test_temporary_files_of_killed_processes_are_deleted_and_no_others(tmp_path: Path) -> None:
-    (tmp_path / ".part.arrow.abc.tmp").write_bytes(b"")
-    (tmp_path / "part.arrow").write_bytes(b"")
+    kept = {"part.arrow", ".hidden.tmp", "a/.part.arrow.0a_9zz9z.tmp", "a/b.tmp"}
+    (tmp_path / "a").mkdir()
+    for name in (*kept, ".part.arrow.0a_9zz9z.tmp"):
+        (tmp_path / name).write_bytes(b"")
     storage.clear_unfinished(str(tmp_path))
-    assert [path.name for path in tmp_path.iterdir()] == ["part.arrow"]
+    assert {*storage.files_below(str(tmp_path))} == kept
+    storage.clear_unfinished(str(tmp_path), below=True)
+    assert {*storage.files_below(str(tmp_path))} == kept - {"a/.part.arrow.0a_9zz9z.tmp"}
 
 
 @pytest.mark.parametrize(

@@ -209,8 +209,8 @@ def pairs_of(images: Described) -> tuple[np.ndarray, np.ndarray]:
     first, second = np.triu_indices(len(images.words), 1)
     sides = [Described(images.words[side], images.colours[side]) for side in (first, second)]
     bits, levels = apart(*sides)
-    there = images.words.any(axis=1)
-    real = there[first] & there[second]
+    there = np.flatnonzero(images.words.any(axis=1))
+    real = np.isin(first, there) & np.isin(second, there)
     return bits[real], levels[real]
 
 
@@ -229,9 +229,8 @@ def print_joined(known: Described, copies: list[Described]) -> None:
             rows.append(row(key, hashes=[int(word[0])], mirrors=[int(word[1])],
                             colours=[colours.tobytes()]))  # fmt: skip
     images = len(set(truth.values()))
-    print(
-        f"\n{images} images and {len(rows) - images} copies{'':>6}{'remain':>8}{'lost':>8}{'s':>6}"
-    )
+    title = f"{images} images and {len(rows) - images} copies"
+    print(f"\n{title:<36}{'remain':>8}{'lost':>8}{'CPU s':>7}")
     for chains in ("cut", "keep"):
         for limit in (255.0, COLOUR_DISTANCE):
             start = time.process_time()
@@ -242,7 +241,7 @@ def print_joined(known: Described, copies: list[Described]) -> None:
             stay = [truth[key] for key, one in found.items() if one.stays]
             lost = images - len(set(stay))
             name = f"chains: {chains}, colour_distance: {limit:g}"
-            print(f"{name:<36}{len(stay) - len(set(stay)):>8}{lost:>8}{seconds:>6.1f}")
+            print(f"{name:<36}{len(stay) - len(set(stay)):>8}{lost:>8}{seconds:>7.1f}")
 
 
 def read(folder: Path, count: int) -> list[Image.Image]:

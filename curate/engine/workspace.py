@@ -40,6 +40,9 @@ class Workspace(NamedTuple):
     def resolve(self, uri: str) -> str:
         return storage.resolve(self.base, uri)
 
+    def note(self, text: str) -> None:
+        self.progress.note(f"{self.title}: {text}")
+
     def map(self, work: Callable[[T], R], items: Iterable[T]) -> Iterator[tuple[T, R]]:
         return self.executor.map(work, items)
 

@@ -134,6 +134,11 @@ class Workspace(Protocol):
         the recipe."""
         ...
 
+    def note(self, text: str) -> None:
+        """Print a remark for the user on what the step has found, such as values that are far more
+        frequent than others. It is printed only when the step runs, and written to no file."""
+        ...
+
     def map(self, work: Callable[[T], R], items: Iterable[T]) -> Iterator[tuple[T, R]]:
         """The same as `Executor.map`. It is for small results, because nothing is written to
         disk."""

@@ -9,6 +9,7 @@ the same families are compared by their own hashes and small colour images.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +20,7 @@ from filters.duplicates.files.batches import read_batch, write_batches
 from filters.duplicates.files.edges import Edges
 from filters.duplicates.kinds.perceptual import HASH, Tolerance
 from filters.duplicates.phases.forest import Forest, spanning_forest
+from filters.duplicates.phases.hubs import left_note, note
 from filters.duplicates.ranking.members import (
     Members,
     image_similarity,
@@ -29,6 +31,9 @@ from manifests import storage
 from manifests.record import media_lists
 from manifests.step import TaskResult, Workspace
 from manifests.storage import parts
+
+if TYPE_CHECKING:
+    from manifests.kernels.look_families import Links
 
 MAX_COMPARED = 4096
 """The largest number of records of a family that are compared with all records of the family that
@@ -97,7 +102,9 @@ class ImageProof:
         proven = similarity > 0
         found = [(known[0][proven], known[1][proven], similarity[proven])]
         open_ = _not_connected(units, family, found[0])
-        found.append(self._search(members, family, np.flatnonzero(open_)))
+        chains = self._search(members, family, np.flatnonzero(open_))
+        note(space, left_note(chains.left, MAX_COMPARED))
+        found.append((chains.first, chains.second, similarity_of_bits(chains.bits)))
         first, second, near = (np.concatenate(column) for column in zip(*found, strict=True))
         return Edges.between(units[first], units[second], near)
 
@@ -139,17 +146,14 @@ class ImageProof:
             found.append(unit_ids(number, np.asarray(table["record"])))
         return np.concatenate(found)
 
-    def _search(
-        self, members: Members, family: np.ndarray, open_: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Returns (first, second, similarity) of pairs of records that look the same. Together they
-        connect the records `open_` of each family as far as possible."""
+    def _search(self, members: Members, family: np.ndarray, open_: np.ndarray) -> Links:
+        """Returns links that connect the records `open_` of each family, if records that look the
+        same connect them."""
         from manifests.kernels.look_families import chained
 
         assert members.looks is not None
         starts, order = by_family(family[open_])
-        links = chained(members.looks, starts, open_[order], self.tolerance, MAX_COMPARED)
-        return links.first, links.second, similarity_of_bits(links.bits)
+        return chained(members.looks, starts, open_[order], self.tolerance, MAX_COMPARED)
 
 
 def by_family(family: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

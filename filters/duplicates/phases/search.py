@@ -20,7 +20,8 @@ from filters.duplicates.phases.candidates import (
     key_ranges,
 )
 from filters.duplicates.phases.forest import Forest, spanning_forest
-from filters.duplicates.phases.image_proof import ImageProof
+from filters.duplicates.phases.hubs import hub_note, left_note, note
+from filters.duplicates.phases.image_proof import MAX_COMPARED, ImageProof
 from filters.duplicates.phases.keys import LINKS, Sizes, WriteKeys
 from filters.duplicates.phases.survivors import (
     Survivors,
@@ -104,8 +105,11 @@ class Search(NamedTuple):
         from_earlier_run = forest.units >= first_unit_id(self.corpus_parts)
         order = members.order(forest, from_earlier_run)
         if within is None or not len(forest.units):
-            return Found(forest, members, choose_survivors(forest, order, from_earlier_run))
-        chosen = choose_within_distance(forest, order, from_earlier_run, members, within)
+            chosen = choose_survivors(forest, order, from_earlier_run)
+        else:
+            chosen, left = choose_within_distance(forest, order, from_earlier_run, members, within)
+            note(space, left_note(left, MAX_COMPARED))
+        note(space, hub_note(forest, members, chosen))
         return Found(forest, members, chosen)
 
     def _candidates(

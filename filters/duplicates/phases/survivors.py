@@ -60,12 +60,13 @@ def choose_within_distance(
     from_earlier_run: np.ndarray,
     members: Members,
     tolerance: Tolerance,
-) -> Survivors:
+) -> tuple[Survivors, int]:
     """Chooses the units that stay: the best unit of each family, from which only the units that
     look the same as it are dropped; then the best of the units that remain, and so on.
 
     So every dropped unit is within the distance of the unit that stays, and has it as
-    `duplicate_of`. `order` and `from_earlier_run` are as in `choose_survivors`.
+    `duplicate_of`. `order` and `from_earlier_run` are as in `choose_survivors`. Also returns the
+    number of units that were not compared with all others, see MAX_COMPARED.
     """
     from manifests.kernels.look_families import starred
 
@@ -80,4 +81,4 @@ def choose_within_distance(
     similarity[links.second] = similarity_of_bits(links.bits)
     best = np.where(survivor >= 0, survivor, np.arange(nodes))
     size = np.bincount(best[~from_earlier_run], minlength=nodes)[best]
-    return Survivors(survivor, survivor, similarity, size.astype(np.int32))
+    return Survivors(survivor, survivor, similarity, size.astype(np.int32)), links.left

@@ -70,6 +70,9 @@ class _Space(NamedTuple):
     def resolve(self, uri: str) -> str:
         return self.true.resolve(uri)
 
+    def note(self, text: str) -> None:
+        self.true.note(text)
+
     def map(self, work: Work, items: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
         return self.true.map(self.wrapped("map", work), items)
 

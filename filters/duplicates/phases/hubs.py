@@ -1,0 +1,53 @@
+"""Notes for the user on what the search has found: units that very many others are duplicates of,
+such as a logo, and units that were not compared with all others."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from manifests.step import Workspace
+
+if TYPE_CHECKING:
+    from filters.duplicates.phases.forest import Forest
+    from filters.duplicates.phases.survivors import Survivors
+    from filters.duplicates.ranking.members import Members
+
+MIN_JOINED = 100
+"""A unit is named if more than this many others are duplicates of it (our choice)."""
+_NAMED = 3
+
+
+def note(space: Workspace, text: str) -> None:
+    """Print a note, unless it is empty."""
+    if text:
+        space.note(text)
+
+
+def hub_note(forest: Forest, members: Members, survivors: Survivors) -> str:
+    """Returns a note on the units that more than MIN_JOINED others are duplicates of, with the ids
+    of the records of the largest; "" if there are none."""
+    of = survivors.duplicate_of
+    joined = np.bincount(of[of >= 0], minlength=len(forest.units))
+    hubs = np.flatnonzero(joined > MIN_JOINED)
+    if not len(hubs):
+        return ""
+    ids = members.ids.take(hubs).to_pylist()
+    largest = sorted(zip(joined[hubs].tolist(), ids, strict=True), key=lambda h: (-h[0], h[1]))
+    named = ", ".join(f"{id_} ({count:,})" for count, id_ in largest[:_NAMED])
+    more = f", and {len(hubs) - _NAMED:,} more" if len(hubs) > _NAMED else ""
+    return (
+        f"more than {MIN_JOINED} others were joined to each of these: {named}{more}. Look at them: "
+        "curate duplicates OUT"
+    )
+
+
+def left_note(left: int, most: int) -> str:
+    """Returns a note on units that were not compared with all others of their family; "" for 0."""
+    if not left:
+        return ""
+    return (
+        f"{left:,} images were not compared with all images that have near hashes: more than "
+        f"{most:,} of these do not look the same. They stay. A smaller distance compares all"
+    )

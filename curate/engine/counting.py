@@ -38,13 +38,15 @@ class CountedRead:
         if fault := storage.FAULTS.get(self._split.files[0].size):
             yield self._no_file(fault)
             return
+        if not self._reader.counts_while_reading:
+            self.count = _count(self._reader, self._split, self._context)
         try:
             for batch in self._limited(self._reader.read(self._split, self._context)):
                 self._add(batch)
                 yield batch
         except (FileError, TimeLimitError) as raised:
             error = raised
-        if self.count is None:
+        if self.count is None and self._reader.counts_while_reading:
             self.count = _count(self._reader, self._split, self._context)
         self.left_aside.update(self.count.left_aside if self.count else {})
         if failure := self._failure(error):

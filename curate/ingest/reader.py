@@ -159,6 +159,9 @@ class Reader(BaseModel):
     """Lower-case suffixes of the files that the reader accepts in a folder. If empty, it accepts
     all files."""
     modality: ClassVar[str] = "caption"
+    counts_while_reading: ClassVar[bool] = False
+    """Whether `read` states the units of the split itself (`ReadBatch.found`). Otherwise `count` is
+    called before `read`, so that what vanishes while it is read is missed too."""
 
     name: str = Field(
         description="name of the source; it becomes the column `source` of its records",

@@ -1,15 +1,20 @@
 """Reading is counted against the disk: what a reader does not account for is a failure."""
 
+import gzip
+import itertools
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from curate.engine.counting import CountedRead
+from curate.ingest.captions.llava import Llava
 from curate.ingest.captions.table import Table
 from curate.ingest.formats.lines import count_lines, lines
-from curate.ingest.reader import Context, Count, Failure, ReadBatch, Split
+from curate.ingest.reader import Context, Count, Failure, ReadBatch, Reader, Split
 from manifests.errors import FileError
 from manifests.media import Media
 from manifests.media.blobs import BlobFile
@@ -147,3 +152,99 @@ def test_entries_that_are_no_files_are_failures_by_name(tmp_path: Path) -> None:
         "lines 40 = 40 in 40 records",
     ]
     assert verify(str(tmp_path / "out")).faults == []
+
+
+class Shrinking(Table):
+    """Its file becomes shorter after the first batch was read, or before it."""
+
+    left: int
+    batches: int = 1
+
+    def read(self, split: Split, context: Context) -> Iterator[ReadBatch]:
+        batches = super().read(split, context)
+        yield from itertools.islice(batches, self.batches)
+        os.truncate(context.media.resolve(split.files[0].uri), self.left)
+        yield from batches
+
+
+def read_with(reader: Reader, folder: Path) -> tuple[Counted, list[Failure]]:
+    [split] = splits(reader, str(folder))
+    found = CountedRead(reader, split, Context(str(folder), Media(str(folder)), BlobFile()))
+    failures = [failure for batch in found for failure in batch.failures]
+    return found.counted, failures
+
+
+ROWS = pa.table({"text": [f"a text, number {n}" for n in range(60_000)]})
+
+
+@pytest.mark.parametrize("ending", ["parquet", "arrow", "stream.arrow"])
+def test_a_table_that_becomes_shorter_while_it_is_read_is_a_failure_of_the_rest(
+    tmp_path: Path, ending: str
+) -> None:
+    path = str(tmp_path / f"a.{ending}")
+    if ending == "parquet":
+        pq.write_table(ROWS, path, row_group_size=20_000)
+    else:
+        make = pa.ipc.new_stream if ending.startswith("stream") else pa.ipc.new_file
+        with pa.OSFile(path, "wb") as file, make(file, ROWS.schema) as writer:
+            writer.write_table(ROWS, max_chunksize=10_000)
+    left = os.path.getsize(path) // 3
+    reader = Shrinking(name="made", path=f"a.{ending}", text=("text",), left=left)
+    counted, failures = read_with(reader, tmp_path)
+    assert counted.balances
+    assert (counted.found, counted.uncounted) == (60_000, 0)
+    assert 0 < counted.used < 60_000
+    assert [(f.error, f.units) for f in failures] == [("FileError", 60_000 - counted.used)]
+
+
+def test_lines_that_vanish_before_they_are_read_are_missed(tmp_path: Path) -> None:
+    lines_of_text = b'{"text": "one"}\n' * 40
+    (tmp_path / "a.jsonl").write_bytes(lines_of_text)
+    half = len(lines_of_text) // 2
+    reader = Shrinking(name="made", path="a.jsonl", text=("text",), left=half, batches=0)
+    counted, failures = read_with(reader, tmp_path)
+    assert str(counted) == "lines 40 = 20 in 20 records + 20 failed"
+    assert [(f.error, f.units, f.counts_as) for f in failures] == [("CountError", 20, 20)]
+
+
+def test_the_lines_before_the_fault_of_a_compressed_file_are_read_and_counted(
+    tmp_path: Path,
+) -> None:
+    rows = b"".join(b'{"text": "%s"}\n' % os.urandom(20).hex().encode() for _ in range(20_000))
+    packed = gzip.compress(rows)
+    (tmp_path / "a.jsonl.gz").write_bytes(packed[: len(packed) // 2])
+    for reader in (
+        Table(name="made", path="a.jsonl.gz", text=("text",)),
+        Llava(name="made", path="a.jsonl.gz"),
+    ):
+        [split] = splits(reader, str(tmp_path))
+        read = CountedRead(reader, split, Context(str(tmp_path), Media(str(tmp_path)), BlobFile()))
+        failures = [failure for batch in read for failure in batch.failures]
+        assert (read.counted.unit, read.counted.balances) == ("lines", True)
+        assert read.counted.found > 5_000
+        assert read.counted.uncounted == 1
+        assert (failures[-1].error, failures[-1].units, failures[-1].counts_as) == (
+            "FileError",
+            0,
+            1,
+        )
+
+
+def test_a_header_that_is_refused_hides_the_lines_of_its_file(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("text,b;text\n" + "one,two\n" * 9)
+    reader = Table(name="made", path="a.csv", text=("text",))
+    counted, failures = read_with(reader, tmp_path)
+    assert str(counted) == "lines 10 = 0 in 0 records + 10 failed"
+    assert [(f.error, f.counts_as) for f in failures] == [("FileError", 10)]
+
+
+def test_a_damaged_row_group_counts_as_its_rows(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    pq.write_table(ROWS, path, row_group_size=20_000, compression="none", use_dictionary=False)
+    data = bytearray(path.read_bytes())
+    second = pq.ParquetFile(path).metadata.row_group(1).column(0).data_page_offset
+    data[second : second + 8] = b"\xff" * 8
+    path.write_bytes(data)
+    counted, failures = read_with(Table(name="made", path="a.parquet", text=("text",)), tmp_path)
+    assert str(counted) == "rows 60,000 = 40,000 in 40,000 records + 20,000 failed"
+    assert [(f.error, f.units, f.counts_as) for f in failures] == [("FileError", 20_000, 20_000)]

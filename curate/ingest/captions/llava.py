@@ -42,7 +42,7 @@ from curate.ingest.reader import (
     Split,
 )
 from manifests import record
-from manifests.errors import InputError, RowError
+from manifests.errors import RowError
 from manifests.storage import File
 
 TURNS = ("conversations", "messages")
@@ -148,15 +148,11 @@ def _elements(split: Split, context: Context) -> Iterator[Element]:
             place, split.start, split.stop, split.first, context.limits.max_row_bytes
         )
         return
-    number = split.first
-    try:
-        for number, line in lines(split, context):
-            if isinstance(line, LongLine):
-                yield Element(number, 0, 0, b"", line.error(f"line {number}").message)
-            elif line and not line.isspace():
-                yield Element(number, 0, 0, line)
-    except InputError as error:
-        yield Element(number + 1, 0, 0, b"", error.fault)
+    for number, line in lines(split, context):
+        if isinstance(line, LongLine):
+            yield Element(number, 0, 0, b"", line.error(f"line {number}").message)
+        elif line and not line.isspace():
+            yield Element(number, 0, 0, line)
 
 
 def samples(element: Element) -> Iterator[tuple[str, Any]]:

@@ -29,7 +29,7 @@ from curate.ingest.columns import (
 from curate.ingest.formats import columnar
 from curate.ingest.formats.chunks import with_compressed
 from curate.ingest.formats.json_heads import first_object
-from curate.ingest.formats.lines import NO_LINES, Lines
+from curate.ingest.formats.lines import NO_LINES, Lines, count_lines
 from curate.ingest.formats.text_tables import (
     DELIMITERS,
     JSON_SUFFIXES,
@@ -46,7 +46,7 @@ from curate.ingest.images import OpenedImage
 from curate.ingest.media_root import check_root, open_below
 from curate.ingest.meta import meta_json, to_json
 from curate.ingest.reader import Context, Count, Head, ReadBatch, Reader, Split
-from manifests.errors import RowError
+from manifests.errors import FileError, RowError
 from manifests.media import Media
 from manifests.storage import File
 from manifests.text.json_values import dump_json
@@ -123,7 +123,13 @@ class Table(Reader):
     def count(self, split: Split, context: Context) -> Count | None:
         if columnar.is_columnar(split.files[0].name):
             return columnar.count_rows(split, context)
-        return count_units(split, context, layout_of(split, context, self._wanted()))
+        try:
+            layout = layout_of(split, context, self._wanted())
+        except FileError:
+            if split.files[0].name.lower().endswith(JSON_SUFFIXES):  # it is of another format
+                raise
+            return count_lines(split, context)  # the failure of the file counts as its lines
+        return count_units(split, context, layout)
 
     def read(self, split: Split, context: Context) -> Iterator[ReadBatch]:
         file = split.files[0]

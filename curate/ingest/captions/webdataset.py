@@ -64,6 +64,7 @@ class WebDataset(Reader):
     """
 
     version: ClassVar[int] = 2
+    counts_while_reading: ClassVar[bool] = True
     suffixes: ClassVar[tuple[str, ...]] = (".tar",)
 
     caption: Names = Field(

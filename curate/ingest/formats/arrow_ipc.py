@@ -137,10 +137,15 @@ def _check(batch: pa.RecordBatch, file: File) -> None:
 
 def count_rows(split: Split, context: Context) -> Count:
     """The number of rows in a split, from the headers of its record batches; no values are read.
-    Raises FileError for a broken file."""
-    with _open(split.files[0], context.base) as source:
-        found = [message.rows for message in messages(source) if _is_inside(message, split)]
-    return Count("rows", sum(found))
+    Of a file that is cut off, the rows up to there; what may follow is not counted."""
+    rows, is_whole = 0, True
+    try:
+        with _open(split.files[0], context.base) as source:
+            for message in messages(source):
+                rows += message.rows if _is_inside(message, split) else 0
+    except FileError:
+        is_whole = False
+    return Count("rows", rows, is_whole=is_whole)
 
 
 def _is_inside(message: Message, split: Split) -> bool:
@@ -158,7 +163,7 @@ def _schema(source: pa.NativeFile) -> pa.Schema:
 def _open(file: File, base: str) -> Iterator[pa.NativeFile]:
     """Opens an Arrow file for a `with` block. Arrow's errors in the block are raised as
     FileError."""
-    with storage.open_input(storage.resolve(base, file.uri)) as source, _arrow_errors(file):
+    with storage.open_file(storage.resolve(base, file.uri)) as source, _arrow_errors(file):
         yield source
 
 

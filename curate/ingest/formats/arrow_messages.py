@@ -43,7 +43,10 @@ def messages(source: pa.NativeFile, start: int = 0) -> Iterator[Message]:
     size, at = source.size(), start or first_message(source)
     while at + 8 <= size:
         source.seek(at)
-        mark, length = struct.unpack("<4si", source.read(8))
+        head = source.read(8)
+        if len(head) < 8:  # the file became shorter
+            break
+        mark, length = struct.unpack("<4si", head)
         if mark != STREAM_MAGIC or not 0 <= length <= _MAX_DESCRIPTION:
             raise _broken(f"no Arrow message starts at byte {at}")
         if length == 0:  # the end of the stream

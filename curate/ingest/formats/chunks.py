@@ -11,6 +11,9 @@ from manifests import storage
 from manifests.errors import FileError
 
 CHUNK_BYTES = 1 << 20
+_PIECE_BYTES = 1 << 14
+"""Size of one read of decompressed bytes (our choice): if the file is broken, the bytes of the read
+in which the fault is are lost."""
 COMPRESSED = (".gz", ".zst", ".bz2", ".lz4")
 
 
@@ -54,7 +57,7 @@ def _decompressed(place: str, start: int, stop: int) -> Iterator[bytes]:
 
 def _next(stream: pa.NativeFile) -> bytes:
     try:
-        return bytes(stream.read(CHUNK_BYTES))
+        return bytes(stream.read(min(CHUNK_BYTES, _PIECE_BYTES)))
     except OSError as error:
         if error.errno is not None:  # an error of the disk or network, not of the data
             raise

@@ -79,9 +79,12 @@ def count_elements(place: str, start: int = 0, stop: int = -1, first: int = 0) -
     at the end of the array counts as one element.
     """
     found = _count_commas(place, start, stop, first)
-    if found is None:
-        found = sum(1 for _ in elements(place, start, stop, first))
-    return Count("elements", found)
+    if found is not None:
+        return Count("elements", found)
+    number, is_whole = 0, True
+    for element in elements(place, start, stop, first):
+        number, is_whole = number + 1, not element.fault
+    return Count("elements", number, is_whole=is_whole)
 
 
 def _count_commas(place: str, start: int, stop: int, first: int) -> int | None:

@@ -61,10 +61,11 @@ def count_array(place: str, split: Split, name: str, of_all: str = "") -> Count:
     """The number of elements of the array `name` in a split; in the first split of a file also
     those of the array `of_all`, which all splits have in common. A missing array has none."""
     ranges = members(place).ranges
-    found = count_elements(place, *split[1:]).units if name in ranges else 0
+    counted = [count_elements(place, *split[1:])] if name in ranges else []
     if split.first == 0 and of_all in ranges:
-        found += count_elements(place, *ranges[of_all]).units
-    return Count("elements", found)
+        counted.append(count_elements(place, *ranges[of_all]))
+    found, is_whole = sum(c.units for c in counted), all(c.is_whole for c in counted)
+    return Count("elements", found, is_whole=is_whole)
 
 
 def first_element(head: Head, name: str) -> Any:

@@ -141,21 +141,25 @@ def line_batches(split: Split, context: Context) -> Iterator[list[tuple[int, byt
 def count_lines(split: Split, context: Context) -> Count:
     """The number of lines in a split, by their newlines, and how many of them are blank.
 
-    `b"a\\n \\nb"` -> `Count("lines", 3, {"blank": 1})`. The end of the file ends the last line.
+    `b"a\\n \\nb"` -> `Count("lines", 3, {"blank": 1})`. The end of the file ends the last line. In
+    a compressed file that is broken, the complete lines before the fault are counted.
     """
     found = blanks = held_bytes = 0
-    held_is_blank = True  # the line that the last block did not end
-    for block in _without_bom(split, context):
-        cut, last = block.find(b"\n"), block.rfind(b"\n")
-        if cut >= 0:
-            found += block.count(b"\n")
-            blanks += held_is_blank and _is_blank(block[:cut])
-            blanks += len(_BLANK_LINE.findall(block, cut))
-            held_bytes, held_is_blank = 0, True
-        held_bytes += len(block) - last - 1
-        held_is_blank = held_is_blank and _is_blank(block[last + 1 :])
+    held_is_blank = is_whole = True  # the line that the last block did not end
+    try:
+        for block in _without_bom(split, context):
+            cut, last = block.find(b"\n"), block.rfind(b"\n")
+            if cut >= 0:
+                found += block.count(b"\n")
+                blanks += held_is_blank and _is_blank(block[:cut])
+                blanks += len(_BLANK_LINE.findall(block, cut))
+                held_bytes, held_is_blank = 0, True
+            held_bytes += len(block) - last - 1
+            held_is_blank = held_is_blank and _is_blank(block[last + 1 :])
+    except FileError:
+        held_bytes, is_whole = 0, False
     found, blanks = found + (held_bytes > 0), blanks + (held_bytes > 0 and held_is_blank)
-    return Count("lines", found, {"blank": blanks} if blanks else {})
+    return Count("lines", found, {"blank": blanks} if blanks else {}, is_whole)
 
 
 def _is_blank(data: bytes) -> bool:

@@ -137,7 +137,8 @@ def _group_by_group(
             at += rows
             continue
         try:
-            _check_group(group, rows, context)
+            for _ in _read(group, context):
+                pass
         except FileError as error:
             lost.add(max(at, begin), at + rows, error)
             at += rows
@@ -149,15 +150,6 @@ def _group_by_group(
     lost.check()
 
 
-def _check_group(group: Split, rows: int, context: Context) -> None:
-    """Raises FileError if a row group cannot be read, or has not as many rows as the metadata
-    states."""
-    found = sum(batch.num_rows for batch in _read(group, context))
-    if found != rows:
-        fault = f"the row group has {found} rows, but the metadata of the file states {rows}."
-        raise FileError(fault, group.files[0].uri, _FIX)
-
-
 def _group_rows(split: Split, context: Context) -> list[tuple[int, int]]:
     """The number of each row group of a split, and its number of rows."""
     with open_parquet(split.files[0], context.base) as opened:
@@ -165,11 +157,20 @@ def _group_rows(split: Split, context: Context) -> list[tuple[int, int]]:
 
 
 def _read(split: Split, context: Context) -> Iterator[pa.RecordBatch]:
+    """Yields the rows of a split. Raises FileError at the end if they are not as many as the
+    metadata states: Arrow takes the end of a file that is cut off for the end of its rows."""
     dictionaries = _long_repeated(split, context)
     with open_parquet(split.files[0], context.base, dictionaries) as opened:
         groups = _groups(opened, split)
         size = _batch_rows(opened.metadata, groups)
-        yield from opened.iter_batches(size, groups, use_threads=False)
+        found, stated = 0, sum(opened.metadata.row_group(n).num_rows for n in groups)
+        for batch in opened.iter_batches(size, groups, use_threads=False):
+            found += batch.num_rows
+            yield batch
+    if found != stated:
+        what = "the row group has" if len(groups) == 1 else "the row groups have"
+        fault = f"{what} {found} rows, but the metadata of the file states {stated}."
+        raise FileError(fault, split.files[0].uri, _FIX)
 
 
 def _long_repeated(split: Split, context: Context) -> list[str]:

@@ -58,6 +58,7 @@ class RefCoco(GroundingReader):
 
     suffixes: ClassVar[tuple[str, ...]] = (".p", ".pkl", ".pickle")
     version: ClassVar[int] = 3
+    counts_while_reading: ClassVar[bool] = True
     own_space: ClassVar[Space] = SPACES["coco"]
 
     instances: str | None = Field(

@@ -157,7 +157,7 @@ def _objects(data: bytes, file: File) -> Iterator[tuple[int, Any]]:
 
 def _parquet(file: File, fields: Collection[str]) -> Iterator[tuple[int, Row]]:
     number = 0
-    with _reading(file), storage.open_input(file.uri) as source:
+    with _reading(file), storage.open_file(file.uri) as source:
         table = pq.ParquetFile(source)
         columns = _columns(fields, table.schema_arrow.names, file)
         for batch in table.iter_batches(_BATCH_ROWS, columns=columns, use_threads=False):

@@ -145,8 +145,7 @@ def test_rows_are_counted_without_reading_them(tmp_path: Path) -> None:
         assert count_rows(split, context) == Count("rows", 40)
     (tmp_path / "a.arrow").write_bytes(data[: len(data) // 2])
     [split] = splits(File("a.arrow", "a.arrow", len(data) // 2, 0), context)
-    with pytest.raises(FileError, match=r"a\.arrow: the Arrow file is broken: it ends at byte"):
-        count_rows(split, context)
+    assert count_rows(split, context) == Count("rows", 21, is_whole=False)
 
 
 @pytest.mark.parametrize("kept", [0.3, 0.6, 0.9])

@@ -76,6 +76,7 @@ class CocoLayout(GroundingReader):
     """
 
     suffixes: ClassVar[tuple[str, ...]] = SUFFIXES
+    counts_while_reading: ClassVar[bool] = True
 
     media_root: str | None = Field(None, description=ROOT_DESCRIPTION)
 

@@ -10,7 +10,7 @@ from curate.ingest.formats.batching import in_batches
 from curate.ingest.formats.chunks import is_compressed, read_chunks
 from curate.ingest.reader import SPLIT_BYTES, Context, Count, Split
 from manifests import storage
-from manifests.errors import RowError
+from manifests.errors import FileError, RowError
 from manifests.storage import File
 
 _BOM = b"\xef\xbb\xbf"

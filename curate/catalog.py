@@ -104,8 +104,8 @@ def resolve_step(name: str) -> type[Step]:
 
 
 def _check_form(name: str, found: type[Step]) -> None:
-    """Raise an error if a class lacks what its kind of step requires, such as one for an old
-    version."""
+    """Raise an error if a class lacks what its kind of step requires, for example because it was
+    written for an older version of this project."""
     missing = sorted(getattr(found, "__abstractmethods__", ()))
     if isinstance(vars(found).get("measures"), dict):
         missing.append("measures (as a method)")

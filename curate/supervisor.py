@@ -44,8 +44,8 @@ def supervised(work: Callable[[], int]) -> int:
 
 
 def _wait(child: int, waited: set[signal.Signals]) -> int:
-    """Return the exit code of the child, negative for a signal. What the terminal sends, it sends
-    to the child as well; what a process sends, is passed on."""
+    """Return the exit code of the child, negative for a signal. A signal that the terminal sends
+    reaches the child without help; any other signal is passed on."""
     while True:
         found = signal.sigwaitinfo(waited)
         if found.si_signo != signal.SIGCHLD:

@@ -17,7 +17,8 @@ from manifests.run.fingerprint import fingerprint
 
 _NOTE_BYTES = 4096
 _LIST = "s"
-"""The ending of the file with all blocks in which an attempt was ended."""
+"""The name ending of a file that lists all blocks of rows during which the process was ended
+because it hung."""
 
 
 class Block(NamedTuple):
@@ -30,7 +31,7 @@ class Block(NamedTuple):
 
 
 class Note:
-    """The file that names the rows at work, in its first bytes.
+    """The file that names, in its first bytes, the rows that the process works on.
 
     It is mapped into memory, so its content is kept when the process is ended. At SIGPROF,
     faulthandler adds the traceback of each thread, which shows that the timer ended the process,
@@ -58,7 +59,7 @@ class Note:
         self._file.close()
 
     def forget(self) -> None:
-        """Delete what is known about the part, because it is complete."""
+        """Delete the notes about a part, because the part is complete."""
         storage.delete(self._place)
         storage.delete(self._place + _LIST)
 
@@ -73,7 +74,7 @@ def place_of(folder: str, part: str) -> str:
 
 
 def read_notes(place: str) -> set[Block]:
-    """The blocks in which attempts at a part were ended, the last attempt among them."""
+    """The blocks of rows during which earlier attempts at a part were ended."""
     listed: list[Any] = []
     if storage.size_and_stamp(place + _LIST):
         listed = json.loads(storage.read_bytes(place + _LIST))

@@ -39,7 +39,8 @@ def _refuse(planned: PlannedStep, data: bytes | memoryview) -> NoReturn:
 
 @contextlib.contextmanager
 def opened(steps: list[PlannedStep], options: MediaOptions, seed: int) -> Iterator[OpenedSteps]:
-    """Load the models of the steps. At the end, each model that has a method `close` is closed."""
+    """Load the models of the steps for a `with` block. At its end, each model that has a method
+    `close` is closed."""
     models: dict[str, Any] = {}
     with contextlib.ExitStack() as stack:
         for planned in steps:

@@ -102,8 +102,8 @@ def _units_now(reader: Reader, media: MediaOptions, group: list[File]) -> Units 
 
 
 def _stated(commits: Iterable[Commit]) -> dict[str, Units]:
-    """Return the units that the commits of a run state, by the uri of the first file in each group
-    of files."""
+    """Return how many units (lines, rows, ...) each group of files had according to the commits of
+    a run, by the uri of the first file of the group."""
     stated: dict[str, dict[str, int]] = {}
     for commit in commits:
         units = stated.setdefault(commit.origin, defaultdict(int))
@@ -168,5 +168,5 @@ def _compared(then: Units, now: Units | str) -> str:
 
 
 def _units(units: Units) -> str:
-    """`{"lines": 1200}` -> `lines 1,200`"""
+    """Format numbers of units: `{"lines": 1200}` -> `lines 1,200`"""
     return ", ".join(f"{unit} {n:,}" for unit, n in units.items()) or "none"

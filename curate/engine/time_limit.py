@@ -25,10 +25,12 @@ READ_FACTOR = 20
 """A batch of a reader may take this many times the limit, because it has thousands of records, and
 the first one may need an index of the whole file (our choice)."""
 ROWS_PER_LIMIT, MAX_FACTOR = 8, 4
-"""A block of rows has one limit for every 8 rows, and at most 4 (our choice): a hang in a batch of
-thousands of rows is found soon, and batches of a slow model are not cut."""
+"""A block of rows may take as long as the limit for each 8 of its rows, but at most 4 times the
+limit (our choice): a hang in a batch of thousands of rows is found soon, and batches of a slow
+model are not cut."""
 HARD_FACTOR = 2
-"""Code that does not see the exception is ended after this many times its limit (our choice)."""
+"""A process is ended after this many times the limit, if its code cannot be stopped by an
+exception, such as a loop in C (our choice)."""
 CUT = 64
 """After a block took too long, the step gets blocks that are this many times smaller in the rest of
 the part (our choice)."""
@@ -36,20 +38,20 @@ AGAIN_SECONDS = 1.0
 """CPU seconds after which the exception is raised once more, if something caught it (our
 choice)."""
 _NOT_INTERRUPTED = ("<frozen importlib", "/numba/", "/llvmlite/", "manifests/storage/", "/blobs.py")
-"""Code in which the exception would leave something half made: imports, the compiler, and the
-writing of files."""
+"""Parts of the paths of code in which the exception is not raised, because it would leave something
+half made: imports, the compiler, and the writing of files."""
 
 
 class _OverTimeError(BaseException):
-    """Raised by the timer in whatever code runs. It is no Exception, so that a step that catches
-    the errors of its rows does not blame one of them."""
+    """Raised by the timer in whatever code runs. It does not derive from Exception, so a step that
+    catches the errors of its rows does not take it for the error of one row."""
 
 
 class TimeLimit:
-    """Limits the CPU time of calls for one part. 0 `seconds`: no limit.
+    """Limits the CPU time of calls for one part. If `seconds` is 0, there is no limit.
 
-    `row` is the number of the first row of the current batch; it only has to be the same when the
-    part is repeated. `hung` are the blocks in which an earlier attempt was ended.
+    `row` is the number of the current batch's first row, which identifies the batch when the part
+    is processed again. `hung` has the blocks of rows during which an earlier attempt was ended.
     """
 
     def __init__(self, seconds: float, hung: set[Block], note: Note | None) -> None:
@@ -68,8 +70,9 @@ class TimeLimit:
         return found[::-1] or [(start, rows)]
 
     def call(self, step: str, start: int, rows: int, work: Callable[[], T], factor: int = 0) -> T:
-        """Return `work()`. Raises TimeLimitError if it takes longer than the limit of `rows` rows
-        (or `factor` limits), now or in an earlier attempt."""
+        """Return `work()`. Raises TimeLimitError if it takes too long, or did so in an earlier
+        attempt. The time allowed grows with `rows`; if `factor` is given, it is this many times the
+        limit."""
         if not self.seconds:
             return work()
         block = Block(step, self.row + start, rows)
@@ -134,7 +137,7 @@ def limiting(folder: str, part: str, seconds: float) -> Iterator[None]:
 
 @contextlib.contextmanager
 def supervised() -> Iterator[None]:
-    """State, for a `with` block, that the work is repeated if this process is ended."""
+    """Declare, for a `with` block, that the work is repeated if this process is ended."""
     global _is_supervised
     before, _is_supervised = _is_supervised, True
     try:

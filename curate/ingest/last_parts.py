@@ -74,8 +74,8 @@ def _shared(batches: Iterable[pa.Array]) -> _Shared:
 
 
 def _digests(urls: pa.Array) -> Iterator[tuple[int, int]]:
-    """Yields the digests of the last part of each url and of the url; of a url without a last part,
-    that of the url twice."""
+    """Yields two digests for each url: of its last part, and of the whole url. If a url has no last
+    part, both are the digest of the url."""
     names = URL_FIELDS["url_name"](urls).to_pylist()
     for url, name in zip(urls.to_pylist(), names, strict=True):
         digest = _digest(url or "")

@@ -55,7 +55,7 @@ class MediaFolder:
 
 
 class UrlCounts(Protocol):
-    """What `open_row_images` asks about the urls of a table."""
+    """The methods that `open_row_images` needs of its argument `last_parts`."""
 
     def urls(self, urls: pa.Array) -> list[int]:
         """The number of different urls of the table with the last part of each of these urls."""

@@ -112,7 +112,10 @@ class GroundingText(RowStep):
 
     style: Style = Field("qwen3", description="format of answers")
     what: Geometry = Field("boxes", description="what answers contain: boxes, points or 3D boxes")
-    by: QuestionBy = Field("category", description="which names the questions ask for: see above")
+    by: QuestionBy = Field(
+        "category",
+        description="what questions ask for: all categories at once, or each label or expression",
+    )
     max_coordinate: MaxCoordinate = None
     order: Order = "reading"
     max_queries: PositiveInt | None = Field(

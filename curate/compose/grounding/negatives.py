@@ -219,7 +219,7 @@ def _read_categories(path: str, stamp: object) -> list[tuple[str, frozenset[str]
         _check_categories(names, "the file")
     except ValueError as error:
         raise InputError(
-            f"this is not a list of categories: {error}",
+            f"the file is not a list of categories: {error}",
             path,
             "Write one category on each line, or a JSON list.",
         ) from None

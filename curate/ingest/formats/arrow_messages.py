@@ -21,7 +21,8 @@ FILE_MAGIC = b"ARROW1\0\0"
 STREAM_MAGIC = b"\xff\xff\xff\xff"
 _KINDS = {1: "schema", 2: "dictionary", 3: "rows"}
 _MAX_DESCRIPTION = 1 << 28
-"""A longer description is damage (our choice): a thousand columns need less than a megabyte."""
+"""The largest description of a message in bytes; a larger one is treated as damage (our choice: a
+thousand columns need less than a megabyte)."""
 
 
 class Message(NamedTuple):

@@ -146,7 +146,8 @@ def _placed(held: list[tuple[int, str]], error: RowError) -> RowError:
 
 
 def _hides_rows(held: list[tuple[int, str]], delimiter: str, width: int) -> bool:
-    """Whether all of the lines are complete rows. The last row may go on after the last line."""
+    """Whether the lines inside a quoted field that is not closed are rows of their own: each of
+    them is a complete row, except that the last one may be cut off."""
     texts: list[str] = []
     remaining = iter(held)
 

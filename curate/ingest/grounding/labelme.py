@@ -157,8 +157,9 @@ def _drawn(
 
 
 def _mask_box(box: list[float], annotation: Annotation) -> list[float]:
-    """The edges of a mask. LabelMe states its first and its last pixel; a mask that is one pixel
-    smaller than that was stated by its edges. Raises RowError if the mask has neither size."""
+    """The box x1 y1 x2 y2 around a mask, from the two points of its shape. LabelMe writes the
+    mask's first and last pixel; if the mask has one pixel less than these points, they are its
+    edges. Raises RowError if the mask has neither size."""
     mask = (annotation.attributes or {}).get("mask")
     width, height = box[2] - box[0], box[3] - box[1]
     with_last = [*box[:2], box[2] + 1, box[3] + 1]

@@ -197,13 +197,13 @@ def _read_targets(
     for key, entry in _entries(place, arrays["annotations"], annotation_ids):
         try:
             if key in targets.annotations:
-                raise RowError(f"two annotations have the id {key}")
+                raise RowError(f"two entries of `annotations` have the id {key} in instances.json")
             image = id_field(entry, "image_id")
             targets.annotations[key] = image, coco_annotation(entry, categories)
         except RowError as error:
             targets.annotations[key] = error
     for key, entry in _entries(place, arrays["images"], image_ids):
-        repeated = RowError(f"two images have the id {key}")
+        repeated = RowError(f"two entries of `images` have the id {key} in instances.json")
         targets.images[key] = repeated if key in targets.images else entry
     return targets, errors
 

@@ -25,8 +25,8 @@ _TRACKED = {
     5: "the confidence of the box",
     6: "a coordinate of a polygon of three points",
 }
-"""For a line with this many numbers after the class, the last of which is whole: what the last
-number may be if it is not the id of a track."""
+"""What the last number of a line may be if it is not the id of a track, by how many numbers follow
+the class. Only a whole number may be the id of a track."""
 _MIN_LINE_BYTES = len("0 0 0 0 0")
 
 

@@ -175,14 +175,16 @@ def test_a_ref_to_an_id_that_occurs_twice_fails(tmp_path: Path) -> None:
     twice = {**INSTANCES, "annotations": [*INSTANCES["annotations"], INSTANCES["annotations"][0]]}
     write_file(tmp_path / "instances.json", twice)
     rows, failures = refs(tmp_path, REFS)
-    assert messages(failures) == {"refs[1]": "two annotations have the id 70"}
+    assert messages(failures) == {
+        "refs[1]": "two entries of `annotations` have the id 70 in instances.json"
+    }
     write_file(tmp_path / "instances.json", {**INSTANCES, "images": INSTANCES["images"] * 2})
     rows, failures = refs(tmp_path, REFS)
     assert rows == []
     assert messages(failures) == {
-        "refs[0]": "two images have the id 8",
-        "refs[1]": "two images have the id 7",
-        "refs[2]": "two images have the id 8",
+        "refs[0]": "two entries of `images` have the id 8 in instances.json",
+        "refs[1]": "two entries of `images` have the id 7 in instances.json",
+        "refs[2]": "two entries of `images` have the id 8 in instances.json",
     }
 
 

@@ -1,10 +1,11 @@
-"""Masks that were drawn with Label Studio's brush.
+"""Masks that were drawn with Label Studio's brush, compressed with @thi.ng/rle-pack.
 
-They are the red, green, blue and alpha of each pixel, compressed with @thi.ng/rle-pack: numbers of
-bits without borders between bytes, the highest bit first. A header has the number of values (32
-bits), the bits of a value (5, minus 1), and four widths of lengths (4 each, minus 1). A block has
-a bit that is 1 if its value is repeated, the number of its width (2 bits), its length minus 1, and
-its value or values.
+The values of a mask are the red, green, blue and alpha of each pixel. Its compressed form is a
+stream of bits, the highest bit of a byte first. The stream starts with a header: the number of
+values (32 bits), the number of bits of a value, minus 1 (5 bits), and four possible sizes, in bits,
+of the field for a length, each minus 1 (4 bits each). Then come blocks: one bit, which is 1 if all
+values of the block are the same; which of the four sizes the length has (2 bits); the number of
+values, minus 1; and the values, or the one value.
 """
 
 from __future__ import annotations

@@ -128,8 +128,8 @@ class CocoLayout(GroundingReader):
             yield self._batch(batch, CocoFile(file, root, categories, context, shared))
 
     def _lost(self, errors: Sequence[PlacedError], split: Split, context: Context) -> ReadBatch:
-        """The failures of a file in which one of the arrays is missing. The first failure stands
-        for all images of the split, because they are lost."""
+        """The failures of a file in which one of the arrays is missing, so that none of its images
+        can be read. The first failure counts as all images of the split."""
         place = context.media.resolve(split.files[0].uri)
         found = self.failures(split.files[0], errors, context, units=0)
         first, *more = found.failures

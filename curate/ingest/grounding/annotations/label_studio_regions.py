@@ -62,8 +62,8 @@ def is_plain(results: Sequence[Result]) -> bool:
 
 
 def region(results: Sequence[Result], size: GetSize) -> Annotation:
-    """The object of a region. Raises RowError if it is malformed or of a kind that is not
-    supported."""
+    """Makes the annotation of a region from its results. Raises RowError if it is malformed or of a
+    kind that is not supported."""
     shapes = [one for one in results if one["type"].removesuffix("labels") in _SHAPES]
     others = [one["type"] for one in results if one not in shapes]
     unknown = [kind for kind in others if kind not in (*PLAIN, "labels")]
@@ -73,8 +73,8 @@ def region(results: Sequence[Result], size: GetSize) -> Annotation:
     [shape] = shapes
     if shape.get("image_rotation"):
         raise RowError(
-            f"it was drawn on the image rotated by {shape['image_rotation']} degrees, which is "
-            "not supported"
+            f"the region was drawn on the image rotated by {shape['image_rotation']} degrees, "
+            "which is not supported"
         )
     kind, value = shape["type"].removesuffix("labels"), _value(shape)
     drawn = _SHAPES[kind](value, size)

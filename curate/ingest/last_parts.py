@@ -1,12 +1,15 @@
 """Whether the last part of a url, such as `1.jpg`, belongs to several urls of its file.
 
 A folder of downloaded images has one file of this name, and nothing in the folder shows of which of
-the urls it is. So the urls of the complete file are needed; only digests of them are kept.
+the urls it is. So the urls of the complete file are needed; only digests of them are kept. Urls of
+different files are compared by a sample: the evidence of each batch has the last parts with the
+smallest digests, so the same ones of all batches.
 """
 
 from __future__ import annotations
 
 import contextlib
+import heapq
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
@@ -14,11 +17,17 @@ import numpy as np
 import pyarrow as pa
 import xxhash
 
+from curate.ingest.evidence import Evidence, Findings
 from curate.ingest.file_template import URL_FIELDS
 from curate.ingest.media_folder import lower_suffix
 from manifests.errors import InputError
 from manifests.storage import File
 
+QUESTION = "last parts of urls"
+SAMPLED = 64
+"""Number of last parts of a batch that are compared with those of other files (our choice: 4 kB of
+evidence, and every part of a batch of up to 64 rows)."""
+_SHOWN = 60
 _KEPT = 4
 """Number of files whose shared last parts a process keeps (our choice): its tasks read splits of
 the same files one after the other."""
@@ -42,6 +51,7 @@ class LastParts:
         self, base: str, file: File, column: str, load: Callable[[], Iterable[pa.Array]]
     ) -> None:
         self._key, self._load = (base, file, column), load
+        self._claims: dict[str, int] = {}
 
     def urls(self, urls: pa.Array) -> list[int]:
         """The number of different urls of the file with the last part of each of these urls."""
@@ -49,14 +59,51 @@ class LastParts:
             while len(_known) >= _KEPT:
                 del _known[next(iter(_known))]
             _known[self._key] = _shared(self._load())
-        shared = _known[self._key]
-        digests = np.array([digest for digest, _ in _digests(urls)], np.uint64)
-        found = np.searchsorted(shared.digests, digests)
-        at = np.minimum(found, max(0, len(shared.digests) - 1))
-        if not len(shared.digests):
-            return [1] * len(digests)
-        counts: list[int] = np.where(shared.digests[at] == digests, shared.urls[at], 1).tolist()
+        pairs = list(_digests(urls))
+        counts = _counts(_known[self._key], np.array([name for name, _ in pairs], np.uint64))
+        counted = zip(pairs, urls.to_pylist(), counts, strict=True)
+        self._claim({pair: url or "" for pair, url, count in counted if count == 1})
         return counts
+
+    def evidence(self) -> Findings:
+        """What the urls since the last call show about those of the source: the images that were
+        found by the last part of a single url of the file."""
+        claims, self._claims = self._claims, {}
+        return {QUESTION: Evidence(claims, {}, {})} if claims else {}
+
+    def _claim(self, urls: dict[tuple[int, int], str]) -> None:
+        """Adds a sample of urls, by the digests of their last part and of themselves."""
+        for name, digest in heapq.nsmallest(SAMPLED, urls):
+            shown = urls[name, digest].rpartition("/")[2][:_SHOWN]
+            self._claims[f"{name:016x} {digest:016x} {shown}"] = 1
+
+
+def check_last_parts(evidence: Findings, place: str) -> None:
+    """Raises InputError if urls of different files of a source have the same last part, by which
+    the image of each was found. `place` is the path of the source."""
+    found = evidence.get(QUESTION)
+    urls: dict[str, dict[str, str]] = {}
+    for claim in found.counts if found else ():
+        name, digest, shown = claim.split(" ", 2)
+        urls.setdefault(name, {})[digest] = shown
+    several = [next(iter(some.values())) for some in urls.values() if len(some) > 1]
+    if several:
+        raise InputError(
+            f"{len(several)} of {len(urls)} image names that were compared are the last part of "
+            f"several urls in different files, such as {several[0]!r}, so it is not known of which "
+            "url an image is.",
+            place,
+            "Name the images by their complete urls, such as `{url_sha256}`, or read files with "
+            "folders of their own as several sources.",
+        )
+
+
+def _counts(shared: _Shared, digests: np.ndarray) -> list[int]:
+    if not len(shared.digests):
+        return [1] * len(digests)
+    at = np.minimum(np.searchsorted(shared.digests, digests), len(shared.digests) - 1)
+    counts: list[int] = np.where(shared.digests[at] == digests, shared.urls[at], 1).tolist()
+    return counts
 
 
 def _shared(batches: Iterable[pa.Array]) -> _Shared:

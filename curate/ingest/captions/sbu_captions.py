@@ -10,6 +10,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from curate.ingest.captions.records.rows import CaptionRow, batch_of_failures, batch_of_rows
+from curate.ingest.evidence import Findings
 from curate.ingest.file_template import Template
 from curate.ingest.formats.json_elements import ByteRange, batches, elements
 from curate.ingest.formats.json_fields import caption_field
@@ -21,7 +22,7 @@ from curate.ingest.formats.json_object import (
     splits_of_array,
 )
 from curate.ingest.formats.json_pieces import Element
-from curate.ingest.last_parts import LastParts
+from curate.ingest.last_parts import LastParts, check_last_parts
 from curate.ingest.media_folder import MediaFolder, open_row_images
 from curate.ingest.meta import to_json
 from curate.ingest.reader import Context, Count, Head, ReadBatch, Reader, Split
@@ -61,6 +62,9 @@ class SbuCaptions(Reader):
         place = context.media.resolve(split.files[0].uri)
         return count_array(place, split, "image_urls")
 
+    def check_evidence(self, evidence: Findings) -> None:
+        check_last_parts(evidence, self.path)
+
     def read(self, split: Split, context: Context) -> Iterator[ReadBatch]:
         file, place = split.files[0], context.media.resolve(split.files[0].uri)
         folder = MediaFolder(self.media_root, context.base)
@@ -84,7 +88,8 @@ class SbuCaptions(Reader):
         for batch in batches(elements(place, *split[1:], context.limits.max_row_bytes)):
             columns = [batch, *(list(islice(other, len(batch))) for other in others)]
             rows = _join_images(list(zip_longest(*columns)), folder, context, last_parts)
-            yield batch_of_rows(self, file, rows)
+            found = batch_of_rows(self, file, rows)
+            yield found._replace(evidence=last_parts.evidence())
         if split.stop == ranges["image_urls"].stop:
             fault = RowError("the caption has no url: `image_urls` is shorter than `captions`")
             rest = [(f"captions[{e.number}]", fault) for e in others[0]]

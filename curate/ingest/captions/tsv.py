@@ -13,6 +13,7 @@ from pydantic import Field
 
 from curate.ingest.captions.records.rows import CaptionColumns, batch_of_columns, with_lines
 from curate.ingest.columns import has_text, require_columns
+from curate.ingest.evidence import Findings
 from curate.ingest.file_template import URL_FIELDS, USUAL_FILES, Files, Template
 from curate.ingest.formats.batching import in_batches
 from curate.ingest.formats.chunks import with_compressed
@@ -20,7 +21,7 @@ from curate.ingest.formats.csv_rows import csv_rows
 from curate.ingest.formats.lines import count_lines, decoded, line_batches, line_splits, lines
 from curate.ingest.formats.text_tables import is_one_split, lines_of, split_quotes
 from curate.ingest.formats.tsv_quotes import QUOTES_DESCRIPTION, Quotes
-from curate.ingest.last_parts import LastParts
+from curate.ingest.last_parts import LastParts, check_last_parts
 from curate.ingest.media_folder import MediaFolder, open_row_images
 from curate.ingest.meta import to_json
 from curate.ingest.reader import Context, Count, Head, ReadBatch, Reader, Split
@@ -105,7 +106,10 @@ class Tsv(Reader):
             found = with_lines(self, file, found, lines_of(rows))
             if header:
                 found = found._replace(left_aside={**found.left_aside, "header": 1})
-            yield found
+            yield found._replace(evidence=last_parts.evidence())
+
+    def check_evidence(self, evidence: Findings) -> None:
+        check_last_parts(evidence, self.path)
 
     def _urls(self, split: Split, context: Context, layout: _Layout) -> Iterator[pa.Array]:
         """Yields the urls of the complete file."""

@@ -17,6 +17,7 @@ from curate.ingest.columns import (
     require_columns,
     text_columns,
 )
+from curate.ingest.evidence import Findings
 from curate.ingest.file_template import URL_FIELDS, USUAL_FILES, Files, Template
 from curate.ingest.formats.columnar import (
     SUFFIXES,
@@ -27,7 +28,7 @@ from curate.ingest.formats.columnar import (
     splits,
 )
 from curate.ingest.image_columns import bytes_column, image_column
-from curate.ingest.last_parts import LastParts
+from curate.ingest.last_parts import LastParts, check_last_parts
 from curate.ingest.media_folder import MediaFolder, open_row_images
 from curate.ingest.meta import meta_json
 from curate.ingest.reader import Context, Count, Head, ReadBatch, Reader, Split
@@ -96,7 +97,11 @@ class UrlTable(Reader):
             context.base, split.files[0], f"{self.url}", lambda: self._urls(split, context)
         )
         for batch in batches(split, context, self._texts()):
-            yield self._read_batch(split.files[0], batch, folder, context, last_parts)
+            found = self._read_batch(split.files[0], batch, folder, context, last_parts)
+            yield found._replace(evidence=last_parts.evidence())
+
+    def check_evidence(self, evidence: Findings) -> None:
+        check_last_parts(evidence, self.path)
 
     def _texts(self) -> tuple[str, ...]:
         return (*URLS, *TEXTS, *(self.text or ()), *filter(None, [self.url]))

@@ -7,14 +7,16 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
+from curate.ingest.evidence import Findings
 from curate.ingest.file_template import Files
 from curate.ingest.formats.nested_tables import column_names, row_batches
 from curate.ingest.grounding.annotations.annotated_table import AnnotatedTable, annotated_rows
 from curate.ingest.grounding.annotations.annotation import AnnotatedImage, Annotation
 from curate.ingest.grounding.annotations.annotations_in_cells import xy_pairs
 from curate.ingest.grounding.annotations.fields import without
-from curate.ingest.grounding.annotations.images_by_columns import images_by_columns
+from curate.ingest.grounding.annotations.images_by_columns import images_by_columns, last_parts_of
 from curate.ingest.images import OpenedImage
+from curate.ingest.last_parts import check_last_parts
 from curate.ingest.media_folder import MediaFolder
 from curate.ingest.reader import Context, Head, ReadBatch, Split
 from manifests.errors import RowError
@@ -62,10 +64,17 @@ class Pixmo(AnnotatedTable):
 
     def read(self, split: Split, context: Context) -> Iterator[ReadBatch]:
         file, folder = split.files[0], MediaFolder(self.media_root, context.base)
+        last_parts = last_parts_of(split, "image_url", context)
         for batch in row_batches(split, context):
-            rows = batch.rows
-            images = images_by_columns(rows, "image_url", self.file, folder, context, split)
-            yield self.records(file, annotated_rows(batch, images, _parse), context)
+            images = images_by_columns(
+                batch.rows, "image_url", self.file, folder, context, last_parts, file.uri
+            )
+            found = self.records(file, annotated_rows(batch, images, _parse), context)
+            yield found._replace(evidence={**found.evidence, **last_parts.evidence()})
+
+    def check_evidence(self, evidence: Findings) -> None:
+        super().check_evidence(evidence)
+        check_last_parts(evidence, self.path)
 
 
 def _parse(number: int, row: dict[str, Any], image: OpenedImage | RowError) -> AnnotatedImage:

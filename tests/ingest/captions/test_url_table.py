@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
 
+from curate import cli
 from curate.ingest import media_folder
 from curate.ingest.captions.url_table import UrlTable
 from curate.ingest.file_template import Template
@@ -25,6 +26,7 @@ from manifests.media.blobs import BlobFile
 from manifests.storage import File
 from tests.ingest.expected import caption_record, rows_and_failures
 from tests.make import make_image, read_all
+from tests.runs import curate, run_recipe, write_recipe
 
 JPEG = make_image(64, 48)
 
@@ -374,3 +376,25 @@ def test_urls_in_other_row_groups_are_compared_too(tmp_path: Path) -> None:
         context = Context(str(tmp_path), Media(str(tmp_path)), BlobFile())
         found = list(reader.read(Split((file,), group, group + 1, group), context))
         assert [batch.records.num_rows for batch in found] == [0]
+
+
+@pytest.mark.parametrize("rows", [1, 300])
+def test_urls_of_other_files_with_the_same_last_part_stop_the_run(
+    tmp_path: Path, rows: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = [f"{n}.jpg" for n in range(rows)]
+    media(tmp_path, *names)
+    for host in ("a", "b"):
+        urls = [f"http://{host}/{name}" for name in names]
+        (tmp_path / "in").mkdir(exist_ok=True)
+        table = pa.table({"url": urls, "text": ["x"] * rows})
+        pq.write_table(table, tmp_path / "in" / f"{host}.parquet")
+    source = {"name": "web", "reader": "url_table", "path": "in", "media_root": "media"}
+    write_recipe(tmp_path, source)
+    assert curate(tmp_path, "run", "recipe.yaml", "-o", "out", "--inline") == cli.FAILED
+    some = min(rows, 64)
+    assert f"curate: in: {some} of {some} image names that were compared are the last part of" in (
+        capsys.readouterr().err
+    )
+    pq.write_table(pa.table({"url": urls[:1], "text": ["x"]}), tmp_path / "in" / "a.parquet")
+    assert len(run_recipe(tmp_path, source).rows) == rows + 1

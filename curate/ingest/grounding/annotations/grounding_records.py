@@ -85,6 +85,8 @@ def check_spaces(evidence: Findings, place: str) -> None:
     """Raises InputError if the coordinates of a source contradict a space in which they were read.
     `place` is the path of the source."""
     for question, one in evidence.items():
+        if not question.startswith("["):  # it is about something else
+            continue
         what, space = orjson.loads(question)
         check_evidence(one, Space(**space), place, MIN_IMAGES[what])
 

@@ -23,24 +23,30 @@ def images_by_columns(
     files: Files | None,
     folder: MediaFolder,
     context: Context,
-    split: Split,
+    last_parts: LastParts,
+    place: str,
 ) -> list[OpenedImage | RowError]:
     """Opens the image of each row in `folder`: the first existing file, in the order of the
     templates `files`.
 
     If `files` is None, the usual templates (USUAL_FILES) are tried, such as the key of the row or a
-    digest of the column `url`. `split` has the rows: its file is read once more if an image is
-    found by the last part of its url.
+    digest of the column `url`. `last_parts` are those of the urls of
+    the file, and `place` names it in error messages.
     """
     if not rows:
         return []
-    names, file = {name for row in rows for name in row}, split.files[0]
-    templates = _templates(files, names | (URL_FIELDS.keys() if url in names else set()), file.uri)
+    names = {name for row in rows for name in row}
+    templates = _templates(files, names | (URL_FIELDS.keys() if url in names else set()), place)
     used = {name for template in templates for name in template.columns} & names
     urls = _texts(rows, url) if url in names else None
     columns = {name: _texts(rows, name) for name in used}
-    last_parts = LastParts(context.base, file, url, lambda: _urls(split, url, context))
     return open_row_images(templates, columns, urls, folder, context, last_parts)
+
+
+def last_parts_of(split: Split, url: str, context: Context) -> LastParts:
+    """The last parts of the urls in the column `url` of the split's file, which is read once more
+    if an image is found by the last part of its url."""
+    return LastParts(context.base, split.files[0], url, lambda: _urls(split, url, context))
 
 
 def _urls(split: Split, url: str, context: Context) -> Iterator[pa.Array]:

@@ -14,6 +14,7 @@ hypothesis.settings.register_profile("fast", max_examples=20, deadline=None)
 hypothesis.settings.load_profile("full")
 
 RAY = (
+    "tests/engine/test_cluster.py",
     "tests/engine/test_kill.py",
     "tests/test_real_captions.py::test_ray_writes_the_same_bytes",
     "tests/test_real_grounding.py::test_ray_writes_the_same_bytes",

@@ -60,7 +60,7 @@ class SketchPart:
 def main(options: argparse.Namespace) -> int:
     if options.ngram < 2:
         raise RecipeError(f"an n-gram has 2 words or more, not {options.ngram}.", "--ngram")
-    tasks = list(_tasks(options.run))
+    tasks = list(_tasks(storage.absolute(options.run)))  # workers may have another folder
     with executor(options) as running:
         read, written = _count(tasks, options.ngram, running, Progress(options.quiet))
     if options.json:

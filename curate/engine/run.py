@@ -63,9 +63,10 @@ class Run:
         progress: Progress,
         retry: bool = False,
     ) -> None:
-        full = storage.absolute(out)  # workers may have another current folder
+        # Workers may have another current folder.
+        full, base = storage.absolute(out), storage.absolute(loaded.base)
         steps = storage.join(full, STEPS)
-        media = MediaOptions(loaded.base, steps, loaded.recipe.media, loaded.recipe.max_cpu_seconds)
+        media = MediaOptions(base, steps, loaded.recipe.media, loaded.recipe.max_cpu_seconds)
         self.loaded, self.out = loaded, out
         self._passes: list[Pass[Any]] = []
         self.context = RunContext(full, steps, media, executor, progress, retry)

@@ -28,14 +28,61 @@ PART, DROPPED, QUARANTINE, BLOBS = ".arrow", ".dropped.arrow", ".quarantined.arr
 """File name endings: the name of each file of a part is the part's name and one of these."""
 
 
-class PartFiles:
-    """Writes kept rows batch by batch; at the end, writes the dropped and quarantined rows, if
-    any."""
+REMOVED_ROWS, REMOVED_BYTES = 8192, 8 << 20
+"""Removed rows that are held before they are written (our choice)."""
 
-    def __init__(self, folder: str, part: str, kept: parts.Writer, blobs: BlobFile) -> None:
+
+class RemovedRows:
+    """Writes the rows that steps removed to a file, which exists only if there are any.
+
+    Rows are held until there are enough of them for a record batch.
+    """
+
+    def __init__(self, uri: str, stack: contextlib.ExitStack) -> None:
+        self._uri, self._stack = uri, stack
+        self._held: list[pa.Table] = []
+        self._rows = self._bytes = 0
+        self._file: parts.Writer | None = None
+        stack.callback(self._write)
+
+    def add(self, table: pa.Table) -> None:
+        if table.num_rows:
+            self._held.append(table)
+            self._rows += table.num_rows
+            self._bytes += table.nbytes
+            if self._rows >= REMOVED_ROWS or self._bytes >= REMOVED_BYTES:
+                self._write()
+
+    def _write(self) -> None:
+        if not self._held:
+            return
+        table = pa.concat_tables(self._held)
+        if self._file is None:
+            self._file = self._stack.enter_context(parts.writing(self._uri, table.schema))
+            self._stack.callback(self._write)
+        self._file.write(table)
+        self._held, self._rows, self._bytes = [], 0, 0
+
+    @property
+    def entries(self) -> list[FileEntry]:
+        """The entry of the file, if there is one; valid after the files of the part are closed."""
+        return [] if self._file is None else [self._file.entry]
+
+
+class PartFiles:
+    """Writes kept, dropped and quarantined rows batch by batch, each to a file of its own."""
+
+    def __init__(
+        self,
+        folder: str,
+        part: str,
+        kept: parts.Writer,
+        blobs: BlobFile,
+        stack: contextlib.ExitStack,
+    ) -> None:
         self.folder, self.part, self._kept, self.blobs = folder, part, kept, blobs
-        self._dropped: list[pa.Table] = []
-        self._quarantined: list[pa.Table] = []
+        self._dropped = RemovedRows(storage.join(folder, part + DROPPED), stack)
+        self._quarantined = RemovedRows(storage.join(folder, part + QUARANTINE), stack)
         self._accounts: list[Account] = []
         self._media_bytes = self._text_bytes = self.size_bytes = 0
 
@@ -53,10 +100,9 @@ class PartFiles:
         """Add the account of one step for one batch (its numbers of kept, dropped and quarantined
         rows), and the rows that the step removed."""
         self._accounts.append(account)
-        if quarantined.num_rows:
-            self._quarantined.append(quarantined)
-        if dropped is not None and dropped.num_rows:
-            self._dropped.append(dropped)
+        self._quarantined.add(quarantined)
+        if dropped is not None:
+            self._dropped.add(dropped)
 
     def commit(
         self,
@@ -67,8 +113,8 @@ class PartFiles:
         detail: dict[str, Any] | None = None,
         more: list[str] | None = None,
     ) -> Commit:
-        """Write the files of dropped and quarantined rows, then the commit, which lists all files
-        of the part and completes it.
+        """Write the commit, which lists all files of the part and completes it. Call this after the
+        files are closed.
 
         `steps` lists all steps: each one gets an account, even if no row reached it. `more` has the
         names of further parts of the same task, whose commits are written.
@@ -82,8 +128,8 @@ class PartFiles:
             text_bytes=self._text_bytes,
             files=[
                 self._kept.entry,
-                *self._write(DROPPED, self._dropped),
-                *self._write(QUARANTINE, self._quarantined),
+                *self._dropped.entries,
+                *self._quarantined.entries,
                 *blob_entries(self.part + BLOBS, self.blobs),
             ],
             ledger=self._ledger(steps),
@@ -94,12 +140,6 @@ class PartFiles:
         check(commit.ledger, origin)
         save_commit(self.folder, commit)
         return commit
-
-    def _write(self, ending: str, tables: list[pa.Table]) -> list[FileEntry]:
-        if not tables:
-            return []
-        uri = storage.join(self.folder, self.part + ending)
-        return [parts.write(uri, tables[0].schema, [pa.concat_tables(tables)])]
 
     def _ledger(self, steps: list[str]) -> list[Account]:
         known = total(self._accounts)
@@ -120,7 +160,7 @@ def writing(
     storage.delete(commit_uri(folder, part))
     with contextlib.ExitStack() as stack:
         kept = stack.enter_context(parts.writing(storage.join(folder, part + PART), schema))
-        yield PartFiles(folder, part, kept, blobs or open_blobs(stack, folder, part))
+        yield PartFiles(folder, part, kept, blobs or open_blobs(stack, folder, part), stack)
 
 
 def open_blobs(stack: contextlib.ExitStack, folder: str, part: str) -> BlobFile:

@@ -183,8 +183,8 @@ class Run:
             return
         spent = self._spent() + sum(planned.errors(commit) for commit in running)
         if spent > limit:
-            found = [planned.quarantined(folder, commit) for commit in running]
-            self._write_quarantine(list(chain.from_iterable(found)))
+            found = (planned.quarantined(folder, commit) for commit in running)
+            self._write_quarantine(chain.from_iterable(found))
             raise self._over_budget(spent, f"max_quarantined: {limit}")
 
     def _check_share(self) -> None:
@@ -210,15 +210,17 @@ class Run:
     def _spent(self) -> int:
         return sum(_quarantined_count(done.manifest.parts) for done in self.finished)
 
-    def _write_quarantine(self, running: list[pa.Table]) -> FileEntry:
+    def _write_quarantine(self, running: Iterable[pa.Table]) -> FileEntry:
         """Write the quarantined rows of all passes to one file. `running` has those of the current
         pass."""
-        tables = list[pa.Table]()
-        for done in self.finished:
-            for commit in done.manifest.parts:
-                tables += done.planned.quarantined(done.folder, commit)
+        tables = (
+            table
+            for done in self.finished
+            for commit in done.manifest.parts
+            for table in done.planned.quarantined(done.folder, commit)
+        )
         uri = storage.join(self.out, QUARANTINE_FILE)
-        return parts.write(uri, QUARANTINED, [*tables, *running])
+        return parts.write(uri, QUARANTINED, chain(tables, running))
 
     def _finish(
         self, written: dict[str, ShardsEntry], files: list[FileEntry], started: float, cpu: float

@@ -4,7 +4,7 @@ are memory-mapped, and written completely or not at all."""
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pyarrow as pa
@@ -82,7 +82,9 @@ def writing(uri: str, schema: pa.Schema, durable: bool = True) -> Iterator[Write
         yield part
 
 
-def write(uri: str, schema: pa.Schema, tables: list[pa.Table], durable: bool = True) -> FileEntry:
+def write(
+    uri: str, schema: pa.Schema, tables: Iterable[pa.Table], durable: bool = True
+) -> FileEntry:
     with writing(uri, schema, durable) as part:
         for table in tables:
             part.write(table)

@@ -9,10 +9,12 @@ import pytest
 
 from curate import cli
 from curate.emit import order
+from curate.engine import part_files
 from curate.engine.passes import read
 from curate.ingest.formats import batching
 from manifests.run import manifest
 from manifests.run.verify import verify
+from manifests.storage import parts
 from tests.make import write_captions
 from tests.runs import caption_recipe, curate, file_bytes, run_engine
 
@@ -101,3 +103,26 @@ def test_what_happened_to_a_record_of_a_later_part_is_explained(
     many = capsys.readouterr().out
     assert curate(base, "explain", "one", key) == cli.OK
     assert many == capsys.readouterr().out
+
+
+def test_removed_rows_are_written_in_batches_and_are_all_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(part_files, "REMOVED_ROWS", 7)
+    monkeypatch.setattr(batching, "BATCH_ROWS", 5)
+    (tmp_path / "data").mkdir()
+    texts = ['{"caption": "short"}', '{"caption": "' + "words that stay here " * 3 + '"}', "{"]
+    (tmp_path / "data" / "a.jsonl").write_text("\n".join(texts * 30))
+    source = {"name": "s", "reader": "table", "path": "data/*.jsonl", "text": "caption"}
+    recipe = {"name": "t", "sources": [source], "steps": [{"words": {"min": 5}}]}
+    run_engine(recipe, tmp_path, tmp_path / "out")
+    found = {name: parts.open_part(str(path)) for path in (tmp_path / "out").rglob("*.arrow")
+             for name in ("dropped", "quarantined") if f".{name}." in path.name}  # fmt: skip
+    batches = {name: file.num_record_batches for name, file in found.items()}
+    rows = {name: file.read_all()["id"].to_pylist() for name, file in found.items()}
+    assert {name: (len(ids), len(set(ids))) for name, ids in rows.items()} == {
+        "dropped": (30, 30),
+        "quarantined": (30, 30),
+    }
+    assert batches["quarantined"] > 2
+    assert verify(str(tmp_path / "out")).faults == []

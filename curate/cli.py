@@ -186,6 +186,18 @@ def _add_inspection(commands: Commands) -> None:
         default=3,
         help="dropped records to list for each family (default 3)",
     )
+    duplicates.add_argument(
+        "--pairs",
+        metavar="FOLDER",
+        help="count pairs of images by distance instead, and draw some of each into this folder",
+    )
+    duplicates.add_argument(
+        "--each", type=int, default=8, help="--pairs: pairs to draw for each distance (default 8)"
+    )
+    duplicates.add_argument(
+        "--base",
+        help="--pairs: folder to which relative paths of images refer (default: as in the run)",
+    )
     duplicates.add_argument("--step", help="list only families that the step of this name found")
     _json(duplicates)
 

@@ -1,22 +1,31 @@
-"""`curate duplicates`: print the largest families of duplicates in a run."""
+"""`curate duplicates`: print the largest families of duplicates in a run, or count pairs of images
+by distance."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import sys
+from collections import Counter
+from typing import TYPE_CHECKING
 
-from curate.cli import OK
-from curate.commands.tables import number
+from curate.cli import FAILED, OK
+from curate.commands.tables import count, number, table
 from curate.inspect.families import Family, largest_families
 from manifests.errors import InputError
 from manifests.run import manifest
 from manifests.step.spelling import nearest
+
+if TYPE_CHECKING:
+    from curate.inspect.image_pairs import ImagePairs
 
 _WIDTH = 72
 
 
 def main(options: argparse.Namespace) -> int:
     _check_step(options.run, options.step)
+    if options.pairs is not None:
+        return _pairs(options)
     found = largest_families(options.run, options.top, options.members, options.step)
     if options.json:
         print(json.dumps([_as_json(family) for family in found], indent=1, ensure_ascii=False))
@@ -25,6 +34,49 @@ def main(options: argparse.Namespace) -> int:
     else:
         print("\n\n".join(map(_listed, found)))
     return OK
+
+
+def _pairs(options: argparse.Namespace) -> int:
+    """Count the pairs of images by distance, draw some, and print both. Returns FAILED if an image
+    cannot be opened."""
+    from curate.inspect.image_pairs import image_pairs
+    from curate.inspect.pair_files import draw_pairs
+
+    found = image_pairs(options.run, options.each, options.step)
+    files = draw_pairs(options.run, found.sampled, options.pairs, options.base)
+    drawn = Counter(file.pair.bits for file in files if file.path)
+    if options.json:
+        numbers = {k: v for k, v in found._asdict().items() if k != "sampled"}
+        print(json.dumps({**numbers, "drawn": sum(drawn.values()), "folder": options.pairs}))
+    else:
+        rows = list(enumerate(zip(found.pairs, found.alike, strict=True)))
+        shown = [(bits, pairs, alike, drawn[bits]) for bits, (pairs, alike) in rows]
+        print(table(("bits", "pairs", "look the same", "drawn"), shown))
+        print(f"\n{_compared(found)}\n\n{_settings(found)}")
+        print(f"{count(sum(drawn.values()), 'pair')} drawn in {options.pairs}, by bits")
+    faults = dict.fromkeys(file.fault for file in files if file.fault)
+    for fault in faults:
+        print(f"curate: {fault} If it was moved, name its folder: --base FOLDER.", file=sys.stderr)
+    return FAILED if faults else OK
+
+
+def _compared(found: ImagePairs) -> str:
+    whole = f", the first {found.images:,} of {found.known:,} by random keys"
+    lines = [f"{count(found.images, 'image')} compared{whole * (found.images < found.known)}"]
+    if found.equal:
+        lines.append(f"{found.equal:,} are equal to another in hash and colours; these count once")
+    if found.without:
+        lines.append(f"{found.without:,} without a hash: almost no detail")
+    return "\n".join(lines)
+
+
+def _settings(found: ImagePairs) -> str:
+    joined = sum(found.alike[: found.distance + 1])
+    return (
+        f"distance {found.distance}, colour_distance {found.colour_distance:g}: of "
+        f"{count(sum(found.pairs[: found.distance + 1]), 'pair')} within the distance, "
+        f"{joined:,} look the same"
+    )
 
 
 def _check_step(out: str, step: str | None) -> None:

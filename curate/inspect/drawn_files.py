@@ -38,7 +38,7 @@ def draw(out: str, rows: list[dict[str, Any]], where: str, base: str | None) -> 
             "Name a folder, or only one record.",
         )
     os.makedirs((os.path.dirname(where) or ".") if single else where, exist_ok=True)
-    media = _media(out, base)
+    media = open_media(out, base)
     try:
         paths = [where if single else os.path.join(where, _name(*image)) for image in wanted]
         return [_draw_one(*image, path, media) for image, path in zip(wanted, paths, strict=True)]
@@ -59,7 +59,8 @@ def _name(row: dict[str, Any], number: int) -> str:
     return f"{row['id']}{f'-{number}' if len(row['media']) > 1 else ''}.png"
 
 
-def _media(out: str, base: str | None) -> Media:
+def open_media(out: str, base: str | None) -> Media:
+    """Open the media of a run; `base` is as in `draw`."""
     made = manifest.load_run(out)
     limits = Limits.model_validate(made.recipe.get("media", {}))
     return Media(base or made.environment["base"], storage.join(out, STEPS), limits)

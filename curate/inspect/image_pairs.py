@@ -1,0 +1,209 @@
+"""Counts the pairs of images of a finished run by the distance of their hashes, and samples some of
+each distance, as a help to choose the settings of `duplicates`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from curate.engine.part_files import DROPPED, PART
+from filters.duplicates.duplicate_images import DuplicateImages
+from filters.duplicates.duplicates import Duplicates
+from filters.duplicates.kinds.perceptual import BYTES
+from filters.image.image_hash import ImageHash
+from manifests import record, storage
+from manifests.errors import InputError
+from manifests.kernels.splitmix64 import splitmix64
+from manifests.record import media_lists
+from manifests.run import manifest
+from manifests.run.manifest import PassManifest, RunManifest
+from manifests.step import Step
+from manifests.storage import parts
+
+MAX_BITS = 16
+"""The largest distance of the pairs that are counted: the largest that `duplicates` accepts."""
+MAX_IMAGES = 200_000
+"""The most images that are compared with each other (our choice): this takes about a minute. Of
+more images, those with the lowest random keys are compared."""
+
+
+class ImageOfRecord(NamedTuple):
+    """An image of a record: `media` is the row of the record's column `media` that describes it."""
+
+    id: str
+    origin: str
+    media: dict[str, Any]
+
+
+class ImagePair(NamedTuple):
+    """Two images, the bits in which their hashes differ, and the gray levels in which their small
+    colour images differ."""
+
+    bits: int
+    gray_levels: float
+    one: ImageOfRecord
+    other: ImageOfRecord
+
+
+class ImagePairs(NamedTuple):
+    """`images` with a hash were compared, of `known` images with a hash. `without` images have no
+    hash, because they have no detail. `equal` images have the same hash and colours as another:
+    they count once.
+
+    `pairs` and `alike` list, for each number of bits from 0, how many pairs differ in so many bits,
+    and how many of these look the same on a second look.
+    """
+
+    images: int
+    known: int
+    without: int
+    equal: int
+    distance: int
+    colour_distance: float
+    pairs: list[int]
+    alike: list[int]
+    sampled: list[ImagePair]
+
+
+def image_pairs(out: str, each: int, step: str | None) -> ImagePairs:
+    """Compare the images of a run with each other, before it dropped duplicates, and sample up to
+    `each` pairs of each distance.
+
+    `colour_distance` is that of the step named `step`, by default of the first step that compares
+    images; the default of `duplicates` if there is no such step. Raises InputError if no step
+    `image_hash` ran.
+    """
+    from manifests.kernels.look_alike import colour_differences, looks
+    from manifests.kernels.near_pairs import near_pairs
+
+    run = manifest.load_run(out)
+    folder, made, name = _hashed(run, out)
+    distance, colour_distance = _settings(run, out, step)
+    known = _images(folder, made, name)
+    hashed = np.flatnonzero(np.asarray(known["hash"].is_valid()))
+    keys = _keys(known)
+    chosen = hashed[np.argsort(keys[hashed], kind="stable")]
+    compared = known.take(pa.array(chosen[:MAX_IMAGES]))
+    words, colours = _words(compared), _colours(compared)
+    distinct = _distinct(words, colours)
+    images = looks(np.arange(len(distinct) + 1), words[distinct], colours[distinct])
+    found = near_pairs(images, keys[chosen[distinct]], MAX_BITS, colour_distance, each)
+    ends = np.concatenate([np.empty((0, 2), np.int64), *found.sampled])
+    levels = colour_differences(images, ends[:, 0], ends[:, 1])
+    bits = np.repeat(np.arange(MAX_BITS + 1), [len(some) for some in found.sampled])
+    rows = compared.take(pa.array(distinct[ends.ravel()]))
+    shown = [ImageOfRecord(*values) for values in _described(rows)]
+    return ImagePairs(
+        compared.num_rows,
+        len(hashed),
+        known.num_rows - len(hashed),
+        compared.num_rows - len(distinct),
+        distance,
+        colour_distance,
+        found.pairs.tolist(),
+        found.alike.tolist(),
+        [ImagePair(*pair) for pair in zip(bits.tolist(), levels.tolist(), shown[::2], shown[1::2],
+                                          strict=True)],
+    )  # fmt: skip
+
+
+def _hashed(run: RunManifest, out: str) -> tuple[str, PassManifest, str]:
+    """Return the folder and manifest of the first pass with a step `image_hash`, and its name."""
+    for entry in run.passes:
+        folder = storage.join(out, entry.folder)
+        made = manifest.load_pass(folder)
+        for step in made.steps:
+            if step.get("kind") == _kind(ImageHash) and entry.kind == "rows":
+                return folder, made, step["name"]
+    raise InputError(
+        "no step of this run computed hashes of images, so there are no pairs to compare.",
+        out,
+        "Add `- image_hash` or `- duplicates: {by: perceptual}` to the recipe, and run it again.",
+    )
+
+
+def _settings(run: RunManifest, out: str, name: str | None) -> tuple[int, float]:
+    for entry in run.passes:
+        for step in manifest.load_pass(storage.join(out, entry.folder)).steps:
+            if step.get("kind") not in (_kind(Duplicates), _kind(DuplicateImages)):
+                continue
+            settings = step["parameters"]
+            if name in (None, step["name"]) and settings.get("distance") is not None:
+                return settings["distance"], settings["colour_distance"]
+    usual = DuplicateImages()
+    return usual.distance, usual.colour_distance
+
+
+def _kind(step: type[Step]) -> str:
+    return f"{step.__module__}:{step.__qualname__}"
+
+
+def _images(folder: str, made: PassManifest, name: str) -> pa.Table:
+    """Return one row for each image of the records of a pass: the row's record, its number in the
+    record, its medium, hash, hash of the mirror image, and colours."""
+    tables = [_of_records(table) for table in _records(folder, made, name)]
+    if not tables:
+        raise InputError(
+            f"the records of '{name}' have no small colours: the run is of an earlier version.",
+            folder,
+            "Run its recipe again, with a new output folder.",
+        )
+    return pa.concat_tables(tables).combine_chunks()
+
+
+def _records(folder: str, made: PassManifest, name: str) -> Iterator[pa.Table]:
+    columns = ("id", "origin", "media", *(f"{name}.{c}" for c in ("hash", "mirror", "colours")))
+    for commit in made.parts:
+        for file in filter(None, (commit.file(ending) for ending in (PART, DROPPED))):
+            uri = storage.join(folder, file.name)
+            if set(columns) <= set(parts.open_part(uri).schema.names):
+                table = parts.read_columns(uri, columns)
+                yield table.rename_columns([c.removeprefix(f"{name}.") for c in columns])
+
+
+def _of_records(table: pa.Table) -> pa.Table:
+    offsets, media = media_lists(table["media"])
+    rows = np.repeat(np.arange(table.num_rows), np.diff(offsets))
+    numbers = np.arange(len(media)) - offsets[rows]
+    columns = {
+        "id": table["id"].take(rows),
+        "origin": table["origin"].take(rows),
+        "number": pa.array(numbers),
+        "media": media,
+        **{column: media_lists(table[column])[1] for column in ("hash", "mirror", "colours")},
+    }
+    return pa.table(columns).filter(pc.equal(pc.struct_field(media, "kind"), "image"))
+
+
+def _keys(images: pa.Table) -> np.ndarray:
+    """Return a random key (uint64) for each image, from the id of its record and its number."""
+    ids = record.id_keys(record.one_chunk(images["id"]))
+    numbers = np.asarray(images["number"]).astype(np.uint64)
+    return splitmix64(ids ^ splitmix64(numbers))
+
+
+def _words(images: pa.Table) -> np.ndarray:
+    return np.stack([np.asarray(images[column]) for column in ("hash", "mirror")], axis=1)
+
+
+def _colours(images: pa.Table) -> np.ndarray:
+    flat = record.one_chunk(images["colours"])
+    data = np.frombuffer(flat.buffers()[1] or b"", np.uint8)
+    return data[flat.offset * BYTES : (flat.offset + len(flat)) * BYTES].reshape(-1, BYTES)
+
+
+def _distinct(words: np.ndarray, colours: np.ndarray) -> np.ndarray:
+    """Return the positions of the first of all images that are equal in hash and colours."""
+    both = np.concatenate([words.view(np.uint8).reshape(-1, 16), colours], axis=1)
+    whole = np.ascontiguousarray(both).view(f"V{both.shape[1]}").ravel()
+    _, first = np.unique(whole, return_index=True)
+    return np.sort(first)
+
+
+def _described(rows: pa.Table) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    columns = (rows[name].to_pylist() for name in ("id", "origin", "media"))
+    return zip(*columns, strict=True)

@@ -1,0 +1,75 @@
+"""Draws sampled pairs of images, and writes them to files that are sorted by distance."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any, NamedTuple
+
+from curate.inspect.drawing.annotated_image import image_as_shown
+from curate.inspect.drawing.pair_image import pair_image
+from curate.inspect.drawn_files import open_media
+from curate.inspect.image_pairs import ImageOfRecord, ImagePair
+from manifests.errors import MediaError
+from manifests.media import Media, Reference
+
+LIST = "pairs.json"
+"""The file that lists the pairs of a folder: file, bits, gray levels, ids and origins."""
+
+
+class PairFile(NamedTuple):
+    """A pair: the file that was written, or the reason why none was written."""
+
+    pair: ImagePair
+    path: str | None
+    fault: str = ""
+
+
+def draw_pairs(out: str, pairs: list[ImagePair], folder: str, base: str | None) -> list[PairFile]:
+    """Draw pairs of images of the run `out` into a folder, and list them in `pairs.json`.
+
+    The names of files begin with the bits and the gray levels: `06-bits-013-levels-2.jpg`.
+    """
+    os.makedirs(folder, exist_ok=True)
+    media = open_media(out, base)
+    try:
+        files = [_draw(pair, n, folder, media) for n, pair in enumerate(pairs, 1)]
+    finally:
+        media.close()
+    with open(os.path.join(folder, LIST), "w", encoding="utf-8") as file:
+        json.dump([_listed(one) for one in files], file, ensure_ascii=False, indent=1)
+    return files
+
+
+def _draw(pair: ImagePair, number: int, folder: str, media: Media) -> PairFile:
+    name = f"{pair.bits:02}-bits-{round(pair.gray_levels):03}-levels-{number}.jpg"
+    text = f"{pair.bits} bits, {pair.gray_levels:.1f} gray levels"
+    try:
+        drawn = pair_image(_shown(pair.one, media), _shown(pair.other, media), text)
+    except MediaError as error:
+        return PairFile(pair, None, str(error))
+    path = os.path.join(folder, name)
+    drawn.save(path, quality=90)
+    return PairFile(pair, path)
+
+
+def _shown(image: ImageOfRecord, media: Media) -> Any:
+    fields = image.media
+    reference = Reference(fields["uri"], fields["offset"], fields["length"])
+    try:
+        orientation = fields["orientation"] or media.orientation(reference)
+        return image_as_shown(media.image(reference), orientation)
+    finally:
+        media.forget()
+
+
+def _listed(file: PairFile) -> dict[str, Any]:
+    one, other = file.pair.one, file.pair.other
+    return {
+        "file": file.path and os.path.basename(file.path),
+        "fault": file.fault,
+        "bits": file.pair.bits,
+        "gray_levels": round(file.pair.gray_levels, 2),
+        "ids": [one.id, other.id],
+        "origins": [one.origin, other.origin],
+    }

@@ -1,0 +1,78 @@
+"""Counts pairs of images by the bits in which their hashes differ, and samples some of each."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import float64, int64, types, uint64, void
+
+from manifests.kernels.compiling import compiled
+from manifests.kernels.look_alike import COLOURS, TONES, WORDS, Looks, alike, image_bits
+
+
+class NearPairs(NamedTuple):
+    """Pairs of images by distance, from 0 to the largest number of bits.
+
+    `pairs` (bits + 1,) int64: the number of pairs that differ in so many bits. `alike` (bits + 1,)
+    int64: how many of these look alike. `sampled`: for each distance, (k, 2) int64, some pairs.
+    """
+
+    pairs: np.ndarray
+    alike: np.ndarray
+    sampled: list[np.ndarray]
+
+
+def near_pairs(
+    images: Looks, keys: np.ndarray, max_bits: int, colour_distance: float, each: int
+) -> NearPairs:
+    """Compares every two images by their hashes, and those within `max_bits` by their colours.
+
+    `keys` (m,) uint64 are random keys of the images. Up to `each` pairs are sampled for each
+    distance: those whose keys give the lowest number, so the order of the images does not matter.
+    """
+    counts = np.zeros((2, max_bits + 1), np.int64)
+    sampled = np.zeros((max_bits + 1, max(each, 1), 2), np.int64)
+    ranks = np.full((max_bits + 1, max(each, 1)), np.iinfo(np.uint64).max, np.uint64)
+    _near_pairs(
+        images.words, images.colours, images.tones, keys, colour_distance, counts, sampled, ranks
+    )
+    lengths = np.minimum(counts[0], each)
+    rows = [some[:length] for some, length in zip(sampled, lengths.tolist(), strict=True)]
+    return NearPairs(counts[0], counts[1], rows)
+
+
+_KEYS = types.Array(uint64, 1, "C", readonly=True)
+
+
+@compiled(
+    void(WORDS, COLOURS, TONES, _KEYS, float64, int64[:, ::1], int64[:, :, ::1], uint64[:, ::1])
+)
+def _near_pairs(
+    words: np.ndarray,
+    colours: np.ndarray,
+    tones: np.ndarray,
+    keys: np.ndarray,
+    colour_distance: float,
+    counts: np.ndarray,
+    sampled: np.ndarray,
+    ranks: np.ndarray,
+) -> None:
+    max_bits, each = counts.shape[1] - 1, ranks.shape[1]
+    for one in range(len(words)):
+        for other in range(one + 1, len(words)):
+            bits = image_bits(words, one, other)
+            if bits > max_bits:
+                continue
+            counts[0, bits] += 1
+            counts[1, bits] += alike(colours, tones, one, other, colour_distance)
+            rank = keys[one] ^ keys[other]
+            place = each  # the ranks of a distance are ascending
+            while place > 0 and rank < ranks[bits, place - 1]:
+                place -= 1
+                if place + 1 < each:
+                    ranks[bits, place + 1] = ranks[bits, place]
+                    sampled[bits, place + 1] = sampled[bits, place]
+            if place < each:
+                ranks[bits, place] = rank
+                sampled[bits, place, 0], sampled[bits, place, 1] = one, other

@@ -30,12 +30,13 @@ class File(NamedTuple):
     stamp: int
 
 
-MISSING, NOT_REGULAR, UNREADABLE, NOT_UTF8, LOOP = -1, -2, -3, -4, -5
+MISSING, NOT_REGULAR, UNREADABLE, NOT_UTF8, LOOP, DENIED = -1, -2, -3, -4, -5, -6
 FAULTS = {
     MISSING: "the link points to nothing. Restore its target, or delete the link.",
     NOT_REGULAR: "it is not a regular file, but a FIFO, socket or device. Delete or move it.",
     UNREADABLE: "the folder cannot be listed (permission denied). Allow reading it: chmod u+rx.",
     NOT_UTF8: "its name is not UTF-8. Rename it.",
+    DENIED: "the file cannot be read (permission denied). Allow reading it: chmod u+r.",
     LOOP: "the link leads back to a folder that is already read. Delete the link.",
 }
 """What is wrong with an entry that is not a readable file; its key is the `size` of the entry."""
@@ -127,6 +128,8 @@ def _local_file(root: str, path: str) -> File:
         return _entry(root, path, LOOP if error.errno == errno.ELOOP else MISSING)
     if not stat.S_ISREG(found.st_mode):
         return _entry(root, path, NOT_REGULAR)
+    if not os.access(path, os.R_OK):
+        return _entry(root, path, DENIED)
     return _entry(root, path, found.st_size, found.st_mtime_ns)
 
 

@@ -97,10 +97,18 @@ class SbuCaptions(Reader):
 
 
 def _urls(place: str, array: ByteRange) -> Iterator[pa.Array]:
-    """Yields all urls of the file."""
+    """Yields all urls of the file. Those that cannot be read are left out: their rows fail."""
     for batch in batches(elements(place, *array)):
-        values = [element.value() for element in batch if not element.fault]
-        yield pa.array([one for one in values if isinstance(one, str)], pa.string())
+        urls = (_url(element) for element in batch)
+        yield pa.array([url for url in urls if url is not None], pa.string())
+
+
+def _url(element: Element) -> str | None:
+    try:
+        value = element.value()
+    except RowError:
+        return None
+    return value if isinstance(value, str) else None
 
 
 class _Row(NamedTuple):

@@ -513,3 +513,12 @@ def test_the_quick_search_for_repeated_ids_finds_each(ids: list[int], size: int)
     chunks = [data[start : start + size] for start in range(0, len(data), size)]
     tokens = [token for some in _raw_ids(chunks) for token in some]
     assert tokens == [str(one) for one in ids]
+
+
+def test_a_url_that_cannot_be_read_fails_its_row_alone(tmp_path: Path) -> None:
+    (tmp_path / "1.jpg").write_bytes(make_image())
+    text = b'{"image_urls": ["http://a/1.jpg", "h\x01/2.jpg", 3], "captions": ["a", "b", "c"]}'
+    (tmp_path / "a.json").write_bytes(text)
+    found = read_all(SbuCaptions(name="own", path="a.json", media_root="."), str(tmp_path))
+    assert sum(batch.records.num_rows for batch in found) == 1
+    assert [f.key for batch in found for f in batch.failures] == ["a.json#1", "a.json#2"]

@@ -3,8 +3,10 @@
 import os
 from pathlib import Path
 
+import pytest
+
 from manifests import storage
-from manifests.storage.listing import LOOP, MISSING, NOT_REGULAR, NOT_UTF8
+from manifests.storage.listing import DENIED, LOOP, MISSING, NOT_REGULAR, NOT_UTF8
 
 
 def test_odd_entries_are_listed_with_their_fault(tmp_path: Path) -> None:
@@ -35,3 +37,14 @@ def test_what_a_run_wrote_is_not_listed(tmp_path: Path) -> None:
     for pattern in ("", "**/*.json"):
         assert [f.name for f in storage.list_files(str(tmp_path / pattern))] == ["b.json"]
     assert [f.name for f in storage.list_files(str(tmp_path / "out"))] == ["a.json"]
+
+
+def test_a_file_without_permission_is_listed_with_its_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a.jpg", "b.jpg"):
+        (tmp_path / name).write_bytes(b"x")
+    monkeypatch.setattr(os, "access", lambda path, mode: not path.endswith("b.jpg"))  # as no root
+    found = {file.name: file.size for file in storage.list_entries(str(tmp_path))}
+    assert found == {"a.jpg": 1, "b.jpg": DENIED}
+    assert "chmod u+r" in storage.FAULTS[DENIED]

@@ -33,7 +33,7 @@ def require_columns(
     for name in names:
         if name not in present:
             fix = f"{nearest(name, list(present))} Check the setting '{setting}'."
-            raise InputError(f"no column {name!r}.", place, fix)
+            raise InputError(f"there is no column {name!r}.", place, fix)
 
 
 def text_columns(

@@ -166,7 +166,7 @@ def _ambiguous(
     return {
         row: RowError(
             f"{number} different urls of the file have the last part of {url!r:.200}, so it is not "
-            "known of which of them the image with this name is.",
+            "known from which of them the image with this name was downloaded.",
             place if isinstance(place, str) else "",
             "Name the images by their complete urls, such as `{url_sha256}`.",
         )

@@ -47,7 +47,8 @@ def _of_part(run: RunManifest, out: str, at: int, commit: Commit) -> Iterator[di
 
 
 def _stored(run: RunManifest, out: str, at: int, part: str) -> Iterator[str]:
-    """Yield the files with the records of a part before a pass, the latest first."""
+    """Yield the files that have the records of a part as they were before a pass, the latest file
+    first."""
     for entry in reversed(run.passes[:at]):
         place = storage.join(out, entry.folder, part + PART)
         if entry.kind in _WRITES_RECORDS and storage.exists(place):

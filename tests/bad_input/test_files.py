@@ -152,7 +152,7 @@ def test_a_table_without_a_named_column_stops_the_run(
     write_recipe(base, LINES)
     assert curate(base, "run", "recipe.yaml", "-o", "out", "--inline", "-q") == FAILED
     assert capsys.readouterr().err == (
-        "curate: data/other.jsonl: no column 'caption'. Did you mean 'captoin'? "
+        "curate: data/other.jsonl: there is no column 'caption'. Did you mean 'captoin'? "
         "Check the setting 'text'.\n"
     )
 

@@ -55,8 +55,8 @@ def line_splits(file: File, context: Context, split_bytes: int = SPLIT_BYTES) ->
 
 
 class LongLine(bytes):
-    """Stands for a line over the limit `max_row_bytes`, which is not in memory. Its content is not
-    UTF-8, so it is never taken for the line."""
+    """Takes the place of a line that is longer than the limit `max_row_bytes` and is not kept in
+    memory. Its own bytes are not UTF-8, so they are never read as the text of a line."""
 
     size: int
     limit: int

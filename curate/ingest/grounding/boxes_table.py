@@ -63,7 +63,7 @@ class ObjectFields(BaseModel):
     @model_validator(mode="after")
     def _has_a_shape(self) -> ObjectFields:
         if not any(getattr(self, shape) for shape in SHAPES):
-            raise ValueError("objects has none of box, point, polygon: name at least one")
+            raise ValueError("`objects` names no field: set at least one of box, point, polygon")
         return self
 
 

@@ -180,13 +180,19 @@ class LabelStudio(AnnotatedTable):
     def _size(self, sizes: Sequence[Size], context: Context) -> Size:
         """The size in pixels that a rotated shape or a mask needs."""
         if not sizes:
-            raise RowError("it has no original_width and original_height, which are needed")
+            raise RowError(
+                "the size of its image is needed, but original_width and original_height are "
+                "missing"
+            )
         if self.turned_sizes:
             raise RowError(
-                "its size in pixels is needed, but is not certain, because `turned_sizes` is set"
+                "the size of its image is needed, but is not certain, because `turned_sizes` is set"
             )
         if sizes[0].width * sizes[0].height > context.limits.max_pixels:
-            raise RowError("its size is over the limit media.max_pixels")
+            raise RowError(
+                f"its image of {sizes[0].width:g} x {sizes[0].height:g} pixels is over the limit "
+                f"media.max_pixels of {context.limits.max_pixels}"
+            )
         return sizes[0]
 
     def _caption(self, groups: Sequence[Sequence[Result]]) -> str | None:

@@ -282,7 +282,7 @@ def test_a_missing_column_is_an_input_error_with_the_nearest_spelling(
         data = (tmp_path / name).read_bytes()
     with pytest.raises(InputError) as error:
         read(tmp_path, data, name, **settings)
-    assert str(error.value) == f"{name}: {fault}"
+    assert str(error.value) == f"{name}: there is {fault}"
 
 
 @pytest.mark.parametrize(

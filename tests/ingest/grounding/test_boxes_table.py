@@ -223,7 +223,7 @@ def test_a_column_missing_from_a_parquet_file_stops_the_run(tmp_path: Path) -> N
     ({}, "none of objects, boxes, points, polygons is set"),
     ({"boxes": "b", "objects": IN_OBJECTS}, "objects and boxes both name the annotations"),
     ({"boxes": "b", "width": "w"}, "width and height go together"),
-    ({"objects": {"field": "o", "label": "x"}}, "objects has none of box, point, polygon"),
+    ({"objects": {"field": "o", "label": "x"}}, "`objects` names no field: set"),
     ({"boxes": "b", "space": "xyxz pixel"}, "is not a coordinate space: the word 'xyxz' is "
     "unknown"),
 ])  # fmt: skip

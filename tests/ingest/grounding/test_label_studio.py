@@ -251,7 +251,9 @@ def test_a_size_that_is_turned_is_not_used_for_rotated_shapes(tmp_path: Path) ->
     assert "is needed, but is not certain" in next(iter(found.failures.values()))[1]
     unknown = {k: v for k, v in rotated.items() if not k.startswith("original")}
     found = read(tmp_path, task(unknown))
-    assert "no original_width" in next(iter(found.failures.values()))[1]
+    assert (
+        "original_width and original_height are missing" in next(iter(found.failures.values()))[1]
+    )
     sizes = [rotated, SHAPES["brush"][0] | {"original_width": 50, "original_height": 25}]
     assert "sizes 100 x 50 and 50 x 25" in read(tmp_path, task(*sizes)).failures["a.json#0"][1]
 

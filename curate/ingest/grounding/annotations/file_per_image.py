@@ -50,11 +50,11 @@ class FilePerImage(GroundingReader):
         RowError if an annotation is malformed."""
 
     def groups(self, files: list[File]) -> list[list[File]]:
-        """Groups the files, sorted by their last names without endings. A group has GROUP_FILES
-        files on average, and all files with the same last name, which may claim the same image.
+        """Groups the files, sorted by their names without folder and ending. Files in different
+        folders with the same name are in one group, because they may name the same image.
 
-        A hash of the last name decides whether it starts a group, so adding or removing a file
-        changes only one group.
+        A group has GROUP_FILES files on average. A hash of the name decides whether it starts a
+        group, so adding or removing a file changes only one group.
         """
         groups: list[list[File]] = []
         last = ""

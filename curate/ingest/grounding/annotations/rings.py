@@ -1,4 +1,4 @@
-"""Polygons in the shapes that files give them."""
+"""Converts polygons from the different nestings of lists in which files have them."""
 
 from __future__ import annotations
 

@@ -21,6 +21,8 @@ RAY = (
     "tests/test_shadows.py::test_a_ray_worker",
 )
 """Starts of names of tests that start Ray without the fixture `ray`."""
+REAL_TESTS = ("tests/test_real_", "tests/test_run_cases.py::test_a_case")
+"""Starts of names of tests that read third-party data without the fixture `real_data`."""
 SLOW = (
     "tests/benchmarks/test_quality.py",
     "tests/engine/test_places.py",
@@ -45,6 +47,7 @@ SLOW = (
     "tests/manifests/kernels/test_kernels.py",
     "tests/manifests/kernels/test_overlap.py",
     "tests/test_recipes.py",
+    "tests/test_run_cases.py::test_a_case",
     "tests/hunt/test_hunt.py::test_what",
     "tests/ingest/captions/test_folder.py::test_a_file_more",
     "tests/ingest/captions/test_llava.py::test_a_truncated_compressed_file",
@@ -62,7 +65,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if "ray" in fixtures or item.nodeid.startswith(RAY):
             item.add_marker(pytest.mark.ray)
             item.add_marker(pytest.mark.xdist_group("ray"))
-        if "real_data" in fixtures or item.nodeid.startswith("tests/test_real_"):
+        if "real_data" in fixtures or item.nodeid.startswith(REAL_TESTS):
             item.add_marker(pytest.mark.real)
         if item.nodeid.startswith(SLOW):
             item.add_marker(pytest.mark.slow)

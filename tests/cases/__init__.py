@@ -1,0 +1,1 @@
+"""Checks of a folder of cases: small inputs that went wrong, each with its right outcome."""

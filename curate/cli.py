@@ -7,10 +7,12 @@ budget exceeded; 4 a comparison or verification found a difference; 130 interrup
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import os
 import sys
 import traceback
+import warnings
 from typing import TYPE_CHECKING
 
 import curate
@@ -58,8 +60,9 @@ def _run(options: argparse.Namespace) -> int:
 
     try:
         _refuse_passwords(options)
-        command = importlib.import_module(f"curate.commands.{options.command}")
-        return int(command.main(options))
+        with _warnings(options):
+            command = importlib.import_module(f"curate.commands.{options.command}")
+            return int(command.main(options))
     except KeyboardInterrupt:
         return _fail("interrupted. Finished parts are kept: run the same command again to "
                      "continue.",
@@ -71,6 +74,13 @@ def _run(options: argparse.Namespace) -> int:
             codes = {RecipeError: MISTAKE, BudgetError: OVER_BUDGET}
             return _fail(error, next((c for k, c in codes.items() if isinstance(error, k)), FAILED))
         return _fail(_unexpected(error), FAILED)
+
+
+def _warnings(options: argparse.Namespace) -> contextlib.AbstractContextManager[object]:
+    """Hide the warnings of Python's libraries with `-q`, in a `with` block."""
+    if getattr(options, "quiet", False):
+        return warnings.catch_warnings(action="ignore")
+    return contextlib.nullcontext()
 
 
 def _refuse_passwords(options: argparse.Namespace) -> None:
@@ -335,7 +345,9 @@ def _executor(command: argparse.ArgumentParser) -> None:
             "or a Ray that is started on this machine)"
         ),
     )
-    command.add_argument("-q", "--quiet", action="store_true", help="show no progress")
+    command.add_argument(
+        "-q", "--quiet", action="store_true", help="show no progress and no warnings"
+    )
 
 
 def _json(command: argparse.ArgumentParser) -> None:

@@ -186,3 +186,42 @@ def test_nothing_is_imported_from_the_current_folder_unless_it_is_named(tmp_path
     assert (done.returncode, done.stdout) == (cli.MISTAKE, "")
     assert "'mine:Step' cannot be loaded: No module named 'mine'" in done.stderr
     assert "PYTHONPATH=. curate" in done.stderr
+
+
+@pytest.mark.parametrize("how", [["--inline"], pytest.param([], marks=pytest.mark.ray)])
+def test_quiet_hides_warnings_and_logs_of_workers(tmp_path: Path, how: list[str]) -> None:
+    (tmp_path / "t.jsonl").write_text('{"t": "words"}\n')
+    steps = "steps: [{'tests.engine.hanging:Warns': {}}]\n"
+    (tmp_path / "r.yaml").write_text(RECIPE[: RECIPE.index("steps")] + steps)
+    done = curate(tmp_path, "run", "r.yaml", "-o", "loud", *how)
+    assert "a warning of a library" in done.stderr
+    done = curate(tmp_path, "run", "r.yaml", "-o", "out", "-q", *how)
+    assert (done.returncode, done.stderr) == (cli.OK, "")
+
+
+@pytest.mark.ray
+def test_workers_import_nothing_from_the_current_folder_unless_it_is_named(tmp_path: Path) -> None:
+    for name in ("json", "numpy", "pyarrow", "orjson", "sitecustomize"):
+        (tmp_path / f"{name}.py").write_text("open('/dev/stderr', 'w').write('imported'); 1/0")
+    (tmp_path / "t.jsonl").write_text('{"t": "some words here"}\n')
+    (tmp_path / "r.yaml").write_text(RECIPE)
+    home = str(Path(cli.__file__).parents[1])
+    environment = {**os.environ, "PYTHONPATH": home}
+    for command in (["run", "r.yaml", "-o", "out"], ["rerun", "out"]):
+        done = curate(tmp_path, *command, "--workers", "1", env=environment)
+        assert (done.returncode, "imported" in done.stderr) == (cli.OK, False), done.stderr
+
+
+@pytest.mark.ray
+def test_workers_import_steps_from_the_current_folder_if_it_is_named(tmp_path: Path) -> None:
+    (tmp_path / "t.jsonl").write_text('{"t": "some words here"}\n')
+    (tmp_path / "mine.py").write_text(
+        "from manifests.step import RowStep\n"
+        "class Step(RowStep):\n    '''Keep all.'''\n"
+        "    def measure(self, batch, context): return {}\n"
+    )
+    steps = "steps: [{'mine:Step': {}}]\n"
+    (tmp_path / "r.yaml").write_text(RECIPE[: RECIPE.index("steps")] + steps)
+    environment = {**os.environ, "PYTHONPATH": f".:{os.environ.get('PYTHONPATH', '')}"}
+    done = curate(tmp_path, "run", "r.yaml", "-o", "out", "--workers", "1", env=environment)
+    assert done.returncode == cli.OK, done.stderr

@@ -46,7 +46,7 @@ def executor(options: argparse.Namespace) -> Any:
         return contextlib.nullcontext(Inline())
     from curate.engine.ray import RayExecutor
 
-    return RayExecutor(options.workers, options.address)
+    return RayExecutor(options.workers, options.address, options.quiet)
 
 
 def ledger_table(accounts: list[Account]) -> str:

@@ -7,6 +7,7 @@ import contextlib
 import itertools
 import logging
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 from typing import Any, NamedTuple, TypeVar
@@ -45,9 +46,11 @@ class RayExecutor:
 
     name = "ray"
 
-    def __init__(self, workers: int | None = None, address: str | None = None) -> None:
+    def __init__(
+        self, workers: int | None = None, address: str | None = None, quiet: bool = False
+    ) -> None:
         self._asked, self._address = workers, address or os.environ.get("RAY_ADDRESS")
-        self._started = False
+        self._started, self._quiet = False, quiet
         self._remote: Any = None
         self.workers = workers or 1
 
@@ -110,7 +113,7 @@ class RayExecutor:
         import ray
 
         if not ray.is_initialized():
-            _initialise(self._asked, self._address)
+            _initialise(self._asked, self._address, self._quiet)
             self._started = True
         self.workers = self._asked or max(1, int(ray.cluster_resources().get("CPU", 1)))
         self._remote = ray.remote(num_cpus=1, max_retries=RETRIES)(_task)
@@ -359,12 +362,25 @@ def _nodes() -> list[dict[str, float]]:
     return [node["Resources"] for node in ray.nodes() if node["Alive"]]
 
 
-def _initialise(workers: int | None, address: str | None) -> None:
+class _NamedFolders(list[str]):
+    """The folders that Ray adds to the places of imports of its workers: only those that the driver
+    has too. Ray always adds the current folder."""
+
+    def extend(self, folders: Iterable[str]) -> None:
+        places = {os.path.abspath(place) for place in sys.path}
+        super().extend(folder for folder in folders if os.path.abspath(folder) in places)
+
+
+def _initialise(workers: int | None, address: str | None, quiet: bool) -> None:
     import ray
+
+    job = ray.job_config.JobConfig()
+    job._py_driver_sys_path = _NamedFolders()
+    shared = {"job_config": job, "logging_level": logging.ERROR, "log_to_driver": not quiet}
 
     if address and address != "local":
         try:
-            ray.init(address=address, logging_level=logging.ERROR)
+            ray.init(address=address, **shared)
         except (OSError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
             raise refusal(address, error) from error
         return
@@ -372,8 +388,8 @@ def _initialise(workers: int | None, address: str | None) -> None:
         address="local",
         num_cpus=workers,
         include_dashboard=False,
-        logging_level=logging.ERROR,
         object_store_memory=OBJECT_STORE_BYTES,
+        **shared,
     )
 
 

@@ -1,9 +1,10 @@
-"""A step and a reader that hang, named in recipes as `tests.engine.hanging:Class`."""
+"""Steps and a reader that hang or warn, named in recipes as `tests.engine.hanging:Class`."""
 
 from __future__ import annotations
 
 import itertools
 import re
+import warnings
 from collections.abc import Callable, Iterator
 
 import pyarrow as pa
@@ -60,6 +61,14 @@ class CostlyHangs(Hangs):
 
     def batch_rows(self) -> int:
         return 40
+
+
+class Warns(RowStep):
+    """Warn and print to the standard error stream; keep every record."""
+
+    def measure(self, batch: pa.Table, context: Context) -> Columns:
+        warnings.warn("a warning of a library", stacklevel=1)
+        return {}
 
 
 class HangingReader(Table):

@@ -199,7 +199,8 @@ def _add_inspection(commands: Commands) -> None:
     duplicates.add_argument(
         "--pairs",
         metavar="FOLDER",
-        help="count pairs of images by distance instead, and draw some of each into this folder",
+        help="instead, count pairs of images by the distance of their hashes, and draw some pairs "
+        "of each distance into this folder",
     )
     duplicates.add_argument(
         "--each", type=int, default=8, help="--pairs: pairs to draw for each distance (default 8)"

@@ -37,8 +37,8 @@ def main(options: argparse.Namespace) -> int:
 
 
 def _pairs(options: argparse.Namespace) -> int:
-    """Count the pairs of images by distance, draw some, and print both. Returns FAILED if an image
-    cannot be opened."""
+    """Count the pairs of images at each distance, draw a sample of the pairs, and print the
+    numbers. Returns FAILED if an image cannot be opened."""
     from curate.inspect.image_pairs import image_pairs
     from curate.inspect.pair_files import draw_pairs
 
@@ -56,7 +56,8 @@ def _pairs(options: argparse.Namespace) -> int:
         print(f"{count(sum(drawn.values()), 'pair')} drawn in {options.pairs}, by bits")
     faults = dict.fromkeys(file.fault for file in files if file.fault)
     for fault in faults:
-        print(f"curate: {fault} If it was moved, name its folder: --base FOLDER.", file=sys.stderr)
+        moved = "If the file was moved, name its new folder with --base FOLDER."
+        print(f"curate: {fault} {moved}", file=sys.stderr)
     return FAILED if faults else OK
 
 
@@ -64,9 +65,12 @@ def _compared(found: ImagePairs) -> str:
     whole = f", the first {found.images:,} of {found.known:,} by random keys"
     lines = [f"{count(found.images, 'image')} compared{whole * (found.images < found.known)}"]
     if found.equal:
-        lines.append(f"{found.equal:,} are equal to another in hash and colours; these count once")
+        lines.append(
+            f"{found.equal:,} of them with the same hash and colours as another image, "
+            "which counts for all of them"
+        )
     if found.without:
-        lines.append(f"{found.without:,} without a hash: almost no detail")
+        lines.append(f"{count(found.without, 'image')} without a hash, because of almost no detail")
     return "\n".join(lines)
 
 

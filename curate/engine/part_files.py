@@ -29,7 +29,8 @@ PART, DROPPED, QUARANTINE, BLOBS = ".arrow", ".dropped.arrow", ".quarantined.arr
 
 
 REMOVED_ROWS, REMOVED_BYTES = 8192, 8 << 20
-"""Removed rows that are held before they are written (our choice)."""
+"""How many removed rows, and how many bytes of them, are held in memory at most before they are
+written (our choice)."""
 
 
 class RemovedRows:

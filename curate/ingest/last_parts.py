@@ -1,9 +1,9 @@
 """Whether the last part of a url, such as `1.jpg`, belongs to several urls of its file.
 
-A folder of downloaded images has one file of this name, and nothing in the folder shows of which of
-the urls it is. So the urls of the complete file are needed; only digests of them are kept. Urls of
-different files are compared by a sample: the evidence of each batch has the last parts with the
-smallest digests, so the same ones of all batches.
+A folder of downloaded images has one file of this name, and nothing in the folder shows from which
+of the urls it was downloaded. So the urls of the complete file are needed; only digests of them are
+kept. Urls of different files are compared by a sample: each batch of rows reports those last parts
+that have the smallest digests, so all batches report the same ones.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from manifests.storage import File
 
 QUESTION = "last parts of urls"
 SAMPLED = 64
-"""Number of last parts of a batch that are compared with those of other files (our choice: 4 kB of
-evidence, and every part of a batch of up to 64 rows)."""
+"""Number of last parts that a batch of rows reports, to compare them with those of other files (our
+choice: 4 kB of evidence, and all last parts of a batch of up to 64 rows)."""
 _SHOWN = 60
 _KEPT = 4
 """Number of files whose shared last parts a process keeps (our choice): its tasks read splits of
@@ -66,13 +66,14 @@ class LastParts:
         return counts
 
     def evidence(self) -> Findings:
-        """What the urls since the last call show about those of the source: the images that were
-        found by the last part of a single url of the file."""
+        """Returns a sample of the urls whose images were found by their last part since the last
+        call. It is compared with the samples of the source's other files."""
         claims, self._claims = self._claims, {}
         return {QUESTION: Evidence(claims, {}, {})} if claims else {}
 
     def _claim(self, urls: dict[tuple[int, int], str]) -> None:
-        """Adds a sample of urls, by the digests of their last part and of themselves."""
+        """Adds a sample of urls to the evidence, each with the digest of its last part and the
+        digest of the url."""
         for name, digest in heapq.nsmallest(SAMPLED, urls):
             shown = urls[name, digest].rpartition("/")[2][:_SHOWN]
             self._claims[f"{name:016x} {digest:016x} {shown}"] = 1
@@ -90,11 +91,11 @@ def check_last_parts(evidence: Findings, place: str) -> None:
     if several:
         raise InputError(
             f"{len(several)} of {len(urls)} image names that were compared are the last part of "
-            f"several urls in different files, such as {several[0]!r}, so it is not known of which "
-            "url an image is.",
+            f"several urls in different files, such as {several[0]!r}, so it is not known from "
+            "which url an image was downloaded.",
             place,
-            "Name the images by their complete urls, such as `{url_sha256}`, or read files with "
-            "folders of their own as several sources.",
+            "Name the images by their complete urls, such as `{url_sha256}`. If each file has "
+            "its own folder of images, make one source for each file.",
         )
 
 

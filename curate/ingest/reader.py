@@ -160,8 +160,9 @@ class Reader(BaseModel):
     all files."""
     modality: ClassVar[str] = "caption"
     counts_while_reading: ClassVar[bool] = False
-    """Whether `read` states the units of the split itself (`ReadBatch.found`). Otherwise `count` is
-    called before `read`, so that what vanishes while it is read is missed too."""
+    """Whether `read` itself states how many units the split has (`ReadBatch.found`). Otherwise
+    `count` is called before `read`, so that units that disappear while the file is read are
+    noticed."""
 
     name: str = Field(
         description="name of the source; it becomes the column `source` of its records",

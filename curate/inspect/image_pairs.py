@@ -27,8 +27,8 @@ from manifests.storage import parts
 MAX_BITS = 16
 """The largest distance of the pairs that are counted: the largest that `duplicates` accepts."""
 MAX_IMAGES = 200_000
-"""The most images that are compared with each other (our choice): this takes about a minute. Of
-more images, those with the lowest random keys are compared."""
+"""The largest number of images that are compared with each other (our choice: about a minute). If
+there are more images, those with the lowest random keys are compared."""
 
 
 class ImageOfRecord(NamedTuple):
@@ -50,12 +50,13 @@ class ImagePair(NamedTuple):
 
 
 class ImagePairs(NamedTuple):
-    """`images` with a hash were compared, of `known` images with a hash. `without` images have no
-    hash, because they have no detail. `equal` images have the same hash and colours as another:
-    they count once.
+    """How many pairs of images a run has at each distance, and a sample of the pairs.
 
-    `pairs` and `alike` list, for each number of bits from 0, how many pairs differ in so many bits,
-    and how many of these look the same on a second look.
+    `known` images have a hash, and the first `images` of them were compared; `without` images have
+    no hash, because they have almost no detail. `equal` images have the same hash and colours as
+    another image, which counts for all of them. `pairs[n]` is the number of pairs whose hashes
+    differ in n bits, and `alike[n]` the number of these pairs whose small colour images are similar
+    too.
     """
 
     images: int
@@ -143,12 +144,12 @@ def _kind(step: type[Step]) -> str:
 
 
 def _images(folder: str, made: PassManifest, name: str) -> pa.Table:
-    """Return one row for each image of the records of a pass: the row's record, its number in the
-    record, its medium, hash, hash of the mirror image, and colours."""
+    """Return a table with a row for each image of the records of a pass: its record, its number in
+    the record, its medium, its hash, the hash of its mirror image, and its small colour image."""
     tables = [_of_records(table) for table in _records(folder, made, name)]
     if not tables:
         raise InputError(
-            f"the records of '{name}' have no small colours: the run is of an earlier version.",
+            f"the step '{name}' stored no colours, because curate was older when the run was made.",
             folder,
             "Run its recipe again, with a new output folder.",
         )
@@ -197,7 +198,7 @@ def _colours(images: pa.Table) -> np.ndarray:
 
 
 def _distinct(words: np.ndarray, colours: np.ndarray) -> np.ndarray:
-    """Return the positions of the first of all images that are equal in hash and colours."""
+    """Return the position of the first of all images that have the same hash and colours."""
     both = np.concatenate([words.view(np.uint8).reshape(-1, 16), colours], axis=1)
     whole = np.ascontiguousarray(both).view(f"V{both.shape[1]}").ravel()
     _, first = np.unique(whole, return_index=True)

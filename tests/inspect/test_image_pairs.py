@@ -75,8 +75,8 @@ def test_numbers_are_printed_as_a_table(base: Path, capsys: Capture) -> None:
     code, out, _ = answer(base, capsys, "--pairs", "table", "--each", "1")
     assert code == OK
     assert out.splitlines()[0].split() == ["bits", "pairs", "look", "the", "same", "drawn"]
-    assert "6 images compared\n1 are equal to another in hash and colours" in out
-    assert "1 without a hash: almost no detail" in out
+    assert "6 images compared\n1 of them with the same hash and colours as another image" in out
+    assert "1 image without a hash, because of almost no detail" in out
     assert "distance 6, colour_distance 24: of " in out
 
 

@@ -136,8 +136,8 @@ def _check(batch: pa.RecordBatch, file: File) -> None:
 
 
 def count_rows(split: Split, context: Context) -> Count:
-    """The number of rows in a split, from the headers of its record batches; no values are read.
-    Of a file that is cut off, the rows up to there; what may follow is not counted."""
+    """The number of rows in a split, from the headers of its record batches; no values are read. If
+    the file is cut off, only the rows before the cut are counted."""
     rows, is_whole = 0, True
     try:
         with _open(split.files[0], context.base) as source:

@@ -12,8 +12,8 @@ from manifests.errors import FileError
 
 CHUNK_BYTES = 1 << 20
 _PIECE_BYTES = 1 << 14
-"""Size of one read of decompressed bytes (our choice): if the file is broken, the bytes of the read
-in which the fault is are lost."""
+"""Size of one read of decompressed bytes (our choice). If the file is broken, all bytes of the read
+with the fault are lost."""
 COMPRESSED = (".gz", ".zst", ".bz2", ".lz4")
 
 

@@ -157,8 +157,8 @@ def _group_rows(split: Split, context: Context) -> list[tuple[int, int]]:
 
 
 def _read(split: Split, context: Context) -> Iterator[pa.RecordBatch]:
-    """Yields the rows of a split. Raises FileError at the end if they are not as many as the
-    metadata states: Arrow takes the end of a file that is cut off for the end of its rows."""
+    """Yields the rows of a split. Raises FileError at the end if their number is not the one in the
+    metadata, because Arrow reads a file that is cut off without an error."""
     dictionaries = _long_repeated(split, context)
     with open_parquet(split.files[0], context.base, dictionaries) as opened:
         groups = _groups(opened, split)

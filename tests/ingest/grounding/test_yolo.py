@@ -105,9 +105,9 @@ def test_labels_of_two_folders_are_not_read_with_one_image(tmp_path: Path) -> No
     }  # fmt: skip
     assert found.failures["train/a.txt"] == (
         "RowError",
-        "photos/a.jpg: there is no image in the folder of 'train/a.txt', and this image may be "
-        "that of 'val/a.txt' too. Put the images in the same folders as the annotation files, "
-        "below media_root.",
+        "photos/a.jpg: the image is not in the same folder as the file 'train/a.txt', so it may "
+        "belong to 'val/a.txt' instead. Put the images in the same folders as the annotation "
+        "files, below media_root.",
     )
     write_files(tmp_path, {"photos/val/a.jpg": PHOTO})
     found = read_annotated(yolo(media_root="photos"), tmp_path)

@@ -124,8 +124,8 @@ class FilePerImage(GroundingReader):
 
 def _of_several(file: File, others: list[str], found: OpenedImage) -> RowError:
     return RowError(
-        f"there is no image in the folder of {file.name!r:.200}, and this image may be that of "
-        f"{' or '.join(repr(name) for name in others[:3])} too.",
+        f"the image is not in the same folder as the file {file.name!r:.200}, so it may belong to "
+        f"{' or '.join(repr(name) for name in others[:3])} instead.",
         found.reference.uri,
         "Put the images in the same folders as the annotation files, below media_root.",
     )

@@ -324,7 +324,8 @@ class Duplicates(CorpusStep):
     def _index_files(self, workspace: Workspace) -> IndexFiles:
         kind = f"{type(self).__module__}:{type(self).__qualname__}"
         settings = self.model_dump(mode="json", include=INDEXED)
-        return find_index_files(tuple(map(workspace.resolve, self.against)), kind, settings)
+        runs = tuple(map(workspace.resolve, self.against))
+        return find_index_files(runs, kind, self.version, settings)
 
     def _survivors(self, search: Search, forest: Forest, workspace: Workspace) -> Found:
         """Chooses the record of each family that stays. If records are duplicates because their

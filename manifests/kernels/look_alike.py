@@ -122,9 +122,10 @@ def _measure_tones(colours: np.ndarray, tones: np.ndarray) -> None:
 
 @inlined
 def _difference(
-    colours: np.ndarray, tones: np.ndarray, one: int, other: int, mirrored: bool
+    colours: np.ndarray, tones: np.ndarray, one: int, other: int, mirrored: bool, enough: float
 ) -> Any:
-    """Returns the mean difference of the WORST blocks of two images, in gray levels.
+    """Returns the mean difference of the WORST blocks of two images, in gray levels; or that of
+    some of the blocks, as soon as it is over `enough`.
 
     Both images are shifted to the same mean and stretched to the same contrast, which is between
     theirs. If one is gray, only luma is compared.
@@ -133,7 +134,7 @@ def _difference(
     gain_other = np.sqrt(tones[one, 1] / tones[other, 1])
     mean_one, mean_other = tones[one, 0], tones[other, 0]
     gray = tones[one, 2] + tones[other, 2] > 0
-    worst = np.zeros(WORST)
+    worst, mean = np.zeros(WORST), 0.0
     for block in range(_BLOCKS):
         facing = block ^ (SIDE - 1) if mirrored else block
         apart = 0.0
@@ -155,17 +156,20 @@ def _difference(
                 worst[place] = worst[place + 1]
                 place += 1
             worst[place] = apart
-    total = 0.0
-    for place in range(WORST):
-        total += worst[place]
-    return min(total / WORST, MAX_DIFFERENCE)
+            total = 0.0
+            for place in range(WORST):
+                total += worst[place]
+            mean = min(total / WORST, MAX_DIFFERENCE)
+            if mean > enough:
+                break
+    return mean
 
 
 @compiled(float64(COLOURS, TONES, int64, int64))
 def _colour_difference(colours: np.ndarray, tones: np.ndarray, one: int, other: int) -> Any:
     """Returns the lower of the differences of two images with and without mirroring."""
-    shown = _difference(colours, tones, one, other, False)
-    return min(shown, _difference(colours, tones, one, other, True))
+    shown = _difference(colours, tones, one, other, False, MAX_DIFFERENCE)
+    return min(shown, _difference(colours, tones, one, other, True, MAX_DIFFERENCE))
 
 
 @compiled(boolean(COLOURS, TONES, int64, int64, float64))
@@ -173,9 +177,10 @@ def alike(
     colours: np.ndarray, tones: np.ndarray, one: int, other: int, colour_distance: float
 ) -> bool:
     """Returns whether the small colour images of two images differ by at most `colour_distance`."""
-    if _difference(colours, tones, one, other, False) <= colour_distance:
+    if _difference(colours, tones, one, other, False, colour_distance) <= colour_distance:
         return True
-    return bool(_difference(colours, tones, one, other, True) <= colour_distance)
+    mirrored = _difference(colours, tones, one, other, True, colour_distance)
+    return bool(mirrored <= colour_distance)
 
 
 @inlined

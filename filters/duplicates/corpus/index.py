@@ -46,9 +46,11 @@ class IndexFiles(NamedTuple):
     rows: int
 
 
-def find_index_files(runs: tuple[str, ...], kind: str, settings: dict[str, Any]) -> IndexFiles:
-    """Returns the index files in the folders of earlier runs that a step of this kind with the same
-    settings wrote.
+def find_index_files(
+    runs: tuple[str, ...], kind: str, version: int, settings: dict[str, Any]
+) -> IndexFiles:
+    """Returns the index files in the folders of earlier runs that a step of this kind and version
+    with the same settings wrote.
 
     `kind` is the name of the step's class, as manifests state it. Raises RecipeError if a run has
     no such index, ManifestError if a file is not as its manifest states: every file is read once.
@@ -56,7 +58,7 @@ def find_index_files(runs: tuple[str, ...], kind: str, settings: dict[str, Any])
     files: list[str] = []
     rows = 0
     for run in runs:
-        for folder, entry in _index_of(run, kind, settings):
+        for folder, entry in _index_of(run, kind, version, settings):
             files.append(storage.join(folder, entry.name))
             rows += entry.rows
             if fault := fault_of(files[-1], entry):
@@ -74,25 +76,33 @@ def corpus_passes(run: str) -> list[str]:
     return found
 
 
-def _index_of(run: str, kind: str, settings: dict[str, Any]) -> list[tuple[str, FileEntry]]:
-    differing = []
+def _index_of(
+    run: str, kind: str, version: int, settings: dict[str, Any]
+) -> list[tuple[str, FileEntry]]:
+    differing, versions = [], []
     for folder in corpus_passes(run):
         known = manifest.load_pass(folder)
         step = known.steps[0]
         if step["kind"] != kind or not step["parameters"].get("index"):
             continue
+        if step["version"] != version:
+            versions.append(step["version"])
+            continue
         indexed = {name: step["parameters"][name] for name in settings}
         if indexed == settings:
             return [(folder, file) for c in known.parts if (file := c.file(ENDING))]
         differing.append({k: v for k, v in indexed.items() if v != settings[k]})
+    if versions:
+        fault = f": its index was made by version {versions[0]} of the step; this is {version}"
+        raise _no_index(run, fault, "Run its recipe again, with a new output folder.")
     if not differing:
         raise _no_index(run)
     raise _no_index(run, f": its index was made with other settings, such as {differing[0]}")
 
 
-def _no_index(run: str, reason: str = "") -> RecipeError:
-    return RecipeError(
-        f"this run has no index to compare with{reason}.",
-        run,
-        "Name a run that has this step with the same settings and with `index: true`.",
-    )
+def _no_index(
+    run: str,
+    reason: str = "",
+    fix: str = "Name a run that has this step with the same settings and with `index: true`.",
+) -> RecipeError:
+    return RecipeError(f"this run has no index to compare with{reason}.", run, fix)

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 MAX_COMPARED = 4096
 """The largest number of records of a family that are compared with all records of the family that
-are not linked yet (our choice): 100,000 images of one family take minutes. Only families of images
+are not linked yet (our choice): 100,000 images of one family take a minute. Only families of images
 that have near hashes but do not look the same need so many comparisons."""
 _BLOCK_PAIRS = 1 << 20
 _RECORDS = pa.schema([("record", pa.uint32())])

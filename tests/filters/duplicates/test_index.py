@@ -11,6 +11,7 @@ import pytest
 
 from curate.cli import DIFFERS, OK
 from filters.duplicates.corpus.index import find_index_files
+from filters.duplicates.duplicates import Duplicates
 from manifests.errors import ManifestError, RecipeError
 from manifests.run.manifest import load_run
 from manifests.storage import parts
@@ -116,7 +117,7 @@ def test_records_that_the_first_run_dropped_are_not_in_its_index(base: Path) -> 
     assert rows == row_counts(first)["duplicates"][1]
     settings = {"by": ["minhash"], "n": 5, "bands": 40}
     kind = "filters.duplicates.duplicates:Duplicates"
-    found = find_index_files((str(base / "first"),), kind, settings)
+    found = find_index_files((str(base / "first"),), kind, Duplicates.version, settings)
     assert (found.rows, len(found.files)) == (rows, 3)
 
 
@@ -307,3 +308,18 @@ def test_an_index_serves_runs_with_other_thresholds_and_bands(base: Path) -> Non
     wide = run_steps(base, "wide", step(against="first", by="minhash", threshold=0.4), sources=NEW)
     known = [row_counts(made)["duplicates"][2][EARLIER] for made in (apart, wide)]
     assert known[0] < known[1]
+
+
+def test_an_index_of_another_version_of_the_step_is_refused(
+    base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = Duplicates.version
+    monkeypatch.setattr(Duplicates, "version", now - 1)
+    run_steps(base, "first", step(True, **MINHASH), sources=OLD)
+    monkeypatch.setattr(Duplicates, "version", now)
+    recipe = text_recipe(step(against="first", **MINHASH), sources=NEW)
+    with pytest.raises(RecipeError) as caught:
+        run_engine(recipe, base, base / "x")
+    fault = f"its index was made by version {now - 1} of the step; this is {now}"
+    assert f"this run has no index to compare with: {fault}" in str(caught.value)
+    assert "Run its recipe again, with a new output folder." in str(caught.value)

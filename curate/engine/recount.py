@@ -152,8 +152,8 @@ def _group(
 def _left_aside(reader: Reader, known: PassManifest, now: Units) -> Iterator[Fault]:
     """Yields a fault if the numbers of files that are left aside, by kind, are not those of the
     run."""
-    then = next((entry.left_aside for entry in known.counted if entry.unit == FILES), {})
-    if now != then:
+    then = next((entry.left_aside for entry in known.counted if entry.unit == FILES), None)
+    if then is not None and now != then:
         fault = (
             "the files that are left aside are not those of the run: "
             f"{_compared(then, now)}. {_READ_AGAIN}"

@@ -1,31 +1,29 @@
-"""Reduces an image to the mean colours and the luma of its blocks of pixels."""
+"""Reduces an image to the mean colours of its blocks of pixels."""
 
 from __future__ import annotations
 
 import numpy as np
-from numba import float64, int64, types, uint8, uint16, uint64, void
+from numba import int64, types, uint8, uint16, uint64, void
 
 from manifests.kernels.compiling import compiled, inlined
 
 _PIXELS = types.Array(uint8, 2, "C", readonly=True)
-_LUMA = np.array([19595, 38470, 7471], np.uint64)
-"""The weights of luma in 65536ths, as Pillow has them (ITU-R BT.601: 0.299, 0.587, 0.114)."""
 _MOST_ROWS = 256
 """The number of rows of bytes that are added in 16-bit sums without overflow: at most 257, because
 257 * 255 = 2^16 - 1."""
 
 
 def block_colours(pixels: np.ndarray, block: tuple[int, int]) -> np.ndarray:
-    """Returns the mean red, green, blue and luma of each block of an image, rounded: uint8 (rows,
-    columns, 4).
+    """Returns the mean colour of each block of an image, rounded: uint8 (rows, columns, 4), with
+    the bytes red, green, blue and 0.
 
-    `pixels`: uint8 (height, 4 x width); each pixel has the bytes red, green, blue and one that is
+    `pixels`: uint8 (height, width, 4); each pixel has the bytes red, green, blue and one that is
     not read. `block`: width and height of a block in pixels; blocks at the right and lower edges
     may be smaller. Example: 5 x 4 pixels in blocks of (2, 4) -> shape (1, 3, 4).
     """
-    height, width = pixels.shape[0], pixels.shape[1] // 4
-    means = np.empty((-(-height // block[1]), -(-width // block[0]), 4), np.uint8)
-    _block_colours(pixels, block[0], block[1], means)
+    height, width = pixels.shape[:2]
+    means = np.zeros((-(-height // block[1]), -(-width // block[0]), 4), np.uint8)
+    _block_colours(pixels.reshape(height, 4 * width), block[0], block[1], means)
     return means
 
 
@@ -65,7 +63,7 @@ def _colours(sums, first, end):  # type: ignore[no-untyped-def]
 @compiled(void(_PIXELS, int64, int64, uint8[:, :, ::1]))
 def _block_colours(pixels, block_width, block_height, means):  # type: ignore[no-untyped-def]
     height, width = pixels.shape[0], pixels.shape[1] // 4
-    sums, total = np.empty(pixels.shape[1], np.uint16), np.empty((means.shape[1], 3), np.uint64)
+    sums, total = np.empty(pixels.shape[1], np.uint16), np.empty((means.shape[1], 3))
     for row in range(means.shape[0]):
         top, bottom = row * block_height, min(height, (row + 1) * block_height)
         total[:] = 0
@@ -79,11 +77,6 @@ def _block_colours(pixels, block_width, block_height, means):  # type: ignore[no
                 total[column, 2] += blue
         for column in range(len(total)):
             right = min(width, (column + 1) * block_width)
-            count = uint64((bottom - top) * (right - column * block_width))
-            luma = uint64(0)
+            share = 1.0 / ((bottom - top) * (right - column * block_width))
             for channel in range(3):
-                level = total[column, channel]
-                means[row, column, channel] = uint8(float64(level) / float64(count) + 0.5)
-                luma += _LUMA[channel] * level
-            count <<= uint64(16)
-            means[row, column, 3] = uint8((luma + (count >> uint64(1))) // count)
+                means[row, column, channel] = uint8(total[column, channel] * share + 0.5)

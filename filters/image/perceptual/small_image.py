@@ -37,44 +37,24 @@ def small_image(decoded: Decoded, side: int) -> SmallImage:
     Each value is a weighted mean of a part of the image. So an image gives nearly the same squares
     at full size, at half the size, and at a smaller scale that its codec decodes.
     """
-    from PIL.Image import Resampling
-
-    from manifests.kernels.mean_colours import mean_colours
-    from manifests.kernels.plain_borders import without_borders
-
-    block = tuple(max(1, int(length / (_REDUCED_FIRST * side))) for length in decoded.extent)
-    width, height = (length / step for length, step in zip(decoded.extent, block, strict=True))
-    luma, pixels = _reduced(decoded.image, block)
-    left, top, right, bottom = without_borders(pixels)
-    box = (left, top, min(right, width), min(bottom, height))
-    square = luma.resize((side, side), Resampling.BILINEAR, box=box).tobytes()
-    squares = (
-        np.frombuffer(square, np.uint8).reshape(side, side),
-        mean_colours(pixels, box, COLOURS_SIDE),
-    )
-    return SmallImage(*(pixels_as_shown(one, decoded.orientation) for one in squares))
-
-
-def _reduced(image: Image, block: tuple[int, ...]) -> tuple[Image, np.ndarray]:
-    """Returns the mean luma of each block of pixels, as an image, and the mean colours, uint8
-    (height, width, 4), of which the last channel is not for use. `block` is the width and height of
-    a block in pixels."""
-    from PIL.Image import frombuffer
-
     from manifests.kernels.block_colours import block_colours
+    from manifests.kernels.plain_borders import without_borders
+    from manifests.kernels.squares import colour_square, luma_square
 
-    width, height = block
-    pixels = _pixels(image)
-    if width * height == 1:
-        return image.convert("L"), pixels.reshape(image.height, image.width, 4)
-    means = block_colours(pixels, (width, height))
-    luma = means[:, :, 3].tobytes()
-    return frombuffer("L", (means.shape[1], means.shape[0]), luma, "raw", "L", 0, 1), means
+    width, height = decoded.extent
+    columns, rows = (max(1, int(length / (_REDUCED_FIRST * side))) for length in (width, height))
+    pixels = _pixels(decoded.image)
+    if columns * rows > 1:
+        pixels = block_colours(pixels, (columns, rows))
+    left, top, right, bottom = without_borders(pixels)
+    box = left, top, min(right, width / columns), min(bottom, height / rows)
+    squares = luma_square(pixels, box, side), colour_square(pixels, box, COLOURS_SIDE)
+    return SmallImage(*(pixels_as_shown(square, decoded.orientation) for square in squares))
 
 
 def _pixels(image: Image) -> np.ndarray:
-    """Returns the pixels of an RGB image, uint8 (height, 4 x width), with an unused fourth byte for
-    each pixel.
+    """Returns the pixels of an RGB image, uint8 (height, width, 4). The fourth byte of a pixel is
+    not used.
 
     The array shares the memory of the image, except for an image that Pillow stores in several
     pieces of memory (more than 16 MB): this is copied.
@@ -83,4 +63,4 @@ def _pixels(image: Image) -> np.ndarray:
         flat = np.asarray(pa.array(image).flatten())
     except ValueError:
         flat = np.frombuffer(image.tobytes("raw", "RGBX"), np.uint8)
-    return flat.reshape(image.height, 4 * image.width)
+    return flat.reshape(image.height, image.width, 4)

@@ -1,0 +1,107 @@
+"""Resizes an image to small squares: one of luma and one of colours."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import boolean, float64, int64, types, uint8, void
+
+from manifests.kernels.compiling import compiled, inlined
+
+_PIXELS = types.Array(uint8, 3, "C", readonly=True)
+_RED, _GREEN, _BLUE = 0.299, 0.587, 0.114
+"""The weights of red, green and blue in luma (ITU-R BT.601)."""
+
+Box = tuple[float, float, float, float]
+"""Left, top, right and bottom of a part of an image, in pixels."""
+
+
+def luma_square(pixels: np.ndarray, box: Box, side: int) -> np.ndarray:
+    """Returns the luma of a part of an image, resized to a square: uint8 (side, side).
+
+    `pixels`: uint8 (height, width, 4); each pixel has the bytes red, green, blue and one that is
+    not read. Each value is a mean of the pixels around its place. Their weights fall linearly with
+    the distance, to 0 at the next places (the filter that Pillow calls bilinear).
+    """
+    square = np.empty((side, side))
+    _luma_square(pixels, np.array(box, np.float64), square)
+    return (square + 0.5).astype(np.uint8)
+
+
+def colour_square(pixels: np.ndarray, box: Box, side: int) -> np.ndarray:
+    """Returns the colours of a part of an image, resized to a square: uint8 (side, side, 3).
+
+    The part is divided into side x side equal rectangles; each value is the mean of the pixels in
+    one of them. `pixels` are those of `luma_square`.
+    """
+    square = np.empty((3, side, side))
+    _colour_square(pixels, np.array(box, np.float64), square)
+    return np.ascontiguousarray((square + 0.5).astype(np.uint8).transpose(1, 2, 0))
+
+
+@inlined
+def _weights(low, high, length, is_linear, starts, counts):  # type: ignore[no-untyped-def]
+    """Returns the weights of the pixels of an axis for each place of the square, with the sum 1:
+    `weights[i, n]` is that of pixel `starts[i] + n`, for n below `counts[i]`."""
+    scale = (high - low) / len(starts)
+    reach = max(scale, 1.0) if is_linear else scale / 2
+    weights = np.zeros((len(starts), int64(2 * reach) + 3))
+    for place in range(len(starts)):
+        middle = low + (place + 0.5) * scale
+        start = max(0, int64(np.floor(middle - reach)))
+        end = min(length, int64(np.ceil(middle + reach)))
+        total = 0.0
+        for pixel in range(start, end):
+            if is_linear:
+                weight = 1.0 - abs(pixel + 0.5 - middle) / reach
+            else:
+                weight = min(pixel + 1.0, middle + reach) - max(float64(pixel), middle - reach)
+            weights[place, pixel - start] = max(0.0, weight)
+            total += max(0.0, weight)
+        weights[place] /= total
+        starts[place], counts[place] = start, end - start
+    return weights
+
+
+@compiled(void(float64[:, ::1], float64[::1], boolean, float64[:, ::1]))
+def _resize(plane, box, is_linear, square):  # type: ignore[no-untyped-def]
+    """Writes the weighted means of the numbers of a plane into a square: along the columns first,
+    with vector instructions, then along the rows."""
+    side = len(square)
+    starts, counts = np.empty(side, np.int64), np.empty(side, np.int64)
+    weights = _weights(box[1], box[3], plane.shape[0], is_linear, starts, counts)
+    low = np.zeros((side, plane.shape[1]))
+    for place in range(side):
+        for n in range(counts[place]):
+            weight, row = weights[place, n], starts[place] + n
+            for column in range(plane.shape[1]):
+                low[place, column] += weight * plane[row, column]
+    weights = _weights(box[0], box[2], plane.shape[1], is_linear, starts, counts)
+    for row in range(side):
+        for place in range(side):
+            total = 0.0
+            for n in range(counts[place]):
+                total += weights[place, n] * low[row, starts[place] + n]
+            square[row, place] = total
+
+
+@compiled(void(_PIXELS, float64[::1], float64[:, ::1]))
+def _luma_square(pixels, box, square):  # type: ignore[no-untyped-def]
+    luma = np.empty(pixels.shape[:2])
+    for row in range(luma.shape[0]):
+        for column in range(luma.shape[1]):
+            luma[row, column] = (
+                _RED * pixels[row, column, 0]
+                + _GREEN * pixels[row, column, 1]
+                + _BLUE * pixels[row, column, 2]
+            )
+    _resize(luma, box, True, square)
+
+
+@compiled(void(_PIXELS, float64[::1], float64[:, :, ::1]))
+def _colour_square(pixels, box, squares):  # type: ignore[no-untyped-def]
+    plane = np.empty(pixels.shape[:2])
+    for channel in range(3):
+        for row in range(plane.shape[0]):
+            for column in range(plane.shape[1]):
+                plane[row, column] = pixels[row, column, channel]
+        _resize(plane, box, False, squares[channel])

@@ -168,9 +168,10 @@ def test_regions_that_fail_mark_their_image(tmp_path: Path) -> None:
         result("brushlabels", format="rle", rle=drawn(MASK & False)),
     ]  # fmt: skip
     bad = [one | {"id": str(number)} for number, one in enumerate(bad)]
+    bad += [good | {"id": "twice"}] * 2
     found = read(tmp_path, task(good, *bad))
     row = found.records["a.json#0"]
-    assert (len(row["objects"]), row["meta"]["curate.lost"]) == (1, {"annotations": 8})
+    assert (len(row["objects"]), row["meta"]["curate.lost"]) == (1, {"annotations": 9})
     faults = [message for _, message in found.failures.values()]
     wanted = [
         "region 1, a 'vectorlabels': a region of the type vectorlabels is not supported",
@@ -178,7 +179,7 @@ def test_regions_that_fail_mark_their_image(tmp_path: Path) -> None:
         "not a mask of 100 x 50 pixels", "a mask of the format 'png' is not supported",
         "'points' is [[1, 2]], not three or more points x y", "rotated by 90 degrees",
         "it has the labels 'cat', 'dog', but an object can have only one",
-        "the mask is empty: it has no pixel",
+        "the mask is empty: it has no pixel", "2 shapes have the id 'twice'",
     ]  # fmt: skip
     assert len(faults) == len(wanted)
     assert all(want in fault for want, fault in zip(wanted, faults, strict=True))

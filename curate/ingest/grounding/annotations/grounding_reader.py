@@ -60,14 +60,13 @@ class GroundingReader(Reader):
     ) -> ReadBatch:
         """Makes the records of a batch. The coordinate space is the setting `space`; if it is not
         set, that of the image; then the argument `space`; and then the space of the format."""
+        default = self.space or space or self.own_space
+        if self.space is not None or not any(image.space for image in images):
+            return self._records(file, images, context, default)
         by_space: dict[Space | None, list[AnnotatedImage]] = {}
         for image in images:
-            chosen = self.space or image.space or space or self.own_space
-            by_space.setdefault(chosen, []).append(image)
-        return _joined(
-            [self._records(file, own, context, chosen) for chosen, own in by_space.items()]
-            or [self._records(file, [], context, self.space or space or self.own_space)]
-        )
+            by_space.setdefault(image.space or default, []).append(image)
+        return _joined([self._records(file, own, context, one) for one, own in by_space.items()])
 
     def _records(
         self, file: File, images: Sequence[AnnotatedImage], context: Context, space: Space | None
@@ -90,8 +89,6 @@ class GroundingReader(Reader):
 
 def _joined(batches: Sequence[ReadBatch]) -> ReadBatch:
     """The batches of one file as one batch."""
-    if len(batches) == 1:
-        return batches[0]
     return ReadBatch(
         pa.concat_tables([batch.records for batch in batches]),
         [failure for batch in batches for failure in batch.failures],

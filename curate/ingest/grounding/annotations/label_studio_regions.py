@@ -67,7 +67,9 @@ def region(results: Sequence[Result], size: GetSize) -> Annotation:
     shapes = [one for one in results if one["type"].removesuffix("labels") in _SHAPES]
     others = [one["type"] for one in results if one not in shapes]
     unknown = [kind for kind in others if kind not in (*PLAIN, "labels")]
-    if unknown or len(shapes) != 1:
+    if len(shapes) > 1:
+        raise RowError(f"{len(shapes)} shapes have the id {shapes[0].get('id')!r:.80}")
+    if unknown or not shapes:
         kinds = ", ".join(unknown or [one["type"] for one in results])
         raise RowError(f"a region of the type {kinds} is not supported")
     [shape] = shapes

@@ -42,7 +42,9 @@ def record_table(
         pa.array([_meta(one) for one in annotated], pa.string()),
     )
     counts = np.array([len(one.annotations) for one in annotated], np.int64)
-    annotations = [_marked(own, one) for one in annotated for own in one.annotations]
+    annotations = [
+        _marked(own, one) if one.partial else own for one in annotated for own in one.annotations
+    ]
     column = base.schema.get_field_index
     base = base.set_column(column("objects"), "objects", _objects(counts, annotations, units))
     return base.set_column(column("modality"), "modality", pa.repeat("grounding", len(images)))

@@ -28,6 +28,7 @@ from manifests.errors import CurateError, InputError, RowError
 from manifests.media import Limits, Media
 from manifests.media.blobs import BlobFile
 from manifests.run.counted import FILES
+from manifests.step.numbers import plain_number
 from manifests.storage import File
 
 BATCH_ROWS = 4096
@@ -174,6 +175,8 @@ class Reader(BaseModel):
         description="glob patterns of files and folders to leave out: `*.tmp.jsonl` by name, at "
         "any depth; `2019/*.jsonl` by the path below the source",
     )
+
+    _plain_numbers = field_validator("*", mode="before")(plain_number)
 
     @field_validator("exclude")
     @classmethod

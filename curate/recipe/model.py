@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Annotated, Any, NamedTuple, TypeVar, get_args
 
 import pyarrow as pa
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 from pydantic_core import ErrorDetails
 
 from curate import catalog
@@ -27,6 +27,7 @@ from manifests.media import Limits
 from manifests.run.manifest import RunManifest
 from manifests.run.variables import Variables, VariableSetting, check, put, value_digest
 from manifests.step import CorpusStep, RowStep
+from manifests.step.numbers import plain_number
 from manifests.step.spelling import nearest
 from manifests.visible import PASSWORD_FAULT, PASSWORD_FIX, has_password
 
@@ -79,6 +80,8 @@ class Recipe(BaseModel):
         description="CPU seconds that a reader or a step may take for one record; 0: no limit "
         "(the default is our choice)",
     )
+
+    _plain_numbers = field_validator("*", mode="before")(plain_number)
 
 
 class Loaded(NamedTuple):

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from filters.duplicates.corpus.rows import RowReader
 from filters.duplicates.corpus.units import Source
@@ -69,6 +69,16 @@ class DuplicateImages(CorpusStep):
         description="order of preference that decides which image of a family stays",
     )
     keep_text: bool = Field(False, description="keep records that have text but no image left")
+
+    @model_validator(mode="after")
+    def _uses_all(self) -> DuplicateImages:
+        unused = {"distance", "colour_distance", "chains"} & self.model_fields_set
+        if self.by == "image" and unused:
+            raise ValueError(
+                f"{min(unused)} has no effect with by: image, which compares bytes; leave it out, "
+                "or write by: perceptual"
+            )
+        return self
 
     def measures(self) -> dict[str, pa.DataType]:
         return {"removed": pa.int32(), "survivors": pa.list_(pa.string())}

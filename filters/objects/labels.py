@@ -50,7 +50,8 @@ class Labels(RowStep):
     keep: tuple[str, ...] | None = Field(None, description="only these labels stay; null: all")
     drop: tuple[str, ...] = Field((), description="labels whose objects are removed")
     unlabelled: Literal["keep", "drop"] = Field(
-        "keep", description="keep or remove objects without a label"
+        "keep",
+        description="keep or remove objects without a label; with a `keep` list they are removed",
     )
     empty: Annotated[Empty, Bound()] = "drop"
 

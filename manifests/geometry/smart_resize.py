@@ -7,7 +7,7 @@ with a number of pixels between `min_pixels` and `max_pixels`.
 from __future__ import annotations
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
 MAX_ASPECT = 200
 """An image is refused if its longer side is over this many times its shorter side (published:
@@ -29,6 +29,14 @@ class Resize(BaseModel):
     max_pixels: PositiveInt = Field(
         16384 * 32**2, description="largest number of pixels of the resized image"
     )
+
+    @model_validator(mode="after")
+    def _has_sizes(self) -> Resize:
+        if self.min_pixels > self.max_pixels:
+            raise ValueError(
+                f"min_pixels is {self.min_pixels}, but max_pixels is only {self.max_pixels}"
+            )
+        return self
 
 
 QWEN2_5_RESIZE = Resize(factor=28, min_pixels=4 * 28**2, max_pixels=16384 * 28**2)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator
+
+from manifests.step.numbers import plain_number
 
 
 class Limits(BaseModel):
@@ -10,6 +12,8 @@ class Limits(BaseModel):
     quarantined without being decoded."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    _plain_numbers = field_validator("*", mode="before")(plain_number)
 
     max_pixels: PositiveInt = Field(
         89_478_485,

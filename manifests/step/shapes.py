@@ -12,11 +12,12 @@ from abc import abstractmethod
 from typing import Any, ClassVar
 
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_validator
 
 from manifests.step.context import Context
 from manifests.step.corpus import Corpus, Worker, Workspace
 from manifests.step.needs import Bound, Images, Location, ModelIdentity, Resources
+from manifests.step.numbers import plain_number
 from manifests.step.outcome import Columns, Measured, Outcome, Reshaped
 
 
@@ -38,6 +39,8 @@ class Step(BaseModel):
     uses_seed: ClassVar[bool] = False
     """Whether the results of the step depend on the recipe's seed. If so, the recipe's seed is part
     of `context.seed`."""
+
+    _plain_numbers = field_validator("*", mode="before")(plain_number)
 
     def resources(self) -> Resources:
         """Returns the resources that a worker needs to run the step. If they differ from those of

@@ -145,7 +145,7 @@ def _killed_run(
         )
         for _ in range(times if victim == "worker" else 1):
             time.sleep(chance.random() / 5)
-            killed += [victim] if _kill(mark, VICTIMS[victim], chance) else []
+            killed += [victim] if _kill(mark, VICTIMS[victim], chance, driver) else []
         with contextlib.suppress(subprocess.TimeoutExpired):
             driver.wait(timeout=case.seconds)
         assert killed or driver.returncode == 0, f"there was no {victim} to kill"
@@ -206,14 +206,22 @@ def _marked(mark: str) -> list[int]:
     return found
 
 
-def _kill(mark: str, what: str, chance: random.Random) -> bool:
-    """Kill one of the processes of a run whose command has this text; False if there is none."""
+def _kill(mark: str, what: str, chance: random.Random, driver: subprocess.Popen[bytes]) -> bool:
+    """Kill one of the processes of a run whose command has this text, as soon as there is one;
+    False if the run ends before."""
+    while driver.poll() is None:
+        if victims := _victims(mark, what):
+            os.kill(chance.choice(victims), signal.SIGKILL)
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def _victims(mark: str, what: str) -> list[int]:
     victims = []
     for pid in _marked(mark):
         with contextlib.suppress(OSError):
             line = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
             if what in line:
                 victims.append(pid)
-    if victims:
-        os.kill(chance.choice(sorted(victims)), signal.SIGKILL)
-    return bool(victims)
+    return sorted(victims)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import ClassVar, Literal, NamedTuple
+from typing import Annotated, ClassVar, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -29,6 +29,7 @@ from manifests import record
 from manifests.geometry.smart_resize import QWEN2_5_RESIZE, Resize
 from manifests.record.objects import Objects, flat_objects
 from manifests.step import Context, Reshaped, ReshapeStep, reasons
+from manifests.step.numbers import completed
 
 CountForm = Literal["direct", "boxes", "points"]
 
@@ -85,7 +86,7 @@ class Counting(ReshapeStep):
     )
     max_coordinate: MaxCoordinate = None
     order: Order = "reading"
-    resize: Resize = Field(
+    resize: Annotated[Resize, completed(QWEN2_5_RESIZE)] = Field(
         QWEN2_5_RESIZE,
         description="settings of `smart_resize`, for styles with coordinates in pixels",
     )
@@ -105,12 +106,15 @@ class Counting(ReshapeStep):
     def _check_settings(self) -> Counting:
         if self.min > self.max:
             raise ValueError(f"min is {self.min}, but max is only {self.max}")
+        words.check_pixel_settings(self.style, self.model_dump(exclude_unset=True))
         for form, own in self.templates.items():
             if not own:
                 raise ValueError(
                     f"templates: the list for {form} is empty; leave it out for "
                     "the built-in questions"
                 )
+            if form not in self.forms:
+                raise ValueError(f"templates: no answer has the form {form}; add it to forms")
             words.check_templates(own, "labels")
         return self
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar, Literal, NamedTuple
+from typing import Annotated, ClassVar, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -39,6 +39,7 @@ from manifests.geometry.angles import QWEN3_ANGLES, Angles
 from manifests.geometry.smart_resize import QWEN2_5_RESIZE, Resize
 from manifests.record.objects import Objects, flat_objects
 from manifests.step import Columns, Context, Measured, RowErrors, RowStep, reasons
+from manifests.step.numbers import completed
 
 GEOMETRY_NAMES = {"boxes": "boxes", "points": "points", "boxes_3d": "3D boxes"}
 _Question = tuple[str | None, list[tuple[int, str | None]]]
@@ -128,15 +129,18 @@ class GroundingText(RowStep):
     empty: Literal["drop", "keep"] = Field(
         "drop", description="drop a record without objects, or keep it with an empty answer"
     )
-    resize: Resize = Field(
+    resize: Annotated[Resize, completed(QWEN2_5_RESIZE)] = Field(
         QWEN2_5_RESIZE,
         description="settings of `smart_resize`, for styles with coordinates in pixels",
     )
-    angles: Angles = Field(QWEN3_ANGLES, description="convention of the angles of 3D boxes")
+    angles: Annotated[Angles, completed(QWEN3_ANGLES)] = Field(
+        QWEN3_ANGLES, description="convention of the angles of 3D boxes"
+    )
 
     @model_validator(mode="after")
     def _check_settings(self) -> GroundingText:
         words.check_question_settings(self.style, self.what, self.templates, self._placeholder)
+        words.check_pixel_settings(self.style, self.model_dump(exclude_unset=True))
         return self
 
     @property

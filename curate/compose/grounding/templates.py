@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field
 
-from curate.compose.grounding.rendering import STYLE_GEOMETRIES, Geometry, Style
+from curate.compose.grounding.rendering import (
+    PIXEL_STYLES,
+    STYLE_GEOMETRIES,
+    Geometry,
+    Style,
+)
 
 QuestionBy = Literal["category", "label", "expression"]
 """category: one question for all labels of a record. label: one question for each label.
@@ -182,6 +187,19 @@ def check_question_settings(
     if templates is not None and not templates:
         raise ValueError("templates: the list is empty; write null for the built-in templates")
     check_templates(templates or (), placeholder)
+
+
+def check_pixel_settings(style: Style, given: Mapping[str, object]) -> None:
+    """Raises ValueError if a recipe gives a setting that the style does not use: `resize` to a
+    style with thousandths, `max_coordinate` to one with pixels."""
+    in_pixels = style in PIXEL_STYLES
+    unused = "max_coordinate" if in_pixels else "resize"
+    if given.get(unused) is not None:
+        unit = "pixels" if in_pixels else "thousandths of the image"
+        raise ValueError(
+            f"{unused} has no effect, because the style {style!r} has coordinates in {unit}; leave "
+            f"out {unused}, or choose another style"
+        )
 
 
 def check_templates(templates: Sequence[str], placeholder: str) -> None:

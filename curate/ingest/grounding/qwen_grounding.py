@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -34,6 +34,7 @@ from manifests.geometry.space import SPACES, UNITS, Space
 from manifests.media import Reference
 from manifests.media.header import Header
 from manifests.record.objects import flat_objects
+from manifests.step.numbers import completed
 from manifests.storage import File
 
 FIX_SPACE = (
@@ -69,7 +70,7 @@ class QwenGrounding(Llava):
 
     space: SpaceOverride = None
     trust: TrustSetting = False
-    angles: Angles = Field(
+    angles: Annotated[Angles, completed(QWEN3_ANGLES)] = Field(
         QWEN3_ANGLES, description="convention of the angles of 3D boxes in the answers"
     )
 

@@ -58,6 +58,8 @@ def with_defaults(given: dict[str, Any], ways: list[Any] | tuple[Any, ...]) -> d
 def _with_bands(settings: dict[str, Any]) -> dict[str, Any]:
     """Returns the settings of minhash with the numbers of bands and rows, which follow from the
     threshold. Settings that are not numbers are returned unchanged, for the check of types."""
+    if any(settings[n] is True for n in ("bands", "rows")):
+        return settings
     try:
         threshold, permutations = float(settings["threshold"]), int(settings["permutations"])
         given = [None if settings[n] is None else int(settings[n]) for n in ("bands", "rows")]

@@ -28,7 +28,7 @@ from manifests.errors import CurateError, InputError, RowError
 from manifests.media import Limits, Media
 from manifests.media.blobs import BlobFile
 from manifests.run.counted import FILES
-from manifests.step.numbers import plain_number
+from manifests.setting_values import plain_number
 from manifests.storage import File
 
 BATCH_ROWS = 4096

@@ -26,8 +26,8 @@ from manifests.errors import RecipeError
 from manifests.media import Limits
 from manifests.run.manifest import RunManifest
 from manifests.run.variables import Variables, VariableSetting, check, put, value_digest
+from manifests.setting_values import plain_number
 from manifests.step import CorpusStep, RowStep
-from manifests.step.numbers import plain_number
 from manifests.step.spelling import nearest
 from manifests.visible import PASSWORD_FAULT, PASSWORD_FIX, has_password
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator
 
-from manifests.step.numbers import plain_number
+from manifests.setting_values import plain_number
 
 
 class Limits(BaseModel):

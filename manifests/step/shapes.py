@@ -14,10 +14,10 @@ from typing import Any, ClassVar
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, field_validator
 
+from manifests.setting_values import plain_number
 from manifests.step.context import Context
 from manifests.step.corpus import Corpus, Worker, Workspace
 from manifests.step.needs import Bound, Images, Location, ModelIdentity, Resources
-from manifests.step.numbers import plain_number
 from manifests.step.outcome import Columns, Measured, Outcome, Reshaped
 
 

@@ -90,7 +90,6 @@ def test_fewer_pixels_than_the_least_are_refused() -> None:
             "max_coordinate has no effect",
         ),
         (Counting, {"style": "qwen2.5", "max_coordinate": 1000}, "max_coordinate has no effect"),
-        (Counting, {"forms": ["boxes"], "templates": {"direct": ["{labels}?"]}}, "add it to forms"),
         (DuplicateImages, {"by": "image", "distance": 3}, "distance has no effect with by: image"),
         (DuplicateImages, {"by": "image", "chains": "keep"}, "chains has no effect"),
     ],

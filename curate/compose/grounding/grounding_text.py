@@ -38,8 +38,8 @@ from manifests.errors import RowError
 from manifests.geometry.angles import QWEN3_ANGLES, Angles
 from manifests.geometry.smart_resize import QWEN2_5_RESIZE, Resize
 from manifests.record.objects import Objects, flat_objects
+from manifests.setting_values import completed
 from manifests.step import Columns, Context, Measured, RowErrors, RowStep, reasons
-from manifests.step.numbers import completed
 
 GEOMETRY_NAMES = {"boxes": "boxes", "points": "points", "boxes_3d": "3D boxes"}
 _Question = tuple[str | None, list[tuple[int, str | None]]]

@@ -34,7 +34,7 @@ from manifests.geometry.space import SPACES, UNITS, Space
 from manifests.media import Reference
 from manifests.media.header import Header
 from manifests.record.objects import flat_objects
-from manifests.step.numbers import completed
+from manifests.setting_values import completed
 from manifests.storage import File
 
 FIX_SPACE = (

@@ -36,7 +36,7 @@ def parse_yaml(text: str, place: str, fix: str = "") -> Any:
     try:
         return yaml.load(text, _OneOfEachKey)
     except _Repeated as error:
-        raise InputError(str(error), place, "Keep one of them.") from None
+        raise InputError(str(error), place, "Keep only one of them.") from None
     except RecursionError:
         raise InputError("the values are nested too deeply.", place, fix) from None
     except (yaml.YAMLError, ValueError) as error:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from manifests.text.json_values import dump_json
+from manifests.text.json_values import dump_each, dump_json
 
 
 def meta_json(batch: pa.RecordBatch, without: Collection[str | None]) -> pa.Array:
@@ -21,7 +21,7 @@ def meta_json(batch: pa.RecordBatch, without: Collection[str | None]) -> pa.Arra
     rows = json_rows(batch, without)
     if not rows or not rows[0]:
         return pa.nulls(batch.num_rows, pa.string())
-    return pa.array([to_json(row) for row in rows], pa.string())
+    return json_column(rows)
 
 
 def json_rows(batch: pa.RecordBatch, without: Collection[str | None] = ()) -> list[dict[str, Any]]:
@@ -36,6 +36,11 @@ def json_rows(batch: pa.RecordBatch, without: Collection[str | None] = ()) -> li
     if not names:
         return [{} for _ in range(batch.num_rows)]
     return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def json_column(rows: list[dict[str, Any]]) -> pa.Array:
+    """Serialises each row as JSON, as `to_json` does."""
+    return pa.array(dump_each(rows, _as_text), pa.string())
 
 
 def to_json(row: dict[str, Any]) -> str:

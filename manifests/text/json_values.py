@@ -85,6 +85,14 @@ def dump_json(value: Any, default: Callable[[Any], Any] | None = None) -> str:
         raise RowError(f"the fields cannot be stored as JSON: {error}.", fix=_FIX) from None
 
 
+def dump_each(values: list[Any], default: Callable[[Any], Any] | None = None) -> list[str]:
+    """Returns each value as JSON text, as `dump_json` does. It is faster for many values."""
+    try:
+        return [orjson.dumps(value, default).decode() for value in values]
+    except TypeError:
+        return [dump_json(value, default) for value in values]
+
+
 def error_in(place: str, error: RowError) -> RowError:
     """Returns the same error, with the place of the JSON text before the fault:
     `line 3, key 'a': ...`."""

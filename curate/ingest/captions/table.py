@@ -33,18 +33,17 @@ from curate.ingest.formats.lines import NO_LINES, Lines, count_lines
 from curate.ingest.formats.text_tables import (
     DELIMITERS,
     JSON_SUFFIXES,
-    Numbered,
+    Rows,
     Wanted,
     count_units,
     layout_of,
-    lines_of,
     read_rows,
     table_splits,
 )
 from curate.ingest.formats.tsv_quotes import QUOTES_DESCRIPTION, Quotes
 from curate.ingest.images import OpenedImage
 from curate.ingest.media_root import check_root, open_below
-from curate.ingest.meta import meta_json, to_json
+from curate.ingest.meta import json_column, meta_json
 from curate.ingest.reader import Context, Count, Head, ReadBatch, Reader, Split
 from manifests.errors import FileError, RowError
 from manifests.media import Media
@@ -152,18 +151,17 @@ class Table(Reader):
             self._require(layout.header, file)
         for place, batch in enumerate(read_rows(split, context, layout)):
             if place == 0 and not layout.header:
-                self._check(batch, file)
+                self._check(batch.rows, file)
             yield self._from_rows(batch)
 
     def _wanted(self) -> Wanted:
         names = (*self.text, *filter(None, [self.image, self.language]))
         return Wanted(names, self.delimiter, self.quotes)
 
-    def _check(self, batch: list[Numbered], file: File) -> None:
+    def _check(self, rows: list[dict[str, Any]], file: File) -> None:
         """Raises InputError if none of the JSON lines of a batch has a field that a setting names.
         Single lines may lack the field."""
-        lines = [row for _, row, _ in batch if isinstance(row, dict)]
-        present = list(dict.fromkeys(name for row in lines for name in row))
+        present = list(dict.fromkeys(name for row in rows for name in row))
         if present:
             require_columns(filter(None, [self.image]), present, "image", file.uri)
             if not set(self.text) & set(present):
@@ -184,20 +182,16 @@ class Table(Reader):
         images = as_text(table, self.image, "image", place).to_pylist() if self.image else []
         return _Batch(columns, images, batch.broken)
 
-    def _from_rows(self, batch: list[Numbered]) -> _Batch:
+    def _from_rows(self, batch: Rows) -> _Batch:
         """Converts a batch of lines to columns."""
-        numbers = [number for number, row, _ in batch if isinstance(row, dict)]
-        rows = [row for _, row, _ in batch if isinstance(row, dict)]
-        broken = [(number, row) for number, row, _ in batch if isinstance(row, RowError)]
-        lines = lines_of(batch)
+        numbers, rows, broken, lines = batch
         texts, errors = _first_texts(rows, self.text)
         images = [row.get(self.image) for row in rows] if self.image else []
-        tags = [row.get(self.language) if self.language else None for row in rows]
-        language = pa.array([t if isinstance(t, str) and t else None for t in tags], pa.string())
+        language = _tags(rows, self.language) if self.language else None
         columns = CaptionColumns(numbers, texts, self._meta(rows), language)
         if not errors:
             return _Batch(columns, images, broken, lines)
-        broken += [(numbers[row], error) for row, error in errors.items()]
+        broken = [*broken, *((numbers[row], error) for row, error in errors.items())]
         valid = np.array([row not in errors for row in range(len(rows))], bool)
         return _Batch(columns.filter(valid), list(itertools.compress(images, valid)), broken, lines)
 
@@ -211,7 +205,7 @@ class Table(Reader):
             for row in rows:
                 if not isinstance(row.get(name), list):
                     row.pop(name, None)
-        return pa.array([to_json(row) for row in rows], pa.string())
+        return json_column(rows)
 
     def _images(
         self, values: Sequence[object], media: Media
@@ -243,6 +237,12 @@ def _is_row(fields: dict[str, Any] | None) -> bool:
     annotation files."""
     lists = [value for value in (fields or {}).values() if isinstance(value, list)]
     return bool(fields) and not any(isinstance(item, dict) for value in lists for item in value)
+
+
+def _tags(rows: list[dict[str, Any]], name: str) -> pa.Array:
+    """The language tag of each row; null if the field is missing, empty or not text."""
+    tags = [row.get(name) for row in rows]
+    return pa.array([tag if isinstance(tag, str) and tag else None for tag in tags], pa.string())
 
 
 def _first_texts(

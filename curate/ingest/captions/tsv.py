@@ -17,13 +17,20 @@ from curate.ingest.evidence import Findings
 from curate.ingest.file_template import URL_FIELDS, USUAL_FILES, Files, Template
 from curate.ingest.formats.batching import in_batches
 from curate.ingest.formats.chunks import with_compressed
-from curate.ingest.formats.csv_rows import csv_rows
-from curate.ingest.formats.lines import count_lines, decoded, line_batches, line_splits, lines
+from curate.ingest.formats.csv_rows import csv_rows, size_of_rows
+from curate.ingest.formats.lines import (
+    count_lines,
+    decoded,
+    line_batches,
+    line_blocks,
+    line_splits,
+    lines,
+)
 from curate.ingest.formats.text_tables import is_one_split, lines_of, split_quotes
 from curate.ingest.formats.tsv_quotes import QUOTES_DESCRIPTION, Quotes
 from curate.ingest.last_parts import LastParts, check_last_parts
 from curate.ingest.media_folder import MediaFolder, open_row_images
-from curate.ingest.meta import to_json
+from curate.ingest.meta import json_column
 from curate.ingest.reader import Context, Count, Head, ReadBatch, Reader, Split
 from manifests.errors import InputError, RowError
 from manifests.media.header import SUFFIXES
@@ -147,7 +154,7 @@ class Tsv(Reader):
     ) -> ReadBatch:
         urls = pa.array(pairs.urls, pa.string())
         texts = pa.array([t if has_text(t) else None for t in pairs.texts], pa.string())
-        meta = pa.array([to_json({"url": url}) for url in pairs.urls], pa.string())
+        meta = json_column([{"url": url} for url in pairs.urls])
         images = open_row_images(
             self._templates(file), {"url": urls}, urls, folder, context, last_parts
         )
@@ -251,14 +258,14 @@ def _cut(number: int, line: bytes, position: _Position) -> tuple[str, str] | Row
 
 
 def _quoted_rows(split: Split, context: Context, position: _Position) -> Iterator[list[_Row]]:
-    numbered = lines(split, context, keep_ends=True)
-    rows = csv_rows(numbered, "\t", 2, context.limits.max_row_bytes)
-    ordered = ((row.first, _ordered(row.fields, position), row.lines) for row in rows)
-    return in_batches(ordered, lambda row: len(row[1][1]) if isinstance(row[1], tuple) else 0)
+    blocks = line_blocks(split, context, keep_ends=True)
+    rows = csv_rows(blocks, "\t", 2, context.limits.max_row_bytes)
+    for batch in in_batches(rows, size_of_rows):
+        yield [(number, _ordered(fields, position), lines) for number, fields, lines in batch]
 
 
 def _ordered(
-    fields: list[str] | RowError, position: _Position
+    fields: tuple[str, ...] | RowError, position: _Position
 ) -> tuple[str, str] | RowError | None:
     if isinstance(fields, RowError):
         return fields

@@ -1,4 +1,4 @@
-"""Splits a stream of items into batches of limited number and size."""
+"""Joins groups of items to batches of limited number and size."""
 
 from __future__ import annotations
 
@@ -14,21 +14,32 @@ memory)."""
 _Item = TypeVar("_Item")
 
 
-def in_batches(items: Iterable[_Item], size_of: Callable[[_Item], int]) -> Iterator[list[_Item]]:
-    """Yields lists of BATCH_ROWS items. A list is shorter if its items exceed BATCH_BYTES.
+def in_batches(
+    groups: Iterable[list[_Item]], size_of: Callable[[list[_Item]], int]
+) -> Iterator[list[_Item]]:
+    """Yields the items of all groups in lists of BATCH_ROWS. A list is shorter if its items exceed
+    BATCH_BYTES.
 
-    `size_of` returns the size of an item in bytes. If `items` raise FileError, the items before it
-    are yielded, and the error is raised after them.
+    The items of a group are in memory together, such as the lines of a block of a file. `size_of`
+    returns the size of several items in bytes. If `groups` raise FileError, the items before it are
+    yielded, and the error is raised after them.
     """
     batch: list[_Item] = []
     size_bytes, error = 0, None
     try:
-        for item in items:
-            batch.append(item)
-            size_bytes += size_of(item)
-            if len(batch) == BATCH_ROWS or size_bytes > BATCH_BYTES:
-                yield batch
-                batch, size_bytes = [], 0
+        for group in groups:
+            while group:
+                added = group[: BATCH_ROWS - len(batch)]
+                added_bytes = size_of(added)
+                if size_bytes + added_bytes > BATCH_BYTES:
+                    added = group[:1]
+                    added_bytes = size_of(added)
+                batch += added
+                size_bytes += added_bytes
+                if len(batch) == BATCH_ROWS or size_bytes > BATCH_BYTES:
+                    yield batch
+                    batch, size_bytes = [], 0
+                group = group[len(added) :]
     except FileError as raised:
         error = raised
     if batch:

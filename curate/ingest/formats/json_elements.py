@@ -108,7 +108,8 @@ def _count_commas(place: str, start: int, stop: int, first: int) -> int | None:
 
 def batches(elements: Iterable[Element]) -> Iterator[list[Element]]:
     """Yields the elements in batches of limited size."""
-    return in_batches(elements, lambda element: len(element.data))
+    groups = ([element] for element in elements)
+    return in_batches(groups, lambda group: sum(len(element.data) for element in group))
 
 
 def members(place: str) -> Members:

@@ -81,28 +81,51 @@ class LongLine(bytes):
         )
 
 
-def lines(split: Split, context: Context, keep_ends: bool = False) -> Iterator[tuple[int, bytes]]:
+class Block(NamedTuple):
+    """Consecutive lines of a file, and the number of the first of them, from 1."""
+
+    first: int
+    lines: list[bytes]
+
+
+def lines(split: Split, context: Context) -> Iterator[tuple[int, bytes]]:
     """Yields (line number, line) for each line of a split. Lines of the file are numbered from 1.
 
-    `b"a\\r\\nb"` -> (1, b"a"), (2, b"b"). A byte order mark is removed, and so are line endings (LF
-    or CRLF), unless `keep_ends`. Only one block and one line are in memory; a line over the limit
-    `max_row_bytes` is a LongLine. Raises FileError for a broken compressed file.
+    `b"a\\r\\nb"` -> (1, b"a"), (2, b"b"). The lines are those of `line_blocks`, without their
+    endings.
     """
-    number, limit = split.first, context.limits.max_row_bytes
+    for block in line_blocks(split, context):
+        yield from enumerate(block.lines, block.first)
+
+
+def line_blocks(split: Split, context: Context, keep_ends: bool = False) -> Iterator[Block]:
+    """Yields the lines of a split, block by block.
+
+    A byte order mark is removed, and so are line endings (LF or CRLF), unless `keep_ends`. Only one
+    block and one line are in memory; a line over the limit `max_row_bytes` is a LongLine. Raises
+    FileError for a broken compressed file.
+    """
+    number, limit = split.first + 1, context.limits.max_row_bytes
     begun = _Begun(limit)
     for block in _without_bom(split, context):
-        *complete, last = block.split(b"\n")
+        complete = block.split(b"\n")
+        last = complete.pop()
         if complete:
             complete[0] = begun.take(complete[0])
-        if limit < len(block):
-            complete = [_within(line, limit) for line in complete]
-        for line in complete:
-            number += 1
-            yield number, line + b"\n" if keep_ends else line.removesuffix(b"\r")
+            if limit < len(block):
+                complete = [_within(line, limit) for line in complete]
+            yield Block(number, _ended(complete, keep_ends))
+            number += len(complete)
         begun.add(last)
     if begun.size:
         line = begun.take(b"")
-        yield number + 1, line if keep_ends else line.removesuffix(b"\r")
+        yield Block(number, [line if keep_ends else line.removesuffix(b"\r")])
+
+
+def _ended(complete: list[bytes], keep_ends: bool) -> list[bytes]:
+    if keep_ends:
+        return [line + b"\n" for line in complete]
+    return [line.removesuffix(b"\r") for line in complete]
 
 
 class _Begun:
@@ -134,8 +157,16 @@ def _within(line: bytes, limit: int) -> bytes:
 
 def line_batches(split: Split, context: Context) -> Iterator[list[tuple[int, bytes]]]:
     """Yields the lines of a split that are not blank, in batches of limited size."""
-    numbered = ((n, line) for n, line in lines(split, context) if line and not line.isspace())
-    return in_batches(numbered, lambda item: len(item[1]))
+    return in_batches(map(_not_blank, line_blocks(split, context)), _size_of)
+
+
+def _not_blank(block: Block) -> list[tuple[int, bytes]]:
+    numbered = enumerate(block.lines, block.first)
+    return [(number, line) for number, line in numbered if line and not line.isspace()]
+
+
+def _size_of(numbered: list[tuple[int, bytes]]) -> int:
+    return sum(len(line) for _, line in numbered)
 
 
 def count_lines(split: Split, context: Context) -> Count:

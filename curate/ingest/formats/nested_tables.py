@@ -57,8 +57,8 @@ def row_batches(split: Split, context: Context) -> Iterator[RowBatch]:
         return
     place = context.media.resolve(file.uri)
     layout = Layout("array" if is_array(place) else "lines", [])
-    for numbered in read_rows(split, context, layout):
-        yield _separate(numbered)
+    for found in read_rows(split, context, layout):
+        yield RowBatch(found.numbers, found.rows, found.broken)
 
 
 def count_rows(split: Split, context: Context) -> Count:
@@ -78,16 +78,3 @@ def column_names(head: Head) -> set[str]:
     if schema is not None:
         return set(schema.names)
     return set(first_keys(head))
-
-
-def _separate(numbered: Any) -> RowBatch:
-    """Makes a batch of numbered rows. A row that is an error is added to the batch's broken
-    rows."""
-    batch = RowBatch([], [], [])
-    for number, row, _ in numbered:
-        if isinstance(row, RowError):
-            batch.broken.append((number, row))
-        else:
-            batch.numbers.append(number)
-            batch.rows.append(row)
-    return batch

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import islice
 from typing import Any, Literal, NamedTuple
 
 from curate.ingest.formats.batching import in_batches
 from curate.ingest.formats.chunks import is_compressed, read_chunks, with_compressed
-from curate.ingest.formats.csv_rows import csv_rows
+from curate.ingest.formats.csv_rows import CsvRow, csv_rows, size_of_rows
 from curate.ingest.formats.json_elements import batches, count_elements, elements, is_array
 from curate.ingest.formats.json_fields import as_object
 from curate.ingest.formats.json_heads import FIRST_LINES
 from curate.ingest.formats.json_pieces import Element
 from curate.ingest.formats.json_splits import array_splits
 from curate.ingest.formats.lines import (
+    NO_LINES,
     Lines,
     LongLine,
     count_lines,
     decoded,
     line_batches,
+    line_blocks,
     line_splits,
     lines,
 )
@@ -40,6 +42,19 @@ Numbered = tuple[int, Row | None, int]
 """A row as (number, row, lines). The number is that of its first line, from 1, or of its element in
 a JSON array, from 0. The row is None for a blank line. `lines` is the number of text lines that it
 takes up."""
+
+
+class Rows(NamedTuple):
+    """A batch of rows: the valid rows with their numbers, and the broken rows with their errors.
+
+    Rows of an array are numbered from 0, lines from 1. `lines` is the number of text lines of rows
+    that have several.
+    """
+
+    numbers: list[int]
+    rows: list[dict[str, Any]]
+    broken: list[tuple[int, RowError]]
+    lines: Lines = NO_LINES
 
 
 class Layout(NamedTuple):
@@ -106,8 +121,8 @@ def _check_lines(split: Split, context: Context) -> None:
     """Raises FileError if none of the first lines of a file is a JSON object, because the file then
     has another format. Single broken lines are no error here."""
     file = split.files[0]
-    first = list(islice(line_batches(Split((file,)), context), 1))
-    starts = [line.lstrip()[:1] for batch in first for _, line in batch[:FIRST_LINES]]
+    with_content = (line for _, line in lines(Split((file,)), context) if line.strip())
+    starts = [line.lstrip()[:1] for line in islice(with_content, FIRST_LINES)]
     if starts and b"{" not in starts:
         fault = f"none of the first {len(starts)} lines is a JSON object."
         raise FileError(
@@ -179,18 +194,21 @@ def table_splits(file: File, context: Context, wanted: Wanted) -> Iterator[Split
     return iter([Split((file,))]) if layout.has_newlines else line_splits(file, context)
 
 
-def read_rows(split: Split, context: Context, layout: Layout) -> Iterator[list[Numbered]]:
-    """Yields the rows of a split in batches. A row that cannot be parsed is replaced by its
-    error."""
+def read_rows(split: Split, context: Context, layout: Layout) -> Iterator[Rows]:
+    """Yields the rows of a split in batches."""
     if layout.kind == "array":
         place = storage.resolve(context.base, split.files[0].uri)
         for found in batches(elements(place, *split[1:], context.limits.max_row_bytes)):
-            yield [(element.number, _object(element), 1) for element in found]
+            yield _separated([(element.number, _object(element), 1) for element in found])
     elif layout.has_newlines:
-        yield from in_batches(_quoted(split, context, layout), _characters)
+        blocks = line_blocks(split, context, keep_ends=True)
+        limit = context.limits.max_row_bytes
+        rows = csv_rows(blocks, layout.delimiter, len(layout.header), limit)
+        for quoted in in_batches(rows, size_of_rows):
+            yield _separated(list(_by_header(quoted, layout)))
     else:
         for batch in line_batches(split, context):
-            yield _objects(batch) if layout.kind == "lines" else list(_plain(batch, layout))
+            yield _objects(batch) if layout.kind == "lines" else _plain(batch, layout)
 
 
 def _object(element: Element) -> Row:
@@ -200,12 +218,25 @@ def _object(element: Element) -> Row:
         return error
 
 
-def _objects(batch: list[tuple[int, bytes]]) -> list[Numbered]:
+def _separated(batch: list[Numbered]) -> Rows:
+    """Separates valid rows from broken ones; blank lines are only counted."""
+    numbers = [number for number, row, _ in batch if isinstance(row, dict)]
+    rows = [row for _, row, _ in batch if isinstance(row, dict)]
+    broken = [(number, row) for number, row, _ in batch if isinstance(row, RowError)]
+    return Rows(numbers, rows, broken, lines_of(batch))
+
+
+def _objects(batch: list[tuple[int, bytes]]) -> Rows:
     values = parse_objects([line for _, line in batch])
-    return [
-        (number, value if type(value) is dict else _not_object(number, line, value), 1)
-        for (number, line), value in zip(batch, values, strict=True)
-    ]
+    rows = [value for value in values if type(value) is dict]
+    if len(rows) == len(values):
+        return Rows([number for number, _ in batch], rows, [])
+    return _separated(
+        [
+            (number, value if type(value) is dict else _not_object(number, line, value), 1)
+            for (number, line), value in zip(batch, values, strict=True)
+        ]
+    )
 
 
 def _not_object(number: int, line: bytes, value: Any) -> RowError:
@@ -216,11 +247,15 @@ def _not_object(number: int, line: bytes, value: Any) -> RowError:
     return RowError(f"line {number} is {value!r:.80}, not a JSON object")
 
 
-def _plain(batch: Iterable[tuple[int, bytes]], layout: Layout) -> Iterator[Numbered]:
-    """Yields the rows of lines whose fields are not quoted."""
-    for number, line in batch:
-        if number > layout.line:
-            yield number, _by_name(number, line, layout), 1
+def _plain(batch: list[tuple[int, bytes]], layout: Layout) -> Rows:
+    """The rows of lines whose fields are not quoted."""
+    return _separated(
+        [
+            (number, _by_name(number, line, layout), 1)
+            for number, line in batch
+            if number > layout.line
+        ]
+    )
 
 
 def _by_name(number: int, line: bytes, layout: Layout) -> Row:
@@ -237,22 +272,16 @@ def _by_name(number: int, line: bytes, layout: Layout) -> Row:
     return dict(zip(layout.header, fields, strict=True))
 
 
-def _quoted(split: Split, context: Context, layout: Layout) -> Iterator[Numbered]:
+def _by_header(batch: list[CsvRow], layout: Layout) -> Iterator[Numbered]:
     """Yields each row with the number of its first line: a quoted field may contain newlines."""
-    numbered = lines(split, context, keep_ends=True)
-    limit = context.limits.max_row_bytes
-    for row in csv_rows(numbered, layout.delimiter, len(layout.header), limit):
-        if isinstance(row.fields, RowError):
-            yield row.first, row.fields, row.lines
-        elif not row.fields:
-            yield row.first, None, row.lines
-        elif row.first > layout.line:
-            yield row.first, dict(zip(layout.header, row.fields, strict=True)), row.lines
-
-
-def _characters(item: Numbered) -> int:
-    _, row, _ = item
-    return sum(map(len, row.values())) if isinstance(row, dict) else 0
+    header = layout.header
+    for number, fields, count in batch:
+        if isinstance(fields, RowError):
+            yield number, fields, count
+        elif not fields:
+            yield number, None, count
+        elif number > layout.line:
+            yield number, dict(zip(header, fields, strict=True)), count
 
 
 def lines_of(batch: Sequence[tuple[int, object, int]]) -> Lines:

@@ -5,17 +5,37 @@ from __future__ import annotations
 import csv
 import io
 import random
+from itertools import chain
+from typing import NamedTuple
 
 import pytest
 
-from curate.ingest.formats.csv_rows import CsvRow, complete_row, csv_rows, is_complete
+from curate.ingest.formats.csv_rows import complete_row, csv_rows, is_complete
+from curate.ingest.formats.lines import Block
 from manifests.errors import RowError
 
 
-def rows_of(text: str, width: int, delimiter: str = ",", limit: int = 1 << 26) -> list[CsvRow]:
-    *lines, last = text.encode().split(b"\n")
-    ended = [line + b"\n" for line in lines] + ([last] if last else [])
-    return list(csv_rows(enumerate(ended, 1), delimiter, width, limit))
+class Row(NamedTuple):
+    """A row, or its error, and its first and last line."""
+
+    first: int
+    last: int
+    fields: list[str] | RowError
+
+
+def rows_of(
+    text: str, width: int, delimiter: str = ",", limit: int = 1 << 26, block_lines: int = 1000
+) -> list[Row]:
+    data = text.encode("utf-8", "surrogateescape")
+    lines = [line + b"\n" for line in data.split(b"\n")]
+    lines[-1:] = [lines[-1][:-1]] if lines[-1] != b"\n" else []
+    starts = range(0, len(lines), block_lines)
+    blocks = [Block(start + 1, lines[start : start + block_lines]) for start in starts]
+    rows = chain.from_iterable(csv_rows(blocks, delimiter, width, limit))
+    return [
+        Row(first, first + count - 1, list(fields) if isinstance(fields, tuple) else fields)
+        for first, fields, count in rows
+    ]
 
 
 def outcome(text: str, width: int, limit: int = 1 << 26) -> list[object]:
@@ -59,6 +79,21 @@ def test_every_line_of_random_damaged_tables_is_in_one_row_or_failure() -> None:
         assert covered == list(range(1, data.count("\n") + (not data.endswith("\n")) + 1))
 
 
+def test_rows_and_errors_are_the_same_for_every_block_size() -> None:
+    random_ = random.Random(5)
+    for _ in range(1000):
+        text = list(_table(random_, 2, random_.choice(["\n", "\r\n"]), ","))
+        for _ in range(random_.randrange(4)):
+            text[random_.randrange(len(text))] = random_.choice('",\nx\r\0\udcff')
+        data, limit = "".join(text), random_.choice([20, 1 << 26])
+        found = [_shown(rows_of(data, 2, limit=limit, block_lines=n)) for n in (1, 2, 7, 1000)]
+        assert all(rows == found[0] for rows in found), data
+
+
+def _shown(rows: list[Row]) -> list[str]:
+    return [str(row) for row in rows]
+
+
 def test_a_quote_that_is_not_closed_costs_its_own_line() -> None:
     sound = "".join(f"{n},text {n}\n" for n in range(3, 3000))
     text = f'1,one\n2,"open\n{sound}3000,"quoted, text"\n3001,last\n'
@@ -81,7 +116,7 @@ def test_reading_never_goes_on_in_the_middle_of_a_field() -> None:
 def test_a_field_of_many_megabytes_and_lines_is_a_record() -> None:
     long = "a paragraph, with commas\n" * 400_000
     [row] = rows_of(f'1,"{long}"\n', 2)
-    assert (row.fields, row.lines) == (["1", long], 400_001)
+    assert (row.fields, row.last) == (["1", long], 400_001)
 
 
 def test_a_row_over_the_limit_is_a_failure_that_names_the_setting() -> None:

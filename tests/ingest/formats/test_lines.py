@@ -10,7 +10,14 @@ import pyarrow as pa
 import pytest
 
 from curate.ingest.formats import batching, chunks
-from curate.ingest.formats.lines import LongLine, decoded, line_batches, line_splits, lines
+from curate.ingest.formats.lines import (
+    LongLine,
+    decoded,
+    line_batches,
+    line_blocks,
+    line_splits,
+    lines,
+)
 from curate.ingest.reader import Context, Split
 from manifests.errors import InputError, RowError, StorageError
 from manifests.media import Limits, Media
@@ -122,7 +129,8 @@ def test_a_line_over_the_limit_is_an_error_and_the_lines_after_it_are_read(
     context = context._replace(media=Media(context.base, limits=Limits(max_row_bytes=100)))
     texts = [b"short", b"x" * 1000, b"y" * 100, b"z" * 101, b"end"]
     file = written(context, b"\n".join(texts))
-    found = [line for _, line in lines(Split((file,)), context, keep_ends)]
+    blocks = line_blocks(Split((file,)), context, keep_ends)
+    found = [line for block in blocks for line in block.lines]
     read = [None if isinstance(line, LongLine) else line.rstrip(b"\n") for line in found]
     assert read == [b"short", None, b"y" * 100, None, b"end"]
     with pytest.raises(

@@ -75,7 +75,9 @@ def finish(
     """Write the files that do not belong to a single shard, then the manifest of all shards."""
     numbers = [commit.number for commit in commits]
     if numbers != list(range(len(commits))):
-        raise ManifestError(f"some shards are missing: the numbers are {numbers}", folder)
+        raise ManifestError(
+            f"some shards are missing: only those with the numbers {numbers} were written", folder
+        )
     beside = FORMATS[name].finish(folder, commits, fingerprint)
     shards = ShardSet(
         format=name,

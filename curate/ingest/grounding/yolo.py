@@ -25,8 +25,8 @@ _TRACKED = {
     5: "the confidence of the box",
     6: "a coordinate of a polygon of three points",
 }
-"""What the last number of a line may be if it is not the id of a track, by how many numbers follow
-the class. Only a whole number may be the id of a track."""
+"""A line with 5 or 6 numbers after its class may end with the id of a track. This says what else
+its last number may be, by how many numbers there are."""
 _MIN_LINE_BYTES = len("0 0 0 0 0")
 
 

@@ -27,6 +27,9 @@ from manifests.errors import MediaError
 from manifests.media import Media
 from manifests.step import Columns, Context, Images, Measured, RowErrors, RowStep, Worker, reasons
 
+MIN_WORDS = 8
+"""The default of `min_words`: GPT-3's smallest n (our choice)."""
+
 
 class Decontaminate(RowStep):
     """Drop records that contain items of evaluation benchmarks, and name the item found.
@@ -73,11 +76,11 @@ class Decontaminate(RowStep):
         min_length=1, description="the benchmarks whose items are searched for"
     )
     n: int = Field(13, ge=2, le=1000, description="words in an n-gram")
-    min_words: int = Field(
-        8,
+    min_words: int | None = Field(
+        None,
         ge=2,
         description="items of fewer words are not compared; items of fewer than n words are one "
-        "n-gram",
+        "n-gram; null: 8, or n if n is lower",
     )
     overlap: float | None = Field(
         None,
@@ -153,13 +156,18 @@ class Decontaminate(RowStep):
     def notes(self, base: str) -> tuple[str, ...]:
         """Returns a note for each benchmark: how many items it has, and how many are too short to
         compare."""
-        min_words = min(self.min_words, self.n)
-        return tuple(item_counts(one, place, min_words) for one, place in self._placed(base))
+        return tuple(
+            item_counts(one, place, self._least_words) for one, place in self._placed(base)
+        )
+
+    @property
+    def _least_words(self) -> int:
+        return self.min_words or min(MIN_WORDS, self.n)
 
     def load(self, worker: Worker) -> Index:
         """Reads the items of all benchmarks, and returns an index in which records are looked
         up."""
-        settings = Settings(self.n, min(self.min_words, self.n), worker.limits)
+        settings = Settings(self.n, self._least_words, worker.limits)
         return build_index(self._placed(worker.base), settings)
 
     def measure(self, batch: pa.Table, context: Context) -> Measured:

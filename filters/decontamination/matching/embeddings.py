@@ -68,7 +68,9 @@ def cosines(column: pa.Array | pa.ChunkedArray, known: ItemEmbeddings) -> Cosine
     item, best = np.full(len(present), -1, np.int32), np.zeros(len(present), np.float32)
     valid = np.isfinite(vectors).all(axis=1) & vectors.any(axis=1)
     own = np.flatnonzero(present)[valid]
-    item[own], best[own] = _highest(_unit(vectors[valid]), known)
+    units = _unit(vectors[valid])
+    at = _highest(units, known)
+    item[own], best[own] = known.items[at], _exact(units, known.vectors, at)
     return Cosines(item, best)
 
 
@@ -92,14 +94,24 @@ def _unit(vectors: np.ndarray) -> np.ndarray:
     return unit
 
 
-def _highest(vectors: np.ndarray, known: ItemEmbeddings) -> tuple[np.ndarray, np.ndarray]:
-    """Returns, for each unit vector, the number of the item with the highest cosine, and this
-    cosine."""
-    item, best = np.zeros(len(vectors), np.int32), np.full(len(vectors), -np.inf, np.float32)
+def _highest(vectors: np.ndarray, known: ItemEmbeddings) -> np.ndarray:
+    """Returns, for each unit vector, the index of the known vector with the highest cosine."""
+    at, best = np.zeros(len(vectors), np.int64), np.full(len(vectors), -np.inf, np.float32)
     for left in range(0, len(known.vectors), _TILE):
         cosine = vectors @ known.vectors[left : left + _TILE].T
-        at = cosine.argmax(axis=1)
-        found = np.take_along_axis(cosine, at[:, None], axis=1)[:, 0]
+        nearest = cosine.argmax(axis=1)
+        found = np.take_along_axis(cosine, nearest[:, None], axis=1)[:, 0]
         higher = found > best
-        item[higher], best[higher] = known.items[left + at[higher]], found[higher]
-    return item, best
+        at[higher], best[higher] = left + nearest[higher], found[higher]
+    return at
+
+
+def _exact(vectors: np.ndarray, known: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """Returns the cosine of each vector and known[at], rounded once: equal vectors have 1."""
+    cosine = np.empty(len(vectors), np.float32)
+    for left in range(0, len(vectors), _TILE):
+        one = vectors[left : left + _TILE].astype(np.float64)
+        other = known[at[left : left + _TILE]].astype(np.float64)
+        norms = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
+        cosine[left : left + _TILE] = np.einsum("ij,ij->i", one, other) / norms
+    return cosine

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from filters.decontamination.benchmarks.benchmark import Benchmark, files_of
 from filters.decontamination.benchmarks.items import Item, items_of
@@ -148,10 +149,13 @@ class _IndexBuilder:
     def _grams(self) -> Grams | None:
         if not self.texts:
             return None
-        from manifests.kernels.overlap import grams_of
+        from manifests.kernels.overlap import grams_of, word_counts
 
         texts, owners = pa.array(self.texts, pa.string()), np.array(self.owners)
-        return grams_of(texts, owners, len(self.ids), self.settings.n, self.settings.min_words)
+        n, least = self.settings.n, self.settings.min_words
+        if least > n:  # texts between the two would be n-grams, too
+            texts = pc.if_else(pa.array(word_counts(texts) >= least), texts, "")
+        return grams_of(texts, owners, len(self.ids), n, min(least, n))
 
     def _check(self, index: Index) -> None:
         """Raises InputError for a benchmark that has no item which can be compared."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from filters.decontamination.matching import embeddings as matching
@@ -28,6 +29,17 @@ def test_items_with_a_similar_embedding_are_found(
     assert found["similarity"] == [pytest.approx(0.99944, abs=1e-4), None, None, None, 1]
     loose = step_.model_copy(update={"threshold": 0.7})
     assert answers(loose, batch, Media(str(tmp_path)))["item"][2] == "b.jsonl#1"
+
+
+def test_the_threshold_1_finds_every_equal_embedding_of_any_length(tmp_path: Path) -> None:
+    drawn = np.random.default_rng(0)
+    vectors = (drawn.normal(size=(60, 33)) * drawn.uniform(1e-3, 1e3, (60, 1))).astype(np.float32)
+    jsonl(tmp_path / "b.jsonl", *({"v": vector.tolist()} for vector in vectors))
+    benchmark = {"name": "b", "path": "b.jsonl", "embedding": "v"}
+    step_ = step(benchmark, embedding="embed.vector", threshold=1)
+    found = answers(step_, embedded(*(vectors * np.float32(4)).tolist()), Media(str(tmp_path)))
+    assert found["drop"] == ["benchmark embedding"] * 60
+    assert found["similarity"] == [1] * 60
 
 
 def test_embeddings_of_other_dimensions_are_errors(tmp_path: Path) -> None:

@@ -76,6 +76,12 @@ def test_n_may_be_lower_than_min_words(
     assert asked("Two odd numbers, always", "even numbers always odd", n=4)["item"] == ["q-2", None]
 
 
+def test_min_words_may_be_over_n(asked: Callable[..., Any]) -> None:
+    texts = (QUESTIONS[0], f"Now: {QUESTIONS[2]}")
+    assert asked(*texts, n=4)["drop"] == ["benchmark text"] * 2
+    assert asked(*texts, n=4, min_words=10)["drop"] == ["benchmark text", STAYS]
+
+
 def test_the_item_with_the_largest_share_is_named_and_of_equal_shares_the_first(
     tmp_path: Path,
 ) -> None:

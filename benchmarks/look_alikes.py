@@ -31,6 +31,7 @@ from manifests.kernels.look_alike import bits_apart, colour_differences, looks
 from manifests.media import Media, Reference
 
 DISTANCES, COLOUR_DISTANCE = (6, 10), 24.0
+LIMITS = (12.0, 16.0, 20.0, 24.0, 28.0, 32.0)
 LARGEST = 640
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp")
 Edit = Callable[[Image.Image, random.Random], Image.Image]
@@ -214,6 +215,17 @@ def pairs_of(images: Described) -> tuple[np.ndarray, np.ndarray]:
     return bits[real], levels[real]
 
 
+def print_limits(known: Described, copies: list[Described], others: list[Described]) -> None:
+    """Print the share of all copies, and of all false joins by edits, within the first of DISTANCES
+    for several limits of the colours."""
+    found = [[apart(known, some) for some in group] for group in (copies, others)]
+    print(f"\n{'colour_distance':<20}{'copies':>10}{'false':>10}")
+    for limit in (*LIMITS, 255.0):
+        shares = [np.mean([(bits <= DISTANCES[0]) & (levels <= limit) for bits, levels in group])
+                  for group in found]  # fmt: skip
+        print(f"{limit:<20g}" + "".join(f"{share:>10.3f}" for share in shares))
+
+
 def print_joined(known: Described, copies: list[Described]) -> None:
     """Join all images and copies by the step, and print what remains and what is lost."""
     from tests.filters.duplicates.outcomes import find_duplicates
@@ -272,7 +284,7 @@ def main() -> None:
     print(f"\n{'copies found':<34}{head}")
     copies = [some for _, some in edited(images, COPIES, known)]
     print(f"\n{'false joins':<34}{head}")
-    list(edited(images, OTHERS, known))
+    others = [some for _, some in edited(images, OTHERS, known)]
     for name, template in TEMPLATES.items():
         draw = random.Random(name)
         pages = [encoded(template(draw), quality=90) for _ in range(60)]
@@ -282,6 +294,7 @@ def main() -> None:
               for d in DISTANCES for limit in (255.0, COLOUR_DISTANCE)]  # fmt: skip
     different = f"of {len(bits):,} pairs of images"
     print(f"{different:<34}" + "".join(f"{count:>11}" for count in counts))
+    print_limits(known, copies, others)
     print_joined(known, copies)
 
 

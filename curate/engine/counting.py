@@ -49,6 +49,8 @@ class CountedRead:
         if self.count is None and self._reader.counts_while_reading:
             self.count = _count(self._reader, self._split, self._context)
         self.left_aside.update(self.count.left_aside if self.count else {})
+        if self.count and not self.count.is_whole and self._missing() < 0:
+            self.count = self.count._replace(units=self._accounted)  # more followed the fault
         if failure := self._failure(error):
             found = ReadBatch(record.SCHEMA.empty_table(), [failure])
             self._add(found)
@@ -73,9 +75,12 @@ class CountedRead:
         return batch
 
     @property
+    def _accounted(self) -> int:
+        return self.used + self.failed + self.left_aside.total()
+
+    @property
     def counted(self) -> Counted:
-        accounted = self.used + self.failed + self.left_aside.total()
-        count = self.count or Count(NOT_COUNTED, accounted)
+        count = self.count or Count(NOT_COUNTED, self._accounted)
         return Counted(
             source=self._reader.name,
             unit=count.unit,
@@ -113,8 +118,7 @@ class CountedRead:
     def _missing(self) -> int:
         """The number of units on disk that the reader did not report; negative if it reported more
         than there are."""
-        accounted = self.used + self.failed + self.left_aside.total()
-        return self.count.units - accounted if self.count else 0
+        return self.count.units - self._accounted if self.count else 0
 
     def _rows(self, units: int) -> int:
         """The number of rows as which lost units are counted: `units` times the split's average

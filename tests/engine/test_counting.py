@@ -29,10 +29,13 @@ class Forgetful(Table):
     """Counts `there` lines, whatever the file has."""
 
     there: int | None = None
+    is_whole: bool = True
     breaks: bool = False
 
     def count(self, split: Split, context: Context) -> Count | None:
-        return None if self.there is None else Count("lines", self.there, {"blank": 1})
+        if self.there is None:
+            return None
+        return Count("lines", self.there, {"blank": 1}, self.is_whole)
 
     def read(self, split: Split, context: Context) -> Iterator[ReadBatch]:
         yield from super().read(split, context)
@@ -40,9 +43,12 @@ class Forgetful(Table):
             raise FileError("line 4 is too long.")
 
 
-def read(folder: Path, there: int | None, breaks: bool = False) -> tuple[Counted, list[Failure]]:
+def read(
+    folder: Path, there: int | None, breaks: bool = False, is_whole: bool = True
+) -> tuple[Counted, list[Failure]]:
     (folder / "a.jsonl").write_text('{"text": "one"}\n\n{"text": "two"}\n{"te\n')
-    reader = Forgetful(name="made", path="a.jsonl", text=("text",), there=there, breaks=breaks)
+    settings = {"there": there, "breaks": breaks, "is_whole": is_whole}
+    reader = Forgetful(name="made", path="a.jsonl", text=("text",), **settings)
     [split] = splits(reader, str(folder))
     found = CountedRead(reader, split, Context(str(folder), Media(str(folder)), BlobFile()))
     failures = [failure for batch in found for failure in batch.failures]
@@ -79,6 +85,12 @@ def test_units_that_are_not_on_disk_are_a_failure_and_the_count_does_not_balance
     assert (failure.units, failure.counts_as) == (0, 1)
     assert not counted.balances
     assert str(counted).startswith("lines 3 is NOT 2 in 2 records")
+
+
+def test_units_after_a_fault_that_stops_the_count_alone_are_no_failure(tmp_path: Path) -> None:
+    counted, (failure,) = read(tmp_path, 3, is_whole=False)
+    assert failure.error == "RowError"
+    assert (counted.found, counted.uncounted, counted.balances) == (4, 1, True)
 
 
 def test_a_range_that_cannot_be_read_counts_as_the_units_that_it_hides(tmp_path: Path) -> None:

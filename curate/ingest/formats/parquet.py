@@ -176,7 +176,7 @@ def _read(split: Split, context: Context) -> Iterator[pa.RecordBatch]:
 def _long_repeated(split: Split, context: Context) -> list[str]:
     with open_parquet(split.files[0], context.base) as opened:
         groups = _groups(opened, split)
-        paths = repetitive(opened.metadata, groups)
+        paths = repetitive(opened, groups)
     if not paths:
         return []
     with open_parquet(split.files[0], context.base, paths) as opened:

@@ -20,15 +20,23 @@ _BATCH_BYTES = 128 << 20
 _LONG_BYTES = _BATCH_BYTES // BATCH_ROWS
 
 
-def repetitive(metadata: pq.FileMetaData, groups: range) -> list[str]:
+def repetitive(opened: pq.ParquetFile, groups: range) -> list[str]:
     """The paths of the text and binary columns that may have a dictionary with a long value."""
     found: dict[str, None] = {}
-    for group in map(metadata.row_group, groups):
-        for column in map(group.column, range(group.num_columns)):
-            is_text = column.physical_type == "BYTE_ARRAY" and column.has_dictionary_page
-            if is_text and column.total_uncompressed_size > _LONG_BYTES:
-                found[column.path_in_schema] = None
+    texts = {n: column.path for n, column in enumerate(opened.schema) if _is_text(column)}
+    for number in groups if texts else ():
+        # This raises an error for damaged metadata, with which `column` would end the process.
+        next(opened.iter_batches(1, [number], [*texts.values()], use_threads=False), None)
+        group = opened.metadata.row_group(number)
+        for place, path in texts.items():
+            column = group.column(place)
+            if column.has_dictionary_page and column.total_uncompressed_size > _LONG_BYTES:
+                found[path] = None
     return [*found]
+
+
+def _is_text(column: pq.ColumnSchema) -> bool:
+    return bool(column.physical_type == "BYTE_ARRAY")
 
 
 def long_repeated(opened: pq.ParquetFile, groups: range, paths: list[str]) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pyarrow as pa
@@ -291,3 +293,35 @@ def test_long_values_that_repeat_are_read_in_small_batches(context: Context) -> 
     assert ends == ["0", "1"] * 750
     assert sum(sizes) > 600_000_000
     assert max(sizes) < 100_000_000
+
+
+DAMAGE_THE_FOOTER = """
+import sys
+from pathlib import Path
+from curate.ingest.formats.parquet import record_batches, row_group_splits
+from manifests.errors import FileError
+from manifests.storage import File
+from tests.ingest.formats.test_parquet import context_at
+
+path = Path(sys.argv[1])
+data, context = path.read_bytes(), context_at(path.parent)
+footer = len(data) - 8 - int.from_bytes(data[-8:-4], "little")
+for at in range(footer, len(data) - 8):
+    for flip in (1, 2):
+        path.write_bytes(data[:at] + bytes([data[at] ^ flip]) + data[at + 1 :])
+        try:
+            file = File(path.name, path.name, len(data), 0)
+            for split in row_group_splits(file, context):
+                list(record_batches(split, context))
+        except FileError:
+            pass
+"""
+
+
+def test_no_damage_of_the_footer_ends_the_process(context: Context) -> None:
+    file = written(context, pa.table({"text": ["a", "b"], "n": [[1], [2, 3]]}))
+    path = str(Path(context.base) / file.uri)
+    ran = subprocess.run(
+        [sys.executable, "-c", DAMAGE_THE_FOOTER, path], capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0, ran.stderr[-2000:]

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 COLOURS_SIDE = 8
 COLOURS_BYTES = COLOURS_SIDE * COLOURS_SIDE * 3
+_COPIED_PIXELS = 4 << 20
+"""Number of pixels that are reduced at once (our choice: 16 MB)."""
 _REDUCED_FIRST = 1.5
 """A fast method first reduces the image to this many times the size of the square, or more (our
 choice: larger values cost more and find no more copies)."""
@@ -37,19 +39,35 @@ def small_image(decoded: Decoded, side: int) -> SmallImage:
     Each value is a weighted mean of a part of the image. So an image gives nearly the same squares
     at full size, at half the size, and at a smaller scale that its codec decodes.
     """
-    from manifests.kernels.block_colours import block_colours
     from manifests.kernels.plain_borders import without_borders
     from manifests.kernels.squares import colour_square, luma_square
 
     width, height = decoded.extent
     columns, rows = (max(1, int(length / (_REDUCED_FIRST * side))) for length in (width, height))
-    pixels = _pixels(decoded.image)
-    if columns * rows > 1:
-        pixels = block_colours(pixels, (columns, rows))
+    pixels = _reduced(decoded.image, columns, rows)
     left, top, right, bottom = without_borders(pixels)
     box = left, top, min(right, width / columns), min(bottom, height / rows)
     squares = luma_square(pixels, box, side), colour_square(pixels, box, COLOURS_SIDE)
     return SmallImage(*(pixels_as_shown(square, decoded.orientation) for square in squares))
+
+
+def _reduced(image: Image, columns: int, rows: int) -> np.ndarray:
+    """Returns the mean colour of each block of `columns` x `rows` pixels, uint8 (height, width, 4).
+
+    A large image is reduced some rows of blocks at a time, so that it is not copied as a whole.
+    """
+    from manifests.kernels.block_colours import block_colours
+
+    if columns * rows == 1:
+        return _pixels(image)
+    width, height = image.size
+    step = rows * max(1, _COPIED_PIXELS // (rows * width))
+    if step >= height:
+        return block_colours(_pixels(image), (columns, rows))
+    strips = (
+        image.crop((0, top, width, min(height, top + step))) for top in range(0, height, step)
+    )
+    return np.concatenate([block_colours(_pixels(strip), (columns, rows)) for strip in strips])
 
 
 def _pixels(image: Image) -> np.ndarray:

@@ -14,6 +14,7 @@ from PIL import Image, ImageOps
 
 from filters.image.image_decodes import ImageDecodes
 from filters.image.image_hash import ImageHash
+from filters.image.perceptual import small_image as small_images
 from filters.image.perceptual.phash import SIDE, hashes
 from filters.image.perceptual.small_image import small_image
 from manifests.geometry.exif_orientation import pixels_as_shown
@@ -455,3 +456,16 @@ def test_real_photos_of_different_subjects_are_far(real_data: Path) -> None:
         for j in range(i)
     ]
     assert min(distances) >= FAR
+
+
+@pytest.mark.parametrize(("width", "height"), [(700, 500), (333, 1000), (999, 301)])
+def test_a_large_image_is_reduced_in_strips_as_it_is_in_one_piece(
+    width: int, height: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (height, width, 3), np.uint8)
+    decoded = Decoded(Image.fromarray(noise), (width, height), 1)
+    whole = small_image(decoded, 32)
+    monkeypatch.setattr(small_images, "_COPIED_PIXELS", 5000)
+    strips = small_image(decoded, 32)
+    assert (strips.luma == whole.luma).all()
+    assert (strips.colours == whole.colours).all()

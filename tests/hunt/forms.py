@@ -122,7 +122,7 @@ def _count_parquet(data: bytes) -> int | None:
     try:
         found = pq.read_metadata(io.BytesIO(data))
         groups = sum(found.row_group(n).num_rows for n in range(found.num_row_groups))
-    except (pa.ArrowException, OSError):
+    except (pa.ArrowException, OSError, UnicodeDecodeError):
         return None
     return groups if groups == found.num_rows else None
 
@@ -131,7 +131,7 @@ def _count_arrow(data: bytes) -> int | None:
     opens = pa.ipc.open_file if data.startswith(b"ARROW1") else pa.ipc.open_stream
     try:
         return int(opens(io.BytesIO(data)).read_all().num_rows)
-    except (pa.ArrowException, OSError):
+    except (pa.ArrowException, OSError, UnicodeDecodeError):
         return None
 
 

@@ -124,9 +124,12 @@ class Rows(NamedTuple):
         if self.form is LINES:
             joined = old[at : at + 30].count(b"\n") + 1
             return None if is_cut else most * joined, most * (new[at : at + 30].count(b"\n") + 1)
-        if self.form is ARRAY:
-            return None, most * 2
-        return None, None
+        gained = most * 2 if self.form is ARRAY else None
+        is_by_line = old.count(b"\n") in range(len(self.rows), len(self.rows) + 2)
+        is_inside = old.find(b"\n") < at < old.rstrip().rfind(b"\n")
+        if self.form in COLUMNS or is_cut or not (is_by_line and is_inside):
+            return None, gained
+        return most * 3, gained
 
     def _with(
         self, name: str, files: dict[str, bytes], data: bytes, lost: int | None, gained: int | None

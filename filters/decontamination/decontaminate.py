@@ -28,7 +28,8 @@ from manifests.media import Media
 from manifests.step import Columns, Context, Images, Measured, RowErrors, RowStep, Worker, reasons
 
 MIN_WORDS = 8
-"""The default of `min_words`: GPT-3's smallest n (our choice)."""
+"""The default of `min_words`: the shortest n-gram, in words, with which the training set of GPT-3
+was filtered (our choice)."""
 
 
 class Decontaminate(RowStep):
@@ -226,9 +227,13 @@ _WAYS = pa.array(["text", "image", "embedding"])
 
 
 class _Match(NamedTuple):
-    """The result of comparing n records with the benchmarks in one way: for each record the number
-    of the item found (-1 for none), its share of n-grams or its similarity, and whether the record
-    is dropped."""
+    """The result of comparing n records with the benchmarks by text, by image or by embedding:
+    three arrays (n,).
+
+    `item`: the number of the item found, -1 for none. `measure`: the share of the item's n-grams
+    that are in the record, or the similarity of the images or embeddings. `drop`: whether the
+    record is dropped.
+    """
 
     item: np.ndarray
     measure: np.ndarray
@@ -240,8 +245,9 @@ def _no_match(rows: int) -> _Match:
 
 
 def _columns(index: Index, text: _Match, image: _Match, embedding: _Match) -> Columns:
-    """Returns the measures of each record: the item that is the reason to drop the record, or else
-    the item that shares most n-grams with it; and how this item was found."""
+    """Returns the columns that the step adds. For a dropped record they name the item that is the
+    reason; for a record that stays, the item that shares most n-grams with it; and how this item
+    was found."""
     by_image = image.drop & ~text.drop
     by_embedding = embedding.drop & ~text.drop & ~image.drop
     by_text = (text.item >= 0) & ~by_image & ~by_embedding

@@ -261,7 +261,7 @@ class Duplicates(CorpusStep):
 
     def _near(self, dimensions: int = 0) -> Kind | None:
         """Returns the kind of near-duplicate that `by` lists (minhash, semantic or sequence); None
-        if it lists none of them. `dimensions` is the length of embeddings."""
+        if it lists none of these. `dimensions` is the length of the embeddings, for semantic."""
         if "minhash" in self.by:
             return MinHash(**self._settings("minhash"))
         if "sequence" in self.by:

@@ -18,8 +18,8 @@ from manifests.step import Bound, Columns, Context, Measured, RowErrors, RowStep
 from manifests.step.bounds import Share
 
 POINT_TOLERANCE = 0.5
-"""A distance in thousandths of the image. A point that is outside the image by at most this is
-moved to the edge, where it is after rounding to whole thousandths."""
+"""A distance in thousandths of the image. A point that is outside the image by at most this counts
+as inside, and is moved to the edge."""
 NOISE = 1e-3
 """A distance in thousandths of the image. A change by at most this is a rounding error (our choice;
 float32 values near 1000 are 6e-5 apart)."""
@@ -135,8 +135,8 @@ class Boxes(RowStep):
 
 
 class _Shape(NamedTuple):
-    """What is needed of n objects to decide whether they are kept: their boxes, and whether these
-    are valid."""
+    """The geometry of n objects, by which it is decided whether they are kept: their boxes, and
+    whether these are valid."""
 
     extent: np.ndarray
     """(n, 4): the box, or the box around the polygon; nan for an object that has neither."""

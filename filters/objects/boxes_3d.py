@@ -200,8 +200,8 @@ def read_annotations(
 
 
 def _numbers(texts: list[str]) -> np.ndarray:
-    """Returns the fields of `ANNOTATED` in n JSON texts: (n, fields), nan if a field is null. Each
-    text is parsed separately."""
+    """Returns the fields of `ANNOTATED` in n JSON texts: (n, fields) float64, nan if a field is
+    null or missing."""
     parsed = [orjson.loads(text) for text in texts]
     values = [one.get(name) for one in parsed for name in ANNOTATED]
     return np.array(values, np.float64).reshape(-1, len(ANNOTATED))

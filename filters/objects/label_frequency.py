@@ -101,8 +101,8 @@ class LabelFrequency(CorpusStep):
 
 
 def _has(objects: Objects, chosen: np.ndarray, records: int) -> np.ndarray:
-    """Returns a mask (records,) of the records that have at least one object for which `chosen`
-    (n,) is true."""
+    """Returns a mask (records,) of the records that have at least one of the objects that `chosen`,
+    a mask (n,), selects."""
     return np.bincount(objects.rows[chosen], minlength=records) > 0
 
 

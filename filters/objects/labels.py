@@ -106,7 +106,8 @@ class Labels(RowStep):
         return names
 
     def _renamed(self, labels: pa.Array, names: dict[str, str]) -> pa.Array:
-        """Returns the labels after `rename`; null for an empty label."""
+        """Returns the labels with the new names that `names` has for them, from the setting
+        `rename`; null for an empty label."""
         if names:
             olds = normalise(pa.array(list(names), pa.string()), fold=True)
             found = pc.index_in(pc.utf8_lower(labels), olds)
@@ -115,7 +116,8 @@ class Labels(RowStep):
         return pc.if_else(pc.equal(labels, ""), None, labels)
 
     def _unwanted(self, names: pa.Array, codes: pa.Array) -> np.ndarray:
-        """Returns a mask (n,) of the objects whose label is not in `keep`, or is in `drop`."""
+        """Returns a mask (n,) of the objects whose label is not in the setting `keep`, or is in
+        `drop`. Object i has the label names[codes[i]]."""
         listed = normalise(pa.array(self.drop if self.keep is None else self.keep, pa.string()))
         on_list = pc.is_in(normalise(names), listed).take(codes).fill_null(False)
         return np.asarray(on_list) if self.keep is None else ~np.asarray(on_list)
@@ -128,8 +130,8 @@ def _differ(a: pa.Array, b: pa.Array) -> np.ndarray:
 
 
 def _conflict(names: dict[str, str]) -> str | None:
-    """Returns the error text if two spellings of one label get different new names; None
-    otherwise."""
+    """Returns the error text if two spellings of one label in `names`, a dict from old to new
+    label, get different new labels; None otherwise."""
     olds = normalise(pa.array(list(names), pa.string())).to_pylist()
     first: dict[str, str] = {}
     for old, name in zip(olds, names, strict=True):

@@ -87,8 +87,9 @@ def files_of(benchmark: Benchmark, place: str) -> list[tuple[File, Kind]]:
     """Returns the files of a benchmark and their formats, sorted by name. `place` is the full path
     of the benchmark.
 
-    If the recipe names fields, image files in the same folder are ignored. Raises InputError if
-    there is no file, or if the format of a file does not fit the settings.
+    If the recipe names fields and there are tables, image files are ignored, because the items are
+    then the rows of the tables. Raises InputError if there is no file, or if the format of a file
+    does not fit the settings.
     """
     listed = [(file, kind_of(file.name)) for file in storage.list_files(place)]
     if not listed:

@@ -29,8 +29,8 @@ images."""
 
 
 def rows(file: File, kind: Kind, fields: Collection[str]) -> Iterator[tuple[int, Row]]:
-    """Yields the number and the content of every row of a file. A row has at least the columns that
-    contain `fields`.
+    """Yields the number and the content of every row of a file. Columns that contain none of
+    `fields` may be left out of the rows.
 
     In JSON lines, the number of a row is the number of its line. Raises InputError for a row that
     cannot be read, and for a field whose column is missing in all rows.
@@ -80,7 +80,8 @@ def value(row: Row, field: str) -> Any:
 
 
 def _first_name(path: str, known: Collection[str]) -> str | None:
-    """The longest of the known names with which a dotted path begins: `a.b` of `a.b.c`."""
+    """Returns the longest known name with which a dotted path begins; None if there is none:
+    _first_name("a.b.c", {"a", "a.b"}) -> "a.b"."""
     parts = path.split(".")
     names = (".".join(parts[:end]) for end in range(len(parts), 0, -1))
     return next((name for name in names if name in known), None)

@@ -95,7 +95,8 @@ def _unit(vectors: np.ndarray) -> np.ndarray:
 
 
 def _highest(vectors: np.ndarray, known: ItemEmbeddings) -> np.ndarray:
-    """Returns, for each unit vector, the index of the known vector with the highest cosine."""
+    """Returns, for each unit vector, the position in `known.vectors` of the vector with the highest
+    cosine."""
     at, best = np.zeros(len(vectors), np.int64), np.full(len(vectors), -np.inf, np.float32)
     for left in range(0, len(known.vectors), _TILE):
         cosine = vectors @ known.vectors[left : left + _TILE].T
@@ -107,7 +108,8 @@ def _highest(vectors: np.ndarray, known: ItemEmbeddings) -> np.ndarray:
 
 
 def _exact(vectors: np.ndarray, known: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """Returns the cosine of each vector and known[at], rounded once: equal vectors have 1."""
+    """Returns the cosine of vectors[i] and known[at[i]] for each i, (n,) float32. It is computed in
+    float64 and rounded once, so that the cosine of equal vectors is exactly 1."""
     cosine = np.empty(len(vectors), np.float32)
     for left in range(0, len(vectors), _TILE):
         one = vectors[left : left + _TILE].astype(np.float64)

@@ -44,11 +44,11 @@ class ItemHashes(NamedTuple):
 
 
 class NearestItems(NamedTuple):
-    """For each record, the number of the benchmark item with the nearest image, and the number of
-    bits in which the two hashes differ. Both are int32.
+    """For each record, the number of the benchmark item with the nearest image (`item`), and the
+    number of bits in which the two hashes differ (`distance`). Both are int32.
 
-    A record without a hashed image has item -1 and HASH_BITS + 1 bits. If several items are equally
-    near, the first of them is returned.
+    For a record without a hashed image, the item is -1 and the distance is HASH_BITS + 1. If
+    several items are equally near, the first of them is returned.
     """
 
     item: np.ndarray

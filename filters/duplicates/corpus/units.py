@@ -23,8 +23,8 @@ class Source(NamedTuple):
 
 
 class UnitsOfSource(NamedTuple):
-    """The input of a task that reads some units of one source: record batch number `batch` of a
-    file lists the numbers of these units."""
+    """The input of a task that reads some units of one source. The numbers of these units are in
+    record batch number `batch` of an Arrow file that the task knows."""
 
     source: Source
     batch: int

@@ -39,7 +39,7 @@ class Edges(NamedTuple):
         return cls(*(np.concatenate(columns) for columns in zip(*found, strict=True)))
 
     def take(self, rows: np.ndarray) -> Edges:
-        """Returns the pairs that `rows` selects, by position or by mask."""
+        """Returns the pairs that `rows` selects, either by their positions or by a bool mask."""
         return Edges(self.a[rows], self.b[rows], self.similarity[rows])
 
     def distinct(self) -> Edges:

@@ -8,7 +8,7 @@ MIN_RECALL = 0.99
 """The smallest share of the pairs with a similarity at the threshold that the chosen bands must
 find (our choice)."""
 MAX_ROWS = 64
-"""The largest number of rows in a band that is tried (our choice)."""
+"""The largest number of values in a band that `choose_bands` tries (our choice)."""
 
 
 class Bands(NamedTuple):
@@ -19,9 +19,11 @@ class Bands(NamedTuple):
     rows: int
 
     def recall(self, similarity: float) -> float:
-        """Returns the probability that a pair of this Jaccard similarity shares a band, the S-curve
-        of Leskovec et al., Mining of Massive Datasets, 3.4.2: 20 bands of 6 rows find 0.998 of the
-        pairs at 0.8, and 0.27 at 0.5."""
+        """Returns the probability that two texts with this Jaccard similarity have at least one
+        band in common: 20 bands of 6 rows find 0.998 of the pairs at 0.8, and 0.27 at 0.5.
+
+        Source: the S-curve of Leskovec et al., Mining of Massive Datasets, 3.4.2.
+        """
         return float(1 - (1 - similarity**self.rows) ** self.bands)
 
 
@@ -35,9 +37,10 @@ def choose_bands(
     """Returns the bands that find at least MIN_RECALL of the pairs with a similarity at the
     threshold; if there are none, the bands that find most of them.
 
-    A number that is given is kept. USUAL is preferred; otherwise the largest number of rows is
-    taken, because pairs below the threshold then share the fewest bands: 42 bands of 3 rows for a
-    threshold of 0.5 and 128 permutations.
+    `permutations` is the number of values in a signature. `bands` and `rows` are used as they are
+    if they are given. USUAL is preferred; otherwise the largest number of rows is taken, because
+    pairs below the threshold then share the fewest bands: 42 bands of 3 rows for a threshold of 0.5
+    and 128 permutations.
     """
     fits = bands is None and rows is None and USUAL.bands * USUAL.rows <= permutations
     if fits and USUAL.recall(threshold) >= MIN_RECALL:
@@ -49,8 +52,9 @@ def choose_bands(
 
 
 def bands_note(threshold: float, permutations: int, chosen: Bands, verify: bool) -> str:
-    """Returns the sentence with which `curate plan` states the share of pairs that the bands find;
-    "" if the bands are USUAL and find almost all."""
+    """Returns the sentence in which `curate plan` states what share of the pairs at the threshold
+    the `chosen` bands find; "" if they are USUAL and find almost all pairs. `verify` is whether the
+    pairs are then compared exactly."""
     found = chosen.recall(threshold)
     if chosen == USUAL and verify and found >= MIN_RECALL:
         return ""

@@ -33,11 +33,11 @@ class DescribedUnits(NamedTuple):
 
 
 class Entries(NamedTuple):
-    """The keys that at least two units share, one entry for each key of each unit.
+    """The keys that at least two units share, with an entry for each key of each unit: m entries.
 
-    Sorted by `keys` (m,) uint64, then by `marks` (m,) uint64, which are the first word of the
-    unit's identity (a hash of its content). So the order within a key depends on content alone.
-    `payload` is (m, words) uint64.
+    `keys` (m,) uint64. `marks` (m,) uint64: the first 64 bits of the unit's identity (a hash of its
+    content). `payload` (m, words) uint64: the data by which the unit is compared. Entries are
+    sorted by key and then by mark, so the order depends on content alone.
     """
 
     keys: np.ndarray
@@ -94,7 +94,8 @@ class Kind(Protocol):
 
     @property
     def words(self) -> int:
-        """The number of uint64 words of data that are stored with each key of a unit."""
+        """The number of uint64 words of data (the payload) that are stored with each key of a
+        unit."""
         ...
 
     def describe(self, table: pa.Table) -> DescribedUnits: ...
@@ -152,11 +153,12 @@ class Verifier(Protocol):
 def with_identity(
     units: DescribedUnits, present: np.ndarray, identity: np.ndarray, certain: np.ndarray
 ) -> DescribedUnits:
-    """Returns the units with an additional condition: duplicates must also have equal `identity`
-    values.
+    """Returns the units, changed so that only units with equal `identity` values can be duplicates.
 
-    The identity is mixed into the keys, so units with different identities share no key. Units
-    whose own identities and `certain` values are equal are duplicates without a comparison.
+    `present` (n,) bool is false for units that have no such identity: they are never duplicates.
+    The identity, (n, 2) uint64, is mixed into the keys, so units with different identities share no
+    key. `certain`, (n, 2) uint64, is mixed into the units' own identities: units with both equal
+    are duplicates without a comparison.
     """
     return DescribedUnits(
         units.present & present,
@@ -168,8 +170,8 @@ def with_identity(
 
 
 def identity_only(present: np.ndarray, identity: np.ndarray) -> DescribedUnits:
-    """Returns units whose only duplicates are units with equal `identity` values. They have no keys
-    and no payload."""
+    """Returns n units that are duplicates only if their `identity` values, (n, 2) uint64, are
+    equal. They have no keys and no payload. Units whose `present` is false are never duplicates."""
     no_keys = np.empty(0, np.uint64)
     payload = np.empty((len(present), 0), np.uint64)
     return DescribedUnits(present, identity, no_keys, no_keys.astype(np.int64), payload)

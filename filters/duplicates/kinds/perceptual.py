@@ -20,10 +20,12 @@ if TYPE_CHECKING:
 
 HASH, MIRROR, COLOURS = "image_hash.hash", "image_hash.mirror", "image_hash.colours"
 LOOKS = (HASH, MIRROR, COLOURS)
-"""The columns by which two images are compared."""
+"""The columns by which two images are compared: hash, hash of the mirror image, and small colour
+image."""
 HASH_BITS = 64
 BYTES = 192
-"""The number of bytes of a small colour image, which the step `image_hash` computes."""
+"""The size in bytes of a small colour image (8 x 8 pixels of RGB), which the step `image_hash`
+computes."""
 
 
 class Tolerance(NamedTuple):

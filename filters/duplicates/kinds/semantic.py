@@ -20,7 +20,7 @@ TILE = 512
 """The number of rows and of columns of one block of cosines that is computed at once (our choice);
 small clusters use half of this. One block fits into the cache of a CPU core."""
 SLACK = 1e-4
-"""An upper bound of the rounding error of a float32 product of two unit vectors (our choice)."""
+"""An upper bound of the rounding error of a cosine that is computed in float32 (our choice)."""
 MAX_PAIRS = 1 << 20
 """The number of pairs held in memory before they are reduced to a spanning forest (our choice)."""
 
@@ -98,8 +98,8 @@ class Semantic:
         return None
 
     def _keys(self, table: pa.Table, rows: int) -> tuple[np.ndarray, np.ndarray]:
-        """Returns a key (uint64) for each cluster that a row is in, and the number of the row of
-        each key."""
+        """Returns a key (uint64) for each cluster that a row is in, and for each key the number of
+        its row."""
         if self.clusters is None:
             return np.zeros(rows, np.uint64), np.arange(rows)
         clusters = one_chunk(table[self.clusters])
@@ -115,8 +115,8 @@ class Semantic:
 
 
 def _vectors(column: pa.Array, dimensions: int) -> tuple[np.ndarray, np.ndarray]:
-    """Returns a mask of the rows that have a finite vector, and the vectors (rows, dimensions),
-    with zeros in all other rows."""
+    """Returns a mask (rows,) of the rows that have a vector of finite numbers, and the vectors of
+    all rows, (rows, dimensions); rows without such a vector have zeros."""
     present = np.asarray(column.is_valid())
     vectors = np.zeros((len(column), dimensions), np.float32)
     flat = np.asarray(column.drop_null().flatten()).astype(np.float32)

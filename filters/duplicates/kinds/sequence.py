@@ -28,8 +28,8 @@ _HASH_WORDS = 5
 _WORDS = _HASH_WORDS + BYTES // 4
 """The number of uint32 values that are stored for each image: family, hashes, colours."""
 _BATCH_ENTRIES = 1 << 16
-"""Pairs of about this many entries are collected in memory before repeated pairs are removed (our
-choice)."""
+"""The approximate number of entries in a batch (our choice). The candidate pairs of one batch are
+held in memory until repeated pairs are removed."""
 
 
 @dataclass(frozen=True)
@@ -82,11 +82,13 @@ class Sequence:
 
 
 def _batches_of_runs(starts: np.ndarray) -> Iterator[tuple[np.ndarray, int]]:
-    """Yields batches of runs of equal keys, as slices of `starts`, so that the pairs of one batch
-    fit in memory.
+    """Splits runs of equal keys into batches, so that the candidate pairs of one batch fit in
+    memory. `starts` has the position of each run's first entry, and the number of entries at the
+    end.
 
-    Each batch is yielded with the number of other entries with which each of its entries is paired.
-    This number is lower for runs longer than WINDOW, which are in separate batches.
+    Yields for each batch its slice of `starts`, and the number of other entries of the run with
+    which each entry is paired: WINDOW, or NEAREST for runs of more than WINDOW entries. Long and
+    short runs are in separate batches.
     """
     lengths = np.diff(starts)
     long = lengths > WINDOW
@@ -100,12 +102,12 @@ def _batches_of_runs(starts: np.ndarray) -> Iterator[tuple[np.ndarray, int]]:
 
 @dataclass(frozen=True)
 class ShareInCommon:
-    """Computes the similarity of two records: the share of images in the smaller record that are
-    also in the larger one.
+    """Computes the similarity of two records: the number of images in both, divided by the number
+    of images of the record with fewer images.
 
     Records with images [p, q] and [q, r, s, t] have a similarity of 1/2. Repeated images count
-    once. An image is in both records if it is in one family and within the tolerance, so images
-    that only a chain of other images connects do not count.
+    once. An image is in both records if two images are in one family and also within the tolerance
+    of each other: a family can connect images that do not look the same by a chain of others.
     """
 
     min_similarity: float
@@ -144,8 +146,8 @@ class ShareInCommon:
 
 
 def _known(table: pa.Table) -> tuple[np.ndarray, np.ndarray]:
-    """Returns, for each image that has a hash, the row of its record and its position among all
-    images of the table."""
+    """Returns, for each image that has a hash, the number of its record in the table, and the
+    number of the image among all images of the table."""
     offsets, families = media_lists(table[IMAGE_FAMILIES])
     known = np.flatnonzero(np.asarray(families.is_valid()))
     return np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))[known], known

@@ -33,8 +33,8 @@ it reads."""
 
 
 def with_defaults(given: dict[str, Any], ways: list[Any] | tuple[Any, ...]) -> dict[str, Any]:
-    """Returns the given settings of the step, completed with the defaults for the kinds of
-    duplicates that `by` lists.
+    """Returns the given settings of the step, completed with the defaults of all kinds of
+    duplicates in `ways`, the value of `by`.
 
     with_defaults({"by": "perceptual"}, ["perceptual"]) -> {"distance": 6, "by": "perceptual"}.
     Raises ValueError for a setting that only other values of `by` use.
@@ -56,8 +56,9 @@ def with_defaults(given: dict[str, Any], ways: list[Any] | tuple[Any, ...]) -> d
 
 
 def _with_bands(settings: dict[str, Any]) -> dict[str, Any]:
-    """Returns the settings of minhash with the numbers of bands and rows, which follow from the
-    threshold. Settings that are not numbers are returned unchanged, for the check of types."""
+    """Returns the settings of minhash, completed with the numbers of bands and rows that follow
+    from the threshold. If one of the settings is not a valid number, all are returned unchanged,
+    because they are checked later."""
     if any(settings[n] is True for n in ("bands", "rows")):
         return settings
     try:

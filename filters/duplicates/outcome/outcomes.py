@@ -36,7 +36,7 @@ def write_outcomes(uri: str, found: Found, corpus_parts: int) -> None:
 
 def _outcomes(found: Found, own: slice, first_earlier: int) -> pa.Table:
     """Returns the rows of the outcomes file for the units at the positions `own` of the forest.
-    Unit ids from `first_earlier` on are in indexes of earlier runs."""
+    Unit ids from `first_earlier` on belong to indexes of earlier runs."""
     units, survivors, ids = found.forest.units, found.survivors, found.members.ids
     _, numbers = split_unit_ids(units[own])
     survivor, of = survivors.survivor[own], survivors.duplicate_of[own]

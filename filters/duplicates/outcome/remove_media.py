@@ -1,5 +1,5 @@
-"""Removes images and videos from records: from the columns `content`, `media` and `objects`. The
-others get new numbers."""
+"""Removes images and videos from records, in the columns `content`, `media` and `objects`. The
+remaining media of a record are numbered again from 0."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _without(
 
 
 def _filtered(offsets: np.ndarray, flat: pa.Array, stays: np.ndarray) -> pa.Array:
-    """Returns the lists with only the values for which `stays` is true. Before, list i is
+    """Returns a list array with only the values for which `stays` is true. List i of the input is
     flat[offsets[i] : offsets[i + 1]]."""
     before = np.concatenate([[0], np.cumsum(stays)])[offsets]
     return pa.ListArray.from_arrays(pa.array(before.astype(np.int32)), flat.filter(pa.array(stays)))

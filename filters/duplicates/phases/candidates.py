@@ -77,8 +77,8 @@ def key_ranges(
 
 @dataclass(frozen=True)
 class LinkEqual:
-    """A task: links each unit to the first unit that has the same identity (hash of its
-    content)."""
+    """A task: finds units with the same identity (hash of their content), and writes a pair of the
+    first unit and each of the others."""
 
     folder: str
     sources: list[Source]
@@ -92,16 +92,17 @@ class LinkEqual:
 
 
 def _made(folder: str, name: str, found: Edges) -> TaskResult:
-    """Writes the pairs to a file and returns the result of the task. If there are no pairs, no file
-    is written."""
+    """Writes the pairs `found` to the file `name`.arrow in the folder, and returns the result of
+    the task. If there are no pairs, no file is written."""
     if not len(found.a):
         return TaskResult([], {})
     return TaskResult([edges.write(storage.join(folder, name + ".arrow"), found)], {})
 
 
 def _link_equal(high: np.ndarray, low: np.ndarray, units: np.ndarray) -> Edges:
-    """Returns pairs of the lowest unit of each identity (high, low) with every other unit that has
-    this identity."""
+    """Returns pairs that link equal units: the unit with the lowest id among the units of an
+    identity, and each other unit of this identity. Unit units[i] has the 128-bit identity (high[i],
+    low[i])."""
     order = repeated_keys(high)
     order = order[np.lexsort((units[order], low[order], high[order]))]
     high, low, units = high[order], low[order], units[order]
@@ -168,8 +169,9 @@ class FindCandidates:
         return pairs.take(pairs.a < self.first_earlier).distinct()
 
     def _row_mask(self, task: KeyRange, keys: np.ndarray, marks: np.ndarray) -> np.ndarray:
-        """Returns a mask of the entries that the task compares: all entries except those of hot
-        keys, or the entries of its own hot key that are in its slices."""
+        """Returns a mask (n,) of the entries that the task compares: all entries except those of
+        hot keys, or, if the task is for one hot key, the entries of this key that are in the task's
+        slices."""
         if task.hot is None:
             if not self.hot:
                 return np.ones(len(keys), bool)

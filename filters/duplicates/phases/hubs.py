@@ -20,14 +20,14 @@ _NAMED = 3
 
 
 def note(space: Workspace, text: str) -> None:
-    """Print a note, unless it is empty."""
+    """Prints a note for the user; prints nothing if the text is empty."""
     if text:
         space.note(text)
 
 
 def hub_note(forest: Forest, members: Members, survivors: Survivors) -> str:
-    """Returns a note on the units that more than MIN_JOINED others are duplicates of, with the ids
-    of the records of the largest; "" if there are none."""
+    """Returns a note that lists the units of which more than MIN_JOINED others are duplicates; ""
+    if there are none. The note has the record ids of the three such units with most duplicates."""
     of = survivors.duplicate_of
     joined = np.bincount(of[of >= 0], minlength=len(forest.units))
     hubs = np.flatnonzero(joined > MIN_JOINED)
@@ -44,7 +44,8 @@ def hub_note(forest: Forest, members: Members, survivors: Survivors) -> str:
 
 
 def left_note(left: int, most: int) -> str:
-    """Returns a note on units that were not compared with all others of their family; "" for 0."""
+    """Returns a note that `left` images were not compared with all images of their family, because
+    more than `most` images of the family do not look the same; "" if `left` is 0."""
     if not left:
         return ""
     return (

@@ -36,9 +36,9 @@ if TYPE_CHECKING:
     from manifests.kernels.look_families import Links
 
 MAX_COMPARED = 4096
-"""The largest number of records of a family that are compared with all records of the family that
-are not linked yet (our choice): 100,000 images of one family take a minute. Only families of images
-that have near hashes but do not look the same need so many comparisons."""
+"""In a family, at most this many records are compared with every record that is not linked yet (our
+choice): 100,000 images of one family take a minute. Only families of images that have near hashes
+but do not look the same need so many comparisons."""
 _BLOCK_PAIRS = 1 << 20
 _RECORDS = pa.schema([("record", pa.uint32())])
 
@@ -121,8 +121,9 @@ class ImageProof:
     def _pairs_of_images(
         self, images: Forest, units: np.ndarray, family: np.ndarray, space: Workspace
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Returns pairs of records that are in one family and have two images which look the same.
-        Records are given by their positions in `units`."""
+        """Returns pairs of records that are in one family, and that have two images which look the
+        same. A record is given by its position in `units`; family[i] is the family of record
+        units[i]."""
         record = self._records_of_images(images, space)
         ends = record[images.a], record[images.b]
         at = [np.minimum(np.searchsorted(units, end), len(units) - 1) for end in ends]
@@ -147,8 +148,9 @@ class ImageProof:
         return np.concatenate(found)
 
     def _search(self, members: Members, family: np.ndarray, open_: np.ndarray) -> Links:
-        """Returns links that connect the records `open_` of each family, if records that look the
-        same connect them."""
+        """Returns links between records of one family that look the same, for the records at the
+        positions `open_`, which are not connected to their family yet. family[i] is the family of
+        record i."""
         from manifests.kernels.look_families import chained
 
         assert members.looks is not None
@@ -157,11 +159,10 @@ class ImageProof:
 
 
 def by_family(family: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the positions of the records sorted by family (second result), and where each family
-    starts among them, followed by their number (first result). Records of one family keep their
-    order.
+    """Sorts records by family. Returns (starts, order): the records of family i, in their old
+    order, are order[starts[i] : starts[i + 1]].
 
-    [7, 2, 7] -> [0, 1, 3], [1, 0, 2].
+    by_family([7, 2, 7]) -> [0, 1, 3], [1, 0, 2].
     """
     order = np.argsort(family, kind="stable")
     _, starts = np.unique(family[order], return_index=True)
@@ -169,8 +170,8 @@ def by_family(family: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _numbered(pairs: Edges) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
-    """Returns the distinct units of the pairs, ascending, and the position in this list of both
-    units of each pair."""
+    """Returns the distinct units of the pairs, ascending; and the positions in this array of the
+    first unit and of the second unit of each pair."""
     units = np.unique(np.concatenate([pairs.a, pairs.b]))
     return units, (np.searchsorted(units, pairs.a), np.searchsorted(units, pairs.b))
 
@@ -178,7 +179,9 @@ def _numbered(pairs: Edges) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
 def _not_connected(
     units: np.ndarray, family: np.ndarray, pairs: tuple[np.ndarray, np.ndarray, np.ndarray]
 ) -> np.ndarray:
-    """Returns a mask of the units whose family is not connected completely by the pairs."""
+    """Returns a mask of the units whose family is not connected completely by the links `pairs`
+    (first unit, second unit, similarity), such as a family of a, b and c with only the link a-b.
+    family[i] is the position of the first unit in the family of units[i]."""
     from manifests.kernels.union_find import spanning_edges
 
     _, component = spanning_edges(pairs[0], pairs[1], len(units))

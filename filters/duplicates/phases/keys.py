@@ -49,12 +49,13 @@ class Sizes(NamedTuple):
 
     @property
     def reported_count(self) -> int:
-        """The number of entries of one key from which a source reports this key to the driver
-        process.
+        """The least number of entries of a key in one source for which the source reports the key
+        to the driver process, which finds the hot keys.
 
-        With this minimum, a hot key is reported by at least one source. The lower limit of 64 keeps
-        reports short: with more than `max_entries` / 64 sources, a hot key can remain unreported.
-        Its range then is larger than planned; the results are the same.
+        It is `max_entries` / `sources`, so at least one source reports each hot key, but not less
+        than 64, to keep the reports short. With more than `max_entries` / 64 sources a hot key may
+        therefore not be reported: its range is then larger than planned, and the results are the
+        same.
         """
         return max(64, self.max_entries // self.sources)
 
@@ -116,8 +117,8 @@ def _identity_table(units: DescribedUnits, representatives: np.ndarray) -> pa.Ta
 def _key_table(
     units: DescribedUnits, representatives: np.ndarray, sizes: Sizes
 ) -> tuple[pa.Table, np.ndarray, dict[str, int]]:
-    """Returns the keys of the representatives sorted by range, the row at which each range starts,
-    and the number of entries of each key that many representatives have."""
+    """Returns the keys of the units `representatives`, sorted by range; the row at which each range
+    starts; and a dict of the keys that many of these units have, with their numbers of entries."""
     from manifests.kernels.grouping import partition
 
     keys, owners = units.keys, units.owners

@@ -56,13 +56,13 @@ class Found(NamedTuple):
 
 
 class Search(NamedTuple):
-    """The settings of a search for duplicates. The first `corpus_parts` of the sources are parts of
-    the corpus; the other sources are files of an earlier run's index. `units` is the approximate
+    """The settings of a search for duplicates. `sources` are the parts of the corpus (the first
+    `corpus_parts` of them), then the files of an earlier run's index. `units` is the approximate
     number of units.
 
     Two units are duplicates if all their identities are equal: the identities of `equal`, and the
-    identity of `kind`. If two units share a key, `kind` compares them. `proof` compares the images
-    of two records, if records whose images look the same are searched for.
+    identity of `kind`. Units that share a key are compared by `kind`. `proof` is given if records
+    are searched for whose images look the same: it compares the images of two records.
     """
 
     rows: RowReader
@@ -150,8 +150,8 @@ class Search(NamedTuple):
 
 
 def _bits(size_bytes: int) -> int:
-    """Returns the number of bits for which each of 2^bits ranges has at most RANGE_BYTES: 200 MB ->
-    2 bits."""
+    """Returns the number of bits b for which each of 2^b ranges has at most RANGE_BYTES, if all
+    ranges together have `size_bytes`: 200 MB -> 2 bits."""
     return max(0, -(-size_bytes // RANGE_BYTES) - 1).bit_length()
 
 

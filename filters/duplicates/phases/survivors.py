@@ -14,11 +14,12 @@ from filters.duplicates.ranking.members import Members, similarity_of_bits
 
 
 class Survivors(NamedTuple):
-    """The result for each unit of a forest: arrays (n,), in the order of the forest.
+    """The result for each of the n units of a forest: arrays (n,), in the order of the forest.
 
-    `survivor` int64: the position of the best unit of the family. `duplicate_of` int64: the next
-    unit on the path to the survivor, which may be the survivor itself. Both are -1 for units that
-    stay. `similarity` float32: between the unit and `duplicate_of`. `family_size` int32.
+    `survivor` int64: the position of the best unit of the family. `duplicate_of` int64: the
+    position of the next unit on the path to the survivor, which may be the survivor itself. Both
+    are -1 for units that stay. `similarity` float32: the similarity of the unit and `duplicate_of`.
+    `family_size` int32: the number of units in the family.
     """
 
     survivor: np.ndarray
@@ -28,8 +29,8 @@ class Survivors(NamedTuple):
 
 
 def choose_survivors(forest: Forest, order: np.ndarray, from_earlier_run: np.ndarray) -> Survivors:
-    """Chooses the unit of each family that stays: the first in `order`, a permutation of positions,
-    best first.
+    """Chooses the unit of each family that stays: the family's first unit in `order`, which lists
+    the positions of all units, best first.
 
     Units of an earlier run (`from_earlier_run`, (n,) bool) are never dropped and are not counted in
     `family_size`. They come first in `order`, so a family with a unit of an earlier run has such a

@@ -28,9 +28,10 @@ _MEMBERS = ".members.arrow"
 
 
 class Members(NamedTuple):
-    """The data of each unit of a forest, in the order of the forest. `ids` are the ids of the
-    units' records. `ranks` are (n, sort keys) float64; the lowest is best. `looks` is what the
-    records' images look like; None if it was not read."""
+    """The data of each of the n units of a forest, in the order of the forest. `ids` are the ids of
+    the units' records. `ranks` (n, sort keys) float64 has a rank by each sort key; the lowest is
+    best. `looks` has the hashes and small colour images of the units' images; None if they were not
+    read."""
 
     ids: pa.Array
     ranks: np.ndarray

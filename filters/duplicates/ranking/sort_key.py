@@ -32,8 +32,8 @@ RECORD_MEASURES = {
 
 
 class SortKey(NamedTuple):
-    """One line of the setting `keep`: a measure, ascending or descending, or a list of sources,
-    best first."""
+    """One line of the setting `keep`: a measure, ascending or descending; or, for the measure
+    `source`, the names of sources, best first."""
 
     measure: str
     descending: bool = False

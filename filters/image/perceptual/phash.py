@@ -27,7 +27,8 @@ _MIRROR_SIGNS = (-1.0) ** _FREQUENCIES
 """The factor by which each frequency changes when the image is mirrored: odd frequencies change
 their sign."""
 _GRAY_LEVEL = _SCALE * _SCALE * SIDE // 2
-"""The value in this DCT that corresponds to 1 gray level in an orthonormal DCT."""
+"""The value of a frequency computed here, with cosines scaled by _SCALE, that corresponds to 1 gray
+level in an orthonormal DCT."""
 
 
 def hashes(lumas: np.ndarray) -> tuple[pa.Array, pa.Array]:

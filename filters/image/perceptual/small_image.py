@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 COLOURS_SIDE = 8
 COLOURS_BYTES = COLOURS_SIDE * COLOURS_SIDE * 3
 _COPIED_PIXELS = 4 << 20
-"""Number of pixels that are reduced at once (our choice: 16 MB)."""
+"""The number of pixels of a large image that are copied and reduced at once (our choice: 16 MB)."""
 _REDUCED_FIRST = 1.5
 """A fast method first reduces the image to this many times the size of the square, or more (our
 choice: larger values cost more and find no more copies)."""
@@ -33,8 +33,8 @@ class SmallImage(NamedTuple):
 
 
 def small_image(decoded: Decoded, side: int) -> SmallImage:
-    """Returns an image without its plain borders, reduced to small squares and turned upright;
-    `side` is that of the luma.
+    """Returns an image reduced to two small squares, without its plain borders and turned upright.
+    `side` is the side in pixels of the square of luma.
 
     Each value is a weighted mean of a part of the image. So an image gives nearly the same squares
     at full size, at half the size, and at a smaller scale that its codec decodes.

@@ -9,8 +9,8 @@ from manifests.kernels.compiling import compiled, inlined
 
 _PIXELS = types.Array(uint8, 2, "C", readonly=True)
 _MOST_ROWS = 256
-"""The number of rows of bytes that are added in 16-bit sums without overflow: at most 257, because
-257 * 255 = 2^16 - 1."""
+"""The number of rows of an image whose bytes are added up in 16-bit numbers. They cannot overflow
+with up to 257 rows, because 257 * 255 = 2^16 - 1."""
 
 
 def block_colours(pixels: np.ndarray, block: tuple[int, int]) -> np.ndarray:
@@ -35,8 +35,8 @@ def _add_four(a, b, c, d, sums):  # type: ignore[no-untyped-def]
 
 @inlined
 def _add_rows(pixels, first, end, sums):  # type: ignore[no-untyped-def]
-    """Writes into `sums` the sums of the bytes of the rows `first` to `end` - 1, column by column.
-    Four rows are added at a time, so that the sums are loaded and stored less often."""
+    """Writes into `sums` the sum of every column of bytes over the rows `first` to `end` - 1. Four
+    rows are added at a time, so that the sums are loaded and stored less often."""
     sums[:] = 0
     row = first
     while row + 4 <= end:
@@ -50,8 +50,8 @@ def _add_rows(pixels, first, end, sums):  # type: ignore[no-untyped-def]
 
 @inlined
 def _colours(sums, first, end):  # type: ignore[no-untyped-def]
-    """Returns the sums of red, green and blue of the pixels `first` to `end` - 1, from the sums of
-    their bytes."""
+    """Returns the total red, green and blue of the columns `first` to `end` - 1 of an image. `sums`
+    has 4 numbers for each column: its sums of red, green, blue and an unused byte."""
     red, green, blue = uint64(0), uint64(0), uint64(0)
     for x in range(first, end):
         red += uint64(sums[4 * x])

@@ -26,12 +26,16 @@ def common_images(
     pairs: np.ndarray, families: np.ndarray, images: Looks, tolerance: Tolerance
 ) -> np.ndarray:
     """Returns, for each pair of records, the number of images that they have in common, divided by
-    the number of images of the record with fewer images, float32.
+    the number of images of the record with fewer images: float32.
 
-    A family is a group of similar images; several images of one family count once. The images of a
-    record are sorted by family. Both records have an image if an image of each is in one family
-    (uint32), and the two look alike. `pairs` is (k, 2) int64. Families [1, 2] and [2, 3, 4], with
-    equal images for 2 -> 0.5.
+    `pairs` (k, 2) int64: the numbers of the two records. `families` uint32: for each image, the
+    number of the group of similar images ("family") that it belongs to, ascending within a record.
+    The images of a record that belong to one family count as one image. Two records have an image
+    in common if each has an image of the same family, and these two images look alike within
+    `tolerance`.
+
+    Example: images of the families [1, 2] and [2, 3, 4], where the two images of family 2 look
+    alike -> 0.5.
     """
     shares = np.empty(len(pairs), np.float32)
     _shares(np.ascontiguousarray(pairs), families, *images, *tolerance, shares)
@@ -40,7 +44,8 @@ def common_images(
 
 @inlined
 def _run_end(families: np.ndarray, start: int, end: int) -> int:
-    """Returns the index after the last image of the family that begins at index `start`."""
+    """Returns the index of the first image after `start` that belongs to another family than the
+    image `start`; `end` if there is none before `end`."""
     at = start + 1
     while at < end and families[at] == families[start]:
         at += 1

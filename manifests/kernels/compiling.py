@@ -1,4 +1,5 @@
-"""Compiles loops over arrays with numba, caches them, and makes the arrays that they take."""
+"""Compiles loops over arrays with numba and caches them; makes arrays from columns of texts for
+such loops."""
 
 from __future__ import annotations
 
@@ -18,16 +19,17 @@ OFFSETS = types.Array(int32, 1, "C", readonly=True)
 BYTES = types.Array(uint8, 1, "C", readonly=True)
 
 PLAIN_LOOPS = os.environ.get("CURATE_PLAIN_LOOPS", "0") not in ("", "0")
-"""Whether loops are compiled without vector instructions (see `simd`)."""
+"""Whether loops are compiled without vector instructions (see `simd`): true if the environment
+variable CURATE_PLAIN_LOOPS is set, and not 0."""
 
 inlined = njit(nogil=True)
-"""A decorator for functions that compiled loops call. They are compiled into each of these
-loops."""
+"""A decorator for functions that compiled loops call: the code of such a function is compiled as a
+part of each loop that calls it."""
 
 
 def compiled(signature: Any) -> Callable[[Callable[..., Any]], Any]:
     """A decorator that compiles a loop once on a machine, or once in each process if numba cannot
-    write a cache folder.
+    write a cache folder. `signature`: the numba types of the loop's arguments and result.
 
     numba caches a compiled loop under the name of its function, until the file of the loop changes.
     But a loop contains functions of other files too, so a digest of all these files is added to the

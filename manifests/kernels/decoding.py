@@ -12,7 +12,8 @@ _NOT_A_CHARACTER = 0xFFFD
 
 @inlined
 def decode(data: np.ndarray, points: np.ndarray) -> int:
-    """Writes the code points of a text into `points`. Returns how many there are.
+    """Decodes a text from UTF-8 (`data`) and writes its code points into `points`. Returns how many
+    code points there are.
 
     "aé" -> 2, with points 0x61, 0xE9. A byte that is not UTF-8 gives U+FFFD.
     """

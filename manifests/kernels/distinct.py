@@ -22,18 +22,20 @@ _FNV_BASIS, _FNV_PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)
 
 
 def add(registers: np.ndarray, hashes: np.ndarray) -> None:
-    """Adds hashes (uint64) to 2^p registers (uint8). The registers are changed in place."""
+    """Updates 2^p HyperLogLog registers (uint8) in place, so that they count the hashes (uint64)
+    too."""
     _add(np.ascontiguousarray(hashes), registers)
 
 
 def add_ngrams(registers: np.ndarray, texts: pa.Array, n: int) -> None:
-    """Adds the word n-grams of texts to the registers; n is 2 or more."""
+    """Updates HyperLogLog registers in place, so that they count the word n-grams of the texts too;
+    n is 2 or more."""
     offsets, windows = shingles(texts, WORDS, n - 1, distinct=False)
     _add_pairs(offsets, windows, registers)
 
 
 def string_hashes(strings: pa.Array, numbers: np.ndarray) -> np.ndarray:
-    """Returns (strings,) uint64: a hash of each string combined with its number (uint64). The hash
+    """Returns (strings,) uint64: for each i, a hash of strings[i] and numbers[i] (uint64). The hash
     of a null string is undefined: the caller must ignore it."""
     hashes = np.empty(len(strings), np.uint64)
     _hash_strings(*buffers(strings), numbers, hashes)
@@ -58,8 +60,12 @@ def _add(hashes: np.ndarray, registers: np.ndarray) -> None:
 
 @compiled(void(int64[::1], uint32[::1], uint8[::1]))
 def _add_pairs(offsets: np.ndarray, windows: np.ndarray, registers: np.ndarray) -> None:
-    """Adds the n-grams of texts to the registers. An n-gram is identified by the two hashes of its
-    two windows of n - 1 words, because a single hash of 32 bits has only 4 * 10^9 values."""
+    """Updates the registers with the word n-grams of texts. `windows` has a 32-bit hash of each n -
+    1 words in a row; text i has the hashes windows[offsets[i] : offsets[i + 1]].
+
+    An n-gram is identified by the hashes of its first n - 1 and its last n - 1 words, because a
+    single hash of 32 bits has only 4 * 10^9 values.
+    """
     p = np.uint64(count_bits(np.uint64(len(registers) - 1)))
     for row in range(len(offsets) - 1):
         for at in range(offsets[row], offsets[row + 1] - 1):

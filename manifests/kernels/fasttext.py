@@ -70,8 +70,8 @@ def probabilities(texts: pa.Array, model: FastTextModel) -> np.ndarray:
 
 
 def _scratch(offsets: np.ndarray, model: FastTextModel) -> tuple[np.ndarray, ...]:
-    """Allocates the memory for the prediction of one text: for a word in angle brackets, for a hash
-    of each word, and for the mean of the rows."""
+    """Allocates arrays that are used for one text at a time: for the bytes of a word in angle
+    brackets, for a hash of each word, and for the mean of the text's rows in the input matrix."""
     size = longest(offsets)
     return (
         np.empty(size + 2, np.uint8),
@@ -90,7 +90,7 @@ def _sigmoids() -> np.ndarray:
 
 @inlined
 def _log(value: np.float32) -> np.float32:
-    """fastText's logarithm: log(value + 0.00001), which is finite for 0."""
+    """Returns fastText's logarithm of a number: log(value + 0.00001), which is finite for 0."""
     return np.float32(np.log(np.float64(value) + _TINY))
 
 
@@ -129,8 +129,13 @@ def _sigmoid(value: np.float32, table: np.ndarray) -> np.float32:
 def _best_leaf(
     hidden: np.ndarray, model: Weights, open_nodes: np.ndarray, scores: np.ndarray
 ) -> tuple[int, np.float32]:
-    """Returns the most probable leaf of the tree, and its probability. The search is depth-first,
-    and visits the left child before the right child."""
+    """Returns the most probable leaf of the label tree, which is the number of a label, and the
+    probability of this label. The search is depth-first, and visits the left child before the right
+    child.
+
+    `hidden`: the mean of the text's rows. `open_nodes` and `scores`: memory for the nodes that are
+    still to be visited, and for the logarithms of their probabilities.
+    """
     outputs, norms, children = model.outputs, model.output_norms, model.children
     lowest = _log(_ZERO)
     best, best_score = -1, np.float32(-np.inf)
@@ -154,8 +159,8 @@ def _best_leaf(
 
 @inlined
 def _score_leaves(hidden: np.ndarray, model: Weights, nodes: np.ndarray) -> None:
-    """Writes the logarithm of the probability of each node of the label tree into `nodes`; the
-    first nodes are the leaves, which are the labels."""
+    """Writes into `nodes` the logarithm of the probability of each node of the label tree. The
+    first nodes are the leaves, which are the labels. `hidden`: the mean of the text's rows."""
     nodes[len(model.children) - 1] = _ZERO
     for node in range(len(model.children) - 1, len(model.outputs) - 1, -1):
         inner = node - len(model.outputs)
@@ -168,7 +173,8 @@ def _score_leaves(hidden: np.ndarray, model: Weights, nodes: np.ndarray) -> None
 def _score_flat(
     hidden: np.ndarray, model: Weights, sigmoids: np.ndarray, scores: np.ndarray
 ) -> None:
-    """Writes the logarithm of the probability of each label, for a model without a tree."""
+    """Writes into `scores` the logarithm of the probability of each label, for a model without a
+    label tree. `hidden`: the mean of the text's rows."""
     labels = len(model.outputs)
     for label in range(labels):
         scores[label] = _product(model.outputs[label], hidden, model.output_norms[label])

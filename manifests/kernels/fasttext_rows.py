@@ -23,8 +23,8 @@ _SPACE, _TAB, _RETURN, _OPEN, _CLOSE = b" \t\r<>"
 
 @inlined
 def _hashed(value: np.uint32, byte: int) -> np.uint32:
-    """Returns the FNV-1a hash `value`, updated with one more byte. Bytes count as signed, as in
-    fastText."""
+    """Returns the FNV-1a hash `value` after one more byte is added to it. Bytes count as signed
+    numbers, as in fastText."""
     return np.uint32((value ^ np.uint32(np.int8(byte))) * _PRIME)
 
 
@@ -48,7 +48,8 @@ def _same(a: np.ndarray, b: np.ndarray) -> bool:
 
 @inlined
 def _find_word(word: np.ndarray, value: np.uint32, table: WordTable) -> int:
-    """Returns the number of a word, given its hash; -1 if it is not in the table."""
+    """Returns the number of a word in the table, given the hash of the word in `value`; -1 if the
+    table does not have the word."""
     slots, offsets, known = table.slots, table.offsets, table.bytes
     last = np.uint32(len(slots) - 1)
     slot = value & last
@@ -99,8 +100,8 @@ def _add_characters(
 
 @inlined
 def _add_words(hashes: np.ndarray, ngrams: Ngrams, inputs: np.ndarray, hidden: np.ndarray) -> int:
-    """Adds to `hidden` the rows of the n-grams of two or more words. `hashes` has a hash of each
-    word. Returns how many rows were added."""
+    """Adds to `hidden` the input rows of the n-grams of two or more words. `hashes` has a hash of
+    each word of the text. Returns how many rows were added."""
     rows = ngrams.rows
     added, buckets = 0, np.uint64(len(rows))
     for start in range(len(hashes)):
@@ -118,9 +119,11 @@ def _add_words(hashes: np.ndarray, ngrams: Ngrams, inputs: np.ndarray, hidden: n
 def mean_of_rows(
     text: np.ndarray, model: Weights, word: np.ndarray, hashes: np.ndarray, hidden: np.ndarray
 ) -> int:
-    """Writes the mean of all rows of a text into `hidden`. Returns how many rows there are.
+    """Writes the mean of all input rows of a text into `hidden`. Returns how many rows the text
+    has.
 
-    `word` is memory for a word in brackets, `hashes` is memory for the hash of each word.
+    `word` and `hashes` are overwritten: they are memory for the bytes of a word in angle brackets,
+    and for a hash of each word.
     """
     hidden[:] = 0
     inputs, ngrams, table, words = model.inputs, model.ngrams, model.words, model.word_count

@@ -22,8 +22,8 @@ _1 = np.uint64(1)
 
 
 class Partitioned:
-    """Entries that are grouped by the range of their key: those with a key in range r have the
-    indexes starts[r] to starts[r + 1] - 1."""
+    """Entries that are grouped by ranges of their keys. The entries of range r have the indexes
+    starts[r] to starts[r + 1] - 1 in the arrays `keys`, `marks`, `units` and `payload`."""
 
     def __init__(self, rows: int, words: int, ranges: int) -> None:
         self.starts = np.zeros(ranges + 1, np.int64)
@@ -35,11 +35,12 @@ class Partitioned:
 def partition(
     keys: np.ndarray, owners: np.ndarray, marks: np.ndarray, payload: np.ndarray, bits: int
 ) -> Partitioned:
-    """Groups entries into 2^bits ranges by the highest bits of their key. Entries of one range keep
-    their order.
+    """Groups entries into 2^bits ranges by the highest bits of their keys. The entries of one range
+    keep their order.
 
-    Entry i has keys[i] (uint64) and belongs to unit owners[i] (int64); it gets a copy of that
-    unit's mark (uint64, a hash of its content) and payload (words of uint64).
+    Entry i has the key keys[i] (uint64) and belongs to the unit u = owners[i] (int64). The result
+    has a copy of marks[u] (uint64: a hash of the unit's content) and of payload[u] (a row of
+    uint64) for each entry.
     """
     out = Partitioned(len(keys), payload.shape[1], 1 << bits)
     _partition(
@@ -60,8 +61,8 @@ def runs(keys: np.ndarray) -> np.ndarray:
 
 
 def by_mark(keys: np.ndarray, marks: np.ndarray) -> np.ndarray:
-    """Returns the order (int64) in which each run of equal keys is sorted by `marks`, the hashes of
-    the units' contents. Entries with equal marks keep their order.
+    """Returns int64: the indexes of all entries, in the order in which each run of equal keys is
+    sorted by `marks`, the hashes of the units' contents. Entries with equal marks keep their order.
 
     by_mark([4, 4, 7], [9, 2, 5]) -> [1, 0, 2].
     """

@@ -30,8 +30,8 @@ _1 = np.uint64(1)
 
 
 def band_keys(hashes: np.ndarray, distance: int) -> np.ndarray:
-    """Returns (n, bands) uint64: hashes that differ in at most `distance` bits share at least one
-    key.
+    """Returns the keys of each hash, (n, bands) uint64, one key for each band. Hashes that differ
+    in at most `distance` bits have at least one key in common.
 
     There are (distance + 2) (distance + 1) / 2 bands: 28 for a distance of 6. The number of the
     band is part of the key, so different bands do not share keys.
@@ -64,8 +64,9 @@ def close_pairs(
     """Finds pairs of images that share a key and whose hashes differ in at most `distance` bits.
 
     Returns the pairs, (k, 2) int64, and the number of bits in which each pair differs, (k,) uint8.
-    This number is the lower of two: with both images as they are, and with one image mirrored.
-    `keys`, `hashes` and `mirrors` are (n,) uint64, sorted by key.
+    This number is the lowest of three: with both images as they are, and with either image
+    mirrored. `keys`, `hashes` and `mirrors` (the hashes of the mirrored images) are (n,) uint64,
+    sorted by key.
 
     If several images are equal, mirrored or not, only the first is compared, and the other images
     are in no pair. A pair is left out if earlier pairs with at most the same distance already
@@ -97,8 +98,8 @@ def _image_distance(
 
 @inlined
 def _union(parents: np.ndarray, one: int, other: int) -> bool:
-    """Joins the trees that contain two nodes. Returns whether they were two different trees
-    before."""
+    """Joins the tree that contains the node `one` and the tree that contains the node `other`.
+    Returns whether they were two different trees before."""
     first, second = find(parents, one), find(parents, other)
     parents[max(first, second)] = min(first, second)
     return bool(first != second)
@@ -113,10 +114,11 @@ def _close_pairs(
     pairs: np.ndarray,
     distances: np.ndarray,
 ) -> int:
-    """Writes the pairs that `close_pairs` returns into `pairs` and `distances`, as many as fit.
-    Returns how many there are.
+    """Writes the pairs and distances that `close_pairs` returns into `pairs` and `distances`, as
+    many as fit. Returns how many pairs there are. Run r of equal keys has the images starts[r] to
+    starts[r + 1] - 1.
 
-    The hashes of the images so far are copied into one array, so that a block of them is compared
+    The hashes of the images of a run are copied into one array, so that a block of them is compared
     in one vectorised loop. The images of a block are compared one by one only if at least one image
     of the block is near.
     """

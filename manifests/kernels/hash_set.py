@@ -15,7 +15,8 @@ from manifests.kernels.compiling import inlined
 
 HASHES = types.Array(uint32, 1, "C", readonly=True)
 SET_OFFSETS = types.Array(int64, 1, "C", readonly=True)
-"""Offsets of many sets in one array: set i is hashes[offsets[i] : offsets[i + 1]]."""
+"""The numba type of `offsets` where many sets are stored in one array: set i is hashes[offsets[i] :
+offsets[i + 1]]."""
 
 _SPARSE_BITS = 16
 _ONE, _32, _64 = np.uint64(1), np.uint64(32), np.uint64(64)
@@ -46,8 +47,9 @@ def empty_slots(max_hashes: int) -> np.ndarray:
 
 @inlined
 def slot_of(slots: np.ndarray, bits: int, entry: np.uint64) -> np.uint64:
-    """Returns the index of the slot that contains an entry (set number and hash). If no slot
-    contains it, returns the index of the free slot for the entry."""
+    """Returns the index of the slot that contains `entry` (a set number and a hash). If no slot
+    contains it, returns the index of the free slot in which to store it. The table has 2^bits
+    slots."""
     last = (_ONE << np.uint64(bits)) - _ONE
     slot = (entry << _32 >> _32) * _SPREAD >> (_64 - np.uint64(bits))
     while slots[slot] != entry and slots[slot] >> _32 == entry >> _32:

@@ -1,8 +1,8 @@
 """Counts the elements of a JSON array by the commas between them.
 
-It checks what the readers find, so it shares no code with the scanner that they use, `json_scan`.
-It tracks strings and the depth of brackets. Where the JSON is damaged, it does not count, but
-reports the damage.
+The result is compared with the number of elements that a reader found. So this module shares no
+code with `json_scan`, which the readers use. It tracks strings and the depth of brackets. Where the
+JSON is damaged, it does not count, but reports the damage.
 """
 
 from __future__ import annotations
@@ -13,26 +13,29 @@ from numba import int64, types, uint8
 from manifests.kernels.compiling import compiled
 
 COMMAS, DEPTH, PLACE, HAS_CONTENT = range(4)
-"""Indices of the numbers in memory. COMMAS: commas between elements so far. DEPTH: open brackets,
-including that of the array itself; 0 after it is closed. PLACE: one of the four constants below.
-HAS_CONTENT: whether anything but whitespace followed the last comma."""
+"""Indexes of the four numbers that are the state of a count. COMMAS: the number of commas between
+elements so far. DEPTH: the number of open brackets, including that of the array itself; 0 after the
+array is closed. PLACE: one of the four constants below. HAS_CONTENT: 1 if anything but whitespace
+followed the last comma, otherwise 0."""
 PLAIN, IN_STRING, IN_ESCAPE, IS_DAMAGED = range(4)
-"""Values of PLACE: where the next byte is. IS_DAMAGED: in a string with a newline, after a bracket
-that closes nothing, or after the end of the array; from there on, commas are not counted
-reliably."""
+"""The values of PLACE, which is where the next byte is: outside strings, in a string, after a
+backslash in a string, or in damaged JSON. IS_DAMAGED: a string has a newline, a bracket closes
+nothing, or something follows the end of the array; from there on, commas are not counted."""
 _BYTES = types.Array(uint8, 1, "C", readonly=True)
 
 
 def new_count() -> np.ndarray:
-    """Returns the memory of a count that starts after an array's opening bracket or after a comma:
-    int64, 4 numbers."""
+    """Returns the initial state for counting the elements of a JSON array: int64, the four numbers
+    COMMAS, DEPTH, PLACE and HAS_CONTENT. The first byte to be counted must follow the array's
+    opening bracket or a comma between two elements."""
     return np.array([0, 1, PLAIN, 0], np.int64)
 
 
 def count(data: bytes, memory: np.ndarray) -> None:
-    """Continues the count with the next bytes of a file; `memory` is changed in place.
+    """Counts the commas in the next bytes of a JSON array. `memory`, made by `new_count`, is the
+    state of the count between two calls; it is changed in place.
 
-    `new_count()` and `b'1, [2, 3]]'` -> COMMAS 1, DEPTH 0.
+    `b'1, [2, 3]]'` after `new_count()` -> memory[COMMAS] is 1, memory[DEPTH] is 0.
     """
     _count(np.frombuffer(data, np.uint8), memory)
 

@@ -44,13 +44,15 @@ _TABLE = types.Array(uint8, 2, "C")
 
 
 def scan(data: bytes, memory: np.ndarray, is_array: bool, borders: np.ndarray) -> int:
-    """Continues the scan with the next bytes of a file. Returns how many borders these bytes
-    contain.
+    """Finds the borders between elements in the next bytes of a file. Returns how many borders
+    these bytes contain.
 
-    `memory` is changed in place. For each border, a row of `borders` becomes (end of an element,
-    start of the next element), as positions in the file. `borders` needs one row for each byte of
-    `data`.
-    `new_state(1)` and `b'1, "a"]'` of an array -> 2, borders [[2, 3], [7, 8]].
+    `memory` is the state of the scan between two calls, made by `json_states.new_state`; it is
+    changed in place. `is_array`: whether an array is scanned, not an object. For each border, a row
+    of `borders` becomes (end of an element, start of the next element), as positions in the file.
+    `borders` needs one row for each byte of `data`.
+
+    Example: the bytes `1, "a"]` of an array, after `new_state(1)` -> 2, borders [[2, 3], [7, 8]].
     """
     view = np.frombuffer(data, np.uint8)
     words = np.ndarray((max(len(data) - 7, 0),), np.uint64, data, 0, (1,))
@@ -77,7 +79,9 @@ def _plain_bytes(word: np.uint64) -> np.int64:
 
 @inlined
 def _nest(action: int, state: int, depth: int) -> tuple[int, int]:
-    """Returns the next state and the next depth, after a bracket or the end of a string."""
+    """Returns the state and the number of open brackets (`depth`) after an opening bracket, a
+    closing bracket or the end of a string. `action` is DESCEND, ASCEND or
+    LEAVE: actions of `manifests.text.json_states`."""
     if action == DESCEND:
         return state, depth + 1
     if action == ASCEND:
@@ -87,7 +91,8 @@ def _nest(action: int, state: int, depth: int) -> tuple[int, int]:
 
 @inlined
 def _note(action: int, memory: np.ndarray, byte: int, at: int) -> None:
-    """Writes into `memory` where a line or an element starts."""
+    """Stores in `memory` where a line starts (action MARK), or the first byte of an element and its
+    column (actions ENTER, ENTER_STRING). `byte` is at position `at` of the file."""
     if action == MARK:
         memory[LINE] = at + 1
     else:
@@ -97,10 +102,11 @@ def _note(action: int, memory: np.ndarray, byte: int, at: int) -> None:
 
 @inlined
 def _can_resume(memory: np.ndarray, byte: int, at: int, end: int) -> bool:
-    """Returns whether the scan can go on at the first byte of a line after broken JSON, because
-    this byte ends the array or starts an element.
+    """Returns whether the scan can go on after broken JSON, at the first byte of a line: whether
+    `byte` ends the array or object, or starts an element.
 
-    The element must start like the broken element: with the same byte, in the same column.
+    `end` is the closing bracket of the array or object. An element must start like the broken
+    element: with the same byte, in the same column.
     """
     column = at - memory[LINE]
     if byte == end:

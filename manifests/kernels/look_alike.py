@@ -15,9 +15,9 @@ SIDE, CHANNELS = 8, 3
 BYTES = SIDE * SIDE * CHANNELS
 """The number of bytes of a small colour image: 8 x 8 blocks of RGB, row by row."""
 WORST = 4
-"""The number of blocks, those that differ most, over which the difference of two images is averaged
-(our choice: of 4, 8, 16 and 32, this finds the most images with an inserted part, if equally many
-true copies are found)."""
+"""How many blocks count when two images are compared: the difference of the images is the mean
+difference of the WORST blocks that differ most (our choice: of 4, 8, 16 and 32, this finds the most
+images with an inserted part, if equally many true copies are found)."""
 MAX_DIFFERENCE = 255.0
 _MIN_DEVIATION = 1.0
 """The smallest contrast (standard deviation of luma, in gray levels) that is assumed for an image
@@ -39,12 +39,13 @@ LOOKS = (_NUMBERS, WORDS, COLOURS, TONES, int64, float64)
 
 
 class Looks(NamedTuple):
-    """What is known of the looks of the images of n records. Record i has the images offsets[i] to
-    offsets[i + 1] - 1.
+    """The hashes, the small colour images and the tones of all m images of n records, by which
+    images are compared. Record i has the images offsets[i] to offsets[i + 1] - 1.
 
-    `offsets` (n + 1,) int64. `words` (m, 2) uint64: the hash of each image and of its mirror image.
-    `colours` (m, BYTES) uint8: its small colour image. `tones` (m, 3) float64: the mean and the
-    standard deviation of its luma, and 1 if it is gray.
+    `offsets` (n + 1,) int64. `words` (m, 2) uint64: the perceptual hash of each image and of its
+    mirror image. `colours` (m, BYTES) uint8: the small colour image of each image. `tones` (m, 3)
+    float64: the mean and the standard deviation of an image's luma, and 1 if the image is gray,
+    otherwise 0.
     """
 
     offsets: np.ndarray
@@ -54,13 +55,14 @@ class Looks(NamedTuple):
 
 
 Tolerance = tuple[int, float]
-"""(bits, gray levels): two images look alike if their hashes differ in at most so many bits, and
-their small colour images by at most so many gray levels, both mirrored or not."""
+"""The limits within which two images look alike: the number of bits in which their hashes may
+differ, and the number of gray levels by which their small colour images may differ. One of the
+images may be mirrored."""
 
 
 def looks(offsets: np.ndarray, words: np.ndarray, colours: np.ndarray) -> Looks:
-    """Returns a Looks object for records with these images; computes the mean, the contrast and the
-    grayness of each image."""
+    """Returns the Looks of records from the first three of its fields; computes the fourth,
+    `tones`, from the small colour images."""
     words, colours = np.ascontiguousarray(words), np.ascontiguousarray(colours)
     tones = np.empty((len(colours), 3), np.float64)
     _measure_tones(colours, tones)
@@ -70,10 +72,11 @@ def looks(offsets: np.ndarray, words: np.ndarray, colours: np.ndarray) -> Looks:
 def bits_apart(
     images: Looks, first: np.ndarray, second: np.ndarray, tolerance: Tolerance
 ) -> np.ndarray:
-    """Returns, for each pair of records, the number of bits in which the hashes of their least
-    similar images differ, int64; -1 if an image does not look like the image at the same position.
+    """Returns int64: for each i, the number of bits in which the hashes of the least similar images
+    of the records first[i] and second[i] differ; -1 if an image of one does not look like the image
+    at the same position in the other.
 
-    Both records of a pair have the same number of images.
+    Both records of a pair must have the same number of images.
     """
     bits = np.empty(len(first), np.int64)
     ends = (np.ascontiguousarray(end, np.int64) for end in (first, second))
@@ -82,8 +85,8 @@ def bits_apart(
 
 
 def colour_differences(images: Looks, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Returns, for each pair of images, how much their small colour images differ, in gray levels,
-    float64."""
+    """Returns float64: for each i, the difference of the small colour images of the images first[i]
+    and second[i], in gray levels."""
     differences = np.empty(len(first), np.float64)
     ends = (np.ascontiguousarray(end, np.int64) for end in (first, second))
     _differences_of_pairs(images.colours, images.tones, *ends, differences)
@@ -103,8 +106,8 @@ def _luma(colours: np.ndarray, image: int, block: int) -> Any:
 
 @compiled(void(COLOURS, float64[:, ::1]))
 def _measure_tones(colours: np.ndarray, tones: np.ndarray) -> None:
-    """Writes into `tones` the mean and the standard deviation of each image's luma, and whether the
-    image is gray. Sums are of whole numbers, so they are the same on every machine."""
+    """Writes the `tones` of each image: the mean and the standard deviation of its luma, and
+    whether it is gray. All sums are of whole numbers, so they are the same on every machine."""
     for image in range(len(colours)):
         total, squares, spread = np.int64(0), np.int64(0), np.int64(0)
         for block in range(_BLOCKS):
@@ -124,11 +127,13 @@ def _measure_tones(colours: np.ndarray, tones: np.ndarray) -> None:
 def _difference(
     colours: np.ndarray, tones: np.ndarray, one: int, other: int, mirrored: bool, enough: float
 ) -> Any:
-    """Returns the mean difference of the WORST blocks of two images, in gray levels; or that of
-    some of the blocks, as soon as it is over `enough`.
+    """Returns the difference of the small colour images of two images, in gray levels: the mean
+    over the WORST blocks that differ most. It stops early once the mean over the blocks so far is
+    over `enough`.
 
-    Both images are shifted to the same mean and stretched to the same contrast, which is between
-    theirs. If one is gray, only luma is compared.
+    If `mirrored` is true, the image `other` is mirrored. Brightness and contrast do not count: each
+    image is shifted by its own mean, and both are scaled to the same contrast. If one of them is
+    gray, only luma is compared.
     """
     gain_one = np.sqrt(tones[other, 1] / tones[one, 1])
     gain_other = np.sqrt(tones[one, 1] / tones[other, 1])
@@ -167,7 +172,8 @@ def _difference(
 
 @compiled(float64(COLOURS, TONES, int64, int64))
 def _colour_difference(colours: np.ndarray, tones: np.ndarray, one: int, other: int) -> Any:
-    """Returns the lower of the differences of two images with and without mirroring."""
+    """Returns the difference of the small colour images of two images, in gray levels: the lower of
+    the two differences with and without mirroring one image."""
     shown = _difference(colours, tones, one, other, False, MAX_DIFFERENCE)
     return min(shown, _difference(colours, tones, one, other, True, MAX_DIFFERENCE))
 
@@ -176,7 +182,8 @@ def _colour_difference(colours: np.ndarray, tones: np.ndarray, one: int, other: 
 def alike(
     colours: np.ndarray, tones: np.ndarray, one: int, other: int, colour_distance: float
 ) -> bool:
-    """Returns whether the small colour images of two images differ by at most `colour_distance`."""
+    """Returns whether the small colour images of two images differ by at most `colour_distance`
+    gray levels, with or without mirroring one image."""
     if _difference(colours, tones, one, other, False, colour_distance) <= colour_distance:
         return True
     mirrored = _difference(colours, tones, one, other, True, colour_distance)
@@ -186,7 +193,7 @@ def alike(
 @inlined
 def image_bits(words: np.ndarray, one: int, other: int) -> Any:
     """Returns the number of bits in which the hashes of two images differ: the lowest number with
-    and without mirroring."""
+    and without mirroring one image."""
     return np.int64(
         min(
             popcount(words[one, 0] ^ words[other, 0]),
@@ -208,7 +215,10 @@ def record_bits(
     second: int,
 ) -> int:
     """Returns the number of bits in which the hashes of the least similar images of two records
-    differ; -1 if the images at one position do not look alike."""
+    differ; -1 if the images at one position do not look alike.
+
+    `first` and `second` are the numbers of the records, which must have equally many images.
+    """
     worst = 0
     start, other_start = offsets[first], offsets[second]
     for image in range(offsets[first + 1] - start):

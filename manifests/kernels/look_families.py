@@ -15,9 +15,12 @@ _NUMBERS = types.Array(int64, 1, "C", readonly=True)
 
 
 class Links(NamedTuple):
-    """Pairs of records that look alike, `first` and `second` (k,) int64, and the bits in which they
-    differ. `left` is the number of records that were not compared with all others, because their
-    family has too many records that do not look alike."""
+    """Pairs of records that look alike, found within families.
+
+    `first` and `second` (k,) int64: the two records of each pair. `bits` (k,) int64: how many bits
+    of their hashes differ. `left`: how many records were not compared with all others of their
+    family, because the limit `most` of the search was reached.
+    """
 
     first: np.ndarray
     second: np.ndarray
@@ -28,11 +31,12 @@ class Links(NamedTuple):
 def chained(
     images: Looks, starts: np.ndarray, members: np.ndarray, tolerance: Tolerance, most: int
 ) -> Links:
-    """Returns links between records that look alike. If a chain of records that look alike connects
-    two records, then links connect them too.
+    """Returns pairs of records of the same family that look alike, enough to connect all records
+    that a chain of such pairs would connect: if A looks like B, and B like C, the pairs A-B and B-C
+    suffice.
 
-    Family i has the records members[starts[i] : starts[i + 1]]; only records of one family are
-    compared. At most `most` records of a family are compared with the others.
+    Family i has the records members[starts[i] : starts[i + 1]]. In each family, at most `most`
+    records are compared with the others, to limit the time.
     """
     return _links(_chained, images, starts, members, tolerance, most, None)
 
@@ -45,12 +49,14 @@ def starred(
     most: int,
     stays: np.ndarray,
 ) -> Links:
-    """Returns links from the records that are kept (`first`) to the records of the same family that
-    look like them (`second`).
+    """Returns pairs of a record that is kept (`first`) and a record of the same family that looks
+    like it (`second`), which can be dropped.
 
-    The members of a family are in order of preference. The first is kept, and all that look like it
-    are linked to it; then the same with the others. `stays` (n,) bool: records that are never
-    linked to others. At most `most` records of a family are compared with the others.
+    Family i has the records members[starts[i] : starts[i + 1]], the preferred records first. The
+    first record is kept, and every record that looks like it is paired with it. The same is
+    repeated with the records that are in no pair yet. In each family, at most `most` records are
+    kept and compared with the others, to limit the time. `stays` (n,) bool: records that are never
+    a `second`.
     """
     return _links(_starred, images, starts, members, tolerance, most, stays)
 
@@ -104,8 +110,12 @@ def _chained(
     bits: np.ndarray,
     left: np.ndarray,
 ) -> int:
-    """Does the work of `chained` by a breadth-first search: `waiting` has the linked records that
-    are still to be compared with the records which are not linked yet."""
+    """Writes the pairs that `chained` returns into `first`, `second` and `bits`, and the number of
+    records that were not compared into `left`. Returns the number of pairs.
+
+    It is a breadth-first search in each family: `waiting` has the records that are in a pair, and
+    that are still to be compared with the records that are in no pair (`open_`).
+    """
     found = 0
     open_, waiting = np.empty(len(members), np.int64), np.empty(len(members), np.int64)
     for family in range(len(starts) - 1):

@@ -27,7 +27,9 @@ def mean_colours(pixels: np.ndarray, box: tuple[float, ...], side: int) -> np.nd
 def _add_columns(
     sums: np.ndarray, left: float, width: float, height: float, means: np.ndarray
 ) -> None:
-    """Writes the mean colours of the columns left to left + width, from the sums of each column."""
+    """Writes into `means` the mean red, green and blue of a rectangle: the columns `left` to `left`
+    + `width` of some rows. `sums` has the sum of these rows for each column; `height` is the number
+    of rows, which may be a fraction."""
     right = left + width
     red, green, blue = 0.0, 0.0, 0.0
     for at in range(int(left), min(int(np.ceil(right)), len(sums))):

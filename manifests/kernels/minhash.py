@@ -50,10 +50,10 @@ class Scheme(NamedTuple):
 
 
 class Sketches(NamedTuple):
-    """The results for each text: hashes of the text and of the bands of its signature, one bit of
-    each value, and the signature itself.
+    """What `sketch` returns for a column of texts: hashes of each text and of the bands of its
+    signature, one bit of each value of the signature, and the signature itself.
 
-    A text that has only whitespace is not present. Its signature is that of the empty set: every
+    A text that has only whitespace is not `present`. Its signature is that of the empty set: every
     value is 2^32 - 1. So all such texts have equal bands.
     """
 
@@ -64,11 +64,12 @@ class Sketches(NamedTuple):
     bands: np.ndarray
     """(texts, bands) uint64: a hash of each band."""
     bits: np.ndarray
-    """(texts, 2) uint64: one bit of each of the first 128 values; the lowest bit is that of the
-    first value. All are zero if there are fewer values (b-bit minwise hashing with b = 1, Li and
-    König 2010)."""
+    """(texts, 2) uint64: one bit of each of the first 128 values of a signature; the lowest bit is
+    that of the first value. All are zero if a signature has fewer than 128 values (b-bit minwise
+    hashing with b = 1, Li and König 2010)."""
     signatures: np.ndarray | None
-    """(texts, permutations) uint32; None if `sketch` was called without `signatures`."""
+    """(texts, permutations) uint32: the signatures; None if `sketch` was called with `signatures`
+    false."""
 
 
 def sketch(texts: pa.Array, scheme: Scheme, signatures: bool = False) -> Sketches:
@@ -93,8 +94,8 @@ def sketch(texts: pa.Array, scheme: Scheme, signatures: bool = False) -> Sketche
 def signatures_of(
     hashes: np.ndarray, offsets: np.ndarray, permutations: int, seed: int = 1
 ) -> np.ndarray:
-    """Returns signatures, (sets, permutations) uint32. Set i is hashes[offsets[i] : offsets[i +
-    1]].
+    """Returns the MinHash signature of each set of hashes, (sets, permutations) uint32. Set i is
+    `hashes[offsets[i] : offsets[i + 1]]`.
 
     `datasketch.MinHash(permutations, seed)` gives the same signatures for the same hashes.
     """
@@ -105,8 +106,8 @@ def signatures_of(
 
 
 def bands_of(signatures: np.ndarray, bands: int, rows: int) -> np.ndarray:
-    """Returns (sets, bands) uint64: a hash of each band; band i has the values i * rows to (i + 1)
-    * rows - 1.
+    """Returns (sets, bands) uint64: a hash of each band of each signature. Band i has the values i
+    * rows to (i + 1) * rows - 1 of the signature.
 
     The hash of each band starts from a different number, and each step is one-to-one. So two
     different bands with the same values never have the same hash.

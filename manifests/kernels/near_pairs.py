@@ -1,4 +1,5 @@
-"""Counts pairs of images by the bits in which their hashes differ, and samples some of each."""
+"""Counts pairs of similar images by the number of bits in which their hashes differ, and draws
+sample pairs for each number of bits."""
 
 from __future__ import annotations
 
@@ -12,10 +13,12 @@ from manifests.kernels.look_alike import COLOURS, TONES, WORDS, Looks, alike, im
 
 
 class NearPairs(NamedTuple):
-    """Pairs of images by distance, from 0 to the largest number of bits.
+    """The similar pairs among many images, by the number of bits in which their hashes differ: 0,
+    1, 2, up to `max_bits`.
 
-    `pairs` (bits + 1,) int64: the number of pairs that differ in so many bits. `alike` (bits + 1,)
-    int64: how many of these look alike. `sampled`: for each distance, (k, 2) int64, some pairs.
+    `pairs` (max_bits + 1,) int64: pairs[b] is the number of pairs that differ in b bits. `alike`
+    (max_bits + 1,) int64: how many of these pairs look alike by their small colour images.
+    `sampled`: for each b, a sample of the pairs, (k, 2) int64 numbers of images.
     """
 
     pairs: np.ndarray
@@ -26,10 +29,12 @@ class NearPairs(NamedTuple):
 def near_pairs(
     images: Looks, keys: np.ndarray, max_bits: int, colour_distance: float, each: int
 ) -> NearPairs:
-    """Compares every two images by their hashes, and those within `max_bits` by their colours.
+    """Compares every two images by their hashes, and the pairs that differ in at most `max_bits`
+    bits by their small colour images too, which may differ by `colour_distance` gray levels.
 
-    `keys` (m,) uint64 are random keys of the images. Up to `each` pairs are sampled for each
-    distance: those whose keys give the lowest number, so the order of the images does not matter.
+    Up to `each` pairs are sampled for each number of bits. `keys` (m,) uint64 has a random key of
+    each image: the pairs with the lowest XOR of their two keys are sampled, so the sample does not
+    depend on the order of the images.
     """
     counts = np.zeros((2, max_bits + 1), np.int64)
     sampled = np.zeros((max_bits + 1, max(each, 1), 2), np.int64)

@@ -1,11 +1,11 @@
 """Finds, for each text, the item (such as a question of a benchmark) that shares the most n-grams
 with the text, among many items.
 
-Texts are split into windows of tokens that are shorter than an n-gram. Each window has a 32-bit
-hash (`shingles`). The hashes of at least two windows that cover an n-gram are combined to a key of
-64 bits, which identifies the n-gram. If 10^9 texts of 300 tokens are looked up in 10^6 n-grams,
-0.02 false matches are expected. Items may have n-grams of several lengths; windows have only one
-length.
+A window is a few tokens in a row, fewer than an n-gram has; a window starts at every token. Each
+window has a 32-bit hash (`shingles`). The hashes of at least two windows that together cover an
+n-gram are combined to a key of 64 bits, which identifies the n-gram. If 10^9 texts of 300 tokens
+are looked up in 10^6 n-grams, 0.02 false matches are expected. Items may have n-grams of several
+lengths; windows have only one length.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ NO_ITEM = -1
 _ONE, _6, _63 = (np.uint64(bits) for bits in (1, 6, 63))
 _SPREAD = np.uint64(0x9E3779B97F4A7C15)
 _FILTER_BITS_PER_GRAM = 16
-"""The smallest number of bits of the Bloom filter for each n-gram (our choice). Of the windows that
-do not start an n-gram, one in 64 to 256 passes the filter."""
+"""The smallest number of bits of the Bloom filter for each n-gram in the table (our choice). Of the
+windows that do not start an n-gram, one in 64 to 256 passes the filter."""
 _BLOCK_BYTES = 1 << 20
 """Number of bytes of texts in a block, so that their hashes fit a core's cache (our choice)."""
 
@@ -67,7 +67,8 @@ class Overlap(NamedTuple):
 
 
 def grams_of(texts: pa.Array, owners: np.ndarray, items: int, n: int, min_tokens: int) -> Grams:
-    """Returns the n-grams of items; text i belongs to item owners[i], and `owners` is ascending.
+    """Returns the table of the n-grams of items. Text i belongs to item owners[i]; `owners` is
+    ascending, `items` is the number of items.
 
     If a text has fewer than n tokens, but at least `min_tokens` (2 to n), the whole text is one
     n-gram. A shorter text has no n-grams.
@@ -97,7 +98,7 @@ def grams_of(texts: pa.Array, owners: np.ndarray, items: int, n: int, min_tokens
 
 def _places(offsets: np.ndarray, max_span: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Returns, for each n-gram: its text, its first window, and the number of windows that it
-    spans.
+    spans. Text i has the windows offsets[i] to offsets[i + 1] - 1.
 
     An n-gram spans `max_span` windows. If a text has fewer windows, but at least two, it has one
     n-gram that spans all its windows.
@@ -129,7 +130,8 @@ def word_counts(texts: pa.Array) -> np.ndarray:
 
 
 def _filter(hashes: np.ndarray) -> np.ndarray:
-    """Returns a Bloom filter of the hashes, (words,) uint64; each hash sets two bits."""
+    """Returns a Bloom filter of the hashes as a bit array, (words,) uint64; each hash sets two
+    bits."""
     bits = min(max((_FILTER_BITS_PER_GRAM * len(hashes)).bit_length(), 8), 32)
     words = np.zeros(1 << (bits - 6), np.uint64)
     for shift in (32 - bits, 0):
@@ -139,16 +141,17 @@ def _filter(hashes: np.ndarray) -> np.ndarray:
 
 
 def _starts(keys: np.ndarray, bits: int) -> np.ndarray:
-    """Returns, for each value of the upper `bits` of a key, the index of the first key with this
-    value. There are about as many values as keys."""
+    """Returns (2^bits + 1,) int32: for each number i, the index of the first of the ascending
+    `keys` whose upper `bits` bits are i or more. `bits` is chosen so that there are about as many
+    numbers as keys."""
     upper = keys >> np.uint64(63 - bits) >> _ONE  # a shift by 64 bits is undefined
     numbers = np.arange((1 << bits) + 1, dtype=np.uint64)
     return np.searchsorted(upper, numbers).astype(np.int32)
 
 
 def overlaps(texts: pa.Array, grams: Grams) -> Overlap:
-    """Finds, for each text, the item of whose n-grams the text contains the largest share. Returns
-    the numbers of the items, and these shares of their n-grams."""
+    """Returns, for each text, the item of whose n-grams the text contains the largest share, and
+    this share."""
     item, share = np.empty(len(texts), np.int32), np.empty(len(texts), np.float32)
     scratch = _Scratch(
         np.empty(0, np.int64),
@@ -167,7 +170,7 @@ def overlaps(texts: pa.Array, grams: Grams) -> Overlap:
 
 
 class _Scratch(NamedTuple):
-    """Memory for one text at a time.
+    """Arrays that are overwritten for each text, so that they are allocated only once.
 
     `starts`: windows that may start an n-gram. `last`: for each n-gram, the number of the last text
     that contained it (numbers start at 1). `counts`: for each item, how many of its n-grams the
@@ -182,11 +185,11 @@ class _Scratch(NamedTuple):
 
 @inlined
 def _key(hashes: np.ndarray, at: int, span: int, window: int) -> np.uint64:
-    """Returns the key of the n-gram of `span` windows from window `at` on: a hash of the hashes of
-    windows that cover it.
+    """Returns the key of the n-gram that consists of the `span` windows from window `at` on: a hash
+    of the hashes of some windows that together cover the n-gram.
 
-    Only every `window`-th window is taken, so that they do not overlap; the last window is always
-    taken.
+    Only every `window`-th window is taken (`window` is its length in tokens), so that they do not
+    overlap; the last window is always taken.
     """
     key, last = np.uint64(span) * _SPREAD, at + span - 1
     for place in range(at, last, window):
@@ -203,10 +206,11 @@ def _is_set(words: np.ndarray, bit: np.uint64) -> bool:
 
 @inlined
 def _may_start(hashes: np.ndarray, at: int, end: int, first: np.ndarray, starts: np.ndarray) -> int:
-    """Writes into `starts` the windows that pass the filter. Returns how many pass.
+    """Writes into `starts` the windows among `at` to `end` - 1 that may start an n-gram: both bits
+    of their hash are set in the Bloom filter `first`. Returns how many there are.
 
-    Every window is written. If a window does not pass, the next window overwrites it. So there is
-    no branch that the processor could predict wrongly.
+    Every window is written. If it fails the test, the next window overwrites it. So there is no
+    branch that the processor could predict wrongly.
     """
     bits = 6
     while 1 << (bits - 6) < len(first):
@@ -235,8 +239,8 @@ def _find(grams: Grams, key: np.uint64) -> int:
 
 @inlined
 def _count_gram(grams: Grams, scratch: _Scratch, gram: int, text: int, found: int) -> int:
-    """Adds one to the count of every item with this n-gram, if it is the n-gram's first occurrence
-    in the text.
+    """Adds one to the count of every item that has the n-gram `gram`, unless the n-gram has
+    occurred before in the same text, which has the number `text`.
 
     `found`: how many items have a count above 0. Returns the new value of `found`.
     """
@@ -254,9 +258,9 @@ def _count_gram(grams: Grams, scratch: _Scratch, gram: int, text: int, found: in
 @inlined
 def _best_item(grams: Grams, scratch: _Scratch, found: int) -> tuple[int, int]:
     """Returns the item whose n-grams the text contains with the largest share, and how many of the
-    item's n-grams the text contains.
+    item's n-grams the text contains. Also sets all counts to 0 for the next text.
 
-    It also sets all counts to 0 for the next text.
+    `found`: how many items have a count above 0.
     """
     best, best_count = NO_ITEM, 0
     for place in range(found):
@@ -306,8 +310,8 @@ def _find_items(
     items: np.ndarray,
     shares: np.ndarray,
 ) -> None:
-    """Writes, for each text, the best item and its share. `before`: how many texts have used
-    `scratch` before."""
+    """Writes, for each text, the item of whose n-grams it contains the largest share into `items`,
+    and this share into `shares`. `before`: how many texts have used `scratch` before."""
     for row in range(len(items)):
         text, found = before + row + 1, 0
         end = offsets[row + 1]

@@ -10,29 +10,31 @@ from numba import float64, int64, types, uint8, void
 from manifests.kernels.compiling import compiled, inlined
 
 _TOLERANCE = 16
-"""A border is plain if the levels of each channel differ by at most this many (our choice: fewer
-find less of the borders of re-encoded copies, more take dark or bright parts of photographs for
-borders)."""
+"""A border is plain if, in each colour channel, its levels differ by at most this number (our
+choice: a lower number finds less of the borders of re-encoded copies, a higher number takes dark or
+bright parts of photographs for borders)."""
 _MIN_SHARE = 0.5
 """An image keeps at least this share of its width and height (our choice). If more is plain, it is
 an object on a plain ground, not a smaller image with a border."""
 _MIN_CHANGED = 0.5
-"""Behind a border at least this share of the pixels of a line has other colours (our choice). So
-the sky above a hill is no border, and neither is the paper around a text."""
+"""The line of pixels behind a border must differ from the border's colours in at least this share
+of its pixels (our choice). So the sky above a hill is no border, and neither is the paper around a
+text."""
 _MAX_RATIO = 2
-"""A border is at most so many times as wide as the one at the opposite side (our choice)."""
+"""A border is at most this many times as wide as the border at the opposite side (our choice)."""
 _ROUNDS = 3
-"""The number of borders inside each other that are found: a black bar inside a white frame (our
+"""How many borders inside each other are found, such as a black bar inside a white frame (our
 choice)."""
 
 _PIXELS = types.Array(uint8, 3, "C", readonly=True)
 Box = tuple[float, float, float, float]
-"""Left, top, right, bottom, in pixels."""
+"""A box on an image: left, top, right and bottom, in pixels."""
 
 
 def without_borders(pixels: np.ndarray) -> Box:
-    """Returns the box of an image without its plain borders; the whole image if it has none, or is
-    all plain. Borders come in pairs: at the left and right, or above and below, in one colour.
+    """Returns the box that remains of an image when its plain borders are cut off; the box of the
+    whole image if it has no borders, or is all plain. Borders come in pairs of one colour: at the
+    left and right, or above and below.
 
     `pixels`: uint8 (height, width, 3 or more); only the first three channels are read. A border may
     end within a pixel: then the edge of the box is not a whole number.
@@ -46,8 +48,9 @@ def without_borders(pixels: np.ndarray) -> Box:
 
 @inlined
 def _level(pixels: np.ndarray, side: int, line: int, at: int, channel: int) -> Any:
-    """Returns a level of the pixel at the place `at` of a line; at the sides 0 (left) and 2 (right)
-    a line is a column."""
+    """Returns the level (0 to 255) of one colour channel at the place `at` of a line of pixels. A
+    line along the left or right side (0, 2) is the column `line`; along the top or bottom side (1,
+    3) it is the row `line`."""
     return int64(pixels[at, line, channel] if side % 2 == 0 else pixels[line, at, channel])
 
 
@@ -58,8 +61,9 @@ def _line(box: np.ndarray, side: int, depth: int) -> Any:
 
 @compiled(int64(_PIXELS, int64[::1], int64, int64[:, ::1]))
 def _depth(pixels: np.ndarray, box: np.ndarray, side: int, levels: np.ndarray) -> int:
-    """Returns how many lines at a side of the box are plain. The lowest and highest levels of each
-    channel in these lines are written into `levels`."""
+    """Returns the width of the plain border at one side of the box, in whole lines of pixels (0:
+    left, 1: top, 2: right, 3: bottom). The lowest and the highest level of each channel in the
+    border are written into `levels`, (2, 3)."""
     across = 1 - side % 2
     depth, wider = 0, np.empty((2, 3), np.int64)
     levels[0], levels[1] = 255, 0
@@ -81,11 +85,13 @@ def _depth(pixels: np.ndarray, box: np.ndarray, side: int, levels: np.ndarray) -
 def _mixed_share(
     pixels: np.ndarray, box: np.ndarray, side: int, depth: int, levels: np.ndarray
 ) -> float:
-    """Returns which share of the line behind a border belongs to the border; -1 if it is no border,
-    because most pixels of the next line have its colours.
+    """Returns which share of the line of pixels behind a border still belongs to the border, 0 to
+    1, because the border ends within a pixel. Returns -1 if it is no border: most pixels of the
+    line after that have the border's colours too.
 
-    The line is a mixture of the border and the next line: a line that is half border is half as far
-    from the colour of the border as the next line.
+    `side`, `depth` and `levels`: the side, width and levels of the border, as in `_depth`. If a
+    line is half border, its colours are half as far from the border's colour as those of the next
+    line.
     """
     across = 1 - side % 2
     start, end = box[across], box[across + 2]
@@ -108,7 +114,8 @@ def _mixed_share(
 
 @inlined
 def _alike(levels: np.ndarray, others: np.ndarray) -> bool:
-    """Returns whether two borders have the same colour."""
+    """Returns whether two borders have the same colour. `levels` and `others`, (2, 3): the lowest
+    and the highest level of each channel in each border."""
     for channel in range(3):
         low = min(levels[0, channel], others[0, channel])
         high = max(levels[1, channel], others[1, channel])
@@ -119,8 +126,8 @@ def _alike(levels: np.ndarray, others: np.ndarray) -> bool:
 
 @compiled(void(_PIXELS, int64[::1], float64[::1]))
 def _cut(pixels: np.ndarray, box: np.ndarray, edges: np.ndarray) -> None:
-    """Moves the sides of the box inwards, past the borders; `edges` has the same sides with the
-    parts of pixels that belong to the borders."""
+    """Moves the sides of `box` inwards, past the plain borders of the image, in whole pixels.
+    `edges` gets the same sides, moved further by the parts of pixels that belong to the borders."""
     first, last = np.empty((2, 3), np.int64), np.empty((2, 3), np.int64)
     for _ in range(_ROUNDS):
         moved = False

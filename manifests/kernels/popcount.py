@@ -1,4 +1,4 @@
-"""Counts the bits of a word that are set."""
+"""Counts the bits of a 64-bit number that are set."""
 
 from __future__ import annotations
 

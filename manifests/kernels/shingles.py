@@ -85,8 +85,8 @@ def shingles(texts: pa.Array, tokens: int, n: int, distinct: bool) -> tuple[np.n
 def in_blocks(
     texts: pa.Array, tokens: int, n: int, distinct: bool, block_bytes: int
 ) -> Iterator[Shingles]:
-    """The shingles of a column in blocks of rows. A block has at most `block_bytes` bytes of text;
-    a row with more bytes is a block of its own.
+    """Yields the shingles of a column of texts in blocks of rows. A block has at most `block_bytes`
+    bytes of text; a row with more bytes is a block of its own.
 
     The hashes of a block are overwritten when the next block is read.
     """
@@ -119,8 +119,9 @@ def _block_starts(offsets: np.ndarray, block_bytes: int) -> list[int]:
 
 
 def _max_tokens(size: int, tokens: int) -> int:
-    """Returns the maximum number of tokens in a text of `size` bytes. For words it is about half of
-    `size`: between two words there is a separator, or one of the words has at least three bytes."""
+    """Returns the maximum number of tokens in a text of `size` bytes; `tokens` is the kind of
+    tokens. For WORDS it is about half of `size`: between two words there is a separator, or one of
+    the words has at least three bytes."""
     return size if tokens == CHARACTERS else size // 2 + 1
 
 
@@ -137,8 +138,8 @@ def _scratch(size: int, tokens: int, distinct: bool) -> _Scratch:
 
 @inlined
 def _tokenise(data: np.ndarray, start: int, end: int, by_words: bool, scratch: _Scratch) -> int:
-    """Writes a text in lower case, and the positions where its tokens start and end. Returns how
-    many tokens there are."""
+    """Writes a text in lower case, and the positions where its tokens start and end, into
+    `scratch`. Returns how many tokens there are."""
     written = write_lower(data, start, end, scratch.encodings[int(by_words)], scratch.text)
     return int(find_tokens(scratch.text, written, by_words, scratch.edges))
 
@@ -154,8 +155,8 @@ def _shingle_one(
     identity: np.ndarray,
     grams: np.ndarray,
 ) -> int:
-    """Writes the shingles of a text, and a hash of all its tokens into `identity`. Returns how many
-    shingles there are."""
+    """Writes the shingles of a text into `grams`, and a hash of all its tokens into `identity`.
+    Returns how many shingles there are. `tokens` is the kind of tokens."""
     by_words = tokens == WORDS
     count = _tokenise(data, start, end, by_words, scratch)
     has_no_word = by_words and count == 0
@@ -175,8 +176,8 @@ def _shingle_one(
 
 @inlined
 def _roll(tokens: np.ndarray, n: int, grams: np.ndarray) -> int:
-    """Writes a hash of each n-gram: a polynomial of its tokens' hashes, computed from the
-    polynomial of the n-gram before it. Returns how many n-grams there are."""
+    """Writes a hash of each n-gram into `grams`: a polynomial of the hashes of its tokens, computed
+    from the polynomial of the n-gram before it. Returns how many n-grams there are."""
     leaving = _ONE
     for _ in range(n):
         leaving *= _BASE
@@ -194,8 +195,11 @@ def _roll(tokens: np.ndarray, n: int, grams: np.ndarray) -> int:
 
 @inlined
 def _keep_first(grams: np.ndarray, slots: np.ndarray, number: np.uint64) -> int:
-    """Moves the distinct hashes to the front, in order of first occurrence. Returns how many
-    distinct hashes there are: [3, 5, 3] -> 2, with [3, 5] at the front."""
+    """Moves the distinct hashes to the front of `grams`, in order of first occurrence. Returns how
+    many distinct hashes there are: [3, 5, 3] -> 2, with [3, 5] at the front.
+
+    `slots` is a `hash_set` table that many sets use in turn; this set has the number `number`.
+    """
     bits = slot_bits(len(grams))
     kept = 0
     for gram in grams:

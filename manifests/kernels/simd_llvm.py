@@ -59,8 +59,8 @@ def store8(typing: Any, target: Any, at: Any, value: Any) -> Any:
 
 @intrinsic
 def lower_block(typing: Any, source: Any, at: Any, target: Any, to: Any) -> Any:
-    """Copies 64 bytes and replaces A to Z by a to z. Returns the mask of the bytes that are not
-    ASCII.
+    """Copies 64 bytes from `source[at]` on to `target[to]` on, and replaces A to Z by a to z.
+    Returns a 64-bit number whose bit i is 1 if byte i is not ASCII.
 
     A small letter is its capital plus 32, a bit that no capital has set. A byte is not ASCII if its
     highest bit is set: then it is negative as a signed number.
@@ -81,9 +81,9 @@ def lower_block(typing: Any, source: Any, at: Any, target: Any, to: Any) -> Any:
 
 @intrinsic
 def separator_mask(typing: Any, source: Any, at: Any, by_words: Any) -> Any:
-    """Returns the mask of the bytes that are separators, among 64 bytes. Separators are ASCII
-    whitespace, as in `str.isspace`. If `by_words` is true, separators are all ASCII characters
-    except digits and small letters."""
+    """Returns a 64-bit number whose bit i is 1 if the byte `source[at + i]` is a separator.
+    Separators are ASCII whitespace, as in `str.isspace`. If `by_words` is true, separators are all
+    ASCII characters except digits and small letters."""
 
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         read = _load(
@@ -101,7 +101,7 @@ def separator_mask(typing: Any, source: Any, at: Any, by_words: Any) -> Any:
 
 @intrinsic
 def lowest_bit(typing: Any, mask: Any) -> Any:
-    """Returns the number of the lowest bit that is set; 64 if no bit is set."""
+    """Returns the index of the lowest bit that is set; 64 if no bit is set."""
 
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return builder.cttz(args[0], ir.Constant(ir.IntType(1), 0))  # count of trailing zeros
@@ -192,15 +192,17 @@ def _in_all_lanes(kind: ir.VectorType, value: int) -> ir.Constant:
 
 
 def _copied_to_all_lanes(builder: Any, value: Any) -> Any:
-    """Writes a value into lane 0 of an undefined vector, then copies lane 0 to all lanes."""
+    """Returns a vector that has `value` in every lane. It writes the value into lane 0 of an
+    undefined vector, then copies lane 0 to all lanes."""
     nothing = ir.Constant(_WORDS, ir.Undefined)
     in_lane_0 = builder.insert_element(nothing, value, ir.Constant(_WORD, 0))
     return builder.shuffle_vector(in_lane_0, nothing, _in_all_lanes(_WORDS, 0))
 
 
 def _between(builder: Any, values: Any, first: str, last: str) -> Any:
-    """Returns whether each byte is in the range from `first` to `last`. `first` is subtracted from
-    each byte. Bytes below `first` then become large (0 - 1 is 255), so one comparison is enough."""
+    """Returns, for each byte of a vector, whether it is in the range from `first` to `last`.
+    `first` is subtracted from each byte. Bytes below `first` then become large (0 - 1 is 255), so
+    one comparison is enough."""
     above_first = builder.sub(values, _in_all_lanes(_BYTES, ord(first)))
     return builder.icmp_unsigned("<=", above_first, _in_all_lanes(_BYTES, ord(last) - ord(first)))
 

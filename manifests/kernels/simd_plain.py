@@ -38,8 +38,8 @@ def store8(target: np.ndarray, at: int, value: np.uint64) -> None:
 
 @inlined
 def lower_block(source: np.ndarray, at: int, target: np.ndarray, to: int) -> np.uint64:
-    """Copies 64 bytes and replaces A to Z by a to z. Returns the mask of the bytes that are not
-    ASCII."""
+    """Copies 64 bytes from `source[at]` on to `target[to]` on, and replaces A to Z by a to z.
+    Returns a 64-bit number whose bit i is 1 if byte i is not ASCII."""
     mask = np.uint64(0)
     for i in range(BLOCK):
         byte = source[at + i]
@@ -50,9 +50,9 @@ def lower_block(source: np.ndarray, at: int, target: np.ndarray, to: int) -> np.
 
 @inlined
 def separator_mask(source: np.ndarray, at: int, by_words: bool) -> np.uint64:
-    """Returns the mask of the bytes that are separators, among 64 bytes. Separators are ASCII
-    whitespace, as in `str.isspace`. If `by_words` is true, separators are all ASCII characters
-    except digits and small letters."""
+    """Returns a 64-bit number whose bit i is 1 if the byte `source[at + i]` is a separator.
+    Separators are ASCII whitespace, as in `str.isspace`. If `by_words` is true, separators are all
+    ASCII characters except digits and small letters."""
     mask = np.uint64(0)
     for i in range(BLOCK):
         byte = source[at + i]
@@ -71,7 +71,7 @@ def count_bits(mask: np.uint64) -> int:
 
 @inlined
 def lowest_bit(mask: np.uint64) -> int:
-    """Returns the number of the lowest bit that is set; 64 if no bit is set."""
+    """Returns the index of the lowest bit that is set; 64 if no bit is set."""
     below = ~mask & (mask - _ONE)
     return int(count_bits(below))
 

@@ -22,8 +22,8 @@ def splitmix64(x: np.ndarray) -> np.ndarray:
 
 
 def finalise(x: np.ndarray) -> np.ndarray:
-    """Returns the finaliser of splitmix64 for each number, without adding to it first. Different
-    numbers give different results; 0 -> 0."""
+    """Returns the finaliser of splitmix64 for each number of `x` (uint64): its last part, which
+    mixes the bits. Different numbers give different results; 0 gives 0."""
     with np.errstate(over="ignore"):
         x = (x ^ (x >> np.uint64(30))) * np.uint64(MIX_1)
         x = (x ^ (x >> np.uint64(27))) * np.uint64(MIX_2)
@@ -32,7 +32,7 @@ def finalise(x: np.ndarray) -> np.ndarray:
 
 
 def next_word(state: int) -> tuple[int, int]:
-    """Returns the next state, and the random number after `state`, as Python ints.
+    """Returns the state that follows `state`, and the random number after `state`, as Python ints.
 
     Each call makes one number; use `splitmix64` for an array of states.
 

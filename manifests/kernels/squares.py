@@ -12,7 +12,7 @@ _RED, _GREEN, _BLUE = 0.299, 0.587, 0.114
 """The weights of red, green and blue in luma (ITU-R BT.601)."""
 
 Box = tuple[float, float, float, float]
-"""Left, top, right and bottom of a part of an image, in pixels."""
+"""A part of an image: left, top, right and bottom, in pixels."""
 
 
 def luma_square(pixels: np.ndarray, box: Box, side: int) -> np.ndarray:
@@ -31,7 +31,7 @@ def colour_square(pixels: np.ndarray, box: Box, side: int) -> np.ndarray:
     """Returns the colours of a part of an image, resized to a square: uint8 (side, side, 3).
 
     The part is divided into side x side equal rectangles; each value is the mean of the pixels in
-    one of them. `pixels` are those of `luma_square`.
+    one of them. `pixels` is as in `luma_square`.
     """
     square = np.empty((3, side, side))
     _colour_square(pixels, np.array(box, np.float64), square)
@@ -40,8 +40,14 @@ def colour_square(pixels: np.ndarray, box: Box, side: int) -> np.ndarray:
 
 @inlined
 def _weights(low, high, length, is_linear, starts, counts):  # type: ignore[no-untyped-def]
-    """Returns the weights of the pixels of an axis for each place of the square, with the sum 1:
-    `weights[i, n]` is that of pixel `starts[i] + n`, for n below `counts[i]`."""
+    """Returns the weights with which pixels are averaged when a line of `length` pixels is resized.
+    `weights[i, n]` is the weight of pixel starts[i] + n in place i of the result, for n below
+    counts[i]; the weights of a place add up to 1.
+
+    The result covers the pixels from `low` to `high`. `is_linear`: whether weights fall linearly
+    with the distance; otherwise each place is the mean of its own pixels. Writes `starts` and
+    `counts`.
+    """
     scale = (high - low) / len(starts)
     reach = max(scale, 1.0) if is_linear else scale / 2
     weights = np.zeros((len(starts), int64(2 * reach) + 3))
@@ -64,8 +70,9 @@ def _weights(low, high, length, is_linear, starts, counts):  # type: ignore[no-u
 
 @compiled(void(float64[:, ::1], float64[::1], boolean, float64[:, ::1]))
 def _resize(plane, box, is_linear, square):  # type: ignore[no-untyped-def]
-    """Writes the weighted means of the numbers of a plane into a square: along the columns first,
-    with vector instructions, then along the rows."""
+    """Resizes the part `box` of one channel of an image (`plane`) to a square: writes weighted
+    means of its values into `square`. It resizes the columns first, with vector instructions, then
+    the rows."""
     side = len(square)
     starts, counts = np.empty(side, np.int64), np.empty(side, np.int64)
     weights = _weights(box[1], box[3], plane.shape[0], is_linear, starts, counts)

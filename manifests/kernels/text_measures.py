@@ -80,8 +80,8 @@ def word_repetition(texts: pa.Array, n: int) -> np.ndarray:
 
 
 def _ngram_table(symbols: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Returns an empty hash table for the n-grams of `symbols` characters or words: keys, counts of
-    the keys, and a histogram of the counts."""
+    """Returns an empty hash table for counting the n-grams of `symbols` characters or words: keys,
+    counts of the keys, and a histogram of the counts."""
     slots = 1 << min(_TABLE_BITS, max(4, (4 * symbols).bit_length()))
     return np.empty(slots, np.uint64), np.empty(slots, np.int32), np.zeros(symbols + 2, np.int32)
 
@@ -125,8 +125,8 @@ def _measure_shares(
 def _hash_words(
     points: np.ndarray, classes: np.ndarray, lower: np.ndarray, words: np.ndarray
 ) -> int:
-    """Writes a hash of each word (FNV-1a of its code points in lower case). Returns how many words
-    there are."""
+    """Writes a hash of each word of a text into `words` (FNV-1a of its code points in lower case).
+    Returns how many words there are."""
     length, inside, word = 0, 0, _FNV_BASIS
     for point in points:
         space = classes[point] & SPACE

@@ -23,8 +23,9 @@ from manifests.kernels.simd import (
 from manifests.text.code_points import COMBINING, SIZE
 
 FIRST = 8
-"""The position where the copy of a text starts; a space is before it. There must be bytes before
-the first token, because the hash of a short token reads the 8 bytes that end with the token."""
+"""The position in the array `text` where the copy of a text starts; a space is before it. There
+must be bytes before the first token, because the hash of a short token reads the 8 bytes that end
+with the token."""
 
 _SPACE, _SMALL_A, _DIGIT_0, _NOT_ASCII = (np.uint8(x) for x in (*b" a0", 0x80))
 _NONE, _ONE, _6, _7 = np.uint64(0), np.uint64(1), np.uint64(6), np.uint64(7)
@@ -39,12 +40,12 @@ _KEY_0, _KEY_1, _KEY_2, _KEY_3 = (np.uint64(key) for key in _KEYS)
 def write_lower(
     data: np.ndarray, at: int, end: int, encodings: np.ndarray, text: np.ndarray
 ) -> int:
-    """Copies bytes `at` to `end` in lower case into `text`, from position FIRST on. Returns the
-    position where the copy ends.
+    """Copies the bytes `at` to `end` - 1 of `data` in lower case into `text`, from position FIRST
+    on. Returns the position where the copy ends.
 
     ASCII is copied in blocks; every other character is replaced by its entry in `encodings`. If a
-    block would end after the end of the column, its bytes are first copied one by one, so that no
-    byte after the end is read.
+    block would end after the end of `data`, its bytes are first copied one by one, so that no byte
+    after the end is read.
     """
     text[FIRST - 1] = _SPACE
     to = FIRST
@@ -99,6 +100,7 @@ def _in_word(byte: np.uint8) -> bool:
 @inlined
 def find_tokens(text: np.ndarray, end: int, by_words: bool, edges: np.ndarray) -> int:
     """Writes into `edges` where each token starts and ends. Returns how many tokens there are.
+    `by_words` selects the separators, as in `separator_mask`.
 
     An edge is a position where a token starts, or where it ends because a separator follows. Edges
     are written eight at a time, to avoid branches that the processor cannot predict. So there may
@@ -125,7 +127,8 @@ def find_tokens(text: np.ndarray, end: int, by_words: bool, edges: np.ndarray) -
 def hash_tokens(
     text: np.ndarray, edges: np.ndarray, count: int, hashes: np.ndarray
 ) -> tuple[np.uint64, np.uint64]:
-    """Writes a hash of each token. Returns a 128-bit hash of all tokens in order."""
+    """Writes a hash of each of the `count` tokens into `hashes`. Returns a 128-bit hash of all
+    tokens in order. Token i has the bytes edges[2 i] to edges[2 i + 1] - 1 of `text`."""
     one, two = _KEY_0, _KEY_1
     for i in range(count):
         start = np.int64(edges[2 * i])
@@ -138,8 +141,8 @@ def hash_tokens(
 
 @inlined
 def hash_characters(text: np.ndarray, edges: np.ndarray, count: int, hashes: np.ndarray) -> int:
-    """Writes a hash of each character of the tokens, and of one space between tokens. Returns how
-    many hashes there are."""
+    """Writes a hash of each character of the tokens, and of one space between tokens, into
+    `hashes`. Returns how many hashes there are. `count` is the number of tokens."""
     space, _ = _hash_token(text, FIRST - 1, 1)
     written = 0
     for i in range(count):
@@ -160,11 +163,11 @@ def hash_characters(text: np.ndarray, edges: np.ndarray, count: int, hashes: np.
 def _hash_token(text: np.ndarray, start: int, size: int) -> tuple[np.uint64, np.uint64]:
     """Returns two hashes of a token, 64 bits each; the bits of the first hash are mixed better.
 
-    They are made from the product of the token's first 8 bytes and its last 8 bytes, computed as in
-    wyhash. If a token has fewer than 8 bytes, both factors have all its bytes. If a token has more
-    than 16 bytes, the bytes in the middle are multiplied first. There is no other branch, because
-    the lengths of words are irregular, and a wrongly predicted branch takes more time than the
-    hash.
+    The hashes are made from the product of the token's first 8 bytes and its last 8 bytes, computed
+    as in wyhash. If a token has fewer than 8 bytes, both factors have all its bytes. If a token has
+    more than 16 bytes, the bytes in the middle are multiplied first. There is no other branch,
+    because the lengths of words are irregular, and a wrongly predicted branch takes more time than
+    the hash.
     """
     unused = np.uint64(64 - 8 * min(size, 8))
     first = load8(text, start) << unused >> unused ^ _KEY_0

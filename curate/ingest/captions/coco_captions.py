@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pydantic import Field
 
 from curate.ingest.captions.records.coco_images import CocoImages, Entries
 from curate.ingest.captions.records.rows import CaptionRow, batch_of_failures, batch_of_rows
 from curate.ingest.formats.coco_ids import SplitIds, read_ids
-from curate.ingest.formats.json_elements import batches, elements, object_keys
-from curate.ingest.formats.json_fields import as_object, caption_field, id_field
+from curate.ingest.formats.json_elements import batches, element_groups, object_keys
+from curate.ingest.formats.json_fields import as_objects, caption_field, id_field
 from curate.ingest.formats.json_object import (
     SUFFIXES,
     count_array,
@@ -19,7 +19,6 @@ from curate.ingest.formats.json_object import (
     first_element,
     splits_of_array,
 )
-from curate.ingest.formats.json_pieces import Element
 from curate.ingest.media_root import ROOT_DESCRIPTION, root_of
 from curate.ingest.meta import to_json
 from curate.ingest.reader import Context, Count, Head, ReadBatch, Reader, Split
@@ -80,8 +79,11 @@ class CocoCaptions(Reader):
             if split.first == 0:
                 yield _of_entries(batch_of_failures(self, file, entries.faults), entries)
         if array is not None:
-            for batch in batches(elements(place, *split[1:], context.limits.max_row_bytes)):
-                yield batch_of_rows(self, file, [_row(element, ids, images) for element in batch])
+            groups = element_groups(place, *split[1:], context.limits.max_row_bytes)
+            for batch in batches(groups):
+                annotations = zip(batch, as_objects(batch), strict=True)
+                rows = [_row(element.number, one, ids, images) for element, one in annotations]
+                yield batch_of_rows(self, file, rows)
 
 
 def _of_entries(failures: ReadBatch, entries: Entries) -> ReadBatch:
@@ -91,15 +93,18 @@ def _of_entries(failures: ReadBatch, entries: Entries) -> ReadBatch:
     return failures._replace(left_aside=left_aside, units=entries.read - entries.unused)
 
 
-def _row(element: Element, ids: SplitIds, images: CocoImages) -> CaptionRow:
+def _row(
+    number: int, annotation: dict[str, Any] | RowError, ids: SplitIds, images: CocoImages
+) -> CaptionRow:
     """Makes the caption row of one annotation. If the annotation or its image is faulty, the row
     has the error."""
-    within = f"annotations[{element.number}]"
+    within = f"annotations[{number}]"
+    if isinstance(annotation, RowError):
+        return CaptionRow(within, annotation)
     try:
-        annotation = as_object(element)
         key, image_id = id_field(annotation, "id"), id_field(annotation, "image_id")
-        if (number := ids.pair_count[key, image_id]) > 1:
-            fault = f"{number} annotations of the image {image_id} have the id {key}."
+        if (count := ids.pair_count[key, image_id]) > 1:
+            fault = f"{count} annotations of the image {image_id} have the id {key}."
             raise RowError(fault, fix="Give each annotation of an image its own id.")
         within = key if ids.id_count[key] == 1 else f"{image_id}/{key}"
         text = caption_field(annotation, "caption")
@@ -107,4 +112,5 @@ def _row(element: Element, ids: SplitIds, images: CocoImages) -> CaptionRow:
     except RowError as error:
         return CaptionRow(within, error)
     fields = {k: v for k, v in annotation.items() if k not in ("id", "caption")}
-    return CaptionRow(within, image.opened, text, to_json({**fields, "image": image.fields}))
+    fields["image"] = image.fields
+    return CaptionRow(within, image.opened, text, to_json(fields))

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from curate.ingest.captions.records.rows import CaptionRow, batch_of_failures, batch_of_rows
 from curate.ingest.columns import Names
-from curate.ingest.formats.json_elements import batches, elements
+from curate.ingest.formats.json_elements import batches, element_groups
 from curate.ingest.formats.json_fields import as_object, caption_field, text_field
 from curate.ingest.formats.json_object import (
     SUFFIXES,
@@ -69,7 +69,7 @@ class Karpathy(Reader):
         if faults and split.first == 0:
             yield batch_of_failures(self, file, faults, units=0)
         if "images" in ranges:
-            for batch in batches(elements(place, *split[1:], context.limits.max_row_bytes)):
+            for batch in batches(element_groups(place, *split[1:], context.limits.max_row_bytes)):
                 yield self._read_batch(file, batch, root, context.media)
 
     def _read_batch(self, file: File, batch: list[Element], root: str, media: Media) -> ReadBatch:

@@ -19,14 +19,14 @@ from curate.ingest.formats.chunks import with_compressed
 from curate.ingest.formats.json_elements import (
     batches,
     count_elements,
-    elements,
+    element_groups,
     is_array,
     object_keys,
 )
 from curate.ingest.formats.json_heads import first_keys
 from curate.ingest.formats.json_pieces import BLANKS, BOM, Element
 from curate.ingest.formats.json_splits import array_splits
-from curate.ingest.formats.lines import LongLine, count_lines, line_splits, lines
+from curate.ingest.formats.lines import LongLine, count_lines, line_batches, line_splits
 from curate.ingest.images import OpenedImage
 from curate.ingest.media_root import ROOT_DESCRIPTION, root_of
 from curate.ingest.message_parts import ChatSegment, image_source, open_source
@@ -107,7 +107,7 @@ class Llava(Reader):
     def read(self, split: Split, context: Context) -> Iterator[ReadBatch]:
         file = split.files[0]
         root = root_of(self.media_root, file, context.base)
-        for batch in batches(_elements(split, context)):
+        for batch in batches(_element_groups(split, context)):
             found = self._read_batch(file, batch, root, context)
             has_arrays = found.records.num_rows + len(found.failures) != len(batch)
             yield _one_unit_each(found, len(batch)) if has_arrays else found
@@ -139,20 +139,22 @@ def _one_unit_each(found: ReadBatch, elements: int) -> ReadBatch:
     return found._replace(failures=failures, units=elements)
 
 
-def _elements(split: Split, context: Context) -> Iterator[Element]:
+def _element_groups(split: Split, context: Context) -> Iterator[list[Element]]:
     """Yields the elements of a JSON array, or the lines of a JSON lines file as elements numbered
     from 1."""
     place = context.media.resolve(split.files[0].uri)
     if is_array(place):
-        yield from elements(
+        yield from element_groups(
             place, split.start, split.stop, split.first, context.limits.max_row_bytes
         )
         return
-    for number, line in lines(split, context):
-        if isinstance(line, LongLine):
-            yield Element(number, 0, 0, b"", line.error(f"line {number}").message)
-        elif line and not line.isspace():
-            yield Element(number, 0, 0, line)
+    for batch in line_batches(split, context):
+        yield [
+            Element(number, 0, 0, b"", line.error(f"line {number}").message)
+            if isinstance(line, LongLine)
+            else Element(number, 0, 0, line)
+            for number, line in batch
+        ]
 
 
 def samples(element: Element) -> Iterator[tuple[str, Any]]:

@@ -12,7 +12,7 @@ from pydantic import Field
 from curate.ingest.captions.records.rows import CaptionRow, batch_of_failures, batch_of_rows
 from curate.ingest.evidence import Findings
 from curate.ingest.file_template import Template
-from curate.ingest.formats.json_elements import ByteRange, batches, elements
+from curate.ingest.formats.json_elements import ByteRange, batches, element_groups, elements
 from curate.ingest.formats.json_fields import caption_field
 from curate.ingest.formats.json_object import (
     SUFFIXES,
@@ -85,7 +85,7 @@ class SbuCaptions(Reader):
             for name in ("captions", "user_ids")
             if name in ranges
         ]
-        for batch in batches(elements(place, *split[1:], context.limits.max_row_bytes)):
+        for batch in batches(element_groups(place, *split[1:], context.limits.max_row_bytes)):
             columns = [batch, *(list(islice(other, len(batch))) for other in others)]
             rows = _join_images(list(zip_longest(*columns)), folder, context, last_parts)
             found = batch_of_rows(self, file, rows)
@@ -98,7 +98,7 @@ class SbuCaptions(Reader):
 
 def _urls(place: str, array: ByteRange) -> Iterator[pa.Array]:
     """Yields all urls of the file. Those that cannot be read are left out: their rows fail."""
-    for batch in batches(elements(place, *array)):
+    for batch in batches(element_groups(place, *array)):
         urls = (_url(element) for element in batch)
         yield pa.array([url for url in urls if url is not None], pa.string())
 

@@ -6,18 +6,15 @@ import contextlib
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import NamedTuple
 
 from curate.ingest.formats.chunks import read_chunks
-from curate.ingest.formats.json_elements import ByteRange, elements
-from curate.ingest.formats.json_fields import as_object, id_field
+from curate.ingest.formats.json_elements import ByteRange, batches, element_groups
+from curate.ingest.formats.json_fields import as_objects, id_field
 from curate.ingest.formats.json_pieces import Element
 from curate.ingest.reader import Split
 from manifests.errors import RowError
-
-_ID, _IMAGE_ID = (
-    re.compile(rb'"%s"\s*:\s*(0|[1-9]\d*)\s*[,}]' % name) for name in (b"id", b"image_id")
-)
 
 
 class SplitIds(NamedTuple):
@@ -41,7 +38,7 @@ class SplitIds(NamedTuple):
 def read_ids(place: str, array: ByteRange, split: Split) -> SplitIds:
     """Reads the ids of the array `annotations`. Broken elements are skipped; their errors are
     reported when their split is read."""
-    own = list(_pairs(elements(place, *split[1:])))
+    own = list(_pairs(element_groups(place, *split[1:])))
     keys, images = {key for key, _ in own}, {image for _, image in own}
     if (split.start, split.stop) == array:
         return SplitIds(Counter(key for key, _ in own), Counter(own), images, images)
@@ -50,7 +47,7 @@ def read_ids(place: str, array: ByteRange, split: Split) -> SplitIds:
         return ids
     ids.id_count.clear()
     ids.pair_count.clear()
-    for key, image in _pairs(elements(place, *array)):
+    for key, image in _pairs(element_groups(place, *array)):
         if key in keys:
             ids.id_count[key] += 1
             ids.pair_count[key, image] += 1
@@ -107,25 +104,10 @@ def _tokens(data: bytes) -> list[str | None]:
     return [*found, None] if has_escapes else found
 
 
-def _pairs(found: Iterator[Element]) -> Iterator[tuple[str, str]]:
+def _pairs(groups: Iterator[list[Element]]) -> Iterator[tuple[str, str]]:
     """Yields (id, image id) of each annotation."""
-    for element in found:
-        with contextlib.suppress(RowError):
-            yield _quick_pair(element) or _pair(element)
-
-
-def _pair(element: Element) -> tuple[str, str]:
-    annotation = as_object(element)
-    return id_field(annotation, "id"), id_field(annotation, "image_id")
-
-
-def _quick_pair(element: Element) -> tuple[str, str] | None:
-    """The ids of an annotation, found without parsing it; None if it must be parsed.
-
-    Only an element with a single `{` and without escapes is sure to have the ids at its top level.
-    """
-    data = element.data
-    if element.fault or data.count(b"{") != 1 or b"\\" in data:
-        return None
-    key, image = _ID.findall(data), _IMAGE_ID.findall(data)
-    return (key[0].decode(), image[0].decode()) if len(key) == len(image) == 1 else None
+    annotations = chain.from_iterable(map(as_objects, batches(groups)))
+    for annotation in annotations:
+        if isinstance(annotation, dict):
+            with contextlib.suppress(RowError):
+                yield id_field(annotation, "id"), id_field(annotation, "image_id")

@@ -8,6 +8,7 @@ have no other element.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import NamedTuple
 
 import orjson
@@ -47,8 +48,15 @@ class Members(NamedTuple):
 def elements(
     place: str, start: int = 0, stop: int = -1, first: int = 0, limit: int | None = None
 ) -> Iterator[Element]:
-    """Yields the elements of the array whose opening bracket is at `start`. If `first` > 0, `start`
-    is a split's start, and `first` is the number of its first element.
+    """Yields the elements of `element_groups`, one by one."""
+    return chain.from_iterable(element_groups(place, start, stop, first, limit))
+
+
+def element_groups(
+    place: str, start: int = 0, stop: int = -1, first: int = 0, limit: int | None = None
+) -> Iterator[list[Element]]:
+    """Yields the elements of the array whose opening bracket is at `start`, chunk by chunk. If
+    `first` > 0, `start` is a split's start, and `first` is the number of its first element.
 
     `[1, {"a": 2}]` gives elements 0 and 1, with the data `1` and ` {"a": 2}`. If the array is
     missing or not closed, or if other data follows it, one more element is yielded at the end; its
@@ -60,14 +68,14 @@ def elements(
         try:
             start, chunks = after_bracket(chunks, start, b"[")
         except (RowError, InputError) as error:
-            yield Element(0, start, start, b"", error.fault)
+            yield [Element(0, start, start, b"", error.fault)]
             return
-    for element in pieces(chunks, start, first, is_array=True, limit=limit):
-        ends_at_border = element.fault and element.stop == stop  # in a split, this is not a fault
-        if not ends_at_border:
-            yield element
-        elif element.start < stop:
-            yield element._replace(fault="") if element.data else element
+    for found in pieces(chunks, start, first, is_array=True, limit=limit):
+        if found and found[-1].fault and found[-1].stop == stop:  # in a split, this is not a fault
+            last = found.pop()
+            if last.start < stop:
+                found.append(last._replace(fault="") if last.data else last)
+        yield found
 
 
 def count_elements(place: str, start: int = 0, stop: int = -1, first: int = 0) -> Count:
@@ -106,9 +114,8 @@ def _count_commas(place: str, start: int, stop: int, first: int) -> int | None:
     return commas + bool(is_last)
 
 
-def batches(elements: Iterable[Element]) -> Iterator[list[Element]]:
-    """Yields the elements in batches of limited size."""
-    groups = ([element] for element in elements)
+def batches(groups: Iterable[list[Element]]) -> Iterator[list[Element]]:
+    """Yields the elements of all groups in batches of limited size."""
     return in_batches(groups, lambda group: sum(len(element.data) for element in group))
 
 
@@ -159,7 +166,7 @@ def object_keys(data: bytes) -> list[str]:
 def _object_pieces(chunks: Iterator[bytes]) -> Iterator[Element]:
     """Yields the keys (even numbers) and values (odd numbers) of a JSON object."""
     start, chunks = after_bracket(chunks, 0, b"{")
-    yield from pieces(chunks, start, 0, is_array=False)
+    yield from chain.from_iterable(pieces(chunks, start, 0, is_array=False))
 
 
 def is_array(place: str) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 from curate.ingest.columns import has_text
 from curate.ingest.formats.json_pieces import Element
 from manifests.errors import RowError
+from manifests.text.json_values import parse_objects
 
 
 def as_object(element: Element) -> dict[str, Any]:
@@ -17,6 +18,23 @@ def as_object(element: Element) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise RowError(f"the element is {value!r:.80}, not a JSON object")
     return value
+
+
+def as_objects(batch: list[Element]) -> list[dict[str, Any] | RowError]:
+    """`as_object` of each element, or its RowError. It is faster for many elements, because they
+    are parsed together."""
+    values = parse_objects([element.data for element in batch])
+    return [
+        value if type(value) is dict and not element.fault else _object_or_error(element)
+        for element, value in zip(batch, values, strict=True)
+    ]
+
+
+def _object_or_error(element: Element) -> dict[str, Any] | RowError:
+    try:
+        return as_object(element)
+    except RowError as error:
+        return error
 
 
 def text_field(row: dict[str, Any], name: str) -> str:
@@ -42,6 +60,6 @@ def id_field(row: dict[str, Any], name: str) -> str:
     """The value of a required id field as text, so that 5 and "5" are the same id. Raises RowError
     for any other type."""
     value = row.get(name)
-    if isinstance(value, bool) or not isinstance(value, int | str):
+    if type(value) is not int and type(value) is not str:
         raise RowError(f"the field {name!r} is {value!r:.80}, neither a whole number nor text")
     return str(value)

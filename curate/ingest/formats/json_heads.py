@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Any
 
 from curate.ingest.formats.json_elements import elements, object_keys
@@ -33,7 +34,7 @@ def first_object(head: Head) -> dict[str, Any] | None:
 def _first_element(head: Head) -> Any:
     """The value of the first element of an array; the file is read if the head ends inside it."""
     at, chunks = after_bracket(iter([head.data]), 0, b"[")
-    first = next(pieces(chunks, at, 0, is_array=True), None)
+    first = next(chain.from_iterable(pieces(chunks, at, 0, is_array=True)), None)
     if first is not None and first.fault and head.file.size > len(head.data):
         first = next(elements(head.file.uri), None)
     return first and first.value()

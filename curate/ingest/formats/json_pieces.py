@@ -87,8 +87,9 @@ def pieces(
     *,
     is_array: bool,
     limit: int | None = None,
-) -> Iterator[Element]:
-    """Yields the elements of an array, or alternately the keys and values of an object.
+) -> Iterator[list[Element]]:
+    """Yields the elements of an array, or alternately the keys and values of an object, in lists:
+    those that end in the same chunk.
 
     `start` is the position of the first chunk: after the opening bracket, or after a comma at which
     the array was cut. `number` is the number of the first element there. If the array or object
@@ -101,7 +102,7 @@ def pieces(
     broken = ""
     try:
         for chunk, begin, borders in scan_chunks(chunks, memory, is_array=is_array):
-            is_closed = memory[STATE] >= CLOSED
+            is_closed, found = memory[STATE] >= CLOSED, list[Element]()
             for stop, following in borders.tolist():
                 if start >= begin:
                     piece = Element(number, start, stop, chunk[start - begin : stop - begin])
@@ -113,14 +114,15 @@ def pieces(
                     del held[: following - start]
                 start = following
                 if number or len(borders) > 1 or not is_closed or piece.data.strip(BLANKS):
-                    yield piece
+                    found.append(piece)
                     number += 1
             if begin + len(chunk) - start <= limit:
                 held += chunk[max(start - begin, 0) :]
+            yield found
     except InputError as error:
         broken = error.fault
     last = _limited(Element(number, start, int(memory[AT]), bytes(held)), is_array, limit)
-    yield from [last] if last.fault else _ending(int(memory[STATE]), last, broken, is_array)
+    yield [last] if last.fault else list(_ending(int(memory[STATE]), last, broken, is_array))
 
 
 def _limited(element: Element, is_array: bool, limit: int) -> Element:

@@ -10,10 +10,9 @@ from typing import Any, Literal, NamedTuple
 from curate.ingest.formats.batching import in_batches
 from curate.ingest.formats.chunks import is_compressed, read_chunks, with_compressed
 from curate.ingest.formats.csv_rows import CsvRow, csv_rows, size_of_rows
-from curate.ingest.formats.json_elements import batches, count_elements, elements, is_array
-from curate.ingest.formats.json_fields import as_object
+from curate.ingest.formats.json_elements import batches, count_elements, element_groups, is_array
+from curate.ingest.formats.json_fields import as_objects
 from curate.ingest.formats.json_heads import FIRST_LINES
-from curate.ingest.formats.json_pieces import Element
 from curate.ingest.formats.json_splits import array_splits
 from curate.ingest.formats.lines import (
     NO_LINES,
@@ -198,8 +197,9 @@ def read_rows(split: Split, context: Context, layout: Layout) -> Iterator[Rows]:
     """Yields the rows of a split in batches."""
     if layout.kind == "array":
         place = storage.resolve(context.base, split.files[0].uri)
-        for found in batches(elements(place, *split[1:], context.limits.max_row_bytes)):
-            yield _separated([(element.number, _object(element), 1) for element in found])
+        for found in batches(element_groups(place, *split[1:], context.limits.max_row_bytes)):
+            values = zip(found, as_objects(found), strict=True)
+            yield _separated([(element.number, row, 1) for element, row in values])
     elif layout.has_newlines:
         blocks = line_blocks(split, context, keep_ends=True)
         limit = context.limits.max_row_bytes
@@ -209,13 +209,6 @@ def read_rows(split: Split, context: Context, layout: Layout) -> Iterator[Rows]:
     else:
         for batch in line_batches(split, context):
             yield _objects(batch) if layout.kind == "lines" else _plain(batch, layout)
-
-
-def _object(element: Element) -> Row:
-    try:
-        return as_object(element)
-    except RowError as error:
-        return error
 
 
 def _separated(batch: list[Numbered]) -> Rows:

@@ -18,6 +18,7 @@ from curate.ingest.formats.json_elements import (
     ByteRange,
     Members,
     batches,
+    element_groups,
     elements,
     members,
     object_keys,
@@ -472,7 +473,7 @@ def test_batches_are_bounded_in_rows_and_bytes(
     monkeypatch.setattr(batching, "BATCH_ROWS", 4)
     monkeypatch.setattr(batching, "BATCH_BYTES", 50)
     place = write(tmp_path, json.dumps([1] * 9 + ["x" * 60] * 2).encode())
-    assert [len(batch) for batch in batches(elements(place))] == [4, 4, 2, 1]
+    assert [len(batch) for batch in batches(element_groups(place))] == [4, 4, 2, 1]
 
 
 def test_memory_stays_flat_however_large_the_array(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import orjson
 
 from curate.ingest.formats.coco_ids import SplitIds
-from curate.ingest.formats.json_elements import ByteRange, elements
-from curate.ingest.formats.json_fields import as_object, id_field, text_field
+from curate.ingest.formats.json_elements import ByteRange, batches, element_groups
+from curate.ingest.formats.json_fields import as_objects, id_field, text_field
 from curate.ingest.images import OpenedImage
 from curate.ingest.media_root import open_below
 from manifests.errors import RowError
@@ -55,16 +55,19 @@ class CocoImages:
         Returns the errors and the number of entries."""
         read = unused = 0
         faults = []
-        for element in elements(place, *array):
-            try:
-                key = self._add(as_object(element), ids.images)
-                read, unused = read + 1, unused + (key not in ids.used)
-            except RowError as error:
-                faults.append((f"images[{element.number}]", error))
+        for batch in batches(element_groups(place, *array)):
+            for element, image in zip(batch, as_objects(batch), strict=True):
+                try:
+                    key = self._add(image, ids.images)
+                    read, unused = read + 1, unused + (key not in ids.used)
+                except RowError as error:
+                    faults.append((f"images[{element.number}]", error))
         return Entries(faults, read, unused)
 
-    def _add(self, image: dict[str, Any], ids: set[str]) -> str:
+    def _add(self, image: dict[str, Any] | RowError, ids: set[str]) -> str:
         """Adds an entry if its id is in `ids`. Returns its id."""
+        if isinstance(image, RowError):
+            raise image
         key, file_name = id_field(image, "id"), text_field(image, "file_name")
         if key not in ids:
             return key

@@ -14,6 +14,7 @@ import pyarrow as pa
 from curate.engine import part_files, splits, time_limit
 from curate.engine.counting import CountedRead
 from curate.engine.files_counted import with_files
+from curate.engine.garbage import only_new_objects
 from curate.engine.media_options import MediaOptions
 from curate.engine.outcomes import quarantine_rows
 from curate.engine.part_files import PART, PartFiles
@@ -103,6 +104,7 @@ class ReadSplit:
             time_limit.limiting(self.folder, task.part, self.media.max_cpu_seconds),
             contextlib.closing(self.media.open()) as media,
             contextlib.ExitStack() as stack,
+            only_new_objects(),
         ):
             blobs = part_files.open_blobs(stack, self.folder, task.part)
             context = Context(self.media.base, media, blobs)

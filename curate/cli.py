@@ -77,14 +77,15 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _warnings(options: argparse.Namespace) -> contextlib.AbstractContextManager[object]:
-    """Hide the warnings of Python's libraries with `-q`, in a `with` block."""
+    """Returns a context manager that hides the warnings of Python's libraries if the option `-q` is
+    given."""
     if getattr(options, "quiet", False):
         return warnings.catch_warnings(action="ignore")
     return contextlib.nullcontext()
 
 
 def _refuse_passwords(options: argparse.Namespace) -> None:
-    """Raise RecipeError for an address with a password in an option."""
+    """Raise RecipeError if an option has an address with a password in it."""
     from manifests.errors import RecipeError
     from manifests.visible import PASSWORD_FAULT, PASSWORD_FIX, has_password
 

@@ -87,14 +87,15 @@ def _caption(rng: np.random.Generator) -> tuple[str, str, str]:
 
 
 def _layout(rng: np.random.Generator, place: str, side: int) -> tuple[int, int, int, int]:
-    """Choose the width of a drawing, then the centre x, y and the radius of its shape, in
-    pixels."""
+    """Choose the size of a drawing of height `side`. Returns its width, then the centre x, y and
+    the radius of its shape, in pixels. `place` (such as "left") determines the centre."""
     width = int(side * rng.uniform(1.0, 1.8))
     return width, width * (_PLACES.index(place) + 1) // 4, side // 2, side // 5
 
 
 def _drawing(number: int, side: int = 96, kind: str = "JPEG") -> tuple[bytes, str]:
-    """Draw an image of one coloured shape, and write a caption for it."""
+    """Draw an image of one coloured shape. Returns the bytes of the file, of height `side` and
+    format `kind`, and a caption. `number` is the seed."""
     from PIL import Image, ImageDraw
 
     rng = np.random.default_rng(number)
@@ -115,7 +116,8 @@ def _drawing(number: int, side: int = 96, kind: str = "JPEG") -> tuple[bytes, st
 
 
 def _reposted(number: int) -> tuple[bytes, str]:
-    """Make a near-duplicate of a drawing: a smaller image, and the caption in capitals."""
+    """Make a near-duplicate of drawing `number`: the bytes of a smaller image, and the caption in
+    capitals."""
     from PIL import Image
 
     drawing, caption = _drawing(number)
@@ -127,8 +129,8 @@ def _reposted(number: int) -> tuple[bytes, str]:
 
 
 def _tar(number: int) -> bytes:
-    """Make one tar in the layout of img2dataset; some samples are broken, like samples from the
-    web."""
+    """Make a tar file, number `number`, in the layout of img2dataset. Some samples are broken, as
+    samples from the web are."""
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w", format=tarfile.USTAR_FORMAT) as tar:
         for row in range(_PER_TAR):

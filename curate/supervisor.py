@@ -21,8 +21,8 @@ _SET_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG, prctl(2)
 
 
 def supervised(work: Callable[[], int]) -> int:
-    """Run `work()` in a child process, and return its exit code. In the child, this function
-    returns too, after the work."""
+    """Run `work()` in a child process, and return its exit code. In the child process, this
+    function returns too: it returns the result of `work()`."""
     if sys.platform != "linux":
         return work()
     waited = _PASSED_ON | {signal.SIGCHLD}
@@ -44,8 +44,9 @@ def supervised(work: Callable[[], int]) -> int:
 
 
 def _wait(child: int, waited: set[signal.Signals]) -> int:
-    """Return the exit code of the child, negative for a signal. A signal that the terminal sends
-    reaches the child without help; any other signal is passed on."""
+    """Wait until the child ends, and return its exit code, negative if a signal ended it.
+    Meanwhile, pass on to the child each of the signals `waited` that another process sends; signals
+    from the terminal reach the child anyway."""
     while True:
         found = signal.sigwaitinfo(waited)
         if found.si_signo != signal.SIGCHLD:

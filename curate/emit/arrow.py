@@ -60,8 +60,8 @@ def write(job: Job) -> ShardCommit:
 
 
 def _batches(job: Job, schema: pa.Schema, lost: list[Quarantined]) -> Iterator[pa.RecordBatch]:
-    """Yields the record batches of the shard. Rows that could not be written are added to
-    `lost`."""
+    """Yields the record batches of the shard. An entry for each row that could not be written is
+    added to the list `lost`."""
     for table in job.tables:
         columns = rows.columns(table, schema)
         images = Images.from_table(table)
@@ -107,7 +107,8 @@ class Images(NamedTuple):
 
 
 def _batch(without_images: pa.RecordBatch, images: Images, block: Block) -> pa.RecordBatch:
-    """Returns the valid rows of a block, with their images."""
+    """Returns the record batch of a block: its rows, without those that have a fault, with the
+    column `images`."""
     batch = without_images.slice(block.start, block.stop - block.start)
     column = batch.schema.get_field_index("images")
     batch = batch.set_column(column, batch.schema.field(column), images.read(block))

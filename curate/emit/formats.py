@@ -18,8 +18,9 @@ from manifests.errors import ManifestError, RowError
 from manifests.storage.file_entry import FileEntry
 
 Finish = Callable[[str, list[ShardCommit], str], list[FileEntry]]
-"""A function of the folder, all commits in order and the run's fingerprint. It returns the files
-that it wrote."""
+"""The type of a function that writes the files for all shards together. Its arguments are the
+folder, the commits of all shards in order, and the run's fingerprint. It returns the entries of the
+files that it wrote."""
 
 
 def _no_files(folder: str, commits: list[ShardCommit], fingerprint: str) -> list[FileEntry]:

@@ -27,11 +27,11 @@ ENDINGS = EXTENSIONS | VIDEO_ENDINGS
 
 
 class Names(NamedTuple):
-    """The names of all shown media. A name has no ending yet if `lacks_ending`, (n,) bool, is true
-    for it.
+    """The names of all media that a shard shows. `lacks_ending`, (n,) bool, is true for a name
+    whose ending is not known yet.
 
-    The ending depends on the MIME type, or, if the MIME type is unknown, on the bytes after they
-    are read.
+    The ending depends on the MIME type of the medium, or, if the MIME type is unknown, on the bytes
+    after they are read.
     """
 
     names: pa.Array

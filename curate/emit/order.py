@@ -86,7 +86,8 @@ def gather(part_uris: Iterable[str], number: int) -> Gathered:
 
 
 def _merged(batches: list[pa.Table], keys: np.ndarray) -> Iterator[pa.Table]:
-    """Yields the rows of sorted tables in one order. `keys` are the keys of all rows, sorted."""
+    """Merges the sorted tables of all parts, and yields the rows in tables of about TABLE_BYTES.
+    `keys` are the keys of all rows, sorted."""
     count = -(-sum(batch.nbytes for batch in batches) // TABLE_BYTES) or 1
     bounds = [int(keys[len(keys) * i // count]) for i in range(1, count)]
     for same_keys in zip(*(_pieces(batch, bounds) for batch in batches), strict=True):
@@ -96,7 +97,8 @@ def _merged(batches: list[pa.Table], keys: np.ndarray) -> Iterator[pa.Table]:
 
 
 def _sorted(table: pa.Table, keys: np.ndarray) -> pa.Table:
-    """Returns the rows sorted by key, then id, with the keys as column `SORT_KEY`."""
+    """Returns the rows sorted by key, then by id. keys[i] is the key of row i; the sorted keys are
+    added as the column `SORT_KEY`."""
     order = np.argsort(keys)
     ascending = keys[order]
     if len(keys) and (ascending[1:] == ascending[:-1]).any():
@@ -107,8 +109,8 @@ def _sorted(table: pa.Table, keys: np.ndarray) -> pa.Table:
 
 
 def _pieces(table: pa.Table, bounds: list[int]) -> list[pa.Table]:
-    """Cuts a sorted table at the keys `bounds` into len(bounds) + 1 tables. The first table has the
-    keys below the first bound."""
+    """Cuts a sorted table into len(bounds) + 1 tables. `bounds` are ascending keys: the first table
+    has the rows whose keys are below bounds[0], the second those from bounds[0] on, and so on."""
     keys = np.asarray(one_chunk(table[SORT_KEY]))
     cuts = np.searchsorted(keys, np.array(bounds, np.uint64), side="left").tolist()
     starts, stops = [0, *cuts], [*cuts, table.num_rows]

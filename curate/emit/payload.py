@@ -121,8 +121,8 @@ def _over_limits(
 
 
 def _cuts(row_bytes: np.ndarray, settings: Shards) -> Iterator[tuple[int, int]]:
-    """Yields, for each block, the number of its first row, and the number of its last row plus
-    1."""
+    """Divides rows into blocks that fit the limits of the settings. Yields (first row, last row +
+    1) of each block. `row_bytes` is the size of each row."""
     ends, start = np.cumsum(row_bytes), 0
     while start < len(ends):
         before = ends[start - 1] if start else 0
@@ -133,7 +133,8 @@ def _cuts(row_bytes: np.ndarray, settings: Shards) -> Iterator[tuple[int, int]]:
 
 
 def _ranks_on_disk(shown: ShownMedia) -> np.ndarray:
-    """Returns the rank of each image or video by file, then by offset in the file."""
+    """Returns the position of each image or video in the order in which all are read: by file, then
+    by offset in the file. Shape (n,) int64."""
     files = pc.struct_field(shown.media, "uri").dictionary_encode().indices
     offsets = pc.struct_field(shown.media, "offset").fill_null(0)
     ranks = np.empty(len(files), np.int64)
@@ -178,8 +179,8 @@ class _Files:
             os.close(self._open.popitem()[1])
 
     def _read(self, ref: Reference, buffer: memoryview) -> int:
-        """Read a medium into the buffer. Returns its actual size, which differs from the buffer's
-        if the file has changed."""
+        """Reads an image or a video into the buffer. Returns the number of bytes that the file has
+        for it, which differs from the size of the buffer if the file has changed."""
         if ref.offset is not None and ref.uri in self._open:
             return _fill(self._open[ref.uri], buffer, ref.offset)
         path = self._media.resolve(ref.uri)
@@ -203,7 +204,8 @@ class _Files:
 
 
 def _fill(handle: int, buffer: memoryview, start: int) -> int:
-    """Read until the buffer is full or the file ends; returns the number of bytes read."""
+    """Reads an open file from the offset `start` until the buffer is full or the file ends. Returns
+    the number of bytes read."""
     done = os.preadv(handle, [buffer], start)
     while done < len(buffer):
         count = os.preadv(handle, [buffer[done:]], start + done)

@@ -75,23 +75,24 @@ def faults(table: pa.Table) -> pa.Array:
 
 
 def _exists(index: pa.Array, count: np.ndarray) -> np.ndarray:
-    """Returns a bool for each index: whether it is valid in a list of `count` values; false for
-    null."""
+    """Returns a bool for each i: whether index[i] is an index into a list of count[i] values. It is
+    false for null."""
     at = np.asarray(index.fill_null(-1))
     exists: np.ndarray = (at >= 0) & (at < count)
     return exists
 
 
 def _object_media(table: pa.Table) -> tuple[np.ndarray, pa.Array]:
-    """Returns the record of each annotated object, and the index of the object's medium in that
-    record."""
+    """Returns two arrays with a value for each annotated object: the number of its record, and the
+    index of its image or video among the media of that record."""
     offsets, flat = media_lists(table["objects"])
     return np.repeat(np.arange(table.num_rows), np.diff(offsets)), pc.struct_field(flat, "media")
 
 
 def objects(table: pa.Table) -> pa.Array:
-    """Returns the annotated objects as list<OBJECT>, with `media` renumbered as the module's
-    docstring describes."""
+    """Returns the annotated objects of each record as list<OBJECT>. The field `media` of an object
+    becomes the position of its image or video among those that the messages show; null if it is not
+    shown."""
     offsets, flat = media_lists(table["objects"])
     media_offsets, media = media_lists(table["media"])
     row, index = shown_indices(table, *MEDIA_KINDS)
@@ -132,7 +133,8 @@ BUILT = {"messages": messages, "videos": videos, "cameras": cameras, "objects": 
 
 
 def columns(table: pa.Table, schema: pa.Schema) -> dict[str, pa.Array]:
-    """Returns every column of the shard except `images`, whose bytes are read later."""
+    """Returns every column of a shard with this schema, except `images`, whose bytes are read
+    later."""
     return {
         field.name: BUILT[field.name](table)
         if field.name in BUILT

@@ -39,10 +39,10 @@ class Segments(NamedTuple):
 
 
 class ShownMedia(NamedTuple):
-    """The media that segments show, as structs, in the order of the segments, one for each such
-    segment.
+    """The images and videos that the segments of records show, in the order of the segments. A
+    medium that two segments show occurs twice.
 
-    The media of row r are `media[offsets[r] : offsets[r + 1]]`.
+    Row r shows `media[offsets[r] : offsets[r + 1]]`.
     """
 
     offsets: np.ndarray
@@ -50,15 +50,16 @@ class ShownMedia(NamedTuple):
 
 
 def shown_media(table: pa.Table, *kinds: str) -> ShownMedia:
-    """Returns the media of these kinds that segments show."""
+    """Returns the media that segments show, if they are of one of these kinds ("image",
+    "video")."""
     row, index = shown_indices(table, *kinds)
     _, media = media_lists(table["media"])
     return ShownMedia(row_offsets(row, table.num_rows), media.take(pa.array(index)))
 
 
 def shown_indices(table: pa.Table, *kinds: str) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the row of each segment that shows a medium of these kinds, and the index of this
-    medium in the flat column."""
+    """Returns two arrays with a value for each segment that shows an image or a video (`kinds`):
+    the row of the segment, and the index of the medium in the flattened column `media`."""
     segments, (offsets, _) = Segments.from_table(table), media_lists(table["media"])
     shows = segments.is_kind(*kinds)
     row, index = segments.row[shows], segments.field("media").filter(pa.array(shows))
@@ -66,7 +67,8 @@ def shown_indices(table: pa.Table, *kinds: str) -> tuple[np.ndarray, np.ndarray]
 
 
 def row_offsets(row: np.ndarray, rows: int) -> np.ndarray:
-    """Returns the offsets (rows + 1) of lists, computed from the ascending row of each value.
+    """Returns offsets, (rows + 1), that divide values into one list for each row. `row` has the row
+    of each value, ascending.
 
     `row_offsets([0, 0, 2], 3) -> [0, 2, 2, 3]`
     """

@@ -2,9 +2,11 @@
 
 The key is the record's id. KEY.txt has all text of the record; there is no such file if the record
 has no text. KEY.json has the conversation, in which a literal `<image>` is distinct from an image,
-and the other columns of an Arrow shard. If the roles and losses of the record are not those of a
-conversation, `segments` has them, in the order of the parts of `messages`:
-`{"role": [null, null], "loss": [false, true]}`. Videos are members like images.
+and the other columns of an Arrow shard. Videos are members like images.
+
+Usually the user shows images and asks, and only the assistant's text is trained on (`loss`). For
+any other record, KEY.json also has the role and the loss of each segment, in the order of the parts
+of `messages`: `"segments": {"role": [null, null], "loss": [false, true]}`.
 """
 
 from __future__ import annotations
@@ -99,8 +101,8 @@ def members(
 
 
 def _state_segments(row: dict[str, Any]) -> None:
-    """Replaces the columns `role` and `loss` by `segments`, if they differ from those of a
-    conversation in which a user asks with images and an assistant answers with text."""
+    """Moves the columns `role` and `loss` of a row into `segments`, or removes them if they are the
+    usual ones: a user shows images and asks, and only the assistant's text is trained on."""
     stated = {"role": row.pop("role"), "loss": row.pop("loss")}
     parts = [(m["role"], item["type"]) for m in row["messages"] for item in m["content"]]
     loss = [role == "assistant" and kind == "text" for role, kind in parts]
@@ -110,8 +112,8 @@ def _state_segments(row: dict[str, Any]) -> None:
 
 
 def _columns(table: pa.Table, job: Job) -> pa.RecordBatch:
-    """Returns the columns for KEY.json, with the role and loss of each segment, and the column
-    `text` for KEY.txt."""
+    """Returns the columns for KEY.json and, in the column `text`, for KEY.txt. They include `role`
+    (who speaks) and `loss` (whether the text is trained on) of each segment."""
     schema = rows.schema(table.schema, job.settings.columns)
     columns = rows.columns(table, schema)
     del columns["videos"]
@@ -125,8 +127,8 @@ def _columns(table: pa.Table, job: Job) -> pa.RecordBatch:
 
 
 def _parsed(meta: str | None) -> Any:
-    """Returns a row's `meta` as JSON that is copied digit by digit, or the string itself if it is
-    not valid JSON."""
+    """Returns a row's `meta` as JSON that is copied unchanged, so that long numbers are not
+    rounded; or as a string if it is not valid JSON."""
     if meta is None:
         return None
     try:

@@ -36,8 +36,8 @@ def actors_that_fit(nodes: list[dict[str, float]], resources: Resources) -> int:
 
 
 def _times(has: float, need: float) -> int:
-    """How many times `need` fits into `has`. It tolerates rounding: 1 CPU has room for ten times
-    0.1."""
+    """Returns how many times `need` fits into `has`. Rounding errors are tolerated: _times(1, 0.1)
+    -> 10."""
     return int(has / need + 1e-9)
 
 

@@ -17,7 +17,8 @@ from manifests.run.counted import FILES, Counted
 
 READ, COUNT = "read", "count"
 NOT_COUNTED = "inputs"
-"""The unit of a split whose units could not be counted."""
+"""The name of the unit under which a split is counted if its lines, rows, ... could not be
+counted."""
 
 
 class CountedRead:
@@ -103,8 +104,8 @@ class CountedRead:
             self.evidence = evidence.total([self.evidence, batch.evidence])
 
     def _failure(self, error: FileError | TimeLimitError | None) -> Failure | None:
-        """The failure for the units that the reader did not report, or for the error that ended
-        reading; None if there is neither."""
+        """Returns an entry for the units (lines, rows, ...) that the reader did not report, or for
+        `error`, which ended the reading; None if there is neither."""
         missing = self._missing()
         if error is None and not missing:
             return None
@@ -121,8 +122,8 @@ class CountedRead:
         return self.count.units - self._accounted if self.count else 0
 
     def _rows(self, units: int) -> int:
-        """The number of rows as which lost units are counted: `units` times the split's average
-        number of records per unit."""
+        """Returns an estimate of the rows that `units` units, which were not read, would have
+        become: `units` times the average number of records per unit of the split, at least 1."""
         rate = self.records / self.used if self.used else 1
         return max(1, round(units * rate))
 

@@ -54,7 +54,8 @@ class FusedSteps(NamedTuple):
         blobs: Blobs,
         remove: bool = True,
     ) -> Iterator[tuple[pa.Table, list[StepResult]]]:
-        """Yield, for each batch, the rows that remain after all steps, and the result of each step.
+        """Runs all steps on each batch. Yields the rows that remain after the last step, and the
+        result of each step.
 
         If `remove` is false, no row is removed, so each step also measures the rows that an earlier
         step would drop.

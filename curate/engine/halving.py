@@ -21,8 +21,8 @@ choice)."""
 
 
 class RaisedRows:
-    """Counts the rows on which a step raised: within a part for a costly step, else within a
-    batch."""
+    """Counts the rows on which a step raised an error. The count starts again with each part for a
+    costly step, and with each batch for any other step."""
 
     count = 0
 
@@ -34,11 +34,12 @@ def halving(
     failed: Callable[[int, Exception], T],
     raised: RaisedRows,
 ) -> list[T]:
-    """Return the results of `call(start, rows)` for blocks of rows, in order.
+    """Calls `call(start, rows)` on blocks of rows of the batch, and returns the results in order.
 
     If nothing raises, the whole batch is one block. A block on which `call` raises is halved
     repeatedly, until the failing block is a single row; its result is `failed(row, error)`. A block
-    that takes longer than the limit on CPU time is cut in the same way, in smaller blocks.
+    that takes longer than the limit on CPU time is cut into smaller blocks too. `raised` counts the
+    failing rows.
     """
     results: list[T] = []
     limit = time_limit.current()

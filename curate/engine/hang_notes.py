@@ -65,8 +65,8 @@ class Note:
 
 
 def place_of(folder: str, part: str) -> str:
-    """The path of a part's note: in its folder, or on the disk of this machine if the folder is on
-    object storage."""
+    """Returns the path of the note about a part: in the folder of the part, or on the disk of this
+    machine if that folder is on object storage."""
     if not storage.is_remote(folder):
         return storage.join(folder, f".{part}.work")
     name = fingerprint([folder, part])
@@ -74,7 +74,8 @@ def place_of(folder: str, part: str) -> str:
 
 
 def read_notes(place: str) -> set[Block]:
-    """The blocks of rows during which earlier attempts at a part were ended."""
+    """Returns the blocks of rows on which earlier attempts at a part hung, so that the process was
+    ended. `place` is the path of the part's note."""
     listed: list[Any] = []
     if storage.size_and_stamp(place + _LIST):
         listed = json.loads(storage.read_bytes(place + _LIST))

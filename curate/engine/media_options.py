@@ -1,4 +1,5 @@
-"""The settings that every task of a run needs."""
+"""Where media are found, and the limits on their size and on the time of a record; every task of a
+run needs these settings."""
 
 from __future__ import annotations
 
@@ -9,9 +10,12 @@ from manifests.step import Images
 
 
 class MediaOptions(NamedTuple):
-    """Where media are found. `base` is the folder that relative uris start from. `kept` is the
-    folder of the media that readers copied from their inputs, and of the bytes that steps made.
-    `max_cpu_seconds` limits the time of one record; 0: no limit."""
+    """Where media are found, and limits.
+
+    `base` is the folder that relative uris start from. `kept` is the folder of the media that
+    readers copied from their inputs, and of the bytes that steps made. `limits` are the limits on
+    the size of media. `max_cpu_seconds` limits the CPU time of one record; 0: no limit.
+    """
 
     base: str
     kept: str
@@ -19,5 +23,6 @@ class MediaOptions(NamedTuple):
     max_cpu_seconds: float = 0
 
     def open(self, images: Images | None = None) -> Media:
-        """Return an object that opens media. `images` is the size at which steps use the images."""
+        """Returns an object that reads and decodes media. `images` is the size at which steps use
+        the images; None: full size."""
         return Media(self.base, self.kept, self.limits, images.min_side if images else None)

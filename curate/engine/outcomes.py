@@ -25,9 +25,9 @@ QUARANTINED = pa.schema(
         ("rows", pa.int64()),
     ]
 )
-"""The columns of a quarantined row. `later` is true if the cause is transient, so that `--retry`
-may succeed. `rows` is the number of rows that it counts as: more than 1 for a range of a file that
-could not be read."""
+"""The columns of a row of the quarantine. `later` is true if the cause of the error is transient,
+so that `--retry` may succeed. `rows` is more than 1 if the row stands for several rows, such as a
+range of a file that could not be read."""
 
 
 class Answer(NamedTuple):
@@ -45,8 +45,8 @@ class Answer(NamedTuple):
 class StepResult(NamedTuple):
     """The rows of a batch after a step has run.
 
-    `annotated` has all rows, with the columns that the step adds; `kept` has the rows that the step
-    does not remove.
+    `annotated` has all rows, with the columns that the step adds. `kept`, `dropped` and
+    `quarantined` divide these rows by what the step decided, and `account` has the numbers of rows.
     """
 
     annotated: pa.Table
@@ -123,7 +123,8 @@ def counts(values: pa.Array | pa.ChunkedArray) -> dict[str, int]:
 
 
 def dropped_rows(name: str, rows: pa.Table, reasons: pa.Array, schema: pa.Schema) -> pa.Table:
-    """Convert dropped rows to the schema of the pass; measures of later steps are null."""
+    """Convert dropped rows to the schema of dropped rows in a pass. `name` is the step that dropped
+    them, and `reasons` are their drop reasons. Measures of later steps are null."""
     given = {"step": pa.repeat(name, rows.num_rows), "reason": reasons}
     columns = [
         given[f.name] if f.name in given
@@ -135,7 +136,8 @@ def dropped_rows(name: str, rows: pa.Table, reasons: pa.Array, schema: pa.Schema
 
 
 def failed_rows(name: str, rows: pa.Table, errors: pa.Table) -> pa.Table:
-    """Convert rows on which a step failed to rows of the quarantine."""
+    """Convert rows on which the step `name` failed to rows of the quarantine. `errors` has the
+    error of each row."""
     return quarantine_rows(
         rows["id"],
         rows["source"],
@@ -157,8 +159,9 @@ def quarantine_rows(
     later: pa.Array | pa.ChunkedArray | None = None,
     counts_as: list[int] | None = None,
 ) -> pa.Table:
-    """Build rows of the quarantine. `errors` are names of error classes. `counts_as` has the number
-    of rows that each counts as (default: 1)."""
+    """Build rows of the quarantine. `errors` are names of error classes. `later` is true for a
+    transient error (default: false). `counts_as` has the number of rows that each entry stands for
+    (default: 1)."""
     rows = len(errors)
     if later is None:
         later = pa.repeat(False, rows)

@@ -99,7 +99,7 @@ class PartFiles:
         self, account: Account, quarantined: pa.Table, dropped: pa.Table | None = None
     ) -> None:
         """Add the account of one step for one batch (its numbers of kept, dropped and quarantined
-        rows), and the rows that the step removed."""
+        rows), and write the rows that the step removed."""
         self._accounts.append(account)
         self._quarantined.add(quarantined)
         if dropped is not None:
@@ -201,7 +201,8 @@ def save_commit(folder: str, commit: Commit) -> None:
 
 
 def _sum(lists: pa.ChunkedArray, field: str) -> int:
-    """Sum a field over a column of lists of structs. For a text field, sum the lengths in bytes."""
+    """Sum a field of structs over `lists`, a column of lists of structs. For a text field, sum the
+    lengths in bytes."""
     values = pc.struct_field(record.one_chunk(lists).flatten(), field)
     if pa.types.is_string(values.type):
         values = pc.binary_length(values)

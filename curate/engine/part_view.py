@@ -38,7 +38,7 @@ class PartView(NamedTuple):
 
     @classmethod
     def of_commit(cls, commit: Commit, uri: str) -> PartView:
-        """The part that a pass has just written to `uri`."""
+        """Return the view of a part that a pass has just written to the file `uri`."""
         return cls(
             name=commit.part,
             uri=uri,
@@ -61,7 +61,8 @@ class PartView(NamedTuple):
         )
 
     def with_measures(self, commit: Commit, uri: str) -> PartView:
-        """Return the view of the part with the measures in the file `uri`, which remove no row."""
+        """Return the view of the part with the measures in the file `uri` added as columns. All
+        rows stay."""
         return self._replace(
             digest=fingerprint([self.digest, commit.digest]), sidecars=(*self.sidecars, uri)
         )
@@ -85,8 +86,8 @@ class PartView(NamedTuple):
     def _opened(
         self, columns: tuple[str, ...] | None
     ) -> tuple[list[_Sidecar], tuple[str, ...] | None]:
-        """Open the sidecar files. Also return the names of those columns that are in the part file
-        itself."""
+        """Open the sidecar files for reading these columns (None: all). Also return the names of
+        those columns that are in the part file itself."""
         tables = [parts.read_columns(uri) for uri in self.sidecars]
         if columns is None:
             return [_Sidecar(table) for table in tables], None
@@ -97,7 +98,8 @@ class PartView(NamedTuple):
 
 
 class _Sidecar:
-    """A sidecar that is read in slices that match the batches of its part."""
+    """Reads a sidecar in slices: each slice has as many rows as the batch of the part to which it
+    belongs."""
 
     def __init__(self, table: pa.Table) -> None:
         self.table, self._start = table, 0
@@ -115,7 +117,8 @@ def _apply_all(sidecars: list[_Sidecar], batch: pa.Table) -> pa.Table:
 
 
 def _apply(sidecar: pa.Table, batch: pa.Table) -> pa.Table:
-    """Add or replace the columns of the sidecar, then remove the rows that it marks, if any."""
+    """Add the columns of the sidecar to a batch, replacing columns of the same name; then remove
+    the rows that the sidecar marks as removed, if any."""
     added = {n: sidecar[n] for n in sidecar.column_names if n not in (DROP, ERROR)}
     table = with_columns(batch, added)
     if DROP not in sidecar.column_names:

@@ -37,11 +37,11 @@ class PassFolder(NamedTuple):
                 )
 
     def groups(self, digests: dict[str, str]) -> list[list[Commit]]:
-        """Return the commits of each task of which all parts exist and were made from the inputs
-        that the task has now.
+        """Return the commits of each task that need not run again: all its parts exist, and were
+        made from the inputs that the task has now. There is one list for each such task.
 
-        `digests` has the digest of these inputs, by the name of the first part of each task. The
-        parts themselves are not read.
+        `digests` has the digest of the present inputs of each task, by the name of the task's first
+        part. The parts themselves are not read.
         """
         first = [c for p, c in self._load(digests).items() if c.inputs_digest == digests[p]]
         more = self._load(name for commit in first for name in commit.more)

@@ -54,7 +54,8 @@ class PlannedStep(NamedTuple):
 
     @property
     def loads(self) -> bool:
-        """Whether the step must be set up in every worker."""
+        """Whether every worker must set up the step before its first batch, for example to load a
+        model."""
         needs = self.step.resources() != Resources()
         return needs or type(self.step).load is not Step.load
 
@@ -69,15 +70,17 @@ class PlannedStep(NamedTuple):
         return tuple(self.in_run(column) for column in self.step.reads())
 
     def in_run(self, column: str) -> str:
-        """The name in this run of a column that the step reads."""
+        """The name that a column has in this run. `column` is the name that the step uses for
+        it."""
         step, _, measure = column.partition(".")
         known = (self.required_steps or {}).get(step)
         return f"{known}.{measure}" if known else column
 
     def seed(self, recipe_seed: int) -> int:
-        """The recipe's seed mixed with the step's name, so that two steps draw different numbers.
+        """The seed of the step: a hash of its name and the recipe's seed, so that two steps draw
+        different numbers.
 
-        The recipe's seed has an effect only if the step declares that it uses the seed.
+        The recipe's seed is included only if the step declares that it uses the seed.
         """
         own = recipe_seed if type(self.step).uses_seed else 0
         text = f"{self.name}\0{own}".encode()
@@ -112,8 +115,8 @@ class PlannedStep(NamedTuple):
         return [_digest(uri) for uri in self.step.files(base)]
 
     def without_bounds(self) -> Step:
-        """The step on which `measure` is called: its settings marked `Bound` have their default
-        values."""
+        """A copy of the step on which `measure` is called. In it, the settings marked `Bound` have
+        their default values."""
         fields = type(self.step).model_fields
         bounds = type(self.step).marked(Bound)
         defaults = {name: fields[name].get_default(call_default_factory=True) for name in bounds}
@@ -162,8 +165,8 @@ class PlannedStep(NamedTuple):
         }
 
     def values(self, value: pa.Array, name: str, rows: int) -> pa.Array:
-        """Return the values as one array. Raises StepError unless there is one value for each
-        row."""
+        """Return the values that the step returned as `name`, as one array. Raises StepError unless
+        there is one value for each row."""
         if not hasattr(value, "combine_chunks") and not isinstance(value, pa.Array):
             kind = type(value).__name__
             raise StepError(

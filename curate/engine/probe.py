@@ -35,9 +35,11 @@ _QUANTILES = {"min": 0.0, "p1": 0.01, "p10": 0.1, "p50": 0.5, "p90": 0.9, "p99":
 
 
 class Distribution(NamedTuple):
-    """The distribution of one measure over the sample.
+    """The distribution of one measure over the sample. `name` is the column of the measure.
 
-    Numbers have quantiles, and counts in even bins; texts have counts of the most common values.
+    `quantiles` is empty for texts. `counts` has the number of values in each bin for numbers, and
+    the number of each of the most common values for texts. `nulls` is the number of rows without a
+    value.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Distribution(NamedTuple):
 class Probed(NamedTuple):
     """The results of a probe. `accounts` has the counts of each step as if no other step ran.
 
+    `rows` is the size of the sample. `quarantined` lists the inputs that could not be read.
     `skipped` lists the steps that cannot be measured on a sample, each with the reason.
     """
 
@@ -180,7 +183,8 @@ def _by_value(values: pa.Array) -> dict[str, int]:
 
 
 def _bins(numbers: np.ndarray) -> dict[str, int]:
-    """Count in even bins up to the 99th percentile; larger numbers are counted in the last bin."""
+    """Count numbers in bins of equal width up to the 99th percentile: {"0 .. 5": 12}. Larger
+    numbers are counted in the last bin."""
     low, high = float(numbers.min()), float(np.quantile(numbers, 0.99))
     if np.all(numbers == np.floor(numbers)):
         step = max(1, -(-(int(high) - int(low) + 1) // _BINS))

@@ -27,8 +27,8 @@ class Bar:
         self._bar = shown.add_task(title, total=tasks, summary="") if shown else None
 
     def step(self, ledger: list[Account], is_task: bool = True) -> None:
-        """Count one more completed part; `ledger` has an account for each step of the pass. If
-        `is_task` is false, it is a further part of a task that has been counted."""
+        """Count one more completed part. `ledger` has an account for each step of the pass. If
+        `is_task` is false, the part is one more of a task that has been counted already."""
         self.done += is_task
         if ledger:
             self.rows_in += ledger[0].rows_in
@@ -58,7 +58,8 @@ class Progress:
 
     @contextmanager
     def show(self, title: str, tasks: int, done_before: int = 0) -> Iterator[Bar]:
-        """Show a bar for `tasks` parts. Another `done_before` parts of the pass need no work."""
+        """Show a bar for `tasks` tasks, in a `with` block. `done_before` is the number of other
+        parts of the pass, which are complete already."""
         if self.quiet or not tasks:
             yield Bar(title, tasks)
         elif sys.stderr.isatty():

@@ -176,7 +176,7 @@ def _died(error: Any, item: object) -> WorkerError:
 
 class _Call(NamedTuple):
     """An item that an actor is processing. `deaths` is the number of workers that died while they
-    had this item."""
+    processed this item before."""
 
     actor: Any
     item: Any
@@ -333,8 +333,8 @@ class _Actors:
 
 
 class _Holder:
-    """The state of an actor: the opened work. `work` is a list that contains an object reference to
-    it."""
+    """The state of an actor: the opened work. `work` is a list with one element, Ray's reference to
+    the work."""
 
     def __init__(self, work: list[Any]) -> None:
         self._stack = contextlib.ExitStack()
@@ -363,8 +363,8 @@ def _nodes() -> list[dict[str, float]]:
 
 
 class _NamedFolders(list[str]):
-    """The folders that Ray adds to the places of imports of its workers: only those that the driver
-    has too. Ray always adds the current folder."""
+    """The folders from which Ray's workers import modules, besides the usual ones. Ray always adds
+    the current folder; this list accepts only folders that are in `sys.path` of the driver."""
 
     def extend(self, folders: Iterable[str]) -> None:
         places = {os.path.abspath(place) for place in sys.path}

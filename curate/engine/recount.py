@@ -86,7 +86,8 @@ _EDITED = (
 
 
 def _units_now(reader: Reader, media: MediaOptions, group: list[File]) -> Units | str:
-    """The units of a group of files, or why they cannot be counted."""
+    """Count the units (lines, rows, ...) of a group of files. Returns the error text if they cannot
+    be counted."""
     if group[0].size < 0:
         return {FILES: 1}
     units: dict[str, int] = defaultdict(int)
@@ -102,8 +103,8 @@ def _units_now(reader: Reader, media: MediaOptions, group: list[File]) -> Units 
 
 
 def _stated(commits: Iterable[Commit]) -> dict[str, Units]:
-    """Return how many units (lines, rows, ...) each group of files had according to the commits of
-    a run, by the uri of the first file of the group."""
+    """Return how many units (lines, rows, ...) the run found in each group of files, according to
+    its commits. The key of a group is the uri of its first file."""
     stated: dict[str, dict[str, int]] = {}
     for commit in commits:
         units = stated.setdefault(commit.origin, defaultdict(int))
@@ -113,7 +114,7 @@ def _stated(commits: Iterable[Commit]) -> dict[str, Units]:
 
 
 def _gone(stated: Mapping[str, Units], saved: Saved, groups: list[list[File]]) -> Iterator[Fault]:
-    """Yields a fault for each file that the run read and that is not there now."""
+    """Yields a fault for each file that the run read and that does not exist now."""
     there = {file.uri for group in groups for file in group}
     for uri in dict.fromkeys([*stated, *saved.files]):
         if uri not in there:
@@ -123,9 +124,12 @@ def _gone(stated: Mapping[str, Units], saved: Saved, groups: list[list[File]]) -
 def _group(
     group: list[File], saved: Saved, then: Units | None, now: Units | str
 ) -> Iterator[Fault]:
-    """Yields the differences between a group of files now and in the run. If the sizes and times of
-    the files are still the same, these are different numbers of units; otherwise, the files that
-    have changed."""
+    """Yields the differences between a group of files in the run and now. `then` and `now` are the
+    numbers of units (lines, rows, ...); `now` is a text if they cannot be counted.
+
+    If the sizes and times of the files are the same, a difference is another number of units.
+    Otherwise, it is a file that is new or has changed.
+    """
     first = group[0].uri
     is_same = not saved.files or group_key(group) in saved.by_group or group[0].size < 0
     if then is not None and is_same:
@@ -150,8 +154,8 @@ def _group(
 
 
 def _left_aside(reader: Reader, known: PassManifest, now: Units) -> Iterator[Fault]:
-    """Yields a fault if the numbers of files that are left aside, by kind, are not those of the
-    run."""
+    """Yields a fault if the source now has other numbers of files that are left aside. `now` has
+    these numbers by kind, `known` those of the run."""
     then = next((entry.left_aside for entry in known.counted if entry.unit == FILES), None)
     if then is not None and now != then:
         fault = (
@@ -168,5 +172,5 @@ def _compared(then: Units, now: Units | str) -> str:
 
 
 def _units(units: Units) -> str:
-    """Format numbers of units: `{"lines": 1200}` -> `lines 1,200`"""
+    """Format numbers of units as text: `{"lines": 1200}` -> `lines 1,200`"""
     return ", ".join(f"{unit} {n:,}" for unit, n in units.items()) or "none"

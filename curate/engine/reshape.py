@@ -27,8 +27,10 @@ def run_reshape(
     dropped_as: pa.Schema,
 ) -> StepResult:
     """Replace the rows selected by `mask` with the records that the step makes from them.
+    `selected` are these rows; a mask of None selects all.
 
-    The rows outside the mask come first in the result.
+    The other rows come first in the result. `dropped_as` is the schema of dropped rows in this
+    pass.
     """
     step = planned.step
     assert isinstance(step, ReshapeStep)

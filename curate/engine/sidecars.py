@@ -31,8 +31,10 @@ def write_sidecar(
 ) -> Commit:
     """Write the sidecar of a part, its dropped and quarantined rows, and their commit.
 
-    `answer` covers all rows of the part. Only the columns of the part that dropped rows need are
-    read. `more` lists files that the step wrote for the part.
+    `answer` is the result of the step for all rows of the part, and `passed_over` the number of
+    rows that the step did not process. `before` lists the steps that ran earlier. Of the part
+    itself, only the columns that dropped rows have are read. `more` lists files that the step wrote
+    for the part.
     """
     dropped_as = dropped_schema(part_schema([*before, step]))
     made_here = ("step", "reason", *answer.columns)

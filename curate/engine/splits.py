@@ -28,15 +28,16 @@ reader fails on every file (our choice)."""
 
 
 class Saved(NamedTuple):
-    """The splits of each group of files, by a fingerprint of the group, and the numbers of files
-    that were left aside, by kind."""
+    """The splits of a source, as a run saves them. `by_group` has the splits of each group of
+    files, by `group_key`. `left_aside` has the numbers of files that were not read, by kind."""
 
     by_group: Mapping[str, list[Split]]
     left_aside: Mapping[str, int]
 
     @property
     def files(self) -> dict[str, File]:
-        """The files, as they were when they were read, by uri."""
+        """The files of all splits by uri, with the sizes and times that they had when the splits
+        were made."""
         splits = (split for some in self.by_group.values() for split in some)
         return {file.uri: file for split in splits for file in split.files}
 
@@ -120,7 +121,8 @@ class Cut:
 
 
 def group_key(group: list[File] | tuple[File, ...]) -> str:
-    """Return the key of a group of files in `Saved.by_group`."""
+    """Return the key of a group of files in `Saved.by_group`: a hash of their names, sizes and
+    times."""
     return fingerprint([list(file) for file in group])
 
 

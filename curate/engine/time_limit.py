@@ -22,15 +22,15 @@ from manifests.errors import TimeLimitError
 T = TypeVar("T")
 
 READ_FACTOR = 20
-"""A batch of a reader may take this many times the limit, because it has thousands of records, and
-the first one may need an index of the whole file (our choice)."""
+"""The limit for a batch of a reader, as a multiple of `max_cpu_seconds`. It is high because a batch
+has thousands of records, and the first batch may need an index of the whole file (our choice)."""
 ROWS_PER_LIMIT, MAX_FACTOR = 8, 4
-"""A block of rows may take as long as the limit for each 8 of its rows, but at most 4 times the
-limit (our choice): a hang in a batch of thousands of rows is found soon, and batches of a slow
-model are not cut."""
+"""The limit for a block of rows is `max_cpu_seconds` for each 8 of its rows, but at most 4 times
+`max_cpu_seconds` (our choice). So a hang in a batch of thousands of rows is found soon, and the
+batches of a slow model are not cut."""
 HARD_FACTOR = 2
-"""A process is ended after this many times the limit, if its code cannot be stopped by an
-exception, such as a loop in C (our choice)."""
+"""A process is ended after this many times the limit, if an exception cannot stop its code, such as
+a loop in C (our choice)."""
 CUT = 64
 """After a block took too long, the step gets blocks that are this many times smaller in the rest of
 the part (our choice)."""
@@ -51,7 +51,8 @@ class TimeLimit:
     """Limits the CPU time of calls for one part. If `seconds` is 0, there is no limit.
 
     `row` is the number of the current batch's first row, which identifies the batch when the part
-    is processed again. `hung` has the blocks of rows during which an earlier attempt was ended.
+    is processed again. `hung` has the blocks of rows on which earlier attempts at the part hung, so
+    that their process was ended.
     """
 
     def __init__(self, seconds: float, hung: set[Block], note: Note | None) -> None:
@@ -62,17 +63,20 @@ class TimeLimit:
             self._smaller(block)
 
     def blocks(self, step: str, start: int, rows: int) -> list[tuple[int, int]]:
-        """The blocks (start, rows) in which a step gets these rows of the batch, the last block
-        first."""
+        """Return the blocks (start, rows) in which a step gets rows `start` to `start + rows` of
+        the batch. The last block is the first in the list. Blocks are smaller if the step was too
+        slow before."""
         size = 1 if Block(step, self.row + start, rows) in self._hung else rows
         size = max(1, min(size, self._sizes.get(step, rows)))
         found = [(at, min(size, start + rows - at)) for at in range(start, start + rows, size)]
         return found[::-1] or [(start, rows)]
 
     def call(self, step: str, start: int, rows: int, work: Callable[[], T], factor: int = 0) -> T:
-        """Return `work()`. Raises TimeLimitError if it takes too long, or did so in an earlier
-        attempt. The time allowed grows with `rows`; if `factor` is given, it is this many times the
-        limit."""
+        """Call `work` on a block of rows, and return its result. Raises TimeLimitError if it takes
+        too long, or did so in an earlier attempt.
+
+        The limit grows with `rows`; if `factor` is given, the limit is `factor` times `seconds`.
+        """
         if not self.seconds:
             return work()
         block = Block(step, self.row + start, rows)

@@ -23,8 +23,12 @@ They are not flushed to disk, so their digests are checked after a restart."""
 
 
 class Workspace(NamedTuple):
-    """The folder, executor and progress display that a corpus step works with. `inputs_digest`
-    identifies the corpus: files of a phase are reused only if it has not changed."""
+    """The folder, executor and progress display that a corpus step works with.
+
+    `kept` is the step's folder. `inputs_digest` identifies the corpus: files of a phase are reused
+    only if it has not changed. `base` is the folder that relative uris start from. `title` is the
+    step's name in messages.
+    """
 
     kept: str
     inputs_digest: str
@@ -72,7 +76,8 @@ class Workspace(NamedTuple):
 
 @dataclass(frozen=True)
 class _Committing(Generic[K]):
-    """Runs a task of a phase, then writes its commit."""
+    """Runs a task of a phase of a corpus step, then writes the commit of the files that the task
+    made."""
 
     work: Callable[[K, str], TaskResult]
     folder: str

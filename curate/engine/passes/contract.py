@@ -38,7 +38,8 @@ class Task(Protocol):
 
 
 class PartTask(NamedTuple):
-    """A task that makes a part from the part of the same name from earlier passes."""
+    """A task that makes one part. Its input is the part of the same name, as earlier passes left it
+    (`view`)."""
 
     view: PartView
 
@@ -98,7 +99,8 @@ class Pass(ABC, Generic[T]):
 
     kind: ClassVar[str]
     reads_all: ClassVar[bool] = False
-    """Whether a part is made from all parts of earlier passes, not only from those of its name."""
+    """Whether making one part needs all parts of earlier passes. If false, it needs only the part
+    of the same name."""
 
     number: int
     name: str
@@ -136,13 +138,13 @@ class Pass(ABC, Generic[T]):
         return not (retry and any(account.quarantined for account in commit.ledger))
 
     def errors(self, commit: Commit) -> int:
-        """The number of inputs quarantined by the part with this commit, now or in the next
-        pass."""
+        """Return how many inputs are quarantined by the part with this commit, in this pass or, for
+        a costly step, in the pass after it."""
         return sum(sum(account.quarantined.values()) for account in commit.ledger)
 
     def unfinished(self, tasks: list[T], commits: Mapping[str, Commit]) -> list[T]:
-        """Return the tasks that must run. `commits` has the valid commits of an earlier run, by
-        part."""
+        """Return the tasks that must run. `commits` has the valid commits of an earlier run, by the
+        name of the part."""
         return [task for task in tasks if task.part not in commits]
 
     @abstractmethod

@@ -148,8 +148,8 @@ class ApplyFit:
         )  # fmt: skip
 
     def _for_all_rows(self, view: PartView, answer: Answer) -> tuple[Answer, int]:
-        """Expand the result of a step to all rows of the part; also return the number of rows that
-        `only` did not select."""
+        """Expand the result of a step to all rows of the part. Also return the number of rows that
+        the step did not process, because its `only` does not select them."""
         planned = self.step
         if planned.only is None:
             return answer, 0
@@ -179,10 +179,11 @@ def _checked(planned: PlannedStep, outcome: Outcome, rows: int) -> _Checked:
 
 
 class CorpusView(NamedTuple):
-    """The corpus as one step reads it: the rows selected by its `only`, and the columns it
+    """The corpus as one step reads it: the rows that its `only` selects, and the columns that it
     declares.
 
-    `rows` has the number of those rows for each part. The view can be pickled and sent to workers.
+    `views` are the parts of the corpus; `rows` has the number of selected rows of each part. The
+    view can be pickled and sent to workers.
     """
 
     views: tuple[PartView, ...]
@@ -200,8 +201,8 @@ class CorpusView(NamedTuple):
 
 
 def read_selected(planned: PlannedStep, view: PartView, columns: tuple[str, ...]) -> pa.Table:
-    """Read the rows of a part that the step processes: the given columns, under the step's own
-    names."""
+    """Read the rows of a part that the step processes, with the given columns. The columns have the
+    names that the step uses, not those of this run."""
     names = [planned.in_run(name) for name in columns]
     needed = tuple(dict.fromkeys((*names, *(planned.only or {}))))
     table = view.read_columns(needed)

@@ -179,8 +179,9 @@ class MeasurePart:
     def _remaining(
         self, view: PartView, earlier: _Earlier, saved_rows: int
     ) -> Iterator[tuple[pa.Table, pa.Table | None]]:
-        """Yield the batches that follow the rows in checkpoints, each with its earlier measures, if
-        any."""
+        """Yield the batches of a part that checkpoints do not cover, each with the measures that an
+        earlier sidecar has for its rows, or None. `saved_rows` is the number of rows in
+        checkpoints."""
         start = 0
         for batch in self._batches(view):
             known = earlier.next_rows(batch.num_rows)
@@ -201,8 +202,8 @@ class MeasurePart:
     def _measured(
         self, batch: pa.Table, known: pa.Table | None, context: Context, raised: RaisedRows
     ) -> pa.Table:
-        """Return the sidecar rows of a batch. Rows are measured now, or copied from `known`, the
-        measures of an earlier attempt."""
+        """Return the sidecar rows of a batch. A row is measured now, or copied from `known`, the
+        rows of an earlier sidecar; None: there is no earlier sidecar."""
         again = np.ones(batch.num_rows, bool) if known is None else np.asarray(known[".later"])
         selected = self.step.row_mask(batch)
         mask = again if selected is None else again & selected
@@ -217,8 +218,8 @@ class MeasurePart:
 
 
 class _Earlier:
-    """Reads the sidecar of an earlier attempt, slice by slice. If there was none, every slice is
-    None."""
+    """Reads the sidecar that an earlier run wrote, in slices of as many rows as each batch has. If
+    there is no such sidecar, every slice is None."""
 
     def __init__(self, folder: str, commit: Commit | None) -> None:
         self.digest = commit.digest if commit else ""
@@ -242,7 +243,8 @@ def _sidecar(columns: Columns, errors: pa.Table, passed_over: np.ndarray) -> pa.
 
 
 def _merged(new: pa.Table, known: pa.Table, new_rows: np.ndarray) -> pa.Table:
-    """Take the rows of `new` where the mask `new_rows` is true, otherwise the rows of `known`."""
+    """Return a table with the rows of `new` where the mask `new_rows` is true, and the rows of
+    `known` elsewhere."""
     both = pa.concat_tables([known.select(new.column_names), new])
     rows = np.arange(len(new_rows))
     return both.take(pa.array(np.where(new_rows, rows + len(new_rows), rows)))

@@ -31,11 +31,11 @@ from manifests.run.ledger import Account
 from manifests.run.manifest import Commit
 
 PART_BYTES = 128 << 20
-"""Records of this size in memory are one part (our choice), so that later passes, which hold a few
-copies of a part, need little memory whatever a file has."""
+"""A part is complete when its records have this size in memory (our choice). Later passes hold a
+few copies of a part, so they need little memory even for a very large file."""
 EVIDENCE = "evidence"
-"""The key, in the details of a commit, of the evidence that the split has about the format of its
-source; see `curate.ingest.evidence`."""
+"""A key in the field `detail` of a commit. Its value is what the split shows about the format of
+its source; see `curate.ingest.evidence`."""
 
 
 class ReadTask(NamedTuple):
@@ -91,15 +91,15 @@ def read_task(reader: Reader, split: Split) -> ReadTask:
 
 @dataclass(frozen=True)
 class ReadSplit:
-    """Reads one split of a source into a part, on a worker."""
+    """Reads one split of a source into one or more parts, on a worker."""
 
     media: MediaOptions
     reader: Reader
     folder: str
 
     def __call__(self, task: ReadTask) -> list[Commit]:
-        """Return the commits of all parts. The first part is committed last, with the account of
-        the whole split and its blobs."""
+        """Read a split, and return the commits of its parts. The first part is committed last, with
+        the account of the whole split and its blobs."""
         with (
             time_limit.limiting(self.folder, task.part, self.media.max_cpu_seconds),
             contextlib.closing(self.media.open()) as media,
@@ -119,7 +119,8 @@ class ReadSplit:
     def _parts(
         self, part: str, batches: Iterator[ReadBatch], blobs: BlobFile
     ) -> Iterator[PartFiles]:
-        """Yield the files of `part`, `part-1`, ...: a new part begins after PART_BYTES."""
+        """Write the batches to one or more parts, and yield the files of each part. The parts are
+        named `part`, `part-1`, `part-2`, ...: a new one begins after PART_BYTES."""
         found, name = next(batches, None), part
         for number in itertools.count(1):
             with part_files.writing(self.folder, name, record.SCHEMA, blobs) as files:

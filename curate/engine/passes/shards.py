@@ -51,8 +51,8 @@ class ShardsPass(Pass[ShardTask]):
 
     @property
     def folder_name(self) -> str:
-        """The name has no fingerprint, because the shards of a format are always in the same
-        folder."""
+        """The name of the folder of the pass. It has no fingerprint, because the shards of a format
+        are always in the same folder."""
         return f"write-{self.name}"
 
     def files_folder(self, run: RunContext) -> str:
